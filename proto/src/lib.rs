@@ -1,0 +1,51 @@
+//! The contract: every message, client and server of `proto/`, the checks of the fields, and the descriptors that the
+//! server enforces and serves by reflection. Nothing else.
+#![allow(clippy::all, missing_docs, rustdoc::all)]
+
+/// The whole contract as an encoded `FileDescriptorSet`, with comments and options.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
+
+pub use prost_protovalidate::{Validate, ValidationError, Violation};
+
+include!(concat!(env!("OUT_DIR"), "/validate_impl.rs"));
+
+/// Packages, named as in the protos.
+pub mod frontdesk {
+    pub mod auth {
+        pub mod v1 {
+            tonic::include_proto!("frontdesk.auth.v1");
+        }
+    }
+    pub mod event {
+        pub mod v1 {
+            tonic::include_proto!("frontdesk.event.v1");
+        }
+    }
+    pub mod conversation {
+        pub mod v1 {
+            tonic::include_proto!("frontdesk.conversation.v1");
+        }
+    }
+    pub mod assignment {
+        pub mod v1 {
+            tonic::include_proto!("frontdesk.assignment.v1");
+        }
+    }
+    pub mod botsession {
+        pub mod v1 {
+            tonic::include_proto!("frontdesk.botsession.v1");
+        }
+    }
+    pub mod notification {
+        pub mod v1 {
+            tonic::include_proto!("frontdesk.notification.v1");
+        }
+    }
+    pub mod dev {
+        pub mod v1 {
+            tonic::include_proto!("frontdesk.dev.v1");
+        }
+    }
+}
+
+pub use frontdesk::{assignment, auth, botsession, conversation, dev, event, notification};
