@@ -20,10 +20,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = out.join("descriptors.binpb");
     fs::write(&descriptors, compiler.encode_file_descriptor_set())?;
 
+    let mut names = prost_build::Config::new();
+    names.enable_type_names();
     tonic_prost_build::configure()
         .btree_map(".")
         .extern_path(".buf.validate", "::prost_protovalidate_types")
-        .compile_fds(compiler.file_descriptor_set())?;
+        .compile_fds_with_config(compiler.file_descriptor_set(), names)?;
     prost_protovalidate_build::Builder::new()
         .file_descriptor_set_path(&descriptors)?
         .fail_on_runtime_only(true)

@@ -1,0 +1,79 @@
+//! `RosterService`.
+
+use frontdesk_idempotency::Key;
+use frontdesk_proto::assignment::v1::{
+    CreateAgentRequest, CreateAgentResponse, DeactivateAgentRequest, DeactivateAgentResponse, GetAgentRequest,
+    GetAgentResponse, ListAgentsRequest, ListAgentsResponse, UpdateAgentRequest, UpdateAgentResponse,
+    roster_service_server::RosterService,
+};
+use frontdesk_rpc::{open, parse_id, parse_optional_id};
+use tonic::{Request, Response, Status};
+
+use super::conversion;
+use crate::{
+    App,
+    commands::{self, CreateAgent, UpdateAgent},
+    domain::AgentChange,
+    queries,
+};
+
+/// Serves `RosterService`.
+pub(crate) struct Roster(pub(crate) App);
+
+#[tonic::async_trait]
+impl RosterService for Roster {
+    async fn create_agent(
+        &self,
+        request: Request<CreateAgentRequest>,
+    ) -> Result<Response<CreateAgentResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let key = Key::new(&caller, &request.request_id, &request);
+        let command = CreateAgent {
+            id: parse_optional_id("agent_id", &request.agent_id)?,
+            name: request.name,
+            handle: request.handle,
+            email: request.email,
+        };
+        let agent = commands::create_agent(&self.0, &caller, &key, command).await?;
+        Ok(Response::new(CreateAgentResponse { agent: Some(conversion::agent(agent)) }))
+    }
+
+    async fn get_agent(&self, request: Request<GetAgentRequest>) -> Result<Response<GetAgentResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let agent = queries::get_agent(&self.0, &caller, parse_id("agent_id", &request.agent_id)?).await?;
+        Ok(Response::new(GetAgentResponse { agent: Some(conversion::agent(agent)) }))
+    }
+
+    async fn list_agents(&self, request: Request<ListAgentsRequest>) -> Result<Response<ListAgentsResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let pages = &self.0.pages;
+        let page = pages.open(&caller, &ListAgentsRequest::default(), request.page_size, &request.page_token)?;
+        let mut agents = queries::list_agents(&self.0, &caller, &page).await?;
+        let next_page_token = pages.close(page, &mut agents, |agent| (agent.name.clone(), agent.id))?;
+        let agents = agents.into_iter().map(conversion::agent).collect();
+        Ok(Response::new(ListAgentsResponse { agents, next_page_token }))
+    }
+
+    async fn update_agent(
+        &self,
+        request: Request<UpdateAgentRequest>,
+    ) -> Result<Response<UpdateAgentResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let command = UpdateAgent {
+            id: parse_id("agent_id", &request.agent_id)?,
+            change: AgentChange { name: request.name, handle: request.handle, email: request.email },
+            etag: request.etag,
+        };
+        let agent = commands::update_agent(&self.0, &caller, command).await?;
+        Ok(Response::new(UpdateAgentResponse { agent: Some(conversion::agent(agent)) }))
+    }
+
+    async fn deactivate_agent(
+        &self,
+        request: Request<DeactivateAgentRequest>,
+    ) -> Result<Response<DeactivateAgentResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let agent = commands::deactivate_agent(&self.0, &caller, parse_id("agent_id", &request.agent_id)?).await?;
+        Ok(Response::new(DeactivateAgentResponse { agent: Some(conversion::agent(agent)) }))
+    }
+}

@@ -1,0 +1,11 @@
+//! One agent.
+
+use frontdesk_auth::Caller;
+use uuid::Uuid;
+
+use crate::{App, domain::Agent, error::AssignmentError, store};
+
+/// The agent, deactivated or not.
+pub(crate) async fn get_agent(app: &App, caller: &Caller, id: Uuid) -> Result<Agent, AssignmentError> {
+    store::agents::find(app.db.read(), caller.account, id).await?.ok_or(AssignmentError::NotFound("agent"))
+}

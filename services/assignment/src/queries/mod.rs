@@ -1,0 +1,11 @@
+//! What a caller can ask, one file each.
+
+mod get_agent;
+mod get_assignment;
+mod list_agents;
+mod list_assignments;
+
+pub(crate) use get_agent::get_agent;
+pub(crate) use get_assignment::get_assignment;
+pub(crate) use list_agents::list_agents;
+pub(crate) use list_assignments::{Line, line_of, list_assignments};

@@ -1,0 +1,75 @@
+//! The roster.
+
+use std::collections::BTreeMap;
+
+use frontdesk_auth::AccountId;
+use frontdesk_db::{Tx, is_unique_violation};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect, sea_query::OnConflict,
+};
+use uuid::Uuid;
+
+use super::entity::agent::{Column, Entity, Model};
+use crate::{domain::Agent, error::AssignmentError};
+
+/// Where a page of the roster begins: after this name and id.
+pub(crate) type Cursor = (String, Uuid);
+
+/// Adds an agent. The id may be taken in any account: that answer never tells in which.
+pub(crate) async fn insert(tx: &Tx, agent: &Agent) -> Result<(), AssignmentError> {
+    let inserted = Entity::insert(Model::from(agent.clone()).into_active_model())
+        .on_conflict(OnConflict::column(Column::Id).do_nothing().to_owned())
+        .exec_without_returning(tx.conn())
+        .await
+        .map_err(taken)?;
+    if inserted == 1 { Ok(()) } else { Err(AssignmentError::AgentIdTaken) }
+}
+
+/// Writes an agent that was found with [`find_for_update`].
+pub(crate) async fn save(tx: &Tx, agent: &Agent) -> Result<(), AssignmentError> {
+    Model::from(agent.clone()).into_active_model().reset_all().update(tx.conn()).await.map_err(taken)?;
+    Ok(())
+}
+
+fn taken(error: DbErr) -> AssignmentError {
+    if is_unique_violation(&error) { AssignmentError::HandleTaken } else { error.into() }
+}
+
+/// The agent, if the account has them.
+pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Agent>, DbErr> {
+    let row = Entity::find_by_id(id).filter(Column::AccountId.eq(account)).one(conn).await?;
+    Ok(row.map(Agent::from))
+}
+
+/// The agent, locked until the transaction ends.
+pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Agent>, DbErr> {
+    let row = Entity::find_by_id(id).filter(Column::AccountId.eq(account)).lock_exclusive().one(tx.conn()).await?;
+    Ok(row.map(Agent::from))
+}
+
+/// Active agents by name, one more than asked for, so that the caller knows whether there are more.
+pub(crate) async fn list<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    after: Option<&Cursor>,
+    size: u64,
+) -> Result<Vec<Agent>, DbErr> {
+    let mut query = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::Active.eq(true));
+    if let Some((name, id)) = after {
+        let same_name = Column::Name.eq(name.as_str()).and(Column::Id.gt(*id));
+        query = query.filter(Condition::any().add(Column::Name.gt(name.as_str())).add(same_name));
+    }
+    let rows = query.order_by_asc(Column::Name).order_by_asc(Column::Id).limit(size + 1).all(conn).await?;
+    Ok(rows.into_iter().map(Agent::from).collect())
+}
+
+/// Names of those of the agents that the account has, deactivated ones too.
+pub(crate) async fn names<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    ids: Vec<Uuid>,
+) -> Result<BTreeMap<String, String>, DbErr> {
+    let rows = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::Id.is_in(ids)).all(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.id.to_string(), row.name)).collect())
+}

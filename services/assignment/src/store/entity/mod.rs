@@ -1,0 +1,4 @@
+//! Rows.
+
+pub(crate) mod agent;
+pub(crate) mod assignment;

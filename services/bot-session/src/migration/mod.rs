@@ -1,0 +1,18 @@
+//! The schema.
+
+use frontdesk_db::Sql;
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+/// The service's migrations, oldest first.
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(frontdesk_outbox::OUTBOX),
+            Box::new(frontdesk_idempotency::REQUESTS),
+            Box::new(frontdesk_bus::DEAD_LETTERS),
+            Box::new(Sql { name: "bot_session_001_bots_and_sessions", text: include_str!("001_bots_and_sessions.sql") }),
+        ]
+    }
+}

@@ -1,0 +1,82 @@
+//! What a caller can do: one file each. A command begins a transaction, loads the row locked, lets the domain decide, saves
+//! and commits.
+
+mod change_assignee;
+mod choose_button;
+mod close_conversation;
+mod close_idle_conversations;
+mod contact_of_visitor;
+mod create_channel;
+mod create_contact;
+mod create_ticket;
+mod hand_off;
+mod post_comment;
+mod post_message;
+mod record_answer;
+mod reopen_conversation;
+mod send_message;
+mod start_chat;
+mod update_channel;
+mod update_contact;
+mod update_ticket;
+
+pub(crate) use change_assignee::{ChangeAssignee, change_assignee};
+pub(crate) use choose_button::{ChooseButton, choose_button};
+pub(crate) use close_conversation::{CloseConversation, Closer, close_conversation};
+pub(crate) use close_idle_conversations::{Idle, IdleOutcome, close_idle_conversations};
+pub(crate) use create_channel::{CreateChannel, create_channel};
+pub(crate) use create_contact::{CreateContact, create_contact};
+pub(crate) use create_ticket::{CreateTicket, create_ticket};
+pub(crate) use hand_off::{HandOff, hand_off};
+pub(crate) use post_comment::{PostComment, post_comment};
+pub(crate) use post_message::{Poster, PostMessage, post_message};
+pub(crate) use record_answer::{RecordAnswer, record_answer};
+pub(crate) use reopen_conversation::reopen_conversation;
+pub(crate) use send_message::{SendMessage, send_message};
+pub(crate) use start_chat::{StartChat, start_chat};
+pub(crate) use update_channel::{UpdateChannel, delete_channel, update_channel};
+pub(crate) use update_contact::{UpdateContact, update_contact};
+pub(crate) use update_ticket::{UpdateTicket, update_ticket};
+
+use frontdesk_auth::AccountId;
+use frontdesk_db::Tx;
+use sea_orm::DbErr;
+use uuid::Uuid;
+
+use crate::{
+    domain::{ClosingFacts, Conversation, Entry, Refused},
+    error::{ConversationError, Explained},
+    store::{channels, contacts, entries, names, tickets},
+};
+
+/// The refusal with what is true now.
+async fn explain(tx: &Tx, conversation: Conversation, refused: Refused) -> ConversationError {
+    match names::owner(tx.conn(), &conversation).await {
+        Ok(owner) => ConversationError::Refused(Box::new(Explained::new(refused, conversation, owner))),
+        Err(error) => error.into(),
+    }
+}
+
+/// The entry that the first try of a request made.
+async fn made_before(tx: &Tx, account: AccountId, conversation: Uuid, sequence: i64) -> Result<Entry, ConversationError> {
+    let entry = entries::find(tx.conn(), account, conversation, sequence).await?;
+    Ok(entry.ok_or_else(|| DbErr::RecordNotFound("the entry of a repeated request".into()))?)
+}
+
+/// The facts that a close of the conversation freezes.
+async fn closing_facts(tx: &Tx, conversation: &Conversation) -> Result<ClosingFacts, DbErr> {
+    let row = &conversation.row;
+    let channel = channels::find(tx.conn(), row.account_id, row.channel_id).await?;
+    let contact = match row.contact_id {
+        Some(contact) => contacts::find(tx.conn(), row.account_id, contact).await?,
+        None => None,
+    };
+    let email = contact.as_ref().and_then(|contact| contact.emails.first());
+    Ok(ClosingFacts {
+        address_usable: email.is_some(),
+        address_verified: email.is_some_and(|email| email.verified),
+        had_ticket: tickets::any_for(tx, row.account_id, row.id, row.contact_id).await?,
+        transcript_enabled: channel.as_ref().is_some_and(|channel| channel.transcript_enabled),
+        sender_id: channel.and_then(|channel| channel.transcript_sender_id),
+    })
+}

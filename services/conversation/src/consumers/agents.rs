@@ -1,0 +1,51 @@
+//! Agents: their names.
+
+use frontdesk_auth::AccountId;
+use frontdesk_bus::{Consumer, Outcome};
+use frontdesk_proto::{
+    assignment::v1::{Agent, GetAgentRequest, roster_service_client::RosterServiceClient},
+    event::v1::{AgentCreated, AgentUpdated, Event},
+};
+use prost::Name;
+
+use super::{account, unanswered};
+use crate::{App, error::ConversationError, store::names};
+
+/// Keeps agents' names.
+pub(crate) struct Agents(pub App);
+
+impl Agents {
+    async fn keep(&self, account: AccountId, agent: &Agent) -> Result<(), ConversationError> {
+        let (Ok(id), Ok(version)) = (agent.id.parse(), agent.etag.parse()) else { return Ok(()) };
+        let tx = self.0.db.begin().await?;
+        names::keep_agent(&tx, account, id, &agent.name, version).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+#[async_trait::async_trait]
+impl Consumer for Agents {
+    fn name(&self) -> &'static str {
+        "conversation.agents"
+    }
+
+    fn types(&self) -> Vec<String> {
+        vec![AgentCreated::full_name(), AgentUpdated::full_name()]
+    }
+
+    async fn handle(&self, event: &Event) -> Outcome {
+        let account = match account(event) {
+            Ok(account) => account,
+            Err(outcome) => return outcome,
+        };
+        let mut roster = RosterServiceClient::new(self.0.assignment.for_account(account));
+        match roster.get_agent(GetAgentRequest { agent_id: event.aggregate_id.clone() }).await {
+            // The version decides, so that a repeat or an older answer changes nothing.
+            Ok(answer) => match answer.into_inner().agent {
+                Some(agent) => self.keep(account, &agent).await.into(),
+                None => Outcome::Hopeless("the answer holds no agent".into()),
+            },
+            Err(status) => unanswered(&status),
+        }
+    }
+}

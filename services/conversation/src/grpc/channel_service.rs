@@ -1,0 +1,127 @@
+//! `ChannelService`.
+
+use frontdesk_auth::Caller;
+use frontdesk_idempotency::Key;
+use frontdesk_proto::{
+    botsession::v1::{GetBotRequest, bot_service_client::BotServiceClient},
+    conversation::v1::{self as pb, channel_service_server::ChannelService},
+};
+use frontdesk_rpc::{open, parse_id, parse_optional_id};
+use tonic::{Code, Request, Response, Status};
+use uuid::Uuid;
+
+use super::{Grpc, convert, one, refuse, time_zone};
+use crate::{
+    App,
+    commands::{self, CreateChannel, UpdateChannel},
+    consumers::known_bot,
+    domain::Greeter,
+    error::ConversationError,
+    store::{channels, entity::bots},
+};
+
+/// The bot as its own service knows it now: a channel must not name one that is not there.
+async fn bot(app: &App, caller: &Caller, id: Uuid) -> Result<bots::Model, ConversationError> {
+    let mut bots = BotServiceClient::new(app.bot_session.for_account(caller.account));
+    match bots.get_bot(GetBotRequest { bot_id: id.to_string() }).await {
+        Ok(answer) => {
+            let bot = answer.into_inner().bot.and_then(|bot| known_bot(caller.account, &bot));
+            bot.filter(|bot| !bot.deleted).ok_or(ConversationError::BotUnknown)
+        }
+        Err(status) if status.code() == Code::NotFound => Err(ConversationError::BotUnknown),
+        Err(_) => Err(ConversationError::Unreachable("bot-session")),
+    }
+}
+
+#[tonic::async_trait]
+impl ChannelService for Grpc {
+    async fn create_channel(
+        &self,
+        request: Request<pb::CreateChannelRequest>,
+    ) -> Result<Response<pb::CreateChannelResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let key = Key::new(&caller, &request.request_id, &request);
+        let greeter = convert::greeter(request.greeter());
+        let time_zone = one(time_zone(&request.time_zone))?;
+        let transcript_sender_id = parse_optional_id("transcript_sender_id", &request.transcript_sender_id)?;
+        let bot = match (greeter, parse_optional_id("bot_id", &request.bot_id)?) {
+            (Greeter::Bot, Some(id)) => Some(bot(&self.0, &caller, id).await?),
+            (Greeter::Bot, None) => return Err(refuse("bot_id", "must name the bot when a bot greets")),
+            (_, Some(_)) => return Err(refuse("bot_id", "must be empty unless a bot greets")),
+            (_, None) => None,
+        };
+        let command = CreateChannel {
+            name: request.name,
+            website_url: request.website_url,
+            greeter,
+            bot,
+            transcript_enabled: !request.transcript_disabled,
+            transcript_sender_id,
+            time_zone,
+            key,
+        };
+        let channel = commands::create_channel(&self.0, &caller, command).await?;
+        Ok(Response::new(pb::CreateChannelResponse { channel: Some(convert::channel(&channel)) }))
+    }
+
+    async fn get_channel(&self, request: Request<pb::GetChannelRequest>) -> Result<Response<pb::GetChannelResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let id = parse_id("channel_id", &request.channel_id)?;
+        let channel = channels::find(self.0.db.read(), caller.account, id).await.map_err(ConversationError::from)?;
+        let channel = channel.ok_or(ConversationError::NotFound("channel"))?;
+        Ok(Response::new(pb::GetChannelResponse { channel: Some(convert::channel(&channel)) }))
+    }
+
+    async fn list_channels(&self, request: Request<pb::ListChannelsRequest>) -> Result<Response<pb::ListChannelsResponse>, Status> {
+        let (caller, mut request) = open(request)?;
+        let token = std::mem::take(&mut request.page_token);
+        let size = std::mem::take(&mut request.page_size);
+        let page = self.0.pages.open::<(String, Uuid), _>(&caller, &request, size, &token)?;
+        let after = page.cursor.clone();
+        let mut rows = channels::list(self.0.db.read(), caller.account, after, page.size + 1)
+            .await
+            .map_err(ConversationError::from)?;
+        let next_page_token = self.0.pages.close(page, &mut rows, |last| (last.name.clone(), last.id))?;
+        Ok(Response::new(pb::ListChannelsResponse { channels: rows.iter().map(convert::channel).collect(), next_page_token }))
+    }
+
+    async fn update_channel(
+        &self,
+        request: Request<pb::UpdateChannelRequest>,
+    ) -> Result<Response<pb::UpdateChannelResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let sender = request.transcript_sender_id.as_deref();
+        let transcript_sender_id = sender.map(|id| parse_optional_id("transcript_sender_id", id)).transpose()?;
+        let time_zone = one(request.time_zone.as_deref().map(time_zone).transpose())?;
+        let channel = parse_id("channel_id", &request.channel_id)?;
+        let greeter = request.greeter.map(|_| convert::greeter(request.greeter()));
+        let bot = match &request.bot_id {
+            Some(_) if matches!(greeter, Some(Greeter::Routing | Greeter::Nobody)) => {
+                return Err(refuse("bot_id", "must be unset unless a bot greets"));
+            }
+            Some(id) => Some(bot(&self.0, &caller, parse_id("bot_id", id)?).await?),
+            None => None,
+        };
+        let command = UpdateChannel {
+            channel,
+            name: request.name,
+            greeter,
+            bot,
+            transcript_enabled: request.transcript_enabled,
+            transcript_sender_id,
+            time_zone,
+            etag: request.etag,
+        };
+        let channel = commands::update_channel(&self.0, &caller, command).await?;
+        Ok(Response::new(pb::UpdateChannelResponse { channel: Some(convert::channel(&channel)) }))
+    }
+
+    async fn delete_channel(
+        &self,
+        request: Request<pb::DeleteChannelRequest>,
+    ) -> Result<Response<pb::DeleteChannelResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let channel = commands::delete_channel(&self.0, &caller, parse_id("channel_id", &request.channel_id)?).await?;
+        Ok(Response::new(pb::DeleteChannelResponse { channel: Some(convert::channel(&channel)) }))
+    }
+}

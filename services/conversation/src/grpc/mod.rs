@@ -1,0 +1,104 @@
+//! The gRPC face: who calls, the request becomes a command, the answer becomes a message.
+
+mod channel_service;
+mod contact_service;
+mod conversation_service;
+mod convert;
+mod thread_service;
+mod ticket_service;
+mod visitor_service;
+
+use std::pin::Pin;
+
+use frontdesk_auth::{Caller, Kind};
+use frontdesk_proto::conversation::v1::{
+    channel_service_server::ChannelServiceServer, contact_service_server::ContactServiceServer,
+    conversation_service_server::ConversationServiceServer, thread_service_server::ThreadServiceServer,
+    ticket_service_server::TicketServiceServer, visitor_service_server::VisitorServiceServer,
+};
+use frontdesk_rpc::{Field, Refusal};
+use futures::Stream;
+use tonic::{Status, service::RoutesBuilder};
+use uuid::Uuid;
+
+use crate::App;
+
+pub(crate) use convert::duration;
+
+/// The gRPC services served here.
+pub const SERVICES: &[&str] = &[
+    "frontdesk.conversation.v1.ChannelService",
+    "frontdesk.conversation.v1.ContactService",
+    "frontdesk.conversation.v1.ConversationService",
+    "frontdesk.conversation.v1.ThreadService",
+    "frontdesk.conversation.v1.TicketService",
+    "frontdesk.conversation.v1.VisitorService",
+];
+
+/// Adds the gRPC services to a server.
+pub fn routes(app: &App, routes: &mut RoutesBuilder) {
+    routes
+        .add_service(ChannelServiceServer::new(Grpc(app.clone())))
+        .add_service(ContactServiceServer::new(Grpc(app.clone())))
+        .add_service(ConversationServiceServer::new(Grpc(app.clone())))
+        .add_service(ThreadServiceServer::new(Grpc(app.clone())))
+        .add_service(TicketServiceServer::new(Grpc(app.clone())))
+        .add_service(VisitorServiceServer::new(Grpc(app.clone())));
+}
+
+/// Serves every gRPC service of this crate.
+struct Grpc(App);
+
+/// A stream of answers.
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// The acting agent.
+fn agent(caller: &Caller) -> Result<Uuid, Status> {
+    caller.agent_id().ok_or_else(|| refuse("authorization", "must be an agent's token"))
+}
+
+/// The bot for whom a service calls, and its session, which must be named.
+fn bot_session(caller: &Caller, bot_session_id: &str) -> Result<Uuid, Status> {
+    if caller.actor.kind != Kind::Bot {
+        return Err(refuse("x-frontdesk-actor", "must name the bot that acts"));
+    }
+    match frontdesk_rpc::parse_optional_id("bot_session_id", bot_session_id)? {
+        Some(session) => Ok(session),
+        None => Err(refuse("bot_session_id", "must name the session that acts")),
+    }
+}
+
+/// One field that is wrong.
+fn refuse(field: &str, remedy: &str) -> Status {
+    Refusal::fields(vec![Field::new(field, remedy)]).into()
+}
+
+/// A time zone by its IANA name; empty is allowed.
+fn time_zone(name: &str) -> Result<String, Field> {
+    if name.is_empty() || name.parse::<chrono_tz::Tz>().is_ok() {
+        return Ok(name.to_owned());
+    }
+    Err(Field::new("time_zone", "must be an IANA time zone such as Europe/Rome, or empty"))
+}
+
+/// An address that mail may go to, in its one spelling; empty is allowed.
+fn email(text: &str) -> Result<Option<String>, Field> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let address = crate::domain::usable_address(text);
+    address.map(Some).ok_or_else(|| Field::new("email", "must be an address that mail can go to, such as ada@example.com"))
+}
+
+/// The values, or every field that is wrong, at once.
+fn all<A, B>(a: Result<A, Field>, b: Result<B, Field>) -> Result<(A, B), Status> {
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok((a, b)),
+        (a, b) => Err(Refusal::fields([a.err(), b.err()].into_iter().flatten().collect()).into()),
+    }
+}
+
+/// The value, or the field that is wrong.
+fn one<T>(value: Result<T, Field>) -> Result<T, Status> {
+    value.map_err(|field| Refusal::fields(vec![field]).into())
+}

@@ -1,0 +1,99 @@
+//! `ThreadService`.
+
+use std::collections::HashSet;
+
+use frontdesk_auth::Kind;
+use frontdesk_idempotency::Key;
+use frontdesk_proto::conversation::v1::{self as pb, thread_service_server::ThreadService};
+use frontdesk_rpc::{follow, open, parse_id};
+use tonic::{Request, Response, Status};
+
+use super::{Answers, Grpc, agent, bot_session, convert, refuse};
+use crate::{
+    commands::{self, PostComment, PostMessage, Poster},
+    domain::{Button, Entry},
+    error::ConversationError,
+    queries,
+    store::names,
+};
+
+impl Grpc {
+    async fn told_entry(&self, conversation: &crate::domain::Conversation, entry: &Entry) -> Result<pb::Entry, Status> {
+        let entries = std::slice::from_ref(entry);
+        let names = names::find(self.0.db.read(), conversation, entries).await.map_err(ConversationError::from)?;
+        Ok(convert::entry(entry, &names))
+    }
+}
+
+#[tonic::async_trait]
+impl ThreadService for Grpc {
+    async fn post_message(&self, request: Request<pb::PostMessageRequest>) -> Result<Response<pb::PostMessageResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let key = Key::new(&caller, &request.request_id, &request);
+        let by = match caller.kind {
+            Kind::Service => Poster::Bot { session: bot_session(&caller, &request.bot_session_id)?, buttons: buttons(request.buttons)? },
+            _ if !request.bot_session_id.is_empty() => return Err(refuse("bot_session_id", "must be empty: it is for services")),
+            _ if !request.buttons.is_empty() => return Err(refuse("buttons", "must be empty: they are for bots")),
+            _ => Poster::Agent(agent(&caller)?),
+        };
+        let conversation = parse_id("conversation_id", &request.conversation_id)?;
+        let command = PostMessage { conversation, by, text: request.text, expected_epoch: request.expected_epoch, key };
+        let entry = commands::post_message(&self.0, &caller, command).await?;
+        let conversation = queries::get_conversation(&self.0, &caller, conversation).await?;
+        Ok(Response::new(pb::PostMessageResponse { entry: Some(self.told_entry(&conversation, &entry).await?) }))
+    }
+
+    async fn post_comment(&self, request: Request<pb::PostCommentRequest>) -> Result<Response<pb::PostCommentResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let conversation = parse_id("conversation_id", &request.conversation_id)?;
+        let key = Key::new(&caller, &request.request_id, &request);
+        let command = PostComment { conversation, agent: agent(&caller)?, text: request.text, key };
+        let entry = commands::post_comment(&self.0, &caller, command).await?;
+        let conversation = queries::get_conversation(&self.0, &caller, conversation).await?;
+        Ok(Response::new(pb::PostCommentResponse { entry: Some(self.told_entry(&conversation, &entry).await?) }))
+    }
+
+    async fn list_entries(&self, request: Request<pb::ListEntriesRequest>) -> Result<Response<pb::ListEntriesResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let id = parse_id("conversation_id", &request.conversation_id)?;
+        let conversation = queries::get_conversation(&self.0, &caller, id).await?;
+        let size = if request.page_size == 0 { 200 } else { usize::try_from(request.page_size).unwrap_or(200) };
+        let until = Some(request.until_sequence).filter(|until| *until > 0);
+        let (mut entries, names) =
+            queries::list_entries(&self.0, &conversation, request.after_sequence, until, size as u64 + 1).await?;
+        let has_more = entries.len() > size;
+        entries.truncate(size);
+        let entries = entries.iter().map(|entry| convert::entry(entry, &names)).collect();
+        Ok(Response::new(pb::ListEntriesResponse { entries, has_more }))
+    }
+
+    type WatchThreadStream = Answers<pb::WatchThreadResponse>;
+
+    async fn watch_thread(&self, request: Request<pb::WatchThreadRequest>) -> Result<Response<Self::WatchThreadStream>, Status> {
+        let (caller, request) = open(request)?;
+        let id = parse_id("conversation_id", &request.conversation_id)?;
+        queries::get_conversation(&self.0, &caller, id).await?;
+        let hints = self.0.hints.follow(id);
+        let app = self.0.clone();
+        let shutdown = app.shutdown.clone();
+        let read = move |after| {
+            let (app, caller) = (app.clone(), caller.clone());
+            async move {
+                let conversation = queries::get_conversation(&app, &caller, id).await?;
+                let (entries, names) = queries::list_entries(&app, &conversation, after, None, 100).await?;
+                let told = |entry: &Entry| (entry.sequence, pb::WatchThreadResponse { entry: Some(convert::entry(entry, &names)) });
+                Ok(entries.iter().map(told).collect())
+            }
+        };
+        Ok(Response::new(Box::pin(follow(request.after_sequence, hints, shutdown, read))))
+    }
+}
+
+/// Buttons with ids of their own.
+fn buttons(buttons: Vec<pb::NewButton>) -> Result<Vec<Button>, Status> {
+    let mut ids = HashSet::new();
+    if !buttons.iter().all(|button| ids.insert(button.id.as_str())) {
+        return Err(refuse("buttons", "must have different ids"));
+    }
+    Ok(buttons.into_iter().map(|button| Button { id: button.id, label: button.label }).collect())
+}

@@ -1,0 +1,70 @@
+//! Conversations and their threads, contacts, channels and tickets.
+//!
+//! The row of a conversation is the arbiter: status, owner, ownership epoch, bot session in charge, the visitor's last
+//! activity and the close number live in it and change in one transaction, with the entries and events of the change.
+//! Whoever acts says what they believe and is refused, with what is true now, when the world has moved on.
+//!
+//! Start reading in `domain/conversation.rs` (what may happen), then any file of `commands/` (how it is written).
+
+mod commands;
+mod consumers;
+mod domain;
+mod error;
+mod grpc;
+mod migration;
+mod queries;
+mod store;
+
+use std::sync::Arc;
+
+use frontdesk_bus::{Bus, Hints};
+use frontdesk_clock::Clock;
+use frontdesk_db::Db;
+use frontdesk_rpc::{Pages, Peer};
+use tokio_util::sync::CancellationToken;
+
+pub use error::{ConversationError, Explained};
+pub use grpc::{SERVICES, routes};
+pub use migration::Migrator;
+
+/// What every call of this service works with. Clones share it.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+#[doc(hidden)]
+pub struct Parts {
+    db: Db,
+    clock: Clock,
+    pages: Pages,
+    hints: Hints,
+    assignment: Peer,
+    bot_session: Peer,
+    shutdown: CancellationToken,
+}
+
+impl App {
+    /// The service on its database, knowing where the others are.
+    pub fn new(db: Db, clock: Clock, pages: Pages, assignment: Peer, bot_session: Peer, shutdown: CancellationToken) -> Self {
+        Self(Arc::new(Parts { db, clock, pages, hints: Hints::default(), assignment, bot_session, shutdown }))
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// Adds this service's consumers to the bus.
+pub fn subscribe(app: &App, bus: &Bus) {
+    bus.subscribe(consumers::Bots(app.clone()), &app.db);
+    bus.subscribe(consumers::Agents(app.clone()), &app.db);
+    bus.subscribe(consumers::SentTranscripts(app.clone()), &app.db);
+}
+
+/// Runs this service's workers, which is the relay of its outbox, until the shutdown.
+pub async fn work(app: App, bus: Bus) {
+    frontdesk_outbox::relay(app.db.clone(), bus, app.clock.clone(), app.shutdown.clone()).await;
+}

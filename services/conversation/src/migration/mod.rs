@@ -1,0 +1,18 @@
+//! The schema of the conversation database.
+
+use frontdesk_db::Sql;
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+/// Brings the conversation database up to date.
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(frontdesk_outbox::OUTBOX),
+            Box::new(frontdesk_idempotency::REQUESTS),
+            Box::new(frontdesk_bus::DEAD_LETTERS),
+            Box::new(Sql { name: "conversation_001_first", text: include_str!("001_first.sql") }),
+        ]
+    }
+}

@@ -1,0 +1,52 @@
+//! What a caller can ask. Reads go straight to the store; a visitor's go through an allow-list in `grpc/`.
+
+use frontdesk_auth::Caller;
+use uuid::Uuid;
+
+use crate::{
+    App,
+    domain::{Conversation, Entry},
+    error::ConversationError,
+    store::{conversations, entries, names},
+};
+
+/// The conversation, in the caller's account.
+pub(crate) async fn get_conversation(app: &App, caller: &Caller, id: Uuid) -> Result<Conversation, ConversationError> {
+    let conversation = conversations::find(app.db.read(), caller.account, id).await?;
+    conversation.ok_or(ConversationError::NotFound("conversation"))
+}
+
+/// The calling visitor's own chat (rule S3).
+pub(crate) async fn get_chat(app: &App, caller: &Caller, id: Uuid) -> Result<Conversation, ConversationError> {
+    let conversation = conversations::find(app.db.read(), caller.account, id).await?;
+    conversation
+        .filter(|conversation| conversation.row.visitor_id == caller.actor.id)
+        .ok_or(ConversationError::NotFound("chat"))
+}
+
+/// Entries after a sequence with the names in them.
+pub(crate) async fn list_entries(
+    app: &App,
+    conversation: &Conversation,
+    after: i64,
+    until: Option<i64>,
+    limit: u64,
+) -> Result<(Vec<Entry>, names::Names), ConversationError> {
+    let row = &conversation.row;
+    let entries = entries::list(app.db.read(), row.account_id, row.id, after, until, limit).await?;
+    let names = names::find(app.db.read(), conversation, &entries).await?;
+    Ok((entries, names))
+}
+
+/// What the visitor sees after a number, with the names in it.
+pub(crate) async fn list_visible(
+    app: &App,
+    conversation: &Conversation,
+    after: i64,
+    limit: u64,
+) -> Result<(Vec<Entry>, names::Names), ConversationError> {
+    let row = &conversation.row;
+    let entries = entries::list_visible(app.db.read(), row.account_id, row.id, after, limit).await?;
+    let names = names::find(app.db.read(), conversation, &entries).await?;
+    Ok((entries, names))
+}

@@ -1,0 +1,300 @@
+//! Conversations: the arbiter rows, written together with their entries and events.
+
+use frontdesk_auth::AccountId;
+use frontdesk_bus::Hints;
+use frontdesk_clock::Time;
+use frontdesk_db::Tx;
+use frontdesk_outbox::{Aggregate, append};
+use frontdesk_proto::event::v1 as events;
+use sea_orm::{
+    Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*, sea_query::ExprTrait,
+};
+use uuid::Uuid;
+
+use super::{
+    SOURCE,
+    entity::conversations::{Column, Entity, Model},
+    entries,
+};
+use crate::domain::{Author, AuthorKind, CloseReason, Conversation, Happened, Owner, OwnerKind, Status};
+
+fn of(account: AccountId) -> Select<Entity> {
+    Entity::find().filter(Column::AccountId.eq(account))
+}
+
+/// The conversation, locked until the transaction ends.
+pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Conversation>, DbErr> {
+    Ok(of(account).filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await?.map(Conversation::from))
+}
+
+pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Conversation>, DbErr> {
+    Ok(of(account).filter(Column::Id.eq(id)).one(conn).await?.map(Conversation::from))
+}
+
+/// The visitor's newest conversation on the channel, open or closed, locked.
+pub(crate) async fn find_newest_for_update(
+    tx: &Tx,
+    account: AccountId,
+    channel: Uuid,
+    visitor: &str,
+) -> Result<Option<Conversation>, DbErr> {
+    let newest = of(account)
+        .filter(Column::ChannelId.eq(channel))
+        .filter(Column::VisitorId.eq(visitor))
+        // The open one first: a reopened one may be older than a closed one.
+        .order_by_desc(Column::Status)
+        .order_by_desc(Column::CreatedAt)
+        .order_by_desc(Column::Id)
+        .lock_exclusive()
+        .one(tx.conn())
+        .await?;
+    Ok(newest.map(Conversation::from))
+}
+
+/// Has the visitor an open conversation on the channel?
+pub(crate) async fn has_open(tx: &Tx, account: AccountId, channel: Uuid, visitor: &str) -> Result<bool, DbErr> {
+    let open = of(account)
+        .filter(Column::ChannelId.eq(channel))
+        .filter(Column::VisitorId.eq(visitor))
+        .filter(Column::Status.eq(Status::Open));
+    Ok(open.one(tx.conn()).await?.is_some())
+}
+
+/// The visitor's conversations, newest first, at most 100.
+pub(crate) async fn list_of_visitor<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    visitor: &str,
+    channel: Option<Uuid>,
+) -> Result<Vec<Conversation>, DbErr> {
+    let mut query = of(account).filter(Column::VisitorId.eq(visitor));
+    if let Some(channel) = channel {
+        query = query.filter(Column::ChannelId.eq(channel));
+    }
+    let rows = query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).limit(100).all(conn).await?;
+    Ok(rows.into_iter().map(Conversation::from).collect())
+}
+
+/// Which conversations an inbox shows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filter {
+    pub status: Option<Status>,
+    pub assignee: Option<Assignee>,
+    pub channel: Option<Uuid>,
+    pub contact: Option<Uuid>,
+}
+
+/// Whose conversations.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Assignee {
+    Nobody,
+    AnyBot,
+    Agent(Uuid),
+}
+
+/// Conversations of the filter, newest activity first, after the cursor (time and id of the last row before).
+pub(crate) async fn list<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    filter: Filter,
+    after: Option<(Time, Uuid)>,
+    limit: u64,
+) -> Result<Vec<Conversation>, DbErr> {
+    let mut query = of(account);
+    if let Some(status) = filter.status {
+        query = query.filter(Column::Status.eq(status));
+    }
+    query = match filter.assignee {
+        None => query,
+        Some(Assignee::Nobody) => query.filter(Column::AssigneeId.is_null()),
+        Some(Assignee::AnyBot) => query.filter(Column::AssigneeKind.eq(OwnerKind::Bot)),
+        Some(Assignee::Agent(id)) => query.filter(Column::AssigneeKind.eq(OwnerKind::Agent)).filter(Column::AssigneeId.eq(id)),
+    };
+    if let Some(channel) = filter.channel {
+        query = query.filter(Column::ChannelId.eq(channel));
+    }
+    if let Some(contact) = filter.contact {
+        query = query.filter(Column::ContactId.eq(contact));
+    }
+    if let Some((time, id)) = after {
+        let later = Column::LastActivityAt.lt(time);
+        query = query.filter(Condition::any().add(later).add(Column::LastActivityAt.eq(time).and(Column::Id.lt(id))));
+    }
+    let rows = query.order_by_desc(Column::LastActivityAt).order_by_desc(Column::Id).limit(limit).all(conn).await?;
+    Ok(rows.into_iter().map(Conversation::from).collect())
+}
+
+/// The visitor's conversations that belong to nobody or to `from` belong to `to` from now on (rule X1).
+pub(crate) async fn give_to_contact(
+    tx: &Tx,
+    account: AccountId,
+    visitor: &str,
+    from: Option<Uuid>,
+    to: Uuid,
+) -> Result<(), DbErr> {
+    let mut whose = Condition::any().add(Column::ContactId.is_null());
+    if let Some(from) = from {
+        whose = whose.add(Column::ContactId.eq(from));
+    }
+    Entity::update_many()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::VisitorId.eq(visitor))
+        .filter(whose)
+        .col_expr(Column::ContactId, sea_orm::sea_query::Expr::value(to))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Writes a new conversation with what happened to it.
+pub(crate) async fn insert(tx: &mut Tx, hints: &Hints, conversation: &mut Conversation) -> Result<(), DbErr> {
+    let events = version(conversation);
+    let row = conversation.row.clone().into_active_model().reset_all();
+    Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    write(tx, hints, conversation, events).await
+}
+
+/// Writes what happened to a loaded conversation: the row, its new entries, its events. Nothing happened: nothing is written.
+pub(crate) async fn save(tx: &mut Tx, hints: &Hints, conversation: &mut Conversation) -> Result<(), DbErr> {
+    if conversation.entries.is_empty() && conversation.events.is_empty() {
+        return Ok(());
+    }
+    let events = version(conversation);
+    let row = conversation.row.clone().into_active_model().reset_all();
+    Entity::update(row).validate()?.filter(Column::AccountId.eq(conversation.row.account_id)).exec(tx.conn()).await?;
+    write(tx, hints, conversation, events).await
+}
+
+/// Numbers the events while the row is locked.
+fn version(conversation: &mut Conversation) -> Vec<(i64, Happened)> {
+    let first = conversation.row.version + 1;
+    let events: Vec<_> = (first..).zip(std::mem::take(&mut conversation.events)).collect();
+    conversation.row.version += events.len() as i64;
+    events
+}
+
+async fn write(
+    tx: &mut Tx,
+    hints: &Hints,
+    conversation: &mut Conversation,
+    events: Vec<(i64, Happened)>,
+) -> Result<(), DbErr> {
+    entries::insert(tx, conversation.row.account_id, std::mem::take(&mut conversation.entries)).await?;
+    for (version, event) in events {
+        publish(tx, &conversation.row, version, event).await?;
+    }
+    let (hints, id) = (hints.clone(), conversation.row.id);
+    tx.on_commit(move || hints.changed(id));
+    Ok(())
+}
+
+fn event_actor(author: &Author) -> events::Actor {
+    let kind = match author.kind {
+        AuthorKind::Visitor => events::ActorKind::Visitor,
+        AuthorKind::Agent => events::ActorKind::Agent,
+        AuthorKind::Bot => events::ActorKind::Bot,
+        AuthorKind::System => events::ActorKind::System,
+    };
+    events::Actor { kind: kind.into(), id: author.id.clone() }
+}
+
+fn event_owner(owner: Owner) -> events::Actor {
+    let kind = match owner.kind {
+        OwnerKind::Agent => events::ActorKind::Agent,
+        OwnerKind::Bot => events::ActorKind::Bot,
+    };
+    events::Actor { kind: kind.into(), id: owner.id.to_string() }
+}
+
+fn text(id: Option<Uuid>) -> String {
+    id.map(|id| id.to_string()).unwrap_or_default()
+}
+
+async fn publish(tx: &mut Tx, row: &Model, version: i64, event: Happened) -> Result<(), DbErr> {
+    let aggregate = Aggregate { source: SOURCE, account: row.account_id, kind: "conversation", id: row.id, version };
+    let conversation_id = row.id.to_string();
+    match event {
+        Happened::Started { to_routing } => {
+            let event = events::ConversationStarted {
+                conversation_id,
+                channel_id: row.channel_id.to_string(),
+                contact_id: text(row.contact_id),
+                bot_id: text(row.bot_id),
+                bot_session_id: text(row.bot_session_id),
+                inactivity_timeout: row.bot_timeout_us.map(crate::grpc::duration),
+                start_time: Some(row.created_at.to_proto()),
+                epoch: 1,
+                to_routing,
+            };
+            append(tx, aggregate, &event).await
+        }
+        Happened::MessagePosted { sequence, visitor_sequence, author, bot_session } => {
+            let author = Some(event_actor(&author));
+            let bot_session_id = text(bot_session);
+            append(tx, aggregate, &events::MessagePosted { conversation_id, sequence, visitor_sequence, author, bot_session_id }).await
+        }
+        Happened::CommentPosted { sequence, author } => {
+            let author = Some(event_actor(&author));
+            append(tx, aggregate, &events::CommentPosted { conversation_id, sequence, author }).await
+        }
+        Happened::AssigneeChanged { epoch, from, to, by, ended_session, at } => {
+            let event = events::AssigneeChanged {
+                conversation_id,
+                epoch,
+                from: from.map(event_owner),
+                to: to.map(event_owner),
+                by: Some(event_actor(&by)),
+                ended_bot_session_id: text(ended_session),
+                change_time: Some(at.to_proto()),
+            };
+            append(tx, aggregate, &event).await
+        }
+        Happened::HandedOff { bot_session, bot, agent, at } => {
+            let event = events::ConversationHandedOff {
+                conversation_id,
+                epoch: row.epoch,
+                bot_session_id: bot_session.to_string(),
+                bot_id: bot.to_string(),
+                agent_id: text(agent),
+                change_time: Some(at.to_proto()),
+            };
+            append(tx, aggregate, &event).await
+        }
+        Happened::Closed { reason, by, facts, bot_session, at } => {
+            let reason = match reason {
+                CloseReason::Agent => events::CloseReason::Agent,
+                CloseReason::VisitorInactive => events::CloseReason::VisitorInactive,
+                CloseReason::BotCompleted => events::CloseReason::BotCompleted,
+            };
+            let event = events::ConversationClosed {
+                conversation_id,
+                close_number: row.close_number,
+                reason: reason.into(),
+                by: Some(event_actor(&by)),
+                channel_id: row.channel_id.to_string(),
+                contact_id: text(row.contact_id),
+                address_usable: facts.address_usable,
+                address_verified: facts.address_verified,
+                had_bot_session: row.bot_session_id.is_some(),
+                had_agent: row.had_agent,
+                had_ticket: facts.had_ticket,
+                transcript_enabled: facts.transcript_enabled,
+                sender_id: text(facts.sender_id),
+                last_sequence: row.last_sequence,
+                bot_session_id: text(bot_session),
+                epoch: row.epoch,
+                close_time: Some(at.to_proto()),
+            };
+            append(tx, aggregate, &event).await
+        }
+        Happened::Reopened { by, at } => {
+            let event = events::ConversationReopened {
+                conversation_id,
+                epoch: row.epoch,
+                by: Some(event_actor(&by)),
+                reopen_time: Some(at.to_proto()),
+            };
+            append(tx, aggregate, &event).await
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! A ticket.
+
+use frontdesk_auth::AccountId;
+use frontdesk_clock::Time;
+use sea_orm::entity::prelude::*;
+
+use crate::domain::TicketStatus;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "tickets")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub account_id: AccountId,
+    pub conversation_id: Uuid,
+    pub contact_id: Uuid,
+    pub subject: String,
+    pub status: TicketStatus,
+    pub url: String,
+    pub created_at: Time,
+    pub version: i64,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

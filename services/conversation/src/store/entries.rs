@@ -1,0 +1,110 @@
+//! Entries of threads.
+
+use frontdesk_auth::AccountId;
+use frontdesk_db::Tx;
+use sea_orm::{DbErr, EntityTrait, QueryOrder, QuerySelect, Select, Set, entity::prelude::*};
+use uuid::Uuid;
+
+use super::entity::entries::{ActiveModel, Column, Entity, Model};
+use crate::domain::{Author, Content, Entry};
+
+fn of(account: AccountId, conversation: Uuid) -> Select<Entity> {
+    Entity::find().filter(Column::AccountId.eq(account)).filter(Column::ConversationId.eq(conversation))
+}
+
+fn read(row: Model) -> Result<Entry, DbErr> {
+    Ok(Entry {
+        conversation_id: row.conversation_id,
+        sequence: row.sequence,
+        visitor_sequence: row.visitor_sequence,
+        author: Author { kind: row.author_kind, id: row.author_id },
+        content: serde_json::from_str(&row.content).map_err(|error| DbErr::Type(error.to_string()))?,
+        created_at: row.created_at,
+    })
+}
+
+/// Writes entries; their numbers are given.
+pub(crate) async fn insert(tx: &Tx, account: AccountId, entries: Vec<Entry>) -> Result<(), DbErr> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let rows: Result<Vec<_>, DbErr> = entries
+        .into_iter()
+        .map(|entry| {
+            Ok(ActiveModel {
+                conversation_id: Set(entry.conversation_id),
+                sequence: Set(entry.sequence),
+                visitor_sequence: Set(entry.visitor_sequence),
+                account_id: Set(account),
+                author_kind: Set(entry.author.kind),
+                author_id: Set(entry.author.id),
+                content: Set(serde_json::to_string(&entry.content).map_err(|error| DbErr::Type(error.to_string()))?),
+                created_at: Set(entry.created_at),
+            })
+        })
+        .collect();
+    Entity::insert_many(rows?).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// One entry.
+pub(crate) async fn find<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    conversation: Uuid,
+    sequence: i64,
+) -> Result<Option<Entry>, DbErr> {
+    of(account, conversation).filter(Column::Sequence.eq(sequence)).one(conn).await?.map(read).transpose()
+}
+
+/// Entries after a sequence, and up to one if given, oldest first.
+pub(crate) async fn list<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    conversation: Uuid,
+    after: i64,
+    until: Option<i64>,
+    limit: u64,
+) -> Result<Vec<Entry>, DbErr> {
+    let mut query = of(account, conversation).filter(Column::Sequence.gt(after));
+    if let Some(until) = until {
+        query = query.filter(Column::Sequence.lte(until));
+    }
+    query.order_by_asc(Column::Sequence).limit(limit).all(conn).await?.into_iter().map(read).collect()
+}
+
+/// What the visitor sees after a visitor sequence, oldest first.
+pub(crate) async fn list_visible<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    conversation: Uuid,
+    after: i64,
+    limit: u64,
+) -> Result<Vec<Entry>, DbErr> {
+    of(account, conversation)
+        .filter(Column::VisitorSequence.gt(after))
+        .order_by_asc(Column::VisitorSequence)
+        .limit(limit)
+        .all(conn)
+        .await?
+        .into_iter()
+        .map(read)
+        .collect()
+}
+
+/// The newest message that offers buttons, among the newest 200 entries that the visitor sees.
+pub(crate) async fn newest_with_buttons(tx: &Tx, account: AccountId, conversation: Uuid) -> Result<Option<Entry>, DbErr> {
+    let rows = of(account, conversation)
+        .filter(Column::VisitorSequence.is_not_null())
+        .order_by_desc(Column::VisitorSequence)
+        .limit(200)
+        .all(tx.conn())
+        .await?;
+    for row in rows {
+        let entry = read(row)?;
+        if matches!(&entry.content, Content::Message { buttons, .. } if !buttons.is_empty()) {
+            return Ok(Some(entry));
+        }
+    }
+    Ok(None)
+}

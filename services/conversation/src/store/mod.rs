@@ -1,0 +1,13 @@
+//! The database of this service: one module per thing, no rules of business. Every function takes the account.
+
+pub(crate) mod bots;
+pub(crate) mod channels;
+pub(crate) mod contacts;
+pub(crate) mod conversations;
+pub(crate) mod entity;
+pub(crate) mod entries;
+pub(crate) mod names;
+pub(crate) mod tickets;
+
+/// The source of this service's events.
+pub(crate) const SOURCE: &str = "conversation";

@@ -1,0 +1,135 @@
+//! Names of agents and bots, as far as this service knows them, and of contacts.
+
+use std::collections::{HashMap, HashSet};
+
+use frontdesk_auth::AccountId;
+use frontdesk_db::Tx;
+use sea_orm::{
+    DbErr, EntityTrait, Set,
+    entity::prelude::*,
+    sea_query::{ExprTrait, OnConflict},
+};
+use uuid::Uuid;
+
+use super::entity::{agents, bots, contacts};
+use crate::domain::{Author, AuthorKind, Content, Conversation, Entry, Owner, OwnerKind};
+
+/// An owner with their name; empty where it is not known.
+#[derive(Clone, Debug)]
+pub(crate) struct NamedOwner {
+    pub owner: Owner,
+    pub id: Uuid,
+    pub name: String,
+}
+
+impl NamedOwner {
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.owner.kind {
+            OwnerKind::Agent => "AGENT",
+            OwnerKind::Bot => "BOT",
+        }
+    }
+}
+
+/// Names by kind and id.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names {
+    agents: HashMap<Uuid, String>,
+    bots: HashMap<Uuid, String>,
+    /// The conversation's contact.
+    contact: String,
+}
+
+impl Names {
+    pub(crate) fn of_owner(&self, owner: Owner) -> String {
+        let names = match owner.kind {
+            OwnerKind::Agent => &self.agents,
+            OwnerKind::Bot => &self.bots,
+        };
+        names.get(&owner.id).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn of_author(&self, author: &Author) -> String {
+        let owner = |kind| author.id.parse().map(|id| self.of_owner(Owner { kind, id })).unwrap_or_default();
+        match author.kind {
+            AuthorKind::Agent => owner(OwnerKind::Agent),
+            AuthorKind::Bot => owner(OwnerKind::Bot),
+            AuthorKind::Visitor => self.contact.clone(),
+            AuthorKind::System => String::new(),
+        }
+    }
+}
+
+/// Everybody named by a conversation and these entries of it.
+pub(crate) async fn find<C: ConnectionTrait>(conn: &C, conversation: &Conversation, entries: &[Entry]) -> Result<Names, DbErr> {
+    let mut owners: HashSet<Owner> = conversation.owner().into_iter().collect();
+    for entry in entries {
+        let kind = match entry.author.kind {
+            AuthorKind::Agent => Some(OwnerKind::Agent),
+            AuthorKind::Bot => Some(OwnerKind::Bot),
+            AuthorKind::Visitor | AuthorKind::System => None,
+        };
+        owners.extend(kind.and_then(|kind| Some(Owner { kind, id: entry.author.id.parse().ok()? })));
+        if let Content::AssigneeChanged { from, to, .. } = &entry.content {
+            owners.extend([*from, *to].into_iter().flatten());
+        }
+    }
+    let account = conversation.row.account_id;
+    let mut names = find_owners(conn, account, owners).await?;
+    if let Some(contact) = conversation.row.contact_id {
+        let row = contacts::Entity::find().filter(contacts::Column::AccountId.eq(account)).filter(contacts::Column::Id.eq(contact));
+        names.contact = row.one(conn).await?.map(|contact| contact.name).unwrap_or_default();
+    }
+    Ok(names)
+}
+
+/// The names of these owners.
+pub(crate) async fn find_owners<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    owners: impl IntoIterator<Item = Owner>,
+) -> Result<Names, DbErr> {
+    let (agents, bots): (Vec<Owner>, Vec<Owner>) = owners.into_iter().partition(|owner| owner.kind == OwnerKind::Agent);
+    let mut names = Names::default();
+    if !agents.is_empty() {
+        let rows = agents::Entity::find()
+            .filter(agents::Column::AccountId.eq(account))
+            .filter(agents::Column::Id.is_in(agents.into_iter().map(|owner| owner.id)))
+            .all(conn)
+            .await?;
+        names.agents = rows.into_iter().map(|row| (row.id, row.name)).collect();
+    }
+    if !bots.is_empty() {
+        let rows = bots::Entity::find()
+            .filter(bots::Column::AccountId.eq(account))
+            .filter(bots::Column::Id.is_in(bots.into_iter().map(|owner| owner.id)))
+            .all(conn)
+            .await?;
+        names.bots = rows.into_iter().map(|row| (row.id, row.name)).collect();
+    }
+    Ok(names)
+}
+
+/// The owner of the conversation by name.
+pub(crate) async fn owner<C: ConnectionTrait>(conn: &C, conversation: &Conversation) -> Result<Option<NamedOwner>, DbErr> {
+    let Some(owner) = conversation.owner() else { return Ok(None) };
+    let names = find_owners(conn, conversation.row.account_id, [owner]).await?;
+    Ok(Some(NamedOwner { owner, id: owner.id, name: names.of_owner(owner) }))
+}
+
+/// Keeps what the roster says of an agent, unless something newer is known. Version 0: said in passing, until the roster's
+/// own word arrives.
+pub(crate) async fn keep_agent(tx: &Tx, account: AccountId, id: Uuid, name: &str, version: i64) -> Result<(), DbErr> {
+    let row = agents::ActiveModel {
+        account_id: Set(account),
+        id: Set(id),
+        name: Set(name.to_owned()),
+        version: Set(version),
+    };
+    let newer = OnConflict::columns([agents::Column::AccountId, agents::Column::Id])
+        .update_columns([agents::Column::Name, agents::Column::Version])
+        .action_and_where(Expr::col((agents::Entity, agents::Column::Version)).lt(version))
+        .to_owned();
+    agents::Entity::insert(row).on_conflict(newer).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! Tickets.
+
+use frontdesk_auth::AccountId;
+use frontdesk_clock::Time;
+use frontdesk_db::Tx;
+use frontdesk_outbox::{Aggregate, append};
+use frontdesk_proto::event::v1 as events;
+use sea_orm::{
+    Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*, sea_query::ExprTrait,
+};
+use uuid::Uuid;
+
+use super::{
+    SOURCE,
+    entity::tickets::{Column, Entity, Model},
+};
+use crate::domain::TicketStatus;
+
+fn of(account: AccountId) -> Select<Entity> {
+    Entity::find().filter(Column::AccountId.eq(account))
+}
+
+pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Model>, DbErr> {
+    of(account).filter(Column::Id.eq(id)).one(conn).await
+}
+
+pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Model>, DbErr> {
+    of(account).filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await
+}
+
+/// Was a ticket made in the conversation, or has the contact one that is not closed (rule T2)?
+pub(crate) async fn any_for(tx: &Tx, account: AccountId, conversation: Uuid, contact: Option<Uuid>) -> Result<bool, DbErr> {
+    let mut which = Condition::any().add(Column::ConversationId.eq(conversation));
+    if let Some(contact) = contact {
+        which = which.add(Column::ContactId.eq(contact).and(Column::Status.eq(TicketStatus::Open)));
+    }
+    Ok(of(account).filter(which).one(tx.conn()).await?.is_some())
+}
+
+/// Tickets, newest first, after the cursor.
+pub(crate) async fn list<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    contact: Option<Uuid>,
+    conversation: Option<Uuid>,
+    after: Option<(Time, Uuid)>,
+    limit: u64,
+) -> Result<Vec<Model>, DbErr> {
+    let mut query = of(account);
+    if let Some(contact) = contact {
+        query = query.filter(Column::ContactId.eq(contact));
+    }
+    if let Some(conversation) = conversation {
+        query = query.filter(Column::ConversationId.eq(conversation));
+    }
+    if let Some((time, id)) = after {
+        let later = Column::CreatedAt.lt(time);
+        query = query.filter(Condition::any().add(later).add(Column::CreatedAt.eq(time).and(Column::Id.lt(id))));
+    }
+    query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).limit(limit).all(conn).await
+}
+
+/// The contact's tickets belong to another contact from now on.
+pub(crate) async fn give_to_contact(tx: &Tx, account: AccountId, from: Uuid, to: Uuid) -> Result<(), DbErr> {
+    Entity::update_many()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::ContactId.eq(from))
+        .col_expr(Column::ContactId, sea_orm::sea_query::Expr::value(to))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Writes a new ticket.
+pub(crate) async fn insert(tx: &mut Tx, ticket: &Model) -> Result<(), DbErr> {
+    Entity::insert(ticket.clone().into_active_model().reset_all()).exec_without_returning(tx.conn()).await?;
+    let event = events::TicketCreated {
+        ticket_id: ticket.id.to_string(),
+        conversation_id: ticket.conversation_id.to_string(),
+        contact_id: ticket.contact_id.to_string(),
+    };
+    append(tx, aggregate(ticket), &event).await
+}
+
+/// Writes a changed ticket under its next version.
+pub(crate) async fn save(tx: &mut Tx, ticket: &mut Model) -> Result<(), DbErr> {
+    ticket.version += 1;
+    let row = ticket.clone().into_active_model().reset_all();
+    Entity::update(row).validate()?.filter(Column::AccountId.eq(ticket.account_id)).exec(tx.conn()).await?;
+    append(tx, aggregate(ticket), &events::TicketUpdated { ticket_id: ticket.id.to_string() }).await
+}
+
+fn aggregate(ticket: &Model) -> Aggregate {
+    Aggregate { source: SOURCE, account: ticket.account_id, kind: "ticket", id: ticket.id, version: ticket.version }
+}

@@ -1,0 +1,124 @@
+//! What the protos declare of each method.
+
+use std::collections::HashMap;
+
+use frontdesk_proto::auth::v1::Principal;
+use prost_reflect::{DescriptorPool, DynamicMessage, Value};
+
+use crate::{Caller, NotAllowed};
+
+/// What a method asks of its caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    principals: Vec<Principal>,
+    permission: String,
+}
+
+impl Access {
+    /// May this caller call the method?
+    pub fn check(&self, caller: &Caller) -> Result<(), NotAllowed> {
+        if !self.principals.contains(&caller.kind.principal()) {
+            return Err(NotAllowed("callers of this kind may not call this method"));
+        }
+        let by_kind = matches!(caller.kind.principal(), Principal::Visitor | Principal::Bot | Principal::Service);
+        if !by_kind && !self.permission.is_empty() && !caller.permissions.contains(&self.permission) {
+            return Err(NotAllowed("the token lacks the permission that this method needs"));
+        }
+        Ok(())
+    }
+
+    /// The permission that the method needs; may be empty.
+    pub fn permission(&self) -> &str {
+        &self.permission
+    }
+
+    /// The kinds that may call the method.
+    pub fn principals(&self) -> &[Principal] {
+        &self.principals
+    }
+}
+
+/// A method without a declaration: the server must not start (rule S1).
+#[derive(Debug, thiserror::Error)]
+#[error("{0} declares no access: add the option (frontdesk.auth.v1.access) to it in its .proto")]
+pub struct UndeclaredMethod(pub String);
+
+/// The access of every method, by its path `/package.Service/Method`.
+#[derive(Clone, Debug)]
+pub struct AccessMap(HashMap<String, Access>);
+
+impl AccessMap {
+    /// Reads the declarations of every method from the encoded descriptors of the contract.
+    pub fn try_new(descriptors: &[u8]) -> Result<Self, UndeclaredMethod> {
+        let pool = DescriptorPool::decode(descriptors).map_err(|error| UndeclaredMethod(error.to_string()))?;
+        let extension = pool
+            .get_extension_by_name("frontdesk.auth.v1.access")
+            .ok_or_else(|| UndeclaredMethod("frontdesk.auth.v1.access".into()))?;
+        let mut map = HashMap::new();
+        for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+            let access = match method.options().get_extension(&extension).as_ref() {
+                Value::Message(access) => read(access),
+                _ => None,
+            };
+            let access = access.ok_or_else(|| UndeclaredMethod(method.full_name().to_owned()))?;
+            map.insert(format!("/{}/{}", method.parent_service().full_name(), method.name()), access);
+        }
+        Ok(Self(map))
+    }
+
+    /// What the method at `path` asks. None: there is no such method.
+    pub fn of(&self, path: &str) -> Option<&Access> {
+        self.0.get(path)
+    }
+
+    /// Every path with its access.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Access)> {
+        self.0.iter().map(|(path, access)| (path.as_str(), access))
+    }
+}
+
+fn read(access: &DynamicMessage) -> Option<Access> {
+    let principals = access.get_field_by_name("principals")?;
+    let principals: Vec<Principal> = principals
+        .as_list()?
+        .iter()
+        .filter_map(|value| Principal::try_from(value.as_enum_number()?).ok())
+        .filter(|principal| *principal != Principal::Unspecified)
+        .collect();
+    let permission = access.get_field_by_name("permission")?.as_str()?.to_owned();
+    (!principals.is_empty()).then_some(Access { principals, permission })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s1_every_method_of_the_contract_declares_its_access() {
+        let map = AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap();
+        assert!(map.iter().count() > 40);
+        let change = map.of("/frontdesk.conversation.v1.ConversationService/ChangeAssignee").unwrap();
+        assert_eq!(change.principals, [Principal::Service]);
+    }
+
+    #[test]
+    fn s1_a_method_without_a_declaration_is_refused() {
+        // The same contract with the options of one method taken out.
+        let mut pool = prost_reflect::prost_types::FileDescriptorSet::default();
+        let full = DescriptorPool::decode(frontdesk_proto::DESCRIPTORS).unwrap();
+        pool.file = full.file_descriptor_protos().cloned().collect();
+        for service in pool.file.iter_mut().flat_map(|file| &mut file.service) {
+            service.method[0].options = None;
+        }
+        let bytes = prost_reflect::prost::Message::encode_to_vec(&pool);
+        assert!(AccessMap::try_new(&bytes).unwrap_err().to_string().contains("declares no access"));
+    }
+
+    #[test]
+    fn every_permission_that_a_method_needs_is_one_that_administrators_or_agents_have() {
+        let known: Vec<&str> = [crate::Kind::Agent, crate::Kind::Admin].iter().flat_map(|kind| crate::permissions_of(*kind)).copied().collect();
+        for (path, access) in AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap().iter() {
+            assert!(access.permission.is_empty() || known.contains(&access.permission.as_str()), "{path}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Who is calling.
+
+use std::{fmt, str::FromStr};
+
+use frontdesk_proto::auth::v1::Principal;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The account that a row, a caller or an event belongs to. A type of its own, so that no other id is taken for it.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, sea_orm::DeriveValueType,
+)]
+#[serde(transparent)]
+pub struct AccountId(pub Uuid);
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// The kind of a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A person in the widget.
+    Visitor,
+    /// A team member.
+    Agent,
+    /// A bot.
+    Bot,
+    /// One of our own services.
+    Service,
+    /// The account's administrator.
+    Admin,
+}
+
+impl Kind {
+    /// As tokens and metadata write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Visitor => "visitor",
+            Self::Agent => "agent",
+            Self::Bot => "bot",
+            Self::Service => "service",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// As the protos declare it.
+    pub fn principal(self) -> Principal {
+        match self {
+            Self::Visitor => Principal::Visitor,
+            Self::Agent => Principal::Agent,
+            Self::Bot => Principal::Bot,
+            Self::Service => Principal::Service,
+            Self::Admin => Principal::Admin,
+        }
+    }
+}
+
+impl FromStr for Kind {
+    type Err = NotAllowed;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Visitor, Self::Agent, Self::Bot, Self::Service, Self::Admin]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or(NotAllowed("an actor must be of kind visitor, agent, bot, service or admin"))
+    }
+}
+
+/// Somebody who acts: a caller, or the one for whom a service calls.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Actor {
+    /// Their kind.
+    pub kind: Kind,
+    /// Their id: a UUID for agents and bots, the platform's own word for visitors and administrators, a name for services.
+    pub id: String,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.kind.as_str(), self.id)
+    }
+}
+
+impl FromStr for Actor {
+    type Err = NotAllowed;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (kind, id) = text.split_once(':').ok_or(NotAllowed("an actor is written kind:id"))?;
+        Ok(Self { kind: kind.parse()?, id: id.to_owned() })
+    }
+}
+
+/// The call is not allowed; the text says why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotAllowed(pub &'static str);
+
+/// Who is calling, as their token and, for services, the metadata say.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The account they act in.
+    pub account: AccountId,
+    /// The kind of the token: what the call was allowed for.
+    pub kind: Kind,
+    /// Who acts. For a service: for whom it calls.
+    pub actor: Actor,
+    /// Name, as the token gives it.
+    pub name: Option<String>,
+    /// Address that the token vouches for; visitors only.
+    pub email: Option<String>,
+    /// What the token permits.
+    pub permissions: Vec<String>,
+}
+
+impl Caller {
+    /// The acting agent's id; None when the actor is not an agent.
+    pub fn agent_id(&self) -> Option<Uuid> {
+        (self.actor.kind == Kind::Agent).then(|| self.actor.id.parse().ok()).flatten()
+    }
+}
+
+/// Accounts are never numbered by a database; sea-orm asks for this of every part of a primary key.
+impl sea_orm::TryFromU64 for AccountId {
+    fn try_from_u64(_: u64) -> Result<Self, sea_orm::DbErr> {
+        Err(sea_orm::DbErr::ConvertFromU64("AccountId"))
+    }
+}

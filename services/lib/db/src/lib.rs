@@ -1,0 +1,206 @@
+//! A service's database, SQLite or PostgreSQL: connecting, transactions, migrations. Start reading at [`Db`].
+//!
+//! Writes go through a [`Tx`], which only [`Db::begin`] makes; what shall happen after a commit is said to the transaction
+//! ([`Tx::on_commit`]) and happens then or never.
+
+mod migration;
+
+use std::{sync::Arc, time::Duration};
+
+use frontdesk_clock::{Clock, Time};
+use sea_orm::{
+    AccessMode, ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    sqlx::{
+        Executor,
+        sqlite::{SqliteJournalMode, SqliteSynchronous},
+    },
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+pub use migration::{Sql, migrate};
+
+/// Where a service's database is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DbSettings {
+    /// `sqlite://path/to/file` or `postgres://user:password@host/database`. Empty: a file in the data folder.
+    pub url: DatabaseUrl,
+    /// Connections at most (PostgreSQL), 16 by default.
+    pub max_connections: Option<u32>,
+}
+
+/// A database's address. Shown without what may be a password.
+#[derive(Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct DatabaseUrl(pub String);
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.0.split_once("://"), self.0.rsplit_once('@')) {
+            (Some((scheme, _)), Some((_, host))) => write!(formatter, "{scheme}://(hidden)@{host}"),
+            _ => formatter.write_str(&self.0),
+        }
+    }
+}
+
+impl Serialize for DatabaseUrl {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{self:?}"))
+    }
+}
+
+/// A service's database. Clones share it.
+#[derive(Clone)]
+pub struct Db {
+    write: DatabaseConnection,
+    read: DatabaseConnection,
+    clock: Clock,
+    outbox: Arc<Notify>,
+}
+
+impl Db {
+    /// Connects; a SQLite file is created when it is not there.
+    pub async fn connect(settings: &DbSettings, clock: &Clock) -> Result<Self, DbErr> {
+        let url = &settings.url.0;
+        let (write, read) = if url.starts_with("sqlite:") {
+            // SQLite has one writer: one connection queues writes without 'busy' errors, the others read beside it.
+            (sqlite(url, 1).await?, sqlite(url, 4).await?)
+        } else {
+            let pool = postgres(url, settings.max_connections.unwrap_or(16)).await?;
+            (pool.clone(), pool)
+        };
+        Ok(Self { write, read, clock: clock.clone(), outbox: Arc::default() })
+    }
+
+    /// For reads outside a transaction.
+    pub fn read(&self) -> &DatabaseConnection {
+        &self.read
+    }
+
+    /// Begins a transaction that may write. Dropping it without a commit rolls it back.
+    pub async fn begin(&self) -> Result<Tx, DbErr> {
+        let options = TransactionOptions {
+            // A deferred one that reads first fails at once when another wrote meanwhile, whatever the busy timeout.
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        Ok(Tx { inner: self.write.begin_with_options(options).await?, clock: self.clock.clone(), outbox: self.outbox.clone(), after: Vec::new() })
+    }
+
+    /// Begins a transaction that sees one state of the database and writes nothing.
+    pub async fn snapshot(&self) -> Result<DatabaseTransaction, DbErr> {
+        let isolation_level = Some(sea_orm::IsolationLevel::RepeatableRead);
+        let options = match self.read.get_database_backend() {
+            DbBackend::Sqlite => TransactionOptions::default(),
+            _ => TransactionOptions { isolation_level, access_mode: Some(AccessMode::ReadOnly), ..TransactionOptions::default() },
+        };
+        self.read.begin_with_options(options).await
+    }
+
+    /// Woken when a transaction that wrote events has committed.
+    pub fn outbox_written(&self) -> &Notify {
+        &self.outbox
+    }
+
+    /// The connection that writes, for migrations.
+    pub(crate) fn writer(&self) -> &DatabaseConnection {
+        &self.write
+    }
+}
+
+async fn sqlite(url: &str, connections: u32) -> Result<DatabaseConnection, DbErr> {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(Duration::from_secs(30))
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(|options| {
+            options
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                // What is acknowledged survives a power cut.
+                .synchronous(SqliteSynchronous::Full)
+                .foreign_keys(true)
+                .busy_timeout(Duration::from_secs(10))
+        })
+        .map_sqlx_sqlite_pool_opts(|pool| pool.idle_timeout(None).max_lifetime(None));
+    sea_orm::Database::connect(options).await
+}
+
+async fn postgres(url: &str, connections: u32) -> Result<DatabaseConnection, DbErr> {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(10))
+        .sqlx_logging(false)
+        .map_sqlx_postgres_opts(|options| options.options([("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "30s")]))
+        // A future dropped while BEGIN is on its way gives the connection back inside an open transaction.
+        .map_sqlx_postgres_pool_opts(|pool| {
+            pool.after_release(|connection, _| {
+                Box::pin(async move {
+                    connection.execute("ROLLBACK").await?;
+                    Ok(true)
+                })
+            })
+        });
+    sea_orm::Database::connect(options).await
+}
+
+/// A transaction that may write.
+pub struct Tx {
+    inner: DatabaseTransaction,
+    clock: Clock,
+    outbox: Arc<Notify>,
+    after: Vec<Box<dyn FnOnce() + Send + Sync>>,
+}
+
+impl Tx {
+    /// For statements.
+    pub fn conn(&self) -> &DatabaseTransaction {
+        &self.inner
+    }
+
+    /// The time by this database's clock, the one clock that decides about it. SQLite lives in this process: its clock is
+    /// the process's.
+    pub async fn now(&self) -> Result<Time, DbErr> {
+        if self.inner.get_database_backend() == DbBackend::Sqlite {
+            return Ok(self.clock.now());
+        }
+        let now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now";
+        let row = self.inner.query_one_raw(Statement::from_string(DbBackend::Postgres, now)).await?;
+        let row = row.ok_or_else(|| DbErr::RecordNotFound("clock_timestamp()".into()))?;
+        Ok(Time(row.try_get("", "now")?).plus(self.clock.offset()))
+    }
+
+    /// Does this once the transaction has committed; never, if it does not.
+    pub fn on_commit(&mut self, then: impl FnOnce() + Send + Sync + 'static) {
+        self.after.push(Box::new(then));
+    }
+
+    /// Wakes who waits for [`Db::outbox_written`] once the transaction has committed.
+    pub fn wake_outbox_on_commit(&mut self) {
+        let outbox = self.outbox.clone();
+        self.on_commit(move || outbox.notify_one());
+    }
+
+    /// Commits, then does what was asked for after the commit.
+    pub async fn commit(self) -> Result<(), DbErr> {
+        self.inner.commit().await?;
+        self.after.into_iter().for_each(|then| then());
+        Ok(())
+    }
+}
+
+/// True: a unique index refused the row. Which one is known to who wrote it.
+pub fn is_unique_violation(error: &DbErr) -> bool {
+    use sea_orm::RuntimeErr::SqlxError;
+    match error {
+        DbErr::Exec(SqlxError(error)) | DbErr::Query(SqlxError(error)) => {
+            error.as_database_error().is_some_and(|error| error.is_unique_violation())
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,40 @@
+//! Marks of handled events.
+
+use frontdesk_db::Tx;
+use frontdesk_proto::event::v1::Event;
+use sea_orm::{DbErr, EntityTrait, Set, sea_query::OnConflict};
+
+pub(crate) mod entity {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "handled_events")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub consumer: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub event_id: Uuid,
+        pub handled_at: i64,
+    }
+
+    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Marks the event as handled by `consumer` in the transaction of the effect. False: it was handled before.
+pub async fn first_time(tx: &Tx, consumer: &str, event: &Event) -> Result<bool, DbErr> {
+    let event_id = event.id.parse().map_err(|_| DbErr::Type("the event's id is not a UUID".into()))?;
+    let row = entity::ActiveModel {
+        consumer: Set(consumer.to_owned()),
+        event_id: Set(event_id),
+        handled_at: Set(tx.now().await?.0),
+    };
+    // The count of rows decides: it is right on both databases.
+    let inserted = entity::Entity::insert(row)
+        .on_conflict(OnConflict::columns([entity::Column::Consumer, entity::Column::EventId]).do_nothing().to_owned())
+        .exec_without_returning(tx.conn())
+        .await?;
+    Ok(inserted == 1)
+}

@@ -1,0 +1,109 @@
+//! The outbox: events are written in the transaction of the change and published by the relay afterwards; and its mirror,
+//! the marks of events that a consumer has handled.
+
+mod handled;
+mod relay;
+
+use frontdesk_auth::AccountId;
+use frontdesk_db::{Sql, Tx};
+use frontdesk_proto::event::v1::Event;
+use prost::{Message, Name};
+use sea_orm::{ActiveValue::NotSet, DbErr, EntityTrait, Set};
+use uuid::Uuid;
+
+pub use handled::first_time;
+pub use relay::relay;
+
+/// The tables, for each service's migrations.
+pub const OUTBOX: Sql = Sql {
+    name: "outbox_001_events_and_handled",
+    text: "CREATE TABLE outbox_events (
+            position {identity},
+            event_id UUID NOT NULL,
+            aggregate_id UUID NOT NULL,
+            version BIGINT NOT NULL,
+            event {bytes} NOT NULL,
+            created_at BIGINT NOT NULL,
+            published_at BIGINT,
+            CONSTRAINT outbox_events_version UNIQUE (aggregate_id, version)
+        );
+        CREATE INDEX outbox_events_waiting ON outbox_events (position) WHERE published_at IS NULL;
+        CREATE INDEX outbox_events_published ON outbox_events (published_at) WHERE published_at IS NOT NULL;
+        CREATE TABLE handled_events (
+            consumer TEXT NOT NULL,
+            event_id UUID NOT NULL,
+            handled_at BIGINT NOT NULL,
+            CONSTRAINT handled_events_pk PRIMARY KEY (consumer, event_id)
+        );
+        CREATE INDEX handled_events_age ON handled_events (handled_at)",
+};
+
+mod entity {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "outbox_events")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub position: i64,
+        pub event_id: Uuid,
+        pub aggregate_id: Uuid,
+        pub version: i64,
+        pub event: Vec<u8>,
+        pub created_at: i64,
+        pub published_at: Option<i64>,
+    }
+
+    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// What an event is about: the thing that changed, and how often it has changed now.
+#[derive(Clone, Copy, Debug)]
+pub struct Aggregate {
+    /// The service that owns it.
+    pub source: &'static str,
+    /// Its account.
+    pub account: AccountId,
+    /// What it is.
+    pub kind: &'static str,
+    /// Its id.
+    pub id: Uuid,
+    /// 1, 2, 3 ... for each event of it; given while its row is locked.
+    pub version: i64,
+}
+
+/// Writes an event in the transaction of the change; it is published if and only if that commits.
+pub async fn append<M: Message + Name>(tx: &mut Tx, aggregate: Aggregate, message: &M) -> Result<(), DbErr> {
+    let now = tx.now().await?;
+    let id = Uuid::now_v7();
+    let event = Event {
+        id: id.to_string(),
+        r#type: M::full_name(),
+        source: aggregate.source.into(),
+        account_id: aggregate.account.to_string(),
+        aggregate_type: aggregate.kind.into(),
+        aggregate_id: aggregate.id.to_string(),
+        version: aggregate.version,
+        create_time: Some(now.to_proto()),
+        traceparent: frontdesk_telemetry::traceparent(),
+        data: Some(prost_types::Any {
+            type_url: format!("type.googleapis.com/{}", M::full_name()),
+            value: message.encode_to_vec(),
+        }),
+    };
+    let row = entity::ActiveModel {
+        position: NotSet,
+        event_id: Set(id),
+        aggregate_id: Set(aggregate.id),
+        version: Set(aggregate.version),
+        event: Set(event.encode_to_vec()),
+        created_at: Set(now.0),
+        published_at: Set(None),
+    };
+    entity::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    tx.wake_outbox_on_commit();
+    Ok(())
+}

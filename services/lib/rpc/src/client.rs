@@ -1,0 +1,107 @@
+//! Calls to our other services: as a service, for an account and an actor, with a deadline and the trace.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use frontdesk_auth::{ACCOUNT_HEADER, ACTOR_HEADER, AccountId, Actor, Keys, Kind};
+use frontdesk_clock::Time;
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Channel, Endpoint},
+};
+use tonic_types::StatusExt;
+use uuid::Uuid;
+
+const CALL_DEADLINE: Duration = Duration::from_secs(10);
+const TOKEN_VALID: Duration = Duration::from_secs(600);
+
+/// Another service of ours.
+#[derive(Clone)]
+pub struct Peer {
+    channel: Channel,
+    keys: Keys,
+    me: &'static str,
+    token: Arc<Mutex<Option<(MetadataValue<Ascii>, Time)>>>,
+}
+
+/// A peer's address is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("the address {address} of a service is wrong: {source}")]
+pub struct PeerError {
+    address: String,
+    source: tonic::transport::Error,
+}
+
+impl Peer {
+    /// The service at `address`, connected to when first called, by the service named `me`.
+    pub fn new(address: &str, me: &'static str, keys: Keys) -> Result<Self, PeerError> {
+        let endpoint = Endpoint::from_shared(address.to_owned())
+            .map_err(|source| PeerError { address: address.to_owned(), source })?
+            .connect_timeout(Duration::from_secs(2))
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(Duration::from_secs(30))
+            .keep_alive_timeout(Duration::from_secs(5));
+        Ok(Self { channel: endpoint.connect_lazy(), keys, me, token: Arc::default() })
+    }
+
+    /// A channel on which every call is for this account and actor.
+    pub fn acting_for(&self, account: AccountId, actor: &Actor) -> InterceptedService<Channel, ActingFor> {
+        let acting = ActingFor { peer: self.clone(), account: account.to_string(), actor: actor.to_string() };
+        InterceptedService::new(self.channel.clone(), acting)
+    }
+
+    /// A channel on which every call is for this account by the service itself.
+    pub fn for_account(&self, account: AccountId) -> InterceptedService<Channel, ActingFor> {
+        self.acting_for(account, &Actor { kind: Kind::Service, id: self.me.to_owned() })
+    }
+
+    fn token(&self) -> Result<MetadataValue<Ascii>, Status> {
+        let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.keys.clock().now();
+        match &*token {
+            Some((token, renew_at)) if now < *renew_at => Ok(token.clone()),
+            _ => {
+                let claims = self.keys.claims(AccountId(Uuid::nil()), Kind::Service, self.me, TOKEN_VALID);
+                let minted = self.keys.mint(&claims).map_err(|error| Status::internal(error.to_string()))?;
+                let minted: MetadataValue<Ascii> =
+                    format!("Bearer {minted}").parse().map_err(|_| Status::internal("a token that is no metadata"))?;
+                *token = Some((minted.clone(), now.plus(TOKEN_VALID / 2)));
+                Ok(minted)
+            }
+        }
+    }
+}
+
+/// Adds to each call who calls, for whom, by when and in which trace.
+#[derive(Clone)]
+pub struct ActingFor {
+    peer: Peer,
+    account: String,
+    actor: String,
+}
+
+impl Interceptor for ActingFor {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let ascii = |text: &str| text.parse().map_err(|_| Status::internal("an id that is no metadata"));
+        let token = self.peer.token()?;
+        request.set_timeout(CALL_DEADLINE);
+        let metadata = request.metadata_mut();
+        metadata.insert("authorization", token);
+        metadata.insert(ACCOUNT_HEADER, ascii(&self.account)?);
+        metadata.insert(ACTOR_HEADER, ascii(&self.actor)?);
+        let traceparent = frontdesk_telemetry::traceparent();
+        if !traceparent.is_empty() {
+            metadata.insert("traceparent", ascii(&traceparent)?);
+        }
+        Ok(request)
+    }
+}
+
+/// True: a service refused with this reason.
+pub fn refused_with(status: &Status, reason: &str) -> bool {
+    status.get_details_error_info().is_some_and(|info| info.reason == reason)
+}

@@ -1,0 +1,92 @@
+//! Refusals: a code, a reason for programs, a sentence for people, and the details that gRPC clients decode.
+
+use std::{collections::HashMap, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+/// A field that is wrong, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Path of the field in the request, as the proto names it.
+    pub path: String,
+    /// What is wrong and what would be right.
+    pub description: String,
+}
+
+impl Field {
+    /// The field at `path` is wrong.
+    pub fn new(path: impl Into<String>, description: impl Into<String>) -> Self {
+        Self { path: path.into(), description: description.into() }
+    }
+}
+
+/// A refusal that becomes a [`Status`] with `google.rpc.ErrorInfo` and, where they help, `BadRequest` and `RetryInfo`.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    code: Code,
+    domain: &'static str,
+    reason: String,
+    message: String,
+    metadata: HashMap<String, String>,
+    fields: Vec<Field>,
+    retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    /// A refusal with a reason of the service's enum, written with or without its prefix `REASON_`.
+    pub fn new(code: Code, domain: &'static str, reason: &str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            domain,
+            reason: reason.strip_prefix("REASON_").unwrap_or(reason).to_owned(),
+            message: message.into(),
+            metadata: HashMap::new(),
+            fields: Vec::new(),
+            retry_after: None,
+        }
+    }
+
+    /// Fields that are wrong in any state.
+    pub fn fields(fields: Vec<Field>) -> Self {
+        let list: Vec<String> = fields.iter().map(|field| format!("{}: {}", field.path, field.description)).collect();
+        Self { fields, ..Self::new(Code::InvalidArgument, "frontdesk", "INVALID_FIELDS", list.join("; ")) }
+    }
+
+    /// Our fault: a fixed text for the caller, the chain for the log.
+    pub fn internal(error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "internal error");
+        Self::new(Code::Internal, "frontdesk", "INTERNAL", "an internal error; it is logged with this call's trace")
+    }
+
+    /// The database or another part cannot be reached now.
+    pub fn unavailable(domain: &'static str, reason: &str, message: impl Into<String>) -> Self {
+        Self::new(Code::Unavailable, domain, reason, message).retry_after(Duration::from_secs(1))
+    }
+
+    /// What is true now, for a program.
+    pub fn with(mut self, key: &str, value: impl ToString) -> Self {
+        self.metadata.insert(key.to_owned(), value.to_string());
+        self
+    }
+
+    /// When to try again.
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let mut details = ErrorDetails::with_error_info(refusal.reason, refusal.domain, refusal.metadata);
+        if !refusal.fields.is_empty() {
+            let violations = refusal.fields.into_iter().map(|field| FieldViolation::new(field.path, field.description));
+            details.set_bad_request(violations.collect::<Vec<_>>());
+        }
+        if refusal.retry_after.is_some() {
+            details.set_retry_info(refusal.retry_after);
+        }
+        Status::with_error_details(refusal.code, refusal.message, details)
+    }
+}

@@ -1,0 +1,75 @@
+//! A gRPC server: limits, health, reflection, the gate, and an end within a deadline.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{service::Routes, transport::Server};
+use tonic_health::ServingStatus;
+
+use crate::{Gate, GateLayer};
+
+/// How a server ends.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerSettings {
+    /// Calls that run when the server is told to stop have so long.
+    pub drain: Duration,
+}
+
+/// What a server serves.
+pub struct Served {
+    /// The services.
+    pub routes: Routes,
+    /// Their names, for health checks.
+    pub names: Vec<&'static str>,
+    /// The contract, for reflection.
+    pub descriptors: &'static [u8],
+}
+
+/// Serves on `listener` until `shutdown`, then lets running calls end for at most `settings.drain`.
+pub async fn serve(
+    listener: TcpListener,
+    served: Served,
+    gate: Gate,
+    settings: ServerSettings,
+    shutdown: CancellationToken,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    // "" is the whole server: it must not stay SERVING while the server drains.
+    let names: Vec<&str> = served.names.iter().copied().chain([""]).collect();
+    for name in &names {
+        health.set_service_status(*name, ServingStatus::Serving).await;
+    }
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(served.descriptors)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    let routes = served.routes.add_service(health_service).add_service(reflection);
+
+    // What the transport leaves open without being told, each as large as an honest client needs.
+    let server = Server::builder()
+        .tcp_nodelay(true)
+        .max_concurrent_streams(1_024)
+        .http2_max_pending_accept_reset_streams(Some(64))
+        .http2_max_local_error_reset_streams(Some(256))
+        .http2_max_header_list_size(16 * 1024)
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .layer(GateLayer(Arc::new(gate)))
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown.clone().cancelled_owned());
+
+    let drained = async {
+        shutdown.cancelled().await;
+        for name in &names {
+            health.set_service_status(*name, ServingStatus::NotServing).await;
+        }
+        tokio::time::sleep(settings.drain).await;
+    };
+    tokio::select! {
+        ended = server => Ok(ended?),
+        // An open stream, even a client's watch of the health, would hold the server for ever.
+        () = drained => Ok(()),
+    }
+}

@@ -1,0 +1,16 @@
+//! The rules: what is decided at a close, how a delivery goes on after an attempt, which addresses mail may come from and go
+//! to, and what of a thread a transcript shows. No I/O, no clock.
+
+mod address;
+mod decision;
+mod delivery;
+mod sender;
+mod text;
+mod transcript;
+
+pub(crate) use address::{mail_address, mailbox};
+pub(crate) use decision::{Facts, Skip, decide, explain};
+pub(crate) use delivery::{AttemptOutcome, Changed, Delivery, Kind, Pauses, State};
+pub(crate) use sender::{CODE_TRIES, CODE_VALID, Sender, code_hash};
+pub(crate) use text::{body_lines, one_line, server_words};
+pub(crate) use transcript::{Author, Content, Line, Transcript, link, zone};

@@ -1,0 +1,65 @@
+//! What people wrote, made safe for the place where it goes (rule T7).
+
+/// Marks that turn the direction of the text around them, so that it reads as something else.
+pub(super) fn turns_direction(char: char) -> bool {
+    matches!(char, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+fn breaks_line(char: char) -> bool {
+    matches!(char, '\n' | '\r' | '\u{0B}' | '\u{0C}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// One line for a header or a heading: names, subjects, titles. `=?` begins an encoded word, which a mail client would
+/// turn into something that was never checked.
+pub(crate) fn one_line(text: &str, longest: usize) -> String {
+    let spaced: String = text
+        .chars()
+        .map(|char| if breaks_line(char) || char == '\t' { ' ' } else { char })
+        .filter(|char| !char.is_control() && !turns_direction(*char))
+        .collect();
+    let words: Vec<&str> = spaced.split_whitespace().collect();
+    words.join(" ").replace("=?", "= ?").chars().take(longest).collect::<String>().trim().to_owned()
+}
+
+/// The lines of a message.
+pub(crate) fn body_lines(text: &str) -> Vec<String> {
+    text.replace("\r\n", "\n")
+        .split(breaks_line)
+        .map(|line| line.chars().filter(|char| (!char.is_control() || *char == '\t') && !turns_direction(*char)).collect())
+        .collect()
+}
+
+/// The mail server's own words, as they may be kept and shown.
+pub(crate) fn server_words(text: &str) -> String {
+    const LONGEST: usize = 500;
+    text.chars()
+        .map(|char| if breaks_line(char) { ' ' } else { char })
+        .filter(|char| !char.is_control() && !turns_direction(*char))
+        .take(LONGEST)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t7_a_header_line_has_no_breaks_controls_or_turned_text() {
+        assert_eq!(one_line("Eve\r\nBcc: all@example.com", 100), "Eve Bcc: all@example.com");
+        assert_eq!(one_line("a\u{202E}b\u{2066}c\u{0}d\u{2028}e", 100), "abcd e");
+        assert_eq!(one_line("=?utf-8?B?RXZl?=", 100), "= ?utf-8?B?RXZl?=");
+        assert_eq!(one_line(&"x".repeat(300), 100).len(), 100);
+    }
+
+    #[test]
+    fn t7_every_kind_of_line_break_is_one() {
+        assert_eq!(body_lines("a\r\nb\rc\u{2028}d\n\ne"), ["a", "b", "c", "d", "", "e"]);
+    }
+
+    #[test]
+    fn t8_a_servers_words_are_cut_and_clean() {
+        let words = server_words(&format!("550 no\r\n{}\u{1b}[31m", "x".repeat(600)));
+        assert_eq!(words.chars().count(), 500);
+        assert!(!words.chars().any(char::is_control));
+    }
+}

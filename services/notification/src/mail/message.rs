@@ -1,0 +1,77 @@
+//! One MIME message with its headers.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use frontdesk_clock::Time;
+use lettre::{
+    Address, Message,
+    message::{
+        Mailbox, MultiPart, SinglePart,
+        header::{HeaderName, HeaderValue},
+    },
+};
+use uuid::Uuid;
+
+use crate::domain::{mail_address, one_line};
+
+/// A mail cannot be made of this.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct ComposeError(pub(crate) String);
+
+/// What stands in the headers, as people gave it.
+#[derive(Clone, Debug)]
+pub(crate) struct Envelope {
+    pub(crate) delivery: Uuid,
+    pub(crate) date: Time,
+    pub(crate) from_name: String,
+    pub(crate) from: String,
+    pub(crate) to_name: String,
+    pub(crate) to: String,
+    pub(crate) subject: String,
+}
+
+/// A composed mail.
+#[derive(Clone, Debug)]
+pub(crate) struct Composed {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) message_id: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The same for every attempt of a delivery, so that a mail sent twice is seen as one (rule T8).
+pub(crate) fn message_id(delivery: Uuid, from: &str) -> String {
+    let domain = from.rsplit_once('@').map_or("frontdesk.invalid", |(_, domain)| domain);
+    format!("<{delivery}@{domain}>")
+}
+
+/// Builds the message. Whatever is near a header is brought to one clean line first: a line break in a name would end the
+/// header, or the program.
+pub(super) fn build(envelope: &Envelope, text: String, html: String) -> Result<Composed, ComposeError> {
+    let message_id = message_id(envelope.delivery, &envelope.from);
+    let date = UNIX_EPOCH + Duration::from_secs(u64::try_from(envelope.date.0 / 1_000_000).unwrap_or(0));
+    let auto_submitted = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".into());
+    let parts = MultiPart::alternative()
+        .boundary(format!("frontdesk-{}", envelope.delivery.simple()))
+        .singlepart(SinglePart::plain(text))
+        .singlepart(SinglePart::html(html));
+    let message = Message::builder()
+        .message_id(Some(message_id.clone()))
+        .date(date)
+        .from(mailbox(&envelope.from_name, &envelope.from)?)
+        .to(mailbox(&envelope.to_name, &envelope.to)?)
+        .subject(one_line(&envelope.subject, 200))
+        .raw_header(auto_submitted)
+        .multipart(parts)
+        .map_err(|error| ComposeError(format!("the mail cannot be composed: {error}")))?;
+    Ok(Composed { from: envelope.from.clone(), to: envelope.to.clone(), message_id, bytes: message.formatted() })
+}
+
+fn mailbox(name: &str, address: &str) -> Result<Mailbox, ComposeError> {
+    let wrong = || ComposeError("an address is not one that mail may come from or go to".into());
+    let address: Address = mail_address(address).ok_or_else(wrong)?.parse().map_err(|_| wrong())?;
+    // An address as a name would make people believe the mail came from there.
+    let name = one_line(name, 100).replace('@', " at ");
+    Ok(Mailbox::new((!name.is_empty()).then_some(name), address))
+}

@@ -1,0 +1,35 @@
+//! The templates.
+
+use std::sync::LazyLock;
+
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+use serde::Serialize;
+
+use super::ComposeError;
+
+const SOURCES: [(&str, &str); 4] = [
+    ("transcript.html", include_str!("../templates/transcript.html")),
+    ("transcript.txt", include_str!("../templates/transcript.txt")),
+    ("verification.html", include_str!("../templates/verification.html")),
+    ("verification.txt", include_str!("../templates/verification.txt")),
+];
+
+static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = LazyLock::new(|| {
+    let mut templates = Environment::new();
+    templates.set_trim_blocks(true);
+    templates.set_lstrip_blocks(true);
+    templates.set_undefined_behavior(UndefinedBehavior::Strict);
+    templates.set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
+    for (name, source) in SOURCES {
+        templates.add_template(name, source)?;
+    }
+    Ok(templates)
+});
+
+/// Renders with CRLF line ends, as mail wants them: the mail library takes quadratic time to bring other ends to that.
+pub(super) fn render<S: Serialize>(name: &str, view: &S) -> Result<String, ComposeError> {
+    let wrong = |error: &minijinja::Error| ComposeError(format!("the template {name} cannot be rendered: {error}"));
+    let templates = TEMPLATES.as_ref().map_err(wrong)?;
+    let rendered = templates.get_template(name).and_then(|template| template.render(view)).map_err(|error| wrong(&error))?;
+    Ok(rendered.replace('\n', "\r\n"))
+}

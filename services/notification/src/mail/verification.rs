@@ -1,0 +1,20 @@
+//! The mail with the code that verifies a sender address (rule T5).
+
+use serde::Serialize;
+
+use super::{ComposeError, Composed, Envelope, message, templates};
+
+#[derive(Serialize)]
+struct View<'a> {
+    subject: &'a str,
+    address: &'a str,
+    code: &'a str,
+}
+
+/// The whole mail.
+pub(crate) fn compose(envelope: &Envelope, code: &str) -> Result<Composed, ComposeError> {
+    let view = View { subject: &envelope.subject, address: &envelope.to, code };
+    let html = templates::render("verification.html", &view)?;
+    let text = templates::render("verification.txt", &view)?;
+    message::build(envelope, text, html)
+}

@@ -1,0 +1,37 @@
+//! `transcript_decisions`: what was decided at a close, with the facts as they were then.
+
+use frontdesk_auth::AccountId;
+use frontdesk_clock::Time;
+use sea_orm::entity::prelude::*;
+
+use crate::domain::Skip;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "transcript_decisions")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub account_id: AccountId,
+    pub conversation_id: Uuid,
+    pub close_number: i32,
+    pub skip_reason: Option<Skip>,
+    pub delivery_id: Option<Uuid>,
+    pub channel_id: Option<Uuid>,
+    pub contact_id: Option<Uuid>,
+    pub sender_id: Option<Uuid>,
+    pub last_sequence: i64,
+    pub had_bot_session: bool,
+    pub had_agent: bool,
+    pub had_ticket: bool,
+    pub address_usable: bool,
+    pub address_verified: bool,
+    pub transcript_enabled: bool,
+    pub closed_at: Time,
+    pub created_at: Time,
+    pub version: i64,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,28 @@
+//! `senders`: addresses that mails come from.
+
+use frontdesk_auth::AccountId;
+use frontdesk_clock::Time;
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "senders")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub account_id: AccountId,
+    pub address: String,
+    pub display_name: String,
+    pub verified: bool,
+    pub fallback: bool,
+    pub code_hash: Option<Vec<u8>>,
+    pub code_expires_at: Time,
+    pub code_tries: i32,
+    pub created_at: Time,
+    pub deleted_at: Option<Time>,
+    pub version: i64,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

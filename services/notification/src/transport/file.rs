@@ -1,0 +1,60 @@
+//! A mailbox folder: one file per delivery.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use super::Mail;
+use crate::domain::AttemptOutcome;
+
+pub(super) async fn write(folder: PathBuf, mail: Mail) -> AttemptOutcome {
+    let name = format!("{}.eml", mail.delivery);
+    let written = tokio::task::spawn_blocking(move || write_whole(&folder, &mail)).await;
+    match written {
+        Ok(Ok(())) => AttemptOutcome::Accepted(format!("written to the mailbox folder as {name}")),
+        Ok(Err(error)) => AttemptOutcome::MayPass(format!("the mailbox folder cannot be written: {error}")),
+        Err(error) => AttemptOutcome::MayPass(format!("the mailbox folder cannot be written: {error}")),
+    }
+}
+
+/// Written beside, flushed, renamed: the folder only ever shows whole mails, and one of them per delivery.
+fn write_whole(folder: &Path, mail: &Mail) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let beside = folder.join(format!(".{}.new", mail.delivery));
+    let mut file = File::create(&beside)?;
+    file.write_all(&mail.bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, folder.join(format!("{}.eml", mail.delivery)))?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_mail_written_twice_is_one_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mailbox = folder.path().join("mailbox");
+        let mail = Mail { delivery: Uuid::now_v7(), from: "a@b.test".into(), to: "c@d.test".into(), bytes: b"Hi\r\n".to_vec() };
+        for _ in 0..2 {
+            assert!(matches!(write(mailbox.clone(), mail.clone()).await, AttemptOutcome::Accepted(_)));
+        }
+        let files: Vec<_> = fs::read_dir(&mailbox).unwrap().map(|file| file.unwrap().path()).collect();
+        assert_eq!(files, [mailbox.join(format!("{}.eml", mail.delivery))]);
+        assert_eq!(fs::read(&files[0]).unwrap(), b"Hi\r\n");
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_written_may_pass() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mailbox");
+        fs::write(&file, "a file where the folder should be").unwrap();
+        let mail = Mail { delivery: Uuid::now_v7(), from: String::new(), to: String::new(), bytes: Vec::new() };
+        assert!(matches!(write(file, mail).await, AttemptOutcome::MayPass(_)));
+    }
+}

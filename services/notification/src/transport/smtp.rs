@@ -1,0 +1,192 @@
+//! A mail server, one step of the exchange at a time: only what is lost between the first byte of the mail and the server's
+//! answer to it has an unknown outcome.
+
+use std::{future::Future, net::IpAddr, path::Path, time::Duration};
+
+use lettre::{
+    Address,
+    transport::smtp::{
+        Error,
+        authentication::{Credentials, Mechanism},
+        client::{AsyncSmtpConnection, Certificate, TlsParameters},
+        commands::{Data, Mail as MailCommand, Quit, Rcpt},
+        extension::{ClientId, MailBodyParameter, MailParameter},
+        response::{Response, Severity},
+    },
+};
+use tokio::{net::TcpStream, time::timeout};
+
+use super::{Mail, TransportError};
+use crate::{
+    domain::{AttemptOutcome, server_words},
+    settings::{SmtpSettings, SmtpTls},
+};
+
+/// See [`super::Transport::Smtp`].
+#[derive(Clone)]
+pub(crate) struct Smtp {
+    host: String,
+    port: u16,
+    tls: SmtpTls,
+    tls_parameters: Option<TlsParameters>,
+    credentials: Option<Credentials>,
+    hello: ClientId,
+    step: Duration,
+}
+
+impl Smtp {
+    pub(crate) fn new(settings: &SmtpSettings) -> Result<Self, TransportError> {
+        let tls_parameters = match settings.tls {
+            SmtpTls::None => None,
+            SmtpTls::Starttls | SmtpTls::Implicit => Some(tls_parameters(settings)?),
+        };
+        if settings.tls == SmtpTls::None && !settings.username.is_empty() && !is_loopback(&settings.host) {
+            let why = "a password is not sent without encryption: set tls to starttls or implicit";
+            return Err(TransportError(why.into()));
+        }
+        let credentials = (!settings.username.is_empty())
+            .then(|| Credentials::new(settings.username.clone(), settings.password.expose().to_owned()));
+        let hello = match settings.helo_name.as_str() {
+            "" => ClientId::default(),
+            name => ClientId::Domain(name.to_owned()),
+        };
+        Ok(Self {
+            host: settings.host.clone(),
+            port: settings.port(),
+            tls: settings.tls,
+            tls_parameters,
+            credentials,
+            hello,
+            step: settings.timeout,
+        })
+    }
+
+    pub(crate) async fn send(&self, mail: &Mail) -> AttemptOutcome {
+        match self.exchange(mail).await {
+            Ok(outcome) | Err(outcome) => outcome,
+        }
+    }
+
+    /// An error ends the exchange early, with the outcome.
+    async fn exchange(&self, mail: &Mail) -> Result<AttemptOutcome, AttemptOutcome> {
+        let (from, to) = (envelope(&mail.from)?, envelope(&mail.to)?);
+        let mut connection = self.connect().await?;
+        // Composed mails are ASCII; should one not be, the server is told.
+        let body = if mail.bytes.is_ascii() { vec![] } else { vec![MailParameter::Body(MailBodyParameter::EightBitMime)] };
+        self.command("MAIL", connection.command(MailCommand::new(Some(from), body))).await?;
+        self.command("RCPT", connection.command(Rcpt::new(to, vec![]))).await?;
+        self.command("DATA", connection.command(Data)).await?;
+        let outcome = match timeout(self.step, connection.message(&mail.bytes)).await {
+            Ok(Ok(response)) => accepted(&response),
+            Ok(Err(error)) => answered(&error).unwrap_or_else(|| AttemptOutcome::Unknown(words(&error))),
+            Err(_) => {
+                let silence = format!("no answer to the mail within {:?}", self.step);
+                return Ok(AttemptOutcome::Unknown(silence));
+            }
+        };
+        // A farewell: whatever becomes of it, the outcome stands.
+        let _ = timeout(self.step.min(Duration::from_secs(1)), connection.command(Quit)).await;
+        Ok(outcome)
+    }
+
+    /// Until MAIL nothing is about this mail, so whatever is refused may be mended in settings or by waiting.
+    async fn connect(&self) -> Result<AsyncSmtpConnection, AttemptOutcome> {
+        let mut connection = match (self.tls, &self.tls_parameters) {
+            (SmtpTls::Implicit, Some(tls)) => {
+                let server = (self.host.as_str(), self.port);
+                let connecting =
+                    AsyncSmtpConnection::connect_tokio1(server, Some(self.step), &self.hello, Some(tls.clone()), None);
+                self.before_mail("connecting", connecting).await?
+            }
+            _ => {
+                let stream = self.before_mail("connecting", TcpStream::connect((self.host.as_str(), self.port))).await?;
+                // Without it each mail waits for a delayed acknowledgement, some 40 ms.
+                stream.set_nodelay(true).map_err(|error| AttemptOutcome::MayPass(words(&error)))?;
+                let greeting = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello);
+                self.before_mail("the greeting", greeting).await?
+            }
+        };
+        if let (SmtpTls::Starttls, Some(tls)) = (self.tls, &self.tls_parameters) {
+            self.before_mail("STARTTLS", connection.starttls(tls.clone(), &self.hello)).await?;
+        }
+        if let Some(credentials) = &self.credentials {
+            let mechanisms = [Mechanism::Plain, Mechanism::Login];
+            self.before_mail("AUTH", connection.auth(&mechanisms, credentials)).await?;
+        }
+        Ok(connection)
+    }
+
+    async fn before_mail<T, E: std::error::Error>(
+        &self,
+        what: &str,
+        step: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, AttemptOutcome> {
+        match timeout(self.step, step).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(AttemptOutcome::MayPass(server_words(&format!("{what}: {error}")))),
+            Err(_) => Err(AttemptOutcome::MayPass(format!("{what}: no answer within {:?}", self.step))),
+        }
+    }
+
+    async fn command(
+        &self,
+        what: &str,
+        command: impl Future<Output = Result<Response, Error>>,
+    ) -> Result<Response, AttemptOutcome> {
+        match timeout(self.step, command).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(answered(&error).unwrap_or_else(|| AttemptOutcome::MayPass(words(&error)))),
+            Err(_) => Err(AttemptOutcome::MayPass(format!("no answer to {what} within {:?}", self.step))),
+        }
+    }
+}
+
+fn tls_parameters(settings: &SmtpSettings) -> Result<TlsParameters, TransportError> {
+    let mut builder = TlsParameters::builder(settings.host.clone());
+    if !settings.ca_file.is_empty() {
+        let wrong = |why: String| TransportError(format!("ca_file {}: {why}", settings.ca_file));
+        let pem = std::fs::read(Path::new(&settings.ca_file)).map_err(|error| wrong(error.to_string()))?;
+        let certificate = Certificate::from_pem(&pem).map_err(|error| wrong(error.to_string()))?;
+        builder = builder.add_root_certificate(certificate);
+    }
+    builder.build().map_err(|error| TransportError(format!("tls: {error}")))
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn envelope(address: &str) -> Result<Address, AttemptOutcome> {
+    address.parse().map_err(|error| AttemptOutcome::Final(format!("the address cannot be used: {error}")))
+}
+
+fn accepted(response: &Response) -> AttemptOutcome {
+    let words = server_words(&format!("{} {}", response.code(), response.message().collect::<Vec<_>>().join(" ")));
+    match response.code().severity {
+        Severity::PositiveCompletion => AttemptOutcome::Accepted(words),
+        // 'Go on' is no answer to a mail that has ended.
+        _ => AttemptOutcome::Unknown(words),
+    }
+}
+
+/// The outcome that the server's answer means. None: it gave no answer.
+fn answered(error: &Error) -> Option<AttemptOutcome> {
+    const AUTHENTICATION_REQUIRED: u16 = 530;
+    let code = u16::from(error.status()?);
+    let words = words(error);
+    Some(match code {
+        // A mistake in our settings is no fault of the mail's.
+        AUTHENTICATION_REQUIRED => AttemptOutcome::MayPass(words),
+        500.. => AttemptOutcome::Final(words),
+        _ => AttemptOutcome::MayPass(words),
+    })
+}
+
+fn words(error: &dyn std::fmt::Display) -> String {
+    server_words(&error.to_string())
+}
+
+#[cfg(test)]
+#[path = "smtp_tests.rs"]
+mod tests;
