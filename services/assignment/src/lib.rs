@@ -4,7 +4,7 @@
 //! same whatever the order in which its events arrived (rule A8). It does not decide who owns a conversation: the
 //! conversation's row does (rule A1), and this service is the one that asks it.
 //!
-//! Start reading at [`commands::assign_conversation`], then `consumers/history.rs`.
+//! Start reading at `commands/assign_conversation.rs`, then `consumers/history.rs`.
 
 mod commands;
 mod consumers;
@@ -15,9 +15,6 @@ mod grpc;
 mod migration;
 mod queries;
 mod store;
-
-#[cfg(test)]
-mod tests;
 
 use frontdesk_bus::Bus;
 use frontdesk_clock::Clock;

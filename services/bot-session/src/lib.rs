@@ -17,9 +17,6 @@ mod queries;
 mod store;
 mod workers;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 
 use frontdesk_bus::Bus;

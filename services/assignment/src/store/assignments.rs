@@ -48,7 +48,7 @@ pub(crate) async fn find<C: ConnectionTrait>(
     conversation: Uuid,
     epoch: i64,
 ) -> Result<Option<Stretch>, DbErr> {
-    Ok(Entity::find_by_id((account, conversation, epoch)).one(conn).await?.map(Stretch::from))
+    Ok(Entity::find_by_id((account.0, conversation, epoch)).one(conn).await?.map(Stretch::from))
 }
 
 /// The newest stretches of a conversation, at most `limit`, by epoch.

@@ -2,4 +2,5 @@
 
 pub(crate) mod agents;
 pub(crate) mod assignments;
+#[allow(unreachable_pub, reason = "sea-orm derives public items of rows")]
 mod entity;

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Action, Button, Check, Flow, Step};
+use super::{Action, Button, Flow, Step};
 
 const OFFER_AGAIN: &str = "Please choose one of these:";
 
@@ -125,7 +125,7 @@ fn chosen<'a>(buttons: &'a [Button], input: &Input) -> Option<&'a Button> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Check, *};
 
     fn step(id: &str, action: Action) -> Step {
         Step { id: id.into(), action, next: None }

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use frontdesk_clock::{Clock, Time};
 use sea_orm::{
-    AccessMode, ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    AccessMode, ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
     sqlx::{
         Executor,
@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 pub use migration::{Sql, migrate};
+pub use sea_orm::DbErr;
 
 /// Where a service's database is.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -30,6 +30,19 @@ pub(crate) enum Skip {
     UnverifiedLimit,
 }
 
+impl Skip {
+    /// As events say it: the proto's value without its prefix.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Disabled => "DISABLED",
+            Self::BotConversation => "BOT_CONVERSATION",
+            Self::Ticket => "TICKET",
+            Self::NoAddress => "NO_ADDRESS",
+            Self::UnverifiedLimit => "UNVERIFIED_LIMIT",
+        }
+    }
+}
+
 /// None: send. `past_unverified_limit`: addresses that nobody verified had their share of mails.
 pub(crate) fn decide(facts: &Facts, past_unverified_limit: bool) -> Option<Skip> {
     if !facts.transcript_enabled {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
 use sea_orm::entity::prelude::*;
 
@@ -96,6 +97,41 @@ pub(crate) enum Changed {
 }
 
 impl Delivery {
+    /// A new one that is due at once and says nothing yet.
+    pub(crate) fn new(account: AccountId, kind: Kind, now: Time) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            account_id: account,
+            kind,
+            state: State::Queued,
+            conversation_id: None,
+            contact_id: None,
+            sender_id: None,
+            sender_from_channel: false,
+            until_sequence: 0,
+            unverified: false,
+            requested_by: String::new(),
+            recipient: String::new(),
+            subject: String::new(),
+            time_zone: String::new(),
+            mail_from: String::new(),
+            message_id: String::new(),
+            composed_at: None,
+            compose_failures: 0,
+            attempts: 0,
+            attempts_before_retry: 0,
+            unknown_outcomes: 0,
+            last_response: String::new(),
+            failure: String::new(),
+            claim: 0,
+            leased: false,
+            due_at: now,
+            created_at: now,
+            sent_at: None,
+            version: 0,
+        }
+    }
+
     /// The mail is composed and its bytes are kept: from here on every attempt sends the same.
     pub(crate) fn is_composed(&self) -> bool {
         self.composed_at.is_some()

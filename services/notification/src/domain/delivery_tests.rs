@@ -1,42 +1,10 @@
-use frontdesk_auth::AccountId;
-
 use super::*;
 
 const PAUSES: Pauses = Pauses { first: Duration::from_secs(30), max_attempts: 3 };
 const NOW: Time = Time(1_000_000_000_000_000);
 
-pub(crate) fn delivery() -> Delivery {
-    Delivery {
-        id: Uuid::now_v7(),
-        account_id: AccountId(Uuid::now_v7()),
-        kind: Kind::Transcript,
-        state: State::Queued,
-        conversation_id: Some(Uuid::now_v7()),
-        contact_id: Some(Uuid::now_v7()),
-        sender_id: None,
-        sender_from_channel: false,
-        until_sequence: 7,
-        unverified: false,
-        requested_by: String::new(),
-        recipient: String::new(),
-        subject: String::new(),
-        time_zone: String::new(),
-        mail_from: String::new(),
-        message_id: String::new(),
-        composed_at: Some(NOW),
-        compose_failures: 0,
-        attempts: 0,
-        attempts_before_retry: 0,
-        unknown_outcomes: 0,
-        last_response: String::new(),
-        failure: String::new(),
-        claim: 0,
-        leased: false,
-        due_at: NOW,
-        created_at: NOW,
-        sent_at: None,
-        version: 0,
-    }
+fn delivery() -> Delivery {
+    Delivery { composed_at: Some(NOW), ..Delivery::new(AccountId(Uuid::now_v7()), Kind::Transcript, NOW) }
 }
 
 fn attempt(delivery: &mut Delivery, outcome: AttemptOutcome) -> Option<Changed> {
@@ -112,12 +80,12 @@ fn t5_a_retry_of_what_could_not_be_composed_asks_the_channel_for_its_sender() {
 
 #[test]
 fn retrying_and_cancelling_twice_change_nothing_and_a_sent_mail_stays_sent() {
-    let mut delivery = delivery();
+    let mut delivery = self::delivery();
     assert_eq!(delivery.retry(NOW), Ok(false));
     assert_eq!(delivery.cancel(), Ok(true));
     assert_eq!(delivery.cancel(), Ok(false));
     assert_eq!(delivery.retry(NOW), Err(State::Cancelled));
-    let mut sent = super::tests::delivery();
+    let mut sent = self::delivery();
     assert_eq!(attempt(&mut sent, AttemptOutcome::Accepted("250 ok".into())), Some(Changed::Sent));
     assert_eq!(sent.cancel(), Err(State::Sent));
     assert_eq!(sent.retry(NOW), Err(State::Sent));

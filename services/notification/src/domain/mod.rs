@@ -11,6 +11,6 @@ mod transcript;
 pub(crate) use address::{mail_address, mailbox};
 pub(crate) use decision::{Facts, Skip, decide, explain};
 pub(crate) use delivery::{AttemptOutcome, Changed, Delivery, Kind, Pauses, State};
-pub(crate) use sender::{CODE_TRIES, CODE_VALID, Sender, code_hash};
+pub(crate) use sender::Sender;
 pub(crate) use text::{body_lines, one_line, server_words};
 pub(crate) use transcript::{Author, Content, Line, Transcript, link, zone};

@@ -9,12 +9,12 @@ use uuid::Uuid;
 pub(crate) use crate::store::entity::sender::Model as Sender;
 
 /// A code can be used for so long.
-pub(crate) const CODE_VALID: Duration = Duration::from_secs(24 * 3600);
+const CODE_VALID: Duration = Duration::from_secs(24 * 3600);
 /// So many tries with one code.
-pub(crate) const CODE_TRIES: i32 = 5;
+const CODE_TRIES: i32 = 5;
 
 /// What is kept of a code. The sender's id is in it, so that a code is worth nothing for another.
-pub(crate) fn code_hash(sender: Uuid, code: &str) -> Vec<u8> {
+fn code_hash(sender: Uuid, code: &str) -> Vec<u8> {
     let mut hash = Sha256::new();
     hash.update(sender.as_bytes());
     hash.update(code.as_bytes());

@@ -7,7 +7,7 @@ mod templates;
 mod transcript;
 mod verification;
 
-pub(crate) use message::{ComposeError, Composed, Envelope, message_id};
+pub(crate) use message::{ComposeError, Composed, Envelope};
 pub(crate) use transcript::{compose, json, render};
 pub(crate) use verification::compose as compose_verification;
 

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, syntax::SyntaxConfig, value::Serde};
 use serde::Serialize;
 
 use super::ComposeError;
@@ -16,8 +16,7 @@ const SOURCES: [(&str, &str); 4] = [
 
 static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = LazyLock::new(|| {
     let mut templates = Environment::new();
-    templates.set_trim_blocks(true);
-    templates.set_lstrip_blocks(true);
+    templates.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     templates.set_undefined_behavior(UndefinedBehavior::Strict);
     templates.set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
     for (name, source) in SOURCES {
@@ -30,6 +29,6 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
 pub(super) fn render<S: Serialize>(name: &str, view: &S) -> Result<String, ComposeError> {
     let wrong = |error: &minijinja::Error| ComposeError(format!("the template {name} cannot be rendered: {error}"));
     let templates = TEMPLATES.as_ref().map_err(wrong)?;
-    let rendered = templates.get_template(name).and_then(|template| template.render(view)).map_err(|error| wrong(&error))?;
+    let rendered = templates.get_template(name).and_then(|template| template.render(Serde(view))).map_err(|error| wrong(&error))?;
     Ok(rendered.replace('\n', "\r\n"))
 }

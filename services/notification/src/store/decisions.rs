@@ -52,9 +52,8 @@ pub(crate) async fn list<C: ConnectionTrait>(
     if let Some(conversation) = conversation {
         query = query.filter(Column::ConversationId.eq(conversation));
     }
-    if let Some((at, id)) = after {
-        query = query
-            .filter(Column::CreatedAt.lt(at).or(Column::CreatedAt.eq(at).and(Column::Id.lt(id))));
+    if let Some(last) = after {
+        query = query.filter(super::after(Column::CreatedAt, Column::Id, last));
     }
     query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).limit(limit).all(db).await
 }

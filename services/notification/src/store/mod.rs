@@ -5,3 +5,14 @@ pub(crate) mod deliveries;
 pub(crate) mod entity;
 pub(crate) mod limits;
 pub(crate) mod senders;
+
+use frontdesk_clock::Time;
+use sea_orm::{ColumnTrait, Condition};
+use uuid::Uuid;
+
+/// Rows after a cursor, newest first.
+fn after<C: ColumnTrait>(created_at: C, id: C, (at, last): (Time, Uuid)) -> Condition {
+    Condition::any()
+        .add(created_at.lt(at))
+        .add(Condition::all().add(created_at.eq(at)).add(id.lt(last)))
+}

@@ -4,19 +4,16 @@ use frontdesk_auth::AccountId;
 use frontdesk_db::Tx;
 use sea_orm::{
     ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*,
-    sea_query::{ExprTrait, Func, OnConflict},
+    sea_query::{ExprTrait, Func},
 };
 
 use super::entity::sender::{Column, Entity};
 use crate::domain::Sender;
 
-/// Inserts a new one. False: the account has the address already.
-pub(crate) async fn insert_once(tx: &Tx, sender: &Sender) -> Result<bool, DbErr> {
-    let inserted = Entity::insert(sender.clone().into_active_model())
-        .on_conflict(OnConflict::new().do_nothing().to_owned())
-        .exec_without_returning(tx.conn())
-        .await?;
-    Ok(inserted == 1)
+/// Inserts a new one.
+pub(crate) async fn insert(tx: &Tx, sender: &Sender) -> Result<(), DbErr> {
+    Entity::insert(sender.clone().into_active_model()).exec_without_returning(tx.conn()).await?;
+    Ok(())
 }
 
 /// Writes every column back.

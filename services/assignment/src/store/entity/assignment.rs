@@ -11,7 +11,7 @@ use crate::domain::{Party, Stretch};
 #[sea_orm(table_name = "assignments")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
-    pub account_id: AccountId,
+    pub account_id: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
     pub conversation_id: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
@@ -32,7 +32,7 @@ impl ActiveModelBehavior for ActiveModel {}
 impl Model {
     pub(crate) fn new(account: AccountId, stretch: Stretch) -> Self {
         Self {
-            account_id: account,
+            account_id: account.0,
             conversation_id: stretch.conversation,
             epoch: stretch.epoch,
             owner_kind: stretch.owner.kind.into(),

@@ -1,0 +1,9 @@
+//! The assignment service as its callers know it: real servers, a real bus, and a conversation service that follows the
+//! rules in memory.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod arbiter;
+mod history;
+mod ownership;
+mod roster;
+mod suite;

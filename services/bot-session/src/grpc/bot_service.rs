@@ -1,0 +1,82 @@
+//! `BotService`.
+
+use frontdesk_idempotency::Key;
+use frontdesk_proto::botsession::v1::{
+    CreateBotRequest, CreateBotResponse, DeleteBotRequest, DeleteBotResponse, GetBotRequest, GetBotResponse,
+    ListBotsRequest, ListBotsResponse, UpdateBotRequest, UpdateBotResponse, ValidateFlowRequest, ValidateFlowResponse,
+    bot_service_server::BotService,
+};
+use frontdesk_rpc::{open, parse_id};
+use tonic::{Request, Response, Status};
+
+use super::{conversion, flow};
+use crate::{
+    App,
+    commands::{self, CreateBot, UpdateBot},
+    domain::{BotChange, DEFAULT_TIMEOUT, problems},
+    queries,
+};
+
+/// Serves `BotService`.
+pub(crate) struct Bots(pub(crate) App);
+
+#[tonic::async_trait]
+impl BotService for Bots {
+    async fn create_bot(&self, request: Request<CreateBotRequest>) -> Result<Response<CreateBotResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let key = Key::new(&caller, &request.request_id, &request);
+        let (timeout, flow) =
+            conversion::settings(request.inactivity_timeout, request.inactivity_timeout_off, request.flow)?;
+        let command = CreateBot {
+            name: request.name,
+            timeout: timeout.unwrap_or(Some(DEFAULT_TIMEOUT)),
+            flow: flow.unwrap_or_default(),
+        };
+        let bot = commands::create_bot(&self.0, &caller, &key, command).await?;
+        Ok(Response::new(CreateBotResponse { bot: Some(conversion::bot(bot)) }))
+    }
+
+    async fn get_bot(&self, request: Request<GetBotRequest>) -> Result<Response<GetBotResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let bot = queries::get_bot(&self.0, &caller, parse_id("bot_id", &request.bot_id)?).await?;
+        Ok(Response::new(GetBotResponse { bot: Some(conversion::bot(bot)) }))
+    }
+
+    async fn list_bots(&self, request: Request<ListBotsRequest>) -> Result<Response<ListBotsResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let pages = &self.0.pages;
+        let page = pages.open(&caller, &ListBotsRequest::default(), request.page_size, &request.page_token)?;
+        let mut bots = queries::list_bots(&self.0, &caller, &page).await?;
+        let next_page_token = pages.close(page, &mut bots, |bot| (bot.name.clone(), bot.id))?;
+        Ok(Response::new(ListBotsResponse { bots: bots.into_iter().map(conversion::bot).collect(), next_page_token }))
+    }
+
+    async fn update_bot(&self, request: Request<UpdateBotRequest>) -> Result<Response<UpdateBotResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let (timeout, flow) =
+            conversion::settings(request.inactivity_timeout, request.inactivity_timeout_off, request.flow)?;
+        let command = UpdateBot {
+            id: parse_id("bot_id", &request.bot_id)?,
+            change: BotChange { name: request.name, timeout, flow },
+            etag: request.etag,
+        };
+        let bot = commands::update_bot(&self.0, &caller, command).await?;
+        Ok(Response::new(UpdateBotResponse { bot: Some(conversion::bot(bot)) }))
+    }
+
+    async fn delete_bot(&self, request: Request<DeleteBotRequest>) -> Result<Response<DeleteBotResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let bot = commands::delete_bot(&self.0, &caller, parse_id("bot_id", &request.bot_id)?).await?;
+        Ok(Response::new(DeleteBotResponse { bot: Some(conversion::bot(bot)) }))
+    }
+
+    async fn validate_flow(
+        &self,
+        request: Request<ValidateFlowRequest>,
+    ) -> Result<Response<ValidateFlowResponse>, Status> {
+        let (_, request) = open(request)?;
+        let flow = flow::from_proto(request.flow.unwrap_or_default());
+        let problems = problems(&flow).into_iter().map(conversion::problem).collect();
+        Ok(Response::new(ValidateFlowResponse { problems }))
+    }
+}

@@ -1,0 +1,46 @@
+//! `BotSessionService`.
+
+use frontdesk_proto::botsession::v1::{
+    GetBotSessionRequest, GetBotSessionResponse, ListBotSessionsRequest, ListBotSessionsResponse,
+    bot_session_service_server::BotSessionService,
+};
+use frontdesk_rpc::{open, parse_id, parse_optional_id};
+use tonic::{Request, Response, Status};
+
+use super::conversion;
+use crate::{App, domain, queries, store::sessions::Filter};
+
+/// Serves `BotSessionService`.
+pub(crate) struct BotSessions(pub(crate) App);
+
+#[tonic::async_trait]
+impl BotSessionService for BotSessions {
+    async fn get_bot_session(
+        &self,
+        request: Request<GetBotSessionRequest>,
+    ) -> Result<Response<GetBotSessionResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let id = parse_id("bot_session_id", &request.bot_session_id)?;
+        let session = queries::get_bot_session(&self.0, &caller, id).await?;
+        Ok(Response::new(GetBotSessionResponse { bot_session: Some(conversion::session(session)) }))
+    }
+
+    async fn list_bot_sessions(
+        &self,
+        request: Request<ListBotSessionsRequest>,
+    ) -> Result<Response<ListBotSessionsResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let filter = Filter {
+            bot: parse_optional_id("bot_id", &request.bot_id)?,
+            conversation: parse_optional_id("conversation_id", &request.conversation_id)?,
+            status: domain::Status::from_proto(request.status()),
+        };
+        let pages = &self.0.pages;
+        let bound = ListBotSessionsRequest { page_size: 0, page_token: String::new(), ..request.clone() };
+        let page = pages.open(&caller, &bound, request.page_size, &request.page_token)?;
+        let mut sessions = queries::list_bot_sessions(&self.0, &caller, &filter, &page).await?;
+        let next_page_token = pages.close(page, &mut sessions, |session| (session.started_at, session.id))?;
+        let bot_sessions = sessions.into_iter().map(conversion::session).collect();
+        Ok(Response::new(ListBotSessionsResponse { bot_sessions, next_page_token }))
+    }
+}

@@ -1,0 +1,11 @@
+//! One bot.
+
+use frontdesk_auth::Caller;
+use uuid::Uuid;
+
+use crate::{App, domain::Bot, error::BotSessionError, store};
+
+/// The bot, deleted or not.
+pub(crate) async fn get_bot(app: &App, caller: &Caller, id: Uuid) -> Result<Bot, BotSessionError> {
+    store::bots::find(app.db.read(), caller.account, id).await?.ok_or(BotSessionError::NotFound("bot"))
+}

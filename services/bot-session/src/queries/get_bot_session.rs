@@ -1,0 +1,11 @@
+//! One session.
+
+use frontdesk_auth::Caller;
+use uuid::Uuid;
+
+use crate::{App, domain::Session, error::BotSessionError, store};
+
+/// The session, over or not.
+pub(crate) async fn get_bot_session(app: &App, caller: &Caller, id: Uuid) -> Result<Session, BotSessionError> {
+    store::sessions::find(app.db.read(), caller.account, id).await?.ok_or(BotSessionError::NotFound("bot session"))
+}

@@ -1,0 +1,24 @@
+//! Sessions, newest first.
+
+use frontdesk_auth::Caller;
+use frontdesk_rpc::Page;
+
+use crate::{
+    App,
+    domain::Session,
+    error::BotSessionError,
+    store::{
+        self,
+        sessions::{Cursor, Filter},
+    },
+};
+
+/// Sessions that the filter lets through, and one more when there are more.
+pub(crate) async fn list_bot_sessions(
+    app: &App,
+    caller: &Caller,
+    filter: &Filter,
+    page: &Page<Cursor>,
+) -> Result<Vec<Session>, BotSessionError> {
+    Ok(store::sessions::list(app.db.read(), caller.account, filter, page.cursor.as_ref(), page.size).await?)
+}

@@ -1,0 +1,11 @@
+//! What a caller can ask, one file each.
+
+mod get_bot;
+mod get_bot_session;
+mod list_bot_sessions;
+mod list_bots;
+
+pub(crate) use get_bot::get_bot;
+pub(crate) use get_bot_session::get_bot_session;
+pub(crate) use list_bot_sessions::list_bot_sessions;
+pub(crate) use list_bots::list_bots;

@@ -1,0 +1,31 @@
+//! A row of `bot_sessions`.
+
+use frontdesk_auth::AccountId;
+use frontdesk_clock::Time;
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "bot_sessions")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub account_id: AccountId,
+    pub bot_id: Uuid,
+    pub conversation_id: Uuid,
+    pub status: String,
+    pub flow: String,
+    pub step_id: Option<String>,
+    pub last_sequence: i64,
+    pub turn: i64,
+    pub timeout_us: Option<i64>,
+    pub started_at: Time,
+    pub deadline_at: Option<Time>,
+    pub lease_until: Option<Time>,
+    pub ended_at: Option<Time>,
+    pub version: i64,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,4 @@
+//! Rows.
+
+pub(crate) mod bot;
+pub(crate) mod bot_session;

@@ -1,0 +1,67 @@
+//! The deadlines of open sessions, of all accounts: claimed by the worker that watches them.
+
+use frontdesk_auth::AccountId;
+use frontdesk_clock::Time;
+use frontdesk_db::Tx;
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::{Expr, LockBehavior, LockType},
+};
+use uuid::Uuid;
+
+use super::entity::bot_session::{Column, Entity};
+use crate::domain::Status;
+
+/// A session whose deadline has passed, as far as this service knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Due {
+    pub(crate) account: AccountId,
+    pub(crate) session: Uuid,
+    pub(crate) conversation: Uuid,
+}
+
+fn watched() -> Select<Entity> {
+    Entity::find().filter(Column::Status.eq(Status::Open.as_str())).filter(Column::DeadlineAt.is_not_null())
+}
+
+/// Claims up to `limit` due sessions until `lease_until`; those that another replica is claiming are passed by.
+pub(crate) async fn claim(tx: &Tx, now: Time, lease_until: Time, limit: u64) -> Result<Vec<Due>, DbErr> {
+    let rows: Vec<(AccountId, Uuid, Uuid)> = watched()
+        .filter(Column::DeadlineAt.lte(now))
+        .filter(Condition::any().add(Column::LeaseUntil.is_null()).add(Column::LeaseUntil.lt(now)))
+        .order_by_asc(Column::DeadlineAt)
+        .limit(limit)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .select_only()
+        .columns([Column::AccountId, Column::Id, Column::ConversationId])
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    let due: Vec<Due> =
+        rows.into_iter().map(|(account, session, conversation)| Due { account, session, conversation }).collect();
+    lease(tx, &due, lease_until).await?;
+    Ok(due)
+}
+
+/// Moves the end of a claim.
+pub(crate) async fn lease(tx: &Tx, due: &[Due], until: Time) -> Result<(), DbErr> {
+    if due.is_empty() {
+        return Ok(());
+    }
+    Entity::update_many()
+        .filter(Column::Id.is_in(due.iter().map(|due| due.session)))
+        .filter(Column::Status.eq(Status::Open.as_str()))
+        .col_expr(Column::LeaseUntil, Expr::value(until))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// When the next open session can be claimed; None: none has a deadline.
+pub(crate) async fn next<C: ConnectionTrait>(conn: &C) -> Result<Option<Time>, DbErr> {
+    let free = watched().filter(Column::LeaseUntil.is_null()).select_only().column_as(Column::DeadlineAt.min(), "next");
+    let held = watched().filter(Column::LeaseUntil.is_not_null()).select_only().column_as(Column::LeaseUntil.min(), "next");
+    let free: Option<Option<i64>> = free.into_tuple().one(conn).await?;
+    let held: Option<Option<i64>> = held.into_tuple().one(conn).await?;
+    Ok([free.flatten(), held.flatten()].into_iter().flatten().min().map(Time))
+}

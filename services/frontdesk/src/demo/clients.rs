@@ -1,0 +1,227 @@
+//! The demo's account: who calls, and the calls that both chats make.
+
+use std::time::Duration;
+
+use frontdesk_auth::{AccountId, Keys, Kind};
+use frontdesk_proto::{
+    assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
+    botsession::v1::{
+        AskStep, ButtonsStep, CreateBotRequest, Flow, FlowButton, HandOffStep, SayStep, Step, bot_service_client::BotServiceClient,
+    },
+    conversation::v1::{
+        ChatAuthorKind, ChatEntry, CreateChannelRequest, Greeter, WatchChatRequest, WatchChatResponse,
+        channel_service_client::ChannelServiceClient, chat_entry::Content, visitor_service_client::VisitorServiceClient,
+    },
+    dev::v1::{ListMailsRequest, Mail, mailbox_service_client::MailboxServiceClient},
+    notification::v1::{
+        CreateSenderRequest, SetFallbackSenderRequest, VerifySenderRequest, sender_service_client::SenderServiceClient,
+    },
+};
+use tonic::{
+    Request, Status, Streaming,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Channel, Endpoint},
+};
+use uuid::Uuid;
+
+use super::{PATIENCE, step, wait_for};
+use crate::Failure;
+
+/// A connection that sends somebody's token.
+pub(super) type As = InterceptedService<Channel, Bearer>;
+
+#[derive(Clone)]
+pub(super) struct Bearer(MetadataValue<Ascii>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// An account on a suite.
+pub(super) struct Account {
+    channel: Channel,
+    keys: Keys,
+    id: AccountId,
+}
+
+/// What was set up in it.
+pub(super) struct Shop {
+    pub agent: As,
+    pub agent_id: String,
+    pub channel_id: String,
+}
+
+pub(super) fn request_id() -> String {
+    Uuid::now_v7().to_string()
+}
+
+impl Account {
+    pub(super) async fn open(address: &str, keys: &Keys, id: Uuid) -> Result<Self, Failure> {
+        let endpoint = Endpoint::from_shared(address.to_owned())?.connect_timeout(Duration::from_secs(2));
+        let channel = endpoint.connect().await.map_err(|error| format!("{address} cannot be reached: {error}"))?;
+        Ok(Self { channel, keys: keys.clone(), id: AccountId(id) })
+    }
+
+    pub(super) fn call_as(&self, kind: Kind, subject: &str, name: &str) -> Result<As, Failure> {
+        let mut claims = self.keys.claims(self.id, kind, subject, Duration::from_secs(12 * 3600));
+        claims.name = Some(name.to_owned());
+        let token = format!("Bearer {}", self.keys.mint(&claims)?).parse()?;
+        Ok(InterceptedService::new(self.channel.clone(), Bearer(token)))
+    }
+
+    pub(super) fn admin(&self) -> Result<As, Failure> {
+        self.call_as(Kind::Admin, "demo-administrator", "Demo administrator")
+    }
+
+    /// A bot, an agent, a verified sender address, a channel.
+    pub(super) async fn set_up(&self) -> Result<Shop, Failure> {
+        let admin = self.admin()?;
+        let sender = self.verified_sender(&admin).await?;
+        step("admin", format!("verified the sender address {sender} by the code mailed to it"));
+
+        let agent_id = Uuid::now_v7().to_string();
+        let agent = CreateAgentRequest {
+            agent_id: agent_id.clone(),
+            name: "Ada Byron".into(),
+            handle: "ada".into(),
+            email: "ada@team.example".into(),
+            request_id: request_id(),
+        };
+        RosterServiceClient::new(admin.clone()).create_agent(agent).await?;
+        step("admin", "put the agent Ada Byron on the roster");
+
+        let bot = CreateBotRequest { name: "Robin".into(), flow: Some(flow()), request_id: request_id(), ..Default::default() };
+        let bot = BotServiceClient::new(admin.clone()).create_bot(bot).await?.into_inner().bot.ok_or("no bot")?;
+        step("admin", "made the bot Robin: it says hello, asks for an address, offers buttons; 30 minutes of patience");
+
+        let channel = CreateChannelRequest {
+            name: "Rossi Bicycles".into(),
+            website_url: "https://bicycles.example".into(),
+            greeter: Greeter::Bot.into(),
+            bot_id: bot.id,
+            time_zone: "Europe/Rome".into(),
+            request_id: request_id(),
+            ..Default::default()
+        };
+        let channel = ChannelServiceClient::new(admin).create_channel(channel).await?.into_inner().channel.ok_or("no channel")?;
+        step("admin", "opened the channel Rossi Bicycles, greeted by Robin");
+        let agent = self.call_as(Kind::Agent, &agent_id, "Ada Byron")?;
+        Ok(Shop { agent, agent_id, channel_id: channel.id })
+    }
+
+    async fn verified_sender(&self, admin: &As) -> Result<String, Failure> {
+        let address = format!("chat-{}@bicycles.example", Uuid::now_v7().simple());
+        let mut senders = SenderServiceClient::new(admin.clone());
+        let sender = CreateSenderRequest { address: address.clone(), display_name: "Rossi Bicycles".into(), request_id: request_id() };
+        let sender = senders.create_sender(sender).await?.into_inner().sender.ok_or("no sender")?;
+        let mail = wait_for("the mail with the code", || async { Ok(self.mails(&address).await?.pop()) }).await?;
+        let code = code_in(&mail).ok_or("no code of eight digits in the mail")?;
+        senders.verify_sender(VerifySenderRequest { sender_id: sender.id.clone(), code }).await?;
+        senders.set_fallback_sender(SetFallbackSenderRequest { sender_id: sender.id }).await?;
+        Ok(address)
+    }
+
+    /// What the mailbox received for an address, newest first.
+    pub(super) async fn mails(&self, recipient: &str) -> Result<Vec<Mail>, Failure> {
+        let mut mailbox = MailboxServiceClient::new(self.admin()?);
+        Ok(mailbox.list_mails(ListMailsRequest { recipient: recipient.to_owned() }).await?.into_inner().mails)
+    }
+}
+
+/// The code of eight digits in the plain text of a mail.
+fn code_in(mail: &Mail) -> Option<String> {
+    let parsed = mail_parser::MessageParser::default().parse(&mail.content)?;
+    let text = parsed.body_text(0)?;
+    text.split(|c: char| !c.is_ascii_digit()).find(|digits| digits.len() == 8).map(str::to_owned)
+}
+
+fn flow() -> Flow {
+    let say = |id: &str, text: &str| Step { id: id.into(), say: Some(SayStep { text: text.into() }), ..Default::default() };
+    let ask = AskStep {
+        text: "Which address may we write to, should we lose each other?".into(),
+        property: "email".into(),
+        ..Default::default()
+    };
+    let button = |id: &str, label: &str, next: &str| FlowButton { id: id.into(), label: label.into(), next_step_id: next.into() };
+    let buttons = vec![button("repair", "A repair", "people"), button("hours", "Opening hours", "hours")];
+    let hand_off = HandOffStep { text: "One moment, a colleague is coming.".into(), reason: "a repair".into(), ..Default::default() };
+    Flow {
+        steps: vec![
+            say("hello", "Hello, I am Robin, the bot of Rossi Bicycles."),
+            Step { id: "address".into(), ask: Some(ask), ..Default::default() },
+            Step {
+                id: "topic".into(),
+                buttons: Some(ButtonsStep { text: "Thank you. What is it about?".into(), buttons }),
+                ..Default::default()
+            },
+            Step { id: "people".into(), hand_off: Some(hand_off), ..Default::default() },
+            say("hours", "We are open from Tuesday to Saturday, 9 to 18."),
+        ],
+    }
+}
+
+/// A visitor's live view of their chat.
+pub(super) struct Widget {
+    lines: Streaming<WatchChatResponse>,
+    pub seen: Vec<ChatEntry>,
+}
+
+impl Widget {
+    pub(super) async fn watch(visitor: &As, chat_id: &str) -> Result<Self, Failure> {
+        let request = WatchChatRequest { chat_id: chat_id.to_owned(), after_visitor_sequence: 0 };
+        let lines = VisitorServiceClient::new(visitor.clone()).watch_chat(request).await?.into_inner();
+        Ok(Self { lines, seen: Vec::new() })
+    }
+
+    /// Shows what comes, up to the line that is waited for.
+    pub(super) async fn until(&mut self, what: &str, found: impl Fn(&ChatEntry) -> bool) -> Result<ChatEntry, Failure> {
+        let reading = async {
+            loop {
+                let line = self.lines.message().await?.and_then(|line| line.entry).ok_or("the stream ended")?;
+                show(&line);
+                self.seen.push(line.clone());
+                if found(&line) {
+                    return Ok::<_, Failure>(line);
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, reading).await.map_err(|_| format!("waited {PATIENCE:?} in vain for {what}"))?
+    }
+
+    /// Numbered 1, 2, 3 … without a gap.
+    pub(super) fn is_dense(&self) -> bool {
+        (1..).zip(&self.seen).all(|(number, line)| line.visitor_sequence == number)
+    }
+}
+
+pub(super) fn text_of(line: &ChatEntry) -> &str {
+    match &line.content {
+        Some(Content::Message(message)) => &message.text,
+        _ => "",
+    }
+}
+
+fn show(line: &ChatEntry) {
+    let who = match line.author_kind() {
+        ChatAuthorKind::Visitor => "visitor",
+        ChatAuthorKind::Bot => "bot",
+        ChatAuthorKind::Agent => "agent",
+        ChatAuthorKind::Unspecified => "",
+    };
+    let what = match &line.content {
+        Some(Content::Message(message)) => {
+            let buttons: Vec<_> = message.buttons.iter().map(|button| format!("[{}]", button.label)).collect();
+            format!("{} {}", message.text, buttons.join(" "))
+        }
+        Some(Content::Joined(_)) => format!("({} joined)", line.author_name),
+        Some(Content::Ended(ended)) if ended.visitor_inactive => "(the chat ended: the visitor was silent)".into(),
+        Some(Content::Ended(_)) => "(the chat ended)".into(),
+        Some(Content::Reopened(_)) => "(the chat goes on)".into(),
+        None => "(something new)".into(),
+    };
+    step(who, format!("{:>2}. {what}", line.visitor_sequence));
+}

@@ -1,0 +1,103 @@
+//! `frontdesk demo`: two chats through the public gRPC API, shown as they happen, with every promise checked.
+
+mod clients;
+mod silent;
+mod taken_over;
+
+use std::{fmt::Display, time::Duration};
+
+use frontdesk::{Settings, Suite};
+use frontdesk_auth::Keys;
+use frontdesk_clock::Clock;
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+use crate::Failure;
+use clients::Account;
+
+/// So long a step may take that goes on by itself.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Plays against the suite at `address`, else at the configured one, else against a fresh one.
+pub(crate) async fn run(settings: Settings, address: Option<String>) -> Result<(), Failure> {
+    let configured = format!("http://{}", settings.listen);
+    let running = match &address {
+        Some(address) => Some(address.clone()),
+        None => tokio::net::TcpStream::connect(settings.listen).await.is_ok().then_some(configured),
+    };
+    match running {
+        Some(address) => {
+            println!("Playing against the suite at {address}.");
+            let clock = Clock::persisted(&settings.data_folder.join("clock-offset"))?;
+            let key = Suite::key_file(&settings);
+            if !key.exists() {
+                return Err(format!("{} is not there: run the demo with the data_folder of the suite at {address}", key.display()).into());
+            }
+            play(&address, &Keys::development(&key, &clock)?).await
+        }
+        None => on_a_fresh_suite(settings).await,
+    }
+}
+
+async fn on_a_fresh_suite(settings: Settings) -> Result<(), Failure> {
+    // Kept after the demo: the mail in it is there to be looked at.
+    let folder = std::env::temp_dir().join(format!("frontdesk-demo-{}", Uuid::now_v7()));
+    println!("No suite runs; starting a fresh one on the data folder {}.", folder.display());
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = format!("http://{}", listener.local_addr()?);
+    let suite = Suite::open(Settings { data_folder: folder, ..settings }).await?;
+    let (keys, shutdown) = (suite.keys().clone(), suite.shutdown());
+    let serving = tokio::spawn(suite.serve(listener));
+    let played = play(&address, &keys).await;
+    shutdown.cancel();
+    serving.await??;
+    played
+}
+
+async fn play(address: &str, keys: &Keys) -> Result<(), Failure> {
+    // An account of its own: the demo meets nothing that others made.
+    let account = Account::open(address, keys, Uuid::now_v7()).await?;
+    heading("Setting up");
+    let shop = account.set_up().await?;
+    heading("Chat 1: a bot greets, a person takes over, the transcript is mailed");
+    taken_over::play(&account, &shop).await?;
+    heading("Chat 2: the visitor falls silent, the bot session's timeout closes it");
+    silent::play(&account, &shop).await?;
+    println!("\nEverything came out as promised.");
+    Ok(())
+}
+
+fn heading(text: &str) {
+    println!("\n{text}\n{}", "-".repeat(text.chars().count()));
+}
+
+fn step(who: &str, what: impl Display) {
+    println!("{who:>9}  {what}");
+}
+
+/// What a rule promises, by its name.
+fn promise(rule: &str, what: &str, holds: bool) -> Result<(), Failure> {
+    if holds {
+        println!("{:>9}  {rule}: {what}", "ok");
+        Ok(())
+    } else {
+        Err(format!("{rule} does not hold: {what}").into())
+    }
+}
+
+/// Asks until there is an answer.
+async fn wait_for<T, F, R>(what: &str, ask: F) -> Result<T, Failure>
+where
+    F: Fn() -> R,
+    R: Future<Output = Result<Option<T>, Failure>>,
+{
+    let asking = async {
+        loop {
+            if let Some(answer) = ask().await? {
+                return Ok(answer);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking).await.map_err(|_| format!("waited {PATIENCE:?} in vain for {what}"))?
+}

@@ -1,0 +1,70 @@
+//! Chat 2: the visitor falls silent.
+
+use frontdesk_auth::Kind;
+use frontdesk_proto::{
+    conversation::v1::{
+        CloseReason, GetConversationRequest, SendMessageRequest, StartChatRequest, chat_entry::Content,
+        conversation_service_client::ConversationServiceClient, visitor_service_client::VisitorServiceClient,
+    },
+    dev::v1::{AdvanceTimeRequest, clock_service_client::ClockServiceClient},
+    notification::v1::SkipReason,
+};
+use uuid::Uuid;
+
+use super::{
+    clients::{Account, Shop, Widget, request_id, text_of},
+    promise, step,
+    taken_over::{explain, show_thread},
+    wait_for,
+};
+use crate::Failure;
+
+pub(super) async fn play(account: &Account, shop: &Shop) -> Result<(), Failure> {
+    let visitor = account.call_as(Kind::Visitor, &format!("visitor-{}", Uuid::now_v7()), "")?;
+    let address = format!("lucia-{}@visitor.example", Uuid::now_v7().simple());
+    let mut chat = VisitorServiceClient::new(visitor.clone());
+    let started = StartChatRequest {
+        channel_id: shop.channel_id.clone(),
+        page_url: "https://bicycles.example/".into(),
+        page_title: "Rossi Bicycles".into(),
+        text: String::new(),
+        request_id: request_id(),
+    };
+    let chat_id = chat.start_chat(started).await?.into_inner().chat.ok_or("no chat")?.id;
+    let mut widget = Widget::watch(&visitor, &chat_id).await?;
+    widget.until("the bot's question", |line| text_of(line).contains("Which address")).await?;
+    let answer = SendMessageRequest { chat_id: chat_id.clone(), text: address.clone(), request_id: request_id() };
+    chat.send_message(answer).await?;
+    widget.until("the bot's buttons", |line| text_of(line).contains("What is it about")).await?;
+
+    advance(account, 29 * 60).await?;
+    step("clock", "29 minutes later, the chat is open");
+    let still_open = conversation(shop, &chat_id).await?.close_number == 0;
+    promise("B4", "no timeout before its time", still_open)?;
+    advance(account, 61).await?;
+    step("clock", "30 minutes and a second after the visitor's last word");
+    widget.until("the end", |line| matches!(&line.content, Some(Content::Ended(ended)) if ended.visitor_inactive)).await?;
+    let closed = conversation(shop, &chat_id).await?;
+    let timed_out = closed.close_number == 1 && closed.close_reason() == CloseReason::VisitorInactive;
+    promise("E2", "the visitor's silence closed it, once", timed_out)?;
+    show_thread(&shop.agent, &chat_id).await?;
+
+    let explained = wait_for("the decision", || explain(&shop.agent, &chat_id)).await?;
+    let decision = explained.decision.ok_or("no decision")?;
+    step("decision", &decision.explanation);
+    let skipped = !decision.send && decision.skip_reason() == SkipReason::BotConversation && explained.delivery.is_none();
+    promise("T2", "a bot's chat that nobody took sends no transcript, and says why", skipped)?;
+    promise("T1", "no mail is in the visitor's mailbox", account.mails(&address).await?.is_empty())
+}
+
+async fn conversation(shop: &Shop, chat_id: &str) -> Result<frontdesk_proto::conversation::v1::Conversation, Failure> {
+    let request = GetConversationRequest { conversation_id: chat_id.to_owned() };
+    let answer = ConversationServiceClient::new(shop.agent.clone()).get_conversation(request).await?;
+    Ok(answer.into_inner().conversation.ok_or("no conversation")?)
+}
+
+async fn advance(account: &Account, seconds: i64) -> Result<(), Failure> {
+    let by = AdvanceTimeRequest { by: Some(prost_types::Duration { seconds, nanos: 0 }) };
+    ClockServiceClient::new(account.admin()?).advance_time(by).await?;
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! What only a development footing serves: moving the clock, and the mailbox.
+
+use std::{path::PathBuf, time::Duration};
+
+use frontdesk_clock::Clock;
+use frontdesk_proto::dev::v1::{
+    AdvanceTimeRequest, AdvanceTimeResponse, ListMailsRequest, ListMailsResponse, Mail,
+    clock_service_server::{ClockService, ClockServiceServer},
+    mailbox_service_server::{MailboxService, MailboxServiceServer},
+};
+use frontdesk_rpc::{Refusal, open};
+use tonic::{Code, Request, Response, Status, service::RoutesBuilder};
+
+const LISTED: usize = 100;
+
+pub(crate) fn routes(clock: Clock, mailbox: Option<PathBuf>, routes: &mut RoutesBuilder) {
+    routes.add_service(ClockServiceServer::new(MovableClock(clock)));
+    routes.add_service(MailboxServiceServer::new(Mailbox(mailbox)));
+}
+
+struct MovableClock(Clock);
+
+#[tonic::async_trait]
+impl ClockService for MovableClock {
+    async fn advance_time(&self, request: Request<AdvanceTimeRequest>) -> Result<Response<AdvanceTimeResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let by = request.by.and_then(|by| Duration::try_from(by).ok()).unwrap_or_default();
+        let time = self.0.advance(by).map_err(|error| Refusal::internal(&error))?;
+        tracing::info!(?by, account = %caller.account, "the clock was moved");
+        Ok(Response::new(AdvanceTimeResponse { time: Some(time.to_proto()) }))
+    }
+}
+
+struct Mailbox(Option<PathBuf>);
+
+#[tonic::async_trait]
+impl MailboxService for Mailbox {
+    async fn list_mails(&self, request: Request<ListMailsRequest>) -> Result<Response<ListMailsResponse>, Status> {
+        let (_, request) = open(request)?;
+        let folder = self.0.clone().ok_or_else(|| {
+            let why = "mail goes to an SMTP server, not to a mailbox folder";
+            Refusal::new(Code::FailedPrecondition, "frontdesk", "NO_MAILBOX", why)
+        })?;
+        let mails = tokio::task::spawn_blocking(move || read(&folder, &request.recipient)).await;
+        let mails = mails.map_err(|error| Refusal::internal(&error))?.map_err(|error| Refusal::internal(&error))?;
+        Ok(Response::new(ListMailsResponse { mails }))
+    }
+}
+
+/// The newest mails in the folder to the recipient.
+fn read(folder: &std::path::Path, recipient: &str) -> std::io::Result<Vec<Mail>> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        // Nothing was mailed yet.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.path().extension().is_some_and(|extension| extension == "eml") {
+            files.push((entry.metadata()?.modified()?, entry.path()));
+        }
+    }
+    files.sort_by(|a, b| b.cmp(a));
+    let mut mails = Vec::new();
+    for (_, path) in files {
+        let content = std::fs::read(&path)?;
+        if recipient.is_empty() || is_to(&content, recipient) {
+            let file_name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            mails.push(Mail { file_name, path: path.display().to_string(), content });
+        }
+        if mails.len() == LISTED {
+            break;
+        }
+    }
+    Ok(mails)
+}
+
+fn is_to(mail: &[u8], recipient: &str) -> bool {
+    let parsed = mail_parser::MessageParser::default().parse(mail);
+    let to = parsed.as_ref().and_then(|mail| mail.to());
+    to.is_some_and(|to| to.iter().filter_map(|to| to.address()).any(|address| address.eq_ignore_ascii_case(recipient)))
+}

@@ -1,0 +1,20 @@
+//! Cancels a delivery that is not sent.
+
+use frontdesk_auth::Caller;
+use uuid::Uuid;
+
+use super::announce::save_and_announce;
+use crate::{App, domain::Delivery, error::NotificationError, store};
+
+/// Nothing will send it any more. A cancelled one stays as it is.
+pub(crate) async fn cancel_delivery(app: &App, caller: &Caller, id: Uuid) -> Result<Delivery, NotificationError> {
+    let mut tx = app.db.begin().await?;
+    let mut delivery = store::deliveries::find_for_update(&tx, caller.account, id)
+        .await?
+        .ok_or(NotificationError::NotFound("delivery"))?;
+    if delivery.cancel().map_err(NotificationError::DeliveryState)? {
+        save_and_announce(&mut tx, &mut delivery, None).await?;
+    }
+    tx.commit().await?;
+    Ok(delivery)
+}

@@ -1,0 +1,111 @@
+//! Adds a sender address and mails it a code (rule T5).
+
+use std::time::Duration;
+
+use frontdesk_auth::Caller;
+use frontdesk_clock::Time;
+use frontdesk_db::Tx;
+use frontdesk_idempotency::Key;
+use rand::Rng;
+use uuid::Uuid;
+
+use crate::{
+    App,
+    domain::{Delivery, Kind, Sender},
+    error::NotificationError,
+    mail::{self, Envelope},
+    store::{self, limits::Whose},
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The address, which is one that mail may come from, and the name beside it.
+#[derive(Clone, Debug)]
+pub(crate) struct CreateSender {
+    pub(crate) address: String,
+    pub(crate) display_name: String,
+}
+
+/// The sender, and the delivery of its code unless it is verified already.
+pub(crate) async fn create_sender(
+    app: &App,
+    caller: &Caller,
+    key: &Key,
+    command: CreateSender,
+) -> Result<(Sender, Option<Uuid>), NotificationError> {
+    let mut tx = app.db.begin().await?;
+    store::limits::lock(&tx, caller.account).await?;
+    if let Some((sender, delivery)) = key.claim::<(Uuid, Option<Uuid>)>(&tx).await? {
+        let sender = store::senders::find_for_update(&tx, caller.account, sender)
+            .await?
+            .ok_or(NotificationError::NotFound("sender"))?;
+        return Ok((sender, delivery));
+    }
+    let now = tx.now().await?;
+    let mut sender = find_or_insert(&tx, caller, &command, now).await?;
+    sender.display_name = command.display_name;
+    sender.version += 1;
+    let delivery = if sender.verified { None } else { Some(mail_code(app, &mut tx, &mut sender, now).await?) };
+    store::senders::save(&tx, &sender).await?;
+    key.keep(&tx, &(sender.id, delivery)).await?;
+    tx.commit().await?;
+    Ok((sender, delivery))
+}
+
+async fn find_or_insert(tx: &Tx, caller: &Caller, command: &CreateSender, now: Time) -> Result<Sender, NotificationError> {
+    // The account's row is locked, so nobody adds the address between these two.
+    if let Some(sender) = store::senders::find_by_address_for_update(tx, caller.account, &command.address).await? {
+        return Ok(sender);
+    }
+    let sender = Sender {
+        id: Uuid::now_v7(),
+        account_id: caller.account,
+        address: command.address.clone(),
+        display_name: command.display_name.clone(),
+        verified: false,
+        fallback: false,
+        code_hash: None,
+        code_expires_at: now,
+        code_tries: 0,
+        created_at: now,
+        deleted_at: None,
+        version: 0,
+    };
+    store::senders::insert(tx, &sender).await?;
+    Ok(sender)
+}
+
+/// The code is in the mail alone, and the mail is forgotten when it is sent; the sender keeps its hash.
+async fn mail_code(app: &App, tx: &mut Tx, sender: &mut Sender, now: Time) -> Result<Uuid, NotificationError> {
+    let limit = app.settings.codes_per_sender_per_hour;
+    let whose = Whose::Recipient(&sender.address);
+    let since = now.minus(HOUR);
+    let found = store::limits::in_the_way(tx, sender.account_id, Kind::SenderVerification, whose, since, limit).await?;
+    if let Some(made_at) = found {
+        let retry_after = made_at.plus(HOUR).since(now);
+        return Err(NotificationError::MailLimit { which: "with codes to this address", retry_after });
+    }
+    let code = format!("{:08}", rand::rng().random_range(0..100_000_000_u32));
+    sender.expect_code(&code, now);
+
+    let (from_name, from) = app.installation_sender.clone();
+    let mut delivery = Delivery { sender_id: Some(sender.id), ..Delivery::new(sender.account_id, Kind::SenderVerification, now) };
+    let envelope = Envelope {
+        delivery: delivery.id,
+        date: now,
+        from_name,
+        from,
+        to_name: String::new(),
+        to: sender.address.clone(),
+        subject: "Your code to verify this address".into(),
+    };
+    let composed = mail::compose_verification(&envelope, &code).map_err(|error| NotificationError::Internal(error.to_string()))?;
+    delivery.recipient = composed.to;
+    delivery.mail_from = composed.from;
+    delivery.message_id = composed.message_id;
+    delivery.composed_at = Some(now);
+    store::deliveries::insert(tx, &delivery).await?;
+    store::deliveries::keep_mail(tx, &delivery, composed.bytes).await?;
+    tx.on_commit(app.wake());
+    Ok(delivery.id)
+}

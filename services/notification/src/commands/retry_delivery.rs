@@ -1,0 +1,22 @@
+//! Tries a failed or parked delivery again.
+
+use frontdesk_auth::Caller;
+use uuid::Uuid;
+
+use super::announce::save_and_announce;
+use crate::{App, domain::Delivery, error::NotificationError, store};
+
+/// The same mail again, or a new one where none was composed. A queued one stays as it is.
+pub(crate) async fn retry_delivery(app: &App, caller: &Caller, id: Uuid) -> Result<Delivery, NotificationError> {
+    let mut tx = app.db.begin().await?;
+    let mut delivery = store::deliveries::find_for_update(&tx, caller.account, id)
+        .await?
+        .ok_or(NotificationError::NotFound("delivery"))?;
+    let now = tx.now().await?;
+    if delivery.retry(now).map_err(NotificationError::DeliveryState)? {
+        save_and_announce(&mut tx, &mut delivery, None).await?;
+        tx.on_commit(app.wake());
+    }
+    tx.commit().await?;
+    Ok(delivery)
+}

@@ -1,0 +1,11 @@
+//! One delivery.
+
+use frontdesk_auth::Caller;
+use uuid::Uuid;
+
+use crate::{App, domain::Delivery, error::NotificationError, store};
+
+/// The delivery.
+pub(crate) async fn get_delivery(app: &App, caller: &Caller, id: Uuid) -> Result<Delivery, NotificationError> {
+    store::deliveries::find(app.db.read(), caller.account, id).await?.ok_or(NotificationError::NotFound("delivery"))
+}

@@ -1,0 +1,24 @@
+//! Deliveries, newest first.
+
+use frontdesk_auth::Caller;
+use frontdesk_clock::Time;
+use uuid::Uuid;
+
+use crate::{
+    App,
+    domain::{Delivery, State},
+    error::NotificationError,
+    store,
+};
+
+/// Up to `limit` after a cursor.
+pub(crate) async fn list_deliveries(
+    app: &App,
+    caller: &Caller,
+    conversation: Option<Uuid>,
+    state: Option<State>,
+    after: Option<(Time, Uuid)>,
+    limit: u64,
+) -> Result<Vec<Delivery>, NotificationError> {
+    Ok(store::deliveries::list(app.db.read(), caller.account, conversation, state, after, limit).await?)
+}

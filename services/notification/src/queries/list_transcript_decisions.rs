@@ -1,0 +1,22 @@
+//! Decisions, newest first.
+
+use frontdesk_auth::Caller;
+use frontdesk_clock::Time;
+use uuid::Uuid;
+
+use crate::{
+    App,
+    error::NotificationError,
+    store::{self, decisions::Decision},
+};
+
+/// Up to `limit` after a cursor.
+pub(crate) async fn list_transcript_decisions(
+    app: &App,
+    caller: &Caller,
+    conversation: Option<Uuid>,
+    after: Option<(Time, Uuid)>,
+    limit: u64,
+) -> Result<Vec<Decision>, NotificationError> {
+    Ok(store::decisions::list(app.db.read(), caller.account, conversation, after, limit).await?)
+}

@@ -1,0 +1,15 @@
+//! What is asked: one file per question.
+
+mod explain_transcript;
+mod get_delivery;
+mod list_deliveries;
+mod list_senders;
+mod list_transcript_decisions;
+mod preview_transcript;
+
+pub(crate) use explain_transcript::explain_transcript;
+pub(crate) use get_delivery::get_delivery;
+pub(crate) use list_deliveries::list_deliveries;
+pub(crate) use list_senders::list_senders;
+pub(crate) use list_transcript_decisions::list_transcript_decisions;
+pub(crate) use preview_transcript::{Preview, PreviewTranscript, preview_transcript};

@@ -1,0 +1,5 @@
+//! What runs by itself.
+
+mod deliveries;
+
+pub(crate) use deliveries::deliver;
