@@ -13,14 +13,12 @@ use crate::{
 
 /// Which transcript is wanted.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted<'a> {
+pub(crate) struct Wanted {
     pub(crate) account: AccountId,
     pub(crate) conversation: Uuid,
     pub(crate) contact: Option<Uuid>,
     /// The thread as it was at this entry; 0: as it is.
     pub(crate) until: i64,
-    /// Empty: the contact's, else the channel's, else UTC.
-    pub(crate) time_zone: &'a str,
 }
 
 /// A transcript and what it was made of.
@@ -33,7 +31,7 @@ pub(crate) struct Gathered {
 }
 
 /// Asks for everything.
-pub(crate) async fn gather(app: &App, wanted: &Wanted<'_>) -> Result<Gathered, NoAnswer> {
+pub(crate) async fn gather(app: &App, wanted: &Wanted) -> Result<Gathered, NoAnswer> {
     let Wanted { account, conversation: id, .. } = *wanted;
     let ask = &app.conversations;
     let conversation = ask.conversation(account, id).await?;
@@ -48,7 +46,7 @@ pub(crate) async fn gather(app: &App, wanted: &Wanted<'_>) -> Result<Gathered, N
 }
 
 impl Gathered {
-    /// The transcript.
+    /// The transcript, its times in the zone asked for, else the contact's, else the channel's, else UTC.
     pub(crate) fn transcript(&self, time_zone: &str) -> Transcript {
         let contacts = self.contact.as_ref().map_or("", |contact| contact.time_zone.as_str());
         Transcript {
@@ -90,6 +88,8 @@ pub(crate) async fn sender<C: ConnectionTrait>(
         None if chosen.is_some() => {
             Err("The sender address chosen for the channel was deleted. Choose another in its settings, then retry.")
         }
-        None => Err("There is no sender address: choose one for the channel or set a fallback for the account, then retry."),
+        None => {
+            Err("There is no sender address: choose one for the channel or set a fallback for the account, then retry.")
+        }
     })
 }

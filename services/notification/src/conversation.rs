@@ -140,9 +140,14 @@ impl Conversations {
     }
 
     /// The thread up to a sequence; 0: to the newest.
-    pub(crate) async fn thread(&self, account: AccountId, id: Uuid, until: i64, visitor: &str) -> Result<Thread, NoAnswer> {
-        let mut client =
-            ThreadServiceClient::new(self.0.for_account(account)).max_decoding_message_size(LARGEST_PAGE);
+    pub(crate) async fn thread(
+        &self,
+        account: AccountId,
+        id: Uuid,
+        until: i64,
+        visitor: &str,
+    ) -> Result<Thread, NoAnswer> {
+        let mut client = ThreadServiceClient::new(self.0.for_account(account)).max_decoding_message_size(LARGEST_PAGE);
         let mut thread = Thread::default();
         let mut after = 0;
         loop {
@@ -152,7 +157,8 @@ impl Conversations {
                 until_sequence: until,
                 page_size: ENTRIES_A_PAGE,
             };
-            let page = client.list_entries(request).await.map_err(|status| no_answer("conversation", &status))?.into_inner();
+            let page =
+                client.list_entries(request).await.map_err(|status| no_answer("conversation", &status))?.into_inner();
             let Some(last) = page.entries.last().map(|entry| entry.sequence) else { return Ok(thread) };
             for entry in page.entries {
                 thread.add(entry, visitor);
@@ -174,7 +180,8 @@ impl Thread {
         let content = match entry.content {
             Some(TheirContent::Message(message)) => Some(message_content(message, &author, visitor)),
             Some(TheirContent::AssigneeChanged(change)) => {
-                let bot = |actor: &Option<theirs::Actor>| actor.as_ref().is_some_and(|a| a.kind() == theirs::ActorKind::Bot);
+                let bot =
+                    |actor: &Option<theirs::Actor>| actor.as_ref().is_some_and(|a| a.kind() == theirs::ActorKind::Bot);
                 self.had_bot |= bot(&change.from) || bot(&change.to);
                 let agent = change.to.filter(|to| to.kind() == theirs::ActorKind::Agent);
                 self.had_agent |= agent.is_some();
@@ -197,7 +204,8 @@ impl Thread {
                 Some(Content::Reopened)
             }
             // Comments, links and sent transcripts are the team's (rule C7).
-            Some(TheirContent::Comment(_) | TheirContent::ContactLinked(_) | TheirContent::TranscriptSent(_)) | None => None,
+            Some(TheirContent::Comment(_) | TheirContent::ContactLinked(_) | TheirContent::TranscriptSent(_))
+            | None => None,
         };
         if let Some(content) = content.filter(|_| shown) {
             self.lines.push(Line { at, content });

@@ -17,6 +17,8 @@ mod migration;
 mod queries;
 mod settings;
 mod store;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod workers;
 

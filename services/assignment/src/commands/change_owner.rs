@@ -58,7 +58,8 @@ pub(super) async fn change_owner(
     tx.commit().await?;
 
     let ours = stretch.filter(|stretch| stretch.owner == change.owner());
-    Ok(ours.map_or_else(|| Owned::Unheard { conversation, epoch: changed.epoch, owner: change.owner() }, Owned::Recorded))
+    Ok(ours
+        .map_or_else(|| Owned::Unheard { conversation, epoch: changed.epoch, owner: change.owner() }, Owned::Recorded))
 }
 
 /// The id under which the row knows this wish: the caller's own one may be used at the conversation service too, for

@@ -12,7 +12,10 @@ impl MigratorTrait for Migrator {
             Box::new(frontdesk_outbox::OUTBOX),
             Box::new(frontdesk_idempotency::REQUESTS),
             Box::new(frontdesk_bus::DEAD_LETTERS),
-            Box::new(Sql { name: "assignment_001_agents_and_assignments", text: include_str!("001_agents_and_assignments.sql") }),
+            Box::new(Sql {
+                name: "assignment_001_agents_and_assignments",
+                text: include_str!("001_agents_and_assignments.sql"),
+            }),
         ]
     }
 }

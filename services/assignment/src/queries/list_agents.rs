@@ -6,6 +6,10 @@ use frontdesk_rpc::Page;
 use crate::{App, domain::Agent, error::AssignmentError, store, store::agents::Cursor};
 
 /// Active agents by name, and one more when there are more.
-pub(crate) async fn list_agents(app: &App, caller: &Caller, page: &Page<Cursor>) -> Result<Vec<Agent>, AssignmentError> {
+pub(crate) async fn list_agents(
+    app: &App,
+    caller: &Caller,
+    page: &Page<Cursor>,
+) -> Result<Vec<Agent>, AssignmentError> {
     Ok(store::agents::list(app.db.read(), caller.account, page.cursor.as_ref(), page.size).await?)
 }

@@ -18,11 +18,9 @@ use crate::domain::Stretch;
 pub(crate) async fn record(tx: &Tx, account: AccountId, stretch: &Stretch) -> Result<(), DbErr> {
     let new = |column: Column| Expr::col((Alias::new("excluded"), column));
     let old = |column: Column| Expr::col((Entity, column));
-    let better = Condition::any().add(new(Column::StartedAt).lt(old(Column::StartedAt))).add(
-        new(Column::StartedAt)
-            .eq(old(Column::StartedAt))
-            .and(new(Column::Cause).gt(old(Column::Cause))),
-    );
+    let better = Condition::any()
+        .add(new(Column::StartedAt).lt(old(Column::StartedAt)))
+        .add(new(Column::StartedAt).eq(old(Column::StartedAt)).and(new(Column::Cause).gt(old(Column::Cause))));
     let once = OnConflict::columns([Column::AccountId, Column::ConversationId, Column::Epoch])
         .update_columns([
             Column::OwnerKind,

@@ -55,15 +55,18 @@ impl Arbiter {
         let mut answered = self.answered.lock().unwrap();
         if let Some(first) = answered.get(&request.request_id) {
             let same = *first == request;
-            return if same { Ok(row.clone()) } else { Err(refuse(Code::FailedPrecondition, "REQUEST_ID_REUSED").into()) };
+            return if same {
+                Ok(row.clone())
+            } else {
+                Err(refuse(Code::FailedPrecondition, "REQUEST_ID_REUSED").into())
+            };
         }
         if row.epoch != request.expected_epoch {
             return Err(refuse(Code::Aborted, "OWNERSHIP_CHANGED").with("epoch", row.epoch).into());
         }
         let kind = ActorKind::Agent.into();
         let name = request.agent_name.clone();
-        let wanted =
-            Some(request.agent_id.clone()).filter(|id| !id.is_empty()).map(|id| Actor { kind, id, name });
+        let wanted = Some(request.agent_id.clone()).filter(|id| !id.is_empty()).map(|id| Actor { kind, id, name });
         if row.assignee != wanted {
             row.assignee = wanted;
             row.epoch += 1;

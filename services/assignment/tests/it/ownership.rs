@@ -1,4 +1,4 @@
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::atomic::Ordering;
 
 use frontdesk_proto::assignment::v1::{
     AssignConversationRequest, AssignmentCause, DeactivateAgentRequest, GetAssignmentRequest, ListAssignmentsRequest,
@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::suite::{Shared, Suite, account, reason};
+use crate::suite::{Suite, account, reason};
 
 fn take(conversation: Uuid, expected_epoch: i64, request_id: &str) -> TakeOverConversationRequest {
     let (conversation_id, request_id) = (conversation.to_string(), request_id.into());
@@ -26,7 +26,7 @@ fn assign(conversation: Uuid, agent: &str, expected_epoch: i64, request_id: &str
 
 #[tokio::test]
 async fn a1_twenty_agents_take_over_and_one_wins() {
-    let suite: Shared = Arc::new(Suite::start().await);
+    let suite = Suite::start().await;
     let (here, conversation) = (account(), suite.arbiter.open());
     let mut takes = JoinSet::new();
     for number in 0..20 {
@@ -38,10 +38,14 @@ async fn a1_twenty_agents_take_over_and_one_wins() {
     assert_eq!((won.len(), lost.len()), (1, 19));
     for refusal in lost {
         let status = refusal.unwrap_err();
-        assert_eq!((status.code(), reason(&status).as_str()), (Code::Aborted, "OWNERSHIP_CHANGED"), "passed on as it was");
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::Aborted, "OWNERSHIP_CHANGED"),
+            "passed on as it was"
+        );
     }
     let stretch = won.into_iter().next().unwrap().unwrap().into_inner().assignment.unwrap();
-    let owner = stretch.owner.unwrap();
+    let owner = stretch.owner.clone().unwrap();
     assert_eq!(suite.arbiter.owner(conversation), (2, owner.id.clone()));
     assert!(owner.name.starts_with("AGENT"), "names come from the roster");
     assert_eq!((stretch.epoch, stretch.cause()), (2, AssignmentCause::ByHand));

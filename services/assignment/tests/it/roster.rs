@@ -1,17 +1,15 @@
-use std::{collections::HashSet, sync::Arc};
+use std::collections::HashSet;
 
-use frontdesk_proto::assignment::v1::{
-    DeactivateAgentRequest, GetAgentRequest, ListAgentsRequest, UpdateAgentRequest,
-};
+use frontdesk_proto::assignment::v1::{DeactivateAgentRequest, GetAgentRequest, ListAgentsRequest, UpdateAgentRequest};
 use tokio::task::JoinSet;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::suite::{Shared, Suite, account, new_agent, reason};
+use crate::suite::{Suite, account, new_agent, reason};
 
 #[tokio::test]
 async fn c12_twenty_creations_with_one_request_id_make_one_agent() {
-    let suite: Shared = Arc::new(Suite::start().await);
+    let suite = Suite::start().await;
     let here = account();
     let mut creations = JoinSet::new();
     for _ in 0..20 {
@@ -19,7 +17,8 @@ async fn c12_twenty_creations_with_one_request_id_make_one_agent() {
         creations.spawn(async move { roster.create_agent(new_agent("ada", "once")).await });
     }
     let answers = creations.join_all().await;
-    let ids: HashSet<String> = answers.into_iter().map(|answer| answer.unwrap().into_inner().agent.unwrap().id).collect();
+    let ids: HashSet<String> =
+        answers.into_iter().map(|answer| answer.unwrap().into_inner().agent.unwrap().id).collect();
     assert_eq!(ids.len(), 1);
 
     let other = suite.roster(here).create_agent(new_agent("bob", "once")).await.unwrap_err();

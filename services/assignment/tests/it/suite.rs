@@ -1,6 +1,6 @@
 //! The service as it runs, and callers of it.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use frontdesk_assignment::{App, Migrator};
 use frontdesk_auth::{AccessMap, AccountId, Keys, Kind};
@@ -173,5 +173,3 @@ async fn database(folder: &tempfile::TempDir, name: &str, clock: &Clock) -> Db {
     let settings = DbSettings { url: DatabaseUrl(url), ..DbSettings::default() };
     Db::connect(&settings, clock).await.unwrap()
 }
-
-pub type Shared = Arc<Suite>;

@@ -23,9 +23,8 @@ pub(crate) async fn end_session(
     status: Status,
 ) -> Result<(), BotSessionError> {
     let mut tx = app.db.begin().await?;
-    let mut session = store::sessions::find_for_update(&tx, account, id)
-        .await?
-        .ok_or(BotSessionError::NotFound("bot session"))?;
+    let mut session =
+        store::sessions::find_for_update(&tx, account, id).await?.ok_or(BotSessionError::NotFound("bot session"))?;
 
     let now = tx.now().await?;
     if session.end(status, now) {

@@ -29,9 +29,8 @@ pub(crate) struct StartSession {
 /// the row has begun.
 pub(crate) async fn start_session(app: &App, command: StartSession) -> Result<(), BotSessionError> {
     let mut tx = app.db.begin().await?;
-    let bot = store::bots::find(tx.conn(), command.account, command.bot)
-        .await?
-        .ok_or(BotSessionError::NotFound("bot"))?;
+    let bot =
+        store::bots::find(tx.conn(), command.account, command.bot).await?.ok_or(BotSessionError::NotFound("bot"))?;
     let session = Session {
         id: command.session,
         account: command.account,

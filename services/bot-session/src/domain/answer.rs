@@ -68,7 +68,11 @@ mod tests {
     #[test]
     fn b6_answers_are_checked_for_their_shape() {
         for (check, good, bad) in [
-            (Check::Email, vec!["a@b.co", " ada.l+x@mail.example.org "], vec!["a@b", "a b@c.de", "@c.de", "a@.de", "a@b..c", ""]),
+            (
+                Check::Email,
+                vec!["a@b.co", " ada.l+x@mail.example.org "],
+                vec!["a@b", "a b@c.de", "@c.de", "a@.de", "a@b..c", ""],
+            ),
             (Check::Phone, vec!["+49 (30) 123-456", "0301234"], vec!["call me", "12", "1234567890123456"]),
             (Check::Number, vec!["42", "-7"], vec!["4.2", "many", "-", "1234567890123456789"]),
             (Check::Anything, vec!["x"], vec!["  "]),

@@ -137,12 +137,21 @@ mod tests {
 
     fn said(turn: &Turn) -> Vec<&str> {
         let text = |act: &'_ Act| matches!(act, Act::Say { .. });
-        turn.acts.iter().filter(|act| text(act)).map(|act| if let Act::Say { text, .. } = act { text.as_str() } else { "" }).collect()
+        turn.acts
+            .iter()
+            .filter(|act| text(act))
+            .map(|act| if let Act::Say { text, .. } = act { text.as_str() } else { "" })
+            .collect()
     }
 
     /// hi, mail?, topic? (sales: bye, people: hand off)
     fn flow() -> Flow {
-        let ask = Action::Ask { text: "mail?".into(), property: "email".into(), check: Check::Anything, retry_text: String::new() };
+        let ask = Action::Ask {
+            text: "mail?".into(),
+            property: "email".into(),
+            check: Check::Anything,
+            retry_text: String::new(),
+        };
         let buttons = vec![button("s", "Sales", Some("bye")), button("p", "People", None)];
         Flow {
             steps: vec![

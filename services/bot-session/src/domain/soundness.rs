@@ -43,7 +43,8 @@ fn problem(at: usize, field: &str, description: &str) -> Problem {
 
 fn unknown_next(flow: &Flow, next: Option<&str>, field: &str, problems: &mut Vec<Problem>) {
     if next.is_some_and(|id| flow.position(id).is_none()) {
-        let description = "there is no step with this id; name one of the flow, or leave it empty for the next in the list";
+        let description =
+            "there is no step with this id; name one of the flow, or leave it empty for the next in the list";
         problems.push(Problem { field: field.to_owned(), description: description.to_owned() });
     }
 }
@@ -128,7 +129,11 @@ mod tests {
 
     #[test]
     fn b6_a_sound_flow_has_no_problems_also_when_it_goes_round_by_way_of_the_visitor() {
-        let steps = vec![say("hi", None), choice("pick", &[("a", "Again", Some("hi")), ("b", "Go on", None)]), say("end", None)];
+        let steps = vec![
+            say("hi", None),
+            choice("pick", &[("a", "Again", Some("hi")), ("b", "Go on", None)]),
+            say("end", None),
+        ];
         assert!(fields(steps).is_empty());
     }
 

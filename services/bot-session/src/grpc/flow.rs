@@ -16,8 +16,11 @@ fn step_from_proto(step: proto::Step) -> Option<Step> {
         let check = check_from_proto(ask.check());
         Action::Ask { text: ask.text, property: ask.property, check, retry_text: ask.retry_text }
     } else if let Some(buttons) = step.buttons {
-        let button =
-            |button: proto::FlowButton| Button { id: button.id, label: button.label, next: optional(button.next_step_id) };
+        let button = |button: proto::FlowButton| Button {
+            id: button.id,
+            label: button.label,
+            next: optional(button.next_step_id),
+        };
         Action::Buttons { text: buttons.text, buttons: buttons.buttons.into_iter().map(button).collect() }
     } else if let Some(off) = step.hand_off {
         Action::HandOff { text: off.text, reason: off.reason, agent: off.agent_id.parse().ok() }
@@ -33,8 +36,7 @@ pub(super) fn to_proto(flow: Flow) -> proto::Flow {
 }
 
 fn step_to_proto(step: Step) -> proto::Step {
-    let mut shown =
-        proto::Step { id: step.id, next_step_id: step.next.unwrap_or_default(), ..proto::Step::default() };
+    let mut shown = proto::Step { id: step.id, next_step_id: step.next.unwrap_or_default(), ..proto::Step::default() };
     match step.action {
         Action::Say { text } => shown.say = Some(proto::SayStep { text }),
         Action::Ask { text, property, check, retry_text } => {

@@ -12,7 +12,10 @@ impl MigratorTrait for Migrator {
             Box::new(frontdesk_outbox::OUTBOX),
             Box::new(frontdesk_idempotency::REQUESTS),
             Box::new(frontdesk_bus::DEAD_LETTERS),
-            Box::new(Sql { name: "bot_session_001_bots_and_sessions", text: include_str!("001_bots_and_sessions.sql") }),
+            Box::new(Sql {
+                name: "bot_session_001_bots_and_sessions",
+                text: include_str!("001_bots_and_sessions.sql"),
+            }),
         ]
     }
 }

@@ -41,11 +41,7 @@ pub(crate) async fn save(tx: &Tx, session: &Session) -> Result<(), DbErr> {
 }
 
 /// The session, if the account has it.
-pub(crate) async fn find<C: ConnectionTrait>(
-    conn: &C,
-    account: AccountId,
-    id: Uuid,
-) -> Result<Option<Session>, DbErr> {
+pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Session>, DbErr> {
     Entity::find_by_id(id).filter(Column::AccountId.eq(account)).one(conn).await?.map(read).transpose()
 }
 

@@ -60,7 +60,8 @@ pub(crate) async fn lease(tx: &Tx, due: &[Due], until: Time) -> Result<(), DbErr
 /// When the next open session can be claimed; None: none has a deadline.
 pub(crate) async fn next<C: ConnectionTrait>(conn: &C) -> Result<Option<Time>, DbErr> {
     let free = watched().filter(Column::LeaseUntil.is_null()).select_only().column_as(Column::DeadlineAt.min(), "next");
-    let held = watched().filter(Column::LeaseUntil.is_not_null()).select_only().column_as(Column::LeaseUntil.min(), "next");
+    let held =
+        watched().filter(Column::LeaseUntil.is_not_null()).select_only().column_as(Column::LeaseUntil.min(), "next");
     let free: Option<Option<i64>> = free.into_tuple().one(conn).await?;
     let held: Option<Option<i64>> = held.into_tuple().one(conn).await?;
     Ok([free.flatten(), held.flatten()].into_iter().flatten().min().map(Time))

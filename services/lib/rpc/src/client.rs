@@ -19,13 +19,16 @@ use uuid::Uuid;
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
 const TOKEN_VALID: Duration = Duration::from_secs(600);
 
+/// A token, and when to make a new one.
+type Minted = (MetadataValue<Ascii>, Time);
+
 /// Another service of ours.
 #[derive(Clone)]
 pub struct Peer {
     channel: Channel,
     keys: Keys,
     me: &'static str,
-    token: Arc<Mutex<Option<(MetadataValue<Ascii>, Time)>>>,
+    token: Arc<Mutex<Option<Minted>>>,
 }
 
 /// A peer's address is wrong.

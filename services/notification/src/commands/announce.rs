@@ -12,7 +12,11 @@ use crate::{
 };
 
 /// Saves the delivery with the event of the change. The composed mail of one that nothing will send any more is forgotten.
-pub(super) async fn save_and_announce(tx: &mut Tx, delivery: &mut Delivery, changed: Option<Changed>) -> Result<(), DbErr> {
+pub(super) async fn save_and_announce(
+    tx: &mut Tx,
+    delivery: &mut Delivery,
+    changed: Option<Changed>,
+) -> Result<(), DbErr> {
     if changed.is_some() {
         delivery.version += 1;
     }
@@ -37,7 +41,11 @@ pub(super) async fn save_and_announce(tx: &mut Tx, delivery: &mut Delivery, chan
             let sent = DeliverySent { delivery_id, conversation_id, contact_id: id(delivery.contact_id), manual };
             frontdesk_outbox::append(tx, aggregate, &sent).await
         }
-        Changed::Failed => frontdesk_outbox::append(tx, aggregate, &DeliveryFailed { delivery_id, conversation_id }).await,
-        Changed::Parked => frontdesk_outbox::append(tx, aggregate, &DeliveryParked { delivery_id, conversation_id }).await,
+        Changed::Failed => {
+            frontdesk_outbox::append(tx, aggregate, &DeliveryFailed { delivery_id, conversation_id }).await
+        }
+        Changed::Parked => {
+            frontdesk_outbox::append(tx, aggregate, &DeliveryParked { delivery_id, conversation_id }).await
+        }
     }
 }

@@ -12,7 +12,11 @@ use crate::{
 };
 
 /// The attempt is counted and committed: a crash from here on is found by the lease. None: it is somebody else's now.
-pub(crate) async fn begin_attempt(app: &App, claim: &Claim, lease: Duration) -> Result<Option<Mail>, NotificationError> {
+pub(crate) async fn begin_attempt(
+    app: &App,
+    claim: &Claim,
+    lease: Duration,
+) -> Result<Option<Mail>, NotificationError> {
     let tx = app.db.begin().await?;
     let Some(mut delivery) = store::deliveries::find_claimed(&tx, claim).await? else { return Ok(None) };
     let bytes = store::deliveries::find_mail(&tx, claim.account, claim.delivery)

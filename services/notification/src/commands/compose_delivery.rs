@@ -65,13 +65,8 @@ async fn compose(app: &App, delivery: &Delivery, date: frontdesk_clock::Time) ->
     let (Some(conversation), Some(contact)) = (delivery.conversation_id, delivery.contact_id) else {
         return Ok(Attempt::Failed("It has no conversation or no contact.".into()));
     };
-    let wanted = Wanted {
-        account: delivery.account_id,
-        conversation,
-        contact: Some(contact),
-        until: delivery.until_sequence,
-        time_zone: &delivery.time_zone,
-    };
+    let wanted =
+        Wanted { account: delivery.account_id, conversation, contact: Some(contact), until: delivery.until_sequence };
     let gathered = match composition::gather(app, &wanted).await {
         Ok(gathered) => gathered,
         Err(NoAnswer::NotFound(what)) => return Ok(Attempt::Failed(format!("The {what} is not there any more."))),
@@ -96,7 +91,9 @@ async fn build(
     // Asked once more: mail goes only to addresses that are a contact's when it is composed (rule S4).
     let contact = gathered.contact.as_ref();
     let Some(to) = contact.and_then(|contact| contact.address(&delivery.recipient)) else {
-        return Ok(Attempt::Failed("The contact does not have the address any more, or none that mail may go to.".into()));
+        return Ok(Attempt::Failed(
+            "The contact does not have the address any more, or none that mail may go to.".into(),
+        ));
     };
     let envelope = Envelope {
         delivery: delivery.id,

@@ -52,7 +52,12 @@ pub(crate) async fn create_sender(
     Ok((sender, delivery))
 }
 
-async fn find_or_insert(tx: &Tx, caller: &Caller, command: &CreateSender, now: Time) -> Result<Sender, NotificationError> {
+async fn find_or_insert(
+    tx: &Tx,
+    caller: &Caller,
+    command: &CreateSender,
+    now: Time,
+) -> Result<Sender, NotificationError> {
     // The account's row is locked, so nobody adds the address between these two.
     if let Some(sender) = store::senders::find_by_address_for_update(tx, caller.account, &command.address).await? {
         return Ok(sender);
@@ -89,7 +94,8 @@ async fn mail_code(app: &App, tx: &mut Tx, sender: &mut Sender, now: Time) -> Re
     sender.expect_code(&code, now);
 
     let (from_name, from) = app.installation_sender.clone();
-    let mut delivery = Delivery { sender_id: Some(sender.id), ..Delivery::new(sender.account_id, Kind::SenderVerification, now) };
+    let mut delivery =
+        Delivery { sender_id: Some(sender.id), ..Delivery::new(sender.account_id, Kind::SenderVerification, now) };
     let envelope = Envelope {
         delivery: delivery.id,
         date: now,
@@ -99,7 +105,8 @@ async fn mail_code(app: &App, tx: &mut Tx, sender: &mut Sender, now: Time) -> Re
         to: sender.address.clone(),
         subject: "Your code to verify this address".into(),
     };
-    let composed = mail::compose_verification(&envelope, &code).map_err(|error| NotificationError::Internal(error.to_string()))?;
+    let composed =
+        mail::compose_verification(&envelope, &code).map_err(|error| NotificationError::Internal(error.to_string()))?;
     delivery.recipient = composed.to;
     delivery.mail_from = composed.from;
     delivery.message_id = composed.message_id;

@@ -6,7 +6,12 @@ use uuid::Uuid;
 use crate::{App, domain::Sender, error::NotificationError, store};
 
 /// The sender, verified. A verified one stays as it is.
-pub(crate) async fn verify_sender(app: &App, caller: &Caller, id: Uuid, code: &str) -> Result<Sender, NotificationError> {
+pub(crate) async fn verify_sender(
+    app: &App,
+    caller: &Caller,
+    id: Uuid,
+    code: &str,
+) -> Result<Sender, NotificationError> {
     let tx = app.db.begin().await?;
     let mut sender = store::senders::find_for_update(&tx, caller.account, id)
         .await?

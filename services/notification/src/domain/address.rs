@@ -44,8 +44,25 @@ mod tests {
             assert_eq!(mail_address(good), Some(good));
         }
         for bad in [
-            "", "ada", "ada@", "@example.com", "b@[127.0.0.1]", "b%c@y.test", "a!b@y.test", "\"a b\"@y.test", "a@b", "a@1.2.3.4",
-            "a..b@y.test", ".a@y.test", "a@-y.test", "a@y..test", "a\n@y.test", "ä@y.test", "a@ü.test", "a b@y.test", "a@b@",
+            "",
+            "ada",
+            "ada@",
+            "@example.com",
+            "b@[127.0.0.1]",
+            "b%c@y.test",
+            "a!b@y.test",
+            "\"a b\"@y.test",
+            "a@b",
+            "a@1.2.3.4",
+            "a..b@y.test",
+            ".a@y.test",
+            "a@-y.test",
+            "a@y..test",
+            "a\n@y.test",
+            "ä@y.test",
+            "a@ü.test",
+            "a b@y.test",
+            "a@b@",
             "a@y.test\r\nRCPT TO:<x@y.test>",
         ] {
             assert_eq!(mail_address(bad), None, "{bad:?}");
@@ -54,7 +71,10 @@ mod tests {
 
     #[test]
     fn a_mailbox_is_a_name_and_an_address() {
-        assert_eq!(mailbox("Frontdesk <f@localhost.localdomain>").unwrap(), ("Frontdesk".into(), "f@localhost.localdomain".into()));
+        assert_eq!(
+            mailbox("Frontdesk <f@localhost.localdomain>").unwrap(),
+            ("Frontdesk".into(), "f@localhost.localdomain".into())
+        );
         assert_eq!(mailbox("f@example.com").unwrap(), (String::new(), "f@example.com".into()));
         assert!(mailbox("Frontdesk <f@localhost").is_none());
     }

@@ -67,7 +67,9 @@ pub(crate) fn explain(skip: Option<Skip>, facts: &Facts) -> String {
             "Sent: a person took the chat over from the bot, and the contact has an address that mail may go to."
         }
         None => "Sent: the contact has an address that mail may go to.",
-        Some(Skip::Disabled) => "Not sent: automatic transcripts were switched off for the channel when the chat ended.",
+        Some(Skip::Disabled) => {
+            "Not sent: automatic transcripts were switched off for the channel when the chat ended."
+        }
         Some(Skip::BotConversation) => {
             "Not sent: it was a bot's chat. A bot greeted, and no agent was its assignee before it ended."
         }

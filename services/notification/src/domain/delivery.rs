@@ -194,12 +194,14 @@ impl Delivery {
     pub(crate) fn unknown(&mut self, pauses: &Pauses, now: Time) -> Option<Changed> {
         self.unknown_outcomes += 1;
         if self.unknown_outcomes == 1 {
-            let why = "The mail was handed over and no answer came; it is sent once more under the same Message-ID.".into();
+            let why =
+                "The mail was handed over and no answer came; it is sent once more under the same Message-ID.".into();
             self.wait(why, now.plus(pauses.after(1)));
             return None;
         }
         self.leave(State::Parked);
-        self.failure = "Twice the mail was handed over and no answer came: look whether it arrived, then retry or cancel.".into();
+        self.failure =
+            "Twice the mail was handed over and no answer came: look whether it arrived, then retry or cancel.".into();
         Some(Changed::Parked)
     }
 

@@ -25,7 +25,9 @@ pub(crate) fn one_line(text: &str, longest: usize) -> String {
 pub(crate) fn body_lines(text: &str) -> Vec<String> {
     text.replace("\r\n", "\n")
         .split(breaks_line)
-        .map(|line| line.chars().filter(|char| (!char.is_control() || *char == '\t') && !turns_direction(*char)).collect())
+        .map(|line| {
+            line.chars().filter(|char| (!char.is_control() || *char == '\t') && !turns_direction(*char)).collect()
+        })
         .collect()
 }
 

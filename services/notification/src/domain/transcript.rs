@@ -58,7 +58,9 @@ pub(crate) fn zone(candidates: &[&str]) -> Tz {
 
 /// The address, if it is one that a mail may link to.
 pub(crate) fn link(url: &str) -> Option<&str> {
-    let web = ["http://", "https://"].iter().any(|scheme| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
+    let web = ["http://", "https://"]
+        .iter()
+        .any(|scheme| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
     let plain = url.len() <= 2_000
         && url.chars().all(|char| {
             !char.is_whitespace() && !char.is_control() && !turns_direction(char) && !"\"<>\\^`{|}".contains(char)
@@ -80,7 +82,9 @@ mod tests {
     #[test]
     fn t7_only_web_pages_are_linked() {
         assert!(link("https://example.com/a?b=c#d").is_some());
-        for bad in ["javascript:alert(1)", "data:text/html,x", "https://a\" onclick=x", "https://a b", "//example.com", "http"] {
+        for bad in
+            ["javascript:alert(1)", "data:text/html,x", "https://a\" onclick=x", "https://a b", "//example.com", "http"]
+        {
             assert!(link(bad).is_none(), "{bad}");
         }
     }

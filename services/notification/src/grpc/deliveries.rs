@@ -16,7 +16,10 @@ pub(crate) struct Deliveries(pub(crate) App);
 
 #[tonic::async_trait]
 impl DeliveryService for Deliveries {
-    async fn get_delivery(&self, request: Request<GetDeliveryRequest>) -> Result<Response<GetDeliveryResponse>, Status> {
+    async fn get_delivery(
+        &self,
+        request: Request<GetDeliveryRequest>,
+    ) -> Result<Response<GetDeliveryResponse>, Status> {
         let (caller, request) = open(request)?;
         let id = parse_id("delivery_id", &request.delivery_id)?;
         let delivery = queries::get_delivery(&self.0, &caller, id).await?;

@@ -22,11 +22,15 @@ pub(crate) struct Senders(pub(crate) App);
 
 #[tonic::async_trait]
 impl SenderService for Senders {
-    async fn create_sender(&self, request: Request<CreateSenderRequest>) -> Result<Response<CreateSenderResponse>, Status> {
+    async fn create_sender(
+        &self,
+        request: Request<CreateSenderRequest>,
+    ) -> Result<Response<CreateSenderResponse>, Status> {
         let (caller, request) = open(request)?;
         let address = mail_address(&request.address).ok_or(NotificationError::Field {
             field: "address",
-            description: "must be a plain address such as team@example.com, without quotes, routes or address literals".into(),
+            description: "must be a plain address such as team@example.com, without quotes, routes or address literals"
+                .into(),
         })?;
         let command = CreateSender { address: address.to_owned(), display_name: one_line(&request.display_name, 100) };
         let key = Key::new(&caller, &request.request_id, &request);
@@ -35,20 +39,29 @@ impl SenderService for Senders {
         Ok(Response::new(CreateSenderResponse { sender: Some(convert::sender(sender)), delivery_id }))
     }
 
-    async fn verify_sender(&self, request: Request<VerifySenderRequest>) -> Result<Response<VerifySenderResponse>, Status> {
+    async fn verify_sender(
+        &self,
+        request: Request<VerifySenderRequest>,
+    ) -> Result<Response<VerifySenderResponse>, Status> {
         let (caller, request) = open(request)?;
         let id = parse_id("sender_id", &request.sender_id)?;
         let sender = commands::verify_sender(&self.0, &caller, id, &request.code).await?;
         Ok(Response::new(VerifySenderResponse { sender: Some(convert::sender(sender)) }))
     }
 
-    async fn list_senders(&self, request: Request<ListSendersRequest>) -> Result<Response<ListSendersResponse>, Status> {
+    async fn list_senders(
+        &self,
+        request: Request<ListSendersRequest>,
+    ) -> Result<Response<ListSendersResponse>, Status> {
         let caller = caller(&request)?;
         let senders = queries::list_senders(&self.0, &caller).await?;
         Ok(Response::new(ListSendersResponse { senders: senders.into_iter().map(convert::sender).collect() }))
     }
 
-    async fn delete_sender(&self, request: Request<DeleteSenderRequest>) -> Result<Response<DeleteSenderResponse>, Status> {
+    async fn delete_sender(
+        &self,
+        request: Request<DeleteSenderRequest>,
+    ) -> Result<Response<DeleteSenderResponse>, Status> {
         let (caller, request) = open(request)?;
         let id = parse_id("sender_id", &request.sender_id)?;
         commands::delete_sender(&self.0, &caller, id).await?;

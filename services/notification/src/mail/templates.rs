@@ -18,7 +18,8 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
     let mut templates = Environment::new();
     templates.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     templates.set_undefined_behavior(UndefinedBehavior::Strict);
-    templates.set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
+    templates
+        .set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
     for (name, source) in SOURCES {
         templates.add_template(name, source)?;
     }
@@ -29,6 +30,9 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
 pub(super) fn render<S: Serialize>(name: &str, view: &S) -> Result<String, ComposeError> {
     let wrong = |error: &minijinja::Error| ComposeError(format!("the template {name} cannot be rendered: {error}"));
     let templates = TEMPLATES.as_ref().map_err(wrong)?;
-    let rendered = templates.get_template(name).and_then(|template| template.render(Serde(view))).map_err(|error| wrong(&error))?;
+    let rendered = templates
+        .get_template(name)
+        .and_then(|template| template.render(Serde(view)))
+        .map_err(|error| wrong(&error))?;
     Ok(rendered.replace('\n', "\r\n"))
 }

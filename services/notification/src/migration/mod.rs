@@ -12,7 +12,10 @@ impl MigratorTrait for Migrator {
             Box::new(frontdesk_outbox::OUTBOX),
             Box::new(frontdesk_idempotency::REQUESTS),
             Box::new(frontdesk_bus::DEAD_LETTERS),
-            Box::new(Sql { name: "notification_001_decisions_deliveries_senders", text: include_str!("001_first.sql") }),
+            Box::new(Sql {
+                name: "notification_001_decisions_deliveries_senders",
+                text: include_str!("001_first.sql"),
+            }),
         ]
     }
 }

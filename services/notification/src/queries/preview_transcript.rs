@@ -40,7 +40,8 @@ pub(crate) async fn preview_transcript(
 ) -> Result<Preview, NotificationError> {
     let conversation = app.conversations.conversation(caller.account, query.conversation).await?;
     let decided = if conversation.closed {
-        store::decisions::find(app.db.read(), caller.account, query.conversation, Some(conversation.close_number)).await?
+        store::decisions::find(app.db.read(), caller.account, query.conversation, Some(conversation.close_number))
+            .await?
     } else {
         None
     };
@@ -49,7 +50,6 @@ pub(crate) async fn preview_transcript(
         conversation: query.conversation,
         contact: conversation.contact_id,
         until: decided.as_ref().map_or(0, |decision| decision.last_sequence),
-        time_zone: &query.time_zone,
     };
     let gathered = composition::gather(app, &wanted).await?;
     let delivery = match decided.as_ref().and_then(|decision| decision.delivery_id) {
@@ -74,7 +74,8 @@ async fn envelope(
     sender_id: Option<Uuid>,
 ) -> Result<Option<Envelope>, NotificationError> {
     let Ok(sender) = composition::sender(app.db.read(), caller.account, sender_id).await? else { return Ok(None) };
-    let Some((contact, to)) = gathered.contact.as_ref().and_then(|contact| Some((contact, contact.address("")?))) else {
+    let Some((contact, to)) = gathered.contact.as_ref().and_then(|contact| Some((contact, contact.address("")?)))
+    else {
         return Ok(None);
     };
     Ok(Some(Envelope {
@@ -99,7 +100,10 @@ fn would_decide(caller: &Caller, query: &PreviewTranscript, gathered: &Gathered,
         had_ticket: thread.had_ticket,
         contact_known: contact.is_some(),
         address_usable: contact.as_ref().is_some_and(|contact| contact.address("").is_some()),
-        address_verified: contact.as_ref().and_then(|contact| contact.emails.first()).is_some_and(|(_, verified)| *verified),
+        address_verified: contact
+            .as_ref()
+            .and_then(|contact| contact.emails.first())
+            .is_some_and(|(_, verified)| *verified),
     };
     Decision {
         id: Uuid::nil(),

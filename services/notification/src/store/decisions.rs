@@ -8,15 +8,17 @@ use sea_orm::{
     sea_query::OnConflict,
 };
 
-use super::entity::decision::{Column, Entity};
 pub(crate) use super::entity::decision::Model as Decision;
+use super::entity::decision::{Column, Entity};
 
 /// Inserts the decision of a close. False: there is one already, which stays.
 pub(crate) async fn insert_once(tx: &Tx, decision: &Decision) -> Result<bool, DbErr> {
     // The count of rows decides: it is right on both databases.
     let inserted = Entity::insert(decision.clone().into_active_model())
         .on_conflict(
-            OnConflict::columns([Column::AccountId, Column::ConversationId, Column::CloseNumber]).do_nothing().to_owned(),
+            OnConflict::columns([Column::AccountId, Column::ConversationId, Column::CloseNumber])
+                .do_nothing()
+                .to_owned(),
         )
         .exec_without_returning(tx.conn())
         .await?;

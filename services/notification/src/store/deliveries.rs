@@ -79,11 +79,8 @@ pub(crate) async fn list<C: ConnectionTrait>(
 
 /// Keeps the composed mail.
 pub(crate) async fn keep_mail(tx: &Tx, delivery: &Delivery, bytes: Vec<u8>) -> Result<(), DbErr> {
-    let row = mail::ActiveModel {
-        delivery_id: Set(delivery.id),
-        account_id: Set(delivery.account_id),
-        mail: Set(bytes),
-    };
+    let row =
+        mail::ActiveModel { delivery_id: Set(delivery.id), account_id: Set(delivery.account_id), mail: Set(bytes) };
     mail::Entity::insert(row)
         .on_conflict(OnConflict::column(mail::Column::DeliveryId).update_column(mail::Column::Mail).to_owned())
         .exec_without_returning(tx.conn())

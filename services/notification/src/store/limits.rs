@@ -4,7 +4,8 @@ use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
 use frontdesk_db::Tx;
 use sea_orm::{
-    DbErr, EntityTrait, PaginatorTrait, QueryOrder, QuerySelect, Set, entity::prelude::*,
+    DbErr, EntityTrait, PaginatorTrait, QueryOrder, QuerySelect, Set,
+    entity::prelude::*,
     sea_query::{ExprTrait, Func, OnConflict},
 };
 
@@ -25,7 +26,12 @@ pub(crate) async fn lock(tx: &Tx, account: AccountId) -> Result<(), DbErr> {
 }
 
 /// Automatic transcripts since a moment to one contact.
-pub(crate) async fn automatic_to_contact(tx: &Tx, account: AccountId, contact: Uuid, since: Time) -> Result<u64, DbErr> {
+pub(crate) async fn automatic_to_contact(
+    tx: &Tx,
+    account: AccountId,
+    contact: Uuid,
+    since: Time,
+) -> Result<u64, DbErr> {
     let query = since_of(account, Kind::Transcript, since).filter(Column::ContactId.eq(contact));
     query.count(tx.conn()).await
 }

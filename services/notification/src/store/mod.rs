@@ -12,7 +12,5 @@ use uuid::Uuid;
 
 /// Rows after a cursor, newest first.
 fn after<C: ColumnTrait>(created_at: C, id: C, (at, last): (Time, Uuid)) -> Condition {
-    Condition::any()
-        .add(created_at.lt(at))
-        .add(Condition::all().add(created_at.eq(at)).add(id.lt(last)))
+    Condition::any().add(created_at.lt(at)).add(Condition::all().add(created_at.eq(at)).add(id.lt(last)))
 }

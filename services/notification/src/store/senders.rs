@@ -3,7 +3,8 @@
 use frontdesk_auth::AccountId;
 use frontdesk_db::Tx;
 use sea_orm::{
-    ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*,
+    ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select,
+    entity::prelude::*,
     sea_query::{ExprTrait, Func},
 };
 
@@ -35,7 +36,11 @@ pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Re
 }
 
 /// The sender with this address, locked.
-pub(crate) async fn find_by_address_for_update(tx: &Tx, account: AccountId, address: &str) -> Result<Option<Sender>, DbErr> {
+pub(crate) async fn find_by_address_for_update(
+    tx: &Tx,
+    account: AccountId,
+    address: &str,
+) -> Result<Option<Sender>, DbErr> {
     let lower = Func::lower(Expr::col((Entity, Column::Address)));
     there(account).filter(Expr::expr(lower).eq(address.to_lowercase())).lock_exclusive().one(tx.conn()).await
 }

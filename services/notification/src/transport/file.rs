@@ -40,7 +40,12 @@ mod tests {
     async fn a_mail_written_twice_is_one_file() {
         let folder = tempfile::tempdir().unwrap();
         let mailbox = folder.path().join("mailbox");
-        let mail = Mail { delivery: Uuid::now_v7(), from: "a@b.test".into(), to: "c@d.test".into(), bytes: b"Hi\r\n".to_vec() };
+        let mail = Mail {
+            delivery: Uuid::now_v7(),
+            from: "a@b.test".into(),
+            to: "c@d.test".into(),
+            bytes: b"Hi\r\n".to_vec(),
+        };
         for _ in 0..2 {
             assert!(matches!(write(mailbox.clone(), mail.clone()).await, AttemptOutcome::Accepted(_)));
         }

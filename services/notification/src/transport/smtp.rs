@@ -72,7 +72,8 @@ impl Smtp {
         let (from, to) = (envelope(&mail.from)?, envelope(&mail.to)?);
         let mut connection = self.connect().await?;
         // Composed mails are ASCII; should one not be, the server is told.
-        let body = if mail.bytes.is_ascii() { vec![] } else { vec![MailParameter::Body(MailBodyParameter::EightBitMime)] };
+        let body =
+            if mail.bytes.is_ascii() { vec![] } else { vec![MailParameter::Body(MailBodyParameter::EightBitMime)] };
         self.command("MAIL", connection.command(MailCommand::new(Some(from), body))).await?;
         self.command("RCPT", connection.command(Rcpt::new(to, vec![]))).await?;
         self.command("DATA", connection.command(Data)).await?;
@@ -99,7 +100,8 @@ impl Smtp {
                 self.before_mail("connecting", connecting).await?
             }
             _ => {
-                let stream = self.before_mail("connecting", TcpStream::connect((self.host.as_str(), self.port))).await?;
+                let stream =
+                    self.before_mail("connecting", TcpStream::connect((self.host.as_str(), self.port))).await?;
                 // Without it each mail waits for a delayed acknowledgement, some 40 ms.
                 stream.set_nodelay(true).map_err(|error| AttemptOutcome::MayPass(words(&error)))?;
                 let greeting = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello);

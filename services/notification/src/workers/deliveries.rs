@@ -17,6 +17,7 @@ use crate::{
 /// Other replicas' work, and due times that a lost wake-up left unseen, are looked for at least so often.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
+const PAUSE_AFTER_NOTHING: Duration = Duration::from_millis(100);
 /// Steps of one exchange with a mail server, with some to spare; composing has as long.
 const STEPS: u32 = 12;
 const TRIES_TO_RECORD: u32 = 5;
@@ -79,6 +80,7 @@ async fn take(app: &App, running: &mut JoinSet<()>) -> Result<Option<Time>, Noti
     let now = tx.now().await?;
     let claims = store::deliveries::claim_due(&tx, now, now.plus(lease(app)), free as u64).await?;
     tx.commit().await?;
+    let nothing_taken = claims.is_empty();
     for claim in claims {
         let app = app.clone();
         let span = tracing::info_span!("delivery", delivery = %claim.delivery);
@@ -91,7 +93,10 @@ async fn take(app: &App, running: &mut JoinSet<()>) -> Result<Option<Time>, Noti
             .instrument(span),
         );
     }
-    Ok(store::deliveries::next_due(app.db.read()).await?)
+    let next = store::deliveries::next_due(app.db.read()).await?;
+    // Due by our clock but not by the database's, or in another replica's hands: asking without a pause would spin.
+    let soonest = app.clock.now().plus(PAUSE_AFTER_NOTHING);
+    Ok(if nothing_taken { next.map(|next| next.max(soonest)) } else { next })
 }
 
 fn lease(app: &App) -> Duration {

@@ -1,0 +1,65 @@
+use super::*;
+
+fn actor(kind: theirs::ActorKind, name: &str) -> theirs::Actor {
+    theirs::Actor { kind: kind.into(), id: String::new(), name: name.into() }
+}
+
+fn entry(visitor_sequence: i64, author: theirs::Actor, content: TheirContent) -> theirs::Entry {
+    theirs::Entry { visitor_sequence, author: Some(author), content: Some(content), ..theirs::Entry::default() }
+}
+
+fn said(text: &str) -> TheirContent {
+    TheirContent::Message(theirs::Message { text: text.into(), ..theirs::Message::default() })
+}
+
+#[test]
+fn t7_only_what_the_visitor_saw_is_in_a_transcript() {
+    use theirs::ActorKind::{Agent, Bot, System, Visitor};
+    let to_agent =
+        theirs::AssigneeChangedEntry { to: Some(actor(Agent, "Ada")), from: Some(actor(Bot, "Robo")), epoch: 2 };
+    let entries = [
+        entry(1, actor(Visitor, ""), said("Hello")),
+        entry(2, actor(Bot, "Robo"), said("Hi")),
+        entry(0, actor(Agent, "Ada"), TheirContent::Comment(theirs::Comment { text: "an angry one".into() })),
+        // A comment is never shown, whatever number it has.
+        entry(9, actor(Agent, "Ada"), TheirContent::Comment(theirs::Comment { text: "an angry one".into() })),
+        entry(0, actor(Agent, "Ada"), said("not for the visitor")),
+        entry(3, actor(Agent, "Ada"), TheirContent::AssigneeChanged(to_agent)),
+        entry(0, actor(Agent, "Ada"), TheirContent::TicketCreated(theirs::TicketCreatedEntry::default())),
+        entry(0, actor(System, ""), TheirContent::TranscriptSent(theirs::TranscriptSentEntry::default())),
+        entry(4, actor(Agent, "Ada"), TheirContent::Closed(theirs::ClosedEntry::default())),
+    ];
+    let mut thread = Thread::default();
+    for entry in entries {
+        thread.add(entry, "Vera");
+    }
+    let names: Vec<String> = thread
+        .lines
+        .iter()
+        .map(|line| match &line.content {
+            Content::Message { name, text, .. } => format!("{name}: {text}"),
+            Content::Joined { name } => format!("{name} joined"),
+            Content::Ended { .. } => "ended".into(),
+            Content::Reopened => "reopened".into(),
+        })
+        .collect();
+    assert_eq!(names, ["Vera: Hello", "Robo: Hi", "Ada joined", "ended"]);
+    assert!(thread.had_agent && thread.had_bot && thread.had_ticket);
+}
+
+#[test]
+fn t6_a_visitor_without_a_name_is_you() {
+    let mut thread = Thread::default();
+    thread.add(entry(1, actor(theirs::ActorKind::Visitor, "internal-id"), said("Hello")), " ");
+    assert!(matches!(&thread.lines[0].content, Content::Message { name, .. } if name == "You"));
+}
+
+#[test]
+fn s4_an_address_must_be_the_contacts() {
+    let emails = vec![("ada@example.com".to_owned(), true), ("odd%x@example.com".to_owned(), true)];
+    let contact = Contact { name: String::new(), emails, time_zone: String::new() };
+    assert_eq!(contact.address("").as_deref(), Some("ada@example.com"));
+    assert_eq!(contact.address("ADA@example.com").as_deref(), Some("ada@example.com"));
+    assert_eq!(contact.address("eve@example.com"), None);
+    assert_eq!(contact.address("odd%x@example.com"), None);
+}

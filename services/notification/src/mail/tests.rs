@@ -1,0 +1,239 @@
+use std::time::{Duration, Instant};
+
+use chrono_tz::Tz;
+use frontdesk_clock::Time;
+use mail_parser::{Address, HeaderValue, Message, MessageParser};
+use uuid::Uuid;
+
+use super::*;
+use crate::domain::{Author, Content, Line, Transcript};
+
+/// 2026-03-03 13:03:22 UTC.
+const START: Time = Time(1_772_543_002_000_000);
+
+fn message(author: Author, name: &str, text: &str) -> Line {
+    let content = Content::Message { author, name: name.into(), text: text.into(), buttons: Vec::new() };
+    Line { at: START, content }
+}
+
+fn transcript(lines: Vec<Line>) -> Transcript {
+    Transcript {
+        channel: "Acme Support".into(),
+        page_url: "https://acme.example/pricing?plan=1".into(),
+        page_title: "Pricing & plans".into(),
+        started_at: START,
+        visitor: "Vera".into(),
+        zone: Tz::Europe__Rome,
+        lines,
+    }
+}
+
+fn envelope() -> Envelope {
+    Envelope {
+        delivery: Uuid::now_v7(),
+        date: START,
+        from_name: "Acme".into(),
+        from: "team@acme.example".into(),
+        to_name: "Vera".into(),
+        to: "vera@visitor.example".into(),
+        subject: "Your chat with Acme".into(),
+    }
+}
+
+fn composed(transcript: &Transcript, envelope: &Envelope) -> Vec<u8> {
+    compose(transcript, envelope).unwrap().bytes
+}
+
+fn parse(bytes: &[u8]) -> Message<'_> {
+    MessageParser::default().parse(bytes).unwrap()
+}
+
+fn only_address(address: Option<&Address<'_>>) -> (String, String) {
+    let addresses: Vec<_> = address.unwrap().iter().collect();
+    assert_eq!(addresses.len(), 1);
+    (addresses[0].name().unwrap_or_default().into(), addresses[0].address().unwrap().into())
+}
+
+#[test]
+fn t6_a_transcript_is_html_and_text_with_times_names_and_the_page() {
+    let lines = vec![
+        message(Author::Bot, "Robo", "Hello!"),
+        Line { at: START.plus(Duration::from_secs(60)), content: Content::Joined { name: "Ada".into() } },
+        message(Author::Agent, "Ada", "How can I help?"),
+        message(Author::Visitor, "Vera", "Größe?\nZweite Zeile"),
+        Line { at: START.plus(Duration::from_secs(40_000)), content: Content::Ended { visitor_inactive: false } },
+    ];
+    let (envelope, transcript) = (envelope(), transcript(lines));
+    let bytes = composed(&transcript, &envelope);
+    let mail = parse(&bytes);
+    assert_eq!(mail.message_id().unwrap(), format!("{}@acme.example", envelope.delivery));
+    assert_eq!(mail.subject(), Some("Your chat with Acme"));
+    assert_eq!(mail.date().unwrap().to_timestamp(), START.0 / 1_000_000);
+    assert_eq!(only_address(mail.from()), ("Acme".into(), "team@acme.example".into()));
+    assert_eq!(only_address(mail.to()), ("Vera".into(), "vera@visitor.example".into()));
+    assert!(matches!(mail.header("Auto-Submitted"), Some(HeaderValue::Text(text)) if text == "auto-generated"));
+    assert!(mail.content_type_is_alternative());
+
+    let (html, text) = (mail.body_html(0).unwrap(), mail.body_text(0).unwrap());
+    for part in [&html, &text] {
+        for expected in [
+            "14:03:22 CET",
+            "Ada joined",
+            "Tuesday, 3 March 2026",
+            "Wednesday, 4 March 2026",
+            "Europe/Rome",
+            "The chat ended",
+            "Größe?",
+        ] {
+            assert!(part.replace("&#x2f;", "/").contains(expected), "{expected} in {part}");
+        }
+    }
+    assert!(text.contains("<https://acme.example/pricing?plan=1>"));
+    assert!(html.contains("Größe?<br>"));
+    assert!(html.contains("Pricing &amp; plans"));
+    assert!(text.contains("\r\n    Größe?\r\n    Zweite Zeile\r\n"), "{text:?}");
+}
+
+trait Alternative {
+    fn content_type_is_alternative(&self) -> bool;
+}
+
+impl Alternative for Message<'_> {
+    fn content_type_is_alternative(&self) -> bool {
+        use mail_parser::MimeHeaders;
+        self.content_type().is_some_and(|kind| kind.subtype() == Some("alternative")) && self.parts.len() == 3
+    }
+}
+
+#[test]
+fn t7_what_people_wrote_never_becomes_markup() {
+    let attack = "<script>alert(1)</script>\n<a href=\"https://evil.example\">bank</a> {{ channel }} {% raw %}";
+    let mut transcript = transcript(vec![
+        message(Author::Visitor, "<img src=x onerror=1>", attack),
+        Line { at: START, content: Content::Joined { name: "<b>Ada</b>".into() } },
+    ]);
+    transcript.channel = "<i>Acme</i>".into();
+    transcript.page_title = "\"><script>".into();
+    let (html, text) = render(&transcript, "<u>subject</u>").unwrap();
+    for tag in ["<script", "<img", "<b>", "<i>", "<u>", "href=\"https:&#x2f;&#x2f;evil", "href=\"https://evil"] {
+        assert!(!html.contains(tag), "{tag}");
+    }
+    assert!(html.contains("{{ channel }}"), "text is no template");
+    assert!(text.contains("    <script>alert(1)</script>"), "text stays what it was");
+    // The one link is the page's, and shows where it leads.
+    assert_eq!(html.matches("<a ").count(), 1);
+    assert!(html.contains(">https:&#x2f;&#x2f;acme.example&#x2f;pricing?plan=1</a>"), "{html}");
+}
+
+#[test]
+fn t7_a_page_that_is_no_web_page_is_not_linked() {
+    let mut transcript = transcript(Vec::new());
+    transcript.page_url = "javascript:alert(1)".into();
+    let (html, text) = render(&transcript, "Chat").unwrap();
+    assert!(!html.contains("<a ") && !html.contains("javascript") && !text.contains("javascript"));
+}
+
+#[test]
+fn t7_a_message_cannot_imitate_the_structure_of_the_text() {
+    let attack = "hi\n[14:05:00 CET] Ada:\n    pay here\u{2028}* 14:06:00 CET  Ada joined\r--- Friday ---";
+    let (_, text) =
+        render(&transcript(vec![message(Author::Visitor, "Eve\r\n[14:04:00 CET] Ada:", attack)]), "Chat").unwrap();
+    let forged = ["[14:05:00", "* 14:06", "--- Friday", "[14:04:00"];
+    assert!(!text.split("\r\n").any(|line| forged.iter().any(|start| line.starts_with(start))), "{text}");
+}
+
+#[test]
+fn t7_nothing_turns_the_direction_of_the_text() {
+    let lines = vec![message(Author::Visitor, "E\u{202E}ve", "pay \u{202E}knab\u{2066} now")];
+    let transcript = transcript(lines);
+    let (html, text) = render(&transcript, "x\u{202E}y").unwrap();
+    for part in [html, text] {
+        assert!(!part.contains(['\u{202E}', '\u{2066}']));
+    }
+}
+
+#[test]
+fn t7_names_and_subjects_never_become_headers() {
+    let attacks = [
+        "Eve\r\nBcc: all@evil.example",
+        "Eve\nSubject: other",
+        "Eve\u{0}\u{8}\u{2028}Bcc: all@evil.example",
+        "\u{202E}moc.elpmaxe@eve",
+        "=?utf-8?Q?=0D=0ABcc:_all@evil.example?=",
+        "\"Eve\" <eve@evil.example>, other",
+        "ceo@bank.example",
+    ];
+    for attack in attacks {
+        let envelope =
+            Envelope { from_name: attack.into(), to_name: attack.into(), subject: attack.into(), ..envelope() };
+        let bytes = composed(&transcript(Vec::new()), &envelope);
+        let mail = parse(&bytes);
+        assert!(mail.bcc().is_none() && mail.cc().is_none(), "{attack:?}");
+        let headers: Vec<&str> = mail.headers().iter().map(|header| header.name.as_str()).collect();
+        let mut once = headers.clone();
+        once.sort_unstable();
+        once.dedup();
+        assert_eq!(once.len(), headers.len(), "{attack:?}: {headers:?}");
+        let (name, address) = only_address(mail.to());
+        assert_eq!(address, "vera@visitor.example");
+        assert!(!name.contains('@') && !name.contains('\u{202E}'), "{name}");
+        assert!(!mail.subject().unwrap().contains(char::is_control));
+    }
+}
+
+#[test]
+fn t8_every_line_ends_with_crlf_and_none_is_too_long() {
+    let long = "word ".repeat(1_000) + &"ü".repeat(3_000);
+    let bytes = composed(&transcript(vec![message(Author::Visitor, "Vera", &long)]), &envelope());
+    assert!(bytes.is_ascii(), "no server needs 8BITMIME for it");
+    for (index, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'\n' => assert_eq!(bytes[index - 1], b'\r'),
+            b'\r' => assert_eq!(bytes[index + 1], b'\n'),
+            _ => {}
+        }
+    }
+    assert!(bytes.split(|byte| *byte == b'\n').all(|line| line.len() <= 999));
+}
+
+#[test]
+fn t8_the_same_delivery_gives_the_same_bytes() {
+    let (transcript, envelope) = (transcript(vec![message(Author::Visitor, "Vera", "Hi ü")]), envelope());
+    assert_eq!(composed(&transcript, &envelope), composed(&transcript, &envelope));
+}
+
+#[test]
+fn t6_ten_thousand_messages_compose_quickly() {
+    let lines = (0..10_000)
+        .map(|number| message(Author::Visitor, "Vera", &format!("Nachricht {number}: größer\nund weiter")))
+        .collect();
+    let start = Instant::now();
+    let bytes = composed(&transcript(lines), &envelope());
+    assert!(bytes.len() > 1_000_000);
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+#[test]
+fn t9_the_json_has_the_same_lines() {
+    let lines = vec![message(Author::Visitor, "Vera", "<b>"), Line { at: START, content: Content::Reopened }];
+    let value: serde_json::Value = serde_json::from_str(&json(&transcript(lines))).unwrap();
+    assert_eq!(value["entries"][0]["text"], "<b>");
+    assert_eq!(value["entries"][0]["time"], "2026-03-03T14:03:22+01:00");
+    assert_eq!(value["entries"][1]["kind"], "reopened");
+}
+
+#[test]
+fn t5_the_code_is_mailed_from_the_installation() {
+    let envelope = Envelope { to_name: String::new(), to: "team@acme.example".into(), ..envelope() };
+    let bytes = compose_verification(&envelope, "01234567").unwrap().bytes;
+    let mail = parse(&bytes);
+    assert!(mail.body_text(0).unwrap().contains("01234567") && mail.body_html(0).unwrap().contains("01234567"));
+}
+
+#[test]
+fn s4_no_mail_is_composed_to_an_odd_address() {
+    for odd in ["a@[127.0.0.1]", "a%b@c.example", "a@b\r\nRCPT TO:<x@y.example>", ""] {
+        let envelope = Envelope { to: odd.into(), ..envelope() };
+        assert!(compose(&transcript(Vec::new()), &envelope).is_err(), "{odd:?}");
+    }
+}

@@ -1,0 +1,196 @@
+"""Plays one chat from the greeting to the mailbox, with stubs made from the protos and nothing else of Frontdesk.
+
+    python play.py --protos ../../../proto --address 127.0.0.1:7700
+
+Tokens come from the environment: ADMIN_TOKEN, AGENT_TOKEN (of the agent AGENT_ID), VISITOR_TOKEN.
+"""
+
+import argparse
+import email
+import email.policy
+import os
+import re
+import sys
+import tempfile
+import time
+import uuid
+from importlib import import_module
+from pathlib import Path
+
+import grpc
+from google.protobuf import empty_pb2  # noqa: F401  (proves that the well-known types are there)
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from grpc_tools import protoc
+
+arguments = argparse.ArgumentParser()
+arguments.add_argument("--protos", required=True)
+arguments.add_argument("--address", default="127.0.0.1:7700")
+arguments = arguments.parse_args()
+
+stubs = tempfile.mkdtemp()
+well_known = str(Path(import_module("grpc_tools").__file__).parent / "_proto")
+files = [str(path) for folder in ("frontdesk", "buf") for path in Path(arguments.protos, folder).rglob("*.proto")]
+compiled = protoc.main(["protoc", f"-I{arguments.protos}", f"-I{well_known}", f"--python_out={stubs}", f"--grpc_python_out={stubs}", *files])
+assert compiled == 0, "the protos do not compile"
+sys.path.insert(0, stubs)
+
+
+def package(name):
+    return import_module(f"frontdesk.{name}_pb2"), import_module(f"frontdesk.{name}_pb2_grpc")
+
+
+bots, bots_grpc = package("botsession.v1.bot_service")
+channels, channels_grpc = package("conversation.v1.channel_service")
+conversations, conversations_grpc = package("conversation.v1.conversation_service")
+threads, threads_grpc = package("conversation.v1.thread_service")
+visitors, visitors_grpc = package("conversation.v1.visitor_service")
+roster, roster_grpc = package("assignment.v1.roster_service")
+assignments, assignments_grpc = package("assignment.v1.assignment_service")
+senders, senders_grpc = package("notification.v1.sender_service")
+transcripts, transcripts_grpc = package("notification.v1.transcript_service")
+deliveries, _ = package("notification.v1.delivery_service")
+dev, dev_grpc = package("dev.v1.dev")
+
+channel = grpc.insecure_channel(arguments.address)
+
+
+def calling_as(who):
+    return [("authorization", f"Bearer {os.environ[who]}")]
+
+
+admin, agent, visitor = calling_as("ADMIN_TOKEN"), calling_as("AGENT_TOKEN"), calling_as("VISITOR_TOKEN")
+
+
+def rid():
+    return str(uuid.uuid4())
+
+
+def wait_for(what, ask):
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        answer = ask()
+        if answer:
+            return answer
+        time.sleep(0.05)
+    raise SystemExit(f"waited in vain for {what}")
+
+
+def refused(call):
+    """The reason and the fields of a refusal, read from the rich error."""
+    try:
+        call()
+    except grpc.RpcError as error:
+        reason, fields = "", []
+        for detail in rpc_status.from_call(error).details:
+            info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+            if detail.Unpack(info):
+                reason = info.reason
+            elif detail.Unpack(bad):
+                fields = [violation.field for violation in bad.field_violations]
+        return error.code(), reason, fields
+    raise SystemExit("a call that should be refused was not")
+
+
+# An administrator sets up: a verified sender, an agent, a bot, a channel.
+mailbox = dev_grpc.MailboxServiceStub(channel)
+senders_stub = senders_grpc.SenderServiceStub(channel)
+address = "python@shop.example"
+sender = senders_stub.CreateSender(senders.CreateSenderRequest(address=address, display_name="Shop", request_id=rid()), metadata=admin).sender
+
+
+def mails(recipient):
+    return mailbox.ListMails(dev.ListMailsRequest(recipient=recipient), metadata=admin).mails
+
+
+def parsed(mail):
+    return email.message_from_bytes(mail.content, policy=email.policy.default)
+
+
+code_mail = parsed(wait_for("the code", lambda: mails(address))[0])
+code = re.search(r"\b\d{8}\b", code_mail.get_body(("plain",)).get_content()).group()
+senders_stub.VerifySender(senders.VerifySenderRequest(sender_id=sender.id, code=code), metadata=admin)
+senders_stub.SetFallbackSender(senders.SetFallbackSenderRequest(sender_id=sender.id), metadata=admin)
+roster_grpc.RosterServiceStub(channel).CreateAgent(
+    roster.CreateAgentRequest(agent_id=os.environ["AGENT_ID"], name="Grace Hopper", handle="grace", request_id=rid()), metadata=admin
+)
+flow = bots.Flow(
+    steps=[
+        bots.Step(id="hello", say=bots.SayStep(text="Hello from the bot.")),
+        bots.Step(id="address", ask=bots.AskStep(text="Your address, please?", property="email")),
+        bots.Step(id="wait", say=bots.SayStep(text="Thank you.")),
+    ]
+)
+bot = bots_grpc.BotServiceStub(channel).CreateBot(bots.CreateBotRequest(name="Robin", flow=flow, request_id=rid()), metadata=admin).bot
+shop = channels_grpc.ChannelServiceStub(channel).CreateChannel(
+    channels.CreateChannelRequest(
+        name="Shop", website_url="https://shop.example", greeter=channels.GREETER_BOT, bot_id=bot.id, request_id=rid()
+    ),
+    metadata=admin,
+).channel
+print("set up: sender, agent, bot, channel")
+
+# The visitor starts; the bot greets; the visitor answers.
+widget = visitors_grpc.VisitorServiceStub(channel)
+chat = widget.StartChat(
+    visitors.StartChatRequest(channel_id=shop.id, page_url="https://shop.example/python", page_title="Python", request_id=rid()),
+    metadata=visitor,
+).chat
+lines = widget.WatchChat(visitors.WatchChatRequest(chat_id=chat.id), metadata=visitor, timeout=60)
+
+
+def until(part):
+    for line in lines:
+        entry = line.entry
+        print(f"  {entry.visitor_sequence}. {entry.author_name or 'visitor'}: {entry.message.text or entry.WhichOneof('content')}")
+        if part(entry):
+            return entry
+    raise SystemExit("the stream ended")
+
+
+until(lambda entry: "Your address" in entry.message.text)
+widget.SendMessage(visitors.SendMessageRequest(chat_id=chat.id, text="guido@visitor.example", request_id=rid()), metadata=visitor)
+until(lambda entry: "Thank you" in entry.message.text)
+empty = refused(lambda: widget.SendMessage(visitors.SendMessageRequest(chat_id="x", request_id=rid()), metadata=visitor))
+assert empty[0] == grpc.StatusCode.INVALID_ARGUMENT and set(empty[2]) == {"chat_id", "text"}, empty
+
+# The agent takes over, replies, closes.
+inbox = conversations_grpc.ConversationServiceStub(channel)
+thread = threads_grpc.ThreadServiceStub(channel)
+reply = threads.PostMessageRequest(conversation_id=chat.id, text="Hello, Grace here.", request_id=rid())
+in_charge = refused(lambda: thread.PostMessage(reply, metadata=agent))
+assert in_charge[:2] == (grpc.StatusCode.FAILED_PRECONDITION, "BOT_IN_CHARGE"), in_charge
+epoch = inbox.GetConversation(conversations.GetConversationRequest(conversation_id=chat.id), metadata=agent).conversation.epoch
+assignments_grpc.AssignmentServiceStub(channel).TakeOverConversation(
+    assignments.TakeOverConversationRequest(conversation_id=chat.id, expected_epoch=epoch, request_id=rid()), metadata=agent
+)
+reply.request_id = rid()
+first = thread.PostMessage(reply, metadata=agent).entry
+assert thread.PostMessage(reply, metadata=agent).entry == first, "a retry posts once"
+until(lambda entry: "Grace here" in entry.message.text)
+inbox.CloseConversation(conversations.CloseConversationRequest(conversation_id=chat.id), metadata=agent)
+until(lambda entry: entry.WhichOneof("content") == "ended")
+
+# The transcript is decided, explained and mailed.
+explain = transcripts_grpc.TranscriptServiceStub(channel)
+
+
+def explained():
+    try:
+        answer = explain.ExplainTranscript(transcripts.ExplainTranscriptRequest(conversation_id=chat.id), metadata=agent)
+        return answer if answer.delivery.state == deliveries.DELIVERY_STATE_SENT else None
+    except grpc.RpcError as error:
+        assert error.code() == grpc.StatusCode.NOT_FOUND, error
+        return None
+
+
+answer = wait_for("the transcript", explained)
+assert answer.decision.send, answer
+print("decision:", answer.decision.explanation)
+received = mails("guido@visitor.example")
+assert len(received) == 1, received
+mail = parsed(received[0])
+assert not mail.defects, mail.defects
+body = mail.get_body(("plain",)).get_content()
+assert all(part in body for part in ("Hello from the bot.", "Grace Hopper", "https://shop.example/python")), body
+print("transcript in the mailbox:", mail["Subject"])

@@ -1,0 +1,13 @@
+//! Journeys through the whole suite: real servers, real clients, real kills. Each test names the rules it holds.
+
+mod accounts;
+mod bad_input;
+mod bots;
+mod chats;
+mod clients;
+mod kills;
+mod mail_server;
+mod races;
+mod shutdown;
+mod traces;
+mod transcripts;
