@@ -5,6 +5,7 @@ library into a JSON file beside it. Ends when its standard input ends.
 """
 
 import json
+import socket
 import ssl
 import sys
 from email import policy
@@ -50,7 +51,7 @@ class Mailbox:
 
 def authenticate(server, session, envelope, mechanism, auth_data):
     good = isinstance(auth_data, LoginPassword) and (auth_data.login, auth_data.password) == (user, password)
-    return AuthResult(success=good)
+    return AuthResult(success=good, handled=False)  # the server answers, also when it refuses
 
 
 ca = trustme.CA()
@@ -58,17 +59,20 @@ certificate = ca.issue_cert("localhost")
 ca.cert_pem.write_to_path(str(folder / "ca.pem"))
 tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 certificate.configure_cert(tls)
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    port = free.getsockname()[1]
 controller = Controller(
     Mailbox(),
     hostname="127.0.0.1",
-    port=0,
+    port=port,
     tls_context=tls,
     require_starttls=True,
     auth_required=True,
     authenticator=authenticate,
+    ready_timeout=20,
 )
-controller._trigger_server = lambda: None  # it would connect to port 0
 controller.start()
-print(controller.server.sockets[0].getsockname()[1], flush=True)
+print(port, flush=True)
 sys.stdin.read()
 controller.stop()

@@ -17,8 +17,9 @@ use frontdesk_proto::{
     },
     dev::v1::{ListMailsRequest, Mail, mailbox_service_client::MailboxServiceClient},
     notification::v1::{
-        CreateSenderRequest, ExplainTranscriptRequest, ExplainTranscriptResponse, SetFallbackSenderRequest, VerifySenderRequest,
-        sender_service_client::SenderServiceClient, transcript_service_client::TranscriptServiceClient,
+        CreateSenderRequest, ExplainTranscriptRequest, ExplainTranscriptResponse, SetFallbackSenderRequest,
+        VerifySenderRequest, sender_service_client::SenderServiceClient,
+        transcript_service_client::TranscriptServiceClient,
     },
 };
 use tonic::{
@@ -94,10 +95,19 @@ pub async fn epoch_of(agent: &As, conversation: &str) -> i64 {
     Account::conversation(agent, conversation).await.epoch
 }
 
+/// The code of eight digits in the plain text of a mail.
+pub fn code_in(mail: &[u8]) -> String {
+    let parsed = mail_parser::MessageParser::default().parse(mail).expect("a mail");
+    let text = parsed.body_text(0).expect("a text");
+    let mut words = text.split_whitespace();
+    words.find(|word| word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_digit())).expect("a code").to_owned()
+}
+
 impl Account {
     /// An account on the suite at `address`; connects at the first call, and again after a restart.
     pub async fn open(address: &str, keys: &Keys, id: Uuid) -> Self {
-        let endpoint = Endpoint::from_shared(address.to_owned()).expect("an address").connect_timeout(Duration::from_secs(2));
+        let endpoint =
+            Endpoint::from_shared(address.to_owned()).expect("an address").connect_timeout(Duration::from_secs(2));
         Self { channel: endpoint.connect_lazy(), keys: keys.clone(), id: AccountId(id) }
     }
 
@@ -150,7 +160,8 @@ impl Account {
 
     /// A bot that says hello, asks for an address, offers buttons.
     pub async fn bot(&self) -> Bot {
-        let button = |id: &str, next: &str| FlowButton { id: id.into(), label: id.to_uppercase(), next_step_id: next.into() };
+        let button =
+            |id: &str, next: &str| FlowButton { id: id.into(), label: id.to_uppercase(), next_step_id: next.into() };
         let steps = vec![
             Step { id: "hello".into(), say: Some(SayStep { text: "Hello!".into() }), ..Default::default() },
             Step {
@@ -160,12 +171,19 @@ impl Account {
             },
             Step {
                 id: "topic".into(),
-                buttons: Some(ButtonsStep { text: "Which?".into(), buttons: vec![button("people", "people"), button("bye", "bye")] }),
+                buttons: Some(ButtonsStep {
+                    text: "Which?".into(),
+                    buttons: vec![button("people", "people"), button("bye", "bye")],
+                }),
                 ..Default::default()
             },
             Step {
                 id: "people".into(),
-                hand_off: Some(HandOffStep { text: "A colleague comes.".into(), reason: "asked for people".into(), ..Default::default() }),
+                hand_off: Some(HandOffStep {
+                    text: "A colleague comes.".into(),
+                    reason: "asked for people".into(),
+                    ..Default::default()
+                }),
                 ..Default::default()
             },
             Step {
@@ -174,7 +192,12 @@ impl Account {
                 ..Default::default()
             },
         ];
-        let bot = CreateBotRequest { name: "Robin".into(), flow: Some(Flow { steps }), request_id: request_id(), ..Default::default() };
+        let bot = CreateBotRequest {
+            name: "Robin".into(),
+            flow: Some(Flow { steps }),
+            request_id: request_id(),
+            ..Default::default()
+        };
         BotServiceClient::new(self.admin()).create_bot(bot).await.expect("a bot").into_inner().bot.expect("a bot")
     }
 
@@ -197,12 +220,11 @@ impl Account {
     pub async fn fallback_sender(&self) -> String {
         let address = format!("s{}@shop.example", Uuid::now_v7().simple());
         let mut senders = SenderServiceClient::new(self.admin());
-        let sender = CreateSenderRequest { address: address.clone(), display_name: "Shop".into(), request_id: request_id() };
+        let sender =
+            CreateSenderRequest { address: address.clone(), display_name: "Shop".into(), request_id: request_id() };
         let sender = senders.create_sender(sender).await.expect("a sender").into_inner().sender.expect("a sender");
         let mail = wait_for("the code", || async { self.mails(&address).await.pop() }).await;
-        let text = String::from_utf8_lossy(&mail.content).into_owned();
-        let body = text.split_once("\r\n\r\n").expect("a body").1;
-        let code = body.split(|c: char| !c.is_ascii_digit()).find(|part| part.len() == 8).expect("a code").to_owned();
+        let code = code_in(&mail.content);
         senders.verify_sender(VerifySenderRequest { sender_id: sender.id.clone(), code }).await.expect("verified");
         senders.set_fallback_sender(SetFallbackSenderRequest { sender_id: sender.id }).await.expect("a fallback");
         address
@@ -223,14 +245,16 @@ impl Account {
             request_id: request_id(),
             ..Default::default()
         };
-        let chat = VisitorServiceClient::new(visitor.clone()).start_chat(request).await.expect("a chat").into_inner().chat;
+        let chat =
+            VisitorServiceClient::new(visitor.clone()).start_chat(request).await.expect("a chat").into_inner().chat;
         Chat { visitor, id: chat.expect("a chat").id }
     }
 
     /// The conversation, as an agent sees it.
     pub async fn conversation(agent: &As, id: &str) -> Conversation {
         let request = GetConversationRequest { conversation_id: id.to_owned() };
-        let answer = ConversationServiceClient::new(agent.clone()).get_conversation(request).await.expect("a conversation");
+        let answer =
+            ConversationServiceClient::new(agent.clone()).get_conversation(request).await.expect("a conversation");
         answer.into_inner().conversation.expect("a conversation")
     }
 
@@ -265,7 +289,8 @@ impl Chat {
     /// What the visitor sees so far: waits until a line is as asked, gives every line up to it.
     pub async fn until(&self, what: &str, found: impl Fn(&ChatEntry) -> bool) -> Vec<ChatEntry> {
         let request = WatchChatRequest { chat_id: self.id.clone(), after_visitor_sequence: 0 };
-        let mut lines = VisitorServiceClient::new(self.visitor.clone()).watch_chat(request).await.expect("a stream").into_inner();
+        let mut lines =
+            VisitorServiceClient::new(self.visitor.clone()).watch_chat(request).await.expect("a stream").into_inner();
         let mut seen = Vec::new();
         let reading = async {
             loop {
@@ -276,7 +301,9 @@ impl Chat {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), reading).await.unwrap_or_else(|_| panic!("waited in vain for {what}"));
+        tokio::time::timeout(Duration::from_secs(20), reading)
+            .await
+            .unwrap_or_else(|_| panic!("waited in vain for {what}"));
         seen
     }
 

@@ -45,7 +45,8 @@ impl Process {
             .expect("the binary; build the workspace first");
         self.child = Some(child);
         for _ in 0..600 {
-            if tokio::net::TcpStream::connect(self.listen).await.is_ok() && self.folder.join("development.key").exists() {
+            if tokio::net::TcpStream::connect(self.listen).await.is_ok() && self.folder.join("development.key").exists()
+            {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -77,7 +78,10 @@ impl Process {
         let began = std::time::Instant::now();
         let id = child.id().expect("a running process").to_string();
         Command::new("kill").args(["-TERM", &id]).status().await.expect("kill");
-        let status = tokio::time::timeout(Duration::from_secs(30), child.wait()).await.expect("an end within 30 s").expect("a status");
+        let status = tokio::time::timeout(Duration::from_secs(30), child.wait())
+            .await
+            .expect("an end within 30 s")
+            .expect("a status");
         (began.elapsed(), status.success())
     }
 }

@@ -1,11 +1,14 @@
 //! The layer rules, proved from `cargo metadata` and the sources: arrows point frontdesk -> service -> lib, no service
 //! depends on another, and nothing in lib knows a word of chat.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{collections::HashMap, path::Path, process::Command};
 
 use serde_json::Value;
 
-const SERVICES: [&str; 4] = ["frontdesk-conversation", "frontdesk-assignment", "frontdesk-bot-session", "frontdesk-notification"];
+const SERVICES: [&str; 4] =
+    ["frontdesk-conversation", "frontdesk-assignment", "frontdesk-bot-session", "frontdesk-notification"];
 
 /// Package name to its place and its dependencies within the workspace.
 fn workspace() -> HashMap<String, (String, Vec<String>)> {
@@ -14,7 +17,8 @@ fn workspace() -> HashMap<String, (String, Vec<String>)> {
     let root = metadata["workspace_root"].as_str().unwrap().to_owned();
     let packages = metadata["packages"].as_array().unwrap().iter().map(|package| {
         let manifest = package["manifest_path"].as_str().unwrap();
-        let place = manifest.strip_prefix(&root).unwrap().trim_start_matches('/').trim_end_matches("/Cargo.toml").to_owned();
+        let place =
+            manifest.strip_prefix(&root).unwrap().trim_start_matches('/').trim_end_matches("/Cargo.toml").to_owned();
         let dependencies = package["dependencies"].as_array().unwrap().iter();
         let ours = dependencies.filter(|dependency| dependency["path"].is_string());
         let names = ours.map(|dependency| dependency["name"].as_str().unwrap().to_owned()).collect();
@@ -60,7 +64,11 @@ fn libraries_know_no_word_of_chat() {
             files += 1;
             let source = std::fs::read_to_string(&path).unwrap();
             for part in ["conversation::v1", "assignment::v1", "botsession::v1", "notification::v1"] {
-                assert!(!source.contains(part), "{} uses {part}: of the contract a library may use auth.v1 and the event envelope", path.display());
+                assert!(
+                    !source.contains(part),
+                    "{} uses {part}: of the contract a library may use auth.v1 and the event envelope",
+                    path.display()
+                );
             }
             // Words of the domain in code; the names of permissions are the contract's, and tests may quote it.
             let code = source.split("#[cfg(test)]").next().unwrap();

@@ -79,9 +79,13 @@ impl Explained {
             None => "nobody owns it now".to_owned(),
         };
         let with_owner = |refusal: Refusal| {
-            let refusal = refusal.with("epoch", row.epoch).with("status", if row.status == Status::Open { "OPEN" } else { "CLOSED" });
+            let refusal = refusal
+                .with("epoch", row.epoch)
+                .with("status", if row.status == Status::Open { "OPEN" } else { "CLOSED" });
             match owner {
-                Some(owner) => refusal.with("owner_kind", owner.kind()).with("owner_id", owner.id).with("owner_name", &owner.name),
+                Some(owner) => {
+                    refusal.with("owner_kind", owner.kind()).with("owner_id", owner.id).with("owner_name", &owner.name)
+                }
                 None => refusal.with("owner_kind", "NOBODY"),
             }
         };
@@ -89,21 +93,29 @@ impl Explained {
         match self.refused {
             Refused::Closed => {
                 let why = row.close_reason.map_or("", |reason| reason.as_str());
-                refusal(Code::FailedPrecondition, Reason::ConversationClosed, "the conversation is closed; a visitor can start a new one".into())
-                    .with("close_reason", why)
-                    .with("close_number", row.close_number)
+                refusal(
+                    Code::FailedPrecondition,
+                    Reason::ConversationClosed,
+                    "the conversation is closed; a visitor can start a new one".into(),
+                )
+                .with("close_reason", why)
+                .with("close_number", row.close_number)
             }
             Refused::BotInCharge => with_owner(refusal(
                 Code::FailedPrecondition,
                 Reason::BotInCharge,
                 "a bot is in charge; take the conversation over first".into(),
             )),
-            Refused::SessionNotInCharge => {
-                with_owner(refusal(Code::Aborted, Reason::BotSessionNotInCharge, format!("that bot session is not in charge; {now}")))
-            }
-            Refused::OwnershipChanged => {
-                with_owner(refusal(Code::Aborted, Reason::OwnershipChanged, format!("the owner changed; {now}, at epoch {}", row.epoch)))
-            }
+            Refused::SessionNotInCharge => with_owner(refusal(
+                Code::Aborted,
+                Reason::BotSessionNotInCharge,
+                format!("that bot session is not in charge; {now}"),
+            )),
+            Refused::OwnershipChanged => with_owner(refusal(
+                Code::Aborted,
+                Reason::OwnershipChanged,
+                format!("the owner changed; {now}, at epoch {}", row.epoch),
+            )),
             Refused::VisitorActive { .. } => with_owner(
                 refusal(Code::Aborted, Reason::VisitorActive, "the visitor was active since".into())
                     .with("last_visitor_activity_time", row.last_visitor_activity_at.to_utc().to_rfc3339()),
@@ -127,19 +139,35 @@ impl From<ConversationError> for GrpcStatus {
         use ConversationError as E;
         match error {
             E::Fields(fields) => Refusal::fields(fields),
-            E::NotFound(kind) => refusal(Code::NotFound, Reason::NotFound, &format!("there is no such {kind}")).with("resource", kind),
+            E::NotFound(kind) => {
+                refusal(Code::NotFound, Reason::NotFound, &format!("there is no such {kind}")).with("resource", kind)
+            }
             E::RequestIdReused => refusal(
                 Code::FailedPrecondition,
                 Reason::RequestIdReused,
                 "the request_id was used for another request; choose a new one",
             ),
             E::Refused(explained) => explained.refusal(),
-            E::BotUnknown => refusal(Code::FailedPrecondition, Reason::BotUnknown, "there is no such bot, or it was deleted; create one first"),
-            E::ChannelDeleted => refusal(Code::FailedPrecondition, Reason::ChannelDeleted, "the channel was deleted; no chat begins on it"),
-            E::ContactUnknown => {
-                refusal(Code::FailedPrecondition, Reason::ContactUnknown, "the conversation has no contact yet; it gets one when an address is known")
-            }
-            E::AddressTaken => refusal(Code::FailedPrecondition, Reason::AddressTaken, "another contact of the account has that address"),
+            E::BotUnknown => refusal(
+                Code::FailedPrecondition,
+                Reason::BotUnknown,
+                "there is no such bot, or it was deleted; create one first",
+            ),
+            E::ChannelDeleted => refusal(
+                Code::FailedPrecondition,
+                Reason::ChannelDeleted,
+                "the channel was deleted; no chat begins on it",
+            ),
+            E::ContactUnknown => refusal(
+                Code::FailedPrecondition,
+                Reason::ContactUnknown,
+                "the conversation has no contact yet; it gets one when an address is known",
+            ),
+            E::AddressTaken => refusal(
+                Code::FailedPrecondition,
+                Reason::AddressTaken,
+                "another contact of the account has that address",
+            ),
             E::ButtonNotOffered => refusal(
                 Code::FailedPrecondition,
                 Reason::ButtonNotOffered,
@@ -150,10 +178,16 @@ impl From<ConversationError> for GrpcStatus {
                 Reason::NewerConversationOpen,
                 "the visitor has a newer open conversation on this channel; go on there",
             ),
-            E::EtagMismatch => refusal(Code::Aborted, Reason::EtagMismatch, "it was edited since you read it; read it again and repeat your change"),
-            E::Unreachable(service) => {
-                Refusal::unavailable("frontdesk", "UNAVAILABLE", format!("the {service} service cannot be reached now; try again"))
-            }
+            E::EtagMismatch => refusal(
+                Code::Aborted,
+                Reason::EtagMismatch,
+                "it was edited since you read it; read it again and repeat your change",
+            ),
+            E::Unreachable(service) => Refusal::unavailable(
+                "frontdesk",
+                "UNAVAILABLE",
+                format!("the {service} service cannot be reached now; try again"),
+            ),
             E::Db(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)) => {
                 Refusal::unavailable("frontdesk", "UNAVAILABLE", "the database cannot be reached now; try again")
             }

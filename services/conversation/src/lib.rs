@@ -44,7 +44,14 @@ pub struct Parts {
 
 impl App {
     /// The service on its database, knowing where the others are.
-    pub fn new(db: Db, clock: Clock, pages: Pages, assignment: Peer, bot_session: Peer, shutdown: CancellationToken) -> Self {
+    pub fn new(
+        db: Db,
+        clock: Clock,
+        pages: Pages,
+        assignment: Peer,
+        bot_session: Peer,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self(Arc::new(Parts { db, clock, pages, hints: Hints::default(), assignment, bot_session, shutdown }))
     }
 }

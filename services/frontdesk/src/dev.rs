@@ -22,7 +22,10 @@ struct MovableClock(Clock);
 
 #[tonic::async_trait]
 impl ClockService for MovableClock {
-    async fn advance_time(&self, request: Request<AdvanceTimeRequest>) -> Result<Response<AdvanceTimeResponse>, Status> {
+    async fn advance_time(
+        &self,
+        request: Request<AdvanceTimeRequest>,
+    ) -> Result<Response<AdvanceTimeResponse>, Status> {
         let (caller, request) = open(request)?;
         let by = request.by.and_then(|by| Duration::try_from(by).ok()).unwrap_or_default();
         let time = self.0.advance(by).map_err(|error| Refusal::internal(&error))?;

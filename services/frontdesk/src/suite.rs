@@ -34,7 +34,9 @@ pub enum SuiteError {
     #[error("another frontdesk runs on the data folder {0}; stop it, or set another data_folder")]
     Running(PathBuf),
     /// The development key on an address that others reach.
-    #[error("listen = {0} can be reached from outside, but callers are known by the development key only; use a loopback address")]
+    #[error(
+        "listen = {0} can be reached from outside, but callers are known by the development key only; use a loopback address"
+    )]
     NotLoopback(std::net::SocketAddr),
     /// A database cannot be used.
     #[error("the database of the {service} service cannot be used: {source}")]
@@ -198,7 +200,8 @@ impl Suite {
             frontdesk_bot_session::SERVICES,
             frontdesk_notification::SERVICES,
         ];
-        let served = Served { routes: routes.routes(), names: names.concat(), descriptors: frontdesk_proto::DESCRIPTORS };
+        let served =
+            Served { routes: routes.routes(), names: names.concat(), descriptors: frontdesk_proto::DESCRIPTORS };
         let gate = Gate::new(self.keys.clone(), AccessMap::try_new(frontdesk_proto::DESCRIPTORS)?);
         let settings = ServerSettings { drain: self.settings.drain };
         let ended = frontdesk_rpc::serve(listener, served, gate, settings, stop.clone()).await;

@@ -45,14 +45,21 @@ async fn s1_every_method_is_refused_to_kinds_that_are_not_declared() {
                 Some(kind) if declared.principals().contains(kind) => {
                     let passed = !matches!(code, Some(Code::Unauthenticated | Code::Unimplemented));
                     let permission = *kind == Principal::Agent && code == Some(Code::PermissionDenied);
-                    assert!(passed && (permission || code != Some(Code::PermissionDenied)), "{path} as {kind:?}: {code:?}");
+                    assert!(
+                        passed && (permission || code != Some(Code::PermissionDenied)),
+                        "{path} as {kind:?}: {code:?}"
+                    );
                 }
                 Some(kind) => assert_eq!(code, Some(Code::PermissionDenied), "{path} as {kind:?}"),
             }
         }
         if !declared.permission().is_empty() && declared.principals().contains(&Principal::Admin) {
             let refused = call_raw(&powerless, path, Vec::new()).await.unwrap_err();
-            assert_eq!((refused.code(), reason(&refused).as_str()), (Code::PermissionDenied, "NOT_PERMITTED"), "{path}");
+            assert_eq!(
+                (refused.code(), reason(&refused).as_str()),
+                (Code::PermissionDenied, "NOT_PERMITTED"),
+                "{path}"
+            );
         }
     }
     println!("{calls} calls of {} methods", methods.len());
@@ -75,10 +82,26 @@ async fn s2_another_accounts_things_do_not_exist() {
     );
     assert_eq!((taken.code(), taken.message(), taken.details()), (Code::NotFound, absent.message(), absent.details()));
     let mut channels = ChannelServiceClient::new(agent.clone());
-    assert_eq!(channels.get_channel(GetChannelRequest { channel_id: channel.clone() }).await.unwrap_err().code(), Code::NotFound);
-    assert!(conversations.list_conversations(ListConversationsRequest::default()).await.unwrap().into_inner().conversations.is_empty());
+    assert_eq!(
+        channels.get_channel(GetChannelRequest { channel_id: channel.clone() }).await.unwrap_err().code(),
+        Code::NotFound
+    );
+    assert!(
+        conversations
+            .list_conversations(ListConversationsRequest::default())
+            .await
+            .unwrap()
+            .into_inner()
+            .conversations
+            .is_empty()
+    );
     // The same visitor id in another account is another visitor.
-    let start = StartChatRequest { channel_id: channel, page_url: "https://x.example/".into(), request_id: request_id(), ..Default::default() };
+    let start = StartChatRequest {
+        channel_id: channel,
+        page_url: "https://x.example/".into(),
+        request_id: request_id(),
+        ..Default::default()
+    };
     let refused = VisitorServiceClient::new(theirs.visitor("v")).start_chat(start).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
 

@@ -18,7 +18,12 @@ use frontdesk_tests::{Account, As, Chat, TestSuite, reason, request_id, wait_for
 async fn session(agent: &As, conversation: &str, status: BotSessionStatus) {
     wait_for("the session", || async {
         let request = ListBotSessionsRequest { conversation_id: conversation.into(), ..Default::default() };
-        let list = BotSessionServiceClient::new(agent.clone()).list_bot_sessions(request).await.unwrap().into_inner().bot_sessions;
+        let list = BotSessionServiceClient::new(agent.clone())
+            .list_bot_sessions(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .bot_sessions;
         assert!(list.len() <= 1, "B1: one session");
         list.first().filter(|session| session.status() == status).map(|_| ())
     })
@@ -26,8 +31,12 @@ async fn session(agent: &As, conversation: &str, status: BotSessionStatus) {
 }
 
 async fn choose(chat: &Chat, visitor_sequence: i64, button: &str) -> Result<(), tonic::Status> {
-    let request =
-        ChooseButtonRequest { chat_id: chat.id.clone(), visitor_sequence, button_id: button.into(), request_id: request_id() };
+    let request = ChooseButtonRequest {
+        chat_id: chat.id.clone(),
+        visitor_sequence,
+        button_id: button.into(),
+        request_id: request_id(),
+    };
     VisitorServiceClient::new(chat.visitor.clone()).choose_button(request).await.map(|_| ())
 }
 
@@ -53,8 +62,13 @@ async fn b6_b8_x1_a_flow_asks_offers_and_hands_off() {
     let conversation = Account::conversation(&agent, &chat.id).await;
     assert!(conversation.assignee.is_none() && conversation.bot_session.is_none());
     let contact = GetContactRequest { contact_id: conversation.contact_id.clone() };
-    let contact = ContactServiceClient::new(agent.clone()).get_contact(contact).await.unwrap().into_inner().contact.unwrap();
-    assert_eq!(contact.emails, [ContactEmail { address: "mario@visitor.example".into(), verified: false }], "X1: typed, so not verified");
+    let contact =
+        ContactServiceClient::new(agent.clone()).get_contact(contact).await.unwrap().into_inner().contact.unwrap();
+    assert_eq!(
+        contact.emails,
+        [ContactEmail { address: "mario@visitor.example".into(), verified: false }],
+        "X1: typed, so not verified"
+    );
     let thread = Account::thread(&agent, &chat.id).await;
     let reasons = thread.iter().filter_map(|entry| match &entry.content {
         Some(Content::HandedOff(handed)) => Some(handed.reason.as_str()),
@@ -139,12 +153,17 @@ async fn a3_a_takeover_ends_the_session_and_no_timer_closes_the_chat() {
     let channel = account.channel(Some(&bot)).await;
     let chat = account.start_chat(account.visitor("v"), &channel).await;
     chat.until_text("Your address?").await;
-    let take = TakeOverConversationRequest { conversation_id: chat.id.clone(), expected_epoch: 1, request_id: request_id() };
+    let take =
+        TakeOverConversationRequest { conversation_id: chat.id.clone(), expected_epoch: 1, request_id: request_id() };
     AssignmentServiceClient::new(agent.clone()).take_over_conversation(take).await.unwrap();
     session(&agent, &chat.id, BotSessionStatus::TakenOver).await;
     let said = chat.say("hello?").await.unwrap().visitor_sequence;
     suite.advance(Duration::from_secs(7 * 24 * 3600));
     tokio::time::sleep(Duration::from_millis(500)).await;
     let conversation = Account::conversation(&agent, &chat.id).await;
-    assert_eq!((conversation.status(), conversation.last_visitor_sequence), (ConversationStatus::Open, said), "the bot is silent");
+    assert_eq!(
+        (conversation.status(), conversation.last_visitor_sequence),
+        (ConversationStatus::Open, said),
+        "the bot is silent"
+    );
 }

@@ -7,16 +7,22 @@ use frontdesk_proto::{
     },
     conversation::v1::{
         ActorKind, AssigneeFilter, CloseConversationRequest, CloseReason, ConversationStatus, GetChatRequest,
-        ListConversationsRequest, PostCommentRequest, PostMessageRequest, ReopenConversationRequest, SendMessageRequest,
-        StartChatRequest, WatchChatRequest, WatchThreadRequest, chat_entry, conversation_service_client::ConversationServiceClient,
-        entry::Content, thread_service_client::ThreadServiceClient, visitor_service_client::VisitorServiceClient,
+        ListConversationsRequest, PostCommentRequest, PostMessageRequest, ReopenConversationRequest,
+        SendMessageRequest, StartChatRequest, WatchChatRequest, WatchThreadRequest, chat_entry,
+        conversation_service_client::ConversationServiceClient, entry::Content,
+        thread_service_client::ThreadServiceClient, visitor_service_client::VisitorServiceClient,
     },
 };
 use frontdesk_tests::{Account, As, Chat, TestSuite, reason, request_id, wait_for};
 use tonic::Code;
 
 fn message(conversation: &str, text: &str) -> PostMessageRequest {
-    PostMessageRequest { conversation_id: conversation.into(), text: text.into(), request_id: request_id(), ..Default::default() }
+    PostMessageRequest {
+        conversation_id: conversation.into(),
+        text: text.into(),
+        request_id: request_id(),
+        ..Default::default()
+    }
 }
 
 async fn close(agent: &As, id: &str) -> frontdesk_proto::conversation::v1::Conversation {
@@ -40,14 +46,23 @@ async fn c1_c2a_c3_a_chat_keeps_its_page_and_its_dense_numbers() {
     };
     let mut visitor = VisitorServiceClient::new(account.visitor("v"));
     let chat = visitor.start_chat(start.clone()).await.unwrap().into_inner().chat.unwrap();
-    let again = StartChatRequest { page_url: "https://other.example/".into(), text: "second".into(), request_id: request_id(), ..start };
+    let again = StartChatRequest {
+        page_url: "https://other.example/".into(),
+        text: "second".into(),
+        request_id: request_id(),
+        ..start
+    };
     let same = visitor.start_chat(again).await.unwrap().into_inner().chat.unwrap();
     assert_eq!(chat.id, same.id, "C2a: the open one is given back");
 
     let conversation = Account::conversation(&agent, &chat.id).await;
-    assert_eq!((conversation.page_url.as_str(), conversation.page_title.as_str()), ("https://shop.example/a?b=c#d", "A – B"));
+    assert_eq!(
+        (conversation.page_url.as_str(), conversation.page_title.as_str()),
+        ("https://shop.example/a?b=c#d", "A – B")
+    );
     let mut threads = ThreadServiceClient::new(agent.clone());
-    let comment = PostCommentRequest { conversation_id: chat.id.clone(), text: "hidden".into(), request_id: request_id() };
+    let comment =
+        PostCommentRequest { conversation_id: chat.id.clone(), text: "hidden".into(), request_id: request_id() };
     threads.post_comment(comment).await.unwrap();
     threads.post_message(message(&chat.id, "hello")).await.unwrap();
 
@@ -55,7 +70,9 @@ async fn c1_c2a_c3_a_chat_keeps_its_page_and_its_dense_numbers() {
     assert!((1..).zip(&thread).all(|(number, entry)| entry.sequence == number), "{thread:?}");
     let visible: Vec<i64> = thread.iter().map(|entry| entry.visitor_sequence).filter(|number| *number > 0).collect();
     assert_eq!(visible, [1, 2, 3, 4], "two messages, Ada joined, hello");
-    assert!(thread.iter().any(|entry| matches!(entry.content, Some(Content::Comment(_))) && entry.visitor_sequence == 0));
+    assert!(
+        thread.iter().any(|entry| matches!(entry.content, Some(Content::Comment(_))) && entry.visitor_sequence == 0)
+    );
 }
 
 #[tokio::test]
@@ -71,18 +88,28 @@ async fn c11_a1_a8_who_replies_first_owns_it_and_the_history_tells() {
     assert_eq!((owned.assignee.unwrap().id, owned.epoch), (ada.to_string(), 2));
 
     let mut assignment = AssignmentServiceClient::new(other.clone());
-    let take = TakeOverConversationRequest { conversation_id: chat.id.clone(), expected_epoch: 2, request_id: request_id() };
+    let take =
+        TakeOverConversationRequest { conversation_id: chat.id.clone(), expected_epoch: 2, request_id: request_id() };
     let first = assignment.take_over_conversation(take.clone()).await.unwrap().into_inner();
     let repeat = assignment.take_over_conversation(take).await.unwrap().into_inner();
-    assert_eq!(first.assignment.unwrap().epoch, repeat.assignment.unwrap().epoch, "C12: a repeat gets the first answer");
-    let stale = UnassignConversationRequest { conversation_id: chat.id.clone(), expected_epoch: 2, request_id: request_id() };
+    assert_eq!(
+        first.assignment.unwrap().epoch,
+        repeat.assignment.unwrap().epoch,
+        "C12: a repeat gets the first answer"
+    );
+    let stale =
+        UnassignConversationRequest { conversation_id: chat.id.clone(), expected_epoch: 2, request_id: request_id() };
     let refused = assignment.unassign_conversation(stale.clone()).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Aborted, "OWNERSHIP_CHANGED"));
-    assignment.unassign_conversation(UnassignConversationRequest { expected_epoch: 3, request_id: request_id(), ..stale }).await.unwrap();
+    assignment
+        .unassign_conversation(UnassignConversationRequest { expected_epoch: 3, request_id: request_id(), ..stale })
+        .await
+        .unwrap();
 
     let history = wait_for("four stretches", || async {
         let request = ListAssignmentsRequest { conversation_id: chat.id.clone() };
-        let list = AssignmentServiceClient::new(agent.clone()).list_assignments(request).await.ok()?.into_inner().assignments;
+        let list =
+            AssignmentServiceClient::new(agent.clone()).list_assignments(request).await.ok()?.into_inner().assignments;
         (list.len() == 4 && list[..3].iter().all(|stretch| stretch.end_time.is_some())).then_some(list)
     })
     .await;
@@ -109,7 +136,10 @@ async fn c12_a_retry_posts_once_and_other_content_is_refused() {
     assert_eq!(first, again, "also after the close: it was accepted before");
     let other = visitor.send_message(SendMessageRequest { text: "twice".into(), ..say.clone() }).await.unwrap_err();
     assert_eq!((other.code(), reason(&other).as_str()), (Code::FailedPrecondition, "REQUEST_ID_REUSED"));
-    let messages = Account::thread(&agent, &chat.id).await.into_iter().filter(|entry| matches!(entry.content, Some(Content::Message(_))));
+    let messages = Account::thread(&agent, &chat.id)
+        .await
+        .into_iter()
+        .filter(|entry| matches!(entry.content, Some(Content::Message(_))));
     assert_eq!(messages.count(), 1);
 }
 
@@ -122,7 +152,10 @@ async fn e1_e3_e4_e5_closing_reopening_and_starting_anew() {
     let chat = account.start_chat(account.visitor("v"), &channel).await;
     chat.say("hello").await.unwrap();
     let closed = close(&agent, &chat.id).await;
-    assert_eq!((closed.status(), closed.close_number, closed.close_reason()), (ConversationStatus::Closed, 1, CloseReason::Agent));
+    assert_eq!(
+        (closed.status(), closed.close_number, closed.close_reason()),
+        (ConversationStatus::Closed, 1, CloseReason::Agent)
+    );
     let again = close(&agent, &chat.id).await;
     assert_eq!(again, closed, "E5: closing a closed one changes nothing");
     let refused = chat.say("more").await.unwrap_err();
@@ -140,7 +173,8 @@ async fn e1_e3_e4_e5_closing_reopening_and_starting_anew() {
     let anew = account.start_chat(account.visitor("v"), &channel).await;
     assert_ne!(anew.id, chat.id);
     let request = GetChatRequest { chat_id: anew.id.clone() };
-    let told = VisitorServiceClient::new(anew.visitor.clone()).get_chat(request).await.unwrap().into_inner().chat.unwrap();
+    let told =
+        VisitorServiceClient::new(anew.visitor.clone()).get_chat(request).await.unwrap().into_inner().chat.unwrap();
     assert_eq!(told.previous_chat_id, chat.id, "E3: the new one points to the one before");
     let refused = conversations.reopen_conversation(reopen).await.unwrap_err();
     assert_eq!(reason(&refused), "NEWER_CONVERSATION_OPEN");
@@ -158,7 +192,8 @@ async fn c9_the_inbox_lists_by_owner_and_status_in_pages_newest_first() {
     }
     ids.reverse();
     let mut inbox = ConversationServiceClient::new(agent.clone());
-    let first = ListConversationsRequest { page_size: 2, assignee: AssigneeFilter::Nobody.into(), ..Default::default() };
+    let first =
+        ListConversationsRequest { page_size: 2, assignee: AssigneeFilter::Nobody.into(), ..Default::default() };
     let (mut token, mut seen) = (String::new(), Vec::new());
     loop {
         let page = ListConversationsRequest { page_token: token.clone(), ..first.clone() };
@@ -176,7 +211,8 @@ async fn c9_the_inbox_lists_by_owner_and_status_in_pages_newest_first() {
     assert_eq!(mine.iter().map(|conversation| conversation.id.as_str()).collect::<Vec<_>>(), [ids[4].as_str()]);
 
     let page = inbox.list_conversations(first.clone()).await.unwrap().into_inner();
-    let swapped = ListConversationsRequest { page_token: page.next_page_token, status: ConversationStatus::Open.into(), ..first };
+    let swapped =
+        ListConversationsRequest { page_token: page.next_page_token, status: ConversationStatus::Open.into(), ..first };
     let refused = inbox.list_conversations(swapped).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument, "a page token of another filter is refused");
 }
@@ -221,7 +257,11 @@ async fn c7_s3_nothing_internal_reaches_the_visitor() {
     let channel = account.channel(None).await;
     let chat = account.start_chat(account.known_visitor("v", "vera@visitor.example"), &channel).await;
     let mut threads = ThreadServiceClient::new(agent.clone());
-    let comment = |text: &str| PostCommentRequest { conversation_id: chat.id.clone(), text: text.into(), request_id: request_id() };
+    let comment = |text: &str| PostCommentRequest {
+        conversation_id: chat.id.clone(),
+        text: text.into(),
+        request_id: request_id(),
+    };
     threads.post_comment(comment("CANARY-COMMENT")).await.unwrap();
     threads.post_message(message(&chat.id, "hello")).await.unwrap();
     threads.post_comment(comment("CANARY-COMMENT")).await.unwrap();
@@ -229,15 +269,23 @@ async fn c7_s3_nothing_internal_reaches_the_visitor() {
     threads.post_comment(comment("CANARY-COMMENT")).await.unwrap();
 
     let lines = chat.until("the end", |line| matches!(line.content, Some(chat_entry::Content::Ended(_)))).await;
-    assert!((1..).zip(&lines).all(|(number, line)| line.visitor_sequence == number), "dense: no gap tells of hidden activity");
-    let told = VisitorServiceClient::new(chat.visitor.clone()).get_chat(GetChatRequest { chat_id: chat.id.clone() }).await.unwrap();
+    assert!(
+        (1..).zip(&lines).all(|(number, line)| line.visitor_sequence == number),
+        "dense: no gap tells of hidden activity"
+    );
+    let told = VisitorServiceClient::new(chat.visitor.clone())
+        .get_chat(GetChatRequest { chat_id: chat.id.clone() })
+        .await
+        .unwrap();
     let wire = format!("{lines:?} {told:?}");
     for internal in ["CANARY", &ada.to_string(), "epoch", "vera@visitor.example"] {
         assert!(!wire.contains(internal), "{internal} in {wire}");
     }
     let thread = Account::thread(&agent, &chat.id).await;
     assert_eq!(thread.iter().filter(|entry| matches!(entry.content, Some(Content::Comment(_)))).count(), 3);
-    assert!(thread.iter().any(|entry| entry.author.as_ref().is_some_and(|author| author.kind() == ActorKind::Agent && author.name == "Ada")));
+    assert!(thread.iter().any(|entry| {
+        entry.author.as_ref().is_some_and(|author| author.kind() == ActorKind::Agent && author.name == "Ada")
+    }));
 }
 
 #[tokio::test]
@@ -249,7 +297,13 @@ async fn s3_another_visitors_chat_does_not_exist() {
     let thief = Chat { visitor: account.visitor("w"), id: chat.id.clone() };
     let absent = Chat { visitor: account.visitor("w"), id: uuid::Uuid::now_v7().to_string() };
     let (taken, missing) = (thief.say("hi").await.unwrap_err(), absent.say("hi").await.unwrap_err());
-    assert_eq!((taken.code(), taken.message(), taken.details()), (Code::NotFound, missing.message(), missing.details()));
+    assert_eq!(
+        (taken.code(), taken.message(), taken.details()),
+        (Code::NotFound, missing.message(), missing.details())
+    );
     let request = WatchChatRequest { chat_id: chat.id.clone(), after_visitor_sequence: 0 };
-    assert_eq!(VisitorServiceClient::new(thief.visitor.clone()).watch_chat(request).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(
+        VisitorServiceClient::new(thief.visitor.clone()).watch_chat(request).await.unwrap_err().code(),
+        Code::NotFound
+    );
 }

@@ -50,8 +50,17 @@ async fn the_demo_plays_both_chats() {
     let binary = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("frontdesk");
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let folder = tempfile::tempdir().unwrap();
-    let demo = Command::new(binary).arg("demo").env("FRONTDESK__LISTEN", free).env("TMPDIR", folder.path()).kill_on_drop(true).output();
+    let demo = Command::new(binary)
+        .arg("demo")
+        .env("FRONTDESK__LISTEN", free)
+        .env("TMPDIR", folder.path())
+        .kill_on_drop(true)
+        .output();
     let output = tokio::time::timeout(Duration::from_secs(120), demo).await.expect("an end in time").unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && told.contains("Everything came out as promised."), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success() && told.contains("Everything came out as promised."),
+        "{told}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

@@ -6,14 +6,14 @@ use frontdesk_auth::Keys;
 use frontdesk_proto::{
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
     conversation::v1::{
-        CloseConversationRequest, CloseReason, ConversationStatus, PostMessageRequest, SendMessageRequest, StartChatRequest,
-        conversation_service_client::ConversationServiceClient, entry::Content, thread_service_client::ThreadServiceClient,
-        visitor_service_client::VisitorServiceClient,
+        CloseConversationRequest, CloseReason, ConversationStatus, PostMessageRequest, SendMessageRequest,
+        StartChatRequest, conversation_service_client::ConversationServiceClient, entry::Content,
+        thread_service_client::ThreadServiceClient, visitor_service_client::VisitorServiceClient,
     },
     dev::v1::{AdvanceTimeRequest, clock_service_client::ClockServiceClient},
     notification::v1::{
-        DeliveryState, GetDeliveryRequest, ListTranscriptDecisionsRequest, SkipReason, delivery_service_client::DeliveryServiceClient,
-        transcript_service_client::TranscriptServiceClient,
+        DeliveryState, GetDeliveryRequest, ListTranscriptDecisionsRequest, SkipReason,
+        delivery_service_client::DeliveryServiceClient, transcript_service_client::TranscriptServiceClient,
     },
 };
 use frontdesk_tests::{Account, As, Process, request_id, wait_for};
@@ -27,7 +27,11 @@ async fn insist<T, F: Future<Output = Result<Response<T>, Status>>>(call: impl F
     for _ in 0..1_000 {
         match tokio::time::timeout(Duration::from_secs(5), call()).await {
             Ok(Ok(answer)) => return answer.into_inner(),
-            Ok(Err(status)) if matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded) => {}
+            Ok(Err(status))
+                if matches!(
+                    status.code(),
+                    Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded
+                ) => {}
             Ok(Err(status)) if status.code() == Code::Internal && status.message().contains("h2 protocol") => {}
             Ok(Err(status)) => panic!("{status:?}"),
             Err(_) => {}
@@ -47,20 +51,33 @@ async fn chat(account: &Account, channel: &str, agent: &As, number: usize) -> (S
         request_id: request_id(),
         ..Default::default()
     };
-    let id = insist(|| async { VisitorServiceClient::new(visitor.clone()).start_chat(start.clone()).await }).await.chat.unwrap().id;
-    for line in 0..8 {
+    let id = insist(|| async { VisitorServiceClient::new(visitor.clone()).start_chat(start.clone()).await })
+        .await
+        .chat
+        .unwrap()
+        .id;
+    for line in 0..40 {
         let text = format!("visitor {number} line {line}");
         let say = SendMessageRequest { chat_id: id.clone(), text: text.clone(), request_id: request_id() };
         insist(|| async { VisitorServiceClient::new(visitor.clone()).send_message(say.clone()).await }).await;
         said.push(text);
         if line == 3 {
-            let take = TakeOverConversationRequest { conversation_id: id.clone(), expected_epoch: 1, request_id: request_id() };
-            insist(|| async { AssignmentServiceClient::new(agent.clone()).take_over_conversation(take.clone()).await }).await;
+            let take = TakeOverConversationRequest {
+                conversation_id: id.clone(),
+                expected_epoch: 1,
+                request_id: request_id(),
+            };
+            insist(|| async { AssignmentServiceClient::new(agent.clone()).take_over_conversation(take.clone()).await })
+                .await;
         }
         if line > 3 {
             let text = format!("agent {number} line {line}");
-            let post =
-                PostMessageRequest { conversation_id: id.clone(), text: text.clone(), request_id: request_id(), ..Default::default() };
+            let post = PostMessageRequest {
+                conversation_id: id.clone(),
+                text: text.clone(),
+                request_id: request_id(),
+                ..Default::default()
+            };
             insist(|| async { ThreadServiceClient::new(agent.clone()).post_message(post.clone()).await }).await;
             said.push(text);
         }
@@ -74,7 +91,7 @@ async fn killer(mut process: Process, mut stop: mpsc::Receiver<()>, seed: u64) -
     let mut random = StdRng::seed_from_u64(seed);
     let mut kills = 0;
     loop {
-        let pause = Duration::from_millis(random.random_range(60..700));
+        let pause = Duration::from_millis(random.random_range(60..500));
         if tokio::time::timeout(pause, stop.recv()).await.is_ok() {
             return (process, kills);
         }
@@ -115,22 +132,27 @@ async fn i1_i2_t3_chats_go_on_through_kills_and_are_mailed_once() {
         let (id, said) = chat.unwrap();
         let thread = Account::thread(&agent, &id).await;
         assert!((1..).zip(&thread).all(|(number, entry)| entry.sequence == number), "C3: dense");
-        let texts: Vec<&str> = thread.iter().filter_map(|entry| match &entry.content {
-            Some(Content::Message(message)) if message.text.contains(" line ") => Some(message.text.as_str()),
-            _ => None,
-        }).collect();
+        let texts: Vec<&str> = thread
+            .iter()
+            .filter_map(|entry| match &entry.content {
+                Some(Content::Message(message)) if message.text.contains(" line ") => Some(message.text.as_str()),
+                _ => None,
+            })
+            .collect();
         assert_eq!(texts, said, "I1, I2, I4: what was acknowledged is there, once, in order");
         let decision = Account::explained(&agent, &id, 1).await.decision.unwrap();
         assert!(decision.send);
         wait_for("the mail", || async {
             let request = GetDeliveryRequest { delivery_id: decision.delivery_id.clone() };
-            let delivery = DeliveryServiceClient::new(agent.clone()).get_delivery(request).await.unwrap().into_inner().delivery?;
+            let delivery =
+                DeliveryServiceClient::new(agent.clone()).get_delivery(request).await.unwrap().into_inner().delivery?;
             (delivery.state() == DeliveryState::Sent).then_some(())
         })
         .await;
         assert_eq!(account.mails(&format!("v{number}@visitor.example")).await.len(), 1, "I10: one mail");
         let list = ListTranscriptDecisionsRequest { conversation_id: id.clone(), ..Default::default() };
-        let list = TranscriptServiceClient::new(agent.clone()).list_transcript_decisions(list).await.unwrap().into_inner();
+        let list =
+            TranscriptServiceClient::new(agent.clone()).list_transcript_decisions(list).await.unwrap().into_inner();
         assert_eq!(list.decisions.len(), 1, "T3: one decision");
     }
 }

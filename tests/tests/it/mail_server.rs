@@ -9,8 +9,9 @@ use frontdesk_proto::{
         thread_service_client::ThreadServiceClient,
     },
     notification::v1::{
-        CreateSenderRequest, Delivery, DeliveryState, GetDeliveryRequest, SetFallbackSenderRequest, VerifySenderRequest,
-        delivery_service_client::DeliveryServiceClient, sender_service_client::SenderServiceClient,
+        CreateSenderRequest, Delivery, DeliveryState, GetDeliveryRequest, SetFallbackSenderRequest,
+        VerifySenderRequest, delivery_service_client::DeliveryServiceClient,
+        sender_service_client::SenderServiceClient,
     },
 };
 use frontdesk_tests::{Account, As, TestSuite, request_id, wait_for};
@@ -41,7 +42,10 @@ impl SmtpServer {
             .expect("python with aiosmtpd; run `make python`");
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        tokio::time::timeout(Duration::from_secs(20), stdout.read_line(&mut line)).await.expect("a port in time").unwrap();
+        tokio::time::timeout(Duration::from_secs(20), stdout.read_line(&mut line))
+            .await
+            .expect("a port in time")
+            .unwrap();
         Self { _child: child, port: line.trim().parse().expect("a port"), folder }
     }
 
@@ -71,7 +75,11 @@ impl SmtpServer {
 
 async fn verified_sender(account: &Account, server: &SmtpServer) {
     let mut senders = SenderServiceClient::new(account.admin());
-    let sender = CreateSenderRequest { address: "desk@shop.example".into(), display_name: "The \"Shop\", Ltd".into(), request_id: request_id() };
+    let sender = CreateSenderRequest {
+        address: "desk@shop.example".into(),
+        display_name: "The \"Shop\", Ltd".into(),
+        request_id: request_id(),
+    };
     let sender = senders.create_sender(sender).await.unwrap().into_inner().sender.unwrap();
     let mail = wait_for("the code", || async { server.received("desk@shop.example").pop() }).await;
     let text = mail["text"].as_str().unwrap();
@@ -84,7 +92,12 @@ async fn closed_chat(account: &Account, agent: &As, address: &str) -> String {
     let channel = account.channel(None).await;
     let chat = account.start_chat(account.known_visitor(address, address), &channel).await;
     chat.say("A line.\n.\n.a line that begins with a dot\nGrüße").await.unwrap();
-    let reply = PostMessageRequest { conversation_id: chat.id.clone(), text: "Hello".into(), request_id: request_id(), ..Default::default() };
+    let reply = PostMessageRequest {
+        conversation_id: chat.id.clone(),
+        text: "Hello".into(),
+        request_id: request_id(),
+        ..Default::default()
+    };
     ThreadServiceClient::new(agent.clone()).post_message(reply).await.unwrap();
     let close = CloseConversationRequest { conversation_id: chat.id.clone(), ..Default::default() };
     ConversationServiceClient::new(agent.clone()).close_conversation(close).await.unwrap();
@@ -138,9 +151,12 @@ async fn t8_a_refused_recipient_fails_with_the_servers_words_and_a_wrong_passwor
 
     let wrong = TestSuite::start_with(|settings| settings.notification = server.settings("wrong")).await;
     let account = wrong.account().await;
-    let sender = CreateSenderRequest { address: "other@shop.example".into(), request_id: request_id(), ..Default::default() };
-    let delivery_id = SenderServiceClient::new(account.admin()).create_sender(sender).await.unwrap().into_inner().delivery_id;
+    let sender =
+        CreateSenderRequest { address: "other@shop.example".into(), request_id: request_id(), ..Default::default() };
+    let delivery_id =
+        SenderServiceClient::new(account.admin()).create_sender(sender).await.unwrap().into_inner().delivery_id;
     let waiting = delivery(&account.admin(), &delivery_id, |delivery| delivery.attempts >= 2).await;
     assert!(matches!(waiting.state(), DeliveryState::Queued | DeliveryState::Sending), "{waiting:?}");
+    assert!(waiting.last_response.contains("535"), "{waiting:?}");
     assert!(server.received("other@shop.example").is_empty());
 }

@@ -1,5 +1,7 @@
 //! Journeys through the whole suite: real servers, real clients, real kills. Each test names the rules it holds.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking and tells what it measured")]
+
 mod accounts;
 mod bad_input;
 mod bots;

@@ -6,8 +6,9 @@ use frontdesk_auth::Kind;
 use frontdesk_proto::{
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
     conversation::v1::{
-        CloseIdleConversationsRequest, CloseReason, ConversationStatus, IdleConversation, IdleOutcome, PostMessageRequest,
-        SendMessageRequest, StartChatRequest, conversation_service_client::ConversationServiceClient, entry::Content,
+        CloseIdleConversationsRequest, CloseReason, ConversationStatus, IdleConversation, IdleOutcome,
+        PostMessageRequest, SendMessageRequest, StartChatRequest,
+        conversation_service_client::ConversationServiceClient, entry::Content,
         thread_service_client::ThreadServiceClient, visitor_service_client::VisitorServiceClient,
     },
 };
@@ -33,7 +34,11 @@ async fn a1_a3_twenty_agents_take_over_and_one_wins() {
 
     let takes = agents.iter().map(|(_, agent)| {
         let mut assignment = AssignmentServiceClient::new(agent.clone());
-        let take = TakeOverConversationRequest { conversation_id: chat.id.clone(), expected_epoch: before.epoch, request_id: request_id() };
+        let take = TakeOverConversationRequest {
+            conversation_id: chat.id.clone(),
+            expected_epoch: before.epoch,
+            request_id: request_id(),
+        };
         async move { assignment.take_over_conversation(take).await }
     });
     let answers = join_all(takes).await;
@@ -43,7 +48,11 @@ async fn a1_a3_twenty_agents_take_over_and_one_wins() {
     for refused in answers.iter().filter_map(|answer| answer.as_ref().err()) {
         let info = refused.get_details_error_info().expect("a reason");
         assert_eq!((refused.code(), info.reason.as_str()), (Code::Aborted, "OWNERSHIP_CHANGED"));
-        assert_eq!((&info.metadata["owner_id"], &info.metadata["owner_name"]), (&winner.to_string(), &name), "told who did");
+        assert_eq!(
+            (&info.metadata["owner_id"], &info.metadata["owner_name"]),
+            (&winner.to_string(), &name),
+            "told who did"
+        );
     }
     assert_eq!(Account::conversation(&agents[0].1, &chat.id).await.epoch, before.epoch + 1);
 
@@ -62,9 +71,14 @@ async fn a1_a3_twenty_agents_take_over_and_one_wins() {
     let refused = ThreadServiceClient::new(service.clone()).post_message(request).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Aborted, "BOT_SESSION_NOT_IN_CHARGE"));
     suite.advance(Duration::from_secs(3600));
-    let idle = IdleConversation { account_id: account.id.to_string(), conversation_id: chat.id.clone(), bot_session_id: session };
+    let idle = IdleConversation {
+        account_id: account.id.to_string(),
+        conversation_id: chat.id.clone(),
+        bot_session_id: session,
+    };
     let idle = CloseIdleConversationsRequest { conversations: vec![idle] };
-    let results = ConversationServiceClient::new(service).close_idle_conversations(idle).await.unwrap().into_inner().results;
+    let results =
+        ConversationServiceClient::new(service).close_idle_conversations(idle).await.unwrap().into_inner().results;
     assert_eq!(results[0].outcome(), IdleOutcome::NotInCharge);
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(Account::conversation(&agents[0].1, &chat.id).await.status(), ConversationStatus::Open);
@@ -100,7 +114,10 @@ async fn b4_b5_e2a_a_message_and_the_timeout_in_the_same_instant() {
                 let conversation = Account::conversation(&agent, &chat.id).await;
                 assert_eq!((conversation.close_number, conversation.close_reason()), (1, CloseReason::VisitorInactive));
                 let thread = Account::thread(&agent, &chat.id).await;
-                assert!(matches!(thread.last().and_then(|entry| entry.content.as_ref()), Some(Content::Closed(_))), "{thread:?}");
+                assert!(
+                    matches!(thread.last().and_then(|entry| entry.content.as_ref()), Some(Content::Closed(_))),
+                    "{thread:?}"
+                );
             }
         }
     }
@@ -131,7 +148,10 @@ async fn c2a_b1_twenty_racing_starts_make_one_conversation_with_one_session() {
     assert_eq!(ids.len(), 1);
     let said = wait_for("all messages", || async {
         let thread = Account::thread(&agent, &ids[0]).await;
-        let said = thread.iter().filter(|entry| matches!(&entry.content, Some(Content::Message(m)) if m.text.starts_with('m'))).count();
+        let said = thread
+            .iter()
+            .filter(|entry| matches!(&entry.content, Some(Content::Message(m)) if m.text.starts_with('m')))
+            .count();
         (said == 20).then_some(said)
     })
     .await;

@@ -18,7 +18,8 @@ async fn a_stop_ends_open_streams_with_their_cursor_and_exits_in_time() {
     let mut streams = Vec::new();
     for _ in 0..10 {
         let request = WatchChatRequest { chat_id: chat.id.clone(), after_visitor_sequence: 0 };
-        let mut stream = VisitorServiceClient::new(chat.visitor.clone()).watch_chat(request).await.unwrap().into_inner();
+        let mut stream =
+            VisitorServiceClient::new(chat.visitor.clone()).watch_chat(request).await.unwrap().into_inner();
         stream.message().await.unwrap().unwrap();
         streams.push(stream);
     }

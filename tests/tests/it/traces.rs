@@ -22,7 +22,10 @@ struct Collector(Arc<Mutex<Vec<Span>>>);
 
 #[tonic::async_trait]
 impl TraceService for Collector {
-    async fn export(&self, request: Request<ExportTraceServiceRequest>) -> Result<Response<ExportTraceServiceResponse>, Status> {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         let spans = request.into_inner().resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
         self.0.lock().await.extend(spans.flat_map(|scope| scope.spans));
         Ok(Response::new(ExportTraceServiceResponse::default()))
@@ -62,7 +65,10 @@ async fn one_trace_runs_from_the_call_to_the_mail() {
         *names.entry(span.name.clone()).or_default() += 1;
     }
     println!("{names:?}");
-    assert!(names.contains_key("rpc") && names.contains_key("event.handle"), "the call and the events it caused: {names:?}");
+    assert!(
+        names.contains_key("rpc") && names.contains_key("event.handle"),
+        "the call and the events it caused: {names:?}"
+    );
     let all = format!("{:?}", collector.0.lock().await);
     assert!(!all.contains("CANARY") && !all.contains("canary@"), "never a text or an address in a span");
     let log = std::fs::read_to_string(folder.path().join("log")).unwrap();

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use frontdesk_proto::{
     conversation::v1::{
-        CloseConversationRequest, CreateContactRequest, CreateTicketRequest, PostMessageRequest, TicketStatus, UpdateTicketRequest,
-        UpdateChannelRequest, channel_service_client::ChannelServiceClient, contact_service_client::ContactServiceClient,
-        conversation_service_client::ConversationServiceClient, entry::Content, thread_service_client::ThreadServiceClient,
-        ticket_service_client::TicketServiceClient,
+        CloseConversationRequest, CreateContactRequest, CreateTicketRequest, PostMessageRequest, TicketStatus,
+        UpdateChannelRequest, UpdateTicketRequest, channel_service_client::ChannelServiceClient,
+        contact_service_client::ContactServiceClient, conversation_service_client::ConversationServiceClient,
+        entry::Content, thread_service_client::ThreadServiceClient, ticket_service_client::TicketServiceClient,
     },
     notification::v1::{
-        Delivery, DeliveryState, GetDeliveryRequest, ListTranscriptDecisionsRequest, PreviewTranscriptRequest, RetryDeliveryRequest,
-        SendTranscriptRequest, SkipReason, delivery_service_client::DeliveryServiceClient,
+        Delivery, DeliveryState, GetDeliveryRequest, ListTranscriptDecisionsRequest, PreviewTranscriptRequest,
+        RetryDeliveryRequest, SendTranscriptRequest, SkipReason, delivery_service_client::DeliveryServiceClient,
         transcript_service_client::TranscriptServiceClient,
     },
 };
@@ -25,8 +25,12 @@ async fn close(agent: &As, chat: &Chat) {
 }
 
 async fn reply(agent: &As, chat: &Chat, text: &str) {
-    let message =
-        PostMessageRequest { conversation_id: chat.id.clone(), text: text.into(), request_id: request_id(), ..Default::default() };
+    let message = PostMessageRequest {
+        conversation_id: chat.id.clone(),
+        text: text.into(),
+        request_id: request_id(),
+        ..Default::default()
+    };
     ThreadServiceClient::new(agent.clone()).post_message(message).await.unwrap();
 }
 
@@ -52,7 +56,10 @@ async fn t1_t3_t6_t7_a_closed_chat_is_mailed_once_and_reads_well() {
     close(&agent, &chat).await;
     let explained = Account::explained(&agent, &chat.id, 1).await;
     let decision = explained.decision.unwrap();
-    assert!(decision.send && decision.address_verified && !decision.had_bot_session && decision.had_agent, "{decision:?}");
+    assert!(
+        decision.send && decision.address_verified && !decision.had_bot_session && decision.had_agent,
+        "{decision:?}"
+    );
     let sent = delivery(&agent, &decision.delivery_id, DeliveryState::Sent).await;
     assert_eq!(sent.recipient, "vera@visitor.example");
 
@@ -67,16 +74,27 @@ async fn t1_t3_t6_t7_a_closed_chat_is_mailed_once_and_reads_well() {
     }
     assert!(html.contains("&lt;script&gt;") && !html.contains("<script"), "T7: text is no markup");
     assert!(!html.contains('\u{202e}') && !text.contains('\u{202e}'), "no character that turns the reading round");
-    assert!(!text.lines().any(|line| line.starts_with("[00:00:00 CET] Ada:")), "a visitor cannot forge a line of another");
+    assert!(
+        !text.lines().any(|line| line.starts_with("[00:00:00 CET] Ada:")),
+        "a visitor cannot forge a line of another"
+    );
     // The thread tells of it (C3), once.
     wait_for("the entry", || async {
         let thread = Account::thread(&agent, &chat.id).await;
-        let sent = thread.iter().filter(|entry| matches!(&entry.content, Some(Content::TranscriptSent(sent)) if !sent.manual)).count();
+        let sent = thread
+            .iter()
+            .filter(|entry| matches!(&entry.content, Some(Content::TranscriptSent(sent)) if !sent.manual))
+            .count();
         (sent == 1).then_some(())
     })
     .await;
     let list = ListTranscriptDecisionsRequest { conversation_id: chat.id.clone(), ..Default::default() };
-    let list = TranscriptServiceClient::new(agent.clone()).list_transcript_decisions(list).await.unwrap().into_inner().decisions;
+    let list = TranscriptServiceClient::new(agent.clone())
+        .list_transcript_decisions(list)
+        .await
+        .unwrap()
+        .into_inner()
+        .decisions;
     assert_eq!(list.len(), 1, "T3: exactly one decision");
 }
 
@@ -118,7 +136,8 @@ async fn t2_tickets_switches_and_missing_addresses_skip_with_their_reason() {
     close(&agent, &last).await;
     assert!(Account::explained(&agent, &last.id, 1).await.decision.unwrap().send);
 
-    let off = UpdateChannelRequest { channel_id: channel.clone(), transcript_enabled: Some(false), ..Default::default() };
+    let off =
+        UpdateChannelRequest { channel_id: channel.clone(), transcript_enabled: Some(false), ..Default::default() };
     ChannelServiceClient::new(account.admin()).update_channel(off).await.unwrap();
     let disabled = account.start_chat(account.known_visitor("d", "d@visitor.example"), &channel).await;
     reply(&agent, &disabled, "hello").await;
@@ -145,7 +164,10 @@ async fn t5_without_a_sender_the_delivery_fails_visibly_and_can_be_retried() {
     let failed = delivery(&agent, &id, DeliveryState::Failed).await;
     assert!(!failed.failure.is_empty(), "{failed:?}");
     account.fallback_sender().await;
-    DeliveryServiceClient::new(agent.clone()).retry_delivery(RetryDeliveryRequest { delivery_id: id.clone() }).await.unwrap();
+    DeliveryServiceClient::new(agent.clone())
+        .retry_delivery(RetryDeliveryRequest { delivery_id: id.clone() })
+        .await
+        .unwrap();
     delivery(&agent, &id, DeliveryState::Sent).await;
     assert_eq!(account.mails("v@visitor.example").await.len(), 1, "nothing is lost, nothing comes twice");
 }
@@ -160,8 +182,14 @@ async fn t4_s4_by_hand_a_bots_chat_goes_to_a_contacts_address_and_nobody_elses()
     let channel = account.channel(Some(&bot)).await;
     let chat = account.start_chat(account.visitor("v"), &channel).await;
     chat.until_text("Your address?").await;
-    let contact = CreateContactRequest { name: "Zoe".into(), email: "zoe@visitor.example".into(), request_id: request_id(), ..Default::default() };
-    let contact = ContactServiceClient::new(agent.clone()).create_contact(contact).await.unwrap().into_inner().contact.unwrap();
+    let contact = CreateContactRequest {
+        name: "Zoe".into(),
+        email: "zoe@visitor.example".into(),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    let contact =
+        ContactServiceClient::new(agent.clone()).create_contact(contact).await.unwrap().into_inner().contact.unwrap();
     let send = SendTranscriptRequest {
         conversation_id: chat.id.clone(),
         contact_id: contact.id.clone(),
@@ -173,7 +201,10 @@ async fn t4_s4_by_hand_a_bots_chat_goes_to_a_contacts_address_and_nobody_elses()
     let open = transcripts.send_transcript(send.clone()).await.unwrap_err();
     assert_eq!((open.code(), reason(&open).as_str()), (Code::FailedPrecondition, "CONVERSATION_OPEN"));
     suite.advance(Duration::from_secs(31 * 60));
-    assert_eq!(Account::explained(&agent, &chat.id, 1).await.decision.unwrap().skip_reason(), SkipReason::BotConversation);
+    assert_eq!(
+        Account::explained(&agent, &chat.id, 1).await.decision.unwrap().skip_reason(),
+        SkipReason::BotConversation
+    );
     let stranger = SendTranscriptRequest { email: "eve@evil.example".into(), request_id: request_id(), ..send.clone() };
     assert_eq!(reason(&transcripts.send_transcript(stranger).await.unwrap_err()), "ADDRESS_NOT_OF_CONTACT");
 
@@ -188,7 +219,11 @@ async fn t4_s4_by_hand_a_bots_chat_goes_to_a_contacts_address_and_nobody_elses()
     let preview = PreviewTranscriptRequest { conversation_id: chat.id.clone(), ..Default::default() };
     let preview = transcripts.preview_transcript(preview).await.unwrap().into_inner();
     assert_eq!(preview.decision.unwrap().skip_reason(), SkipReason::BotConversation, "T9: the decision and the bytes");
-    assert!(preview.text.contains("Your address?") && preview.html.contains("Your address?") && preview.json.starts_with('{'));
+    assert!(
+        preview.text.contains("Your address?")
+            && preview.html.contains("Your address?")
+            && preview.json.starts_with('{')
+    );
 }
 
 #[tokio::test]

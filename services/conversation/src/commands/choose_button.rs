@@ -19,7 +19,11 @@ pub(crate) struct ChooseButton {
     pub key: Key,
 }
 
-pub(crate) async fn choose_button(app: &App, caller: &Caller, command: ChooseButton) -> Result<Entry, ConversationError> {
+pub(crate) async fn choose_button(
+    app: &App,
+    caller: &Caller,
+    command: ChooseButton,
+) -> Result<Entry, ConversationError> {
     let mut tx = app.db.begin().await?;
     let conversation = conversations::find_for_update(&tx, caller.account, command.chat).await?;
     let mut conversation = conversation

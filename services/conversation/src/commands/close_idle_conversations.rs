@@ -23,7 +23,10 @@ pub(crate) enum IdleOutcome {
     NotFound,
 }
 
-pub(crate) async fn close_idle_conversations(app: &App, idle: Vec<Idle>) -> Result<Vec<IdleOutcome>, ConversationError> {
+pub(crate) async fn close_idle_conversations(
+    app: &App,
+    idle: Vec<Idle>,
+) -> Result<Vec<IdleOutcome>, ConversationError> {
     let mut outcomes = Vec::with_capacity(idle.len());
     for idle in idle {
         outcomes.push(close_one(app, idle).await?);

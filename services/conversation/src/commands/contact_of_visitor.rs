@@ -28,7 +28,13 @@ pub(super) async fn known(tx: &mut Tx, caller: &Caller, now: Time) -> Result<Opt
 }
 
 /// The contact who has the address, by the word of a signed token.
-async fn vouched(tx: &mut Tx, caller: &Caller, known: Option<Uuid>, address: String, now: Time) -> Result<Uuid, ConversationError> {
+async fn vouched(
+    tx: &mut Tx,
+    caller: &Caller,
+    known: Option<Uuid>,
+    address: String,
+    now: Time,
+) -> Result<Uuid, ConversationError> {
     let account = caller.account;
     let id = contacts::id_by_email(tx.conn(), account, &address).await?.or(known);
     let mut contact = match id {
@@ -103,7 +109,8 @@ async fn linked(
     anonymous: Option<Contact>,
     owner: Uuid,
 ) -> Result<Uuid, ConversationError> {
-    let mut contact = contacts::find_for_update(tx, account, owner).await?.ok_or(ConversationError::NotFound("contact"))?;
+    let mut contact =
+        contacts::find_for_update(tx, account, owner).await?.ok_or(ConversationError::NotFound("contact"))?;
     if let Some(anonymous) = &anonymous {
         if contact.row.name.is_empty() {
             contact.row.name.clone_from(&anonymous.row.name);

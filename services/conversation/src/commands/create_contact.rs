@@ -19,7 +19,11 @@ pub(crate) struct CreateContact {
     pub key: Key,
 }
 
-pub(crate) async fn create_contact(app: &App, caller: &Caller, command: CreateContact) -> Result<Contact, ConversationError> {
+pub(crate) async fn create_contact(
+    app: &App,
+    caller: &Caller,
+    command: CreateContact,
+) -> Result<Contact, ConversationError> {
     let mut tx = app.db.begin().await?;
     if let Some(id) = command.key.claim::<Uuid>(&tx).await? {
         return contacts::find(tx.conn(), caller.account, id).await?.ok_or(ConversationError::NotFound("contact"));

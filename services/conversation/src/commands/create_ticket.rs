@@ -19,7 +19,11 @@ pub(crate) struct CreateTicket {
     pub key: Key,
 }
 
-pub(crate) async fn create_ticket(app: &App, caller: &Caller, command: CreateTicket) -> Result<Model, ConversationError> {
+pub(crate) async fn create_ticket(
+    app: &App,
+    caller: &Caller,
+    command: CreateTicket,
+) -> Result<Model, ConversationError> {
     let mut tx = app.db.begin().await?;
     let conversation = conversations::find_for_update(&tx, caller.account, command.conversation).await?;
     let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
@@ -40,7 +44,11 @@ pub(crate) async fn create_ticket(app: &App, caller: &Caller, command: CreateTic
         version: 1,
     };
     names::keep_agent(&tx, caller.account, command.agent, caller.name.as_deref().unwrap_or_default(), 0).await?;
-    conversation.note(Author::new(AuthorKind::Agent, command.agent), Content::TicketCreated { ticket_id: ticket.id }, now);
+    conversation.note(
+        Author::new(AuthorKind::Agent, command.agent),
+        Content::TicketCreated { ticket_id: ticket.id },
+        now,
+    );
     tickets::insert(&mut tx, &ticket).await?;
     conversations::save(&mut tx, &app.hints, &mut conversation).await?;
     command.key.keep(&tx, &ticket.id).await?;

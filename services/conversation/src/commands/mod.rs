@@ -29,7 +29,7 @@ pub(crate) use create_contact::{CreateContact, create_contact};
 pub(crate) use create_ticket::{CreateTicket, create_ticket};
 pub(crate) use hand_off::{HandOff, hand_off};
 pub(crate) use post_comment::{PostComment, post_comment};
-pub(crate) use post_message::{Poster, PostMessage, post_message};
+pub(crate) use post_message::{PostMessage, Poster, post_message};
 pub(crate) use record_answer::{RecordAnswer, record_answer};
 pub(crate) use reopen_conversation::reopen_conversation;
 pub(crate) use send_message::{SendMessage, send_message};
@@ -58,7 +58,12 @@ async fn explain(tx: &Tx, conversation: Conversation, refused: Refused) -> Conve
 }
 
 /// The entry that the first try of a request made.
-async fn made_before(tx: &Tx, account: AccountId, conversation: Uuid, sequence: i64) -> Result<Entry, ConversationError> {
+async fn made_before(
+    tx: &Tx,
+    account: AccountId,
+    conversation: Uuid,
+    sequence: i64,
+) -> Result<Entry, ConversationError> {
     let entry = entries::find(tx.conn(), account, conversation, sequence).await?;
     Ok(entry.ok_or_else(|| DbErr::RecordNotFound("the entry of a repeated request".into()))?)
 }

@@ -19,7 +19,11 @@ pub(crate) struct RecordAnswer {
     pub value: String,
 }
 
-pub(crate) async fn record_answer(app: &App, caller: &Caller, command: RecordAnswer) -> Result<Conversation, ConversationError> {
+pub(crate) async fn record_answer(
+    app: &App,
+    caller: &Caller,
+    command: RecordAnswer,
+) -> Result<Conversation, ConversationError> {
     if command.property == "email" && usable_address(&command.value).is_none() {
         let remedy = "must be an address that mail can go to, such as ada@example.com";
         return Err(ConversationError::Fields(vec![Field::new("value", remedy)]));

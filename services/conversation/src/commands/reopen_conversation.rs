@@ -11,7 +11,12 @@ use crate::{
     store::{conversations, names},
 };
 
-pub(crate) async fn reopen_conversation(app: &App, caller: &Caller, id: Uuid, agent: Uuid) -> Result<Conversation, ConversationError> {
+pub(crate) async fn reopen_conversation(
+    app: &App,
+    caller: &Caller,
+    id: Uuid,
+    agent: Uuid,
+) -> Result<Conversation, ConversationError> {
     let mut tx = app.db.begin().await?;
     let conversation = conversations::find_for_update(&tx, caller.account, id).await?;
     let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;

@@ -22,7 +22,11 @@ pub(crate) struct StartChat {
     pub key: Key,
 }
 
-pub(crate) async fn start_chat(app: &App, caller: &Caller, command: StartChat) -> Result<Conversation, ConversationError> {
+pub(crate) async fn start_chat(
+    app: &App,
+    caller: &Caller,
+    command: StartChat,
+) -> Result<Conversation, ConversationError> {
     match try_start(app, caller, &command).await {
         // Two first messages at once, at two replicas: the index let one in; the other finds it now (rule C2a).
         Err(ConversationError::Db(error)) if is_unique_violation(&error) => try_start(app, caller, &command).await,

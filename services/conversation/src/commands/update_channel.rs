@@ -29,7 +29,11 @@ pub(crate) struct UpdateChannel {
     pub etag: String,
 }
 
-pub(crate) async fn update_channel(app: &App, caller: &Caller, command: UpdateChannel) -> Result<Model, ConversationError> {
+pub(crate) async fn update_channel(
+    app: &App,
+    caller: &Caller,
+    command: UpdateChannel,
+) -> Result<Model, ConversationError> {
     let mut tx = app.db.begin().await?;
     let channel = channels::find_for_update(&tx, caller.account, command.channel).await?;
     let mut channel = channel.ok_or(ConversationError::NotFound("channel"))?;

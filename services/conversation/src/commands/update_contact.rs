@@ -21,7 +21,11 @@ pub(crate) struct UpdateContact {
     pub etag: String,
 }
 
-pub(crate) async fn update_contact(app: &App, caller: &Caller, command: UpdateContact) -> Result<Contact, ConversationError> {
+pub(crate) async fn update_contact(
+    app: &App,
+    caller: &Caller,
+    command: UpdateContact,
+) -> Result<Contact, ConversationError> {
     let mut tx = app.db.begin().await?;
     let contact = contacts::find_for_update(&tx, caller.account, command.contact).await?;
     let mut contact = contact.ok_or(ConversationError::NotFound("contact"))?;

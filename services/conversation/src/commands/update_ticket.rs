@@ -17,7 +17,11 @@ pub(crate) struct UpdateTicket {
     pub status: Option<TicketStatus>,
 }
 
-pub(crate) async fn update_ticket(app: &App, caller: &Caller, command: UpdateTicket) -> Result<Model, ConversationError> {
+pub(crate) async fn update_ticket(
+    app: &App,
+    caller: &Caller,
+    command: UpdateTicket,
+) -> Result<Model, ConversationError> {
     let mut tx = app.db.begin().await?;
     let ticket = tickets::find_for_update(&tx, caller.account, command.ticket).await?;
     let mut ticket = ticket.ok_or(ConversationError::NotFound("ticket"))?;

@@ -24,7 +24,9 @@ pub(crate) fn known_bot(account: AccountId, bot: &Bot) -> Option<Model> {
         account_id: account,
         id: bot.id.parse().ok()?,
         name: bot.name.clone(),
-        timeout_us: bot.inactivity_timeout.map(|timeout| timeout.seconds * 1_000_000 + i64::from(timeout.nanos) / 1_000),
+        timeout_us: bot
+            .inactivity_timeout
+            .map(|timeout| timeout.seconds * 1_000_000 + i64::from(timeout.nanos) / 1_000),
         deleted: bot.deleted,
         version: bot.etag.parse().ok()?,
     })

@@ -20,7 +20,13 @@ const NAME: &str = "conversation.sent_transcripts";
 pub(crate) struct SentTranscripts(pub App);
 
 impl SentTranscripts {
-    async fn note(&self, event: &Event, conversation: Uuid, delivery_id: Uuid, manual: bool) -> Result<(), ConversationError> {
+    async fn note(
+        &self,
+        event: &Event,
+        conversation: Uuid,
+        delivery_id: Uuid,
+        manual: bool,
+    ) -> Result<(), ConversationError> {
         let Ok(account) = account(event) else { return Ok(()) };
         let mut tx = self.0.db.begin().await?;
         if !first_time(&tx, NAME, event).await? {

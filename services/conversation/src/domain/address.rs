@@ -29,7 +29,22 @@ mod tests {
     #[test]
     fn x1_addresses_are_kept_in_one_spelling_and_odd_ones_are_not_used() {
         assert_eq!(usable_address(" Ada.L+chat@Example.COM ").as_deref(), Some("ada.l+chat@example.com"));
-        for odd in ["", "a", "@b.c", "a@", "a@b", "a@[127.0.0.1]", "b%c@y.test", "\"a b\"@c.d", "a@b..c", "a@-b.c", "a\n@b.c", "a..b@c.d", "a@b.c,d@e.f", "ä@b.c"] {
+        for odd in [
+            "",
+            "a",
+            "@b.c",
+            "a@",
+            "a@b",
+            "a@[127.0.0.1]",
+            "b%c@y.test",
+            "\"a b\"@c.d",
+            "a@b..c",
+            "a@-b.c",
+            "a\n@b.c",
+            "a..b@c.d",
+            "a@b.c,d@e.f",
+            "ä@b.c",
+        ] {
             assert_eq!(usable_address(odd), None, "{odd}");
         }
     }

@@ -13,13 +13,44 @@ use crate::store::entity::conversations::Model;
 /// What happened, for the outbox. The store adds what the row knows.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Happened {
-    Started { to_routing: bool },
-    MessagePosted { sequence: i64, visitor_sequence: i64, author: Author, bot_session: Option<Uuid> },
-    CommentPosted { sequence: i64, author: Author },
-    AssigneeChanged { epoch: i64, from: Option<Owner>, to: Option<Owner>, by: Author, ended_session: Option<Uuid>, at: Time },
-    HandedOff { bot_session: Uuid, bot: Uuid, agent: Option<Uuid>, at: Time },
-    Closed { reason: CloseReason, by: Author, facts: ClosingFacts, bot_session: Option<Uuid>, at: Time },
-    Reopened { by: Author, at: Time },
+    Started {
+        to_routing: bool,
+    },
+    MessagePosted {
+        sequence: i64,
+        visitor_sequence: i64,
+        author: Author,
+        bot_session: Option<Uuid>,
+    },
+    CommentPosted {
+        sequence: i64,
+        author: Author,
+    },
+    AssigneeChanged {
+        epoch: i64,
+        from: Option<Owner>,
+        to: Option<Owner>,
+        by: Author,
+        ended_session: Option<Uuid>,
+        at: Time,
+    },
+    HandedOff {
+        bot_session: Uuid,
+        bot: Uuid,
+        agent: Option<Uuid>,
+        at: Time,
+    },
+    Closed {
+        reason: CloseReason,
+        by: Author,
+        facts: ClosingFacts,
+        bot_session: Option<Uuid>,
+        at: Time,
+    },
+    Reopened {
+        by: Author,
+        at: Time,
+    },
 }
 
 /// Facts from other tables that a close freezes (rule T2).
@@ -138,7 +169,13 @@ impl Conversation {
     }
 
     /// An agent says something; in a conversation of nobody they become its assignee (rule C11).
-    pub(crate) fn agent_says(&mut self, agent: Uuid, text: String, epoch: Option<i64>, now: Time) -> Result<Entry, Refused> {
+    pub(crate) fn agent_says(
+        &mut self,
+        agent: Uuid,
+        text: String,
+        epoch: Option<i64>,
+        now: Time,
+    ) -> Result<Entry, Refused> {
         self.must_be_open()?;
         self.must_be_at(epoch)?;
         if self.row.bot_in_charge {
@@ -152,7 +189,13 @@ impl Conversation {
     }
 
     /// The bot in charge says something (rule A3).
-    pub(crate) fn bot_says(&mut self, session: Uuid, content: Content, epoch: Option<i64>, now: Time) -> Result<Entry, Refused> {
+    pub(crate) fn bot_says(
+        &mut self,
+        session: Uuid,
+        content: Content,
+        epoch: Option<i64>,
+        now: Time,
+    ) -> Result<Entry, Refused> {
         let bot = self.must_have_in_charge(session)?;
         self.must_be_at(epoch)?;
         Ok(self.message(Author::new(AuthorKind::Bot, bot), content, now))
@@ -184,7 +227,13 @@ impl Conversation {
     }
 
     /// The bot in charge hands over to people (rule B8).
-    pub(crate) fn hand_off(&mut self, session: Uuid, reason: String, agent: Option<Uuid>, now: Time) -> Result<(), Refused> {
+    pub(crate) fn hand_off(
+        &mut self,
+        session: Uuid,
+        reason: String,
+        agent: Option<Uuid>,
+        now: Time,
+    ) -> Result<(), Refused> {
         let bot = self.must_have_in_charge(session)?;
         self.row.bot_in_charge = false;
         self.row.assignee_kind = None;
@@ -196,7 +245,13 @@ impl Conversation {
     }
 
     /// An agent closes (rule E1). Closing a closed one changes nothing (rule E5).
-    pub(crate) fn close_by_agent(&mut self, agent: Uuid, epoch: Option<i64>, facts: ClosingFacts, now: Time) -> Result<(), Refused> {
+    pub(crate) fn close_by_agent(
+        &mut self,
+        agent: Uuid,
+        epoch: Option<i64>,
+        facts: ClosingFacts,
+        now: Time,
+    ) -> Result<(), Refused> {
         if self.row.status == Status::Closed {
             return Ok(());
         }
@@ -219,7 +274,8 @@ impl Conversation {
     /// silent so long by this database's clock. Closed by this very timeout before is granted too.
     pub(crate) fn close_idle(&mut self, session: Uuid, facts: ClosingFacts, now: Time) -> Result<(), Refused> {
         if self.row.status == Status::Closed {
-            let ours = self.row.close_reason == Some(CloseReason::VisitorInactive) && self.row.bot_session_id == Some(session);
+            let ours =
+                self.row.close_reason == Some(CloseReason::VisitorInactive) && self.row.bot_session_id == Some(session);
             return if ours { Ok(()) } else { Err(Refused::SessionNotInCharge) };
         }
         self.must_have_in_charge(session)?;

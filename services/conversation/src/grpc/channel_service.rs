@@ -64,7 +64,10 @@ impl ChannelService for Grpc {
         Ok(Response::new(pb::CreateChannelResponse { channel: Some(convert::channel(&channel)) }))
     }
 
-    async fn get_channel(&self, request: Request<pb::GetChannelRequest>) -> Result<Response<pb::GetChannelResponse>, Status> {
+    async fn get_channel(
+        &self,
+        request: Request<pb::GetChannelRequest>,
+    ) -> Result<Response<pb::GetChannelResponse>, Status> {
         let (caller, request) = open(request)?;
         let id = parse_id("channel_id", &request.channel_id)?;
         let channel = channels::find(self.0.db.read(), caller.account, id).await.map_err(ConversationError::from)?;
@@ -72,7 +75,10 @@ impl ChannelService for Grpc {
         Ok(Response::new(pb::GetChannelResponse { channel: Some(convert::channel(&channel)) }))
     }
 
-    async fn list_channels(&self, request: Request<pb::ListChannelsRequest>) -> Result<Response<pb::ListChannelsResponse>, Status> {
+    async fn list_channels(
+        &self,
+        request: Request<pb::ListChannelsRequest>,
+    ) -> Result<Response<pb::ListChannelsResponse>, Status> {
         let (caller, mut request) = open(request)?;
         let token = std::mem::take(&mut request.page_token);
         let size = std::mem::take(&mut request.page_size);
@@ -82,7 +88,10 @@ impl ChannelService for Grpc {
             .await
             .map_err(ConversationError::from)?;
         let next_page_token = self.0.pages.close(page, &mut rows, |last| (last.name.clone(), last.id))?;
-        Ok(Response::new(pb::ListChannelsResponse { channels: rows.iter().map(convert::channel).collect(), next_page_token }))
+        Ok(Response::new(pb::ListChannelsResponse {
+            channels: rows.iter().map(convert::channel).collect(),
+            next_page_token,
+        }))
     }
 
     async fn update_channel(

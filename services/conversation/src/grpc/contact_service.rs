@@ -28,7 +28,10 @@ impl ContactService for Grpc {
         Ok(Response::new(pb::CreateContactResponse { contact: Some(convert::contact(&contact)) }))
     }
 
-    async fn get_contact(&self, request: Request<pb::GetContactRequest>) -> Result<Response<pb::GetContactResponse>, Status> {
+    async fn get_contact(
+        &self,
+        request: Request<pb::GetContactRequest>,
+    ) -> Result<Response<pb::GetContactResponse>, Status> {
         let (caller, request) = open(request)?;
         let id = parse_id("contact_id", &request.contact_id)?;
         let contact = contacts::find(self.0.db.read(), caller.account, id).await.map_err(ConversationError::from)?;
@@ -36,7 +39,10 @@ impl ContactService for Grpc {
         Ok(Response::new(pb::GetContactResponse { contact: Some(convert::contact(&contact)) }))
     }
 
-    async fn list_contacts(&self, request: Request<pb::ListContactsRequest>) -> Result<Response<pb::ListContactsResponse>, Status> {
+    async fn list_contacts(
+        &self,
+        request: Request<pb::ListContactsRequest>,
+    ) -> Result<Response<pb::ListContactsResponse>, Status> {
         let (caller, mut request) = open(request)?;
         let token = std::mem::take(&mut request.page_token);
         let size = std::mem::take(&mut request.page_size);
@@ -46,7 +52,10 @@ impl ContactService for Grpc {
             .await
             .map_err(ConversationError::from)?;
         let next_page_token = self.0.pages.close(page, &mut rows, |last| (last.row.created_at, last.row.id))?;
-        Ok(Response::new(pb::ListContactsResponse { contacts: rows.iter().map(convert::contact).collect(), next_page_token }))
+        Ok(Response::new(pb::ListContactsResponse {
+            contacts: rows.iter().map(convert::contact).collect(),
+            next_page_token,
+        }))
     }
 
     async fn update_contact(

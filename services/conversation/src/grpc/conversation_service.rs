@@ -53,7 +53,8 @@ impl ConversationService for Grpc {
             .map_err(ConversationError::from)?;
         let next_page_token = self.0.pages.close(page, &mut rows, |last| (last.row.last_activity_at, last.row.id))?;
         let owners = rows.iter().filter_map(Conversation::owner).collect::<Vec<_>>();
-        let names = names::find_owners(self.0.db.read(), caller.account, owners).await.map_err(ConversationError::from)?;
+        let names =
+            names::find_owners(self.0.db.read(), caller.account, owners).await.map_err(ConversationError::from)?;
         let conversations = rows.iter().map(|row| convert::conversation(row, &names)).collect();
         Ok(Response::new(pb::ListConversationsResponse { conversations, next_page_token }))
     }
@@ -65,7 +66,9 @@ impl ConversationService for Grpc {
         let (caller, request) = open(request)?;
         let by = match caller.kind {
             Kind::Service => Closer::BotSession(bot_session(&caller, &request.bot_session_id)?),
-            _ if !request.bot_session_id.is_empty() => return Err(refuse("bot_session_id", "must be empty: it is for services")),
+            _ if !request.bot_session_id.is_empty() => {
+                return Err(refuse("bot_session_id", "must be empty: it is for services"));
+            }
             _ => Closer::Agent(agent(&caller)?),
         };
         let conversation = parse_id("conversation_id", &request.conversation_id)?;
@@ -89,8 +92,10 @@ impl ConversationService for Grpc {
         request: Request<pb::ChangeAssigneeRequest>,
     ) -> Result<Response<pb::ChangeAssigneeResponse>, Status> {
         let (caller, request) = open(request)?;
+        // The name is told in passing: a repeat after a rename is still a repeat.
+        let asked = pb::ChangeAssigneeRequest { agent_name: String::new(), ..request.clone() };
         let command = ChangeAssignee {
-            key: Key::new(&caller, &request.request_id, &request),
+            key: Key::new(&caller, &request.request_id, &asked),
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             expected_epoch: request.expected_epoch,
             agent: parse_optional_id("agent_id", &request.agent_id)?,
@@ -103,7 +108,8 @@ impl ConversationService for Grpc {
         };
         let changed = commands::change_assignee(&self.0, &caller, command).await?;
         let from = changed.from;
-        let names = names::find_owners(self.0.db.read(), caller.account, from).await.map_err(ConversationError::from)?;
+        let names =
+            names::find_owners(self.0.db.read(), caller.account, from).await.map_err(ConversationError::from)?;
         Ok(Response::new(pb::ChangeAssigneeResponse {
             conversation: self.told(&changed.conversation).await?,
             previous_assignee: from.map(|from| convert::owner(from, &names)),
@@ -152,7 +158,10 @@ impl ConversationService for Grpc {
         Ok(Response::new(pb::CloseIdleConversationsResponse { results: results.collect() }))
     }
 
-    async fn record_answer(&self, request: Request<pb::RecordAnswerRequest>) -> Result<Response<pb::RecordAnswerResponse>, Status> {
+    async fn record_answer(
+        &self,
+        request: Request<pb::RecordAnswerRequest>,
+    ) -> Result<Response<pb::RecordAnswerResponse>, Status> {
         let (caller, request) = open(request)?;
         let command = RecordAnswer {
             conversation: parse_id("conversation_id", &request.conversation_id)?,

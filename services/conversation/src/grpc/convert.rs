@@ -4,7 +4,9 @@
 use frontdesk_proto::conversation::v1 as pb;
 
 use crate::{
-    domain::{Author, AuthorKind, CloseReason, Content, Conversation, Entry, Greeter, Owner, OwnerKind, Status, TicketStatus},
+    domain::{
+        Author, AuthorKind, CloseReason, Content, Conversation, Entry, Greeter, Owner, OwnerKind, Status, TicketStatus,
+    },
     store::{
         contacts::Contact,
         entity::{channels, tickets},
@@ -87,7 +89,10 @@ pub(super) fn entry(entry: &Entry, names: &Names) -> pb::Entry {
     let content = match &entry.content {
         Content::Message { text, buttons, chosen_button_id } => C::Message(pb::Message {
             text: text.clone(),
-            buttons: buttons.iter().map(|button| pb::Button { id: button.id.clone(), label: button.label.clone() }).collect(),
+            buttons: buttons
+                .iter()
+                .map(|button| pb::Button { id: button.id.clone(), label: button.label.clone() })
+                .collect(),
             chosen_button_id: chosen_button_id.clone().unwrap_or_default(),
         }),
         Content::Comment { text } => C::Comment(pb::Comment { text: text.clone() }),
@@ -96,13 +101,19 @@ pub(super) fn entry(entry: &Entry, names: &Names) -> pb::Entry {
             to: to.map(|to| owner(to, names)),
             epoch: *epoch,
         }),
-        Content::HandedOff { reason, epoch } => C::HandedOff(pb::HandedOffEntry { reason: reason.clone(), epoch: *epoch }),
+        Content::HandedOff { reason, epoch } => {
+            C::HandedOff(pb::HandedOffEntry { reason: reason.clone(), epoch: *epoch })
+        }
         Content::Closed { reason, close_number } => {
             C::Closed(pb::ClosedEntry { reason: close_reason(*reason).into(), close_number: *close_number })
         }
         Content::Reopened { epoch } => C::Reopened(pb::ReopenedEntry { epoch: *epoch }),
-        Content::ContactLinked { contact_id } => C::ContactLinked(pb::ContactLinkedEntry { contact_id: contact_id.to_string() }),
-        Content::TicketCreated { ticket_id } => C::TicketCreated(pb::TicketCreatedEntry { ticket_id: ticket_id.to_string() }),
+        Content::ContactLinked { contact_id } => {
+            C::ContactLinked(pb::ContactLinkedEntry { contact_id: contact_id.to_string() })
+        }
+        Content::TicketCreated { ticket_id } => {
+            C::TicketCreated(pb::TicketCreatedEntry { ticket_id: ticket_id.to_string() })
+        }
         Content::TranscriptSent { delivery_id, manual } => {
             C::TranscriptSent(pb::TranscriptSentEntry { delivery_id: delivery_id.to_string(), manual: *manual })
         }
@@ -152,7 +163,8 @@ pub(super) fn chat_entry(entry: &Entry, names: &Names) -> Option<pb::ChatEntry> 
     let nobody = (pb::ChatAuthorKind::Unspecified, String::new());
     let ((author_kind, author_name), content) = match &entry.content {
         Content::Message { text, buttons, .. } => {
-            let buttons = buttons.iter().map(|button| pb::ChatButton { id: button.id.clone(), label: button.label.clone() });
+            let buttons =
+                buttons.iter().map(|button| pb::ChatButton { id: button.id.clone(), label: button.label.clone() });
             (by_author, C::Message(pb::ChatMessage { text: text.clone(), buttons: buttons.collect() }))
         }
         // Who joined, not who sent them.
@@ -184,7 +196,9 @@ pub(super) fn contact(contact: &Contact) -> pb::Contact {
     pb::Contact {
         id: contact.row.id.to_string(),
         name: contact.row.name.clone(),
-        emails: emails.map(|email| pb::ContactEmail { address: email.address.clone(), verified: email.verified }).collect(),
+        emails: emails
+            .map(|email| pb::ContactEmail { address: email.address.clone(), verified: email.verified })
+            .collect(),
         phone: contact.row.phone.clone(),
         time_zone: contact.row.time_zone.clone(),
         properties: contact.properties(),

@@ -87,7 +87,9 @@ fn email(text: &str) -> Result<Option<String>, Field> {
         return Ok(None);
     }
     let address = crate::domain::usable_address(text);
-    address.map(Some).ok_or_else(|| Field::new("email", "must be an address that mail can go to, such as ada@example.com"))
+    address
+        .map(Some)
+        .ok_or_else(|| Field::new("email", "must be an address that mail can go to, such as ada@example.com"))
 }
 
 /// The values, or every field that is wrong, at once.

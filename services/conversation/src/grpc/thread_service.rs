@@ -27,12 +27,20 @@ impl Grpc {
 
 #[tonic::async_trait]
 impl ThreadService for Grpc {
-    async fn post_message(&self, request: Request<pb::PostMessageRequest>) -> Result<Response<pb::PostMessageResponse>, Status> {
+    async fn post_message(
+        &self,
+        request: Request<pb::PostMessageRequest>,
+    ) -> Result<Response<pb::PostMessageResponse>, Status> {
         let (caller, request) = open(request)?;
         let key = Key::new(&caller, &request.request_id, &request);
         let by = match caller.kind {
-            Kind::Service => Poster::Bot { session: bot_session(&caller, &request.bot_session_id)?, buttons: buttons(request.buttons)? },
-            _ if !request.bot_session_id.is_empty() => return Err(refuse("bot_session_id", "must be empty: it is for services")),
+            Kind::Service => Poster::Bot {
+                session: bot_session(&caller, &request.bot_session_id)?,
+                buttons: buttons(request.buttons)?,
+            },
+            _ if !request.bot_session_id.is_empty() => {
+                return Err(refuse("bot_session_id", "must be empty: it is for services"));
+            }
             _ if !request.buttons.is_empty() => return Err(refuse("buttons", "must be empty: they are for bots")),
             _ => Poster::Agent(agent(&caller)?),
         };
@@ -43,7 +51,10 @@ impl ThreadService for Grpc {
         Ok(Response::new(pb::PostMessageResponse { entry: Some(self.told_entry(&conversation, &entry).await?) }))
     }
 
-    async fn post_comment(&self, request: Request<pb::PostCommentRequest>) -> Result<Response<pb::PostCommentResponse>, Status> {
+    async fn post_comment(
+        &self,
+        request: Request<pb::PostCommentRequest>,
+    ) -> Result<Response<pb::PostCommentResponse>, Status> {
         let (caller, request) = open(request)?;
         let conversation = parse_id("conversation_id", &request.conversation_id)?;
         let key = Key::new(&caller, &request.request_id, &request);
@@ -53,7 +64,10 @@ impl ThreadService for Grpc {
         Ok(Response::new(pb::PostCommentResponse { entry: Some(self.told_entry(&conversation, &entry).await?) }))
     }
 
-    async fn list_entries(&self, request: Request<pb::ListEntriesRequest>) -> Result<Response<pb::ListEntriesResponse>, Status> {
+    async fn list_entries(
+        &self,
+        request: Request<pb::ListEntriesRequest>,
+    ) -> Result<Response<pb::ListEntriesResponse>, Status> {
         let (caller, request) = open(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
         let conversation = queries::get_conversation(&self.0, &caller, id).await?;
@@ -69,7 +83,10 @@ impl ThreadService for Grpc {
 
     type WatchThreadStream = Answers<pb::WatchThreadResponse>;
 
-    async fn watch_thread(&self, request: Request<pb::WatchThreadRequest>) -> Result<Response<Self::WatchThreadStream>, Status> {
+    async fn watch_thread(
+        &self,
+        request: Request<pb::WatchThreadRequest>,
+    ) -> Result<Response<Self::WatchThreadStream>, Status> {
         let (caller, request) = open(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
         queries::get_conversation(&self.0, &caller, id).await?;
@@ -81,7 +98,9 @@ impl ThreadService for Grpc {
             async move {
                 let conversation = queries::get_conversation(&app, &caller, id).await?;
                 let (entries, names) = queries::list_entries(&app, &conversation, after, None, 100).await?;
-                let told = |entry: &Entry| (entry.sequence, pb::WatchThreadResponse { entry: Some(convert::entry(entry, &names)) });
+                let told = |entry: &Entry| {
+                    (entry.sequence, pb::WatchThreadResponse { entry: Some(convert::entry(entry, &names)) })
+                };
                 Ok(entries.iter().map(told).collect())
             }
         };

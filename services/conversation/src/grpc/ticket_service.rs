@@ -17,7 +17,10 @@ use crate::{
 
 #[tonic::async_trait]
 impl TicketService for Grpc {
-    async fn create_ticket(&self, request: Request<pb::CreateTicketRequest>) -> Result<Response<pb::CreateTicketResponse>, Status> {
+    async fn create_ticket(
+        &self,
+        request: Request<pb::CreateTicketRequest>,
+    ) -> Result<Response<pb::CreateTicketResponse>, Status> {
         let (caller, request) = open(request)?;
         let command = CreateTicket {
             key: Key::new(&caller, &request.request_id, &request),
@@ -30,7 +33,10 @@ impl TicketService for Grpc {
         Ok(Response::new(pb::CreateTicketResponse { ticket: Some(convert::ticket(&ticket)) }))
     }
 
-    async fn get_ticket(&self, request: Request<pb::GetTicketRequest>) -> Result<Response<pb::GetTicketResponse>, Status> {
+    async fn get_ticket(
+        &self,
+        request: Request<pb::GetTicketRequest>,
+    ) -> Result<Response<pb::GetTicketResponse>, Status> {
         let (caller, request) = open(request)?;
         let id = parse_id("ticket_id", &request.ticket_id)?;
         let ticket = tickets::find(self.0.db.read(), caller.account, id).await.map_err(ConversationError::from)?;
@@ -38,28 +44,39 @@ impl TicketService for Grpc {
         Ok(Response::new(pb::GetTicketResponse { ticket: Some(convert::ticket(&ticket)) }))
     }
 
-    async fn list_tickets(&self, request: Request<pb::ListTicketsRequest>) -> Result<Response<pb::ListTicketsResponse>, Status> {
+    async fn list_tickets(
+        &self,
+        request: Request<pb::ListTicketsRequest>,
+    ) -> Result<Response<pb::ListTicketsResponse>, Status> {
         let (caller, mut request) = open(request)?;
         let token = std::mem::take(&mut request.page_token);
         let size = std::mem::take(&mut request.page_size);
         let page = self.0.pages.open::<(Time, Uuid), _>(&caller, &request, size, &token)?;
         let contact = parse_optional_id("contact_id", &request.contact_id)?;
         let conversation = parse_optional_id("conversation_id", &request.conversation_id)?;
-        let mut rows = tickets::list(self.0.db.read(), caller.account, contact, conversation, page.cursor, page.size + 1)
-            .await
-            .map_err(ConversationError::from)?;
+        let mut rows =
+            tickets::list(self.0.db.read(), caller.account, contact, conversation, page.cursor, page.size + 1)
+                .await
+                .map_err(ConversationError::from)?;
         let next_page_token = self.0.pages.close(page, &mut rows, |last| (last.created_at, last.id))?;
-        Ok(Response::new(pb::ListTicketsResponse { tickets: rows.iter().map(convert::ticket).collect(), next_page_token }))
+        Ok(Response::new(pb::ListTicketsResponse {
+            tickets: rows.iter().map(convert::ticket).collect(),
+            next_page_token,
+        }))
     }
 
-    async fn update_ticket(&self, request: Request<pb::UpdateTicketRequest>) -> Result<Response<pb::UpdateTicketResponse>, Status> {
+    async fn update_ticket(
+        &self,
+        request: Request<pb::UpdateTicketRequest>,
+    ) -> Result<Response<pb::UpdateTicketResponse>, Status> {
         let (caller, request) = open(request)?;
         let status = match request.status() {
             pb::TicketStatus::Unspecified => None,
             pb::TicketStatus::Open => Some(TicketStatus::Open),
             pb::TicketStatus::Closed => Some(TicketStatus::Closed),
         };
-        let command = UpdateTicket { ticket: parse_id("ticket_id", &request.ticket_id)?, subject: request.subject, status };
+        let command =
+            UpdateTicket { ticket: parse_id("ticket_id", &request.ticket_id)?, subject: request.subject, status };
         let ticket = commands::update_ticket(&self.0, &caller, command).await?;
         Ok(Response::new(pb::UpdateTicketResponse { ticket: Some(convert::ticket(&ticket)) }))
     }

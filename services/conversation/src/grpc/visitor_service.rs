@@ -18,8 +18,9 @@ impl Grpc {
     async fn chats(&self, conversations: &[Conversation]) -> Result<Vec<pb::Chat>, Status> {
         let Some(first) = conversations.first() else { return Ok(Vec::new()) };
         let owners: Vec<_> = conversations.iter().filter_map(Conversation::owner).collect();
-        let names =
-            names::find_owners(self.0.db.read(), first.row.account_id, owners).await.map_err(ConversationError::from)?;
+        let names = names::find_owners(self.0.db.read(), first.row.account_id, owners)
+            .await
+            .map_err(ConversationError::from)?;
         Ok(conversations.iter().map(|conversation| convert::chat(conversation, &names)).collect())
     }
 
@@ -32,7 +33,10 @@ impl Grpc {
 
 #[tonic::async_trait]
 impl VisitorService for Grpc {
-    async fn start_chat(&self, request: Request<pb::StartChatRequest>) -> Result<Response<pb::StartChatResponse>, Status> {
+    async fn start_chat(
+        &self,
+        request: Request<pb::StartChatRequest>,
+    ) -> Result<Response<pb::StartChatResponse>, Status> {
         let (caller, request) = open(request)?;
         let command = StartChat {
             key: Key::new(&caller, &request.request_id, &request),
@@ -45,7 +49,10 @@ impl VisitorService for Grpc {
         Ok(Response::new(pb::StartChatResponse { chat: self.chats(&[conversation]).await?.pop() }))
     }
 
-    async fn send_message(&self, request: Request<pb::SendMessageRequest>) -> Result<Response<pb::SendMessageResponse>, Status> {
+    async fn send_message(
+        &self,
+        request: Request<pb::SendMessageRequest>,
+    ) -> Result<Response<pb::SendMessageResponse>, Status> {
         let (caller, request) = open(request)?;
         let command = SendMessage {
             key: Key::new(&caller, &request.request_id, &request),
@@ -56,7 +63,10 @@ impl VisitorService for Grpc {
         Ok(Response::new(pb::SendMessageResponse { entry: Self::own_line(&entry)? }))
     }
 
-    async fn choose_button(&self, request: Request<pb::ChooseButtonRequest>) -> Result<Response<pb::ChooseButtonResponse>, Status> {
+    async fn choose_button(
+        &self,
+        request: Request<pb::ChooseButtonRequest>,
+    ) -> Result<Response<pb::ChooseButtonResponse>, Status> {
         let (caller, request) = open(request)?;
         let command = ChooseButton {
             key: Key::new(&caller, &request.request_id, &request),
@@ -74,7 +84,10 @@ impl VisitorService for Grpc {
         Ok(Response::new(pb::GetChatResponse { chat: self.chats(&[chat]).await?.pop() }))
     }
 
-    async fn list_chats(&self, request: Request<pb::ListChatsRequest>) -> Result<Response<pb::ListChatsResponse>, Status> {
+    async fn list_chats(
+        &self,
+        request: Request<pb::ListChatsRequest>,
+    ) -> Result<Response<pb::ListChatsResponse>, Status> {
         let (caller, request) = open(request)?;
         let channel = parse_optional_id("channel_id", &request.channel_id)?;
         let rows = conversations::list_of_visitor(self.0.db.read(), caller.account, &caller.actor.id, channel)
@@ -85,7 +98,10 @@ impl VisitorService for Grpc {
 
     type WatchChatStream = Answers<pb::WatchChatResponse>;
 
-    async fn watch_chat(&self, request: Request<pb::WatchChatRequest>) -> Result<Response<Self::WatchChatStream>, Status> {
+    async fn watch_chat(
+        &self,
+        request: Request<pb::WatchChatRequest>,
+    ) -> Result<Response<Self::WatchChatStream>, Status> {
         let (caller, request) = open(request)?;
         let id = parse_id("chat_id", &request.chat_id)?;
         queries::get_chat(&self.0, &caller, id).await?;

@@ -5,7 +5,8 @@ use frontdesk_db::Tx;
 use frontdesk_outbox::{Aggregate, append};
 use frontdesk_proto::event::v1 as events;
 use sea_orm::{
-    Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*, sea_query::ExprTrait,
+    Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*,
+    sea_query::ExprTrait,
 };
 use uuid::Uuid;
 

@@ -8,7 +8,8 @@ use frontdesk_db::Tx;
 use frontdesk_outbox::{Aggregate, append};
 use frontdesk_proto::event::v1 as events;
 use sea_orm::{
-    Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, Set, entity::prelude::*,
+    Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, Set,
+    entity::prelude::*,
     sea_query::{ExprTrait, OnConflict},
 };
 use uuid::Uuid;
@@ -59,8 +60,13 @@ impl Contact {
         let known = self.emails.iter().find(|email| email.address == address);
         let verified = verified || known.is_some_and(|email| email.verified);
         self.emails.retain(|email| email.address != address);
-        let email =
-            contact_emails::Model { account_id: self.row.account_id, address, contact_id: self.row.id, verified, added_at: now };
+        let email = contact_emails::Model {
+            account_id: self.row.account_id,
+            address,
+            contact_id: self.row.id,
+            verified,
+            added_at: now,
+        };
         self.emails.push(email);
         sort(&mut self.emails);
     }
@@ -80,12 +86,18 @@ pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: U
 }
 
 pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Contact>, DbErr> {
-    let Some(row) = of(account).filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await? else { return Ok(None) };
+    let Some(row) = of(account).filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await? else {
+        return Ok(None);
+    };
     Ok(with_emails(tx.conn(), account, vec![row]).await?.pop())
 }
 
 /// Whose the address is.
-pub(crate) async fn id_by_email<C: ConnectionTrait>(conn: &C, account: AccountId, address: &str) -> Result<Option<Uuid>, DbErr> {
+pub(crate) async fn id_by_email<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    address: &str,
+) -> Result<Option<Uuid>, DbErr> {
     let row = contact_emails::Entity::find()
         .filter(contact_emails::Column::AccountId.eq(account))
         .filter(contact_emails::Column::Address.eq(address));
@@ -93,8 +105,14 @@ pub(crate) async fn id_by_email<C: ConnectionTrait>(conn: &C, account: AccountId
 }
 
 /// Who the visitor is.
-pub(crate) async fn id_of_visitor<C: ConnectionTrait>(conn: &C, account: AccountId, visitor: &str) -> Result<Option<Uuid>, DbErr> {
-    let row = visitors::Entity::find().filter(visitors::Column::AccountId.eq(account)).filter(visitors::Column::Id.eq(visitor));
+pub(crate) async fn id_of_visitor<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    visitor: &str,
+) -> Result<Option<Uuid>, DbErr> {
+    let row = visitors::Entity::find()
+        .filter(visitors::Column::AccountId.eq(account))
+        .filter(visitors::Column::Id.eq(visitor));
     Ok(row.one(conn).await?.map(|row| row.contact_id))
 }
 
@@ -129,7 +147,11 @@ pub(crate) async fn list<C: ConnectionTrait>(
     with_emails(conn, account, rows).await
 }
 
-async fn with_emails<C: ConnectionTrait>(conn: &C, account: AccountId, rows: Vec<Model>) -> Result<Vec<Contact>, DbErr> {
+async fn with_emails<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    rows: Vec<Model>,
+) -> Result<Vec<Contact>, DbErr> {
     let emails = contact_emails::Entity::find()
         .filter(contact_emails::Column::AccountId.eq(account))
         .filter(contact_emails::Column::ContactId.is_in(rows.iter().map(|row| row.id)))

@@ -7,7 +7,8 @@ use frontdesk_db::Tx;
 use frontdesk_outbox::{Aggregate, append};
 use frontdesk_proto::event::v1 as events;
 use sea_orm::{
-    Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*, sea_query::ExprTrait,
+    Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*,
+    sea_query::ExprTrait,
 };
 use uuid::Uuid;
 
@@ -27,7 +28,11 @@ pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Re
     Ok(of(account).filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await?.map(Conversation::from))
 }
 
-pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Conversation>, DbErr> {
+pub(crate) async fn find<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    id: Uuid,
+) -> Result<Option<Conversation>, DbErr> {
     Ok(of(account).filter(Column::Id.eq(id)).one(conn).await?.map(Conversation::from))
 }
 
@@ -108,7 +113,9 @@ pub(crate) async fn list<C: ConnectionTrait>(
         None => query,
         Some(Assignee::Nobody) => query.filter(Column::AssigneeId.is_null()),
         Some(Assignee::AnyBot) => query.filter(Column::AssigneeKind.eq(OwnerKind::Bot)),
-        Some(Assignee::Agent(id)) => query.filter(Column::AssigneeKind.eq(OwnerKind::Agent)).filter(Column::AssigneeId.eq(id)),
+        Some(Assignee::Agent(id)) => {
+            query.filter(Column::AssigneeKind.eq(OwnerKind::Agent)).filter(Column::AssigneeId.eq(id))
+        }
     };
     if let Some(channel) = filter.channel {
         query = query.filter(Column::ChannelId.eq(channel));
@@ -231,7 +238,12 @@ async fn publish(tx: &mut Tx, row: &Model, version: i64, event: Happened) -> Res
         Happened::MessagePosted { sequence, visitor_sequence, author, bot_session } => {
             let author = Some(event_actor(&author));
             let bot_session_id = text(bot_session);
-            append(tx, aggregate, &events::MessagePosted { conversation_id, sequence, visitor_sequence, author, bot_session_id }).await
+            append(
+                tx,
+                aggregate,
+                &events::MessagePosted { conversation_id, sequence, visitor_sequence, author, bot_session_id },
+            )
+            .await
         }
         Happened::CommentPosted { sequence, author } => {
             let author = Some(event_actor(&author));

@@ -93,7 +93,11 @@ pub(crate) async fn list_visible<C: ConnectionTrait>(
 }
 
 /// The newest message that offers buttons, among the newest 200 entries that the visitor sees.
-pub(crate) async fn newest_with_buttons(tx: &Tx, account: AccountId, conversation: Uuid) -> Result<Option<Entry>, DbErr> {
+pub(crate) async fn newest_with_buttons(
+    tx: &Tx,
+    account: AccountId,
+    conversation: Uuid,
+) -> Result<Option<Entry>, DbErr> {
     let rows = of(account, conversation)
         .filter(Column::VisitorSequence.is_not_null())
         .order_by_desc(Column::VisitorSequence)

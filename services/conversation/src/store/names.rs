@@ -61,7 +61,11 @@ impl Names {
 }
 
 /// Everybody named by a conversation and these entries of it.
-pub(crate) async fn find<C: ConnectionTrait>(conn: &C, conversation: &Conversation, entries: &[Entry]) -> Result<Names, DbErr> {
+pub(crate) async fn find<C: ConnectionTrait>(
+    conn: &C,
+    conversation: &Conversation,
+    entries: &[Entry],
+) -> Result<Names, DbErr> {
     let mut owners: HashSet<Owner> = conversation.owner().into_iter().collect();
     for entry in entries {
         let kind = match entry.author.kind {
@@ -77,7 +81,9 @@ pub(crate) async fn find<C: ConnectionTrait>(conn: &C, conversation: &Conversati
     let account = conversation.row.account_id;
     let mut names = find_owners(conn, account, owners).await?;
     if let Some(contact) = conversation.row.contact_id {
-        let row = contacts::Entity::find().filter(contacts::Column::AccountId.eq(account)).filter(contacts::Column::Id.eq(contact));
+        let row = contacts::Entity::find()
+            .filter(contacts::Column::AccountId.eq(account))
+            .filter(contacts::Column::Id.eq(contact));
         names.contact = row.one(conn).await?.map(|contact| contact.name).unwrap_or_default();
     }
     Ok(names)
@@ -111,7 +117,10 @@ pub(crate) async fn find_owners<C: ConnectionTrait>(
 }
 
 /// The owner of the conversation by name.
-pub(crate) async fn owner<C: ConnectionTrait>(conn: &C, conversation: &Conversation) -> Result<Option<NamedOwner>, DbErr> {
+pub(crate) async fn owner<C: ConnectionTrait>(
+    conn: &C,
+    conversation: &Conversation,
+) -> Result<Option<NamedOwner>, DbErr> {
     let Some(owner) = conversation.owner() else { return Ok(None) };
     let names = find_owners(conn, conversation.row.account_id, [owner]).await?;
     Ok(Some(NamedOwner { owner, id: owner.id, name: names.of_owner(owner) }))

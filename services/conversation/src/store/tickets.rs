@@ -6,7 +6,8 @@ use frontdesk_db::Tx;
 use frontdesk_outbox::{Aggregate, append};
 use frontdesk_proto::event::v1 as events;
 use sea_orm::{
-    Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*, sea_query::ExprTrait,
+    Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*,
+    sea_query::ExprTrait,
 };
 use uuid::Uuid;
 
@@ -29,7 +30,12 @@ pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Re
 }
 
 /// Was a ticket made in the conversation, or has the contact one that is not closed (rule T2)?
-pub(crate) async fn any_for(tx: &Tx, account: AccountId, conversation: Uuid, contact: Option<Uuid>) -> Result<bool, DbErr> {
+pub(crate) async fn any_for(
+    tx: &Tx,
+    account: AccountId,
+    conversation: Uuid,
+    contact: Option<Uuid>,
+) -> Result<bool, DbErr> {
     let mut which = Condition::any().add(Column::ConversationId.eq(conversation));
     if let Some(contact) = contact {
         which = which.add(Column::ContactId.eq(contact).and(Column::Status.eq(TicketStatus::Open)));

@@ -6,11 +6,13 @@ use frontdesk_auth::{AccountId, Keys, Kind};
 use frontdesk_proto::{
     assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
     botsession::v1::{
-        AskStep, ButtonsStep, CreateBotRequest, Flow, FlowButton, HandOffStep, SayStep, Step, bot_service_client::BotServiceClient,
+        AskStep, ButtonsStep, CreateBotRequest, Flow, FlowButton, HandOffStep, SayStep, Step,
+        bot_service_client::BotServiceClient,
     },
     conversation::v1::{
         ChatAuthorKind, ChatEntry, CreateChannelRequest, Greeter, WatchChatRequest, WatchChatResponse,
-        channel_service_client::ChannelServiceClient, chat_entry::Content, visitor_service_client::VisitorServiceClient,
+        channel_service_client::ChannelServiceClient, chat_entry::Content,
+        visitor_service_client::VisitorServiceClient,
     },
     dev::v1::{ListMailsRequest, Mail, mailbox_service_client::MailboxServiceClient},
     notification::v1::{
@@ -94,7 +96,12 @@ impl Account {
         RosterServiceClient::new(admin.clone()).create_agent(agent).await?;
         step("admin", "put the agent Ada Byron on the roster");
 
-        let bot = CreateBotRequest { name: "Robin".into(), flow: Some(flow()), request_id: request_id(), ..Default::default() };
+        let bot = CreateBotRequest {
+            name: "Robin".into(),
+            flow: Some(flow()),
+            request_id: request_id(),
+            ..Default::default()
+        };
         let bot = BotServiceClient::new(admin.clone()).create_bot(bot).await?.into_inner().bot.ok_or("no bot")?;
         step("admin", "made the bot Robin: it says hello, asks for an address, offers buttons; 30 minutes of patience");
 
@@ -107,7 +114,8 @@ impl Account {
             request_id: request_id(),
             ..Default::default()
         };
-        let channel = ChannelServiceClient::new(admin).create_channel(channel).await?.into_inner().channel.ok_or("no channel")?;
+        let channel =
+            ChannelServiceClient::new(admin).create_channel(channel).await?.into_inner().channel.ok_or("no channel")?;
         step("admin", "opened the channel Rossi Bicycles, greeted by Robin");
         let agent = self.call_as(Kind::Agent, &agent_id, "Ada Byron")?;
         Ok(Shop { agent, agent_id, channel_id: channel.id })
@@ -116,7 +124,11 @@ impl Account {
     async fn verified_sender(&self, admin: &As) -> Result<String, Failure> {
         let address = format!("chat-{}@bicycles.example", Uuid::now_v7().simple());
         let mut senders = SenderServiceClient::new(admin.clone());
-        let sender = CreateSenderRequest { address: address.clone(), display_name: "Rossi Bicycles".into(), request_id: request_id() };
+        let sender = CreateSenderRequest {
+            address: address.clone(),
+            display_name: "Rossi Bicycles".into(),
+            request_id: request_id(),
+        };
         let sender = senders.create_sender(sender).await?.into_inner().sender.ok_or("no sender")?;
         let mail = wait_for("the mail with the code", || async { Ok(self.mails(&address).await?.pop()) }).await?;
         let code = code_in(&mail).ok_or("no code of eight digits in the mail")?;
@@ -136,19 +148,29 @@ impl Account {
 fn code_in(mail: &Mail) -> Option<String> {
     let parsed = mail_parser::MessageParser::default().parse(&mail.content)?;
     let text = parsed.body_text(0)?;
-    text.split(|c: char| !c.is_ascii_digit()).find(|digits| digits.len() == 8).map(str::to_owned)
+    let is_code = |word: &&str| word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_digit());
+    text.split_whitespace().find(is_code).map(str::to_owned)
 }
 
 fn flow() -> Flow {
-    let say = |id: &str, text: &str| Step { id: id.into(), say: Some(SayStep { text: text.into() }), ..Default::default() };
+    let say =
+        |id: &str, text: &str| Step { id: id.into(), say: Some(SayStep { text: text.into() }), ..Default::default() };
     let ask = AskStep {
         text: "Which address may we write to, should we lose each other?".into(),
         property: "email".into(),
         ..Default::default()
     };
-    let button = |id: &str, label: &str, next: &str| FlowButton { id: id.into(), label: label.into(), next_step_id: next.into() };
+    let button = |id: &str, label: &str, next: &str| FlowButton {
+        id: id.into(),
+        label: label.into(),
+        next_step_id: next.into(),
+    };
     let buttons = vec![button("repair", "A repair", "people"), button("hours", "Opening hours", "hours")];
-    let hand_off = HandOffStep { text: "One moment, a colleague is coming.".into(), reason: "a repair".into(), ..Default::default() };
+    let hand_off = HandOffStep {
+        text: "One moment, a colleague is coming.".into(),
+        reason: "a repair".into(),
+        ..Default::default()
+    };
     Flow {
         steps: vec![
             say("hello", "Hello, I am Robin, the bot of Rossi Bicycles."),

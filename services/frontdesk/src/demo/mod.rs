@@ -31,7 +31,11 @@ pub(crate) async fn run(settings: Settings, address: Option<String>) -> Result<(
             let clock = Clock::persisted(&settings.data_folder.join("clock-offset"))?;
             let key = Suite::key_file(&settings);
             if !key.exists() {
-                return Err(format!("{} is not there: run the demo with the data_folder of the suite at {address}", key.display()).into());
+                return Err(format!(
+                    "{} is not there: run the demo with the data_folder of the suite at {address}",
+                    key.display()
+                )
+                .into());
             }
             play(&address, &Keys::development(&key, &clock)?).await
         }

@@ -43,7 +43,9 @@ pub(super) async fn play(account: &Account, shop: &Shop) -> Result<(), Failure> 
     promise("B4", "no timeout before its time", still_open)?;
     advance(account, 61).await?;
     step("clock", "30 minutes and a second after the visitor's last word");
-    widget.until("the end", |line| matches!(&line.content, Some(Content::Ended(ended)) if ended.visitor_inactive)).await?;
+    widget
+        .until("the end", |line| matches!(&line.content, Some(Content::Ended(ended)) if ended.visitor_inactive))
+        .await?;
     let closed = conversation(shop, &chat_id).await?;
     let timed_out = closed.close_number == 1 && closed.close_reason() == CloseReason::VisitorInactive;
     promise("E2", "the visitor's silence closed it, once", timed_out)?;
@@ -52,7 +54,8 @@ pub(super) async fn play(account: &Account, shop: &Shop) -> Result<(), Failure> 
     let explained = wait_for("the decision", || explain(&shop.agent, &chat_id)).await?;
     let decision = explained.decision.ok_or("no decision")?;
     step("decision", &decision.explanation);
-    let skipped = !decision.send && decision.skip_reason() == SkipReason::BotConversation && explained.delivery.is_none();
+    let skipped =
+        !decision.send && decision.skip_reason() == SkipReason::BotConversation && explained.delivery.is_none();
     promise("T2", "a bot's chat that nobody took sends no transcript, and says why", skipped)?;
     promise("T1", "no mail is in the visitor's mailbox", account.mails(&address).await?.is_empty())
 }

@@ -5,11 +5,13 @@ use frontdesk_proto::{
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
     conversation::v1::{
         ActorKind, CloseConversationRequest, Entry, GetConversationRequest, ListEntriesRequest, PostCommentRequest,
-        PostMessageRequest, SendMessageRequest, StartChatRequest, conversation_service_client::ConversationServiceClient,
-        entry::Content, thread_service_client::ThreadServiceClient, visitor_service_client::VisitorServiceClient,
+        PostMessageRequest, SendMessageRequest, StartChatRequest,
+        conversation_service_client::ConversationServiceClient, entry::Content,
+        thread_service_client::ThreadServiceClient, visitor_service_client::VisitorServiceClient,
     },
     notification::v1::{
-        DeliveryState, ExplainTranscriptRequest, ExplainTranscriptResponse, transcript_service_client::TranscriptServiceClient,
+        DeliveryState, ExplainTranscriptRequest, ExplainTranscriptResponse,
+        transcript_service_client::TranscriptServiceClient,
     },
 };
 use tonic::Code;
@@ -39,16 +41,20 @@ pub(super) async fn play(account: &Account, shop: &Shop) -> Result<(), Failure> 
     let mut widget = Widget::watch(&visitor, &chat_id).await?;
     widget.until("the bot's question", |line| text_of(line).contains("Which address")).await?;
 
-    let says = |text: &str| SendMessageRequest { chat_id: chat_id.clone(), text: text.to_owned(), request_id: request_id() };
+    let says =
+        |text: &str| SendMessageRequest { chat_id: chat_id.clone(), text: text.to_owned(), request_id: request_id() };
     chat.send_message(says(&address)).await?;
     widget.until("the bot's buttons", |line| text_of(line).contains("What is it about")).await?;
     chat.send_message(says("I would rather talk to a person.\nMy brakes squeal & <b>howl</b>.")).await?;
-    widget.until("the bot's buttons again", |line| text_of(line).contains("buttons") || !text_of(line).contains("howl")).await?;
+    widget
+        .until("the bot's buttons again", |line| text_of(line).contains("buttons") || !text_of(line).contains("howl"))
+        .await?;
 
     take_over(shop, &chat_id).await?;
     widget.until("Ada to join", |line| line.author_name == "Ada Byron").await?;
     let mut threads = ThreadServiceClient::new(shop.agent.clone());
-    let comment = PostCommentRequest { conversation_id: chat_id.clone(), text: SECRET.into(), request_id: request_id() };
+    let comment =
+        PostCommentRequest { conversation_id: chat_id.clone(), text: SECRET.into(), request_id: request_id() };
     threads.post_comment(comment).await?;
     step("agent", format!("comments, for the team only: {SECRET}"));
     let reply = PostMessageRequest {
@@ -65,7 +71,11 @@ pub(super) async fn play(account: &Account, shop: &Shop) -> Result<(), Failure> 
 
     let close = CloseConversationRequest { conversation_id: chat_id.clone(), ..Default::default() };
     ConversationServiceClient::new(shop.agent.clone()).close_conversation(close).await?;
-    widget.until("the end", |line| matches!(line.content, Some(frontdesk_proto::conversation::v1::chat_entry::Content::Ended(_)))).await?;
+    widget
+        .until("the end", |line| {
+            matches!(line.content, Some(frontdesk_proto::conversation::v1::chat_entry::Content::Ended(_)))
+        })
+        .await?;
     promise("C3", "what the visitor saw is numbered without a gap", widget.is_dense())?;
     let late = chat.send_message(says("One more thing")).await.err().map(|status| status.code());
     promise("E3", "a message after the end is refused", late == Some(Code::FailedPrecondition))?;
@@ -101,7 +111,8 @@ async fn take_over(shop: &Shop, chat_id: &str) -> Result<(), Failure> {
 async fn mailed(account: &Account, shop: &Shop, chat_id: &str, address: &str) -> Result<(), Failure> {
     let explained = wait_for("the transcript to be sent", || async {
         let explained = explain(&shop.agent, chat_id).await?;
-        let state = explained.as_ref().and_then(|explained| explained.delivery.as_ref()).map(|delivery| delivery.state());
+        let state =
+            explained.as_ref().and_then(|explained| explained.delivery.as_ref()).map(|delivery| delivery.state());
         Ok(explained.filter(|_| state == Some(DeliveryState::Sent)))
     })
     .await?;
@@ -117,9 +128,21 @@ async fn mailed(account: &Account, shop: &Shop, chat_id: &str, address: &str) ->
     let (text, html) = (parsed.body_text(0).unwrap_or_default(), parsed.body_html(0).unwrap_or_default());
     step("mail", format!("subject: {}", parsed.subject().unwrap_or_default()));
     let complete = ["Robin", "Ada Byron", "see you tomorrow", "https://bicycles.example/repairs?from=home"];
-    promise("T6", "it holds the conversation, its authors and the page", complete.iter().all(|part| text.contains(part)))?;
-    promise("T7", "what the visitor wrote is text, not markup", html.contains("&lt;b&gt;howl") && !html.contains("<b>howl"))?;
-    promise("C7", "the comment is not in it", !String::from_utf8_lossy(&mail.content).contains("upset") && !text.contains(SECRET) && !html.contains(SECRET))
+    promise(
+        "T6",
+        "it holds the conversation, its authors and the page",
+        complete.iter().all(|part| text.contains(part)),
+    )?;
+    promise(
+        "T7",
+        "what the visitor wrote is text, not markup",
+        html.contains("&lt;b&gt;howl") && !html.contains("<b>howl"),
+    )?;
+    promise(
+        "C7",
+        "the comment is not in it",
+        !String::from_utf8_lossy(&mail.content).contains("upset") && !text.contains(SECRET) && !html.contains(SECRET),
+    )
 }
 
 /// The decision of the last close; None: it is still to be made.
@@ -151,7 +174,9 @@ pub(super) async fn show_thread(agent: &As, chat_id: &str) -> Result<Vec<Entry>,
                 format!("[assigned to {to}, epoch {}]", changed.epoch)
             }
             Some(Content::HandedOff(handed)) => format!("[handed off: {}]", handed.reason),
-            Some(Content::Closed(closed)) => format!("[closed: {}]", closed.reason().as_str_name().trim_start_matches("CLOSE_REASON_")),
+            Some(Content::Closed(closed)) => {
+                format!("[closed: {}]", closed.reason().as_str_name().trim_start_matches("CLOSE_REASON_"))
+            }
             Some(Content::ContactLinked(_)) => "[the visitor's contact is known]".to_owned(),
             Some(_) | None => "[…]".to_owned(),
         };

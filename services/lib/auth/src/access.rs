@@ -116,7 +116,11 @@ mod tests {
 
     #[test]
     fn every_permission_that_a_method_needs_is_one_that_administrators_or_agents_have() {
-        let known: Vec<&str> = [crate::Kind::Agent, crate::Kind::Admin].iter().flat_map(|kind| crate::permissions_of(*kind)).copied().collect();
+        let known: Vec<&str> = [crate::Kind::Agent, crate::Kind::Admin]
+            .iter()
+            .flat_map(|kind| crate::permissions_of(*kind))
+            .copied()
+            .collect();
         for (path, access) in AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap().iter() {
             assert!(access.permission.is_empty() || known.contains(&access.permission.as_str()), "{path}");
         }

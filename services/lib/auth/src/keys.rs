@@ -26,11 +26,20 @@ impl Keys {
     pub fn development(file: &Path, clock: &Clock) -> io::Result<Self> {
         let key = match fs::read(file) {
             Ok(key) if key.len() >= 32 => key,
-            Ok(_) => return Err(io::Error::other(format!("{} is not a key; delete it and a new one is made", file.display()))),
+            Ok(_) => {
+                return Err(io::Error::other(format!(
+                    "{} is not a key; delete it and a new one is made",
+                    file.display()
+                )));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => make(file)?,
             Err(error) => return Err(error),
         };
-        Ok(Self { encoding: EncodingKey::from_secret(&key), decoding: DecodingKey::from_secret(&key), clock: clock.clone() })
+        Ok(Self {
+            encoding: EncodingKey::from_secret(&key),
+            decoding: DecodingKey::from_secret(&key),
+            clock: clock.clone(),
+        })
     }
 
     /// Claims for a caller of the kind, valid for so long, with the kind's usual permissions.
@@ -61,8 +70,13 @@ impl Keys {
     pub fn verify(&self, token: &str) -> Result<Caller, TokenError> {
         let claims: Claims = self.open(token, AUDIENCE)?;
         match claims.kind {
-            Kind::Agent | Kind::Bot if claims.sub.parse::<Uuid>().is_err() => return Err(TokenError::Subject("a UUID")),
-            _ if claims.sub.is_empty() || claims.sub.chars().count() > 128 || claims.sub.chars().any(char::is_control) => {
+            Kind::Agent | Kind::Bot if claims.sub.parse::<Uuid>().is_err() => {
+                return Err(TokenError::Subject("a UUID"));
+            }
+            _ if claims.sub.is_empty()
+                || claims.sub.chars().count() > 128
+                || claims.sub.chars().any(char::is_control) =>
+            {
                 return Err(TokenError::Subject("1 to 128 characters without control characters"));
             }
             _ => {}
@@ -153,7 +167,10 @@ mod tests {
         let keys = keys(&folder, &clock);
         let token = keys.mint(&keys.claims(account, Kind::Visitor, "v-1", Duration::from_secs(600))).unwrap();
         assert_eq!(keys.verify(&token).unwrap().actor.to_string(), "visitor:v-1");
-        assert!(Keys::development(&folder.path().join("key"), &clock).unwrap().verify(&token).is_ok(), "same file, same key");
+        assert!(
+            Keys::development(&folder.path().join("key"), &clock).unwrap().verify(&token).is_ok(),
+            "same file, same key"
+        );
         assert!(super::tests::keys(&other, &clock).verify(&token).is_err(), "another key");
         clock.advance(Duration::from_secs(700)).unwrap();
         assert!(keys.verify(&token).unwrap_err().to_string().contains("expired"));

@@ -229,7 +229,14 @@ impl InProcess {
                 self.later(row.id, attempts).await
             }
             Outcome::Later(reason) | Outcome::Hopeless(reason) => {
-                tracing::error!(consumer, event_type = event.r#type, event_id = event.id, attempts, reason, "dead letter");
+                tracing::error!(
+                    consumer,
+                    event_type = event.r#type,
+                    event_id = event.id,
+                    attempts,
+                    reason,
+                    "dead letter"
+                );
                 let now = self.clock.now();
                 dead_letters::keep(&subscription.dead_letters, consumer, &event, reason, attempts, now).await?;
                 self.done(row.id).await

@@ -16,7 +16,17 @@ use tokio::sync::watch;
 
 /// A moment: microseconds since 1970-01-01 UTC. Stored as a 64-bit integer in both databases.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, sea_orm::DeriveValueType, serde::Serialize, serde::Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    sea_orm::DeriveValueType,
+    serde::Serialize,
+    serde::Deserialize,
 )]
 pub struct Time(pub i64);
 

@@ -87,7 +87,12 @@ impl Db {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        Ok(Tx { inner: self.write.begin_with_options(options).await?, clock: self.clock.clone(), outbox: self.outbox.clone(), after: Vec::new() })
+        Ok(Tx {
+            inner: self.write.begin_with_options(options).await?,
+            clock: self.clock.clone(),
+            outbox: self.outbox.clone(),
+            after: Vec::new(),
+        })
     }
 
     /// Begins a transaction that sees one state of the database and writes nothing.
@@ -95,7 +100,11 @@ impl Db {
         let isolation_level = Some(sea_orm::IsolationLevel::RepeatableRead);
         let options = match self.read.get_database_backend() {
             DbBackend::Sqlite => TransactionOptions::default(),
-            _ => TransactionOptions { isolation_level, access_mode: Some(AccessMode::ReadOnly), ..TransactionOptions::default() },
+            _ => TransactionOptions {
+                isolation_level,
+                access_mode: Some(AccessMode::ReadOnly),
+                ..TransactionOptions::default()
+            },
         };
         self.read.begin_with_options(options).await
     }
@@ -137,7 +146,9 @@ async fn postgres(url: &str, connections: u32) -> Result<DatabaseConnection, DbE
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(10))
         .sqlx_logging(false)
-        .map_sqlx_postgres_opts(|options| options.options([("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "30s")]))
+        .map_sqlx_postgres_opts(|options| {
+            options.options([("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "30s")])
+        })
         // A future dropped while BEGIN is on its way gives the connection back inside an open transaction.
         .map_sqlx_postgres_pool_opts(|pool| {
             pool.after_release(|connection, _| {

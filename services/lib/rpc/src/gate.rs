@@ -45,7 +45,8 @@ impl Gate {
         }
         // No such method: the router says so.
         let Some(access) = self.access.of(path) else { return Ok(None) };
-        let unauthenticated = |message: String| Refusal::new(Code::Unauthenticated, DOMAIN, "NOT_AUTHENTICATED", message);
+        let unauthenticated =
+            |message: String| Refusal::new(Code::Unauthenticated, DOMAIN, "NOT_AUTHENTICATED", message);
         let token = headers
             .get(http::header::AUTHORIZATION)
             .ok_or_else(|| unauthenticated("send a token in the metadata: authorization: Bearer <token>".into()))?;

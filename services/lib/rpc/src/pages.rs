@@ -70,7 +70,12 @@ impl Pages {
     }
 
     /// Cuts the extra row off that was read to know whether there is more, and makes the token of the next page.
-    pub fn close<C: Serialize, T>(&self, page: Page<C>, rows: &mut Vec<T>, cursor: impl Fn(&T) -> C) -> Result<String, Status> {
+    pub fn close<C: Serialize, T>(
+        &self,
+        page: Page<C>,
+        rows: &mut Vec<T>,
+        cursor: impl Fn(&T) -> C,
+    ) -> Result<String, Status> {
         let size = usize::try_from(page.size).unwrap_or(usize::MAX);
         if rows.len() <= size {
             return Ok(String::new());

@@ -5,6 +5,10 @@ use std::{collections::HashMap, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
+/// A status travels in headers, which clients bound to a few kilobytes: so many fields and characters of each fit.
+const FIELDS_AT_MOST: usize = 20;
+const CHARACTERS_AT_MOST: usize = 160;
+
 /// A field that is wrong, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
@@ -17,7 +21,11 @@ pub struct Field {
 impl Field {
     /// The field at `path` is wrong.
     pub fn new(path: impl Into<String>, description: impl Into<String>) -> Self {
-        Self { path: path.into(), description: description.into() }
+        let short = |text: String| match text.char_indices().nth(CHARACTERS_AT_MOST) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text,
+        };
+        Self { path: short(path.into()), description: short(description.into()) }
     }
 }
 
@@ -47,9 +55,15 @@ impl Refusal {
         }
     }
 
-    /// Fields that are wrong in any state.
-    pub fn fields(fields: Vec<Field>) -> Self {
-        let list: Vec<String> = fields.iter().map(|field| format!("{}: {}", field.path, field.description)).collect();
+    /// Fields that are wrong in any state: the first twenty by name, and how many more there are.
+    pub fn fields(mut fields: Vec<Field>) -> Self {
+        let more = fields.len().saturating_sub(FIELDS_AT_MOST);
+        fields.truncate(FIELDS_AT_MOST);
+        let mut list: Vec<String> =
+            fields.iter().take(5).map(|field| format!("{}: {}", field.path, field.description)).collect();
+        if fields.len() + more > list.len() {
+            list.push(format!("and {} more", fields.len() + more - list.len()));
+        }
         Self { fields, ..Self::new(Code::InvalidArgument, "frontdesk", "INVALID_FIELDS", list.join("; ")) }
     }
 

@@ -129,7 +129,10 @@ mod tests {
         std::fs::write(&secret, "s3cret\n").unwrap();
         let all: All = load(
             Some(&file),
-            environment(&[("FRONTDESK__SMTP__HOST", "h"), ("FRONTDESK__SMTP__PASSWORD_FILE", secret.to_str().unwrap())]),
+            environment(&[
+                ("FRONTDESK__SMTP__HOST", "h"),
+                ("FRONTDESK__SMTP__PASSWORD_FILE", secret.to_str().unwrap()),
+            ]),
         )
         .unwrap();
         assert_eq!((all.smtp.host.as_str(), all.smtp.password.expose()), ("h", "s3cret"));

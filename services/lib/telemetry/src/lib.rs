@@ -42,7 +42,11 @@ pub struct TelemetrySettings {
 
 impl Default for TelemetrySettings {
     fn default() -> Self {
-        Self { log: "info,sqlx=warn,sea_orm_migration=warn".into(), log_format: LogFormat::Text, otlp_endpoint: String::new() }
+        Self {
+            log: "info,sqlx=warn,sea_orm_migration=warn".into(),
+            log_format: LogFormat::Text,
+            otlp_endpoint: String::new(),
+        }
     }
 }
 

@@ -128,6 +128,7 @@ impl Delivery {
             due_at: now,
             created_at: now,
             sent_at: None,
+            traceparent: String::new(),
             version: 0,
         }
     }

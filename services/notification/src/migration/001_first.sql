@@ -54,6 +54,7 @@ CREATE TABLE deliveries (
     due_at BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     sent_at BIGINT,
+    traceparent TEXT NOT NULL,
     version BIGINT NOT NULL,
     CONSTRAINT deliveries_pk PRIMARY KEY (id)
 );

@@ -16,18 +16,22 @@ use super::entity::{
 use crate::domain::{Delivery, State};
 
 /// A delivery that a worker has, and the number that proves it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
     pub(crate) account: AccountId,
     pub(crate) delivery: Uuid,
     pub(crate) number: i64,
     /// It was found amid an attempt whose worker is gone.
     pub(crate) interrupted: bool,
+    /// The trace that the attempt belongs to.
+    pub(crate) traceparent: String,
 }
 
 /// Inserts a new one.
 pub(crate) async fn insert(tx: &Tx, delivery: &Delivery) -> Result<(), DbErr> {
-    Entity::insert(delivery.clone().into_active_model()).exec_without_returning(tx.conn()).await?;
+    let mut row = delivery.clone().into_active_model();
+    row.traceparent = Set(frontdesk_telemetry::traceparent());
+    Entity::insert(row).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
 
@@ -124,6 +128,7 @@ pub(crate) async fn claim_due(tx: &Tx, now: Time, lease: Time, limit: u64) -> Re
             delivery: delivery.id,
             number: delivery.claim,
             interrupted: delivery.state == State::Sending,
+            traceparent: delivery.traceparent.clone(),
         });
         save(tx, &delivery).await?;
     }

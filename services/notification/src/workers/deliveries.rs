@@ -84,6 +84,7 @@ async fn take(app: &App, running: &mut JoinSet<()>) -> Result<Option<Time>, Noti
     for claim in claims {
         let app = app.clone();
         let span = tracing::info_span!("delivery", delivery = %claim.delivery);
+        frontdesk_telemetry::continue_trace(&span, &claim.traceparent);
         running.spawn(
             async move {
                 if let Err(error) = carry(&app, &claim).await {

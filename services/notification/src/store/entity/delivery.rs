@@ -48,6 +48,8 @@ pub struct Model {
     pub due_at: Time,
     pub created_at: Time,
     pub sent_at: Option<Time>,
+    /// The trace of whoever made it, which its attempts continue.
+    pub traceparent: String,
     pub version: i64,
 }
 
