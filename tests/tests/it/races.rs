@@ -174,3 +174,36 @@ async fn c12_twenty_repeats_at_once_post_once() {
     assert!(join_all(repeats).await.into_iter().all(|number| number == 1));
     assert_eq!(Account::thread(&agent, &chat.id).await.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r3_calls_that_hang_up_lose_nothing_and_double_nothing() {
+    const CALLS: usize = 400;
+    let suite = TestSuite::start().await;
+    let account = suite.account().await;
+    let (_, agent) = account.agent("Ada").await;
+    let channel = account.channel(None).await;
+    let chat = account.start_chat(account.visitor("v"), &channel).await;
+    let calls = (0..CALLS).map(|number| {
+        let mut visitor = VisitorServiceClient::new(chat.visitor.clone());
+        let say = SendMessageRequest { chat_id: chat.id.clone(), text: format!("m{number}"), request_id: request_id() };
+        async move {
+            let patience = Duration::from_micros((number as u64 * 37) % 5_000);
+            let hung_up = tokio::time::timeout(patience, visitor.send_message(say.clone())).await.is_err();
+            // The caller comes back with the same request, as a widget would.
+            visitor.send_message(say).await.unwrap();
+            hung_up
+        }
+    });
+    let hung_up = join_all(calls).await.into_iter().filter(|hung_up| *hung_up).count();
+    println!("{hung_up} of {CALLS} calls hung up");
+    assert!(hung_up > CALLS / 4);
+    let thread = Account::thread(&agent, &chat.id).await;
+    let texts: std::collections::HashSet<&str> = thread
+        .iter()
+        .filter_map(|entry| match &entry.content {
+            Some(Content::Message(message)) => Some(message.text.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!((thread.len(), texts.len()), (CALLS, CALLS));
+}

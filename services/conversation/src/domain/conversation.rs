@@ -384,3 +384,7 @@ impl Conversation {
         entry
     }
 }
+
+#[cfg(test)]
+#[path = "conversation_tests.rs"]
+mod tests;

@@ -152,10 +152,8 @@ impl InProcess {
                 () = shutdown.cancelled() => {}
                 () = subscription.published.notified(), if in_hand.len() < AT_ONCE => {}
                 Some(done) = running.join_next() => {
-                    // A handler that panicked is found again by its row, which is still there.
-                    match done {
-                        Ok(id) => { in_hand.remove(&id); }
-                        Err(_) => in_hand.clear(),
+                    if let Ok(id) = done {
+                        in_hand.remove(&id);
                     }
                 }
                 () = self.until(next_due) => {}
@@ -208,7 +206,7 @@ impl InProcess {
         Ok(None)
     }
 
-    async fn deliver(&self, subscription: &Subscription, row: pending::Model) -> Result<(), BusError> {
+    async fn deliver(&self, subscription: &Arc<Subscription>, row: pending::Model) -> Result<(), BusError> {
         let consumer = subscription.consumer.name();
         let attempts = row.attempts + 1;
         let Ok(event) = Event::decode(row.event.as_slice()) else {
@@ -217,10 +215,16 @@ impl InProcess {
         };
         let span = tracing::info_span!("event.handle", consumer, event_type = event.r#type, event_id = event.id);
         continue_trace(&span, &event.traceparent);
-        let handling = subscription.consumer.handle(&event).instrument(span);
-        let outcome = match tokio::time::timeout(HANDLER_DEADLINE, handling).await {
-            Ok(outcome) => outcome,
-            Err(_) => Outcome::Later("it took longer than a handler may".into()),
+        // In a task of its own: a bug that panics is one failed try, with its pause, like any other.
+        let (handler, handled) = (subscription.clone(), event.clone());
+        let mut handling = tokio::spawn(async move { handler.consumer.handle(&handled).await }.instrument(span));
+        let outcome = match tokio::time::timeout(HANDLER_DEADLINE, &mut handling).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(panic)) => Outcome::Later(format!("the handler ended badly: {panic}")),
+            Err(_) => {
+                handling.abort();
+                Outcome::Later("it took longer than a handler may".into())
+            }
         };
         match outcome {
             Outcome::Done => self.done(row.id).await,

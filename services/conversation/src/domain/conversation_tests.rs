@@ -1,0 +1,171 @@
+use std::time::Duration;
+
+use super::*;
+
+const START: Time = Time(1_700_000_000_000_000);
+const TIMEOUT: Duration = Duration::from_secs(1_800);
+
+fn uuid(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+fn new(with: StartedWith) -> Conversation {
+    let new = NewConversation {
+        id: uuid(1),
+        account: AccountId(uuid(2)),
+        channel_id: uuid(3),
+        visitor_id: "v".into(),
+        contact_id: None,
+        page_url: "https://shop.example/".into(),
+        page_title: String::new(),
+        previous_id: None,
+        with,
+    };
+    Conversation::start(new, START)
+}
+
+fn with_bot() -> Conversation {
+    new(StartedWith::Bot { id: uuid(8), session: uuid(9), timeout_us: Some(1_800_000_000) })
+}
+
+fn text() -> Content {
+    Content::text("x".into())
+}
+
+#[test]
+fn b1_the_session_is_in_charge_from_the_first_commit() {
+    let conversation = with_bot();
+    assert_eq!(conversation.session_in_charge(), Some(uuid(9)));
+    assert_eq!(conversation.owner(), Some(Owner { kind: OwnerKind::Bot, id: uuid(8) }));
+    assert_eq!(conversation.events, [Happened::Started { to_routing: false }]);
+}
+
+#[test]
+fn a3_after_a_takeover_no_bot_message_and_no_timeout_is_accepted() {
+    let mut conversation = with_bot();
+    let from = conversation.change_owner(Some(Owner::agent(uuid(5))), Author::system(), 1, START);
+    assert_eq!(from, Ok(Some(Owner { kind: OwnerKind::Bot, id: uuid(8) })));
+    let late = START.plus(TIMEOUT * 10);
+    assert_eq!(conversation.bot_says(uuid(9), text(), None, late), Err(Refused::SessionNotInCharge));
+    assert_eq!(conversation.close_idle(uuid(9), ClosingFacts::default(), late), Err(Refused::SessionNotInCharge));
+    assert_eq!(conversation.close_by_bot(uuid(9), ClosingFacts::default(), late), Err(Refused::SessionNotInCharge));
+    assert_eq!(conversation.hand_off(uuid(9), String::new(), None, late), Err(Refused::SessionNotInCharge));
+    assert!(matches!(
+        conversation.events.last(),
+        Some(Happened::AssigneeChanged { ended_session: Some(session), epoch: 2, .. }) if *session == uuid(9)
+    ));
+}
+
+#[test]
+fn a1_an_old_epoch_is_refused_and_setting_the_same_owner_changes_nothing() {
+    let mut conversation = new(StartedWith::Nobody);
+    let (ada, bob) = (Owner::agent(uuid(5)), Owner::agent(uuid(6)));
+    assert_eq!(conversation.change_owner(Some(ada), Author::system(), 1, START), Ok(None));
+    assert_eq!(conversation.change_owner(Some(bob), Author::system(), 1, START), Err(Refused::OwnershipChanged));
+    assert_eq!(conversation.change_owner(Some(ada), Author::system(), 2, START), Ok(Some(ada)));
+    assert_eq!((conversation.row.epoch, conversation.entries.len()), (2, 1));
+    assert_eq!(conversation.agent_says(uuid(6), "x".into(), Some(1), START), Err(Refused::OwnershipChanged));
+}
+
+#[test]
+fn b3_b4_b5_only_the_visitors_silence_counts_and_not_a_moment_less() {
+    let mut conversation = with_bot();
+    let wrote = START.plus(Duration::from_secs(600));
+    conversation.visitor_says(text(), wrote).unwrap();
+    conversation.bot_says(uuid(9), text(), None, wrote.plus(Duration::from_secs(60))).unwrap();
+    conversation.comment(uuid(5), "x".into(), wrote.plus(Duration::from_secs(90)));
+    let idle_at = wrote.plus(TIMEOUT);
+    let early = idle_at.minus(Duration::from_micros(1));
+    assert_eq!(
+        conversation.close_idle(uuid(9), ClosingFacts::default(), early),
+        Err(Refused::VisitorActive { idle_at })
+    );
+    assert_eq!(conversation.close_idle(uuid(9), ClosingFacts::default(), idle_at), Ok(()));
+    assert_eq!(conversation.row.close_reason, Some(CloseReason::VisitorInactive));
+    let written = conversation.entries.len();
+    assert_eq!(
+        conversation.close_idle(uuid(9), ClosingFacts::default(), idle_at),
+        Ok(()),
+        "asked again: it was this timeout"
+    );
+    assert_eq!(conversation.entries.len(), written);
+    assert_eq!(conversation.close_idle(uuid(7), ClosingFacts::default(), idle_at), Err(Refused::SessionNotInCharge));
+}
+
+#[test]
+fn b2_a_session_without_a_timeout_never_times_out() {
+    let mut conversation = new(StartedWith::Bot { id: uuid(8), session: uuid(9), timeout_us: None });
+    let late = START.plus(TIMEOUT * 1_000);
+    assert_eq!(conversation.close_idle(uuid(9), ClosingFacts::default(), late), Err(Refused::SessionNotInCharge));
+}
+
+#[test]
+fn e3_e5_closing_is_one_change_and_nothing_is_said_after_it() {
+    let mut conversation = new(StartedWith::Nobody);
+    conversation.close_by_agent(uuid(5), None, ClosingFacts::default(), START).unwrap();
+    let closed = conversation.row.clone();
+    conversation.close_by_agent(uuid(6), Some(99), ClosingFacts::default(), START).unwrap();
+    assert_eq!(conversation.row, closed, "closing a closed one is no error and changes nothing");
+    assert_eq!(conversation.visitor_says(text(), START), Err(Refused::Closed));
+    assert_eq!(conversation.agent_says(uuid(5), "x".into(), None, START), Err(Refused::Closed));
+    assert_eq!(conversation.change_owner(None, Author::system(), 1, START), Err(Refused::Closed));
+    conversation.comment(uuid(5), "x".into(), START);
+    conversation.reopen(uuid(6), START);
+    assert!(conversation.row.had_agent && conversation.row.epoch == 2 && conversation.row.close_number == 1);
+    conversation.close_by_agent(uuid(6), None, ClosingFacts::default(), START).unwrap();
+    assert_eq!(conversation.row.close_number, 2);
+}
+
+#[test]
+fn c11_while_a_bot_is_in_charge_an_agent_takes_over_first() {
+    let mut conversation = with_bot();
+    assert_eq!(conversation.agent_says(uuid(5), "x".into(), None, START), Err(Refused::BotInCharge));
+    conversation.hand_off(uuid(9), "why".into(), None, START).unwrap();
+    conversation.agent_says(uuid(5), "x".into(), None, START).unwrap();
+    assert_eq!((conversation.owner(), conversation.row.epoch), (Some(Owner::agent(uuid(5))), 3));
+}
+
+/// A small generator, so that a failing run can be repeated from its seed.
+fn next(seed: &mut u64) -> u64 {
+    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *seed >> 33
+}
+
+#[test]
+fn c3_a1_whatever_happens_numbers_are_dense_epochs_rise_by_one_and_a_bot_never_returns() {
+    for start in 0..2_000_u64 {
+        let mut seed = start;
+        let mut conversation = if next(&mut seed).is_multiple_of(2) { with_bot() } else { new(StartedWith::Routing) };
+        let (mut now, mut epoch, mut bot_gone) = (START, 1, false);
+        for _ in 0..30 {
+            now = now.plus(Duration::from_secs(next(&mut seed) % 2_000));
+            let agent = uuid(5 + u128::from(next(&mut seed) % 2));
+            let believed = 1 + i64::try_from(next(&mut seed) % 4).unwrap();
+            let facts = ClosingFacts::default();
+            let _ = match next(&mut seed) % 9 {
+                0 => conversation.visitor_says(text(), now).map(|_| ()),
+                1 => conversation.agent_says(agent, "x".into(), None, now).map(|_| ()),
+                2 => conversation.bot_says(uuid(9), text(), None, now).map(|_| ()),
+                3 => conversation.change_owner(Some(Owner::agent(agent)), Author::system(), believed, now).map(|_| ()),
+                4 => conversation.hand_off(uuid(9), String::new(), None, now),
+                5 => conversation.close_idle(uuid(9), facts, now),
+                6 => conversation.close_by_agent(agent, None, facts, now),
+                7 => Ok(conversation.reopen(agent, now)),
+                _ => conversation.change_owner(None, Author::system(), conversation.row.epoch, now).map(|_| ()),
+            };
+            assert!(conversation.row.epoch == epoch || conversation.row.epoch == epoch + 1, "seed {start}");
+            epoch = conversation.row.epoch;
+            let in_charge = conversation.session_in_charge().is_some();
+            assert!(!(bot_gone && in_charge), "seed {start}: a bot came back");
+            bot_gone |= !in_charge;
+            assert!(!in_charge || conversation.row.status == Status::Open, "seed {start}: in charge of a closed one");
+        }
+        let sequences: Vec<i64> = conversation.entries.iter().map(|entry| entry.sequence).collect();
+        assert!((1..).zip(&sequences).all(|(number, sequence)| number == *sequence), "seed {start}");
+        let visible: Vec<i64> = conversation.entries.iter().filter_map(|entry| entry.visitor_sequence).collect();
+        assert!((1..).zip(&visible).all(|(number, sequence)| number == *sequence), "seed {start}");
+        let closes =
+            conversation.entries.iter().filter(|entry| matches!(entry.content, Content::Closed { .. })).count();
+        assert_eq!(usize::try_from(conversation.row.close_number).unwrap(), closes, "seed {start}");
+    }
+}
