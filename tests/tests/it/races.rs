@@ -194,9 +194,12 @@ async fn r3_calls_that_hang_up_lose_nothing_and_double_nothing() {
             hung_up
         }
     });
-    let hung_up = join_all(calls).await.into_iter().filter(|hung_up| *hung_up).count();
+    // Forty at once: hundreds of resets on one connection are cut as an attack.
+    let calls: Vec<bool> =
+        futures::StreamExt::collect(futures::StreamExt::buffer_unordered(futures::stream::iter(calls), 40)).await;
+    let hung_up = calls.into_iter().filter(|hung_up| *hung_up).count();
     println!("{hung_up} of {CALLS} calls hung up");
-    assert!(hung_up > CALLS / 4);
+    assert!(hung_up > CALLS / 10);
     let thread = Account::thread(&agent, &chat.id).await;
     let texts: std::collections::HashSet<&str> = thread
         .iter()
