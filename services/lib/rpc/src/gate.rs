@@ -171,7 +171,54 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use frontdesk_clock::Clock;
+
     use super::*;
+
+    fn gate(folder: &tempfile::TempDir) -> GateLayer {
+        let keys = Keys::development(&folder.path().join("key"), &Clock::system()).unwrap();
+        GateLayer(Arc::new(Gate::new(keys, AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap())))
+    }
+
+    /// A call of a method that declares nothing, so that only what the gate does to every call is seen.
+    fn call() -> Request<Body> {
+        Request::builder().uri("/test.Service/Method").header("grpc-timeout", "200m").body(Body::empty()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn r3_a_handler_outlives_a_caller_who_hangs_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let done = Arc::new(AtomicBool::new(false));
+        let handler = done.clone();
+        let mut service = gate(&folder).layer(tower::service_fn(move |_: Request<Body>| {
+            let done = handler.clone();
+            async move {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                done.store(true, Ordering::SeqCst);
+                Ok::<_, Infallible>(Response::new(Body::empty()))
+            }
+        }));
+        let hung_up = tokio::time::timeout(Duration::from_millis(5), service.call(call())).await;
+        assert!(hung_up.is_err() && !done.load(Ordering::SeqCst));
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        assert!(done.load(Ordering::SeqCst), "what began comes to its end");
+    }
+
+    #[tokio::test]
+    async fn i22_lateness_and_panics_are_answered_as_what_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let late = tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, Infallible>>());
+        let answer = gate(&folder).layer(late).call(call()).await.unwrap();
+        assert_eq!(answer.headers()["grpc-status"], "4", "DEADLINE_EXCEEDED");
+        async fn bug(_: Request<Body>) -> Result<Response<Body>, Infallible> {
+            panic!("a bug")
+        }
+        let answer = gate(&folder).layer(tower::service_fn(bug)).call(call()).await.unwrap();
+        assert_eq!(answer.headers()["grpc-status"], "13", "INTERNAL");
+        assert!(!format!("{:?}", answer.headers()).contains("a bug"), "the caller is not told our insides");
+    }
 
     #[test]
     fn deadlines_are_read_clamped_and_defaulted() {
