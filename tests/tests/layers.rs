@@ -3,7 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{collections::HashMap, path::Path, process::Command};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+    process::Command,
+};
 
 use serde_json::Value;
 
@@ -80,4 +84,23 @@ fn libraries_know_no_word_of_chat() {
         }
     }
     assert!(files > 20);
+}
+
+#[test]
+fn the_tree_stays_lean_and_has_one_tls_provider() {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--workspace", "--prefix", "none", "--format", "{p}"])
+        .output()
+        .unwrap();
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    let versions = |name: &str| {
+        let lines = tree.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(" v"));
+        lines.map(|version| version.split_whitespace().next().unwrap()).collect::<HashSet<_>>().len()
+    };
+    for one in ["tonic", "prost", "rustls", "axum", "hyper", "h2", "opentelemetry", "sqlx", "tokio"] {
+        assert_eq!(versions(one), 1, "{one} must be there in one version");
+    }
+    for none in ["ring", "openssl-sys", "native-tls"] {
+        assert_eq!(versions(none), 0, "{none} came in: a second TLS provider panics at the first connection");
+    }
 }

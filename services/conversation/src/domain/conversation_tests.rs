@@ -150,7 +150,10 @@ fn c3_a1_whatever_happens_numbers_are_dense_epochs_rise_by_one_and_a_bot_never_r
                 4 => conversation.hand_off(uuid(9), String::new(), None, now),
                 5 => conversation.close_idle(uuid(9), facts, now),
                 6 => conversation.close_by_agent(agent, None, facts, now),
-                7 => Ok(conversation.reopen(agent, now)),
+                7 => {
+                    conversation.reopen(agent, now);
+                    Ok(())
+                }
                 _ => conversation.change_owner(None, Author::system(), conversation.row.epoch, now).map(|_| ()),
             };
             assert!(conversation.row.epoch == epoch || conversation.row.epoch == epoch + 1, "seed {start}");
