@@ -1,5 +1,7 @@
 //! What can go wrong, in this service's words, and what a caller is told.
 
+use std::time::Duration;
+
 use frontdesk_idempotency::ClaimError;
 use frontdesk_proto::assignment::v1::Reason;
 use frontdesk_rpc::{Field, Refusal};
@@ -68,11 +70,13 @@ impl From<AssignmentError> for Status {
             AssignmentError::EtagMismatch => refusal(Code::Aborted, Reason::EtagMismatch).into(),
             AssignmentError::Refused(status) => status,
             AssignmentError::ConversationUnavailable => {
-                Refusal::unavailable(DOMAIN, Reason::ConversationUnavailable.as_str_name(), message).into()
+                Refusal::new(Code::Unavailable, DOMAIN, Reason::ConversationUnavailable.as_str_name(), message)
+                    .retry_after(Duration::from_secs(1))
+                    .into()
             }
             AssignmentError::Db(error @ (DbErr::Conn(_) | DbErr::ConnectionAcquire(_))) => {
                 tracing::warn!(%error, "the database cannot be reached");
-                Refusal::unavailable("frontdesk", "UNAVAILABLE", "the database cannot be reached; try again").into()
+                Refusal::unavailable("the database cannot be reached; try again").into()
             }
             AssignmentError::Db(error) => Refusal::internal(&error).into(),
         }

@@ -50,7 +50,7 @@ impl From<BotSessionError> for Status {
             BotSessionError::EtagMismatch => refusal(Code::Aborted, Reason::EtagMismatch).into(),
             BotSessionError::Db(error @ (DbErr::Conn(_) | DbErr::ConnectionAcquire(_))) => {
                 tracing::warn!(%error, "the database cannot be reached");
-                Refusal::unavailable("frontdesk", "UNAVAILABLE", "the database cannot be reached; try again").into()
+                Refusal::unavailable("the database cannot be reached; try again").into()
             }
             BotSessionError::Db(error) => Refusal::internal(&error).into(),
         }

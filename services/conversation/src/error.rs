@@ -116,10 +116,6 @@ impl Explained {
                 Reason::OwnershipChanged,
                 format!("the owner changed; {now}, at epoch {}", row.epoch),
             )),
-            Refused::VisitorActive { .. } => with_owner(
-                refusal(Code::Aborted, Reason::VisitorActive, "the visitor was active since".into())
-                    .with("last_visitor_activity_time", row.last_visitor_activity_at.to_utc().to_rfc3339()),
-            ),
         }
     }
 }
@@ -183,13 +179,11 @@ impl From<ConversationError> for GrpcStatus {
                 Reason::EtagMismatch,
                 "it was edited since you read it; read it again and repeat your change",
             ),
-            E::Unreachable(service) => Refusal::unavailable(
-                "frontdesk",
-                "UNAVAILABLE",
-                format!("the {service} service cannot be reached now; try again"),
-            ),
+            E::Unreachable(service) => {
+                Refusal::unavailable(format!("the {service} service cannot be reached now; try again"))
+            }
             E::Db(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)) => {
-                Refusal::unavailable("frontdesk", "UNAVAILABLE", "the database cannot be reached now; try again")
+                Refusal::unavailable("the database cannot be reached now; try again")
             }
             E::Db(error) => Refusal::internal(&error),
         }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use frontdesk_clock::Clock;
 use frontdesk_proto::dev::v1::{
-    AdvanceTimeRequest, AdvanceTimeResponse, ListMailsRequest, ListMailsResponse, Mail,
+    AdvanceTimeRequest, AdvanceTimeResponse, ListMailsRequest, ListMailsResponse, Mail, Reason,
     clock_service_server::{ClockService, ClockServiceServer},
     mailbox_service_server::{MailboxService, MailboxServiceServer},
 };
@@ -42,7 +42,7 @@ impl MailboxService for Mailbox {
         let (_, request) = open(request)?;
         let folder = self.0.clone().ok_or_else(|| {
             let why = "mail goes to an SMTP server, not to a mailbox folder";
-            Refusal::new(Code::FailedPrecondition, "frontdesk", "NO_MAILBOX", why)
+            Refusal::new(Code::FailedPrecondition, "dev.frontdesk", Reason::NoMailbox.as_str_name(), why)
         })?;
         let mails = tokio::task::spawn_blocking(move || read(&folder, &request.recipient)).await;
         let mails = mails.map_err(|error| Refusal::internal(&error))?.map_err(|error| Refusal::internal(&error))?;

@@ -138,12 +138,12 @@ async fn run(cli: Cli) -> Result<(), Failure> {
 async fn serve(settings: Settings, config: Option<&Path>) -> Result<(), Failure> {
     let telemetry = frontdesk_telemetry::start(&settings.telemetry)?;
     let listen = settings.listen;
+    let folder = settings.data_folder.clone();
+    let suite = Suite::open(settings).await?;
     let listener = TcpListener::bind(listen).await.map_err(|error| {
         format!("cannot listen on {listen}: {error}; stop who does, or set FRONTDESK__LISTEN to another address such as 127.0.0.1:7701")
     })?;
     let address = listener.local_addr()?;
-    let folder = settings.data_folder.clone();
-    let suite = Suite::open(settings).await?;
     greet(address, &folder, config);
     let shutdown = suite.shutdown();
     tokio::spawn(async move {

@@ -85,6 +85,9 @@ struct Opened {
 impl Suite {
     /// Opens the data folder, makes the key at the first start, brings every database up to date.
     pub async fn open(settings: Settings) -> Result<Self, SuiteError> {
+        if !settings.listen.ip().is_loopback() {
+            return Err(SuiteError::NotLoopback(settings.listen));
+        }
         let folder = settings.data_folder.clone();
         let data_folder = |source| SuiteError::DataFolder { folder: folder.clone(), source };
         fs::create_dir_all(&folder).map_err(data_folder)?;
@@ -133,9 +136,6 @@ impl Suite {
     /// Serves on `listener` and runs every worker until the shutdown; returns when everything has ended.
     pub async fn serve(self, listener: TcpListener) -> Result<(), SuiteError> {
         let address = listener.local_addr().map_err(|error| SuiteError::Server(error.into()))?;
-        if !address.ip().is_loopback() {
-            return Err(SuiteError::NotLoopback(address));
-        }
         // In one process the others are found where we are.
         let here = format!("http://{address}");
         let peer = |me| Peer::new(&here, me, self.keys.clone());

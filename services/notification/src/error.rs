@@ -94,11 +94,12 @@ impl From<NotificationError> for Status {
             E::ConversationUnavailable(why) => {
                 tracing::warn!(why, "the conversation service cannot be reached");
                 let message = "the conversation service cannot be reached; try again";
-                Refusal::unavailable(DOMAIN, Reason::ConversationUnavailable.as_str_name(), message)
+                Refusal::new(Code::Unavailable, DOMAIN, Reason::ConversationUnavailable.as_str_name(), message)
+                    .retry_after(Duration::from_secs(1))
             }
             E::Db(error @ (DbErr::Conn(_) | DbErr::ConnectionAcquire(_))) => {
                 tracing::warn!(%error, "the database cannot be reached");
-                Refusal::unavailable("frontdesk", "DATABASE_UNAVAILABLE", "the database cannot be reached; try again")
+                Refusal::unavailable("the database cannot be reached; try again")
             }
             E::Db(error) => Refusal::internal(&error),
             E::Internal(error) => Refusal::internal(&error),

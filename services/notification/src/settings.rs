@@ -67,7 +67,7 @@ pub struct SmtpSettings {
     /// Password.
     pub password: Secret,
     /// A PEM file with a certificate authority to trust besides the system's. Empty: none.
-    pub ca_file: String,
+    pub ca_path: String,
     /// The name that we greet with. Empty: this machine's.
     pub helo_name: String,
     /// So long for each step of the exchange: connecting, the greeting, each command, the mail itself.
@@ -83,7 +83,7 @@ impl Default for SmtpSettings {
             tls: SmtpTls::Starttls,
             username: String::new(),
             password: Secret::default(),
-            ca_file: String::new(),
+            ca_path: String::new(),
             helo_name: String::new(),
             timeout: Duration::from_secs(20),
         }

@@ -95,7 +95,8 @@ def refused(call):
 # An administrator sets up: a verified sender, an agent, a bot, a channel.
 mailbox = dev_grpc.MailboxServiceStub(channel)
 senders_stub = senders_grpc.SenderServiceStub(channel)
-address = "python@shop.example"
+address = f"python-{uuid.uuid4()}@shop.example"
+visitor_address = f"guido-{uuid.uuid4()}@visitor.example"
 sender = senders_stub.CreateSender(senders.CreateSenderRequest(address=address, display_name="Shop", request_id=rid()), metadata=admin).sender
 
 
@@ -149,7 +150,7 @@ def until(part):
 
 
 until(lambda entry: "Your address" in entry.message.text)
-widget.SendMessage(visitors.SendMessageRequest(chat_id=chat.id, text="guido@visitor.example", request_id=rid()), metadata=visitor)
+widget.SendMessage(visitors.SendMessageRequest(chat_id=chat.id, text=visitor_address, request_id=rid()), metadata=visitor)
 until(lambda entry: "Thank you" in entry.message.text)
 empty = refused(lambda: widget.SendMessage(visitors.SendMessageRequest(chat_id="x", request_id=rid()), metadata=visitor))
 assert empty[0] == grpc.StatusCode.INVALID_ARGUMENT and set(empty[2]) == {"chat_id", "text"}, empty
@@ -187,7 +188,7 @@ def explained():
 answer = wait_for("the transcript", explained)
 assert answer.decision.send, answer
 print("decision:", answer.decision.explanation)
-received = mails("guido@visitor.example")
+received = mails(visitor_address)
 assert len(received) == 1, received
 mail = parsed(received[0])
 assert not mail.defects, mail.defects

@@ -56,7 +56,7 @@ impl SmtpServer {
             tls: SmtpTls::Starttls,
             username: "frontdesk".into(),
             password: password.to_owned().into(),
-            ca_file: self.folder.path().join("ca.pem").display().to_string(),
+            ca_path: self.folder.path().join("ca.pem").display().to_string(),
             ..SmtpSettings::default()
         };
         NotificationSettings { smtp, retry_pause: Duration::from_millis(200), ..NotificationSettings::default() }

@@ -5,7 +5,7 @@ use frontdesk_clock::Time;
 use uuid::Uuid;
 
 use super::closing_facts;
-use crate::{App, domain::Refused, error::ConversationError, store::conversations};
+use crate::{App, domain::NotIdle, error::ConversationError, store::conversations};
 
 /// A conversation whose session's timeout is believed to have run out.
 pub(crate) struct Idle {
@@ -48,7 +48,7 @@ async fn close_one(app: &App, idle: Idle) -> Result<IdleOutcome, ConversationErr
             tx.commit().await?;
             Ok(IdleOutcome::Closed)
         }
-        Err(Refused::VisitorActive { idle_at }) => Ok(IdleOutcome::VisitorActive { idle_at }),
-        Err(_) => Ok(IdleOutcome::NotInCharge),
+        Err(NotIdle::Until { idle_at }) => Ok(IdleOutcome::VisitorActive { idle_at }),
+        Err(NotIdle::NotInCharge) => Ok(IdleOutcome::NotInCharge),
     }
 }

@@ -70,7 +70,15 @@ pub(crate) enum Refused {
     BotInCharge,
     SessionNotInCharge,
     OwnershipChanged,
-    VisitorActive { idle_at: Time },
+}
+
+/// Why a session's timeout closes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotIdle {
+    /// The visitor was active: the timeout runs out at `idle_at`.
+    Until { idle_at: Time },
+    /// The session is not in charge, has no timeout, or the conversation was closed otherwise.
+    NotInCharge,
 }
 
 /// Who greets a new conversation.
@@ -272,18 +280,18 @@ impl Conversation {
 
     /// The session's timeout asks to close (rules B4, B5, E2): granted when the session is in charge and the visitor was
     /// silent so long by this database's clock. Closed by this very timeout before is granted too.
-    pub(crate) fn close_idle(&mut self, session: Uuid, facts: ClosingFacts, now: Time) -> Result<(), Refused> {
+    pub(crate) fn close_idle(&mut self, session: Uuid, facts: ClosingFacts, now: Time) -> Result<(), NotIdle> {
         if self.row.status == Status::Closed {
             let ours =
                 self.row.close_reason == Some(CloseReason::VisitorInactive) && self.row.bot_session_id == Some(session);
-            return if ours { Ok(()) } else { Err(Refused::SessionNotInCharge) };
+            return if ours { Ok(()) } else { Err(NotIdle::NotInCharge) };
         }
-        self.must_have_in_charge(session)?;
+        self.must_have_in_charge(session).map_err(|_| NotIdle::NotInCharge)?;
         let timeout = self.row.bot_timeout_us.and_then(|us| u64::try_from(us).ok()).map(Duration::from_micros);
-        let timeout = timeout.ok_or(Refused::SessionNotInCharge)?;
+        let timeout = timeout.ok_or(NotIdle::NotInCharge)?;
         let idle_at = self.row.last_visitor_activity_at.plus(timeout);
         if now < idle_at {
-            return Err(Refused::VisitorActive { idle_at });
+            return Err(NotIdle::Until { idle_at });
         }
         self.close(CloseReason::VisitorInactive, Author::system(), facts, now);
         Ok(())

@@ -47,7 +47,7 @@ fn a3_after_a_takeover_no_bot_message_and_no_timeout_is_accepted() {
     assert_eq!(from, Ok(Some(Owner { kind: OwnerKind::Bot, id: uuid(8) })));
     let late = START.plus(TIMEOUT * 10);
     assert_eq!(conversation.bot_says(uuid(9), text(), None, late), Err(Refused::SessionNotInCharge));
-    assert_eq!(conversation.close_idle(uuid(9), ClosingFacts::default(), late), Err(Refused::SessionNotInCharge));
+    assert_eq!(conversation.close_idle(uuid(9), ClosingFacts::default(), late), Err(NotIdle::NotInCharge));
     assert_eq!(conversation.close_by_bot(uuid(9), ClosingFacts::default(), late), Err(Refused::SessionNotInCharge));
     assert_eq!(conversation.hand_off(uuid(9), String::new(), None, late), Err(Refused::SessionNotInCharge));
     assert!(matches!(
@@ -76,10 +76,7 @@ fn b3_b4_b5_only_the_visitors_silence_counts_and_not_a_moment_less() {
     conversation.comment(uuid(5), "x".into(), wrote.plus(Duration::from_secs(90)));
     let idle_at = wrote.plus(TIMEOUT);
     let early = idle_at.minus(Duration::from_micros(1));
-    assert_eq!(
-        conversation.close_idle(uuid(9), ClosingFacts::default(), early),
-        Err(Refused::VisitorActive { idle_at })
-    );
+    assert_eq!(conversation.close_idle(uuid(9), ClosingFacts::default(), early), Err(NotIdle::Until { idle_at }));
     assert_eq!(conversation.close_idle(uuid(9), ClosingFacts::default(), idle_at), Ok(()));
     assert_eq!(conversation.row.close_reason, Some(CloseReason::VisitorInactive));
     let written = conversation.entries.len();
@@ -89,14 +86,14 @@ fn b3_b4_b5_only_the_visitors_silence_counts_and_not_a_moment_less() {
         "asked again: it was this timeout"
     );
     assert_eq!(conversation.entries.len(), written);
-    assert_eq!(conversation.close_idle(uuid(7), ClosingFacts::default(), idle_at), Err(Refused::SessionNotInCharge));
+    assert_eq!(conversation.close_idle(uuid(7), ClosingFacts::default(), idle_at), Err(NotIdle::NotInCharge));
 }
 
 #[test]
 fn b2_a_session_without_a_timeout_never_times_out() {
     let mut conversation = new(StartedWith::Bot { id: uuid(8), session: uuid(9), timeout_us: None });
     let late = START.plus(TIMEOUT * 1_000);
-    assert_eq!(conversation.close_idle(uuid(9), ClosingFacts::default(), late), Err(Refused::SessionNotInCharge));
+    assert_eq!(conversation.close_idle(uuid(9), ClosingFacts::default(), late), Err(NotIdle::NotInCharge));
 }
 
 #[test]
@@ -148,7 +145,7 @@ fn c3_a1_whatever_happens_numbers_are_dense_epochs_rise_by_one_and_a_bot_never_r
                 2 => conversation.bot_says(uuid(9), text(), None, now).map(|_| ()),
                 3 => conversation.change_owner(Some(Owner::agent(agent)), Author::system(), believed, now).map(|_| ()),
                 4 => conversation.hand_off(uuid(9), String::new(), None, now),
-                5 => conversation.close_idle(uuid(9), facts, now),
+                5 => conversation.close_idle(uuid(9), facts, now).map_err(|_| Refused::Closed),
                 6 => conversation.close_by_agent(agent, None, facts, now),
                 7 => {
                     conversation.reopen(agent, now);

@@ -11,6 +11,7 @@ use std::{
 };
 
 use frontdesk_auth::{ACCOUNT_HEADER, ACTOR_HEADER, AccessMap, AccountId, Actor, Caller, Keys, Kind};
+use frontdesk_proto::auth::v1::Reason;
 use http::{HeaderMap, Request, Response};
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
@@ -19,7 +20,6 @@ use uuid::Uuid;
 
 use crate::Refusal;
 
-const DOMAIN: &str = "frontdesk";
 /// A call without a deadline gets this one.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
 /// No call may take longer to begin its answer.
@@ -46,7 +46,7 @@ impl Gate {
         // No such method: the router says so.
         let Some(access) = self.access.of(path) else { return Ok(None) };
         let unauthenticated =
-            |message: String| Refusal::new(Code::Unauthenticated, DOMAIN, "NOT_AUTHENTICATED", message);
+            |message: String| Refusal::shared(Code::Unauthenticated, Reason::NotAuthenticated, message);
         let token = headers
             .get(http::header::AUTHORIZATION)
             .ok_or_else(|| unauthenticated("send a token in the metadata: authorization: Bearer <token>".into()))?;
@@ -59,7 +59,7 @@ impl Gate {
             .1;
         let mut caller = self.keys.verify(token.trim()).map_err(|error| unauthenticated(error.to_string()))?;
         access.check(&caller).map_err(|error| {
-            Refusal::new(Code::PermissionDenied, DOMAIN, "NOT_PERMITTED", error.to_string())
+            Refusal::shared(Code::PermissionDenied, Reason::NotPermitted, error.to_string())
                 .with("kind", caller.kind.as_str())
                 .with("permission", access.permission())
         })?;
@@ -157,10 +157,7 @@ where
                 Ok(Ok(Ok(response))) => response,
                 Ok(Ok(Err(never))) => match never {},
                 Ok(Err(panic)) => Status::from(Refusal::internal(&panic)).into_http(),
-                Err(_) => Status::from(Refusal::new(
-                    Code::DeadlineExceeded,
-                    DOMAIN,
-                    "DEADLINE_EXCEEDED",
+                Err(_) => Status::from(Refusal::shared(Code::DeadlineExceeded, Reason::DeadlineExceeded,
                     "the deadline passed before the answer; the call may still take effect, so repeat it with the same request_id",
                 ))
                 .into_http(),

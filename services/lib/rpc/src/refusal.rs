@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use frontdesk_proto::auth::v1::Reason;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
@@ -64,18 +65,23 @@ impl Refusal {
         if fields.len() + more > list.len() {
             list.push(format!("and {} more", fields.len() + more - list.len()));
         }
-        Self { fields, ..Self::new(Code::InvalidArgument, "frontdesk", "INVALID_FIELDS", list.join("; ")) }
+        Self { fields, ..Self::shared(Code::InvalidArgument, Reason::InvalidFields, list.join("; ")) }
     }
 
     /// Our fault: a fixed text for the caller, the chain for the log.
     pub fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "internal error");
-        Self::new(Code::Internal, "frontdesk", "INTERNAL", "an internal error; it is logged with this call's trace")
+        Self::shared(Code::Internal, Reason::Internal, "an internal error; it is logged with this call's trace")
     }
 
-    /// The database or another part cannot be reached now.
-    pub fn unavailable(domain: &'static str, reason: &str, message: impl Into<String>) -> Self {
-        Self::new(Code::Unavailable, domain, reason, message).retry_after(Duration::from_secs(1))
+    /// A refusal that every service shares.
+    pub fn shared(code: Code, reason: Reason, message: impl Into<String>) -> Self {
+        Self::new(code, "frontdesk", reason.as_str_name(), message)
+    }
+
+    /// The database or another part cannot be reached now; try again soon.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::shared(Code::Unavailable, Reason::Unavailable, message).retry_after(Duration::from_secs(1))
     }
 
     /// What is true now, for a program.

@@ -2,10 +2,11 @@
 
 use std::{collections::VecDeque, future::Future, time::Duration};
 
+use frontdesk_proto::auth::v1::Reason;
 use futures::{Stream, stream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::Refusal;
 
@@ -61,7 +62,7 @@ where
                 () = state.shutdown.cancelled() => {
                     state.ended = true;
                     let why = "this replica is stopping; call again with the last number you saw";
-                    let refusal = Refusal::unavailable("frontdesk", "SHUTTING_DOWN", why).with("cursor", state.cursor);
+                    let refusal = Refusal::shared(Code::Unavailable, Reason::ShuttingDown, why).with("cursor", state.cursor);
                     return Some((Err(refusal.into()), state));
                 }
                 hint = state.hints.changed() => {

@@ -64,9 +64,9 @@ pub(crate) fn decide(facts: &Facts, past_unverified_limit: bool) -> Option<Skip>
 pub(crate) fn explain(skip: Option<Skip>, facts: &Facts) -> String {
     let sentence = match skip {
         None if facts.had_bot_session => {
-            "Sent: a person took the chat over from the bot, and the contact has an address that mail may go to."
+            "To be sent: a person took the chat over from the bot, and the contact has an address that mail may go to."
         }
-        None => "Sent: the contact has an address that mail may go to.",
+        None => "To be sent: the contact has an address that mail may go to.",
         Some(Skip::Disabled) => {
             "Not sent: automatic transcripts were switched off for the channel when the chat ended."
         }

@@ -145,9 +145,9 @@ impl Smtp {
 
 fn tls_parameters(settings: &SmtpSettings) -> Result<TlsParameters, TransportError> {
     let mut builder = TlsParameters::builder(settings.host.clone());
-    if !settings.ca_file.is_empty() {
-        let wrong = |why: String| TransportError(format!("ca_file {}: {why}", settings.ca_file));
-        let pem = std::fs::read(Path::new(&settings.ca_file)).map_err(|error| wrong(error.to_string()))?;
+    if !settings.ca_path.is_empty() {
+        let wrong = |why: String| TransportError(format!("ca_path {}: {why}", settings.ca_path));
+        let pem = std::fs::read(Path::new(&settings.ca_path)).map_err(|error| wrong(error.to_string()))?;
         let certificate = Certificate::from_pem(&pem).map_err(|error| wrong(error.to_string()))?;
         builder = builder.add_root_certificate(certificate);
     }
