@@ -109,7 +109,7 @@ def parsed(mail):
 
 
 code_mail = parsed(wait_for("the code", lambda: mails(address))[0])
-code = re.search(r"\b\d{8}\b", code_mail.get_body(("plain",)).get_content()).group()
+code = re.search(r"^\s*(\d{8})\s*$", code_mail.get_body(("plain",)).get_content(), re.MULTILINE).group(1)
 senders_stub.VerifySender(senders.VerifySenderRequest(sender_id=sender.id, code=code), metadata=admin)
 senders_stub.SetFallbackSender(senders.SetFallbackSenderRequest(sender_id=sender.id), metadata=admin)
 roster_grpc.RosterServiceStub(channel).CreateAgent(
