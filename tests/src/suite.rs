@@ -5,6 +5,8 @@ use std::time::Duration;
 use frontdesk::{Settings, Suite};
 use frontdesk_auth::Keys;
 use frontdesk_clock::Clock;
+use frontdesk_db::DatabaseUrl;
+use sea_orm::ConnectionTrait;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +36,10 @@ impl TestSuite {
     pub async fn start_with(set: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut settings = Settings { data_folder: folder.path().to_owned(), ..Settings::default() };
+        settings.telemetry.log = "warn".into();
+        if let Ok(server) = std::env::var("FRONTDESK_TEST_POSTGRES") {
+            on_postgres(&mut settings, &server).await;
+        }
         set(&mut settings);
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -60,6 +66,21 @@ impl TestSuite {
         self.shutdown.cancel();
         (&mut self.serving).await.expect("no panic").expect("a clean end");
         began.elapsed()
+    }
+}
+
+/// The same suite on the PostgreSQL server that the environment names, with databases of its own.
+async fn on_postgres(settings: &mut Settings, server: &str) {
+    let admin =
+        sea_orm::Database::connect(format!("{server}/postgres")).await.expect("the server of FRONTDESK_TEST_POSTGRES");
+    let suite = uuid::Uuid::now_v7().simple().to_string();
+    let of = &mut settings.databases;
+    let databases = [&mut of.conversation, &mut of.assignment, &mut of.bot_session, &mut of.notification];
+    for (number, database) in databases.into_iter().enumerate() {
+        let name = format!("t{suite}_{number}");
+        admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("a database");
+        database.url = DatabaseUrl(format!("{server}/{name}"));
+        database.max_connections = Some(5);
     }
 }
 

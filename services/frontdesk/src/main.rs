@@ -5,6 +5,7 @@ mod demo;
 
 use std::{
     error::Error,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -182,7 +183,7 @@ fn token(settings: &Settings, arguments: TokenArguments) -> Result<(), Failure> 
         TokenKind::Agent => Kind::Agent,
         TokenKind::Admin => Kind::Admin,
     };
-    std::fs::create_dir_all(&settings.data_folder)?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&settings.data_folder)?;
     let clock = Clock::persisted(&settings.data_folder.join("clock-offset"))?;
     let keys = Keys::development(&Suite::key_file(settings), &clock)?;
     let subject = arguments.subject.unwrap_or_else(|| Uuid::now_v7().to_string());

@@ -1,8 +1,9 @@
 //! Building the suite and running it.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{DirBuilder, File, TryLockError},
     io,
+    os::unix::fs::DirBuilderExt,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -90,7 +91,8 @@ impl Suite {
         }
         let folder = settings.data_folder.clone();
         let data_folder = |source| SuiteError::DataFolder { folder: folder.clone(), source };
-        fs::create_dir_all(&folder).map_err(data_folder)?;
+        // Chats, addresses and the key are in it: nobody else's to read.
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(data_folder)?;
         let lock = File::create(folder.join("lock")).map_err(data_folder)?;
         match lock.try_lock() {
             Ok(()) => {}

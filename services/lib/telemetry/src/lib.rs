@@ -3,7 +3,7 @@
 //! Logs go to standard error. Spans are exported by OTLP when an endpoint is set. Neither ever holds a message's text, an
 //! address or a token.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, io::IsTerminal, time::Duration};
 
 use opentelemetry::{
     global,
@@ -75,7 +75,10 @@ pub fn start(settings: &TelemetrySettings) -> Result<Telemetry, Box<dyn std::err
     let ours = filter_fn(|metadata| metadata.target().starts_with("frontdesk"));
     let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("frontdesk")).with_filter(ours);
     let logs = match settings.log_format {
-        LogFormat::Text => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter).boxed(),
+        LogFormat::Text => {
+            let colours = std::io::stderr().is_terminal();
+            tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(std::io::stderr).with_filter(filter).boxed()
+        }
         LogFormat::Json => {
             tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr).with_filter(filter).boxed()
         }
