@@ -158,6 +158,16 @@ impl ConversationService for Grpc {
         Ok(Response::new(pb::CloseIdleConversationsResponse { results: results.collect() }))
     }
 
+    async fn get_closing_facts(
+        &self,
+        request: Request<pb::GetClosingFactsRequest>,
+    ) -> Result<Response<pb::GetClosingFactsResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let id = parse_id("conversation_id", &request.conversation_id)?;
+        let facts = queries::get_closing_facts(&self.0, &caller, id, request.close_number).await?;
+        Ok(Response::new(convert::closing_facts(facts)))
+    }
+
     async fn record_answer(
         &self,
         request: Request<pb::RecordAnswerRequest>,
