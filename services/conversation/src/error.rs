@@ -46,6 +46,9 @@ pub enum ConversationError {
     /// The visitor has a newer open conversation on the channel.
     #[error("a newer conversation is open")]
     NewerConversationOpen,
+    /// The agent is not on the roster, or was deactivated.
+    #[error("the agent is not active")]
+    AgentNotActive,
     /// Edited since it was read.
     #[error("edited since")]
     EtagMismatch,
@@ -173,6 +176,11 @@ impl From<ConversationError> for GrpcStatus {
                 Code::FailedPrecondition,
                 Reason::NewerConversationOpen,
                 "the visitor has a newer open conversation on this channel; go on there",
+            ),
+            E::AgentNotActive => refusal(
+                Code::FailedPrecondition,
+                Reason::AgentNotActive,
+                "you are not on the account's roster, or were deactivated; an administrator can create the agent with the id that is your token's subject",
             ),
             E::EtagMismatch => refusal(
                 Code::Aborted,

@@ -43,7 +43,7 @@ pub(crate) async fn change_assignee(
     }
 
     if let Some(agent) = command.agent {
-        names::keep_agent(&tx, caller.account, agent, &command.agent_name, 0).await?;
+        names::mention_agent(&tx, caller.account, agent, &command.agent_name).await?;
     }
     let now = tx.now().await?;
     match conversation.change_owner(command.agent.map(Owner::agent), command.by, command.expected_epoch, now) {

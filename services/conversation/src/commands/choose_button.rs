@@ -33,7 +33,7 @@ pub(crate) async fn choose_button(
         return made_before(&tx, caller.account, command.chat, sequence).await;
     }
 
-    let offered = entries::newest_with_buttons(&tx, caller.account, command.chat).await?;
+    let offered = entries::open_question(&tx, caller.account, command.chat).await?;
     let label = offered
         .filter(|entry| entry.visitor_sequence == Some(command.visitor_sequence))
         .and_then(|entry| match entry.content {

@@ -3,8 +3,13 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::{closing_facts, explain};
-use crate::{App, domain::Conversation, error::ConversationError, store::conversations};
+use super::explain;
+use crate::{
+    App,
+    domain::Conversation,
+    error::ConversationError,
+    store::{closes, conversations},
+};
 
 pub(crate) struct CloseConversation {
     pub conversation: Uuid,
@@ -27,7 +32,7 @@ pub(crate) async fn close_conversation(
     let conversation = conversations::find_for_update(&tx, caller.account, command.conversation).await?;
     let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
 
-    let facts = closing_facts(&tx, &conversation).await?;
+    let facts = closes::facts(tx.conn(), &conversation).await?;
     let now = tx.now().await?;
     let closed = match command.by {
         Closer::Agent(agent) => conversation.close_by_agent(agent, command.expected_epoch, facts, now),

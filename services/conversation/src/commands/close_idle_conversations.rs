@@ -4,8 +4,12 @@ use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
 use uuid::Uuid;
 
-use super::closing_facts;
-use crate::{App, domain::NotIdle, error::ConversationError, store::conversations};
+use crate::{
+    App,
+    domain::NotIdle,
+    error::ConversationError,
+    store::{closes, conversations},
+};
 
 /// A conversation whose session's timeout is believed to have run out.
 pub(crate) struct Idle {
@@ -39,7 +43,7 @@ async fn close_one(app: &App, idle: Idle) -> Result<IdleOutcome, ConversationErr
     let Some(mut conversation) = conversations::find_for_update(&tx, idle.account, idle.conversation).await? else {
         return Ok(IdleOutcome::NotFound);
     };
-    let facts = closing_facts(&tx, &conversation).await?;
+    let facts = closes::facts(tx.conn(), &conversation).await?;
     // Read after the lock: a message that committed before counts, one that comes later finds the close.
     let now = tx.now().await?;
     match conversation.close_idle(idle.session, facts, now) {

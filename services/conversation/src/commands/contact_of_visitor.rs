@@ -1,4 +1,7 @@
-//! Which contact a visitor is: the step that starting a chat and recording an answer have in common (rule X1).
+//! Which contact a visitor is (rule X1): the step that starting a chat, writing in one and answering a bot have in common.
+//!
+//! A contact is a visitor's own by a signed token, by an agent's word, or because it was made for them. Typing an address that
+//! another contact has links for the team's eyes only: it changes nothing of that contact and proves nothing.
 
 use frontdesk_auth::{AccountId, Caller};
 use frontdesk_clock::Time;
@@ -6,57 +9,81 @@ use frontdesk_db::Tx;
 use uuid::Uuid;
 
 use crate::{
-    domain::usable_address,
+    domain::{Author, Content, Conversation, Link, usable_address},
     error::ConversationError,
     store::{
         contacts::{self, Contact},
-        conversations, tickets,
+        conversations,
+        entity::visitors,
     },
 };
 
-/// The contact of a visitor who starts a chat; an address that their token vouches for makes or finds one.
+/// The contact of a visitor who calls; an address that their token vouches for makes or finds one.
 pub(super) async fn known(tx: &mut Tx, caller: &Caller, now: Time) -> Result<Option<Uuid>, ConversationError> {
-    let visitor = caller.actor.id.as_str();
-    let known = contacts::id_of_visitor(tx.conn(), caller.account, visitor).await?;
-    let Some(address) = caller.email.as_deref().and_then(usable_address) else { return Ok(known) };
-    let id = vouched(tx, caller, known, address, now).await?;
-    if known != Some(id) {
-        contacts::set_visitor(tx, caller.account, visitor, id).await?;
-        conversations::give_to_contact(tx, caller.account, visitor, known, id).await?;
-    }
+    let visitor = contacts::find_visitor(tx.conn(), caller.account, &caller.actor.id).await?;
+    let Some(address) = caller.email.as_deref().and_then(usable_address) else {
+        return Ok(visitor.map(|visitor| visitor.contact_id));
+    };
+    let own = visitor.filter(|visitor| visitor.link == Link::Own).map(|visitor| visitor.contact_id);
+    let id = vouched(tx, caller, own, address, now).await?;
+    link(tx, caller.account, &caller.actor.id, id, None).await?;
     Ok(Some(id))
+}
+
+/// The conversation belongs to whom the caller's token vouches for, also when they logged in during it.
+pub(super) async fn recognise(
+    tx: &mut Tx,
+    caller: &Caller,
+    conversation: &mut Conversation,
+    now: Time,
+) -> Result<(), ConversationError> {
+    if caller.email.is_none() {
+        return Ok(());
+    }
+    if let Some(contact) = known(tx, caller, now).await? {
+        belongs_to(conversation, contact, Author::system(), now);
+    }
+    Ok(())
+}
+
+/// The conversation belongs to the contact; the thread tells when that is new.
+pub(super) fn belongs_to(conversation: &mut Conversation, contact: Uuid, by: Author, now: Time) {
+    if conversation.row.contact_id != Some(contact) {
+        conversation.row.contact_id = Some(contact);
+        conversation.note(by, Content::ContactLinked { contact_id: contact }, now);
+    }
 }
 
 /// The contact who has the address, by the word of a signed token.
 async fn vouched(
     tx: &mut Tx,
     caller: &Caller,
-    known: Option<Uuid>,
+    own: Option<Uuid>,
     address: String,
     now: Time,
 ) -> Result<Uuid, ConversationError> {
     let account = caller.account;
-    let id = contacts::id_by_email(tx.conn(), account, &address).await?.or(known);
-    let mut contact = match id {
+    if let Some(owner) = contacts::id_by_email(tx.conn(), account, &address).await? {
+        let contact =
+            contacts::find_for_update(tx, account, owner).await?.ok_or(ConversationError::NotFound("contact"))?;
+        if contact.emails.iter().any(|email| email.verified && email.address == address) {
+            return Ok(owner);
+        }
+        // Somebody typed it before: what is proved is worth more than what is typed.
+        contacts::take_email(tx, account, &address).await?;
+    }
+    let mut contact = match own {
         Some(id) => contacts::find_for_update(tx, account, id).await?.ok_or(ConversationError::NotFound("contact"))?,
         None => Contact::new(account, now),
     };
-    let verified = contact.emails.iter().any(|email| email.verified && email.address == address);
-    if verified {
-        return Ok(contact.row.id);
-    }
     contact.add_email(address, true, now);
     if contact.row.name.is_empty() {
         contact.row.name = display_name(caller.name.as_deref().unwrap_or_default());
     }
-    let written = match id {
-        Some(_) => contacts::save(tx, &mut contact).await?,
-        None => contacts::insert(tx, &contact).await?,
-    };
-    if written { Ok(contact.row.id) } else { Err(ConversationError::AddressTaken) }
+    write(tx, &mut contact, own.is_some()).await
 }
 
-/// What the visitor of a conversation answered becomes theirs. Gives the contact that the conversation belongs to then.
+/// What the visitor of a conversation answered becomes theirs. Gives the contact that their chats belong to then.
 pub(super) async fn answered(
     tx: &mut Tx,
     account: AccountId,
@@ -65,66 +92,63 @@ pub(super) async fn answered(
     value: &str,
     now: Time,
 ) -> Result<Uuid, ConversationError> {
-    let known = contacts::id_of_visitor(tx.conn(), account, visitor).await?;
-    let address = if property == "email" { usable_address(value) } else { None };
-    let owner = match &address {
-        Some(address) => contacts::id_by_email(tx.conn(), account, address).await?,
-        None => None,
-    };
-    let mut contact = match known {
+    let known = contacts::find_visitor(tx.conn(), account, visitor).await?;
+    let own = known.as_ref().filter(|known| known.link == Link::Own).map(|known| known.contact_id);
+    let mut contact = match own {
         Some(id) => contacts::find_for_update(tx, account, id).await?.ok_or(ConversationError::NotFound("contact"))?,
         None => Contact::new(account, now),
     };
-    if let Some(owner) = owner.filter(|owner| *owner != contact.row.id) {
-        // A typed address proves nothing. Who is known by an address of their own stays who they are; somebody anonymous is
-        // linked to the contact with the address, for the team's eyes only.
-        if !contact.emails.is_empty() {
-            return Ok(contact.row.id);
-        }
-        return linked(tx, account, visitor, known.map(|_| contact), owner).await;
-    }
-    match (property, address) {
-        (_, Some(address)) => contact.add_email(address, false, now),
+    match (property, usable_address(value).filter(|_| property == "email")) {
+        (_, Some(address)) => match contacts::id_by_email(tx.conn(), account, &address).await? {
+            Some(owner) if own != Some(owner) => {
+                // Who is known by an address of their own stays who they are.
+                if !contact.emails.is_empty() {
+                    return Ok(contact.row.id);
+                }
+                link(tx, account, visitor, owner, Some(address)).await?;
+                return Ok(owner);
+            }
+            _ => contact.add_email(address, false, now),
+        },
+        // The thread holds the answer; the contact is not theirs to write to.
+        _ if own.is_none() && known.is_some() => return Ok(known.map_or(contact.row.id, |known| known.contact_id)),
         ("name", _) => contact.row.name = display_name(value),
         ("phone", _) => contact.row.phone = display_name(value),
         (property, _) => contact.set_property(property.to_owned(), value.to_owned()),
     }
-    let written = match known {
-        Some(_) => contacts::save(tx, &mut contact).await?,
-        None => contacts::insert(tx, &contact).await?,
-    };
-    if !written {
-        return Err(ConversationError::AddressTaken);
-    }
-    contacts::set_visitor(tx, account, visitor, contact.row.id).await?;
-    conversations::give_to_contact(tx, account, visitor, None, contact.row.id).await?;
-    Ok(contact.row.id)
+    let id = write(tx, &mut contact, own.is_some()).await?;
+    link(tx, account, visitor, id, None).await?;
+    Ok(id)
 }
 
-/// The visitor's anonymous chats, and what they said of themselves, go to the contact who has their address.
-async fn linked(
+/// The visitor is this contact from now on, and so are their chats; `typed` when an address that they typed is all there is.
+pub(super) async fn link(
     tx: &mut Tx,
     account: AccountId,
     visitor: &str,
-    anonymous: Option<Contact>,
-    owner: Uuid,
-) -> Result<Uuid, ConversationError> {
-    let mut contact =
-        contacts::find_for_update(tx, account, owner).await?.ok_or(ConversationError::NotFound("contact"))?;
-    if let Some(anonymous) = &anonymous {
-        if contact.row.name.is_empty() {
-            contact.row.name.clone_from(&anonymous.row.name);
-        }
-        let known = contact.properties();
-        for (name, value) in anonymous.properties().into_iter().filter(|(name, _)| !known.contains_key(name)) {
-            contact.set_property(name, value);
-        }
-        contacts::save(tx, &mut contact).await?;
-        tickets::give_to_contact(tx, account, anonymous.row.id, owner).await?;
+    contact: Uuid,
+    typed: Option<String>,
+) -> Result<(), ConversationError> {
+    let before = contacts::find_visitor(tx.conn(), account, visitor).await?;
+    let link = if typed.is_some() { Link::Typed } else { Link::Own };
+    let after = visitors::Model {
+        account_id: account,
+        id: visitor.to_owned(),
+        contact_id: contact,
+        link,
+        typed_address: typed,
+    };
+    if before.as_ref() == Some(&after) {
+        return Ok(());
     }
-    contacts::set_visitor(tx, account, visitor, owner).await?;
-    conversations::give_to_contact(tx, account, visitor, anonymous.map(|contact| contact.row.id), owner).await?;
-    Ok(owner)
+    contacts::save_visitor(tx, after).await?;
+    let from = before.map(|before| before.contact_id);
+    Ok(conversations::give_to_contact(tx, account, visitor, from, contact).await?)
+}
+
+async fn write(tx: &mut Tx, contact: &mut Contact, there: bool) -> Result<Uuid, ConversationError> {
+    let written = if there { contacts::save(tx, contact).await? } else { contacts::insert(tx, contact).await? };
+    if written { Ok(contact.row.id) } else { Err(ConversationError::AddressTaken) }
 }
 
 /// A name on one line, of a length that a header bears.

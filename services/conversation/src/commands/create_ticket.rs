@@ -43,7 +43,7 @@ pub(crate) async fn create_ticket(
         created_at: now,
         version: 1,
     };
-    names::keep_agent(&tx, caller.account, command.agent, caller.name.as_deref().unwrap_or_default(), 0).await?;
+    names::mention_agent(&tx, caller.account, command.agent, caller.name.as_deref().unwrap_or_default()).await?;
     conversation.note(
         Author::new(AuthorKind::Agent, command.agent),
         Content::TicketCreated { ticket_id: ticket.id },

@@ -10,6 +10,7 @@ mod create_channel;
 mod create_contact;
 mod create_ticket;
 mod hand_off;
+mod link_contact;
 mod post_comment;
 mod post_message;
 mod record_answer;
@@ -28,6 +29,7 @@ pub(crate) use create_channel::{CreateChannel, create_channel};
 pub(crate) use create_contact::{CreateContact, create_contact};
 pub(crate) use create_ticket::{CreateTicket, create_ticket};
 pub(crate) use hand_off::{HandOff, hand_off};
+pub(crate) use link_contact::link_contact;
 pub(crate) use post_comment::{PostComment, post_comment};
 pub(crate) use post_message::{PostMessage, Poster, post_message};
 pub(crate) use record_answer::{RecordAnswer, record_answer};
@@ -44,9 +46,9 @@ use sea_orm::DbErr;
 use uuid::Uuid;
 
 use crate::{
-    domain::{ClosingFacts, Conversation, Entry, Refused},
+    domain::{Conversation, Entry, Refused},
     error::{ConversationError, Explained},
-    store::{channels, contacts, entries, names, tickets},
+    store::{entries, names},
 };
 
 /// The refusal with what is true now.
@@ -66,22 +68,4 @@ async fn made_before(
 ) -> Result<Entry, ConversationError> {
     let entry = entries::find(tx.conn(), account, conversation, sequence).await?;
     Ok(entry.ok_or_else(|| DbErr::RecordNotFound("the entry of a repeated request".into()))?)
-}
-
-/// The facts that a close of the conversation freezes.
-async fn closing_facts(tx: &Tx, conversation: &Conversation) -> Result<ClosingFacts, DbErr> {
-    let row = &conversation.row;
-    let channel = channels::find(tx.conn(), row.account_id, row.channel_id).await?;
-    let contact = match row.contact_id {
-        Some(contact) => contacts::find(tx.conn(), row.account_id, contact).await?,
-        None => None,
-    };
-    let email = contact.as_ref().and_then(|contact| contact.emails.first());
-    Ok(ClosingFacts {
-        address_usable: email.is_some(),
-        address_verified: email.is_some_and(|email| email.verified),
-        had_ticket: tickets::any_for(tx, row.account_id, row.id, row.contact_id).await?,
-        transcript_enabled: channel.as_ref().is_some_and(|channel| channel.transcript_enabled),
-        sender_id: channel.and_then(|channel| channel.transcript_sender_id),
-    })
 }

@@ -27,7 +27,7 @@ pub(crate) async fn post_comment(app: &App, caller: &Caller, command: PostCommen
         return made_before(&tx, caller.account, command.conversation, sequence).await;
     }
 
-    names::keep_agent(&tx, caller.account, command.agent, caller.name.as_deref().unwrap_or_default(), 0).await?;
+    names::mention_agent(&tx, caller.account, command.agent, caller.name.as_deref().unwrap_or_default()).await?;
     let now = tx.now().await?;
     let entry = conversation.comment(command.agent, command.text, now);
     conversations::save(&mut tx, &app.hints, &mut conversation).await?;

@@ -37,7 +37,7 @@ pub(crate) async fn post_message(app: &App, caller: &Caller, command: PostMessag
     let now = tx.now().await?;
     let posted = match command.by {
         Poster::Agent(agent) => {
-            names::keep_agent(&tx, caller.account, agent, caller.name.as_deref().unwrap_or_default(), 0).await?;
+            names::mention_agent(&tx, caller.account, agent, caller.name.as_deref().unwrap_or_default()).await?;
             conversation.agent_says(agent, command.text, command.expected_epoch, now)
         }
         Poster::Bot { session, buttons } => {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{contact_of_visitor, explain};
 use crate::{
     App,
-    domain::{Author, AuthorKind, Content, Conversation, usable_address},
+    domain::{Author, AuthorKind, Conversation, usable_address},
     error::ConversationError,
     store::conversations,
 };
@@ -40,10 +40,7 @@ pub(crate) async fn record_answer(
     let visitor = conversation.row.visitor_id.clone();
     let contact =
         contact_of_visitor::answered(&mut tx, caller.account, &visitor, &command.property, &command.value, now).await?;
-    if conversation.row.contact_id != Some(contact) {
-        conversation.row.contact_id = Some(contact);
-        conversation.note(Author::new(AuthorKind::Bot, bot), Content::ContactLinked { contact_id: contact }, now);
-    }
+    contact_of_visitor::belongs_to(&mut conversation, contact, Author::new(AuthorKind::Bot, bot), now);
     conversations::save(&mut tx, &app.hints, &mut conversation).await?;
     tx.commit().await?;
     Ok(conversation)

@@ -28,7 +28,7 @@ pub(crate) async fn reopen_conversation(
         return Err(ConversationError::NewerConversationOpen);
     }
 
-    names::keep_agent(&tx, caller.account, agent, caller.name.as_deref().unwrap_or_default(), 0).await?;
+    names::mention_agent(&tx, caller.account, agent, caller.name.as_deref().unwrap_or_default()).await?;
     let now = tx.now().await?;
     conversation.reopen(agent, now);
     match conversations::save(&mut tx, &app.hints, &mut conversation).await {

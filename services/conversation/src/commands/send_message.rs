@@ -4,7 +4,7 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::{explain, made_before};
+use super::{contact_of_visitor, explain, made_before};
 use crate::{
     App,
     domain::{Content, Entry},
@@ -29,6 +29,7 @@ pub(crate) async fn send_message(app: &App, caller: &Caller, command: SendMessag
     }
 
     let now = tx.now().await?;
+    contact_of_visitor::recognise(&mut tx, caller, &mut conversation, now).await?;
     match conversation.visitor_says(Content::text(command.text), now) {
         Ok(entry) => {
             conversations::save(&mut tx, &app.hints, &mut conversation).await?;

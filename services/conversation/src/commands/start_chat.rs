@@ -47,7 +47,10 @@ async fn try_start(app: &App, caller: &Caller, command: &StartChat) -> Result<Co
     let now = tx.now().await?;
     let newest = conversations::find_newest_for_update(&tx, caller.account, channel.id, visitor).await?;
     let (mut conversation, new) = match newest {
-        Some(open) if open.row.status == Status::Open => (open, false),
+        Some(mut open) if open.row.status == Status::Open => {
+            contact_of_visitor::recognise(&mut tx, caller, &mut open, now).await?;
+            (open, false)
+        }
         previous => {
             if channel.deleted {
                 return Err(ConversationError::ChannelDeleted);

@@ -37,6 +37,9 @@ pub(crate) async fn update_channel(
     let mut tx = app.db.begin().await?;
     let channel = channels::find_for_update(&tx, caller.account, command.channel).await?;
     let mut channel = channel.ok_or(ConversationError::NotFound("channel"))?;
+    if channel.deleted {
+        return Err(ConversationError::ChannelDeleted);
+    }
     if !command.etag.is_empty() && command.etag != channel.version.to_string() {
         return Err(ConversationError::EtagMismatch);
     }

@@ -1,24 +1,39 @@
-//! Agents: their names.
+//! Agents: their names, and whether they are active.
 
 use frontdesk_auth::AccountId;
 use frontdesk_bus::{Consumer, Outcome};
 use frontdesk_proto::{
     assignment::v1::{Agent, GetAgentRequest, roster_service_client::RosterServiceClient},
-    event::v1::{AgentCreated, AgentUpdated, Event},
+    event::v1::{AgentCreated, AgentDeactivated, AgentUpdated, Event},
 };
 use prost::Name;
 
 use super::{account, unanswered};
-use crate::{App, error::ConversationError, store::names};
+use crate::{
+    App,
+    error::ConversationError,
+    store::{entity::agents::Model, names},
+};
 
-/// Keeps agents' names.
+/// Keeps what the roster says of agents.
 pub(crate) struct Agents(pub App);
+
+/// What this service keeps of an agent, as the roster tells it.
+pub(crate) fn known_agent(account: AccountId, agent: &Agent) -> Option<Model> {
+    Some(Model {
+        account_id: account,
+        id: agent.id.parse().ok()?,
+        name: agent.name.clone(),
+        active: agent.active,
+        version: agent.etag.parse().ok()?,
+    })
+}
 
 impl Agents {
     async fn keep(&self, account: AccountId, agent: &Agent) -> Result<(), ConversationError> {
-        let (Ok(id), Ok(version)) = (agent.id.parse(), agent.etag.parse()) else { return Ok(()) };
+        let Some(known) = known_agent(account, agent) else { return Ok(()) };
         let tx = self.0.db.begin().await?;
-        names::keep_agent(&tx, account, id, &agent.name, version).await?;
+        names::keep_agent(&tx, known).await?;
         Ok(tx.commit().await?)
     }
 }
@@ -30,7 +45,7 @@ impl Consumer for Agents {
     }
 
     fn types(&self) -> Vec<String> {
-        vec![AgentCreated::full_name(), AgentUpdated::full_name()]
+        vec![AgentCreated::full_name(), AgentUpdated::full_name(), AgentDeactivated::full_name()]
     }
 
     async fn handle(&self, event: &Event) -> Outcome {

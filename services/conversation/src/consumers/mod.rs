@@ -4,7 +4,7 @@ mod agents;
 mod bots;
 mod sent_transcripts;
 
-pub(crate) use agents::Agents;
+pub(crate) use agents::{Agents, known_agent};
 pub(crate) use bots::{Bots, known_bot};
 pub(crate) use sent_transcripts::SentTranscripts;
 

@@ -56,8 +56,9 @@ pub(crate) enum Happened {
 /// Facts from other tables that a close freezes (rule T2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ClosingFacts {
-    pub address_usable: bool,
-    pub address_verified: bool,
+    /// Where the transcript goes: an address of the visitor's own, or one that they typed.
+    pub recipient: Option<String>,
+    pub recipient_verified: bool,
     pub had_ticket: bool,
     pub transcript_enabled: bool,
     pub sender_id: Option<Uuid>,

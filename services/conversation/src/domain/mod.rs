@@ -8,4 +8,4 @@ mod words;
 pub(crate) use address::usable_address;
 pub(crate) use conversation::{ClosingFacts, Conversation, Happened, NewConversation, NotIdle, Refused, StartedWith};
 pub(crate) use entry::{Author, AuthorKind, Button, Content, Entry, Owner, OwnerKind};
-pub(crate) use words::{CloseReason, Greeter, Status, TicketStatus};
+pub(crate) use words::{CloseReason, Greeter, Link, Status, TicketStatus};

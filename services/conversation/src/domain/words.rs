@@ -41,6 +41,16 @@ pub(crate) enum Greeter {
     Nobody,
 }
 
+/// How a visitor came to their contact (rule X1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum Link {
+    /// It is theirs: by a signed token, an agent's word, or because it was made for them.
+    Own,
+    /// They typed an address that it has: for the team's eyes only.
+    Typed,
+}
+
 /// Where a ticket stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]

@@ -8,7 +8,7 @@ use frontdesk_rpc::{open, parse_id, parse_optional_id};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{Grpc, agent, bot_session, convert, refuse};
+use super::{Grpc, active_agent, agent, bot_session, convert, refuse};
 use crate::{
     commands::{self, ChangeAssignee, CloseConversation, Closer, HandOff, Idle, IdleOutcome, RecordAnswer},
     domain::{Author, AuthorKind, Conversation, Status as ConversationStatus},
@@ -83,7 +83,8 @@ impl ConversationService for Grpc {
     ) -> Result<Response<pb::ReopenConversationResponse>, Status> {
         let (caller, request) = open(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
-        let reopened = commands::reopen_conversation(&self.0, &caller, id, agent(&caller)?).await?;
+        let reopened =
+            commands::reopen_conversation(&self.0, &caller, id, active_agent(&self.0, &caller).await?).await?;
         Ok(Response::new(pb::ReopenConversationResponse { conversation: self.told(&reopened).await? }))
     }
 
@@ -156,6 +157,17 @@ impl ConversationService for Grpc {
             pb::IdleResult { conversation_id: one.conversation_id, outcome: outcome.into(), idle_time }
         });
         Ok(Response::new(pb::CloseIdleConversationsResponse { results: results.collect() }))
+    }
+
+    async fn link_contact(
+        &self,
+        request: Request<pb::LinkContactRequest>,
+    ) -> Result<Response<pb::LinkContactResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let conversation = parse_id("conversation_id", &request.conversation_id)?;
+        let contact = parse_id("contact_id", &request.contact_id)?;
+        let linked = commands::link_contact(&self.0, &caller, conversation, contact, agent(&caller)?).await?;
+        Ok(Response::new(pb::LinkContactResponse { conversation: self.told(&linked).await? }))
     }
 
     async fn get_closing_facts(

@@ -9,7 +9,7 @@ use crate::{
     },
     store::{
         contacts::Contact,
-        entity::{channels, tickets},
+        entity::{channels, closes, tickets},
         names::Names,
     },
 };
@@ -204,6 +204,20 @@ pub(super) fn contact(contact: &Contact) -> pb::Contact {
         properties: contact.properties(),
         create_time: Some(contact.row.created_at.to_proto()),
         etag: contact.row.version.to_string(),
+    }
+}
+
+pub(super) fn closing_facts(close: closes::Model) -> pb::GetClosingFactsResponse {
+    pb::GetClosingFactsResponse {
+        contact_id: text(close.contact_id),
+        recipient: close.recipient.unwrap_or_default(),
+        recipient_verified: close.recipient_verified,
+        had_bot_session: close.had_bot_session,
+        had_agent: close.had_agent,
+        had_ticket: close.had_ticket,
+        transcript_enabled: close.transcript_enabled,
+        sender_id: text(close.sender_id),
+        last_sequence: close.last_sequence,
     }
 }
 

@@ -11,17 +11,20 @@ mod visitor_service;
 use std::pin::Pin;
 
 use frontdesk_auth::{Caller, Kind};
-use frontdesk_proto::conversation::v1::{
-    channel_service_server::ChannelServiceServer, contact_service_server::ContactServiceServer,
-    conversation_service_server::ConversationServiceServer, thread_service_server::ThreadServiceServer,
-    ticket_service_server::TicketServiceServer, visitor_service_server::VisitorServiceServer,
+use frontdesk_proto::{
+    assignment::v1::{GetAgentRequest, roster_service_client::RosterServiceClient},
+    conversation::v1::{
+        channel_service_server::ChannelServiceServer, contact_service_server::ContactServiceServer,
+        conversation_service_server::ConversationServiceServer, thread_service_server::ThreadServiceServer,
+        ticket_service_server::TicketServiceServer, visitor_service_server::VisitorServiceServer,
+    },
 };
 use frontdesk_rpc::{Field, Refusal};
 use futures::Stream;
-use tonic::{Status, service::RoutesBuilder};
+use tonic::{Code, Status, service::RoutesBuilder};
 use uuid::Uuid;
 
-use crate::App;
+use crate::{App, consumers::known_agent, error::ConversationError, store::names};
 
 pub(crate) use convert::duration;
 
@@ -55,6 +58,42 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 /// The acting agent.
 fn agent(caller: &Caller) -> Result<Uuid, Status> {
     caller.agent_id().ok_or_else(|| refuse("authorization", "must be an agent's token"))
+}
+
+/// The acting agent, who must be on the roster and active: what they write may make them the assignee. Whom this service has
+/// not heard of yet, the roster is asked for.
+async fn active_agent(app: &App, caller: &Caller) -> Result<Uuid, Status> {
+    let id = agent(caller)?;
+    let known = names::find_agent(app.db.read(), caller.account, id).await.map_err(ConversationError::from)?;
+    let active = match known.filter(|known| known.version > 0) {
+        Some(known) => known.active,
+        None => ask_roster(app, caller, id).await?,
+    };
+    if active { Ok(id) } else { Err(ConversationError::AgentNotActive.into()) }
+}
+
+async fn ask_roster(app: &App, caller: &Caller, id: Uuid) -> Result<bool, ConversationError> {
+    let mut roster = RosterServiceClient::new(app.assignment.for_account(caller.account));
+    let agent = match roster.get_agent(GetAgentRequest { agent_id: id.to_string() }).await {
+        Ok(answer) => answer.into_inner().agent.and_then(|agent| known_agent(caller.account, &agent)),
+        Err(status) if status.code() == Code::NotFound => None,
+        Err(_) => return Err(ConversationError::Unreachable("assignment")),
+    };
+    let Some(agent) = agent else { return Ok(false) };
+    let active = agent.active;
+    let tx = app.db.begin().await?;
+    names::keep_agent(&tx, agent).await?;
+    tx.commit().await?;
+    Ok(active)
+}
+
+/// A text that says something: not only spaces and line breaks.
+fn says_something(text: &str) -> Result<(), Status> {
+    if text.trim().is_empty() {
+        Err(refuse("text", "must say something: it holds only spaces and line breaks"))
+    } else {
+        Ok(())
+    }
 }
 
 /// The bot for whom a service calls, and its session, which must be named.

@@ -8,7 +8,7 @@ use frontdesk_proto::conversation::v1::{self as pb, thread_service_server::Threa
 use frontdesk_rpc::{follow, open, parse_id};
 use tonic::{Request, Response, Status};
 
-use super::{Answers, Grpc, agent, bot_session, convert, refuse};
+use super::{Answers, Grpc, active_agent, agent, bot_session, convert, refuse, says_something};
 use crate::{
     commands::{self, PostComment, PostMessage, Poster},
     domain::{Button, Entry},
@@ -32,6 +32,7 @@ impl ThreadService for Grpc {
         request: Request<pb::PostMessageRequest>,
     ) -> Result<Response<pb::PostMessageResponse>, Status> {
         let (caller, request) = open(request)?;
+        says_something(&request.text)?;
         let key = Key::new(&caller, &request.request_id, &request);
         let by = match caller.kind {
             Kind::Service => Poster::Bot {
@@ -42,7 +43,7 @@ impl ThreadService for Grpc {
                 return Err(refuse("bot_session_id", "must be empty: it is for services"));
             }
             _ if !request.buttons.is_empty() => return Err(refuse("buttons", "must be empty: they are for bots")),
-            _ => Poster::Agent(agent(&caller)?),
+            _ => Poster::Agent(active_agent(&self.0, &caller).await?),
         };
         let conversation = parse_id("conversation_id", &request.conversation_id)?;
         let command = PostMessage { conversation, by, text: request.text, expected_epoch: request.expected_epoch, key };
@@ -56,6 +57,7 @@ impl ThreadService for Grpc {
         request: Request<pb::PostCommentRequest>,
     ) -> Result<Response<pb::PostCommentResponse>, Status> {
         let (caller, request) = open(request)?;
+        says_something(&request.text)?;
         let conversation = parse_id("conversation_id", &request.conversation_id)?;
         let key = Key::new(&caller, &request.request_id, &request);
         let command = PostComment { conversation, agent: agent(&caller)?, text: request.text, key };
@@ -73,11 +75,10 @@ impl ThreadService for Grpc {
         let conversation = queries::get_conversation(&self.0, &caller, id).await?;
         let size = if request.page_size == 0 { 200 } else { usize::try_from(request.page_size).unwrap_or(200) };
         let until = Some(request.until_sequence).filter(|until| *until > 0);
-        let (mut entries, names) =
-            queries::list_entries(&self.0, &conversation, request.after_sequence, until, size as u64 + 1).await?;
-        let has_more = entries.len() > size;
-        entries.truncate(size);
-        let entries = entries.iter().map(|entry| convert::entry(entry, &names)).collect();
+        let (listed, names) =
+            queries::list_entries(&self.0, &conversation, request.after_sequence, until, size).await?;
+        let entries = listed.entries.iter().map(|entry| convert::entry(entry, &names)).collect();
+        let has_more = listed.more;
         Ok(Response::new(pb::ListEntriesResponse { entries, has_more }))
     }
 
@@ -97,11 +98,11 @@ impl ThreadService for Grpc {
             let (app, caller) = (app.clone(), caller.clone());
             async move {
                 let conversation = queries::get_conversation(&app, &caller, id).await?;
-                let (entries, names) = queries::list_entries(&app, &conversation, after, None, 100).await?;
+                let (listed, names) = queries::list_entries(&app, &conversation, after, None, 100).await?;
                 let told = |entry: &Entry| {
                     (entry.sequence, pb::WatchThreadResponse { entry: Some(convert::entry(entry, &names)) })
                 };
-                Ok(entries.iter().map(told).collect())
+                Ok(listed.entries.iter().map(told).collect())
             }
         };
         Ok(Response::new(Box::pin(follow(request.after_sequence, hints, shutdown, read))))

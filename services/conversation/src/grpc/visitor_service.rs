@@ -5,7 +5,7 @@ use frontdesk_proto::conversation::v1::{self as pb, visitor_service_server::Visi
 use frontdesk_rpc::{Refusal, follow, open, parse_id, parse_optional_id};
 use tonic::{Request, Response, Status};
 
-use super::{Answers, Grpc, convert};
+use super::{Answers, Grpc, convert, says_something};
 use crate::{
     commands::{self, ChooseButton, SendMessage, StartChat},
     domain::{Conversation, Entry},
@@ -54,6 +54,7 @@ impl VisitorService for Grpc {
         request: Request<pb::SendMessageRequest>,
     ) -> Result<Response<pb::SendMessageResponse>, Status> {
         let (caller, request) = open(request)?;
+        says_something(&request.text)?;
         let command = SendMessage {
             key: Key::new(&caller, &request.request_id, &request),
             chat: parse_id("chat_id", &request.chat_id)?,
@@ -112,12 +113,12 @@ impl VisitorService for Grpc {
             let (app, caller) = (app.clone(), caller.clone());
             async move {
                 let chat = queries::get_chat(&app, &caller, id).await?;
-                let (entries, names) = queries::list_visible(&app, &chat, after, 100).await?;
+                let (listed, names) = queries::list_visible(&app, &chat, after, 100).await?;
                 let told = |entry: &Entry| {
                     let line = convert::chat_entry(entry, &names)?;
                     Some((line.visitor_sequence, pb::WatchChatResponse { entry: Some(line) }))
                 };
-                Ok(entries.iter().filter_map(told).collect())
+                Ok(listed.entries.iter().filter_map(told).collect())
             }
         };
         Ok(Response::new(Box::pin(follow(request.after_visitor_sequence, hints, shutdown, read))))

@@ -26,11 +26,12 @@ CREATE TABLE bots (
     CONSTRAINT bots_pk PRIMARY KEY (account_id, id)
 );
 
--- What this service knows of another's agents: their names.
+-- What this service knows of another's agents. Version 0: named in passing, the roster was not asked yet.
 CREATE TABLE agents (
     account_id UUID NOT NULL,
     id UUID NOT NULL,
     name TEXT NOT NULL,
+    active BOOLEAN NOT NULL,
     version BIGINT NOT NULL,
     CONSTRAINT agents_pk PRIMARY KEY (account_id, id)
 );
@@ -58,11 +59,14 @@ CREATE TABLE contact_emails (
 );
 CREATE INDEX contact_emails_of ON contact_emails (account_id, contact_id);
 
--- Who a visitor turned out to be.
+-- Who a visitor turned out to be. OWN: the contact is theirs, by a signed token, an agent's word, or because it was made for
+-- them. TYPED: they typed an address that the contact has, which proves nothing and lets them change nothing.
 CREATE TABLE visitors (
     account_id UUID NOT NULL,
     id TEXT NOT NULL,
     contact_id UUID NOT NULL,
+    link TEXT NOT NULL,
+    typed_address TEXT,
     CONSTRAINT visitors_pk PRIMARY KEY (account_id, id)
 );
 
@@ -119,6 +123,23 @@ CREATE TABLE entries (
     CONSTRAINT entries_pk PRIMARY KEY (conversation_id, sequence)
 );
 CREATE UNIQUE INDEX entries_visitor_sequence ON entries (conversation_id, visitor_sequence) WHERE visitor_sequence IS NOT NULL;
+
+-- What each close froze for its transcript (rule T2). The address stays here, where an erasure finds it.
+CREATE TABLE closes (
+    conversation_id UUID NOT NULL,
+    close_number INTEGER NOT NULL,
+    account_id UUID NOT NULL,
+    contact_id UUID,
+    recipient TEXT,
+    recipient_verified BOOLEAN NOT NULL,
+    had_bot_session BOOLEAN NOT NULL,
+    had_agent BOOLEAN NOT NULL,
+    had_ticket BOOLEAN NOT NULL,
+    transcript_enabled BOOLEAN NOT NULL,
+    sender_id UUID,
+    last_sequence BIGINT NOT NULL,
+    CONSTRAINT closes_pk PRIMARY KEY (conversation_id, close_number)
+);
 
 CREATE TABLE tickets (
     id UUID NOT NULL CONSTRAINT tickets_pk PRIMARY KEY,

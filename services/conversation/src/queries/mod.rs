@@ -5,9 +5,13 @@ use uuid::Uuid;
 
 use crate::{
     App,
-    domain::{Conversation, Entry},
+    domain::Conversation,
     error::ConversationError,
-    store::{conversations, entries, names},
+    store::{
+        closes, conversations, entity,
+        entries::{self, Listed},
+        names,
+    },
 };
 
 /// The conversation, in the caller's account.
@@ -30,12 +34,12 @@ pub(crate) async fn list_entries(
     conversation: &Conversation,
     after: i64,
     until: Option<i64>,
-    limit: u64,
-) -> Result<(Vec<Entry>, names::Names), ConversationError> {
+    limit: usize,
+) -> Result<(Listed, names::Names), ConversationError> {
     let row = &conversation.row;
-    let entries = entries::list(app.db.read(), row.account_id, row.id, after, until, limit).await?;
-    let names = names::find(app.db.read(), conversation, &entries).await?;
-    Ok((entries, names))
+    let listed = entries::list(app.db.read(), row.account_id, row.id, after, until, limit).await?;
+    let names = names::find(app.db.read(), conversation, &listed.entries).await?;
+    Ok((listed, names))
 }
 
 /// What the visitor sees after a number, with the names in it.
@@ -43,10 +47,26 @@ pub(crate) async fn list_visible(
     app: &App,
     conversation: &Conversation,
     after: i64,
-    limit: u64,
-) -> Result<(Vec<Entry>, names::Names), ConversationError> {
+    limit: usize,
+) -> Result<(Listed, names::Names), ConversationError> {
     let row = &conversation.row;
-    let entries = entries::list_visible(app.db.read(), row.account_id, row.id, after, limit).await?;
-    let names = names::find(app.db.read(), conversation, &entries).await?;
-    Ok((entries, names))
+    let listed = entries::list_visible(app.db.read(), row.account_id, row.id, after, limit).await?;
+    let names = names::find(app.db.read(), conversation, &listed.entries).await?;
+    Ok((listed, names))
+}
+
+/// What a close froze; 0: what one would freeze now.
+pub(crate) async fn get_closing_facts(
+    app: &App,
+    caller: &Caller,
+    conversation: Uuid,
+    close_number: i32,
+) -> Result<entity::closes::Model, ConversationError> {
+    let conversation = get_conversation(app, caller, conversation).await?;
+    if close_number == 0 {
+        let facts = closes::facts(app.db.read(), &conversation).await?;
+        return Ok(closes::frozen(&conversation.row, facts));
+    }
+    let close = closes::find(app.db.read(), caller.account, conversation.row.id, close_number).await?;
+    close.ok_or(ConversationError::NotFound("close"))
 }

@@ -8,7 +8,7 @@ use frontdesk_db::Tx;
 use frontdesk_outbox::{Aggregate, append};
 use frontdesk_proto::event::v1 as events;
 use sea_orm::{
-    Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, Set,
+    Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select,
     entity::prelude::*,
     sea_query::{ExprTrait, OnConflict},
 };
@@ -105,24 +105,34 @@ pub(crate) async fn id_by_email<C: ConnectionTrait>(
 }
 
 /// Who the visitor is.
-pub(crate) async fn id_of_visitor<C: ConnectionTrait>(
+pub(crate) async fn find_visitor<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
     visitor: &str,
-) -> Result<Option<Uuid>, DbErr> {
+) -> Result<Option<visitors::Model>, DbErr> {
     let row = visitors::Entity::find()
         .filter(visitors::Column::AccountId.eq(account))
         .filter(visitors::Column::Id.eq(visitor));
-    Ok(row.one(conn).await?.map(|row| row.contact_id))
+    row.one(conn).await
 }
 
 /// The visitor is this contact from now on.
-pub(crate) async fn set_visitor(tx: &Tx, account: AccountId, visitor: &str, contact: Uuid) -> Result<(), DbErr> {
-    let row = visitors::ActiveModel { account_id: Set(account), id: Set(visitor.to_owned()), contact_id: Set(contact) };
+pub(crate) async fn save_visitor(tx: &Tx, visitor: visitors::Model) -> Result<(), DbErr> {
     let known = OnConflict::columns([visitors::Column::AccountId, visitors::Column::Id])
-        .update_column(visitors::Column::ContactId)
+        .update_columns([visitors::Column::ContactId, visitors::Column::Link, visitors::Column::TypedAddress])
         .to_owned();
+    let row = visitor.into_active_model().reset_all();
     visitors::Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// The address is no longer that contact's: somebody proved that it is theirs.
+pub(crate) async fn take_email(tx: &Tx, account: AccountId, address: &str) -> Result<(), DbErr> {
+    contact_emails::Entity::delete_many()
+        .filter(contact_emails::Column::AccountId.eq(account))
+        .filter(contact_emails::Column::Address.eq(address))
+        .exec(tx.conn())
+        .await?;
     Ok(())
 }
 

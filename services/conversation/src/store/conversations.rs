@@ -13,7 +13,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    SOURCE,
+    SOURCE, closes,
     entity::conversations::{Column, Entity, Model},
     entries,
 };
@@ -285,8 +285,8 @@ async fn publish(tx: &mut Tx, row: &Model, version: i64, event: Happened) -> Res
                 by: Some(event_actor(&by)),
                 channel_id: row.channel_id.to_string(),
                 contact_id: text(row.contact_id),
-                address_usable: facts.address_usable,
-                address_verified: facts.address_verified,
+                address_usable: facts.recipient.is_some(),
+                address_verified: facts.recipient_verified,
                 had_bot_session: row.bot_session_id.is_some(),
                 had_agent: row.had_agent,
                 had_ticket: facts.had_ticket,
@@ -297,6 +297,7 @@ async fn publish(tx: &mut Tx, row: &Model, version: i64, event: Happened) -> Res
                 epoch: row.epoch,
                 close_time: Some(at.to_proto()),
             };
+            closes::insert(tx, row, facts).await?;
             append(tx, aggregate, &event).await
         }
         Happened::Reopened { by, at } => {

@@ -57,6 +57,17 @@ pub(crate) async fn find<C: ConnectionTrait>(
     of(account, conversation).filter(Column::Sequence.eq(sequence)).one(conn).await?.map(read).transpose()
 }
 
+/// So much content is read at once at most: a page fits into what gRPC clients accept, and a slow reader holds no more.
+const PAGE_BYTES: usize = 1024 * 1024;
+const ROWS_AT_ONCE: u64 = 50;
+
+/// A page of entries.
+pub(crate) struct Listed {
+    pub entries: Vec<Entry>,
+    /// There is more after them.
+    pub more: bool,
+}
+
 /// Entries after a sequence, and up to one if given, oldest first.
 pub(crate) async fn list<C: ConnectionTrait>(
     conn: &C,
@@ -64,13 +75,13 @@ pub(crate) async fn list<C: ConnectionTrait>(
     conversation: Uuid,
     after: i64,
     until: Option<i64>,
-    limit: u64,
-) -> Result<Vec<Entry>, DbErr> {
-    let mut query = of(account, conversation).filter(Column::Sequence.gt(after));
+    limit: usize,
+) -> Result<Listed, DbErr> {
+    let mut query = of(account, conversation).order_by_asc(Column::Sequence);
     if let Some(until) = until {
         query = query.filter(Column::Sequence.lte(until));
     }
-    query.order_by_asc(Column::Sequence).limit(limit).all(conn).await?.into_iter().map(read).collect()
+    page(conn, query, Column::Sequence, after, limit, |entry| entry.sequence).await
 }
 
 /// What the visitor sees after a visitor sequence, oldest first.
@@ -79,25 +90,43 @@ pub(crate) async fn list_visible<C: ConnectionTrait>(
     account: AccountId,
     conversation: Uuid,
     after: i64,
-    limit: u64,
-) -> Result<Vec<Entry>, DbErr> {
-    of(account, conversation)
-        .filter(Column::VisitorSequence.gt(after))
-        .order_by_asc(Column::VisitorSequence)
-        .limit(limit)
-        .all(conn)
-        .await?
-        .into_iter()
-        .map(read)
-        .collect()
+    limit: usize,
+) -> Result<Listed, DbErr> {
+    let query = of(account, conversation).order_by_asc(Column::VisitorSequence);
+    page(conn, query, Column::VisitorSequence, after, limit, |entry| entry.visitor_sequence.unwrap_or(0)).await
 }
 
-/// The newest message that offers buttons, among the newest 200 entries that the visitor sees.
-pub(crate) async fn newest_with_buttons(
-    tx: &Tx,
-    account: AccountId,
-    conversation: Uuid,
-) -> Result<Option<Entry>, DbErr> {
+/// Reads a few rows at a time until the page is full by number or by size.
+async fn page<C: ConnectionTrait>(
+    conn: &C,
+    query: Select<Entity>,
+    number: Column,
+    after: i64,
+    limit: usize,
+    number_of: impl Fn(&Entry) -> i64,
+) -> Result<Listed, DbErr> {
+    let (mut entries, mut bytes, mut after) = (Vec::new(), 0, after);
+    loop {
+        let rows = query.clone().filter(number.gt(after)).limit(ROWS_AT_ONCE).all(conn).await?;
+        let last = (rows.len() as u64) < ROWS_AT_ONCE;
+        for row in rows {
+            bytes += row.content.len();
+            if entries.len() == limit || (bytes > PAGE_BYTES && !entries.is_empty()) {
+                return Ok(Listed { entries, more: true });
+            }
+            let entry = read(row)?;
+            after = number_of(&entry);
+            entries.push(entry);
+        }
+        if last {
+            return Ok(Listed { entries, more: false });
+        }
+    }
+}
+
+/// The newest message that offers buttons and whose choice is still to be made, among the newest 200 entries that the visitor
+/// sees.
+pub(crate) async fn open_question(tx: &Tx, account: AccountId, conversation: Uuid) -> Result<Option<Entry>, DbErr> {
     let rows = of(account, conversation)
         .filter(Column::VisitorSequence.is_not_null())
         .order_by_desc(Column::VisitorSequence)
@@ -106,8 +135,10 @@ pub(crate) async fn newest_with_buttons(
         .await?;
     for row in rows {
         let entry = read(row)?;
-        if matches!(&entry.content, Content::Message { buttons, .. } if !buttons.is_empty()) {
-            return Ok(Some(entry));
+        match &entry.content {
+            Content::Message { buttons, .. } if !buttons.is_empty() => return Ok(Some(entry)),
+            Content::Message { chosen_button_id: Some(_), .. } => return Ok(None),
+            _ => {}
         }
     }
     Ok(None)

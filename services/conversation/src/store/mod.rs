@@ -2,6 +2,7 @@
 
 pub(crate) mod bots;
 pub(crate) mod channels;
+pub(crate) mod closes;
 pub(crate) mod contacts;
 pub(crate) mod conversations;
 pub(crate) mod entity;

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use frontdesk_auth::AccountId;
 use frontdesk_db::Tx;
 use sea_orm::{
-    DbErr, EntityTrait, Set,
+    DbErr, EntityTrait, IntoActiveModel,
     entity::prelude::*,
     sea_query::{ExprTrait, OnConflict},
 };
@@ -126,17 +126,30 @@ pub(crate) async fn owner<C: ConnectionTrait>(
     Ok(Some(NamedOwner { owner, id: owner.id, name: names.of_owner(owner) }))
 }
 
-/// Keeps what the roster says of an agent, unless something newer is known. Version 0: said in passing, until the roster's
-/// own word arrives.
-pub(crate) async fn keep_agent(tx: &Tx, account: AccountId, id: Uuid, name: &str, version: i64) -> Result<(), DbErr> {
-    let row = agents::ActiveModel {
-        account_id: Set(account),
-        id: Set(id),
-        name: Set(name.to_owned()),
-        version: Set(version),
-    };
+/// The agent, as far as this service knows them.
+pub(crate) async fn find_agent<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    id: Uuid,
+) -> Result<Option<agents::Model>, DbErr> {
+    agents::Entity::find()
+        .filter(agents::Column::AccountId.eq(account))
+        .filter(agents::Column::Id.eq(id))
+        .one(conn)
+        .await
+}
+
+/// An agent who is named in passing: until the roster's own word arrives.
+pub(crate) async fn mention_agent(tx: &Tx, account: AccountId, id: Uuid, name: &str) -> Result<(), DbErr> {
+    keep_agent(tx, agents::Model { account_id: account, id, name: name.to_owned(), active: true, version: 0 }).await
+}
+
+/// Keeps what the roster says of an agent, unless something newer is known.
+pub(crate) async fn keep_agent(tx: &Tx, agent: agents::Model) -> Result<(), DbErr> {
+    let version = agent.version;
+    let row = agent.into_active_model().reset_all();
     let newer = OnConflict::columns([agents::Column::AccountId, agents::Column::Id])
-        .update_columns([agents::Column::Name, agents::Column::Version])
+        .update_columns([agents::Column::Name, agents::Column::Active, agents::Column::Version])
         .action_and_where(Expr::col((agents::Entity, agents::Column::Version)).lt(version))
         .to_owned();
     agents::Entity::insert(row).on_conflict(newer).exec_without_returning(tx.conn()).await?;

@@ -30,8 +30,8 @@ pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Re
 }
 
 /// Was a ticket made in the conversation, or has the contact one that is not closed (rule T2)?
-pub(crate) async fn any_for(
-    tx: &Tx,
+pub(crate) async fn any_for<C: ConnectionTrait>(
+    conn: &C,
     account: AccountId,
     conversation: Uuid,
     contact: Option<Uuid>,
@@ -40,7 +40,7 @@ pub(crate) async fn any_for(
     if let Some(contact) = contact {
         which = which.add(Column::ContactId.eq(contact).and(Column::Status.eq(TicketStatus::Open)));
     }
-    Ok(of(account).filter(which).one(tx.conn()).await?.is_some())
+    Ok(of(account).filter(which).one(conn).await?.is_some())
 }
 
 /// Tickets, newest first, after the cursor.
@@ -64,17 +64,6 @@ pub(crate) async fn list<C: ConnectionTrait>(
         query = query.filter(Condition::any().add(later).add(Column::CreatedAt.eq(time).and(Column::Id.lt(id))));
     }
     query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).limit(limit).all(conn).await
-}
-
-/// The contact's tickets belong to another contact from now on.
-pub(crate) async fn give_to_contact(tx: &Tx, account: AccountId, from: Uuid, to: Uuid) -> Result<(), DbErr> {
-    Entity::update_many()
-        .filter(Column::AccountId.eq(account))
-        .filter(Column::ContactId.eq(from))
-        .col_expr(Column::ContactId, sea_orm::sea_query::Expr::value(to))
-        .exec(tx.conn())
-        .await?;
-    Ok(())
 }
 
 /// Writes a new ticket.

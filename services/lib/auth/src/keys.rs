@@ -115,10 +115,10 @@ impl Keys {
         let times: Times = jsonwebtoken::decode(token, &self.decoding, &validation).map_err(invalid)?.claims;
         const LEEWAY: i64 = 30;
         let now = self.clock.now().0 / 1_000_000;
-        if times.exp + LEEWAY <= now {
+        if times.exp.saturating_add(LEEWAY) <= now {
             return Err(TokenError::Invalid("it has expired".into()));
         }
-        if times.nbf - LEEWAY > now {
+        if times.nbf.saturating_sub(LEEWAY) > now {
             return Err(TokenError::Invalid("it is not valid yet".into()));
         }
         Ok(jsonwebtoken::decode(token, &self.decoding, &validation).map_err(invalid)?.claims)

@@ -3,6 +3,7 @@
 pub(crate) mod agents;
 pub(crate) mod bots;
 pub(crate) mod channels;
+pub(crate) mod closes;
 pub(crate) mod contact_emails;
 pub(crate) mod contacts;
 pub(crate) mod conversations;

@@ -3,6 +3,8 @@
 use frontdesk_auth::AccountId;
 use sea_orm::entity::prelude::*;
 
+use crate::domain::Link;
+
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "visitors")]
 pub(crate) struct Model {
@@ -11,6 +13,8 @@ pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: String,
     pub contact_id: Uuid,
+    pub link: Link,
+    pub typed_address: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

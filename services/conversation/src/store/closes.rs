@@ -1,0 +1,83 @@
+//! What closes froze, and what one would freeze now.
+
+use frontdesk_auth::AccountId;
+use frontdesk_db::Tx;
+use sea_orm::{DbErr, EntityTrait, IntoActiveModel, entity::prelude::*};
+use uuid::Uuid;
+
+use super::{
+    channels, contacts,
+    entity::{
+        closes::{Column, Entity, Model},
+        conversations,
+    },
+    tickets,
+};
+use crate::domain::{ClosingFacts, Conversation, Link};
+
+/// The facts that a close of the conversation freezes.
+pub(crate) async fn facts<C: ConnectionTrait>(conn: &C, conversation: &Conversation) -> Result<ClosingFacts, DbErr> {
+    let row = &conversation.row;
+    let channel = channels::find(conn, row.account_id, row.channel_id).await?;
+    let (recipient, recipient_verified) = match recipient(conn, row).await? {
+        Some((address, verified)) => (Some(address), verified),
+        None => (None, false),
+    };
+    Ok(ClosingFacts {
+        recipient,
+        recipient_verified,
+        had_ticket: tickets::any_for(conn, row.account_id, row.id, row.contact_id).await?,
+        transcript_enabled: channel.as_ref().is_some_and(|channel| channel.transcript_enabled),
+        sender_id: channel.and_then(|channel| channel.transcript_sender_id),
+    })
+}
+
+/// Where the visitor's transcript goes, and whether that is proved: their own contact's first address, or the one that they
+/// typed themselves; never an address that somebody else gave to a contact they only typed their way to.
+async fn recipient<C: ConnectionTrait>(conn: &C, row: &conversations::Model) -> Result<Option<(String, bool)>, DbErr> {
+    let visitor = contacts::find_visitor(conn, row.account_id, &row.visitor_id).await?;
+    let Some(visitor) = visitor.filter(|visitor| Some(visitor.contact_id) == row.contact_id) else { return Ok(None) };
+    match visitor.link {
+        Link::Typed => Ok(visitor.typed_address.map(|address| (address, false))),
+        Link::Own => {
+            let contact = contacts::find(conn, row.account_id, visitor.contact_id).await?;
+            let email = contact.and_then(|contact| contact.emails.into_iter().next());
+            Ok(email.map(|email| (email.address, email.verified)))
+        }
+    }
+}
+
+/// What the conversation, as it is now, gives with these facts.
+pub(crate) fn frozen(row: &conversations::Model, facts: ClosingFacts) -> Model {
+    Model {
+        conversation_id: row.id,
+        close_number: row.close_number,
+        account_id: row.account_id,
+        contact_id: row.contact_id,
+        recipient: facts.recipient,
+        recipient_verified: facts.recipient_verified,
+        had_bot_session: row.bot_session_id.is_some(),
+        had_agent: row.had_agent,
+        had_ticket: facts.had_ticket,
+        transcript_enabled: facts.transcript_enabled,
+        sender_id: facts.sender_id,
+        last_sequence: row.last_sequence,
+    }
+}
+
+/// Keeps what the close froze, in its transaction.
+pub(super) async fn insert(tx: &Tx, row: &conversations::Model, facts: ClosingFacts) -> Result<(), DbErr> {
+    let close = frozen(row, facts).into_active_model().reset_all();
+    Entity::insert(close).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+pub(crate) async fn find<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    conversation: Uuid,
+    close_number: i32,
+) -> Result<Option<Model>, DbErr> {
+    let close = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::ConversationId.eq(conversation));
+    close.filter(Column::CloseNumber.eq(close_number)).one(conn).await
+}
