@@ -67,7 +67,7 @@ async fn s1_every_method_is_refused_to_kinds_that_are_not_declared() {
 }
 
 #[tokio::test]
-async fn s2_another_accounts_things_do_not_exist() {
+async fn s2_s5_another_accounts_things_do_not_exist() {
     let suite = TestSuite::start().await;
     let (ours, theirs) = (suite.account().await, suite.account().await);
     let channel = ours.channel(None).await;

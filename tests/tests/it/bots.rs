@@ -56,6 +56,11 @@ async fn b6_b8_x1_a_flow_asks_offers_and_hands_off() {
     let question = lines.last().unwrap().visitor_sequence;
     assert_eq!(reason(&choose(&chat, question, "nonsense").await.unwrap_err()), "BUTTON_NOT_OFFERED");
     choose(&chat, question, "people").await.unwrap();
+    assert_eq!(
+        reason(&choose(&chat, question, "bye").await.unwrap_err()),
+        "BUTTON_NOT_OFFERED",
+        "one choice for a question"
+    );
     chat.until_text("A colleague comes.").await;
     session(&agent, &chat.id, BotSessionStatus::HandedOff).await;
 
@@ -100,7 +105,7 @@ async fn c2_the_bot_closes_at_the_end_of_its_flow() {
 }
 
 #[tokio::test]
-async fn b2_b3_b4_silence_is_the_visitors_and_the_timeout_is_the_sessions() {
+async fn b2_b3_b4_e2_silence_is_the_visitors_and_the_timeout_is_the_sessions() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     let (_, agent) = account.agent("Ada").await;

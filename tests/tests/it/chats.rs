@@ -162,13 +162,22 @@ async fn e1_e3_e4_e5_closing_reopening_and_starting_anew() {
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "CONVERSATION_CLOSED"));
 
     let mut conversations = ConversationServiceClient::new(agent.clone());
-    let reopen = ReopenConversationRequest { conversation_id: chat.id.clone() };
+    let reopen = ReopenConversationRequest { conversation_id: chat.id.clone(), ..Default::default() };
     let open = conversations.reopen_conversation(reopen.clone()).await.unwrap().into_inner().conversation.unwrap();
     assert_eq!((open.status(), open.assignee.unwrap().id), (ConversationStatus::Open, ada.to_string()));
     chat.say("more").await.unwrap();
     assert_eq!(close(&agent, &chat.id).await.close_number, 2, "E4: each close has its number");
     assert_eq!(Account::explained(&agent, &chat.id, 1).await.decision.unwrap().close_number, 1);
     assert_eq!(Account::explained(&agent, &chat.id, 2).await.decision.unwrap().close_number, 2);
+
+    // C12: a close that comes late, after a reopening, is still the first one.
+    let retried =
+        CloseConversationRequest { conversation_id: chat.id.clone(), request_id: request_id(), ..Default::default() };
+    conversations.close_conversation(retried.clone()).await.unwrap();
+    conversations.reopen_conversation(reopen.clone()).await.unwrap();
+    let late = conversations.close_conversation(retried).await.unwrap().into_inner().conversation.unwrap();
+    assert_eq!(late.status(), ConversationStatus::Open);
+    close(&agent, &chat.id).await;
 
     let anew = account.start_chat(account.visitor("v"), &channel).await;
     assert_ne!(anew.id, chat.id);
@@ -306,4 +315,61 @@ async fn s3_another_visitors_chat_does_not_exist() {
         VisitorServiceClient::new(thief.visitor.clone()).watch_chat(request).await.unwrap_err().code(),
         Code::NotFound
     );
+}
+
+#[tokio::test]
+async fn c4_text_keeps_its_line_breaks_and_large_threads_come_in_pages_that_clients_accept() {
+    let suite = TestSuite::start().await;
+    let account = suite.account().await;
+    let (_, agent) = account.agent("Ada").await;
+    let channel = account.channel(None).await;
+    let chat = account.start_chat(account.visitor("v"), &channel).await;
+    let lines = "one\n\n  two\ttabs 💥 Grüße";
+    chat.say(lines).await.unwrap();
+    assert_eq!(chat.say(" \n ").await.unwrap_err().code(), Code::InvalidArgument, "a message says something");
+    let large = "💥".repeat(10_000);
+    for _ in 0..120 {
+        chat.say(&large).await.unwrap();
+    }
+    let (mut after, mut seen, mut pages) = (0, 0, 0);
+    loop {
+        let request = frontdesk_proto::conversation::v1::ListEntriesRequest {
+            conversation_id: chat.id.clone(),
+            after_sequence: after,
+            page_size: 1_000,
+            ..Default::default()
+        };
+        // A client with default limits takes at most 4 MiB.
+        let page = ThreadServiceClient::new(agent.clone()).list_entries(request).await.unwrap().into_inner();
+        assert!(page.entries.iter().zip(after + 1..).all(|(entry, number)| entry.sequence == number));
+        if after == 0 {
+            assert!(matches!(&page.entries[0].content, Some(Content::Message(message)) if message.text == lines));
+        }
+        seen += page.entries.len();
+        pages += 1;
+        after = page.entries.last().map_or(after, |entry| entry.sequence);
+        if !page.has_more {
+            break;
+        }
+    }
+    assert_eq!(seen, 121);
+    assert!(pages > 1);
+}
+
+#[tokio::test]
+async fn e2a_a_message_and_an_agents_close_at_once() {
+    let suite = TestSuite::start().await;
+    let account = suite.account().await;
+    let (_, agent) = account.agent("Ada").await;
+    let channel = account.channel(None).await;
+    for round in 0..20 {
+        let chat = account.start_chat(account.visitor(&format!("v{round}")), &channel).await;
+        let (said, _) = tokio::join!(chat.say("wait!"), close(&agent, &chat.id));
+        let thread = Account::thread(&agent, &chat.id).await;
+        assert!(
+            matches!(thread.last().and_then(|entry| entry.content.as_ref()), Some(Content::Closed(_))),
+            "nothing after the close"
+        );
+        assert_eq!(said.is_ok(), thread.len() == 2, "accepted and there, or refused and not there: {thread:?}");
+    }
 }

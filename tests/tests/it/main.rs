@@ -7,6 +7,7 @@ mod bad_input;
 mod bots;
 mod chats;
 mod clients;
+mod contacts;
 mod kills;
 mod mail_server;
 mod races;

@@ -238,7 +238,10 @@ async fn t3_a_reopened_chats_next_close_is_decided_anew_with_the_whole_thread() 
     close(&agent, &chat).await;
     let first = Account::explained(&agent, &chat.id, 1).await.decision.unwrap();
     delivery(&agent, &first.delivery_id, DeliveryState::Sent).await;
-    let reopen = frontdesk_proto::conversation::v1::ReopenConversationRequest { conversation_id: chat.id.clone() };
+    let reopen = frontdesk_proto::conversation::v1::ReopenConversationRequest {
+        conversation_id: chat.id.clone(),
+        ..Default::default()
+    };
     ConversationServiceClient::new(agent.clone()).reopen_conversation(reopen).await.unwrap();
     reply(&agent, &chat, "after").await;
     close(&agent, &chat).await;

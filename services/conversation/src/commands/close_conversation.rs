@@ -1,6 +1,7 @@
 //! An agent, or the bot in charge at the end of its flow, closes (rules E1, E5, C2).
 
 use frontdesk_auth::Caller;
+use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
 use super::explain;
@@ -15,6 +16,7 @@ pub(crate) struct CloseConversation {
     pub conversation: Uuid,
     pub by: Closer,
     pub expected_epoch: Option<i64>,
+    pub key: Option<Key>,
 }
 
 /// Who closes.
@@ -32,6 +34,11 @@ pub(crate) async fn close_conversation(
     let conversation = conversations::find_for_update(&tx, caller.account, command.conversation).await?;
     let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
 
+    if let Some(key) = &command.key
+        && key.claim::<()>(&tx).await?.is_some()
+    {
+        return Ok(conversation);
+    }
     let facts = closes::facts(tx.conn(), &conversation).await?;
     let now = tx.now().await?;
     let closed = match command.by {
@@ -41,6 +48,9 @@ pub(crate) async fn close_conversation(
     match closed {
         Ok(()) => {
             conversations::save(&mut tx, &app.hints, &mut conversation).await?;
+            if let Some(key) = &command.key {
+                key.keep(&tx, &()).await?;
+            }
             tx.commit().await?;
             Ok(conversation)
         }

@@ -2,6 +2,7 @@
 
 use frontdesk_auth::Caller;
 use frontdesk_db::is_unique_violation;
+use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
 use crate::{
@@ -16,10 +17,16 @@ pub(crate) async fn reopen_conversation(
     caller: &Caller,
     id: Uuid,
     agent: Uuid,
+    key: Option<Key>,
 ) -> Result<Conversation, ConversationError> {
     let mut tx = app.db.begin().await?;
     let conversation = conversations::find_for_update(&tx, caller.account, id).await?;
     let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
+    if let Some(key) = &key
+        && key.claim::<()>(&tx).await?.is_some()
+    {
+        return Ok(conversation);
+    }
     if conversation.row.status == Status::Open {
         return Ok(conversation);
     }
@@ -35,6 +42,9 @@ pub(crate) async fn reopen_conversation(
         // The visitor started anew in the same instant: the index let one in.
         Err(error) if is_unique_violation(&error) => return Err(ConversationError::NewerConversationOpen),
         result => result?,
+    }
+    if let Some(key) = &key {
+        key.keep(&tx, &()).await?;
     }
     tx.commit().await?;
     Ok(conversation)

@@ -72,7 +72,8 @@ impl ConversationService for Grpc {
             _ => Closer::Agent(agent(&caller)?),
         };
         let conversation = parse_id("conversation_id", &request.conversation_id)?;
-        let command = CloseConversation { conversation, by, expected_epoch: request.expected_epoch };
+        let key = key(&caller, &request.request_id, &request);
+        let command = CloseConversation { conversation, by, expected_epoch: request.expected_epoch, key };
         let closed = commands::close_conversation(&self.0, &caller, command).await?;
         Ok(Response::new(pb::CloseConversationResponse { conversation: self.told(&closed).await? }))
     }
@@ -83,8 +84,14 @@ impl ConversationService for Grpc {
     ) -> Result<Response<pb::ReopenConversationResponse>, Status> {
         let (caller, request) = open(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
-        let reopened =
-            commands::reopen_conversation(&self.0, &caller, id, active_agent(&self.0, &caller).await?).await?;
+        let reopened = commands::reopen_conversation(
+            &self.0,
+            &caller,
+            id,
+            active_agent(&self.0, &caller).await?,
+            key(&caller, &request.request_id, &request),
+        )
+        .await?;
         Ok(Response::new(pb::ReopenConversationResponse { conversation: self.told(&reopened).await? }))
     }
 
@@ -194,6 +201,11 @@ impl ConversationService for Grpc {
         let conversation = commands::record_answer(&self.0, &caller, command).await?;
         Ok(Response::new(pb::RecordAnswerResponse { conversation: self.told(&conversation).await? }))
     }
+}
+
+/// The key of a request whose id may be left out.
+fn key<M: prost::Message + prost::Name>(caller: &Caller, request_id: &str, request: &M) -> Option<Key> {
+    (!request_id.is_empty()).then(|| Key::new(caller, request_id, request))
 }
 
 fn filter(caller: &Caller, request: &pb::ListConversationsRequest) -> Result<Filter, Status> {
