@@ -28,8 +28,8 @@ pub(crate) enum AssignmentError {
     /// Another agent has the handle or the address.
     #[error("another agent of the account has the handle or the address; choose another one")]
     HandleTaken,
-    /// The id belongs to somebody, in whichever account.
-    #[error("choose another id")]
+    /// Another agent of the account has the id.
+    #[error("another agent of the account has the id; choose another one")]
     AgentIdTaken,
     /// Edited since the caller read it.
     #[error("somebody edited the agent since you read it; read it again")]

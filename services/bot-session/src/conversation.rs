@@ -1,5 +1,7 @@
 //! Calls to the conversation service: reading the thread as the service, acting as the bot, asking who was silent.
 
+use std::collections::VecDeque;
+
 use frontdesk_auth::{AccountId, Actor, Kind};
 use frontdesk_clock::Time;
 use frontdesk_proto::conversation::v1::{
@@ -26,6 +28,9 @@ pub(crate) enum CallError {
     /// The content is refused, now and for ever.
     #[error("refused: {0}")]
     Refused(String),
+    /// The answer is longer than this service reads, and will be again.
+    #[error("an answer of the conversation service is too long to be read: {0}")]
+    TooLong(String),
     /// Worth another try.
     #[error("the conversation service did not answer: {0}")]
     Unavailable(String),
@@ -40,13 +45,17 @@ pub(crate) struct Done {
 
 const NOTHING_POSTED: Done = Done { sequence: None };
 
+const PAGE_SIZE: i32 = 50;
+/// What the conversation service puts on a page stays far below.
+const LONGEST_ANSWER: usize = 16 << 20;
+
 /// Does one act of a session's turn as its bot. The same `request_id` again does nothing again.
 pub(crate) async fn perform(app: &App, session: &Session, act: &Act, request_id: String) -> Result<Done, CallError> {
     let done = match act {
         Act::Say { text, buttons } => say(app, session, text, buttons, request_id).await,
         Act::RecordAnswer { property, value } => record_answer(app, session, property, value).await,
         Act::HandOff { reason, agent } => hand_off(app, session, reason, *agent, request_id).await,
-        Act::Close => close(app, session).await,
+        Act::Close => close(app, session, request_id).await,
     };
     match done {
         // A turn has one input, and the id names the turn: whoever used the id did this very act, perhaps an older binary
@@ -102,37 +111,70 @@ async fn hand_off(
     Ok(NOTHING_POSTED)
 }
 
-async fn close(app: &App, session: &Session) -> Result<Done, Status> {
+async fn close(app: &App, session: &Session, request_id: String) -> Result<Done, Status> {
     let request = CloseConversationRequest {
         conversation_id: session.conversation.to_string(),
         expected_epoch: None,
         bot_session_id: session.id.to_string(),
+        request_id,
     };
     let channel = app.conversation.acting_for(session.account, &bot(session));
     ConversationServiceClient::new(channel).close_conversation(request).await?;
     Ok(NOTHING_POSTED)
 }
 
-/// The visitor's first message after what the session has answered, with its sequence; None: there is none yet.
-pub(crate) async fn next_visitor_message(app: &App, session: &Session) -> Result<Option<(i64, Input)>, CallError> {
-    let mut after_sequence = session.last_sequence;
-    loop {
+/// What visitors said, as far as the thread was read.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    messages: VecDeque<(i64, Input)>,
+    /// The thread was read up to this sequence.
+    until: i64,
+    /// It goes on after that.
+    has_more: bool,
+}
+
+impl Heard {
+    /// Nothing was read yet.
+    pub(crate) fn nothing() -> Self {
+        Self { messages: VecDeque::new(), until: 0, has_more: true }
+    }
+
+    /// The visitor's first message after what the session has answered, with its sequence; None: there was none when the
+    /// thread was read to its end. The thread is read on only when the page in hand is used up.
+    pub(crate) async fn next(&mut self, app: &App, session: &Session) -> Result<Option<(i64, Input)>, CallError> {
+        loop {
+            while let Some(message) = self.messages.pop_front() {
+                // Another replica may have answered some of the page.
+                if message.0 > session.last_sequence {
+                    return Ok(Some(message));
+                }
+            }
+            if !self.has_more {
+                return Ok(None);
+            }
+            self.read_on(app, session).await?;
+        }
+    }
+
+    async fn read_on(&mut self, app: &App, session: &Session) -> Result<(), CallError> {
         let request = ListEntriesRequest {
             conversation_id: session.conversation.to_string(),
-            after_sequence,
+            after_sequence: self.until.max(session.last_sequence),
             until_sequence: 0,
-            page_size: 0,
+            page_size: PAGE_SIZE,
         };
-        let mut client = ThreadServiceClient::new(app.conversation.for_account(session.account));
+        let channel = app.conversation.for_account(session.account);
+        let mut client = ThreadServiceClient::new(channel).max_decoding_message_size(LONGEST_ANSWER);
         let page = client.list_entries(request).await.map_err(refused)?.into_inner();
-        let Some(last) = page.entries.last().map(|entry| entry.sequence) else { return Ok(None) };
-        if let Some(message) = page.entries.into_iter().find_map(visitor_message) {
-            return Ok(Some(message));
+        // A page is cut by bytes too: only `has_more` tells whether it was the last.
+        self.has_more = page.has_more;
+        match page.entries.last() {
+            Some(last) => self.until = last.sequence,
+            None if page.has_more => return Err(CallError::Unavailable("an empty page, and more to come".into())),
+            None => {}
         }
-        if !page.has_more {
-            return Ok(None);
-        }
-        after_sequence = last;
+        self.messages.extend(page.entries.into_iter().filter_map(visitor_message));
+        Ok(())
     }
 }
 
@@ -200,9 +242,13 @@ fn refused(status: Status) -> CallError {
     }
     let message = format!("{:?}: {}", status.code(), status.message());
     match status.code() {
-        Code::InvalidArgument | Code::FailedPrecondition | Code::PermissionDenied | Code::Unimplemented => {
-            CallError::Refused(message)
-        }
+        Code::InvalidArgument
+        | Code::FailedPrecondition
+        | Code::PermissionDenied
+        | Code::AlreadyExists
+        | Code::Unimplemented => CallError::Refused(message),
+        // What tonic says when a message is longer than its reader takes.
+        Code::OutOfRange => CallError::TooLong(message),
         _ => CallError::Unavailable(message),
     }
 }

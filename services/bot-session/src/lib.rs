@@ -6,6 +6,7 @@
 //!
 //! Start reading at `commands/take_turn.rs`, then `workers/timeouts.rs`.
 
+mod busy;
 mod commands;
 mod consumers;
 mod conversation;
@@ -31,6 +32,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
+use crate::busy::Busy;
+
 pub use migration::Migrator;
 
 /// The service's name in events, tokens and consumers.
@@ -49,12 +52,14 @@ pub struct App {
     shutdown: CancellationToken,
     /// Woken when a session began: its deadline may be the next one.
     session_began: Arc<Notify>,
+    /// The sessions whose turns are being taken.
+    busy: Busy,
 }
 
 impl App {
     /// The service on its own database, with the conversation service as its peer.
     pub fn new(db: Db, clock: Clock, pages: Pages, conversation: Peer, shutdown: CancellationToken) -> Self {
-        Self { db, clock, pages, conversation, shutdown, session_began: Arc::default() }
+        Self { db, clock, pages, conversation, shutdown, session_began: Arc::default(), busy: Busy::default() }
     }
 }
 

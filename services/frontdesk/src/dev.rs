@@ -1,4 +1,4 @@
-//! What only a development footing serves: moving the clock, and the mailbox.
+//! What only a development footing serves: moving the clock, and the mailbox of the caller's account.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -39,18 +39,20 @@ struct Mailbox(Option<PathBuf>);
 #[tonic::async_trait]
 impl MailboxService for Mailbox {
     async fn list_mails(&self, request: Request<ListMailsRequest>) -> Result<Response<ListMailsResponse>, Status> {
-        let (_, request) = open(request)?;
+        let (caller, request) = open(request)?;
         let folder = self.0.clone().ok_or_else(|| {
             let why = "mail goes to an SMTP server, not to a mailbox folder";
             Refusal::new(Code::FailedPrecondition, "dev.frontdesk", Reason::NoMailbox.as_str_name(), why)
         })?;
+        // Whoever calls sees their own account's mails only (rule S2).
+        let folder = folder.join(caller.account.to_string());
         let mails = tokio::task::spawn_blocking(move || read(&folder, &request.recipient)).await;
         let mails = mails.map_err(|error| Refusal::internal(&error))?.map_err(|error| Refusal::internal(&error))?;
         Ok(Response::new(ListMailsResponse { mails }))
     }
 }
 
-/// The newest mails in the folder to the recipient.
+/// The newest mails in the account's folder to the recipient.
 fn read(folder: &std::path::Path, recipient: &str) -> std::io::Result<Vec<Mail>> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,

@@ -6,32 +6,40 @@ use uuid::Uuid;
 
 use crate::{
     App,
-    conversation::{Channel, Contact, Conversation, NoAnswer, Thread},
-    domain::{Sender, Transcript, one_line, zone},
-    store,
+    conversation::{Channel, Contact, Conversation, NoAnswer, VisitorName},
+    domain::{Excerpt, Line, Sender, Transcript, one_line, zone},
+    mail, store,
 };
+
+/// A transcript mail may have so many bytes at least, whatever the setting says: else nothing of a chat would be in it.
+const SMALLEST_MAIL: usize = 256 * 1024;
 
 /// Which transcript is wanted.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct Wanted<'a> {
     pub(crate) account: AccountId,
     pub(crate) conversation: Uuid,
+    /// The contact whom it goes to.
     pub(crate) contact: Option<Uuid>,
+    /// That contact was the visitor at the close, whomever the conversation belongs to now (rule T2).
+    pub(crate) as_closed: bool,
     /// The thread as it was at this entry; 0: as it is.
     pub(crate) until: i64,
+    /// As asked for; empty: the contact's.
+    pub(crate) time_zone: &'a str,
 }
 
 /// A transcript and what it was made of.
 #[derive(Clone, Debug)]
 pub(crate) struct Gathered {
-    pub(crate) conversation: Conversation,
     pub(crate) channel: Channel,
+    /// Whom it goes to: the visitor, or another that an agent chose.
     pub(crate) contact: Option<Contact>,
-    pub(crate) thread: Thread,
+    pub(crate) transcript: Transcript,
 }
 
-/// Asks for everything.
-pub(crate) async fn gather(app: &App, wanted: &Wanted) -> Result<Gathered, NoAnswer> {
+/// Asks for everything. The times are in the zone asked for, else the contact's, else the channel's, else UTC.
+pub(crate) async fn gather(app: &App, wanted: &Wanted<'_>) -> Result<Gathered, NoAnswer> {
     let Wanted { account, conversation: id, .. } = *wanted;
     let ask = &app.conversations;
     let conversation = ask.conversation(account, id).await?;
@@ -40,30 +48,65 @@ pub(crate) async fn gather(app: &App, wanted: &Wanted) -> Result<Gathered, NoAns
         Some(contact) => Some(ask.contact(account, contact).await?),
         None => None,
     };
-    let visitor = contact.as_ref().map_or("", |contact| contact.name.as_str());
-    let thread = ask.thread(account, id, wanted.until, visitor).await?;
-    Ok(Gathered { conversation, channel, contact, thread })
+    let to_visitor = wanted.as_closed || wanted.contact == conversation.contact_id;
+    let visitor = visitor_name(app, wanted, &conversation, contact.as_ref().filter(|_| to_visitor), to_visitor).await?;
+    let contacts = contact.as_ref().map_or("", |contact| contact.time_zone.as_str());
+    let zone = zone(&[wanted.time_zone, contacts, &channel.time_zone]);
+
+    let mut lines = Excerpt::new(mail::room_for_lines(app.settings.transcript_max_bytes.max(SMALLEST_MAIL)));
+    let (mut before, mut wrong) = (None, None);
+    let tell = |line: Line| match mail::size_of(&line, zone, before.replace(line.at)) {
+        Ok(bytes) => lines.add(line, bytes),
+        Err(error) => wrong = Some(error),
+    };
+    ask.thread(account, id, wanted.until, &visitor, tell).await?;
+    if let Some(error) = wrong {
+        return Err(NoAnswer::Later(error.to_string()));
+    }
+    let transcript = Transcript {
+        channel: channel.name.clone(),
+        page_url: conversation.page_url,
+        page_title: conversation.page_title,
+        started_at: conversation.started_at,
+        visitor: if let VisitorName::Known(name) = visitor { name } else { String::new() },
+        to_visitor,
+        zone,
+        lines: lines.into_lines(),
+    };
+    Ok(Gathered { channel, contact, transcript })
+}
+
+/// The name of who wrote as the visitor, never of another who gets the transcript (rule T4).
+async fn visitor_name(
+    app: &App,
+    wanted: &Wanted<'_>,
+    conversation: &Conversation,
+    visitor: Option<&Contact>,
+    to_visitor: bool,
+) -> Result<VisitorName, NoAnswer> {
+    let name = match (visitor, conversation.contact_id) {
+        (Some(visitor), _) => visitor.name.clone(),
+        (None, Some(own)) if !to_visitor => match app.conversations.contact(wanted.account, own).await {
+            Ok(own) => own.name,
+            // Without its contact the chat can still be read.
+            Err(NoAnswer::NotFound(_)) => String::new(),
+            Err(later) => return Err(later),
+        },
+        _ => String::new(),
+    };
+    Ok(match name.trim() {
+        "" if to_visitor => VisitorName::You,
+        "" => VisitorName::Unknown,
+        name => VisitorName::Known(name.to_owned()),
+    })
 }
 
 impl Gathered {
-    /// The transcript, its times in the zone asked for, else the contact's, else the channel's, else UTC.
-    pub(crate) fn transcript(&self, time_zone: &str) -> Transcript {
-        let contacts = self.contact.as_ref().map_or("", |contact| contact.time_zone.as_str());
-        Transcript {
-            channel: self.channel.name.clone(),
-            page_url: self.conversation.page_url.clone(),
-            page_title: self.conversation.page_title.clone(),
-            started_at: self.conversation.started_at,
-            visitor: self.contact.as_ref().map(|contact| contact.name.clone()).unwrap_or_default(),
-            zone: zone(&[time_zone, contacts, &self.channel.time_zone]),
-            lines: self.thread.lines.clone(),
-        }
-    }
-
     /// The subject that was asked for, or the usual one.
     pub(crate) fn subject(&self, asked: &str) -> String {
         match one_line(asked, 200).as_str() {
-            "" => format!("Your chat with {}", one_line(&self.channel.name, 180)),
+            "" if self.transcript.to_visitor => format!("Your chat with {}", one_line(&self.channel.name, 180)),
+            "" => format!("A chat with {}", one_line(&self.channel.name, 180)),
             asked => asked.to_owned(),
         }
     }

@@ -50,23 +50,21 @@ pub(crate) struct Conversation {
     pub(crate) started_at: Time,
     pub(crate) closed_at: Option<Time>,
     pub(crate) last_sequence: i64,
-    pub(crate) assigned_to_agent: bool,
-    pub(crate) bot_in_charge: bool,
 }
 
 /// A contact.
 #[derive(Clone, Debug)]
 pub(crate) struct Contact {
     pub(crate) name: String,
-    /// Address, and is it verified; the first is the one that mail goes to.
-    pub(crate) emails: Vec<(String, bool)>,
+    /// The first is the one that mail by hand goes to when none is chosen.
+    pub(crate) emails: Vec<String>,
     pub(crate) time_zone: String,
 }
 
 impl Contact {
     /// The contact's address that was asked for, or the first, if mail may go there.
     pub(crate) fn address(&self, asked: &str) -> Option<String> {
-        let mut emails = self.emails.iter().map(|(address, _)| address);
+        let mut emails = self.emails.iter();
         let found = if asked.is_empty() { emails.next() } else { emails.find(|one| one.eq_ignore_ascii_case(asked)) };
         found.and_then(|address| mail_address(address)).map(str::to_owned)
     }
@@ -77,17 +75,32 @@ impl Contact {
 pub(crate) struct Channel {
     pub(crate) name: String,
     pub(crate) time_zone: String,
-    pub(crate) transcript_enabled: bool,
     pub(crate) sender_id: Option<Uuid>,
 }
 
-/// What a thread tells: the lines that the visitor saw, and facts that only the thread knows.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Thread {
-    pub(crate) lines: Vec<Line>,
+/// What a close froze for its transcript (rule T2), or would freeze now.
+#[derive(Clone, Debug)]
+pub(crate) struct ClosingFacts {
+    pub(crate) contact_id: Option<Uuid>,
+    /// The visitor's own address, if mail may go there.
+    pub(crate) recipient: Option<String>,
+    pub(crate) recipient_verified: bool,
+    pub(crate) had_bot_session: bool,
     pub(crate) had_agent: bool,
-    pub(crate) had_bot: bool,
     pub(crate) had_ticket: bool,
+    pub(crate) transcript_enabled: bool,
+    pub(crate) sender_id: Option<Uuid>,
+    pub(crate) last_sequence: i64,
+}
+
+/// By which name the visitor's lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum VisitorName {
+    /// The visitor gets the mail and has no name.
+    You,
+    /// Another gets it, and the visitor has no name.
+    Unknown,
+    Known(String),
 }
 
 /// Asks the conversation service, as this service, within one account.
@@ -101,7 +114,6 @@ impl Conversations {
         let mut client = ConversationServiceClient::new(self.0.for_account(account));
         let answer = client.get_conversation(request).await.map_err(|status| no_answer(what, &status))?.into_inner();
         let theirs = answer.conversation.ok_or(NoAnswer::NotFound(what))?;
-        let kind = theirs.assignee.as_ref().map(theirs::Actor::kind);
         Ok(Conversation {
             channel_id: uuid(&theirs.channel_id).ok_or(NoAnswer::NotFound("channel"))?,
             contact_id: uuid(&theirs.contact_id),
@@ -110,8 +122,6 @@ impl Conversations {
             started_at: time(theirs.create_time.as_ref()),
             closed_at: theirs.close_time.as_ref().map(Time::from_proto),
             last_sequence: theirs.last_sequence,
-            assigned_to_agent: kind == Some(theirs::ActorKind::Agent),
-            bot_in_charge: theirs.bot_session.is_some() || kind == Some(theirs::ActorKind::Bot),
             page_url: theirs.page_url,
             page_title: theirs.page_title,
         })
@@ -122,7 +132,7 @@ impl Conversations {
         let mut client = ContactServiceClient::new(self.0.for_account(account));
         let answer = client.get_contact(request).await.map_err(|status| no_answer("contact", &status))?.into_inner();
         let theirs = answer.contact.ok_or(NoAnswer::NotFound("contact"))?;
-        let emails = theirs.emails.into_iter().map(|email| (email.address, email.verified)).collect();
+        let emails = theirs.emails.into_iter().map(|email| email.address).collect();
         Ok(Contact { name: theirs.name, emails, time_zone: theirs.time_zone })
     }
 
@@ -131,24 +141,43 @@ impl Conversations {
         let mut client = ChannelServiceClient::new(self.0.for_account(account));
         let answer = client.get_channel(request).await.map_err(|status| no_answer("channel", &status))?.into_inner();
         let theirs = answer.channel.ok_or(NoAnswer::NotFound("channel"))?;
-        Ok(Channel {
-            sender_id: uuid(&theirs.transcript_sender_id),
-            name: theirs.name,
-            time_zone: theirs.time_zone,
+        Ok(Channel { sender_id: uuid(&theirs.transcript_sender_id), name: theirs.name, time_zone: theirs.time_zone })
+    }
+
+    /// What a close froze; 0: what one would freeze now.
+    pub(crate) async fn closing_facts(
+        &self,
+        account: AccountId,
+        id: Uuid,
+        close_number: i32,
+    ) -> Result<ClosingFacts, NoAnswer> {
+        let request = theirs::GetClosingFactsRequest { conversation_id: id.to_string(), close_number };
+        let mut client = ConversationServiceClient::new(self.0.for_account(account));
+        let theirs =
+            client.get_closing_facts(request).await.map_err(|status| no_answer("close", &status))?.into_inner();
+        Ok(ClosingFacts {
+            contact_id: uuid(&theirs.contact_id),
+            recipient: mail_address(&theirs.recipient).map(str::to_owned),
+            recipient_verified: theirs.recipient_verified,
+            had_bot_session: theirs.had_bot_session,
+            had_agent: theirs.had_agent,
+            had_ticket: theirs.had_ticket,
             transcript_enabled: theirs.transcript_enabled,
+            sender_id: uuid(&theirs.sender_id),
+            last_sequence: theirs.last_sequence,
         })
     }
 
-    /// The thread up to a sequence; 0: to the newest.
+    /// Tells the lines that the visitor saw, page by page, up to a sequence; 0: to the newest.
     pub(crate) async fn thread(
         &self,
         account: AccountId,
         id: Uuid,
         until: i64,
-        visitor: &str,
-    ) -> Result<Thread, NoAnswer> {
+        visitor: &VisitorName,
+        mut tell: impl FnMut(Line),
+    ) -> Result<(), NoAnswer> {
         let mut client = ThreadServiceClient::new(self.0.for_account(account)).max_decoding_message_size(LARGEST_PAGE);
-        let mut thread = Thread::default();
         let mut after = 0;
         loop {
             let request = theirs::ListEntriesRequest {
@@ -159,63 +188,49 @@ impl Conversations {
             };
             let page =
                 client.list_entries(request).await.map_err(|status| no_answer("conversation", &status))?.into_inner();
-            let Some(last) = page.entries.last().map(|entry| entry.sequence) else { return Ok(thread) };
-            for entry in page.entries {
-                thread.add(entry, visitor);
-            }
+            let Some(last) = page.entries.last().map(|entry| entry.sequence) else { return Ok(()) };
+            page.entries.into_iter().filter_map(|entry| line(entry, visitor)).for_each(&mut tell);
             if !page.has_more || last <= after {
-                return Ok(thread);
+                return Ok(());
             }
             after = last;
         }
     }
 }
 
-impl Thread {
-    fn add(&mut self, entry: theirs::Entry, visitor: &str) {
-        let at = time(entry.create_time.as_ref());
-        let shown = entry.visitor_sequence > 0;
-        let author = entry.author.unwrap_or_default();
-        self.had_bot |= author.kind() == theirs::ActorKind::Bot;
-        let content = match entry.content {
-            Some(TheirContent::Message(message)) => Some(message_content(message, &author, visitor)),
-            Some(TheirContent::AssigneeChanged(change)) => {
-                let bot =
-                    |actor: &Option<theirs::Actor>| actor.as_ref().is_some_and(|a| a.kind() == theirs::ActorKind::Bot);
-                self.had_bot |= bot(&change.from) || bot(&change.to);
-                let agent = change.to.filter(|to| to.kind() == theirs::ActorKind::Agent);
-                self.had_agent |= agent.is_some();
-                agent.map(|agent| Content::Joined { name: or(agent.name, "An agent") })
-            }
-            Some(TheirContent::HandedOff(_)) => {
-                self.had_bot = true;
-                None
-            }
-            Some(TheirContent::TicketCreated(_)) => {
-                self.had_ticket = true;
-                None
-            }
-            Some(TheirContent::Closed(closed)) => {
-                Some(Content::Ended { visitor_inactive: closed.reason() == theirs::CloseReason::VisitorInactive })
-            }
-            Some(TheirContent::Reopened(_)) => {
-                // Whoever reopens is its assignee (rule E4).
-                self.had_agent = true;
-                Some(Content::Reopened)
-            }
-            // Comments, links and sent transcripts are the team's (rule C7).
-            Some(TheirContent::Comment(_) | TheirContent::ContactLinked(_) | TheirContent::TranscriptSent(_))
-            | None => None,
-        };
-        if let Some(content) = content.filter(|_| shown) {
-            self.lines.push(Line { at, content });
-        }
+/// What a transcript shows of an entry; None: the visitor did not see it.
+fn line(entry: theirs::Entry, visitor: &VisitorName) -> Option<Line> {
+    if entry.visitor_sequence <= 0 {
+        return None;
     }
+    let author = entry.author.unwrap_or_default();
+    let content = match entry.content? {
+        TheirContent::Message(message) => message_content(message, &author, visitor),
+        TheirContent::AssigneeChanged(change) => {
+            let agent = change.to.filter(|to| to.kind() == theirs::ActorKind::Agent)?;
+            Content::Joined { name: or(agent.name, "An agent") }
+        }
+        TheirContent::Closed(closed) => {
+            Content::Ended { visitor_inactive: closed.reason() == theirs::CloseReason::VisitorInactive }
+        }
+        TheirContent::Reopened(_) => Content::Reopened,
+        // Comments, links, tickets and sent transcripts are the team's (rule C7).
+        TheirContent::Comment(_)
+        | TheirContent::ContactLinked(_)
+        | TheirContent::HandedOff(_)
+        | TheirContent::TicketCreated(_)
+        | TheirContent::TranscriptSent(_) => return None,
+    };
+    Some(Line { at: time(entry.create_time.as_ref()), content })
 }
 
-fn message_content(message: theirs::Message, author: &theirs::Actor, visitor: &str) -> Content {
+fn message_content(message: theirs::Message, author: &theirs::Actor, visitor: &VisitorName) -> Content {
     let (kind, name) = match author.kind() {
-        theirs::ActorKind::Visitor => (Author::Visitor, or(visitor.to_owned(), "You")),
+        theirs::ActorKind::Visitor => match visitor {
+            VisitorName::You => (Author::Unnamed, "You".to_owned()),
+            VisitorName::Unknown => (Author::Unnamed, "Visitor".to_owned()),
+            VisitorName::Known(name) => (Author::Visitor, name.clone()),
+        },
         theirs::ActorKind::Bot => (Author::Bot, or(author.name.clone(), "Bot")),
         _ => (Author::Agent, or(author.name.clone(), "Agent")),
     };

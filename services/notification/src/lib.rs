@@ -102,7 +102,7 @@ impl App {
         })
     }
 
-    /// The folder that mails are written to; None when a mail server gets them.
+    /// The folder that mails are written to, in it one for each account; None when a mail server gets them.
     pub fn mailbox_folder(&self) -> Option<&Path> {
         match &self.transport {
             Transport::File(folder) => Some(folder),

@@ -25,6 +25,13 @@ pub struct NotificationSettings {
     pub manual_per_recipient_per_hour: u64,
     /// Codes mailed to one sender address in an hour.
     pub codes_per_sender_per_hour: u64,
+    /// Codes mailed for one account in an hour.
+    pub codes_per_account_per_hour: u64,
+    /// Codes that one administrator has mailed in an hour.
+    pub codes_per_caller_per_hour: u64,
+    /// The HTML and the text of a transcript may have so many bytes together; of a longer chat the first and the last part
+    /// are mailed. Less than 256 KiB counts as 256 KiB.
+    pub transcript_max_bytes: usize,
     /// So many deliveries are composed or sent at once.
     pub deliveries_at_once: usize,
     /// After so many attempts a delivery has failed.
@@ -45,6 +52,9 @@ impl Default for NotificationSettings {
             manual_per_agent_per_hour: 100,
             manual_per_recipient_per_hour: 20,
             codes_per_sender_per_hour: 5,
+            codes_per_account_per_hour: 20,
+            codes_per_caller_per_hour: 20,
+            transcript_max_bytes: 10 * 1024 * 1024,
             deliveries_at_once: 8,
             max_attempts: 12,
             retry_pause: Duration::from_secs(30),

@@ -3,16 +3,14 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::change_owner::{Owned, change_owner};
-use crate::{App, error::AssignmentError, store};
+use super::change_owner::{Owned, Wish, change_owner, first_answer};
+use crate::{App, domain::Party, error::AssignmentError, store};
 
 /// Who shall own which conversation.
 #[derive(Debug)]
 pub(crate) struct AssignConversation {
-    pub(crate) conversation: Uuid,
     pub(crate) agent: Uuid,
-    pub(crate) expected_epoch: i64,
-    pub(crate) request_id: String,
+    pub(crate) wish: Wish,
 }
 
 /// Gives a conversation to an agent of the roster, if its owner did not change since the expected epoch (rule A1).
@@ -21,9 +19,13 @@ pub(crate) async fn assign_conversation(
     caller: &Caller,
     command: AssignConversation,
 ) -> Result<Owned, AssignmentError> {
-    let agent = store::agents::find(app.db.read(), caller.account, command.agent)
+    let AssignConversation { agent, wish } = command;
+    if let Some(first) = first_answer(app, caller, &wish, Party::agent(agent)).await? {
+        return Ok(first);
+    }
+    let agent = store::agents::find(app.db.read(), caller.account, agent)
         .await?
         .ok_or(AssignmentError::NotFound("agent"))?
         .assignable()?;
-    change_owner(app, caller, command.conversation, command.expected_epoch, Some(agent), &command.request_id).await
+    change_owner(app, caller, wish, Some(agent)).await
 }

@@ -1,7 +1,9 @@
 //! What assigning, taking over and unassigning have in common: ask the row, then write the history down.
 
 use frontdesk_auth::Caller;
+use frontdesk_idempotency::Key;
 use frontdesk_proto::assignment::v1::AssignmentCause;
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use crate::{
@@ -22,27 +24,53 @@ pub(crate) enum Owned {
     Unheard { conversation: Uuid, epoch: i64, owner: Party },
 }
 
+/// Which conversation shall change its owner, whoever shall get it.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    pub(crate) conversation: Uuid,
+    pub(crate) expected_epoch: i64,
+    pub(crate) request_id: String,
+    /// Keeps the epoch that the first request led to.
+    pub(crate) key: Key,
+}
+
+/// The first answer to a repeat (rule C12). To be asked before anything that may have changed since then is checked.
+pub(super) async fn first_answer(
+    app: &App,
+    caller: &Caller,
+    wish: &Wish,
+    owner: Party,
+) -> Result<Option<Owned>, AssignmentError> {
+    match wish.key.find::<i64>(app.db.read()).await? {
+        Some(epoch) => Ok(Some(owned(app.db.read(), caller, wish.conversation, epoch, owner).await?)),
+        None => Ok(None),
+    }
+}
+
 /// Asks for the change by the caller's own hand. The history hears of it from the event too: if we die in between, it is
 /// complete all the same.
 pub(super) async fn change_owner(
     app: &App,
     caller: &Caller,
-    conversation: Uuid,
-    expected_epoch: i64,
+    wish: Wish,
     to: Option<Agent>,
-    request_id: &str,
 ) -> Result<Owned, AssignmentError> {
+    let Wish { conversation, expected_epoch, request_id, key } = wish;
     let change = Change {
         account: caller.account,
         actor: caller.actor.clone(),
         conversation,
         expected_epoch,
         to,
-        request_id: derived(caller, request_id),
+        request_id: derived(caller, &request_id),
     };
     let changed = conversation::change_assignee(app, &change).await?;
 
     let tx = app.db.begin().await?;
+    // Only now: a refusal is no answer to keep. Of two at once the row has given both the same epoch.
+    if key.claim::<i64>(&tx).await?.is_none() {
+        key.keep(&tx, &changed.epoch).await?;
+    }
     if let Some(started_at) = changed.at {
         let stretch = Stretch {
             conversation,
@@ -54,12 +82,21 @@ pub(super) async fn change_owner(
         };
         store::assignments::record(&tx, caller.account, &stretch).await?;
     }
-    let stretch = store::assignments::find(tx.conn(), caller.account, conversation, changed.epoch).await?;
+    let owned = owned(tx.conn(), caller, conversation, changed.epoch, change.owner()).await?;
     tx.commit().await?;
+    Ok(owned)
+}
 
-    let ours = stretch.filter(|stretch| stretch.owner == change.owner());
-    Ok(ours
-        .map_or_else(|| Owned::Unheard { conversation, epoch: changed.epoch, owner: change.owner() }, Owned::Recorded))
+async fn owned(
+    conn: &impl ConnectionTrait,
+    caller: &Caller,
+    conversation: Uuid,
+    epoch: i64,
+    owner: Party,
+) -> Result<Owned, AssignmentError> {
+    let stretch = store::assignments::find(conn, caller.account, conversation, epoch).await?;
+    let ours = stretch.filter(|stretch| stretch.owner == owner);
+    Ok(ours.map_or_else(|| Owned::Unheard { conversation, epoch, owner }, Owned::Recorded))
 }
 
 /// The id under which the row knows this wish: the caller's own one may be used at the conversation service too, for

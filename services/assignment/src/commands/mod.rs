@@ -9,9 +9,9 @@ mod unassign_conversation;
 mod update_agent;
 
 pub(crate) use assign_conversation::{AssignConversation, assign_conversation};
-pub(crate) use change_owner::Owned;
+pub(crate) use change_owner::{Owned, Wish};
 pub(crate) use create_agent::{CreateAgent, create_agent};
 pub(crate) use deactivate_agent::deactivate_agent;
-pub(crate) use take_over_conversation::{TakeOverConversation, take_over_conversation};
-pub(crate) use unassign_conversation::{UnassignConversation, unassign_conversation};
+pub(crate) use take_over_conversation::take_over_conversation;
+pub(crate) use unassign_conversation::unassign_conversation;
 pub(crate) use update_agent::{UpdateAgent, update_agent};

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::error::AssignmentError;
 
-/// A team member. Its id is the subject of the tokens that the platform issues for them.
+/// A team member. Its id is the subject of the tokens that the platform issues for them, the same in each of their accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Agent {
     pub(crate) id: Uuid,

@@ -1,6 +1,7 @@
 //! `AssignmentService`.
 
 use frontdesk_auth::Caller;
+use frontdesk_idempotency::Key;
 use frontdesk_proto::assignment::v1::{
     AssignConversationRequest, AssignConversationResponse, Assignment, GetAssignmentRequest, GetAssignmentResponse,
     ListAssignmentsRequest, ListAssignmentsResponse, TakeOverConversationRequest, TakeOverConversationResponse,
@@ -12,7 +13,7 @@ use tonic::{Request, Response, Status};
 use super::conversion;
 use crate::{
     App,
-    commands::{self, AssignConversation, Owned, TakeOverConversation, UnassignConversation},
+    commands::{self, AssignConversation, Owned, Wish},
     queries,
 };
 
@@ -41,10 +42,13 @@ impl AssignmentService for Assignments {
     ) -> Result<Response<AssignConversationResponse>, Status> {
         let (caller, request) = open(request)?;
         let command = AssignConversation {
-            conversation: parse_id("conversation_id", &request.conversation_id)?,
             agent: parse_id("agent_id", &request.agent_id)?,
-            expected_epoch: request.expected_epoch,
-            request_id: request.request_id,
+            wish: Wish {
+                conversation: parse_id("conversation_id", &request.conversation_id)?,
+                expected_epoch: request.expected_epoch,
+                key: Key::new(&caller, &request.request_id, &request),
+                request_id: request.request_id,
+            },
         };
         let owned = commands::assign_conversation(&self.0, &caller, command).await?;
         Ok(Response::new(AssignConversationResponse { assignment: self.show(&caller, owned).await? }))
@@ -55,12 +59,13 @@ impl AssignmentService for Assignments {
         request: Request<TakeOverConversationRequest>,
     ) -> Result<Response<TakeOverConversationResponse>, Status> {
         let (caller, request) = open(request)?;
-        let command = TakeOverConversation {
+        let wish = Wish {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             expected_epoch: request.expected_epoch,
+            key: Key::new(&caller, &request.request_id, &request),
             request_id: request.request_id,
         };
-        let owned = commands::take_over_conversation(&self.0, &caller, command).await?;
+        let owned = commands::take_over_conversation(&self.0, &caller, wish).await?;
         Ok(Response::new(TakeOverConversationResponse { assignment: self.show(&caller, owned).await? }))
     }
 
@@ -69,12 +74,13 @@ impl AssignmentService for Assignments {
         request: Request<UnassignConversationRequest>,
     ) -> Result<Response<UnassignConversationResponse>, Status> {
         let (caller, request) = open(request)?;
-        let command = UnassignConversation {
+        let wish = Wish {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             expected_epoch: request.expected_epoch,
+            key: Key::new(&caller, &request.request_id, &request),
             request_id: request.request_id,
         };
-        let owned = commands::unassign_conversation(&self.0, &caller, command).await?;
+        let owned = commands::unassign_conversation(&self.0, &caller, wish).await?;
         Ok(Response::new(UnassignConversationResponse { assignment: self.show(&caller, owned).await? }))
     }
 

@@ -1,14 +1,14 @@
 -- The roster and the history of owners. The first schema: there is no older binary.
 CREATE TABLE agents (
-    id UUID NOT NULL,
     account_id UUID NOT NULL,
+    id UUID NOT NULL,
     name TEXT NOT NULL,
     handle TEXT NOT NULL,
     email TEXT NOT NULL,
     active BOOLEAN NOT NULL,
     version BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
-    CONSTRAINT agents_pk PRIMARY KEY (id)
+    CONSTRAINT agents_pk PRIMARY KEY (account_id, id)
 );
 CREATE UNIQUE INDEX agents_handle ON agents (account_id, handle);
 CREATE UNIQUE INDEX agents_email ON agents (account_id, lower(email)) WHERE email <> '';

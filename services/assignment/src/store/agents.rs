@@ -16,10 +16,10 @@ use crate::{domain::Agent, error::AssignmentError};
 /// Where a page of the roster begins: after this name and id.
 pub(crate) type Cursor = (String, Uuid);
 
-/// Adds an agent. The id may be taken in any account: that answer never tells in which.
+/// Adds an agent. Its id is one agent's within the account: a person may be an agent of several accounts.
 pub(crate) async fn insert(tx: &Tx, agent: &Agent) -> Result<(), AssignmentError> {
     let inserted = Entity::insert(Model::from(agent.clone()).into_active_model())
-        .on_conflict(OnConflict::column(Column::Id).do_nothing().to_owned())
+        .on_conflict(OnConflict::columns([Column::AccountId, Column::Id]).do_nothing().to_owned())
         .exec_without_returning(tx.conn())
         .await
         .map_err(taken)?;
@@ -38,13 +38,13 @@ fn taken(error: DbErr) -> AssignmentError {
 
 /// The agent, if the account has them.
 pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Agent>, DbErr> {
-    let row = Entity::find_by_id(id).filter(Column::AccountId.eq(account)).one(conn).await?;
+    let row = Entity::find_by_id((account.0, id)).one(conn).await?;
     Ok(row.map(Agent::from))
 }
 
 /// The agent, locked until the transaction ends.
 pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Agent>, DbErr> {
-    let row = Entity::find_by_id(id).filter(Column::AccountId.eq(account)).lock_exclusive().one(tx.conn()).await?;
+    let row = Entity::find_by_id((account.0, id)).lock_exclusive().one(tx.conn()).await?;
     Ok(row.map(Agent::from))
 }
 

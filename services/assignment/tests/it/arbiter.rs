@@ -12,7 +12,8 @@ use frontdesk_clock::Time;
 use frontdesk_proto::conversation::v1::{
     Actor, ActorKind, ChangeAssigneeRequest, ChangeAssigneeResponse, CloseConversationRequest,
     CloseConversationResponse, CloseIdleConversationsRequest, CloseIdleConversationsResponse, Conversation,
-    GetConversationRequest, GetConversationResponse, HandOffConversationRequest, HandOffConversationResponse,
+    GetClosingFactsRequest, GetClosingFactsResponse, GetConversationRequest, GetConversationResponse,
+    HandOffConversationRequest, HandOffConversationResponse, LinkContactRequest, LinkContactResponse,
     ListConversationsRequest, ListConversationsResponse, RecordAnswerRequest, RecordAnswerResponse,
     ReopenConversationRequest, ReopenConversationResponse, conversation_service_server::ConversationService,
 };
@@ -129,6 +130,17 @@ impl ConversationService for Arbiter {
         &self,
         _: Request<CloseIdleConversationsRequest>,
     ) -> Result<Response<CloseIdleConversationsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn link_contact(&self, _: Request<LinkContactRequest>) -> Result<Response<LinkContactResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn get_closing_facts(
+        &self,
+        _: Request<GetClosingFactsRequest>,
+    ) -> Result<Response<GetClosingFactsResponse>, Status> {
         Err(Status::unimplemented(""))
     }
 

@@ -90,6 +90,42 @@ async fn c12_a_repeat_gets_the_first_answer_also_after_others_took_it_and_other_
 }
 
 #[tokio::test]
+async fn c12_a_repeat_gets_the_first_answer_also_after_the_agent_was_deactivated() {
+    let suite = Suite::start().await;
+    let here = account();
+    let (ada, bob) = (suite.agent(here, "ada").await, suite.agent(here, "bob").await);
+    let mut calls = suite.assignments(here, ada.id.parse().unwrap());
+    let (given, taken) = (suite.arbiter.open(), suite.arbiter.open());
+    let to_bob = assign(given, &bob.id, 1, "a");
+    let assigned = calls.assign_conversation(to_bob.clone()).await.unwrap().into_inner();
+    let took = calls.take_over_conversation(take(taken, 1, "t")).await.unwrap().into_inner();
+    for agent in [&ada, &bob] {
+        suite.roster(here).deactivate_agent(DeactivateAgentRequest { agent_id: agent.id.clone() }).await.unwrap();
+    }
+    // The repeat does not need the row.
+    suite.arbiter.failing.store(usize::MAX, Ordering::SeqCst);
+
+    assert_eq!(calls.assign_conversation(to_bob).await.unwrap().into_inner(), assigned);
+    assert_eq!(calls.take_over_conversation(take(taken, 1, "t")).await.unwrap().into_inner(), took);
+    let other = calls.assign_conversation(assign(given, &bob.id, 2, "a")).await.unwrap_err();
+    assert_eq!(reason(&other), "REQUEST_ID_REUSED");
+    let new = calls.assign_conversation(assign(given, &bob.id, 2, "b")).await.unwrap_err();
+    assert_eq!(reason(&new), "AGENT_DEACTIVATED");
+}
+
+#[tokio::test]
+async fn c12_what_was_refused_may_be_asked_again_under_its_id() {
+    let suite = Suite::start().await;
+    let here = account();
+    let ada = suite.agent(here, "ada").await;
+    let conversation = suite.arbiter.open();
+    let mut calls = suite.assignments(here, ada.id.parse().unwrap());
+    let early = calls.take_over_conversation(take(conversation, 2, "x")).await.unwrap_err();
+    assert_eq!(reason(&early), "OWNERSHIP_CHANGED");
+    calls.take_over_conversation(take(conversation, 1, "x")).await.unwrap();
+}
+
+#[tokio::test]
 async fn a8_the_history_says_who_from_when_to_when_by_whom_and_why() {
     let suite = Suite::start().await;
     let here = account();

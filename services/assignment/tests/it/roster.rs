@@ -26,7 +26,7 @@ async fn c12_twenty_creations_with_one_request_id_make_one_agent() {
 }
 
 #[tokio::test]
-async fn s2_another_account_finds_nobody_and_learns_nothing_from_a_taken_id() {
+async fn s2_another_account_finds_nobody_and_may_have_an_agent_with_the_same_id() {
     let suite = Suite::start().await;
     let (here, there) = (account(), account());
     let ada = suite.agent(here, "ada").await;
@@ -41,10 +41,17 @@ async fn s2_another_account_finds_nobody_and_learns_nothing_from_a_taken_id() {
 
     let mut taken = new_agent("eve", "r1");
     taken.agent_id = ada.id.clone();
-    let from_there = suite.roster(there).create_agent(taken.clone()).await.unwrap_err();
-    let from_here = suite.roster(here).create_agent(taken).await.unwrap_err();
-    assert_eq!((from_there.code(), from_there.message()), (Code::InvalidArgument, from_here.message()));
-    assert!(from_there.message().contains("agent_id"), "{}", from_there.message());
+    let refused = suite.roster(here).create_agent(taken.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(refused.message().contains("agent_id"), "{}", refused.message());
+
+    let eve = suite.roster(there).create_agent(taken).await.unwrap().into_inner().agent.unwrap();
+    assert_eq!(eve.id, ada.id);
+    let deactivate = DeactivateAgentRequest { agent_id: ada.id.clone() };
+    suite.roster(there).deactivate_agent(deactivate).await.unwrap();
+    let get = GetAgentRequest { agent_id: ada.id.clone() };
+    let still = suite.roster(here).get_agent(get).await.unwrap().into_inner().agent.unwrap();
+    assert_eq!(still, ada, "what one account does to its agent is no matter of the other's");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ pub(crate) use create_bot::{CreateBot, create_bot};
 pub(crate) use delete_bot::delete_bot;
 pub(crate) use end_session::{end_session, ended};
 pub(crate) use start_session::{StartSession, start_session};
-pub(crate) use take_turn::{TurnError, take_turns};
+pub(crate) use take_turn::{TurnError, has_to_answer, take_turns};
 pub(crate) use update_bot::{UpdateBot, update_bot};
 
 use frontdesk_outbox::Aggregate;

@@ -1,7 +1,7 @@
 //! Taking a session's turns: read what the visitor said next, decide, act, and only then note that it is done (rule B6).
 //!
 //! A turn answers exactly one message, and each act's `request_id` is made of session, turn and place. So whoever runs the
-//! turn again, after a crash or beside us, does the same acts under the same ids, and they happen once.
+//! turn again, after a crash or on another replica, does the same acts under the same ids, and they happen once.
 
 use frontdesk_auth::AccountId;
 use frontdesk_outbox::append;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::session_aggregate;
 use crate::{
     App,
-    conversation::{self, CallError},
+    conversation::{self, CallError, Heard},
     domain::{Act, Session, Turn},
     store,
 };
@@ -37,21 +37,32 @@ pub(crate) enum TurnError {
 /// Takes turns until everything that the visitor said is answered, or the session is over. A session that is not known
 /// yet has nothing to answer: its start reads the thread itself.
 pub(crate) async fn take_turns(app: &App, account: AccountId, id: Uuid) -> Result<(), TurnError> {
+    // Whoever takes them most likely answers this one too: then there is nothing to do when it comes again.
+    let Some(_busy) = app.busy.enter(id) else {
+        return Err(TurnError::Later("the session's turns are being taken just now".into()));
+    };
+    let mut heard = Heard::nothing();
     for _ in 0..AT_ONCE {
         let Some(session) = store::sessions::find(app.db.read(), account, id).await? else { return Ok(()) };
         if !session.is_open() {
             return Ok(());
         }
-        match take_turn(app, session).await {
+        match take_turn(app, session, &mut heard).await {
             Ok(Took::One) => {}
             // How the session ended comes as an event.
             Ok(Took::None) | Err(Failed::Call(CallError::Over)) => return Ok(()),
             Err(Failed::Call(CallError::Refused(why))) => return Err(TurnError::Hopeless(why)),
+            Err(Failed::Call(error @ CallError::TooLong(_))) => return Err(TurnError::Hopeless(error.to_string())),
             Err(Failed::Call(error @ CallError::Unavailable(_))) => return Err(TurnError::Later(error.to_string())),
             Err(Failed::Db(error)) => return Err(error.into()),
         }
     }
     Err(TurnError::Later("the visitor wrote more than is answered at once".into()))
+}
+
+/// True: the session is open and has not answered this message yet.
+pub(crate) async fn has_to_answer(app: &App, account: AccountId, id: Uuid, sequence: i64) -> Result<bool, DbErr> {
+    store::sessions::has_to_answer(app.db.read(), account, id, sequence).await
 }
 
 enum Took {
@@ -76,7 +87,7 @@ impl From<DbErr> for Failed {
     }
 }
 
-async fn take_turn(app: &App, session: Session) -> Result<Took, Failed> {
+async fn take_turn(app: &App, session: Session, heard: &mut Heard) -> Result<Took, Failed> {
     if session.turn == 0 {
         let opening = session.flow.open();
         // What the visitor said before the bot's first question was no answer to it.
@@ -84,7 +95,7 @@ async fn take_turn(app: &App, session: Session) -> Result<Took, Failed> {
         note(app, &session, opening, posted.unwrap_or(0)).await?;
         return Ok(Took::One);
     }
-    let Some((sequence, input)) = conversation::next_visitor_message(app, &session).await? else {
+    let Some((sequence, input)) = heard.next(app, &session).await? else {
         return Ok(Took::None);
     };
     let turn = session.flow.advance(session.step.as_deref(), &input);

@@ -1,5 +1,6 @@
 //! A visitor spoke to a bot: answer (rule B6).
 
+use frontdesk_auth::AccountId;
 use frontdesk_bus::{Consumer, Outcome, decode};
 use frontdesk_proto::event::v1::{ActorKind, Event, MessagePosted};
 use prost::Name;
@@ -9,7 +10,7 @@ use super::{account, id, outcome};
 use crate::{App, commands};
 
 /// Takes the session's turns. What the visitor said is read from the thread, in its order: the event is only the reason to
-/// read, so that events which repeat or overtake each other change nothing.
+/// read, so that events which repeat or overtake each other change nothing. A message that was answered is no reason.
 pub(crate) struct VisitorSpoke(pub(crate) App);
 
 #[async_trait::async_trait]
@@ -23,23 +24,31 @@ impl Consumer for VisitorSpoke {
     }
 
     async fn handle(&self, event: &Event) -> Outcome {
-        let session = match read(event) {
-            Ok(Some(session)) => session,
+        let said = match read(event) {
+            Ok(Some(said)) => said,
             Ok(None) => return Outcome::Done,
             Err(reason) => return Outcome::Hopeless(reason),
         };
-        match account(event) {
-            Ok(account) => outcome(commands::take_turns(&self.0, account, session).await),
-            Err(reason) => Outcome::Hopeless(reason),
+        match commands::has_to_answer(&self.0, said.account, said.session, said.sequence).await {
+            Ok(true) => outcome(commands::take_turns(&self.0, said.account, said.session).await),
+            Ok(false) => Outcome::Done,
+            Err(error) => Outcome::Later(error.to_string()),
         }
     }
 }
 
-fn read(event: &Event) -> Result<Option<Uuid>, String> {
+struct Said {
+    account: AccountId,
+    session: Uuid,
+    sequence: i64,
+}
+
+fn read(event: &Event) -> Result<Option<Said>, String> {
     let posted: MessagePosted = decode(event)?;
     let by_visitor = posted.author.as_ref().is_some_and(|author| author.kind() == ActorKind::Visitor);
     if !by_visitor || posted.bot_session_id.is_empty() {
         return Ok(None);
     }
-    id(&posted.bot_session_id).map(Some)
+    let (account, session) = (account(event)?, id(&posted.bot_session_id)?);
+    Ok(Some(Said { account, session, sequence: posted.sequence }))
 }

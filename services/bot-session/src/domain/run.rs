@@ -44,6 +44,8 @@ impl Flow {
     pub(crate) fn advance(&self, step: Option<&str>, input: &Input) -> Turn {
         let Some((position, waiting)) = self.waiting(step) else { return Turn { acts: Vec::new(), step: None } };
         let accepted = match &waiting.action {
+            // A button was offered with another question: its label is no answer to this one.
+            Action::Ask { .. } if input.button.is_some() => None,
             Action::Ask { property, check, .. } => check.of(property).accept(&input.text).map(|answer| {
                 let record = Act::RecordAnswer { property: property.clone(), value: answer.to_owned() };
                 (self.following(position, waiting.next.as_deref()), vec![record])
@@ -113,14 +115,14 @@ impl Flow {
     }
 }
 
-/// The button that the visitor pressed or typed.
+/// The button that the visitor pressed or typed. One that was pressed counts by its id alone: another question's may have
+/// the same label.
 fn chosen<'a>(buttons: &'a [Button], input: &Input) -> Option<&'a Button> {
     let typed = input.text.trim().to_lowercase();
-    input
-        .button
-        .as_ref()
-        .and_then(|id| buttons.iter().find(|button| button.id == *id))
-        .or_else(|| buttons.iter().find(|button| button.label.trim().to_lowercase() == typed))
+    buttons.iter().find(|button| match &input.button {
+        Some(id) => button.id == *id,
+        None => button.label.trim().to_lowercase() == typed,
+    })
 }
 
 #[cfg(test)]
@@ -193,6 +195,16 @@ mod tests {
         let again = flow().advance(Some("topic"), &typed("hm"));
         assert_eq!(again.step.as_deref(), Some("topic"));
         assert!(matches!(&again.acts[..], [Act::Say { buttons, .. }] if buttons.len() == 2));
+    }
+
+    #[test]
+    fn b6_a_button_of_another_question_is_no_answer_whatever_its_label() {
+        let stray = |label: &str| Input { text: label.into(), button: Some("x".into()) };
+        let again = flow().advance(Some("topic"), &stray("Sales"));
+        assert_eq!(again.step.as_deref(), Some("topic"));
+        assert!(matches!(&again.acts[..], [Act::Say { buttons, .. }] if buttons.len() == 2));
+        let asked_again = flow().advance(Some("mail"), &stray("a@b.co"));
+        assert_eq!((said(&asked_again).len(), asked_again.step.as_deref()), (1, Some("mail")));
     }
 
     #[test]

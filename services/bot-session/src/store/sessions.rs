@@ -5,7 +5,7 @@ use frontdesk_clock::Time;
 use frontdesk_db::Tx;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel,
-    QueryFilter, QueryOrder, QuerySelect, sea_query::OnConflict,
+    QueryFilter, QueryOrder, QuerySelect, SelectExt, sea_query::OnConflict,
 };
 use uuid::Uuid;
 
@@ -43,6 +43,21 @@ pub(crate) async fn save(tx: &Tx, session: &Session) -> Result<(), DbErr> {
 /// The session, if the account has it.
 pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Session>, DbErr> {
     Entity::find_by_id(id).filter(Column::AccountId.eq(account)).one(conn).await?.map(read).transpose()
+}
+
+/// True: the session is open and stands before this sequence. Reads no flow: visitors who flood a chat make it often.
+pub(crate) async fn has_to_answer<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    id: Uuid,
+    sequence: i64,
+) -> Result<bool, DbErr> {
+    Entity::find_by_id(id)
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::Status.eq(Status::Open.as_str()))
+        .filter(Column::LastSequence.lt(sequence))
+        .exists(conn)
+        .await
 }
 
 /// The session, locked until the transaction ends.

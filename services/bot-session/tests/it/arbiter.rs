@@ -12,12 +12,12 @@ use frontdesk_clock::Time;
 use frontdesk_proto::conversation::v1::{
     Actor, ActorKind, ChangeAssigneeRequest, ChangeAssigneeResponse, CloseConversationRequest,
     CloseConversationResponse, CloseIdleConversationsRequest, CloseIdleConversationsResponse, Entry,
-    GetConversationRequest, GetConversationResponse, HandOffConversationRequest, HandOffConversationResponse,
-    IdleOutcome, IdleResult, ListConversationsRequest, ListConversationsResponse, ListEntriesRequest,
-    ListEntriesResponse, Message, PostCommentRequest, PostCommentResponse, PostMessageRequest, PostMessageResponse,
-    RecordAnswerRequest, RecordAnswerResponse, ReopenConversationRequest, ReopenConversationResponse,
-    WatchThreadRequest, conversation_service_server::ConversationService, entry::Content,
-    thread_service_server::ThreadService,
+    GetClosingFactsRequest, GetClosingFactsResponse, GetConversationRequest, GetConversationResponse,
+    HandOffConversationRequest, HandOffConversationResponse, IdleOutcome, IdleResult, LinkContactRequest,
+    LinkContactResponse, ListConversationsRequest, ListConversationsResponse, ListEntriesRequest, ListEntriesResponse,
+    Message, PostCommentRequest, PostCommentResponse, PostMessageRequest, PostMessageResponse, RecordAnswerRequest,
+    RecordAnswerResponse, ReopenConversationRequest, ReopenConversationResponse, WatchThreadRequest,
+    conversation_service_server::ConversationService, entry::Content, thread_service_server::ThreadService,
 };
 use frontdesk_rpc::Refusal;
 use tonic::{Code, Request, Response, Status, codegen::BoxStream};
@@ -46,6 +46,12 @@ pub struct Arbiter {
     pub idle_calls: Arc<AtomicUsize>,
     /// The next message is kept, and its answer is lost.
     pub lose_an_answer: Arc<AtomicBool>,
+    /// How often a thread was read.
+    pub list_calls: Arc<AtomicUsize>,
+    /// Entries on a page at most; 0: two.
+    pub page: Arc<AtomicUsize>,
+    /// Reading a thread is refused so.
+    pub unreadable: Arc<Mutex<Option<Code>>>,
 }
 
 impl Arbiter {
@@ -158,14 +164,20 @@ impl ThreadService for Arbiter {
         &self,
         request: Request<ListEntriesRequest>,
     ) -> Result<Response<ListEntriesResponse>, Status> {
+        self.list_calls.fetch_add(1, Ordering::SeqCst);
+        if let Some(code) = *self.unreadable.lock().unwrap() {
+            return Err(Status::new(code, "unreadable"));
+        }
         let request = request.into_inner();
+        assert_eq!(request.page_size, 50);
         let rows = self.rows.lock().unwrap();
         let row = rows.get(&request.conversation_id).ok_or_else(|| refuse(Code::NotFound, "NOT_FOUND"))?;
-        // Pages of two, so that a reader has to go on.
+        // Pages of two, as if cut by bytes, so that a reader has to go on.
+        let size = Some(self.page.load(Ordering::SeqCst)).filter(|size| *size > 0).unwrap_or(2);
         let rest: Vec<Entry> =
             row.thread.iter().filter(|entry| entry.sequence > request.after_sequence).cloned().collect();
-        let has_more = rest.len() > 2;
-        Ok(Response::new(ListEntriesResponse { entries: rest.into_iter().take(2).collect(), has_more }))
+        let has_more = rest.len() > size;
+        Ok(Response::new(ListEntriesResponse { entries: rest.into_iter().take(size).collect(), has_more }))
     }
 
     async fn post_comment(&self, _: Request<PostCommentRequest>) -> Result<Response<PostCommentResponse>, Status> {
@@ -179,6 +191,17 @@ impl ThreadService for Arbiter {
 
 #[tonic::async_trait]
 impl ConversationService for Arbiter {
+    async fn link_contact(&self, _: Request<LinkContactRequest>) -> Result<Response<LinkContactResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn get_closing_facts(
+        &self,
+        _: Request<GetClosingFactsRequest>,
+    ) -> Result<Response<GetClosingFactsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn record_answer(
         &self,
         request: Request<RecordAnswerRequest>,

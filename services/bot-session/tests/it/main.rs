@@ -4,6 +4,7 @@
 
 mod arbiter;
 mod bots;
+mod floods;
 mod sessions;
 mod suite;
 mod timeouts;

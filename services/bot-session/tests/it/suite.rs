@@ -37,6 +37,7 @@ pub struct Suite {
     pub arbiter: Arbiter,
     pub bus: Bus,
     pub clock: Clock,
+    pub db: Db,
     keys: Keys,
     channel: Channel,
     shutdown: CancellationToken,
@@ -81,7 +82,7 @@ impl Suite {
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
 
         let peer = Peer::new(&address, "bot-session", keys.clone()).unwrap();
-        let app = App::new(db, clock.clone(), Pages::new(keys.clone()), peer, shutdown.clone());
+        let app = App::new(db.clone(), clock.clone(), Pages::new(keys.clone()), peer, shutdown.clone());
         frontdesk_bot_session::subscribe(&app, &bus);
         let mut routes = RoutesBuilder::default();
         frontdesk_bot_session::routes(&app, &mut routes);
@@ -100,7 +101,7 @@ impl Suite {
         tokio::spawn(async move { running.run(until).await });
 
         let channel = Endpoint::from_shared(address).unwrap().connect_lazy();
-        Self { arbiter, bus, clock, keys, channel, shutdown, _folder: folder }
+        Self { arbiter, bus, clock, db, keys, channel, shutdown, _folder: folder }
     }
 
     fn calls(&self, account: AccountId, kind: Kind, subject: &str) -> Calls {

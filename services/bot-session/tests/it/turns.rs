@@ -28,7 +28,7 @@ pub fn flow() -> Flow {
     }
 }
 
-async fn started(suite: &Suite) -> Chat {
+pub async fn started(suite: &Suite) -> Chat {
     let here = account();
     let bot = suite.bot(here, flow()).await;
     let chat = suite.chat(here, &bot, None).await;
@@ -67,6 +67,22 @@ async fn b6_messages_are_answered_once_in_their_order_whatever_the_events_do() {
     suite.said(&chat, &["hi", "mail?", "topic?", "Please choose one of these:", "bye"]).await;
     suite.waits_at(&chat, "").await;
     assert_eq!(suite.arbiter.closed(chat.conversation), 1);
+}
+
+#[tokio::test]
+async fn b6_a_stray_choice_is_answered_by_offering_the_buttons_again() {
+    let suite = Suite::start().await;
+    let chat = started(&suite).await;
+    suite.speak(&chat, "ada@example.org", "").await;
+    suite.waits_at(&chat, "topic").await;
+    // Another question's button, with the label of one of this question's.
+    suite.speak(&chat, "Bye", "stray").await;
+    let again = "Please choose one of these:";
+    suite.said(&chat, &["hi", "mail?", "topic?", again]).await;
+    suite.waits_at(&chat, "topic").await;
+    assert_eq!(suite.arbiter.closed(chat.conversation), 0);
+    suite.speak(&chat, " bye ", "").await;
+    suite.said(&chat, &["hi", "mail?", "topic?", again, "bye"]).await;
 }
 
 #[tokio::test]

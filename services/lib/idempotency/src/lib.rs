@@ -5,7 +5,7 @@
 
 use frontdesk_auth::Caller;
 use frontdesk_db::{Sql, Tx};
-use sea_orm::{DbErr, EntityTrait, Set, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Set, entity::prelude::*, sea_query::OnConflict};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
@@ -99,12 +99,13 @@ impl Key {
         if inserted == 1 {
             return Ok(None);
         }
-        let first = self.find().one(tx.conn()).await?.ok_or(DbErr::RecordNotFound("requests".into()))?;
-        if first.fingerprint != self.fingerprint {
-            return Err(ClaimError::Reused);
-        }
-        let result = first.result.ok_or_else(|| DbErr::RecordNotFound("requests.result".into()))?;
-        Ok(Some(serde_json::from_str(&result).map_err(|error| DbErr::Type(error.to_string()))?))
+        let first = self.row().one(tx.conn()).await?.ok_or(DbErr::RecordNotFound("requests".into()))?;
+        self.result(first).map(Some)
+    }
+
+    /// Looks for the result of a repeat without claiming. None: nobody kept one yet, so go on, and [`Key::claim`].
+    pub async fn find<T: DeserializeOwned>(&self, conn: &impl ConnectionTrait) -> Result<Option<T>, ClaimError> {
+        self.row().one(conn).await?.map(|first| self.result(first)).transpose()
     }
 
     /// Keeps a reference to what the claimed request made.
@@ -120,7 +121,15 @@ impl Key {
         Ok(())
     }
 
-    fn find(&self) -> Select<entity::Entity> {
+    fn row(&self) -> Select<entity::Entity> {
         entity::Entity::find_by_id((self.account, self.actor.clone(), self.request_id.clone()))
+    }
+
+    fn result<T: DeserializeOwned>(&self, first: entity::Model) -> Result<T, ClaimError> {
+        if first.fingerprint != self.fingerprint {
+            return Err(ClaimError::Reused);
+        }
+        let result = first.result.ok_or_else(|| DbErr::RecordNotFound("requests.result".into()))?;
+        Ok(serde_json::from_str(&result).map_err(|error| DbErr::Type(error.to_string()))?)
     }
 }

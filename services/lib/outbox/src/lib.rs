@@ -20,12 +20,13 @@ pub const OUTBOX: Sql = Sql {
     text: "CREATE TABLE outbox_events (
             position {identity},
             event_id UUID NOT NULL,
+            account_id UUID NOT NULL,
             aggregate_id UUID NOT NULL,
             version BIGINT NOT NULL,
             event {bytes} NOT NULL,
             created_at BIGINT NOT NULL,
             published_at BIGINT,
-            CONSTRAINT outbox_events_version UNIQUE (aggregate_id, version)
+            CONSTRAINT outbox_events_version UNIQUE (account_id, aggregate_id, version)
         );
         CREATE INDEX outbox_events_waiting ON outbox_events (position) WHERE published_at IS NULL;
         CREATE INDEX outbox_events_published ON outbox_events (published_at) WHERE published_at IS NOT NULL;
@@ -47,6 +48,7 @@ mod entity {
         #[sea_orm(primary_key)]
         pub position: i64,
         pub event_id: Uuid,
+        pub account_id: Uuid,
         pub aggregate_id: Uuid,
         pub version: i64,
         pub event: Vec<u8>,
@@ -69,7 +71,7 @@ pub struct Aggregate {
     pub account: AccountId,
     /// What it is.
     pub kind: &'static str,
-    /// Its id.
+    /// Its id; another account may have something with the same one.
     pub id: Uuid,
     /// 1, 2, 3 ... for each event of it; given while its row is locked.
     pub version: i64,
@@ -97,6 +99,7 @@ pub async fn append<M: Message + Name>(tx: &mut Tx, aggregate: Aggregate, messag
     let row = entity::ActiveModel {
         position: NotSet,
         event_id: Set(id),
+        account_id: Set(aggregate.account.0),
         aggregate_id: Set(aggregate.id),
         version: Set(aggregate.version),
         event: Set(event.encode_to_vec()),

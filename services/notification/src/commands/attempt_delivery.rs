@@ -26,7 +26,13 @@ pub(crate) async fn begin_attempt(
     delivery.begin_attempt(now.plus(lease));
     store::deliveries::save(&tx, &delivery).await?;
     tx.commit().await?;
-    Ok(Some(Mail { delivery: delivery.id, from: delivery.mail_from, to: delivery.recipient, bytes }))
+    Ok(Some(Mail {
+        account: delivery.account_id,
+        delivery: delivery.id,
+        from: delivery.mail_from,
+        to: delivery.recipient,
+        bytes,
+    }))
 }
 
 /// The outcome of the attempt, unless the lease ended meanwhile and the delivery is somebody else's.

@@ -1,14 +1,11 @@
 //! Composes a transcript's mail and keeps its bytes: from then on every attempt sends the same.
 
-use frontdesk_auth::AccountId;
-use uuid::Uuid;
-
 use super::announce::save_and_announce;
 use crate::{
     App,
     composition::{self, Gathered, Wanted},
     conversation::NoAnswer,
-    domain::Delivery,
+    domain::{Delivery, Kind},
     error::NotificationError,
     mail::{self, Composed, Envelope},
     store::{self, deliveries::Claim},
@@ -65,46 +62,67 @@ async fn compose(app: &App, delivery: &Delivery, date: frontdesk_clock::Time) ->
     let (Some(conversation), Some(contact)) = (delivery.conversation_id, delivery.contact_id) else {
         return Ok(Attempt::Failed("It has no conversation or no contact.".into()));
     };
-    let wanted =
-        Wanted { account: delivery.account_id, conversation, contact: Some(contact), until: delivery.until_sequence };
-    let gathered = match composition::gather(app, &wanted).await {
-        Ok(gathered) => gathered,
+    let wanted = Wanted {
+        account: delivery.account_id,
+        conversation,
+        contact: Some(contact),
+        as_closed: delivery.kind == Kind::Transcript,
+        until: delivery.until_sequence,
+        time_zone: &delivery.time_zone,
+    };
+    let (gathered, to) = match ask(app, delivery, &wanted).await {
+        Ok(answers) => answers,
         Err(NoAnswer::NotFound(what)) => return Ok(Attempt::Failed(format!("The {what} is not there any more."))),
         Err(NoAnswer::Later(why)) => return Ok(Attempt::Later(why)),
     };
-    let chosen = if delivery.sender_from_channel { gathered.channel.sender_id } else { delivery.sender_id };
-    build(app, delivery, &gathered, delivery.account_id, chosen, date).await
+    match to {
+        Ok(to) => build(app, delivery, gathered, to, date).await,
+        Err(why) => Ok(Attempt::Failed(why.into())),
+    }
+}
+
+/// What the mail is made of, and where it goes or why nowhere. One that is sent by itself goes where the close froze it
+/// (rule T2); one by hand where it was asked for, checked once more to be the contact's (rule S4).
+async fn ask(
+    app: &App,
+    delivery: &Delivery,
+    wanted: &Wanted<'_>,
+) -> Result<(Gathered, Result<String, &'static str>), NoAnswer> {
+    if !wanted.as_closed {
+        let gathered = composition::gather(app, wanted).await?;
+        let to = gathered.contact.as_ref().and_then(|contact| contact.address(&delivery.recipient));
+        return Ok((
+            gathered,
+            to.ok_or("The contact does not have the address any more, or none that mail may go to."),
+        ));
+    }
+    let facts = app.conversations.closing_facts(wanted.account, wanted.conversation, delivery.close_number).await?;
+    let gathered = composition::gather(app, wanted).await?;
+    Ok((gathered, facts.recipient.ok_or("The visitor had no address that mail may go to when the chat ended.")))
 }
 
 async fn build(
     app: &App,
     delivery: &Delivery,
-    gathered: &Gathered,
-    account: AccountId,
-    chosen: Option<Uuid>,
+    gathered: Gathered,
+    to: String,
     date: frontdesk_clock::Time,
 ) -> Result<Attempt, NotificationError> {
-    let sender = match composition::sender(app.db.read(), account, chosen).await? {
+    let chosen = if delivery.sender_from_channel { gathered.channel.sender_id } else { delivery.sender_id };
+    let sender = match composition::sender(app.db.read(), delivery.account_id, chosen).await? {
         Ok(sender) => sender,
         Err(why) => return Ok(Attempt::Failed(why.into())),
-    };
-    // Asked once more: mail goes only to addresses that are a contact's when it is composed (rule S4).
-    let contact = gathered.contact.as_ref();
-    let Some(to) = contact.and_then(|contact| contact.address(&delivery.recipient)) else {
-        return Ok(Attempt::Failed(
-            "The contact does not have the address any more, or none that mail may go to.".into(),
-        ));
     };
     let envelope = Envelope {
         delivery: delivery.id,
         date,
         from_name: sender.display_name,
         from: sender.address,
-        to_name: contact.map(|contact| contact.name.clone()).unwrap_or_default(),
+        to_name: gathered.contact.as_ref().map(|contact| contact.name.clone()).unwrap_or_default(),
         to,
         subject: gathered.subject(&delivery.subject),
     };
-    let transcript = gathered.transcript(&delivery.time_zone);
+    let transcript = gathered.transcript;
     // A long transcript takes tens of milliseconds: not on a thread that serves calls.
     let composed = tokio::task::spawn_blocking(move || mail::compose(&transcript, &envelope))
         .await

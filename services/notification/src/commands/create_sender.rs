@@ -45,7 +45,7 @@ pub(crate) async fn create_sender(
     let mut sender = find_or_insert(&tx, caller, &command, now).await?;
     sender.display_name = command.display_name;
     sender.version += 1;
-    let delivery = if sender.verified { None } else { Some(mail_code(app, &mut tx, &mut sender, now).await?) };
+    let delivery = if sender.verified { None } else { Some(mail_code(app, &mut tx, caller, &mut sender, now).await?) };
     store::senders::save(&tx, &sender).await?;
     key.keep(&tx, &(sender.id, delivery)).await?;
     tx.commit().await?;
@@ -81,21 +81,24 @@ async fn find_or_insert(
 }
 
 /// The code is in the mail alone, and the mail is forgotten when it is sent; the sender keeps its hash.
-async fn mail_code(app: &App, tx: &mut Tx, sender: &mut Sender, now: Time) -> Result<Uuid, NotificationError> {
-    let limit = app.settings.codes_per_sender_per_hour;
-    let whose = Whose::Recipient(&sender.address);
-    let since = now.minus(HOUR);
-    let found = store::limits::in_the_way(tx, sender.account_id, Kind::SenderVerification, whose, since, limit).await?;
-    if let Some(made_at) = found {
-        let retry_after = made_at.plus(HOUR).since(now);
-        return Err(NotificationError::MailLimit { which: "with codes to this address", retry_after });
-    }
+async fn mail_code(
+    app: &App,
+    tx: &mut Tx,
+    caller: &Caller,
+    sender: &mut Sender,
+    now: Time,
+) -> Result<Uuid, NotificationError> {
+    let requested_by = caller.actor.to_string();
+    check_limits(app, tx, sender, &requested_by, now).await?;
     let code = format!("{:08}", rand::rng().random_range(0..100_000_000_u32));
     sender.expect_code(&code, now);
 
     let (from_name, from) = app.installation_sender.clone();
-    let mut delivery =
-        Delivery { sender_id: Some(sender.id), ..Delivery::new(sender.account_id, Kind::SenderVerification, now) };
+    let mut delivery = Delivery {
+        sender_id: Some(sender.id),
+        requested_by,
+        ..Delivery::new(sender.account_id, Kind::SenderVerification, now)
+    };
     let envelope = Envelope {
         delivery: delivery.id,
         date: now,
@@ -115,4 +118,28 @@ async fn mail_code(app: &App, tx: &mut Tx, sender: &mut Sender, now: Time) -> Re
     store::deliveries::keep_mail(tx, &delivery, composed.bytes).await?;
     tx.on_commit(app.wake());
     Ok(delivery.id)
+}
+
+/// A code goes to an address that nobody confirmed yet, so whoever asks for many is stopped (rule S4).
+async fn check_limits(
+    app: &App,
+    tx: &Tx,
+    sender: &Sender,
+    requested_by: &str,
+    now: Time,
+) -> Result<(), NotificationError> {
+    let settings = &app.settings;
+    let limits = [
+        (Whose::Account, settings.codes_per_account_per_hour, "with codes of this account"),
+        (Whose::RequestedBy(requested_by), settings.codes_per_caller_per_hour, "with codes of this administrator"),
+        (Whose::Recipient(&sender.address), settings.codes_per_sender_per_hour, "with codes to this address"),
+    ];
+    for (whose, limit, which) in limits {
+        let (kind, since) = (Kind::SenderVerification, now.minus(HOUR));
+        let found = store::limits::in_the_way(tx, sender.account_id, kind, whose, since, limit).await?;
+        if let Some(made_at) = found {
+            return Err(NotificationError::MailLimit { which, retry_after: made_at.plus(HOUR).since(now) });
+        }
+    }
+    Ok(())
 }

@@ -1,7 +1,5 @@
 //! Decides at a close whether its transcript is mailed by itself (rules T1 to T3).
 
-use std::time::Duration;
-
 use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
 use frontdesk_db::Tx;
@@ -16,8 +14,6 @@ use crate::{
     error::NotificationError,
     store::{self, decisions::Decision},
 };
-
-const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A close with the facts of its moment.
 #[derive(Clone, Debug)]
@@ -64,11 +60,7 @@ pub(crate) async fn decide_transcript(
 async fn past_unverified_limit(app: &App, tx: &Tx, close: &Close, now: Time) -> Result<bool, DbErr> {
     let Some(contact) = close.contact.filter(|_| !close.facts.address_verified) else { return Ok(false) };
     store::limits::lock(tx, close.account).await?;
-    let since = now.minus(DAY);
-    let to_contact = store::limits::automatic_to_contact(tx, close.account, contact, since).await?;
-    let of_account = store::limits::automatic_to_unverified(tx, close.account, since).await?;
-    Ok(to_contact >= app.settings.unverified_per_contact_per_day
-        || of_account >= app.settings.unverified_per_account_per_day)
+    store::limits::past_unverified(tx.conn(), &app.settings, close.account, contact, now).await
 }
 
 fn decision(close: &Close, skip: Option<crate::domain::Skip>, delivery_id: Option<Uuid>, now: Time) -> Decision {
@@ -99,6 +91,7 @@ fn decision(close: &Close, skip: Option<crate::domain::Skip>, delivery_id: Optio
 fn delivery(close: &Close, now: Time) -> Delivery {
     Delivery {
         conversation_id: Some(close.conversation),
+        close_number: close.close_number,
         contact_id: close.contact,
         sender_id: close.sender,
         until_sequence: close.last_sequence,

@@ -105,6 +105,7 @@ impl Delivery {
             kind,
             state: State::Queued,
             conversation_id: None,
+            close_number: 0,
             contact_id: None,
             sender_id: None,
             sender_from_channel: false,

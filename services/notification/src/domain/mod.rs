@@ -4,6 +4,7 @@
 mod address;
 mod decision;
 mod delivery;
+mod excerpt;
 mod sender;
 mod text;
 mod transcript;
@@ -11,6 +12,7 @@ mod transcript;
 pub(crate) use address::{mail_address, mailbox};
 pub(crate) use decision::{Facts, Skip, decide, explain};
 pub(crate) use delivery::{AttemptOutcome, Changed, Delivery, Kind, Pauses, State};
+pub(crate) use excerpt::Excerpt;
 pub(crate) use sender::Sender;
-pub(crate) use text::{body_lines, one_line, server_words};
+pub(crate) use text::{body_lines, one_line, server_words, shown_address};
 pub(crate) use transcript::{Author, Content, Line, Transcript, link, zone};

@@ -1,8 +1,19 @@
 //! What people wrote, made safe for the place where it goes (rule T7).
 
 /// Marks that turn the direction of the text around them, so that it reads as something else.
-pub(super) fn turns_direction(char: char) -> bool {
+fn turns_direction(char: char) -> bool {
     matches!(char, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Takes no room, so that two texts that look the same are not.
+fn is_invisible(char: char) -> bool {
+    matches!(
+        char,
+        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
+            | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}'
+            | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1D173}'..='\u{1D17A}'
+            | '\u{E0000}'..='\u{E0FFF}'
+    )
 }
 
 fn breaks_line(char: char) -> bool {
@@ -19,6 +30,13 @@ pub(crate) fn one_line(text: &str, longest: usize) -> String {
         .collect();
     let words: Vec<&str> = spaced.split_whitespace().collect();
     words.join(" ").replace("=?", "= ?").chars().take(longest).collect::<String>().trim().to_owned()
+}
+
+/// An address of the web as it is shown: nothing in it is unseen.
+pub(crate) fn shown_address(text: &str) -> String {
+    const LONGEST: usize = 500;
+    let seen: String = text.chars().filter(|char| !is_invisible(*char)).collect();
+    one_line(&seen, LONGEST)
 }
 
 /// The lines of a message.

@@ -3,11 +3,13 @@
 use chrono_tz::Tz;
 use frontdesk_clock::Time;
 
-use super::text::turns_direction;
+use url::Url;
 
 /// Who wrote a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Author {
+    /// The visitor, shown by a name that nobody chose: You, or to others Visitor.
+    Unnamed,
     Visitor,
     Agent,
     Bot,
@@ -16,8 +18,18 @@ pub(crate) enum Author {
 impl Author {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::Visitor => "visitor",
+            Self::Unnamed | Self::Visitor => "visitor",
             Self::Agent => "agent",
+            Self::Bot => "bot",
+        }
+    }
+
+    /// What stands beside the name, which its bearer chose: a visitor named like an agent is still seen to be one.
+    pub(crate) fn mark(self) -> &'static str {
+        match self {
+            Self::Unnamed => "",
+            Self::Visitor => "visitor",
+            Self::Agent => "team",
             Self::Bot => "bot",
         }
     }
@@ -26,10 +38,23 @@ impl Author {
 /// What a line is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
-    Message { author: Author, name: String, text: String, buttons: Vec<String> },
-    Joined { name: String },
-    Ended { visitor_inactive: bool },
+    Message {
+        author: Author,
+        name: String,
+        text: String,
+        buttons: Vec<String>,
+    },
+    Joined {
+        name: String,
+    },
+    Ended {
+        visitor_inactive: bool,
+    },
     Reopened,
+    /// So many messages do not fit into a mail.
+    LeftOut {
+        messages: usize,
+    },
 }
 
 /// One line with its time.
@@ -47,6 +72,8 @@ pub(crate) struct Transcript {
     pub(crate) page_title: String,
     pub(crate) started_at: Time,
     pub(crate) visitor: String,
+    /// The mail goes to the visitor, not to another contact.
+    pub(crate) to_visitor: bool,
     pub(crate) zone: Tz,
     pub(crate) lines: Vec<Line>,
 }
@@ -56,16 +83,16 @@ pub(crate) fn zone(candidates: &[&str]) -> Tz {
     candidates.iter().find_map(|name| name.parse().ok()).unwrap_or(Tz::UTC)
 }
 
-/// The address, if it is one that a mail may link to.
-pub(crate) fn link(url: &str) -> Option<&str> {
-    let web = ["http://", "https://"]
-        .iter()
-        .any(|scheme| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
-    let plain = url.len() <= 2_000
-        && url.chars().all(|char| {
-            !char.is_whitespace() && !char.is_control() && !turns_direction(char) && !"\"<>\\^`{|}".contains(char)
-        });
-    (web && plain).then_some(url)
+/// Where a link to the address leads, as a mail may link to it and show it: parsed, so that what is read is what is opened.
+/// None: it is no web page, or it could be read as another one.
+pub(crate) fn link(address: &str) -> Option<String> {
+    const LONGEST: usize = 2_000;
+    let url = Url::parse(address).ok()?;
+    let web = matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|host| !host.is_empty());
+    // What stands before an @ looks like the host that it is not.
+    let plain = url.username().is_empty() && url.password().is_none();
+    let link = String::from(url);
+    (web && plain && link.len() <= LONGEST).then_some(link)
 }
 
 #[cfg(test)]
@@ -80,12 +107,36 @@ mod tests {
     }
 
     #[test]
-    fn t7_only_web_pages_are_linked() {
-        assert!(link("https://example.com/a?b=c#d").is_some());
-        for bad in
-            ["javascript:alert(1)", "data:text/html,x", "https://a\" onclick=x", "https://a b", "//example.com", "http"]
-        {
-            assert!(link(bad).is_none(), "{bad}");
+    fn t7_a_link_is_shown_as_what_it_opens() {
+        for (address, opens) in [
+            ("https://example.com/a?b=c#d", "https://example.com/a?b=c#d"),
+            ("HTTPS://Example.COM", "https://example.com/"),
+            ("https://\u{430}cme.example/", "https://xn--cme-5cd.example/"),
+            ("https://shop\u{FF0E}example/", "https://shop.example/"),
+            ("https://shop.exam\u{200B}ple/\u{202E}cod.exe", "https://shop.example/%E2%80%AEcod.exe"),
+            ("https:\\\\evil.example\\shop.example", "https://evil.example/shop.example"),
+        ] {
+            assert_eq!(link(address).as_deref(), Some(opens), "{address:?}");
         }
+    }
+
+    #[test]
+    fn t7_only_web_pages_that_show_their_host_are_linked() {
+        for bad in [
+            "https://shop.example@evil.example/",
+            "https://shop.example:443@evil.example",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "ftp://example.com/",
+            "https://a\" onclick=x",
+            "https://a b",
+            "https://",
+            "//example.com",
+            "http",
+            "",
+        ] {
+            assert_eq!(link(bad), None, "{bad}");
+        }
+        assert_eq!(link(&format!("https://example.com/{}", "ä".repeat(400))), None, "too long once it is encoded");
     }
 }

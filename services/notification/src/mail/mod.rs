@@ -8,7 +8,7 @@ mod transcript;
 mod verification;
 
 pub(crate) use message::{ComposeError, Composed, Envelope};
-pub(crate) use transcript::{compose, json, render};
+pub(crate) use transcript::{compose, json, render, room_for_lines, size_of};
 pub(crate) use verification::compose as compose_verification;
 
 #[cfg(test)]

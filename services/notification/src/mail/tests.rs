@@ -23,6 +23,7 @@ fn transcript(lines: Vec<Line>) -> Transcript {
         page_title: "Pricing & plans".into(),
         started_at: START,
         visitor: "Vera".into(),
+        to_visitor: true,
         zone: Tz::Europe__Rome,
         lines,
     }
@@ -89,6 +90,10 @@ fn t6_a_transcript_is_html_and_text_with_times_names_and_the_page() {
         }
     }
     assert!(text.contains("<https://acme.example/pricing?plan=1>"));
+    for by in ["CET] Robo (bot):", "CET] Ada (team):", "CET] Vera (visitor):"] {
+        assert!(text.contains(by), "{by} in {text}");
+    }
+    assert!(text.contains("because you chatted with Acme Support."));
     assert!(html.contains("Größe?<br>"));
     assert!(html.contains("Pricing &amp; plans"));
     assert!(text.contains("\r\n    Größe?\r\n    Zweite Zeile\r\n"), "{text:?}");
@@ -126,11 +131,90 @@ fn t7_what_people_wrote_never_becomes_markup() {
 }
 
 #[test]
-fn t7_a_page_that_is_no_web_page_is_not_linked() {
+fn t7_a_page_that_is_no_web_page_or_hides_its_host_is_shown_and_not_linked() {
+    for (page, shown) in [
+        ("javascript:alert(1)", "javascript:alert(1)"),
+        ("https://shop.example@evil.example/", "https://shop.example@evil.example/"),
+        ("https://shop.example:443@evil.example", "https://shop.example:443@evil.example"),
+        ("data:\u{200B}te\u{2060}xt\r\n* x", "data:text * x"),
+    ] {
+        let mut transcript = transcript(Vec::new());
+        transcript.page_url = page.into();
+        let (html, text) = render(&transcript, "Chat").unwrap();
+        assert!(!html.contains("<a "), "{page:?}");
+        assert!(html.replace("&#x2f;", "/").contains(&format!(">{shown}</span>")), "{html}");
+        assert!(text.contains(&format!("\r\n{shown}\r\n")), "{text}");
+    }
+}
+
+#[test]
+fn t7_a_link_shows_what_it_opens() {
     let mut transcript = transcript(Vec::new());
-    transcript.page_url = "javascript:alert(1)".into();
+    transcript.page_url = "https://\u{430}cme.example/pay\u{202E}".into();
     let (html, text) = render(&transcript, "Chat").unwrap();
-    assert!(!html.contains("<a ") && !html.contains("javascript") && !text.contains("javascript"));
+    let opens = "https://xn--cme-5cd.example/pay%E2%80%AE";
+    assert!(html.replace("&#x2f;", "/").contains(&format!("href=\"{opens}\"")), "{html}");
+    assert!(html.replace("&#x2f;", "/").contains(&format!(">{opens}</a>")), "{html}");
+    assert!(text.contains(&format!("<{opens}>")), "{text}");
+}
+
+#[test]
+fn t7_a_visitor_named_like_an_agent_is_seen_to_be_a_visitor() {
+    let lines = vec![
+        message(Author::Visitor, "Ada Byron", "Pay at once"),
+        message(Author::Unnamed, "You", "What do you mean?"),
+    ];
+    let (html, text) = render(&transcript(lines), "Chat").unwrap();
+    assert!(text.contains("CET] Ada Byron (visitor):") && text.contains("CET] You:"), "{text}");
+    assert!(html.contains("Ada Byron</strong> (visitor)") && html.contains("You</strong> &middot;"), "{html}");
+}
+
+#[test]
+fn t4_another_contact_is_not_told_that_they_chatted() {
+    let transcript = Transcript { to_visitor: false, ..transcript(Vec::new()) };
+    let (html, text) = render(&transcript, "Chat").unwrap();
+    for part in [html, text] {
+        assert!(part.contains("because Acme Support sent you the transcript of a chat."), "{part}");
+        assert!(!part.contains("you chatted") && !part.contains("Your chat"), "{part}");
+    }
+}
+
+#[test]
+fn t6_a_mail_is_never_larger_than_its_lines_and_the_room_around_them() {
+    let hostile = "<\"'&/>\n\u{1F600}";
+    let lines: Vec<Line> = (0..200_u64)
+        .flat_map(|number| {
+            let at = START.plus(Duration::from_secs(number * 7_000));
+            let text = hostile.repeat(usize::try_from(number).unwrap());
+            let content = match message(Author::Visitor, &hostile.repeat(30), &text).content {
+                Content::Message { author, name, text, .. } => {
+                    Content::Message { author, name, text, buttons: vec![hostile.repeat(20); 3] }
+                }
+                other => other,
+            };
+            let joined = Content::Joined { name: hostile.repeat(30) };
+            [Line { at, content }, Line { at, content: joined }, Line { at, content: Content::LeftOut { messages: 7 } }]
+        })
+        .collect();
+    let mut before = None;
+    let of_lines: usize =
+        lines.iter().map(|line| size_of(line, Tz::Europe__Rome, before.replace(line.at)).unwrap()).sum();
+    let mut transcript = transcript(lines);
+    let exactly = |transcript: &Transcript| {
+        let (html, text) = render(transcript, &hostile.repeat(100)).unwrap();
+        html.len() + text.len()
+    };
+    let whole = exactly(&transcript);
+    transcript.lines.clear();
+    // Around the lines their number stands, which has some digits more or less.
+    let taken = whole - exactly(&transcript);
+    assert!(taken.abs_diff(of_lines) < 16, "{taken} bytes, said to be {of_lines}");
+    transcript.channel = "\"".repeat(1_000);
+    transcript.page_title = "\"".repeat(1_000);
+    for page in [format!("https://acme.example/{}", "'".repeat(1_970)), "\"".repeat(5_000)] {
+        transcript.page_url = page;
+        assert!(exactly(&transcript) < 1_000_000 - room_for_lines(1_000_000));
+    }
 }
 
 #[test]

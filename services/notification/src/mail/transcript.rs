@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{ComposeError, Composed, Envelope, message, templates};
-use crate::domain::{Author, Content, Line, Transcript, body_lines, link, one_line};
+use crate::domain::{Author, Content, Line, Transcript, body_lines, link, one_line, shown_address};
 
 #[derive(Serialize)]
 struct View {
@@ -18,15 +18,34 @@ struct View {
     zone: String,
     page_title: String,
     page_url: String,
+    page_linked: bool,
+    reason: String,
     rows: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct RowView {
+    row: Row,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum Row {
-    Day { text: String },
-    Note { time: String, text: String },
-    Message { author: &'static str, name: String, time: String, lines: Vec<String>, buttons: Vec<String> },
+    Day {
+        text: String,
+    },
+    Note {
+        time: String,
+        text: String,
+    },
+    Message {
+        author: &'static str,
+        mark: &'static str,
+        name: String,
+        time: String,
+        lines: Vec<String>,
+        buttons: Vec<String>,
+    },
 }
 
 /// The whole mail.
@@ -41,34 +60,80 @@ pub(crate) fn render(transcript: &Transcript, subject: &str) -> Result<(String, 
     Ok((templates::render("transcript.html", &view)?, templates::render("transcript.txt", &view)?))
 }
 
+/// Whatever is around the lines takes less than this: every part of it is cut.
+const AROUND_LINES: usize = 64 * 1024;
+
+/// So many bytes are left for lines when both parts together may have `bytes`.
+pub(crate) fn room_for_lines(bytes: usize) -> usize {
+    bytes.saturating_sub(AROUND_LINES)
+}
+
+/// So many bytes a line takes in both parts together, with the heading of a new day when it may begin one.
+pub(crate) fn size_of(line: &Line, zone: Tz, before: Option<Time>) -> Result<usize, ComposeError> {
+    let at = local(line.at, zone);
+    let mut rows = vec![row(line, &at)];
+    if before.is_none_or(|before| local(before, zone).date_naive() != at.date_naive()) {
+        rows.push(day(&at));
+    }
+    let mut bytes = 0;
+    for row in rows {
+        let view = RowView { row };
+        for template in ["transcript_row.html", "transcript_row.txt"] {
+            bytes += templates::render(template, &view)?.len();
+        }
+    }
+    Ok(bytes)
+}
+
 fn view(transcript: &Transcript, subject: &str) -> View {
-    let messages = transcript.lines.iter().filter(|line| matches!(line.content, Content::Message { .. })).count();
+    let messages: usize = transcript
+        .lines
+        .iter()
+        .map(|line| match line.content {
+            Content::Message { .. } => 1,
+            Content::LeftOut { messages } => messages,
+            _ => 0,
+        })
+        .sum();
     let plural = if messages == 1 { "" } else { "s" };
     let date = local(transcript.started_at, transcript.zone).format("%A, %-d %B %Y").to_string();
+    let channel = one_line(&transcript.channel, 200);
+    let link = link(&transcript.page_url);
+    let (whose, reason) = if transcript.to_visitor {
+        ("Your", format!("You get this mail because you chatted with {channel}."))
+    } else {
+        ("A", format!("You get this mail because {channel} sent you the transcript of a chat."))
+    };
     View {
         subject: one_line(subject, 200),
-        preheader: format!("Your chat of {date}: {messages} message{plural}."),
-        channel: one_line(&transcript.channel, 200),
+        preheader: format!("{whose} chat of {date}: {messages} message{plural}."),
+        channel,
         date,
         zone: transcript.zone.name().to_owned(),
         page_title: one_line(&transcript.page_title, 300),
-        page_url: link(&transcript.page_url).unwrap_or_default().to_owned(),
+        page_linked: link.is_some(),
+        page_url: link.unwrap_or_else(|| shown_address(&transcript.page_url)),
+        reason,
         rows: rows(transcript),
     }
 }
 
 fn rows(transcript: &Transcript) -> Vec<Row> {
     let mut rows = Vec::with_capacity(transcript.lines.len() + 1);
-    let mut day: Option<NaiveDate> = None;
+    let mut shown: Option<NaiveDate> = None;
     for line in &transcript.lines {
         let at = local(line.at, transcript.zone);
-        if day != Some(at.date_naive()) {
-            day = Some(at.date_naive());
-            rows.push(Row::Day { text: at.format("%A, %-d %B %Y").to_string() });
+        if shown != Some(at.date_naive()) {
+            shown = Some(at.date_naive());
+            rows.push(day(&at));
         }
         rows.push(row(line, &at));
     }
     rows
+}
+
+fn day(at: &DateTime<Tz>) -> Row {
+    Row::Day { text: at.format("%A, %-d %B %Y").to_string() }
 }
 
 fn row(line: &Line, at: &DateTime<Tz>) -> Row {
@@ -76,6 +141,7 @@ fn row(line: &Line, at: &DateTime<Tz>) -> Row {
     match &line.content {
         Content::Message { author, name, text, buttons } => Row::Message {
             author: author.as_str(),
+            mark: author.mark(),
             name: one_line(name, 100),
             time,
             lines: body_lines(text),
@@ -86,6 +152,10 @@ fn row(line: &Line, at: &DateTime<Tz>) -> Row {
             Row::Note { time, text: "The chat ended because nothing was written for a while".into() }
         }
         Content::Ended { visitor_inactive: false } => Row::Note { time, text: "The chat ended".into() },
+        Content::LeftOut { messages } => {
+            let were = if *messages == 1 { "message was" } else { "messages were" };
+            Row::Note { time, text: format!("{messages} {were} left out here: the chat is too long for a mail") }
+        }
         Content::Reopened => Row::Note { time, text: "The chat was opened again".into() },
     }
 }
@@ -110,6 +180,9 @@ pub(crate) fn json(transcript: &Transcript) -> String {
             }),
             Content::Ended { visitor_inactive } => {
                 json!({ "time": time(line.at), "kind": "ended", "visitor_inactive": visitor_inactive })
+            }
+            Content::LeftOut { messages } => {
+                json!({ "time": time(line.at), "kind": "left_out", "messages": messages })
             }
             Content::Reopened => json!({ "time": time(line.at), "kind": "reopened" }),
         })

@@ -31,6 +31,7 @@ CREATE TABLE deliveries (
     kind TEXT NOT NULL,
     state TEXT NOT NULL,
     conversation_id UUID,
+    close_number INTEGER NOT NULL,
     contact_id UUID,
     sender_id UUID,
     sender_from_channel BOOLEAN NOT NULL,

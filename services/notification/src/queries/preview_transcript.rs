@@ -1,12 +1,12 @@
 //! The decision and the very mail, without sending (rule T9).
 
 use frontdesk_auth::Caller;
-use frontdesk_clock::Time;
 use uuid::Uuid;
 
 use crate::{
     App,
     composition::{self, Gathered, Wanted},
+    conversation::{ClosingFacts, Conversation},
     domain::{Delivery, Facts, decide},
     error::NotificationError,
     mail::{self, Envelope},
@@ -39,29 +39,37 @@ pub(crate) async fn preview_transcript(
     query: PreviewTranscript,
 ) -> Result<Preview, NotificationError> {
     let conversation = app.conversations.conversation(caller.account, query.conversation).await?;
+    // 0: what a close now would freeze.
+    let close_number = if conversation.closed { conversation.close_number } else { 0 };
+    let facts = app.conversations.closing_facts(caller.account, query.conversation, close_number).await?;
     let decided = if conversation.closed {
-        store::decisions::find(app.db.read(), caller.account, query.conversation, Some(conversation.close_number))
-            .await?
+        store::decisions::find(app.db.read(), caller.account, query.conversation, Some(close_number)).await?
     } else {
         None
     };
-    let wanted = Wanted {
-        account: caller.account,
-        conversation: query.conversation,
-        contact: conversation.contact_id,
-        until: decided.as_ref().map_or(0, |decision| decision.last_sequence),
-    };
-    let gathered = composition::gather(app, &wanted).await?;
     let delivery = match decided.as_ref().and_then(|decision| decision.delivery_id) {
         Some(id) => store::deliveries::find(app.db.read(), caller.account, id).await?,
         None => None,
     };
-    let sender_id = match (&decided, &delivery) {
-        (Some(decision), Some(delivery)) if !delivery.sender_from_channel => decision.sender_id,
-        _ => gathered.channel.sender_id,
+    let wanted = Wanted {
+        account: caller.account,
+        conversation: query.conversation,
+        contact: facts.contact_id,
+        as_closed: true,
+        until: facts.last_sequence,
+        time_zone: &query.time_zone,
     };
-    let envelope = envelope(app, caller, &query, &gathered, delivery.as_ref(), sender_id).await?;
-    let decision = decided.unwrap_or_else(|| would_decide(caller, &query, &gathered, app.clock.now()));
+    let gathered = composition::gather(app, &wanted).await?;
+    let sender_id = match &delivery {
+        Some(delivery) if delivery.sender_from_channel => gathered.channel.sender_id,
+        _ => facts.sender_id,
+    };
+    let envelope =
+        envelope(app, caller, &query, &gathered, facts.recipient.clone(), delivery.as_ref(), sender_id).await?;
+    let decision = match decided {
+        Some(decision) => decision,
+        None => would_decide(app, caller, &conversation, query.conversation, facts).await?,
+    };
     render(query, gathered, envelope, decision).await
 }
 
@@ -70,14 +78,12 @@ async fn envelope(
     caller: &Caller,
     query: &PreviewTranscript,
     gathered: &Gathered,
+    recipient: Option<String>,
     delivery: Option<&Delivery>,
     sender_id: Option<Uuid>,
 ) -> Result<Option<Envelope>, NotificationError> {
     let Ok(sender) = composition::sender(app.db.read(), caller.account, sender_id).await? else { return Ok(None) };
-    let Some((contact, to)) = gathered.contact.as_ref().and_then(|contact| Some((contact, contact.address("")?)))
-    else {
-        return Ok(None);
-    };
+    let Some((contact, to)) = gathered.contact.as_ref().zip(recipient) else { return Ok(None) };
     Ok(Some(Envelope {
         delivery: delivery.map_or_else(Uuid::now_v7, |delivery| delivery.id),
         date: delivery.and_then(|delivery| delivery.composed_at).unwrap_or_else(|| app.clock.now()),
@@ -89,33 +95,41 @@ async fn envelope(
     }))
 }
 
-/// What a close now would bring, as far as this service can know: whether an agent, a bot or a ticket was there is read from
-/// the thread. A ticket of the contact from another conversation is not in it, nor are the limits for unverified addresses.
-fn would_decide(caller: &Caller, query: &PreviewTranscript, gathered: &Gathered, now: Time) -> Decision {
-    let Gathered { conversation, channel, contact, thread } = gathered;
+/// What a close now would bring, or the last one will once its event has come.
+async fn would_decide(
+    app: &App,
+    caller: &Caller,
+    conversation: &Conversation,
+    id: Uuid,
+    closing: ClosingFacts,
+) -> Result<Decision, NotificationError> {
+    let now = app.clock.now();
     let facts = Facts {
-        transcript_enabled: channel.transcript_enabled,
-        had_bot_session: thread.had_bot || conversation.bot_in_charge,
-        had_agent: thread.had_agent || conversation.assigned_to_agent,
-        had_ticket: thread.had_ticket,
-        contact_known: contact.is_some(),
-        address_usable: contact.as_ref().is_some_and(|contact| contact.address("").is_some()),
-        address_verified: contact
-            .as_ref()
-            .and_then(|contact| contact.emails.first())
-            .is_some_and(|(_, verified)| *verified),
+        transcript_enabled: closing.transcript_enabled,
+        had_bot_session: closing.had_bot_session,
+        had_agent: closing.had_agent,
+        had_ticket: closing.had_ticket,
+        contact_known: closing.contact_id.is_some(),
+        address_usable: closing.recipient.is_some(),
+        address_verified: closing.recipient_verified,
     };
-    Decision {
+    let past_limit = match closing.contact_id.filter(|_| !facts.address_verified) {
+        Some(contact) => {
+            store::limits::past_unverified(app.db.read(), &app.settings, caller.account, contact, now).await?
+        }
+        None => false,
+    };
+    Ok(Decision {
         id: Uuid::nil(),
         account_id: caller.account,
-        conversation_id: query.conversation,
+        conversation_id: id,
         close_number: if conversation.closed { conversation.close_number } else { conversation.close_number + 1 },
-        skip_reason: decide(&facts, false),
+        skip_reason: decide(&facts, past_limit),
         delivery_id: None,
         channel_id: Some(conversation.channel_id),
-        contact_id: conversation.contact_id,
-        sender_id: channel.sender_id,
-        last_sequence: conversation.last_sequence,
+        contact_id: closing.contact_id,
+        sender_id: closing.sender_id,
+        last_sequence: closing.last_sequence,
         had_bot_session: facts.had_bot_session,
         had_agent: facts.had_agent,
         had_ticket: facts.had_ticket,
@@ -125,7 +139,7 @@ fn would_decide(caller: &Caller, query: &PreviewTranscript, gathered: &Gathered,
         closed_at: conversation.closed_at.unwrap_or(now),
         created_at: now,
         version: 0,
-    }
+    })
 }
 
 async fn render(
@@ -135,8 +149,9 @@ async fn render(
     decision: Decision,
 ) -> Result<Preview, NotificationError> {
     let rendering = move || {
-        let transcript = gathered.transcript(&query.time_zone);
-        let (html, text) = mail::render(&transcript, &gathered.subject(&query.subject))?;
+        let subject = gathered.subject(&query.subject);
+        let transcript = gathered.transcript;
+        let (html, text) = mail::render(&transcript, &subject)?;
         let mail = match envelope {
             Some(envelope) => mail::compose(&transcript, &envelope)?.bytes,
             None => Vec::new(),

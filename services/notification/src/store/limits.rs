@@ -1,10 +1,12 @@
 //! Counts of an account's mails, for limits (rules T2, S4).
 
+use std::time::Duration;
+
 use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
 use frontdesk_db::Tx;
 use sea_orm::{
-    DbErr, EntityTrait, PaginatorTrait, QueryOrder, QuerySelect, Set,
+    ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryOrder, QuerySelect, Set,
     entity::prelude::*,
     sea_query::{ExprTrait, Func, OnConflict},
 };
@@ -13,7 +15,9 @@ use super::entity::{
     delivery::{Column, Entity},
     mail_account,
 };
-use crate::domain::Kind;
+use crate::{domain::Kind, settings::NotificationSettings};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Locks the account's counts: of mails that are asked for at once, each is counted before the next is allowed.
 pub(crate) async fn lock(tx: &Tx, account: AccountId) -> Result<(), DbErr> {
@@ -25,20 +29,19 @@ pub(crate) async fn lock(tx: &Tx, account: AccountId) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Automatic transcripts since a moment to one contact.
-pub(crate) async fn automatic_to_contact(
-    tx: &Tx,
+/// True: an address of this contact that nobody verified had its share of automatic transcripts, or such addresses of the
+/// whole account had theirs.
+pub(crate) async fn past_unverified<C: ConnectionTrait>(
+    db: &C,
+    settings: &NotificationSettings,
     account: AccountId,
     contact: Uuid,
-    since: Time,
-) -> Result<u64, DbErr> {
-    let query = since_of(account, Kind::Transcript, since).filter(Column::ContactId.eq(contact));
-    query.count(tx.conn()).await
-}
-
-/// Automatic transcripts since a moment to addresses that were not verified.
-pub(crate) async fn automatic_to_unverified(tx: &Tx, account: AccountId, since: Time) -> Result<u64, DbErr> {
-    since_of(account, Kind::Transcript, since).filter(Column::Unverified.eq(true)).count(tx.conn()).await
+    now: Time,
+) -> Result<bool, DbErr> {
+    let lately = || since_of(account, Kind::Transcript, now.minus(DAY));
+    let to_contact = lately().filter(Column::ContactId.eq(contact)).count(db).await?;
+    let of_account = lately().filter(Column::Unverified.eq(true)).count(db).await?;
+    Ok(to_contact >= settings.unverified_per_contact_per_day || of_account >= settings.unverified_per_account_per_day)
 }
 
 /// Whose mails are counted.

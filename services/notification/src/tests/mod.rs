@@ -1,7 +1,9 @@
 //! Tests of commands and workers on a real database.
 
 mod deliveries;
+mod fake;
 mod senders;
+mod transcripts;
 
 use frontdesk_auth::{AccountId, Actor, Caller, Keys, Kind};
 use frontdesk_bus::Bus;
@@ -50,6 +52,11 @@ impl Suite {
     }
 
     pub(crate) async fn with(settings: NotificationSettings) -> Self {
+        Self::asking("http://127.0.0.1:1", settings).await
+    }
+
+    /// With somebody who answers as the conversation service.
+    pub(crate) async fn asking(conversation: &str, settings: NotificationSettings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::system();
         let url = |name: &str| DatabaseUrl(format!("sqlite://{}", folder.path().join(name).display()));
@@ -63,7 +70,7 @@ impl Suite {
         let bus = Db::connect(&DbSettings { url: url("bus.db"), ..DbSettings::default() }, &clock).await.unwrap();
         let bus = Bus::in_process(bus, &clock).await.unwrap();
         let keys = Keys::development(&folder.path().join("key"), &clock).unwrap();
-        let peer = Peer::new("http://127.0.0.1:1", "notification", keys.clone()).unwrap();
+        let peer = Peer::new(conversation, "notification", keys.clone()).unwrap();
         let pages = Pages::new(keys);
         let app = App::new(settings, db, clock.clone(), pages, peer, folder.path(), CancellationToken::new()).unwrap();
         Self { app, clock, account: AccountId(Uuid::now_v7()), folder, bus }
@@ -112,7 +119,9 @@ impl Suite {
     }
 
     pub(crate) fn mailbox(&self) -> Vec<String> {
-        let Ok(files) = std::fs::read_dir(self.folder.path().join("mailbox")) else { return Vec::new() };
+        let Ok(files) = std::fs::read_dir(self.folder.path().join("mailbox").join(self.account.to_string())) else {
+            return Vec::new();
+        };
         files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect()
     }
 }

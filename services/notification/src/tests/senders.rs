@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::{Suite, key};
 use crate::{
+    NotificationSettings,
     commands::{self, CreateSender},
     composition,
     domain::{Sender, State},
@@ -90,6 +91,35 @@ async fn s4_five_codes_an_hour_are_enough_for_an_address() {
     assert!(retry_after > Duration::from_secs(3500) && retry_after <= Duration::from_secs(3600));
     suite.clock.advance(retry_after + Duration::from_secs(1)).unwrap();
     create(&suite, &admin, "7", ADDRESS).await.unwrap();
+}
+
+#[tokio::test]
+async fn s4_codes_to_ever_other_addresses_end_for_the_administrator_and_for_the_account() {
+    let settings = NotificationSettings {
+        codes_per_caller_per_hour: 3,
+        codes_per_account_per_hour: 5,
+        ..NotificationSettings::default()
+    };
+    let suite = Suite::with(settings).await;
+    let (first, second) = (suite.caller(Kind::Admin), suite.caller(Kind::Admin));
+    for (number, admin) in [&first, &first, &first, &second, &second].into_iter().enumerate() {
+        create(&suite, admin, &number.to_string(), &format!("a{number}@acme.example")).await.unwrap();
+    }
+    for (admin, whose) in [(&first, "account"), (&second, "account")] {
+        let refused = create(&suite, admin, "more", "more@acme.example").await;
+        let Err(NotificationError::MailLimit { which, retry_after }) = refused else { panic!("{refused:?}") };
+        assert!(which.contains(whose) && retry_after > Duration::from_secs(3500), "{which}");
+    }
+    // A refused address was not added, and an hour later there is room again.
+    assert_eq!(queries::list_senders(&suite.app, &first).await.unwrap().len(), 5);
+    suite.clock.advance(Duration::from_secs(3601)).unwrap();
+    for number in 10..13 {
+        create(&suite, &first, &number.to_string(), &format!("a{number}@acme.example")).await.unwrap();
+    }
+    let refused = create(&suite, &first, "13", "a13@acme.example").await.unwrap_err();
+    assert!(refused.to_string().contains("administrator"), "{refused}");
+    let status = tonic::Status::from(refused);
+    assert_eq!(status.code(), tonic::Code::ResourceExhausted);
 }
 
 #[tokio::test]

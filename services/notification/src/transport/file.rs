@@ -1,15 +1,17 @@
-//! A mailbox folder: one file per delivery.
+//! A mailbox folder: in it a folder for each account, so that whoever reads one sees its mails only (rule S2), with one file
+//! per delivery.
 
 use std::{
     fs::{self, File},
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use super::Mail;
 use crate::domain::AttemptOutcome;
 
-pub(super) async fn write(folder: PathBuf, mail: Mail) -> AttemptOutcome {
+pub(super) async fn write(mailbox: &Path, mail: Mail) -> AttemptOutcome {
+    let folder = mailbox.join(mail.account.to_string());
     let name = format!("{}.eml", mail.delivery);
     let written = tokio::task::spawn_blocking(move || write_whole(&folder, &mail)).await;
     match written {
@@ -32,25 +34,28 @@ fn write_whole(folder: &Path, mail: &Mail) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use frontdesk_auth::AccountId;
     use uuid::Uuid;
 
     use super::*;
 
     #[tokio::test]
-    async fn a_mail_written_twice_is_one_file() {
+    async fn s2_a_mail_written_twice_is_one_file_in_its_accounts_folder() {
         let folder = tempfile::tempdir().unwrap();
         let mailbox = folder.path().join("mailbox");
         let mail = Mail {
+            account: AccountId(Uuid::now_v7()),
             delivery: Uuid::now_v7(),
             from: "a@b.test".into(),
             to: "c@d.test".into(),
             bytes: b"Hi\r\n".to_vec(),
         };
         for _ in 0..2 {
-            assert!(matches!(write(mailbox.clone(), mail.clone()).await, AttemptOutcome::Accepted(_)));
+            assert!(matches!(write(&mailbox, mail.clone()).await, AttemptOutcome::Accepted(_)));
         }
-        let files: Vec<_> = fs::read_dir(&mailbox).unwrap().map(|file| file.unwrap().path()).collect();
-        assert_eq!(files, [mailbox.join(format!("{}.eml", mail.delivery))]);
+        let folder = mailbox.join(mail.account.to_string());
+        let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
+        assert_eq!(files, [folder.join(format!("{}.eml", mail.delivery))]);
         assert_eq!(fs::read(&files[0]).unwrap(), b"Hi\r\n");
     }
 
@@ -59,7 +64,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("mailbox");
         fs::write(&file, "a file where the folder should be").unwrap();
-        let mail = Mail { delivery: Uuid::now_v7(), from: String::new(), to: String::new(), bytes: Vec::new() };
-        assert!(matches!(write(file, mail).await, AttemptOutcome::MayPass(_)));
+        let mail = Mail {
+            account: AccountId(Uuid::now_v7()),
+            delivery: Uuid::now_v7(),
+            from: String::new(),
+            to: String::new(),
+            bytes: Vec::new(),
+        };
+        assert!(matches!(write(&file, mail).await, AttemptOutcome::MayPass(_)));
     }
 }

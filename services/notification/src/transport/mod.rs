@@ -5,6 +5,7 @@ mod smtp;
 
 use std::path::{Path, PathBuf};
 
+use frontdesk_auth::AccountId;
 use uuid::Uuid;
 
 pub(crate) use smtp::Smtp;
@@ -14,6 +15,7 @@ use crate::{domain::AttemptOutcome, settings::SmtpSettings};
 /// A composed mail with its envelope.
 #[derive(Clone, Debug)]
 pub(crate) struct Mail {
+    pub(crate) account: AccountId,
     pub(crate) delivery: Uuid,
     pub(crate) from: String,
     pub(crate) to: String,
@@ -23,7 +25,7 @@ pub(crate) struct Mail {
 /// The way out.
 #[derive(Clone)]
 pub(crate) enum Transport {
-    /// Files named by delivery in this folder: writing one again changes nothing.
+    /// Files named by delivery in a folder for each account in this one: writing one again changes nothing.
     File(PathBuf),
     /// A mail server.
     Smtp(Box<Smtp>),
@@ -46,7 +48,7 @@ impl Transport {
     /// Hands one mail over; ends within a bounded time.
     pub(crate) async fn send(&self, mail: Mail) -> AttemptOutcome {
         match self {
-            Self::File(folder) => file::write(folder.clone(), mail).await,
+            Self::File(folder) => file::write(folder, mail).await,
             Self::Smtp(smtp) => smtp.send(&mail).await,
         }
     }

@@ -92,6 +92,7 @@ fn settings(port: u16) -> SmtpSettings {
 
 fn mail() -> Mail {
     Mail {
+        account: frontdesk_auth::AccountId(Uuid::now_v7()),
         delivery: Uuid::now_v7(),
         from: "team@acme.example".into(),
         to: "vera@visitor.example".into(),

@@ -10,8 +10,9 @@ use crate::domain::Agent;
 #[sea_orm(table_name = "agents")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
+    pub account_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    pub account_id: AccountId,
     pub name: String,
     pub handle: String,
     pub email: String,
@@ -28,13 +29,13 @@ impl ActiveModelBehavior for ActiveModel {}
 impl From<Agent> for Model {
     fn from(agent: Agent) -> Self {
         let Agent { id, account, name, handle, email, active, version, created_at } = agent;
-        Self { id, account_id: account, name, handle, email, active, version, created_at }
+        Self { account_id: account.0, id, name, handle, email, active, version, created_at }
     }
 }
 
 impl From<Model> for Agent {
     fn from(row: Model) -> Self {
-        let Model { id, account_id, name, handle, email, active, version, created_at } = row;
-        Self { id, account: account_id, name, handle, email, active, version, created_at }
+        let Model { account_id, id, name, handle, email, active, version, created_at } = row;
+        Self { id, account: AccountId(account_id), name, handle, email, active, version, created_at }
     }
 }

@@ -15,6 +15,8 @@ pub struct Model {
     pub kind: Kind,
     pub state: State,
     pub conversation_id: Option<Uuid>,
+    /// The close whose transcript it is; 0: it was not sent by itself.
+    pub close_number: i32,
     pub contact_id: Option<Uuid>,
     /// The sender chosen at the close; for a verification, the sender that is verified.
     pub sender_id: Option<Uuid>,
