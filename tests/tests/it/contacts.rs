@@ -216,19 +216,23 @@ async fn t2_what_becomes_known_after_the_close_changes_nothing() {
     // No sender yet: the delivery fails, and is retried when the contact has another address.
     let delivery = handled(&agent, &chat).await;
     handled(&agent, &unknown).await;
+    let state = async |state: DeliveryState| {
+        wait_for(state.as_str_name(), || async {
+            let request = GetDeliveryRequest { delivery_id: delivery.clone() };
+            let answer = DeliveryServiceClient::new(agent.clone()).get_delivery(request).await.unwrap();
+            answer.into_inner().delivery.filter(|delivery| delivery.state() == state)
+        })
+        .await
+    };
+    state(DeliveryState::Failed).await;
     let contact = contact_of(&agent, &chat.id).await;
     let edit =
         UpdateContactRequest { contact_id: contact.id, email: Some("later@x.example".into()), ..Default::default() };
     ContactServiceClient::new(agent.clone()).update_contact(edit).await.unwrap();
     account.fallback_sender().await;
     let retry = RetryDeliveryRequest { delivery_id: delivery.clone() };
-    wait_for("the failure", || async {
-        DeliveryServiceClient::new(agent.clone()).retry_delivery(retry.clone()).await.ok()?;
-        let request = GetDeliveryRequest { delivery_id: delivery.clone() };
-        let answer = DeliveryServiceClient::new(agent.clone()).get_delivery(request).await.unwrap();
-        answer.into_inner().delivery.filter(|delivery| delivery.state() == DeliveryState::Sent)
-    })
-    .await;
+    DeliveryServiceClient::new(agent.clone()).retry_delivery(retry).await.unwrap();
+    state(DeliveryState::Sent).await;
     assert_eq!(account.mails("then@x.example").await.len(), 1);
     assert!(account.mails("later@x.example").await.is_empty());
     // A visitor who becomes known later: the decision stays.
