@@ -33,6 +33,13 @@ async fn bot(app: &App, caller: &Caller, id: Uuid) -> Result<bots::Model, Conver
     }
 }
 
+impl Grpc {
+    async fn was_made(&self, key: &Key) -> Result<bool, Status> {
+        let made = key.find::<Uuid>(self.0.db.read()).await.map_err(ConversationError::from)?;
+        Ok(made.is_some())
+    }
+}
+
 #[tonic::async_trait]
 impl ChannelService for Grpc {
     async fn create_channel(
@@ -45,6 +52,8 @@ impl ChannelService for Grpc {
         let time_zone = one(time_zone(&request.time_zone))?;
         let transcript_sender_id = parse_optional_id("transcript_sender_id", &request.transcript_sender_id)?;
         let bot = match (greeter, parse_optional_id("bot_id", &request.bot_id)?) {
+            // A repeat gets the first answer, whatever became of the bot: the command finds it by its key.
+            (Greeter::Bot, Some(_)) if self.was_made(&key).await? => None,
             (Greeter::Bot, Some(id)) => Some(bot(&self.0, &caller, id).await?),
             (Greeter::Bot, None) => return Err(refuse("bot_id", "must name the bot when a bot greets")),
             (_, Some(_)) => return Err(refuse("bot_id", "must be empty unless a bot greets")),

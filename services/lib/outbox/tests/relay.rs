@@ -111,8 +111,13 @@ async fn i17_committed_events_have_their_effect_once_and_rolled_back_ones_none()
     tx.conn().execute_unprepared("UPDATE outbox_events SET published_at = NULL").await.unwrap();
     tx.commit().await.unwrap();
     write(&service, id, 31, true).await;
-    until("the second deliveries", || *once.deliveries.lock().unwrap() == 61).await;
-    assert_eq!(once.effects.lock().unwrap().len(), 31);
+    until("the second deliveries and the one new effect", || {
+        *once.deliveries.lock().unwrap() == 61 && once.effects.lock().unwrap().len() == 31
+    })
+    .await;
+    let mut versions = once.effects.lock().unwrap().clone();
+    versions.sort_unstable();
+    assert_eq!(versions, (1..=31).collect::<Vec<_>>());
     shutdown.cancel();
 }
 
