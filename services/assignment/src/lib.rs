@@ -67,5 +67,6 @@ pub fn subscribe(app: &App, bus: &Bus) {
 
 /// Publishes the service's events until it is told to stop.
 pub async fn work(app: App, bus: Bus) {
-    frontdesk_outbox::relay(app.db, bus, app.clock, app.shutdown).await;
+    let relay = frontdesk_outbox::relay(app.db.clone(), bus, app.clock.clone(), app.shutdown.clone());
+    tokio::join!(relay, frontdesk_idempotency::forget_old(app.db, app.clock, app.shutdown));
 }

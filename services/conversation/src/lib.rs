@@ -71,7 +71,8 @@ pub fn subscribe(app: &App, bus: &Bus) {
     bus.subscribe(consumers::SentTranscripts(app.clone()), &app.db);
 }
 
-/// Runs this service's workers, which is the relay of its outbox, until the shutdown.
+/// Runs this service's workers until the shutdown: the relay of its outbox, and the forgetting of old request ids.
 pub async fn work(app: App, bus: Bus) {
-    frontdesk_outbox::relay(app.db.clone(), bus, app.clock.clone(), app.shutdown.clone()).await;
+    let relay = frontdesk_outbox::relay(app.db.clone(), bus, app.clock.clone(), app.shutdown.clone());
+    tokio::join!(relay, frontdesk_idempotency::forget_old(app.db.clone(), app.clock.clone(), app.shutdown.clone()));
 }

@@ -137,5 +137,6 @@ pub fn subscribe(app: &App, bus: &Bus) {
 /// Publishes events and delivers mails until the shutdown; returns when both have ended.
 pub async fn work(app: App, bus: Bus) {
     let relay = frontdesk_outbox::relay(app.db.clone(), bus, app.clock.clone(), app.shutdown.clone());
-    tokio::join!(relay, workers::deliver(app));
+    let forget = frontdesk_idempotency::forget_old(app.db.clone(), app.clock.clone(), app.shutdown.clone());
+    tokio::join!(relay, forget, workers::deliver(app));
 }

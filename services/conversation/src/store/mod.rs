@@ -4,6 +4,7 @@ pub(crate) mod bots;
 pub(crate) mod channels;
 pub(crate) mod closes;
 pub(crate) mod contacts;
+mod conversation_events;
 pub(crate) mod conversations;
 pub(crate) mod entity;
 pub(crate) mod entries;

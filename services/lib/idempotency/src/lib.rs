@@ -3,11 +3,15 @@
 //! The command claims the [`Key`] in its transaction, after it locked its row, and keeps with it a reference to what it made:
 //! an id or a number, never content.
 
+use std::time::Duration;
+
 use frontdesk_auth::Caller;
-use frontdesk_db::{Sql, Tx};
+use frontdesk_clock::{Clock, Time};
+use frontdesk_db::{Db, Sql, Tx};
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Set, entity::prelude::*, sea_query::OnConflict};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
 
 /// The table, for each service's migrations.
 pub const REQUESTS: Sql = Sql {
@@ -20,7 +24,8 @@ pub const REQUESTS: Sql = Sql {
             result TEXT,
             created_at BIGINT NOT NULL,
             CONSTRAINT requests_pk PRIMARY KEY (account_id, actor, request_id)
-        )",
+        );
+        CREATE INDEX requests_age ON requests (created_at)",
 };
 
 mod entity {
@@ -44,6 +49,29 @@ mod entity {
     pub enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A request id is remembered so long: far longer than any caller repeats.
+const KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
+
+/// Forgets old request ids, every hour, until the shutdown.
+pub async fn forget_old(db: Db, clock: Clock, shutdown: CancellationToken) {
+    while !shutdown.is_cancelled() {
+        if let Err(error) = forget(&db, clock.now().minus(KEEP)).await {
+            tracing::warn!(%error, "old request ids were not forgotten; trying again in an hour");
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(FORGET_EVERY) => {}
+        }
+    }
+}
+
+async fn forget(db: &Db, before: Time) -> Result<(), DbErr> {
+    let tx = db.begin().await?;
+    entity::Entity::delete_many().filter(entity::Column::CreatedAt.lt(before.0)).exec(tx.conn()).await?;
+    tx.commit().await
 }
 
 /// Who asks, under which id, for what.

@@ -1,0 +1,72 @@
+//! A repeat gets the first answer, other content is refused, another actor's id is another id.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking")]
+
+use frontdesk_auth::{AccountId, Actor, Caller, Kind};
+use frontdesk_clock::Clock;
+use frontdesk_db::{DatabaseUrl, Db, DbSettings, migrate};
+use frontdesk_idempotency::{ClaimError, Key, REQUESTS};
+use frontdesk_proto::auth::v1::Access;
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+use uuid::Uuid;
+
+struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(REQUESTS)]
+    }
+}
+
+async fn db(folder: &tempfile::TempDir) -> Db {
+    let url = DatabaseUrl(format!("sqlite://{}", folder.path().join("requests.db").display()));
+    let db = Db::connect(&DbSettings { url, max_connections: None }, &Clock::system()).await.unwrap();
+    migrate::<Migrator>(&db).await.unwrap();
+    db
+}
+
+fn key(account: u128, actor: &str, id: &str, content: &str) -> Key {
+    let caller = Caller {
+        account: AccountId(Uuid::from_u128(account)),
+        kind: Kind::Visitor,
+        actor: Actor { kind: Kind::Visitor, id: actor.into() },
+        name: None,
+        email: None,
+        permissions: Vec::new(),
+    };
+    Key::new(&caller, id, &Access { permission: content.into(), ..Access::default() })
+}
+
+async fn claim(db: &Db, key: &Key, result: i64) -> Result<i64, ClaimError> {
+    let tx = db.begin().await?;
+    if let Some(first) = key.claim(&tx).await? {
+        return Ok(first);
+    }
+    key.keep(&tx, &result).await?;
+    tx.commit().await?;
+    Ok(result)
+}
+
+#[tokio::test]
+async fn c12_one_id_has_one_content_and_one_answer_for_each_actor_of_an_account() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = db(&folder).await;
+    assert_eq!(claim(&db, &key(1, "v", "id", "a"), 7).await.unwrap(), 7);
+    assert_eq!(claim(&db, &key(1, "v", "id", "a"), 8).await.unwrap(), 7, "a repeat gets the first answer");
+    assert!(matches!(claim(&db, &key(1, "v", "id", "b"), 9).await, Err(ClaimError::Reused)));
+    assert_eq!(claim(&db, &key(1, "w", "id", "b"), 10).await.unwrap(), 10, "another actor");
+    assert_eq!(claim(&db, &key(2, "v", "id", "b"), 11).await.unwrap(), 11, "another account");
+    assert_eq!(key(1, "v", "id", "a").find::<i64>(db.read()).await.unwrap(), Some(7));
+    assert_eq!(key(1, "v", "new", "a").find::<i64>(db.read()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn c12_a_claim_that_rolls_back_was_never_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = db(&folder).await;
+    let key = key(1, "v", "id", "a");
+    let tx = db.begin().await.unwrap();
+    assert_eq!(key.claim::<i64>(&tx).await.unwrap(), None);
+    drop(tx);
+    assert_eq!(claim(&db, &key, 12).await.unwrap(), 12);
+}
