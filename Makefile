@@ -10,10 +10,10 @@ help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 run: ## Run the whole suite on 127.0.0.1:7700 (embedded: no server to install)
-	cargo run --quiet --bin frontdesk -- serve all
+	cargo run --bin frontdesk -- serve all
 
 demo: ## Play two chats, from the greeting to the mailbox, against the running suite or a fresh one
-	cargo run --quiet --bin frontdesk -- demo
+	cargo run --bin frontdesk -- demo
 
 token: ## Mint an administrator's token for the development account
 	@cargo run --quiet --bin frontdesk -- token --kind admin

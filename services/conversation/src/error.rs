@@ -99,7 +99,7 @@ impl Explained {
                 refusal(
                     Code::FailedPrecondition,
                     Reason::ConversationClosed,
-                    "the conversation is closed; a visitor can start a new one".into(),
+                    "the conversation is closed; a visitor can start a new one, an agent can reopen this one".into(),
                 )
                 .with("close_reason", why)
                 .with("close_number", row.close_number)

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     App,
-    conversation::{Channel, Contact, Conversation, NoAnswer, VisitorName},
+    conversation::{Channel, Contact, NoAnswer, VisitorName},
     domain::{Excerpt, Line, Sender, Transcript, one_line, zone},
     mail, store,
 };
@@ -44,12 +44,21 @@ pub(crate) async fn gather(app: &App, wanted: &Wanted<'_>) -> Result<Gathered, N
     let ask = &app.conversations;
     let conversation = ask.conversation(account, id).await?;
     let channel = ask.channel(account, conversation.channel_id).await?;
-    let contact = match wanted.contact {
+    let mut contact = match wanted.contact {
         Some(contact) => Some(ask.contact(account, contact).await?),
         None => None,
     };
     let to_visitor = wanted.as_closed || wanted.contact == conversation.contact_id;
-    let visitor = visitor_name(app, wanted, &conversation, contact.as_ref().filter(|_| to_visitor), to_visitor).await?;
+    // Not the contact's name: a visitor who only typed their way to it must not wear it.
+    let name = ask.closing_facts(account, id, 0).await?.visitor_name;
+    let visitor = match name.trim() {
+        "" if to_visitor => VisitorName::You,
+        "" => VisitorName::Unknown,
+        name => VisitorName::Known(name.to_owned()),
+    };
+    if let Some(contact) = contact.as_mut().filter(|_| to_visitor) {
+        contact.name = name;
+    }
     let contacts = contact.as_ref().map_or("", |contact| contact.time_zone.as_str());
     let zone = zone(&[wanted.time_zone, contacts, &channel.time_zone]);
 
@@ -74,31 +83,6 @@ pub(crate) async fn gather(app: &App, wanted: &Wanted<'_>) -> Result<Gathered, N
         lines: lines.into_lines(),
     };
     Ok(Gathered { channel, contact, transcript })
-}
-
-/// The name of who wrote as the visitor, never of another who gets the transcript (rule T4).
-async fn visitor_name(
-    app: &App,
-    wanted: &Wanted<'_>,
-    conversation: &Conversation,
-    visitor: Option<&Contact>,
-    to_visitor: bool,
-) -> Result<VisitorName, NoAnswer> {
-    let name = match (visitor, conversation.contact_id) {
-        (Some(visitor), _) => visitor.name.clone(),
-        (None, Some(own)) if !to_visitor => match app.conversations.contact(wanted.account, own).await {
-            Ok(own) => own.name,
-            // Without its contact the chat can still be read.
-            Err(NoAnswer::NotFound(_)) => String::new(),
-            Err(later) => return Err(later),
-        },
-        _ => String::new(),
-    };
-    Ok(match name.trim() {
-        "" if to_visitor => VisitorName::You,
-        "" => VisitorName::Unknown,
-        name => VisitorName::Known(name.to_owned()),
-    })
 }
 
 impl Gathered {

@@ -91,6 +91,8 @@ pub(crate) struct ClosingFacts {
     pub(crate) transcript_enabled: bool,
     pub(crate) sender_id: Option<Uuid>,
     pub(crate) last_sequence: i64,
+    /// Empty: none is known to be theirs.
+    pub(crate) visitor_name: String,
 }
 
 /// By which name the visitor's lines go.
@@ -165,6 +167,7 @@ impl Conversations {
             transcript_enabled: theirs.transcript_enabled,
             sender_id: uuid(&theirs.sender_id),
             last_sequence: theirs.last_sequence,
+            visitor_name: theirs.visitor_name,
         })
     }
 

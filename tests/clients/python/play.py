@@ -113,7 +113,7 @@ code = re.search(r"^\s*(\d{8})\s*$", code_mail.get_body(("plain",)).get_content(
 senders_stub.VerifySender(senders.VerifySenderRequest(sender_id=sender.id, code=code), metadata=admin)
 senders_stub.SetFallbackSender(senders.SetFallbackSenderRequest(sender_id=sender.id), metadata=admin)
 roster_grpc.RosterServiceStub(channel).CreateAgent(
-    roster.CreateAgentRequest(agent_id=os.environ["AGENT_ID"], name="Grace Hopper", handle="grace", request_id=rid()), metadata=admin
+    roster.CreateAgentRequest(agent_id=os.environ["AGENT_ID"], name="Grace Hopper", handle=f"grace-{uuid.uuid4().hex[:12]}", request_id=rid()), metadata=admin
 )
 flow = bots.Flow(
     steps=[

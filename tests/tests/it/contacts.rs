@@ -3,15 +3,15 @@
 use frontdesk_proto::{
     assignment::v1::{DeactivateAgentRequest, roster_service_client::RosterServiceClient},
     conversation::v1::{
-        CloseConversationRequest, Contact, CreateContactRequest, CreateTicketRequest, GetContactRequest,
-        LinkContactRequest, ListContactsRequest, ListConversationsRequest, PostMessageRequest,
+        ActorKind, CloseConversationRequest, Contact, CreateContactRequest, CreateTicketRequest, Entry,
+        GetContactRequest, LinkContactRequest, ListContactsRequest, ListConversationsRequest, PostMessageRequest,
         ReopenConversationRequest, TicketStatus, UpdateContactRequest, contact_service_client::ContactServiceClient,
         conversation_service_client::ConversationServiceClient, entry::Content,
         thread_service_client::ThreadServiceClient, ticket_service_client::TicketServiceClient,
     },
     notification::v1::{
-        DeliveryState, GetDeliveryRequest, RetryDeliveryRequest, SkipReason,
-        delivery_service_client::DeliveryServiceClient,
+        DeliveryState, GetDeliveryRequest, RetryDeliveryRequest, SendTranscriptRequest, SkipReason,
+        delivery_service_client::DeliveryServiceClient, transcript_service_client::TranscriptServiceClient,
     },
 };
 use frontdesk_tests::{Account, As, Chat, TestSuite, reason, request_id, wait_for};
@@ -20,6 +20,12 @@ async fn contact_of(agent: &As, conversation: &str) -> Contact {
     let contact_id = Account::conversation(agent, conversation).await.contact_id;
     let answer = ContactServiceClient::new(agent.clone()).get_contact(GetContactRequest { contact_id }).await.unwrap();
     answer.into_inner().contact.unwrap()
+}
+
+/// What the team reads as the visitor's name.
+fn visitors_name(thread: &[Entry]) -> String {
+    let authors = thread.iter().filter_map(|entry| entry.author.clone());
+    authors.filter(|author| author.kind() == ActorKind::Visitor).map(|author| author.name).next().unwrap_or_default()
 }
 
 /// A chat with the bot in which the visitor gives this address.
@@ -108,6 +114,27 @@ async fn x1_s3_a_typed_address_takes_nobodys_transcripts() {
     assert_eq!(contact_of(&agent, &third.id).await, before, "nothing of the victim's contact changed");
     let delivery = handled(&agent, &third).await;
     assert_eq!(sent_to(&agent, &delivery).await, "victim3@x.example");
+
+    // One who proved two addresses, the victim's among them: the victim's own chat goes where the victim's token says.
+    let fourth = account.start_chat(account.known_visitor("evil4", "victim4@x.example"), &channel).await;
+    close(&fourth).await;
+    close(&account.start_chat(account.known_visitor("evil4", "evil4@evil.example"), &channel).await).await;
+    let fourth = account.start_chat(account.known_visitor("victim4", "victim4@x.example"), &channel).await;
+    let delivery = handled(&agent, &fourth).await;
+    assert_eq!(sent_to(&agent, &delivery).await, "victim4@x.example");
+
+    // By hand, with no address chosen, it goes where the close sent it too.
+    let send = SendTranscriptRequest {
+        conversation_id: victim.id.clone(),
+        contact_id: contact_of(&agent, &victim.id).await.id,
+        request_id: request_id(),
+        ..Default::default()
+    };
+    let by_hand = TranscriptServiceClient::new(agent.clone()).send_transcript(send).await.unwrap().into_inner();
+    assert_eq!(sent_to(&agent, &by_hand.delivery.unwrap().id).await, "victim@x.example");
+    // Somebody who only typed their way to a contact does not wear its name.
+    let name = visitors_name(&Account::thread(&agent, &victim.id).await);
+    assert_eq!(name, "");
     assert!(account.mails("evil@evil.example").await.is_empty());
     assert!(account.mails("evil2@evil.example").await.is_empty());
     assert!(account.mails("evil3@evil.example").await.is_empty());

@@ -4,7 +4,7 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::{explain, made_before};
+use super::{contact_of_visitor, explain, made_before};
 use crate::{
     App,
     domain::{Content, Entry},
@@ -47,6 +47,7 @@ pub(crate) async fn choose_button(
         chosen_button_id: Some(command.button_id),
     };
     let now = tx.now().await?;
+    contact_of_visitor::recognise(&mut tx, caller, &mut conversation, now).await?;
     match (conversation.visitor_says(content, now), label) {
         (Err(refused), _) => Err(explain(&tx, conversation, refused).await),
         (Ok(_), None) => Err(ConversationError::ButtonNotOffered),

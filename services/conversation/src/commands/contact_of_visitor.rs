@@ -18,6 +18,9 @@ use crate::{
     },
 };
 
+/// So many typed addresses a contact has at most.
+const TYPED_AT_MOST: usize = 5;
+
 /// The contact of a visitor who calls; an address that their token vouches for makes or finds one.
 pub(super) async fn known(tx: &mut Tx, caller: &Caller, now: Time) -> Result<Option<Uuid>, ConversationError> {
     let visitor = contacts::find_visitor(tx.conn(), caller.account, &caller.actor.id).await?;
@@ -25,8 +28,8 @@ pub(super) async fn known(tx: &mut Tx, caller: &Caller, now: Time) -> Result<Opt
         return Ok(visitor.map(|visitor| visitor.contact_id));
     };
     let own = visitor.filter(|visitor| visitor.link == Link::Own).map(|visitor| visitor.contact_id);
-    let id = vouched(tx, caller, own, address, now).await?;
-    link(tx, caller.account, &caller.actor.id, id, None).await?;
+    let id = vouched(tx, caller, own, address.clone(), now).await?;
+    link(tx, caller.account, &caller.actor.id, id, Link::Own, Some(address)).await?;
     Ok(Some(id))
 }
 
@@ -105,9 +108,11 @@ pub(super) async fn answered(
                 if !contact.emails.is_empty() {
                     return Ok(contact.row.id);
                 }
-                link(tx, account, visitor, owner, Some(address)).await?;
+                link(tx, account, visitor, owner, Link::Typed, Some(address)).await?;
                 return Ok(owner);
             }
+            // Somebody who types one address after another collects no more than these.
+            None if contact.emails.iter().filter(|email| !email.verified).count() >= TYPED_AT_MOST => {}
             _ => contact.add_email(address, false, now),
         },
         // The thread holds the answer; the contact is not theirs to write to.
@@ -117,27 +122,24 @@ pub(super) async fn answered(
         (property, _) => contact.set_property(property.to_owned(), value.to_owned()),
     }
     let id = write(tx, &mut contact, own.is_some()).await?;
-    link(tx, account, visitor, id, None).await?;
+    link(tx, account, visitor, id, Link::Own, None).await?;
     Ok(id)
 }
 
-/// The visitor is this contact from now on, and so are their chats; `typed` when an address that they typed is all there is.
+/// The visitor is this contact from now on, and so are their chats. `address`: the one that proves it, or that they typed.
 pub(super) async fn link(
     tx: &mut Tx,
     account: AccountId,
     visitor: &str,
     contact: Uuid,
-    typed: Option<String>,
+    link: Link,
+    address: Option<String>,
 ) -> Result<(), ConversationError> {
     let before = contacts::find_visitor(tx.conn(), account, visitor).await?;
-    let link = if typed.is_some() { Link::Typed } else { Link::Own };
-    let after = visitors::Model {
-        account_id: account,
-        id: visitor.to_owned(),
-        contact_id: contact,
-        link,
-        typed_address: typed,
-    };
+    // What was proved stays so while they are the same contact.
+    let proved = before.as_ref().filter(|before| before.contact_id == contact && before.link == link);
+    let address = address.or_else(|| proved.and_then(|before| before.address.clone()));
+    let after = visitors::Model { account_id: account, id: visitor.to_owned(), contact_id: contact, link, address };
     if before.as_ref() == Some(&after) {
         return Ok(());
     }

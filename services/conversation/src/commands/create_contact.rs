@@ -35,6 +35,7 @@ pub(crate) async fn create_contact(
     contact.row.phone = command.phone;
     contact.row.time_zone = command.time_zone;
     if let Some(email) = command.email {
+        contacts::take_typed_email(&tx, caller.account, &email, contact.row.id).await?;
         contact.add_email(email, true, now);
     }
     if !contacts::insert(&mut tx, &contact).await? {

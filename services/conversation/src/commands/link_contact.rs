@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::contact_of_visitor;
 use crate::{
     App,
-    domain::{Author, AuthorKind, Conversation},
+    domain::{Author, AuthorKind, Conversation, Link},
     error::ConversationError,
     store::{contacts, conversations, names},
 };
@@ -27,7 +27,7 @@ pub(crate) async fn link_contact(
 
     names::mention_agent(&tx, caller.account, agent, caller.name.as_deref().unwrap_or_default()).await?;
     let visitor = conversation.row.visitor_id.clone();
-    contact_of_visitor::link(&mut tx, caller.account, &visitor, contact, None).await?;
+    contact_of_visitor::link(&mut tx, caller.account, &visitor, contact, Link::Own, None).await?;
     let now = tx.now().await?;
     contact_of_visitor::belongs_to(&mut conversation, contact, Author::new(AuthorKind::Agent, agent), now);
     conversations::save(&mut tx, &app.hints, &mut conversation).await?;

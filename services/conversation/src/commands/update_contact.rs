@@ -38,6 +38,7 @@ pub(crate) async fn update_contact(
     contact.row.phone = command.phone.unwrap_or(contact.row.phone);
     contact.row.time_zone = command.time_zone.unwrap_or(contact.row.time_zone);
     if let Some(email) = command.email {
+        contacts::take_typed_email(&tx, caller.account, &email, contact.row.id).await?;
         contact.add_email(email, true, now);
     }
     if !contacts::save(&mut tx, &mut contact).await? {

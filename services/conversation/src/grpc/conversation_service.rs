@@ -173,7 +173,9 @@ impl ConversationService for Grpc {
         let (caller, request) = open(request)?;
         let conversation = parse_id("conversation_id", &request.conversation_id)?;
         let contact = parse_id("contact_id", &request.contact_id)?;
-        let linked = commands::link_contact(&self.0, &caller, conversation, contact, agent(&caller)?).await?;
+        let linked =
+            commands::link_contact(&self.0, &caller, conversation, contact, active_agent(&self.0, &caller).await?)
+                .await?;
         Ok(Response::new(pb::LinkContactResponse { conversation: self.told(&linked).await? }))
     }
 
@@ -183,8 +185,8 @@ impl ConversationService for Grpc {
     ) -> Result<Response<pb::GetClosingFactsResponse>, Status> {
         let (caller, request) = open(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
-        let facts = queries::get_closing_facts(&self.0, &caller, id, request.close_number).await?;
-        Ok(Response::new(convert::closing_facts(facts)))
+        let (facts, visitor_name) = queries::get_closing_facts(&self.0, &caller, id, request.close_number).await?;
+        Ok(Response::new(convert::closing_facts(facts, visitor_name)))
     }
 
     async fn record_answer(

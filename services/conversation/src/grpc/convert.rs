@@ -207,7 +207,7 @@ pub(super) fn contact(contact: &Contact) -> pb::Contact {
     }
 }
 
-pub(super) fn closing_facts(close: closes::Model) -> pb::GetClosingFactsResponse {
+pub(super) fn closing_facts(close: closes::Model, visitor_name: String) -> pb::GetClosingFactsResponse {
     pb::GetClosingFactsResponse {
         contact_id: text(close.contact_id),
         recipient: close.recipient.unwrap_or_default(),
@@ -218,6 +218,7 @@ pub(super) fn closing_facts(close: closes::Model) -> pb::GetClosingFactsResponse
         transcript_enabled: close.transcript_enabled,
         sender_id: text(close.sender_id),
         last_sequence: close.last_sequence,
+        visitor_name,
     }
 }
 

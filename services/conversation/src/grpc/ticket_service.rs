@@ -7,7 +7,7 @@ use frontdesk_rpc::{open, parse_id, parse_optional_id};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{Grpc, agent, convert};
+use super::{Grpc, active_agent, convert};
 use crate::{
     commands::{self, CreateTicket, UpdateTicket},
     domain::TicketStatus,
@@ -25,7 +25,7 @@ impl TicketService for Grpc {
         let command = CreateTicket {
             key: Key::new(&caller, &request.request_id, &request),
             conversation: parse_id("conversation_id", &request.conversation_id)?,
-            agent: agent(&caller)?,
+            agent: active_agent(&self.0, &caller).await?,
             subject: request.subject,
             url: request.url,
         };

@@ -59,14 +59,14 @@ CREATE TABLE contact_emails (
 );
 CREATE INDEX contact_emails_of ON contact_emails (account_id, contact_id);
 
--- Who a visitor turned out to be. OWN: the contact is theirs, by a signed token, an agent's word, or because it was made for
+-- Who a visitor turned out to be, and the address that their token vouched for or that they typed their way by. OWN: the contact is theirs, by a signed token, an agent's word, or because it was made for
 -- them. TYPED: they typed an address that the contact has, which proves nothing and lets them change nothing.
 CREATE TABLE visitors (
     account_id UUID NOT NULL,
     id TEXT NOT NULL,
     contact_id UUID NOT NULL,
     link TEXT NOT NULL,
-    typed_address TEXT,
+    address TEXT,
     CONSTRAINT visitors_pk PRIMARY KEY (account_id, id)
 );
 

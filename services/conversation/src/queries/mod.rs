@@ -55,18 +55,19 @@ pub(crate) async fn list_visible(
     Ok((listed, names))
 }
 
-/// What a close froze; 0: what one would freeze now.
+/// What a close froze, and the visitor's name; 0: what a close would freeze now.
 pub(crate) async fn get_closing_facts(
     app: &App,
     caller: &Caller,
     conversation: Uuid,
     close_number: i32,
-) -> Result<entity::closes::Model, ConversationError> {
+) -> Result<(entity::closes::Model, String), ConversationError> {
     let conversation = get_conversation(app, caller, conversation).await?;
+    let name = names::of_visitor(app.db.read(), &conversation).await?;
     if close_number == 0 {
         let facts = closes::facts(app.db.read(), &conversation).await?;
-        return Ok(closes::frozen(&conversation.row, facts));
+        return Ok((closes::frozen(&conversation.row, facts), name));
     }
     let close = closes::find(app.db.read(), caller.account, conversation.row.id, close_number).await?;
-    close.ok_or(ConversationError::NotFound("close"))
+    Ok((close.ok_or(ConversationError::NotFound("close"))?, name))
 }

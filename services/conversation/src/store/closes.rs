@@ -9,7 +9,7 @@ use super::{
     channels, contacts,
     entity::{
         closes::{Column, Entity, Model},
-        conversations,
+        conversations, visitors,
     },
     tickets,
 };
@@ -19,32 +19,37 @@ use crate::domain::{ClosingFacts, Conversation, Link};
 pub(crate) async fn facts<C: ConnectionTrait>(conn: &C, conversation: &Conversation) -> Result<ClosingFacts, DbErr> {
     let row = &conversation.row;
     let channel = channels::find(conn, row.account_id, row.channel_id).await?;
-    let (recipient, recipient_verified) = match recipient(conn, row).await? {
+    let visitor = contacts::find_visitor(conn, row.account_id, &row.visitor_id).await?;
+    let visitor = visitor.filter(|visitor| Some(visitor.contact_id) == row.contact_id);
+    // Tickets of a contact that the visitor only typed their way to are not the visitor's.
+    let own = row.contact_id.filter(|_| visitor.as_ref().is_some_and(|visitor| visitor.link == Link::Own));
+    let (recipient, recipient_verified) = match recipient(conn, visitor).await? {
         Some((address, verified)) => (Some(address), verified),
         None => (None, false),
     };
     Ok(ClosingFacts {
         recipient,
         recipient_verified,
-        had_ticket: tickets::any_for(conn, row.account_id, row.id, row.contact_id).await?,
+        had_ticket: tickets::any_for(conn, row.account_id, row.id, own).await?,
         transcript_enabled: channel.as_ref().is_some_and(|channel| channel.transcript_enabled),
         sender_id: channel.and_then(|channel| channel.transcript_sender_id),
     })
 }
 
-/// Where the visitor's transcript goes, and whether that is proved: their own contact's first address, or the one that they
-/// typed themselves; never an address that somebody else gave to a contact they only typed their way to.
-async fn recipient<C: ConnectionTrait>(conn: &C, row: &conversations::Model) -> Result<Option<(String, bool)>, DbErr> {
-    let visitor = contacts::find_visitor(conn, row.account_id, &row.visitor_id).await?;
-    let Some(visitor) = visitor.filter(|visitor| Some(visitor.contact_id) == row.contact_id) else { return Ok(None) };
-    match visitor.link {
-        Link::Typed => Ok(visitor.typed_address.map(|address| (address, false))),
-        Link::Own => {
-            let contact = contacts::find(conn, row.account_id, visitor.contact_id).await?;
-            let email = contact.and_then(|contact| contact.emails.into_iter().next());
-            Ok(email.map(|email| (email.address, email.verified)))
-        }
+/// Where the visitor's transcript goes, and whether that is proved: the address that their token vouched for, or the one that
+/// they typed their way by, or else the first of their own contact; never one that another gave to a contact.
+async fn recipient<C: ConnectionTrait>(
+    conn: &C,
+    visitor: Option<visitors::Model>,
+) -> Result<Option<(String, bool)>, DbErr> {
+    let Some(visitor) = visitor else { return Ok(None) };
+    if visitor.link == Link::Typed {
+        return Ok(visitor.address.map(|address| (address, false)));
     }
+    let contact = contacts::find(conn, visitor.account_id, visitor.contact_id).await?;
+    let emails = contact.map(|contact| contact.emails).unwrap_or_default();
+    let vouched = emails.iter().find(|email| Some(&email.address) == visitor.address.as_ref());
+    Ok(vouched.or(emails.first()).map(|email| (email.address.clone(), email.verified)))
 }
 
 /// What the conversation, as it is now, gives with these facts.

@@ -119,10 +119,22 @@ pub(crate) async fn find_visitor<C: ConnectionTrait>(
 /// The visitor is this contact from now on.
 pub(crate) async fn save_visitor(tx: &Tx, visitor: visitors::Model) -> Result<(), DbErr> {
     let known = OnConflict::columns([visitors::Column::AccountId, visitors::Column::Id])
-        .update_columns([visitors::Column::ContactId, visitors::Column::Link, visitors::Column::TypedAddress])
+        .update_columns([visitors::Column::ContactId, visitors::Column::Link, visitors::Column::Address])
         .to_owned();
     let row = visitor.into_active_model().reset_all();
     visitors::Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// The address is no longer another contact's, if that one only typed it: an agent's word is worth more.
+pub(crate) async fn take_typed_email(tx: &Tx, account: AccountId, address: &str, by: Uuid) -> Result<(), DbErr> {
+    contact_emails::Entity::delete_many()
+        .filter(contact_emails::Column::AccountId.eq(account))
+        .filter(contact_emails::Column::Address.eq(address))
+        .filter(contact_emails::Column::Verified.eq(false))
+        .filter(contact_emails::Column::ContactId.ne(by))
+        .exec(tx.conn())
+        .await?;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::entity::{agents, bots, contacts};
-use crate::domain::{Author, AuthorKind, Content, Conversation, Entry, Owner, OwnerKind};
+use crate::domain::{Author, AuthorKind, Content, Conversation, Entry, Link, Owner, OwnerKind};
 
 /// An owner with their name; empty where it is not known.
 #[derive(Clone, Debug)]
@@ -80,13 +80,21 @@ pub(crate) async fn find<C: ConnectionTrait>(
     }
     let account = conversation.row.account_id;
     let mut names = find_owners(conn, account, owners).await?;
-    if let Some(contact) = conversation.row.contact_id {
-        let row = contacts::Entity::find()
-            .filter(contacts::Column::AccountId.eq(account))
-            .filter(contacts::Column::Id.eq(contact));
-        names.contact = row.one(conn).await?.map(|contact| contact.name).unwrap_or_default();
-    }
+    names.contact = of_visitor(conn, conversation).await?;
     Ok(names)
+}
+
+/// The visitor's name: that of the contact, when it is their own; one that they only typed their way to says nothing of them.
+pub(crate) async fn of_visitor<C: ConnectionTrait>(conn: &C, conversation: &Conversation) -> Result<String, DbErr> {
+    let row = &conversation.row;
+    let Some(contact) = row.contact_id else { return Ok(String::new()) };
+    let visitor = super::contacts::find_visitor(conn, row.account_id, &row.visitor_id).await?;
+    if !visitor.is_some_and(|visitor| visitor.link == Link::Own && visitor.contact_id == contact) {
+        return Ok(String::new());
+    }
+    let named = contacts::Entity::find().filter(contacts::Column::AccountId.eq(row.account_id));
+    let named = named.filter(contacts::Column::Id.eq(contact)).one(conn).await?;
+    Ok(named.map(|contact| contact.name).unwrap_or_default())
 }
 
 /// The names of these owners.

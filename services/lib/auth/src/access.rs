@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use frontdesk_proto::auth::v1::Principal;
 use prost_reflect::{DescriptorPool, DynamicMessage, Value};
 
-use crate::{Caller, NotAllowed};
+use crate::Caller;
 
 /// What a method asks of its caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,14 +15,19 @@ pub struct Access {
 }
 
 impl Access {
-    /// May this caller call the method?
-    pub fn check(&self, caller: &Caller) -> Result<(), NotAllowed> {
+    /// May this caller call the method? The refusal says who may.
+    pub fn check(&self, caller: &Caller) -> Result<(), String> {
         if !self.principals.contains(&caller.kind.principal()) {
-            return Err(NotAllowed("callers of this kind may not call this method"));
+            let kinds: Vec<String> = self.principals.iter().map(|kind| name_of(*kind)).collect();
+            return Err(format!(
+                "this method is for {}; your token is of kind {}",
+                kinds.join(", "),
+                caller.kind.as_str()
+            ));
         }
         let by_kind = matches!(caller.kind.principal(), Principal::Visitor | Principal::Bot | Principal::Service);
         if !by_kind && !self.permission.is_empty() && !caller.permissions.contains(&self.permission) {
-            return Err(NotAllowed("the token lacks the permission that this method needs"));
+            return Err(format!("this method needs the permission {}, which your token lacks", self.permission));
         }
         Ok(())
     }
@@ -36,6 +41,11 @@ impl Access {
     pub fn principals(&self) -> &[Principal] {
         &self.principals
     }
+}
+
+/// `PRINCIPAL_AGENT` as tokens write it.
+fn name_of(kind: Principal) -> String {
+    kind.as_str_name().trim_start_matches("PRINCIPAL_").to_ascii_lowercase()
 }
 
 /// A method without a declaration: the server must not start (rule S1).

@@ -111,7 +111,13 @@ impl Keys {
         validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud"]);
         // The library asks the machine's clock; ours can be moved, so the times are compared here.
         validation.validate_exp = false;
-        let invalid = |error: jsonwebtoken::errors::Error| TokenError::Invalid(error.to_string());
+        let invalid = |error: jsonwebtoken::errors::Error| match error.kind() {
+            jsonwebtoken::errors::ErrorKind::InvalidSignature => {
+                TokenError::Invalid("it was made with another key; make one on the server's own data folder".into())
+            }
+            jsonwebtoken::errors::ErrorKind::InvalidToken => TokenError::Invalid("it is no token".into()),
+            _ => TokenError::Invalid(error.to_string()),
+        };
         let times: Times = jsonwebtoken::decode(token, &self.decoding, &validation).map_err(invalid)?.claims;
         const LEEWAY: i64 = 30;
         let now = self.clock.now().0 / 1_000_000;

@@ -59,7 +59,7 @@ impl Gate {
             .1;
         let mut caller = self.keys.verify(token.trim()).map_err(|error| unauthenticated(error.to_string()))?;
         access.check(&caller).map_err(|error| {
-            Refusal::shared(Code::PermissionDenied, Reason::NotPermitted, error.to_string())
+            Refusal::shared(Code::PermissionDenied, Reason::NotPermitted, error)
                 .with("kind", caller.kind.as_str())
                 .with("permission", access.permission())
         })?;

@@ -17,7 +17,8 @@ pub fn open<T: Validate>(request: Request<T>) -> Result<(Caller, T), Status> {
                 path if path.is_empty() => "request".to_owned(),
                 path => path,
             };
-            Field::new(path, describe(violation.rule_id(), violation.message()))
+            let description = describe(&path, violation.rule_id(), violation.message());
+            Field::new(path, description)
         });
         Refusal::fields(fields.collect())
     })?;
@@ -33,11 +34,37 @@ pub fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
         .ok_or_else(|| Refusal::internal(&"a request arrived that did not pass the gate").into())
 }
 
-/// The rules that a reader would not guess from the validator's own words.
-fn describe(rule: &str, message: &str) -> String {
-    match rule {
-        "string.uuid" | "string.uuid_empty" => "must be a UUID such as 0190b1c2-7a3e-7c3a-9d55-3f3f0c8a1b2c".into(),
-        "string.pattern" => format!("{message}; see the field's comment in the proto"),
+/// What is wrong and what would be right, in words; the validator's own name a rule and a regular expression.
+fn describe(path: &str, rule: &str, message: &str) -> String {
+    let field = path.rsplit('.').next().unwrap_or(path);
+    match (rule, field) {
+        ("string.uuid" | "string.uuid_empty", _) => {
+            "must be a UUID such as 0190b1c2-7a3e-7c3a-9d55-3f3f0c8a1b2c".into()
+        }
+        ("string.email" | "string.email_empty", _) => {
+            "must be an address that mail can go to, such as ada@example.com".into()
+        }
+        ("string.pattern", "request_id") => {
+            "is required: 1 to 64 of A-Z a-z 0-9 . _ : -, for example a UUID; keep it for every retry of this call"
+                .into()
+        }
+        ("string.pattern", field) if field.ends_with("url") => {
+            "must be an http or https address such as https://shop.example/page".into()
+        }
+        ("string.pattern", "code") => "must be the eight digits of the code".into(),
+        ("string.pattern", "property") => {
+            "must be a name of lower case letters, digits and _, such as order_number".into()
+        }
+        ("string.pattern", "handle") => "must be 1 to 40 of a-z 0-9 . _ -, beginning with a letter or digit".into(),
+        ("string.pattern", field) if field == "id" || field.ends_with("_id") => {
+            "must be 1 to 64 of A-Z a-z 0-9 . _ -".into()
+        }
+        ("string.pattern", _) => {
+            "must not hold control characters; see the field's comment in the proto for line breaks".into()
+        }
+        ("string.min_len", _) => "is required".into(),
+        ("enum.not_in", _) => "is required: choose one of the named values".into(),
+        ("enum.defined_only", _) => "must be one of the named values".into(),
         _ if message.is_empty() => format!("breaks the rule {rule}"),
         _ => message.to_owned(),
     }
@@ -45,7 +72,7 @@ fn describe(rule: &str, message: &str) -> String {
 
 /// An id that the field's rule has checked.
 pub fn parse_id(field: &str, id: &str) -> Result<Uuid, Status> {
-    id.parse().map_err(|_| Refusal::fields(vec![Field::new(field, describe("string.uuid", ""))]).into())
+    id.parse().map_err(|_| Refusal::fields(vec![Field::new(field, describe(field, "string.uuid", ""))]).into())
 }
 
 /// An id that may be left out.

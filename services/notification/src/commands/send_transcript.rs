@@ -80,7 +80,14 @@ async fn ask(app: &App, caller: &Caller, command: &SendTranscript) -> Result<(St
         return Err(NotificationError::ConversationOpen);
     }
     let contact = app.conversations.contact(caller.account, command.contact).await?;
-    let recipient = contact.address(&command.email).ok_or(NotificationError::AddressNotOfContact)?;
+    // The visitor's own transcript goes where the close would send it: a contact's first address may be somebody else's doing.
+    let own = command.email.is_empty() && conversation.contact_id == Some(command.contact);
+    let recipient = if own {
+        app.conversations.closing_facts(caller.account, command.conversation, 0).await?.recipient
+    } else {
+        contact.address(&command.email)
+    };
+    let recipient = recipient.ok_or(NotificationError::AddressNotOfContact)?;
     Ok((recipient, conversation.last_sequence))
 }
 

@@ -64,7 +64,7 @@ pub(crate) fn decide(facts: &Facts, past_unverified_limit: bool) -> Option<Skip>
 pub(crate) fn explain(skip: Option<Skip>, facts: &Facts) -> String {
     let sentence = match skip {
         None if facts.had_bot_session => {
-            "To be sent: a person took the chat over from the bot, and the contact has an address that mail may go to."
+            "To be sent: a person answered after the bot, and the contact has an address that mail may go to."
         }
         None => "To be sent: the contact has an address that mail may go to.",
         Some(Skip::Disabled) => {
@@ -121,7 +121,7 @@ mod tests {
     fn t2_a_bots_chat_that_a_person_took_over_is_mailed() {
         let facts = Facts { had_bot_session: true, ..chat_with_a_person() };
         assert_eq!(decide(&facts, false), None);
-        assert!(explain(None, &facts).contains("took the chat over"));
+        assert!(explain(None, &facts).contains("answered after the bot"));
     }
 
     #[test]

@@ -97,6 +97,7 @@ fn frozen(contact: &str, recipient: &str) -> GetClosingFactsResponse {
         had_agent: true,
         transcript_enabled: true,
         last_sequence: 7,
+        visitor_name: "Vera".into(),
         ..GetClosingFactsResponse::default()
     }
 }
@@ -177,7 +178,11 @@ async fn t4_another_contact_reads_who_the_visitor_was() {
     assert_eq!(to, "otto@other.example");
     assert!(text.contains("Vera (visitor):") && !text.contains("Otto"), "{text}");
     assert!(text.contains("because Acme sent you the transcript of a chat.") && !text.contains("Your chat"), "{text}");
-    chat.fake.0.lock().unwrap().conversation.contact_id = String::new();
+    {
+        let mut known = chat.fake.0.lock().unwrap();
+        known.conversation.contact_id = String::new();
+        known.facts.iter_mut().for_each(|facts| facts.visitor_name.clear());
+    }
     let (_, text) = send("2").await;
     assert!(text.contains("] Visitor:") && !text.contains("You:"), "{text}");
 }

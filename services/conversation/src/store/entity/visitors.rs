@@ -14,7 +14,7 @@ pub(crate) struct Model {
     pub id: String,
     pub contact_id: Uuid,
     pub link: Link,
-    pub typed_address: Option<String>,
+    pub address: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
