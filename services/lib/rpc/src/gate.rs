@@ -18,7 +18,7 @@ use tower::{Layer, Service};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::Refusal;
+use crate::{Field, Refusal};
 
 /// A call without a deadline gets this one.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
@@ -81,6 +81,18 @@ fn on_behalf(caller: &mut Caller, headers: &HeaderMap) -> Result<(), &'static st
         caller.actor = actor.ok_or("x-frontdesk-actor must be kind:id")?;
     }
     Ok(())
+}
+
+/// Bytes that are no message are the caller's fault; the transport calls that INTERNAL, without details, which ours always
+/// have.
+fn blame(response: Response<Body>) -> Response<Body> {
+    let headers = response.headers();
+    let internal = headers.get("grpc-status").is_some_and(|status| status == "13");
+    if !internal || headers.contains_key("grpc-status-details-bin") {
+        return response;
+    }
+    let remedy = "must be one message of the method's request type; make your stubs anew from the protos";
+    Status::from(Refusal::fields(vec![Field::new("request", remedy)])).into_http()
 }
 
 /// `grpc-timeout`: up to eight digits and a unit.
@@ -154,7 +166,7 @@ where
         let handler = tokio::spawn(async move { inner.call(request).await }.instrument(span));
         Box::pin(async move {
             Ok(match tokio::time::timeout(deadline, handler).await {
-                Ok(Ok(Ok(response))) => response,
+                Ok(Ok(Ok(response))) => blame(response),
                 Ok(Ok(Err(never))) => match never {},
                 Ok(Err(panic)) => Status::from(Refusal::internal(&panic)).into_http(),
                 Err(_) => Status::from(Refusal::shared(Code::DeadlineExceeded, Reason::DeadlineExceeded,
