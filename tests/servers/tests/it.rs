@@ -1,0 +1,38 @@
+//! The servers start, survive kill -9 with what they were given, and end with us.
+
+use frontdesk_test_servers::{Nats, Postgres};
+
+#[tokio::test]
+async fn postgres_is_killed_and_started_again_on_its_data() {
+    let mut server = Postgres::start().await;
+    server.create_database("shop").await;
+    server.psql("shop", "CREATE TABLE t (n INT); INSERT INTO t VALUES (7)").await;
+    server.kill().await;
+    server.start_again().await;
+    assert_eq!(server.psql("shop", "SELECT n FROM t").await, "7");
+    println!("{}", server.psql("shop", "SELECT version()").await);
+    let pid = server.process().pid();
+    drop(server);
+    ends(pid).await;
+}
+
+#[tokio::test]
+async fn nats_is_killed_and_started_again() {
+    let mut server = Nats::start().await;
+    server.kill().await;
+    server.lose_store();
+    server.start_again().await;
+    let pid = server.process().pid();
+    drop(server);
+    ends(pid).await;
+}
+
+async fn ends(pid: i32) {
+    for _ in 0..500 {
+        if !std::path::Path::new(&format!("/proc/{pid}")).exists() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("{pid} goes on after us");
+}
