@@ -1,5 +1,6 @@
 //! Every way in which this service refuses, and how each is told by gRPC: the one place that maps.
 
+use frontdesk_db::is_connection_lost;
 use frontdesk_idempotency::ClaimError;
 use frontdesk_proto::conversation::v1::Reason;
 use frontdesk_rpc::{Field, Refusal};
@@ -46,6 +47,9 @@ pub enum ConversationError {
     /// The visitor has a newer open conversation on the channel.
     #[error("a newer conversation is open")]
     NewerConversationOpen,
+    /// This service has not heard of the agent: the roster can be asked.
+    #[error("the agent is unknown")]
+    AgentUnknown,
     /// The agent is not on the roster, or was deactivated.
     #[error("the agent is not active")]
     AgentNotActive,
@@ -55,6 +59,9 @@ pub enum ConversationError {
     /// Another service cannot be reached.
     #[error("{0} cannot be reached")]
     Unreachable(&'static str),
+    /// The database was lost on the way: the call may have taken effect.
+    #[error("the database was lost")]
+    DatabaseLost,
     /// The database.
     #[error(transparent)]
     Db(#[from] DbErr),
@@ -177,7 +184,7 @@ impl From<ConversationError> for GrpcStatus {
                 Reason::NewerConversationOpen,
                 "the visitor has a newer open conversation on this channel; go on there",
             ),
-            E::AgentNotActive => refusal(
+            E::AgentUnknown | E::AgentNotActive => refusal(
                 Code::FailedPrecondition,
                 Reason::AgentNotActive,
                 "you are not on the account's roster, or were deactivated; an administrator can create the agent with the id that is your token's subject",
@@ -190,11 +197,16 @@ impl From<ConversationError> for GrpcStatus {
             E::Unreachable(service) => {
                 Refusal::unavailable(format!("the {service} service cannot be reached now; try again"))
             }
-            E::Db(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)) => {
-                Refusal::unavailable("the database cannot be reached now; try again")
-            }
+            E::DatabaseLost => lost(),
+            E::Db(error) if is_connection_lost(&error) => lost(),
             E::Db(error) => Refusal::internal(&error),
         }
         .into()
     }
+}
+
+fn lost() -> Refusal {
+    Refusal::unavailable(
+        "the database cannot be reached now; the call may have taken effect, so try again with the same request_id",
+    )
 }

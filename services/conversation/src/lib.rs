@@ -27,6 +27,8 @@ pub use error::{ConversationError, Explained};
 pub use grpc::{SERVICES, routes};
 pub use migration::Migrator;
 
+use store::writer::Writer;
+
 /// What every call of this service works with. Clones share it.
 #[derive(Clone)]
 pub struct App(Arc<Parts>);
@@ -37,13 +39,14 @@ pub struct Parts {
     clock: Clock,
     pages: Pages,
     hints: Hints,
+    writer: Writer,
     assignment: Peer,
     bot_session: Peer,
     shutdown: CancellationToken,
 }
 
 impl App {
-    /// The service on its database, knowing where the others are.
+    /// The service on its database, knowing where the others are. Its writers run on the current runtime.
     pub fn new(
         db: Db,
         clock: Clock,
@@ -52,7 +55,9 @@ impl App {
         bot_session: Peer,
         shutdown: CancellationToken,
     ) -> Self {
-        Self(Arc::new(Parts { db, clock, pages, hints: Hints::default(), assignment, bot_session, shutdown }))
+        let hints = Hints::default();
+        let writer = Writer::start(&db, &clock, &hints);
+        Self(Arc::new(Parts { db, clock, pages, hints, writer, assignment, bot_session, shutdown }))
     }
 }
 

@@ -70,10 +70,13 @@ pub(crate) fn frozen(row: &conversations::Model, facts: ClosingFacts) -> Model {
     }
 }
 
-/// Keeps what the close froze, in its transaction.
-pub(super) async fn insert(tx: &Tx, row: &conversations::Model, facts: ClosingFacts) -> Result<(), DbErr> {
-    let close = frozen(row, facts).into_active_model().reset_all();
-    Entity::insert(close).exec_without_returning(tx.conn()).await?;
+/// Keeps what closes froze, in their transaction.
+pub(super) async fn insert(tx: &Tx, closes: Vec<Model>) -> Result<(), DbErr> {
+    if closes.is_empty() {
+        return Ok(());
+    }
+    let closes = closes.into_iter().map(|close| close.into_active_model().reset_all());
+    Entity::insert_many(closes).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
 

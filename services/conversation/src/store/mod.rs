@@ -1,6 +1,7 @@
 //! The database of this service: one module per thing, no rules of business. Every function takes the account.
 
 pub(crate) mod bots;
+mod changes;
 pub(crate) mod channels;
 pub(crate) mod closes;
 pub(crate) mod contacts;
@@ -10,6 +11,7 @@ pub(crate) mod entity;
 pub(crate) mod entries;
 pub(crate) mod names;
 pub(crate) mod tickets;
+pub(crate) mod writer;
 
 /// The source of this service's events.
 pub(crate) const SOURCE: &str = "conversation";

@@ -3,6 +3,7 @@
 //! Writes go through a [`Tx`], which only [`Db::begin`] makes; what shall happen after a commit is said to the transaction
 //! ([`Tx::on_commit`]) and happens then or never.
 
+mod lost;
 mod migration;
 
 use std::{sync::Arc, time::Duration};
@@ -19,6 +20,7 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
+pub use lost::is_connection_lost;
 pub use migration::{Sql, migrate};
 pub use sea_orm::DbErr;
 
