@@ -92,6 +92,9 @@ impl Requests {
 
     /// Writes those that the group makes. Gives how many: fewer, when somebody used one of the ids meanwhile.
     pub async fn insert(self, tx: &Tx) -> Result<u64, DbErr> {
+        if self.new.is_empty() {
+            return Ok(0);
+        }
         let rows = self.into_new().into_iter().map(|row| entity::ActiveModel {
             account_id: Set(row.account_id),
             actor: Set(row.actor),

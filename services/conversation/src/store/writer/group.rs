@@ -1,17 +1,16 @@
 //! One group in one transaction: lock, look up, decide, write, commit.
 
-use std::collections::HashMap;
-
-use frontdesk_auth::AccountId;
 use frontdesk_db::is_connection_lost;
 use frontdesk_idempotency::ClaimError;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr};
-use uuid::Uuid;
+use sea_orm::DbErr;
 
-use super::{Answer, Store, Unwritten, Waiting, Wanted, Written, postgres, seen::Seen, sqlite};
+use super::{Answer, Store, Unwritten, Waiting, Wanted, Written, look::look, seen::Seen};
 use crate::{
     domain::Conversation,
-    store::changes::{Changes, hint_on_commit},
+    store::{
+        changes::Changes,
+        many::{self, Conversations},
+    },
 };
 
 /// Why a group was not written as a whole.
@@ -37,22 +36,13 @@ impl From<DbErr> for Failed {
     }
 }
 
-/// The conversations of a group. Held in the order of their ids, the order in which everybody locks several.
-pub(super) type Conversations = HashMap<(AccountId, Uuid), Conversation>;
-
 /// Writes the group and gives each member's answer, or writes nothing.
 pub(super) async fn write(store: &Store, group: &[Waiting]) -> Result<Vec<Answer>, Failed> {
     let mut tx = store.db.begin().await?;
-    let on_postgres = tx.conn().get_database_backend() == DbBackend::Postgres;
-    let wanted = || group.iter().map(|waiting| &waiting.wanted);
-    let (mut conversations, mut seen);
-    if on_postgres {
-        conversations = postgres::lock(&tx, wanted()).await?;
-        seen = postgres::look(&tx, wanted(), &conversations, store.clock.offset()).await?;
-    } else {
-        conversations = sqlite::find(&tx, wanted()).await?;
-        seen = sqlite::look(&tx, wanted(), &conversations).await?;
-    }
+    let wanted = group.iter().map(|waiting| &waiting.wanted);
+    let of: Vec<_> = wanted.clone().map(|wanted| (wanted.account, wanted.conversation)).collect();
+    let mut conversations = many::find_for_update(&tx, &of).await?;
+    let mut seen = look(&tx, wanted, &conversations, store.clock.offset()).await?;
 
     let mut changes = Changes::new(seen.now);
     let mut answers = Vec::with_capacity(group.len());
@@ -63,18 +53,7 @@ pub(super) async fn write(store: &Store, group: &[Waiting]) -> Result<Vec<Answer
         return Ok(answers);
     }
 
-    changes.of.sort_unstable();
-    changes.of.dedup();
-    hint_on_commit(&mut tx, &store.hints, changes.of.clone());
-    let changed = changes.of.clone();
-    let changed = conversations.values().filter(|conversation| changed.binary_search(&conversation.row.id).is_ok());
-    let expected = seen.requests.kept() as u64;
-    let kept = if on_postgres {
-        postgres::save(&mut tx, changed, changes, seen.requests).await?
-    } else {
-        sqlite::save(&mut tx, changed, changes, seen.requests).await?
-    };
-    if kept != expected {
+    if !many::save(&mut tx, &store.hints, &conversations, changes, seen.requests).await? {
         return Err(Failed::Overtaken);
     }
     // Whatever a commit fails with, nobody may take it for done or for undone.

@@ -9,9 +9,8 @@
 //! repeats with the same request id.
 
 mod group;
-mod postgres;
+mod look;
 mod seen;
-mod sqlite;
 #[cfg(test)]
 mod tests;
 

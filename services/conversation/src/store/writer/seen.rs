@@ -1,7 +1,4 @@
-//! What a group reads in the statement after the one that locked its conversations.
-//!
-//! Not in the same one: while that waits for a lock, another commits, and what it looked up beside the lock would be of before
-//! (READ COMMITTED reads each statement from its beginning).
+//! What a group knows beside its conversations.
 
 use std::collections::HashMap;
 

@@ -1,103 +1,44 @@
-//! A group's statements on PostgreSQL: three, whatever its size, so that each is prepared once.
+//! Many conversations on PostgreSQL: one statement locks them and one writes them, whatever their number, so that each is
+//! prepared once.
 //!
 //! Lists travel as arrays of one column each. The arrays of sea-orm hold no NULLs: a column that may be NULL travels as a value
 //! that it never has, and becomes NULL here.
 
-use std::{collections::HashMap, sync::LazyLock, time::Duration};
+use std::sync::LazyLock;
 
-use frontdesk_clock::Time;
+use frontdesk_auth::AccountId;
 use frontdesk_db::Tx;
 use frontdesk_idempotency::Requests;
 use frontdesk_outbox::Events;
 use sea_orm::{ActiveEnum, ConnectionTrait, DbBackend, DbErr, FromQueryResult, IdenStatic, Iterable, Statement, Value};
 use uuid::Uuid;
 
-use super::{
-    Wanted,
-    group::Conversations,
-    seen::{self, Seen},
-};
-use crate::{
-    domain::Conversation,
-    store::{
-        changes::Changes,
-        closes,
-        entity::{agents, bots, conversations, entries},
+use crate::store::{
+    changes::Changes,
+    entity::{
+        conversations::{Column, Model},
+        entries,
     },
 };
 
 /// Columns by name: a prepared `*` breaks when a migration adds one.
 static LOCK: LazyLock<String> = LazyLock::new(|| {
-    let columns: Vec<&str> = conversations::Column::iter().map(|column| column.as_str()).collect();
+    let columns: Vec<&str> = Column::iter().map(|column| column.as_str()).collect();
     format!(
         "SELECT {} FROM conversations WHERE id = ANY ($1) AND account_id = ANY ($2) ORDER BY id FOR UPDATE",
         columns.join(", ")
     )
 });
 
-/// The conversations, locked in the order of their ids: two groups at once wait for each other and never in a circle.
-pub(super) async fn lock(tx: &Tx, wanted: impl Iterator<Item = &Wanted>) -> Result<Conversations, DbErr> {
-    let (mut ids, mut accounts): (Vec<_>, Vec<_>) =
-        wanted.map(|wanted| (wanted.conversation, wanted.account.0)).unzip();
-    ids.sort_unstable();
-    ids.dedup();
+/// The rows, locked in the order of their ids: two who lock many wait for each other and never in a circle.
+pub(super) async fn lock(tx: &Tx, of: &[(AccountId, Uuid)]) -> Result<Vec<Model>, DbErr> {
+    let (mut accounts, mut ids): (Vec<Uuid>, Vec<Uuid>) = of.iter().map(|(account, id)| (account.0, *id)).unzip();
     accounts.sort_unstable();
     accounts.dedup();
+    ids.sort_unstable();
+    ids.dedup();
     let lock = Statement::from_sql_and_values(DbBackend::Postgres, LOCK.as_str(), [ids.into(), accounts.into()]);
-    let mut locked = HashMap::new();
-    for row in tx.conn().query_all_raw(lock).await? {
-        let row = conversations::Model::from_query_result(&row, "")?;
-        locked.insert((row.account_id, row.id), Conversation::from(row));
-    }
-    Ok(locked)
-}
-
-const CLOCK: i32 = 0;
-const REQUEST: i32 = 1;
-const AGENT: i32 = 2;
-const BOT: i32 = 3;
-
-static LOOK: LazyLock<String> = LazyLock::new(|| {
-    let requests = Requests::select_sql(1);
-    format!(
-        "SELECT {CLOCK} AS what, NULL::uuid AS account_id, NULL::uuid AS id, NULL::text AS name, NULL::boolean AS active, \
-           NULL::boolean AS deleted, NULL::bigint AS timeout_us, NULL::bigint AS version, NULL::text AS actor, \
-           NULL::text AS request_id, NULL::bytea AS fingerprint, NULL::text AS result, \
-           (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS created_at \
-         UNION ALL \
-         SELECT {REQUEST}, account_id, NULL, NULL, NULL, NULL, NULL, NULL, actor, request_id, fingerprint, result, created_at \
-           FROM ({requests}) AS request \
-         UNION ALL \
-         SELECT {AGENT}, account_id, id, name, active, NULL, NULL, version, NULL, NULL, NULL, NULL, NULL \
-           FROM agents JOIN unnest($4::uuid[], $5::uuid[]) AS acting (account_id, id) USING (account_id, id) \
-         UNION ALL \
-         SELECT {BOT}, account_id, id, name, NULL, deleted, timeout_us, version, NULL, NULL, NULL, NULL, NULL \
-           FROM bots JOIN unnest($6::uuid[], $7::uuid[]) AS acting (account_id, id) USING (account_id, id)"
-    )
-});
-
-pub(super) async fn look<'a>(
-    tx: &Tx,
-    wanted: impl Iterator<Item = &'a Wanted> + Clone,
-    conversations: &Conversations,
-    clock_offset: Duration,
-) -> Result<Seen, DbErr> {
-    let mut values: Vec<Value> = Requests::select_values(wanted.clone().map(|wanted| &wanted.key)).into();
-    for acting in [seen::agents(wanted), seen::bots(conversations.values())] {
-        let (accounts, ids): (Vec<Uuid>, Vec<Uuid>) = acting.into_iter().map(|(account, id)| (account.0, id)).unzip();
-        values.extend([accounts.into(), ids.into()]);
-    }
-    let look = Statement::from_sql_and_values(DbBackend::Postgres, LOOK.as_str(), values);
-    let mut seen = Seen::new(Time(0));
-    for row in tx.conn().query_all_raw(look).await? {
-        match row.try_get("", "what")? {
-            CLOCK => seen.now = Time(row.try_get("", "created_at")?).plus(clock_offset),
-            REQUEST => seen.requests.add(&row)?,
-            AGENT => seen.add_agent(agents::Model::from_query_result(&row, "")?),
-            _ => seen.add_bot(bots::Model::from_query_result(&row, "")?),
-        }
-    }
-    Ok(seen)
+    tx.conn().query_all_raw(lock).await?.iter().map(|row| Model::from_query_result(row, "")).collect()
 }
 
 const ROWS: usize = 17;
@@ -143,14 +84,7 @@ static SAVE: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Everything in one statement. Gives how many requests were kept.
-pub(super) async fn save<'a>(
-    tx: &mut Tx,
-    changed: impl Iterator<Item = &'a Conversation>,
-    changes: Changes,
-    requests: Requests,
-) -> Result<u64, DbErr> {
-    closes::insert(tx, changes.closes).await?;
-    tx.wake_outbox_on_commit();
+pub(super) async fn save(tx: &Tx, changed: &[&Model], changes: Changes, requests: Requests) -> Result<u64, DbErr> {
     let mut values = rows(changed);
     values.extend(new_entries(changes.entries));
     values.extend(requests.into_values());
@@ -160,32 +94,31 @@ pub(super) async fn save<'a>(
     Ok(u64::try_from(row.try_get::<i64>("", "kept")?).unwrap_or(0))
 }
 
-fn rows<'a>(changed: impl Iterator<Item = &'a Conversation>) -> Vec<Value> {
-    let rows: Vec<&conversations::Model> = changed.map(|conversation| &conversation.row).collect();
-    fn each<T>(rows: &[&conversations::Model], get: fn(&conversations::Model) -> T) -> Value
+fn rows(rows: &[&Model]) -> Vec<Value> {
+    fn each<T>(rows: &[&Model], get: fn(&Model) -> T) -> Value
     where
         Vec<T>: Into<Value>,
     {
         rows.iter().map(|row| get(row)).collect::<Vec<_>>().into()
     }
     vec![
-        each(&rows, |row| row.id),
-        each(&rows, |row| row.account_id.0),
-        each(&rows, |row| row.contact_id.unwrap_or_default()),
-        each(&rows, |row| row.status.to_value()),
-        each(&rows, |row| row.assignee_kind.map(|kind| kind.to_value()).unwrap_or_default()),
-        each(&rows, |row| row.assignee_id.unwrap_or_default()),
-        each(&rows, |row| row.epoch),
-        each(&rows, |row| row.bot_in_charge),
-        each(&rows, |row| row.had_agent),
-        each(&rows, |row| row.last_sequence),
-        each(&rows, |row| row.last_visitor_sequence),
-        each(&rows, |row| row.close_number),
-        each(&rows, |row| row.close_reason.map(|reason| reason.to_value()).unwrap_or_default()),
-        each(&rows, |row| row.closed_at.map_or(0, |at| at.0)),
-        each(&rows, |row| row.last_visitor_activity_at.0),
-        each(&rows, |row| row.last_activity_at.0),
-        each(&rows, |row| row.version),
+        each(rows, |row| row.id),
+        each(rows, |row| row.account_id.0),
+        each(rows, |row| row.contact_id.unwrap_or_default()),
+        each(rows, |row| row.status.to_value()),
+        each(rows, |row| row.assignee_kind.map(|kind| kind.to_value()).unwrap_or_default()),
+        each(rows, |row| row.assignee_id.unwrap_or_default()),
+        each(rows, |row| row.epoch),
+        each(rows, |row| row.bot_in_charge),
+        each(rows, |row| row.had_agent),
+        each(rows, |row| row.last_sequence),
+        each(rows, |row| row.last_visitor_sequence),
+        each(rows, |row| row.close_number),
+        each(rows, |row| row.close_reason.map(|reason| reason.to_value()).unwrap_or_default()),
+        each(rows, |row| row.closed_at.map_or(0, |at| at.0)),
+        each(rows, |row| row.last_visitor_activity_at.0),
+        each(rows, |row| row.last_activity_at.0),
+        each(rows, |row| row.version),
     ]
 }
 
