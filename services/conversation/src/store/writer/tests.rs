@@ -293,6 +293,33 @@ async fn c12_an_id_used_meanwhile_for_another_conversation_is_noticed_and_touche
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c12_a_repeat_that_waited_for_the_lock_gets_the_first_answer_though_the_conversation_was_closed_since() {
+    for fixture in fixtures().await.into_iter().filter(|fixture| fixture.postgres) {
+        let id = fixture.start("a").await;
+        // Another replica has written the message, and closed, and has not committed yet.
+        let mut tx = fixture.store.db.begin().await.unwrap();
+        let mut conversation = conversations::find_for_update(&tx, fixture.account, id).await.unwrap().unwrap();
+        let key = fixture.key(id, "one", "one");
+        assert_eq!(key.claim::<i64>(&tx).await.unwrap(), None);
+        key.keep(&tx, &7).await.unwrap();
+        conversation.close_by_agent(ADA, None, ClosingFacts::default(), fixture.store.clock.now()).unwrap();
+        conversations::save(&mut tx, &fixture.store.hints, &mut conversation).await.unwrap();
+
+        let commit = async {
+            let waits =
+                "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            let waits = || Statement::from_string(DbBackend::Postgres, waits);
+            while fixture.store.db.read().query_one_raw(waits()).await.unwrap().is_none() {
+                tokio::task::yield_now().await;
+            }
+            tx.commit().await.unwrap();
+        };
+        let (answers, ()) = tokio::join!(fixture.group(vec![fixture.says(id, "one")]), commit);
+        assert!(matches!(answers[0], Ok(Written::Before(7))), "{answers:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_connection_is_no_success_for_anybody_and_the_same_requests_can_come_again() {
     for fixture in fixtures().await.into_iter().filter(|fixture| fixture.postgres) {
         let id = fixture.start("a").await;
