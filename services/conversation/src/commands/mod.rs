@@ -78,7 +78,7 @@ async fn made_before<C: ConnectionTrait>(
 async fn write(app: &App, kind: &'static str, wanted: Wanted) -> Result<(Entry, Names), ConversationError> {
     let (account, conversation) = (wanted.account, wanted.conversation);
     match app.writer.write(wanted).await {
-        Ok(Written::Now(entry, names)) => Ok((entry, names)),
+        Ok(Written::Now(entry, names)) => Ok((*entry, names)),
         Ok(Written::Before(sequence)) => {
             let entry = made_before(app.db.read(), account, conversation, sequence).await?;
             let names = names::find_named(app.db.read(), account, std::slice::from_ref(&entry)).await?;

@@ -86,7 +86,7 @@ fn decide(
     changes.take(conversation, &waiting.traceparent)?;
     seen.requests.keep(&wanted.key, &entry.sequence, seen.now)?;
     let names = seen.names(wanted.account, &entry);
-    Ok(Ok(Written::Now(entry, names)))
+    Ok(Ok(Written::Now(Box::new(entry), names)))
 }
 
 fn find<'a>(conversations: &'a mut Conversations, wanted: &Wanted) -> Option<&'a mut Conversation> {

@@ -74,7 +74,7 @@ pub(crate) enum No {
 #[derive(Debug)]
 pub(crate) enum Written {
     /// The entry, and its author's name.
-    Now(Entry, Names),
+    Now(Box<Entry>, Names),
     /// A repeat: the sequence of the entry that the first try made.
     Before(i64),
 }
