@@ -122,7 +122,13 @@ pub async fn ready(bus: &Bus) -> (CancellationToken, JoinHandle<()>) {
 
 pub fn event(kind: &str) -> Event {
     let aggregate_id = Uuid::now_v7().to_string();
-    Event { id: Uuid::now_v7().to_string(), r#type: kind.into(), source: SOURCE.into(), aggregate_id, ..Event::default() }
+    Event {
+        id: Uuid::now_v7().to_string(),
+        r#type: kind.into(),
+        source: SOURCE.into(),
+        aggregate_id,
+        ..Event::default()
+    }
 }
 
 /// Publishes all, or fails.
@@ -139,7 +145,9 @@ pub async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) 
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap_or_else(|_| panic!("waited in vain for {what}"));
+    tokio::time::timeout(Duration::from_secs(30), waiting)
+        .await
+        .unwrap_or_else(|_| panic!("waited in vain for {what}"));
 }
 
 type Handler = dyn Fn(&str, usize) -> Outcome + Send + Sync;
