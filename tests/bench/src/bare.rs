@@ -15,12 +15,11 @@ use http::{Request, Response};
 use prost::bytes::Bytes;
 use sea_orm::sqlx::{self, PgPool, postgres::PgPoolOptions};
 use tokio::{net::TcpListener, sync::broadcast};
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
     Status,
     body::Body,
     server::{Grpc, NamedService, ServerStreamingService, UnaryService},
-    transport::Server,
+    transport::{Server, server::TcpIncoming},
 };
 use tower::Service;
 
@@ -80,8 +79,10 @@ pub async fn serve(arguments: BareArguments) {
         });
     }
     let listener = TcpListener::bind(arguments.listen).await.unwrap();
-    let server = Server::builder().tcp_nodelay(true).max_concurrent_streams(1_024).add_service(bare);
-    server.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
+    // The server's own setting says nothing to a listener that it is given.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let server = Server::builder().max_concurrent_streams(1_024).add_service(bare);
+    server.serve_with_incoming(incoming).await.unwrap();
 }
 
 /// Whose bytes these are.

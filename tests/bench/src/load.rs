@@ -26,7 +26,6 @@ impl Seen {
     }
 
     /// So many calls were answered.
-    #[expect(clippy::cast_precision_loss, reason = "counts are small")]
     pub fn calls(&self) -> f64 {
         self.latencies.len() as f64
     }
@@ -76,6 +75,9 @@ pub async fn closed(client: &Client, messages: &Arc<Messages>, in_flight: usize,
 
 /// Calls `call` at a fixed rate for so long; it is told when each was due, which is where its latency begins. A thread keeps
 /// the time: the runtime's own timer is a millisecond too coarse.
+///
+/// # Panics
+/// When a call fails.
 pub async fn open<F>(rate: f64, length: Duration, call: impl Fn(u64, Instant) -> F + Send + 'static) -> Seen
 where
     F: Future<Output = ()> + Send + 'static,
@@ -89,7 +91,6 @@ where
         while TICK * ticks < length {
             let due = began + TICK * ticks;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            #[expect(clippy::cast_precision_loss, reason = "counts are small")]
             while (called as f64) < rate * (TICK * (ticks + 1)).as_secs_f64() {
                 let (answer, send) = (call(called, due), send.clone());
                 runtime.spawn(async move {
@@ -100,12 +101,14 @@ where
             }
             ticks += 1;
         }
+        called
     });
     let mut latencies = Vec::new();
     while let Some(latency) = receive.recv().await {
         latencies.push(latency);
     }
-    clock.join().unwrap();
+    let called = clock.join().unwrap();
+    assert_eq!(latencies.len() as u64, called, "every call is answered");
     Seen::new(began.elapsed(), latencies)
 }
 

@@ -65,6 +65,7 @@ impl Suite {
         }
         migrate(&environment);
         postgres.psql("conversation", &fixture::conversations()).await;
+        postgres.psql("conversation", "ANALYZE").await;
         // A copy: the same tables, indexes and rows, whatever the schema is today.
         postgres.psql("postgres", &format!("CREATE DATABASE {LIMITS} TEMPLATE conversation")).await;
 
@@ -135,6 +136,13 @@ impl Suite {
     /// A connection to the conversation database.
     pub async fn database(&self) -> PgConnection {
         PgConnection::connect(&self.postgres.url("conversation")).await.unwrap()
+    }
+
+    /// The figures count only if what was acknowledged is there, numbered without a gap.
+    pub async fn assert_dense(&self) {
+        let gaps = "SELECT count(*) FROM conversations WHERE last_sequence <>
+            (SELECT count(*) FROM entries WHERE conversation_id = conversations.id)";
+        assert_eq!(self.postgres.psql("conversation", gaps).await, "0", "conversations with gaps");
     }
 
     /// Waits until the outbox is published; how long that took.

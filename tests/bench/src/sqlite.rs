@@ -115,7 +115,6 @@ fn now() -> i64 {
     frontdesk_clock::Clock::system().now().0
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts are small")]
 fn bare_rate(file: &Path, length: Duration) -> f64 {
     let mut database = connect(file);
     let messages = Messages::new("bare");

@@ -59,6 +59,7 @@ pub async fn run(suite: &Suite, plan: Plan, asked: &[InFlight]) -> Vec<Row> {
             row.rounds.push(round);
         }
     }
+    suite.assert_dense().await;
     rows
 }
 

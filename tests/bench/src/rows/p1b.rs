@@ -129,7 +129,6 @@ async fn example(jetstream: &jetstream::Context) -> (HeaderMap, Bytes) {
     (HeaderMap::new(), an_event().into())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts are small")]
 fn rate(events: u64, began: Instant) -> f64 {
     events as f64 / began.elapsed().as_secs_f64()
 }

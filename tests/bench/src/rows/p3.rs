@@ -48,7 +48,6 @@ pub async fn run(suite: &Suite, plan: Plan) -> Row {
     for number in 0..plan.rounds {
         let limit = bare.0.post_for(plan.length, padded).await;
         let value = ours.post_for(plan.length, next).await;
-        #[expect(clippy::cast_precision_loss, reason = "a size is small")]
         let round = Round { value, limit, more: vec![("bytes", size as f64)] };
         done("P3", number, &round);
         rounds.push(round);
