@@ -74,11 +74,7 @@ impl From<AssignmentError> for Status {
                     .retry_after(Duration::from_secs(1))
                     .into()
             }
-            AssignmentError::Db(error @ (DbErr::Conn(_) | DbErr::ConnectionAcquire(_))) => {
-                tracing::warn!(%error, "the database cannot be reached");
-                Refusal::unavailable("the database cannot be reached; try again").into()
-            }
-            AssignmentError::Db(error) => Refusal::internal(&error).into(),
+            AssignmentError::Db(error) => Refusal::database(&error).into(),
         }
     }
 }

@@ -17,7 +17,6 @@ mod queries;
 mod store;
 
 use frontdesk_bus::Bus;
-use frontdesk_clock::Clock;
 use frontdesk_db::Db;
 use frontdesk_proto::assignment::v1::{
     assignment_service_server::{self, AssignmentServiceServer},
@@ -39,7 +38,6 @@ pub const SERVICES: &[&str] = &[assignment_service_server::SERVICE_NAME, roster_
 #[derive(Clone)]
 pub struct App {
     db: Db,
-    clock: Clock,
     pages: Pages,
     conversation: Peer,
     shutdown: CancellationToken,
@@ -47,8 +45,8 @@ pub struct App {
 
 impl App {
     /// The service on its own database, with the conversation service as its peer.
-    pub fn new(db: Db, clock: Clock, pages: Pages, conversation: Peer, shutdown: CancellationToken) -> Self {
-        Self { db, clock, pages, conversation, shutdown }
+    pub fn new(db: Db, pages: Pages, conversation: Peer, shutdown: CancellationToken) -> Self {
+        Self { db, pages, conversation, shutdown }
     }
 }
 
@@ -67,6 +65,6 @@ pub fn subscribe(app: &App, bus: &Bus) {
 
 /// Publishes the service's events until it is told to stop.
 pub async fn work(app: App, bus: Bus) {
-    let relay = frontdesk_outbox::relay(app.db.clone(), bus, app.clock.clone(), app.shutdown.clone());
-    tokio::join!(relay, frontdesk_idempotency::forget_old(app.db, app.clock, app.shutdown));
+    let relay = frontdesk_outbox::relay(SOURCE, app.db.clone(), bus, app.shutdown.clone());
+    tokio::join!(relay, frontdesk_idempotency::forget_old(app.db, app.shutdown));
 }

@@ -48,11 +48,7 @@ impl From<BotSessionError> for Status {
             }
             BotSessionError::RequestIdReused => refusal(Code::FailedPrecondition, Reason::RequestIdReused).into(),
             BotSessionError::EtagMismatch => refusal(Code::Aborted, Reason::EtagMismatch).into(),
-            BotSessionError::Db(error @ (DbErr::Conn(_) | DbErr::ConnectionAcquire(_))) => {
-                tracing::warn!(%error, "the database cannot be reached");
-                Refusal::unavailable("the database cannot be reached; try again").into()
-            }
-            BotSessionError::Db(error) => Refusal::internal(&error).into(),
+            BotSessionError::Db(error) => Refusal::database(&error).into(),
         }
     }
 }

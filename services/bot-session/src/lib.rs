@@ -79,7 +79,7 @@ pub fn subscribe(app: &App, bus: &Bus) {
 
 /// Publishes the service's events and watches the sessions' deadlines until it is told to stop.
 pub async fn work(app: App, bus: Bus) {
-    let relay = frontdesk_outbox::relay(app.db.clone(), bus, app.clock.clone(), app.shutdown.clone());
-    let forget = frontdesk_idempotency::forget_old(app.db.clone(), app.clock.clone(), app.shutdown.clone());
+    let relay = frontdesk_outbox::relay(SOURCE, app.db.clone(), bus, app.shutdown.clone());
+    let forget = frontdesk_idempotency::forget_old(app.db.clone(), app.shutdown.clone());
     tokio::join!(relay, forget, workers::watch_deadlines(app));
 }

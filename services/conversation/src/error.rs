@@ -190,10 +190,7 @@ impl From<ConversationError> for GrpcStatus {
             E::Unreachable(service) => {
                 Refusal::unavailable(format!("the {service} service cannot be reached now; try again"))
             }
-            E::Db(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)) => {
-                Refusal::unavailable("the database cannot be reached now; try again")
-            }
-            E::Db(error) => Refusal::internal(&error),
+            E::Db(error) => Refusal::database(&error),
         }
         .into()
     }

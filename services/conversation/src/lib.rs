@@ -18,7 +18,6 @@ mod store;
 use std::sync::Arc;
 
 use frontdesk_bus::{Bus, Hints};
-use frontdesk_clock::Clock;
 use frontdesk_db::Db;
 use frontdesk_rpc::{Pages, Peer};
 use tokio_util::sync::CancellationToken;
@@ -34,25 +33,24 @@ pub struct App(Arc<Parts>);
 #[doc(hidden)]
 pub struct Parts {
     db: Db,
-    clock: Clock,
-    pages: Pages,
     hints: Hints,
+    pages: Pages,
     assignment: Peer,
     bot_session: Peer,
     shutdown: CancellationToken,
 }
 
 impl App {
-    /// The service on its database, knowing where the others are.
+    /// The service on its database, knowing where the others are. `hints` reach the other replicas.
     pub fn new(
         db: Db,
-        clock: Clock,
+        hints: Hints,
         pages: Pages,
         assignment: Peer,
         bot_session: Peer,
         shutdown: CancellationToken,
     ) -> Self {
-        Self(Arc::new(Parts { db, clock, pages, hints: Hints::default(), assignment, bot_session, shutdown }))
+        Self(Arc::new(Parts { db, hints, pages, assignment, bot_session, shutdown }))
     }
 }
 
@@ -73,6 +71,6 @@ pub fn subscribe(app: &App, bus: &Bus) {
 
 /// Runs this service's workers until the shutdown: the relay of its outbox, and the forgetting of old request ids.
 pub async fn work(app: App, bus: Bus) {
-    let relay = frontdesk_outbox::relay(app.db.clone(), bus, app.clock.clone(), app.shutdown.clone());
-    tokio::join!(relay, frontdesk_idempotency::forget_old(app.db.clone(), app.clock.clone(), app.shutdown.clone()));
+    let relay = frontdesk_outbox::relay(store::SOURCE, app.db.clone(), bus, app.shutdown.clone());
+    tokio::join!(relay, frontdesk_idempotency::forget_old(app.db.clone(), app.shutdown.clone()));
 }

@@ -13,12 +13,16 @@ use tonic::{Code, Request, Response, Status, service::RoutesBuilder};
 
 const LISTED: usize = 100;
 
-pub(crate) fn routes(clock: Clock, mailbox: Option<PathBuf>, routes: &mut RoutesBuilder) {
-    routes.add_service(ClockServiceServer::new(MovableClock(clock)));
+pub(crate) fn routes(clock: Clock, mailbox: Option<PathBuf>, shared: bool, routes: &mut RoutesBuilder) {
+    routes.add_service(ClockServiceServer::new(MovableClock { clock, shared }));
     routes.add_service(MailboxServiceServer::new(Mailbox(mailbox)));
 }
 
-struct MovableClock(Clock);
+struct MovableClock {
+    clock: Clock,
+    /// Other processes follow it.
+    shared: bool,
+}
 
 #[tonic::async_trait]
 impl ClockService for MovableClock {
@@ -28,7 +32,11 @@ impl ClockService for MovableClock {
     ) -> Result<Response<AdvanceTimeResponse>, Status> {
         let (caller, request) = open(request)?;
         let by = request.by.and_then(|by| Duration::try_from(by).ok()).unwrap_or_default();
-        let time = self.0.advance(by).map_err(|error| Refusal::internal(&error))?;
+        let time = self.clock.advance(by).map_err(|error| Refusal::internal(&error))?;
+        if self.shared {
+            // Whoever is answered finds the new time at every process.
+            tokio::time::sleep(frontdesk_clock::FOLLOWED_WITHIN).await;
+        }
         tracing::info!(?by, account = %caller.account, "the clock was moved");
         Ok(Response::new(AdvanceTimeResponse { time: Some(time.to_proto()) }))
     }

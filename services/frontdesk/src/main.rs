@@ -12,7 +12,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand, ValueEnum};
-use frontdesk::{Settings, Suite};
+use frontdesk::{Service, Settings, Suite};
 use frontdesk_auth::{AccountId, Keys, Kind};
 use frontdesk_clock::Clock;
 use tokio::{net::TcpListener, runtime, signal::unix::SignalKind};
@@ -40,7 +40,7 @@ enum Command {
         #[arg(default_value = "all")]
         target: Target,
     },
-    /// Brings every database up to date and ends.
+    /// Brings every database up to date, makes or checks the broker's streams and consumers, and ends. Before replicas start.
     Migrate,
     /// Prints the settings as they apply, secrets hidden.
     Config,
@@ -58,6 +58,26 @@ enum Command {
 enum Target {
     /// All services in this process.
     All,
+    /// One service in this process, beside others like it: needs PostgreSQL, NATS, and the addresses of the others.
+    Conversation,
+    /// The same.
+    Assignment,
+    /// The same.
+    BotSession,
+    /// The same.
+    Notification,
+}
+
+impl Target {
+    fn services(self) -> &'static [Service] {
+        match self {
+            Self::All => &Service::ALL,
+            Self::Conversation => &[Service::Conversation],
+            Self::Assignment => &[Service::Assignment],
+            Self::BotSession => &[Service::BotSession],
+            Self::Notification => &[Service::Notification],
+        }
+    }
 }
 
 #[derive(clap::Args)]
@@ -120,11 +140,11 @@ fn failed(error: &Failure) -> ExitCode {
 async fn run(cli: Cli) -> Result<(), Failure> {
     let settings = Settings::load(cli.config.as_deref())?;
     match cli.command {
-        Command::Serve { target: Target::All } => serve(settings, cli.config.as_deref()).await,
+        Command::Serve { target } => serve(settings, target, cli.config.as_deref()).await,
         Command::Migrate => {
-            let folder = settings.data_folder.clone();
-            Suite::open(settings).await?;
-            println!("The databases in {} are up to date.", folder.display());
+            let broker = settings.is_distributed();
+            Suite::open(settings, &Service::ALL).await?.migrate().await?;
+            println!("Every database is up to date{}.", if broker { ", and the broker has every stream and consumer" } else { "" });
             Ok(())
         }
         Command::Config => {
@@ -136,16 +156,16 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     }
 }
 
-async fn serve(settings: Settings, config: Option<&Path>) -> Result<(), Failure> {
+async fn serve(settings: Settings, target: Target, config: Option<&Path>) -> Result<(), Failure> {
     let telemetry = frontdesk_telemetry::start(&settings.telemetry)?;
     let listen = settings.listen;
     let folder = settings.data_folder.clone();
-    let suite = Suite::open(settings).await?;
+    let suite = Suite::open(settings, target.services()).await?;
     let listener = TcpListener::bind(listen).await.map_err(|error| {
         format!("cannot listen on {listen}: {error}; stop who does, or set FRONTDESK__LISTEN to another address such as 127.0.0.1:7701")
     })?;
     let address = listener.local_addr()?;
-    greet(address, &folder, config);
+    greet(address, target, &folder, config);
     let shutdown = suite.shutdown();
     tokio::spawn(async move {
         let mut terminate = match tokio::signal::unix::signal(SignalKind::terminate()) {
@@ -164,8 +184,9 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<(), Failure>
     Ok(())
 }
 
-fn greet(address: std::net::SocketAddr, folder: &Path, config: Option<&Path>) {
-    println!("Frontdesk serves gRPC on {address} (all services, health, reflection).");
+fn greet(address: std::net::SocketAddr, target: Target, folder: &Path, config: Option<&Path>) {
+    let names: Vec<&str> = target.services().iter().map(|service| service.name()).collect();
+    println!("Frontdesk serves gRPC on {address} ({}; health, reflection).", names.join(", "));
     println!("Data, keys and the mailbox are in {}.", folder.display());
     if let Some(config) = config {
         println!("Settings are from {}.", config.display());

@@ -6,11 +6,14 @@ use std::{
     time::Duration,
 };
 
+use frontdesk_bus::BusSettings;
 use frontdesk_db::{DatabaseUrl, DbSettings};
 use frontdesk_notification::NotificationSettings;
 use frontdesk_settings::SettingsError;
 use frontdesk_telemetry::TelemetrySettings;
 use serde::{Deserialize, Serialize};
+
+use crate::Service;
 
 /// Everything that can be set, with its default.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -18,17 +21,26 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     /// Where gRPC listens. With the development key a loopback address, always.
     pub listen: SocketAddr,
-    /// Where keys, SQLite files and the mailbox are.
+    /// Where keys, SQLite files and the mailbox are. The processes of the distributed footing share the key in it.
     pub data_folder: PathBuf,
     /// Calls and streams that run at a stop have so long.
     #[serde(with = "frontdesk_settings::duration")]
     pub drain: Duration,
+    /// On the distributed footing `serve` waits so long for the schema that `migrate` makes.
+    #[serde(with = "frontdesk_settings::duration")]
+    pub schema_wait: Duration,
     /// Logs and traces.
     pub telemetry: TelemetrySettings,
     /// A database for each service.
     pub databases: Databases,
+    /// How events travel.
+    pub bus: BusSettings,
+    /// Where the services are that this process does not run.
+    pub peers: Peers,
     /// The notification service.
     pub notification: NotificationSettings,
+    /// What only tests and development set.
+    pub development: Development,
 }
 
 /// A database for each service. An empty address: a SQLite file in the data folder.
@@ -45,15 +57,42 @@ pub struct Databases {
     pub notification: DbSettings,
 }
 
+/// Addresses of services, `http://host:port`, several with commas between them; a name may stand for several replicas and
+/// is looked up again and again. Empty: this process.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Peers {
+    /// The conversation service.
+    pub conversation: String,
+    /// The assignment service.
+    pub assignment: String,
+    /// The bot-session service.
+    pub bot_session: String,
+    /// The notification service.
+    pub notification: String,
+}
+
+/// What only tests and development set.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Development {
+    /// This process's clock is wrong by so many seconds: what a deployment does when a machine's clock is off.
+    pub clock_skew_seconds: i64,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7700),
             data_folder: "data".into(),
             drain: Duration::from_secs(5),
+            schema_wait: Duration::from_secs(60),
             telemetry: TelemetrySettings::default(),
             databases: Databases::default(),
+            bus: BusSettings::default(),
+            peers: Peers::default(),
             notification: NotificationSettings::default(),
+            development: Development::default(),
         }
     }
 }
@@ -64,8 +103,38 @@ impl Settings {
         frontdesk_settings::load(file, std::env::vars())
     }
 
+    /// Events go through a broker, and every service may be a process of its own.
+    pub fn is_distributed(&self) -> bool {
+        !self.bus.url.is_empty()
+    }
+
+    /// Where a service is. Empty: in this process.
+    pub fn peer(&self, service: Service) -> &str {
+        match service {
+            Service::Conversation => &self.peers.conversation,
+            Service::Assignment => &self.peers.assignment,
+            Service::BotSession => &self.peers.bot_session,
+            Service::Notification => &self.peers.notification,
+        }
+    }
+
     /// The database of a service, with its place in the data folder filled in.
-    pub(crate) fn database(&self, settings: &DbSettings, name: &str) -> DbSettings {
+    pub(crate) fn database(&self, service: Service) -> DbSettings {
+        let settings = match service {
+            Service::Conversation => &self.databases.conversation,
+            Service::Assignment => &self.databases.assignment,
+            Service::BotSession => &self.databases.bot_session,
+            Service::Notification => &self.databases.notification,
+        };
+        self.in_data_folder(settings, service.name())
+    }
+
+    /// The file of the bus within this process.
+    pub(crate) fn bus_database(&self) -> DbSettings {
+        self.in_data_folder(&DbSettings::default(), "bus")
+    }
+
+    fn in_data_folder(&self, settings: &DbSettings, name: &str) -> DbSettings {
         let mut settings = settings.clone();
         if settings.url.0.is_empty() {
             settings.url = DatabaseUrl(format!("sqlite://{}", self.data_folder.join(format!("{name}.db")).display()));

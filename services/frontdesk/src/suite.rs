@@ -1,24 +1,26 @@
-//! Building the suite and running it.
+//! Building a process that runs services, and running it.
 
 use std::{
     fs::{DirBuilder, File, TryLockError},
     io,
     os::unix::fs::DirBuilderExt,
     path::PathBuf,
-    sync::Arc,
     time::Duration,
 };
 
 use frontdesk_auth::{AccessMap, Keys, UndeclaredMethod};
 use frontdesk_bus::{Bus, BusError};
 use frontdesk_clock::Clock;
-use frontdesk_db::{Db, DbErr, DbSettings, migrate};
-use frontdesk_rpc::{Gate, Pages, Peer, PeerError, Served, ServerSettings};
-use tokio::{net::TcpListener, task::JoinSet};
+use frontdesk_db::{Db, DbErr, DbSettings};
+use frontdesk_rpc::{Gate, PeerError, Served, ServerSettings};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
-use crate::{Settings, dev};
+use crate::{
+    Service, Settings, dev,
+    service::{App, Parts},
+};
 
 /// The suite cannot start, or ended badly; the text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +41,19 @@ pub enum SuiteError {
         "listen = {0} can be reached from outside, but callers are known by the development key only; use a loopback address"
     )]
     NotLoopback(std::net::SocketAddr),
+    /// One service alone, without what connects it to the others.
+    #[error(
+        "`serve {0}` runs one service in a process of its own: set bus.url to your NATS servers, or run `serve all`, which needs none"
+    )]
+    NoBroker(&'static str),
+    /// One service alone, with a database that is this machine's.
+    #[error(
+        "databases.{0}.url must be a PostgreSQL address (postgres://user:password@host/database) when bus.url is set: replicas share it"
+    )]
+    NotShared(&'static str),
+    /// One service alone, which does not know where another is.
+    #[error("peers.{0} must say where that service is, such as http://{0}:7700")]
+    NoPeer(&'static str),
     /// A database cannot be used.
     #[error("the database of the {service} service cannot be used: {source}")]
     Database {
@@ -46,6 +61,18 @@ pub enum SuiteError {
         service: &'static str,
         /// Why.
         source: DbErr,
+    },
+    /// A database is not as this binary needs it.
+    #[error(
+        "the database of the {service} service lacks {missing} after {waited:?} of waiting: run `frontdesk migrate` with these settings"
+    )]
+    Schema {
+        /// Whose.
+        service: &'static str,
+        /// Which migrations, or why nobody knows.
+        missing: String,
+        /// So long.
+        waited: Duration,
     },
     /// The bus cannot start.
     #[error(transparent)]
@@ -64,55 +91,49 @@ pub enum SuiteError {
     Server(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// All services, ready to run.
+/// So often a replica asks its database whether it is there.
+const ASK_DATABASE_EVERY: Duration = Duration::from_secs(1);
+
+/// Services, ready to run in this process.
 pub struct Suite {
     settings: Settings,
     clock: Clock,
     keys: Keys,
-    databases: Opened,
+    databases: Vec<(Service, Db)>,
     bus: Bus,
     shutdown: CancellationToken,
-    /// Held as long as the suite lives: one process for a data folder.
-    _lock: Arc<File>,
-}
-
-struct Opened {
-    conversation: Db,
-    assignment: Db,
-    bot_session: Db,
-    notification: Db,
+    /// Held as long as the suite lives, where the data folder holds more than keys: one process for it.
+    _lock: Option<File>,
 }
 
 impl Suite {
-    /// Opens the data folder, makes the key at the first start, brings every database up to date.
-    pub async fn open(settings: Settings) -> Result<Self, SuiteError> {
-        if !settings.listen.ip().is_loopback() {
-            return Err(SuiteError::NotLoopback(settings.listen));
-        }
+    /// Opens the data folder and connects to databases and bus; makes the key at the first start. On the embedded footing
+    /// it brings every database up to date; on the distributed one [`Suite::migrate`] does, and [`Suite::serve`] waits for it.
+    pub async fn open(settings: Settings, services: &[Service]) -> Result<Self, SuiteError> {
+        check(&settings, services)?;
         let folder = settings.data_folder.clone();
         let data_folder = |source| SuiteError::DataFolder { folder: folder.clone(), source };
         // Chats, addresses and the key are in it: nobody else's to read.
         DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(data_folder)?;
-        let lock = File::create(folder.join("lock")).map_err(data_folder)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(SuiteError::Running(folder)),
-            Err(TryLockError::Error(source)) => return Err(data_folder(source)),
-        }
-        let clock = Clock::persisted(&folder.join("clock-offset")).map_err(data_folder)?;
+        let lock = if settings.is_distributed() { None } else { Some(lock(&settings)?) };
+        let skew = settings.development.clock_skew_seconds.saturating_mul(1_000_000);
+        let clock = Clock::wrong_by(&folder.join("clock-offset"), skew).map_err(data_folder)?;
         let keys = Keys::development(&Self::key_file(&settings), &clock).map_err(data_folder)?;
-        let databases = Opened::open(&settings, &clock).await?;
-        let bus_file = settings.database(&DbSettings::default(), "bus");
-        let bus = database("bus", &bus_file, &clock).await?;
-        Ok(Self {
-            bus: Bus::in_process(bus, &clock).await?,
-            settings,
-            clock,
-            keys,
-            databases,
-            shutdown: CancellationToken::new(),
-            _lock: Arc::new(lock),
-        })
+        let mut databases = Vec::with_capacity(services.len());
+        for service in services {
+            let db = database(service.name(), &settings.database(*service), &clock).await?;
+            databases.push((*service, db));
+        }
+        let bus = if settings.is_distributed() {
+            Bus::jet_stream(settings.bus.clone()).await?
+        } else {
+            Bus::in_process(database("bus", &settings.bus_database(), &clock).await?, &clock).await?
+        };
+        let suite = Self { settings, clock, keys, databases, bus, shutdown: CancellationToken::new(), _lock: lock };
+        if !suite.settings.is_distributed() {
+            suite.migrate_databases().await?;
+        }
+        Ok(suite)
     }
 
     /// Where the development key is.
@@ -135,75 +156,95 @@ impl Suite {
         self.shutdown.clone()
     }
 
+    /// The databases of its services, by service.
+    pub fn databases(&self) -> &[(Service, Db)] {
+        &self.databases
+    }
+
+    /// The bus.
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    /// Brings every database up to date, and makes or checks what the broker must have.
+    pub async fn migrate(&self) -> Result<(), SuiteError> {
+        self.migrate_databases().await?;
+        self.build("http://127.0.0.1:1")?;
+        let sources: Vec<&str> = self.databases.iter().map(|(service, _)| service.name()).collect();
+        Ok(self.bus.prepare(&sources).await?)
+    }
+
+    async fn migrate_databases(&self) -> Result<(), SuiteError> {
+        for (service, db) in &self.databases {
+            let migrated = service.migrate(db).await;
+            migrated.map_err(|source| SuiteError::Database { service: service.name(), source })?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every database is as this binary needs it: replicas may start before `migrate` has run, and before the
+    /// database server has.
+    async fn wait_for_schema(&self) -> Result<(), SuiteError> {
+        let waited = self.settings.schema_wait;
+        let give_up = tokio::time::Instant::now() + waited;
+        for (service, db) in &self.databases {
+            loop {
+                let missing = match service.pending_migrations(db).await {
+                    Ok(pending) if pending.is_empty() => break,
+                    Ok(pending) => format!("the migrations {}", pending.join(", ")),
+                    Err(error) => format!("an answer ({error})"),
+                };
+                if tokio::time::Instant::now() > give_up {
+                    return Err(SuiteError::Schema { service: service.name(), missing, waited });
+                }
+                tracing::warn!(service = service.name(), missing, "waiting for the database");
+                tokio::select! {
+                    () = self.shutdown.cancelled() => return Ok(()),
+                    () = tokio::time::sleep(ASK_DATABASE_EVERY) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn build(&self, here: &str) -> Result<Vec<App>, SuiteError> {
+        let parts = Parts {
+            settings: &self.settings,
+            clock: &self.clock,
+            keys: &self.keys,
+            bus: &self.bus,
+            shutdown: &self.shutdown,
+            here,
+        };
+        self.databases.iter().map(|(service, db)| App::build(*service, db.clone(), &parts)).collect()
+    }
+
     /// Serves on `listener` and runs every worker until the shutdown; returns when everything has ended.
     pub async fn serve(self, listener: TcpListener) -> Result<(), SuiteError> {
         let address = listener.local_addr().map_err(|error| SuiteError::Server(error.into()))?;
-        // In one process the others are found where we are.
-        let here = format!("http://{address}");
-        let peer = |me| Peer::new(&here, me, self.keys.clone());
-        let pages = Pages::new(self.keys.clone());
-        let (dbs, clock, stop) = (&self.databases, &self.clock, &self.shutdown);
-        let conversation = frontdesk_conversation::App::new(
-            dbs.conversation.clone(),
-            clock.clone(),
-            pages.clone(),
-            peer("conversation")?,
-            peer("conversation")?,
-            stop.clone(),
-        );
-        let assignment = frontdesk_assignment::App::new(
-            dbs.assignment.clone(),
-            clock.clone(),
-            pages.clone(),
-            peer("assignment")?,
-            stop.clone(),
-        );
-        let bot_session = frontdesk_bot_session::App::new(
-            dbs.bot_session.clone(),
-            clock.clone(),
-            pages.clone(),
-            peer("bot-session")?,
-            stop.clone(),
-        );
-        let notification = frontdesk_notification::App::new(
-            self.settings.notification.clone(),
-            dbs.notification.clone(),
-            clock.clone(),
-            pages,
-            peer("notification")?,
-            &self.settings.data_folder,
-            stop.clone(),
-        )
-        .map_err(|error| SuiteError::Notification(error.to_string()))?;
-
-        frontdesk_conversation::subscribe(&conversation, &self.bus);
-        frontdesk_assignment::subscribe(&assignment, &self.bus);
-        frontdesk_bot_session::subscribe(&bot_session, &self.bus);
-        frontdesk_notification::subscribe(&notification, &self.bus);
+        self.wait_for_schema().await?;
+        let apps = self.build(&format!("http://{address}"))?;
+        let stop = &self.shutdown;
 
         let mut routes = RoutesBuilder::default();
-        frontdesk_conversation::routes(&conversation, &mut routes);
-        frontdesk_assignment::routes(&assignment, &mut routes);
-        frontdesk_bot_session::routes(&bot_session, &mut routes);
-        frontdesk_notification::routes(&notification, &mut routes);
-        dev::routes(clock.clone(), notification.mailbox_folder().map(PathBuf::from), &mut routes);
+        apps.iter().for_each(|app| app.routes(&mut routes));
+        let mailbox = apps.iter().find_map(App::mailbox_folder);
+        dev::routes(self.clock.clone(), mailbox, self.settings.is_distributed(), &mut routes);
 
         let mut workers = JoinSet::new();
         let (bus, token) = (self.bus.clone(), stop.clone());
         workers.spawn(async move { bus.run(token).await });
-        workers.spawn(frontdesk_conversation::work(conversation, self.bus.clone()));
-        workers.spawn(frontdesk_assignment::work(assignment, self.bus.clone()));
-        workers.spawn(frontdesk_bot_session::work(bot_session, self.bus.clone()));
-        workers.spawn(frontdesk_notification::work(notification, self.bus.clone()));
+        apps.iter().for_each(|app| drop(workers.spawn(app.clone().work(self.bus.clone()))));
+        let (ready, readiness) = watch::channel(true);
+        workers.spawn(until_stopped(stop, ask_databases(self.databases.clone(), ready)));
+        if self.settings.is_distributed() {
+            let clock = self.clock.clone();
+            workers.spawn(until_stopped(stop, async move { clock.follow().await }));
+        }
 
-        let names = [
-            frontdesk_conversation::SERVICES,
-            frontdesk_assignment::SERVICES,
-            frontdesk_bot_session::SERVICES,
-            frontdesk_notification::SERVICES,
-        ];
-        let served =
-            Served { routes: routes.routes(), names: names.concat(), descriptors: frontdesk_proto::DESCRIPTORS };
+        let names = apps.iter().flat_map(|app| app.names().iter().copied()).collect();
+        let routes = routes.routes();
+        let served = Served { routes, names, descriptors: frontdesk_proto::DESCRIPTORS, ready: readiness };
         let gate = Gate::new(self.keys.clone(), AccessMap::try_new(frontdesk_proto::DESCRIPTORS)?);
         let settings = ServerSettings { drain: self.settings.drain };
         let ended = frontdesk_rpc::serve(listener, served, gate, settings, stop.clone()).await;
@@ -218,24 +259,64 @@ impl Suite {
     }
 }
 
-impl Opened {
-    async fn open(settings: &Settings, clock: &Clock) -> Result<Self, SuiteError> {
-        let of = &settings.databases;
-        let opened = Self {
-            conversation: database("conversation", &settings.database(&of.conversation, "conversation"), clock).await?,
-            assignment: database("assignment", &settings.database(&of.assignment, "assignment"), clock).await?,
-            bot_session: database("bot-session", &settings.database(&of.bot_session, "bot-session"), clock).await?,
-            notification: database("notification", &settings.database(&of.notification, "notification"), clock).await?,
+/// What cannot work is refused before anything is opened.
+fn check(settings: &Settings, services: &[Service]) -> Result<(), SuiteError> {
+    if !settings.listen.ip().is_loopback() {
+        return Err(SuiteError::NotLoopback(settings.listen));
+    }
+    if !settings.is_distributed() {
+        return match services {
+            [alone] => Err(SuiteError::NoBroker(alone.name())),
+            _ => Ok(()),
         };
-        let failed = |service| move |source| SuiteError::Database { service, source };
-        migrate::<frontdesk_conversation::Migrator>(&opened.conversation).await.map_err(failed("conversation"))?;
-        migrate::<frontdesk_assignment::Migrator>(&opened.assignment).await.map_err(failed("assignment"))?;
-        migrate::<frontdesk_bot_session::Migrator>(&opened.bot_session).await.map_err(failed("bot-session"))?;
-        migrate::<frontdesk_notification::Migrator>(&opened.notification).await.map_err(failed("notification"))?;
-        Ok(opened)
+    }
+    for service in services {
+        if !settings.database(*service).url.0.starts_with("postgres") {
+            return Err(SuiteError::NotShared(service.setting()));
+        }
+        let elsewhere = service.calls().iter().filter(|other| !services.contains(other));
+        for other in elsewhere {
+            if settings.peer(*other).is_empty() {
+                return Err(SuiteError::NoPeer(other.setting()));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn lock(settings: &Settings) -> Result<File, SuiteError> {
+    let folder = settings.data_folder.clone();
+    let data_folder = |source| SuiteError::DataFolder { folder: folder.clone(), source };
+    let lock = File::create(folder.join("lock")).map_err(data_folder)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(SuiteError::Running(folder)),
+        Err(TryLockError::Error(source)) => Err(data_folder(source)),
     }
 }
 
 async fn database(service: &'static str, settings: &DbSettings, clock: &Clock) -> Result<Db, SuiteError> {
     Db::connect(settings, clock).await.map_err(|source| SuiteError::Database { service, source })
+}
+
+fn until_stopped(
+    stop: &CancellationToken,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> impl Future<Output = ()> + Send + 'static {
+    let stop = stop.clone();
+    async move {
+        let _ = stop.run_until_cancelled(work).await;
+    }
+}
+
+/// Keeps the health check true: a replica whose database does not answer serves nothing.
+async fn ask_databases(databases: Vec<(Service, Db)>, ready: watch::Sender<bool>) {
+    loop {
+        let mut all = true;
+        for (_, db) in &databases {
+            all &= matches!(tokio::time::timeout(ASK_DATABASE_EVERY * 2, db.now()).await, Ok(Ok(_)));
+        }
+        ready.send_if_modified(|before| std::mem::replace(before, all) != all);
+        tokio::time::sleep(ASK_DATABASE_EVERY).await;
+    }
 }

@@ -97,11 +97,7 @@ impl From<NotificationError> for Status {
                 Refusal::new(Code::Unavailable, DOMAIN, Reason::ConversationUnavailable.as_str_name(), message)
                     .retry_after(Duration::from_secs(1))
             }
-            E::Db(error @ (DbErr::Conn(_) | DbErr::ConnectionAcquire(_))) => {
-                tracing::warn!(%error, "the database cannot be reached");
-                Refusal::unavailable("the database cannot be reached; try again")
-            }
-            E::Db(error) => Refusal::internal(&error),
+            E::Db(error) => Refusal::database(&error),
             E::Internal(error) => Refusal::internal(&error),
         }
         .into()

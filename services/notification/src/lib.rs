@@ -43,6 +43,9 @@ pub use settings::{NotificationSettings, SmtpSettings, SmtpTls};
 use transport::Transport;
 pub use transport::TransportError;
 
+/// The service's name in events, tokens and consumers.
+const SOURCE: &str = "notification";
+
 /// Full names of the services served.
 pub const SERVICES: &[&str] = &[
     "frontdesk.notification.v1.TranscriptService",
@@ -136,7 +139,7 @@ pub fn subscribe(app: &App, bus: &Bus) {
 
 /// Publishes events and delivers mails until the shutdown; returns when both have ended.
 pub async fn work(app: App, bus: Bus) {
-    let relay = frontdesk_outbox::relay(app.db.clone(), bus, app.clock.clone(), app.shutdown.clone());
-    let forget = frontdesk_idempotency::forget_old(app.db.clone(), app.clock.clone(), app.shutdown.clone());
+    let relay = frontdesk_outbox::relay(SOURCE, app.db.clone(), bus, app.shutdown.clone());
+    let forget = frontdesk_idempotency::forget_old(app.db.clone(), app.shutdown.clone());
     tokio::join!(relay, forget, workers::deliver(app));
 }

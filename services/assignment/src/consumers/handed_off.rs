@@ -30,6 +30,10 @@ impl Consumer for HandedOff {
         NAME
     }
 
+    fn source(&self) -> &'static str {
+        "conversation"
+    }
+
     fn types(&self) -> Vec<String> {
         vec![ConversationHandedOff::full_name()]
     }

@@ -30,6 +30,10 @@ impl Consumer for History {
         NAME
     }
 
+    fn source(&self) -> &'static str {
+        "conversation"
+    }
+
     fn types(&self) -> Vec<String> {
         vec![
             ConversationStarted::full_name(),

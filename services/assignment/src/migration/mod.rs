@@ -16,6 +16,7 @@ impl MigratorTrait for Migrator {
                 name: "assignment_001_agents_and_assignments",
                 text: include_str!("001_agents_and_assignments.sql"),
             }),
+            Box::new(frontdesk_outbox::OUTBOX_LEADER_AND_STREAM),
         ]
     }
 }

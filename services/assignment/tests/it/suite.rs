@@ -76,7 +76,7 @@ impl Suite {
         tokio::spawn(Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
 
         let peer = Peer::new(&address, "assignment", keys.clone()).unwrap();
-        let app = App::new(db, clock, Pages::new(keys.clone()), peer, shutdown.clone());
+        let app = App::new(db, Pages::new(keys.clone()), peer, shutdown.clone());
         frontdesk_assignment::subscribe(&app, &bus);
         let mut routes = RoutesBuilder::default();
         frontdesk_assignment::routes(&app, &mut routes);
@@ -87,6 +87,7 @@ impl Suite {
             routes: routes.routes(),
             names: frontdesk_assignment::SERVICES.to_vec(),
             descriptors: DESCRIPTORS,
+            ready: tokio::sync::watch::Sender::new(true).subscribe(),
         };
         let settings = ServerSettings { drain: Duration::from_millis(100) };
         tokio::spawn(serve(listener, served, gate, settings, shutdown.clone()));

@@ -31,6 +31,7 @@ pub(crate) async fn start_session(app: &App, command: StartSession) -> Result<()
     let mut tx = app.db.begin().await?;
     let bot =
         store::bots::find(tx.conn(), command.account, command.bot).await?.ok_or(BotSessionError::NotFound("bot"))?;
+    let deadline = command.timeout.map(|timeout| command.started_at.plus(timeout));
     let session = Session {
         id: command.session,
         account: command.account,
@@ -43,8 +44,8 @@ pub(crate) async fn start_session(app: &App, command: StartSession) -> Result<()
         turn: 0,
         timeout: command.timeout,
         started_at: command.started_at,
-        deadline_at: command.timeout.map(|timeout| command.started_at.plus(timeout)),
-        lease_until: None,
+        deadline_at: deadline,
+        ask_at: deadline,
         ended_at: None,
         version: 1,
     };

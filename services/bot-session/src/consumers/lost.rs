@@ -18,6 +18,10 @@ impl Consumer for Lost {
         "bot-session.lost"
     }
 
+    fn source(&self) -> &'static str {
+        "conversation"
+    }
+
     fn types(&self) -> Vec<String> {
         vec![AssigneeChanged::full_name(), ConversationClosed::full_name(), ConversationHandedOff::full_name()]
     }

@@ -24,6 +24,10 @@ impl Consumer for Started {
         "bot-session.started"
     }
 
+    fn source(&self) -> &'static str {
+        "conversation"
+    }
+
     fn types(&self) -> Vec<String> {
         vec![ConversationStarted::full_name()]
     }

@@ -19,6 +19,10 @@ impl Consumer for VisitorSpoke {
         "bot-session.visitor_spoke"
     }
 
+    fn source(&self) -> &'static str {
+        "conversation"
+    }
+
     fn types(&self) -> Vec<String> {
         vec![MessagePosted::full_name()]
     }

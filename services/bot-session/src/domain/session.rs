@@ -78,10 +78,10 @@ pub(crate) struct Session {
     /// The timeout that the conversation's row keeps too (rule B2).
     pub(crate) timeout: Timeout,
     pub(crate) started_at: Time,
-    /// When the row is next asked whether the visitor was silent.
+    /// When the visitor will have been silent for too long, as far as this service knows.
     pub(crate) deadline_at: Option<Time>,
-    /// Somebody asks just now, until then.
-    pub(crate) lease_until: Option<Time>,
+    /// When the row is next asked: at the deadline, or a little later while a replica asks just now.
+    pub(crate) ask_at: Option<Time>,
     pub(crate) ended_at: Option<Time>,
     /// Counts the session's events.
     pub(crate) version: i64,
@@ -101,7 +101,7 @@ impl Session {
         self.status = status;
         self.ended_at = Some(now);
         self.deadline_at = None;
-        self.lease_until = None;
+        self.ask_at = None;
         self.version += 1;
         true
     }
@@ -119,7 +119,7 @@ impl Session {
     /// Sets when the row is next asked, from what it answered.
     pub(crate) fn ask_again_at(&mut self, deadline: Option<Time>) {
         self.deadline_at = deadline;
-        self.lease_until = None;
+        self.ask_at = deadline;
     }
 }
 
@@ -142,7 +142,7 @@ mod tests {
             timeout: None,
             started_at: Time(0),
             deadline_at: Some(Time(5)),
-            lease_until: None,
+            ask_at: Some(Time(5)),
             ended_at: None,
             version: 1,
         };

@@ -16,6 +16,8 @@ impl MigratorTrait for Migrator {
                 name: "bot_session_001_bots_and_sessions",
                 text: include_str!("001_bots_and_sessions.sql"),
             }),
+            Box::new(frontdesk_outbox::OUTBOX_LEADER_AND_STREAM),
+            Box::new(Sql { name: "bot_session_002_one_time_to_ask", text: include_str!("002_one_time_to_ask.sql") }),
         ]
     }
 }

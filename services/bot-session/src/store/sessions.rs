@@ -106,7 +106,7 @@ fn write(session: &Session) -> Result<Model, DbErr> {
         timeout_us: super::micros(session.timeout),
         started_at: session.started_at,
         deadline_at: session.deadline_at,
-        lease_until: session.lease_until,
+        ask_at: session.ask_at,
         ended_at: session.ended_at,
         version: session.version,
     })
@@ -127,7 +127,7 @@ fn read(row: Model) -> Result<Session, DbErr> {
         timeout: super::timeout(row.timeout_us),
         started_at: row.started_at,
         deadline_at: row.deadline_at,
-        lease_until: row.lease_until,
+        ask_at: row.ask_at,
         ended_at: row.ended_at,
         version: row.version,
     })

@@ -4,7 +4,7 @@ use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
 use frontdesk_db::Tx;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
     sea_query::{Expr, LockBehavior, LockType},
 };
 use uuid::Uuid;
@@ -21,15 +21,14 @@ pub(crate) struct Due {
 }
 
 fn watched() -> Select<Entity> {
-    Entity::find().filter(Column::Status.eq(Status::Open.as_str())).filter(Column::DeadlineAt.is_not_null())
+    Entity::find().filter(Column::Status.eq(Status::Open.as_str())).filter(Column::AskAt.is_not_null())
 }
 
-/// Claims up to `limit` due sessions until `lease_until`; those that another replica is claiming are passed by.
-pub(crate) async fn claim(tx: &Tx, now: Time, lease_until: Time, limit: u64) -> Result<Vec<Due>, DbErr> {
+/// Claims up to `limit` due sessions until `until`; those that another replica is claiming are passed by.
+pub(crate) async fn claim(tx: &Tx, now: Time, until: Time, limit: u64) -> Result<Vec<Due>, DbErr> {
     let rows: Vec<(AccountId, Uuid, Uuid)> = watched()
-        .filter(Column::DeadlineAt.lte(now))
-        .filter(Condition::any().add(Column::LeaseUntil.is_null()).add(Column::LeaseUntil.lt(now)))
-        .order_by_asc(Column::DeadlineAt)
+        .filter(Column::AskAt.lte(now))
+        .order_by_asc(Column::AskAt)
         .limit(limit)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .select_only()
@@ -39,19 +38,19 @@ pub(crate) async fn claim(tx: &Tx, now: Time, lease_until: Time, limit: u64) -> 
         .await?;
     let due: Vec<Due> =
         rows.into_iter().map(|(account, session, conversation)| Due { account, session, conversation }).collect();
-    lease(tx, &due, lease_until).await?;
+    put_off(tx, &due, until).await?;
     Ok(due)
 }
 
-/// Moves the end of a claim.
-pub(crate) async fn lease(tx: &Tx, due: &[Due], until: Time) -> Result<(), DbErr> {
+/// Nobody asks for them before.
+pub(crate) async fn put_off(tx: &Tx, due: &[Due], until: Time) -> Result<(), DbErr> {
     if due.is_empty() {
         return Ok(());
     }
     Entity::update_many()
         .filter(Column::Id.is_in(due.iter().map(|due| due.session)))
         .filter(Column::Status.eq(Status::Open.as_str()))
-        .col_expr(Column::LeaseUntil, Expr::value(until))
+        .col_expr(Column::AskAt, Expr::value(until))
         .exec(tx.conn())
         .await?;
     Ok(())
@@ -59,10 +58,7 @@ pub(crate) async fn lease(tx: &Tx, due: &[Due], until: Time) -> Result<(), DbErr
 
 /// When the next open session can be claimed; None: none has a deadline.
 pub(crate) async fn next<C: ConnectionTrait>(conn: &C) -> Result<Option<Time>, DbErr> {
-    let free = watched().filter(Column::LeaseUntil.is_null()).select_only().column_as(Column::DeadlineAt.min(), "next");
-    let held =
-        watched().filter(Column::LeaseUntil.is_not_null()).select_only().column_as(Column::LeaseUntil.min(), "next");
-    let free: Option<Option<i64>> = free.into_tuple().one(conn).await?;
-    let held: Option<Option<i64>> = held.into_tuple().one(conn).await?;
-    Ok([free.flatten(), held.flatten()].into_iter().flatten().min().map(Time))
+    let next: Option<Option<i64>> =
+        watched().select_only().column_as(Column::AskAt.min(), "next").into_tuple().one(conn).await?;
+    Ok(next.flatten().map(Time))
 }

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use frontdesk_clock::Time;
 use sea_orm::DbErr;
 
 use crate::{
@@ -19,10 +18,11 @@ use crate::{
 
 /// As many as the conversation service takes in one call.
 const BATCH: u64 = 500;
-/// Longer than a call may take, so that only a dead replica's claims are claimed again.
-const LEASE: Duration = Duration::from_secs(15);
+/// The sessions of a replica that died or stands still are another's after so long: rule B4 gives them five seconds. A call
+/// that takes longer than this is made twice, and the row closes once.
+const LEASE: Duration = Duration::from_secs(3);
 /// After a call that failed.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(500);
 /// Another replica's sessions are seen at least so often.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(1);
 /// And at most so often.
@@ -31,60 +31,55 @@ const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(20);
 /// Watches the deadlines of open sessions until it is told to stop.
 pub(crate) async fn watch_deadlines(app: App) {
     while !app.shutdown.is_cancelled() {
-        let next = match settle_due(&app).await {
-            Ok(full) if full => continue,
-            Ok(_) => timers::next(app.db.read()).await,
-            Err(error) => Err(error),
-        };
-        let next = match next {
-            Ok(next) => next,
+        let wait = match settle_due(&app).await {
+            Ok(Settled::Full) => continue,
+            Ok(Settled::Next(wait)) => wait,
             Err(error) => {
                 tracing::error!(%error, "the timers could not be read; trying again");
-                None
+                Some(PAUSE)
             }
         };
         tokio::select! {
             () = app.shutdown.cancelled() => {}
             () = app.session_began.notified() => {}
-            () = until(&app, next) => {}
-            () = tokio::time::sleep(LOOK_AT_LEAST_EVERY) => {}
+            // By the database's clock, whatever this machine's shows; the development clock wakes it when it is moved.
+            () = app.clock.sleep(wait.unwrap_or(LOOK_AT_LEAST_EVERY).clamp(LOOK_AT_MOST_EVERY, LOOK_AT_LEAST_EVERY)) => {}
         }
     }
 }
 
-async fn until(app: &App, moment: Option<Time>) {
-    match moment {
-        Some(moment) => {
-            // What is due but held by another replica must not make this one spin.
-            tokio::time::sleep(LOOK_AT_MOST_EVERY).await;
-            app.clock.sleep_until(moment).await;
-        }
-        None => std::future::pending().await,
-    }
+/// What was settled.
+enum Settled {
+    /// As many as are taken at once: there may be more.
+    Full,
+    /// Everything that is due; the next one will be in so long.
+    Next(Option<Duration>),
 }
 
-/// Settles up to [`BATCH`] sessions that are due. True: there may be more.
-async fn settle_due(app: &App) -> Result<bool, DbErr> {
-    let now = app.clock.now();
-    if timers::next(app.db.read()).await?.is_none_or(|next| next > now) {
-        return Ok(false);
+/// Settles up to [`BATCH`] sessions that are due.
+async fn settle_due(app: &App) -> Result<Settled, DbErr> {
+    let next = timers::next(app.db.read()).await?;
+    let now = app.db.now().await?;
+    let Some(next) = next else { return Ok(Settled::Next(None)) };
+    if next > now {
+        return Ok(Settled::Next(Some(next.since(now))));
     }
     let tx = app.db.begin().await?;
+    let now = tx.now().await?;
     let due = timers::claim(&tx, now, now.plus(LEASE), BATCH).await?;
     tx.commit().await?;
     if due.is_empty() {
-        return Ok(false);
+        // Another replica is at it.
+        return Ok(Settled::Next(Some(LOOK_AT_MOST_EVERY)));
     }
     match conversation::close_idle(app, &due).await {
-        Ok(answers) => {
-            settle(app, &due, &answers).await?;
-            Ok(due.len() as u64 == BATCH)
-        }
+        Ok(answers) => settle(app, &due, &answers).await?,
         Err(error) => {
             put_off(app, &due, &error).await?;
-            Ok(false)
+            return Ok(Settled::Next(Some(PAUSE)));
         }
     }
+    if due.len() as u64 == BATCH { Ok(Settled::Full) } else { Ok(Settled::Next(Some(LOOK_AT_MOST_EVERY))) }
 }
 
 /// Writes down what the rows answered, in the order of the ids, so that two replicas cannot wait for each other.
@@ -115,6 +110,7 @@ async fn settle(app: &App, due: &[Due], answers: &[Idle]) -> Result<(), DbErr> {
 async fn put_off(app: &App, due: &[Due], error: &CallError) -> Result<(), DbErr> {
     tracing::warn!(%error, sessions = due.len(), "the timers could not ask; trying again");
     let tx = app.db.begin().await?;
-    timers::lease(&tx, due, app.clock.now().plus(PAUSE)).await?;
+    let now = tx.now().await?;
+    timers::put_off(&tx, due, now.plus(PAUSE)).await?;
     tx.commit().await
 }

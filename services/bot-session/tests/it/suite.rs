@@ -93,6 +93,7 @@ impl Suite {
             routes: routes.routes(),
             names: frontdesk_bot_session::SERVICES.to_vec(),
             descriptors: DESCRIPTORS,
+            ready: tokio::sync::watch::Sender::new(true).subscribe(),
         };
         let settings = ServerSettings { drain: Duration::from_millis(100) };
         tokio::spawn(serve(listener, served, gate, settings, shutdown.clone()));

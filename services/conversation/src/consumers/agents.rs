@@ -44,6 +44,10 @@ impl Consumer for Agents {
         "conversation.agents"
     }
 
+    fn source(&self) -> &'static str {
+        "assignment"
+    }
+
     fn types(&self) -> Vec<String> {
         vec![AgentCreated::full_name(), AgentUpdated::full_name(), AgentDeactivated::full_name()]
     }

@@ -47,6 +47,10 @@ impl Consumer for Bots {
         "conversation.bots"
     }
 
+    fn source(&self) -> &'static str {
+        "bot-session"
+    }
+
     fn types(&self) -> Vec<String> {
         vec![BotCreated::full_name(), BotUpdated::full_name(), BotDeactivated::full_name()]
     }

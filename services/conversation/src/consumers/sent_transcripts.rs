@@ -47,6 +47,10 @@ impl Consumer for SentTranscripts {
         NAME
     }
 
+    fn source(&self) -> &'static str {
+        "notification"
+    }
+
     fn types(&self) -> Vec<String> {
         vec![DeliverySent::full_name()]
     }

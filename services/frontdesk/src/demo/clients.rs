@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use frontdesk::SuiteChannel;
 use frontdesk_auth::{AccountId, Keys, Kind};
 use frontdesk_proto::{
     assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
@@ -23,7 +24,6 @@ use tonic::{
     Request, Status, Streaming,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint},
 };
 use uuid::Uuid;
 
@@ -31,7 +31,7 @@ use super::{PATIENCE, step, wait_for};
 use crate::Failure;
 
 /// A connection that sends somebody's token.
-pub(super) type As = InterceptedService<Channel, Bearer>;
+pub(super) type As = InterceptedService<SuiteChannel, Bearer>;
 
 #[derive(Clone)]
 pub(super) struct Bearer(MetadataValue<Ascii>);
@@ -45,7 +45,7 @@ impl Interceptor for Bearer {
 
 /// An account on a suite.
 pub(super) struct Account {
-    channel: Channel,
+    channel: SuiteChannel,
     keys: Keys,
     id: AccountId,
 }
@@ -62,10 +62,8 @@ pub(super) fn request_id() -> String {
 }
 
 impl Account {
-    pub(super) async fn open(address: &str, keys: &Keys, id: Uuid) -> Result<Self, Failure> {
-        let endpoint = Endpoint::from_shared(address.to_owned())?.connect_timeout(Duration::from_secs(2));
-        let channel = endpoint.connect().await.map_err(|error| format!("{address} cannot be reached: {error}"))?;
-        Ok(Self { channel, keys: keys.clone(), id: AccountId(id) })
+    pub(super) fn open(channel: SuiteChannel, keys: &Keys, id: Uuid) -> Self {
+        Self { channel, keys: keys.clone(), id: AccountId(id) }
     }
 
     pub(super) fn call_as(&self, kind: Kind, subject: &str, name: &str) -> Result<As, Failure> {

@@ -6,7 +6,7 @@ mod taken_over;
 
 use std::{fmt::Display, time::Duration};
 
-use frontdesk::{Settings, Suite};
+use frontdesk::{Service, Settings, Suite, SuiteChannel};
 use frontdesk_auth::Keys;
 use frontdesk_clock::Clock;
 use tokio::net::TcpListener;
@@ -18,29 +18,28 @@ use clients::Account;
 /// So long a step may take that goes on by itself.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Plays against the suite at `address`, else at the configured one, else against a fresh one.
+/// Plays against the suite at `address`, else at the addresses of the settings' peers, else at the configured one, else
+/// against a fresh one.
 pub(crate) async fn run(settings: Settings, address: Option<String>) -> Result<(), Failure> {
     let configured = format!("http://{}", settings.listen);
-    let running = match &address {
-        Some(address) => Some(address.clone()),
-        None => tokio::net::TcpStream::connect(settings.listen).await.is_ok().then_some(configured),
-    };
-    match running {
-        Some(address) => {
-            println!("Playing against the suite at {address}.");
-            let clock = Clock::persisted(&settings.data_folder.join("clock-offset"))?;
-            let key = Suite::key_file(&settings);
-            if !key.exists() {
-                return Err(format!(
-                    "{} is not there: run the demo with the data_folder of the suite at {address}",
-                    key.display()
-                )
-                .into());
-            }
-            play(&address, &Keys::development(&key, &clock)?).await
+    let (channel, place) = match address {
+        Some(address) => (SuiteChannel::at(&address)?, address),
+        None if !settings.peers.conversation.is_empty() => {
+            (SuiteChannel::to_peers(&settings)?, format!("{} and its peers", settings.peers.conversation))
         }
-        None => on_a_fresh_suite(settings).await,
+        None if tokio::net::TcpStream::connect(settings.listen).await.is_ok() => {
+            (SuiteChannel::at(&configured)?, configured)
+        }
+        None => return on_a_fresh_suite(settings).await,
+    };
+    println!("Playing against the suite at {place}.");
+    let clock = Clock::persisted(&settings.data_folder.join("clock-offset"))?;
+    let key = Suite::key_file(&settings);
+    if !key.exists() {
+        let key = key.display();
+        return Err(format!("{key} is not there: run the demo with the data_folder of the suite at {place}").into());
     }
+    play(channel, &Keys::development(&key, &clock)?).await
 }
 
 async fn on_a_fresh_suite(settings: Settings) -> Result<(), Failure> {
@@ -48,19 +47,19 @@ async fn on_a_fresh_suite(settings: Settings) -> Result<(), Failure> {
     let folder = std::env::temp_dir().join(format!("frontdesk-demo-{}", Uuid::now_v7()));
     println!("No suite runs; starting a fresh one on the data folder {}.", folder.display());
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = format!("http://{}", listener.local_addr()?);
-    let suite = Suite::open(Settings { data_folder: folder, ..settings }).await?;
+    let channel = SuiteChannel::at(&format!("http://{}", listener.local_addr()?))?;
+    let suite = Suite::open(Settings { data_folder: folder, ..settings }, &Service::ALL).await?;
     let (keys, shutdown) = (suite.keys().clone(), suite.shutdown());
     let serving = tokio::spawn(suite.serve(listener));
-    let played = play(&address, &keys).await;
+    let played = play(channel, &keys).await;
     shutdown.cancel();
     serving.await??;
     played
 }
 
-async fn play(address: &str, keys: &Keys) -> Result<(), Failure> {
+async fn play(channel: SuiteChannel, keys: &Keys) -> Result<(), Failure> {
     // An account of its own: the demo meets nothing that others made.
-    let account = Account::open(address, keys, Uuid::now_v7()).await?;
+    let account = Account::open(channel, keys, Uuid::now_v7());
     heading("Setting up");
     let shop = account.set_up().await?;
     heading("Chat 1: a bot greets, a person takes over, the transcript is mailed");

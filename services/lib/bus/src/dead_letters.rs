@@ -5,6 +5,7 @@ use frontdesk_db::{Db, Sql};
 use frontdesk_proto::event::v1::Event;
 use prost::Message;
 use sea_orm::{DbErr, EntityTrait, QueryOrder, QuerySelect, Set, sea_query::OnConflict};
+use uuid::Uuid;
 
 /// The table, for each service's migrations.
 pub const DEAD_LETTERS: Sql = Sql {
@@ -53,6 +54,8 @@ pub struct DeadLetter {
     pub reason: String,
     /// After how many tries.
     pub attempts: i32,
+    /// When.
+    pub created_at: Time,
 }
 
 /// Keeps an event that `consumer` gave up.
@@ -62,7 +65,6 @@ pub(crate) async fn keep(
     event: &Event,
     reason: String,
     attempts: i32,
-    now: Time,
 ) -> Result<(), DbErr> {
     let tx = db.begin().await?;
     let row = entity::ActiveModel {
@@ -71,7 +73,7 @@ pub(crate) async fn keep(
         event: Set(event.encode_to_vec()),
         reason: Set(reason),
         attempts: Set(attempts),
-        created_at: Set(now.0),
+        created_at: Set(tx.now().await?.0),
     };
     entity::Entity::insert(row)
         .on_conflict(OnConflict::columns([entity::Column::Consumer, entity::Column::EventId]).do_nothing().to_owned())
@@ -83,10 +85,23 @@ pub(crate) async fn keep(
 /// The newest dead letters of a service's database, at most 1,000.
 pub async fn list_dead_letters(db: &Db) -> Result<Vec<DeadLetter>, DbErr> {
     let rows = entity::Entity::find().order_by_desc(entity::Column::CreatedAt).limit(1_000).all(db.read()).await?;
-    rows.into_iter()
-        .map(|row| {
-            let event = Event::decode(row.event.as_slice()).map_err(|error| DbErr::Type(error.to_string()))?;
-            Ok(DeadLetter { consumer: row.consumer, event, reason: row.reason, attempts: row.attempts })
-        })
-        .collect()
+    rows.into_iter().map(read).collect()
+}
+
+/// A dead letter.
+pub async fn find_dead_letter(db: &Db, consumer: &str, event_id: Uuid) -> Result<Option<DeadLetter>, DbErr> {
+    entity::Entity::find_by_id((consumer.to_owned(), event_id)).one(db.read()).await?.map(read).transpose()
+}
+
+/// Forgets a dead letter, once its event was brought to the consumer again.
+pub async fn forget_dead_letter(db: &Db, consumer: &str, event_id: Uuid) -> Result<(), DbErr> {
+    let tx = db.begin().await?;
+    entity::Entity::delete_by_id((consumer.to_owned(), event_id)).exec(tx.conn()).await?;
+    tx.commit().await
+}
+
+fn read(row: entity::Model) -> Result<DeadLetter, DbErr> {
+    let event = Event::decode(row.event.as_slice()).map_err(|error| DbErr::Type(error.to_string()))?;
+    let (consumer, reason, attempts) = (row.consumer, row.reason, row.attempts);
+    Ok(DeadLetter { consumer, event, reason, attempts, created_at: Time(row.created_at) })
 }

@@ -5,25 +5,52 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
-/// Tells followers of a thing that it changed. Clones share it.
+/// So many hints wait for their way to other replicas at most; more are lost, which a reader notices by a later read.
+const WAITING_AT_MOST: usize = 8_192;
+
+/// Tells followers of a thing that it changed, at this replica and, where the bus has several, at the others. Clones share
+/// it.
 #[derive(Clone, Default)]
-pub struct Hints(Arc<Mutex<HashMap<Uuid, watch::Sender<()>>>>);
+pub struct Hints {
+    followed: Arc<Mutex<HashMap<Uuid, watch::Sender<()>>>>,
+    others: Option<mpsc::Sender<Uuid>>,
+}
 
 impl Hints {
+    /// Hints that are also told to others: by whoever empties the receiver.
+    pub(crate) fn shared() -> (Self, mpsc::Receiver<Uuid>) {
+        let (others, waiting) = mpsc::channel(WAITING_AT_MOST);
+        (Self { followed: Arc::default(), others: Some(others) }, waiting)
+    }
+
     /// Hints about the thing from now on.
     pub fn follow(&self, id: Uuid) -> watch::Receiver<()> {
-        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut map = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
         map.entry(id).or_insert_with(|| watch::Sender::new(())).subscribe()
     }
 
-    /// The thing changed. Forgets a thing that nobody follows any more.
+    /// The thing changed.
     pub fn changed(&self, id: Uuid) {
-        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.heard(id);
+        if let Some(others) = &self.others {
+            let _ = others.try_send(id);
+        }
+    }
+
+    /// The thing changed, here or elsewhere. Forgets a thing that nobody follows any more.
+    pub(crate) fn heard(&self, id: Uuid) {
+        let mut map = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
         if map.get(&id).is_some_and(|sender| sender.send(()).is_err()) {
             map.remove(&id);
         }
+    }
+
+    /// Something may have changed unheard: everybody reads again.
+    pub(crate) fn all(&self) {
+        let mut map = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        map.retain(|_, sender| sender.send(()).is_ok());
     }
 }

@@ -9,16 +9,22 @@ use std::{
 use frontdesk_clock::{Clock, Time};
 use frontdesk_db::{Db, Sql};
 use frontdesk_proto::event::v1::Event;
-use frontdesk_telemetry::continue_trace;
 use prost::Message as _;
 use sea_orm::{ActiveValue::NotSet, EntityTrait, QueryOrder, QuerySelect, Set, entity::prelude::*};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
 
-use crate::{BusError, Consumer, HANDLER_DEADLINE, MAX_ATTEMPTS, Outcome, dead_letters};
+use crate::{
+    BusError, Consumer,
+    attempt::{Subscription, Verdict},
+};
 
+/// What another process put into the file, a replayed dead letter, is seen at least so often.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(5);
 /// So many events of one consumer are handled at once: one that is stuck does not hold the others.
 const AT_ONCE: usize = 16;
 
@@ -68,48 +74,63 @@ mod pending {
 pub struct InProcess {
     db: Db,
     clock: Clock,
-    consumers: Arc<Mutex<Vec<Arc<Subscription>>>>,
+    consumers: Arc<Mutex<Vec<Subscribed>>>,
+    /// Nothing to lose a connection to: it never changes.
+    reconnected: watch::Sender<u64>,
 }
 
-struct Subscription {
-    consumer: Box<dyn Consumer>,
-    types: Vec<String>,
-    dead_letters: Db,
-    published: Notify,
-}
+/// A consumer, and what wakes it.
+type Subscribed = (Arc<Subscription>, Arc<Notify>);
 
 impl InProcess {
     pub(crate) async fn start(db: Db, clock: Clock) -> Result<Self, BusError> {
         frontdesk_db::migrate::<Migrator>(&db).await?;
-        Ok(Self { db, clock, consumers: Arc::default() })
+        Ok(Self { db, clock, consumers: Arc::default(), reconnected: watch::Sender::new(0) })
     }
 
     pub(crate) fn subscribe(&self, consumer: impl Consumer, dead_letters: Db) {
-        let types = consumer.types();
-        let subscription = Subscription { consumer: Box::new(consumer), types, dead_letters, published: Notify::new() };
-        self.consumers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::new(subscription));
+        let subscribed = (Subscription::new(consumer, dead_letters), Arc::default());
+        self.consumers.lock().unwrap_or_else(PoisonError::into_inner).push(subscribed);
     }
 
-    fn consumers(&self) -> Vec<Arc<Subscription>> {
+    pub(crate) fn reconnected(&self) -> watch::Receiver<u64> {
+        self.reconnected.subscribe()
+    }
+
+    fn consumers(&self) -> Vec<Subscribed> {
         self.consumers.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) async fn publish(&self, events: &[Event]) -> Result<(), BusError> {
-        let now = self.clock.now();
         let consumers = self.consumers();
         let mut rows = Vec::new();
         for event in events {
-            for subscription in consumers.iter().filter(|subscription| subscription.types.contains(&event.r#type)) {
-                rows.push(pending::ActiveModel {
-                    id: NotSet,
-                    consumer: Set(subscription.consumer.name().to_owned()),
-                    event_id: Set(event.id.parse().unwrap_or_default()),
-                    event: Set(event.encode_to_vec()),
-                    attempts: Set(0),
-                    due_at: Set(now.0),
-                });
+            for (subscription, _) in consumers.iter().filter(|(consumer, _)| consumer.types.contains(&event.r#type)) {
+                rows.push(self.waiting(subscription.name(), event));
             }
         }
+        self.keep(&rows).await?;
+        consumers.iter().for_each(|(_, published)| published.notify_one());
+        Ok(())
+    }
+
+    /// Brings an event to one consumer again.
+    pub(crate) async fn replay(&self, consumer: &str, event: &Event) -> Result<(), BusError> {
+        self.keep(&[self.waiting(consumer, event)]).await
+    }
+
+    fn waiting(&self, consumer: &str, event: &Event) -> pending::ActiveModel {
+        pending::ActiveModel {
+            id: NotSet,
+            consumer: Set(consumer.to_owned()),
+            event_id: Set(event.id.parse().unwrap_or_default()),
+            event: Set(event.encode_to_vec()),
+            attempts: Set(0),
+            due_at: Set(self.clock.now().0),
+        }
+    }
+
+    async fn keep(&self, rows: &[pending::ActiveModel]) -> Result<(), BusError> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -122,41 +143,40 @@ impl InProcess {
                 .exec_without_returning(tx.conn())
                 .await?;
         }
-        tx.commit().await?;
-        consumers.iter().for_each(|subscription| subscription.published.notify_one());
-        Ok(())
+        Ok(tx.commit().await?)
     }
 
     pub(crate) async fn run(&self, shutdown: CancellationToken) {
         let mut loops = JoinSet::new();
-        for subscription in self.consumers() {
+        for (subscription, published) in self.consumers() {
             let (bus, shutdown) = (self.clone(), shutdown.clone());
-            loops.spawn(async move { bus.serve(subscription, shutdown).await });
+            loops.spawn(async move { bus.serve(subscription, published, shutdown).await });
         }
         while loops.join_next().await.is_some() {}
     }
 
     /// Keeps up to [`AT_ONCE`] events of one consumer in hand.
-    async fn serve(&self, subscription: Arc<Subscription>, shutdown: CancellationToken) {
+    async fn serve(&self, subscription: Arc<Subscription>, published: Arc<Notify>, shutdown: CancellationToken) {
         let mut running: JoinSet<i64> = JoinSet::new();
         let mut in_hand = HashSet::new();
         while !shutdown.is_cancelled() {
             let next_due = match self.take(&subscription, &mut running, &mut in_hand).await {
                 Ok(next_due) => next_due,
                 Err(error) => {
-                    tracing::error!(consumer = subscription.consumer.name(), %error, "the bus cannot read its file");
+                    tracing::error!(consumer = subscription.name(), %error, "the bus cannot read its file");
                     Some(self.clock.now().plus(Duration::from_secs(1)))
                 }
             };
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                () = subscription.published.notified(), if in_hand.len() < AT_ONCE => {}
+                () = published.notified(), if in_hand.len() < AT_ONCE => {}
                 Some(done) = running.join_next() => {
                     if let Ok(id) = done {
                         in_hand.remove(&id);
                     }
                 }
                 () = self.until(next_due) => {}
+                () = tokio::time::sleep(LOOK_AT_LEAST_EVERY) => {}
             }
         }
         while running.join_next().await.is_some() {}
@@ -181,7 +201,7 @@ impl InProcess {
             return Ok(None);
         }
         let rows = pending::Entity::find()
-            .filter(pending::Column::Consumer.eq(subscription.consumer.name()))
+            .filter(pending::Column::Consumer.eq(subscription.name()))
             .filter(pending::Column::Id.is_not_in(in_hand.iter().copied()))
             .order_by_asc(pending::Column::DueAt)
             .order_by_asc(pending::Column::Id)
@@ -198,7 +218,7 @@ impl InProcess {
             running.spawn(async move {
                 let id = row.id;
                 if let Err(error) = bus.deliver(&subscription, row).await {
-                    tracing::error!(consumer = subscription.consumer.name(), %error, "progress was not kept; the event comes again");
+                    tracing::error!(consumer = subscription.name(), %error, "progress was not kept; the event comes again");
                 }
                 id
             });
@@ -207,44 +227,14 @@ impl InProcess {
     }
 
     async fn deliver(&self, subscription: &Arc<Subscription>, row: pending::Model) -> Result<(), BusError> {
-        let consumer = subscription.consumer.name();
         let attempts = row.attempts + 1;
         let Ok(event) = Event::decode(row.event.as_slice()) else {
-            tracing::error!(consumer, "an event in the bus's own file cannot be read");
+            tracing::error!(consumer = subscription.name(), "an event in the bus's own file cannot be read");
             return self.done(row.id).await;
         };
-        let span = tracing::info_span!("event.handle", consumer, event_type = event.r#type, event_id = event.id);
-        continue_trace(&span, &event.traceparent);
-        // In a task of its own: a bug that panics is one failed try, with its pause, like any other.
-        let (handler, handled) = (subscription.clone(), event.clone());
-        let mut handling = tokio::spawn(async move { handler.consumer.handle(&handled).await }.instrument(span));
-        let outcome = match tokio::time::timeout(HANDLER_DEADLINE, &mut handling).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(panic)) => Outcome::Later(format!("the handler ended badly: {panic}")),
-            Err(_) => {
-                handling.abort();
-                Outcome::Later("it took longer than a handler may".into())
-            }
-        };
-        match outcome {
-            Outcome::Done => self.done(row.id).await,
-            Outcome::Later(reason) if attempts < MAX_ATTEMPTS => {
-                tracing::debug!(consumer, event_type = event.r#type, attempts, reason, "later");
-                self.later(row.id, attempts).await
-            }
-            Outcome::Later(reason) | Outcome::Hopeless(reason) => {
-                tracing::error!(
-                    consumer,
-                    event_type = event.r#type,
-                    event_id = event.id,
-                    attempts,
-                    reason,
-                    "dead letter"
-                );
-                let now = self.clock.now();
-                dead_letters::keep(&subscription.dead_letters, consumer, &event, reason, attempts, now).await?;
-                self.done(row.id).await
-            }
+        match subscription.attempt(&event, attempts).await? {
+            Verdict::Settled => self.done(row.id).await,
+            Verdict::Again(pause) => self.later(row.id, attempts, pause).await,
         }
     }
 
@@ -254,9 +244,9 @@ impl InProcess {
         Ok(tx.commit().await?)
     }
 
-    async fn later(&self, id: i64, attempts: i32) -> Result<(), BusError> {
+    async fn later(&self, id: i64, attempts: i32, pause: Duration) -> Result<(), BusError> {
         let tx = self.db.begin().await?;
-        let due = self.clock.now().plus(pause(attempts));
+        let due = self.clock.now().plus(pause);
         pending::Entity::update_many()
             .filter(pending::Column::Id.eq(id))
             .col_expr(pending::Column::Attempts, Expr::value(attempts))
@@ -265,9 +255,4 @@ impl InProcess {
             .await?;
         Ok(tx.commit().await?)
     }
-}
-
-/// 50 ms, doubled each time, up to half a minute.
-fn pause(attempts: i32) -> Duration {
-    Duration::from_millis(50 << attempts.clamp(1, 10)).min(Duration::from_secs(30))
 }

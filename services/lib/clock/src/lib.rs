@@ -72,34 +72,49 @@ pub struct Clock(Arc<Inner>);
 struct Inner {
     offset: watch::Sender<Duration>,
     file: Mutex<Option<PathBuf>>,
+    /// So many microseconds this clock is wrong, for tests of who trusts it.
+    skew: i64,
 }
+
+/// Another process's move is seen so soon.
+pub const FOLLOWED_WITHIN: Duration = Duration::from_millis(60);
 
 impl Clock {
     /// The machine's time.
     pub fn system() -> Self {
-        Self(Arc::new(Inner { offset: watch::Sender::new(Duration::ZERO), file: Mutex::new(None) }))
+        Self(Arc::new(Inner { offset: watch::Sender::new(Duration::ZERO), file: Mutex::new(None), skew: 0 }))
     }
 
     /// The machine's time moved forward by what the file holds (nothing, if there is none), and kept there as it moves:
     /// a restart never turns time back.
     pub fn persisted(file: &Path) -> std::io::Result<Self> {
-        let micros = match fs::read_to_string(file) {
-            Ok(text) => text.trim().parse().map_err(|_| {
-                std::io::Error::other(format!("{} must hold a number of microseconds; delete it", file.display()))
-            })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
-            Err(error) => return Err(error),
-        };
-        Ok(Self(Arc::new(Inner {
-            offset: watch::Sender::new(Duration::from_micros(micros)),
-            file: Mutex::new(Some(file.to_owned())),
-        })))
+        Self::wrong_by(file, 0)
+    }
+
+    /// The same, wrong by so many microseconds, as the clock of a machine may be.
+    pub fn wrong_by(file: &Path, skew: i64) -> std::io::Result<Self> {
+        let offset = watch::Sender::new(read(file)?);
+        Ok(Self(Arc::new(Inner { offset, file: Mutex::new(Some(file.to_owned())), skew })))
+    }
+
+    /// Follows the moves that other processes with the same file make, for as long as it is polled.
+    pub async fn follow(&self) {
+        loop {
+            let file = self.0.file.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let Some(moved) = file.and_then(|file| read(&file).ok()) else { return };
+            self.0.offset.send_if_modified(|offset| {
+                let later = moved > *offset;
+                *offset = moved.max(*offset);
+                later
+            });
+            tokio::time::sleep(FOLLOWED_WITHIN / 3).await;
+        }
     }
 
     /// What the clock shows.
     #[allow(clippy::disallowed_methods, reason = "the one place that asks the machine")]
     pub fn now(&self) -> Time {
-        Time(chrono::Utc::now().timestamp_micros()).plus(self.offset())
+        Time(chrono::Utc::now().timestamp_micros() + self.0.skew).plus(self.offset())
     }
 
     /// How far the clock was moved.
@@ -110,8 +125,12 @@ impl Clock {
     /// Moves the clock forward and wakes whoever waits for a moment.
     pub fn advance(&self, by: Duration) -> std::io::Result<Time> {
         let file = self.0.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let offset = self.offset() + by;
+        let mut offset = self.offset() + by;
         if let Some(file) = file.as_deref() {
+            // Another process may move it at the same moment: neither move is lost.
+            let one_at_a_time = fs::File::create(file.with_extension("lock"))?;
+            one_at_a_time.lock()?;
+            offset = self.offset().max(read(file)?) + by;
             // Written beside and renamed: a kill in between leaves the old or the new number, never half of one.
             let beside = file.with_extension("new");
             let mut new = fs::File::create(&beside)?;
@@ -141,6 +160,17 @@ impl Clock {
     /// Waits so long, by this clock.
     pub async fn sleep(&self, time: Duration) {
         self.sleep_until(self.now().plus(time)).await;
+    }
+}
+
+/// How far the file says that the clock was moved; not at all, if there is none.
+fn read(file: &Path) -> std::io::Result<Duration> {
+    match fs::read_to_string(file) {
+        Ok(text) => text.trim().parse().map(Duration::from_micros).map_err(|_| {
+            std::io::Error::other(format!("{} must hold a number of microseconds; delete it", file.display()))
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Duration::ZERO),
+        Err(error) => Err(error),
     }
 }
 

@@ -19,7 +19,7 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-pub use migration::{Sql, migrate};
+pub use migration::{Sql, migrate, pending_migrations};
 pub use sea_orm::DbErr;
 
 /// Where a service's database is.
@@ -51,6 +51,9 @@ impl Serialize for DatabaseUrl {
         serializer.collect_str(&format_args!("{self:?}"))
     }
 }
+
+/// Whoever gets no connection within so long is told that the database is busy or away.
+const ACQUIRE_WITHIN: Duration = Duration::from_secs(3);
 
 /// A service's database. Clones share it.
 #[derive(Clone)]
@@ -109,6 +112,16 @@ impl Db {
         self.read.begin_with_options(options).await
     }
 
+    /// Which kind it is.
+    pub fn is_sqlite(&self) -> bool {
+        self.write.get_database_backend() == DbBackend::Sqlite
+    }
+
+    /// The time by this database's clock, for waiting and for reads; a decision asks its transaction ([`Tx::now`]).
+    pub async fn now(&self) -> Result<Time, DbErr> {
+        now(&self.read, &self.clock).await
+    }
+
     /// Woken when a transaction that wrote events has committed.
     pub fn outbox_written(&self) -> &Notify {
         &self.outbox
@@ -144,10 +157,23 @@ async fn postgres(url: &str, connections: u32) -> Result<DatabaseConnection, DbE
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(connections)
-        .acquire_timeout(Duration::from_secs(10))
+        // At first use: a replica starts also while the server is away, and serves when it is back.
+        .connect_lazy(true)
+        .connect_timeout(Duration::from_secs(2))
+        .acquire_timeout(ACQUIRE_WITHIN)
+        // A busy connection proves itself; asking each time would cost a round trip.
+        .test_before_acquire_if_idle_for(Duration::from_millis(500))
         .sqlx_logging(false)
         .map_sqlx_postgres_opts(|options| {
-            options.options([("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "30s")])
+            options.application_name("frontdesk").options([
+                ("statement_timeout", "15s"),
+                ("lock_timeout", "10s"),
+                ("idle_in_transaction_session_timeout", "10s"),
+                // A server that is gone without a word is noticed by the kernel.
+                ("tcp_keepalives_idle", "10"),
+                ("tcp_keepalives_interval", "3"),
+                ("tcp_user_timeout", "10s"),
+            ])
         })
         // A future dropped while BEGIN is on its way gives the connection back inside an open transaction.
         .map_sqlx_postgres_pool_opts(|pool| {
@@ -159,6 +185,16 @@ async fn postgres(url: &str, connections: u32) -> Result<DatabaseConnection, DbE
             })
         });
     sea_orm::Database::connect(options).await
+}
+
+async fn now(conn: &impl ConnectionTrait, clock: &Clock) -> Result<Time, DbErr> {
+    if conn.get_database_backend() == DbBackend::Sqlite {
+        return Ok(clock.now());
+    }
+    let now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now";
+    let row = conn.query_one_raw(Statement::from_string(DbBackend::Postgres, now)).await?;
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("clock_timestamp()".into()))?;
+    Ok(Time(row.try_get("", "now")?).plus(clock.offset()))
 }
 
 /// A transaction that may write.
@@ -178,13 +214,7 @@ impl Tx {
     /// The time by this database's clock, the one clock that decides about it. SQLite lives in this process: its clock is
     /// the process's.
     pub async fn now(&self) -> Result<Time, DbErr> {
-        if self.inner.get_database_backend() == DbBackend::Sqlite {
-            return Ok(self.clock.now());
-        }
-        let now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now";
-        let row = self.inner.query_one_raw(Statement::from_string(DbBackend::Postgres, now)).await?;
-        let row = row.ok_or_else(|| DbErr::RecordNotFound("clock_timestamp()".into()))?;
-        Ok(Time(row.try_get("", "now")?).plus(self.clock.offset()))
+        now(&self.inner, &self.clock).await
     }
 
     /// Does this once the transaction has committed; never, if it does not.
@@ -203,6 +233,25 @@ impl Tx {
         self.inner.commit().await?;
         self.after.into_iter().for_each(|then| then());
         Ok(())
+    }
+}
+
+/// True: the database is away, stopping, or too busy to answer: the same may succeed later.
+pub fn is_outage(error: &DbErr) -> bool {
+    use sea_orm::{RuntimeErr::SqlxError, sqlx::Error};
+    match error {
+        DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
+        DbErr::Exec(SqlxError(error)) | DbErr::Query(SqlxError(error)) => match &**error {
+            // Connection exceptions, resources, operator's intervention, lost races of transactions.
+            Error::Database(error) => {
+                error.code().is_some_and(|code| ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class)))
+                    || error.code().is_some_and(|code| code == "55P03")
+            }
+            Error::Io(_) | Error::Tls(_) | Error::PoolTimedOut | Error::PoolClosed | Error::WorkerCrashed => true,
+            Error::Protocol(_) => true,
+            _ => false,
+        },
+        _ => false,
     }
 }
 

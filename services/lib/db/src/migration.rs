@@ -1,6 +1,6 @@
 //! Migrations as SQL text, one for both databases.
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, TransactionTrait};
 use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager};
 
 use crate::Db;
@@ -33,7 +33,44 @@ impl MigrationTrait for Sql {
     }
 }
 
-/// Brings the schema up to date.
+/// Any number that nobody else on the server is likely to lock.
+const MIGRATION_LOCK: i64 = 0x66_726f_6e74_6465;
+
+/// Brings the schema up to date. Several that start at once do it one after the other, the later ones finding nothing to do.
 pub async fn migrate<M: MigratorTrait>(db: &Db) -> Result<(), DbErr> {
-    M::up(db.writer(), None).await
+    if db.is_sqlite() {
+        return M::up(db.writer(), None).await;
+    }
+    // The lock is the transaction's, on a connection of its own: it ends with the process, however that ends.
+    let lock = db.writer().begin().await?;
+    for statement in ["SET LOCAL idle_in_transaction_session_timeout = 0", "SET LOCAL lock_timeout = '120s'", "SET LOCAL statement_timeout = 0"] {
+        lock.execute_unprepared(statement).await?;
+    }
+    lock.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
+    let migrated = M::up(db.writer(), None).await;
+    lock.commit().await?;
+    migrated
+}
+
+/// The migrations that this binary knows and the database has not had. One that only the database knows is a newer binary's:
+/// schemas grow first, so that this one still runs.
+pub async fn pending_migrations<M: MigratorTrait>(db: &Db) -> Result<Vec<String>, DbErr> {
+    let there = Statement::from_string(db.writer().get_database_backend(), "SELECT version FROM seaql_migrations");
+    let applied: Vec<String> = match db.writer().query_all_raw(there).await {
+        Ok(rows) => rows.iter().map(|row| row.try_get("", "version")).collect::<Result<_, _>>()?,
+        Err(error) if is_undefined_table(&error) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let known = M::migrations().into_iter().map(|migration| migration.name().to_owned());
+    Ok(known.filter(|name| !applied.contains(name)).collect())
+}
+
+fn is_undefined_table(error: &DbErr) -> bool {
+    use sea_orm::RuntimeErr::SqlxError;
+    match error {
+        DbErr::Exec(SqlxError(error)) | DbErr::Query(SqlxError(error)) => {
+            error.as_database_error().is_some_and(|error| error.code().is_some_and(|code| code == "42P01"))
+        }
+        _ => false,
+    }
 }

@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use frontdesk_auth::Caller;
-use frontdesk_clock::{Clock, Time};
 use frontdesk_db::{Db, Sql, Tx};
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Set, entity::prelude::*, sea_query::OnConflict};
 use serde::{Serialize, de::DeserializeOwned};
@@ -56,9 +55,9 @@ const KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
 /// Forgets old request ids, every hour, until the shutdown.
-pub async fn forget_old(db: Db, clock: Clock, shutdown: CancellationToken) {
+pub async fn forget_old(db: Db, shutdown: CancellationToken) {
     while !shutdown.is_cancelled() {
-        if let Err(error) = forget(&db, clock.now().minus(KEEP)).await {
+        if let Err(error) = forget(&db).await {
             tracing::warn!(%error, "old request ids were not forgotten; trying again in an hour");
         }
         tokio::select! {
@@ -68,8 +67,9 @@ pub async fn forget_old(db: Db, clock: Clock, shutdown: CancellationToken) {
     }
 }
 
-async fn forget(db: &Db, before: Time) -> Result<(), DbErr> {
+async fn forget(db: &Db) -> Result<(), DbErr> {
     let tx = db.begin().await?;
+    let before = tx.now().await?.minus(KEEP);
     entity::Entity::delete_many().filter(entity::Column::CreatedAt.lt(before.0)).exec(tx.conn()).await?;
     tx.commit().await
 }

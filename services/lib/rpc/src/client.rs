@@ -11,13 +11,15 @@ use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint},
 };
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
+use crate::{PeerError, Replicas};
+
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
-const TOKEN_VALID: Duration = Duration::from_secs(600);
+/// Before and after now: replicas' clocks may be far apart, and whoever can mint such a token has the key anyway.
+const TOKEN_VALID: Duration = Duration::from_secs(24 * 3600);
 
 /// A token, and when to make a new one.
 type Minted = (MetadataValue<Ascii>, Time);
@@ -25,40 +27,26 @@ type Minted = (MetadataValue<Ascii>, Time);
 /// Another service of ours.
 #[derive(Clone)]
 pub struct Peer {
-    channel: Channel,
+    replicas: Replicas,
     keys: Keys,
     me: &'static str,
     token: Arc<Mutex<Option<Minted>>>,
 }
 
-/// A peer's address is wrong.
-#[derive(Debug, thiserror::Error)]
-#[error("the address {address} of a service is wrong: {source}")]
-pub struct PeerError {
-    address: String,
-    source: tonic::transport::Error,
-}
-
 impl Peer {
-    /// The service at `address`, connected to when first called, by the service named `me`.
-    pub fn new(address: &str, me: &'static str, keys: Keys) -> Result<Self, PeerError> {
-        let endpoint = Endpoint::from_shared(address.to_owned())
-            .map_err(|source| PeerError { address: address.to_owned(), source })?
-            .connect_timeout(Duration::from_secs(2))
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(Duration::from_secs(30))
-            .keep_alive_timeout(Duration::from_secs(5));
-        Ok(Self { channel: endpoint.connect_lazy(), keys, me, token: Arc::default() })
+    /// The service whose replicas are at these addresses, called by the service named `me`.
+    pub fn new(addresses: &str, me: &'static str, keys: Keys) -> Result<Self, PeerError> {
+        Ok(Self { replicas: Replicas::new(addresses)?, keys, me, token: Arc::default() })
     }
 
     /// A channel on which every call is for this account and actor.
-    pub fn acting_for(&self, account: AccountId, actor: &Actor) -> InterceptedService<Channel, ActingFor> {
+    pub fn acting_for(&self, account: AccountId, actor: &Actor) -> InterceptedService<Replicas, ActingFor> {
         let acting = ActingFor { peer: self.clone(), account: account.to_string(), actor: actor.to_string() };
-        InterceptedService::new(self.channel.clone(), acting)
+        InterceptedService::new(self.replicas.clone(), acting)
     }
 
     /// A channel on which every call is for this account by the service itself.
-    pub fn for_account(&self, account: AccountId) -> InterceptedService<Channel, ActingFor> {
+    pub fn for_account(&self, account: AccountId) -> InterceptedService<Replicas, ActingFor> {
         self.acting_for(account, &Actor { kind: Kind::Service, id: self.me.to_owned() })
     }
 
@@ -68,7 +56,8 @@ impl Peer {
         match &*token {
             Some((token, renew_at)) if now < *renew_at => Ok(token.clone()),
             _ => {
-                let claims = self.keys.claims(AccountId(Uuid::nil()), Kind::Service, self.me, TOKEN_VALID);
+                let mut claims = self.keys.claims(AccountId(Uuid::nil()), Kind::Service, self.me, TOKEN_VALID);
+                claims.nbf -= i64::try_from(TOKEN_VALID.as_secs()).unwrap_or(0);
                 let minted = self.keys.mint(&claims).map_err(|error| Status::internal(error.to_string()))?;
                 let minted: MetadataValue<Ascii> =
                     format!("Bearer {minted}").parse().map_err(|_| Status::internal("a token that is no metadata"))?;

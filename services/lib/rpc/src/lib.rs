@@ -5,14 +5,16 @@ mod client;
 mod gate;
 mod pages;
 mod refusal;
+mod replicas;
 mod request;
 mod server;
 mod watch;
 
-pub use client::{Peer, PeerError, refused_with};
+pub use client::{Peer, refused_with};
 pub use gate::{Gate, GateLayer};
 pub use pages::{Page, Pages};
 pub use refusal::{Field, Refusal};
+pub use replicas::{PeerError, Replicas};
 pub use request::{caller, open, parse_id, parse_optional_id};
 pub use server::{Served, ServerSettings, serve};
 pub use watch::follow;

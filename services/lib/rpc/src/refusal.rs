@@ -84,6 +84,15 @@ impl Refusal {
         Self::shared(Code::Unavailable, Reason::Unavailable, message).retry_after(Duration::from_secs(1))
     }
 
+    /// A database error that no rule of ours explains: an outage is said to be one, anything else is our fault.
+    pub fn database(error: &frontdesk_db::DbErr) -> Self {
+        if frontdesk_db::is_outage(error) {
+            tracing::warn!(%error, "the database cannot be reached");
+            return Self::unavailable("the database cannot be reached now; try again");
+        }
+        Self::internal(error)
+    }
+
     /// What is true now, for a program.
     pub fn with(mut self, key: &str, value: impl ToString) -> Self {
         self.metadata.insert(key.to_owned(), value.to_string());

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::Server};
@@ -25,6 +25,8 @@ pub struct Served {
     pub names: Vec<&'static str>,
     /// The contract, for reflection.
     pub descriptors: &'static [u8],
+    /// Whether calls can be served now, for health checks: changes as the database comes and goes.
+    pub ready: watch::Receiver<bool>,
 }
 
 /// Serves on `listener` until `shutdown`, then lets running calls end for at most `settings.drain`.
@@ -38,13 +40,14 @@ pub async fn serve(
     let (health, health_service) = tonic_health::server::health_reporter();
     // "" is the whole server: it must not stay SERVING while the server drains.
     let names: Vec<&str> = served.names.iter().copied().chain([""]).collect();
-    for name in &names {
-        health.set_service_status(*name, ServingStatus::Serving).await;
-    }
-    let reflection = tonic_reflection::server::Builder::configure()
+    let mut reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(served.descriptors)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()?;
+        .with_service_name("grpc.health.v1.Health");
+    for name in &served.names {
+        reflection = reflection.with_service_name(*name);
+    }
+    let reflection = reflection.build_v1()?;
     let routes = served.routes.add_service(health_service).add_service(reflection);
 
     // What the transport leaves open without being told, each as large as an honest client needs.
@@ -61,7 +64,17 @@ pub async fn serve(
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown.clone().cancelled_owned());
 
     let drained = async {
-        shutdown.cancelled().await;
+        let mut ready = served.ready;
+        while !shutdown.is_cancelled() {
+            let status = if *ready.borrow_and_update() { ServingStatus::Serving } else { ServingStatus::NotServing };
+            for name in &names {
+                health.set_service_status(*name, status).await;
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                Ok(()) = ready.changed() => {}
+            }
+        }
         for name in &names {
             health.set_service_status(*name, ServingStatus::NotServing).await;
         }

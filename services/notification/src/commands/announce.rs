@@ -7,6 +7,7 @@ use sea_orm::DbErr;
 use uuid::Uuid;
 
 use crate::{
+    SOURCE,
     domain::{Changed, Delivery, Kind, State},
     store,
 };
@@ -26,7 +27,7 @@ pub(super) async fn save_and_announce(
     }
     let Some(changed) = changed else { return Ok(()) };
     let aggregate = Aggregate {
-        source: "notification",
+        source: SOURCE,
         account: delivery.account_id,
         kind: "delivery",
         id: delivery.id,

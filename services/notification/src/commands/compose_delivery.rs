@@ -26,7 +26,7 @@ pub(crate) async fn compose_delivery(app: &App, claim: &Claim) -> Result<bool, N
     if delivery.claim != claim.number || delivery.is_composed() {
         return Ok(delivery.claim == claim.number);
     }
-    let date = app.clock.now();
+    let date = app.db.now().await?;
     let attempt = compose(app, &delivery, date).await?;
 
     let mut tx = app.db.begin().await?;

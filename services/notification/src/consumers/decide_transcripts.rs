@@ -24,6 +24,10 @@ impl Consumer for DecideTranscripts {
         NAME
     }
 
+    fn source(&self) -> &'static str {
+        "conversation"
+    }
+
     fn types(&self) -> Vec<String> {
         vec![ConversationClosed::full_name()]
     }

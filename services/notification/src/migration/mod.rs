@@ -16,6 +16,7 @@ impl MigratorTrait for Migrator {
                 name: "notification_001_decisions_deliveries_senders",
                 text: include_str!("001_first.sql"),
             }),
+            Box::new(frontdesk_outbox::OUTBOX_LEADER_AND_STREAM),
         ]
     }
 }

@@ -84,9 +84,13 @@ async fn envelope(
 ) -> Result<Option<Envelope>, NotificationError> {
     let Ok(sender) = composition::sender(app.db.read(), caller.account, sender_id).await? else { return Ok(None) };
     let Some((contact, to)) = gathered.contact.as_ref().zip(recipient) else { return Ok(None) };
+    let date = match delivery.and_then(|delivery| delivery.composed_at) {
+        Some(composed_at) => composed_at,
+        None => app.db.now().await?,
+    };
     Ok(Some(Envelope {
         delivery: delivery.map_or_else(Uuid::now_v7, |delivery| delivery.id),
-        date: delivery.and_then(|delivery| delivery.composed_at).unwrap_or_else(|| app.clock.now()),
+        date,
         from_name: sender.display_name,
         from: sender.address,
         to_name: contact.name.clone(),
@@ -103,7 +107,7 @@ async fn would_decide(
     id: Uuid,
     closing: ClosingFacts,
 ) -> Result<Decision, NotificationError> {
-    let now = app.clock.now();
+    let now = app.db.now().await?;
     let facts = Facts {
         transcript_enabled: closing.transcript_enabled,
         had_bot_session: closing.had_bot_session,

@@ -135,6 +135,19 @@ pub(crate) async fn claim_due(tx: &Tx, now: Time, lease: Time, limit: u64) -> Re
     Ok(claims)
 }
 
+/// The worker that has the delivery is still there.
+pub(crate) async fn renew(tx: &Tx, claim: &Claim, lease: Time) -> Result<(), DbErr> {
+    Entity::update_many()
+        .filter(Column::AccountId.eq(claim.account))
+        .filter(Column::Id.eq(claim.delivery))
+        .filter(Column::Claim.eq(claim.number))
+        .filter(Column::Leased.eq(true))
+        .col_expr(Column::DueAt, Expr::value(lease.0))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
 /// When a delivery of any account is due next.
 pub(crate) async fn next_due<C: ConnectionTrait>(db: &C) -> Result<Option<Time>, DbErr> {
     let due: Option<Option<Time>> = Entity::find()

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use frontdesk_clock::Time;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
@@ -15,11 +14,13 @@ use crate::{
 };
 
 /// Other replicas' work, and due times that a lost wake-up left unseen, are looked for at least so often.
-const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(2);
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 const PAUSE_AFTER_NOTHING: Duration = Duration::from_millis(100);
-/// Steps of one exchange with a mail server, with some to spare; composing has as long.
-const STEPS: u32 = 12;
+/// A delivery is in the hands of a worker that says so again and again; one that is silent for so long is gone, and what it
+/// had is another's.
+const LEASE: Duration = Duration::from_secs(15);
+const RENEW_EVERY: Duration = Duration::from_secs(4);
 const TRIES_TO_RECORD: u32 = 5;
 
 /// Delivers until the shutdown, then lets what runs come to its end.
@@ -33,11 +34,11 @@ pub(crate) async fn deliver(app: App) {
     }
     let mut running = JoinSet::new();
     while !app.shutdown.is_cancelled() {
-        let next_look = match take(&app, &mut running).await {
-            Ok(next_look) => next_look,
+        let wait = match take(&app, &mut running).await {
+            Ok(wait) => wait.unwrap_or(LOOK_AT_LEAST_EVERY).min(LOOK_AT_LEAST_EVERY),
             Err(error) => {
                 tracing::error!(%error, "the delivery worker cannot read its database");
-                Some(app.clock.now().plus(PAUSE_AFTER_ERROR))
+                PAUSE_AFTER_ERROR
             }
         };
         let full = running.len() >= app.settings.deliveries_at_once.max(1);
@@ -45,8 +46,8 @@ pub(crate) async fn deliver(app: App) {
             () = app.shutdown.cancelled() => {}
             () = app.due.notified(), if !full => {}
             Some(_) = running.join_next() => {}
-            () = until(&app, next_look), if !full => {}
-            () = tokio::time::sleep(LOOK_AT_LEAST_EVERY), if !full => {}
+            // By the database's clock; the development clock wakes it when it is moved.
+            () = app.clock.sleep(wait), if !full => {}
         }
     }
     while running.join_next().await.is_some() {}
@@ -54,31 +55,26 @@ pub(crate) async fn deliver(app: App) {
 
 async fn end_leases_of_the_dead(app: &App) -> Result<(), NotificationError> {
     let tx = app.db.begin().await?;
-    store::deliveries::end_leases_of_the_dead(&tx, app.clock.now()).await?;
+    let now = tx.now().await?;
+    store::deliveries::end_leases_of_the_dead(&tx, now).await?;
     Ok(tx.commit().await?)
 }
 
-async fn until(app: &App, moment: Option<Time>) {
-    match moment {
-        Some(moment) => app.clock.sleep_until(moment).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Starts what is due, as far as there is room; when something will be due that is not yet.
-async fn take(app: &App, running: &mut JoinSet<()>) -> Result<Option<Time>, NotificationError> {
+/// Starts what is due, as far as there is room; how long until something will be due that is not yet.
+async fn take(app: &App, running: &mut JoinSet<()>) -> Result<Option<Duration>, NotificationError> {
     let free = app.settings.deliveries_at_once.max(1).saturating_sub(running.len());
     if free == 0 {
         return Ok(None);
     }
     // Reading first: a writing transaction for nothing would hold up SQLite's other writers.
+    let now = app.db.now().await?;
     match store::deliveries::next_due(app.db.read()).await? {
-        Some(due) if due <= app.clock.now() => {}
-        later => return Ok(later),
+        Some(due) if due <= now => {}
+        later => return Ok(later.map(|later| later.since(now))),
     }
     let tx = app.db.begin().await?;
     let now = tx.now().await?;
-    let claims = store::deliveries::claim_due(&tx, now, now.plus(lease(app)), free as u64).await?;
+    let claims = store::deliveries::claim_due(&tx, now, now.plus(LEASE), free as u64).await?;
     tx.commit().await?;
     let nothing_taken = claims.is_empty();
     for claim in claims {
@@ -94,24 +90,42 @@ async fn take(app: &App, running: &mut JoinSet<()>) -> Result<Option<Time>, Noti
             .instrument(span),
         );
     }
-    let next = store::deliveries::next_due(app.db.read()).await?;
-    // Due by our clock but not by the database's, or in another replica's hands: asking without a pause would spin.
-    let soonest = app.clock.now().plus(PAUSE_AFTER_NOTHING);
-    Ok(if nothing_taken { next.map(|next| next.max(soonest)) } else { next })
+    let next = store::deliveries::next_due(app.db.read()).await?.map(|next| next.since(now));
+    // In another replica's hands: asking without a pause would spin.
+    Ok(if nothing_taken { next.map(|next| next.max(PAUSE_AFTER_NOTHING)) } else { next })
 }
 
-fn lease(app: &App) -> Duration {
-    app.settings.smtp.timeout * STEPS + Duration::from_secs(30)
-}
-
+/// Carries a delivery as far as it goes now, saying meanwhile that somebody has it.
 async fn carry(app: &App, claim: &Claim) -> Result<(), NotificationError> {
+    let carrying = carry_on(app, claim);
+    tokio::pin!(carrying);
+    loop {
+        tokio::select! {
+            result = &mut carrying => return result,
+            () = tokio::time::sleep(RENEW_EVERY) => {
+                if let Err(error) = renew(app, claim).await {
+                    tracing::warn!(%error, "the lease of a delivery was not renewed; trying again");
+                }
+            }
+        }
+    }
+}
+
+async fn renew(app: &App, claim: &Claim) -> Result<(), NotificationError> {
+    let tx = app.db.begin().await?;
+    let now = tx.now().await?;
+    store::deliveries::renew(&tx, claim, now.plus(LEASE)).await?;
+    Ok(tx.commit().await?)
+}
+
+async fn carry_on(app: &App, claim: &Claim) -> Result<(), NotificationError> {
     if claim.interrupted {
         return commands::settle_interrupted(app, claim).await;
     }
     if !commands::compose_delivery(app, claim).await? {
         return Ok(());
     }
-    let Some(mail) = commands::begin_attempt(app, claim, lease(app)).await? else { return Ok(()) };
+    let Some(mail) = commands::begin_attempt(app, claim, LEASE).await? else { return Ok(()) };
     let outcome = app.transport.send(mail).await;
     tell(app, &outcome);
     record(app, claim, outcome).await

@@ -20,7 +20,7 @@ pub struct Model {
     pub timeout_us: Option<i64>,
     pub started_at: Time,
     pub deadline_at: Option<Time>,
-    pub lease_until: Option<Time>,
+    pub ask_at: Option<Time>,
     pub ended_at: Option<Time>,
     pub version: i64,
 }

@@ -1,0 +1,51 @@
+//! Where the bus is.
+
+use std::time::Duration;
+
+use frontdesk_settings::Secret;
+use serde::{Deserialize, Serialize};
+
+/// Which bus. Without an address events stay within the process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BusSettings {
+    /// NATS servers with JetStream, such as `nats://nats:4222`, several with commas. Empty: within this process.
+    pub url: String,
+    /// What subjects and streams begin with: another one for each installation on the same servers.
+    pub prefix: String,
+    /// User name. Empty: none.
+    pub username: String,
+    /// Password.
+    pub password: Secret,
+    /// A NATS credentials file. Empty: none.
+    pub credentials_path: String,
+    /// A PEM file with a certificate authority to trust besides the system's. Empty: none.
+    pub ca_path: String,
+    /// Whether Frontdesk makes its streams and consumers. False: the operator does, and Frontdesk checks that they are there.
+    pub manage_streams: bool,
+    /// Copies of each stream in a NATS cluster: 3 there, 1 for a single server.
+    pub stream_replicas: usize,
+    /// Events stay in a stream so long. The outboxes keep them for seven days.
+    #[serde(with = "frontdesk_settings::duration")]
+    pub stream_max_age: Duration,
+    /// A stream takes so many bytes of disk at most; the oldest events go first. Keep all four together far below the disk:
+    /// a server whose disk is full must be restarted.
+    pub stream_max_bytes: i64,
+}
+
+impl Default for BusSettings {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            prefix: "frontdesk".into(),
+            username: String::new(),
+            password: Secret::default(),
+            credentials_path: String::new(),
+            ca_path: String::new(),
+            manage_streams: true,
+            stream_replicas: 1,
+            stream_max_age: Duration::from_secs(7 * 24 * 3600),
+            stream_max_bytes: 1 << 30,
+        }
+    }
+}
