@@ -5,6 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use frontdesk_proto::auth::v1::Reason;
 use futures::{Stream, stream};
 use moka::future::Cache;
+use prost::Message;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
@@ -16,8 +17,8 @@ use crate::Refusal;
 const READ_AT_LEAST_EVERY: Duration = Duration::from_secs(10);
 /// What was read is kept so long for others who want the same.
 const KEEP: Duration = Duration::from_secs(2);
-/// And so many reads at most.
-const KEEP_AT_MOST: u64 = 1_024;
+/// And so many bytes at most.
+const KEEP_AT_MOST: u64 = 64 * 1024 * 1024;
 
 /// Items with their numbers, in order, as one read gave them.
 pub type Read<T> = Arc<Vec<(i64, T)>>;
@@ -26,13 +27,17 @@ pub type Read<T> = Arc<Vec<(i64, T)>>;
 #[derive(Clone)]
 pub struct Reads<T>(Cache<(Uuid, i64, u64), Read<T>>);
 
-impl<T: Send + Sync + 'static> Default for Reads<T> {
+impl<T: Message + 'static> Default for Reads<T> {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(KEEP_AT_MOST).time_to_live(KEEP).build())
+        let bytes = |_: &_, read: &Read<T>| {
+            let items: usize = read.iter().map(|(_, item)| item.encoded_len()).sum();
+            u32::try_from(items).unwrap_or(u32::MAX).max(1)
+        };
+        Self(Cache::builder().weigher(bytes).max_capacity(KEEP_AT_MOST).time_to_live(KEEP).build())
     }
 }
 
-impl<T: Send + Sync + 'static> Reads<T> {
+impl<T: Message + 'static> Reads<T> {
     /// What comes after `after` in the thing, for who saw this hint; read now, unless somebody did or does just now.
     async fn after(
         &self,
@@ -68,7 +73,7 @@ pub fn follow<T, R, F>(
     read: R,
 ) -> impl Stream<Item = Result<T, Status>> + Send
 where
-    T: Clone + Send + Sync + 'static,
+    T: Message + Clone + 'static,
     R: Fn(i64) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Vec<(i64, T)>, Status>> + Send,
 {
