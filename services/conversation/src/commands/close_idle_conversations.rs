@@ -53,7 +53,7 @@ pub(crate) async fn close_idle_conversations(
 }
 
 async fn close(app: &App, idle: &[Idle]) -> Result<Vec<IdleOutcome>, ConversationError> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.db.begin_keyed().await?;
     let of: Vec<_> = idle.iter().map(|idle| (idle.account, idle.conversation)).collect();
     let mut conversations = many::find_for_update(&tx, &of).await?;
     let facts = closes::facts_of_each(tx.conn(), &conversations.values().collect::<Vec<_>>()).await?;

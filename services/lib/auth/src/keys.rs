@@ -5,7 +5,7 @@ use std::{fs, io, io::Write, os::unix::fs::OpenOptionsExt, path::Path, time::Dur
 use frontdesk_clock::Clock;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use rand::RngCore;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use crate::{AccountId, Actor, Caller, Claims, Kind, TokenError, permissions_of};
@@ -100,7 +100,7 @@ impl Keys {
 
     /// Reads claims that were signed for `audience` and are within their times.
     pub fn open<T: DeserializeOwned>(&self, token: &str, audience: &str) -> Result<T, TokenError> {
-        #[derive(serde::Deserialize)]
+        #[derive(Deserialize)]
         struct Times {
             exp: i64,
             nbf: i64,
@@ -118,7 +118,9 @@ impl Keys {
             jsonwebtoken::errors::ErrorKind::InvalidToken => TokenError::Invalid("it is no token".into()),
             _ => TokenError::Invalid(error.to_string()),
         };
-        let times: Times = jsonwebtoken::decode(token, &self.decoding, &validation).map_err(invalid)?.claims;
+        let claims: serde_json::Value = jsonwebtoken::decode(token, &self.decoding, &validation).map_err(invalid)?.claims;
+        let unfit = |error: serde_json::Error| TokenError::Invalid(error.to_string());
+        let times = Times::deserialize(&claims).map_err(unfit)?;
         const LEEWAY: i64 = 30;
         let now = self.clock.now().0 / 1_000_000;
         if times.exp.saturating_add(LEEWAY) <= now {
@@ -127,7 +129,7 @@ impl Keys {
         if times.nbf.saturating_sub(LEEWAY) > now {
             return Err(TokenError::Invalid("it is not valid yet".into()));
         }
-        Ok(jsonwebtoken::decode(token, &self.decoding, &validation).map_err(invalid)?.claims)
+        T::deserialize(claims).map_err(unfit)
     }
 
     /// Who issues what this key signs.

@@ -54,11 +54,24 @@ impl Serialize for DatabaseUrl {
 /// Whoever gets no connection within so long is told that the database is busy or away.
 const ACQUIRE_WITHIN: Duration = Duration::from_secs(3);
 
+/// Connections at most for [`Db::begin_keyed`] (PostgreSQL), opened at first use.
+const KEYED_CONNECTIONS: u32 = 4;
+
+/// How those plan. The planner knows neither how many rows come nor that the tables grow while it keeps a plan: left alone it
+/// plans anew for each group, and reads whole tables while they are small.
+const KEYED_PLANS: [(&str, &str); 4] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
+
 /// A service's database. Clones share it.
 #[derive(Clone)]
 pub struct Db {
     write: DatabaseConnection,
     read: DatabaseConnection,
+    keyed: DatabaseConnection,
     clock: Clock,
     outbox: Arc<Notify>,
 }
@@ -67,14 +80,15 @@ impl Db {
     /// Connects; a SQLite file is created when it is not there.
     pub async fn connect(settings: &DbSettings, clock: &Clock) -> Result<Self, DbErr> {
         let url = &settings.url.0;
-        let (write, read) = if url.starts_with("sqlite:") {
+        let (write, read, keyed) = if url.starts_with("sqlite:") {
             // SQLite has one writer: one connection queues writes without 'busy' errors, the others read beside it.
-            (sqlite(url, 1).await?, sqlite(url, 4).await?)
+            let write = sqlite(url, 1).await?;
+            (write.clone(), sqlite(url, 4).await?, write)
         } else {
-            let pool = postgres(url, settings.max_connections.unwrap_or(16)).await?;
-            (pool.clone(), pool)
+            let pool = postgres(url, settings.max_connections.unwrap_or(16), &[]).await?;
+            (pool.clone(), pool, postgres(url, KEYED_CONNECTIONS, &KEYED_PLANS).await?)
         };
-        Ok(Self { write, read, clock: clock.clone(), outbox: Arc::default() })
+        Ok(Self { write, read, keyed, clock: clock.clone(), outbox: Arc::default() })
     }
 
     /// For reads outside a transaction.
@@ -84,13 +98,22 @@ impl Db {
 
     /// Begins a transaction that may write. Dropping it without a commit rolls it back.
     pub async fn begin(&self) -> Result<Tx, DbErr> {
+        self.begin_on(&self.write).await
+    }
+
+    /// The same, for few large statements that find every row by its key and are planned once for any number of rows.
+    pub async fn begin_keyed(&self) -> Result<Tx, DbErr> {
+        self.begin_on(&self.keyed).await
+    }
+
+    async fn begin_on(&self, pool: &DatabaseConnection) -> Result<Tx, DbErr> {
         let options = TransactionOptions {
             // A deferred one that reads first fails at once when another wrote meanwhile, whatever the busy timeout.
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
         Ok(Tx {
-            inner: begin(&self.write, options).await?,
+            inner: begin(pool, options).await?,
             clock: self.clock.clone(),
             outbox: self.outbox.clone(),
             after: Vec::new(),
@@ -160,7 +183,11 @@ async fn sqlite(url: &str, connections: u32) -> Result<DatabaseConnection, DbErr
     sea_orm::Database::connect(options).await
 }
 
-async fn postgres(url: &str, connections: u32) -> Result<DatabaseConnection, DbErr> {
+async fn postgres(
+    url: &str,
+    connections: u32,
+    more: &'static [(&'static str, &'static str)],
+) -> Result<DatabaseConnection, DbErr> {
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(connections)
@@ -171,8 +198,9 @@ async fn postgres(url: &str, connections: u32) -> Result<DatabaseConnection, DbE
         // A busy connection proves itself; asking each time would cost a round trip.
         .test_before_acquire_if_idle_for(Duration::from_millis(500))
         .sqlx_logging(false)
-        .map_sqlx_postgres_opts(|options| {
-            options.application_name("frontdesk").options([
+        .map_sqlx_postgres_opts(move |options| {
+            let options = options.application_name("frontdesk").options(more.iter().copied());
+            options.options([
                 ("statement_timeout", "15s"),
                 ("lock_timeout", "10s"),
                 ("idle_in_transaction_session_timeout", "10s"),

@@ -38,13 +38,16 @@ impl Requests {
     }
 
     /// For PostgreSQL: a query that finds them, to be a part of a larger statement, whatever their number, with three
-    /// parameters from `$first` on. Its rows have the columns of the table, and are given to [`Self::add`].
+    /// parameters from `$first` on. Each is looked up by its whole key: joined, the planner may read every request of the account
+    /// for each. Its rows have the columns of the table, and are given to [`Self::add`].
     pub fn select_sql(first: usize) -> String {
         let [accounts, actors, ids] = std::array::from_fn(|n| first + n);
         format!(
-            "SELECT account_id, actor, request_id, fingerprint, result, created_at FROM requests JOIN unnest(\
-             ${accounts}::uuid[], ${actors}::text[], ${ids}::text[]) AS asked (account_id, actor, request_id) \
-             USING (account_id, actor, request_id)"
+            "SELECT found.* FROM unnest(${accounts}::uuid[], ${actors}::text[], ${ids}::text[]) \
+               AS asked (account_id, actor, request_id) CROSS JOIN LATERAL (\
+             SELECT account_id, actor, request_id, fingerprint, result, created_at FROM requests \
+               WHERE requests.account_id = asked.account_id AND requests.actor = asked.actor \
+               AND requests.request_id = asked.request_id LIMIT 1) AS found"
         )
     }
 

@@ -27,6 +27,8 @@ const KEEP_HANDLED: Duration = Duration::from_secs(14 * 24 * 3600);
 const CLEAN_EVERY: Duration = Duration::from_secs(3600);
 /// So many rows are removed in one transaction.
 const CLEAN_AT_ONCE: u64 = 5_000;
+/// While events keep coming they are taken together, so often; one that comes alone waits for nothing.
+const TURN_EVERY: Duration = Duration::from_millis(10);
 /// What the broker holds is compared with what it acknowledged so often, and after each new connection.
 const CHECK_STREAM_EVERY: Duration = Duration::from_secs(30);
 /// The outbox itself, among the things that hints are about.
@@ -93,6 +95,7 @@ impl Relay {
         let mut failures = 0_u32;
         while !self.shutdown.is_cancelled() {
             written.borrow_and_update();
+            let began = tokio::time::Instant::now();
             let pause = match self.turn(lease, &mut since, &mut reconnected).await {
                 Ok(Batch::LostLead) => {
                     tracing::warn!(source = self.source, "another replica publishes the events now");
@@ -102,8 +105,11 @@ impl Relay {
                     failures = 0;
                     continue;
                 }
-                Ok(Batch::Published(_)) => {
+                Ok(Batch::Published(published)) => {
                     failures = 0;
+                    if published > 1 {
+                        tokio::time::sleep_until(began + TURN_EVERY).await;
+                    }
                     RENEW_EVERY
                 }
                 Err(error) => {

@@ -30,15 +30,8 @@ static LOCK: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// How this transaction plans. The planner knows neither how many conversations come nor that the tables grow while it keeps a
-/// plan: left alone it plans anew for each group, and reads whole tables while they are small (milliseconds instead of tens of
-/// microseconds). Every row here is found by its key.
-const PLANS: &str = "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off; \
-    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
-
 /// The rows, locked in the order of their ids: two who lock many wait for each other and never in a circle.
 pub(super) async fn lock(tx: &Tx, of: &[(AccountId, Uuid)]) -> Result<Vec<Model>, DbErr> {
-    tx.conn().execute_unprepared(PLANS).await?;
     let (mut accounts, mut ids): (Vec<Uuid>, Vec<Uuid>) = of.iter().map(|(account, id)| (account.0, *id)).unzip();
     accounts.sort_unstable();
     accounts.dedup();
@@ -72,7 +65,7 @@ static SAVE: LazyLock<String> = LazyLock::new(|| {
              $16::bigint[], $17::bigint[]) AS new (id, account_id, contact_id, status, assignee_kind, assignee_id, epoch,
              bot_in_charge, had_agent, last_sequence, last_visitor_sequence, close_number, close_reason, closed_at,
              last_visitor_activity_at, last_activity_at, version)
-           WHERE old.id = new.id AND old.account_id = new.account_id
+           WHERE old.id = new.id
          ), written AS (
            INSERT INTO entries (conversation_id, sequence, visitor_sequence, account_id, author_kind, author_id, content,
              created_at)

@@ -38,7 +38,7 @@ impl From<DbErr> for Failed {
 
 /// Writes the group and gives each member's answer, or writes nothing.
 pub(super) async fn write(store: &Store, group: &[Waiting]) -> Result<Vec<Answer>, Failed> {
-    let mut tx = store.db.begin().await?;
+    let mut tx = store.db.begin_keyed().await?;
     let wanted = group.iter().map(|waiting| &waiting.wanted);
     let of: Vec<_> = wanted.clone().map(|wanted| (wanted.account, wanted.conversation)).collect();
     let mut conversations = many::find_for_update(&tx, &of).await?;

@@ -78,11 +78,13 @@ static LOOK: LazyLock<String> = LazyLock::new(|| {
          SELECT {REQUEST}, account_id, NULL, NULL, NULL, NULL, NULL, NULL, actor, request_id, fingerprint, result, created_at \
            FROM ({requests}) AS request \
          UNION ALL \
-         SELECT {AGENT}, account_id, id, name, active, NULL, NULL, version, NULL, NULL, NULL, NULL, NULL \
-           FROM agents JOIN unnest($4::uuid[], $5::uuid[]) AS acting (account_id, id) USING (account_id, id) \
+         SELECT {AGENT}, agent.account_id, agent.id, name, active, NULL, NULL, version, NULL, NULL, NULL, NULL, NULL \
+           FROM unnest($4::uuid[], $5::uuid[]) AS acting (account_id, id) CROSS JOIN LATERAL (\
+             SELECT * FROM agents WHERE agents.account_id = acting.account_id AND agents.id = acting.id LIMIT 1) AS agent \
          UNION ALL \
-         SELECT {BOT}, account_id, id, name, NULL, deleted, timeout_us, version, NULL, NULL, NULL, NULL, NULL \
-           FROM bots JOIN unnest($6::uuid[], $7::uuid[]) AS acting (account_id, id) USING (account_id, id)"
+         SELECT {BOT}, bot.account_id, bot.id, name, NULL, deleted, timeout_us, version, NULL, NULL, NULL, NULL, NULL \
+           FROM unnest($6::uuid[], $7::uuid[]) AS acting (account_id, id) CROSS JOIN LATERAL (\
+             SELECT * FROM bots WHERE bots.account_id = acting.account_id AND bots.id = acting.id LIMIT 1) AS bot"
     )
 });
 

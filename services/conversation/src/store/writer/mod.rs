@@ -31,7 +31,7 @@ use crate::domain::{Conversation, Entry, Refused};
 use group::Failed;
 
 /// So many requests are one group at most.
-const GROUP: usize = 64;
+const GROUP: usize = 128;
 /// So many requests queue at most; the next ones wait for a place.
 const QUEUE: usize = 1024;
 /// While one group is being written the next one is put together. SQLite has one writer anyway.
