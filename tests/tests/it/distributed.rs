@@ -180,7 +180,11 @@ async fn i22_a_service_that_is_away_is_said_to_be_at_once() {
             request_id: request_id(),
         };
         let refused = AssignmentServiceClient::new(agent.clone()).take_over_conversation(take).await.unwrap_err();
-        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Unavailable, "CONVERSATION_UNAVAILABLE"), "{refused}");
+        assert_eq!(
+            (refused.code(), reason(&refused).as_str()),
+            (Code::Unavailable, "CONVERSATION_UNAVAILABLE"),
+            "{refused}"
+        );
         assert!(refused.get_details_retry_info().is_some(), "when to try again");
     }
     // Each alone may take ten seconds; that it is away is known after the first.

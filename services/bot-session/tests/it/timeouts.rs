@@ -85,7 +85,7 @@ async fn b4_six_hundred_sessions_due_at_once_are_settled_in_batches() {
         chats.push(suite.chat(here, &bot, Some(HALF_AN_HOUR)).await);
     }
     let started: Vec<_> = chats.iter().map(|chat| crate::suite::event(here, &chat.started)).collect();
-    suite.bus.publish(&started).await.unwrap();
+    assert!(suite.bus.publish(&started).await.iter().all(Result::is_ok));
     for chat in &chats {
         suite.waits_at(chat, "mail").await;
     }

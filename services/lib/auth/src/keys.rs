@@ -118,7 +118,8 @@ impl Keys {
             jsonwebtoken::errors::ErrorKind::InvalidToken => TokenError::Invalid("it is no token".into()),
             _ => TokenError::Invalid(error.to_string()),
         };
-        let claims: serde_json::Value = jsonwebtoken::decode(token, &self.decoding, &validation).map_err(invalid)?.claims;
+        let claims: serde_json::Value =
+            jsonwebtoken::decode(token, &self.decoding, &validation).map_err(invalid)?.claims;
         let unfit = |error: serde_json::Error| TokenError::Invalid(error.to_string());
         let times = Times::deserialize(&claims).map_err(unfit)?;
         const LEEWAY: i64 = 30;
