@@ -15,7 +15,7 @@ use tokio::{
 
 /// The shell that watches: it starts the program, tells its id, and kills it when our end of its input is closed, which the
 /// kernel does also when we are killed.
-const WATCH: &str = r#""$@" </dev/null & echo $!; exec >/dev/null; read -r _; kill -9 $! 2>/dev/null; wait"#;
+const WATCH: &str = r#""$@" </dev/null >&2 & echo $!; exec >/dev/null; read -r _; kill -9 $! 2>/dev/null; wait"#;
 
 /// A running program.
 pub struct Supervised {
