@@ -2,6 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
+use frontdesk::SuiteChannel;
 use frontdesk_auth::{AccountId, Claims, Keys, Kind};
 use frontdesk_proto::{
     assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
@@ -26,13 +27,12 @@ use tonic::{
     Code, Request, Status,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint},
 };
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
 /// A connection that sends somebody's token.
-pub type As = InterceptedService<Channel, Callers>;
+pub type As = InterceptedService<SuiteChannel, Callers>;
 
 /// Adds a token to each call.
 #[derive(Clone)]
@@ -51,7 +51,7 @@ impl Interceptor for Callers {
 #[derive(Clone)]
 pub struct Account {
     /// The connection, without a token.
-    pub channel: Channel,
+    pub channel: SuiteChannel,
     /// The suite's key.
     pub keys: Keys,
     /// The account.
@@ -106,9 +106,12 @@ pub fn code_in(mail: &[u8]) -> String {
 impl Account {
     /// An account on the suite at `address`; connects at the first call, and again after a restart.
     pub async fn open(address: &str, keys: &Keys, id: Uuid) -> Self {
-        let endpoint =
-            Endpoint::from_shared(address.to_owned()).expect("an address").connect_timeout(Duration::from_secs(2));
-        Self { channel: endpoint.connect_lazy(), keys: keys.clone(), id: AccountId(id) }
+        Self::on(SuiteChannel::at(address).expect("an address"), keys, id)
+    }
+
+    /// An account on the suite that this channel leads to.
+    pub fn on(channel: SuiteChannel, keys: &Keys, id: Uuid) -> Self {
+        Self { channel, keys: keys.clone(), id: AccountId(id) }
     }
 
     /// Without a token.

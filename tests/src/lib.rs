@@ -3,8 +3,9 @@
 
 mod account;
 mod process;
+pub mod servers;
 mod suite;
 
 pub use account::{Account, As, Callers, Chat, epoch_of, reason, request_id, wait_for};
 pub use process::Process;
-pub use suite::TestSuite;
+pub use suite::{Footing, TestSuite};

@@ -46,6 +46,9 @@ pub enum ConversationError {
     /// The visitor has a newer open conversation on the channel.
     #[error("a newer conversation is open")]
     NewerConversationOpen,
+    /// This service has not heard of the agent: the roster can be asked.
+    #[error("the agent is unknown")]
+    AgentUnknown,
     /// The agent is not on the roster, or was deactivated.
     #[error("the agent is not active")]
     AgentNotActive,
@@ -55,6 +58,9 @@ pub enum ConversationError {
     /// Another service cannot be reached.
     #[error("{0} cannot be reached")]
     Unreachable(&'static str),
+    /// The database was lost on the way: the call may have taken effect.
+    #[error("the database was lost")]
+    DatabaseLost,
     /// The database.
     #[error(transparent)]
     Db(#[from] DbErr),
@@ -177,7 +183,7 @@ impl From<ConversationError> for GrpcStatus {
                 Reason::NewerConversationOpen,
                 "the visitor has a newer open conversation on this channel; go on there",
             ),
-            E::AgentNotActive => refusal(
+            E::AgentUnknown | E::AgentNotActive => refusal(
                 Code::FailedPrecondition,
                 Reason::AgentNotActive,
                 "you are not on the account's roster, or were deactivated; an administrator can create the agent with the id that is your token's subject",
@@ -190,8 +196,15 @@ impl From<ConversationError> for GrpcStatus {
             E::Unreachable(service) => {
                 Refusal::unavailable(format!("the {service} service cannot be reached now; try again"))
             }
+            E::DatabaseLost => lost(),
             E::Db(error) => Refusal::database(&error),
         }
         .into()
     }
+}
+
+fn lost() -> Refusal {
+    Refusal::unavailable(
+        "the database cannot be reached now; the call may have taken effect, so try again with the same request_id",
+    )
 }

@@ -18,6 +18,7 @@ mod store;
 use std::sync::Arc;
 
 use frontdesk_bus::{Bus, Hints};
+use frontdesk_clock::Clock;
 use frontdesk_db::Db;
 use frontdesk_rpc::{Pages, Peer};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 pub use error::{ConversationError, Explained};
 pub use grpc::{SERVICES, routes};
 pub use migration::Migrator;
+
+use store::writer::Writer;
 
 /// What every call of this service works with. Clones share it.
 #[derive(Clone)]
@@ -35,22 +38,26 @@ pub struct Parts {
     db: Db,
     hints: Hints,
     pages: Pages,
+    writer: Writer,
     assignment: Peer,
     bot_session: Peer,
     shutdown: CancellationToken,
 }
 
 impl App {
-    /// The service on its database, knowing where the others are. `hints` reach the other replicas.
+    /// The service on its database, knowing where the others are. `hints` reach the other replicas. Its writers run on the
+    /// current runtime.
     pub fn new(
         db: Db,
+        clock: &Clock,
         hints: Hints,
         pages: Pages,
         assignment: Peer,
         bot_session: Peer,
         shutdown: CancellationToken,
     ) -> Self {
-        Self(Arc::new(Parts { db, hints, pages, assignment, bot_session, shutdown }))
+        let writer = Writer::start(&db, clock, &hints);
+        Self(Arc::new(Parts { db, hints, pages, writer, assignment, bot_session, shutdown }))
     }
 }
 

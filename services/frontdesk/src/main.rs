@@ -144,7 +144,10 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Migrate => {
             let broker = settings.is_distributed();
             Suite::open(settings, &Service::ALL).await?.migrate().await?;
-            println!("Every database is up to date{}.", if broker { ", and the broker has every stream and consumer" } else { "" });
+            println!(
+                "Every database is up to date{}.",
+                if broker { ", and the broker has every stream and consumer" } else { "" }
+            );
             Ok(())
         }
         Command::Config => {

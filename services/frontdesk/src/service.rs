@@ -115,7 +115,9 @@ impl App {
             Service::Conversation => {
                 let hints = parts.bus.hints(service.name());
                 let (assignment, bot_session) = (peer(Service::Assignment)?, peer(Service::BotSession)?);
-                Self::Conversation(frontdesk_conversation::App::new(db, hints, pages, assignment, bot_session, stop))
+                let app =
+                    frontdesk_conversation::App::new(db, parts.clock, hints, pages, assignment, bot_session, stop);
+                Self::Conversation(app)
             }
             Service::Assignment => {
                 Self::Assignment(frontdesk_assignment::App::new(db, pages, peer(Service::Conversation)?, stop))

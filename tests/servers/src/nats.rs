@@ -7,7 +7,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{Supervised, fetched, free_port, listens};
+use crate::{Supervised, fetched, free_port, listens, supervised::RemovedAfterUs};
 
 /// Older ones have known faults in what they keep.
 const AT_LEAST: (u32, u32) = (2, 12);
@@ -17,6 +17,7 @@ pub struct Nats {
     /// Its port on the loopback address.
     pub port: u16,
     folder: TempDir,
+    _removed: RemovedAfterUs,
     process: Option<Supervised>,
 }
 
@@ -27,7 +28,8 @@ impl Nats {
     /// When there is no nats-server; the text says how to get one.
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut server = Self { port: free_port(), folder, process: None };
+        let _removed = RemovedAfterUs::new(folder.path());
+        let mut server = Self { port: free_port(), folder, _removed, process: None };
         server.start_again().await;
         server
     }

@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{Supervised, fetched, free_port, listens};
+use crate::{Supervised, fetched, free_port, listens, supervised::RemovedAfterUs};
 
 /// PostgreSQL refuses to run as root: then it runs as the user nobody.
 const NOBODY: u32 = 65_534;
@@ -19,6 +19,7 @@ pub struct Postgres {
     /// Its port on the loopback address.
     pub port: u16,
     folder: TempDir,
+    _removed: RemovedAfterUs,
     programs: PathBuf,
     process: Option<Supervised>,
 }
@@ -41,7 +42,8 @@ impl Postgres {
             .output()
             .expect("initdb");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let mut server = Self { port: free_port(), folder, programs, process: None };
+        let _removed = RemovedAfterUs::new(folder.path());
+        let mut server = Self { port: free_port(), folder, _removed, programs, process: None };
         server.start_again().await;
         server
     }

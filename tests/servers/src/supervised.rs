@@ -117,6 +117,17 @@ impl Drop for Supervised {
     }
 }
 
+/// Removes a folder once we are gone, however we end: what is kept in statics is never dropped.
+pub(crate) struct RemovedAfterUs(#[allow(dead_code, reason = "its input is open as long as we are")] Child);
+
+impl RemovedAfterUs {
+    pub(crate) fn new(folder: &Path) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"read -r _; sleep 1; rm -rf "$1""#, "sh"]).arg(folder).stdin(Stdio::piped());
+        Self(command.spawn().expect("sh"))
+    }
+}
+
 /// Ended, and nobody has asked how.
 fn zombie(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

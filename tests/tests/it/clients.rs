@@ -6,7 +6,7 @@ use std::{
 };
 
 use frontdesk_auth::Kind;
-use frontdesk_tests::TestSuite;
+use frontdesk_tests::{Footing, TestSuite};
 use tokio::process::Command;
 use uuid::Uuid;
 
@@ -20,7 +20,8 @@ pub(crate) fn python() -> PathBuf {
 
 #[tokio::test]
 async fn a_python_program_plays_the_chat() {
-    let suite = TestSuite::start().await;
+    // One address for everything, as the program knows it.
+    let suite = TestSuite::start_on(Footing::Embedded, |_| {}).await;
     let account = suite.account().await;
     let agent = Uuid::now_v7();
     let token = |kind, subject: &str| {

@@ -53,6 +53,6 @@ pub(crate) async fn change_assignee(
             tx.commit().await?;
             Ok(ChangedAssignee { conversation, from })
         }
-        Err(refused) => Err(explain(&tx, conversation, refused).await),
+        Err(refused) => Err(explain(tx.conn(), conversation, refused).await),
     }
 }

@@ -30,7 +30,7 @@ pub(crate) async fn choose_button(
         .filter(|conversation| conversation.row.visitor_id == caller.actor.id)
         .ok_or(ConversationError::NotFound("chat"))?;
     if let Some(sequence) = command.key.claim(&tx).await? {
-        return made_before(&tx, caller.account, command.chat, sequence).await;
+        return made_before(tx.conn(), caller.account, command.chat, sequence).await;
     }
 
     let offered = entries::open_question(&tx, caller.account, command.chat).await?;
@@ -49,7 +49,7 @@ pub(crate) async fn choose_button(
     let now = tx.now().await?;
     contact_of_visitor::recognise(&mut tx, caller, &mut conversation, now).await?;
     match (conversation.visitor_says(content, now), label) {
-        (Err(refused), _) => Err(explain(&tx, conversation, refused).await),
+        (Err(refused), _) => Err(explain(tx.conn(), conversation, refused).await),
         (Ok(_), None) => Err(ConversationError::ButtonNotOffered),
         (Ok(entry), Some(_)) => {
             conversations::save(&mut tx, &app.hints, &mut conversation).await?;

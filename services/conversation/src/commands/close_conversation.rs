@@ -54,6 +54,6 @@ pub(crate) async fn close_conversation(
             tx.commit().await?;
             Ok(conversation)
         }
-        Err(refused) => Err(explain(&tx, conversation, refused).await),
+        Err(refused) => Err(explain(tx.conn(), conversation, refused).await),
     }
 }

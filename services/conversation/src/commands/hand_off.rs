@@ -32,6 +32,6 @@ pub(crate) async fn hand_off(app: &App, caller: &Caller, command: HandOff) -> Re
             tx.commit().await?;
             Ok(conversation)
         }
-        Err(refused) => Err(explain(&tx, conversation, refused).await),
+        Err(refused) => Err(explain(tx.conn(), conversation, refused).await),
     }
 }

@@ -41,31 +41,57 @@ pub(crate) use update_contact::{UpdateContact, update_contact};
 pub(crate) use update_ticket::{UpdateTicket, update_ticket};
 
 use frontdesk_auth::AccountId;
-use frontdesk_db::Tx;
-use sea_orm::DbErr;
+use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
 use crate::{
+    App,
     domain::{Conversation, Entry, Refused},
     error::{ConversationError, Explained},
-    store::{entries, names},
+    store::{
+        entries,
+        names::{self, Names},
+        writer::{No, Unwritten, Wanted, Written},
+    },
 };
 
 /// The refusal with what is true now.
-async fn explain(tx: &Tx, conversation: Conversation, refused: Refused) -> ConversationError {
-    match names::owner(tx.conn(), &conversation).await {
+async fn explain<C: ConnectionTrait>(conn: &C, conversation: Conversation, refused: Refused) -> ConversationError {
+    match names::owner(conn, &conversation).await {
         Ok(owner) => ConversationError::Refused(Box::new(Explained::new(refused, conversation, owner))),
         Err(error) => error.into(),
     }
 }
 
 /// The entry that the first try of a request made.
-async fn made_before(
-    tx: &Tx,
+async fn made_before<C: ConnectionTrait>(
+    conn: &C,
     account: AccountId,
     conversation: Uuid,
     sequence: i64,
 ) -> Result<Entry, ConversationError> {
-    let entry = entries::find(tx.conn(), account, conversation, sequence).await?;
+    let entry = entries::find(conn, account, conversation, sequence).await?;
     Ok(entry.ok_or_else(|| DbErr::RecordNotFound("the entry of a repeated request".into()))?)
+}
+
+/// Has it written with whatever else waits. `kind`: what a caller calls a conversation.
+async fn write(app: &App, kind: &'static str, wanted: Wanted) -> Result<(Entry, Names), ConversationError> {
+    let (account, conversation) = (wanted.account, wanted.conversation);
+    match app.writer.write(wanted).await {
+        Ok(Written::Now(entry, names)) => Ok((*entry, names)),
+        Ok(Written::Before(sequence)) => {
+            let entry = made_before(app.db.read(), account, conversation, sequence).await?;
+            let names = names::find_named(app.db.read(), account, std::slice::from_ref(&entry)).await?;
+            Ok((entry, names))
+        }
+        Err(Unwritten::NotFound) => Err(ConversationError::NotFound(kind)),
+        Err(Unwritten::Reused) => Err(ConversationError::RequestIdReused),
+        Err(Unwritten::No(No::Refused(refused), conversation)) => {
+            Err(explain(app.db.read(), *conversation, refused).await)
+        }
+        Err(Unwritten::No(No::AgentUnknown, _)) => Err(ConversationError::AgentUnknown),
+        Err(Unwritten::No(No::AgentNotActive, _)) => Err(ConversationError::AgentNotActive),
+        Err(Unwritten::Lost) => Err(ConversationError::DatabaseLost),
+        Err(Unwritten::Db(error)) => Err(error.into()),
+    }
 }

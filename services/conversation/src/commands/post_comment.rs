@@ -24,7 +24,7 @@ pub(crate) async fn post_comment(app: &App, caller: &Caller, command: PostCommen
     let conversation = conversations::find_for_update(&tx, caller.account, command.conversation).await?;
     let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
     if let Some(sequence) = command.key.claim(&tx).await? {
-        return made_before(&tx, caller.account, command.conversation, sequence).await;
+        return made_before(tx.conn(), caller.account, command.conversation, sequence).await;
     }
 
     names::mention_agent(&tx, caller.account, command.agent, caller.name.as_deref().unwrap_or_default()).await?;

@@ -1,17 +1,23 @@
 //! An agent, or the bot in charge, posts a message (rules C4, C11, C12, A3).
 
+use std::sync::Arc;
+
 use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::{explain, made_before};
+use super::write;
 use crate::{
     App,
-    domain::{Button, Content, Entry},
+    domain::{Button, Content, Conversation, Entry},
     error::ConversationError,
-    store::{conversations, names},
+    store::{
+        names::Names,
+        writer::{Known, No, Wanted},
+    },
 };
 
+#[derive(Clone)]
 pub(crate) struct PostMessage {
     pub conversation: Uuid,
     pub by: Poster,
@@ -21,37 +27,44 @@ pub(crate) struct PostMessage {
 }
 
 /// Who posts.
+#[derive(Clone)]
 pub(crate) enum Poster {
     Agent(Uuid),
     Bot { session: Uuid, buttons: Vec<Button> },
 }
 
-pub(crate) async fn post_message(app: &App, caller: &Caller, command: PostMessage) -> Result<Entry, ConversationError> {
-    let mut tx = app.db.begin().await?;
-    let conversation = conversations::find_for_update(&tx, caller.account, command.conversation).await?;
-    let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
-    if let Some(sequence) = command.key.claim(&tx).await? {
-        return made_before(&tx, caller.account, command.conversation, sequence).await;
-    }
-
-    let now = tx.now().await?;
-    let posted = match command.by {
+/// Gives the entry and its author's name. An agent of whom this service has not heard is refused as unknown.
+pub(crate) async fn post_message(
+    app: &App,
+    caller: &Caller,
+    command: PostMessage,
+) -> Result<(Entry, Names), ConversationError> {
+    let PostMessage { conversation, by, text, expected_epoch, key } = command;
+    let agent = match by {
+        Poster::Agent(agent) => Some(agent),
+        Poster::Bot { .. } => None,
+    };
+    let decide = move |conversation: &mut Conversation, known: &Known<'_>| match &by {
         Poster::Agent(agent) => {
-            names::mention_agent(&tx, caller.account, agent, caller.name.as_deref().unwrap_or_default()).await?;
-            conversation.agent_says(agent, command.text, command.expected_epoch, now)
+            must_be_active(known)?;
+            conversation.agent_says(*agent, text.clone(), expected_epoch, known.now).map_err(No::Refused)
         }
         Poster::Bot { session, buttons } => {
-            let content = Content::Message { text: command.text, buttons, chosen_button_id: None };
-            conversation.bot_says(session, content, command.expected_epoch, now)
+            let content = Content::Message { text: text.clone(), buttons: buttons.clone(), chosen_button_id: None };
+            conversation.bot_says(*session, content, expected_epoch, known.now).map_err(No::Refused)
         }
     };
-    match posted {
-        Ok(entry) => {
-            conversations::save(&mut tx, &app.hints, &mut conversation).await?;
-            command.key.keep(&tx, &entry.sequence).await?;
-            tx.commit().await?;
-            Ok(entry)
-        }
-        Err(refused) => Err(explain(&tx, conversation, refused).await),
+    let decide = Arc::new(decide);
+    let wanted = Wanted { account: caller.account, conversation, of_visitor: None, agent, key, decide };
+    write(app, "conversation", wanted).await
+}
+
+/// Whoever writes may become the assignee, so they must be on the roster and active. Version 0: somebody named them in passing,
+/// the roster has not spoken.
+fn must_be_active(known: &Known<'_>) -> Result<(), No> {
+    match known.agent.filter(|agent| agent.version > 0) {
+        None => Err(No::AgentUnknown),
+        Some(agent) if !agent.active => Err(No::AgentNotActive),
+        Some(_) => Ok(()),
     }
 }

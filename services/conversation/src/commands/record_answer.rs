@@ -33,7 +33,7 @@ pub(crate) async fn record_answer(
     let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
     let bot = match conversation.must_have_in_charge(command.session) {
         Ok(bot) => bot,
-        Err(refused) => return Err(explain(&tx, conversation, refused).await),
+        Err(refused) => return Err(explain(tx.conn(), conversation, refused).await),
     };
 
     let now = tx.now().await?;

@@ -43,13 +43,17 @@ impl ThreadService for Grpc {
                 return Err(refuse("bot_session_id", "must be empty: it is for services"));
             }
             _ if !request.buttons.is_empty() => return Err(refuse("buttons", "must be empty: they are for bots")),
-            _ => Poster::Agent(active_agent(&self.0, &caller).await?),
+            _ => Poster::Agent(agent(&caller)?),
         };
         let conversation = parse_id("conversation_id", &request.conversation_id)?;
         let command = PostMessage { conversation, by, text: request.text, expected_epoch: request.expected_epoch, key };
-        let entry = commands::post_message(&self.0, &caller, command).await?;
-        let conversation = queries::get_conversation(&self.0, &caller, conversation).await?;
-        Ok(Response::new(pb::PostMessageResponse { entry: Some(self.told_entry(&conversation, &entry).await?) }))
+        let mut posted = commands::post_message(&self.0, &caller, command.clone()).await;
+        if matches!(posted, Err(ConversationError::AgentUnknown)) {
+            active_agent(&self.0, &caller).await?;
+            posted = commands::post_message(&self.0, &caller, command).await;
+        }
+        let (entry, names) = posted?;
+        Ok(Response::new(pb::PostMessageResponse { entry: Some(convert::entry(&entry, &names)) }))
     }
 
     async fn post_comment(

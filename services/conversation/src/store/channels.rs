@@ -1,5 +1,7 @@
 //! Channels.
 
+use std::collections::{HashMap, HashSet};
+
 use frontdesk_auth::AccountId;
 use frontdesk_db::Tx;
 use frontdesk_outbox::{Aggregate, append};
@@ -21,6 +23,16 @@ fn of(account: AccountId) -> Select<Entity> {
 
 pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Model>, DbErr> {
     of(account).filter(Column::Id.eq(id)).one(conn).await
+}
+
+/// Channels by account and id.
+pub(crate) async fn find_each<C: ConnectionTrait>(
+    conn: &C,
+    of: impl Iterator<Item = (AccountId, Uuid)>,
+) -> Result<HashMap<(AccountId, Uuid), Model>, DbErr> {
+    let (accounts, ids): (HashSet<_>, HashSet<_>) = of.unzip();
+    let rows = Entity::find().filter(Column::AccountId.is_in(accounts)).filter(Column::Id.is_in(ids)).all(conn).await?;
+    Ok(rows.into_iter().map(|row| ((row.account_id, row.id), row)).collect())
 }
 
 pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Model>, DbErr> {

@@ -1,5 +1,7 @@
 //! What closes froze, and what one would freeze now.
 
+use std::collections::HashMap;
+
 use frontdesk_auth::AccountId;
 use frontdesk_db::Tx;
 use sea_orm::{DbErr, EntityTrait, IntoActiveModel, entity::prelude::*};
@@ -9,7 +11,7 @@ use super::{
     channels, contacts,
     entity::{
         closes::{Column, Entity, Model},
-        conversations, visitors,
+        contact_emails, conversations, visitors,
     },
     tickets,
 };
@@ -17,39 +19,57 @@ use crate::domain::{ClosingFacts, Conversation, Link};
 
 /// The facts that a close of the conversation freezes.
 pub(crate) async fn facts<C: ConnectionTrait>(conn: &C, conversation: &Conversation) -> Result<ClosingFacts, DbErr> {
-    let row = &conversation.row;
-    let channel = channels::find(conn, row.account_id, row.channel_id).await?;
-    let visitor = contacts::find_visitor(conn, row.account_id, &row.visitor_id).await?;
-    let visitor = visitor.filter(|visitor| Some(visitor.contact_id) == row.contact_id);
-    // Tickets of a contact that the visitor only typed their way to are not the visitor's.
-    let own = row.contact_id.filter(|_| visitor.as_ref().is_some_and(|visitor| visitor.link == Link::Own));
-    let (recipient, recipient_verified) = match recipient(conn, visitor).await? {
-        Some((address, verified)) => (Some(address), verified),
-        None => (None, false),
+    let of = (conversation.row.account_id, conversation.row.id);
+    Ok(facts_of_each(conn, &[conversation]).await?.remove(&of).unwrap_or_default())
+}
+
+/// The facts that closes of the conversations freeze, by account and id of the conversation.
+pub(crate) async fn facts_of_each<C: ConnectionTrait>(
+    conn: &C,
+    conversations: &[&Conversation],
+) -> Result<HashMap<(AccountId, Uuid), ClosingFacts>, DbErr> {
+    let rows = || conversations.iter().map(|conversation| &conversation.row);
+    let channels = channels::find_each(conn, rows().map(|row| (row.account_id, row.channel_id))).await?;
+    let visitors = contacts::find_visitors(conn, rows().map(|row| (row.account_id, row.visitor_id.as_str()))).await?;
+    let visitor_of = |row: &conversations::Model| {
+        let visitor = visitors.get(&(row.account_id, row.visitor_id.clone()));
+        visitor.filter(|visitor| Some(visitor.contact_id) == row.contact_id)
     };
-    Ok(ClosingFacts {
-        recipient,
-        recipient_verified,
-        had_ticket: tickets::any_for(conn, row.account_id, row.id, own).await?,
-        transcript_enabled: channel.as_ref().is_some_and(|channel| channel.transcript_enabled),
-        sender_id: channel.and_then(|channel| channel.transcript_sender_id),
-    })
+    // What another contact has whom the visitor only typed their way to is not the visitor's.
+    let own = |row: &conversations::Model| {
+        visitor_of(row).filter(|visitor| visitor.link == Link::Own).map(|visitor| visitor.contact_id)
+    };
+    let owners: Vec<_> = rows().filter_map(|row| Some((row.account_id, own(row)?))).collect();
+    let emails = contacts::emails_of_each(conn, owners.iter().copied()).await?;
+    let tickets = tickets::Had::find(conn, rows().map(|row| (row.account_id, row.id)), owners.iter().copied()).await?;
+    let facts = rows().map(|row| {
+        let emails = own(row).and_then(|own| emails.get(&(row.account_id, own)));
+        let (recipient, recipient_verified) = match recipient(visitor_of(row), emails.map_or(&[], Vec::as_slice)) {
+            Some((address, verified)) => (Some(address), verified),
+            None => (None, false),
+        };
+        let channel = channels.get(&(row.account_id, row.channel_id));
+        let facts = ClosingFacts {
+            recipient,
+            recipient_verified,
+            had_ticket: tickets.any_for(row.account_id, row.id, own(row)),
+            transcript_enabled: channel.is_some_and(|channel| channel.transcript_enabled),
+            sender_id: channel.and_then(|channel| channel.transcript_sender_id),
+        };
+        ((row.account_id, row.id), facts)
+    });
+    Ok(facts.collect())
 }
 
 /// Where the visitor's transcript goes, and whether that is proved: the address that their token vouched for, or the one that
 /// they typed their way by, or else the first of their own contact; never one that another gave to a contact.
-async fn recipient<C: ConnectionTrait>(
-    conn: &C,
-    visitor: Option<visitors::Model>,
-) -> Result<Option<(String, bool)>, DbErr> {
-    let Some(visitor) = visitor else { return Ok(None) };
+fn recipient(visitor: Option<&visitors::Model>, emails: &[contact_emails::Model]) -> Option<(String, bool)> {
+    let visitor = visitor?;
     if visitor.link == Link::Typed {
-        return Ok(visitor.address.map(|address| (address, false)));
+        return visitor.address.clone().map(|address| (address, false));
     }
-    let contact = contacts::find(conn, visitor.account_id, visitor.contact_id).await?;
-    let emails = contact.map(|contact| contact.emails).unwrap_or_default();
     let vouched = emails.iter().find(|email| Some(&email.address) == visitor.address.as_ref());
-    Ok(vouched.or(emails.first()).map(|email| (email.address.clone(), email.verified)))
+    vouched.or(emails.first()).map(|email| (email.address.clone(), email.verified))
 }
 
 /// What the conversation, as it is now, gives with these facts.
@@ -70,10 +90,13 @@ pub(crate) fn frozen(row: &conversations::Model, facts: ClosingFacts) -> Model {
     }
 }
 
-/// Keeps what the close froze, in its transaction.
-pub(super) async fn insert(tx: &Tx, row: &conversations::Model, facts: ClosingFacts) -> Result<(), DbErr> {
-    let close = frozen(row, facts).into_active_model().reset_all();
-    Entity::insert(close).exec_without_returning(tx.conn()).await?;
+/// Keeps what closes froze, in their transaction.
+pub(super) async fn insert(tx: &Tx, closes: Vec<Model>) -> Result<(), DbErr> {
+    if closes.is_empty() {
+        return Ok(());
+    }
+    let closes = closes.into_iter().map(|close| close.into_active_model().reset_all());
+    Entity::insert_many(closes).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Contacts, their addresses, and which visitors they are.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
@@ -116,6 +116,18 @@ pub(crate) async fn find_visitor<C: ConnectionTrait>(
     row.one(conn).await
 }
 
+/// Who these visitors are, by account and visitor.
+pub(crate) async fn find_visitors<C: ConnectionTrait>(
+    conn: &C,
+    of: impl Iterator<Item = (AccountId, &str)>,
+) -> Result<HashMap<(AccountId, String), visitors::Model>, DbErr> {
+    let (accounts, ids): (HashSet<_>, HashSet<_>) = of.unzip();
+    let rows = visitors::Entity::find()
+        .filter(visitors::Column::AccountId.is_in(accounts))
+        .filter(visitors::Column::Id.is_in(ids));
+    Ok(rows.all(conn).await?.into_iter().map(|row| ((row.account_id, row.id.clone()), row)).collect())
+}
+
 /// The visitor is this contact from now on.
 pub(crate) async fn save_visitor(tx: &Tx, visitor: visitors::Model) -> Result<(), DbErr> {
     let known = OnConflict::columns([visitors::Column::AccountId, visitors::Column::Id])
@@ -174,21 +186,32 @@ async fn with_emails<C: ConnectionTrait>(
     account: AccountId,
     rows: Vec<Model>,
 ) -> Result<Vec<Contact>, DbErr> {
-    let emails = contact_emails::Entity::find()
-        .filter(contact_emails::Column::AccountId.eq(account))
-        .filter(contact_emails::Column::ContactId.is_in(rows.iter().map(|row| row.id)))
-        .all(conn)
-        .await?;
-    let mut by_contact: HashMap<Uuid, Vec<contact_emails::Model>> = HashMap::new();
-    for email in emails {
-        by_contact.entry(email.contact_id).or_default().push(email);
-    }
+    let mut emails = emails_of_each(conn, rows.iter().map(|row| (account, row.id))).await?;
     let contacts = rows.into_iter().map(|row| {
-        let mut emails = by_contact.remove(&row.id).unwrap_or_default();
-        sort(&mut emails);
+        let emails = emails.remove(&(account, row.id)).unwrap_or_default();
         Contact { row, emails }
     });
     Ok(contacts.collect())
+}
+
+/// The addresses of contacts, the one that mail goes to first.
+pub(super) async fn emails_of_each<C: ConnectionTrait>(
+    conn: &C,
+    of: impl Iterator<Item = (AccountId, Uuid)>,
+) -> Result<HashMap<(AccountId, Uuid), Vec<contact_emails::Model>>, DbErr> {
+    let (accounts, contacts): (HashSet<_>, HashSet<_>) = of.unzip();
+    let mut emails: HashMap<_, Vec<contact_emails::Model>> = HashMap::new();
+    if contacts.is_empty() {
+        return Ok(emails);
+    }
+    let rows = contact_emails::Entity::find()
+        .filter(contact_emails::Column::AccountId.is_in(accounts))
+        .filter(contact_emails::Column::ContactId.is_in(contacts));
+    for email in rows.all(conn).await? {
+        emails.entry((email.account_id, email.contact_id)).or_default().push(email);
+    }
+    emails.values_mut().for_each(|emails| sort(emails));
+    Ok(emails)
 }
 
 /// Writes a new contact. False: another contact got one of its addresses first, and nothing is worth keeping.

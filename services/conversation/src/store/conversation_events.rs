@@ -1,43 +1,50 @@
 //! What happened to a conversation, as the public events tell it.
 
-use frontdesk_db::Tx;
-use frontdesk_outbox::{self as outbox, Aggregate};
-use frontdesk_proto::event::v1 as events;
-use sea_orm::DbErr;
+use frontdesk_outbox::{Aggregate, Events};
+use frontdesk_proto::event::v1 as pb;
 use uuid::Uuid;
 
-use super::{SOURCE, closes, entity::conversations::Model};
+use super::{
+    SOURCE, closes,
+    entity::{self, conversations::Model},
+};
 use crate::domain::{Author, AuthorKind, CloseReason, Happened, Owner, OwnerKind};
 
-fn event_actor(author: &Author) -> events::Actor {
+fn event_actor(author: &Author) -> pb::Actor {
     let kind = match author.kind {
-        AuthorKind::Visitor => events::ActorKind::Visitor,
-        AuthorKind::Agent => events::ActorKind::Agent,
-        AuthorKind::Bot => events::ActorKind::Bot,
-        AuthorKind::System => events::ActorKind::System,
+        AuthorKind::Visitor => pb::ActorKind::Visitor,
+        AuthorKind::Agent => pb::ActorKind::Agent,
+        AuthorKind::Bot => pb::ActorKind::Bot,
+        AuthorKind::System => pb::ActorKind::System,
     };
-    events::Actor { kind: kind.into(), id: author.id.clone() }
+    pb::Actor { kind: kind.into(), id: author.id.clone() }
 }
 
-fn event_owner(owner: Owner) -> events::Actor {
+fn event_owner(owner: Owner) -> pb::Actor {
     let kind = match owner.kind {
-        OwnerKind::Agent => events::ActorKind::Agent,
-        OwnerKind::Bot => events::ActorKind::Bot,
+        OwnerKind::Agent => pb::ActorKind::Agent,
+        OwnerKind::Bot => pb::ActorKind::Bot,
     };
-    events::Actor { kind: kind.into(), id: owner.id.to_string() }
+    pb::Actor { kind: kind.into(), id: owner.id.to_string() }
 }
 
 fn text(id: Option<Uuid>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
 }
 
-/// Appends what happened to the outbox, with what the row knows.
-pub(super) async fn append(tx: &mut Tx, row: &Model, version: i64, event: Happened) -> Result<(), DbErr> {
+/// Adds what happened to the events, with what the row knows now. Gives what a close froze.
+pub(super) fn push(
+    events: &mut Events,
+    row: &Model,
+    version: i64,
+    event: Happened,
+    traceparent: &str,
+) -> Option<entity::closes::Model> {
     let aggregate = Aggregate { source: SOURCE, account: row.account_id, kind: "conversation", id: row.id, version };
     let conversation_id = row.id.to_string();
     match event {
         Happened::Started { to_routing } => {
-            let event = events::ConversationStarted {
+            let event = pb::ConversationStarted {
                 conversation_id,
                 channel_id: row.channel_id.to_string(),
                 contact_id: text(row.contact_id),
@@ -48,24 +55,20 @@ pub(super) async fn append(tx: &mut Tx, row: &Model, version: i64, event: Happen
                 epoch: 1,
                 to_routing,
             };
-            outbox::append(tx, aggregate, &event).await
+            events.push(aggregate, &event, traceparent);
         }
         Happened::MessagePosted { sequence, visitor_sequence, author, bot_session } => {
             let author = Some(event_actor(&author));
             let bot_session_id = text(bot_session);
-            outbox::append(
-                tx,
-                aggregate,
-                &events::MessagePosted { conversation_id, sequence, visitor_sequence, author, bot_session_id },
-            )
-            .await
+            let event = pb::MessagePosted { conversation_id, sequence, visitor_sequence, author, bot_session_id };
+            events.push(aggregate, &event, traceparent);
         }
         Happened::CommentPosted { sequence, author } => {
             let author = Some(event_actor(&author));
-            outbox::append(tx, aggregate, &events::CommentPosted { conversation_id, sequence, author }).await
+            events.push(aggregate, &pb::CommentPosted { conversation_id, sequence, author }, traceparent);
         }
         Happened::AssigneeChanged { epoch, from, to, by, ended_session, at } => {
-            let event = events::AssigneeChanged {
+            let event = pb::AssigneeChanged {
                 conversation_id,
                 epoch,
                 from: from.map(event_owner),
@@ -74,10 +77,10 @@ pub(super) async fn append(tx: &mut Tx, row: &Model, version: i64, event: Happen
                 ended_bot_session_id: text(ended_session),
                 change_time: Some(at.to_proto()),
             };
-            outbox::append(tx, aggregate, &event).await
+            events.push(aggregate, &event, traceparent);
         }
         Happened::HandedOff { bot_session, bot, agent, at } => {
-            let event = events::ConversationHandedOff {
+            let event = pb::ConversationHandedOff {
                 conversation_id,
                 epoch: row.epoch,
                 bot_session_id: bot_session.to_string(),
@@ -85,15 +88,15 @@ pub(super) async fn append(tx: &mut Tx, row: &Model, version: i64, event: Happen
                 agent_id: text(agent),
                 change_time: Some(at.to_proto()),
             };
-            outbox::append(tx, aggregate, &event).await
+            events.push(aggregate, &event, traceparent);
         }
         Happened::Closed { reason, by, facts, bot_session, at } => {
             let reason = match reason {
-                CloseReason::Agent => events::CloseReason::Agent,
-                CloseReason::VisitorInactive => events::CloseReason::VisitorInactive,
-                CloseReason::BotCompleted => events::CloseReason::BotCompleted,
+                CloseReason::Agent => pb::CloseReason::Agent,
+                CloseReason::VisitorInactive => pb::CloseReason::VisitorInactive,
+                CloseReason::BotCompleted => pb::CloseReason::BotCompleted,
             };
-            let event = events::ConversationClosed {
+            let event = pb::ConversationClosed {
                 conversation_id,
                 close_number: row.close_number,
                 reason: reason.into(),
@@ -112,17 +115,18 @@ pub(super) async fn append(tx: &mut Tx, row: &Model, version: i64, event: Happen
                 epoch: row.epoch,
                 close_time: Some(at.to_proto()),
             };
-            closes::insert(tx, row, facts).await?;
-            outbox::append(tx, aggregate, &event).await
+            events.push(aggregate, &event, traceparent);
+            return Some(closes::frozen(row, facts));
         }
         Happened::Reopened { by, at } => {
-            let event = events::ConversationReopened {
+            let event = pb::ConversationReopened {
                 conversation_id,
                 epoch: row.epoch,
                 by: Some(event_actor(&by)),
                 reopen_time: Some(at.to_proto()),
             };
-            outbox::append(tx, aggregate, &event).await
+            events.push(aggregate, &event, traceparent);
         }
     }
+    None
 }

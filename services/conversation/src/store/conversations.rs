@@ -11,11 +11,10 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    conversation_events,
+    changes::Changes,
     entity::conversations::{Column, Entity},
-    entries,
 };
-use crate::domain::{Conversation, Happened, OwnerKind, Status};
+use crate::domain::{Conversation, OwnerKind, Status};
 
 fn of(account: AccountId) -> Select<Entity> {
     Entity::find().filter(Column::AccountId.eq(account))
@@ -153,10 +152,11 @@ pub(crate) async fn give_to_contact(
 
 /// Writes a new conversation with what happened to it.
 pub(crate) async fn insert(tx: &mut Tx, hints: &Hints, conversation: &mut Conversation) -> Result<(), DbErr> {
-    let events = version(conversation);
+    let mut changes = Changes::new(tx.now().await?);
+    changes.take(conversation, &frontdesk_telemetry::traceparent())?;
     let row = conversation.row.clone().into_active_model().reset_all();
     Entity::insert(row).exec_without_returning(tx.conn()).await?;
-    write(tx, hints, conversation, events).await
+    changes.insert(tx, hints).await
 }
 
 /// Writes what happened to a loaded conversation: the row, its new entries, its events. Nothing happened: nothing is written.
@@ -164,31 +164,9 @@ pub(crate) async fn save(tx: &mut Tx, hints: &Hints, conversation: &mut Conversa
     if conversation.entries.is_empty() && conversation.events.is_empty() {
         return Ok(());
     }
-    let events = version(conversation);
+    let mut changes = Changes::new(tx.now().await?);
+    changes.take(conversation, &frontdesk_telemetry::traceparent())?;
     let row = conversation.row.clone().into_active_model().reset_all();
     Entity::update(row).validate()?.filter(Column::AccountId.eq(conversation.row.account_id)).exec(tx.conn()).await?;
-    write(tx, hints, conversation, events).await
-}
-
-/// Numbers the events while the row is locked.
-fn version(conversation: &mut Conversation) -> Vec<(i64, Happened)> {
-    let first = conversation.row.version + 1;
-    let events: Vec<_> = (first..).zip(std::mem::take(&mut conversation.events)).collect();
-    conversation.row.version += events.len() as i64;
-    events
-}
-
-async fn write(
-    tx: &mut Tx,
-    hints: &Hints,
-    conversation: &mut Conversation,
-    events: Vec<(i64, Happened)>,
-) -> Result<(), DbErr> {
-    entries::insert(tx, conversation.row.account_id, std::mem::take(&mut conversation.entries)).await?;
-    for (version, event) in events {
-        conversation_events::append(tx, &conversation.row, version, event).await?;
-    }
-    let (hints, id) = (hints.clone(), conversation.row.id);
-    tx.on_commit(move || hints.changed(id));
-    Ok(())
+    changes.insert(tx, hints).await
 }

@@ -2,10 +2,10 @@
 
 use frontdesk_auth::AccountId;
 use frontdesk_db::Tx;
-use sea_orm::{DbErr, EntityTrait, QueryOrder, QuerySelect, Select, Set, entity::prelude::*};
+use sea_orm::{DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*};
 use uuid::Uuid;
 
-use super::entity::entries::{ActiveModel, Column, Entity, Model};
+use super::entity::entries::{Column, Entity, Model};
 use crate::domain::{Author, Content, Entry};
 
 fn of(account: AccountId, conversation: Uuid) -> Select<Entity> {
@@ -23,27 +23,27 @@ fn read(row: Model) -> Result<Entry, DbErr> {
     })
 }
 
-/// Writes entries; their numbers are given.
-pub(crate) async fn insert(tx: &Tx, account: AccountId, entries: Vec<Entry>) -> Result<(), DbErr> {
+/// The row of a new entry; its numbers are given.
+pub(super) fn row(account: AccountId, entry: Entry) -> Result<Model, DbErr> {
+    Ok(Model {
+        conversation_id: entry.conversation_id,
+        sequence: entry.sequence,
+        visitor_sequence: entry.visitor_sequence,
+        account_id: account,
+        author_kind: entry.author.kind,
+        author_id: entry.author.id,
+        content: serde_json::to_string(&entry.content).map_err(|error| DbErr::Type(error.to_string()))?,
+        created_at: entry.created_at,
+    })
+}
+
+/// Writes new entries.
+pub(super) async fn insert(tx: &Tx, entries: Vec<Model>) -> Result<(), DbErr> {
     if entries.is_empty() {
         return Ok(());
     }
-    let rows: Result<Vec<_>, DbErr> = entries
-        .into_iter()
-        .map(|entry| {
-            Ok(ActiveModel {
-                conversation_id: Set(entry.conversation_id),
-                sequence: Set(entry.sequence),
-                visitor_sequence: Set(entry.visitor_sequence),
-                account_id: Set(account),
-                author_kind: Set(entry.author.kind),
-                author_id: Set(entry.author.id),
-                content: Set(serde_json::to_string(&entry.content).map_err(|error| DbErr::Type(error.to_string()))?),
-                created_at: Set(entry.created_at),
-            })
-        })
-        .collect();
-    Entity::insert_many(rows?).exec_without_returning(tx.conn()).await?;
+    let entries = entries.into_iter().map(|entry| entry.into_active_model().reset_all());
+    Entity::insert_many(entries).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
 

@@ -41,6 +41,15 @@ pub(crate) struct Names {
 }
 
 impl Names {
+    /// Of one owner.
+    pub(crate) fn of_one(owner: Owner, name: String) -> Self {
+        let names = HashMap::from([(owner.id, name)]);
+        match owner.kind {
+            OwnerKind::Agent => Self { agents: names, ..Self::default() },
+            OwnerKind::Bot => Self { bots: names, ..Self::default() },
+        }
+    }
+
     pub(crate) fn of_owner(&self, owner: Owner) -> String {
         let names = match owner.kind {
             OwnerKind::Agent => &self.agents,
@@ -66,22 +75,35 @@ pub(crate) async fn find<C: ConnectionTrait>(
     conversation: &Conversation,
     entries: &[Entry],
 ) -> Result<Names, DbErr> {
-    let mut owners: HashSet<Owner> = conversation.owner().into_iter().collect();
-    for entry in entries {
+    let owners = conversation.owner().into_iter().chain(named(entries));
+    let mut names = find_owners(conn, conversation.row.account_id, owners.collect::<HashSet<_>>()).await?;
+    names.contact = of_visitor(conn, conversation).await?;
+    Ok(names)
+}
+
+/// The agents and bots named by these entries.
+pub(crate) async fn find_named<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    entries: &[Entry],
+) -> Result<Names, DbErr> {
+    find_owners(conn, account, named(entries).collect::<HashSet<_>>()).await
+}
+
+fn named(entries: &[Entry]) -> impl Iterator<Item = Owner> {
+    entries.iter().flat_map(|entry| {
         let kind = match entry.author.kind {
             AuthorKind::Agent => Some(OwnerKind::Agent),
             AuthorKind::Bot => Some(OwnerKind::Bot),
             AuthorKind::Visitor | AuthorKind::System => None,
         };
-        owners.extend(kind.and_then(|kind| Some(Owner { kind, id: entry.author.id.parse().ok()? })));
-        if let Content::AssigneeChanged { from, to, .. } = &entry.content {
-            owners.extend([*from, *to].into_iter().flatten());
-        }
-    }
-    let account = conversation.row.account_id;
-    let mut names = find_owners(conn, account, owners).await?;
-    names.contact = of_visitor(conn, conversation).await?;
-    Ok(names)
+        let author = kind.and_then(|kind| Some(Owner { kind, id: entry.author.id.parse().ok()? }));
+        let (from, to) = match &entry.content {
+            Content::AssigneeChanged { from, to, .. } => (*from, *to),
+            _ => (None, None),
+        };
+        [author, from, to].into_iter().flatten()
+    })
 }
 
 /// The visitor's name: that of the contact, when it is their own; one that they only typed their way to says nothing of them.

@@ -1,5 +1,7 @@
 //! Tickets.
 
+use std::collections::HashSet;
+
 use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
 use frontdesk_db::Tx;
@@ -29,18 +31,39 @@ pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Re
     of(account).filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await
 }
 
-/// Was a ticket made in the conversation, or has the contact one that is not closed (rule T2)?
-pub(crate) async fn any_for<C: ConnectionTrait>(
-    conn: &C,
-    account: AccountId,
-    conversation: Uuid,
-    contact: Option<Uuid>,
-) -> Result<bool, DbErr> {
-    let mut which = Condition::any().add(Column::ConversationId.eq(conversation));
-    if let Some(contact) = contact {
-        which = which.add(Column::ContactId.eq(contact).and(Column::Status.eq(TicketStatus::Open)));
+/// Which conversations and contacts have tickets that a close counts (rule T2).
+pub(crate) struct Had {
+    made_in: HashSet<(AccountId, Uuid)>,
+    open_of: HashSet<(AccountId, Uuid)>,
+}
+
+impl Had {
+    /// Looks it up for these conversations and contacts.
+    pub(crate) async fn find<C: ConnectionTrait>(
+        conn: &C,
+        conversations: impl Iterator<Item = (AccountId, Uuid)>,
+        contacts: impl Iterator<Item = (AccountId, Uuid)>,
+    ) -> Result<Self, DbErr> {
+        let (mut accounts, made_in): (HashSet<_>, HashSet<_>) = conversations.unzip();
+        let (accounts_of_contacts, contacts): (HashSet<_>, HashSet<_>) = contacts.unzip();
+        accounts.extend(accounts_of_contacts);
+        let mut which = Condition::any().add(Column::ConversationId.is_in(made_in));
+        if !contacts.is_empty() {
+            which = which.add(Column::ContactId.is_in(contacts).and(Column::Status.eq(TicketStatus::Open)));
+        }
+        let rows = Entity::find().filter(Column::AccountId.is_in(accounts)).filter(which).all(conn).await?;
+        let open = rows.iter().filter(|row| row.status == TicketStatus::Open);
+        Ok(Self {
+            made_in: rows.iter().map(|row| (row.account_id, row.conversation_id)).collect(),
+            open_of: open.map(|row| (row.account_id, row.contact_id)).collect(),
+        })
     }
-    Ok(of(account).filter(which).one(conn).await?.is_some())
+
+    /// Was a ticket made in the conversation, or has the contact one that is not closed?
+    pub(crate) fn any_for(&self, account: AccountId, conversation: Uuid, contact: Option<Uuid>) -> bool {
+        self.made_in.contains(&(account, conversation))
+            || contact.is_some_and(|contact| self.open_of.contains(&(account, contact)))
+    }
 }
 
 /// Tickets, newest first, after the cursor.

@@ -59,13 +59,7 @@ pub struct DeadLetter {
 }
 
 /// Keeps an event that `consumer` gave up.
-pub(crate) async fn keep(
-    db: &Db,
-    consumer: &str,
-    event: &Event,
-    reason: String,
-    attempts: i32,
-) -> Result<(), DbErr> {
+pub(crate) async fn keep(db: &Db, consumer: &str, event: &Event, reason: String, attempts: i32) -> Result<(), DbErr> {
     let tx = db.begin().await?;
     let row = entity::ActiveModel {
         consumer: Set(consumer.to_owned()),

@@ -3,6 +3,7 @@
 //! Writes go through a [`Tx`], which only [`Db::begin`] makes; what shall happen after a commit is said to the transaction
 //! ([`Tx::on_commit`]) and happens then or never.
 
+mod lost;
 mod migration;
 
 use std::{sync::Arc, time::Duration};
@@ -19,6 +20,7 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
+pub use lost::{is_connection_lost, is_outage};
 pub use migration::{Sql, migrate, pending_migrations};
 pub use sea_orm::DbErr;
 
@@ -233,25 +235,6 @@ impl Tx {
         self.inner.commit().await?;
         self.after.into_iter().for_each(|then| then());
         Ok(())
-    }
-}
-
-/// True: the database is away, stopping, or too busy to answer: the same may succeed later.
-pub fn is_outage(error: &DbErr) -> bool {
-    use sea_orm::{RuntimeErr::SqlxError, sqlx::Error};
-    match error {
-        DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
-        DbErr::Exec(SqlxError(error)) | DbErr::Query(SqlxError(error)) => match &**error {
-            // Connection exceptions, resources, operator's intervention, lost races of transactions.
-            Error::Database(error) => {
-                error.code().is_some_and(|code| ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class)))
-                    || error.code().is_some_and(|code| code == "55P03")
-            }
-            Error::Io(_) | Error::Tls(_) | Error::PoolTimedOut | Error::PoolClosed | Error::WorkerCrashed => true,
-            Error::Protocol(_) => true,
-            _ => false,
-        },
-        _ => false,
     }
 }
 

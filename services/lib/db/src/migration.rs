@@ -43,7 +43,11 @@ pub async fn migrate<M: MigratorTrait>(db: &Db) -> Result<(), DbErr> {
     }
     // The lock is the transaction's, on a connection of its own: it ends with the process, however that ends.
     let lock = db.writer().begin().await?;
-    for statement in ["SET LOCAL idle_in_transaction_session_timeout = 0", "SET LOCAL lock_timeout = '120s'", "SET LOCAL statement_timeout = 0"] {
+    for statement in [
+        "SET LOCAL idle_in_transaction_session_timeout = 0",
+        "SET LOCAL lock_timeout = '120s'",
+        "SET LOCAL statement_timeout = 0",
+    ] {
         lock.execute_unprepared(statement).await?;
     }
     lock.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;

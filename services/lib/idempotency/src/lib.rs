@@ -3,6 +3,8 @@
 //! The command claims the [`Key`] in its transaction, after it locked its row, and keeps with it a reference to what it made:
 //! an id or a number, never content.
 
+mod many;
+
 use std::time::Duration;
 
 use frontdesk_auth::Caller;
@@ -11,6 +13,8 @@ use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Set, entity::prelude::*, sea_
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
+
+pub use many::Requests;
 
 /// The table, for each service's migrations.
 pub const REQUESTS: Sql = Sql {
@@ -128,12 +132,12 @@ impl Key {
             return Ok(None);
         }
         let first = self.row().one(tx.conn()).await?.ok_or(DbErr::RecordNotFound("requests".into()))?;
-        self.result(first).map(Some)
+        self.result(&first).map(Some)
     }
 
     /// Looks for the result of a repeat without claiming. None: nobody kept one yet, so go on, and [`Key::claim`].
     pub async fn find<T: DeserializeOwned>(&self, conn: &impl ConnectionTrait) -> Result<Option<T>, ClaimError> {
-        self.row().one(conn).await?.map(|first| self.result(first)).transpose()
+        self.row().one(conn).await?.map(|first| self.result(&first)).transpose()
     }
 
     /// Keeps a reference to what the claimed request made.
@@ -149,15 +153,19 @@ impl Key {
         Ok(())
     }
 
-    fn row(&self) -> Select<entity::Entity> {
-        entity::Entity::find_by_id((self.account, self.actor.clone(), self.request_id.clone()))
+    fn id(&self) -> (Uuid, String, String) {
+        (self.account, self.actor.clone(), self.request_id.clone())
     }
 
-    fn result<T: DeserializeOwned>(&self, first: entity::Model) -> Result<T, ClaimError> {
+    fn row(&self) -> Select<entity::Entity> {
+        entity::Entity::find_by_id(self.id())
+    }
+
+    fn result<T: DeserializeOwned>(&self, first: &entity::Model) -> Result<T, ClaimError> {
         if first.fingerprint != self.fingerprint {
             return Err(ClaimError::Reused);
         }
-        let result = first.result.ok_or_else(|| DbErr::RecordNotFound("requests.result".into()))?;
-        Ok(serde_json::from_str(&result).map_err(|error| DbErr::Type(error.to_string()))?)
+        let result = first.result.as_deref().ok_or_else(|| DbErr::RecordNotFound("requests.result".into()))?;
+        Ok(serde_json::from_str(result).map_err(|error| DbErr::Type(error.to_string()))?)
     }
 }

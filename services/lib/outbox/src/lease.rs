@@ -55,8 +55,7 @@ impl Lease {
             return Ok(true);
         }
         let sql = format!("UPDATE leases SET ends_at = {NOW} + $4 WHERE name = $1 AND holder = $2 AND term = $3");
-        let values: [Value; 4] =
-            [self.name.clone().into(), self.holder.into(), self.term.into(), micros(LASTS).into()];
+        let values: [Value; 4] = [self.name.clone().into(), self.holder.into(), self.term.into(), micros(LASTS).into()];
         let tx = self.db.begin().await?;
         let done = tx.conn().execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
         tx.commit().await?;

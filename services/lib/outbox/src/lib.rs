@@ -3,18 +3,19 @@
 
 mod handled;
 mod lease;
+mod many;
 mod publish;
 mod regress;
 mod relay;
 
 use frontdesk_auth::AccountId;
 use frontdesk_db::{Sql, Tx};
-use frontdesk_proto::event::v1::Event;
 use prost::{Message, Name};
-use sea_orm::{ActiveValue::NotSet, DbErr, EntityTrait, Set};
+use sea_orm::DbErr;
 use uuid::Uuid;
 
 pub use handled::first_time;
+pub use many::Events;
 pub use relay::relay;
 
 /// The tables, for each service's migrations.
@@ -102,35 +103,7 @@ pub struct Aggregate {
 
 /// Writes an event in the transaction of the change; it is published if and only if that commits.
 pub async fn append<M: Message + Name>(tx: &mut Tx, aggregate: Aggregate, message: &M) -> Result<(), DbErr> {
-    let now = tx.now().await?;
-    let id = Uuid::now_v7();
-    let event = Event {
-        id: id.to_string(),
-        r#type: M::full_name(),
-        source: aggregate.source.into(),
-        account_id: aggregate.account.to_string(),
-        aggregate_type: aggregate.kind.into(),
-        aggregate_id: aggregate.id.to_string(),
-        version: aggregate.version,
-        create_time: Some(now.to_proto()),
-        traceparent: frontdesk_telemetry::traceparent(),
-        data: Some(prost_types::Any {
-            type_url: format!("type.googleapis.com/{}", M::full_name()),
-            value: message.encode_to_vec(),
-        }),
-    };
-    let row = entity::ActiveModel {
-        position: NotSet,
-        event_id: Set(id),
-        account_id: Set(aggregate.account.0),
-        aggregate_id: Set(aggregate.id),
-        version: Set(aggregate.version),
-        event: Set(event.encode_to_vec()),
-        created_at: Set(now.0),
-        published_at: Set(None),
-        stream_sequence: Set(None),
-    };
-    entity::Entity::insert(row).exec_without_returning(tx.conn()).await?;
-    tx.wake_outbox_on_commit();
-    Ok(())
+    let mut events = Events::new(tx.now().await?);
+    events.push(aggregate, message, &frontdesk_telemetry::traceparent());
+    events.insert(tx).await
 }

@@ -40,16 +40,20 @@ pub(crate) async fn check_stream(db: &Db, bus: &Bus, source: &str) -> Result<(),
     keep(&tx, source, state).await?;
     tx.commit().await?;
     if again > 0 {
-        tracing::error!(source, again, last_sequence = state.last_sequence, "the broker lost events; they are published again");
+        tracing::error!(
+            source,
+            again,
+            last_sequence = state.last_sequence,
+            "the broker lost events; they are published again"
+        );
     }
     Ok(())
 }
 
 /// Every published event after this number waits again.
 async fn publish_again(tx: &Tx, after: i64) -> Result<u64, DbErr> {
-    let later = Condition::any()
-        .add(entity::Column::StreamSequence.gt(after))
-        .add(entity::Column::StreamSequence.is_null());
+    let later =
+        Condition::any().add(entity::Column::StreamSequence.gt(after)).add(entity::Column::StreamSequence.is_null());
     let updated = entity::Entity::update_many()
         .filter(entity::Column::PublishedAt.is_not_null())
         .filter(later)

@@ -93,8 +93,12 @@ impl Replicas {
     /// called within a runtime, which looks the names up again and again.
     pub fn new(addresses: &str) -> Result<Self, PeerError> {
         let hosts = addresses.split(',').map(str::trim).map(host).collect::<Result<Vec<_>, _>>()?;
-        let replicas =
-            Self(Arc::new(Shared { hosts, known: RwLock::default(), in_flight: AtomicUsize::new(0), turn: AtomicUsize::new(0) }));
+        let replicas = Self(Arc::new(Shared {
+            hosts,
+            known: RwLock::default(),
+            in_flight: AtomicUsize::new(0),
+            turn: AtomicUsize::new(0),
+        }));
         let weak = Arc::downgrade(&replicas.0);
         tokio::spawn(async move {
             while let Some(shared) = weak.upgrade() {

@@ -65,7 +65,8 @@ fn short(event_type: &str) -> &str {
 
 /// FNV-1a: stable across versions and languages.
 fn partition(aggregate: &str) -> u32 {
-    aggregate.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)) % PARTITIONS
+    aggregate.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+        % PARTITIONS
 }
 
 /// A part of a subject: whatever is not a letter, digit, `_` or `-` is written `%XX`, so that nothing can hold a dot, a

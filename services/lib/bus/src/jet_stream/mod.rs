@@ -195,7 +195,8 @@ async fn options(settings: &BusSettings, reconnected: watch::Sender<u64>) -> Res
         .retry_on_initial_connect()
         .reconnect_delay_callback(|tries| {
             // The first try is at once.
-            let pause = Duration::from_millis(20) * u32::try_from(tries.saturating_sub(1)).unwrap_or(u32::MAX).min(1_000);
+            let pause =
+                Duration::from_millis(20) * u32::try_from(tries.saturating_sub(1)).unwrap_or(u32::MAX).min(1_000);
             pause.min(LONGEST_PAUSE)
         })
         .event_callback(move |event| {

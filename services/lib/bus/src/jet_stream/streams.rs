@@ -72,7 +72,8 @@ impl JetStream {
             if self.settings.manage_streams {
                 // One that was there takes the settings as they are now.
                 let updated = self.context.update_stream(self.stream_config(source)).await;
-                updated.map_err(|error| BusError::Broker(format!("the stream {}: {error}", self.names.stream(source))))?;
+                updated
+                    .map_err(|error| BusError::Broker(format!("the stream {}: {error}", self.names.stream(source))))?;
             } else {
                 check(&stream.cached_info().config, &self.names.subjects_of(source))?;
             }

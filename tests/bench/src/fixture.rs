@@ -1,0 +1,118 @@
+//! What every suite begins with: an account, its agent, and their conversations, which the databases are given directly.
+
+use std::{path::Path, time::Duration};
+
+use frontdesk_auth::{AccountId, Keys, Kind};
+use frontdesk_clock::Clock;
+use frontdesk_proto::{
+    assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
+    event::v1::{Actor, ActorKind, Event, MessagePosted},
+};
+use prost::{Message, Name};
+use tonic::{Request, transport::Endpoint};
+use uuid::Uuid;
+
+use crate::messages::{CONVERSATIONS, conversation_id};
+
+/// The account.
+pub const ACCOUNT: Uuid = Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_00AC);
+/// The agent who posts.
+pub const AGENT: Uuid = Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_00A6);
+/// The channel of the conversations.
+pub const CHANNEL: Uuid = Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_00C4);
+
+/// The conversations, for PostgreSQL.
+pub fn conversations() -> String {
+    format!(
+        "INSERT INTO conversations (id, account_id, channel_id, visitor_id, status, page_url, page_title, assignee_kind,
+            assignee_id, epoch, bot_in_charge, had_agent, last_sequence, last_visitor_sequence, close_number, created_at,
+            last_visitor_activity_at, last_activity_at, version)
+        SELECT ('00000000-0000-7000-8000-' || (100000000000 + number)::text)::uuid, '{ACCOUNT}', '{CHANNEL}',
+            'visitor-' || number, 'OPEN', 'https://shop.example/page', 'The page', 'AGENT', '{AGENT}', 2, FALSE, TRUE, 0, 0,
+            0, now_us, now_us, now_us, 0
+        FROM generate_series(0, {CONVERSATIONS} - 1) AS number,
+            (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now_us) AS clock"
+    )
+}
+
+/// An event as a post makes it.
+pub fn posted(id: Uuid, conversation: &str, version: i64) -> Vec<u8> {
+    let posted = MessagePosted {
+        conversation_id: conversation.to_owned(),
+        sequence: version,
+        visitor_sequence: version,
+        author: Some(Actor { kind: ActorKind::Agent.into(), id: AGENT.to_string() }),
+        bot_session_id: String::new(),
+    };
+    let event = Event {
+        id: id.to_string(),
+        r#type: MessagePosted::full_name(),
+        source: "conversation".into(),
+        account_id: ACCOUNT.to_string(),
+        aggregate_type: "conversation".into(),
+        aggregate_id: conversation.to_owned(),
+        version,
+        create_time: Some(Clock::system().now().to_proto()),
+        traceparent: String::new(),
+        data: Some(prost_types::Any {
+            type_url: format!("type.googleapis.com/{}", MessagePosted::full_name()),
+            value: posted.encode_to_vec(),
+        }),
+    };
+    event.encode_to_vec()
+}
+
+/// An event of the usual size.
+pub fn an_event() -> Vec<u8> {
+    posted(Uuid::now_v7(), &conversation_id(0), 1_000)
+}
+
+/// What an entry of the usual size stores.
+pub fn content() -> String {
+    serde_json::json!({"type": "message", "text": "My brakes squeal, please. ".repeat(8)[..195]}).to_string()
+}
+
+/// Tokens under the suite's key.
+pub struct Tokens(Keys);
+
+impl Tokens {
+    /// The key is in the data folder once the suite has run.
+    pub fn of(data_folder: &Path) -> Self {
+        Self(Keys::development(&data_folder.join("development.key"), &Clock::system()).unwrap())
+    }
+
+    fn token(&self, kind: Kind, subject: &str) -> String {
+        let mut claims = self.0.claims(AccountId(ACCOUNT), kind, subject, Duration::from_secs(24 * 3600));
+        claims.name = Some("Ada Byron".into());
+        self.0.mint(&claims).unwrap()
+    }
+
+    /// The agent's.
+    pub fn agent(&self) -> String {
+        self.token(Kind::Agent, &AGENT.to_string())
+    }
+
+    /// Puts the agent on the roster.
+    pub async fn enrol(&self, assignment: &str) {
+        let channel = Endpoint::from_shared(assignment.to_owned()).unwrap().connect_lazy();
+        let bearer = format!("Bearer {}", self.token(Kind::Admin, "administrator"));
+        let agent = CreateAgentRequest {
+            agent_id: AGENT.to_string(),
+            name: "Ada Byron".into(),
+            handle: "ada".into(),
+            request_id: "enrol".into(),
+            ..Default::default()
+        };
+        let mut failed = String::new();
+        for _ in 0..100 {
+            let mut request = Request::new(agent.clone());
+            request.metadata_mut().insert("authorization", bearer.parse().unwrap());
+            match RosterServiceClient::new(channel.clone()).create_agent(request).await {
+                Ok(_) => return,
+                Err(status) => failed = status.to_string(),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("the agent does not get on the roster: {failed}");
+    }
+}

@@ -1,0 +1,52 @@
+//! The servers of the distributed footing, one of each for all tests of a process; or those that the environment names.
+
+use frontdesk_test_servers::{Nats, Postgres};
+use sea_orm::ConnectionTrait;
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+static POSTGRES: OnceCell<(String, Option<Postgres>)> = OnceCell::const_new();
+static NATS: OnceCell<(String, Option<Nats>)> = OnceCell::const_new();
+
+/// A new database on the PostgreSQL server: `FRONTDESK_TEST_POSTGRES` (`postgres://user:password@host:port`), or one that
+/// is started for this process.
+pub async fn postgres_database() -> String {
+    let (server, _) = POSTGRES
+        .get_or_init(|| async {
+            match std::env::var("FRONTDESK_TEST_POSTGRES") {
+                Ok(named) => (named, None),
+                Err(_) => {
+                    let started = Postgres::start().await;
+                    (started.url("").trim_end_matches('/').to_owned(), Some(started))
+                }
+            }
+        })
+        .await;
+    let admin = sea_orm::Database::connect(format!("{server}/postgres")).await.expect("the PostgreSQL server");
+    let name = format!("t{}", Uuid::now_v7().simple());
+    admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("a database");
+    admin.close().await.expect("an end");
+    format!("{server}/{name}")
+}
+
+/// The NATS server: `FRONTDESK_TEST_NATS` (`nats://host:port`), or one that is started for this process. Each test uses a
+/// prefix of its own.
+pub async fn nats() -> String {
+    let (server, _) = NATS
+        .get_or_init(|| async {
+            match std::env::var("FRONTDESK_TEST_NATS") {
+                Ok(named) => (named, None),
+                Err(_) => {
+                    let started = Nats::start().await;
+                    (started.url(), Some(started))
+                }
+            }
+        })
+        .await;
+    server.clone()
+}
+
+/// A prefix that nobody else uses.
+pub fn nats_prefix() -> String {
+    format!("t{}", Uuid::now_v7().simple())
+}

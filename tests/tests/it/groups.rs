@@ -1,0 +1,183 @@
+//! Messages are written in groups, at each replica its own: whatever comes together, everybody gets their own answer.
+
+use frontdesk_auth::Kind;
+use frontdesk_proto::conversation::v1::{
+    CloseIdleConversationsRequest, CloseReason, IdleConversation, IdleOutcome, PostMessageRequest,
+    conversation_service_client::ConversationServiceClient, entry::Content, thread_service_client::ThreadServiceClient,
+};
+use frontdesk_test_servers::Postgres;
+use frontdesk_tests::{Account, As, TestSuite, reason, request_id};
+use futures::future::join_all;
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use uuid::Uuid;
+
+/// Two replicas on the same databases, with the same key.
+async fn replicas() -> (Postgres, TestSuite, TestSuite) {
+    let postgres = Postgres::start().await;
+    let mut urls = Vec::new();
+    for name in ["conversation", "assignment", "bot_session", "notification"] {
+        urls.push(postgres.create_database(name).await);
+    }
+    let on = |settings: &mut frontdesk::Settings| {
+        let of = &mut settings.databases;
+        let databases = [&mut of.conversation, &mut of.assignment, &mut of.bot_session, &mut of.notification];
+        for (database, url) in databases.into_iter().zip(&urls) {
+            database.url = frontdesk_db::DatabaseUrl(url.clone());
+            database.max_connections = Some(5);
+        }
+    };
+    let one = TestSuite::start_with(on).await;
+    let two = TestSuite::start_with(|settings| {
+        on(settings);
+        let key = frontdesk::Suite::key_file(settings);
+        std::fs::copy(one.folder.path().join(key.file_name().expect("a name")), key).expect("the key of the first");
+    })
+    .await;
+    (postgres, one, two)
+}
+
+fn says(conversation: &str, text: &str, request_id: &str) -> PostMessageRequest {
+    PostMessageRequest {
+        conversation_id: conversation.to_owned(),
+        text: text.to_owned(),
+        request_id: request_id.to_owned(),
+        ..Default::default()
+    }
+}
+
+async fn post(agent: &As, request: PostMessageRequest) -> Result<i64, tonic::Status> {
+    let posted = ThreadServiceClient::new(agent.clone()).post_message(request).await?.into_inner();
+    let entry = posted.entry.expect("an entry");
+    assert_eq!(entry.author.expect("an author").name, "Ada", "the answer names its author");
+    Ok(entry.sequence)
+}
+
+async fn texts(agent: &As, conversation: &str) -> Vec<String> {
+    let texts = Account::thread(agent, conversation).await.into_iter().filter_map(|entry| match entry.content {
+        Some(Content::Message(message)) => Some(message.text),
+        _ => None,
+    });
+    texts.collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c12_one_request_id_at_two_replicas_at_once_has_one_effect_and_one_answer() {
+    let (_postgres, one, two) = replicas().await;
+    let account = one.account().await;
+    let beside = Account::open(&two.address, &one.keys, account.id.0).await;
+    let (id, here) = account.agent("Ada").await;
+    let there = beside.with_claims(Kind::Agent, &id.to_string(), |_| {});
+    let channel = account.channel(None).await;
+    let mut chats = Vec::new();
+    for visitor in 0..4 {
+        chats.push(account.start_chat(account.visitor(&visitor.to_string()), &channel).await.id);
+    }
+    let mut expected = vec![0; 4];
+    for round in 0..30 {
+        // The same request, ten times at each: one message, twenty times the same number.
+        let (same, chat) = (says(&chats[0], &format!("same {round}"), &request_id()), &chats[0]);
+        // The same id for another conversation at each: one of the two is written. Beside them, others that must not suffer.
+        let shared = request_id();
+        let other = [says(&chats[1], "one", &shared), says(&chats[2], "two", &shared)];
+        let bystander = says(&chats[3], &format!("beside {round}"), &request_id());
+        let repeats = join_all((0..20).map(|n| post(if n % 2 == 0 { &here } else { &there }, same.clone())));
+        let [first, second] = other;
+        let (repeats, first, second, bystander) =
+            tokio::join!(repeats, post(&here, first), post(&there, second), post(&here, bystander));
+        let numbers: Vec<i64> = repeats.into_iter().map(|number| number.expect("an answer")).collect();
+        assert!(numbers.iter().all(|number| *number == numbers[0]), "{numbers:?}");
+        bystander.expect("nobody else's trouble");
+        assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
+        expected[if first.is_ok() { 1 } else { 2 }] += 1;
+        let refused = first.err().or(second.err()).expect("a refusal");
+        assert_eq!(reason(&refused), "REQUEST_ID_REUSED");
+        assert_eq!(texts(&here, chat).await.len(), round + 1);
+    }
+    for (chat, expected) in [(1, expected[1]), (2, expected[2]), (3, 30)] {
+        assert_eq!(texts(&here, &chats[chat]).await.len(), expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c3_numbers_are_dense_and_events_in_order_whoever_writes_through_whichever_replica() {
+    let (postgres, one, two) = replicas().await;
+    let account = one.account().await;
+    let beside = Account::open(&two.address, &one.keys, account.id.0).await;
+    let (id, here) = account.agent("Ada").await;
+    let there = beside.with_claims(Kind::Agent, &id.to_string(), |_| {});
+    let channel = account.channel(None).await;
+    let mut chats = Vec::new();
+    for visitor in 0..5 {
+        chats.push(account.start_chat(account.visitor(&visitor.to_string()), &channel).await);
+    }
+    let posts = (0..400).map(|n: usize| {
+        let (chat, agent) = (&chats[n % 5], if n % 2 == 0 { &here } else { &there });
+        async move {
+            match n % 3 {
+                0 => chat.say("visitor").await.map(|_| ()),
+                _ => post(agent, says(&chat.id, "agent", &request_id())).await.map(|_| ()),
+            }
+        }
+    });
+    join_all(posts).await.into_iter().for_each(|posted| posted.expect("an answer"));
+    let db = sea_orm::Database::connect(postgres.url("conversation")).await.unwrap();
+    for chat in chats {
+        let thread = Account::thread(&here, &chat.id).await;
+        assert_eq!(thread.len(), 81, "80 messages, and Ada became the assignee");
+        let numbers: Vec<i64> = thread.iter().map(|entry| entry.sequence).collect();
+        assert_eq!(numbers, (1..=81).collect::<Vec<_>>());
+        let sql = "SELECT version FROM outbox_events WHERE aggregate_id = $1 ORDER BY position";
+        let chat: Uuid = chat.id.parse().unwrap();
+        let rows = Statement::from_sql_and_values(DbBackend::Postgres, sql, [chat.into()]);
+        let versions: Vec<i64> =
+            db.query_all_raw(rows).await.unwrap().iter().map(|row| row.try_get("", "version").unwrap()).collect();
+        assert_eq!(versions, (1..=82).collect::<Vec<_>>(), "positions rise with the versions");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b4_b5_many_idle_chats_are_closed_together_and_each_gets_its_own_outcome() {
+    let suite = TestSuite::start().await;
+    let account = suite.account().await;
+    let (_, agent) = account.agent("Ada").await;
+    let bot = account.bot().await;
+    let channel = account.channel(Some(&bot)).await;
+    let mut idle = Vec::new();
+    for visitor in 0..130 {
+        let chat = account.start_chat(account.visitor(&visitor.to_string()), &channel).await.id;
+        let session = Account::conversation(&agent, &chat).await.bot_session.expect("a bot in charge").bot_session_id;
+        idle.push(IdleConversation {
+            account_id: account.id.to_string(),
+            conversation_id: chat,
+            bot_session_id: session,
+        });
+    }
+    let service = || ConversationServiceClient::new(account.with_claims(Kind::Service, "bot-session", |_| {}));
+    let close = async |idle: &[IdleConversation]| {
+        let request = CloseIdleConversationsRequest { conversations: idle.to_vec() };
+        service().close_idle_conversations(request).await.unwrap().into_inner().results
+    };
+    let results = close(&idle).await;
+    assert!(results.iter().all(|result| result.outcome() == IdleOutcome::VisitorActive && result.idle_time.is_some()));
+
+    idle[3].bot_session_id = Uuid::now_v7().to_string();
+    idle[4].conversation_id = Uuid::now_v7().to_string();
+    suite.advance(std::time::Duration::from_secs(30 * 60 + 1));
+    let results = close(&idle).await;
+    for (n, result) in results.iter().enumerate() {
+        let expected = match n {
+            3 => IdleOutcome::NotInCharge,
+            4 => IdleOutcome::NotFound,
+            _ => IdleOutcome::Closed,
+        };
+        assert_eq!((n, result.outcome(), &result.conversation_id), (n, expected, &idle[n].conversation_id));
+    }
+    for n in [0, 99, 100, 129] {
+        let closed = Account::conversation(&agent, &idle[n].conversation_id).await;
+        assert_eq!((closed.close_number, closed.close_reason()), (1, CloseReason::VisitorInactive));
+    }
+    // Once more changes nothing, and is granted: it was this very timeout.
+    let results = close(&idle[..1]).await;
+    assert_eq!(results[0].outcome(), IdleOutcome::Closed);
+    assert_eq!(Account::conversation(&agent, &idle[0].conversation_id).await.close_number, 1);
+}
