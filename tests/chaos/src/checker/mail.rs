@@ -75,7 +75,7 @@ fn decided(read: &Read<'_>, deliveries: &HashMap<&str, &Delivery>, verdict: &mut
             let what = format!("{aggregate}: close {number} was decided as {:?}", decision.skip);
             verdict.violated("I12", format!("{what}, its facts say eligible: {eligible}"));
         }
-        if sends == !decision.skip.is_empty() {
+        if sends != decision.skip.is_empty() {
             verdict.violated(
                 "I12",
                 format!("{aggregate}: close {number} has {:?} and a delivery: {sends}", decision.skip),

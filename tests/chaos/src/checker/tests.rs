@@ -89,11 +89,11 @@ fn delivery<'a>(world: &'a mut World, id: &str) -> &'a mut Delivery {
     world.state.deliveries.iter_mut().find(|one| one.id == id).unwrap()
 }
 
-fn record<'a>(world: &'a mut World, op: u64, kind: Kind) -> &'a mut Record {
+fn record(world: &mut World, op: u64, kind: Kind) -> &mut Record {
     world.history.iter_mut().find(|record| record.op == op && record.kind == kind).unwrap()
 }
 
-fn seen<'a>(world: &'a mut World, op: u64, sequence: i64) -> &'a mut Record {
+fn seen(world: &mut World, op: u64, sequence: i64) -> &mut Record {
     world.history.iter_mut().find(|record| record.op == op && record.answer["s"] == sequence).unwrap()
 }
 
