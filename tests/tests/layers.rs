@@ -39,7 +39,8 @@ fn arrows_point_from_the_binary_to_services_to_libraries() {
         for dependency in dependencies {
             let allowed = match name.as_str() {
                 "frontdesk" => dependency != "frontdesk-tests",
-                "frontdesk-tests" => true,
+                "frontdesk-tests" | "frontdesk-bench" | "frontdesk-chaos" => true,
+                "frontdesk-test-servers" => false,
                 "frontdesk-proto" => false,
                 service if SERVICES.contains(&service) => is_lib(dependency) || dependency == "frontdesk-proto",
                 lib => is_lib(lib) && (is_lib(dependency) || dependency == "frontdesk-proto"),

@@ -1,39 +1,27 @@
 //! Messages are written in groups, at each replica its own: whatever comes together, everybody gets their own answer.
 
+use frontdesk::SuiteChannel;
 use frontdesk_auth::Kind;
 use frontdesk_proto::conversation::v1::{
     CloseIdleConversationsRequest, CloseReason, IdleConversation, IdleOutcome, PostMessageRequest,
     conversation_service_client::ConversationServiceClient, entry::Content, thread_service_client::ThreadServiceClient,
 };
-use frontdesk_test_servers::Postgres;
-use frontdesk_tests::{Account, As, TestSuite, reason, request_id};
+use frontdesk_tests::{Account, As, Footing, TestSuite, reason, request_id};
 use futures::future::join_all;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use uuid::Uuid;
 
-/// Two replicas on the same databases, with the same key.
-async fn replicas() -> (Postgres, TestSuite, TestSuite) {
-    let postgres = Postgres::start().await;
-    let mut urls = Vec::new();
-    for name in ["conversation", "assignment", "bot_session", "notification"] {
-        urls.push(postgres.create_database(name).await);
-    }
-    let on = |settings: &mut frontdesk::Settings| {
-        let of = &mut settings.databases;
-        let databases = [&mut of.conversation, &mut of.assignment, &mut of.bot_session, &mut of.notification];
-        for (database, url) in databases.into_iter().zip(&urls) {
-            database.url = frontdesk_db::DatabaseUrl(url.clone());
-            database.max_connections = Some(5);
-        }
-    };
-    let one = TestSuite::start_with(on).await;
-    let two = TestSuite::start_with(|settings| {
-        on(settings);
-        let key = frontdesk::Suite::key_file(settings);
-        std::fs::copy(one.folder.path().join(key.file_name().expect("a name")), key).expect("the key of the first");
-    })
-    .await;
-    (postgres, one, two)
+/// A suite with two replicas, and an account on it whose calls go to the first, and to the second.
+async fn replicas() -> (TestSuite, Account, Account) {
+    let suite = TestSuite::start_on(Footing::Distributed, |_| {}).await;
+    let first = suite.account().await;
+    let [one, two] = [0, 1].map(|number| {
+        let mut settings = suite.settings.clone();
+        let replica = settings.peers.conversation.split(',').nth(number).expect("two replicas").to_owned();
+        settings.peers.conversation = replica;
+        Account::on(SuiteChannel::to_peers(&settings).expect("addresses"), &suite.keys, first.id.0)
+    });
+    (suite, one, two)
 }
 
 fn says(conversation: &str, text: &str, request_id: &str) -> PostMessageRequest {
@@ -62,9 +50,7 @@ async fn texts(agent: &As, conversation: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c12_one_request_id_at_two_replicas_at_once_has_one_effect_and_one_answer() {
-    let (_postgres, one, two) = replicas().await;
-    let account = one.account().await;
-    let beside = Account::open(&two.address, &one.keys, account.id.0).await;
+    let (_suite, account, beside) = replicas().await;
     let (id, here) = account.agent("Ada").await;
     let there = beside.with_claims(Kind::Agent, &id.to_string(), |_| {});
     let channel = account.channel(None).await;
@@ -100,9 +86,7 @@ async fn c12_one_request_id_at_two_replicas_at_once_has_one_effect_and_one_answe
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c3_numbers_are_dense_and_events_in_order_whoever_writes_through_whichever_replica() {
-    let (postgres, one, two) = replicas().await;
-    let account = one.account().await;
-    let beside = Account::open(&two.address, &one.keys, account.id.0).await;
+    let (suite, account, beside) = replicas().await;
     let (id, here) = account.agent("Ada").await;
     let there = beside.with_claims(Kind::Agent, &id.to_string(), |_| {});
     let channel = account.channel(None).await;
@@ -120,7 +104,7 @@ async fn c3_numbers_are_dense_and_events_in_order_whoever_writes_through_whichev
         }
     });
     join_all(posts).await.into_iter().for_each(|posted| posted.expect("an answer"));
-    let db = sea_orm::Database::connect(postgres.url("conversation")).await.unwrap();
+    let db = sea_orm::Database::connect(&suite.settings.databases.conversation.url.0).await.unwrap();
     for chat in chats {
         let thread = Account::thread(&here, &chat.id).await;
         assert_eq!(thread.len(), 81, "80 messages, and Ada became the assignee");

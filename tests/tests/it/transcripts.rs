@@ -148,7 +148,7 @@ async fn t2_tickets_switches_and_missing_addresses_skip_with_their_reason() {
     for address in ["d@visitor.example"] {
         assert!(account.mails(address).await.is_empty());
     }
-    assert_eq!(account.mails("t@visitor.example").await.len(), 1);
+    wait_for("the mail", || async { (account.mails("t@visitor.example").await.len() == 1).then_some(()) }).await;
 }
 
 #[tokio::test]

@@ -168,6 +168,8 @@ async fn postgres(url: &str, connections: u32) -> Result<DatabaseConnection, DbE
         .sqlx_logging(false)
         .map_sqlx_postgres_opts(|options| {
             options.application_name("frontdesk").options([
+                // The rollback below is told each time that there was nothing to roll back.
+                ("client_min_messages", "error"),
                 ("statement_timeout", "15s"),
                 ("lock_timeout", "10s"),
                 ("idle_in_transaction_session_timeout", "10s"),

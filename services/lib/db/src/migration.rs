@@ -59,22 +59,13 @@ pub async fn migrate<M: MigratorTrait>(db: &Db) -> Result<(), DbErr> {
 /// The migrations that this binary knows and the database has not had. One that only the database knows is a newer binary's:
 /// schemas grow first, so that this one still runs.
 pub async fn pending_migrations<M: MigratorTrait>(db: &Db) -> Result<Vec<String>, DbErr> {
-    let there = Statement::from_string(db.writer().get_database_backend(), "SELECT version FROM seaql_migrations");
-    let applied: Vec<String> = match db.writer().query_all_raw(there).await {
-        Ok(rows) => rows.iter().map(|row| row.try_get("", "version")).collect::<Result<_, _>>()?,
-        Err(error) if is_undefined_table(&error) => Vec::new(),
-        Err(error) => return Err(error),
-    };
+    let mut applied: Vec<String> = Vec::new();
+    if SchemaManager::new(db.writer()).has_table("seaql_migrations").await? {
+        let all = Statement::from_string(db.writer().get_database_backend(), "SELECT version FROM seaql_migrations");
+        for row in db.writer().query_all_raw(all).await? {
+            applied.push(row.try_get("", "version")?);
+        }
+    }
     let known = M::migrations().into_iter().map(|migration| migration.name().to_owned());
     Ok(known.filter(|name| !applied.contains(name)).collect())
-}
-
-fn is_undefined_table(error: &DbErr) -> bool {
-    use sea_orm::RuntimeErr::SqlxError;
-    match error {
-        DbErr::Exec(SqlxError(error)) | DbErr::Query(SqlxError(error)) => {
-            error.as_database_error().is_some_and(|error| error.code().is_some_and(|code| code == "42P01"))
-        }
-        _ => false,
-    }
 }
