@@ -4,7 +4,7 @@ SHELL := /bin/sh
 TOOLS := $(CURDIR)/target/tools
 PYTHON := $(TOOLS)/python/bin/python
 
-.PHONY: help run demo token build test check fmt clippy layers proto-lint docs python servers clean
+.PHONY: help run demo token build test chaos chaos-full bench release check fmt clippy layers proto-lint docs python servers clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -21,9 +21,23 @@ token: ## Mint an administrator's token for the development account
 build: ## Build everything, tests included
 	cargo build --workspace --all-targets
 
-test: python ## Run every test: domain, service, journeys, kills, the Python client, a real SMTP server
+test: python servers ## Run every test: domain, service, journeys, both footings, kills, the Python client, a real SMTP server
 	cargo build --workspace --all-targets
 	FRONTDESK_TEST_PYTHON=$(PYTHON) cargo test --workspace
+	FRONTDESK_TEST_PYTHON=$(PYTHON) FRONTDESK_TEST_FOOTING=distributed cargo test --package frontdesk-tests --test it
+
+chaos: servers release ## Kill, pause and cut everything while callers go on, and count what does not hold: under 20 minutes
+	target/release/frontdesk-chaos short
+
+chaos-full: servers release ## The same in full size: hours
+	target/release/frontdesk-chaos full
+
+bench: servers release ## Speed as ratios: what Frontdesk does beside what it is built on
+	target/release/frontdesk-bench
+
+# One set of packages for all, so that the dependencies are built once.
+release:
+	cargo build --release --package frontdesk --package frontdesk-chaos --package frontdesk-bench --bins
 
 check: fmt clippy layers proto-lint docs ## fmt, clippy (warnings denied), layer rules, buf lint, docs
 

@@ -20,7 +20,8 @@ use std::sync::Arc;
 use frontdesk_bus::{Bus, Hints};
 use frontdesk_clock::Clock;
 use frontdesk_db::Db;
-use frontdesk_rpc::{Pages, Peer};
+use frontdesk_proto::conversation::v1::{WatchChatResponse, WatchThreadResponse};
+use frontdesk_rpc::{Pages, Peer, Reads};
 use tokio_util::sync::CancellationToken;
 
 pub use error::{ConversationError, Explained};
@@ -39,6 +40,8 @@ pub struct Parts {
     hints: Hints,
     pages: Pages,
     writer: Writer,
+    thread_reads: Reads<WatchThreadResponse>,
+    chat_reads: Reads<WatchChatResponse>,
     assignment: Peer,
     bot_session: Peer,
     shutdown: CancellationToken,
@@ -57,7 +60,9 @@ impl App {
         shutdown: CancellationToken,
     ) -> Self {
         let writer = Writer::start(&db, clock, &hints);
-        Self(Arc::new(Parts { db, hints, pages, writer, assignment, bot_session, shutdown }))
+        let (thread_reads, chat_reads) = (Reads::default(), Reads::default());
+        let parts = Parts { db, hints, pages, writer, thread_reads, chat_reads, assignment, bot_session, shutdown };
+        Self(Arc::new(parts))
     }
 }
 

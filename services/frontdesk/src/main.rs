@@ -1,6 +1,7 @@
 //! `frontdesk`: the one binary.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its user")]
 
+mod dead_letters;
 mod demo;
 
 use std::{
@@ -42,6 +43,9 @@ enum Command {
     },
     /// Brings every database up to date, makes or checks the broker's streams and consumers, and ends. Before replicas start.
     Migrate,
+    /// Events that a consumer gave up: lists them, shows one, brings it to the consumer again.
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLetters),
     /// Prints the settings as they apply, secrets hidden.
     Config,
     /// Mints a token with the development key.
@@ -150,6 +154,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             );
             Ok(())
         }
+        Command::DeadLetters(command) => dead_letters::run(&settings, command).await,
         Command::Config => {
             print!("{}", toml::to_string(&settings)?);
             Ok(())

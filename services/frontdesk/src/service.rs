@@ -12,7 +12,7 @@ use tonic::service::RoutesBuilder;
 use crate::{Settings, SuiteError};
 
 /// A service of the suite.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Service {
     /// Threads, contacts, channels, tickets: the arbiter.
     Conversation,

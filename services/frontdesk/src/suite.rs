@@ -119,16 +119,7 @@ impl Suite {
         let skew = settings.development.clock_skew_seconds.saturating_mul(1_000_000);
         let clock = Clock::wrong_by(&folder.join("clock-offset"), skew).map_err(data_folder)?;
         let keys = Keys::development(&Self::key_file(&settings), &clock).map_err(data_folder)?;
-        let mut databases = Vec::with_capacity(services.len());
-        for service in services {
-            let db = database(service.name(), &settings.database(*service), &clock).await?;
-            databases.push((*service, db));
-        }
-        let bus = if settings.is_distributed() {
-            Bus::jet_stream(settings.bus.clone()).await?
-        } else {
-            Bus::in_process(database("bus", &settings.bus_database(), &clock).await?, &clock).await?
-        };
+        let (databases, bus) = connect(&settings, services, &clock).await?;
         let suite = Self { settings, clock, keys, databases, bus, shutdown: CancellationToken::new(), _lock: lock };
         if !suite.settings.is_distributed() {
             suite.migrate_databases().await?;
@@ -154,16 +145,6 @@ impl Suite {
     /// Cancel it to stop the suite.
     pub fn shutdown(&self) -> CancellationToken {
         self.shutdown.clone()
-    }
-
-    /// The databases of its services, by service.
-    pub fn databases(&self) -> &[(Service, Db)] {
-        &self.databases
-    }
-
-    /// The bus.
-    pub fn bus(&self) -> &Bus {
-        &self.bus
     }
 
     /// Brings every database up to date, and makes or checks what the broker must have.
@@ -257,6 +238,25 @@ impl Suite {
         }
         ended.map_err(SuiteError::Server)
     }
+}
+
+/// The databases of the services and the bus, for who runs them or looks after them while they run.
+pub async fn connect(
+    settings: &Settings,
+    services: &[Service],
+    clock: &Clock,
+) -> Result<(Vec<(Service, Db)>, Bus), SuiteError> {
+    let mut databases = Vec::with_capacity(services.len());
+    for service in services {
+        let db = database(service.name(), &settings.database(*service), clock).await?;
+        databases.push((*service, db));
+    }
+    let bus = if settings.is_distributed() {
+        Bus::jet_stream(settings.bus.clone()).await?
+    } else {
+        Bus::in_process(database("bus", &settings.bus_database(), clock).await?, clock).await?
+    };
+    Ok((databases, bus))
 }
 
 /// What cannot work is refused before anything is opened.

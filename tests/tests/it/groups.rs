@@ -58,7 +58,7 @@ async fn c12_one_request_id_at_two_replicas_at_once_has_one_effect_and_one_answe
     for visitor in 0..4 {
         chats.push(account.start_chat(account.visitor(&visitor.to_string()), &channel).await.id);
     }
-    let mut expected = vec![0; 4];
+    let mut expected = [0; 4];
     for round in 0..30 {
         // The same request, ten times at each: one message, twenty times the same number.
         let (same, chat) = (says(&chats[0], &format!("same {round}"), &request_id()), &chats[0]);
@@ -66,7 +66,8 @@ async fn c12_one_request_id_at_two_replicas_at_once_has_one_effect_and_one_answe
         let shared = request_id();
         let other = [says(&chats[1], "one", &shared), says(&chats[2], "two", &shared)];
         let bystander = says(&chats[3], &format!("beside {round}"), &request_id());
-        let repeats = join_all((0..20).map(|n| post(if n % 2 == 0 { &here } else { &there }, same.clone())));
+        let repeats =
+            join_all((0..20_usize).map(|n| post(if n.is_multiple_of(2) { &here } else { &there }, same.clone())));
         let [first, second] = other;
         let (repeats, first, second, bystander) =
             tokio::join!(repeats, post(&here, first), post(&there, second), post(&here, bystander));
@@ -95,7 +96,7 @@ async fn c3_numbers_are_dense_and_events_in_order_whoever_writes_through_whichev
         chats.push(account.start_chat(account.visitor(&visitor.to_string()), &channel).await);
     }
     let posts = (0..400).map(|n: usize| {
-        let (chat, agent) = (&chats[n % 5], if n % 2 == 0 { &here } else { &there });
+        let (chat, agent) = (&chats[n % 5], if n.is_multiple_of(2) { &here } else { &there });
         async move {
             match n % 3 {
                 0 => chat.say("visitor").await.map(|_| ()),

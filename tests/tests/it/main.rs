@@ -8,6 +8,7 @@ mod bots;
 mod chats;
 mod clients;
 mod contacts;
+mod distributed;
 mod groups;
 mod kills;
 mod mail_server;

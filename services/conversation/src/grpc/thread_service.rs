@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use frontdesk_auth::Kind;
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, thread_service_server::ThreadService};
-use frontdesk_rpc::{follow, open, parse_id};
+use frontdesk_rpc::{Followed, follow, open, parse_id};
 use tonic::{Request, Response, Status};
 
 use super::{Answers, Grpc, active_agent, agent, bot_session, convert, refuse, says_something};
@@ -95,7 +95,8 @@ impl ThreadService for Grpc {
         let (caller, request) = open(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
         queries::get_conversation(&self.0, &caller, id).await?;
-        let hints = self.0.hints.follow(id);
+        let (hints, reads) = (self.0.hints.follow(id), self.0.thread_reads.clone());
+        let followed = Followed { id, cursor: request.after_sequence, hints, reads };
         let app = self.0.clone();
         let shutdown = app.shutdown.clone();
         let read = move |after| {
@@ -109,7 +110,7 @@ impl ThreadService for Grpc {
                 Ok(listed.entries.iter().map(told).collect())
             }
         };
-        Ok(Response::new(Box::pin(follow(request.after_sequence, hints, shutdown, read))))
+        Ok(Response::new(Box::pin(follow(followed, shutdown, read))))
     }
 }
 

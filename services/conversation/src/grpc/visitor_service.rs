@@ -2,7 +2,7 @@
 
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, visitor_service_server::VisitorService};
-use frontdesk_rpc::{Refusal, follow, open, parse_id, parse_optional_id};
+use frontdesk_rpc::{Followed, Refusal, follow, open, parse_id, parse_optional_id};
 use tonic::{Request, Response, Status};
 
 use super::{Answers, Grpc, convert, says_something};
@@ -106,7 +106,8 @@ impl VisitorService for Grpc {
         let (caller, request) = open(request)?;
         let id = parse_id("chat_id", &request.chat_id)?;
         queries::get_chat(&self.0, &caller, id).await?;
-        let hints = self.0.hints.follow(id);
+        let (hints, reads) = (self.0.hints.follow(id), self.0.chat_reads.clone());
+        let followed = Followed { id, cursor: request.after_visitor_sequence, hints, reads };
         let app = self.0.clone();
         let shutdown = app.shutdown.clone();
         let read = move |after| {
@@ -121,6 +122,6 @@ impl VisitorService for Grpc {
                 Ok(listed.entries.iter().filter_map(told).collect())
             }
         };
-        Ok(Response::new(Box::pin(follow(request.after_visitor_sequence, hints, shutdown, read))))
+        Ok(Response::new(Box::pin(follow(followed, shutdown, read))))
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tokio::sync::{mpsc, watch};
@@ -11,11 +14,18 @@ use uuid::Uuid;
 /// So many hints wait for their way to other replicas at most; more are lost, which a reader notices by a later read.
 const WAITING_AT_MOST: usize = 8_192;
 
+/// Numbers that rise, for the whole process: a thing that is forgotten and followed again shows no number twice.
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
+
+fn next_number() -> u64 {
+    NUMBERS.fetch_add(1, Ordering::Relaxed)
+}
+
 /// Tells followers of a thing that it changed, at this replica and, where the bus has several, at the others. Clones share
 /// it.
 #[derive(Clone, Default)]
 pub struct Hints {
-    followed: Arc<Mutex<HashMap<Uuid, watch::Sender<()>>>>,
+    followed: Arc<Mutex<HashMap<Uuid, watch::Sender<u64>>>>,
     others: Option<mpsc::Sender<Uuid>>,
 }
 
@@ -26,10 +36,11 @@ impl Hints {
         (Self { followed: Arc::default(), others: Some(others) }, waiting)
     }
 
-    /// Hints about the thing from now on.
-    pub fn follow(&self, id: Uuid) -> watch::Receiver<()> {
+    /// Hints about the thing from now on: a number that rises. Who reads after seeing a number finds at least what had changed
+    /// when it was given, so that what one reader found serves all who saw the same.
+    pub fn follow(&self, id: Uuid) -> watch::Receiver<u64> {
         let mut map = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
-        map.entry(id).or_insert_with(|| watch::Sender::new(())).subscribe()
+        map.entry(id).or_insert_with(|| watch::Sender::new(next_number())).subscribe()
     }
 
     /// The thing changed.
@@ -43,7 +54,7 @@ impl Hints {
     /// The thing changed, here or elsewhere. Forgets a thing that nobody follows any more.
     pub(crate) fn heard(&self, id: Uuid) {
         let mut map = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
-        if map.get(&id).is_some_and(|sender| sender.send(()).is_err()) {
+        if map.get(&id).is_some_and(|sender| sender.send(next_number()).is_err()) {
             map.remove(&id);
         }
     }
@@ -51,6 +62,6 @@ impl Hints {
     /// Something may have changed unheard: everybody reads again.
     pub(crate) fn all(&self) {
         let mut map = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
-        map.retain(|_, sender| sender.send(()).is_ok());
+        map.retain(|_, sender| sender.send(next_number()).is_ok());
     }
 }

@@ -157,9 +157,20 @@ impl Clock {
         }
     }
 
-    /// Waits so long, by this clock.
+    /// Waits so long, less what this clock is moved forward meanwhile; a machine whose clock is set does not notice.
     pub async fn sleep(&self, time: Duration) {
-        self.sleep_until(self.now().plus(time)).await;
+        let mut moved = self.0.offset.subscribe();
+        let (began, offset) = (tokio::time::Instant::now(), self.offset());
+        loop {
+            let wait = time.saturating_sub(began.elapsed()).saturating_sub(self.offset().saturating_sub(offset));
+            if wait.is_zero() {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                _ = moved.changed() => {}
+            }
+        }
     }
 }
 

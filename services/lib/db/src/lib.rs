@@ -12,10 +12,7 @@ use frontdesk_clock::{Clock, Time};
 use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
-    sqlx::{
-        Executor,
-        sqlite::{SqliteJournalMode, SqliteSynchronous},
-    },
+    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -93,7 +90,7 @@ impl Db {
             ..TransactionOptions::default()
         };
         Ok(Tx {
-            inner: self.write.begin_with_options(options).await?,
+            inner: begin(&self.write, options).await?,
             clock: self.clock.clone(),
             outbox: self.outbox.clone(),
             after: Vec::new(),
@@ -111,7 +108,7 @@ impl Db {
                 ..TransactionOptions::default()
             },
         };
-        self.read.begin_with_options(options).await
+        begin(&self.read, options).await
     }
 
     /// Which kind it is.
@@ -133,6 +130,14 @@ impl Db {
     pub(crate) fn writer(&self) -> &DatabaseConnection {
         &self.write
     }
+}
+
+/// Begins in a task of its own: a future dropped while BEGIN is on its way would give the connection back inside an open
+/// transaction, and what others write on it would vanish. The task comes to its end, and drops what nobody wants.
+async fn begin(pool: &DatabaseConnection, options: TransactionOptions) -> Result<DatabaseTransaction, DbErr> {
+    let pool = pool.clone();
+    let begun = tokio::spawn(async move { pool.begin_with_options(options).await });
+    begun.await.map_err(|error| DbErr::Custom(format!("beginning a transaction: {error}")))?
 }
 
 async fn sqlite(url: &str, connections: u32) -> Result<DatabaseConnection, DbErr> {
@@ -168,8 +173,6 @@ async fn postgres(url: &str, connections: u32) -> Result<DatabaseConnection, DbE
         .sqlx_logging(false)
         .map_sqlx_postgres_opts(|options| {
             options.application_name("frontdesk").options([
-                // The rollback below is told each time that there was nothing to roll back.
-                ("client_min_messages", "error"),
                 ("statement_timeout", "15s"),
                 ("lock_timeout", "10s"),
                 ("idle_in_transaction_session_timeout", "10s"),
@@ -178,15 +181,6 @@ async fn postgres(url: &str, connections: u32) -> Result<DatabaseConnection, DbE
                 ("tcp_keepalives_interval", "3"),
                 ("tcp_user_timeout", "10s"),
             ])
-        })
-        // A future dropped while BEGIN is on its way gives the connection back inside an open transaction.
-        .map_sqlx_postgres_pool_opts(|pool| {
-            pool.after_release(|connection, _| {
-                Box::pin(async move {
-                    connection.execute("ROLLBACK").await?;
-                    Ok(true)
-                })
-            })
         });
     sea_orm::Database::connect(options).await
 }

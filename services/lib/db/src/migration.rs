@@ -41,19 +41,13 @@ pub async fn migrate<M: MigratorTrait>(db: &Db) -> Result<(), DbErr> {
     if db.is_sqlite() {
         return M::up(db.writer(), None).await;
     }
-    // The lock is the transaction's, on a connection of its own: it ends with the process, however that ends.
-    let lock = db.writer().begin().await?;
-    for statement in [
-        "SET LOCAL idle_in_transaction_session_timeout = 0",
-        "SET LOCAL lock_timeout = '120s'",
-        "SET LOCAL statement_timeout = 0",
-    ] {
-        lock.execute_unprepared(statement).await?;
-    }
-    lock.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
-    let migrated = M::up(db.writer(), None).await;
-    lock.commit().await?;
-    migrated
+    // One transaction holds the lock and the changes: it ends with the process, however that ends, and leaves all or nothing.
+    let tx = db.writer().begin().await?;
+    tx.execute_unprepared("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
+        .await?;
+    tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
+    M::up(&tx, None).await?;
+    tx.commit().await
 }
 
 /// The migrations that this binary knows and the database has not had. One that only the database knows is a newer binary's:

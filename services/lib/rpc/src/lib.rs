@@ -17,4 +17,4 @@ pub use refusal::{Field, Refusal};
 pub use replicas::{PeerError, Replicas};
 pub use request::{caller, open, parse_id, parse_optional_id};
 pub use server::{Served, ServerSettings, serve};
-pub use watch::follow;
+pub use watch::{Followed, Reads, follow};

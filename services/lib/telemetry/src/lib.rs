@@ -43,7 +43,7 @@ pub struct TelemetrySettings {
 impl Default for TelemetrySettings {
     fn default() -> Self {
         Self {
-            log: "info,sqlx=warn,sea_orm_migration=warn".into(),
+            log: "info,sqlx=warn,sea_orm_migration=warn,async_nats=error".into(),
             log_format: LogFormat::Text,
             otlp_endpoint: String::new(),
         }

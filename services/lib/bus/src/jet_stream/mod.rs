@@ -211,6 +211,10 @@ async fn options(settings: &BusSettings, reconnected: watch::Sender<u64>) -> Res
                         tracing::warn!("the connection to the broker was lost");
                         reconnected.send_modify(|times| *times += 1);
                     }
+                    // Each try to connect, and the end of a normal stop.
+                    Connection::ClientError(_) | Connection::Closed | Connection::Draining => {
+                        tracing::debug!(%event, "the broker");
+                    }
                     event => tracing::warn!(%event, "the broker"),
                 }
             }

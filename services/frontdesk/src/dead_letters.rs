@@ -1,0 +1,141 @@
+//! `frontdesk dead-letters`: events that a consumer gave up, listed, shown, and brought to it again. The suite may run
+//! meanwhile.
+
+use std::time::Duration;
+
+use clap::Subcommand;
+use frontdesk::{Service, Settings, connect};
+use frontdesk_bus::{Bus, BusError, DeadLetter, find_dead_letter, forget_dead_letter, list_dead_letters};
+use frontdesk_clock::Clock;
+use frontdesk_db::Db;
+use uuid::Uuid;
+
+use crate::Failure;
+
+/// The broker's connection may take so long to come about.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Subcommand)]
+pub(crate) enum DeadLetters {
+    /// Lists them, newest first, at most 1,000 of each service.
+    List {
+        /// Of this service only.
+        #[arg(long)]
+        service: Option<Service>,
+    },
+    /// Shows one with everything that is known of it.
+    Show(Which),
+    /// Brings one, or all of a service, to their consumers again, and forgets them.
+    Replay {
+        /// The service whose consumer gave it up.
+        service: Service,
+        /// The consumer, as the list names it.
+        #[arg(required_unless_present = "all", requires = "event_id")]
+        consumer: Option<String>,
+        /// The event's id.
+        event_id: Option<Uuid>,
+        /// All dead letters of the service.
+        #[arg(long, conflicts_with = "consumer")]
+        all: bool,
+    },
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Which {
+    /// The service whose consumer gave it up.
+    service: Service,
+    /// The consumer, as the list names it.
+    consumer: String,
+    /// The event's id.
+    event_id: Uuid,
+}
+
+pub(crate) async fn run(settings: &Settings, command: DeadLetters) -> Result<(), Failure> {
+    let clock = Clock::persisted(&settings.data_folder.join("clock-offset"))?;
+    match command {
+        DeadLetters::List { service } => {
+            let services = service.map_or(Service::ALL.to_vec(), |service| vec![service]);
+            let (databases, _) = connect(settings, &services, &clock).await?;
+            list(&databases).await
+        }
+        DeadLetters::Show(Which { service, consumer, event_id }) => {
+            let (databases, _) = connect(settings, &[service], &clock).await?;
+            for (_, db) in &databases {
+                show(&found(db, &consumer, event_id).await?);
+            }
+            Ok(())
+        }
+        DeadLetters::Replay { service, consumer, event_id, .. } => {
+            let (databases, bus) = connect(settings, &[service], &clock).await?;
+            for (_, db) in &databases {
+                let letters = match (&consumer, event_id) {
+                    (Some(consumer), Some(event_id)) => vec![found(db, consumer, event_id).await?],
+                    _ => list_dead_letters(db).await?,
+                };
+                for letter in letters {
+                    replay(db, &bus, &letter).await?;
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn found(db: &Db, consumer: &str, event_id: Uuid) -> Result<DeadLetter, Failure> {
+    let letter = find_dead_letter(db, consumer, event_id).await?;
+    letter.ok_or_else(|| {
+        format!("{consumer} has no dead letter {event_id}; `frontdesk dead-letters list` shows those that there are")
+            .into()
+    })
+}
+
+async fn list(databases: &[(Service, Db)]) -> Result<(), Failure> {
+    let mut none = true;
+    for (service, db) in databases {
+        for letter in list_dead_letters(db).await? {
+            none = false;
+            let DeadLetter { consumer, event, reason, attempts, created_at } = letter;
+            let (time, kind) = (created_at.to_utc().to_rfc3339(), event.r#type.rsplit('.').next().unwrap_or_default());
+            println!("{}  {consumer}  {}  {kind}  {time}  {attempts} attempts  {reason}", service.name(), event.id);
+        }
+    }
+    if none {
+        println!("There are no dead letters.");
+    }
+    Ok(())
+}
+
+fn show(letter: &DeadLetter) {
+    let event = &letter.event;
+    println!("consumer       {}", letter.consumer);
+    println!("given up       {}, after {} attempts", letter.created_at.to_utc().to_rfc3339(), letter.attempts);
+    println!("reason         {}", letter.reason);
+    println!("event          {}", event.id);
+    println!("type           {}", event.r#type);
+    println!("source         {}", event.source);
+    println!("account        {}", event.account_id);
+    println!("aggregate      {} {}, version {}", event.aggregate_type, event.aggregate_id, event.version);
+    let time = event.create_time.as_ref().map(|time| frontdesk_clock::Time::from_proto(time).to_utc().to_rfc3339());
+    println!("made           {}", time.unwrap_or_default());
+    println!("traceparent    {}", event.traceparent);
+    // Events carry ids, numbers, kinds and reasons only: nothing that a visitor wrote.
+    let bytes = event.data.as_ref().map(|data| data.value.as_slice()).unwrap_or_default();
+    println!("protobuf, hex  {}", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+}
+
+async fn replay(db: &Db, bus: &Bus, letter: &DeadLetter) -> Result<(), Failure> {
+    let give_up = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        match bus.replay(&letter.consumer, &letter.event).await {
+            Ok(()) => break,
+            Err(BusError::Broker(_)) if tokio::time::Instant::now() < give_up => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // Only now: dying in between brings it twice, which its mark finds out.
+    forget_dead_letter(db, &letter.consumer, letter.event.id.parse()?).await?;
+    println!("{} gets {} again.", letter.consumer, letter.event.id);
+    Ok(())
+}
