@@ -59,7 +59,7 @@ pub struct Somebody {
 }
 
 /// How long one attempt may take.
-const ATTEMPT: Duration = Duration::from_secs(5);
+pub const ATTEMPT: Duration = Duration::from_secs(5);
 /// How long a caller tries.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -123,7 +123,12 @@ impl Driver {
 
     /// A connection for somebody to the replica whose turn it is.
     pub fn next(&self, who: &Somebody, service: Service) -> As {
-        self.at(who, service, self.turn.fetch_add(1, Ordering::Relaxed), ATTEMPT)
+        self.at(who, service, self.turn(), ATTEMPT)
+    }
+
+    /// The replica whose turn it is.
+    pub fn turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
     }
 
     /// A connection for somebody to one replica. A deadline of zero: none.
@@ -192,13 +197,16 @@ impl Driver {
     {
         let operation = self.operation(who, call, key, request_id);
         let until = Instant::now() + PATIENCE;
-        let mut attempt = 1;
+        let (mut attempt, mut replica) = (1, self.turn());
         loop {
-            match self.attempt(&operation, attempt, &given, &tell, send(self.next(who, service))).await {
+            let to = self.at(who, service, replica, ATTEMPT);
+            match self.attempt(&operation, attempt, &given, &tell, send(to)).await {
                 Outcome::Unknown if Instant::now() < until => {}
                 outcome => return outcome,
             }
             attempt += 1;
+            // Another one may be well.
+            replica += 1;
             tokio::time::sleep(Duration::from_millis(20 * u64::from(attempt.min(10)))).await;
         }
     }

@@ -42,9 +42,9 @@ pub enum FaultKind {
     HoldNats(Service),
     /// The database is slow for this service.
     SlowPostgres(Service),
-    /// One in five acknowledgements of this service's consumers is lost.
+    /// Every second acknowledgement of this service's consumers is lost.
     DropAcks(Service),
-    /// One in five acknowledgements of what this service published is lost.
+    /// Every second acknowledgement of what this service published is lost.
     DropPubAcks(Service),
     /// The next mails meet trouble, most of it after the final dot.
     Smtp,
@@ -280,8 +280,8 @@ async fn edge(cluster: &Cluster, service: Service, fault: &Planned, log: &FaultL
         F::SlowPostgres(_) => postgres.delay(Duration::from_millis(5 + fault.dice % 40)),
         F::CutNats(_) => nats.cut(),
         F::HoldNats(_) => nats.hold(),
-        F::DropAcks(_) => nats.drop_acks(200),
-        _ => nats.drop_pub_acks(200),
+        F::DropAcks(_) => nats.drop_acks(500),
+        _ => nats.drop_pub_acks(500),
     }
     tokio::time::sleep(fault.lasts).await;
     postgres.heal();

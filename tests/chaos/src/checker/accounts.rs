@@ -6,7 +6,13 @@ use super::{Read, Verdict, mail::COMMENT_CANARY};
 use crate::history::{Kind, Record};
 
 pub(super) fn check(read: &Read<'_>, verdict: &mut Verdict) {
-    verdict.evaluates(&["I20", "I21"]);
+    // One account alone can leak into logs at most.
+    if read.state().canaries.len() > 1 {
+        verdict.evaluates(&["I20"]);
+    }
+    if read.state().entries.iter().any(|entry| entry.kind == "comment") {
+        verdict.evaluates(&["I21"]);
+    }
     let answers =
         read.evidence.history.iter().filter(|record| matches!(record.kind, Kind::Ok | Kind::Seen | Kind::Fail));
     for record in answers {

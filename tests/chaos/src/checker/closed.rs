@@ -4,7 +4,9 @@ use super::{Read, Verdict};
 use crate::state::Fact;
 
 pub(super) fn check(read: &Read<'_>, verdict: &mut Verdict) {
-    verdict.evaluates(&["I19"]);
+    if read.state().events.iter().any(|event| matches!(event.fact, Fact::Closed { .. })) {
+        verdict.evaluates(&["I19"]);
+    }
     for conversation in &read.state().conversations {
         let mut open = true;
         let thread = read.thread(&conversation.id);

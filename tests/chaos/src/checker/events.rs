@@ -22,6 +22,7 @@ pub(super) fn check(read: &Read<'_>, verdict: &mut Verdict) {
     as_committed(read, verdict);
     streamed(read, verdict);
     consumed(read, verdict);
+    noted_once(read, verdict);
     sessions(read, verdict);
     assignments(read, verdict);
     rows(read, verdict);
@@ -108,6 +109,24 @@ fn consumed(read: &Read<'_>, verdict: &mut Verdict) {
             theirs.filter(|event| !matches!(&event.fact, Fact::Sent { conversation, .. } if conversation.is_empty()));
         for event in theirs.filter(|event| !marked.contains(&(consumer, event.id.as_str()))) {
             verdict.violated("I17", format!("{consumer} never handled {} of {}", event.kind, event.aggregate));
+        }
+    }
+}
+
+/// Every transcript that was sent is one entry of its thread: an event that came twice has one effect.
+fn noted_once(read: &Read<'_>, verdict: &mut Verdict) {
+    let mut sent: HashMap<&str, usize> = HashMap::new();
+    for event in &read.state().events {
+        if let Fact::Sent { conversation, .. } = &event.fact {
+            *sent.entry(conversation).or_default() += 1;
+        }
+    }
+    for conversation in &read.state().conversations {
+        let noted = read.thread(&conversation.id).iter().filter(|entry| entry.kind == "transcript_sent").count();
+        let sent = sent.get(conversation.id.as_str()).copied().unwrap_or_default();
+        if noted != sent {
+            let what = format!("{}: {sent} transcripts were sent, {noted} are noted", conversation.id);
+            verdict.violated("I17", what);
         }
     }
 }

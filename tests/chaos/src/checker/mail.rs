@@ -11,7 +11,19 @@ const MAKES_UNKNOWN: &[&str] = &["notification", "postgres", "smtp"];
 
 pub(super) fn check(read: &Read<'_>, verdict: &mut Verdict) {
     let state = read.state();
-    verdict.evaluates(&["I10", "I11", "I12", "I13"]);
+    let is = |kind: &str| state.deliveries.iter().any(|delivery| delivery.kind == kind);
+    if state.events.iter().any(|event| matches!(event.fact, Fact::Closed { .. })) {
+        verdict.evaluates(&["I12"]);
+    }
+    if is("TRANSCRIPT") {
+        verdict.evaluates(&["I10"]);
+    }
+    if is("MANUAL_TRANSCRIPT") {
+        verdict.evaluates(&["I11"]);
+    }
+    if is("TRANSCRIPT") || is("MANUAL_TRANSCRIPT") {
+        verdict.evaluates(&["I13"]);
+    }
     let mut accepted: BTreeMap<&str, Vec<&Mail>> = BTreeMap::new();
     for mail in &state.mails {
         accepted.entry(&mail.message_id).or_default().push(mail);
@@ -63,7 +75,7 @@ fn decided(read: &Read<'_>, deliveries: &HashMap<&str, &Delivery>, verdict: &mut
             let what = format!("{aggregate}: close {number} was decided as {:?}", decision.skip);
             verdict.violated("I12", format!("{what}, its facts say eligible: {eligible}"));
         }
-        if sends == !decision.skip.is_empty() {
+        if sends != decision.skip.is_empty() {
             verdict.violated(
                 "I12",
                 format!("{aggregate}: close {number} has {:?} and a delivery: {sends}", decision.skip),

@@ -6,7 +6,9 @@ use super::{Read, Verdict, number, text};
 use crate::state::Fact;
 
 pub(super) fn check(read: &Read<'_>, verdict: &mut Verdict) {
-    verdict.evaluates(&["I14"]);
+    if read.state().events.iter().any(|event| matches!(event.fact, Fact::Assignee { .. })) {
+        verdict.evaluates(&["I14"]);
+    }
     let mut owners: HashMap<(&str, i64), String> = HashMap::new();
     for conversation in &read.state().conversations {
         let id = conversation.id.as_str();

@@ -3,10 +3,17 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Read, Verdict};
-use crate::state::Fact;
+use crate::state::{Event, Fact};
 
 pub(super) fn check(read: &Read<'_>, verdict: &mut Verdict) {
-    verdict.evaluates(&["I5", "I6"]);
+    let ends = |event: &Event| matches!(&event.fact, Fact::Closed { reason, .. } if reason == "VISITOR_INACTIVE");
+    if read.state().sessions.is_empty() {
+        return;
+    }
+    verdict.evaluates(&["I5"]);
+    if read.state().events.iter().any(ends) {
+        verdict.evaluates(&["I6"]);
+    }
     let mut begun: HashSet<&str> = HashSet::new();
     for conversation in &read.state().conversations {
         let mut in_charge = String::new();

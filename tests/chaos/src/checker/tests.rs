@@ -89,11 +89,11 @@ fn delivery<'a>(world: &'a mut World, id: &str) -> &'a mut Delivery {
     world.state.deliveries.iter_mut().find(|one| one.id == id).unwrap()
 }
 
-fn record<'a>(world: &'a mut World, op: u64, kind: Kind) -> &'a mut Record {
+fn record(world: &mut World, op: u64, kind: Kind) -> &mut Record {
     world.history.iter_mut().find(|record| record.op == op && record.kind == kind).unwrap()
 }
 
-fn seen<'a>(world: &'a mut World, op: u64, sequence: i64) -> &'a mut Record {
+fn seen(world: &mut World, op: u64, sequence: i64) -> &mut Record {
     world.history.iter_mut().find(|record| record.op == op && record.answer["s"] == sequence).unwrap()
 }
 
@@ -168,7 +168,7 @@ const PLANTED: &[Planted] = &[
     }),
     ("a repeat takes effect twice", "I4", |world| {
         let place = entry(world, "m~3 zqone");
-        let again = Entry { sequence: 10, visitor_sequence: 9, ..world.state.entries[place].clone() };
+        let again = Entry { sequence: 13, visitor_sequence: 9, ..world.state.entries[place].clone() };
         world.state.entries.push(again);
     }),
     ("a repeat gets another answer", "I4", |world| {
@@ -287,6 +287,12 @@ const PLANTED: &[Planted] = &[
     ("an event without its change", "I17", |world| {
         let place = entry(world, "m~3 zqone");
         world.state.entries[place].kind = "comment".into();
+    }),
+    ("a sent transcript is noted twice", "I17", |world| {
+        let place = world.state.entries.iter().position(|entry| entry.kind == "transcript_sent").unwrap();
+        let again = Entry { sequence: 13, ..world.state.entries[place].clone() };
+        world.state.entries.push(again);
+        conversation(world, TAKEN).last_sequence = 13;
     }),
     ("an event was never published", "I17", |world| event(world, TAKEN, 2).published = false),
     ("an event is in no stream", "I17", |world| {

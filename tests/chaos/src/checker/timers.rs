@@ -6,9 +6,14 @@ use crate::state::{Entry, Event, Fact, Final};
 const STUCK_AFTER: i64 = 5_000_000;
 
 pub(super) fn check(read: &Read<'_>, verdict: &mut Verdict) {
-    verdict.evaluates(&["I7", "I9"]);
-    if read.evidence.latest.is_some() {
-        verdict.evaluates(&["I8"]);
+    if !read.state().sessions.is_empty() {
+        verdict.evaluates(&["I9"]);
+    }
+    if read.state().events.iter().any(is_timeout) {
+        verdict.evaluates(&["I7"]);
+        if read.evidence.latest.is_some() {
+            verdict.evaluates(&["I8"]);
+        }
     }
     for conversation in &read.state().conversations {
         let timeouts = timeouts(read.thread(&conversation.id), read.events(&conversation.id));
@@ -33,6 +38,10 @@ pub(super) fn check(read: &Read<'_>, verdict: &mut Verdict) {
             verdict.violated("I9", format!("session {} of {} is past its deadline", session.id, session.conversation));
         }
     }
+}
+
+fn is_timeout(event: &Event) -> bool {
+    matches!(&event.fact, Fact::Closed { reason, .. } if reason == "VISITOR_INACTIVE")
 }
 
 /// How late each timeout closed, by the database's clock, in microseconds; negative: early.

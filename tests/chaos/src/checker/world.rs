@@ -168,6 +168,9 @@ fn taken(world: &mut World) {
     world.event("conversation", TAKEN, "ConversationReopened", reopened);
     world.entry(TAKEN, 8, "AGENT:ada", "closed", "", 18 * SECOND);
     close(world, TAKEN, (2, "AGENT", "", 9), 18 * SECOND, true);
+    for at in 0..3 {
+        world.entry(TAKEN, 0, "SYSTEM", "transcript_sent", "", (19 + at) * SECOND);
+    }
     world.state.conversations.push(Conversation {
         id: TAKEN.into(),
         account: SHOP.into(),
@@ -176,7 +179,7 @@ fn taken(world: &mut World) {
         epoch: 3,
         session_in_charge: String::new(),
         timeout: 60 * SECOND,
-        last_sequence: 9,
+        last_sequence: 12,
         last_visitor_sequence: 8,
         close_number: 2,
         last_visitor_activity: 15 * SECOND,
@@ -279,6 +282,9 @@ fn watches(world: &mut World) {
     }
     for (sequence, digest) in [(7, "closed"), (8, "reopened"), (9, "closed")] {
         world.line(thread, Kind::Seen, Value::Null, json!({"s": sequence, "d": digest}));
+    }
+    for sequence in 10..=12 {
+        world.line(thread, Kind::Seen, Value::Null, json!({"s": sequence, "d": "transcript_sent"}));
     }
     world.line(thread, Kind::Ok, Value::Null, Value::Null);
     let chat = (21, "WatchChat", "visitor:w", SILENT);

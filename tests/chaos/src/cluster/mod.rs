@@ -202,6 +202,11 @@ impl Cluster {
         Ok(())
     }
 
+    /// How often commits were cut and acknowledgements lost.
+    pub fn struck(&self) -> u64 {
+        self.to_postgres.iter().chain(&self.to_nats).map(Proxy::struck).sum()
+    }
+
     /// Copies the servers' logs beside the others.
     pub fn keep_logs(&self) {
         for (name, log) in [("postgres", self.postgres.log()), ("nats", self.nats.log())] {

@@ -231,7 +231,7 @@ impl Stage {
     pub async fn end(&mut self, ending: Ending<'_>) -> Result<(Verdict, Final), Failure> {
         self.cluster.heal().await?;
         let hurries = ending.hurries.then_some(&self.admin);
-        let settled = settle(&self.cluster, &self.databases, &self.driver, hurries, ending.patience).await;
+        let restless = settle(&self.cluster, &self.databases, &self.driver, hurries, ending.patience).await;
         if let Some(watchers) = ending.watchers {
             let last = finals::last_numbers(&self.databases, &self.shops).await?;
             let of = |id: &str| last.get(id).copied().unwrap_or_default();
@@ -243,7 +243,7 @@ impl Stage {
         let faults = self.log.all();
         let evidence = Evidence { history: &history, faults: &faults, state: &state, latest: ending.latest };
         let mut verdict = check(evidence);
-        if let Err(restless) = settled {
+        if let Err(restless) = restless {
             // What the rules say of a state that was not final counts, and so does this.
             verdict.restless(&restless.to_string());
         }

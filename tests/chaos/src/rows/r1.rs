@@ -54,6 +54,7 @@ pub(super) async fn run(stage: &mut Stage) -> Result<(Row, Verdict), Failure> {
         .with("deliveries_to_watchers", watchers.delivered())
         .with("conversations", state.conversations.len())
         .with("mails", state.mails.len())
+        .with("commits_cut_and_acks_lost", stage.cluster.struck())
         .with("operations", operations(stage))
         .with("violations", verdict.total());
     Ok((row, verdict))

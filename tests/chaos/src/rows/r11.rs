@@ -25,6 +25,8 @@ pub(super) async fn run(stage: &mut Stage) -> Result<(Row, Verdict), Failure> {
         FaultKind::CutPostgres(Service::Notification),
         FaultKind::CutCommits(Service::Notification),
         FaultKind::DropAcks(Service::Notification),
+        // It notes sent transcripts: one that comes twice is noted once.
+        FaultKind::DropAcks(Service::Conversation),
         FaultKind::Restart(Service::Notification),
     ];
     // Trouble at the mail server costs no time, so it is most of it.

@@ -1,14 +1,14 @@
 //! R3: calls that hang up after 0 to 5 ms; nothing acknowledged is lost, nothing doubled, no transaction stays open.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicI64, AtomicUsize, Ordering},
     time::Duration,
 };
 
 use frontdesk_proto::conversation::v1::{SendMessageRequest, visitor_service_client::VisitorServiceClient};
 use futures::StreamExt;
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Ending, Failure, Row, Stage, Verdict};
 use crate::{
@@ -45,17 +45,14 @@ pub(super) async fn run(stage: &mut Stage) -> Result<(Row, Verdict), Failure> {
             acknowledged.fetch_add(usize::from(known), Ordering::Relaxed);
         }
     });
-    let looks = look(&stage.databases);
-    let longest = tokio::select! {
-        () = all => None,
-        longest = looks => Some(longest),
-    };
-    if let Some(Err(error)) = longest {
-        return Err(error.into());
+    let seen_idle = AtomicI64::new(0);
+    tokio::select! {
+        () = all => {}
+        error = look(&stage.databases, &seen_idle) => return Err(error.into()),
     }
     // What is open now stays open: look once more, when everybody is gone.
     tokio::time::sleep(Duration::from_millis(1_500)).await;
-    let idle = idle_in_transaction(&stage.databases).await?;
+    let idle = seen_idle.into_inner().max(idle_in_transaction(&stage.databases).await?);
     let (verdict, _) = stage.end(Ending::default()).await?;
     let lost = verdict.of(&["I1", "I2", "I4"]);
     let (hung_up, acknowledged) = (hung_up.into_inner(), acknowledged.into_inner());
@@ -83,16 +80,19 @@ async fn one(driver: &Driver, shop: &Shop, visitor: &Somebody, chat: &str, patie
     (first.is_err(), matches!(again, Outcome::Ok(_)))
 }
 
-/// Looks again and again; comes back only with an error.
-async fn look(databases: &Databases) -> Result<Value, sea_orm::DbErr> {
+/// Looks again and again and keeps the worst; comes back only with an error.
+async fn look(databases: &Databases, worst: &AtomicI64) -> sea_orm::DbErr {
     loop {
-        idle_in_transaction(databases).await?;
+        match idle_in_transaction(databases).await {
+            Ok(idle) => worst.fetch_max(idle, Ordering::Relaxed),
+            Err(error) => return error,
+        };
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 
 /// Sessions that have stood inside a transaction for more than a second.
-pub(super) async fn idle_in_transaction(databases: &Databases) -> Result<i64, sea_orm::DbErr> {
+async fn idle_in_transaction(databases: &Databases) -> Result<i64, sea_orm::DbErr> {
     let sql = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' \
                AND clock_timestamp() - state_change > interval '1 second'";
     databases.number(Service::Conversation, sql).await

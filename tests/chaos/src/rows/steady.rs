@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Failure, Stage};
 use crate::{
     cluster::Service,
-    driver::{Driver, Outcome, Somebody, request_id},
+    driver::{ATTEMPT, Driver, Outcome, Somebody, request_id},
     workload::Shop,
 };
 
@@ -77,8 +77,11 @@ async fn call(driver: &Driver, visitor: &Somebody, chat: &str, words: &str, atte
     let operation = driver.operation(visitor, "SendMessage", chat, &request.request_id);
     let given = json!({ "text": words });
     let tell = |answer: &frontdesk_proto::conversation::v1::SendMessageResponse| json!({ "visitor_sequence": answer.entry.as_ref().map(|entry| entry.visitor_sequence) });
+    let first = driver.turn();
     for attempt in 1..=attempts {
-        let mut client = VisitorServiceClient::new(driver.next(visitor, Service::Conversation));
+        // A repeat goes to another replica, as a load balancer's does.
+        let to = driver.at(visitor, Service::Conversation, first + attempt as usize, ATTEMPT);
+        let mut client = VisitorServiceClient::new(to);
         let request = request.clone();
         let sending = async move { client.send_message(request).await };
         match driver.attempt(&operation, attempt, &given, tell, sending).await {

@@ -7,9 +7,9 @@ use frontdesk_proto::{
     },
     conversation::v1::{
         ChatEntry, ChooseButtonRequest, CloseConversationRequest, Conversation, CreateTicketRequest, Entry,
-        GetConversationRequest, PostCommentRequest, PostMessageRequest, ReopenConversationRequest, SendMessageRequest,
-        StartChatRequest, chat_entry, conversation_service_client::ConversationServiceClient, entry,
-        thread_service_client::ThreadServiceClient, ticket_service_client::TicketServiceClient,
+        GetConversationRequest, ListEntriesRequest, PostCommentRequest, PostMessageRequest, ReopenConversationRequest,
+        SendMessageRequest, StartChatRequest, chat_entry, conversation_service_client::ConversationServiceClient,
+        entry, thread_service_client::ThreadServiceClient, ticket_service_client::TicketServiceClient,
         visitor_service_client::VisitorServiceClient,
     },
     notification::v1::{SendTranscriptRequest, transcript_service_client::TranscriptServiceClient},
@@ -269,6 +269,29 @@ impl Driver {
             })
             .await;
         map(outcome, |_| ())
+    }
+
+    /// The visitor's number of the newest message that offers buttons.
+    pub async fn question(&self, agent: &Somebody, conversation: &str) -> Option<i64> {
+        let request =
+            ListEntriesRequest { conversation_id: conversation.to_owned(), page_size: 1_000, ..Default::default() };
+        let names = ("ListEntries", conversation, "");
+        let outcome = self
+            .insist(
+                agent,
+                Service::Conversation,
+                names,
+                Value::Null,
+                |_| Value::Null,
+                |to| {
+                    let request = request.clone();
+                    async move { ThreadServiceClient::new(to).list_entries(request).await }
+                },
+            )
+            .await;
+        let entries = outcome.ok()?.entries;
+        let asks = |entry: &&Entry| matches!(&entry.content, Some(entry::Content::Message(m)) if !m.buttons.is_empty());
+        entries.iter().rev().find(asks).map(|entry| entry.visitor_sequence)
     }
 
     /// The conversation as it is now.

@@ -131,14 +131,9 @@ impl Chat<'_> {
                 *said += usize::from(self.say().await);
                 let button = if self.chance(50) { "people" } else { "bye" };
                 for _ in 0..20 {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    let Some(now) = self.driver.conversation(&agent, &self.id).await else { continue };
-                    if now.last_visitor_sequence < 4 {
-                        continue;
-                    }
-                    if let Outcome::Ok(()) =
-                        self.driver.press(&self.visitor, &self.id, now.last_visitor_sequence, button).await
-                    {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    let Some(line) = self.driver.question(&agent, &self.id).await else { continue };
+                    if let Outcome::Ok(()) = self.driver.press(&self.visitor, &self.id, line, button).await {
                         return button == "people";
                     }
                 }

@@ -25,8 +25,9 @@ use crate::{
     sink::Sink,
 };
 
-/// What the bots of the workload say.
-pub const BOT_TEXTS: [&str; 5] = ["Hello!", "What is it about?", "Which?", "A colleague comes.", "Goodbye!"];
+/// What the bots of the workload say; the last one is what every bot says to an answer that is no button.
+pub const BOT_TEXTS: [&str; 6] =
+    ["Hello!", "What is it about?", "Which?", "A colleague comes.", "Goodbye!", "Please choose one of these:"];
 
 /// Which parts an account has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
