@@ -203,7 +203,9 @@ async fn postgres(
             options.options([
                 ("statement_timeout", "15s"),
                 ("lock_timeout", "10s"),
-                ("idle_in_transaction_session_timeout", "10s"),
+                // Ours are never idle for long; one whose process stands still gives its locks back before others are late
+                // (a timeout has five seconds).
+                ("idle_in_transaction_session_timeout", "3s"),
                 // A server that is gone without a word is noticed by the kernel.
                 ("tcp_keepalives_idle", "10"),
                 ("tcp_keepalives_interval", "3"),
