@@ -22,8 +22,8 @@ use frontdesk_clock::Clock;
 use frontdesk_db::Db;
 use frontdesk_idempotency::Key;
 use futures::FutureExt;
-use sea_orm::{DbBackend, DbErr};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use sea_orm::DbErr;
+use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::{entity::agents, names::Names};
@@ -113,35 +113,37 @@ struct Store {
     hints: Hints,
 }
 
-/// Writes in groups. Clones share the queue; it ends with the last one.
+/// Writes in groups. Clones share the queues; they end with the last one.
 #[derive(Clone)]
-pub(crate) struct Writer(mpsc::Sender<Waiting>);
+pub(crate) struct Writer(Arc<[mpsc::Sender<Waiting>]>);
 
 impl Writer {
-    /// Starts its tasks on the current runtime.
+    /// Starts its tasks on the current runtime, each with a queue of its own.
     pub(crate) fn start(db: &Db, clock: &Clock, hints: &Hints) -> Self {
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        let receiver = Arc::new(Mutex::new(receiver));
         let store = Store { db: db.clone(), clock: clock.clone(), hints: hints.clone() };
-        let writers = if db.read().get_database_backend() == DbBackend::Sqlite { 1 } else { WRITERS };
-        for _ in 0..writers {
-            tokio::spawn(run(store.clone(), receiver.clone()));
-        }
-        Self(sender)
+        let writers = if db.is_sqlite() { 1 } else { WRITERS };
+        let queues = (0..writers).map(|_| {
+            let (sender, receiver) = mpsc::channel(QUEUE);
+            tokio::spawn(run(store.clone(), receiver));
+            sender
+        });
+        Self(queues.collect())
     }
 
     /// Writes it, with whatever else waits.
     pub(crate) async fn write(&self, wanted: Wanted) -> Answer {
+        // A conversation is always the same writer's: two groups of one process never wait for each other's locks.
+        let queue = &self.0[wanted.conversation.as_u128() as usize % self.0.len()];
         let (answer, answered) = oneshot::channel();
         let waiting = Waiting { wanted, traceparent: frontdesk_telemetry::traceparent(), answer };
-        self.0.send(waiting).await.map_err(|_| Unwritten::Lost)?;
+        queue.send(waiting).await.map_err(|_| Unwritten::Lost)?;
         answered.await.unwrap_or(Err(Unwritten::Lost))
     }
 }
 
-async fn run(store: Store, queue: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
+async fn run(store: Store, mut queue: mpsc::Receiver<Waiting>) {
     let mut group = Vec::with_capacity(GROUP);
-    while queue.lock().await.recv_many(&mut group, GROUP).await > 0 {
+    while queue.recv_many(&mut group, GROUP).await > 0 {
         store.write(std::mem::take(&mut group)).await;
     }
 }
