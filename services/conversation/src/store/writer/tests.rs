@@ -7,7 +7,7 @@ use frontdesk_clock::Time;
 use frontdesk_db::{DatabaseUrl, DbSettings, migrate};
 use frontdesk_proto::conversation::v1::PostMessageRequest;
 use futures::future::join_all;
-use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryOrder, Statement};
 
 use super::*;
 use crate::{
