@@ -5,7 +5,8 @@ use frontdesk_clock::Time;
 use frontdesk_db::Tx;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel,
-    QueryFilter, QueryOrder, QuerySelect, SelectExt, sea_query::OnConflict,
+    QueryFilter, QueryOrder, QuerySelect, SelectExt,
+    sea_query::{LockBehavior, LockType, OnConflict},
 };
 use uuid::Uuid;
 
@@ -63,6 +64,13 @@ pub(crate) async fn has_to_answer<C: ConnectionTrait>(
 /// The session, locked until the transaction ends.
 pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Session>, DbErr> {
     let row = Entity::find_by_id(id).filter(Column::AccountId.eq(account)).lock_exclusive().one(tx.conn()).await?;
+    row.map(read).transpose()
+}
+
+/// The same; None also when somebody else has it locked.
+pub(crate) async fn find_for_update_if_free(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Session>, DbErr> {
+    let row = Entity::find_by_id(id).filter(Column::AccountId.eq(account));
+    let row = row.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked).one(tx.conn()).await?;
     row.map(read).transpose()
 }
 

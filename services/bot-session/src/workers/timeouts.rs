@@ -89,7 +89,9 @@ async fn settle(app: &App, due: &[Due], answers: &[Idle]) -> Result<(), DbErr> {
     let mut tx = app.db.begin().await?;
     let now = tx.now().await?;
     for (due, answer) in settled {
-        let found = store::sessions::find_for_update(&tx, due.account, due.session).await?;
+        // One that is locked is being ended by its event, or its holder stands still: the claim's end brings it again, and
+        // the others do not wait.
+        let found = store::sessions::find_for_update_if_free(&tx, due.account, due.session).await?;
         let Some(mut session) = found.filter(|session| session.is_open()) else { continue };
         match answer {
             Idle::Closed => {

@@ -70,7 +70,7 @@ pub enum Bus {
     /// Within this process, durable in a file.
     InProcess(in_process::InProcess),
     /// NATS JetStream.
-    JetStream(jet_stream::JetStream),
+    JetStream(Box<jet_stream::JetStream>),
 }
 
 /// The bus cannot be used, or did not take the events; try again.
@@ -104,7 +104,7 @@ impl Bus {
 
     /// NATS JetStream at the address of the settings; a server that is not there yet is waited for, while calls are served.
     pub async fn jet_stream(settings: BusSettings) -> Result<Self, BusError> {
-        Ok(Self::JetStream(jet_stream::JetStream::connect(settings).await?))
+        Ok(Self::JetStream(Box::new(jet_stream::JetStream::connect(settings).await?)))
     }
 
     /// Adds a consumer before the first event is published. `db` keeps its dead letters.
