@@ -9,7 +9,8 @@ use frontdesk_chaos::rows::{Bench, Size};
 async fn everything_holds_while_processes_are_killed_and_connections_cut() {
     let seed = std::env::var("FRONTDESK_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
     let ours = std::env::current_exe().expect("a path");
-    let target = ours.ancestors().find(|folder| folder.ends_with("target")).expect("the target folder").to_owned();
+    // target/debug/deps/<this test>
+    let target = ours.ancestors().nth(3).expect("the target folder").to_owned();
     let folder = target.join("chaos").join(format!("test-{seed}"));
     println!("seed {seed}; the run is kept in {}", folder.display());
     let report = Bench::new(Size::Smoke, seed, &folder).expect("a folder").run(&[]).await;

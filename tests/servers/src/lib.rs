@@ -16,9 +16,8 @@ pub use supervised::Supervised;
 
 /// What `make servers` fetched.
 fn fetched(below: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"));
-    target.join("tools/servers").join(below)
+    // Where the Makefile puts it, wherever cargo builds.
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/servers").join(below)
 }
 
 /// A port of the loopback address that nobody uses now.
