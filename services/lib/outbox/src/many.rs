@@ -29,21 +29,6 @@ impl Events {
         Self { now, rows: Vec::new() }
     }
 
-    /// When they happen.
-    pub fn now(&self) -> Time {
-        self.now
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// True: there are none.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// Adds one, caused by the call that `traceparent` names.
     pub fn push<M: Message + Name>(&mut self, aggregate: Aggregate, message: &M, traceparent: &str) {
         let id = Uuid::now_v7();

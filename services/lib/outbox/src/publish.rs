@@ -1,9 +1,6 @@
 //! One batch: what waits in the outbox goes to the bus and is marked, by who leads.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Instant,
-};
+use std::{collections::HashMap, time::Instant};
 
 use frontdesk_bus::{Bus, BusError};
 use frontdesk_db::{Db, DbErr};
@@ -80,10 +77,6 @@ fn waves(rows: &[entity::Model]) -> Vec<Vec<&entity::Model>> {
         waves[*depth].push(row);
         *depth += 1;
     }
-    debug_assert!(waves.iter().all(|wave| {
-        let mut once = HashSet::new();
-        wave.iter().all(|row| once.insert((row.account_id, row.aggregate_id)))
-    }));
     waves
 }
 
