@@ -36,10 +36,14 @@ impl Nats {
 
     /// Starts it again on the same port and store, and waits until it accepts connections.
     pub async fn start_again(&mut self) {
+        let config = self.folder.path().join("nats.conf");
         let store = self.folder.path().join("store");
-        let port = self.port.to_string();
-        let arguments = ["--addr", "127.0.0.1", "--port", &port, "--jetstream", "--store_dir"];
-        let arguments = [arguments.as_slice(), &[store.to_str().expect("a path")]].concat();
+        // Streams are refused when what they may hold one day does not fit; left alone the server counts three quarters of the
+        // free disk, and whether the tests pass would hang on that.
+        let text = format!("jetstream {{ store_dir: {:?}, max_file_store: 64GB }}\n", store.display());
+        std::fs::write(&config, text).expect("a configuration");
+        let arguments = ["--addr", "127.0.0.1", "--port", &self.port.to_string(), "--config"];
+        let arguments = [arguments.as_slice(), &[config.to_str().expect("a path")]].concat();
         self.process = Some(Supervised::start(&program(), &arguments, &[], &self.log(), None).await);
         let log = || std::fs::read_to_string(self.log()).unwrap_or_default();
         assert!(listens(self.port).await, "nats-server does not listen: {}", log());

@@ -1,7 +1,9 @@
 //! Streams and durable consumers: what they are made of, making them, checking them.
 
 use async_nats::jetstream::{
+    ErrorCode,
     consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+    context::{CreateStreamError, CreateStreamErrorKind},
     stream::{Config, DiscardPolicy, RetentionPolicy, Stream},
 };
 
@@ -19,7 +21,7 @@ impl JetStream {
     pub(super) async fn stream(&self, source: &str) -> Result<Stream, BusError> {
         let name = self.names.stream(source);
         let found = if self.settings.manage_streams {
-            self.context.get_or_create_stream(self.stream_config(source)).await.map_err(|error| error.to_string())
+            self.context.get_or_create_stream(self.stream_config(source)).await.map_err(explain)
         } else {
             self.context.get_stream(&name).await.map_err(|error| error.to_string())
         };
@@ -82,6 +84,16 @@ impl JetStream {
             self.durable(&subscription).await?;
         }
         Ok(())
+    }
+}
+
+/// What the broker says, and what to do about it where one would have to guess.
+fn explain(error: CreateStreamError) -> String {
+    match error.kind() {
+        CreateStreamErrorKind::JetStream(broker) if broker.error_code() == ErrorCode::STORAGE_RESOURCES_EXCEEDED => format!(
+            "{broker}; it sets bus.stream_max_bytes aside for each of four streams: lower that, or raise the server's max_file_store"
+        ),
+        _ => error.to_string(),
     }
 }
 
