@@ -68,6 +68,8 @@ impl TestSuite {
         let folder = tempfile::tempdir().expect("a folder");
         let mut settings = Settings { data_folder: folder.path().to_owned(), ..Settings::default() };
         settings.telemetry.log = "warn".into();
+        // A test calls as fast as it can.
+        settings.limits = settings.limits.without_rates();
         set(&mut settings);
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         match footing {
@@ -80,7 +82,8 @@ impl TestSuite {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let suite = Suite::open(settings.clone(), &Service::ALL).await.expect("a suite");
-        let (keys, clock, shutdown) = (suite.keys().clone(), suite.clock().clone(), suite.shutdown());
+        let (keys, clock, shutdown) =
+            (suite.keys().cloned().expect("the development key"), suite.clock().clone(), suite.shutdown());
         let mut serving = JoinSet::new();
         serving.spawn(suite.serve(listener));
         let channel = SuiteChannel::at(&address).expect("an address");
@@ -107,7 +110,7 @@ impl TestSuite {
         }
         let all = Suite::open(settings.clone(), &Service::ALL).await.expect("databases and a broker");
         all.migrate().await.expect("schema and streams");
-        let keys = all.keys().clone();
+        let keys = all.keys().cloned().expect("the development key");
         let (mut shutdowns, mut serving) = (Vec::new(), JoinSet::new());
         for (service, listener) in listeners {
             let suite = Suite::open(settings.clone(), &[service]).await.expect("a service");

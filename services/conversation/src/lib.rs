@@ -14,9 +14,11 @@ mod grpc;
 mod migration;
 mod queries;
 mod store;
+mod visitor_keys;
 
 use std::sync::Arc;
 
+use frontdesk_auth::Keyring;
 use frontdesk_bus::{Bus, Hints};
 use frontdesk_clock::Clock;
 use frontdesk_db::Db;
@@ -39,6 +41,8 @@ pub struct Parts {
     db: Db,
     hints: Hints,
     pages: Pages,
+    keyring: Keyring,
+    visitor_keys: visitor_keys::Remembered,
     writer: Writer,
     thread_reads: Reads<WatchThreadResponse>,
     chat_reads: Reads<WatchChatResponse>,
@@ -54,15 +58,26 @@ impl App {
         db: Db,
         clock: &Clock,
         hints: Hints,
-        pages: Pages,
+        keyring: Keyring,
         assignment: Peer,
         bot_session: Peer,
         shutdown: CancellationToken,
     ) -> Self {
         let writer = Writer::start(&db, clock, &hints);
         let (thread_reads, chat_reads) = (Reads::default(), Reads::default());
-        let parts = Parts { db, hints, pages, writer, thread_reads, chat_reads, assignment, bot_session, shutdown };
-        Self(Arc::new(parts))
+        Self(Arc::new(Parts {
+            db,
+            hints,
+            pages: Pages::new(keyring.clone()),
+            keyring,
+            visitor_keys: visitor_keys::Remembered::default(),
+            writer,
+            thread_reads,
+            chat_reads,
+            assignment,
+            bot_session,
+            shutdown,
+        }))
     }
 }
 

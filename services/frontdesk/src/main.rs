@@ -178,7 +178,7 @@ async fn serve(settings: Settings, target: Target, config: Option<&Path>) -> Res
         format!("cannot listen on {listen}: {error}; stop who does, or set FRONTDESK__LISTEN to another address such as 127.0.0.1:7701")
     })?;
     let address = listener.local_addr()?;
-    greet(address, target, &folder, config);
+    greet(address, target, &folder, config, suite.keys().is_some());
     let shutdown = suite.shutdown();
     tokio::spawn(async move {
         let mut terminate = match tokio::signal::unix::signal(SignalKind::terminate()) {
@@ -197,12 +197,15 @@ async fn serve(settings: Settings, target: Target, config: Option<&Path>) -> Res
     Ok(())
 }
 
-fn greet(address: std::net::SocketAddr, target: Target, folder: &Path, config: Option<&Path>) {
+fn greet(address: std::net::SocketAddr, target: Target, folder: &Path, config: Option<&Path>, development: bool) {
     let names: Vec<&str> = target.services().iter().map(|service| service.name()).collect();
     println!("Frontdesk serves gRPC on {address} ({}; health, reflection).", names.join(", "));
     println!("Data, keys and the mailbox are in {}.", folder.display());
     if let Some(config) = config {
         println!("Settings are from {}.", config.display());
+    }
+    if !development {
+        return;
     }
     println!();
     println!("A token:    frontdesk token --kind admin    (or: agent, visitor; see frontdesk token --help)");
@@ -217,6 +220,10 @@ fn token(settings: &Settings, arguments: TokenArguments) -> Result<(), Failure> 
         TokenKind::Agent => Kind::Agent,
         TokenKind::Admin => Kind::Admin,
     };
+    if !settings.identity.accepts_development() {
+        let why = "these settings accept tokens of identity.issuers only, not of the development key that signs here";
+        return Err(why.into());
+    }
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&settings.data_folder)?;
     let clock = Clock::persisted(&settings.data_folder.join("clock-offset"))?;
     let keys = Keys::development(&Suite::key_file(settings), &clock)?;

@@ -1,10 +1,11 @@
 //! The four services: their names, and each built on its database for a process that runs it.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
+use frontdesk_auth::{Keyring, Keys, ScopedKeys};
 use frontdesk_bus::Bus;
 use frontdesk_db::{Db, DbErr, migrate, pending_migrations};
-use frontdesk_rpc::{Pages, Peer, PeerError};
+use frontdesk_rpc::{Pages, Peer, PeerError, Tls, WithinProcess};
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
@@ -89,11 +90,14 @@ impl Service {
 pub(crate) struct Parts<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) clock: &'a frontdesk_clock::Clock,
-    pub(crate) keys: &'a frontdesk_auth::Keys,
+    /// Where it is accepted.
+    pub(crate) keys: Option<&'a Keys>,
+    pub(crate) keyring: &'a Keyring,
+    pub(crate) tls: Option<&'a Tls>,
     pub(crate) bus: &'a Bus,
     pub(crate) shutdown: &'a CancellationToken,
-    /// The address of this process, for calls to services that run in it.
-    pub(crate) here: &'a str,
+    /// The way to services that run in this process.
+    pub(crate) within: &'a WithinProcess,
 }
 
 /// A service, ready to run.
@@ -108,15 +112,15 @@ pub(crate) enum App {
 impl App {
     /// Builds the service on its database and adds its consumers to the bus.
     pub(crate) fn build(service: Service, db: Db, parts: &Parts) -> Result<Self, SuiteError> {
-        let pages = Pages::new(parts.keys.clone());
+        let pages = Pages::new(parts.keyring.clone());
         let stop = parts.shutdown.clone();
         let peer = |other| parts.peer(service, other);
         let app = match service {
             Service::Conversation => {
                 let hints = parts.bus.hints(service.name());
                 let (assignment, bot_session) = (peer(Service::Assignment)?, peer(Service::BotSession)?);
-                let app =
-                    frontdesk_conversation::App::new(db, parts.clock, hints, pages, assignment, bot_session, stop);
+                let (clock, keyring) = (parts.clock, parts.keyring.clone());
+                let app = frontdesk_conversation::App::new(db, clock, hints, keyring, assignment, bot_session, stop);
                 Self::Conversation(app)
             }
             Service::Assignment => {
@@ -173,6 +177,14 @@ impl App {
         }
     }
 
+    /// Who knows the keys for visitors' tokens, when it does.
+    pub(crate) fn visitor_keys(&self) -> Option<Arc<dyn ScopedKeys>> {
+        match self {
+            Self::Conversation(app) => Some(Arc::new(app.clone())),
+            _ => None,
+        }
+    }
+
     /// Where the mails are, when it writes them to a folder.
     pub(crate) fn mailbox_folder(&self) -> Option<PathBuf> {
         match self {
@@ -184,10 +196,11 @@ impl App {
 
 impl Parts<'_> {
     fn peer(&self, me: Service, other: Service) -> Result<Peer, PeerError> {
-        let address = match self.settings.peer(other) {
-            "" => self.here,
-            address => address,
-        };
-        Peer::new(address, me.name(), self.keys.clone())
+        match self.settings.peer(other) {
+            "" => Ok(Peer::within(self.within, me.name())),
+            // Of several, all or none: what is known by its certificate sends no token.
+            addresses if addresses.contains("https://") => Peer::at(addresses, me.name(), self.tls, None),
+            addresses => Peer::at(addresses, me.name(), self.tls, self.keys),
+        }
     }
 }

@@ -6,9 +6,11 @@ use std::{
     time::Duration,
 };
 
+use frontdesk_auth::IdentitySettings;
 use frontdesk_bus::BusSettings;
 use frontdesk_db::{DatabaseUrl, DbSettings};
 use frontdesk_notification::NotificationSettings;
+use frontdesk_rpc::{LimitSettings, TlsSettings};
 use frontdesk_settings::SettingsError;
 use frontdesk_telemetry::TelemetrySettings;
 use serde::{Deserialize, Serialize};
@@ -19,9 +21,10 @@ use crate::Service;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where gRPC listens. With the development key a loopback address, always.
+    /// Where gRPC listens. An address that others reach needs an issuer and TLS.
     pub listen: SocketAddr,
-    /// Where keys, SQLite files and the mailbox are. The processes of the distributed footing share the key in it.
+    /// Where the development key, SQLite files and the mailbox are. With the development key, the processes of the
+    /// distributed footing share it.
     pub data_folder: PathBuf,
     /// Calls and streams that run at a stop have so long.
     #[serde(with = "frontdesk_settings::duration")]
@@ -29,6 +32,12 @@ pub struct Settings {
     /// On the distributed footing `serve` waits so long for the schema that `migrate` makes.
     #[serde(with = "frontdesk_settings::duration")]
     pub schema_wait: Duration,
+    /// Whose tokens are accepted.
+    pub identity: IdentitySettings,
+    /// Certificates.
+    pub tls: TlsSettings,
+    /// What this process carries, and how often callers may call.
+    pub limits: LimitSettings,
     /// Logs and traces.
     pub telemetry: TelemetrySettings,
     /// A database for each service.
@@ -57,7 +66,7 @@ pub struct Databases {
     pub notification: DbSettings,
 }
 
-/// Addresses of services, `http://host:port`, several with commas between them; a name may stand for several replicas and
+/// Addresses of services, `https://host:port` (or `http` on one machine), several with commas between them; a name may stand for several replicas and
 /// is looked up again and again. Empty: this process.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -87,6 +96,9 @@ impl Default for Settings {
             data_folder: "data".into(),
             drain: Duration::from_secs(5),
             schema_wait: Duration::from_secs(60),
+            identity: IdentitySettings::default(),
+            tls: TlsSettings::default(),
+            limits: LimitSettings::default(),
             telemetry: TelemetrySettings::default(),
             databases: Databases::default(),
             bus: BusSettings::default(),

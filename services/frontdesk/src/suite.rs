@@ -3,16 +3,19 @@
 use std::{
     fs::{DirBuilder, File, TryLockError},
     io,
+    net::SocketAddr,
     os::unix::fs::DirBuilderExt,
     path::PathBuf,
     time::Duration,
 };
 
-use frontdesk_auth::{AccessMap, Keys, UndeclaredMethod};
+use frontdesk_auth::{
+    AccessMap, Identity, IdentityError, Keyring, Keys, UndeclaredMethod, UnknownPermission, WeakSecret,
+};
 use frontdesk_bus::{Bus, BusError};
 use frontdesk_clock::Clock;
 use frontdesk_db::{Db, DbErr, DbSettings};
-use frontdesk_rpc::{Gate, PeerError, Served, ServerSettings};
+use frontdesk_rpc::{Gate, PeerError, Served, ServerSettings, Tls, TlsError, WithinProcess};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
@@ -36,11 +39,43 @@ pub enum SuiteError {
     /// Another process runs on the data folder.
     #[error("another frontdesk runs on the data folder {0}; stop it, or set another data_folder")]
     Running(PathBuf),
+    /// Nobody vouches for callers on an address that others reach.
+    #[error(
+        "listen = {0} can be reached by others, but callers are known by the development key only: name an issuer in identity.issuers, or listen on a loopback address"
+    )]
+    NoIssuer(SocketAddr),
     /// The development key on an address that others reach.
     #[error(
-        "listen = {0} can be reached from outside, but callers are known by the development key only; use a loopback address"
+        "listen = {0} can be reached by others, and identity.development_key = true lets in whoever has the data folder's key: set it to false, or listen on a loopback address"
     )]
-    NotLoopback(std::net::SocketAddr),
+    DevelopmentKey(SocketAddr),
+    /// Tokens in the clear on an address that others reach.
+    #[error(
+        "listen = {0} can be reached by others: set tls.certificate_path and tls.key_path, or tls.terminated_outside = true where a mesh or gateway encrypts"
+    )]
+    NoTls(SocketAddr),
+    /// Nothing to sign with.
+    #[error(
+        "identity.secret must be set where the development key is not accepted, the same for every process; make one with: openssl rand -base64 48"
+    )]
+    NoSecret,
+    /// A service that could be anybody.
+    #[error(
+        "peers.{0} must be https addresses, with tls.certificate_path, tls.key_path and tls.ca_path set: without the development key services know each other by certificates"
+    )]
+    NotMutual(&'static str),
+    /// The secret of the installation is no good.
+    #[error(transparent)]
+    Secret(#[from] WeakSecret),
+    /// An issuer's settings are no good.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// A role's are.
+    #[error(transparent)]
+    Role(#[from] UnknownPermission),
+    /// A certificate is.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// One service alone, without what connects it to the others.
     #[error(
         "`serve {0}` runs one service in a process of its own: set bus.url to your NATS servers, or run `serve all`, which needs none"
@@ -98,7 +133,10 @@ const ASK_DATABASE_EVERY: Duration = Duration::from_secs(1);
 pub struct Suite {
     settings: Settings,
     clock: Clock,
-    keys: Keys,
+    /// The development key, where it is accepted.
+    keys: Option<Keys>,
+    keyring: Keyring,
+    tls: Option<Tls>,
     databases: Vec<(Service, Db)>,
     bus: Bus,
     shutdown: CancellationToken,
@@ -118,9 +156,17 @@ impl Suite {
         let lock = if settings.is_distributed() { None } else { Some(lock(&settings)?) };
         let skew = settings.development.clock_skew_seconds.saturating_mul(1_000_000);
         let clock = Clock::wrong_by(&folder.join("clock-offset"), skew).map_err(data_folder)?;
-        let keys = Keys::development(&Self::key_file(&settings), &clock).map_err(data_folder)?;
+        let keys = match settings.identity.accepts_development() {
+            true => Some(Keys::development(&Self::key_file(&settings), &clock).map_err(data_folder)?),
+            false => None,
+        };
+        let keyring = keyring(&settings, keys.as_ref(), &clock)?;
+        let tls = Tls::load(&settings.tls)?;
+        settings.identity.roles.check(&AccessMap::try_new(frontdesk_proto::DESCRIPTORS)?)?;
+        Identity::try_new(&settings.identity, keys.clone(), keyring.clone(), None, &clock)?.check().await?;
         let (databases, bus) = connect(&settings, services, &clock).await?;
-        let suite = Self { settings, clock, keys, databases, bus, shutdown: CancellationToken::new(), _lock: lock };
+        let shutdown = CancellationToken::new();
+        let suite = Self { settings, clock, keys, keyring, tls, databases, bus, shutdown, _lock: lock };
         if !suite.settings.is_distributed() {
             suite.migrate_databases().await?;
         }
@@ -132,9 +178,9 @@ impl Suite {
         settings.data_folder.join("development.key")
     }
 
-    /// The key that signs tokens for this suite.
-    pub fn keys(&self) -> &Keys {
-        &self.keys
+    /// The development key, where this suite accepts it.
+    pub fn keys(&self) -> Option<&Keys> {
+        self.keys.as_ref()
     }
 
     /// The suite's clock.
@@ -150,7 +196,7 @@ impl Suite {
     /// Brings every database up to date, and makes or checks what the broker must have.
     pub async fn migrate(&self) -> Result<(), SuiteError> {
         self.migrate_databases().await?;
-        self.build("http://127.0.0.1:1")?;
+        self.build(&WithinProcess::new().0)?;
         let sources: Vec<&str> = self.databases.iter().map(|(service, _)| service.name()).collect();
         Ok(self.bus.prepare(&sources).await?)
     }
@@ -188,29 +234,33 @@ impl Suite {
         Ok(())
     }
 
-    fn build(&self, here: &str) -> Result<Vec<App>, SuiteError> {
+    fn build(&self, within: &WithinProcess) -> Result<Vec<App>, SuiteError> {
         let parts = Parts {
             settings: &self.settings,
             clock: &self.clock,
-            keys: &self.keys,
+            keys: self.keys.as_ref(),
+            keyring: &self.keyring,
+            tls: self.tls.as_ref(),
             bus: &self.bus,
             shutdown: &self.shutdown,
-            here,
+            within,
         };
         self.databases.iter().map(|(service, db)| App::build(*service, db.clone(), &parts)).collect()
     }
 
     /// Serves on `listener` and runs every worker until the shutdown; returns when everything has ended.
     pub async fn serve(self, listener: TcpListener) -> Result<(), SuiteError> {
-        let address = listener.local_addr().map_err(|error| SuiteError::Server(error.into()))?;
         self.wait_for_schema().await?;
-        let apps = self.build(&format!("http://{address}"))?;
+        let within = WithinProcess::new();
+        let apps = self.build(&within.0)?;
         let stop = &self.shutdown;
 
         let mut routes = RoutesBuilder::default();
         apps.iter().for_each(|app| app.routes(&mut routes));
-        let mailbox = apps.iter().find_map(App::mailbox_folder);
-        dev::routes(self.clock.clone(), mailbox, self.settings.is_distributed(), &mut routes);
+        if self.keys.is_some() {
+            let mailbox = apps.iter().find_map(App::mailbox_folder);
+            dev::routes(self.clock.clone(), mailbox, self.settings.is_distributed(), &mut routes);
+        }
 
         let mut workers = JoinSet::new();
         let (bus, token) = (self.bus.clone(), stop.clone());
@@ -226,8 +276,13 @@ impl Suite {
         let names = apps.iter().flat_map(|app| app.names().iter().copied()).collect();
         let routes = routes.routes();
         let served = Served { routes, names, descriptors: frontdesk_proto::DESCRIPTORS, ready: readiness };
-        let gate = Gate::new(self.keys.clone(), AccessMap::try_new(frontdesk_proto::DESCRIPTORS)?);
-        let settings = ServerSettings { drain: self.settings.drain };
+        let scoped = apps.iter().find_map(App::visitor_keys);
+        let (identity, keyring) = (&self.settings.identity, self.keyring.clone());
+        let identity = Identity::try_new(identity, self.keys.clone(), keyring, scoped, &self.clock)?;
+        let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS)?;
+        let limits = self.settings.limits.clone();
+        let gate = Gate::new(identity, access, &limits, &self.clock);
+        let settings = ServerSettings { drain: self.settings.drain, limits, tls: self.tls.clone(), within };
         let ended = frontdesk_rpc::serve(listener, served, gate, settings, stop.clone()).await;
 
         // Also when the server ended by itself: what it feeds must not go on without it.
@@ -261,8 +316,20 @@ pub async fn connect(
 
 /// What cannot work is refused before anything is opened.
 fn check(settings: &Settings, services: &[Service]) -> Result<(), SuiteError> {
+    let (identity, tls) = (&settings.identity, &settings.tls);
     if !settings.listen.ip().is_loopback() {
-        return Err(SuiteError::NotLoopback(settings.listen));
+        if identity.issuers.is_empty() {
+            return Err(SuiteError::NoIssuer(settings.listen));
+        }
+        if identity.accepts_development() {
+            return Err(SuiteError::DevelopmentKey(settings.listen));
+        }
+        if !tls.is_on() && !tls.terminated_outside {
+            return Err(SuiteError::NoTls(settings.listen));
+        }
+    }
+    if !identity.accepts_development() && identity.secret.is_empty() {
+        return Err(SuiteError::NoSecret);
     }
     if !settings.is_distributed() {
         return match services {
@@ -279,9 +346,22 @@ fn check(settings: &Settings, services: &[Service]) -> Result<(), SuiteError> {
             if settings.peer(*other).is_empty() {
                 return Err(SuiteError::NoPeer(other.setting()));
             }
+            let plain = settings.peer(*other).split(',').any(|address| !address.trim().starts_with("https://"));
+            if !identity.accepts_development() && (plain || !tls.is_mutual()) {
+                return Err(SuiteError::NotMutual(other.setting()));
+            }
         }
     }
     Ok(())
+}
+
+/// The installation's secret; the development key serves where there is none.
+fn keyring(settings: &Settings, keys: Option<&Keys>, clock: &Clock) -> Result<Keyring, SuiteError> {
+    let identity = &settings.identity;
+    match keys {
+        Some(keys) if identity.secret.is_empty() => Ok(keys.keyring().clone()),
+        _ => Ok(Keyring::try_new(&identity.secret, &identity.previous_secret, clock)?),
+    }
 }
 
 fn lock(settings: &Settings) -> Result<File, SuiteError> {

@@ -55,7 +55,7 @@ impl SuiteChannel {
 /// To one or, with commas, several replicas of a service. To be called within a runtime.
 fn way(addresses: &str) -> Result<Way, Failure> {
     if addresses.contains(',') {
-        return Ok(Way::Several(Replicas::new(addresses)?));
+        return Ok(Way::Several(Replicas::new(addresses, None)?));
     }
     let endpoint = Endpoint::from_shared(addresses.to_owned())?;
     Ok(Way::One(endpoint.connect_timeout(Duration::from_secs(2)).tcp_nodelay(true).connect_lazy()))

@@ -31,7 +31,13 @@ impl Process {
 
     /// The same on this port.
     pub async fn serve_on(target: &str, port: u16, folder: &Path, environment: &[(String, String)]) -> Self {
-        let environment = [environment, &[("FRONTDESK__LISTEN".into(), format!("127.0.0.1:{port}"))]].concat();
+        let mut environment = environment.to_vec();
+        environment.push(("FRONTDESK__LISTEN".into(), format!("127.0.0.1:{port}")));
+        // What a process carries is measured, not what one caller may ask of it.
+        for kind in ["VISITOR", "AGENT", "BOT", "ADMIN", "ACCOUNT"] {
+            environment.push((format!("FRONTDESK__LIMITS__{kind}_RATE"), "0".into()));
+        }
+        environment.push(("FRONTDESK__LIMITS__STREAMS_PER_CONNECTION".into(), "1024".into()));
         Self::start(&frontdesk(), &["serve", target], port, &folder.join("log"), &environment).await
     }
 

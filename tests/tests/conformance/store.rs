@@ -76,7 +76,9 @@ fn key(content: &str) -> Key {
         actor: Actor { kind: Kind::Admin, id: "ada".into() },
         name: None,
         email: None,
-        permissions: Vec::new(),
+        permissions: Default::default(),
+        scope: None,
+        ends: None,
     };
     Key::new(&caller, "one-id", &Access { permission: content.into(), ..Access::default() })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use frontdesk_assignment::{App, Migrator};
-use frontdesk_auth::{AccessMap, AccountId, Keys, Kind};
+use frontdesk_auth::{AccessMap, AccountId, Identity, Keys, Kind};
 use frontdesk_bus::Bus;
 use frontdesk_clock::Clock;
 use frontdesk_db::{DatabaseUrl, Db, DbSettings};
@@ -75,21 +75,22 @@ impl Suite {
         let service = ConversationServiceServer::new(arbiter.clone());
         tokio::spawn(Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
 
-        let peer = Peer::new(&address, "assignment", keys.clone()).unwrap();
-        let app = App::new(db, Pages::new(keys.clone()), peer, shutdown.clone());
+        let peer = Peer::at(&address, "assignment", None, Some(&keys)).unwrap();
+        let app = App::new(db, Pages::new(keys.keyring().clone()), peer, shutdown.clone());
         frontdesk_assignment::subscribe(&app, &bus);
         let mut routes = RoutesBuilder::default();
         frontdesk_assignment::routes(&app, &mut routes);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let gate = Gate::new(keys.clone(), AccessMap::try_new(DESCRIPTORS).unwrap());
+        let settings = ServerSettings::plain(Duration::from_millis(100));
+        let gate =
+            Gate::new(Identity::development(&keys), AccessMap::try_new(DESCRIPTORS).unwrap(), &settings.limits, &clock);
         let served = Served {
             routes: routes.routes(),
             names: frontdesk_assignment::SERVICES.to_vec(),
             descriptors: DESCRIPTORS,
             ready: tokio::sync::watch::Sender::new(true).subscribe(),
         };
-        let settings = ServerSettings { drain: Duration::from_millis(100) };
         tokio::spawn(serve(listener, served, gate, settings, shutdown.clone()));
         tokio::spawn(frontdesk_assignment::work(app, bus.clone()));
         let (running, until) = (bus.clone(), shutdown.clone());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use frontdesk_auth::{AccessMap, AccountId, Keys, Kind};
+use frontdesk_auth::{AccessMap, AccountId, Identity, Keys, Kind};
 use frontdesk_bot_session::{App, Migrator};
 use frontdesk_bus::Bus;
 use frontdesk_clock::Clock;
@@ -81,21 +81,22 @@ impl Suite {
             .add_service(ThreadServiceServer::new(arbiter.clone()));
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
 
-        let peer = Peer::new(&address, "bot-session", keys.clone()).unwrap();
-        let app = App::new(db.clone(), clock.clone(), Pages::new(keys.clone()), peer, shutdown.clone());
+        let peer = Peer::at(&address, "bot-session", None, Some(&keys)).unwrap();
+        let app = App::new(db.clone(), clock.clone(), Pages::new(keys.keyring().clone()), peer, shutdown.clone());
         frontdesk_bot_session::subscribe(&app, &bus);
         let mut routes = RoutesBuilder::default();
         frontdesk_bot_session::routes(&app, &mut routes);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let gate = Gate::new(keys.clone(), AccessMap::try_new(DESCRIPTORS).unwrap());
+        let settings = ServerSettings::plain(Duration::from_millis(100));
+        let gate =
+            Gate::new(Identity::development(&keys), AccessMap::try_new(DESCRIPTORS).unwrap(), &settings.limits, &clock);
         let served = Served {
             routes: routes.routes(),
             names: frontdesk_bot_session::SERVICES.to_vec(),
             descriptors: DESCRIPTORS,
             ready: tokio::sync::watch::Sender::new(true).subscribe(),
         };
-        let settings = ServerSettings { drain: Duration::from_millis(100) };
         tokio::spawn(serve(listener, served, gate, settings, shutdown.clone()));
         tokio::spawn(frontdesk_bot_session::work(app, bus.clone()));
         let (running, until) = (bus.clone(), shutdown.clone());

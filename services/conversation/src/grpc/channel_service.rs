@@ -1,5 +1,7 @@
 //! `ChannelService`.
 
+use std::time::Duration;
+
 use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use frontdesk_proto::{
@@ -13,12 +15,16 @@ use uuid::Uuid;
 use super::{Grpc, convert, one, refuse, time_zone};
 use crate::{
     App,
-    commands::{self, CreateChannel, UpdateChannel},
+    commands::{self, CreateChannel, RotateVisitorKey, UpdateChannel},
     consumers::known_bot,
     domain::Greeter,
     error::ConversationError,
+    queries,
     store::{channels, entity::bots},
 };
+
+/// As long as a visitor token can be valid.
+const LONGEST_TOKEN: Duration = Duration::from_secs(24 * 3600);
 
 /// The bot as its own service knows it now: a channel must not name one that is not there.
 async fn bot(app: &App, caller: &Caller, id: Uuid) -> Result<bots::Model, ConversationError> {
@@ -141,5 +147,33 @@ impl ChannelService for Grpc {
         let (caller, request) = open(request)?;
         let channel = commands::delete_channel(&self.0, &caller, parse_id("channel_id", &request.channel_id)?).await?;
         Ok(Response::new(pb::DeleteChannelResponse { channel: Some(convert::channel(&channel)) }))
+    }
+
+    async fn rotate_visitor_key(
+        &self,
+        request: Request<pb::RotateVisitorKeyRequest>,
+    ) -> Result<Response<pb::RotateVisitorKeyResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let keep = request.keep_previous.map(Duration::try_from).transpose();
+        let command = RotateVisitorKey {
+            channel: parse_id("channel_id", &request.channel_id)?,
+            keep_previous: keep.map_err(|_| refuse("keep_previous", "must not be negative"))?.unwrap_or(LONGEST_TOKEN),
+            key: Key::new(&caller, &request.request_id, &request),
+        };
+        let key = commands::rotate_visitor_key(&self.0, &caller, command).await?;
+        let secret = self.0.keyring.scoped_secret(&key.secret_id, caller.account, key.channel_id, key.number);
+        // A repeat that comes after the installation's secret was replaced.
+        let secret = secret.ok_or(ConversationError::RequestIdReused)?;
+        Ok(Response::new(pb::RotateVisitorKeyResponse { key: Some(convert::visitor_key(&key)), secret }))
+    }
+
+    async fn list_visitor_keys(
+        &self,
+        request: Request<pb::ListVisitorKeysRequest>,
+    ) -> Result<Response<pb::ListVisitorKeysResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let channel = parse_id("channel_id", &request.channel_id)?;
+        let keys = queries::list_visitor_keys(&self.0, &caller, channel).await?;
+        Ok(Response::new(pb::ListVisitorKeysResponse { keys: keys.iter().map(convert::visitor_key).collect() }))
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     },
     store::{
         contacts::Contact,
-        entity::{channels, closes, tickets},
+        entity::{channels, closes, tickets, visitor_keys},
         names::Names,
     },
 };
@@ -240,6 +240,14 @@ pub(super) fn channel(channel: &channels::Model) -> pb::Channel {
         deleted: channel.deleted,
         create_time: Some(channel.created_at.to_proto()),
         etag: channel.version.to_string(),
+    }
+}
+
+pub(super) fn visitor_key(key: &visitor_keys::Model) -> pb::VisitorKey {
+    pb::VisitorKey {
+        key_id: format!("{}.{}", key.channel_id, key.number),
+        create_time: Some(key.created_at.to_proto()),
+        end_time: key.ends_at.map(|ends| ends.to_proto()),
     }
 }
 

@@ -13,6 +13,7 @@ impl MigratorTrait for Migrator {
             Box::new(frontdesk_idempotency::REQUESTS),
             Box::new(frontdesk_bus::DEAD_LETTERS),
             Box::new(Sql { name: "conversation_001_first", text: include_str!("001_first.sql") }),
+            Box::new(Sql { name: "conversation_002_visitor_keys", text: include_str!("002_visitor_keys.sql") }),
             Box::new(frontdesk_outbox::OUTBOX_LEADER_AND_STREAM),
         ]
     }

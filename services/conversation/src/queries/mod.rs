@@ -8,9 +8,9 @@ use crate::{
     domain::Conversation,
     error::ConversationError,
     store::{
-        closes, conversations, entity,
+        channels, closes, conversations, entity,
         entries::{self, Listed},
-        names,
+        names, visitor_keys,
     },
 };
 
@@ -70,4 +70,15 @@ pub(crate) async fn get_closing_facts(
     }
     let close = closes::find(app.db.read(), caller.account, conversation.row.id, close_number).await?;
     Ok((close.ok_or(ConversationError::NotFound("close"))?, name))
+}
+
+/// The channel's keys for visitor tokens that are good now, newest first.
+pub(crate) async fn list_visitor_keys(
+    app: &App,
+    caller: &Caller,
+    channel: Uuid,
+) -> Result<Vec<entity::visitor_keys::Model>, ConversationError> {
+    let conn = app.db.read();
+    channels::find(conn, caller.account, channel).await?.ok_or(ConversationError::NotFound("channel"))?;
+    Ok(visitor_keys::list_good(conn, caller.account, channel, app.db.now().await?).await?)
 }

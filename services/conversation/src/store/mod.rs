@@ -12,6 +12,7 @@ pub(crate) mod entries;
 pub(crate) mod many;
 pub(crate) mod names;
 pub(crate) mod tickets;
+pub(crate) mod visitor_keys;
 pub(crate) mod writer;
 
 /// The source of this service's events.

@@ -35,7 +35,7 @@ pub(crate) async fn run(settings: Settings, address: Option<String>) -> Result<(
     println!("Playing against the suite at {place}.");
     let clock = Clock::persisted(&settings.data_folder.join("clock-offset"))?;
     let key = Suite::key_file(&settings);
-    if !key.exists() {
+    if !settings.identity.accepts_development() || !key.exists() {
         let key = key.display();
         return Err(format!("{key} is not there: run the demo with the data_folder of the suite at {place}").into());
     }
@@ -49,7 +49,9 @@ async fn on_a_fresh_suite(settings: Settings) -> Result<(), Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let channel = SuiteChannel::at(&format!("http://{}", listener.local_addr()?))?;
     let suite = Suite::open(Settings { data_folder: folder, ..settings }, &Service::ALL).await?;
-    let (keys, shutdown) = (suite.keys().clone(), suite.shutdown());
+    let keys =
+        suite.keys().cloned().ok_or("the demo plays with the development key, which these settings do not accept")?;
+    let shutdown = suite.shutdown();
     let serving = tokio::spawn(suite.serve(listener));
     let played = play(channel, &keys).await;
     shutdown.cancel();

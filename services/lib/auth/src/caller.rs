@@ -1,7 +1,8 @@
 //! Who is calling.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
+use frontdesk_clock::Time;
 use frontdesk_proto::auth::v1::Principal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -113,10 +114,28 @@ pub struct Caller {
     /// Address that the token vouches for; visitors only.
     pub email: Option<String>,
     /// What the token permits.
-    pub permissions: Vec<String>,
+    pub permissions: BTreeSet<String>,
+    /// What the key that signed the token is for, where it was a key for one scope only.
+    pub scope: Option<Uuid>,
+    /// When the token ends; what the caller has open ends with it. None: who is known by the connection.
+    pub ends: Option<Time>,
 }
 
 impl Caller {
+    /// A service of ours, known by its connection.
+    pub fn service(name: &str) -> Self {
+        Self {
+            account: AccountId(Uuid::nil()),
+            kind: Kind::Service,
+            actor: Actor { kind: Kind::Service, id: name.to_owned() },
+            name: None,
+            email: None,
+            permissions: BTreeSet::new(),
+            scope: None,
+            ends: None,
+        }
+    }
+
     /// The acting agent's id; None when the actor is not an agent.
     pub fn agent_id(&self) -> Option<Uuid> {
         (self.actor.kind == Kind::Agent).then(|| self.actor.id.parse().ok()).flatten()

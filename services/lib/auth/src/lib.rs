@@ -1,16 +1,30 @@
-//! Who is calling and what they may: tokens, callers, and the access that each method declares.
+//! Who is calling and what they may: tokens, certificates, callers, roles, and the access that each method declares.
 //!
-//! [`Keys`] mint and verify tokens, [`AccessMap`] holds what the protos declare, [`Caller`] is who a handler sees.
+//! [`Identity`] turns a token into a [`Caller`], [`AccessMap`] holds what the protos declare, [`Keyring`] is the
+//! installation's own secret, [`Keys`] the development key.
 
 mod access;
 mod caller;
+mod certificate;
+mod identity;
+mod issuer;
+mod jwks;
+mod keyring;
 mod keys;
+mod roles;
 mod token;
+mod visitors;
 
 pub use access::{Access, AccessMap, UndeclaredMethod};
 pub use caller::{AccountId, Actor, Caller, Kind, NotAllowed};
+pub use certificate::service_of;
+pub use identity::{Identity, IdentityError, IdentitySettings};
+pub use issuer::{ClaimNames, IssuerSettings};
+pub use keyring::{Keyring, WeakSecret};
 pub use keys::Keys;
-pub use token::{Claims, TokenError, permissions_of};
+pub use roles::{Roles, UnknownPermission};
+pub use token::{Claims, TokenError};
+pub use visitors::ScopedKeys;
 
 /// Metadata in which a service says for which account it acts (rule S5).
 pub const ACCOUNT_HEADER: &str = "x-frontdesk-account";

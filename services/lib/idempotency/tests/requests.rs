@@ -32,7 +32,9 @@ fn key(account: u128, actor: &str, id: &str, content: &str) -> Key {
         actor: Actor { kind: Kind::Visitor, id: actor.into() },
         name: None,
         email: None,
-        permissions: Vec::new(),
+        permissions: Default::default(),
+        scope: None,
+        ends: None,
     };
     Key::new(&caller, id, &Access { permission: content.into(), ..Access::default() })
 }

@@ -15,7 +15,7 @@ use tonic::{
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
-use crate::{PeerError, Replicas};
+use crate::{PeerError, Replicas, Tls, WithinProcess, deadline};
 
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
 /// Before and after now: replicas' clocks may be far apart, and whoever can mint such a token has the key anyway.
@@ -28,15 +28,22 @@ type Minted = (MetadataValue<Ascii>, Time);
 #[derive(Clone)]
 pub struct Peer {
     replicas: Replicas,
-    keys: Keys,
     me: &'static str,
+    /// The development key, where services are known by its tokens; elsewhere the connection says who calls.
+    keys: Option<Keys>,
     token: Arc<Mutex<Option<Minted>>>,
 }
 
 impl Peer {
-    /// The service whose replicas are at these addresses, called by the service named `me`.
-    pub fn new(addresses: &str, me: &'static str, keys: Keys) -> Result<Self, PeerError> {
-        Ok(Self { replicas: Replicas::new(addresses)?, keys, me, token: Arc::default() })
+    /// A service that runs in this process, called by the service named `me`.
+    pub fn within(process: &WithinProcess, me: &'static str) -> Self {
+        Self { replicas: Replicas::within(process, me), keys: None, me, token: Arc::default() }
+    }
+
+    /// The service whose replicas are at these addresses, called by the service named `me`: it is known by its certificate
+    /// where there is one, else by tokens of the development key.
+    pub fn at(addresses: &str, me: &'static str, tls: Option<&Tls>, keys: Option<&Keys>) -> Result<Self, PeerError> {
+        Ok(Self { replicas: Replicas::new(addresses, tls)?, keys: keys.cloned(), me, token: Arc::default() })
     }
 
     /// A channel on which every call is for this account and actor.
@@ -50,19 +57,20 @@ impl Peer {
         self.acting_for(account, &Actor { kind: Kind::Service, id: self.me.to_owned() })
     }
 
-    fn token(&self) -> Result<MetadataValue<Ascii>, Status> {
+    fn token(&self) -> Result<Option<MetadataValue<Ascii>>, Status> {
+        let Some(keys) = &self.keys else { return Ok(None) };
         let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.keys.clock().now();
+        let now = keys.clock().now();
         match &*token {
-            Some((token, renew_at)) if now < *renew_at => Ok(token.clone()),
+            Some((token, renew_at)) if now < *renew_at => Ok(Some(token.clone())),
             _ => {
-                let mut claims = self.keys.claims(AccountId(Uuid::nil()), Kind::Service, self.me, TOKEN_VALID);
+                let mut claims = keys.claims(AccountId(Uuid::nil()), Kind::Service, self.me, TOKEN_VALID);
                 claims.nbf -= i64::try_from(TOKEN_VALID.as_secs()).unwrap_or(0);
-                let minted = self.keys.mint(&claims).map_err(|error| Status::internal(error.to_string()))?;
+                let minted = keys.mint(&claims).map_err(|error| Status::internal(error.to_string()))?;
                 let minted: MetadataValue<Ascii> =
                     format!("Bearer {minted}").parse().map_err(|_| Status::internal("a token that is no metadata"))?;
                 *token = Some((minted.clone(), now.plus(TOKEN_VALID / 2)));
-                Ok(minted)
+                Ok(Some(minted))
             }
         }
     }
@@ -79,10 +87,13 @@ pub struct ActingFor {
 impl Interceptor for ActingFor {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         let ascii = |text: &str| text.parse().map_err(|_| Status::internal("an id that is no metadata"));
+        // Who waits for us waits no longer than this; then the answer would find nobody.
+        request.set_timeout(deadline::left().map_or(CALL_DEADLINE, |left| left.min(CALL_DEADLINE)));
         let token = self.peer.token()?;
-        request.set_timeout(CALL_DEADLINE);
         let metadata = request.metadata_mut();
-        metadata.insert("authorization", token);
+        if let Some(token) = token {
+            metadata.insert("authorization", token);
+        }
         metadata.insert(ACCOUNT_HEADER, ascii(&self.account)?);
         metadata.insert(ACTOR_HEADER, ascii(&self.actor)?);
         let traceparent = frontdesk_telemetry::traceparent();

@@ -1,5 +1,5 @@
-//! The gate: what happens to every call before a handler sees it, in this order: span and trace, who calls, may they, by
-//! when, and then the handler in a task of its own.
+//! The gate: what happens to every call before a handler sees it, in this order: span and trace, is there room, who calls, may
+//! they, how often, by when, and then the handler in a task of its own.
 
 use std::{
     convert::Infallible,
@@ -10,15 +10,25 @@ use std::{
     time::Duration,
 };
 
-use frontdesk_auth::{ACCOUNT_HEADER, ACTOR_HEADER, AccessMap, AccountId, Actor, Caller, Keys, Kind};
+use frontdesk_auth::{
+    ACCOUNT_HEADER, ACTOR_HEADER, Access, AccessMap, AccountId, Actor, Caller, Identity, Kind, TokenError,
+};
+use frontdesk_clock::Clock;
 use frontdesk_proto::auth::v1::Reason;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::BodyExt;
+use rand::Rng;
+use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::{Field, Refusal};
+use crate::{
+    ConnectedBy, Field, LimitSettings, Refusal,
+    deadline::{self, Bounds, Why},
+    limits::{self, Limits, Place},
+};
 
 /// A call without a deadline gets this one.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
@@ -26,48 +36,108 @@ const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
 const LONGEST_DEADLINE: Duration = Duration::from_secs(60);
 /// Our answer leaves before the transport gives up by itself, with a worse one.
 const MARGIN: Duration = Duration::from_millis(20);
+/// Streams end after so long and up to a fifth more, so that not all end at once.
+const STREAM_AGE: Duration = Duration::from_secs(30 * 60);
 
 /// What the gate knows.
 pub struct Gate {
-    keys: Keys,
+    identity: Identity,
     access: AccessMap,
+    clock: Clock,
+    pub(crate) limits: Limits,
+}
+
+/// A call that may be made.
+struct Admitted {
+    caller: Caller,
+    streams: bool,
+    place: Place,
 }
 
 impl Gate {
-    /// A gate that accepts tokens of `keys` and lets through what `access` declares.
-    pub fn new(keys: Keys, access: AccessMap) -> Self {
-        Self { keys, access }
+    /// A gate that accepts whom `identity` knows, lets through what `access` declares, and no more than `limits` allow.
+    pub fn new(identity: Identity, access: AccessMap, limits: &LimitSettings, clock: &Clock) -> Self {
+        Self { identity, access, clock: clock.clone(), limits: Limits::new(limits) }
     }
 
-    fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Option<Caller>, Status> {
+    /// What the method declares. None: anybody may call it, or there is no such method, which the router says.
+    fn access(&self, path: &str) -> Option<&Access> {
         if path.starts_with("/grpc.health.v1.") || path.starts_with("/grpc.reflection.") {
-            return Ok(None);
+            return None;
         }
-        // No such method: the router says so.
-        let Some(access) = self.access.of(path) else { return Ok(None) };
-        let unauthenticated =
-            |message: String| Refusal::shared(Code::Unauthenticated, Reason::NotAuthenticated, message);
-        let token = headers
-            .get(http::header::AUTHORIZATION)
-            .ok_or_else(|| unauthenticated("send a token in the metadata: authorization: Bearer <token>".into()))?;
-        let token = token
-            .to_str()
-            .ok()
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .ok_or_else(|| unauthenticated("the authorization metadata must be: Bearer <token>".into()))?
-            .1;
-        let mut caller = self.keys.verify(token.trim()).map_err(|error| unauthenticated(error.to_string()))?;
+        self.access.of(path)
+    }
+
+    async fn admit(
+        &self,
+        access: &Access,
+        headers: &HeaderMap,
+        connected: Option<&ConnectedBy>,
+    ) -> Result<Admitted, Status> {
+        // Who says that others wait for the call is believed once they are known as a service.
+        let nested = headers.contains_key(ACCOUNT_HEADER);
+        if !nested && self.limits.is_full() {
+            return Err(limits::full().into());
+        }
+        let mut caller = self.authenticate(headers, connected).await?;
         access.check(&caller).map_err(|error| {
             Refusal::shared(Code::PermissionDenied, Reason::NotPermitted, error)
                 .with("kind", caller.kind.as_str())
                 .with("permission", access.permission())
         })?;
-        if caller.kind == Kind::Service {
-            on_behalf(&mut caller, headers).map_err(|message| unauthenticated(message.to_owned()))?;
-        }
-        Ok(Some(caller))
+        self.limits.rate(&caller)?;
+        let place = if caller.kind == Kind::Service {
+            on_behalf(&mut caller, headers).map_err(unauthenticated)?;
+            self.limits.nested_call()
+        } else {
+            self.limits.call()?
+        };
+        Ok(Admitted { caller, streams: access.streams(), place })
     }
+
+    async fn authenticate(&self, headers: &HeaderMap, connected: Option<&ConnectedBy>) -> Result<Caller, Status> {
+        let Some(token) = headers.get(http::header::AUTHORIZATION) else {
+            let service = connected.and_then(|connected| connected.service.as_deref());
+            return service
+                .map(Caller::service)
+                .ok_or_else(|| unauthenticated("send a token in the metadata: authorization: Bearer <token>"));
+        };
+        let token = token
+            .to_str()
+            .ok()
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .ok_or_else(|| unauthenticated("the authorization metadata must be: Bearer <token>"))?
+            .1;
+        self.identity.authenticate(token.trim()).await.map_err(|error| match error {
+            TokenError::Invalid(_) => unauthenticated(&error.to_string()),
+            TokenError::Unavailable(_) => {
+                tracing::warn!(%error, "a token cannot be checked");
+                Refusal::unavailable("who you are cannot be checked now; try again").into()
+            }
+        })
+    }
+
+    /// By when the call must be answered, and until when a stream that it opens may stay open.
+    fn bounds(&self, headers: &HeaderMap, caller: Option<&Caller>) -> Bounds {
+        let (now, asked) = (Instant::now(), asked_deadline(headers));
+        let within = asked.map_or(DEFAULT_DEADLINE, |asked| asked.min(LONGEST_DEADLINE)).saturating_sub(MARGIN);
+        let age = STREAM_AGE + rand::rng().random_range(Duration::ZERO..STREAM_AGE / 5);
+        let token = caller.and_then(|caller| caller.ends).map(|ends| {
+            let left = ends.0.saturating_sub(self.clock.now().0);
+            Duration::from_micros(u64::try_from(left).unwrap_or(0))
+        });
+        let ends = [(Some(age), Why::Age), (token, Why::Token), (asked, Why::Deadline)];
+        let first = ends.into_iter().filter_map(|(after, why)| Some((after?, why))).min_by_key(|(after, _)| *after);
+        let (after, why) = first.unwrap_or((age, Why::Age));
+        // Farther than anybody lives: the clock of a process cannot tell it.
+        let after = after.min(STREAM_AGE * 2);
+        Bounds { answer_by: now + within, open_until: now + after, why }
+    }
+}
+
+fn unauthenticated(message: &str) -> Status {
+    Refusal::shared(Code::Unauthenticated, Reason::NotAuthenticated, message).into()
 }
 
 /// A service says for whom it acts; what anybody else says there is not read (rule S5).
@@ -83,34 +153,38 @@ fn on_behalf(caller: &mut Caller, headers: &HeaderMap) -> Result<(), &'static st
     Ok(())
 }
 
-/// Bytes that are no message are the caller's fault; the transport calls that INTERNAL, without details, which ours always
-/// have.
+/// Bytes that are no message, or too many, are the caller's fault; the transport says so in codes of its own and without
+/// details, which ours always have.
 fn blame(response: Response<Body>) -> Response<Body> {
     let headers = response.headers();
-    let internal = headers.get("grpc-status").is_some_and(|status| status == "13");
-    if !internal || headers.contains_key("grpc-status-details-bin") {
+    if headers.contains_key("grpc-status-details-bin") {
         return response;
     }
-    let remedy = "must be one message of the method's request type; make your stubs anew from the protos";
+    let remedy = match headers.get("grpc-status").map(HeaderValue::as_bytes) {
+        Some(b"13") => "must be one message of the method's request type; make your stubs anew from the protos",
+        Some(b"11") => "must be at most 1 MiB",
+        _ => return response,
+    };
     Status::from(Refusal::fields(vec![Field::new("request", remedy)])).into_http()
 }
 
 /// `grpc-timeout`: up to eight digits and a unit.
-fn deadline(headers: &HeaderMap) -> Duration {
-    let asked = headers.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(|text| {
-        let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-        let number: u64 = number.parse().ok()?;
-        Some(match unit {
-            "H" => Duration::from_secs(number.saturating_mul(3600)),
-            "M" => Duration::from_secs(number.saturating_mul(60)),
-            "S" => Duration::from_secs(number),
-            "m" => Duration::from_millis(number),
-            "u" => Duration::from_micros(number),
-            "n" => Duration::from_nanos(number),
-            _ => return None,
-        })
-    });
-    asked.map_or(DEFAULT_DEADLINE, |asked| asked.min(LONGEST_DEADLINE).saturating_sub(MARGIN))
+fn asked_deadline(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if number.len() > 8 || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number: u64 = number.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(number * 3600),
+        "M" => Duration::from_secs(number * 60),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => return None,
+    })
 }
 
 /// Puts the gate before every service of a server.
@@ -154,19 +228,37 @@ where
         if let Some(parent) = request.headers().get("traceparent").and_then(|value| value.to_str().ok()) {
             frontdesk_telemetry::continue_trace(&span, parent);
         }
-        match self.gate.admit(&path, request.headers()) {
-            Ok(Some(caller)) => {
-                request.extensions_mut().insert(caller);
-            }
-            Ok(None) => {}
-            Err(status) => return Box::pin(async move { Ok(status.into_http()) }),
-        }
-        let deadline = deadline(request.headers());
-        // A caller who hangs up drops this future, but not the task: a write that began comes to its end.
-        let handler = tokio::spawn(async move { inner.call(request).await }.instrument(span));
+        let gate = self.gate.clone();
         Box::pin(async move {
-            Ok(match tokio::time::timeout(deadline, handler).await {
-                Ok(Ok(Ok(response))) => blame(response),
+            let connected = request.extensions().get::<ConnectedBy>().cloned();
+            let admitted = match gate.access(&path) {
+                None => None,
+                Some(access) => match gate.admit(access, request.headers(), connected.as_ref()).await {
+                    Ok(admitted) => Some(admitted),
+                    Err(status) => return Ok(status.into_http()),
+                },
+            };
+            let bounds = gate.bounds(request.headers(), admitted.as_ref().map(|admitted| &admitted.caller));
+            let (place, stream) = match admitted {
+                None => (None, None),
+                Some(admitted) => {
+                    let stream = match admitted.streams.then(|| gate.limits.stream()).transpose() {
+                        Ok(stream) => stream,
+                        Err(refusal) => return Ok(Status::from(refusal).into_http()),
+                    };
+                    request.extensions_mut().insert(admitted.caller);
+                    (Some(admitted.place), stream)
+                }
+            };
+            let call = async move {
+                let response = inner.call(request).await;
+                drop(place);
+                response
+            };
+            // A caller who hangs up drops this future, but not the task: a write that began comes to its end.
+            let handler = tokio::spawn(deadline::within(bounds, call).instrument(span));
+            Ok(match tokio::time::timeout_at(bounds.answer_by, handler).await {
+                Ok(Ok(Ok(response))) => held(blame(response), stream),
                 Ok(Ok(Err(never))) => match never {},
                 Ok(Err(panic)) => Status::from(Refusal::internal(&panic)).into_http(),
                 Err(_) => Status::from(Refusal::shared(Code::DeadlineExceeded, Reason::DeadlineExceeded,
@@ -178,17 +270,30 @@ where
     }
 }
 
+/// The stream's place is free when its last answer is sent, or nobody reads it any more.
+fn held(response: Response<Body>, place: Option<Place>) -> Response<Body> {
+    let Some(place) = place else { return response };
+    response.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _held = &place;
+            frame
+        }))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use frontdesk_clock::Clock;
+    use frontdesk_auth::Keys;
 
     use super::*;
 
     fn gate(folder: &tempfile::TempDir) -> GateLayer {
-        let keys = Keys::development(&folder.path().join("key"), &Clock::system()).unwrap();
-        GateLayer(Arc::new(Gate::new(keys, AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap())))
+        let clock = Clock::system();
+        let keys = Keys::development(&folder.path().join("key"), &clock).unwrap();
+        let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap();
+        GateLayer(Arc::new(Gate::new(Identity::development(&keys), access, &LimitSettings::default(), &clock)))
     }
 
     /// A call of a method that declares nothing, so that only what the gate does to every call is seen.
@@ -231,16 +336,25 @@ mod tests {
 
     #[test]
     fn deadlines_are_read_clamped_and_defaulted() {
+        let folder = tempfile::tempdir().unwrap();
+        let gate = gate(&folder).0;
         let of = |text: &str| {
             let mut headers = HeaderMap::new();
             headers.insert("grpc-timeout", text.parse().unwrap());
-            deadline(&headers)
+            let now = Instant::now();
+            let bounds = gate.bounds(&headers, None);
+            let seconds = |until: Instant| (until - now).as_secs_f64().round() as u64;
+            (seconds(bounds.answer_by), seconds(bounds.open_until), bounds.why)
         };
-        assert_eq!(of("2S"), Duration::from_secs(2) - MARGIN);
-        assert_eq!(of("99999999H"), LONGEST_DEADLINE - MARGIN);
-        for nonsense in ["S", "xS", "5", "5Y", "-1S"] {
-            assert_eq!(of(nonsense), DEFAULT_DEADLINE, "{nonsense}");
+        assert_eq!(of("2S"), (2, 2, Why::Deadline));
+        let (answer, open, why) = of("99999999H");
+        assert_eq!((answer, why), (LONGEST_DEADLINE.as_secs(), Why::Age));
+        assert!((1_800..=2_160).contains(&open), "{open}");
+        for nonsense in ["S", "xS", "5", "5Y", "-1S", "+1S", "100000000m"] {
+            assert_eq!((of(nonsense).0, of(nonsense).2), (DEFAULT_DEADLINE.as_secs(), Why::Age), "{nonsense}");
         }
-        assert_eq!(deadline(&HeaderMap::new()), DEFAULT_DEADLINE);
+        let ends = Some(gate.clock.now().plus(Duration::from_secs(60)));
+        let bounds = gate.bounds(&HeaderMap::new(), Some(&Caller { ends, ..Caller::service("test") }));
+        assert!(bounds.open_until <= Instant::now() + Duration::from_secs(60) && bounds.why == Why::Token);
     }
 }

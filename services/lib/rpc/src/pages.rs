@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use frontdesk_auth::{Caller, Keys};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use frontdesk_auth::{Caller, Keyring};
+use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use tonic::Status;
 
@@ -13,7 +13,7 @@ const VALID: Duration = Duration::from_secs(24 * 3600);
 
 /// Makes and reads page tokens.
 #[derive(Clone)]
-pub struct Pages(Keys);
+pub struct Pages(Keyring);
 
 /// What page is asked for: after `cursor`, of `size` rows.
 #[derive(Debug)]
@@ -25,19 +25,10 @@ pub struct Page<C> {
     audience: String,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Token<C> {
-    iss: String,
-    aud: String,
-    nbf: i64,
-    exp: i64,
-    cursor: C,
-}
-
 impl Pages {
-    /// Page tokens signed with `keys`.
-    pub fn new(keys: Keys) -> Self {
-        Self(keys)
+    /// Page tokens signed with the installation's secret.
+    pub fn new(keyring: Keyring) -> Self {
+        Self(keyring)
     }
 
     /// Reads what page a list call asks for. `filter` is the request without its page token and size.
@@ -58,12 +49,12 @@ impl Pages {
         let cursor = if page_token.is_empty() {
             None
         } else {
-            let token: Token<C> = self.0.open(page_token, &audience).map_err(|_| {
+            let cursor = self.0.open(page_token, &audience).map_err(|_| {
                 let remedy = "must be the next_page_token of the same call with the same filters, at most a day old; \
                               leave it empty to begin anew";
                 Refusal::fields(vec![Field::new("page_token", remedy)])
             })?;
-            Some(token.cursor)
+            Some(cursor)
         };
         let size = if page_size == 0 { 50 } else { u64::try_from(page_size).unwrap_or(50) };
         Ok(Page { cursor, size, audience })
@@ -82,15 +73,6 @@ impl Pages {
         }
         rows.truncate(size);
         let Some(last) = rows.last() else { return Ok(String::new()) };
-        let now = self.0.clock().now();
-        let token = Token {
-            iss: self.0.issuer().to_owned(),
-            aud: page.audience,
-            // Another replica, whose clock may be behind ours, reads it.
-            nbf: 0,
-            exp: now.plus(VALID).0 / 1_000_000,
-            cursor: cursor(last),
-        };
-        self.0.sign(&token).map_err(|error| Refusal::internal(&error).into())
+        self.0.sign(&page.audience, VALID, &cursor(last)).map_err(|error| Refusal::internal(&error).into())
     }
 }

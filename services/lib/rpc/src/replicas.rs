@@ -17,6 +17,8 @@ use std::{
 
 use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tonic::{
     Code, Status,
     body::Body,
@@ -24,7 +26,7 @@ use tonic::{
 };
 use tower::Service;
 
-use crate::Refusal;
+use crate::{Refusal, Tls, WithinProcess};
 
 /// One replica has so long to answer; then another is asked.
 const TRY_WITHIN: Duration = Duration::from_secs(3);
@@ -52,7 +54,9 @@ pub struct PeerError {
 pub struct Replicas(Arc<Shared>);
 
 struct Shared {
+    /// Empty: this process, to which there is one way.
     hosts: Vec<Uri>,
+    tls: Option<Tls>,
     known: RwLock<Vec<Arc<Replica>>>,
     in_flight: AtomicUsize,
     turn: AtomicUsize,
@@ -89,16 +93,15 @@ impl Drop for Counted<'_> {
 }
 
 impl Replicas {
-    /// The replicas at these addresses, `http://host:port` with commas between them; each name may stand for several. To be
-    /// called within a runtime, which looks the names up again and again.
-    pub fn new(addresses: &str) -> Result<Self, PeerError> {
+    /// The replicas at these addresses, `http://host:port` or `https://host:port` with commas between them; each name may stand
+    /// for several. To be called within a runtime, which looks the names up again and again.
+    pub fn new(addresses: &str, tls: Option<&Tls>) -> Result<Self, PeerError> {
         let hosts = addresses.split(',').map(str::trim).map(host).collect::<Result<Vec<_>, _>>()?;
-        let replicas = Self(Arc::new(Shared {
-            hosts,
-            known: RwLock::default(),
-            in_flight: AtomicUsize::new(0),
-            turn: AtomicUsize::new(0),
-        }));
+        if let Some(address) = hosts.iter().find(|host| host.scheme_str() == Some("https") && tls.is_none()) {
+            let why = "it needs tls.certificate_path, tls.key_path and tls.ca_path".into();
+            return Err(PeerError { address: address.to_string(), why });
+        }
+        let replicas = Self::of(hosts, tls, Vec::new());
         let weak = Arc::downgrade(&replicas.0);
         tokio::spawn(async move {
             while let Some(shared) = weak.upgrade() {
@@ -108,6 +111,27 @@ impl Replicas {
             }
         });
         Ok(replicas)
+    }
+
+    /// The one that is this process, for the service named `me`.
+    pub(crate) fn within(process: &WithinProcess, me: &'static str) -> Self {
+        let (process, me) = (process.clone(), Arc::from(me));
+        let connector = tower::service_fn(move |_: Uri| {
+            let (process, me) = (process.clone(), Arc::clone(&me));
+            async move { process.connect(&me).await.map(TokioIo::new) }
+        });
+        let channel = endpoint("http://within").connect_with_connector_lazy(connector);
+        Self::of(Vec::new(), None, vec![Arc::new(Replica::of(SocketAddr::from(([0, 0, 0, 0], 0)), channel))])
+    }
+
+    fn of(hosts: Vec<Uri>, tls: Option<&Tls>, known: Vec<Arc<Replica>>) -> Self {
+        Self(Arc::new(Shared {
+            hosts,
+            tls: tls.cloned(),
+            known: RwLock::new(known),
+            in_flight: AtomicUsize::new(0),
+            turn: AtomicUsize::new(0),
+        }))
     }
 
     async fn ask(self, request: Request<Body>) -> Result<Response<Body>, Status> {
@@ -171,7 +195,7 @@ impl Shared {
                 continue;
             }
             let there = before.iter().find(|replica| replica.address == address).cloned();
-            known.push(there.unwrap_or_else(|| Arc::new(Replica::new(address, host))));
+            known.push(there.unwrap_or_else(|| Arc::new(Replica::new(address, host, self.tls.as_ref()))));
         }
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
     }
@@ -196,15 +220,28 @@ impl Shared {
 }
 
 impl Replica {
-    fn new(address: SocketAddr, host: &Uri) -> Self {
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))
-            .unwrap_or_else(|_| Endpoint::from_static("http://invalid"))
-            .origin(host.clone())
-            .connect_timeout(Duration::from_secs(1))
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(Duration::from_secs(5))
-            .keep_alive_timeout(Duration::from_secs(3));
-        Self { address, channel: endpoint.connect_lazy(), in_flight: AtomicUsize::new(0), rest: Mutex::default() }
+    fn new(address: SocketAddr, host: &Uri, tls: Option<&Tls>) -> Self {
+        let endpoint = endpoint(&format!("http://{address}")).origin(host.clone());
+        let channel = match tls.filter(|_| host.scheme_str() == Some("https")) {
+            None => endpoint.connect_lazy(),
+            Some(tls) => {
+                let (tls, name) = (tls.clone(), host.host().unwrap_or_default().trim_matches(['[', ']']).to_owned());
+                // The certificates of the moment, at each connection.
+                endpoint.connect_with_connector_lazy(tower::service_fn(move |_: Uri| {
+                    let (tls, name) = (tls.clone(), name.clone());
+                    async move {
+                        let stream = TcpStream::connect(address).await?;
+                        stream.set_nodelay(true)?;
+                        tls.connect(&name, stream).await.map(TokioIo::new)
+                    }
+                }))
+            }
+        };
+        Self::of(address, channel)
+    }
+
+    fn of(address: SocketAddr, channel: Channel) -> Self {
+        Self { address, channel, in_flight: AtomicUsize::new(0), rest: Mutex::default() }
     }
 
     async fn ask(&self, request: Request<Body>) -> Result<Response<Body>, Status> {
@@ -261,11 +298,20 @@ impl Service<Request<Body>> for Replicas {
     }
 }
 
+fn endpoint(address: &str) -> Endpoint {
+    Endpoint::from_shared(address.to_owned())
+        .unwrap_or_else(|_| Endpoint::from_static("http://invalid"))
+        .connect_timeout(Duration::from_secs(1))
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(Duration::from_secs(5))
+        .keep_alive_timeout(Duration::from_secs(3))
+}
+
 fn host(address: &str) -> Result<Uri, PeerError> {
     let wrong = |why: &str| PeerError { address: address.to_owned(), why: why.to_owned() };
-    let uri: Uri = address.parse().map_err(|_| wrong("it must be like http://host:port"))?;
-    if uri.scheme_str() != Some("http") || uri.port_u16().is_none() {
-        return Err(wrong("it must be like http://host:port"));
+    let uri: Uri = address.parse().map_err(|_| wrong("it must be like http://host:port or https://host:port"))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.port_u16().is_none() {
+        return Err(wrong("it must be like http://host:port or https://host:port"));
     }
     Ok(uri)
 }

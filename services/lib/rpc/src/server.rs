@@ -2,21 +2,37 @@
 
 use std::{sync::Arc, time::Duration};
 
+use rand::Rng;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    service::Routes,
-    transport::{Server, server::TcpIncoming},
-};
+use tonic::{service::Routes, transport::Server};
 use tonic_health::ServingStatus;
 
-use crate::{Gate, GateLayer};
+use crate::{Arrivals, Gate, GateLayer, LimitSettings, Tls, WithinProcess};
 
-/// How a server ends.
-#[derive(Clone, Copy, Debug)]
+/// A request may be so large: far more than the longest message with every field.
+pub const LARGEST_REQUEST: usize = 1024 * 1024;
+/// A connection is told to go after so long and up to a third more, so that calls find replicas that are new. Calls and streams
+/// that run on it end in their own time.
+const CONNECTION_AGE: Duration = Duration::from_secs(30 * 60);
+
+/// How a server listens and ends.
 pub struct ServerSettings {
     /// Calls that run when the server is told to stop have so long.
     pub drain: Duration,
+    /// What it carries.
+    pub limits: LimitSettings,
+    /// Its certificates.
+    pub tls: Option<Tls>,
+    /// Connections of services in this process.
+    pub within: (WithinProcess, Arrivals),
+}
+
+impl ServerSettings {
+    /// Without TLS and rates.
+    pub fn plain(drain: Duration) -> Self {
+        Self { drain, limits: LimitSettings::default().without_rates(), tls: None, within: WithinProcess::new() }
+    }
 }
 
 /// What a server serves.
@@ -52,20 +68,31 @@ pub async fn serve(
     let reflection = reflection.build_v1()?;
     let routes = served.routes.add_service(health_service).add_service(reflection);
 
-    // An answer is two small writes: without this the second waits 40 ms for the acknowledgement of the first. The server's
-    // own setting is for listeners that it makes itself.
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let gate = Arc::new(gate);
+    let (within, arrivals) = settings.within;
+    let incoming = arrivals.and_accepted(&within, listener, &settings.limits, settings.tls.clone(), shutdown.clone());
     // What the transport leaves open without being told, each as large as an honest client needs.
     let server = Server::builder()
-        .max_concurrent_streams(1_024)
+        .max_concurrent_streams(settings.limits.streams_per_connection)
+        // One connection may carry a gateway's whole crowd, who hang up together when it is restarted.
         .http2_max_pending_accept_reset_streams(Some(64))
         .http2_max_local_error_reset_streams(Some(256))
         .http2_max_header_list_size(16 * 1024)
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .max_frame_size(16 * 1024)
+        .initial_stream_window_size(256 * 1024)
+        .initial_connection_window_size(1024 * 1024)
+        .http2_keepalive_interval(Some(Duration::from_secs(20)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-        .layer(GateLayer(Arc::new(gate)))
+        .max_connection_age(CONNECTION_AGE + rand::rng().random_range(Duration::ZERO..CONNECTION_AGE / 3))
+        .layer(GateLayer(gate.clone()))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
+    let followed = async {
+        match &settings.tls {
+            Some(tls) => tls.follow().await,
+            None => std::future::pending().await,
+        }
+    };
 
     let drained = async {
         let mut ready = served.ready;
@@ -88,5 +115,7 @@ pub async fn serve(
         ended = server => Ok(ended?),
         // An open stream, even a client's watch of the health, would hold the server for ever.
         () = drained => Ok(()),
+        () = gate.limits.forget() => Ok(()),
+        () = followed => Ok(()),
     }
 }

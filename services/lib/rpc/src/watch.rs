@@ -6,12 +6,15 @@ use frontdesk_proto::auth::v1::Reason;
 use futures::{Stream, stream};
 use moka::future::Cache;
 use prost::Message;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use crate::Refusal;
+use crate::{
+    Refusal,
+    deadline::{self, Why},
+};
 
 /// A lost hint costs at most so long.
 const READ_AT_LEAST_EVERY: Duration = Duration::from_secs(10);
@@ -65,8 +68,8 @@ pub struct Followed<T> {
 
 /// A stream of the items after the cursor. `read` gives the next few after a number, each with its own, in order; what it
 /// gives must be the same for everybody who follows the thing. An item is sent only when the reader has room, so a slow
-/// reader holds no more than what one read gives. The stream ends with UNAVAILABLE when this replica stops, and the reader
-/// resumes elsewhere with the last number.
+/// reader holds no more than what one read gives. The stream ends when this replica stops, when the caller's token or deadline
+/// does, and when it is old; then the reader resumes with the last number.
 pub fn follow<T, R, F>(
     followed: Followed<T>,
     shutdown: CancellationToken,
@@ -85,14 +88,23 @@ where
         read: R,
         /// What was read lately may serve; not when hints may have been lost.
         shared: bool,
+        until: Option<(Instant, Why)>,
         ended: bool,
     }
-    let start = State { followed, waiting: (Arc::default(), 0), shutdown, read, shared: true, ended: false };
+    let until = deadline::open_until();
+    let start = State { followed, waiting: (Arc::default(), 0), shutdown, read, shared: true, until, ended: false };
     stream::unfold(start, |mut state| async move {
         if state.ended {
             return None;
         }
         loop {
+            // Also while there is always more to send.
+            if let Some((at, why)) = state.until
+                && Instant::now() >= at
+            {
+                state.ended = true;
+                return Some((Err(why.refusal().with("cursor", state.followed.cursor).into()), state));
+            }
             if let Some((number, item)) = state.waiting.0.get(state.waiting.1) {
                 state.followed.cursor = *number;
                 state.waiting.1 += 1;
@@ -116,7 +128,14 @@ where
                     return Some((Err(status), state));
                 }
             }
+            let over = async {
+                match state.until {
+                    Some((at, _)) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
+                () = over => {}
                 () = state.shutdown.cancelled() => {
                     state.ended = true;
                     let why = "this replica is stopping; call again with the last number you saw";

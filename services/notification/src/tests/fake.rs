@@ -105,6 +105,8 @@ impl ChannelService for Fake {
         list_channels(ListChannelsRequest) -> ListChannelsResponse;
         update_channel(UpdateChannelRequest) -> UpdateChannelResponse;
         delete_channel(DeleteChannelRequest) -> DeleteChannelResponse;
+        rotate_visitor_key(RotateVisitorKeyRequest) -> RotateVisitorKeyResponse;
+        list_visitor_keys(ListVisitorKeysRequest) -> ListVisitorKeysResponse;
     }
 }
 

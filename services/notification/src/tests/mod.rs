@@ -70,8 +70,8 @@ impl Suite {
         let bus = Db::connect(&DbSettings { url: url("bus.db"), ..DbSettings::default() }, &clock).await.unwrap();
         let bus = Bus::in_process(bus, &clock).await.unwrap();
         let keys = Keys::development(&folder.path().join("key"), &clock).unwrap();
-        let peer = Peer::new(conversation, "notification", keys.clone()).unwrap();
-        let pages = Pages::new(keys);
+        let peer = Peer::at(conversation, "notification", None, Some(&keys)).unwrap();
+        let pages = Pages::new(keys.keyring().clone());
         let app = App::new(settings, db, clock.clone(), pages, peer, folder.path(), CancellationToken::new()).unwrap();
         Self { app, clock, account: AccountId(Uuid::now_v7()), folder, bus }
     }
@@ -95,7 +95,7 @@ impl Suite {
 
     pub(crate) fn caller(&self, kind: Kind) -> Caller {
         let actor = Actor { kind, id: Uuid::now_v7().to_string() };
-        Caller { account: self.account, kind, actor, name: None, email: None, permissions: Vec::new() }
+        Caller { account: self.account, kind, actor, ..Caller::service("") }
     }
 
     pub(crate) async fn deliveries(&self) -> Vec<Delivery> {

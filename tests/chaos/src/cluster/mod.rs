@@ -144,6 +144,11 @@ impl Cluster {
         for limit in ["ACCOUNT", "AGENT", "RECIPIENT"] {
             set(&format!("NOTIFICATION__MANUAL_PER_{limit}_PER_HOUR"), "1000000".into());
         }
+        for kind in ["VISITOR", "AGENT", "BOT", "ADMIN", "ACCOUNT"] {
+            set(&format!("LIMITS__{kind}_RATE"), "0".into());
+        }
+        // One connection carries them all.
+        set("LIMITS__STREAMS_PER_CONNECTION", "1024".into());
         set("TELEMETRY__LOG", std::env::var("FRONTDESK_CHAOS_LOG").unwrap_or_else(|_| "info,sqlx=warn".into()));
         (0..ports.len())
             .map(|place| {

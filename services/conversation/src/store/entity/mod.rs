@@ -9,4 +9,5 @@ pub(crate) mod contacts;
 pub(crate) mod conversations;
 pub(crate) mod entries;
 pub(crate) mod tickets;
+pub(crate) mod visitor_keys;
 pub(crate) mod visitors;

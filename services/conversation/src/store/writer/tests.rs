@@ -94,7 +94,9 @@ impl Fixture {
             actor,
             name: None,
             email: None,
-            permissions: Vec::new(),
+            permissions: Default::default(),
+            scope: None,
+            ends: None,
         };
         let conversation_id = conversation.to_string();
         let request = PostMessageRequest { conversation_id, text: text.into(), ..PostMessageRequest::default() };

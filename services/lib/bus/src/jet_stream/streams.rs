@@ -90,9 +90,11 @@ impl JetStream {
 /// What the broker says, and what to do about it where one would have to guess.
 fn explain(error: CreateStreamError) -> String {
     match error.kind() {
-        CreateStreamErrorKind::JetStream(broker) if broker.error_code() == ErrorCode::STORAGE_RESOURCES_EXCEEDED => format!(
-            "{broker}; it sets bus.stream_max_bytes aside for each of four streams: lower that, or raise the server's max_file_store"
-        ),
+        CreateStreamErrorKind::JetStream(broker) if broker.error_code() == ErrorCode::STORAGE_RESOURCES_EXCEEDED => {
+            format!(
+                "{broker}; it sets bus.stream_max_bytes aside for each of four streams: lower that, or raise the server's max_file_store"
+            )
+        }
         _ => error.to_string(),
     }
 }

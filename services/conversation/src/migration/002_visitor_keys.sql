@@ -1,0 +1,11 @@
+-- Keys for visitor tokens; the old binary runs on and knows none. Their secrets are derived from the installation's secret
+-- named in secret_id, and are not here.
+CREATE TABLE visitor_keys (
+    channel_id UUID NOT NULL,
+    number INTEGER NOT NULL,
+    account_id UUID NOT NULL,
+    secret_id TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    ends_at BIGINT,
+    CONSTRAINT visitor_keys_pk PRIMARY KEY (channel_id, number)
+);

@@ -1,0 +1,164 @@
+//! Who is calling: the one place that turns a token into a caller.
+
+use std::{sync::Arc, time::Duration};
+
+use frontdesk_clock::Clock;
+use frontdesk_settings::Secret;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Caller, Keyring, Keys, Roles, ScopedKeys, TokenError,
+    issuer::{Issuer, IssuerSettings},
+    keys,
+    token::{self},
+    visitors,
+};
+
+/// Whose tokens are accepted, and the installation's own secret.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IdentitySettings {
+    /// Accept tokens of the development key in the data folder: on a loopback address only. Unset: while there are no issuers.
+    pub development_key: Option<bool>,
+    /// The installation's secret, at least 32 bytes, the same for every process: page tokens are signed with it, and the
+    /// keys for visitor tokens are derived from it. Empty: the development key.
+    pub secret: Secret,
+    /// The secret before, while what it signed is still about.
+    pub previous_secret: Secret,
+    /// What the claim `aud` of visitor tokens must hold.
+    pub audience: String,
+    /// Clocks of issuers may differ by so much; a minute at most.
+    #[serde(with = "frontdesk_settings::duration")]
+    pub leeway: Duration,
+    /// Who vouches for agents, administrators and bots.
+    pub issuers: Vec<IssuerSettings>,
+    /// What each role permits.
+    pub roles: Roles,
+}
+
+impl Default for IdentitySettings {
+    fn default() -> Self {
+        Self {
+            development_key: None,
+            secret: Secret::default(),
+            previous_secret: Secret::default(),
+            audience: "frontdesk".into(),
+            leeway: Duration::from_secs(30),
+            issuers: Vec::new(),
+            roles: Roles::default(),
+        }
+    }
+}
+
+impl IdentitySettings {
+    /// Are tokens of the development key accepted?
+    pub fn accepts_development(&self) -> bool {
+        self.development_key.unwrap_or(self.issuers.is_empty())
+    }
+}
+
+/// The identity settings are no good; the text names the setting and the remedy.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct IdentityError(pub String);
+
+/// Knows callers by their tokens. Clones share what they know.
+#[derive(Clone)]
+pub struct Identity(Arc<Parts>);
+
+struct Parts {
+    development: Option<Keys>,
+    issuers: Vec<Issuer>,
+    roles: Roles,
+    audience: String,
+    leeway: Duration,
+    keyring: Keyring,
+    /// Where visitors' keys are known; a process that serves no visitor knows none.
+    scoped: Option<Arc<dyn ScopedKeys>>,
+    clock: Clock,
+}
+
+impl Identity {
+    /// As the settings say. `development` is the development key, where it is accepted.
+    pub fn try_new(
+        settings: &IdentitySettings,
+        development: Option<Keys>,
+        keyring: Keyring,
+        scoped: Option<Arc<dyn ScopedKeys>>,
+        clock: &Clock,
+    ) -> Result<Self, IdentityError> {
+        if settings.leeway > Duration::from_secs(60) {
+            return Err(IdentityError("identity.leeway must be at most 60s".into()));
+        }
+        let issuers =
+            settings.issuers.iter().map(Issuer::try_new).collect::<Result<Vec<_>, _>>().map_err(IdentityError)?;
+        for (place, issuer) in issuers.iter().enumerate() {
+            let name = issuer.name();
+            if name == keys::ISSUER || issuers[..place].iter().any(|other| other.name() == name) {
+                return Err(IdentityError(format!(
+                    "identity.issuers has {name:?} twice; each issuer needs a name of its own"
+                )));
+            }
+        }
+        Ok(Self(Arc::new(Parts {
+            development,
+            issuers,
+            roles: settings.roles.clone(),
+            audience: settings.audience.clone(),
+            leeway: settings.leeway,
+            keyring,
+            scoped,
+            clock: clock.clone(),
+        })))
+    }
+
+    /// Knows whom the development key knows, and nobody else.
+    pub fn development(keys: &Keys) -> Self {
+        Self(Arc::new(Parts {
+            development: Some(keys.clone()),
+            issuers: Vec::new(),
+            roles: Roles::default(),
+            audience: String::new(),
+            leeway: Duration::ZERO,
+            keyring: keys.keyring().clone(),
+            scoped: None,
+            clock: keys.clock().clone(),
+        }))
+    }
+
+    /// Reads every issuer's keys once: a file that is no good is told at the start. An address that does not answer now is asked
+    /// again when the first token comes.
+    pub async fn check(&self) -> Result<(), IdentityError> {
+        for issuer in &self.0.issuers {
+            match issuer.check().await {
+                Ok(()) => {}
+                Err(error) if issuer.has_file() => return Err(IdentityError(format!("identity.issuers: {error}"))),
+                Err(error) => {
+                    tracing::warn!(issuer = issuer.name(), %error, "the keys of an issuer cannot be had now");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Who a token speaks for. The issuer that it names decides by which keys it is checked, and nothing else of it is believed
+    /// before.
+    pub async fn authenticate(&self, token: &str) -> Result<Caller, TokenError> {
+        let parts = &self.0;
+        let head = token::head(token)?;
+        if let Some(issuer) = parts.issuers.iter().find(|issuer| issuer.name() == head.issuer) {
+            return issuer.verify(token, &head, &parts.roles, parts.leeway, &parts.clock).await;
+        }
+        if head.issuer == keys::ISSUER {
+            let keys = parts.development.as_ref();
+            return keys.ok_or_else(|| TokenError::invalid("the development key is not accepted here"))?.verify(token);
+        }
+        match (visitors::key_id(&head), &parts.scoped) {
+            (Some(key), Some(scoped)) => {
+                visitors::verify(token, key, &parts.keyring, scoped.as_ref(), &parts.audience, parts.leeway).await
+            }
+            (Some(_), None) => Err(TokenError::invalid("visitors' tokens are not accepted by this service")),
+            (None, _) => Err(TokenError::invalid("its issuer is not one that is accepted")),
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! The public keys of an issuer: read from a file or fetched from a URL, kept, renewed behind the back of callers.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use jsonwebtoken::{
+    Algorithm, DecodingKey,
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse},
+};
+use tokio::{sync::Mutex, time::Instant};
+
+use crate::TokenError;
+
+/// Older keys are fetched again, while the old ones serve.
+const FRESH: Duration = Duration::from_secs(10 * 60);
+/// Older keys serve nobody: an issuer that was silent for so long may have withdrawn them.
+const STALE: Duration = Duration::from_secs(24 * 3600);
+/// Between two fetches: tokens with made-up key ids must not hammer the issuer.
+const PAUSE: Duration = Duration::from_secs(30);
+/// The same, while there are no keys at all.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const WITHIN: Duration = Duration::from_secs(5);
+const LARGEST: usize = 1024 * 1024;
+
+/// The keys cannot be had; the text says where from and why.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the keys at {source_name}: {why}")]
+pub struct JwksError {
+    source_name: String,
+    why: String,
+}
+
+enum Source {
+    File(PathBuf),
+    Url(String, reqwest::Client),
+}
+
+/// The keys of one issuer.
+pub(crate) struct Jwks {
+    source: Source,
+    accepted: Vec<Algorithm>,
+    keys: RwLock<Arc<Known>>,
+    fetching: Mutex<()>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Key {
+    id: Option<String>,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) key: DecodingKey,
+}
+
+#[derive(Default)]
+struct Known {
+    keys: Vec<Key>,
+    /// When these keys were had.
+    since: Option<Instant>,
+    /// When the source was last asked.
+    asked: Option<Instant>,
+    why_not: String,
+}
+
+impl Jwks {
+    /// The keys at a URL (https; http on a loopback address) or in a file.
+    pub(crate) fn try_new(source: &str, ca: &Path, accepted: Vec<Algorithm>) -> Result<Self, JwksError> {
+        let wrong = |why: String| JwksError { source_name: source.to_owned(), why };
+        let source = match source.split_once("://") {
+            Some(("file", path)) => Source::File(path.into()),
+            None => Source::File(source.into()),
+            Some((scheme, _)) => {
+                let url = reqwest::Url::parse(source).map_err(|error| wrong(error.to_string()))?;
+                let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+                if scheme != "https" && !(scheme == "http" && local) {
+                    return Err(wrong("must be a file or an https address: what it says decides who is let in".into()));
+                }
+                Source::Url(source.to_owned(), client(ca).map_err(wrong)?)
+            }
+        };
+        Ok(Self { source, accepted, keys: RwLock::default(), fetching: Mutex::default() })
+    }
+
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self.source, Source::File(_))
+    }
+
+    /// The key that a token names. Without a name: the only key there is.
+    pub(crate) async fn key(self: &Arc<Self>, id: Option<&str>) -> Result<Key, TokenError> {
+        let known = self.known();
+        match known.since.map(|since| since.elapsed()) {
+            None => self.fetch(&known).await,
+            Some(age) if age > STALE => self.fetch(&known).await,
+            Some(age) if age > FRESH => {
+                let jwks = self.clone();
+                // One at a time: whoever finds another at it lets it be.
+                tokio::spawn(async move {
+                    if let Ok(_one) = jwks.fetching.try_lock() {
+                        jwks.fetch_unless_lately(PAUSE).await;
+                    }
+                });
+            }
+            Some(_) => {}
+        }
+        if let Some(key) = self.known().find(id)? {
+            return Ok(key);
+        }
+        // An issuer signs with its newest key at once.
+        self.fetch(&known).await;
+        self.known().find(id)?.ok_or_else(|| TokenError::invalid("its issuer publishes no such key"))
+    }
+
+    fn known(&self) -> Arc<Known> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks the source, unless somebody did while we waited for our turn.
+    async fn fetch(&self, seen: &Known) {
+        let pause = if seen.since.is_some() { PAUSE } else { FIRST_PAUSE };
+        let _one = self.fetching.lock().await;
+        self.fetch_unless_lately(pause).await;
+    }
+
+    async fn fetch_unless_lately(&self, pause: Duration) {
+        let known = self.known();
+        if known.asked.is_some_and(|asked| asked.elapsed() < pause) {
+            return;
+        }
+        let asked = Some(Instant::now());
+        let fetched = match self.load().await {
+            Ok(keys) => Known { keys, since: asked, asked, why_not: String::new() },
+            Err(error) => {
+                tracing::warn!(%error, "the keys of an issuer cannot be had; those that are known serve on");
+                Known { keys: known.keys.clone(), since: known.since, asked, why_not: error.to_string() }
+            }
+        };
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fetched);
+    }
+
+    /// Reads the source now.
+    pub(crate) async fn load(&self) -> Result<Vec<Key>, JwksError> {
+        let (name, bytes) = match &self.source {
+            Source::File(path) => {
+                (path.display().to_string(), tokio::fs::read(path).await.map_err(|error| error.to_string()))
+            }
+            Source::Url(url, client) => (url.clone(), fetch(client, url).await),
+        };
+        let wrong = |why: String| JwksError { source_name: name.clone(), why };
+        let set: JwkSet = serde_json::from_slice(&bytes.map_err(wrong)?)
+            .map_err(|error| wrong(format!("they are no JSON Web Key Set ({error})")))?;
+        let keys: Vec<Key> = set.keys.iter().filter_map(|key| self.accept(key)).collect();
+        if keys.is_empty() {
+            let names: Vec<String> = self.accepted.iter().map(|algorithm| format!("{algorithm:?}")).collect();
+            return Err(wrong(format!("none of them is a public key for signatures with {}", names.join(", "))));
+        }
+        Ok(keys)
+    }
+
+    /// A key that may verify: public, for signatures, of an algorithm that is accepted. What it says of itself is checked, and
+    /// it verifies with that one algorithm only.
+    fn accept(&self, key: &Jwk) -> Option<Key> {
+        if !matches!(key.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
+            return None;
+        }
+        let of_its_kind: &[Algorithm] = match &key.algorithm {
+            AlgorithmParameters::RSA(rsa) => {
+                // 2,048 bits in base64url: less is no key today.
+                if rsa.n.len() < 342 {
+                    return None;
+                }
+                &[Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256]
+            }
+            AlgorithmParameters::EllipticCurve(curve) => match curve.curve {
+                EllipticCurve::P256 => &[Algorithm::ES256],
+                EllipticCurve::P384 => &[Algorithm::ES384],
+                _ => return None,
+            },
+            AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => &[Algorithm::EdDSA],
+            // A secret that is published is none.
+            _ => return None,
+        };
+        let algorithm = match key.common.key_algorithm {
+            Some(named) => Algorithm::try_from(named).ok().filter(|named| of_its_kind.contains(named))?,
+            None => of_its_kind[0],
+        };
+        let decoding = DecodingKey::from_jwk(key).ok()?;
+        self.accepted.contains(&algorithm).then(|| Key { id: key.common.key_id.clone(), algorithm, key: decoding })
+    }
+}
+
+impl Known {
+    fn find(&self, id: Option<&str>) -> Result<Option<Key>, TokenError> {
+        if self.since.is_none_or(|since| since.elapsed() > STALE) {
+            return Err(TokenError::Unavailable(self.why_not.clone()));
+        }
+        Ok(match id {
+            Some(id) => self.keys.iter().find(|key| key.id.as_deref() == Some(id)).cloned(),
+            None if self.keys.len() == 1 => self.keys.first().cloned(),
+            None => return Err(TokenError::invalid("its header must name its key (kid): its issuer has several")),
+        })
+    }
+}
+
+fn client(ca: &Path) -> Result<reqwest::Client, String> {
+    let mut builder = reqwest::Client::builder()
+        .timeout(WITHIN)
+        .connect_timeout(WITHIN)
+        // Where to is what the settings say.
+        .redirect(reqwest::redirect::Policy::none());
+    if !ca.as_os_str().is_empty() {
+        let pem = std::fs::read(ca).map_err(|error| format!("{}: {error}", ca.display()))?;
+        let authorities = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| error.to_string())?;
+        builder = builder.tls_certs_only(authorities);
+    }
+    builder.build().map_err(|error| error.to_string())
+}
+
+async fn fetch(client: &reqwest::Client, url: &str) -> Result<Vec<u8>, String> {
+    let answer = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
+    let mut answer = answer.map_err(|error| chain(&error))?;
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| chain(&error))? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > LARGEST {
+            return Err("the answer is larger than 1 MiB".into());
+        }
+    }
+    Ok(bytes)
+}
+
+/// An HTTP client hides the cause behind its own words.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// A key's algorithm in the words of a token's header.
+pub(crate) fn algorithms(names: &[String]) -> Result<Vec<Algorithm>, String> {
+    names
+        .iter()
+        .map(|name| {
+            let algorithm = name.parse::<KeyAlgorithm>().ok().and_then(|algorithm| Algorithm::try_from(algorithm).ok());
+            algorithm
+                .filter(|algorithm| !matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512))
+                .ok_or_else(|| {
+                    format!("{name} is not an algorithm for public keys; choose of RS256, PS256, ES256, ES384, EdDSA")
+                })
+        })
+        .collect()
+}

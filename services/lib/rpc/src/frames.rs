@@ -1,0 +1,136 @@
+//! Counts what a connection sends beside calls. The transport answers pings and settings without end; whoever sends thousands
+//! of them a second is no client.
+
+use std::time::Instant;
+
+/// So many at once …
+const BURST: f64 = 2_000.0;
+/// … and so many a second for long, beside what the answers that we send ask for: a client acknowledges them by opening its
+/// windows, and measures its line with a ping now and then.
+const A_SECOND: f64 = 200.0;
+const BYTES_FOR_ONE: f64 = 32.0;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const END_STREAM: u8 = 1;
+/// Length, type, flags, stream.
+const HEADER: usize = 9;
+
+/// Reads the heads of HTTP/2 frames as they pass by.
+pub(crate) struct Frames {
+    head: [u8; HEADER],
+    have: usize,
+    /// Of the payload that is still to come.
+    skip: usize,
+    left: f64,
+    counted_at: Instant,
+}
+
+/// More than an honest client sends.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TooMany;
+
+impl Frames {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { head: [0; HEADER], have: 0, skip: 0, left: BURST, counted_at: now }
+    }
+
+    /// The connection sent us these bytes.
+    pub(crate) fn received(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), TooMany> {
+        while !bytes.is_empty() {
+            if self.skip > 0 {
+                let skipped = self.skip.min(bytes.len());
+                self.skip -= skipped;
+                bytes = &bytes[skipped..];
+                continue;
+            }
+            let taken = (HEADER - self.have).min(bytes.len());
+            self.head[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
+            self.have += taken;
+            bytes = &bytes[taken..];
+            if self.have == HEADER {
+                self.have = 0;
+                let [high, middle, low, kind, flags, ..] = self.head;
+                self.skip = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
+                self.count(kind, flags, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, kind: u8, flags: u8, now: Instant) -> Result<(), TooMany> {
+        let carries_a_call = match kind {
+            DATA => self.skip > 0 || flags & END_STREAM != 0,
+            // The transport counts resets itself, and a caller may hang up as often as they call.
+            HEADERS | RST_STREAM => true,
+            _ => false,
+        };
+        if carries_a_call {
+            return Ok(());
+        }
+        if self.left < 1.0 {
+            self.left =
+                (self.left + A_SECOND * (now.saturating_duration_since(self.counted_at)).as_secs_f64()).min(BURST);
+            self.counted_at = now;
+        }
+        self.left -= 1.0;
+        if self.left < 0.0 { Err(TooMany) } else { Ok(()) }
+    }
+
+    /// We sent so many bytes.
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        self.left = (self.left + bytes as f64 / BYTES_FOR_ONE).min(BURST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, length: usize) -> Vec<u8> {
+        let mut frame = vec![0, (length >> 8) as u8, length as u8, kind, flags, 0, 0, 0, 1];
+        frame.resize(HEADER + length, 0xff);
+        frame
+    }
+
+    #[test]
+    fn s4_control_frames_are_counted_and_calls_are_not() {
+        let now = Instant::now();
+        let calls: Vec<u8> = (0..10_000).flat_map(|_| [frame(HEADERS, 4, 40), frame(DATA, 1, 0)].concat()).collect();
+        assert_eq!(Frames::new(now).received(&calls, now), Ok(()));
+        for (kind, length) in [(6, 8), (4, 0), (DATA, 0), (8, 4), (2, 5), (9, 10)] {
+            let flood: Vec<u8> = (0..2_001).flat_map(|_| frame(kind, 0, length)).collect();
+            assert_eq!(Frames::new(now).received(&flood, now), Err(TooMany), "type {kind}");
+            assert_eq!(Frames::new(now).received(&flood[..flood.len() / 2], now), Ok(()), "type {kind}");
+        }
+    }
+
+    #[test]
+    fn frames_are_found_however_the_bytes_are_cut() {
+        let now = Instant::now();
+        let flood: Vec<u8> = (0..2_001).flat_map(|_| [frame(DATA, 0, 300), frame(6, 0, 8)].concat()).collect();
+        for size in [1, 7, 9, 64, 1_000] {
+            let mut frames = Frames::new(now);
+            let read: Vec<_> = flood.chunks(size).map(|bytes| frames.received(bytes, now)).collect();
+            assert_eq!(read.iter().filter(|read| read.is_err()).count(), 1, "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn an_honest_client_of_many_small_answers_is_not_cut() {
+        let now = Instant::now();
+        let mut frames = Frames::new(now);
+        for _ in 0..100_000 {
+            // An answer of sixty bytes, and the window opened again for the stream and the connection.
+            frames.sent(64);
+            assert_eq!(frames.received(&[frame(8, 0, 4), frame(8, 0, 4)].concat(), now), Ok(()));
+        }
+        for second in 0..100 {
+            let now = now + Duration::from_secs(second);
+            assert_eq!(frames.received(&frame(6, 0, 8).repeat(200), now), Ok(()), "and pings, over a long time");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What one process carries, and what one caller may ask of it: beyond that it refuses at once and says when to try again.
+
+use std::{
+    hash::{BuildHasher, Hash, RandomState},
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use frontdesk_auth::{Caller, Kind};
+use frontdesk_proto::auth::v1::Reason;
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+    state::keyed::DashMapStateStore,
+};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+use tonic::Code;
+use uuid::Uuid;
+
+use crate::Refusal;
+
+/// A burst of so many seconds' calls is let through.
+const BURST_SECONDS: u32 = 3;
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+
+/// Limits of one process. A rate of 0: no limit.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitSettings {
+    /// Connections.
+    pub connections: usize,
+    /// Connections from one address (of IPv6: from one /64).
+    pub connections_per_address: usize,
+    /// Calls and streams at once on one connection: a client that wants more opens another one.
+    pub streams_per_connection: u32,
+    /// Calls that are worked on at once; streams that are open do not count.
+    pub in_flight: usize,
+    /// Streams that are open.
+    pub streams: usize,
+    /// Calls a second of one visitor.
+    pub visitor_rate: u32,
+    /// Calls a second of one agent.
+    pub agent_rate: u32,
+    /// Calls a second of one bot.
+    pub bot_rate: u32,
+    /// Calls a second of one administrator, which is often the platform's back end.
+    pub admin_rate: u32,
+    /// Calls a second of everybody in one account together.
+    pub account_rate: u32,
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            connections_per_address: 1_000,
+            streams_per_connection: 100,
+            in_flight: 512,
+            streams: 20_000,
+            visitor_rate: 20,
+            agent_rate: 100,
+            bot_rate: 200,
+            admin_rate: 200,
+            account_rate: 2_000,
+        }
+    }
+}
+
+impl LimitSettings {
+    /// No rates: for who measures what a process can carry.
+    pub fn without_rates(mut self) -> Self {
+        for rate in [
+            &mut self.visitor_rate,
+            &mut self.agent_rate,
+            &mut self.bot_rate,
+            &mut self.admin_rate,
+            &mut self.account_rate,
+        ] {
+            *rate = 0;
+        }
+        self
+    }
+}
+
+type Rate<K> = RateLimiter<K, DashMapStateStore<K>, DefaultClock>;
+
+/// What is going on in the process, and who asked how often.
+pub(crate) struct Limits {
+    settings: LimitSettings,
+    in_flight: Arc<AtomicUsize>,
+    streams: Arc<AtomicUsize>,
+    callers: [(Kind, Option<Rate<u64>>); 4],
+    accounts: Option<Rate<Uuid>>,
+    hasher: RandomState,
+    clock: DefaultClock,
+}
+
+/// A place among those that the process has; given back when it is dropped.
+pub(crate) struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Limits {
+    pub(crate) fn new(settings: &LimitSettings) -> Self {
+        fn rate<K: Hash + Eq + Clone>(a_second: u32) -> Option<Rate<K>> {
+            let burst = NonZeroU32::new(a_second.saturating_mul(BURST_SECONDS))?;
+            Some(Rate::dashmap(Quota::per_second(NonZeroU32::new(a_second)?).allow_burst(burst)))
+        }
+        Self {
+            in_flight: Arc::default(),
+            streams: Arc::default(),
+            callers: [
+                (Kind::Visitor, rate(settings.visitor_rate)),
+                (Kind::Agent, rate(settings.agent_rate)),
+                (Kind::Bot, rate(settings.bot_rate)),
+                (Kind::Admin, rate(settings.admin_rate)),
+            ],
+            accounts: rate(settings.account_rate),
+            hasher: RandomState::new(),
+            clock: DefaultClock::default(),
+            settings: settings.clone(),
+        }
+    }
+
+    /// Full: whoever comes now need not be asked who they are.
+    pub(crate) fn is_full(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) >= self.settings.in_flight
+    }
+
+    /// A place for a call.
+    pub(crate) fn call(&self) -> Result<Place, Refusal> {
+        place(&self.in_flight, self.settings.in_flight).ok_or_else(overloaded)
+    }
+
+    /// A place for a call that others wait for already: it is never refused.
+    pub(crate) fn nested_call(&self) -> Place {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        Place(self.in_flight.clone())
+    }
+
+    /// A place for an open stream.
+    pub(crate) fn stream(&self) -> Result<Place, Refusal> {
+        place(&self.streams, self.settings.streams).ok_or_else(overloaded)
+    }
+
+    /// May this caller call again already? Services are bounded by who calls them.
+    pub(crate) fn rate(&self, caller: &Caller) -> Result<(), Refusal> {
+        if caller.kind == Kind::Service {
+            return Ok(());
+        }
+        let mine = self.callers.iter().find(|(kind, _)| *kind == caller.kind).and_then(|(_, rate)| rate.as_ref());
+        if let Some(rate) = mine {
+            // Of a thousand million callers two may share a number; then they share a rate.
+            let key = self.hasher.hash_one((caller.account, &caller.actor));
+            rate.check_key(&key)
+                .map_err(|early| limited("you call", "caller", early.wait_time_from(self.clock.now())))?;
+        }
+        if let Some(rate) = &self.accounts {
+            let early = rate.check_key(&caller.account.0);
+            early.map_err(|early| limited("your account calls", "account", early.wait_time_from(self.clock.now())))?;
+        }
+        Ok(())
+    }
+
+    /// Forgets who has not called for a while, for ever.
+    pub(crate) async fn forget(&self) {
+        loop {
+            tokio::time::sleep(FORGET_EVERY).await;
+            self.callers.iter().filter_map(|(_, rate)| rate.as_ref()).for_each(RateLimiter::retain_recent);
+            self.accounts.iter().for_each(RateLimiter::retain_recent);
+        }
+    }
+}
+
+fn place(taken: &Arc<AtomicUsize>, places: usize) -> Option<Place> {
+    let place = Place(taken.clone());
+    (taken.fetch_add(1, Ordering::Relaxed) < places).then_some(place)
+}
+
+/// Refused at once; not all come back at the same moment.
+fn overloaded() -> Refusal {
+    let again = Duration::from_millis(rand::rng().random_range(250..1_000));
+    let why = "this replica has as much to do as it can; nothing was done, try again";
+    Refusal::shared(Code::ResourceExhausted, Reason::Overloaded, why).retry_after(again)
+}
+
+/// The refusal of [`Limits::call`], for whoever was not let so far.
+pub(crate) fn full() -> Refusal {
+    overloaded()
+}
+
+fn limited(who: &str, whose: &str, wait: Duration) -> Refusal {
+    let wait = wait.max(Duration::from_millis(10));
+    let why = format!(
+        "{who} more often than this installation allows; nothing was done, try again in {} ms",
+        wait.as_millis()
+    );
+    Refusal::shared(Code::ResourceExhausted, Reason::RateLimited, why).with("whose", whose).retry_after(wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_given_back_and_never_more_than_there_are() {
+        let limits = Limits::new(&LimitSettings { in_flight: 2, ..LimitSettings::default() });
+        let first = limits.call().unwrap_or_else(|_| panic!("a place"));
+        let _nested = limits.nested_call();
+        assert!(limits.is_full() && limits.call().is_err() && limits.call().is_err());
+        drop(first);
+        assert!(limits.call().is_ok());
+    }
+
+    #[test]
+    fn each_caller_has_a_rate_of_their_own_and_the_account_one_for_all() {
+        let settings = LimitSettings { visitor_rate: 1, account_rate: 2, ..LimitSettings::default() };
+        let limits = Limits::new(&settings);
+        let visitor = |id: &str| Caller {
+            kind: Kind::Visitor,
+            actor: frontdesk_auth::Actor { kind: Kind::Visitor, id: id.into() },
+            ..Caller::service("")
+        };
+        let calls = |id: &str| (0..10).filter(|_| limits.rate(&visitor(id)).is_ok()).count();
+        assert_eq!(calls("one"), 3, "a burst of three seconds");
+        assert_eq!(calls("two"), 3);
+        assert_eq!(calls("three"), 0, "the account's burst is used up");
+        assert!((0..100).all(|_| limits.rate(&Caller::service("conversation")).is_ok()));
+    }
+}
