@@ -35,7 +35,7 @@ pub(crate) async fn start_chat(
 }
 
 async fn try_start(app: &App, caller: &Caller, command: &StartChat) -> Result<Conversation, ConversationError> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.db.begin_for(caller.account.0).await?;
     let channel = channels::find(tx.conn(), caller.account, command.channel).await?;
     let channel = channel.ok_or(ConversationError::NotFound("channel"))?;
     let visitor = &caller.actor.id;
