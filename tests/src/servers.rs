@@ -1,6 +1,6 @@
 //! The servers of the distributed footing, one of each for all tests of a process; or those that the environment names.
 
-use frontdesk_test_servers::{Nats, Postgres};
+use frontdesk_test_servers::{MAKE_ROLE, Nats, Postgres, ROLE};
 use sea_orm::ConnectionTrait;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -8,8 +8,8 @@ use uuid::Uuid;
 static POSTGRES: OnceCell<(String, Option<Postgres>)> = OnceCell::const_new();
 static NATS: OnceCell<(String, Option<Nats>)> = OnceCell::const_new();
 
-/// A new database on the PostgreSQL server: `FRONTDESK_TEST_POSTGRES` (`postgres://user:password@host:port`), or one that
-/// is started for this process.
+/// A new database on the PostgreSQL server: `FRONTDESK_TEST_POSTGRES` (`postgres://superuser:password@host:port`), or one that
+/// is started for this process. It is an ordinary role's, so that every test runs behind the wall between accounts.
 pub async fn postgres_database() -> String {
     let (server, _) = POSTGRES
         .get_or_init(|| async {
@@ -24,9 +24,11 @@ pub async fn postgres_database() -> String {
         .await;
     let admin = sea_orm::Database::connect(format!("{server}/postgres")).await.expect("the PostgreSQL server");
     let name = format!("t{}", Uuid::now_v7().simple());
-    admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("a database");
+    admin.execute_unprepared(MAKE_ROLE).await.expect("a role");
+    admin.execute_unprepared(&format!("CREATE DATABASE {name} OWNER {ROLE}")).await.expect("a database");
     admin.close().await.expect("an end");
-    format!("{server}/{name}")
+    let (_, at) = server.rsplit_once('@').expect("a user in the server's address");
+    format!("postgres://{ROLE}:{ROLE}@{at}/{name}")
 }
 
 /// The NATS server: `FRONTDESK_TEST_NATS` (`nats://host:port`), or one that is started for this process. Each test uses a

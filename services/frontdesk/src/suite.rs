@@ -230,6 +230,13 @@ impl Suite {
                     () = tokio::time::sleep(ASK_DATABASE_EVERY) => {}
                 }
             }
+            if matches!(db.passes_walls().await, Ok(true)) {
+                tracing::warn!(
+                    service = service.name(),
+                    "the database's role is a superuser or bypasses row-level security, so nothing stands behind the queries; \
+                     give the service an ordinary role that owns its database"
+                );
+            }
         }
         Ok(())
     }

@@ -14,7 +14,15 @@ use crate::{Supervised, fetched, free_port, listens, supervised::RemovedAfterUs}
 /// PostgreSQL refuses to run as root: then it runs as the user nobody.
 const NOBODY: u32 = 65_534;
 
-/// A PostgreSQL server with a data folder of its own. User `frontdesk`, no password, loopback only.
+/// Who owns the databases: an ordinary role, as an operator makes it. Row-level security holds no superuser. Its password is
+/// its name, for a server that asks for one.
+pub const ROLE: &str = "suite";
+
+/// Makes [`ROLE`], unless it is there.
+pub const MAKE_ROLE: &str = "DO $$ BEGIN CREATE ROLE suite LOGIN PASSWORD 'suite'; \
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
+
+/// A PostgreSQL server with a data folder of its own. Superuser `frontdesk`, no passwords, loopback only.
 pub struct Postgres {
     /// Its port on the loopback address.
     pub port: u16,
@@ -78,18 +86,19 @@ impl Postgres {
         self.folder.path().join("log")
     }
 
-    /// The address of one of its databases.
+    /// The address of one of its databases, for the superuser.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://frontdesk@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Makes a database and gives its address.
+    /// Makes a database of the [`ROLE`] and gives its address, for that.
     pub async fn create_database(&self, name: &str) -> String {
-        self.psql("postgres", &format!("CREATE DATABASE {name}")).await;
-        self.url(name)
+        self.psql("postgres", MAKE_ROLE).await;
+        self.psql("postgres", &format!("CREATE DATABASE {name} OWNER {ROLE}")).await;
+        format!("postgres://{ROLE}@127.0.0.1:{}/{name}", self.port)
     }
 
-    /// Runs SQL and gives its rows as lines.
+    /// Runs SQL as superuser and gives its rows as lines.
     pub async fn psql(&self, database: &str, sql: &str) -> String {
         let mut psql = command(&self.programs, "psql");
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &self.url(database), "-c", sql]);

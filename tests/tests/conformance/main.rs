@@ -27,3 +27,4 @@ mod broker;
 mod bus;
 mod outbox;
 mod store;
+mod walls;

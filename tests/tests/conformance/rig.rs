@@ -8,7 +8,7 @@ use std::{
 
 use frontdesk_bus::{Bus, BusSettings, Consumer, DEAD_LETTERS, Outcome};
 use frontdesk_clock::Clock;
-use frontdesk_db::{DatabaseUrl, Db, DbSettings, migrate};
+use frontdesk_db::{DatabaseUrl, Db, DbSettings, Sql, migrate};
 use frontdesk_outbox::{OUTBOX, OUTBOX_LEADER_AND_STREAM};
 use frontdesk_proto::event::v1::Event;
 use frontdesk_tests::servers;
@@ -29,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(frontdesk_idempotency::REQUESTS),
             Box::new(DEAD_LETTERS),
             Box::new(OUTBOX_LEADER_AND_STREAM),
+            Box::new(Sql { name: "test_001_walls", text: "{wall outbox_events} {wall requests}" }),
         ]
     }
 }
@@ -59,6 +60,12 @@ impl Rig {
         let database = servers::postgres_database().await;
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         Self { kind: Kind::Distributed { database, bus }, clock: Clock::system() }
+    }
+
+    /// On a PostgreSQL database that the test looks into, and without a broker.
+    pub fn on(database: &str) -> Self {
+        let kind = Kind::Distributed { database: database.into(), bus: BusSettings::default() };
+        Self { kind, clock: Clock::system() }
     }
 
     /// Where its broker is.

@@ -30,7 +30,7 @@ on_both_footings!(
 
 async fn several_may_migrate_at_once_and_who_waits_knows_what_is_missing(rig: Rig) {
     let db = rig.empty_db().await;
-    assert_eq!(pending_migrations::<Migrator>(&db).await.unwrap().len(), 4);
+    assert_eq!(pending_migrations::<Migrator>(&db).await.unwrap().len(), 5);
     let at_once = if rig.is_distributed() { 8 } else { 1 };
     let replicas = join_all((0..at_once).map(|_| rig.empty_db())).await;
     for migrated in join_all(replicas.iter().map(migrate::<Migrator>)).await {

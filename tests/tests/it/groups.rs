@@ -2,6 +2,7 @@
 
 use frontdesk::SuiteChannel;
 use frontdesk_auth::Kind;
+use frontdesk_db::Db;
 use frontdesk_proto::conversation::v1::{
     CloseIdleConversationsRequest, CloseReason, IdleConversation, IdleOutcome, PostMessageRequest,
     conversation_service_client::ConversationServiceClient, entry::Content, thread_service_client::ThreadServiceClient,
@@ -105,7 +106,7 @@ async fn c3_numbers_are_dense_and_events_in_order_whoever_writes_through_whichev
         }
     });
     join_all(posts).await.into_iter().for_each(|posted| posted.expect("an answer"));
-    let db = sea_orm::Database::connect(&suite.settings.databases.conversation.url.0).await.unwrap();
+    let db = Db::connect(&suite.settings.databases.conversation, &suite.clock).await.unwrap();
     for chat in chats {
         let thread = Account::thread(&here, &chat.id).await;
         assert_eq!(thread.len(), 81, "80 messages, and Ada became the assignee");
@@ -114,8 +115,8 @@ async fn c3_numbers_are_dense_and_events_in_order_whoever_writes_through_whichev
         let sql = "SELECT version FROM outbox_events WHERE aggregate_id = $1 ORDER BY position";
         let chat: Uuid = chat.id.parse().unwrap();
         let rows = Statement::from_sql_and_values(DbBackend::Postgres, sql, [chat.into()]);
-        let versions: Vec<i64> =
-            db.query_all_raw(rows).await.unwrap().iter().map(|row| row.try_get("", "version").unwrap()).collect();
+        let rows = db.read().query_all_raw(rows).await.unwrap();
+        let versions: Vec<i64> = rows.iter().map(|row| row.try_get("", "version").unwrap()).collect();
         assert_eq!(versions, (1..=82).collect::<Vec<_>>(), "positions rise with the versions");
     }
 }

@@ -20,12 +20,14 @@ pub(crate) async fn assign_conversation(
     command: AssignConversation,
 ) -> Result<Owned, AssignmentError> {
     let AssignConversation { agent, wish } = command;
-    if let Some(first) = first_answer(app, caller, &wish, Party::agent(agent)).await? {
+    let read = app.db.read_for(caller.account.0).await?;
+    if let Some(first) = first_answer(&read.conn(), caller, &wish, Party::agent(agent)).await? {
         return Ok(first);
     }
-    let agent = store::agents::find(app.db.read(), caller.account, agent)
+    let agent = store::agents::find(&read.conn(), caller.account, agent)
         .await?
         .ok_or(AssignmentError::NotFound("agent"))?
         .assignable()?;
+    drop(read);
     change_owner(app, caller, wish, Some(agent)).await
 }

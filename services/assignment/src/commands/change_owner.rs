@@ -36,13 +36,13 @@ pub(crate) struct Wish {
 
 /// The first answer to a repeat (rule C12). To be asked before anything that may have changed since then is checked.
 pub(super) async fn first_answer(
-    app: &App,
+    conn: &impl ConnectionTrait,
     caller: &Caller,
     wish: &Wish,
     owner: Party,
 ) -> Result<Option<Owned>, AssignmentError> {
-    match wish.key.find::<i64>(app.db.read()).await? {
-        Some(epoch) => Ok(Some(owned(app.db.read(), caller, wish.conversation, epoch, owner).await?)),
+    match wish.key.find::<i64>(conn).await? {
+        Some(epoch) => Ok(Some(owned(conn, caller, wish.conversation, epoch, owner).await?)),
         None => Ok(None),
     }
 }
@@ -66,7 +66,7 @@ pub(super) async fn change_owner(
     };
     let changed = conversation::change_assignee(app, &change).await?;
 
-    let tx = app.db.begin().await?;
+    let tx = app.db.begin_for(caller.account.0).await?;
     // Only now: a refusal is no answer to keep. Of two at once the row has given both the same epoch.
     if key.claim::<i64>(&tx).await?.is_none() {
         key.keep(&tx, &changed.epoch).await?;

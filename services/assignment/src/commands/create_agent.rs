@@ -25,7 +25,7 @@ pub(crate) async fn create_agent(
     key: &Key,
     command: CreateAgent,
 ) -> Result<Agent, AssignmentError> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.db.begin_for(caller.account.0).await?;
     if let Some(id) = key.claim::<Uuid>(&tx).await? {
         return store::agents::find(tx.conn(), caller.account, id).await?.ok_or(AssignmentError::NotFound("agent"));
     }

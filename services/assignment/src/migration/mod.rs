@@ -17,6 +17,10 @@ impl MigratorTrait for Migrator {
                 text: include_str!("001_agents_and_assignments.sql"),
             }),
             Box::new(frontdesk_outbox::OUTBOX_LEADER_AND_STREAM),
+            Box::new(Sql {
+                name: "assignment_002_row_level_security",
+                text: include_str!("002_row_level_security.sql"),
+            }),
         ]
     }
 }

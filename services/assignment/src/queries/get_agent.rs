@@ -7,5 +7,6 @@ use crate::{App, domain::Agent, error::AssignmentError, store};
 
 /// The agent, deactivated or not.
 pub(crate) async fn get_agent(app: &App, caller: &Caller, id: Uuid) -> Result<Agent, AssignmentError> {
-    store::agents::find(app.db.read(), caller.account, id).await?.ok_or(AssignmentError::NotFound("agent"))
+    let read = app.db.read_for(caller.account.0).await?;
+    store::agents::find(&read.conn(), caller.account, id).await?.ok_or(AssignmentError::NotFound("agent"))
 }

@@ -11,5 +11,6 @@ pub(crate) async fn list_agents(
     caller: &Caller,
     page: &Page<Cursor>,
 ) -> Result<Vec<Agent>, AssignmentError> {
-    Ok(store::agents::list(app.db.read(), caller.account, page.cursor.as_ref(), page.size).await?)
+    let read = app.db.read_for(caller.account.0).await?;
+    Ok(store::agents::list(&read.conn(), caller.account, page.cursor.as_ref(), page.size).await?)
 }

@@ -3,6 +3,7 @@
 use frontdesk_auth::{AccountId, Caller};
 use frontdesk_clock::Time;
 use frontdesk_proto::assignment::v1::OwnerKind;
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use crate::{
@@ -34,7 +35,8 @@ pub(crate) async fn list_assignments(
 
 /// The stretch that a command has just recorded.
 pub(crate) async fn line_of(app: &App, caller: &Caller, stretch: Stretch) -> Result<Line, AssignmentError> {
-    let named = name(app, caller.account, vec![(stretch, None)]).await?;
+    let read = app.db.read_for(caller.account.0).await?;
+    let named = name(&read.conn(), caller.account, vec![(stretch, None)]).await?;
     named.into_iter().next().ok_or(AssignmentError::NotFound("conversation"))
 }
 
@@ -44,12 +46,13 @@ pub(super) async fn lines(
     conversation: Uuid,
     newest: u64,
 ) -> Result<Vec<Line>, AssignmentError> {
-    let stretches = store::assignments::newest(app.db.read(), caller.account, conversation, newest).await?;
-    name(app, caller.account, ends(stretches)).await
+    let read = app.db.read_for(caller.account.0).await?;
+    let stretches = store::assignments::newest(&read.conn(), caller.account, conversation, newest).await?;
+    name(&read.conn(), caller.account, ends(stretches)).await
 }
 
 async fn name(
-    app: &App,
+    conn: &impl ConnectionTrait,
     account: AccountId,
     stretches: Vec<(Stretch, Option<Time>)>,
 ) -> Result<Vec<Line>, AssignmentError> {
@@ -61,7 +64,7 @@ async fn name(
         .collect();
     agents.sort_unstable();
     agents.dedup();
-    let names = store::agents::names(app.db.read(), account, agents).await?;
+    let names = store::agents::names(conn, account, agents).await?;
     let name_of = |party: &Party| names.get(&party.id).cloned().unwrap_or_default();
     Ok(stretches
         .into_iter()

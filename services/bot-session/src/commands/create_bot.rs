@@ -30,7 +30,7 @@ pub(crate) async fn create_bot(
     key: &Key,
     command: CreateBot,
 ) -> Result<Bot, BotSessionError> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.db.begin_for(caller.account.0).await?;
     if let Some(id) = key.claim::<Uuid>(&tx).await? {
         return store::bots::find(tx.conn(), caller.account, id).await?.ok_or(BotSessionError::NotFound("bot"));
     }

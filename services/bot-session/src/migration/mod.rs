@@ -18,6 +18,10 @@ impl MigratorTrait for Migrator {
             }),
             Box::new(frontdesk_outbox::OUTBOX_LEADER_AND_STREAM),
             Box::new(Sql { name: "bot_session_002_one_time_to_ask", text: include_str!("002_one_time_to_ask.sql") }),
+            Box::new(Sql {
+                name: "bot_session_003_row_level_security",
+                text: include_str!("003_row_level_security.sql"),
+            }),
         ]
     }
 }

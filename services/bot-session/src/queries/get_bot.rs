@@ -7,5 +7,6 @@ use crate::{App, domain::Bot, error::BotSessionError, store};
 
 /// The bot, deleted or not.
 pub(crate) async fn get_bot(app: &App, caller: &Caller, id: Uuid) -> Result<Bot, BotSessionError> {
-    store::bots::find(app.db.read(), caller.account, id).await?.ok_or(BotSessionError::NotFound("bot"))
+    let read = app.db.read_for(caller.account.0).await?;
+    store::bots::find(&read.conn(), caller.account, id).await?.ok_or(BotSessionError::NotFound("bot"))
 }

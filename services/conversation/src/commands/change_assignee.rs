@@ -33,7 +33,7 @@ pub(crate) async fn change_assignee(
     caller: &Caller,
     command: ChangeAssignee,
 ) -> Result<ChangedAssignee, ConversationError> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.db.begin_for(caller.account.0).await?;
     let conversation = conversations::find_for_update(&tx, caller.account, command.conversation).await?;
     let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
     if let Some((epoch, from)) = command.key.claim::<(i64, Option<Owner>)>(&tx).await? {

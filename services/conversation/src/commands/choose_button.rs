@@ -24,7 +24,7 @@ pub(crate) async fn choose_button(
     caller: &Caller,
     command: ChooseButton,
 ) -> Result<Entry, ConversationError> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.db.begin_for(caller.account.0).await?;
     let conversation = conversations::find_for_update(&tx, caller.account, command.chat).await?;
     let mut conversation = conversation
         .filter(|conversation| conversation.row.visitor_id == caller.actor.id)

@@ -30,7 +30,7 @@ pub(crate) async fn close_conversation(
     caller: &Caller,
     command: CloseConversation,
 ) -> Result<Conversation, ConversationError> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.db.begin_for(caller.account.0).await?;
     let conversation = conversations::find_for_update(&tx, caller.account, command.conversation).await?;
     let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
 

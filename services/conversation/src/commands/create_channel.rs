@@ -28,7 +28,7 @@ pub(crate) async fn create_channel(
     caller: &Caller,
     command: CreateChannel,
 ) -> Result<entity::channels::Model, ConversationError> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.db.begin_for(caller.account.0).await?;
     if let Some(id) = command.key.claim(&tx).await? {
         return channels::find(tx.conn(), caller.account, id).await?.ok_or(ConversationError::NotFound("channel"));
     }

@@ -24,7 +24,7 @@ pub(crate) async fn create_contact(
     caller: &Caller,
     command: CreateContact,
 ) -> Result<Contact, ConversationError> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.db.begin_for(caller.account.0).await?;
     if let Some(id) = command.key.claim::<Uuid>(&tx).await? {
         return contacts::find(tx.conn(), caller.account, id).await?.ok_or(ConversationError::NotFound("contact"));
     }

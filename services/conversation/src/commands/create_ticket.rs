@@ -24,7 +24,7 @@ pub(crate) async fn create_ticket(
     caller: &Caller,
     command: CreateTicket,
 ) -> Result<Model, ConversationError> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.db.begin_for(caller.account.0).await?;
     let conversation = conversations::find_for_update(&tx, caller.account, command.conversation).await?;
     let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
     if let Some(id) = command.key.claim(&tx).await? {

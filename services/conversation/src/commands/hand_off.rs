@@ -17,7 +17,7 @@ pub(crate) struct HandOff {
 }
 
 pub(crate) async fn hand_off(app: &App, caller: &Caller, command: HandOff) -> Result<Conversation, ConversationError> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.db.begin_for(caller.account.0).await?;
     let conversation = conversations::find_for_update(&tx, caller.account, command.conversation).await?;
     let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
     if command.key.claim::<()>(&tx).await?.is_some() {

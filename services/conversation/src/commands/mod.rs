@@ -82,14 +82,16 @@ async fn write(app: &App, kind: &'static str, wanted: Wanted) -> Result<(Entry, 
     match app.writer.write(wanted).await {
         Ok(Written::Now(entry, names)) => Ok((*entry, names)),
         Ok(Written::Before(sequence)) => {
-            let entry = made_before(app.db.read(), account, conversation, sequence).await?;
-            let names = names::find_named(app.db.read(), account, std::slice::from_ref(&entry)).await?;
+            let read = app.db.read_for(account.0).await?;
+            let entry = made_before(&read.conn(), account, conversation, sequence).await?;
+            let names = names::find_named(&read.conn(), account, std::slice::from_ref(&entry)).await?;
             Ok((entry, names))
         }
         Err(Unwritten::NotFound) => Err(ConversationError::NotFound(kind)),
         Err(Unwritten::Reused) => Err(ConversationError::RequestIdReused),
         Err(Unwritten::No(No::Refused(refused), conversation)) => {
-            Err(explain(app.db.read(), *conversation, refused).await)
+            let read = app.db.read_for(account.0).await?;
+            Err(explain(&read.conn(), *conversation, refused).await)
         }
         Err(Unwritten::No(No::AgentUnknown, _)) => Err(ConversationError::AgentUnknown),
         Err(Unwritten::No(No::AgentNotActive, _)) => Err(ConversationError::AgentNotActive),

@@ -20,7 +20,7 @@ pub(crate) struct PostComment {
 }
 
 pub(crate) async fn post_comment(app: &App, caller: &Caller, command: PostComment) -> Result<Entry, ConversationError> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.db.begin_for(caller.account.0).await?;
     let conversation = conversations::find_for_update(&tx, caller.account, command.conversation).await?;
     let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
     if let Some(sequence) = command.key.claim(&tx).await? {

@@ -19,7 +19,7 @@ pub(crate) async fn reopen_conversation(
     agent: Uuid,
     key: Option<Key>,
 ) -> Result<Conversation, ConversationError> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.db.begin_for(caller.account.0).await?;
     let conversation = conversations::find_for_update(&tx, caller.account, id).await?;
     let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
     if let Some(key) = &key

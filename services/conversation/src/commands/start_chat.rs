@@ -35,7 +35,7 @@ pub(crate) async fn start_chat(
 }
 
 async fn try_start(app: &App, caller: &Caller, command: &StartChat) -> Result<Conversation, ConversationError> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.db.begin_for(caller.account.0).await?;
     let channel = channels::find(tx.conn(), caller.account, command.channel).await?;
     // A token that was signed with a channel's key knows that channel only.
     let channel = channel.filter(|channel| caller.scope.is_none_or(|scope| scope == channel.id));

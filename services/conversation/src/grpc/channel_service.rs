@@ -40,8 +40,9 @@ async fn bot(app: &App, caller: &Caller, id: Uuid) -> Result<bots::Model, Conver
 }
 
 impl Grpc {
-    async fn was_made(&self, key: &Key) -> Result<bool, Status> {
-        let made = key.find::<Uuid>(self.0.db.read()).await.map_err(ConversationError::from)?;
+    async fn was_made(&self, caller: &Caller, key: &Key) -> Result<bool, Status> {
+        let read = self.read(caller).await?;
+        let made = key.find::<Uuid>(&read.conn()).await.map_err(ConversationError::from)?;
         Ok(made.is_some())
     }
 }
@@ -59,7 +60,7 @@ impl ChannelService for Grpc {
         let transcript_sender_id = parse_optional_id("transcript_sender_id", &request.transcript_sender_id)?;
         let bot = match (greeter, parse_optional_id("bot_id", &request.bot_id)?) {
             // A repeat gets the first answer, whatever became of the bot: the command finds it by its key.
-            (Greeter::Bot, Some(_)) if self.was_made(&key).await? => None,
+            (Greeter::Bot, Some(_)) if self.was_made(&caller, &key).await? => None,
             (Greeter::Bot, Some(id)) => Some(bot(&self.0, &caller, id).await?),
             (Greeter::Bot, None) => return Err(refuse("bot_id", "must name the bot when a bot greets")),
             (_, Some(_)) => return Err(refuse("bot_id", "must be empty unless a bot greets")),
@@ -85,7 +86,8 @@ impl ChannelService for Grpc {
     ) -> Result<Response<pb::GetChannelResponse>, Status> {
         let (caller, request) = open(request)?;
         let id = parse_id("channel_id", &request.channel_id)?;
-        let channel = channels::find(self.0.db.read(), caller.account, id).await.map_err(ConversationError::from)?;
+        let read = self.read(&caller).await?;
+        let channel = channels::find(&read.conn(), caller.account, id).await.map_err(ConversationError::from)?;
         let channel = channel.ok_or(ConversationError::NotFound("channel"))?;
         Ok(Response::new(pb::GetChannelResponse { channel: Some(convert::channel(&channel)) }))
     }
@@ -99,7 +101,8 @@ impl ChannelService for Grpc {
         let size = std::mem::take(&mut request.page_size);
         let page = self.0.pages.open::<(String, Uuid), _>(&caller, &request, size, &token)?;
         let after = page.cursor.clone();
-        let mut rows = channels::list(self.0.db.read(), caller.account, after, page.size + 1)
+        let read = self.read(&caller).await?;
+        let mut rows = channels::list(&read.conn(), caller.account, after, page.size + 1)
             .await
             .map_err(ConversationError::from)?;
         let next_page_token = self.0.pages.close(page, &mut rows, |last| (last.name.clone(), last.id))?;

@@ -34,7 +34,8 @@ impl ContactService for Grpc {
     ) -> Result<Response<pb::GetContactResponse>, Status> {
         let (caller, request) = open(request)?;
         let id = parse_id("contact_id", &request.contact_id)?;
-        let contact = contacts::find(self.0.db.read(), caller.account, id).await.map_err(ConversationError::from)?;
+        let read = self.read(&caller).await?;
+        let contact = contacts::find(&read.conn(), caller.account, id).await.map_err(ConversationError::from)?;
         let contact = contact.ok_or(ConversationError::NotFound("contact"))?;
         Ok(Response::new(pb::GetContactResponse { contact: Some(convert::contact(&contact)) }))
     }
@@ -48,7 +49,8 @@ impl ContactService for Grpc {
         let size = std::mem::take(&mut request.page_size);
         let page = self.0.pages.open::<(Time, Uuid), _>(&caller, &request, size, &token)?;
         let email = one(email(&request.email))?;
-        let mut rows = contacts::list(self.0.db.read(), caller.account, email, page.cursor, page.size + 1)
+        let read = self.read(&caller).await?;
+        let mut rows = contacts::list(&read.conn(), caller.account, email, page.cursor, page.size + 1)
             .await
             .map_err(ConversationError::from)?;
         let next_page_token = self.0.pages.close(page, &mut rows, |last| (last.row.created_at, last.row.id))?;

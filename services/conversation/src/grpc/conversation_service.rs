@@ -2,6 +2,7 @@
 
 use frontdesk_auth::{AccountId, Caller, Kind};
 use frontdesk_clock::Time;
+use frontdesk_db::Read;
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, conversation_service_server::ConversationService};
 use frontdesk_rpc::{open, parse_id, parse_optional_id};
@@ -21,10 +22,14 @@ use crate::{
 };
 
 impl Grpc {
-    async fn told(&self, conversation: &Conversation) -> Result<Option<pb::Conversation>, Status> {
-        let names = names::find(self.0.db.read(), conversation, &[]).await.map_err(ConversationError::from)?;
-        Ok(Some(convert::conversation(conversation, &names)))
+    async fn told(&self, caller: &Caller, conversation: &Conversation) -> Result<Option<pb::Conversation>, Status> {
+        told(&self.read(caller).await?, conversation).await
     }
+}
+
+async fn told(read: &Read, conversation: &Conversation) -> Result<Option<pb::Conversation>, Status> {
+    let names = names::find(&read.conn(), conversation, &[]).await.map_err(ConversationError::from)?;
+    Ok(Some(convert::conversation(conversation, &names)))
 }
 
 #[tonic::async_trait]
@@ -35,8 +40,9 @@ impl ConversationService for Grpc {
     ) -> Result<Response<pb::GetConversationResponse>, Status> {
         let (caller, request) = open(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
-        let conversation = queries::get_conversation(&self.0, &caller, id).await?;
-        Ok(Response::new(pb::GetConversationResponse { conversation: self.told(&conversation).await? }))
+        let read = self.read(&caller).await?;
+        let conversation = queries::get_conversation(&read.conn(), &caller, id).await?;
+        Ok(Response::new(pb::GetConversationResponse { conversation: told(&read, &conversation).await? }))
     }
 
     async fn list_conversations(
@@ -48,13 +54,13 @@ impl ConversationService for Grpc {
         let size = std::mem::take(&mut request.page_size);
         let page = self.0.pages.open::<(Time, Uuid), _>(&caller, &request, size, &token)?;
         let filter = filter(&caller, &request)?;
-        let mut rows = conversations::list(self.0.db.read(), caller.account, filter, page.cursor, page.size + 1)
+        let read = self.read(&caller).await?;
+        let mut rows = conversations::list(&read.conn(), caller.account, filter, page.cursor, page.size + 1)
             .await
             .map_err(ConversationError::from)?;
         let next_page_token = self.0.pages.close(page, &mut rows, |last| (last.row.last_activity_at, last.row.id))?;
         let owners = rows.iter().filter_map(Conversation::owner).collect::<Vec<_>>();
-        let names =
-            names::find_owners(self.0.db.read(), caller.account, owners).await.map_err(ConversationError::from)?;
+        let names = names::find_owners(&read.conn(), caller.account, owners).await.map_err(ConversationError::from)?;
         let conversations = rows.iter().map(|row| convert::conversation(row, &names)).collect();
         Ok(Response::new(pb::ListConversationsResponse { conversations, next_page_token }))
     }
@@ -75,7 +81,7 @@ impl ConversationService for Grpc {
         let key = key(&caller, &request.request_id, &request);
         let command = CloseConversation { conversation, by, expected_epoch: request.expected_epoch, key };
         let closed = commands::close_conversation(&self.0, &caller, command).await?;
-        Ok(Response::new(pb::CloseConversationResponse { conversation: self.told(&closed).await? }))
+        Ok(Response::new(pb::CloseConversationResponse { conversation: self.told(&caller, &closed).await? }))
     }
 
     async fn reopen_conversation(
@@ -92,7 +98,7 @@ impl ConversationService for Grpc {
             key(&caller, &request.request_id, &request),
         )
         .await?;
-        Ok(Response::new(pb::ReopenConversationResponse { conversation: self.told(&reopened).await? }))
+        Ok(Response::new(pb::ReopenConversationResponse { conversation: self.told(&caller, &reopened).await? }))
     }
 
     async fn change_assignee(
@@ -116,10 +122,10 @@ impl ConversationService for Grpc {
         };
         let changed = commands::change_assignee(&self.0, &caller, command).await?;
         let from = changed.from;
-        let names =
-            names::find_owners(self.0.db.read(), caller.account, from).await.map_err(ConversationError::from)?;
+        let read = self.read(&caller).await?;
+        let names = names::find_owners(&read.conn(), caller.account, from).await.map_err(ConversationError::from)?;
         Ok(Response::new(pb::ChangeAssigneeResponse {
-            conversation: self.told(&changed.conversation).await?,
+            conversation: told(&read, &changed.conversation).await?,
             previous_assignee: from.map(|from| convert::owner(from, &names)),
         }))
     }
@@ -137,7 +143,7 @@ impl ConversationService for Grpc {
             reason: request.reason,
         };
         let conversation = commands::hand_off(&self.0, &caller, command).await?;
-        Ok(Response::new(pb::HandOffConversationResponse { conversation: self.told(&conversation).await? }))
+        Ok(Response::new(pb::HandOffConversationResponse { conversation: self.told(&caller, &conversation).await? }))
     }
 
     async fn close_idle_conversations(
@@ -176,7 +182,7 @@ impl ConversationService for Grpc {
         let linked =
             commands::link_contact(&self.0, &caller, conversation, contact, active_agent(&self.0, &caller).await?)
                 .await?;
-        Ok(Response::new(pb::LinkContactResponse { conversation: self.told(&linked).await? }))
+        Ok(Response::new(pb::LinkContactResponse { conversation: self.told(&caller, &linked).await? }))
     }
 
     async fn get_closing_facts(
@@ -185,7 +191,8 @@ impl ConversationService for Grpc {
     ) -> Result<Response<pb::GetClosingFactsResponse>, Status> {
         let (caller, request) = open(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
-        let (facts, visitor_name) = queries::get_closing_facts(&self.0, &caller, id, request.close_number).await?;
+        let read = self.read(&caller).await?;
+        let (facts, visitor_name) = queries::get_closing_facts(&read.conn(), &caller, id, request.close_number).await?;
         Ok(Response::new(convert::closing_facts(facts, visitor_name)))
     }
 
@@ -201,7 +208,7 @@ impl ConversationService for Grpc {
             value: request.value,
         };
         let conversation = commands::record_answer(&self.0, &caller, command).await?;
-        Ok(Response::new(pb::RecordAnswerResponse { conversation: self.told(&conversation).await? }))
+        Ok(Response::new(pb::RecordAnswerResponse { conversation: self.told(&caller, &conversation).await? }))
     }
 }
 

@@ -11,6 +11,7 @@ mod visitor_service;
 use std::pin::Pin;
 
 use frontdesk_auth::{Caller, Kind};
+use frontdesk_db::Read;
 use frontdesk_proto::{
     assignment::v1::{GetAgentRequest, roster_service_client::RosterServiceClient},
     conversation::v1::{
@@ -52,6 +53,13 @@ pub fn routes(app: &App, routes: &mut RoutesBuilder) {
 /// Serves every gRPC service of this crate.
 struct Grpc(App);
 
+impl Grpc {
+    /// What the caller's account has, for all that one call reads.
+    async fn read(&self, caller: &Caller) -> Result<Read, ConversationError> {
+        Ok(self.0.db.read_for(caller.account.0).await?)
+    }
+}
+
 /// A stream of answers.
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
@@ -64,7 +72,9 @@ fn agent(caller: &Caller) -> Result<Uuid, Status> {
 /// not heard of yet, the roster is asked for.
 async fn active_agent(app: &App, caller: &Caller) -> Result<Uuid, Status> {
     let id = agent(caller)?;
-    let known = names::find_agent(app.db.read(), caller.account, id).await.map_err(ConversationError::from)?;
+    let read = app.db.read_for(caller.account.0).await.map_err(ConversationError::from)?;
+    let known = names::find_agent(&read.conn(), caller.account, id).await.map_err(ConversationError::from)?;
+    drop(read);
     let active = match known.filter(|known| known.version > 0) {
         Some(known) => known.active,
         None => ask_roster(app, caller, id).await?,
@@ -81,7 +91,7 @@ async fn ask_roster(app: &App, caller: &Caller, id: Uuid) -> Result<bool, Conver
     };
     let Some(agent) = agent else { return Ok(false) };
     let active = agent.active;
-    let tx = app.db.begin().await?;
+    let tx = app.db.begin_for(caller.account.0).await?;
     names::keep_agent(&tx, agent).await?;
     tx.commit().await?;
     Ok(active)

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::{Caller, Kind};
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, thread_service_server::ThreadService};
 use frontdesk_rpc::{Followed, follow, open, parse_id};
@@ -18,9 +18,11 @@ use crate::{
 };
 
 impl Grpc {
-    async fn told_entry(&self, conversation: &crate::domain::Conversation, entry: &Entry) -> Result<pb::Entry, Status> {
+    async fn told_entry(&self, caller: &Caller, entry: &Entry) -> Result<pb::Entry, Status> {
+        let read = self.read(caller).await?;
+        let conversation = queries::get_conversation(&read.conn(), caller, entry.conversation_id).await?;
         let entries = std::slice::from_ref(entry);
-        let names = names::find(self.0.db.read(), conversation, entries).await.map_err(ConversationError::from)?;
+        let names = names::find(&read.conn(), &conversation, entries).await.map_err(ConversationError::from)?;
         Ok(convert::entry(entry, &names))
     }
 }
@@ -66,8 +68,7 @@ impl ThreadService for Grpc {
         let key = Key::new(&caller, &request.request_id, &request);
         let command = PostComment { conversation, agent: agent(&caller)?, text: request.text, key };
         let entry = commands::post_comment(&self.0, &caller, command).await?;
-        let conversation = queries::get_conversation(&self.0, &caller, conversation).await?;
-        Ok(Response::new(pb::PostCommentResponse { entry: Some(self.told_entry(&conversation, &entry).await?) }))
+        Ok(Response::new(pb::PostCommentResponse { entry: Some(self.told_entry(&caller, &entry).await?) }))
     }
 
     async fn list_entries(
@@ -76,11 +77,12 @@ impl ThreadService for Grpc {
     ) -> Result<Response<pb::ListEntriesResponse>, Status> {
         let (caller, request) = open(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
-        let conversation = queries::get_conversation(&self.0, &caller, id).await?;
         let size = if request.page_size == 0 { 200 } else { usize::try_from(request.page_size).unwrap_or(200) };
         let until = Some(request.until_sequence).filter(|until| *until > 0);
+        let read = self.read(&caller).await?;
+        let conversation = queries::get_conversation(&read.conn(), &caller, id).await?;
         let (listed, names) =
-            queries::list_entries(&self.0, &conversation, request.after_sequence, until, size).await?;
+            queries::list_entries(&read.conn(), &conversation, request.after_sequence, until, size).await?;
         let entries = listed.entries.iter().map(|entry| convert::entry(entry, &names)).collect();
         let has_more = listed.more;
         Ok(Response::new(pb::ListEntriesResponse { entries, has_more }))
@@ -94,7 +96,7 @@ impl ThreadService for Grpc {
     ) -> Result<Response<Self::WatchThreadStream>, Status> {
         let (caller, request) = open(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
-        queries::get_conversation(&self.0, &caller, id).await?;
+        queries::get_conversation(&self.read(&caller).await?.conn(), &caller, id).await?;
         let (hints, reads) = (self.0.hints.follow(id), self.0.thread_reads.clone());
         let followed = Followed { id, cursor: request.after_sequence, hints, reads };
         let app = self.0.clone();
@@ -102,8 +104,8 @@ impl ThreadService for Grpc {
         let read = move |after| {
             let (app, caller) = (app.clone(), caller.clone());
             async move {
-                let conversation = queries::get_conversation(&app, &caller, id).await?;
-                let (listed, names) = queries::list_entries(&app, &conversation, after, None, 100).await?;
+                let conversation = queries::get_conversation(app.db.read(), &caller, id).await?;
+                let (listed, names) = queries::list_entries(app.db.read(), &conversation, after, None, 100).await?;
                 let told = |entry: &Entry| {
                     (entry.sequence, pb::WatchThreadResponse { entry: Some(convert::entry(entry, &names)) })
                 };

@@ -39,7 +39,8 @@ impl TicketService for Grpc {
     ) -> Result<Response<pb::GetTicketResponse>, Status> {
         let (caller, request) = open(request)?;
         let id = parse_id("ticket_id", &request.ticket_id)?;
-        let ticket = tickets::find(self.0.db.read(), caller.account, id).await.map_err(ConversationError::from)?;
+        let read = self.read(&caller).await?;
+        let ticket = tickets::find(&read.conn(), caller.account, id).await.map_err(ConversationError::from)?;
         let ticket = ticket.ok_or(ConversationError::NotFound("ticket"))?;
         Ok(Response::new(pb::GetTicketResponse { ticket: Some(convert::ticket(&ticket)) }))
     }
@@ -54,10 +55,10 @@ impl TicketService for Grpc {
         let page = self.0.pages.open::<(Time, Uuid), _>(&caller, &request, size, &token)?;
         let contact = parse_optional_id("contact_id", &request.contact_id)?;
         let conversation = parse_optional_id("conversation_id", &request.conversation_id)?;
-        let mut rows =
-            tickets::list(self.0.db.read(), caller.account, contact, conversation, page.cursor, page.size + 1)
-                .await
-                .map_err(ConversationError::from)?;
+        let read = self.read(&caller).await?;
+        let mut rows = tickets::list(&read.conn(), caller.account, contact, conversation, page.cursor, page.size + 1)
+            .await
+            .map_err(ConversationError::from)?;
         let next_page_token = self.0.pages.close(page, &mut rows, |last| (last.created_at, last.id))?;
         Ok(Response::new(pb::ListTicketsResponse {
             tickets: rows.iter().map(convert::ticket).collect(),

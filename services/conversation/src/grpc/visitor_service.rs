@@ -1,5 +1,6 @@
 //! `VisitorService`: the widget's side.
 
+use frontdesk_db::Read;
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, visitor_service_server::VisitorService};
 use frontdesk_rpc::{Followed, Refusal, follow, open, parse_id, parse_optional_id};
@@ -15,12 +16,11 @@ use crate::{
 };
 
 impl Grpc {
-    async fn chats(&self, conversations: &[Conversation]) -> Result<Vec<pb::Chat>, Status> {
+    async fn chats(read: &Read, conversations: &[Conversation]) -> Result<Vec<pb::Chat>, Status> {
         let Some(first) = conversations.first() else { return Ok(Vec::new()) };
         let owners: Vec<_> = conversations.iter().filter_map(Conversation::owner).collect();
-        let names = names::find_owners(self.0.db.read(), first.row.account_id, owners)
-            .await
-            .map_err(ConversationError::from)?;
+        let names =
+            names::find_owners(&read.conn(), first.row.account_id, owners).await.map_err(ConversationError::from)?;
         Ok(conversations.iter().map(|conversation| convert::chat(conversation, &names)).collect())
     }
 
@@ -46,7 +46,8 @@ impl VisitorService for Grpc {
             text: request.text,
         };
         let conversation = commands::start_chat(&self.0, &caller, command).await?;
-        Ok(Response::new(pb::StartChatResponse { chat: self.chats(&[conversation]).await?.pop() }))
+        let read = self.read(&caller).await?;
+        Ok(Response::new(pb::StartChatResponse { chat: Self::chats(&read, &[conversation]).await?.pop() }))
     }
 
     async fn send_message(
@@ -81,8 +82,10 @@ impl VisitorService for Grpc {
 
     async fn get_chat(&self, request: Request<pb::GetChatRequest>) -> Result<Response<pb::GetChatResponse>, Status> {
         let (caller, request) = open(request)?;
-        let chat = queries::get_chat(&self.0, &caller, parse_id("chat_id", &request.chat_id)?).await?;
-        Ok(Response::new(pb::GetChatResponse { chat: self.chats(&[chat]).await?.pop() }))
+        let id = parse_id("chat_id", &request.chat_id)?;
+        let read = self.read(&caller).await?;
+        let chat = queries::get_chat(&read.conn(), &caller, id).await?;
+        Ok(Response::new(pb::GetChatResponse { chat: Self::chats(&read, &[chat]).await?.pop() }))
     }
 
     async fn list_chats(
@@ -91,10 +94,11 @@ impl VisitorService for Grpc {
     ) -> Result<Response<pb::ListChatsResponse>, Status> {
         let (caller, request) = open(request)?;
         let channel = parse_optional_id("channel_id", &request.channel_id)?;
-        let rows = conversations::list_of_visitor(self.0.db.read(), caller.account, &caller.actor.id, channel)
+        let read = self.read(&caller).await?;
+        let rows = conversations::list_of_visitor(&read.conn(), caller.account, &caller.actor.id, channel)
             .await
             .map_err(ConversationError::from)?;
-        Ok(Response::new(pb::ListChatsResponse { chats: self.chats(&rows).await? }))
+        Ok(Response::new(pb::ListChatsResponse { chats: Self::chats(&read, &rows).await? }))
     }
 
     type WatchChatStream = Answers<pb::WatchChatResponse>;
@@ -105,7 +109,7 @@ impl VisitorService for Grpc {
     ) -> Result<Response<Self::WatchChatStream>, Status> {
         let (caller, request) = open(request)?;
         let id = parse_id("chat_id", &request.chat_id)?;
-        queries::get_chat(&self.0, &caller, id).await?;
+        queries::get_chat(&self.read(&caller).await?.conn(), &caller, id).await?;
         let (hints, reads) = (self.0.hints.follow(id), self.0.chat_reads.clone());
         let followed = Followed { id, cursor: request.after_visitor_sequence, hints, reads };
         let app = self.0.clone();
@@ -113,8 +117,8 @@ impl VisitorService for Grpc {
         let read = move |after| {
             let (app, caller) = (app.clone(), caller.clone());
             async move {
-                let chat = queries::get_chat(&app, &caller, id).await?;
-                let (listed, names) = queries::list_visible(&app, &chat, after, 100).await?;
+                let chat = queries::get_chat(app.db.read(), &caller, id).await?;
+                let (listed, names) = queries::list_visible(app.db.read(), &chat, after, 100).await?;
                 let told = |entry: &Entry| {
                     let line = convert::chat_entry(entry, &names)?;
                     Some((line.visitor_sequence, pb::WatchChatResponse { entry: Some(line) }))

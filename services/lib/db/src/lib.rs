@@ -1,10 +1,14 @@
 //! A service's database, SQLite or PostgreSQL: connecting, transactions, migrations. Start reading at [`Db`].
 //!
-//! Writes go through a [`Tx`], which only [`Db::begin`] makes; what shall happen after a commit is said to the transaction
-//! ([`Tx::on_commit`]) and happens then or never.
+//! Writes go through a [`Tx`], which only [`Db::begin`] and its like make; what shall happen after a commit is said to the
+//! transaction ([`Tx::on_commit`]) and happens then or never.
+//!
+//! What a caller asked for uses [`Db::begin_for`] and [`Db::read_for`]: on PostgreSQL they see one account's rows and no
+//! others (rule S2), whatever the statement forgets. The suite's own work, over all accounts, uses the others.
 
 mod lost;
 mod migration;
+mod wall;
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,6 +16,7 @@ use frontdesk_clock::{Clock, Time};
 use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    prelude::Uuid,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 use serde::{Deserialize, Serialize};
@@ -20,6 +25,7 @@ use tokio::sync::Notify;
 pub use lost::{is_connection_lost, is_outage};
 pub use migration::{Sql, migrate, pending_migrations};
 pub use sea_orm::DbErr;
+pub use wall::Read;
 
 /// Where a service's database is.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -91,29 +97,45 @@ impl Db {
         Ok(Self { write, read, keyed, clock: clock.clone(), outbox: Arc::default() })
     }
 
-    /// For reads outside a transaction.
+    /// For the suite's own reads, outside a transaction.
     pub fn read(&self) -> &DatabaseConnection {
         &self.read
     }
 
-    /// Begins a transaction that may write. Dropping it without a commit rolls it back.
+    /// For what a caller of the account reads; to be dropped when that is done.
+    pub async fn read_for(&self, account: Uuid) -> Result<Read, DbErr> {
+        if self.is_sqlite() {
+            return Ok(Read(wall::Inner::Pool(self.read.clone())));
+        }
+        let options = TransactionOptions::default();
+        Ok(Read(wall::Inner::Walled(begin(&self.read, options, Some(wall::read_for(account))).await?)))
+    }
+
+    /// Begins a transaction of the suite's own that may write. Dropping it without a commit rolls it back.
     pub async fn begin(&self) -> Result<Tx, DbErr> {
-        self.begin_on(&self.write).await
+        self.begin_on(&self.write, None).await
     }
 
-    /// The same, for few large statements that find every row by its key and are planned once for any number of rows.
+    /// The same for what a caller of the account writes.
+    pub async fn begin_for(&self, account: Uuid) -> Result<Tx, DbErr> {
+        let first = (!self.is_sqlite()).then(|| wall::write_for(account));
+        self.begin_on(&self.write, first).await
+    }
+
+    /// Like [`Self::begin`], for few large statements that find every row by its key and are planned once for any number of
+    /// rows.
     pub async fn begin_keyed(&self) -> Result<Tx, DbErr> {
-        self.begin_on(&self.keyed).await
+        self.begin_on(&self.keyed, None).await
     }
 
-    async fn begin_on(&self, pool: &DatabaseConnection) -> Result<Tx, DbErr> {
+    async fn begin_on(&self, pool: &DatabaseConnection, first: Option<String>) -> Result<Tx, DbErr> {
         let options = TransactionOptions {
             // A deferred one that reads first fails at once when another wrote meanwhile, whatever the busy timeout.
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
         Ok(Tx {
-            inner: begin(pool, options).await?,
+            inner: begin(pool, options, first).await?,
             clock: self.clock.clone(),
             outbox: self.outbox.clone(),
             after: Vec::new(),
@@ -131,12 +153,18 @@ impl Db {
                 ..TransactionOptions::default()
             },
         };
-        begin(&self.read, options).await
+        begin(&self.read, options, None).await
     }
 
     /// Which kind it is.
     pub fn is_sqlite(&self) -> bool {
         self.write.get_database_backend() == DbBackend::Sqlite
+    }
+
+    /// True: the wall between accounts does not hold the role that connects, because it is a superuser or may bypass row-level
+    /// security. SQLite has neither roles nor a wall.
+    pub async fn passes_walls(&self) -> Result<bool, DbErr> {
+        if self.is_sqlite() { Ok(false) } else { wall::is_passed(&self.read).await }
     }
 
     /// The time by this database's clock, for waiting and for reads; a decision asks its transaction ([`Tx::now`]).
@@ -156,10 +184,21 @@ impl Db {
 }
 
 /// Begins in a task of its own: a future dropped while BEGIN is on its way would give the connection back inside an open
-/// transaction, and what others write on it would vanish. The task comes to its end, and drops what nobody wants.
-async fn begin(pool: &DatabaseConnection, options: TransactionOptions) -> Result<DatabaseTransaction, DbErr> {
+/// transaction, and what others write on it would vanish. The task comes to its end, and drops what nobody wants. `first` is
+/// executed before anybody has the transaction.
+async fn begin(
+    pool: &DatabaseConnection,
+    options: TransactionOptions,
+    first: Option<String>,
+) -> Result<DatabaseTransaction, DbErr> {
     let pool = pool.clone();
-    let begun = tokio::spawn(async move { pool.begin_with_options(options).await });
+    let begun = tokio::spawn(async move {
+        let tx = pool.begin_with_options(options).await?;
+        if let Some(first) = first {
+            tx.execute_unprepared(&first).await?;
+        }
+        Ok(tx)
+    });
     begun.await.map_err(|error| DbErr::Custom(format!("beginning a transaction: {error}")))?
 }
 
@@ -201,6 +240,8 @@ async fn postgres(
         .map_sqlx_postgres_opts(move |options| {
             let options = options.application_name("frontdesk").options(more.iter().copied());
             options.options([
+                // The suite's own; a transaction for a caller narrows it to their account.
+                (wall::ACCOUNT, wall::EVERY_ACCOUNT),
                 ("statement_timeout", "15s"),
                 ("lock_timeout", "10s"),
                 // Ours are never idle for long; one whose process stands still gives its locks back before others are late

@@ -3,10 +3,11 @@
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, TransactionTrait};
 use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager};
 
-use crate::Db;
+use crate::{Db, wall};
 
 /// One migration. `{identity}` stands for a numbered primary key, `{bytes}` for the type of byte strings, the two words
-/// that the databases spell differently.
+/// that the databases spell differently; `{wall things}` puts the table of things behind the wall between accounts, where the
+/// database has one.
 pub struct Sql {
     /// Its name: number and what changes.
     pub name: &'static str,
@@ -23,11 +24,11 @@ impl MigrationName for Sql {
 #[async_trait::async_trait]
 impl MigrationTrait for Sql {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let (identity, bytes) = match manager.get_database_backend() {
-            DbBackend::Postgres => ("BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "BYTEA"),
-            _ => ("INTEGER PRIMARY KEY AUTOINCREMENT", "BLOB"),
+        let (identity, bytes, walls) = match manager.get_database_backend() {
+            DbBackend::Postgres => ("BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "BYTEA", true),
+            _ => ("INTEGER PRIMARY KEY AUTOINCREMENT", "BLOB", false),
         };
-        let text = self.text.replace("{identity}", identity).replace("{bytes}", bytes);
+        let text = wall::walled(self.text, walls).replace("{identity}", identity).replace("{bytes}", bytes);
         manager.get_connection().execute_unprepared(&text).await?;
         Ok(())
     }

@@ -33,7 +33,7 @@ pub(crate) async fn create_sender(
     key: &Key,
     command: CreateSender,
 ) -> Result<(Sender, Option<Uuid>), NotificationError> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.db.begin_for(caller.account.0).await?;
     store::limits::lock(&tx, caller.account).await?;
     if let Some((sender, delivery)) = key.claim::<(Uuid, Option<Uuid>)>(&tx).await? {
         let sender = store::senders::find_for_update(&tx, caller.account, sender)

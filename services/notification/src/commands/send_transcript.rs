@@ -35,7 +35,7 @@ pub(crate) async fn send_transcript(
     command: SendTranscript,
 ) -> Result<Delivery, NotificationError> {
     // A repeat gets the first delivery, whatever became of the conversation: so it is looked for before anything is asked.
-    let tx = app.db.begin().await?;
+    let tx = app.db.begin_for(caller.account.0).await?;
     if let Some(first) = key.claim::<Uuid>(&tx).await? {
         return get(&tx, caller, first).await;
     }
@@ -43,7 +43,7 @@ pub(crate) async fn send_transcript(
 
     let (recipient, until_sequence) = ask(app, caller, &command).await?;
 
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.db.begin_for(caller.account.0).await?;
     store::limits::lock(&tx, caller.account).await?;
     if let Some(first) = key.claim::<Uuid>(&tx).await? {
         return get(&tx, caller, first).await;

@@ -17,6 +17,10 @@ impl MigratorTrait for Migrator {
                 text: include_str!("001_first.sql"),
             }),
             Box::new(frontdesk_outbox::OUTBOX_LEADER_AND_STREAM),
+            Box::new(Sql {
+                name: "notification_002_row_level_security",
+                text: include_str!("002_row_level_security.sql"),
+            }),
         ]
     }
 }

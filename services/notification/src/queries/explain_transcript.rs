@@ -17,11 +17,12 @@ pub(crate) async fn explain_transcript(
     conversation: Uuid,
     close_number: Option<i32>,
 ) -> Result<(Decision, Option<Delivery>), NotificationError> {
-    let decision = store::decisions::find(app.db.read(), caller.account, conversation, close_number)
+    let read = app.db.read_for(caller.account.0).await?;
+    let decision = store::decisions::find(&read.conn(), caller.account, conversation, close_number)
         .await?
         .ok_or(NotificationError::NotFound("transcript decision"))?;
     let delivery = match decision.delivery_id {
-        Some(id) => store::deliveries::find(app.db.read(), caller.account, id).await?,
+        Some(id) => store::deliveries::find(&read.conn(), caller.account, id).await?,
         None => None,
     };
     Ok((decision, delivery))

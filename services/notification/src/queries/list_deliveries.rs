@@ -20,5 +20,6 @@ pub(crate) async fn list_deliveries(
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Delivery>, NotificationError> {
-    Ok(store::deliveries::list(app.db.read(), caller.account, conversation, state, after, limit).await?)
+    let read = app.db.read_for(caller.account.0).await?;
+    Ok(store::deliveries::list(&read.conn(), caller.account, conversation, state, after, limit).await?)
 }

@@ -18,5 +18,6 @@ pub(crate) async fn list_transcript_decisions(
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Decision>, NotificationError> {
-    Ok(store::decisions::list(app.db.read(), caller.account, conversation, after, limit).await?)
+    let read = app.db.read_for(caller.account.0).await?;
+    Ok(store::decisions::list(&read.conn(), caller.account, conversation, after, limit).await?)
 }

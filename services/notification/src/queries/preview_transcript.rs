@@ -42,15 +42,17 @@ pub(crate) async fn preview_transcript(
     // 0: what a close now would freeze.
     let close_number = if conversation.closed { conversation.close_number } else { 0 };
     let facts = app.conversations.closing_facts(caller.account, query.conversation, close_number).await?;
+    let read = app.db.read_for(caller.account.0).await?;
     let decided = if conversation.closed {
-        store::decisions::find(app.db.read(), caller.account, query.conversation, Some(close_number)).await?
+        store::decisions::find(&read.conn(), caller.account, query.conversation, Some(close_number)).await?
     } else {
         None
     };
     let delivery = match decided.as_ref().and_then(|decision| decision.delivery_id) {
-        Some(id) => store::deliveries::find(app.db.read(), caller.account, id).await?,
+        Some(id) => store::deliveries::find(&read.conn(), caller.account, id).await?,
         None => None,
     };
+    drop(read);
     let wanted = Wanted {
         account: caller.account,
         conversation: query.conversation,
@@ -82,7 +84,9 @@ async fn envelope(
     delivery: Option<&Delivery>,
     sender_id: Option<Uuid>,
 ) -> Result<Option<Envelope>, NotificationError> {
-    let Ok(sender) = composition::sender(app.db.read(), caller.account, sender_id).await? else { return Ok(None) };
+    let read = app.db.read_for(caller.account.0).await?;
+    let Ok(sender) = composition::sender(&read.conn(), caller.account, sender_id).await? else { return Ok(None) };
+    drop(read);
     let Some((contact, to)) = gathered.contact.as_ref().zip(recipient) else { return Ok(None) };
     let date = match delivery.and_then(|delivery| delivery.composed_at) {
         Some(composed_at) => composed_at,
@@ -119,7 +123,8 @@ async fn would_decide(
     };
     let past_limit = match closing.contact_id.filter(|_| !facts.address_verified) {
         Some(contact) => {
-            store::limits::past_unverified(app.db.read(), &app.settings, caller.account, contact, now).await?
+            let read = app.db.read_for(caller.account.0).await?;
+            store::limits::past_unverified(&read.conn(), &app.settings, caller.account, contact, now).await?
         }
         None => false,
     };

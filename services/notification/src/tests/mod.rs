@@ -27,14 +27,19 @@ use crate::{
     store::{self, decisions::Decision},
 };
 
-/// `postgres://user@host:port` of a server to run these tests on, instead of SQLite files.
+/// `postgres://superuser@host:port` of a server to run these tests on, instead of SQLite files.
 const POSTGRES: &str = "FRONTDESK_TEST_POSTGRES";
+
+/// An ordinary role: row-level security holds no superuser.
+const MAKE_ROLE: &str = "DO $$ BEGIN CREATE ROLE suite LOGIN PASSWORD 'suite'; \
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
 
 async fn database_of_its_own(server: &str) -> String {
     let name = format!("notification_{}", Uuid::now_v7().simple());
     let admin = sea_orm::Database::connect(format!("{server}/postgres")).await.unwrap();
-    admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
-    format!("{server}/{name}")
+    admin.execute_unprepared(MAKE_ROLE).await.unwrap();
+    admin.execute_unprepared(&format!("CREATE DATABASE {name} OWNER suite")).await.unwrap();
+    format!("postgres://suite:suite@{}/{name}", server.rsplit_once('@').unwrap().1)
 }
 
 /// The service on a database of its own; nobody answers as the conversation service.

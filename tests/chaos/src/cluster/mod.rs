@@ -10,7 +10,7 @@ use std::{
 
 use frontdesk_auth::Keys;
 use frontdesk_clock::Clock;
-use frontdesk_test_servers::{Nats, Postgres};
+use frontdesk_test_servers::{Nats, Postgres, ROLE};
 
 pub use replica::{Replica, Service};
 
@@ -129,7 +129,7 @@ impl Cluster {
         let mut set = |name: &str, value: String| shared.push((format!("FRONTDESK__{name}"), value));
         set("DATA_FOLDER", self.data.path().display().to_string());
         for (index, service) in Service::ALL.iter().enumerate() {
-            let url = format!("postgres://frontdesk@127.0.0.1:{}/{}", self.to_postgres[index].port, service.database());
+            let url = format!("postgres://{ROLE}@127.0.0.1:{}/{}", self.to_postgres[index].port, service.database());
             set(&format!("DATABASES__{}__URL", service.setting()), url);
             let of_service = &ports[index * REPLICAS..(index + 1) * REPLICAS];
             let peers: Vec<String> = of_service.iter().map(|port| format!("http://127.0.0.1:{port}")).collect();

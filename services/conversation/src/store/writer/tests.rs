@@ -25,6 +25,10 @@ struct Fixture {
     _folder: tempfile::TempDir,
 }
 
+/// An ordinary role: row-level security holds no superuser.
+const MAKE_ROLE: &str = "DO $$ BEGIN CREATE ROLE suite LOGIN PASSWORD 'suite'; \
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
+
 /// A database of each kind with Ada, who is active, and one agent who is not.
 async fn fixtures() -> Vec<Fixture> {
     let folder = tempfile::tempdir().unwrap();
@@ -32,8 +36,9 @@ async fn fixtures() -> Vec<Fixture> {
     if let Ok(server) = std::env::var("FRONTDESK_TEST_POSTGRES") {
         let name = format!("w{}", Uuid::now_v7().simple());
         let admin = sea_orm::Database::connect(format!("{server}/postgres")).await.unwrap();
-        admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
-        urls.push(format!("{server}/{name}"));
+        admin.execute_unprepared(MAKE_ROLE).await.unwrap();
+        admin.execute_unprepared(&format!("CREATE DATABASE {name} OWNER suite")).await.unwrap();
+        urls.push(format!("postgres://suite:suite@{}/{name}", server.rsplit_once('@').unwrap().1));
     }
     let mut fixtures = Vec::new();
     for url in urls {
