@@ -1,6 +1,9 @@
 //! Compiles the contract without an installed protoc: protox reads the protos, tonic and prost make the Rust types,
-//! protovalidate's generator makes the checks of the fields.
-use std::{env, error::Error, fs, path::PathBuf};
+//! protovalidate's generator makes the checks of the fields, and [`normalize`] the normalising of their texts.
+use std::{collections::BTreeSet, env, error::Error, fmt::Write, fs, path::PathBuf};
+
+use heck::{ToSnakeCase, ToUpperCamelCase};
+use protox::prost_reflect::{DescriptorPool, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=frontdesk");
@@ -16,9 +19,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut compiler = protox::Compiler::new(["."])?;
     compiler.include_imports(true).include_source_info(true).open_files(files)?;
-    // The encoded form keeps the custom options (access, field rules) that the typed one drops.
+    // The encoded form keeps the custom options (access, text, field rules) that the typed one drops.
     let descriptors = out.join("descriptors.binpb");
-    fs::write(&descriptors, compiler.encode_file_descriptor_set())?;
+    let encoded = compiler.encode_file_descriptor_set();
+    fs::write(out.join("normalize_impl.rs"), normalize(&DescriptorPool::decode(encoded.as_slice())?)?)?;
+    fs::write(&descriptors, encoded)?;
 
     let mut names = prost_build::Config::new();
     names.enable_type_names();
@@ -31,4 +36,80 @@ fn main() -> Result<(), Box<dyn Error>> {
         .fail_on_runtime_only(true)
         .compile()?;
     Ok(())
+}
+
+/// `impl Normalize` for every request and every message of ours in one: what its text fields are, as the protos say.
+fn normalize(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
+    let option = pool.get_extension_by_name("frontdesk.text.v1.text").ok_or("no option frontdesk.text.v1.text")?;
+    let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    let mut ahead: Vec<MessageDescriptor> = methods.map(|method| method.input()).collect();
+    let mut done = BTreeSet::new();
+    let mut code = String::new();
+    while let Some(message) = ahead.pop() {
+        if !done.insert(message.full_name().to_owned()) {
+            continue;
+        }
+        writeln!(code, "impl Normalize for {} {{\nfn normalize(&mut self) {{", path(&message))?;
+        for field in message.fields() {
+            // Of a map the values are meant: who wrote the keys is a program.
+            let inner = match field.kind() {
+                Kind::Message(entry) if field.is_map() => entry.map_entry_value_field().kind(),
+                kind => kind,
+            };
+            let call = match (inner, rule(&field, &option)?) {
+                (Kind::String, Some(rule)) => rule,
+                (Kind::Message(held), None) if held.full_name().starts_with("frontdesk.") => {
+                    ahead.push(held);
+                    "Normalize::normalize"
+                }
+                (_, None) => continue,
+                (_, Some(_)) => {
+                    return Err(format!("{} is no string and has the option text", field.full_name()).into());
+                }
+            };
+            writeln!(code, "{}", statement(&message, &field, call))?;
+        }
+        writeln!(code, "}}\n}}")?;
+    }
+    Ok(code)
+}
+
+/// The function for a field's text; None: the field does not have the option.
+fn rule(field: &FieldDescriptor, option: &ExtensionDescriptor) -> Result<Option<&'static str>, String> {
+    match field.options().get_extension(option).as_enum_number() {
+        None | Some(0) => Ok(None),
+        Some(1) => Ok(Some("line")),
+        Some(2) => Ok(Some("block")),
+        Some(other) => Err(format!("{}: no function for the text {other}", field.full_name())),
+    }
+}
+
+fn statement(message: &MessageDescriptor, field: &FieldDescriptor, call: &str) -> String {
+    match field.containing_oneof() {
+        // `optional` is a oneof too, which Rust has as an Option.
+        Some(oneof) if !oneof.is_synthetic() => {
+            let variants = format!("{}::{}", module(message), oneof.name().to_upper_camel_case());
+            let variant = field.name().to_upper_camel_case();
+            format!("if let Some({variants}::{variant}(held)) = &mut self.r#{} {{ {call}(held); }}", oneof.name())
+        }
+        _ => format!("{call}(&mut self.r#{});", field.name()),
+    }
+}
+
+/// Where prost puts the message.
+fn path(message: &MessageDescriptor) -> String {
+    let name = message.name().to_upper_camel_case();
+    match message.parent_message() {
+        Some(parent) => format!("{}::{name}", module(&parent)),
+        None => format!("crate::{}::{name}", message.package_name().replace('.', "::")),
+    }
+}
+
+/// Where prost puts what is declared within the message.
+fn module(message: &MessageDescriptor) -> String {
+    let (outside, name) = match message.parent_message() {
+        Some(parent) => (module(&parent), message.name()),
+        None => (format!("crate::{}", message.package_name().replace('.', "::")), message.name()),
+    };
+    format!("{outside}::{}", name.to_snake_case())
 }

@@ -1,10 +1,13 @@
-//! The contract: every message, client and server of `proto/`, the checks of the fields, and the descriptors that the
-//! server enforces and serves by reflection. Nothing else.
+//! The contract: every message, client and server of `proto/`, the checks of the fields, the form in which their texts are
+//! kept, and the descriptors that the server enforces and serves by reflection. Nothing else.
 #![allow(clippy::all, missing_docs, rustdoc::all)]
+
+mod normalize;
 
 /// The whole contract as an encoded `FileDescriptorSet`, with comments and options.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
 
+pub use normalize::Normalize;
 pub use prost_protovalidate::{Validate, ValidationError, Violation};
 
 include!(concat!(env!("OUT_DIR"), "/validate_impl.rs"));
@@ -14,6 +17,11 @@ pub mod frontdesk {
     pub mod auth {
         pub mod v1 {
             tonic::include_proto!("frontdesk.auth.v1");
+        }
+    }
+    pub mod text {
+        pub mod v1 {
+            tonic::include_proto!("frontdesk.text.v1");
         }
     }
     pub mod event {
@@ -48,4 +56,4 @@ pub mod frontdesk {
     }
 }
 
-pub use frontdesk::{assignment, auth, botsession, conversation, dev, event, notification};
+pub use frontdesk::{assignment, auth, botsession, conversation, dev, event, notification, text};

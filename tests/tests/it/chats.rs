@@ -76,6 +76,42 @@ async fn c1_c2a_c3_a_chat_keeps_its_page_and_its_dense_numbers() {
 }
 
 #[tokio::test]
+async fn c4_c12_text_is_kept_normalised_and_its_other_forms_are_the_same_request() {
+    let suite = TestSuite::start().await;
+    let account = suite.account().await;
+    let (_, agent) = account.agent("Ada").await;
+    let channel = account.channel(None).await;
+    let chat = account.start_chat(account.visitor("v"), &channel).await;
+    let (as_sent, as_kept) =
+        ("Ame\u{301}lie\r\n\u{202E}hi\rthere \u{2067}שלום\u{2069}", "Amélie\nhi\nthere \u{2067}שלום\u{2069}");
+
+    let sent = SendMessageRequest { chat_id: chat.id.clone(), text: as_sent.into(), request_id: request_id() };
+    let mut visitor = VisitorServiceClient::new(chat.visitor.clone());
+    let first = visitor.send_message(sent.clone()).await.unwrap().into_inner().entry.unwrap();
+    let Some(chat_entry::Content::Message(message_kept)) = &first.content else { panic!("{first:?}") };
+    assert_eq!(message_kept.text, as_kept);
+    let again = visitor.send_message(SendMessageRequest { text: as_kept.into(), ..sent.clone() }).await.unwrap();
+    assert_eq!(again.into_inner().entry.unwrap(), first, "C12: the same text in another form is the same request");
+    let other = SendMessageRequest { text: "Amelie\nhi\nthere".into(), ..sent };
+    assert_eq!(reason(&visitor.send_message(other).await.unwrap_err()), "REQUEST_ID_REUSED");
+
+    let mut threads = ThreadServiceClient::new(agent.clone());
+    let reply = message(&chat.id, as_sent);
+    let first = threads.post_message(reply.clone()).await.unwrap().into_inner().entry.unwrap();
+    let again = threads.post_message(PostMessageRequest { text: as_kept.into(), ..reply }).await.unwrap();
+    assert_eq!(again.into_inner().entry.unwrap(), first);
+    let texts = Account::thread(&agent, &chat.id).await.into_iter().filter_map(|entry| match entry.content {
+        Some(Content::Message(message)) => Some(message.text),
+        _ => None,
+    });
+    assert_eq!(texts.collect::<Vec<_>>(), [as_kept, as_kept]);
+
+    // Where nothing is left there was nothing.
+    let empty = threads.post_message(message(&chat.id, "\u{202E}\u{FEFF}")).await.unwrap_err();
+    assert_eq!((empty.code(), reason(&empty).as_str()), (Code::InvalidArgument, "INVALID_FIELDS"));
+}
+
+#[tokio::test]
 async fn c11_a1_a8_who_replies_first_owns_it_and_the_history_tells() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;

@@ -25,7 +25,7 @@ pub(crate) async fn rotate_visitor_key(
     caller: &Caller,
     command: RotateVisitorKey,
 ) -> Result<Model, ConversationError> {
-    let tx = app.db.begin().await?;
+    let tx = app.db.begin_for(caller.account.0).await?;
     let channel = channels::find_for_update(&tx, caller.account, command.channel).await?;
     let channel = channel.ok_or(ConversationError::NotFound("channel"))?;
     if let Some(number) = command.key.claim::<i32>(&tx).await? {

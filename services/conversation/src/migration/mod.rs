@@ -13,12 +13,12 @@ impl MigratorTrait for Migrator {
             Box::new(frontdesk_idempotency::REQUESTS),
             Box::new(frontdesk_bus::DEAD_LETTERS),
             Box::new(Sql { name: "conversation_001_first", text: include_str!("001_first.sql") }),
-            Box::new(Sql { name: "conversation_002_visitor_keys", text: include_str!("002_visitor_keys.sql") }),
             Box::new(frontdesk_outbox::OUTBOX_LEADER_AND_STREAM),
             Box::new(Sql {
                 name: "conversation_002_row_level_security",
                 text: include_str!("002_row_level_security.sql"),
             }),
+            Box::new(Sql { name: "conversation_003_visitor_keys", text: include_str!("003_visitor_keys.sql") }),
         ]
     }
 }

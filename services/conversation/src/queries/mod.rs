@@ -87,7 +87,7 @@ pub(crate) async fn list_visitor_keys(
     caller: &Caller,
     channel: Uuid,
 ) -> Result<Vec<entity::visitor_keys::Model>, ConversationError> {
-    let conn = app.db.read();
-    channels::find(conn, caller.account, channel).await?.ok_or(ConversationError::NotFound("channel"))?;
-    Ok(visitor_keys::list_good(conn, caller.account, channel, app.db.now().await?).await?)
+    let read = app.db.read_for(caller.account.0).await?;
+    channels::find(read.conn(), caller.account, channel).await?.ok_or(ConversationError::NotFound("channel"))?;
+    Ok(visitor_keys::list_good(read.conn(), caller.account, channel, app.db.now().await?).await?)
 }

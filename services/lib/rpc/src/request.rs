@@ -1,16 +1,19 @@
 //! Opening a request: who calls, and are its fields right.
 
 use frontdesk_auth::Caller;
-use frontdesk_proto::Validate;
+use frontdesk_proto::{Normalize, Validate};
 use tonic::{Request, Status};
 use uuid::Uuid;
 
 use crate::{Field, Refusal};
 
-/// Who calls and what they ask, once all its fields are as the proto says; otherwise every field that is not, at once.
-pub fn open<T: Validate>(request: Request<T>) -> Result<(Caller, T), Status> {
+/// Who calls and what they ask, its texts normalised, once all its fields are as the proto says; otherwise every field that is
+/// not, at once.
+pub fn open<T: Validate + Normalize>(request: Request<T>) -> Result<(Caller, T), Status> {
     let caller = caller(&request)?;
-    let message = request.into_inner();
+    let mut message = request.into_inner();
+    // Before the rules, whose lengths count what is kept, and before anybody compares a repeat with the first (rule C12).
+    message.normalize();
     message.validate().map_err(|error| {
         let fields = error.violations().iter().map(|violation| {
             let path = match violation.field_path() {

@@ -1,0 +1,222 @@
+//! Texts as they are kept: what `frontdesk/text/v1/text.proto` promises. The build makes the impls for the messages.
+#![warn(clippy::all, missing_docs)]
+
+use std::collections::BTreeMap;
+
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+
+/// A request, or a part of one, whose texts can be brought into the form in which they are kept.
+pub trait Normalize {
+    /// Brings every text into that form; again changes nothing.
+    fn normalize(&mut self);
+}
+
+impl<T: Normalize> Normalize for Option<T> {
+    fn normalize(&mut self) {
+        self.iter_mut().for_each(T::normalize);
+    }
+}
+
+impl<T: Normalize> Normalize for Vec<T> {
+    fn normalize(&mut self) {
+        self.iter_mut().for_each(T::normalize);
+    }
+}
+
+impl<K, T: Normalize> Normalize for BTreeMap<K, T> {
+    fn normalize(&mut self) {
+        self.values_mut().for_each(T::normalize);
+    }
+}
+
+/// A field that holds texts: one, perhaps one, or many.
+trait Texts {
+    fn each(&mut self, rule: fn(&mut String));
+}
+
+impl Texts for String {
+    fn each(&mut self, rule: fn(&mut String)) {
+        rule(self);
+    }
+}
+
+impl Texts for Option<String> {
+    fn each(&mut self, rule: fn(&mut String)) {
+        self.iter_mut().for_each(rule);
+    }
+}
+
+impl Texts for Vec<String> {
+    fn each(&mut self, rule: fn(&mut String)) {
+        self.iter_mut().for_each(rule);
+    }
+}
+
+impl<K> Texts for BTreeMap<K, String> {
+    fn each(&mut self, rule: fn(&mut String)) {
+        self.values_mut().for_each(rule);
+    }
+}
+
+/// `TEXT_LINE`.
+fn line(texts: &mut impl Texts) {
+    texts.each(|text| {
+        if !text.is_ascii() {
+            compose(text, |char| overrides(char) || matches!(char, '\u{200B}' | '\u{2066}'..='\u{2069}'));
+        }
+        text.truncate(text.trim_end().len());
+        text.drain(..text.len() - text.trim_start().len());
+    });
+}
+
+/// `TEXT_BLOCK`.
+fn block(texts: &mut impl Texts) {
+    texts.each(|text| {
+        if !text.is_ascii() {
+            compose(text, overrides);
+        }
+        // Only now: what was removed may have stood between the two.
+        if text.contains('\r') {
+            *text = text.replace("\r\n", "\n").replace('\r', "\n");
+        }
+    });
+}
+
+/// What turns the text that follows around, and what a file begins with and a text does not.
+fn overrides(char: char) -> bool {
+    matches!(char, '\u{202A}'..='\u{202E}' | '\u{FEFF}')
+}
+
+/// First without those, then composed: one may have stood between a letter and its accent.
+fn compose(text: &mut String, removed: fn(char) -> bool) {
+    text.retain(|char| !removed(char));
+    if is_nfc_quick(text.chars()) != IsNormalized::Yes {
+        *text = text.nfc().collect();
+    }
+}
+
+include!(concat!(env!("OUT_DIR"), "/normalize_impl.rs"));
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+
+    use super::{block, line};
+    use crate::{
+        Normalize, Validate,
+        botsession::v1::{ButtonsStep, CreateBotRequest, Flow, FlowButton, Step, UpdateBotRequest},
+        conversation::v1::{PostMessageRequest, StartChatRequest},
+    };
+
+    fn lined(text: &str) -> String {
+        let mut text = text.to_owned();
+        line(&mut text);
+        text
+    }
+
+    fn blocked(text: &str) -> String {
+        let mut text = text.to_owned();
+        block(&mut text);
+        text
+    }
+
+    /// What is sent, what is kept of it as a line, what as a block.
+    const CASES: &[(&str, &str, &str)] = &[
+        ("", "", ""),
+        ("Ada", "Ada", "Ada"),
+        ("  Ada Lovelace\t\n", "Ada Lovelace", "  Ada Lovelace\t\n"),
+        ("\u{3000}Ada\u{A0}", "Ada", "\u{3000}Ada\u{A0}"),
+        ("Ame\u{301}lie", "Amélie", "Amélie"),
+        ("e\u{202C}\u{301}", "é", "é"),
+        ("\u{212B}", "Å", "Å"),
+        ("ﬁ", "ﬁ", "ﬁ"),
+        ("a\r\nb\rc\n", "a\r\nb\rc", "a\nb\nc\n"),
+        ("a\r\u{202E}\nb", "a\r\nb", "a\nb"),
+        ("\u{FEFF}a\u{202A}b\u{202B}c\u{202C}d\u{202D}e\u{202E}f", "abcdef", "abcdef"),
+        ("a\u{2066}b\u{2067}c\u{2068}d\u{2069}", "abcd", "a\u{2066}b\u{2067}c\u{2068}d\u{2069}"),
+        ("\u{200B} a \u{200B}", "a", "\u{200B} a \u{200B}"),
+        // Marks and joiners are part of how people write.
+        ("\u{200E}שלום\u{200F}", "\u{200E}שלום\u{200F}", "\u{200E}שלום\u{200F}"),
+        ("👩\u{200D}💻", "👩\u{200D}💻", "👩\u{200D}💻"),
+        // For the field's rule to refuse.
+        ("a\0b\u{9F}", "a\0b\u{9F}", "a\0b\u{9F}"),
+    ];
+
+    #[test]
+    fn c4_texts_are_normalised_as_the_contract_says() {
+        for (sent, line, block) in CASES {
+            assert_eq!(lined(sent), *line, "{sent:?} as a line");
+            assert_eq!(blocked(sent), *block, "{sent:?} as a block");
+        }
+    }
+
+    #[test]
+    fn whatever_is_sent_normalising_again_changes_nothing_and_no_forbidden_character_is_left() {
+        let odd: Vec<char> =
+            CASES.iter().flat_map(|(sent, ..)| sent.chars()).chain("\u{344}\u{1100}\u{1161}".chars()).collect();
+        let mut random = StdRng::seed_from_u64(7);
+        for _ in 0..50_000 {
+            let sent: String = (0..random.random_range(0..12))
+                .map(|_| match random.random_range(0..3) {
+                    0 => random.random(),
+                    // Where composing happens.
+                    1 => char::from_u32(random.random_range(0x2C0..0x2000)).unwrap_or('a'),
+                    _ => *odd.choose(&mut random).unwrap(),
+                })
+                .collect();
+            let (line, block) = (lined(&sent), blocked(&sent));
+            assert_eq!((lined(&line), blocked(&block)), (line.clone(), block.clone()), "{sent:?}");
+            for text in [&line, &block] {
+                assert!(unicode_normalization::is_nfc(text), "{sent:?}");
+                assert!(!text.contains(|char| matches!(char, '\u{202A}'..='\u{202E}' | '\u{FEFF}')), "{sent:?}");
+            }
+            assert!(!line.contains(|char| matches!(char, '\u{2066}'..='\u{2069}' | '\u{200B}')), "{sent:?}");
+            assert!(line.trim() == line && !block.contains('\r'), "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn plain_text_stays_where_it_is() {
+        let mut request = PostMessageRequest { text: "Hello, how can I help?\n".into(), ..Default::default() };
+        let (before, length) = (request.text.as_ptr(), request.text.capacity());
+        request.normalize();
+        assert_eq!((request.text.as_ptr(), request.text.capacity()), (before, length), "nothing was allocated");
+    }
+
+    #[test]
+    fn texts_are_found_wherever_they_are_and_ids_and_addresses_left_alone() {
+        let label = |label: &str| FlowButton { label: label.into(), ..Default::default() };
+        let buttons =
+            ButtonsStep { text: "Which\r\none?".into(), buttons: vec![label(" e\u{301} "), label("b\u{200B}")] };
+        let flow = Flow { steps: vec![Step { buttons: Some(buttons), ..Default::default() }] };
+        let mut create = CreateBotRequest { name: " Bot ".into(), flow: Some(flow), ..Default::default() };
+        create.normalize();
+        let buttons = create.flow.unwrap().steps[0].buttons.clone().unwrap();
+        assert_eq!((create.name.as_str(), buttons.text.as_str()), ("Bot", "Which\none?"));
+        assert_eq!(buttons.buttons.iter().map(|button| button.label.as_str()).collect::<Vec<_>>(), ["é", "b"]);
+
+        let mut update =
+            UpdateBotRequest { name: Some("e\u{301}\n".into()), etag: " e\u{301}".into(), ..Default::default() };
+        update.normalize();
+        assert_eq!((update.name.as_deref(), update.etag.as_str()), (Some("é"), " e\u{301}"));
+
+        let page_url = "https://shop.example/e\u{301}".to_owned();
+        let mut start =
+            StartChatRequest { page_url: page_url.clone(), page_title: "Café \u{202E}".into(), ..Default::default() };
+        start.normalize();
+        assert_eq!((start.page_url, start.page_title.as_str()), (page_url, "Café"));
+    }
+
+    #[test]
+    fn lengths_count_what_is_kept() {
+        let long = |name: String| {
+            let mut request = UpdateBotRequest { name: Some(name), ..Default::default() };
+            request.bot_id = "01890a5d-ac96-774b-bcce-b302099a8057".into();
+            request.normalize();
+            request.validate().is_ok()
+        };
+        assert!(long("e\u{301}".repeat(200)), "200 letters, sent as 400");
+        assert!(!long("e\u{301}".repeat(201)));
+        assert!(!long(" \u{200B}\u{FEFF}".into()), "nothing is left of it");
+    }
+}
