@@ -176,7 +176,9 @@ impl ChannelService for Grpc {
     ) -> Result<Response<pb::ListVisitorKeysResponse>, Status> {
         let (caller, request) = open(request)?;
         let channel = parse_id("channel_id", &request.channel_id)?;
-        let keys = queries::list_visitor_keys(&self.0, &caller, channel).await?;
+        let now = self.0.db.now().await.map_err(ConversationError::from)?;
+        let read = self.read(&caller).await?;
+        let keys = queries::list_visitor_keys(&read.conn(), &caller, channel, now).await?;
         Ok(Response::new(pb::ListVisitorKeysResponse { keys: keys.iter().map(convert::visitor_key).collect() }))
     }
 }

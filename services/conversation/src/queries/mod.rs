@@ -2,6 +2,7 @@
 //! a connection.
 
 use frontdesk_auth::Caller;
+use frontdesk_clock::Time;
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
@@ -81,13 +82,13 @@ pub(crate) async fn get_closing_facts<C: ConnectionTrait>(
     Ok((close.ok_or(ConversationError::NotFound("close"))?, name))
 }
 
-/// The channel's keys for visitor tokens that are good now, newest first.
-pub(crate) async fn list_visitor_keys(
-    app: &App,
+/// The channel's keys for visitor tokens that are good at this time, newest first.
+pub(crate) async fn list_visitor_keys<C: ConnectionTrait>(
+    conn: &C,
     caller: &Caller,
     channel: Uuid,
+    at: Time,
 ) -> Result<Vec<entity::visitor_keys::Model>, ConversationError> {
-    let read = app.db.read_for(caller.account.0).await?;
-    channels::find(read.conn(), caller.account, channel).await?.ok_or(ConversationError::NotFound("channel"))?;
-    Ok(visitor_keys::list_good(read.conn(), caller.account, channel, app.db.now().await?).await?)
+    channels::find(conn, caller.account, channel).await?.ok_or(ConversationError::NotFound("channel"))?;
+    Ok(visitor_keys::list_good(conn, caller.account, channel, at).await?)
 }
