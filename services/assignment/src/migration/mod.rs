@@ -17,6 +17,7 @@ impl MigratorTrait for Migrator {
                 text: include_str!("001_agents_and_assignments.sql"),
             }),
             Box::new(frontdesk_outbox::OUTBOX_LEADER_AND_STREAM),
+            Box::new(frontdesk_audit::RECORDS),
         ]
     }
 }

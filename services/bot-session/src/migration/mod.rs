@@ -18,6 +18,7 @@ impl MigratorTrait for Migrator {
             }),
             Box::new(frontdesk_outbox::OUTBOX_LEADER_AND_STREAM),
             Box::new(Sql { name: "bot_session_002_one_time_to_ask", text: include_str!("002_one_time_to_ask.sql") }),
+            Box::new(frontdesk_audit::RECORDS),
         ]
     }
 }

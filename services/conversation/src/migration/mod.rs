@@ -14,6 +14,7 @@ impl MigratorTrait for Migrator {
             Box::new(frontdesk_bus::DEAD_LETTERS),
             Box::new(Sql { name: "conversation_001_first", text: include_str!("001_first.sql") }),
             Box::new(frontdesk_outbox::OUTBOX_LEADER_AND_STREAM),
+            Box::new(frontdesk_audit::RECORDS),
         ]
     }
 }

@@ -12,6 +12,7 @@ use crate::Caller;
 pub struct Access {
     principals: Vec<Principal>,
     permission: String,
+    audited: bool,
 }
 
 impl Access {
@@ -35,6 +36,11 @@ impl Access {
     /// The permission that the method needs; may be empty.
     pub fn permission(&self) -> &str {
         &self.permission
+    }
+
+    /// Its calls are kept in the audit trail.
+    pub fn audited(&self) -> bool {
+        self.audited
     }
 
     /// The kinds that may call the method.
@@ -96,7 +102,8 @@ fn read(access: &DynamicMessage) -> Option<Access> {
         .filter(|principal| *principal != Principal::Unspecified)
         .collect();
     let permission = access.get_field_by_name("permission")?.as_str()?.to_owned();
-    (!principals.is_empty()).then_some(Access { principals, permission })
+    let audited = access.get_field_by_name("audited")?.as_bool()?;
+    (!principals.is_empty()).then_some(Access { principals, permission, audited })
 }
 
 #[cfg(test)]

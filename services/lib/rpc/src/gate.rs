@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use frontdesk_auth::{ACCOUNT_HEADER, ACTOR_HEADER, AccessMap, AccountId, Actor, Caller, Keys, Kind};
+use frontdesk_auth::{ACCOUNT_HEADER, ACTOR_HEADER, Access, AccessMap, AccountId, Actor, Caller, Keys, Kind};
 use frontdesk_proto::auth::v1::Reason;
 use http::{HeaderMap, Request, Response};
 use tonic::{Code, Status, body::Body};
@@ -18,7 +18,7 @@ use tower::{Layer, Service};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::{Field, Refusal};
+use crate::{Audited, Field, Refusal};
 
 /// A call without a deadline gets this one.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
@@ -31,15 +31,28 @@ const MARGIN: Duration = Duration::from_millis(20);
 pub struct Gate {
     keys: Keys,
     access: AccessMap,
+    audited: Audited,
+}
+
+/// A call that is not let through, and who made it, when that was known.
+struct Refused {
+    status: Status,
+    caller: Option<Caller>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { status: refusal.into(), caller: None }
+    }
 }
 
 impl Gate {
-    /// A gate that accepts tokens of `keys` and lets through what `access` declares.
-    pub fn new(keys: Keys, access: AccessMap) -> Self {
-        Self { keys, access }
+    /// A gate that accepts tokens of `keys`, lets through what `access` declares, and records in `audited` what it says.
+    pub fn new(keys: Keys, access: AccessMap, audited: Audited) -> Self {
+        Self { keys, access, audited }
     }
 
-    fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Option<Caller>, Status> {
+    fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Option<Caller>, Refused> {
         if path.starts_with("/grpc.health.v1.") || path.starts_with("/grpc.reflection.") {
             return Ok(None);
         }
@@ -59,9 +72,10 @@ impl Gate {
             .1;
         let mut caller = self.keys.verify(token.trim()).map_err(|error| unauthenticated(error.to_string()))?;
         access.check(&caller).map_err(|error| {
-            Refusal::shared(Code::PermissionDenied, Reason::NotPermitted, error)
+            let refusal = Refusal::shared(Code::PermissionDenied, Reason::NotPermitted, error)
                 .with("kind", caller.kind.as_str())
-                .with("permission", access.permission())
+                .with("permission", access.permission());
+            Refused { status: refusal.into(), caller: Some(caller.clone()) }
         })?;
         if caller.kind == Kind::Service {
             on_behalf(&mut caller, headers).map_err(|message| unauthenticated(message.to_owned()))?;
@@ -85,7 +99,7 @@ fn on_behalf(caller: &mut Caller, headers: &HeaderMap) -> Result<(), &'static st
 
 /// Bytes that are no message are the caller's fault; the transport calls that INTERNAL, without details, which ours always
 /// have.
-fn blame(response: Response<Body>) -> Response<Body> {
+pub(crate) fn blame(response: Response<Body>) -> Response<Body> {
     let headers = response.headers();
     let internal = headers.get("grpc-status").is_some_and(|status| status == "13");
     if !internal || headers.contains_key("grpc-status-details-bin") {
@@ -154,16 +168,34 @@ where
         if let Some(parent) = request.headers().get("traceparent").and_then(|value| value.to_str().ok()) {
             frontdesk_telemetry::continue_trace(&span, parent);
         }
-        match self.gate.admit(&path, request.headers()) {
-            Ok(Some(caller)) => {
-                request.extensions_mut().insert(caller);
+        let (gate, is_audited) = (self.gate.clone(), self.gate.access.of(&path).is_some_and(Access::audited));
+        let caller = match gate.admit(&path, request.headers()) {
+            Ok(caller) => caller,
+            Err(Refused { status, caller }) => {
+                let answer = status.clone().into_http();
+                let Some(caller) = caller.filter(|_| is_audited) else { return Box::pin(async move { Ok(answer) }) };
+                // Also of a caller who hangs up at once.
+                let kept = async move { gate.audited.refused(&caller, &path, &status).await };
+                let kept = tokio::spawn(kept.instrument(span));
+                return Box::pin(async move {
+                    let _ = kept.await;
+                    Ok(answer)
+                });
             }
-            Ok(None) => {}
-            Err(status) => return Box::pin(async move { Ok(status.into_http()) }),
+        };
+        let recorded = caller.as_ref().filter(|_| is_audited).cloned();
+        if let Some(caller) = caller {
+            request.extensions_mut().insert(caller);
         }
         let deadline = deadline(request.headers());
+        let handler = async move {
+            match recorded {
+                Some(caller) => Ok(gate.audited.record(&caller, &path, request, |request| inner.call(request)).await),
+                None => inner.call(request).await,
+            }
+        };
         // A caller who hangs up drops this future, but not the task: a write that began comes to its end.
-        let handler = tokio::spawn(async move { inner.call(request).await }.instrument(span));
+        let handler = tokio::spawn(handler.instrument(span));
         Box::pin(async move {
             Ok(match tokio::time::timeout(deadline, handler).await {
                 Ok(Ok(Ok(response))) => blame(response),
@@ -188,7 +220,9 @@ mod tests {
 
     fn gate(folder: &tempfile::TempDir) -> GateLayer {
         let keys = Keys::development(&folder.path().join("key"), &Clock::system()).unwrap();
-        GateLayer(Arc::new(Gate::new(keys, AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap())))
+        let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap();
+        let audited = Audited::try_new(frontdesk_audit::Trail::default(), frontdesk_proto::DESCRIPTORS).unwrap();
+        GateLayer(Arc::new(Gate::new(keys, access, audited)))
     }
 
     /// A call of a method that declares nothing, so that only what the gate does to every call is seen.

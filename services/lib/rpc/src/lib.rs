@@ -1,6 +1,7 @@
 //! How our gRPC servers and clients behave: the gate that every call passes, refusals with their details, pages, live
 //! streams, and calls to our other services.
 
+mod audited;
 mod client;
 mod gate;
 mod pages;
@@ -10,6 +11,7 @@ mod request;
 mod server;
 mod watch;
 
+pub use audited::Audited;
 pub use client::{Peer, refused_with};
 pub use gate::{Gate, GateLayer};
 pub use pages::{Page, Pages};
