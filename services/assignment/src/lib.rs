@@ -65,8 +65,9 @@ pub fn subscribe(app: &App, bus: &Bus) {
     bus.subscribe(consumers::HandedOff(app.clone()), &app.db);
 }
 
-/// Publishes the service's events until it is told to stop.
+/// Publishes the service's events and forgets what is old, until it is told to stop.
 pub async fn work(app: App, bus: Bus) {
     let relay = frontdesk_outbox::relay(SOURCE, app.db.clone(), bus, app.shutdown.clone());
-    tokio::join!(relay, frontdesk_idempotency::forget_old(app.db, app.shutdown));
+    let forget = frontdesk_idempotency::forget_old(app.db.clone(), app.shutdown.clone());
+    tokio::join!(relay, forget, frontdesk_audit::forget_old(app.db, app.shutdown));
 }

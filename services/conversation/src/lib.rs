@@ -96,8 +96,10 @@ pub fn subscribe(app: &App, bus: &Bus) {
     bus.subscribe(consumers::SentTranscripts(app.clone()), &app.db);
 }
 
-/// Runs this service's workers until the shutdown: the relay of its outbox, and the forgetting of old request ids.
+/// Runs this service's workers until the shutdown: the relay of its outbox, and the forgetting of old request ids and
+/// audit records.
 pub async fn work(app: App, bus: Bus) {
     let relay = frontdesk_outbox::relay(store::SOURCE, app.db.clone(), bus, app.shutdown.clone());
-    tokio::join!(relay, frontdesk_idempotency::forget_old(app.db.clone(), app.shutdown.clone()));
+    let forget = frontdesk_idempotency::forget_old(app.db.clone(), app.shutdown.clone());
+    tokio::join!(relay, forget, frontdesk_audit::forget_old(app.db.clone(), app.shutdown.clone()));
 }

@@ -12,5 +12,5 @@ mod suite_channel;
 
 pub use service::Service;
 pub use settings::{Databases, Development, Peers, Settings};
-pub use suite::{Suite, SuiteError, connect};
+pub use suite::{Suite, SuiteError, connect, connect_databases};
 pub use suite_channel::SuiteChannel;

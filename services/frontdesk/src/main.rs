@@ -1,6 +1,7 @@
 //! `frontdesk`: the one binary.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its user")]
 
+mod audit;
 mod dead_letters;
 mod demo;
 
@@ -51,6 +52,8 @@ enum Command {
     /// Events that a consumer gave up: lists them, shows one, brings it to the consumer again.
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLetters),
+    /// Administrative calls of an account, of all services, newest first: who, when, what, for which things, how it ended.
+    Audit(audit::Audit),
     /// Prints the settings as they apply, secrets hidden.
     Config,
     /// Mints a token with the development key.
@@ -160,6 +163,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             Ok(())
         }
         Command::DeadLetters(command) => dead_letters::run(&settings, command).await,
+        Command::Audit(audit) => audit::run(&settings, audit).await,
         Command::Config => {
             print!("{}", toml::to_string(&settings)?);
             Ok(())

@@ -9,13 +9,14 @@ use std::{
     time::Duration,
 };
 
+use frontdesk_audit::Trail;
 use frontdesk_auth::{
     AccessMap, Identity, IdentityError, Keyring, Keys, UndeclaredMethod, UnknownPermission, WeakSecret,
 };
 use frontdesk_bus::{Bus, BusError};
 use frontdesk_clock::Clock;
 use frontdesk_db::{Db, DbErr, DbSettings};
-use frontdesk_rpc::{Gate, PeerError, Served, ServerSettings, Tls, TlsError, WithinProcess};
+use frontdesk_rpc::{Audited, Gate, PeerError, Served, ServerSettings, Tls, TlsError, WithinProcess};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
@@ -283,12 +284,14 @@ impl Suite {
         let names = apps.iter().flat_map(|app| app.names().iter().copied()).collect();
         let routes = routes.routes();
         let served = Served { routes, names, descriptors: frontdesk_proto::DESCRIPTORS, ready: readiness };
+        let trail = Trail::new(self.databases.iter().map(|(service, db)| (service.package(), db.clone())).collect());
+        let audited = Audited::try_new(trail, frontdesk_proto::DESCRIPTORS)?;
         let scoped = apps.iter().find_map(App::visitor_keys);
         let (identity, keyring) = (&self.settings.identity, self.keyring.clone());
         let identity = Identity::try_new(identity, self.keys.clone(), keyring, scoped, &self.clock)?;
         let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS)?;
         let limits = self.settings.limits.clone();
-        let gate = Gate::new(identity, access, &limits, &self.clock);
+        let gate = Gate::new(identity, access, audited, &limits, &self.clock);
         let settings = ServerSettings { drain: self.settings.drain, limits, tls: self.tls.clone(), within };
         let ended = frontdesk_rpc::serve(listener, served, gate, settings, stop.clone()).await;
 
@@ -308,17 +311,27 @@ pub async fn connect(
     services: &[Service],
     clock: &Clock,
 ) -> Result<(Vec<(Service, Db)>, Bus), SuiteError> {
-    let mut databases = Vec::with_capacity(services.len());
-    for service in services {
-        let db = database(service.name(), &settings.database(*service), clock).await?;
-        databases.push((*service, db));
-    }
+    let databases = connect_databases(settings, services, clock).await?;
     let bus = if settings.is_distributed() {
         Bus::jet_stream(settings.bus.clone()).await?
     } else {
         Bus::in_process(database("bus", &settings.bus_database(), clock).await?, clock).await?
     };
     Ok((databases, bus))
+}
+
+/// The databases of the services alone, for who looks into them while they run.
+pub async fn connect_databases(
+    settings: &Settings,
+    services: &[Service],
+    clock: &Clock,
+) -> Result<Vec<(Service, Db)>, SuiteError> {
+    let mut databases = Vec::with_capacity(services.len());
+    for service in services {
+        let db = database(service.name(), &settings.database(*service), clock).await?;
+        databases.push((*service, db));
+    }
+    Ok(databases)
 }
 
 /// What cannot work is refused before anything is opened.

@@ -145,5 +145,6 @@ pub fn subscribe(app: &App, bus: &Bus) {
 pub async fn work(app: App, bus: Bus) {
     let relay = frontdesk_outbox::relay(SOURCE, app.db.clone(), bus, app.shutdown.clone());
     let forget = frontdesk_idempotency::forget_old(app.db.clone(), app.shutdown.clone());
-    tokio::join!(relay, forget, workers::deliver(app));
+    let forget_records = frontdesk_audit::forget_old(app.db.clone(), app.shutdown.clone());
+    tokio::join!(relay, forget, forget_records, workers::deliver(app));
 }

@@ -33,7 +33,7 @@ fn at_replica(suite: &TestSuite, account: &Account, number: usize) -> Account {
 }
 
 /// Runs a command of the binary with the settings of the suite.
-async fn frontdesk(settings: &Settings, arguments: &[&str]) -> Output {
+pub(crate) async fn frontdesk(settings: &Settings, arguments: &[&str]) -> Output {
     let binary = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("frontdesk");
     let (of, at) = (&settings.databases, &settings.peers);
     let environment = [
@@ -62,7 +62,7 @@ async fn frontdesk(settings: &Settings, arguments: &[&str]) -> Output {
     tokio::time::timeout(Duration::from_secs(120), command).await.expect("an end in time").unwrap()
 }
 
-fn told(output: &Output) -> String {
+pub(crate) fn told(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking and tells what it measured")]
 
 mod accounts;
+mod audit;
 mod bad_input;
 mod bots;
 mod chats;

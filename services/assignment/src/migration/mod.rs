@@ -21,6 +21,7 @@ impl MigratorTrait for Migrator {
                 name: "assignment_002_row_level_security",
                 text: include_str!("002_row_level_security.sql"),
             }),
+            Box::new(frontdesk_audit::RECORDS),
         ]
     }
 }

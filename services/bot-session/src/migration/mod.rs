@@ -22,6 +22,7 @@ impl MigratorTrait for Migrator {
                 name: "bot_session_003_row_level_security",
                 text: include_str!("003_row_level_security.sql"),
             }),
+            Box::new(frontdesk_audit::RECORDS),
         ]
     }
 }

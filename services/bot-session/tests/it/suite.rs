@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use frontdesk_audit::Trail;
 use frontdesk_auth::{AccessMap, AccountId, Identity, Keys, Kind};
 use frontdesk_bot_session::{App, Migrator};
 use frontdesk_bus::Bus;
@@ -18,7 +19,7 @@ use frontdesk_proto::{
     },
     event::v1::{Actor, ActorKind, ConversationStarted, Event, MessagePosted},
 };
-use frontdesk_rpc::{Gate, Pages, Peer, Served, ServerSettings, serve};
+use frontdesk_rpc::{Audited, Gate, Pages, Peer, Served, ServerSettings, serve};
 use prost::{Message, Name};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -89,8 +90,15 @@ impl Suite {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let settings = ServerSettings::plain(Duration::from_millis(100));
-        let gate =
-            Gate::new(Identity::development(&keys), AccessMap::try_new(DESCRIPTORS).unwrap(), &settings.limits, &clock);
+        let trail = Trail::new(vec![("frontdesk.botsession.v1", db.clone())]);
+        let audited = Audited::try_new(trail, DESCRIPTORS).unwrap();
+        let gate = Gate::new(
+            Identity::development(&keys),
+            AccessMap::try_new(DESCRIPTORS).unwrap(),
+            audited,
+            &settings.limits,
+            &clock,
+        );
         let served = Served {
             routes: routes.routes(),
             names: frontdesk_bot_session::SERVICES.to_vec(),

@@ -19,6 +19,7 @@ impl MigratorTrait for Migrator {
                 text: include_str!("002_row_level_security.sql"),
             }),
             Box::new(Sql { name: "conversation_003_visitor_keys", text: include_str!("003_visitor_keys.sql") }),
+            Box::new(frontdesk_audit::RECORDS),
         ]
     }
 }

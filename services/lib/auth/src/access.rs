@@ -13,6 +13,7 @@ pub struct Access {
     principals: Vec<Principal>,
     permission: String,
     streams: bool,
+    audited: bool,
 }
 
 impl Access {
@@ -41,6 +42,11 @@ impl Access {
     /// It answers with a stream.
     pub fn streams(&self) -> bool {
         self.streams
+    }
+
+    /// Its calls are kept in the audit trail.
+    pub fn audited(&self) -> bool {
+        self.audited
     }
 
     /// The kinds that may call the method.
@@ -102,7 +108,8 @@ fn read(access: &DynamicMessage, streams: bool) -> Option<Access> {
         .filter(|principal| *principal != Principal::Unspecified)
         .collect();
     let permission = access.get_field_by_name("permission")?.as_str()?.to_owned();
-    (!principals.is_empty()).then_some(Access { principals, permission, streams })
+    let audited = access.get_field_by_name("audited")?.as_bool()?;
+    (!principals.is_empty()).then_some(Access { principals, permission, streams, audited })
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The gate: what happens to every call before a handler sees it, in this order: span and trace, is there room, who calls, may
-//! they, how often, by when, and then the handler in a task of its own.
+//! The gate: what happens to every call before a handler sees it, in this order: span and trace, is there room, who calls,
+//! how often, may they, by when, and then the handler in a task of its own.
 
 use std::{
     convert::Infallible,
@@ -25,7 +25,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
-    ConnectedBy, Field, LimitSettings, Refusal,
+    Audited, ConnectedBy, Field, LimitSettings, Refusal,
     deadline::{self, Bounds, Why},
     limits::{self, Limits, Place},
 };
@@ -43,6 +43,7 @@ const STREAM_AGE: Duration = Duration::from_secs(30 * 60);
 pub struct Gate {
     identity: Identity,
     access: AccessMap,
+    audited: Audited,
     clock: Clock,
     pub(crate) limits: Limits,
 }
@@ -52,12 +53,32 @@ struct Admitted {
     caller: Caller,
     streams: bool,
     place: Place,
+    audited: bool,
+}
+
+/// A call that is not let through; and who may not make it, where the method's calls are recorded.
+struct Refused {
+    status: Status,
+    recorded: Option<Caller>,
+}
+
+impl From<Status> for Refused {
+    fn from(status: Status) -> Self {
+        Self { status, recorded: None }
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Status::from(refusal).into()
+    }
 }
 
 impl Gate {
-    /// A gate that accepts whom `identity` knows, lets through what `access` declares, and no more than `limits` allow.
-    pub fn new(identity: Identity, access: AccessMap, limits: &LimitSettings, clock: &Clock) -> Self {
-        Self { identity, access, clock: clock.clone(), limits: Limits::new(limits) }
+    /// A gate that accepts whom `identity` knows, lets through what `access` declares and no more than `limits` allow, and records
+    /// in `audited` what is to be recorded.
+    pub fn new(identity: Identity, access: AccessMap, audited: Audited, limits: &LimitSettings, clock: &Clock) -> Self {
+        Self { identity, access, audited, clock: clock.clone(), limits: Limits::new(limits) }
     }
 
     /// What the method declares. None: anybody may call it, or there is no such method, which the router says.
@@ -73,26 +94,28 @@ impl Gate {
         access: &Access,
         headers: &HeaderMap,
         connected: Option<&ConnectedBy>,
-    ) -> Result<Admitted, Status> {
+    ) -> Result<Admitted, Refused> {
         // Who says that others wait for the call is believed once they are known as a service.
         let nested = headers.contains_key(ACCOUNT_HEADER);
         if !nested && self.limits.is_full() {
             return Err(limits::full().into());
         }
         let mut caller = self.authenticate(headers, connected).await?;
-        access.check(&caller).map_err(|error| {
-            Refusal::shared(Code::PermissionDenied, Reason::NotPermitted, error)
-                .with("kind", caller.kind.as_str())
-                .with("permission", access.permission())
-        })?;
+        // Before the refusal that may be recorded: nobody fills the audit trail.
         self.limits.rate(&caller)?;
+        access.check(&caller).map_err(|error| {
+            let refusal = Refusal::shared(Code::PermissionDenied, Reason::NotPermitted, error)
+                .with("kind", caller.kind.as_str())
+                .with("permission", access.permission());
+            Refused { status: refusal.into(), recorded: access.audited().then(|| caller.clone()) }
+        })?;
         let place = if caller.kind == Kind::Service {
             on_behalf(&mut caller, headers).map_err(unauthenticated)?;
             self.limits.nested_call()
         } else {
             self.limits.call()?
         };
-        Ok(Admitted { caller, streams: access.streams(), place })
+        Ok(Admitted { caller, streams: access.streams(), place, audited: access.audited() })
     }
 
     async fn authenticate(&self, headers: &HeaderMap, connected: Option<&ConnectedBy>) -> Result<Caller, Status> {
@@ -155,7 +178,7 @@ fn on_behalf(caller: &mut Caller, headers: &HeaderMap) -> Result<(), &'static st
 
 /// Bytes that are no message, or too many, are the caller's fault; the transport says so in codes of its own and without
 /// details, which ours always have.
-fn blame(response: Response<Body>) -> Response<Body> {
+pub(crate) fn blame(response: Response<Body>) -> Response<Body> {
     let headers = response.headers();
     if headers.contains_key("grpc-status-details-bin") {
         return response;
@@ -235,23 +258,37 @@ where
                 None => None,
                 Some(access) => match gate.admit(access, request.headers(), connected.as_ref()).await {
                     Ok(admitted) => Some(admitted),
-                    Err(status) => return Ok(status.into_http()),
+                    Err(Refused { status, recorded }) => {
+                        if let Some(caller) = recorded {
+                            let (gate, path, status) = (gate.clone(), path.clone(), status.clone());
+                            let kept = async move { gate.audited.refused(&caller, &path, &status).await };
+                            // Also of a caller who hangs up at once.
+                            let _ = tokio::spawn(kept.instrument(span)).await;
+                        }
+                        return Ok(status.into_http());
+                    }
                 },
             };
             let bounds = gate.bounds(request.headers(), admitted.as_ref().map(|admitted| &admitted.caller));
-            let (place, stream) = match admitted {
-                None => (None, None),
+            let (place, stream, recorded) = match admitted {
+                None => (None, None, None),
                 Some(admitted) => {
                     let stream = match admitted.streams.then(|| gate.limits.stream()).transpose() {
                         Ok(stream) => stream,
                         Err(refusal) => return Ok(Status::from(refusal).into_http()),
                     };
+                    let recorded = admitted.audited.then(|| admitted.caller.clone());
                     request.extensions_mut().insert(admitted.caller);
-                    (Some(admitted.place), stream)
+                    (Some(admitted.place), stream, recorded)
                 }
             };
             let call = async move {
-                let response = inner.call(request).await;
+                let response = match recorded {
+                    None => inner.call(request).await,
+                    Some(caller) => {
+                        Ok(gate.audited.record(&caller, &path, request, |request| inner.call(request)).await)
+                    }
+                };
                 drop(place);
                 response
             };
@@ -285,6 +322,7 @@ fn held(response: Response<Body>, place: Option<Place>) -> Response<Body> {
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    use frontdesk_audit::Trail;
     use frontdesk_auth::Keys;
 
     use super::*;
@@ -293,7 +331,8 @@ mod tests {
         let clock = Clock::system();
         let keys = Keys::development(&folder.path().join("key"), &clock).unwrap();
         let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap();
-        GateLayer(Arc::new(Gate::new(Identity::development(&keys), access, &LimitSettings::default(), &clock)))
+        let audited = Audited::try_new(Trail::default(), frontdesk_proto::DESCRIPTORS).unwrap();
+        GateLayer(Arc::new(Gate::new(Identity::development(&keys), access, audited, &LimitSettings::default(), &clock)))
     }
 
     /// A call of a method that declares nothing, so that only what the gate does to every call is seen.

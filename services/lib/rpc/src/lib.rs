@@ -1,6 +1,7 @@
 //! How our gRPC servers and clients behave: what a connection must be, the gate that every call passes, limits, refusals with
 //! their details, pages, live streams, TLS, and calls to our other services.
 
+mod audited;
 mod client;
 mod connections;
 mod deadline;
@@ -15,6 +16,7 @@ mod server;
 mod tls;
 mod watch;
 
+pub use audited::Audited;
 pub use client::{Peer, refused_with};
 pub use connections::{Arrivals, ConnectedBy, Connection, WithinProcess};
 pub use gate::{Gate, GateLayer};
