@@ -3,9 +3,10 @@
 
 mod account;
 mod process;
+pub mod production;
 pub mod servers;
 mod suite;
 
 pub use account::{Account, As, Callers, Chat, epoch_of, reason, request_id, wait_for};
 pub use process::Process;
-pub use suite::{Footing, TestSuite};
+pub use suite::{Footing, TestSuite, on_servers};

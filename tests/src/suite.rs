@@ -149,7 +149,7 @@ impl TestSuite {
 }
 
 /// Databases of its own on the PostgreSQL server of the tests, and a prefix of its own on the NATS server.
-async fn on_servers(settings: &mut Settings) {
+pub async fn on_servers(settings: &mut Settings) {
     let of = &mut settings.databases;
     for database in [&mut of.conversation, &mut of.assignment, &mut of.bot_session, &mut of.notification] {
         database.url = DatabaseUrl(servers::postgres_database().await);

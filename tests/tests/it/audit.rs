@@ -242,6 +242,7 @@ fn administrative_methods_are_audited_and_no_others() {
         "botsession.v1.BotService/UpdateBot",
         "conversation.v1.ChannelService/CreateChannel",
         "conversation.v1.ChannelService/DeleteChannel",
+        "conversation.v1.ChannelService/RotateVisitorKey",
         "conversation.v1.ChannelService/UpdateChannel",
         "dev.v1.ClockService/AdvanceTime",
         "notification.v1.SenderService/CreateSender",

@@ -11,6 +11,7 @@ mod clients;
 mod contacts;
 mod distributed;
 mod groups;
+mod identity;
 mod kills;
 mod mail_server;
 mod races;

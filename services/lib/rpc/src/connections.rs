@@ -294,10 +294,7 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write(context, bytes);
-        this.count(&written);
-        written
+        self.poll_write_vectored(context, &[io::IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -307,7 +304,13 @@ impl AsyncWrite for Connection {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write_vectored(context, bytes);
-        this.count(&written);
+        if let (Poll::Ready(Ok(mut written)), Some(frames)) = (&written, &mut this.frames) {
+            for slice in bytes {
+                let sent = written.min(slice.len());
+                frames.sent(&slice[..sent]);
+                written -= sent;
+            }
+        }
         written
     }
 
@@ -321,13 +324,5 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
-    }
-}
-
-impl Connection {
-    fn count(&mut self, written: &Poll<io::Result<usize>>) {
-        if let (Poll::Ready(Ok(bytes)), Some(frames)) = (written, &mut self.frames) {
-            frames.sent(*bytes);
-        }
     }
 }

@@ -17,12 +17,46 @@ const END_STREAM: u8 = 1;
 /// Length, type, flags, stream.
 const HEADER: usize = 9;
 
-/// Reads the heads of HTTP/2 frames as they pass by.
-pub(crate) struct Frames {
+/// Finds the heads of HTTP/2 frames among bytes that pass by in pieces.
+#[derive(Default)]
+struct Heads {
     head: [u8; HEADER],
     have: usize,
     /// Of the payload that is still to come.
     skip: usize,
+}
+
+/// A frame, by its head.
+struct Head {
+    kind: u8,
+    flags: u8,
+    length: usize,
+}
+
+impl Heads {
+    /// The next head in the bytes, which are then those after it. None: the bytes are at their end.
+    fn next(&mut self, bytes: &mut &[u8]) -> Option<Head> {
+        let skipped = self.skip.min(bytes.len());
+        self.skip -= skipped;
+        *bytes = &bytes[skipped..];
+        let taken = (HEADER - self.have).min(bytes.len());
+        self.head[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
+        self.have += taken;
+        *bytes = &bytes[taken..];
+        if self.have < HEADER {
+            return None;
+        }
+        let [high, middle, low, kind, flags, ..] = self.head;
+        let length = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
+        (self.have, self.skip) = (0, length);
+        Some(Head { kind, flags, length })
+    }
+}
+
+/// Counts the frames of a connection.
+pub(crate) struct Frames {
+    theirs: Heads,
+    ours: Heads,
     left: f64,
     counted_at: Instant,
 }
@@ -33,54 +67,41 @@ pub(crate) struct TooMany;
 
 impl Frames {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { head: [0; HEADER], have: 0, skip: 0, left: BURST, counted_at: now }
+        Self { theirs: Heads::default(), ours: Heads::default(), left: BURST, counted_at: now }
     }
 
     /// The connection sent us these bytes.
     pub(crate) fn received(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), TooMany> {
-        while !bytes.is_empty() {
-            if self.skip > 0 {
-                let skipped = self.skip.min(bytes.len());
-                self.skip -= skipped;
-                bytes = &bytes[skipped..];
+        while let Some(frame) = self.theirs.next(&mut bytes) {
+            let carries_a_call = match frame.kind {
+                DATA => frame.length > 0 || frame.flags & END_STREAM != 0,
+                // The transport counts resets itself, and a caller may hang up as often as they call.
+                HEADERS | RST_STREAM => true,
+                _ => false,
+            };
+            if carries_a_call {
                 continue;
             }
-            let taken = (HEADER - self.have).min(bytes.len());
-            self.head[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
-            self.have += taken;
-            bytes = &bytes[taken..];
-            if self.have == HEADER {
-                self.have = 0;
-                let [high, middle, low, kind, flags, ..] = self.head;
-                self.skip = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
-                self.count(kind, flags, now)?;
+            if self.left < 1.0 {
+                let since = now.saturating_duration_since(self.counted_at);
+                self.left = (self.left + A_SECOND * since.as_secs_f64()).min(BURST);
+                self.counted_at = now;
+            }
+            self.left -= 1.0;
+            if self.left < 0.0 {
+                return Err(TooMany);
             }
         }
         Ok(())
     }
 
-    fn count(&mut self, kind: u8, flags: u8, now: Instant) -> Result<(), TooMany> {
-        let carries_a_call = match kind {
-            DATA => self.skip > 0 || flags & END_STREAM != 0,
-            // The transport counts resets itself, and a caller may hang up as often as they call.
-            HEADERS | RST_STREAM => true,
-            _ => false,
-        };
-        if carries_a_call {
-            return Ok(());
+    /// We sent these bytes: answers count, acknowledgements do not.
+    pub(crate) fn sent(&mut self, mut bytes: &[u8]) {
+        while let Some(frame) = self.ours.next(&mut bytes) {
+            if matches!(frame.kind, DATA | HEADERS) {
+                self.left = (self.left + (HEADER + frame.length) as f64 / BYTES_FOR_ONE).min(BURST);
+            }
         }
-        if self.left < 1.0 {
-            self.left =
-                (self.left + A_SECOND * (now.saturating_duration_since(self.counted_at)).as_secs_f64()).min(BURST);
-            self.counted_at = now;
-        }
-        self.left -= 1.0;
-        if self.left < 0.0 { Err(TooMany) } else { Ok(()) }
-    }
-
-    /// We sent so many bytes.
-    pub(crate) fn sent(&mut self, bytes: usize) {
-        self.left = (self.left + bytes as f64 / BYTES_FOR_ONE).min(BURST);
     }
 }
 
@@ -109,13 +130,23 @@ mod tests {
     }
 
     #[test]
+    fn s4_our_acknowledgements_pay_for_nothing() {
+        let (now, mut frames) = (Instant::now(), Frames::new(Instant::now()));
+        let cut = (0..3_000).position(|_| {
+            frames.sent(&frame(6, 1, 8));
+            frames.received(&frame(6, 0, 8), now).is_err()
+        });
+        assert_eq!(cut, Some(2_000));
+    }
+
+    #[test]
     fn frames_are_found_however_the_bytes_are_cut() {
         let now = Instant::now();
         let flood: Vec<u8> = (0..2_001).flat_map(|_| [frame(DATA, 0, 300), frame(6, 0, 8)].concat()).collect();
         for size in [1, 7, 9, 64, 1_000] {
             let mut frames = Frames::new(now);
             let read: Vec<_> = flood.chunks(size).map(|bytes| frames.received(bytes, now)).collect();
-            assert_eq!(read.iter().filter(|read| read.is_err()).count(), 1, "in pieces of {size}");
+            assert_eq!(read.iter().position(Result::is_err), Some(read.len() - 1), "in pieces of {size}");
         }
     }
 
@@ -125,7 +156,7 @@ mod tests {
         let mut frames = Frames::new(now);
         for _ in 0..100_000 {
             // An answer of sixty bytes, and the window opened again for the stream and the connection.
-            frames.sent(64);
+            frames.sent(&frame(DATA, 0, 55));
             assert_eq!(frames.received(&[frame(8, 0, 4), frame(8, 0, 4)].concat(), now), Ok(()));
         }
         for second in 0..100 {
