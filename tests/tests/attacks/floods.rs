@@ -22,7 +22,7 @@ const CANCEL: [u8; 4] = [0, 0, 0, 8];
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 const LIST: &str = "/frontdesk.conversation.v1.ChannelService/ListChannels";
 
-/// A flood: what each of its connections sends after the greeting, all of them at once.
+/// A flood: what each of its connections sends after the greeting, all of them at once. Each must be cut.
 pub struct Flood {
     pub name: &'static str,
     pub frames: fn() -> Vec<Frames>,
@@ -34,12 +34,10 @@ pub const FLOODS: &[Flood] = &[
         name: "4,000 calls that the server must reset, in three ways",
         frames: || vec![window_too_wide(), window_of_nothing(), data_after_the_end()],
     },
-    Flood { name: "10,000 CONTINUATION", frames: || vec![continuation()] },
-    Flood { name: "5,000 empty DATA", frames: || vec![empty_data()] },
+    Flood { name: "10,000 CONTINUATION; 5,000 empty DATA", frames: || vec![continuation(), empty_data()] },
     Flood { name: "20,000 PING", frames: || vec![many(PING, &[0; 8])] },
     Flood { name: "20,000 SETTINGS", frames: || vec![many(SETTINGS, &[])] },
-    Flood { name: "20,000 WINDOW_UPDATE", frames: || vec![windows()] },
-    Flood { name: "20,000 PRIORITY", frames: || vec![priorities()] },
+    Flood { name: "20,000 WINDOW_UPDATE; 20,000 PRIORITY", frames: || vec![windows(), priorities()] },
 ];
 
 /// The identifiers of a client's streams.

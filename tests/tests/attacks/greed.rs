@@ -164,31 +164,50 @@ pub async fn long_thread(account: &Account) -> String {
     let channel = account.channel(None).await;
     let chat: Chat = account.start_chat(account.visitor("talker"), &channel).await;
     let text = "世".repeat(10_000);
-    let saying = (0..60).map(|_| chat.say(&text));
+    // As many as a visitor may say at once.
+    let saying = (0..50).map(|_| chat.say(&text));
     for said in join_all(saying).await {
         said.unwrap();
     }
     chat.id
 }
 
-/// 200 watches of a long thread that nobody reads: half of the callers have no window, half a wide one and a deaf ear.
-pub async fn unread_answers(to: SocketAddr, bearer: &str, conversation: &str) -> Outcome {
+/// 200 watches of a long thread by callers without a window: nothing may be prepared for them.
+pub async fn no_window(to: SocketAddr, bearer: &str, conversation: &str) -> Outcome {
+    let mut connections = Vec::new();
+    for _ in 0..2 {
+        let mut connection = Connection::greeted(to, Frames::greeting_with_window(0)).await.unwrap();
+        watch(&mut connection, bearer, conversation).await;
+        connections.push(connection);
+    }
+    let mut told = Outcome::default();
+    for connection in &mut connections {
+        let open = connection.until(|heard| heard.answered.len() == STREAMS, PATIENCE * 3).await;
+        let heard = connection.heard();
+        told = told
+            .demand(open, || format!("{} of {STREAMS} watches were opened", heard.answered.len()))
+            .demand(heard.bytes == 0, || "messages were sent without a window".to_owned());
+    }
+    told
+}
+
+/// A connection full of watches with the widest window, whose owner never reads a byte: what is prepared waits in memory.
+pub async fn deaf_ear(to: SocketAddr, bearer: &str, conversation: &str) -> Outcome {
+    let wide = Frames::greeting_with_window(WHOLE_WINDOW).window(0, WHOLE_WINDOW - 65_535);
+    let mut connection = Connection::deaf(to, wide).await.unwrap();
+    watch(&mut connection, bearer, conversation).await;
+    tokio::time::sleep(PATIENCE).await;
+    Outcome::default()
+}
+
+async fn watch(connection: &mut Connection, bearer: &str, conversation: &str) {
     let watch = block(WATCH, &[("authorization", bearer)]);
     let request = WatchThreadRequest { conversation_id: conversation.to_owned(), after_sequence: 0 }.encode_to_vec();
-    let opening = streams(STREAMS).fold(Frames::default(), |frames, stream| frames.call(stream, &watch, &request));
-    let mut narrow = Connection::greeted(to, Frames::greeting_with_window(0)).await.unwrap();
-    let mut deaf = Connection::deaf(to, Frames::greeting_with_window(WHOLE_WINDOW).window(0, WHOLE_WINDOW - 65_535))
-        .await
-        .unwrap();
-    narrow.send(&opening).await.unwrap();
-    deaf.send(&opening).await.unwrap();
-    let open = narrow.until(|heard| heard.answered.len() == STREAMS, PATIENCE * 3).await;
-    // As long as the attack lasts.
-    tokio::time::sleep(PATIENCE * 2).await;
-    let heard = narrow.heard();
-    Outcome::told(format!("{} watches held", heard.answered.len() - heard.ended.len()))
-        .demand(open, || format!("{} of {STREAMS} watches were opened", heard.answered.len()))
-        .demand(heard.bytes == 0, || "messages were sent without a window".to_owned())
+    for stream in streams(STREAMS) {
+        connection.send(&Frames::default().call(stream, &watch, &request)).await.unwrap();
+        // Not all at once: what is measured is what they hold.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[cfg(test)]

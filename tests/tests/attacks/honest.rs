@@ -2,6 +2,7 @@
 //! the attackers of this process.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -34,10 +35,12 @@ pub struct Honest {
 
 /// What came of the calls.
 #[derive(Default)]
-pub struct Seen {
+struct Seen {
     calls: Vec<Call>,
+    /// Calls without an answer so far, by when they were due.
+    open: BTreeSet<Instant>,
     /// Calls that were not answered as they should be. There must be none.
-    pub failed: Vec<String>,
+    failed: Vec<String>,
 }
 
 impl Honest {
@@ -53,22 +56,26 @@ impl Honest {
         Self { stop, thread, seen }
     }
 
-    /// Stops, once every call has its answer.
-    pub fn stop(self) -> Seen {
-        self.stop.cancel();
-        self.thread.join().unwrap();
-        std::mem::take(&mut self.seen.lock().unwrap())
-    }
-}
-
-impl Seen {
-    /// How long 99 of a hundred calls took at most that were due in these windows; and how many there were.
-    pub fn p99(&self, windows: &[Window]) -> (Duration, usize) {
+    /// How long 99 of a hundred calls took at most that were due in these windows, and how many there were; once all of them
+    /// have their answer.
+    pub async fn p99(&self, windows: &[Window]) -> (Duration, usize) {
+        let last = windows.iter().map(|(_, to)| *to).max().unwrap();
+        while self.seen.lock().unwrap().open.first().is_some_and(|due| *due < last) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         let within = |call: &&Call| windows.iter().any(|(from, to)| (*from..*to).contains(&call.due));
-        let mut took: Vec<Duration> = self.calls.iter().filter(within).map(|call| call.took).collect();
+        let seen = self.seen.lock().unwrap();
+        let mut took: Vec<Duration> = seen.calls.iter().filter(within).map(|call| call.took).collect();
         took.sort_unstable();
         let place = (took.len() * 99).div_ceil(100).saturating_sub(1);
         (took.get(place).copied().unwrap_or_default(), took.len())
+    }
+
+    /// Stops, once every call has its answer; gives those that were not answered as they should be.
+    pub fn stop(self) -> Vec<String> {
+        self.stop.cancel();
+        self.thread.join().unwrap();
+        std::mem::take(&mut self.seen.lock().unwrap().failed)
     }
 }
 
@@ -86,11 +93,13 @@ async fn call(address: &str, keys: &Keys, stop: &CancellationToken, seen: &Arc<M
         if stop.is_cancelled() {
             break;
         }
+        seen.lock().unwrap().open.insert(due);
         let (mut caller, seen) = (callers[number as usize % CALLERS].clone(), seen.clone());
         running.spawn(async move {
             let answer = caller.list_channels(ListChannelsRequest::default()).await;
             let mut seen = seen.lock().unwrap();
             // From when it was due: a server that stands still is not asked less.
+            seen.open.remove(&due);
             seen.calls.push(Call { due, took: due.elapsed() });
             seen.failed.extend(answer.err().map(|status| status.to_string()));
         });

@@ -34,10 +34,10 @@ use crate::{
 /// Times are compared: no test of these runs beside another.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
-/// What an attack may take of memory, in KiB. What the honest caller's calls take of a debug build is in it.
+/// What an attack may take of memory, in KiB.
 const MAY_GROW: u64 = 64 * MIB;
-/// A message that is refused is not unfolded first. The rule is 8 MiB; a debug build's buffers and stacks are larger.
-const A_MESSAGE_MAY_TAKE: u64 = 16 * MIB;
+/// A message that is refused is not unfolded first.
+const A_MESSAGE_MAY_TAKE: u64 = 8 * MIB;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s4_whoever_misbehaves_on_the_wire_is_cut_and_nobody_else_notices() {
@@ -56,12 +56,12 @@ async fn s4_whoever_misbehaves_on_the_wire_is_cut_and_nobody_else_notices() {
         table.attack(flood.name, MAY_GROW, async || floods::flood(to, &frames).await).await;
     }
     table
-        .attack("60 silent connections, and a patient flood", MAY_GROW, async || {
-            let (silent, patient) = tokio::join!(silence::no_greeting(to), silence::patient_flood(to));
-            silent.and(patient)
+        .attack("60 silent connections, a patient flood, a message in single bytes", MAY_GROW, async || {
+            let (silent, patient, message) =
+                tokio::join!(silence::no_greeting(to), silence::patient_flood(to), silence::slow_message(to));
+            silent.and(patient).and(message)
         })
         .await;
-    table.attack("a message in single bytes", MAY_GROW, async || silence::slow_message(to).await).await;
     table.attack("1,000 streams on one connection", MAY_GROW, async || greed::streams_without_end(to).await).await;
     table.attack("64 KiB of header fields, 50 times", MAY_GROW, async || greed::long_headers(to).await).await;
     table
@@ -69,9 +69,8 @@ async fn s4_whoever_misbehaves_on_the_wire_is_cut_and_nobody_else_notices() {
             greed::bombs(to, &bearer).await
         })
         .await;
-    table
-        .attack("200 watches that nobody reads", MAY_GROW, async || greed::unread_answers(to, &bearer, &thread).await)
-        .await;
+    table.attack("200 watches without a window", MAY_GROW, async || greed::no_window(to, &bearer, &thread).await).await;
+    table.attack("100 watches that nobody reads", MAY_GROW, async || greed::deaf_ear(to, &bearer, &thread).await).await;
     let slow = slow.await.unwrap();
 
     let (victim, mut wrong) = table.close();
@@ -118,8 +117,36 @@ async fn s4_without_descriptors_it_waits_instead_of_spinning_and_serves_again_af
     assert_eq!(victim.faults().0, [""; 0]);
 }
 
-/// What may not happen to those who misbehave by accident only: clients that measure the line send a PING and a
-/// WINDOW_UPDATE for each answer, thousands of both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "connections are not counted yet: take this line away when there is limits.connections_per_address"]
+async fn s4_one_address_does_not_take_every_connection() {
+    let _alone = ALONE.lock().await;
+    let victim = Victim::start(&[("FRONTDESK__LIMITS__CONNECTIONS_PER_ADDRESS", "50")]).await;
+    let mut held = Vec::new();
+    for _ in 0..60 {
+        let mut connection = Connection::open(victim.process.listen).await.unwrap();
+        // Who is turned away at once may be gone before the greeting.
+        let _ = connection.send(&Frames::greeting()).await;
+        held.push(connection);
+    }
+    wait_for("ten to be turned away", || async {
+        let closed = held.iter().filter(|connection| connection.heard().closed.is_some()).count();
+        (closed == 10).then_some(())
+    })
+    .await;
+    serves(&victim).await;
+    held.retain(|connection| connection.heard().closed.is_none());
+    held.truncate(49);
+    // A place that was given back is given again.
+    wait_for("a place", || async {
+        let mut connection = Connection::greeted(victim.process.listen, Frames::greeting()).await.ok()?;
+        connection.send(&Frames::default().frame(PING, 0, 0, &[0; 8])).await.ok()?;
+        connection.until(|heard| heard.pongs == 1, Duration::from_millis(200)).await.then_some(())
+    })
+    .await;
+}
+
+/// Clients that measure the line send a PING and a WINDOW_UPDATE for each answer: thousands of both, and no attack.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s4_a_busy_honest_caller_is_not_taken_for_an_attacker() {
     let _alone = ALONE.lock().await;
@@ -127,7 +154,7 @@ async fn s4_a_busy_honest_caller_is_not_taken_for_an_attacker() {
     let check = block("/grpc.health.v1.Health/Check", &[]);
     let mut connection = Connection::greeted(victim.process.listen, Frames::greeting()).await.unwrap();
     let (mut read, began) = (0, Instant::now());
-    for number in 0..2_500 {
+    for number in 0..1_500 {
         let stream = 2 * number + 1;
         connection.send(&Frames::default().call(stream, &check, &[])).await.unwrap();
         let answered = connection.until(|heard| heard.ended.contains(&stream), Duration::from_secs(5)).await;
@@ -137,7 +164,7 @@ async fn s4_a_busy_honest_caller_is_not_taken_for_an_attacker() {
         connection.send(&window.frame(PING, 0, 0, &[0; 8])).await.unwrap();
         read = heard.bytes;
     }
-    println!("2,500 calls, as many PINGs and WINDOW_UPDATEs in {:?}", began.elapsed());
+    println!("1,500 calls, as many PINGs and WINDOW_UPDATEs in {:?}", began.elapsed());
 }
 
 /// A caller who comes anew is served, soon.

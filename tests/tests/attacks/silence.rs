@@ -14,9 +14,9 @@ use crate::{
 
 /// Until then a caller has said the preface with its SETTINGS; and a moment more, for the machine.
 const GREETS_WITHIN: Duration = Duration::from_secs(5 + 1);
-/// A frame that does not end is a connection on which no PING of the server is answered: it is asked after 30 s of silence
+/// A frame that does not end is a connection on which no PING of the server is answered: it is asked after 20 s of silence
 /// and given up 10 s later. Nothing faster is promised to who has greeted: a phone on a train is as slow.
-const ALIVE_WITHIN: Duration = Duration::from_secs(30 + 10 + 5);
+const ALIVE_WITHIN: Duration = Duration::from_secs(20 + 10 + 5);
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 const EACH: usize = 20;
 
@@ -73,7 +73,8 @@ async fn trickle(to: SocketAddr, frames: Frames, what: &str) -> Outcome {
     }
     let closed = connection.closed(ALIVE_WITHIN.saturating_sub(began.elapsed())).await;
     let cut = closed.map(|at| at - began);
-    let how = format!("{what}: {} s", cut.map_or(-1.0, |cut| cut.as_secs_f64().round()));
+    let how = cut.map_or_else(|| "not closed".to_owned(), |cut| format!("closed after {:.0} s", cut.as_secs_f64()));
+    let how = format!("{what}: {how}");
     Outcome { cut, ..Outcome::told(how) }
         .demand(closed.is_some(), || format!("{what}: not closed within {ALIVE_WITHIN:?}"))
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    honest::{Honest, Seen, Window},
+    honest::{Honest, Window},
     victim::Victim,
 };
 
@@ -22,6 +22,8 @@ const BREATH: Duration = Duration::from_millis(100);
 /// The honest caller may be so much slower without a word. Attackers, caller and server share the cores here, and the
 /// hundredth part of 200 calls is two of them: a debug build that does nothing wrong is late by that much now and then.
 const NOISE: Duration = Duration::from_millis(20);
+/// Another program's second on the same cores looks like an attack's. An attack is felt each time.
+const TRIES: usize = 3;
 
 pub const MIB: u64 = 1024;
 
@@ -63,8 +65,9 @@ impl Outcome {
 struct Row {
     name: &'static str,
     outcome: Outcome,
-    before: Vec<Window>,
-    during: Window,
+    before: Duration,
+    during: Duration,
+    honest_calls: usize,
     grew: u64,
     may_grow: u64,
 }
@@ -101,6 +104,17 @@ impl Table {
 
     /// Makes the attack again and again for a while; memory may grow by so many KiB meanwhile.
     pub async fn attack(&mut self, name: &'static str, may_grow: u64, attack: impl AsyncFn() -> Outcome) {
+        for left in (0..TRIES).rev() {
+            let row = self.once(name, may_grow, &attack).await;
+            // What is wrong with the attack itself is no matter of chance.
+            if !row.was_felt() || !row.outcome.wrong.is_empty() || left == 0 {
+                self.rows.push(row);
+                return;
+            }
+        }
+    }
+
+    async fn once(&mut self, name: &'static str, may_grow: u64, attack: &impl AsyncFn() -> Outcome) -> Row {
         self.calm().await;
         let usual = self.victim.memory();
         let most = Cell::new(usual);
@@ -123,42 +137,47 @@ impl Table {
             outcome = attacking => outcome,
             () = watching => unreachable!(),
         };
-        let before = self.calms[self.calms.len() - CALMS..].to_vec();
-        let during = (from, Instant::now());
-        self.rows.push(Row { name, outcome, before, during, grew: most.get() - usual, may_grow });
+        let to = Instant::now();
+        let (before, _) = self.honest.p99(&self.calms[self.calms.len() - CALMS..]).await;
+        let (during, honest_calls) = self.honest.p99(&[(from, to)]).await;
+        Row { name, outcome, before, during, honest_calls, grew: most.get() - usual, may_grow }
     }
 
     /// Prints the table; gives everything that is not as it must be.
     pub fn close(self) -> (Victim, Vec<String>) {
-        let seen = self.honest.stop();
+        let failed = self.honest.stop();
         println!("\n| attack | cut after ms | how | honest p99 before ms | during | memory grew MiB | |");
         println!("|---|---|---|---|---|---|---|");
-        let mut wrong: Vec<String> = self.rows.into_iter().flat_map(|row| row.judge(&seen)).collect();
-        let failed = seen.failed.len();
-        if let Some(first) = seen.failed.first() {
-            wrong.push(format!("{failed} calls of the honest caller failed, the first with: {first}"));
+        let mut wrong: Vec<String> = self.rows.into_iter().flat_map(Row::judge).collect();
+        if let Some(first) = failed.first() {
+            wrong.push(format!("{} calls of the honest caller failed, the first with: {first}", failed.len()));
         }
         (self.victim, wrong)
     }
 }
 
 impl Row {
-    fn judge(self, seen: &Seen) -> Vec<String> {
-        let Self { name, outcome, before, during, grew, may_grow } = self;
-        let ((before, _), (while_attacked, calls)) = (seen.p99(&before), seen.p99(&[during]));
+    fn was_felt(&self) -> bool {
+        self.during > (self.before * 2).max(self.before + NOISE)
+    }
+
+    /// Prints it; gives what is not as it must be.
+    fn judge(self) -> Vec<String> {
+        let felt = self.was_felt();
+        let Self { name, outcome, before, during, honest_calls, grew, may_grow } = self;
         let mut wrong = outcome.wrong;
-        if while_attacked > (before * 2).max(before + NOISE) {
-            wrong.push(format!("the honest caller waited {while_attacked:?}, before that {before:?}"));
+        if felt {
+            wrong.push(format!("the honest caller waited {during:?}, before that {before:?}"));
         }
-        if calls < 100 {
-            wrong.push(format!("{calls} honest calls say nothing"));
+        if honest_calls < 100 {
+            wrong.push(format!("{honest_calls} honest calls say nothing"));
         }
         if grew > may_grow {
             wrong.push(format!("memory grew by {} MiB, {} are allowed", grew / MIB, may_grow / MIB));
         }
         let cut = outcome.cut.map_or_else(|| "-".to_owned(), |cut| cut.as_millis().to_string());
         let ms = |duration: Duration| format!("{:.1}", duration.as_secs_f64() * 1e3);
-        let (before, during) = (ms(before), ms(while_attacked));
+        let (before, during) = (ms(before), ms(during));
         let judged = if wrong.is_empty() { "holds".to_owned() } else { format!("FAILS: {}", wrong.join("; ")) };
         println!("| {name} | {cut} | {} | {before} | {during} | {} | {judged} |", outcome.how, grew / MIB);
         wrong.into_iter().map(|wrong| format!("{name}: {wrong}")).collect()

@@ -257,7 +257,8 @@ impl Heard {
                 self.bytes += u32::try_from(payload.len()).unwrap();
             }
             RST_STREAM => {
-                self.resets.insert(stream, number(0).unwrap_or_default());
+                // What came too late for a stream that was refused is answered with a reset of its own.
+                self.resets.entry(stream).or_insert(number(0).unwrap_or_default());
                 self.ended.insert(stream);
             }
             PING if flags & ACK != 0 => self.pongs += 1,
