@@ -70,6 +70,11 @@ impl Call {
         self.ended_at.saturating_sub(self.due) as f64 / 1e6
     }
 
+    /// How late the crowd itself was in making it, in milliseconds.
+    pub fn made_late_ms(&self) -> f64 {
+        self.sent.saturating_sub(self.due) as f64 / 1e6
+    }
+
     /// It was acknowledged within its deadline.
     pub fn is_good(&self) -> bool {
         matches!(self.ended, Ended::Ok(_)) && self.took_ms() <= DEADLINE.as_secs_f64() * 1e3

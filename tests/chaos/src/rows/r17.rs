@@ -2,7 +2,8 @@
 //!
 //! The peak is what 64 callers get who each wait for their answer. Then four times as many calls come, whatever comes of them:
 //! who is refused does not come again, and nobody slows down. The crowd, the proxies of this harness and the databases share
-//! the cores with what is tormented; how much the crowd takes of them is told, and it is the system that has to do with less.
+//! the cores with what is tormented: what the crowd takes of them, and how late it is itself, is told and not taken off. The
+//! figures mean something in release only: a debug build refuses no faster than a release build works.
 
 use std::time::Duration;
 
@@ -154,6 +155,7 @@ fn judge(played: &Played, verdict: &Verdict) -> Row {
     let unexplained = count(&played.calls, |ended| matches!(ended, Ended::Refused { explained: false }));
     let internal = count(&played.calls, |ended| matches!(ended, Ended::Other(status) if is_ours(status)));
     let refused_p99 = percentile(&mut refused, 99.0);
+    let mut late: Vec<f64> = offered.iter().map(|call| call.made_late_ms()).collect();
     let usual = played.p99(played.half.from, played.half.to);
     let back = played.back_after(usual);
     let holds = goodput >= GOODPUT
@@ -175,6 +177,7 @@ fn judge(played: &Played, verdict: &Verdict) -> Row {
         .with("internal", internal)
         .with("p99_ms_at_half_the_peak", usual)
         .with("back_after_seconds", back)
+        .with("crowd_late_p99_ms", percentile(&mut late, 99.0))
         .with("crowd_of_one_core_at_peak", played.peak.busy / played.peak.seconds())
         .with("crowd_of_one_core_overloaded", over.busy / over.seconds());
     for (what, number) in others(&offered) {
