@@ -17,15 +17,25 @@ pub struct Process {
     pub listen: SocketAddr,
     folder: PathBuf,
     environment: Vec<(String, String)>,
+    descriptors: Option<u32>,
     child: Option<Child>,
 }
 
 impl Process {
     /// Starts one on a free port. `environment` is added to its environment.
     pub async fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
+        Self::start_as(folder, environment, None).await
+    }
+
+    /// The same, with at most so many descriptors open at once.
+    pub async fn start_with_descriptors(folder: &Path, environment: &[(&str, &str)], at_most: u32) -> Self {
+        Self::start_as(folder, environment, Some(at_most)).await
+    }
+
+    async fn start_as(folder: &Path, environment: &[(&str, &str)], descriptors: Option<u32>) -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut process = Self { listen: free, folder: folder.to_owned(), environment, child: None };
+        let mut process = Self { listen: free, folder: folder.to_owned(), environment, descriptors, child: None };
         process.start_again().await;
         process
     }
@@ -33,7 +43,16 @@ impl Process {
     /// Starts it again on the same port and data, and waits until it listens.
     pub async fn start_again(&mut self) {
         let log = std::fs::File::options().create(true).append(true).open(self.folder.join("log")).expect("a log");
-        let child = Command::new(binary())
+        let mut command = match self.descriptors {
+            None => Command::new(binary()),
+            Some(at_most) => {
+                // The process of the shell becomes the binary's: its id is the one to ask the kernel about.
+                let mut shell = Command::new("sh");
+                shell.args(["-c", r#"ulimit -n "$0" && exec "$@""#, &at_most.to_string()]).arg(binary());
+                shell
+            }
+        };
+        let child = command
             .args(["serve", "all"])
             .env("FRONTDESK__LISTEN", self.listen.to_string())
             .env("FRONTDESK__DATA_FOLDER", &self.folder)
@@ -57,6 +76,11 @@ impl Process {
     /// Its address for clients.
     pub fn address(&self) -> String {
         format!("http://{}", self.listen)
+    }
+
+    /// Its id, while it runs.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().and_then(Child::id).expect("a running process")
     }
 
     /// Its key.

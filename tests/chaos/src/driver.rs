@@ -58,6 +58,13 @@ pub struct Somebody {
     bearer: MetadataValue<Ascii>,
 }
 
+impl Somebody {
+    /// Their token, as the metadata holds it.
+    pub fn bearer(&self) -> &MetadataValue<Ascii> {
+        &self.bearer
+    }
+}
+
 /// How long one attempt may take.
 pub const ATTEMPT: Duration = Duration::from_secs(5);
 /// How long a caller tries.

@@ -118,9 +118,29 @@ impl Recorder {
     /// Writes a line.
     pub fn write(&self, of: &Operation, attempt: u32, kind: Kind, tells: Tells) {
         let mut written = self.0.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = self.now();
+        written.add(at, of, attempt, kind, tells);
+    }
+
+    /// Writes a line about something that happened at this moment of the driver's clock: for loads that are too fast to be
+    /// written down meanwhile. Nothing else may be written between the moment and now.
+    pub fn write_at(&self, at: u64, of: &Operation, kind: Kind, tells: Tells) {
+        self.0.written.lock().unwrap_or_else(PoisonError::into_inner).add(at, of, 1, kind, tells);
+    }
+
+    /// Everything so far, also on disk.
+    pub fn finish(&self) -> Vec<Record> {
+        let mut written = self.0.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.file.flush().expect("the history is written");
+        written.records.clone()
+    }
+}
+
+impl Written {
+    fn add(&mut self, at: u64, of: &Operation, attempt: u32, kind: Kind, tells: Tells) {
         let record = Record {
-            n: written.records.len() as u64,
-            at: self.now(),
+            n: self.records.len() as u64,
+            at,
             kind,
             op: of.op,
             attempt,
@@ -135,16 +155,9 @@ impl Recorder {
             reason: tells.reason,
         };
         // A full disk must not pass for a clean history.
-        serde_json::to_writer(&mut written.file, &record).expect("the history is written");
-        written.file.write_all(b"\n").expect("the history is written");
-        written.records.push(record);
-    }
-
-    /// Everything so far, also on disk.
-    pub fn finish(&self) -> Vec<Record> {
-        let mut written = self.0.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.file.flush().expect("the history is written");
-        written.records.clone()
+        serde_json::to_writer(&mut self.file, &record).expect("the history is written");
+        self.file.write_all(b"\n").expect("the history is written");
+        self.records.push(record);
     }
 }
 

@@ -14,6 +14,7 @@
 
 pub mod checker;
 pub mod cluster;
+pub mod crowd;
 pub mod driver;
 mod facts;
 pub mod faults;

@@ -6,6 +6,7 @@ mod r13;
 mod r14;
 mod r15;
 mod r16;
+mod r17;
 mod r3;
 mod r5;
 mod r8;
@@ -138,6 +139,7 @@ const ROWS: &[Entry] = &[
     Entry { name: "R14", shops: 1, kind: ShopKind::WithoutMail, smoke: false, run: |stage| Box::pin(r14::run(stage)) },
     Entry { name: "R15", shops: 1, kind: ShopKind::WithoutMail, smoke: false, run: |stage| Box::pin(r15::run(stage)) },
     Entry { name: "R16", shops: 1, kind: ShopKind::WithoutMail, smoke: false, run: |stage| Box::pin(r16::run(stage)) },
+    Entry { name: "R17", shops: 1, kind: ShopKind::WithoutMail, smoke: false, run: |stage| Box::pin(r17::run(stage)) },
 ];
 
 impl Bench {

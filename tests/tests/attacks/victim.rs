@@ -1,0 +1,75 @@
+//! The process under attack, and what the kernel says of it.
+
+use std::{path::PathBuf, time::Duration};
+
+use frontdesk_auth::{AccountId, Kind};
+use frontdesk_tests::{Account, Process};
+use uuid::Uuid;
+
+/// The kernel counts a process's time in hundredths of a second.
+const TICK: Duration = Duration::from_millis(10);
+
+/// A suite as a process of its own, with a folder of its own.
+pub struct Victim {
+    pub process: Process,
+    folder: tempfile::TempDir,
+}
+
+impl Victim {
+    pub async fn start(environment: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let process = Process::start(folder.path(), environment).await;
+        Self { process, folder }
+    }
+
+    /// One that may have so many descriptors open.
+    pub async fn start_with_descriptors(at_most: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let process = Process::start_with_descriptors(folder.path(), &[], at_most).await;
+        Self { process, folder }
+    }
+
+    /// A new account on it, over a connection of its own.
+    pub async fn account(&self) -> Account {
+        Account::open(&self.process.address(), &self.process.keys(), Uuid::now_v7()).await
+    }
+
+    /// An administrator's token, as the metadata holds it.
+    pub fn bearer(&self, account: AccountId) -> String {
+        let keys = self.process.keys();
+        let claims = keys.claims(account, Kind::Admin, "administrator", Duration::from_secs(3600));
+        format!("Bearer {}", keys.mint(&claims).unwrap())
+    }
+
+    fn proc(&self, file: &str) -> PathBuf {
+        format!("/proc/{}/{file}", self.process.pid()).into()
+    }
+
+    /// Resident memory, in KiB.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(self.proc("status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0)
+    }
+
+    /// Processor time that it used since its start.
+    pub fn busy(&self) -> Duration {
+        let stat = std::fs::read_to_string(self.proc("stat")).unwrap();
+        // After the name, which may hold anything: the state is the first field, times are the 12th and 13th.
+        let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+        let ticks = |field: usize| fields[field].parse::<u32>().unwrap();
+        TICK * (ticks(11) + ticks(12))
+    }
+
+    /// Descriptors that it has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(self.proc("fd")).unwrap().count()
+    }
+
+    /// Lines of its log that tell of a fault of ours; and how many lines there are.
+    pub fn faults(&self) -> (Vec<String>, usize) {
+        let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap();
+        let ours = |line: &&str| ["panicked at", "internal error", "INTERNAL"].iter().any(|word| line.contains(word));
+        (log.lines().filter(ours).map(str::to_owned).collect(), log.lines().count())
+    }
+}
