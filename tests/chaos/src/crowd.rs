@@ -42,8 +42,8 @@ pub enum Ended {
     Ok(i64),
     /// RESOURCE_EXHAUSTED; whether it says why and when to come again.
     Refused {
-        /// It says both.
-        explained: bool,
+        /// When, where it says both.
+        again_after: Option<Duration>,
     },
     /// Anything else.
     Other(Box<Status>),
@@ -68,6 +68,11 @@ impl Call {
     /// How long it took since it was due, in milliseconds.
     pub fn took_ms(&self) -> f64 {
         self.ended_at.saturating_sub(self.due) as f64 / 1e6
+    }
+
+    /// How long the answer took since it was asked for, in milliseconds.
+    pub fn answered_ms(&self) -> f64 {
+        self.ended_at.saturating_sub(self.sent) as f64 / 1e6
     }
 
     /// How late the crowd itself was in making it, in milliseconds.
@@ -110,7 +115,7 @@ struct Inner {
     recorder: Recorder,
     calls: RefCell<Vec<Call>>,
     /// What was found about the details of a refusal: there are few different ones.
-    explained: RefCell<HashMap<HeaderValue, bool>>,
+    explained: RefCell<HashMap<HeaderValue, Option<Duration>>>,
 }
 
 impl Crowd {
@@ -158,6 +163,22 @@ impl Crowd {
         self.0.calls.borrow()[before..].iter().filter(|call| call.is_good()).count()
     }
 
+    /// So many callers for so long, who wait for their answer, and come again when they are told to.
+    pub async fn obedient(&self, callers: usize, length: Duration) {
+        let until = self.0.recorder.now() + nanos(length);
+        let calling = (0..callers).map(|_| {
+            let crowd = self.clone();
+            spawn_local(async move {
+                while crowd.0.recorder.now() < until {
+                    if let Some(pause) = crowd.call(crowd.0.recorder.now()).await {
+                        tokio::time::sleep(pause).await;
+                    }
+                }
+            })
+        });
+        futures::future::join_all(calling.collect::<Vec<_>>()).await;
+    }
+
     /// So many calls a second for so long, whatever comes of them; who was refused does not come again. Returns when the last
     /// call is made, not when it is answered.
     pub async fn impatient(&self, rate: f64, length: Duration) {
@@ -169,7 +190,7 @@ impl Crowd {
             while made < due {
                 let crowd = self.clone();
                 let due = began + (made as f64 / rate * 1e9) as u64;
-                spawn_local(async move { crowd.call(due).await });
+                spawn_local(async move { drop(crowd.call(due).await) });
                 made += 1;
             }
             if passed >= nanos(length) {
@@ -185,7 +206,8 @@ impl Crowd {
         self.0.calls.take()
     }
 
-    async fn call(&self, due: u64) {
+    /// Makes a call; gives the pause that a refusal asks for.
+    async fn call(&self, due: u64) -> Option<Duration> {
         let number = self.0.next.get();
         self.0.next.set(number + 1);
         let sent = self.0.recorder.now();
@@ -194,7 +216,12 @@ impl Crowd {
             Ok(Err(_)) | Err(_) => Ended::Lost,
         };
         let ended_at = self.0.recorder.now();
+        let pause = match ended {
+            Ended::Refused { again_after } => again_after,
+            _ => None,
+        };
         self.0.calls.borrow_mut().push(Call { number, due, sent, ended_at, ended });
+        pause
     }
 
     async fn post(&self, number: u64) -> Result<Ended, Failure> {
@@ -234,15 +261,15 @@ impl Crowd {
                 let answer = message.get(FRAMED..).and_then(|bytes| PostMessageResponse::decode(bytes).ok());
                 answer.and_then(|answer| answer.entry).map_or(Ended::Lost, |entry| Ended::Ok(entry.sequence))
             }
-            (Some(b"8"), None) => Ended::Refused { explained: false },
+            (Some(b"8"), None) => Ended::Refused { again_after: None },
             (Some(b"8"), Some(details)) => {
                 let known = self.0.explained.borrow().get(details).copied();
                 let explained = known.unwrap_or_else(|| {
-                    let explained = Status::from_header_map(status).is_some_and(|status| explains(&status));
+                    let explained = Status::from_header_map(status).and_then(|status| explains(&status));
                     self.0.explained.borrow_mut().insert(details.clone(), explained);
                     explained
                 });
-                Ended::Refused { explained }
+                Ended::Refused { again_after: explained }
             }
             _ => Status::from_header_map(status).map_or(Ended::Lost, |status| Ended::Other(Box::new(status))),
         }
@@ -273,11 +300,11 @@ impl Crowd {
     }
 }
 
-/// It says why, and when to come again.
-fn explains(status: &Status) -> bool {
-    status.code() == Code::ResourceExhausted
-        && status.get_details_error_info().is_some_and(|info| !info.reason.is_empty())
-        && status.get_details_retry_info().is_some_and(|retry| retry.retry_delay.is_some())
+/// When to come again, if it says that and why.
+fn explains(status: &Status) -> Option<Duration> {
+    let says_why = status.get_details_error_info().is_some_and(|info| !info.reason.is_empty());
+    let again_after = status.get_details_retry_info().and_then(|retry| retry.retry_delay);
+    again_after.filter(|_| says_why && status.code() == Code::ResourceExhausted)
 }
 
 /// Connects, for ever.

@@ -27,7 +27,7 @@ use uuid::Uuid;
 use crate::{
     Audited, ConnectedBy, Field, LimitSettings, Refusal,
     deadline::{self, Bounds, Why},
-    limits::{self, Limits, Place},
+    limits::{Limits, Place},
 };
 
 /// A call without a deadline gets this one.
@@ -95,11 +95,6 @@ impl Gate {
         headers: &HeaderMap,
         connected: Option<&ConnectedBy>,
     ) -> Result<Admitted, Refused> {
-        // Who says that others wait for the call is believed once they are known as a service.
-        let nested = headers.contains_key(ACCOUNT_HEADER);
-        if !nested && self.limits.is_full() {
-            return Err(limits::full().into());
-        }
         let mut caller = self.authenticate(headers, connected).await?;
         // Before the refusal that may be recorded: nobody fills the audit trail.
         self.limits.rate(&caller)?;
@@ -247,6 +242,14 @@ where
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
         let path = request.uri().path().to_owned();
+        // Before anything else is done: a refusal must cost next to nothing. Who says that others wait for the call is believed
+        // once they are known as a service.
+        if self.gate.limits.is_full()
+            && !request.headers().contains_key(ACCOUNT_HEADER)
+            && self.gate.access(&path).is_some()
+        {
+            return Box::pin(std::future::ready(Ok(self.gate.limits.full())));
+        }
         let span = tracing::info_span!("rpc", rpc.system.name = "grpc", rpc.method = %path.trim_start_matches('/'));
         if let Some(parent) = request.headers().get("traceparent").and_then(|value| value.to_str().ok()) {
             frontdesk_telemetry::continue_trace(&span, parent);

@@ -17,15 +17,18 @@ use governor::{
     clock::{Clock, DefaultClock},
     state::keyed::DashMapStateStore,
 };
+use http::{HeaderMap, Response};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
-use tonic::Code;
+use tonic::{Code, Status, body::Body};
 use uuid::Uuid;
 
 use crate::Refusal;
 
 /// A burst of so many seconds' calls is let through.
 const BURST_SECONDS: u32 = 3;
+/// So many different pauses are asked for.
+const REFUSALS: usize = 64;
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
 /// Limits of one process. A rate of 0: no limit.
@@ -60,7 +63,7 @@ impl Default for LimitSettings {
             connections: 10_000,
             connections_per_address: 1_000,
             streams_per_connection: 100,
-            in_flight: 512,
+            in_flight: 128,
             streams: 20_000,
             visitor_rate: 20,
             agent_rate: 100,
@@ -98,6 +101,7 @@ pub(crate) struct Limits {
     accounts: Option<Rate<Uuid>>,
     hasher: RandomState,
     clock: DefaultClock,
+    refusals: Vec<HeaderMap>,
 }
 
 /// A place among those that the process has; given back when it is dropped.
@@ -127,6 +131,7 @@ impl Limits {
             accounts: rate(settings.account_rate),
             hasher: RandomState::new(),
             clock: DefaultClock::default(),
+            refusals: (0..REFUSALS).map(|_| Status::from(overloaded()).into_http::<Body>().headers().clone()).collect(),
             settings: settings.clone(),
         }
     }
@@ -134,6 +139,13 @@ impl Limits {
     /// Full: whoever comes now need not be asked who they are.
     pub(crate) fn is_full(&self) -> bool {
         self.in_flight.load(Ordering::Relaxed) >= self.settings.in_flight
+    }
+
+    /// The refusal of [`Limits::call`] for whoever was not let so far, made beforehand.
+    pub(crate) fn full(&self) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        *response.headers_mut() = self.refusals[rand::rng().random_range(0..self.refusals.len())].clone();
+        response
     }
 
     /// A place for a call.
@@ -191,11 +203,6 @@ fn overloaded() -> Refusal {
     let again = Duration::from_millis(rand::rng().random_range(250..1_000));
     let why = "this replica has as much to do as it can; nothing was done, try again";
     Refusal::shared(Code::ResourceExhausted, Reason::Overloaded, why).retry_after(again)
-}
-
-/// The refusal of [`Limits::call`], for whoever was not let so far.
-pub(crate) fn full() -> Refusal {
-    overloaded()
 }
 
 fn limited(who: &str, whose: &str, wait: Duration) -> Refusal {
