@@ -88,7 +88,7 @@ pub enum SuiteError {
     )]
     NotShared(&'static str),
     /// One service alone, which does not know where another is.
-    #[error("peers.{0} must say where that service is, such as http://{0}:7700")]
+    #[error("peers.{0} must say where that service is, such as https://{0}:7700")]
     NoPeer(&'static str),
     /// A database cannot be used.
     #[error("the database of the {service} service cannot be used: {source}")]

@@ -190,7 +190,7 @@ impl Crowd {
             while made < due {
                 let crowd = self.clone();
                 let due = began + (made as f64 / rate * 1e9) as u64;
-                spawn_local(async move { drop(crowd.call(due).await) });
+                spawn_local(async move { crowd.call(due).await });
                 made += 1;
             }
             if passed >= nanos(length) {

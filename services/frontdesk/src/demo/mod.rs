@@ -35,7 +35,10 @@ pub(crate) async fn run(settings: Settings, address: Option<String>) -> Result<(
     println!("Playing against the suite at {place}.");
     let clock = Clock::persisted(&settings.data_folder.join("clock-offset"))?;
     let key = Suite::key_file(&settings);
-    if !settings.identity.accepts_development() || !key.exists() {
+    if !settings.identity.accepts_development() {
+        return Err("the demo plays with the development key, which these settings do not accept".into());
+    }
+    if !key.exists() {
         let key = key.display();
         return Err(format!("{key} is not there: run the demo with the data_folder of the suite at {place}").into());
     }

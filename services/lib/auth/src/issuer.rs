@@ -35,6 +35,8 @@ pub struct IssuerSettings {
     pub algorithms: Vec<String>,
     /// Kinds of callers that it may vouch for: never services.
     pub kinds: Vec<Kind>,
+    /// Its tokens must say from when they are valid (`nbf`). Some issuers never do; false: then they are valid at once.
+    pub not_before_required: bool,
     /// Where its tokens say what.
     pub claims: ClaimNames,
 }
@@ -66,6 +68,7 @@ impl Default for IssuerSettings {
             audience: "frontdesk".into(),
             algorithms: ["RS256", "ES256", "EdDSA"].map(String::from).into(),
             kinds: vec![Kind::Agent, Kind::Admin, Kind::Bot],
+            not_before_required: true,
             claims: ClaimNames::default(),
         }
     }
@@ -143,7 +146,14 @@ impl Issuer {
             return Ok(kept.0.clone());
         }
         let (issuer, audience) = (self.settings.issuer.as_str(), self.settings.audience.as_str());
-        let expected = Expected { algorithm: key.algorithm, issuer, audience, leeway, longest: None };
+        let expected = Expected {
+            algorithm: key.algorithm,
+            issuer,
+            audience,
+            leeway,
+            longest: None,
+            begins: self.settings.not_before_required,
+        };
         let (claims, ends) = token::read(token, &key.key, &expected, clock)?;
         let caller = self.caller(&claims, ends, roles)?;
         self.verified.insert(hash, Arc::new((caller.clone(), key_id))).await;
@@ -163,20 +173,26 @@ impl Issuer {
         if !self.settings.kinds.contains(&kind) {
             return Err(TokenError::invalid(format!("its issuer may not vouch for callers of kind {}", kind.as_str())));
         }
-        let said: BTreeSet<&str> = words(find(claims, &names.roles));
-        let permitted: BTreeSet<&str> = words(find(claims, &names.permissions));
-        let permissions = if said.is_empty() && permitted.is_empty() {
+        let (said, permitted) = (find(claims, &names.roles), find(claims, &names.permissions));
+        // A token that says 'none' means it.
+        let permissions = if said.is_none() && permitted.is_none() {
             roles.permissions(Roles::usual(kind))
         } else {
-            let mut permissions = roles.permissions(said);
-            permissions.extend(permitted.into_iter().map(String::from));
+            let mut permissions = roles.permissions(words(said));
+            permissions.extend(words(permitted).into_iter().map(String::from));
             permissions
         };
+        let subject = token::subject(kind, text(&names.subject))?;
+        if kind == Kind::Visitor && subject.contains('/') {
+            return Err(TokenError::invalid(
+                "a visitor's subject must not hold '/': that is how those of a scope's key are written",
+            ));
+        }
         let name = text(&names.name);
         Ok(Caller {
             account: AccountId(account),
             kind,
-            actor: Actor { kind, id: token::subject(kind, text(&names.subject))? },
+            actor: Actor { kind, id: subject },
             name: (!name.is_empty()).then(|| name.to_owned()),
             email: None,
             permissions,

@@ -25,6 +25,17 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const WITHIN: Duration = Duration::from_secs(5);
 const LARGEST: usize = 1024 * 1024;
 
+/// Public keys only.
+const ACCEPTABLE: [Algorithm; 7] = [
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::EdDSA,
+];
+
 /// The keys cannot be had; the text says where from and why.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the keys at {source_name}: {why}")]
@@ -182,7 +193,7 @@ impl Jwks {
         };
         let algorithm = match key.common.key_algorithm {
             Some(named) => Algorithm::try_from(named).ok().filter(|named| of_its_kind.contains(named))?,
-            None => of_its_kind[0],
+            None => *of_its_kind.iter().find(|algorithm| self.accepted.contains(algorithm))?,
         };
         let decoding = DecodingKey::from_jwk(key).ok()?;
         self.accepted.contains(&algorithm).then(|| Key { id: key.common.key_id.clone(), algorithm, key: decoding })
@@ -242,9 +253,9 @@ pub(crate) fn algorithms(names: &[String]) -> Result<Vec<Algorithm>, String> {
         .map(|name| {
             let algorithm = name.parse::<KeyAlgorithm>().ok().and_then(|algorithm| Algorithm::try_from(algorithm).ok());
             algorithm
-                .filter(|algorithm| !matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512))
+                .filter(|algorithm| ACCEPTABLE.contains(algorithm))
                 .ok_or_else(|| {
-                    format!("{name} is not an algorithm for public keys; choose of RS256, PS256, ES256, ES384, EdDSA")
+                    format!("{name} is not an algorithm for public keys; choose of RS256, RS384, RS512, PS256, ES256, ES384, EdDSA")
                 })
         })
         .collect()

@@ -100,8 +100,14 @@ impl Keyring {
         let head = token::head(token)?;
         let key = self.keys.iter().find(|key| head.key_id.as_deref() == Some(&key.id));
         let key = key.ok_or_else(TokenError::foreign)?;
-        let expected =
-            Expected { algorithm: Algorithm::HS256, issuer: ISSUER, audience, leeway: Duration::ZERO, longest: None };
+        let expected = Expected {
+            algorithm: Algorithm::HS256,
+            issuer: ISSUER,
+            audience,
+            leeway: Duration::ZERO,
+            longest: None,
+            begins: true,
+        };
         let secret = DecodingKey::from_secret(key.derive(&[b"signed"]).as_ref());
         let (mut claims, _) = token::read(token, &secret, &expected, &self.clock)?;
         let said = claims.remove("said").unwrap_or_default();

@@ -76,8 +76,14 @@ impl Keys {
     /// Who a token speaks for.
     pub fn verify(&self, token: &str) -> Result<Caller, TokenError> {
         token::head(token)?;
-        let expected =
-            Expected { algorithm: Algorithm::HS256, issuer: ISSUER, audience: AUDIENCE, leeway: LEEWAY, longest: None };
+        let expected = Expected {
+            algorithm: Algorithm::HS256,
+            issuer: ISSUER,
+            audience: AUDIENCE,
+            leeway: LEEWAY,
+            longest: None,
+            begins: true,
+        };
         let read = token::read(token, &self.decoding, &expected, &self.clock);
         let (claims, ends) = read.map_err(|error| match error.is_foreign() {
             true => TokenError::invalid("it was made with another key; make one on the server's own data folder"),

@@ -2,14 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{AccessMap, Kind};
 
-/// Roles by name, each with its permissions.
+/// Roles by name, each with its permissions. What the settings name is added to the usual ones, or takes their place.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Roles(BTreeMap<String, BTreeSet<String>>);
+pub struct Roles(#[serde(deserialize_with = "beside_the_usual")] BTreeMap<String, BTreeSet<String>>);
+
+fn beside_the_usual<'de, D: Deserializer<'de>>(of: D) -> Result<BTreeMap<String, BTreeSet<String>>, D::Error> {
+    let mut roles = Roles::default().0;
+    roles.extend(BTreeMap::deserialize(of)?);
+    Ok(roles)
+}
 
 /// A role permits what no method asks for: a slip of the pen.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +29,7 @@ pub struct UnknownPermission {
 impl Default for Roles {
     fn default() -> Self {
         // Our own file, which a test reads.
-        toml::from_str(include_str!("roles.toml")).unwrap_or_else(|_| Self(BTreeMap::new()))
+        Self(toml::from_str(include_str!("roles.toml")).unwrap_or_default())
     }
 }
 
@@ -74,6 +80,9 @@ mod tests {
         assert!(roles.permissions(["supervisor"]).is_superset(&roles.permissions(["agent"])));
         assert!(roles.permissions(["nobody", ""]).is_empty());
 
+        let more: Roles = toml::from_str("night = ['conversations.read']\nsupervisor = []").unwrap();
+        assert_eq!(more.permissions(["night"]).len(), 1);
+        assert!(more.permissions(["supervisor"]).is_empty() && !more.permissions(["agent"]).is_empty());
         let misspelt: Roles = toml::from_str("agent = ['conversation.read']").unwrap();
         let refused = misspelt.check(&access).unwrap_err().to_string();
         assert!(refused.contains("conversation.read") && refused.contains("conversations.read"), "{refused}");

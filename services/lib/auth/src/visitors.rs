@@ -57,7 +57,14 @@ pub(crate) async fn verify(
     let claimed = jsonwebtoken::dangerous::insecure_decode_claims::<VisitorClaims>(token)
         .map_err(|_| TokenError::invalid("its claims sub and account (a UUID) are missing or wrong"))?;
     let issuer = scope.to_string();
-    let expected = Expected { algorithm: Algorithm::HS256, issuer: &issuer, audience, leeway, longest: Some(LONGEST) };
+    let expected = Expected {
+        algorithm: Algorithm::HS256,
+        issuer: &issuer,
+        audience,
+        leeway,
+        longest: Some(LONGEST),
+        begins: true,
+    };
     let mut read = Err(TokenError::foreign());
     for secret in keyring.scoped_secrets(claimed.account, scope, number) {
         read = token::read(token, &DecodingKey::from_secret(secret.as_bytes()), &expected, keyring.clock());

@@ -25,6 +25,8 @@ use crate::{LimitSettings, Tls, frames::Frames};
 const SPEAK_WITHIN: Duration = Duration::from_secs(5);
 /// When the process has no descriptor left, asking again at once would only burn time.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(100);
+/// That somebody found no place is told so often.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 /// Bytes on their way within the process.
 const WITHIN_BUFFER: usize = 64 * 1024;
 
@@ -141,7 +143,15 @@ async fn greet(stream: TcpStream, tls: Option<Tls>, place: Place) -> io::Result<
 /// How many connections there are, and from where.
 struct Places {
     limits: LimitSettings,
-    taken: Mutex<(usize, HashMap<IpAddr, usize>)>,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Default)]
+struct Taken {
+    all: usize,
+    by_address: HashMap<IpAddr, usize>,
+    /// When it was last told that somebody found none.
+    told: Option<Instant>,
 }
 
 /// A connection's place among them; free when it is dropped.
@@ -157,24 +167,28 @@ impl Places {
             IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64))),
             ip => ip,
         };
-        let (all, by_address) = &mut *self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let mine = by_address.get(&from).copied().unwrap_or(0);
-        if *all >= self.limits.connections || mine >= self.limits.connections_per_address {
+        let taken = &mut *self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mine = taken.by_address.get(&from).copied().unwrap_or(0);
+        if taken.all >= self.limits.connections || mine >= self.limits.connections_per_address {
+            if taken.told.is_none_or(|told| told.elapsed() > TELL_EVERY) {
+                tracing::warn!(all = taken.all, %from, mine, "there are too many connections; this one was closed");
+                taken.told = Some(Instant::now());
+            }
             return None;
         }
-        *all += 1;
-        by_address.insert(from, mine + 1);
+        taken.all += 1;
+        taken.by_address.insert(from, mine + 1);
         Some(Place { places: self.clone(), from })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let (all, by_address) = &mut *self.places.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        *all -= 1;
-        match by_address.get_mut(&self.from) {
+        let taken = &mut *self.places.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.all -= 1;
+        match taken.by_address.get_mut(&self.from) {
             Some(mine) if *mine > 1 => *mine -= 1,
-            _ => drop(by_address.remove(&self.from)),
+            _ => drop(taken.by_address.remove(&self.from)),
         }
     }
 }

@@ -145,7 +145,11 @@ impl Gate {
             let left = ends.0.saturating_sub(self.clock.now().0);
             Duration::from_micros(u64::try_from(left).unwrap_or(0))
         });
-        let ends = [(Some(age), Why::Age), (token, Why::Token), (asked, Why::Deadline)];
+        let ends = [
+            (Some(age), Why::Age),
+            (token, Why::Token),
+            (asked.map(|asked| asked.saturating_sub(MARGIN)), Why::Deadline),
+        ];
         let first = ends.into_iter().filter_map(|(after, why)| Some((after?, why))).min_by_key(|(after, _)| *after);
         let (after, why) = first.unwrap_or((age, Why::Age));
         // Farther than anybody lives: the clock of a process cannot tell it.

@@ -63,7 +63,7 @@ impl Default for LimitSettings {
             connections: 10_000,
             connections_per_address: 1_000,
             streams_per_connection: 100,
-            in_flight: 128,
+            in_flight: 256,
             streams: 20_000,
             visitor_rate: 20,
             agent_rate: 100,
@@ -102,6 +102,8 @@ pub(crate) struct Limits {
     hasher: RandomState,
     clock: DefaultClock,
     refusals: Vec<HeaderMap>,
+    /// Refusals since they were last told: for want of room, and for calling too often.
+    refused: [AtomicUsize; 2],
 }
 
 /// A place among those that the process has; given back when it is dropped.
@@ -132,6 +134,7 @@ impl Limits {
             hasher: RandomState::new(),
             clock: DefaultClock::default(),
             refusals: (0..REFUSALS).map(|_| Status::from(overloaded()).into_http::<Body>().headers().clone()).collect(),
+            refused: Default::default(),
             settings: settings.clone(),
         }
     }
@@ -143,6 +146,7 @@ impl Limits {
 
     /// The refusal of [`Limits::call`] for whoever was not let so far, made beforehand.
     pub(crate) fn full(&self) -> Response<Body> {
+        self.refused[0].fetch_add(1, Ordering::Relaxed);
         let mut response = Response::new(Body::empty());
         *response.headers_mut() = self.refusals[rand::rng().random_range(0..self.refusals.len())].clone();
         response
@@ -150,7 +154,7 @@ impl Limits {
 
     /// A place for a call.
     pub(crate) fn call(&self) -> Result<Place, Refusal> {
-        place(&self.in_flight, self.settings.in_flight).ok_or_else(overloaded)
+        place(&self.in_flight, self.settings.in_flight).ok_or_else(|| self.overloaded())
     }
 
     /// A place for a call that others wait for already: it is never refused.
@@ -161,11 +165,22 @@ impl Limits {
 
     /// A place for an open stream.
     pub(crate) fn stream(&self) -> Result<Place, Refusal> {
-        place(&self.streams, self.settings.streams).ok_or_else(overloaded)
+        place(&self.streams, self.settings.streams).ok_or_else(|| self.overloaded())
+    }
+
+    fn overloaded(&self) -> Refusal {
+        self.refused[0].fetch_add(1, Ordering::Relaxed);
+        overloaded()
     }
 
     /// May this caller call again already? Services are bounded by who calls them.
     pub(crate) fn rate(&self, caller: &Caller) -> Result<(), Refusal> {
+        self.check_rate(caller).inspect_err(|_| {
+            self.refused[1].fetch_add(1, Ordering::Relaxed);
+        })
+    }
+
+    fn check_rate(&self, caller: &Caller) -> Result<(), Refusal> {
         if caller.kind == Kind::Service {
             return Ok(());
         }
@@ -183,10 +198,14 @@ impl Limits {
         Ok(())
     }
 
-    /// Forgets who has not called for a while, for ever.
+    /// Forgets who has not called for a while, and tells how many were refused, for ever.
     pub(crate) async fn forget(&self) {
         loop {
             tokio::time::sleep(FORGET_EVERY).await;
+            let [overloaded, too_often] = self.refused.each_ref().map(|count| count.swap(0, Ordering::Relaxed));
+            if overloaded + too_often > 0 {
+                tracing::warn!(overloaded, too_often, "calls were refused in the last minute");
+            }
             self.callers.iter().filter_map(|(_, rate)| rate.as_ref()).for_each(RateLimiter::retain_recent);
             self.accounts.iter().for_each(RateLimiter::retain_recent);
         }

@@ -50,14 +50,14 @@ impl Default for TlsSettings {
 }
 
 impl TlsSettings {
-    /// This process has a certificate.
+    /// This process has a certificate, or is to have one: a path without the others is a mistake, and is told.
     pub fn is_on(&self) -> bool {
-        !self.certificate_path.as_os_str().is_empty()
+        [&self.certificate_path, &self.key_path, &self.ca_path].iter().any(|path| !path.as_os_str().is_empty())
     }
 
     /// Services know each other by certificates.
     pub fn is_mutual(&self) -> bool {
-        self.is_on() && !self.ca_path.as_os_str().is_empty()
+        !self.certificate_path.as_os_str().is_empty() && !self.ca_path.as_os_str().is_empty()
     }
 }
 
