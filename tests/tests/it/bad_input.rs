@@ -60,7 +60,8 @@ pub(crate) async fn call_raw(caller: &As, path: &str, message: Vec<u8>) -> Resul
     call_with(caller, path, Request::new(message)).await
 }
 
-async fn call_with(caller: &As, path: &str, request: Request<Vec<u8>>) -> Result<Vec<u8>, Status> {
+/// The same, with metadata of its own.
+pub(crate) async fn call_with(caller: &As, path: &str, request: Request<Vec<u8>>) -> Result<Vec<u8>, Status> {
     let mut grpc = Grpc::new(caller.clone());
     grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
     let mut answers = grpc.server_streaming(request, path.parse().unwrap(), Raw).await?.into_inner();
