@@ -118,7 +118,6 @@ async fn s4_without_descriptors_it_waits_instead_of_spinning_and_serves_again_af
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "connections are not counted yet: take this line away when there is limits.connections_per_address"]
 async fn s4_one_address_does_not_take_every_connection() {
     let _alone = ALONE.lock().await;
     let victim = Victim::start(&[("FRONTDESK__LIMITS__CONNECTIONS_PER_ADDRESS", "50")]).await;

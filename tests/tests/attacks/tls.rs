@@ -26,7 +26,6 @@ const EACH: usize = 20;
 const HALF_A_HELLO: &[u8] = &[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3, 0, 1, 2, 3];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the listener does not speak TLS yet: take this line away when it has tls.certificate_path and tls.key_path"]
 async fn s4_whoever_does_not_finish_a_handshake_is_closed_within_five_seconds() {
     let _alone = ALONE.lock().await;
     let _ = aws_lc_rs::default_provider().install_default();

@@ -3,12 +3,12 @@
 
 use std::{convert::Infallible, panic::AssertUnwindSafe};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use frontdesk_audit::{Call, Resources, Trail};
 use frontdesk_auth::{Caller, UndeclaredMethod};
 use futures::FutureExt;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt;
@@ -51,13 +51,10 @@ impl Audited {
         F: Future<Output = Result<Response<Body>, Infallible>>,
     {
         let (head, body) = request.into_parts();
-        let body = match Limited::new(body, LARGEST_REQUEST + FRAME).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(_) => {
-                let refusal = Refusal::fields(vec![Field::new("request", "must be whole, and at most 1 MiB")]).into();
-                self.refused(caller, path, &refusal).await;
-                return refusal.into_http();
-            }
+        let Some(body) = whole(body).await else {
+            let refusal = Refusal::fields(vec![Field::new("request", "must be whole, and at most 1 MiB")]).into();
+            self.refused(caller, path, &refusal).await;
+            return refusal.into_http();
         };
         let (input, output) = self.messages(path).unzip();
         let begun = match self.trail.begin(call(caller, path, ids(input, &body))).await {
@@ -90,6 +87,22 @@ impl Audited {
         let method = self.contract.get_service_by_name(service)?.methods().find(|known| known.name() == method)?;
         Some((method.input(), method.output()))
     }
+}
+
+/// The one message of a request with what frames it. None: it breaks off, or says that it is larger than it may be, which is
+/// refused before the rest has come.
+async fn whole(mut body: Body) -> Option<Bytes> {
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.ok()?.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+        let said = bytes.first_chunk::<FRAME>().map_or(0, |&[_, a, b, c, d]| u32::from_be_bytes([a, b, c, d]) as usize);
+        if said.max(bytes.len().saturating_sub(FRAME)) > LARGEST_REQUEST {
+            return None;
+        }
+    }
+    Some(bytes.freeze())
 }
 
 fn call<'a>(caller: &'a Caller, path: &'a str, resources: Resources) -> Call<'a> {

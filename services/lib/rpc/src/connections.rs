@@ -304,11 +304,12 @@ impl AsyncWrite for Connection {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write_vectored(context, bytes);
-        if let (Poll::Ready(Ok(mut written)), Some(frames)) = (&written, &mut this.frames) {
+        if let (Poll::Ready(Ok(written)), Some(frames)) = (&written, &mut this.frames) {
+            let mut left = *written;
             for slice in bytes {
-                let sent = written.min(slice.len());
+                let sent = left.min(slice.len());
                 frames.sent(&slice[..sent]);
-                written -= sent;
+                left -= sent;
             }
         }
         written
