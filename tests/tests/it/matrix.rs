@@ -345,7 +345,7 @@ async fn s2_s3_anothers_id_is_answered_exactly_as_one_that_does_not_exist() {
         for principal in &method.principals {
             let (caller, request) = (ours.caller(*principal), ours.request(&method.method));
             let ask = async |message: &DynamicMessage| {
-                let answer = call_with(&caller, &method.path, ours.call(*principal, message)).await;
+                let answer = call_with(&caller, &method.path, ours.call(*principal, &message.encode_to_vec())).await;
                 let bytes = answer.as_ref().map_or_else(|status| format!("{status:?}").into_bytes(), Vec::clone);
                 let leaked = String::from_utf8_lossy(&bytes).contains("theirword");
                 assert!(!leaked, "{} tells {principal:?} of another account: {answer:?}", method.path);
@@ -402,7 +402,12 @@ async fn s2_s3_anothers_id_is_answered_exactly_as_one_that_does_not_exist() {
                 if let Some(field) = message.descriptor().get_field_by_name("request_id") {
                     message.set_field(&field, Value::String(shared.clone()));
                 }
-                let answer = call_with(&world.caller(*principal), &method.path, world.call(*principal, &message)).await;
+                let answer = call_with(
+                    &world.caller(*principal),
+                    &method.path,
+                    world.call(*principal, &message.encode_to_vec()),
+                )
+                .await;
                 let answer = told(method, world, answer);
                 let at = format!("{} as {principal:?} in {}: {answer:?}", method.path, world.word);
                 assert_ne!(answer.code, Code::NotFound, "{at}");
@@ -499,7 +504,7 @@ async fn s2_anothers_id_takes_no_longer_than_one_that_does_not_exist() {
         let time = async |id: &str| {
             let message = with(&ours.request(&method.method), &place, &Value::String(id.to_owned()));
             let began = Instant::now();
-            let answer = call_with(&caller, &method.path, ours.call(principal, &message)).await;
+            let answer = call_with(&caller, &method.path, ours.call(principal, &message.encode_to_vec())).await;
             assert_eq!(answer.unwrap_err().code(), Code::NotFound, "{}", method.path);
             began.elapsed()
         };

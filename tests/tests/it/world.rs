@@ -17,7 +17,7 @@ use frontdesk_proto::{
 use frontdesk_tests::{Account, As, Chat, request_id};
 use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, Kind as FieldKind, MessageDescriptor, MethodDescriptor,
-    ReflectMessage, Value, prost::Message,
+    ReflectMessage, Value,
 };
 use tonic::Request;
 use uuid::Uuid;
@@ -253,8 +253,8 @@ impl World {
     }
 
     /// The call as this kind makes it: a service says for which account and whom it acts, others are not asked.
-    pub(crate) fn call(&self, principal: Principal, message: &DynamicMessage) -> Request<Vec<u8>> {
-        let mut request = Request::new(message.encode_to_vec());
+    pub(crate) fn call(&self, principal: Principal, message: &[u8]) -> Request<Vec<u8>> {
+        let mut request = Request::new(message.to_vec());
         if principal == Principal::Service {
             request.metadata_mut().insert("x-frontdesk-account", self.account.id.to_string().parse().unwrap());
             request.metadata_mut().insert("x-frontdesk-actor", format!("bot:{}", self.ids["bot_id"]).parse().unwrap());
