@@ -15,6 +15,7 @@ mod identity;
 mod kills;
 mod mail_server;
 mod matrix;
+mod pages;
 mod races;
 mod shutdown;
 mod traces;
