@@ -26,7 +26,7 @@ use crate::world::{Declared, World, methods, strings, with, written};
 
 /// Bytes in, bytes out: a client that knows no message.
 #[derive(Default)]
-struct Raw;
+pub(crate) struct Raw;
 
 impl Codec for Raw {
     type Encode = Vec<u8>;

@@ -6,6 +6,7 @@ mod accounts;
 mod audit;
 mod bad_input;
 mod bots;
+mod canaries;
 mod chats;
 mod clients;
 mod contacts;
