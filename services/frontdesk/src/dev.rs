@@ -5,13 +5,16 @@ use std::{path::PathBuf, time::Duration};
 use frontdesk_clock::Clock;
 use frontdesk_proto::dev::v1::{
     AdvanceTimeRequest, AdvanceTimeResponse, ListMailsRequest, ListMailsResponse, Mail, Reason,
-    clock_service_server::{ClockService, ClockServiceServer},
-    mailbox_service_server::{MailboxService, MailboxServiceServer},
+    clock_service_server::{self, ClockService, ClockServiceServer},
+    mailbox_service_server::{self, MailboxService, MailboxServiceServer},
 };
 use frontdesk_rpc::{LARGEST_REQUEST, Refusal, open};
 use tonic::{Code, Request, Response, Status, service::RoutesBuilder};
 
 const LISTED: usize = 100;
+
+/// The services of [`routes`], for health checks and reflection.
+pub(crate) const SERVICES: &[&str] = &[clock_service_server::SERVICE_NAME, mailbox_service_server::SERVICE_NAME];
 
 pub(crate) fn routes(clock: Clock, mailbox: Option<PathBuf>, shared: bool, routes: &mut RoutesBuilder) {
     routes.add_service(

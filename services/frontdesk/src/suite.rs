@@ -281,7 +281,8 @@ impl Suite {
             workers.spawn(until_stopped(stop, async move { clock.follow().await }));
         }
 
-        let names = apps.iter().flat_map(|app| app.names().iter().copied()).collect();
+        let development = self.keys.iter().flat_map(|_| dev::SERVICES);
+        let names = apps.iter().flat_map(|app| app.names()).chain(development).copied().collect();
         let routes = routes.routes();
         let served = Served { routes, names, descriptors: frontdesk_proto::DESCRIPTORS, ready: readiness };
         let trail = Trail::new(self.databases.iter().map(|(service, db)| (service.package(), db.clone())).collect());

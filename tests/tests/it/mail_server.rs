@@ -21,20 +21,20 @@ use tokio::{
     process::{Child, Command},
 };
 
-struct SmtpServer {
+pub(crate) struct SmtpServer {
     _child: Child,
-    port: u16,
-    folder: tempfile::TempDir,
+    pub(crate) port: u16,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl SmtpServer {
-    async fn start() -> Self {
+    pub(crate) async fn start(password: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("smtp/server.py");
         let mut child = Command::new(crate::clients::python())
             .arg(script)
             .arg(folder.path())
-            .args(["frontdesk", "s3cret"])
+            .args(["frontdesk", password])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -63,7 +63,7 @@ impl SmtpServer {
     }
 
     /// What the server accepted for the address, as Python's mail library reads it.
-    fn received(&self, recipient: &str) -> Vec<Value> {
+    pub(crate) fn received(&self, recipient: &str) -> Vec<Value> {
         let files = std::fs::read_dir(self.folder.path()).unwrap().filter_map(|entry| Some(entry.ok()?.path()));
         let mails = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
         mails
@@ -73,15 +73,15 @@ impl SmtpServer {
     }
 }
 
-async fn verified_sender(account: &Account, server: &SmtpServer) {
+pub(crate) async fn verified_sender(account: &Account, server: &SmtpServer, address: &str) {
     let mut senders = SenderServiceClient::new(account.admin());
     let sender = CreateSenderRequest {
-        address: "desk@shop.example".into(),
+        address: address.into(),
         display_name: "The \"Shop\", Ltd".into(),
         request_id: request_id(),
     };
     let sender = senders.create_sender(sender).await.unwrap().into_inner().sender.unwrap();
-    let mail = wait_for("the code", || async { server.received("desk@shop.example").pop() }).await;
+    let mail = wait_for("the code", || async { server.received(address).pop() }).await;
     let text = mail["text"].as_str().unwrap();
     let code = text.split(|c: char| !c.is_ascii_digit()).find(|part| part.len() == 8).unwrap().to_owned();
     senders.verify_sender(VerifySenderRequest { sender_id: sender.id.clone(), code }).await.unwrap();
@@ -115,10 +115,10 @@ async fn delivery(agent: &As, id: &str, found: impl Fn(&Delivery) -> bool) -> De
 
 #[tokio::test]
 async fn t6_t8_a_transcript_arrives_over_smtp_with_starttls_and_authentication() {
-    let server = SmtpServer::start().await;
+    let server = SmtpServer::start("s3cret").await;
     let suite = TestSuite::start_with(|settings| settings.notification = server.settings("s3cret")).await;
     let account = suite.account().await;
-    verified_sender(&account, &server).await;
+    verified_sender(&account, &server, "desk@shop.example").await;
     let (_, agent) = account.agent("Ada").await;
     let id = closed_chat(&account, &agent, "vera@visitor.example").await;
     let sent = delivery(&agent, &id, |delivery| delivery.state() == DeliveryState::Sent).await;
@@ -139,10 +139,10 @@ async fn t6_t8_a_transcript_arrives_over_smtp_with_starttls_and_authentication()
 
 #[tokio::test]
 async fn t8_a_refused_recipient_fails_with_the_servers_words_and_a_wrong_password_is_tried_again() {
-    let server = SmtpServer::start().await;
+    let server = SmtpServer::start("s3cret").await;
     let suite = TestSuite::start_with(|settings| settings.notification = server.settings("s3cret")).await;
     let account = suite.account().await;
-    verified_sender(&account, &server).await;
+    verified_sender(&account, &server, "desk@shop.example").await;
     let (_, agent) = account.agent("Ada").await;
     let id = closed_chat(&account, &agent, "refused@visitor.example").await;
     let failed = delivery(&agent, &id, |delivery| delivery.state() == DeliveryState::Failed).await;

@@ -18,7 +18,19 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 #[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<Span>>>);
+pub(crate) struct Collector(pub(crate) Arc<Mutex<Vec<Span>>>);
+
+impl Collector {
+    /// A collector, and the endpoint where it waits for spans.
+    pub(crate) async fn start() -> (Self, String) {
+        let collector = Self::default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let server = tonic::transport::Server::builder().add_service(TraceServiceServer::new(collector.clone()));
+        tokio::spawn(server.serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener)));
+        (collector, endpoint)
+    }
+}
 
 #[tonic::async_trait]
 impl TraceService for Collector {
@@ -34,12 +46,7 @@ impl TraceService for Collector {
 
 #[tokio::test]
 async fn one_trace_runs_from_the_call_to_the_mail() {
-    let collector = Collector::default();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let server = tonic::transport::Server::builder().add_service(TraceServiceServer::new(collector.clone()));
-    tokio::spawn(server.serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener)));
-
+    let (collector, endpoint) = Collector::start().await;
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(folder.path(), &[("FRONTDESK__TELEMETRY__OTLP_ENDPOINT", &endpoint)]).await;
     let account = Account::open(&process.address(), &process.keys(), Uuid::now_v7()).await;
