@@ -2,12 +2,13 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use frontdesk::Settings;
 use frontdesk_auth::{IssuerSettings, Kind};
+use frontdesk_clock::Clock;
 use frontdesk_rpc::TlsSettings;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
@@ -15,6 +16,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use uuid::Uuid;
+
+/// Seconds since 1970, as an issuer elsewhere counts them.
+fn now() -> u64 {
+    u64::try_from(Clock::system().now().0 / 1_000_000).expect("a time after 1970")
+}
 
 /// Signs certificates.
 pub struct Authority {
@@ -118,7 +124,7 @@ impl TokenIssuer {
 
     /// The claims of a token that is good for an hour.
     pub fn claims(&self, account: Uuid, kind: Kind, subject: &str) -> Value {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();
+        let now = now();
         json!({
             "iss": self.name, "aud": "frontdesk", "sub": subject, "nbf": now - 5, "exp": now + 3_600,
             "account": account, "kind": kind.as_str(),
@@ -163,7 +169,7 @@ pub fn trust(settings: &mut Settings, issuer: &TokenIssuer, jwks: &str) {
 
 /// A visitor token as a platform's back end mints it, with the key id and secret that `RotateVisitorKey` gave.
 pub fn visitor_token(key_id: &str, secret: &str, account: Uuid, subject: &str, valid: Duration) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();
+    let now = now();
     let (channel, _) = key_id.split_once('.').expect("a key id");
     let claims = json!({
         "iss": channel, "aud": "frontdesk", "sub": subject, "account": account, "nbf": now, "exp": now + valid.as_secs(),
