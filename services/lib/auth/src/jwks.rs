@@ -14,14 +14,25 @@ use tokio::{sync::Mutex, time::Instant};
 
 use crate::TokenError;
 
-/// Older keys are fetched again, while the old ones serve.
-const FRESH: Duration = Duration::from_secs(10 * 60);
-/// Older keys serve nobody: an issuer that was silent for so long may have withdrawn them.
-const STALE: Duration = Duration::from_secs(24 * 3600);
-/// Between two fetches: tokens with made-up key ids must not hammer the issuer.
-const PAUSE: Duration = Duration::from_secs(30);
-/// The same, while there are no keys at all.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// How long keys are good for, and how often their source is asked.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// Older keys are fetched again, while the old ones serve.
+    fresh: Duration,
+    /// Older keys serve nobody: an issuer that was silent for so long may have withdrawn them.
+    stale: Duration,
+    /// Between two fetches: tokens with made-up key ids must not hammer the issuer.
+    pause: Duration,
+    /// The same, while there are no keys at all.
+    first_pause: Duration,
+}
+
+const PATIENCE: Patience = Patience {
+    fresh: Duration::from_secs(10 * 60),
+    stale: Duration::from_secs(24 * 3600),
+    pause: Duration::from_secs(30),
+    first_pause: Duration::from_secs(1),
+};
 const WITHIN: Duration = Duration::from_secs(5);
 const LARGEST: usize = 1024 * 1024;
 
@@ -53,6 +64,7 @@ enum Source {
 pub(crate) struct Jwks {
     source: Source,
     accepted: Vec<Algorithm>,
+    patience: Patience,
     keys: RwLock<Arc<Known>>,
     fetching: Mutex<()>,
 }
@@ -90,7 +102,7 @@ impl Jwks {
                 Source::Url(source.to_owned(), client(ca).map_err(wrong)?)
             }
         };
-        Ok(Self { source, accepted, keys: RwLock::default(), fetching: Mutex::default() })
+        Ok(Self { source, accepted, patience: PATIENCE, keys: RwLock::default(), fetching: Mutex::default() })
     }
 
     pub(crate) fn is_file(&self) -> bool {
@@ -102,24 +114,26 @@ impl Jwks {
         let known = self.known();
         match known.since.map(|since| since.elapsed()) {
             None => self.fetch(&known).await,
-            Some(age) if age > STALE => self.fetch(&known).await,
-            Some(age) if age > FRESH => {
+            Some(age) if age > self.patience.stale => self.fetch(&known).await,
+            Some(age) if age > self.patience.fresh => {
                 let jwks = self.clone();
                 // One at a time: whoever finds another at it lets it be.
                 tokio::spawn(async move {
                     if let Ok(_one) = jwks.fetching.try_lock() {
-                        jwks.fetch_unless_lately(PAUSE).await;
+                        jwks.fetch_unless_lately(jwks.patience.pause).await;
                     }
                 });
             }
             Some(_) => {}
         }
-        if let Some(key) = self.known().find(id)? {
+        if let Some(key) = self.known().find(id, self.patience.stale)? {
             return Ok(key);
         }
         // An issuer signs with its newest key at once.
         self.fetch(&known).await;
-        self.known().find(id)?.ok_or_else(|| TokenError::invalid("its issuer publishes no such key"))
+        self.known()
+            .find(id, self.patience.stale)?
+            .ok_or_else(|| TokenError::invalid("its issuer publishes no such key"))
     }
 
     fn known(&self) -> Arc<Known> {
@@ -128,7 +142,7 @@ impl Jwks {
 
     /// Asks the source, unless somebody did while we waited for our turn.
     async fn fetch(&self, seen: &Known) {
-        let pause = if seen.since.is_some() { PAUSE } else { FIRST_PAUSE };
+        let pause = if seen.since.is_some() { self.patience.pause } else { self.patience.first_pause };
         let _one = self.fetching.lock().await;
         self.fetch_unless_lately(pause).await;
     }
@@ -201,8 +215,8 @@ impl Jwks {
 }
 
 impl Known {
-    fn find(&self, id: Option<&str>) -> Result<Option<Key>, TokenError> {
-        if self.since.is_none_or(|since| since.elapsed() > STALE) {
+    fn find(&self, id: Option<&str>, stale: Duration) -> Result<Option<Key>, TokenError> {
+        if self.since.is_none_or(|since| since.elapsed() > stale) {
             return Err(TokenError::Unavailable(self.why_not.clone()));
         }
         Ok(match id {
@@ -259,4 +273,97 @@ pub(crate) fn algorithms(names: &[String]) -> Result<Vec<Algorithm>, String> {
                 })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+    use super::*;
+
+    fn jwk(id: &str) -> String {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let point = rcgen::PublicKeyData::der_bytes(&key).to_vec();
+        let (x, y) = (URL_SAFE_NO_PAD.encode(&point[1..33]), URL_SAFE_NO_PAD.encode(&point[33..65]));
+        format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}","kid":"{id}"}}"#)
+    }
+
+    /// Keys in a file, with the patience of a test.
+    fn keys(folder: &tempfile::TempDir, patience: [u64; 4]) -> (PathBuf, Arc<Jwks>) {
+        let file = folder.path().join("jwks.json");
+        let mut jwks = Jwks::try_new(file.to_str().unwrap(), Path::new(""), vec![Algorithm::ES256]).unwrap();
+        let [fresh, stale, pause, first_pause] = patience.map(Duration::from_millis);
+        jwks.patience = Patience { fresh, stale, pause, first_pause };
+        (file, Arc::new(jwks))
+    }
+
+    fn publish(file: &Path, keys: &[&str]) {
+        std::fs::write(file, format!(r#"{{"keys":[{}]}}"#, keys.join(","))).unwrap();
+    }
+
+    async fn wait(milliseconds: u64) {
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    }
+
+    #[tokio::test]
+    async fn s1_a_new_key_is_found_and_a_withdrawn_one_forgotten_while_nobody_waits() {
+        let (folder, old, new) = (tempfile::tempdir().unwrap(), jwk("old"), jwk("new"));
+        let (file, jwks) = keys(&folder, [300, 60_000, 50, 10]);
+        publish(&file, &[&old]);
+        jwks.key(Some("old")).await.unwrap();
+        jwks.key(None).await.unwrap();
+        publish(&file, &[&old, &new]);
+        assert!(jwks.key(Some("new")).await.is_err(), "asked a moment ago");
+        wait(60).await;
+        jwks.key(Some("new")).await.unwrap();
+        assert!(matches!(jwks.key(None).await, Err(TokenError::Invalid(_))), "which of them?");
+        publish(&file, &[&new]);
+        wait(310).await;
+        // The old keys serve whoever comes first, and are asked for behind their back.
+        jwks.key(Some("old")).await.unwrap();
+        wait(100).await;
+        assert!(matches!(jwks.key(Some("old")).await, Err(TokenError::Invalid(_))));
+        jwks.key(Some("new")).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn s1_keys_serve_on_while_their_source_is_away_but_not_for_ever() {
+        let (folder, key) = (tempfile::tempdir().unwrap(), jwk("key"));
+        let (file, jwks) = keys(&folder, [50, 700, 20, 10]);
+        assert!(matches!(jwks.key(Some("key")).await, Err(TokenError::Unavailable(_))), "there never were any");
+        publish(&file, &[&key]);
+        wait(20).await;
+        jwks.key(Some("key")).await.unwrap();
+        for garbage in ["", "{", r#"{"keys":[]}"#, r#"{"keys":[{"kty":"oct","k":"c2VjcmV0","kid":"key"}]}"#] {
+            std::fs::write(&file, garbage).unwrap();
+            wait(60).await;
+            jwks.key(Some("key")).await.unwrap();
+        }
+        std::fs::remove_file(&file).unwrap();
+        wait(800).await;
+        assert!(matches!(jwks.key(Some("key")).await, Err(TokenError::Unavailable(_))), "for too long");
+        publish(&file, &[&key]);
+        wait(30).await;
+        jwks.key(Some("key")).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn s5_what_is_published_verifies_only_as_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, jwks) = keys(&folder, [1, 60_000, 1, 1]);
+        let with = |id: &str, more: &str| jwk(id).replace(r#""kid""#, &format!("{more},\"kid\""));
+        publish(
+            &file,
+            &[
+                &jwk("good"),
+                &with("for encryption", r#""use":"enc""#),
+                &with("of another algorithm", r#""alg":"ES384""#),
+                &with("that says it is a secret", r#""alg":"HS256""#),
+                r#"{"kty":"oct","k":"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0","kid":"secret","alg":"HS256"}"#,
+                r#"{"kty":"RSA","n":"sXch","e":"AQAB","kid":"short","alg":"RS256"}"#,
+            ],
+        );
+        let known: Vec<_> = jwks.load().await.unwrap().into_iter().map(|key| (key.id, key.algorithm)).collect();
+        assert_eq!(known, [(Some("good".into()), Algorithm::ES256)]);
+    }
 }
