@@ -1,6 +1,6 @@
 //! Who is calling.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
 
 use frontdesk_clock::Time;
 use frontdesk_proto::auth::v1::Principal;
@@ -114,7 +114,7 @@ pub struct Caller {
     /// Address that the token vouches for; visitors only.
     pub email: Option<String>,
     /// What the token permits.
-    pub permissions: BTreeSet<String>,
+    pub permissions: Arc<BTreeSet<String>>,
     /// What the key that signed the token is for, where it was a key for one scope only.
     pub scope: Option<Uuid>,
     /// When the token ends; what the caller has open ends with it. None: who is known by the connection.
@@ -130,7 +130,7 @@ impl Caller {
             actor: Actor { kind: Kind::Service, id: name.to_owned() },
             name: None,
             email: None,
-            permissions: BTreeSet::new(),
+            permissions: Arc::default(),
             scope: None,
             ends: None,
         }

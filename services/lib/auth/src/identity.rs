@@ -2,9 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use aws_lc_rs::digest;
 use frontdesk_clock::Clock;
 use frontdesk_settings::Secret;
+use moka::future::Cache;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{
     Caller, Keyring, Keys, Roles, ScopedKeys, TokenError,
@@ -62,6 +65,19 @@ impl IdentitySettings {
 #[error("{0}")]
 pub struct IdentityError(pub String);
 
+/// What was verified is not verified again for so long: a signature can take longer than all the rest of a call.
+const KEPT: Duration = Duration::from_secs(60);
+const KEPT_AT_MOST: u64 = 10_000;
+
+/// Whose key signed a token: asked again at each call whether it is still good.
+#[derive(Clone)]
+enum SignedBy {
+    Development,
+    /// The issuer of this number, with the key of this id.
+    Issuer(usize, Option<String>),
+    Scoped(Uuid, i32),
+}
+
 /// Knows callers by their tokens. Clones share what they know.
 #[derive(Clone)]
 pub struct Identity(Arc<Parts>);
@@ -76,6 +92,12 @@ struct Parts {
     /// Where visitors' keys are known; a process that serves no visitor knows none.
     scoped: Option<Arc<dyn ScopedKeys>>,
     clock: Clock,
+    /// Tokens by their digest.
+    verified: Cache<[u8; 32], (Caller, SignedBy)>,
+}
+
+fn verified() -> Cache<[u8; 32], (Caller, SignedBy)> {
+    Cache::builder().max_capacity(KEPT_AT_MOST).time_to_live(KEPT).build()
 }
 
 impl Identity {
@@ -109,6 +131,7 @@ impl Identity {
             keyring,
             scoped,
             clock: clock.clone(),
+            verified: verified(),
         })))
     }
 
@@ -123,6 +146,7 @@ impl Identity {
             keyring: keys.keyring().clone(),
             scoped: None,
             clock: keys.clock().clone(),
+            verified: verified(),
         }))
     }
 
@@ -145,20 +169,55 @@ impl Identity {
     /// before.
     pub async fn authenticate(&self, token: &str) -> Result<Caller, TokenError> {
         let parts = &self.0;
+        let digest = digest::digest(&digest::SHA256, token.as_bytes());
+        let digest: [u8; 32] = digest.as_ref().try_into().map_err(|_| TokenError::invalid("it is no token"))?;
+        if let Some((caller, signed_by)) = parts.verified.get(&digest).await
+            && caller.ends.is_some_and(|ends| ends.plus(parts.leeway) > parts.clock.now())
+        {
+            parts.still_good(&caller, &signed_by).await?;
+            return Ok(caller);
+        }
+        let (caller, signed_by) = parts.verify(token).await?;
+        parts.still_good(&caller, &signed_by).await?;
+        parts.verified.insert(digest, (caller.clone(), signed_by)).await;
+        Ok(caller)
+    }
+}
+
+impl Parts {
+    async fn verify(&self, token: &str) -> Result<(Caller, SignedBy), TokenError> {
         let head = token::head(token)?;
-        if let Some(issuer) = parts.issuers.iter().find(|issuer| issuer.name() == head.issuer) {
-            return issuer.verify(token, &head, &parts.roles, parts.leeway, &parts.clock).await;
+        if let Some(number) = self.issuers.iter().position(|issuer| issuer.name() == head.issuer) {
+            let issuer = &self.issuers[number];
+            let caller = issuer.verify(token, &head, &self.roles, self.leeway, &self.clock).await?;
+            return Ok((caller, SignedBy::Issuer(number, head.key_id)));
         }
         if head.issuer == keys::ISSUER {
-            let keys = parts.development.as_ref();
-            return keys.ok_or_else(|| TokenError::invalid("the development key is not accepted here"))?.verify(token);
+            let keys = self.development.as_ref();
+            let keys = keys.ok_or_else(|| TokenError::invalid("the development key is not accepted here"))?;
+            return Ok((keys.verify(token)?, SignedBy::Development));
         }
-        match (visitors::key_id(&head), &parts.scoped) {
-            (Some(key), Some(scoped)) => {
-                visitors::verify(token, key, &parts.keyring, scoped.as_ref(), &parts.audience, parts.leeway).await
+        match (visitors::key_id(&head), &self.scoped) {
+            (Some(key), Some(_)) => {
+                let caller = visitors::verify(token, key, &self.keyring, &self.audience, self.leeway)?;
+                Ok((caller, SignedBy::Scoped(key.0, key.1)))
             }
             (Some(_), None) => Err(TokenError::invalid("visitors' tokens are not accepted by this service")),
             (None, _) => Err(TokenError::invalid("its issuer is not one that is accepted")),
+        }
+    }
+
+    /// Asked each time: a key that was withdrawn or replaced lets nobody in any more.
+    async fn still_good(&self, caller: &Caller, signed_by: &SignedBy) -> Result<(), TokenError> {
+        match (signed_by, &self.scoped) {
+            (SignedBy::Development, _) => Ok(()),
+            (SignedBy::Issuer(number, key_id), _) => self.issuers[*number].still_publishes(key_id.as_deref()).await,
+            (SignedBy::Scoped(scope, number), Some(keys)) => {
+                visitors::is_good(keys.as_ref(), caller.account, (*scope, *number)).await
+            }
+            (SignedBy::Scoped(..), None) => {
+                Err(TokenError::invalid("visitors' tokens are not accepted by this service"))
+            }
         }
     }
 }

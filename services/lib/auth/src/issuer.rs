@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
-use aws_lc_rs::digest;
 use frontdesk_clock::{Clock, Time};
-use moka::future::Cache;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -14,10 +12,6 @@ use crate::{
     jwks::{self, Jwks, JwksError},
     token::{self, Expected, Head},
 };
-
-/// What was verified is not verified again for so long: the costlier signatures take longer than all the rest of a call.
-const KEPT: Duration = Duration::from_secs(60);
-const KEPT_AT_MOST: u64 = 10_000;
 
 /// An issuer of tokens for agents, administrators and bots.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -90,7 +84,6 @@ impl Default for ClaimNames {
 pub(crate) struct Issuer {
     settings: IssuerSettings,
     jwks: Arc<Jwks>,
-    verified: Cache<[u8; 32], Arc<(Caller, String)>>,
 }
 
 impl Issuer {
@@ -105,8 +98,7 @@ impl Issuer {
         let algorithms = jwks::algorithms(&settings.algorithms).map_err(named)?;
         let jwks =
             Jwks::try_new(&settings.jwks, &settings.ca_path, algorithms).map_err(|error| named(error.to_string()))?;
-        let verified = Cache::builder().max_capacity(KEPT_AT_MOST).time_to_live(KEPT).build();
-        Ok(Self { settings: settings.clone(), jwks: Arc::new(jwks), verified })
+        Ok(Self { settings: settings.clone(), jwks: Arc::new(jwks) })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -122,6 +114,7 @@ impl Issuer {
         self.jwks.load().await.map(drop)
     }
 
+    /// Who the token speaks for.
     pub(crate) async fn verify(
         &self,
         token: &str,
@@ -130,34 +123,20 @@ impl Issuer {
         leeway: Duration,
         clock: &Clock,
     ) -> Result<Caller, TokenError> {
-        // The key is asked for each time: one that the issuer withdrew verifies nothing any more.
         let key = self.jwks.key(head.key_id.as_deref()).await?;
         if head.algorithm != key.algorithm {
             return Err(TokenError::invalid("its algorithm is not its key's"));
         }
-        let hash = digest::digest(&digest::SHA256, token.as_bytes());
-        let hash: [u8; 32] = hash.as_ref().try_into().map_err(|_| TokenError::invalid("it is no token"))?;
-        let key_id = head.key_id.clone().unwrap_or_default();
-        let still_good = |ends: Option<Time>| ends.is_some_and(|ends| ends.plus(leeway) > clock.now());
-        if let Some(kept) = self.verified.get(&hash).await
-            && kept.1 == key_id
-            && still_good(kept.0.ends)
-        {
-            return Ok(kept.0.clone());
-        }
         let (issuer, audience) = (self.settings.issuer.as_str(), self.settings.audience.as_str());
-        let expected = Expected {
-            algorithm: key.algorithm,
-            issuer,
-            audience,
-            leeway,
-            longest: None,
-            begins: self.settings.not_before_required,
-        };
+        let begins = self.settings.not_before_required;
+        let expected = Expected { algorithm: key.algorithm, issuer, audience, leeway, longest: None, begins };
         let (claims, ends) = token::read(token, &key.key, &expected, clock)?;
-        let caller = self.caller(&claims, ends, roles)?;
-        self.verified.insert(hash, Arc::new((caller.clone(), key_id))).await;
-        Ok(caller)
+        self.caller(&claims, ends, roles)
+    }
+
+    /// Is the key that verified a token still one of the issuer's?
+    pub(crate) async fn still_publishes(&self, key_id: Option<&str>) -> Result<(), TokenError> {
+        self.jwks.key(key_id).await.map(drop)
     }
 
     fn caller(&self, claims: &Map<String, Value>, ends: Time, roles: &Roles) -> Result<Caller, TokenError> {
@@ -195,7 +174,7 @@ impl Issuer {
             actor: Actor { kind, id: subject },
             name: (!name.is_empty()).then(|| name.to_owned()),
             email: None,
-            permissions,
+            permissions: Arc::new(permissions),
             scope: None,
             ends: Some(ends),
         })

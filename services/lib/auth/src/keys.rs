@@ -1,6 +1,6 @@
 //! The development key.
 
-use std::{fs, io, io::Write, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
+use std::{fs, io, io::Write, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc, time::Duration};
 
 use frontdesk_clock::Clock;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
@@ -98,7 +98,7 @@ impl Keys {
             actor: Actor { kind: claims.kind, id },
             name: claims.name,
             email: claims.email,
-            permissions: claims.permissions.into_iter().collect(),
+            permissions: Arc::new(claims.permissions.into_iter().collect()),
             scope: None,
             ends: Some(ends),
         })

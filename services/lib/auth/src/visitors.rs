@@ -37,6 +37,19 @@ struct VisitorClaims {
     email: Option<String>,
 }
 
+/// Is the key that signed a token still good?
+pub(crate) async fn is_good(
+    keys: &dyn ScopedKeys,
+    account: AccountId,
+    (scope, number): (Uuid, i32),
+) -> Result<(), TokenError> {
+    match keys.is_good(account, scope, number).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(TokenError::invalid("its key was replaced; sign with the newest one")),
+        Err(why) => Err(TokenError::Unavailable(why)),
+    }
+}
+
 /// `<scope>.<number>`
 pub(crate) fn key_id(head: &Head) -> Option<(Uuid, i32)> {
     let (scope, number) = head.key_id.as_deref()?.split_once('.')?;
@@ -45,11 +58,10 @@ pub(crate) fn key_id(head: &Head) -> Option<(Uuid, i32)> {
     (parsed.to_string() == scope).then_some((parsed, number))
 }
 
-pub(crate) async fn verify(
+pub(crate) fn verify(
     token: &str,
     (scope, number): (Uuid, i32),
     keyring: &Keyring,
-    keys: &dyn ScopedKeys,
     audience: &str,
     leeway: Duration,
 ) -> Result<Caller, TokenError> {
@@ -75,11 +87,6 @@ pub(crate) async fn verify(
     let (claims, ends) = read?;
     let claims: VisitorClaims =
         serde_json::from_value(Value::Object(claims)).map_err(|error| TokenError::invalid(error.to_string()))?;
-    match keys.is_good(claims.account, scope, number).await {
-        Ok(true) => {}
-        Ok(false) => return Err(TokenError::invalid("its key was replaced; sign with the newest one")),
-        Err(why) => return Err(TokenError::Unavailable(why)),
-    }
     // Two scopes of an account may use one word for two people.
     let id = format!("{scope}/{}", token::subject(Kind::Visitor, &claims.sub)?);
     Ok(Caller {
