@@ -37,6 +37,7 @@ impl Process {
         for kind in ["VISITOR", "AGENT", "BOT", "ADMIN", "ACCOUNT"] {
             environment.push((format!("FRONTDESK__LIMITS__{kind}_RATE"), "0".into()));
         }
+        environment.push(("FRONTDESK__LIMITS__VISITOR_STREAMS".into(), "0".into()));
         environment.push(("FRONTDESK__LIMITS__STREAMS_PER_CONNECTION".into(), "1024".into()));
         Self::start(&frontdesk(), &["serve", target], port, &folder.join("log"), &environment).await
     }

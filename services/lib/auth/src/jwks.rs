@@ -8,7 +8,7 @@ use std::{
 
 use jsonwebtoken::{
     Algorithm, DecodingKey,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse},
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse},
 };
 use tokio::{sync::Mutex, time::Instant};
 
@@ -172,9 +172,15 @@ impl Jwks {
             Source::Url(url, client) => (url.clone(), fetch(client, url).await),
         };
         let wrong = |why: String| JwksError { source_name: name.clone(), why };
-        let set: JwkSet = serde_json::from_slice(&bytes.map_err(wrong)?)
+        #[derive(serde::Deserialize)]
+        struct Set {
+            keys: Vec<serde_json::Value>,
+        }
+        let set: Set = serde_json::from_slice(&bytes.map_err(wrong)?)
             .map_err(|error| wrong(format!("they are no JSON Web Key Set ({error})")))?;
-        let keys: Vec<Key> = set.keys.iter().filter_map(|key| self.accept(key)).collect();
+        // One that is of no kind that is known leaves the others as they are (RFC 7517, 5).
+        let keys = set.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
+        let keys: Vec<Key> = keys.filter_map(|key| self.accept(&key)).collect();
         if keys.is_empty() {
             let names: Vec<String> = self.accepted.iter().map(|algorithm| format!("{algorithm:?}")).collect();
             return Err(wrong(format!("none of them is a public key for signatures with {}", names.join(", "))));
@@ -185,7 +191,10 @@ impl Jwks {
     /// A key that may verify: public, for signatures, of an algorithm that is accepted. What it says of itself is checked, and
     /// it verifies with that one algorithm only.
     fn accept(&self, key: &Jwk) -> Option<Key> {
-        if !matches!(key.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
+        let verifies = |of: &Vec<KeyOperations>| of.contains(&KeyOperations::Verify);
+        if !matches!(key.common.public_key_use, None | Some(PublicKeyUse::Signature))
+            || !key.common.key_operations.as_ref().is_none_or(verifies)
+        {
             return None;
         }
         let of_its_kind: &[Algorithm] = match &key.algorithm {
@@ -357,6 +366,8 @@ mod tests {
             &[
                 &jwk("good"),
                 &with("for encryption", r#""use":"enc""#),
+                &with("for other operations", r#""key_ops":["encrypt"]"#),
+                &with("malformed", r#""x5c":"no list""#),
                 &with("of another algorithm", r#""alg":"ES384""#),
                 &with("that says it is a secret", r#""alg":"HS256""#),
                 r#"{"kty":"oct","k":"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0","kid":"secret","alg":"HS256"}"#,

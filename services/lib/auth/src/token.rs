@@ -200,5 +200,5 @@ pub(crate) fn subject(kind: Kind, subject: &str) -> Result<String, TokenError> {
 
 /// Turns the direction of what follows: one subject could be shown as another.
 fn is_directional(character: char) -> bool {
-    matches!(character, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200B}' | '\u{FEFF}')
+    matches!(character, '\u{061C}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
 }

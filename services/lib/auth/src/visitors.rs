@@ -53,9 +53,9 @@ pub(crate) async fn is_good(
 /// `<scope>.<number>`
 pub(crate) fn key_id(head: &Head) -> Option<(Uuid, i32)> {
     let (scope, number) = head.key_id.as_deref()?.split_once('.')?;
+    let (id, count) = (scope.parse::<Uuid>().ok()?, number.parse::<i32>().ok().filter(|number| *number > 0)?);
     // One spelling only: what is signed is compared.
-    let (parsed, number) = (scope.parse::<Uuid>().ok()?, number.parse::<i32>().ok().filter(|number| *number > 0)?);
-    (parsed.to_string() == scope).then_some((parsed, number))
+    (id.to_string() == scope && count.to_string() == number).then_some((id, count))
 }
 
 pub(crate) fn verify(

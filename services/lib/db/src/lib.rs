@@ -44,9 +44,12 @@ pub struct DatabaseUrl(pub String);
 
 impl std::fmt::Debug for DatabaseUrl {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (self.0.split_once("://"), self.0.rsplit_once('@')) {
-            (Some((scheme, _)), Some((_, host))) => write!(formatter, "{scheme}://(hidden)@{host}"),
-            _ => formatter.write_str(&self.0),
+        // A password may stand before the host or among the parameters.
+        let (address, parameters) =
+            self.0.split_once('?').map_or((self.0.as_str(), ""), |(address, _)| (address, "?(hidden)"));
+        match (address.split_once("://"), address.rsplit_once('@')) {
+            (Some((scheme, _)), Some((_, host))) => write!(formatter, "{scheme}://(hidden)@{host}{parameters}"),
+            _ => write!(formatter, "{address}{parameters}"),
         }
     }
 }

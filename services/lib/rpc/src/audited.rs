@@ -3,7 +3,7 @@
 
 use std::{convert::Infallible, panic::AssertUnwindSafe};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use frontdesk_audit::{Call, Resources, Trail};
 use frontdesk_auth::{Caller, UndeclaredMethod};
 use futures::FutureExt;
@@ -14,10 +14,7 @@ use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
-use crate::{Field, LARGEST_REQUEST, Refusal};
-
-/// Before a message: whether it is compressed, and its length.
-const FRAME: usize = 5;
+use crate::Refusal;
 
 /// Records the calls of audited methods.
 pub struct Audited {
@@ -44,18 +41,13 @@ impl Audited {
         &self,
         caller: &Caller,
         path: &str,
-        request: Request<Body>,
+        request: Request<Bytes>,
         handler: impl FnOnce(Request<Body>) -> F,
     ) -> Response<Body>
     where
         F: Future<Output = Result<Response<Body>, Infallible>>,
     {
         let (head, body) = request.into_parts();
-        let Some(body) = whole(body).await else {
-            let refusal = Refusal::fields(vec![Field::new("request", "must be whole, and at most 1 MiB")]).into();
-            self.refused(caller, path, &refusal).await;
-            return refusal.into_http();
-        };
         let (input, output) = self.messages(path).unzip();
         let begun = match self.trail.begin(call(caller, path, ids(input, &body))).await {
             Ok(begun) => begun,
@@ -87,22 +79,6 @@ impl Audited {
         let method = self.contract.get_service_by_name(service)?.methods().find(|known| known.name() == method)?;
         Some((method.input(), method.output()))
     }
-}
-
-/// The one message of a request with what frames it. None: it breaks off, or says that it is larger than it may be, which is
-/// refused before the rest has come.
-async fn whole(mut body: Body) -> Option<Bytes> {
-    let mut bytes = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame.ok()?.into_data() {
-            bytes.extend_from_slice(&data);
-        }
-        let said = bytes.first_chunk::<FRAME>().map_or(0, |&[_, a, b, c, d]| u32::from_be_bytes([a, b, c, d]) as usize);
-        if said.max(bytes.len().saturating_sub(FRAME)) > LARGEST_REQUEST {
-            return None;
-        }
-    }
-    Some(bytes.freeze())
 }
 
 fn call<'a>(caller: &'a Caller, path: &'a str, resources: Resources) -> Call<'a> {
@@ -233,7 +209,7 @@ mod tests {
         let caller = keys.verify(&keys.mint(&claims).unwrap()).unwrap();
         let audited = Audited::try_new(Trail::default(), frontdesk_proto::DESCRIPTORS).unwrap();
         let handler = |_| async { panic!("it ran") };
-        let answer = audited.record(&caller, "/test.Service/Method", Request::new(Body::empty()), handler).await;
+        let answer = audited.record(&caller, "/test.Service/Method", Request::new(Bytes::new()), handler).await;
         assert_eq!(answer.headers()["grpc-status"], "14", "UNAVAILABLE");
     }
 }

@@ -7,6 +7,7 @@ use std::{
 
 use frontdesk_auth::{ACCOUNT_HEADER, ACTOR_HEADER, AccountId, Actor, Keys, Kind};
 use frontdesk_clock::Time;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
@@ -20,6 +21,9 @@ use crate::{PeerError, Replicas, Tls, WithinProcess, deadline};
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
 /// Before and after now: replicas' clocks may be far apart, and whoever can mint such a token has the key anyway.
 const TOKEN_VALID: Duration = Duration::from_secs(24 * 3600);
+
+/// What a header cannot hold, or would lose; and the sign that stands for it.
+const NOT_IN_A_HEADER: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
 /// A token, and when to make a new one.
 type Minted = (MetadataValue<Ascii>, Time);
@@ -95,7 +99,7 @@ impl Interceptor for ActingFor {
             metadata.insert("authorization", token);
         }
         metadata.insert(ACCOUNT_HEADER, ascii(&self.account)?);
-        metadata.insert(ACTOR_HEADER, ascii(&self.actor)?);
+        metadata.insert(ACTOR_HEADER, ascii(&utf8_percent_encode(&self.actor, NOT_IN_A_HEADER).to_string())?);
         let traceparent = frontdesk_telemetry::traceparent();
         if !traceparent.is_empty() {
             metadata.insert("traceparent", ascii(&traceparent)?);

@@ -16,7 +16,7 @@ use tokio::{
     sync::mpsc,
 };
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
 use crate::{LimitSettings, Tls, frames::Frames};
@@ -41,6 +41,8 @@ const NOT_HTTP2: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\
 pub struct ConnectedBy {
     /// The service of ours that its certificate names, or that is in this process.
     pub service: Option<Arc<str>>,
+    /// Cancelled: the connection is cut.
+    pub cut: CancellationToken,
 }
 
 /// The way to this process from within it: for services that call each other in one process.
@@ -57,7 +59,7 @@ impl WithinProcess {
     /// A connection of the service named so.
     pub(crate) async fn connect(&self, service: &Arc<str>) -> io::Result<DuplexStream> {
         let (ours, theirs) = tokio::io::duplex(WITHIN_BUFFER);
-        let connected = ConnectedBy { service: Some(service.clone()) };
+        let connected = ConnectedBy { service: Some(service.clone()), ..ConnectedBy::default() };
         let connection = Connection::new(Stream::Within(theirs), Vec::new(), connected, None);
         self.0.send(connection).await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
         Ok(ours)
@@ -136,7 +138,7 @@ async fn greet(stream: TcpStream, tls: Option<Tls>, place: Place) -> io::Result<
     if first[PREFACE.len() + 3] != SETTINGS {
         return Err(io::Error::other("its first frame is not SETTINGS"));
     }
-    let connected = ConnectedBy { service: service.map(Arc::from) };
+    let connected = ConnectedBy { service: service.map(Arc::from), ..ConnectedBy::default() };
     Ok(Connection::new(stream, first, connected, Some(place)))
 }
 
@@ -207,6 +209,7 @@ pub struct Connection {
     /// Strangers' frames are counted.
     frames: Option<Frames>,
     connected: ConnectedBy,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
     _place: Option<Place>,
 }
 
@@ -216,7 +219,8 @@ impl Connection {
         if let Some(frames) = &mut frames {
             let _one = frames.received(first.get(PREFACE.len()..).unwrap_or_default(), Instant::now());
         }
-        Self { stream, first: io::Cursor::new(first), frames, connected, _place: place }
+        let cut = Box::pin(connected.cut.clone().cancelled_owned());
+        Self { stream, first: io::Cursor::new(first), frames, connected, cut, _place: place }
     }
 }
 
@@ -293,6 +297,9 @@ impl AsyncRead for Connection {
             into.put_slice(&first[..some]);
             this.first.set_position(this.first.position() + some as u64);
             return Poll::Ready(Ok(()));
+        }
+        if this.cut.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         let before = into.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(context, into);

@@ -10,6 +10,9 @@ const BURST: f64 = 2_000.0;
 const A_SECOND: f64 = 200.0;
 const BYTES_FOR_ONE: f64 = 32.0;
 
+/// So many calls may be hung up together.
+const MAY_HANG_UP: f64 = 10_000.0;
+
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
@@ -57,6 +60,8 @@ impl Heads {
 pub(crate) struct Frames {
     theirs: Heads,
     ours: Heads,
+    /// Calls that were made and not hung up.
+    calls: f64,
     left: f64,
     counted_at: Instant,
 }
@@ -67,7 +72,7 @@ pub(crate) struct TooMany;
 
 impl Frames {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { theirs: Heads::default(), ours: Heads::default(), left: BURST, counted_at: now }
+        Self { theirs: Heads::default(), ours: Heads::default(), calls: 0.0, left: BURST, counted_at: now }
     }
 
     /// The connection sent us these bytes.
@@ -75,8 +80,15 @@ impl Frames {
         while let Some(frame) = self.theirs.next(&mut bytes) {
             let carries_a_call = match frame.kind {
                 DATA => frame.length > 0 || frame.flags & END_STREAM != 0,
-                // The transport counts resets itself, and a caller may hang up as often as they call.
-                HEADERS | RST_STREAM => true,
+                HEADERS => {
+                    self.calls = (self.calls + 1.0).min(MAY_HANG_UP);
+                    true
+                }
+                // A caller may hang up as often as they call, and the transport counts those; resets of what is over it does not.
+                RST_STREAM if self.calls >= 1.0 => {
+                    self.calls -= 1.0;
+                    true
+                }
                 _ => false,
             };
             if carries_a_call {
@@ -122,7 +134,7 @@ mod tests {
         let now = Instant::now();
         let calls: Vec<u8> = (0..10_000).flat_map(|_| [frame(HEADERS, 4, 40), frame(DATA, 1, 0)].concat()).collect();
         assert_eq!(Frames::new(now).received(&calls, now), Ok(()));
-        for (kind, length) in [(6, 8), (4, 0), (DATA, 0), (8, 4), (2, 5), (9, 10)] {
+        for (kind, length) in [(6, 8), (4, 0), (RST_STREAM, 4), (DATA, 0), (8, 4), (2, 5), (9, 10)] {
             let flood: Vec<u8> = (0..2_001).flat_map(|_| frame(kind, 0, length)).collect();
             assert_eq!(Frames::new(now).received(&flood, now), Err(TooMany), "type {kind}");
             assert_eq!(Frames::new(now).received(&flood[..flood.len() / 2], now), Ok(()), "type {kind}");

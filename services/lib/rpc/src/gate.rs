@@ -16,7 +16,8 @@ use frontdesk_auth::{
 use frontdesk_clock::Clock;
 use frontdesk_proto::auth::v1::Reason;
 use http::{HeaderMap, HeaderValue, Request, Response};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Full};
+use percent_encoding::percent_decode_str;
 use rand::Rng;
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
@@ -28,6 +29,7 @@ use crate::{
     Audited, ConnectedBy, Field, LimitSettings, Refusal,
     deadline::{self, Bounds, Why},
     limits::{Limits, Place},
+    request::whole,
 };
 
 /// A call without a deadline gets this one.
@@ -36,6 +38,10 @@ const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
 const LONGEST_DEADLINE: Duration = Duration::from_secs(60);
 /// Our answer leaves before the transport gives up by itself, with a worse one.
 const MARGIN: Duration = Duration::from_millis(20);
+/// A request has so long to arrive.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(5);
+/// The end of a stream has so long to be read.
+const UNREAD_FOR: Duration = Duration::from_secs(10);
 /// Streams end after so long and up to a fifth more, so that not all end at once.
 const STREAM_AGE: Duration = Duration::from_secs(30 * 60);
 
@@ -46,14 +52,6 @@ pub struct Gate {
     audited: Audited,
     clock: Clock,
     pub(crate) limits: Limits,
-}
-
-/// A call that may be made.
-struct Admitted {
-    caller: Caller,
-    streams: bool,
-    place: Place,
-    audited: bool,
 }
 
 /// A call that is not let through; and who may not make it, where the method's calls are recorded.
@@ -75,6 +73,17 @@ impl From<Refusal> for Refused {
 }
 
 impl Gate {
+    async fn refuse(self: Arc<Self>, refused: Refused, path: String, span: tracing::Span) -> Response<Body> {
+        let Refused { status, recorded } = refused;
+        if let Some(caller) = recorded {
+            let kept = status.clone();
+            let kept = async move { self.audited.refused(&caller, &path, &kept).await };
+            // Also of a caller who hangs up at once.
+            let _ = tokio::spawn(kept.instrument(span)).await;
+        }
+        status.into_http()
+    }
+
     /// A gate that accepts whom `identity` knows, lets through what `access` declares and no more than `limits` allow, and records
     /// in `audited` what is to be recorded.
     pub fn new(identity: Identity, access: AccessMap, audited: Audited, limits: &LimitSettings, clock: &Clock) -> Self {
@@ -94,7 +103,7 @@ impl Gate {
         access: &Access,
         headers: &HeaderMap,
         connected: Option<&ConnectedBy>,
-    ) -> Result<Admitted, Refused> {
+    ) -> Result<Caller, Refused> {
         let mut caller = self.authenticate(headers, connected).await?;
         // Before the refusal that may be recorded: nobody fills the audit trail.
         self.limits.rate(&caller)?;
@@ -104,13 +113,16 @@ impl Gate {
                 .with("permission", access.permission());
             Refused { status: refusal.into(), recorded: access.audited().then(|| caller.clone()) }
         })?;
-        let place = if caller.kind == Kind::Service {
+        if caller.kind == Kind::Service {
             on_behalf(&mut caller, headers).map_err(unauthenticated)?;
-            self.limits.nested_call()
-        } else {
-            self.limits.call()?
-        };
-        Ok(Admitted { caller, streams: access.streams(), place, audited: access.audited() })
+        }
+        Ok(caller)
+    }
+
+    /// The places that a call takes: one while it is worked on, and one while a stream that it opens is open.
+    fn places(&self, access: &Access, caller: &Caller) -> Result<(Place, Option<Place>), Refusal> {
+        let call = if caller.kind == Kind::Service { self.limits.nested_call() } else { self.limits.call()? };
+        Ok((call, access.streams().then(|| self.limits.stream(caller)).transpose()?))
     }
 
     async fn authenticate(&self, headers: &HeaderMap, connected: Option<&ConnectedBy>) -> Result<Caller, Status> {
@@ -169,7 +181,8 @@ fn on_behalf(caller: &mut Caller, headers: &HeaderMap) -> Result<(), &'static st
         caller.account = AccountId(account.ok_or("x-frontdesk-account must be a UUID")?);
     }
     if let Some(actor) = headers.get(ACTOR_HEADER) {
-        let actor = actor.to_str().ok().and_then(|text| text.parse::<Actor>().ok());
+        let actor =
+            actor.to_str().ok().and_then(|text| percent_decode_str(text).decode_utf8().ok()?.parse::<Actor>().ok());
         caller.actor = actor.ok_or("x-frontdesk-actor must be kind:id")?;
     }
     Ok(())
@@ -241,7 +254,7 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
         // The one that was polled ready is used, a fresh clone takes its place.
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
@@ -260,66 +273,90 @@ where
         }
         let gate = self.gate.clone();
         Box::pin(async move {
-            let connected = request.extensions().get::<ConnectedBy>().cloned();
-            let admitted = match gate.access(&path) {
-                None => None,
-                Some(access) => match gate.admit(access, request.headers(), connected.as_ref()).await {
-                    Ok(admitted) => Some(admitted),
-                    Err(Refused { status, recorded }) => {
-                        if let Some(caller) = recorded {
-                            let (gate, path, status) = (gate.clone(), path.clone(), status.clone());
-                            let kept = async move { gate.audited.refused(&caller, &path, &status).await };
-                            // Also of a caller who hangs up at once.
-                            let _ = tokio::spawn(kept.instrument(span)).await;
-                        }
-                        return Ok(status.into_http());
-                    }
-                },
+            let Some(access) = gate.access(&path) else {
+                let bounds = gate.bounds(request.headers(), None);
+                return Ok(answered(bounds, inner.call(request), span).await);
             };
-            let bounds = gate.bounds(request.headers(), admitted.as_ref().map(|admitted| &admitted.caller));
-            let (place, stream, recorded) = match admitted {
-                None => (None, None, None),
-                Some(admitted) => {
-                    let stream = match admitted.streams.then(|| gate.limits.stream()).transpose() {
-                        Ok(stream) => stream,
-                        Err(refusal) => return Ok(Status::from(refusal).into_http()),
-                    };
-                    let recorded = admitted.audited.then(|| admitted.caller.clone());
-                    request.extensions_mut().insert(admitted.caller);
-                    (Some(admitted.place), stream, recorded)
+            let connected = request.extensions().get::<ConnectedBy>().cloned();
+            let caller = match gate.admit(access, request.headers(), connected.as_ref()).await {
+                Ok(caller) => caller,
+                Err(refused) => return Ok(gate.clone().refuse(refused, path, span).await),
+            };
+            let recorded = access.audited().then(|| caller.clone());
+            let bounds = gate.bounds(request.headers(), Some(&caller));
+            // No place is taken, and nothing begins, before all of the request is there: who sends it slowly keeps nobody waiting.
+            let (head, body) = request.into_parts();
+            let arrives_by = bounds.answer_by.min(Instant::now() + ARRIVES_WITHIN);
+            let body = tokio::time::timeout_at(arrives_by, whole(body)).await;
+            let body = match body.unwrap_or(Err("must arrive within 5 seconds, and before its deadline")) {
+                Ok(body) => body,
+                Err(why) => {
+                    let status = Refusal::fields(vec![Field::new("request", why)]).into();
+                    return Ok(gate.clone().refuse(Refused { status, recorded }, path, span).await);
                 }
             };
+            let (place, stream) = match gate.places(access, &caller) {
+                Ok(places) => places,
+                Err(refusal) => return Ok(Status::from(refusal).into_http()),
+            };
+            let mut request = Request::from_parts(head, body);
+            request.extensions_mut().insert(caller);
+            let (audit, path) = (gate.clone(), path.clone());
             let call = async move {
                 let response = match recorded {
-                    None => inner.call(request).await,
+                    None => inner.call(request.map(|body| Body::new(Full::new(body)))).await,
                     Some(caller) => {
-                        Ok(gate.audited.record(&caller, &path, request, |request| inner.call(request)).await)
+                        Ok(audit.audited.record(&caller, &path, request, |request| inner.call(request)).await)
                     }
                 };
                 drop(place);
                 response
             };
-            // A caller who hangs up drops this future, but not the task: a write that began comes to its end.
-            let handler = tokio::spawn(deadline::within(bounds, call).instrument(span));
-            Ok(match tokio::time::timeout_at(bounds.answer_by, handler).await {
-                Ok(Ok(Ok(response))) => held(blame(response), stream),
-                Ok(Ok(Err(never))) => match never {},
-                Ok(Err(panic)) => Status::from(Refusal::internal(&panic)).into_http(),
-                Err(_) => Status::from(Refusal::shared(Code::DeadlineExceeded, Reason::DeadlineExceeded,
-                    "the deadline passed before the answer; the call may still take effect, so repeat it with the same request_id",
-                ))
-                .into_http(),
-            })
+            let response = answered(bounds, call, span).await;
+            Ok(held(response, stream, bounds, connected))
         })
     }
 }
 
-/// The stream's place is free when its last answer is sent, or nobody reads it any more.
-fn held(response: Response<Body>, place: Option<Place>) -> Response<Body> {
+/// Answers within the bounds. A caller who hangs up drops this future, but not the call: a write that began comes to its end.
+async fn answered(
+    bounds: Bounds,
+    call: impl Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
+    span: tracing::Span,
+) -> Response<Body> {
+    let handler = tokio::spawn(deadline::within(bounds, call).instrument(span));
+    match tokio::time::timeout_at(bounds.answer_by, handler).await {
+        Ok(Ok(Ok(response))) => blame(response),
+        Ok(Ok(Err(never))) => match never {},
+        Ok(Err(panic)) => Status::from(Refusal::internal(&panic)).into_http(),
+        Err(_) => Status::from(Refusal::shared(Code::DeadlineExceeded, Reason::DeadlineExceeded,
+            "the deadline passed before the answer; the call may still take effect, so repeat it with the same request_id",
+        ))
+        .into_http(),
+    }
+}
+
+/// The stream's place is free when its last answer is sent, or nobody reads it any more. One that is not read even after its
+/// end costs its connection: nothing else ends it.
+fn held(
+    response: Response<Body>,
+    place: Option<Place>,
+    bounds: Bounds,
+    connected: Option<ConnectedBy>,
+) -> Response<Body> {
     let Some(place) = place else { return response };
+    let (open, ended) = tokio::sync::oneshot::channel::<()>();
+    tokio::spawn(async move {
+        let unread = tokio::time::timeout_at(bounds.open_until + UNREAD_FOR, ended).await.is_err();
+        drop(place);
+        if let Some(connected) = connected.filter(|_| unread) {
+            tracing::warn!("a connection was cut: a stream on it ended, and nobody reads that");
+            connected.cut.cancel();
+        }
+    });
     response.map(|body| {
         Body::new(body.map_frame(move |frame| {
-            let _held = &place;
+            let _held = &open;
             frame
         }))
     })

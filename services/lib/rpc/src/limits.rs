@@ -1,10 +1,11 @@
 //! What one process carries, and what one caller may ask of it: beyond that it refuses at once and says when to try again.
 
 use std::{
+    collections::HashMap,
     hash::{BuildHasher, Hash, RandomState},
     num::NonZeroU32,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -45,6 +46,8 @@ pub struct LimitSettings {
     pub in_flight: usize,
     /// Streams that are open.
     pub streams: usize,
+    /// Streams that one visitor has open; 0: no limit.
+    pub visitor_streams: usize,
     /// Calls a second of one visitor.
     pub visitor_rate: u32,
     /// Calls a second of one agent.
@@ -65,6 +68,7 @@ impl Default for LimitSettings {
             streams_per_connection: 100,
             in_flight: 256,
             streams: 20_000,
+            visitor_streams: 20,
             visitor_rate: 20,
             agent_rate: 100,
             bot_rate: 200,
@@ -75,8 +79,9 @@ impl Default for LimitSettings {
 }
 
 impl LimitSettings {
-    /// No rates: for who measures what a process can carry.
+    /// Nothing but what the process can carry: for who measures that.
     pub fn without_rates(mut self) -> Self {
+        self.visitor_streams = 0;
         for rate in [
             &mut self.visitor_rate,
             &mut self.agent_rate,
@@ -97,6 +102,7 @@ pub(crate) struct Limits {
     settings: LimitSettings,
     in_flight: Arc<AtomicUsize>,
     streams: Arc<AtomicUsize>,
+    visitor_streams: Arc<Mutex<HashMap<u64, usize>>>,
     callers: [(Kind, Option<Rate<u64>>); 4],
     accounts: Option<Rate<Uuid>>,
     hasher: RandomState,
@@ -107,11 +113,18 @@ pub(crate) struct Limits {
 }
 
 /// A place among those that the process has; given back when it is dropped.
-pub(crate) struct Place(Arc<AtomicUsize>);
+pub(crate) struct Place(Arc<AtomicUsize>, Option<(Arc<Mutex<HashMap<u64, usize>>>, u64)>);
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+        if let Some((open, caller)) = &self.1 {
+            let open = &mut *open.lock().unwrap_or_else(PoisonError::into_inner);
+            match open.get_mut(caller) {
+                Some(streams) if *streams > 1 => *streams -= 1,
+                _ => drop(open.remove(caller)),
+            }
+        }
     }
 }
 
@@ -124,6 +137,7 @@ impl Limits {
         Self {
             in_flight: Arc::default(),
             streams: Arc::default(),
+            visitor_streams: Arc::default(),
             callers: [
                 (Kind::Visitor, rate(settings.visitor_rate)),
                 (Kind::Agent, rate(settings.agent_rate)),
@@ -160,12 +174,34 @@ impl Limits {
     /// A place for a call that others wait for already: it is never refused.
     pub(crate) fn nested_call(&self) -> Place {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Place(self.in_flight.clone())
+        Place(self.in_flight.clone(), None)
     }
 
-    /// A place for an open stream.
-    pub(crate) fn stream(&self) -> Result<Place, Refusal> {
-        place(&self.streams, self.settings.streams).ok_or_else(|| self.overloaded())
+    /// A place for an open stream of this caller.
+    pub(crate) fn stream(&self, caller: &Caller) -> Result<Place, Refusal> {
+        let mut place = place(&self.streams, self.settings.streams).ok_or_else(|| self.overloaded())?;
+        if caller.kind == Kind::Visitor && self.settings.visitor_streams > 0 {
+            let key = self.key(caller);
+            let mut open = self.visitor_streams.lock().unwrap_or_else(PoisonError::into_inner);
+            let mine = open.entry(key).or_default();
+            if *mine >= self.settings.visitor_streams {
+                self.refused[1].fetch_add(1, Ordering::Relaxed);
+                let why = format!("you have {mine} streams open, as many as this installation allows; end one first");
+                let again = Duration::from_secs(1);
+                return Err(Refusal::shared(Code::ResourceExhausted, Reason::RateLimited, why)
+                    .with("whose", "caller")
+                    .retry_after(again));
+            }
+            *mine += 1;
+            drop(open);
+            place.1 = Some((self.visitor_streams.clone(), key));
+        }
+        Ok(place)
+    }
+
+    /// Of a thousand million callers two may share a number; then they share a limit.
+    fn key(&self, caller: &Caller) -> u64 {
+        self.hasher.hash_one((caller.account, &caller.actor))
     }
 
     fn overloaded(&self) -> Refusal {
@@ -186,9 +222,7 @@ impl Limits {
         }
         let mine = self.callers.iter().find(|(kind, _)| *kind == caller.kind).and_then(|(_, rate)| rate.as_ref());
         if let Some(rate) = mine {
-            // Of a thousand million callers two may share a number; then they share a rate.
-            let key = self.hasher.hash_one((caller.account, &caller.actor));
-            rate.check_key(&key)
+            rate.check_key(&self.key(caller))
                 .map_err(|early| limited("you call", "caller", early.wait_time_from(self.clock.now())))?;
         }
         if let Some(rate) = &self.accounts {
@@ -213,7 +247,7 @@ impl Limits {
 }
 
 fn place(taken: &Arc<AtomicUsize>, places: usize) -> Option<Place> {
-    let place = Place(taken.clone());
+    let place = Place(taken.clone(), None);
     (taken.fetch_add(1, Ordering::Relaxed) < places).then_some(place)
 }
 

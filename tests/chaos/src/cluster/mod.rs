@@ -147,6 +147,7 @@ impl Cluster {
         for kind in ["VISITOR", "AGENT", "BOT", "ADMIN", "ACCOUNT"] {
             set(&format!("LIMITS__{kind}_RATE"), "0".into());
         }
+        set("LIMITS__VISITOR_STREAMS", "0".into());
         // One connection carries them all.
         set("LIMITS__STREAMS_PER_CONNECTION", "1024".into());
         set("TELEMETRY__LOG", std::env::var("FRONTDESK_CHAOS_LOG").unwrap_or_else(|_| "info,sqlx=warn".into()));
