@@ -7,7 +7,7 @@ mod normalize;
 /// The whole contract as an encoded `FileDescriptorSet`, with comments and options.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
 
-pub use normalize::Normalize;
+pub use normalize::{Normalize, normalized_line};
 pub use prost_protovalidate::{Validate, ValidationError, Violation};
 
 include!(concat!(env!("OUT_DIR"), "/validate_impl.rs"));

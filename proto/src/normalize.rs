@@ -59,6 +59,13 @@ impl<K> Texts for BTreeMap<K, String> {
 }
 
 /// `TEXT_LINE`.
+/// A text that does not come in a request, as a line of one is kept.
+pub fn normalized_line(text: &str) -> String {
+    let mut text = text.to_owned();
+    line(&mut text);
+    text
+}
+
 fn line(texts: &mut impl Texts) {
     texts.each(|text| {
         if !text.is_ascii() {

@@ -200,6 +200,15 @@ pub async fn deaf_ear(to: SocketAddr, bearer: &str, conversation: &str) -> Outco
     Outcome::default()
 }
 
+/// Two watches of a second, by a caller without a window.
+pub async fn watch_for_a_second(connection: &mut Connection, bearer: &str, conversation: &str) {
+    let watch = block(WATCH, &[("authorization", bearer), ("grpc-timeout", "1S")]);
+    let request = WatchThreadRequest { conversation_id: conversation.to_owned(), after_sequence: 0 }.encode_to_vec();
+    for stream in streams(2) {
+        connection.send(&Frames::default().call(stream, &watch, &request)).await.unwrap();
+    }
+}
+
 async fn watch(connection: &mut Connection, bearer: &str, conversation: &str) {
     let watch = block(WATCH, &[("authorization", bearer)]);
     let request = WatchThreadRequest { conversation_id: conversation.to_owned(), after_sequence: 0 }.encode_to_vec();

@@ -28,7 +28,7 @@ use crate::{
     floods::FLOODS,
     table::{MIB, Table},
     victim::Victim,
-    wire::{Connection, Frames, PING, block},
+    wire::{Connection, END_HEADERS, Frames, HEADERS, PING, block},
 };
 
 /// Times are compared: no test of these runs beside another.
@@ -143,6 +143,44 @@ async fn s4_one_address_does_not_take_every_connection() {
         connection.until(|heard| heard.pongs == 1, Duration::from_millis(200)).await.then_some(())
     })
     .await;
+}
+
+/// Calls that are announced, and whose requests never come: they are refused in time, and keep no place from others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s4_requests_that_do_not_arrive_take_no_place() {
+    let _alone = ALONE.lock().await;
+    let victim = Victim::start(&[("FRONTDESK__LIMITS__IN_FLIGHT", "4")]).await;
+    serves(&victim).await;
+    let bearer = victim.bearer(victim.account().await.id);
+    let list = block("/frontdesk.conversation.v1.ChannelService/ListChannels", &[("authorization", &bearer)]);
+    let mut connection = Connection::greeted(victim.process.listen, Frames::greeting()).await.unwrap();
+    let announced = (0..20).map(|number| 2 * number + 1);
+    let calls =
+        announced.clone().fold(Frames::default(), |frames, stream| frames.frame(HEADERS, END_HEADERS, stream, &list));
+    connection.send(&calls).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut honest = ChannelServiceClient::new(victim.account().await.admin());
+    for _ in 0..10 {
+        honest.list_channels(ListChannelsRequest::default()).await.unwrap();
+    }
+    let refused = connection
+        .until(|heard| announced.clone().all(|stream| heard.ended.contains(&stream)), Duration::from_secs(7))
+        .await;
+    assert!(refused, "{:?}", connection.heard().ended);
+}
+
+/// Streams that ended, to callers who do not read that: ten seconds later their connection is cut, and the places are free.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s4_streams_that_nobody_reads_end_with_their_time() {
+    let _alone = ALONE.lock().await;
+    let victim = Victim::start(&[("FRONTDESK__LIMITS__STREAMS", "2")]).await;
+    let account = victim.account().await;
+    let thread = greed::long_thread(&account).await;
+    let mut stalled = Connection::greeted(victim.process.listen, Frames::greeting_with_window(0)).await.unwrap();
+    greed::watch_for_a_second(&mut stalled, &victim.bearer(account.id), &thread).await;
+    let cut = stalled.until(|heard| heard.closed.is_some(), Duration::from_secs(13)).await;
+    assert!(cut, "it is still open");
+    serves(&victim).await;
 }
 
 /// Clients that measure the line send a PING and a WINDOW_UPDATE for each answer: thousands of both, and no attack.

@@ -6,6 +6,7 @@
 use frontdesk_auth::{AccountId, Caller};
 use frontdesk_clock::Time;
 use frontdesk_db::Tx;
+use frontdesk_proto::normalized_line;
 use uuid::Uuid;
 
 use crate::{
@@ -153,7 +154,14 @@ async fn write(tx: &mut Tx, contact: &mut Contact, there: bool) -> Result<Uuid, 
     if written { Ok(contact.row.id) } else { Err(ConversationError::AddressTaken) }
 }
 
-/// A name on one line, of a length that a header bears.
+/// A name on one line, as one in a request is kept, of a length that a header bears.
 fn display_name(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).take(200).collect()
+    normalized_line(text)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(200)
+        .collect()
 }
