@@ -58,7 +58,6 @@ impl<K> Texts for BTreeMap<K, String> {
     }
 }
 
-/// `TEXT_LINE`.
 /// A text that does not come in a request, as a line of one is kept.
 pub fn normalized_line(text: &str) -> String {
     let mut text = text.to_owned();
@@ -66,6 +65,7 @@ pub fn normalized_line(text: &str) -> String {
     text
 }
 
+/// `TEXT_LINE`.
 fn line(texts: &mut impl Texts) {
     texts.each(|text| {
         if !text.is_ascii() {
