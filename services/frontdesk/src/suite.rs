@@ -65,6 +65,9 @@ pub enum SuiteError {
         "peers.{0} must be https addresses, with tls.certificate_path, tls.key_path and tls.ca_path set: without the development key services know each other by certificates"
     )]
     NotMutual(&'static str),
+    /// Nobody would be served.
+    #[error("limits.{0} must be at least 1: with 0 nobody is served")]
+    NoRoom(&'static str),
     /// The secret of the installation is no good.
     #[error(transparent)]
     Secret(#[from] WeakSecret),
@@ -348,6 +351,17 @@ fn check(settings: &Settings, services: &[Service]) -> Result<(), SuiteError> {
         if !tls.is_on() && !tls.terminated_outside {
             return Err(SuiteError::NoTls(settings.listen));
         }
+    }
+    let limits = &settings.limits;
+    let rooms = [
+        ("connections", limits.connections),
+        ("connections_per_address", limits.connections_per_address),
+        ("streams_per_connection", limits.streams_per_connection as usize),
+        ("in_flight", limits.in_flight),
+        ("streams", limits.streams),
+    ];
+    if let Some((name, _)) = rooms.into_iter().find(|(_, room)| *room == 0) {
+        return Err(SuiteError::NoRoom(name));
     }
     if !identity.accepts_development() && identity.secret.is_empty() {
         return Err(SuiteError::NoSecret);

@@ -647,6 +647,7 @@ async fn what_a_production_configuration_cannot_do_without_is_named() {
                 trusted(settings);
             }),
         ),
+        ("limits.in_flight", Box::new(|settings| settings.limits.in_flight = 0)),
         ("leeway", Box::new(|settings| settings.identity.leeway = Duration::from_secs(61))),
     ];
     for (names, set) in cases {

@@ -102,7 +102,7 @@ pub(crate) struct Limits {
     settings: LimitSettings,
     in_flight: Arc<AtomicUsize>,
     streams: Arc<AtomicUsize>,
-    visitor_streams: Arc<Mutex<HashMap<u64, usize>>>,
+    visitor_streams: OpenStreams,
     callers: [(Kind, Option<Rate<u64>>); 4],
     accounts: Option<Rate<Uuid>>,
     hasher: RandomState,
@@ -112,8 +112,11 @@ pub(crate) struct Limits {
     refused: [AtomicUsize; 2],
 }
 
-/// A place among those that the process has; given back when it is dropped.
-pub(crate) struct Place(Arc<AtomicUsize>, Option<(Arc<Mutex<HashMap<u64, usize>>>, u64)>);
+/// How many streams each visitor has open.
+type OpenStreams = Arc<Mutex<HashMap<u64, usize>>>;
+
+/// A place among those that the process has, and among those of a visitor; given back when it is dropped.
+pub(crate) struct Place(Arc<AtomicUsize>, Option<(OpenStreams, u64)>);
 
 impl Drop for Place {
     fn drop(&mut self) {
