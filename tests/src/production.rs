@@ -11,7 +11,7 @@ use frontdesk_auth::{IssuerSettings, Kind};
 use frontdesk_clock::Clock;
 use frontdesk_rpc::TlsSettings;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType, date_time_ymd};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
@@ -49,9 +49,14 @@ impl Authority {
 
     /// A certificate for this machine with these URIs, and its key, in PEM.
     pub fn sign(&self, uris: &[&str]) -> (String, String) {
+        self.sign_with(uris, |_| {})
+    }
+
+    fn sign_with(&self, uris: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
         let mut params = CertificateParams::new(vec!["127.0.0.1".into(), "localhost".into()]).expect("names");
         let uris = uris.iter().map(|uri| SanType::URI(uri.to_string().try_into().expect("a name")));
         params.subject_alt_names.extend(uris);
+        change(&mut params);
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         (certificate.pem(), key.serialize_pem())
@@ -59,8 +64,17 @@ impl Authority {
 
     /// The settings of a service, with a new certificate in files of its own.
     pub fn settings(&self, service: &str) -> TlsSettings {
+        self.written(service, self.sign(&[&format!("spiffe://frontdesk/{service}")]))
+    }
+
+    /// The same with a certificate whose time is over.
+    pub fn expired(&self, service: &str) -> TlsSettings {
+        let over = |params: &mut CertificateParams| params.not_after = date_time_ymd(2020, 1, 1);
+        self.written(service, self.sign_with(&[&format!("spiffe://frontdesk/{service}")], over))
+    }
+
+    fn written(&self, service: &str, (certificate, key): (String, String)) -> TlsSettings {
         let path = |end: &str| self.folder.path().join(format!("{service}.{end}"));
-        let (certificate, key) = self.sign(&[&format!("spiffe://frontdesk/{service}")]);
         std::fs::write(path("pem"), certificate).expect("a file");
         std::fs::write(path("key"), key).expect("a file");
         TlsSettings {

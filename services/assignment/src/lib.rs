@@ -22,7 +22,7 @@ use frontdesk_proto::assignment::v1::{
     assignment_service_server::{self, AssignmentServiceServer},
     roster_service_server::{self, RosterServiceServer},
 };
-use frontdesk_rpc::{LARGEST_REQUEST, Pages, Peer};
+use frontdesk_rpc::{Pages, Peer};
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
@@ -53,10 +53,8 @@ impl App {
 /// Adds the gRPC services.
 pub fn routes(app: &App, routes: &mut RoutesBuilder) {
     routes
-        .add_service(
-            AssignmentServiceServer::new(grpc::Assignments(app.clone())).max_decoding_message_size(LARGEST_REQUEST),
-        )
-        .add_service(RosterServiceServer::new(grpc::Roster(app.clone())).max_decoding_message_size(LARGEST_REQUEST));
+        .add_service(AssignmentServiceServer::new(grpc::Assignments(app.clone())))
+        .add_service(RosterServiceServer::new(grpc::Roster(app.clone())));
 }
 
 /// Adds the consumers, before the first event is published.

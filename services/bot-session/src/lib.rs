@@ -27,7 +27,7 @@ use frontdesk_proto::botsession::v1::{
     bot_service_server::{self, BotServiceServer},
     bot_session_service_server::{self, BotSessionServiceServer},
 };
-use frontdesk_rpc::{LARGEST_REQUEST, Pages, Peer};
+use frontdesk_rpc::{Pages, Peer};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
@@ -66,10 +66,8 @@ impl App {
 /// Adds the gRPC services.
 pub fn routes(app: &App, routes: &mut RoutesBuilder) {
     routes
-        .add_service(BotServiceServer::new(grpc::Bots(app.clone())).max_decoding_message_size(LARGEST_REQUEST))
-        .add_service(
-            BotSessionServiceServer::new(grpc::BotSessions(app.clone())).max_decoding_message_size(LARGEST_REQUEST),
-        );
+        .add_service(BotServiceServer::new(grpc::Bots(app.clone())))
+        .add_service(BotSessionServiceServer::new(grpc::BotSessions(app.clone())));
 }
 
 /// Adds the consumers, before the first event is published.

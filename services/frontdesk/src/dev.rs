@@ -8,7 +8,7 @@ use frontdesk_proto::dev::v1::{
     clock_service_server::{self, ClockService, ClockServiceServer},
     mailbox_service_server::{self, MailboxService, MailboxServiceServer},
 };
-use frontdesk_rpc::{LARGEST_REQUEST, Refusal, open};
+use frontdesk_rpc::{Refusal, open};
 use tonic::{Code, Request, Response, Status, service::RoutesBuilder};
 
 const LISTED: usize = 100;
@@ -17,10 +17,8 @@ const LISTED: usize = 100;
 pub(crate) const SERVICES: &[&str] = &[clock_service_server::SERVICE_NAME, mailbox_service_server::SERVICE_NAME];
 
 pub(crate) fn routes(clock: Clock, mailbox: Option<PathBuf>, shared: bool, routes: &mut RoutesBuilder) {
-    routes.add_service(
-        ClockServiceServer::new(MovableClock { clock, shared }).max_decoding_message_size(LARGEST_REQUEST),
-    );
-    routes.add_service(MailboxServiceServer::new(Mailbox(mailbox)).max_decoding_message_size(LARGEST_REQUEST));
+    routes.add_service(ClockServiceServer::new(MovableClock { clock, shared }));
+    routes.add_service(MailboxServiceServer::new(Mailbox(mailbox)));
 }
 
 struct MovableClock {

@@ -198,8 +198,6 @@ impl Parts<'_> {
     fn peer(&self, me: Service, other: Service) -> Result<Peer, PeerError> {
         match self.settings.peer(other) {
             "" => Ok(Peer::within(self.within, me.name())),
-            // Of several, all or none: what is known by its certificate sends no token.
-            addresses if addresses.contains("https://") => Peer::at(addresses, me.name(), self.tls, None),
             addresses => Peer::at(addresses, me.name(), self.tls, self.keys),
         }
     }

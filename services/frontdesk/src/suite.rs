@@ -2,133 +2,27 @@
 
 use std::{
     fs::{DirBuilder, File, TryLockError},
-    io,
-    net::SocketAddr,
     os::unix::fs::DirBuilderExt,
     path::PathBuf,
     time::Duration,
 };
 
 use frontdesk_audit::Trail;
-use frontdesk_auth::{
-    AccessMap, Identity, IdentityError, Keyring, Keys, UndeclaredMethod, UnknownPermission, WeakSecret,
-};
-use frontdesk_bus::{Bus, BusError};
+use frontdesk_auth::{AccessMap, Identity, Keyring, Keys};
+use frontdesk_bus::Bus;
 use frontdesk_clock::Clock;
-use frontdesk_db::{Db, DbErr, DbSettings};
-use frontdesk_rpc::{Audited, Gate, PeerError, Served, ServerSettings, Tls, TlsError, WithinProcess};
+use frontdesk_db::{Db, DbSettings};
+use frontdesk_rpc::{Audited, Gate, Served, ServerSettings, Tls, WithinProcess};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
 use crate::{
-    Service, Settings, dev,
+    Service, Settings, SuiteError,
+    check::check,
+    dev,
     service::{App, Parts},
 };
-
-/// The suite cannot start, or ended badly; the text says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum SuiteError {
-    /// The data folder cannot be used.
-    #[error("the data folder {folder} cannot be used: {source}")]
-    DataFolder {
-        /// The folder.
-        folder: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Another process runs on the data folder.
-    #[error("another frontdesk runs on the data folder {0}; stop it, or set another data_folder")]
-    Running(PathBuf),
-    /// Nobody vouches for callers on an address that others reach.
-    #[error(
-        "listen = {0} can be reached by others, but callers are known by the development key only: name an issuer in identity.issuers, or listen on a loopback address"
-    )]
-    NoIssuer(SocketAddr),
-    /// The development key on an address that others reach.
-    #[error(
-        "listen = {0} can be reached by others, and identity.development_key = true lets in whoever has the data folder's key: set it to false, or listen on a loopback address"
-    )]
-    DevelopmentKey(SocketAddr),
-    /// Tokens in the clear on an address that others reach.
-    #[error(
-        "listen = {0} can be reached by others: set tls.certificate_path and tls.key_path, or tls.terminated_outside = true where a mesh or gateway encrypts"
-    )]
-    NoTls(SocketAddr),
-    /// Nothing to sign with.
-    #[error(
-        "identity.secret must be set where the development key is not accepted, the same for every process; make one with: openssl rand -base64 48"
-    )]
-    NoSecret,
-    /// A service that could be anybody.
-    #[error(
-        "peers.{0} must be https addresses, with tls.certificate_path, tls.key_path and tls.ca_path set: without the development key services know each other by certificates"
-    )]
-    NotMutual(&'static str),
-    /// Nobody would be served.
-    #[error("limits.{0} must be at least 1: with 0 nobody is served")]
-    NoRoom(&'static str),
-    /// The secret of the installation is no good.
-    #[error(transparent)]
-    Secret(#[from] WeakSecret),
-    /// An issuer's settings are no good.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// A role's are.
-    #[error(transparent)]
-    Role(#[from] UnknownPermission),
-    /// A certificate is.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// One service alone, without what connects it to the others.
-    #[error(
-        "`serve {0}` runs one service in a process of its own: set bus.url to your NATS servers, or run `serve all`, which needs none"
-    )]
-    NoBroker(&'static str),
-    /// One service alone, with a database that is this machine's.
-    #[error(
-        "databases.{0}.url must be a PostgreSQL address (postgres://user:password@host/database) when bus.url is set: replicas share it"
-    )]
-    NotShared(&'static str),
-    /// One service alone, which does not know where another is.
-    #[error("peers.{0} must say where that service is, such as https://{0}:7700")]
-    NoPeer(&'static str),
-    /// A database cannot be used.
-    #[error("the database of the {service} service cannot be used: {source}")]
-    Database {
-        /// Whose.
-        service: &'static str,
-        /// Why.
-        source: DbErr,
-    },
-    /// A database is not as this binary needs it.
-    #[error(
-        "the database of the {service} service lacks {missing} after {waited:?} of waiting: run `frontdesk migrate` with these settings"
-    )]
-    Schema {
-        /// Whose.
-        service: &'static str,
-        /// Which migrations, or why nobody knows.
-        missing: String,
-        /// So long.
-        waited: Duration,
-    },
-    /// The bus cannot start.
-    #[error(transparent)]
-    Bus(#[from] BusError),
-    /// A service's address is wrong.
-    #[error(transparent)]
-    Peer(#[from] PeerError),
-    /// A method of the contract does not say who may call it.
-    #[error(transparent)]
-    Undeclared(#[from] UndeclaredMethod),
-    /// A setting of the notification service is wrong.
-    #[error("notification: {0}")]
-    Notification(String),
-    /// The server ended badly.
-    #[error("the server ended: {0}")]
-    Server(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
 
 /// So often a replica asks its database whether it is there.
 const ASK_DATABASE_EVERY: Duration = Duration::from_secs(1);
@@ -140,6 +34,8 @@ pub struct Suite {
     /// The development key, where it is accepted.
     keys: Option<Keys>,
     keyring: Keyring,
+    identity: Identity,
+    access: AccessMap,
     tls: Option<Tls>,
     databases: Vec<(Service, Db)>,
     bus: Bus,
@@ -166,11 +62,14 @@ impl Suite {
         };
         let keyring = keyring(&settings, keys.as_ref(), &clock)?;
         let tls = Tls::load(&settings.tls)?;
-        settings.identity.roles.check(&AccessMap::try_new(frontdesk_proto::DESCRIPTORS)?)?;
-        Identity::try_new(&settings.identity, keys.clone(), keyring.clone(), None, &clock)?.check().await?;
+        let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS)?;
+        settings.identity.roles.check(&access)?;
+        let identity = Identity::try_new(&settings.identity, keys.clone(), keyring.clone(), &clock)?;
+        identity.prepare().await?;
         let (databases, bus) = connect(&settings, services, &clock).await?;
         let shutdown = CancellationToken::new();
-        let suite = Self { settings, clock, keys, keyring, tls, databases, bus, shutdown, _lock: lock };
+        let suite =
+            Self { settings, clock, keys, keyring, identity, access, tls, databases, bus, shutdown, _lock: lock };
         if !suite.settings.is_distributed() {
             suite.migrate_databases().await?;
         }
@@ -290,12 +189,9 @@ impl Suite {
         let served = Served { routes, names, descriptors: frontdesk_proto::DESCRIPTORS, ready: readiness };
         let trail = Trail::new(self.databases.iter().map(|(service, db)| (service.package(), db.clone())).collect());
         let audited = Audited::try_new(trail, frontdesk_proto::DESCRIPTORS)?;
-        let scoped = apps.iter().find_map(App::visitor_keys);
-        let (identity, keyring) = (&self.settings.identity, self.keyring.clone());
-        let identity = Identity::try_new(identity, self.keys.clone(), keyring, scoped, &self.clock)?;
-        let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS)?;
+        apps.iter().filter_map(App::visitor_keys).for_each(|keys| self.identity.accept_scoped(keys));
         let limits = self.settings.limits.clone();
-        let gate = Gate::new(identity, access, audited, &limits, &self.clock);
+        let gate = Gate::new(self.identity, self.access, audited, &limits, &self.clock);
         let settings = ServerSettings { drain: self.settings.drain, limits, tls: self.tls.clone(), within };
         let ended = frontdesk_rpc::serve(listener, served, gate, settings, stop.clone()).await;
 
@@ -336,58 +232,6 @@ pub async fn connect_databases(
         databases.push((*service, db));
     }
     Ok(databases)
-}
-
-/// What cannot work is refused before anything is opened.
-fn check(settings: &Settings, services: &[Service]) -> Result<(), SuiteError> {
-    let (identity, tls) = (&settings.identity, &settings.tls);
-    if !settings.listen.ip().is_loopback() {
-        if identity.issuers.is_empty() {
-            return Err(SuiteError::NoIssuer(settings.listen));
-        }
-        if identity.accepts_development() {
-            return Err(SuiteError::DevelopmentKey(settings.listen));
-        }
-        if !tls.is_on() && !tls.terminated_outside {
-            return Err(SuiteError::NoTls(settings.listen));
-        }
-    }
-    let limits = &settings.limits;
-    let rooms = [
-        ("connections", limits.connections),
-        ("connections_per_address", limits.connections_per_address),
-        ("streams_per_connection", limits.streams_per_connection as usize),
-        ("in_flight", limits.in_flight),
-        ("streams", limits.streams),
-    ];
-    if let Some((name, _)) = rooms.into_iter().find(|(_, room)| *room == 0) {
-        return Err(SuiteError::NoRoom(name));
-    }
-    if !identity.accepts_development() && identity.secret.is_empty() {
-        return Err(SuiteError::NoSecret);
-    }
-    if !settings.is_distributed() {
-        return match services {
-            [alone] => Err(SuiteError::NoBroker(alone.name())),
-            _ => Ok(()),
-        };
-    }
-    for service in services {
-        if !settings.database(*service).url.0.starts_with("postgres") {
-            return Err(SuiteError::NotShared(service.setting()));
-        }
-        let elsewhere = service.calls().iter().filter(|other| !services.contains(other));
-        for other in elsewhere {
-            if settings.peer(*other).is_empty() {
-                return Err(SuiteError::NoPeer(other.setting()));
-            }
-            let plain = settings.peer(*other).split(',').any(|address| !address.trim().starts_with("https://"));
-            if !identity.accepts_development() && (plain || !tls.is_mutual()) {
-                return Err(SuiteError::NotMutual(other.setting()));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The installation's secret; the development key serves where there is none.

@@ -31,7 +31,7 @@ use frontdesk_proto::notification::v1::{
     delivery_service_server::DeliveryServiceServer, sender_service_server::SenderServiceServer,
     transcript_service_server::TranscriptServiceServer,
 };
-use frontdesk_rpc::{LARGEST_REQUEST, Pages, Peer};
+use frontdesk_rpc::{Pages, Peer};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
@@ -127,13 +127,9 @@ impl App {
 /// Adds the gRPC services.
 pub fn routes(app: &App, routes: &mut RoutesBuilder) {
     routes
-        .add_service(
-            TranscriptServiceServer::new(grpc::Transcripts(app.clone())).max_decoding_message_size(LARGEST_REQUEST),
-        )
-        .add_service(
-            DeliveryServiceServer::new(grpc::Deliveries(app.clone())).max_decoding_message_size(LARGEST_REQUEST),
-        )
-        .add_service(SenderServiceServer::new(grpc::Senders(app.clone())).max_decoding_message_size(LARGEST_REQUEST));
+        .add_service(TranscriptServiceServer::new(grpc::Transcripts(app.clone())))
+        .add_service(DeliveryServiceServer::new(grpc::Deliveries(app.clone())))
+        .add_service(SenderServiceServer::new(grpc::Senders(app.clone())));
 }
 
 /// Adds the consumers.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use frontdesk_test_servers::{Supervised, free_port};
+use frontdesk_test_servers::{NO_LIMITS_OF_CALLERS, Supervised, free_port};
 
 /// A running server.
 pub struct Process {
@@ -33,12 +33,7 @@ impl Process {
     pub async fn serve_on(target: &str, port: u16, folder: &Path, environment: &[(String, String)]) -> Self {
         let mut environment = environment.to_vec();
         environment.push(("FRONTDESK__LISTEN".into(), format!("127.0.0.1:{port}")));
-        // What a process carries is measured, not what one caller may ask of it.
-        for kind in ["VISITOR", "AGENT", "BOT", "ADMIN", "ACCOUNT"] {
-            environment.push((format!("FRONTDESK__LIMITS__{kind}_RATE"), "0".into()));
-        }
-        environment.push(("FRONTDESK__LIMITS__VISITOR_STREAMS".into(), "0".into()));
-        environment.push(("FRONTDESK__LIMITS__STREAMS_PER_CONNECTION".into(), "1024".into()));
+        environment.extend(NO_LIMITS_OF_CALLERS.map(|(name, value)| (name.into(), value.into())));
         Self::start(&frontdesk(), &["serve", target], port, &folder.join("log"), &environment).await
     }
 

@@ -36,3 +36,15 @@ async fn listens(port: u16) -> bool {
     }
     false
 }
+
+/// Settings of a process without limits of callers, for who sends it the work of a crowd: only what it can carry counts, and a
+/// connection carries as many calls as a thousand clients would make.
+pub const NO_LIMITS_OF_CALLERS: [(&str, &str); 7] = [
+    ("FRONTDESK__LIMITS__VISITOR_RATE", "0"),
+    ("FRONTDESK__LIMITS__AGENT_RATE", "0"),
+    ("FRONTDESK__LIMITS__BOT_RATE", "0"),
+    ("FRONTDESK__LIMITS__ADMIN_RATE", "0"),
+    ("FRONTDESK__LIMITS__ACCOUNT_RATE", "0"),
+    ("FRONTDESK__LIMITS__VISITOR_STREAMS", "0"),
+    ("FRONTDESK__LIMITS__STREAMS_PER_CONNECTION", "1024"),
+];

@@ -1,6 +1,7 @@
 //! Who is let in: issuers' tokens, visitors' tokens, services' certificates; and what a configuration refuses to start with.
 
 use std::{
+    path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -22,10 +23,11 @@ use frontdesk_proto::{
     },
     dev::v1::{AdvanceTimeRequest, clock_service_client::ClockServiceClient},
 };
+use frontdesk_rpc::TlsSettings;
 use frontdesk_tests::{
-    Footing, TestSuite,
+    Chat, Footing, TestSuite,
     production::{Authority, TokenIssuer, publish, sign_visitor, trust, visitor_token},
-    reason, request_id,
+    reason, request_id, wait_for,
 };
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
@@ -76,7 +78,7 @@ fn plain(address: &str) -> Channel {
 fn settings(folder: &tempfile::TempDir) -> Settings {
     let mut settings = Settings { data_folder: folder.path().join("data"), ..Settings::default() };
     settings.telemetry.log = "warn".into();
-    settings.limits = settings.limits.without_rates();
+    settings.limits = settings.limits.without_limits_of_callers();
     settings
 }
 
@@ -169,7 +171,7 @@ async fn s1_issuers_are_believed_by_the_keys_that_they_publish_and_asked_seldom(
     for signer in &signers {
         list_channels(with(&channel, &signer.token(account, Kind::Admin, "ada"))).await.unwrap();
     }
-    assert_eq!(server.asked.load(Ordering::SeqCst), 2, "once at the start, once for the first token");
+    assert_eq!(server.asked.load(Ordering::SeqCst), 1, "at the start");
 
     // Roles are data: an agent may read channels and not make them; a supervisor may look after the roster.
     let agent = Uuid::now_v7().to_string();
@@ -203,7 +205,7 @@ async fn s1_issuers_are_believed_by_the_keys_that_they_publish_and_asked_seldom(
     while let Some(refused) = calls.join_next().await {
         assert_eq!(refused.unwrap().unwrap_err().code(), Code::Unauthenticated);
     }
-    assert!(server.asked.load(Ordering::SeqCst) <= 3, "{:?}", server.asked);
+    assert!(server.asked.load(Ordering::SeqCst) <= 2, "{:?}", server.asked);
     list_channels(with(&channel, &signers[2].token(account, Kind::Admin, "ada"))).await.unwrap();
 }
 
@@ -305,6 +307,7 @@ fn forged(
     add("an end that is a fraction", changed("exp", json!(now as f64 + 3_600.5)));
     add("an end that is null", changed("exp", Value::Null));
     add("an end that is negative", changed("exp", json!(-1)));
+    add("an end in milliseconds", changed("exp", json!((now + 3_600) * 1_000)));
     add("an end beyond numbers", changed("exp", json!(1e300)));
     add("begins in 61 seconds", changed("nbf", json!(now + 5 + 61)));
     add("a beginning that is a string", changed("nbf", json!(now.to_string())));
@@ -459,8 +462,10 @@ async fn s3_visitors_come_with_tokens_of_their_channels_key_and_leave_with_it() 
     let keys = ListVisitorKeysRequest { channel_id: shop.clone() };
     let keys = ChannelServiceClient::new(admin).list_visitor_keys(keys).await.unwrap().into_inner().keys;
     assert_eq!(keys, [second.key.clone().unwrap()]);
-    tokio::time::sleep(Duration::from_millis(5_100)).await;
-    let refused = says.get_chat(GetChatRequest { chat_id: chat.id.clone() }).await.unwrap_err();
+    let refused = wait_for("the old key to be forgotten", || async {
+        says.clone().get_chat(GetChatRequest { chat_id: chat.id.clone() }).await.err()
+    })
+    .await;
     assert_eq!(refused.code(), Code::Unauthenticated);
     assert!(refused.message().contains("replaced"), "{refused}");
     let mut renewed = VisitorServiceClient::new(with(&channel, &token(&second, 60)));
@@ -548,7 +553,9 @@ async fn s5_in_production_services_know_each_other_by_certificates_and_nobody_pa
     }
     let stranger = Authority::default().sign(&["spiffe://frontdesk/assignment"]);
     let refused = call(authority.connect(conversation, Some(stranger))).await;
-    assert!(matches!(refused, Code::Unavailable | Code::Unknown), "the handshake fails: {refused:?}");
+    // The client's own words for a connection that is closed on it, as early or late as it notices.
+    let closed = [Code::Unavailable, Code::Unknown, Code::Cancelled];
+    assert!(closed.contains(&refused), "the handshake fails: {refused:?}");
     let genuine = authority.sign(&["spiffe://frontdesk/assignment"]);
     let known = call(authority.connect(conversation, Some(genuine))).await;
     assert_eq!(known, Code::InvalidArgument, "a service gets as far as the field rules");
@@ -559,15 +566,10 @@ async fn s5_in_production_services_know_each_other_by_certificates_and_nobody_pa
     // New certificates are read while the process runs.
     let before = served_certificate(&authority, conversation).await;
     authority.settings("conversation");
-    let mut after = before.clone();
-    for _ in 0..100 {
-        after = served_certificate(&authority, conversation).await;
-        if after != before {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    assert_ne!(after, before);
+    wait_for("the new certificate", || async {
+        (served_certificate(&authority, conversation).await != before).then_some(())
+    })
+    .await;
 }
 
 /// The certificate that a listener shows now.
@@ -589,6 +591,8 @@ async fn what_a_production_configuration_cannot_do_without_is_named() {
     let issuer = TokenIssuer::new("https://login.example/", "ec", Algorithm::ES256);
     let jwks = folder.path().join("jwks.json");
     publish(&jwks, &[&issuer]);
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let authority = Authority::default();
     let outside = "0.0.0.0:7700".parse().unwrap();
     let trusted = |settings: &mut Settings| trust(settings, &issuer, jwks.to_str().unwrap());
     type Set<'a> = Box<dyn Fn(&mut Settings) + 'a>;
@@ -647,6 +651,26 @@ async fn what_a_production_configuration_cannot_do_without_is_named() {
                 trusted(settings);
             }),
         ),
+        (
+            "go together",
+            Box::new(|settings| {
+                settings.tls = TlsSettings { certificate_path: PathBuf::new(), ..authority.settings("all") }
+            }),
+        ),
+        (
+            "not the key of",
+            Box::new(|settings| {
+                settings.tls =
+                    TlsSettings { key_path: authority.settings("other").key_path, ..authority.settings("all") }
+            }),
+        ),
+        (
+            "spiffe://elsewhere/<service>",
+            Box::new(|settings| {
+                settings.tls = TlsSettings { trust_domain: "elsewhere".into(), ..authority.settings("all") }
+            }),
+        ),
+        ("valid from", Box::new(|settings| settings.tls = authority.expired("all"))),
         ("limits.in_flight", Box::new(|settings| settings.limits.in_flight = 0)),
         ("leeway", Box::new(|settings| settings.identity.leeway = Duration::from_secs(61))),
     ];
@@ -668,11 +692,7 @@ async fn what_a_production_configuration_cannot_do_without_is_named() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s4_who_calls_too_often_is_told_when_to_come_back_and_others_are_served() {
-    let suite = TestSuite::start_on(Footing::Embedded, |settings| {
-        settings.limits.visitor_rate = 2;
-        settings.limits.streams = 2;
-    })
-    .await;
+    let suite = TestSuite::start_on(Footing::Embedded, |settings| settings.limits.visitor_rate = 2).await;
     let account = suite.account().await;
     let channel = account.channel(None).await;
     let chat = account.start_chat(account.visitor("busy"), &channel).await;
@@ -692,26 +712,35 @@ async fn s4_who_calls_too_often_is_told_when_to_come_back_and_others_are_served(
     let wait = refused.get_details_retry_info().unwrap().retry_delay.unwrap();
     assert!(wait > Duration::ZERO && wait <= Duration::from_millis(500), "{wait:?}");
     assert_eq!(ask(account.visitor("other")).await.unwrap_err().code(), Code::NotFound, "others are served");
+    // As told, and no sooner than that.
     tokio::time::sleep(wait + Duration::from_millis(20)).await;
     ask(account.visitor("busy")).await.unwrap();
+}
 
-    // Streams have places; one that ends makes room.
-    let watch = async || {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s4_streams_have_places_and_one_that_ends_makes_room() {
+    let suite = TestSuite::start_on(Footing::Embedded, |settings| {
+        settings.limits.streams = 3;
+        settings.limits.visitor_streams = 2;
+    })
+    .await;
+    let account = suite.account().await;
+    let channel = account.channel(None).await;
+    let (one, two) = (
+        account.start_chat(account.visitor("one"), &channel).await,
+        account.start_chat(account.visitor("two"), &channel).await,
+    );
+    let watch = async |chat: &Chat| {
         let request = WatchChatRequest { chat_id: chat.id.clone(), after_visitor_sequence: 0 };
-        tokio::time::sleep(Duration::from_millis(600)).await;
-        VisitorServiceClient::new(account.visitor("busy")).watch_chat(request).await.map(tonic::Response::into_inner)
+        VisitorServiceClient::new(chat.visitor.clone()).watch_chat(request).await.map(tonic::Response::into_inner)
     };
-    let (_first, second) = (watch().await.unwrap(), watch().await.unwrap());
-    let full = watch().await.unwrap_err();
+    let (_first, second) = (watch(&one).await.unwrap(), watch(&one).await.unwrap());
+    let greedy = watch(&one).await.unwrap_err();
+    assert_eq!((greedy.code(), reason(&greedy).as_str()), (Code::ResourceExhausted, "RATE_LIMITED"));
+    let _third = watch(&two).await.unwrap();
+    let full = watch(&two).await.unwrap_err();
     assert_eq!((full.code(), reason(&full).as_str()), (Code::ResourceExhausted, "OVERLOADED"));
-    assert!(full.get_details_retry_info().is_some());
+    assert!(greedy.get_details_retry_info().is_some() && full.get_details_retry_info().is_some());
     drop(second);
-    let mut room = watch().await;
-    for _ in 0..20 {
-        if room.is_ok() {
-            break;
-        }
-        room = watch().await;
-    }
-    room.unwrap();
+    wait_for("room", || async { watch(&one).await.ok() }).await;
 }

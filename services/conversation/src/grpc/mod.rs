@@ -20,7 +20,7 @@ use frontdesk_proto::{
         ticket_service_server::TicketServiceServer, visitor_service_server::VisitorServiceServer,
     },
 };
-use frontdesk_rpc::{Field, LARGEST_REQUEST, Refusal};
+use frontdesk_rpc::{Field, Refusal};
 use futures::Stream;
 use tonic::{Code, Status, service::RoutesBuilder};
 use uuid::Uuid;
@@ -42,12 +42,12 @@ pub const SERVICES: &[&str] = &[
 /// Adds the gRPC services to a server.
 pub fn routes(app: &App, routes: &mut RoutesBuilder) {
     routes
-        .add_service(ChannelServiceServer::new(Grpc(app.clone())).max_decoding_message_size(LARGEST_REQUEST))
-        .add_service(ContactServiceServer::new(Grpc(app.clone())).max_decoding_message_size(LARGEST_REQUEST))
-        .add_service(ConversationServiceServer::new(Grpc(app.clone())).max_decoding_message_size(LARGEST_REQUEST))
-        .add_service(ThreadServiceServer::new(Grpc(app.clone())).max_decoding_message_size(LARGEST_REQUEST))
-        .add_service(TicketServiceServer::new(Grpc(app.clone())).max_decoding_message_size(LARGEST_REQUEST))
-        .add_service(VisitorServiceServer::new(Grpc(app.clone())).max_decoding_message_size(LARGEST_REQUEST));
+        .add_service(ChannelServiceServer::new(Grpc(app.clone())))
+        .add_service(ContactServiceServer::new(Grpc(app.clone())))
+        .add_service(ConversationServiceServer::new(Grpc(app.clone())))
+        .add_service(ThreadServiceServer::new(Grpc(app.clone())))
+        .add_service(TicketServiceServer::new(Grpc(app.clone())))
+        .add_service(VisitorServiceServer::new(Grpc(app.clone())));
 }
 
 /// Serves every gRPC service of this crate.

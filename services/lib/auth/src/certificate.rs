@@ -1,11 +1,18 @@
-//! A service's name in its certificate.
+//! What a certificate says: whose it is, and for how long.
 
-use x509_parser::{extensions::GeneralName, prelude::FromDer};
+use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};
+
+/// Is this certificate (DER) within its time? Otherwise its times.
+pub fn within_its_time(certificate: &[u8]) -> Result<(), String> {
+    let (_, certificate) = X509Certificate::from_der(certificate).map_err(|error| error.to_string())?;
+    let times = certificate.validity();
+    if times.is_valid() { Ok(()) } else { Err(format!("it is valid from {} to {}", times.not_before, times.not_after)) }
+}
 
 /// The service that this certificate (DER, already verified) names: its one URI `spiffe://<trust domain>/<service>`.
 /// None: it names none of this trust domain.
 pub fn service_of(certificate: &[u8], trust_domain: &str) -> Option<String> {
-    let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(certificate).ok()?;
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
     let names = certificate.subject_alternative_name().ok()??;
     let mut uris = names.value.general_names.iter().filter_map(|name| match name {
         GeneralName::URI(uri) => Some(*uri),

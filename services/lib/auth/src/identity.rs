@@ -1,6 +1,9 @@
 //! Who is calling: the one place that turns a token into a caller.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use aws_lc_rs::digest;
 use frontdesk_clock::Clock;
@@ -90,7 +93,7 @@ struct Parts {
     leeway: Duration,
     keyring: Keyring,
     /// Where visitors' keys are known; a process that serves no visitor knows none.
-    scoped: Option<Arc<dyn ScopedKeys>>,
+    scoped: OnceLock<Arc<dyn ScopedKeys>>,
     clock: Clock,
     /// Tokens by their digest.
     verified: Cache<[u8; 32], (Caller, SignedBy)>,
@@ -106,7 +109,6 @@ impl Identity {
         settings: &IdentitySettings,
         development: Option<Keys>,
         keyring: Keyring,
-        scoped: Option<Arc<dyn ScopedKeys>>,
         clock: &Clock,
     ) -> Result<Self, IdentityError> {
         if settings.leeway > Duration::from_secs(60) {
@@ -116,10 +118,14 @@ impl Identity {
             settings.issuers.iter().map(Issuer::try_new).collect::<Result<Vec<_>, _>>().map_err(IdentityError)?;
         for (place, issuer) in issuers.iter().enumerate() {
             let name = issuer.name();
-            if name == keys::ISSUER || issuers[..place].iter().any(|other| other.name() == name) {
+            if name == keys::ISSUER {
                 return Err(IdentityError(format!(
-                    "identity.issuers has {name:?} twice; each issuer needs a name of its own"
+                    "identity.issuers must not be called {name:?}: that is the development key"
                 )));
+            }
+            if issuers[..place].iter().any(|other| other.name() == name) {
+                let why = format!("identity.issuers has {name:?} twice; each issuer needs a name of its own");
+                return Err(IdentityError(why));
             }
         }
         Ok(Self(Arc::new(Parts {
@@ -129,7 +135,7 @@ impl Identity {
             audience: settings.audience.clone(),
             leeway: settings.leeway,
             keyring,
-            scoped,
+            scoped: OnceLock::new(),
             clock: clock.clone(),
             verified: verified(),
         })))
@@ -144,17 +150,23 @@ impl Identity {
             audience: String::new(),
             leeway: Duration::ZERO,
             keyring: keys.keyring().clone(),
-            scoped: None,
+            scoped: OnceLock::new(),
             clock: keys.clock().clone(),
             verified: verified(),
         }))
     }
 
-    /// Reads every issuer's keys once: a file that is no good is told at the start. An address that does not answer now is asked
+    /// Who knows the keys of visitors' tokens in this process; without, none are accepted.
+    pub fn accept_scoped(&self, keys: Arc<dyn ScopedKeys>) {
+        // Said once, by whoever builds the process.
+        let _ = self.0.scoped.set(keys);
+    }
+
+    /// Reads every issuer's keys: a file that is no good is told at the start. An address that does not answer now is asked
     /// again when the first token comes.
-    pub async fn check(&self) -> Result<(), IdentityError> {
+    pub async fn prepare(&self) -> Result<(), IdentityError> {
         for issuer in &self.0.issuers {
-            match issuer.check().await {
+            match issuer.prepare().await {
                 Ok(()) => {}
                 Err(error) if issuer.has_file() => return Err(IdentityError(format!("identity.issuers: {error}"))),
                 Err(error) => {
@@ -197,19 +209,24 @@ impl Parts {
             let keys = keys.ok_or_else(|| TokenError::invalid("the development key is not accepted here"))?;
             return Ok((keys.verify(token)?, SignedBy::Development));
         }
-        match (visitors::key_id(&head), &self.scoped) {
+        match (visitors::key_id(&head), self.scoped.get()) {
             (Some(key), Some(_)) => {
                 let caller = visitors::verify(token, key, &self.keyring, &self.audience, self.leeway)?;
                 Ok((caller, SignedBy::Scoped(key.0, key.1)))
             }
             (Some(_), None) => Err(TokenError::invalid("visitors' tokens are not accepted by this service")),
-            (None, _) => Err(TokenError::invalid("its issuer is not one that is accepted")),
+            (None, _) => {
+                let issuer: String = head.issuer.chars().take(100).collect();
+                Err(TokenError::invalid(format!(
+                    "its issuer {issuer:?} is not one that is accepted; a visitor's token names its key in kid, as <iss>.<number>"
+                )))
+            }
         }
     }
 
     /// Asked each time: a key that was withdrawn or replaced lets nobody in any more.
     async fn still_good(&self, caller: &Caller, signed_by: &SignedBy) -> Result<(), TokenError> {
-        match (signed_by, &self.scoped) {
+        match (signed_by, self.scoped.get()) {
             (SignedBy::Development, _) => Ok(()),
             (SignedBy::Issuer(number, key_id), _) => self.issuers[*number].still_publishes(key_id.as_deref()).await,
             (SignedBy::Scoped(scope, number), Some(keys)) => {

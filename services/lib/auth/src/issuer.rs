@@ -13,6 +13,9 @@ use crate::{
     token::{self, Expected, Head},
 };
 
+/// No issuer means a longer one: its end is not in seconds, or was forgotten.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
 /// An issuer of tokens for agents, administrators and bots.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -110,8 +113,8 @@ impl Issuer {
     }
 
     /// Reads its keys, to say now what would fail later.
-    pub(crate) async fn check(&self) -> Result<(), JwksError> {
-        self.jwks.load().await.map(drop)
+    pub(crate) async fn prepare(&self) -> Result<(), JwksError> {
+        self.jwks.renew().await
     }
 
     /// Who the token speaks for.
@@ -129,7 +132,7 @@ impl Issuer {
         }
         let (issuer, audience) = (self.settings.issuer.as_str(), self.settings.audience.as_str());
         let begins = self.settings.not_before_required;
-        let expected = Expected { algorithm: key.algorithm, issuer, audience, leeway, longest: None, begins };
+        let expected = Expected { algorithm: key.algorithm, issuer, audience, leeway, longest: Some(LONGEST), begins };
         let (claims, ends) = token::read(token, &key.key, &expected, clock)?;
         self.caller(&claims, ends, roles)
     }

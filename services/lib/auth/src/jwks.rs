@@ -66,7 +66,7 @@ pub(crate) struct Jwks {
     accepted: Vec<Algorithm>,
     patience: Patience,
     keys: RwLock<Arc<Known>>,
-    fetching: Mutex<()>,
+    fetching: Arc<Mutex<()>>,
 }
 
 #[derive(Clone)]
@@ -102,7 +102,7 @@ impl Jwks {
                 Source::Url(source.to_owned(), client(ca).map_err(wrong)?)
             }
         };
-        Ok(Self { source, accepted, patience: PATIENCE, keys: RwLock::default(), fetching: Mutex::default() })
+        Ok(Self { source, accepted, patience: PATIENCE, keys: RwLock::default(), fetching: Arc::default() })
     }
 
     pub(crate) fn is_file(&self) -> bool {
@@ -115,14 +115,15 @@ impl Jwks {
         match known.since.map(|since| since.elapsed()) {
             None => self.fetch(&known).await,
             Some(age) if age > self.patience.stale => self.fetch(&known).await,
-            Some(age) if age > self.patience.fresh => {
-                let jwks = self.clone();
-                // One at a time: whoever finds another at it lets it be.
-                tokio::spawn(async move {
-                    if let Ok(_one) = jwks.fetching.try_lock() {
+            // Behind the back of callers, one at a time: whoever finds another at it, or that it was tried just now, lets it be.
+            Some(age) if age > self.patience.fresh && known.may_ask(self.patience.pause) => {
+                if let Ok(one) = self.fetching.clone().try_lock_owned() {
+                    let jwks = self.clone();
+                    tokio::spawn(async move {
                         jwks.fetch_unless_lately(jwks.patience.pause).await;
-                    }
-                });
+                        drop(one);
+                    });
+                }
             }
             Some(_) => {}
         }
@@ -148,23 +149,29 @@ impl Jwks {
     }
 
     async fn fetch_unless_lately(&self, pause: Duration) {
-        let known = self.known();
-        if known.asked.is_some_and(|asked| asked.elapsed() < pause) {
-            return;
+        if self.known().may_ask(pause)
+            && let Err(error) = self.renew().await
+        {
+            tracing::warn!(%error, "the keys of an issuer cannot be had; those that are known serve on");
         }
-        let asked = Some(Instant::now());
-        let fetched = match self.load().await {
-            Ok(keys) => Known { keys, since: asked, asked, why_not: String::new() },
-            Err(error) => {
-                tracing::warn!(%error, "the keys of an issuer cannot be had; those that are known serve on");
-                Known { keys: known.keys.clone(), since: known.since, asked, why_not: error.to_string() }
-            }
-        };
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fetched);
     }
 
-    /// Reads the source now.
-    pub(crate) async fn load(&self) -> Result<Vec<Key>, JwksError> {
+    /// Reads the source now. What is no good leaves the keys as they are.
+    pub(crate) async fn renew(&self) -> Result<(), JwksError> {
+        let asked = Some(Instant::now());
+        let (known, error) = match self.load().await {
+            Ok(keys) => (Known { keys, since: asked, asked, why_not: String::new() }, None),
+            Err(error) => {
+                let known = self.known();
+                let (keys, since) = (known.keys.clone(), known.since);
+                (Known { keys, since, asked, why_not: error.to_string() }, Some(error))
+            }
+        };
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
+        error.map_or(Ok(()), Err)
+    }
+
+    async fn load(&self) -> Result<Vec<Key>, JwksError> {
         let (name, bytes) = match &self.source {
             Source::File(path) => {
                 (path.display().to_string(), tokio::fs::read(path).await.map_err(|error| error.to_string()))
@@ -224,6 +231,10 @@ impl Jwks {
 }
 
 impl Known {
+    fn may_ask(&self, pause: Duration) -> bool {
+        self.asked.is_none_or(|asked| asked.elapsed() >= pause)
+    }
+
     fn find(&self, id: Option<&str>, stale: Duration) -> Result<Option<Key>, TokenError> {
         if self.since.is_none_or(|since| since.elapsed() > stale) {
             return Err(TokenError::Unavailable(self.why_not.clone()));

@@ -17,7 +17,7 @@ mod visitors;
 
 pub use access::{Access, AccessMap, UndeclaredMethod};
 pub use caller::{AccountId, Actor, Caller, Kind, NotAllowed};
-pub use certificate::service_of;
+pub use certificate::{service_of, within_its_time};
 pub use identity::{Identity, IdentityError, IdentitySettings};
 pub use issuer::{ClaimNames, IssuerSettings};
 pub use keyring::{Keyring, WeakSecret};

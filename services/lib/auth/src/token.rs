@@ -149,10 +149,10 @@ pub(crate) fn read(
             TokenError::invalid(format!("its claim {name} must be a whole number of seconds since 1970"))
         })
     };
-    let begins = if expected.begins || claims.contains_key("nbf") { seconds("nbf")? } else { 0 };
+    let now = clock.now().0 / 1_000_000;
+    let begins = if expected.begins || claims.contains_key("nbf") { seconds("nbf")? } else { now };
     let ends = seconds("exp")?;
     let leeway = i64::try_from(expected.leeway.as_secs()).unwrap_or(i64::MAX);
-    let now = clock.now().0 / 1_000_000;
     if ends.saturating_add(leeway) <= now {
         return Err(TokenError::invalid("it has expired"));
     }
@@ -163,7 +163,8 @@ pub(crate) fn read(
         && ends.saturating_sub(begins) > i64::try_from(longest.as_secs()).unwrap_or(i64::MAX)
     {
         let hours = longest.as_secs() / 3600;
-        return Err(TokenError::invalid(format!("it must end at most {hours} hours after it begins")));
+        let why = format!("it must end at most {hours} hours after it begins, both in whole seconds since 1970");
+        return Err(TokenError::Invalid(why));
     }
     Ok((claims, Time(ends.saturating_mul(1_000_000))))
 }

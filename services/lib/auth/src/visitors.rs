@@ -66,8 +66,9 @@ pub(crate) fn verify(
     leeway: Duration,
 ) -> Result<Caller, TokenError> {
     // As claimed: another account's derives another secret.
-    let claimed = jsonwebtoken::dangerous::insecure_decode_claims::<VisitorClaims>(token)
-        .map_err(|_| TokenError::invalid("its claims sub and account (a UUID) are missing or wrong"))?;
+    let claimed = jsonwebtoken::dangerous::insecure_decode_claims::<VisitorClaims>(token).map_err(|_| {
+        TokenError::invalid("its claims must be: sub, a text; account, a UUID; name and email, texts if they are there")
+    })?;
     let issuer = scope.to_string();
     let expected = Expected {
         algorithm: Algorithm::HS256,

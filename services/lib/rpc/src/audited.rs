@@ -14,7 +14,7 @@ use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
-use crate::Refusal;
+use crate::{Refusal, request::FRAME};
 
 /// Records the calls of audited methods.
 pub struct Audited {
@@ -110,7 +110,7 @@ async fn read(response: Response<Body>, message: Option<MessageDescriptor>) -> (
 fn ids(message: Option<MessageDescriptor>, frame: &Bytes) -> Resources {
     let mut found = Resources::new();
     // A compressed one is refused by the handler.
-    let bytes = frame.get(..5).filter(|head| head[0] == 0).and(frame.get(5..));
+    let bytes = frame.get(..FRAME).filter(|head| head[0] == 0).and(frame.get(FRAME..));
     let message = message.zip(bytes).and_then(|(message, bytes)| DynamicMessage::decode(message, bytes).ok());
     for (field, value) in message.iter().flat_map(DynamicMessage::fields) {
         let name = field.name();

@@ -1,5 +1,5 @@
-//! The gate: what happens to every call before a handler sees it, in this order: span and trace, is there room, who calls,
-//! how often, may they, by when, and then the handler in a task of its own.
+//! The gate: what happens to every call before a handler sees it, in this order: is there room, span and trace, who calls, how
+//! often, may they, by when, the whole request, a place, and then the handler in a task of its own.
 
 use std::{
     convert::Infallible,
@@ -15,10 +15,9 @@ use frontdesk_auth::{
 };
 use frontdesk_clock::Clock;
 use frontdesk_proto::auth::v1::Reason;
-use http::{HeaderMap, HeaderValue, Request, Response};
-use http_body_util::{BodyExt, Full};
+use http::{HeaderMap, Request, Response};
+use http_body_util::Full;
 use percent_encoding::percent_decode_str;
-use rand::Rng;
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
@@ -27,23 +26,14 @@ use uuid::Uuid;
 
 use crate::{
     Audited, ConnectedBy, Field, LimitSettings, Refusal,
-    deadline::{self, Bounds, Why},
+    deadline::{self, Bounds},
     limits::{Limits, Place},
+    open_stream::held,
     request::whole,
 };
 
-/// A call without a deadline gets this one.
-const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
-/// No call may take longer to begin its answer.
-const LONGEST_DEADLINE: Duration = Duration::from_secs(60);
-/// Our answer leaves before the transport gives up by itself, with a worse one.
-const MARGIN: Duration = Duration::from_millis(20);
 /// A request has so long to arrive.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(5);
-/// The end of a stream has so long to be read.
-const UNREAD_FOR: Duration = Duration::from_secs(10);
-/// Streams end after so long and up to a fifth more, so that not all end at once.
-const STREAM_AGE: Duration = Duration::from_secs(30 * 60);
 
 /// What the gate knows.
 pub struct Gate {
@@ -73,17 +63,6 @@ impl From<Refusal> for Refused {
 }
 
 impl Gate {
-    async fn refuse(self: Arc<Self>, refused: Refused, path: String, span: tracing::Span) -> Response<Body> {
-        let Refused { status, recorded } = refused;
-        if let Some(caller) = recorded {
-            let kept = status.clone();
-            let kept = async move { self.audited.refused(&caller, &path, &kept).await };
-            // Also of a caller who hangs up at once.
-            let _ = tokio::spawn(kept.instrument(span)).await;
-        }
-        status.into_http()
-    }
-
     /// A gate that accepts whom `identity` knows, lets through what `access` declares and no more than `limits` allow, and records
     /// in `audited` what is to be recorded.
     pub fn new(identity: Identity, access: AccessMap, audited: Audited, limits: &LimitSettings, clock: &Clock) -> Self {
@@ -148,25 +127,22 @@ impl Gate {
         })
     }
 
-    /// By when the call must be answered, and until when a stream that it opens may stay open.
-    fn bounds(&self, headers: &HeaderMap, caller: Option<&Caller>) -> Bounds {
-        let (now, asked) = (Instant::now(), asked_deadline(headers));
-        let within = asked.map_or(DEFAULT_DEADLINE, |asked| asked.min(LONGEST_DEADLINE)).saturating_sub(MARGIN);
-        let age = STREAM_AGE + rand::rng().random_range(Duration::ZERO..STREAM_AGE / 5);
-        let token = caller.and_then(|caller| caller.ends).map(|ends| {
-            let left = ends.0.saturating_sub(self.clock.now().0);
-            Duration::from_micros(u64::try_from(left).unwrap_or(0))
-        });
-        let ends = [
-            (Some(age), Why::Age),
-            (token, Why::Token),
-            (asked.map(|asked| asked.saturating_sub(MARGIN)), Why::Deadline),
-        ];
-        let first = ends.into_iter().filter_map(|(after, why)| Some((after?, why))).min_by_key(|(after, _)| *after);
-        let (after, why) = first.unwrap_or((age, Why::Age));
-        // Farther than anybody lives: the clock of a process cannot tell it.
-        let after = after.min(STREAM_AGE * 2);
-        Bounds { answer_by: now + within, open_until: now + after, why }
+    /// By when the caller must be answered, and until when a stream that they open may stay open.
+    fn bounds(&self, headers: &HeaderMap, caller: &Caller) -> Bounds {
+        let left = caller.ends.map(|ends| ends.0.saturating_sub(self.clock.now().0));
+        Bounds::of(headers, left.map(|left| Duration::from_micros(u64::try_from(left).unwrap_or(0))))
+    }
+
+    /// The refusal; recorded first, where it is to be.
+    async fn refuse(self: Arc<Self>, refused: Refused, path: String, span: tracing::Span) -> Response<Body> {
+        let Refused { status, recorded } = refused;
+        if let Some(caller) = recorded {
+            let kept = status.clone();
+            let kept = async move { self.audited.refused(&caller, &path, &kept).await };
+            // Also of a caller who hangs up at once.
+            let _ = tokio::spawn(kept.instrument(span)).await;
+        }
+        status.into_http()
     }
 }
 
@@ -188,38 +164,16 @@ fn on_behalf(caller: &mut Caller, headers: &HeaderMap) -> Result<(), &'static st
     Ok(())
 }
 
-/// Bytes that are no message, or too many, are the caller's fault; the transport says so in codes of its own and without
-/// details, which ours always have.
+/// Bytes that are no message are the caller's fault; the transport calls that INTERNAL, without details, which ours always
+/// have.
 pub(crate) fn blame(response: Response<Body>) -> Response<Body> {
     let headers = response.headers();
-    if headers.contains_key("grpc-status-details-bin") {
+    let internal = headers.get("grpc-status").is_some_and(|status| status == "13");
+    if !internal || headers.contains_key("grpc-status-details-bin") {
         return response;
     }
-    let remedy = match headers.get("grpc-status").map(HeaderValue::as_bytes) {
-        Some(b"13") => "must be one message of the method's request type; make your stubs anew from the protos",
-        Some(b"11") => "must be at most 1 MiB",
-        _ => return response,
-    };
+    let remedy = "must be one message of the method's request type; make your stubs anew from the protos";
     Status::from(Refusal::fields(vec![Field::new("request", remedy)])).into_http()
-}
-
-/// `grpc-timeout`: up to eight digits and a unit.
-fn asked_deadline(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get("grpc-timeout")?.to_str().ok()?;
-    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if number.len() > 8 || !number.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let number: u64 = number.parse().ok()?;
-    Some(match unit {
-        "H" => Duration::from_secs(number * 3600),
-        "M" => Duration::from_secs(number * 60),
-        "S" => Duration::from_secs(number),
-        "m" => Duration::from_millis(number),
-        "u" => Duration::from_micros(number),
-        "n" => Duration::from_nanos(number),
-        _ => return None,
-    })
 }
 
 /// Puts the gate before every service of a server.
@@ -274,7 +228,7 @@ where
         let gate = self.gate.clone();
         Box::pin(async move {
             let Some(access) = gate.access(&path) else {
-                let bounds = gate.bounds(request.headers(), None);
+                let bounds = Bounds::of(request.headers(), None);
                 return Ok(answered(bounds, inner.call(request), span).await);
             };
             let connected = request.extensions().get::<ConnectedBy>().cloned();
@@ -283,16 +237,15 @@ where
                 Err(refused) => return Ok(gate.clone().refuse(refused, path, span).await),
             };
             let recorded = access.audited().then(|| caller.clone());
-            let bounds = gate.bounds(request.headers(), Some(&caller));
+            let bounds = gate.bounds(request.headers(), &caller);
             // No place is taken, and nothing begins, before all of the request is there: who sends it slowly keeps nobody waiting.
             let (head, body) = request.into_parts();
             let arrives_by = bounds.answer_by.min(Instant::now() + ARRIVES_WITHIN);
-            let body = tokio::time::timeout_at(arrives_by, whole(body)).await;
-            let body = match body.unwrap_or(Err("must arrive within 5 seconds, and before its deadline")) {
+            let body = match tokio::time::timeout_at(arrives_by, whole(body)).await.unwrap_or_else(|_| Err(late())) {
                 Ok(body) => body,
-                Err(why) => {
-                    let status = Refusal::fields(vec![Field::new("request", why)]).into();
-                    return Ok(gate.clone().refuse(Refused { status, recorded }, path, span).await);
+                Err(refusal) => {
+                    let refused = Refused { status: refusal.into(), recorded };
+                    return Ok(gate.clone().refuse(refused, path, span).await);
                 }
             };
             let (place, stream) = match gate.places(access, &caller) {
@@ -329,37 +282,15 @@ async fn answered(
         Ok(Ok(Ok(response))) => blame(response),
         Ok(Ok(Err(never))) => match never {},
         Ok(Err(panic)) => Status::from(Refusal::internal(&panic)).into_http(),
-        Err(_) => Status::from(Refusal::shared(Code::DeadlineExceeded, Reason::DeadlineExceeded,
-            "the deadline passed before the answer; the call may still take effect, so repeat it with the same request_id",
-        ))
-        .into_http(),
+        Err(_) => Status::from(late()).into_http(),
     }
 }
 
-/// The stream's place is free when its last answer is sent, or nobody reads it any more. One that is not read even after its
-/// end costs its connection: nothing else ends it.
-fn held(
-    response: Response<Body>,
-    place: Option<Place>,
-    bounds: Bounds,
-    connected: Option<ConnectedBy>,
-) -> Response<Body> {
-    let Some(place) = place else { return response };
-    let (open, ended) = tokio::sync::oneshot::channel::<()>();
-    tokio::spawn(async move {
-        let unread = tokio::time::timeout_at(bounds.open_until + UNREAD_FOR, ended).await.is_err();
-        drop(place);
-        if let Some(connected) = connected.filter(|_| unread) {
-            tracing::warn!("a connection was cut: a stream on it ended, and nobody reads that");
-            connected.cut.cancel();
-        }
-    });
-    response.map(|body| {
-        Body::new(body.map_frame(move |frame| {
-            let _held = &open;
-            frame
-        }))
-    })
+/// The deadline passed: the caller's, ours, or that of a request's arrival.
+fn late() -> Refusal {
+    let why =
+        "the deadline passed before the answer; the call may still take effect, so repeat it with the same request_id";
+    Refusal::shared(Code::DeadlineExceeded, Reason::DeadlineExceeded, why)
 }
 
 #[cfg(test)]
@@ -415,29 +346,5 @@ mod tests {
         let answer = gate(&folder).layer(tower::service_fn(bug)).call(call()).await.unwrap();
         assert_eq!(answer.headers()["grpc-status"], "13", "INTERNAL");
         assert!(!format!("{:?}", answer.headers()).contains("a bug"), "the caller is not told our insides");
-    }
-
-    #[test]
-    fn deadlines_are_read_clamped_and_defaulted() {
-        let folder = tempfile::tempdir().unwrap();
-        let gate = gate(&folder).0;
-        let of = |text: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("grpc-timeout", text.parse().unwrap());
-            let now = Instant::now();
-            let bounds = gate.bounds(&headers, None);
-            let seconds = |until: Instant| (until - now).as_secs_f64().round() as u64;
-            (seconds(bounds.answer_by), seconds(bounds.open_until), bounds.why)
-        };
-        assert_eq!(of("2S"), (2, 2, Why::Deadline));
-        let (answer, open, why) = of("99999999H");
-        assert_eq!((answer, why), (LONGEST_DEADLINE.as_secs(), Why::Age));
-        assert!((1_800..=2_160).contains(&open), "{open}");
-        for nonsense in ["S", "xS", "5", "5Y", "-1S", "+1S", "100000000m"] {
-            assert_eq!((of(nonsense).0, of(nonsense).2), (DEFAULT_DEADLINE.as_secs(), Why::Age), "{nonsense}");
-        }
-        let ends = Some(gate.clock.now().plus(Duration::from_secs(60)));
-        let bounds = gate.bounds(&HeaderMap::new(), Some(&Caller { ends, ..Caller::service("test") }));
-        assert!(bounds.open_until <= Instant::now() + Duration::from_secs(60) && bounds.why == Why::Token);
     }
 }

@@ -79,8 +79,20 @@ impl Default for LimitSettings {
 }
 
 impl LimitSettings {
-    /// Nothing but what the process can carry: for who measures that.
-    pub fn without_rates(mut self) -> Self {
+    /// The setting with which nobody would be served, if there is one.
+    pub fn check(&self) -> Result<(), NoRoom> {
+        let rooms = [
+            ("connections", self.connections),
+            ("connections_per_address", self.connections_per_address),
+            ("streams_per_connection", self.streams_per_connection as usize),
+            ("in_flight", self.in_flight),
+            ("streams", self.streams),
+        ];
+        rooms.into_iter().find(|(_, room)| *room == 0).map_or(Ok(()), |(setting, _)| Err(NoRoom(setting)))
+    }
+
+    /// Only what the process itself can carry counts: for who measures that.
+    pub fn without_limits_of_callers(mut self) -> Self {
         self.visitor_streams = 0;
         for rate in [
             &mut self.visitor_rate,
@@ -94,6 +106,11 @@ impl LimitSettings {
         self
     }
 }
+
+/// With such a limit nobody would be served.
+#[derive(Debug, thiserror::Error)]
+#[error("limits.{0} must be at least 1: with 0 nobody is served")]
+pub struct NoRoom(&'static str);
 
 type Rate<K> = RateLimiter<K, DashMapStateStore<K>, DefaultClock>;
 

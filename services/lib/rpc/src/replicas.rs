@@ -97,6 +97,10 @@ impl Replicas {
     /// for several. To be called within a runtime, which looks the names up again and again.
     pub fn new(addresses: &str, tls: Option<&Tls>) -> Result<Self, PeerError> {
         let hosts = addresses.split(',').map(str::trim).map(host).collect::<Result<Vec<_>, _>>()?;
+        if hosts.iter().any(|host| host.scheme() != hosts[0].scheme()) {
+            let why = "all replicas of a service must be https, or none".into();
+            return Err(PeerError { address: addresses.to_owned(), why });
+        }
         if let Some(address) = hosts.iter().find(|host| host.scheme_str() == Some("https") && tls.is_none()) {
             let why = "it needs tls.certificate_path, tls.key_path and tls.ca_path".into();
             return Err(PeerError { address: address.to_string(), why });
@@ -257,8 +261,12 @@ impl Replica {
                 Ok(response)
             }
             Ok(Err(error)) => {
-                self.failed();
-                tracing::debug!(address = %self.address, %error, "a replica failed");
+                let error: &(dyn std::error::Error + 'static) = &error;
+                // The first time with its cause: of a wrong certificate nobody else would hear.
+                match self.failed() {
+                    1 => tracing::warn!(address = %self.address, error, "a replica cannot be reached"),
+                    _ => tracing::debug!(address = %self.address, error, "a replica cannot be reached"),
+                }
                 Err(unreachable("its replica cannot be reached"))
             }
             Err(_) => {
@@ -268,10 +276,12 @@ impl Replica {
         }
     }
 
-    fn failed(&self) {
+    /// Leaves it alone for a while; gives how often it failed in a row.
+    fn failed(&self) -> u32 {
         let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
         rest.failures += 1;
         rest.until = Some(Instant::now() + (REST * (1 << rest.failures.min(5))).min(LONGEST_REST));
+        rest.failures
     }
 
     /// Not left alone. After its rest one call finds out how it is, while the others still leave it alone.

@@ -7,26 +7,29 @@ use http_body_util::BodyExt;
 use tonic::{Request, Status, body::Body};
 use uuid::Uuid;
 
-use crate::{Field, LARGEST_REQUEST, Refusal};
+use crate::{Field, Refusal};
 
+/// A request may be so large: far more than the longest message with every field.
+const LARGEST: usize = 1024 * 1024;
 /// Before a message: whether it is compressed, and its length.
-const FRAME: usize = 5;
+pub(crate) const FRAME: usize = 5;
 
 /// The one message of a request with what frames it. Refused, also before the rest has come: more than it may be.
-pub(crate) async fn whole(mut body: Body) -> Result<Bytes, &'static str> {
+pub(crate) async fn whole(mut body: Body) -> Result<Bytes, Refusal> {
+    let wrong = |why: &str| Err(Refusal::fields(vec![Field::new("request", why)]));
     let mut bytes = BytesMut::new();
     loop {
         let said = bytes.first_chunk::<FRAME>().map_or(0, |&[_, a, b, c, d]| u32::from_be_bytes([a, b, c, d]) as usize);
-        if said > LARGEST_REQUEST {
-            return Err("must be at most 1 MiB");
+        if said > LARGEST {
+            return wrong("must be at most 1 MiB");
         }
         // What a record says of a request must be what the handler reads of it.
         if bytes.len() >= FRAME && bytes.len() > FRAME + said {
-            return Err("must be one message");
+            return wrong("must be one message");
         }
         match body.frame().await {
             None => return Ok(bytes.freeze()),
-            Some(Err(_)) => return Err("must be whole"),
+            Some(Err(_)) => return wrong("must be whole"),
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
                     bytes.extend_from_slice(&data);

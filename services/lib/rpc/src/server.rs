@@ -10,8 +10,6 @@ use tonic_health::ServingStatus;
 
 use crate::{Arrivals, Gate, GateLayer, LimitSettings, Tls, WithinProcess};
 
-/// A request may be so large: far more than the longest message with every field.
-pub const LARGEST_REQUEST: usize = 1024 * 1024;
 /// A connection is told to go after so long and up to a third more, so that calls find replicas that are new. Calls and streams
 /// that run on it end in their own time.
 const CONNECTION_AGE: Duration = Duration::from_secs(30 * 60);
@@ -29,9 +27,14 @@ pub struct ServerSettings {
 }
 
 impl ServerSettings {
-    /// Without TLS and rates.
+    /// Without TLS and limits of callers.
     pub fn plain(drain: Duration) -> Self {
-        Self { drain, limits: LimitSettings::default().without_rates(), tls: None, within: WithinProcess::new() }
+        Self {
+            drain,
+            limits: LimitSettings::default().without_limits_of_callers(),
+            tls: None,
+            within: WithinProcess::new(),
+        }
     }
 }
 

@@ -147,8 +147,25 @@ impl Tls {
 
 fn load(settings: &TlsSettings) -> Result<Loaded, TlsError> {
     let wrong = |setting, path: &Path, why: String| TlsError { setting, path: path.to_owned(), why };
+    for (setting, path) in [("certificate_path", &settings.certificate_path), ("key_path", &settings.key_path)] {
+        if path.as_os_str().is_empty() {
+            return Err(wrong(
+                setting,
+                path,
+                "it is not set; tls.certificate_path and tls.key_path go together".into(),
+            ));
+        }
+    }
     let chain = certificates("certificate_path", &settings.certificate_path)?;
-    let key = |_| {
+    let own = |why: String| wrong("certificate_path", &settings.certificate_path, why);
+    frontdesk_auth::within_its_time(&chain[0]).map_err(own)?;
+    if settings.is_mutual() && frontdesk_auth::service_of(&chain[0], &settings.trust_domain).is_none() {
+        let domain = &settings.trust_domain;
+        return Err(own(format!(
+            "it must name this service by one URI spiffe://{domain}/<service>: others know it by that"
+        )));
+    }
+    let key = || {
         PrivateKeyDer::from_pem_file(&settings.key_path)
             .map_err(|error| wrong("key_path", &settings.key_path, format!("no private key in PEM ({error})")))
     };
@@ -171,16 +188,18 @@ fn load(settings: &TlsSettings) -> Result<Loaded, TlsError> {
         }
         None => ServerConfig::builder().with_no_client_auth(),
     };
-    let mut server = server
-        .with_single_cert(chain.clone(), key(())?)
-        .map_err(|error| wrong("certificate_path", &settings.certificate_path, error.to_string()))?;
+    let mut server = server.with_single_cert(chain.clone(), key()?).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            wrong("key_path", &settings.key_path, "it is not the key of tls.certificate_path".into())
+        }
+        error => own(error.to_string()),
+    })?;
     server.alpn_protocols = vec![HTTP2.to_vec()];
 
     let client = match roots {
         Some(roots) => {
-            let client = ClientConfig::builder().with_root_certificates(roots).with_client_auth_cert(chain, key(())?);
-            let mut client =
-                client.map_err(|error| wrong("certificate_path", &settings.certificate_path, error.to_string()))?;
+            let client = ClientConfig::builder().with_root_certificates(roots).with_client_auth_cert(chain, key()?);
+            let mut client = client.map_err(|error| own(error.to_string()))?;
             client.alpn_protocols = vec![HTTP2.to_vec()];
             Some(Arc::new(client))
         }

@@ -10,7 +10,7 @@ use std::{
 
 use frontdesk_auth::Keys;
 use frontdesk_clock::Clock;
-use frontdesk_test_servers::{Nats, Postgres, ROLE};
+use frontdesk_test_servers::{NO_LIMITS_OF_CALLERS, Nats, Postgres, ROLE};
 
 pub use replica::{Replica, Service};
 
@@ -144,13 +144,8 @@ impl Cluster {
         for limit in ["ACCOUNT", "AGENT", "RECIPIENT"] {
             set(&format!("NOTIFICATION__MANUAL_PER_{limit}_PER_HOUR"), "1000000".into());
         }
-        for kind in ["VISITOR", "AGENT", "BOT", "ADMIN", "ACCOUNT"] {
-            set(&format!("LIMITS__{kind}_RATE"), "0".into());
-        }
-        set("LIMITS__VISITOR_STREAMS", "0".into());
-        // One connection carries them all.
-        set("LIMITS__STREAMS_PER_CONNECTION", "1024".into());
         set("TELEMETRY__LOG", std::env::var("FRONTDESK_CHAOS_LOG").unwrap_or_else(|_| "info,sqlx=warn".into()));
+        shared.extend(NO_LIMITS_OF_CALLERS.map(|(name, value)| (name.into(), value.into())));
         (0..ports.len())
             .map(|place| {
                 let mut environment = shared.clone();
