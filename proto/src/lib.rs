@@ -14,6 +14,11 @@ include!(concat!(env!("OUT_DIR"), "/validate_impl.rs"));
 
 /// Packages, named as in the protos.
 pub mod frontdesk {
+    pub mod actor {
+        pub mod v1 {
+            tonic::include_proto!("frontdesk.actor.v1");
+        }
+    }
     pub mod auth {
         pub mod v1 {
             tonic::include_proto!("frontdesk.auth.v1");
@@ -56,4 +61,4 @@ pub mod frontdesk {
     }
 }
 
-pub use frontdesk::{assignment, auth, botsession, conversation, dev, event, notification, text};
+pub use frontdesk::{actor, assignment, auth, botsession, conversation, dev, event, notification, text};
