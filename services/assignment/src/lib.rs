@@ -1,10 +1,10 @@
-//! Assignment: the account's roster of agents, the change of a conversation's owner, and the history of owners.
+//! Assignment: the account's roster of agents, changes of a conversation's owner, and the history of owners.
 //!
-//! It promises that nothing is assigned to somebody who is not on the roster, and that the history of a conversation is the
-//! same whatever the order in which its events arrived (rule A8). It does not decide who owns a conversation: the
-//! conversation's row does (rule A1), and this service is the one that asks it.
+//! It promises that a conversation is assigned only to active agents of the roster (rule A2), and that the history of a
+//! conversation is the same in whatever order its events arrive (rule A8). It does not decide who owns a conversation: the
+//! conversation's row does (rule A1), and this service is the only one that asks it for a change.
 //!
-//! Start reading at `commands/assign_conversation.rs`, then `consumers/history.rs`.
+//! Start reading at `commands/take_over_conversation.rs`, then `consumers/history.rs`.
 
 mod commands;
 mod consumers;
@@ -28,13 +28,13 @@ use tonic::service::RoutesBuilder;
 
 pub use migration::Migrator;
 
-/// The service's name in events, tokens and consumers.
+/// Name of the service in events, tokens and consumers.
 const SOURCE: &str = "assignment";
 
 /// Full names of the gRPC services that [`routes`] adds.
 pub const SERVICES: &[&str] = &[assignment_service_server::SERVICE_NAME, roster_service_server::SERVICE_NAME];
 
-/// What every call, consumer and worker of the service needs. Clones share it.
+/// What every call and consumer of the service uses. Clones share it.
 #[derive(Clone)]
 pub struct App {
     db: Db,
@@ -44,7 +44,7 @@ pub struct App {
 }
 
 impl App {
-    /// The service on its own database, with the conversation service as its peer.
+    /// The service on its own database, with the client of the conversation service.
     pub fn new(db: Db, pages: Pages, conversation: Peer, shutdown: CancellationToken) -> Self {
         Self { db, pages, conversation, shutdown }
     }
@@ -63,7 +63,7 @@ pub fn subscribe(app: &App, bus: &Bus) {
     bus.subscribe(consumers::HandedOff(app.clone()), &app.db);
 }
 
-/// Publishes the service's events and forgets what is old, until it is told to stop.
+/// Publishes the events of the service and deletes old rows until the shutdown.
 pub async fn work(app: App, bus: Bus) {
     let relay = frontdesk_outbox::relay(SOURCE, app.db.clone(), bus, app.shutdown.clone());
     let forget = frontdesk_idempotency::forget_old(app.db.clone(), app.shutdown.clone());

@@ -1,4 +1,4 @@
-//! What the service does when it hears of something.
+//! Reactions to the events of other services, one file each.
 
 mod handed_off;
 mod history;
