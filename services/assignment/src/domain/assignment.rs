@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::Actor;
 
-/// One owner of a conversation, from one ownership epoch to the next. When the period ends is no part of it: the next epoch
-/// says so.
+/// One owner of a conversation, from one ownership epoch to the next. The end of the period is the start of the next epoch and
+/// is not stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Assignment {
     pub(crate) conversation: Uuid,

@@ -14,9 +14,9 @@ pub(crate) struct AssignmentView {
     pub(crate) epoch: i64,
     /// None: the conversation is unassigned.
     pub(crate) owner: Option<NamedActor>,
-    /// None: not known.
+    /// The actor who changed the owner. None: not known.
     pub(crate) by: Option<NamedActor>,
-    /// None: not known.
+    /// Why the owner changed. None: not known.
     pub(crate) cause: Option<AssignmentCause>,
     /// None: not known.
     pub(crate) started_at: Option<Time>,

@@ -16,7 +16,7 @@ use crate::domain::Agent;
 /// Position in the roster: the name and id of the last agent of a page.
 pub(crate) type Cursor = (String, Uuid);
 
-/// An agent was not written.
+/// Why an agent was not written.
 #[derive(Debug)]
 pub(crate) enum WriteError {
     /// Another agent of the account has the id.

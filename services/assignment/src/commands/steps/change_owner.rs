@@ -38,8 +38,8 @@ pub(crate) async fn first_answer(
     }
 }
 
-/// Changes the owner to an agent, or to none. When the process stops between the answer of the row and the commit, the event
-/// of the change still completes the history.
+/// Changes the owner to an agent, or leaves the conversation unassigned. If the process stops between the answer of the row and
+/// the commit, the event of the change still completes the history.
 pub(crate) async fn change_owner(
     app: &App,
     caller: &Caller,
@@ -60,11 +60,12 @@ pub(crate) async fn change_owner(
     let epoch = conversation::change_assignee(app, &request).await?;
 
     let tx = app.db.begin_for(caller.account.0).await?;
-    // Not before the row has answered: a rejected request may be repeated. Two requests at once get the same epoch.
+    // Claimed after the row has answered, so that a rejected request may be repeated. The row gives concurrent repeats the
+    // same epoch.
     if key.claim::<i64>(&tx).await?.is_none() {
         key.keep(&tx, &epoch.number).await?;
     }
-    // The expected epoch itself: the owner stayed the same, and what began that epoch is recorded from its event.
+    // An unchanged epoch: the owner stays the same. The event that began that epoch records it, with its actor and cause.
     if epoch.number > expected_epoch {
         let assignment = Assignment {
             conversation,
@@ -98,7 +99,8 @@ async fn find_view(
     })
 }
 
-/// The request id at the conversation service. A derived one, because the caller may use the same id there for another request.
+/// The request id at the conversation service. It is derived, because the caller may use the original one there for another
+/// request.
 fn derive_request_id(caller: &Caller, request_id: &str) -> String {
     let name = format!("{}/{request_id}", caller.actor);
     format!("assign-{}", Uuid::new_v5(&caller.account.0, name.as_bytes()))
