@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use frontdesk_api::{ApiError, FieldError};
 use frontdesk_idempotency::ClaimError;
 use frontdesk_proto::assignment::v1::Reason;
-use frontdesk_rpc::{Field, Refusal};
 use sea_orm::DbErr;
 use tonic::{Code, Status};
 
@@ -81,7 +81,7 @@ impl From<WriteError> for AssignmentError {
 impl From<AssignmentError> for Status {
     fn from(error: AssignmentError) -> Self {
         let message = error.to_string();
-        let status = |code, reason: Reason| Refusal::new(code, DOMAIN, reason.as_str_name(), message.as_str());
+        let status = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.as_str());
         match error {
             AssignmentError::NotFound(resource) => {
                 status(Code::NotFound, Reason::NotFound).with("resource", resource).into()
@@ -90,13 +90,13 @@ impl From<AssignmentError> for Status {
             AssignmentError::AgentDeactivated => status(Code::FailedPrecondition, Reason::AgentDeactivated).into(),
             AssignmentError::NotOnRoster => status(Code::FailedPrecondition, Reason::NotOnRoster).into(),
             AssignmentError::HandleTaken => status(Code::FailedPrecondition, Reason::HandleTaken).into(),
-            AssignmentError::AgentIdTaken => Refusal::fields(vec![Field::new("agent_id", message)]).into(),
+            AssignmentError::AgentIdTaken => ApiError::fields(vec![FieldError::new("agent_id", message)]).into(),
             AssignmentError::EtagMismatch => status(Code::Aborted, Reason::EtagMismatch).into(),
             AssignmentError::Rejected(status) => status,
             AssignmentError::ConversationUnavailable => {
                 status(Code::Unavailable, Reason::ConversationUnavailable).retry_after(RETRY_DELAY).into()
             }
-            AssignmentError::Db(error) => Refusal::database(&error).into(),
+            AssignmentError::Db(error) => ApiError::database(&error).into(),
         }
     }
 }

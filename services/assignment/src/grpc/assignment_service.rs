@@ -1,12 +1,12 @@
 //! `AssignmentService`.
 
+use frontdesk_api::{parse_id, validated};
 use frontdesk_idempotency::Key;
 use frontdesk_proto::assignment::v1::{
     AssignConversationRequest, AssignConversationResponse, GetAssignmentRequest, GetAssignmentResponse,
     ListAssignmentsRequest, ListAssignmentsResponse, TakeOverConversationRequest, TakeOverConversationResponse,
     UnassignConversationRequest, UnassignConversationResponse, assignment_service_server::AssignmentService,
 };
-use frontdesk_rpc::{open, parse_id};
 use tonic::{Request, Response, Status};
 
 use super::convert;
@@ -25,7 +25,7 @@ impl AssignmentService for Assignments {
         &self,
         request: Request<AssignConversationRequest>,
     ) -> Result<Response<AssignConversationResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let agent = parse_id("agent_id", &request.agent_id)?;
         let change = OwnerChange {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
@@ -41,7 +41,7 @@ impl AssignmentService for Assignments {
         &self,
         request: Request<TakeOverConversationRequest>,
     ) -> Result<Response<TakeOverConversationResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let change = OwnerChange {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             expected_epoch: request.expected_epoch,
@@ -56,7 +56,7 @@ impl AssignmentService for Assignments {
         &self,
         request: Request<UnassignConversationRequest>,
     ) -> Result<Response<UnassignConversationResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let change = OwnerChange {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             expected_epoch: request.expected_epoch,
@@ -71,7 +71,7 @@ impl AssignmentService for Assignments {
         &self,
         request: Request<GetAssignmentRequest>,
     ) -> Result<Response<GetAssignmentResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let conversation = parse_id("conversation_id", &request.conversation_id)?;
         let assignment = queries::get_assignment(&self.0, &caller, conversation).await?;
         Ok(Response::new(GetAssignmentResponse { assignment: Some(convert::assignment(assignment)) }))
@@ -81,7 +81,7 @@ impl AssignmentService for Assignments {
         &self,
         request: Request<ListAssignmentsRequest>,
     ) -> Result<Response<ListAssignmentsResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let conversation = parse_id("conversation_id", &request.conversation_id)?;
         let assignments = queries::list_assignments(&self.0, &caller, conversation).await?;
         let assignments = assignments.into_iter().map(convert::assignment).collect();

@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use frontdesk_api::ApiError;
 use frontdesk_clock::Time;
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
@@ -22,7 +23,6 @@ use frontdesk_proto::{
         ReopenConversationResponse, conversation_service_server::ConversationService,
     },
 };
-use frontdesk_rpc::Refusal;
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
@@ -61,7 +61,7 @@ impl FakeConversations {
     }
 
     fn change(&self, request: ChangeAssigneeRequest) -> Result<ChangeAssigneeResponse, Status> {
-        let reject = |code, reason: &str| Refusal::new(code, "conversation.frontdesk", reason, reason.to_lowercase());
+        let reject = |code, reason: &str| ApiError::new(code, "conversation.frontdesk", reason, reason.to_lowercase());
         let mut rows = self.rows.lock().unwrap();
         let row = rows.get_mut(&request.conversation_id).ok_or_else(|| reject(Code::NotFound, "NOT_FOUND"))?;
         match row.responses.get(&request.request_id) {

@@ -2,10 +2,12 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
+use frontdesk_api::Pages;
 use frontdesk_assignment::{App, Migrator};
 use frontdesk_audit::Trail;
 use frontdesk_auth::{AccessMap, AccountId, Identity, Keys, Kind};
 use frontdesk_bus::Bus;
+use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
 use frontdesk_db::{DatabaseUrl, Db, DbSettings};
 use frontdesk_proto::{
@@ -18,7 +20,7 @@ use frontdesk_proto::{
     conversation::v1::conversation_service_server::ConversationServiceServer,
     event::v1::Event,
 };
-use frontdesk_rpc::{Audited, Gate, Pages, Peer, Served, ServerSettings, serve};
+use frontdesk_server::{Admission, AuditLayer, GrpcServices, ServerSettings, serve};
 use frontdesk_test_servers::Postgres;
 use prost::{Message, Name};
 use tokio::{net::TcpListener, sync::OnceCell};
@@ -90,7 +92,7 @@ impl Fixture {
         let service = ConversationServiceServer::new(conversations.clone());
         tokio::spawn(Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
 
-        let peer = Peer::at(&address, "assignment", None, Some(&keys)).unwrap();
+        let peer = Peer::remote(&address, "assignment", None, Some(&keys)).unwrap();
         let trail = Trail::new(vec![("frontdesk.assignment.v1", db.clone())]);
         let app = App::new(db.clone(), Pages::new(keys.keyring().clone()), peer, shutdown.clone());
         frontdesk_assignment::subscribe(&app, &bus);
@@ -99,21 +101,21 @@ impl Fixture {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let settings = ServerSettings::plain(Duration::from_millis(100));
-        let audited = Audited::try_new(trail, DESCRIPTORS).unwrap();
-        let gate = Gate::new(
+        let audit = AuditLayer::try_new(trail, DESCRIPTORS).unwrap();
+        let admission = Admission::new(
             Identity::development(&keys),
             AccessMap::try_new(DESCRIPTORS).unwrap(),
-            audited,
+            audit,
             &settings.limits,
             &clock,
         );
-        let served = Served {
+        let served = GrpcServices {
             routes: routes.routes(),
             names: frontdesk_assignment::SERVICES.to_vec(),
             descriptors: DESCRIPTORS,
             ready: tokio::sync::watch::Sender::new(true).subscribe(),
         };
-        tokio::spawn(serve(listener, served, gate, settings, shutdown.clone()));
+        tokio::spawn(serve(listener, served, admission, settings, shutdown.clone()));
         tokio::spawn(frontdesk_assignment::work(app, bus.clone()));
         let (running, until) = (bus.clone(), shutdown.clone());
         tokio::spawn(async move { running.run(until).await });
