@@ -11,7 +11,7 @@ mod supervised;
 use std::path::{Path, PathBuf};
 
 pub use nats::Nats;
-pub use postgres::{MAKE_ROLE, Postgres, ROLE};
+pub use postgres::{CREATE_ROLE, Postgres, ROLE};
 pub use supervised::Supervised;
 
 /// What `make servers` fetched.

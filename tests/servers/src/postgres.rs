@@ -19,7 +19,7 @@ const NOBODY: u32 = 65_534;
 pub const ROLE: &str = "suite";
 
 /// Makes [`ROLE`], unless it is there.
-pub const MAKE_ROLE: &str = "DO $$ BEGIN CREATE ROLE suite LOGIN PASSWORD 'suite'; \
+pub const CREATE_ROLE: &str = "DO $$ BEGIN CREATE ROLE suite LOGIN PASSWORD 'suite'; \
     EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
 
 /// A PostgreSQL server with a data folder of its own. Superuser `frontdesk`, no passwords, loopback only.
@@ -93,7 +93,7 @@ impl Postgres {
 
     /// Makes a database of the [`ROLE`] and gives its address, for that.
     pub async fn create_database(&self, name: &str) -> String {
-        self.psql("postgres", MAKE_ROLE).await;
+        self.psql("postgres", CREATE_ROLE).await;
         self.psql("postgres", &format!("CREATE DATABASE {name} OWNER {ROLE}")).await;
         format!("postgres://{ROLE}@127.0.0.1:{}/{name}", self.port)
     }
