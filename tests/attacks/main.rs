@@ -35,7 +35,7 @@ use crate::{
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// What an attack may take of memory, in KiB.
-const MAY_GROW: u64 = 64 * MIB;
+const MAX_MEMORY_GROWTH: u64 = 64 * MIB;
 /// A message that is refused is not unfolded first.
 const A_MESSAGE_MAY_TAKE: u64 = 8 * MIB;
 
@@ -53,24 +53,24 @@ async fn s4_whoever_misbehaves_on_the_wire_is_cut_and_nobody_else_notices() {
 
     for flood in FLOODS {
         let frames = (flood.frames)();
-        table.attack(flood.name, MAY_GROW, async || floods::flood(to, &frames).await).await;
+        table.attack(flood.name, MAX_MEMORY_GROWTH, async || floods::flood(to, &frames).await).await;
     }
     table
-        .attack("60 silent connections, a patient flood, a message in single bytes", MAY_GROW, async || {
+        .attack("60 silent connections, a patient flood, a message in single bytes", MAX_MEMORY_GROWTH, async || {
             let (silent, patient, message) =
                 tokio::join!(silence::no_greeting(to), silence::patient_flood(to), silence::slow_message(to));
             silent.and(patient).and(message)
         })
         .await;
-    table.attack("1,000 streams on one connection", MAY_GROW, async || greed::streams_without_end(to).await).await;
-    table.attack("64 KiB of header fields, 50 times", MAY_GROW, async || greed::long_headers(to).await).await;
+    table.attack("1,000 streams on one connection", MAX_MEMORY_GROWTH, async || greed::streams_without_end(to).await).await;
+    table.attack("64 KiB of header fields, 50 times", MAX_MEMORY_GROWTH, async || greed::long_headers(to).await).await;
     table
         .attack("20 bombs of 33 MiB, and a message of 4 GiB", A_MESSAGE_MAY_TAKE, async || {
             greed::bombs(to, &bearer).await
         })
         .await;
-    table.attack("200 watches without a window", MAY_GROW, async || greed::no_window(to, &bearer, &thread).await).await;
-    table.attack("100 watches that nobody reads", MAY_GROW, async || greed::deaf_ear(to, &bearer, &thread).await).await;
+    table.attack("200 watches without a window", MAX_MEMORY_GROWTH, async || greed::no_window(to, &bearer, &thread).await).await;
+    table.attack("100 watches that nobody reads", MAX_MEMORY_GROWTH, async || greed::deaf_ear(to, &bearer, &thread).await).await;
     let slow = slow.await.unwrap();
 
     let (victim, mut wrong) = table.close();

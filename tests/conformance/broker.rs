@@ -35,12 +35,12 @@ async fn i17_events_survive_a_broker_that_restarts_and_one_that_lost_its_store()
     nats.kill().await;
     let last = write_some(40).await;
     assert!(waiting(&db).await > 0, "the outbox keeps what the broker cannot take");
-    nats.start_again().await;
+    nats.restart().await;
     once.until(last).await;
 
     nats.kill().await;
     nats.lose_store();
-    nats.start_again().await;
+    nats.restart().await;
     let last = write_some(40).await;
     once.until(last).await;
     until("everything to be marked", || async { waiting(&db).await == 0 }).await;
@@ -100,7 +100,7 @@ async fn hints_reach_other_replicas_and_after_a_cut_everybody_reads_again() {
     assert!(!not_meant.has_changed().unwrap());
     followed.borrow_and_update();
     nats.kill().await;
-    nats.start_again().await;
+    nats.restart().await;
     tokio::time::timeout(Duration::from_secs(20), followed.changed()).await.expect("a reason to read").unwrap();
     not_meant.changed().await.unwrap();
 }

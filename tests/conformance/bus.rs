@@ -13,7 +13,7 @@ use frontdesk_proto::event::v1::Event;
 
 use crate::rig::{Recorder, Rig, SOURCE, event, publish, ready};
 
-on_both_footings!(
+on_both_modes!(
     every_consumer_of_a_type_gets_each_event_and_others_do_not,
     what_is_published_twice_while_it_waits_comes_once,
     later_comes_again_and_poison_goes_to_the_dead_letters_while_the_rest_moves_on,

@@ -1,12 +1,12 @@
-//! One suite of promises for bus, outbox and store, on both footings: SQLite with the bus in the process, and PostgreSQL with
+//! One suite of promises for bus, outbox and store, on both modes: SQLite with the bus in the process, and PostgreSQL with
 //! NATS JetStream. Each promise is one function over a [`rig::Rig`].
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking")]
 
 mod rig;
 
-/// Each promise as a test on both footings.
-macro_rules! on_both_footings {
+/// Each promise as a test on both modes.
+macro_rules! on_both_modes {
     ($($promise:ident),* $(,)?) => {
         mod embedded {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::rig::{Rig, SOURCE, ready, until};
 
-on_both_footings!(
+on_both_modes!(
     i17_committed_events_have_their_effect_once_and_rolled_back_ones_none,
     two_changes_cannot_take_one_version,
     another_relay_takes_over_from_one_that_died,
@@ -135,7 +135,7 @@ async fn two_changes_cannot_take_one_version(rig: Rig) {
     assert!(frontdesk_db::is_unique_violation(&refused), "{refused}");
 }
 
-/// On the embedded footing the next one is the process after a kill; on the distributed one it stands by.
+/// On the embedded mode the next one is the process after a kill; on the distributed one it stands by.
 async fn another_relay_takes_over_from_one_that_died(rig: Rig) {
     let (db, bus) = (rig.db().await, rig.bus().await);
     let once = Once::on(&db);

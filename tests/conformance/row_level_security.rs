@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::rig::Rig;
 
-on_both_footings!(s2_what_is_written_for_an_account_is_read_for_it);
+on_both_modes!(s2_what_is_written_for_an_account_is_read_for_it);
 
 const A: Uuid = Uuid::from_u128(0xA);
 const B: Uuid = Uuid::from_u128(0xB);
@@ -113,7 +113,7 @@ async fn s2_every_table_that_has_an_account_is_behind_the_wall() {
         urls.push(servers::postgres_database().await);
         database.url = DatabaseUrl(urls[urls.len() - 1].clone());
     }
-    // On the embedded footing the databases are brought up to date when they are opened.
+    // On the embedded mode the databases are brought up to date when they are opened.
     drop(Suite::open(settings, &Service::ALL).await.unwrap());
     let mut tables = 0;
     for url in urls {

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::rig::{Migrator, Rig};
 
-on_both_footings!(
+on_both_modes!(
     several_may_migrate_at_once_and_who_waits_knows_what_is_missing,
     r3_transactions_dropped_at_any_moment_lose_no_write_of_others,
     c12_of_twenty_claims_at_once_one_goes_on_and_the_others_get_its_result,

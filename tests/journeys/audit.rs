@@ -14,15 +14,12 @@ use frontdesk_proto::{
     conversation::v1::{CreateChannelRequest, Greeter, channel_service_client::ChannelServiceClient},
     notification::v1::{CreateSenderRequest, VerifySenderRequest, sender_service_client::SenderServiceClient},
 };
-use frontdesk_tests::{Account, Footing, TestSuite, reason, request_id};
+use frontdesk_tests::{Account, Mode, TestSuite, call_raw, new_id, reason, request_id};
 use sea_orm::ConnectionTrait;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::{
-    bad_input::call_raw,
-    distributed::{frontdesk, told},
-};
+use crate::distributed::{frontdesk, told};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -67,7 +64,7 @@ async fn an_administrative_call_leaves_one_record_with_its_end_and_no_text() {
     let suite = TestSuite::start().await;
     let (account, other) = (suite.account().await, suite.account().await);
     let mut roster = RosterServiceClient::new(account.admin());
-    let create = CreateAgentRequest { agent_id: String::new(), ..agent(Uuid::now_v7()) };
+    let create = CreateAgentRequest { agent_id: String::new(), ..agent(new_id()) };
     let id = roster.create_agent(create.clone()).await.unwrap().into_inner().agent.unwrap().id;
     roster.list_agents(ListAgentsRequest::default()).await.unwrap();
     // What is refused: fields, a state, and who may not.
@@ -79,10 +76,10 @@ async fn an_administrative_call_leaves_one_record_with_its_end_and_no_text() {
     let deactivate = DeactivateAgentRequest { agent_id: id.clone() };
     let refused = RosterServiceClient::new(somebody).deactivate_agent(deactivate.clone()).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
-    let nobody = RosterServiceClient::new(account.nobody()).deactivate_agent(deactivate.clone()).await.unwrap_err();
+    let nobody = RosterServiceClient::new(account.without_token()).deactivate_agent(deactivate.clone()).await.unwrap_err();
     assert_eq!(nobody.code(), Code::Unauthenticated);
     let path = "/frontdesk.assignment.v1.RosterService/UpdateAgent";
-    assert_eq!(call_raw(&account.admin(), path, vec![0xff; 40]).await.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(call_raw(&account.admin(), path, Request::new(vec![0xff; 40])).await.unwrap_err().code(), Code::InvalidArgument);
     let absent = RosterServiceClient::new(other.admin()).deactivate_agent(deactivate).await.unwrap_err();
     assert_eq!(absent.code(), Code::NotFound);
 
@@ -153,7 +150,7 @@ async fn a_call_that_cannot_be_recorded_is_refused_and_changes_nothing() {
     let account = suite.account().await;
     let databases = databases(&suite).await;
     let mut roster = RosterServiceClient::new(account.admin());
-    let id = Uuid::now_v7();
+    let id = new_id();
     roster.create_agent(agent(id)).await.unwrap();
     let tx = databases[1].begin().await.unwrap();
     tx.conn().execute_unprepared("DROP TABLE audit_records").await.unwrap();
@@ -161,7 +158,7 @@ async fn a_call_that_cannot_be_recorded_is_refused_and_changes_nothing() {
 
     let update = UpdateAgentRequest { agent_id: id.to_string(), name: Some("Other".into()), ..Default::default() };
     for status in [
-        roster.create_agent(agent(Uuid::now_v7())).await.unwrap_err(),
+        roster.create_agent(agent(new_id())).await.unwrap_err(),
         roster.update_agent(update).await.unwrap_err(),
         roster.deactivate_agent(DeactivateAgentRequest { agent_id: id.to_string() }).await.unwrap_err(),
     ] {
@@ -179,7 +176,7 @@ async fn a_call_that_cannot_be_recorded_is_refused_and_changes_nothing() {
 
 #[tokio::test]
 async fn the_command_line_lists_an_accounts_records_of_all_services_newest_first() {
-    let suite = TestSuite::start_on(Footing::Embedded, |_| {}).await;
+    let suite = TestSuite::start_on(Mode::Embedded, |_| {}).await;
     let account = suite.account().await;
     let (ada, _) = account.agent("Ada").await;
     let channel = account.channel(None).await;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use frontdesk_proto::auth::v1::Principal;
-use frontdesk_tests::{As, TestSuite, request_id};
+use frontdesk_tests::{As, TestSuite, call_raw, request_id};
 use futures::{StreamExt, stream};
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind as FieldKind, MessageDescriptor, Value, prost::Message};
 use rand::{
@@ -22,63 +22,7 @@ use tonic::{
 };
 use tonic_types::StatusExt;
 
-use crate::world::{Declared, World, methods, strings, with, written};
-
-/// Bytes in, bytes out: a client that knows no message.
-#[derive(Default)]
-pub(crate) struct Raw;
-
-impl Codec for Raw {
-    type Encode = Vec<u8>;
-    type Decode = Vec<u8>;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, item: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        prost::bytes::BufMut::put_slice(buffer, &item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
-        use prost::bytes::Buf;
-        Ok(Some(buffer.copy_to_bytes(buffer.remaining()).to_vec()))
-    }
-}
-
-/// Calls a method by its path; of a stream the first answer, or that it stays open.
-pub(crate) async fn call_raw(caller: &As, path: &str, message: Vec<u8>) -> Result<Vec<u8>, Status> {
-    call_with(caller, path, Request::new(message)).await
-}
-
-/// The same, with metadata of its own.
-pub(crate) async fn call_with(caller: &As, path: &str, request: Request<Vec<u8>>) -> Result<Vec<u8>, Status> {
-    let mut grpc = Grpc::new(caller.clone());
-    grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-    let mut answers = grpc.server_streaming(request, path.parse().unwrap(), Raw).await?.into_inner();
-    match tokio::time::timeout(Duration::from_millis(200), answers.message()).await {
-        Ok(answer) => answer.map(Option::unwrap_or_default),
-        Err(_) if path.contains("/Watch") => Ok(Vec::new()),
-        Err(_) => answers.message().await.map(Option::unwrap_or_default),
-    }
-}
+use frontdesk_tests::fixture::{Declared, Fixture, methods, strings, with, written};
 
 const TEXTS: &[&str] = &[
     "",
@@ -286,10 +230,10 @@ fn generated(fuzz: &mut Fuzz, methods: &[Declared], count: usize) -> Vec<Try> {
 }
 
 /// Good requests with one field that is not: every field of every method has its share of hostile strings.
-fn with_hostile_fields(fuzz: &mut Fuzz, world: &World, methods: &[Declared], count: usize) -> Vec<Try> {
+fn with_hostile_fields(fuzz: &mut Fuzz, fixture: &Fixture, methods: &[Declared], count: usize) -> Vec<Try> {
     let (texts, mut rounds) = (hostile(), Vec::new());
     for Declared { method, path, principals, .. } in methods {
-        let good = world.request(method);
+        let good = fixture.request(method);
         let mut tried = |what: String, request: DynamicMessage| {
             let principal = *principals.choose(&mut fuzz.random).unwrap();
             let (input, request) = (method.input(), request.encode_to_vec());
@@ -339,8 +283,8 @@ async fn s1_bad_input_is_refused_by_name_and_is_never_our_fault() {
     let suite = TestSuite::start_with(|settings| settings.telemetry.log = "off".into()).await;
     let account = suite.account().await;
     account.fallback_sender().await;
-    let world = World::new(account, "fuzz").await;
-    let mut known = world.ids.clone();
+    let fixture = Fixture::new(account, "fuzz").await;
+    let mut known = fixture.ids.clone();
     known.extend([
         ("page_url", "https://shop.example/".to_owned()),
         ("website_url", "https://shop.example/".to_owned()),
@@ -352,7 +296,7 @@ async fn s1_bad_input_is_refused_by_name_and_is_never_our_fault() {
     let mut fuzz = Fuzz { random: StdRng::seed_from_u64(seed), known };
     let methods = methods();
     let mut tries = generated(&mut fuzz, &methods, GENERATED);
-    tries.extend(with_hostile_fields(&mut fuzz, &world, &methods, HOSTILE));
+    tries.extend(with_hostile_fields(&mut fuzz, &fixture, &methods, HOSTILE));
     // A stream that stays open is waited for a while; so its method's calls are among the others'.
     tries.shuffle(&mut fuzz.random);
     last(&mut tries);
@@ -361,12 +305,12 @@ async fn s1_bad_input_is_refused_by_name_and_is_never_our_fault() {
 
     let began = Instant::now();
     let callers: HashMap<i32, As> =
-        tries.iter().map(|one| (one.principal as i32, world.caller(one.principal))).collect();
+        tries.iter().map(|one| (one.principal as i32, fixture.caller(one.principal))).collect();
     let codes: BTreeMap<String, usize> = stream::iter(tries)
         .map(|one| {
-            let (caller, request) = (&callers[&(one.principal as i32)], world.call(one.principal, &one.request));
+            let (caller, request) = (&callers[&(one.principal as i32)], fixture.call(one.principal, &one.request));
             async move {
-                match call_with(caller, &one.path, request).await {
+                match call_raw(caller, &one.path, request).await {
                     Ok(_) => Code::Ok,
                     Err(status) => judge(&one, seed, &status),
                 }

@@ -19,18 +19,15 @@ use frontdesk_proto::{
     },
     dev::v1::{AdvanceTimeRequest, clock_service_client::ClockServiceClient},
 };
-use frontdesk_tests::{Account, Chat, Footing, Process, TestSuite, epoch_of, request_id, wait_for};
+use frontdesk_tests::{Account, Chat, Mode, Process, TestSuite, call_raw, fixture::{Fixture, methods}, epoch_of, new_id, request_id, wait_for};
 use futures::StreamExt;
 use prost_reflect::prost::Message;
 use tokio::process::Command;
 use tonic::{Request, client::Grpc};
-use uuid::Uuid;
 
 use crate::{
-    bad_input::{Raw, call_with},
     mail_server::{SmtpServer, verified_sender},
     traces::Collector,
-    world::{World, methods},
 };
 
 /// Words to look for, by what they are.
@@ -63,9 +60,9 @@ impl Scan {
     }
 }
 
-/// One account's world, with a chat that a bot began, a person took over, talked about and closed.
+/// One account's fixture, with a chat that a bot began, a person took over, talked about and closed.
 struct Played {
-    world: World,
+    fixture: Fixture,
     comment: String,
     visitor_key: String,
     /// What the team's and the visitor's open streams brought.
@@ -73,10 +70,10 @@ struct Played {
 }
 
 /// Follows a stream to its end, or as long as the test runs.
-async fn follow(world: &World, principal: Principal, path: &str) -> Arc<Mutex<Vec<u8>>> {
+async fn follow(fixture: &Fixture, principal: Principal, path: &str) -> Arc<Mutex<Vec<u8>>> {
     let declared = methods().into_iter().find(|declared| declared.path.ends_with(path)).unwrap();
-    let request = Request::new(world.request(&declared.method).encode_to_vec());
-    let mut grpc = Grpc::new(world.caller(principal));
+    let request = Request::new(fixture.request(&declared.method).encode_to_vec());
+    let mut grpc = Grpc::new(fixture.caller(principal));
     grpc.ready().await.unwrap();
     let answers = grpc.server_streaming(request, declared.path.parse().unwrap(), Raw).await.unwrap();
     let (seen, mut answers) = (Arc::<Mutex<Vec<u8>>>::default(), answers.into_inner());
@@ -90,14 +87,14 @@ async fn follow(world: &World, principal: Principal, path: &str) -> Arc<Mutex<Ve
 }
 
 async fn play(account: Account, word: &str) -> Played {
-    let world = World::new(account, word).await;
-    let chat = Chat { visitor: world.caller(Principal::Visitor), id: world.ids["chat_id"].clone() };
+    let fixture = Fixture::new(account, word).await;
+    let chat = Chat { visitor: fixture.caller(Principal::Visitor), id: fixture.ids["chat_id"].clone() };
     let streams = [
-        follow(&world, Principal::Agent, "/WatchThread").await,
-        follow(&world, Principal::Visitor, "/WatchChat").await,
+        follow(&fixture, Principal::Agent, "/WatchThread").await,
+        follow(&fixture, Principal::Visitor, "/WatchChat").await,
     ];
     chat.say(&format!("{word}-question")).await.unwrap();
-    let (agent, id) = (world.agent.clone(), chat.id.clone());
+    let (agent, id) = (fixture.agent.clone(), chat.id.clone());
     let taken = TakeOverConversationRequest {
         conversation_id: id.clone(),
         expected_epoch: epoch_of(&agent, &id).await,
@@ -113,11 +110,11 @@ async fn play(account: Account, word: &str) -> Played {
         PostMessageRequest { conversation_id: id.clone(), text, request_id: request_id(), ..Default::default() };
     threads.post_message(request).await.unwrap();
     let rotate = RotateVisitorKeyRequest {
-        channel_id: world.ids["channel_id"].clone(),
+        channel_id: fixture.ids["channel_id"].clone(),
         keep_previous: None,
         request_id: request_id(),
     };
-    let key = ChannelServiceClient::new(world.account.admin()).rotate_visitor_key(rotate).await.unwrap().into_inner();
+    let key = ChannelServiceClient::new(fixture.account.admin()).rotate_visitor_key(rotate).await.unwrap().into_inner();
     let close = CloseConversationRequest { conversation_id: id.clone(), ..Default::default() };
     ConversationServiceClient::new(agent.clone()).close_conversation(close).await.unwrap();
     Account::explained(&agent, &id, 1).await;
@@ -128,19 +125,19 @@ async fn play(account: Account, word: &str) -> Played {
         streams.iter().all(heard).then_some(())
     })
     .await;
-    Played { world, comment, visitor_key: key.secret, streams }
+    Played { fixture, comment, visitor_key: key.secret, streams }
 }
 
 /// Every answer that this kind of caller gets to what only looks, refusals too.
-async fn answers(world: &World, principal: Principal) -> Vec<u8> {
-    let (caller, mut all) = (world.caller(principal), Vec::new());
+async fn answers(fixture: &Fixture, principal: Principal) -> Vec<u8> {
+    let (caller, mut all) = (fixture.caller(principal), Vec::new());
     for declared in methods().iter().filter(|declared| declared.principals.contains(&principal)) {
         let looks = ["Get", "List", "Watch", "Explain", "Preview"];
         if !looks.iter().any(|word| declared.method.name().starts_with(word)) {
             continue;
         }
-        let request = world.call(principal, &world.request(&declared.method).encode_to_vec());
-        match call_with(&caller, &declared.path, request).await {
+        let request = fixture.call(principal, &fixture.request(&declared.method).encode_to_vec());
+        match call_raw(&caller, &declared.path, request).await {
             Ok(bytes) => all.extend(bytes),
             Err(status) => all.extend(format!("{status:?}").into_bytes()),
         }
@@ -149,8 +146,8 @@ async fn answers(world: &World, principal: Principal) -> Vec<u8> {
 }
 
 /// The parts of a caller's token that nobody else can know.
-fn token_parts(world: &World, kind: Kind, subject: &str) -> (String, String) {
-    let account = &world.account;
+fn token_parts(fixture: &Fixture, kind: Kind, subject: &str) -> (String, String) {
+    let account = &fixture.account;
     let token = account.keys.mint(&account.keys.claims(account.id, kind, subject, Duration::from_secs(3600))).unwrap();
     (token.clone(), token.rsplit_once('.').unwrap().1.to_owned())
 }
@@ -191,8 +188,8 @@ async fn s3_canaries_stay_with_their_account_and_secrets_and_texts_out_of_logs_a
     let mut process = Process::start(folder.path(), &environment).await;
     let keys = process.keys();
     let (one, two) = (
-        Account::open(&process.address(), &keys, Uuid::now_v7()).await,
-        Account::open(&process.address(), &keys, Uuid::now_v7()).await,
+        Account::open(&process.address(), &keys, new_id()).await,
+        Account::open(&process.address(), &keys, new_id()).await,
     );
     tokio::join!(
         verified_sender(&one, &server, "desk@onecanary-shop.example"),
@@ -200,23 +197,23 @@ async fn s3_canaries_stay_with_their_account_and_secrets_and_texts_out_of_logs_a
     );
     let (ours, theirs) = tokio::join!(play(one, "onecanary"), play(two, "twocanary"));
     for played in [&ours, &theirs] {
-        wait_for("the mail", || async { server.received(&played.world.address()).pop() }).await;
+        wait_for("the mail", || async { server.received(&played.fixture.address()).pop() }).await;
     }
 
     // The other visitor's chat ends by its timeout, of which a log of this level tells.
     let by = Some(prost_types::Duration { seconds: 3_600, nanos: 0 });
-    let mut clock = ClockServiceClient::new(ours.world.account.admin());
+    let mut clock = ClockServiceClient::new(ours.fixture.account.admin());
     clock.advance_time(AdvanceTimeRequest { by }).await.unwrap();
     wait_for("the timeout", || async {
-        let conversation = Account::conversation(&ours.world.agent, &ours.world.another.id).await;
+        let conversation = Account::conversation(&ours.fixture.agent, &ours.fixture.another.id).await;
         (conversation.status() == ConversationStatus::Closed).then_some(())
     })
     .await;
 
-    let (agent_token, agent_signature) = token_parts(&ours.world, Kind::Agent, &ours.world.agent_id.to_string());
+    let (agent_token, agent_signature) = token_parts(&ours.fixture, Kind::Agent, &ours.fixture.agent_id.to_string());
     // A token of the test's own, sent once as it is: what the process saw of it is looked for.
-    let sent = ours.world.account.with_token(&agent_token);
-    Account::conversation(&sent, &ours.world.ids["conversation_id"]).await;
+    let sent = ours.fixture.account.with_token(&agent_token);
+    Account::conversation(&sent, &ours.fixture.ids["conversation_id"]).await;
     let secrets = Words::from([
         ("the installation's secret", secret.to_owned()),
         ("the mail server's password", password.to_owned()),
@@ -233,24 +230,24 @@ async fn s3_canaries_stay_with_their_account_and_secrets_and_texts_out_of_logs_a
     let other_of = |word: &str| with(&[("another account's word", word.to_owned())]);
     let mut scan = Scan::default();
     for (played, other) in [(&ours, "twocanary"), (&theirs, "onecanary")] {
-        let (comment, team) = (played.comment.clone(), format!("ada@{}-team.example", played.world.word));
+        let (comment, team) = (played.comment.clone(), format!("ada@{}-team.example", played.fixture.word));
         let to_visitors =
             [("the comment", comment), ("the agent's address", team), ("another account's word", other.into())];
         for principal in [Principal::Agent, Principal::Admin, Principal::Bot, Principal::Service] {
-            scan.look("the team's answers", &answers(&played.world, principal).await, &other_of(other));
+            scan.look("the team's answers", &answers(&played.fixture, principal).await, &other_of(other));
         }
         let to_visitors = with(&to_visitors);
-        scan.look("the visitor's answers", &answers(&played.world, Principal::Visitor).await, &to_visitors);
+        scan.look("the visitor's answers", &answers(&played.fixture, Principal::Visitor).await, &to_visitors);
         scan.look("the team's streams", &played.streams[0].lock().unwrap(), &other_of(other));
         scan.look("the visitors' streams", &played.streams[1].lock().unwrap(), &to_visitors);
-        let mails = server.received(&played.world.address());
+        let mails = server.received(&played.fixture.address());
         scan.look("mails", serde_json::to_string(&mails).unwrap().as_bytes(), &to_visitors);
-        let account = played.world.account.id.to_string();
+        let account = played.fixture.account.id.to_string();
         let trail = run(folder.path(), &environment, &["audit", "--account", &account, "--json"]).await;
         scan.look(
             "the audit trail",
             &trail,
-            &with(&[("a word", played.world.word.clone()), ("another's word", other.into())]),
+            &with(&[("a word", played.fixture.word.clone()), ("another's word", other.into())]),
         );
     }
     // Also as the mail server got them.
@@ -279,7 +276,7 @@ async fn s3_canaries_stay_with_their_account_and_secrets_and_texts_out_of_logs_a
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s3_nothing_that_people_wrote_is_on_the_broker() {
-    let suite = TestSuite::start_on(Footing::Distributed, |_| {}).await;
+    let suite = TestSuite::start_on(Mode::Distributed, |_| {}).await;
     let (bus, prefix) = (&suite.settings.bus.url, &suite.settings.bus.prefix);
     let broker = async_nats::connect(bus).await.unwrap();
     let mut everything = broker.subscribe(format!("{prefix}.>")).await.unwrap();
@@ -299,8 +296,8 @@ async fn s3_nothing_that_people_wrote_is_on_the_broker() {
     let (ours, theirs) = tokio::join!(play(one, "onecanary"), play(two, "twocanary"));
     wait_for("the mails", || async {
         let mails = [
-            ours.world.account.mails(&ours.world.address()).await,
-            theirs.world.account.mails(&theirs.world.address()).await,
+            ours.fixture.account.mails(&ours.fixture.address()).await,
+            theirs.fixture.account.mails(&theirs.fixture.address()).await,
         ];
         mails.iter().all(|mails| !mails.is_empty()).then_some(())
     })

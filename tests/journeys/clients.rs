@@ -6,9 +6,8 @@ use std::{
 };
 
 use frontdesk_auth::Kind;
-use frontdesk_tests::{Footing, TestSuite};
+use frontdesk_tests::{Mode, TestSuite, new_id};
 use tokio::process::Command;
-use uuid::Uuid;
 
 /// Python with grpcio and aiosmtpd, as `make python` installs it.
 pub(crate) fn python() -> PathBuf {
@@ -21,9 +20,9 @@ pub(crate) fn python() -> PathBuf {
 #[tokio::test]
 async fn a_python_program_plays_the_chat() {
     // One address for everything, as the program knows it.
-    let suite = TestSuite::start_on(Footing::Embedded, |_| {}).await;
+    let suite = TestSuite::start_on(Mode::Embedded, |_| {}).await;
     let account = suite.account().await;
-    let agent = Uuid::now_v7();
+    let agent = new_id();
     let token = |kind, subject: &str| {
         account.keys.mint(&account.keys.claims(account.id, kind, subject, Duration::from_secs(600))).unwrap()
     };

@@ -1,4 +1,4 @@
-//! What only the distributed footing has: replicas beside each other, a broker, schemas that are made before, commands that
+//! What only the distributed mode has: replicas beside each other, a broker, schemas that are made before, commands that
 //! look after a running suite.
 
 use std::{
@@ -15,14 +15,14 @@ use frontdesk_proto::{
         visitor_service_client::VisitorServiceClient,
     },
 };
-use frontdesk_tests::{Account, Footing, TestSuite, reason, request_id, servers, wait_for};
+use frontdesk_tests::{Account, Mode, TestSuite, new_id, reason, request_id, servers, wait_for};
 use tokio::{net::TcpListener, process::Command};
 use tonic::Code;
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
 async fn suite() -> TestSuite {
-    TestSuite::start_on(Footing::Distributed, |_| {}).await
+    TestSuite::start_on(Mode::Distributed, |_| {}).await
 }
 
 /// The account, with its calls to the conversation service going to one replica.
@@ -126,7 +126,7 @@ async fn a_service_waits_for_its_schema_and_says_what_is_missing() {
     let (stop, serving) = (early.shutdown(), tokio::spawn(early.serve(listener)));
     let migrated = frontdesk(&settings, &["migrate"]).await;
     assert!(migrated.status.success(), "{}", told(&migrated));
-    let account = Account::open(&address, &suite.keys, Uuid::now_v7()).await;
+    let account = Account::open(&address, &suite.keys, new_id()).await;
     wait_for("the service", || async {
         let mut channels =
             frontdesk_proto::conversation::v1::channel_service_client::ChannelServiceClient::new(account.admin());
@@ -170,12 +170,12 @@ async fn i22_a_service_that_is_away_is_said_to_be_at_once() {
     let address = format!("http://{}", listener.local_addr().unwrap());
     let alone = Suite::open(settings, &[Service::Assignment]).await.unwrap();
     let (stop, serving) = (alone.shutdown(), tokio::spawn(alone.serve(listener)));
-    let account = Account::open(&address, &whole.keys, Uuid::now_v7()).await;
+    let account = Account::open(&address, &whole.keys, new_id()).await;
     let (_, agent) = account.agent("Ada").await;
     let began = Instant::now();
     for _ in 0..200 {
         let take = TakeOverConversationRequest {
-            conversation_id: Uuid::now_v7().to_string(),
+            conversation_id: new_id().to_string(),
             expected_epoch: 1,
             request_id: request_id(),
         };
@@ -203,7 +203,7 @@ async fn dead_letters_are_listed_shown_and_replayed() {
     // Somebody puts onto a subject of ours what is no event of ours.
     let broker = async_nats::connect(&settings.bus.url).await.unwrap();
     let subject = format!("{}.v1.conversation.ConversationClosed.x.1", settings.bus.prefix);
-    let event_id = Uuid::now_v7().to_string();
+    let event_id = new_id().to_string();
     let mut headers = async_nats::HeaderMap::new();
     headers.insert("ce-id", event_id.as_str());
     headers.insert("ce-type", "frontdesk.event.v1.ConversationClosed");

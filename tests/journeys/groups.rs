@@ -7,14 +7,14 @@ use frontdesk_proto::conversation::v1::{
     CloseIdleConversationsRequest, CloseReason, IdleConversation, IdleOutcome, PostMessageRequest,
     conversation_service_client::ConversationServiceClient, entry::Content, thread_service_client::ThreadServiceClient,
 };
-use frontdesk_tests::{Account, As, Footing, TestSuite, reason, request_id};
+use frontdesk_tests::{Account, As, Mode, TestSuite, new_id, reason, request_id};
 use futures::future::join_all;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use uuid::Uuid;
 
 /// A suite with two replicas, and an account on it whose calls go to the first, and to the second.
 async fn replicas() -> (TestSuite, Account, Account) {
-    let suite = TestSuite::start_on(Footing::Distributed, |_| {}).await;
+    let suite = TestSuite::start_on(Mode::Distributed, |_| {}).await;
     let first = suite.account().await;
     let [one, two] = [0, 1].map(|number| {
         let mut settings = suite.settings.clone();
@@ -146,8 +146,8 @@ async fn b4_b5_many_idle_chats_are_closed_together_and_each_gets_its_own_outcome
     let results = close(&idle).await;
     assert!(results.iter().all(|result| result.outcome() == IdleOutcome::VisitorActive && result.idle_time.is_some()));
 
-    idle[3].bot_session_id = Uuid::now_v7().to_string();
-    idle[4].conversation_id = Uuid::now_v7().to_string();
+    idle[3].bot_session_id = new_id().to_string();
+    idle[4].conversation_id = new_id().to_string();
     suite.advance(std::time::Duration::from_secs(30 * 60 + 1));
     let results = close(&idle).await;
     for (n, result) in results.iter().enumerate() {

@@ -25,7 +25,7 @@ use frontdesk_proto::{
 };
 use frontdesk_rpc::TlsSettings;
 use frontdesk_tests::{
-    Chat, Footing, TestSuite,
+    Chat, Mode, TestSuite,
     production::{Authority, TokenIssuer, publish, sign_visitor, trust, visitor_token},
     reason, request_id, wait_for,
 };
@@ -166,7 +166,7 @@ async fn s1_issuers_are_believed_by_the_keys_that_they_publish_and_asked_seldom(
     trust(&mut settings, &signers[0], &server.address);
     settings.identity.issuers[0].claims.roles = "/realm_access/roles".into();
     let (address, _serving) = start(settings).await;
-    let (channel, account) = (plain(&address), Uuid::now_v7());
+    let (channel, account) = (plain(&address), new_id());
 
     for signer in &signers {
         list_channels(with(&channel, &signer.token(account, Kind::Admin, "ada"))).await.unwrap();
@@ -174,7 +174,7 @@ async fn s1_issuers_are_believed_by_the_keys_that_they_publish_and_asked_seldom(
     assert_eq!(server.asked.load(Ordering::SeqCst), 1, "at the start");
 
     // Roles are data: an agent may read channels and not make them; a supervisor may look after the roster.
-    let agent = Uuid::now_v7().to_string();
+    let agent = new_id().to_string();
     let with_roles = |roles: Value| {
         let mut claims = signers[1].claims(account, Kind::Agent, &agent);
         claims["realm_access"] = json!({ "roles": roles });
@@ -187,7 +187,7 @@ async fn s1_issuers_are_believed_by_the_keys_that_they_publish_and_asked_seldom(
     assert_eq!((nothing.code(), reason(&nothing).as_str()), (Code::PermissionDenied, "NOT_PERMITTED"));
     assert_eq!(nothing.get_details_error_info().unwrap().metadata["permission"], "roster.read");
 
-    // Nothing of the development footing is there: its key, its clock.
+    // Nothing of the development mode is there: its key, its clock.
     let clock = ClockServiceClient::new(with(&channel, &signers[0].token(account, Kind::Admin, "ada")));
     let by = Some(prost_types::Duration { seconds: 60, nanos: 0 });
     let absent = clock.clone().advance_time(AdvanceTimeRequest { by }).await.unwrap_err();
@@ -351,10 +351,10 @@ fn forged(
     add("visitor: key -1", sign_visitor(&format!("{channel}.-1"), &key.secret, &visitor(&[])));
     add("visitor: another spelling of the channel", sign_visitor(&id.to_uppercase(), &key.secret, &visitor(&[])));
     add("visitor: another channel's id", {
-        let other = Uuid::now_v7().to_string();
+        let other = new_id().to_string();
         sign_visitor(&format!("{other}.1"), &key.secret, &visitor(&[("iss", json!(other))]))
     });
-    add("visitor: another account", signed(&[("account", json!(Uuid::now_v7()))]));
+    add("visitor: another account", signed(&[("account", json!(new_id()))]));
     add("visitor: another issuer", signed(&[("iss", json!("shop"))]));
     add("visitor: another audience", signed(&[("aud", json!("others"))]));
     add("visitor: for a week", signed(&[("exp", json!(now + 7 * 24 * 3_600))]));
@@ -378,7 +378,7 @@ async fn s5_forged_tokens_let_nobody_in() {
     let mut settings = settings(&folder);
     trust(&mut settings, &ours, jwks.to_str().unwrap());
     let (address, _serving) = start(settings).await;
-    let (channel, account) = (plain(&address), Uuid::now_v7());
+    let (channel, account) = (plain(&address), new_id());
     let admin = with(&channel, &ours.token(account, Kind::Admin, "ada"));
     let shop = new_channel(&admin, None).await;
     let old = rotate(&admin, &shop, None, request_id()).await;
@@ -491,7 +491,7 @@ async fn s5_in_production_services_know_each_other_by_certificates_and_nobody_pa
     publish(&jwks, &[&issuer]);
     let mut settings = settings(&folder);
     trust(&mut settings, &issuer, jwks.to_str().unwrap());
-    frontdesk_tests::on_servers(&mut settings).await;
+    frontdesk_tests::use_test_servers(&mut settings).await;
     settings.tls = authority.settings("migrate");
     let mut listeners = Vec::new();
     for service in Service::ALL {
@@ -515,7 +515,7 @@ async fn s5_in_production_services_know_each_other_by_certificates_and_nobody_pa
     let to = |service| authority.connect(settings.peer(service), None);
 
     // A chat with a bot: conversation asks bot-session, bot-session answers in conversation's thread.
-    let account = Uuid::now_v7();
+    let account = new_id();
     let admin = |service| with(&to(service), &issuer.token(account, Kind::Admin, "ada"));
     let steps = vec![Step { id: "hello".into(), say: Some(SayStep { text: "Hello!".into() }), ..Default::default() }];
     let bot = CreateBotRequest {
@@ -543,7 +543,7 @@ async fn s5_in_production_services_know_each_other_by_certificates_and_nobody_pa
     let call = async |channel: Channel| {
         let mut request = Request::new(change.clone());
         request.metadata_mut().insert("x-frontdesk-account", account.to_string().parse().unwrap());
-        request.metadata_mut().insert("x-frontdesk-actor", format!("agent:{}", Uuid::now_v7()).parse().unwrap());
+        request.metadata_mut().insert("x-frontdesk-actor", format!("agent:{}", new_id()).parse().unwrap());
         ConversationServiceClient::new(channel).change_assignee(request).await.unwrap_err().code()
     };
     assert_eq!(call(authority.connect(conversation, None)).await, Code::Unauthenticated);
@@ -692,7 +692,7 @@ async fn what_a_production_configuration_cannot_do_without_is_named() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s4_who_calls_too_often_is_told_when_to_come_back_and_others_are_served() {
-    let suite = TestSuite::start_on(Footing::Embedded, |settings| settings.limits.visitor_rate = 2).await;
+    let suite = TestSuite::start_on(Mode::Embedded, |settings| settings.limits.visitor_rate = 2).await;
     let account = suite.account().await;
     let channel = account.channel(None).await;
     let chat = account.start_chat(account.visitor("busy"), &channel).await;
@@ -719,7 +719,7 @@ async fn s4_who_calls_too_often_is_told_when_to_come_back_and_others_are_served(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s4_streams_have_places_and_one_that_ends_makes_room() {
-    let suite = TestSuite::start_on(Footing::Embedded, |settings| {
+    let suite = TestSuite::start_on(Mode::Embedded, |settings| {
         settings.limits.streams = 3;
         settings.limits.visitor_streams = 2;
     })

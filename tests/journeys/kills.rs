@@ -16,11 +16,10 @@ use frontdesk_proto::{
         delivery_service_client::DeliveryServiceClient, transcript_service_client::TranscriptServiceClient,
     },
 };
-use frontdesk_tests::{Account, As, Process, request_id, wait_for};
+use frontdesk_tests::{Account, As, Process, new_id, request_id, wait_for};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::sync::mpsc;
 use tonic::{Code, Response, Status};
-use uuid::Uuid;
 
 /// Repeats a call, with its one request id, until there is an answer that is no outage.
 async fn insist<T, F: Future<Output = Result<Response<T>, Status>>>(call: impl Fn() -> F) -> T {
@@ -96,13 +95,13 @@ async fn killer(mut process: Process, mut stop: mpsc::Receiver<()>, seed: u64) -
             return (process, kills);
         }
         process.kill().await;
-        process.start_again().await;
+        process.restart().await;
         kills += 1;
     }
 }
 
 async fn account(process: &Process, keys: &Keys) -> Account {
-    Account::open(&process.address(), keys, Uuid::now_v7()).await
+    Account::open(&process.address(), keys, new_id()).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -170,7 +169,7 @@ async fn b4_the_timeout_still_fires_after_a_kill_and_time_never_goes_back() {
     let by = |seconds| AdvanceTimeRequest { by: Some(prost_types::Duration { seconds, nanos: 0 }) };
     ClockServiceClient::new(account.admin()).advance_time(by(20 * 60)).await.unwrap();
     process.kill().await;
-    process.start_again().await;
+    process.restart().await;
     let open = insist(|| async {
         let request = frontdesk_proto::conversation::v1::GetConversationRequest { conversation_id: chat.id.clone() };
         ConversationServiceClient::new(agent.clone()).get_conversation(request).await
@@ -180,7 +179,7 @@ async fn b4_the_timeout_still_fires_after_a_kill_and_time_never_goes_back() {
     // Killed in the very moment in which the timeout falls due.
     let _ = ClockServiceClient::new(account.admin()).advance_time(by(10 * 60 + 1)).await;
     process.kill().await;
-    process.start_again().await;
+    process.restart().await;
     let closed = wait_for("the timeout", || async {
         let request = frontdesk_proto::conversation::v1::GetConversationRequest { conversation_id: chat.id.clone() };
         let answer = ConversationServiceClient::new(agent.clone()).get_conversation(request).await.ok()?;

@@ -21,4 +21,3 @@ mod races;
 mod shutdown;
 mod traces;
 mod transcripts;
-mod world;

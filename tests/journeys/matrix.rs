@@ -7,7 +7,7 @@ use std::{
 
 use frontdesk_auth::Kind;
 use frontdesk_proto::auth::v1::Principal;
-use frontdesk_tests::{As, TestSuite, reason, request_id};
+use frontdesk_tests::{As, TestSuite, call_raw, fixture::{Declared, Fixture, methods, strings, with, written}, new_id, reason, request_id};
 use prost_reflect::{
     DynamicMessage, MessageDescriptor, ReflectMessage, Value, prost::Message, prost_types::FileDescriptorProto,
 };
@@ -19,10 +19,6 @@ use tonic_reflection::pb::v1::{
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
-use crate::{
-    bad_input::{call_raw, call_with},
-    world::{Declared, World, methods, strings, with, written},
-};
 
 const KINDS: [Principal; 5] =
     [Principal::Visitor, Principal::Agent, Principal::Bot, Principal::Service, Principal::Admin];
@@ -98,7 +94,7 @@ async fn s1_what_is_served_is_the_contract_and_nothing_else() {
     assert_eq!(told, contract, "what reflection tells, and the contract");
     let account = suite.account().await;
     for Declared { path, .. } in methods() {
-        let code = call_raw(&account.admin(), &path, Vec::new()).await.err().map(|status| status.code());
+        let code = call_raw(&account.admin(), &path, Request::new(Vec::new())).await.err().map(|status| status.code());
         assert_ne!(code, Some(Code::Unimplemented), "{path} is in the contract and not served");
     }
     println!("{} services, {} methods", contract.len(), contract.values().map(BTreeSet::len).sum::<usize>());
@@ -109,7 +105,7 @@ async fn s1_what_is_served_is_the_contract_and_nothing_else() {
 async fn s1_every_method_is_refused_to_kinds_that_are_not_declared() {
     let suite = TestSuite::start().await;
     let (account, other) = (suite.account().await, suite.account().await);
-    let subject = Uuid::now_v7().to_string();
+    let subject = new_id().to_string();
     let minted = |kind: Kind, change: &dyn Fn(&mut frontdesk_auth::Claims)| {
         let subject = if kind == Kind::Visitor { "v" } else { &subject };
         let mut claims = account.keys.claims(account.id, kind, subject, Duration::from_secs(600));
@@ -123,7 +119,7 @@ async fn s1_every_method_is_refused_to_kinds_that_are_not_declared() {
             .unwrap()
     };
     // Of every kind: a token that ended, one that has not begun, one whose signature is another token's.
-    let mut strangers = vec![("no token", account.nobody()), ("no token at all", account.with_token("not.a.token"))];
+    let mut strangers = vec![("no token", account.without_token()), ("no token at all", account.with_token("not.a.token"))];
     for kind in KINDS.map(kind) {
         let past = minted(kind, &|claims| (claims.nbf, claims.exp) = (claims.nbf - 900, claims.nbf - 300));
         let early = minted(kind, &|claims| (claims.nbf, claims.exp) = (claims.nbf + 300, claims.exp + 900));
@@ -145,13 +141,13 @@ async fn s1_every_method_is_refused_to_kinds_that_are_not_declared() {
     let mut calls = 0_usize;
     for Declared { path, principals, permission, .. } in methods() {
         for (who, caller) in &strangers {
-            let refused = call_raw(caller, &path, Vec::new()).await.unwrap_err();
+            let refused = call_raw(caller, &path, Request::new(Vec::new())).await.unwrap_err();
             let told = (refused.code(), reason(&refused));
             assert_eq!(told, (Code::Unauthenticated, "NOT_AUTHENTICATED".into()), "{path} with {who}");
             calls += 1;
         }
         for (principal, caller) in &known {
-            let told = call_raw(caller, &path, Vec::new()).await.err().map(|status| (status.code(), reason(&status)));
+            let told = call_raw(caller, &path, Request::new(Vec::new())).await.err().map(|status| (status.code(), reason(&status)));
             let code = told.as_ref().map(|(code, _)| *code);
             calls += 1;
             if principals.contains(principal) {
@@ -174,14 +170,14 @@ async fn s1_every_method_is_refused_to_kinds_that_are_not_declared() {
                 claims.permissions = all.iter().filter(|one| **one != permission).cloned().collect()
             });
             let only = minted(kind, &|claims| claims.permissions = vec![permission.clone()]);
-            let refused = call_raw(&account.with_token(&without), &path, Vec::new()).await.unwrap_err();
+            let refused = call_raw(&account.with_token(&without), &path, Request::new(Vec::new())).await.unwrap_err();
             let details = refused.get_details_error_info().unwrap();
             assert_eq!(
                 (refused.code(), details.metadata["permission"].as_str()),
                 (Code::PermissionDenied, permission.as_str()),
                 "{path}"
             );
-            let code = call_raw(&account.with_token(&only), &path, Vec::new()).await.err().map(|status| status.code());
+            let code = call_raw(&account.with_token(&only), &path, Request::new(Vec::new())).await.err().map(|status| status.code());
             assert!(!matches!(code, Some(Code::PermissionDenied | Code::Unauthenticated)), "{path} with {permission}");
             calls += 2;
         }
@@ -201,7 +197,7 @@ struct Told {
     answer: String,
 }
 
-fn told(method: &Declared, world: &World, answer: Result<Vec<u8>, Status>) -> Told {
+fn told(method: &Declared, fixture: &Fixture, answer: Result<Vec<u8>, Status>) -> Told {
     match answer {
         Ok(bytes) => {
             let answer = DynamicMessage::decode(method.method.output(), bytes.as_slice()).unwrap();
@@ -214,7 +210,7 @@ fn told(method: &Declared, world: &World, answer: Result<Vec<u8>, Status>) -> To
                 facts: BTreeMap::new(),
                 fields: Vec::new(),
                 details: Vec::new(),
-                answer: plain.replace(&world.word, "<word>"),
+                answer: plain.replace(&fixture.word, "<word>"),
             }
         }
         Err(status) => {
@@ -224,11 +220,11 @@ fn told(method: &Declared, world: &World, answer: Result<Vec<u8>, Status>) -> To
             let fields = status.get_details_bad_request().map(|request| request.field_violations).unwrap_or_default();
             Told {
                 code: status.code(),
-                message: status.message().replace(&world.word, "<word>"),
+                message: status.message().replace(&fixture.word, "<word>"),
                 reason: info.reason,
                 // Several facts are written in any order.
                 details: if facts.len() > 1 { Vec::new() } else { status.details().to_vec() },
-                facts: facts.into_iter().map(|(key, value)| (key, value.replace(&world.word, "<word>"))).collect(),
+                facts: facts.into_iter().map(|(key, value)| (key, value.replace(&fixture.word, "<word>"))).collect(),
                 fields: fields.into_iter().map(|field| (field.field, field.description)).collect(),
                 answer: String::new(),
             }
@@ -338,14 +334,14 @@ async fn s2_s3_anothers_id_is_answered_exactly_as_one_that_does_not_exist() {
     let suite = TestSuite::start().await;
     let (one, two) = (suite.account().await, suite.account().await);
     tokio::join!(one.fallback_sender(), two.fallback_sender());
-    let (ours, theirs) = tokio::join!(World::new(one, "ourword"), World::new(two, "theirword"));
+    let (ours, theirs) = tokio::join!(Fixture::new(one, "ourword"), Fixture::new(two, "theirword"));
     let (mut compared, mut silent) = (0_usize, BTreeSet::new());
     // An account may have an agent under the id of another's, and then it is its own.
     for method in &in_order(&["Create"]) {
         for principal in &method.principals {
             let (caller, request) = (ours.caller(*principal), ours.request(&method.method));
             let ask = async |message: &DynamicMessage| {
-                let answer = call_with(&caller, &method.path, ours.call(*principal, &message.encode_to_vec())).await;
+                let answer = call_raw(&caller, &method.path, ours.call(*principal, &message.encode_to_vec())).await;
                 let bytes = answer.as_ref().map_or_else(|status| format!("{status:?}").into_bytes(), Vec::clone);
                 let leaked = String::from_utf8_lossy(&bytes).contains("theirword");
                 assert!(!leaked, "{} tells {principal:?} of another account: {answer:?}", method.path);
@@ -357,7 +353,7 @@ async fn s2_s3_anothers_id_is_answered_exactly_as_one_that_does_not_exist() {
                     continue;
                 }
                 let of_theirs =
-                    theirs.ids.get(name).unwrap_or_else(|| panic!("{name} is an id: say of what, in world.rs"));
+                    theirs.ids.get(name).unwrap_or_else(|| panic!("{name} is an id: say of what, in fixture.rs"));
                 let mut foreign = vec![("another account's", of_theirs)];
                 if name == "chat_id" {
                     foreign.push(("another visitor's", &ours.another.id));
@@ -373,7 +369,7 @@ async fn s2_s3_anothers_id_is_answered_exactly_as_one_that_does_not_exist() {
                     };
                     let at = format!("{} {} as {principal:?}, {whose}", method.path, written(&place));
                     let of_another = ask(&fresh(id).await).await;
-                    let absent = ask(&fresh(&Uuid::now_v7().to_string()).await).await;
+                    let absent = ask(&fresh(&new_id().to_string()).await).await;
                     assert_eq!(of_another, absent, "{at}");
                     assert!(
                         of_another.code != Code::Internal && of_another.code != Code::Unknown,
@@ -397,19 +393,19 @@ async fn s2_s3_anothers_id_is_answered_exactly_as_one_that_does_not_exist() {
         for principal in &method.principals {
             let shared = request_id();
             let mut answers = Vec::new();
-            for world in [&ours, &theirs] {
-                let mut message = world.request(&method.method);
+            for fixture in [&ours, &theirs] {
+                let mut message = fixture.request(&method.method);
                 if let Some(field) = message.descriptor().get_field_by_name("request_id") {
                     message.set_field(&field, Value::String(shared.clone()));
                 }
-                let answer = call_with(
-                    &world.caller(*principal),
+                let answer = call_raw(
+                    &fixture.caller(*principal),
                     &method.path,
-                    world.call(*principal, &message.encode_to_vec()),
+                    fixture.call(*principal, &message.encode_to_vec()),
                 )
                 .await;
-                let answer = told(method, world, answer);
-                let at = format!("{} as {principal:?} in {}: {answer:?}", method.path, world.word);
+                let answer = told(method, fixture, answer);
+                let at = format!("{} as {principal:?} in {}: {answer:?}", method.path, fixture.word);
                 assert_ne!(answer.code, Code::NotFound, "{at}");
                 assert_ne!(answer.reason, "REQUEST_ID_REUSED", "{at}");
                 if ["Get", "List", "Watch"].iter().any(|word| method.method.name().starts_with(word)) {
@@ -430,40 +426,40 @@ async fn s5_a_service_acts_in_the_account_that_it_names_and_in_none_without() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     account.fallback_sender().await;
-    let world = World::new(account, "ourword").await;
-    let service = world.caller(Principal::Service);
+    let fixture = Fixture::new(account, "ourword").await;
+    let service = fixture.caller(Principal::Service);
     let of_services = methods().into_iter().filter(|method| method.principals.contains(&Principal::Service));
     for method in of_services {
         // It names an account for each conversation.
         if method.method.name() == "CloseIdleConversations" {
             continue;
         }
-        let request = world.request(&method.method);
+        let request = fixture.request(&method.method);
         for place in strings(&request).iter().filter(|place| {
             let name = place.last().unwrap().name();
             is_id(name) && !NOT_OF_THINGS.contains(&name)
         }) {
             let bare = async |id: String| {
-                let message = with(&world.request(&method.method), place, &Value::String(id));
-                told(&method, &world, call_raw(&service, &method.path, message.encode_to_vec()).await)
+                let message = with(&fixture.request(&method.method), place, &Value::String(id));
+                told(&method, &fixture, call_raw(&service, &method.path, Request::new(message.encode_to_vec())).await)
             };
             let own = bare(request_text(&request, place)).await;
             assert_ne!(own.code, Code::Ok, "{} without an account", method.path);
-            assert_eq!(own, bare(Uuid::now_v7().to_string()).await, "{}", method.path);
+            assert_eq!(own, bare(new_id().to_string()).await, "{}", method.path);
         }
     }
     // What others say there is not read, nor is an account that is no id.
     let get = methods().into_iter().find(|method| method.method.name() == "GetConversation").unwrap();
     let asked = |account: &str| {
-        let mut request = Request::new(world.request(&get.method).encode_to_vec());
+        let mut request = Request::new(fixture.request(&get.method).encode_to_vec());
         request.metadata_mut().insert("x-frontdesk-account", account.parse().unwrap());
         request
     };
-    let refused = call_with(&service, &get.path, asked("everybody")).await.unwrap_err();
+    let refused = call_raw(&service, &get.path, asked("everybody")).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
     let stranger = suite.account().await;
-    let agent = stranger.with_claims(Kind::Agent, &Uuid::now_v7().to_string(), |_| {});
-    let refused = call_with(&agent, &get.path, asked(&world.account.id.to_string())).await.unwrap_err();
+    let agent = stranger.with_claims(Kind::Agent, &new_id().to_string(), |_| {});
+    let refused = call_raw(&agent, &get.path, asked(&fixture.account.id.to_string())).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
 }
 
@@ -489,7 +485,7 @@ async fn s2_anothers_id_takes_no_longer_than_one_that_does_not_exist() {
     let suite = TestSuite::start().await;
     let (one, two) = (suite.account().await, suite.account().await);
     tokio::join!(one.fallback_sender(), two.fallback_sender());
-    let (ours, theirs) = tokio::join!(World::new(one, "ourword"), World::new(two, "theirword"));
+    let (ours, theirs) = tokio::join!(Fixture::new(one, "ourword"), Fixture::new(two, "theirword"));
     let one_id = |input: &MessageDescriptor| input.fields().filter(|field| is_id(field.name())).count() == 1;
     let looked_up: Vec<Declared> = methods()
         .into_iter()
@@ -504,7 +500,7 @@ async fn s2_anothers_id_takes_no_longer_than_one_that_does_not_exist() {
         let time = async |id: &str| {
             let message = with(&ours.request(&method.method), &place, &Value::String(id.to_owned()));
             let began = Instant::now();
-            let answer = call_with(&caller, &method.path, ours.call(principal, &message.encode_to_vec())).await;
+            let answer = call_raw(&caller, &method.path, ours.call(principal, &message.encode_to_vec())).await;
             assert_eq!(answer.unwrap_err().code(), Code::NotFound, "{}", method.path);
             began.elapsed()
         };
@@ -513,7 +509,7 @@ async fn s2_anothers_id_takes_no_longer_than_one_that_does_not_exist() {
         for _ in 0..3 {
             let (mut foreign, mut absent) = (Vec::new(), Vec::new());
             for call in 0..CALLS {
-                let (id, other) = (&theirs.ids[place[0].name()], Uuid::now_v7().to_string());
+                let (id, other) = (&theirs.ids[place[0].name()], new_id().to_string());
                 if call % 2 == 0 {
                     foreign.push(time(id).await);
                     absent.push(time(&other).await);

@@ -4,16 +4,12 @@ use std::time::Duration;
 
 use frontdesk_auth::Kind;
 use frontdesk_proto::auth::v1::Principal;
-use frontdesk_tests::{As, TestSuite};
+use frontdesk_tests::{As, TestSuite, call_raw, fixture::{Declared, Fixture, methods}};
 use futures::{StreamExt, stream};
 use prost_reflect::{DynamicMessage, Kind as FieldKind, Value, prost::Message};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
-use crate::{
-    bad_input::{call_raw, call_with},
-    world::{Declared, World, methods},
-};
 
 /// A list call that pages, and a token of its second page.
 struct Paged {
@@ -30,7 +26,7 @@ impl Paged {
     }
 
     async fn ask(&self, caller: &As, request: DynamicMessage) -> Result<Vec<u8>, Status> {
-        call_raw(caller, &self.declared.path, request.encode_to_vec()).await
+        call_raw(caller, &self.declared.path, Request::new(request.encode_to_vec())).await
     }
 
     async fn refuses(&self, caller: &As, request: DynamicMessage, what: &str) {
@@ -43,7 +39,7 @@ impl Paged {
 }
 
 /// Every method that gives pages, asked for its first one of one row.
-async fn all_pages(world: &World) -> Vec<Paged> {
+async fn all_pages(fixture: &Fixture) -> Vec<Paged> {
     let mut all = Vec::new();
     for declared in methods() {
         let (input, output) = (declared.method.input(), declared.method.output());
@@ -51,11 +47,11 @@ async fn all_pages(world: &World) -> Vec<Paged> {
             continue;
         }
         let paged = Paged { declared, token: String::new() };
-        let first = paged.ask(&world.agent, paged.request("")).await.unwrap();
+        let first = paged.ask(&fixture.agent, paged.request("")).await.unwrap();
         let first = DynamicMessage::decode(output, first.as_slice()).unwrap();
         let token = first.get_field_by_name("next_page_token").unwrap().as_str().unwrap().to_owned();
-        assert!(!token.is_empty(), "{} needs two rows in world.rs", paged.declared.path);
-        paged.ask(&world.agent, paged.request(&token)).await.expect("the page after it");
+        assert!(!token.is_empty(), "{} needs two rows in fixture.rs", paged.declared.path);
+        paged.ask(&fixture.agent, paged.request(&token)).await.expect("the page after it");
         all.push(Paged { token, ..paged });
     }
     all
@@ -77,7 +73,7 @@ async fn s5_a_page_token_is_good_for_its_caller_its_call_and_its_day_only() {
     let suite = TestSuite::start().await;
     let (one, two) = (suite.account().await, suite.account().await);
     tokio::join!(one.fallback_sender(), two.fallback_sender());
-    let (ours, theirs) = tokio::join!(World::new(one, "ourword"), World::new(two, "theirword"));
+    let (ours, theirs) = tokio::join!(Fixture::new(one, "ourword"), Fixture::new(two, "theirword"));
     let (pages, foreign) = (all_pages(&ours).await, all_pages(&theirs).await);
     let agent = &ours.agent;
 
@@ -184,17 +180,17 @@ async fn s5_a_cursor_of_a_stream_is_a_number_within_the_callers_own_thread() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     account.fallback_sender().await;
-    let world = World::new(account, "ourword").await;
+    let fixture = Fixture::new(account, "ourword").await;
     let watches = methods().into_iter().filter(|declared| declared.method.is_server_streaming());
     let mut tried = 0;
     for Declared { method, path, principals, .. } in watches {
         let principal = principals[0];
-        let caller = world.caller(principal);
+        let caller = fixture.caller(principal);
         let cursor = method.input().fields().find(|field| field.name().starts_with("after_")).expect("a cursor");
         let ask = async |number: i64| {
-            let mut request = world.request(&method);
+            let mut request = fixture.request(&method);
             request.set_field(&cursor, Value::I64(number));
-            call_with(&caller, &path, Request::new(request.encode_to_vec())).await
+            call_raw(&caller, &path, Request::new(request.encode_to_vec())).await
         };
         for number in [-1, i64::MIN] {
             let refused = ask(number).await.unwrap_err();

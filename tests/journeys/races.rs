@@ -12,7 +12,7 @@ use frontdesk_proto::{
         thread_service_client::ThreadServiceClient, visitor_service_client::VisitorServiceClient,
     },
 };
-use frontdesk_tests::{Account, Footing, TestSuite, epoch_of, reason, request_id, wait_for};
+use frontdesk_tests::{Account, Mode, TestSuite, epoch_of, reason, request_id, wait_for};
 use futures::future::join_all;
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -88,7 +88,7 @@ async fn a1_a3_twenty_agents_take_over_and_one_wins() {
 async fn b4_b5_e2a_a_message_and_the_timeout_in_the_same_instant() {
     // Here the moved clock is seen by all in the same instant. Across replicas, which follow one after the other, the chaos
     // harness races in real time.
-    let suite = TestSuite::start_on(Footing::Embedded, |_| {}).await;
+    let suite = TestSuite::start_on(Mode::Embedded, |_| {}).await;
     let account = suite.account().await;
     let (_, agent) = account.agent("Ada").await;
     let bot = account.bot().await;

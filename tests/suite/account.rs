@@ -1,6 +1,6 @@
 //! Accounts, their callers, and the calls that most tests begin with.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use frontdesk::SuiteChannel;
 use frontdesk_auth::{AccountId, Claims, Keys, Kind};
@@ -23,74 +23,39 @@ use frontdesk_proto::{
         transcript_service_client::TranscriptServiceClient,
     },
 };
-use tonic::{
-    Code, Request, Status,
-    metadata::{Ascii, MetadataValue},
-    service::{Interceptor, interceptor::InterceptedService},
-};
-use tonic_types::StatusExt;
+use frontdesk_testkit::{BearerToken, new_id, request_id, wait_for};
+use tonic::{Code, Status, service::interceptor::InterceptedService};
 use uuid::Uuid;
 
-/// A connection that sends somebody's token.
-pub type As = InterceptedService<SuiteChannel, Callers>;
+/// How long [`Chat::until`] watches before the test fails.
+const WATCH_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the tokens of callers are valid.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(14 * 24 * 3600);
 
-/// Adds a token to each call.
-#[derive(Clone)]
-pub struct Callers(Option<MetadataValue<Ascii>>);
-
-impl Interceptor for Callers {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(token) = &self.0 {
-            request.metadata_mut().insert("authorization", token.clone());
-        }
-        Ok(request)
-    }
-}
+/// A connection that sends the token of one caller.
+pub type As = InterceptedService<SuiteChannel, BearerToken>;
 
 /// An account on a suite.
 #[derive(Clone)]
 pub struct Account {
-    /// The connection, without a token.
+    /// Connection without a token.
     pub channel: SuiteChannel,
-    /// The suite's key.
+    /// Key that signs the suite's tokens.
     pub keys: Keys,
-    /// The account.
+    /// Id of the account.
     pub id: AccountId,
 }
 
 /// A visitor and their chat.
 #[derive(Clone)]
 pub struct Chat {
-    /// The visitor.
+    /// The visitor's connection.
     pub visitor: As,
-    /// The chat, which is the conversation.
+    /// Id of the chat, which is that of the conversation.
     pub id: String,
 }
 
-/// A request id of its own.
-pub fn request_id() -> String {
-    Uuid::now_v7().to_string()
-}
-
-/// The reason in a refusal.
-pub fn reason(status: &Status) -> String {
-    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
-}
-
-/// Asks until there is an answer, for at most 20 seconds.
-pub async fn wait_for<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
-    let asking = async {
-        loop {
-            if let Some(answer) = ask().await {
-                return answer;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), asking).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
-}
-
-/// The ownership epoch of the conversation now.
+/// The current ownership epoch of the conversation.
 pub async fn epoch_of(agent: &As, conversation: &str) -> i64 {
     Account::conversation(agent, conversation).await.epoch
 }
@@ -104,35 +69,34 @@ pub fn code_in(mail: &[u8]) -> String {
 }
 
 impl Account {
-    /// An account on the suite at `address`; connects at the first call, and again after a restart.
+    /// An account on the suite at `address`. Connects at the first call, and again after a restart of the suite.
     pub async fn open(address: &str, keys: &Keys, id: Uuid) -> Self {
         Self::on(SuiteChannel::at(address).expect("an address"), keys, id)
     }
 
-    /// An account on the suite that this channel leads to.
+    /// An account on the suite behind this channel.
     pub fn on(channel: SuiteChannel, keys: &Keys, id: Uuid) -> Self {
         Self { channel, keys: keys.clone(), id: AccountId(id) }
     }
 
-    /// Without a token.
-    pub fn nobody(&self) -> As {
-        InterceptedService::new(self.channel.clone(), Callers(None))
+    /// A caller without a token.
+    pub fn without_token(&self) -> As {
+        InterceptedService::new(self.channel.clone(), BearerToken::none())
     }
 
-    /// With this token.
+    /// A caller with this token.
     pub fn with_token(&self, token: &str) -> As {
-        let bearer = format!("Bearer {token}").parse().expect("a token that is metadata");
-        InterceptedService::new(self.channel.clone(), Callers(Some(bearer)))
+        InterceptedService::new(self.channel.clone(), BearerToken::new(token))
     }
 
-    /// With a token that says what `change` makes of the usual claims.
+    /// A caller with a token whose default claims `change` has edited.
     pub fn with_claims(&self, kind: Kind, subject: &str, change: impl FnOnce(&mut Claims)) -> As {
-        let mut claims = self.keys.claims(self.id, kind, subject, Duration::from_secs(14 * 24 * 3600));
+        let mut claims = self.keys.claims(self.id, kind, subject, TOKEN_LIFETIME);
         change(&mut claims);
         self.with_token(&self.keys.mint(&claims).expect("a token"))
     }
 
-    /// The administrator.
+    /// The administrator of the account.
     pub fn admin(&self) -> As {
         self.with_claims(Kind::Admin, "administrator", |_| {})
     }
@@ -142,14 +106,14 @@ impl Account {
         self.with_claims(Kind::Visitor, id, |_| {})
     }
 
-    /// A visitor whose address the token vouches for.
+    /// A visitor whose token states their mail address.
     pub fn known_visitor(&self, id: &str, email: &str) -> As {
         self.with_claims(Kind::Visitor, id, |claims| claims.email = Some(email.to_owned()))
     }
 
-    /// An agent who is on the roster: their id and connection.
+    /// Adds an agent to the roster; returns their id and connection.
     pub async fn agent(&self, name: &str) -> (Uuid, As) {
-        let id = Uuid::now_v7();
+        let id = new_id();
         let agent = CreateAgentRequest {
             agent_id: id.to_string(),
             name: name.to_owned(),
@@ -161,7 +125,7 @@ impl Account {
         (id, self.with_claims(Kind::Agent, &id.to_string(), |claims| claims.name = Some(name.to_owned())))
     }
 
-    /// A bot that says hello, asks for an address, offers buttons.
+    /// Creates a bot that says hello, asks for a mail address and offers two buttons: hand over to people, or close.
     pub async fn bot(&self) -> Bot {
         let button =
             |id: &str, next: &str| FlowButton { id: id.into(), label: id.to_uppercase(), next_step_id: next.into() };
@@ -204,7 +168,7 @@ impl Account {
         BotServiceClient::new(self.admin()).create_bot(bot).await.expect("a bot").into_inner().bot.expect("a bot")
     }
 
-    /// A channel that the bot greets on, or nobody.
+    /// Creates a channel that the bot greets on; without a bot, one that waits for agents.
     pub async fn channel(&self, bot: Option<&Bot>) -> String {
         let greeter = if bot.is_some() { Greeter::Bot } else { Greeter::Nobody };
         let channel = CreateChannelRequest {
@@ -219,9 +183,9 @@ impl Account {
         channels.create_channel(channel).await.expect("a channel").into_inner().channel.expect("a channel").id
     }
 
-    /// A sender address, verified by the code mailed to it and the account's fallback.
+    /// Creates a sender address, verifies it with the code mailed to it and makes it the account's fallback.
     pub async fn fallback_sender(&self) -> String {
-        let address = format!("s{}@shop.example", Uuid::now_v7().simple());
+        let address = format!("s{}@shop.example", new_id().simple());
         let mut senders = SenderServiceClient::new(self.admin());
         let sender =
             CreateSenderRequest { address: address.clone(), display_name: "Shop".into(), request_id: request_id() };
@@ -233,13 +197,13 @@ impl Account {
         address
     }
 
-    /// What the mailbox folder received for an address, newest first.
+    /// Mails to an address in the mailbox folder, newest first.
     pub async fn mails(&self, recipient: &str) -> Vec<Mail> {
         let request = ListMailsRequest { recipient: recipient.to_owned() };
         MailboxServiceClient::new(self.admin()).list_mails(request).await.expect("mails").into_inner().mails
     }
 
-    /// The visitor starts a chat on the channel.
+    /// Starts a chat of the visitor on the channel.
     pub async fn start_chat(&self, visitor: As, channel: &str) -> Chat {
         let request = StartChatRequest {
             channel_id: channel.to_owned(),
@@ -261,13 +225,13 @@ impl Account {
         answer.into_inner().conversation.expect("a conversation")
     }
 
-    /// The whole thread, as an agent sees it.
+    /// The whole thread, as an agent sees it, oldest entry first.
     pub async fn thread(agent: &As, id: &str) -> Vec<Entry> {
         let request = ListEntriesRequest { conversation_id: id.to_owned(), page_size: 1_000, ..Default::default() };
         ThreadServiceClient::new(agent.clone()).list_entries(request).await.expect("a thread").into_inner().entries
     }
 
-    /// The decision of a close (0: the last), once it is made.
+    /// The transcript decision of a close (0: the last one), once it is made.
     pub async fn explained(agent: &As, id: &str, close_number: i32) -> ExplainTranscriptResponse {
         wait_for("the decision", || async {
             let request = ExplainTranscriptRequest { conversation_id: id.to_owned(), close_number };
@@ -282,45 +246,43 @@ impl Account {
 }
 
 impl Chat {
-    /// The visitor says something.
+    /// Sends a message of the visitor.
     pub async fn say(&self, text: &str) -> Result<ChatEntry, Status> {
         let request = SendMessageRequest { chat_id: self.id.clone(), text: text.to_owned(), request_id: request_id() };
         let answer = VisitorServiceClient::new(self.visitor.clone()).send_message(request).await?;
         Ok(answer.into_inner().entry.expect("an entry"))
     }
 
-    /// What the visitor sees so far: waits until a line is as asked, gives every line up to it.
+    /// Watches the chat as the visitor until `found` accepts an entry; returns every entry up to that one.
     pub async fn until(&self, what: &str, found: impl Fn(&ChatEntry) -> bool) -> Vec<ChatEntry> {
         let request = WatchChatRequest { chat_id: self.id.clone(), after_visitor_sequence: 0 };
-        let mut lines =
+        let mut stream =
             VisitorServiceClient::new(self.visitor.clone()).watch_chat(request).await.expect("a stream").into_inner();
-        let mut seen = Vec::new();
+        let mut entries = Vec::new();
         let reading = async {
             loop {
-                let line = lines.message().await.expect("a line").expect("an open stream").entry.expect("an entry");
-                seen.push(line);
-                if seen.last().is_some_and(&found) {
+                let entry = stream.message().await.expect("a response").expect("an open stream").entry.expect("an entry");
+                entries.push(entry);
+                if entries.last().is_some_and(&found) {
                     return;
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), reading)
-            .await
-            .unwrap_or_else(|_| panic!("waited in vain for {what}"));
-        seen
+        tokio::time::timeout(WATCH_TIMEOUT, reading).await.unwrap_or_else(|_| panic!("waited in vain for {what}"));
+        entries
     }
 
-    /// The text of a line; empty for lines that are no messages.
-    pub fn text(line: &ChatEntry) -> &str {
+    /// The text of an entry; empty unless the entry is a message.
+    pub fn text(entry: &ChatEntry) -> &str {
         use frontdesk_proto::conversation::v1::chat_entry::Content;
-        match &line.content {
+        match &entry.content {
             Some(Content::Message(message)) => &message.text,
             _ => "",
         }
     }
 
-    /// Waits until the bot has said this.
+    /// Waits for a message that contains `part`.
     pub async fn until_text(&self, part: &str) -> Vec<ChatEntry> {
-        self.until(part, |line| Self::text(line).contains(part)).await
+        self.until(part, |entry| Self::text(entry).contains(part)).await
     }
 }

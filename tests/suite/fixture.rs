@@ -22,8 +22,8 @@ use prost_reflect::{
 use tonic::Request;
 use uuid::Uuid;
 
-/// The account of the world, and what stands in it.
-pub(crate) struct World {
+/// The account of the fixture, and what stands in it.
+pub(crate) struct Fixture {
     pub(crate) account: Account,
     pub(crate) agent: As,
     pub(crate) agent_id: Uuid,
@@ -111,7 +111,7 @@ pub(crate) fn with(message: &DynamicMessage, place: &[FieldDescriptor], value: &
     changed
 }
 
-impl World {
+impl Fixture {
     /// Makes one of everything in an account that has a sender. `word` is in every name and text.
     pub(crate) async fn new(account: Account, word: &str) -> Self {
         let (agent_id, agent) = account.agent(&format!("{word} Ada")).await;
@@ -319,7 +319,7 @@ impl World {
             "id" => "one".into(),
             "button_id" => "people".into(),
             "next_step_id" | "page_token" | "etag" | "time_zone" => return None,
-            "handle" => format!("h{}", Uuid::now_v7().simple()),
+            "handle" => format!("h{}", new_id().simple()),
             "code" => "00000000".into(),
             "property" => "order_number".into(),
             "email" | "address" | "recipient" => self.address(),

@@ -1,4 +1,4 @@
-//! A suite as a process of its own, which can be killed at any moment and started again on the same data.
+//! A suite as a process, which a test can kill at any moment and restart on the same data.
 
 use std::{
     net::SocketAddr,
@@ -11,44 +11,44 @@ use frontdesk_auth::Keys;
 use frontdesk_clock::Clock;
 use tokio::process::{Child, Command};
 
-/// The process and where it keeps its data.
+/// A `frontdesk serve all` process and its data folder.
 pub struct Process {
-    /// Where it listens.
+    /// Address that it listens on.
     pub listen: SocketAddr,
     folder: PathBuf,
     environment: Vec<(String, String)>,
-    descriptors: Option<u32>,
+    max_descriptors: Option<u32>,
     child: Option<Child>,
 }
 
 impl Process {
-    /// Starts one on a free port. `environment` is added to its environment.
+    /// Starts a process on a free port. `environment` is added to its environment.
     pub async fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
         Self::start_as(folder, environment, None).await
     }
 
-    /// The same, with at most so many descriptors open at once.
-    pub async fn start_with_descriptors(folder: &Path, environment: &[(&str, &str)], at_most: u32) -> Self {
-        Self::start_as(folder, environment, Some(at_most)).await
+    /// Starts a process that may open at most `max_descriptors` file descriptors.
+    pub async fn start_with_descriptors(folder: &Path, environment: &[(&str, &str)], max_descriptors: u32) -> Self {
+        Self::start_as(folder, environment, Some(max_descriptors)).await
     }
 
-    async fn start_as(folder: &Path, environment: &[(&str, &str)], descriptors: Option<u32>) -> Self {
+    async fn start_as(folder: &Path, environment: &[(&str, &str)], max_descriptors: Option<u32>) -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut process = Self { listen: free, folder: folder.to_owned(), environment, descriptors, child: None };
-        process.start_again().await;
+        let mut process = Self { listen: free, folder: folder.to_owned(), environment, max_descriptors, child: None };
+        process.restart().await;
         process
     }
 
-    /// Starts it again on the same port and data, and waits until it listens.
-    pub async fn start_again(&mut self) {
+    /// Starts the process again on the same port and data, and waits until it listens.
+    pub async fn restart(&mut self) {
         let log = std::fs::File::options().create(true).append(true).open(self.folder.join("log")).expect("a log");
-        let mut command = match self.descriptors {
+        let mut command = match self.max_descriptors {
             None => Command::new(binary()),
-            Some(at_most) => {
-                // The process of the shell becomes the binary's: its id is the one to ask the kernel about.
+            Some(max) => {
+                // The shell executes the binary in its own process, so the process id stays that of the child.
                 let mut shell = Command::new("sh");
-                shell.args(["-c", r#"ulimit -n "$0" && exec "$@""#, &at_most.to_string()]).arg(binary());
+                shell.args(["-c", r#"ulimit -n "$0" && exec "$@""#, &max.to_string()]).arg(binary());
                 shell
             }
         };
@@ -61,7 +61,7 @@ impl Process {
             .stderr(log)
             .kill_on_drop(true)
             .spawn()
-            .expect("the binary; build the workspace first");
+            .expect("the binary target/debug/frontdesk: run `make build` first");
         self.child = Some(child);
         for _ in 0..600 {
             if tokio::net::TcpStream::connect(self.listen).await.is_ok() && self.folder.join("development.key").exists()
@@ -70,33 +70,36 @@ impl Process {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("it does not listen: {}", std::fs::read_to_string(self.folder.join("log")).unwrap_or_default());
+        panic!("the process does not listen: {}", std::fs::read_to_string(self.folder.join("log")).unwrap_or_default());
     }
 
-    /// Its address for clients.
+    /// Address for clients.
     pub fn address(&self) -> String {
         format!("http://{}", self.listen)
     }
 
-    /// Its id, while it runs.
+    /// Process id.
+    ///
+    /// # Panics
+    /// When the process does not run.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().and_then(Child::id).expect("a running process")
     }
 
-    /// Its key.
+    /// The development key of its data folder.
     pub fn keys(&self) -> Keys {
         let clock = Clock::persisted(&self.folder.join("clock-offset")).expect("a clock");
         Keys::development(&self.folder.join("development.key"), &clock).expect("a key")
     }
 
-    /// kill -9.
+    /// Sends SIGKILL and waits for the end.
     pub async fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().await.expect("a kill");
         }
     }
 
-    /// SIGTERM; gives how long the end took and whether it was clean.
+    /// Sends SIGTERM; returns how long the process took to end, and whether its exit status was success.
     pub async fn terminate(&mut self) -> (Duration, bool) {
         let Some(mut child) = self.child.take() else { return (Duration::ZERO, true) };
         let began = std::time::Instant::now();
@@ -104,13 +107,13 @@ impl Process {
         Command::new("kill").args(["-TERM", &id]).status().await.expect("kill");
         let status = tokio::time::timeout(Duration::from_secs(30), child.wait())
             .await
-            .expect("an end within 30 s")
+            .expect("the end of the process within 30 s")
             .expect("a status");
         (began.elapsed(), status.success())
     }
 }
 
-/// The binary that the workspace built, beside this test.
+/// The binary that cargo built beside this test.
 fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("a path");
     test.ancestors().nth(2).expect("target/debug").join("frontdesk")

@@ -1,4 +1,4 @@
-//! What surrounds a suite in production: an authority that signs certificates, and an issuer that signs tokens.
+//! What a production deployment has around it: a certificate authority and a token issuer.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,12 +17,12 @@ use tempfile::TempDir;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use uuid::Uuid;
 
-/// Seconds since 1970, as an issuer elsewhere counts them.
+/// Unix time in seconds, as tokens state it.
 fn now() -> u64 {
     u64::try_from(Clock::system().now().0 / 1_000_000).expect("a time after 1970")
 }
 
-/// Signs certificates.
+/// A certificate authority.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: String,
@@ -42,12 +42,12 @@ impl Default for Authority {
 }
 
 impl Authority {
-    /// Where its own certificate is.
+    /// Path of its own certificate.
     pub fn path(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
 
-    /// A certificate for this machine with these URIs, and its key, in PEM.
+    /// Signs a certificate for this machine with these URIs; returns certificate and key in PEM.
     pub fn sign(&self, uris: &[&str]) -> (String, String) {
         self.sign_with(uris, |_| {})
     }
@@ -62,18 +62,18 @@ impl Authority {
         (certificate.pem(), key.serialize_pem())
     }
 
-    /// The settings of a service, with a new certificate in files of its own.
+    /// TLS settings of a service, with a new certificate.
     pub fn settings(&self, service: &str) -> TlsSettings {
-        self.written(service, self.sign(&[&format!("spiffe://frontdesk/{service}")]))
+        self.write(service, self.sign(&[&format!("spiffe://frontdesk/{service}")]))
     }
 
-    /// The same with a certificate whose time is over.
+    /// TLS settings of a service, with an expired certificate.
     pub fn expired(&self, service: &str) -> TlsSettings {
-        let over = |params: &mut CertificateParams| params.not_after = date_time_ymd(2020, 1, 1);
-        self.written(service, self.sign_with(&[&format!("spiffe://frontdesk/{service}")], over))
+        let expire = |params: &mut CertificateParams| params.not_after = date_time_ymd(2020, 1, 1);
+        self.write(service, self.sign_with(&[&format!("spiffe://frontdesk/{service}")], expire))
     }
 
-    fn written(&self, service: &str, (certificate, key): (String, String)) -> TlsSettings {
+    fn write(&self, service: &str, (certificate, key): (String, String)) -> TlsSettings {
         let path = |end: &str| self.folder.path().join(format!("{service}.{end}"));
         std::fs::write(path("pem"), certificate).expect("a file");
         std::fs::write(path("key"), key).expect("a file");
@@ -85,30 +85,30 @@ impl Authority {
         }
     }
 
-    /// A connection of a client that trusts this authority, and shows a certificate if it has one.
-    pub fn connect(&self, address: &str, shows: Option<(String, String)>) -> Channel {
+    /// Connects as a client that trusts this authority, with a client certificate and its key if given.
+    pub fn connect(&self, address: &str, client: Option<(String, String)>) -> Channel {
         let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&self.certificate));
-        if let Some((certificate, key)) = shows {
+        if let Some((certificate, key)) = client {
             tls = tls.identity(Identity::from_pem(certificate, key));
         }
         Endpoint::from_shared(address.to_owned()).expect("an address").tls_config(tls).expect("TLS").connect_lazy()
     }
 }
 
-/// Signs tokens.
+/// An issuer of tokens.
 pub struct TokenIssuer {
-    /// Its name.
+    /// Value of the claim `iss`.
     pub name: String,
-    /// The id of its key.
+    /// Id of its key.
     pub key_id: String,
-    /// What it signs with.
+    /// Signature algorithm.
     pub algorithm: Algorithm,
     key: EncodingKey,
     public: Vec<u8>,
 }
 
 impl TokenIssuer {
-    /// With a new key.
+    /// Creates an issuer with a new key.
     pub fn new(name: &str, key_id: &str, algorithm: Algorithm) -> Self {
         let kind = match algorithm {
             Algorithm::ES256 => &rcgen::PKCS_ECDSA_P256_SHA256,
@@ -125,7 +125,7 @@ impl TokenIssuer {
         Self { name: name.into(), key_id: key_id.into(), algorithm, key: key.expect("a key"), public }
     }
 
-    /// Its public key, as it publishes it.
+    /// Its public key as a JWK.
     pub fn jwk(&self) -> Value {
         if self.algorithm == Algorithm::EdDSA {
             let x = URL_SAFE_NO_PAD.encode(&self.public);
@@ -136,7 +136,7 @@ impl TokenIssuer {
         serde_json::to_value(jwk).expect("JSON")
     }
 
-    /// The claims of a token that is good for an hour.
+    /// Claims of a token that is valid for an hour.
     pub fn claims(&self, account: Uuid, kind: Kind, subject: &str) -> Value {
         let now = now();
         json!({
@@ -145,35 +145,35 @@ impl TokenIssuer {
         })
     }
 
-    /// A token that says so.
+    /// Signs a token with these claims.
     pub fn sign(&self, claims: &Value) -> String {
         let header = Header { kid: Some(self.key_id.clone()), ..Header::new(self.algorithm) };
         self.sign_as(&header, claims)
     }
 
-    /// The same with a header of the test's.
+    /// Signs a token with this header and these claims.
     pub fn sign_as(&self, header: &Header, claims: &Value) -> String {
         jsonwebtoken::encode(header, claims, &self.key).expect("a token")
     }
 
-    /// The token of somebody.
+    /// Signs a token for a caller, valid for an hour.
     pub fn token(&self, account: Uuid, kind: Kind, subject: &str) -> String {
         self.sign(&self.claims(account, kind, subject))
     }
 }
 
-/// Writes what issuers publish.
+/// Writes the key set of these issuers.
 pub fn publish(file: &Path, issuers: &[&TokenIssuer]) {
     let keys: Vec<Value> = issuers.iter().map(|issuer| issuer.jwk()).collect();
-    // Whole at every moment, as whoever publishes keys must.
-    let beside = file.with_extension("new");
-    std::fs::write(&beside, json!({ "keys": keys }).to_string()).expect("a file");
-    std::fs::rename(beside, file).expect("a file");
+    // Renamed, so that a reader never sees a part of it.
+    let new = file.with_extension("new");
+    std::fs::write(&new, json!({ "keys": keys }).to_string()).expect("a file");
+    std::fs::rename(new, file).expect("a file");
 }
 
-/// Settings that accept tokens of this issuer, whose keys are there, and not the development key.
+/// Makes the settings accept tokens of this issuer, whose key set is at `jwks`, instead of the development key.
 pub fn trust(settings: &mut Settings, issuer: &TokenIssuer, jwks: &str) {
-    settings.identity.secret = "the installation's secret of a test: long enough".to_owned().into();
+    settings.identity.secret = "an installation secret for tests, 32 bytes or more".to_owned().into();
     settings.identity.issuers.push(IssuerSettings {
         issuer: issuer.name.clone(),
         jwks: jwks.to_owned(),
@@ -181,7 +181,7 @@ pub fn trust(settings: &mut Settings, issuer: &TokenIssuer, jwks: &str) {
     });
 }
 
-/// A visitor token as a platform's back end mints it, with the key id and secret that `RotateVisitorKey` gave.
+/// Signs a visitor token as a platform's back end does, with the key id and secret of a `RotateVisitorKeyResponse`.
 pub fn visitor_token(key_id: &str, secret: &str, account: Uuid, subject: &str, valid: Duration) -> String {
     let now = now();
     let (channel, _) = key_id.split_once('.').expect("a key id");
@@ -191,7 +191,7 @@ pub fn visitor_token(key_id: &str, secret: &str, account: Uuid, subject: &str, v
     sign_visitor(key_id, secret, &claims)
 }
 
-/// The same with claims of the test's.
+/// Signs a visitor token with these claims.
 pub fn sign_visitor(key_id: &str, secret: &str, claims: &Value) -> String {
     let header = Header { kid: Some(key_id.to_owned()), ..Header::new(Algorithm::HS256) };
     jsonwebtoken::encode(&header, claims, &EncodingKey::from_secret(secret.as_bytes())).expect("a token")

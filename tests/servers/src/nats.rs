@@ -30,12 +30,12 @@ impl Nats {
         let folder = tempfile::tempdir().expect("a folder");
         let _removed = RemovedAfterUs::new(folder.path());
         let mut server = Self { port: free_port(), folder, _removed, process: None };
-        server.start_again().await;
+        server.restart().await;
         server
     }
 
     /// Starts it again on the same port and store, and waits until it accepts connections.
-    pub async fn start_again(&mut self) {
+    pub async fn restart(&mut self) {
         let config = self.folder.path().join("nats.conf");
         let store = self.folder.path().join("store");
         // Streams are refused when what they may hold one day does not fit; left alone the server counts three quarters of the

@@ -52,12 +52,12 @@ impl Postgres {
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         let _removed = RemovedAfterUs::new(folder.path());
         let mut server = Self { port: free_port(), folder, _removed, programs, process: None };
-        server.start_again().await;
+        server.restart().await;
         server
     }
 
     /// Starts it again on the same port and data, and waits until it answers.
-    pub async fn start_again(&mut self) {
+    pub async fn restart(&mut self) {
         let (port, data) = (self.port.to_string(), self.data());
         let sockets = format!("unix_socket_directories={}", self.folder.path().display());
         let arguments = ["-D", &data, "-h", "127.0.0.1", "-p", &port];

@@ -8,7 +8,7 @@ async fn postgres_is_killed_and_started_again_on_its_data() {
     server.create_database("shop").await;
     server.psql("shop", "CREATE TABLE t (n INT); INSERT INTO t VALUES (7)").await;
     server.kill().await;
-    server.start_again().await;
+    server.restart().await;
     assert_eq!(server.psql("shop", "SELECT n FROM t").await, "7");
     println!("{}", server.psql("shop", "SELECT version()").await);
     let pid = server.process().pid();
@@ -21,7 +21,7 @@ async fn nats_is_killed_and_started_again() {
     let mut server = Nats::start().await;
     server.kill().await;
     server.lose_store();
-    server.start_again().await;
+    server.restart().await;
     let pid = server.process().pid();
     drop(server);
     ends(pid).await;

@@ -1,80 +1,63 @@
-//! A whole suite in this process, on port 0 and a folder of its own.
+//! A whole suite in this process, on free ports and with a data folder of its own.
 
 use std::time::Duration;
 
 use frontdesk::{Service, Settings, Suite, SuiteChannel};
 use frontdesk_auth::Keys;
 use frontdesk_clock::Clock;
-use frontdesk_db::DatabaseUrl;
+use frontdesk_db::{DatabaseUrl, Db};
+use frontdesk_testkit::{EventQueue, Mode, new_id, servers, settled};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Account, servers};
+use crate::Account;
 
-/// What a suite stands on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Footing {
-    /// SQLite files and the bus within the process, all services at one address.
-    Embedded,
-    /// PostgreSQL and NATS, two replicas of each service, each at an address of its own.
-    Distributed,
-}
-
-impl Footing {
-    /// `FRONTDESK_TEST_FOOTING`; embedded, if it is not set.
-    pub fn of_the_environment() -> Self {
-        match std::env::var("FRONTDESK_TEST_FOOTING").as_deref() {
-            Ok("distributed") => Self::Distributed,
-            Ok("embedded") | Err(_) => Self::Embedded,
-            Ok(other) => panic!("FRONTDESK_TEST_FOOTING is {other}: it must be embedded or distributed"),
-        }
-    }
-}
-
+/// Number of replicas of each service in distributed mode.
 const REPLICAS: usize = 2;
 
-/// A running suite; it ends when it is dropped, or with [`TestSuite::stop`].
+/// A running suite. In distributed mode it has two replicas of each service, each at an address of its own. It stops when it is
+/// dropped, or with [`TestSuite::stop`].
 pub struct TestSuite {
-    /// Where it listens, on the embedded footing; on the distributed one the first replica of the conversation service.
+    /// Address of the process in embedded mode; of the first replica of the conversation service in distributed mode.
     pub address: String,
-    /// The way to all of its services.
+    /// Channel to all of its services.
     pub channel: SuiteChannel,
-    /// The key that signs its tokens.
+    /// Key that signs its tokens.
     pub keys: Keys,
-    /// Its clock, which the test moves.
+    /// Its clock; [`TestSuite::advance`] moves it.
     pub clock: Clock,
-    /// Its data folder.
+    /// Data folder.
     pub folder: tempfile::TempDir,
-    /// The settings of all of its processes.
+    /// Settings of its processes.
     pub settings: Settings,
-    footing: Footing,
+    mode: Mode,
     shutdowns: Vec<CancellationToken>,
     serving: JoinSet<Result<(), frontdesk::SuiteError>>,
 }
 
 impl TestSuite {
-    /// A suite with default settings, on the footing that the environment names.
+    /// Starts a suite with default settings, in the mode that the environment names.
     pub async fn start() -> Self {
         Self::start_with(|_| {}).await
     }
 
-    /// A suite with settings of the test's.
+    /// Starts a suite whose settings `set` has edited, in the mode that the environment names.
     pub async fn start_with(set: impl FnOnce(&mut Settings)) -> Self {
-        Self::start_on(Footing::of_the_environment(), set).await
+        Self::start_on(Mode::from_environment(), set).await
     }
 
-    /// A suite on this footing.
-    pub async fn start_on(footing: Footing, set: impl FnOnce(&mut Settings)) -> Self {
+    /// Starts a suite in this mode.
+    pub async fn start_on(mode: Mode, set: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut settings = Settings { data_folder: folder.path().to_owned(), ..Settings::default() };
         settings.telemetry.log = "warn".into();
-        // A test calls as fast as it can.
+        // Tests call as fast as they can.
         settings.limits = settings.limits.without_limits_of_callers();
         set(&mut settings);
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        match footing {
-            Footing::Embedded => Self::embedded(settings, folder).await,
-            Footing::Distributed => Self::distributed(settings, folder).await,
+        match mode {
+            Mode::Embedded => Self::embedded(settings, folder).await,
+            Mode::Distributed => Self::distributed(settings, folder).await,
         }
     }
 
@@ -87,12 +70,12 @@ impl TestSuite {
         let mut serving = JoinSet::new();
         serving.spawn(suite.serve(listener));
         let channel = SuiteChannel::at(&address).expect("an address");
-        let footing = Footing::Embedded;
-        Self { address, channel, keys, clock, folder, settings, footing, shutdowns: vec![shutdown], serving }
+        let mode = Mode::Embedded;
+        Self { address, channel, keys, clock, folder, settings, mode, shutdowns: vec![shutdown], serving }
     }
 
     async fn distributed(mut settings: Settings, folder: tempfile::TempDir) -> Self {
-        on_servers(&mut settings).await;
+        use_test_servers(&mut settings).await;
         let mut listeners = Vec::new();
         for service in Service::ALL {
             let mut addresses = Vec::new();
@@ -120,36 +103,53 @@ impl TestSuite {
         let address = settings.peers.conversation.split(',').next().expect("an address").to_owned();
         let channel = SuiteChannel::to_peers(&settings).expect("addresses");
         let clock = all.clock().clone();
-        Self { address, channel, keys, clock, folder, settings, footing: Footing::Distributed, shutdowns, serving }
+        Self { address, channel, keys, clock, folder, settings, mode: Mode::Distributed, shutdowns, serving }
     }
 
-    /// A new account on it.
+    /// A new account.
     pub async fn account(&self) -> Account {
-        Account::on(self.channel.clone(), &self.keys, uuid::Uuid::now_v7())
+        Account::on(self.channel.clone(), &self.keys, new_id())
     }
 
-    /// Moves the suite's clock forward.
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by).expect("a clock that moves");
-        if self.footing == Footing::Distributed {
-            // The replicas follow a file.
+        if self.mode == Mode::Distributed {
+            // The other replicas read the offset from a file.
             std::thread::sleep(frontdesk_clock::FOLLOWED_WITHIN);
         }
     }
 
-    /// Stops it and says how long that took.
+    /// Waits until every event that was appended so far is handled, and every event that its handling appended.
+    pub async fn settled(&self) {
+        let services = frontdesk::connect_databases(&self.settings, &Service::ALL, &self.clock).await;
+        let databases: Vec<Db> = services.expect("the databases").into_iter().map(|(_, db)| db).collect();
+        let queue = match self.mode {
+            Mode::Embedded => {
+                let bus = Db::connect(&self.settings.bus_database(), &self.clock).await;
+                EventQueue::InProcess(bus.expect("the database of the bus"))
+            }
+            Mode::Distributed => {
+                let (url, prefix) = (self.settings.bus.url.clone(), self.settings.bus.prefix.clone());
+                EventQueue::Nats { url, prefix }
+            }
+        };
+        settled(&databases, &queue).await;
+    }
+
+    /// Stops the suite; returns how long that took.
     pub async fn stop(mut self) -> Duration {
         let began = std::time::Instant::now();
         self.shutdowns.iter().for_each(CancellationToken::cancel);
         while let Some(ended) = self.serving.join_next().await {
-            ended.expect("no panic").expect("a clean end");
+            ended.expect("a task without a panic").expect("a stop without an error");
         }
         began.elapsed()
     }
 }
 
-/// Databases of its own on the PostgreSQL server of the tests, and a prefix of its own on the NATS server.
-pub async fn on_servers(settings: &mut Settings) {
+/// Sets new databases on the PostgreSQL server of the tests, and a new prefix on the NATS server.
+pub async fn use_test_servers(settings: &mut Settings) {
     let of = &mut settings.databases;
     for database in [&mut of.conversation, &mut of.assignment, &mut of.bot_session, &mut of.notification] {
         database.url = DatabaseUrl(servers::postgres_database().await);
@@ -157,7 +157,7 @@ pub async fn on_servers(settings: &mut Settings) {
     }
     settings.bus.url = servers::nats().await;
     settings.bus.prefix = servers::nats_prefix();
-    // The broker sets it aside for each stream of each test.
+    // The NATS server reserves this for each stream of each test.
     settings.bus.stream_max_bytes = 8 << 20;
 }
 
