@@ -8,93 +8,108 @@ use std::{
     time::Duration,
 };
 
-use frontdesk_bus::{Consumer, Outcome, find_dead_letter, forget_dead_letter, list_dead_letters};
+use frontdesk_bus::{Consumer, Outcome, delete_dead_letter, find_dead_letter, list_dead_letters};
 use frontdesk_proto::event::v1::Event;
+use frontdesk_testkit::{Mode, new_id, on_both_modes, wait_until};
 
-use crate::rig::{Recorder, Rig, SOURCE, event, publish, ready};
+use crate::{
+    backend::{Backend, Recorder, SOURCE, event, prepare, publish, run},
+    broker,
+};
 
 on_both_modes!(
-    every_consumer_of_a_type_gets_each_event_and_others_do_not,
-    what_is_published_twice_while_it_waits_comes_once,
-    later_comes_again_and_poison_goes_to_the_dead_letters_while_the_rest_moves_on,
-    a_dead_letter_that_is_replayed_comes_to_its_consumer_alone,
-    a_stuck_consumer_holds_nobody_else,
-    what_was_not_handled_comes_after_a_restart,
-    a_handler_that_panics_gets_its_event_again,
+    every_consumer_of_a_type_gets_each_event_of_it_once,
+    an_event_published_twice_is_delivered_once,
+    retried_events_come_again_and_a_dead_letter_does_not_stop_the_others,
+    a_replayed_dead_letter_is_delivered_to_its_consumer_only,
+    a_stuck_consumer_does_not_delay_others_and_its_events_stay_with_it,
+    unhandled_events_are_delivered_after_a_restart,
+    a_handler_that_panics_gets_the_event_again,
     an_event_arrives_as_it_was_published,
 );
 
-async fn every_consumer_of_a_type_gets_each_event_and_others_do_not(rig: Rig) {
-    let (bus, db) = (rig.bus().await, rig.db().await);
-    let (one, two) = (Recorder::new("one", |_, _| Outcome::Done), Recorder::new("two", |_, _| Outcome::Done));
+/// Maximum number of events of one consumer that are handled at once.
+const CONCURRENCY: usize = 16;
+
+async fn every_consumer_of_a_type_gets_each_event_of_it_once(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    let (bus, db) = (backend.bus().await, backend.db().await);
+    let (one, two) = (Recorder::acknowledging("one"), Recorder::acknowledging("two"));
     bus.subscribe(one.clone(), &db);
     bus.subscribe(two.clone(), &db);
-    let _running = ready(&bus).await;
+    let _running = run(&bus).await;
     let events: Vec<Event> = (0..1_200).map(|_| event("test.Thing")).chain([event("test.Other")]).collect();
     publish(&bus, &events).await;
-    one.until("all at one", |seen| seen.len() == 1_200).await;
-    two.until("all at two", |seen| seen.len() == 1_200).await;
-    assert!(one.seen.lock().unwrap().values().all(|times| *times == 1));
-}
-
-async fn what_is_published_twice_while_it_waits_comes_once(rig: Rig) {
-    let (bus, db) = (rig.bus().await, rig.db().await);
-    let one = Recorder::new("one", |_, _| Outcome::Done);
-    bus.subscribe(one.clone(), &db);
-    let events = [event("test.Thing"), event("test.Thing")];
-    let (shutdown, running) = ready(&bus).await;
-    publish(&bus, &events).await;
-    publish(&bus, &events).await;
-    one.until("both", |seen| seen.len() == 2).await;
-    shutdown.cancel();
-    running.await.unwrap();
-    if rig.is_distributed() {
-        assert!(one.seen.lock().unwrap().values().all(|times| *times == 1));
+    backend.settled(&db).await;
+    for consumer in [one, two] {
+        consumer.assert_once();
+        assert_eq!(consumer.deliveries.lock().unwrap().len(), 1_200, "and no event of another type");
     }
 }
 
-async fn later_comes_again_and_poison_goes_to_the_dead_letters_while_the_rest_moves_on(rig: Rig) {
-    let (bus, db) = (rig.bus().await, rig.db().await);
-    let (later, poison) = (event("test.Thing"), event("test.Thing"));
-    let (later_id, poison_id) = (later.id.clone(), poison.id.clone());
-    let one = Recorder::new("one", move |id, times| match id {
-        id if id == poison_id => Outcome::Hopeless("it is poison".into()),
-        id if id == later_id && times < 3 => Outcome::Later("not yet".into()),
-        _ => Outcome::Done,
-    });
+async fn an_event_published_twice_is_delivered_once(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    let (bus, db) = (backend.bus().await, backend.db().await);
+    let one = Recorder::acknowledging("one");
     bus.subscribe(one.clone(), &db);
-    let _running = ready(&bus).await;
-    let rest: Vec<Event> = (0..50).map(|_| event("test.Thing")).collect();
-    publish(&bus, &[poison.clone(), later.clone()]).await;
-    publish(&bus, &rest).await;
-    one.until("the rest and the third try", |seen| seen.len() == 52 && seen[&later.id] == 3).await;
-    let letters = list_dead_letters(&db).await.unwrap();
-    assert_eq!(letters.len(), 1);
-    assert_eq!((letters[0].event.id.as_str(), letters[0].reason.as_str()), (poison.id.as_str(), "it is poison"));
-    assert_eq!(one.seen.lock().unwrap()[&poison.id], 1);
+    prepare(&bus).await;
+    // Twice before the consumer runs: afterwards an in-process bus no longer knows what it delivered.
+    let events = [event("test.Thing"), event("test.Thing")];
+    publish(&bus, &events).await;
+    publish(&bus, &events).await;
+    let running = run(&bus).await;
+    one.until("both events", |deliveries| deliveries.len() == 2).await;
+    backend.settled(&db).await;
+    running.stop().await;
+    one.assert_once();
 }
 
-async fn a_dead_letter_that_is_replayed_comes_to_its_consumer_alone(rig: Rig) {
-    let (bus, db) = (rig.bus().await, rig.db().await);
-    let mended = |_: &str, times| if times == 1 { Outcome::Hopeless("a bug".into()) } else { Outcome::Done };
-    let (one, two) = (Recorder::new("one", mended), Recorder::new("two", |_, _| Outcome::Done));
+async fn retried_events_come_again_and_a_dead_letter_does_not_stop_the_others(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    let (bus, db) = (backend.bus().await, backend.db().await);
+    let (retried, dead) = (event("test.Thing"), event("test.Thing"));
+    let (retried_id, dead_id) = (retried.id.clone(), dead.id.clone());
+    let one = Recorder::new("one", move |id, times| match id {
+        id if id == dead_id => Outcome::DeadLetter("the event is invalid".into()),
+        id if id == retried_id && times < 3 => Outcome::Retry("not yet".into()),
+        _ => Outcome::Ack,
+    });
+    bus.subscribe(one.clone(), &db);
+    let _running = run(&bus).await;
+    let others: Vec<Event> = (0..50).map(|_| event("test.Thing")).collect();
+    publish(&bus, &[dead.clone(), retried.clone()]).await;
+    publish(&bus, &others).await;
+    one.until("the others and the third attempt", |seen| seen.len() == 52 && seen[&retried.id] == 3).await;
+    backend.settled(&db).await;
+    let letters = list_dead_letters(&db).await.unwrap();
+    let letters: Vec<_> = letters.iter().map(|letter| (letter.event.id.as_str(), letter.reason.as_str())).collect();
+    assert_eq!(letters, [(dead.id.as_str(), "the event is invalid")]);
+    let deliveries = one.deliveries.lock().unwrap();
+    assert_eq!((deliveries[&dead.id], deliveries[&retried.id]), (1, 3));
+}
+
+async fn a_replayed_dead_letter_is_delivered_to_its_consumer_only(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    let (bus, db) = (backend.bus().await, backend.db().await);
+    let fixed_later = |_: &str, times| if times == 1 { Outcome::DeadLetter("a bug".into()) } else { Outcome::Ack };
+    let (one, two) = (Recorder::new("one", fixed_later), Recorder::acknowledging("two"));
     bus.subscribe(one.clone(), &db);
     bus.subscribe(two.clone(), &db);
-    let _running = ready(&bus).await;
+    let _running = run(&bus).await;
     let thing = event("test.Thing");
     publish(&bus, std::slice::from_ref(&thing)).await;
-    crate::rig::until("the dead letter", || async { !list_dead_letters(&db).await.unwrap().is_empty() }).await;
+    wait_until("the dead letter", || async { !list_dead_letters(&db).await.unwrap().is_empty() }).await;
     let id = thing.id.parse().unwrap();
     let letter = find_dead_letter(&db, "one", id).await.unwrap().unwrap();
     bus.replay(&letter.consumer, &letter.event).await.unwrap();
-    forget_dead_letter(&db, "one", id).await.unwrap();
-    one.until("the second try", |seen| seen[&thing.id] == 2).await;
-    assert_eq!(two.seen.lock().unwrap()[&thing.id], 1);
+    delete_dead_letter(&db, "one", id).await.unwrap();
+    one.until("the second delivery", |deliveries| deliveries[&thing.id] == 2).await;
+    backend.settled(&db).await;
+    two.assert_once();
     assert!(list_dead_letters(&db).await.unwrap().is_empty());
 }
 
-async fn a_stuck_consumer_holds_nobody_else(rig: Rig) {
-    let (bus, db) = (rig.bus().await, rig.db().await);
+async fn a_stuck_consumer_does_not_delay_others_and_its_events_stay_with_it(mode: Mode) {
     struct Stuck(Arc<AtomicUsize>);
     #[async_trait::async_trait]
     impl Consumer for Stuck {
@@ -112,53 +127,58 @@ async fn a_stuck_consumer_holds_nobody_else(rig: Rig) {
             std::future::pending().await
         }
     }
-    let stuck = Arc::new(AtomicUsize::new(0));
-    let one = Recorder::new("one", |_, _| Outcome::Done);
-    bus.subscribe(Stuck(stuck.clone()), &db);
+    let backend = Backend::new(mode).await;
+    let (bus, db) = (backend.bus().await, backend.db().await);
+    let started = Arc::new(AtomicUsize::new(0));
+    let one = Recorder::acknowledging("one");
+    bus.subscribe(Stuck(started.clone()), &db);
     bus.subscribe(one.clone(), &db);
-    let _running = ready(&bus).await;
+    let _running = run(&bus).await;
     publish(&bus, &(0..200).map(|_| event("test.Thing")).collect::<Vec<_>>()).await;
-    one.until("all", |seen| seen.len() == 200).await;
-    // Longer than the broker waits before it gives an event to somebody else: those in hand stay in hand.
-    tokio::time::sleep(Duration::from_secs(7)).await;
-    assert_eq!(stuck.load(Ordering::SeqCst), 16, "so many at once, and no more while they last");
+    one.until("all events", |deliveries| deliveries.len() == 200).await;
+    wait_until("the stuck handlers", || async { started.load(Ordering::SeqCst) >= CONCURRENCY }).await;
+    if backend.is_distributed() {
+        // A delivery that is not acknowledged in time goes to another replica, unless its handler reports that it still works.
+        broker::wait_for_a_redelivery(&backend, "stuck").await;
+    }
+    assert_eq!(started.load(Ordering::SeqCst), CONCURRENCY, "no event is delivered while those in progress last");
 }
 
-async fn what_was_not_handled_comes_after_a_restart(rig: Rig) {
-    let db = rig.db().await;
+async fn unhandled_events_are_delivered_after_a_restart(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    let db = backend.db().await;
     let events: Vec<Event> = (0..20).map(|_| event("test.Thing")).collect();
     {
-        // Published, and never run: as if the process had been killed.
-        let bus = rig.bus().await;
-        bus.subscribe(Recorder::new("one", |_, _| Outcome::Done), &db);
-        let (shutdown, running) = ready(&bus).await;
-        shutdown.cancel();
-        running.await.unwrap();
+        // Published and never delivered, as by a process that is killed.
+        let bus = backend.bus().await;
+        bus.subscribe(Recorder::acknowledging("one"), &db);
+        prepare(&bus).await;
         publish(&bus, &events).await;
     }
-    let bus = rig.bus().await;
-    let one = Recorder::new("one", |_, _| Outcome::Done);
+    let bus = backend.bus().await;
+    let one = Recorder::acknowledging("one");
     bus.subscribe(one.clone(), &db);
-    let _running = ready(&bus).await;
-    one.until("all", |seen| seen.len() == 20).await;
+    let _running = run(&bus).await;
+    one.until("all events", |deliveries| deliveries.len() == 20).await;
 }
 
-async fn a_handler_that_panics_gets_its_event_again(rig: Rig) {
-    let (bus, db) = (rig.bus().await, rig.db().await);
-    let one = Recorder::new("one", |_, times| if times == 1 { panic!("a bug in the handler") } else { Outcome::Done });
+async fn a_handler_that_panics_gets_the_event_again(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    let (bus, db) = (backend.bus().await, backend.db().await);
+    let one = Recorder::new("one", |_, times| if times == 1 { panic!("a bug in the handler") } else { Outcome::Ack });
     bus.subscribe(one.clone(), &db);
-    let _running = ready(&bus).await;
+    let _running = run(&bus).await;
     let thing = event("test.Thing");
     publish(&bus, std::slice::from_ref(&thing)).await;
-    one.until("the second try", |seen| seen.get(&thing.id) == Some(&2)).await;
+    one.until("the second delivery", |deliveries| deliveries.get(&thing.id) == Some(&2)).await;
 }
 
-async fn an_event_arrives_as_it_was_published(rig: Rig) {
-    struct Keeper(tokio::sync::mpsc::UnboundedSender<Event>);
+async fn an_event_arrives_as_it_was_published(mode: Mode) {
+    struct Forwarder(tokio::sync::mpsc::UnboundedSender<Event>);
     #[async_trait::async_trait]
-    impl Consumer for Keeper {
+    impl Consumer for Forwarder {
         fn name(&self) -> &'static str {
-            "keeper"
+            "forwarder"
         }
         fn source(&self) -> &'static str {
             SOURCE
@@ -168,18 +188,19 @@ async fn an_event_arrives_as_it_was_published(rig: Rig) {
         }
         async fn handle(&self, event: &Event) -> Outcome {
             self.0.send(event.clone()).unwrap();
-            Outcome::Done
+            Outcome::Ack
         }
     }
-    let (bus, db) = (rig.bus().await, rig.db().await);
+    let backend = Backend::new(mode).await;
+    let (bus, db) = (backend.bus().await, backend.db().await);
     let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
-    bus.subscribe(Keeper(sender), &db);
-    let _running = ready(&bus).await;
+    bus.subscribe(Forwarder(sender), &db);
+    let _running = run(&bus).await;
     let thing = Event {
-        account_id: uuid::Uuid::now_v7().to_string(),
+        account_id: new_id().to_string(),
         aggregate_type: "thing".into(),
         version: 3,
-        create_time: Some(rig.clock.now().to_proto()),
+        create_time: Some(backend.clock.now().to_proto()),
         traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
         data: Some(prost_types::Any { type_url: "type.googleapis.com/test.Thing".into(), value: vec![7; 300] }),
         ..event("test.Thing")
