@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_small_bomb_is_a_large_one() {
+    fn a_compressed_message_of_32_kib_expands_to_33_mib() {
         let bomb = zeros_in_gzip();
         assert!(bomb.len() < 33 * 1024, "{}", bomb.len());
     }

@@ -40,7 +40,7 @@ const MAX_MEMORY_GROWTH: u64 = 64 * MIB;
 const A_MESSAGE_MAY_TAKE: u64 = 8 * MIB;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s4_whoever_misbehaves_on_the_wire_is_cut_and_nobody_else_notices() {
+async fn s4_misbehaving_connections_are_cut_and_other_callers_do_not_notice() {
     let _alone = ALONE.lock().await;
     let mut table = Table::open(Victim::start(&[]).await).await;
     let to = table.address();
@@ -62,15 +62,25 @@ async fn s4_whoever_misbehaves_on_the_wire_is_cut_and_nobody_else_notices() {
             silent.and(patient).and(message)
         })
         .await;
-    table.attack("1,000 streams on one connection", MAX_MEMORY_GROWTH, async || greed::streams_without_end(to).await).await;
+    table
+        .attack("1,000 streams on one connection", MAX_MEMORY_GROWTH, async || greed::streams_without_end(to).await)
+        .await;
     table.attack("64 KiB of header fields, 50 times", MAX_MEMORY_GROWTH, async || greed::long_headers(to).await).await;
     table
         .attack("20 bombs of 33 MiB, and a message of 4 GiB", A_MESSAGE_MAY_TAKE, async || {
             greed::bombs(to, &bearer).await
         })
         .await;
-    table.attack("200 watches without a window", MAX_MEMORY_GROWTH, async || greed::no_window(to, &bearer, &thread).await).await;
-    table.attack("100 watches that nobody reads", MAX_MEMORY_GROWTH, async || greed::deaf_ear(to, &bearer, &thread).await).await;
+    table
+        .attack("200 watches without a window", MAX_MEMORY_GROWTH, async || {
+            greed::no_window(to, &bearer, &thread).await
+        })
+        .await;
+    table
+        .attack("100 watches that nobody reads", MAX_MEMORY_GROWTH, async || {
+            greed::deaf_ear(to, &bearer, &thread).await
+        })
+        .await;
     let slow = slow.await.unwrap();
 
     let (victim, mut wrong) = table.close();
@@ -85,7 +95,7 @@ async fn s4_whoever_misbehaves_on_the_wire_is_cut_and_nobody_else_notices() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s4_without_descriptors_it_waits_instead_of_spinning_and_serves_again_afterwards() {
+async fn s4_without_file_descriptors_the_server_waits_without_spinning_and_recovers() {
     let _alone = ALONE.lock().await;
     let (watched, may_take) = (Duration::from_secs(2), Duration::from_millis(400));
     let victim = Victim::start_with_descriptors(256).await;
@@ -118,7 +128,7 @@ async fn s4_without_descriptors_it_waits_instead_of_spinning_and_serves_again_af
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s4_one_address_does_not_take_every_connection() {
+async fn s4_one_address_cannot_use_every_connection() {
     let _alone = ALONE.lock().await;
     let victim = Victim::start(&[("FRONTDESK__LIMITS__CONNECTIONS_PER_ADDRESS", "50")]).await;
     let mut held = Vec::new();
@@ -147,7 +157,7 @@ async fn s4_one_address_does_not_take_every_connection() {
 
 /// Calls that are announced, and whose requests never come: they are refused in time, and keep no place from others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s4_requests_that_do_not_arrive_take_no_place() {
+async fn s4_incomplete_requests_hold_no_permit() {
     let _alone = ALONE.lock().await;
     let victim = Victim::start(&[("FRONTDESK__LIMITS__IN_FLIGHT", "4")]).await;
     serves(&victim).await;
@@ -171,7 +181,7 @@ async fn s4_requests_that_do_not_arrive_take_no_place() {
 
 /// Streams that ended, to callers who do not read that: ten seconds later their connection is cut, and the places are free.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s4_streams_that_nobody_reads_end_with_their_time() {
+async fn s4_unread_streams_are_cut_at_their_deadline() {
     let _alone = ALONE.lock().await;
     let victim = Victim::start(&[("FRONTDESK__LIMITS__STREAMS", "2")]).await;
     let account = victim.account().await;
@@ -185,7 +195,7 @@ async fn s4_streams_that_nobody_reads_end_with_their_time() {
 
 /// Clients that measure the line send a PING and a WINDOW_UPDATE for each answer: thousands of both, and no attack.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s4_a_busy_honest_caller_is_not_taken_for_an_attacker() {
+async fn s4_a_busy_honest_client_is_not_cut() {
     let _alone = ALONE.lock().await;
     let victim = Victim::start(&[]).await;
     let check = block("/grpc.health.v1.Health/Check", &[]);

@@ -26,7 +26,7 @@ const EACH: usize = 20;
 const HALF_A_HELLO: &[u8] = &[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3, 0, 1, 2, 3];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s4_whoever_does_not_finish_a_handshake_is_closed_within_five_seconds() {
+async fn s4_connections_without_a_finished_handshake_are_closed_within_five_seconds() {
     let _alone = ALONE.lock().await;
     let _ = aws_lc_rs::default_provider().install_default();
     let folder = tempfile::tempdir().unwrap();

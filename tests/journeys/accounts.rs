@@ -1,4 +1,4 @@
-//! Nothing crosses accounts.
+//! Isolation of accounts.
 
 use frontdesk_proto::conversation::v1::{
     GetConversationRequest, ListConversationsRequest, StartChatRequest,
@@ -8,7 +8,7 @@ use frontdesk_tests::{TestSuite, request_id};
 use tonic::Code;
 
 #[tokio::test]
-async fn s2_s5_another_accounts_things_do_not_exist() {
+async fn s2_s5_resources_of_another_account_are_not_found() {
     let suite = TestSuite::start().await;
     let (ours, theirs) = (suite.account().await, suite.account().await);
     let channel = ours.channel(None).await;
@@ -36,7 +36,7 @@ async fn s2_s5_another_accounts_things_do_not_exist() {
     let refused = VisitorServiceClient::new(theirs.visitor("v")).start_chat(start).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
 
-    // S5: only a service may say for which account it acts.
+    // S5: only a service may name the account that it acts in.
     let mut request = tonic::Request::new(of(chat.id.clone()));
     request.metadata_mut().insert("x-frontdesk-account", ours.id.to_string().parse().unwrap());
     assert_eq!(conversations.get_conversation(request).await.unwrap_err().code(), Code::NotFound);

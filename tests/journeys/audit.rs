@@ -1,4 +1,4 @@
-//! The audit trail: every administrative call leaves one record, or is not made.
+//! The audit log: every administrative call leaves one record, or is refused.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -19,7 +19,7 @@ use sea_orm::ConnectionTrait;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::distributed::{frontdesk, told};
+use crate::distributed::{frontdesk, text_of};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -28,7 +28,7 @@ async fn databases(suite: &TestSuite) -> Vec<Db> {
     all.into_iter().map(|(_, db)| db).collect()
 }
 
-/// The account's records of all services, oldest first.
+/// Records of the account in all services, oldest first.
 async fn records(databases: &[Db], account: &Account) -> Vec<Record> {
     let mut records = Vec::new();
     for db in databases {
@@ -38,8 +38,8 @@ async fn records(databases: &[Db], account: &Account) -> Vec<Record> {
     records
 }
 
-/// Actor, method and end of each.
-fn ends(records: &[Record]) -> Vec<(&str, &str, &str)> {
+/// Actor, method and outcome of each record.
+fn outcomes(records: &[Record]) -> Vec<(&str, &str, &str)> {
     records
         .iter()
         .map(|record| {
@@ -60,26 +60,30 @@ fn agent(id: Uuid) -> CreateAgentRequest {
 }
 
 #[tokio::test]
-async fn an_administrative_call_leaves_one_record_with_its_end_and_no_text() {
+async fn an_administrative_call_leaves_one_record_with_its_outcome_and_no_content() {
     let suite = TestSuite::start().await;
     let (account, other) = (suite.account().await, suite.account().await);
     let mut roster = RosterServiceClient::new(account.admin());
     let create = CreateAgentRequest { agent_id: String::new(), ..agent(new_id()) };
     let id = roster.create_agent(create.clone()).await.unwrap().into_inner().agent.unwrap().id;
     roster.list_agents(ListAgentsRequest::default()).await.unwrap();
-    // What is refused: fields, a state, and who may not.
+    // Refusals for a field, for a state, and for a missing permission are recorded too.
     let nameless = CreateAgentRequest { name: String::new(), agent_id: "CANARY, not an id".into(), ..create.clone() };
     let taken = CreateAgentRequest { request_id: request_id(), ..create };
     assert_eq!(roster.create_agent(nameless).await.unwrap_err().code(), Code::InvalidArgument);
     assert_eq!(reason(&roster.create_agent(taken).await.unwrap_err()), "HANDLE_TAKEN");
-    let somebody = account.with_claims(Kind::Agent, &id, |_| {});
+    let unprivileged = account.with_claims(Kind::Agent, &id, |_| {});
     let deactivate = DeactivateAgentRequest { agent_id: id.clone() };
-    let refused = RosterServiceClient::new(somebody).deactivate_agent(deactivate.clone()).await.unwrap_err();
+    let refused = RosterServiceClient::new(unprivileged).deactivate_agent(deactivate.clone()).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
-    let nobody = RosterServiceClient::new(account.without_token()).deactivate_agent(deactivate.clone()).await.unwrap_err();
-    assert_eq!(nobody.code(), Code::Unauthenticated);
+    let anonymous =
+        RosterServiceClient::new(account.without_token()).deactivate_agent(deactivate.clone()).await.unwrap_err();
+    assert_eq!(anonymous.code(), Code::Unauthenticated);
     let path = "/frontdesk.assignment.v1.RosterService/UpdateAgent";
-    assert_eq!(call_raw(&account.admin(), path, Request::new(vec![0xff; 40])).await.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(
+        call_raw(&account.admin(), path, Request::new(vec![0xff; 40])).await.unwrap_err().code(),
+        Code::InvalidArgument
+    );
     let absent = RosterServiceClient::new(other.admin()).deactivate_agent(deactivate).await.unwrap_err();
     assert_eq!(absent.code(), Code::NotFound);
 
@@ -93,15 +97,15 @@ async fn an_administrative_call_leaves_one_record_with_its_end_and_no_text() {
         (by_agent.as_str(), "DeactivateAgent", "PERMISSION_DENIED NOT_PERMITTED"),
         ("admin:administrator", "UpdateAgent", "INVALID_ARGUMENT INVALID_FIELDS"),
     ];
-    assert_eq!(ends(&ours), expected);
-    assert_eq!(ours[0].resources["agent_id"].to_string(), id, "the id of what was made is in it");
+    assert_eq!(outcomes(&ours), expected);
+    assert_eq!(ours[0].resources["agent_id"].to_string(), id, "the record holds the id of the new agent");
     assert_eq!(ours[0].method, "frontdesk.assignment.v1.RosterService/CreateAgent");
-    assert_eq!(ends(&theirs), [("admin:administrator", "DeactivateAgent", "NOT_FOUND NOT_FOUND")]);
+    assert_eq!(outcomes(&theirs), [("admin:administrator", "DeactivateAgent", "NOT_FOUND NOT_FOUND")]);
     assert!(!format!("{ours:?}").to_lowercase().contains("canary"), "{ours:?}");
 }
 
 #[tokio::test]
-async fn every_service_keeps_its_own_records_and_a_mailed_code_is_in_none() {
+async fn every_service_keeps_its_own_audit_records_and_none_holds_a_mailed_code() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     let channel = CreateChannelRequest {
@@ -132,7 +136,7 @@ async fn every_service_keeps_its_own_records_and_a_mailed_code_is_in_none() {
         (admin, "VerifySender", "FAILED_PRECONDITION CODE_WRONG"),
         (admin, "CreateBot", "OK"),
     ];
-    assert_eq!(ends(&all), expected);
+    assert_eq!(outcomes(&all), expected);
     assert_eq!(all[0].resources["channel_id"].to_string(), channel.channel.unwrap().id);
     assert_eq!(all[2].resources["sender_id"].to_string(), sender.id);
     let text = format!("{all:?}").to_lowercase();
@@ -166,7 +170,7 @@ async fn a_call_that_cannot_be_recorded_is_refused_and_changes_nothing() {
     }
     let agents = roster.list_agents(ListAgentsRequest::default()).await.unwrap().into_inner().agents;
     assert_eq!((agents.len(), agents[0].name.as_str(), agents[0].active), (1, "CANARY Lovelace", true));
-    // Nobody who may not learns of it.
+    // A caller without the permission does not learn of the failure.
     let visitor = RosterServiceClient::new(account.visitor("v"))
         .deactivate_agent(DeactivateAgentRequest { agent_id: id.to_string() })
         .await
@@ -175,7 +179,7 @@ async fn a_call_that_cannot_be_recorded_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_command_line_lists_an_accounts_records_of_all_services_newest_first() {
+async fn the_audit_command_lists_records_of_all_services_newest_first() {
     let suite = TestSuite::start_on(Mode::Embedded, |_| {}).await;
     let account = suite.account().await;
     let (ada, _) = account.agent("Ada").await;
@@ -191,10 +195,10 @@ async fn the_command_line_lists_an_accounts_records_of_all_services_newest_first
     };
 
     let listed = run(&["--json"]).await;
-    assert!(listed.status.success(), "{}", told(&listed));
+    assert!(listed.status.success(), "{}", text_of(&listed));
     let lines: Vec<serde_json::Value> =
         String::from_utf8(listed.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let told_of: Vec<(&str, &str, &str)> = lines
+    let listed_records: Vec<(&str, &str, &str)> = lines
         .iter()
         .map(|line| {
             let text = |name: &str| line[name].as_str().unwrap();
@@ -205,20 +209,20 @@ async fn the_command_line_lists_an_accounts_records_of_all_services_newest_first
         ("conversation", "frontdesk.conversation.v1.ChannelService/CreateChannel", "OK"),
         ("assignment", "frontdesk.assignment.v1.RosterService/CreateAgent", "OK"),
     ];
-    assert_eq!(told_of, expected);
+    assert_eq!(listed_records, expected);
     assert_eq!(
         (&lines[0]["resources"]["channel_id"], &lines[1]["resources"]["agent_id"]),
         (&channel.into(), &ada.to_string().into())
     );
 
-    let one = told(&run(&["--limit", "1"]).await);
+    let one = text_of(&run(&["--limit", "1"]).await);
     assert!(one.contains("CreateChannel  OK") && !one.contains("CreateAgent"), "{one}");
-    let none = told(&frontdesk(&suite.settings, &["audit", "--account", &Uuid::nil().to_string()]).await);
+    let none = text_of(&frontdesk(&suite.settings, &["audit", "--account", &Uuid::nil().to_string()]).await);
     assert!(none.contains("There are no records"), "{none}");
     let mut elsewhere = suite.settings.clone();
     elsewhere.data_folder = suite.folder.path().join("absent");
     let absent = frontdesk(&elsewhere, &["audit", "--account", &id]).await;
-    assert!(!absent.status.success() && told(&absent).contains("there is no data folder"), "{}", told(&absent));
+    assert!(!absent.status.success() && text_of(&absent).contains("there is no data folder"), "{}", text_of(&absent));
     assert!(!elsewhere.data_folder.exists());
 }
 
@@ -248,7 +252,7 @@ fn administrative_methods_are_audited_and_no_others() {
         "notification.v1.SenderService/VerifySender",
     ]);
     assert_eq!(audited, expected);
-    // A permission that agents do not have is an administrator's: who adds a method that needs one decides here.
+    // Methods with these permissions are for administrators. A new one must be audited.
     for (path, access) in access.iter() {
         let of_administrators = ["channels.write", "bots.write", "roster.write", "senders.write"];
         assert!(access.audited() || !of_administrators.contains(&access.permission()), "{path} is not audited");

@@ -1,4 +1,5 @@
-//! Bad input on every method, driven by the descriptors: the right code, a reason, the field's name; never our fault.
+//! Invalid input for every method, generated from the descriptors: it is refused with a code, a reason and the field's name, and
+//! is never answered with INTERNAL.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,7 +23,7 @@ use tonic::{
 };
 use tonic_types::StatusExt;
 
-use frontdesk_tests::fixture::{Declared, Fixture, methods, strings, with, written};
+use frontdesk_tests::fixture::{Declared, Fixture, dotted, methods, strings, with};
 
 const TEXTS: &[&str] = &[
     "",
@@ -82,7 +83,7 @@ impl Fuzz {
             }
             FieldKind::String => Value::String(self.text(field)),
             FieldKind::Message(message) => Value::Message(self.message(&message, depth + 1)),
-            other => panic!("the contract has a field of kind {other:?} now: say how to fuzz it"),
+            other => panic!("the contract has a field of kind {other:?}: add random values for it"),
         }
     }
 
@@ -106,7 +107,7 @@ impl Fuzz {
     }
 }
 
-/// Strings that were somebody's undoing: each is put where a good request has a good one.
+/// Strings from known attacks; each replaces a valid string in a valid request.
 fn hostile() -> Vec<String> {
     let mut strings: Vec<String> = [
         "' OR '1'='1",
@@ -171,23 +172,23 @@ fn hostile() -> Vec<String> {
     strings
 }
 
-/// Lengths of time that nothing can last.
+/// Invalid durations and times: seconds and nanoseconds.
 const TIMES: [(i64, i32); 8] =
     [(i64::MAX, 0), (i64::MIN, 0), (315_576_000_001, 0), (-1, 0), (1, -1), (-1, 1), (0, 1_000_000_000), (60, i32::MIN)];
 
-/// Panics in our services, also of what no call waits for.
+/// Locations of panics in the services, background tasks included.
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 fn watch_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let told = std::panic::take_hook();
+        let default = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            let place = panic.location().map(ToString::to_string).unwrap_or_default();
-            if place.contains("services/") {
-                PANICS.lock().unwrap().push(place);
+            let location = panic.location().map(ToString::to_string).unwrap_or_default();
+            if location.contains("services/") {
+                PANICS.lock().unwrap().push(location);
             }
-            told(panic);
+            default(panic);
         }));
     });
 }
@@ -201,12 +202,12 @@ struct Try {
     request: Vec<u8>,
 }
 
-/// What ends the things of the test, or the time that its tokens have, comes after all the rest.
-fn last(tries: &mut [Try]) {
+/// Moves to the end what deletes the resources of the test, or expires its tokens.
+fn destructive_last(tries: &mut [Try]) {
     tries.sort_by_key(|one| ["Delete", "Deactivate", "AdvanceTime"].iter().any(|word| one.path.contains(word)));
 }
 
-/// Requests made by chance, the same for each kind of caller in turn, and bytes that are no message at all.
+/// Random requests, from each kind of caller in turn, and bytes that are not a message.
 fn generated(fuzz: &mut Fuzz, methods: &[Declared], count: usize) -> Vec<Try> {
     let rounds = count.div_ceil(methods.len());
     let mut tries = Vec::new();
@@ -229,7 +230,7 @@ fn generated(fuzz: &mut Fuzz, methods: &[Declared], count: usize) -> Vec<Try> {
     tries
 }
 
-/// Good requests with one field that is not: every field of every method has its share of hostile strings.
+/// Valid requests with one invalid field: every field of every method in turn, with hostile strings.
 fn with_hostile_fields(fuzz: &mut Fuzz, fixture: &Fixture, methods: &[Declared], count: usize) -> Vec<Try> {
     let (texts, mut rounds) = (hostile(), Vec::new());
     for Declared { method, path, principals, .. } in methods {
@@ -239,12 +240,12 @@ fn with_hostile_fields(fuzz: &mut Fuzz, fixture: &Fixture, methods: &[Declared],
             let (input, request) = (method.input(), request.encode_to_vec());
             Try { number: 0, path: path.clone(), what, principal, input, request }
         };
-        for place in strings(&good) {
+        for field_path in strings(&good) {
             let mut values = texts.clone();
             values.shuffle(&mut StdRng::seed_from_u64(rounds.len() as u64));
             let each = values.into_iter().map(|text| {
-                let what = format!("{} = {:.60?}", written(&place), text);
-                tried(what, with(&good, &place, &Value::String(text)))
+                let what = format!("{} = {:.60?}", dotted(&field_path), text);
+                tried(what, with(&good, &field_path, &Value::String(text)))
             });
             rounds.push(each.collect::<Vec<_>>().into_iter());
         }
@@ -269,13 +270,13 @@ fn with_hostile_fields(fuzz: &mut Fuzz, fixture: &Fixture, methods: &[Declared],
     while tries.len() < count {
         let before = tries.len();
         tries.extend(rounds.iter_mut().filter_map(Iterator::next));
-        assert!(tries.len() > before, "there are no {count} hostile strings");
+        assert!(tries.len() > before, "fewer than {count} hostile strings");
     }
     tries
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s1_bad_input_is_refused_by_name_and_is_never_our_fault() {
+async fn s1_bad_input_is_refused_with_the_fields_name_and_is_never_internal() {
     const GENERATED: usize = 10_000;
     const HOSTILE: usize = 2_000;
     const AT_ONCE: usize = 16;
@@ -297,9 +298,9 @@ async fn s1_bad_input_is_refused_by_name_and_is_never_our_fault() {
     let methods = methods();
     let mut tries = generated(&mut fuzz, &methods, GENERATED);
     tries.extend(with_hostile_fields(&mut fuzz, &fixture, &methods, HOSTILE));
-    // A stream that stays open is waited for a while; so its method's calls are among the others'.
+    // Shuffled, since each call of a stream waits for a while.
     tries.shuffle(&mut fuzz.random);
-    last(&mut tries);
+    destructive_last(&mut tries);
     tries.iter_mut().enumerate().for_each(|(number, one)| one.number = number);
     let count = tries.len();
 
@@ -312,7 +313,7 @@ async fn s1_bad_input_is_refused_by_name_and_is_never_our_fault() {
             async move {
                 match call_raw(caller, &one.path, request).await {
                     Ok(_) => Code::Ok,
-                    Err(status) => judge(&one, seed, &status),
+                    Err(status) => check_refusal(&one, seed, &status),
                 }
             }
         })
@@ -328,8 +329,8 @@ async fn s1_bad_input_is_refused_by_name_and_is_never_our_fault() {
     assert_eq!(*PANICS.lock().unwrap(), Vec::<String>::new(), "seed {seed}");
 }
 
-/// The code, if the refusal is one that helps its caller.
-fn judge(one: &Try, seed: u64, status: &Status) -> Code {
+/// Returns the code of the refusal. Fails unless the refusal has a reason and, for invalid fields, names a field of the request.
+fn check_refusal(one: &Try, seed: u64, status: &Status) -> Code {
     let Try { number, path, what, principal, .. } = one;
     let at = format!("call {number} of seed {seed}, {path} as {principal:?}, {what}: {status:?}");
     let allowed = [
@@ -348,7 +349,7 @@ fn judge(one: &Try, seed: u64, status: &Status) -> Code {
         for field in fields {
             let name = field.field.split(['.', '[']).next().unwrap_or_default();
             let known = name == "request" || one.input.get_field_by_name(name).is_some();
-            assert!(known && !field.description.is_empty(), "{:?} is no field: {at}", field.field);
+            assert!(known && !field.description.is_empty(), "{:?} is not a field of the request: {at}", field.field);
         }
     }
     status.code()

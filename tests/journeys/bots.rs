@@ -41,7 +41,7 @@ async fn choose(chat: &Chat, visitor_sequence: i64, button: &str) -> Result<(), 
 }
 
 #[tokio::test]
-async fn b6_b8_x1_a_flow_asks_offers_and_hands_off() {
+async fn b6_b8_x1_a_flow_asks_offers_buttons_and_hands_off() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     let (_, agent) = account.agent("Ada").await;
@@ -80,7 +80,7 @@ async fn b6_b8_x1_a_flow_asks_offers_and_hands_off() {
         _ => None,
     });
     assert_eq!(reasons.collect::<Vec<_>>(), ["asked for people"], "B8: the bot's reason is an entry");
-    // E2: a chat with people has no idle end.
+    // E2: a chat with a person does not time out.
     suite.advance(Duration::from_secs(24 * 3600));
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(Account::conversation(&agent, &chat.id).await.status(), ConversationStatus::Open);
@@ -105,18 +105,18 @@ async fn c2_the_bot_closes_at_the_end_of_its_flow() {
 }
 
 #[tokio::test]
-async fn b2_b3_b4_e2_silence_is_the_visitors_and_the_timeout_is_the_sessions() {
+async fn b2_b3_b4_e2_only_visitor_silence_counts_and_a_session_keeps_its_timeout() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     let (_, agent) = account.agent("Ada").await;
     let bot = account.bot().await;
     let channel = account.channel(Some(&bot)).await;
-    // One who never writes (B3), and one who writes after 20 minutes.
+    // One visitor never writes (B3); another writes after 20 minutes.
     let silent = account.start_chat(account.visitor("silent"), &channel).await;
     let late = account.start_chat(account.visitor("late"), &channel).await;
     silent.until_text("Your address?").await;
     late.until_text("Your address?").await;
-    // A session keeps the timeout it began with.
+    // A session keeps the timeout that it began with.
     let shorter = UpdateBotRequest {
         bot_id: bot.id.clone(),
         inactivity_timeout: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
@@ -133,14 +133,14 @@ async fn b2_b3_b4_e2_silence_is_the_visitors_and_the_timeout_is_the_sessions() {
     suite.advance(Duration::from_secs(10 * 60));
     session(&agent, &silent.id, BotSessionStatus::TimedOut).await;
     assert_eq!(status(silent.id.clone()).await, ConversationStatus::Closed);
-    assert_eq!(status(late.id.clone()).await, ConversationStatus::Open, "their 30 minutes began anew");
+    assert_eq!(status(late.id.clone()).await, ConversationStatus::Open, "the 30 minutes began again with the message");
     suite.advance(Duration::from_secs(20 * 60));
     session(&agent, &late.id, BotSessionStatus::TimedOut).await;
     let closed = Account::conversation(&agent, &late.id).await;
     let silence = closed.close_time.unwrap().seconds - closed.last_visitor_activity_time.unwrap().seconds;
     assert!((1_800..1_815).contains(&silence), "closed after {silence} s of silence");
 
-    // A new session takes the new timeout, once this service has heard of it.
+    // A new session gets the new timeout as soon as the conversation service has handled the event.
     wait_for("a chat with the new timeout", || async {
         let chat = account.start_chat(account.visitor(&request_id()), &channel).await;
         let session = Account::conversation(&agent, &chat.id).await.bot_session.expect("a bot in charge");

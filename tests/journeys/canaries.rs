@@ -1,4 +1,4 @@
-//! Canaries: words of one account, its comments, its addresses and every secret are looked for wherever they must not be.
+//! Canary words: texts, comments and addresses of two accounts, and every secret, are searched for wherever they must not be.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,11 @@ use frontdesk_proto::{
     },
     dev::v1::{AdvanceTimeRequest, clock_service_client::ClockServiceClient},
 };
-use frontdesk_tests::{Account, Chat, Mode, Process, TestSuite, call_raw, fixture::{Fixture, methods}, epoch_of, new_id, request_id, wait_for};
+use frontdesk_tests::{
+    Account, Chat, Mode, Process, TestSuite, call_raw, epoch_of,
+    fixture::{Fixture, methods},
+    new_id, request_id, wait_for,
+};
 use futures::StreamExt;
 use prost_reflect::prost::Message;
 use tokio::process::Command;
@@ -30,10 +34,10 @@ use crate::{
     traces::Collector,
 };
 
-/// Words to look for, by what they are.
+/// Words to search for, by a description of each.
 type Words<'a> = BTreeMap<&'a str, String>;
 
-/// What was looked through, and how much of it.
+/// Places that were searched, with the number of bytes, and what was found.
 #[derive(Default)]
 struct Scan {
     bytes: BTreeMap<String, usize>,
@@ -41,7 +45,7 @@ struct Scan {
 }
 
 impl Scan {
-    /// Looks for each word in the bytes, whatever its case.
+    /// Searches the bytes for each word, in any case.
     fn look(&mut self, through: &str, bytes: &[u8], words: &Words<'_>) {
         *self.bytes.entry(through.to_owned()).or_default() += bytes.len();
         let text = String::from_utf8_lossy(bytes).to_lowercase();
@@ -55,27 +59,27 @@ impl Scan {
 
     fn holds(&self) {
         println!("looked through (bytes): {:?}", self.bytes);
-        assert!(self.bytes.values().all(|bytes| *bytes > 0), "nothing was there to look through: {:?}", self.bytes);
+        assert!(self.bytes.values().all(|bytes| *bytes > 0), "a place that was searched is empty: {:?}", self.bytes);
         assert!(self.found.is_empty(), "{:#?}", self.found);
     }
 }
 
-/// One account's fixture, with a chat that a bot began, a person took over, talked about and closed.
+/// A fixture whose chat was started by a bot, taken over by an agent, commented and closed.
 struct Played {
     fixture: Fixture,
     comment: String,
     visitor_key: String,
-    /// What the team's and the visitor's open streams brought.
+    /// Bytes that the agent's and the visitor's open streams received.
     streams: [Arc<Mutex<Vec<u8>>>; 2],
 }
 
-/// Follows a stream to its end, or as long as the test runs.
+/// Collects the messages of a stream until it ends.
 async fn follow(fixture: &Fixture, principal: Principal, path: &str) -> Arc<Mutex<Vec<u8>>> {
     let declared = methods().into_iter().find(|declared| declared.path.ends_with(path)).unwrap();
     let request = Request::new(fixture.request(&declared.method).encode_to_vec());
     let mut grpc = Grpc::new(fixture.caller(principal));
     grpc.ready().await.unwrap();
-    let answers = grpc.server_streaming(request, declared.path.parse().unwrap(), Raw).await.unwrap();
+    let answers = grpc.server_streaming(request, declared.path.parse().unwrap(), RawCodec).await.unwrap();
     let (seen, mut answers) = (Arc::<Mutex<Vec<u8>>>::default(), answers.into_inner());
     let kept = seen.clone();
     tokio::spawn(async move {
@@ -118,17 +122,17 @@ async fn play(account: Account, word: &str) -> Played {
     let close = CloseConversationRequest { conversation_id: id.clone(), ..Default::default() };
     ConversationServiceClient::new(agent.clone()).close_conversation(close).await.unwrap();
     Account::explained(&agent, &id, 1).await;
-    // The streams have brought the last that was said.
+    // Until the streams have received the last message.
     let said = format!("{word}-answer");
     wait_for("the streams", || async {
-        let heard = |stream: &Arc<Mutex<Vec<u8>>>| String::from_utf8_lossy(&stream.lock().unwrap()).contains(&said);
-        streams.iter().all(heard).then_some(())
+        let received = |stream: &Arc<Mutex<Vec<u8>>>| String::from_utf8_lossy(&stream.lock().unwrap()).contains(&said);
+        streams.iter().all(received).then_some(())
     })
     .await;
     Played { fixture, comment, visitor_key: key.secret, streams }
 }
 
-/// Every answer that this kind of caller gets to what only looks, refusals too.
+/// Every response of a read method to this kind of caller, refusals included.
 async fn answers(fixture: &Fixture, principal: Principal) -> Vec<u8> {
     let (caller, mut all) = (fixture.caller(principal), Vec::new());
     for declared in methods().iter().filter(|declared| declared.principals.contains(&principal)) {
@@ -145,14 +149,14 @@ async fn answers(fixture: &Fixture, principal: Principal) -> Vec<u8> {
     all
 }
 
-/// The parts of a caller's token that nobody else can know.
+/// A caller's token, and its signature, which no other caller can know.
 fn token_parts(fixture: &Fixture, kind: Kind, subject: &str) -> (String, String) {
     let account = &fixture.account;
     let token = account.keys.mint(&account.keys.claims(account.id, kind, subject, Duration::from_secs(3600))).unwrap();
     (token.clone(), token.rsplit_once('.').unwrap().1.to_owned())
 }
 
-/// A command of the binary with the environment of the process.
+/// Runs a command of the binary with the environment of the process; returns its output.
 async fn run(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Vec<u8> {
     let binary = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("frontdesk");
     let output = Command::new(binary)
@@ -169,7 +173,7 @@ async fn run(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) ->
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s3_canaries_stay_with_their_account_and_secrets_and_texts_out_of_logs_and_traces() {
+async fn s3_texts_and_secrets_stay_in_their_account_and_out_of_logs_and_traces() {
     let (secret, password) = ("canarysecret-0123456789-0123456789-0123456789", "canarypassword");
     let server = SmtpServer::start(password).await;
     let (collector, endpoint) = Collector::start().await;
@@ -200,7 +204,7 @@ async fn s3_canaries_stay_with_their_account_and_secrets_and_texts_out_of_logs_a
         wait_for("the mail", || async { server.received(&played.fixture.address()).pop() }).await;
     }
 
-    // The other visitor's chat ends by its timeout, of which a log of this level tells.
+    // The other visitor's chat times out, which is logged at this level.
     let by = Some(prost_types::Duration { seconds: 3_600, nanos: 0 });
     let mut clock = ClockServiceClient::new(ours.fixture.account.admin());
     clock.advance_time(AdvanceTimeRequest { by }).await.unwrap();
@@ -211,11 +215,11 @@ async fn s3_canaries_stay_with_their_account_and_secrets_and_texts_out_of_logs_a
     .await;
 
     let (agent_token, agent_signature) = token_parts(&ours.fixture, Kind::Agent, &ours.fixture.agent_id.to_string());
-    // A token of the test's own, sent once as it is: what the process saw of it is looked for.
+    // A token that the test knows, sent once, so that the process has seen its signature.
     let sent = ours.fixture.account.with_token(&agent_token);
     Account::conversation(&sent, &ours.fixture.ids["conversation_id"]).await;
     let secrets = Words::from([
-        ("the installation's secret", secret.to_owned()),
+        ("the installation secret", secret.to_owned()),
         ("the mail server's password", password.to_owned()),
         ("the visitor key's secret", ours.visitor_key.clone()),
         ("a token's signature", agent_signature),
@@ -243,14 +247,14 @@ async fn s3_canaries_stay_with_their_account_and_secrets_and_texts_out_of_logs_a
         let mails = server.received(&played.fixture.address());
         scan.look("mails", serde_json::to_string(&mails).unwrap().as_bytes(), &to_visitors);
         let account = played.fixture.account.id.to_string();
-        let trail = run(folder.path(), &environment, &["audit", "--account", &account, "--json"]).await;
+        let records = run(folder.path(), &environment, &["audit", "--account", &account, "--json"]).await;
         scan.look(
-            "the audit trail",
-            &trail,
+            "the audit log",
+            &records,
             &with(&[("a word", played.fixture.word.clone()), ("another's word", other.into())]),
         );
     }
-    // Also as the mail server got them.
+    // The mails as the mail server received them.
     for file in std::fs::read_dir(server.folder.path()).unwrap().map(|file| file.unwrap().path()) {
         if file.extension().is_some_and(|extension| extension == "eml") {
             scan.look("raw mails", &std::fs::read(&file).unwrap(), &with(&[("a comment", "canary-comment".into())]));
@@ -263,19 +267,19 @@ async fn s3_canaries_stay_with_their_account_and_secrets_and_texts_out_of_logs_a
     let log = std::fs::read(folder.path().join("log")).unwrap();
     scan.look("the log", &log, &silent);
     scan.look("the log", &log, &Words::from([("a panic", "panicked".to_owned())]));
-    assert!(String::from_utf8_lossy(&log).contains("DEBUG"), "the log has more than it usually has");
+    assert!(String::from_utf8_lossy(&log).contains("DEBUG"), "the log has the level DEBUG");
     scan.look("spans", format!("{:?}", collector.0.lock().await).as_bytes(), &silent);
-    // Events hold ids and numbers: also where they wait, and in the file of the bus.
+    // Events hold ids and numbers only, also in the database of the bus.
     for file in ["bus.db", "bus.db-wal"] {
         if let Ok(bytes) = std::fs::read(folder.path().join(file)) {
-            scan.look("the file of the bus", &bytes, &silent);
+            scan.look("the database of the bus", &bytes, &silent);
         }
     }
     scan.holds();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s3_nothing_that_people_wrote_is_on_the_broker() {
+async fn s3_no_text_of_a_person_is_on_the_broker() {
     let suite = TestSuite::start_on(Mode::Distributed, |_| {}).await;
     let (bus, prefix) = (&suite.settings.bus.url, &suite.settings.bus.prefix);
     let broker = async_nats::connect(bus).await.unwrap();
@@ -283,7 +287,7 @@ async fn s3_nothing_that_people_wrote_is_on_the_broker() {
     broker.flush().await.unwrap();
     let seen = Arc::<Mutex<[Vec<u8>; 3]>>::default();
     let kept = seen.clone();
-    let hearing = tokio::spawn(async move {
+    let reading = tokio::spawn(async move {
         while let Some(message) = everything.next().await {
             let [subjects, headers, bodies] = &mut *kept.lock().unwrap();
             subjects.extend(format!("{}\n", message.subject).into_bytes());
@@ -302,7 +306,7 @@ async fn s3_nothing_that_people_wrote_is_on_the_broker() {
         mails.iter().all(|mails| !mails.is_empty()).then_some(())
     })
     .await;
-    hearing.abort();
+    reading.abort();
     let words = Words::from([
         ("one account's word", "onecanary".to_owned()),
         ("another's word", "twocanary".to_owned()),

@@ -1,4 +1,4 @@
-//! Chats between visitors and people.
+//! Chats between visitors and agents.
 
 use frontdesk_proto::{
     assignment::v1::{
@@ -32,7 +32,7 @@ async fn close(agent: &As, id: &str) -> frontdesk_proto::conversation::v1::Conve
 }
 
 #[tokio::test]
-async fn c1_c2a_c3_a_chat_keeps_its_page_and_its_dense_numbers() {
+async fn c1_c2a_c3_a_chat_keeps_its_page_and_gapless_sequences() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     let (_, agent) = account.agent("Ada").await;
@@ -53,7 +53,7 @@ async fn c1_c2a_c3_a_chat_keeps_its_page_and_its_dense_numbers() {
         ..start
     };
     let same = visitor.start_chat(again).await.unwrap().into_inner().chat.unwrap();
-    assert_eq!(chat.id, same.id, "C2a: the open one is given back");
+    assert_eq!(chat.id, same.id, "C2a: the second start returns the open conversation");
 
     let conversation = Account::conversation(&agent, &chat.id).await;
     assert_eq!(
@@ -69,14 +69,14 @@ async fn c1_c2a_c3_a_chat_keeps_its_page_and_its_dense_numbers() {
     let thread = Account::thread(&agent, &chat.id).await;
     assert!((1..).zip(&thread).all(|(number, entry)| entry.sequence == number), "{thread:?}");
     let visible: Vec<i64> = thread.iter().map(|entry| entry.visitor_sequence).filter(|number| *number > 0).collect();
-    assert_eq!(visible, [1, 2, 3, 4], "two messages, Ada joined, hello");
+    assert_eq!(visible, [1, 2, 3, 4], "two messages, the change of owner, hello");
     assert!(
         thread.iter().any(|entry| matches!(entry.content, Some(Content::Comment(_))) && entry.visitor_sequence == 0)
     );
 }
 
 #[tokio::test]
-async fn c4_c12_text_is_kept_normalised_and_its_other_forms_are_the_same_request() {
+async fn c4_c12_text_is_stored_normalised_and_other_forms_of_it_repeat_the_request() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     let (_, agent) = account.agent("Ada").await;
@@ -106,13 +106,13 @@ async fn c4_c12_text_is_kept_normalised_and_its_other_forms_are_the_same_request
     });
     assert_eq!(texts.collect::<Vec<_>>(), [as_kept, as_kept]);
 
-    // Where nothing is left there was nothing.
+    // A text that is empty after normalisation is refused as empty.
     let empty = threads.post_message(message(&chat.id, "\u{202E}\u{FEFF}")).await.unwrap_err();
     assert_eq!((empty.code(), reason(&empty).as_str()), (Code::InvalidArgument, "INVALID_FIELDS"));
 }
 
 #[tokio::test]
-async fn c11_a1_a8_who_replies_first_owns_it_and_the_history_tells() {
+async fn c11_a1_a8_the_first_agent_to_reply_becomes_the_owner_and_the_history_records_it() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     let (ada, agent) = account.agent("Ada").await;
@@ -142,19 +142,20 @@ async fn c11_a1_a8_who_replies_first_owns_it_and_the_history_tells() {
         .await
         .unwrap();
 
-    let history = wait_for("four stretches", || async {
+    let history = wait_for("four assignments", || async {
         let request = ListAssignmentsRequest { conversation_id: chat.id.clone() };
         let list =
             AssignmentServiceClient::new(agent.clone()).list_assignments(request).await.ok()?.into_inner().assignments;
-        (list.len() == 4 && list[..3].iter().all(|stretch| stretch.end_time.is_some())).then_some(list)
+        (list.len() == 4 && list[..3].iter().all(|assignment| assignment.end_time.is_some())).then_some(list)
     })
     .await;
-    let owners: Vec<String> = history.iter().map(|stretch| stretch.owner.clone().unwrap_or_default().id).collect();
+    let owners: Vec<String> =
+        history.iter().map(|assignment| assignment.owner.clone().unwrap_or_default().id).collect();
     assert_eq!(owners, [String::new(), ada.to_string(), bob.to_string(), String::new()]);
     assert!(history[3].end_time.is_none());
     assert_eq!(history[3].owner.clone().unwrap_or_default().kind(), OwnerKind::Unspecified);
     assert_eq!(history[0].cause(), AssignmentCause::Started);
-    assert!(history[1..].iter().all(|stretch| stretch.cause() == AssignmentCause::ByHand));
+    assert!(history[1..].iter().all(|assignment| assignment.cause() == AssignmentCause::ByHand));
 }
 
 #[tokio::test]
@@ -169,7 +170,7 @@ async fn c12_a_retry_posts_once_and_other_content_is_refused() {
     let first = visitor.send_message(say.clone()).await.unwrap().into_inner();
     close(&agent, &chat.id).await;
     let again = visitor.send_message(say.clone()).await.unwrap().into_inner();
-    assert_eq!(first, again, "also after the close: it was accepted before");
+    assert_eq!(first, again, "a repeat gets the first response after the close too");
     let other = visitor.send_message(SendMessageRequest { text: "twice".into(), ..say.clone() }).await.unwrap_err();
     assert_eq!((other.code(), reason(&other).as_str()), (Code::FailedPrecondition, "REQUEST_ID_REUSED"));
     let messages = Account::thread(&agent, &chat.id)
@@ -180,7 +181,7 @@ async fn c12_a_retry_posts_once_and_other_content_is_refused() {
 }
 
 #[tokio::test]
-async fn e1_e3_e4_e5_closing_reopening_and_starting_anew() {
+async fn e1_e3_e4_e5_a_chat_is_closed_reopened_and_started_anew() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     let (ada, agent) = account.agent("Ada").await;
@@ -193,7 +194,7 @@ async fn e1_e3_e4_e5_closing_reopening_and_starting_anew() {
         (ConversationStatus::Closed, 1, CloseReason::Agent)
     );
     let again = close(&agent, &chat.id).await;
-    assert_eq!(again, closed, "E5: closing a closed one changes nothing");
+    assert_eq!(again, closed, "E5: closing a closed conversation changes nothing");
     let refused = chat.say("more").await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "CONVERSATION_CLOSED"));
 
@@ -206,7 +207,7 @@ async fn e1_e3_e4_e5_closing_reopening_and_starting_anew() {
     assert_eq!(Account::explained(&agent, &chat.id, 1).await.decision.unwrap().close_number, 1);
     assert_eq!(Account::explained(&agent, &chat.id, 2).await.decision.unwrap().close_number, 2);
 
-    // C12: a close that comes late, after a reopening, is still the first one.
+    // C12: a repeated close that arrives after a reopening gets the first response and closes nothing.
     let retried =
         CloseConversationRequest { conversation_id: chat.id.clone(), request_id: request_id(), ..Default::default() };
     conversations.close_conversation(retried.clone()).await.unwrap();
@@ -218,9 +219,9 @@ async fn e1_e3_e4_e5_closing_reopening_and_starting_anew() {
     let anew = account.start_chat(account.visitor("v"), &channel).await;
     assert_ne!(anew.id, chat.id);
     let request = GetChatRequest { chat_id: anew.id.clone() };
-    let told =
+    let next =
         VisitorServiceClient::new(anew.visitor.clone()).get_chat(request).await.unwrap().into_inner().chat.unwrap();
-    assert_eq!(told.previous_chat_id, chat.id, "E3: the new one points to the one before");
+    assert_eq!(next.previous_chat_id, chat.id, "E3: the new conversation names the previous one");
     let refused = conversations.reopen_conversation(reopen).await.unwrap_err();
     assert_eq!(reason(&refused), "NEWER_CONVERSATION_OPEN");
 }
@@ -263,7 +264,7 @@ async fn c9_the_inbox_lists_by_owner_and_status_in_pages_newest_first() {
 }
 
 #[tokio::test]
-async fn c10_watches_resume_by_number_without_gap_or_repeat() {
+async fn c10_watches_resume_by_sequence_without_gap_or_repeat() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     let (_, agent) = account.agent("Ada").await;
@@ -277,7 +278,7 @@ async fn c10_watches_resume_by_number_without_gap_or_repeat() {
             }
         }
     });
-    // The watcher hangs up every seven lines and comes back with the last number.
+    // The watcher reconnects after every seven entries, with the last sequence that it received.
     let (mut cursor, mut texts) = (0, Vec::new());
     while texts.len() < 60 {
         let request = WatchThreadRequest { conversation_id: chat.id.clone(), after_sequence: cursor };
@@ -295,7 +296,7 @@ async fn c10_watches_resume_by_number_without_gap_or_repeat() {
 }
 
 #[tokio::test]
-async fn c7_s3_nothing_internal_reaches_the_visitor() {
+async fn c7_s3_no_internal_content_reaches_the_visitor() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     let (ada, agent) = account.agent("Ada").await;
@@ -318,11 +319,11 @@ async fn c7_s3_nothing_internal_reaches_the_visitor() {
         (1..).zip(&lines).all(|(number, line)| line.visitor_sequence == number),
         "dense: no gap tells of hidden activity"
     );
-    let told = VisitorServiceClient::new(chat.visitor.clone())
+    let fetched = VisitorServiceClient::new(chat.visitor.clone())
         .get_chat(GetChatRequest { chat_id: chat.id.clone() })
         .await
         .unwrap();
-    let wire = format!("{lines:?} {told:?}");
+    let wire = format!("{lines:?} {fetched:?}");
     for internal in ["CANARY", &ada.to_string(), "epoch", "vera@visitor.example"] {
         assert!(!wire.contains(internal), "{internal} in {wire}");
     }
@@ -334,7 +335,7 @@ async fn c7_s3_nothing_internal_reaches_the_visitor() {
 }
 
 #[tokio::test]
-async fn s3_another_visitors_chat_does_not_exist() {
+async fn s3_another_visitors_chat_is_not_found() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     let channel = account.channel(None).await;
@@ -354,7 +355,7 @@ async fn s3_another_visitors_chat_does_not_exist() {
 }
 
 #[tokio::test]
-async fn c4_text_keeps_its_line_breaks_and_large_threads_come_in_pages_that_clients_accept() {
+async fn c4_text_keeps_line_breaks_and_pages_of_large_threads_fit_client_limits() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     let (_, agent) = account.agent("Ada").await;
@@ -375,7 +376,7 @@ async fn c4_text_keeps_its_line_breaks_and_large_threads_come_in_pages_that_clie
             page_size: 1_000,
             ..Default::default()
         };
-        // A client with default limits takes at most 4 MiB.
+        // Clients accept messages of up to 4 MiB by default.
         let page = ThreadServiceClient::new(agent.clone()).list_entries(request).await.unwrap().into_inner();
         assert!(page.entries.iter().zip(after + 1..).all(|(entry, number)| entry.sequence == number));
         if after == 0 {
@@ -393,7 +394,7 @@ async fn c4_text_keeps_its_line_breaks_and_large_threads_come_in_pages_that_clie
 }
 
 #[tokio::test]
-async fn e2a_a_message_and_an_agents_close_at_once() {
+async fn e2a_a_message_racing_a_close_is_stored_before_it_or_refused() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     let (_, agent) = account.agent("Ada").await;
@@ -406,6 +407,6 @@ async fn e2a_a_message_and_an_agents_close_at_once() {
             matches!(thread.last().and_then(|entry| entry.content.as_ref()), Some(Content::Closed(_))),
             "nothing after the close"
         );
-        assert_eq!(said.is_ok(), thread.len() == 2, "accepted and there, or refused and not there: {thread:?}");
+        assert_eq!(said.is_ok(), thread.len() == 2, "accepted and stored, or refused and not stored: {thread:?}");
     }
 }

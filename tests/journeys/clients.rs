@@ -1,4 +1,4 @@
-//! Programs in other languages, with stubs made from the protos and nothing of ours.
+//! Clients in other languages, whose stubs are generated from the protos.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,7 +9,7 @@ use frontdesk_auth::Kind;
 use frontdesk_tests::{Mode, TestSuite, new_id};
 use tokio::process::Command;
 
-/// Python with grpcio and aiosmtpd, as `make python` installs it.
+/// The Python with grpcio and aiosmtpd that `make python` installs.
 pub(crate) fn python() -> PathBuf {
     let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/python/bin/python");
     let python = std::env::var_os("FRONTDESK_TEST_PYTHON").map_or(installed, PathBuf::from);
@@ -18,8 +18,8 @@ pub(crate) fn python() -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_python_program_plays_the_chat() {
-    // One address for everything, as the program knows it.
+async fn a_python_client_plays_the_chat() {
+    // Embedded: the client expects all services at one address.
     let suite = TestSuite::start_on(Mode::Embedded, |_| {}).await;
     let account = suite.account().await;
     let agent = new_id();
@@ -39,10 +39,11 @@ async fn a_python_program_plays_the_chat() {
         .env("VISITOR_TOKEN", token(Kind::Visitor, "python-visitor"))
         .kill_on_drop(true)
         .output();
-    let output = tokio::time::timeout(Duration::from_secs(120), program).await.expect("an end in time").unwrap();
-    let (told, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    println!("{told}{errors}");
-    assert!(output.status.success() && told.contains("transcript in the mailbox"), "{told}{errors}");
+    let output =
+        tokio::time::timeout(Duration::from_secs(120), program).await.expect("the end of the program in time").unwrap();
+    let (output_text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{output_text}{errors}");
+    assert!(output.status.success() && output_text.contains("transcript in the mailbox"), "{output_text}{errors}");
 }
 
 #[tokio::test]
@@ -56,11 +57,12 @@ async fn the_demo_plays_both_chats() {
         .env("TMPDIR", folder.path())
         .kill_on_drop(true)
         .output();
-    let output = tokio::time::timeout(Duration::from_secs(120), demo).await.expect("an end in time").unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
+    let output =
+        tokio::time::timeout(Duration::from_secs(120), demo).await.expect("the end of the program in time").unwrap();
+    let output_text = String::from_utf8_lossy(&output.stdout);
     assert!(
-        output.status.success() && told.contains("Everything came out as promised."),
-        "{told}{}",
+        output.status.success() && output_text.contains("Everything came out as promised."),
+        "{output_text}{}",
         String::from_utf8_lossy(&output.stderr)
     );
 }

@@ -1,4 +1,4 @@
-//! Contacts: who a visitor is, and that a typed address proves nothing.
+//! Contacts: how a visitor is identified, and that an unverified address grants no access.
 
 use frontdesk_proto::{
     assignment::v1::{DeactivateAgentRequest, roster_service_client::RosterServiceClient},
@@ -22,14 +22,14 @@ async fn contact_of(agent: &As, conversation: &str) -> Contact {
     answer.into_inner().contact.unwrap()
 }
 
-/// What the team reads as the visitor's name.
+/// The visitor's name as agents see it.
 fn visitors_name(thread: &[Entry]) -> String {
     let authors = thread.iter().filter_map(|entry| entry.author.clone());
     authors.filter(|author| author.kind() == ActorKind::Visitor).map(|author| author.name).next().unwrap_or_default()
 }
 
-/// A chat with the bot in which the visitor gives this address.
-async fn typed(account: &Account, visitor: &str, channel: &str, address: &str) -> Chat {
+/// A chat with the bot in which the visitor answers with this address.
+async fn chat_with_typed_address(account: &Account, visitor: &str, channel: &str, address: &str) -> Chat {
     let chat = account.start_chat(account.visitor(visitor), channel).await;
     chat.until_text("Your address?").await;
     chat.say(address).await.unwrap();
@@ -37,8 +37,8 @@ async fn typed(account: &Account, visitor: &str, channel: &str, address: &str) -
     chat
 }
 
-/// A person takes the chat, says a secret and closes it. Gives the delivery.
-async fn handled(agent: &As, chat: &Chat) -> String {
+/// An agent takes the chat over, posts a secret and closes it; returns the id of the delivery.
+async fn take_over_and_close(agent: &As, chat: &Chat) -> String {
     let epoch = Account::conversation(agent, &chat.id).await.epoch;
     let take = frontdesk_proto::assignment::v1::TakeOverConversationRequest {
         conversation_id: chat.id.clone(),
@@ -75,7 +75,7 @@ async fn sent_to(agent: &As, delivery_id: &str) -> String {
 }
 
 #[tokio::test]
-async fn x1_s3_a_typed_address_takes_nobodys_transcripts() {
+async fn x1_s3_a_typed_address_redirects_no_transcript() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     account.fallback_sender().await;
@@ -88,42 +88,46 @@ async fn x1_s3_a_typed_address_takes_nobodys_transcripts() {
         conversations.close_conversation(request).await.unwrap();
     };
 
-    // Squatting: the victim's address first, then one's own.
-    close(&typed(&account, "evil", &channel, "victim@x.example").await).await;
-    close(&typed(&account, "evil", &channel, "evil@evil.example").await).await;
-    let victim = typed(&account, "victim", &channel, "victim@x.example").await;
-    let delivery = handled(&agent, &victim).await;
+    // The attacker types the victim's address first, then an own one.
+    close(&chat_with_typed_address(&account, "evil", &channel, "victim@x.example").await).await;
+    close(&chat_with_typed_address(&account, "evil", &channel, "evil@evil.example").await).await;
+    let victim = chat_with_typed_address(&account, "victim", &channel, "victim@x.example").await;
+    let delivery = take_over_and_close(&agent, &victim).await;
     assert_eq!(sent_to(&agent, &delivery).await, "victim@x.example");
 
-    // The victim is there first, by an address that they typed.
-    let second = typed(&account, "victim2", &channel, "victim2@x.example").await;
-    close(&typed(&account, "evil2", &channel, "victim2@x.example").await).await;
-    close(&typed(&account, "evil2", &channel, "evil2@evil.example").await).await;
-    let delivery = handled(&agent, &second).await;
+    // The victim has typed the address before the attacker does.
+    let second = chat_with_typed_address(&account, "victim2", &channel, "victim2@x.example").await;
+    close(&chat_with_typed_address(&account, "evil2", &channel, "victim2@x.example").await).await;
+    close(&chat_with_typed_address(&account, "evil2", &channel, "evil2@evil.example").await).await;
+    let delivery = take_over_and_close(&agent, &second).await;
     assert_eq!(sent_to(&agent, &delivery).await, "victim2@x.example");
 
-    // The victim is known by a token; the attacker types their address and then proves one of their own.
+    // The victim's token states the address; the attacker types it, and then logs in with an own one.
     let third = account.start_chat(account.known_visitor("victim3", "victim3@x.example"), &channel).await;
     third.until_text("Your address?").await;
     let before = contact_of(&agent, &third.id).await;
-    let attack = typed(&account, "evil3", &channel, "victim3@x.example").await;
-    assert_eq!(contact_of(&agent, &attack.id).await.id, before.id, "linked for the team's eyes");
+    let attack = chat_with_typed_address(&account, "evil3", &channel, "victim3@x.example").await;
+    assert_eq!(
+        contact_of(&agent, &attack.id).await.id,
+        before.id,
+        "agents see the contact that the address belongs to"
+    );
     let own = account.start_chat(account.known_visitor("evil3", "evil3@evil.example"), &channel).await;
-    assert_eq!(own.id, attack.id, "the open one");
-    assert_ne!(contact_of(&agent, &own.id).await.id, before.id, "their token says who they are");
-    assert_eq!(contact_of(&agent, &third.id).await, before, "nothing of the victim's contact changed");
-    let delivery = handled(&agent, &third).await;
+    assert_eq!(own.id, attack.id, "the open conversation");
+    assert_ne!(contact_of(&agent, &own.id).await.id, before.id, "the token identifies the attacker");
+    assert_eq!(contact_of(&agent, &third.id).await, before, "the victim's contact is unchanged");
+    let delivery = take_over_and_close(&agent, &third).await;
     assert_eq!(sent_to(&agent, &delivery).await, "victim3@x.example");
 
-    // One who proved two addresses, the victim's among them: the victim's own chat goes where the victim's token says.
+    // A visitor whose tokens stated two addresses, the victim's first: the victim's chat is mailed to the victim's address.
     let fourth = account.start_chat(account.known_visitor("evil4", "victim4@x.example"), &channel).await;
     close(&fourth).await;
     close(&account.start_chat(account.known_visitor("evil4", "evil4@evil.example"), &channel).await).await;
     let fourth = account.start_chat(account.known_visitor("victim4", "victim4@x.example"), &channel).await;
-    let delivery = handled(&agent, &fourth).await;
+    let delivery = take_over_and_close(&agent, &fourth).await;
     assert_eq!(sent_to(&agent, &delivery).await, "victim4@x.example");
 
-    // By hand, with no address chosen, it goes where the close sent it too.
+    // Sent by hand without an address, it goes to the address of the close.
     let send = SendTranscriptRequest {
         conversation_id: victim.id.clone(),
         contact_id: contact_of(&agent, &victim.id).await.id,
@@ -132,7 +136,7 @@ async fn x1_s3_a_typed_address_takes_nobodys_transcripts() {
     };
     let by_hand = TranscriptServiceClient::new(agent.clone()).send_transcript(send).await.unwrap().into_inner();
     assert_eq!(sent_to(&agent, &by_hand.delivery.unwrap().id).await, "victim@x.example");
-    // Somebody who only typed their way to a contact does not wear its name.
+    // A visitor linked by a typed address does not get the contact's name.
     let name = visitors_name(&Account::thread(&agent, &victim.id).await);
     assert_eq!(name, "");
     assert!(account.mails("evil@evil.example").await.is_empty());
@@ -141,7 +145,7 @@ async fn x1_s3_a_typed_address_takes_nobodys_transcripts() {
 }
 
 #[tokio::test]
-async fn x1_logging_in_during_a_chat_makes_the_visitor_known_with_their_earlier_chats() {
+async fn x1_c8_a_login_during_a_chat_links_the_visitors_earlier_chats_to_the_contact() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     account.fallback_sender().await;
@@ -154,17 +158,21 @@ async fn x1_logging_in_during_a_chat_makes_the_visitor_known_with_their_earlier_
     logged_in.say("now you know").await.unwrap();
     let contact = contact_of(&agent, &chat.id).await;
     assert!(contact.emails[0].verified && contact.emails[0].address == "vera@x.example");
-    assert_eq!(contact_of(&agent, &earlier.id).await.id, contact.id, "the earlier anonymous chat belongs to them too");
+    assert_eq!(
+        contact_of(&agent, &earlier.id).await.id,
+        contact.id,
+        "the earlier anonymous chat belongs to the contact too"
+    );
     let thread = Account::thread(&agent, &chat.id).await;
     assert_eq!(thread.iter().filter(|entry| matches!(entry.content, Some(Content::ContactLinked(_)))).count(), 1);
-    // C8: from the contact to their conversations.
+    // C8: the conversations of the contact.
     let theirs = ListConversationsRequest { contact_id: contact.id, ..Default::default() };
     let theirs = ConversationServiceClient::new(agent.clone()).list_conversations(theirs).await.unwrap().into_inner();
     assert_eq!(theirs.conversations.len(), 2);
 }
 
 #[tokio::test]
-async fn x1_x3_an_agent_says_who_a_visitor_is_and_makes_a_ticket() {
+async fn x1_x3_an_agent_links_a_contact_and_creates_a_ticket() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     let (_, agent) = account.agent("Ada").await;
@@ -203,7 +211,7 @@ async fn x1_x3_an_agent_says_who_a_visitor_is_and_makes_a_ticket() {
 }
 
 #[tokio::test]
-async fn x2_contacts_are_created_found_edited_and_have_their_address_alone() {
+async fn x2_contacts_are_created_listed_edited_and_share_no_address() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     let (_, agent) = account.agent("Ada").await;
@@ -233,16 +241,16 @@ async fn x2_contacts_are_created_found_edited_and_have_their_address_alone() {
 }
 
 #[tokio::test]
-async fn t2_what_becomes_known_after_the_close_changes_nothing() {
+async fn t2_facts_learned_after_the_close_do_not_change_the_decision() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     let (_, agent) = account.agent("Ada").await;
     let channel = account.channel(None).await;
     let chat = account.start_chat(account.known_visitor("v", "then@x.example"), &channel).await;
     let unknown = account.start_chat(account.visitor("w"), &channel).await;
-    // No sender yet: the delivery fails, and is retried when the contact has another address.
-    let delivery = handled(&agent, &chat).await;
-    handled(&agent, &unknown).await;
+    // Without a sender the delivery fails. It is retried after the contact got another address.
+    let delivery = take_over_and_close(&agent, &chat).await;
+    take_over_and_close(&agent, &unknown).await;
     let state = async |state: DeliveryState| {
         wait_for(state.as_str_name(), || async {
             let request = GetDeliveryRequest { delivery_id: delivery.clone() };
@@ -262,13 +270,13 @@ async fn t2_what_becomes_known_after_the_close_changes_nothing() {
     state(DeliveryState::Sent).await;
     assert_eq!(account.mails("then@x.example").await.len(), 1);
     assert!(account.mails("later@x.example").await.is_empty());
-    // A visitor who becomes known later: the decision stays.
+    // The decision stays when the visitor is identified later.
     account.start_chat(account.known_visitor("w", "w@x.example"), &channel).await;
     assert_eq!(Account::explained(&agent, &unknown.id, 1).await.decision.unwrap().skip_reason(), SkipReason::NoAddress);
 }
 
 #[tokio::test]
-async fn a2_who_left_the_roster_owns_nothing_new() {
+async fn a2_a_deactivated_agent_owns_no_new_conversation() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     let (hal, agent) = account.agent("Hal").await;
@@ -278,8 +286,10 @@ async fn a2_who_left_the_roster_owns_nothing_new() {
     assert_eq!(reason(&reply(&stranger, &chat).await.unwrap_err()), "AGENT_NOT_ACTIVE");
     let request = DeactivateAgentRequest { agent_id: hal.to_string() };
     RosterServiceClient::new(account.admin()).deactivate_agent(request).await.unwrap();
-    wait_for("the news", || async { (reason(&reply(&agent, &chat).await.err()?) == "AGENT_NOT_ACTIVE").then_some(()) })
-        .await;
+    wait_for("the event of the deactivation", || async {
+        (reason(&reply(&agent, &chat).await.err()?) == "AGENT_NOT_ACTIVE").then_some(())
+    })
+    .await;
     let close = CloseConversationRequest { conversation_id: chat.id.clone(), ..Default::default() };
     let mut conversations = ConversationServiceClient::new(agent.clone());
     conversations.close_conversation(close).await.unwrap();

@@ -1,5 +1,5 @@
-//! What only the distributed mode has: replicas beside each other, a broker, schemas that are made before, commands that
-//! look after a running suite.
+//! What only the distributed mode has: several replicas, a broker, migrations before the start, and commands beside a running
+//! suite.
 
 use std::{
     process::{Output, Stdio},
@@ -25,7 +25,7 @@ async fn suite() -> TestSuite {
     TestSuite::start_on(Mode::Distributed, |_| {}).await
 }
 
-/// The account, with its calls to the conversation service going to one replica.
+/// The account, with its calls to the conversation service sent to one replica.
 fn at_replica(suite: &TestSuite, account: &Account, number: usize) -> Account {
     let mut settings = suite.settings.clone();
     settings.peers.conversation = settings.peers.conversation.split(',').nth(number).expect("two replicas").to_owned();
@@ -59,29 +59,30 @@ pub(crate) async fn frontdesk(settings: &Settings, arguments: &[&str]) -> Output
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    tokio::time::timeout(Duration::from_secs(120), command).await.expect("an end in time").unwrap()
+    tokio::time::timeout(Duration::from_secs(120), command).await.expect("the end of the program in time").unwrap()
 }
 
-pub(crate) fn told(output: &Output) -> String {
+/// Standard output and standard error.
+pub(crate) fn text_of(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_demo_plays_unchanged() {
+async fn the_demo_plays_in_distributed_mode() {
     let suite = suite().await;
     let demo = frontdesk(&suite.settings, &["demo"]).await;
-    assert!(demo.status.success() && told(&demo).contains("Everything came out as promised."), "{}", told(&demo));
+    assert!(demo.status.success() && text_of(&demo).contains("Everything came out as promised."), "{}", text_of(&demo));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c10_a_watcher_hears_other_replicas_and_moves_between_them_without_gap_or_repeat() {
+async fn c10_a_watch_follows_other_replicas_and_resumes_on_them_without_gap_or_repeat() {
     let suite = suite().await;
     let account = suite.account().await;
     let (ada, _) = account.agent("Ada").await;
     let channel = account.channel(None).await;
     let chat = account.start_chat(account.visitor("v"), &channel).await;
     let (mut thread, mut lines) = (Vec::new(), Vec::new());
-    // Each time the watcher is at one replica and the writer at the other.
+    // In each round the watcher is connected to one replica and the writer to the other.
     for round in 0..6_usize {
         let (writer, watcher) =
             (at_replica(&suite, &account, round % 2), at_replica(&suite, &account, (round + 1) % 2));
@@ -90,16 +91,16 @@ async fn c10_a_watcher_hears_other_replicas_and_moves_between_them_without_gap_o
         let mut threads = ThreadServiceClient::new(agent).watch_thread(request).await.unwrap().into_inner();
         let request = WatchChatRequest { chat_id: chat.id.clone(), after_visitor_sequence: lines.len() as i64 };
         let mut chats = VisitorServiceClient::new(watcher.visitor("v")).watch_chat(request).await.unwrap().into_inner();
-        let said = frontdesk_tests::Chat { visitor: writer.visitor("v"), id: chat.id.clone() };
+        let chat_at_writer = Chat { visitor: writer.visitor("v"), id: chat.id.clone() };
         for line in 0..10 {
-            said.say(&format!("round {round} line {line}")).await.unwrap();
-            let hearing = async {
+            chat_at_writer.say(&format!("round {round} line {line}")).await.unwrap();
+            let receiving = async {
                 let entry = threads.message().await.unwrap().unwrap().entry.unwrap();
                 let line = chats.message().await.unwrap().unwrap().entry.unwrap();
                 (entry, line)
             };
-            // Far sooner than a read that needs no hint.
-            let (entry, line) = tokio::time::timeout(Duration::from_secs(5), hearing).await.expect("a hint");
+            // Much sooner than the periodic read, which needs no change notification.
+            let (entry, line) = tokio::time::timeout(Duration::from_secs(5), receiving).await.expect("a notification");
             thread.push(entry.sequence);
             lines.push(line.visitor_sequence);
         }
@@ -109,23 +110,23 @@ async fn c10_a_watcher_hears_other_replicas_and_moves_between_them_without_gap_o
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_waits_for_its_schema_and_says_what_is_missing() {
+async fn a_service_waits_for_its_schema_and_names_missing_migrations() {
     let suite = suite().await;
     let mut settings = suite.settings.clone();
     settings.databases.conversation.url.0 = servers::postgres_database().await;
     let refused = frontdesk(&settings, &["serve", "conversation"]).await;
-    let why = told(&refused);
+    let why = text_of(&refused);
     assert!(!refused.status.success(), "{why}");
     assert!(why.contains("conversation_001_first") && why.contains("run `frontdesk migrate`"), "{why}");
 
-    // One that starts before the migration serves after it.
+    // A service that starts before the migration serves after it.
     settings.schema_wait = Duration::from_secs(60);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let early = Suite::open(settings.clone(), &[Service::Conversation]).await.unwrap();
     let (stop, serving) = (early.shutdown(), tokio::spawn(early.serve(listener)));
     let migrated = frontdesk(&settings, &["migrate"]).await;
-    assert!(migrated.status.success(), "{}", told(&migrated));
+    assert!(migrated.status.success(), "{}", text_of(&migrated));
     let account = Account::open(&address, &suite.keys, new_id()).await;
     wait_for("the service", || async {
         let mut channels =
@@ -138,7 +139,7 @@ async fn a_service_waits_for_its_schema_and_says_what_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_single_service_cannot_do_without_is_named() {
+async fn missing_settings_of_a_single_service_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let refused = async |set: &dyn Fn(&mut Settings), service| {
         let mut settings = Settings { data_folder: folder.path().to_owned(), ..Settings::default() };
@@ -161,8 +162,8 @@ async fn what_a_single_service_cannot_do_without_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn i22_a_service_that_is_away_is_said_to_be_at_once() {
-    // Only the assignment service runs; the conversation service's addresses lead nowhere.
+async fn i22_an_unreachable_service_is_reported_as_unavailable_at_once() {
+    // Only the assignment service runs; nothing listens at the addresses of the conversation service.
     let whole = suite().await;
     let mut settings = whole.settings.clone();
     settings.peers.conversation = "http://127.0.0.1:1,http://127.0.0.1:2".into();
@@ -185,9 +186,9 @@ async fn i22_a_service_that_is_away_is_said_to_be_at_once() {
             (Code::Unavailable, "CONVERSATION_UNAVAILABLE"),
             "{refused}"
         );
-        assert!(refused.get_details_retry_info().is_some(), "when to try again");
+        assert!(refused.get_details_retry_info().is_some(), "the response has a retry delay");
     }
-    // Each alone may take ten seconds; that it is away is known after the first.
+    // A single call may take ten seconds; after the first one the service is known to be unreachable.
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     stop.cancel();
     serving.await.unwrap().unwrap();
@@ -198,9 +199,9 @@ async fn dead_letters_are_listed_shown_and_replayed() {
     let suite = suite().await;
     let settings = &suite.settings;
     let list = frontdesk(settings, &["dead-letters", "list"]).await;
-    assert!(told(&list).contains("There are no dead letters."), "{}", told(&list));
+    assert!(text_of(&list).contains("There are no dead letters."), "{}", text_of(&list));
 
-    // Somebody puts onto a subject of ours what is no event of ours.
+    // A message that is not an event, on a subject of the suite.
     let broker = async_nats::connect(&settings.bus.url).await.unwrap();
     let subject = format!("{}.v1.conversation.ConversationClosed.x.1", settings.bus.prefix);
     let event_id = new_id().to_string();
@@ -212,23 +213,23 @@ async fn dead_letters_are_listed_shown_and_replayed() {
     broker.flush().await.unwrap();
 
     let listed = wait_for("the dead letter", || async {
-        let listed = told(&frontdesk(settings, &["dead-letters", "list", "--service", "notification"]).await);
+        let listed = text_of(&frontdesk(settings, &["dead-letters", "list", "--service", "notification"]).await);
         listed.contains("notification.decide").then_some(listed)
     })
     .await;
     assert!(listed.contains(&event_id) && listed.contains("cannot be read"), "{listed}");
     let which = ["notification", "notification.decide", event_id.as_str()];
-    let shown = told(&frontdesk(settings, &[&["dead-letters", "show"], which.as_slice()].concat()).await);
+    let shown = text_of(&frontdesk(settings, &[&["dead-letters", "show"], which.as_slice()].concat()).await);
     assert!(shown.contains("ffffffff") && shown.contains("ConversationClosed"), "{shown}");
     let replayed = frontdesk(settings, &[&["dead-letters", "replay"], which.as_slice()].concat()).await;
-    assert!(replayed.status.success(), "{}", told(&replayed));
-    // It is no better than before: it comes back.
+    assert!(replayed.status.success(), "{}", text_of(&replayed));
+    // The event is as invalid as before and becomes a dead letter again.
     wait_for("the dead letter again", || async {
-        told(&frontdesk(settings, &["dead-letters", "list"]).await).contains(&event_id).then_some(())
+        text_of(&frontdesk(settings, &["dead-letters", "list"]).await).contains(&event_id).then_some(())
     })
     .await;
     let unknown =
         frontdesk(settings, &["dead-letters", "show", "notification", "notification.decide", &Uuid::nil().to_string()])
             .await;
-    assert!(!unknown.status.success() && told(&unknown).contains("has no dead letter"), "{}", told(&unknown));
+    assert!(!unknown.status.success() && text_of(&unknown).contains("has no dead letter"), "{}", text_of(&unknown));
 }

@@ -1,4 +1,4 @@
-//! Who is let in: issuers' tokens, visitors' tokens, services' certificates; and what a configuration refuses to start with.
+//! Authentication: tokens of issuers and of visitors, certificates of services, and configurations that the server refuses.
 
 use std::{
     path::PathBuf,
@@ -62,7 +62,7 @@ fn with(channel: &Channel, token: &str) -> As {
     InterceptedService::new(channel.clone(), Bearer(format!("Bearer {token}").parse().unwrap()))
 }
 
-/// A suite in this process that serves everything with settings of the test's.
+/// Serves all services in this process with these settings; returns the address.
 async fn start(settings: Settings) -> (String, tokio::task::JoinHandle<()>) {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -82,7 +82,7 @@ fn settings(folder: &tempfile::TempDir) -> Settings {
     settings
 }
 
-/// What an administrator may do.
+/// A call that administrators are permitted.
 async fn list_channels(caller: As) -> Result<(), Status> {
     ChannelServiceClient::new(caller).list_channels(ListChannelsRequest::default()).await.map(drop)
 }
@@ -116,11 +116,11 @@ async fn start_chat(visitor: As, channel: &str) -> Result<StartChatResponse, Sta
     VisitorServiceClient::new(visitor).start_chat(request).await.map(tonic::Response::into_inner)
 }
 
-/// Publishes keys over HTTP, and counts how often it is asked.
+/// Publishes a key set over HTTP and counts the requests.
 struct KeyServer {
     address: String,
     keys: Arc<Mutex<String>>,
-    asked: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
     _serving: JoinSet<()>,
 }
 
@@ -128,8 +128,8 @@ impl KeyServer {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}/jwks.json", listener.local_addr().unwrap());
-        let (keys, asked) = (Arc::<Mutex<String>>::default(), Arc::<AtomicUsize>::default());
-        let (served, counted) = (keys.clone(), asked.clone());
+        let (keys, requests) = (Arc::<Mutex<String>>::default(), Arc::<AtomicUsize>::default());
+        let (served, counted) = (keys.clone(), requests.clone());
         let mut serving = JoinSet::new();
         serving.spawn(async move {
             loop {
@@ -137,14 +137,14 @@ impl KeyServer {
                 let mut request = [0; 4096];
                 let _ = stream.read(&mut request).await;
                 counted.fetch_add(1, Ordering::SeqCst);
-                // Long enough for others to come while one asks.
+                // Slow, so that further calls need the keys while the first request is in progress.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 let body = served.lock().unwrap().clone();
                 let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
                 let _ = stream.write_all((head + &body).as_bytes()).await;
             }
         });
-        Self { address, keys, asked, _serving: serving }
+        Self { address, keys, requests, _serving: serving }
     }
 
     fn publish(&self, issuers: &[&TokenIssuer]) {
@@ -154,7 +154,7 @@ impl KeyServer {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s1_issuers_are_believed_by_the_keys_that_they_publish_and_asked_seldom() {
+async fn s1_issuers_are_trusted_by_their_published_keys_which_are_fetched_rarely() {
     let (folder, server) = (tempfile::tempdir().unwrap(), KeyServer::start().await);
     let name = "https://login.example/";
     let signers: Vec<TokenIssuer> = [("rsa", Algorithm::RS256), ("ec", Algorithm::ES256), ("ed", Algorithm::EdDSA)]
@@ -171,9 +171,9 @@ async fn s1_issuers_are_believed_by_the_keys_that_they_publish_and_asked_seldom(
     for signer in &signers {
         list_channels(with(&channel, &signer.token(account, Kind::Admin, "ada"))).await.unwrap();
     }
-    assert_eq!(server.asked.load(Ordering::SeqCst), 1, "at the start");
+    assert_eq!(server.requests.load(Ordering::SeqCst), 1, "fetched at the start");
 
-    // Roles are data: an agent may read channels and not make them; a supervisor may look after the roster.
+    // Permissions come from the roles in the token, whose meaning is configured.
     let agent = new_id().to_string();
     let with_roles = |roles: Value| {
         let mut claims = signers[1].claims(account, Kind::Agent, &agent);
@@ -183,18 +183,18 @@ async fn s1_issuers_are_believed_by_the_keys_that_they_publish_and_asked_seldom(
     let list_agents =
         async |caller: As| RosterServiceClient::new(caller).list_agents(ListAgentsRequest::default()).await.map(drop);
     list_agents(with_roles(json!(["agent"]))).await.unwrap();
-    let nothing = list_agents(with_roles(json!(["unheard of"]))).await.unwrap_err();
-    assert_eq!((nothing.code(), reason(&nothing).as_str()), (Code::PermissionDenied, "NOT_PERMITTED"));
-    assert_eq!(nothing.get_details_error_info().unwrap().metadata["permission"], "roster.read");
+    let unpermitted = list_agents(with_roles(json!(["unknown role"]))).await.unwrap_err();
+    assert_eq!((unpermitted.code(), reason(&unpermitted).as_str()), (Code::PermissionDenied, "NOT_PERMITTED"));
+    assert_eq!(unpermitted.get_details_error_info().unwrap().metadata["permission"], "roster.read");
 
-    // Nothing of the development mode is there: its key, its clock.
+    // What only development has is absent: its key and its clock.
     let clock = ClockServiceClient::new(with(&channel, &signers[0].token(account, Kind::Admin, "ada")));
     let by = Some(prost_types::Duration { seconds: 60, nanos: 0 });
     let absent = clock.clone().advance_time(AdvanceTimeRequest { by }).await.unwrap_err();
     assert_eq!(absent.code(), Code::Unimplemented);
     assert!(!folder.path().join("data/development.key").exists());
 
-    // A hundred tokens with made-up keys do not become a hundred questions to the issuer.
+    // A hundred tokens with unknown key ids do not cause a hundred requests to the issuer.
     let stranger = TokenIssuer::new(name, "made up", Algorithm::ES256);
     let mut calls = JoinSet::new();
     for number in 0..100 {
@@ -205,11 +205,11 @@ async fn s1_issuers_are_believed_by_the_keys_that_they_publish_and_asked_seldom(
     while let Some(refused) = calls.join_next().await {
         assert_eq!(refused.unwrap().unwrap_err().code(), Code::Unauthenticated);
     }
-    assert!(server.asked.load(Ordering::SeqCst) <= 2, "{:?}", server.asked);
+    assert!(server.requests.load(Ordering::SeqCst) <= 2, "{:?}", server.requests);
     list_channels(with(&channel, &signers[2].token(account, Kind::Admin, "ada"))).await.unwrap();
 }
 
-/// A number of ways to be somebody else.
+/// Forged tokens, each with a description.
 fn forged(
     ours: &TokenIssuer,
     rsa: &TokenIssuer,
@@ -329,7 +329,7 @@ fn forged(
     add("a subject that is a number", changed("sub", json!(7)));
     add("longer than 8 KiB", changed("padding", json!("x".repeat(9_000))));
 
-    // Of visitors.
+    // Visitor tokens.
     let id = &key.key.as_ref().unwrap().key_id;
     let (channel, _) = id.split_once('.').unwrap();
     let visitor = |changes: &[(&str, Value)]| {
@@ -369,7 +369,7 @@ fn forged(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s5_forged_tokens_let_nobody_in() {
+async fn s5_forged_tokens_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let ours = TokenIssuer::new("https://login.example/", "ec", Algorithm::ES256);
     let rsa = TokenIssuer::new("https://login.example/", "rsa", Algorithm::RS256);
@@ -402,7 +402,7 @@ async fn s5_forged_tokens_let_nobody_in() {
     println!("{} forged tokens, none accepted", forged.len());
     assert!(forged.len() >= 60);
 
-    // The same hands, honest.
+    // Valid tokens of the same issuer and key are accepted.
     list_channels(admin).await.unwrap();
     let id = key.key.unwrap().key_id;
     let mario = visitor_token(&id, &key.secret, account, "mario", Duration::from_secs(60));
@@ -410,7 +410,7 @@ async fn s5_forged_tokens_let_nobody_in() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s3_visitors_come_with_tokens_of_their_channels_key_and_leave_with_it() {
+async fn s3_visitor_tokens_are_signed_with_the_channels_key_and_end_with_it() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     let channel = plain(suite.address.trim_start_matches("http://"));
@@ -433,19 +433,19 @@ async fn s3_visitors_come_with_tokens_of_their_channels_key_and_leave_with_it() 
     };
     let mario = with(&channel, &token(&first, 3_600));
     let chat = start_chat(mario.clone(), &shop).await.unwrap().chat.unwrap();
-    // The key speaks for its own channel.
+    // The key is valid for its own channel only.
     assert_eq!(start_chat(mario.clone(), &help).await.unwrap_err().code(), Code::NotFound);
-    // The same word under another channel's key is somebody else.
+    // The same subject under another channel's key is another visitor.
     let other = rotate(&admin, &help, None, request_id()).await;
     let namesake = VisitorServiceClient::new(with(&channel, &token(&other, 60)));
     let theirs = namesake.clone().get_chat(GetChatRequest { chat_id: chat.id.clone() }).await.unwrap_err();
     assert_eq!(theirs.code(), Code::NotFound);
-    // The team sees whose word it is.
+    // Agents see which channel's key identified the visitor.
     let mut conversations = ConversationServiceClient::new(admin.clone());
     let listed = conversations.list_conversations(ListConversationsRequest::default()).await.unwrap().into_inner();
     assert_eq!(listed.conversations[0].visitor_id, format!("{shop}/mario"));
 
-    // A stream ends when its token does, and goes on with a new one.
+    // A stream ends when its token expires, with a cursor to resume from.
     let mut short = VisitorServiceClient::new(with(&channel, &token(&first, 1)));
     let watch = |after| WatchChatRequest { chat_id: chat.id.clone(), after_visitor_sequence: after };
     let mut lines = short.watch_chat(watch(0)).await.unwrap().into_inner();
@@ -457,12 +457,12 @@ async fn s3_visitors_come_with_tokens_of_their_channels_key_and_leave_with_it() 
     assert_eq!((ended.code(), reason(&ended).as_str()), (Code::Unauthenticated, "NOT_AUTHENTICATED"));
     assert_eq!(ended.get_details_error_info().unwrap().metadata["cursor"], seen.visitor_sequence.to_string());
 
-    // Replacing the key ends what it signed, at every replica within five seconds.
+    // Tokens of a replaced key are refused by every replica within five seconds.
     let second = rotate(&admin, &shop, Some(0), request_id()).await;
     let keys = ListVisitorKeysRequest { channel_id: shop.clone() };
     let keys = ChannelServiceClient::new(admin).list_visitor_keys(keys).await.unwrap().into_inner().keys;
     assert_eq!(keys, [second.key.clone().unwrap()]);
-    let refused = wait_for("the old key to be forgotten", || async {
+    let refused = wait_for("the old key to be refused", || async {
         says.clone().get_chat(GetChatRequest { chat_id: chat.id.clone() }).await.err()
     })
     .await;
@@ -475,7 +475,7 @@ async fn s3_visitors_come_with_tokens_of_their_channels_key_and_leave_with_it() 
     );
 }
 
-fn says(entry: &ChatEntry) -> &str {
+fn message(entry: &ChatEntry) -> &str {
     match &entry.content {
         Some(Content::Message(message)) => &message.text,
         _ => "",
@@ -483,7 +483,7 @@ fn says(entry: &ChatEntry) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s5_in_production_services_know_each_other_by_certificates_and_nobody_passes_for_one() {
+async fn s5_services_authenticate_by_certificates_and_no_other_client_can() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::default());
     let issuer = TokenIssuer::new("https://login.example/", "ec", Algorithm::ES256);
@@ -514,7 +514,7 @@ async fn s5_in_production_services_know_each_other_by_certificates_and_nobody_pa
     }
     let to = |service| authority.connect(settings.peer(service), None);
 
-    // A chat with a bot: conversation asks bot-session, bot-session answers in conversation's thread.
+    // A chat with a bot: the conversation service calls bot-session, and bot-session posts to the conversation.
     let account = new_id();
     let admin = |service| with(&to(service), &issuer.token(account, Kind::Admin, "ada"));
     let steps = vec![Step { id: "hello".into(), say: Some(SayStep { text: "Hello!".into() }), ..Default::default() }];
@@ -534,9 +534,9 @@ async fn s5_in_production_services_know_each_other_by_certificates_and_nobody_pa
     let watch = WatchChatRequest { chat_id: chat.id.clone(), after_visitor_sequence: 0 };
     let mut lines = VisitorServiceClient::new(mario).watch_chat(watch).await.unwrap().into_inner();
     let line = tokio::time::timeout(Duration::from_secs(20), lines.message()).await.unwrap().unwrap().unwrap();
-    assert_eq!(says(&line.entry.unwrap()), "Hello!");
+    assert_eq!(message(&line.entry.unwrap()), "Hello!");
 
-    // Who shows no service's certificate is no service.
+    // A client without the certificate of a service is not a service.
     let change =
         ChangeAssigneeRequest { conversation_id: chat.id.clone(), request_id: request_id(), ..Default::default() };
     let conversation = settings.peer(Service::Conversation);
@@ -548,22 +548,22 @@ async fn s5_in_production_services_know_each_other_by_certificates_and_nobody_pa
     };
     assert_eq!(call(authority.connect(conversation, None)).await, Code::Unauthenticated);
     for uris in [&[][..], &["spiffe://elsewhere/assignment"], &["spiffe://frontdesk/a", "spiffe://frontdesk/b"]] {
-        let shows = Some(authority.sign(uris));
-        assert_eq!(call(authority.connect(conversation, shows)).await, Code::Unauthenticated, "{uris:?}");
+        let certificate = Some(authority.sign(uris));
+        assert_eq!(call(authority.connect(conversation, certificate)).await, Code::Unauthenticated, "{uris:?}");
     }
     let stranger = Authority::default().sign(&["spiffe://frontdesk/assignment"]);
     let refused = call(authority.connect(conversation, Some(stranger))).await;
-    // The client's own words for a connection that is closed on it, as early or late as it notices.
+    // The client library's codes for a connection that the server closes during the handshake.
     let closed = [Code::Unavailable, Code::Unknown, Code::Cancelled];
     assert!(closed.contains(&refused), "the handshake fails: {refused:?}");
     let genuine = authority.sign(&["spiffe://frontdesk/assignment"]);
     let known = call(authority.connect(conversation, Some(genuine))).await;
-    assert_eq!(known, Code::InvalidArgument, "a service gets as far as the field rules");
+    assert_eq!(known, Code::InvalidArgument, "a service is admitted, and its request is then validated");
     let token = with(&to(Service::Conversation), &issuer.token(account, Kind::Admin, "ada"));
     let admin = ConversationServiceClient::new(token).change_assignee(change.clone()).await.unwrap_err();
     assert_eq!(admin.code(), Code::PermissionDenied);
 
-    // New certificates are read while the process runs.
+    // A replaced certificate is loaded while the process runs.
     let before = served_certificate(&authority, conversation).await;
     authority.settings("conversation");
     wait_for("the new certificate", || async {
@@ -572,7 +572,7 @@ async fn s5_in_production_services_know_each_other_by_certificates_and_nobody_pa
     .await;
 }
 
-/// The certificate that a listener shows now.
+/// The certificate that a listener presents.
 async fn served_certificate(authority: &Authority, address: &str) -> Vec<u8> {
     use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
     let mut roots = rustls::RootCertStore::empty();
@@ -586,7 +586,7 @@ async fn served_certificate(authority: &Authority, address: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_a_production_configuration_cannot_do_without_is_named() {
+async fn missing_settings_of_a_production_configuration_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let issuer = TokenIssuer::new("https://login.example/", "ec", Algorithm::ES256);
     let jwks = folder.path().join("jwks.json");
@@ -677,10 +677,11 @@ async fn what_a_production_configuration_cannot_do_without_is_named() {
     for (names, set) in cases {
         let mut settings = settings(&folder);
         set(&mut settings);
-        let refused = Suite::open(settings, &Service::ALL).await.err().unwrap_or_else(|| panic!("{names}: it started"));
+        let refused =
+            Suite::open(settings, &Service::ALL).await.err().unwrap_or_else(|| panic!("{names}: the server started"));
         assert!(refused.to_string().contains(names), "{names}: {refused}");
     }
-    // A service of its own, without the development key.
+    // A single service without the development key.
     let mut settings = settings(&folder);
     trusted(&mut settings);
     settings.bus.url = "nats://127.0.0.1:1".into();
@@ -691,7 +692,7 @@ async fn what_a_production_configuration_cannot_do_without_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s4_who_calls_too_often_is_told_when_to_come_back_and_others_are_served() {
+async fn s4_a_rate_limited_caller_gets_a_retry_delay_and_others_are_served() {
     let suite = TestSuite::start_on(Mode::Embedded, |settings| settings.limits.visitor_rate = 2).await;
     let account = suite.account().await;
     let channel = account.channel(None).await;
@@ -712,13 +713,13 @@ async fn s4_who_calls_too_often_is_told_when_to_come_back_and_others_are_served(
     let wait = refused.get_details_retry_info().unwrap().retry_delay.unwrap();
     assert!(wait > Duration::ZERO && wait <= Duration::from_millis(500), "{wait:?}");
     assert_eq!(ask(account.visitor("other")).await.unwrap_err().code(), Code::NotFound, "others are served");
-    // As told, and no sooner than that.
+    // After the retry delay the caller is served.
     tokio::time::sleep(wait + Duration::from_millis(20)).await;
     ask(account.visitor("busy")).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s4_streams_have_places_and_one_that_ends_makes_room() {
+async fn s4_open_streams_are_limited_and_an_ended_one_frees_a_permit() {
     let suite = TestSuite::start_on(Mode::Embedded, |settings| {
         settings.limits.streams = 3;
         settings.limits.visitor_streams = 2;
@@ -742,5 +743,5 @@ async fn s4_streams_have_places_and_one_that_ends_makes_room() {
     assert_eq!((full.code(), reason(&full).as_str()), (Code::ResourceExhausted, "OVERLOADED"));
     assert!(greedy.get_details_retry_info().is_some() && full.get_details_retry_info().is_some());
     drop(second);
-    wait_for("room", || async { watch(&one).await.ok() }).await;
+    wait_for("a free permit", || async { watch(&one).await.ok() }).await;
 }

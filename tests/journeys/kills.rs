@@ -1,4 +1,4 @@
-//! kill -9 at any moment, and on again: nothing acknowledged is lost, nothing happens twice.
+//! kill -9 at any moment and a restart: nothing acknowledged is lost, and nothing happens twice.
 
 use std::{future::Future, time::Duration};
 
@@ -21,8 +21,8 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::sync::mpsc;
 use tonic::{Code, Response, Status};
 
-/// Repeats a call, with its one request id, until there is an answer that is no outage.
-async fn insist<T, F: Future<Output = Result<Response<T>, Status>>>(call: impl Fn() -> F) -> T {
+/// Repeats a call with its request id until the server answers.
+async fn retry<T, F: Future<Output = Result<Response<T>, Status>>>(call: impl Fn() -> F) -> T {
     for _ in 0..1_000 {
         match tokio::time::timeout(Duration::from_secs(5), call()).await {
             Ok(Ok(answer)) => return answer.into_inner(),
@@ -40,7 +40,7 @@ async fn insist<T, F: Future<Output = Result<Response<T>, Status>>>(call: impl F
     panic!("no answer in 1,000 tries");
 }
 
-/// One chat that a person takes over, every write insisted on; gives the texts that were acknowledged.
+/// A chat that an agent takes over, with every write retried; returns its id and the acknowledged texts.
 async fn chat(account: &Account, channel: &str, agent: &As, number: usize) -> (String, Vec<String>) {
     let visitor = account.known_visitor(&format!("v{number}"), &format!("v{number}@visitor.example"));
     let mut said = Vec::new();
@@ -50,7 +50,7 @@ async fn chat(account: &Account, channel: &str, agent: &As, number: usize) -> (S
         request_id: request_id(),
         ..Default::default()
     };
-    let id = insist(|| async { VisitorServiceClient::new(visitor.clone()).start_chat(start.clone()).await })
+    let id = retry(|| async { VisitorServiceClient::new(visitor.clone()).start_chat(start.clone()).await })
         .await
         .chat
         .unwrap()
@@ -58,7 +58,7 @@ async fn chat(account: &Account, channel: &str, agent: &As, number: usize) -> (S
     for line in 0..40 {
         let text = format!("visitor {number} line {line}");
         let say = SendMessageRequest { chat_id: id.clone(), text: text.clone(), request_id: request_id() };
-        insist(|| async { VisitorServiceClient::new(visitor.clone()).send_message(say.clone()).await }).await;
+        retry(|| async { VisitorServiceClient::new(visitor.clone()).send_message(say.clone()).await }).await;
         said.push(text);
         if line == 3 {
             let take = TakeOverConversationRequest {
@@ -66,7 +66,7 @@ async fn chat(account: &Account, channel: &str, agent: &As, number: usize) -> (S
                 expected_epoch: 1,
                 request_id: request_id(),
             };
-            insist(|| async { AssignmentServiceClient::new(agent.clone()).take_over_conversation(take.clone()).await })
+            retry(|| async { AssignmentServiceClient::new(agent.clone()).take_over_conversation(take.clone()).await })
                 .await;
         }
         if line > 3 {
@@ -77,12 +77,12 @@ async fn chat(account: &Account, channel: &str, agent: &As, number: usize) -> (S
                 request_id: request_id(),
                 ..Default::default()
             };
-            insist(|| async { ThreadServiceClient::new(agent.clone()).post_message(post.clone()).await }).await;
+            retry(|| async { ThreadServiceClient::new(agent.clone()).post_message(post.clone()).await }).await;
             said.push(text);
         }
     }
     let close = CloseConversationRequest { conversation_id: id.clone(), ..Default::default() };
-    insist(|| async { ConversationServiceClient::new(agent.clone()).close_conversation(close.clone()).await }).await;
+    retry(|| async { ConversationServiceClient::new(agent.clone()).close_conversation(close.clone()).await }).await;
     (id, said)
 }
 
@@ -105,7 +105,7 @@ async fn account(process: &Process, keys: &Keys) -> Account {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn i1_i2_t3_chats_go_on_through_kills_and_are_mailed_once() {
+async fn i1_i2_t3_chats_continue_through_kills_and_are_mailed_once() {
     const CHATS: usize = 6;
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(folder.path(), &[]).await;
@@ -130,7 +130,7 @@ async fn i1_i2_t3_chats_go_on_through_kills_and_are_mailed_once() {
     for (number, chat) in chats.into_iter().enumerate() {
         let (id, said) = chat.unwrap();
         let thread = Account::thread(&agent, &id).await;
-        assert!((1..).zip(&thread).all(|(number, entry)| entry.sequence == number), "C3: dense");
+        assert!((1..).zip(&thread).all(|(number, entry)| entry.sequence == number), "C3: without gaps");
         let texts: Vec<&str> = thread
             .iter()
             .filter_map(|entry| match &entry.content {
@@ -138,7 +138,7 @@ async fn i1_i2_t3_chats_go_on_through_kills_and_are_mailed_once() {
                 _ => None,
             })
             .collect();
-        assert_eq!(texts, said, "I1, I2, I4: what was acknowledged is there, once, in order");
+        assert_eq!(texts, said, "I1, I2, I4: every acknowledged message is stored once, in order");
         let decision = Account::explained(&agent, &id, 1).await.decision.unwrap();
         assert!(decision.send);
         wait_for("the mail", || async {
@@ -170,13 +170,13 @@ async fn b4_the_timeout_still_fires_after_a_kill_and_time_never_goes_back() {
     ClockServiceClient::new(account.admin()).advance_time(by(20 * 60)).await.unwrap();
     process.kill().await;
     process.restart().await;
-    let open = insist(|| async {
+    let open = retry(|| async {
         let request = frontdesk_proto::conversation::v1::GetConversationRequest { conversation_id: chat.id.clone() };
         ConversationServiceClient::new(agent.clone()).get_conversation(request).await
     })
     .await;
     assert_eq!(open.conversation.unwrap().status(), ConversationStatus::Open);
-    // Killed in the very moment in which the timeout falls due.
+    // Killed when the timeout is due.
     let _ = ClockServiceClient::new(account.admin()).advance_time(by(10 * 60 + 1)).await;
     process.kill().await;
     process.restart().await;

@@ -1,4 +1,4 @@
-//! Mail over SMTP, with STARTTLS and authentication, to a server that is not ours, parsed by a library that is not ours.
+//! Mail over SMTP with STARTTLS and authentication, to an independent server, parsed by an independent library.
 
 use std::{path::Path, process::Stdio, time::Duration};
 
@@ -39,7 +39,7 @@ impl SmtpServer {
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .expect("python with aiosmtpd; run `make python`");
+            .expect("Python with aiosmtpd; run `make python`");
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         tokio::time::timeout(Duration::from_secs(20), stdout.read_line(&mut line))
@@ -62,7 +62,7 @@ impl SmtpServer {
         NotificationSettings { smtp, retry_pause: Duration::from_millis(200), ..NotificationSettings::default() }
     }
 
-    /// What the server accepted for the address, as Python's mail library reads it.
+    /// Mails that the server accepted for the address, as Python's mail library parses them.
     pub(crate) fn received(&self, recipient: &str) -> Vec<Value> {
         let files = std::fs::read_dir(self.folder.path()).unwrap().filter_map(|entry| Some(entry.ok()?.path()));
         let mails = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
@@ -122,7 +122,7 @@ async fn t6_t8_a_transcript_arrives_over_smtp_with_starttls_and_authentication()
     let (_, agent) = account.agent("Ada").await;
     let id = closed_chat(&account, &agent, "vera@visitor.example").await;
     let sent = delivery(&agent, &id, |delivery| delivery.state() == DeliveryState::Sent).await;
-    assert!(sent.last_response.contains("Kept as number"), "the server's own words: {sent:?}");
+    assert!(sent.last_response.contains("Kept as number"), "the reply of the server: {sent:?}");
 
     let mails = server.received("vera@visitor.example");
     assert_eq!(mails.len(), 1);
@@ -138,7 +138,7 @@ async fn t6_t8_a_transcript_arrives_over_smtp_with_starttls_and_authentication()
 }
 
 #[tokio::test]
-async fn t8_a_refused_recipient_fails_with_the_servers_words_and_a_wrong_password_is_tried_again() {
+async fn t8_a_refused_recipient_fails_with_the_servers_reply_and_a_wrong_password_is_retried() {
     let server = SmtpServer::start("s3cret").await;
     let suite = TestSuite::start_with(|settings| settings.notification = server.settings("s3cret")).await;
     let account = suite.account().await;
@@ -147,7 +147,7 @@ async fn t8_a_refused_recipient_fails_with_the_servers_words_and_a_wrong_passwor
     let id = closed_chat(&account, &agent, "refused@visitor.example").await;
     let failed = delivery(&agent, &id, |delivery| delivery.state() == DeliveryState::Failed).await;
     assert!(failed.last_response.contains("No such mailbox here"), "{failed:?}");
-    assert_eq!(failed.attempts, 1, "final is final");
+    assert_eq!(failed.attempts, 1, "a permanent failure is not retried");
 
     let wrong = TestSuite::start_with(|settings| settings.notification = server.settings("wrong")).await;
     let account = wrong.account().await;

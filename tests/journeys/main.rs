@@ -1,6 +1,7 @@
-//! Journeys through the whole suite: real servers, real clients, real kills. Each test names the rules it holds.
+//! Journeys through the whole suite by its public API: real servers, real clients, real kills. Each test names the rules that it
+//! holds.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking and tells what it measured")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking and prints what it measured")]
 
 mod accounts;
 mod audit;
@@ -11,11 +12,11 @@ mod chats;
 mod clients;
 mod contacts;
 mod distributed;
-mod groups;
 mod identity;
 mod kills;
 mod mail_server;
 mod matrix;
+mod message_batches;
 mod pages;
 mod races;
 mod shutdown;

@@ -1,17 +1,19 @@
-//! Page tokens and cursors that are not what they were when they were given.
+//! Page tokens and cursors that were changed, swapped or kept too long.
 
 use std::time::Duration;
 
 use frontdesk_auth::Kind;
 use frontdesk_proto::auth::v1::Principal;
-use frontdesk_tests::{As, TestSuite, call_raw, fixture::{Declared, Fixture, methods}};
+use frontdesk_tests::{
+    As, TestSuite, call_raw,
+    fixture::{Declared, Fixture, methods},
+};
 use futures::{StreamExt, stream};
 use prost_reflect::{DynamicMessage, Kind as FieldKind, Value, prost::Message};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
-
-/// A list call that pages, and a token of its second page.
+/// A list method, and the token of its second page.
 struct Paged {
     declared: Declared,
     token: String,
@@ -38,7 +40,7 @@ impl Paged {
     }
 }
 
-/// Every method that gives pages, asked for its first one of one row.
+/// Every list method, called for a first page of one row.
 async fn all_pages(fixture: &Fixture) -> Vec<Paged> {
     let mut all = Vec::new();
     for declared in methods() {
@@ -50,25 +52,25 @@ async fn all_pages(fixture: &Fixture) -> Vec<Paged> {
         let first = paged.ask(&fixture.agent, paged.request("")).await.unwrap();
         let first = DynamicMessage::decode(output, first.as_slice()).unwrap();
         let token = first.get_field_by_name("next_page_token").unwrap().as_str().unwrap().to_owned();
-        assert!(!token.is_empty(), "{} needs two rows in fixture.rs", paged.declared.path);
+        assert!(!token.is_empty(), "{} needs two rows in tests/suite/fixture.rs", paged.declared.path);
         paged.ask(&fixture.agent, paged.request(&token)).await.expect("the page after it");
         all.push(Paged { token, ..paged });
     }
     all
 }
 
-/// The token with one bit of one character turned. The highest is left: a string must be UTF-8, or it is no request at all.
+/// The token with one bit of one character flipped. The highest bit is left, since a string field must be UTF-8.
 fn flipped(token: &str) -> Vec<String> {
-    let turned = |place: usize, bit: u8| {
+    let flip = |position: usize, bit: u8| {
         let mut bytes = token.as_bytes().to_vec();
-        bytes[place] ^= 1 << bit;
+        bytes[position] ^= 1 << bit;
         String::from_utf8(bytes).unwrap()
     };
-    (0..token.len()).flat_map(|place| (0..7).map(move |bit| turned(place, bit))).collect()
+    (0..token.len()).flat_map(|position| (0..7).map(move |bit| flip(position, bit))).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s5_a_page_token_is_good_for_its_caller_its_call_and_its_day_only() {
+async fn s5_a_page_token_is_valid_for_its_caller_its_call_and_its_day_only() {
     const FLIPS: usize = 1_000;
     let suite = TestSuite::start().await;
     let (one, two) = (suite.account().await, suite.account().await);
@@ -77,7 +79,7 @@ async fn s5_a_page_token_is_good_for_its_caller_its_call_and_its_day_only() {
     let (pages, foreign) = (all_pages(&ours).await, all_pages(&theirs).await);
     let agent = &ours.agent;
 
-    // Bits: each of the first kind, of the others more than a thousand from all over the token.
+    // Flipped bits: every one for the first method, and more than a thousand for each of the others.
     let mut tries: Vec<(usize, String)> = Vec::new();
     for (kind, page) in pages.iter().enumerate() {
         let all = flipped(&page.token);
@@ -87,7 +89,7 @@ async fn s5_a_page_token_is_good_for_its_caller_its_call_and_its_day_only() {
         assert!(tries.len() - before >= FLIPS, "{} has {} flips", page.declared.path, tries.len() - before);
     }
     let flips = tries.len();
-    // Cuts, and what is put together from parts of good ones.
+    // Cut tokens, and tokens assembled from parts of valid ones.
     for (kind, page) in pages.iter().enumerate() {
         let token = &page.token;
         let other = &pages[(kind + 1) % pages.len()].token;
@@ -95,7 +97,7 @@ async fn s5_a_page_token_is_good_for_its_caller_its_call_and_its_day_only() {
         let cuts = (1..token.len()).step_by(if kind == 0 { 1 } else { 17 });
         tries.extend(cuts.flat_map(|at| [(kind, token[..at].to_owned()), (kind, token[at..].to_owned())]));
         let none = "eyJhbGciOiJub25lIn0";
-        let put_together = [
+        let assembled = [
             format!("{token}x"),
             format!("{token}="),
             format!(" {token}"),
@@ -111,7 +113,7 @@ async fn s5_a_page_token_is_good_for_its_caller_its_call_and_its_day_only() {
             "0".into(),
             "null".into(),
         ];
-        tries.extend(put_together.into_iter().map(|token| (kind, token)));
+        tries.extend(assembled.into_iter().map(|token| (kind, token)));
     }
     let altered = tries.len() - flips;
     stream::iter(tries)
@@ -121,7 +123,7 @@ async fn s5_a_page_token_is_good_for_its_caller_its_call_and_its_day_only() {
         })
         .await;
 
-    // Whole ones in the wrong hands, or for another question.
+    // Valid tokens of another caller, another method or another filter.
     let admin = ours.caller(Principal::Admin);
     let colleague = ours.account.agent("Cara").await.1;
     let mut swaps = 0_usize;
@@ -155,7 +157,7 @@ async fn s5_a_page_token_is_good_for_its_caller_its_call_and_its_day_only() {
         swaps += 2;
     }
 
-    // A token is no caller's, and a caller's is no page's.
+    // A caller's token is not a page token, and a page token authenticates no caller.
     let claims =
         ours.account.keys.claims(ours.account.id, Kind::Agent, &ours.agent_id.to_string(), Duration::from_secs(600));
     let bearer = ours.account.keys.mint(&claims).unwrap();
@@ -163,20 +165,20 @@ async fn s5_a_page_token_is_good_for_its_caller_its_call_and_its_day_only() {
         page.refuses(agent, page.request(&bearer), "a caller's token").await;
         let refused = page.ask(&ours.account.with_token(&page.token), page.request("")).await.unwrap_err();
         assert_eq!(refused.code(), Code::Unauthenticated, "{}", page.declared.path);
-        page.ask(agent, page.request(&page.token)).await.expect("its own token is good all the while");
+        page.ask(agent, page.request(&page.token)).await.expect("the page token stays valid for its own call");
     }
     suite.advance(Duration::from_secs(24 * 3600 + 1));
     for page in &pages {
         page.refuses(agent, page.request(&page.token), "after its day").await;
     }
     println!(
-        "{} kinds of tokens: {flips} flips, {altered} cut or put together, {swaps} swapped: 0 accepted",
+        "{} kinds of tokens: {flips} flipped, {altered} cut or assembled, {swaps} swapped: none accepted",
         pages.len()
     );
 }
 
 #[tokio::test]
-async fn s5_a_cursor_of_a_stream_is_a_number_within_the_callers_own_thread() {
+async fn s5_a_stream_cursor_is_a_sequence_of_the_callers_own_thread() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     account.fallback_sender().await;
@@ -198,7 +200,7 @@ async fn s5_a_cursor_of_a_stream_is_a_number_within_the_callers_own_thread() {
             assert_eq!((refused.code(), fields[0].field.as_str()), (Code::InvalidArgument, cursor.name()), "{path}");
             tried += 1;
         }
-        // Beyond its end there is nothing, whoever's thread is longer.
+        // After the end of the thread the stream is empty, also where another thread is longer.
         for number in [1_000, i64::from(i32::MAX) + 1, i64::MAX] {
             assert_eq!(ask(number).await.unwrap(), Vec::<u8>::new(), "{path} after {number}");
             tried += 1;

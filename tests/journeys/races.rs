@@ -1,4 +1,4 @@
-//! Races: whatever commits first is true for everyone.
+//! Races: the first commit decides, and every caller sees the same result.
 
 use std::time::Duration;
 
@@ -51,12 +51,12 @@ async fn a1_a3_twenty_agents_take_over_and_one_wins() {
         assert_eq!(
             (&info.metadata["owner_id"], &info.metadata["owner_name"]),
             (&winner.to_string(), &name),
-            "told who did"
+            "the refusal names the owner"
         );
     }
     assert_eq!(Account::conversation(&agents[0].1, &chat.id).await.epoch, before.epoch + 1);
 
-    // From that commit on the bot is out: no message, no timeout, whatever it believes.
+    // After that commit the bot's session is over: neither its messages nor its timeout are accepted.
     let bot_speaks = PostMessageRequest {
         conversation_id: chat.id.clone(),
         text: "still here".into(),
@@ -85,9 +85,8 @@ async fn a1_a3_twenty_agents_take_over_and_one_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b4_b5_e2a_a_message_and_the_timeout_in_the_same_instant() {
-    // Here the moved clock is seen by all in the same instant. Across replicas, which follow one after the other, the chaos
-    // harness races in real time.
+async fn b4_b5_e2a_a_message_racing_the_timeout_is_stored_before_it_or_refused() {
+    // Embedded, where every task sees a move of the clock at once. Across replicas the chaos harness races in real time.
     let suite = TestSuite::start_on(Mode::Embedded, |_| {}).await;
     let account = suite.account().await;
     let (_, agent) = account.agent("Ada").await;
@@ -97,7 +96,7 @@ async fn b4_b5_e2a_a_message_and_the_timeout_in_the_same_instant() {
     for round in 0..30_u64 {
         let chat = account.start_chat(account.visitor(&format!("v{round}")), &channel).await;
         chat.until_text("Your address?").await;
-        // The clock jumps to the deadline; the message starts a little before or after the timer wakes.
+        // The clock jumps to the deadline; the message is sent a little before or after the timer fires.
         let delay = if round < 15 { round * 150 } else { (round - 14) * 5_000 };
         let say = async {
             tokio::time::sleep(Duration::from_micros(delay)).await;
@@ -109,7 +108,11 @@ async fn b4_b5_e2a_a_message_and_the_timeout_in_the_same_instant() {
                 messages_won += 1;
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 let conversation = Account::conversation(&agent, &chat.id).await;
-                assert_eq!(conversation.status(), ConversationStatus::Open, "B5: the accepted message {line:?} wins");
+                assert_eq!(
+                    conversation.status(),
+                    ConversationStatus::Open,
+                    "B5: the accepted message {line:?} prevents the timeout"
+                );
             }
             Err(refused) => {
                 timeouts_won += 1;
@@ -125,7 +128,7 @@ async fn b4_b5_e2a_a_message_and_the_timeout_in_the_same_instant() {
         }
     }
     println!("messages won {messages_won}, timeouts won {timeouts_won}");
-    assert!(messages_won > 0 && timeouts_won > 0, "both orders were seen: {messages_won} and {timeouts_won}");
+    assert!(messages_won > 0 && timeouts_won > 0, "both orders must occur: {messages_won} and {timeouts_won}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -179,7 +182,7 @@ async fn c12_twenty_repeats_at_once_post_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r3_calls_that_hang_up_lose_nothing_and_double_nothing() {
+async fn r3_cancelled_calls_lose_and_duplicate_nothing() {
     const CALLS: usize = 400;
     let suite = TestSuite::start().await;
     let account = suite.account().await;
@@ -190,19 +193,19 @@ async fn r3_calls_that_hang_up_lose_nothing_and_double_nothing() {
         let mut visitor = VisitorServiceClient::new(chat.visitor.clone());
         let say = SendMessageRequest { chat_id: chat.id.clone(), text: format!("m{number}"), request_id: request_id() };
         async move {
-            let patience = Duration::from_micros((number as u64 * 37) % 5_000);
-            let hung_up = tokio::time::timeout(patience, visitor.send_message(say.clone())).await.is_err();
-            // The caller comes back with the same request, as a widget would.
+            let cancel_after = Duration::from_micros((number as u64 * 37) % 5_000);
+            let cancelled = tokio::time::timeout(cancel_after, visitor.send_message(say.clone())).await.is_err();
+            // The caller retries with the same request, as a widget does.
             visitor.send_message(say).await.unwrap();
-            hung_up
+            cancelled
         }
     });
-    // Forty at once: hundreds of resets on one connection are cut as an attack.
+    // Forty at once: a connection with hundreds of cancelled calls at once is cut as an attack.
     let calls: Vec<bool> =
         futures::StreamExt::collect(futures::StreamExt::buffer_unordered(futures::stream::iter(calls), 40)).await;
-    let hung_up = calls.into_iter().filter(|hung_up| *hung_up).count();
-    println!("{hung_up} of {CALLS} calls hung up");
-    assert!(hung_up > CALLS / 10);
+    let cancelled = calls.into_iter().filter(|cancelled| *cancelled).count();
+    println!("{cancelled} of {CALLS} calls cancelled");
+    assert!(cancelled > CALLS / 10);
     let thread = Account::thread(&agent, &chat.id).await;
     let texts: std::collections::HashSet<&str> = thread
         .iter()

@@ -1,4 +1,4 @@
-//! Stopping.
+//! Shutdown of a process.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use frontdesk_tests::{Account, Process, new_id, reason};
 use tonic::Code;
 
 #[tokio::test]
-async fn a_stop_ends_open_streams_with_their_cursor_and_exits_in_time() {
+async fn a_shutdown_ends_open_streams_as_unavailable_and_exits_in_time() {
     let folder = tempfile::tempdir().unwrap();
     let mut process = Process::start(folder.path(), &[]).await;
     let account = Account::open(&process.address(), &process.keys(), new_id()).await;

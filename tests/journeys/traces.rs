@@ -1,4 +1,4 @@
-//! One trace, from the visitor's call to the mail, through outbox and bus, exported by OTLP.
+//! One trace from the call to the mail, through outbox and bus, exported by OTLP.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -20,7 +20,7 @@ use tonic::{Request, Response, Status};
 pub(crate) struct Collector(pub(crate) Arc<Mutex<Vec<Span>>>);
 
 impl Collector {
-    /// A collector, and the endpoint where it waits for spans.
+    /// Starts a collector; returns it with its endpoint.
     pub(crate) async fn start() -> (Self, String) {
         let collector = Self::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -76,9 +76,9 @@ async fn one_trace_runs_from_the_call_to_the_mail() {
         "the call and the events it caused: {names:?}"
     );
     let all = format!("{:?}", collector.0.lock().await);
-    assert!(!all.contains("CANARY") && !all.contains("canary@"), "never a text or an address in a span");
+    assert!(!all.contains("CANARY") && !all.contains("canary@"), "no text and no address in a span");
     let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
-    assert!(!log.contains("CANARY") && !log.contains("canary@"), "nor in a log");
+    assert!(!log.contains("CANARY") && !log.contains("canary@"), "no text and no address in the log");
 }
 
 fn hex(bytes: &[u8]) -> String {

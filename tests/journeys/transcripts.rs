@@ -1,4 +1,4 @@
-//! Transcripts: one explained decision for each close, and the mails.
+//! Transcripts: one decision for each close with its explanation, and the mails.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ async fn delivery(agent: &As, id: &str, state: DeliveryState) -> Delivery {
 }
 
 #[tokio::test]
-async fn t1_t3_t6_t7_a_closed_chat_is_mailed_once_and_reads_well() {
+async fn t1_t3_t6_t7_a_closed_chat_is_mailed_once_with_the_visible_thread() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     let sender = account.fallback_sender().await;
@@ -72,13 +72,16 @@ async fn t1_t3_t6_t7_a_closed_chat_is_mailed_once_and_reads_well() {
     for part in ["Grüße, 你好", "https://shop.example/page", "UTC"] {
         assert!(text.contains(part), "{part} in {text}");
     }
-    assert!(html.contains("&lt;script&gt;") && !html.contains("<script"), "T7: text is no markup");
-    assert!(!html.contains('\u{202e}') && !text.contains('\u{202e}'), "no character that turns the reading round");
+    assert!(html.contains("&lt;script&gt;") && !html.contains("<script"), "T7: texts are escaped");
+    assert!(
+        !html.contains('\u{202e}') && !text.contains('\u{202e}'),
+        "no character that reverses the reading direction"
+    );
     assert!(
         !text.lines().any(|line| line.starts_with("[00:00:00 CET] Ada:")),
         "a visitor cannot forge a line of another"
     );
-    // The thread tells of it (C3), once.
+    // The thread has one entry for the sent transcript (C3).
     wait_for("the entry", || async {
         let thread = Account::thread(&agent, &chat.id).await;
         let sent = thread
@@ -99,7 +102,7 @@ async fn t1_t3_t6_t7_a_closed_chat_is_mailed_once_and_reads_well() {
 }
 
 #[tokio::test]
-async fn t2_tickets_switches_and_missing_addresses_skip_with_their_reason() {
+async fn t2_a_ticket_a_switch_or_a_missing_address_skips_the_mail_with_its_reason() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     account.fallback_sender().await;
@@ -124,7 +127,7 @@ async fn t2_tickets_switches_and_missing_addresses_skip_with_their_reason() {
     let made = tickets.create_ticket(ticket(&ticketed)).await.unwrap().into_inner().ticket.unwrap();
     close(&agent, &ticketed).await;
     assert_eq!(Account::explained(&agent, &ticketed.id, 1).await.decision.unwrap().skip_reason(), SkipReason::Ticket);
-    // The contact's next chat: an open ticket counts, a closed one does not.
+    // The contact's next chat: an open ticket skips the mail, a closed one does not.
     let next = account.start_chat(account.known_visitor("t", "t@visitor.example"), &channel).await;
     reply(&agent, &next, "hello").await;
     close(&agent, &next).await;
@@ -169,11 +172,11 @@ async fn t5_without_a_sender_the_delivery_fails_visibly_and_can_be_retried() {
         .await
         .unwrap();
     delivery(&agent, &id, DeliveryState::Sent).await;
-    assert_eq!(account.mails("v@visitor.example").await.len(), 1, "nothing is lost, nothing comes twice");
+    assert_eq!(account.mails("v@visitor.example").await.len(), 1, "one mail after the retry");
 }
 
 #[tokio::test]
-async fn t4_s4_by_hand_a_bots_chat_goes_to_a_contacts_address_and_nobody_elses() {
+async fn t4_s4_a_bots_chat_is_sent_by_hand_to_addresses_of_its_contact_only() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     account.fallback_sender().await;
@@ -227,7 +230,7 @@ async fn t4_s4_by_hand_a_bots_chat_goes_to_a_contacts_address_and_nobody_elses()
 }
 
 #[tokio::test]
-async fn t3_a_reopened_chats_next_close_is_decided_anew_with_the_whole_thread() {
+async fn t3_the_next_close_of_a_reopened_chat_is_decided_anew_with_the_whole_thread() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     account.fallback_sender().await;
@@ -254,5 +257,5 @@ async fn t3_a_reopened_chats_next_close_is_decided_anew_with_the_whole_thread() 
         let text = parsed.body_text(0).unwrap().into_owned();
         text.contains("before") && text.contains("after")
     });
-    assert_eq!(texts.count(), 1, "the second holds the whole thread again");
+    assert_eq!(texts.count(), 1, "the second mail holds the whole thread");
 }

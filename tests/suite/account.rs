@@ -261,7 +261,8 @@ impl Chat {
         let mut entries = Vec::new();
         let reading = async {
             loop {
-                let entry = stream.message().await.expect("a response").expect("an open stream").entry.expect("an entry");
+                let entry =
+                    stream.message().await.expect("a response").expect("an open stream").entry.expect("an entry");
                 entries.push(entry);
                 if entries.last().is_some_and(&found) {
                     return;

@@ -1,4 +1,4 @@
-//! One account with one of everything, callers of every kind in it, and requests that are good for it.
+//! One account with one resource of each kind, callers of each kind, and valid requests for every method.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -14,7 +14,7 @@ use frontdesk_proto::{
     },
     notification::v1::{ListSendersRequest, sender_service_client::SenderServiceClient},
 };
-use frontdesk_tests::{Account, As, Chat, request_id};
+use frontdesk_testkit::{new_id, request_id};
 use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, Kind as FieldKind, MessageDescriptor, MethodDescriptor,
     ReflectMessage, Value,
@@ -22,33 +22,42 @@ use prost_reflect::{
 use tonic::Request;
 use uuid::Uuid;
 
-/// The account of the fixture, and what stands in it.
-pub(crate) struct Fixture {
-    pub(crate) account: Account,
-    pub(crate) agent: As,
-    pub(crate) agent_id: Uuid,
-    /// By the names that requests call them: of the visitor `v`, whose open chat a bot is in charge of.
-    pub(crate) ids: HashMap<&'static str, String>,
+use crate::{Account, As, Chat};
+
+/// An account with one resource of each kind.
+pub struct Fixture {
+    /// The account.
+    pub account: Account,
+    /// Connection of an agent.
+    pub agent: As,
+    /// Id of that agent.
+    pub agent_id: Uuid,
+    /// Ids by the names of the request fields. The chat is the open one of the visitor `v`, with a bot in charge.
+    pub ids: HashMap<&'static str, String>,
     /// The closed chat of `v`, whose transcript is decided.
-    pub(crate) closed: Chat,
+    pub closed: Chat,
     /// The open chat of `w`, another visitor of the account.
-    pub(crate) another: Chat,
-    /// A channel with a bot that no request names.
-    apart: String,
-    /// In every name and text.
-    pub(crate) word: String,
+    pub another: Chat,
+    /// A channel with a bot that no request names, for conversations that a single call changes.
+    separate_channel: String,
+    /// Word in every name and text.
+    pub word: String,
 }
 
-/// A method of the contract, and who may call it.
-pub(crate) struct Declared {
-    pub(crate) method: MethodDescriptor,
-    pub(crate) path: String,
-    pub(crate) principals: Vec<Principal>,
-    pub(crate) permission: String,
+/// A method of the contract and its declared access.
+pub struct Declared {
+    /// Its descriptor.
+    pub method: MethodDescriptor,
+    /// Path of its calls.
+    pub path: String,
+    /// Kinds of callers that it admits.
+    pub principals: Vec<Principal>,
+    /// Permission that it requires.
+    pub permission: String,
 }
 
-/// Every method of the contract, by path.
-pub(crate) fn methods() -> Vec<Declared> {
+/// Every method of the contract, in the order of their paths.
+pub fn methods() -> Vec<Declared> {
     let pool = DescriptorPool::decode(frontdesk_proto::DESCRIPTORS).unwrap();
     let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap();
     let all = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
@@ -64,16 +73,16 @@ pub(crate) fn methods() -> Vec<Declared> {
     methods
 }
 
-/// A field within a message, through the first element of lists.
-pub(crate) type Place = Vec<FieldDescriptor>;
+/// Path of a field within a message, through the first element of lists.
+pub type FieldPath = Vec<FieldDescriptor>;
 
-/// How a place is written.
-pub(crate) fn written(place: &Place) -> String {
-    place.iter().map(|field| field.name()).collect::<Vec<_>>().join(".")
+/// The path as text, with dots.
+pub fn dotted(path: &FieldPath) -> String {
+    path.iter().map(|field| field.name()).collect::<Vec<_>>().join(".")
 }
 
-/// Every string of the message's type that this message reaches.
-pub(crate) fn strings(message: &DynamicMessage) -> Vec<Place> {
+/// Paths of all string fields of the message, those of its messages included.
+pub fn strings(message: &DynamicMessage) -> Vec<FieldPath> {
     let mut found = Vec::new();
     for field in message.descriptor().fields().filter(|field| !field.is_map()) {
         match (field.kind(), message.get_field(&field).as_ref()) {
@@ -91,10 +100,10 @@ pub(crate) fn strings(message: &DynamicMessage) -> Vec<Place> {
     found
 }
 
-/// The message with this value at the place.
-pub(crate) fn with(message: &DynamicMessage, place: &[FieldDescriptor], value: &Value) -> DynamicMessage {
+/// The message with this value at the path.
+pub fn with(message: &DynamicMessage, path: &[FieldDescriptor], value: &Value) -> DynamicMessage {
     let mut changed = message.clone();
-    match place {
+    match path {
         [] => {}
         [field] if field.is_list() => changed.set_field(field, Value::List(vec![value.clone()])),
         [field] => changed.set_field(field, value.clone()),
@@ -112,8 +121,8 @@ pub(crate) fn with(message: &DynamicMessage, place: &[FieldDescriptor], value: &
 }
 
 impl Fixture {
-    /// Makes one of everything in an account that has a sender. `word` is in every name and text.
-    pub(crate) async fn new(account: Account, word: &str) -> Self {
+    /// Creates one resource of each kind in an account that has a sender address. `word` is in every name and text.
+    pub async fn new(account: Account, word: &str) -> Self {
         let (agent_id, agent) = account.agent(&format!("{word} Ada")).await;
         account.agent(&format!("{word} Bob")).await;
         let address = UpdateAgentRequest {
@@ -122,8 +131,8 @@ impl Fixture {
             ..Default::default()
         };
         RosterServiceClient::new(account.admin()).update_agent(address).await.unwrap();
-        let (bot, unnamed) = (account.bot().await, account.bot().await);
-        let apart = account.channel(Some(&unnamed)).await;
+        let (bot, separate_bot) = (account.bot().await, account.bot().await);
+        let separate_channel = account.channel(Some(&separate_bot)).await;
         let (greeted, quiet) = (account.channel(Some(&bot)).await, account.channel(None).await);
         let visitor = |id: &str| Self::visitor(&account, word, id);
         let mut closed = Vec::new();
@@ -182,10 +191,10 @@ impl Fixture {
             ("transcript_sender_id", sender),
         ]);
         let (another, closed) = (open.swap_remove(0).0, closed.swap_remove(1));
-        Self { account, agent, agent_id, ids, closed, another, apart, word: word.to_owned() }
+        Self { account, agent, agent_id, ids, closed, another, separate_channel, word: word.to_owned() }
     }
 
-    /// A visitor whose name and address the token vouches for.
+    /// A visitor whose token states name and mail address.
     fn visitor(account: &Account, word: &str, id: &str) -> As {
         account.with_claims(Kind::Visitor, id, |claims| {
             (claims.name, claims.email) = (Some(format!("{word} {id}")), Some(Self::address_of(word, id)));
@@ -196,8 +205,8 @@ impl Fixture {
         format!("{id}@{word}-visitor.example")
     }
 
-    /// The address of `v`.
-    pub(crate) fn address(&self) -> String {
+    /// Mail address of the visitor `v`.
+    pub fn address(&self) -> String {
         Self::address_of(&self.word, "v")
     }
 
@@ -213,25 +222,26 @@ impl Fixture {
         Chat { visitor, id: chat.unwrap().id }
     }
 
-    /// The same request for a chat that nobody has touched, where it changes one.
-    pub(crate) async fn untouched(&self, mut request: DynamicMessage) -> DynamicMessage {
-        let fresh = Self::start(Self::visitor(&self.account, &self.word, &request_id()), &self.apart, &self.word);
+    /// The same request for a new chat, where it changes a chat.
+    pub async fn with_new_chat(&self, mut request: DynamicMessage) -> DynamicMessage {
+        let fresh =
+            Self::start(Self::visitor(&self.account, &self.word, &request_id()), &self.separate_channel, &self.word);
         let chat = fresh.await;
         chat.until_text("Your address?").await;
         let session = Account::conversation(&self.agent, &chat.id).await.bot_session.unwrap().bot_session_id;
-        for place in strings(&request) {
-            let value = match place.last().unwrap().name() {
+        for path in strings(&request) {
+            let value = match path.last().unwrap().name() {
                 "conversation_id" | "chat_id" => &chat.id,
                 "bot_session_id" => &session,
                 _ => continue,
             };
-            request = with(&request, &place, &Value::String(value.clone()));
+            request = with(&request, &path, &Value::String(value.clone()));
         }
         request
     }
 
-    /// A caller of this kind, with every permission that its kind can have.
-    pub(crate) fn caller(&self, principal: Principal) -> As {
+    /// A caller of this kind, with every permission.
+    pub fn caller(&self, principal: Principal) -> As {
         let account = &self.account;
         match principal {
             Principal::Visitor => Self::visitor(account, &self.word, "v"),
@@ -239,7 +249,7 @@ impl Fixture {
                 claims.permissions = self.every_permission();
             }),
             Principal::Bot => account.with_claims(Kind::Bot, &self.ids["bot_id"], |_| {}),
-            // As one that is known by its certificate: of no account.
+            // As a service that authenticates by its certificate: without an account.
             Principal::Service => {
                 account.with_claims(Kind::Service, "test", |claims| claims.account = AccountId(Uuid::nil()))
             }
@@ -247,13 +257,13 @@ impl Fixture {
         }
     }
 
-    /// What administrators may.
-    pub(crate) fn every_permission(&self) -> Vec<String> {
-        self.account.keys.claims(self.account.id, Kind::Admin, "anybody", Duration::from_secs(60)).permissions
+    /// Permissions of administrators.
+    pub fn every_permission(&self) -> Vec<String> {
+        self.account.keys.claims(self.account.id, Kind::Admin, "administrator", Duration::from_secs(60)).permissions
     }
 
-    /// The call as this kind makes it: a service says for which account and whom it acts, others are not asked.
-    pub(crate) fn call(&self, principal: Principal, message: &[u8]) -> Request<Vec<u8>> {
+    /// A call with this message. A service names the account and the actor that it acts for.
+    pub fn call(&self, principal: Principal, message: &[u8]) -> Request<Vec<u8>> {
         let mut request = Request::new(message.to_vec());
         if principal == Principal::Service {
             request.metadata_mut().insert("x-frontdesk-account", self.account.id.to_string().parse().unwrap());
@@ -262,14 +272,14 @@ impl Fixture {
         request
     }
 
-    /// A request with every field good.
-    pub(crate) fn request(&self, method: &MethodDescriptor) -> DynamicMessage {
+    /// A valid request with every field set.
+    pub fn request(&self, method: &MethodDescriptor) -> DynamicMessage {
         let service = method.parent_service().name().to_owned();
-        let of_closed = service == "TranscriptService" || method.name() == "ReopenConversation";
+        let for_closed = service == "TranscriptService" || method.name() == "ReopenConversation";
         self.message(
             &method.input(),
             method.name(),
-            if of_closed { &self.closed.id } else { &self.ids["conversation_id"] },
+            if for_closed { &self.closed.id } else { &self.ids["conversation_id"] },
         )
     }
 
@@ -277,7 +287,7 @@ impl Fixture {
         let mut message = DynamicMessage::new(descriptor.clone());
         for field in descriptor.fields() {
             let value = match (field.kind(), field.name()) {
-                // One of them only.
+                // A step has exactly one of these; the request has the others.
                 (FieldKind::Message(_), "say" | "ask" | "buttons" | "close") if descriptor.name() == "Step" => None,
                 (FieldKind::Message(inner), name) if inner.full_name() == "google.protobuf.Duration" => {
                     let seconds = match name {
@@ -290,12 +300,12 @@ impl Fixture {
                 }
                 (FieldKind::Message(inner), _) => Some(Value::Message(self.message(&inner, method, conversation))),
                 (FieldKind::String, "conversation_id") => Some(Value::String(conversation.to_owned())),
-                // Of each there is one.
+                // Addresses are unique, so each creation has its own.
                 (FieldKind::String, "email") if method.starts_with("Create") => {
                     Some(Value::String(Self::address_of(&self.word, &request_id())))
                 }
                 (FieldKind::String, name) => self.text(name).map(Value::String),
-                // In a list it is a filter, which would leave nothing.
+                // In list methods this is a filter, which would match nothing.
                 (FieldKind::Enum(_), "status" | "state") if method.starts_with("List") => None,
                 (FieldKind::Enum(_), "check") => None,
                 (FieldKind::Enum(_), "assignee") => Some(Value::EnumNumber(4)),

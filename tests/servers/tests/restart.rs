@@ -3,7 +3,7 @@
 use frontdesk_test_servers::{Nats, Postgres};
 
 #[tokio::test]
-async fn postgres_is_killed_and_started_again_on_its_data() {
+async fn postgres_restarts_on_its_data_after_a_kill_and_ends_with_the_test() {
     let mut server = Postgres::start().await;
     server.create_database("shop").await;
     server.psql("shop", "CREATE TABLE t (n INT); INSERT INTO t VALUES (7)").await;
@@ -17,7 +17,7 @@ async fn postgres_is_killed_and_started_again_on_its_data() {
 }
 
 #[tokio::test]
-async fn nats_is_killed_and_started_again() {
+async fn nats_restarts_after_a_kill_and_the_loss_of_its_store() {
     let mut server = Nats::start().await;
     server.kill().await;
     server.lose_store();

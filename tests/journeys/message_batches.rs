@@ -1,4 +1,4 @@
-//! Messages are written in groups, at each replica its own: whatever comes together, everybody gets their own answer.
+//! Messages are written in batches, by each replica in its own: every caller gets the response to their own request.
 
 use frontdesk::SuiteChannel;
 use frontdesk_auth::Kind;
@@ -12,7 +12,7 @@ use futures::future::join_all;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use uuid::Uuid;
 
-/// A suite with two replicas, and an account on it whose calls go to the first, and to the second.
+/// A suite with two replicas, and an account with calls to the first one and with calls to the second one.
 async fn replicas() -> (TestSuite, Account, Account) {
     let suite = TestSuite::start_on(Mode::Distributed, |_| {}).await;
     let first = suite.account().await;
@@ -25,7 +25,7 @@ async fn replicas() -> (TestSuite, Account, Account) {
     (suite, one, two)
 }
 
-fn says(conversation: &str, text: &str, request_id: &str) -> PostMessageRequest {
+fn message(conversation: &str, text: &str, request_id: &str) -> PostMessageRequest {
     PostMessageRequest {
         conversation_id: conversation.to_owned(),
         text: text.to_owned(),
@@ -37,7 +37,7 @@ fn says(conversation: &str, text: &str, request_id: &str) -> PostMessageRequest 
 async fn post(agent: &As, request: PostMessageRequest) -> Result<i64, tonic::Status> {
     let posted = ThreadServiceClient::new(agent.clone()).post_message(request).await?.into_inner();
     let entry = posted.entry.expect("an entry");
-    assert_eq!(entry.author.expect("an author").name, "Ada", "the answer names its author");
+    assert_eq!(entry.author.expect("an author").name, "Ada", "the response names the author");
     Ok(entry.sequence)
 }
 
@@ -61,12 +61,13 @@ async fn c12_one_request_id_at_two_replicas_at_once_has_one_effect_and_one_answe
     }
     let mut expected = [0; 4];
     for round in 0..30 {
-        // The same request, ten times at each: one message, twenty times the same number.
-        let (same, chat) = (says(&chats[0], &format!("same {round}"), &request_id()), &chats[0]);
-        // The same id for another conversation at each: one of the two is written. Beside them, others that must not suffer.
+        // The same request ten times at each replica: one message, and the same sequence in twenty responses.
+        let (same, chat) = (message(&chats[0], &format!("same {round}"), &request_id()), &chats[0]);
+        // One request id for a different conversation at each replica: one of the two is written. An unrelated request in the
+        // same batch succeeds.
         let shared = request_id();
-        let other = [says(&chats[1], "one", &shared), says(&chats[2], "two", &shared)];
-        let bystander = says(&chats[3], &format!("beside {round}"), &request_id());
+        let other = [message(&chats[1], "one", &shared), message(&chats[2], "two", &shared)];
+        let bystander = message(&chats[3], &format!("beside {round}"), &request_id());
         let repeats =
             join_all((0..20_usize).map(|n| post(if n.is_multiple_of(2) { &here } else { &there }, same.clone())));
         let [first, second] = other;
@@ -74,7 +75,7 @@ async fn c12_one_request_id_at_two_replicas_at_once_has_one_effect_and_one_answe
             tokio::join!(repeats, post(&here, first), post(&there, second), post(&here, bystander));
         let numbers: Vec<i64> = repeats.into_iter().map(|number| number.expect("an answer")).collect();
         assert!(numbers.iter().all(|number| *number == numbers[0]), "{numbers:?}");
-        bystander.expect("nobody else's trouble");
+        bystander.expect("the unrelated request succeeds");
         assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
         expected[if first.is_ok() { 1 } else { 2 }] += 1;
         let refused = first.err().or(second.err()).expect("a refusal");
@@ -87,7 +88,7 @@ async fn c12_one_request_id_at_two_replicas_at_once_has_one_effect_and_one_answe
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c3_numbers_are_dense_and_events_in_order_whoever_writes_through_whichever_replica() {
+async fn c3_sequences_are_gapless_and_events_in_order_across_replicas() {
     let (suite, account, beside) = replicas().await;
     let (id, here) = account.agent("Ada").await;
     let there = beside.with_claims(Kind::Agent, &id.to_string(), |_| {});
@@ -101,7 +102,7 @@ async fn c3_numbers_are_dense_and_events_in_order_whoever_writes_through_whichev
         async move {
             match n % 3 {
                 0 => chat.say("visitor").await.map(|_| ()),
-                _ => post(agent, says(&chat.id, "agent", &request_id())).await.map(|_| ()),
+                _ => post(agent, message(&chat.id, "agent", &request_id())).await.map(|_| ()),
             }
         }
     });
@@ -109,7 +110,7 @@ async fn c3_numbers_are_dense_and_events_in_order_whoever_writes_through_whichev
     let db = Db::connect(&suite.settings.databases.conversation, &suite.clock).await.unwrap();
     for chat in chats {
         let thread = Account::thread(&here, &chat.id).await;
-        assert_eq!(thread.len(), 81, "80 messages, and Ada became the assignee");
+        assert_eq!(thread.len(), 81, "80 messages and the change of owner");
         let numbers: Vec<i64> = thread.iter().map(|entry| entry.sequence).collect();
         assert_eq!(numbers, (1..=81).collect::<Vec<_>>());
         let sql = "SELECT version FROM outbox_events WHERE aggregate_id = $1 ORDER BY position";
@@ -117,12 +118,12 @@ async fn c3_numbers_are_dense_and_events_in_order_whoever_writes_through_whichev
         let rows = Statement::from_sql_and_values(DbBackend::Postgres, sql, [chat.into()]);
         let rows = db.read().query_all_raw(rows).await.unwrap();
         let versions: Vec<i64> = rows.iter().map(|row| row.try_get("", "version").unwrap()).collect();
-        assert_eq!(versions, (1..=82).collect::<Vec<_>>(), "positions rise with the versions");
+        assert_eq!(versions, (1..=82).collect::<Vec<_>>(), "positions in the outbox rise with the versions");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b4_b5_many_idle_chats_are_closed_together_and_each_gets_its_own_outcome() {
+async fn b4_b5_idle_chats_are_closed_in_batches_with_an_outcome_for_each() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     let (_, agent) = account.agent("Ada").await;
@@ -162,7 +163,7 @@ async fn b4_b5_many_idle_chats_are_closed_together_and_each_gets_its_own_outcome
         let closed = Account::conversation(&agent, &idle[n].conversation_id).await;
         assert_eq!((closed.close_number, closed.close_reason()), (1, CloseReason::VisitorInactive));
     }
-    // Once more changes nothing, and is granted: it was this very timeout.
+    // A repeat changes nothing and has the same outcome, since this timeout closed the conversation.
     let results = close(&idle[..1]).await;
     assert_eq!(results[0].outcome(), IdleOutcome::Closed);
     assert_eq!(Account::conversation(&agent, &idle[0].conversation_id).await.close_number, 1);
