@@ -1,4 +1,4 @@
-//! Frames that cost their sender nothing: a connection that sends thousands of them is cut within a second.
+//! Floods of frames that cost their sender nothing: such a connection is cut within one second.
 
 use std::{
     net::SocketAddr,
@@ -9,20 +9,22 @@ use futures::future::join_all;
 use tokio::time::timeout;
 
 use crate::{
-    table::Outcome,
-    wire::{
-        CONTINUATION, Connection, DATA, END_HEADERS, END_STREAM, Frames, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS,
-        WHOLE_WINDOW, block, code_name,
+    http2::{
+        CONTINUATION, Connection, DATA, END_HEADERS, END_STREAM, Frames, HEADERS, MAX_WINDOW, PING, PRIORITY,
+        RST_STREAM, SETTINGS, block, code_name,
     },
+    report::Outcome,
 };
 
+/// Time limit for cutting a flooding connection.
 const CUT_WITHIN: Duration = Duration::from_secs(1);
+/// Error code CANCEL.
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
-/// Waits for its message, and needs no token: what anybody on the internet can call.
+/// A method that needs no token; its call waits for the message.
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 const LIST: &str = "/frontdesk.conversation.v1.ChannelService/ListChannels";
 
-/// A flood: what each of its connections sends after the greeting, all of them at once. Each must be cut.
+/// A flood: the frames that each of its connections sends after the preface, all connections at once. Each must be cut.
 pub struct Flood {
     pub name: &'static str,
     pub frames: fn() -> Vec<Frames>,
@@ -32,7 +34,7 @@ pub const FLOODS: &[Flood] = &[
     Flood { name: "10,000 calls, each cancelled at once", frames: || vec![rapid_reset()] },
     Flood {
         name: "4,000 calls that the server must reset, in three ways",
-        frames: || vec![window_too_wide(), window_of_nothing(), data_after_the_end()],
+        frames: || vec![window_too_wide(), window_of_zero(), data_after_the_end()],
     },
     Flood { name: "10,000 CONTINUATION; 5,000 empty DATA", frames: || vec![continuation(), empty_data()] },
     Flood { name: "20,000 PING", frames: || vec![many(PING, &[0; 8])] },
@@ -45,7 +47,7 @@ fn streams(count: u32) -> impl Iterator<Item = u32> {
     (0..count).map(|number| 2 * number + 1)
 }
 
-/// CVE-2023-44487.
+/// Calls that are cancelled at once (CVE-2023-44487, rapid reset).
 fn rapid_reset() -> Frames {
     let block = block(LIST, &[]);
     streams(10_000).fold(Frames::default(), |frames, stream| {
@@ -53,13 +55,13 @@ fn rapid_reset() -> Frames {
     })
 }
 
-/// CVE-2025-8671, as the two after it: the client breaks a rule of the stream, and it is the server who resets.
+/// Calls that the server must reset (CVE-2025-8671, MadeYouReset), as the two functions below.
 fn window_too_wide() -> Frames {
     let block = block(CHECK, &[]);
-    streams(4_000).fold(Frames::default(), |frames, stream| frames.head(stream, &block).window(stream, WHOLE_WINDOW))
+    streams(4_000).fold(Frames::default(), |frames, stream| frames.head(stream, &block).window(stream, MAX_WINDOW))
 }
 
-fn window_of_nothing() -> Frames {
+fn window_of_zero() -> Frames {
     let block = block(CHECK, &[]);
     streams(4_000).fold(Frames::default(), |frames, stream| frames.head(stream, &block).window(stream, 0))
 }
@@ -71,7 +73,7 @@ fn data_after_the_end() -> Frames {
     })
 }
 
-/// CVE-2024-27316: a header that never ends.
+/// A header block that never ends (CVE-2024-27316).
 fn continuation() -> Frames {
     let begun = Frames::default().frame(HEADERS, 0, 1, &block(CHECK, &[]));
     let field = [&[0, 1, b'x', 1], &b"y"[..]].concat();
@@ -87,7 +89,7 @@ fn many(kind: u8, payload: &[u8]) -> Frames {
     (0..20_000).fold(Frames::default(), |frames, _| frames.frame(kind, 0, 0, payload))
 }
 
-/// Room for one byte more, which nobody needs.
+/// Windows that grow by one byte each.
 fn windows() -> Frames {
     (0..20_000).fold(Frames::default(), |frames, _| frames.window(0, 1))
 }
@@ -96,24 +98,24 @@ fn priorities() -> Frames {
     (0..20_000).fold(Frames::default(), |frames, number| frames.frame(PRIORITY, 0, 2 * number + 1, &[0, 0, 0, 0, 15]))
 }
 
-/// Floods the server over so many connections at once.
+/// Floods the server, with one connection for each set of frames.
 pub async fn flood(to: SocketAddr, connections: &[Frames]) -> Outcome {
     let flooding = connections.iter().map(|frames| cut(to, frames));
     join_all(flooding).await.into_iter().fold(Outcome::default(), Outcome::and)
 }
 
 async fn cut(to: SocketAddr, frames: &Frames) -> Outcome {
-    let mut connection = match Connection::greeted(to, Frames::greeting()).await {
+    let mut connection = match Connection::with_preface(to, Frames::preface()).await {
         Ok(connection) => connection,
-        Err(error) => return Outcome::default().demand(false, || format!("no connection: {error}")),
+        Err(error) => return Outcome::default().require(false, || format!("no connection: {error}")),
     };
     let began = Instant::now();
-    // Who is cut while still sending gets an error, who is no longer read waits: both are told by the reading end.
+    // A cut connection fails while it sends, one that the server does not read blocks: the reading half shows which.
     let _ = timeout(CUT_WITHIN, connection.send(frames)).await;
     let closed = connection.closed(CUT_WITHIN.saturating_sub(began.elapsed())).await;
-    let heard = connection.heard();
-    let said = heard.goodbye.map_or_else(|| "no GOAWAY".to_owned(), code_name);
-    let answered = if heard.pongs > 0 { format!("{said}, PINGs answered") } else { said };
-    let outcome = Outcome { cut: closed.map(|at| at - began), ..Outcome::told(answered) };
-    outcome.demand(closed.is_some(), || format!("not cut within {CUT_WITHIN:?}"))
+    let received = connection.received();
+    let code = received.goaway.map_or_else(|| "no GOAWAY".to_owned(), code_name);
+    let answered = if received.pongs > 0 { format!("{code}, PINGs answered") } else { code };
+    let outcome = Outcome { cut: closed.map(|at| at - began), ..Outcome::reaction(answered) };
+    outcome.require(closed.is_some(), || format!("not cut within {CUT_WITHIN:?}"))
 }

@@ -1,4 +1,4 @@
-//! The same silence before and after a TLS handshake.
+//! Slow clients before and after the TLS handshake.
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -17,12 +17,13 @@ use tokio_rustls::{
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 use uuid::Uuid;
 
-use crate::{ALONE, wire::connect};
+use crate::{ALONE, http2::connect};
 
-/// Five seconds are allowed, one is the machine's.
+/// Time limit of a handshake: five seconds, and one for a busy machine.
 const CLOSED_WITHIN: Duration = Duration::from_secs(5 + 1);
-const EACH: usize = 20;
-/// The head of a ClientHello of 512 bytes, and the beginning of it.
+/// Number of connections of each kind.
+const CONNECTIONS: usize = 20;
+/// The record header of a ClientHello of 512 bytes, and its first bytes.
 const HALF_A_HELLO: &[u8] = &[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3, 0, 1, 2, 3];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -38,31 +39,31 @@ async fn s4_connections_without_a_finished_handshake_are_closed_within_five_seco
     let process = Process::start(folder.path(), &environment).await;
     let to = process.listen;
 
-    let silent = (0..EACH).map(|_| closed(to, b"", "nothing"));
-    let half = (0..EACH).map(|_| closed(to, HALF_A_HELLO, "half a ClientHello"));
-    let plain = (0..EACH).map(|_| closed(to, crate::wire::PREFACE, "HTTP/2 without TLS"));
-    let shaken = (0..EACH).map(|_| closed_after_handshake(to, &authority));
-    tokio::join!(join_all(silent), join_all(half), join_all(plain), join_all(shaken));
+    let silent = (0..CONNECTIONS).map(|_| closed(to, b"", "nothing"));
+    let half = (0..CONNECTIONS).map(|_| closed(to, HALF_A_HELLO, "half a ClientHello"));
+    let plain = (0..CONNECTIONS).map(|_| closed(to, crate::http2::PREFACE, "HTTP/2 without TLS"));
+    let handshakes = (0..CONNECTIONS).map(|_| closed_after_handshake(to, &authority));
+    tokio::join!(join_all(silent), join_all(half), join_all(plain), join_all(handshakes));
 
     let trusted = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&authority)).domain_name("localhost");
     let endpoint = Endpoint::from_shared(format!("https://{to}")).unwrap().tls_config(trusted).unwrap();
     let mut channels = ChannelServiceClient::new(endpoint.connect().await.unwrap());
     let mut request = tonic::Request::new(ListChannelsRequest::default());
     let keys = process.keys();
-    let account = frontdesk_auth::AccountId(Uuid::now_v7());
+    let account = frontdesk_auth::AccountId(new_id());
     let claims = keys.claims(account, frontdesk_auth::Kind::Admin, "administrator", Duration::from_secs(60));
     let bearer = format!("Bearer {}", keys.mint(&claims).unwrap());
     request.metadata_mut().insert("authorization", bearer.parse().unwrap());
-    channels.list_channels(request).await.expect("an honest caller is served");
+    channels.list_channels(request).await.expect("an honest client is served");
 }
 
-/// Makes an authority, gives its certificate, and writes a server's certificate and key, all as PEM.
+/// Creates a certificate authority, and a server's certificate and key in files; returns the authority's certificate in PEM.
 fn certificates(folder: &Path) -> String {
     let authority_key = rcgen::KeyPair::generate().unwrap();
-    let mut of_authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
-    of_authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let authority = of_authority.self_signed(&authority_key).unwrap();
-    let issuer = rcgen::Issuer::new(of_authority, authority_key);
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&authority_key).unwrap();
+    let issuer = rcgen::Issuer::new(params, authority_key);
     let key = rcgen::KeyPair::generate().unwrap();
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     let certificate = rcgen::CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
@@ -71,10 +72,10 @@ fn certificates(folder: &Path) -> String {
     authority.pem()
 }
 
-/// Says this and no more; whatever the server answers, it must hang up.
-async fn closed(to: SocketAddr, said: &[u8], what: &str) {
+/// Sends these bytes and nothing more; the server must close the connection.
+async fn closed(to: SocketAddr, sent: &[u8], what: &str) {
     let mut stream = connect(to).await.unwrap();
-    stream.write_all(said).await.unwrap();
+    stream.write_all(sent).await.unwrap();
     ends(stream, what).await;
 }
 
@@ -86,7 +87,7 @@ async fn closed_after_handshake(to: SocketAddr, authority: &str) {
     let stream: TcpStream = connect(to).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
-    ends(stream, "a handshake and no more").await;
+    ends(stream, "a handshake and nothing more").await;
 }
 
 async fn ends(mut stream: impl tokio::io::AsyncRead + Unpin, what: &str) {

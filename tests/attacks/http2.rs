@@ -1,4 +1,4 @@
-//! HTTP/2 by hand: libraries refuse to misbehave. Header fields are HPACK literals without compression.
+//! HTTP/2 frames written by hand, since libraries do not send invalid ones. Header fields are uncompressed HPACK literals.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 
-/// What a client says first; a SETTINGS frame must follow.
+/// First bytes of a client; a SETTINGS frame must follow.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 pub const DATA: u8 = 0;
@@ -34,24 +34,24 @@ pub const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 pub const END_HEADERS: u8 = 4;
 
-/// The largest window there is.
-pub const WHOLE_WINDOW: u32 = (1 << 31) - 1;
+/// The largest flow-control window.
+pub const MAX_WINDOW: u32 = (1 << 31) - 1;
 const INITIAL_WINDOW_SIZE: u16 = 4;
-/// A server that keeps attackers apart by their address must not take the honest caller for one of them.
+/// Source address of attackers, which limits per address tell apart from the honest caller's.
 const ATTACKER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
-/// Frames to send, one after another.
+/// Frames to send, in order.
 #[derive(Clone, Default)]
 pub struct Frames(pub Vec<u8>);
 
 impl Frames {
-    /// The preface, and SETTINGS that say nothing.
-    pub fn greeting() -> Self {
+    /// The preface, and an empty SETTINGS frame.
+    pub fn preface() -> Self {
         Self(PREFACE.to_vec()).frame(SETTINGS, 0, 0, &[])
     }
 
-    /// The preface, and SETTINGS with a window for each stream.
-    pub fn greeting_with_window(window: u32) -> Self {
+    /// The preface, and a SETTINGS frame with the window of each stream.
+    pub fn preface_with_window(window: u32) -> Self {
         let setting = [&INITIAL_WINDOW_SIZE.to_be_bytes()[..], &window.to_be_bytes()].concat();
         Self(PREFACE.to_vec()).frame(SETTINGS, 0, 0, &setting)
     }
@@ -65,7 +65,7 @@ impl Frames {
         self
     }
 
-    /// The head of a call whose message is still to come.
+    /// The headers of a call whose message follows.
     pub fn head(self, stream: u32, block: &[u8]) -> Self {
         self.frame(HEADERS, END_HEADERS, stream, block)
     }
@@ -78,21 +78,21 @@ impl Frames {
         self.frame(WINDOW_UPDATE, 0, stream, &increment.to_be_bytes())
     }
 
-    /// A whole call.
+    /// A complete call.
     pub fn call(self, stream: u32, block: &[u8], message: &[u8]) -> Self {
         self.head(stream, block).frame(DATA, END_STREAM, stream, &message_of(0, message))
     }
 }
 
-/// A message as gRPC frames it.
+/// A message with its gRPC prefix.
 pub fn message_of(compressed: u8, message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).unwrap().to_be_bytes();
     [&[compressed][..], &length, message].concat()
 }
 
-/// The header fields of a call of this method, and more.
+/// Header block of a call of the method at `path`, with additional fields.
 pub fn block(path: &str, more: &[(&str, &str)]) -> Vec<u8> {
-    // Of the static table: POST, and http.
+    // Entries of the static report: method POST, scheme http.
     let mut block = vec![0x83, 0x86];
     for (name, value) in [(4, path), (1, "attacked")] {
         block.push(name);
@@ -106,7 +106,7 @@ pub fn block(path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     block
 }
 
-/// A string as HPACK writes it without Huffman's code: the length in 7 bits, or 127 and the rest in groups of 7.
+/// A string in HPACK without Huffman coding: the length in 7 bits, or 127 and the rest in groups of 7 bits.
 fn string(block: &mut Vec<u8>, text: &str) {
     match text.len().checked_sub(127) {
         None => block.push(text.len() as u8),
@@ -122,35 +122,36 @@ fn string(block: &mut Vec<u8>, text: &str) {
     block.extend_from_slice(text.as_bytes());
 }
 
-/// What the server said on a connection.
+/// What the server sent on a connection.
 #[derive(Clone, Debug, Default)]
-pub struct Heard {
-    /// Streams with an answer, or the head of one.
+pub struct Received {
+    /// Streams with response headers.
     pub answered: BTreeSet<u32>,
-    /// Streams that brought a message.
-    pub brought: BTreeSet<u32>,
-    /// Streams that the server ended, whichever way.
+    /// Streams with a message.
+    pub with_message: BTreeSet<u32>,
+    /// Streams that the server ended or reset.
     pub ended: BTreeSet<u32>,
-    /// Streams that it reset, with the code.
+    /// Streams that the server reset, with the error code.
     pub resets: BTreeMap<u32, u32>,
-    /// Bytes of all messages.
+    /// Number of bytes of all messages.
     pub bytes: u32,
+    /// Number of answered PINGs.
     pub pongs: usize,
-    /// With which code it said goodbye.
-    pub goodbye: Option<u32>,
+    /// Error code of GOAWAY.
+    pub goaway: Option<u32>,
     /// When the connection was closed.
     pub closed: Option<Instant>,
 }
 
-/// A connection that says whatever it is told.
+/// A connection that sends any frames.
 pub struct Connection {
     to: OwnedWriteHalf,
-    heard: watch::Receiver<Heard>,
-    /// Of a connection that never reads: kept, or it would be closed.
+    received: watch::Receiver<Received>,
+    /// Reading half of a connection that never reads; dropping it would close the connection.
     _unread: Option<OwnedReadHalf>,
 }
 
-/// A connection to there, from the attackers' address.
+/// Connects from the attackers' address.
 pub async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.bind((ATTACKER, 0).into())?;
@@ -160,31 +161,30 @@ pub async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
 }
 
 impl Connection {
-    /// Connects and says nothing.
+    /// Connects and sends nothing.
     pub async fn open(to: SocketAddr) -> io::Result<Self> {
         Ok(Self::over(connect(to).await?))
     }
 
-    /// Whatever was connected; TLS has its halves elsewhere.
     fn over(stream: TcpStream) -> Self {
         let (from, to) = stream.into_split();
-        let (tell, heard) = watch::channel(Heard::default());
+        let (tell, received) = watch::channel(Received::default());
         tokio::spawn(listen(from, tell));
-        Self { to, heard, _unread: None }
+        Self { to, received, _unread: None }
     }
 
-    /// Connects and says this.
-    pub async fn greeted(to: SocketAddr, greeting: Frames) -> io::Result<Self> {
+    /// Connects and sends the preface.
+    pub async fn with_preface(to: SocketAddr, preface: Frames) -> io::Result<Self> {
         let mut connection = Self::open(to).await?;
-        connection.send(&greeting).await?;
+        connection.send(&preface).await?;
         Ok(connection)
     }
 
-    /// Connects, says this, and never reads a byte.
-    pub async fn deaf(to: SocketAddr, greeting: Frames) -> io::Result<Self> {
+    /// Connects, sends the preface, and never reads a byte.
+    pub async fn unread(to: SocketAddr, preface: Frames) -> io::Result<Self> {
         let (from, to) = connect(to).await?.into_split();
-        let mut connection = Self { to, heard: watch::channel(Heard::default()).1, _unread: Some(from) };
-        connection.send(&greeting).await?;
+        let mut connection = Self { to, received: watch::channel(Received::default()).1, _unread: Some(from) };
+        connection.send(&preface).await?;
         Ok(connection)
     }
 
@@ -196,38 +196,38 @@ impl Connection {
         self.to.write_all(bytes).await
     }
 
-    /// What was heard so far.
-    pub fn heard(&self) -> Heard {
-        self.heard.borrow().clone()
+    /// What was received so far.
+    pub fn received(&self) -> Received {
+        self.received.borrow().clone()
     }
 
-    /// Waits until it was heard; false: it was not, in so long.
-    pub async fn until(&mut self, what: impl FnMut(&Heard) -> bool, patience: Duration) -> bool {
-        timeout(patience, self.heard.wait_for(what)).await.is_ok_and(|waited| waited.is_ok())
+    /// Waits until `what` holds for what was received. False: it did not, within that time.
+    pub async fn until(&mut self, what: impl FnMut(&Received) -> bool, within: Duration) -> bool {
+        timeout(within, self.received.wait_for(what)).await.is_ok_and(|waited| waited.is_ok())
     }
 
-    /// When it was closed, if that happens in so long.
-    pub async fn closed(&mut self, patience: Duration) -> Option<Instant> {
-        self.until(|heard| heard.closed.is_some(), patience).await;
-        self.heard.borrow().closed
+    /// When the connection was closed. None: it was not, within that time.
+    pub async fn closed(&mut self, within: Duration) -> Option<Instant> {
+        self.until(|received| received.closed.is_some(), within).await;
+        self.received.borrow().closed
     }
 }
 
 /// Reads frames until the connection ends.
-pub async fn listen(mut from: impl AsyncRead + Unpin, tell: watch::Sender<Heard>) {
+pub async fn listen(mut from: impl AsyncRead + Unpin, tell: watch::Sender<Received>) {
     let mut read = vec![0; 64 * 1024];
     let mut kept: Vec<u8> = Vec::new();
     loop {
         let count = from.read(&mut read).await.unwrap_or(0);
         if count == 0 {
-            tell.send_modify(|heard| heard.closed = Some(Instant::now()));
+            tell.send_modify(|received| received.closed = Some(Instant::now()));
             return;
         }
         kept.extend_from_slice(&read[..count]);
-        tell.send_modify(|heard| {
+        tell.send_modify(|received| {
             let mut rest = &kept[..];
             while let Some((frame, next)) = split(rest) {
-                heard.hear(frame);
+                received.record(frame);
                 rest = next;
             }
             let rest = kept.len() - rest.len();
@@ -236,14 +236,14 @@ pub async fn listen(mut from: impl AsyncRead + Unpin, tell: watch::Sender<Heard>
     }
 }
 
-/// The first whole frame, and what comes after it.
+/// The first complete frame, and the rest.
 fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let length = usize::from(*bytes.first()?) << 16 | usize::from(*bytes.get(1)?) << 8 | usize::from(*bytes.get(2)?);
     bytes.split_at_checked(9 + length)
 }
 
-impl Heard {
-    fn hear(&mut self, frame: &[u8]) {
+impl Received {
+    fn record(&mut self, frame: &[u8]) {
         let (head, payload) = frame.split_at(9);
         let number = |at: usize| payload.get(at..at + 4).map(|four| u32::from_be_bytes(four.try_into().unwrap()));
         let (kind, flags) = (head[3], head[4]);
@@ -253,16 +253,16 @@ impl Heard {
                 self.answered.insert(stream);
             }
             DATA => {
-                self.brought.insert(stream);
+                self.with_message.insert(stream);
                 self.bytes += u32::try_from(payload.len()).unwrap();
             }
             RST_STREAM => {
-                // What came too late for a stream that was refused is answered with a reset of its own.
+                // A stream may be reset twice: frames that arrive after a refusal are answered with another reset.
                 self.resets.entry(stream).or_insert(number(0).unwrap_or_default());
                 self.ended.insert(stream);
             }
             PING if flags & ACK != 0 => self.pongs += 1,
-            GOAWAY => self.goodbye = number(4),
+            GOAWAY => self.goaway = number(4),
             _ => {}
         }
         if matches!(kind, HEADERS | DATA) && flags & END_STREAM != 0 {
@@ -271,7 +271,7 @@ impl Heard {
     }
 }
 
-/// As the standard names it.
+/// Name of an error code in the standard.
 pub fn code_name(code: u32) -> String {
     let names = ["NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_CONTROL_ERROR", "SETTINGS_TIMEOUT"];
     let more = ["STREAM_CLOSED", "FRAME_SIZE_ERROR", "REFUSED_STREAM", "CANCEL", "COMPRESSION_ERROR", "CONNECT_ERROR"];

@@ -1,5 +1,5 @@
-//! The honest caller: so many calls a second all the while, from an own thread, so that it waits for the server and not for
-//! the attackers of this process.
+//! The honest caller: calls at a fixed rate from a thread of its own, so that it waits for the server and not for the attackers in
+//! this process.
 
 use std::{
     collections::BTreeSet,
@@ -15,11 +15,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-const EVERY: Duration = Duration::from_millis(10);
-/// The calls are spread over so many callers: nobody's own limit is reached.
+/// Interval between two calls.
+const INTERVAL: Duration = Duration::from_millis(10);
+/// Number of accounts that the calls are spread over, so that none reaches its rate limit.
 const CALLERS: usize = 20;
 
-/// A stretch of time.
+/// A period of time.
 pub type Window = (Instant, Instant);
 
 struct Call {
@@ -27,24 +28,24 @@ struct Call {
     took: Duration,
 }
 
-pub struct Honest {
+pub struct HonestCaller {
     stop: CancellationToken,
     thread: JoinHandle<()>,
     seen: Arc<Mutex<Seen>>,
 }
 
-/// What came of the calls.
+/// Results of the calls.
 #[derive(Default)]
 struct Seen {
     calls: Vec<Call>,
-    /// Calls without an answer so far, by when they were due.
+    /// Calls without a response so far, by the time when they were due.
     open: BTreeSet<Instant>,
-    /// Calls that were not answered as they should be. There must be none.
+    /// Errors of calls. There must be none.
     failed: Vec<String>,
 }
 
-impl Honest {
-    /// Begins to call.
+impl HonestCaller {
+    /// Starts to call.
     pub fn start(address: String, keys: Keys) -> Self {
         let stop = CancellationToken::new();
         let seen: Arc<Mutex<Seen>> = Arc::default();
@@ -56,8 +57,7 @@ impl Honest {
         Self { stop, thread, seen }
     }
 
-    /// How long 99 of a hundred calls took at most that were due in these windows, and how many there were; once all of them
-    /// have their answer.
+    /// The 99th percentile of the latency of calls that were due in these windows, and their number. Waits for their responses.
     pub async fn p99(&self, windows: &[Window]) -> (Duration, usize) {
         let last = windows.iter().map(|(_, to)| *to).max().unwrap();
         while self.seen.lock().unwrap().open.first().is_some_and(|due| *due < last) {
@@ -71,7 +71,7 @@ impl Honest {
         (took.get(place).copied().unwrap_or_default(), took.len())
     }
 
-    /// Stops, once every call has its answer; gives those that were not answered as they should be.
+    /// Stops after the last response; returns the errors.
     pub fn stop(self) -> Vec<String> {
         self.stop.cancel();
         self.thread.join().unwrap();
@@ -80,15 +80,15 @@ impl Honest {
 }
 
 async fn call(address: &str, keys: &Keys, stop: &CancellationToken, seen: &Arc<Mutex<Seen>>) {
-    let first = Account::open(address, keys, Uuid::now_v7()).await;
-    // One connection for all of them.
+    let first = Account::open(address, keys, new_id()).await;
+    // One connection for all accounts.
     let callers: Vec<_> = (0..CALLERS)
-        .map(|_| ChannelServiceClient::new(Account::on(first.channel.clone(), keys, Uuid::now_v7()).admin()))
+        .map(|_| ChannelServiceClient::new(Account::on(first.channel.clone(), keys, new_id()).admin()))
         .collect();
     let mut running = JoinSet::new();
     let began = Instant::now();
     for number in 0.. {
-        let due = began + EVERY * number;
+        let due = began + INTERVAL * number;
         tokio::time::sleep_until(due.into()).await;
         if stop.is_cancelled() {
             break;
@@ -98,7 +98,7 @@ async fn call(address: &str, keys: &Keys, stop: &CancellationToken, seen: &Arc<M
         running.spawn(async move {
             let answer = caller.list_channels(ListChannelsRequest::default()).await;
             let mut seen = seen.lock().unwrap();
-            // From when it was due: a server that stands still is not asked less.
+            // Measured from the time when it was due, so that calls delayed by a stalled server count.
             seen.open.remove(&due);
             seen.calls.push(Call { due, took: due.elapsed() });
             seen.failed.extend(answer.err().map(|status| status.to_string()));

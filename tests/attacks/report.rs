@@ -1,4 +1,4 @@
-//! One attack after another on one process, beside an honest caller, and the table of what came of them.
+//! Runs one attack after another on a process, beside an honest caller, and prints the results as a report.
 
 use std::{
     cell::Cell,
@@ -7,51 +7,51 @@ use std::{
 };
 
 use crate::{
-    honest::{Honest, Window},
-    victim::Victim,
+    honest_caller::{HonestCaller, Window},
+    target::Target,
 };
 
-/// Nobody attacks for so long before each attack.
+/// How long the process is left alone before each attack.
 const CALM: Duration = Duration::from_secs(1);
-/// The honest caller's usual time is that of the latest so many calms.
+/// Number of latest calm periods that the honest caller's usual latency is measured in.
 const CALMS: usize = 3;
-/// An attack is made again and again for at least so long.
-const ATTACKED: Duration = Duration::from_secs(2);
-/// Between two attacks: who is cut comes back, but not as fast as the machine allows, which nothing at this end can help.
-const BREATH: Duration = Duration::from_millis(100);
-/// The honest caller may be so much slower without a word. Attackers, caller and server share the cores here, and the
-/// hundredth part of 200 calls is two of them: a debug build that does nothing wrong is late by that much now and then.
+/// Minimum duration for which an attack is repeated.
+const ATTACK: Duration = Duration::from_secs(2);
+/// Pause between two repetitions, as a cut client that reconnects would make.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Increase of the honest caller's latency that counts as noise. Attackers, caller and server share the cores, and the 99th
+/// percentile of 200 calls is the third slowest one.
 const NOISE: Duration = Duration::from_millis(20);
-/// Another program's second on the same cores looks like an attack's. An attack is felt each time.
+/// Number of times that an attack is repeated when the honest caller was slow: other programs on the machine can cause that once.
 const TRIES: usize = 3;
 
 pub const MIB: u64 = 1024;
 
-/// What came of one attack.
+/// Result of one attack.
 #[derive(Default)]
 pub struct Outcome {
-    /// The longest time from the first hostile byte until the server closed a connection. None: nobody had to be cut.
+    /// Longest time from the first hostile byte until the server closed a connection. None: no connection had to be cut.
     pub cut: Option<Duration>,
-    /// How the server answered.
+    /// How the server reacted.
     pub how: String,
-    /// What is not as it must be.
+    /// What does not hold.
     pub wrong: Vec<String>,
 }
 
 impl Outcome {
-    pub fn told(how: impl Into<String>) -> Self {
+    pub fn reaction(how: impl Into<String>) -> Self {
         Self { how: how.into(), ..Self::default() }
     }
 
-    /// Notes what is wrong, unless it holds.
-    pub fn demand(mut self, holds: bool, otherwise: impl FnOnce() -> String) -> Self {
+    /// Records a failure unless `holds`.
+    pub fn require(mut self, holds: bool, otherwise: impl FnOnce() -> String) -> Self {
         if !holds {
             self.wrong.push(otherwise());
         }
         self
     }
 
-    /// Both of them, as one.
+    /// Combines two results.
     pub fn and(mut self, other: Self) -> Self {
         self.cut = self.cut.max(other.cut);
         if !self.how.contains(&other.how) {
@@ -72,28 +72,28 @@ struct Row {
     may_grow: u64,
 }
 
-/// The process, the honest caller, and what was done so far.
-pub struct Table {
-    pub victim: Victim,
-    honest: Honest,
+/// The process, the honest caller, and the results so far.
+pub struct Report {
+    pub target: Target,
+    honest: HonestCaller,
     calms: Vec<Window>,
     rows: Vec<Row>,
 }
 
-impl Table {
-    pub async fn open(victim: Victim) -> Self {
-        let honest = Honest::start(victim.process.address(), victim.process.keys());
-        // Its connection is made and the server's caches are warm.
+impl Report {
+    pub async fn open(target: Target) -> Self {
+        let honest = HonestCaller::start(target.process.address(), target.process.keys());
+        // Until the honest caller is connected and the server's caches are warm.
         tokio::time::sleep(CALM).await;
-        let mut table = Self { victim, honest, calms: Vec::new(), rows: Vec::new() };
+        let mut report = Self { target, honest, calms: Vec::new(), rows: Vec::new() };
         for _ in 1..CALMS {
-            table.calm().await;
+            report.calm().await;
         }
-        table
+        report
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.victim.process.listen
+        self.target.process.listen
     }
 
     async fn calm(&mut self) {
@@ -102,12 +102,12 @@ impl Table {
         self.calms.push((from, Instant::now()));
     }
 
-    /// Makes the attack again and again for a while; memory may grow by so many KiB meanwhile.
+    /// Runs the attack repeatedly for a while. `may_grow`: maximum growth of memory, in KiB.
     pub async fn attack(&mut self, name: &'static str, may_grow: u64, attack: impl AsyncFn() -> Outcome) {
         for left in (0..TRIES).rev() {
             let row = self.once(name, may_grow, &attack).await;
-            // What is wrong with the attack itself is no matter of chance.
-            if !row.was_felt() || !row.outcome.wrong.is_empty() || left == 0 {
+            // Only the honest caller's latency depends on other programs.
+            if !row.slowed_the_honest_caller() || !row.outcome.wrong.is_empty() || left == 0 {
                 self.rows.push(row);
                 return;
             }
@@ -116,19 +116,19 @@ impl Table {
 
     async fn once(&mut self, name: &'static str, may_grow: u64, attack: &impl AsyncFn() -> Outcome) -> Row {
         self.calm().await;
-        let usual = self.victim.memory();
+        let usual = self.target.memory();
         let most = Cell::new(usual);
         let watching = async {
             loop {
-                most.set(most.get().max(self.victim.memory()));
+                most.set(most.get().max(self.target.memory()));
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
         let from = Instant::now();
         let attacking = async {
             let mut all = attack().await;
-            while from.elapsed() < ATTACKED {
-                tokio::time::sleep(BREATH).await;
+            while from.elapsed() < ATTACK {
+                tokio::time::sleep(PAUSE).await;
                 all = all.and(attack().await);
             }
             all
@@ -143,34 +143,34 @@ impl Table {
         Row { name, outcome, before, during, honest_calls, grew: most.get() - usual, may_grow }
     }
 
-    /// Prints the table; gives everything that is not as it must be.
-    pub fn close(self) -> (Victim, Vec<String>) {
+    /// Prints the report; returns every failure.
+    pub fn close(self) -> (Target, Vec<String>) {
         let failed = self.honest.stop();
         println!("\n| attack | cut after ms | how | honest p99 before ms | during | memory grew MiB | |");
         println!("|---|---|---|---|---|---|---|");
-        let mut wrong: Vec<String> = self.rows.into_iter().flat_map(Row::judge).collect();
+        let mut wrong: Vec<String> = self.rows.into_iter().flat_map(Row::print).collect();
         if let Some(first) = failed.first() {
             wrong.push(format!("{} calls of the honest caller failed, the first with: {first}", failed.len()));
         }
-        (self.victim, wrong)
+        (self.target, wrong)
     }
 }
 
 impl Row {
-    fn was_felt(&self) -> bool {
+    fn slowed_the_honest_caller(&self) -> bool {
         self.during > (self.before * 2).max(self.before + NOISE)
     }
 
-    /// Prints it; gives what is not as it must be.
-    fn judge(self) -> Vec<String> {
-        let felt = self.was_felt();
+    /// Prints the row; returns its failures.
+    fn print(self) -> Vec<String> {
+        let felt = self.slowed_the_honest_caller();
         let Self { name, outcome, before, during, honest_calls, grew, may_grow } = self;
         let mut wrong = outcome.wrong;
         if felt {
-            wrong.push(format!("the honest caller waited {during:?}, before that {before:?}"));
+            wrong.push(format!("the honest caller waited {during:?}, and {before:?} before the attack"));
         }
         if honest_calls < 100 {
-            wrong.push(format!("{honest_calls} honest calls say nothing"));
+            wrong.push(format!("only {honest_calls} honest calls: too few to compare"));
         }
         if grew > may_grow {
             wrong.push(format!("memory grew by {} MiB, {} are allowed", grew / MIB, may_grow / MIB));
@@ -178,8 +178,8 @@ impl Row {
         let cut = outcome.cut.map_or_else(|| "-".to_owned(), |cut| cut.as_millis().to_string());
         let ms = |duration: Duration| format!("{:.1}", duration.as_secs_f64() * 1e3);
         let (before, during) = (ms(before), ms(during));
-        let judged = if wrong.is_empty() { "holds".to_owned() } else { format!("FAILS: {}", wrong.join("; ")) };
-        println!("| {name} | {cut} | {} | {before} | {during} | {} | {judged} |", outcome.how, grew / MIB);
+        let result = if wrong.is_empty() { "holds".to_owned() } else { format!("FAILS: {}", wrong.join("; ")) };
+        println!("| {name} | {cut} | {} | {before} | {during} | {} | {result} |", outcome.how, grew / MIB);
         wrong.into_iter().map(|wrong| format!("{name}: {wrong}")).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! The process under attack, and what the kernel says of it.
+//! The process under attack, and what the kernel reports about it.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -6,35 +6,35 @@ use frontdesk_auth::{AccountId, Kind};
 use frontdesk_tests::{Account, Process};
 use uuid::Uuid;
 
-/// The kernel counts a process's time in hundredths of a second.
+/// Unit of processor times in `/proc`.
 const TICK: Duration = Duration::from_millis(10);
 
-/// A suite as a process of its own, with a folder of its own.
-pub struct Victim {
+/// A suite as a process, with a data folder of its own.
+pub struct Target {
     pub process: Process,
     folder: tempfile::TempDir,
 }
 
-impl Victim {
+impl Target {
     pub async fn start(environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let process = Process::start(folder.path(), environment).await;
         Self { process, folder }
     }
 
-    /// One that may have so many descriptors open.
-    pub async fn start_with_descriptors(at_most: u32) -> Self {
+    /// Starts a process that may open at most `max_descriptors` file descriptors.
+    pub async fn start_with_descriptors(max_descriptors: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let process = Process::start_with_descriptors(folder.path(), &[], at_most).await;
+        let process = Process::start_with_descriptors(folder.path(), &[], max_descriptors).await;
         Self { process, folder }
     }
 
-    /// A new account on it, over a connection of its own.
+    /// A new account with a connection of its own.
     pub async fn account(&self) -> Account {
-        Account::open(&self.process.address(), &self.process.keys(), Uuid::now_v7()).await
+        Account::open(&self.process.address(), &self.process.keys(), new_id()).await
     }
 
-    /// An administrator's token, as the metadata holds it.
+    /// Value of the header `authorization` for an administrator.
     pub fn bearer(&self, account: AccountId) -> String {
         let keys = self.process.keys();
         let claims = keys.claims(account, Kind::Admin, "administrator", Duration::from_secs(3600));
@@ -52,21 +52,21 @@ impl Victim {
         line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0)
     }
 
-    /// Processor time that it used since its start.
+    /// Processor time since its start.
     pub fn busy(&self) -> Duration {
         let stat = std::fs::read_to_string(self.proc("stat")).unwrap();
-        // After the name, which may hold anything: the state is the first field, times are the 12th and 13th.
+        // The fields after the name: the state is the first, user and system time are the 12th and 13th.
         let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
         let ticks = |field: usize| fields[field].parse::<u32>().unwrap();
         TICK * (ticks(11) + ticks(12))
     }
 
-    /// Descriptors that it has open.
+    /// Number of open file descriptors.
     pub fn descriptors(&self) -> usize {
         std::fs::read_dir(self.proc("fd")).unwrap().count()
     }
 
-    /// Lines of its log that tell of a fault of ours; and how many lines there are.
+    /// Lines of its log that report a panic or an internal error, and the number of all lines.
     pub fn faults(&self) -> (Vec<String>, usize) {
         let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap();
         let ours = |line: &&str| ["panicked at", "internal error", "INTERNAL"].iter().any(|word| line.contains(word));

@@ -1,4 +1,4 @@
-//! Callers who want more than their part: streams, memory, answers that they never read.
+//! Clients that use up streams and memory, or never read their responses.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -8,17 +8,19 @@ use futures::future::join_all;
 use prost::Message;
 
 use crate::{
-    table::Outcome,
-    wire::{
-        CONTINUATION, Connection, DATA, END_HEADERS, END_STREAM, Frames, HEADERS, PING, WHOLE_WINDOW, block, message_of,
+    http2::{
+        CONTINUATION, Connection, DATA, END_HEADERS, END_STREAM, Frames, HEADERS, MAX_WINDOW, PING, block, message_of,
     },
+    report::Outcome,
 };
 
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long an attack waits for the server's reaction.
+const REACTION_TIMEOUT: Duration = Duration::from_secs(1);
+/// Error code REFUSED_STREAM.
 const REFUSED_STREAM: u32 = 7;
-/// Streams of one connection at once.
+/// Maximum number of concurrent streams of a connection.
 const STREAMS: usize = 100;
-/// A stream that stays open and needs no token.
+/// A stream that needs no token and stays open.
 const WATCH_HEALTH: &str = "/grpc.health.v1.Health/Watch";
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 const CREATE: &str = "/frontdesk.conversation.v1.ChannelService/CreateChannel";
@@ -29,35 +31,37 @@ fn streams(count: usize) -> impl Iterator<Item = u32> + Clone {
     (0..count as u32).map(|number| 2 * number + 1)
 }
 
-/// More streams than are allowed: those are refused. Whoever is refused a hundred times over may be cut; who asks for a few
-/// too many goes on.
-pub async fn streams_without_end(to: SocketAddr) -> Outcome {
+/// More streams than are allowed: the others are refused. A connection with hundreds of refused streams may be cut; one with a few
+/// goes on.
+pub async fn too_many_streams(to: SocketAddr) -> Outcome {
     let watch = block(WATCH_HEALTH, &[]);
-    let mut thousand = Connection::greeted(to, Frames::greeting()).await.unwrap();
+    let mut many = Connection::with_preface(to, Frames::preface()).await.unwrap();
     let opening = streams(1_000).fold(Frames::default(), |frames, stream| frames.call(stream, &watch, &[]));
-    let _ = thousand.send(&opening).await;
-    let all = |heard: &crate::wire::Heard| heard.closed.is_some() || heard.brought.len() + heard.ended.len() >= 1_000;
-    thousand.until(all, PATIENCE).await;
-    let heard = thousand.heard();
+    let _ = many.send(&opening).await;
+    let all = |received: &crate::http2::Received| {
+        received.closed.is_some() || received.with_message.len() + received.ended.len() >= 1_000
+    };
+    many.until(all, REACTION_TIMEOUT).await;
+    let received = many.received();
 
-    let mut few = Connection::greeted(to, Frames::greeting()).await.unwrap();
+    let mut few = Connection::with_preface(to, Frames::preface()).await.unwrap();
     let opening = streams(STREAMS + 20).fold(Frames::default(), |frames, stream| frames.call(stream, &watch, &[]));
     few.send(&opening).await.unwrap();
-    few.until(|heard| heard.brought.len() + heard.ended.len() >= STREAMS + 20, PATIENCE).await;
+    few.until(|received| received.with_message.len() + received.ended.len() >= STREAMS + 20, REACTION_TIMEOUT).await;
     few.send(&Frames::default().frame(PING, 0, 0, &[0; 8])).await.unwrap();
-    let lives = few.until(|heard| heard.pongs == 1, PATIENCE).await;
-    let of_few = few.heard();
+    let lives = few.until(|received| received.pongs == 1, REACTION_TIMEOUT).await;
+    let of_few = few.received();
     let refused = of_few.resets.values().filter(|code| **code == REFUSED_STREAM).count();
-    let served = heard.brought.len();
-    Outcome::told(format!("{served} served, {} refused", heard.resets.len()))
-        .demand(served <= STREAMS, || format!("{served} of 1,000 streams were served"))
-        .demand(heard.closed.is_some() || served + heard.resets.len() == 1_000, || {
-            format!("1,000 streams: {served} served and {} refused", heard.resets.len())
+    let served = received.with_message.len();
+    Outcome::reaction(format!("{served} served, {} refused", received.resets.len()))
+        .require(served <= STREAMS, || format!("{served} of 1,000 streams were served"))
+        .require(received.closed.is_some() || served + received.resets.len() == 1_000, || {
+            format!("1,000 streams: {served} served and {} refused", received.resets.len())
         })
-        .demand(of_few.brought.len() == STREAMS && refused == 20, || {
-            format!("120 streams: {} served and {refused} refused", of_few.brought.len())
+        .require(of_few.with_message.len() == STREAMS && refused == 20, || {
+            format!("120 streams: {} served and {refused} refused", of_few.with_message.len())
         })
-        .demand(lives, || "120 streams: the connection does not live on".to_owned())
+        .require(lives, || "120 streams: the connection does not live on".to_owned())
 }
 
 /// 64 KiB of header fields for each of 50 calls.
@@ -67,7 +71,7 @@ pub async fn long_headers(to: SocketAddr) -> Outcome {
     let value = "y".repeat(4 * 1024);
     let fields: Vec<(&str, &str)> = filling.iter().map(|name| (name.as_str(), value.as_str())).collect();
     let block = block(CHECK, &fields);
-    let mut connection = Connection::greeted(to, Frames::greeting()).await.unwrap();
+    let mut connection = Connection::with_preface(to, Frames::preface()).await.unwrap();
     let calls = streams(50).fold(Frames::default(), |mut frames, stream| {
         let last = block.len().div_ceil(LARGEST_FRAME) - 1;
         for (number, part) in block.chunks(LARGEST_FRAME).enumerate() {
@@ -76,23 +80,23 @@ pub async fn long_headers(to: SocketAddr) -> Outcome {
         }
         frames.frame(DATA, END_STREAM, stream, &message_of(0, &[]))
     });
-    let sent = tokio::time::timeout(PATIENCE, connection.send(&calls)).await;
-    connection.until(|heard| heard.closed.is_some() || heard.ended.len() == 50, PATIENCE).await;
-    let heard = connection.heard();
-    let cut = heard.closed.is_some();
-    Outcome::told(if cut { "cut" } else { "refused" })
-        .demand(cut || sent.is_ok(), || "neither read nor cut".to_owned())
-        .demand(heard.brought.is_empty(), || format!("{} calls were served", heard.brought.len()))
-        .demand(cut || heard.ended.len() == 50, || format!("{} of 50 calls were refused", heard.ended.len()))
+    let sent = tokio::time::timeout(REACTION_TIMEOUT, connection.send(&calls)).await;
+    connection.until(|received| received.closed.is_some() || received.ended.len() == 50, REACTION_TIMEOUT).await;
+    let received = connection.received();
+    let cut = received.closed.is_some();
+    Outcome::reaction(if cut { "cut" } else { "refused" })
+        .require(cut || sent.is_ok(), || "neither read nor cut".to_owned())
+        .require(received.with_message.is_empty(), || format!("{} calls were served", received.with_message.len()))
+        .require(cut || received.ended.len() == 50, || format!("{} of 50 calls were refused", received.ended.len()))
 }
 
-/// Small messages that say they are large, of a caller who has a token: zeros that unfold to a thousand times their length,
-/// twenty times; and a head that announces 4 GiB.
-pub async fn bombs(to: SocketAddr, bearer: &str) -> Outcome {
+/// Compressed messages that expand to a thousand times their length, twenty times, and a message that announces 4 GiB; all from an
+/// authenticated caller.
+pub async fn compression_bombs(to: SocketAddr, bearer: &str) -> Outcome {
     let plain = block(CREATE, &[("authorization", bearer)]);
     let packed = block(CREATE, &[("authorization", bearer), ("grpc-encoding", "gzip")]);
     let bomb = message_of(1, &zeros_in_gzip());
-    let mut connection = Connection::greeted(to, Frames::greeting()).await.unwrap();
+    let mut connection = Connection::with_preface(to, Frames::preface()).await.unwrap();
     let all = 21;
     for stream in streams(all) {
         let last = stream == 2 * all as u32 - 1;
@@ -101,31 +105,33 @@ pub async fn bombs(to: SocketAddr, bearer: &str) -> Outcome {
         for part in message.chunks(16 * 1024) {
             frames = frames.data(stream, part);
         }
-        // The announced 4 GiB are still to come.
+        // The announced 4 GiB are never sent.
         if !last {
             frames = frames.frame(DATA, END_STREAM, stream, &[]);
         }
-        // A connection's window is 64 KiB at first: what was sent must have been read before more is.
+        // The connection's window is 64 KiB at first: the server must read each message before the next is sent.
         let ended = connection.send(&frames).await.is_ok()
-            && connection.until(|heard| heard.closed.is_some() || heard.ended.contains(&stream), PATIENCE).await;
-        if !ended || connection.heard().closed.is_some() {
+            && connection
+                .until(|received| received.closed.is_some() || received.ended.contains(&stream), REACTION_TIMEOUT)
+                .await;
+        if !ended || connection.received().closed.is_some() {
             break;
         }
     }
-    let heard = connection.heard();
-    let refused = heard.ended.difference(&heard.brought).count();
-    Outcome::told(format!("{refused} refused"))
-        .demand(heard.closed.is_some() || refused == all, || format!("{refused} of {all} messages were refused"))
+    let received = connection.received();
+    let refused = received.ended.difference(&received.with_message).count();
+    Outcome::reaction(format!("{refused} refused"))
+        .require(received.closed.is_some() || refused == all, || format!("{refused} of {all} messages were refused"))
 }
 
-/// 33 MiB of zeros as gzip, in 32 KiB: a block of DEFLATE whose only codes are a zero, 'the same 258 times more', and its end.
-/// The checksum is wrong: whoever comes to it has unfolded everything.
+/// 33 MiB of zeros as gzip, in 32 KiB: a DEFLATE block whose only codes are a zero byte, a copy of 258 bytes, and the end. The
+/// checksum is wrong: a server that reports it has decompressed everything.
 fn zeros_in_gzip() -> Vec<u8> {
     const COPIES: usize = 32 * 1024 * 4;
     let mut bits: Vec<(u32, u8)> = Vec::new();
-    // The last block, with codes of its own: 286 for literals and lengths, 1 for distances, 18 for the lengths of codes.
+    // The last block, with dynamic codes: 286 for literals and lengths, 1 for distances, 18 for code lengths.
     bits.extend([(1, 1), (2, 2), (29, 5), (0, 5), (14, 4)]);
-    // Lengths of the codes for lengths: of 18 one bit, of 2 and of 1 two.
+    // Lengths of the code length codes: one bit for 18, two bits for 2 and 1.
     bits.extend((0..18).map(|place| {
         (
             match place {
@@ -136,10 +142,10 @@ fn zeros_in_gzip() -> Vec<u8> {
             3,
         )
     }));
-    // Codes are written from their first bit, numbers from their last: 18 is 0, 1 is 10, 2 is 11.
+    // Codes are written from their most significant bit, numbers from their least: 18 is 0, 1 is 10, 2 is 11.
     let (one, two, zeros) = ((0b01, 2), (0b11, 2), (0, 1));
     bits.extend([two, zeros, (138 - 11, 7), zeros, (117 - 11, 7), two, zeros, (28 - 11, 7), one, one]);
-    // The zero is 10; each copy is 0, and so is its distance; the end is 11.
+    // The zero byte is 10; each copy is 0 with the distance 0; the end is 11.
     bits.push((0b01, 2));
     bits.extend(std::iter::repeat_n((0, 2), COPIES));
     bits.push((0b11, 2));
@@ -159,12 +165,12 @@ fn zeros_in_gzip() -> Vec<u8> {
     bytes
 }
 
-/// A thread that is too long for anybody's buffers.
+/// Creates a thread that exceeds the buffers of a stream.
 pub async fn long_thread(account: &Account) -> String {
     let channel = account.channel(None).await;
     let chat: Chat = account.start_chat(account.visitor("talker"), &channel).await;
     let text = "世".repeat(10_000);
-    // As many as a visitor may say at once.
+    // As many as the rate limit of visitors allows at once.
     let saying = (0..50).map(|_| chat.say(&text));
     for said in join_all(saying).await {
         said.unwrap();
@@ -172,35 +178,35 @@ pub async fn long_thread(account: &Account) -> String {
     chat.id
 }
 
-/// 200 watches of a long thread by callers without a window: nothing may be prepared for them.
+/// 200 watches of a long thread without a flow-control window: the server must buffer nothing for them.
 pub async fn no_window(to: SocketAddr, bearer: &str, conversation: &str) -> Outcome {
     let mut connections = Vec::new();
     for _ in 0..2 {
-        let mut connection = Connection::greeted(to, Frames::greeting_with_window(0)).await.unwrap();
+        let mut connection = Connection::with_preface(to, Frames::preface_with_window(0)).await.unwrap();
         watch(&mut connection, bearer, conversation).await;
         connections.push(connection);
     }
-    let mut told = Outcome::default();
+    let mut outcome = Outcome::default();
     for connection in &mut connections {
-        let open = connection.until(|heard| heard.answered.len() == STREAMS, PATIENCE * 3).await;
-        let heard = connection.heard();
-        told = told
-            .demand(open, || format!("{} of {STREAMS} watches were opened", heard.answered.len()))
-            .demand(heard.bytes == 0, || "messages were sent without a window".to_owned());
+        let open = connection.until(|received| received.answered.len() == STREAMS, REACTION_TIMEOUT * 3).await;
+        let received = connection.received();
+        outcome = outcome
+            .require(open, || format!("{} of {STREAMS} watches were opened", received.answered.len()))
+            .require(received.bytes == 0, || "messages were sent without a window".to_owned());
     }
-    told
+    outcome
 }
 
-/// A connection full of watches with the widest window, whose owner never reads a byte: what is prepared waits in memory.
-pub async fn deaf_ear(to: SocketAddr, bearer: &str, conversation: &str) -> Outcome {
-    let wide = Frames::greeting_with_window(WHOLE_WINDOW).window(0, WHOLE_WINDOW - 65_535);
-    let mut connection = Connection::deaf(to, wide).await.unwrap();
+/// A connection full of watches with the largest window that never reads a byte: the responses stay in the server's memory.
+pub async fn unread_watches(to: SocketAddr, bearer: &str, conversation: &str) -> Outcome {
+    let wide = Frames::preface_with_window(MAX_WINDOW).window(0, MAX_WINDOW - 65_535);
+    let mut connection = Connection::unread(to, wide).await.unwrap();
     watch(&mut connection, bearer, conversation).await;
-    tokio::time::sleep(PATIENCE).await;
+    tokio::time::sleep(REACTION_TIMEOUT).await;
     Outcome::default()
 }
 
-/// Two watches of a second, by a caller without a window.
+/// Opens two watches with a deadline of one second and no flow-control window.
 pub async fn watch_for_a_second(connection: &mut Connection, bearer: &str, conversation: &str) {
     let watch = block(WATCH, &[("authorization", bearer), ("grpc-timeout", "1S")]);
     let request = WatchThreadRequest { conversation_id: conversation.to_owned(), after_sequence: 0 }.encode_to_vec();
@@ -214,7 +220,7 @@ async fn watch(connection: &mut Connection, bearer: &str, conversation: &str) {
     let request = WatchThreadRequest { conversation_id: conversation.to_owned(), after_sequence: 0 }.encode_to_vec();
     for stream in streams(STREAMS) {
         connection.send(&Frames::default().call(stream, &watch, &request)).await.unwrap();
-        // Not all at once: what is measured is what they hold.
+        // One after another: the test measures what open streams hold.
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
