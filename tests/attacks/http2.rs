@@ -37,7 +37,7 @@ pub const END_HEADERS: u8 = 4;
 /// The largest flow-control window.
 pub const MAX_WINDOW: u32 = (1 << 31) - 1;
 const INITIAL_WINDOW_SIZE: u16 = 4;
-/// Source address of attackers, which limits per address tell apart from the honest caller's.
+/// Source address of attackers, which limits per address sender apart from the honest caller's.
 const ATTACKER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// Frames to send, in order.
@@ -168,8 +168,8 @@ impl Connection {
 
     fn over(stream: TcpStream) -> Self {
         let (from, to) = stream.into_split();
-        let (tell, received) = watch::channel(Received::default());
-        tokio::spawn(listen(from, tell));
+        let (sender, received) = watch::channel(Received::default());
+        tokio::spawn(listen(from, sender));
         Self { to, received, _unread: None }
     }
 
@@ -214,17 +214,17 @@ impl Connection {
 }
 
 /// Reads frames until the connection ends.
-pub async fn listen(mut from: impl AsyncRead + Unpin, tell: watch::Sender<Received>) {
+pub async fn listen(mut from: impl AsyncRead + Unpin, sender: watch::Sender<Received>) {
     let mut read = vec![0; 64 * 1024];
     let mut kept: Vec<u8> = Vec::new();
     loop {
         let count = from.read(&mut read).await.unwrap_or(0);
         if count == 0 {
-            tell.send_modify(|received| received.closed = Some(Instant::now()));
+            sender.send_modify(|received| received.closed = Some(Instant::now()));
             return;
         }
         kept.extend_from_slice(&read[..count]);
-        tell.send_modify(|received| {
+        sender.send_modify(|received| {
             let mut rest = &kept[..];
             while let Some((frame, next)) = split(rest) {
                 received.record(frame);

@@ -1,4 +1,4 @@
-//! The servers start, survive kill -9 with what they were given, and end with us.
+//! The servers start, keep their data through kill -9, and end with the test.
 
 use frontdesk_test_servers::{Nats, Postgres};
 
@@ -34,5 +34,5 @@ async fn ends(pid: i32) {
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    panic!("{pid} goes on after us");
+    panic!("the process {pid} outlives its owner");
 }
