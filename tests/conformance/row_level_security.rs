@@ -1,7 +1,7 @@
 //! Row-level security (rule S2): on PostgreSQL a transaction for one account reads and writes no row of another, also with a
 //! statement that lacks the filter by account.
 
-use frontdesk::{Service, Settings, Suite};
+use frontdesk::{Service, Settings, Server};
 use frontdesk_db::{AccountId, DatabaseUrl, Db};
 use frontdesk_testkit::{Mode, on_both_modes, servers};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
@@ -116,7 +116,7 @@ async fn s2_every_table_with_an_account_has_row_level_security() {
         database.url = DatabaseUrl(urls[urls.len() - 1].clone());
     }
     // In embedded mode the databases are migrated when they are opened.
-    drop(Suite::open(settings, &Service::ALL).await.unwrap());
+    drop(Server::open(settings, &Service::ALL).await.unwrap());
     let mut tables = 0;
     for url in urls {
         let db = sea_orm::Database::connect(url).await.unwrap();

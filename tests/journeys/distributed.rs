@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use frontdesk::{Service, Settings, Suite, SuiteChannel, SuiteError};
+use frontdesk::{Service, Settings, Server, ServerChannel, ServerError};
 use frontdesk_auth::Kind;
 use frontdesk_proto::{
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
@@ -29,7 +29,7 @@ async fn suite() -> TestSuite {
 fn at_replica(suite: &TestSuite, account: &Account, number: usize) -> Account {
     let mut settings = suite.settings.clone();
     settings.peers.conversation = settings.peers.conversation.split(',').nth(number).expect("two replicas").to_owned();
-    Account::on(SuiteChannel::to_peers(&settings).unwrap(), &suite.keys, account.id.0)
+    Account::on(ServerChannel::to_peers(&settings).unwrap(), &suite.keys, account.id.0)
 }
 
 /// Runs a command of the binary with the settings of the suite.
@@ -123,7 +123,7 @@ async fn a_service_waits_for_its_schema_and_names_missing_migrations() {
     settings.schema_wait = Duration::from_secs(60);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let early = Suite::open(settings.clone(), &[Service::Conversation]).await.unwrap();
+    let early = Server::open(settings.clone(), &[Service::Conversation]).await.unwrap();
     let (stop, serving) = (early.shutdown(), tokio::spawn(early.serve(listener)));
     let migrated = frontdesk(&settings, &["migrate"]).await;
     assert!(migrated.status.success(), "{}", text_of(&migrated));
@@ -144,12 +144,12 @@ async fn missing_settings_of_a_single_service_are_named() {
     let refused = async |set: &dyn Fn(&mut Settings), service| {
         let mut settings = Settings { data_folder: folder.path().to_owned(), ..Settings::default() };
         set(&mut settings);
-        Suite::open(settings, &[service]).await.err().expect("a refusal")
+        Server::open(settings, &[service]).await.err().expect("a refusal")
     };
     let error = refused(&|_| {}, Service::Conversation).await;
-    assert!(matches!(error, SuiteError::NoBroker("conversation")) && error.to_string().contains("bus.url"), "{error}");
+    assert!(matches!(error, ServerError::NoBroker("conversation")) && error.to_string().contains("bus.url"), "{error}");
     let error = refused(&|settings| settings.bus.url = "nats://127.0.0.1:1".into(), Service::BotSession).await;
-    assert!(matches!(error, SuiteError::NotShared("bot_session")), "{error}");
+    assert!(matches!(error, ServerError::NotShared("bot_session")), "{error}");
     let error = refused(
         &|settings| {
             settings.bus.url = "nats://127.0.0.1:1".into();
@@ -169,7 +169,7 @@ async fn i22_an_unreachable_service_is_reported_as_unavailable_at_once() {
     settings.peers.conversation = "http://127.0.0.1:1,http://127.0.0.1:2".into();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let alone = Suite::open(settings, &[Service::Assignment]).await.unwrap();
+    let alone = Server::open(settings, &[Service::Assignment]).await.unwrap();
     let (stop, serving) = (alone.shutdown(), tokio::spawn(alone.serve(listener)));
     let account = Account::open(&address, &whole.keys, new_id()).await;
     let (_, agent) = account.agent("Ada").await;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use frontdesk::{Service, Settings, Suite};
+use frontdesk::{Service, Settings, Server};
 use frontdesk_auth::Kind;
 use frontdesk_proto::{
     assignment::v1::{ListAgentsRequest, roster_service_client::RosterServiceClient},
@@ -23,7 +23,7 @@ use frontdesk_proto::{
     },
     dev::v1::{AdvanceTimeRequest, clock_service_client::ClockServiceClient},
 };
-use frontdesk_rpc::TlsSettings;
+use frontdesk_transport::TlsSettings;
 use frontdesk_tests::{
     Chat, Mode, TestSuite,
     production::{Authority, TokenIssuer, publish, sign_visitor, trust, visitor_token},
@@ -67,7 +67,7 @@ async fn start(settings: Settings) -> (String, tokio::task::JoinHandle<()>) {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let suite = Suite::open(settings, &Service::ALL).await.unwrap();
+    let suite = Server::open(settings, &Service::ALL).await.unwrap();
     (address, tokio::spawn(async move { suite.serve(listener).await.unwrap() }))
 }
 
@@ -78,7 +78,7 @@ fn plain(address: &str) -> Channel {
 fn settings(folder: &tempfile::TempDir) -> Settings {
     let mut settings = Settings { data_folder: folder.path().join("data"), ..Settings::default() };
     settings.telemetry.log = "warn".into();
-    settings.limits = settings.limits.without_limits_of_callers();
+    settings.limits = settings.limits.without_caller_limits();
     settings
 }
 
@@ -505,11 +505,11 @@ async fn s5_services_authenticate_by_certificates_and_no_other_client_can() {
         } = address;
         listeners.push((service, listener));
     }
-    Suite::open(settings.clone(), &Service::ALL).await.unwrap().migrate().await.unwrap();
+    Server::open(settings.clone(), &Service::ALL).await.unwrap().migrate().await.unwrap();
     let mut serving = JoinSet::new();
     for (service, listener) in listeners {
         let settings = Settings { tls: authority.settings(service.name()), ..settings.clone() };
-        let suite = Suite::open(settings, &[service]).await.unwrap();
+        let suite = Server::open(settings, &[service]).await.unwrap();
         serving.spawn(async move { suite.serve(listener).await.unwrap() });
     }
     let to = |service| authority.connect(settings.peer(service), None);
@@ -678,7 +678,7 @@ async fn missing_settings_of_a_production_configuration_are_named() {
         let mut settings = settings(&folder);
         set(&mut settings);
         let refused =
-            Suite::open(settings, &Service::ALL).await.err().unwrap_or_else(|| panic!("{names}: the server started"));
+            Server::open(settings, &Service::ALL).await.err().unwrap_or_else(|| panic!("{names}: the server started"));
         assert!(refused.to_string().contains(names), "{names}: {refused}");
     }
     // A single service without the development key.
@@ -687,7 +687,7 @@ async fn missing_settings_of_a_production_configuration_are_named() {
     settings.bus.url = "nats://127.0.0.1:1".into();
     settings.databases.assignment.url = frontdesk_db::DatabaseUrl("postgres://u@127.0.0.1:1/d".into());
     settings.peers.conversation = "http://127.0.0.1:7701".into();
-    let refused = Suite::open(settings, &[Service::Assignment]).await.err().unwrap().to_string();
+    let refused = Server::open(settings, &[Service::Assignment]).await.err().unwrap().to_string();
     assert!(refused.contains("peers.conversation") && refused.contains("https"), "{refused}");
 }
 

@@ -1,6 +1,6 @@
 //! Messages are written in batches, by each replica in its own: every caller gets the response to their own request.
 
-use frontdesk::SuiteChannel;
+use frontdesk::ServerChannel;
 use frontdesk_auth::Kind;
 use frontdesk_db::Db;
 use frontdesk_proto::conversation::v1::{
@@ -20,7 +20,7 @@ async fn replicas() -> (TestSuite, Account, Account) {
         let mut settings = suite.settings.clone();
         let replica = settings.peers.conversation.split(',').nth(number).expect("two replicas").to_owned();
         settings.peers.conversation = replica;
-        Account::on(SuiteChannel::to_peers(&settings).expect("addresses"), &suite.keys, first.id.0)
+        Account::on(ServerChannel::to_peers(&settings).expect("addresses"), &suite.keys, first.id.0)
     });
     (suite, one, two)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use frontdesk::SuiteChannel;
+use frontdesk::ServerChannel;
 use frontdesk_auth::{AccountId, Claims, Keys, Kind};
 use frontdesk_proto::{
     assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
@@ -33,13 +33,13 @@ const WATCH_TIMEOUT: Duration = Duration::from_secs(20);
 const TOKEN_LIFETIME: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// A connection that sends the token of one caller.
-pub type As = InterceptedService<SuiteChannel, BearerToken>;
+pub type As = InterceptedService<ServerChannel, BearerToken>;
 
 /// An account on a suite.
 #[derive(Clone)]
 pub struct Account {
     /// Connection without a token.
-    pub channel: SuiteChannel,
+    pub channel: ServerChannel,
     /// Key that signs the suite's tokens.
     pub keys: Keys,
     /// Id of the account.
@@ -71,11 +71,11 @@ pub fn code_in(mail: &[u8]) -> String {
 impl Account {
     /// An account on the suite at `address`. Connects at the first call, and again after a restart of the suite.
     pub async fn open(address: &str, keys: &Keys, id: Uuid) -> Self {
-        Self::on(SuiteChannel::at(address).expect("an address"), keys, id)
+        Self::on(ServerChannel::at(address).expect("an address"), keys, id)
     }
 
     /// An account on the suite behind this channel.
-    pub fn on(channel: SuiteChannel, keys: &Keys, id: Uuid) -> Self {
+    pub fn on(channel: ServerChannel, keys: &Keys, id: Uuid) -> Self {
         Self { channel, keys: keys.clone(), id: AccountId(id) }
     }
 

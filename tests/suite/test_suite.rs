@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use frontdesk::{Service, Settings, Suite, SuiteChannel};
+use frontdesk::{Service, Settings, Server, ServerChannel};
 use frontdesk_auth::Keys;
 use frontdesk_clock::Clock;
 use frontdesk_db::{DatabaseUrl, Db};
@@ -21,7 +21,7 @@ pub struct TestSuite {
     /// Address of the process in embedded mode; of the first replica of the conversation service in distributed mode.
     pub address: String,
     /// Channel to all of its services.
-    pub channel: SuiteChannel,
+    pub channel: ServerChannel,
     /// Key that signs its tokens.
     pub keys: Keys,
     /// Its clock; [`TestSuite::advance`] moves it.
@@ -32,7 +32,7 @@ pub struct TestSuite {
     pub settings: Settings,
     mode: Mode,
     shutdowns: Vec<CancellationToken>,
-    serving: JoinSet<Result<(), frontdesk::SuiteError>>,
+    serving: JoinSet<Result<(), frontdesk::ServerError>>,
 }
 
 impl TestSuite {
@@ -52,7 +52,7 @@ impl TestSuite {
         let mut settings = Settings { data_folder: folder.path().to_owned(), ..Settings::default() };
         settings.telemetry.log = "warn".into();
         // Tests call as fast as they can.
-        settings.limits = settings.limits.without_limits_of_callers();
+        settings.limits = settings.limits.without_caller_limits();
         set(&mut settings);
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         match mode {
@@ -64,12 +64,12 @@ impl TestSuite {
     async fn embedded(settings: Settings, folder: tempfile::TempDir) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
-        let suite = Suite::open(settings.clone(), &Service::ALL).await.expect("a suite");
+        let suite = Server::open(settings.clone(), &Service::ALL).await.expect("a suite");
         let (keys, clock, shutdown) =
             (suite.keys().cloned().expect("the development key"), suite.clock().clone(), suite.shutdown());
         let mut serving = JoinSet::new();
         serving.spawn(suite.serve(listener));
-        let channel = SuiteChannel::at(&address).expect("an address");
+        let channel = ServerChannel::at(&address).expect("an address");
         let mode = Mode::Embedded;
         Self { address, channel, keys, clock, folder, settings, mode, shutdowns: vec![shutdown], serving }
     }
@@ -91,17 +91,17 @@ impl TestSuite {
                 Service::Notification => &mut settings.peers.notification,
             } = addresses.join(",");
         }
-        let all = Suite::open(settings.clone(), &Service::ALL).await.expect("databases and a broker");
+        let all = Server::open(settings.clone(), &Service::ALL).await.expect("databases and a broker");
         all.migrate().await.expect("schema and streams");
         let keys = all.keys().cloned().expect("the development key");
         let (mut shutdowns, mut serving) = (Vec::new(), JoinSet::new());
         for (service, listener) in listeners {
-            let suite = Suite::open(settings.clone(), &[service]).await.expect("a service");
+            let suite = Server::open(settings.clone(), &[service]).await.expect("a service");
             shutdowns.push(suite.shutdown());
             serving.spawn(suite.serve(listener));
         }
         let address = settings.peers.conversation.split(',').next().expect("an address").to_owned();
-        let channel = SuiteChannel::to_peers(&settings).expect("addresses");
+        let channel = ServerChannel::to_peers(&settings).expect("addresses");
         let clock = all.clock().clone();
         Self { address, channel, keys, clock, folder, settings, mode: Mode::Distributed, shutdowns, serving }
     }
