@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use frontdesk::{Service, Settings, Server, ServerChannel, ServerError};
+use frontdesk::{Server, ServerChannel, ServerError, Service, Settings};
 use frontdesk_auth::Kind;
 use frontdesk_proto::{
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use frontdesk::{Service, Settings, Server};
+use frontdesk::{Server, Service, Settings};
 use frontdesk_auth::Kind;
 use frontdesk_proto::{
     assignment::v1::{ListAgentsRequest, roster_service_client::RosterServiceClient},
@@ -23,12 +23,12 @@ use frontdesk_proto::{
     },
     dev::v1::{AdvanceTimeRequest, clock_service_client::ClockServiceClient},
 };
-use frontdesk_transport::TlsSettings;
 use frontdesk_tests::{
     Chat, Mode, TestSuite,
     production::{Authority, TokenIssuer, publish, sign_visitor, trust, visitor_token},
     reason, request_id, wait_for,
 };
+use frontdesk_transport::TlsSettings;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tokio::{
