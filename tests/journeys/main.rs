@@ -14,6 +14,7 @@ mod contacts;
 mod distributed;
 mod identity;
 mod kills;
+mod limits;
 mod mail_server;
 mod matrix;
 mod message_batches;
