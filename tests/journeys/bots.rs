@@ -81,8 +81,9 @@ async fn b6_b8_x1_a_flow_asks_offers_buttons_and_hands_off() {
     });
     assert_eq!(reasons.collect::<Vec<_>>(), ["asked for people"], "B8: the bot's reason is an entry");
     // E2: a chat with a person does not time out.
+    let control = account.idle_chat(&channel).await;
     suite.advance(Duration::from_secs(24 * 3600));
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    Account::until_closed(&agent, &control.id).await;
     assert_eq!(Account::conversation(&agent, &chat.id).await.status(), ConversationStatus::Open);
 }
 
@@ -163,8 +164,9 @@ async fn a3_a_takeover_ends_the_session_and_no_timer_closes_the_chat() {
     AssignmentServiceClient::new(agent.clone()).take_over_conversation(take).await.unwrap();
     session(&agent, &chat.id, BotSessionStatus::TakenOver).await;
     let said = chat.say("hello?").await.unwrap().visitor_sequence;
+    let control = account.idle_chat(&channel).await;
     suite.advance(Duration::from_secs(7 * 24 * 3600));
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    Account::until_closed(&agent, &control.id).await;
     let conversation = Account::conversation(&agent, &chat.id).await;
     assert_eq!(
         (conversation.status(), conversation.last_visitor_sequence),

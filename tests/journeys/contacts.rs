@@ -1,10 +1,11 @@
 //! Contacts: how a visitor is identified, and that an unverified address grants no access.
 
 use frontdesk_proto::{
+    actor::v1::ActorKind,
     assignment::v1::{DeactivateAgentRequest, roster_service_client::RosterServiceClient},
     conversation::v1::{
-        ActorKind, CloseConversationRequest, Contact, CreateContactRequest, CreateTicketRequest, Entry,
-        GetContactRequest, LinkContactRequest, ListContactsRequest, ListConversationsRequest, PostMessageRequest,
+        CloseConversationRequest, Contact, CreateContactRequest, CreateTicketRequest, Entry, GetContactRequest,
+        LinkContactRequest, ListContactsRequest, ListConversationsRequest, PostMessageRequest,
         ReopenConversationRequest, TicketStatus, UpdateContactRequest, contact_service_client::ContactServiceClient,
         conversation_service_client::ConversationServiceClient, entry::Content,
         thread_service_client::ThreadServiceClient, ticket_service_client::TicketServiceClient,

@@ -70,6 +70,7 @@ async fn a1_a3_twenty_agents_take_over_and_one_wins() {
     request.metadata_mut().insert("x-frontdesk-actor", format!("bot:{}", bot.id).parse().unwrap());
     let refused = ThreadServiceClient::new(service.clone()).post_message(request).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Aborted, "BOT_SESSION_NOT_IN_CHARGE"));
+    let control = account.idle_chat(&channel).await;
     suite.advance(Duration::from_secs(3600));
     let idle = IdleConversation {
         account_id: account.id.to_string(),
@@ -80,7 +81,7 @@ async fn a1_a3_twenty_agents_take_over_and_one_wins() {
     let results =
         ConversationServiceClient::new(service).close_idle_conversations(idle).await.unwrap().into_inner().results;
     assert_eq!(results[0].outcome(), IdleOutcome::NotInCharge);
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    Account::until_closed(&agents[0].1, &control.id).await;
     assert_eq!(Account::conversation(&agents[0].1, &chat.id).await.status(), ConversationStatus::Open);
 }
 
@@ -96,6 +97,7 @@ async fn b4_b5_e2a_a_message_racing_the_timeout_is_stored_before_it_or_refused()
     for round in 0..30_u64 {
         let chat = account.start_chat(account.visitor(&format!("v{round}")), &channel).await;
         chat.until_text("Your address?").await;
+        let control = account.idle_chat(&channel).await;
         // The clock jumps to the deadline; the message is sent a little before or after the timer fires.
         let delay = if round < 15 { round * 150 } else { (round - 14) * 5_000 };
         let say = async {
@@ -106,7 +108,7 @@ async fn b4_b5_e2a_a_message_racing_the_timeout_is_stored_before_it_or_refused()
         match say.await {
             Ok(line) => {
                 messages_won += 1;
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                Account::until_closed(&agent, &control.id).await;
                 let conversation = Account::conversation(&agent, &chat.id).await;
                 assert_eq!(
                     conversation.status(),

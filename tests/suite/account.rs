@@ -11,10 +11,10 @@ use frontdesk_proto::{
         bot_service_client::BotServiceClient,
     },
     conversation::v1::{
-        ChatEntry, Conversation, CreateChannelRequest, Entry, GetConversationRequest, Greeter, ListEntriesRequest,
-        SendMessageRequest, StartChatRequest, WatchChatRequest, channel_service_client::ChannelServiceClient,
-        conversation_service_client::ConversationServiceClient, thread_service_client::ThreadServiceClient,
-        visitor_service_client::VisitorServiceClient,
+        ChatEntry, Conversation, ConversationStatus, CreateChannelRequest, Entry, GetConversationRequest, Greeter,
+        ListEntriesRequest, SendMessageRequest, StartChatRequest, WatchChatRequest,
+        channel_service_client::ChannelServiceClient, conversation_service_client::ConversationServiceClient,
+        thread_service_client::ThreadServiceClient, visitor_service_client::VisitorServiceClient,
     },
     dev::v1::{ListMailsRequest, Mail, mailbox_service_client::MailboxServiceClient},
     notification::v1::{
@@ -215,6 +215,22 @@ impl Account {
         let chat =
             VisitorServiceClient::new(visitor.clone()).start_chat(request).await.expect("a chat").into_inner().chat;
         Chat { visitor, id: chat.expect("a chat").id }
+    }
+
+    /// Starts a chat that the bot's timeout closes after the next move of the clock: the control beside a chat that must stay open.
+    /// Once it is closed ([`Account::until_closed`]), every timeout that was due before it has been handled.
+    pub async fn idle_chat(&self, channel: &str) -> Chat {
+        let chat = self.start_chat(self.visitor(&request_id()), channel).await;
+        chat.until_text("Your address?").await;
+        chat
+    }
+
+    /// Waits until the conversation is closed.
+    pub async fn until_closed(agent: &As, id: &str) {
+        wait_for("the close", || async {
+            (Self::conversation(agent, id).await.status() == ConversationStatus::Closed).then_some(())
+        })
+        .await;
     }
 
     /// The conversation, as an agent sees it.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use frontdesk::{Service, Settings, Server, ServerChannel};
+use frontdesk::{Server, ServerChannel, Service, Settings};
 use frontdesk_auth::Keys;
 use frontdesk_clock::Clock;
 use frontdesk_db::{DatabaseUrl, Db};
