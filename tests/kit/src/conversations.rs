@@ -257,3 +257,36 @@ pub fn refused<const N: usize>(code: Code, reason: &str, metadata: [(&str, Strin
 fn microsecond(number: i64) -> Timestamp {
     frontdesk_clock::Time(number).to_proto()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use frontdesk_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
+
+    use super::*;
+    use crate::{new_id, reason};
+
+    #[tokio::test]
+    async fn an_owner_changes_at_the_expected_epoch_and_a_repeat_gets_the_first_answer() {
+        let (fake, conversations, id) = (FakeServices::default(), FakeConversations::default(), new_id());
+        conversations.serve_by(&fake);
+        conversations.add(id);
+        let mut client = ConversationServiceClient::connect(fake.serve().await).await.unwrap();
+        let take = |agent: &str, epoch, request_id: &str| ChangeAssigneeRequest {
+            conversation_id: id.to_string(),
+            expected_epoch: epoch,
+            agent_id: agent.into(),
+            request_id: request_id.into(),
+            ..ChangeAssigneeRequest::default()
+        };
+        let first = client.change_assignee(take("ada", 1, "a")).await.unwrap().into_inner();
+        assert_eq!(first.epoch, 2);
+        let late = client.change_assignee(take("bob", 1, "b")).await.unwrap_err();
+        assert_eq!(reason(&late), "OWNERSHIP_CHANGED");
+        client.change_assignee(take("bob", 2, "b")).await.unwrap();
+        assert_eq!(client.change_assignee(take("ada", 1, "a")).await.unwrap().into_inner(), first);
+        let reused = client.change_assignee(take("cy", 1, "a")).await.unwrap_err();
+        assert_eq!(reason(&reused), "REQUEST_ID_REUSED");
+        assert_eq!(conversations.with(id, |row| row.conversation.assignee.clone().unwrap().id), "bob");
+    }
+}

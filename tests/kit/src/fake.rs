@@ -121,3 +121,36 @@ impl Service<http::Request<Body>> for FakeServices {
         Box::pin(async move { Ok(Grpc::new(RawCodec).unary(method, request).await) })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use frontdesk_proto::botsession::v1::{
+        Bot, CreateBotResponse, GetBotRequest, GetBotResponse, ListBotsRequest, bot_service_client::BotServiceClient,
+    };
+    use tonic::Code;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_fake_answers_the_methods_that_are_set_and_counts_all_calls() {
+        let fake = FakeServices::default();
+        let mut bots = BotServiceClient::connect(fake.serve().await).await.unwrap();
+        let get = GetBotRequest { bot_id: "robin".into() };
+        assert_eq!(bots.get_bot(get.clone()).await.unwrap_err().code(), Code::Unimplemented);
+        fake.on(|request: Request<GetBotRequest>| match request.get_ref().bot_id.as_str() {
+            "robin" => Ok(GetBotResponse { bot: Some(Bot { id: "robin".into(), ..Bot::default() }) }),
+            other => Err(Status::not_found(other)),
+        });
+        assert_eq!(bots.get_bot(get).await.unwrap().into_inner().bot.unwrap().id, "robin");
+        let absent = bots.get_bot(GetBotRequest { bot_id: "other".into() }).await.unwrap_err();
+        assert_eq!((absent.code(), absent.message()), (Code::NotFound, "other"));
+        assert_eq!((fake.calls::<GetBotRequest>(), fake.calls::<ListBotsRequest>()), (3, 0));
+    }
+
+    #[test]
+    #[should_panic(expected = "must be those of one method")]
+    fn a_response_of_another_method_is_refused() {
+        FakeServices::default().on(|_: Request<GetBotRequest>| Ok(CreateBotResponse::default()));
+    }
+}
