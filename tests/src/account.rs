@@ -3,7 +3,8 @@
 use std::{future::Future, time::Duration};
 
 use frontdesk::SuiteChannel;
-use frontdesk_auth::{AccountId, Claims, Keys, Kind};
+use frontdesk_auth::{CallerKind, Claims, DevelopmentKey};
+use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
     botsession::v1::{
@@ -53,7 +54,7 @@ pub struct Account {
     /// The connection, without a token.
     pub channel: SuiteChannel,
     /// The suite's key.
-    pub keys: Keys,
+    pub keys: DevelopmentKey,
     /// The account.
     pub id: AccountId,
 }
@@ -69,7 +70,7 @@ pub struct Chat {
 
 /// A request id of its own.
 pub fn request_id() -> String {
-    Uuid::now_v7().to_string()
+    frontdesk_clock::testing::new_id().to_string()
 }
 
 /// The reason in a refusal.
@@ -105,12 +106,12 @@ pub fn code_in(mail: &[u8]) -> String {
 
 impl Account {
     /// An account on the suite at `address`; connects at the first call, and again after a restart.
-    pub async fn open(address: &str, keys: &Keys, id: Uuid) -> Self {
+    pub async fn open(address: &str, keys: &DevelopmentKey, id: Uuid) -> Self {
         Self::on(SuiteChannel::at(address).expect("an address"), keys, id)
     }
 
     /// An account on the suite that this channel leads to.
-    pub fn on(channel: SuiteChannel, keys: &Keys, id: Uuid) -> Self {
+    pub fn on(channel: SuiteChannel, keys: &DevelopmentKey, id: Uuid) -> Self {
         Self { channel, keys: keys.clone(), id: AccountId(id) }
     }
 
@@ -126,7 +127,7 @@ impl Account {
     }
 
     /// With a token that says what `change` makes of the usual claims.
-    pub fn with_claims(&self, kind: Kind, subject: &str, change: impl FnOnce(&mut Claims)) -> As {
+    pub fn with_claims(&self, kind: CallerKind, subject: &str, change: impl FnOnce(&mut Claims)) -> As {
         let mut claims = self.keys.claims(self.id, kind, subject, Duration::from_secs(14 * 24 * 3600));
         change(&mut claims);
         self.with_token(&self.keys.mint(&claims).expect("a token"))
@@ -134,22 +135,22 @@ impl Account {
 
     /// The administrator.
     pub fn admin(&self) -> As {
-        self.with_claims(Kind::Admin, "administrator", |_| {})
+        self.with_claims(CallerKind::Admin, "administrator", |_| {})
     }
 
     /// A visitor.
     pub fn visitor(&self, id: &str) -> As {
-        self.with_claims(Kind::Visitor, id, |_| {})
+        self.with_claims(CallerKind::Visitor, id, |_| {})
     }
 
     /// A visitor whose address the token vouches for.
     pub fn known_visitor(&self, id: &str, email: &str) -> As {
-        self.with_claims(Kind::Visitor, id, |claims| claims.email = Some(email.to_owned()))
+        self.with_claims(CallerKind::Visitor, id, |claims| claims.email = Some(email.to_owned()))
     }
 
     /// An agent who is on the roster: their id and connection.
     pub async fn agent(&self, name: &str) -> (Uuid, As) {
-        let id = Uuid::now_v7();
+        let id = frontdesk_clock::testing::new_id();
         let agent = CreateAgentRequest {
             agent_id: id.to_string(),
             name: name.to_owned(),
@@ -158,7 +159,7 @@ impl Account {
             ..Default::default()
         };
         RosterServiceClient::new(self.admin()).create_agent(agent).await.expect("an agent");
-        (id, self.with_claims(Kind::Agent, &id.to_string(), |claims| claims.name = Some(name.to_owned())))
+        (id, self.with_claims(CallerKind::Agent, &id.to_string(), |claims| claims.name = Some(name.to_owned())))
     }
 
     /// A bot that says hello, asks for an address, offers buttons.
@@ -221,7 +222,7 @@ impl Account {
 
     /// A sender address, verified by the code mailed to it and the account's fallback.
     pub async fn fallback_sender(&self) -> String {
-        let address = format!("s{}@shop.example", Uuid::now_v7().simple());
+        let address = format!("s{}@shop.example", frontdesk_clock::testing::new_id().simple());
         let mut senders = SenderServiceClient::new(self.admin());
         let sender =
             CreateSenderRequest { address: address.clone(), display_name: "Shop".into(), request_id: request_id() };

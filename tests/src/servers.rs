@@ -3,7 +3,6 @@
 use frontdesk_test_servers::{MAKE_ROLE, Nats, Postgres, ROLE};
 use sea_orm::ConnectionTrait;
 use tokio::sync::OnceCell;
-use uuid::Uuid;
 
 static POSTGRES: OnceCell<(String, Option<Postgres>)> = OnceCell::const_new();
 static NATS: OnceCell<(String, Option<Nats>)> = OnceCell::const_new();
@@ -23,7 +22,7 @@ pub async fn postgres_database() -> String {
         })
         .await;
     let admin = sea_orm::Database::connect(format!("{server}/postgres")).await.expect("the PostgreSQL server");
-    let name = format!("t{}", Uuid::now_v7().simple());
+    let name = format!("t{}", frontdesk_clock::testing::new_id().simple());
     admin.execute_unprepared(MAKE_ROLE).await.expect("a role");
     admin.execute_unprepared(&format!("CREATE DATABASE {name} OWNER {ROLE}")).await.expect("a database");
     admin.close().await.expect("an end");
@@ -50,5 +49,5 @@ pub async fn nats() -> String {
 
 /// A prefix that nobody else uses.
 pub fn nats_prefix() -> String {
-    format!("t{}", Uuid::now_v7().simple())
+    format!("t{}", frontdesk_clock::testing::new_id().simple())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use frontdesk::{Service, Settings, Suite, SuiteChannel};
-use frontdesk_auth::Keys;
+use frontdesk_auth::DevelopmentKey;
 use frontdesk_clock::Clock;
 use frontdesk_db::DatabaseUrl;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -40,7 +40,7 @@ pub struct TestSuite {
     /// The way to all of its services.
     pub channel: SuiteChannel,
     /// The key that signs its tokens.
-    pub keys: Keys,
+    pub keys: DevelopmentKey,
     /// Its clock, which the test moves.
     pub clock: Clock,
     /// Its data folder.
@@ -125,7 +125,7 @@ impl TestSuite {
 
     /// A new account on it.
     pub async fn account(&self) -> Account {
-        Account::on(self.channel.clone(), &self.keys, uuid::Uuid::now_v7())
+        Account::on(self.channel.clone(), &self.keys, frontdesk_clock::testing::new_id())
     }
 
     /// Moves the suite's clock forward.
@@ -133,7 +133,7 @@ impl TestSuite {
         self.clock.advance(by).expect("a clock that moves");
         if self.footing == Footing::Distributed {
             // The replicas follow a file.
-            std::thread::sleep(frontdesk_clock::FOLLOWED_WITHIN);
+            std::thread::sleep(frontdesk_clock::development::FOLLOW_DELAY);
         }
     }
 

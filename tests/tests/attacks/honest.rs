@@ -8,12 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use frontdesk_auth::Keys;
+use frontdesk_auth::DevelopmentKey;
 use frontdesk_proto::conversation::v1::{ListChannelsRequest, channel_service_client::ChannelServiceClient};
 use frontdesk_tests::Account;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 const EVERY: Duration = Duration::from_millis(10);
 /// The calls are spread over so many callers: nobody's own limit is reached.
@@ -45,7 +44,7 @@ struct Seen {
 
 impl Honest {
     /// Begins to call.
-    pub fn start(address: String, keys: Keys) -> Self {
+    pub fn start(address: String, keys: DevelopmentKey) -> Self {
         let stop = CancellationToken::new();
         let seen: Arc<Mutex<Seen>> = Arc::default();
         let (stopped, seeing) = (stop.clone(), seen.clone());
@@ -79,11 +78,15 @@ impl Honest {
     }
 }
 
-async fn call(address: &str, keys: &Keys, stop: &CancellationToken, seen: &Arc<Mutex<Seen>>) {
-    let first = Account::open(address, keys, Uuid::now_v7()).await;
+async fn call(address: &str, keys: &DevelopmentKey, stop: &CancellationToken, seen: &Arc<Mutex<Seen>>) {
+    let first = Account::open(address, keys, frontdesk_clock::testing::new_id()).await;
     // One connection for all of them.
     let callers: Vec<_> = (0..CALLERS)
-        .map(|_| ChannelServiceClient::new(Account::on(first.channel.clone(), keys, Uuid::now_v7()).admin()))
+        .map(|_| {
+            ChannelServiceClient::new(
+                Account::on(first.channel.clone(), keys, frontdesk_clock::testing::new_id()).admin(),
+            )
+        })
         .collect();
     let mut running = JoinSet::new();
     let began = Instant::now();

@@ -15,7 +15,6 @@ use tokio_rustls::{
     rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::ServerName},
 };
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
-use uuid::Uuid;
 
 use crate::{ALONE, wire::connect};
 
@@ -49,8 +48,8 @@ async fn s4_whoever_does_not_finish_a_handshake_is_closed_within_five_seconds() 
     let mut channels = ChannelServiceClient::new(endpoint.connect().await.unwrap());
     let mut request = tonic::Request::new(ListChannelsRequest::default());
     let keys = process.keys();
-    let account = frontdesk_auth::AccountId(Uuid::now_v7());
-    let claims = keys.claims(account, frontdesk_auth::Kind::Admin, "administrator", Duration::from_secs(60));
+    let account = frontdesk_db::AccountId(frontdesk_clock::testing::new_id());
+    let claims = keys.claims(account, frontdesk_auth::CallerKind::Admin, "administrator", Duration::from_secs(60));
     let bearer = format!("Bearer {}", keys.mint(&claims).unwrap());
     request.metadata_mut().insert("authorization", bearer.parse().unwrap());
     channels.list_channels(request).await.expect("an honest caller is served");

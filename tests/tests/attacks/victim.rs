@@ -2,9 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use frontdesk_auth::{AccountId, Kind};
+use frontdesk_auth::CallerKind;
+use frontdesk_db::AccountId;
 use frontdesk_tests::{Account, Process};
-use uuid::Uuid;
 
 /// The kernel counts a process's time in hundredths of a second.
 const TICK: Duration = Duration::from_millis(10);
@@ -31,13 +31,13 @@ impl Victim {
 
     /// A new account on it, over a connection of its own.
     pub async fn account(&self) -> Account {
-        Account::open(&self.process.address(), &self.process.keys(), Uuid::now_v7()).await
+        Account::open(&self.process.address(), &self.process.keys(), frontdesk_clock::testing::new_id()).await
     }
 
     /// An administrator's token, as the metadata holds it.
     pub fn bearer(&self, account: AccountId) -> String {
         let keys = self.process.keys();
-        let claims = keys.claims(account, Kind::Admin, "administrator", Duration::from_secs(3600));
+        let claims = keys.claims(account, CallerKind::Admin, "administrator", Duration::from_secs(3600));
         format!("Bearer {}", keys.mint(&claims).unwrap())
     }
 

@@ -21,7 +21,7 @@ async fn i17_events_survive_a_broker_that_restarts_and_one_that_lost_its_store()
     bus.subscribe(once.clone(), &db);
     let _running = ready(&bus).await;
     let _relay = start_relay(&db, &bus);
-    let things: Vec<Uuid> = (0..10).map(|_| Uuid::now_v7()).collect();
+    let things: Vec<Uuid> = (0..10).map(|_| frontdesk_clock::testing::new_id()).collect();
     let mut version = 0;
     let mut write_some = async |more: usize| {
         for _ in 0..more {
@@ -68,7 +68,7 @@ async fn a_broker_that_stands_still_delays_and_loses_nothing() {
     bus.subscribe(once.clone(), &db);
     let _running = ready(&bus).await;
     let _relay = start_relay(&db, &bus);
-    let id = Uuid::now_v7();
+    let id = frontdesk_clock::testing::new_id();
     for version in 1..=60 {
         if version == 20 {
             nats.process().pause();
@@ -87,13 +87,13 @@ async fn hints_reach_other_replicas_and_after_a_cut_everybody_reads_again() {
     let mut nats = Nats::start().await;
     let rig = Rig::with_broker(nats.url()).await;
     let (here, there) = (rig.bus().await, rig.bus().await);
-    let (hints, elsewhere) = (here.hints("things"), there.hints("things"));
+    let (hints, elsewhere) = (here.change_notifier("things"), there.change_notifier("things"));
     let (_one, _two) = (ready(&here).await, ready(&there).await);
-    let (id, other) = (Uuid::now_v7(), Uuid::now_v7());
-    let (mut followed, mut not_meant) = (elsewhere.follow(id), elsewhere.follow(other));
+    let (id, other) = (frontdesk_clock::testing::new_id(), frontdesk_clock::testing::new_id());
+    let (mut followed, mut not_meant) = (elsewhere.subscribe(id), elsewhere.subscribe(other));
     // The other may not listen yet.
     until("the hint", || async {
-        hints.changed(id);
+        hints.notify(id);
         tokio::time::timeout(Duration::from_millis(50), followed.clone().changed()).await.is_ok()
     })
     .await;
@@ -109,7 +109,7 @@ async fn hints_reach_other_replicas_and_after_a_cut_everybody_reads_again() {
 async fn an_operators_streams_are_checked_and_not_made() {
     let rig = Rig::distributed().await;
     let settings = frontdesk_bus::BusSettings { manage_streams: false, ..rig.bus_settings() };
-    let checking = Bus::jet_stream(settings).await.unwrap();
+    let checking = Bus::jet_stream(settings, &frontdesk_clock::Clock::system()).await.unwrap();
     until("a connection", || async {
         let refused = checking.prepare(&["test"]).await.unwrap_err().to_string();
         refused.contains("stream not found")

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use frontdesk_bus::{Consumer, Outcome, find_dead_letter, forget_dead_letter, list_dead_letters};
+use frontdesk_bus::{Consumer, Outcome, delete_dead_letter, find_dead_letter, list_dead_letters};
 use frontdesk_proto::event::v1::Event;
 
 use crate::rig::{Recorder, Rig, SOURCE, event, publish, ready};
@@ -26,7 +26,7 @@ on_both_footings!(
 
 async fn every_consumer_of_a_type_gets_each_event_and_others_do_not(rig: Rig) {
     let (bus, db) = (rig.bus().await, rig.db().await);
-    let (one, two) = (Recorder::new("one", |_, _| Outcome::Done), Recorder::new("two", |_, _| Outcome::Done));
+    let (one, two) = (Recorder::new("one", |_, _| Outcome::Ack), Recorder::new("two", |_, _| Outcome::Ack));
     bus.subscribe(one.clone(), &db);
     bus.subscribe(two.clone(), &db);
     let _running = ready(&bus).await;
@@ -39,7 +39,7 @@ async fn every_consumer_of_a_type_gets_each_event_and_others_do_not(rig: Rig) {
 
 async fn what_is_published_twice_while_it_waits_comes_once(rig: Rig) {
     let (bus, db) = (rig.bus().await, rig.db().await);
-    let one = Recorder::new("one", |_, _| Outcome::Done);
+    let one = Recorder::new("one", |_, _| Outcome::Ack);
     bus.subscribe(one.clone(), &db);
     let events = [event("test.Thing"), event("test.Thing")];
     let (shutdown, running) = ready(&bus).await;
@@ -58,9 +58,9 @@ async fn later_comes_again_and_poison_goes_to_the_dead_letters_while_the_rest_mo
     let (later, poison) = (event("test.Thing"), event("test.Thing"));
     let (later_id, poison_id) = (later.id.clone(), poison.id.clone());
     let one = Recorder::new("one", move |id, times| match id {
-        id if id == poison_id => Outcome::Hopeless("it is poison".into()),
-        id if id == later_id && times < 3 => Outcome::Later("not yet".into()),
-        _ => Outcome::Done,
+        id if id == poison_id => Outcome::DeadLetter("it is poison".into()),
+        id if id == later_id && times < 3 => Outcome::Retry("not yet".into()),
+        _ => Outcome::Ack,
     });
     bus.subscribe(one.clone(), &db);
     let _running = ready(&bus).await;
@@ -76,8 +76,8 @@ async fn later_comes_again_and_poison_goes_to_the_dead_letters_while_the_rest_mo
 
 async fn a_dead_letter_that_is_replayed_comes_to_its_consumer_alone(rig: Rig) {
     let (bus, db) = (rig.bus().await, rig.db().await);
-    let mended = |_: &str, times| if times == 1 { Outcome::Hopeless("a bug".into()) } else { Outcome::Done };
-    let (one, two) = (Recorder::new("one", mended), Recorder::new("two", |_, _| Outcome::Done));
+    let mended = |_: &str, times| if times == 1 { Outcome::DeadLetter("a bug".into()) } else { Outcome::Ack };
+    let (one, two) = (Recorder::new("one", mended), Recorder::new("two", |_, _| Outcome::Ack));
     bus.subscribe(one.clone(), &db);
     bus.subscribe(two.clone(), &db);
     let _running = ready(&bus).await;
@@ -87,7 +87,7 @@ async fn a_dead_letter_that_is_replayed_comes_to_its_consumer_alone(rig: Rig) {
     let id = thing.id.parse().unwrap();
     let letter = find_dead_letter(&db, "one", id).await.unwrap().unwrap();
     bus.replay(&letter.consumer, &letter.event).await.unwrap();
-    forget_dead_letter(&db, "one", id).await.unwrap();
+    delete_dead_letter(&db, "one", id).await.unwrap();
     one.until("the second try", |seen| seen[&thing.id] == 2).await;
     assert_eq!(two.seen.lock().unwrap()[&thing.id], 1);
     assert!(list_dead_letters(&db).await.unwrap().is_empty());
@@ -113,7 +113,7 @@ async fn a_stuck_consumer_holds_nobody_else(rig: Rig) {
         }
     }
     let stuck = Arc::new(AtomicUsize::new(0));
-    let one = Recorder::new("one", |_, _| Outcome::Done);
+    let one = Recorder::new("one", |_, _| Outcome::Ack);
     bus.subscribe(Stuck(stuck.clone()), &db);
     bus.subscribe(one.clone(), &db);
     let _running = ready(&bus).await;
@@ -130,14 +130,14 @@ async fn what_was_not_handled_comes_after_a_restart(rig: Rig) {
     {
         // Published, and never run: as if the process had been killed.
         let bus = rig.bus().await;
-        bus.subscribe(Recorder::new("one", |_, _| Outcome::Done), &db);
+        bus.subscribe(Recorder::new("one", |_, _| Outcome::Ack), &db);
         let (shutdown, running) = ready(&bus).await;
         shutdown.cancel();
         running.await.unwrap();
         publish(&bus, &events).await;
     }
     let bus = rig.bus().await;
-    let one = Recorder::new("one", |_, _| Outcome::Done);
+    let one = Recorder::new("one", |_, _| Outcome::Ack);
     bus.subscribe(one.clone(), &db);
     let _running = ready(&bus).await;
     one.until("all", |seen| seen.len() == 20).await;
@@ -145,7 +145,7 @@ async fn what_was_not_handled_comes_after_a_restart(rig: Rig) {
 
 async fn a_handler_that_panics_gets_its_event_again(rig: Rig) {
     let (bus, db) = (rig.bus().await, rig.db().await);
-    let one = Recorder::new("one", |_, times| if times == 1 { panic!("a bug in the handler") } else { Outcome::Done });
+    let one = Recorder::new("one", |_, times| if times == 1 { panic!("a bug in the handler") } else { Outcome::Ack });
     bus.subscribe(one.clone(), &db);
     let _running = ready(&bus).await;
     let thing = event("test.Thing");
@@ -168,7 +168,7 @@ async fn an_event_arrives_as_it_was_published(rig: Rig) {
         }
         async fn handle(&self, event: &Event) -> Outcome {
             self.0.send(event.clone()).unwrap();
-            Outcome::Done
+            Outcome::Ack
         }
     }
     let (bus, db) = (rig.bus().await, rig.db().await);
@@ -176,7 +176,7 @@ async fn an_event_arrives_as_it_was_published(rig: Rig) {
     bus.subscribe(Keeper(sender), &db);
     let _running = ready(&bus).await;
     let thing = Event {
-        account_id: uuid::Uuid::now_v7().to_string(),
+        account_id: frontdesk_clock::testing::new_id().to_string(),
         aggregate_type: "thing".into(),
         version: 3,
         create_time: Some(rig.clock.now().to_proto()),

@@ -5,10 +5,9 @@ use std::{
     time::Duration,
 };
 
-use frontdesk_auth::AccountId;
 use frontdesk_bus::{Bus, Consumer, Outcome};
-use frontdesk_db::Db;
-use frontdesk_outbox::{Aggregate, append, first_time, relay};
+use frontdesk_db::{AccountId, Db};
+use frontdesk_outbox::{Aggregate, append, mark_handled, relay};
 use frontdesk_proto::{auth::v1::Access, event::v1::Event};
 use prost::Name;
 use sea_orm::ConnectionTrait;
@@ -66,17 +65,17 @@ impl Consumer for Once {
 
     async fn handle(&self, event: &Event) -> Outcome {
         *self.deliveries.lock().unwrap() += 1;
-        let Ok(tx) = self.db.begin().await else { return Outcome::Later("no database".into()) };
-        match first_time(&tx, "test.once", event).await {
+        let Ok(tx) = self.db.begin().await else { return Outcome::Retry("no database".into()) };
+        match mark_handled(&tx, "test.once", event).await {
             Ok(true) => {}
-            Ok(false) => return Outcome::Done,
-            Err(error) => return Outcome::Later(error.to_string()),
+            Ok(false) => return Outcome::Ack,
+            Err(error) => return Outcome::Retry(error.to_string()),
         }
         if let Err(error) = tx.commit().await {
-            return Outcome::Later(error.to_string());
+            return Outcome::Retry(error.to_string());
         }
         self.effects.lock().unwrap().push(event.version);
-        Outcome::Done
+        Outcome::Ack
     }
 }
 
@@ -101,7 +100,7 @@ async fn i17_committed_events_have_their_effect_once_and_rolled_back_ones_none(r
     let _running = ready(&bus).await;
     let (shutdown, _) = start_relay(&db, &bus);
 
-    let id = Uuid::now_v7();
+    let id = frontdesk_clock::testing::new_id();
     for version in 1..=30 {
         write(&db, id, version, false).await;
         write(&db, id, version, true).await;
@@ -127,7 +126,7 @@ pub async fn waiting(db: &Db) -> i64 {
 
 async fn two_changes_cannot_take_one_version(rig: Rig) {
     let db = rig.db().await;
-    let id = Uuid::now_v7();
+    let id = frontdesk_clock::testing::new_id();
     write(&db, id, 1, true).await;
     let mut tx = db.begin().await.unwrap();
     let aggregate = Aggregate { source: SOURCE, account: AccountId(Uuid::nil()), kind: "thing", id, version: 1 };
@@ -142,7 +141,7 @@ async fn another_relay_takes_over_from_one_that_died(rig: Rig) {
     bus.subscribe(once.clone(), &db);
     let _running = ready(&bus).await;
     let (_, first) = start_relay(&db, &bus);
-    let id = Uuid::now_v7();
+    let id = frontdesk_clock::testing::new_id();
     for version in 1..=20 {
         write(&db, id, version, true).await;
     }

@@ -15,7 +15,6 @@ use frontdesk_tests::servers;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 /// The service whose events they are.
 pub const SOURCE: &str = "test";
@@ -29,7 +28,10 @@ impl MigratorTrait for Migrator {
             Box::new(frontdesk_idempotency::REQUESTS),
             Box::new(DEAD_LETTERS),
             Box::new(OUTBOX_LEADER_AND_STREAM),
-            Box::new(Sql { name: "test_001_walls", text: "{wall outbox_events} {wall requests}" }),
+            Box::new(Sql {
+                name: "test_001_walls",
+                text: "{row_level_security outbox_events} {row_level_security requests}",
+            }),
         ]
     }
 }
@@ -108,7 +110,7 @@ impl Rig {
                 let db = self.connect(format!("sqlite://{}", folder.path().join("bus.db").display())).await;
                 Bus::in_process(db, &self.clock).await.unwrap()
             }
-            Kind::Distributed { bus, .. } => Bus::jet_stream(bus.clone()).await.unwrap(),
+            Kind::Distributed { bus, .. } => Bus::jet_stream(bus.clone(), &self.clock).await.unwrap(),
         }
     }
 }
@@ -128,9 +130,9 @@ pub async fn ready(bus: &Bus) -> (CancellationToken, JoinHandle<()>) {
 }
 
 pub fn event(kind: &str) -> Event {
-    let aggregate_id = Uuid::now_v7().to_string();
+    let aggregate_id = frontdesk_clock::testing::new_id().to_string();
     Event {
-        id: Uuid::now_v7().to_string(),
+        id: frontdesk_clock::testing::new_id().to_string(),
         r#type: kind.into(),
         source: SOURCE.into(),
         aggregate_id,

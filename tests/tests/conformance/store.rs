@@ -8,9 +8,9 @@ use std::{
     time::Duration,
 };
 
-use frontdesk_auth::{AccountId, Actor, Caller, Kind};
+use frontdesk_auth::{Actor, Caller, CallerKind};
 use frontdesk_clock::Clock;
-use frontdesk_db::{DbErr, migrate, pending_migrations};
+use frontdesk_db::{AccountId, DbErr, migrate, pending_migrations};
 use frontdesk_idempotency::{ClaimError, Key};
 use frontdesk_proto::auth::v1::Access;
 use futures::future::join_all;
@@ -72,8 +72,8 @@ async fn r3_transactions_dropped_at_any_moment_lose_no_write_of_others(rig: Rig)
 fn key(content: &str) -> Key {
     let caller = Caller {
         account: AccountId(Uuid::from_u128(1)),
-        kind: Kind::Admin,
-        actor: Actor { kind: Kind::Admin, id: "ada".into() },
+        kind: CallerKind::Admin,
+        actor: Actor { kind: CallerKind::Admin, id: "ada".into() },
         name: None,
         email: None,
         permissions: Default::default(),
@@ -95,7 +95,7 @@ async fn c12_of_twenty_claims_at_once_one_goes_on_and_the_others_get_its_result(
                 return result;
             }
             went_on.fetch_add(1, Ordering::SeqCst);
-            key.keep(&tx, &number).await.unwrap();
+            key.store_result(&tx, &number).await.unwrap();
             tx.commit().await.unwrap();
             number
         })
@@ -127,7 +127,7 @@ async fn i7_the_databases_clock_counts_and_the_development_clock_moves_it(mut ri
     const HOUR: i64 = 3_600_000_000;
     let folder = tempfile::tempdir().unwrap();
     let right = Clock::system().now().0;
-    rig.clock = Clock::wrong_by(&folder.path().join("offset"), HOUR).unwrap();
+    rig.clock = frontdesk_clock::development::skewed_clock_from_file(&folder.path().join("offset"), HOUR).unwrap();
     let db = rig.db().await;
     let now = db.now().await.unwrap().0;
     let expected = if rig.is_distributed() { right } else { right + HOUR };

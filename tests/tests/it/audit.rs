@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use frontdesk::{Service, connect_databases};
 use frontdesk_audit::Record;
-use frontdesk_auth::{AccessMap, Kind};
+use frontdesk_auth::{AccessMap, CallerKind};
 use frontdesk_db::Db;
 use frontdesk_proto::{
     assignment::v1::{
@@ -35,7 +35,7 @@ async fn databases(suite: &TestSuite) -> Vec<Db> {
 async fn records(databases: &[Db], account: &Account) -> Vec<Record> {
     let mut records = Vec::new();
     for db in databases {
-        records.extend(frontdesk_audit::list(db, account.id.0, HOUR, 1_000).await.unwrap());
+        records.extend(frontdesk_audit::list(db, account.id, HOUR, 1_000).await.unwrap());
     }
     records.sort_by_key(|record| record.id);
     records
@@ -67,7 +67,7 @@ async fn an_administrative_call_leaves_one_record_with_its_end_and_no_text() {
     let suite = TestSuite::start().await;
     let (account, other) = (suite.account().await, suite.account().await);
     let mut roster = RosterServiceClient::new(account.admin());
-    let create = CreateAgentRequest { agent_id: String::new(), ..agent(Uuid::now_v7()) };
+    let create = CreateAgentRequest { agent_id: String::new(), ..agent(frontdesk_clock::testing::new_id()) };
     let id = roster.create_agent(create.clone()).await.unwrap().into_inner().agent.unwrap().id;
     roster.list_agents(ListAgentsRequest::default()).await.unwrap();
     // What is refused: fields, a state, and who may not.
@@ -75,7 +75,7 @@ async fn an_administrative_call_leaves_one_record_with_its_end_and_no_text() {
     let taken = CreateAgentRequest { request_id: request_id(), ..create };
     assert_eq!(roster.create_agent(nameless).await.unwrap_err().code(), Code::InvalidArgument);
     assert_eq!(reason(&roster.create_agent(taken).await.unwrap_err()), "HANDLE_TAKEN");
-    let somebody = account.with_claims(Kind::Agent, &id, |_| {});
+    let somebody = account.with_claims(CallerKind::Agent, &id, |_| {});
     let deactivate = DeactivateAgentRequest { agent_id: id.clone() };
     let refused = RosterServiceClient::new(somebody).deactivate_agent(deactivate.clone()).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
@@ -141,7 +141,7 @@ async fn every_service_keeps_its_own_records_and_a_mailed_code_is_in_none() {
     let text = format!("{all:?}").to_lowercase();
     assert!(!text.contains("canary") && !text.contains("00000000\""), "{text}");
     let kept: Vec<usize> = futures::future::join_all(
-        databases.iter().map(|db| async { frontdesk_audit::list(db, account.id.0, HOUR, 10).await.unwrap().len() }),
+        databases.iter().map(|db| async { frontdesk_audit::list(db, account.id, HOUR, 10).await.unwrap().len() }),
     )
     .await;
     assert_eq!(kept, [1, 0, 1, 2], "conversation, assignment, bot-session, notification");
@@ -153,7 +153,7 @@ async fn a_call_that_cannot_be_recorded_is_refused_and_changes_nothing() {
     let account = suite.account().await;
     let databases = databases(&suite).await;
     let mut roster = RosterServiceClient::new(account.admin());
-    let id = Uuid::now_v7();
+    let id = frontdesk_clock::testing::new_id();
     roster.create_agent(agent(id)).await.unwrap();
     let tx = databases[1].begin().await.unwrap();
     tx.conn().execute_unprepared("DROP TABLE audit_records").await.unwrap();
@@ -161,7 +161,7 @@ async fn a_call_that_cannot_be_recorded_is_refused_and_changes_nothing() {
 
     let update = UpdateAgentRequest { agent_id: id.to_string(), name: Some("Other".into()), ..Default::default() };
     for status in [
-        roster.create_agent(agent(Uuid::now_v7())).await.unwrap_err(),
+        roster.create_agent(agent(frontdesk_clock::testing::new_id())).await.unwrap_err(),
         roster.update_agent(update).await.unwrap_err(),
         roster.deactivate_agent(DeactivateAgentRequest { agent_id: id.to_string() }).await.unwrap_err(),
     ] {

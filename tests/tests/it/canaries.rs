@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
     auth::v1::Principal,
@@ -24,7 +24,6 @@ use futures::StreamExt;
 use prost_reflect::prost::Message;
 use tokio::process::Command;
 use tonic::{Request, client::Grpc};
-use uuid::Uuid;
 
 use crate::{
     bad_input::{Raw, call_with},
@@ -149,7 +148,7 @@ async fn answers(world: &World, principal: Principal) -> Vec<u8> {
 }
 
 /// The parts of a caller's token that nobody else can know.
-fn token_parts(world: &World, kind: Kind, subject: &str) -> (String, String) {
+fn token_parts(world: &World, kind: CallerKind, subject: &str) -> (String, String) {
     let account = &world.account;
     let token = account.keys.mint(&account.keys.claims(account.id, kind, subject, Duration::from_secs(3600))).unwrap();
     (token.clone(), token.rsplit_once('.').unwrap().1.to_owned())
@@ -191,8 +190,8 @@ async fn s3_canaries_stay_with_their_account_and_secrets_and_texts_out_of_logs_a
     let mut process = Process::start(folder.path(), &environment).await;
     let keys = process.keys();
     let (one, two) = (
-        Account::open(&process.address(), &keys, Uuid::now_v7()).await,
-        Account::open(&process.address(), &keys, Uuid::now_v7()).await,
+        Account::open(&process.address(), &keys, frontdesk_clock::testing::new_id()).await,
+        Account::open(&process.address(), &keys, frontdesk_clock::testing::new_id()).await,
     );
     tokio::join!(
         verified_sender(&one, &server, "desk@onecanary-shop.example"),
@@ -213,7 +212,7 @@ async fn s3_canaries_stay_with_their_account_and_secrets_and_texts_out_of_logs_a
     })
     .await;
 
-    let (agent_token, agent_signature) = token_parts(&ours.world, Kind::Agent, &ours.world.agent_id.to_string());
+    let (agent_token, agent_signature) = token_parts(&ours.world, CallerKind::Agent, &ours.world.agent_id.to_string());
     // A token of the test's own, sent once as it is: what the process saw of it is looked for.
     let sent = ours.world.account.with_token(&agent_token);
     Account::conversation(&sent, &ours.world.ids["conversation_id"]).await;

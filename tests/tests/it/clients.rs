@@ -5,10 +5,9 @@ use std::{
     time::Duration,
 };
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_tests::{Footing, TestSuite};
 use tokio::process::Command;
-use uuid::Uuid;
 
 /// Python with grpcio and aiosmtpd, as `make python` installs it.
 pub(crate) fn python() -> PathBuf {
@@ -23,7 +22,7 @@ async fn a_python_program_plays_the_chat() {
     // One address for everything, as the program knows it.
     let suite = TestSuite::start_on(Footing::Embedded, |_| {}).await;
     let account = suite.account().await;
-    let agent = Uuid::now_v7();
+    let agent = frontdesk_clock::testing::new_id();
     let token = |kind, subject: &str| {
         account.keys.mint(&account.keys.claims(account.id, kind, subject, Duration::from_secs(600))).unwrap()
     };
@@ -34,10 +33,10 @@ async fn a_python_program_plays_the_chat() {
         .arg(here.join("../proto"))
         .arg("--address")
         .arg(suite.address.trim_start_matches("http://"))
-        .env("ADMIN_TOKEN", token(Kind::Admin, "administrator"))
-        .env("AGENT_TOKEN", token(Kind::Agent, &agent.to_string()))
+        .env("ADMIN_TOKEN", token(CallerKind::Admin, "administrator"))
+        .env("AGENT_TOKEN", token(CallerKind::Agent, &agent.to_string()))
         .env("AGENT_ID", agent.to_string())
-        .env("VISITOR_TOKEN", token(Kind::Visitor, "python-visitor"))
+        .env("VISITOR_TOKEN", token(CallerKind::Visitor, "python-visitor"))
         .kill_on_drop(true)
         .output();
     let output = tokio::time::timeout(Duration::from_secs(120), program).await.expect("an end in time").unwrap();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use frontdesk::{Service, Settings, Suite, SuiteChannel, SuiteError};
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
     conversation::v1::{
@@ -85,7 +85,7 @@ async fn c10_a_watcher_hears_other_replicas_and_moves_between_them_without_gap_o
     for round in 0..6_usize {
         let (writer, watcher) =
             (at_replica(&suite, &account, round % 2), at_replica(&suite, &account, (round + 1) % 2));
-        let agent = watcher.with_claims(Kind::Agent, &ada.to_string(), |_| {});
+        let agent = watcher.with_claims(CallerKind::Agent, &ada.to_string(), |_| {});
         let request = WatchThreadRequest { conversation_id: chat.id.clone(), after_sequence: thread.len() as i64 };
         let mut threads = ThreadServiceClient::new(agent).watch_thread(request).await.unwrap().into_inner();
         let request = WatchChatRequest { chat_id: chat.id.clone(), after_visitor_sequence: lines.len() as i64 };
@@ -126,7 +126,7 @@ async fn a_service_waits_for_its_schema_and_says_what_is_missing() {
     let (stop, serving) = (early.shutdown(), tokio::spawn(early.serve(listener)));
     let migrated = frontdesk(&settings, &["migrate"]).await;
     assert!(migrated.status.success(), "{}", told(&migrated));
-    let account = Account::open(&address, &suite.keys, Uuid::now_v7()).await;
+    let account = Account::open(&address, &suite.keys, frontdesk_clock::testing::new_id()).await;
     wait_for("the service", || async {
         let mut channels =
             frontdesk_proto::conversation::v1::channel_service_client::ChannelServiceClient::new(account.admin());
@@ -170,12 +170,12 @@ async fn i22_a_service_that_is_away_is_said_to_be_at_once() {
     let address = format!("http://{}", listener.local_addr().unwrap());
     let alone = Suite::open(settings, &[Service::Assignment]).await.unwrap();
     let (stop, serving) = (alone.shutdown(), tokio::spawn(alone.serve(listener)));
-    let account = Account::open(&address, &whole.keys, Uuid::now_v7()).await;
+    let account = Account::open(&address, &whole.keys, frontdesk_clock::testing::new_id()).await;
     let (_, agent) = account.agent("Ada").await;
     let began = Instant::now();
     for _ in 0..200 {
         let take = TakeOverConversationRequest {
-            conversation_id: Uuid::now_v7().to_string(),
+            conversation_id: frontdesk_clock::testing::new_id().to_string(),
             expected_epoch: 1,
             request_id: request_id(),
         };
@@ -203,7 +203,7 @@ async fn dead_letters_are_listed_shown_and_replayed() {
     // Somebody puts onto a subject of ours what is no event of ours.
     let broker = async_nats::connect(&settings.bus.url).await.unwrap();
     let subject = format!("{}.v1.conversation.ConversationClosed.x.1", settings.bus.prefix);
-    let event_id = Uuid::now_v7().to_string();
+    let event_id = frontdesk_clock::testing::new_id().to_string();
     let mut headers = async_nats::HeaderMap::new();
     headers.insert("ce-id", event_id.as_str());
     headers.insert("ce-type", "frontdesk.event.v1.ConversationClosed");

@@ -1,7 +1,7 @@
 //! Messages are written in groups, at each replica its own: whatever comes together, everybody gets their own answer.
 
 use frontdesk::SuiteChannel;
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_db::Db;
 use frontdesk_proto::conversation::v1::{
     CloseIdleConversationsRequest, CloseReason, IdleConversation, IdleOutcome, PostMessageRequest,
@@ -53,7 +53,7 @@ async fn texts(agent: &As, conversation: &str) -> Vec<String> {
 async fn c12_one_request_id_at_two_replicas_at_once_has_one_effect_and_one_answer() {
     let (_suite, account, beside) = replicas().await;
     let (id, here) = account.agent("Ada").await;
-    let there = beside.with_claims(Kind::Agent, &id.to_string(), |_| {});
+    let there = beside.with_claims(CallerKind::Agent, &id.to_string(), |_| {});
     let channel = account.channel(None).await;
     let mut chats = Vec::new();
     for visitor in 0..4 {
@@ -90,7 +90,7 @@ async fn c12_one_request_id_at_two_replicas_at_once_has_one_effect_and_one_answe
 async fn c3_numbers_are_dense_and_events_in_order_whoever_writes_through_whichever_replica() {
     let (suite, account, beside) = replicas().await;
     let (id, here) = account.agent("Ada").await;
-    let there = beside.with_claims(Kind::Agent, &id.to_string(), |_| {});
+    let there = beside.with_claims(CallerKind::Agent, &id.to_string(), |_| {});
     let channel = account.channel(None).await;
     let mut chats = Vec::new();
     for visitor in 0..5 {
@@ -138,7 +138,7 @@ async fn b4_b5_many_idle_chats_are_closed_together_and_each_gets_its_own_outcome
             bot_session_id: session,
         });
     }
-    let service = || ConversationServiceClient::new(account.with_claims(Kind::Service, "bot-session", |_| {}));
+    let service = || ConversationServiceClient::new(account.with_claims(CallerKind::Service, "bot-session", |_| {}));
     let close = async |idle: &[IdleConversation]| {
         let request = CloseIdleConversationsRequest { conversations: idle.to_vec() };
         service().close_idle_conversations(request).await.unwrap().into_inner().results
@@ -146,8 +146,8 @@ async fn b4_b5_many_idle_chats_are_closed_together_and_each_gets_its_own_outcome
     let results = close(&idle).await;
     assert!(results.iter().all(|result| result.outcome() == IdleOutcome::VisitorActive && result.idle_time.is_some()));
 
-    idle[3].bot_session_id = Uuid::now_v7().to_string();
-    idle[4].conversation_id = Uuid::now_v7().to_string();
+    idle[3].bot_session_id = frontdesk_clock::testing::new_id().to_string();
+    idle[4].conversation_id = frontdesk_clock::testing::new_id().to_string();
     suite.advance(std::time::Duration::from_secs(30 * 60 + 1));
     let results = close(&idle).await;
     for (n, result) in results.iter().enumerate() {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use frontdesk::{Service, Settings, Suite};
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
     assignment::v1::{ListAgentsRequest, roster_service_client::RosterServiceClient},
     botsession::v1::{CreateBotRequest, Flow, SayStep, Step, bot_service_client::BotServiceClient},
@@ -166,17 +166,17 @@ async fn s1_issuers_are_believed_by_the_keys_that_they_publish_and_asked_seldom(
     trust(&mut settings, &signers[0], &server.address);
     settings.identity.issuers[0].claims.roles = "/realm_access/roles".into();
     let (address, _serving) = start(settings).await;
-    let (channel, account) = (plain(&address), Uuid::now_v7());
+    let (channel, account) = (plain(&address), frontdesk_clock::testing::new_id());
 
     for signer in &signers {
-        list_channels(with(&channel, &signer.token(account, Kind::Admin, "ada"))).await.unwrap();
+        list_channels(with(&channel, &signer.token(account, CallerKind::Admin, "ada"))).await.unwrap();
     }
     assert_eq!(server.asked.load(Ordering::SeqCst), 1, "at the start");
 
     // Roles are data: an agent may read channels and not make them; a supervisor may look after the roster.
-    let agent = Uuid::now_v7().to_string();
+    let agent = frontdesk_clock::testing::new_id().to_string();
     let with_roles = |roles: Value| {
-        let mut claims = signers[1].claims(account, Kind::Agent, &agent);
+        let mut claims = signers[1].claims(account, CallerKind::Agent, &agent);
         claims["realm_access"] = json!({ "roles": roles });
         with(&channel, &signers[1].sign(&claims))
     };
@@ -188,7 +188,7 @@ async fn s1_issuers_are_believed_by_the_keys_that_they_publish_and_asked_seldom(
     assert_eq!(nothing.get_details_error_info().unwrap().metadata["permission"], "roster.read");
 
     // Nothing of the development footing is there: its key, its clock.
-    let clock = ClockServiceClient::new(with(&channel, &signers[0].token(account, Kind::Admin, "ada")));
+    let clock = ClockServiceClient::new(with(&channel, &signers[0].token(account, CallerKind::Admin, "ada")));
     let by = Some(prost_types::Duration { seconds: 60, nanos: 0 });
     let absent = clock.clone().advance_time(AdvanceTimeRequest { by }).await.unwrap_err();
     assert_eq!(absent.code(), Code::Unimplemented);
@@ -199,14 +199,14 @@ async fn s1_issuers_are_believed_by_the_keys_that_they_publish_and_asked_seldom(
     let mut calls = JoinSet::new();
     for number in 0..100 {
         let header = Header { kid: Some(format!("made-up-{number}")), ..Header::new(Algorithm::ES256) };
-        let token = stranger.sign_as(&header, &stranger.claims(account, Kind::Admin, "ada"));
+        let token = stranger.sign_as(&header, &stranger.claims(account, CallerKind::Admin, "ada"));
         calls.spawn(list_channels(with(&channel, &token)));
     }
     while let Some(refused) = calls.join_next().await {
         assert_eq!(refused.unwrap().unwrap_err().code(), Code::Unauthenticated);
     }
     assert!(server.asked.load(Ordering::SeqCst) <= 2, "{:?}", server.asked);
-    list_channels(with(&channel, &signers[2].token(account, Kind::Admin, "ada"))).await.unwrap();
+    list_channels(with(&channel, &signers[2].token(account, CallerKind::Admin, "ada"))).await.unwrap();
 }
 
 /// A number of ways to be somebody else.
@@ -219,7 +219,7 @@ fn forged(
 ) -> Vec<(String, String)> {
     let (mut forged, theirs) = (Vec::new(), TokenIssuer::new(&ours.name, &ours.key_id, ours.algorithm));
     let mut add = |what: &str, token: String| forged.push((what.to_owned(), token));
-    let claims = ours.claims(account, Kind::Admin, "ada");
+    let claims = ours.claims(account, CallerKind::Admin, "ada");
     let good = ours.sign(&claims);
     let parts: Vec<&str> = good.split('.').collect();
     let changed = |name: &str, value: Value| {
@@ -351,10 +351,10 @@ fn forged(
     add("visitor: key -1", sign_visitor(&format!("{channel}.-1"), &key.secret, &visitor(&[])));
     add("visitor: another spelling of the channel", sign_visitor(&id.to_uppercase(), &key.secret, &visitor(&[])));
     add("visitor: another channel's id", {
-        let other = Uuid::now_v7().to_string();
+        let other = frontdesk_clock::testing::new_id().to_string();
         sign_visitor(&format!("{other}.1"), &key.secret, &visitor(&[("iss", json!(other))]))
     });
-    add("visitor: another account", signed(&[("account", json!(Uuid::now_v7()))]));
+    add("visitor: another account", signed(&[("account", json!(frontdesk_clock::testing::new_id()))]));
     add("visitor: another issuer", signed(&[("iss", json!("shop"))]));
     add("visitor: another audience", signed(&[("aud", json!("others"))]));
     add("visitor: for a week", signed(&[("exp", json!(now + 7 * 24 * 3_600))]));
@@ -378,8 +378,8 @@ async fn s5_forged_tokens_let_nobody_in() {
     let mut settings = settings(&folder);
     trust(&mut settings, &ours, jwks.to_str().unwrap());
     let (address, _serving) = start(settings).await;
-    let (channel, account) = (plain(&address), Uuid::now_v7());
-    let admin = with(&channel, &ours.token(account, Kind::Admin, "ada"));
+    let (channel, account) = (plain(&address), frontdesk_clock::testing::new_id());
+    let admin = with(&channel, &ours.token(account, CallerKind::Admin, "ada"));
     let shop = new_channel(&admin, None).await;
     let old = rotate(&admin, &shop, None, request_id()).await;
     let key = rotate(&admin, &shop, Some(0), request_id()).await;
@@ -418,7 +418,7 @@ async fn s3_visitors_come_with_tokens_of_their_channels_key_and_leave_with_it() 
         let keys = &account.keys;
         with(&channel, &keys.mint(&keys.claims(account.id, kind, subject, Duration::from_secs(600))).unwrap())
     };
-    let admin = bearer(Kind::Admin, "ada");
+    let admin = bearer(CallerKind::Admin, "ada");
     let (shop, help) = (account.channel(None).await, account.channel(None).await);
 
     let first_request = request_id();
@@ -515,8 +515,8 @@ async fn s5_in_production_services_know_each_other_by_certificates_and_nobody_pa
     let to = |service| authority.connect(settings.peer(service), None);
 
     // A chat with a bot: conversation asks bot-session, bot-session answers in conversation's thread.
-    let account = Uuid::now_v7();
-    let admin = |service| with(&to(service), &issuer.token(account, Kind::Admin, "ada"));
+    let account = frontdesk_clock::testing::new_id();
+    let admin = |service| with(&to(service), &issuer.token(account, CallerKind::Admin, "ada"));
     let steps = vec![Step { id: "hello".into(), say: Some(SayStep { text: "Hello!".into() }), ..Default::default() }];
     let bot = CreateBotRequest {
         name: "Robin".into(),
@@ -543,7 +543,9 @@ async fn s5_in_production_services_know_each_other_by_certificates_and_nobody_pa
     let call = async |channel: Channel| {
         let mut request = Request::new(change.clone());
         request.metadata_mut().insert("x-frontdesk-account", account.to_string().parse().unwrap());
-        request.metadata_mut().insert("x-frontdesk-actor", format!("agent:{}", Uuid::now_v7()).parse().unwrap());
+        request
+            .metadata_mut()
+            .insert("x-frontdesk-actor", format!("agent:{}", frontdesk_clock::testing::new_id()).parse().unwrap());
         ConversationServiceClient::new(channel).change_assignee(request).await.unwrap_err().code()
     };
     assert_eq!(call(authority.connect(conversation, None)).await, Code::Unauthenticated);
@@ -559,7 +561,7 @@ async fn s5_in_production_services_know_each_other_by_certificates_and_nobody_pa
     let genuine = authority.sign(&["spiffe://frontdesk/assignment"]);
     let known = call(authority.connect(conversation, Some(genuine))).await;
     assert_eq!(known, Code::InvalidArgument, "a service gets as far as the field rules");
-    let token = with(&to(Service::Conversation), &issuer.token(account, Kind::Admin, "ada"));
+    let token = with(&to(Service::Conversation), &issuer.token(account, CallerKind::Admin, "ada"));
     let admin = ConversationServiceClient::new(token).change_assignee(change.clone()).await.unwrap_err();
     assert_eq!(admin.code(), Code::PermissionDenied);
 
@@ -641,7 +643,7 @@ async fn what_a_production_configuration_cannot_do_without_is_named() {
             "certificate",
             Box::new(|settings| {
                 trusted(settings);
-                settings.identity.issuers[0].kinds.push(Kind::Service);
+                settings.identity.issuers[0].kinds.push(CallerKind::Service);
             }),
         ),
         (

@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use frontdesk_auth::Keys;
+use frontdesk_auth::DevelopmentKey;
 use frontdesk_proto::{
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
     conversation::v1::{
@@ -20,7 +20,6 @@ use frontdesk_tests::{Account, As, Process, request_id, wait_for};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::sync::mpsc;
 use tonic::{Code, Response, Status};
-use uuid::Uuid;
 
 /// Repeats a call, with its one request id, until there is an answer that is no outage.
 async fn insist<T, F: Future<Output = Result<Response<T>, Status>>>(call: impl Fn() -> F) -> T {
@@ -101,8 +100,8 @@ async fn killer(mut process: Process, mut stop: mpsc::Receiver<()>, seed: u64) -
     }
 }
 
-async fn account(process: &Process, keys: &Keys) -> Account {
-    Account::open(&process.address(), keys, Uuid::now_v7()).await
+async fn account(process: &Process, keys: &DevelopmentKey) -> Account {
+    Account::open(&process.address(), keys, frontdesk_clock::testing::new_id()).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

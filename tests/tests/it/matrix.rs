@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::auth::v1::Principal;
 use frontdesk_tests::{As, TestSuite, reason, request_id};
 use prost_reflect::{
@@ -109,15 +109,15 @@ async fn s1_what_is_served_is_the_contract_and_nothing_else() {
 async fn s1_every_method_is_refused_to_kinds_that_are_not_declared() {
     let suite = TestSuite::start().await;
     let (account, other) = (suite.account().await, suite.account().await);
-    let subject = Uuid::now_v7().to_string();
-    let minted = |kind: Kind, change: &dyn Fn(&mut frontdesk_auth::Claims)| {
-        let subject = if kind == Kind::Visitor { "v" } else { &subject };
+    let subject = frontdesk_clock::testing::new_id().to_string();
+    let minted = |kind: CallerKind, change: &dyn Fn(&mut frontdesk_auth::Claims)| {
+        let subject = if kind == CallerKind::Visitor { "v" } else { &subject };
         let mut claims = account.keys.claims(account.id, kind, subject, Duration::from_secs(600));
         change(&mut claims);
         account.keys.mint(&claims).unwrap()
     };
     let kind = |principal: Principal| {
-        [Kind::Visitor, Kind::Agent, Kind::Bot, Kind::Service, Kind::Admin]
+        [CallerKind::Visitor, CallerKind::Agent, CallerKind::Bot, CallerKind::Service, CallerKind::Admin]
             .into_iter()
             .find(|kind| kind.principal() == principal)
             .unwrap()
@@ -134,7 +134,7 @@ async fn s1_every_method_is_refused_to_kinds_that_are_not_declared() {
         strangers.push(("a token of tomorrow", account.with_token(&early)));
         strangers.push(("another token's signature", account.with_token(&patched)));
     }
-    let all = account.keys.claims(account.id, Kind::Admin, "a", Duration::from_secs(60)).permissions;
+    let all = account.keys.claims(account.id, CallerKind::Admin, "a", Duration::from_secs(60)).permissions;
     let known: Vec<(Principal, As)> = KINDS
         .into_iter()
         .map(|principal| {
@@ -373,7 +373,7 @@ async fn s2_s3_anothers_id_is_answered_exactly_as_one_that_does_not_exist() {
                     };
                     let at = format!("{} {} as {principal:?}, {whose}", method.path, written(&place));
                     let of_another = ask(&fresh(id).await).await;
-                    let absent = ask(&fresh(&Uuid::now_v7().to_string()).await).await;
+                    let absent = ask(&fresh(&frontdesk_clock::testing::new_id().to_string()).await).await;
                     assert_eq!(of_another, absent, "{at}");
                     assert!(
                         of_another.code != Code::Internal && of_another.code != Code::Unknown,
@@ -449,7 +449,7 @@ async fn s5_a_service_acts_in_the_account_that_it_names_and_in_none_without() {
             };
             let own = bare(request_text(&request, place)).await;
             assert_ne!(own.code, Code::Ok, "{} without an account", method.path);
-            assert_eq!(own, bare(Uuid::now_v7().to_string()).await, "{}", method.path);
+            assert_eq!(own, bare(frontdesk_clock::testing::new_id().to_string()).await, "{}", method.path);
         }
     }
     // What others say there is not read, nor is an account that is no id.
@@ -462,7 +462,7 @@ async fn s5_a_service_acts_in_the_account_that_it_names_and_in_none_without() {
     let refused = call_with(&service, &get.path, asked("everybody")).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
     let stranger = suite.account().await;
-    let agent = stranger.with_claims(Kind::Agent, &Uuid::now_v7().to_string(), |_| {});
+    let agent = stranger.with_claims(CallerKind::Agent, &frontdesk_clock::testing::new_id().to_string(), |_| {});
     let refused = call_with(&agent, &get.path, asked(&world.account.id.to_string())).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
 }
@@ -513,7 +513,7 @@ async fn s2_anothers_id_takes_no_longer_than_one_that_does_not_exist() {
         for _ in 0..3 {
             let (mut foreign, mut absent) = (Vec::new(), Vec::new());
             for call in 0..CALLS {
-                let (id, other) = (&theirs.ids[place[0].name()], Uuid::now_v7().to_string());
+                let (id, other) = (&theirs.ids[place[0].name()], frontdesk_clock::testing::new_id().to_string());
                 if call % 2 == 0 {
                     foreign.push(time(id).await);
                     absent.push(time(&other).await);

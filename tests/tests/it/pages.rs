@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::auth::v1::Principal;
 use frontdesk_tests::{As, TestSuite};
 use futures::{StreamExt, stream};
-use prost_reflect::{DynamicMessage, Kind as FieldKind, Value, prost::Message};
+use prost_reflect::{CallerKind as FieldKind, DynamicMessage, Value, prost::Message};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
@@ -160,8 +160,12 @@ async fn s5_a_page_token_is_good_for_its_caller_its_call_and_its_day_only() {
     }
 
     // A token is no caller's, and a caller's is no page's.
-    let claims =
-        ours.account.keys.claims(ours.account.id, Kind::Agent, &ours.agent_id.to_string(), Duration::from_secs(600));
+    let claims = ours.account.keys.claims(
+        ours.account.id,
+        CallerKind::Agent,
+        &ours.agent_id.to_string(),
+        Duration::from_secs(600),
+    );
     let bearer = ours.account.keys.mint(&claims).unwrap();
     for page in &pages {
         page.refuses(agent, page.request(&bearer), "a caller's token").await;

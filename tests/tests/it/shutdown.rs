@@ -5,13 +5,12 @@ use std::time::Duration;
 use frontdesk_proto::conversation::v1::{WatchChatRequest, visitor_service_client::VisitorServiceClient};
 use frontdesk_tests::{Account, Process, reason};
 use tonic::Code;
-use uuid::Uuid;
 
 #[tokio::test]
 async fn a_stop_ends_open_streams_with_their_cursor_and_exits_in_time() {
     let folder = tempfile::tempdir().unwrap();
     let mut process = Process::start(folder.path(), &[]).await;
-    let account = Account::open(&process.address(), &process.keys(), Uuid::now_v7()).await;
+    let account = Account::open(&process.address(), &process.keys(), frontdesk_clock::testing::new_id()).await;
     let channel = account.channel(None).await;
     let chat = account.start_chat(account.visitor("v"), &channel).await;
     chat.say("hello").await.unwrap();

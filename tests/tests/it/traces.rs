@@ -15,7 +15,6 @@ use opentelemetry_proto::tonic::{
 };
 use tokio::sync::Mutex;
 use tonic::{Request, Response, Status};
-use uuid::Uuid;
 
 #[derive(Clone, Default)]
 pub(crate) struct Collector(pub(crate) Arc<Mutex<Vec<Span>>>);
@@ -49,7 +48,7 @@ async fn one_trace_runs_from_the_call_to_the_mail() {
     let (collector, endpoint) = Collector::start().await;
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(folder.path(), &[("FRONTDESK__TELEMETRY__OTLP_ENDPOINT", &endpoint)]).await;
-    let account = Account::open(&process.address(), &process.keys(), Uuid::now_v7()).await;
+    let account = Account::open(&process.address(), &process.keys(), frontdesk_clock::testing::new_id()).await;
     account.fallback_sender().await;
     let (_, agent) = account.agent("Ada").await;
     let channel = account.channel(None).await;

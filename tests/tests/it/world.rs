@@ -2,7 +2,8 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use frontdesk_auth::{AccessMap, AccountId, Kind};
+use frontdesk_auth::{AccessMap, CallerKind};
+use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::{UpdateAgentRequest, roster_service_client::RosterServiceClient},
     auth::v1::Principal,
@@ -16,7 +17,7 @@ use frontdesk_proto::{
 };
 use frontdesk_tests::{Account, As, Chat, request_id};
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, FieldDescriptor, Kind as FieldKind, MessageDescriptor, MethodDescriptor,
+    CallerKind as FieldKind, DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor,
     ReflectMessage, Value,
 };
 use tonic::Request;
@@ -187,7 +188,7 @@ impl World {
 
     /// A visitor whose name and address the token vouches for.
     fn visitor(account: &Account, word: &str, id: &str) -> As {
-        account.with_claims(Kind::Visitor, id, |claims| {
+        account.with_claims(CallerKind::Visitor, id, |claims| {
             (claims.name, claims.email) = (Some(format!("{word} {id}")), Some(Self::address_of(word, id)));
         })
     }
@@ -235,13 +236,13 @@ impl World {
         let account = &self.account;
         match principal {
             Principal::Visitor => Self::visitor(account, &self.word, "v"),
-            Principal::Agent => account.with_claims(Kind::Agent, &self.agent_id.to_string(), |claims| {
+            Principal::Agent => account.with_claims(CallerKind::Agent, &self.agent_id.to_string(), |claims| {
                 claims.permissions = self.every_permission();
             }),
-            Principal::Bot => account.with_claims(Kind::Bot, &self.ids["bot_id"], |_| {}),
+            Principal::Bot => account.with_claims(CallerKind::Bot, &self.ids["bot_id"], |_| {}),
             // As one that is known by its certificate: of no account.
             Principal::Service => {
-                account.with_claims(Kind::Service, "test", |claims| claims.account = AccountId(Uuid::nil()))
+                account.with_claims(CallerKind::Service, "test", |claims| claims.account = AccountId(Uuid::nil()))
             }
             Principal::Admin | Principal::Unspecified => account.admin(),
         }
@@ -249,7 +250,7 @@ impl World {
 
     /// What administrators may.
     pub(crate) fn every_permission(&self) -> Vec<String> {
-        self.account.keys.claims(self.account.id, Kind::Admin, "anybody", Duration::from_secs(60)).permissions
+        self.account.keys.claims(self.account.id, CallerKind::Admin, "anybody", Duration::from_secs(60)).permissions
     }
 
     /// The call as this kind makes it: a service says for which account and whom it acts, others are not asked.
@@ -319,7 +320,7 @@ impl World {
             "id" => "one".into(),
             "button_id" => "people".into(),
             "next_step_id" | "page_token" | "etag" | "time_zone" => return None,
-            "handle" => format!("h{}", Uuid::now_v7().simple()),
+            "handle" => format!("h{}", frontdesk_clock::testing::new_id().simple()),
             "code" => "00000000".into(),
             "property" => "order_number".into(),
             "email" | "address" | "recipient" => self.address(),
