@@ -1,7 +1,8 @@
 //! Client of the conversation service, whose row decides each change of owner (rule A1).
 
-use frontdesk_auth::{AccountId, Actor};
+use frontdesk_auth::Actor;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::AssignmentCause as ProtoCause,
     conversation::v1::{ChangeAssigneeRequest, conversation_service_client::ConversationServiceClient},

@@ -67,6 +67,7 @@ pub fn subscribe(app: &App, bus: &Bus) {
 /// Publishes the events of the service and deletes old rows until the shutdown.
 pub async fn work(app: App, bus: Bus) {
     let relay = frontdesk_outbox::relay(SOURCE, app.db.clone(), bus, app.shutdown.clone());
-    let forget = frontdesk_idempotency::forget_old(app.db.clone(), app.shutdown.clone());
-    tokio::join!(relay, forget, frontdesk_audit::forget_old(app.db, app.shutdown));
+    let mut retentions = frontdesk_outbox::RETENTIONS.to_vec();
+    retentions.extend([frontdesk_idempotency::RETENTION, frontdesk_audit::RETENTION]);
+    tokio::join!(relay, frontdesk_db::delete_expired(&app.db, &retentions, app.shutdown));
 }

@@ -18,7 +18,7 @@ pub(crate) async fn assign_conversation(
     agent: Uuid,
     change: OwnerChange,
 ) -> Result<AssignmentView, AssignmentError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     if let Some(first) = first_answer(&read.conn(), caller, &change, Some(Actor::agent(agent))).await? {
         return Ok(first);
     }

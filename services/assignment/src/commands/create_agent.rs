@@ -28,13 +28,13 @@ pub(crate) async fn create_agent(
     key: &Key,
     command: CreateAgent,
 ) -> Result<Agent, AssignmentError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     if let Some(id) = key.claim::<Uuid>(&tx).await? {
         return store::agents::find(tx.conn(), caller.account, id).await?.ok_or(AssignmentError::NotFound("agent"));
     }
 
     let agent = Agent {
-        id: command.id.unwrap_or_else(Uuid::now_v7),
+        id: command.id.unwrap_or_else(|| tx.new_id()),
         account: caller.account,
         name: command.name,
         handle: command.handle,
@@ -45,7 +45,7 @@ pub(crate) async fn create_agent(
     };
     store::agents::insert(&tx, &agent).await?;
     store::events::append_agent_event(&mut tx, &agent, AgentEvent::Created).await?;
-    key.keep(&tx, &agent.id).await?;
+    key.store_result(&tx, &agent.id).await?;
 
     tx.commit().await?;
     Ok(agent)

@@ -18,7 +18,7 @@ pub(crate) async fn take_over_conversation(
     change: OwnerChange,
 ) -> Result<AssignmentView, AssignmentError> {
     let id = caller.agent_id().ok_or(AssignmentError::NotOnRoster)?;
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     if let Some(first) = first_answer(&read.conn(), caller, &change, Some(Actor::agent(id))).await? {
         return Ok(first);
     }

@@ -11,7 +11,7 @@ pub(crate) async fn unassign_conversation(
     caller: &Caller,
     change: OwnerChange,
 ) -> Result<AssignmentView, AssignmentError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     if let Some(first) = first_answer(&read.conn(), caller, &change, None).await? {
         return Ok(first);
     }

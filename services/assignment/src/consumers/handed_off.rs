@@ -1,12 +1,15 @@
 //! Assigns a conversation that a bot handed off to the agent whom the bot named (rule B8).
 
-use frontdesk_auth::{AccountId, Actor, Kind};
-use frontdesk_bus::{Consumer, Outcome, decode};
+use frontdesk_auth::{Actor, CallerKind};
+use frontdesk_bus::{
+    Consumer, Outcome, decode,
+    event::{account_id, uuid},
+};
+use frontdesk_db::AccountId;
 use frontdesk_proto::event::v1::{ConversationHandedOff, Event};
 use prost::Name;
 use uuid::Uuid;
 
-use super::account;
 use crate::{
     App, SOURCE,
     conversation::{self, ChangeAssignee},
@@ -39,17 +42,17 @@ impl Consumer for HandedOff {
     async fn handle(&self, event: &Event) -> Outcome {
         let hand_off = match hand_off(event) {
             Ok(Some(hand_off)) => hand_off,
-            Ok(None) => return Outcome::Done,
-            Err(reason) => return Outcome::Hopeless(reason),
+            Ok(None) => return Outcome::Ack,
+            Err(reason) => return Outcome::DeadLetter(reason),
         };
         match self.assign(hand_off).await {
-            Ok(()) => Outcome::Done,
+            Ok(()) => Outcome::Ack,
             Err(AssignmentError::Rejected(status)) => {
                 // Epochs only rise, so a rejection is final.
                 tracing::info!(message = status.message(), "the named agent does not get the conversation");
-                Outcome::Done
+                Outcome::Ack
             }
-            Err(error) => Outcome::Later(error.to_string()),
+            Err(error) => Outcome::Retry(error.to_string()),
         }
     }
 }
@@ -69,12 +72,11 @@ fn hand_off(event: &Event) -> Result<Option<HandOff>, String> {
     if handed_off.agent_id.is_empty() {
         return Ok(None);
     }
-    let id = |text: &str| text.parse::<Uuid>().map_err(|_| "an id in the event is not a UUID".to_owned());
     Ok(Some(HandOff {
-        account: account(event)?,
-        conversation: id(&handed_off.conversation_id)?,
+        account: account_id(event)?,
+        conversation: uuid("conversation_id", &handed_off.conversation_id)?,
         epoch: handed_off.epoch,
-        agent: id(&handed_off.agent_id)?,
+        agent: uuid("agent_id", &handed_off.agent_id)?,
         request_id: format!("hand-off-{}", event.id),
     }))
 }
@@ -89,7 +91,7 @@ impl HandedOff {
         };
         let change = ChangeAssignee {
             account: hand_off.account,
-            by: Actor { kind: Kind::Service, id: SOURCE.to_owned() },
+            by: Actor { kind: CallerKind::Service, id: SOURCE.to_owned() },
             conversation: hand_off.conversation,
             expected_epoch: hand_off.epoch,
             to: Some(agent),

@@ -1,8 +1,11 @@
 //! Records the history of owners from each event that changes one (rule A8).
 
-use frontdesk_auth::AccountId;
-use frontdesk_bus::{Consumer, Outcome, decode};
+use frontdesk_bus::{
+    Consumer, Outcome, decode,
+    event::{account_id, uuid},
+};
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use frontdesk_proto::{
     actor::v1::{Actor as ProtoActor, ActorKind},
     assignment::v1::AssignmentCause as ProtoCause,
@@ -11,9 +14,7 @@ use frontdesk_proto::{
 use prost::Name;
 use prost_types::Timestamp;
 use sea_orm::DbErr;
-use uuid::Uuid;
 
-use super::account;
 use crate::{
     App,
     domain::{Actor, Assignment, AssignmentCause},
@@ -45,9 +46,9 @@ impl Consumer for History {
     }
 
     async fn handle(&self, event: &Event) -> Outcome {
-        match account(event).and_then(|account| Ok((account, assignment(event)?))) {
+        match account_id(event).and_then(|account| Ok((account, assignment(event)?))) {
             Ok((account, assignment)) => self.record(event, account, assignment).await.into(),
-            Err(reason) => Outcome::Hopeless(reason),
+            Err(reason) => Outcome::DeadLetter(reason),
         }
     }
 }
@@ -55,7 +56,7 @@ impl Consumer for History {
 impl History {
     async fn record(&self, event: &Event, account: AccountId, assignment: Assignment) -> Result<(), DbErr> {
         let tx = self.0.db.begin().await?;
-        if frontdesk_outbox::first_time(&tx, NAME, event).await? {
+        if frontdesk_outbox::mark_handled(&tx, NAME, event).await? {
             store::assignments::record(&tx, account, assignment).await?;
             tx.commit().await?;
         }
@@ -78,7 +79,7 @@ fn assignment(event: &Event) -> Result<Assignment, String> {
 
 fn started(event: ConversationStarted) -> Result<Assignment, String> {
     Ok(Assignment {
-        conversation: conversation(&event.conversation_id)?,
+        conversation: uuid("conversation_id", &event.conversation_id)?,
         epoch: event.epoch,
         owner: Some(event.bot_id).filter(|id| !id.is_empty()).map(Actor::Bot),
         by: Some(Actor::System),
@@ -96,7 +97,7 @@ fn assignee_changed(event: AssigneeChanged) -> Result<Assignment, String> {
         ProtoCause::ByHand | ProtoCause::Unspecified => AssignmentCause::ByHand,
     };
     Ok(Assignment {
-        conversation: conversation(&event.conversation_id)?,
+        conversation: uuid("conversation_id", &event.conversation_id)?,
         epoch: event.epoch,
         owner: actor(event.to),
         by: actor(event.by),
@@ -107,7 +108,7 @@ fn assignee_changed(event: AssigneeChanged) -> Result<Assignment, String> {
 
 fn handed_off(event: ConversationHandedOff) -> Result<Assignment, String> {
     Ok(Assignment {
-        conversation: conversation(&event.conversation_id)?,
+        conversation: uuid("conversation_id", &event.conversation_id)?,
         epoch: event.epoch,
         owner: None,
         by: Some(Actor::Bot(event.bot_id)),
@@ -119,17 +120,13 @@ fn handed_off(event: ConversationHandedOff) -> Result<Assignment, String> {
 fn reopened(event: ConversationReopened) -> Result<Assignment, String> {
     let by = actor(event.by);
     Ok(Assignment {
-        conversation: conversation(&event.conversation_id)?,
+        conversation: uuid("conversation_id", &event.conversation_id)?,
         epoch: event.epoch,
         owner: by.clone(),
         by,
         cause: Some(AssignmentCause::Reopened),
         started_at: time(event.reopen_time)?,
     })
-}
-
-fn conversation(id: &str) -> Result<Uuid, String> {
-    id.parse().map_err(|_| "the event's conversation is not a UUID".to_owned())
 }
 
 fn time(time: Option<Timestamp>) -> Result<Time, String> {

@@ -1,6 +1,6 @@
 //! Actors, as the history of owners records them.
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use uuid::Uuid;
 
 /// The actor who owns a conversation, or who changes its owner.
@@ -33,9 +33,9 @@ impl From<&frontdesk_auth::Actor> for Actor {
     /// The actor of a call.
     fn from(actor: &frontdesk_auth::Actor) -> Self {
         match actor.kind {
-            Kind::Agent => Self::Agent(actor.id.clone()),
-            Kind::Bot => Self::Bot(actor.id.clone()),
-            Kind::Admin | Kind::Service | Kind::Visitor => Self::System,
+            CallerKind::Agent => Self::Agent(actor.id.clone()),
+            CallerKind::Bot => Self::Bot(actor.id.clone()),
+            CallerKind::Admin | CallerKind::Service | CallerKind::Visitor => Self::System,
         }
     }
 }

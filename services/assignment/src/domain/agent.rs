@@ -1,7 +1,7 @@
 //! A team member.
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use uuid::Uuid;
 
 /// A team member. Its id is the subject of the tokens that the platform issues for them, the same in each of their accounts.

@@ -28,7 +28,7 @@ pub(super) async fn list_newest(
     conversation: Uuid,
     limit: u64,
 ) -> Result<Vec<AssignmentView>, AssignmentError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     let assignments = store::assignments::list_newest(&read.conn(), caller.account, conversation, limit).await?;
     let actors = assignments.iter().flat_map(|assignment| [&assignment.owner, &assignment.by]).flatten();
     let agents = actors.filter_map(Actor::agent_id).collect();

@@ -4,12 +4,12 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use frontdesk_api::Pages;
 use frontdesk_assignment::{App, Migrator};
-use frontdesk_audit::Trail;
-use frontdesk_auth::{AccessMap, AccountId, Identity, Keys, Kind};
+use frontdesk_audit::AuditLog;
+use frontdesk_auth::{AccessMap, CallerKind, DevelopmentKey, Identity};
 use frontdesk_bus::Bus;
 use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
-use frontdesk_db::{DatabaseUrl, Db, DbSettings};
+use frontdesk_db::{AccountId, DatabaseUrl, Db, DbSettings};
 use frontdesk_proto::{
     DESCRIPTORS,
     assignment::v1::{
@@ -44,7 +44,7 @@ pub struct Fixture {
     pub conversations: FakeConversations,
     pub bus: Bus,
     pub db: Db,
-    keys: Keys,
+    keys: DevelopmentKey,
     channel: Channel,
     shutdown: CancellationToken,
     _folder: tempfile::TempDir,
@@ -73,7 +73,7 @@ impl Fixture {
     pub async fn start(mode: Mode) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::system();
-        let keys = Keys::development(&folder.path().join("key"), &clock).unwrap();
+        let keys = DevelopmentKey::load_or_create(&folder.path().join("key"), &clock).unwrap();
         let shutdown = CancellationToken::new();
         let url = match mode {
             Mode::Embedded => sqlite(&folder, "assignment"),
@@ -93,8 +93,8 @@ impl Fixture {
         tokio::spawn(Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
 
         let peer = Peer::remote(&address, "assignment", None, Some(&keys)).unwrap();
-        let trail = Trail::new(vec![("frontdesk.assignment.v1", db.clone())]);
-        let app = App::new(db.clone(), Pages::new(keys.keyring().clone()), peer, shutdown.clone());
+        let trail = AuditLog::new(vec![("frontdesk.assignment.v1", db.clone())]);
+        let app = App::new(db.clone(), Pages::new(keys.installation_secret().clone()), peer, shutdown.clone());
         frontdesk_assignment::subscribe(&app, &bus);
         let mut routes = RoutesBuilder::default();
         frontdesk_assignment::routes(&app, &mut routes);
@@ -103,7 +103,7 @@ impl Fixture {
         let settings = ServerSettings::plain(Duration::from_millis(100));
         let audit = AuditLayer::try_new(trail, DESCRIPTORS).unwrap();
         let admission = Admission::new(
-            Identity::development(&keys),
+            Identity::from_development_key(&keys),
             AccessMap::try_new(DESCRIPTORS).unwrap(),
             audit,
             &settings.limits,
@@ -124,18 +124,18 @@ impl Fixture {
         Self { conversations, bus, db, keys, channel, shutdown, _folder: folder }
     }
 
-    fn calls(&self, account: AccountId, kind: Kind, subject: &str) -> Calls {
+    fn calls(&self, account: AccountId, kind: CallerKind, subject: &str) -> Calls {
         let token = self.keys.mint(&self.keys.claims(account, kind, subject, Duration::from_secs(600))).unwrap();
         InterceptedService::new(self.channel.clone(), Token(format!("Bearer {token}").parse().unwrap()))
     }
 
     pub fn roster(&self, account: AccountId) -> RosterServiceClient<Calls> {
-        RosterServiceClient::new(self.calls(account, Kind::Admin, "root"))
+        RosterServiceClient::new(self.calls(account, CallerKind::Admin, "root"))
     }
 
     /// Calls of the agent with this id, on the roster or not.
     pub fn assignments(&self, account: AccountId, agent: Uuid) -> AssignmentServiceClient<Calls> {
-        AssignmentServiceClient::new(self.calls(account, Kind::Agent, &agent.to_string()))
+        AssignmentServiceClient::new(self.calls(account, CallerKind::Agent, &agent.to_string()))
     }
 
     /// Calls of this agent.
@@ -199,7 +199,7 @@ pub fn event<M: Message + Name>(account: AccountId, message: &M) -> Event {
 }
 
 pub fn new_id() -> Uuid {
-    Uuid::now_v7()
+    frontdesk_clock::testing::new_id()
 }
 
 pub fn account() -> AccountId {

@@ -1,5 +1,5 @@
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::{Agent, AssignmentCause, DeactivateAgentRequest},
     event::v1::ConversationHandedOff,

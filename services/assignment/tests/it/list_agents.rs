@@ -1,4 +1,4 @@
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use frontdesk_proto::assignment::v1::{DeactivateAgentRequest, ListAgentsRequest};
 
 use crate::{

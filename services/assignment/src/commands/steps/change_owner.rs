@@ -1,6 +1,7 @@
 //! Changing the owner by hand: the conversation's row decides, then the history records it.
 
-use frontdesk_auth::{AccountId, Caller};
+use frontdesk_auth::Caller;
+use frontdesk_db::AccountId;
 use frontdesk_idempotency::Key;
 use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
@@ -59,11 +60,11 @@ pub(crate) async fn change_owner(
     };
     let epoch = conversation::change_assignee(app, &request).await?;
 
-    let tx = app.db.begin_for(caller.account.0).await?;
+    let tx = app.db.begin_for(caller.account).await?;
     // Claimed after the row has answered, so that a rejected request may be repeated. The row gives concurrent repeats the
     // same epoch.
     if key.claim::<i64>(&tx).await?.is_none() {
-        key.keep(&tx, &epoch.number).await?;
+        key.store_result(&tx, &epoch.number).await?;
     }
     // An unchanged epoch: the owner stays the same. The event that began that epoch records it, with its actor and cause.
     if epoch.number > expected_epoch {
