@@ -6,7 +6,7 @@ use frontdesk_auth::{IdentityError, UndeclaredMethod, UnknownPermission, WeakSec
 use frontdesk_bus::BusError;
 use frontdesk_client::PeerError;
 use frontdesk_db::DbErr;
-use frontdesk_server::InvalidLimit;
+use frontdesk_server::LimitError;
 use frontdesk_service::BuildError;
 use frontdesk_transport::TlsError;
 
@@ -51,7 +51,7 @@ pub enum ServerError {
     NotMutual(String),
     /// A limit that admits no call.
     #[error(transparent)]
-    Limit(#[from] InvalidLimit),
+    Limit(#[from] LimitError),
     /// The secret of the installation is too short.
     #[error(transparent)]
     Secret(#[from] WeakSecret),

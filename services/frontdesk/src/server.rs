@@ -13,9 +13,9 @@ use frontdesk_bus::Bus;
 use frontdesk_client::Peer;
 use frontdesk_clock::{Clock, development};
 use frontdesk_db::Db;
-use frontdesk_server::{AuditLayer, CallPolicy, ServedRoutes, ServerSettings};
+use frontdesk_server::{Admission, AuditLayer, GrpcServices, ServerSettings};
 use frontdesk_service::{AnyService, Process, ServiceContext, Worker};
-use frontdesk_transport::{InProcessTransport, Tls};
+use frontdesk_transport::{InProcessConnector, Tls};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, RoutesBuilder};
@@ -109,15 +109,15 @@ impl Server {
     /// Brings every database up to date, and creates or checks the broker's streams and consumers.
     pub async fn migrate(&self) -> Result<(), ServerError> {
         migrate(&self.databases).await?;
-        self.build(&InProcessTransport::new().0)?;
+        self.build(&InProcessConnector::new().0)?;
         let sources: Vec<&str> = self.databases.iter().map(|(service, _)| service.name()).collect();
         Ok(self.bus.prepare(&sources).await?)
     }
 
-    /// Builds the services and subscribes their consumers. `within` connects them in this process.
-    fn build(&self, within: &InProcessTransport) -> Result<Vec<Arc<dyn AnyService>>, ServerError> {
+    /// Builds the services and subscribes their consumers. `connector` leads to the services of this process.
+    fn build(&self, connector: &InProcessConnector) -> Result<Vec<Arc<dyn AnyService>>, ServerError> {
         let build = |(service, db): &(Service, Db)| {
-            let context = self.context(*service, db.clone(), within);
+            let context = self.context(*service, db.clone(), connector);
             let built = service.build(context, &self.settings);
             let built = built.map_err(|source| ServerError::Service { service: service.name(), source })?;
             built.subscribe(&self.bus);
@@ -126,12 +126,12 @@ impl Server {
         self.databases.iter().map(build).collect()
     }
 
-    fn context(&self, service: Service, db: Db, within: &InProcessTransport) -> ServiceContext {
-        let (addresses, within) = (self.settings.peers.clone(), within.clone());
+    fn context(&self, service: Service, db: Db, connector: &InProcessConnector) -> ServiceContext {
+        let (addresses, connector) = (self.settings.peers.clone(), connector.clone());
         let (tls, key) = (self.tls.clone(), self.development_key.clone());
         let peers = move |name| match Service::named(name).map_or("", |peer| addresses.get(peer)) {
-            "" => Ok(Peer::in_process(&within, service.name())),
-            addresses => Peer::at(addresses, service.name(), tls.as_ref(), key.as_ref()),
+            "" => Ok(Peer::in_process(&connector, service.name())),
+            addresses => Peer::remote(addresses, service.name(), tls.as_ref(), key.as_ref()),
         };
         ServiceContext {
             db,
@@ -147,8 +147,8 @@ impl Server {
     /// Serves on `listener` and runs every background task until the shutdown; returns when everything has ended.
     pub async fn serve(self, listener: TcpListener) -> Result<(), ServerError> {
         wait_for_schema(&self.databases, self.settings.schema_wait, &self.shutdown).await?;
-        let in_process = InProcessTransport::new();
-        let services = self.build(&in_process.0)?;
+        let (connector, in_process) = InProcessConnector::new();
+        let services = self.build(&connector)?;
         let (routes, names) = self.routes(&services);
         let ops = self.listen_for_operators().await?;
 
@@ -156,15 +156,15 @@ impl Server {
         let audit = AuditLayer::try_new(AuditLog::new(databases.collect()), frontdesk_proto::DESCRIPTORS)?;
         services.iter().filter_map(|service| service.visitor_keys()).for_each(|keys| self.identity.accept_visitors(keys));
         let limits = self.settings.limits.clone();
-        let policy = CallPolicy::new(self.identity, self.access, audit, &limits, &self.clock);
+        let admission = Admission::new(self.identity, self.access, audit, &limits, &self.clock);
         let drain = self.settings.drain;
-        let settings = ServerSettings { drain, limits, tls: self.tls, in_process };
+        let settings = ServerSettings { drain, limits, tls: self.tls, in_process: Some(in_process) };
 
         let tasks = self.clock_follower().into_iter().collect();
         let process = Process { services, bus: self.bus, tasks, ops, drain, shutdown: self.shutdown.clone() };
         let serve = |ready| {
-            let served = ServedRoutes { routes, names, descriptors: frontdesk_proto::DESCRIPTORS, ready };
-            frontdesk_server::serve(listener, served, policy, settings, self.shutdown)
+            let services = GrpcServices { routes, names, descriptors: frontdesk_proto::DESCRIPTORS, ready };
+            frontdesk_server::serve(listener, services, admission, settings, self.shutdown)
         };
         frontdesk_service::run(process, serve).await.map_err(ServerError::Server)
     }
