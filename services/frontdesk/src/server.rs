@@ -56,8 +56,8 @@ impl Server {
         DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(unusable)?;
         let lock = if settings.is_distributed() { None } else { Some(lock(&folder)?) };
         let clock = dev::clock(&settings).map_err(unusable)?;
-        let development_key = match settings.identity.accepts_development() {
-            true => Some(DevelopmentKey::open(&Self::key_file(&settings), &clock).map_err(unusable)?),
+        let development_key = match settings.identity.accepts_development_key() {
+            true => Some(DevelopmentKey::load_or_create(&Self::key_file(&settings), &clock).map_err(unusable)?),
             false => None,
         };
         let secret = installation_secret(&settings, development_key.as_ref(), &clock)?;
@@ -65,7 +65,7 @@ impl Server {
         let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS)?;
         settings.identity.roles.check(&access)?;
         let identity = Identity::try_new(&settings.identity, development_key.clone(), secret.clone(), &clock)?;
-        identity.prepare().await?;
+        identity.load_issuer_keys().await?;
         let (databases, bus) = connect(&settings, services, &clock).await?;
         if !settings.is_distributed() {
             migrate(&databases).await?;
@@ -154,7 +154,7 @@ impl Server {
 
         let databases = self.databases.iter().map(|(service, db)| (service.definition().package, db.clone()));
         let audit = AuditLayer::try_new(AuditLog::new(databases.collect()), frontdesk_proto::DESCRIPTORS)?;
-        services.iter().filter_map(|service| service.visitor_keys()).for_each(|keys| self.identity.accept_visitors(keys));
+        services.iter().filter_map(|service| service.visitor_keys()).for_each(|keys| self.identity.accept_visitor_keys(keys));
         let limits = self.settings.limits.clone();
         let admission = Admission::new(self.identity, self.access, audit, &limits, &self.clock);
         let drain = self.settings.drain;

@@ -51,13 +51,13 @@ pub(crate) fn run(settings: &Settings, arguments: Arguments) -> Result<(), Failu
         TokenKind::Agent => CallerKind::Agent,
         TokenKind::Admin => CallerKind::Admin,
     };
-    if !settings.identity.accepts_development() {
+    if !settings.identity.accepts_development_key() {
         let message = "these settings accept tokens of identity.issuers only, not of the development key that signs here";
         return Err(message.into());
     }
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&settings.data_folder)?;
     let clock = dev::clock(settings)?;
-    let key = DevelopmentKey::open(&Server::key_file(settings), &clock)?;
+    let key = DevelopmentKey::load_or_create(&Server::key_file(settings), &clock)?;
     let subject = arguments.subject.unwrap_or_else(|| clock.new_id().to_string());
     let mut claims = key.claims(AccountId(arguments.account), kind, &subject, arguments.valid);
     claims.name = arguments.name;

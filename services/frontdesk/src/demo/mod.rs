@@ -35,7 +35,7 @@ pub(crate) async fn run(settings: Settings, address: Option<String>) -> Result<(
         None => return on_new_server(settings).await,
     };
     println!("Playing against the server at {place}.");
-    if !settings.identity.accepts_development() {
+    if !settings.identity.accepts_development_key() {
         return Err(NEEDS_DEVELOPMENT_KEY.into());
     }
     let file = Server::key_file(&settings);
@@ -43,7 +43,7 @@ pub(crate) async fn run(settings: Settings, address: Option<String>) -> Result<(
         let file = file.display();
         return Err(format!("there is no {file}: run the demo with the data_folder of the server at {place}").into());
     }
-    play(channel, &DevelopmentKey::open(&file, &dev::clock(&settings)?)?).await
+    play(channel, &DevelopmentKey::load_or_create(&file, &dev::clock(&settings)?)?).await
 }
 
 async fn on_new_server(settings: Settings) -> Result<(), Failure> {

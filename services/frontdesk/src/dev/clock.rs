@@ -11,7 +11,7 @@ use crate::Settings;
 
 /// The clock that these settings call for: the machine's, or in development one that [`ClockService`] moves.
 pub fn clock(settings: &Settings) -> io::Result<Clock> {
-    if !settings.identity.accepts_development() {
+    if !settings.identity.accepts_development_key() {
         return Ok(Clock::system());
     }
     let skew = settings.development.clock_skew_seconds.saturating_mul(1_000_000);
