@@ -217,7 +217,7 @@ fn installation_secret(
 ) -> Result<InstallationSecret, ServerError> {
     let identity = &settings.identity;
     match development_key {
-        Some(key) if identity.secret.is_empty() => Ok(key.secret().clone()),
+        Some(key) if identity.secret.is_empty() => Ok(key.installation_secret().clone()),
         _ => Ok(InstallationSecret::try_new(&identity.secret, &identity.previous_secret, clock)?),
     }
 }
