@@ -21,7 +21,7 @@ pub async fn connect(
 ) -> Result<(Vec<(Service, Db)>, Bus), ServerError> {
     let databases = connect_databases(settings, services, clock).await?;
     let bus = if settings.is_distributed() {
-        Bus::jet_stream(settings.bus.clone()).await?
+        Bus::jet_stream(settings.bus.clone(), clock).await?
     } else {
         Bus::in_process(connect_to("bus", &settings.bus_database(), clock).await?, clock).await?
     };
