@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use frontdesk_bus::Bus;
-use frontdesk_db::Retention;
+use frontdesk_db::{Db, Retention};
 use opentelemetry::global;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
@@ -37,6 +37,7 @@ pub struct Process {
 /// readiness of the process. Returns what `serve` returned, when everything has ended or the drain time is over.
 pub async fn run<F: Future>(process: Process, serve: impl FnOnce(watch::Receiver<bool>) -> F) -> F::Output {
     let Process { services, bus, tasks, ops, drain, shutdown } = process;
+    frontdesk_telemetry::start_metrics();
     let readiness = Readiness::default();
     let supervisor = Supervisor::new(shutdown.clone(), readiness.clone());
     let ready = readiness.follow(supervisor.tasks(), shutdown.clone());
@@ -89,19 +90,23 @@ fn supervise_service(
     });
     let (readiness, stop) = (readiness.clone(), shutdown.clone());
     supervisor.supervise(task("database-check"), move || {
-        let (database, readiness) = (db.clone(), readiness.clone());
-        let check = async move {
-            loop {
-                let answered = tokio::time::timeout(DATABASE_CHECK_TIMEOUT, database.now()).await;
-                readiness.set(&format!("the database of {name} does not answer"), !matches!(answered, Ok(Ok(_))));
-                tokio::time::sleep(DATABASE_CHECK_INTERVAL).await;
-            }
-        };
-        let stop = stop.clone();
-        async move { drop(stop.run_until_cancelled(check).await) }
+        let (database, readiness, stop) = (db.clone(), readiness.clone(), stop.clone());
+        async move {
+            let _ = stop.run_until_cancelled(check_database(name, database, readiness)).await;
+        }
     });
     for worker in service.workers() {
         supervisor.supervise(task(worker.name), worker.start);
+    }
+}
+
+/// Keeps the readiness in step with whether the database answers.
+async fn check_database(service: &'static str, db: Db, readiness: Readiness) {
+    let problem = format!("the database of {service} does not answer");
+    loop {
+        let answered = tokio::time::timeout(DATABASE_CHECK_TIMEOUT, db.now()).await;
+        readiness.set(&problem, !matches!(answered, Ok(Ok(_))));
+        tokio::time::sleep(DATABASE_CHECK_INTERVAL).await;
     }
 }
 
