@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn r11_an_ejected_replica_is_not_picked_and_tested_by_one_call_afterwards() {
+    fn r16_an_ejected_replica_is_not_picked_and_tested_by_one_call_afterwards() {
         let picker = picker(2);
         let replica = picker.find(address(1)).unwrap();
         let now = Instant::now();
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn r11_each_failure_in_a_row_doubles_the_ejection_up_to_a_second() {
+    fn r16_each_failure_in_a_row_doubles_the_ejection_up_to_a_second() {
         let (health, now) = (Health::default(), Instant::now());
         let ejected_for = |health: &Health| {
             let ejections = (0..).map(Duration::from_millis);

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn r11_a_call_succeeds_when_one_of_three_replicas_answers() {
+    async fn r16_a_call_succeeds_when_one_of_three_replicas_answers() {
         for failure in [AnswersUnavailable, CannotBeReached, DoesNotAnswer] {
             let (picker, calls) = replicas(&[failure, failure, Answers]);
             let response = call(&picker).await.unwrap();
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn r11_a_call_tries_three_replicas_at_most() {
+    async fn r16_a_call_tries_three_replicas_at_most() {
         let (picker, calls) = replicas(&[CannotBeReached; 5]);
         let status = call(&picker).await.unwrap_err();
         assert!(has_reason(&status, "UNAVAILABLE") && status.message().contains("cannot be reached"), "{status:?}");
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn r11_the_last_answer_is_returned_when_no_other_replica_is_left() {
+    async fn r16_the_last_answer_is_returned_when_no_other_replica_is_left() {
         let (picker, _) = replicas(&[CannotBeReached, AnswersUnavailable]);
         assert!(is_unavailable(&call(&picker).await.unwrap()), "the replica's own words");
         let (picker, _) = replicas(&[DoesNotAnswer]);
