@@ -24,50 +24,44 @@ use frontdesk_proto::assignment::v1::{
     assignment_service_server::{self, AssignmentServiceServer},
     roster_service_server::{self, RosterServiceServer},
 };
-use tokio_util::sync::CancellationToken;
+use frontdesk_service::{BuildError, Service, ServiceContext};
 use tonic::service::RoutesBuilder;
 
 pub use migration::Migrator;
 
-/// Name of the service in events, tokens and consumers.
-const SOURCE: &str = "assignment";
+/// Name of the service in commands, events, tokens and consumers.
+const NAME: &str = "assignment";
 
-/// Full names of the gRPC services that [`routes`] adds.
-pub const SERVICES: &[&str] = &[assignment_service_server::SERVICE_NAME, roster_service_server::SERVICE_NAME];
-
-/// What every call and consumer of the service uses. Clones share it.
+/// The assignment service: what its calls and consumers use. Clones share it.
 #[derive(Clone)]
 pub struct App {
-    db: Db,
-    pages: Pages,
-    conversation: Peer,
-    shutdown: CancellationToken,
+    pub(crate) db: Db,
+    pub(crate) pages: Pages,
+    pub(crate) conversation: Peer,
 }
 
-impl App {
-    /// The service on its own database, with the client of the conversation service.
-    pub fn new(db: Db, pages: Pages, conversation: Peer, shutdown: CancellationToken) -> Self {
-        Self { db, pages, conversation, shutdown }
+impl Service for App {
+    const NAME: &'static str = NAME;
+    const PACKAGE: &'static str = "frontdesk.assignment.v1";
+    const GRPC_SERVICES: &'static [&'static str] =
+        &[assignment_service_server::SERVICE_NAME, roster_service_server::SERVICE_NAME];
+    const CALLS: &'static [&'static str] = &["conversation"];
+    type Migrator = Migrator;
+    type Settings = ();
+
+    fn try_new(context: ServiceContext, (): ()) -> Result<Self, BuildError> {
+        let (pages, conversation) = (context.pages(), context.peer("conversation")?);
+        Ok(Self { db: context.db, pages, conversation })
     }
-}
 
-/// Adds the gRPC services.
-pub fn routes(app: &App, routes: &mut RoutesBuilder) {
-    routes
-        .add_service(AssignmentServiceServer::new(grpc::Assignments(app.clone())))
-        .add_service(RosterServiceServer::new(grpc::Roster(app.clone())));
-}
+    fn routes(&self, routes: &mut RoutesBuilder) {
+        routes
+            .add_service(AssignmentServiceServer::new(grpc::Assignments(self.clone())))
+            .add_service(RosterServiceServer::new(grpc::Roster(self.clone())));
+    }
 
-/// Adds the consumers, before the first event is published.
-pub fn subscribe(app: &App, bus: &Bus) {
-    bus.subscribe(consumers::History(app.clone()), &app.db);
-    bus.subscribe(consumers::HandedOff(app.clone()), &app.db);
-}
-
-/// Publishes the events of the service and deletes old rows until the shutdown.
-pub async fn work(app: App, bus: Bus) {
-    let relay = frontdesk_outbox::relay(SOURCE, app.db.clone(), bus, app.shutdown.clone());
-    let mut retentions = frontdesk_outbox::RETENTIONS.to_vec();
-    retentions.extend([frontdesk_idempotency::RETENTION, frontdesk_audit::RETENTION]);
-    tokio::join!(relay, frontdesk_db::delete_expired(&app.db, &retentions, app.shutdown));
+    fn subscribe(&self, bus: &Bus) {
+        bus.subscribe(consumers::History(self.clone()), &self.db);
+        bus.subscribe(consumers::HandedOff(self.clone()), &self.db);
+    }
 }

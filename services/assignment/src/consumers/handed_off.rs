@@ -11,7 +11,7 @@ use prost::Name;
 use uuid::Uuid;
 
 use crate::{
-    App, SOURCE,
+    App, NAME,
     conversation::{self, ChangeAssignee},
     domain::AssignmentCause,
     error::AssignmentError,
@@ -91,7 +91,7 @@ impl HandedOff {
         };
         let change = ChangeAssignee {
             account: hand_off.account,
-            by: Actor { kind: CallerKind::Service, id: SOURCE.to_owned() },
+            by: Actor { kind: CallerKind::Service, id: NAME.to_owned() },
             conversation: hand_off.conversation,
             expected_epoch: hand_off.epoch,
             to: Some(agent),

@@ -6,14 +6,14 @@ use frontdesk_proto::event::v1::{AgentCreated, AgentDeactivated, AgentUpdated};
 use sea_orm::DbErr;
 
 use crate::{
-    SOURCE,
+    NAME,
     domain::{Agent, AgentEvent},
 };
 
 /// Appends an event of the agent to the outbox.
 pub(crate) async fn append_agent_event(tx: &mut Tx, agent: &Agent, event: AgentEvent) -> Result<(), DbErr> {
     let aggregate =
-        Aggregate { source: SOURCE, account: agent.account, kind: "agent", id: agent.id, version: agent.version };
+        Aggregate { source: NAME, account: agent.account, kind: "agent", id: agent.id, version: agent.version };
     let agent_id = agent.id.to_string();
     match event {
         AgentEvent::Created => append(tx, aggregate, &AgentCreated { agent_id }).await,

@@ -1,9 +1,11 @@
 //! The service as it runs, and its callers.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use frontdesk_api::Pages;
-use frontdesk_assignment::{App, Migrator};
+use frontdesk_assignment::App;
 use frontdesk_audit::AuditLog;
 use frontdesk_auth::{AccessMap, CallerKind, DevelopmentKey, Identity};
 use frontdesk_bus::Bus;
@@ -21,6 +23,7 @@ use frontdesk_proto::{
     event::v1::Event,
 };
 use frontdesk_server::{Admission, AuditLayer, GrpcServices, ServerSettings, serve};
+use frontdesk_service::{AnyService, Process, Service, ServiceContext};
 use frontdesk_test_servers::Postgres;
 use prost::{Message, Name};
 use tokio::{net::TcpListener, sync::OnceCell};
@@ -36,6 +39,8 @@ use uuid::Uuid;
 
 use crate::{fake_conversations::FakeConversations, mode::Mode};
 
+/// How long calls may take to end when the service stops.
+const DRAIN: Duration = Duration::from_millis(100);
 /// The PostgreSQL server of all tests of the process.
 static POSTGRES: OnceCell<Postgres> = OnceCell::const_new();
 
@@ -83,7 +88,7 @@ impl Fixture {
             }
         };
         let db = connect(url, &clock).await;
-        frontdesk_db::migrate::<Migrator>(&db).await.unwrap();
+        frontdesk_db::migrate::<<App as Service>::Migrator>(&db).await.unwrap();
         let bus = Bus::in_process(connect(sqlite(&folder, "bus"), &clock).await, &clock).await.unwrap();
 
         let conversations = FakeConversations::default();
@@ -92,33 +97,41 @@ impl Fixture {
         let service = ConversationServiceServer::new(conversations.clone());
         tokio::spawn(Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
 
-        let peer = Peer::remote(&address, "assignment", None, Some(&keys)).unwrap();
-        let trail = AuditLog::new(vec![("frontdesk.assignment.v1", db.clone())]);
-        let app = App::new(db.clone(), Pages::new(keys.installation_secret().clone()), peer, shutdown.clone());
-        frontdesk_assignment::subscribe(&app, &bus);
+        let key = keys.clone();
+        let context = ServiceContext {
+            db: db.clone(),
+            clock: clock.clone(),
+            bus: bus.clone(),
+            secret: keys.installation_secret().clone(),
+            data_folder: folder.path().to_owned(),
+            shutdown: shutdown.clone(),
+            peers: Arc::new(move |_| Peer::remote(&address, App::NAME, None, Some(&key))),
+        };
+        let service = <dyn AnyService>::build::<App>(context, ()).unwrap();
+        service.subscribe(&bus);
         let mut routes = RoutesBuilder::default();
-        frontdesk_assignment::routes(&app, &mut routes);
+        service.routes(&mut routes);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let settings = ServerSettings::plain(Duration::from_millis(100));
-        let audit = AuditLayer::try_new(trail, DESCRIPTORS).unwrap();
-        let admission = Admission::new(
-            Identity::from_development_key(&keys),
-            AccessMap::try_new(DESCRIPTORS).unwrap(),
-            audit,
-            &settings.limits,
-            &clock,
-        );
-        let served = GrpcServices {
-            routes: routes.routes(),
-            names: frontdesk_assignment::SERVICES.to_vec(),
-            descriptors: DESCRIPTORS,
-            ready: tokio::sync::watch::Sender::new(true).subscribe(),
+        let settings = ServerSettings::plain(DRAIN);
+        let audit = AuditLayer::try_new(AuditLog::new(vec![(App::PACKAGE, db.clone())]), DESCRIPTORS).unwrap();
+        let access = AccessMap::try_new(DESCRIPTORS).unwrap();
+        let identity = Identity::from_development_key(&keys);
+        let admission = Admission::new(identity, access, audit, &settings.limits, &clock);
+        let process = Process {
+            services: vec![service],
+            bus: bus.clone(),
+            tasks: Vec::new(),
+            ops: None,
+            drain: DRAIN,
+            shutdown: shutdown.clone(),
         };
-        tokio::spawn(serve(listener, served, admission, settings, shutdown.clone()));
-        tokio::spawn(frontdesk_assignment::work(app, bus.clone()));
-        let (running, until) = (bus.clone(), shutdown.clone());
-        tokio::spawn(async move { running.run(until).await });
+        let stop = shutdown.clone();
+        tokio::spawn(frontdesk_service::run(process, move |ready| {
+            let names = App::GRPC_SERVICES.to_vec();
+            let services = GrpcServices { routes: routes.routes(), names, descriptors: DESCRIPTORS, ready };
+            serve(listener, services, admission, settings, stop)
+        }));
 
         let channel = Endpoint::from_shared(address).unwrap().connect_lazy();
         Self { conversations, bus, db, keys, channel, shutdown, _folder: folder }
