@@ -1,4 +1,4 @@
-//! Another service of ours, as its caller sees it: calls carry who calls, for which account and actor, a deadline, and the trace.
+//! A service, as its callers see it: each call carries the caller, the account and actor that it acts for, a deadline, and the trace.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -32,7 +32,7 @@ const ENCODED_IN_METADATA: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 /// A token, and when to sign a new one.
 type CachedToken = (MetadataValue<Ascii>, Time);
 
-/// Another service of ours.
+/// A service that this one calls.
 #[derive(Clone)]
 pub struct Peer {
     balancer: Balancer,
@@ -91,7 +91,7 @@ impl Peer {
     }
 }
 
-/// Adds to each call who calls, for whom, the deadline and the trace.
+/// Adds the caller, the account and actor, the deadline and the trace to each call.
 #[derive(Clone)]
 pub struct CallContext {
     peer: Peer,
