@@ -1,5 +1,5 @@
-//! Compiles the contract without an installed protoc: protox reads the protos, tonic and prost make the Rust types,
-//! protovalidate's generator makes the checks of the fields, and [`normalize`] the normalising of their texts.
+//! Compiles the contract without an installed protoc: protox reads the protos, tonic and prost generate the Rust types,
+//! protovalidate's generator the validation of the fields, and [`normalize`] the normalisation of their texts.
 use std::{collections::BTreeSet, env, error::Error, fmt::Write, fs, path::PathBuf};
 
 use heck::{ToSnakeCase, ToUpperCamelCase};
@@ -38,33 +38,33 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// `impl Normalize` for every request and every message of ours in one: what its text fields are, as the protos say.
+/// Generates `impl Normalize` for all requests and the messages of Frontdesk in them, by the option `text` of their fields.
 fn normalize(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
     let option = pool.get_extension_by_name("frontdesk.text.v1.text").ok_or("no option frontdesk.text.v1.text")?;
     let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
-    let mut ahead: Vec<MessageDescriptor> = methods.map(|method| method.input()).collect();
+    let mut pending: Vec<MessageDescriptor> = methods.map(|method| method.input()).collect();
     let mut done = BTreeSet::new();
     let mut code = String::new();
-    while let Some(message) = ahead.pop() {
+    while let Some(message) = pending.pop() {
         if !done.insert(message.full_name().to_owned()) {
             continue;
         }
         writeln!(code, "impl Normalize for {} {{\nfn normalize(&mut self) {{", path(&message))?;
         for field in message.fields() {
-            // Of a map the values are meant: who wrote the keys is a program.
+            // The values of a map are texts; its keys are identifiers.
             let inner = match field.kind() {
                 Kind::Message(entry) if field.is_map() => entry.map_entry_value_field().kind(),
                 kind => kind,
             };
             let call = match (inner, rule(&field, &option)?) {
                 (Kind::String, Some(rule)) => rule,
-                (Kind::Message(held), None) if held.full_name().starts_with("frontdesk.") => {
-                    ahead.push(held);
+                (Kind::Message(nested), None) if nested.full_name().starts_with("frontdesk.") => {
+                    pending.push(nested);
                     "Normalize::normalize"
                 }
                 (_, None) => continue,
                 (_, Some(_)) => {
-                    return Err(format!("{} is no string and has the option text", field.full_name()).into());
+                    return Err(format!("{} has the option text and is not a string", field.full_name()).into());
                 }
             };
             writeln!(code, "{}", statement(&message, &field, call))?;
@@ -74,29 +74,30 @@ fn normalize(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
     Ok(code)
 }
 
-/// The function for a field's text; None: the field does not have the option.
+/// The normalising function of a field. None: the field does not have the option.
 fn rule(field: &FieldDescriptor, option: &ExtensionDescriptor) -> Result<Option<&'static str>, String> {
     match field.options().get_extension(option).as_enum_number() {
         None | Some(0) => Ok(None),
         Some(1) => Ok(Some("line")),
         Some(2) => Ok(Some("block")),
-        Some(other) => Err(format!("{}: no function for the text {other}", field.full_name())),
+        Some(other) => Err(format!("{}: no function for the value {other} of the option text", field.full_name())),
     }
 }
 
+/// The statement that normalises one field.
 fn statement(message: &MessageDescriptor, field: &FieldDescriptor, call: &str) -> String {
     match field.containing_oneof() {
-        // `optional` is a oneof too, which Rust has as an Option.
+        // `optional` is a synthetic oneof, which prost generates as an Option.
         Some(oneof) if !oneof.is_synthetic() => {
             let variants = format!("{}::{}", module(message), oneof.name().to_upper_camel_case());
             let variant = field.name().to_upper_camel_case();
-            format!("if let Some({variants}::{variant}(held)) = &mut self.r#{} {{ {call}(held); }}", oneof.name())
+            format!("if let Some({variants}::{variant}(field)) = &mut self.r#{} {{ {call}(field); }}", oneof.name())
         }
         _ => format!("{call}(&mut self.r#{});", field.name()),
     }
 }
 
-/// Where prost puts the message.
+/// The Rust path that prost gives the message.
 fn path(message: &MessageDescriptor) -> String {
     let name = message.name().to_upper_camel_case();
     match message.parent_message() {
@@ -105,11 +106,11 @@ fn path(message: &MessageDescriptor) -> String {
     }
 }
 
-/// Where prost puts what is declared within the message.
+/// The Rust module that prost gives the declarations within the message.
 fn module(message: &MessageDescriptor) -> String {
-    let (outside, name) = match message.parent_message() {
+    let (parent, name) = match message.parent_message() {
         Some(parent) => (module(&parent), message.name()),
         None => (format!("crate::{}", message.package_name().replace('.', "::")), message.name()),
     };
-    format!("{outside}::{}", name.to_snake_case())
+    format!("{parent}::{}", name.to_snake_case())
 }
