@@ -1,7 +1,9 @@
-//! Logs and traces, and trace propagation where there is no call: through an outbox row and an event.
+//! Logs, traces and metrics, and trace propagation where there is no call: through an outbox row and an event.
 //!
 //! Logs go to standard error. Spans are exported by OTLP when an endpoint is set. Neither contains the text of a message, an
 //! address or a token. Start reading at [`start`].
+
+mod metrics;
 
 use std::{collections::HashMap, io::IsTerminal, time::Duration};
 
@@ -16,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt};
+
+pub use metrics::{metrics_text, start_metrics};
 
 /// The format of logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
