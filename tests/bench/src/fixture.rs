@@ -2,8 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
-use frontdesk_auth::{AccountId, Keys, Kind};
+use frontdesk_auth::{CallerKind, DevelopmentKey};
 use frontdesk_clock::Clock;
+use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
     event::v1::{Actor, ActorKind, Event, MessagePosted},
@@ -64,7 +65,7 @@ pub fn posted(id: Uuid, conversation: &str, version: i64) -> Vec<u8> {
 
 /// An event of the usual size.
 pub fn an_event() -> Vec<u8> {
-    posted(Uuid::now_v7(), &conversation_id(0), 1_000)
+    posted(frontdesk_clock::testing::new_id(), &conversation_id(0), 1_000)
 }
 
 /// What an entry of the usual size stores.
@@ -73,15 +74,15 @@ pub fn content() -> String {
 }
 
 /// Tokens under the suite's key.
-pub struct Tokens(Keys);
+pub struct Tokens(DevelopmentKey);
 
 impl Tokens {
     /// The key is in the data folder once the suite has run.
     pub fn of(data_folder: &Path) -> Self {
-        Self(Keys::development(&data_folder.join("development.key"), &Clock::system()).unwrap())
+        Self(DevelopmentKey::load_or_create(&data_folder.join("development.key"), &Clock::system()).unwrap())
     }
 
-    fn token(&self, kind: Kind, subject: &str) -> String {
+    fn token(&self, kind: CallerKind, subject: &str) -> String {
         let mut claims = self.0.claims(AccountId(ACCOUNT), kind, subject, Duration::from_secs(24 * 3600));
         claims.name = Some("Ada Byron".into());
         self.0.mint(&claims).unwrap()
@@ -89,13 +90,13 @@ impl Tokens {
 
     /// The agent's.
     pub fn agent(&self) -> String {
-        self.token(Kind::Agent, &AGENT.to_string())
+        self.token(CallerKind::Agent, &AGENT.to_string())
     }
 
     /// Puts the agent on the roster.
     pub async fn enrol(&self, assignment: &str) {
         let channel = Endpoint::from_shared(assignment.to_owned()).unwrap().connect_lazy();
-        let bearer = format!("Bearer {}", self.token(Kind::Admin, "administrator"));
+        let bearer = format!("Bearer {}", self.token(CallerKind::Admin, "administrator"));
         let agent = CreateAgentRequest {
             agent_id: AGENT.to_string(),
             name: "Ada Byron".into(),

@@ -402,7 +402,7 @@ mod tests {
 
     #[test]
     fn a_request_is_what_the_contract_says() {
-        let (words, chat) = (Words::new("zq1"), uuid::Uuid::now_v7().to_string());
+        let (words, chat) = (Words::new("zq1"), frontdesk_clock::testing::new_id().to_string());
         for number in [0, 7, 12_345] {
             let bytes = words.request(number, &chat);
             assert_eq!(u32::from_be_bytes(bytes[1..FRAMED].try_into().unwrap()) as usize, bytes.len() - FRAMED);

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use frontdesk_auth::Kind as Caller;
+use frontdesk_auth::CallerKind as Caller;
 use futures::future::BoxFuture;
 
 use crate::{

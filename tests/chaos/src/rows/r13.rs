@@ -6,11 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use frontdesk_auth::AccountId;
 use frontdesk_bus::{Bus, BusSettings, Consumer, DEAD_LETTERS, Outcome, decode};
 use frontdesk_clock::Clock;
-use frontdesk_db::{DatabaseUrl, Db, DbErr, DbSettings, Sql, migrate};
-use frontdesk_outbox::{Aggregate, OUTBOX, OUTBOX_LEADER_AND_STREAM, append, first_time, relay};
+use frontdesk_db::{AccountId, DatabaseUrl, Db, DbErr, DbSettings, Sql, migrate};
+use frontdesk_outbox::{Aggregate, OUTBOX, OUTBOX_LEADER_AND_STREAM, append, mark_handled, relay};
 use frontdesk_proto::event::v1::{BotSessionStepReached, Event};
 use frontdesk_test_servers::{Nats, Postgres};
 use prost::{Message, Name};
@@ -47,7 +46,7 @@ struct Effects(Db);
 impl Effects {
     async fn effect(&self, event: &Event) -> Result<(), DbErr> {
         let tx = self.0.begin().await?;
-        if !first_time(&tx, CONSUMER, event).await? {
+        if !mark_handled(&tx, CONSUMER, event).await? {
             return Ok(());
         }
         let sql = "INSERT INTO effects SELECT event_id, \
@@ -75,8 +74,8 @@ impl Consumer for Effects {
 
     async fn handle(&self, event: &Event) -> Outcome {
         match decode::<BotSessionStepReached>(event) {
-            Err(reason) => Outcome::Hopeless(reason),
-            Ok(read) if read.step_id == POISON => Outcome::Hopeless("nobody can handle this".into()),
+            Err(reason) => Outcome::DeadLetter(reason),
+            Ok(read) if read.step_id == POISON => Outcome::DeadLetter("nobody can handle this".into()),
             Ok(_) => self.effect(event).await.into(),
         }
     }
@@ -98,7 +97,7 @@ pub(super) async fn run(size: Size, seed: u64, folder: &Path) -> Result<Row, Fai
     for replica in 0..2 {
         let proxy = Proxy::start(nats.port, Reads::Nats, seed + replica).await?;
         let settings = BusSettings { url: format!("nats://127.0.0.1:{}", proxy.port), ..BusSettings::default() };
-        let bus = Bus::jet_stream(settings).await?;
+        let bus = Bus::jet_stream(settings, &frontdesk_clock::Clock::system()).await?;
         bus.subscribe(Effects(db.clone()), &db);
         for _ in 0..100 {
             // The connection is made in the background.
@@ -128,7 +127,7 @@ pub(super) async fn run(size: Size, seed: u64, folder: &Path) -> Result<Row, Fai
 /// Writes events at a steady rate, and brings one in five of them a second time. Gives how many.
 async fn write(db: &Db, bus: &Bus, (events, poison): (usize, usize), rate: u32, seed: u64) -> Result<usize, Failure> {
     let mut random = StdRng::seed_from_u64(seed);
-    let aggregates: Vec<Uuid> = (0..AGGREGATES).map(|_| Uuid::now_v7()).collect();
+    let aggregates: Vec<Uuid> = (0..AGGREGATES).map(|_| frontdesk_clock::testing::new_id()).collect();
     let mut versions = vec![0_i64; AGGREGATES];
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
     let every = events / poison.max(1);

@@ -3,7 +3,7 @@
 
 use std::{future::Future, time::Duration};
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
     assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
     botsession::v1::{
@@ -57,9 +57,9 @@ pub struct Shop {
 impl Shop {
     /// A new account with so many agents.
     pub async fn open(driver: &Driver, sink: &Sink, kind: ShopKind, agents: usize) -> Result<Self, Failure> {
-        let account = Uuid::now_v7();
+        let account = frontdesk_clock::testing::new_id();
         let canary = format!("zq{}", account.simple());
-        let admin = driver.somebody(account, Kind::Admin, "administrator", |_| {});
+        let admin = driver.somebody(account, CallerKind::Admin, "administrator", |_| {});
         let mut shop = Self {
             account,
             canary,
@@ -83,17 +83,17 @@ impl Shop {
     /// A visitor; `known`: their token vouches for an address.
     pub fn visitor(&self, name: &str, known: bool) -> Somebody {
         let address = format!("{name}@{}.example", self.canary);
-        self.driver.somebody(self.account, Kind::Visitor, name, |claims| claims.email = known.then_some(address))
+        self.driver.somebody(self.account, CallerKind::Visitor, name, |claims| claims.email = known.then_some(address))
     }
 
     /// Words for a message, like no others.
     pub fn words(&self) -> String {
-        format!("m~{} says {}", Uuid::now_v7().simple(), self.canary)
+        format!("m~{} says {}", frontdesk_clock::testing::new_id().simple(), self.canary)
     }
 
     /// Words for a comment, like no others.
     pub fn internal_words(&self) -> String {
-        format!("{COMMENT_CANARY} {} {}", Uuid::now_v7().simple(), self.canary)
+        format!("{COMMENT_CANARY} {} {}", frontdesk_clock::testing::new_id().simple(), self.canary)
     }
 
     async fn call<T, F>(
@@ -114,7 +114,7 @@ impl Shop {
     }
 
     async fn add_agent(&mut self, admin: &Somebody, number: usize) -> Result<(), Failure> {
-        let id = Uuid::now_v7();
+        let id = frontdesk_clock::testing::new_id();
         let request = CreateAgentRequest {
             agent_id: id.to_string(),
             name: format!("Agent {number}"),
@@ -128,8 +128,9 @@ impl Shop {
         })
         .await?;
         let name = request.name;
-        self.agents
-            .push(self.driver.somebody(self.account, Kind::Agent, &id.to_string(), |claims| claims.name = Some(name)));
+        self.agents.push(
+            self.driver.somebody(self.account, CallerKind::Agent, &id.to_string(), |claims| claims.name = Some(name)),
+        );
         Ok(())
     }
 
