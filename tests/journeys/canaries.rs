@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
     auth::v1::Principal,
@@ -150,7 +150,7 @@ async fn answers(fixture: &Fixture, principal: Principal) -> Vec<u8> {
 }
 
 /// A caller's token, and its signature, which no other caller can know.
-fn token_parts(fixture: &Fixture, kind: Kind, subject: &str) -> (String, String) {
+fn token_parts(fixture: &Fixture, kind: CallerKind, subject: &str) -> (String, String) {
     let account = &fixture.account;
     let token = account.keys.mint(&account.keys.claims(account.id, kind, subject, Duration::from_secs(3600))).unwrap();
     (token.clone(), token.rsplit_once('.').unwrap().1.to_owned())
@@ -214,7 +214,8 @@ async fn s3_texts_and_secrets_stay_in_their_account_and_out_of_logs_and_traces()
     })
     .await;
 
-    let (agent_token, agent_signature) = token_parts(&ours.fixture, Kind::Agent, &ours.fixture.agent_id.to_string());
+    let (agent_token, agent_signature) =
+        token_parts(&ours.fixture, CallerKind::Agent, &ours.fixture.agent_id.to_string());
     // A token that the test knows, sent once, so that the process has seen its signature.
     let sent = ours.fixture.account.with_token(&agent_token);
     Account::conversation(&sent, &ours.fixture.ids["conversation_id"]).await;

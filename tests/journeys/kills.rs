@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use frontdesk_auth::Keys;
+use frontdesk_auth::DevelopmentKey;
 use frontdesk_proto::{
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
     conversation::v1::{
@@ -100,7 +100,7 @@ async fn killer(mut process: Process, mut stop: mpsc::Receiver<()>, seed: u64) -
     }
 }
 
-async fn account(process: &Process, keys: &Keys) -> Account {
+async fn account(process: &Process, keys: &DevelopmentKey) -> Account {
     Account::open(&process.address(), keys, new_id()).await
 }
 

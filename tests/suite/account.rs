@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use frontdesk::ServerChannel;
-use frontdesk_auth::{AccountId, Claims, Keys, Kind};
+use frontdesk_auth::{CallerKind, Claims, DevelopmentKey};
+use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
     botsession::v1::{
@@ -41,7 +42,7 @@ pub struct Account {
     /// Connection without a token.
     pub channel: ServerChannel,
     /// Key that signs the suite's tokens.
-    pub keys: Keys,
+    pub keys: DevelopmentKey,
     /// Id of the account.
     pub id: AccountId,
 }
@@ -70,12 +71,12 @@ pub fn code_in(mail: &[u8]) -> String {
 
 impl Account {
     /// An account on the suite at `address`. Connects at the first call, and again after a restart of the suite.
-    pub async fn open(address: &str, keys: &Keys, id: Uuid) -> Self {
+    pub async fn open(address: &str, keys: &DevelopmentKey, id: Uuid) -> Self {
         Self::on(ServerChannel::at(address).expect("an address"), keys, id)
     }
 
     /// An account on the suite behind this channel.
-    pub fn on(channel: ServerChannel, keys: &Keys, id: Uuid) -> Self {
+    pub fn on(channel: ServerChannel, keys: &DevelopmentKey, id: Uuid) -> Self {
         Self { channel, keys: keys.clone(), id: AccountId(id) }
     }
 
@@ -90,7 +91,7 @@ impl Account {
     }
 
     /// A caller with a token whose default claims `change` has edited.
-    pub fn with_claims(&self, kind: Kind, subject: &str, change: impl FnOnce(&mut Claims)) -> As {
+    pub fn with_claims(&self, kind: CallerKind, subject: &str, change: impl FnOnce(&mut Claims)) -> As {
         let mut claims = self.keys.claims(self.id, kind, subject, TOKEN_LIFETIME);
         change(&mut claims);
         self.with_token(&self.keys.mint(&claims).expect("a token"))
@@ -98,17 +99,17 @@ impl Account {
 
     /// The administrator of the account.
     pub fn admin(&self) -> As {
-        self.with_claims(Kind::Admin, "administrator", |_| {})
+        self.with_claims(CallerKind::Admin, "administrator", |_| {})
     }
 
     /// A visitor.
     pub fn visitor(&self, id: &str) -> As {
-        self.with_claims(Kind::Visitor, id, |_| {})
+        self.with_claims(CallerKind::Visitor, id, |_| {})
     }
 
     /// A visitor whose token states their mail address.
     pub fn known_visitor(&self, id: &str, email: &str) -> As {
-        self.with_claims(Kind::Visitor, id, |claims| claims.email = Some(email.to_owned()))
+        self.with_claims(CallerKind::Visitor, id, |claims| claims.email = Some(email.to_owned()))
     }
 
     /// Adds an agent to the roster; returns their id and connection.
@@ -122,7 +123,7 @@ impl Account {
             ..Default::default()
         };
         RosterServiceClient::new(self.admin()).create_agent(agent).await.expect("an agent");
-        (id, self.with_claims(Kind::Agent, &id.to_string(), |claims| claims.name = Some(name.to_owned())))
+        (id, self.with_claims(CallerKind::Agent, &id.to_string(), |claims| claims.name = Some(name.to_owned())))
     }
 
     /// Creates a bot that says hello, asks for a mail address and offers two buttons: hand over to people, or close.
