@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Every request and every message of ours in one.
+/// Every request, and every message of this API in one.
 fn request_messages(pool: &DescriptorPool) -> Vec<MessageDescriptor> {
     let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
     let mut pending: Vec<MessageDescriptor> = methods.map(|method| method.input()).collect();
@@ -65,7 +65,7 @@ fn value_kind(field: &FieldDescriptor) -> Kind {
     }
 }
 
-/// The message of ours that a field holds.
+/// The message of this API that a field holds.
 fn inner_message(field: &FieldDescriptor) -> Option<MessageDescriptor> {
     match value_kind(field) {
         Kind::Message(inner) if inner.full_name().starts_with("frontdesk.") => Some(inner),
@@ -101,11 +101,11 @@ fn pattern_descriptions(pool: &DescriptorPool) -> Result<String, Box<dyn Error>>
     for message in request_messages(pool) {
         writeln!(code, "impl PatternDescription for {} {{", path(&message))?;
         writeln!(code, "fn pattern_description(path: &str) -> Option<&'static str> {{")?;
-        writeln!(code, "let (field, rest) = split_path(path);\nlet _ = rest;\nmatch field {{")?;
+        writeln!(code, "let (field, _rest) = split_path(path);\nmatch field {{")?;
         for field in message.fields() {
             if let Some(inner) = inner_message(&field) {
                 let inner = path(&inner);
-                writeln!(code, "{:?} => <{inner} as PatternDescription>::pattern_description(rest),", field.name())?;
+                writeln!(code, "{:?} => <{inner} as PatternDescription>::pattern_description(_rest),", field.name())?;
             } else if let Some(description) = pattern_description(pool, &field)? {
                 writeln!(code, "{:?} => Some({description:?}),", field.name())?;
             }

@@ -14,7 +14,12 @@ fn split_path(path: &str) -> (&str, &str) {
     (first.split('[').next().unwrap_or(first), rest)
 }
 
-include!(concat!(env!("OUT_DIR"), "/pattern_description_impl.rs"));
+#[allow(clippy::all, reason = "generated")]
+mod generated {
+    use super::{PatternDescription, split_path};
+
+    include!(concat!(env!("OUT_DIR"), "/pattern_description_impl.rs"));
+}
 
 #[cfg(test)]
 mod tests {

@@ -120,7 +120,7 @@ impl Tls {
         Ok((stream, service))
     }
 
-    /// Connects to another service of ours, whose certificate must be valid for this host name.
+    /// Connects to a service, whose certificate must be valid for this host name.
     pub async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<client::TlsStream<TcpStream>> {
         let config = self.current().client.ok_or_else(|| io::Error::other("tls.ca_path is not set"))?;
         let host = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
