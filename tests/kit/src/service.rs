@@ -232,6 +232,7 @@ fn run<S: Service>(
     let process = Process {
         services: vec![service],
         bus: bus.clone(),
+        tasks: Vec::new(),
         ops: None,
         drain: DRAIN,
         shutdown: shutdown.clone(),
