@@ -3,7 +3,7 @@
 
 use std::{future::Future, time::Duration};
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
     assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
     botsession::v1::{
@@ -62,9 +62,9 @@ impl Account {
         kind: AccountKind,
         agents: usize,
     ) -> Result<Self, Failure> {
-        let id = Uuid::now_v7();
+        let id = frontdesk_clock::testing::new_id();
         let canary = format!("zq{}", id.simple());
-        let admin = driver.caller(id, Kind::Admin, "administrator", |_| {});
+        let admin = driver.caller(id, CallerKind::Admin, "administrator", |_| {});
         let mut account = Self {
             id,
             canary,
@@ -88,17 +88,17 @@ impl Account {
     /// A visitor. With `with_address`, the token carries a mail address.
     pub fn visitor(&self, name: &str, with_address: bool) -> Caller {
         let address = format!("{name}@{}.example", self.canary);
-        self.driver.caller(self.id, Kind::Visitor, name, |claims| claims.email = with_address.then_some(address))
+        self.driver.caller(self.id, CallerKind::Visitor, name, |claims| claims.email = with_address.then_some(address))
     }
 
     /// A unique text for a message.
     pub fn message_text(&self) -> String {
-        format!("m~{} says {}", Uuid::now_v7().simple(), self.canary)
+        format!("m~{} says {}", frontdesk_clock::testing::new_id().simple(), self.canary)
     }
 
     /// A unique text for a comment.
     pub fn comment_text(&self) -> String {
-        format!("{COMMENT_CANARY} {} {}", Uuid::now_v7().simple(), self.canary)
+        format!("{COMMENT_CANARY} {} {}", frontdesk_clock::testing::new_id().simple(), self.canary)
     }
 
     async fn call<T, F>(
@@ -120,7 +120,7 @@ impl Account {
     }
 
     async fn create_agent(&mut self, admin: &Caller, number: usize) -> Result<(), Failure> {
-        let id = Uuid::now_v7();
+        let id = frontdesk_clock::testing::new_id();
         let request = CreateAgentRequest {
             agent_id: id.to_string(),
             name: format!("Agent {number}"),
@@ -134,7 +134,7 @@ impl Account {
         })
         .await?;
         let name = request.name;
-        self.agents.push(self.driver.caller(self.id, Kind::Agent, &id.to_string(), |claims| claims.name = Some(name)));
+        self.agents.push(self.driver.caller(self.id, CallerKind::Agent, &id.to_string(), |claims| claims.name = Some(name)));
         Ok(())
     }
 
