@@ -17,7 +17,7 @@ use frontdesk_proto::{
 };
 use frontdesk_testkit::{new_id, request_id};
 use prost_reflect::{
-    CallerKind as FieldKind, DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor,
+    DescriptorPool, DynamicMessage, FieldDescriptor, CallerKind as FieldKind, MessageDescriptor, MethodDescriptor,
     ReflectMessage, Value,
 };
 use tonic::Request;
@@ -260,10 +260,7 @@ impl Fixture {
 
     /// Permissions of administrators.
     pub fn every_permission(&self) -> Vec<String> {
-        self.account
-            .keys
-            .claims(self.account.id, CallerKind::Admin, "administrator", Duration::from_secs(60))
-            .permissions
+        self.account.keys.claims(self.account.id, CallerKind::Admin, "administrator", Duration::from_secs(60)).permissions
     }
 
     /// A call with this message. A service names the account and the actor that it acts for.

@@ -1,6 +1,6 @@
 //! Settings that a process refuses to start with, checked before it opens anything.
 
-use crate::{ServerError, Service, Settings};
+use crate::{Service, Settings, ServerError};
 
 /// Fails with the first setting that cannot work.
 pub(crate) fn check(settings: &Settings, services: &[Service]) -> Result<(), ServerError> {

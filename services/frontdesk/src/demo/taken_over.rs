@@ -1,7 +1,6 @@
 //! Chat 1: from the greeting to the mailbox.
 
 use frontdesk_auth::CallerKind;
-use frontdesk_clock::testing::new_id;
 use frontdesk_proto::{
     actor::v1::ActorKind,
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
@@ -17,11 +16,11 @@ use frontdesk_proto::{
     },
 };
 use tonic::Code;
+use frontdesk_clock::testing::new_id;
 
 use super::{
-    check,
     clients::{Account, Client, Fixture, Widget, request_id, text_of},
-    step, wait_for,
+    check, step, wait_for,
 };
 use crate::Failure;
 
