@@ -1,12 +1,11 @@
 //! Notification: decides at each close whether a transcript is mailed, composes mails and delivers them.
 //!
-//! It owns decisions, deliveries and sender addresses. It promises: exactly one decision per close, kept with the facts that
-//! it was made by (rule T3); no mail is lost, and none is sent twice but in the one window that nobody can close (T8);
-//! nothing that the visitor did not see is in a transcript (T7). Start reading at `commands/decide_transcript.rs`, then
+//! It owns decisions, deliveries and sender addresses. It promises: exactly one decision per close, stored with the facts that
+//! it was based on (rule T3); no mail is lost, and a mail is sent twice only when the outcome of its first attempt is unknown
+//! (T8); a transcript contains only what the visitor saw (T7). Start reading at `commands/decide_transcript.rs`, then
 //! `workers/deliveries.rs`; the rules are in `domain/`.
 
 mod commands;
-mod composition;
 mod consumers;
 mod conversation;
 mod domain;
@@ -17,8 +16,6 @@ mod migration;
 mod queries;
 mod settings;
 mod store;
-#[cfg(test)]
-mod tests;
 mod transport;
 mod workers;
 
@@ -28,16 +25,16 @@ use frontdesk_bus::Bus;
 use frontdesk_clock::Clock;
 use frontdesk_db::Db;
 use frontdesk_proto::notification::v1::{
-    delivery_service_server::DeliveryServiceServer, sender_service_server::SenderServiceServer,
-    transcript_service_server::TranscriptServiceServer,
+    delivery_service_server::{self, DeliveryServiceServer},
+    sender_service_server::{self, SenderServiceServer},
+    transcript_service_server::{self, TranscriptServiceServer},
 };
 use frontdesk_rpc::{Pages, Peer};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
-use conversation::Conversations;
-use domain::Pauses;
+use conversation::ConversationClient;
 pub use migration::Migrator;
 pub use settings::{NotificationSettings, SmtpSettings, SmtpTls};
 use transport::Transport;
@@ -46,41 +43,43 @@ pub use transport::TransportError;
 /// The service's name in events, tokens and consumers.
 const SOURCE: &str = "notification";
 
-/// Full names of the services served.
+/// Full names of the gRPC services that [`routes`] adds.
 pub const SERVICES: &[&str] = &[
-    "frontdesk.notification.v1.TranscriptService",
-    "frontdesk.notification.v1.DeliveryService",
-    "frontdesk.notification.v1.SenderService",
+    transcript_service_server::SERVICE_NAME,
+    delivery_service_server::SERVICE_NAME,
+    sender_service_server::SERVICE_NAME,
 ];
 
-/// The service. Clones share everything.
+/// What every call, consumer and worker of the service needs. Clones share it.
 #[derive(Clone)]
 pub struct App {
     settings: Arc<NotificationSettings>,
     db: Db,
     clock: Clock,
     pages: Pages,
-    conversations: Conversations,
+    conversations: ConversationClient,
     transport: Transport,
+    /// Display name and address of the installation's own mails.
     installation_sender: (String, String),
-    /// Woken when a delivery may be due earlier than was known.
+    /// Wakes the delivery worker when a delivery may be due earlier than it knows.
     due: Arc<Notify>,
     shutdown: CancellationToken,
 }
 
-/// The settings cannot be used.
+/// The settings are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// Those of the mail server.
+    /// The settings of the mail server.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// The installation's own sender is no address.
+    /// The installation's own sender is not a mailbox.
     #[error("notification.installation_sender: must be like Frontdesk <frontdesk@example.com>")]
     InstallationSender,
 }
 
 impl App {
-    /// The service with its parts. `data_folder` holds the mailbox folder when there is no mail server.
+    /// The service on its own database, with the conversation service as its peer. `data_folder` contains the mailbox folder
+    /// when there is no mail server.
     pub fn new(
         settings: NotificationSettings,
         db: Db,
@@ -90,14 +89,15 @@ impl App {
         data_folder: &Path,
         shutdown: CancellationToken,
     ) -> Result<Self, AppError> {
-        let installation_sender = domain::mailbox(&settings.installation_sender).ok_or(AppError::InstallationSender)?;
+        let installation_sender =
+            settings::parse_mailbox(&settings.installation_sender).ok_or(AppError::InstallationSender)?;
         let transport = Transport::new(&settings.smtp, data_folder)?;
         Ok(Self {
             settings: Arc::new(settings),
             db,
             clock,
             pages,
-            conversations: Conversations(conversation),
+            conversations: ConversationClient(conversation),
             transport,
             installation_sender,
             due: Arc::default(),
@@ -105,7 +105,7 @@ impl App {
         })
     }
 
-    /// The folder that mails are written to, in it one for each account; None when a mail server gets them.
+    /// The folder with one folder of mails for each account. None: mails are sent to a mail server.
     pub fn mailbox_folder(&self) -> Option<&Path> {
         match &self.transport {
             Transport::File(folder) => Some(folder),
@@ -113,11 +113,7 @@ impl App {
         }
     }
 
-    fn pauses(&self) -> Pauses {
-        Pauses { first: self.settings.retry_pause, max_attempts: self.settings.max_attempts }
-    }
-
-    /// What wakes the delivery worker, for [`frontdesk_db::Tx::on_commit`].
+    /// Wakes the delivery worker, for [`frontdesk_db::Tx::on_commit`].
     fn wake(&self) -> impl FnOnce() + Send + 'static {
         let due = self.due.clone();
         move || due.notify_one()
@@ -132,12 +128,12 @@ pub fn routes(app: &App, routes: &mut RoutesBuilder) {
         .add_service(SenderServiceServer::new(grpc::Senders(app.clone())));
 }
 
-/// Adds the consumers.
+/// Adds the consumers, before the first event is published.
 pub fn subscribe(app: &App, bus: &Bus) {
     bus.subscribe(consumers::DecideTranscripts(app.clone()), &app.db);
 }
 
-/// Publishes events and delivers mails until the shutdown; returns when both have ended.
+/// Publishes the service's events, deletes old rows and delivers mails until the shutdown.
 pub async fn work(app: App, bus: Bus) {
     let relay = frontdesk_outbox::relay(SOURCE, app.db.clone(), bus, app.shutdown.clone());
     let forget = frontdesk_idempotency::forget_old(app.db.clone(), app.shutdown.clone());

@@ -25,16 +25,6 @@ pub(crate) fn mail_address(text: &str) -> Option<&str> {
     (name_fits && host_fits && text.len() <= 254).then_some(text)
 }
 
-/// Splits `Name <address>` or `address`.
-pub(crate) fn mailbox(text: &str) -> Option<(String, String)> {
-    match text.trim().strip_suffix('>').and_then(|text| text.rsplit_once('<')) {
-        Some((name, address)) => {
-            Some((super::one_line(name.trim().trim_matches('"'), 100), mail_address(address)?.to_owned()))
-        }
-        None => Some((String::new(), mail_address(text)?.to_owned())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,15 +59,5 @@ mod tests {
         for bad in ["back`tick@y.test", ".a@y.test", "a@ü.test", "a@b@", "a@y.test\r\nRCPT TO:<x@y.test>"] {
             assert_eq!(mail_address(bad), None, "{bad:?}");
         }
-    }
-
-    #[test]
-    fn a_mailbox_is_a_name_and_an_address() {
-        assert_eq!(
-            mailbox("Frontdesk <f@localhost.localdomain>").unwrap(),
-            ("Frontdesk".into(), "f@localhost.localdomain".into())
-        );
-        assert_eq!(mailbox("f@example.com").unwrap(), (String::new(), "f@example.com".into()));
-        assert!(mailbox("Frontdesk <f@localhost").is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! `delivery_mails`: composed mails that are still to be sent.
+//! `delivery_mails`: bytes of composed mails that may still be sent.
 
 use frontdesk_auth::AccountId;
 use sea_orm::entity::prelude::*;

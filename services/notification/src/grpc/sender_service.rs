@@ -13,8 +13,9 @@ use super::convert;
 use crate::{
     App,
     commands::{self, CreateSender},
-    domain::{mail_address, one_line},
+    domain::mail_address,
     error::NotificationError,
+    mail::one_line,
     queries,
 };
 

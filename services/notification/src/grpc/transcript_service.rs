@@ -86,7 +86,7 @@ impl TranscriptService for Transcripts {
     }
 }
 
-/// A zone that was asked for must be one; what is stored elsewhere falls back instead.
+/// A requested time zone must exist; an unknown one of a contact or channel is skipped instead.
 fn check_time_zone(zone: &str) -> Result<(), NotificationError> {
     if zone.is_empty() || zone.parse::<Tz>().is_ok() {
         return Ok(());

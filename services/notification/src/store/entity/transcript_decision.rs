@@ -1,10 +1,8 @@
-//! `transcript_decisions`: what was decided at a close, with the facts as they were then.
+//! `transcript_decisions`: what was decided at a close, with the facts that the close froze.
 
 use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
 use sea_orm::entity::prelude::*;
-
-use crate::domain::Skip;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "transcript_decisions")]
@@ -14,7 +12,7 @@ pub struct Model {
     pub account_id: AccountId,
     pub conversation_id: Uuid,
     pub close_number: i32,
-    pub skip_reason: Option<Skip>,
+    pub skip_reason: Option<String>,
     pub delivery_id: Option<Uuid>,
     pub channel_id: Option<Uuid>,
     pub contact_id: Option<Uuid>,
