@@ -1,7 +1,7 @@
 //! The bots by name.
 
+use frontdesk_api::Page;
 use frontdesk_auth::Caller;
-use frontdesk_rpc::Page;
 
 use crate::{App, domain::Bot, error::BotSessionError, store, store::bots::Cursor};
 

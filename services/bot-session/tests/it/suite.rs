@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use frontdesk_api::Pages;
 use frontdesk_audit::Trail;
 use frontdesk_auth::{AccessMap, AccountId, Identity, Keys, Kind};
 use frontdesk_bot_session::{App, Migrator};
 use frontdesk_bus::Bus;
+use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
 use frontdesk_db::{DatabaseUrl, Db, DbSettings};
 use frontdesk_proto::{
@@ -19,7 +21,7 @@ use frontdesk_proto::{
     },
     event::v1::{Actor, ActorKind, ConversationStarted, Event, MessagePosted},
 };
-use frontdesk_rpc::{Audited, Gate, Pages, Peer, Served, ServerSettings, serve};
+use frontdesk_server::{Admission, AuditLayer, GrpcServices, ServerSettings, serve};
 use prost::{Message, Name};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -82,7 +84,7 @@ impl Suite {
             .add_service(ThreadServiceServer::new(arbiter.clone()));
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
 
-        let peer = Peer::at(&address, "bot-session", None, Some(&keys)).unwrap();
+        let peer = Peer::remote(&address, "bot-session", None, Some(&keys)).unwrap();
         let app = App::new(db.clone(), clock.clone(), Pages::new(keys.keyring().clone()), peer, shutdown.clone());
         frontdesk_bot_session::subscribe(&app, &bus);
         let mut routes = RoutesBuilder::default();
@@ -91,15 +93,15 @@ impl Suite {
         let address = format!("http://{}", listener.local_addr().unwrap());
         let settings = ServerSettings::plain(Duration::from_millis(100));
         let trail = Trail::new(vec![("frontdesk.botsession.v1", db.clone())]);
-        let audited = Audited::try_new(trail, DESCRIPTORS).unwrap();
-        let gate = Gate::new(
+        let audited = AuditLayer::try_new(trail, DESCRIPTORS).unwrap();
+        let gate = Admission::new(
             Identity::development(&keys),
             AccessMap::try_new(DESCRIPTORS).unwrap(),
             audited,
             &settings.limits,
             &clock,
         );
-        let served = Served {
+        let served = GrpcServices {
             routes: routes.routes(),
             names: frontdesk_bot_session::SERVICES.to_vec(),
             descriptors: DESCRIPTORS,
