@@ -1,6 +1,7 @@
 //! Client of the conversation service: calls it and maps its messages to types of this service.
 
 use frontdesk_auth::AccountId;
+use frontdesk_client::Peer;
 use frontdesk_clock::Time;
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
@@ -10,7 +11,6 @@ use frontdesk_proto::{
         thread_service_client::ThreadServiceClient,
     },
 };
-use frontdesk_rpc::Peer;
 use tonic::{Code, Status};
 use uuid::Uuid;
 

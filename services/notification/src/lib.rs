@@ -21,7 +21,9 @@ mod workers;
 
 use std::{path::Path, sync::Arc};
 
+use frontdesk_api::Pages;
 use frontdesk_bus::Bus;
+use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
 use frontdesk_db::Db;
 use frontdesk_proto::notification::v1::{
@@ -29,7 +31,6 @@ use frontdesk_proto::notification::v1::{
     sender_service_server::{self, SenderServiceServer},
     transcript_service_server::{self, TranscriptServiceServer},
 };
-use frontdesk_rpc::{Pages, Peer};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;

@@ -141,11 +141,8 @@ impl Account {
     }
 
     pub async fn create_sender(&self, address: &str, request_id: &str) -> Result<CreateSenderResponse, Status> {
-        let request = CreateSenderRequest {
-            address: address.into(),
-            display_name: "Acme".into(),
-            request_id: request_id.into(),
-        };
+        let request =
+            CreateSenderRequest { address: address.into(), display_name: "Acme".into(), request_id: request_id.into() };
         Ok(self.senders().create_sender(request).await?.into_inner())
     }
 

@@ -89,8 +89,7 @@ async fn t6_of_a_chat_too_long_for_a_mail_the_first_and_the_last_part_are_mailed
     let chat = Chat::closed_with(mode, settings).await;
     chat.change(|answers| {
         let text = |number| format!("number {number}. {}", "<ü>".repeat(100));
-        answers.entries =
-            (1..=MESSAGES).map(|number| said(number, ActorKind::Visitor, "", &text(number))).collect();
+        answers.entries = (1..=MESSAGES).map(|number| said(number, ActorKind::Visitor, "", &text(number))).collect();
         answers.facts[0].last_sequence = MESSAGES;
     });
     let preview = chat.preview().await;

@@ -28,10 +28,8 @@ async fn t5_one_fallback_and_a_chosen_sender_never_falls_back(mode: Mode) {
     assert_eq!(fallbacks(&chat.fixture).await, [second.id]);
 
     // The channel chose a sender that does not exist: the fallback is not used instead.
-    let closed = frontdesk_proto::event::v1::ConversationClosed {
-        sender_id: new_id().to_string(),
-        ..chat.closed_event()
-    };
+    let closed =
+        frontdesk_proto::event::v1::ConversationClosed { sender_id: new_id().to_string(), ..chat.closed_event() };
     chat.fixture.service.publish("conversation", chat.account().id, &closed).await;
     chat.fixture.service.settled().await;
     let delivery = chat.explain(1).await.unwrap().delivery.unwrap();

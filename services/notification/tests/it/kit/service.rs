@@ -2,14 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use frontdesk_api::Pages;
 use frontdesk_audit::Trail;
 use frontdesk_auth::{AccessMap, AccountId, Claims, Identity, Keys, Kind};
 use frontdesk_bus::{Bus, BusSettings};
+use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
 use frontdesk_db::Db;
-use frontdesk_proto::{DESCRIPTORS, event::v1::Event};
 use frontdesk_notification::{App, NotificationSettings};
-use frontdesk_rpc::{Audited, Gate, Pages, Peer, Served, ServerSettings, serve};
+use frontdesk_proto::{DESCRIPTORS, event::v1::Event};
+use frontdesk_server::{Admission, AuditLayer, GrpcServices, ServerSettings, serve};
 use prost::{Message, Name};
 use sea_orm::{ConnectionTrait, Statement};
 use tempfile::TempDir;
@@ -81,7 +83,7 @@ impl ServiceUnderTest {
         let (bus, queue) = bus(mode, &clock, &mut databases).await;
         let fake = FakeServices::default();
         let peers = fake.serve().await;
-        let peer = Peer::at(&peers, "notification", None, Some(&key)).unwrap();
+        let peer = Peer::remote(&peers, "notification", None, Some(&key)).unwrap();
         let pages = Pages::new(key.keyring().clone());
         let app = App::new(settings, db.clone(), clock.clone(), pages, peer, folder.path(), shutdown.clone()).unwrap();
         frontdesk_notification::subscribe(&app, &bus);
@@ -92,14 +94,14 @@ impl ServiceUnderTest {
         frontdesk_notification::routes(&app, &mut routes);
         let server = ServerSettings::plain(DRAIN);
         let trail = Trail::new(vec![("frontdesk.notification.v1", db.clone())]);
-        let gate = Gate::new(
+        let gate = Admission::new(
             Identity::development(&key),
             AccessMap::try_new(DESCRIPTORS).unwrap(),
-            Audited::try_new(trail, DESCRIPTORS).unwrap(),
+            AuditLayer::try_new(trail, DESCRIPTORS).unwrap(),
             &server.limits,
             &clock,
         );
-        let served = Served {
+        let served = GrpcServices {
             routes: routes.routes(),
             names: frontdesk_notification::SERVICES.to_vec(),
             descriptors: DESCRIPTORS,
@@ -120,13 +122,7 @@ impl ServiceUnderTest {
     }
 
     /// Calls of a caller whose token's claims `change` has edited.
-    pub fn calls_with(
-        &self,
-        account: AccountId,
-        kind: Kind,
-        subject: &str,
-        change: impl FnOnce(&mut Claims),
-    ) -> Calls {
+    pub fn calls_with(&self, account: AccountId, kind: Kind, subject: &str, change: impl FnOnce(&mut Claims)) -> Calls {
         let mut claims = self.key.claims(account, kind, subject, TOKEN_LIFETIME);
         change(&mut claims);
         let token = self.key.mint(&claims).expect("a token");
