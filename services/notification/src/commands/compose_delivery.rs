@@ -43,7 +43,7 @@ pub(crate) async fn compose_delivery(app: &App, claim: &Claim) -> Result<bool, N
         }
         Err(NotComposed::Retry(reason)) => {
             tracing::warn!(delivery = %delivery.id, reason, "a mail cannot be composed yet");
-            let reason = "The conversation service cannot be asked yet; it is tried again.".into();
+            let reason = "The conversation service cannot be reached; it is tried again.".into();
             delivery.retry_composing(reason, &app.settings.retry_policy(), tx.now().await?);
             None
         }
@@ -103,7 +103,7 @@ async fn gather(app: &App, delivery: &Delivery) -> Result<(TranscriptData, Strin
 impl From<UpstreamError> for NotComposed {
     fn from(error: UpstreamError) -> Self {
         match error {
-            UpstreamError::NotFound(resource) => Self::Failed(format!("The {resource} is not there any more.")),
+            UpstreamError::NotFound(resource) => Self::Failed(format!("The {resource} does not exist any more.")),
             UpstreamError::Unavailable(reason) => Self::Retry(reason),
         }
     }

@@ -273,7 +273,7 @@ impl Delivery {
             }
             AttemptOutcome::PermanentFailure(response) => {
                 self.last_response = response;
-                Some(self.fail("The mail server refused the mail for good; its words are in last_response.".into()))
+                Some(self.fail("The mail server refused the mail permanently; its response is in last_response.".into()))
             }
             AttemptOutcome::TransientFailure(response) => {
                 self.last_response = response;
@@ -281,7 +281,7 @@ impl Delivery {
                 if counted >= policy.max_attempts {
                     return Some(self.fail(format!("It was tried {counted} times; no attempt is left.")));
                 }
-                let reason = "The mail server did not take it yet; it is tried again.".into();
+                let reason = "The mail server did not accept the mail yet; it is tried again.".into();
                 self.queue(reason, now.plus(policy.pause_after(counted)));
                 None
             }
@@ -298,13 +298,13 @@ impl Delivery {
         self.unknown_outcomes += 1;
         if self.unknown_outcomes == 1 {
             let reason =
-                "The mail was handed over and no answer came; it is sent once more under the same Message-ID.".into();
+                "The mail was sent and the server did not answer; it is sent once more under the same Message-ID.".into();
             self.queue(reason, now.plus(policy.pause_after(1)));
             return None;
         }
         self.enter(DeliveryState::Parked);
         self.failure =
-            "Twice the mail was handed over and no answer came: look whether it arrived, then retry or cancel.".into();
+            "The mail was sent twice and the server did not answer: check whether it arrived, then retry or cancel.".into();
         Some(self.publish(DeliveryEvent::Parked))
     }
 

@@ -85,7 +85,7 @@ pub(crate) fn explain(skip: Option<SkipReason>, facts: &ClosingFacts) -> String 
         }
         Some(SkipReason::NoAddress) => "Not sent: the visitor was unknown when the chat ended.",
         Some(SkipReason::UnverifiedLimit) => {
-            "Not sent: nobody verified the contact's address, and unverified addresses had their share of mails for a day."
+            "Not sent: the contact's address is not verified, and the limit of mails to unverified addresses in 24 hours is reached."
         }
     };
     sentence.to_owned()

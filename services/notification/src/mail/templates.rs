@@ -8,12 +8,12 @@ use serde::Serialize;
 use super::ComposeError;
 
 const SOURCES: [(&str, &str); 6] = [
-    ("transcript.html", include_str!("../templates/transcript.html")),
-    ("transcript.txt", include_str!("../templates/transcript.txt")),
-    ("transcript_row.html", include_str!("../templates/transcript_row.html")),
-    ("transcript_row.txt", include_str!("../templates/transcript_row.txt")),
-    ("verification.html", include_str!("../templates/verification.html")),
-    ("verification.txt", include_str!("../templates/verification.txt")),
+    ("transcript.html", include_str!("templates/transcript.html")),
+    ("transcript.txt", include_str!("templates/transcript.txt")),
+    ("transcript_row.html", include_str!("templates/transcript_row.html")),
+    ("transcript_row.txt", include_str!("templates/transcript_row.txt")),
+    ("verification.html", include_str!("templates/verification.html")),
+    ("verification.txt", include_str!("templates/verification.txt")),
 ];
 
 static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = LazyLock::new(|| {

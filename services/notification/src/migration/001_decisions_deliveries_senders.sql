@@ -1,4 +1,4 @@
--- The first tables; there is no old binary.
+-- Creates the tables; there is no older binary.
 CREATE TABLE transcript_decisions (
     id UUID NOT NULL,
     account_id UUID NOT NULL,

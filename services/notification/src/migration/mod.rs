@@ -1,4 +1,4 @@
-//! The schema.
+//! Schema of the database.
 
 use frontdesk_db::Sql;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};

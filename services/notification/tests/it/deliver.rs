@@ -83,7 +83,7 @@ async fn t8_a_worker_that_died_amid_an_attempt_leaves_an_unknown_outcome(mode: M
     fixture.interrupt(&id).await;
     fixture.service.clock.advance(Duration::from_secs(15)).unwrap();
     let delivery = fixture.account.wait_for_state(&id, DeliveryState::Queued).await;
-    assert!(delivery.failure.contains("no answer came"), "{delivery:?}");
+    assert!(delivery.failure.contains("did not answer"), "{delivery:?}");
     fixture.service.clock.advance(HOUR).unwrap();
     let delivery = fixture.account.wait_for_state(&id, DeliveryState::Sent).await;
     assert_eq!((delivery.attempts, server.mails()), (3, 2));
