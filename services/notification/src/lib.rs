@@ -92,7 +92,7 @@ impl App {
     ) -> Result<Self, AppError> {
         let installation_sender =
             settings::parse_mailbox(&settings.installation_sender).ok_or(AppError::InstallationSender)?;
-        let transport = Transport::new(&settings.smtp, data_folder)?;
+        let transport = Transport::try_new(&settings, data_folder)?;
         Ok(Self {
             settings: Arc::new(settings),
             db,

@@ -1,6 +1,9 @@
 //! Settings of the service.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use frontdesk_settings::Secret;
 use serde::{Deserialize, Serialize};
@@ -68,6 +71,11 @@ impl Default for NotificationSettings {
 }
 
 impl NotificationSettings {
+    /// The folder that mails are written to, with one folder for each account. None: they are sent to a mail server.
+    pub fn mailbox_folder(&self, data_folder: &Path) -> Option<PathBuf> {
+        self.smtp.host.is_empty().then(|| data_folder.join("mailbox"))
+    }
+
     /// When and how often deliveries are retried.
     pub(crate) fn retry_policy(&self) -> RetryPolicy {
         RetryPolicy { first_pause: self.retry_pause, max_attempts: self.max_attempts }

@@ -15,9 +15,9 @@ use crate::{
 
 /// Why a mail was not composed.
 enum NotComposed {
-    /// It may be composed later.
+    /// Another attempt to compose it may succeed.
     Retry(String),
-    /// It can never be composed as things are; the text is shown to people.
+    /// It cannot be composed until a person changes something; the text says what.
     Failed(String),
     Error(NotificationError),
 }

@@ -273,7 +273,9 @@ impl Delivery {
             }
             AttemptOutcome::PermanentFailure(response) => {
                 self.last_response = response;
-                Some(self.fail("The mail server refused the mail permanently; its response is in last_response.".into()))
+                Some(
+                    self.fail("The mail server refused the mail permanently; its response is in last_response.".into()),
+                )
             }
             AttemptOutcome::TransientFailure(response) => {
                 self.last_response = response;
@@ -298,13 +300,15 @@ impl Delivery {
         self.unknown_outcomes += 1;
         if self.unknown_outcomes == 1 {
             let reason =
-                "The mail was sent and the server did not answer; it is sent once more under the same Message-ID.".into();
+                "The mail was sent and the server did not answer; it is sent once more under the same Message-ID."
+                    .into();
             self.queue(reason, now.plus(policy.pause_after(1)));
             return None;
         }
         self.enter(DeliveryState::Parked);
         self.failure =
-            "The mail was sent twice and the server did not answer: check whether it arrived, then retry or cancel.".into();
+            "The mail was sent twice and the server did not answer: check whether it arrived, then retry or cancel."
+                .into();
         Some(self.publish(DeliveryEvent::Parked))
     }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 pub(crate) use smtp::Smtp;
 
-use crate::{domain::AttemptOutcome, settings::SmtpSettings};
+use crate::{domain::AttemptOutcome, settings::NotificationSettings};
 
 /// A composed mail with its SMTP envelope.
 #[derive(Clone, Debug)]
@@ -37,12 +37,12 @@ pub(crate) enum Transport {
 pub struct TransportError(pub(crate) String);
 
 impl Transport {
-    /// The mail server of the settings; without a host, the folder `mailbox` in `data_folder`.
-    pub(crate) fn new(settings: &SmtpSettings, data_folder: &Path) -> Result<Self, TransportError> {
-        if settings.host.is_empty() {
-            return Ok(Self::File(data_folder.join("mailbox")));
+    /// The mailbox folder or the mail server of the settings.
+    pub(crate) fn try_new(settings: &NotificationSettings, data_folder: &Path) -> Result<Self, TransportError> {
+        match settings.mailbox_folder(data_folder) {
+            Some(folder) => Ok(Self::File(folder)),
+            None => Ok(Self::Smtp(Box::new(Smtp::try_new(&settings.smtp)?))),
         }
-        Ok(Self::Smtp(Box::new(Smtp::new(settings)?)))
     }
 
     /// Sends one mail, within a bounded time.

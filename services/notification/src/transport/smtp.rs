@@ -37,7 +37,7 @@ pub(crate) struct Smtp {
 }
 
 impl Smtp {
-    pub(crate) fn new(settings: &SmtpSettings) -> Result<Self, TransportError> {
+    pub(crate) fn try_new(settings: &SmtpSettings) -> Result<Self, TransportError> {
         let tls_parameters = match settings.tls {
             SmtpTls::None => None,
             SmtpTls::Starttls | SmtpTls::Implicit => Some(tls_parameters(settings)?),

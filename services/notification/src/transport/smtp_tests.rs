@@ -102,13 +102,13 @@ fn mail() -> Mail {
 
 async fn outcome(script: Script) -> AttemptOutcome {
     let (port, _mail) = serve(script).await;
-    Smtp::new(&settings(port)).unwrap().send(&mail()).await
+    Smtp::try_new(&settings(port)).unwrap().send(&mail()).await
 }
 
 #[tokio::test]
 async fn t8_an_accepted_mail_keeps_the_servers_response() {
     let (port, received) = serve(ACCEPTS).await;
-    let outcome = Smtp::new(&settings(port)).unwrap().send(&mail()).await;
+    let outcome = Smtp::try_new(&settings(port)).unwrap().send(&mail()).await;
     assert_eq!(outcome, AttemptOutcome::Accepted("250 2.0.0 queued as 42".into()));
     assert!(received.await.unwrap().starts_with("Subject: x\r\n\r\nHi\r\n"));
 }
@@ -161,7 +161,7 @@ async fn t8_a_failure_after_the_mail_is_unknown() {
 #[tokio::test]
 async fn t8_an_unreachable_server_is_a_transient_failure() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let outcome = Smtp::new(&settings(port)).unwrap().send(&mail()).await;
+    let outcome = Smtp::try_new(&settings(port)).unwrap().send(&mail()).await;
     assert!(matches!(outcome, AttemptOutcome::TransientFailure(_)), "{outcome:?}");
 }
 
@@ -170,7 +170,7 @@ async fn t8_without_starttls_nothing_is_sent_where_the_settings_require_it() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let (port, received) = serve(ACCEPTS).await;
     let settings = SmtpSettings { tls: SmtpTls::Starttls, ..settings(port) };
-    let outcome = Smtp::new(&settings).unwrap().send(&mail()).await;
+    let outcome = Smtp::try_new(&settings).unwrap().send(&mail()).await;
     assert!(matches!(&outcome, AttemptOutcome::TransientFailure(words) if words.contains("STARTTLS")), "{outcome:?}");
     assert_eq!(received.await.unwrap(), "");
 }
@@ -184,8 +184,8 @@ fn t8_a_password_is_never_sent_without_encryption_to_another_machine() {
         password: Secret::from("p".to_owned()),
         ..SmtpSettings::default()
     };
-    assert!(Smtp::new(&settings("mail.example.com")).is_err());
+    assert!(Smtp::try_new(&settings("mail.example.com")).is_err());
     for loopback in ["127.0.0.1", "localhost", "::1"] {
-        assert!(Smtp::new(&settings(loopback)).is_ok(), "{loopback}");
+        assert!(Smtp::try_new(&settings(loopback)).is_ok(), "{loopback}");
     }
 }
