@@ -1,6 +1,6 @@
 //! Client of the conversation service: calls it and maps its messages to types of this service.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use frontdesk_client::Peer;
 use frontdesk_clock::Time;
 use frontdesk_proto::{

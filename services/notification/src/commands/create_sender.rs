@@ -31,7 +31,7 @@ pub(crate) async fn create_sender(
     key: &Key,
     command: CreateSender,
 ) -> Result<(Sender, Option<Uuid>), NotificationError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     store::mail_counts::lock(&tx, caller.account).await?;
     if let Some((sender, delivery)) = key.claim::<(Uuid, Option<Uuid>)>(&tx).await? {
         let sender = store::senders::find_also_deleted_for_update(&tx, caller.account, sender)
@@ -44,7 +44,7 @@ pub(crate) async fn create_sender(
     sender.display_name = command.display_name;
     let delivery = if sender.verified { None } else { Some(mail_code(app, &mut tx, caller, &mut sender, now).await?) };
     store::senders::save(&tx, &sender).await?;
-    key.keep(&tx, &(sender.id, delivery)).await?;
+    key.store_result(&tx, &(sender.id, delivery)).await?;
     tx.commit().await?;
     Ok((sender, delivery))
 }
@@ -60,7 +60,7 @@ async fn find_or_insert(
         return Ok(sender);
     }
     let (address, display_name) = (command.address.clone(), command.display_name.clone());
-    let sender = Sender::new(Uuid::now_v7(), caller.account, address, display_name, now);
+    let sender = Sender::new(tx.new_id(), caller.account, address, display_name, now);
     store::senders::insert(tx, &sender).await?;
     Ok(sender)
 }
@@ -81,7 +81,7 @@ async fn mail_code(
     let mut delivery = Delivery {
         sender: Some(sender.id),
         requested_by,
-        ..Delivery::new(Uuid::now_v7(), sender.account, DeliveryKind::SenderVerification, now)
+        ..Delivery::new(tx.new_id(), sender.account, DeliveryKind::SenderVerification, now)
     };
     let (from_name, from) = app.installation_sender.clone();
     let envelope = Envelope {

@@ -20,7 +20,7 @@ pub(crate) async fn decide_transcript(
     close: ConversationClose,
 ) -> Result<(), NotificationError> {
     let mut tx = app.db.begin().await?;
-    if !frontdesk_outbox::first_time(&tx, consumer, event).await? {
+    if !frontdesk_outbox::mark_handled(&tx, consumer, event).await? {
         return Ok(());
     }
     if close.unverified_contact().is_some() {
@@ -31,7 +31,7 @@ pub(crate) async fn decide_transcript(
     let skip_reason = decide(&close.facts, limit_reached);
     let delivery = skip_reason.is_none().then(|| delivery(&close, now));
     let decision = TranscriptDecision {
-        id: Uuid::now_v7(),
+        id: tx.new_id(),
         close,
         skip_reason,
         delivery: delivery.as_ref().map(|delivery| delivery.id),

@@ -32,7 +32,7 @@ pub(crate) async fn send_transcript(
     command: SendTranscript,
 ) -> Result<Delivery, NotificationError> {
     // A repeat gets the first delivery, even if the conversation was reopened since: look it up before any other check.
-    let tx = app.db.begin_for(caller.account.0).await?;
+    let tx = app.db.begin_for(caller.account).await?;
     if let Some(first) = key.claim::<Uuid>(&tx).await? {
         return get(&tx, caller, first).await;
     }
@@ -40,7 +40,7 @@ pub(crate) async fn send_transcript(
 
     let (recipient, until_sequence) = find_recipient(app, caller, &command).await?;
 
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     store::mail_counts::lock(&tx, caller.account).await?;
     if let Some(first) = key.claim::<Uuid>(&tx).await? {
         return get(&tx, caller, first).await;
@@ -57,10 +57,10 @@ pub(crate) async fn send_transcript(
         recipient,
         subject: command.subject,
         time_zone: command.time_zone,
-        ..Delivery::new(Uuid::now_v7(), caller.account, DeliveryKind::ManualTranscript, now)
+        ..Delivery::new(tx.new_id(), caller.account, DeliveryKind::ManualTranscript, now)
     };
     store::deliveries::insert(&tx, &delivery).await?;
-    key.keep(&tx, &delivery.id).await?;
+    key.store_result(&tx, &delivery.id).await?;
     tx.on_commit(app.wake());
     tx.commit().await?;
     Ok(delivery)

@@ -7,7 +7,7 @@ use crate::{App, domain::Sender, error::NotificationError, store};
 
 /// Makes the sender the only fallback of the account.
 pub(crate) async fn set_fallback_sender(app: &App, caller: &Caller, id: Uuid) -> Result<Sender, NotificationError> {
-    let tx = app.db.begin_for(caller.account.0).await?;
+    let tx = app.db.begin_for(caller.account).await?;
     // Of two concurrent calls, the later one waits here and then replaces the fallback of the first.
     store::mail_counts::lock(&tx, caller.account).await?;
     let mut sender =

@@ -1,6 +1,6 @@
 //! Decides about the transcript when a conversation is closed.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use frontdesk_bus::{Consumer, Outcome};
 use frontdesk_clock::Time;
 use frontdesk_proto::event::v1::{ConversationClosed, Event};
@@ -34,7 +34,7 @@ impl Consumer for DecideTranscripts {
     async fn handle(&self, event: &Event) -> Outcome {
         match close(event) {
             Ok(close) => commands::decide_transcript(&self.0, NAME, event, close).await.into(),
-            Err(reason) => Outcome::Hopeless(reason),
+            Err(reason) => Outcome::DeadLetter(reason),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A close of a conversation, with the facts that it froze (rule T2).
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use frontdesk_clock::Time;
 use uuid::Uuid;
 

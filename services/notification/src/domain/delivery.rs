@@ -1,7 +1,7 @@
 //! One mail to one recipient, and what follows from each attempt (rule T8): a permanent failure ends it, a transient failure
 //! is retried after a growing pause, and an unknown outcome is retried once and then parked for a person.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use frontdesk_clock::Time;
 use uuid::Uuid;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use frontdesk_clock::Time;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;

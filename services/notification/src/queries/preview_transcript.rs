@@ -76,7 +76,7 @@ async fn find_decision(
     conversation: Uuid,
     close_number: i32,
 ) -> Result<(Option<TranscriptDecision>, Option<Delivery>), NotificationError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     let decision =
         store::transcript_decisions::find(&read.conn(), caller.account, conversation, Some(close_number)).await?;
     let delivery = match decision.as_ref().and_then(|decision| decision.delivery) {
@@ -99,7 +99,7 @@ async fn envelope(
         Some(delivery) if delivery.sender_from_channel => data.channel.sender_id,
         _ => snapshot.sender_id,
     };
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     let found = store::senders::find_chosen_or_fallback(&read.conn(), caller.account, chosen).await?;
     drop(read);
     let Ok(sender) = Sender::require_usable(chosen, found) else { return Ok(None) };
@@ -108,7 +108,7 @@ async fn envelope(
         Some(composed_at) => composed_at,
         None => app.db.now().await?,
     };
-    let id = delivery.map_or_else(Uuid::now_v7, |delivery| delivery.id);
+    let id = delivery.map_or_else(|| app.db.new_id(), |delivery| delivery.id);
     Ok(Some(data.envelope(id, date, sender, recipient, subject)))
 }
 
@@ -132,7 +132,7 @@ async fn foresee_decision(
         closed_at: conversation.closed_at.unwrap_or(now),
         facts: snapshot.facts,
     };
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     let limits = app.settings.unverified_limits();
     let limit_reached = unverified_limit_reached(&read.conn(), limits, &close, now).await?;
     let skip_reason = decide(&close.facts, limit_reached);

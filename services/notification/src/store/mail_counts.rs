@@ -1,8 +1,7 @@
 //! Counts of an account's mails, which `domain/mail_limits.rs` compares with the limits (rules T2, S4).
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
     ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryOrder, QuerySelect, Select, Set,
     entity::prelude::*,

@@ -34,7 +34,7 @@ fn write_atomically(folder: &Path, mail: &Mail) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use frontdesk_auth::AccountId;
+    use frontdesk_db::AccountId;
     use uuid::Uuid;
 
     use super::*;

@@ -92,7 +92,7 @@ fn settings(port: u16) -> SmtpSettings {
 
 fn mail() -> Mail {
     Mail {
-        account: frontdesk_auth::AccountId(Uuid::from_u128(1)),
+        account: frontdesk_db::AccountId(Uuid::from_u128(1)),
         delivery: Uuid::from_u128(2),
         from: "team@acme.example".into(),
         to: "vera@visitor.example".into(),

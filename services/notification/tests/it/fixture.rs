@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use frontdesk_auth::{AccountId, Kind};
+use frontdesk_auth::CallerKind;
+use frontdesk_db::AccountId;
 use frontdesk_notification::{NotificationSettings, SmtpSettings, SmtpTls};
 use frontdesk_proto::notification::v1::{
     CancelDeliveryRequest, CreateSenderRequest, CreateSenderResponse, Delivery, DeliveryState, GetDeliveryRequest,
@@ -125,7 +126,7 @@ impl Account {
 
     fn with_id(service: &ServiceUnderTest, id: AccountId) -> Self {
         let calls = |kind| service.calls(id, kind, &new_id().to_string());
-        Self { id, admin: calls(Kind::Admin), agent: calls(Kind::Agent) }
+        Self { id, admin: calls(CallerKind::Admin), agent: calls(CallerKind::Agent) }
     }
 
     pub fn senders(&self) -> SenderServiceClient<Calls> {

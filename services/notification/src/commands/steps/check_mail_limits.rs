@@ -1,8 +1,7 @@
 //! Checks the limits of mails that callers request (rule S4).
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 
 use crate::{
     domain::{COUNTED_WINDOW, MailLimit},

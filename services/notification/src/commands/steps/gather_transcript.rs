@@ -1,6 +1,6 @@
 //! The content of a transcript's mail, asked of the conversation service and never inside a transaction.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use frontdesk_clock::Time;
 use uuid::Uuid;
 

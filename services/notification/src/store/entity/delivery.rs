@@ -1,6 +1,6 @@
 //! `deliveries`: one mail to one recipient. The fields are described in `domain/delivery.rs`.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use frontdesk_clock::Time;
 use sea_orm::entity::prelude::*;
 

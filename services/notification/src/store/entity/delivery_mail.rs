@@ -1,6 +1,6 @@
 //! `delivery_mails`: bytes of composed mails that may still be sent.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]

@@ -1,6 +1,6 @@
 //! `senders`: addresses that mails come from. The fields are described in `domain/sender.rs`.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use frontdesk_clock::Time;
 use sea_orm::entity::prelude::*;
 

@@ -1,6 +1,6 @@
 //! `transcript_decisions`: what was decided at a close, with the facts that the close froze.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use frontdesk_clock::Time;
 use sea_orm::entity::prelude::*;
 

@@ -3,12 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use frontdesk_api::Pages;
-use frontdesk_audit::Trail;
-use frontdesk_auth::{AccessMap, AccountId, Claims, Identity, Keys, Kind};
+use frontdesk_audit::AuditLog;
+use frontdesk_auth::{AccessMap, Claims, Identity, DevelopmentKey, CallerKind};
 use frontdesk_bus::{Bus, BusSettings};
 use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
-use frontdesk_db::Db;
+use frontdesk_db::{AccountId, Db};
 use frontdesk_notification::{App, NotificationSettings};
 use frontdesk_proto::{DESCRIPTORS, event::v1::Event};
 use frontdesk_server::{Admission, AuditLayer, GrpcServices, ServerSettings, serve};
@@ -50,7 +50,7 @@ pub struct ServiceUnderTest {
     /// Its clock, which the test moves.
     pub clock: Clock,
     /// Key that signs the tokens of its callers.
-    pub key: Keys,
+    pub key: DevelopmentKey,
     /// Its data folder.
     pub folder: TempDir,
     channel: Channel,
@@ -74,7 +74,7 @@ impl ServiceUnderTest {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = tempfile::tempdir().expect("a folder");
         let clock = Clock::system();
-        let key = Keys::development(&folder.path().join("key"), &clock).expect("a key");
+        let key = DevelopmentKey::load_or_create(&folder.path().join("key"), &clock).expect("a key");
         let shutdown = CancellationToken::new();
         let database = TestDatabase::create(mode, &clock).await;
         let db = database.db.clone();
@@ -84,7 +84,7 @@ impl ServiceUnderTest {
         let fake = FakeServices::default();
         let peers = fake.serve().await;
         let peer = Peer::remote(&peers, "notification", None, Some(&key)).unwrap();
-        let pages = Pages::new(key.keyring().clone());
+        let pages = Pages::new(key.installation_secret().clone());
         let app = App::new(settings, db.clone(), clock.clone(), pages, peer, folder.path(), shutdown.clone()).unwrap();
         frontdesk_notification::subscribe(&app, &bus);
         super::wait_until("the streams of the bus", || async { bus.prepare(&SOURCES).await.is_ok() }).await;
@@ -93,9 +93,9 @@ impl ServiceUnderTest {
         let mut routes = RoutesBuilder::default();
         frontdesk_notification::routes(&app, &mut routes);
         let server = ServerSettings::plain(DRAIN);
-        let trail = Trail::new(vec![("frontdesk.notification.v1", db.clone())]);
+        let trail = AuditLog::new(vec![("frontdesk.notification.v1", db.clone())]);
         let gate = Admission::new(
-            Identity::development(&key),
+            Identity::from_development_key(&key),
             AccessMap::try_new(DESCRIPTORS).unwrap(),
             AuditLayer::try_new(trail, DESCRIPTORS).unwrap(),
             &server.limits,
@@ -117,12 +117,12 @@ impl ServiceUnderTest {
     }
 
     /// Calls of a caller whose token has the permissions of the kind's default role.
-    pub fn calls(&self, account: AccountId, kind: Kind, subject: &str) -> Calls {
+    pub fn calls(&self, account: AccountId, kind: CallerKind, subject: &str) -> Calls {
         self.calls_with(account, kind, subject, |_| {})
     }
 
     /// Calls of a caller whose token's claims `change` has edited.
-    pub fn calls_with(&self, account: AccountId, kind: Kind, subject: &str, change: impl FnOnce(&mut Claims)) -> Calls {
+    pub fn calls_with(&self, account: AccountId, kind: CallerKind, subject: &str, change: impl FnOnce(&mut Claims)) -> Calls {
         let mut claims = self.key.claims(account, kind, subject, TOKEN_LIFETIME);
         change(&mut claims);
         let token = self.key.mint(&claims).expect("a token");
@@ -202,7 +202,7 @@ async fn bus(mode: Mode, clock: &Clock, databases: &mut Vec<TestDatabase>) -> (B
                 stream_max_bytes: STREAM_MAX_BYTES,
                 ..BusSettings::default()
             };
-            (Bus::jet_stream(settings).await.expect("the NATS server"), EventQueue::Nats { url, prefix })
+            (Bus::jet_stream(settings, &frontdesk_clock::Clock::system()).await.expect("the NATS server"), EventQueue::Nats { url, prefix })
         }
     }
 }
