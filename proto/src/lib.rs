@@ -2,6 +2,7 @@
 //! kept, and the descriptors that the server enforces and serves by reflection. Nothing else.
 #![allow(clippy::all, missing_docs, rustdoc::all)]
 
+pub mod characters;
 mod normalize;
 
 /// The whole contract as an encoded `FileDescriptorSet`, with comments and options.

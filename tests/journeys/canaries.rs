@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
     auth::v1::Principal,

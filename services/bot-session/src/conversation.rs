@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use frontdesk_api::has_reason;
-use frontdesk_auth::{AccountId, Actor, Kind};
+use frontdesk_auth::{Actor, CallerKind};
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use frontdesk_proto::conversation::v1::{
     ActorKind, CloseConversationRequest, CloseIdleConversationsRequest, Entry, HandOffConversationRequest,
     IdleConversation, IdleOutcome, ListEntriesRequest, NewButton, PostMessageRequest, Reason, RecordAnswerRequest,
@@ -228,7 +229,7 @@ pub(crate) async fn close_idle(app: &App, due: &[Due]) -> Result<Vec<Idle>, Call
 }
 
 fn bot(session: &Session) -> Actor {
-    Actor { kind: Kind::Bot, id: session.bot.to_string() }
+    Actor { kind: CallerKind::Bot, id: session.bot.to_string() }
 }
 
 fn name(reason: Reason) -> &'static str {

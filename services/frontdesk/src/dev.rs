@@ -38,7 +38,7 @@ impl ClockService for MovableClock {
         let time = self.clock.advance(by).map_err(|error| ApiError::internal(&error))?;
         if self.shared {
             // Whoever is answered finds the new time at every process.
-            tokio::time::sleep(frontdesk_clock::FOLLOWED_WITHIN).await;
+            tokio::time::sleep(frontdesk_clock::development::FOLLOW_DELAY).await;
         }
         tracing::info!(?by, account = %caller.account, "the clock was moved");
         Ok(Response::new(AdvanceTimeResponse { time: Some(time.to_proto()) }))

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use frontdesk_api::Pages;
-use frontdesk_auth::{Keyring, Keys, ScopedKeys};
+use frontdesk_auth::{DevelopmentKey, InstallationSecret, VisitorKeyStore};
 use frontdesk_bus::Bus;
 use frontdesk_client::{Peer, PeerError};
 use frontdesk_db::{Db, DbErr, migrate, pending_migrations};
@@ -93,8 +93,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) clock: &'a frontdesk_clock::Clock,
     /// Where it is accepted.
-    pub(crate) keys: Option<&'a Keys>,
-    pub(crate) keyring: &'a Keyring,
+    pub(crate) keys: Option<&'a DevelopmentKey>,
+    pub(crate) installation_secret: &'a InstallationSecret,
     pub(crate) tls: Option<&'a Tls>,
     pub(crate) bus: &'a Bus,
     pub(crate) shutdown: &'a CancellationToken,
@@ -114,15 +114,23 @@ pub(crate) enum App {
 impl App {
     /// Builds the service on its database and adds its consumers to the bus.
     pub(crate) fn build(service: Service, db: Db, parts: &Parts) -> Result<Self, SuiteError> {
-        let pages = Pages::new(parts.keyring.clone());
+        let pages = Pages::new(parts.installation_secret.clone());
         let stop = parts.shutdown.clone();
         let peer = |other| parts.peer(service, other);
         let app = match service {
             Service::Conversation => {
-                let hints = parts.bus.hints(service.name());
+                let hints = parts.bus.change_notifier(service.name());
                 let (assignment, bot_session) = (peer(Service::Assignment)?, peer(Service::BotSession)?);
-                let (clock, keyring) = (parts.clock, parts.keyring.clone());
-                let app = frontdesk_conversation::App::new(db, clock, hints, keyring, assignment, bot_session, stop);
+                let (clock, installation_secret) = (parts.clock, parts.installation_secret.clone());
+                let app = frontdesk_conversation::App::new(
+                    db,
+                    clock,
+                    hints,
+                    installation_secret,
+                    assignment,
+                    bot_session,
+                    stop,
+                );
                 Self::Conversation(app)
             }
             Service::Assignment => {
@@ -180,7 +188,7 @@ impl App {
     }
 
     /// Who knows the keys for visitors' tokens, when it does.
-    pub(crate) fn visitor_keys(&self) -> Option<Arc<dyn ScopedKeys>> {
+    pub(crate) fn visitor_keys(&self) -> Option<Arc<dyn VisitorKeyStore>> {
         match self {
             Self::Conversation(app) => Some(Arc::new(app.clone())),
             _ => None,

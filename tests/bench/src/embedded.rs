@@ -165,7 +165,7 @@ fn write(tx: &Connection, conversation: Uuid, content: &str, event: &[u8]) {
             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )
         .unwrap();
-    let id = Uuid::now_v7();
+    let id = frontdesk_clock::testing::new_id();
     let row = params![id.as_bytes(), ACCOUNT.as_bytes(), conversation.as_bytes(), version, event, now];
     outbox.execute(row).unwrap();
 }

@@ -2,8 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
-use frontdesk_auth::{AccountId, Keys, Kind};
+use frontdesk_auth::{CallerKind, DevelopmentKey};
 use frontdesk_clock::Clock;
+use frontdesk_db::AccountId;
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
     assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
@@ -82,7 +83,7 @@ impl Tokens {
         Self(Keys::development(&data_folder.join("development.key"), &Clock::system()).unwrap())
     }
 
-    fn token(&self, kind: Kind, subject: &str) -> String {
+    fn token(&self, kind: CallerKind, subject: &str) -> String {
         let mut claims = self.0.claims(AccountId(ACCOUNT), kind, subject, Duration::from_secs(24 * 3600));
         claims.name = Some("Ada Byron".into());
         self.0.mint(&claims).unwrap()
@@ -90,7 +91,7 @@ impl Tokens {
 
     /// A token of the agent.
     pub fn agent(&self) -> String {
-        self.token(Kind::Agent, &AGENT.to_string())
+        self.token(CallerKind::Agent, &AGENT.to_string())
     }
 
     /// Creates the agent in the assignment service at this address.
@@ -99,7 +100,7 @@ impl Tokens {
     /// If the service does not answer within ten seconds.
     pub async fn create_agent(&self, assignment: &str) {
         let channel = Endpoint::from_shared(assignment.to_owned()).unwrap().connect_lazy();
-        let bearer = format!("Bearer {}", self.token(Kind::Admin, "administrator"));
+        let bearer = format!("Bearer {}", self.token(CallerKind::Admin, "administrator"));
         let agent = CreateAgentRequest {
             agent_id: AGENT.to_string(),
             name: "Ada Byron".into(),

@@ -302,5 +302,5 @@ fn name(code: Code) -> &'static str {
 
 /// A new request id.
 pub fn request_id() -> String {
-    Uuid::now_v7().to_string()
+    frontdesk_clock::testing::new_id().to_string()
 }

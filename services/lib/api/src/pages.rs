@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use frontdesk_auth::{Caller, Keyring};
+use frontdesk_auth::{Caller, InstallationSecret};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use tonic::Status;
@@ -16,7 +16,7 @@ const DEFAULT_PAGE_SIZE: u64 = 50;
 
 /// Signs and verifies page tokens.
 #[derive(Clone)]
-pub struct Pages(Keyring);
+pub struct Pages(InstallationSecret);
 
 /// The requested page: `size` rows after `cursor`.
 #[derive(Debug)]
@@ -31,8 +31,8 @@ pub struct Page<C> {
 
 impl Pages {
     /// Page tokens signed with the installation's secret.
-    pub fn new(keyring: Keyring) -> Self {
-        Self(keyring)
+    pub fn new(installation_secret: InstallationSecret) -> Self {
+        Self(installation_secret)
     }
 
     /// Reads which page a list request asks for. `filter` is the request without its page token and size.
@@ -48,7 +48,7 @@ impl Pages {
         let audience = audience(caller, filter);
         let cursor = match page_token {
             "" => None,
-            token => Some(self.0.open(token, &audience).map_err(|_| invalid_token())?),
+            token => Some(self.0.verify(token, &audience).map_err(|_| invalid_token())?),
         };
         let size = u64::try_from(page_size).ok().filter(|size| *size > 0).unwrap_or(DEFAULT_PAGE_SIZE);
         Ok(Page { cursor, size, audience })

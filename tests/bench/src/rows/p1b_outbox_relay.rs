@@ -75,7 +75,7 @@ async fn insert(database: &mut sqlx::PgConnection, aggregates: u64, version: i64
     for aggregate in 0..aggregates {
         // No conversation has this id, so that the versions do not collide.
         let aggregate = Uuid::from_u128(0x0000_0000_0000_7000_8000_0B00_0000_0000 + u128::from(aggregate));
-        let id = Uuid::now_v7();
+        let id = frontdesk_clock::testing::new_id();
         ids.push(id);
         aggregate_ids.push(aggregate);
         bytes.push(message_posted(id, &aggregate.to_string(), version));
@@ -109,7 +109,7 @@ async fn publish_rate(deployment: &Deployment, events: u64) -> f64 {
             oldest.await.unwrap();
         }
         let mut headers = headers.clone();
-        headers.insert("Nats-Msg-Id", Uuid::now_v7().to_string());
+        headers.insert("Nats-Msg-Id", frontdesk_clock::testing::new_id().to_string());
         let subject = format!("bench.v1.conversation.MessagePosted.{}.{}", ACCOUNT.simple(), number % 64);
         waiting.push_back(jetstream.publish_with_headers(subject, headers, payload.clone()).await.unwrap());
     }

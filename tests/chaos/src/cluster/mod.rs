@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use frontdesk_auth::Keys;
+use frontdesk_auth::DevelopmentKey;
 use frontdesk_clock::Clock;
 use frontdesk_test_servers::{NO_LIMITS_OF_CALLERS, Nats, Postgres, ROLE, free_port};
 
@@ -156,9 +156,9 @@ impl Cluster {
     }
 
     /// The key that signs tokens.
-    pub fn keys(&self) -> Result<Keys, Failure> {
-        let clock = Clock::persisted(&self.data.path().join("clock-offset"))?;
-        Ok(Keys::development(&self.data.path().join("development.key"), &clock)?)
+    pub fn keys(&self) -> Result<DevelopmentKey, Failure> {
+        let clock = frontdesk_clock::development::clock_from_file(&self.data.path().join("clock-offset"))?;
+        Ok(DevelopmentKey::load_or_create(&self.data.path().join("development.key"), &clock)?)
     }
 
     /// How far the installation's clock was advanced, in microseconds.

@@ -6,11 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use frontdesk_auth::AccountId;
 use frontdesk_bus::{Bus, BusSettings, Consumer, DEAD_LETTERS, Outcome, decode};
 use frontdesk_clock::Clock;
-use frontdesk_db::{DatabaseUrl, Db, DbErr, DbSettings, Sql, migrate};
-use frontdesk_outbox::{Aggregate, OUTBOX, OUTBOX_LEADER_AND_STREAM, append, first_time, relay};
+use frontdesk_db::{AccountId, DatabaseUrl, Db, DbErr, DbSettings, Sql, migrate};
+use frontdesk_outbox::{Aggregate, OUTBOX, OUTBOX_LEADER_AND_STREAM, append, mark_handled, relay};
 use frontdesk_proto::event::v1::{BotSessionStepReached, Event};
 use frontdesk_test_servers::{Nats, Postgres};
 use prost::{Message, Name};
@@ -54,7 +53,7 @@ struct Effects(Db);
 impl Effects {
     async fn effect(&self, event: &Event) -> Result<(), DbErr> {
         let tx = self.0.begin().await?;
-        if !first_time(&tx, CONSUMER, event).await? {
+        if !mark_handled(&tx, CONSUMER, event).await? {
             return Ok(());
         }
         let sql = "INSERT INTO effects SELECT event_id, \
@@ -105,7 +104,7 @@ pub(super) async fn run(size: Size, seed: u64, folder: &Path) -> Result<Row, Fai
     for replica in 0..2 {
         let proxy = Proxy::start(nats.port, Protocol::Nats, seed + replica).await?;
         let settings = BusSettings { url: format!("nats://127.0.0.1:{}", proxy.port), ..BusSettings::default() };
-        let bus = Bus::jet_stream(settings).await?;
+        let bus = Bus::jet_stream(settings, &frontdesk_clock::Clock::system()).await?;
         bus.subscribe(Effects(db.clone()), &db);
         for _ in 0..100 {
             // The bus connects in the background.
@@ -135,7 +134,7 @@ pub(super) async fn run(size: Size, seed: u64, folder: &Path) -> Result<Row, Fai
 /// number of redelivered events.
 async fn publish(db: &Db, bus: &Bus, (events, poison): (usize, usize), rate: u32, seed: u64) -> Result<usize, Failure> {
     let mut random = StdRng::seed_from_u64(seed);
-    let aggregates: Vec<Uuid> = (0..AGGREGATES).map(|_| Uuid::now_v7()).collect();
+    let aggregates: Vec<Uuid> = (0..AGGREGATES).map(|_| frontdesk_clock::testing::new_id()).collect();
     let mut versions = vec![0_i64; AGGREGATES];
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
     let poison_interval = events / poison.max(1);

@@ -1,7 +1,7 @@
-//! Keys of many requests at once: looked up with one statement, kept with one.
+//! The keys of many requests: looked up with one statement, stored with one.
 //!
-//! A group needs no claims: whoever writes it holds its rows locked, looks up, decides and keeps. Only an id that somebody
-//! uses at the same time for a row outside the group can come between; [`Requests::insert`] notices and keeps fewer.
+//! A batch claims nothing: its writer locks its rows, looks the keys up, decides and stores the results. Only an id that is used
+//! at the same time for a row outside the batch can interfere; [`RequestBatch::insert`] then stores fewer results than expected.
 
 use std::collections::HashMap;
 
@@ -18,28 +18,30 @@ use crate::{ClaimError, Key, entity};
 
 type Id = (Uuid, String, String);
 
-/// The requests of a group: those that were made before, and those that it makes.
+/// The requests of a batch: those that were made before, and those that it makes.
 #[derive(Debug, Default)]
-pub struct Requests {
-    known: HashMap<Id, entity::Model>,
+pub struct RequestBatch {
+    rows: HashMap<Id, entity::Model>,
     new: Vec<Id>,
 }
 
-impl Requests {
-    /// Looks them up.
+impl RequestBatch {
+    /// The requests with these keys that were made before.
     pub async fn find<'a>(conn: &impl ConnectionTrait, keys: impl Iterator<Item = &'a Key>) -> Result<Self, DbErr> {
         let any = keys.fold(Condition::any(), |any, key| {
-            let one = entity::Column::AccountId.eq(key.account).and(entity::Column::Actor.eq(key.actor.as_str()));
+            let one = entity::Column::AccountId.eq(key.account.0).and(entity::Column::Actor.eq(key.actor.as_str()));
             any.add(one.and(entity::Column::RequestId.eq(key.request_id.as_str())))
         });
         let mut found = Self::default();
-        entity::Entity::find().filter(any).all(conn).await?.into_iter().for_each(|row| found.know(row));
+        entity::Entity::find().filter(any).all(conn).await?.into_iter().for_each(|row| found.add_row(row));
         Ok(found)
     }
 
-    /// For PostgreSQL: a query that finds them, to be a part of a larger statement, whatever their number, with three
-    /// parameters from `$first` on. Each is looked up by its whole key: joined, the planner may read every request of the account
-    /// for each. Its rows have the columns of the table, and are given to [`Self::add`].
+    /// For PostgreSQL: the query of [`Self::find`] as a part of a larger statement, the same text for any number of keys, with
+    /// three parameters from `$first` on. Its rows have the columns of the table and are given to [`Self::add`].
+    ///
+    /// Each request is looked up by its whole key in a lateral subquery: for a plain join the planner may read all requests of
+    /// the account for each key.
     pub fn select_sql(first: usize) -> String {
         let [accounts, actors, ids] = std::array::from_fn(|n| first + n);
         format!(
@@ -55,7 +57,7 @@ impl Requests {
     pub fn select_values<'a>(keys: impl Iterator<Item = &'a Key>) -> [Value; 3] {
         let (mut accounts, mut actors, mut ids) = (Vec::new(), Vec::new(), Vec::new());
         for key in keys {
-            accounts.push(key.account);
+            accounts.push(key.account.0);
             actors.push(key.actor.clone());
             ids.push(key.request_id.clone());
         }
@@ -64,21 +66,21 @@ impl Requests {
 
     /// Adds a row that [`Self::select_sql`] found.
     pub fn add(&mut self, row: &QueryResult) -> Result<(), DbErr> {
-        self.know(entity::Model::from_query_result(row, "")?);
+        self.add_row(entity::Model::from_query_result(row, "")?);
         Ok(())
     }
 
-    /// The result of the first request with this key, also when the group itself made it.
-    pub fn first<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, ClaimError> {
-        self.known.get(&key.id()).map(|first| key.result(first)).transpose()
+    /// The result of the first request with this key, also when the batch itself made it.
+    pub fn result<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, ClaimError> {
+        self.rows.get(&key.id()).map(|first| key.result_of(first)).transpose()
     }
 
-    /// Keeps a reference to what the request made.
-    pub fn keep<T: Serialize>(&mut self, key: &Key, result: &T, now: Time) -> Result<(), DbErr> {
+    /// Adds a reference to what the request made, to be stored by [`Self::insert`].
+    pub fn store_result<T: Serialize>(&mut self, key: &Key, result: &T, now: Time) -> Result<(), DbErr> {
         let result = serde_json::to_string(result).map_err(|error| DbErr::Type(error.to_string()))?;
         self.new.push(key.id());
-        self.know(entity::Model {
-            account_id: key.account,
+        self.add_row(entity::Model {
+            account_id: key.account.0,
             actor: key.actor.clone(),
             request_id: key.request_id.clone(),
             fingerprint: key.fingerprint.clone(),
@@ -88,12 +90,13 @@ impl Requests {
         Ok(())
     }
 
-    /// How many the group makes.
-    pub fn kept(&self) -> usize {
+    /// Number of requests that the batch makes.
+    pub fn new_count(&self) -> usize {
         self.new.len()
     }
 
-    /// Writes those that the group makes. Gives how many: fewer, when somebody used one of the ids meanwhile.
+    /// Stores the requests that the batch makes and returns their number, which is less than [`Self::new_count`] when one of
+    /// the ids was used meanwhile.
     pub async fn insert(self, tx: &Tx) -> Result<u64, DbErr> {
         if self.new.is_empty() {
             return Ok(0);
@@ -113,8 +116,8 @@ impl Requests {
             .await
     }
 
-    /// For PostgreSQL: [`Self::insert`] as a part of a larger statement, whatever their number, with [`Self::PARAMETERS`]
-    /// parameters from `$first` on.
+    /// For PostgreSQL: [`Self::insert`] as a part of a larger statement, the same text for any number of requests, with
+    /// [`Self::PARAMETERS`] parameters from `$first` on.
     pub fn insert_sql(first: usize) -> String {
         let [accounts, actors, ids, fingerprints, results, times] = std::array::from_fn(|n| first + n);
         format!(
@@ -124,7 +127,7 @@ impl Requests {
         )
     }
 
-    /// How many parameters [`Self::insert_sql`] takes.
+    /// Number of parameters of [`Self::insert_sql`].
     pub const PARAMETERS: usize = 6;
 
     /// The parameters of [`Self::insert_sql`].
@@ -142,13 +145,13 @@ impl Requests {
         [accounts.into(), actors.into(), ids.into(), fingerprints.into(), results.into(), times.into()]
     }
 
-    fn know(&mut self, row: entity::Model) {
-        self.known.insert((row.account_id, row.actor.clone(), row.request_id.clone()), row);
+    fn add_row(&mut self, row: entity::Model) {
+        self.rows.insert((row.account_id, row.actor.clone(), row.request_id.clone()), row);
     }
 
-    /// Always in the same order: two groups at once then wait for each other instead of blocking each other.
+    /// The new rows, always in the same order, so that two batches at once do not deadlock.
     fn into_new(mut self) -> Vec<entity::Model> {
         self.new.sort_unstable();
-        self.new.iter().filter_map(|id| self.known.remove(id)).collect()
+        self.new.iter().filter_map(|id| self.rows.remove(id)).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! The guard against a broker that lost what it had acknowledged: PostgreSQL is the truth, so it is published again.
+//! Publishing again what the broker lost after acknowledging it: the database is the system of record.
 
 use frontdesk_bus::{Bus, BusError, StreamState};
 use frontdesk_clock::Time;
@@ -7,7 +7,7 @@ use sea_orm::{Condition, EntityTrait, Set, entity::prelude::*, sea_query::OnConf
 
 use crate::entity;
 
-mod streams {
+mod stream {
     use sea_orm::entity::prelude::*;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -25,33 +25,29 @@ mod streams {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Compares the broker's stream with what it had acknowledged; what it does not have any more will be published again.
+/// Compares the broker's stream with the events that it acknowledged; those that it no longer has are published again.
 pub(crate) async fn check_stream(db: &Db, bus: &Bus, source: &str) -> Result<(), BusError> {
     let Some(state) = bus.stream_state(source).await? else { return Ok(()) };
     let tx = db.begin().await?;
-    let known = streams::Entity::find_by_id(source).one(tx.conn()).await?;
-    // Two leaders at once, for a moment, do the same and do it once: a row that waits is set to wait.
-    let again = match &known {
+    let known = stream::Entity::find_by_id(source).one(tx.conn()).await?;
+    // Two leaders at the same moment do no harm: both mark the same rows as unpublished.
+    let events = match &known {
         None => 0,
-        Some(known) if Time(known.created_at) != state.created_at => publish_again(&tx, 0).await?,
-        Some(known) if known.last_sequence > state.last_sequence => publish_again(&tx, state.last_sequence).await?,
+        Some(known) if Time(known.created_at) != state.created_at => mark_unpublished(&tx, 0).await?,
+        Some(known) if known.last_sequence > state.last_sequence => mark_unpublished(&tx, state.last_sequence).await?,
         Some(_) => return Ok(()),
     };
-    keep(&tx, source, state).await?;
+    save(&tx, source, state).await?;
     tx.commit().await?;
-    if again > 0 {
-        tracing::error!(
-            source,
-            again,
-            last_sequence = state.last_sequence,
-            "the broker lost events; they are published again"
-        );
+    if events > 0 {
+        let last_sequence = state.last_sequence;
+        tracing::error!(source, events, last_sequence, "the broker lost events; they are published again");
     }
     Ok(())
 }
 
-/// Every published event after this number waits again.
-async fn publish_again(tx: &Tx, after: i64) -> Result<u64, DbErr> {
+/// Marks every published event after this number of the stream as unpublished, and returns their number.
+async fn mark_unpublished(tx: &Tx, after: i64) -> Result<u64, DbErr> {
     let later =
         Condition::any().add(entity::Column::StreamSequence.gt(after)).add(entity::Column::StreamSequence.is_null());
     let updated = entity::Entity::update_many()
@@ -64,15 +60,15 @@ async fn publish_again(tx: &Tx, after: i64) -> Result<u64, DbErr> {
     Ok(updated.rows_affected)
 }
 
-async fn keep(tx: &Tx, source: &str, state: StreamState) -> Result<(), DbErr> {
-    let row = streams::ActiveModel {
+async fn save(tx: &Tx, source: &str, state: StreamState) -> Result<(), DbErr> {
+    let row = stream::ActiveModel {
         source: Set(source.to_owned()),
         created_at: Set(state.created_at.0),
         last_sequence: Set(state.last_sequence),
     };
-    let known = OnConflict::column(streams::Column::Source)
-        .update_columns([streams::Column::CreatedAt, streams::Column::LastSequence])
+    let known = OnConflict::column(stream::Column::Source)
+        .update_columns([stream::Column::CreatedAt, stream::Column::LastSequence])
         .to_owned();
-    streams::Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await?;
+    stream::Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
