@@ -1,8 +1,8 @@
 //! Client of the conversation service: calls it and maps its messages to types of this service.
 
-use frontdesk_db::AccountId;
 use frontdesk_client::Peer;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
     conversation::v1::{
@@ -15,7 +15,7 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::{
-    domain::{Author, ClosingFacts, Contact, Content, TranscriptLine, VisitorName, mail_address},
+    domain::{Author, ClosingFacts, Contact, Content, TranscriptLine, VisitorName},
     error::NotificationError,
 };
 
@@ -136,7 +136,7 @@ impl ConversationClient {
         let theirs =
             client.get_closing_facts(request).await.map_err(|status| upstream_error(resource, &status))?.into_inner();
         let contact_id = uuid(&theirs.contact_id);
-        let recipient = mail_address(&theirs.recipient).map(str::to_owned);
+        let recipient = frontdesk_mail_address::parse(&theirs.recipient).map(str::to_owned);
         Ok(ClosingSnapshot {
             facts: ClosingFacts {
                 transcript_enabled: theirs.transcript_enabled,

@@ -137,7 +137,8 @@ pub fn subscribe(app: &App, bus: &Bus) {
 /// Publishes the service's events, deletes old rows and delivers mails until the shutdown.
 pub async fn work(app: App, bus: Bus) {
     let relay = frontdesk_outbox::relay(SOURCE, app.db.clone(), bus, app.shutdown.clone());
-    let forget = frontdesk_db::delete_expired(&app.db, &[frontdesk_idempotency::RETENTION, frontdesk_outbox::RETENTIONS[0], frontdesk_outbox::RETENTIONS[1]], app.shutdown.clone());
-    let forget_records = frontdesk_db::delete_expired(&app.db, &[frontdesk_audit::RETENTION], app.shutdown.clone());
-    tokio::join!(relay, forget, forget_records, workers::deliver(app));
+    let mut retentions = frontdesk_outbox::RETENTIONS.to_vec();
+    retentions.extend([frontdesk_idempotency::RETENTION, frontdesk_audit::RETENTION]);
+    let retention = frontdesk_db::delete_expired(&app.db, &retentions, app.shutdown.clone());
+    tokio::join!(relay, retention, workers::deliver(app.clone()));
 }

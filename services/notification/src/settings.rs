@@ -9,7 +9,7 @@ use frontdesk_settings::Secret;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    domain::{RetryPolicy, UnverifiedLimits, mail_address},
+    domain::{RetryPolicy, UnverifiedLimits},
     mail::one_line,
 };
 
@@ -94,9 +94,9 @@ impl NotificationSettings {
 pub(crate) fn parse_mailbox(text: &str) -> Option<(String, String)> {
     match text.trim().strip_suffix('>').and_then(|text| text.rsplit_once('<')) {
         Some((name, address)) => {
-            Some((one_line(name.trim().trim_matches('"'), 100), mail_address(address)?.to_owned()))
+            Some((one_line(name.trim().trim_matches('"'), 100), frontdesk_mail_address::parse(address)?.to_owned()))
         }
-        None => Some((String::new(), mail_address(text)?.to_owned())),
+        None => Some((String::new(), frontdesk_mail_address::parse(text)?.to_owned())),
     }
 }
 

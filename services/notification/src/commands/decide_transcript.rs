@@ -29,7 +29,7 @@ pub(crate) async fn decide_transcript(
     let now = tx.now().await?;
     let limit_reached = unverified_limit_reached(tx.conn(), app.settings.unverified_limits(), &close, now).await?;
     let skip_reason = decide(&close.facts, limit_reached);
-    let delivery = skip_reason.is_none().then(|| delivery(&close, now));
+    let delivery = skip_reason.is_none().then(|| delivery(tx.new_id(), &close, now));
     let decision = TranscriptDecision {
         id: tx.new_id(),
         close,
@@ -50,7 +50,7 @@ pub(crate) async fn decide_transcript(
     Ok(())
 }
 
-fn delivery(close: &ConversationClose, now: Time) -> Delivery {
+fn delivery(id: Uuid, close: &ConversationClose, now: Time) -> Delivery {
     Delivery {
         conversation: Some(close.conversation),
         close_number: close.number,
@@ -58,6 +58,6 @@ fn delivery(close: &ConversationClose, now: Time) -> Delivery {
         sender: close.sender,
         until_sequence: close.last_sequence,
         unverified: !close.facts.address_verified,
-        ..Delivery::new(Uuid::now_v7(), close.account, DeliveryKind::Transcript, now)
+        ..Delivery::new(id, close.account, DeliveryKind::Transcript, now)
     }
 }

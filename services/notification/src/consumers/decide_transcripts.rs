@@ -1,11 +1,12 @@
 //! Decides about the transcript when a conversation is closed.
 
-use frontdesk_db::AccountId;
-use frontdesk_bus::{Consumer, Outcome};
+use frontdesk_bus::{
+    Consumer, Outcome,
+    event::{account_id, uuid},
+};
 use frontdesk_clock::Time;
 use frontdesk_proto::event::v1::{ConversationClosed, Event};
 use prost::Name;
-use uuid::Uuid;
 
 use crate::{
     App, commands,
@@ -41,13 +42,12 @@ impl Consumer for DecideTranscripts {
 
 fn close(event: &Event) -> Result<ConversationClose, String> {
     let closed: ConversationClosed = frontdesk_bus::decode(event)?;
-    let id = |name: &str, text: &str| text.parse::<Uuid>().map_err(|_| format!("{name} is not a UUID"));
-    let optional = |name: &str, text: &str| if text.is_empty() { Ok(None) } else { id(name, text).map(Some) };
-    id("id", &event.id)?;
+    let optional = |name: &str, text: &str| if text.is_empty() { Ok(None) } else { uuid(name, text).map(Some) };
+    uuid("id", &event.id)?;
     let contact = optional("contact_id", &closed.contact_id)?;
     Ok(ConversationClose {
-        account: AccountId(id("account_id", &event.account_id)?),
-        conversation: id("conversation_id", &closed.conversation_id)?,
+        account: account_id(event)?,
+        conversation: uuid("conversation_id", &closed.conversation_id)?,
         number: closed.close_number,
         channel: optional("channel_id", &closed.channel_id)?,
         contact,

@@ -1,7 +1,7 @@
 //! A close of a conversation, with the facts that it froze (rule T2).
 
-use frontdesk_db::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use uuid::Uuid;
 
 /// The facts of a close that decide about its transcript.

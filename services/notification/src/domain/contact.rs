@@ -1,7 +1,5 @@
 //! A contact of the conversation service, as the recipient of a mail.
 
-use super::mail_address;
-
 /// A contact.
 #[derive(Clone, Debug)]
 pub(crate) struct Contact {
@@ -22,7 +20,7 @@ impl Contact {
         } else {
             emails.find(|email| email.eq_ignore_ascii_case(requested))
         };
-        found.and_then(|address| mail_address(address)).map(str::to_owned)
+        found.and_then(|address| frontdesk_mail_address::parse(address)).map(str::to_owned)
     }
 }
 

@@ -1,8 +1,8 @@
 //! One mail to one recipient, and what follows from each attempt (rule T8): a permanent failure ends it, a transient failure
 //! is retried after a growing pause, and an unknown outcome is retried once and then parked for a person.
 
-use frontdesk_db::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use uuid::Uuid;
 
 use super::RetryPolicy;

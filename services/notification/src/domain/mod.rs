@@ -1,7 +1,6 @@
 //! The rules: what is decided at a close, how a delivery goes on after an attempt, which limits mails have, when a sender
 //! address may be used, and what a transcript shows of a thread. No I/O, no clock.
 
-mod address;
 mod close;
 mod contact;
 mod delivery;
@@ -12,7 +11,6 @@ mod sender;
 mod transcript;
 mod transcript_decision;
 
-pub(crate) use address::mail_address;
 pub(crate) use close::{ClosingFacts, ConversationClose};
 pub(crate) use contact::Contact;
 pub(crate) use delivery::{AttemptOutcome, Claim, Delivery, DeliveryEvent, DeliveryKind, DeliveryState};

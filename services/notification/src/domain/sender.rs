@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use frontdesk_db::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 

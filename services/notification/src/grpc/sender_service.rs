@@ -13,7 +13,6 @@ use super::convert;
 use crate::{
     App,
     commands::{self, CreateSender},
-    domain::mail_address,
     error::NotificationError,
     mail::one_line,
     queries,
@@ -28,7 +27,7 @@ impl SenderService for Senders {
         request: Request<CreateSenderRequest>,
     ) -> Result<Response<CreateSenderResponse>, Status> {
         let (caller, request) = validated(request)?;
-        let address = mail_address(&request.address).ok_or(NotificationError::Field {
+        let address = frontdesk_mail_address::parse(&request.address).ok_or(NotificationError::Field {
             field: "address",
             description: "must be a plain address such as team@example.com, without quotes, routes or address literals"
                 .into(),

@@ -13,7 +13,6 @@ use lettre::{
 use uuid::Uuid;
 
 use super::one_line;
-use crate::domain::mail_address;
 
 /// A mail cannot be composed.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +70,8 @@ pub(super) fn build(envelope: &Envelope, text: String, html: String) -> Result<C
 
 fn mailbox(name: &str, address: &str) -> Result<Mailbox, ComposeError> {
     let invalid = || ComposeError("an address is not one that mail may come from or go to".into());
-    let address: Address = mail_address(address).ok_or_else(invalid)?.parse().map_err(|_| invalid())?;
+    let address: Address =
+        frontdesk_mail_address::parse(address).ok_or_else(invalid)?.parse().map_err(|_| invalid())?;
     // A name that looks like an address would be mistaken for the sender.
     let name = one_line(name, 100).replace('@', " at ");
     Ok(Mailbox::new((!name.is_empty()).then_some(name), address))

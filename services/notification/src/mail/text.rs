@@ -1,31 +1,13 @@
 //! Text of users and of mail servers, made safe for headers, headings and bodies (rule T7).
 
-/// Characters that change the direction of the text around them.
-fn is_directional(char: char) -> bool {
-    matches!(char, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Characters without a visible form: two texts that look the same may differ by them.
-fn is_invisible(char: char) -> bool {
-    matches!(
-        char,
-        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
-            | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}'
-            | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1D173}'..='\u{1D17A}'
-            | '\u{E0000}'..='\u{E0FFF}'
-    )
-}
-
-fn breaks_line(char: char) -> bool {
-    matches!(char, '\n' | '\r' | '\u{0B}' | '\u{0C}' | '\u{85}' | '\u{2028}' | '\u{2029}')
-}
+use frontdesk_proto::characters::{is_directional, is_invisible, is_line_break};
 
 /// One line of at most `max_chars` characters for a header or a heading: names, subjects, titles. `=?` begins an encoded
 /// word, which a mail client would decode into text that was not checked, so a space breaks it.
 pub(crate) fn one_line(text: &str, max_chars: usize) -> String {
     let spaced: String = text
         .chars()
-        .map(|char| if breaks_line(char) || char == '\t' { ' ' } else { char })
+        .map(|char| if is_line_break(char) || char == '\t' { ' ' } else { char })
         .filter(|char| !char.is_control() && !is_directional(*char))
         .collect();
     let words: Vec<&str> = spaced.split_whitespace().collect();
@@ -43,7 +25,7 @@ pub(crate) fn visible_url(text: &str) -> String {
 /// The lines of a message.
 pub(crate) fn body_lines(text: &str) -> Vec<String> {
     text.replace("\r\n", "\n")
-        .split(breaks_line)
+        .split(is_line_break)
         .map(|line| {
             line.chars().filter(|char| (!char.is_control() || *char == '\t') && !is_directional(*char)).collect()
         })
@@ -55,7 +37,7 @@ pub(crate) fn server_response(text: &str) -> String {
     // Maximum length (characters).
     const MAX_CHARS: usize = 500;
     text.chars()
-        .map(|char| if breaks_line(char) { ' ' } else { char })
+        .map(|char| if is_line_break(char) { ' ' } else { char })
         .filter(|char| !char.is_control() && !is_directional(*char))
         .take(MAX_CHARS)
         .collect()

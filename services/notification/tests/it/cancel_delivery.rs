@@ -13,7 +13,7 @@ use crate::{
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-crate::on_both_modes!(
+frontdesk_testkit::on_both_modes!(
     t8_a_cancelled_delivery_is_not_sent_any_more,
     t8_a_parked_delivery_can_be_cancelled_and_then_not_retried,
     t8_a_sent_delivery_cannot_be_cancelled,

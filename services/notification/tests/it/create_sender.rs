@@ -11,7 +11,7 @@ use crate::{
     kit::{Mode, reason},
 };
 
-crate::on_both_modes!(
+frontdesk_testkit::on_both_modes!(
     t5_a_new_sender_is_not_verified_and_is_mailed_a_code,
     c12_a_repeated_request_mails_one_code,
     s4_an_odd_address_is_refused,

@@ -13,7 +13,7 @@ use crate::{
     kit::{Mode, event, new_id, wait_until},
 };
 
-crate::on_both_modes!(
+frontdesk_testkit::on_both_modes!(
     t3_an_event_delivered_many_times_is_decided_once,
     t3_twenty_at_once_with_different_event_ids_decide_one_close_once,
     t3_each_close_has_its_own_decision,

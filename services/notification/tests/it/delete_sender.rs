@@ -8,7 +8,7 @@ use crate::{
     kit::{Mode, reason, request_id},
 };
 
-crate::on_both_modes!(
+frontdesk_testkit::on_both_modes!(
     t5_a_deleted_sender_is_not_listed_and_its_address_must_be_verified_again,
     t5_twenty_delete_one_sender_at_once,
     s2_another_accounts_sender_cannot_be_deleted,

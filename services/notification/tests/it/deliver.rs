@@ -20,7 +20,7 @@ use crate::{
 const HOUR: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(20);
 
-crate::on_both_modes!(
+frontdesk_testkit::on_both_modes!(
     t8_a_mail_reaches_the_mailbox_once_and_its_bytes_are_deleted,
     t8_what_may_pass_is_tried_again_until_it_is_sent,
     t8_a_permanent_refusal_fails_the_delivery_with_the_servers_response,

@@ -8,7 +8,7 @@ use crate::{
     kit::{Mode, reason},
 };
 
-crate::on_both_modes!(
+frontdesk_testkit::on_both_modes!(
     t3_a_decision_is_explained_with_its_delivery,
     t3_a_close_without_a_decision_is_not_found,
     s2_another_accounts_decision_is_not_found,

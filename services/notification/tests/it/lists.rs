@@ -11,7 +11,7 @@ use crate::{
     kit::{Mode, new_id, reason},
 };
 
-crate::on_both_modes!(
+frontdesk_testkit::on_both_modes!(
     t8_deliveries_are_listed_newest_first_in_pages,
     t8_deliveries_are_filtered_by_conversation_and_state,
     t3_decisions_are_listed_newest_first_in_pages,

@@ -13,7 +13,7 @@ use crate::{
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-crate::on_both_modes!(
+frontdesk_testkit::on_both_modes!(
     t8_a_retry_of_a_failed_delivery_sends_the_same_mail,
     t8_a_retry_of_a_queued_delivery_changes_nothing,
     t8_a_sent_delivery_cannot_be_retried,

@@ -14,7 +14,7 @@ use crate::{
     kit::{Mode, new_id, reason, request_id},
 };
 
-crate::on_both_modes!(
+frontdesk_testkit::on_both_modes!(
     t4_a_transcript_goes_to_the_visitor_under_the_requested_subject,
     t4_another_contact_reads_the_visitors_name,
     c12_a_repeated_request_sends_one_transcript_even_after_the_chat_was_reopened,

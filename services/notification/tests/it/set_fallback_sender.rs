@@ -9,7 +9,7 @@ use crate::{
     kit::{Mode, new_id, reason},
 };
 
-crate::on_both_modes!(
+frontdesk_testkit::on_both_modes!(
     t5_one_fallback_and_a_chosen_sender_never_falls_back,
     t5_setting_the_fallback_again_changes_nothing,
     t5_an_unverified_sender_cannot_be_the_fallback,

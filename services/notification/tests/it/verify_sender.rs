@@ -7,7 +7,7 @@ use crate::{
     kit::{Mode, reason},
 };
 
-crate::on_both_modes!(
+frontdesk_testkit::on_both_modes!(
     t5_an_address_is_verified_by_the_code_mailed_to_it,
     t5_five_wrong_tries_use_a_code_up_across_calls,
     t5_twenty_wrong_tries_at_once_use_a_code_up,

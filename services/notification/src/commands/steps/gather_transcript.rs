@@ -1,7 +1,7 @@
 //! The content of a transcript's mail, asked of the conversation service and never inside a transaction.
 
-use frontdesk_db::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use uuid::Uuid;
 
 use crate::{

@@ -1,7 +1,7 @@
 //! `deliveries`: one mail to one recipient. The fields are described in `domain/delivery.rs`.
 
-use frontdesk_db::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]

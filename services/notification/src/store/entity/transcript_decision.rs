@@ -1,7 +1,7 @@
 //! `transcript_decisions`: what was decided at a close, with the facts that the close froze.
 
-use frontdesk_db::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]

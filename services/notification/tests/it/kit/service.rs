@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use frontdesk_api::Pages;
 use frontdesk_audit::AuditLog;
-use frontdesk_auth::{AccessMap, Claims, Identity, DevelopmentKey, CallerKind};
+use frontdesk_auth::{AccessMap, CallerKind, Claims, DevelopmentKey, Identity};
 use frontdesk_bus::{Bus, BusSettings};
 use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
@@ -87,7 +87,7 @@ impl ServiceUnderTest {
         let pages = Pages::new(key.installation_secret().clone());
         let app = App::new(settings, db.clone(), clock.clone(), pages, peer, folder.path(), shutdown.clone()).unwrap();
         frontdesk_notification::subscribe(&app, &bus);
-        super::wait_until("the streams of the bus", || async { bus.prepare(&SOURCES).await.is_ok() }).await;
+        frontdesk_testkit::wait_until("the streams of the bus", || async { bus.prepare(&SOURCES).await.is_ok() }).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let mut routes = RoutesBuilder::default();
@@ -122,7 +122,13 @@ impl ServiceUnderTest {
     }
 
     /// Calls of a caller whose token's claims `change` has edited.
-    pub fn calls_with(&self, account: AccountId, kind: CallerKind, subject: &str, change: impl FnOnce(&mut Claims)) -> Calls {
+    pub fn calls_with(
+        &self,
+        account: AccountId,
+        kind: CallerKind,
+        subject: &str,
+        change: impl FnOnce(&mut Claims),
+    ) -> Calls {
         let mut claims = self.key.claims(account, kind, subject, TOKEN_LIFETIME);
         change(&mut claims);
         let token = self.key.mint(&claims).expect("a token");
@@ -202,7 +208,10 @@ async fn bus(mode: Mode, clock: &Clock, databases: &mut Vec<TestDatabase>) -> (B
                 stream_max_bytes: STREAM_MAX_BYTES,
                 ..BusSettings::default()
             };
-            (Bus::jet_stream(settings, &frontdesk_clock::Clock::system()).await.expect("the NATS server"), EventQueue::Nats { url, prefix })
+            (
+                Bus::jet_stream(settings, &frontdesk_clock::Clock::system()).await.expect("the NATS server"),
+                EventQueue::Nats { url, prefix },
+            )
         }
     }
 }
