@@ -4,11 +4,13 @@
 
 pub mod characters;
 mod normalize;
+mod pattern_description;
 
 /// The whole contract as an encoded `FileDescriptorSet`, with comments and options.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
 
 pub use normalize::{Normalize, normalized_line};
+pub use pattern_description::PatternDescription;
 pub use prost_protovalidate::{Validate, ValidationError, Violation};
 
 include!(concat!(env!("OUT_DIR"), "/validate_impl.rs"));

@@ -13,6 +13,7 @@ use frontdesk_proto::conversation::v1::{ListChannelsRequest, channel_service_cli
 use frontdesk_tests::Account;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// Interval between two calls.
 const INTERVAL: Duration = Duration::from_millis(10);

@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use frontdesk_auth::CallerKind;
 use frontdesk_db::AccountId;
 use frontdesk_tests::{Account, Process};
+use uuid::Uuid;
 
 /// Unit of processor times in `/proc`.
 const TICK: Duration = Duration::from_millis(10);

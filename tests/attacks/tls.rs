@@ -15,6 +15,7 @@ use tokio_rustls::{
     rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::ServerName},
 };
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+use uuid::Uuid;
 
 use crate::{ALONE, http2::connect};
 

@@ -70,7 +70,7 @@ pub fn code_in(mail: &[u8]) -> String {
 
 impl Account {
     /// An account on the suite at `address`. Connects at the first call, and again after a restart of the suite.
-    pub async fn open(address: &str, keys: &Keys, id: Uuid) -> Self {
+    pub async fn open(address: &str, keys: &DevelopmentKey, id: Uuid) -> Self {
         Self::on(ServerChannel::at(address).expect("an address"), keys, id)
     }
 

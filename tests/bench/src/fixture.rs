@@ -2,9 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
-use frontdesk_auth::{CallerKind, DevelopmentKey};
-use frontdesk_clock::Clock;
+use frontdesk_auth::{DevelopmentKey, CallerKind};
 use frontdesk_db::AccountId;
+use frontdesk_clock::Clock;
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
     assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
@@ -75,7 +75,7 @@ pub fn sample_content() -> String {
 }
 
 /// Mints tokens with the development key of a deployment.
-pub struct Tokens(Keys);
+pub struct Tokens(DevelopmentKey);
 
 impl Tokens {
     /// Reads the development key from the data folder, or creates it there.

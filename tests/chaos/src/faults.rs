@@ -184,14 +184,14 @@ async fn inject(cluster: &mut Cluster, fault: &PlannedFault, log: &FaultLog) -> 
             let number = log.start("kill", "nats");
             cluster.nats.kill().await;
             tokio::time::sleep(fault.duration).await;
-            cluster.nats.start_again().await;
+            cluster.nats.restart().await;
             log.end(number);
         }
         F::KillPostgres => {
             let number = log.start("kill", "postgres");
             cluster.postgres.kill().await;
             tokio::time::sleep(fault.duration).await;
-            cluster.postgres.start_again().await;
+            cluster.postgres.restart().await;
             log.end(number);
         }
         F::Smtp => inject_into_next_mail(cluster, fault, log),

@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn i4_an_error_carries_reason_metadata_fields_and_retry_delay() {
+    fn i22_an_error_carries_reason_metadata_fields_and_retry_delay() {
         let error = ApiError::new(Code::Aborted, "test.frontdesk", "REASON_STALE", "stale").with("etag", 7);
         let status = Status::from(error.retry_after(Duration::from_millis(250)));
         let info = status.get_details_error_info().unwrap();

@@ -30,7 +30,7 @@ pub(super) async fn run(context: &mut Context) -> Result<(Row, Verdict), Failure
         context.cluster.postgres.kill().await;
         let sending = tokio::spawn(first_acknowledged(driver.clone(), account.clone(), visitor.clone(), chat.clone()));
         tokio::time::sleep(DOWNTIME).await;
-        context.cluster.postgres.start_again().await;
+        context.cluster.postgres.restart().await;
         let ready = Instant::now();
         context.log.end(number);
         let first = sending.await?;
@@ -40,7 +40,7 @@ pub(super) async fn run(context: &mut Context) -> Result<(Row, Verdict), Failure
         context.cluster.nats.kill().await;
         let waiting = tokio::spawn(first_greeting(driver.clone(), account.clone(), round));
         tokio::time::sleep(DOWNTIME).await;
-        context.cluster.nats.start_again().await;
+        context.cluster.nats.restart().await;
         let ready = Instant::now();
         context.log.end(number);
         let first = waiting.await?.ok_or("the bot never sent its greeting")?;

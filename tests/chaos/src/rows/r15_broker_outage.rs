@@ -27,7 +27,7 @@ pub(super) async fn run(context: &mut Context) -> Result<(Row, Verdict), Failure
     context.cluster.nats.kill().await;
     tokio::time::sleep(outage).await;
     let to = began.elapsed();
-    context.cluster.nats.start_again().await;
+    context.cluster.nats.restart().await;
     context.log.end(number);
     // The backlog of the outbox is published first.
     tokio::time::sleep(Duration::from_secs(5)).await;

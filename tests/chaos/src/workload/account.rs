@@ -62,9 +62,9 @@ impl Account {
         kind: AccountKind,
         agents: usize,
     ) -> Result<Self, Failure> {
-        let id = Uuid::now_v7();
+        let id = frontdesk_clock::testing::new_id();
         let canary = format!("zq{}", id.simple());
-        let admin = driver.caller(id, Kind::Admin, "administrator", |_| {});
+        let admin = driver.caller(id, CallerKind::Admin, "administrator", |_| {});
         let mut account = Self {
             id,
             canary,
@@ -93,7 +93,7 @@ impl Account {
 
     /// A unique text for a message.
     pub fn message_text(&self) -> String {
-        format!("m~{} says {}", Uuid::now_v7().simple(), self.canary)
+        format!("m~{} says {}", frontdesk_clock::testing::new_id().simple(), self.canary)
     }
 
     /// A unique text for a comment.
