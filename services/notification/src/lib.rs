@@ -19,11 +19,10 @@ mod store;
 mod transport;
 mod workers;
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use frontdesk_api::Pages;
 use frontdesk_bus::Bus;
-use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
 use frontdesk_db::Db;
 use frontdesk_proto::notification::v1::{
@@ -31,6 +30,7 @@ use frontdesk_proto::notification::v1::{
     sender_service_server::{self, SenderServiceServer},
     transcript_service_server::{self, TranscriptServiceServer},
 };
+use frontdesk_service::{BuildError, Service, ServiceContext, Worker};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
@@ -39,17 +39,9 @@ use conversation::ConversationClient;
 pub use migration::Migrator;
 pub use settings::{NotificationSettings, SmtpSettings, SmtpTls};
 use transport::Transport;
-pub use transport::TransportError;
 
-/// The service's name in events, tokens and consumers.
-const SOURCE: &str = "notification";
-
-/// Full names of the gRPC services that [`routes`] adds.
-pub const SERVICES: &[&str] = &[
-    transcript_service_server::SERVICE_NAME,
-    delivery_service_server::SERVICE_NAME,
-    sender_service_server::SERVICE_NAME,
-];
+/// Name of the service in events, tokens and consumers.
+const NAME: &str = "notification";
 
 /// What every call, consumer and worker of the service needs. Clones share it.
 #[derive(Clone)]
@@ -67,78 +59,53 @@ pub struct App {
     shutdown: CancellationToken,
 }
 
-/// The settings are invalid.
-#[derive(Debug, thiserror::Error)]
-pub enum AppError {
-    /// The settings of the mail server.
-    #[error(transparent)]
-    Transport(#[from] TransportError),
-    /// The installation's own sender is not a mailbox.
-    #[error("notification.installation_sender: must be like Frontdesk <frontdesk@example.com>")]
-    InstallationSender,
-}
+impl Service for App {
+    const NAME: &'static str = NAME;
+    const PACKAGE: &'static str = "frontdesk.notification.v1";
+    const GRPC_SERVICES: &'static [&'static str] = &[
+        transcript_service_server::SERVICE_NAME,
+        delivery_service_server::SERVICE_NAME,
+        sender_service_server::SERVICE_NAME,
+    ];
+    const CALLS: &'static [&'static str] = &["conversation"];
+    type Migrator = Migrator;
+    type Settings = NotificationSettings;
 
-impl App {
-    /// The service on its own database, with the conversation service as its peer. `data_folder` contains the mailbox folder
-    /// when there is no mail server.
-    pub fn new(
-        settings: NotificationSettings,
-        db: Db,
-        clock: Clock,
-        pages: Pages,
-        conversation: Peer,
-        data_folder: &Path,
-        shutdown: CancellationToken,
-    ) -> Result<Self, AppError> {
-        let installation_sender =
-            settings::parse_mailbox(&settings.installation_sender).ok_or(AppError::InstallationSender)?;
-        let transport = Transport::try_new(&settings, data_folder)?;
+    fn try_new(context: ServiceContext, settings: NotificationSettings) -> Result<Self, BuildError> {
         Ok(Self {
+            installation_sender: settings.installation_sender()?,
+            transport: Transport::try_new(&settings, &context.data_folder)?,
             settings: Arc::new(settings),
-            db,
-            clock,
-            pages,
-            conversations: ConversationClient(conversation),
-            transport,
-            installation_sender,
+            pages: context.pages(),
+            conversations: ConversationClient(context.peer("conversation")?),
+            db: context.db,
+            clock: context.clock,
             due: Arc::default(),
-            shutdown,
+            shutdown: context.shutdown,
         })
     }
 
-    /// The folder with one folder of mails for each account. None: mails are sent to a mail server.
-    pub fn mailbox_folder(&self) -> Option<&Path> {
-        match &self.transport {
-            Transport::File(folder) => Some(folder),
-            Transport::Smtp(_) => None,
-        }
+    fn routes(&self, routes: &mut RoutesBuilder) {
+        routes
+            .add_service(TranscriptServiceServer::new(grpc::Transcripts(self.clone())))
+            .add_service(DeliveryServiceServer::new(grpc::Deliveries(self.clone())))
+            .add_service(SenderServiceServer::new(grpc::Senders(self.clone())));
     }
 
+    fn subscribe(&self, bus: &Bus) {
+        bus.subscribe(consumers::DecideTranscripts(self.clone()), &self.db);
+    }
+
+    fn workers(&self) -> Vec<Worker> {
+        let app = self.clone();
+        vec![Worker::new("deliveries", move || workers::deliver(app.clone()))]
+    }
+}
+
+impl App {
     /// Wakes the delivery worker, for [`frontdesk_db::Tx::on_commit`].
     fn wake(&self) -> impl FnOnce() + Send + 'static {
         let due = self.due.clone();
         move || due.notify_one()
     }
-}
-
-/// Adds the gRPC services.
-pub fn routes(app: &App, routes: &mut RoutesBuilder) {
-    routes
-        .add_service(TranscriptServiceServer::new(grpc::Transcripts(app.clone())))
-        .add_service(DeliveryServiceServer::new(grpc::Deliveries(app.clone())))
-        .add_service(SenderServiceServer::new(grpc::Senders(app.clone())));
-}
-
-/// Adds the consumers, before the first event is published.
-pub fn subscribe(app: &App, bus: &Bus) {
-    bus.subscribe(consumers::DecideTranscripts(app.clone()), &app.db);
-}
-
-/// Publishes the service's events, deletes old rows and delivers mails until the shutdown.
-pub async fn work(app: App, bus: Bus) {
-    let relay = frontdesk_outbox::relay(SOURCE, app.db.clone(), bus, app.shutdown.clone());
-    let mut retentions = frontdesk_outbox::RETENTIONS.to_vec();
-    retentions.extend([frontdesk_idempotency::RETENTION, frontdesk_audit::RETENTION]);
-    let retention = frontdesk_db::delete_expired(&app.db, &retentions, app.shutdown.clone());
-    tokio::join!(relay, retention, workers::deliver(app.clone()));
 }

@@ -76,6 +76,11 @@ impl NotificationSettings {
         self.smtp.host.is_empty().then(|| data_folder.join("mailbox"))
     }
 
+    /// Display name and address of the installation's own sender.
+    pub(crate) fn installation_sender(&self) -> Result<(String, String), InvalidSender> {
+        parse_mailbox(&self.installation_sender).ok_or(InvalidSender)
+    }
+
     /// When and how often deliveries are retried.
     pub(crate) fn retry_policy(&self) -> RetryPolicy {
         RetryPolicy { first_pause: self.retry_pause, max_attempts: self.max_attempts }
@@ -90,8 +95,13 @@ impl NotificationSettings {
     }
 }
 
+/// The installation's own sender is not a mailbox.
+#[derive(Debug, thiserror::Error)]
+#[error("notification.installation_sender: must be like Frontdesk <frontdesk@example.com>")]
+pub(crate) struct InvalidSender;
+
 /// Splits `Name <address>` or `address` into name and address. None: the address is not a plain one.
-pub(crate) fn parse_mailbox(text: &str) -> Option<(String, String)> {
+fn parse_mailbox(text: &str) -> Option<(String, String)> {
     match text.trim().strip_suffix('>').and_then(|text| text.rsplit_once('<')) {
         Some((name, address)) => {
             Some((one_line(name.trim().trim_matches('"'), 100), frontdesk_mail_address::parse(address)?.to_owned()))

@@ -7,14 +7,14 @@ use sea_orm::DbErr;
 use uuid::Uuid;
 
 use crate::{
-    SOURCE,
+    NAME,
     domain::{Delivery, DeliveryEvent, DeliveryKind, SkipReason, TranscriptDecision},
 };
 
 /// Appends `TranscriptDecided`.
 pub(crate) async fn append_transcript_decided(tx: &mut Tx, decision: &TranscriptDecision) -> Result<(), DbErr> {
     let aggregate = Aggregate {
-        source: SOURCE,
+        source: NAME,
         account: decision.close.account,
         kind: "transcript_decision",
         id: decision.id,
@@ -34,7 +34,7 @@ pub(crate) async fn append_transcript_decided(tx: &mut Tx, decision: &Transcript
 /// Appends `DeliverySent`, `DeliveryFailed` or `DeliveryParked`.
 pub(crate) async fn append_delivery_event(tx: &mut Tx, delivery: &Delivery, event: DeliveryEvent) -> Result<(), DbErr> {
     let aggregate = Aggregate {
-        source: SOURCE,
+        source: NAME,
         account: delivery.account,
         kind: "delivery",
         id: delivery.id,

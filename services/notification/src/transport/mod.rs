@@ -34,7 +34,7 @@ pub(crate) enum Transport {
 /// The settings of the mail server are invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("notification.smtp: {0}")]
-pub struct TransportError(pub(crate) String);
+pub(crate) struct TransportError(pub(crate) String);
 
 impl Transport {
     /// The mailbox folder or the mail server of the settings.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use frontdesk_auth::CallerKind;
 use frontdesk_db::AccountId;
-use frontdesk_notification::{NotificationSettings, SmtpSettings, SmtpTls};
+use frontdesk_notification::{App, NotificationSettings, SmtpSettings, SmtpTls};
 use frontdesk_proto::notification::v1::{
     CancelDeliveryRequest, CreateSenderRequest, CreateSenderResponse, Delivery, DeliveryState, GetDeliveryRequest,
     ListDeliveriesRequest, ListSendersRequest, ListTranscriptDecisionsRequest, RetryDeliveryRequest, Sender,
@@ -31,7 +31,7 @@ impl Fixture {
     }
 
     pub async fn start_with(mode: Mode, settings: NotificationSettings) -> Self {
-        let service = ServiceUnderTest::start_with(mode, settings).await;
+        let service = ServiceUnderTest::start_with::<App>(mode, settings).await;
         let account = Account::new(&service);
         Self { service, account }
     }

@@ -2,16 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use frontdesk_api::Pages;
 use frontdesk_audit::AuditLog;
 use frontdesk_auth::{AccessMap, CallerKind, Claims, DevelopmentKey, Identity};
 use frontdesk_bus::{Bus, BusSettings};
 use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
 use frontdesk_db::{AccountId, Db};
-use frontdesk_notification::{App, NotificationSettings};
 use frontdesk_proto::{DESCRIPTORS, event::v1::Event};
 use frontdesk_server::{Admission, AuditLayer, GrpcServices, ServerSettings, serve};
+use frontdesk_service::{AnyService, Process, Service, ServiceContext};
 use prost::{Message, Name};
 use sea_orm::{ConnectionTrait, Statement};
 use tempfile::TempDir;
@@ -66,11 +65,16 @@ impl Drop for ServiceUnderTest {
 }
 
 impl ServiceUnderTest {
-    pub async fn start(mode: Mode) -> Self {
-        Self::start_with(mode, NotificationSettings::default()).await
+    /// Starts a service with default settings.
+    pub async fn start<S: Service>(mode: Mode) -> Self
+    where
+        S::Settings: Default,
+    {
+        Self::start_with::<S>(mode, S::Settings::default()).await
     }
 
-    pub async fn start_with(mode: Mode, settings: NotificationSettings) -> Self {
+    /// Starts a service with these settings.
+    pub async fn start_with<S: Service>(mode: Mode, settings: S::Settings) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = tempfile::tempdir().expect("a folder");
         let clock = Clock::system();
@@ -78,39 +82,28 @@ impl ServiceUnderTest {
         let shutdown = CancellationToken::new();
         let database = TestDatabase::create(mode, &clock).await;
         let db = database.db.clone();
-        frontdesk_db::migrate::<frontdesk_notification::Migrator>(&db).await.expect("the schema of the service");
+        frontdesk_db::migrate::<S::Migrator>(&db).await.expect("the schema of the service");
         let mut databases = vec![database];
         let (bus, queue) = bus(mode, &clock, &mut databases).await;
         let fake = FakeServices::default();
         let peers = fake.serve().await;
-        let peer = Peer::remote(&peers, "notification", None, Some(&key)).unwrap();
-        let pages = Pages::new(key.installation_secret().clone());
-        let app = App::new(settings, db.clone(), clock.clone(), pages, peer, folder.path(), shutdown.clone()).unwrap();
-        frontdesk_notification::subscribe(&app, &bus);
-        frontdesk_testkit::wait_until("the streams of the bus", || async { bus.prepare(&SOURCES).await.is_ok() }).await;
+
+        let peer_key = key.clone();
+        let context = ServiceContext {
+            db: db.clone(),
+            clock: clock.clone(),
+            bus: bus.clone(),
+            secret: key.installation_secret().clone(),
+            data_folder: folder.path().to_owned(),
+            shutdown: shutdown.clone(),
+            peers: Arc::new(move |_| Peer::remote(&peers, S::NAME, None, Some(&peer_key))),
+        };
+        let service = <dyn AnyService>::build::<S>(context, settings).expect("the service");
+        service.subscribe(&bus);
+        super::wait_until("the streams of the bus", || async { bus.prepare(&SOURCES).await.is_ok() }).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
-        let mut routes = RoutesBuilder::default();
-        frontdesk_notification::routes(&app, &mut routes);
-        let server = ServerSettings::plain(DRAIN);
-        let trail = AuditLog::new(vec![("frontdesk.notification.v1", db.clone())]);
-        let gate = Admission::new(
-            Identity::from_development_key(&key),
-            AccessMap::try_new(DESCRIPTORS).unwrap(),
-            AuditLayer::try_new(trail, DESCRIPTORS).unwrap(),
-            &server.limits,
-            &clock,
-        );
-        let served = GrpcServices {
-            routes: routes.routes(),
-            names: frontdesk_notification::SERVICES.to_vec(),
-            descriptors: DESCRIPTORS,
-            ready: tokio::sync::watch::Sender::new(true).subscribe(),
-        };
-        tokio::spawn(serve(listener, served, gate, server, shutdown.clone()));
-        tokio::spawn(frontdesk_notification::work(app, bus.clone()));
-        let (running, until) = (bus.clone(), shutdown.clone());
-        tokio::spawn(async move { running.run(until).await });
+        run::<S>(service, listener, &key, &bus, &clock, shutdown.clone());
 
         let channel = Endpoint::from_shared(address).expect("an address").connect_lazy();
         Self { mode, fake, db, bus, clock, key, folder, channel, queue, shutdown, _databases: databases }
@@ -208,10 +201,45 @@ async fn bus(mode: Mode, clock: &Clock, databases: &mut Vec<TestDatabase>) -> (B
                 stream_max_bytes: STREAM_MAX_BYTES,
                 ..BusSettings::default()
             };
-            (
-                Bus::jet_stream(settings, &frontdesk_clock::Clock::system()).await.expect("the NATS server"),
-                EventQueue::Nats { url, prefix },
-            )
+            (Bus::jet_stream(settings, clock).await.expect("the NATS server"), EventQueue::Nats { url, prefix })
         }
     }
+}
+
+fn run<S: Service>(
+    service: Arc<dyn AnyService>,
+    listener: TcpListener,
+    key: &DevelopmentKey,
+    bus: &Bus,
+    clock: &Clock,
+    shutdown: CancellationToken,
+) {
+    let settings = ServerSettings::plain(DRAIN);
+    let audit_log = AuditLog::new(vec![(S::PACKAGE, service.db().clone())]);
+    let identity = Identity::from_development_key(key);
+    if let Some(keys) = service.visitor_keys() {
+        identity.accept_visitor_keys(keys);
+    }
+    let admission = Admission::new(
+        identity,
+        AccessMap::try_new(DESCRIPTORS).expect("the declared access of every method"),
+        AuditLayer::try_new(audit_log, DESCRIPTORS).expect("the declared access of every method"),
+        &settings.limits,
+        clock,
+    );
+    let mut routes = RoutesBuilder::default();
+    service.routes(&mut routes);
+    let process = Process {
+        services: vec![service],
+        bus: bus.clone(),
+        tasks: Vec::new(),
+        ops: None,
+        drain: DRAIN,
+        shutdown: shutdown.clone(),
+    };
+    let names = S::GRPC_SERVICES.to_vec();
+    tokio::spawn(frontdesk_service::run(process, move |ready| {
+        let services = GrpcServices { routes: routes.routes(), names, descriptors: DESCRIPTORS, ready };
+        serve(listener, services, admission, settings, shutdown)
+    }));
 }
