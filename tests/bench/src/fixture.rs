@@ -66,7 +66,7 @@ pub fn message_posted(id: Uuid, conversation: &str, version: i64) -> Vec<u8> {
 
 /// An encoded event of the usual size.
 pub fn sample_event() -> Vec<u8> {
-    message_posted(frontdesk_clock::testing::new_id(), &conversation_id(0), 1_000)
+    message_posted(Uuid::now_v7(), &conversation_id(0), 1_000)
 }
 
 /// The content of an entry of the usual size.
@@ -80,7 +80,7 @@ pub struct Tokens(DevelopmentKey);
 impl Tokens {
     /// Reads the development key from the data folder, or creates it there.
     pub fn new(data_folder: &Path) -> Self {
-        Self(DevelopmentKey::load_or_create(&data_folder.join("development.key"), &Clock::system()).unwrap())
+        Self(Keys::development(&data_folder.join("development.key"), &Clock::system()).unwrap())
     }
 
     fn token(&self, kind: CallerKind, subject: &str) -> String {

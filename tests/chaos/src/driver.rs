@@ -11,8 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use frontdesk_auth::{Claims, DevelopmentKey, CallerKind as CallerKind};
-use frontdesk_db::AccountId;
+use frontdesk_auth::{AccountId, Claims, Keys, Kind as CallerKind};
 use frontdesk_proto::dev::v1::{AdvanceTimeRequest, clock_service_client::ClockServiceClient};
 use serde_json::{Value, json};
 use tonic::{
@@ -76,7 +75,7 @@ const RETRY_FOR: Duration = Duration::from_secs(90);
 pub struct Driver {
     channels: Arc<HashMap<Service, Vec<Channel>>>,
     next_replica: Arc<AtomicUsize>,
-    keys: DevelopmentKey,
+    keys: Keys,
     /// The recorder of the history.
     pub recorder: Recorder,
 }

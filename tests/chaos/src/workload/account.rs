@@ -88,7 +88,7 @@ impl Account {
     /// A visitor. With `with_address`, the token carries a mail address.
     pub fn visitor(&self, name: &str, with_address: bool) -> Caller {
         let address = format!("{name}@{}.example", self.canary);
-        self.driver.caller(self.id, CallerKind::Visitor, name, |claims| claims.email = with_address.then_some(address))
+        self.driver.caller(self.id, Kind::Visitor, name, |claims| claims.email = with_address.then_some(address))
     }
 
     /// A unique text for a message.
@@ -98,7 +98,7 @@ impl Account {
 
     /// A unique text for a comment.
     pub fn comment_text(&self) -> String {
-        format!("{COMMENT_CANARY} {} {}", frontdesk_clock::testing::new_id().simple(), self.canary)
+        format!("{COMMENT_CANARY} {} {}", Uuid::now_v7().simple(), self.canary)
     }
 
     async fn call<T, F>(
@@ -120,7 +120,7 @@ impl Account {
     }
 
     async fn create_agent(&mut self, admin: &Caller, number: usize) -> Result<(), Failure> {
-        let id = frontdesk_clock::testing::new_id();
+        let id = Uuid::now_v7();
         let request = CreateAgentRequest {
             agent_id: id.to_string(),
             name: format!("Agent {number}"),
@@ -134,7 +134,7 @@ impl Account {
         })
         .await?;
         let name = request.name;
-        self.agents.push(self.driver.caller(self.id, CallerKind::Agent, &id.to_string(), |claims| claims.name = Some(name)));
+        self.agents.push(self.driver.caller(self.id, Kind::Agent, &id.to_string(), |claims| claims.name = Some(name)));
         Ok(())
     }
 
