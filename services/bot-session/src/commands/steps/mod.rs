@@ -1,0 +1,7 @@
+//! Steps of [`super::take_turns`].
+
+mod perform_actions;
+mod turn_guard;
+
+pub(super) use perform_actions::perform_actions;
+pub(crate) use turn_guard::TurnGuards;
