@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn b6_every_problem_is_reported_with_its_field() {
+    fn b6_every_problem_is_named_with_its_place() {
         let steps = vec![
             say("hi", Some("nowhere")),
             say("hi", Some("pick")),
