@@ -7,7 +7,8 @@ use crate::{
     store,
 };
 
-/// Stores the session with the bot's current flow, even when the bot was deleted since. Starting it again changes nothing.
+/// Stores the session with the bot's current flow, even when the bot was deleted since. Starting it again changes
+/// nothing.
 pub(crate) async fn start_session(app: &App, new: NewSession) -> Result<(), BotSessionError> {
     let mut tx = app.db.begin().await?;
     let bot = store::bots::find(tx.conn(), new.account, new.bot).await?.ok_or(BotSessionError::NotFound("bot"))?;

@@ -1,17 +1,18 @@
-//! Takes a session's turns: reads the visitor's next message, decides, performs the actions, and only then records the turn
-//! (rule B6).
+//! Takes a session's turns: reads the visitor's next message, decides, performs the actions, and only then records the
+//! turn (rule B6).
 //!
-//! A turn answers exactly one message, and the `request_id` of each action is made of session, turn and index. A turn that runs
-//! again, after a crash or on another replica, therefore repeats the same calls under the same ids, and each takes effect once.
+//! A turn answers exactly one message, and the `request_id` of each action is made of session, turn and index. A turn
+//! that runs again, after a crash or on another replica, therefore repeats the same calls under the same ids, and each
+//! takes effect once.
 
 use frontdesk_auth::AccountId;
 use sea_orm::DbErr;
 use uuid::Uuid;
 
-use super::steps::perform_actions;
+use super::steps::{VisitorMessages, perform_actions};
 use crate::{
     App,
-    conversation::{CallError, VisitorMessages},
+    conversation::CallError,
     domain::{Session, Turn},
     store,
 };
@@ -33,8 +34,8 @@ pub(crate) enum TurnError {
     Db(#[from] DbErr),
 }
 
-/// Takes turns until every message of the visitor is answered, or the session is over. A session that is not stored yet has
-/// nothing to answer: its start takes the turns.
+/// Takes turns until every message of the visitor is answered, or the session is over. A session that is not stored yet
+/// has nothing to answer: its start takes the turns.
 pub(crate) async fn take_turns(app: &App, account: AccountId, id: Uuid) -> Result<(), TurnError> {
     let Some(_guard) = app.turn_guards.try_start(id) else {
         return Err(TurnError::Retry("another task is taking the session's turns".into()));
@@ -77,7 +78,8 @@ async fn take_turn(app: &App, session: &Session, messages: &mut VisitorMessages)
     }
 }
 
-/// Performs the next turn. Returns it with the sequence up to which the thread is answered; None: there is nothing to answer.
+/// Performs the next turn. Returns it with the sequence up to which the thread is answered; None: there is nothing to
+/// answer.
 async fn try_take_turn(
     app: &App,
     session: &Session,
@@ -94,7 +96,8 @@ async fn try_take_turn(
     Ok(Some((turn, sequence)))
 }
 
-/// Records the turn, unless another replica recorded it or the session ended meanwhile. The next read of the row shows either.
+/// Records the turn, unless another replica recorded it or the session ended meanwhile. The next read of the row shows
+/// either.
 async fn record_turn(app: &App, before: &Session, turn: Turn, answered: i64) -> Result<(), DbErr> {
     let mut tx = app.db.begin().await?;
     let Some(mut session) = store::sessions::find_for_update(&tx, before.account, before.id).await? else {

@@ -10,8 +10,8 @@ use prost::Name;
 use super::{account_id, turns_outcome, uuid};
 use crate::{App, commands, domain::NewSession, error::BotSessionError};
 
-/// Starts the session, then takes its turns. A redelivery repeats both without effect, so that a crash between the two leaves no
-/// visitor without a greeting.
+/// Starts the session, then takes its turns. A redelivery repeats both without effect, so that a crash between the two
+/// leaves no visitor without a greeting.
 pub(crate) struct ConversationStarted(pub(crate) App);
 
 #[async_trait::async_trait]

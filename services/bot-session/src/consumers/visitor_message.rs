@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::{account_id, turns_outcome, uuid};
 use crate::{App, commands, queries};
 
-/// Takes the session's turns, unless the message is answered. The messages themselves are read from the thread, in its order, so
-/// that events which are redelivered or arrive out of order change nothing.
+/// Takes the session's turns, unless the message is answered. The messages themselves are read from the thread, in its
+/// order, so that events which are redelivered or arrive out of order change nothing.
 pub(crate) struct VisitorMessage(pub(crate) App);
 
 #[async_trait::async_trait]

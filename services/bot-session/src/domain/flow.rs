@@ -92,8 +92,8 @@ impl Flow {
         self.steps.iter().position(|step| step.id == id)
     }
 
-    /// Index of the step that follows the one at `position`: the step named by `next`, or else the next in the list. None:
-    /// the flow ends.
+    /// Index of the step that follows the one at `position`: the step named by `next`, or else the next in the list.
+    /// None: the flow ends.
     pub(crate) fn following(&self, position: usize, next: Option<&str>) -> Option<usize> {
         match next {
             Some(id) => self.position(id),

@@ -1,5 +1,5 @@
-//! Flow validation (rule B6): every link leads to a step of the flow, every step is reachable, and no cycle runs without
-//! waiting for the visitor.
+//! Flow validation (rule B6): every link leads to a step of the flow, every step is reachable, and no cycle runs
+//! without waiting for the visitor.
 
 use std::collections::BTreeSet;
 
@@ -79,8 +79,8 @@ fn successors(flow: &Flow, at: usize, step: &Step) -> Vec<usize> {
     }
 }
 
-/// Whether the step closes a cycle of steps that do not wait. Only a step that links back in the list is reported: every cycle
-/// has one.
+/// Whether the step closes a cycle of steps that do not wait. Only a step that links back in the list is reported:
+/// every cycle has one.
 fn closes_cycle_without_waiting(flow: &Flow, start: usize) -> bool {
     let says = |at: usize| matches!(flow.steps[at].action, StepAction::Say { .. });
     let next = |at: usize| flow.following(at, flow.steps[at].next.as_deref());

@@ -42,10 +42,11 @@ pub(crate) struct Session {
     /// The bot's timeout when the session began (rule B2).
     pub(crate) timeout: InactivityTimeout,
     pub(crate) started_at: Time,
-    /// When the visitor's silence reaches the timeout, as far as this service knows; `check_time` of the contract. None: the
-    /// timeout is off, or the session is not in charge any more.
+    /// When the visitor's silence reaches the timeout, as far as this service knows; `check_time` of the contract.
+    /// None: the timeout is off, or the session is not in charge any more.
     pub(crate) deadline_at: Option<Time>,
-    /// When a replica next asks the conversation service about the silence: the deadline, or the end of the current claim.
+    /// When a replica next asks the conversation service about the silence: the deadline, or the end of the current
+    /// claim.
     pub(crate) next_check_at: Option<Time>,
     pub(crate) ended_at: Option<Time>,
     /// Number of the session's events.
@@ -104,8 +105,8 @@ impl Session {
         true
     }
 
-    /// Records a turn: the step where the session waits now, and the sequence of the message that it answered. Returns true
-    /// when the step changed.
+    /// Records a turn: the step where the session waits now, and the sequence of the message that it answered. Returns
+    /// true when the step changed.
     pub(crate) fn record_turn(&mut self, step: Option<String>, last_sequence: i64) -> bool {
         let step_changed = self.step != step;
         self.step = step;

@@ -86,7 +86,8 @@ impl Flow {
         Some((position, &self.steps[position]))
     }
 
-    /// Runs steps, beginning with the one at `next`, until one waits for the visitor, one ends the session, or the flow ends.
+    /// Runs steps, beginning with the one at `next`, until one waits for the visitor, one ends the session, or the flow
+    /// ends.
     fn run_until_wait(&self, mut next: Option<usize>, mut actions: Vec<BotAction>) -> Turn {
         // A valid flow waits or ends before it reaches a step twice. The bound protects against any other.
         for _ in 0..self.steps.len() {
@@ -119,8 +120,8 @@ fn say(text: &str, buttons: &[Button]) -> Option<BotAction> {
     (!text.is_empty()).then(|| BotAction::Say { text: text.to_owned(), buttons: buttons.to_vec() })
 }
 
-/// The button that the visitor pressed, or whose label they typed. A pressed button counts by its id only: a button of another
-/// step may have the same label.
+/// The button that the visitor pressed, or whose label they typed. A pressed button counts by its id only: a button of
+/// another step may have the same label.
 fn chosen_button<'a>(buttons: &'a [Button], input: &VisitorInput) -> Option<&'a Button> {
     let typed = input.text.trim().to_lowercase();
     buttons.iter().find(|button| match &input.button {

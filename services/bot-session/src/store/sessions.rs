@@ -49,8 +49,8 @@ pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: U
     Entity::find_by_id(id).filter(Column::AccountId.eq(account)).one(conn).await?.map(from_row).transpose()
 }
 
-/// Whether the session is open and has not answered the message of this sequence. Reads no flow, because it runs for each
-/// message of a visitor.
+/// Whether the session is open and has not answered the message of this sequence. Reads no flow, because it runs for
+/// each message of a visitor.
 pub(crate) async fn has_unanswered<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,

@@ -1,5 +1,6 @@
-//! Notices on time that a visitor may have been silent for the whole timeout, and asks the conversation's row (rules B4, B5).
-//! The row decides: it closes the conversation, or says when the timeout runs out now, or that the session is not in charge.
+//! Notices on time that a visitor may have been silent for the whole timeout, and asks the conversation's row (rules
+//! B4, B5). The row decides: it closes the conversation, or says when the timeout runs out now, or that the session is
+//! not in charge.
 
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ use crate::{
 /// Maximum number of due sessions claimed at once: as many as the conversation service accepts in one call.
 const BATCH: u64 = 500;
 
-/// How long a claim lasts (seconds). After it another replica claims the sessions of one that crashed or stalled, within the five
-/// seconds of rule B4. A call that takes longer is made twice, and the row closes once.
+/// How long a claim lasts (seconds). After it another replica claims the sessions of one that crashed or stalled,
+/// within the five seconds of rule B4. A call that takes longer is made twice, and the row closes once.
 const CLAIM: Duration = Duration::from_secs(3);
 
 /// How long after a failed call or read the sessions are claimed again (milliseconds).
@@ -41,7 +42,8 @@ pub(crate) async fn watch_timeouts(app: App) {
         tokio::select! {
             () = app.shutdown.cancelled() => {}
             () = app.session_started.notified() => {}
-            // The pause counts by the database's clock, so this machine's clock may be wrong. Moving the development clock ends it.
+            // The pause counts by the database's clock, so this machine's clock may be wrong. Moving the development
+            // clock ends it.
             () = app.clock.sleep(pause) => {}
         }
     }
@@ -86,8 +88,8 @@ async fn settle(app: &App, due: &[DueSession], outcomes: &[IdleOutcome]) -> Resu
     let mut tx = app.db.begin().await?;
     let now = tx.now().await?;
     for (due, outcome) in settled {
-        // A locked session is being ended by its event, or its lock's holder stalls. It is claimed again when the claim ends, and
-        // the others do not wait for it.
+        // A locked session is being ended by its event, or its lock's holder stalls. It is claimed again when the claim
+        // ends, and the others do not wait for it.
         let found = store::sessions::find_for_update_skip_locked(&tx, due.account, due.session).await?;
         let Some(mut session) = found.filter(|session| session.is_open()) else { continue };
         let deadline_at = session.deadline_at;

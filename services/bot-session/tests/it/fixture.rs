@@ -114,7 +114,8 @@ impl Fixture {
     }
 
     fn calls(&self, account: AccountId) -> Calls {
-        let token = self.keys.mint(account, Kind::Admin, "root", None, Duration::from_secs(3600 * 24)).unwrap();
+        let claims = self.keys.claims(account, Kind::Admin, "root", Duration::from_secs(24 * 3600));
+        let token = self.keys.mint(&claims).unwrap();
         InterceptedService::new(self.channel.clone(), BearerToken::new(&token))
     }
 

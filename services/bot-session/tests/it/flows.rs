@@ -5,8 +5,8 @@ use frontdesk_proto::botsession::v1::{AskStep, ButtonsStep, CloseStep, Flow, Flo
 /// The text that a bot says before it offers its buttons again.
 pub const OFFER_AGAIN: &str = "Please choose one of these:";
 
-/// `hi`, `mail` (asks for the address), `topic` (button `p` People: `people`, button `b` Bye: `bye`), `people` (hands off), `bye`
-/// (closes).
+/// `hi`, `mail` (asks for the address), `topic` (button `p` People: `people`, button `b` Bye: `bye`), `people` (hands
+/// off), `bye` (closes).
 pub fn flow() -> Flow {
     let step = |id: &str| Step { id: id.into(), ..Step::default() };
     let button = |id: &str, label: &str, next: &str| FlowButton {

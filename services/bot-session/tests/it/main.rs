@@ -1,5 +1,5 @@
-//! The service as its callers know it, on both modes: a real server, a real bus, and a fake of the conversation service. One
-//! file for each command, query, consumer and worker.
+//! The service as its callers know it, on both modes: a real server, a real bus, and a fake of the conversation
+//! service. One file for each command, query, consumer and worker.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod conversation_released;

@@ -44,7 +44,8 @@ impl Asked {
     }
 }
 
-/// Answers CloseIdleConversations with this outcome for every conversation, from now on. None: the service is unavailable.
+/// Answers CloseIdleConversations with this outcome for every conversation, from now on. None: the service is
+/// unavailable.
 fn serve_idle(fixture: &Fixture, asked: &Asked, outcome: Option<(IdleOutcome, Option<Time>)>) {
     let asked = asked.clone();
     fixture.fake.on(move |request: Request<CloseIdleConversationsRequest>| {

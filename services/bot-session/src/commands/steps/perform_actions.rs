@@ -6,8 +6,8 @@ use crate::{
     domain::{BotAction, Session, Turn},
 };
 
-/// Performs the turn's actions in order. Returns the turn that was taken, and the sequence of the last entry that it posted, if
-/// any: an answer that the contact's record rejects is answered like one that fails the check.
+/// Performs the turn's actions in order. Returns the turn that was taken, and the sequence of the last entry that it
+/// posted, if any: an answer that the contact's record rejects is answered like one that fails the check.
 pub(in crate::commands) async fn perform_actions(
     app: &App,
     session: &Session,
@@ -20,7 +20,8 @@ pub(in crate::commands) async fn perform_actions(
             Err(CallError::Rejected(reason)) if matches!(action, BotAction::RecordAnswer { .. }) => {
                 tracing::debug!(session_id = %session.id, reason, "the answer was rejected; asking again");
                 let retry = session.flow.retry(session.step.as_deref());
-                // Recording an answer is the first action of its turn and keeps no request id, so the id of this index is unused.
+                // Recording an answer is the first action of its turn and keeps no request id, so the id of this index
+                // is unused.
                 for action in &retry.actions {
                     posted = perform(app, session, action, index).await?.or(posted);
                 }

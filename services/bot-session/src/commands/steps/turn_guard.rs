@@ -1,5 +1,5 @@
-//! Lets one task of this process take a session's turns at a time. Two tasks would take the same turns without harm, but each
-//! would read the thread and repeat the calls of the other.
+//! Lets one task of this process take a session's turns at a time. Two tasks would take the same turns without harm,
+//! but each would read the thread and repeat the calls of the other.
 
 use std::{
     collections::HashSet,

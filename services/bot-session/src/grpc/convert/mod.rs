@@ -64,8 +64,8 @@ pub(super) fn status_from_proto(status: proto::BotSessionStatus) -> Option<Sessi
     STATUSES.iter().find(|(_, known)| *known == status).map(|(status, _)| *status)
 }
 
-/// The timeout and the flow of a request that creates or edits a bot. None: the request does not set it. INVALID_ARGUMENT lists
-/// all problems at once.
+/// The timeout and the flow of a request that creates or edits a bot. None: the request does not set it.
+/// INVALID_ARGUMENT lists all problems at once.
 pub(super) fn settings_from_proto(
     timeout: Option<prost_types::Duration>,
     off: bool,

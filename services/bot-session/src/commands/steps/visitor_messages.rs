@@ -4,22 +4,18 @@ use std::collections::VecDeque;
 
 use frontdesk_proto::{
     actor::v1::ActorKind,
-    conversation::v1::{Entry, ListEntriesRequest, entry::Content, thread_service_client::ThreadServiceClient},
+    conversation::v1::{Entry, entry::Content},
 };
 use frontdesk_rpc::Peer;
 
-use super::CallError;
-use crate::domain::{Session, VisitorInput};
-
-/// Maximum number of entries asked for per page.
-const PAGE_SIZE: i32 = 50;
-
-/// Maximum size of a page in bytes that the client decodes: far more than the conversation service puts on one.
-const MAX_PAGE_BYTES: usize = 16 << 20;
+use crate::{
+    conversation::{self, CallError},
+    domain::{Session, VisitorInput},
+};
 
 /// A reader of one thread. It fetches the next page only when all messages of the current one are used.
 #[derive(Debug, Default)]
-pub(crate) struct VisitorMessages {
+pub(in crate::commands) struct VisitorMessages {
     /// Messages of the current page with their sequences.
     messages: VecDeque<(i64, VisitorInput)>,
     /// Sequence of the last entry that was read.
@@ -29,9 +25,9 @@ pub(crate) struct VisitorMessages {
 }
 
 impl VisitorMessages {
-    /// The visitor's first message that the session has not answered, with its sequence. None: there was none when the thread was
-    /// read to its end.
-    pub(crate) async fn next(
+    /// The visitor's first message that the session has not answered, with its sequence. None: there was none when the
+    /// thread was read to its end.
+    pub(in crate::commands) async fn next(
         &mut self,
         peer: &Peer,
         session: &Session,
@@ -51,15 +47,8 @@ impl VisitorMessages {
     }
 
     async fn read_page(&mut self, peer: &Peer, session: &Session) -> Result<(), CallError> {
-        let request = ListEntriesRequest {
-            conversation_id: session.conversation.to_string(),
-            after_sequence: self.read_until.max(session.last_sequence),
-            until_sequence: 0,
-            page_size: PAGE_SIZE,
-        };
-        let channel = peer.for_account(session.account);
-        let mut client = ThreadServiceClient::new(channel).max_decoding_message_size(MAX_PAGE_BYTES);
-        let page = client.list_entries(request).await?.into_inner();
+        let after_sequence = self.read_until.max(session.last_sequence);
+        let page = conversation::list_entries(peer, session, after_sequence).await?;
         // Pages are limited by bytes too, so a short page need not be the last.
         self.at_end = !page.has_more;
         match page.entries.last() {

@@ -1,0 +1,201 @@
+//! Client of the conversation service: reads a thread as the service, acts as the bot of a session, closes idle
+//! conversations.
+//!
+//! Each call as a bot names its session, so that the conversation's row accepts it only while that session is in charge
+//! (rule A3).
+
+use frontdesk_auth::{AccountId, Actor, Kind};
+use frontdesk_clock::Time;
+use frontdesk_proto::conversation::v1::{
+    CloseConversationRequest, CloseIdleConversationsRequest, HandOffConversationRequest, IdleConversation,
+    IdleOutcome as ProtoIdleOutcome, IdleResult, ListEntriesRequest, ListEntriesResponse, NewButton,
+    PostMessageRequest, Reason, RecordAnswerRequest, conversation_service_client::ConversationServiceClient,
+    thread_service_client::ThreadServiceClient,
+};
+use frontdesk_rpc::{Peer, refused_with};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::domain::{BotAction, Button, DueSession, IdleOutcome, Session};
+
+/// Maximum number of entries asked for per page of a thread.
+const PAGE_SIZE: i32 = 50;
+
+/// Maximum size of a page in bytes that the client decodes: far more than the conversation service puts on one.
+const MAX_PAGE_BYTES: usize = 16 << 20;
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// The session is no longer in charge, or the conversation is closed or absent.
+    #[error("the session is no longer in charge of the conversation")]
+    SessionOver,
+    /// The conversation service rejects the content; a retry would be rejected too.
+    #[error("the conversation service rejected the call: {0}")]
+    Rejected(String),
+    /// The response exceeds the size limit of the client; a retry would exceed it too.
+    #[error("the response of the conversation service is too large: {0}")]
+    ResponseTooLarge(String),
+    /// Worth a retry.
+    #[error("the conversation service did not answer: {0}")]
+    Unavailable(String),
+}
+
+impl From<Status> for CallError {
+    fn from(status: Status) -> Self {
+        let over = [Reason::BotSessionNotInCharge, Reason::ConversationClosed, Reason::OwnershipChanged];
+        if status.code() == Code::NotFound || over.iter().any(|reason| has_reason(&status, *reason)) {
+            return Self::SessionOver;
+        }
+        let message = format!("{:?}: {}", status.code(), status.message());
+        match status.code() {
+            Code::InvalidArgument
+            | Code::FailedPrecondition
+            | Code::PermissionDenied
+            | Code::AlreadyExists
+            | Code::Unimplemented => Self::Rejected(message),
+            // tonic answers OUT_OF_RANGE when a message exceeds the decoder's limit.
+            Code::OutOfRange => Self::ResponseTooLarge(message),
+            _ => Self::Unavailable(message),
+        }
+    }
+}
+
+/// The page of the session's thread that begins after this sequence.
+pub(crate) async fn list_entries(
+    peer: &Peer,
+    session: &Session,
+    after_sequence: i64,
+) -> Result<ListEntriesResponse, CallError> {
+    let request = ListEntriesRequest {
+        conversation_id: session.conversation.to_string(),
+        after_sequence,
+        until_sequence: 0,
+        page_size: PAGE_SIZE,
+    };
+    let channel = peer.for_account(session.account);
+    let mut client = ThreadServiceClient::new(channel).max_decoding_message_size(MAX_PAGE_BYTES);
+    Ok(client.list_entries(request).await?.into_inner())
+}
+
+/// Performs one action of a turn as the session's bot. Returns the sequence of the entry that it posted, if the action
+/// posts one and the response holds it. Repeating a call with the same `request_id` changes nothing.
+pub(crate) async fn perform(
+    peer: &Peer,
+    session: &Session,
+    action: &BotAction,
+    request_id: String,
+) -> Result<Option<i64>, CallError> {
+    let performed = match action {
+        BotAction::Say { text, buttons } => post_message(peer, session, text, buttons, request_id).await,
+        BotAction::RecordAnswer { property, value } => record_answer(peer, session, property, value).await,
+        BotAction::HandOff { reason, agent } => hand_off(peer, session, reason, *agent, request_id).await,
+        BotAction::Close => close(peer, session, request_id).await,
+    };
+    match performed {
+        // The request id names the turn and the turn answers one message, so the first use of the id was this very
+        // action, possibly with another text of an older version.
+        Err(status) if has_reason(&status, Reason::RequestIdReused) => Ok(None),
+        performed => Ok(performed?),
+    }
+}
+
+async fn post_message(
+    peer: &Peer,
+    session: &Session,
+    text: &str,
+    buttons: &[Button],
+    request_id: String,
+) -> Result<Option<i64>, Status> {
+    let buttons = buttons.iter().map(|button| NewButton { id: button.id.clone(), label: button.label.clone() });
+    let request = PostMessageRequest {
+        conversation_id: session.conversation.to_string(),
+        text: text.to_owned(),
+        buttons: buttons.collect(),
+        bot_session_id: session.id.to_string(),
+        expected_epoch: None,
+        request_id,
+    };
+    let channel = peer.acting_for(session.account, &bot(session));
+    let response = ThreadServiceClient::new(channel).post_message(request).await?.into_inner();
+    Ok(response.entry.map(|entry| entry.sequence))
+}
+
+async fn record_answer(peer: &Peer, session: &Session, property: &str, value: &str) -> Result<Option<i64>, Status> {
+    let request = RecordAnswerRequest {
+        conversation_id: session.conversation.to_string(),
+        bot_session_id: session.id.to_string(),
+        property: property.to_owned(),
+        value: value.to_owned(),
+    };
+    let channel = peer.acting_for(session.account, &bot(session));
+    ConversationServiceClient::new(channel).record_answer(request).await?;
+    Ok(None)
+}
+
+async fn hand_off(
+    peer: &Peer,
+    session: &Session,
+    reason: &str,
+    agent: Option<Uuid>,
+    request_id: String,
+) -> Result<Option<i64>, Status> {
+    let request = HandOffConversationRequest {
+        conversation_id: session.conversation.to_string(),
+        bot_session_id: session.id.to_string(),
+        reason: reason.to_owned(),
+        agent_id: agent.map(|agent| agent.to_string()).unwrap_or_default(),
+        request_id,
+    };
+    let channel = peer.acting_for(session.account, &bot(session));
+    ConversationServiceClient::new(channel).hand_off_conversation(request).await?;
+    Ok(None)
+}
+
+async fn close(peer: &Peer, session: &Session, request_id: String) -> Result<Option<i64>, Status> {
+    let request = CloseConversationRequest {
+        conversation_id: session.conversation.to_string(),
+        expected_epoch: None,
+        bot_session_id: session.id.to_string(),
+        request_id,
+    };
+    let channel = peer.acting_for(session.account, &bot(session));
+    ConversationServiceClient::new(channel).close_conversation(request).await?;
+    Ok(None)
+}
+
+fn bot(session: &Session) -> Actor {
+    Actor { kind: Kind::Bot, id: session.bot.to_string() }
+}
+
+/// Asks about all due sessions in one call. Returns one outcome for each, in their order.
+pub(crate) async fn close_idle(peer: &Peer, due: &[DueSession]) -> Result<Vec<IdleOutcome>, CallError> {
+    let conversations = due.iter().map(|due| IdleConversation {
+        account_id: due.account.to_string(),
+        conversation_id: due.conversation.to_string(),
+        bot_session_id: due.session.to_string(),
+    });
+    let request = CloseIdleConversationsRequest { conversations: conversations.collect() };
+    // The call spans accounts: each conversation names its own.
+    let mut client = ConversationServiceClient::new(peer.for_account(AccountId(Uuid::nil())));
+    let response = client.close_idle_conversations(request).await?.into_inner();
+    if response.results.len() != due.len() {
+        return Err(CallError::Rejected(format!("{} results for {} sessions", response.results.len(), due.len())));
+    }
+    Ok(response.results.iter().map(outcome).collect())
+}
+
+fn outcome(result: &IdleResult) -> IdleOutcome {
+    match (result.outcome(), &result.idle_time) {
+        (ProtoIdleOutcome::Closed, _) => IdleOutcome::Closed,
+        (ProtoIdleOutcome::VisitorActive, Some(time)) => {
+            IdleOutcome::VisitorActive { deadline: Time::from_proto(time) }
+        }
+        _ => IdleOutcome::NotInCharge,
+    }
+}
+
+/// Whether the status carries this reason. On the wire a reason has no prefix.
+fn has_reason(status: &Status, reason: Reason) -> bool {
+    refused_with(status, reason.as_str_name().trim_start_matches("REASON_"))
+}
