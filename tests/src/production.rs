@@ -9,7 +9,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use frontdesk::Settings;
 use frontdesk_auth::{IssuerSettings, Kind};
 use frontdesk_clock::Clock;
-use frontdesk_rpc::TlsSettings;
+use frontdesk_transport::TlsSettings;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType, date_time_ymd};
 use serde_json::{Value, json};

@@ -69,7 +69,7 @@ impl TestSuite {
         let mut settings = Settings { data_folder: folder.path().to_owned(), ..Settings::default() };
         settings.telemetry.log = "warn".into();
         // A test calls as fast as it can.
-        settings.limits = settings.limits.without_limits_of_callers();
+        settings.limits = settings.limits.without_caller_limits();
         set(&mut settings);
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         match footing {

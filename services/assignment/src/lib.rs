@@ -16,13 +16,14 @@ mod migration;
 mod queries;
 mod store;
 
+use frontdesk_api::Pages;
 use frontdesk_bus::Bus;
+use frontdesk_client::Peer;
 use frontdesk_db::Db;
 use frontdesk_proto::assignment::v1::{
     assignment_service_server::{self, AssignmentServiceServer},
     roster_service_server::{self, RosterServiceServer},
 };
-use frontdesk_rpc::{Pages, Peer};
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 

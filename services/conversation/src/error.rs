@@ -1,8 +1,8 @@
 //! Every way in which this service refuses, and how each is told by gRPC: the one place that maps.
 
+use frontdesk_api::{ApiError, FieldError};
 use frontdesk_idempotency::ClaimError;
 use frontdesk_proto::conversation::v1::Reason;
-use frontdesk_rpc::{Field, Refusal};
 use sea_orm::DbErr;
 use tonic::{Code, Status as GrpcStatus};
 
@@ -18,7 +18,7 @@ const DOMAIN: &str = "conversation.frontdesk";
 pub enum ConversationError {
     /// Fields that only the domain can judge.
     #[error("fields are wrong")]
-    Fields(Vec<Field>),
+    Fields(Vec<FieldError>),
     /// Absent, or not the caller's to know.
     #[error("no such {0}")]
     NotFound(&'static str),
@@ -79,7 +79,7 @@ impl Explained {
         Self { refused, conversation, owner }
     }
 
-    fn refusal(&self) -> Refusal {
+    fn refusal(&self) -> ApiError {
         let row = &self.conversation.row;
         let owner = self.owner.as_ref();
         let now = match owner {
@@ -87,7 +87,7 @@ impl Explained {
             Some(owner) => format!("{} owns it now", owner.name),
             None => "nobody owns it now".to_owned(),
         };
-        let with_owner = |refusal: Refusal| {
+        let with_owner = |refusal: ApiError| {
             let refusal = refusal
                 .with("epoch", row.epoch)
                 .with("status", if row.status == Status::Open { "OPEN" } else { "CLOSED" });
@@ -98,7 +98,8 @@ impl Explained {
                 None => refusal.with("owner_kind", "NOBODY"),
             }
         };
-        let refusal = |code, reason: Reason, message: String| Refusal::new(code, DOMAIN, reason.as_str_name(), message);
+        let refusal =
+            |code, reason: Reason, message: String| ApiError::new(code, DOMAIN, reason.as_str_name(), message);
         match self.refused {
             Refused::Closed => {
                 let why = row.close_reason.map_or("", |reason| reason.as_str());
@@ -140,10 +141,10 @@ impl From<ClaimError> for ConversationError {
 
 impl From<ConversationError> for GrpcStatus {
     fn from(error: ConversationError) -> Self {
-        let refusal = |code, reason: Reason, message: &str| Refusal::new(code, DOMAIN, reason.as_str_name(), message);
+        let refusal = |code, reason: Reason, message: &str| ApiError::new(code, DOMAIN, reason.as_str_name(), message);
         use ConversationError as E;
         match error {
-            E::Fields(fields) => Refusal::fields(fields),
+            E::Fields(fields) => ApiError::fields(fields),
             E::NotFound(kind) => {
                 refusal(Code::NotFound, Reason::NotFound, &format!("there is no such {kind}")).with("resource", kind)
             }
@@ -194,17 +195,17 @@ impl From<ConversationError> for GrpcStatus {
                 "it was edited since you read it; read it again and repeat your change",
             ),
             E::Unreachable(service) => {
-                Refusal::unavailable(format!("the {service} service cannot be reached now; try again"))
+                ApiError::unavailable(format!("the {service} service cannot be reached now; try again"))
             }
             E::DatabaseLost => lost(),
-            E::Db(error) => Refusal::database(&error),
+            E::Db(error) => ApiError::database(&error),
         }
         .into()
     }
 }
 
-fn lost() -> Refusal {
-    Refusal::unavailable(
+fn lost() -> ApiError {
+    ApiError::unavailable(
         "the database cannot be reached now; the call may have taken effect, so try again with the same request_id",
     )
 }

@@ -18,12 +18,13 @@ mod visitor_keys;
 
 use std::sync::Arc;
 
+use frontdesk_api::{Pages, SharedReads};
 use frontdesk_auth::Keyring;
 use frontdesk_bus::{Bus, Hints};
+use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
 use frontdesk_db::Db;
 use frontdesk_proto::conversation::v1::{WatchChatResponse, WatchThreadResponse};
-use frontdesk_rpc::{Pages, Peer, Reads};
 use tokio_util::sync::CancellationToken;
 
 pub use error::{ConversationError, Explained};
@@ -44,8 +45,8 @@ pub struct Parts {
     keyring: Keyring,
     visitor_keys: visitor_keys::Remembered,
     writer: Writer,
-    thread_reads: Reads<WatchThreadResponse>,
-    chat_reads: Reads<WatchChatResponse>,
+    thread_reads: SharedReads<WatchThreadResponse>,
+    chat_reads: SharedReads<WatchChatResponse>,
     assignment: Peer,
     bot_session: Peer,
     shutdown: CancellationToken,
@@ -64,7 +65,7 @@ impl App {
         shutdown: CancellationToken,
     ) -> Self {
         let writer = Writer::start(&db, clock, &hints);
-        let (thread_reads, chat_reads) = (Reads::default(), Reads::default());
+        let (thread_reads, chat_reads) = (SharedReads::default(), SharedReads::default());
         Self(Arc::new(Parts {
             db,
             hints,

@@ -2,10 +2,12 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use frontdesk_api::Pages;
 use frontdesk_auth::{Keyring, Keys, ScopedKeys};
 use frontdesk_bus::Bus;
+use frontdesk_client::{Peer, PeerError};
 use frontdesk_db::{Db, DbErr, migrate, pending_migrations};
-use frontdesk_rpc::{Pages, Peer, PeerError, Tls, WithinProcess};
+use frontdesk_transport::{InProcessConnector, Tls};
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
@@ -97,7 +99,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) bus: &'a Bus,
     pub(crate) shutdown: &'a CancellationToken,
     /// The way to services that run in this process.
-    pub(crate) within: &'a WithinProcess,
+    pub(crate) within: &'a InProcessConnector,
 }
 
 /// A service, ready to run.
@@ -197,8 +199,8 @@ impl App {
 impl Parts<'_> {
     fn peer(&self, me: Service, other: Service) -> Result<Peer, PeerError> {
         match self.settings.peer(other) {
-            "" => Ok(Peer::within(self.within, me.name())),
-            addresses => Peer::at(addresses, me.name(), self.tls, self.keys),
+            "" => Ok(Peer::in_process(self.within, me.name())),
+            addresses => Peer::remote(addresses, me.name(), self.tls, self.keys),
         }
     }
 }

@@ -12,7 +12,8 @@ use frontdesk_auth::{AccessMap, Identity, Keyring, Keys};
 use frontdesk_bus::Bus;
 use frontdesk_clock::Clock;
 use frontdesk_db::{Db, DbSettings};
-use frontdesk_rpc::{Audited, Gate, Served, ServerSettings, Tls, WithinProcess};
+use frontdesk_server::{Admission, AuditLayer, GrpcServices, ServerSettings};
+use frontdesk_transport::{InProcessConnector, Tls};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
@@ -99,7 +100,7 @@ impl Suite {
     /// Brings every database up to date, and makes or checks what the broker must have.
     pub async fn migrate(&self) -> Result<(), SuiteError> {
         self.migrate_databases().await?;
-        self.build(&WithinProcess::new().0)?;
+        self.build(&InProcessConnector::new().0)?;
         let sources: Vec<&str> = self.databases.iter().map(|(service, _)| service.name()).collect();
         Ok(self.bus.prepare(&sources).await?)
     }
@@ -144,7 +145,7 @@ impl Suite {
         Ok(())
     }
 
-    fn build(&self, within: &WithinProcess) -> Result<Vec<App>, SuiteError> {
+    fn build(&self, within: &InProcessConnector) -> Result<Vec<App>, SuiteError> {
         let parts = Parts {
             settings: &self.settings,
             clock: &self.clock,
@@ -161,7 +162,7 @@ impl Suite {
     /// Serves on `listener` and runs every worker until the shutdown; returns when everything has ended.
     pub async fn serve(self, listener: TcpListener) -> Result<(), SuiteError> {
         self.wait_for_schema().await?;
-        let within = WithinProcess::new();
+        let within = InProcessConnector::new();
         let apps = self.build(&within.0)?;
         let stop = &self.shutdown;
 
@@ -186,14 +187,15 @@ impl Suite {
         let development = self.keys.iter().flat_map(|_| dev::SERVICES);
         let names = apps.iter().flat_map(|app| app.names()).chain(development).copied().collect();
         let routes = routes.routes();
-        let served = Served { routes, names, descriptors: frontdesk_proto::DESCRIPTORS, ready: readiness };
+        let served = GrpcServices { routes, names, descriptors: frontdesk_proto::DESCRIPTORS, ready: readiness };
         let trail = Trail::new(self.databases.iter().map(|(service, db)| (service.package(), db.clone())).collect());
-        let audited = Audited::try_new(trail, frontdesk_proto::DESCRIPTORS)?;
+        let audited = AuditLayer::try_new(trail, frontdesk_proto::DESCRIPTORS)?;
         apps.iter().filter_map(App::visitor_keys).for_each(|keys| self.identity.accept_scoped(keys));
         let limits = self.settings.limits.clone();
-        let gate = Gate::new(self.identity, self.access, audited, &limits, &self.clock);
-        let settings = ServerSettings { drain: self.settings.drain, limits, tls: self.tls.clone(), within };
-        let ended = frontdesk_rpc::serve(listener, served, gate, settings, stop.clone()).await;
+        let gate = Admission::new(self.identity, self.access, audited, &limits, &self.clock);
+        let settings =
+            ServerSettings { drain: self.settings.drain, limits, tls: self.tls.clone(), in_process: Some(within.1) };
+        let ended = frontdesk_server::serve(listener, served, gate, settings, stop.clone()).await;
 
         // Also when the server ended by itself: what it feeds must not go on without it.
         stop.cancel();

@@ -24,14 +24,15 @@ mod workers;
 
 use std::{path::Path, sync::Arc};
 
+use frontdesk_api::Pages;
 use frontdesk_bus::Bus;
+use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
 use frontdesk_db::Db;
 use frontdesk_proto::notification::v1::{
     delivery_service_server::DeliveryServiceServer, sender_service_server::SenderServiceServer,
     transcript_service_server::TranscriptServiceServer,
 };
-use frontdesk_rpc::{Pages, Peer};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;

@@ -23,12 +23,12 @@ use frontdesk_proto::{
     },
     dev::v1::{AdvanceTimeRequest, clock_service_client::ClockServiceClient},
 };
-use frontdesk_rpc::TlsSettings;
 use frontdesk_tests::{
     Chat, Footing, TestSuite,
     production::{Authority, TokenIssuer, publish, sign_visitor, trust, visitor_token},
     reason, request_id, wait_for,
 };
+use frontdesk_transport::TlsSettings;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tokio::{
@@ -78,7 +78,7 @@ fn plain(address: &str) -> Channel {
 fn settings(folder: &tempfile::TempDir) -> Settings {
     let mut settings = Settings { data_folder: folder.path().join("data"), ..Settings::default() };
     settings.telemetry.log = "warn".into();
-    settings.limits = settings.limits.without_limits_of_callers();
+    settings.limits = settings.limits.without_caller_limits();
     settings
 }
 

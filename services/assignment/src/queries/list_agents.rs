@@ -1,7 +1,7 @@
 //! The roster by name.
 
+use frontdesk_api::Page;
 use frontdesk_auth::Caller;
-use frontdesk_rpc::Page;
 
 use crate::{App, domain::Agent, error::AssignmentError, store, store::agents::Cursor};
 

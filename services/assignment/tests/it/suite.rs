@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use frontdesk_api::Pages;
 use frontdesk_assignment::{App, Migrator};
 use frontdesk_audit::Trail;
 use frontdesk_auth::{AccessMap, AccountId, Identity, Keys, Kind};
 use frontdesk_bus::Bus;
+use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
 use frontdesk_db::{DatabaseUrl, Db, DbSettings};
 use frontdesk_proto::{
@@ -17,7 +19,7 @@ use frontdesk_proto::{
     conversation::v1::conversation_service_server::ConversationServiceServer,
     event::v1::Event,
 };
-use frontdesk_rpc::{Audited, Gate, Pages, Peer, Served, ServerSettings, serve};
+use frontdesk_server::{Admission, AuditLayer, GrpcServices, ServerSettings, serve};
 use prost::{Message, Name};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -76,7 +78,7 @@ impl Suite {
         let service = ConversationServiceServer::new(arbiter.clone());
         tokio::spawn(Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
 
-        let peer = Peer::at(&address, "assignment", None, Some(&keys)).unwrap();
+        let peer = Peer::remote(&address, "assignment", None, Some(&keys)).unwrap();
         let trail = Trail::new(vec![("frontdesk.assignment.v1", db.clone())]);
         let app = App::new(db, Pages::new(keys.keyring().clone()), peer, shutdown.clone());
         frontdesk_assignment::subscribe(&app, &bus);
@@ -85,15 +87,15 @@ impl Suite {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let settings = ServerSettings::plain(Duration::from_millis(100));
-        let audited = Audited::try_new(trail, DESCRIPTORS).unwrap();
-        let gate = Gate::new(
+        let audited = AuditLayer::try_new(trail, DESCRIPTORS).unwrap();
+        let gate = Admission::new(
             Identity::development(&keys),
             AccessMap::try_new(DESCRIPTORS).unwrap(),
             audited,
             &settings.limits,
             &clock,
         );
-        let served = Served {
+        let served = GrpcServices {
             routes: routes.routes(),
             names: frontdesk_assignment::SERVICES.to_vec(),
             descriptors: DESCRIPTORS,

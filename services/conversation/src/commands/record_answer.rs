@@ -1,7 +1,7 @@
 //! What the visitor answered the bot becomes a property of the contact (rules B6, X1).
 
+use frontdesk_api::FieldError;
 use frontdesk_auth::Caller;
-use frontdesk_rpc::Field;
 use uuid::Uuid;
 
 use super::{contact_of_visitor, explain};
@@ -26,7 +26,7 @@ pub(crate) async fn record_answer(
 ) -> Result<Conversation, ConversationError> {
     if command.property == "email" && usable_address(&command.value).is_none() {
         let remedy = "must be an address that mail can go to, such as ada@example.com";
-        return Err(ConversationError::Fields(vec![Field::new("value", remedy)]));
+        return Err(ConversationError::Fields(vec![FieldError::new("value", remedy)]));
     }
     let mut tx = app.db.begin_for(caller.account.0).await?;
     let conversation = conversations::find_for_update(&tx, caller.account, command.conversation).await?;

@@ -1,7 +1,7 @@
 //! A channel's settings change, or it is deleted.
 
+use frontdesk_api::FieldError;
 use frontdesk_auth::Caller;
-use frontdesk_rpc::Field;
 use uuid::Uuid;
 
 use crate::{
@@ -53,7 +53,10 @@ pub(crate) async fn update_channel(
     channel.time_zone = command.time_zone.unwrap_or(channel.time_zone);
     match (channel.greeter, channel.bot_id) {
         (Greeter::Bot, None) => {
-            return Err(ConversationError::Fields(vec![Field::new("bot_id", "must name the bot when a bot greets")]));
+            return Err(ConversationError::Fields(vec![FieldError::new(
+                "bot_id",
+                "must name the bot when a bot greets",
+            )]));
         }
         (Greeter::Bot, Some(_)) => {}
         (Greeter::Routing | Greeter::Nobody, _) => channel.bot_id = None,

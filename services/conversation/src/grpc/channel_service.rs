@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use frontdesk_api::{parse_id, parse_optional_id, validated};
 use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use frontdesk_proto::{
     botsession::v1::{GetBotRequest, bot_service_client::BotServiceClient},
     conversation::v1::{self as pb, channel_service_server::ChannelService},
 };
-use frontdesk_rpc::{open, parse_id, parse_optional_id};
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
@@ -53,7 +53,7 @@ impl ChannelService for Grpc {
         &self,
         request: Request<pb::CreateChannelRequest>,
     ) -> Result<Response<pb::CreateChannelResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let key = Key::new(&caller, &request.request_id, &request);
         let greeter = convert::greeter(request.greeter());
         let time_zone = one(time_zone(&request.time_zone))?;
@@ -84,7 +84,7 @@ impl ChannelService for Grpc {
         &self,
         request: Request<pb::GetChannelRequest>,
     ) -> Result<Response<pb::GetChannelResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let id = parse_id("channel_id", &request.channel_id)?;
         let read = self.read(&caller).await?;
         let channel = channels::find(&read.conn(), caller.account, id).await.map_err(ConversationError::from)?;
@@ -96,16 +96,16 @@ impl ChannelService for Grpc {
         &self,
         request: Request<pb::ListChannelsRequest>,
     ) -> Result<Response<pb::ListChannelsResponse>, Status> {
-        let (caller, mut request) = open(request)?;
+        let (caller, mut request) = validated(request)?;
         let token = std::mem::take(&mut request.page_token);
         let size = std::mem::take(&mut request.page_size);
-        let page = self.0.pages.open::<(String, Uuid), _>(&caller, &request, size, &token)?;
+        let page = self.0.pages.read_request::<(String, Uuid), _>(&caller, &request, size, &token)?;
         let after = page.cursor.clone();
         let read = self.read(&caller).await?;
         let mut rows = channels::list(&read.conn(), caller.account, after, page.size + 1)
             .await
             .map_err(ConversationError::from)?;
-        let next_page_token = self.0.pages.close(page, &mut rows, |last| (last.name.clone(), last.id))?;
+        let next_page_token = self.0.pages.next_page_token(page, &mut rows, |last| (last.name.clone(), last.id))?;
         Ok(Response::new(pb::ListChannelsResponse {
             channels: rows.iter().map(convert::channel).collect(),
             next_page_token,
@@ -116,7 +116,7 @@ impl ChannelService for Grpc {
         &self,
         request: Request<pb::UpdateChannelRequest>,
     ) -> Result<Response<pb::UpdateChannelResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let sender = request.transcript_sender_id.as_deref();
         let transcript_sender_id = sender.map(|id| parse_optional_id("transcript_sender_id", id)).transpose()?;
         let time_zone = one(request.time_zone.as_deref().map(time_zone).transpose())?;
@@ -147,7 +147,7 @@ impl ChannelService for Grpc {
         &self,
         request: Request<pb::DeleteChannelRequest>,
     ) -> Result<Response<pb::DeleteChannelResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let channel = commands::delete_channel(&self.0, &caller, parse_id("channel_id", &request.channel_id)?).await?;
         Ok(Response::new(pb::DeleteChannelResponse { channel: Some(convert::channel(&channel)) }))
     }
@@ -156,7 +156,7 @@ impl ChannelService for Grpc {
         &self,
         request: Request<pb::RotateVisitorKeyRequest>,
     ) -> Result<Response<pb::RotateVisitorKeyResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let keep = request.keep_previous.map(Duration::try_from).transpose();
         let command = RotateVisitorKey {
             channel: parse_id("channel_id", &request.channel_id)?,
@@ -174,7 +174,7 @@ impl ChannelService for Grpc {
         &self,
         request: Request<pb::ListVisitorKeysRequest>,
     ) -> Result<Response<pb::ListVisitorKeysResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let channel = parse_id("channel_id", &request.channel_id)?;
         let now = self.0.db.now().await.map_err(ConversationError::from)?;
         let read = self.read(&caller).await?;

@@ -1,9 +1,9 @@
 //! `ContactService`.
 
+use frontdesk_api::{parse_id, validated};
 use frontdesk_clock::Time;
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, contact_service_server::ContactService};
-use frontdesk_rpc::{open, parse_id};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ impl ContactService for Grpc {
         &self,
         request: Request<pb::CreateContactRequest>,
     ) -> Result<Response<pb::CreateContactResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let key = Key::new(&caller, &request.request_id, &request);
         let (email, time_zone) = all(email(&request.email), time_zone(&request.time_zone))?;
         let command = CreateContact { name: request.name, email, phone: request.phone, time_zone, key };
@@ -32,7 +32,7 @@ impl ContactService for Grpc {
         &self,
         request: Request<pb::GetContactRequest>,
     ) -> Result<Response<pb::GetContactResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let id = parse_id("contact_id", &request.contact_id)?;
         let read = self.read(&caller).await?;
         let contact = contacts::find(&read.conn(), caller.account, id).await.map_err(ConversationError::from)?;
@@ -44,16 +44,17 @@ impl ContactService for Grpc {
         &self,
         request: Request<pb::ListContactsRequest>,
     ) -> Result<Response<pb::ListContactsResponse>, Status> {
-        let (caller, mut request) = open(request)?;
+        let (caller, mut request) = validated(request)?;
         let token = std::mem::take(&mut request.page_token);
         let size = std::mem::take(&mut request.page_size);
-        let page = self.0.pages.open::<(Time, Uuid), _>(&caller, &request, size, &token)?;
+        let page = self.0.pages.read_request::<(Time, Uuid), _>(&caller, &request, size, &token)?;
         let email = one(email(&request.email))?;
         let read = self.read(&caller).await?;
         let mut rows = contacts::list(&read.conn(), caller.account, email, page.cursor, page.size + 1)
             .await
             .map_err(ConversationError::from)?;
-        let next_page_token = self.0.pages.close(page, &mut rows, |last| (last.row.created_at, last.row.id))?;
+        let next_page_token =
+            self.0.pages.next_page_token(page, &mut rows, |last| (last.row.created_at, last.row.id))?;
         Ok(Response::new(pb::ListContactsResponse {
             contacts: rows.iter().map(convert::contact).collect(),
             next_page_token,
@@ -64,7 +65,7 @@ impl ContactService for Grpc {
         &self,
         request: Request<pb::UpdateContactRequest>,
     ) -> Result<Response<pb::UpdateContactResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let (email, time_zone) = all(
             email(request.email.as_deref().unwrap_or_default()),
             request.time_zone.as_deref().map(time_zone).transpose(),

@@ -1,11 +1,11 @@
 //! `ConversationService`.
 
+use frontdesk_api::{parse_id, parse_optional_id, validated};
 use frontdesk_auth::{AccountId, Caller, Kind};
 use frontdesk_clock::Time;
 use frontdesk_db::Read;
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, conversation_service_server::ConversationService};
-use frontdesk_rpc::{open, parse_id, parse_optional_id};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -38,7 +38,7 @@ impl ConversationService for Grpc {
         &self,
         request: Request<pb::GetConversationRequest>,
     ) -> Result<Response<pb::GetConversationResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
         let read = self.read(&caller).await?;
         let conversation = queries::get_conversation(&read.conn(), &caller, id).await?;
@@ -49,16 +49,17 @@ impl ConversationService for Grpc {
         &self,
         request: Request<pb::ListConversationsRequest>,
     ) -> Result<Response<pb::ListConversationsResponse>, Status> {
-        let (caller, mut request) = open(request)?;
+        let (caller, mut request) = validated(request)?;
         let token = std::mem::take(&mut request.page_token);
         let size = std::mem::take(&mut request.page_size);
-        let page = self.0.pages.open::<(Time, Uuid), _>(&caller, &request, size, &token)?;
+        let page = self.0.pages.read_request::<(Time, Uuid), _>(&caller, &request, size, &token)?;
         let filter = filter(&caller, &request)?;
         let read = self.read(&caller).await?;
         let mut rows = conversations::list(&read.conn(), caller.account, filter, page.cursor, page.size + 1)
             .await
             .map_err(ConversationError::from)?;
-        let next_page_token = self.0.pages.close(page, &mut rows, |last| (last.row.last_activity_at, last.row.id))?;
+        let next_page_token =
+            self.0.pages.next_page_token(page, &mut rows, |last| (last.row.last_activity_at, last.row.id))?;
         let owners = rows.iter().filter_map(Conversation::owner).collect::<Vec<_>>();
         let names = names::find_owners(&read.conn(), caller.account, owners).await.map_err(ConversationError::from)?;
         let conversations = rows.iter().map(|row| convert::conversation(row, &names)).collect();
@@ -69,7 +70,7 @@ impl ConversationService for Grpc {
         &self,
         request: Request<pb::CloseConversationRequest>,
     ) -> Result<Response<pb::CloseConversationResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let by = match caller.kind {
             Kind::Service => Closer::BotSession(bot_session(&caller, &request.bot_session_id)?),
             _ if !request.bot_session_id.is_empty() => {
@@ -88,7 +89,7 @@ impl ConversationService for Grpc {
         &self,
         request: Request<pb::ReopenConversationRequest>,
     ) -> Result<Response<pb::ReopenConversationResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
         let reopened = commands::reopen_conversation(
             &self.0,
@@ -105,7 +106,7 @@ impl ConversationService for Grpc {
         &self,
         request: Request<pb::ChangeAssigneeRequest>,
     ) -> Result<Response<pb::ChangeAssigneeResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         // The name is told in passing: a repeat after a rename is still a repeat.
         let asked = pb::ChangeAssigneeRequest { agent_name: String::new(), ..request.clone() };
         let command = ChangeAssignee {
@@ -134,7 +135,7 @@ impl ConversationService for Grpc {
         &self,
         request: Request<pb::HandOffConversationRequest>,
     ) -> Result<Response<pb::HandOffConversationResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let command = HandOff {
             key: Key::new(&caller, &request.request_id, &request),
             conversation: parse_id("conversation_id", &request.conversation_id)?,
@@ -150,7 +151,7 @@ impl ConversationService for Grpc {
         &self,
         request: Request<pb::CloseIdleConversationsRequest>,
     ) -> Result<Response<pb::CloseIdleConversationsResponse>, Status> {
-        let (_, request) = open(request)?;
+        let (_, request) = validated(request)?;
         let mut idle = Vec::with_capacity(request.conversations.len());
         for one in &request.conversations {
             idle.push(Idle {
@@ -176,7 +177,7 @@ impl ConversationService for Grpc {
         &self,
         request: Request<pb::LinkContactRequest>,
     ) -> Result<Response<pb::LinkContactResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let conversation = parse_id("conversation_id", &request.conversation_id)?;
         let contact = parse_id("contact_id", &request.contact_id)?;
         let linked =
@@ -189,7 +190,7 @@ impl ConversationService for Grpc {
         &self,
         request: Request<pb::GetClosingFactsRequest>,
     ) -> Result<Response<pb::GetClosingFactsResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
         let read = self.read(&caller).await?;
         let (facts, visitor_name) = queries::get_closing_facts(&read.conn(), &caller, id, request.close_number).await?;
@@ -200,7 +201,7 @@ impl ConversationService for Grpc {
         &self,
         request: Request<pb::RecordAnswerRequest>,
     ) -> Result<Response<pb::RecordAnswerResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let command = RecordAnswer {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             session: bot_session(&caller, &request.bot_session_id)?,

@@ -10,6 +10,7 @@ mod visitor_service;
 
 use std::pin::Pin;
 
+use frontdesk_api::{ApiError, FieldError};
 use frontdesk_auth::{Caller, Kind};
 use frontdesk_db::Read;
 use frontdesk_proto::{
@@ -20,7 +21,6 @@ use frontdesk_proto::{
         ticket_service_server::TicketServiceServer, visitor_service_server::VisitorServiceServer,
     },
 };
-use frontdesk_rpc::{Field, Refusal};
 use futures::Stream;
 use tonic::{Code, Status, service::RoutesBuilder};
 use uuid::Uuid;
@@ -111,7 +111,7 @@ fn bot_session(caller: &Caller, bot_session_id: &str) -> Result<Uuid, Status> {
     if caller.actor.kind != Kind::Bot {
         return Err(refuse("x-frontdesk-actor", "must name the bot that acts"));
     }
-    match frontdesk_rpc::parse_optional_id("bot_session_id", bot_session_id)? {
+    match frontdesk_api::parse_optional_id("bot_session_id", bot_session_id)? {
         Some(session) => Ok(session),
         None => Err(refuse("bot_session_id", "must name the session that acts")),
     }
@@ -119,37 +119,37 @@ fn bot_session(caller: &Caller, bot_session_id: &str) -> Result<Uuid, Status> {
 
 /// One field that is wrong.
 fn refuse(field: &str, remedy: &str) -> Status {
-    Refusal::fields(vec![Field::new(field, remedy)]).into()
+    ApiError::fields(vec![FieldError::new(field, remedy)]).into()
 }
 
 /// A time zone by its IANA name; empty is allowed.
-fn time_zone(name: &str) -> Result<String, Field> {
+fn time_zone(name: &str) -> Result<String, FieldError> {
     if name.is_empty() || name.parse::<chrono_tz::Tz>().is_ok() {
         return Ok(name.to_owned());
     }
-    Err(Field::new("time_zone", "must be an IANA time zone such as Europe/Rome, or empty"))
+    Err(FieldError::new("time_zone", "must be an IANA time zone such as Europe/Rome, or empty"))
 }
 
 /// An address that mail may go to, in its one spelling; empty is allowed.
-fn email(text: &str) -> Result<Option<String>, Field> {
+fn email(text: &str) -> Result<Option<String>, FieldError> {
     if text.is_empty() {
         return Ok(None);
     }
     let address = crate::domain::usable_address(text);
     address
         .map(Some)
-        .ok_or_else(|| Field::new("email", "must be an address that mail can go to, such as ada@example.com"))
+        .ok_or_else(|| FieldError::new("email", "must be an address that mail can go to, such as ada@example.com"))
 }
 
 /// The values, or every field that is wrong, at once.
-fn all<A, B>(a: Result<A, Field>, b: Result<B, Field>) -> Result<(A, B), Status> {
+fn all<A, B>(a: Result<A, FieldError>, b: Result<B, FieldError>) -> Result<(A, B), Status> {
     match (a, b) {
         (Ok(a), Ok(b)) => Ok((a, b)),
-        (a, b) => Err(Refusal::fields([a.err(), b.err()].into_iter().flatten().collect()).into()),
+        (a, b) => Err(ApiError::fields([a.err(), b.err()].into_iter().flatten().collect()).into()),
     }
 }
 
 /// The value, or the field that is wrong.
-fn one<T>(value: Result<T, Field>) -> Result<T, Status> {
-    value.map_err(|field| Refusal::fields(vec![field]).into())
+fn one<T>(value: Result<T, FieldError>) -> Result<T, Status> {
+    value.map_err(|field| ApiError::fields(vec![field]).into())
 }

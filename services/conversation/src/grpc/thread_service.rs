@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
+use frontdesk_api::{WatchTarget, parse_id, validated, watch_stream};
 use frontdesk_auth::{Caller, Kind};
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, thread_service_server::ThreadService};
-use frontdesk_rpc::{Followed, follow, open, parse_id};
 use tonic::{Request, Response, Status};
 
 use super::{Answers, Grpc, active_agent, agent, bot_session, convert, refuse, says_something};
@@ -33,7 +33,7 @@ impl ThreadService for Grpc {
         &self,
         request: Request<pb::PostMessageRequest>,
     ) -> Result<Response<pb::PostMessageResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         says_something(&request.text)?;
         let key = Key::new(&caller, &request.request_id, &request);
         let by = match caller.kind {
@@ -62,7 +62,7 @@ impl ThreadService for Grpc {
         &self,
         request: Request<pb::PostCommentRequest>,
     ) -> Result<Response<pb::PostCommentResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         says_something(&request.text)?;
         let conversation = parse_id("conversation_id", &request.conversation_id)?;
         let key = Key::new(&caller, &request.request_id, &request);
@@ -75,7 +75,7 @@ impl ThreadService for Grpc {
         &self,
         request: Request<pb::ListEntriesRequest>,
     ) -> Result<Response<pb::ListEntriesResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
         let size = if request.page_size == 0 { 200 } else { usize::try_from(request.page_size).unwrap_or(200) };
         let until = Some(request.until_sequence).filter(|until| *until > 0);
@@ -94,11 +94,11 @@ impl ThreadService for Grpc {
         &self,
         request: Request<pb::WatchThreadRequest>,
     ) -> Result<Response<Self::WatchThreadStream>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
         queries::get_conversation(&self.read(&caller).await?.conn(), &caller, id).await?;
         let (hints, reads) = (self.0.hints.follow(id), self.0.thread_reads.clone());
-        let followed = Followed { id, cursor: request.after_sequence, hints, reads };
+        let followed = WatchTarget { id, cursor: request.after_sequence, changes: hints, reads };
         let app = self.0.clone();
         let shutdown = app.shutdown.clone();
         let read = move |after| {
@@ -112,7 +112,7 @@ impl ThreadService for Grpc {
                 Ok(listed.entries.iter().map(told).collect())
             }
         };
-        Ok(Response::new(Box::pin(follow(followed, shutdown, read))))
+        Ok(Response::new(Box::pin(watch_stream(followed, shutdown, read))))
     }
 }
 

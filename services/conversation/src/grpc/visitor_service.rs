@@ -1,9 +1,9 @@
 //! `VisitorService`: the widget's side.
 
+use frontdesk_api::{ApiError, WatchTarget, parse_id, parse_optional_id, validated, watch_stream};
 use frontdesk_db::Read;
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, visitor_service_server::VisitorService};
-use frontdesk_rpc::{Followed, Refusal, follow, open, parse_id, parse_optional_id};
 use tonic::{Request, Response, Status};
 
 use super::{Answers, Grpc, convert, says_something};
@@ -27,7 +27,7 @@ impl Grpc {
     /// A line that the visitor themselves just wrote.
     fn own_line(entry: &Entry) -> Result<Option<pb::ChatEntry>, Status> {
         let line = convert::chat_entry(entry, &names::Names::default());
-        line.map(Some).ok_or_else(|| Refusal::internal(&"a visitor's message that the visitor does not see").into())
+        line.map(Some).ok_or_else(|| ApiError::internal(&"a visitor's message that the visitor does not see").into())
     }
 }
 
@@ -37,7 +37,7 @@ impl VisitorService for Grpc {
         &self,
         request: Request<pb::StartChatRequest>,
     ) -> Result<Response<pb::StartChatResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let command = StartChat {
             key: Key::new(&caller, &request.request_id, &request),
             channel: parse_id("channel_id", &request.channel_id)?,
@@ -54,7 +54,7 @@ impl VisitorService for Grpc {
         &self,
         request: Request<pb::SendMessageRequest>,
     ) -> Result<Response<pb::SendMessageResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         says_something(&request.text)?;
         let command = SendMessage {
             key: Key::new(&caller, &request.request_id, &request),
@@ -69,7 +69,7 @@ impl VisitorService for Grpc {
         &self,
         request: Request<pb::ChooseButtonRequest>,
     ) -> Result<Response<pb::ChooseButtonResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let command = ChooseButton {
             key: Key::new(&caller, &request.request_id, &request),
             chat: parse_id("chat_id", &request.chat_id)?,
@@ -81,7 +81,7 @@ impl VisitorService for Grpc {
     }
 
     async fn get_chat(&self, request: Request<pb::GetChatRequest>) -> Result<Response<pb::GetChatResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let id = parse_id("chat_id", &request.chat_id)?;
         let read = self.read(&caller).await?;
         let chat = queries::get_chat(&read.conn(), &caller, id).await?;
@@ -92,7 +92,7 @@ impl VisitorService for Grpc {
         &self,
         request: Request<pb::ListChatsRequest>,
     ) -> Result<Response<pb::ListChatsResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let channel = parse_optional_id("channel_id", &request.channel_id)?;
         let read = self.read(&caller).await?;
         let rows = conversations::list_of_visitor(&read.conn(), caller.account, &caller.actor.id, channel)
@@ -107,11 +107,11 @@ impl VisitorService for Grpc {
         &self,
         request: Request<pb::WatchChatRequest>,
     ) -> Result<Response<Self::WatchChatStream>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let id = parse_id("chat_id", &request.chat_id)?;
         queries::get_chat(&self.read(&caller).await?.conn(), &caller, id).await?;
         let (hints, reads) = (self.0.hints.follow(id), self.0.chat_reads.clone());
-        let followed = Followed { id, cursor: request.after_visitor_sequence, hints, reads };
+        let followed = WatchTarget { id, cursor: request.after_visitor_sequence, changes: hints, reads };
         let app = self.0.clone();
         let shutdown = app.shutdown.clone();
         let read = move |after| {
@@ -126,6 +126,6 @@ impl VisitorService for Grpc {
                 Ok(listed.entries.iter().filter_map(told).collect())
             }
         };
-        Ok(Response::new(Box::pin(follow(followed, shutdown, read))))
+        Ok(Response::new(Box::pin(watch_stream(followed, shutdown, read))))
     }
 }

@@ -95,7 +95,7 @@ async fn take_over(shop: &Shop, chat_id: &str) -> Result<(), Failure> {
         ..Default::default()
     };
     let refused = ThreadServiceClient::new(shop.agent.clone()).post_message(too_early).await.err();
-    let refused = refused.is_some_and(|status| frontdesk_rpc::refused_with(&status, "BOT_IN_CHARGE"));
+    let refused = refused.is_some_and(|status| frontdesk_api::has_reason(&status, "BOT_IN_CHARGE"));
     promise("C11", "while a bot is in charge an agent's message is refused", refused)?;
     let take = TakeOverConversationRequest {
         conversation_id: chat_id.to_owned(),

@@ -5,8 +5,10 @@ mod fake;
 mod senders;
 mod transcripts;
 
+use frontdesk_api::Pages;
 use frontdesk_auth::{AccountId, Actor, Caller, Keys, Kind};
 use frontdesk_bus::Bus;
+use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
 use frontdesk_db::{DatabaseUrl, Db, DbSettings};
 use frontdesk_idempotency::Key;
@@ -14,7 +16,6 @@ use frontdesk_proto::{
     event::v1::{ConversationClosed, Event},
     notification::v1::CreateSenderRequest,
 };
-use frontdesk_rpc::{Pages, Peer};
 use prost::{Message, Name};
 use sea_orm::{ConnectionTrait, Statement};
 use tempfile::TempDir;
@@ -75,7 +76,7 @@ impl Suite {
         let bus = Db::connect(&DbSettings { url: url("bus.db"), ..DbSettings::default() }, &clock).await.unwrap();
         let bus = Bus::in_process(bus, &clock).await.unwrap();
         let keys = Keys::development(&folder.path().join("key"), &clock).unwrap();
-        let peer = Peer::at(conversation, "notification", None, Some(&keys)).unwrap();
+        let peer = Peer::remote(conversation, "notification", None, Some(&keys)).unwrap();
         let pages = Pages::new(keys.keyring().clone());
         let app = App::new(settings, db, clock.clone(), pages, peer, folder.path(), CancellationToken::new()).unwrap();
         Self { app, clock, account: AccountId(Uuid::now_v7()), folder, bus }

@@ -1,5 +1,4 @@
-//! TLS, and who we are to each other: certificates on every listener and for every call between our services, read again when
-//! their files change.
+//! TLS on every listener and between our services: certificates that name the services, reloaded when their files change.
 
 use std::{
     io,
@@ -17,9 +16,10 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
-/// Files are looked at so often.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-const HTTP2: &[u8] = b"h2";
+/// Interval between checks whether the files have changed.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
+/// The ALPN protocol of HTTP/2.
+const ALPN_H2: &[u8] = b"h2";
 
 /// Certificates. All empty: no TLS.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -97,10 +97,10 @@ impl Tls {
     }
 
     /// Reads the files again when they have changed, for ever. What is no good changes nothing, and is told.
-    pub async fn follow(&self) {
+    pub async fn reload_on_change(&self) {
         let mut seen = self.changed_at();
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(RELOAD_INTERVAL).await;
             let changed = self.changed_at();
             if changed == seen {
                 continue;
@@ -129,7 +129,7 @@ impl Tls {
     }
 
     /// The server's side of a handshake, and the service that the other's certificate names.
-    pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<(server::TlsStream<TcpStream>, Option<String>)> {
+    pub async fn accept(&self, stream: TcpStream) -> io::Result<(server::TlsStream<TcpStream>, Option<String>)> {
         let stream = TlsAcceptor::from(self.now().server).accept(stream).await?;
         let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let trusted = &self.0.settings.trust_domain;
@@ -138,7 +138,7 @@ impl Tls {
     }
 
     /// A connection to another service of ours, which must show a certificate for this name.
-    pub(crate) async fn connect(&self, name: &str, stream: TcpStream) -> io::Result<client::TlsStream<TcpStream>> {
+    pub async fn connect(&self, name: &str, stream: TcpStream) -> io::Result<client::TlsStream<TcpStream>> {
         let config = self.now().client.ok_or_else(|| io::Error::other("tls.ca_path is not set"))?;
         let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
         TlsConnector::from(config).connect(name, stream).await
@@ -194,13 +194,13 @@ fn load(settings: &TlsSettings) -> Result<Loaded, TlsError> {
         }
         error => own(error.to_string()),
     })?;
-    server.alpn_protocols = vec![HTTP2.to_vec()];
+    server.alpn_protocols = vec![ALPN_H2.to_vec()];
 
     let client = match roots {
         Some(roots) => {
             let client = ClientConfig::builder().with_root_certificates(roots).with_client_auth_cert(chain, key()?);
             let mut client = client.map_err(|error| own(error.to_string()))?;
-            client.alpn_protocols = vec![HTTP2.to_vec()];
+            client.alpn_protocols = vec![ALPN_H2.to_vec()];
             Some(Arc::new(client))
         }
         None => None,

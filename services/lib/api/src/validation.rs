@@ -1,50 +1,18 @@
-//! Opening a request: who calls, and are its fields right.
+//! Validation of requests: the authenticated caller, and the message once its fields satisfy the rules of its proto.
 
-use bytes::{Bytes, BytesMut};
 use frontdesk_auth::Caller;
 use frontdesk_proto::{Normalize, Validate};
-use http_body_util::BodyExt;
-use tonic::{Request, Status, body::Body};
+use tonic::{Request, Status};
 use uuid::Uuid;
 
-use crate::{Field, Refusal};
+use crate::{ApiError, FieldError};
 
-/// A request may be so large: far more than the longest message with every field.
-const LARGEST: usize = 1024 * 1024;
-/// Before a message: whether it is compressed, and its length.
-pub(crate) const FRAME: usize = 5;
-
-/// The one message of a request with what frames it. Refused, also before the rest has come: more than it may be.
-pub(crate) async fn whole(mut body: Body) -> Result<Bytes, Refusal> {
-    let wrong = |why: &str| Err(Refusal::fields(vec![Field::new("request", why)]));
-    let mut bytes = BytesMut::new();
-    loop {
-        let said = bytes.first_chunk::<FRAME>().map_or(0, |&[_, a, b, c, d]| u32::from_be_bytes([a, b, c, d]) as usize);
-        if said > LARGEST {
-            return wrong("must be at most 1 MiB");
-        }
-        // What a record says of a request must be what the handler reads of it.
-        if bytes.len() >= FRAME && bytes.len() > FRAME + said {
-            return wrong("must be one message");
-        }
-        match body.frame().await {
-            None => return Ok(bytes.freeze()),
-            Some(Err(_)) => return wrong("must be whole"),
-            Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data() {
-                    bytes.extend_from_slice(&data);
-                }
-            }
-        }
-    }
-}
-
-/// Who calls and what they ask, its texts normalised, once all its fields are as the proto says; otherwise every field that is
-/// not, at once.
-pub fn open<T: Validate + Normalize>(request: Request<T>) -> Result<(Caller, T), Status> {
+/// The caller and the message, its texts normalised, when all its fields are valid. Fails with INVALID_ARGUMENT that names every
+/// invalid field.
+pub fn validated<T: Validate + Normalize>(request: Request<T>) -> Result<(Caller, T), Status> {
     let caller = caller(&request)?;
     let mut message = request.into_inner();
-    // Before the rules, whose lengths count what is kept, and before anybody compares a repeat with the first (rule C12).
+    // Before validation, whose lengths count what is stored, and before a retry is compared with the first call (rule C12).
     message.normalize();
     message.validate().map_err(|error| {
         let fields = error.violations().iter().map(|violation| {
@@ -53,20 +21,17 @@ pub fn open<T: Validate + Normalize>(request: Request<T>) -> Result<(Caller, T),
                 path => path,
             };
             let description = describe(&path, violation.rule_id(), violation.message());
-            Field::new(path, description)
+            FieldError::new(path, description)
         });
-        Refusal::fields(fields.collect())
+        ApiError::fields(fields.collect())
     })?;
     Ok((caller, message))
 }
 
-/// Who calls, as the gate found out.
+/// The caller, whom the server authenticated.
 pub fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
-    request
-        .extensions()
-        .get::<Caller>()
-        .cloned()
-        .ok_or_else(|| Refusal::internal(&"a request arrived that did not pass the gate").into())
+    let caller = request.extensions().get::<Caller>().cloned();
+    caller.ok_or_else(|| ApiError::internal(&"a request arrived without an authenticated caller").into())
 }
 
 /// What is wrong and what would be right, in words; the validator's own name a rule and a regular expression.
@@ -105,12 +70,12 @@ fn describe(path: &str, rule: &str, message: &str) -> String {
     }
 }
 
-/// An id that the field's rule has checked.
+/// Parses an id that its field's rule has validated.
 pub fn parse_id(field: &str, id: &str) -> Result<Uuid, Status> {
-    id.parse().map_err(|_| Refusal::fields(vec![Field::new(field, describe(field, "string.uuid", ""))]).into())
+    id.parse().map_err(|_| ApiError::fields(vec![FieldError::new(field, describe(field, "string.uuid", ""))]).into())
 }
 
-/// An id that may be left out.
+/// Parses an id that may be absent.
 pub fn parse_optional_id(field: &str, id: &str) -> Result<Option<Uuid>, Status> {
     if id.is_empty() { Ok(None) } else { parse_id(field, id).map(Some) }
 }
