@@ -5,6 +5,7 @@
 //! (rule A3).
 
 use frontdesk_auth::{AccountId, Actor, Kind};
+use frontdesk_client::Peer;
 use frontdesk_clock::Time;
 use frontdesk_proto::conversation::v1::{
     CloseConversationRequest, CloseIdleConversationsRequest, HandOffConversationRequest, IdleConversation,
@@ -12,7 +13,6 @@ use frontdesk_proto::conversation::v1::{
     PostMessageRequest, Reason, RecordAnswerRequest, conversation_service_client::ConversationServiceClient,
     thread_service_client::ThreadServiceClient,
 };
-use frontdesk_rpc::{Peer, refused_with};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
@@ -197,5 +197,5 @@ fn outcome(result: &IdleResult) -> IdleOutcome {
 
 /// Whether the status carries this reason. On the wire a reason has no prefix.
 fn has_reason(status: &Status, reason: Reason) -> bool {
-    refused_with(status, reason.as_str_name().trim_start_matches("REASON_"))
+    frontdesk_api::has_reason(status, reason.as_str_name().trim_start_matches("REASON_"))
 }

@@ -1,8 +1,8 @@
 //! The service's errors and their mapping to gRPC.
 
+use frontdesk_api::ApiError;
 use frontdesk_idempotency::ClaimError;
 use frontdesk_proto::botsession::v1::Reason;
-use frontdesk_rpc::Refusal;
 use sea_orm::DbErr;
 use tonic::{Code, Status};
 
@@ -49,14 +49,14 @@ impl From<ClaimError> for BotSessionError {
 impl From<BotSessionError> for Status {
     fn from(error: BotSessionError) -> Self {
         let message = error.to_string();
-        let refusal = |code, reason: Reason| Refusal::new(code, DOMAIN, reason.as_str_name(), message.as_str());
+        let refusal = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.as_str());
         match error {
             BotSessionError::NotFound(resource) => {
                 refusal(Code::NotFound, Reason::NotFound).with("resource", resource).into()
             }
             BotSessionError::RequestIdReused => refusal(Code::FailedPrecondition, Reason::RequestIdReused).into(),
             BotSessionError::EtagMismatch => refusal(Code::Aborted, Reason::EtagMismatch).into(),
-            BotSessionError::Db(error) => Refusal::database(&error).into(),
+            BotSessionError::Db(error) => ApiError::database(&error).into(),
         }
     }
 }

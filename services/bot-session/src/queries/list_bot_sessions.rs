@@ -1,7 +1,7 @@
 //! Sessions, newest first.
 
+use frontdesk_api::Page;
 use frontdesk_auth::Caller;
-use frontdesk_rpc::Page;
 
 pub(crate) use crate::store::sessions::SessionFilter;
 use crate::{

@@ -1,7 +1,7 @@
 //! Bots, by name.
 
+use frontdesk_api::Page;
 use frontdesk_auth::Caller;
-use frontdesk_rpc::Page;
 
 use crate::{
     App,

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use frontdesk_api::Pages;
 use frontdesk_audit::Trail;
 use frontdesk_auth::{AccessMap, AccountId, Identity, Keys, Kind};
 use frontdesk_bot_session::{App, Migrator};
 use frontdesk_bus::Bus;
+use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
 use frontdesk_db::{DatabaseUrl, Db, DbSettings};
 use frontdesk_proto::{
@@ -18,7 +20,7 @@ use frontdesk_proto::{
     conversation::v1::{BotSessionInCharge, Conversation, Message as ThreadMessage},
     event::v1::{CloseReason, ConversationClosed, ConversationStarted, Event, MessagePosted},
 };
-use frontdesk_rpc::{Audited, Gate, Pages, Peer, Served, ServerSettings, serve};
+use frontdesk_server::{Admission, AuditLayer, GrpcServices, ServerSettings, serve};
 use frontdesk_testkit::{
     BearerToken, EventQueue, FakeConversations, FakeServices, Mode, new_id, request_id, servers, settled,
 };
@@ -81,7 +83,7 @@ impl Fixture {
 
         let (fake, conversations) = (FakeServices::default(), FakeConversations::default());
         conversations.serve_by(&fake);
-        let peer = Peer::at(&fake.serve().await, "bot-session", None, Some(&keys)).unwrap();
+        let peer = Peer::remote(&fake.serve().await, "bot-session", None, Some(&keys)).unwrap();
         let app = App::new(db.clone(), clock.clone(), Pages::new(keys.keyring().clone()), peer, shutdown.clone());
         frontdesk_bot_session::subscribe(&app, &bus);
         let mut routes = RoutesBuilder::default();
@@ -90,15 +92,15 @@ impl Fixture {
         let address = format!("http://{}", listener.local_addr().unwrap());
         let settings = ServerSettings::plain(Duration::from_millis(100));
         let trail = Trail::new(vec![("frontdesk.botsession.v1", db.clone())]);
-        let audited = Audited::try_new(trail, DESCRIPTORS).unwrap();
-        let gate = Gate::new(
+        let audited = AuditLayer::try_new(trail, DESCRIPTORS).unwrap();
+        let gate = Admission::new(
             Identity::development(&keys),
             AccessMap::try_new(DESCRIPTORS).unwrap(),
             audited,
             &settings.limits,
             &clock,
         );
-        let served = Served {
+        let served = GrpcServices {
             routes: routes.routes(),
             names: frontdesk_bot_session::SERVICES.to_vec(),
             descriptors: DESCRIPTORS,

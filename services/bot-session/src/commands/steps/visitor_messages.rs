@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
+use frontdesk_client::Peer;
 use frontdesk_proto::{
     actor::v1::ActorKind,
     conversation::v1::{Entry, entry::Content},
 };
-use frontdesk_rpc::Peer;
 
 use crate::{
     conversation::{self, CallError},

@@ -4,9 +4,9 @@ mod flow;
 
 use std::time::Duration;
 
+use frontdesk_api::{ApiError, FieldError};
 use frontdesk_clock::Time;
 use frontdesk_proto::botsession::v1 as proto;
-use frontdesk_rpc::{Field, Refusal};
 use tonic::Status;
 
 pub(super) use flow::flow_from_proto;
@@ -74,13 +74,13 @@ pub(super) fn settings_from_proto(
     let mut fields = Vec::new();
     if off && timeout.is_some() {
         let description = "not together with inactivity_timeout: set one of them";
-        fields.push(Field::new("inactivity_timeout_off", description));
+        fields.push(FieldError::new("inactivity_timeout_off", description));
     }
     let flow = flow.map(flow_from_proto);
     let problems = flow.as_ref().map(validate).unwrap_or_default();
-    fields.extend(problems.into_iter().map(|problem| Field::new(problem.field, problem.description)));
+    fields.extend(problems.into_iter().map(|problem| FieldError::new(problem.field, problem.description)));
     if !fields.is_empty() {
-        return Err(Refusal::fields(fields).into());
+        return Err(ApiError::fields(fields).into());
     }
     let timeout = match timeout {
         _ if off => Some(None),
