@@ -32,7 +32,7 @@ pub struct Arbiter {
 impl Arbiter {
     /// A conversation of nobody at epoch 1, started at time 1.
     pub fn open(&self) -> Uuid {
-        let id = Uuid::now_v7();
+        let id = frontdesk_clock::testing::new_id();
         let row = Conversation {
             id: id.to_string(),
             epoch: 1,

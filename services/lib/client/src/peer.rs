@@ -6,8 +6,9 @@ use std::{
 };
 
 use frontdesk_api::deadlines;
-use frontdesk_auth::{ACCOUNT_HEADER, ACTOR_HEADER, AccountId, Actor, Keys, Kind};
+use frontdesk_auth::{ACCOUNT_HEADER, ACTOR_HEADER, Actor, CallerKind, DevelopmentKey};
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use frontdesk_transport::{InProcessConnector, Tls};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tonic::{
@@ -38,7 +39,7 @@ pub struct Peer {
     /// Name of the service that calls.
     caller: &'static str,
     /// The development key, where services are authenticated by its tokens. None: the connection authenticates the caller.
-    keys: Option<Keys>,
+    keys: Option<DevelopmentKey>,
     token: Arc<Mutex<Option<CachedToken>>>,
 }
 
@@ -54,7 +55,7 @@ impl Peer {
         addresses: &str,
         caller: &'static str,
         tls: Option<&Tls>,
-        keys: Option<&Keys>,
+        keys: Option<&DevelopmentKey>,
     ) -> Result<Self, PeerError> {
         let keys = keys.filter(|_| !addresses.contains("https://")).cloned();
         Ok(Self { balancer: Balancer::try_new(addresses, tls)?, caller, keys, token: Arc::default() })
@@ -68,7 +69,7 @@ impl Peer {
 
     /// A channel whose calls are for this account, by the calling service itself.
     pub fn for_account(&self, account: AccountId) -> InterceptedService<Balancer, CallContext> {
-        self.acting_for(account, &Actor { kind: Kind::Service, id: self.caller.to_owned() })
+        self.acting_for(account, &Actor { kind: CallerKind::Service, id: self.caller.to_owned() })
     }
 
     /// The token of the calling service; signed again after half of its time.
@@ -81,7 +82,7 @@ impl Peer {
         {
             return Ok(Some(token.clone()));
         }
-        let mut claims = keys.claims(AccountId(Uuid::nil()), Kind::Service, self.caller, TOKEN_TTL);
+        let mut claims = keys.claims(AccountId(Uuid::nil()), CallerKind::Service, self.caller, TOKEN_TTL);
         claims.nbf -= i64::try_from(TOKEN_TTL.as_secs()).unwrap_or(0);
         let token = keys.mint(&claims).map_err(|error| Status::internal(error.to_string()))?;
         let token = metadata(&format!("Bearer {token}"))?;

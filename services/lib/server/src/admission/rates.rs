@@ -2,7 +2,7 @@
 
 use std::{hash::Hash, num::NonZeroU32, time::Duration};
 
-use frontdesk_auth::{Caller, Kind};
+use frontdesk_auth::{Caller, CallerKind};
 use governor::{
     Quota, RateLimiter,
     clock::{Clock, DefaultClock},
@@ -21,7 +21,7 @@ type Rate<K> = RateLimiter<K, DashMapStateStore<K>, DefaultClock>;
 
 /// The rate of each kind of caller, and of accounts. None: no limit.
 pub(super) struct RateLimits {
-    callers: [(Kind, Option<Rate<u64>>); 4],
+    callers: [(CallerKind, Option<Rate<u64>>); 4],
     accounts: Option<Rate<Uuid>>,
     clock: DefaultClock,
 }
@@ -48,10 +48,10 @@ impl RateLimits {
     pub(super) fn new(settings: &LimitSettings) -> Self {
         Self {
             callers: [
-                (Kind::Visitor, rate(settings.visitor_rate)),
-                (Kind::Agent, rate(settings.agent_rate)),
-                (Kind::Bot, rate(settings.bot_rate)),
-                (Kind::Admin, rate(settings.admin_rate)),
+                (CallerKind::Visitor, rate(settings.visitor_rate)),
+                (CallerKind::Agent, rate(settings.agent_rate)),
+                (CallerKind::Bot, rate(settings.bot_rate)),
+                (CallerKind::Admin, rate(settings.admin_rate)),
             ],
             accounts: rate(settings.account_rate),
             clock: DefaultClock::default(),
@@ -60,7 +60,7 @@ impl RateLimits {
 
     /// Counts a call of this caller, whose key is `key`. Services have no rate: the rates of their own callers bound them.
     pub(super) fn check(&self, caller: &Caller, key: u64) -> Result<(), RateExceeded> {
-        if caller.kind == Kind::Service {
+        if caller.kind == CallerKind::Service {
             return Ok(());
         }
         let own = self.callers.iter().find(|(kind, _)| *kind == caller.kind).and_then(|(_, rate)| rate.as_ref());
@@ -104,8 +104,8 @@ mod tests {
         let settings = LimitSettings { visitor_rate: 1, account_rate: 2, ..LimitSettings::default() };
         let limits = RateLimits::new(&settings);
         let visitor = Caller {
-            kind: Kind::Visitor,
-            actor: Actor { kind: Kind::Visitor, id: "one".into() },
+            kind: CallerKind::Visitor,
+            actor: Actor { kind: CallerKind::Visitor, id: "one".into() },
             ..Caller::service("")
         };
         let admitted = |key| (0..10).filter(|_| limits.check(&visitor, key).is_ok()).count();
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn a_rate_of_zero_is_no_limit() {
         let limits = RateLimits::new(&LimitSettings::default().without_caller_limits());
-        let visitor = Caller { kind: Kind::Visitor, ..Caller::service("") };
+        let visitor = Caller { kind: CallerKind::Visitor, ..Caller::service("") };
         assert!((0..10_000).all(|_| limits.check(&visitor, 1).is_ok()));
     }
 }
