@@ -4,9 +4,10 @@
 //! Each call as a bot names its session, so that the conversation's row accepts it only while that session is in charge
 //! (rule A3).
 
-use frontdesk_auth::{AccountId, Actor, Kind};
+use frontdesk_auth::{Actor, CallerKind};
 use frontdesk_client::Peer;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use frontdesk_proto::conversation::v1::{
     CloseConversationRequest, CloseIdleConversationsRequest, HandOffConversationRequest, IdleConversation,
     IdleOutcome as ProtoIdleOutcome, IdleResult, ListEntriesRequest, ListEntriesResponse, NewButton,
@@ -165,7 +166,7 @@ async fn close(peer: &Peer, session: &Session, request_id: String) -> Result<Opt
 }
 
 fn bot(session: &Session) -> Actor {
-    Actor { kind: Kind::Bot, id: session.bot.to_string() }
+    Actor { kind: CallerKind::Bot, id: session.bot.to_string() }
 }
 
 /// Asks about all due sessions in one call. Returns one outcome for each, in their order.

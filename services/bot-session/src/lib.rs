@@ -88,7 +88,11 @@ pub fn subscribe(app: &App, bus: &Bus) {
 /// Runs the service's background tasks until the shutdown.
 pub async fn work(app: App, bus: Bus) {
     let relay = frontdesk_outbox::relay(SOURCE, app.db.clone(), bus, app.shutdown.clone());
-    let forget = frontdesk_idempotency::forget_old(app.db.clone(), app.shutdown.clone());
-    let forget_records = frontdesk_audit::forget_old(app.db.clone(), app.shutdown.clone());
+    let forget = frontdesk_db::delete_expired(
+        &app.db,
+        &[frontdesk_idempotency::RETENTION, frontdesk_outbox::RETENTIONS[0], frontdesk_outbox::RETENTIONS[1]],
+        app.shutdown.clone(),
+    );
+    let forget_records = frontdesk_db::delete_expired(&app.db, &[frontdesk_audit::RETENTION], app.shutdown.clone());
     tokio::join!(relay, forget, forget_records, workers::watch_timeouts(app));
 }

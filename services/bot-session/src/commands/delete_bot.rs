@@ -7,7 +7,7 @@ use crate::{App, domain::Bot, error::BotSessionError, store};
 
 /// Deletes a bot; its open sessions continue. Deleting a deleted bot changes nothing.
 pub(crate) async fn delete_bot(app: &App, caller: &Caller, id: Uuid) -> Result<Bot, BotSessionError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let mut bot =
         store::bots::find_for_update(&tx, caller.account, id).await?.ok_or(BotSessionError::NotFound("bot"))?;
 

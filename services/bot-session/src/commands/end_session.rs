@@ -1,6 +1,6 @@
 //! Ends a session that the conversation's row ended (rules A3, B4, B8).
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use uuid::Uuid;
 
 use crate::{App, domain::SessionStatus, error::BotSessionError, store};

@@ -5,7 +5,7 @@
 //! that runs again, after a crash or on another replica, therefore repeats the same calls under the same ids, and each
 //! takes effect once.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use sea_orm::DbErr;
 use uuid::Uuid;
 

@@ -1,13 +1,15 @@
 //! Ends the session that an event released its conversation from (rules A3, B4, B8).
 
-use frontdesk_bus::{Consumer, Outcome, decode};
+use frontdesk_bus::{
+    Consumer, Outcome, decode,
+    event::{account_id, uuid},
+};
 use frontdesk_proto::{
     actor::v1::ActorKind,
     event::v1::{AssigneeChanged, CloseReason, ConversationClosed, ConversationHandedOff, Event},
 };
 use prost::Name;
 
-use super::{account_id, uuid};
 use crate::{App, commands, domain::SessionStatus};
 
 /// Ends the session. A session that ended before keeps its first end.
@@ -37,8 +39,8 @@ impl Consumer for ConversationReleased {
                 // NotFound is retried like any failure: this event may overtake the one that starts the session.
                 commands::end_session(&self.0, account, session, status).await.into()
             }
-            Ok((_, None, _)) => Outcome::Done,
-            Err(reason) => Outcome::Hopeless(reason),
+            Ok((_, None, _)) => Outcome::Ack,
+            Err(reason) => Outcome::DeadLetter(reason),
         }
     }
 }

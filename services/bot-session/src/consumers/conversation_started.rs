@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use frontdesk_bus::{Consumer, Outcome, decode};
+use frontdesk_bus::{
+    Consumer, Outcome, decode,
+    event::{account_id, uuid},
+};
 use frontdesk_clock::Time;
 use frontdesk_proto::event::v1::{self as proto, Event};
 use prost::Name;
 
-use super::{account_id, turns_outcome, uuid};
+use super::turns_outcome;
 use crate::{App, commands, domain::NewSession, error::BotSessionError};
 
 /// Starts the session, then takes its turns. A redelivery repeats both without effect, so that a crash between the two
@@ -31,15 +34,15 @@ impl Consumer for ConversationStarted {
     async fn handle(&self, event: &Event) -> Outcome {
         let new = match new_session(event) {
             Ok(Some(new)) => new,
-            Ok(None) => return Outcome::Done,
-            Err(reason) => return Outcome::Hopeless(reason),
+            Ok(None) => return Outcome::Ack,
+            Err(reason) => return Outcome::DeadLetter(reason),
         };
         let (account, session) = (new.account, new.id);
         match commands::start_session(&self.0, new).await {
             Ok(()) => turns_outcome(commands::take_turns(&self.0, account, session).await),
             // Bots are rows of this database and are never removed: an absent one will not appear.
-            Err(error @ BotSessionError::NotFound(_)) => Outcome::Hopeless(error.to_string()),
-            Err(error) => Outcome::Later(error.to_string()),
+            Err(error @ BotSessionError::NotFound(_)) => Outcome::DeadLetter(error.to_string()),
+            Err(error) => Outcome::Retry(error.to_string()),
         }
     }
 }

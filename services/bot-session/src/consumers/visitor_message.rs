@@ -1,7 +1,10 @@
 //! Answers a visitor's message to a bot (rule B6).
 
-use frontdesk_auth::AccountId;
-use frontdesk_bus::{Consumer, Outcome, decode};
+use frontdesk_bus::{
+    Consumer, Outcome, decode,
+    event::{account_id, uuid},
+};
+use frontdesk_db::AccountId;
 use frontdesk_proto::{
     actor::v1::ActorKind,
     event::v1::{Event, MessagePosted},
@@ -9,7 +12,7 @@ use frontdesk_proto::{
 use prost::Name;
 use uuid::Uuid;
 
-use super::{account_id, turns_outcome, uuid};
+use super::turns_outcome;
 use crate::{App, commands, queries};
 
 /// Takes the session's turns, unless the message is answered. The messages themselves are read from the thread, in its
@@ -33,13 +36,13 @@ impl Consumer for VisitorMessage {
     async fn handle(&self, event: &Event) -> Outcome {
         let message = match message_to_bot(event) {
             Ok(Some(message)) => message,
-            Ok(None) => return Outcome::Done,
-            Err(reason) => return Outcome::Hopeless(reason),
+            Ok(None) => return Outcome::Ack,
+            Err(reason) => return Outcome::DeadLetter(reason),
         };
         match queries::has_unanswered(&self.0, message.account, message.session, message.sequence).await {
             Ok(true) => turns_outcome(commands::take_turns(&self.0, message.account, message.session).await),
-            Ok(false) => Outcome::Done,
-            Err(error) => Outcome::Later(error.to_string()),
+            Ok(false) => Outcome::Ack,
+            Err(error) => Outcome::Retry(error.to_string()),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the conversation service answers about a session whose deadline has passed (rules B4, B5).
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use uuid::Uuid;
 
 use super::{Session, SessionStatus};

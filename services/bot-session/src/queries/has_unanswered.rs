@@ -1,6 +1,6 @@
 //! Whether a session still has to answer a message of its visitor (rule B6).
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use sea_orm::DbErr;
 use uuid::Uuid;
 

@@ -18,6 +18,6 @@ pub(crate) async fn list_bot_sessions(
     filter: &SessionFilter,
     page: &Page<SessionCursor>,
 ) -> Result<Vec<Session>, BotSessionError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     Ok(store::sessions::list(&read.conn(), caller.account, filter, page.cursor.as_ref(), page.size).await?)
 }

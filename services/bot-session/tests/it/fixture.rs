@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use frontdesk_api::Pages;
-use frontdesk_audit::Trail;
-use frontdesk_auth::{AccessMap, AccountId, Identity, Keys, Kind};
+use frontdesk_audit::AuditLog;
+use frontdesk_auth::{AccessMap, CallerKind, DevelopmentKey, Identity};
 use frontdesk_bot_session::{App, Migrator};
 use frontdesk_bus::Bus;
 use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
-use frontdesk_db::{DatabaseUrl, Db, DbSettings};
+use frontdesk_db::{AccountId, DatabaseUrl, Db, DbSettings};
 use frontdesk_proto::{
     DESCRIPTORS,
     actor::v1::{Actor, ActorKind},
@@ -43,7 +43,7 @@ pub struct Fixture {
     pub db: Db,
     bus: Bus,
     queue: EventQueue,
-    keys: Keys,
+    keys: DevelopmentKey,
     channel: Channel,
     shutdown: CancellationToken,
     _folder: tempfile::TempDir,
@@ -70,7 +70,7 @@ impl Fixture {
     pub async fn start(mode: Mode) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::system();
-        let keys = Keys::development(&folder.path().join("key"), &clock).unwrap();
+        let keys = DevelopmentKey::load_or_create(&folder.path().join("key"), &clock).unwrap();
         let shutdown = CancellationToken::new();
         let url = match mode {
             Mode::Embedded => format!("sqlite://{}", folder.path().join("bot-session.db").display()),
@@ -84,17 +84,18 @@ impl Fixture {
         let (fake, conversations) = (FakeServices::default(), FakeConversations::default());
         conversations.serve_by(&fake);
         let peer = Peer::remote(&fake.serve().await, "bot-session", None, Some(&keys)).unwrap();
-        let app = App::new(db.clone(), clock.clone(), Pages::new(keys.keyring().clone()), peer, shutdown.clone());
+        let app =
+            App::new(db.clone(), clock.clone(), Pages::new(keys.installation_secret().clone()), peer, shutdown.clone());
         frontdesk_bot_session::subscribe(&app, &bus);
         let mut routes = RoutesBuilder::default();
         frontdesk_bot_session::routes(&app, &mut routes);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let settings = ServerSettings::plain(Duration::from_millis(100));
-        let trail = Trail::new(vec![("frontdesk.botsession.v1", db.clone())]);
+        let trail = AuditLog::new(vec![("frontdesk.botsession.v1", db.clone())]);
         let audited = AuditLayer::try_new(trail, DESCRIPTORS).unwrap();
         let gate = Admission::new(
-            Identity::development(&keys),
+            Identity::from_development_key(&keys),
             AccessMap::try_new(DESCRIPTORS).unwrap(),
             audited,
             &settings.limits,
@@ -116,7 +117,7 @@ impl Fixture {
     }
 
     fn calls(&self, account: AccountId) -> Calls {
-        let claims = self.keys.claims(account, Kind::Admin, "root", Duration::from_secs(24 * 3600));
+        let claims = self.keys.claims(account, CallerKind::Admin, "root", Duration::from_secs(24 * 3600));
         let token = self.keys.mint(&claims).unwrap();
         InterceptedService::new(self.channel.clone(), BearerToken::new(&token))
     }

@@ -1,4 +1,4 @@
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use frontdesk_proto::{
     botsession::v1::{BotSessionStatus, ListBotSessionsRequest},
     event::v1::CloseReason,

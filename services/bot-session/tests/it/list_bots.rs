@@ -1,4 +1,4 @@
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use frontdesk_proto::botsession::v1::{CreateBotRequest, DeleteBotRequest, ListBotsRequest};
 use frontdesk_testkit::{Mode, on_both_modes};
 
