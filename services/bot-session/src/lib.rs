@@ -29,6 +29,7 @@ use frontdesk_proto::botsession::v1::{
     bot_service_server::{self, BotServiceServer},
     bot_session_service_server::{self, BotSessionServiceServer},
 };
+use frontdesk_service::{BuildError, Service, ServiceContext, Worker};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
@@ -37,11 +38,8 @@ use crate::commands::TurnGuards;
 
 pub use migration::Migrator;
 
-/// The service's name in events, tokens and consumers.
-const SOURCE: &str = "bot-session";
-
-/// Full names of the gRPC services that [`routes`] adds.
-pub const SERVICES: &[&str] = &[bot_service_server::SERVICE_NAME, bot_session_service_server::SERVICE_NAME];
+/// The service's name in commands, events, tokens and consumers.
+const NAME: &str = "bot-session";
 
 /// What every call, consumer and worker of the service needs. Clones share their state.
 #[derive(Clone)]
@@ -56,43 +54,41 @@ pub struct App {
     turn_guards: TurnGuards,
 }
 
-impl App {
-    /// The service on its own database, with the conversation service as its peer.
-    pub fn new(db: Db, clock: Clock, pages: Pages, conversation: Peer, shutdown: CancellationToken) -> Self {
-        Self {
-            db,
-            clock,
-            pages,
-            conversation,
-            shutdown,
+impl Service for App {
+    const NAME: &'static str = NAME;
+    const PACKAGE: &'static str = "frontdesk.botsession.v1";
+    const GRPC_SERVICES: &'static [&'static str] =
+        &[bot_service_server::SERVICE_NAME, bot_session_service_server::SERVICE_NAME];
+    const CALLS: &'static [&'static str] = &["conversation"];
+    type Migrator = Migrator;
+    type Settings = ();
+
+    fn try_new(context: ServiceContext, (): ()) -> Result<Self, BuildError> {
+        Ok(Self {
+            pages: context.pages(),
+            conversation: context.peer("conversation")?,
+            db: context.db,
+            clock: context.clock,
+            shutdown: context.shutdown,
             session_started: Arc::default(),
             turn_guards: TurnGuards::default(),
-        }
+        })
     }
-}
 
-/// Adds the gRPC services.
-pub fn routes(app: &App, routes: &mut RoutesBuilder) {
-    routes
-        .add_service(BotServiceServer::new(grpc::Bots(app.clone())))
-        .add_service(BotSessionServiceServer::new(grpc::BotSessions(app.clone())));
-}
+    fn routes(&self, routes: &mut RoutesBuilder) {
+        routes
+            .add_service(BotServiceServer::new(grpc::Bots(self.clone())))
+            .add_service(BotSessionServiceServer::new(grpc::BotSessions(self.clone())));
+    }
 
-/// Adds the consumers, before the first event is published.
-pub fn subscribe(app: &App, bus: &Bus) {
-    bus.subscribe(consumers::ConversationStarted(app.clone()), &app.db);
-    bus.subscribe(consumers::VisitorMessage(app.clone()), &app.db);
-    bus.subscribe(consumers::ConversationReleased(app.clone()), &app.db);
-}
+    fn subscribe(&self, bus: &Bus) {
+        bus.subscribe(consumers::ConversationStarted(self.clone()), &self.db);
+        bus.subscribe(consumers::VisitorMessage(self.clone()), &self.db);
+        bus.subscribe(consumers::ConversationReleased(self.clone()), &self.db);
+    }
 
-/// Runs the service's background tasks until the shutdown.
-pub async fn work(app: App, bus: Bus) {
-    let relay = frontdesk_outbox::relay(SOURCE, app.db.clone(), bus, app.shutdown.clone());
-    let forget = frontdesk_db::delete_expired(
-        &app.db,
-        &[frontdesk_idempotency::RETENTION, frontdesk_outbox::RETENTIONS[0], frontdesk_outbox::RETENTIONS[1]],
-        app.shutdown.clone(),
-    );
-    let forget_records = frontdesk_db::delete_expired(&app.db, &[frontdesk_audit::RETENTION], app.shutdown.clone());
-    tokio::join!(relay, forget, forget_records, workers::watch_timeouts(app));
+    fn workers(&self) -> Vec<Worker> {
+        let app = self.clone();
+        vec![Worker::new("timeouts", move || workers::watch_timeouts(app.clone()))]
+    }
 }

@@ -9,7 +9,7 @@ use frontdesk_proto::event::v1::{
 use sea_orm::DbErr;
 
 use crate::{
-    SOURCE,
+    NAME,
     domain::{Bot, Session, SessionStatus},
 };
 
@@ -66,10 +66,10 @@ fn outcome(status: SessionStatus) -> BotSessionOutcome {
 }
 
 fn bot_aggregate(bot: &Bot) -> Aggregate {
-    Aggregate { source: SOURCE, account: bot.account, kind: "bot", id: bot.id, version: bot.version }
+    Aggregate { source: NAME, account: bot.account, kind: "bot", id: bot.id, version: bot.version }
 }
 
 fn session_aggregate(session: &Session) -> Aggregate {
     let Session { account, id, version, .. } = *session;
-    Aggregate { source: SOURCE, account, kind: "bot_session", id, version }
+    Aggregate { source: NAME, account, kind: "bot_session", id, version }
 }
