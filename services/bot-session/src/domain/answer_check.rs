@@ -1,32 +1,32 @@
-//! Whether an answer looks like what was asked for.
+//! Checks of visitors' answers against what an `ask` step asked for (rule B6).
 
-use super::Check;
+use super::AnswerCheck;
 
-/// As many characters as a property keeps.
-const LONGEST: usize = 2_000;
+/// Maximum length of an answer in characters, as long as the conversation service accepts for a property.
+const MAX_ANSWER_CHARS: usize = 2_000;
 
-impl Check {
-    /// The check of a property: `email` is always checked.
-    pub(super) fn of(self, property: &str) -> Self {
+impl AnswerCheck {
+    /// The check that applies to a property: `email` is checked as an address even when the step asks for no check.
+    pub(super) fn for_property(self, property: &str) -> Self {
         if property == "email" { Self::Email } else { self }
     }
 
-    /// The answer as it is kept; None: it does not fit.
+    /// The answer without surrounding white space. None: it does not pass the check.
     pub(super) fn accept(self, text: &str) -> Option<&str> {
         let answer = text.trim();
-        let fits = !answer.is_empty()
-            && answer.chars().count() <= LONGEST
+        let passes = !answer.is_empty()
+            && answer.chars().count() <= MAX_ANSWER_CHARS
             && match self {
                 Self::Anything => true,
                 Self::Email => is_email(answer),
                 Self::Phone => is_phone(answer),
                 Self::Number => is_number(answer),
             };
-        fits.then_some(answer)
+        passes.then_some(answer)
     }
 
-    /// What a bot says to an answer that does not fit.
-    pub(super) fn plain_sentence(self) -> &'static str {
+    /// What the bot says after an answer that does not pass, when the step has no text of its own for it.
+    pub(super) fn default_retry_text(self) -> &'static str {
         match self {
             Self::Anything => "That does not fit. Please try again.",
             Self::Email => "That does not look like an e-mail address. Please try again.",
@@ -36,7 +36,7 @@ impl Check {
     }
 }
 
-/// The shape only: whether mail may go there is decided where addresses are kept.
+/// Checks the shape only. Whether mail may be sent to the address is decided by the conversation service.
 fn is_email(answer: &str) -> bool {
     let Some((local, domain)) = answer.rsplit_once('@') else { return false };
     let plain = |text: &str| !text.chars().any(|c| c.is_whitespace() || c.is_control() || "@<>()[],;:\\\"".contains(c));
@@ -49,13 +49,14 @@ fn is_email(answer: &str) -> bool {
         && labels.iter().all(|label| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-'))
 }
 
-/// 5 to 15 digits, as long as numbers are in the world's plan, with what people write between them.
+/// 5 to 15 digits (15 is the maximum of E.164), with the usual separators.
 fn is_phone(answer: &str) -> bool {
     let digits = answer.chars().filter(char::is_ascii_digit).count();
     let rest = answer.strip_prefix('+').unwrap_or(answer);
     (5..=15).contains(&digits) && rest.chars().all(|c| c.is_ascii_digit() || " -./()".contains(c))
 }
 
+/// A whole number of 1 to 18 digits, which fits a 64-bit integer.
 fn is_number(answer: &str) -> bool {
     let digits = answer.strip_prefix(['-', '+']).unwrap_or(answer);
     (1..=18).contains(&digits.len()) && digits.chars().all(|c| c.is_ascii_digit())
@@ -67,20 +68,25 @@ mod tests {
 
     #[test]
     fn b6_answers_are_checked_for_their_shape() {
-        for (check, good, bad) in [
+        for (check, accepted, rejected) in [
             (
-                Check::Email,
+                AnswerCheck::Email,
                 vec!["a@b.co", " ada.l+x@mail.example.org "],
                 vec!["a@b", "a b@c.de", "@c.de", "a@.de", "a@b..c", ""],
             ),
-            (Check::Phone, vec!["+49 (30) 123-456", "0301234"], vec!["call me", "12", "1234567890123456"]),
-            (Check::Number, vec!["42", "-7"], vec!["4.2", "many", "-", "1234567890123456789"]),
-            (Check::Anything, vec!["x"], vec!["  "]),
+            (AnswerCheck::Phone, vec!["+49 (30) 123-456", "0301234"], vec!["call me", "12", "1234567890123456"]),
+            (AnswerCheck::Number, vec!["42", "-7"], vec!["4.2", "many", "-", "1234567890123456789"]),
+            (AnswerCheck::Anything, vec!["x"], vec!["  "]),
         ] {
-            good.iter().for_each(|text| assert!(check.accept(text).is_some(), "{check:?} {text}"));
-            bad.iter().for_each(|text| assert!(check.accept(text).is_none(), "{check:?} {text}"));
+            accepted.iter().for_each(|text| assert!(check.accept(text).is_some(), "{check:?} {text}"));
+            rejected.iter().for_each(|text| assert!(check.accept(text).is_none(), "{check:?} {text}"));
         }
-        assert!(Check::Anything.accept(&"x".repeat(2_001)).is_none());
-        assert_eq!(Check::Anything.of("email"), Check::Email, "email is always checked");
+        assert!(AnswerCheck::Anything.accept(&"x".repeat(2_001)).is_none());
+    }
+
+    #[test]
+    fn b6_the_property_email_is_always_checked() {
+        assert_eq!(AnswerCheck::Anything.for_property("email"), AnswerCheck::Email);
+        assert_eq!(AnswerCheck::Anything.for_property("name"), AnswerCheck::Anything);
     }
 }
