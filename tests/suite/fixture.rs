@@ -17,7 +17,7 @@ use frontdesk_proto::{
 };
 use frontdesk_testkit::{new_id, request_id};
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, FieldDescriptor, CallerKind as FieldKind, MessageDescriptor, MethodDescriptor,
+    CallerKind as FieldKind, DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor,
     ReflectMessage, Value,
 };
 use tonic::Request;
