@@ -29,7 +29,7 @@ mod tests {
     };
 
     #[test]
-    fn i22_a_violated_pattern_is_described_wherever_its_field_is() {
+    fn i22_a_violated_pattern_is_described_also_in_a_nested_message() {
         let handle = CreateAgentRequest::pattern_description("handle").unwrap();
         assert_eq!(handle, "must be 1 to 40 of a-z 0-9 . _ -, beginning with a letter or digit");
         assert!(CreateAgentRequest::pattern_description("request_id").unwrap().contains("keep it for every retry"));

@@ -116,7 +116,7 @@ impl Tls {
         let stream = TlsAcceptor::from(self.current().server).accept(stream).await?;
         let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let trust_domain = &self.0.settings.trust_domain;
-        let service = certificate.and_then(|certificate| frontdesk_auth::service_of(certificate, trust_domain));
+        let service = certificate.and_then(|certificate| frontdesk_auth::service_name(certificate, trust_domain));
         Ok((stream, service))
     }
 
