@@ -1,11 +1,14 @@
-//! Conversations and their threads, contacts, channels and tickets.
+//! Conversations and their threads, the visitors who write in them, contacts, channels and tickets.
 //!
 //! The row of a conversation is the arbiter: status, owner, ownership epoch, bot session in charge, the visitor's last
-//! activity and the close number live in it and change in one transaction, with the entries and events of the change.
-//! Whoever acts says what they believe and is refused, with what is true now, when the world has moved on.
+//! activity and the close number change in one transaction, with the entries and events of the change. A caller states what it
+//! believes and is rejected, with what is true now, when the state has moved on.
 //!
-//! Start reading in `domain/conversation.rs` (what may happen), then any file of `commands/` (how it is written).
+//! Start reading in `domain/conversation.rs` (which changes are allowed), then in any file of `commands/` (how a change is
+//! written).
 
+mod assignment;
+mod bot_session;
 mod commands;
 mod consumers;
 mod domain;
@@ -14,9 +17,7 @@ mod grpc;
 mod migration;
 mod queries;
 mod store;
-mod visitor_keys;
-
-use std::sync::Arc;
+mod workers;
 
 use frontdesk_auth::Keyring;
 use frontdesk_bus::{Bus, Hints};
@@ -26,78 +27,64 @@ use frontdesk_proto::conversation::v1::{WatchChatResponse, WatchThreadResponse};
 use frontdesk_rpc::{Pages, Peer, Reads};
 use tokio_util::sync::CancellationToken;
 
-pub use error::{ConversationError, Explained};
 pub use grpc::{SERVICES, routes};
 pub use migration::Migrator;
 
-use store::writer::Writer;
-
-/// What every call of this service works with. Clones share it.
+/// What every call, consumer and worker of the service needs. Clones share it.
 #[derive(Clone)]
-pub struct App(Arc<Parts>);
-
-#[doc(hidden)]
-pub struct Parts {
-    db: Db,
-    hints: Hints,
-    pages: Pages,
-    keyring: Keyring,
-    visitor_keys: visitor_keys::Remembered,
-    writer: Writer,
-    thread_reads: Reads<WatchThreadResponse>,
-    chat_reads: Reads<WatchChatResponse>,
-    assignment: Peer,
-    bot_session: Peer,
-    shutdown: CancellationToken,
+pub struct App {
+    pub(crate) db: Db,
+    /// Notifies the watchers of a conversation, at this replica and at the others.
+    pub(crate) notifier: Hints,
+    pub(crate) pages: Pages,
+    pub(crate) keyring: Keyring,
+    pub(crate) message_queue: workers::MessageQueue,
+    pub(crate) visitor_keys: grpc::VisitorKeyCache,
+    pub(crate) roster_knowledge: commands::RosterKnowledge,
+    pub(crate) thread_reads: Reads<WatchThreadResponse>,
+    pub(crate) chat_reads: Reads<WatchChatResponse>,
+    pub(crate) assignment: Peer,
+    pub(crate) bot_session: Peer,
+    pub(crate) shutdown: CancellationToken,
 }
 
 impl App {
-    /// The service on its database, knowing where the others are. `hints` reach the other replicas. Its writers run on the
-    /// current runtime.
+    /// The service on its own database, with the assignment and bot-session services as its peers. Starts the message writer
+    /// on the current runtime.
     pub fn new(
         db: Db,
         clock: &Clock,
-        hints: Hints,
+        notifier: Hints,
         keyring: Keyring,
         assignment: Peer,
         bot_session: Peer,
         shutdown: CancellationToken,
     ) -> Self {
-        let writer = Writer::start(&db, clock, &hints);
-        let (thread_reads, chat_reads) = (Reads::default(), Reads::default());
-        Self(Arc::new(Parts {
-            db,
-            hints,
+        Self {
+            message_queue: workers::MessageQueue::start(&db, clock, &notifier),
             pages: Pages::new(keyring.clone()),
+            visitor_keys: grpc::VisitorKeyCache::default(),
+            roster_knowledge: commands::RosterKnowledge::default(),
+            thread_reads: Reads::default(),
+            chat_reads: Reads::default(),
+            db,
+            notifier,
             keyring,
-            visitor_keys: visitor_keys::Remembered::default(),
-            writer,
-            thread_reads,
-            chat_reads,
             assignment,
             bot_session,
             shutdown,
-        }))
+        }
     }
 }
 
-impl std::ops::Deref for App {
-    type Target = Parts;
-
-    fn deref(&self) -> &Parts {
-        &self.0
-    }
-}
-
-/// Adds this service's consumers to the bus.
+/// Adds the consumers, before the first event is published.
 pub fn subscribe(app: &App, bus: &Bus) {
     bus.subscribe(consumers::Bots(app.clone()), &app.db);
     bus.subscribe(consumers::Agents(app.clone()), &app.db);
     bus.subscribe(consumers::SentTranscripts(app.clone()), &app.db);
 }
 
-/// Runs this service's workers until the shutdown: the relay of its outbox, and the forgetting of old request ids and
-/// audit records.
+/// Publishes the service's events and deletes old request ids and audit records, until the shutdown.
 pub async fn work(app: App, bus: Bus) {
     let relay = frontdesk_outbox::relay(store::SOURCE, app.db.clone(), bus, app.shutdown.clone());
     let forget = frontdesk_idempotency::forget_old(app.db.clone(), app.shutdown.clone());
