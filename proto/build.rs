@@ -1,9 +1,12 @@
-//! Compiles the contract without an installed protoc: protox reads the protos, tonic and prost make the Rust types,
-//! protovalidate's generator makes the checks of the fields, and [`normalize`] the normalising of their texts.
+//! Compiles the protos without an installed protoc: protox reads them, tonic and prost generate the Rust types, protovalidate's
+//! generator the validation of the fields, [`normalize`] the normalisation of their texts, and [`pattern_descriptions`] what a value
+//! that violates a pattern must be instead.
 use std::{collections::BTreeSet, env, error::Error, fmt::Write, fs, path::PathBuf};
 
 use heck::{ToSnakeCase, ToUpperCamelCase};
-use protox::prost_reflect::{DescriptorPool, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor};
+use protox::prost_reflect::{
+    DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor,
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=frontdesk");
@@ -22,7 +25,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The encoded form keeps the custom options (access, text, field rules) that the typed one drops.
     let descriptors = out.join("descriptors.binpb");
     let encoded = compiler.encode_file_descriptor_set();
-    fs::write(out.join("normalize_impl.rs"), normalize(&DescriptorPool::decode(encoded.as_slice())?)?)?;
+    let pool = DescriptorPool::decode(encoded.as_slice())?;
+    fs::write(out.join("normalize_impl.rs"), normalize(&pool)?)?;
+    fs::write(out.join("pattern_description_impl.rs"), pattern_descriptions(&pool)?)?;
     fs::write(&descriptors, encoded)?;
 
     let mut names = prost_build::Config::new();
@@ -38,40 +43,114 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// `impl Normalize` for every request and every message of ours in one: what its text fields are, as the protos say.
+/// Every request and every message of ours in one.
+fn request_messages(pool: &DescriptorPool) -> Vec<MessageDescriptor> {
+    let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    let mut pending: Vec<MessageDescriptor> = methods.map(|method| method.input()).collect();
+    let (mut seen, mut messages) = (BTreeSet::new(), Vec::new());
+    while let Some(message) = pending.pop() {
+        if seen.insert(message.full_name().to_owned()) {
+            pending.extend(message.fields().filter_map(|field| inner_message(&field)));
+            messages.push(message);
+        }
+    }
+    messages
+}
+
+/// The type of a field's values: of a map the type of its values, whose keys are written by programs.
+fn value_kind(field: &FieldDescriptor) -> Kind {
+    match field.kind() {
+        Kind::Message(entry) if field.is_map() => entry.map_entry_value_field().kind(),
+        kind => kind,
+    }
+}
+
+/// The message of ours that a field holds.
+fn inner_message(field: &FieldDescriptor) -> Option<MessageDescriptor> {
+    match value_kind(field) {
+        Kind::Message(inner) if inner.full_name().starts_with("frontdesk.") => Some(inner),
+        _ => None,
+    }
+}
+
+/// `impl Normalize` for every message in a request: its text fields, as the protos declare them.
 fn normalize(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
     let option = pool.get_extension_by_name("frontdesk.text.v1.text").ok_or("no option frontdesk.text.v1.text")?;
-    let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
-    let mut ahead: Vec<MessageDescriptor> = methods.map(|method| method.input()).collect();
-    let mut done = BTreeSet::new();
     let mut code = String::new();
-    while let Some(message) = ahead.pop() {
-        if !done.insert(message.full_name().to_owned()) {
-            continue;
-        }
+    for message in request_messages(pool) {
         writeln!(code, "impl Normalize for {} {{\nfn normalize(&mut self) {{", path(&message))?;
         for field in message.fields() {
-            // Of a map the values are meant: who wrote the keys is a program.
-            let inner = match field.kind() {
-                Kind::Message(entry) if field.is_map() => entry.map_entry_value_field().kind(),
-                kind => kind,
-            };
-            let call = match (inner, rule(&field, &option)?) {
+            let call = match (value_kind(&field), rule(&field, &option)?) {
                 (Kind::String, Some(rule)) => rule,
-                (Kind::Message(held), None) if held.full_name().starts_with("frontdesk.") => {
-                    ahead.push(held);
-                    "Normalize::normalize"
-                }
-                (_, None) => continue,
                 (_, Some(_)) => {
                     return Err(format!("{} is no string and has the option text", field.full_name()).into());
                 }
+                (_, None) if inner_message(&field).is_some() => "Normalize::normalize",
+                (_, None) => continue,
             };
             writeln!(code, "{}", statement(&message, &field, call))?;
         }
         writeln!(code, "}}\n}}")?;
     }
     Ok(code)
+}
+
+/// `impl PatternDescription` for every message in a request: what the fields with a pattern must be.
+fn pattern_descriptions(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
+    let mut code = String::new();
+    for message in request_messages(pool) {
+        writeln!(code, "impl PatternDescription for {} {{", path(&message))?;
+        writeln!(code, "fn pattern_description(path: &str) -> Option<&'static str> {{")?;
+        writeln!(code, "let (field, rest) = split_path(path);\nlet _ = rest;\nmatch field {{")?;
+        for field in message.fields() {
+            if let Some(inner) = inner_message(&field) {
+                let inner = path(&inner);
+                writeln!(code, "{:?} => <{inner} as PatternDescription>::pattern_description(rest),", field.name())?;
+            } else if let Some(description) = pattern_description(pool, &field)? {
+                writeln!(code, "{:?} => Some({description:?}),", field.name())?;
+            }
+        }
+        writeln!(code, "_ => None,\n}}\n}}\n}}")?;
+    }
+    Ok(code)
+}
+
+/// What the field must be, if it has a pattern: as the proto says, or as follows from its kind of text or its name.
+fn pattern_description(pool: &DescriptorPool, field: &FieldDescriptor) -> Result<Option<String>, Box<dyn Error>> {
+    let extension = |name| pool.get_extension_by_name(name).ok_or_else(|| format!("no option {name}"));
+    let options = field.options();
+    let rules = options.get_extension(&extension("buf.validate.field")?).into_owned();
+    let has_pattern = rules.as_message().is_some_and(has_pattern);
+    let description = options.get_extension(&extension("frontdesk.validation.v1.pattern_description")?).into_owned();
+    let description = description.as_str().filter(|description| !description.is_empty());
+    let text = rule(field, &extension("frontdesk.text.v1.text")?)?;
+    match (has_pattern, description, text, field.name()) {
+        (false, None, ..) => Ok(None),
+        (false, Some(_), ..) => Err(format!("{} has a pattern_description and no pattern", field.full_name()).into()),
+        (true, Some(description), ..) => Ok(Some(description.to_owned())),
+        (true, None, Some("line"), _) => Ok(Some("must be one line without control characters".to_owned())),
+        (true, None, Some(_), _) => {
+            Ok(Some("must not hold control characters other than tabs and line breaks".to_owned()))
+        }
+        (true, None, None, "request_id") => Ok(Some(REQUEST_ID.to_owned())),
+        (true, None, None, _) => Err(format!("{} has a pattern and no pattern_description", field.full_name()).into()),
+    }
+}
+
+/// What a request id must be, in every method that has one.
+const REQUEST_ID: &str =
+    "must be 1 to 64 of A-Z a-z 0-9 . _ : -, for example a UUID; keep it for every retry of this call";
+
+/// Whether field rules have a pattern, for the field or for its items.
+fn has_pattern(rules: &DynamicMessage) -> bool {
+    let set = |name: &str| rules.get_field_by_name(name).filter(|_| rules.has_field_by_name(name));
+    let of = |name: &str, inner: &dyn Fn(&DynamicMessage) -> bool| {
+        set(name).is_some_and(|value| value.as_message().is_some_and(inner))
+    };
+    of("string", &|string| string.has_field_by_name("pattern"))
+        || of("repeated", &|repeated| {
+            repeated.get_field_by_name("items").is_some_and(|items| items.as_message().is_some_and(has_pattern))
+        })
 }
 
 /// The function for a field's text; None: the field does not have the option.

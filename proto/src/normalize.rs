@@ -5,6 +5,11 @@ use std::collections::BTreeMap;
 
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
+use crate::characters::{is_isolate, is_override, is_zero_width};
+
+/// Some files begin with it; a text does not.
+const BYTE_ORDER_MARK: char = '\u{FEFF}';
+
 /// A request, or a part of one, whose texts can be brought into the form in which they are kept.
 pub trait Normalize {
     /// Brings every text into that form; again changes nothing.
@@ -69,7 +74,7 @@ pub fn normalized_line(text: &str) -> String {
 fn line(texts: &mut impl Texts) {
     texts.each(|text| {
         if !text.is_ascii() {
-            compose(text, |char| overrides(char) || matches!(char, '\u{200B}' | '\u{2066}'..='\u{2069}'));
+            compose(text, |character| is_override(character) || is_isolate(character) || is_zero_width(character));
         }
         text.truncate(text.trim_end().len());
         text.drain(..text.len() - text.trim_start().len());
@@ -80,7 +85,7 @@ fn line(texts: &mut impl Texts) {
 fn block(texts: &mut impl Texts) {
     texts.each(|text| {
         if !text.is_ascii() {
-            compose(text, overrides);
+            compose(text, |character| is_override(character) || character == BYTE_ORDER_MARK);
         }
         // Only now: what was removed may have stood between the two.
         if text.contains('\r') {
@@ -89,14 +94,9 @@ fn block(texts: &mut impl Texts) {
     });
 }
 
-/// What turns the text that follows around, and what a file begins with and a text does not.
-fn overrides(char: char) -> bool {
-    matches!(char, '\u{202A}'..='\u{202E}' | '\u{FEFF}')
-}
-
-/// First without those, then composed: one may have stood between a letter and its accent.
-fn compose(text: &mut String, removed: fn(char) -> bool) {
-    text.retain(|char| !removed(char));
+/// Removes characters, then composes (NFC), in this order: a removed character may have stood between a letter and its accent.
+fn compose(text: &mut String, is_removed: fn(char) -> bool) {
+    text.retain(|character| !is_removed(character));
     if is_nfc_quick(text.chars()) != IsNormalized::Yes {
         *text = text.nfc().collect();
     }

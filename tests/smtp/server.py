@@ -1,7 +1,7 @@
-"""An SMTP server that is not ours: aiosmtpd with STARTTLS and authentication required, on a free loopback port.
+"""An independent SMTP server for tests: aiosmtpd with STARTTLS and authentication required, on a free loopback port.
 
-Prints its port as the first line. Every accepted mail becomes a file in the folder, and is parsed by Python's own mail
-library into a JSON file beside it. Ends when its standard input ends.
+Prints its port as the first line. Every accepted mail is written to the folder, and its contents, as Python's mail library
+parses them, to a JSON file beside it. Ends when its standard input is closed.
 """
 
 import json
@@ -32,7 +32,7 @@ class Mailbox:
     async def handle_DATA(self, server, session, envelope):
         self.count += 1
         parsed = BytesParser(policy=policy.default).parsebytes(envelope.content)
-        told = {
+        mail = {
             "envelope_from": envelope.mail_from,
             "envelope_to": envelope.rcpt_tos,
             "encrypted": session.ssl is not None,
@@ -44,7 +44,7 @@ class Mailbox:
             "html": parsed.get_body(("html",)).get_content() if parsed.get_body(("html",)) else "",
         }
         (folder / f"{self.count}.eml").write_bytes(envelope.content)
-        (folder / f"{self.count}.new").write_text(json.dumps(told))
+        (folder / f"{self.count}.new").write_text(json.dumps(mail))
         (folder / f"{self.count}.new").rename(folder / f"{self.count}.json")
         return f"250 2.0.0 Kept as number {self.count}"
 

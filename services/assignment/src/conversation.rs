@@ -1,7 +1,8 @@
 //! Asking the conversation's row for a change of owner.
 
-use frontdesk_auth::{AccountId, Actor};
+use frontdesk_auth::Actor;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use frontdesk_proto::conversation::v1::{
     self as proto, ActorKind, ChangeAssigneeRequest, conversation_service_client::ConversationServiceClient,
 };

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use frontdesk_api::{ApiError, FieldError};
 use frontdesk_idempotency::ClaimError;
 use frontdesk_proto::assignment::v1::Reason;
-use frontdesk_rpc::{Field, Refusal};
 use sea_orm::DbErr;
 use tonic::{Code, Status};
 
@@ -57,7 +57,7 @@ impl From<ClaimError> for AssignmentError {
 impl From<AssignmentError> for Status {
     fn from(error: AssignmentError) -> Self {
         let message = error.to_string();
-        let refusal = |code, reason: Reason| Refusal::new(code, DOMAIN, reason.as_str_name(), message.as_str());
+        let refusal = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.as_str());
         match error {
             AssignmentError::NotFound(resource) => {
                 refusal(Code::NotFound, Reason::NotFound).with("resource", resource).into()
@@ -66,15 +66,15 @@ impl From<AssignmentError> for Status {
             AssignmentError::AgentDeactivated => refusal(Code::FailedPrecondition, Reason::AgentDeactivated).into(),
             AssignmentError::NotOnRoster => refusal(Code::FailedPrecondition, Reason::NotOnRoster).into(),
             AssignmentError::HandleTaken => refusal(Code::FailedPrecondition, Reason::HandleTaken).into(),
-            AssignmentError::AgentIdTaken => Refusal::fields(vec![Field::new("agent_id", message)]).into(),
+            AssignmentError::AgentIdTaken => ApiError::fields(vec![FieldError::new("agent_id", message)]).into(),
             AssignmentError::EtagMismatch => refusal(Code::Aborted, Reason::EtagMismatch).into(),
             AssignmentError::Refused(status) => status,
             AssignmentError::ConversationUnavailable => {
-                Refusal::new(Code::Unavailable, DOMAIN, Reason::ConversationUnavailable.as_str_name(), message)
+                ApiError::new(Code::Unavailable, DOMAIN, Reason::ConversationUnavailable.as_str_name(), message)
                     .retry_after(Duration::from_secs(1))
                     .into()
             }
-            AssignmentError::Db(error) => Refusal::database(&error).into(),
+            AssignmentError::Db(error) => ApiError::database(&error).into(),
         }
     }
 }

@@ -16,13 +16,14 @@ mod migration;
 mod queries;
 mod store;
 
+use frontdesk_api::Pages;
 use frontdesk_bus::Bus;
+use frontdesk_client::Peer;
 use frontdesk_db::Db;
 use frontdesk_proto::assignment::v1::{
     assignment_service_server::{self, AssignmentServiceServer},
     roster_service_server::{self, RosterServiceServer},
 };
-use frontdesk_rpc::{Pages, Peer};
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
@@ -66,6 +67,14 @@ pub fn subscribe(app: &App, bus: &Bus) {
 /// Publishes the service's events and forgets what is old, until it is told to stop.
 pub async fn work(app: App, bus: Bus) {
     let relay = frontdesk_outbox::relay(SOURCE, app.db.clone(), bus, app.shutdown.clone());
-    let forget = frontdesk_idempotency::forget_old(app.db.clone(), app.shutdown.clone());
-    tokio::join!(relay, forget, frontdesk_audit::forget_old(app.db, app.shutdown));
+    let forget = frontdesk_db::delete_expired(
+        &app.db,
+        &[frontdesk_idempotency::RETENTION, frontdesk_outbox::RETENTIONS[0], frontdesk_outbox::RETENTIONS[1]],
+        app.shutdown.clone(),
+    );
+    tokio::join!(
+        relay,
+        forget,
+        frontdesk_db::delete_expired(&app.db, &[frontdesk_audit::RETENTION], app.shutdown.clone())
+    );
 }

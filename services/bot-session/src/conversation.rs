@@ -2,14 +2,15 @@
 
 use std::collections::VecDeque;
 
-use frontdesk_auth::{AccountId, Actor, Kind};
+use frontdesk_api::has_reason;
+use frontdesk_auth::{Actor, CallerKind};
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use frontdesk_proto::conversation::v1::{
     ActorKind, CloseConversationRequest, CloseIdleConversationsRequest, Entry, HandOffConversationRequest,
     IdleConversation, IdleOutcome, ListEntriesRequest, NewButton, PostMessageRequest, Reason, RecordAnswerRequest,
     conversation_service_client::ConversationServiceClient, entry::Content, thread_service_client::ThreadServiceClient,
 };
-use frontdesk_rpc::refused_with;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
@@ -60,7 +61,7 @@ pub(crate) async fn perform(app: &App, session: &Session, act: &Act, request_id:
     match done {
         // A turn has one input, and the id names the turn: whoever used the id did this very act, perhaps an older binary
         // with another sentence.
-        Err(status) if refused_with(&status, name(Reason::RequestIdReused)) => Ok(NOTHING_POSTED),
+        Err(status) if has_reason(&status, name(Reason::RequestIdReused)) => Ok(NOTHING_POSTED),
         done => done.map_err(refused),
     }
 }
@@ -228,7 +229,7 @@ pub(crate) async fn close_idle(app: &App, due: &[Due]) -> Result<Vec<Idle>, Call
 }
 
 fn bot(session: &Session) -> Actor {
-    Actor { kind: Kind::Bot, id: session.bot.to_string() }
+    Actor { kind: CallerKind::Bot, id: session.bot.to_string() }
 }
 
 fn name(reason: Reason) -> &'static str {
@@ -237,7 +238,7 @@ fn name(reason: Reason) -> &'static str {
 
 fn refused(status: Status) -> CallError {
     let over = [Reason::BotSessionNotInCharge, Reason::ConversationClosed, Reason::OwnershipChanged];
-    if status.code() == Code::NotFound || over.iter().any(|reason| refused_with(&status, name(*reason))) {
+    if status.code() == Code::NotFound || over.iter().any(|reason| has_reason(&status, name(*reason))) {
         return CallError::Over;
     }
     let message = format!("{:?}: {}", status.code(), status.message());

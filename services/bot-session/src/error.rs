@@ -1,8 +1,8 @@
 //! What can go wrong, in this service's words, and what a caller is told.
 
+use frontdesk_api::{ApiError, FieldError};
 use frontdesk_idempotency::ClaimError;
 use frontdesk_proto::botsession::v1::Reason;
-use frontdesk_rpc::{Field, Refusal};
 use sea_orm::DbErr;
 use tonic::{Code, Status};
 
@@ -13,7 +13,7 @@ const DOMAIN: &str = "bot-session.frontdesk";
 pub(crate) enum BotSessionError {
     /// Fields that are wrong in any state.
     #[error("fields are wrong")]
-    Fields(Vec<Field>),
+    Fields(Vec<FieldError>),
     /// Absent, or not the caller's to know.
     #[error("there is no such {0}")]
     NotFound(&'static str),
@@ -40,15 +40,15 @@ impl From<ClaimError> for BotSessionError {
 impl From<BotSessionError> for Status {
     fn from(error: BotSessionError) -> Self {
         let message = error.to_string();
-        let refusal = |code, reason: Reason| Refusal::new(code, DOMAIN, reason.as_str_name(), message.as_str());
+        let refusal = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.as_str());
         match error {
-            BotSessionError::Fields(fields) => Refusal::fields(fields).into(),
+            BotSessionError::Fields(fields) => ApiError::fields(fields).into(),
             BotSessionError::NotFound(resource) => {
                 refusal(Code::NotFound, Reason::NotFound).with("resource", resource).into()
             }
             BotSessionError::RequestIdReused => refusal(Code::FailedPrecondition, Reason::RequestIdReused).into(),
             BotSessionError::EtagMismatch => refusal(Code::Aborted, Reason::EtagMismatch).into(),
-            BotSessionError::Db(error) => Refusal::database(&error).into(),
+            BotSessionError::Db(error) => ApiError::database(&error).into(),
         }
     }
 }

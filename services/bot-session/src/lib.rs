@@ -20,14 +20,15 @@ mod workers;
 
 use std::sync::Arc;
 
+use frontdesk_api::Pages;
 use frontdesk_bus::Bus;
+use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
 use frontdesk_db::Db;
 use frontdesk_proto::botsession::v1::{
     bot_service_server::{self, BotServiceServer},
     bot_session_service_server::{self, BotSessionServiceServer},
 };
-use frontdesk_rpc::{Pages, Peer};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
@@ -80,7 +81,11 @@ pub fn subscribe(app: &App, bus: &Bus) {
 /// Publishes the service's events and watches the sessions' deadlines until it is told to stop.
 pub async fn work(app: App, bus: Bus) {
     let relay = frontdesk_outbox::relay(SOURCE, app.db.clone(), bus, app.shutdown.clone());
-    let forget = frontdesk_idempotency::forget_old(app.db.clone(), app.shutdown.clone());
-    let forget_records = frontdesk_audit::forget_old(app.db.clone(), app.shutdown.clone());
+    let forget = frontdesk_db::delete_expired(
+        &app.db,
+        &[frontdesk_idempotency::RETENTION, frontdesk_outbox::RETENTIONS[0], frontdesk_outbox::RETENTIONS[1]],
+        app.shutdown.clone(),
+    );
+    let forget_records = frontdesk_db::delete_expired(&app.db, &[frontdesk_audit::RETENTION], app.shutdown.clone());
     tokio::join!(relay, forget, forget_records, workers::watch_deadlines(app));
 }

@@ -35,10 +35,10 @@ pub(crate) async fn run(settings: &Settings, audit: Audit) -> Result<(), Failure
         )
         .into());
     }
-    let clock = Clock::persisted(&folder.join("clock-offset"))?;
+    let clock = frontdesk_clock::development::clock_from_file(&folder.join("clock-offset"))?;
     let mut records: Vec<(Service, Record)> = Vec::new();
     for (service, db) in connect_databases(settings, &Service::ALL, &clock).await? {
-        let found = frontdesk_audit::list(&db, audit.account, audit.since, audit.limit).await.map_err(|error| {
+        let found = frontdesk_audit::list(&db, frontdesk_db::AccountId(audit.account), audit.since, audit.limit).await.map_err(|error| {
             format!("the audit trail of the {} service cannot be read: {error}. If its table is not there: `frontdesk migrate` makes it", service.name())
         })?;
         records.extend(found.into_iter().map(|record| (service, record)));

@@ -9,7 +9,7 @@ pub(crate) fn check(settings: &Settings, services: &[Service]) -> Result<(), Sui
         if identity.issuers.is_empty() {
             return Err(SuiteError::NoIssuer(settings.listen));
         }
-        if identity.accepts_development() {
+        if identity.accepts_development_key() {
             return Err(SuiteError::DevelopmentKey(settings.listen));
         }
         if !tls.is_on() && !tls.terminated_outside {
@@ -17,7 +17,7 @@ pub(crate) fn check(settings: &Settings, services: &[Service]) -> Result<(), Sui
         }
     }
     settings.limits.check()?;
-    if !identity.accepts_development() && identity.secret.is_empty() {
+    if !identity.accepts_development_key() && identity.secret.is_empty() {
         return Err(SuiteError::NoSecret);
     }
     if !settings.is_distributed() {
@@ -36,7 +36,7 @@ pub(crate) fn check(settings: &Settings, services: &[Service]) -> Result<(), Sui
                 return Err(SuiteError::NoPeer(other.setting()));
             }
             let plain = settings.peer(*other).split(',').any(|address| !address.trim().starts_with("https://"));
-            if !identity.accepts_development() && (plain || !tls.is_mutual()) {
+            if !identity.accepts_development_key() && (plain || !tls.is_mutual()) {
                 return Err(SuiteError::NotMutual(other.setting()));
             }
         }

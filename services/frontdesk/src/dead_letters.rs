@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use frontdesk::{Service, Settings, connect};
-use frontdesk_bus::{Bus, BusError, DeadLetter, find_dead_letter, forget_dead_letter, list_dead_letters};
+use frontdesk_bus::{Bus, BusError, DeadLetter, delete_dead_letter, find_dead_letter, list_dead_letters};
 use frontdesk_clock::Clock;
 use frontdesk_db::Db;
 use uuid::Uuid;
@@ -51,7 +51,7 @@ pub(crate) struct Which {
 }
 
 pub(crate) async fn run(settings: &Settings, command: DeadLetters) -> Result<(), Failure> {
-    let clock = Clock::persisted(&settings.data_folder.join("clock-offset"))?;
+    let clock = frontdesk_clock::development::clock_from_file(&settings.data_folder.join("clock-offset"))?;
     match command {
         DeadLetters::List { service } => {
             let services = service.map_or(Service::ALL.to_vec(), |service| vec![service]);
@@ -135,7 +135,7 @@ async fn replay(db: &Db, bus: &Bus, letter: &DeadLetter) -> Result<(), Failure> 
         }
     }
     // Only now: dying in between brings it twice, which its mark finds out.
-    forget_dead_letter(db, &letter.consumer, letter.event.id.parse()?).await?;
+    delete_dead_letter(db, &letter.consumer, letter.event.id.parse()?).await?;
     println!("{} gets {} again.", letter.consumer, letter.event.id);
     Ok(())
 }

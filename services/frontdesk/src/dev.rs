@@ -2,13 +2,13 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use frontdesk_api::{ApiError, validated};
 use frontdesk_clock::Clock;
 use frontdesk_proto::dev::v1::{
     AdvanceTimeRequest, AdvanceTimeResponse, ListMailsRequest, ListMailsResponse, Mail, Reason,
     clock_service_server::{self, ClockService, ClockServiceServer},
     mailbox_service_server::{self, MailboxService, MailboxServiceServer},
 };
-use frontdesk_rpc::{Refusal, open};
 use tonic::{Code, Request, Response, Status, service::RoutesBuilder};
 
 const LISTED: usize = 100;
@@ -33,12 +33,12 @@ impl ClockService for MovableClock {
         &self,
         request: Request<AdvanceTimeRequest>,
     ) -> Result<Response<AdvanceTimeResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let by = request.by.and_then(|by| Duration::try_from(by).ok()).unwrap_or_default();
-        let time = self.clock.advance(by).map_err(|error| Refusal::internal(&error))?;
+        let time = self.clock.advance(by).map_err(|error| ApiError::internal(&error))?;
         if self.shared {
             // Whoever is answered finds the new time at every process.
-            tokio::time::sleep(frontdesk_clock::FOLLOWED_WITHIN).await;
+            tokio::time::sleep(frontdesk_clock::development::FOLLOW_DELAY).await;
         }
         tracing::info!(?by, account = %caller.account, "the clock was moved");
         Ok(Response::new(AdvanceTimeResponse { time: Some(time.to_proto()) }))
@@ -50,15 +50,15 @@ struct Mailbox(Option<PathBuf>);
 #[tonic::async_trait]
 impl MailboxService for Mailbox {
     async fn list_mails(&self, request: Request<ListMailsRequest>) -> Result<Response<ListMailsResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let folder = self.0.clone().ok_or_else(|| {
             let why = "mail goes to an SMTP server, not to a mailbox folder";
-            Refusal::new(Code::FailedPrecondition, "dev.frontdesk", Reason::NoMailbox.as_str_name(), why)
+            ApiError::new(Code::FailedPrecondition, "dev.frontdesk", Reason::NoMailbox.as_str_name(), why)
         })?;
         // Whoever calls sees their own account's mails only (rule S2).
         let folder = folder.join(caller.account.to_string());
         let mails = tokio::task::spawn_blocking(move || read(&folder, &request.recipient)).await;
-        let mails = mails.map_err(|error| Refusal::internal(&error))?.map_err(|error| Refusal::internal(&error))?;
+        let mails = mails.map_err(|error| ApiError::internal(&error))?.map_err(|error| ApiError::internal(&error))?;
         Ok(Response::new(ListMailsResponse { mails }))
     }
 }

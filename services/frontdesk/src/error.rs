@@ -4,8 +4,10 @@ use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use frontdesk_auth::{IdentityError, UndeclaredMethod, UnknownPermission, WeakSecret};
 use frontdesk_bus::BusError;
+use frontdesk_client::PeerError;
 use frontdesk_db::DbErr;
-use frontdesk_rpc::{NoRoom, PeerError, TlsError};
+use frontdesk_server::LimitError;
+use frontdesk_transport::TlsError;
 
 /// The suite cannot start, or ended badly; the text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +50,7 @@ pub enum SuiteError {
     NotMutual(&'static str),
     /// A limit with which nobody would be served.
     #[error(transparent)]
-    Limit(#[from] NoRoom),
+    Limit(#[from] LimitError),
     /// The secret of the installation is no good.
     #[error(transparent)]
     Secret(#[from] WeakSecret),

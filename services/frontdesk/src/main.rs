@@ -15,8 +15,9 @@ use std::{
 
 use clap::{Parser, Subcommand, ValueEnum};
 use frontdesk::{Service, Settings, Suite};
-use frontdesk_auth::{AccountId, Keys, Kind};
+use frontdesk_auth::{CallerKind, DevelopmentKey};
 use frontdesk_clock::Clock;
+use frontdesk_db::AccountId;
 use tokio::{net::TcpListener, runtime, signal::unix::SignalKind};
 use uuid::Uuid;
 
@@ -220,18 +221,18 @@ fn greet(address: std::net::SocketAddr, target: Target, folder: &Path, config: O
 
 fn token(settings: &Settings, arguments: TokenArguments) -> Result<(), Failure> {
     let kind = match arguments.kind {
-        TokenKind::Visitor => Kind::Visitor,
-        TokenKind::Agent => Kind::Agent,
-        TokenKind::Admin => Kind::Admin,
+        TokenKind::Visitor => CallerKind::Visitor,
+        TokenKind::Agent => CallerKind::Agent,
+        TokenKind::Admin => CallerKind::Admin,
     };
-    if !settings.identity.accepts_development() {
+    if !settings.identity.accepts_development_key() {
         let why = "these settings accept tokens of identity.issuers only, not of the development key that signs here";
         return Err(why.into());
     }
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&settings.data_folder)?;
-    let clock = Clock::persisted(&settings.data_folder.join("clock-offset"))?;
-    let keys = Keys::development(&Suite::key_file(settings), &clock)?;
-    let subject = arguments.subject.unwrap_or_else(|| Uuid::now_v7().to_string());
+    let clock = frontdesk_clock::development::clock_from_file(&settings.data_folder.join("clock-offset"))?;
+    let keys = DevelopmentKey::load_or_create(&Suite::key_file(settings), &clock)?;
+    let subject = arguments.subject.unwrap_or_else(|| clock.new_id().to_string());
     let mut claims = keys.claims(AccountId(arguments.account), kind, &subject, arguments.valid);
     claims.name = arguments.name;
     claims.email = arguments.email;

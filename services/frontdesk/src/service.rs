@@ -2,10 +2,12 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use frontdesk_auth::{Keyring, Keys, ScopedKeys};
+use frontdesk_api::Pages;
+use frontdesk_auth::{DevelopmentKey, InstallationSecret, VisitorKeyStore};
 use frontdesk_bus::Bus;
+use frontdesk_client::{Peer, PeerError};
 use frontdesk_db::{Db, DbErr, migrate, pending_migrations};
-use frontdesk_rpc::{Pages, Peer, PeerError, Tls, WithinProcess};
+use frontdesk_transport::{InProcessConnector, Tls};
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
@@ -91,13 +93,13 @@ pub(crate) struct Parts<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) clock: &'a frontdesk_clock::Clock,
     /// Where it is accepted.
-    pub(crate) keys: Option<&'a Keys>,
-    pub(crate) keyring: &'a Keyring,
+    pub(crate) keys: Option<&'a DevelopmentKey>,
+    pub(crate) installation_secret: &'a InstallationSecret,
     pub(crate) tls: Option<&'a Tls>,
     pub(crate) bus: &'a Bus,
     pub(crate) shutdown: &'a CancellationToken,
     /// The way to services that run in this process.
-    pub(crate) within: &'a WithinProcess,
+    pub(crate) within: &'a InProcessConnector,
 }
 
 /// A service, ready to run.
@@ -112,15 +114,23 @@ pub(crate) enum App {
 impl App {
     /// Builds the service on its database and adds its consumers to the bus.
     pub(crate) fn build(service: Service, db: Db, parts: &Parts) -> Result<Self, SuiteError> {
-        let pages = Pages::new(parts.keyring.clone());
+        let pages = Pages::new(parts.installation_secret.clone());
         let stop = parts.shutdown.clone();
         let peer = |other| parts.peer(service, other);
         let app = match service {
             Service::Conversation => {
-                let hints = parts.bus.hints(service.name());
+                let hints = parts.bus.change_notifier(service.name());
                 let (assignment, bot_session) = (peer(Service::Assignment)?, peer(Service::BotSession)?);
-                let (clock, keyring) = (parts.clock, parts.keyring.clone());
-                let app = frontdesk_conversation::App::new(db, clock, hints, keyring, assignment, bot_session, stop);
+                let (clock, installation_secret) = (parts.clock, parts.installation_secret.clone());
+                let app = frontdesk_conversation::App::new(
+                    db,
+                    clock,
+                    hints,
+                    installation_secret,
+                    assignment,
+                    bot_session,
+                    stop,
+                );
                 Self::Conversation(app)
             }
             Service::Assignment => {
@@ -178,7 +188,7 @@ impl App {
     }
 
     /// Who knows the keys for visitors' tokens, when it does.
-    pub(crate) fn visitor_keys(&self) -> Option<Arc<dyn ScopedKeys>> {
+    pub(crate) fn visitor_keys(&self) -> Option<Arc<dyn VisitorKeyStore>> {
         match self {
             Self::Conversation(app) => Some(Arc::new(app.clone())),
             _ => None,
@@ -197,8 +207,8 @@ impl App {
 impl Parts<'_> {
     fn peer(&self, me: Service, other: Service) -> Result<Peer, PeerError> {
         match self.settings.peer(other) {
-            "" => Ok(Peer::within(self.within, me.name())),
-            addresses => Peer::at(addresses, me.name(), self.tls, self.keys),
+            "" => Ok(Peer::in_process(self.within, me.name())),
+            addresses => Peer::remote(addresses, me.name(), self.tls, self.keys),
         }
     }
 }

@@ -7,12 +7,13 @@ use std::{
     time::Duration,
 };
 
-use frontdesk_audit::Trail;
-use frontdesk_auth::{AccessMap, Identity, Keyring, Keys};
+use frontdesk_audit::AuditLog;
+use frontdesk_auth::{AccessMap, DevelopmentKey, Identity, InstallationSecret};
 use frontdesk_bus::Bus;
 use frontdesk_clock::Clock;
 use frontdesk_db::{Db, DbSettings};
-use frontdesk_rpc::{Audited, Gate, Served, ServerSettings, Tls, WithinProcess};
+use frontdesk_server::{Admission, AuditLayer, GrpcServices, ServerSettings};
+use frontdesk_transport::{InProcessConnector, Tls};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
@@ -32,8 +33,8 @@ pub struct Suite {
     settings: Settings,
     clock: Clock,
     /// The development key, where it is accepted.
-    keys: Option<Keys>,
-    keyring: Keyring,
+    keys: Option<DevelopmentKey>,
+    installation_secret: InstallationSecret,
     identity: Identity,
     access: AccessMap,
     tls: Option<Tls>,
@@ -55,21 +56,33 @@ impl Suite {
         DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(data_folder)?;
         let lock = if settings.is_distributed() { None } else { Some(lock(&settings)?) };
         let skew = settings.development.clock_skew_seconds.saturating_mul(1_000_000);
-        let clock = Clock::wrong_by(&folder.join("clock-offset"), skew).map_err(data_folder)?;
-        let keys = match settings.identity.accepts_development() {
-            true => Some(Keys::development(&Self::key_file(&settings), &clock).map_err(data_folder)?),
+        let clock = frontdesk_clock::development::skewed_clock_from_file(&folder.join("clock-offset"), skew)
+            .map_err(data_folder)?;
+        let keys = match settings.identity.accepts_development_key() {
+            true => Some(DevelopmentKey::load_or_create(&Self::key_file(&settings), &clock).map_err(data_folder)?),
             false => None,
         };
-        let keyring = keyring(&settings, keys.as_ref(), &clock)?;
+        let installation_secret = installation_secret(&settings, keys.as_ref(), &clock)?;
         let tls = Tls::load(&settings.tls)?;
         let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS)?;
         settings.identity.roles.check(&access)?;
-        let identity = Identity::try_new(&settings.identity, keys.clone(), keyring.clone(), &clock)?;
-        identity.prepare().await?;
+        let identity = Identity::try_new(&settings.identity, keys.clone(), installation_secret.clone(), &clock)?;
+        identity.load_issuer_keys().await?;
         let (databases, bus) = connect(&settings, services, &clock).await?;
         let shutdown = CancellationToken::new();
-        let suite =
-            Self { settings, clock, keys, keyring, identity, access, tls, databases, bus, shutdown, _lock: lock };
+        let suite = Self {
+            settings,
+            clock,
+            keys,
+            installation_secret,
+            identity,
+            access,
+            tls,
+            databases,
+            bus,
+            shutdown,
+            _lock: lock,
+        };
         if !suite.settings.is_distributed() {
             suite.migrate_databases().await?;
         }
@@ -82,7 +95,7 @@ impl Suite {
     }
 
     /// The development key, where this suite accepts it.
-    pub fn keys(&self) -> Option<&Keys> {
+    pub fn keys(&self) -> Option<&DevelopmentKey> {
         self.keys.as_ref()
     }
 
@@ -99,7 +112,7 @@ impl Suite {
     /// Brings every database up to date, and makes or checks what the broker must have.
     pub async fn migrate(&self) -> Result<(), SuiteError> {
         self.migrate_databases().await?;
-        self.build(&WithinProcess::new().0)?;
+        self.build(&InProcessConnector::new().0)?;
         let sources: Vec<&str> = self.databases.iter().map(|(service, _)| service.name()).collect();
         Ok(self.bus.prepare(&sources).await?)
     }
@@ -133,7 +146,7 @@ impl Suite {
                     () = tokio::time::sleep(ASK_DATABASE_EVERY) => {}
                 }
             }
-            if matches!(db.passes_walls().await, Ok(true)) {
+            if matches!(db.bypasses_row_level_security().await, Ok(true)) {
                 tracing::warn!(
                     service = service.name(),
                     "the database's role is a superuser or bypasses row-level security, so nothing stands behind the queries; \
@@ -144,12 +157,12 @@ impl Suite {
         Ok(())
     }
 
-    fn build(&self, within: &WithinProcess) -> Result<Vec<App>, SuiteError> {
+    fn build(&self, within: &InProcessConnector) -> Result<Vec<App>, SuiteError> {
         let parts = Parts {
             settings: &self.settings,
             clock: &self.clock,
             keys: self.keys.as_ref(),
-            keyring: &self.keyring,
+            installation_secret: &self.installation_secret,
             tls: self.tls.as_ref(),
             bus: &self.bus,
             shutdown: &self.shutdown,
@@ -161,7 +174,7 @@ impl Suite {
     /// Serves on `listener` and runs every worker until the shutdown; returns when everything has ended.
     pub async fn serve(self, listener: TcpListener) -> Result<(), SuiteError> {
         self.wait_for_schema().await?;
-        let within = WithinProcess::new();
+        let within = InProcessConnector::new();
         let apps = self.build(&within.0)?;
         let stop = &self.shutdown;
 
@@ -180,20 +193,21 @@ impl Suite {
         workers.spawn(until_stopped(stop, ask_databases(self.databases.clone(), ready)));
         if self.settings.is_distributed() {
             let clock = self.clock.clone();
-            workers.spawn(until_stopped(stop, async move { clock.follow().await }));
+            workers.spawn(until_stopped(stop, async move { frontdesk_clock::development::follow(&clock).await }));
         }
 
         let development = self.keys.iter().flat_map(|_| dev::SERVICES);
         let names = apps.iter().flat_map(|app| app.names()).chain(development).copied().collect();
         let routes = routes.routes();
-        let served = Served { routes, names, descriptors: frontdesk_proto::DESCRIPTORS, ready: readiness };
-        let trail = Trail::new(self.databases.iter().map(|(service, db)| (service.package(), db.clone())).collect());
-        let audited = Audited::try_new(trail, frontdesk_proto::DESCRIPTORS)?;
-        apps.iter().filter_map(App::visitor_keys).for_each(|keys| self.identity.accept_scoped(keys));
+        let served = GrpcServices { routes, names, descriptors: frontdesk_proto::DESCRIPTORS, ready: readiness };
+        let trail = AuditLog::new(self.databases.iter().map(|(service, db)| (service.package(), db.clone())).collect());
+        let audited = AuditLayer::try_new(trail, frontdesk_proto::DESCRIPTORS)?;
+        apps.iter().filter_map(App::visitor_keys).for_each(|keys| self.identity.accept_visitor_keys(keys));
         let limits = self.settings.limits.clone();
-        let gate = Gate::new(self.identity, self.access, audited, &limits, &self.clock);
-        let settings = ServerSettings { drain: self.settings.drain, limits, tls: self.tls.clone(), within };
-        let ended = frontdesk_rpc::serve(listener, served, gate, settings, stop.clone()).await;
+        let gate = Admission::new(self.identity, self.access, audited, &limits, &self.clock);
+        let settings =
+            ServerSettings { drain: self.settings.drain, limits, tls: self.tls.clone(), in_process: Some(within.1) };
+        let ended = frontdesk_server::serve(listener, served, gate, settings, stop.clone()).await;
 
         // Also when the server ended by itself: what it feeds must not go on without it.
         stop.cancel();
@@ -213,7 +227,7 @@ pub async fn connect(
 ) -> Result<(Vec<(Service, Db)>, Bus), SuiteError> {
     let databases = connect_databases(settings, services, clock).await?;
     let bus = if settings.is_distributed() {
-        Bus::jet_stream(settings.bus.clone()).await?
+        Bus::jet_stream(settings.bus.clone(), clock).await?
     } else {
         Bus::in_process(database("bus", &settings.bus_database(), clock).await?, clock).await?
     };
@@ -235,11 +249,15 @@ pub async fn connect_databases(
 }
 
 /// The installation's secret; the development key serves where there is none.
-fn keyring(settings: &Settings, keys: Option<&Keys>, clock: &Clock) -> Result<Keyring, SuiteError> {
+fn installation_secret(
+    settings: &Settings,
+    keys: Option<&DevelopmentKey>,
+    clock: &Clock,
+) -> Result<InstallationSecret, SuiteError> {
     let identity = &settings.identity;
     match keys {
-        Some(keys) if identity.secret.is_empty() => Ok(keys.keyring().clone()),
-        _ => Ok(Keyring::try_new(&identity.secret, &identity.previous_secret, clock)?),
+        Some(keys) if identity.secret.is_empty() => Ok(keys.installation_secret().clone()),
+        _ => Ok(InstallationSecret::try_new(&identity.secret, &identity.previous_secret, clock)?),
     }
 }
 

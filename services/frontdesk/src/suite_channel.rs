@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use frontdesk_rpc::Replicas;
+use frontdesk_client::Balancer;
 use http::{Request, Response};
 use tonic::{
     body::Body,
@@ -24,7 +24,7 @@ pub struct SuiteChannel([Way; 4]);
 #[derive(Clone)]
 enum Way {
     One(Channel),
-    Several(Replicas),
+    Several(Balancer),
 }
 
 /// An address is wrong, or nobody answers there.
@@ -55,7 +55,7 @@ impl SuiteChannel {
 /// To one or, with commas, several replicas of a service. To be called within a runtime.
 fn way(addresses: &str) -> Result<Way, Failure> {
     if addresses.contains(',') {
-        return Ok(Way::Several(Replicas::new(addresses, None)?));
+        return Ok(Way::Several(Balancer::try_new(addresses, None)?));
     }
     let endpoint = Endpoint::from_shared(addresses.to_owned())?;
     Ok(Way::One(endpoint.connect_timeout(Duration::from_secs(2)).tcp_nodelay(true).connect_lazy()))

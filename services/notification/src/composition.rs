@@ -1,6 +1,6 @@
 //! What a transcript's mail is made of: asked of the conversation service, never inside a transaction.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 

@@ -1,13 +1,13 @@
 //! What this service asks the conversation service, in its own words.
 
-use frontdesk_auth::AccountId;
+use frontdesk_client::Peer;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use frontdesk_proto::conversation::v1::{
     self as theirs, channel_service_client::ChannelServiceClient, contact_service_client::ContactServiceClient,
     conversation_service_client::ConversationServiceClient, entry::Content as TheirContent,
     thread_service_client::ThreadServiceClient,
 };
-use frontdesk_rpc::Peer;
 use tonic::{Code, Status};
 use uuid::Uuid;
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use frontdesk_api::{ApiError, FieldError};
 use frontdesk_idempotency::ClaimError;
 use frontdesk_proto::notification::v1::Reason;
-use frontdesk_rpc::{Field, Refusal};
 use sea_orm::DbErr;
 use tonic::{Code, Status};
 
@@ -76,9 +76,9 @@ impl From<NotificationError> for Status {
     fn from(error: NotificationError) -> Self {
         use NotificationError as E;
         let message = error.to_string();
-        let refusal = |code, reason: Reason| Refusal::new(code, DOMAIN, reason.as_str_name(), message.clone());
+        let refusal = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.clone());
         match error {
-            E::Field { field, description } => Refusal::fields(vec![Field::new(field, description)]),
+            E::Field { field, description } => ApiError::fields(vec![FieldError::new(field, description)]),
             E::NotFound(resource) => refusal(Code::NotFound, Reason::NotFound).with("resource", resource),
             E::RequestIdReused => refusal(Code::FailedPrecondition, Reason::RequestIdReused),
             E::ConversationOpen => refusal(Code::FailedPrecondition, Reason::ConversationOpen),
@@ -94,11 +94,11 @@ impl From<NotificationError> for Status {
             E::ConversationUnavailable(why) => {
                 tracing::warn!(why, "the conversation service cannot be reached");
                 let message = "the conversation service cannot be reached; try again";
-                Refusal::new(Code::Unavailable, DOMAIN, Reason::ConversationUnavailable.as_str_name(), message)
+                ApiError::new(Code::Unavailable, DOMAIN, Reason::ConversationUnavailable.as_str_name(), message)
                     .retry_after(Duration::from_secs(1))
             }
-            E::Db(error) => Refusal::database(&error),
-            E::Internal(error) => Refusal::internal(&error),
+            E::Db(error) => ApiError::database(&error),
+            E::Internal(error) => ApiError::internal(&error),
         }
         .into()
     }

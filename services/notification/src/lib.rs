@@ -24,14 +24,15 @@ mod workers;
 
 use std::{path::Path, sync::Arc};
 
+use frontdesk_api::Pages;
 use frontdesk_bus::Bus;
+use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
 use frontdesk_db::Db;
 use frontdesk_proto::notification::v1::{
     delivery_service_server::DeliveryServiceServer, sender_service_server::SenderServiceServer,
     transcript_service_server::TranscriptServiceServer,
 };
-use frontdesk_rpc::{Pages, Peer};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
@@ -140,7 +141,11 @@ pub fn subscribe(app: &App, bus: &Bus) {
 /// Publishes events and delivers mails until the shutdown; returns when both have ended.
 pub async fn work(app: App, bus: Bus) {
     let relay = frontdesk_outbox::relay(SOURCE, app.db.clone(), bus, app.shutdown.clone());
-    let forget = frontdesk_idempotency::forget_old(app.db.clone(), app.shutdown.clone());
-    let forget_records = frontdesk_audit::forget_old(app.db.clone(), app.shutdown.clone());
+    let forget = frontdesk_db::delete_expired(
+        &app.db,
+        &[frontdesk_idempotency::RETENTION, frontdesk_outbox::RETENTIONS[0], frontdesk_outbox::RETENTIONS[1]],
+        app.shutdown.clone(),
+    );
+    let forget_records = frontdesk_db::delete_expired(&app.db, &[frontdesk_audit::RETENTION], app.shutdown.clone());
     tokio::join!(relay, forget, forget_records, workers::deliver(app));
 }

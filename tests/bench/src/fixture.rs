@@ -1,27 +1,29 @@
-//! What every suite begins with: an account, its agent, and their conversations, which the databases are given directly.
+//! The data that every deployment starts with: an account, its agent, and conversations, which are inserted into the database.
 
 use std::{path::Path, time::Duration};
 
-use frontdesk_auth::{AccountId, Keys, Kind};
+use frontdesk_auth::{DevelopmentKey, CallerKind};
+use frontdesk_db::AccountId;
 use frontdesk_clock::Clock;
 use frontdesk_proto::{
+    actor::v1::{Actor, ActorKind},
     assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
-    event::v1::{Actor, ActorKind, Event, MessagePosted},
+    event::v1::{Event, MessagePosted},
 };
 use prost::{Message, Name};
 use tonic::{Request, transport::Endpoint};
 use uuid::Uuid;
 
-use crate::messages::{CONVERSATIONS, conversation_id};
+use frontdesk_bench::messages::{CONVERSATIONS, conversation_id};
 
-/// The account.
+/// Id of the account.
 pub const ACCOUNT: Uuid = Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_00AC);
-/// The agent who posts.
+/// Id of the agent who posts.
 pub const AGENT: Uuid = Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_00A6);
-/// The channel of the conversations.
+/// Id of the channel of the conversations.
 pub const CHANNEL: Uuid = Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_00C4);
 
-/// The conversations, for PostgreSQL.
+/// The statement that inserts the conversations on PostgreSQL.
 pub fn conversations() -> String {
     format!(
         "INSERT INTO conversations (id, account_id, channel_id, visitor_id, status, page_url, page_title, assignee_kind,
@@ -35,13 +37,13 @@ pub fn conversations() -> String {
     )
 }
 
-/// An event as a post makes it.
-pub fn posted(id: Uuid, conversation: &str, version: i64) -> Vec<u8> {
-    let posted = MessagePosted {
+/// An encoded event of a posted message.
+pub fn message_posted(id: Uuid, conversation: &str, version: i64) -> Vec<u8> {
+    let message = MessagePosted {
         conversation_id: conversation.to_owned(),
         sequence: version,
         visitor_sequence: version,
-        author: Some(Actor { kind: ActorKind::Agent.into(), id: AGENT.to_string() }),
+        author: Some(Actor { kind: ActorKind::Agent.into(), id: AGENT.to_string(), ..Default::default() }),
         bot_session_id: String::new(),
     };
     let event = Event {
@@ -56,63 +58,66 @@ pub fn posted(id: Uuid, conversation: &str, version: i64) -> Vec<u8> {
         traceparent: String::new(),
         data: Some(prost_types::Any {
             type_url: format!("type.googleapis.com/{}", MessagePosted::full_name()),
-            value: posted.encode_to_vec(),
+            value: message.encode_to_vec(),
         }),
     };
     event.encode_to_vec()
 }
 
-/// An event of the usual size.
-pub fn an_event() -> Vec<u8> {
-    posted(Uuid::now_v7(), &conversation_id(0), 1_000)
+/// An encoded event of the usual size.
+pub fn sample_event() -> Vec<u8> {
+    message_posted(frontdesk_clock::testing::new_id(), &conversation_id(0), 1_000)
 }
 
-/// What an entry of the usual size stores.
-pub fn content() -> String {
+/// The content of an entry of the usual size.
+pub fn sample_content() -> String {
     serde_json::json!({"type": "message", "text": "My brakes squeal, please. ".repeat(8)[..195]}).to_string()
 }
 
-/// Tokens under the suite's key.
-pub struct Tokens(Keys);
+/// Mints tokens with the development key of a deployment.
+pub struct Tokens(DevelopmentKey);
 
 impl Tokens {
-    /// The key is in the data folder once the suite has run.
-    pub fn of(data_folder: &Path) -> Self {
-        Self(Keys::development(&data_folder.join("development.key"), &Clock::system()).unwrap())
+    /// Reads the development key from the data folder, or creates it there.
+    pub fn new(data_folder: &Path) -> Self {
+        Self(DevelopmentKey::load_or_create(&data_folder.join("development.key"), &Clock::system()).unwrap())
     }
 
-    fn token(&self, kind: Kind, subject: &str) -> String {
+    fn token(&self, kind: CallerKind, subject: &str) -> String {
         let mut claims = self.0.claims(AccountId(ACCOUNT), kind, subject, Duration::from_secs(24 * 3600));
         claims.name = Some("Ada Byron".into());
         self.0.mint(&claims).unwrap()
     }
 
-    /// The agent's.
+    /// A token of the agent.
     pub fn agent(&self) -> String {
-        self.token(Kind::Agent, &AGENT.to_string())
+        self.token(CallerKind::Agent, &AGENT.to_string())
     }
 
-    /// Puts the agent on the roster.
-    pub async fn enrol(&self, assignment: &str) {
+    /// Creates the agent in the assignment service at this address.
+    ///
+    /// # Panics
+    /// If the service does not answer within ten seconds.
+    pub async fn create_agent(&self, assignment: &str) {
         let channel = Endpoint::from_shared(assignment.to_owned()).unwrap().connect_lazy();
-        let bearer = format!("Bearer {}", self.token(Kind::Admin, "administrator"));
+        let bearer = format!("Bearer {}", self.token(CallerKind::Admin, "administrator"));
         let agent = CreateAgentRequest {
             agent_id: AGENT.to_string(),
             name: "Ada Byron".into(),
             handle: "ada".into(),
-            request_id: "enrol".into(),
+            request_id: "create-agent".into(),
             ..Default::default()
         };
-        let mut failed = String::new();
+        let mut last_error = String::new();
         for _ in 0..100 {
             let mut request = Request::new(agent.clone());
             request.metadata_mut().insert("authorization", bearer.parse().unwrap());
             match RosterServiceClient::new(channel.clone()).create_agent(request).await {
                 Ok(_) => return,
-                Err(status) => failed = status.to_string(),
+                Err(status) => last_error = status.to_string(),
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("the agent does not get on the roster: {failed}");
+        panic!("the agent cannot be created: {last_error}");
     }
 }

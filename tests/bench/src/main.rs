@@ -1,47 +1,55 @@
-//! Speed as ratios: what Frontdesk does, beside what its databases, its broker and its transport do without it, on the same
-//! machine and servers, in turn. Prints a table and writes `bench.json` into the target folder.
+//! Performance as ratios: the figures of Frontdesk, and of a baseline that uses the same database, broker or transport without
+//! it, measured in turn on the same machine and servers. Prints a table and writes `bench.json` into the target folder.
 //!
-//! Start reading at `rows`: a file for each row of the table. `servers` starts what is measured, `load` drives it, `pgbench`,
-//! `bare` and `sqlite` are what it is measured beside.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a figure that cannot be taken ends the run, and says so")]
+//! Start reading at `rows`: one file for each row of the table. `deployment` and `embedded` start Frontdesk, `load` generates the
+//! load; `pgbench`, `baseline_server` and `embedded` have the baselines. `compare` measures the builds of two commits.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a measurement that fails ends the run with the error, and the output is a report"
+)]
 
-mod bare;
+mod baseline_server;
+mod compare;
+mod deployment;
+mod embedded;
 mod fixture;
 mod load;
-mod messages;
+mod other_processes;
 mod pgbench;
 mod process;
-mod raw;
 mod report;
 mod rows;
-mod servers;
-mod sqlite;
 
-use std::time::Duration;
+use std::process::ExitCode;
 
-use bare::BareArguments;
+use baseline_server::BaselineArguments;
 use clap::{Parser, Subcommand, ValueEnum};
+use compare::CompareArguments;
+use deployment::{BusKind, Deployment};
 use report::Row;
-use rows::{Plan, p1, p1a, p1b, p2, p3, p4};
-use servers::{BusKind, Suite};
+use rows::{
+    Plan, p1_post_message, p1a_single_call_latency, p1b_outbox_relay, p2_post_message_on_sqlite, p3_fan_out,
+    p4_latency_at_fixed_rate,
+};
 
-/// Measures Frontdesk beside the limits of what it is built on.
+/// Measures Frontdesk beside baselines of what it is built on.
 #[derive(Parser)]
 struct Cli {
     /// Only these rows.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Name>,
-    /// Value and limit are measured so often, in turn; the medians count.
+    /// Number of rounds; the medians count.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Each time for so long.
+    /// Length of each measurement in seconds.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// How events travel.
+    /// Event bus of the deployment.
     #[arg(long, default_value = "nats")]
     bus: BusKind,
     #[command(subcommand)]
-    part: Option<Part>,
+    command: Option<Command>,
 }
 
 /// The rows, in the order in which they are measured.
@@ -63,63 +71,71 @@ enum Name {
 }
 
 #[derive(Subcommand)]
-enum Part {
-    /// The bare server; a run starts it by itself.
+enum Command {
+    /// Compares the speed of two builds in alternating rounds.
+    Compare(CompareArguments),
+    /// Runs the baseline server; a measurement starts it.
     #[command(hide = true)]
-    Bare(BareArguments),
+    Baseline(BaselineArguments),
 }
 
 #[tokio::main]
-async fn main() {
+async fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Some(Part::Bare(arguments)) = cli.part {
-        return bare::serve(arguments).await;
+    match cli.command {
+        Some(Command::Compare(arguments)) => return compare::run(arguments).await,
+        Some(Command::Baseline(arguments)) => baseline_server::serve(arguments).await,
+        None => measure(&cli).await,
     }
-    let asked: Vec<Name> = if cli.only.is_empty() { Name::value_variants().to_vec() } else { cli.only.clone() };
-    let length = Duration::from_secs(cli.seconds.max(1));
-    let plan = Plan { rounds: cli.rounds.max(1), length, warm_up: (length / 2).max(Duration::from_secs(1)) };
-    let mut measured = Vec::new();
-    if asked.iter().any(|name| *name != Name::P2) {
-        measured.append(&mut on_servers(&asked, plan, cli.bus).await);
-    }
-    if asked.contains(&Name::P2) {
-        measured.push(p2::run(plan).await);
-    }
-    report::print(&measured);
-    let file = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("bench.json");
-    report::write(&measured, &file).unwrap();
-    println!("\n{} rounds of {} s; the figures are in {}", plan.rounds, length.as_secs(), file.display());
+    ExitCode::SUCCESS
 }
 
-/// The rows on PostgreSQL and the bus.
-async fn on_servers(asked: &[Name], plan: Plan, bus: BusKind) -> Vec<Row> {
-    let mut suite = Suite::start(bus).await;
-    let mut measured = Vec::new();
-    let in_flight = [(Name::P1, p1::P1), (Name::P1With256, p1::P1_256)];
-    let in_flight: Vec<_> = in_flight.into_iter().filter(|(name, _)| asked.contains(name)).map(|(_, of)| of).collect();
+async fn measure(cli: &Cli) {
+    let selected: Vec<Name> = if cli.only.is_empty() { Name::value_variants().to_vec() } else { cli.only.clone() };
+    let plan = Plan::new(cli.rounds, cli.seconds);
+    let mut rows = Vec::new();
+    if selected.iter().any(|name| *name != Name::P2) {
+        rows.append(&mut measure_deployment(&selected, plan, cli.bus).await);
+    }
+    if selected.contains(&Name::P2) {
+        rows.push(p2_post_message_on_sqlite::run(plan).await);
+    }
+    report::print(&rows);
+    let file = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("bench.json");
+    report::write(&rows, &file).unwrap();
+    println!("\n{} rounds of {} s; the figures are in {}", plan.rounds, plan.length.as_secs(), file.display());
+}
+
+/// Measures the rows on PostgreSQL and the bus.
+async fn measure_deployment(selected: &[Name], plan: Plan, bus: BusKind) -> Vec<Row> {
+    let mut deployment = Deployment::start(bus).await;
+    let mut rows = Vec::new();
+    let in_flight = [(Name::P1, p1_post_message::P1), (Name::P1With256, p1_post_message::P1_256)];
+    let in_flight: Vec<_> =
+        in_flight.into_iter().filter(|(name, _)| selected.contains(name)).map(|(_, row)| row).collect();
     if !in_flight.is_empty() {
-        measured.append(&mut p1::run(&suite, plan, &in_flight).await);
+        rows.append(&mut p1_post_message::run(&deployment, plan, &in_flight).await);
     }
-    if asked.contains(&Name::P1A) {
-        measured.push(p1a::run(&suite, plan).await);
+    if selected.contains(&Name::P1A) {
+        rows.push(p1a_single_call_latency::run(&deployment, plan).await);
     }
-    if asked.contains(&Name::P1B) {
-        measured.push(p1b::run(&suite, plan).await);
+    if selected.contains(&Name::P1B) {
+        rows.push(p1b_outbox_relay::run(&deployment, plan).await);
     }
-    if asked.contains(&Name::P3) {
-        measured.push(p3::run(&suite, plan).await);
+    if selected.contains(&Name::P3) {
+        rows.push(p3_fan_out::run(&deployment, plan).await);
     }
-    if asked.contains(&Name::P4) || asked.contains(&Name::P4Watch) {
-        let p1 = match measured.iter().find(|row| row.name == p1::P1.name) {
+    if selected.contains(&Name::P4) || selected.contains(&Name::P4Watch) {
+        let p1_rate = match rows.iter().find(|row| row.name == p1_post_message::P1.name) {
             Some(row) => row.value(),
-            None => p1::rate_now(&suite, plan).await,
+            None => p1_post_message::current_rate(&deployment, plan).await,
         };
-        if asked.contains(&Name::P4) {
-            measured.push(p4::run(&suite, plan, p1).await);
+        if selected.contains(&Name::P4) {
+            rows.push(p4_latency_at_fixed_rate::run(&deployment, plan, p1_rate).await);
         }
-        if asked.contains(&Name::P4Watch) {
-            measured.push(p4::run_watch(&mut suite, plan, p1).await);
+        if selected.contains(&Name::P4Watch) {
+            rows.push(p4_latency_at_fixed_rate::run_watch(&mut deployment, plan, p1_rate).await);
         }
     }
-    measured
+    rows
 }

@@ -1,24 +1,24 @@
-//! What PostgreSQL does of the same rows without us: pgbench, one statement per message.
+//! The baseline of P1 and P1a: pgbench changes the same rows, with one statement per message.
 
 use std::{fmt::Write as _, fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
+use frontdesk_bench::messages::CONVERSATIONS;
 use frontdesk_test_servers::Postgres;
 use tempfile::TempDir;
 
 use crate::{
-    fixture::{ACCOUNT, AGENT, an_event, content},
-    load::Seen,
-    messages::CONVERSATIONS,
-    servers::LIMITS,
+    deployment::BASELINE_DATABASE,
+    fixture::{ACCOUNT, AGENT, sample_content, sample_event},
+    load::LoadResult,
 };
 
 /// The three row changes of a post in one statement: the conversation's row, the entry, the outbox row.
 fn script() -> String {
     let mut event = String::new();
-    for byte in an_event() {
+    for byte in sample_event() {
         let _ = write!(event, "{byte:02x}");
     }
-    let content = content().replace('\'', "''");
+    let content = sample_content().replace('\'', "''");
     let last = 100_000_000_000 + CONVERSATIONS - 1;
     let statement = format!(
         "WITH conversation AS (
@@ -39,7 +39,7 @@ fn script() -> String {
     format!("\\set conversation random(100000000000, {last})\n{}\n", statement.replace('\n', " "))
 }
 
-/// pgbench with its script, in a folder that the server's user may write to.
+/// pgbench with its script, in a folder that the operating system user of the server may write to.
 pub struct Pgbench {
     folder: TempDir,
     script: PathBuf,
@@ -62,21 +62,21 @@ impl Pgbench {
         line.split(' ').next().unwrap().parse().unwrap()
     }
 
-    /// Every message's latency, with one client.
-    pub async fn alone(&self, postgres: &Postgres, length: Duration) -> Seen {
+    /// The latency of every message, with one client.
+    pub async fn latencies(&self, postgres: &Postgres, length: Duration) -> LoadResult {
         let prefix = self.folder.path().join("latencies");
         self.run(postgres, 1, length, &["--log", "--log-prefix", prefix.to_str().unwrap()]).await;
         let mut latencies = Vec::new();
         for file in fs::read_dir(self.folder.path()).unwrap().map(|file| file.unwrap().path()) {
             if file.file_name().unwrap().to_string_lossy().starts_with("latencies") {
-                // client, number, microseconds, script, when
+                // The fields of a line: client, number, microseconds, script, time.
                 for line in fs::read_to_string(&file).unwrap().lines() {
                     latencies.push(line.split(' ').nth(2).unwrap().parse::<u64>().unwrap() * 1_000);
                 }
                 fs::remove_file(file).unwrap();
             }
         }
-        Seen::new(length, latencies)
+        LoadResult::new(length, latencies)
     }
 
     async fn run(&self, postgres: &Postgres, clients: u32, length: Duration, more: &[&str]) -> String {
@@ -84,10 +84,16 @@ impl Pgbench {
         let threads = clients.min(2).to_string();
         pgbench.args(["--no-vacuum", "--protocol=prepared", "--client", &clients.to_string(), "--jobs", &threads]);
         pgbench.args(["--time", &length.as_secs().max(1).to_string(), "--file"]).arg(&self.script).args(more);
-        pgbench.args(["--host=127.0.0.1", "--username=frontdesk", "--port", &postgres.port.to_string(), LIMITS]);
+        pgbench.args([
+            "--host=127.0.0.1",
+            "--username=frontdesk",
+            "--port",
+            &postgres.port.to_string(),
+            BASELINE_DATABASE,
+        ]);
         let output = tokio::task::spawn_blocking(move || pgbench.output()).await.unwrap().unwrap();
-        let (told, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "pgbench: {failed}");
-        told.into_owned()
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "pgbench: {error}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 }

@@ -1,4 +1,4 @@
-//! `frontdesk` processes, and bare servers of our own beside them.
+//! `frontdesk` processes, and baseline servers beside them.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,6 +8,20 @@ use std::{
 
 use frontdesk_test_servers::{NO_LIMITS_OF_CALLERS, Supervised, free_port};
 
+/// Environment variables: names and values.
+pub type Environment = Vec<(String, String)>;
+
+/// Number of times that a started process is looked at until it listens, and the interval between two looks.
+const START_POLLS: (u32, Duration) = (1_500, Duration::from_millis(20));
+
+/// A `frontdesk` binary.
+#[derive(Clone)]
+pub struct Binary {
+    path: PathBuf,
+    /// Names of environment variables that this build does not know.
+    unknown: Vec<String>,
+}
+
 /// A running server.
 pub struct Process {
     /// Its address for clients.
@@ -15,61 +29,100 @@ pub struct Process {
     _process: Supervised,
 }
 
-/// `frontdesk`, beside this program.
-fn frontdesk() -> PathBuf {
-    let ours = std::env::current_exe().unwrap();
-    let binary = ours.parent().unwrap().join("frontdesk");
-    assert!(binary.exists(), "{} is not there: build it with the same profile", binary.display());
-    binary
+impl Binary {
+    /// The binary beside this program.
+    pub fn beside_this_program() -> Self {
+        let program = std::env::current_exe().unwrap();
+        Self::new(program.parent().unwrap().join("frontdesk"))
+    }
+
+    /// The binary at this path.
+    pub fn new(path: PathBuf) -> Self {
+        assert!(path.is_file(), "{} does not exist: build it with the same profile as this program", path.display());
+        Self { path, unknown: Vec::new() }
+    }
+
+    /// Finds the environment variables that this build does not know, so that a build of another commit starts although its
+    /// settings differ. `frontdesk config` refuses an unknown setting and names it.
+    pub fn drop_unknown_settings(&mut self, environment: &Environment) {
+        loop {
+            let mut config = Command::new(&self.path);
+            config.arg("config").envs(self.known(environment)).stdout(Stdio::null());
+            let output = config.output().unwrap();
+            if output.status.success() {
+                return;
+            }
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            let field = error.split_once("unknown field `").and_then(|(_, rest)| rest.split_once('`'));
+            let field = field.map(|(field, _)| field.to_uppercase());
+            let Some(field) = field else { panic!("{} config: {error}", self.path.display()) };
+            let unknown = self.known(environment).into_iter().map(|(name, _)| name);
+            let unknown: Vec<String> = unknown.filter(|name| name.split("__").any(|part| part == field)).collect();
+            assert!(!unknown.is_empty(), "{} config: {error}", self.path.display());
+            println!("{} does not know {}: left out", self.path.display(), unknown.join(", "));
+            self.unknown.extend(unknown);
+        }
+    }
+
+    fn known(&self, environment: &Environment) -> Environment {
+        environment.iter().filter(|(name, _)| !self.unknown.contains(name)).cloned().collect()
+    }
+
+    /// Runs `frontdesk migrate`.
+    pub fn migrate(&self, environment: &Environment) {
+        let mut migrate = Command::new(&self.path);
+        migrate.arg("migrate").envs(self.known(environment)).stdout(Stdio::null());
+        let output = migrate.output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{} migrate: {error}", self.path.display());
+    }
+
+    /// Starts `frontdesk serve <target>` on a free port, with its log in `folder`.
+    pub async fn serve(&self, target: &str, folder: &Path, environment: &Environment) -> Process {
+        self.serve_on(target, free_port(), folder, environment).await
+    }
+
+    /// Starts `frontdesk serve <target>` on this port.
+    pub async fn serve_on(&self, target: &str, port: u16, folder: &Path, environment: &Environment) -> Process {
+        let mut environment = environment.clone();
+        environment.push(("FRONTDESK__LISTEN".into(), format!("127.0.0.1:{port}")));
+        let environment = self.known(&environment);
+        Process::start(&self.path, &["serve", target], port, &folder.join("log"), &environment).await
+    }
 }
 
 impl Process {
-    /// `frontdesk serve <target>` on a free port; its log is in `folder`.
-    pub async fn serve(target: &str, folder: &Path, environment: &[(String, String)]) -> Self {
-        Self::serve_on(target, free_port(), folder, environment).await
-    }
-
-    /// The same on this port.
-    pub async fn serve_on(target: &str, port: u16, folder: &Path, environment: &[(String, String)]) -> Self {
-        let mut environment = environment.to_vec();
-        environment.push(("FRONTDESK__LISTEN".into(), format!("127.0.0.1:{port}")));
-        environment.extend(NO_LIMITS_OF_CALLERS.map(|(name, value)| (name.into(), value.into())));
-        Self::start(&frontdesk(), &["serve", target], port, &folder.join("log"), &environment).await
-    }
-
-    /// The bare server, as a process of its own as the service is one.
-    pub async fn bare(folder: &Path, arguments: &[&str]) -> Self {
+    /// Starts the baseline server, as a process of its own as Frontdesk is one.
+    pub async fn baseline(folder: &Path, arguments: &[&str]) -> Self {
         let port = free_port();
         let listen = format!("127.0.0.1:{port}");
-        let arguments = [&["bare", "--listen", &listen], arguments].concat();
-        Self::start(&std::env::current_exe().unwrap(), &arguments, port, &folder.join("bare.log"), &[]).await
+        let arguments = [&["baseline", "--listen", &listen], arguments].concat();
+        let program = std::env::current_exe().unwrap();
+        Self::start(&program, &arguments, port, &folder.join("baseline.log"), &Environment::new()).await
     }
 
-    async fn start(
-        program: &Path,
-        arguments: &[&str],
-        port: u16,
-        log: &Path,
-        environment: &[(String, String)],
-    ) -> Self {
+    async fn start(program: &Path, arguments: &[&str], port: u16, log: &Path, environment: &Environment) -> Self {
         let process = Supervised::start(program, arguments, environment, log, None).await;
-        for _ in 0..1_500 {
+        let (polls, interval) = START_POLLS;
+        for _ in 0..polls {
             if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
                 return Self { address: format!("http://127.0.0.1:{port}"), _process: process };
             }
             if !process.runs() {
                 break;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(interval).await;
         }
         panic!("{} {arguments:?} does not listen: {}", program.display(), std::fs::read_to_string(log).unwrap());
     }
 }
 
-/// `frontdesk migrate`.
-pub fn migrate(environment: &[(String, String)]) {
-    let mut migrate = Command::new(frontdesk());
-    migrate.arg("migrate").envs(environment.iter().map(|(name, value)| (name, value)));
-    let migrated = migrate.stdout(Stdio::null()).output().unwrap();
-    assert!(migrated.status.success(), "frontdesk migrate: {}", String::from_utf8_lossy(&migrated.stderr));
+/// The settings of every `frontdesk` process of the benchmark: no limits of callers, and few log lines.
+pub fn common_environment(data_folder: &Path) -> Environment {
+    let mut environment = vec![
+        ("FRONTDESK__DATA_FOLDER".into(), data_folder.display().to_string()),
+        ("FRONTDESK__TELEMETRY__LOG".into(), "warn".into()),
+    ];
+    environment.extend(NO_LIMITS_OF_CALLERS.map(|(name, value)| (name.into(), value.into())));
+    environment
 }

@@ -1,15 +1,15 @@
-//! The table and the file.
+//! The report of a run: a table, and a JSON file.
 
 use std::{collections::BTreeMap, path::Path};
 
 use serde_json::{Value, json};
 
-/// What a ratio shall be.
+/// The goal of a ratio.
 #[derive(Clone, Copy, Debug)]
 pub enum Goal {
-    /// So much or more.
+    /// This value or more.
     AtLeast(f64),
-    /// So much or less.
+    /// This value or less.
     AtMost(f64),
 }
 
@@ -35,44 +35,44 @@ impl Goal {
     }
 }
 
-/// One round: value and limit, measured one after the other, and what is worth knowing of them.
+/// One round: the figures of Frontdesk and of the baseline, measured one after the other.
 #[derive(Clone, Debug)]
 pub struct Round {
-    /// Ours.
+    /// The figure of Frontdesk.
     pub value: f64,
-    /// What it is measured beside.
-    pub limit: f64,
-    /// More figures of the round, by name.
+    /// The figure of the baseline.
+    pub baseline: f64,
+    /// Other figures of the round, by name.
     pub more: Vec<(&'static str, f64)>,
 }
 
 /// One row of the table.
 #[derive(Debug)]
 pub struct Row {
-    /// Its name, such as `P1`.
+    /// Name of the row, for example `P1`.
     pub name: &'static str,
-    /// What was measured, beside what.
+    /// What was measured, and its baseline.
     pub what: &'static str,
-    /// The unit of value and limit.
+    /// Unit of both figures.
     pub unit: &'static str,
-    /// What the ratio shall be.
+    /// Goal of the ratio of value and baseline.
     pub goal: Goal,
-    /// In turn.
+    /// The rounds, in their order.
     pub rounds: Vec<Round>,
 }
 
 impl Row {
-    /// The median of ours.
+    /// Median of the figures of Frontdesk.
     pub fn value(&self) -> f64 {
         median(self.rounds.iter().map(|round| round.value).collect())
     }
 
-    fn limit(&self) -> f64 {
-        median(self.rounds.iter().map(|round| round.limit).collect())
+    fn baseline(&self) -> f64 {
+        median(self.rounds.iter().map(|round| round.baseline).collect())
     }
 
     fn ratio(&self) -> f64 {
-        self.value() / self.limit()
+        self.value() / self.baseline()
     }
 
     fn json(&self) -> Value {
@@ -80,7 +80,7 @@ impl Row {
             .rounds
             .iter()
             .map(|round| {
-                let mut figures = json!({"value": round.value, "limit": round.limit});
+                let mut figures = json!({"value": round.value, "baseline": round.baseline});
                 for (name, figure) in &round.more {
                     figures[*name] = json!(figure);
                 }
@@ -88,14 +88,14 @@ impl Row {
             })
             .collect();
         json!({
-            "what": self.what, "ratio": self.ratio(), "value": self.value(), "limit": self.limit(), "unit": self.unit,
+            "what": self.what, "ratio": self.ratio(), "value": self.value(), "baseline": self.baseline(), "unit": self.unit,
             "rounds": rounds, "goal": self.goal.number(), "goal_is": self.goal.words(),
             "met": self.goal.is_met(self.ratio()),
         })
     }
 }
 
-/// The middle one.
+/// The median; NaN without numbers.
 pub fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     match numbers.len() {
@@ -107,19 +107,19 @@ pub fn median(mut numbers: Vec<f64>) -> f64 {
 
 /// Prints the table.
 pub fn print(rows: &[Row]) {
-    println!("\n{:<9} {:>11} {:>11} {:<12} {:>7}  {:<13} what", "row", "value", "limit", "unit", "ratio", "goal");
+    println!("\n{:<9} {:>11} {:>11} {:<12} {:>7}  {:<13} what", "row", "value", "baseline", "unit", "ratio", "goal");
     for row in rows {
-        let (value, limit, ratio, goal) = (row.value(), row.limit(), row.ratio(), row.goal);
-        let digits = if limit < 100.0 { 3 } else { 0 };
+        let (value, baseline, ratio, goal) = (row.value(), row.baseline(), row.ratio(), row.goal);
+        let digits = if baseline < 100.0 { 3 } else { 0 };
         let goal_words = format!("{} {:.1}{}", goal.words(), goal.number(), if goal.is_met(ratio) { "" } else { " !" });
         println!(
-            "{:<9} {value:>11.digits$} {limit:>11.digits$} {:<12} {ratio:>7.2}  {goal_words:<13} {}",
+            "{:<9} {value:>11.digits$} {baseline:>11.digits$} {:<12} {ratio:>7.2}  {goal_words:<13} {}",
             row.name, row.unit, row.what
         );
     }
 }
 
-/// Writes the rows as JSON, an object by name. Rows of an earlier run that this one did not measure are not kept.
+/// Writes the rows as one JSON object by name. Rows of an earlier run are overwritten.
 pub fn write(rows: &[Row], file: &Path) -> std::io::Result<()> {
     let rows: BTreeMap<&str, Value> = rows.iter().map(|row| (row.name, row.json())).collect();
     std::fs::write(file, serde_json::to_string_pretty(&rows)? + "\n")

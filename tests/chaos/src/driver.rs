@@ -1,5 +1,5 @@
-//! The driver: calls the public API as clients do, one connection to each replica, taken in turn, the same request id at each
-//! repeat; and writes down every attempt.
+//! The driver: calls the public API as clients do and records every attempt. It has one connection to each replica, uses them
+//! in turn, and repeats a call with the same request id.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use frontdesk_auth::{AccountId, Claims, Keys, Kind as Caller};
+use frontdesk_auth::{Claims, DevelopmentKey, CallerKind as CallerKind};
+use frontdesk_db::AccountId;
 use frontdesk_proto::dev::v1::{AdvanceTimeRequest, clock_service_client::ClockServiceClient};
 use serde_json::{Value, json};
 use tonic::{
@@ -25,13 +26,13 @@ use uuid::Uuid;
 
 use crate::{
     cluster::{Cluster, Failure, Service},
-    history::{Kind, Operation, Recorder, Tells},
+    history::{Details, Kind, Operation, Recorder},
 };
 
-/// A connection that sends somebody's token.
-pub type As = InterceptedService<Channel, Token>;
+/// A connection that sends a caller's token.
+pub type CallerChannel = InterceptedService<Channel, Token>;
 
-/// Adds a token and a deadline to each call.
+/// Adds a bearer token and a deadline to each call.
 #[derive(Clone)]
 pub struct Token {
     bearer: MetadataValue<Ascii>,
@@ -48,61 +49,61 @@ impl Interceptor for Token {
     }
 }
 
-/// Somebody who calls.
+/// A caller with a token.
 #[derive(Clone, Debug)]
-pub struct Somebody {
-    /// Their account.
+pub struct Caller {
+    /// Id of the caller's account.
     pub account: String,
-    /// `visitor:…`, `agent:…`, `admin:…`
+    /// Kind and id: `visitor:…`, `agent:…` or `admin:…`.
     pub actor: String,
     bearer: MetadataValue<Ascii>,
 }
 
-impl Somebody {
-    /// Their token, as the metadata holds it.
+impl Caller {
+    /// The value of the caller's `authorization` metadata.
     pub fn bearer(&self) -> &MetadataValue<Ascii> {
         &self.bearer
     }
 }
 
-/// How long one attempt may take.
-pub const ATTEMPT: Duration = Duration::from_secs(5);
-/// How long a caller tries.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// Deadline of one attempt.
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a call is repeated before it counts as unknown.
+const RETRY_FOR: Duration = Duration::from_secs(90);
 
 /// The connections to all replicas. Clones share them.
 #[derive(Clone)]
 pub struct Driver {
     channels: Arc<HashMap<Service, Vec<Channel>>>,
-    turn: Arc<AtomicUsize>,
-    keys: Keys,
-    /// Where everything is written down.
+    next_replica: Arc<AtomicUsize>,
+    keys: DevelopmentKey,
+    /// The recorder of the history.
     pub recorder: Recorder,
 }
 
-/// How a call ended that was repeated until somebody knew.
+/// Outcome of a call.
 #[derive(Debug)]
 pub enum Outcome<T> {
     /// Acknowledged.
     Ok(T),
-    /// Refused.
+    /// Refused: certainly without effect.
     Refused(Status),
-    /// Nobody answered for as long as a caller waits.
+    /// No definite response: it may have taken effect, or may still do so.
     Unknown,
 }
 
 impl<T> Outcome<T> {
-    /// The answer, if there was one.
+    /// The response of an acknowledged call.
     pub fn ok(self) -> Option<T> {
         match self {
-            Self::Ok(answer) => Some(answer),
+            Self::Ok(response) => Some(response),
             Self::Refused(_) | Self::Unknown => None,
         }
     }
 }
 
 impl Driver {
-    /// Connections to the replicas of a cluster, made when they are first used.
+    /// A driver for the replicas of a cluster. Connections are made at their first use.
     pub fn new(cluster: &Cluster, recorder: Recorder) -> Result<Self, Failure> {
         let mut channels: HashMap<Service, Vec<Channel>> = HashMap::new();
         for replica in &cluster.replicas {
@@ -113,106 +114,114 @@ impl Driver {
                 .keep_alive_timeout(Duration::from_secs(2));
             channels.entry(replica.service).or_default().push(endpoint.connect_lazy());
         }
-        Ok(Self { channels: Arc::new(channels), turn: Arc::default(), keys: cluster.keys()?, recorder })
+        Ok(Self { channels: Arc::new(channels), next_replica: Arc::default(), keys: cluster.keys()?, recorder })
     }
 
-    /// Somebody with a token that says what `change` makes of the usual claims.
-    pub fn somebody(&self, account: Uuid, kind: Caller, id: &str, change: impl FnOnce(&mut Claims)) -> Somebody {
+    /// A caller whose token has the default claims, modified by `change`.
+    pub fn caller(&self, account: Uuid, kind: CallerKind, id: &str, change: impl FnOnce(&mut Claims)) -> Caller {
         let mut claims = self.keys.claims(AccountId(account), kind, id, Duration::from_secs(25 * 24 * 3600));
-        // Valid also where a clock is an hour behind.
+        // Also valid at replicas whose clock is an hour behind.
         claims.nbf -= 2 * 3600;
         claims.iat -= 2 * 3600;
         change(&mut claims);
         let token = self.keys.mint(&claims).expect("a token");
         let bearer = format!("Bearer {token}").parse().expect("a token that is metadata");
-        Somebody { account: account.to_string(), actor: format!("{}:{id}", kind.as_str()), bearer }
+        Caller { account: account.to_string(), actor: format!("{}:{id}", kind.as_str()), bearer }
     }
 
-    /// A connection for somebody to the replica whose turn it is.
-    pub fn next(&self, who: &Somebody, service: Service) -> As {
-        self.at(who, service, self.turn(), ATTEMPT)
+    /// The caller's connection to the next replica, round-robin.
+    pub fn next(&self, caller: &Caller, service: Service) -> CallerChannel {
+        self.at(caller, service, self.next_replica(), ATTEMPT_TIMEOUT)
     }
 
-    /// The replica whose turn it is.
-    pub fn turn(&self) -> usize {
-        self.turn.fetch_add(1, Ordering::Relaxed)
+    /// Number of the next replica, round-robin.
+    pub fn next_replica(&self) -> usize {
+        self.next_replica.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A connection for somebody to one replica. A deadline of zero: none.
-    pub fn at(&self, who: &Somebody, service: Service, replica: usize, deadline: Duration) -> As {
+    /// The caller's connection to one replica. A deadline of zero means none.
+    pub fn at(&self, caller: &Caller, service: Service, replica: usize, deadline: Duration) -> CallerChannel {
         let channels = &self.channels[&service];
-        let token = Token { bearer: who.bearer.clone(), deadline };
+        let token = Token { bearer: caller.bearer.clone(), deadline };
         InterceptedService::new(channels[replica % channels.len()].clone(), token)
     }
 
-    /// Begins an operation.
-    pub fn operation(&self, who: &Somebody, call: &str, key: &str, request_id: &str) -> Operation {
+    /// A new operation of the history.
+    pub fn operation(&self, caller: &Caller, call: &str, key: &str, request_id: &str) -> Operation {
         Operation {
             op: self.recorder.next_op(),
             call: call.to_owned(),
-            account: who.account.clone(),
-            actor: who.actor.clone(),
+            account: caller.account.clone(),
+            actor: caller.actor.clone(),
             key: key.to_owned(),
             request_id: request_id.to_owned(),
         }
     }
 
-    /// One attempt, written down.
+    /// Makes one attempt and records it. `summarize` gives what the history holds of the response.
     pub async fn attempt<T, F>(
         &self,
         operation: &Operation,
         attempt: u32,
-        given: &Value,
-        tell: impl Fn(&T) -> Value,
+        arguments: &Value,
+        summarize: impl Fn(&T) -> Value,
         call: F,
     ) -> Outcome<T>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        self.recorder.write(operation, attempt, Kind::Invoke, Tells { given: given.clone(), ..Tells::default() });
-        let answered = tokio::time::timeout(ATTEMPT + Duration::from_secs(1), call).await;
-        let (kind, tells, outcome) = match answered {
-            Ok(Ok(answer)) => {
-                let answer = answer.into_inner();
-                let tells = Tells { answer: tell(&answer), code: "OK".into(), ..Tells::default() };
-                (Kind::Ok, tells, Outcome::Ok(answer))
+        self.recorder.write(
+            operation,
+            attempt,
+            Kind::Invoke,
+            Details { arguments: arguments.clone(), ..Details::default() },
+        );
+        let answered = tokio::time::timeout(ATTEMPT_TIMEOUT + Duration::from_secs(1), call).await;
+        let (kind, details, outcome) = match answered {
+            Ok(Ok(response)) => {
+                let response = response.into_inner();
+                let details = Details { response: summarize(&response), code: "OK".into(), ..Details::default() };
+                (Kind::Ok, details, Outcome::Ok(response))
             }
             Ok(Err(status)) => {
-                let (kind, tells) = read(&status);
+                let (kind, details) = classify(&status);
                 let outcome = if kind == Kind::Fail { Outcome::Refused(status) } else { Outcome::Unknown };
-                (kind, Tells { given: flagged(given), ..tells }, outcome)
+                (kind, Details { arguments: kept_arguments(arguments), ..details }, outcome)
             }
-            Err(_) => (Kind::Unknown, Tells { code: "DEADLINE_EXCEEDED".into(), ..Tells::default() }, Outcome::Unknown),
+            Err(_) => {
+                (Kind::Unknown, Details { code: "DEADLINE_EXCEEDED".into(), ..Details::default() }, Outcome::Unknown)
+            }
         };
-        self.recorder.write(operation, attempt, kind, tells);
+        self.recorder.write(operation, attempt, kind, details);
         outcome
     }
 
-    /// Repeats a call with its one request id, at one replica after another, until somebody knows.
-    pub async fn insist<T, F, C>(
+    /// Repeats a call with the same request id, at one replica after another, until its outcome is known. Gives up after
+    /// [`RETRY_FOR`].
+    pub async fn call_until_answered<T, F, C>(
         &self,
-        who: &Somebody,
+        caller: &Caller,
         service: Service,
         (call, key, request_id): (&str, &str, &str),
-        given: Value,
-        tell: impl Fn(&T) -> Value,
+        arguments: Value,
+        summarize: impl Fn(&T) -> Value,
         send: C,
     ) -> Outcome<T>
     where
-        C: Fn(As) -> F,
+        C: Fn(CallerChannel) -> F,
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        let operation = self.operation(who, call, key, request_id);
-        let until = Instant::now() + PATIENCE;
-        let (mut attempt, mut replica) = (1, self.turn());
+        let operation = self.operation(caller, call, key, request_id);
+        let until = Instant::now() + RETRY_FOR;
+        let (mut attempt, mut replica) = (1, self.next_replica());
         loop {
-            let to = self.at(who, service, replica, ATTEMPT);
-            match self.attempt(&operation, attempt, &given, &tell, send(to)).await {
+            let channel = self.at(caller, service, replica, ATTEMPT_TIMEOUT);
+            match self.attempt(&operation, attempt, &arguments, &summarize, send(channel)).await {
                 Outcome::Unknown if Instant::now() < until => {}
                 outcome => return outcome,
             }
             attempt += 1;
-            // Another one may be well.
+            // Another replica may be healthy.
             replica += 1;
             tokio::time::sleep(Duration::from_millis(20 * u64::from(attempt.min(10)))).await;
         }
@@ -220,36 +229,37 @@ impl Driver {
 }
 
 impl Driver {
-    /// Moves the installation's clock; gives what it shows then, in microseconds.
-    pub async fn advance(&self, who: &Somebody, by: Duration) -> Option<i64> {
+    /// Advances the installation's clock; returns its new time in microseconds.
+    pub async fn advance(&self, admin: &Caller, by: Duration) -> Option<i64> {
         let request = AdvanceTimeRequest {
             by: Some(prost_types::Duration { seconds: by.as_secs() as i64, nanos: by.subsec_nanos() as i32 }),
         };
-        // Not insisted on: a repeat would move it twice.
-        let operation = self.operation(who, "AdvanceTime", "", "");
-        let given = json!({ "seconds": by.as_secs_f64() });
-        let mut client = ClockServiceClient::new(self.next(who, Service::Conversation));
-        let answer = self.attempt(&operation, 1, &given, |_| Value::Null, client.advance_time(request)).await.ok()?;
-        answer.time.map(|time| frontdesk_clock::Time::from_proto(&time).0)
+        // Not repeated: the call has no request id, so that a repeat would advance the clock twice.
+        let operation = self.operation(admin, "AdvanceTime", "", "");
+        let arguments = json!({ "seconds": by.as_secs_f64() });
+        let mut client = ClockServiceClient::new(self.next(admin, Service::Conversation));
+        let response =
+            self.attempt(&operation, 1, &arguments, |_| Value::Null, client.advance_time(request)).await.ok()?;
+        response.time.map(|time| frontdesk_clock::Time::from_proto(&time).0)
     }
 }
 
-/// The mark of a repeat with other content stays on the line of its refusal.
-fn flagged(given: &Value) -> Value {
-    if given.get("reused").is_some() { given.clone() } else { Value::Null }
+/// The arguments that the record of a refusal repeats: those of a request id that is reused on purpose (rule I4).
+fn kept_arguments(arguments: &Value) -> Value {
+    if arguments.get("reused").is_some() { arguments.clone() } else { Value::Null }
 }
 
-/// What a status tells: whether certainly nothing happened, and the reason that a service gave.
-pub fn read(status: &Status) -> (Kind, Tells) {
+/// Classifies a status: [`Kind::Fail`] where the call certainly had no effect, else [`Kind::Unknown`]; with its code and reason.
+pub fn classify(status: &Status) -> (Kind, Details) {
     let info = status.get_details_error_info();
     let retry = status.get_details_retry_info().and_then(|retry| retry.retry_delay);
-    let answer = match retry {
+    let response = match retry {
         Some(retry) => json!({ "retry_after": retry.as_secs_f64() }),
         None => Value::Null,
     };
-    let tells = Tells {
-        given: Value::Null,
-        answer,
+    let details = Details {
+        arguments: Value::Null,
+        response,
         code: name(status.code()).to_owned(),
         reason: info.map(|info| info.reason).unwrap_or_default(),
     };
@@ -266,7 +276,7 @@ pub fn read(status: &Status) -> (Kind, Tells) {
             | Code::ResourceExhausted
             | Code::Unimplemented
     );
-    (if certain && !tells.reason.is_empty() { Kind::Fail } else { Kind::Unknown }, tells)
+    (if certain && !details.reason.is_empty() { Kind::Fail } else { Kind::Unknown }, details)
 }
 
 fn name(code: Code) -> &'static str {
@@ -291,7 +301,7 @@ fn name(code: Code) -> &'static str {
     }
 }
 
-/// A request id of its own.
+/// A new request id.
 pub fn request_id() -> String {
-    Uuid::now_v7().to_string()
+    frontdesk_clock::testing::new_id().to_string()
 }

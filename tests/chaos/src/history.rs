@@ -1,7 +1,7 @@
-//! The history of a run: what was asked and what was answered, one JSON line each, stamped by the one clock of the driver.
+//! The history of a run: calls and responses, one JSON line each, with the time of the driver's clock.
 //!
-//! An *operation* is what a caller wants, with one request id; it may take several *attempts*. `fail` is written only where
-//! certainly nothing happened; what timed out, was cut or was not available is `unknown`.
+//! An *operation* is one thing that a caller wants, with one request id; it may take several *attempts*. `fail` means that the
+//! call certainly had no effect; a call that timed out, lost its connection or was answered UNAVAILABLE is `unknown`.
 
 use std::{
     fs::File,
@@ -17,56 +17,56 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What a line tells.
+/// The kind of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// An attempt begins.
     Invoke,
-    /// It was answered.
+    /// An attempt was acknowledged.
     Ok,
-    /// It was refused: certainly nothing happened.
+    /// An attempt was refused, certainly without effect.
     Fail,
-    /// Nobody knows whether anything happened, or when it will.
+    /// The outcome of an attempt is unknown: it may have taken effect, or may do so later.
     Unknown,
-    /// A watcher was brought something.
-    Seen,
+    /// A watcher received something.
+    Received,
 }
 
 /// One line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
-    /// Number of the line, from 0.
+    /// Number of the record, from 0.
     pub n: u64,
     /// Nanoseconds since the run began.
     pub at: u64,
-    /// What the line tells.
+    /// Kind of the record.
     pub kind: Kind,
-    /// The operation; the lines of a watch share one too.
+    /// Number of the operation. All records of a watcher share one.
     pub op: u64,
-    /// Which attempt of the operation, from 1; which watch of a watcher.
+    /// Number of the operation's attempt, or of the watcher's stream, from 1.
     pub attempt: u32,
-    /// The method, as the proto names it.
+    /// Name of the method in the proto.
     pub call: String,
-    /// Account of the caller.
+    /// Id of the caller's account.
     pub account: String,
-    /// The caller, `kind:id`.
+    /// The caller as `kind:id`.
     pub actor: String,
-    /// The conversation, where the caller knows it.
+    /// Id of the conversation; empty while the caller does not know it.
     pub key: String,
-    /// The operation's request id; empty: it has none.
+    /// Request id of the operation; empty if it has none.
     pub request_id: String,
-    /// What was asked (in `invoke`).
-    pub given: Value,
-    /// What was answered (in `ok` and `seen`).
-    pub answer: Value,
-    /// The gRPC code.
+    /// Summary of the request (in `invoke`).
+    pub arguments: Value,
+    /// Summary of the response (in `ok` and `received`).
+    pub response: Value,
+    /// The gRPC status code.
     pub code: String,
-    /// The reason of a refusal; empty where the transport, not a service, made the status.
+    /// Reason of the error; empty where the transport, not a service, made the status.
     pub reason: String,
 }
 
-/// The parts of a line that its operation decides.
+/// The fields of a record that are the same for all records of an operation.
 #[derive(Clone, Debug, Default)]
 pub struct Operation {
     /// See [`Record::op`].
@@ -83,7 +83,7 @@ pub struct Operation {
     pub request_id: String,
 }
 
-/// Writes the history. Clones write the same one.
+/// Writes the history. Clones write the same history.
 #[derive(Clone)]
 pub struct Recorder(Arc<Inner>);
 
@@ -99,36 +99,36 @@ struct Written {
 }
 
 impl Recorder {
-    /// A new history in this file, with a clock that began at `began`.
+    /// Creates a history in this file, with a clock that is zero at `began`.
     pub fn create(file: &Path, began: Instant) -> std::io::Result<Self> {
         let written = Written { file: BufWriter::new(File::create(file)?), records: Vec::new() };
         Ok(Self(Arc::new(Inner { began, ops: AtomicU64::new(1), written: Mutex::new(written) })))
     }
 
-    /// The driver's clock.
+    /// Time of the driver's clock, in nanoseconds since the run began.
     pub fn now(&self) -> u64 {
         nanos(self.0.began.elapsed())
     }
 
-    /// A number for an operation.
+    /// A new number for an operation.
     pub fn next_op(&self) -> u64 {
         self.0.ops.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Writes a line.
-    pub fn write(&self, of: &Operation, attempt: u32, kind: Kind, tells: Tells) {
+    /// Writes a record with the current time.
+    pub fn write(&self, operation: &Operation, attempt: u32, kind: Kind, details: Details) {
         let mut written = self.0.written.lock().unwrap_or_else(PoisonError::into_inner);
         let at = self.now();
-        written.add(at, of, attempt, kind, tells);
+        written.add(at, operation, attempt, kind, details);
     }
 
-    /// Writes a line about something that happened at this moment of the driver's clock: for loads that are too fast to be
-    /// written down meanwhile. Nothing else may be written between the moment and now.
-    pub fn write_at(&self, at: u64, of: &Operation, kind: Kind, tells: Tells) {
-        self.0.written.lock().unwrap_or_else(PoisonError::into_inner).add(at, of, 1, kind, tells);
+    /// Writes a record with an earlier time, for loads that are too fast to be recorded while they run. The caller must not
+    /// write any other record between that time and now.
+    pub fn write_at(&self, at: u64, operation: &Operation, kind: Kind, details: Details) {
+        self.0.written.lock().unwrap_or_else(PoisonError::into_inner).add(at, operation, 1, kind, details);
     }
 
-    /// Everything so far, also on disk.
+    /// All records so far, also flushed to the file.
     pub fn finish(&self) -> Vec<Record> {
         let mut written = self.0.written.lock().unwrap_or_else(PoisonError::into_inner);
         written.file.flush().expect("the history is written");
@@ -137,44 +137,44 @@ impl Recorder {
 }
 
 impl Written {
-    fn add(&mut self, at: u64, of: &Operation, attempt: u32, kind: Kind, tells: Tells) {
+    fn add(&mut self, at: u64, operation: &Operation, attempt: u32, kind: Kind, details: Details) {
         let record = Record {
             n: self.records.len() as u64,
             at,
             kind,
-            op: of.op,
+            op: operation.op,
             attempt,
-            call: of.call.clone(),
-            account: of.account.clone(),
-            actor: of.actor.clone(),
-            key: of.key.clone(),
-            request_id: of.request_id.clone(),
-            given: tells.given,
-            answer: tells.answer,
-            code: tells.code,
-            reason: tells.reason,
+            call: operation.call.clone(),
+            account: operation.account.clone(),
+            actor: operation.actor.clone(),
+            key: operation.key.clone(),
+            request_id: operation.request_id.clone(),
+            arguments: details.arguments,
+            response: details.response,
+            code: details.code,
+            reason: details.reason,
         };
-        // A full disk must not pass for a clean history.
+        // A full disk must end the run: a truncated history would look clean.
         serde_json::to_writer(&mut self.file, &record).expect("the history is written");
         self.file.write_all(b"\n").expect("the history is written");
         self.records.push(record);
     }
 }
 
-/// The parts of a line that differ between the lines of an operation.
+/// The fields of a record that differ between the records of an operation.
 #[derive(Clone, Debug, Default)]
-pub struct Tells {
-    /// See [`Record::given`].
-    pub given: Value,
-    /// See [`Record::answer`].
-    pub answer: Value,
+pub struct Details {
+    /// See [`Record::arguments`].
+    pub arguments: Value,
+    /// See [`Record::response`].
+    pub response: Value,
     /// See [`Record::code`].
     pub code: String,
     /// See [`Record::reason`].
     pub reason: String,
 }
 
-/// Reads a history that was kept.
+/// Reads a history from a file.
 pub fn load(file: &Path) -> std::io::Result<Vec<Record>> {
     BufReader::new(File::open(file)?)
         .lines()
@@ -182,16 +182,16 @@ pub fn load(file: &Path) -> std::io::Result<Vec<Record>> {
         .collect()
 }
 
-/// A fault that was made, on the driver's clock.
+/// A fault that was injected. Times are nanoseconds of the driver's clock.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FaultRecord {
-    /// What was done, such as `kill`.
+    /// Name of the fault, for example `kill`.
     pub fault: String,
-    /// To what, such as `conversation-1` or `postgres`.
+    /// What it was injected into, for example `conversation-1` or `postgres`.
     pub target: String,
-    /// When it began, nanoseconds since the run began.
+    /// When it began.
     pub from: u64,
-    /// When it was healed.
+    /// When it ended.
     pub to: u64,
 }
 
@@ -204,17 +204,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn a_history_is_read_back_as_it_was_written() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("history.jsonl");
         let recorder = Recorder::create(&file, Instant::now()).unwrap();
         let op = Operation { op: recorder.next_op(), call: "SendMessage".into(), ..Operation::default() };
-        recorder.write(&op, 1, Kind::Invoke, Tells { given: serde_json::json!({"text": "a"}), ..Tells::default() });
-        recorder.write(&op, 1, Kind::Unknown, Tells { code: "UNAVAILABLE".into(), ..Tells::default() });
+        recorder.write(
+            &op,
+            1,
+            Kind::Invoke,
+            Details { arguments: serde_json::json!({"text": "a"}), ..Details::default() },
+        );
+        recorder.write(&op, 1, Kind::Unknown, Details { code: "UNAVAILABLE".into(), ..Details::default() });
         let written = recorder.finish();
         let read = load(&file).unwrap();
         assert_eq!(read.len(), 2);
-        assert_eq!(read[0].given["text"], "a");
+        assert_eq!(read[0].arguments["text"], "a");
         assert_eq!((read[1].kind, read[1].n, read[1].code.as_str()), (Kind::Unknown, 1, "UNAVAILABLE"));
         assert!(written[0].at <= written[1].at);
     }

@@ -1,36 +1,36 @@
-//! `frontdesk-chaos`: torments an installation and reports what holds. See the library.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its user")]
+//! `frontdesk-chaos`: injects faults into an installation and reports which rules hold. See the library.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the output of a command line program")]
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, ValueEnum};
-use frontdesk_chaos::rows::{Bench, Size};
+use frontdesk_chaos::rows::{Run, Size};
 use rand::Rng;
 
-/// Kills, cuts, pauses and cancels, and checks what is left.
+/// Injects faults into an installation under load, and checks what is left.
 #[derive(Parser)]
 #[command(version, about)]
 struct Cli {
-    /// How much is done.
-    size: Sizes,
-    /// What chance is made of; printed, so that a schedule can be repeated.
+    /// Size of the run.
+    size: SizeArgument,
+    /// Seed of all random choices. Default: a random one, which is printed.
     #[arg(long)]
     seed: Option<u64>,
-    /// Only these rows, such as R1,R8.
+    /// Only these rows, for example R1,R8.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// Keeps the files of the run also when everything holds.
+    /// Keeps the files of the run although every rule holds.
     #[arg(long)]
     keep: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Sizes {
-    /// Minutes: a hundredth.
+enum SizeArgument {
+    /// About 1 % of the scorecard's sizes: minutes.
     Smoke,
-    /// Under twenty minutes: a tenth.
+    /// About 10 %: less than 20 minutes.
     Short,
-    /// Everything.
+    /// All of it: hours.
     Full,
 }
 
@@ -54,17 +54,17 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
 
 async fn run(cli: Cli) -> Result<bool, frontdesk_chaos::cluster::Failure> {
     let size = match cli.size {
-        Sizes::Smoke => Size::Smoke,
-        Sizes::Short => Size::Short,
-        Sizes::Full => Size::Full,
+        SizeArgument::Smoke => Size::Smoke,
+        SizeArgument::Short => Size::Short,
+        SizeArgument::Full => Size::Full,
     };
     let seed = cli.seed.unwrap_or_else(|| rand::rng().random());
     let target = target_folder();
     let folder = target.join("chaos").join(format!("{}-{seed}", size.name()));
-    println!("seed {seed}; the run is kept in {}", folder.display());
-    let report = Bench::new(size, seed, &folder)?.run(&cli.only).await;
+    println!("seed {seed}; the files of the run are in {}", folder.display());
+    let report = Run::new(size, seed, &folder)?.run(&cli.only).await;
     report.print();
-    report.keep(&target.join("chaos.json"))?;
+    report.write(&target.join("chaos.json"))?;
     let passes = report.passes();
     if passes && !cli.keep {
         std::fs::remove_dir_all(&folder)?;
@@ -74,6 +74,6 @@ async fn run(cli: Cli) -> Result<bool, frontdesk_chaos::cluster::Failure> {
 
 /// The folder `target` of the workspace.
 fn target_folder() -> PathBuf {
-    let ours = std::env::current_exe().unwrap_or_default();
-    ours.ancestors().find(|folder| folder.ends_with("target")).map_or_else(|| "target".into(), PathBuf::from)
+    let program = std::env::current_exe().unwrap_or_default();
+    program.ancestors().find(|folder| folder.ends_with("target")).map_or_else(|| "target".into(), PathBuf::from)
 }

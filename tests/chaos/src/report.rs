@@ -1,4 +1,4 @@
-//! The result of a run, for people and for programs.
+//! The result of a run, as text and as JSON.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -12,20 +12,20 @@ use crate::checker::Verdict;
 pub struct Row {
     /// The figure that is judged.
     pub value: Value,
-    /// It is as good as it must be.
+    /// Whether the figure and every other condition of the row are good enough.
     pub pass: bool,
-    /// Whatever else was measured.
+    /// Other figures of the row, by name.
     #[serde(flatten)]
     pub details: BTreeMap<String, Value>,
 }
 
 impl Row {
-    /// A figure and its judgement.
+    /// A row without other figures.
     pub fn new(value: impl Into<Value>, pass: bool) -> Self {
         Self { value: value.into(), pass, details: BTreeMap::new() }
     }
 
-    /// Adds something that was measured.
+    /// Adds another figure.
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.details.insert(name.to_owned(), value.into());
         self
@@ -39,7 +39,7 @@ pub struct Report {
     pub size: String,
     /// Its seed.
     pub seed: u64,
-    /// Violations by invariant; one that was not evaluated is not there.
+    /// Number of violations by invariant. An invariant that was not evaluated is absent.
     pub invariants: BTreeMap<String, usize>,
     /// The rows.
     pub rows: BTreeMap<String, Row>,
@@ -53,17 +53,17 @@ impl Report {
         }
     }
 
-    /// No violation and no failed row.
+    /// True without any violation and any failed row.
     pub fn passes(&self) -> bool {
         self.invariants.values().all(|count| *count == 0) && self.rows.values().all(|row| row.pass)
     }
 
-    /// Writes it as JSON.
-    pub fn keep(&self, file: &Path) -> std::io::Result<()> {
+    /// Writes the report as JSON.
+    pub fn write(&self, file: &Path) -> std::io::Result<()> {
         std::fs::write(file, serde_json::to_string_pretty(self)?)
     }
 
-    /// Prints it for people.
+    /// Prints the report as text.
     pub fn print(&self) {
         println!();
         for (name, row) in &self.rows {
@@ -78,9 +78,9 @@ impl Report {
     }
 }
 
-/// The smallest value that so many of a hundred do not exceed; of nothing 0.
-pub fn percentile(values: &mut [f64], of_hundred: f64) -> f64 {
+/// The percentile `percent` (0 to 100) of the values by the nearest-rank method; 0 without values.
+pub fn percentile(values: &mut [f64], percent: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    let place = (values.len() as f64 * of_hundred / 100.0).ceil() as usize;
-    values.get(place.saturating_sub(1)).copied().unwrap_or_default()
+    let rank = (values.len() as f64 * percent / 100.0).ceil() as usize;
+    values.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }

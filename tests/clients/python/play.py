@@ -1,4 +1,4 @@
-"""Plays one chat from the greeting to the mailbox, with stubs made from the protos and nothing else of Frontdesk.
+"""Plays one chat from the greeting to the mailbox, with stubs generated from the protos.
 
     python play.py --protos ../../../proto --address 127.0.0.1:7700
 
@@ -18,7 +18,7 @@ from importlib import import_module
 from pathlib import Path
 
 import grpc
-from google.protobuf import empty_pb2  # noqa: F401  (proves that the well-known types are there)
+from google.protobuf import empty_pb2  # noqa: F401  (the well-known types can be imported)
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from grpc_tools import protoc

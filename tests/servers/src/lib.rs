@@ -1,8 +1,8 @@
-//! The servers of the tests: PostgreSQL and NATS with JetStream, started on free loopback ports, killed, paused and started
-//! again by the process ids that this crate itself was given. They end with the process that started them, however it ends.
+//! Servers for tests: PostgreSQL and NATS with JetStream, started on free loopback ports, and killed, paused and restarted by the
+//! process ids that this crate was given. They end with the process that started them, also when that is killed.
 //!
-//! The programs are found in this order: the folder or file that the environment names (`FRONTDESK_TEST_POSTGRES_BIN`,
-//! `FRONTDESK_TEST_NATS_SERVER`), then what `make servers` fetched into `target/tools/servers`, then what the machine has.
+//! The programs are looked up in this order: the folder or file that the environment names (`FRONTDESK_TEST_POSTGRES_BIN`,
+//! `FRONTDESK_TEST_NATS_SERVER`), then what `make servers` fetched into `target/tools/servers`, then what is installed.
 
 mod nats;
 mod postgres;
@@ -11,22 +11,22 @@ mod supervised;
 use std::path::{Path, PathBuf};
 
 pub use nats::Nats;
-pub use postgres::{MAKE_ROLE, Postgres, ROLE};
+pub use postgres::{CREATE_ROLE, Postgres, ROLE};
 pub use supervised::Supervised;
 
-/// What `make servers` fetched.
+/// Path of a program that `make servers` fetched.
 fn fetched(below: &str) -> PathBuf {
-    // Where the Makefile puts it, wherever cargo builds.
+    // The Makefile's path, which does not depend on cargo's target folder.
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/servers").join(below)
 }
 
-/// A port of the loopback address that nobody uses now.
+/// A free port of the loopback address.
 pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
 }
 
-/// Waits until something listens on the port.
+/// Waits until a process listens on the port. False: none did within 10 seconds.
 async fn listens(port: u16) -> bool {
     for _ in 0..1_000 {
         if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
@@ -37,8 +37,7 @@ async fn listens(port: u16) -> bool {
     false
 }
 
-/// Settings of a process without limits of callers, for who sends it the work of a crowd: only what it can carry counts, and a
-/// connection carries as many calls as a thousand clients would make.
+/// Environment of a process without limits per caller, for load tests: many callers share an account, a connection and its streams.
 pub const NO_LIMITS_OF_CALLERS: [(&str, &str); 7] = [
     ("FRONTDESK__LIMITS__VISITOR_RATE", "0"),
     ("FRONTDESK__LIMITS__AGENT_RATE", "0"),

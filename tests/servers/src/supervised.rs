@@ -1,4 +1,4 @@
-//! A process that ends with the one that started it, and can be killed, paused and waited for by its id.
+//! A process that ends with the process that started it, and can be killed, paused and waited for by its id.
 
 use std::{
     fs::File,
@@ -13,8 +13,8 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// The shell that watches: it starts the program, tells its id, and kills it when our end of its input is closed, which the
-/// kernel does also when we are killed.
+/// Script of the supervising shell: it starts the program, prints its id, and kills it when the shell's standard input is closed, which
+/// the kernel does also when the test process is killed.
 const WATCH: &str = r#""$@" </dev/null >&2 & echo $!; exec >/dev/null; read -r _; kill -9 $! 2>/dev/null; wait"#;
 
 /// A running program.
@@ -24,7 +24,7 @@ pub struct Supervised {
 }
 
 impl Supervised {
-    /// Starts a program; its output is added to `log`. `as_user`: run by this user and group id.
+    /// Starts a program; its output is appended to `log`. `as_user`: user and group id that it runs with.
     pub async fn start(
         program: &Path,
         arguments: &[&str],
@@ -53,52 +53,52 @@ impl Supervised {
         Self { watcher, pid }
     }
 
-    /// Its process id.
+    /// Process id.
     pub fn pid(&self) -> i32 {
         self.pid.as_raw_nonzero().get()
     }
 
-    /// Sends a signal; a process that is gone does not mind.
+    /// Sends a signal. Does nothing when the process has ended.
     fn signal(&self, signal: Signal) {
         let _ = kill_process(self.pid, signal);
     }
 
-    /// Whether it runs.
+    /// Whether the process runs.
     pub fn runs(&self) -> bool {
         test_kill_process(self.pid).is_ok() && !zombie(self.pid())
     }
 
-    /// kill -9, and waits until it is gone.
+    /// Sends SIGKILL and waits for the end.
     pub async fn kill(&self) {
         self.signal(Signal::KILL);
-        self.gone(Duration::from_secs(10)).await;
+        self.ended(Duration::from_secs(10)).await;
     }
 
-    /// SIGTERM; gives how long its end took. None: it had not ended after `patience`.
-    pub async fn terminate(&self, patience: Duration) -> Option<Duration> {
+    /// Sends SIGTERM; returns how long the process took to end. None: it had not ended after `timeout`.
+    pub async fn terminate(&self, timeout: Duration) -> Option<Duration> {
         let began = Instant::now();
         self.signal(Signal::TERM);
-        self.gone(patience).await.then(|| began.elapsed())
+        self.ended(timeout).await.then(|| began.elapsed())
     }
 
-    /// SIGINT, which some servers take for a fast shutdown.
-    pub async fn interrupt(&self, patience: Duration) -> bool {
+    /// Sends SIGINT, the fast shutdown of some servers. False: the process had not ended after `timeout`.
+    pub async fn interrupt(&self, timeout: Duration) -> bool {
         self.signal(Signal::INT);
-        self.gone(patience).await
+        self.ended(timeout).await
     }
 
-    /// SIGSTOP: it stands still, its connections stay open.
+    /// Sends SIGSTOP: the process stops executing, its connections stay open.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// SIGCONT.
+    /// Sends SIGCONT.
     pub fn resume(&self) {
         self.signal(Signal::CONT);
     }
 
-    async fn gone(&self, patience: Duration) -> bool {
-        let until = Instant::now() + patience;
+    async fn ended(&self, timeout: Duration) -> bool {
+        let until = Instant::now() + timeout;
         while self.runs() {
             if Instant::now() > until {
                 return false;
@@ -112,15 +112,17 @@ impl Supervised {
 impl Drop for Supervised {
     fn drop(&mut self) {
         self.resume();
-        // The watcher reads the end of its input and kills.
+        // The supervising shell reads the end of its input and kills the process.
         drop(self.watcher.stdin.take());
     }
 }
 
-/// Removes a folder once we are gone, however we end: what is kept in statics is never dropped.
-pub(crate) struct RemovedAfterUs(#[allow(dead_code, reason = "its input is open as long as we are")] Child);
+/// Removes a folder when this process ends, also when it is killed: values in statics are never dropped.
+pub(crate) struct RemovedAtExit(
+    #[allow(dead_code, reason = "its standard input closes at the end of this process")] Child,
+);
 
-impl RemovedAfterUs {
+impl RemovedAtExit {
     pub(crate) fn new(folder: &Path) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", r#"read -r _; sleep 1; rm -rf "$1""#, "sh"]).arg(folder).stdin(Stdio::piped());
@@ -128,7 +130,7 @@ impl RemovedAfterUs {
     }
 }
 
-/// Ended, and nobody has asked how.
+/// Whether the process has ended and its parent has not collected its status.
 fn zombie(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))

@@ -20,7 +20,7 @@ pub(crate) async fn assign_conversation(
     command: AssignConversation,
 ) -> Result<Owned, AssignmentError> {
     let AssignConversation { agent, wish } = command;
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     if let Some(first) = first_answer(&read.conn(), caller, &wish, Party::agent(agent)).await? {
         return Ok(first);
     }

@@ -66,10 +66,10 @@ pub(super) async fn change_owner(
     };
     let changed = conversation::change_assignee(app, &change).await?;
 
-    let tx = app.db.begin_for(caller.account.0).await?;
+    let tx = app.db.begin_for(caller.account).await?;
     // Only now: a refusal is no answer to keep. Of two at once the row has given both the same epoch.
     if key.claim::<i64>(&tx).await?.is_none() {
-        key.keep(&tx, &changed.epoch).await?;
+        key.store_result(&tx, &changed.epoch).await?;
     }
     if let Some(started_at) = changed.at {
         let stretch = Stretch {

@@ -25,12 +25,12 @@ pub(crate) async fn create_agent(
     key: &Key,
     command: CreateAgent,
 ) -> Result<Agent, AssignmentError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     if let Some(id) = key.claim::<Uuid>(&tx).await? {
         return store::agents::find(tx.conn(), caller.account, id).await?.ok_or(AssignmentError::NotFound("agent"));
     }
     let agent = Agent {
-        id: command.id.unwrap_or_else(Uuid::now_v7),
+        id: command.id.unwrap_or_else(|| tx.new_id()),
         account: caller.account,
         name: command.name,
         handle: command.handle,
@@ -40,7 +40,7 @@ pub(crate) async fn create_agent(
         created_at: tx.now().await?,
     };
     store::agents::insert(&tx, &agent).await?;
-    key.keep(&tx, &agent.id).await?;
+    key.store_result(&tx, &agent.id).await?;
     append(&mut tx, aggregate(&agent), &AgentCreated { agent_id: agent.id.to_string() }).await?;
     tx.commit().await?;
     Ok(agent)

@@ -10,7 +10,7 @@ use crate::{App, domain::Agent, error::AssignmentError, store};
 
 /// Deactivates an agent; twice changes nothing.
 pub(crate) async fn deactivate_agent(app: &App, caller: &Caller, id: Uuid) -> Result<Agent, AssignmentError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let mut agent =
         store::agents::find_for_update(&tx, caller.account, id).await?.ok_or(AssignmentError::NotFound("agent"))?;
 

@@ -8,7 +8,7 @@ use crate::{App, domain::Party, error::AssignmentError, store};
 /// Takes a conversation for the calling agent; a bot's session ends at the row's commit.
 pub(crate) async fn take_over_conversation(app: &App, caller: &Caller, wish: Wish) -> Result<Owned, AssignmentError> {
     let id = caller.agent_id().ok_or(AssignmentError::NotOnRoster)?;
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     if let Some(first) = first_answer(&read.conn(), caller, &wish, Party::agent(id)).await? {
         return Ok(first);
     }

@@ -24,7 +24,7 @@ pub(crate) struct UpdateAgent {
 
 /// Edits an agent; an edit that changes nothing is no event.
 pub(crate) async fn update_agent(app: &App, caller: &Caller, command: UpdateAgent) -> Result<Agent, AssignmentError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let mut agent = store::agents::find_for_update(&tx, caller.account, command.id)
         .await?
         .ok_or(AssignmentError::NotFound("agent"))?;

@@ -1,6 +1,6 @@
 //! Gives a conversation that a bot handed off to the agent whom the bot named (rule B8).
 
-use frontdesk_auth::{Actor, Kind};
+use frontdesk_auth::{Actor, CallerKind};
 use frontdesk_bus::{Consumer, Outcome, decode};
 use frontdesk_proto::{
     assignment::v1::AssignmentCause,
@@ -41,17 +41,17 @@ impl Consumer for HandedOff {
     async fn handle(&self, event: &Event) -> Outcome {
         let wanted = match read(event) {
             Ok(Some(wanted)) => wanted,
-            Ok(None) => return Outcome::Done,
-            Err(reason) => return Outcome::Hopeless(reason),
+            Ok(None) => return Outcome::Ack,
+            Err(reason) => return Outcome::DeadLetter(reason),
         };
         match self.give(event, wanted).await {
-            Ok(()) => Outcome::Done,
+            Ok(()) => Outcome::Ack,
             Err(AssignmentError::Refused(status)) => {
                 // Epochs only rise: what the row refuses now it refuses for ever.
                 tracing::info!(message = status.message(), "the named agent does not get the conversation");
-                Outcome::Done
+                Outcome::Ack
             }
-            Err(error) => Outcome::Later(error.to_string()),
+            Err(error) => Outcome::Retry(error.to_string()),
         }
     }
 }
@@ -83,7 +83,7 @@ impl HandedOff {
         };
         let change = Change {
             account,
-            actor: Actor { kind: Kind::Service, id: SOURCE.to_owned() },
+            actor: Actor { kind: CallerKind::Service, id: SOURCE.to_owned() },
             conversation: wanted.conversation,
             expected_epoch: wanted.epoch,
             to: Some(agent),
@@ -92,7 +92,7 @@ impl HandedOff {
         let changed = conversation::change_assignee(app, &change).await?;
 
         let tx = app.db.begin().await?;
-        if frontdesk_outbox::first_time(&tx, NAME, event).await?
+        if frontdesk_outbox::mark_handled(&tx, NAME, event).await?
             && let Some(started_at) = changed.at
         {
             let stretch = Stretch {

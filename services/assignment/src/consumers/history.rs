@@ -46,7 +46,7 @@ impl Consumer for History {
     async fn handle(&self, event: &Event) -> Outcome {
         match stretch(event) {
             Ok(stretch) => self.record(event, stretch).await.into(),
-            Err(reason) => Outcome::Hopeless(reason),
+            Err(reason) => Outcome::DeadLetter(reason),
         }
     }
 }
@@ -55,7 +55,7 @@ impl History {
     async fn record(&self, event: &Event, stretch: Stretch) -> Result<(), DbErr> {
         let account = account(event).map_err(DbErr::Type)?;
         let tx = self.0.db.begin().await?;
-        if frontdesk_outbox::first_time(&tx, NAME, event).await? {
+        if frontdesk_outbox::mark_handled(&tx, NAME, event).await? {
             store::assignments::record(&tx, account, &stretch).await?;
             tx.commit().await?;
         }

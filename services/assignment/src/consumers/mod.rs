@@ -6,7 +6,7 @@ mod history;
 pub(crate) use handed_off::HandedOff;
 pub(crate) use history::History;
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use frontdesk_proto::event::v1::Event;
 
 /// The event's account.

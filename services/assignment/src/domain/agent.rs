@@ -1,7 +1,7 @@
 //! A team member.
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use uuid::Uuid;
 
 use crate::error::AssignmentError;

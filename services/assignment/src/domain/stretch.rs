@@ -1,6 +1,6 @@
 //! The stretches of a conversation's ownership (rule A8).
 
-use frontdesk_auth::{Actor, Kind};
+use frontdesk_auth::{Actor, CallerKind};
 use frontdesk_clock::Time;
 use frontdesk_proto::assignment::v1::{AssignmentCause, OwnerKind};
 use uuid::Uuid;
@@ -33,9 +33,9 @@ impl Party {
     /// Who acts, as the history names them.
     pub(crate) fn of(actor: &Actor) -> Self {
         match actor.kind {
-            Kind::Agent => Self { kind: OwnerKind::Agent, id: actor.id.clone() },
-            Kind::Bot => Self::bot(actor.id.as_str()),
-            Kind::Admin | Kind::Service | Kind::Visitor => Self::system(),
+            CallerKind::Agent => Self { kind: OwnerKind::Agent, id: actor.id.clone() },
+            CallerKind::Bot => Self::bot(actor.id.as_str()),
+            CallerKind::Admin | CallerKind::Service | CallerKind::Visitor => Self::system(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `AssignmentService`.
 
+use frontdesk_api::{parse_id, validated};
 use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use frontdesk_proto::assignment::v1::{
@@ -7,7 +8,6 @@ use frontdesk_proto::assignment::v1::{
     ListAssignmentsRequest, ListAssignmentsResponse, TakeOverConversationRequest, TakeOverConversationResponse,
     UnassignConversationRequest, UnassignConversationResponse, assignment_service_server::AssignmentService,
 };
-use frontdesk_rpc::{open, parse_id};
 use tonic::{Request, Response, Status};
 
 use super::conversion;
@@ -40,7 +40,7 @@ impl AssignmentService for Assignments {
         &self,
         request: Request<AssignConversationRequest>,
     ) -> Result<Response<AssignConversationResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let command = AssignConversation {
             agent: parse_id("agent_id", &request.agent_id)?,
             wish: Wish {
@@ -58,7 +58,7 @@ impl AssignmentService for Assignments {
         &self,
         request: Request<TakeOverConversationRequest>,
     ) -> Result<Response<TakeOverConversationResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let wish = Wish {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             expected_epoch: request.expected_epoch,
@@ -73,7 +73,7 @@ impl AssignmentService for Assignments {
         &self,
         request: Request<UnassignConversationRequest>,
     ) -> Result<Response<UnassignConversationResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let wish = Wish {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             expected_epoch: request.expected_epoch,
@@ -88,7 +88,7 @@ impl AssignmentService for Assignments {
         &self,
         request: Request<GetAssignmentRequest>,
     ) -> Result<Response<GetAssignmentResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let conversation = parse_id("conversation_id", &request.conversation_id)?;
         let line = queries::get_assignment(&self.0, &caller, conversation).await?;
         Ok(Response::new(GetAssignmentResponse { assignment: Some(conversion::assignment(line)) }))
@@ -98,7 +98,7 @@ impl AssignmentService for Assignments {
         &self,
         request: Request<ListAssignmentsRequest>,
     ) -> Result<Response<ListAssignmentsResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let conversation = parse_id("conversation_id", &request.conversation_id)?;
         let lines = queries::list_assignments(&self.0, &caller, conversation).await?;
         let assignments = lines.into_iter().map(conversion::assignment).collect();

@@ -1,12 +1,12 @@
 //! `RosterService`.
 
+use frontdesk_api::{parse_id, parse_optional_id, validated};
 use frontdesk_idempotency::Key;
 use frontdesk_proto::assignment::v1::{
     CreateAgentRequest, CreateAgentResponse, DeactivateAgentRequest, DeactivateAgentResponse, GetAgentRequest,
     GetAgentResponse, ListAgentsRequest, ListAgentsResponse, UpdateAgentRequest, UpdateAgentResponse,
     roster_service_server::RosterService,
 };
-use frontdesk_rpc::{open, parse_id, parse_optional_id};
 use tonic::{Request, Response, Status};
 
 use super::conversion;
@@ -26,7 +26,7 @@ impl RosterService for Roster {
         &self,
         request: Request<CreateAgentRequest>,
     ) -> Result<Response<CreateAgentResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let key = Key::new(&caller, &request.request_id, &request);
         let command = CreateAgent {
             id: parse_optional_id("agent_id", &request.agent_id)?,
@@ -39,17 +39,18 @@ impl RosterService for Roster {
     }
 
     async fn get_agent(&self, request: Request<GetAgentRequest>) -> Result<Response<GetAgentResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let agent = queries::get_agent(&self.0, &caller, parse_id("agent_id", &request.agent_id)?).await?;
         Ok(Response::new(GetAgentResponse { agent: Some(conversion::agent(agent)) }))
     }
 
     async fn list_agents(&self, request: Request<ListAgentsRequest>) -> Result<Response<ListAgentsResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let pages = &self.0.pages;
-        let page = pages.open(&caller, &ListAgentsRequest::default(), request.page_size, &request.page_token)?;
+        let page =
+            pages.read_request(&caller, &ListAgentsRequest::default(), request.page_size, &request.page_token)?;
         let mut agents = queries::list_agents(&self.0, &caller, &page).await?;
-        let next_page_token = pages.close(page, &mut agents, |agent| (agent.name.clone(), agent.id))?;
+        let next_page_token = pages.next_page_token(page, &mut agents, |agent| (agent.name.clone(), agent.id))?;
         let agents = agents.into_iter().map(conversion::agent).collect();
         Ok(Response::new(ListAgentsResponse { agents, next_page_token }))
     }
@@ -58,7 +59,7 @@ impl RosterService for Roster {
         &self,
         request: Request<UpdateAgentRequest>,
     ) -> Result<Response<UpdateAgentResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let command = UpdateAgent {
             id: parse_id("agent_id", &request.agent_id)?,
             change: AgentChange { name: request.name, handle: request.handle, email: request.email },
@@ -72,7 +73,7 @@ impl RosterService for Roster {
         &self,
         request: Request<DeactivateAgentRequest>,
     ) -> Result<Response<DeactivateAgentResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let agent = commands::deactivate_agent(&self.0, &caller, parse_id("agent_id", &request.agent_id)?).await?;
         Ok(Response::new(DeactivateAgentResponse { agent: Some(conversion::agent(agent)) }))
     }

@@ -1,7 +1,7 @@
 //! The roster by name.
 
+use frontdesk_api::Page;
 use frontdesk_auth::Caller;
-use frontdesk_rpc::Page;
 
 use crate::{App, domain::Agent, error::AssignmentError, store, store::agents::Cursor};
 
@@ -11,6 +11,6 @@ pub(crate) async fn list_agents(
     caller: &Caller,
     page: &Page<Cursor>,
 ) -> Result<Vec<Agent>, AssignmentError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     Ok(store::agents::list(&read.conn(), caller.account, page.cursor.as_ref(), page.size).await?)
 }

@@ -1,7 +1,8 @@
 //! The history of a conversation's owners (rule A8).
 
-use frontdesk_auth::{AccountId, Caller};
+use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use frontdesk_proto::assignment::v1::OwnerKind;
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
@@ -35,7 +36,7 @@ pub(crate) async fn list_assignments(
 
 /// The stretch that a command has just recorded.
 pub(crate) async fn line_of(app: &App, caller: &Caller, stretch: Stretch) -> Result<Line, AssignmentError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     let named = name(&read.conn(), caller.account, vec![(stretch, None)]).await?;
     named.into_iter().next().ok_or(AssignmentError::NotFound("conversation"))
 }
@@ -46,7 +47,7 @@ pub(super) async fn lines(
     conversation: Uuid,
     newest: u64,
 ) -> Result<Vec<Line>, AssignmentError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     let stretches = store::assignments::newest(&read.conn(), caller.account, conversation, newest).await?;
     name(&read.conn(), caller.account, ends(stretches)).await
 }

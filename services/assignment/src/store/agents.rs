@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use frontdesk_auth::AccountId;
-use frontdesk_db::{Tx, is_unique_violation};
+use frontdesk_db::{AccountId, Tx, is_unique_violation};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel,
     QueryFilter, QueryOrder, QuerySelect, sea_query::OnConflict,

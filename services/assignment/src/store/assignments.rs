@@ -1,7 +1,6 @@
 //! The history of owners.
 
-use frontdesk_auth::AccountId;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder,
     QuerySelect,

@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use frontdesk_api::ApiError;
 use frontdesk_clock::Time;
 use frontdesk_proto::conversation::v1::{
     Actor, ActorKind, ChangeAssigneeRequest, ChangeAssigneeResponse, CloseConversationRequest,
@@ -17,7 +18,6 @@ use frontdesk_proto::conversation::v1::{
     ListConversationsRequest, ListConversationsResponse, RecordAnswerRequest, RecordAnswerResponse,
     ReopenConversationRequest, ReopenConversationResponse, conversation_service_server::ConversationService,
 };
-use frontdesk_rpc::Refusal;
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
@@ -32,7 +32,7 @@ pub struct Arbiter {
 impl Arbiter {
     /// A conversation of nobody at epoch 1, started at time 1.
     pub fn open(&self) -> Uuid {
-        let id = Uuid::now_v7();
+        let id = frontdesk_clock::testing::new_id();
         let row = Conversation {
             id: id.to_string(),
             epoch: 1,
@@ -50,7 +50,7 @@ impl Arbiter {
     }
 
     fn change(&self, request: ChangeAssigneeRequest) -> Result<Conversation, Status> {
-        let refuse = |code, reason: &str| Refusal::new(code, "conversation.frontdesk", reason, reason.to_lowercase());
+        let refuse = |code, reason: &str| ApiError::new(code, "conversation.frontdesk", reason, reason.to_lowercase());
         let mut rows = self.rows.lock().unwrap();
         let row = rows.get_mut(&request.conversation_id).ok_or_else(|| refuse(Code::NotFound, "NOT_FOUND"))?;
         let mut answered = self.answered.lock().unwrap();

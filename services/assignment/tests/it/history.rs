@@ -1,7 +1,7 @@
 use std::sync::atomic::Ordering;
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::{Assignment, AssignmentCause, ListAssignmentsRequest, OwnerKind},
     event::v1::{
@@ -15,7 +15,7 @@ use crate::suite::{Suite, account, event, eventually};
 async fn history(suite: &Suite, account: AccountId, conversation: Uuid, lines: usize) -> Vec<Assignment> {
     eventually(|| async {
         let request = ListAssignmentsRequest { conversation_id: conversation.to_string() };
-        let mut calls = suite.assignments(account, Uuid::now_v7());
+        let mut calls = suite.assignments(account, frontdesk_clock::testing::new_id());
         let history = calls.list_assignments(request).await.unwrap().into_inner().assignments;
         (history.len() == lines).then_some(history)
     })
@@ -74,14 +74,14 @@ async fn a8_the_history_is_the_same_in_any_order_and_however_often_events_come()
     let suite = Suite::start().await;
     let here = account();
     let agent = suite.agent(here, "ada").await.id;
-    let bot = Uuid::now_v7().to_string();
+    let bot = frontdesk_clock::testing::new_id().to_string();
     let mut seen = Vec::new();
     for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
-        let conversation = Uuid::now_v7();
+        let conversation = frontdesk_clock::testing::new_id();
         let events = events(here, conversation, &agent, &bot);
         for position in order {
             // Another id: as if the broker's window had passed and the mark were gone.
-            let again = Event { id: Uuid::now_v7().to_string(), ..events[position].clone() };
+            let again = Event { id: frontdesk_clock::testing::new_id().to_string(), ..events[position].clone() };
             assert!(suite.bus.publish(&[events[position].clone(), again]).await.iter().all(Result::is_ok));
         }
         let mut lines = history(&suite, here, conversation, 4).await;
@@ -125,7 +125,7 @@ async fn b8_a_hand_off_to_a_named_agent_gives_it_to_them_also_when_the_row_is_aw
     let off = ConversationHandedOff {
         conversation_id: conversation.to_string(),
         epoch: 1,
-        bot_id: Uuid::now_v7().to_string(),
+        bot_id: frontdesk_clock::testing::new_id().to_string(),
         agent_id: ada.id.clone(),
         change_time: Some(Time(5).to_proto()),
         ..ConversationHandedOff::default()
@@ -155,7 +155,7 @@ async fn b8_a_hand_off_that_somebody_else_took_meanwhile_is_left_to_them() {
     let off = ConversationHandedOff {
         conversation_id: conversation.to_string(),
         epoch: 1,
-        bot_id: Uuid::now_v7().to_string(),
+        bot_id: frontdesk_clock::testing::new_id().to_string(),
         agent_id: ada.id,
         change_time: Some(Time(5).to_proto()),
         ..ConversationHandedOff::default()

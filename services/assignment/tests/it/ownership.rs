@@ -66,7 +66,7 @@ async fn a2_only_agents_of_the_roster_who_are_active_get_conversations() {
     assert_eq!((to_bob.code(), reason(&to_bob).as_str()), (Code::FailedPrecondition, "AGENT_DEACTIVATED"));
     let to_foreign = calls.assign_conversation(assign(conversation, &foreign.id, 1, "2")).await.unwrap_err();
     assert_eq!(to_foreign.code(), Code::NotFound);
-    let stranger = suite.assignments(here, Uuid::now_v7());
+    let stranger = suite.assignments(here, frontdesk_clock::testing::new_id());
     let stranger = stranger.clone().take_over_conversation(take(conversation, 1, "3")).await.unwrap_err();
     assert_eq!((stranger.code(), reason(&stranger).as_str()), (Code::FailedPrecondition, "NOT_ON_ROSTER"));
     assert_eq!(suite.arbiter.owner(conversation).0, 1, "nothing reached the row");

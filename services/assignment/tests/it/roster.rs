@@ -3,7 +3,6 @@ use std::collections::HashSet;
 use frontdesk_proto::assignment::v1::{DeactivateAgentRequest, GetAgentRequest, ListAgentsRequest, UpdateAgentRequest};
 use tokio::task::JoinSet;
 use tonic::Code;
-use uuid::Uuid;
 
 use crate::suite::{Suite, account, new_agent, reason};
 
@@ -32,7 +31,7 @@ async fn s2_another_account_finds_nobody_and_may_have_an_agent_with_the_same_id(
     let ada = suite.agent(here, "ada").await;
 
     let get = GetAgentRequest { agent_id: ada.id.clone() };
-    let missing = GetAgentRequest { agent_id: Uuid::now_v7().to_string() };
+    let missing = GetAgentRequest { agent_id: frontdesk_clock::testing::new_id().to_string() };
     let foreign = suite.roster(there).get_agent(get).await.unwrap_err();
     let absent = suite.roster(there).get_agent(missing).await.unwrap_err();
     assert_eq!((foreign.code(), foreign.message()), (Code::NotFound, absent.message()));

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use frontdesk_api::Pages;
 use frontdesk_assignment::{App, Migrator};
-use frontdesk_audit::Trail;
-use frontdesk_auth::{AccessMap, AccountId, Identity, Keys, Kind};
+use frontdesk_audit::AuditLog;
+use frontdesk_auth::{AccessMap, CallerKind, DevelopmentKey, Identity};
 use frontdesk_bus::Bus;
+use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
-use frontdesk_db::{DatabaseUrl, Db, DbSettings};
+use frontdesk_db::{AccountId, DatabaseUrl, Db, DbSettings};
 use frontdesk_proto::{
     DESCRIPTORS,
     assignment::v1::{
@@ -17,7 +19,7 @@ use frontdesk_proto::{
     conversation::v1::conversation_service_server::ConversationServiceServer,
     event::v1::Event,
 };
-use frontdesk_rpc::{Audited, Gate, Pages, Peer, Served, ServerSettings, serve};
+use frontdesk_server::{Admission, AuditLayer, GrpcServices, ServerSettings, serve};
 use prost::{Message, Name};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -35,7 +37,7 @@ use crate::arbiter::Arbiter;
 pub struct Suite {
     pub arbiter: Arbiter,
     pub bus: Bus,
-    keys: Keys,
+    keys: DevelopmentKey,
     channel: Channel,
     shutdown: CancellationToken,
     _folder: tempfile::TempDir,
@@ -64,7 +66,7 @@ impl Suite {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::system();
-        let keys = Keys::development(&folder.path().join("key"), &clock).unwrap();
+        let keys = DevelopmentKey::load_or_create(&folder.path().join("key"), &clock).unwrap();
         let shutdown = CancellationToken::new();
         let db = database(&folder, "assignment", &clock).await;
         frontdesk_db::migrate::<Migrator>(&db).await.unwrap();
@@ -76,24 +78,24 @@ impl Suite {
         let service = ConversationServiceServer::new(arbiter.clone());
         tokio::spawn(Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
 
-        let peer = Peer::at(&address, "assignment", None, Some(&keys)).unwrap();
-        let trail = Trail::new(vec![("frontdesk.assignment.v1", db.clone())]);
-        let app = App::new(db, Pages::new(keys.keyring().clone()), peer, shutdown.clone());
+        let peer = Peer::remote(&address, "assignment", None, Some(&keys)).unwrap();
+        let trail = AuditLog::new(vec![("frontdesk.assignment.v1", db.clone())]);
+        let app = App::new(db, Pages::new(keys.installation_secret().clone()), peer, shutdown.clone());
         frontdesk_assignment::subscribe(&app, &bus);
         let mut routes = RoutesBuilder::default();
         frontdesk_assignment::routes(&app, &mut routes);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let settings = ServerSettings::plain(Duration::from_millis(100));
-        let audited = Audited::try_new(trail, DESCRIPTORS).unwrap();
-        let gate = Gate::new(
-            Identity::development(&keys),
+        let audited = AuditLayer::try_new(trail, DESCRIPTORS).unwrap();
+        let gate = Admission::new(
+            Identity::from_development_key(&keys),
             AccessMap::try_new(DESCRIPTORS).unwrap(),
             audited,
             &settings.limits,
             &clock,
         );
-        let served = Served {
+        let served = GrpcServices {
             routes: routes.routes(),
             names: frontdesk_assignment::SERVICES.to_vec(),
             descriptors: DESCRIPTORS,
@@ -108,17 +110,17 @@ impl Suite {
         Self { arbiter, bus, keys, channel, shutdown, _folder: folder }
     }
 
-    fn calls(&self, account: AccountId, kind: Kind, subject: &str) -> Calls {
+    fn calls(&self, account: AccountId, kind: CallerKind, subject: &str) -> Calls {
         let token = self.keys.mint(&self.keys.claims(account, kind, subject, Duration::from_secs(600))).unwrap();
         InterceptedService::new(self.channel.clone(), Token(format!("Bearer {token}").parse().unwrap()))
     }
 
     pub fn roster(&self, account: AccountId) -> RosterServiceClient<Calls> {
-        RosterServiceClient::new(self.calls(account, Kind::Admin, "root"))
+        RosterServiceClient::new(self.calls(account, CallerKind::Admin, "root"))
     }
 
     pub fn assignments(&self, account: AccountId, agent: Uuid) -> AssignmentServiceClient<Calls> {
-        AssignmentServiceClient::new(self.calls(account, Kind::Agent, &agent.to_string()))
+        AssignmentServiceClient::new(self.calls(account, CallerKind::Agent, &agent.to_string()))
     }
 
     /// Adds an agent to the account's roster.
@@ -137,7 +139,7 @@ impl Suite {
 pub fn event<M: Message + Name>(account: AccountId, message: &M) -> Event {
     let value = message.encode_to_vec();
     Event {
-        id: Uuid::now_v7().to_string(),
+        id: frontdesk_clock::testing::new_id().to_string(),
         r#type: M::full_name(),
         account_id: account.to_string(),
         data: Some(prost_types::Any { type_url: format!("type.googleapis.com/{}", M::full_name()), value }),
@@ -146,7 +148,7 @@ pub fn event<M: Message + Name>(account: AccountId, message: &M) -> Event {
 }
 
 pub fn account() -> AccountId {
-    AccountId(Uuid::now_v7())
+    AccountId(frontdesk_clock::testing::new_id())
 }
 
 pub fn new_agent(handle: &str, request_id: &str) -> CreateAgentRequest {

@@ -30,12 +30,12 @@ pub(crate) async fn create_bot(
     key: &Key,
     command: CreateBot,
 ) -> Result<Bot, BotSessionError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     if let Some(id) = key.claim::<Uuid>(&tx).await? {
         return store::bots::find(tx.conn(), caller.account, id).await?.ok_or(BotSessionError::NotFound("bot"));
     }
     let bot = Bot {
-        id: Uuid::now_v7(),
+        id: tx.new_id(),
         account: caller.account,
         name: command.name,
         timeout: command.timeout,
@@ -45,7 +45,7 @@ pub(crate) async fn create_bot(
         created_at: tx.now().await?,
     };
     store::bots::insert(&tx, &bot).await?;
-    key.keep(&tx, &bot.id).await?;
+    key.store_result(&tx, &bot.id).await?;
     append(&mut tx, bot_aggregate(&bot), &BotCreated { bot_id: bot.id.to_string() }).await?;
     tx.commit().await?;
     Ok(bot)

@@ -10,7 +10,7 @@ use crate::{App, domain::Bot, error::BotSessionError, store};
 
 /// Deletes a bot; open sessions go on, and deleting twice changes nothing.
 pub(crate) async fn delete_bot(app: &App, caller: &Caller, id: Uuid) -> Result<Bot, BotSessionError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let mut bot =
         store::bots::find_for_update(&tx, caller.account, id).await?.ok_or(BotSessionError::NotFound("bot"))?;
 

@@ -1,7 +1,6 @@
 //! Ending a session that the conversation's row has ended.
 
-use frontdesk_auth::AccountId;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use frontdesk_outbox::append;
 use frontdesk_proto::event::v1::BotSessionEnded;
 use sea_orm::DbErr;

@@ -1,7 +1,7 @@
 //! Giving a session a row here, once the conversation's row has made it (rule B1).
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use frontdesk_outbox::append;
 use frontdesk_proto::event::v1::BotSessionStarted;
 use uuid::Uuid;

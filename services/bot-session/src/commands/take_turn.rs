@@ -3,7 +3,7 @@
 //! A turn answers exactly one message, and each act's `request_id` is made of session, turn and place. So whoever runs the
 //! turn again, after a crash or on another replica, does the same acts under the same ids, and they happen once.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use frontdesk_outbox::append;
 use frontdesk_proto::event::v1::BotSessionStepReached;
 use sea_orm::DbErr;

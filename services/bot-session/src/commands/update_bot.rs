@@ -24,7 +24,7 @@ pub(crate) struct UpdateBot {
 
 /// Edits a bot; open sessions keep what they began with, and an edit that changes nothing is no event.
 pub(crate) async fn update_bot(app: &App, caller: &Caller, command: UpdateBot) -> Result<Bot, BotSessionError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let mut bot =
         store::bots::find_for_update(&tx, caller.account, command.id).await?.ok_or(BotSessionError::NotFound("bot"))?;
 

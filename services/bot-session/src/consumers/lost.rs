@@ -28,19 +28,19 @@ impl Consumer for Lost {
 
     async fn handle(&self, event: &Event) -> Outcome {
         let (session, status) = match read(event) {
-            Ok((session, _)) if session.is_empty() => return Outcome::Done,
+            Ok((session, _)) if session.is_empty() => return Outcome::Ack,
             Ok(read) => read,
-            Err(reason) => return Outcome::Hopeless(reason),
+            Err(reason) => return Outcome::DeadLetter(reason),
         };
         let (account, session) = match account(event).and_then(|account| Ok((account, id(&session)?))) {
             Ok(ids) => ids,
-            Err(reason) => return Outcome::Hopeless(reason),
+            Err(reason) => return Outcome::DeadLetter(reason),
         };
         match commands::end_session(&self.0, account, session, status).await {
-            Ok(()) => Outcome::Done,
+            Ok(()) => Outcome::Ack,
             // This event overtook the one that starts the session.
-            Err(error @ BotSessionError::NotFound(_)) => Outcome::Later(error.to_string()),
-            Err(error) => Outcome::Later(error.to_string()),
+            Err(error @ BotSessionError::NotFound(_)) => Outcome::Retry(error.to_string()),
+            Err(error) => Outcome::Retry(error.to_string()),
         }
     }
 }

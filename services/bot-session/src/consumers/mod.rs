@@ -8,8 +8,8 @@ pub(crate) use lost::Lost;
 pub(crate) use started::Started;
 pub(crate) use visitor_spoke::VisitorSpoke;
 
-use frontdesk_auth::AccountId;
 use frontdesk_bus::Outcome;
+use frontdesk_db::AccountId;
 use frontdesk_proto::event::v1::Event;
 use uuid::Uuid;
 
@@ -26,8 +26,8 @@ fn id(text: &str) -> Result<Uuid, String> {
 
 fn outcome(turns: Result<(), TurnError>) -> Outcome {
     match turns {
-        Ok(()) => Outcome::Done,
-        Err(TurnError::Hopeless(why)) => Outcome::Hopeless(why),
-        Err(error) => Outcome::Later(error.to_string()),
+        Ok(()) => Outcome::Ack,
+        Err(TurnError::Hopeless(why)) => Outcome::DeadLetter(why),
+        Err(error) => Outcome::Retry(error.to_string()),
     }
 }

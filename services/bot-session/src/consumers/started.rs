@@ -35,15 +35,15 @@ impl Consumer for Started {
     async fn handle(&self, event: &Event) -> Outcome {
         let command = match read(event) {
             Ok(Some(command)) => command,
-            Ok(None) => return Outcome::Done,
-            Err(reason) => return Outcome::Hopeless(reason),
+            Ok(None) => return Outcome::Ack,
+            Err(reason) => return Outcome::DeadLetter(reason),
         };
         let (account, session) = (command.account, command.session);
         match commands::start_session(&self.0, command).await {
             Ok(()) => outcome(commands::take_turns(&self.0, account, session).await),
             // Bots live in this very database: one that is not there will not come.
-            Err(error @ BotSessionError::NotFound(_)) => Outcome::Hopeless(error.to_string()),
-            Err(error) => Outcome::Later(error.to_string()),
+            Err(error @ BotSessionError::NotFound(_)) => Outcome::DeadLetter(error.to_string()),
+            Err(error) => Outcome::Retry(error.to_string()),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A visitor spoke to a bot: answer (rule B6).
 
-use frontdesk_auth::AccountId;
 use frontdesk_bus::{Consumer, Outcome, decode};
+use frontdesk_db::AccountId;
 use frontdesk_proto::event::v1::{ActorKind, Event, MessagePosted};
 use prost::Name;
 use uuid::Uuid;
@@ -30,13 +30,13 @@ impl Consumer for VisitorSpoke {
     async fn handle(&self, event: &Event) -> Outcome {
         let said = match read(event) {
             Ok(Some(said)) => said,
-            Ok(None) => return Outcome::Done,
-            Err(reason) => return Outcome::Hopeless(reason),
+            Ok(None) => return Outcome::Ack,
+            Err(reason) => return Outcome::DeadLetter(reason),
         };
         match commands::has_to_answer(&self.0, said.account, said.session, said.sequence).await {
             Ok(true) => outcome(commands::take_turns(&self.0, said.account, said.session).await),
-            Ok(false) => Outcome::Done,
-            Err(error) => Outcome::Later(error.to_string()),
+            Ok(false) => Outcome::Ack,
+            Err(error) => Outcome::Retry(error.to_string()),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use uuid::Uuid;
 
 use super::Flow;

@@ -1,7 +1,7 @@
 //! A bot's session with a visitor.
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use frontdesk_proto::{botsession::v1::BotSessionStatus, event::v1::BotSessionOutcome};
 use uuid::Uuid;
 

@@ -1,12 +1,12 @@
 //! `BotService`.
 
+use frontdesk_api::{parse_id, validated};
 use frontdesk_idempotency::Key;
 use frontdesk_proto::botsession::v1::{
     CreateBotRequest, CreateBotResponse, DeleteBotRequest, DeleteBotResponse, GetBotRequest, GetBotResponse,
     ListBotsRequest, ListBotsResponse, UpdateBotRequest, UpdateBotResponse, ValidateFlowRequest, ValidateFlowResponse,
     bot_service_server::BotService,
 };
-use frontdesk_rpc::{open, parse_id};
 use tonic::{Request, Response, Status};
 
 use super::{conversion, flow};
@@ -23,7 +23,7 @@ pub(crate) struct Bots(pub(crate) App);
 #[tonic::async_trait]
 impl BotService for Bots {
     async fn create_bot(&self, request: Request<CreateBotRequest>) -> Result<Response<CreateBotResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let key = Key::new(&caller, &request.request_id, &request);
         let (timeout, flow) =
             conversion::settings(request.inactivity_timeout, request.inactivity_timeout_off, request.flow)?;
@@ -37,22 +37,22 @@ impl BotService for Bots {
     }
 
     async fn get_bot(&self, request: Request<GetBotRequest>) -> Result<Response<GetBotResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let bot = queries::get_bot(&self.0, &caller, parse_id("bot_id", &request.bot_id)?).await?;
         Ok(Response::new(GetBotResponse { bot: Some(conversion::bot(bot)) }))
     }
 
     async fn list_bots(&self, request: Request<ListBotsRequest>) -> Result<Response<ListBotsResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let pages = &self.0.pages;
-        let page = pages.open(&caller, &ListBotsRequest::default(), request.page_size, &request.page_token)?;
+        let page = pages.read_request(&caller, &ListBotsRequest::default(), request.page_size, &request.page_token)?;
         let mut bots = queries::list_bots(&self.0, &caller, &page).await?;
-        let next_page_token = pages.close(page, &mut bots, |bot| (bot.name.clone(), bot.id))?;
+        let next_page_token = pages.next_page_token(page, &mut bots, |bot| (bot.name.clone(), bot.id))?;
         Ok(Response::new(ListBotsResponse { bots: bots.into_iter().map(conversion::bot).collect(), next_page_token }))
     }
 
     async fn update_bot(&self, request: Request<UpdateBotRequest>) -> Result<Response<UpdateBotResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let (timeout, flow) =
             conversion::settings(request.inactivity_timeout, request.inactivity_timeout_off, request.flow)?;
         let command = UpdateBot {
@@ -65,7 +65,7 @@ impl BotService for Bots {
     }
 
     async fn delete_bot(&self, request: Request<DeleteBotRequest>) -> Result<Response<DeleteBotResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let bot = commands::delete_bot(&self.0, &caller, parse_id("bot_id", &request.bot_id)?).await?;
         Ok(Response::new(DeleteBotResponse { bot: Some(conversion::bot(bot)) }))
     }
@@ -74,7 +74,7 @@ impl BotService for Bots {
         &self,
         request: Request<ValidateFlowRequest>,
     ) -> Result<Response<ValidateFlowResponse>, Status> {
-        let (_, request) = open(request)?;
+        let (_, request) = validated(request)?;
         let flow = flow::from_proto(request.flow.unwrap_or_default());
         let problems = problems(&flow).into_iter().map(conversion::problem).collect();
         Ok(Response::new(ValidateFlowResponse { problems }))

@@ -1,10 +1,10 @@
 //! `BotSessionService`.
 
+use frontdesk_api::{parse_id, parse_optional_id, validated};
 use frontdesk_proto::botsession::v1::{
     GetBotSessionRequest, GetBotSessionResponse, ListBotSessionsRequest, ListBotSessionsResponse,
     bot_session_service_server::BotSessionService,
 };
-use frontdesk_rpc::{open, parse_id, parse_optional_id};
 use tonic::{Request, Response, Status};
 
 use super::conversion;
@@ -19,7 +19,7 @@ impl BotSessionService for BotSessions {
         &self,
         request: Request<GetBotSessionRequest>,
     ) -> Result<Response<GetBotSessionResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let id = parse_id("bot_session_id", &request.bot_session_id)?;
         let session = queries::get_bot_session(&self.0, &caller, id).await?;
         Ok(Response::new(GetBotSessionResponse { bot_session: Some(conversion::session(session)) }))
@@ -29,7 +29,7 @@ impl BotSessionService for BotSessions {
         &self,
         request: Request<ListBotSessionsRequest>,
     ) -> Result<Response<ListBotSessionsResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let filter = Filter {
             bot: parse_optional_id("bot_id", &request.bot_id)?,
             conversation: parse_optional_id("conversation_id", &request.conversation_id)?,
@@ -37,9 +37,9 @@ impl BotSessionService for BotSessions {
         };
         let pages = &self.0.pages;
         let bound = ListBotSessionsRequest { page_size: 0, page_token: String::new(), ..request.clone() };
-        let page = pages.open(&caller, &bound, request.page_size, &request.page_token)?;
+        let page = pages.read_request(&caller, &bound, request.page_size, &request.page_token)?;
         let mut sessions = queries::list_bot_sessions(&self.0, &caller, &filter, &page).await?;
-        let next_page_token = pages.close(page, &mut sessions, |session| (session.started_at, session.id))?;
+        let next_page_token = pages.next_page_token(page, &mut sessions, |session| (session.started_at, session.id))?;
         let bot_sessions = sessions.into_iter().map(conversion::session).collect();
         Ok(Response::new(ListBotSessionsResponse { bot_sessions, next_page_token }))
     }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use frontdesk_api::FieldError;
 use frontdesk_clock::Time;
 use frontdesk_proto::botsession::v1 as proto;
-use frontdesk_rpc::Field;
 use tonic::Status;
 
 use super::flow;
@@ -54,11 +54,11 @@ pub(super) fn settings(
     let mut fields = Vec::new();
     if off && timeout.is_some() {
         let what = "not together with inactivity_timeout: set one of them";
-        fields.push(Field::new("inactivity_timeout_off", what));
+        fields.push(FieldError::new("inactivity_timeout_off", what));
     }
     let flow = flow.map(flow::from_proto);
     let unsound = flow.as_ref().map(problems).unwrap_or_default();
-    fields.extend(unsound.into_iter().map(|problem| Field::new(problem.field, problem.description)));
+    fields.extend(unsound.into_iter().map(|problem| FieldError::new(problem.field, problem.description)));
     if !fields.is_empty() {
         return Err(BotSessionError::Fields(fields).into());
     }

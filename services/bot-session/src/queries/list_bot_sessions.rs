@@ -1,7 +1,7 @@
 //! Sessions, newest first.
 
+use frontdesk_api::Page;
 use frontdesk_auth::Caller;
-use frontdesk_rpc::Page;
 
 use crate::{
     App,
@@ -20,6 +20,6 @@ pub(crate) async fn list_bot_sessions(
     filter: &Filter,
     page: &Page<Cursor>,
 ) -> Result<Vec<Session>, BotSessionError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     Ok(store::sessions::list(&read.conn(), caller.account, filter, page.cursor.as_ref(), page.size).await?)
 }

@@ -1,8 +1,7 @@
 //! The sessions.
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel,
     QueryFilter, QueryOrder, QuerySelect, SelectExt,

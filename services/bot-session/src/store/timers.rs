@@ -1,8 +1,7 @@
 //! The deadlines of open sessions, of all accounts: claimed by the worker that watches them.
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
     sea_query::{Expr, LockBehavior, LockType},

@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use frontdesk_api::ApiError;
 use frontdesk_clock::Time;
 use frontdesk_proto::conversation::v1::{
     Actor, ActorKind, ChangeAssigneeRequest, ChangeAssigneeResponse, CloseConversationRequest,
@@ -19,7 +20,6 @@ use frontdesk_proto::conversation::v1::{
     RecordAnswerResponse, ReopenConversationRequest, ReopenConversationResponse, WatchThreadRequest,
     conversation_service_server::ConversationService, entry::Content, thread_service_server::ThreadService,
 };
-use frontdesk_rpc::Refusal;
 use tonic::{Code, Request, Response, Status, codegen::BoxStream};
 use uuid::Uuid;
 
@@ -127,7 +127,7 @@ impl Arbiter {
 }
 
 fn refuse(code: Code, reason: &str) -> Status {
-    Refusal::new(code, "conversation.frontdesk", reason, reason.to_lowercase()).into()
+    ApiError::new(code, "conversation.frontdesk", reason, reason.to_lowercase()).into()
 }
 
 fn add(row: &mut Row, kind: ActorKind, message: Message) -> i64 {

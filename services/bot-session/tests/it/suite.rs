@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use frontdesk_audit::Trail;
-use frontdesk_auth::{AccessMap, AccountId, Identity, Keys, Kind};
+use frontdesk_api::Pages;
+use frontdesk_audit::AuditLog;
+use frontdesk_auth::{AccessMap, CallerKind, DevelopmentKey, Identity};
 use frontdesk_bot_session::{App, Migrator};
 use frontdesk_bus::Bus;
+use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
-use frontdesk_db::{DatabaseUrl, Db, DbSettings};
+use frontdesk_db::{AccountId, DatabaseUrl, Db, DbSettings};
 use frontdesk_proto::{
     DESCRIPTORS,
     botsession::v1::{
@@ -19,7 +21,7 @@ use frontdesk_proto::{
     },
     event::v1::{Actor, ActorKind, ConversationStarted, Event, MessagePosted},
 };
-use frontdesk_rpc::{Audited, Gate, Pages, Peer, Served, ServerSettings, serve};
+use frontdesk_server::{Admission, AuditLayer, GrpcServices, ServerSettings, serve};
 use prost::{Message, Name};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -39,7 +41,7 @@ pub struct Suite {
     pub bus: Bus,
     pub clock: Clock,
     pub db: Db,
-    keys: Keys,
+    keys: DevelopmentKey,
     channel: Channel,
     shutdown: CancellationToken,
     _folder: tempfile::TempDir,
@@ -68,7 +70,7 @@ impl Suite {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::system();
-        let keys = Keys::development(&folder.path().join("key"), &clock).unwrap();
+        let keys = DevelopmentKey::load_or_create(&folder.path().join("key"), &clock).unwrap();
         let shutdown = CancellationToken::new();
         let db = database(&folder, "bot-session", &clock).await;
         frontdesk_db::migrate::<Migrator>(&db).await.unwrap();
@@ -82,24 +84,25 @@ impl Suite {
             .add_service(ThreadServiceServer::new(arbiter.clone()));
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
 
-        let peer = Peer::at(&address, "bot-session", None, Some(&keys)).unwrap();
-        let app = App::new(db.clone(), clock.clone(), Pages::new(keys.keyring().clone()), peer, shutdown.clone());
+        let peer = Peer::remote(&address, "bot-session", None, Some(&keys)).unwrap();
+        let app =
+            App::new(db.clone(), clock.clone(), Pages::new(keys.installation_secret().clone()), peer, shutdown.clone());
         frontdesk_bot_session::subscribe(&app, &bus);
         let mut routes = RoutesBuilder::default();
         frontdesk_bot_session::routes(&app, &mut routes);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let settings = ServerSettings::plain(Duration::from_millis(100));
-        let trail = Trail::new(vec![("frontdesk.botsession.v1", db.clone())]);
-        let audited = Audited::try_new(trail, DESCRIPTORS).unwrap();
-        let gate = Gate::new(
-            Identity::development(&keys),
+        let trail = AuditLog::new(vec![("frontdesk.botsession.v1", db.clone())]);
+        let audited = AuditLayer::try_new(trail, DESCRIPTORS).unwrap();
+        let gate = Admission::new(
+            Identity::from_development_key(&keys),
             AccessMap::try_new(DESCRIPTORS).unwrap(),
             audited,
             &settings.limits,
             &clock,
         );
-        let served = Served {
+        let served = GrpcServices {
             routes: routes.routes(),
             names: frontdesk_bot_session::SERVICES.to_vec(),
             descriptors: DESCRIPTORS,
@@ -114,27 +117,27 @@ impl Suite {
         Self { arbiter, bus, clock, db, keys, channel, shutdown, _folder: folder }
     }
 
-    fn calls(&self, account: AccountId, kind: Kind, subject: &str) -> Calls {
+    fn calls(&self, account: AccountId, kind: CallerKind, subject: &str) -> Calls {
         let token = self.keys.mint(&self.keys.claims(account, kind, subject, Duration::from_secs(600))).unwrap();
         InterceptedService::new(self.channel.clone(), Token(format!("Bearer {token}").parse().unwrap()))
     }
 
     pub fn bots(&self, account: AccountId) -> BotServiceClient<Calls> {
-        BotServiceClient::new(self.calls(account, Kind::Admin, "root"))
+        BotServiceClient::new(self.calls(account, CallerKind::Admin, "root"))
     }
 
     pub fn sessions(&self, account: AccountId) -> BotSessionServiceClient<Calls> {
-        BotSessionServiceClient::new(self.calls(account, Kind::Admin, "root"))
+        BotSessionServiceClient::new(self.calls(account, CallerKind::Admin, "root"))
     }
 
     pub async fn bot(&self, account: AccountId, flow: Flow) -> Bot {
-        let request = new_bot(flow, &Uuid::now_v7().to_string());
+        let request = new_bot(flow, &frontdesk_clock::testing::new_id().to_string());
         self.bots(account).create_bot(request).await.unwrap().into_inner().bot.unwrap()
     }
 
     /// Starts a conversation with the bot, as the conversation service would.
     pub async fn chat(&self, account: AccountId, bot: &Bot, timeout: Option<Duration>) -> Chat {
-        let (conversation, session) = (Uuid::now_v7(), Uuid::now_v7());
+        let (conversation, session) = (frontdesk_clock::testing::new_id(), frontdesk_clock::testing::new_id());
         self.arbiter.open(conversation, session);
         let started = ConversationStarted {
             conversation_id: conversation.to_string(),
@@ -184,7 +187,7 @@ impl Suite {
 pub fn event<M: Message + Name>(account: AccountId, message: &M) -> Event {
     let value = message.encode_to_vec();
     Event {
-        id: Uuid::now_v7().to_string(),
+        id: frontdesk_clock::testing::new_id().to_string(),
         r#type: M::full_name(),
         account_id: account.to_string(),
         data: Some(prost_types::Any { type_url: format!("type.googleapis.com/{}", M::full_name()), value }),
@@ -193,7 +196,7 @@ pub fn event<M: Message + Name>(account: AccountId, message: &M) -> Event {
 }
 
 pub fn account() -> AccountId {
-    AccountId(Uuid::now_v7())
+    AccountId(frontdesk_clock::testing::new_id())
 }
 
 /// A conversation with a bot.

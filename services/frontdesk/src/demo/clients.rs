@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use frontdesk::SuiteChannel;
-use frontdesk_auth::{AccountId, Keys, Kind};
+use frontdesk_auth::{CallerKind, DevelopmentKey};
+use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
     botsession::v1::{
@@ -46,7 +47,7 @@ impl Interceptor for Bearer {
 /// An account on a suite.
 pub(super) struct Account {
     channel: SuiteChannel,
-    keys: Keys,
+    keys: DevelopmentKey,
     id: AccountId,
 }
 
@@ -58,15 +59,15 @@ pub(super) struct Shop {
 }
 
 pub(super) fn request_id() -> String {
-    Uuid::now_v7().to_string()
+    frontdesk_clock::testing::new_id().to_string()
 }
 
 impl Account {
-    pub(super) fn open(channel: SuiteChannel, keys: &Keys, id: Uuid) -> Self {
+    pub(super) fn open(channel: SuiteChannel, keys: &DevelopmentKey, id: Uuid) -> Self {
         Self { channel, keys: keys.clone(), id: AccountId(id) }
     }
 
-    pub(super) fn call_as(&self, kind: Kind, subject: &str, name: &str) -> Result<As, Failure> {
+    pub(super) fn call_as(&self, kind: CallerKind, subject: &str, name: &str) -> Result<As, Failure> {
         let mut claims = self.keys.claims(self.id, kind, subject, Duration::from_secs(12 * 3600));
         claims.name = Some(name.to_owned());
         let token = format!("Bearer {}", self.keys.mint(&claims)?).parse()?;
@@ -74,7 +75,7 @@ impl Account {
     }
 
     pub(super) fn admin(&self) -> Result<As, Failure> {
-        self.call_as(Kind::Admin, "demo-administrator", "Demo administrator")
+        self.call_as(CallerKind::Admin, "demo-administrator", "Demo administrator")
     }
 
     /// A bot, an agent, a verified sender address, a channel.
@@ -83,7 +84,7 @@ impl Account {
         let sender = self.verified_sender(&admin).await?;
         step("admin", format!("verified the sender address {sender} by the code mailed to it"));
 
-        let agent_id = Uuid::now_v7().to_string();
+        let agent_id = frontdesk_clock::testing::new_id().to_string();
         let agent = CreateAgentRequest {
             agent_id: agent_id.clone(),
             name: "Ada Byron".into(),
@@ -115,12 +116,12 @@ impl Account {
         let channel =
             ChannelServiceClient::new(admin).create_channel(channel).await?.into_inner().channel.ok_or("no channel")?;
         step("admin", "opened the channel Rossi Bicycles, greeted by Robin");
-        let agent = self.call_as(Kind::Agent, &agent_id, "Ada Byron")?;
+        let agent = self.call_as(CallerKind::Agent, &agent_id, "Ada Byron")?;
         Ok(Shop { agent, agent_id, channel_id: channel.id })
     }
 
     async fn verified_sender(&self, admin: &As) -> Result<String, Failure> {
-        let address = format!("chat-{}@bicycles.example", Uuid::now_v7().simple());
+        let address = format!("chat-{}@bicycles.example", frontdesk_clock::testing::new_id().simple());
         let mut senders = SenderServiceClient::new(admin.clone());
         let sender = CreateSenderRequest {
             address: address.clone(),

@@ -7,10 +7,9 @@ mod taken_over;
 use std::{fmt::Display, time::Duration};
 
 use frontdesk::{Service, Settings, Suite, SuiteChannel};
-use frontdesk_auth::Keys;
+use frontdesk_auth::DevelopmentKey;
 use frontdesk_clock::Clock;
 use tokio::net::TcpListener;
-use uuid::Uuid;
 
 use crate::Failure;
 use clients::Account;
@@ -33,21 +32,21 @@ pub(crate) async fn run(settings: Settings, address: Option<String>) -> Result<(
         None => return on_a_fresh_suite(settings).await,
     };
     println!("Playing against the suite at {place}.");
-    let clock = Clock::persisted(&settings.data_folder.join("clock-offset"))?;
+    let clock = frontdesk_clock::development::clock_from_file(&settings.data_folder.join("clock-offset"))?;
     let key = Suite::key_file(&settings);
-    if !settings.identity.accepts_development() {
+    if !settings.identity.accepts_development_key() {
         return Err("the demo plays with the development key, which these settings do not accept".into());
     }
     if !key.exists() {
         let key = key.display();
         return Err(format!("{key} is not there: run the demo with the data_folder of the suite at {place}").into());
     }
-    play(channel, &Keys::development(&key, &clock)?).await
+    play(channel, &DevelopmentKey::load_or_create(&key, &clock)?).await
 }
 
 async fn on_a_fresh_suite(settings: Settings) -> Result<(), Failure> {
     // Kept after the demo: the mail in it is there to be looked at.
-    let folder = std::env::temp_dir().join(format!("frontdesk-demo-{}", Uuid::now_v7()));
+    let folder = std::env::temp_dir().join(format!("frontdesk-demo-{}", frontdesk_clock::testing::new_id()));
     println!("No suite runs; starting a fresh one on the data folder {}.", folder.display());
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let channel = SuiteChannel::at(&format!("http://{}", listener.local_addr()?))?;
@@ -62,9 +61,9 @@ async fn on_a_fresh_suite(settings: Settings) -> Result<(), Failure> {
     played
 }
 
-async fn play(channel: SuiteChannel, keys: &Keys) -> Result<(), Failure> {
+async fn play(channel: SuiteChannel, keys: &DevelopmentKey) -> Result<(), Failure> {
     // An account of its own: the demo meets nothing that others made.
-    let account = Account::open(channel, keys, Uuid::now_v7());
+    let account = Account::open(channel, keys, frontdesk_clock::testing::new_id());
     heading("Setting up");
     let shop = account.set_up().await?;
     heading("Chat 1: a bot greets, a person takes over, the transcript is mailed");

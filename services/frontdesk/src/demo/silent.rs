@@ -1,6 +1,6 @@
 //! Chat 2: the visitor falls silent.
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
     conversation::v1::{
         CloseReason, GetConversationRequest, SendMessageRequest, StartChatRequest, chat_entry::Content,
@@ -9,7 +9,6 @@ use frontdesk_proto::{
     dev::v1::{AdvanceTimeRequest, clock_service_client::ClockServiceClient},
     notification::v1::SkipReason,
 };
-use uuid::Uuid;
 
 use super::{
     clients::{Account, Shop, Widget, request_id, text_of},
@@ -20,8 +19,9 @@ use super::{
 use crate::Failure;
 
 pub(super) async fn play(account: &Account, shop: &Shop) -> Result<(), Failure> {
-    let visitor = account.call_as(Kind::Visitor, &format!("visitor-{}", Uuid::now_v7()), "")?;
-    let address = format!("lucia-{}@visitor.example", Uuid::now_v7().simple());
+    let visitor =
+        account.call_as(CallerKind::Visitor, &format!("visitor-{}", frontdesk_clock::testing::new_id()), "")?;
+    let address = format!("lucia-{}@visitor.example", frontdesk_clock::testing::new_id().simple());
     let mut chat = VisitorServiceClient::new(visitor.clone());
     let started = StartChatRequest {
         channel_id: shop.channel_id.clone(),

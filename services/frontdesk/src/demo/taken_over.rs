@@ -1,6 +1,6 @@
 //! Chat 1: from the greeting to the mailbox.
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
     conversation::v1::{
@@ -15,7 +15,6 @@ use frontdesk_proto::{
     },
 };
 use tonic::Code;
-use uuid::Uuid;
 
 use super::{
     clients::{Account, As, Shop, Widget, request_id, text_of},
@@ -26,8 +25,9 @@ use crate::Failure;
 const SECRET: &str = "He sounds upset. Careful with the price.";
 
 pub(super) async fn play(account: &Account, shop: &Shop) -> Result<(), Failure> {
-    let visitor = account.call_as(Kind::Visitor, &format!("visitor-{}", Uuid::now_v7()), "")?;
-    let address = format!("mario-{}@visitor.example", Uuid::now_v7().simple());
+    let visitor =
+        account.call_as(CallerKind::Visitor, &format!("visitor-{}", frontdesk_clock::testing::new_id()), "")?;
+    let address = format!("mario-{}@visitor.example", frontdesk_clock::testing::new_id().simple());
     let mut chat = VisitorServiceClient::new(visitor.clone());
     let started = StartChatRequest {
         channel_id: shop.channel_id.clone(),
@@ -95,7 +95,7 @@ async fn take_over(shop: &Shop, chat_id: &str) -> Result<(), Failure> {
         ..Default::default()
     };
     let refused = ThreadServiceClient::new(shop.agent.clone()).post_message(too_early).await.err();
-    let refused = refused.is_some_and(|status| frontdesk_rpc::refused_with(&status, "BOT_IN_CHARGE"));
+    let refused = refused.is_some_and(|status| frontdesk_api::has_reason(&status, "BOT_IN_CHARGE"));
     promise("C11", "while a bot is in charge an agent's message is refused", refused)?;
     let take = TakeOverConversationRequest {
         conversation_id: chat_id.to_owned(),

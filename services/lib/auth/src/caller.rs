@@ -3,27 +3,15 @@
 use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
 
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use frontdesk_proto::auth::v1::Principal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The account that a row, a caller or an event belongs to. A type of its own, so that no other id is taken for it.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, sea_orm::DeriveValueType,
-)]
-#[serde(transparent)]
-pub struct AccountId(pub Uuid);
-
-impl fmt::Display for AccountId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
-
 /// The kind of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum CallerKind {
     /// A person in the widget.
     Visitor,
     /// A team member.
@@ -36,7 +24,7 @@ pub enum Kind {
     Admin,
 }
 
-impl Kind {
+impl CallerKind {
     /// As tokens and metadata write it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -60,7 +48,7 @@ impl Kind {
     }
 }
 
-impl FromStr for Kind {
+impl FromStr for CallerKind {
     type Err = NotAllowed;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -75,7 +63,7 @@ impl FromStr for Kind {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Actor {
     /// Their kind.
-    pub kind: Kind,
+    pub kind: CallerKind,
     /// Their id: a UUID for agents and bots, the platform's own word for visitors and administrators, a name for services.
     pub id: String,
 }
@@ -106,7 +94,7 @@ pub struct Caller {
     /// The account they act in.
     pub account: AccountId,
     /// The kind of the token: what the call was allowed for.
-    pub kind: Kind,
+    pub kind: CallerKind,
     /// Who acts. For a service: for whom it calls.
     pub actor: Actor,
     /// Name, as the token gives it.
@@ -126,8 +114,8 @@ impl Caller {
     pub fn service(name: &str) -> Self {
         Self {
             account: AccountId(Uuid::nil()),
-            kind: Kind::Service,
-            actor: Actor { kind: Kind::Service, id: name.to_owned() },
+            kind: CallerKind::Service,
+            actor: Actor { kind: CallerKind::Service, id: name.to_owned() },
             name: None,
             email: None,
             permissions: Arc::default(),
@@ -138,13 +126,6 @@ impl Caller {
 
     /// The acting agent's id; None when the actor is not an agent.
     pub fn agent_id(&self) -> Option<Uuid> {
-        (self.actor.kind == Kind::Agent).then(|| self.actor.id.parse().ok()).flatten()
-    }
-}
-
-/// Accounts are never numbered by a database; sea-orm asks for this of every part of a primary key.
-impl sea_orm::TryFromU64 for AccountId {
-    fn try_from_u64(_: u64) -> Result<Self, sea_orm::DbErr> {
-        Err(sea_orm::DbErr::ConvertFromU64("AccountId"))
+        (self.actor.kind == CallerKind::Agent).then(|| self.actor.id.parse().ok()).flatten()
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{AccessMap, Kind};
+use crate::{AccessMap, CallerKind};
 
 /// Roles by name, each with its permissions. What the settings name is added to the usual ones, or takes their place.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,11 +40,11 @@ impl Roles {
     }
 
     /// The role of a caller whose token names none. Visitors, bots and services have none: their kind decides.
-    pub fn usual(kind: Kind) -> Option<&'static str> {
+    pub fn default_for(kind: CallerKind) -> Option<&'static str> {
         match kind {
-            Kind::Agent => Some("agent"),
-            Kind::Admin => Some("administrator"),
-            Kind::Visitor | Kind::Bot | Kind::Service => None,
+            CallerKind::Agent => Some("agent"),
+            CallerKind::Admin => Some("administrator"),
+            CallerKind::Visitor | CallerKind::Bot | CallerKind::Service => None,
         }
     }
 

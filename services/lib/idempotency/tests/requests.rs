@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking")]
 
-use frontdesk_auth::{AccountId, Actor, Caller, Kind};
+use frontdesk_auth::{Actor, Caller, CallerKind};
 use frontdesk_clock::Clock;
-use frontdesk_db::{DatabaseUrl, Db, DbSettings, migrate};
+use frontdesk_db::{AccountId, DatabaseUrl, Db, DbSettings, migrate};
 use frontdesk_idempotency::{ClaimError, Key, REQUESTS};
 use frontdesk_proto::auth::v1::Access;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -28,8 +28,8 @@ async fn db(folder: &tempfile::TempDir) -> Db {
 fn key(account: u128, actor: &str, id: &str, content: &str) -> Key {
     let caller = Caller {
         account: AccountId(Uuid::from_u128(account)),
-        kind: Kind::Visitor,
-        actor: Actor { kind: Kind::Visitor, id: actor.into() },
+        kind: CallerKind::Visitor,
+        actor: Actor { kind: CallerKind::Visitor, id: actor.into() },
         name: None,
         email: None,
         permissions: Default::default(),
@@ -44,7 +44,7 @@ async fn claim(db: &Db, key: &Key, result: i64) -> Result<i64, ClaimError> {
     if let Some(first) = key.claim(&tx).await? {
         return Ok(first);
     }
-    key.keep(&tx, &result).await?;
+    key.store_result(&tx, &result).await?;
     tx.commit().await?;
     Ok(result)
 }

@@ -33,7 +33,7 @@ pub(crate) async fn create_sender(
     key: &Key,
     command: CreateSender,
 ) -> Result<(Sender, Option<Uuid>), NotificationError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     store::limits::lock(&tx, caller.account).await?;
     if let Some((sender, delivery)) = key.claim::<(Uuid, Option<Uuid>)>(&tx).await? {
         let sender = store::senders::find_for_update(&tx, caller.account, sender)
@@ -47,7 +47,7 @@ pub(crate) async fn create_sender(
     sender.version += 1;
     let delivery = if sender.verified { None } else { Some(mail_code(app, &mut tx, caller, &mut sender, now).await?) };
     store::senders::save(&tx, &sender).await?;
-    key.keep(&tx, &(sender.id, delivery)).await?;
+    key.store_result(&tx, &(sender.id, delivery)).await?;
     tx.commit().await?;
     Ok((sender, delivery))
 }
@@ -63,7 +63,7 @@ async fn find_or_insert(
         return Ok(sender);
     }
     let sender = Sender {
-        id: Uuid::now_v7(),
+        id: tx.new_id(),
         account_id: caller.account,
         address: command.address.clone(),
         display_name: command.display_name.clone(),

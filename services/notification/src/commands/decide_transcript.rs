@@ -1,8 +1,7 @@
 //! Decides at a close whether its transcript is mailed by itself (rules T1 to T3).
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use frontdesk_outbox::Aggregate;
 use frontdesk_proto::event::v1::{Event, TranscriptDecided};
 use sea_orm::DbErr;
@@ -37,7 +36,7 @@ pub(crate) async fn decide_transcript(
     close: &Close,
 ) -> Result<(), NotificationError> {
     let mut tx = app.db.begin().await?;
-    if !frontdesk_outbox::first_time(&tx, consumer, event).await? {
+    if !frontdesk_outbox::mark_handled(&tx, consumer, event).await? {
         return Ok(());
     }
     let now = tx.now().await?;
@@ -66,7 +65,7 @@ async fn past_unverified_limit(app: &App, tx: &Tx, close: &Close, now: Time) -> 
 fn decision(close: &Close, skip: Option<crate::domain::Skip>, delivery_id: Option<Uuid>, now: Time) -> Decision {
     let facts = close.facts;
     Decision {
-        id: Uuid::now_v7(),
+        id: tx.new_id(),
         account_id: close.account,
         conversation_id: close.conversation,
         close_number: close.close_number,

@@ -8,7 +8,7 @@ use crate::{App, domain::Delivery, error::NotificationError, store};
 
 /// The same mail again, or a new one where none was composed. A queued one stays as it is.
 pub(crate) async fn retry_delivery(app: &App, caller: &Caller, id: Uuid) -> Result<Delivery, NotificationError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let mut delivery = store::deliveries::find_for_update(&tx, caller.account, id)
         .await?
         .ok_or(NotificationError::NotFound("delivery"))?;

@@ -35,7 +35,7 @@ pub(crate) async fn send_transcript(
     command: SendTranscript,
 ) -> Result<Delivery, NotificationError> {
     // A repeat gets the first delivery, whatever became of the conversation: so it is looked for before anything is asked.
-    let tx = app.db.begin_for(caller.account.0).await?;
+    let tx = app.db.begin_for(caller.account).await?;
     if let Some(first) = key.claim::<Uuid>(&tx).await? {
         return get(&tx, caller, first).await;
     }
@@ -43,7 +43,7 @@ pub(crate) async fn send_transcript(
 
     let (recipient, until_sequence) = ask(app, caller, &command).await?;
 
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     store::limits::lock(&tx, caller.account).await?;
     if let Some(first) = key.claim::<Uuid>(&tx).await? {
         return get(&tx, caller, first).await;
@@ -63,7 +63,7 @@ pub(crate) async fn send_transcript(
         ..Delivery::new(caller.account, Kind::ManualTranscript, now)
     };
     store::deliveries::insert(&tx, &delivery).await?;
-    key.keep(&tx, &delivery.id).await?;
+    key.store_result(&tx, &delivery.id).await?;
     tx.on_commit(app.wake());
     tx.commit().await?;
     Ok(delivery)

@@ -7,7 +7,7 @@ use crate::{App, domain::Sender, error::NotificationError, store};
 
 /// The sender, which is the one fallback now.
 pub(crate) async fn set_fallback_sender(app: &App, caller: &Caller, id: Uuid) -> Result<Sender, NotificationError> {
-    let tx = app.db.begin_for(caller.account.0).await?;
+    let tx = app.db.begin_for(caller.account).await?;
     // Of two that are set at once, the later one waits here and then replaces the first.
     store::limits::lock(&tx, caller.account).await?;
     let mut sender = store::senders::find_for_update(&tx, caller.account, id)

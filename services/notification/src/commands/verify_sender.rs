@@ -12,7 +12,7 @@ pub(crate) async fn verify_sender(
     id: Uuid,
     code: &str,
 ) -> Result<Sender, NotificationError> {
-    let tx = app.db.begin_for(caller.account.0).await?;
+    let tx = app.db.begin_for(caller.account).await?;
     let mut sender = store::senders::find_for_update(&tx, caller.account, id)
         .await?
         .filter(|sender| sender.deleted_at.is_none())

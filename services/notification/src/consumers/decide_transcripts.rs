@@ -1,8 +1,8 @@
 //! A conversation was closed: decide about its transcript.
 
-use frontdesk_auth::AccountId;
 use frontdesk_bus::{Consumer, Outcome};
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use frontdesk_proto::event::v1::{ConversationClosed, Event};
 use prost::Name;
 use uuid::Uuid;
@@ -35,7 +35,7 @@ impl Consumer for DecideTranscripts {
     async fn handle(&self, event: &Event) -> Outcome {
         match read(event) {
             Ok(close) => commands::decide_transcript(&self.0, NAME, event, &close).await.into(),
-            Err(why) => Outcome::Hopeless(why),
+            Err(why) => Outcome::DeadLetter(why),
         }
     }
 }

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use sea_orm::entity::prelude::*;
 
 pub(crate) use crate::store::entity::delivery::Model as Delivery;
@@ -98,9 +98,9 @@ pub(crate) enum Changed {
 
 impl Delivery {
     /// A new one that is due at once and says nothing yet.
-    pub(crate) fn new(account: AccountId, kind: Kind, now: Time) -> Self {
+    pub(crate) fn new(id: Uuid, account: AccountId, kind: Kind, now: Time) -> Self {
         Self {
-            id: Uuid::now_v7(),
+            id,
             account_id: account,
             kind,
             state: State::Queued,

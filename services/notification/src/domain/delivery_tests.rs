@@ -4,7 +4,10 @@ const PAUSES: Pauses = Pauses { first: Duration::from_secs(30), max_attempts: 3 
 const NOW: Time = Time(1_000_000_000_000_000);
 
 fn delivery() -> Delivery {
-    Delivery { composed_at: Some(NOW), ..Delivery::new(AccountId(Uuid::now_v7()), Kind::Transcript, NOW) }
+    Delivery {
+        composed_at: Some(NOW),
+        ..Delivery::new(AccountId(frontdesk_clock::testing::new_id()), Kind::Transcript, NOW)
+    }
 }
 
 fn attempt(delivery: &mut Delivery, outcome: AttemptOutcome) -> Option<Changed> {

@@ -55,7 +55,7 @@ impl Sender {
 
 #[cfg(test)]
 mod tests {
-    use frontdesk_auth::AccountId;
+    use frontdesk_db::AccountId;
 
     use super::*;
 
@@ -63,8 +63,8 @@ mod tests {
 
     fn sender() -> Sender {
         let mut sender = Sender {
-            id: Uuid::now_v7(),
-            account_id: AccountId(Uuid::now_v7()),
+            id: frontdesk_clock::testing::new_id(),
+            account_id: AccountId(frontdesk_clock::testing::new_id()),
             address: "team@example.com".into(),
             display_name: "Team".into(),
             verified: false,
@@ -107,6 +107,6 @@ mod tests {
     fn t5_a_code_is_kept_as_a_hash_of_this_sender_only() {
         let sender = sender();
         assert_ne!(sender.code_hash.unwrap(), b"12345678");
-        assert_ne!(code_hash(sender.id, "12345678"), code_hash(Uuid::now_v7(), "12345678"));
+        assert_ne!(code_hash(sender.id, "12345678"), code_hash(frontdesk_clock::testing::new_id(), "12345678"));
     }
 }

@@ -1,11 +1,11 @@
 //! `DeliveryService`.
 
+use frontdesk_api::{parse_id, parse_optional_id, validated};
 use frontdesk_clock::Time;
 use frontdesk_proto::notification::v1::{
     CancelDeliveryRequest, CancelDeliveryResponse, GetDeliveryRequest, GetDeliveryResponse, ListDeliveriesRequest,
     ListDeliveriesResponse, RetryDeliveryRequest, RetryDeliveryResponse, delivery_service_server::DeliveryService,
 };
-use frontdesk_rpc::{open, parse_id, parse_optional_id};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<GetDeliveryRequest>,
     ) -> Result<Response<GetDeliveryResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let id = parse_id("delivery_id", &request.delivery_id)?;
         let delivery = queries::get_delivery(&self.0, &caller, id).await?;
         Ok(Response::new(GetDeliveryResponse { delivery: Some(convert::delivery(delivery)) }))
@@ -30,14 +30,15 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<ListDeliveriesRequest>,
     ) -> Result<Response<ListDeliveriesResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let conversation = parse_optional_id("conversation_id", &request.conversation_id)?;
         let filter = ListDeliveriesRequest { page_size: 0, page_token: String::new(), ..request.clone() };
-        let page = self.0.pages.open::<(Time, Uuid), _>(&caller, &filter, request.page_size, &request.page_token)?;
+        let page =
+            self.0.pages.read_request::<(Time, Uuid), _>(&caller, &filter, request.page_size, &request.page_token)?;
         let state = convert::state(request.state());
         let mut rows =
             queries::list_deliveries(&self.0, &caller, conversation, state, page.cursor, page.size + 1).await?;
-        let next_page_token = self.0.pages.close(page, &mut rows, |row| (row.created_at, row.id))?;
+        let next_page_token = self.0.pages.next_page_token(page, &mut rows, |row| (row.created_at, row.id))?;
         let deliveries = rows.into_iter().map(convert::delivery).collect();
         Ok(Response::new(ListDeliveriesResponse { deliveries, next_page_token }))
     }
@@ -46,7 +47,7 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<RetryDeliveryRequest>,
     ) -> Result<Response<RetryDeliveryResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let id = parse_id("delivery_id", &request.delivery_id)?;
         let delivery = commands::retry_delivery(&self.0, &caller, id).await?;
         Ok(Response::new(RetryDeliveryResponse { delivery: Some(convert::delivery(delivery)) }))
@@ -56,7 +57,7 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<CancelDeliveryRequest>,
     ) -> Result<Response<CancelDeliveryResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let id = parse_id("delivery_id", &request.delivery_id)?;
         let delivery = commands::cancel_delivery(&self.0, &caller, id).await?;
         Ok(Response::new(CancelDeliveryResponse { delivery: Some(convert::delivery(delivery)) }))

@@ -1,12 +1,12 @@
 //! `SenderService`.
 
+use frontdesk_api::{caller, parse_id, validated};
 use frontdesk_idempotency::Key;
 use frontdesk_proto::notification::v1::{
     CreateSenderRequest, CreateSenderResponse, DeleteSenderRequest, DeleteSenderResponse, ListSendersRequest,
     ListSendersResponse, SetFallbackSenderRequest, SetFallbackSenderResponse, VerifySenderRequest,
     VerifySenderResponse, sender_service_server::SenderService,
 };
-use frontdesk_rpc::{caller, open, parse_id};
 use tonic::{Request, Response, Status};
 
 use super::convert;
@@ -26,7 +26,7 @@ impl SenderService for Senders {
         &self,
         request: Request<CreateSenderRequest>,
     ) -> Result<Response<CreateSenderResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let address = mail_address(&request.address).ok_or(NotificationError::Field {
             field: "address",
             description: "must be a plain address such as team@example.com, without quotes, routes or address literals"
@@ -43,7 +43,7 @@ impl SenderService for Senders {
         &self,
         request: Request<VerifySenderRequest>,
     ) -> Result<Response<VerifySenderResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let id = parse_id("sender_id", &request.sender_id)?;
         let sender = commands::verify_sender(&self.0, &caller, id, &request.code).await?;
         Ok(Response::new(VerifySenderResponse { sender: Some(convert::sender(sender)) }))
@@ -62,7 +62,7 @@ impl SenderService for Senders {
         &self,
         request: Request<DeleteSenderRequest>,
     ) -> Result<Response<DeleteSenderResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let id = parse_id("sender_id", &request.sender_id)?;
         commands::delete_sender(&self.0, &caller, id).await?;
         Ok(Response::new(DeleteSenderResponse {}))
@@ -72,7 +72,7 @@ impl SenderService for Senders {
         &self,
         request: Request<SetFallbackSenderRequest>,
     ) -> Result<Response<SetFallbackSenderResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let id = parse_id("sender_id", &request.sender_id)?;
         let sender = commands::set_fallback_sender(&self.0, &caller, id).await?;
         Ok(Response::new(SetFallbackSenderResponse { sender: Some(convert::sender(sender)) }))

@@ -1,6 +1,7 @@
 //! `TranscriptService`.
 
 use chrono_tz::Tz;
+use frontdesk_api::{parse_id, parse_optional_id, validated};
 use frontdesk_clock::Time;
 use frontdesk_idempotency::Key;
 use frontdesk_proto::notification::v1::{
@@ -8,7 +9,6 @@ use frontdesk_proto::notification::v1::{
     ListTranscriptDecisionsResponse, PreviewTranscriptRequest, PreviewTranscriptResponse, SendTranscriptRequest,
     SendTranscriptResponse, transcript_service_server::TranscriptService,
 };
-use frontdesk_rpc::{open, parse_id, parse_optional_id};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -28,7 +28,7 @@ impl TranscriptService for Transcripts {
         &self,
         request: Request<SendTranscriptRequest>,
     ) -> Result<Response<SendTranscriptResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         check_time_zone(&request.time_zone)?;
         let key = Key::new(&caller, &request.request_id, &request);
         let command = SendTranscript {
@@ -46,7 +46,7 @@ impl TranscriptService for Transcripts {
         &self,
         request: Request<PreviewTranscriptRequest>,
     ) -> Result<Response<PreviewTranscriptResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         check_time_zone(&request.time_zone)?;
         let query = PreviewTranscript {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
@@ -62,7 +62,7 @@ impl TranscriptService for Transcripts {
         &self,
         request: Request<ExplainTranscriptRequest>,
     ) -> Result<Response<ExplainTranscriptResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let conversation = parse_id("conversation_id", &request.conversation_id)?;
         let close_number = (request.close_number > 0).then_some(request.close_number);
         let (decision, delivery) = queries::explain_transcript(&self.0, &caller, conversation, close_number).await?;
@@ -74,13 +74,14 @@ impl TranscriptService for Transcripts {
         &self,
         request: Request<ListTranscriptDecisionsRequest>,
     ) -> Result<Response<ListTranscriptDecisionsResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let conversation = parse_optional_id("conversation_id", &request.conversation_id)?;
         let filter = ListTranscriptDecisionsRequest { page_size: 0, page_token: String::new(), ..request.clone() };
-        let page = self.0.pages.open::<(Time, Uuid), _>(&caller, &filter, request.page_size, &request.page_token)?;
+        let page =
+            self.0.pages.read_request::<(Time, Uuid), _>(&caller, &filter, request.page_size, &request.page_token)?;
         let mut rows =
             queries::list_transcript_decisions(&self.0, &caller, conversation, page.cursor, page.size + 1).await?;
-        let next_page_token = self.0.pages.close(page, &mut rows, |row| (row.created_at, row.id))?;
+        let next_page_token = self.0.pages.next_page_token(page, &mut rows, |row| (row.created_at, row.id))?;
         let decisions = rows.into_iter().map(convert::decision).collect();
         Ok(Response::new(ListTranscriptDecisionsResponse { decisions, next_page_token }))
     }

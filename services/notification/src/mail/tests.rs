@@ -3,7 +3,6 @@ use std::time::{Duration, Instant};
 use chrono_tz::Tz;
 use frontdesk_clock::Time;
 use mail_parser::{Address, HeaderValue, Message, MessageParser};
-use uuid::Uuid;
 
 use super::*;
 use crate::domain::{Author, Content, Line, Transcript};
@@ -31,7 +30,7 @@ fn transcript(lines: Vec<Line>) -> Transcript {
 
 fn envelope() -> Envelope {
     Envelope {
-        delivery: Uuid::now_v7(),
+        delivery: frontdesk_clock::testing::new_id(),
         date: START,
         from_name: "Acme".into(),
         from: "team@acme.example".into(),

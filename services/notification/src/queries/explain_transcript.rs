@@ -17,7 +17,7 @@ pub(crate) async fn explain_transcript(
     conversation: Uuid,
     close_number: Option<i32>,
 ) -> Result<(Decision, Option<Delivery>), NotificationError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     let decision = store::decisions::find(&read.conn(), caller.account, conversation, close_number)
         .await?
         .ok_or(NotificationError::NotFound("transcript decision"))?;

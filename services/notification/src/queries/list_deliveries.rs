@@ -20,6 +20,6 @@ pub(crate) async fn list_deliveries(
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Delivery>, NotificationError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     Ok(store::deliveries::list(&read.conn(), caller.account, conversation, state, after, limit).await?)
 }

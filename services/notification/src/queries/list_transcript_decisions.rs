@@ -18,6 +18,6 @@ pub(crate) async fn list_transcript_decisions(
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Decision>, NotificationError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     Ok(store::decisions::list(&read.conn(), caller.account, conversation, after, limit).await?)
 }

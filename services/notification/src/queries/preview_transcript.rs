@@ -42,7 +42,7 @@ pub(crate) async fn preview_transcript(
     // 0: what a close now would freeze.
     let close_number = if conversation.closed { conversation.close_number } else { 0 };
     let facts = app.conversations.closing_facts(caller.account, query.conversation, close_number).await?;
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     let decided = if conversation.closed {
         store::decisions::find(&read.conn(), caller.account, query.conversation, Some(close_number)).await?
     } else {
@@ -84,7 +84,7 @@ async fn envelope(
     delivery: Option<&Delivery>,
     sender_id: Option<Uuid>,
 ) -> Result<Option<Envelope>, NotificationError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     let Ok(sender) = composition::sender(&read.conn(), caller.account, sender_id).await? else { return Ok(None) };
     drop(read);
     let Some((contact, to)) = gathered.contact.as_ref().zip(recipient) else { return Ok(None) };
@@ -93,7 +93,7 @@ async fn envelope(
         None => app.db.now().await?,
     };
     Ok(Some(Envelope {
-        delivery: delivery.map_or_else(Uuid::now_v7, |delivery| delivery.id),
+        delivery: delivery.map_or_else(|| app.db.new_id(), |delivery| delivery.id),
         date,
         from_name: sender.display_name,
         from: sender.address,
@@ -123,7 +123,7 @@ async fn would_decide(
     };
     let past_limit = match closing.contact_id.filter(|_| !facts.address_verified) {
         Some(contact) => {
-            let read = app.db.read_for(caller.account.0).await?;
+            let read = app.db.read_for(caller.account).await?;
             store::limits::past_unverified(&read.conn(), &app.settings, caller.account, contact, now).await?
         }
         None => false,

@@ -1,8 +1,7 @@
 //! Decisions: one for each close (rule T3).
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
     ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*,
     sea_query::OnConflict,

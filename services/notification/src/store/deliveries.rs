@@ -1,8 +1,7 @@
 //! Deliveries and their composed mails.
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Set,
     entity::prelude::*,

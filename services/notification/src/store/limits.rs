@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
     ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryOrder, QuerySelect, Set,
     entity::prelude::*,

@@ -1,7 +1,6 @@
 //! Sender addresses.
 
-use frontdesk_auth::AccountId;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
     ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select,
     entity::prelude::*,

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_bus::Consumer;
 use frontdesk_proto::event::v1::{DeliveryFailed, DeliveryParked, DeliverySent};
 use sea_orm::DbBackend;
@@ -27,7 +27,7 @@ use crate::{
 };
 
 async fn queue_a_code(suite: &Suite) -> Uuid {
-    let admin = suite.caller(Kind::Admin);
+    let admin = suite.caller(CallerKind::Admin);
     let command = CreateSender { address: "team@acme.example".into(), display_name: String::new() };
     let (_, delivery) = commands::create_sender(&suite.app, &admin, &key(&admin, "1", ""), command).await.unwrap();
     delivery.unwrap()
@@ -117,7 +117,7 @@ async fn t8_a_final_refusal_fails_and_a_retry_sends_the_same_mail() {
     suite.work_until(async || state(&suite).await == State::Failed).await;
     assert_eq!(suite.events::<DeliveryFailed>().await.len(), 1);
     let before = suite.deliveries().await[0].message_id.clone();
-    let caller = suite.caller(Kind::Agent);
+    let caller = suite.caller(CallerKind::Agent);
     commands::retry_delivery(&suite.app, &caller, id).await.unwrap();
     suite.work_until(async || state(&suite).await == State::Sent).await;
     assert_eq!(suite.deliveries().await[0].message_id, before);
@@ -131,7 +131,7 @@ async fn t8_two_unknown_outcomes_park_it() {
     suite.work_until(async || state(&suite).await == State::Parked).await;
     assert_eq!(seen.load(Ordering::SeqCst), 2, "once, and once more");
     assert_eq!(suite.events::<DeliveryParked>().await.len(), 1);
-    let caller = suite.caller(Kind::Agent);
+    let caller = suite.caller(CallerKind::Agent);
     let cancelled = commands::cancel_delivery(&suite.app, &caller, id).await.unwrap();
     assert_eq!(cancelled.state, State::Cancelled);
     let refused = commands::retry_delivery(&suite.app, &caller, id).await;
@@ -182,7 +182,7 @@ async fn t8_a_claim_that_was_lost_changes_nothing() {
     let claims = store::deliveries::claim_due(&tx, now, now.plus(Duration::from_secs(60)), 8).await.unwrap();
     assert!(store::deliveries::claim_due(&tx, now, now, 8).await.unwrap().is_empty(), "one worker has it");
     tx.commit().await.unwrap();
-    commands::cancel_delivery(&suite.app, &suite.caller(Kind::Agent), id).await.unwrap();
+    commands::cancel_delivery(&suite.app, &suite.caller(CallerKind::Agent), id).await.unwrap();
     assert!(commands::begin_attempt(&suite.app, &claims[0], Duration::from_secs(60)).await.unwrap().is_none());
     assert_eq!(state(&suite).await, State::Cancelled);
 }
@@ -193,7 +193,7 @@ async fn t8_while_the_conversation_service_is_away_a_transcript_waits_without_an
         Suite::with(NotificationSettings { retry_pause: Duration::from_secs(3600), ..NotificationSettings::default() })
             .await;
     let consumer = DecideTranscripts(suite.app.clone());
-    consumer.handle(&closed_event(suite.account, Uuid::now_v7(), 1, &facts())).await;
+    consumer.handle(&closed_event(suite.account, frontdesk_clock::testing::new_id(), 1, &facts())).await;
     suite.work_until(async || suite.deliveries().await[0].compose_failures == 1).await;
     let delivery = &suite.deliveries().await[0];
     assert_eq!((delivery.state, delivery.attempts), (State::Queued, 0));
@@ -206,7 +206,7 @@ async fn lists_are_newest_first_in_pages() {
     let suite = Suite::start().await;
     let consumer = DecideTranscripts(suite.app.clone());
     for _ in 0..5 {
-        consumer.handle(&closed_event(suite.account, Uuid::now_v7(), 1, &facts())).await;
+        consumer.handle(&closed_event(suite.account, frontdesk_clock::testing::new_id(), 1, &facts())).await;
     }
     let all = suite.deliveries().await;
     let (mut seen, mut after) = (Vec::new(), None);

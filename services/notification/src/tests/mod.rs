@@ -5,16 +5,17 @@ mod fake;
 mod senders;
 mod transcripts;
 
-use frontdesk_auth::{AccountId, Actor, Caller, Keys, Kind};
+use frontdesk_api::Pages;
+use frontdesk_auth::{Actor, Caller, CallerKind, DevelopmentKey};
 use frontdesk_bus::Bus;
+use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
-use frontdesk_db::{DatabaseUrl, Db, DbSettings};
+use frontdesk_db::{AccountId, DatabaseUrl, Db, DbSettings};
 use frontdesk_idempotency::Key;
 use frontdesk_proto::{
     event::v1::{ConversationClosed, Event},
     notification::v1::CreateSenderRequest,
 };
-use frontdesk_rpc::{Pages, Peer};
 use prost::{Message, Name};
 use sea_orm::{ConnectionTrait, Statement};
 use tempfile::TempDir;
@@ -35,7 +36,7 @@ const MAKE_ROLE: &str = "DO $$ BEGIN CREATE ROLE suite LOGIN PASSWORD 'suite'; \
     EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
 
 async fn database_of_its_own(server: &str) -> String {
-    let name = format!("notification_{}", Uuid::now_v7().simple());
+    let name = format!("notification_{}", frontdesk_clock::testing::new_id().simple());
     let admin = sea_orm::Database::connect(format!("{server}/postgres")).await.unwrap();
     admin.execute_unprepared(MAKE_ROLE).await.unwrap();
     admin.execute_unprepared(&format!("CREATE DATABASE {name} OWNER suite")).await.unwrap();
@@ -74,11 +75,11 @@ impl Suite {
         frontdesk_db::migrate::<crate::Migrator>(&db).await.unwrap();
         let bus = Db::connect(&DbSettings { url: url("bus.db"), ..DbSettings::default() }, &clock).await.unwrap();
         let bus = Bus::in_process(bus, &clock).await.unwrap();
-        let keys = Keys::development(&folder.path().join("key"), &clock).unwrap();
-        let peer = Peer::at(conversation, "notification", None, Some(&keys)).unwrap();
-        let pages = Pages::new(keys.keyring().clone());
+        let keys = DevelopmentKey::load_or_create(&folder.path().join("key"), &clock).unwrap();
+        let peer = Peer::remote(conversation, "notification", None, Some(&keys)).unwrap();
+        let pages = Pages::new(keys.installation_secret().clone());
         let app = App::new(settings, db, clock.clone(), pages, peer, folder.path(), CancellationToken::new()).unwrap();
-        Self { app, clock, account: AccountId(Uuid::now_v7()), folder, bus }
+        Self { app, clock, account: AccountId(frontdesk_clock::testing::new_id()), folder, bus }
     }
 
     /// Runs relay and worker until `condition` is true, then stops them.
@@ -98,8 +99,8 @@ impl Suite {
         assert!(met.is_ok(), "{:#?}", self.deliveries().await);
     }
 
-    pub(crate) fn caller(&self, kind: Kind) -> Caller {
-        let actor = Actor { kind, id: Uuid::now_v7().to_string() };
+    pub(crate) fn caller(&self, kind: CallerKind) -> Caller {
+        let actor = Actor { kind, id: frontdesk_clock::testing::new_id().to_string() };
         Caller { account: self.account, kind, actor, ..Caller::service("") }
     }
 
@@ -154,7 +155,7 @@ pub(crate) fn closed_event(account: AccountId, conversation: Uuid, close_number:
     let closed = ConversationClosed {
         conversation_id: conversation.to_string(),
         close_number,
-        channel_id: Uuid::now_v7().to_string(),
+        channel_id: frontdesk_clock::testing::new_id().to_string(),
         contact_id: if facts.contact_known { account.to_string() } else { String::new() },
         address_usable: facts.address_usable,
         address_verified: facts.address_verified,
@@ -166,7 +167,7 @@ pub(crate) fn closed_event(account: AccountId, conversation: Uuid, close_number:
         ..ConversationClosed::default()
     };
     Event {
-        id: Uuid::now_v7().to_string(),
+        id: frontdesk_clock::testing::new_id().to_string(),
         r#type: ConversationClosed::full_name(),
         account_id: account.to_string(),
         data: Some(prost_types::Any { type_url: String::new(), value: closed.encode_to_vec() }),

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use frontdesk_auth::{AccountId, Caller, Kind};
+use frontdesk_auth::{Caller, CallerKind};
+use frontdesk_db::AccountId;
 use uuid::Uuid;
 
 use super::{Suite, key};
@@ -39,7 +40,7 @@ async fn code(suite: &Suite) -> String {
 #[tokio::test]
 async fn t5_an_address_is_verified_by_the_code_mailed_to_it() {
     let suite = Suite::start().await;
-    let admin = suite.caller(Kind::Admin);
+    let admin = suite.caller(CallerKind::Admin);
     let (sender, delivery) = create(&suite, &admin, "1", ADDRESS).await.unwrap();
     assert!(!sender.verified && delivery.is_some());
     let code = code(&suite).await;
@@ -56,7 +57,7 @@ async fn t5_an_address_is_verified_by_the_code_mailed_to_it() {
 #[tokio::test]
 async fn t5_five_wrong_tries_use_a_code_up_across_calls() {
     let suite = Suite::start().await;
-    let admin = suite.caller(Kind::Admin);
+    let admin = suite.caller(CallerKind::Admin);
     let (sender, _) = create(&suite, &admin, "1", ADDRESS).await.unwrap();
     let code = code(&suite).await;
     let wrong = if code == "00000000" { "00000001" } else { "00000000" };
@@ -70,7 +71,7 @@ async fn t5_five_wrong_tries_use_a_code_up_across_calls() {
 #[tokio::test]
 async fn c12_a_repeated_request_mails_one_code() {
     let suite = Suite::start().await;
-    let admin = suite.caller(Kind::Admin);
+    let admin = suite.caller(CallerKind::Admin);
     let first = create(&suite, &admin, "1", ADDRESS).await.unwrap();
     let second = create(&suite, &admin, "1", ADDRESS).await.unwrap();
     assert_eq!((first.0.id, first.1), (second.0.id, second.1));
@@ -82,7 +83,7 @@ async fn c12_a_repeated_request_mails_one_code() {
 #[tokio::test]
 async fn s4_five_codes_an_hour_are_enough_for_an_address() {
     let suite = Suite::start().await;
-    let admin = suite.caller(Kind::Admin);
+    let admin = suite.caller(CallerKind::Admin);
     for number in 0..5 {
         create(&suite, &admin, &number.to_string(), ADDRESS).await.unwrap();
     }
@@ -101,7 +102,7 @@ async fn s4_codes_to_ever_other_addresses_end_for_the_administrator_and_for_the_
         ..NotificationSettings::default()
     };
     let suite = Suite::with(settings).await;
-    let (first, second) = (suite.caller(Kind::Admin), suite.caller(Kind::Admin));
+    let (first, second) = (suite.caller(CallerKind::Admin), suite.caller(CallerKind::Admin));
     for (number, admin) in [&first, &first, &first, &second, &second].into_iter().enumerate() {
         create(&suite, admin, &number.to_string(), &format!("a{number}@acme.example")).await.unwrap();
     }
@@ -125,7 +126,7 @@ async fn s4_codes_to_ever_other_addresses_end_for_the_administrator_and_for_the_
 #[tokio::test]
 async fn twenty_create_one_address_at_once_and_there_is_one_sender() {
     let suite = Suite::start().await;
-    let admin = suite.caller(Kind::Admin);
+    let admin = suite.caller(CallerKind::Admin);
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..20 {
         let (app, admin) = (suite.app.clone(), admin.clone());
@@ -143,7 +144,7 @@ async fn twenty_create_one_address_at_once_and_there_is_one_sender() {
 #[tokio::test]
 async fn t5_one_fallback_and_a_chosen_sender_never_falls_back() {
     let suite = Suite::start().await;
-    let admin = suite.caller(Kind::Admin);
+    let admin = suite.caller(CallerKind::Admin);
     let none = composition::sender(suite.app.db.read(), suite.account, None).await.unwrap();
     assert!(none.unwrap_err().contains("no sender address"));
 
@@ -179,9 +180,9 @@ async fn t5_one_fallback_and_a_chosen_sender_never_falls_back() {
 #[tokio::test]
 async fn s2_another_accounts_sender_is_not_there() {
     let suite = Suite::start().await;
-    let admin = suite.caller(Kind::Admin);
+    let admin = suite.caller(CallerKind::Admin);
     let (sender, _) = create(&suite, &admin, "1", ADDRESS).await.unwrap();
-    let stranger = Caller { account: AccountId(Uuid::now_v7()), ..admin };
+    let stranger = Caller { account: AccountId(frontdesk_clock::testing::new_id()), ..admin };
     assert!(matches!(
         commands::delete_sender(&suite.app, &stranger, sender.id).await,
         Err(NotificationError::NotFound(_))

@@ -1,4 +1,4 @@
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_bus::{Consumer, Outcome};
 use frontdesk_proto::conversation::v1::{
     Actor, ActorKind, Channel, Contact, ContactEmail, Conversation, ConversationStatus, Entry, GetClosingFactsResponse,
@@ -32,7 +32,7 @@ impl Chat {
         {
             let mut known = fake.0.lock().unwrap();
             known.conversation = Conversation {
-                channel_id: Uuid::now_v7().to_string(),
+                channel_id: frontdesk_clock::testing::new_id().to_string(),
                 contact_id: own.clone(),
                 status: ConversationStatus::Closed.into(),
                 close_number: 1,
@@ -45,12 +45,12 @@ impl Chat {
             known.entries = vec![said(1, ActorKind::Visitor, "", "Hello"), said(2, ActorKind::Agent, "Ada", "Hi")];
         }
         verified_sender(&suite).await;
-        Self { suite, fake, id: Uuid::now_v7() }
+        Self { suite, fake, id: frontdesk_clock::testing::new_id() }
     }
 
     async fn decide(&self) {
         let event = closed_event(self.suite.account, self.id, 1, &facts());
-        assert!(matches!(DecideTranscripts(self.suite.app.clone()).handle(&event).await, Outcome::Done));
+        assert!(matches!(DecideTranscripts(self.suite.app.clone()).handle(&event).await, Outcome::Ack));
     }
 
     async fn until(&self, state: State) {
@@ -59,14 +59,14 @@ impl Chat {
 
     async fn preview(&self) -> Preview {
         let query = PreviewTranscript { conversation: self.id, subject: String::new(), time_zone: String::new() };
-        queries::preview_transcript(&self.suite.app, &self.suite.caller(Kind::Agent), query).await.unwrap()
+        queries::preview_transcript(&self.suite.app, &self.suite.caller(CallerKind::Agent), query).await.unwrap()
     }
 }
 
 async fn verified_sender(suite: &Suite) {
     let now = suite.clock.now();
     let sender = Sender {
-        id: Uuid::now_v7(),
+        id: frontdesk_clock::testing::new_id(),
         account_id: suite.account,
         address: "team@acme.example".into(),
         display_name: "Acme".into(),
@@ -125,8 +125,8 @@ async fn t2_x1_a_transcript_goes_to_the_address_that_the_close_froze() {
     // What becomes known later changes nothing: neither another address nor another contact.
     {
         let mut known = chat.fake.0.lock().unwrap();
-        known.facts.push(frozen(&Uuid::now_v7().to_string(), "eve@other.example"));
-        known.conversation.contact_id = Uuid::now_v7().to_string();
+        known.facts.push(frozen(&frontdesk_clock::testing::new_id().to_string(), "eve@other.example"));
+        known.conversation.contact_id = frontdesk_clock::testing::new_id().to_string();
     }
     chat.until(State::Sent).await;
     let (to, text) = to_and_text(&chat.suite.mailbox()[0]);
@@ -145,7 +145,7 @@ async fn t2_without_a_frozen_address_it_fails_and_a_retry_does_not_find_another(
         if recipient.is_empty() {
             chat.decide().await;
         } else {
-            let (caller, id) = (chat.suite.caller(Kind::Agent), chat.suite.deliveries().await[0].id);
+            let (caller, id) = (chat.suite.caller(CallerKind::Agent), chat.suite.deliveries().await[0].id);
             commands::retry_delivery(&chat.suite.app, &caller, id).await.unwrap();
         }
         chat.until(State::Failed).await;
@@ -157,9 +157,9 @@ async fn t2_without_a_frozen_address_it_fails_and_a_retry_does_not_find_another(
 #[tokio::test]
 async fn t4_another_contact_reads_who_the_visitor_was() {
     let chat = Chat::closed(NotificationSettings::default()).await;
-    let other = Uuid::now_v7();
+    let other = frontdesk_clock::testing::new_id();
     chat.fake.0.lock().unwrap().contacts.push(contact(&other.to_string(), "Otto", &["otto@other.example"]));
-    let caller = chat.suite.caller(Kind::Agent);
+    let caller = chat.suite.caller(CallerKind::Agent);
     let send = async |number: &str| {
         let command = SendTranscript {
             conversation: chat.id,
@@ -229,8 +229,8 @@ async fn t9_the_preview_of_an_open_chat_foresees_what_a_close_would_bring() {
     assert_eq!(chat.preview().await.decision.skip_reason, None);
     let unverified = Facts { address_verified: false, ..facts() };
     for _ in 0..5 {
-        let event = closed_event(chat.suite.account, Uuid::now_v7(), 1, &unverified);
-        assert!(matches!(DecideTranscripts(chat.suite.app.clone()).handle(&event).await, Outcome::Done));
+        let event = closed_event(chat.suite.account, frontdesk_clock::testing::new_id(), 1, &unverified);
+        assert!(matches!(DecideTranscripts(chat.suite.app.clone()).handle(&event).await, Outcome::Ack));
     }
     assert_eq!(chat.preview().await.decision.skip_reason, Some(Skip::UnverifiedLimit));
 }

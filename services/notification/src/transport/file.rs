@@ -34,8 +34,7 @@ fn write_whole(folder: &Path, mail: &Mail) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use frontdesk_auth::AccountId;
-    use uuid::Uuid;
+    use frontdesk_db::AccountId;
 
     use super::*;
 
@@ -44,8 +43,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mailbox = folder.path().join("mailbox");
         let mail = Mail {
-            account: AccountId(Uuid::now_v7()),
-            delivery: Uuid::now_v7(),
+            account: AccountId(frontdesk_clock::testing::new_id()),
+            delivery: frontdesk_clock::testing::new_id(),
             from: "a@b.test".into(),
             to: "c@d.test".into(),
             bytes: b"Hi\r\n".to_vec(),
@@ -65,8 +64,8 @@ mod tests {
         let file = folder.path().join("mailbox");
         fs::write(&file, "a file where the folder should be").unwrap();
         let mail = Mail {
-            account: AccountId(Uuid::now_v7()),
-            delivery: Uuid::now_v7(),
+            account: AccountId(frontdesk_clock::testing::new_id()),
+            delivery: frontdesk_clock::testing::new_id(),
             from: String::new(),
             to: String::new(),
             bytes: Vec::new(),

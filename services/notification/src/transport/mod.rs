@@ -5,7 +5,7 @@ mod smtp;
 
 use std::path::{Path, PathBuf};
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use uuid::Uuid;
 
 pub(crate) use smtp::Smtp;

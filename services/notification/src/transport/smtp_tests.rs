@@ -6,7 +6,6 @@ use tokio::{
     net::TcpListener,
     sync::oneshot,
 };
-use uuid::Uuid;
 
 use super::*;
 
@@ -92,8 +91,8 @@ fn settings(port: u16) -> SmtpSettings {
 
 fn mail() -> Mail {
     Mail {
-        account: frontdesk_auth::AccountId(Uuid::now_v7()),
-        delivery: Uuid::now_v7(),
+        account: frontdesk_db::AccountId(frontdesk_clock::testing::new_id()),
+        delivery: frontdesk_clock::testing::new_id(),
         from: "team@acme.example".into(),
         to: "vera@visitor.example".into(),
         bytes: b"Subject: x\r\n\r\nHi\r\n..dots\r\n".to_vec(),

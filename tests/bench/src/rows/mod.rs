@@ -1,29 +1,37 @@
-//! The rows of the table, each in a file.
+//! The rows of the table, one file each.
 
-pub mod p1;
-pub mod p1a;
-pub mod p1b;
-pub mod p2;
-pub mod p3;
-pub mod p4;
+pub mod p1_post_message;
+pub mod p1a_single_call_latency;
+pub mod p1b_outbox_relay;
+pub mod p2_post_message_on_sqlite;
+pub mod p3_fan_out;
+pub mod p4_latency_at_fixed_rate;
 
 use std::time::Duration;
 
 use crate::report::Round;
 
-/// How long everything takes.
+/// Number and length of the rounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// Value and limit are measured so often, in turn.
+    /// Number of rounds; Frontdesk and the baseline are measured in each.
     pub rounds: usize,
-    /// Each time so long.
+    /// Length of a measurement.
     pub length: Duration,
-    /// Before that, unmeasured, so long.
+    /// Length of the warm-up before the first round.
     pub warm_up: Duration,
 }
 
-/// Tells that a round is done.
-fn done(row: &str, number: usize, round: &Round) {
+impl Plan {
+    /// A plan with at least one round of at least one second; the warm-up has half the length.
+    pub fn new(rounds: usize, seconds: u64) -> Self {
+        let length = Duration::from_secs(seconds.max(1));
+        Self { rounds: rounds.max(1), length, warm_up: (length / 2).max(Duration::from_secs(1)) }
+    }
+}
+
+/// Prints the figures of a round.
+fn print_round(row: &str, number: usize, round: &Round) {
     let more: Vec<String> = round.more.iter().map(|(name, figure)| format!("{name} {figure:.3}")).collect();
-    println!("{row} round {}: {:.3} beside {:.3}  {}", number + 1, round.value, round.limit, more.join(", "));
+    println!("{row} round {}: {:.3}, baseline {:.3}  {}", number + 1, round.value, round.baseline, more.join(", "));
 }

@@ -1,12 +1,12 @@
-//! I17: per aggregate the events are 1..n, exactly those of the committed changes, and every consumer comes to the end.
-//! I18: what each service believes is what the events say.
+//! I17: the events of an aggregate have the versions 1..n and match the committed changes, and every consumer processes all of
+//! them. I18: the data of each service matches the events.
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Read, Verdict};
-use crate::state::{Event, Fact};
+use super::{Index, Verdict};
+use crate::final_state::{Event, Fact};
 
-/// Consumers that mark what they handled, with the types that they mark.
+/// Consumers that write handled marks, with the types of the events that they mark.
 const MARKS: &[(&str, &[&str])] = &[
     ("notification.decide", &["ConversationClosed"]),
     ("conversation.sent_transcripts", &["DeliverySent"]),
@@ -16,20 +16,20 @@ const MARKS: &[(&str, &[&str])] = &[
     ),
 ];
 
-pub(super) fn check(read: &Read<'_>, verdict: &mut Verdict) {
+pub(super) fn check(index: &Index<'_>, verdict: &mut Verdict) {
     verdict.evaluates(&["I17", "I18"]);
-    dense(read, verdict);
-    as_committed(read, verdict);
-    streamed(read, verdict);
-    consumed(read, verdict);
-    noted_once(read, verdict);
-    sessions(read, verdict);
-    assignments(read, verdict);
-    rows(read, verdict);
+    versions(index, verdict);
+    entries(index, verdict);
+    streams(index, verdict);
+    consumers(index, verdict);
+    sent_transcripts(index, verdict);
+    sessions(index, verdict);
+    assignments(index, verdict);
+    rows(index, verdict);
 }
 
-fn dense(read: &Read<'_>, verdict: &mut Verdict) {
-    for (aggregate, events) in &read.aggregates {
+fn versions(index: &Index<'_>, verdict: &mut Verdict) {
+    for (aggregate, events) in &index.aggregates {
         if !events.iter().map(|event| event.version).eq(1..=events.len() as i64) {
             let versions: Vec<i64> = events.iter().map(|event| event.version).collect();
             verdict.violated("I17", format!("{aggregate}: versions {versions:?}"));
@@ -40,41 +40,41 @@ fn dense(read: &Read<'_>, verdict: &mut Verdict) {
     }
 }
 
-/// Messages, comments and closes of the threads are those of the events.
-fn as_committed(read: &Read<'_>, verdict: &mut Verdict) {
-    for conversation in &read.state().conversations {
-        let mut told: Vec<(&str, i64)> = Vec::new();
-        for event in read.events(&conversation.id) {
+/// The messages, comments and closes in the threads are those in the events.
+fn entries(index: &Index<'_>, verdict: &mut Verdict) {
+    for conversation in &index.state().conversations {
+        let mut in_events: Vec<(&str, i64)> = Vec::new();
+        for event in index.events(&conversation.id) {
             match &event.fact {
-                Fact::Message { sequence } => told.push(("message", *sequence)),
-                Fact::Comment { sequence } => told.push(("comment", *sequence)),
-                Fact::Closed { sequence, .. } => told.push(("closed", *sequence)),
+                Fact::Message { sequence } => in_events.push(("message", *sequence)),
+                Fact::Comment { sequence } => in_events.push(("comment", *sequence)),
+                Fact::Closed { sequence, .. } => in_events.push(("closed", *sequence)),
                 _ => {}
             }
         }
-        let entries = read.thread(&conversation.id).iter();
-        let mut written: Vec<(&str, i64)> = entries
+        let entries = index.thread(&conversation.id).iter();
+        let mut in_thread: Vec<(&str, i64)> = entries
             .map(|entry| (entry.kind.as_str(), entry.sequence))
             .filter(|(kind, _)| matches!(*kind, "message" | "comment" | "closed"))
             .collect();
-        told.sort_unstable();
-        written.sort_unstable();
-        if told != written {
-            let what = format!("{}: {} entries, {} events", conversation.id, written.len(), told.len());
+        in_events.sort_unstable();
+        in_thread.sort_unstable();
+        if in_events != in_thread {
+            let what = format!("{}: {} entries, {} events", conversation.id, in_thread.len(), in_events.len());
             verdict.violated("I17", format!("{what} of messages, comments and closes"));
         }
     }
 }
 
-/// The broker holds every event; of an aggregate in their order, repeats aside.
-fn streamed(read: &Read<'_>, verdict: &mut Verdict) {
-    if read.state().stream.is_empty() {
+/// The streams contain every event, and those of an aggregate in their order, apart from repeats.
+fn streams(index: &Index<'_>, verdict: &mut Verdict) {
+    if index.state().stream.is_empty() {
         return;
     }
-    let events: HashMap<&str, &Event> = read.state().events.iter().map(|event| (event.id.as_str(), event)).collect();
+    let events: HashMap<&str, &Event> = index.state().events.iter().map(|event| (event.id.as_str(), event)).collect();
     let mut seen: HashSet<&str> = HashSet::new();
     let mut newest: HashMap<&str, i64> = HashMap::new();
-    for message in &read.state().stream {
+    for message in &index.state().stream {
         let Some(event) = events.get(message.event.as_str()) else { continue };
         if seen.insert(&message.event) {
             let newest = newest.entry(&event.aggregate).or_default();
@@ -85,58 +85,58 @@ fn streamed(read: &Read<'_>, verdict: &mut Verdict) {
             *newest = event.version.max(*newest);
         }
     }
-    for event in read.state().events.iter().filter(|event| !seen.contains(event.id.as_str())) {
+    for event in index.state().events.iter().filter(|event| !seen.contains(event.id.as_str())) {
         verdict.violated("I17", format!("{}: version {} is in no stream", event.aggregate, event.version));
     }
 }
 
-fn consumed(read: &Read<'_>, verdict: &mut Verdict) {
-    for consumer in &read.state().consumers {
+fn consumers(index: &Index<'_>, verdict: &mut Verdict) {
+    for consumer in &index.state().consumers {
         if consumer.pending + consumer.unacknowledged > 0 {
             let what = format!("{} pending, {} unacknowledged", consumer.pending, consumer.unacknowledged);
-            verdict.violated("I17", format!("{} did not come to the end: {what}", consumer.name));
+            verdict.violated("I17", format!("{} did not process all messages: {what}", consumer.name));
         }
     }
-    for letter in &read.state().dead_letters {
-        verdict.violated("I17", format!("{} gave up {}", letter.consumer, letter.event));
+    for letter in &index.state().dead_letters {
+        verdict.violated("I17", format!("{} has a dead letter: {}", letter.consumer, letter.event));
     }
-    let marked = read.state().handled.iter().map(|mark| (mark.consumer.as_str(), mark.event.as_str()));
+    let marked = index.state().handled.iter().map(|mark| (mark.consumer.as_str(), mark.event.as_str()));
     let marked: HashSet<(&str, &str)> = marked.collect();
     for (consumer, kinds) in MARKS.iter().filter(|(name, _)| marked.iter().any(|mark| mark.0 == *name)) {
-        let theirs = read.state().events.iter().filter(|event| kinds.contains(&event.kind.as_str()));
-        // Mails about sender addresses belong to no thread.
-        let theirs =
-            theirs.filter(|event| !matches!(&event.fact, Fact::Sent { conversation, .. } if conversation.is_empty()));
-        for event in theirs.filter(|event| !marked.contains(&(consumer, event.id.as_str()))) {
+        let expected = index.state().events.iter().filter(|event| kinds.contains(&event.kind.as_str()));
+        // The verification mails of sender addresses belong to no thread.
+        let expected =
+            expected.filter(|event| !matches!(&event.fact, Fact::Sent { conversation, .. } if conversation.is_empty()));
+        for event in expected.filter(|event| !marked.contains(&(consumer, event.id.as_str()))) {
             verdict.violated("I17", format!("{consumer} never handled {} of {}", event.kind, event.aggregate));
         }
     }
 }
 
-/// Every transcript that was sent is one entry of its thread: an event that came twice has one effect.
-fn noted_once(read: &Read<'_>, verdict: &mut Verdict) {
+/// Every sent transcript is recorded once in its thread, although its event may have been delivered twice.
+fn sent_transcripts(index: &Index<'_>, verdict: &mut Verdict) {
     let mut sent: HashMap<&str, usize> = HashMap::new();
-    for event in &read.state().events {
+    for event in &index.state().events {
         if let Fact::Sent { conversation, .. } = &event.fact {
             *sent.entry(conversation).or_default() += 1;
         }
     }
-    for conversation in &read.state().conversations {
-        let noted = read.thread(&conversation.id).iter().filter(|entry| entry.kind == "transcript_sent").count();
+    for conversation in &index.state().conversations {
+        let recorded = index.thread(&conversation.id).iter().filter(|entry| entry.kind == "transcript_sent").count();
         let sent = sent.get(conversation.id.as_str()).copied().unwrap_or_default();
-        if noted != sent {
-            let what = format!("{}: {sent} transcripts were sent, {noted} are noted", conversation.id);
+        if recorded != sent {
+            let what = format!("{}: {sent} transcripts were sent, {recorded} are in the thread", conversation.id);
             verdict.violated("I17", what);
         }
     }
 }
 
-fn sessions(read: &Read<'_>, verdict: &mut Verdict) {
+fn sessions(index: &Index<'_>, verdict: &mut Verdict) {
     let known: HashMap<&str, &str> =
-        read.state().sessions.iter().map(|session| (session.id.as_str(), session.status.as_str())).collect();
-    for conversation in &read.state().conversations {
+        index.state().sessions.iter().map(|session| (session.id.as_str(), session.status.as_str())).collect();
+    for conversation in &index.state().conversations {
         let (mut session, mut status) = ("", "OPEN");
-        for event in read.events(&conversation.id) {
+        for event in index.events(&conversation.id) {
             match &event.fact {
                 Fact::Started { session: begun, .. } => session = begun,
                 Fact::Assignee { ended, .. } if !ended.is_empty() => status = "TAKEN_OVER",
@@ -155,26 +155,24 @@ fn sessions(read: &Read<'_>, verdict: &mut Verdict) {
             continue;
         }
         match known.get(session) {
-            None => verdict.violated("I18", format!("{}: bot-session does not know {session}", conversation.id)),
+            None => verdict.violated("I18", format!("{}: bot-session has no session {session}", conversation.id)),
             Some(is) if *is != status => {
-                verdict.violated(
-                    "I18",
-                    format!("{}: session {session} is {is}, the events say {status}", conversation.id),
-                );
+                verdict
+                    .violated("I18", format!("{}: session {session} is {is}, by the events {status}", conversation.id));
             }
             Some(_) => {}
         }
     }
 }
 
-fn assignments(read: &Read<'_>, verdict: &mut Verdict) {
-    let mut believed: HashMap<&str, Vec<(i64, &str)>> = HashMap::new();
-    for stretch in &read.state().assignments {
-        believed.entry(&stretch.conversation).or_default().push((stretch.epoch, &stretch.owner));
+fn assignments(index: &Index<'_>, verdict: &mut Verdict) {
+    let mut assignments: HashMap<&str, Vec<(i64, &str)>> = HashMap::new();
+    for assignment in &index.state().assignments {
+        assignments.entry(&assignment.conversation).or_default().push((assignment.epoch, &assignment.owner));
     }
-    for conversation in &read.state().conversations {
-        let changes = read.events(&conversation.id).iter().filter_map(|event| match &event.fact {
-            // A conversation of nobody begins no stretch.
+    for conversation in &index.state().conversations {
+        let changes = index.events(&conversation.id).iter().filter_map(|event| match &event.fact {
+            // An unassigned conversation starts without an assignment.
             Fact::Started { owner, .. } => (!owner.is_empty()).then_some((1, owner.as_str())),
             Fact::Assignee { epoch, to, .. } => Some((*epoch, to.as_str())),
             Fact::HandedOff { epoch, .. } => Some((*epoch, "")),
@@ -182,23 +180,20 @@ fn assignments(read: &Read<'_>, verdict: &mut Verdict) {
             _ => None,
         });
         let expected: Vec<(i64, &str)> = changes.collect();
-        let mut is = believed.remove(conversation.id.as_str()).unwrap_or_default();
+        let mut is = assignments.remove(conversation.id.as_str()).unwrap_or_default();
         is.sort_unstable();
-        is.retain(|stretch| *stretch != (1, ""));
+        is.retain(|assignment| *assignment != (1, ""));
         if is != expected {
-            verdict.violated(
-                "I18",
-                format!("{}: assignment believes {is:?}, the events say {expected:?}", conversation.id),
-            );
+            verdict.violated("I18", format!("{}: assignment has {is:?}, by the events {expected:?}", conversation.id));
         }
     }
 }
 
-/// The rows are the sum of their events.
-fn rows(read: &Read<'_>, verdict: &mut Verdict) {
-    for conversation in &read.state().conversations {
+/// The rows of conversations match their events.
+fn rows(index: &Index<'_>, verdict: &mut Verdict) {
+    for conversation in &index.state().conversations {
         let (mut status, mut closes) = ("OPEN", 0);
-        for event in read.events(&conversation.id) {
+        for event in index.events(&conversation.id) {
             match &event.fact {
                 Fact::Closed { number, .. } => (status, closes) = ("CLOSED", *number),
                 Fact::Reopened { .. } => status = "OPEN",

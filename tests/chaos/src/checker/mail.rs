@@ -1,16 +1,16 @@
-//! I10: one automatic mail per eligible close. I11: one manual mail per accepted request. I12: every mail has its decision,
-//! every decision its reason. I13: a transcript holds exactly what the visitor saw.
+//! I10: one automatic mail per eligible close. I11: one manual mail per accepted request. I12: every mail has a decision, and
+//! every decision a reason. I13: a transcript contains exactly what the visitor saw.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{Ended, Read, Verdict, text};
-use crate::state::{Decision, Delivery, Event, Fact, Mail};
+use super::{Index, Outcome, Verdict, text};
+use crate::final_state::{Decision, Delivery, Event, Fact, Mail};
 
-/// Whose death or silence leaves the outcome of an attempt unknown.
+/// Targets of faults that can leave the outcome of a mail attempt unknown.
 const MAKES_UNKNOWN: &[&str] = &["notification", "postgres", "smtp"];
 
-pub(super) fn check(read: &Read<'_>, verdict: &mut Verdict) {
-    let state = read.state();
+pub(super) fn check(index: &Index<'_>, verdict: &mut Verdict) {
+    let state = index.state();
     let is = |kind: &str| state.deliveries.iter().any(|delivery| delivery.kind == kind);
     if state.events.iter().any(|event| matches!(event.fact, Fact::Closed { .. })) {
         verdict.evaluates(&["I12"]);
@@ -29,39 +29,39 @@ pub(super) fn check(read: &Read<'_>, verdict: &mut Verdict) {
         accepted.entry(&mail.message_id).or_default().push(mail);
     }
     let deliveries: HashMap<&str, &Delivery> = state.deliveries.iter().map(|one| (one.id.as_str(), one)).collect();
-    decided(read, &deliveries, verdict);
+    decided(index, &deliveries, verdict);
     for delivery in state.deliveries.iter().filter(|delivery| delivery.kind != "SENDER_VERIFICATION") {
         let rule = if delivery.kind == "MANUAL_TRANSCRIPT" { "I11" } else { "I10" };
         let mails = match delivery.message_id.as_str() {
             "" => &[][..],
             id => accepted.get(id).map_or(&[][..], Vec::as_slice),
         };
-        count(read, rule, delivery, mails, verdict);
+        count(index, rule, delivery, mails, verdict);
         if let Some(mail) = mails.first() {
-            content(read, delivery, mail, verdict);
+            content(index, delivery, mail, verdict);
         }
     }
     let known: HashSet<&str> = state.deliveries.iter().map(|delivery| delivery.message_id.as_str()).collect();
     for mail in state.mails.iter().filter(|mail| !known.contains(mail.message_id.as_str())) {
         verdict.violated("I12", format!("no delivery has the mail {} to {}", mail.message_id, mail.recipient));
     }
-    manual(read, &deliveries, verdict);
+    manual(index, &deliveries, verdict);
     for mail in state.mails.iter().filter(|mail| mail.whole.contains(COMMENT_CANARY)) {
         verdict.violated("I13", format!("a comment is in the mail {}", mail.message_id));
     }
 }
 
-/// In every comment of the workload, and in nothing else.
+/// A word in every comment of the workload, and in no other text.
 pub(crate) const COMMENT_CANARY: &str = "zq-internal-zq";
 
-/// One decision per close, as the facts that the close froze say.
-fn decided(read: &Read<'_>, deliveries: &HashMap<&str, &Delivery>, verdict: &mut Verdict) {
+/// One decision per close, which follows from the facts in the event.
+fn decided(index: &Index<'_>, deliveries: &HashMap<&str, &Delivery>, verdict: &mut Verdict) {
     let mut decisions: HashMap<(&str, i64), Vec<&Decision>> = HashMap::new();
-    for decision in &read.state().decisions {
+    for decision in &index.state().decisions {
         decisions.entry((&decision.conversation, decision.number)).or_default().push(decision);
     }
     let mut closes: HashSet<(&str, i64)> = HashSet::new();
-    for event in &read.state().events {
+    for event in &index.state().events {
         let Event { aggregate, fact: Fact::Closed { number, eligible, unverified, .. }, .. } = event else { continue };
         closes.insert((aggregate, *number));
         let made = decisions.get(&(aggregate.as_str(), *number)).map_or(&[][..], Vec::as_slice);
@@ -73,7 +73,7 @@ fn decided(read: &Read<'_>, deliveries: &HashMap<&str, &Delivery>, verdict: &mut
         let over_limit = *unverified && decision.skip == "UNVERIFIED_LIMIT";
         if sends != (*eligible && !over_limit) {
             let what = format!("{aggregate}: close {number} was decided as {:?}", decision.skip);
-            verdict.violated("I12", format!("{what}, its facts say eligible: {eligible}"));
+            verdict.violated("I12", format!("{what}, by its facts eligible: {eligible}"));
         }
         if sends != decision.skip.is_empty() {
             verdict.violated(
@@ -86,68 +86,70 @@ fn decided(read: &Read<'_>, deliveries: &HashMap<&str, &Delivery>, verdict: &mut
         }
     }
     for (close, _) in decisions.iter().filter(|(close, _)| !closes.contains(*close)) {
-        verdict.violated("I12", format!("{}: decided for close {}, which never was", close.0, close.1));
+        verdict.violated("I12", format!("{}: decision for close {}, which does not exist", close.0, close.1));
     }
-    let decided: HashSet<&str> = read.state().decisions.iter().map(|decision| decision.delivery.as_str()).collect();
+    let decided: HashSet<&str> = index.state().decisions.iter().map(|decision| decision.delivery.as_str()).collect();
     for delivery in deliveries.values().filter(|one| one.kind == "TRANSCRIPT" && !decided.contains(one.id.as_str())) {
         verdict.violated("I12", format!("the delivery {} has no decision", delivery.id));
     }
 }
 
-fn count(read: &Read<'_>, rule: &'static str, delivery: &Delivery, mails: &[&Mail], verdict: &mut Verdict) {
-    let tell = |what: String| format!("delivery {} ({}): {what}", delivery.id, delivery.state);
+fn count(index: &Index<'_>, rule: &'static str, delivery: &Delivery, mails: &[&Mail], verdict: &mut Verdict) {
+    let message = |what: String| format!("delivery {} ({}): {what}", delivery.id, delivery.state);
     match (delivery.state.as_str(), mails.len()) {
         ("SENT", 1) | ("CANCELLED", 0) => {}
-        ("SENT", 2) if delivery.unknown > 0 && was_unknown(read, mails[0], mails[1]) => {}
-        // Twice nobody could know: a person decides, and it is counted apart.
+        ("SENT", 2) if delivery.unknown > 0 && was_unknown(index, mails[0], mails[1]) => {}
+        // Parked after two attempts with an unknown outcome: an administrator decides.
         ("PARKED", 0..=2) if delivery.unknown > 1 => {}
-        // Refused for good by the server: visible, and never accepted.
-        ("FAILED", 0) if read.evidence.faults.iter().any(|fault| fault.fault == "smtp-refuses") => {}
-        (_, number) => verdict.violated(rule, tell(format!("accepted {number} times, {} unknown", delivery.unknown))),
+        (_, number) => {
+            verdict.violated(rule, message(format!("accepted {number} times, {} unknown", delivery.unknown)))
+        }
     }
     if mails.windows(2).any(|pair| pair[0].hash != pair[1].hash) {
-        verdict.violated(rule, tell("sent again with other bytes".into()));
+        verdict.violated(rule, message("repeated with other bytes".into()));
     }
 }
 
-/// The first 250 was not handed over, or somebody who would have noted it was struck in between.
-fn was_unknown(read: &Read<'_>, first: &Mail, second: &Mail) -> bool {
-    let struck = |target: &str| MAKES_UNKNOWN.iter().any(|name| target.contains(name));
+/// Whether the outcome of the first attempt was unknown: its reply 250 was not sent, or a fault hit a process that would have
+/// recorded it before the second attempt.
+fn was_unknown(index: &Index<'_>, first: &Mail, second: &Mail) -> bool {
+    let affects = |target: &str| MAKES_UNKNOWN.iter().any(|name| target.contains(name));
     !first.answered
-        || read.evidence.faults.iter().any(|fault| {
-            struck(&fault.target) && fault.from <= second.at && fault.to.saturating_add(1_000_000_000) >= first.at
+        || index.evidence.faults.iter().any(|fault| {
+            affects(&fault.target) && fault.from <= second.at && fault.to.saturating_add(1_000_000_000) >= first.at
         })
 }
 
-/// One delivery for each accepted request of an agent.
-fn manual(read: &Read<'_>, deliveries: &HashMap<&str, &Delivery>, verdict: &mut Verdict) {
-    let mut asked: HashSet<&str> = HashSet::new();
-    let mut perhaps = 0;
-    for op in read.ops.iter().filter(|op| op.first.call == "SendTranscript") {
-        match op.answers.first() {
-            Some(answer) => {
-                let id = text(answer, "delivery");
-                asked.insert(id);
+/// One manual delivery for each acknowledged request of an agent.
+fn manual(index: &Index<'_>, deliveries: &HashMap<&str, &Delivery>, verdict: &mut Verdict) {
+    let mut requested: HashSet<&str> = HashSet::new();
+    let mut unknown_requests = 0;
+    for op in index.ops.iter().filter(|op| op.first.call == "SendTranscript") {
+        match op.responses.first() {
+            Some(response) => {
+                let id = text(response, "delivery");
+                requested.insert(id);
                 if deliveries.get(id).is_none_or(|delivery| delivery.kind != "MANUAL_TRANSCRIPT") {
                     verdict.violated("I11", format!("{}: the delivery {id} is not there", op.first.request_id));
                 }
             }
-            None => perhaps += usize::from(op.ended == Ended::Unknown),
+            None => unknown_requests += usize::from(op.outcome == Outcome::Unknown),
         }
     }
-    let unasked = deliveries.values().filter(|one| one.kind == "MANUAL_TRANSCRIPT" && !asked.contains(one.id.as_str()));
-    let unasked = unasked.count();
-    if unasked > perhaps {
+    let unrequested =
+        deliveries.values().filter(|one| one.kind == "MANUAL_TRANSCRIPT" && !requested.contains(one.id.as_str()));
+    let unrequested = unrequested.count();
+    if unrequested > unknown_requests {
         verdict.violated(
             "I11",
-            format!("{unasked} manual deliveries that no acknowledged request made, {perhaps} unknown"),
+            format!("{unrequested} manual deliveries that no acknowledged request made, {unknown_requests} unknown"),
         );
     }
 }
 
-/// The marked words of the thread that the visitor saw, in their order.
-fn content(read: &Read<'_>, delivery: &Delivery, mail: &Mail, verdict: &mut Verdict) {
-    let thread = read.thread(&delivery.conversation);
+/// The mail contains the marks of all messages that the visitor saw, in their order.
+fn content(index: &Index<'_>, delivery: &Delivery, mail: &Mail, verdict: &mut Verdict) {
+    let thread = index.thread(&delivery.conversation);
     let seen = thread.iter().filter(|entry| {
         entry.sequence <= delivery.until_sequence && entry.kind == "message" && entry.visitor_sequence > 0
     });
@@ -159,7 +161,7 @@ fn content(read: &Read<'_>, delivery: &Delivery, mail: &Mail, verdict: &mut Verd
     }
 }
 
-/// The words by which the workload marks each of its messages.
+/// The words in a text that mark the messages of the workload.
 fn marks(text: &str) -> impl Iterator<Item = &str> {
     text.split_whitespace().filter(|word| word.starts_with("m~"))
 }

@@ -1,22 +1,22 @@
-//! The checker: pure functions over a history and the state at its end. Each gives the violations of the rules that it
-//! evaluates; a rule that is not evaluated is not in the verdict.
+//! The checker: pure functions of a history and the final state. Each adds the violations of its rules to the verdict. A rule
+//! without evidence is not evaluated, and is absent from the verdict.
 
-mod accounts;
-mod closed;
+mod closes;
 mod durability;
+mod errors;
 mod events;
-mod hygiene;
+mod idempotency;
+mod isolation;
 mod mail;
 mod owners;
-mod requests;
 mod sessions;
 mod timers;
 mod watches;
 
 #[cfg(test)]
-mod tests;
+mod fixture;
 #[cfg(test)]
-mod world;
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -28,84 +28,77 @@ pub(crate) use mail::COMMENT_CANARY;
 pub(crate) use watches::digest;
 
 use crate::{
+    final_state::{Entry, Event, FinalState},
     history::{FaultRecord, Kind, Record},
-    state::{Entry, Event, Final},
 };
 
-/// Everything that is checked.
+/// The input of the checker.
 #[derive(Clone, Copy)]
 pub struct Evidence<'a> {
-    /// What the driver saw.
+    /// The history of the run.
     pub history: &'a [Record],
-    /// The faults that were made.
+    /// The faults that were injected.
     pub faults: &'a [FaultRecord],
-    /// What is true at the end.
-    pub state: &'a Final,
-    /// No timeout may be later than this, in microseconds (I8). None: the run moves clocks past deadlines.
-    pub latest: Option<i64>,
+    /// The final state.
+    pub state: &'a FinalState,
+    /// Maximum lateness of a timeout in microseconds (I8). `None` if the run advances the clock past deadlines.
+    pub max_lateness: Option<i64>,
 }
 
-/// The violations by rule. A rule with none was evaluated and holds.
+/// Violations by rule. A rule with an empty list was evaluated and holds.
 #[derive(Clone, Debug, Default)]
 pub struct Verdict(pub BTreeMap<&'static str, Vec<String>>);
 
 impl Verdict {
-    /// The rule is evaluated.
+    /// Adds rules that are evaluated.
     fn evaluates(&mut self, rules: &[&'static str]) {
         for rule in rules {
             self.0.entry(rule).or_default();
         }
     }
 
-    /// The rule is violated.
+    /// Adds a violation of a rule.
     fn violated(&mut self, rule: &'static str, about: impl Into<String>) {
         self.0.entry(rule).or_default().push(about.into());
     }
 
-    /// Violations of all rules.
+    /// Number of violations of all rules.
     pub fn total(&self) -> usize {
         self.0.values().map(Vec::len).sum()
     }
 
-    /// Violations of these rules.
+    /// Number of violations of these rules.
     pub fn of(&self, rules: &[&str]) -> usize {
         rules.iter().filter_map(|rule| self.0.get(rule)).map(Vec::len).sum()
     }
 
-    /// The installation never became quiet: its consumers did not come to the end.
-    pub fn restless(&mut self, about: &str) {
+    /// Adds that the installation did not become quiescent, so that its consumers did not process all messages.
+    pub fn add_not_quiescent(&mut self, about: &str) {
         self.violated("I17", about);
-    }
-
-    /// Adds another verdict's.
-    pub fn add(&mut self, other: Verdict) {
-        for (rule, violations) in other.0 {
-            self.0.entry(rule).or_default().extend(violations);
-        }
     }
 }
 
 /// Evaluates every rule.
 pub fn check(evidence: Evidence<'_>) -> Verdict {
-    let read = Read::new(evidence);
+    let index = Index::new(evidence);
     let mut verdict = Verdict::default();
-    durability::check(&read, &mut verdict);
-    watches::check(&read, &mut verdict);
-    requests::check(&read, &mut verdict);
-    sessions::check(&read, &mut verdict);
-    timers::check(&read, &mut verdict);
-    mail::check(&read, &mut verdict);
-    owners::check(&read, &mut verdict);
-    events::check(&read, &mut verdict);
-    closed::check(&read, &mut verdict);
-    accounts::check(&read, &mut verdict);
-    hygiene::check(&read, &mut verdict);
+    durability::check(&index, &mut verdict);
+    watches::check(&index, &mut verdict);
+    idempotency::check(&index, &mut verdict);
+    sessions::check(&index, &mut verdict);
+    timers::check(&index, &mut verdict);
+    mail::check(&index, &mut verdict);
+    owners::check(&index, &mut verdict);
+    events::check(&index, &mut verdict);
+    closes::check(&index, &mut verdict);
+    isolation::check(&index, &mut verdict);
+    errors::check(&index, &mut verdict);
     verdict
 }
 
-/// How an operation ended, over all its attempts.
+/// Outcome of an operation over all its attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ended {
+enum Outcome {
     Acknowledged,
     Refused,
     Unknown,
@@ -114,23 +107,24 @@ enum Ended {
 /// One operation with its attempts.
 struct Op<'a> {
     first: &'a Record,
-    /// When it was first acknowledged, and each answer.
+    /// When it was first acknowledged.
     acknowledged_at: u64,
-    answers: Vec<&'a Value>,
-    ended: Ended,
+    /// The response of each acknowledged attempt.
+    responses: Vec<&'a Value>,
+    outcome: Outcome,
 }
 
-/// The evidence, sorted for reading.
-struct Read<'a> {
+/// The evidence, indexed by operation, conversation and aggregate.
+struct Index<'a> {
     evidence: Evidence<'a>,
     ops: Vec<Op<'a>>,
-    /// Entries by conversation, in their order.
+    /// Entries by conversation, ordered by sequence.
     threads: HashMap<&'a str, Vec<&'a Entry>>,
-    /// Events by aggregate, in their order.
+    /// Events by aggregate, ordered by version.
     aggregates: HashMap<&'a str, Vec<&'a Event>>,
 }
 
-impl<'a> Read<'a> {
+impl<'a> Index<'a> {
     fn new(evidence: Evidence<'a>) -> Self {
         let mut threads: HashMap<&str, Vec<&Entry>> = HashMap::new();
         for entry in &evidence.state.entries {
@@ -145,11 +139,11 @@ impl<'a> Read<'a> {
         Self { evidence, ops: ops(evidence.history), threads, aggregates }
     }
 
-    fn state(&self) -> &'a Final {
+    fn state(&self) -> &'a FinalState {
         self.evidence.state
     }
 
-    /// Events of a conversation.
+    /// The events of a conversation.
     fn events(&self, conversation: &str) -> &[&'a Event] {
         self.aggregates.get(conversation).map_or(&[], Vec::as_slice)
     }
@@ -170,36 +164,36 @@ fn ops(history: &[Record]) -> Vec<Op<'_>> {
         let op = ops.entry(record.op).or_insert(Op {
             first: record,
             acknowledged_at: 0,
-            answers: Vec::new(),
-            ended: Ended::Refused,
+            responses: Vec::new(),
+            outcome: Outcome::Refused,
         });
         match record.kind {
             Kind::Invoke => *open.entry(record.op).or_default() += 1,
             Kind::Ok => {
                 *open.entry(record.op).or_default() -= 1;
-                if op.answers.is_empty() {
+                if op.responses.is_empty() {
                     op.acknowledged_at = record.at;
                 }
-                op.answers.push(&record.answer);
-                op.ended = Ended::Acknowledged;
+                op.responses.push(&record.response);
+                op.outcome = Outcome::Acknowledged;
             }
             Kind::Fail => *open.entry(record.op).or_default() -= 1,
             Kind::Unknown => {
                 *open.entry(record.op).or_default() -= 1;
-                if op.ended == Ended::Refused {
-                    op.ended = Ended::Unknown;
+                if op.outcome == Outcome::Refused {
+                    op.outcome = Outcome::Unknown;
                 }
             }
-            Kind::Seen => {}
+            Kind::Received => {}
         }
     }
     for (op, attempts) in open {
-        // The driver stopped before the answer.
+        // The driver stopped before this attempt had ended.
         if attempts > 0
             && let Some(op) = ops.get_mut(&op)
-            && op.ended == Ended::Refused
+            && op.outcome == Outcome::Refused
         {
-            op.ended = Ended::Unknown;
+            op.outcome = Outcome::Unknown;
         }
     }
     ops.into_values().collect()

@@ -1,19 +1,19 @@
-//! I14: the owners of a conversation form one line; of concurrent takeovers one wins.
+//! I14: each change of the owner follows the previous one, and of concurrent takeovers one wins.
 
 use std::collections::HashMap;
 
-use super::{Read, Verdict, number, text};
-use crate::state::Fact;
+use super::{Index, Verdict, number, text};
+use crate::final_state::Fact;
 
-pub(super) fn check(read: &Read<'_>, verdict: &mut Verdict) {
-    if read.state().events.iter().any(|event| matches!(event.fact, Fact::Assignee { .. })) {
+pub(super) fn check(index: &Index<'_>, verdict: &mut Verdict) {
+    if index.state().events.iter().any(|event| matches!(event.fact, Fact::Assignee { .. })) {
         verdict.evaluates(&["I14"]);
     }
     let mut owners: HashMap<(&str, i64), String> = HashMap::new();
-    for conversation in &read.state().conversations {
+    for conversation in &index.state().conversations {
         let id = conversation.id.as_str();
         let (mut owner, mut at) = (String::new(), 0);
-        for event in read.events(id) {
+        for event in index.events(id) {
             let (epoch, from, to) = match &event.fact {
                 Fact::Started { owner, .. } => (1, None, owner.clone()),
                 Fact::Assignee { epoch, from, to, .. } => (*epoch, Some(from), to.clone()),
@@ -36,15 +36,15 @@ pub(super) fn check(read: &Read<'_>, verdict: &mut Verdict) {
         }
     }
     let mut winners: HashMap<(&str, i64), &str> = HashMap::new();
-    for op in read.ops.iter().filter(|op| op.first.call == "TakeOverConversation") {
-        let Some(answer) = op.answers.first() else { continue };
-        let (key, epoch) = (op.first.key.as_str(), number(answer, "epoch"));
-        let owner = text(answer, "owner");
+    for op in index.ops.iter().filter(|op| op.first.call == "TakeOverConversation") {
+        let Some(response) = op.responses.first() else { continue };
+        let (key, epoch) = (op.first.key.as_str(), number(response, "epoch"));
+        let owner = text(response, "owner");
         if owners.get(&(key, epoch)).is_none_or(|is| is != owner) {
-            verdict.violated("I14", format!("{key}: epoch {epoch} was acknowledged to {owner}, and is not theirs"));
+            verdict.violated("I14", format!("{key}: epoch {epoch} was acknowledged to {owner}, who does not own it"));
         }
         if *winners.entry((key, epoch)).or_insert(owner) != owner {
-            verdict.violated("I14", format!("{key}: two were told to own epoch {epoch}"));
+            verdict.violated("I14", format!("{key}: epoch {epoch} was acknowledged to two owners"));
         }
     }
 }

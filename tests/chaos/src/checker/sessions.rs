@@ -2,30 +2,32 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Read, Verdict};
-use crate::state::{Event, Fact};
+use super::{Index, Verdict};
+use crate::final_state::{Event, Fact};
 
-pub(super) fn check(read: &Read<'_>, verdict: &mut Verdict) {
+pub(super) fn check(index: &Index<'_>, verdict: &mut Verdict) {
     let ends = |event: &Event| matches!(&event.fact, Fact::Closed { reason, .. } if reason == "VISITOR_INACTIVE");
-    if read.state().sessions.is_empty() {
+    if index.state().sessions.is_empty() {
         return;
     }
     verdict.evaluates(&["I5"]);
-    if read.state().events.iter().any(ends) {
+    if index.state().events.iter().any(ends) {
         verdict.evaluates(&["I6"]);
     }
-    let mut begun: HashSet<&str> = HashSet::new();
-    for conversation in &read.state().conversations {
+    let mut started: HashSet<&str> = HashSet::new();
+    for conversation in &index.state().conversations {
         let mut in_charge = String::new();
-        for event in read.events(&conversation.id) {
+        for event in index.events(&conversation.id) {
             match &event.fact {
                 Fact::Started { session, .. } => {
                     if !in_charge.is_empty() {
-                        verdict
-                            .violated("I5", format!("{}: {session} began while {in_charge} was open", conversation.id));
+                        verdict.violated(
+                            "I5",
+                            format!("{}: {session} started while {in_charge} was open", conversation.id),
+                        );
                     }
                     in_charge.clone_from(session);
-                    begun.insert(session);
+                    started.insert(session);
                 }
                 Fact::Assignee { ended, .. } => {
                     if *ended != in_charge {
@@ -56,9 +58,9 @@ pub(super) fn check(read: &Read<'_>, verdict: &mut Verdict) {
         }
     }
     let mut open: HashMap<&str, usize> = HashMap::new();
-    for session in &read.state().sessions {
-        if !begun.contains(session.id.as_str()) {
-            verdict.violated("I5", format!("{}: session {} began in no event", session.conversation, session.id));
+    for session in &index.state().sessions {
+        if !started.contains(session.id.as_str()) {
+            verdict.violated("I5", format!("{}: session {} has no start event", session.conversation, session.id));
         }
         if session.status == "OPEN" {
             *open.entry(&session.conversation).or_default() += 1;

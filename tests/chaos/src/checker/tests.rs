@@ -1,18 +1,18 @@
-//! The checker is checked: a clean world passes, and every planted fault is found by its rule.
+//! Tests of the checker: a clean fixture passes, and every planted fault is found by its rule.
 
 use serde_json::{Value, json};
 
-use super::world::{OTHER_SHOP, SECOND, SHOP, SILENT, TAKEN, World, clean, mail};
+use super::fixture::{ACCOUNT, Fixture, OTHER_ACCOUNT, SECOND, SILENT, TAKEN, clean, mail};
 use crate::{
+    final_state::{ConsumerProgress, Conversation, Delivery, Entry, Event, Fact, Handled, Session, StreamMessage},
     history::{FaultRecord, Kind, Record},
-    state::{ConsumerProgress, Conversation, Delivery, Entry, Event, Fact, Handled, Session, Streamed},
 };
 
-/// A fault: what it is, the rule that must find it, and how it is planted.
-type Planted = (&'static str, &'static str, fn(&mut World));
+/// A planted fault: its description, the rule that must find it, and the change that plants it.
+type Planted = (&'static str, &'static str, fn(&mut Fixture));
 
 #[test]
-fn a_clean_world_passes_and_every_rule_was_evaluated() {
+fn a_clean_fixture_passes_and_evaluates_every_rule() {
     let verdict = clean().check();
     assert_eq!(verdict.total(), 0, "{verdict:?}");
     let rules: Vec<&str> = verdict.0.keys().copied().collect();
@@ -25,10 +25,10 @@ fn a_clean_world_passes_and_every_rule_was_evaluated() {
 
 #[test]
 fn a_rule_without_evidence_is_not_evaluated() {
-    let mut world = clean();
-    world.history.retain(|record| record.kind != Kind::Seen);
-    world.latest = None;
-    let verdict = world.check();
+    let mut fixture = clean();
+    fixture.history.retain(|record| record.kind != Kind::Received);
+    fixture.max_lateness = None;
+    let verdict = fixture.check();
     assert!(!verdict.0.contains_key("I3") && !verdict.0.contains_key("I8"), "{verdict:?}");
 }
 
@@ -36,9 +36,9 @@ fn a_rule_without_evidence_is_not_evaluated() {
 fn every_planted_fault_is_found_by_its_rule() {
     let mut unseen = Vec::new();
     for (what, rule, plant) in PLANTED {
-        let mut world = clean();
-        plant(&mut world);
-        if world.check().of(&[rule]) == 0 {
+        let mut fixture = clean();
+        plant(&mut fixture);
+        if fixture.check().of(&[rule]) == 0 {
             unseen.push(format!("{rule}: {what}"));
         }
     }
@@ -50,311 +50,313 @@ fn every_planted_fault_is_found_by_its_rule() {
 }
 
 #[test]
-fn a_mail_whose_first_answer_was_lost_may_come_twice_and_no_more() {
-    let mut world = clean();
-    delivery(&mut world, "d1").unknown = 1;
-    world.state.mails[0].answered = false;
-    world.state.mails.push(mail("d1"));
-    assert_eq!(world.check().total(), 0);
-    world.state.mails.push(mail("d1"));
-    assert_eq!(world.check().of(&["I10"]), 1);
+fn i10_a_mail_whose_first_reply_was_lost_may_be_sent_twice_and_no_more() {
+    let mut fixture = clean();
+    delivery(&mut fixture, "d1").unknown = 1;
+    fixture.state.mails[0].answered = false;
+    fixture.state.mails.push(mail("d1"));
+    assert_eq!(fixture.check().total(), 0);
+    fixture.state.mails.push(mail("d1"));
+    assert_eq!(fixture.check().of(&["I10"]), 1);
 }
 
 #[test]
-fn a_mail_may_come_twice_when_the_service_died_in_between() {
-    let mut world = clean();
-    delivery(&mut world, "d1").unknown = 1;
+fn i10_a_mail_may_be_sent_twice_if_the_service_was_killed_in_between() {
+    let mut fixture = clean();
+    delivery(&mut fixture, "d1").unknown = 1;
     let mut again = mail("d1");
     again.at += 3_000_000_000;
-    world.state.mails.push(again);
-    assert_eq!(world.check().of(&["I10"]), 1, "nothing explains it");
+    fixture.state.mails.push(again);
+    assert_eq!(fixture.check().of(&["I10"]), 1, "no fault explains the second mail");
     let (fault, target) = ("kill".into(), "notification-2".into());
-    world.faults.push(FaultRecord { fault, target, from: 6_000, to: 9_000 });
-    assert_eq!(world.check().total(), 0);
+    fixture.faults.push(FaultRecord { fault, target, from: 6_000, to: 9_000 });
+    assert_eq!(fixture.check().total(), 0);
 }
 
-fn entry(world: &mut World, text: &str) -> usize {
-    world.state.entries.iter().position(|entry| entry.text == text).unwrap()
+fn entry(fixture: &mut Fixture, text: &str) -> usize {
+    fixture.state.entries.iter().position(|entry| entry.text == text).unwrap()
 }
 
-fn conversation<'a>(world: &'a mut World, id: &str) -> &'a mut Conversation {
-    world.state.conversations.iter_mut().find(|one| one.id == id).unwrap()
+fn conversation<'a>(fixture: &'a mut Fixture, id: &str) -> &'a mut Conversation {
+    fixture.state.conversations.iter_mut().find(|one| one.id == id).unwrap()
 }
 
-fn event<'a>(world: &'a mut World, aggregate: &str, version: i64) -> &'a mut Event {
-    world.state.events.iter_mut().find(|event| event.aggregate == aggregate && event.version == version).unwrap()
+fn event<'a>(fixture: &'a mut Fixture, aggregate: &str, version: i64) -> &'a mut Event {
+    fixture.state.events.iter_mut().find(|event| event.aggregate == aggregate && event.version == version).unwrap()
 }
 
-fn delivery<'a>(world: &'a mut World, id: &str) -> &'a mut Delivery {
-    world.state.deliveries.iter_mut().find(|one| one.id == id).unwrap()
+fn delivery<'a>(fixture: &'a mut Fixture, id: &str) -> &'a mut Delivery {
+    fixture.state.deliveries.iter_mut().find(|one| one.id == id).unwrap()
 }
 
-fn record(world: &mut World, op: u64, kind: Kind) -> &mut Record {
-    world.history.iter_mut().find(|record| record.op == op && record.kind == kind).unwrap()
+fn record(fixture: &mut Fixture, op: u64, kind: Kind) -> &mut Record {
+    fixture.history.iter_mut().find(|record| record.op == op && record.kind == kind).unwrap()
 }
 
-fn seen(world: &mut World, op: u64, sequence: i64) -> &mut Record {
-    world.history.iter_mut().find(|record| record.op == op && record.answer["s"] == sequence).unwrap()
+fn seen(fixture: &mut Fixture, op: u64, sequence: i64) -> &mut Record {
+    fixture.history.iter_mut().find(|record| record.op == op && record.response["s"] == sequence).unwrap()
 }
 
-fn fact<'a>(world: &'a mut World, aggregate: &str, kind: &str) -> &'a mut Fact {
-    let found = world.state.events.iter_mut().find(|event| event.aggregate == aggregate && event.kind == kind);
+fn fact<'a>(fixture: &'a mut Fixture, aggregate: &str, kind: &str) -> &'a mut Fact {
+    let found = fixture.state.events.iter_mut().find(|event| event.aggregate == aggregate && event.kind == kind);
     &mut found.unwrap().fact
 }
 
-/// Cuts the silent chat's timeout to another moment.
-fn close_at(world: &mut World, moment: i64) {
-    if let Fact::Closed { at, .. } = fact(world, SILENT, "ConversationClosed") {
+/// Changes the time at which the timeout closed the silent chat.
+fn close_at(fixture: &mut Fixture, moment: i64) {
+    if let Fact::Closed { at, .. } = fact(fixture, SILENT, "ConversationClosed") {
         *at = moment;
     }
 }
 
 const PLANTED: &[Planted] = &[
-    ("an acknowledged message is lost", "I1", |world| {
-        let place = entry(world, "m~2 zqone");
-        world.state.entries.remove(place);
+    ("an acknowledged message is lost", "I1", |fixture| {
+        let place = entry(fixture, "m~2 zqone");
+        fixture.state.entries.remove(place);
     }),
-    ("a message comes from nowhere", "I1", |world| {
-        let place = entry(world, "m~2 zqone");
-        world.state.entries[place].text = "m~99".into();
+    ("a stored message was never sent", "I1", |fixture| {
+        let place = entry(fixture, "m~2 zqone");
+        fixture.state.entries[place].text = "m~99".into();
     }),
-    ("a refused message is there", "I1", |world| {
-        let place = entry(world, "m~3 zqone");
-        world.state.entries[place].text = "m~4 zqone".into();
+    ("a refused message is stored", "I1", |fixture| {
+        let place = entry(fixture, "m~3 zqone");
+        fixture.state.entries[place].text = "m~4 zqone".into();
     }),
-    ("a message is another's", "I1", |world| {
-        let place = entry(world, "m~2 zqone");
-        world.state.entries[place].author_kind = "VISITOR".into();
+    ("a message has another author", "I1", |fixture| {
+        let place = entry(fixture, "m~2 zqone");
+        fixture.state.entries[place].author_kind = "VISITOR".into();
     }),
-    ("a bot says what no bot says", "I1", |world| {
-        let place = entry(world, "Hello!");
-        world.state.entries[place].text = "Hi!".into();
+    ("a bot sends a text of no bot", "I1", |fixture| {
+        let place = entry(fixture, "Hello!");
+        fixture.state.entries[place].text = "Hi!".into();
     }),
-    ("a gap in a thread", "I2", |world| {
-        let place = entry(world, "m~3 zqone");
-        world.state.entries.remove(place);
+    ("a gap in a thread", "I2", |fixture| {
+        let place = entry(fixture, "m~3 zqone");
+        fixture.state.entries.remove(place);
     }),
-    ("two entries with one number", "I2", |world| {
-        let place = entry(world, "m~3 zqone");
-        world.state.entries[place].sequence = 4;
+    ("two entries with one number", "I2", |fixture| {
+        let place = entry(fixture, "m~3 zqone");
+        fixture.state.entries[place].sequence = 4;
     }),
-    ("a gap in what the visitor sees", "I2", |world| {
-        let place = entry(world, "m~3 zqone");
-        world.state.entries[place].visitor_sequence = 9;
+    ("a gap in the visitor sequence", "I2", |fixture| {
+        let place = entry(fixture, "m~3 zqone");
+        fixture.state.entries[place].visitor_sequence = 9;
     }),
-    ("a later message comes before an acknowledged one", "I2", |world| {
-        let (one, other) = (entry(world, "m~1 zqone"), entry(world, "m~2 zqone"));
-        world.state.entries[one].sequence = 4;
-        world.state.entries[other].sequence = 1;
+    ("a later message has a lower sequence than an acknowledged one", "I2", |fixture| {
+        let (one, other) = (entry(fixture, "m~1 zqone"), entry(fixture, "m~2 zqone"));
+        fixture.state.entries[one].sequence = 4;
+        fixture.state.entries[other].sequence = 1;
     }),
-    ("a watcher misses one", "I3", |world| {
-        world.history.retain(|record| record.op != 20 || record.answer["s"] != 5);
+    ("a watcher misses an entry", "I3", |fixture| {
+        fixture.history.retain(|record| record.op != 20 || record.response["s"] != 5);
     }),
-    ("a watcher is told twice", "I3", |world| {
-        let again = seen(world, 20, 5).clone();
-        let place = world.history.iter().position(|record| record.op == 20 && record.answer["s"] == 6).unwrap();
-        world.history.insert(place, again);
+    ("a watcher receives an entry twice", "I3", |fixture| {
+        let again = seen(fixture, 20, 5).clone();
+        let place = fixture.history.iter().position(|record| record.op == 20 && record.response["s"] == 6).unwrap();
+        fixture.history.insert(place, again);
     }),
-    ("two come in the wrong order", "I3", |world| {
-        seen(world, 20, 5).answer["s"] = json!(60);
-        seen(world, 20, 6).answer["s"] = json!(5);
-        seen(world, 20, 60).answer["s"] = json!(6);
+    ("a watcher receives two entries in the wrong order", "I3", |fixture| {
+        seen(fixture, 20, 5).response["s"] = json!(60);
+        seen(fixture, 20, 6).response["s"] = json!(5);
+        seen(fixture, 20, 60).response["s"] = json!(6);
     }),
-    ("a watcher is told something else", "I3", |world| {
-        seen(world, 21, 1).answer["d"] = json!("message:other");
+    ("a watcher receives another text", "I3", |fixture| {
+        seen(fixture, 21, 1).response["d"] = json!("message:other");
     }),
-    ("a watcher never comes to the end", "I3", |world| {
-        world.history.retain(|record| record.op != 21 || record.answer["s"] != 2);
+    ("a watcher does not receive the last entry", "I3", |fixture| {
+        fixture.history.retain(|record| record.op != 21 || record.response["s"] != 2);
     }),
-    ("a repeat takes effect twice", "I4", |world| {
-        let place = entry(world, "m~3 zqone");
-        let again = Entry { sequence: 13, visitor_sequence: 9, ..world.state.entries[place].clone() };
-        world.state.entries.push(again);
+    ("a repeat takes effect twice", "I4", |fixture| {
+        let place = entry(fixture, "m~3 zqone");
+        let again = Entry { sequence: 13, visitor_sequence: 9, ..fixture.state.entries[place].clone() };
+        fixture.state.entries.push(again);
     }),
-    ("a repeat gets another answer", "I4", |world| {
-        let again = Record { answer: json!({"visitor_sequence": 6}), ..record(world, 5, Kind::Ok).clone() };
-        world.history.push(again);
+    ("a repeat gets another response", "I4", |fixture| {
+        let again = Record { response: json!({"visitor_sequence": 6}), ..record(fixture, 5, Kind::Ok).clone() };
+        fixture.history.push(again);
     }),
-    ("another content is accepted under the same id", "I4", |world| {
-        for (kind, given) in [(Kind::Invoke, json!({"text": "m~other"})), (Kind::Ok, Value::Null)] {
+    ("another content is accepted under the same id", "I4", |fixture| {
+        for (kind, arguments) in [(Kind::Invoke, json!({"text": "m~other"})), (Kind::Ok, Value::Null)] {
             let of = (30, "SendMessage", "visitor:v", TAKEN);
-            world.line(of, kind, given, json!({"visitor_sequence": 5}));
-            world.history.last_mut().unwrap().request_id = "r5".into();
+            fixture.line(of, kind, arguments, json!({"visitor_sequence": 5}));
+            fixture.history.last_mut().unwrap().request_id = "r5".into();
         }
     }),
-    ("a reused id is refused for another reason", "I4", |world| {
-        world.line((31, "SendMessage", "visitor:v", TAKEN), Kind::Fail, json!({"reused": true}), Value::Null);
-        world.history.last_mut().unwrap().reason = "NOT_FOUND".into();
+    ("a reused id is refused for another reason", "I4", |fixture| {
+        fixture.line((31, "SendMessage", "visitor:v", TAKEN), Kind::Fail, json!({"reused": true}), Value::Null);
+        fixture.history.last_mut().unwrap().reason = "NOT_FOUND".into();
     }),
-    ("two open sessions", "I5", |world| {
+    ("two open sessions", "I5", |fixture| {
         for id in ["s1", "s3"] {
             let (id, conversation, status) = (id.into(), TAKEN.into(), "OPEN".into());
-            world.state.sessions.push(Session { id, conversation, status, deadline: 0 });
+            fixture.state.sessions.push(Session { id, conversation, status, deadline: 0 });
         }
     }),
-    ("a session that never began", "I5", |world| {
+    ("a session without a start event", "I5", |fixture| {
         let (id, conversation, status) = ("s3".into(), SILENT.into(), "CLOSED".into());
-        world.state.sessions.push(Session { id, conversation, status, deadline: 0 });
+        fixture.state.sessions.push(Session { id, conversation, status, deadline: 0 });
     }),
-    ("the row has a session in charge that ended", "I5", |world| {
-        conversation(world, TAKEN).session_in_charge = "s1".into();
+    ("the row has a session in charge that ended", "I5", |fixture| {
+        conversation(fixture, TAKEN).session_in_charge = "s1".into();
     }),
-    ("a timeout closes after the takeover", "I6", |world| {
-        if let Fact::Closed { reason, session, .. } = fact(world, TAKEN, "ConversationClosed") {
+    ("a timeout closes after the takeover", "I6", |fixture| {
+        if let Fact::Closed { reason, session, .. } = fact(fixture, TAKEN, "ConversationClosed") {
             (*reason, *session) = ("VISITOR_INACTIVE".into(), "s1".into());
         }
     }),
-    ("a timeout names no session", "I6", |world| {
-        if let Fact::Closed { session, .. } = fact(world, SILENT, "ConversationClosed") {
+    ("a timeout names no session", "I6", |fixture| {
+        if let Fact::Closed { session, .. } = fact(fixture, SILENT, "ConversationClosed") {
             session.clear();
         }
     }),
-    ("a timeout of another session", "I6", |world| {
-        if let Fact::Closed { session, .. } = fact(world, SILENT, "ConversationClosed") {
+    ("a timeout of another session", "I6", |fixture| {
+        if let Fact::Closed { session, .. } = fact(fixture, SILENT, "ConversationClosed") {
             *session = "s1".into();
         }
     }),
-    ("a timeout a microsecond early", "I7", |world| close_at(world, 90 * SECOND - 1)),
-    ("a timeout that forgot the visitor's message", "I7", |world| close_at(world, 80 * SECOND + 1)),
-    ("a timeout that came late", "I8", |world| close_at(world, 91 * SECOND + 1)),
-    ("a timeout that came a minute late", "I8", |world| close_at(world, 150 * SECOND)),
-    ("a session past its deadline", "I9", |world| {
-        let session = &mut world.state.sessions[1];
+    ("a timeout a microsecond early", "I7", |fixture| close_at(fixture, 90 * SECOND - 1)),
+    ("a timeout that ignores the visitor's last message", "I7", |fixture| close_at(fixture, 80 * SECOND + 1)),
+    ("a timeout one microsecond late", "I8", |fixture| close_at(fixture, 91 * SECOND + 1)),
+    ("a timeout a minute late", "I8", |fixture| close_at(fixture, 150 * SECOND)),
+    ("a session past its deadline", "I9", |fixture| {
+        let session = &mut fixture.state.sessions[1];
         (session.status, session.deadline) = ("OPEN".into(), 90 * SECOND);
     }),
-    ("a row whose timeout passed", "I9", |world| {
-        conversation(world, SILENT).session_in_charge = "s2".into();
+    ("a row whose timeout passed", "I9", |fixture| {
+        conversation(fixture, SILENT).session_in_charge = "s2".into();
     }),
-    ("no mail for an eligible close", "I10", |world| {
-        world.state.mails.remove(0);
+    ("no mail for an eligible close", "I10", |fixture| {
+        fixture.state.mails.remove(0);
     }),
-    ("a second mail without a reason", "I10", |world| world.state.mails.push(mail("d1"))),
-    ("a second mail with other bytes", "I10", |world| {
-        delivery(world, "d1").unknown = 1;
-        world.state.mails[0].answered = false;
-        world.state.mails.push(mail("d1"));
-        world.state.mails[3].hash = "other".into();
+    ("a second mail without a reason", "I10", |fixture| fixture.state.mails.push(mail("d1"))),
+    ("a second mail with other bytes", "I10", |fixture| {
+        delivery(fixture, "d1").unknown = 1;
+        fixture.state.mails[0].answered = false;
+        fixture.state.mails.push(mail("d1"));
+        fixture.state.mails[3].hash = "other".into();
     }),
-    ("a delivery that failed though no server refused", "I10", |world| {
-        delivery(world, "d1").state = "FAILED".into();
-        world.state.mails.remove(0);
+    ("a delivery that failed though no server refused", "I10", |fixture| {
+        delivery(fixture, "d1").state = "FAILED".into();
+        fixture.state.mails.remove(0);
     }),
-    ("a delivery that is still on its way", "I10", |world| delivery(world, "d1").state = "QUEUED".into()),
-    ("a manual mail twice", "I11", |world| world.state.mails.push(mail("d-hand"))),
-    ("a manual mail that nobody asked for", "I11", |world| world.history.retain(|record| record.op != 8)),
-    ("an acknowledged manual mail that is not there", "I11", |world| {
-        world.state.deliveries.retain(|delivery| delivery.id != "d-hand");
+    ("a delivery that is still queued", "I10", |fixture| delivery(fixture, "d1").state = "QUEUED".into()),
+    ("a manual mail twice", "I11", |fixture| fixture.state.mails.push(mail("d-hand"))),
+    ("a manual mail without a request", "I11", |fixture| fixture.history.retain(|record| record.op != 8)),
+    ("an acknowledged manual mail without a delivery", "I11", |fixture| {
+        fixture.state.deliveries.retain(|delivery| delivery.id != "d-hand");
     }),
-    ("a close without a decision", "I12", |world| {
-        world.state.decisions.remove(0);
+    ("a close without a decision", "I12", |fixture| {
+        fixture.state.decisions.remove(0);
     }),
-    ("two decisions for a close", "I12", |world| {
-        let again = world.state.decisions[0].clone();
-        world.state.decisions.push(again);
+    ("two decisions for a close", "I12", |fixture| {
+        let again = fixture.state.decisions[0].clone();
+        fixture.state.decisions.push(again);
     }),
-    ("a decision against the facts", "I12", |world| {
-        let decision = &mut world.state.decisions[2];
+    ("a decision against the facts", "I12", |fixture| {
+        let decision = &mut fixture.state.decisions[2];
         (decision.skip, decision.delivery) = (String::new(), "d1".into());
     }),
-    ("a mail without a delivery", "I12", |world| world.state.mails.push(mail("d9"))),
-    ("a transcript lacks a message", "I13", |world| {
-        world.state.mails[0].text = "m~1 zqone\n m~2 zqone".into();
+    ("a mail without a delivery", "I12", |fixture| fixture.state.mails.push(mail("d9"))),
+    ("a transcript lacks a message", "I13", |fixture| {
+        fixture.state.mails[0].text = "m~1 zqone\n m~2 zqone".into();
     }),
-    ("a transcript has them in another order", "I13", |world| {
-        world.state.mails[0].text = "m~2 zqone\n m~1 zqone\n m~3 zqone".into();
+    ("a transcript has the messages in another order", "I13", |fixture| {
+        fixture.state.mails[0].text = "m~2 zqone\n m~1 zqone\n m~3 zqone".into();
     }),
-    ("a transcript holds a comment", "I13", |world| world.state.mails[0].whole.push_str(" zq-internal-zq 1")),
-    ("an epoch is skipped", "I14", |world| {
-        if let Fact::Reopened { epoch, .. } = fact(world, TAKEN, "ConversationReopened") {
+    ("a transcript contains a comment", "I13", |fixture| fixture.state.mails[0].whole.push_str(" zq-internal-zq 1")),
+    ("an epoch is skipped", "I14", |fixture| {
+        if let Fact::Reopened { epoch, .. } = fact(fixture, TAKEN, "ConversationReopened") {
             *epoch = 4;
         }
     }),
-    ("a change starts from another owner", "I14", |world| {
-        if let Fact::Assignee { from, .. } = fact(world, TAKEN, "AssigneeChanged") {
+    ("a change starts from another owner", "I14", |fixture| {
+        if let Fact::Assignee { from, .. } = fact(fixture, TAKEN, "AssigneeChanged") {
             *from = "AGENT:bob".into();
         }
     }),
-    ("two win one takeover", "I14", |world| {
+    ("two win one takeover", "I14", |fixture| {
         for kind in [Kind::Invoke, Kind::Ok] {
             let of = (40, "TakeOverConversation", "agent:bob", TAKEN);
-            world.line(of, kind, json!({"expected_epoch": 1}), json!({"epoch": 2, "owner": "AGENT:bob"}));
+            fixture.line(of, kind, json!({"expected_epoch": 1}), json!({"epoch": 2, "owner": "AGENT:bob"}));
         }
     }),
-    ("the row has another owner", "I14", |world| conversation(world, TAKEN).assignee = "AGENT:bob".into()),
-    ("an event is missing", "I17", |world| {
-        world.state.events.retain(|event| event.aggregate != TAKEN || event.version != 3);
+    ("the row has another owner", "I14", |fixture| conversation(fixture, TAKEN).assignee = "AGENT:bob".into()),
+    ("an event is missing", "I17", |fixture| {
+        fixture.state.events.retain(|event| event.aggregate != TAKEN || event.version != 3);
     }),
-    ("an event without its change", "I17", |world| {
-        let place = entry(world, "m~3 zqone");
-        world.state.entries[place].kind = "comment".into();
+    ("an event without its entry", "I17", |fixture| {
+        let place = entry(fixture, "m~3 zqone");
+        fixture.state.entries[place].kind = "comment".into();
     }),
-    ("a sent transcript is noted twice", "I17", |world| {
-        let place = world.state.entries.iter().position(|entry| entry.kind == "transcript_sent").unwrap();
-        let again = Entry { sequence: 13, ..world.state.entries[place].clone() };
-        world.state.entries.push(again);
-        conversation(world, TAKEN).last_sequence = 13;
+    ("a sent transcript is recorded twice in the thread", "I17", |fixture| {
+        let place = fixture.state.entries.iter().position(|entry| entry.kind == "transcript_sent").unwrap();
+        let again = Entry { sequence: 13, ..fixture.state.entries[place].clone() };
+        fixture.state.entries.push(again);
+        conversation(fixture, TAKEN).last_sequence = 13;
     }),
-    ("an event was never published", "I17", |world| event(world, TAKEN, 2).published = false),
-    ("an event is in no stream", "I17", |world| {
-        world.state.stream.remove(2);
+    ("an event was never published", "I17", |fixture| event(fixture, TAKEN, 2).published = false),
+    ("an event is in no stream", "I17", |fixture| {
+        fixture.state.stream.remove(2);
     }),
-    ("two events are in the stream in the wrong order", "I17", |world| world.state.stream.swap(1, 2)),
-    ("a consumer never came to the end", "I17", |world| {
-        world.state.consumers.push(ConsumerProgress { name: "x".into(), pending: 0, unacknowledged: 1 });
+    ("two events are in the stream in the wrong order", "I17", |fixture| fixture.state.stream.swap(1, 2)),
+    ("a consumer did not process all messages", "I17", |fixture| {
+        fixture.state.consumers.push(ConsumerProgress { name: "x".into(), pending: 0, unacknowledged: 1 });
     }),
-    ("a consumer passed an event over", "I17", |world| {
-        world.state.handled.remove(0);
+    ("a consumer skipped an event", "I17", |fixture| {
+        fixture.state.handled.remove(0);
     }),
-    ("a consumer gave an event up", "I17", |world| {
+    ("a consumer has a dead letter", "I17", |fixture| {
         let (consumer, event) = ("notification.decide".into(), format!("{TAKEN}-1"));
-        world.state.dead_letters.push(Handled { consumer, event });
+        fixture.state.dead_letters.push(Handled { consumer, event });
     }),
-    ("bot-session believes something else", "I18", |world| world.state.sessions[0].status = "CLOSED".into()),
-    ("bot-session never heard of a session", "I18", |world| {
-        world.state.sessions.remove(0);
+    ("bot-session has another status of a session", "I18", |fixture| {
+        fixture.state.sessions[0].status = "CLOSED".into()
     }),
-    ("assignment believes in another owner", "I18", |world| world.state.assignments[1].owner = "AGENT:bob".into()),
-    ("assignment missed a change", "I18", |world| {
-        world.state.assignments.remove(2);
+    ("bot-session lacks a session", "I18", |fixture| {
+        fixture.state.sessions.remove(0);
     }),
-    ("the row counts its closes wrongly", "I18", |world| conversation(world, TAKEN).close_number = 1),
-    ("a message after the close", "I19", |world| {
-        let message = Entry { sequence: 3, visitor_sequence: 3, ..world.state.entries[0].clone() };
-        world.state.entries.push(Entry { conversation: SILENT.into(), ..message });
+    ("assignment has another owner", "I18", |fixture| fixture.state.assignments[1].owner = "AGENT:bob".into()),
+    ("assignment lacks a change", "I18", |fixture| {
+        fixture.state.assignments.remove(2);
     }),
-    ("a close without its entry", "I19", |world| {
-        world.state.entries.retain(|entry| entry.conversation != SILENT || entry.kind != "closed");
+    ("the row counts its closes wrongly", "I18", |fixture| conversation(fixture, TAKEN).close_number = 1),
+    ("a message after the close", "I19", |fixture| {
+        let message = Entry { sequence: 3, visitor_sequence: 3, ..fixture.state.entries[0].clone() };
+        fixture.state.entries.push(Entry { conversation: SILENT.into(), ..message });
     }),
-    ("closed twice", "I19", |world| {
-        world.state.entries.retain(|entry| entry.kind != "reopened");
+    ("a close without its entry", "I19", |fixture| {
+        fixture.state.entries.retain(|entry| entry.conversation != SILENT || entry.kind != "closed");
     }),
-    ("an answer tells of another account", "I20", |world| {
-        record(world, 3, Kind::Ok).answer["text"] = json!("about zqtwo");
+    ("closed twice", "I19", |fixture| {
+        fixture.state.entries.retain(|entry| entry.kind != "reopened");
     }),
-    ("a mail tells of another account", "I20", |world| world.state.mails[0].whole.push_str(" zqtwo")),
-    ("a subject of another account", "I20", |world| {
-        let subject = format!("frontdesk.v1.conversation.ConversationStarted.{OTHER_SHOP}.7");
-        world.state.stream[0] = Streamed { subject, ..world.state.stream[0].clone() };
+    ("a response contains data of another account", "I20", |fixture| {
+        record(fixture, 3, Kind::Ok).response["text"] = json!("about zqtwo");
     }),
-    ("a log holds what somebody wrote", "I20", |world| world.state.leaks.push("log: zqone".into())),
-    ("a visitor is told a comment", "I21", |world| {
-        seen(world, 21, 1).answer["d"] = json!("message:zq-internal-zq 1");
+    ("a mail contains data of another account", "I20", |fixture| fixture.state.mails[0].whole.push_str(" zqtwo")),
+    ("a subject of another account", "I20", |fixture| {
+        let subject = format!("frontdesk.v1.conversation.ConversationStarted.{OTHER_ACCOUNT}.7");
+        fixture.state.stream[0] = StreamMessage { subject, ..fixture.state.stream[0].clone() };
     }),
-    ("a visitor's watch shows that there are comments", "I21", |world| {
-        seen(world, 21, 1).answer["d"] = json!("comment:");
+    ("a log contains a text of the workload", "I20", |fixture| fixture.state.leaks.push("log: zqone".into())),
+    ("a visitor receives a comment", "I21", |fixture| {
+        seen(fixture, 21, 1).response["d"] = json!("message:zq-internal-zq 1");
     }),
-    ("our fault", "I22", |world| {
-        let refused = record(world, 7, Kind::Fail);
+    ("a visitor's watch shows that there are comments", "I21", |fixture| {
+        seen(fixture, 21, 1).response["d"] = json!("comment:");
+    }),
+    ("an internal error", "I22", |fixture| {
+        let refused = record(fixture, 7, Kind::Fail);
         (refused.code, refused.reason) = ("INTERNAL".into(), "INTERNAL".into());
     }),
-    ("not available, and no word when to come back", "I22", |world| {
-        let refused = record(world, 5, Kind::Unknown);
+    ("UNAVAILABLE without a retry delay", "I22", |fixture| {
+        let refused = record(fixture, 5, Kind::Unknown);
         (refused.code, refused.reason) = ("UNAVAILABLE".into(), "UNAVAILABLE".into());
     }),
-    ("a panic", "I22", |world| world.state.panics.push("conversation-1.log: panicked at".into())),
+    ("a panic", "I22", |fixture| fixture.state.panics.push("conversation-1.log: panicked at".into())),
 ];
 
 #[test]
-fn the_account_of_the_world_is_its_own() {
-    assert!(clean().history.iter().all(|record| record.account == SHOP));
+fn i20_the_history_of_the_fixture_belongs_to_one_account() {
+    assert!(clean().history.iter().all(|record| record.account == ACCOUNT));
 }

@@ -1,40 +1,41 @@
-//! I7: no timeout comes early. I8: nor late. I9: none is stuck.
+//! I7: no timeout closes a conversation early. I8: none closes it late. I9: none is stuck.
 
-use super::{Read, Verdict};
-use crate::state::{Entry, Event, Fact, Final};
+use super::{Index, Verdict};
+use crate::final_state::{Entry, Event, Fact, FinalState};
 
+/// How long after its deadline a timeout counts as stuck, in microseconds.
 const STUCK_AFTER: i64 = 5_000_000;
 
-pub(super) fn check(read: &Read<'_>, verdict: &mut Verdict) {
-    if !read.state().sessions.is_empty() {
+pub(super) fn check(index: &Index<'_>, verdict: &mut Verdict) {
+    if !index.state().sessions.is_empty() {
         verdict.evaluates(&["I9"]);
     }
-    if read.state().events.iter().any(is_timeout) {
+    if index.state().events.iter().any(is_timeout) {
         verdict.evaluates(&["I7"]);
-        if read.evidence.latest.is_some() {
+        if index.evidence.max_lateness.is_some() {
             verdict.evaluates(&["I8"]);
         }
     }
-    for conversation in &read.state().conversations {
-        let timeouts = timeouts(read.thread(&conversation.id), read.events(&conversation.id));
+    for conversation in &index.state().conversations {
+        let timeouts = timeouts(index.thread(&conversation.id), index.events(&conversation.id));
         for late in timeouts {
             if late < 0 {
                 verdict.violated("I7", format!("{}: {} µs early", conversation.id, -late));
             }
-            if read.evidence.latest.is_some_and(|latest| late > latest) {
+            if index.evidence.max_lateness.is_some_and(|max_lateness| late > max_lateness) {
                 verdict.violated("I8", format!("{}: {late} µs late", conversation.id));
             }
         }
-        let silent_since = conversation.last_visitor_activity + conversation.timeout;
+        let deadline = conversation.last_visitor_activity + conversation.timeout;
         if !conversation.session_in_charge.is_empty()
             && conversation.timeout > 0
-            && silent_since < read.state().now - STUCK_AFTER
+            && deadline < index.state().now - STUCK_AFTER
         {
-            verdict.violated("I9", format!("{}: its timeout passed and nothing happened", conversation.id));
+            verdict.violated("I9", format!("{}: still open after its timeout", conversation.id));
         }
     }
-    for session in &read.state().sessions {
-        if session.status == "OPEN" && session.deadline > 0 && session.deadline < read.state().now - STUCK_AFTER {
+    for session in &index.state().sessions {
+        if session.status == "OPEN" && session.deadline > 0 && session.deadline < index.state().now - STUCK_AFTER {
             verdict.violated("I9", format!("session {} of {} is past its deadline", session.id, session.conversation));
         }
     }
@@ -44,7 +45,7 @@ fn is_timeout(event: &Event) -> bool {
     matches!(&event.fact, Fact::Closed { reason, .. } if reason == "VISITOR_INACTIVE")
 }
 
-/// How late each timeout closed, by the database's clock, in microseconds; negative: early.
+/// Lateness of each timeout of a conversation by the database's clock, in microseconds; negative: early.
 fn timeouts(thread: &[&Entry], events: &[&Event]) -> Vec<i64> {
     let mut late = Vec::new();
     let (mut silence, mut began) = (0, 0);
@@ -62,9 +63,8 @@ fn timeouts(thread: &[&Entry], events: &[&Event]) -> Vec<i64> {
     late
 }
 
-/// How late the timeouts of all conversations closed, in microseconds.
-pub fn lateness(state: &Final) -> Vec<i64> {
-    let nothing: &[crate::history::Record] = &[];
-    let read = Read::new(super::Evidence { history: nothing, faults: &[], state, latest: None });
-    state.conversations.iter().flat_map(|one| timeouts(read.thread(&one.id), read.events(&one.id))).collect()
+/// Lateness of the timeouts of all conversations, in microseconds.
+pub fn lateness(state: &FinalState) -> Vec<i64> {
+    let index = Index::new(super::Evidence { history: &[], faults: &[], state, max_lateness: None });
+    state.conversations.iter().flat_map(|one| timeouts(index.thread(&one.id), index.events(&one.id))).collect()
 }

@@ -1,5 +1,5 @@
-//! The whole installation that is tormented: PostgreSQL, NATS, a mail server, and two replicas of each service as processes,
-//! with a proxy of ours on every edge between them. All of it ends with this process.
+//! The installation under test: PostgreSQL, NATS, a mail sink, and two replicas of each service as processes, with a proxy
+//! between each service and each server. All of it ends with this process.
 
 mod replica;
 
@@ -8,21 +8,21 @@ use std::{
     time::Instant,
 };
 
-use frontdesk_auth::Keys;
+use frontdesk_auth::DevelopmentKey;
 use frontdesk_clock::Clock;
-use frontdesk_test_servers::{NO_LIMITS_OF_CALLERS, Nats, Postgres, ROLE};
+use frontdesk_test_servers::{NO_LIMITS_OF_CALLERS, Nats, Postgres, ROLE, free_port};
 
 pub use replica::{Replica, Service};
 
 use crate::{
-    proxy::{Proxy, Reads},
-    sink::Sink,
+    mail_sink::MailSink,
+    proxy::{Protocol, Proxy},
 };
 
-/// Replicas of each service.
+/// Number of replicas of each service.
 pub const REPLICAS: usize = 2;
 
-/// Why the installation cannot be started.
+/// An error of the test program itself.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The installation.
@@ -32,53 +32,51 @@ pub struct Cluster {
     /// The broker.
     pub nats: Nats,
     /// The mail server.
-    pub sink: Sink,
-    /// The replicas: service by service.
+    pub mail_sink: MailSink,
+    /// The replicas, ordered by service.
     pub replicas: Vec<Replica>,
-    /// Each service's way to the database.
+    /// Proxy to the database for each service.
     pub to_postgres: Vec<Proxy>,
-    /// Each service's way to the broker.
+    /// Proxy to the broker for each service.
     pub to_nats: Vec<Proxy>,
-    /// The notification service's way to the mail server.
+    /// The notification service's proxy to the mail sink.
     pub to_smtp: Proxy,
-    /// When the driver's clock began.
+    /// Zero of the driver's clock.
     pub began: Instant,
-    folder: PathBuf,
     logs: PathBuf,
-    /// Kept on a short path: the replicas' data, keys and clock.
+    /// The replicas' data folder with their key and clock. A temporary folder: its path must be short.
     data: tempfile::TempDir,
 }
 
 impl Cluster {
-    /// Starts everything; logs go to `folder`.
+    /// Starts the installation; it writes its logs into `folder`.
     pub async fn start(folder: &Path, seed: u64) -> Result<Self, Failure> {
         let began = Instant::now();
         let logs = folder.join("logs");
         std::fs::create_dir_all(&logs)?;
         let (postgres, nats) = tokio::join!(Postgres::start(), Nats::start());
-        let sink = Sink::start(&folder.join("mails.jsonl"), began).await?;
-        let mut edge = seed;
-        let mut number = || {
-            edge = edge.wrapping_add(1);
-            edge
+        let mail_sink = MailSink::start(&folder.join("mails.jsonl"), began).await?;
+        let mut last_seed = seed;
+        let mut next_seed = || {
+            last_seed = last_seed.wrapping_add(1);
+            last_seed
         };
         let (mut to_postgres, mut to_nats) = (Vec::new(), Vec::new());
         for service in Service::ALL {
             postgres.create_database(service.database()).await;
-            to_postgres.push(Proxy::start(postgres.port, Reads::Postgres, number()).await?);
-            to_nats.push(Proxy::start(nats.port, Reads::Nats, number()).await?);
+            to_postgres.push(Proxy::start(postgres.port, Protocol::Postgres, next_seed()).await?);
+            to_nats.push(Proxy::start(nats.port, Protocol::Nats, next_seed()).await?);
         }
-        let to_smtp = Proxy::start(sink.port, Reads::Bytes, number()).await?;
+        let to_smtp = Proxy::start(mail_sink.port, Protocol::Opaque, next_seed()).await?;
         let mut cluster = Self {
             postgres,
             nats,
-            sink,
+            mail_sink,
             replicas: Vec::new(),
             to_postgres,
             to_nats,
             to_smtp,
             began,
-            folder: folder.to_owned(),
             logs,
             data: tempfile::tempdir()?,
         };
@@ -104,13 +102,13 @@ impl Cluster {
         }
         for (index, service) in Service::ALL.iter().enumerate() {
             for number in 0..REPLICAS {
-                let place = index * REPLICAS + number;
+                let of_all = index * REPLICAS + number;
                 let log = self.logs.join(format!("{}-{}.log", service.name(), number + 1));
                 self.replicas.push(Replica::new(
                     *service,
                     number,
-                    ports[place],
-                    environment[place].clone(),
+                    ports[of_all],
+                    environment[of_all].clone(),
                     log,
                     binary()?,
                 ));
@@ -123,7 +121,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// The environment of each replica.
+    /// The environment variables of each replica.
     fn environment(&self, ports: &[u16]) -> Vec<Vec<(String, String)>> {
         let mut shared: Vec<(String, String)> = Vec::new();
         let mut set = |name: &str, value: String| shared.push((format!("FRONTDESK__{name}"), value));
@@ -140,30 +138,30 @@ impl Cluster {
         set("NOTIFICATION__SMTP__TLS", "none".into());
         set("NOTIFICATION__SMTP__TIMEOUT", "2s".into());
         set("NOTIFICATION__RETRY_PAUSE", "100ms".into());
-        // The limits are for people; the workload is many of them.
+        // A few agents of the workload do what many agents would do.
         for limit in ["ACCOUNT", "AGENT", "RECIPIENT"] {
             set(&format!("NOTIFICATION__MANUAL_PER_{limit}_PER_HOUR"), "1000000".into());
         }
         set("TELEMETRY__LOG", std::env::var("FRONTDESK_CHAOS_LOG").unwrap_or_else(|_| "info,sqlx=warn".into()));
         shared.extend(NO_LIMITS_OF_CALLERS.map(|(name, value)| (name.into(), value.into())));
         (0..ports.len())
-            .map(|place| {
+            .map(|index| {
                 let mut environment = shared.clone();
-                let broker = self.to_nats[place / REPLICAS].port;
+                let broker = self.to_nats[index / REPLICAS].port;
                 environment.push(("FRONTDESK__BUS__URL".into(), format!("nats://127.0.0.1:{broker}")));
-                environment.push(("FRONTDESK__LISTEN".into(), format!("127.0.0.1:{}", ports[place])));
+                environment.push(("FRONTDESK__LISTEN".into(), format!("127.0.0.1:{}", ports[index])));
                 environment
             })
             .collect()
     }
 
     /// The key that signs tokens.
-    pub fn keys(&self) -> Result<Keys, Failure> {
-        let clock = Clock::persisted(&self.data.path().join("clock-offset"))?;
-        Ok(Keys::development(&self.data.path().join("development.key"), &clock)?)
+    pub fn keys(&self) -> Result<DevelopmentKey, Failure> {
+        let clock = frontdesk_clock::development::clock_from_file(&self.data.path().join("clock-offset"))?;
+        Ok(DevelopmentKey::load_or_create(&self.data.path().join("development.key"), &clock)?)
     }
 
-    /// How far the installation's clock was moved, in microseconds.
+    /// How far the installation's clock was advanced, in microseconds.
     pub fn clock_offset(&self) -> i64 {
         let file = std::fs::read_to_string(self.data.path().join("clock-offset")).unwrap_or_default();
         file.trim().parse().unwrap_or(0)
@@ -174,57 +172,47 @@ impl Cluster {
         self.replicas.iter().filter(move |replica| replica.service == service)
     }
 
-    /// Where this service stands among the edges.
-    pub fn edge(service: Service) -> usize {
+    /// Index of the service's proxies in `to_postgres` and `to_nats`, and of its first replica divided by [`REPLICAS`].
+    pub fn index_of(service: Service) -> usize {
         Service::ALL.iter().position(|other| *other == service).unwrap_or_default()
     }
 
-    /// Where the logs of all processes are.
+    /// Folder with the logs of all processes.
     pub fn logs(&self) -> &Path {
         &self.logs
     }
 
-    /// Where the run keeps its files.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// Makes everything whole again: proxies pass, the mail server accepts, whoever was killed or paused runs.
+    /// Ends all faults: the proxies forward, the mail sink accepts, and killed or paused replicas run again.
     pub async fn heal(&mut self) -> Result<(), Failure> {
         self.to_postgres.iter().chain(&self.to_nats).chain([&self.to_smtp]).for_each(Proxy::heal);
-        self.sink.heal();
+        self.mail_sink.heal();
         for replica in &mut self.replicas {
             replica.resume();
-            replica.environment_as_usual().await?;
-            if !replica.runs() {
+            replica.reset_environment().await?;
+            if !replica.is_running() {
                 replica.start().await?;
             }
         }
         Ok(())
     }
 
-    /// How often commits were cut and acknowledgements lost.
-    pub fn struck(&self) -> u64 {
-        self.to_postgres.iter().chain(&self.to_nats).map(Proxy::struck).sum()
+    /// Number of acknowledgements that were dropped and commit replies that were lost.
+    pub fn protocol_faults(&self) -> u64 {
+        self.to_postgres.iter().chain(&self.to_nats).map(Proxy::protocol_faults).sum()
     }
 
-    /// Copies the servers' logs beside the others.
-    pub fn keep_logs(&self) {
+    /// Copies the logs of the database server and the broker into the folder of logs.
+    pub fn copy_server_logs(&self) {
         for (name, log) in [("postgres", self.postgres.log()), ("nats", self.nats.log())] {
             let _ = std::fs::copy(log, self.logs.join(format!("{name}.log")));
         }
     }
 }
 
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
-}
-
-/// The binary that the workspace built, beside ours.
+/// The `frontdesk` binary in the folder of this program, or the one above it.
 pub fn binary() -> Result<PathBuf, Failure> {
-    let ours = std::env::current_exe()?;
-    let beside = ours.ancestors().skip(1).take(2).map(|folder| folder.join("frontdesk"));
-    let mut there = beside.filter(|path| path.is_file());
-    there.next().ok_or_else(|| "there is no frontdesk binary beside this one: build the workspace first".into())
+    let program = std::env::current_exe()?;
+    let candidates = program.ancestors().skip(1).take(2).map(|folder| folder.join("frontdesk"));
+    let mut existing = candidates.filter(|path| path.is_file());
+    existing.next().ok_or_else(|| "no frontdesk binary beside this program: build the workspace first".into())
 }

@@ -1,4 +1,4 @@
-//! One process of one service.
+//! A replica: one process of one service.
 
 use std::{
     path::PathBuf,
@@ -12,21 +12,21 @@ use super::Failure;
 /// A service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Service {
-    /// Threads, the arbiter.
+    /// The conversation service.
     Conversation,
-    /// Owners.
+    /// The assignment service.
     Assignment,
-    /// Bots and their timers.
+    /// The bot-session service.
     BotSession,
-    /// Transcripts.
+    /// The notification service.
     Notification,
 }
 
 impl Service {
-    /// All of them.
+    /// All services.
     pub const ALL: [Self; 4] = [Self::Conversation, Self::Assignment, Self::BotSession, Self::Notification];
 
-    /// As the command line names it.
+    /// Name of the service on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Conversation => "conversation",
@@ -44,14 +44,14 @@ impl Service {
         }
     }
 
-    /// As the environment names it.
+    /// Name of the service in environment variables.
     pub fn setting(self) -> String {
         self.database().to_uppercase()
     }
 }
 
-/// How long a process may take to listen.
-const STARTS_WITHIN: Duration = Duration::from_secs(60);
+/// How long a replica may take until it listens.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One replica.
 pub struct Replica {
@@ -79,7 +79,7 @@ impl Replica {
         Self { service, port, number, environment, extra: Vec::new(), log, binary, process: None }
     }
 
-    /// `conversation-1`
+    /// Its name, for example `conversation-1`.
     pub fn name(&self) -> String {
         format!("{}-{}", self.service.name(), self.number + 1)
     }
@@ -89,16 +89,11 @@ impl Replica {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Its process id, while it runs.
-    pub fn pid(&self) -> Option<i32> {
-        self.process.as_ref().map(Supervised::pid)
-    }
-
     /// Starts it and waits until it listens.
     pub async fn start(&mut self) -> Result<(), Failure> {
         let environment: Vec<(String, String)> = self.environment.iter().chain(&self.extra).cloned().collect();
-        let until = Instant::now() + STARTS_WITHIN;
-        // A process that cannot reach its database at the start ends, and whoever runs it starts it again.
+        let until = Instant::now() + START_TIMEOUT;
+        // A process that cannot reach its database at the start exits, and its supervisor restarts it.
         while Instant::now() < until {
             let arguments = ["serve", self.service.name()];
             let process = Supervised::start(&self.binary, &arguments, &environment, &self.log, None).await;
@@ -115,7 +110,7 @@ impl Replica {
     }
 
     /// Whether its process runs.
-    pub fn runs(&self) -> bool {
+    pub fn is_running(&self) -> bool {
         self.process.as_ref().is_some_and(Supervised::runs)
     }
 
@@ -126,10 +121,10 @@ impl Replica {
         }
     }
 
-    /// SIGTERM; gives how long the end took. None: it had to be killed.
-    pub async fn terminate(&mut self, patience: Duration) -> Option<Duration> {
+    /// SIGTERM. Returns how long the process took to exit, or `None` if it was killed after `timeout`.
+    pub async fn terminate(&mut self, timeout: Duration) -> Option<Duration> {
         let process = self.process.take()?;
-        let took = process.terminate(patience).await;
+        let took = process.terminate(timeout).await;
         if took.is_none() {
             process.kill().await;
         }
@@ -150,13 +145,13 @@ impl Replica {
         }
     }
 
-    /// From its next start on its environment has this too.
+    /// Adds an environment variable from the next start on.
     pub fn add_environment(&mut self, name: &str, value: &str) {
         self.extra.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Takes back what was added to its environment, by another start if need be.
-    pub(super) async fn environment_as_usual(&mut self) -> Result<(), Failure> {
+    /// Removes the added environment variables, with a restart if there are any.
+    pub(super) async fn reset_environment(&mut self) -> Result<(), Failure> {
         if self.extra.is_empty() {
             return Ok(());
         }

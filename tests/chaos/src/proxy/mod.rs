@@ -1,5 +1,5 @@
-//! A TCP proxy on one edge, such as the conversation service's way to PostgreSQL. It passes bytes on until it is told to do
-//! something else; what it knows of the protocol ([`Reads`]) lets it strike at named moments.
+//! A TCP proxy in front of one server for one service, for example between the conversation service and PostgreSQL. It forwards
+//! bytes until a fault is injected; what it knows of the protocol ([`Protocol`]) lets it fail at chosen messages.
 
 mod nats;
 mod postgres;
@@ -22,11 +22,11 @@ use tokio::{
     sync::{Notify, watch},
 };
 
-/// What the proxy reads of what it passes on.
+/// The protocol that the proxy parses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reads {
-    /// Nothing.
-    Bytes,
+pub enum Protocol {
+    /// None: bytes are forwarded as they are.
+    Opaque,
     /// The frames of NATS.
     Nats,
     /// The messages of PostgreSQL.
@@ -43,45 +43,47 @@ pub struct Proxy {
 
 struct Inner {
     upstream: u16,
-    reads: Reads,
-    /// While true, nothing is passed on and nothing is closed.
-    holds: watch::Sender<bool>,
-    cut: Notify,
-    delay: AtomicU64,
-    refuses: AtomicBool,
-    /// Of a thousand acknowledgements of NATS consumers so many are dropped; the same for the broker's own.
+    protocol: Protocol,
+    /// While true, nothing is forwarded and no connection is closed.
+    stalled: watch::Sender<bool>,
+    reset: Notify,
+    /// Additional latency of each read, in microseconds.
+    latency: AtomicU64,
+    refuses_connections: AtomicBool,
+    /// Share of the acknowledgements of NATS consumers that are dropped, in thousandths.
     drop_acks: AtomicU32,
-    drop_pub_acks: AtomicU32,
-    /// So many commits of PostgreSQL are forwarded and never answered.
-    cut_commits: AtomicU32,
-    /// How often each protocol fault struck.
-    struck: AtomicU64,
+    /// Share of JetStream's acknowledgements of published messages that are dropped, in thousandths.
+    drop_publish_acks: AtomicU32,
+    /// Number of the next PostgreSQL commits that are forwarded and whose reply is lost.
+    lose_commit_replies: AtomicU32,
+    /// Number of messages that were dropped and commit replies that were lost.
+    protocol_faults: AtomicU64,
     random: Mutex<StdRng>,
 }
 
 impl Proxy {
-    /// Starts one in front of this port.
-    pub async fn start(upstream: u16, reads: Reads, seed: u64) -> std::io::Result<Self> {
+    /// Starts a proxy in front of this port.
+    pub async fn start(upstream: u16, protocol: Protocol, seed: u64) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
         let inner = Arc::new(Inner {
             upstream,
-            reads,
-            holds: watch::Sender::new(false),
-            cut: Notify::new(),
-            delay: AtomicU64::new(0),
-            refuses: AtomicBool::new(false),
+            protocol,
+            stalled: watch::Sender::new(false),
+            reset: Notify::new(),
+            latency: AtomicU64::new(0),
+            refuses_connections: AtomicBool::new(false),
             drop_acks: AtomicU32::new(0),
-            drop_pub_acks: AtomicU32::new(0),
-            cut_commits: AtomicU32::new(0),
-            struck: AtomicU64::new(0),
+            drop_publish_acks: AtomicU32::new(0),
+            lose_commit_replies: AtomicU32::new(0),
+            protocol_faults: AtomicU64::new(0),
             random: Mutex::new(StdRng::seed_from_u64(seed)),
         });
         let accepting = inner.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                if accepting.refuses.load(Ordering::Relaxed) {
-                    crate::sink::reset(&client);
+                if accepting.refuses_connections.load(Ordering::Relaxed) {
+                    crate::mail_sink::reset(&client);
                     continue;
                 }
                 tokio::spawn(connection(client, accepting.clone()));
@@ -90,68 +92,68 @@ impl Proxy {
         Ok(Self { port, inner })
     }
 
-    /// Resets every connection; new ones are made as before.
-    pub fn cut(&self) {
-        self.inner.cut.notify_waiters();
+    /// Resets all open connections; new ones are accepted.
+    pub fn reset_connections(&self) {
+        self.inner.reset.notify_waiters();
     }
 
-    /// Nothing passes any more, and nobody is told.
-    pub fn hold(&self) {
-        self.inner.holds.send_replace(true);
+    /// Forwards nothing and keeps all connections open.
+    pub fn stall(&self) {
+        self.inner.stalled.send_replace(true);
     }
 
-    /// New connections are reset.
-    pub fn refuse(&self) {
-        self.inner.refuses.store(true, Ordering::Relaxed);
-        self.cut();
+    /// Resets all open and all new connections.
+    pub fn refuse_connections(&self) {
+        self.inner.refuses_connections.store(true, Ordering::Relaxed);
+        self.reset_connections();
     }
 
-    /// Everything takes so much longer, in each direction.
-    pub fn delay(&self, by: Duration) {
-        self.inner.delay.store(u64::try_from(by.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    /// Adds this latency in each direction.
+    pub fn set_latency(&self, latency: Duration) {
+        self.inner.latency.store(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// Drops so many of a thousand acknowledgements that NATS consumers send.
-    pub fn drop_acks(&self, of_thousand: u32) {
-        self.inner.drop_acks.store(of_thousand, Ordering::Relaxed);
+    /// Drops this share, in thousandths, of the acknowledgements that NATS consumers send.
+    pub fn drop_acks(&self, thousandths: u32) {
+        self.inner.drop_acks.store(thousandths, Ordering::Relaxed);
     }
 
-    /// Drops so many of a thousand acknowledgements that JetStream sends for what was published.
-    pub fn drop_pub_acks(&self, of_thousand: u32) {
-        self.inner.drop_pub_acks.store(of_thousand, Ordering::Relaxed);
+    /// Drops this share, in thousandths, of the acknowledgements that JetStream sends for published messages.
+    pub fn drop_publish_acks(&self, thousandths: u32) {
+        self.inner.drop_publish_acks.store(thousandths, Ordering::Relaxed);
     }
 
-    /// The next so many commits reach PostgreSQL, and their connection is cut before the answer.
-    pub fn cut_commits(&self, number: u32) {
-        self.inner.cut_commits.fetch_add(number, Ordering::Relaxed);
+    /// Forwards the next `count` commits to PostgreSQL and resets their connections before the reply.
+    pub fn lose_commit_replies(&self, count: u32) {
+        self.inner.lose_commit_replies.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// How often a protocol fault struck.
-    pub fn struck(&self) -> u64 {
-        self.inner.struck.load(Ordering::Relaxed)
+    /// Number of acknowledgements that were dropped and commit replies that were lost.
+    pub fn protocol_faults(&self) -> u64 {
+        self.inner.protocol_faults.load(Ordering::Relaxed)
     }
 
-    /// Passes everything on again. What was held while nothing passed goes on where it stood.
+    /// Ends all faults. A stalled connection continues with the bytes that it held back.
     pub fn heal(&self) {
         let inner = &self.inner;
-        inner.holds.send_replace(false);
-        inner.delay.store(0, Ordering::Relaxed);
-        inner.refuses.store(false, Ordering::Relaxed);
+        inner.stalled.send_replace(false);
+        inner.latency.store(0, Ordering::Relaxed);
+        inner.refuses_connections.store(false, Ordering::Relaxed);
         inner.drop_acks.store(0, Ordering::Relaxed);
-        inner.drop_pub_acks.store(0, Ordering::Relaxed);
-        inner.cut_commits.store(0, Ordering::Relaxed);
+        inner.drop_publish_acks.store(0, Ordering::Relaxed);
+        inner.lose_commit_replies.store(0, Ordering::Relaxed);
     }
 }
 
 impl Inner {
-    /// Whether one of so many in a thousand is struck now.
-    fn strikes(&self, of_thousand: &AtomicU32) -> bool {
-        let of_thousand = of_thousand.load(Ordering::Relaxed);
-        let strikes = of_thousand > 0 && self.random().random_range(0..1000) < of_thousand;
-        if strikes {
-            self.struck.fetch_add(1, Ordering::Relaxed);
+    /// Decides at random whether this message is dropped, and counts it.
+    fn drops(&self, thousandths: &AtomicU32) -> bool {
+        let thousandths = thousandths.load(Ordering::Relaxed);
+        let drops = thousandths > 0 && self.random().random_range(0..1000) < thousandths;
+        if drops {
+            self.protocol_faults.fetch_add(1, Ordering::Relaxed);
         }
-        strikes
+        drops
     }
 
     fn random(&self) -> MutexGuard<'_, StdRng> {
@@ -161,76 +163,76 @@ impl Inner {
 
 async fn connection(mut client: TcpStream, inner: Arc<Inner>) {
     let Ok(mut server) = TcpStream::connect(("127.0.0.1", inner.upstream)).await else {
-        crate::sink::reset(&client);
+        crate::mail_sink::reset(&client);
         return;
     };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    let cuts = {
+    let resets = {
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
-        let commits = postgres::Commits::default();
-        let up = pass(from_client, to_server, &inner, Direction::Up, &commits);
-        let down = pass(from_server, to_client, &inner, Direction::Down, &commits);
+        let commit_reply = postgres::CommitReply::default();
+        let upstream = forward(from_client, to_server, &inner, Direction::Upstream, &commit_reply);
+        let downstream = forward(from_server, to_client, &inner, Direction::Downstream, &commit_reply);
         tokio::select! {
-            () = inner.cut.notified() => true,
-            ended = up => ended.is_err(),
-            ended = down => ended.is_err(),
+            () = inner.reset.notified() => true,
+            ended = upstream => ended.is_err(),
+            ended = downstream => ended.is_err(),
         }
     };
-    if cuts {
-        crate::sink::reset(&client);
-        crate::sink::reset(&server);
+    if resets {
+        crate::mail_sink::reset(&client);
+        crate::mail_sink::reset(&server);
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Direction {
-    Up,
-    Down,
+    Upstream,
+    Downstream,
 }
 
-async fn pass(
+async fn forward(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     inner: &Inner,
     direction: Direction,
-    commits: &postgres::Commits,
+    commit_reply: &postgres::CommitReply,
 ) -> std::io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
-    let mut holds = inner.holds.subscribe();
+    let mut stalled = inner.stalled.subscribe();
     let mut frames = nats::Frames::default();
-    let mut messages = postgres::Messages::new(direction == Direction::Up);
+    let mut messages = postgres::Messages::new(direction == Direction::Upstream);
     let mut out = Vec::new();
     loop {
         let read = from.read(&mut buffer).await?;
         if read == 0 {
             return to.shutdown().await;
         }
-        let delay = inner.delay.load(Ordering::Relaxed);
-        if delay > 0 {
-            tokio::time::sleep(Duration::from_micros(delay)).await;
+        let latency = inner.latency.load(Ordering::Relaxed);
+        if latency > 0 {
+            tokio::time::sleep(Duration::from_micros(latency)).await;
         }
-        // An error: the proxy is gone, and with it this connection.
-        let _ = holds.wait_for(|holds| !holds).await;
+        // Fails only when the proxy was dropped, and this connection with it.
+        let _ = stalled.wait_for(|stalled| !stalled).await;
         let bytes = &buffer[..read];
-        match (inner.reads, direction) {
-            (Reads::Nats, _) => {
+        match (inner.protocol, direction) {
+            (Protocol::Nats, _) => {
                 out.clear();
                 frames.push(bytes, &mut out, |frame| match direction {
-                    Direction::Up => nats::is_ack(frame) && inner.strikes(&inner.drop_acks),
-                    Direction::Down => nats::is_pub_ack(frame) && inner.strikes(&inner.drop_pub_acks),
+                    Direction::Upstream => nats::is_ack(frame) && inner.drops(&inner.drop_acks),
+                    Direction::Downstream => nats::is_publish_ack(frame) && inner.drops(&inner.drop_publish_acks),
                 });
                 to.write_all(&out).await?;
             }
-            (Reads::Postgres, Direction::Up) => {
-                if messages.hold_commit(bytes) && take(&inner.cut_commits) {
-                    inner.struck.fetch_add(1, Ordering::Relaxed);
-                    commits.swallow();
+            (Protocol::Postgres, Direction::Upstream) => {
+                if messages.contain_commit(bytes) && decrement(&inner.lose_commit_replies) {
+                    inner.protocol_faults.fetch_add(1, Ordering::Relaxed);
+                    commit_reply.lose();
                 }
                 to.write_all(bytes).await?;
             }
-            (Reads::Postgres, Direction::Down) if commits.swallows() => {
-                // The server has answered, so the commit is done; nobody is told.
+            (Protocol::Postgres, Direction::Downstream) if commit_reply.is_lost() => {
+                // The server has replied, so the transaction is committed. The client does not learn it.
                 return Err(std::io::ErrorKind::ConnectionReset.into());
             }
             _ => to.write_all(bytes).await?,
@@ -238,7 +240,7 @@ async fn pass(
     }
 }
 
-/// Takes one, if there is one.
-fn take(number: &AtomicU32) -> bool {
-    number.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+/// Decrements a counter that is not zero. Returns false at zero.
+fn decrement(counter: &AtomicU32) -> bool {
+    counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
 }

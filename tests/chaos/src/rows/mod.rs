@@ -1,52 +1,56 @@
-//! The rows of the scorecard, each with a fresh history and fresh accounts on one installation that they share.
+//! The rows of the scorecard. Each has a history and accounts of its own; all share one installation.
 
-mod r1;
-mod r11;
-mod r13;
-mod r14;
-mod r15;
-mod r16;
-mod r17;
-mod r3;
-mod r5;
-mod r8;
-mod r9;
-mod steady;
+mod r11_one_mail_per_close;
+mod r13_redelivered_events;
+mod r14_recovery_after_restart;
+mod r15_broker_outage;
+mod r16_rolling_restart;
+mod r17_overload;
+mod r1_kill_every_process;
+mod r3_cancelled_calls;
+mod r5_watchers_across_restarts;
+mod r8_timeouts_with_failing_replicas;
+mod r9_races_at_the_timeout;
+mod steady_load;
 
 use std::{
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use frontdesk_auth::Kind as Caller;
+use frontdesk_auth::CallerKind as CallerKind;
 use futures::future::BoxFuture;
 
 use crate::{
     checker::{Evidence, Verdict, check},
     cluster::{Cluster, Failure},
-    driver::{Driver, Somebody},
+    driver::{Caller, Driver},
     faults::FaultLog,
-    finals::{self, Databases},
+    final_state::{self, Databases, FinalState},
     history::Recorder,
-    quiet::settle,
+    quiescence::wait_until_quiescent,
     report::{Report, Row},
-    state::Final,
-    workload::{Shop, ShopKind, Watchers},
+    workload::{Account, AccountKind, Watchers},
 };
 
-/// How much is done.
+/// Number of agents of each account.
+const AGENTS: usize = 4;
+/// How long watchers may take to receive the last entry of their conversation once the installation is quiescent.
+const WATCHERS_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Size of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
-    /// A hundredth of what the scorecard says.
+    /// About 1 % of the scorecard's sizes.
     Smoke,
-    /// A tenth.
+    /// About 10 %.
     Short,
-    /// All of it.
+    /// The scorecard's sizes.
     Full,
 }
 
 impl Size {
-    /// As the command line names it.
+    /// Name of the size on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Smoke => "smoke",
@@ -55,7 +59,7 @@ impl Size {
         }
     }
 
-    /// One of three.
+    /// The value for this size.
     pub fn pick<T>(self, smoke: T, short: T, full: T) -> T {
         match self {
             Self::Smoke => smoke,
@@ -65,118 +69,128 @@ impl Size {
     }
 }
 
-/// One run.
-pub struct Bench {
-    /// How much is done.
-    pub size: Size,
-    /// What chance is made of.
-    pub seed: u64,
-    /// The installation; gone after a row that left it broken.
+/// A run of some rows.
+pub struct Run {
+    size: Size,
+    seed: u64,
+    /// The installation; absent before the first row and after a row that failed with an error.
     cluster: Option<Cluster>,
     folder: PathBuf,
-    rounds: usize,
+    installations: usize,
     report: Report,
 }
 
 /// What a row works with.
-pub struct Stage {
+pub struct Context {
     /// The installation.
     pub cluster: Cluster,
-    /// Its databases.
+    /// Connections to its databases.
     pub databases: Databases,
-    /// Calls it.
+    /// The driver of its API.
     pub driver: Driver,
     /// The accounts of the row.
-    pub shops: Vec<Shop>,
-    /// Faults that the row makes.
+    pub accounts: Vec<Account>,
+    /// The log of faults that the row injects.
     pub log: FaultLog,
-    /// How much is done.
+    /// Size of the run.
     pub size: Size,
-    /// The row's own seed.
+    /// Seed of the row.
     pub seed: u64,
-    /// Where it keeps its files.
+    /// Folder for the files of the row.
     pub folder: PathBuf,
-    admin: Somebody,
+    admin: Caller,
 }
 
-/// How a row ends, besides its figures.
+/// How a row is finished and checked.
 #[derive(Clone, Copy)]
-pub struct Ending<'a> {
+pub struct FinishOptions<'a> {
     /// The watchers of the row.
     pub watchers: Option<&'a Watchers>,
-    /// See [`Evidence::latest`].
-    pub latest: Option<i64>,
-    /// Whether the clock may be moved while deliveries wait for later.
-    pub hurries: bool,
-    /// Whether mails, events and all others may take long.
-    pub patience: Duration,
+    /// See [`Evidence::max_lateness`].
+    pub max_lateness: Option<i64>,
+    /// Whether the clock is advanced while deliveries wait for their next attempt.
+    pub advance_clock: bool,
+    /// How long the installation may take to become quiescent.
+    pub timeout: Duration,
 }
 
-impl Default for Ending<'_> {
+impl Default for FinishOptions<'_> {
     fn default() -> Self {
-        Self { watchers: None, latest: None, hurries: true, patience: Duration::from_secs(150) }
+        Self { watchers: None, max_lateness: None, advance_clock: true, timeout: Duration::from_secs(150) }
     }
 }
 
-type RowOf = for<'a> fn(&'a mut Stage) -> BoxFuture<'a, Result<(Row, Verdict), Failure>>;
+type RunRow = for<'a> fn(&'a mut Context) -> BoxFuture<'a, Result<(Row, Verdict), Failure>>;
 
-/// A row: its name, what it needs, what it does.
-struct Entry {
+struct RowDefinition {
     name: &'static str,
-    shops: usize,
-    kind: ShopKind,
-    smoke: bool,
-    run: RowOf,
+    /// Number of accounts.
+    accounts: usize,
+    kind: AccountKind,
+    /// Whether the row is part of the smoke size.
+    in_smoke: bool,
+    run: RunRow,
 }
 
-const ROWS: &[Entry] = &[
-    Entry { name: "R1", shops: 2, kind: ShopKind::Whole, smoke: true, run: |stage| Box::pin(r1::run(stage)) },
-    Entry { name: "R3", shops: 1, kind: ShopKind::WithoutMail, smoke: true, run: |stage| Box::pin(r3::run(stage)) },
-    Entry { name: "R5", shops: 1, kind: ShopKind::WithoutMail, smoke: true, run: |stage| Box::pin(r5::run(stage)) },
-    Entry { name: "R9", shops: 1, kind: ShopKind::WithoutMail, smoke: true, run: |stage| Box::pin(r9::run(stage)) },
-    Entry { name: "R8", shops: 1, kind: ShopKind::WithoutMail, smoke: false, run: |stage| Box::pin(r8::run(stage)) },
-    Entry { name: "R11", shops: 2, kind: ShopKind::Whole, smoke: true, run: |stage| Box::pin(r11::run(stage)) },
-    Entry { name: "R14", shops: 1, kind: ShopKind::WithoutMail, smoke: false, run: |stage| Box::pin(r14::run(stage)) },
-    Entry { name: "R15", shops: 1, kind: ShopKind::WithoutMail, smoke: false, run: |stage| Box::pin(r15::run(stage)) },
-    Entry { name: "R16", shops: 1, kind: ShopKind::WithoutMail, smoke: false, run: |stage| Box::pin(r16::run(stage)) },
-    Entry { name: "R17", shops: 1, kind: ShopKind::WithoutMail, smoke: false, run: |stage| Box::pin(r17::run(stage)) },
-];
+impl RowDefinition {
+    const fn new(name: &'static str, accounts: usize, kind: AccountKind, in_smoke: bool, run: RunRow) -> Self {
+        Self { name, accounts, kind, in_smoke, run }
+    }
+}
 
-impl Bench {
-    /// A run that keeps its files in `folder`.
+/// The rows in their order. R13 is not among them: it needs no installation.
+const ROWS: &[RowDefinition] = {
+    use AccountKind::{WithMail, WithoutMail};
+    &[
+        RowDefinition::new("R1", 2, WithMail, true, |context| Box::pin(r1_kill_every_process::run(context))),
+        RowDefinition::new("R3", 1, WithoutMail, true, |context| Box::pin(r3_cancelled_calls::run(context))),
+        RowDefinition::new("R5", 1, WithoutMail, true, |context| Box::pin(r5_watchers_across_restarts::run(context))),
+        RowDefinition::new("R9", 1, WithoutMail, true, |context| Box::pin(r9_races_at_the_timeout::run(context))),
+        RowDefinition::new("R8", 1, WithoutMail, false, |context| {
+            Box::pin(r8_timeouts_with_failing_replicas::run(context))
+        }),
+        RowDefinition::new("R11", 2, WithMail, true, |context| Box::pin(r11_one_mail_per_close::run(context))),
+        RowDefinition::new("R14", 1, WithoutMail, false, |context| Box::pin(r14_recovery_after_restart::run(context))),
+        RowDefinition::new("R15", 1, WithoutMail, false, |context| Box::pin(r15_broker_outage::run(context))),
+        RowDefinition::new("R16", 1, WithoutMail, false, |context| Box::pin(r16_rolling_restart::run(context))),
+        RowDefinition::new("R17", 1, WithoutMail, false, |context| Box::pin(r17_overload::run(context))),
+    ]
+};
+
+impl Run {
+    /// A run that writes its files into `folder`.
     pub fn new(size: Size, seed: u64, folder: &Path) -> Result<Self, Failure> {
         std::fs::create_dir_all(folder)?;
         let report = Report { size: size.name().to_owned(), seed, ..Report::default() };
-        Ok(Self { size, seed, cluster: None, folder: folder.to_owned(), rounds: 0, report })
+        Ok(Self { size, seed, cluster: None, folder: folder.to_owned(), installations: 0, report })
     }
 
-    /// Runs the rows of the size, or only those named.
+    /// Runs the rows of the size, or only those in `only`.
     pub async fn run(mut self, only: &[String]) -> Report {
-        let wanted = |name: &str, smoke: bool| match only {
-            [] => smoke || self.size != Size::Smoke,
+        let size = self.size;
+        let is_selected = |name: &str, in_smoke: bool| match only {
+            [] => in_smoke || size != Size::Smoke,
             only => only.iter().any(|one| one.eq_ignore_ascii_case(name)),
         };
-        let rows: Vec<&Entry> = ROWS.iter().filter(|row| wanted(row.name, row.smoke)).collect();
-        let events = wanted("R13", false);
-        for row in rows {
+        for row in ROWS.iter().filter(|row| is_selected(row.name, row.in_smoke)) {
             println!("{} …", row.name);
-            let began = std::time::Instant::now();
-            let result = self.row(row).await;
-            self.put(row.name, began, result);
+            let began = Instant::now();
+            let result = self.run_row(row).await;
+            self.add_to_report(row.name, began, result);
         }
-        if events {
+        if is_selected("R13", false) {
             println!("R13 …");
-            let began = std::time::Instant::now();
-            let result = r13::run(self.size, self.seed, &self.folder).await;
-            self.put("R13", began, result.map(|row| (row, Verdict::default())));
+            let began = Instant::now();
+            let result = r13_redelivered_events::run(self.size, self.seed, &self.folder).await;
+            self.add_to_report("R13", began, result.map(|row| (row, Verdict::default())));
         }
         self.report
     }
 
-    fn put(&mut self, name: &str, began: std::time::Instant, result: Result<(Row, Verdict), Failure>) {
+    fn add_to_report(&mut self, name: &str, began: Instant, result: Result<(Row, Verdict), Failure>) {
         let row = match result {
             Ok((row, verdict)) => {
-                print(&verdict);
+                print_violations(&verdict);
                 self.report.add(&verdict);
                 row
             }
@@ -187,74 +201,82 @@ impl Bench {
         self.report.rows.insert(name.to_owned(), row);
     }
 
-    async fn row(&mut self, row: &Entry) -> Result<(Row, Verdict), Failure> {
+    async fn run_row(&mut self, row: &RowDefinition) -> Result<(Row, Verdict), Failure> {
         let cluster = match self.cluster.take() {
             Some(cluster) => cluster,
             None => {
-                self.rounds += 1;
-                Cluster::start(&self.folder.join(format!("installation-{}", self.rounds)), self.seed).await?
+                self.installations += 1;
+                let folder = self.folder.join(format!("installation-{}", self.installations));
+                Cluster::start(&folder, self.seed).await?
             }
         };
-        let mut stage = Stage::set(cluster, row, self.size, self.seed, &self.folder.join(row.name)).await?;
-        let result = (row.run)(&mut stage).await;
-        stage.cluster.keep_logs();
-        stage.driver.recorder.finish();
-        stage.log.keep(&stage.folder.join("faults.jsonl"))?;
-        // What a row left broken is not used again.
+        let mut context = Context::prepare(cluster, row, self.size, self.seed, &self.folder.join(row.name)).await?;
+        let result = (row.run)(&mut context).await;
+        context.cluster.copy_server_logs();
+        context.driver.recorder.finish();
+        context.log.write(&context.folder.join("faults.jsonl"))?;
+        // After an error the installation may be broken, so that the next row gets a new one.
         if result.is_ok() {
-            self.cluster = Some(stage.cluster);
+            self.cluster = Some(context.cluster);
         }
         result
     }
 }
 
-impl Stage {
-    async fn set(cluster: Cluster, row: &Entry, size: Size, seed: u64, folder: &Path) -> Result<Self, Failure> {
+impl Context {
+    async fn prepare(
+        cluster: Cluster,
+        row: &RowDefinition,
+        size: Size,
+        seed: u64,
+        folder: &Path,
+    ) -> Result<Self, Failure> {
         std::fs::create_dir_all(folder)?;
         let recorder = Recorder::create(&folder.join("history.jsonl"), cluster.began)?;
         let driver = Driver::new(&cluster, recorder.clone())?;
         let databases = Databases::connect(&cluster).await?;
-        let mut shops = Vec::new();
-        for _ in 0..row.shops {
-            shops.push(Shop::open(&driver, &cluster.sink, row.kind, 4).await?);
+        let mut accounts = Vec::new();
+        for _ in 0..row.accounts {
+            accounts.push(Account::create(&driver, &cluster.mail_sink, row.kind, AGENTS).await?);
         }
         let seed = row.name.bytes().fold(seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
-        let admin = driver.somebody(shops[0].account, Caller::Admin, "administrator", |_| {});
+        let admin = driver.caller(accounts[0].id, CallerKind::Admin, "administrator", |_| {});
         let log = FaultLog::new(&recorder);
-        Ok(Self { cluster, databases, driver, shops, log, size, seed, folder: folder.to_owned(), admin })
+        Ok(Self { cluster, databases, driver, accounts, log, size, seed, folder: folder.to_owned(), admin })
     }
 
-    /// Moves the installation's clock; gives what it shows then, in microseconds.
+    /// Advances the installation's clock; returns its new time in microseconds.
     pub async fn advance(&self, by: Duration) -> Result<i64, Failure> {
-        Ok(self.driver.advance(&self.admin, by).await.ok_or("nobody moved the clock")?)
+        Ok(self.driver.advance(&self.admin, by).await.ok_or("AdvanceTime was not acknowledged")?)
     }
 
-    /// Heals, waits until nothing moves, and checks everything.
-    pub async fn end(&mut self, ending: Ending<'_>) -> Result<(Verdict, Final), Failure> {
+    /// Ends all faults, waits for quiescence, reads the final state and checks every rule.
+    pub async fn finish(&mut self, options: FinishOptions<'_>) -> Result<(Verdict, FinalState), Failure> {
         self.cluster.heal().await?;
-        let hurries = ending.hurries.then_some(&self.admin);
-        let restless = settle(&self.cluster, &self.databases, &self.driver, hurries, ending.patience).await;
-        if let Some(watchers) = ending.watchers {
-            let last = finals::last_numbers(&self.databases, &self.shops).await?;
-            let of = |id: &str| last.get(id).copied().unwrap_or_default();
-            watchers.finish(of, Duration::from_secs(30)).await;
+        let admin = options.advance_clock.then_some(&self.admin);
+        let quiescent =
+            wait_until_quiescent(&self.cluster, &self.databases, &self.driver, admin, options.timeout).await;
+        if let Some(watchers) = options.watchers {
+            let last = final_state::last_numbers(&self.databases, &self.accounts).await?;
+            let last_of = |id: &str| last.get(id).copied().unwrap_or_default();
+            watchers.finish(last_of, WATCHERS_TIMEOUT).await;
         }
-        let state = finals::read(&self.cluster, &self.databases, &self.shops).await?;
+        let state = final_state::read(&self.cluster, &self.databases, &self.accounts).await?;
         std::fs::write(self.folder.join("final.json"), serde_json::to_vec(&state)?)?;
         let history = self.driver.recorder.finish();
         let faults = self.log.all();
-        let evidence = Evidence { history: &history, faults: &faults, state: &state, latest: ending.latest };
-        let mut verdict = check(evidence);
-        if let Err(restless) = restless {
-            // What the rules say of a state that was not final counts, and so does this.
-            verdict.restless(&restless.to_string());
+        let max_lateness = options.max_lateness;
+        let mut verdict = check(Evidence { history: &history, faults: &faults, state: &state, max_lateness });
+        if let Err(error) = quiescent {
+            // The rules are judged all the same, by a state that was not final.
+            verdict.add_not_quiescent(&error.to_string());
         }
         Ok((verdict, state))
     }
 }
 
-/// The first few violations of each rule.
-fn print(verdict: &Verdict) {
+/// Prints the first violations of each rule.
+fn print_violations(verdict: &Verdict) {
     for (rule, violations) in verdict.0.iter().filter(|(_, violations)| !violations.is_empty()) {
         println!("  {rule}: {} violations", violations.len());
         for violation in violations.iter().take(5) {

@@ -1,9 +1,9 @@
-//! The calls of the workload, each insisted on and written down.
+//! The calls of the workload. Each is repeated until its outcome is known, and recorded.
 
 use frontdesk_proto::{
+    actor::v1::ActorKind,
     assignment::v1::{
-        OwnerKind, TakeOverConversationRequest, TakeOverConversationResponse,
-        assignment_service_client::AssignmentServiceClient,
+        TakeOverConversationRequest, TakeOverConversationResponse, assignment_service_client::AssignmentServiceClient,
     },
     conversation::v1::{
         ChatEntry, ChooseButtonRequest, CloseConversationRequest, Conversation, CreateTicketRequest, Entry,
@@ -19,10 +19,10 @@ use serde_json::{Value, json};
 use crate::{
     checker::digest,
     cluster::Service,
-    driver::{Driver, Outcome, Somebody, request_id},
+    driver::{Caller, Driver, Outcome, request_id},
 };
 
-/// What a watcher of a thread writes down of an entry.
+/// The digest of an entry that a watcher of a thread records.
 pub fn entry_digest(entry: &Entry) -> String {
     use entry::Content;
     match &entry.content {
@@ -39,10 +39,10 @@ pub fn entry_digest(entry: &Entry) -> String {
     }
 }
 
-/// What a visitor's watcher writes down of a line, in the words of the thread.
-pub fn line_digest(line: &ChatEntry) -> String {
+/// The digest of an entry that a visitor's watcher records: the same as of the entry in the thread.
+pub fn chat_entry_digest(entry: &ChatEntry) -> String {
     use chat_entry::Content;
-    match &line.content {
+    match &entry.content {
         Some(Content::Message(message)) => digest("message", &message.text),
         Some(Content::Joined(_)) => digest("assignee_changed", ""),
         Some(Content::Ended(_)) => digest("closed", ""),
@@ -51,83 +51,124 @@ pub fn line_digest(line: &ChatEntry) -> String {
     }
 }
 
-fn of_line(line: Option<&ChatEntry>) -> Value {
-    line.map_or(Value::Null, |line| json!({ "visitor_sequence": line.visitor_sequence, "d": line_digest(line) }))
+fn chat_entry_summary(entry: Option<&ChatEntry>) -> Value {
+    entry.map_or(
+        Value::Null,
+        |entry| json!({ "visitor_sequence": entry.visitor_sequence, "d": chat_entry_digest(entry) }),
+    )
 }
 
-fn of_entry(entry: Option<&Entry>) -> Value {
+fn entry_summary(entry: Option<&Entry>) -> Value {
     entry.map_or(Value::Null, |entry| json!({ "sequence": entry.sequence, "d": entry_digest(entry) }))
 }
 
-fn of_conversation(conversation: Option<&Conversation>) -> Value {
+fn conversation_summary(conversation: Option<&Conversation>) -> Value {
     conversation.map_or(Value::Null, |one| {
         json!({ "status": one.status, "epoch": one.epoch, "close_number": one.close_number, "last_sequence": one.last_sequence })
     })
 }
 
 impl Driver {
-    /// The visitor starts a chat; the text may be empty.
-    pub async fn start_chat(&self, visitor: &Somebody, channel: &str, text: &str) -> Outcome<String> {
+    /// Starts a chat as the visitor; the text may be empty.
+    pub async fn start_chat(&self, visitor: &Caller, channel_id: &str, text: &str) -> Outcome<String> {
         let request = StartChatRequest {
-            channel_id: channel.to_owned(),
+            channel_id: channel_id.to_owned(),
             page_url: "https://shop.example/page".into(),
             page_title: "The page".into(),
             text: text.to_owned(),
             request_id: request_id(),
         };
         let id = request.request_id.clone();
-        let given = json!({ "channel": channel, "text": text });
-        let tell = |answer: &frontdesk_proto::conversation::v1::StartChatResponse| json!({ "chat": answer.chat.as_ref().map(|chat| &chat.id) });
+        let arguments = json!({ "channel": channel_id, "text": text });
+        let summarize = |response: &frontdesk_proto::conversation::v1::StartChatResponse| json!({ "chat": response.chat.as_ref().map(|chat| &chat.id) });
         let outcome = self
-            .insist(visitor, Service::Conversation, ("StartChat", "", &id), given, tell, |to| {
-                let request = request.clone();
-                async move { VisitorServiceClient::new(to).start_chat(request).await }
-            })
+            .call_until_answered(
+                visitor,
+                Service::Conversation,
+                ("StartChat", "", &id),
+                arguments,
+                summarize,
+                |channel| {
+                    let request = request.clone();
+                    async move { VisitorServiceClient::new(channel).start_chat(request).await }
+                },
+            )
             .await;
-        map(outcome, |answer| answer.chat.map(|chat| chat.id).unwrap_or_default())
+        map(outcome, |response| response.chat.map(|chat| chat.id).unwrap_or_default())
     }
 
-    /// The visitor says something, under this request id.
-    pub async fn say_as(&self, visitor: &Somebody, chat: &str, text: &str, id: &str, given: Value) -> Outcome<i64> {
+    /// Sends a message as the visitor, with this request id.
+    pub async fn send_message_with_id(
+        &self,
+        visitor: &Caller,
+        chat: &str,
+        text: &str,
+        id: &str,
+        arguments: Value,
+    ) -> Outcome<i64> {
         let request = SendMessageRequest { chat_id: chat.to_owned(), text: text.to_owned(), request_id: id.to_owned() };
-        let tell = |answer: &frontdesk_proto::conversation::v1::SendMessageResponse| of_line(answer.entry.as_ref());
+        let summarize = |response: &frontdesk_proto::conversation::v1::SendMessageResponse| {
+            chat_entry_summary(response.entry.as_ref())
+        };
         let outcome = self
-            .insist(visitor, Service::Conversation, ("SendMessage", chat, id), given, tell, |to| {
-                let request = request.clone();
-                async move { VisitorServiceClient::new(to).send_message(request).await }
-            })
+            .call_until_answered(
+                visitor,
+                Service::Conversation,
+                ("SendMessage", chat, id),
+                arguments,
+                summarize,
+                |channel| {
+                    let request = request.clone();
+                    async move { VisitorServiceClient::new(channel).send_message(request).await }
+                },
+            )
             .await;
-        map(outcome, |answer| answer.entry.map(|entry| entry.visitor_sequence).unwrap_or_default())
+        map(outcome, |response| response.entry.map(|entry| entry.visitor_sequence).unwrap_or_default())
     }
 
-    /// The visitor says something.
-    pub async fn say(&self, visitor: &Somebody, chat: &str, text: &str) -> Outcome<i64> {
-        self.say_as(visitor, chat, text, &request_id(), json!({ "text": text })).await
+    /// Sends a message as the visitor.
+    pub async fn send_message(&self, visitor: &Caller, chat: &str, text: &str) -> Outcome<i64> {
+        self.send_message_with_id(visitor, chat, text, &request_id(), json!({ "text": text })).await
     }
 
-    /// The visitor presses a button of a message.
-    pub async fn press(&self, visitor: &Somebody, chat: &str, line: i64, button: &str) -> Outcome<()> {
+    /// Chooses a button of a message as the visitor.
+    pub async fn choose_button(
+        &self,
+        visitor: &Caller,
+        chat: &str,
+        visitor_sequence: i64,
+        button: &str,
+    ) -> Outcome<()> {
         let request = ChooseButtonRequest {
             chat_id: chat.to_owned(),
-            visitor_sequence: line,
+            visitor_sequence,
             button_id: button.to_owned(),
             request_id: request_id(),
         };
         let id = request.request_id.clone();
-        // The thread shows the label.
-        let given = json!({ "text": button.to_uppercase(), "line": line });
-        let tell = |answer: &frontdesk_proto::conversation::v1::ChooseButtonResponse| of_line(answer.entry.as_ref());
+        // The entry in the thread has the label of the button as its text.
+        let arguments = json!({ "text": button.to_uppercase(), "visitor_sequence": visitor_sequence });
+        let summarize = |response: &frontdesk_proto::conversation::v1::ChooseButtonResponse| {
+            chat_entry_summary(response.entry.as_ref())
+        };
         let outcome = self
-            .insist(visitor, Service::Conversation, ("ChooseButton", chat, &id), given, tell, |to| {
-                let request = request.clone();
-                async move { VisitorServiceClient::new(to).choose_button(request).await }
-            })
+            .call_until_answered(
+                visitor,
+                Service::Conversation,
+                ("ChooseButton", chat, &id),
+                arguments,
+                summarize,
+                |channel| {
+                    let request = request.clone();
+                    async move { VisitorServiceClient::new(channel).choose_button(request).await }
+                },
+            )
             .await;
         map(outcome, |_| ())
     }
 
-    /// An agent posts a message.
-    pub async fn post(&self, agent: &Somebody, conversation: &str, text: &str) -> Outcome<i64> {
+    /// Posts a message as an agent.
+    pub async fn post_message(&self, agent: &Caller, conversation: &str, text: &str) -> Outcome<i64> {
         let request = PostMessageRequest {
             conversation_id: conversation.to_owned(),
             text: text.to_owned(),
@@ -135,124 +176,133 @@ impl Driver {
             ..Default::default()
         };
         let id = request.request_id.clone();
-        let tell = |answer: &frontdesk_proto::conversation::v1::PostMessageResponse| of_entry(answer.entry.as_ref());
-        let names = ("PostMessage", conversation, id.as_str());
+        let summarize =
+            |response: &frontdesk_proto::conversation::v1::PostMessageResponse| entry_summary(response.entry.as_ref());
+        let call = ("PostMessage", conversation, id.as_str());
         let outcome = self
-            .insist(agent, Service::Conversation, names, json!({ "text": text }), tell, |to| {
+            .call_until_answered(agent, Service::Conversation, call, json!({ "text": text }), summarize, |channel| {
                 let request = request.clone();
-                async move { ThreadServiceClient::new(to).post_message(request).await }
+                async move { ThreadServiceClient::new(channel).post_message(request).await }
             })
             .await;
-        map(outcome, |answer| answer.entry.map(|entry| entry.sequence).unwrap_or_default())
+        map(outcome, |response| response.entry.map(|entry| entry.sequence).unwrap_or_default())
     }
 
-    /// An agent posts a comment.
-    pub async fn comment(&self, agent: &Somebody, conversation: &str, text: &str) -> Outcome<()> {
+    /// Posts a comment as an agent.
+    pub async fn post_comment(&self, agent: &Caller, conversation: &str, text: &str) -> Outcome<()> {
         let request = PostCommentRequest {
             conversation_id: conversation.to_owned(),
             text: text.to_owned(),
             request_id: request_id(),
         };
         let id = request.request_id.clone();
-        let tell = |answer: &frontdesk_proto::conversation::v1::PostCommentResponse| of_entry(answer.entry.as_ref());
-        let names = ("PostComment", conversation, id.as_str());
+        let summarize =
+            |response: &frontdesk_proto::conversation::v1::PostCommentResponse| entry_summary(response.entry.as_ref());
+        let call = ("PostComment", conversation, id.as_str());
         let outcome = self
-            .insist(agent, Service::Conversation, names, json!({ "text": text }), tell, |to| {
+            .call_until_answered(agent, Service::Conversation, call, json!({ "text": text }), summarize, |channel| {
                 let request = request.clone();
-                async move { ThreadServiceClient::new(to).post_comment(request).await }
+                async move { ThreadServiceClient::new(channel).post_comment(request).await }
             })
             .await;
         map(outcome, |_| ())
     }
 
-    /// An agent takes the conversation, at an epoch.
-    pub async fn take_over(&self, agent: &Somebody, conversation: &str, epoch: i64) -> Outcome<()> {
+    /// Takes the conversation over as an agent, at an epoch.
+    pub async fn take_over(&self, agent: &Caller, conversation: &str, epoch: i64) -> Outcome<()> {
         let request = TakeOverConversationRequest {
             conversation_id: conversation.to_owned(),
             expected_epoch: epoch,
             request_id: request_id(),
         };
         let id = request.request_id.clone();
-        let tell = |answer: &TakeOverConversationResponse| {
-            let stretch = answer.assignment.clone().unwrap_or_default();
-            let owner = stretch.owner.unwrap_or_default();
+        let summarize = |response: &TakeOverConversationResponse| {
+            let assignment = response.assignment.clone().unwrap_or_default();
+            let owner = assignment.owner.unwrap_or_default();
             let kind = match owner.kind() {
-                OwnerKind::Agent => "AGENT",
-                OwnerKind::Bot => "BOT",
-                OwnerKind::Unspecified | OwnerKind::System => "",
+                ActorKind::Agent => "AGENT",
+                ActorKind::Bot => "BOT",
+                ActorKind::Unspecified | ActorKind::Visitor | ActorKind::System => "",
             };
-            json!({ "epoch": stretch.epoch, "owner": format!("{kind}:{}", owner.id) })
+            json!({ "epoch": assignment.epoch, "owner": format!("{kind}:{}", owner.id) })
         };
-        let names = ("TakeOverConversation", conversation, id.as_str());
+        let call = ("TakeOverConversation", conversation, id.as_str());
         let outcome = self
-            .insist(agent, Service::Assignment, names, json!({ "expected_epoch": epoch }), tell, |to| {
-                let request = request.clone();
-                async move { AssignmentServiceClient::new(to).take_over_conversation(request).await }
-            })
+            .call_until_answered(
+                agent,
+                Service::Assignment,
+                call,
+                json!({ "expected_epoch": epoch }),
+                summarize,
+                |channel| {
+                    let request = request.clone();
+                    async move { AssignmentServiceClient::new(channel).take_over_conversation(request).await }
+                },
+            )
             .await;
         map(outcome, |_| ())
     }
 
-    /// An agent closes the conversation.
-    pub async fn close(&self, agent: &Somebody, conversation: &str) -> Outcome<()> {
+    /// Closes the conversation as an agent.
+    pub async fn close_conversation(&self, agent: &Caller, conversation: &str) -> Outcome<()> {
         let request = CloseConversationRequest {
             conversation_id: conversation.to_owned(),
             request_id: request_id(),
             ..Default::default()
         };
         let id = request.request_id.clone();
-        let tell = |answer: &frontdesk_proto::conversation::v1::CloseConversationResponse| {
-            of_conversation(answer.conversation.as_ref())
+        let summarize = |response: &frontdesk_proto::conversation::v1::CloseConversationResponse| {
+            conversation_summary(response.conversation.as_ref())
         };
-        let names = ("CloseConversation", conversation, id.as_str());
+        let call = ("CloseConversation", conversation, id.as_str());
         let outcome = self
-            .insist(agent, Service::Conversation, names, json!({}), tell, |to| {
+            .call_until_answered(agent, Service::Conversation, call, json!({}), summarize, |channel| {
                 let request = request.clone();
-                async move { ConversationServiceClient::new(to).close_conversation(request).await }
+                async move { ConversationServiceClient::new(channel).close_conversation(request).await }
             })
             .await;
         map(outcome, |_| ())
     }
 
-    /// An agent opens the conversation again.
-    pub async fn reopen(&self, agent: &Somebody, conversation: &str) -> Outcome<()> {
+    /// Reopens the conversation as an agent.
+    pub async fn reopen_conversation(&self, agent: &Caller, conversation: &str) -> Outcome<()> {
         let request = ReopenConversationRequest { conversation_id: conversation.to_owned(), request_id: request_id() };
         let id = request.request_id.clone();
-        let tell = |answer: &frontdesk_proto::conversation::v1::ReopenConversationResponse| {
-            of_conversation(answer.conversation.as_ref())
+        let summarize = |response: &frontdesk_proto::conversation::v1::ReopenConversationResponse| {
+            conversation_summary(response.conversation.as_ref())
         };
-        let names = ("ReopenConversation", conversation, id.as_str());
+        let call = ("ReopenConversation", conversation, id.as_str());
         let outcome = self
-            .insist(agent, Service::Conversation, names, json!({}), tell, |to| {
+            .call_until_answered(agent, Service::Conversation, call, json!({}), summarize, |channel| {
                 let request = request.clone();
-                async move { ConversationServiceClient::new(to).reopen_conversation(request).await }
+                async move { ConversationServiceClient::new(channel).reopen_conversation(request).await }
             })
             .await;
         map(outcome, |_| ())
     }
 
-    /// An agent makes a ticket of the conversation.
-    pub async fn ticket(&self, agent: &Somebody, conversation: &str) -> Outcome<()> {
+    /// Creates a ticket for the conversation as an agent.
+    pub async fn create_ticket(&self, agent: &Caller, conversation: &str) -> Outcome<()> {
         let request = CreateTicketRequest {
             conversation_id: conversation.to_owned(),
-            subject: "Something to do".into(),
+            subject: "Follow up".into(),
             request_id: request_id(),
             ..Default::default()
         };
         let id = request.request_id.clone();
-        let tell = |answer: &frontdesk_proto::conversation::v1::CreateTicketResponse| json!({ "ticket": answer.ticket.as_ref().map(|ticket| &ticket.id) });
-        let names = ("CreateTicket", conversation, id.as_str());
+        let summarize = |response: &frontdesk_proto::conversation::v1::CreateTicketResponse| json!({ "ticket": response.ticket.as_ref().map(|ticket| &ticket.id) });
+        let call = ("CreateTicket", conversation, id.as_str());
         let outcome = self
-            .insist(agent, Service::Conversation, names, json!({}), tell, |to| {
+            .call_until_answered(agent, Service::Conversation, call, json!({}), summarize, |channel| {
                 let request = request.clone();
-                async move { TicketServiceClient::new(to).create_ticket(request).await }
+                async move { TicketServiceClient::new(channel).create_ticket(request).await }
             })
             .await;
         map(outcome, |_| ())
     }
 
-    /// An agent mails the transcript to the conversation's contact.
-    pub async fn send_transcript(&self, agent: &Somebody, conversation: &str, contact: &str) -> Outcome<()> {
+    /// Mails the transcript to the conversation's contact as an agent.
+    pub async fn send_transcript(&self, agent: &Caller, conversation: &str, contact: &str) -> Outcome<()> {
         let request = SendTranscriptRequest {
             conversation_id: conversation.to_owned(),
             contact_id: contact.to_owned(),
@@ -260,51 +310,52 @@ impl Driver {
             ..Default::default()
         };
         let id = request.request_id.clone();
-        let tell = |answer: &frontdesk_proto::notification::v1::SendTranscriptResponse| json!({ "delivery": answer.delivery.as_ref().map(|delivery| &delivery.id) });
-        let names = ("SendTranscript", conversation, id.as_str());
+        let summarize = |response: &frontdesk_proto::notification::v1::SendTranscriptResponse| json!({ "delivery": response.delivery.as_ref().map(|delivery| &delivery.id) });
+        let call = ("SendTranscript", conversation, id.as_str());
         let outcome = self
-            .insist(agent, Service::Notification, names, json!({}), tell, |to| {
+            .call_until_answered(agent, Service::Notification, call, json!({}), summarize, |channel| {
                 let request = request.clone();
-                async move { TranscriptServiceClient::new(to).send_transcript(request).await }
+                async move { TranscriptServiceClient::new(channel).send_transcript(request).await }
             })
             .await;
         map(outcome, |_| ())
     }
 
-    /// The visitor's number of the newest message that offers buttons.
-    pub async fn question(&self, agent: &Somebody, conversation: &str) -> Option<i64> {
+    /// Visitor sequence of the newest message with buttons.
+    pub async fn find_buttons(&self, agent: &Caller, conversation: &str) -> Option<i64> {
         let request =
             ListEntriesRequest { conversation_id: conversation.to_owned(), page_size: 1_000, ..Default::default() };
-        let names = ("ListEntries", conversation, "");
+        let call = ("ListEntries", conversation, "");
         let outcome = self
-            .insist(
+            .call_until_answered(
                 agent,
                 Service::Conversation,
-                names,
+                call,
                 Value::Null,
                 |_| Value::Null,
-                |to| {
+                |channel| {
                     let request = request.clone();
-                    async move { ThreadServiceClient::new(to).list_entries(request).await }
+                    async move { ThreadServiceClient::new(channel).list_entries(request).await }
                 },
             )
             .await;
         let entries = outcome.ok()?.entries;
-        let asks = |entry: &&Entry| matches!(&entry.content, Some(entry::Content::Message(m)) if !m.buttons.is_empty());
-        entries.iter().rev().find(asks).map(|entry| entry.visitor_sequence)
+        let has_buttons =
+            |entry: &&Entry| matches!(&entry.content, Some(entry::Content::Message(m)) if !m.buttons.is_empty());
+        entries.iter().rev().find(has_buttons).map(|entry| entry.visitor_sequence)
     }
 
-    /// The conversation as it is now.
-    pub async fn conversation(&self, agent: &Somebody, conversation: &str) -> Option<Conversation> {
+    /// Reads the conversation.
+    pub async fn get_conversation(&self, agent: &Caller, conversation: &str) -> Option<Conversation> {
         let request = GetConversationRequest { conversation_id: conversation.to_owned() };
-        let tell = |answer: &frontdesk_proto::conversation::v1::GetConversationResponse| {
-            of_conversation(answer.conversation.as_ref())
+        let summarize = |response: &frontdesk_proto::conversation::v1::GetConversationResponse| {
+            conversation_summary(response.conversation.as_ref())
         };
-        let names = ("GetConversation", conversation, "");
+        let call = ("GetConversation", conversation, "");
         let outcome = self
-            .insist(agent, Service::Conversation, names, Value::Null, tell, |to| {
+            .call_until_answered(agent, Service::Conversation, call, Value::Null, summarize, |channel| {
                 let request = request.clone();
-                async move { ConversationServiceClient::new(to).get_conversation(request).await }
+                async move { ConversationServiceClient::new(channel).get_conversation(request).await }
             })
             .await;
         outcome.ok()?.conversation
@@ -313,7 +364,7 @@ impl Driver {
 
 fn map<T, U>(outcome: Outcome<T>, with: impl FnOnce(T) -> U) -> Outcome<U> {
     match outcome {
-        Outcome::Ok(answer) => Outcome::Ok(with(answer)),
+        Outcome::Ok(response) => Outcome::Ok(with(response)),
         Outcome::Refused(status) => Outcome::Refused(status),
         Outcome::Unknown => Outcome::Unknown,
     }

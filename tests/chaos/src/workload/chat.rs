@@ -1,4 +1,4 @@
-//! One chat, from the first word to its end, as chance has it; and many of them at once.
+//! One chat, from its start to its end, with random steps; and many chats at once.
 
 use std::{
     sync::{
@@ -12,143 +12,144 @@ use futures::StreamExt;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::json;
 
-use super::{Shop, Watchers};
-use crate::driver::{Driver, Outcome, Somebody, request_id};
+use super::{Account, Watchers};
+use crate::driver::{Caller, Driver, Outcome, request_id};
 
-/// What chats are like.
+/// The composition of the chats.
 #[derive(Clone, Copy, Debug)]
 pub struct Script {
-    /// Messages of one chat, about.
+    /// Average number of messages of a chat.
     pub messages: usize,
-    /// Of a hundred chats so many begin with a bot.
+    /// Percentage of chats that start with a bot.
     pub with_bot: u32,
-    /// Of a hundred chats so many are closed by an agent; the others stay open.
+    /// Percentage of chats that an agent closes; the others stay open.
     pub closed: u32,
-    /// Of a hundred closed ones so many are opened again, and so many get a ticket first.
+    /// Percentage of closed chats that are reopened.
     pub reopened: u32,
-    /// See above.
+    /// Percentage of closed chats that get a ticket before the close.
     pub ticketed: u32,
-    /// Of a hundred visitors so many are known by their token.
-    pub known: u32,
-    /// Of a hundred transcripts so many are also sent by hand.
-    pub by_hand: u32,
+    /// Percentage of visitors whose token carries a mail address.
+    pub with_address: u32,
+    /// Percentage of transcripts that are also sent manually.
+    pub sent_manually: u32,
 }
 
 impl Default for Script {
     fn default() -> Self {
-        Self { messages: 16, with_bot: 50, closed: 70, reopened: 15, ticketed: 10, known: 60, by_hand: 10 }
+        Self { messages: 16, with_bot: 50, closed: 70, reopened: 15, ticketed: 10, with_address: 60, sent_manually: 10 }
     }
 }
 
 struct Chat<'a> {
     driver: &'a Driver,
-    shop: &'a Shop,
-    visitor: Somebody,
+    account: &'a Account,
+    visitor: Caller,
     id: String,
-    known: bool,
+    with_address: bool,
     random: StdRng,
 }
 
-/// Plays chats on these accounts, so many at once, for as long as `goes_on` says of the number of messages that were
-/// acknowledged. Gives that number.
-pub async fn play_all(
+/// Runs chats on these accounts, at most `concurrent` at once, while `continues` returns true for the number of acknowledged
+/// messages. Returns that number.
+pub async fn run_chats(
     driver: &Driver,
-    shops: &[Shop],
+    accounts: &[Account],
     script: Script,
-    at_once: usize,
-    goes_on: impl Fn(usize) -> bool,
+    concurrent: usize,
+    continues: impl Fn(usize) -> bool,
     watchers: Option<&Watchers>,
     seed: u64,
 ) -> usize {
     let acknowledged = Arc::new(AtomicUsize::new(0));
-    let chats = (0_u64..).take_while(|_| goes_on(acknowledged.load(Ordering::Relaxed))).map(|number| {
-        let (acknowledged, shop) = (&acknowledged, &shops[number as usize % shops.len()]);
+    let chats = (0_u64..).take_while(|_| continues(acknowledged.load(Ordering::Relaxed))).map(|number| {
+        let (acknowledged, account) = (&acknowledged, &accounts[number as usize % accounts.len()]);
         async move {
             let random = StdRng::seed_from_u64(seed.wrapping_mul(0x9E37_79B9).wrapping_add(number));
-            acknowledged.fetch_add(play(driver, shop, script, watchers, random, number).await, Ordering::Relaxed);
+            acknowledged
+                .fetch_add(run_chat(driver, account, script, watchers, random, number).await, Ordering::Relaxed);
         }
     });
-    futures::stream::iter(chats).buffer_unordered(at_once).collect::<Vec<()>>().await;
+    futures::stream::iter(chats).buffer_unordered(concurrent).collect::<Vec<()>>().await;
     acknowledged.load(Ordering::Relaxed)
 }
 
-/// Plays one chat; gives how many of its messages were acknowledged.
-pub async fn play(
+/// Runs one chat; returns the number of its acknowledged messages.
+async fn run_chat(
     driver: &Driver,
-    shop: &Shop,
+    account: &Account,
     script: Script,
     watchers: Option<&Watchers>,
     mut random: StdRng,
     number: u64,
 ) -> usize {
-    let known = random.random_range(0..100) < script.known;
+    let with_address = random.random_range(0..100) < script.with_address;
     let with_bot = random.random_range(0..100) < script.with_bot;
-    let visitor = shop.visitor(&format!("v{number}-{}", random.random::<u32>()), known);
-    let channel = if with_bot { &shop.with_bot } else { &shop.with_nobody };
-    let first = if random.random_bool(0.3) { shop.words() } else { String::new() };
-    let mut said = usize::from(!first.is_empty());
+    let visitor = account.visitor(&format!("v{number}-{}", random.random::<u32>()), with_address);
+    let channel = if with_bot { &account.bot_channel } else { &account.plain_channel };
+    let first = if random.random_bool(0.3) { account.message_text() } else { String::new() };
+    let mut sent = usize::from(!first.is_empty());
     let Some(id) = driver.start_chat(&visitor, channel, &first).await.ok() else { return 0 };
-    let mut chat = Chat { driver, shop, visitor, id, known, random };
+    let mut chat = Chat { driver, account, visitor, id, with_address, random };
     if let Some(watchers) = watchers {
-        watchers.maybe_follow(&chat.id, &chat.visitor, &shop.agents[0]);
+        watchers.watch_if_below_limit(&chat.id, &chat.visitor, &account.agents[0]);
     }
-    if with_bot && !chat.with_the_bot(&mut said).await {
-        return said;
+    if with_bot && !chat.talk_to_bot(&mut sent).await {
+        return sent;
     }
-    chat.with_people(script, &mut said).await;
-    if chat.chance(script.closed) {
-        chat.end(script, &mut said).await;
+    chat.talk_to_agent(script, &mut sent).await;
+    if chat.happens(script.closed) {
+        chat.end(script, &mut sent).await;
     }
-    said
+    sent
 }
 
 impl Chat<'_> {
-    fn chance(&mut self, of_hundred: u32) -> bool {
-        self.random.random_range(0..100) < of_hundred
+    fn happens(&mut self, percent: u32) -> bool {
+        self.random.random_range(0..100) < percent
     }
 
-    fn agent(&mut self) -> Somebody {
-        let number = self.random.random_range(0..self.shop.agents.len());
-        self.shop.agents[number].clone()
+    fn agent(&mut self) -> Caller {
+        let number = self.random.random_range(0..self.account.agents.len());
+        self.account.agents[number].clone()
     }
 
     async fn pause(&mut self) {
         tokio::time::sleep(Duration::from_millis(self.random.random_range(0..30))).await;
     }
 
-    /// The visitor talks to the bot for a while. False: the chat went on without people.
-    async fn with_the_bot(&mut self, said: &mut usize) -> bool {
+    /// The visitor talks to the bot. Returns false if the chat continues without an agent.
+    async fn talk_to_bot(&mut self, sent: &mut usize) -> bool {
         for _ in 0..self.random.random_range(0..3) {
-            *said += usize::from(self.say().await);
+            *sent += usize::from(self.send_message().await);
             self.pause().await;
         }
         match self.random.random_range(0..10) {
-            // Left to the bot: the run ends before its timeout, or not.
+            // No agent takes over; the chat may time out before the run ends.
             0 => return false,
-            // The visitor answers the question and presses a button, if the bot has come so far.
+            // The visitor answers the question and chooses a button once the bot offers it.
             1..=3 => {
                 let agent = self.agent();
-                *said += usize::from(self.say().await);
-                let button = if self.chance(50) { "people" } else { "bye" };
+                *sent += usize::from(self.send_message().await);
+                let button = if self.happens(50) { "people" } else { "bye" };
                 for _ in 0..20 {
                     tokio::time::sleep(Duration::from_millis(100)).await;
-                    let Some(line) = self.driver.question(&agent, &self.id).await else { continue };
-                    if let Outcome::Ok(()) = self.driver.press(&self.visitor, &self.id, line, button).await {
+                    let Some(message) = self.driver.find_buttons(&agent, &self.id).await else { continue };
+                    if let Outcome::Ok(()) = self.driver.choose_button(&self.visitor, &self.id, message, button).await {
                         return button == "people";
                     }
                 }
             }
             _ => {}
         }
-        self.taken_over().await;
+        self.take_over().await;
         true
     }
 
-    /// Two agents want it at once, or one.
-    async fn taken_over(&mut self) {
+    /// One agent takes the chat over, or two race for it.
+    async fn take_over(&mut self) {
         let (one, other) = (self.agent(), self.agent());
-        let Some(now) = self.driver.conversation(&one, &self.id).await else { return };
-        if self.chance(50) {
+        let Some(now) = self.driver.get_conversation(&one, &self.id).await else { return };
+        if self.happens(50) {
             let (one, other) =
                 (self.driver.take_over(&one, &self.id, now.epoch), self.driver.take_over(&other, &self.id, now.epoch));
             tokio::join!(one, other);
@@ -157,63 +158,65 @@ impl Chat<'_> {
         }
     }
 
-    async fn say(&mut self) -> bool {
-        let words = self.shop.words();
-        self.driver.say(&self.visitor, &self.id, &words).await.ok().is_some()
+    /// The visitor sends a message. Returns whether it was acknowledged.
+    async fn send_message(&mut self) -> bool {
+        let text = self.account.message_text();
+        self.driver.send_message(&self.visitor, &self.id, &text).await.ok().is_some()
     }
 
-    async fn with_people(&mut self, script: Script, said: &mut usize) {
-        let lines = self.random.random_range(script.messages / 2..=script.messages + script.messages / 2);
+    async fn talk_to_agent(&mut self, script: Script, sent: &mut usize) {
+        let steps = self.random.random_range(script.messages / 2..=script.messages + script.messages / 2);
         let agent = self.agent();
-        for _ in 0..lines {
+        for _ in 0..steps {
             match self.random.random_range(0..100) {
-                0..50 => *said += usize::from(self.say().await),
+                0..50 => *sent += usize::from(self.send_message().await),
                 50..90 => {
-                    let words = self.shop.words();
-                    *said += usize::from(self.driver.post(&agent, &self.id, &words).await.ok().is_some());
+                    let text = self.account.message_text();
+                    *sent += usize::from(self.driver.post_message(&agent, &self.id, &text).await.ok().is_some());
                 }
                 90..96 => {
-                    let words = self.shop.internal_words();
-                    self.driver.comment(&agent, &self.id, &words).await;
+                    let text = self.account.comment_text();
+                    self.driver.post_comment(&agent, &self.id, &text).await;
                 }
-                96..98 => self.taken_over().await,
-                _ => *said += usize::from(self.reuses_a_request_id().await),
+                96..98 => self.take_over().await,
+                _ => *sent += usize::from(self.reuse_request_id().await),
             }
             self.pause().await;
         }
     }
 
-    /// The same id for something else is refused.
-    async fn reuses_a_request_id(&mut self) -> bool {
-        let (id, words, others) = (request_id(), self.shop.words(), self.shop.words());
-        let first = self.driver.say_as(&self.visitor, &self.id, &words, &id, json!({ "text": words })).await;
+    /// Reuses a request id with another text, which must be refused, and repeats the first request, which must be answered as
+    /// before.
+    async fn reuse_request_id(&mut self) -> bool {
+        let (id, text, other) = (request_id(), self.account.message_text(), self.account.message_text());
+        let first =
+            self.driver.send_message_with_id(&self.visitor, &self.id, &text, &id, json!({ "text": text })).await;
         if let Outcome::Ok(_) = first {
-            let given = json!({ "text": others, "reused": true });
-            self.driver.say_as(&self.visitor, &self.id, &others, &id, given).await;
-            // And for the same thing it gives the first answer.
-            self.driver.say_as(&self.visitor, &self.id, &words, &id, json!({ "text": words })).await;
+            let arguments = json!({ "text": other, "reused": true });
+            self.driver.send_message_with_id(&self.visitor, &self.id, &other, &id, arguments).await;
+            self.driver.send_message_with_id(&self.visitor, &self.id, &text, &id, json!({ "text": text })).await;
             return true;
         }
         false
     }
 
-    async fn end(&mut self, script: Script, said: &mut usize) {
+    async fn end(&mut self, script: Script, sent: &mut usize) {
         let agent = self.agent();
-        if self.known && self.chance(script.ticketed) {
-            self.driver.ticket(&agent, &self.id).await;
+        if self.with_address && self.happens(script.ticketed) {
+            self.driver.create_ticket(&agent, &self.id).await;
         }
-        self.driver.close(&agent, &self.id).await;
-        // It is too late now: refused.
-        self.say().await;
-        if self.chance(script.reopened) {
-            self.driver.reopen(&agent, &self.id).await;
-            let words = self.shop.words();
-            *said += usize::from(self.driver.post(&agent, &self.id, &words).await.ok().is_some());
-            self.driver.close(&agent, &self.id).await;
+        self.driver.close_conversation(&agent, &self.id).await;
+        // Refused: the chat is closed.
+        self.send_message().await;
+        if self.happens(script.reopened) {
+            self.driver.reopen_conversation(&agent, &self.id).await;
+            let text = self.account.message_text();
+            *sent += usize::from(self.driver.post_message(&agent, &self.id, &text).await.ok().is_some());
+            self.driver.close_conversation(&agent, &self.id).await;
         }
-        if self.known
-            && self.chance(script.by_hand)
-            && let Some(now) = self.driver.conversation(&agent, &self.id).await
+        if self.with_address
+            && self.happens(script.sent_manually)
+            && let Some(now) = self.driver.get_conversation(&agent, &self.id).await
         {
             self.driver.send_transcript(&agent, &self.id, &now.contact_id).await;
         }

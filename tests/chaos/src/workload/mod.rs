@@ -1,11 +1,11 @@
-//! What callers do all day: accounts with people, bots and channels; chats from the first word to the mailbox; watchers.
+//! The workload: accounts with agents, bots and channels; chats from the first message to the mail; watchers.
 
+mod account;
 mod calls;
 mod chat;
-mod shop;
 mod watcher;
 
-pub use calls::{entry_digest, line_digest};
-pub use chat::{Script, play, play_all};
-pub use shop::{BOT_TEXTS, Shop, ShopKind};
-pub use watcher::{Watched, Watcher, Watchers};
+pub use account::{Account, AccountKind, BOT_TEXTS};
+pub use calls::{chat_entry_digest, entry_digest};
+pub use chat::{Script, run_chats};
+pub use watcher::{WatchKind, Watchers};

@@ -1,4 +1,5 @@
-//! Watchers: they follow a thread, move between replicas, resume by the last number they saw, and write down what came.
+//! Watchers: they watch a thread, move between replicas, resume after the last sequence that they received, and record what
+//! they receive.
 
 use std::{
     sync::{
@@ -17,40 +18,40 @@ use serde_json::json;
 use tokio::{sync::watch, task::JoinHandle};
 use tonic::Status;
 
-use super::{entry_digest, line_digest};
+use super::{chat_entry_digest, entry_digest};
 use crate::{
     cluster::Service,
-    driver::{Driver, Somebody, read},
-    history::{Kind, Operation, Tells},
+    driver::{Caller, Driver, classify},
+    history::{Details, Kind, Operation},
 };
 
-/// Whose eyes a watcher has.
+/// What a watcher watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Watched {
+pub enum WatchKind {
     /// The whole thread, as an agent.
     Thread,
-    /// What the visitor sees.
+    /// The chat, as the visitor.
     Chat,
 }
 
 /// One watcher.
-pub struct Watcher {
+struct Watcher {
     driver: Driver,
-    who: Somebody,
+    caller: Caller,
     conversation: String,
-    watched: Watched,
-    /// A watcher stays at a replica for about so long.
+    kind: WatchKind,
+    /// Average time at one replica.
     moves_after: Duration,
     random: StdRng,
     last: Arc<AtomicU64>,
     delivered: Arc<AtomicU64>,
 }
 
-/// A number, and what was written down of it.
-type Seen = (i64, String);
+/// A sequence, and the digest of its entry.
+type Received = (i64, String);
 
 impl Watcher {
-    /// Follows from the beginning until `ends` says up to where: a number, once it is known.
+    /// Watches from the beginning until the last sequence, which `ends` holds once it is known.
     async fn run(mut self, operation: Operation, mut ends: watch::Receiver<Option<u64>>) {
         let mut attempt = 0;
         let mut replica = self.random.random_range(0..2);
@@ -58,52 +59,52 @@ impl Watcher {
             attempt += 1;
             replica += 1;
             let after = self.last.load(Ordering::Relaxed);
-            let given = json!({ "after": after });
-            self.driver.recorder.write(&operation, attempt, Kind::Invoke, Tells { given, ..Tells::default() });
+            let arguments = json!({ "after": after });
+            self.driver.recorder.write(&operation, attempt, Kind::Invoke, Details { arguments, ..Details::default() });
             let stay = self.moves_after.mul_f64(self.random.random_range(0.5..1.5));
             let ended = {
-                let following = self.follow(&operation, attempt, replica, after);
+                let watching = self.watch(&operation, attempt, replica, after);
                 tokio::select! {
-                    ended = following => ended,
+                    ended = watching => ended,
                     () = tokio::time::sleep(stay) => Ok(()),
                     () = reached(&mut ends, &self.last) => {
-                        self.driver.recorder.write(&operation, attempt, Kind::Ok, Tells::default());
+                        self.driver.recorder.write(&operation, attempt, Kind::Ok, Details::default());
                         return;
                     }
                 }
             };
             if let Err(status) = ended {
-                let (_, tells) = read(&status);
-                self.driver.recorder.write(&operation, attempt, Kind::Unknown, tells);
+                let (_, details) = classify(&status);
+                self.driver.recorder.write(&operation, attempt, Kind::Unknown, details);
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
     }
 
-    async fn follow(&self, operation: &Operation, attempt: u32, replica: usize, after: u64) -> Result<(), Status> {
-        let to = self.driver.at(&self.who, Service::Conversation, replica, Duration::ZERO);
+    async fn watch(&self, operation: &Operation, attempt: u32, replica: usize, after: u64) -> Result<(), Status> {
+        let channel = self.driver.at(&self.caller, Service::Conversation, replica, Duration::ZERO);
         let after = i64::try_from(after).unwrap_or(i64::MAX);
-        let see = |(number, digest): Seen| {
-            let answer = json!({ "s": number, "d": digest });
-            self.driver.recorder.write(operation, attempt, Kind::Seen, Tells { answer, ..Tells::default() });
+        let receive = |(number, digest): Received| {
+            let response = json!({ "s": number, "d": digest });
+            self.driver.recorder.write(operation, attempt, Kind::Received, Details { response, ..Details::default() });
             self.last.store(u64::try_from(number).unwrap_or(0), Ordering::Relaxed);
             self.delivered.fetch_add(1, Ordering::Relaxed);
         };
-        match self.watched {
-            Watched::Thread => {
+        match self.kind {
+            WatchKind::Thread => {
                 let request = WatchThreadRequest { conversation_id: self.conversation.clone(), after_sequence: after };
-                let mut stream = ThreadServiceClient::new(to).watch_thread(request).await?.into_inner();
+                let mut stream = ThreadServiceClient::new(channel).watch_thread(request).await?.into_inner();
                 while let Some(response) = stream.message().await? {
                     let entry = response.entry.unwrap_or_default();
-                    see((entry.sequence, entry_digest(&entry)));
+                    receive((entry.sequence, entry_digest(&entry)));
                 }
             }
-            Watched::Chat => {
+            WatchKind::Chat => {
                 let request = WatchChatRequest { chat_id: self.conversation.clone(), after_visitor_sequence: after };
-                let mut stream = VisitorServiceClient::new(to).watch_chat(request).await?.into_inner();
+                let mut stream = VisitorServiceClient::new(channel).watch_chat(request).await?.into_inner();
                 while let Some(response) = stream.message().await? {
-                    let line = response.entry.unwrap_or_default();
-                    see((line.visitor_sequence, line_digest(&line)));
+                    let entry = response.entry.unwrap_or_default();
+                    receive((entry.visitor_sequence, chat_entry_digest(&entry)));
                 }
             }
         }
@@ -111,7 +112,7 @@ impl Watcher {
     }
 }
 
-/// Waits until the last number is known and was seen.
+/// Waits until the last sequence is known and was received.
 async fn reached(ends: &mut watch::Receiver<Option<u64>>, last: &AtomicU64) {
     loop {
         let end = *ends.borrow_and_update();
@@ -129,7 +130,7 @@ struct Running {
     operation: Operation,
     last: Arc<AtomicU64>,
     conversation: String,
-    watched: Watched,
+    kind: WatchKind,
     ends: watch::Sender<Option<u64>>,
     task: JoinHandle<()>,
 }
@@ -137,7 +138,7 @@ struct Running {
 /// All watchers of a run.
 pub struct Watchers {
     driver: Driver,
-    at_most: usize,
+    max: usize,
     moves_after: Duration,
     seed: u64,
     running: Mutex<Vec<Running>>,
@@ -145,64 +146,69 @@ pub struct Watchers {
 }
 
 impl Watchers {
-    /// So many at most, each at a replica for about so long.
-    pub fn new(driver: &Driver, at_most: usize, moves_after: Duration, seed: u64) -> Self {
+    /// At most `max` watchers, each at one replica for about `moves_after`.
+    pub fn new(driver: &Driver, max: usize, moves_after: Duration, seed: u64) -> Self {
         let delivered = Arc::default();
-        Self { driver: driver.clone(), at_most, moves_after, seed, running: Mutex::default(), delivered }
+        Self { driver: driver.clone(), max, moves_after, seed, running: Mutex::default(), delivered }
     }
 
-    /// Follows a conversation, with both kinds of eyes, while there is room.
-    pub fn maybe_follow(&self, conversation: &str, visitor: &Somebody, agent: &Somebody) {
+    /// Watches a conversation as its visitor and as an agent, unless that would exceed the maximum number of watchers.
+    pub fn watch_if_below_limit(&self, conversation: &str, visitor: &Caller, agent: &Caller) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).len();
-        if running + 2 <= self.at_most {
-            self.follow(conversation, visitor, Watched::Chat);
-            self.follow(conversation, agent, Watched::Thread);
+        if running + 2 <= self.max {
+            self.watch(conversation, visitor, WatchKind::Chat);
+            self.watch(conversation, agent, WatchKind::Thread);
         }
     }
 
-    /// Follows a conversation.
-    pub fn follow(&self, conversation: &str, who: &Somebody, watched: Watched) {
+    /// Watches a conversation.
+    pub fn watch(&self, conversation: &str, caller: &Caller, kind: WatchKind) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let (ends, ending) = watch::channel(None);
         let watcher = Watcher {
             driver: self.driver.clone(),
-            who: who.clone(),
+            caller: caller.clone(),
             conversation: conversation.to_owned(),
-            watched,
+            kind,
             moves_after: self.moves_after,
             random: StdRng::seed_from_u64(self.seed.wrapping_add(running.len() as u64)),
             last: Arc::default(),
             delivered: self.delivered.clone(),
         };
-        let call = if watched == Watched::Thread { "WatchThread" } else { "WatchChat" };
-        let operation = self.driver.operation(who, call, conversation, "");
+        let call = if kind == WatchKind::Thread { "WatchThread" } else { "WatchChat" };
+        let operation = self.driver.operation(caller, call, conversation, "");
         let last = watcher.last.clone();
         let task = tokio::spawn(watcher.run(operation.clone(), ending));
-        running.push(Running { operation, last, conversation: conversation.to_owned(), watched, ends, task });
+        running.push(Running { operation, last, conversation: conversation.to_owned(), kind, ends, task });
     }
 
-    /// How many entries were brought to all of them.
+    /// Number of entries that all watchers have received.
     pub fn delivered(&self) -> u64 {
         self.delivered.load(Ordering::Relaxed)
     }
 
-    /// Lets each come to the end that `last` gives for its conversation (all, seen by the visitor), for so long at most.
-    /// Gives how many did not.
-    pub async fn finish(&self, last: impl Fn(&str) -> (u64, u64), patience: Duration) -> usize {
+    /// Waits, for at most `timeout`, until each watcher has received the last sequence of its conversation, which `last` gives
+    /// (of the thread, of the chat). Returns the number of watchers that have not.
+    pub async fn finish(&self, last: impl Fn(&str) -> (u64, u64), timeout: Duration) -> usize {
         let running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
-        let until = tokio::time::Instant::now() + patience;
+        let until = tokio::time::Instant::now() + timeout;
         let mut behind = 0;
         for one in &running {
-            let (all, seen) = last(&one.conversation);
-            one.ends.send_replace(Some(if one.watched == Watched::Thread { all } else { seen }));
+            let (thread, chat) = last(&one.conversation);
+            one.ends.send_replace(Some(if one.kind == WatchKind::Thread { thread } else { chat }));
         }
         for mut one in running {
             if tokio::time::timeout_at(until, &mut one.task).await.is_err() {
                 one.task.abort();
                 behind += 1;
-                // The checker sees where it stood.
-                let given = json!({ "after": one.last.load(Ordering::Relaxed) });
-                self.driver.recorder.write(&one.operation, u32::MAX, Kind::Ok, Tells { given, ..Tells::default() });
+                // The checker compares where the watcher stopped.
+                let arguments = json!({ "after": one.last.load(Ordering::Relaxed) });
+                self.driver.recorder.write(
+                    &one.operation,
+                    u32::MAX,
+                    Kind::Ok,
+                    Details { arguments, ..Details::default() },
+                );
             }
         }
         behind

@@ -1,7 +1,7 @@
 //! A row of `assignments`.
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use frontdesk_proto::assignment::v1::{AssignmentCause, OwnerKind};
 use sea_orm::entity::prelude::*;
 

@@ -1,7 +1,7 @@
 //! `transcript_decisions`: what was decided at a close, with the facts as they were then.
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use sea_orm::entity::prelude::*;
 
 use crate::domain::Skip;

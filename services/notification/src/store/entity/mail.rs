@@ -1,6 +1,6 @@
 //! `delivery_mails`: composed mails that are still to be sent.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]

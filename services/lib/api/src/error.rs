@@ -1,0 +1,169 @@
+//! Errors of the API: a code, a reason for programs, a message for people, and the details that gRPC clients decode.
+
+use std::{collections::HashMap, fmt::Display, time::Duration};
+
+use frontdesk_proto::auth::v1::Reason;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+/// Maximum number of fields in one error: a status travels in headers, which clients limit to a few kilobytes.
+const MAX_FIELDS: usize = 20;
+/// Maximum number of characters of a field's path and of its description.
+const MAX_FIELD_CHARACTERS: usize = 160;
+/// Maximum number of fields that the message names; the details hold the others.
+const MAX_FIELDS_IN_MESSAGE: usize = 5;
+
+/// An invalid field of a request, and how to correct it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// Path of the field in the request, as the proto names it.
+    pub path: String,
+    /// What is wrong and what would be right.
+    pub description: String,
+}
+
+impl FieldError {
+    /// The field at `path` is invalid.
+    pub fn new(path: impl Into<String>, description: impl Into<String>) -> Self {
+        Self { path: shortened(path.into()), description: shortened(description.into()) }
+    }
+}
+
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(MAX_FIELD_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// An error that becomes a [`Status`] with `google.rpc.ErrorInfo` and, where they apply, `BadRequest` and `RetryInfo`.
+#[derive(Clone, Debug)]
+pub struct ApiError {
+    code: Code,
+    domain: &'static str,
+    reason: String,
+    message: String,
+    metadata: HashMap<String, String>,
+    fields: Vec<FieldError>,
+    retry_after: Option<Duration>,
+}
+
+impl ApiError {
+    /// An error with a reason of the service's enum, written with or without its prefix `REASON_`.
+    pub fn new(code: Code, domain: &'static str, reason: &str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            domain,
+            reason: reason.strip_prefix("REASON_").unwrap_or(reason).to_owned(),
+            message: message.into(),
+            metadata: HashMap::new(),
+            fields: Vec::new(),
+            retry_after: None,
+        }
+    }
+
+    /// INVALID_ARGUMENT with the first 20 fields, and how many more there are.
+    pub fn fields(mut fields: Vec<FieldError>) -> Self {
+        let all = fields.len();
+        fields.truncate(MAX_FIELDS);
+        let named = fields.iter().take(MAX_FIELDS_IN_MESSAGE);
+        let mut list: Vec<String> = named.map(|field| format!("{}: {}", field.path, field.description)).collect();
+        if all > list.len() {
+            list.push(format!("and {} more", all - list.len()));
+        }
+        Self { fields, ..Self::shared(Code::InvalidArgument, Reason::InvalidFields, list.join("; ")) }
+    }
+
+    /// INTERNAL with a fixed message for the caller; the error goes to the log.
+    pub fn internal(error: &dyn Display) -> Self {
+        tracing::error!(%error, "internal error");
+        Self::shared(Code::Internal, Reason::Internal, "an internal error; it is logged with this call's trace")
+    }
+
+    /// An error with a reason that all services share.
+    pub fn shared(code: Code, reason: Reason, message: impl Into<String>) -> Self {
+        Self::new(code, "frontdesk", reason.as_str_name(), message)
+    }
+
+    /// UNAVAILABLE: the database or another dependency cannot be reached now; retry after a second.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::shared(Code::Unavailable, Reason::Unavailable, message).retry_after(Duration::from_secs(1))
+    }
+
+    /// A database error that the service does not map itself: UNAVAILABLE when it is transient, else INTERNAL.
+    pub fn database(error: &frontdesk_db::DbErr) -> Self {
+        if frontdesk_db::is_transient(error) {
+            tracing::warn!(%error, "the database cannot be reached");
+            return Self::unavailable("the database cannot be reached now; try again");
+        }
+        Self::internal(error)
+    }
+
+    /// Adds metadata: the current value of something that the caller's program may need.
+    pub fn with(mut self, key: &str, value: impl ToString) -> Self {
+        self.metadata.insert(key.to_owned(), value.to_string());
+        self
+    }
+
+    /// Says when to retry.
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+}
+
+impl From<ApiError> for Status {
+    fn from(error: ApiError) -> Self {
+        let mut details = ErrorDetails::with_error_info(error.reason, error.domain, error.metadata);
+        if !error.fields.is_empty() {
+            let violations = error.fields.into_iter().map(|field| FieldViolation::new(field.path, field.description));
+            details.set_bad_request(violations.collect::<Vec<_>>());
+        }
+        if error.retry_after.is_some() {
+            details.set_retry_info(error.retry_after);
+        }
+        Status::with_error_details(error.code, error.message, details)
+    }
+}
+
+/// Whether a status carries this reason in its `google.rpc.ErrorInfo`.
+pub fn has_reason(status: &Status, reason: &str) -> bool {
+    status.get_details_error_info().is_some_and(|info| info.reason == reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i22_an_error_carries_reason_metadata_fields_and_retry_delay() {
+        let error = ApiError::new(Code::Aborted, "test.frontdesk", "REASON_STALE", "stale").with("etag", 7);
+        let status = Status::from(error.retry_after(Duration::from_millis(250)));
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!((status.code(), status.message()), (Code::Aborted, "stale"));
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("STALE", "test.frontdesk"));
+        assert_eq!(info.metadata["etag"], "7");
+        assert_eq!(status.get_details_retry_info().unwrap().retry_delay, Some(Duration::from_millis(250)));
+        assert!(has_reason(&status, "STALE") && !has_reason(&status, "REASON_STALE"));
+        assert!(!has_reason(&Status::aborted("no details"), "STALE"));
+    }
+
+    #[test]
+    fn an_error_names_twenty_fields_and_counts_the_others() {
+        let fields = (0..50).map(|number| FieldError::new(format!("field_{number}"), "é".repeat(500))).collect();
+        let status = Status::from(ApiError::fields(fields));
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(status.message().ends_with("; and 45 more"), "{}", status.message());
+        let violations = status.get_details_bad_request().unwrap().field_violations;
+        assert_eq!(violations.len(), MAX_FIELDS);
+        assert!(violations.iter().all(|field| field.description.chars().count() == MAX_FIELD_CHARACTERS + 1));
+        assert!(has_reason(&status, "INVALID_FIELDS"));
+    }
+
+    #[test]
+    fn an_internal_error_does_not_reach_the_caller() {
+        let status = Status::from(ApiError::internal(&"relation \"secret\" does not exist"));
+        assert_eq!(status.code(), Code::Internal);
+        assert!(!format!("{status:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,17 @@
+//! What a gRPC handler needs: validated requests, errors with details, page tokens, server streams, and the deadlines of the
+//! running call.
+//!
+//! A handler begins with [`validated`], answers with [`ApiError`] when it refuses, pages with [`Pages`] and serves a live stream
+//! with [`watch_stream`]. The server sets the [`deadlines`] of each call; streams end by them, and calls to other services
+//! inherit them.
+
+pub mod deadlines;
+mod error;
+mod pages;
+mod validation;
+mod watch;
+
+pub use error::{ApiError, FieldError, has_reason};
+pub use pages::{Page, Pages};
+pub use validation::{caller, parse_id, parse_optional_id, validated};
+pub use watch::{SharedReads, WatchTarget, watch_stream};

@@ -1,0 +1,191 @@
+//! Applies the limits to calls: which are refused with which error, and how many were.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use frontdesk_api::ApiError;
+use frontdesk_auth::{Caller, CallerKind};
+use frontdesk_proto::auth::v1::Reason;
+use http::{HeaderMap, Response};
+use rand::Rng;
+use tonic::{Code, Status, body::Body};
+
+use super::{
+    LimitSettings,
+    concurrency::{CallPermit, ConcurrencyLimits, StreamLimit, StreamPermit},
+    rates::{RateExceeded, RateLimits, RateScope},
+};
+
+/// Number of pre-built RESOURCE_EXHAUSTED responses, each with its own retry delay: building one costs more than all else that
+/// an overloaded process does for a refused call.
+const PREBUILT_RESPONSES: usize = 64;
+/// Bounds of the retry delay of an overloaded process, in milliseconds: random, so that refused callers do not return together.
+const OVERLOAD_RETRY_MS: std::ops::Range<u64> = 250..1_000;
+/// Interval between reports of refused calls in the log, and between removals of inactive callers from memory.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The limits of this process.
+pub(super) struct Limiter {
+    concurrency: ConcurrencyLimits,
+    rates: RateLimits,
+    /// Maximum number of open streams of one visitor; 0: no limit.
+    visitor_streams: usize,
+    hasher: RandomState,
+    overloaded: Vec<HeaderMap>,
+    /// Calls refused since the last report because the process was overloaded.
+    overloaded_count: AtomicUsize,
+    /// Calls refused since the last report because the caller exceeded a limit of its own.
+    rate_limited_count: AtomicUsize,
+}
+
+impl Limiter {
+    pub(super) fn new(settings: &LimitSettings) -> Self {
+        let prebuilt = |_| Status::from(overloaded()).into_http::<Body>().headers().clone();
+        Self {
+            concurrency: ConcurrencyLimits::new(settings.in_flight, settings.streams),
+            rates: RateLimits::new(settings),
+            visitor_streams: settings.visitor_streams,
+            hasher: RandomState::new(),
+            overloaded: (0..PREBUILT_RESPONSES).map(prebuilt).collect(),
+            overloaded_count: AtomicUsize::new(0),
+            rate_limited_count: AtomicUsize::new(0),
+        }
+    }
+
+    /// Whether the next call would be refused.
+    pub(super) fn is_overloaded(&self) -> bool {
+        self.concurrency.is_exhausted()
+    }
+
+    /// A pre-built response for calls refused before authentication.
+    pub(super) fn overloaded_response(&self) -> Response<Body> {
+        self.overloaded_count.fetch_add(1, Ordering::Relaxed);
+        let mut response = Response::new(Body::empty());
+        *response.headers_mut() = self.overloaded[rand::rng().random_range(0..self.overloaded.len())].clone();
+        response
+    }
+
+    /// A permit for a call of this caller. Calls of services are never refused: a call that was admitted waits for them.
+    pub(super) fn acquire_call(&self, caller: &Caller) -> Result<CallPermit, ApiError> {
+        if caller.kind == CallerKind::Service {
+            return Ok(self.concurrency.acquire_nested_call());
+        }
+        self.concurrency.try_acquire_call().ok_or_else(|| self.overloaded())
+    }
+
+    /// A permit for an open stream of this caller.
+    pub(super) fn acquire_stream(&self, caller: &Caller) -> Result<StreamPermit, ApiError> {
+        let is_limited = caller.kind == CallerKind::Visitor && self.visitor_streams > 0;
+        let own = is_limited.then(|| (self.key(caller), self.visitor_streams));
+        self.concurrency.try_acquire_stream(own).map_err(|limit| match limit {
+            StreamLimit::Process => self.overloaded(),
+            StreamLimit::Caller => {
+                self.rate_limited_count.fetch_add(1, Ordering::Relaxed);
+                let max = self.visitor_streams;
+                let message = format!("you have {max} streams open, the maximum of this installation; end one first");
+                rate_limited(RateScope::Caller, message, Duration::from_secs(1))
+            }
+        })
+    }
+
+    /// Counts a call of this caller; fails when the caller or the account calls too often.
+    pub(super) fn check_rate(&self, caller: &Caller) -> Result<(), ApiError> {
+        self.rates.check(caller, self.key(caller)).map_err(|RateExceeded { scope, retry_after }| {
+            self.rate_limited_count.fetch_add(1, Ordering::Relaxed);
+            let subject = match scope {
+                RateScope::Caller => "you call",
+                RateScope::Account => "your account calls",
+            };
+            let wait = retry_after.as_millis();
+            let message =
+                format!("{subject} more often than this installation allows; nothing was done, try again in {wait} ms");
+            rate_limited(scope, message, retry_after)
+        })
+    }
+
+    /// A 64-bit hash of the caller's account and actor. Callers with the same hash, which are improbable, share their limits.
+    fn key(&self, caller: &Caller) -> u64 {
+        self.hasher.hash_one((caller.account, &caller.actor))
+    }
+
+    fn overloaded(&self) -> ApiError {
+        self.overloaded_count.fetch_add(1, Ordering::Relaxed);
+        overloaded()
+    }
+
+    /// Reports refused calls and forgets inactive callers, once a minute; never returns.
+    pub(super) async fn maintain(&self) {
+        loop {
+            tokio::time::sleep(MAINTENANCE_INTERVAL).await;
+            let [overloaded, rate_limited] =
+                [&self.overloaded_count, &self.rate_limited_count].map(|count| count.swap(0, Ordering::Relaxed));
+            if overloaded + rate_limited > 0 {
+                tracing::warn!(overloaded, rate_limited, "calls were refused in the last minute");
+            }
+            self.rates.forget_inactive();
+        }
+    }
+}
+
+fn overloaded() -> ApiError {
+    let retry_after = Duration::from_millis(rand::rng().random_range(OVERLOAD_RETRY_MS));
+    let message = "this replica is overloaded; nothing was done, try again";
+    ApiError::shared(Code::ResourceExhausted, Reason::Overloaded, message).retry_after(retry_after)
+}
+
+fn rate_limited(scope: RateScope, message: String, retry_after: Duration) -> ApiError {
+    let scope = match scope {
+        RateScope::Caller => "caller",
+        RateScope::Account => "account",
+    };
+    ApiError::shared(Code::ResourceExhausted, Reason::RateLimited, message)
+        .with("whose", scope)
+        .retry_after(retry_after)
+}
+
+#[cfg(test)]
+mod tests {
+    use frontdesk_api::has_reason;
+    use tonic_types::StatusExt;
+
+    use super::*;
+
+    fn visitor() -> Caller {
+        Caller { kind: CallerKind::Visitor, ..Caller::service("") }
+    }
+
+    #[test]
+    fn s4_an_overloaded_process_refuses_with_a_retry_delay_but_not_its_own_services() {
+        let limiter = Limiter::new(&LimitSettings { in_flight: 1, ..LimitSettings::default() });
+        assert!(!limiter.is_overloaded());
+        let permit = limiter.acquire_call(&visitor()).unwrap();
+        assert!(limiter.is_overloaded());
+        let response = limiter.overloaded_response();
+        for status in
+            [Status::from_header_map(response.headers()).unwrap(), limiter.acquire_call(&visitor()).unwrap_err().into()]
+        {
+            assert!(status.code() == Code::ResourceExhausted && has_reason(&status, "OVERLOADED"), "{status:?}");
+            let delay = status.get_details_retry_info().unwrap().retry_delay.unwrap();
+            assert!(OVERLOAD_RETRY_MS.contains(&(delay.as_millis() as u64)), "{delay:?}");
+        }
+        drop((limiter.acquire_call(&Caller::service("any")).unwrap(), permit));
+        assert!(!limiter.is_overloaded());
+        assert_eq!(limiter.overloaded_count.load(Ordering::Relaxed), 2, "both are counted for the report");
+    }
+
+    #[test]
+    fn s4_a_visitor_over_the_stream_limit_learns_whose_limit_it_is() {
+        let limiter = Limiter::new(&LimitSettings { visitor_streams: 1, ..LimitSettings::default() });
+        let _stream = limiter.acquire_stream(&visitor()).unwrap();
+        let status = Status::from(limiter.acquire_stream(&visitor()).unwrap_err());
+        assert!(has_reason(&status, "RATE_LIMITED"), "{status:?}");
+        assert_eq!(status.get_details_error_info().unwrap().metadata["whose"], "caller");
+        assert!(
+            limiter.acquire_stream(&Caller { kind: CallerKind::Agent, ..visitor() }).is_ok(),
+            "agents have no such limit"
+        );
+    }
+}

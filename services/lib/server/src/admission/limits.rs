@@ -1,0 +1,92 @@
+//! Settings of the limits: what one process carries, and what one caller may ask of it.
+
+use serde::{Deserialize, Serialize};
+
+/// Limits of one process. A rate of 0: no limit.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitSettings {
+    /// Maximum number of connections.
+    pub connections: usize,
+    /// Maximum number of connections from one address (of IPv6: from one /64).
+    pub connections_per_address: usize,
+    /// Maximum number of concurrent calls and streams on one connection: a client that needs more opens another one.
+    pub streams_per_connection: u32,
+    /// Whether control frames (pings, settings, resets, window updates) are limited on each connection. Turn it off where a gateway
+    /// in front of this process ends the clients' HTTP/2.
+    pub control_frames: bool,
+    /// Maximum number of calls in progress; open streams do not count.
+    pub in_flight: usize,
+    /// Maximum number of open streams.
+    pub streams: usize,
+    /// Maximum number of open streams of one visitor; 0: no limit.
+    pub visitor_streams: usize,
+    /// Calls per second of one visitor.
+    pub visitor_rate: u32,
+    /// Calls per second of one agent.
+    pub agent_rate: u32,
+    /// Calls per second of one bot.
+    pub bot_rate: u32,
+    /// Calls per second of one administrator, which is often the platform's back end.
+    pub admin_rate: u32,
+    /// Calls per second of all callers of one account together.
+    pub account_rate: u32,
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            connections_per_address: 1_000,
+            streams_per_connection: 100,
+            control_frames: true,
+            in_flight: 256,
+            streams: 20_000,
+            visitor_streams: 20,
+            visitor_rate: 20,
+            agent_rate: 100,
+            bot_rate: 200,
+            admin_rate: 200,
+            account_rate: 2_000,
+        }
+    }
+}
+
+/// A limit of 0, with which the server would refuse every call.
+#[derive(Debug, thiserror::Error)]
+#[error("limits.{0} must be at least 1: with 0 every call is refused")]
+pub struct LimitError(&'static str);
+
+impl LimitSettings {
+    /// Fails with the first setting that would refuse every call.
+    pub fn check(&self) -> Result<(), LimitError> {
+        let capacities = [
+            ("connections", self.connections),
+            ("connections_per_address", self.connections_per_address),
+            ("streams_per_connection", self.streams_per_connection as usize),
+            ("in_flight", self.in_flight),
+            ("streams", self.streams),
+        ];
+        let zero = capacities.into_iter().find(|(_, capacity)| *capacity == 0);
+        zero.map_or(Ok(()), |(setting, _)| Err(LimitError(setting)))
+    }
+
+    /// Without the limits of single callers and accounts, to measure what the process itself carries.
+    pub fn without_caller_limits(self) -> Self {
+        Self { visitor_streams: 0, visitor_rate: 0, agent_rate: 0, bot_rate: 0, admin_rate: 0, account_rate: 0, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_would_refuse_every_call_is_refused() {
+        assert!(LimitSettings::default().check().is_ok());
+        let error = LimitSettings { streams: 0, ..LimitSettings::default() }.check().unwrap_err();
+        assert_eq!(error.to_string(), "limits.streams must be at least 1: with 0 every call is refused");
+        let unlimited = LimitSettings::default().without_caller_limits();
+        assert!(unlimited.check().is_ok() && unlimited.account_rate == 0, "a rate of 0 is no limit");
+    }
+}

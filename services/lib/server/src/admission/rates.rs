@@ -1,0 +1,126 @@
+//! Rate limits: how often each caller and each account may call this process.
+
+use std::{hash::Hash, num::NonZeroU32, time::Duration};
+
+use frontdesk_auth::{Caller, CallerKind};
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+    state::keyed::DashMapStateStore,
+};
+use uuid::Uuid;
+
+use super::LimitSettings;
+
+/// Length of the burst that a rate allows, in seconds of that rate.
+const BURST_SECONDS: u32 = 3;
+/// Minimum delay that a refused caller is asked to wait.
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(10);
+
+type Rate<K> = RateLimiter<K, DashMapStateStore<K>, DefaultClock>;
+
+/// The rate of each kind of caller, and of accounts. None: no limit.
+pub(super) struct RateLimits {
+    callers: [(CallerKind, Option<Rate<u64>>); 4],
+    accounts: Option<Rate<Uuid>>,
+    clock: DefaultClock,
+}
+
+/// A rate is exceeded.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct RateExceeded {
+    /// Whose rate.
+    pub(super) scope: RateScope,
+    /// How long until the next call is allowed.
+    pub(super) retry_after: Duration,
+}
+
+/// Whose rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RateScope {
+    /// The caller's own.
+    Caller,
+    /// That of all callers of the account.
+    Account,
+}
+
+impl RateLimits {
+    pub(super) fn new(settings: &LimitSettings) -> Self {
+        Self {
+            callers: [
+                (CallerKind::Visitor, rate(settings.visitor_rate)),
+                (CallerKind::Agent, rate(settings.agent_rate)),
+                (CallerKind::Bot, rate(settings.bot_rate)),
+                (CallerKind::Admin, rate(settings.admin_rate)),
+            ],
+            accounts: rate(settings.account_rate),
+            clock: DefaultClock::default(),
+        }
+    }
+
+    /// Counts a call of this caller, whose key is `key`. Services have no rate: the rates of their own callers bound them.
+    pub(super) fn check(&self, caller: &Caller, key: u64) -> Result<(), RateExceeded> {
+        if caller.kind == CallerKind::Service {
+            return Ok(());
+        }
+        let own = self.callers.iter().find(|(kind, _)| *kind == caller.kind).and_then(|(_, rate)| rate.as_ref());
+        self.check_key(RateScope::Caller, own, &key)?;
+        self.check_key(RateScope::Account, self.accounts.as_ref(), &caller.account.0)
+    }
+
+    fn check_key<K: Clone + Hash + Eq>(
+        &self,
+        scope: RateScope,
+        rate: Option<&Rate<K>>,
+        key: &K,
+    ) -> Result<(), RateExceeded> {
+        let Some(rate) = rate else { return Ok(()) };
+        rate.check_key(key).map_err(|early| RateExceeded {
+            scope,
+            retry_after: early.wait_time_from(self.clock.now()).max(MIN_RETRY_DELAY),
+        })
+    }
+
+    /// Frees the memory of callers and accounts that have not called for a while.
+    pub(super) fn forget_inactive(&self) {
+        self.callers.iter().filter_map(|(_, rate)| rate.as_ref()).for_each(RateLimiter::retain_recent);
+        self.accounts.iter().for_each(RateLimiter::retain_recent);
+    }
+}
+
+fn rate<K: Hash + Eq + Clone>(per_second: u32) -> Option<Rate<K>> {
+    let burst = NonZeroU32::new(per_second.saturating_mul(BURST_SECONDS))?;
+    Some(Rate::dashmap(Quota::per_second(NonZeroU32::new(per_second)?).allow_burst(burst)))
+}
+
+#[cfg(test)]
+mod tests {
+    use frontdesk_auth::Actor;
+
+    use super::*;
+
+    #[test]
+    fn s4_each_caller_has_its_own_rate_and_the_account_one_for_all() {
+        let settings = LimitSettings { visitor_rate: 1, account_rate: 2, ..LimitSettings::default() };
+        let limits = RateLimits::new(&settings);
+        let visitor = Caller {
+            kind: CallerKind::Visitor,
+            actor: Actor { kind: CallerKind::Visitor, id: "one".into() },
+            ..Caller::service("")
+        };
+        let admitted = |key| (0..10).filter(|_| limits.check(&visitor, key).is_ok()).count();
+        assert_eq!(admitted(1), 3, "a burst of three seconds");
+        assert_eq!(limits.check(&visitor, 1).unwrap_err().scope, RateScope::Caller);
+        assert_eq!(admitted(2), 3);
+        assert_eq!(admitted(3), 0, "the account's burst is used up");
+        assert_eq!(limits.check(&visitor, 4).unwrap_err().scope, RateScope::Account);
+        assert!((0..100).all(|_| limits.check(&Caller::service("any"), 5).is_ok()));
+    }
+
+    #[test]
+    fn a_rate_of_zero_is_no_limit() {
+        let limits = RateLimits::new(&LimitSettings::default().without_caller_limits());
+        let visitor = Caller { kind: CallerKind::Visitor, ..Caller::service("") };
+        assert!((0..10_000).all(|_| limits.check(&visitor, 1).is_ok()));
+    }
+}

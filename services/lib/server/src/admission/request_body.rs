@@ -1,0 +1,73 @@
+//! Reads the one message of a unary request or of a request that opens a stream.
+
+use bytes::{Bytes, BytesMut};
+use frontdesk_api::{ApiError, FieldError};
+use http_body_util::BodyExt;
+use tonic::body::Body;
+
+/// Maximum size of a request message in bytes: far more than the longest message with every field.
+const MAX_REQUEST_SIZE: usize = 1024 * 1024;
+/// Size of the prefix of a gRPC message in bytes: whether it is compressed, and its length.
+pub(super) const PREFIX_SIZE: usize = 5;
+
+/// Reads the message with its prefix. Fails with INVALID_ARGUMENT as soon as it is too large, not one message, or broken off.
+pub(super) async fn read_unary_body(mut body: Body) -> Result<Bytes, ApiError> {
+    let invalid = |description: &str| Err(ApiError::fields(vec![FieldError::new("request", description)]));
+    let mut bytes = BytesMut::new();
+    loop {
+        let prefix = bytes.first_chunk::<PREFIX_SIZE>();
+        let length = prefix.map_or(0, |&[_, a, b, c, d]| u32::from_be_bytes([a, b, c, d]) as usize);
+        if length > MAX_REQUEST_SIZE {
+            return invalid("must be at most 1 MiB");
+        }
+        // The audit record of a request must be of the message that the handler decodes.
+        if bytes.len() >= PREFIX_SIZE && bytes.len() > PREFIX_SIZE + length {
+            return invalid("must be one message");
+        }
+        match body.frame().await {
+            None => return Ok(bytes.freeze()),
+            Some(Err(_)) => return invalid("must be whole"),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    bytes.extend_from_slice(&data);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{StreamExt, stream};
+    use http_body_util::{Full, StreamBody};
+    use tonic::Status;
+
+    use super::*;
+
+    /// A body that arrives in these pieces, and then breaks off or, with None, does not end.
+    async fn body(pieces: &[&'static [u8]], end: Option<Status>) -> Body {
+        let mut frames = Vec::new();
+        for piece in pieces {
+            let frame = Full::new(Bytes::from_static(piece)).frame().await.unwrap();
+            frames.push(frame.map_err(|never| match never {}));
+        }
+        match end {
+            Some(error) => Body::new(StreamBody::new(stream::iter(frames).chain(stream::iter([Err(error)])))),
+            None => Body::new(StreamBody::new(stream::iter(frames).chain(stream::pending()))),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_is_one_message_of_at_most_1_mib() {
+        let message = Bytes::from_static(b"\0\0\0\0\x03abc");
+        assert_eq!(read_unary_body(Body::new(Full::new(message.clone()))).await.unwrap(), message);
+        for (pieces, end, description) in [
+            (&[&b"\0\0\x10"[..], b"\0\x01"][..], None, "must be at most 1 MiB"),
+            (&[b"\0\0\0\0\x03ab", b"cd"], None, "must be one message"),
+            (&[b"\0\0\0\0\x03ab"], Some(Status::cancelled("reset")), "must be whole"),
+        ] {
+            let error = Status::from(read_unary_body(body(pieces, end).await).await.unwrap_err());
+            assert!(error.message().contains(description), "{error:?}");
+        }
+    }
+}

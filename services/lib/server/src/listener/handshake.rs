@@ -1,0 +1,77 @@
+//! The handshake of a connection: TLS, then the HTTP/2 preface and the header of the first frame. A client that sends anything else
+//! never reaches the HTTP/2 server.
+
+use std::{io, sync::Arc, time::Instant};
+
+use frontdesk_transport::Tls;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_util::either::Either;
+
+use super::{
+    connection::Connection,
+    connection_limits::ConnectionPermit,
+    control_frames::{ControlFrameLimiter, FRAME_HEADER_SIZE},
+};
+
+/// What an HTTP/2 client sends first.
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Number of bytes that the handshake reads: the preface and the header of the first frame.
+const OPENING_SIZE: usize = PREFACE.len() + FRAME_HEADER_SIZE;
+/// Type of the frame that must follow the preface, and its place in the frame header.
+const SETTINGS: u8 = 4;
+const FRAME_TYPE_OFFSET: usize = 3;
+/// The answer to a client that does not send the preface.
+const NOT_HTTP2: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\nThis port speaks gRPC: HTTP/2, by prior knowledge or TLS with ALPN h2.\n";
+
+/// How connections are opened.
+#[derive(Clone)]
+pub(super) struct Handshake {
+    pub(super) tls: Option<Tls>,
+    pub(super) limit_control_frames: bool,
+}
+
+impl Handshake {
+    /// Shakes hands on an accepted connection.
+    pub(super) async fn run(self, stream: TcpStream, permit: ConnectionPermit) -> io::Result<Connection> {
+        // An answer is two small writes: with Nagle's algorithm the second waits 40 ms for the acknowledgement of the first.
+        stream.set_nodelay(true)?;
+        let (mut stream, service) = match self.tls {
+            None => (Either::Left(stream), None),
+            Some(tls) => {
+                let (stream, service) = tls.accept(stream).await?;
+                (Either::Right(Either::Left(Box::new(stream))), service)
+            }
+        };
+        let opening = read_opening(&mut stream).await?;
+        // Our own services are not limited.
+        let control_frames = (self.limit_control_frames && service.is_none())
+            .then(|| ControlFrameLimiter::new(&opening[PREFACE.len()..], Instant::now()));
+        Ok(Connection::new(stream, opening, control_frames, service.map(Arc::from), Some(permit)))
+    }
+}
+
+/// Reads the preface and the header of the first frame. Fails at the first byte that differs from the preface, and answers then in
+/// HTTP/1.1.
+async fn read_opening(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<Vec<u8>> {
+    let mut opening = vec![0; OPENING_SIZE];
+    let mut length = 0;
+    while length < OPENING_SIZE {
+        match stream.read(&mut opening[length..]).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => length += read,
+        }
+        let preface = length.min(PREFACE.len());
+        if opening[..preface] != PREFACE[..preface] {
+            stream.write_all(NOT_HTTP2).await?;
+            stream.shutdown().await?;
+            return Err(io::Error::other("the client does not speak HTTP/2"));
+        }
+    }
+    if opening[PREFACE.len() + FRAME_TYPE_OFFSET] != SETTINGS {
+        return Err(io::Error::other("the client's first frame is not SETTINGS"));
+    }
+    Ok(opening)
+}

@@ -1,0 +1,134 @@
+//! A gRPC server: the listener, admission, health, reflection, and a shutdown within a time limit.
+
+use std::{sync::Arc, time::Duration};
+
+use frontdesk_transport::{InProcessListener, Tls};
+use rand::Rng;
+use tokio::{net::TcpListener, sync::watch};
+use tokio_util::sync::CancellationToken;
+use tonic::{service::Routes, transport::Server};
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use crate::{Admission, CallLayer, LimitSettings, listener::incoming};
+
+/// Maximum age of a connection, plus up to 33 % jitter: clients reconnect, and so reach replicas that are new. Calls and streams in
+/// progress end in their own time.
+const MAX_CONNECTION_AGE: Duration = Duration::from_secs(30 * 60);
+/// Interval between keepalive pings on a connection, and how long its client may take to answer one.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How a server listens and shuts down.
+pub struct ServerSettings {
+    /// Time limit of calls in progress at the shutdown.
+    pub drain: Duration,
+    /// The limits of this process.
+    pub limits: LimitSettings,
+    /// The certificates. None: no TLS.
+    pub tls: Option<Tls>,
+    /// Connections of services in this process.
+    pub in_process: Option<InProcessListener>,
+}
+
+impl ServerSettings {
+    /// Without TLS, connections of this process, and limits of single callers.
+    pub fn plain(drain: Duration) -> Self {
+        Self { drain, limits: LimitSettings::default().without_caller_limits(), tls: None, in_process: None }
+    }
+}
+
+/// The gRPC services of a server.
+pub struct GrpcServices {
+    /// The services.
+    pub routes: Routes,
+    /// Their names, for health checks and reflection.
+    pub names: Vec<&'static str>,
+    /// The encoded descriptors of their protos, for reflection.
+    pub descriptors: &'static [u8],
+    /// Whether calls can be served now, for health checks: false while the database cannot be reached.
+    pub ready: watch::Receiver<bool>,
+}
+
+/// Serves on `listener` until `shutdown`, then lets calls in progress end within `settings.drain`.
+pub async fn serve(
+    listener: TcpListener,
+    services: GrpcServices,
+    admission: Admission,
+    settings: ServerSettings,
+    shutdown: CancellationToken,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let ServerSettings { drain, limits, tls, in_process } = settings;
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let mut reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(services.descriptors)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .with_service_name("grpc.health.v1.Health");
+    for name in &services.names {
+        reflection = reflection.with_service_name(*name);
+    }
+    let reflection = reflection.build_v1()?;
+    let routes = services.routes.add_service(health_service).add_service(reflection);
+    let admission = Arc::new(admission);
+    let incoming = incoming(in_process, listener, &limits, tls.clone(), shutdown.clone());
+    let server = builder(&limits)
+        .layer(CallLayer(admission.clone()))
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
+    let reload_certificates = async {
+        match &tls {
+            Some(tls) => tls.reload_on_change().await,
+            None => std::future::pending().await,
+        }
+    };
+    let drained = async {
+        report_health(&health, services.names, services.ready, &shutdown).await;
+        tokio::time::sleep(drain).await;
+    };
+    tokio::select! {
+        ended = server => Ok(ended?),
+        // An open stream, for example a client's watch of the health service, would keep the server running.
+        () = drained => Ok(()),
+        () = admission.maintain() => Ok(()),
+        () = reload_certificates => Ok(()),
+    }
+}
+
+/// The HTTP/2 server with limits that tonic leaves unlimited by default, each as large as a client of this API needs.
+fn builder(limits: &LimitSettings) -> Server {
+    Server::builder()
+        .max_concurrent_streams(limits.streams_per_connection)
+        // One connection may carry all users of a gateway, whose calls are reset together when it restarts.
+        .http2_max_pending_accept_reset_streams(Some(64))
+        .http2_max_local_error_reset_streams(Some(256))
+        .http2_max_header_list_size(16 * 1024)
+        .max_frame_size(16 * 1024)
+        .initial_stream_window_size(256 * 1024)
+        .initial_connection_window_size(1024 * 1024)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .max_connection_age(MAX_CONNECTION_AGE + rand::rng().random_range(Duration::ZERO..MAX_CONNECTION_AGE / 3))
+}
+
+/// Reports whether the services can be served until the shutdown, and that they cannot from then on.
+async fn report_health(
+    health: &HealthReporter,
+    names: Vec<&'static str>,
+    mut ready: watch::Receiver<bool>,
+    shutdown: &CancellationToken,
+) {
+    // The empty name stands for the whole server.
+    let names: Vec<&str> = names.into_iter().chain([""]).collect();
+    while !shutdown.is_cancelled() {
+        let status = if *ready.borrow_and_update() { ServingStatus::Serving } else { ServingStatus::NotServing };
+        for name in &names {
+            health.set_service_status(*name, status).await;
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            Ok(()) = ready.changed() => {}
+        }
+    }
+    for name in &names {
+        health.set_service_status(*name, ServingStatus::NotServing).await;
+    }
+}

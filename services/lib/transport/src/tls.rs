@@ -1,0 +1,234 @@
+//! TLS on every listener and between our services: certificates that name the services, reloaded when their files change.
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, SystemTime},
+};
+
+use rustls::pki_types::ServerName;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+
+use crate::tls_config::{Configs, TlsError, load};
+
+/// Interval between checks whether the files have changed.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Certificates. All empty: no TLS.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsSettings {
+    /// The certificate of this process with its chain (PEM), for its listener and for calls to our other services.
+    pub certificate_path: PathBuf,
+    /// Its private key (PEM).
+    pub key_path: PathBuf,
+    /// Certificates (PEM) of the authorities that sign those of our own services: a client with such a certificate is authenticated as
+    /// the service that it names.
+    pub ca_path: PathBuf,
+    /// Trust domain of our services: a certificate names its service by the URI `spiffe://<trust_domain>/<service>`.
+    pub trust_domain: String,
+    /// Whether a mesh or gateway in front of this process encrypts, so that a public address may be without TLS.
+    pub terminated_outside: bool,
+}
+
+impl Default for TlsSettings {
+    fn default() -> Self {
+        Self {
+            certificate_path: PathBuf::new(),
+            key_path: PathBuf::new(),
+            ca_path: PathBuf::new(),
+            trust_domain: "frontdesk".into(),
+            terminated_outside: false,
+        }
+    }
+}
+
+impl TlsSettings {
+    /// Whether any path is set; a certificate without its key, or the reverse, is an error when they are loaded.
+    pub fn is_on(&self) -> bool {
+        [&self.certificate_path, &self.key_path, &self.ca_path].iter().any(|path| !path.as_os_str().is_empty())
+    }
+
+    /// Whether services authenticate each other by certificates.
+    pub fn is_mutual(&self) -> bool {
+        !self.certificate_path.as_os_str().is_empty() && !self.ca_path.as_os_str().is_empty()
+    }
+}
+
+/// The current certificates. Clones share them.
+#[derive(Clone)]
+pub struct Tls(Arc<Shared>);
+
+struct Shared {
+    settings: TlsSettings,
+    current: RwLock<Configs>,
+}
+
+impl Tls {
+    /// Loads the certificates. None: TLS is not configured.
+    pub fn load(settings: &TlsSettings) -> Result<Option<Self>, TlsError> {
+        if !settings.is_on() {
+            return Ok(None);
+        }
+        let current = RwLock::new(load(settings)?);
+        Ok(Some(Self(Arc::new(Shared { settings: settings.clone(), current }))))
+    }
+
+    /// Reloads the files when they have changed; never returns. Invalid files are logged, and the old certificates stay in use.
+    pub async fn reload_on_change(&self) {
+        let mut loaded_at = self.modified_at();
+        loop {
+            tokio::time::sleep(RELOAD_INTERVAL).await;
+            let modified_at = self.modified_at();
+            if modified_at == loaded_at {
+                continue;
+            }
+            let settings = self.0.settings.clone();
+            match tokio::task::spawn_blocking(move || load(&settings)).await {
+                Ok(Ok(loaded)) => {
+                    *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = loaded;
+                    loaded_at = modified_at;
+                    tracing::info!("the certificates were reloaded");
+                }
+                Ok(Err(error)) => tracing::error!(%error, "the new certificates are invalid; the old ones stay in use"),
+                Err(error) => {
+                    tracing::error!(%error, "the new certificates cannot be read; the old ones stay in use");
+                }
+            }
+        }
+    }
+
+    fn modified_at(&self) -> [Option<SystemTime>; 3] {
+        let settings = &self.0.settings;
+        [&settings.certificate_path, &settings.key_path, &settings.ca_path]
+            .map(|path| std::fs::metadata(path).and_then(|file| file.modified()).ok())
+    }
+
+    fn current(&self) -> Configs {
+        self.0.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The server's side of a handshake; also the service that the client's certificate names, if it has one.
+    pub async fn accept(&self, stream: TcpStream) -> io::Result<(server::TlsStream<TcpStream>, Option<String>)> {
+        let stream = TlsAcceptor::from(self.current().server).accept(stream).await?;
+        let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let trust_domain = &self.0.settings.trust_domain;
+        let service = certificate.and_then(|certificate| frontdesk_auth::service_of(certificate, trust_domain));
+        Ok((stream, service))
+    }
+
+    /// Connects to another service of ours, whose certificate must be valid for this host name.
+    pub async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<client::TlsStream<TcpStream>> {
+        let config = self.current().client.ok_or_else(|| io::Error::other("tls.ca_path is not set"))?;
+        let host = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        TlsConnector::from(config).connect(host, stream).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    struct Authority {
+        folder: tempfile::TempDir,
+        issuer: Issuer<'static, KeyPair>,
+    }
+
+    impl Authority {
+        fn new() -> Self {
+            let (folder, key) = (tempfile::tempdir().unwrap(), KeyPair::generate().unwrap());
+            let mut params = CertificateParams::default();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            std::fs::write(folder.path().join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+            Self { folder, issuer: Issuer::new(params, key) }
+        }
+
+        /// Settings with a new certificate, valid for `localhost`, that names this service.
+        fn settings(&self, service: &str) -> TlsSettings {
+            let mut params = CertificateParams::new(vec!["localhost".into()]).unwrap();
+            let uri = format!("spiffe://frontdesk/{service}");
+            params.subject_alt_names.push(SanType::URI(uri.try_into().unwrap()));
+            let key = KeyPair::generate().unwrap();
+            let path = |name: &str| self.folder.path().join(name);
+            let [certificate_path, key_path] = [path(&format!("{service}.pem")), path(&format!("{service}.key"))];
+            std::fs::write(&certificate_path, params.signed_by(&key, &self.issuer).unwrap().pem()).unwrap();
+            std::fs::write(&key_path, key.serialize_pem()).unwrap();
+            TlsSettings { certificate_path, key_path, ca_path: path("ca.pem"), ..TlsSettings::default() }
+        }
+    }
+
+    /// The service that `server` sees when `client` connects to it.
+    async fn connect(client: &Tls, server: &Tls) -> io::Result<Option<String>> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let stream = TcpStream::connect(listener.local_addr()?).await?;
+        let (accepted, _) = listener.accept().await?;
+        let (connected, accepted) = tokio::join!(client.connect("localhost", stream), server.accept(accepted));
+        connected?;
+        Ok(accepted?.1)
+    }
+
+    #[tokio::test]
+    async fn s5_services_authenticate_each_other_by_certificates_of_one_authority() {
+        let (authority, other_authority) = (Authority::new(), Authority::new());
+        let tls = |settings| Tls::load(&settings).unwrap().unwrap();
+        let (client, server) = (tls(authority.settings("client")), tls(authority.settings("server")));
+        assert_eq!(connect(&client, &server).await.unwrap().as_deref(), Some("client"));
+        assert!(connect(&tls(other_authority.settings("client")), &server).await.is_err());
+        let other_domain =
+            TlsSettings { ca_path: PathBuf::new(), trust_domain: "other".into(), ..authority.settings("other") };
+        assert!(connect(&tls(other_domain), &server).await.is_err(), "without ca_path it cannot call services");
+    }
+
+    #[test]
+    fn a_missing_or_invalid_file_is_named_with_its_setting() {
+        let authority = Authority::new();
+        let error = |settings: TlsSettings| Tls::load(&settings).err().unwrap().to_string();
+        let settings = || authority.settings("server");
+        let empty = authority.folder.path().join("empty");
+        std::fs::write(&empty, "").unwrap();
+        for (settings, names) in [
+            (TlsSettings { key_path: PathBuf::new(), ..settings() }, "tls.key_path = : it is not set"),
+            (TlsSettings { certificate_path: empty.clone(), ..settings() }, "it holds no certificate"),
+            (TlsSettings { key_path: empty.clone(), ..settings() }, "it holds no private key in PEM"),
+            (TlsSettings { ca_path: Path::new("/no/such/file").into(), ..settings() }, "tls.ca_path = /no/such/file"),
+            (TlsSettings { trust_domain: "other".into(), ..settings() }, "spiffe://other/<service>"),
+            (TlsSettings { key_path: authority.settings("client").key_path, ..settings() }, "is not the key of"),
+        ] {
+            let error = error(settings);
+            assert!(error.contains(names), "{error}");
+        }
+        assert!(Tls::load(&TlsSettings::default()).unwrap().is_none(), "without paths TLS is off");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s5_changed_certificates_are_reloaded_and_invalid_ones_are_not() {
+        let authority = Authority::new();
+        let settings = authority.settings("server");
+        let tls = Tls::load(&settings).unwrap().unwrap();
+        let reload = tls.clone();
+        tokio::spawn(async move { reload.reload_on_change().await });
+        let write = |text: &str| {
+            std::fs::write(&settings.key_path, text).unwrap();
+            let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(text.len() as u64);
+            std::fs::File::options().write(true).open(&settings.key_path).unwrap().set_modified(modified).unwrap();
+        };
+        let (first, key) = (tls.current().server, std::fs::read_to_string(&settings.key_path).unwrap());
+        tokio::time::sleep(RELOAD_INTERVAL / 2).await;
+        write("no key");
+        tokio::time::sleep(RELOAD_INTERVAL).await;
+        assert!(Arc::ptr_eq(&tls.current().server, &first));
+        write(&key);
+        // Reloading runs on a thread of its own, which the paused clock does not wait for.
+        while Arc::ptr_eq(&tls.current().server, &first) {
+            tokio::time::sleep(RELOAD_INTERVAL).await;
+        }
+    }
+}

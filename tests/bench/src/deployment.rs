@@ -1,0 +1,195 @@
+//! Frontdesk on PostgreSQL and NATS, with the database of the baselines on the same PostgreSQL server.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use frontdesk_bench::{messages::Messages, raw::Client};
+use frontdesk_test_servers::{Nats, Postgres, free_port};
+use sea_orm::sqlx::{self, Connection as _, PgConnection};
+use tempfile::TempDir;
+
+use crate::{
+    fixture::{self, Tokens},
+    process::{Binary, Environment, Process, common_environment},
+};
+
+/// The event bus of the deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum BusKind {
+    /// NATS JetStream; each service is a process of its own.
+    Nats,
+    /// The in-process bus; one process runs all services.
+    InProcess,
+}
+
+/// Number of connections of a client.
+pub const CONNECTIONS: usize = 8;
+/// Database of the baselines: a copy of the conversation database before the first message.
+pub const BASELINE_DATABASE: &str = "limits";
+/// How long the outbox may take to drain.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(300);
+
+const SERVICES: [&str; 4] = ["conversation", "assignment", "bot_session", "notification"];
+
+/// A deployment of Frontdesk. Its fields are dropped in this order: the processes stop before the servers.
+pub struct Deployment {
+    conversation: Vec<Process>,
+    assignment: Option<Process>,
+    /// The NATS server; unused with the in-process bus.
+    pub nats: Nats,
+    /// The PostgreSQL server.
+    pub postgres: Arc<Postgres>,
+    /// The kind of bus.
+    pub bus: BusKind,
+    /// Folder for data, logs and scripts.
+    pub folder: TempDir,
+    /// The agent's requests.
+    pub messages: Arc<Messages>,
+    binary: Binary,
+    /// Prefix of the names of its databases.
+    prefix: String,
+    environment: Environment,
+    tokens: Tokens,
+}
+
+impl Deployment {
+    /// Starts a deployment of the binary beside this program, with servers of its own.
+    pub async fn start(bus: BusKind) -> Self {
+        let postgres = Arc::new(Postgres::start().await);
+        let deployment = Self::prepare(Binary::beside_this_program(), bus, postgres, "").await;
+        let source = deployment.database_name();
+        // A copy has the same tables, indexes and rows, whatever the current schema is.
+        let copy = format!("CREATE DATABASE {BASELINE_DATABASE} TEMPLATE {source}");
+        deployment.postgres.psql("postgres", &copy).await;
+        deployment.serve().await
+    }
+
+    /// Starts a deployment of this binary. Several deployments can share a PostgreSQL server if their prefixes differ; each has
+    /// a NATS server of its own, because the names of its streams are fixed.
+    pub async fn start_binary(binary: Binary, postgres: Arc<Postgres>, prefix: &str) -> Self {
+        Self::prepare(binary, BusKind::Nats, postgres, prefix).await.serve().await
+    }
+
+    /// Creates the databases with their schema and the conversations, and no process yet.
+    async fn prepare(mut binary: Binary, bus: BusKind, postgres: Arc<Postgres>, prefix: &str) -> Self {
+        let (nats, folder) = (Nats::start().await, tempfile::tempdir().unwrap());
+        let mut environment = common_environment(folder.path());
+        for service in SERVICES {
+            let name = format!("FRONTDESK__DATABASES__{}__URL", service.to_uppercase());
+            environment.push((name, postgres.create_database(&format!("{prefix}{service}")).await));
+        }
+        if bus == BusKind::Nats {
+            environment.push(("FRONTDESK__BUS__URL".into(), nats.url()));
+        }
+        binary.drop_unknown_settings(&environment);
+        binary.migrate(&environment);
+        let tokens = Tokens::new(folder.path());
+        let deployment = Self {
+            conversation: Vec::new(),
+            assignment: None,
+            nats,
+            postgres,
+            bus,
+            folder,
+            messages: Messages::new("bench").into(),
+            binary,
+            prefix: prefix.to_owned(),
+            environment,
+            tokens,
+        };
+        let database = deployment.database_name();
+        deployment.postgres.psql(&database, &fixture::conversations()).await;
+        deployment.postgres.psql(&database, "ANALYZE").await;
+        deployment
+    }
+
+    /// Starts the processes and creates the agent.
+    async fn serve(mut self) -> Self {
+        let assignment = match self.bus {
+            BusKind::InProcess => self.start_one_process().await,
+            BusKind::Nats => self.start_services().await,
+        };
+        self.tokens.create_agent(&assignment).await;
+        self
+    }
+
+    /// Starts one process with all services; returns its address.
+    async fn start_one_process(&mut self) -> String {
+        let process = self.binary.serve("all", self.folder.path(), &self.environment).await;
+        let address = process.address.clone();
+        self.conversation.push(process);
+        address
+    }
+
+    /// Starts the conversation service and the assignment service, which it asks for its agents, as processes. Returns the
+    /// address of the assignment service.
+    async fn start_services(&mut self) -> String {
+        // Each process needs the addresses of all services when it starts.
+        let [conversation, assignment, unused] = [free_port(), free_port(), free_port()];
+        let ports = [conversation, assignment, unused, unused];
+        for (service, port) in SERVICES.into_iter().zip(ports) {
+            let name = format!("FRONTDESK__PEERS__{}", service.to_uppercase());
+            self.environment.push((name, format!("http://127.0.0.1:{port}")));
+        }
+        let (folder, environment) = (self.folder.path(), &self.environment);
+        let process = self.binary.serve_on("conversation", conversation, folder, environment).await;
+        self.conversation.push(process);
+        let process = self.binary.serve_on("assignment", assignment, folder, environment).await;
+        self.assignment.insert(process).address.clone()
+    }
+
+    /// A client of the first conversation replica.
+    pub async fn client(&self) -> Client {
+        self.client_of(&self.conversation[0].address, CONNECTIONS).await
+    }
+
+    /// A client of the server at this address, with the agent's token.
+    pub async fn client_of(&self, address: &str, connections: usize) -> Client {
+        Client::connect(address, connections, &self.tokens.agent()).await
+    }
+
+    /// Address of the second conversation replica, which is started when it is first needed. With the in-process bus it is the
+    /// only one.
+    pub async fn second_replica(&mut self) -> String {
+        if self.bus == BusKind::Nats && self.conversation.len() < 2 {
+            let replica = self.binary.serve("conversation", self.folder.path(), &self.environment).await;
+            self.conversation.push(replica);
+        }
+        self.conversation.last().unwrap().address.clone()
+    }
+
+    fn database_name(&self) -> String {
+        format!("{}conversation", self.prefix)
+    }
+
+    /// A connection to the conversation database.
+    pub async fn database(&self) -> PgConnection {
+        PgConnection::connect(&self.postgres.url(&self.database_name())).await.unwrap()
+    }
+
+    /// Checks that every thread is numbered without a gap, so that all acknowledged messages are stored.
+    ///
+    /// # Panics
+    /// If a thread has a gap.
+    pub async fn assert_no_gaps(&self) {
+        let gaps = "SELECT count(*) FROM conversations WHERE last_sequence <>
+            (SELECT count(*) FROM entries WHERE conversation_id = conversations.id)";
+        assert_eq!(self.postgres.psql(&self.database_name(), gaps).await, "0", "conversations with gaps");
+    }
+
+    /// Waits until the outbox is published; returns how long that took.
+    ///
+    /// # Panics
+    /// If it takes longer than [`DRAIN_TIMEOUT`].
+    pub async fn drain_outbox(&self, database: &mut PgConnection) -> Duration {
+        let began = Instant::now();
+        let has_unpublished = "SELECT EXISTS (SELECT 1 FROM outbox_events WHERE published_at IS NULL)";
+        while sqlx::query_scalar::<_, bool>(has_unpublished).fetch_one(&mut *database).await.unwrap() {
+            assert!(began.elapsed() < DRAIN_TIMEOUT, "the outbox does not drain");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        began.elapsed()
+    }
+}

@@ -1,0 +1,301 @@
+//! A small history and final state in which every rule holds. The tests plant faults in it.
+
+use serde_json::{Value, json};
+
+use super::{Evidence, Verdict, check};
+use crate::{
+    final_state::{
+        Assignment, ConsumerProgress, Conversation, Decision, Delivery, Entry, Event, Fact, FinalState, Handled, Mail,
+        Session, StreamMessage,
+    },
+    history::{FaultRecord, Kind, Record},
+};
+
+pub(super) const ACCOUNT: &str = "018f0000-0000-7000-8000-00000000000a";
+pub(super) const OTHER_ACCOUNT: &str = "018f0000-0000-7000-8000-00000000000b";
+pub(super) const SECOND: i64 = 1_000_000;
+/// Id of the chat that an agent took over from the bot, closed, reopened and closed again.
+pub(super) const TAKEN: &str = "taken";
+/// Id of the chat whose visitor became inactive.
+pub(super) const SILENT: &str = "silent";
+
+/// History, faults and state.
+pub(super) struct Fixture {
+    pub(super) history: Vec<Record>,
+    pub(super) faults: Vec<FaultRecord>,
+    pub(super) state: FinalState,
+    pub(super) max_lateness: Option<i64>,
+    at: u64,
+}
+
+impl Fixture {
+    pub(super) fn check(&self) -> Verdict {
+        let (history, faults, state) = (&self.history, &self.faults, &self.state);
+        check(Evidence { history, faults, state, max_lateness: self.max_lateness })
+    }
+
+    /// Adds a record.
+    pub(super) fn line(
+        &mut self,
+        (op, call, actor, key): (u64, &str, &str, &str),
+        kind: Kind,
+        arguments: Value,
+        response: Value,
+    ) {
+        self.at += 10;
+        self.history.push(Record {
+            n: self.history.len() as u64,
+            at: self.at,
+            kind,
+            op,
+            attempt: 1,
+            call: call.into(),
+            account: ACCOUNT.into(),
+            actor: actor.into(),
+            key: key.into(),
+            request_id: if call.starts_with("Watch") { String::new() } else { format!("r{op}") },
+            arguments,
+            response,
+            code: String::new(),
+            reason: String::new(),
+        });
+    }
+
+    /// Adds an operation that is acknowledged at its first attempt.
+    fn done(&mut self, of: (u64, &str, &str, &str), arguments: Value, response: Value) {
+        self.line(of, Kind::Invoke, arguments, Value::Null);
+        self.line(of, Kind::Ok, Value::Null, response);
+    }
+
+    fn entry(&mut self, conversation: &str, visitor_sequence: i64, author: &str, kind: &str, text: &str, at: i64) {
+        let sequence = self.state.entries.iter().filter(|entry| entry.conversation == conversation).count() as i64 + 1;
+        let (author_kind, author) = author.split_once(':').unwrap_or((author, ""));
+        self.state.entries.push(Entry {
+            conversation: conversation.into(),
+            sequence,
+            visitor_sequence,
+            author_kind: author_kind.into(),
+            author: author.into(),
+            kind: kind.into(),
+            text: text.into(),
+            at,
+        });
+    }
+
+    /// Adds an event, also to its stream.
+    fn event(&mut self, source: &str, aggregate: &str, kind: &str, fact: Fact) {
+        let version = self.state.events.iter().filter(|event| event.aggregate == aggregate).count() as i64 + 1;
+        let id = format!("{aggregate}-{version}");
+        let sequence = self.state.stream.len() as u64 + 1;
+        let subject = format!("frontdesk.v1.{source}.{kind}.{ACCOUNT}.7");
+        self.state.stream.push(StreamMessage { stream: source.into(), sequence, subject, event: id.clone() });
+        self.state.events.push(Event {
+            source: source.into(),
+            id,
+            account: ACCOUNT.into(),
+            aggregate: aggregate.into(),
+            version,
+            kind: kind.into(),
+            fact,
+            published: true,
+        });
+    }
+}
+
+/// A fixture in which every rule holds.
+pub(super) fn clean() -> Fixture {
+    let mut fixture = Fixture {
+        history: Vec::new(),
+        faults: Vec::new(),
+        state: FinalState::default(),
+        max_lateness: Some(SECOND),
+        at: 0,
+    };
+    fixture.state.canaries =
+        [(ACCOUNT.to_owned(), "zqone".to_owned()), (OTHER_ACCOUNT.to_owned(), "zqtwo".to_owned())].into();
+    fixture.state.bot_texts = vec!["Hello!".into()];
+    fixture.state.now = 1_000 * SECOND;
+    taken(&mut fixture);
+    silent(&mut fixture);
+    mails(&mut fixture);
+    watches(&mut fixture);
+    for consumer in ["notification.decide", "conversation.sent_transcripts", "assignment.history"] {
+        fixture.state.consumers.push(ConsumerProgress { name: consumer.into(), pending: 0, unacknowledged: 0 });
+    }
+    let marks = |kind: &str| match kind {
+        "ConversationClosed" => Some("notification.decide"),
+        "DeliverySent" => Some("conversation.sent_transcripts"),
+        "ConversationStarted" | "AssigneeChanged" | "ConversationReopened" => Some("assignment.history"),
+        _ => None,
+    };
+    for event in &fixture.state.events {
+        if let Some(consumer) = marks(&event.kind) {
+            fixture.state.handled.push(Handled { consumer: consumer.into(), event: event.id.clone() });
+        }
+    }
+    fixture
+}
+
+fn taken(fixture: &mut Fixture) {
+    let (visitor, agent) = ("visitor:v", "agent:ada");
+    fixture.done((1, "StartChat", visitor, ""), json!({"text": "m~1 zqone"}), json!({"chat": TAKEN}));
+    fixture.entry(TAKEN, 1, "VISITOR:v", "message", "m~1 zqone", 10 * SECOND);
+    let started = Fact::Started { session: "s1".into(), timeout: 60 * SECOND, at: 10 * SECOND, owner: "BOT:b".into() };
+    fixture.event("conversation", TAKEN, "ConversationStarted", started);
+    fixture.event("conversation", TAKEN, "MessagePosted", Fact::Message { sequence: 1 });
+    fixture.entry(TAKEN, 2, "BOT:b", "message", "Hello!", 11 * SECOND);
+    fixture.event("conversation", TAKEN, "MessagePosted", Fact::Message { sequence: 2 });
+    let owner = json!({"epoch": 2, "owner": "AGENT:ada"});
+    fixture.done((2, "TakeOverConversation", agent, TAKEN), json!({"expected_epoch": 1}), owner);
+    fixture.entry(TAKEN, 3, "AGENT:ada", "assignee_changed", "", 12 * SECOND);
+    let (from, to) = ("BOT:b".into(), "AGENT:ada".into());
+    fixture.event("conversation", TAKEN, "AssigneeChanged", Fact::Assignee { epoch: 2, from, to, ended: "s1".into() });
+    fixture.done((3, "PostMessage", agent, TAKEN), json!({"text": "m~2 zqone"}), json!({"sequence": 4}));
+    fixture.entry(TAKEN, 4, "AGENT:ada", "message", "m~2 zqone", 13 * SECOND);
+    fixture.event("conversation", TAKEN, "MessagePosted", Fact::Message { sequence: 4 });
+    fixture.done((4, "PostComment", agent, TAKEN), json!({"text": "zq-internal-zq 1"}), json!({"sequence": 5}));
+    fixture.entry(TAKEN, 0, "AGENT:ada", "comment", "zq-internal-zq 1", 14 * SECOND);
+    fixture.event("conversation", TAKEN, "CommentPosted", Fact::Comment { sequence: 5 });
+    // Two attempts: the response to the first one was lost.
+    let say = (5, "SendMessage", visitor, TAKEN);
+    fixture.line(say, Kind::Invoke, json!({"text": "m~3 zqone"}), Value::Null);
+    fixture.line(say, Kind::Unknown, Value::Null, Value::Null);
+    fixture.done(say, json!({"text": "m~3 zqone"}), json!({"visitor_sequence": 5}));
+    fixture.entry(TAKEN, 5, "VISITOR:v", "message", "m~3 zqone", 15 * SECOND);
+    fixture.event("conversation", TAKEN, "MessagePosted", Fact::Message { sequence: 6 });
+    fixture.done((6, "CloseConversation", agent, TAKEN), json!({}), json!({"close_number": 1}));
+    fixture.entry(TAKEN, 6, "AGENT:ada", "closed", "", 16 * SECOND);
+    close(fixture, TAKEN, (1, "AGENT", "", 7), 16 * SECOND, true);
+    let late = (7, "SendMessage", visitor, TAKEN);
+    fixture.line(late, Kind::Invoke, json!({"text": "m~4 zqone"}), Value::Null);
+    fixture.line(late, Kind::Fail, Value::Null, Value::Null);
+    fixture.entry(TAKEN, 7, "AGENT:ada", "reopened", "", 17 * SECOND);
+    let reopened = Fact::Reopened { epoch: 3, by: "AGENT:ada".into() };
+    fixture.event("conversation", TAKEN, "ConversationReopened", reopened);
+    fixture.entry(TAKEN, 8, "AGENT:ada", "closed", "", 18 * SECOND);
+    close(fixture, TAKEN, (2, "AGENT", "", 9), 18 * SECOND, true);
+    for at in 0..3 {
+        fixture.entry(TAKEN, 0, "SYSTEM", "transcript_sent", "", (19 + at) * SECOND);
+    }
+    fixture.state.conversations.push(Conversation {
+        id: TAKEN.into(),
+        account: ACCOUNT.into(),
+        status: "CLOSED".into(),
+        assignee: "AGENT:ada".into(),
+        epoch: 3,
+        session_in_charge: String::new(),
+        timeout: 60 * SECOND,
+        last_sequence: 12,
+        last_visitor_sequence: 8,
+        close_number: 2,
+        last_visitor_activity: 15 * SECOND,
+    });
+    fixture.state.sessions.push(session("s1", TAKEN, "TAKEN_OVER"));
+    for (epoch, owner) in [(1, "BOT:b"), (2, "AGENT:ada"), (3, "AGENT:ada")] {
+        fixture.state.assignments.push(Assignment { conversation: TAKEN.into(), epoch, owner: owner.into() });
+    }
+    fixture.done((8, "SendTranscript", agent, TAKEN), json!({}), json!({"delivery": "d-hand"}));
+}
+
+fn silent(fixture: &mut Fixture) {
+    fixture.done((9, "StartChat", "visitor:w", ""), json!({"text": ""}), json!({"chat": SILENT}));
+    let started = Fact::Started { session: "s2".into(), timeout: 60 * SECOND, at: 20 * SECOND, owner: "BOT:b".into() };
+    fixture.event("conversation", SILENT, "ConversationStarted", started);
+    let say = (10, "SendMessage", "visitor:w", SILENT);
+    fixture.done(say, json!({"text": "m~5 zqone"}), json!({"visitor_sequence": 1}));
+    fixture.entry(SILENT, 1, "VISITOR:w", "message", "m~5 zqone", 30 * SECOND);
+    fixture.event("conversation", SILENT, "MessagePosted", Fact::Message { sequence: 1 });
+    fixture.entry(SILENT, 2, "SYSTEM", "closed", "", 90 * SECOND + 1_000);
+    close(fixture, SILENT, (1, "VISITOR_INACTIVE", "s2", 2), 90 * SECOND + 1_000, false);
+    fixture.state.conversations.push(Conversation {
+        id: SILENT.into(),
+        account: ACCOUNT.into(),
+        status: "CLOSED".into(),
+        assignee: "BOT:b".into(),
+        epoch: 1,
+        session_in_charge: String::new(),
+        timeout: 60 * SECOND,
+        last_sequence: 2,
+        last_visitor_sequence: 2,
+        close_number: 1,
+        last_visitor_activity: 30 * SECOND,
+    });
+    fixture.state.sessions.push(session("s2", SILENT, "TIMED_OUT"));
+    fixture.state.assignments.push(Assignment { conversation: SILENT.into(), epoch: 1, owner: "BOT:b".into() });
+}
+
+fn session(id: &str, conversation: &str, status: &str) -> Session {
+    Session { id: id.into(), conversation: conversation.into(), status: status.into(), deadline: 0 }
+}
+
+fn close(
+    fixture: &mut Fixture,
+    id: &str,
+    (number, reason, session, sequence): (i64, &str, &str, i64),
+    at: i64,
+    eligible: bool,
+) {
+    let (reason, session) = (reason.into(), session.into());
+    let fact = Fact::Closed { number, reason, session, sequence, at, eligible, unverified: false };
+    fixture.event("conversation", id, "ConversationClosed", fact);
+}
+
+fn mails(fixture: &mut Fixture) {
+    let decision = |conversation: &str, number, skip: &str, delivery: &str| Decision {
+        conversation: conversation.into(),
+        number,
+        skip: skip.into(),
+        delivery: delivery.into(),
+    };
+    fixture.state.decisions =
+        vec![decision(TAKEN, 1, "", "d1"), decision(TAKEN, 2, "", "d2"), decision(SILENT, 1, "BOT_CONVERSATION", "")];
+    for (id, kind, until) in [("d1", "TRANSCRIPT", 7), ("d2", "TRANSCRIPT", 9), ("d-hand", "MANUAL_TRANSCRIPT", 9)] {
+        fixture.state.deliveries.push(Delivery {
+            id: id.into(),
+            account: ACCOUNT.into(),
+            kind: kind.into(),
+            state: "SENT".into(),
+            conversation: TAKEN.into(),
+            until_sequence: until,
+            message_id: format!("<{id}@zqone.example>"),
+            unknown: 0,
+        });
+        let sent = Fact::Sent { delivery: id.into(), conversation: TAKEN.into() };
+        fixture.event("notification", id, "DeliverySent", sent);
+        fixture.state.mails.push(mail(id));
+    }
+}
+
+/// The mail of a delivery.
+pub(super) fn mail(delivery: &str) -> Mail {
+    let text = "m~1 zqone\n Hello!\n m~2 zqone\n m~3 zqone";
+    Mail {
+        message_id: format!("<{delivery}@zqone.example>"),
+        recipient: "v@zqone.example".into(),
+        hash: delivery.into(),
+        text: text.into(),
+        whole: text.into(),
+        answered: true,
+        at: 5_000,
+    }
+}
+
+fn watches(fixture: &mut Fixture) {
+    let thread = (20, "WatchThread", "agent:ada", TAKEN);
+    fixture.line(thread, Kind::Invoke, json!({"after": 3}), Value::Null);
+    for (sequence, digest) in [(4, "message:m~2 zqone"), (5, "comment:zq-internal-zq 1"), (6, "message:m~3 zqone")] {
+        fixture.line(thread, Kind::Received, Value::Null, json!({"s": sequence, "d": digest}));
+    }
+    for (sequence, digest) in [(7, "closed"), (8, "reopened"), (9, "closed")] {
+        fixture.line(thread, Kind::Received, Value::Null, json!({"s": sequence, "d": digest}));
+    }
+    for sequence in 10..=12 {
+        fixture.line(thread, Kind::Received, Value::Null, json!({"s": sequence, "d": "transcript_sent"}));
+    }
+    fixture.line(thread, Kind::Ok, Value::Null, Value::Null);
+    let chat = (21, "WatchChat", "visitor:w", SILENT);
+    fixture.line(chat, Kind::Invoke, json!({"after": 0}), Value::Null);
+    fixture.line(chat, Kind::Received, Value::Null, json!({"s": 1, "d": "message:m~5 zqone"}));
+    fixture.line(chat, Kind::Received, Value::Null, json!({"s": 2, "d": "closed"}));
+    fixture.line(chat, Kind::Ok, Value::Null, Value::Null);
+}

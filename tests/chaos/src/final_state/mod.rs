@@ -1,0 +1,321 @@
+//! The final state: what the databases, the broker, the mail sink and the logs hold after all faults have ended and the
+//! installation is quiescent. The checker compares the history with it. Plain data, so that tests can plant faults in it.
+
+mod event;
+mod read;
+
+pub use read::{Databases, last_numbers, read};
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The final state. Times are microseconds of the databases' clock.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct FinalState {
+    /// The databases' clock when the state was read.
+    pub now: i64,
+    /// Rows of conversations.
+    pub conversations: Vec<Conversation>,
+    /// Entries, ordered by conversation and sequence.
+    pub entries: Vec<Entry>,
+    /// Events in the outboxes, in their order.
+    pub events: Vec<Event>,
+    /// Messages in the streams of the broker, in their order.
+    pub stream: Vec<StreamMessage>,
+    /// Progress of the broker's durable consumers.
+    pub consumers: Vec<ConsumerProgress>,
+    /// Handled marks.
+    pub handled: Vec<Handled>,
+    /// Dead letters.
+    pub dead_letters: Vec<Handled>,
+    /// Bot sessions in the database of the bot-session service.
+    pub sessions: Vec<Session>,
+    /// Assignments in the database of the assignment service.
+    pub assignments: Vec<Assignment>,
+    /// Transcript decisions.
+    pub decisions: Vec<Decision>,
+    /// Deliveries.
+    pub deliveries: Vec<Delivery>,
+    /// Mails that the sink accepted, in their order.
+    pub mails: Vec<Mail>,
+    /// Log lines that report a panic, as `file: line`.
+    pub panics: Vec<String>,
+    /// Log lines that contain a canary, as `file: line`.
+    pub leaks: Vec<String>,
+    /// Canary by account id.
+    pub canaries: BTreeMap<String, String>,
+    /// All texts that bots of the workload send.
+    pub bot_texts: Vec<String>,
+}
+
+/// A row of `conversations`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Conversation {
+    /// Id of the conversation.
+    pub id: String,
+    /// Id of its account.
+    pub account: String,
+    /// `OPEN` or `CLOSED`.
+    pub status: String,
+    /// Owner as `AGENT:id` or `BOT:id`; empty: unassigned.
+    pub assignee: String,
+    /// Ownership epoch.
+    pub epoch: i64,
+    /// Id of the bot session in charge, or empty.
+    pub session_in_charge: String,
+    /// Inactivity timeout in microseconds; 0: none.
+    pub timeout: i64,
+    /// Sequence of the newest entry.
+    pub last_sequence: i64,
+    /// Visitor sequence of the newest entry that the visitor sees.
+    pub last_visitor_sequence: i64,
+    /// Number of times that it was closed.
+    pub close_number: i64,
+    /// Time of the visitor's last activity.
+    pub last_visitor_activity: i64,
+}
+
+/// An entry of a thread.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Id of the conversation.
+    pub conversation: String,
+    /// Sequence in the thread.
+    pub sequence: i64,
+    /// Sequence among the entries that the visitor sees; 0: not visible to the visitor.
+    pub visitor_sequence: i64,
+    /// `VISITOR`, `AGENT`, `BOT` or `SYSTEM`.
+    pub author_kind: String,
+    /// Id of the author.
+    pub author: String,
+    /// `message`, `comment`, `closed`, `reopened`, …
+    pub kind: String,
+    /// Text of a message or comment.
+    pub text: String,
+    /// Time of creation.
+    pub at: i64,
+}
+
+/// An event in an outbox.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Name of the service that published it.
+    pub source: String,
+    /// Id of the event.
+    pub id: String,
+    /// Id of the account.
+    pub account: String,
+    /// Id of the aggregate.
+    pub aggregate: String,
+    /// Version of the aggregate.
+    pub version: i64,
+    /// Last part of the type, for example `ConversationClosed`.
+    pub kind: String,
+    /// The fields that the checker compares.
+    pub fact: Fact,
+    /// Whether the event is marked as published.
+    pub published: bool,
+}
+
+/// The fields of an event that the checker compares.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub enum Fact {
+    /// A conversation started.
+    Started {
+        /// Id of the bot session in charge, or empty.
+        session: String,
+        /// Inactivity timeout in microseconds; 0: none.
+        timeout: i64,
+        /// Time of the start.
+        at: i64,
+        /// First owner as `BOT:id`, or empty.
+        owner: String,
+    },
+    /// A message was posted.
+    Message {
+        /// Sequence of the entry.
+        sequence: i64,
+    },
+    /// A comment was posted.
+    Comment {
+        /// Sequence of the entry.
+        sequence: i64,
+    },
+    /// The owner changed.
+    Assignee {
+        /// Epoch after the change.
+        epoch: i64,
+        /// Previous owner as `KIND:id`, or empty.
+        from: String,
+        /// New owner as `KIND:id`, or empty.
+        to: String,
+        /// Id of the bot session that the change ended, or empty.
+        ended: String,
+    },
+    /// A bot handed the conversation off.
+    HandedOff {
+        /// Epoch after the change.
+        epoch: i64,
+        /// Id of the bot session that the hand-off ended.
+        session: String,
+    },
+    /// A conversation was closed.
+    Closed {
+        /// Close number.
+        number: i64,
+        /// `AGENT`, `VISITOR_INACTIVE` or `BOT_COMPLETED`.
+        reason: String,
+        /// Id of the bot session that was in charge, or empty.
+        session: String,
+        /// Sequence of the closing entry.
+        sequence: i64,
+        /// Time of the close.
+        at: i64,
+        /// Whether the transcript is mailed automatically, by the facts in the event (rules T1, T2).
+        eligible: bool,
+        /// Whether the address is unverified, so that the limit of such mails applies.
+        unverified: bool,
+    },
+    /// A conversation was reopened.
+    Reopened {
+        /// Epoch after the change.
+        epoch: i64,
+        /// The agent as `AGENT:id`.
+        by: String,
+    },
+    /// A bot session ended.
+    SessionEnded {
+        /// Id of the session.
+        session: String,
+        /// `TIMED_OUT`, …
+        outcome: String,
+    },
+    /// A transcript decision was made.
+    Decided {
+        /// Id of the conversation.
+        conversation: String,
+        /// Close number.
+        number: i64,
+    },
+    /// A delivery was sent.
+    Sent {
+        /// Id of the delivery.
+        delivery: String,
+        /// Id of the conversation, or empty.
+        conversation: String,
+    },
+    /// Any other event.
+    #[default]
+    Other,
+}
+
+/// A message in a stream of the broker.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StreamMessage {
+    /// Name of the stream.
+    pub stream: String,
+    /// Sequence in the stream.
+    pub sequence: u64,
+    /// Subject of the message.
+    pub subject: String,
+    /// Id of the event.
+    pub event: String,
+}
+
+/// A durable consumer of the broker.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConsumerProgress {
+    /// Name of the consumer.
+    pub name: String,
+    /// Number of messages that were not delivered yet.
+    pub pending: u64,
+    /// Number of messages that were delivered and not acknowledged.
+    pub unacknowledged: u64,
+}
+
+/// A handled mark or a dead letter: a consumer and an event.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Handled {
+    /// Name of the consumer.
+    pub consumer: String,
+    /// Id of the event.
+    pub event: String,
+}
+
+/// A bot session.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// Id of the session.
+    pub id: String,
+    /// Id of the conversation.
+    pub conversation: String,
+    /// `OPEN`, `TIMED_OUT`, …
+    pub status: String,
+    /// Time of its inactivity timeout; 0: none.
+    pub deadline: i64,
+}
+
+/// An assignment: one owner of a conversation for one epoch.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// Id of the conversation.
+    pub conversation: String,
+    /// Ownership epoch.
+    pub epoch: i64,
+    /// Owner as `KIND:id`; empty: unassigned.
+    pub owner: String,
+}
+
+/// A transcript decision.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Id of the conversation.
+    pub conversation: String,
+    /// Close number.
+    pub number: i64,
+    /// Why no transcript is sent, or empty.
+    pub skip: String,
+    /// Id of the delivery, or empty.
+    pub delivery: String,
+}
+
+/// A delivery.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Id of the delivery.
+    pub id: String,
+    /// Id of the account.
+    pub account: String,
+    /// `TRANSCRIPT`, `MANUAL_TRANSCRIPT` or `SENDER_VERIFICATION`.
+    pub kind: String,
+    /// `QUEUED`, `SENT`, …
+    pub state: String,
+    /// Id of the conversation, or empty.
+    pub conversation: String,
+    /// Sequence of the last entry that the transcript covers.
+    pub until_sequence: i64,
+    /// Message-ID of the mail, or empty.
+    pub message_id: String,
+    /// Number of attempts with an unknown outcome.
+    pub unknown: i64,
+}
+
+/// A mail that the sink accepted: it read the final dot. Whether the reply 250 reached the client is another matter.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Mail {
+    /// Message-ID.
+    pub message_id: String,
+    /// Address of the recipient.
+    pub recipient: String,
+    /// SHA-256 of the bytes.
+    pub hash: String,
+    /// Plain text part.
+    pub text: String,
+    /// Subject, plain text part and HTML part, decoded.
+    pub whole: String,
+    /// Whether the reply 250 was sent.
+    pub answered: bool,
+    /// Time of acceptance, in nanoseconds of the driver's clock.
+    pub at: u64,
+}

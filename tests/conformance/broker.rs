@@ -1,0 +1,161 @@
+//! What only a broker can do: restart, lose its store, stand still; and what other replicas add.
+
+use std::{collections::HashMap, time::Duration};
+
+use async_nats::jetstream::{self, consumer::pull};
+use frontdesk_bus::Bus;
+use frontdesk_test_servers::Nats;
+use frontdesk_testkit::{new_id, wait_until};
+use futures::StreamExt;
+use uuid::Uuid;
+
+use crate::{
+    backend::{Backend, prepare, run},
+    outbox::{HandledOnce, start_relay, unpublished, write},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i17_events_survive_a_restart_of_nats_and_the_loss_of_its_store() {
+    let mut nats = Nats::start().await;
+    let backend = Backend::with_nats(nats.url()).await;
+    let (db, bus) = (backend.db().await, backend.bus().await);
+    let once = HandledOnce::on(&db);
+    bus.subscribe(once.clone(), &db);
+    let _running = run(&bus).await;
+    let _relay = start_relay(&db, &bus);
+    let things: Vec<Uuid> = (0..10).map(|_| new_id()).collect();
+    let mut version = 0;
+    let mut write_some = async |more: usize| {
+        for _ in 0..more {
+            version += 1;
+            write(&db, things[version as usize % 10], version, true).await;
+        }
+        version
+    };
+    once.until(write_some(40).await).await;
+
+    nats.kill().await;
+    let last = write_some(40).await;
+    assert!(unpublished(&db).await > 0, "the outbox keeps what NATS cannot take");
+    nats.restart().await;
+    once.until(last).await;
+
+    nats.kill().await;
+    nats.lose_store();
+    nats.restart().await;
+    let last = write_some(40).await;
+    once.until(last).await;
+    wait_until("every event to be marked as published", || async { unpublished(&db).await == 0 }).await;
+    let stored = versions_in_stream(&nats.url()).await;
+    assert_eq!(stored.values().map(Vec::len).sum::<usize>() as i64, last, "the new stream holds every event again");
+
+    // Now the stream alone is deleted, as an operator could do by mistake.
+    let context = connect(&nats.url()).await;
+    let name = stream_name(&context).await;
+    context.delete_stream(&name).await.unwrap();
+    let last = write_some(10).await;
+    once.until(last).await;
+    let stored = versions_in_stream(&nats.url()).await;
+    for versions in stored.values() {
+        assert!(versions.is_sorted(), "in order for each aggregate: {versions:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i17_a_paused_nats_server_delays_events_and_loses_none() {
+    let nats = Nats::start().await;
+    let backend = Backend::with_nats(nats.url()).await;
+    let (db, bus) = (backend.db().await, backend.bus().await);
+    let once = HandledOnce::on(&db);
+    bus.subscribe(once.clone(), &db);
+    let _running = run(&bus).await;
+    let _relay = start_relay(&db, &bus);
+    let id = new_id();
+    for version in 1..=60 {
+        if version == 20 {
+            nats.process().pause();
+        }
+        write(&db, id, version, true).await;
+    }
+    // Longer than the client waits for an acknowledgement.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(unpublished(&db).await > 0, "nothing is acknowledged while the server stands still");
+    nats.process().resume();
+    once.until(60).await;
+    let stored = versions_in_stream(&nats.url()).await;
+    assert_eq!(stored.into_values().collect::<Vec<_>>(), [(1..=60).collect::<Vec<i64>>()], "once, and in order");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn change_notifications_reach_other_replicas_and_a_reconnect_notifies_every_subscriber() {
+    let mut nats = Nats::start().await;
+    let backend = Backend::with_nats(nats.url()).await;
+    let (here, there) = (backend.bus().await, backend.bus().await);
+    let (local, remote) = (here.change_notifier("things"), there.change_notifier("things"));
+    let (_one, _two) = (run(&here).await, run(&there).await);
+    let (id, other) = (new_id(), new_id());
+    let (mut changed, mut unchanged) = (remote.subscribe(id), remote.subscribe(other));
+    // The other replica may not have subscribed at the server yet.
+    wait_until("the notification", || async {
+        local.notify(id);
+        tokio::time::timeout(Duration::from_millis(50), changed.clone().changed()).await.is_ok()
+    })
+    .await;
+    assert!(!unchanged.has_changed().unwrap());
+    changed.borrow_and_update();
+    nats.kill().await;
+    nats.restart().await;
+    tokio::time::timeout(Duration::from_secs(20), changed.changed()).await.expect("a notification").unwrap();
+    unchanged.changed().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_the_operator_manages_are_checked_and_not_created() {
+    let backend = Backend::new(frontdesk_testkit::Mode::Distributed).await;
+    let settings = frontdesk_bus::BusSettings { manage_streams: false, ..backend.bus_settings() };
+    let checking = Bus::jet_stream(settings, &backend.clock).await.unwrap();
+    wait_until("a connection", || async {
+        let error = checking.prepare(&["test"]).await.unwrap_err().to_string();
+        error.contains("stream not found")
+    })
+    .await;
+    // A bus with the default setting creates it in the place of the operator.
+    prepare(&backend.bus().await).await;
+    checking.prepare(&["test"]).await.unwrap();
+}
+
+/// Waits until the server has redelivered an event that a consumer of the test does not acknowledge. That consumer waits as long for
+/// an acknowledgement as `durable` does, so every unreported delivery of `durable` from before the call was redelivered too.
+pub async fn wait_for_a_redelivery(backend: &Backend, durable: &str) {
+    let settings = backend.bus_settings();
+    let context = connect(&settings.url).await;
+    let name = format!("{}_TEST", settings.prefix.to_uppercase());
+    let stream = context.get_stream(name).await.unwrap();
+    let ack_wait = stream.consumer_info(durable).await.unwrap().config.ack_wait;
+    let config = pull::Config { ack_wait, ..pull::Config::default() };
+    let silent = stream.create_consumer(config).await.unwrap();
+    let mut messages = silent.stream().max_messages_per_batch(1).messages().await.unwrap();
+    let waiting = async { while messages.next().await.unwrap().unwrap().info().unwrap().delivered < 2 {} };
+    tokio::time::timeout(ack_wait * 4, waiting).await.expect("a redelivery");
+}
+
+async fn connect(url: &str) -> jetstream::Context {
+    jetstream::new(async_nats::connect(url).await.unwrap())
+}
+
+async fn stream_name(context: &jetstream::Context) -> String {
+    context.stream_names().next().await.unwrap().unwrap()
+}
+
+/// The versions of each aggregate, in the order of the stream.
+async fn versions_in_stream(url: &str) -> HashMap<String, Vec<i64>> {
+    let context = connect(url).await;
+    let stream = context.get_stream(stream_name(&context).await).await.unwrap();
+    let mut found: HashMap<String, Vec<i64>> = HashMap::new();
+    for sequence in 1..=stream.cached_info().state.last_sequence {
+        let message = stream.get_raw_message(sequence).await.unwrap();
+        let header = |name: &str| message.headers.get(name).map(|value| value.as_str().to_owned()).unwrap();
+        found.entry(header("ce-aggregateid")).or_default().push(header("ce-aggregateversion").parse().unwrap());
+    }
+    found
+}

@@ -1,0 +1,211 @@
+//! What every bus promises.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use frontdesk_bus::{Consumer, Outcome, delete_dead_letter, find_dead_letter, list_dead_letters};
+use frontdesk_proto::event::v1::Event;
+use frontdesk_testkit::{Mode, new_id, on_both_modes, wait_until};
+
+use crate::{
+    backend::{Backend, Recorder, SOURCE, event, prepare, publish, run},
+    broker,
+};
+
+on_both_modes!(
+    every_consumer_of_a_type_gets_each_event_of_it_once,
+    an_event_published_twice_is_delivered_once,
+    retried_events_come_again_and_a_dead_letter_does_not_stop_the_others,
+    a_replayed_dead_letter_is_delivered_to_its_consumer_only,
+    a_stuck_consumer_does_not_delay_others_and_its_events_stay_with_it,
+    unhandled_events_are_delivered_after_a_restart,
+    a_handler_that_panics_gets_the_event_again,
+    an_event_arrives_as_it_was_published,
+);
+
+/// Maximum number of events of one consumer that are handled at once.
+const CONCURRENCY: usize = 16;
+
+async fn every_consumer_of_a_type_gets_each_event_of_it_once(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    let (bus, db) = (backend.bus().await, backend.db().await);
+    let (one, two) = (Recorder::acknowledging("one"), Recorder::acknowledging("two"));
+    bus.subscribe(one.clone(), &db);
+    bus.subscribe(two.clone(), &db);
+    let _running = run(&bus).await;
+    let events: Vec<Event> = (0..1_200).map(|_| event("test.Thing")).chain([event("test.Other")]).collect();
+    publish(&bus, &events).await;
+    backend.settled(&db).await;
+    for consumer in [one, two] {
+        consumer.assert_once();
+        assert_eq!(consumer.deliveries.lock().unwrap().len(), 1_200, "and no event of another type");
+    }
+}
+
+async fn an_event_published_twice_is_delivered_once(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    let (bus, db) = (backend.bus().await, backend.db().await);
+    let one = Recorder::acknowledging("one");
+    bus.subscribe(one.clone(), &db);
+    prepare(&bus).await;
+    // Twice before the consumer runs: afterwards an in-process bus no longer knows what it delivered.
+    let events = [event("test.Thing"), event("test.Thing")];
+    publish(&bus, &events).await;
+    publish(&bus, &events).await;
+    let running = run(&bus).await;
+    one.until("both events", |deliveries| deliveries.len() == 2).await;
+    backend.settled(&db).await;
+    running.stop().await;
+    one.assert_once();
+}
+
+async fn retried_events_come_again_and_a_dead_letter_does_not_stop_the_others(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    let (bus, db) = (backend.bus().await, backend.db().await);
+    let (retried, dead) = (event("test.Thing"), event("test.Thing"));
+    let (retried_id, dead_id) = (retried.id.clone(), dead.id.clone());
+    let one = Recorder::new("one", move |id, times| match id {
+        id if id == dead_id => Outcome::DeadLetter("the event is invalid".into()),
+        id if id == retried_id && times < 3 => Outcome::Retry("not yet".into()),
+        _ => Outcome::Ack,
+    });
+    bus.subscribe(one.clone(), &db);
+    let _running = run(&bus).await;
+    let others: Vec<Event> = (0..50).map(|_| event("test.Thing")).collect();
+    publish(&bus, &[dead.clone(), retried.clone()]).await;
+    publish(&bus, &others).await;
+    one.until("the others and the third attempt", |seen| seen.len() == 52 && seen[&retried.id] == 3).await;
+    backend.settled(&db).await;
+    let letters = list_dead_letters(&db).await.unwrap();
+    let letters: Vec<_> = letters.iter().map(|letter| (letter.event.id.as_str(), letter.reason.as_str())).collect();
+    assert_eq!(letters, [(dead.id.as_str(), "the event is invalid")]);
+    let deliveries = one.deliveries.lock().unwrap();
+    assert_eq!((deliveries[&dead.id], deliveries[&retried.id]), (1, 3));
+}
+
+async fn a_replayed_dead_letter_is_delivered_to_its_consumer_only(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    let (bus, db) = (backend.bus().await, backend.db().await);
+    let fixed_later = |_: &str, times| if times == 1 { Outcome::DeadLetter("a bug".into()) } else { Outcome::Ack };
+    let (one, two) = (Recorder::new("one", fixed_later), Recorder::acknowledging("two"));
+    bus.subscribe(one.clone(), &db);
+    bus.subscribe(two.clone(), &db);
+    let _running = run(&bus).await;
+    let thing = event("test.Thing");
+    publish(&bus, std::slice::from_ref(&thing)).await;
+    wait_until("the dead letter", || async { !list_dead_letters(&db).await.unwrap().is_empty() }).await;
+    let id = thing.id.parse().unwrap();
+    let letter = find_dead_letter(&db, "one", id).await.unwrap().unwrap();
+    bus.replay(&letter.consumer, &letter.event).await.unwrap();
+    delete_dead_letter(&db, "one", id).await.unwrap();
+    one.until("the second delivery", |deliveries| deliveries[&thing.id] == 2).await;
+    backend.settled(&db).await;
+    two.assert_once();
+    assert!(list_dead_letters(&db).await.unwrap().is_empty());
+}
+
+async fn a_stuck_consumer_does_not_delay_others_and_its_events_stay_with_it(mode: Mode) {
+    struct Stuck(Arc<AtomicUsize>);
+    #[async_trait::async_trait]
+    impl Consumer for Stuck {
+        fn name(&self) -> &'static str {
+            "stuck"
+        }
+        fn source(&self) -> &'static str {
+            SOURCE
+        }
+        fn types(&self) -> Vec<String> {
+            vec!["test.Thing".into()]
+        }
+        async fn handle(&self, _: &Event) -> Outcome {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            std::future::pending().await
+        }
+    }
+    let backend = Backend::new(mode).await;
+    let (bus, db) = (backend.bus().await, backend.db().await);
+    let started = Arc::new(AtomicUsize::new(0));
+    let one = Recorder::acknowledging("one");
+    bus.subscribe(Stuck(started.clone()), &db);
+    bus.subscribe(one.clone(), &db);
+    let _running = run(&bus).await;
+    publish(&bus, &(0..200).map(|_| event("test.Thing")).collect::<Vec<_>>()).await;
+    one.until("all events", |deliveries| deliveries.len() == 200).await;
+    wait_until("the stuck handlers", || async { started.load(Ordering::SeqCst) >= CONCURRENCY }).await;
+    if backend.is_distributed() {
+        // A delivery that is not acknowledged in time goes to another replica, unless its handler reports that it still works.
+        broker::wait_for_a_redelivery(&backend, "stuck").await;
+    }
+    assert_eq!(started.load(Ordering::SeqCst), CONCURRENCY, "no event is delivered while those in progress last");
+}
+
+async fn unhandled_events_are_delivered_after_a_restart(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    let db = backend.db().await;
+    let events: Vec<Event> = (0..20).map(|_| event("test.Thing")).collect();
+    {
+        // Published and never delivered, as by a process that is killed.
+        let bus = backend.bus().await;
+        bus.subscribe(Recorder::acknowledging("one"), &db);
+        prepare(&bus).await;
+        publish(&bus, &events).await;
+    }
+    let bus = backend.bus().await;
+    let one = Recorder::acknowledging("one");
+    bus.subscribe(one.clone(), &db);
+    let _running = run(&bus).await;
+    one.until("all events", |deliveries| deliveries.len() == 20).await;
+}
+
+async fn a_handler_that_panics_gets_the_event_again(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    let (bus, db) = (backend.bus().await, backend.db().await);
+    let one = Recorder::new("one", |_, times| if times == 1 { panic!("a bug in the handler") } else { Outcome::Ack });
+    bus.subscribe(one.clone(), &db);
+    let _running = run(&bus).await;
+    let thing = event("test.Thing");
+    publish(&bus, std::slice::from_ref(&thing)).await;
+    one.until("the second delivery", |deliveries| deliveries.get(&thing.id) == Some(&2)).await;
+}
+
+async fn an_event_arrives_as_it_was_published(mode: Mode) {
+    struct Forwarder(tokio::sync::mpsc::UnboundedSender<Event>);
+    #[async_trait::async_trait]
+    impl Consumer for Forwarder {
+        fn name(&self) -> &'static str {
+            "forwarder"
+        }
+        fn source(&self) -> &'static str {
+            SOURCE
+        }
+        fn types(&self) -> Vec<String> {
+            vec!["test.Thing".into()]
+        }
+        async fn handle(&self, event: &Event) -> Outcome {
+            self.0.send(event.clone()).unwrap();
+            Outcome::Ack
+        }
+    }
+    let backend = Backend::new(mode).await;
+    let (bus, db) = (backend.bus().await, backend.db().await);
+    let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
+    bus.subscribe(Forwarder(sender), &db);
+    let _running = run(&bus).await;
+    let thing = Event {
+        account_id: new_id().to_string(),
+        aggregate_type: "thing".into(),
+        version: 3,
+        create_time: Some(backend.clock.now().to_proto()),
+        traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
+        data: Some(prost_types::Any { type_url: "type.googleapis.com/test.Thing".into(), value: vec![7; 300] }),
+        ..event("test.Thing")
+    };
+    publish(&bus, std::slice::from_ref(&thing)).await;
+    let arrived = tokio::time::timeout(Duration::from_secs(20), received.recv()).await.unwrap().unwrap();
+    assert_eq!(arrived, thing);
+}

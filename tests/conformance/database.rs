@@ -1,0 +1,151 @@
+//! What every database promises.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use frontdesk_auth::{Actor, Caller, CallerKind};
+use frontdesk_clock::{Clock, development::skewed_clock_from_file};
+use frontdesk_db::{AccountId, DbErr, migrate, pending_migrations};
+use frontdesk_idempotency::{ClaimError, Key};
+use frontdesk_proto::auth::v1::Access;
+use frontdesk_testkit::{Mode, on_both_modes};
+use futures::future::join_all;
+use rand::Rng;
+use sea_orm::{ConnectionTrait, Statement};
+use uuid::Uuid;
+
+use crate::backend::{Backend, Migrator};
+
+on_both_modes!(
+    replicas_migrate_at_once_and_see_which_migrations_are_pending,
+    r3_transactions_dropped_at_any_moment_lose_no_other_write,
+    c12_twenty_claims_at_once_run_one_request_and_share_its_result,
+    actions_on_commit_do_not_run_after_a_rollback,
+    i7_the_database_clock_decides_and_the_test_clock_moves_it,
+);
+
+async fn replicas_migrate_at_once_and_see_which_migrations_are_pending(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    let db = backend.empty_db().await;
+    assert_eq!(pending_migrations::<Migrator>(&db).await.unwrap().len(), 5);
+    let replicas = if backend.is_distributed() { 8 } else { 1 };
+    let replicas = join_all((0..replicas).map(|_| backend.empty_db())).await;
+    for migrated in join_all(replicas.iter().map(migrate::<Migrator>)).await {
+        migrated.unwrap();
+    }
+    assert_eq!(pending_migrations::<Migrator>(&db).await.unwrap(), Vec::<String>::new());
+}
+
+async fn r3_transactions_dropped_at_any_moment_lose_no_other_write(mode: Mode) {
+    const WRITES: usize = 300;
+    let backend = Backend::new(mode).await;
+    let db = backend.db().await;
+    db.begin().await.unwrap().conn().execute_unprepared("SELECT 1").await.unwrap();
+    let tx = db.begin().await.unwrap();
+    tx.conn().execute_unprepared("CREATE TABLE things (n BIGINT NOT NULL)").await.unwrap();
+    tx.commit().await.unwrap();
+    let mut written = Vec::new();
+    for number in 0..WRITES {
+        // Callers that cancel while BEGIN is in progress, or just after it.
+        for _ in 0..3 {
+            let cancelled_after = Duration::from_micros(rand::rng().random_range(0..800));
+            let _ = tokio::time::timeout(cancelled_after, db.begin()).await;
+        }
+        let write = async {
+            let tx = db.begin().await?;
+            tx.conn().execute_unprepared(&format!("INSERT INTO things VALUES ({number})")).await?;
+            tx.commit().await
+        };
+        if write.await.is_ok() {
+            written.push(number);
+        }
+    }
+    assert_eq!(written.len(), WRITES);
+    let count = Statement::from_string(db.read().get_database_backend(), "SELECT count(*) AS n FROM things");
+    // Through a connection of its own, as another replica reads it.
+    let seen: i64 =
+        backend.empty_db().await.read().query_one_raw(count).await.unwrap().unwrap().try_get("", "n").unwrap();
+    assert_eq!(seen as usize, WRITES, "every acknowledged write is there");
+}
+
+fn key(content: &str) -> Key {
+    let caller = Caller {
+        account: AccountId(Uuid::from_u128(1)),
+        kind: CallerKind::Admin,
+        actor: Actor { kind: CallerKind::Admin, id: "ada".into() },
+        name: None,
+        email: None,
+        permissions: Default::default(),
+        scope: None,
+        ends: None,
+    };
+    Key::new(&caller, "one-id", &Access { permission: content.into(), ..Access::default() })
+}
+
+async fn c12_twenty_claims_at_once_run_one_request_and_share_its_result(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    let db = backend.db().await;
+    let runs = Arc::new(AtomicUsize::new(0));
+    let claims = (0..20).map(|number| {
+        let (db, runs) = (db.clone(), runs.clone());
+        tokio::spawn(async move {
+            let tx = db.begin().await.unwrap();
+            let key = key("same");
+            if let Some(result) = key.claim::<i64>(&tx).await.unwrap() {
+                return result;
+            }
+            runs.fetch_add(1, Ordering::SeqCst);
+            key.store_result(&tx, &number).await.unwrap();
+            tx.commit().await.unwrap();
+            number
+        })
+    });
+    let results: Vec<i64> = join_all(claims).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    assert!(results.iter().all(|result| *result == results[0]), "{results:?}");
+    let tx = db.begin().await.unwrap();
+    assert!(matches!(key("other").claim::<i64>(&tx).await, Err(ClaimError::Reused)));
+}
+
+async fn actions_on_commit_do_not_run_after_a_rollback(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    let db = backend.db().await;
+    let runs = Arc::new(AtomicUsize::new(0));
+    for commit in [false, true] {
+        let mut tx = db.begin().await.unwrap();
+        let runs = runs.clone();
+        tx.on_commit(move || {
+            runs.fetch_add(1, Ordering::SeqCst);
+        });
+        if commit {
+            tx.commit().await.unwrap();
+        }
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
+async fn i7_the_database_clock_decides_and_the_test_clock_moves_it(mode: Mode) {
+    /// In microseconds.
+    const HOUR: i64 = 3_600_000_000;
+    let mut backend = Backend::new(mode).await;
+    let folder = tempfile::tempdir().unwrap();
+    let right = Clock::system().now().0;
+    backend.clock = skewed_clock_from_file(&folder.path().join("offset"), HOUR).unwrap();
+    let db = backend.db().await;
+    let now = db.now().await.unwrap().0;
+    let expected = if backend.is_distributed() { right } else { right + HOUR };
+    assert!(
+        (now - expected).abs() < 60_000_000,
+        "the process's clock decides only where the database is in the process"
+    );
+    backend.clock.advance(Duration::from_secs(1_800)).unwrap();
+    let tx = db.begin().await.unwrap();
+    let moved = tx.now().await.unwrap().0 - now;
+    assert!((moved - HOUR / 2).abs() < 60_000_000, "{moved}");
+    assert!(matches!(tx.commit().await, Ok::<(), DbErr>(())));
+}

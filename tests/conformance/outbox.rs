@@ -1,0 +1,164 @@
+//! The outbox with its relay: published if and only if committed, in order for each aggregate, and handled once.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use frontdesk_bus::{Bus, Consumer, Outcome};
+use frontdesk_db::{AccountId, Db};
+use frontdesk_outbox::{Aggregate, append, mark_handled, relay};
+use frontdesk_proto::{auth::v1::Access, event::v1::Event};
+use frontdesk_testkit::{Mode, new_id, on_both_modes, wait_until};
+use prost::Name;
+use sea_orm::ConnectionTrait;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::backend::{Backend, SOURCE, run};
+
+on_both_modes!(
+    i17_committed_events_have_their_effect_once_and_rolled_back_ones_none,
+    i17_two_changes_cannot_use_the_same_version,
+    another_relay_takes_over_when_one_dies,
+);
+
+/// A consumer that marks each event as handled and records the version, in the order of the effects.
+#[derive(Clone)]
+pub struct HandledOnce {
+    db: Db,
+    effects: Arc<Mutex<Vec<i64>>>,
+}
+
+impl HandledOnce {
+    pub fn on(db: &Db) -> Self {
+        Self { db: db.clone(), effects: Arc::default() }
+    }
+
+    /// The versions that had an effect, in ascending order.
+    pub fn sorted(&self) -> Vec<i64> {
+        let mut versions = self.effects.lock().unwrap().clone();
+        versions.sort_unstable();
+        versions
+    }
+
+    /// Waits until every version up to `last` has had its effect.
+    pub async fn until(&self, last: i64) {
+        wait_until(&format!("{last} effects"), || async { self.effects.lock().unwrap().len() as i64 >= last }).await;
+        assert_eq!(self.sorted(), (1..=last).collect::<Vec<_>>());
+    }
+}
+
+#[async_trait::async_trait]
+impl Consumer for HandledOnce {
+    fn name(&self) -> &'static str {
+        "test.once"
+    }
+
+    fn source(&self) -> &'static str {
+        SOURCE
+    }
+
+    fn types(&self) -> Vec<String> {
+        vec![Access::full_name()]
+    }
+
+    async fn handle(&self, event: &Event) -> Outcome {
+        let Ok(tx) = self.db.begin().await else { return Outcome::Retry("no database".into()) };
+        match mark_handled(&tx, "test.once", event).await {
+            Ok(true) => {}
+            Ok(false) => return Outcome::Ack,
+            Err(error) => return Outcome::Retry(error.to_string()),
+        }
+        if let Err(error) = tx.commit().await {
+            return Outcome::Retry(error.to_string());
+        }
+        self.effects.lock().unwrap().push(event.version);
+        Outcome::Ack
+    }
+}
+
+/// Appends an event in a transaction, and commits it or rolls it back.
+pub async fn write(db: &Db, id: Uuid, version: i64, commit: bool) {
+    let mut tx = db.begin().await.unwrap();
+    let aggregate = Aggregate { source: SOURCE, account: AccountId(Uuid::nil()), kind: "thing", id, version };
+    append(&mut tx, aggregate, &Access::default()).await.unwrap();
+    if commit {
+        tx.commit().await.unwrap();
+    }
+}
+
+pub fn start_relay(db: &Db, bus: &Bus) -> (CancellationToken, JoinHandle<()>) {
+    let shutdown = CancellationToken::new();
+    (shutdown.clone(), tokio::spawn(relay(SOURCE, db.clone(), bus.clone(), shutdown)))
+}
+
+async fn i17_committed_events_have_their_effect_once_and_rolled_back_ones_none(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    let (db, bus) = (backend.db().await, backend.bus().await);
+    let once = HandledOnce::on(&db);
+    bus.subscribe(once.clone(), &db);
+    let _running = run(&bus).await;
+    let (shutdown, _) = start_relay(&db, &bus);
+
+    let id = new_id();
+    for version in 1..=30 {
+        write(&db, id, version, false).await;
+        write(&db, id, version, true).await;
+    }
+    once.until(30).await;
+
+    // As after a relay that died between publishing and marking: every event is published again, and has no second effect.
+    let tx = db.begin().await.unwrap();
+    tx.conn().execute_unprepared("UPDATE outbox_events SET published_at = NULL").await.unwrap();
+    tx.commit().await.unwrap();
+    write(&db, id, 31, true).await;
+    once.until(31).await;
+    backend.settled(&db).await;
+    assert_eq!(once.sorted(), (1..=31).collect::<Vec<_>>());
+    shutdown.cancel();
+}
+
+/// Number of events in the outbox that are not marked as published.
+pub async fn unpublished(db: &Db) -> i64 {
+    let sql = "SELECT count(*) AS unpublished FROM outbox_events WHERE published_at IS NULL";
+    let statement = sea_orm::Statement::from_string(db.read().get_database_backend(), sql);
+    db.read().query_one_raw(statement).await.unwrap().unwrap().try_get("", "unpublished").unwrap()
+}
+
+async fn i17_two_changes_cannot_use_the_same_version(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    let db = backend.db().await;
+    let id = new_id();
+    write(&db, id, 1, true).await;
+    let mut tx = db.begin().await.unwrap();
+    let aggregate = Aggregate { source: SOURCE, account: AccountId(Uuid::nil()), kind: "thing", id, version: 1 };
+    let error = append(&mut tx, aggregate, &Access::default()).await.unwrap_err();
+    assert!(frontdesk_db::is_unique_violation(&error), "{error}");
+}
+
+/// In embedded mode the second relay is that of the restarted process; in distributed mode it is another replica's.
+async fn another_relay_takes_over_when_one_dies(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    let (db, bus) = (backend.db().await, backend.bus().await);
+    let once = HandledOnce::on(&db);
+    bus.subscribe(once.clone(), &db);
+    let _running = run(&bus).await;
+    let (_, first) = start_relay(&db, &bus);
+    let id = new_id();
+    for version in 1..=20 {
+        write(&db, id, version, true).await;
+    }
+    once.until(20).await;
+    let second_replica = if backend.is_distributed() { backend.bus().await } else { bus.clone() };
+    let (shutdown, second) = start_relay(&backend.db().await, &second_replica);
+    // Aborted, so that it does not release its lease: as after kill -9.
+    first.abort();
+    for version in 21..=40 {
+        write(&db, id, version, true).await;
+    }
+    once.until(40).await;
+    shutdown.cancel();
+    tokio::time::timeout(Duration::from_secs(10), second).await.unwrap().unwrap();
+}

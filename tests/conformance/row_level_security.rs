@@ -1,0 +1,133 @@
+//! Row-level security (rule S2): on PostgreSQL a transaction for one account reads and writes no row of another, also with a
+//! statement that lacks the filter by account.
+
+use frontdesk::{Service, Settings, Server};
+use frontdesk_db::{AccountId, DatabaseUrl, Db};
+use frontdesk_testkit::{Mode, on_both_modes, servers};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+use uuid::Uuid;
+
+use crate::backend::Backend;
+
+on_both_modes!(s2_rows_written_for_an_account_are_read_for_it);
+
+const A: AccountId = AccountId(Uuid::from_u128(0xA));
+const B: AccountId = AccountId(Uuid::from_u128(0xB));
+
+fn insert(account: AccountId) -> Statement {
+    let values = [account.0.into(), Vec::<u8>::new().into()];
+    let sql =
+        "INSERT INTO requests (account_id, actor, request_id, fingerprint, created_at) VALUES ($1, 'a', 'r', $2, 0)";
+    Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
+}
+
+/// The accounts of all rows that a query without a filter returns.
+async fn accounts(conn: &impl ConnectionTrait) -> Vec<AccountId> {
+    let all = Statement::from_string(DbBackend::Postgres, "SELECT account_id FROM requests ORDER BY account_id");
+    let rows = conn.query_all_raw(all).await.unwrap();
+    rows.iter().map(|row| AccountId(row.try_get("", "account_id").unwrap())).collect()
+}
+
+/// A database with a row of each account.
+async fn two_accounts(backend: &Backend) -> Db {
+    let db = backend.db().await;
+    for account in [A, B] {
+        let tx = db.begin_for(account).await.unwrap();
+        tx.conn().execute_raw(insert(account)).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    db
+}
+
+async fn s2_rows_written_for_an_account_are_read_for_it(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    let db = two_accounts(&backend).await;
+    assert!(accounts(&db.read_for(A).await.unwrap().conn()).await.contains(&A));
+    assert_eq!(accounts(db.read()).await, [A, B], "work across accounts sees every account");
+    assert!(!db.bypasses_row_level_security().await.unwrap(), "the tests run as an ordinary role");
+}
+
+#[tokio::test]
+async fn s2_a_query_without_an_account_filter_sees_rows_of_one_account() {
+    let db = two_accounts(&Backend::new(Mode::Distributed).await).await;
+    assert_eq!(accounts(&db.read_for(A).await.unwrap().conn()).await, [A]);
+    assert_eq!(accounts(db.begin_for(B).await.unwrap().conn()).await, [B]);
+    // The restriction ends with the transaction: the same connections serve work across accounts again.
+    for _ in 0..20 {
+        drop(db.read_for(A).await.unwrap());
+        assert_eq!(accounts(db.read()).await, [A, B]);
+        assert_eq!(accounts(db.begin_batch().await.unwrap().conn()).await, [A, B]);
+    }
+}
+
+#[tokio::test]
+async fn s2_rows_of_another_account_cannot_be_written_changed_or_deleted() {
+    let refused = |result: Result<_, DbErr>| {
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains("row-level security"), "{error}");
+    };
+    let db = two_accounts(&Backend::new(Mode::Distributed).await).await;
+    refused(db.begin_for(A).await.unwrap().conn().execute_raw(insert(B)).await);
+    let moved = format!("UPDATE requests SET account_id = '{B}', request_id = 'other'");
+    refused(db.begin_for(A).await.unwrap().conn().execute_unprepared(&moved).await);
+    for sql in ["UPDATE requests SET result = 'theirs'", "DELETE FROM requests"] {
+        let tx = db.begin_for(A).await.unwrap();
+        assert_eq!(tx.conn().execute_unprepared(sql).await.unwrap().rows_affected(), 1, "{sql}");
+        tx.commit().await.unwrap();
+    }
+    assert_eq!(accounts(db.read()).await, [B]);
+}
+
+#[tokio::test]
+async fn read_transactions_cannot_write() {
+    let db = two_accounts(&Backend::new(Mode::Distributed).await).await;
+    let read = db.read_for(A).await.unwrap();
+    let error = read.conn().execute_unprepared("DELETE FROM requests").await.unwrap_err().to_string();
+    assert!(error.contains("read-only"), "{error}");
+}
+
+#[tokio::test]
+async fn s2_a_session_without_an_account_sees_no_row() {
+    let url = servers::postgres_database().await;
+    let db = two_accounts(&Backend::on_postgres(&url)).await;
+    let plain = sea_orm::Database::connect(&url).await.unwrap();
+    assert!(accounts(&plain).await.is_empty(), "as an older binary sees it, which sets no account");
+    plain.execute_unprepared("SET frontdesk.account = ''").await.unwrap();
+    assert!(accounts(&plain).await.is_empty());
+    assert_eq!(accounts(db.read()).await, [A, B]);
+}
+
+/// Tables with an account, and whether exactly one policy restricts every role, the owner included.
+const TABLES: &str = "SELECT relname, relrowsecurity AND relforcerowsecurity AND (
+      SELECT count(*) = 1 AND bool_and(polname = 'one_account' AND polcmd = '*' AND polroles = '{0}' AND polwithcheck IS NULL
+          AND pg_get_expr(polqual, polrelid) LIKE '%ELSE ((account_id)::text = current_setting(%')
+      FROM pg_policy WHERE polrelid = pg_class.oid) AS restricted
+    FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid AND attname = 'account_id' AND NOT attisdropped
+    WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace ORDER BY relname";
+
+#[tokio::test]
+async fn s2_every_table_with_an_account_has_row_level_security() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = Settings { data_folder: folder.path().to_owned(), ..Settings::default() };
+    let of = &mut settings.databases;
+    let mut urls = Vec::new();
+    for database in [&mut of.conversation, &mut of.assignment, &mut of.bot_session, &mut of.notification] {
+        urls.push(servers::postgres_database().await);
+        database.url = DatabaseUrl(urls[urls.len() - 1].clone());
+    }
+    // In embedded mode the databases are migrated when they are opened.
+    drop(Server::open(settings, &Service::ALL).await.unwrap());
+    let mut tables = 0;
+    for url in urls {
+        let db = sea_orm::Database::connect(url).await.unwrap();
+        for table in db.query_all_raw(Statement::from_string(DbBackend::Postgres, TABLES)).await.unwrap() {
+            let name: String = table.try_get("", "relname").unwrap();
+            assert!(
+                table.try_get::<bool>("", "restricted").unwrap(),
+                "{name} needs {{row_level_security {name}}} in a migration"
+            );
+            tables += 1;
+        }
+    }
+    assert!(tables >= 27, "{tables}");
+}

@@ -1,0 +1,68 @@
+//! Clients in other languages, whose stubs are generated from the protos.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use frontdesk_auth::CallerKind;
+use frontdesk_tests::{Mode, TestSuite, new_id};
+use tokio::process::Command;
+
+/// The Python with grpcio and aiosmtpd that `make python` installs.
+pub(crate) fn python() -> PathBuf {
+    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/python/bin/python");
+    let python = std::env::var_os("FRONTDESK_TEST_PYTHON").map_or(installed, PathBuf::from);
+    assert!(python.exists(), "{} is missing: run `make python`, or `make test` which does", python.display());
+    python
+}
+
+#[tokio::test]
+async fn a_python_client_plays_the_chat() {
+    // Embedded: the client expects all services at one address.
+    let suite = TestSuite::start_on(Mode::Embedded, |_| {}).await;
+    let account = suite.account().await;
+    let agent = new_id();
+    let token = |kind, subject: &str| {
+        account.keys.mint(&account.keys.claims(account.id, kind, subject, Duration::from_secs(600))).unwrap()
+    };
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let program = Command::new(python())
+        .arg(here.join("clients/python/play.py"))
+        .arg("--protos")
+        .arg(here.join("../proto"))
+        .arg("--address")
+        .arg(suite.address.trim_start_matches("http://"))
+        .env("ADMIN_TOKEN", token(CallerKind::Admin, "administrator"))
+        .env("AGENT_TOKEN", token(CallerKind::Agent, &agent.to_string()))
+        .env("AGENT_ID", agent.to_string())
+        .env("VISITOR_TOKEN", token(CallerKind::Visitor, "python-visitor"))
+        .kill_on_drop(true)
+        .output();
+    let output =
+        tokio::time::timeout(Duration::from_secs(120), program).await.expect("the end of the program in time").unwrap();
+    let (output_text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{output_text}{errors}");
+    assert!(output.status.success() && output_text.contains("transcript in the mailbox"), "{output_text}{errors}");
+}
+
+#[tokio::test]
+async fn the_demo_plays_both_chats() {
+    let binary = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("frontdesk");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let demo = Command::new(binary)
+        .arg("demo")
+        .env("FRONTDESK__LISTEN", free)
+        .env("TMPDIR", folder.path())
+        .kill_on_drop(true)
+        .output();
+    let output =
+        tokio::time::timeout(Duration::from_secs(120), demo).await.expect("the end of the program in time").unwrap();
+    let output_text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && output_text.contains("Everything came out as promised."),
+        "{output_text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

@@ -1,0 +1,162 @@
+//! Mail over SMTP with STARTTLS and authentication, to an independent server, parsed by an independent library.
+
+use std::{path::Path, process::Stdio, time::Duration};
+
+use frontdesk_notification::{NotificationSettings, SmtpSettings, SmtpTls};
+use frontdesk_proto::{
+    conversation::v1::{
+        CloseConversationRequest, PostMessageRequest, conversation_service_client::ConversationServiceClient,
+        thread_service_client::ThreadServiceClient,
+    },
+    notification::v1::{
+        CreateSenderRequest, Delivery, DeliveryState, GetDeliveryRequest, SetFallbackSenderRequest,
+        VerifySenderRequest, delivery_service_client::DeliveryServiceClient,
+        sender_service_client::SenderServiceClient,
+    },
+};
+use frontdesk_tests::{Account, As, TestSuite, request_id, wait_for};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+pub(crate) struct SmtpServer {
+    _child: Child,
+    pub(crate) port: u16,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl SmtpServer {
+    pub(crate) async fn start(password: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("smtp/server.py");
+        let mut child = Command::new(crate::clients::python())
+            .arg(script)
+            .arg(folder.path())
+            .args(["frontdesk", password])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("Python with aiosmtpd; run `make python`");
+        let mut line = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        tokio::time::timeout(Duration::from_secs(20), stdout.read_line(&mut line))
+            .await
+            .expect("a port in time")
+            .unwrap();
+        Self { _child: child, port: line.trim().parse().expect("a port"), folder }
+    }
+
+    fn settings(&self, password: &str) -> NotificationSettings {
+        let smtp = SmtpSettings {
+            host: "localhost".into(),
+            port: self.port,
+            tls: SmtpTls::Starttls,
+            username: "frontdesk".into(),
+            password: password.to_owned().into(),
+            ca_path: self.folder.path().join("ca.pem").display().to_string(),
+            ..SmtpSettings::default()
+        };
+        NotificationSettings { smtp, retry_pause: Duration::from_millis(200), ..NotificationSettings::default() }
+    }
+
+    /// Mails that the server accepted for the address, as Python's mail library parses them.
+    pub(crate) fn received(&self, recipient: &str) -> Vec<Value> {
+        let files = std::fs::read_dir(self.folder.path()).unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+        let mails = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+        mails
+            .map(|path| serde_json::from_slice::<Value>(&std::fs::read(path).unwrap()).unwrap())
+            .filter(|mail| mail["envelope_to"][0] == recipient)
+            .collect()
+    }
+}
+
+pub(crate) async fn verified_sender(account: &Account, server: &SmtpServer, address: &str) {
+    let mut senders = SenderServiceClient::new(account.admin());
+    let sender = CreateSenderRequest {
+        address: address.into(),
+        display_name: "The \"Shop\", Ltd".into(),
+        request_id: request_id(),
+    };
+    let sender = senders.create_sender(sender).await.unwrap().into_inner().sender.unwrap();
+    let mail = wait_for("the code", || async { server.received(address).pop() }).await;
+    let text = mail["text"].as_str().unwrap();
+    let code = text.split(|c: char| !c.is_ascii_digit()).find(|part| part.len() == 8).unwrap().to_owned();
+    senders.verify_sender(VerifySenderRequest { sender_id: sender.id.clone(), code }).await.unwrap();
+    senders.set_fallback_sender(SetFallbackSenderRequest { sender_id: sender.id }).await.unwrap();
+}
+
+async fn closed_chat(account: &Account, agent: &As, address: &str) -> String {
+    let channel = account.channel(None).await;
+    let chat = account.start_chat(account.known_visitor(address, address), &channel).await;
+    chat.say("A line.\n.\n.a line that begins with a dot\nGrüße").await.unwrap();
+    let reply = PostMessageRequest {
+        conversation_id: chat.id.clone(),
+        text: "Hello".into(),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    ThreadServiceClient::new(agent.clone()).post_message(reply).await.unwrap();
+    let close = CloseConversationRequest { conversation_id: chat.id.clone(), ..Default::default() };
+    ConversationServiceClient::new(agent.clone()).close_conversation(close).await.unwrap();
+    Account::explained(agent, &chat.id, 1).await.decision.unwrap().delivery_id
+}
+
+async fn delivery(agent: &As, id: &str, found: impl Fn(&Delivery) -> bool) -> Delivery {
+    wait_for("the delivery", || async {
+        let request = GetDeliveryRequest { delivery_id: id.to_owned() };
+        let answer = DeliveryServiceClient::new(agent.clone()).get_delivery(request).await.unwrap();
+        answer.into_inner().delivery.filter(&found)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn t6_t8_a_transcript_arrives_over_smtp_with_starttls_and_authentication() {
+    let server = SmtpServer::start("s3cret").await;
+    let suite = TestSuite::start_with(|settings| settings.notification = server.settings("s3cret")).await;
+    let account = suite.account().await;
+    verified_sender(&account, &server, "desk@shop.example").await;
+    let (_, agent) = account.agent("Ada").await;
+    let id = closed_chat(&account, &agent, "vera@visitor.example").await;
+    let sent = delivery(&agent, &id, |delivery| delivery.state() == DeliveryState::Sent).await;
+    assert!(sent.last_response.contains("Kept as number"), "the reply of the server: {sent:?}");
+
+    let mails = server.received("vera@visitor.example");
+    assert_eq!(mails.len(), 1);
+    let mail = &mails[0];
+    assert_eq!((&mail["encrypted"], &mail["authenticated"]), (&Value::Bool(true), &Value::Bool(true)));
+    assert_eq!(mail["defects"], Value::Array(Vec::new()), "Python's library finds nothing wrong");
+    assert_eq!(mail["envelope_from"], "desk@shop.example");
+    assert_eq!(mail["headers"]["Message-ID"], sent.message_id.as_str());
+    assert!(mail["headers"]["From"].as_str().unwrap().contains("desk@shop.example"));
+    assert_eq!(mail["types"], serde_json::json!(["multipart/alternative", "text/plain", "text/html"]));
+    let text = mail["text"].as_str().unwrap();
+    assert!(text.contains("Grüße") && text.contains(".a line that begins with a dot"), "{text}");
+}
+
+#[tokio::test]
+async fn t8_a_refused_recipient_fails_with_the_servers_reply_and_a_wrong_password_is_retried() {
+    let server = SmtpServer::start("s3cret").await;
+    let suite = TestSuite::start_with(|settings| settings.notification = server.settings("s3cret")).await;
+    let account = suite.account().await;
+    verified_sender(&account, &server, "desk@shop.example").await;
+    let (_, agent) = account.agent("Ada").await;
+    let id = closed_chat(&account, &agent, "refused@visitor.example").await;
+    let failed = delivery(&agent, &id, |delivery| delivery.state() == DeliveryState::Failed).await;
+    assert!(failed.last_response.contains("No such mailbox here"), "{failed:?}");
+    assert_eq!(failed.attempts, 1, "a permanent failure is not retried");
+
+    let wrong = TestSuite::start_with(|settings| settings.notification = server.settings("wrong")).await;
+    let account = wrong.account().await;
+    let sender =
+        CreateSenderRequest { address: "other@shop.example".into(), request_id: request_id(), ..Default::default() };
+    let delivery_id =
+        SenderServiceClient::new(account.admin()).create_sender(sender).await.unwrap().into_inner().delivery_id;
+    let waiting = delivery(&account.admin(), &delivery_id, |delivery| delivery.attempts >= 2).await;
+    assert!(matches!(waiting.state(), DeliveryState::Queued | DeliveryState::Sending), "{waiting:?}");
+    assert!(waiting.last_response.contains("535"), "{waiting:?}");
+    assert!(server.received("other@shop.example").is_empty());
+}

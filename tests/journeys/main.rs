@@ -1,0 +1,25 @@
+//! Journeys through the whole suite by its public API: real servers, real clients, real kills. Each test names the rules that it
+//! holds.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking and prints what it measured")]
+
+mod accounts;
+mod audit;
+mod bad_input;
+mod bots;
+mod canaries;
+mod chats;
+mod clients;
+mod contacts;
+mod distributed;
+mod identity;
+mod kills;
+mod limits;
+mod mail_server;
+mod matrix;
+mod message_batches;
+mod pages;
+mod races;
+mod shutdown;
+mod traces;
+mod transcripts;

@@ -1,0 +1,16 @@
+//! Every method that the running servers describe by reflection, for every kind of caller, with ids of their own account, of
+//! another account, and unknown ones.
+
+mod callers;
+mod comparable;
+mod contract;
+mod foreign_ids;
+mod services;
+mod timing;
+
+/// Id fields that name no resource.
+const NOT_RESOURCES: [&str; 4] = ["request_id", "id", "button_id", "next_step_id"];
+
+fn is_id(name: &str) -> bool {
+    name == "id" || name.ends_with("_id")
+}

@@ -1,0 +1,292 @@
+//! An in-memory conversation service for the services that call it: rows are changed under one lock, and a repeated request
+//! gets the first answer.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use frontdesk_proto::{
+    actor::v1::{Actor, ActorKind},
+    conversation::v1::{
+        ChangeAssigneeRequest, ChangeAssigneeResponse, CloseConversationRequest, CloseConversationResponse,
+        Conversation, Entry, GetConversationRequest, GetConversationResponse, HandOffConversationRequest,
+        HandOffConversationResponse, ListEntriesRequest, ListEntriesResponse, Message, PostMessageRequest,
+        PostMessageResponse, RecordAnswerRequest, RecordAnswerResponse, entry::Content,
+    },
+};
+use prost_types::Timestamp;
+use tonic::{Code, Request, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+use uuid::Uuid;
+
+use crate::FakeServices;
+
+/// Conversations in memory, served by a [`FakeServices`]. Clones share the rows.
+///
+/// Every method that is set here can be set anew with [`FakeServices::on`] by a test that needs another answer.
+#[derive(Clone, Default)]
+pub struct FakeConversations {
+    rows: Arc<Mutex<HashMap<String, FakeConversation>>>,
+}
+
+/// One conversation and what was asked of it.
+#[derive(Default)]
+pub struct FakeConversation {
+    /// The row; its epoch, assignee and bot session decide what is accepted.
+    pub conversation: Conversation,
+    /// The thread, oldest first.
+    pub entries: Vec<Entry>,
+    /// Property and value of each recorded answer, in the order of their arrival.
+    pub answers: Vec<(String, String)>,
+    /// Reason of each hand-off.
+    pub hand_offs: Vec<String>,
+    /// Number of accepted closes.
+    pub closes: usize,
+    /// Content and encoded response of each request id.
+    responses: HashMap<String, (Vec<u8>, Vec<u8>)>,
+}
+
+impl FakeConversations {
+    /// Serves the conversations by these methods of `fake`.
+    pub fn serve_by(&self, fake: &FakeServices) {
+        let rows = self.clone();
+        fake.on(move |request: Request<GetConversationRequest>| {
+            rows.change(&request.get_ref().conversation_id, |row| {
+                Ok(GetConversationResponse { conversation: Some(row.conversation.clone()) })
+            })
+        });
+        let rows = self.clone();
+        fake.on(move |request: Request<ChangeAssigneeRequest>| {
+            let request = request.into_inner();
+            rows.change(&request.conversation_id, |row| row.once(&request.request_id, &request, Self::change_assignee))
+        });
+        let rows = self.clone();
+        fake.on(move |request: Request<PostMessageRequest>| {
+            require_bot(&request)?;
+            let request = request.into_inner();
+            rows.change(&request.conversation_id, |row| {
+                row.require_in_charge(&request.bot_session_id)?;
+                row.once(&request.request_id, &request, Self::post_message)
+            })
+        });
+        let rows = self.clone();
+        fake.on(move |request: Request<ListEntriesRequest>| {
+            let request = request.into_inner();
+            rows.change(&request.conversation_id, |row| Ok(row.page(&request)))
+        });
+        let rows = self.clone();
+        fake.on(move |request: Request<RecordAnswerRequest>| {
+            let request = request.into_inner();
+            rows.change(&request.conversation_id, |row| {
+                row.require_in_charge(&request.bot_session_id)?;
+                let answer = (request.property.clone(), request.value.clone());
+                if row.answers.last() != Some(&answer) {
+                    row.answers.push(answer);
+                }
+                Ok(RecordAnswerResponse::default())
+            })
+        });
+        let rows = self.clone();
+        fake.on(move |request: Request<HandOffConversationRequest>| {
+            let request = request.into_inner();
+            rows.change(&request.conversation_id, |row| {
+                row.require_in_charge(&request.bot_session_id)?;
+                row.release();
+                row.hand_offs.push(request.reason.clone());
+                Ok(HandOffConversationResponse::default())
+            })
+        });
+        let rows = self.clone();
+        fake.on(move |request: Request<CloseConversationRequest>| {
+            let request = request.into_inner();
+            rows.change(&request.conversation_id, |row| {
+                row.require_in_charge(&request.bot_session_id)?;
+                row.release();
+                row.closes += 1;
+                Ok(CloseConversationResponse::default())
+            })
+        });
+    }
+
+    /// Adds an unassigned conversation at epoch 1 whose last activity was at microsecond 1.
+    pub fn add(&self, id: Uuid) {
+        let conversation = Conversation {
+            id: id.to_string(),
+            epoch: 1,
+            last_activity_time: Some(microsecond(1)),
+            ..Conversation::default()
+        };
+        self.insert(conversation);
+    }
+
+    /// Adds a conversation.
+    pub fn insert(&self, conversation: Conversation) {
+        let row = FakeConversation { conversation, ..FakeConversation::default() };
+        self.rows.lock().expect("the rows").insert(row.conversation.id.clone(), row);
+    }
+
+    /// Reads or changes a conversation.
+    ///
+    /// # Panics
+    /// When there is no conversation with this id.
+    pub fn with<T>(&self, id: Uuid, access: impl FnOnce(&mut FakeConversation) -> T) -> T {
+        access(self.rows.lock().expect("the rows").get_mut(&id.to_string()).expect("a conversation of the test"))
+    }
+
+    fn change<T>(
+        &self,
+        id: &str,
+        change: impl FnOnce(&mut FakeConversation) -> Result<T, Status>,
+    ) -> Result<T, Status> {
+        let mut rows = self.rows.lock().expect("the rows");
+        change(rows.get_mut(id).ok_or_else(|| refused(Code::NotFound, "NOT_FOUND", []))?)
+    }
+
+    fn change_assignee(
+        row: &mut FakeConversation,
+        request: &ChangeAssigneeRequest,
+    ) -> Result<ChangeAssigneeResponse, Status> {
+        let conversation = &mut row.conversation;
+        if conversation.epoch != request.expected_epoch {
+            let epoch = ("epoch", conversation.epoch.to_string());
+            return Err(refused(Code::Aborted, "OWNERSHIP_CHANGED", [epoch]));
+        }
+        let (kind, id, name) = (ActorKind::Agent.into(), request.agent_id.clone(), request.agent_name.clone());
+        let assignee = Some(Actor { kind, id, name }).filter(|agent| !agent.id.is_empty());
+        let previous_assignee = conversation.assignee.clone();
+        if conversation.assignee != assignee {
+            conversation.assignee = assignee;
+            conversation.epoch += 1;
+            conversation.last_activity_time = Some(microsecond(conversation.epoch * 10));
+        }
+        Ok(ChangeAssigneeResponse {
+            previous_assignee,
+            epoch: conversation.epoch,
+            change_time: conversation.last_activity_time,
+            conversation: Some(conversation.clone()),
+        })
+    }
+
+    fn post_message(row: &mut FakeConversation, request: &PostMessageRequest) -> Result<PostMessageResponse, Status> {
+        let message = Message { text: request.text.clone(), ..Message::default() };
+        row.append(ActorKind::Bot, message);
+        Ok(PostMessageResponse { entry: row.entries.last().cloned() })
+    }
+}
+
+impl FakeConversation {
+    /// Appends a message to the thread and returns its sequence.
+    pub fn append(&mut self, author: ActorKind, message: Message) -> i64 {
+        let sequence = self.entries.len() as i64 + 1;
+        let author = Some(Actor { kind: author.into(), ..Actor::default() });
+        let content = Some(Content::Message(message));
+        self.entries.push(Entry { sequence, author, content, ..Entry::default() });
+        sequence
+    }
+
+    /// Texts of the messages of this kind of author, oldest first.
+    pub fn texts_of(&self, author: ActorKind) -> Vec<String> {
+        let entries = self.entries.iter().filter(|entry| entry.author.as_ref().is_some_and(|a| a.kind() == author));
+        let texts = entries.filter_map(|entry| match &entry.content {
+            Some(Content::Message(message)) => Some(message.text.clone()),
+            _ => None,
+        });
+        texts.collect()
+    }
+
+    /// Ends the bot session in charge, as a takeover does.
+    pub fn release(&mut self) {
+        self.conversation.bot_session = None;
+    }
+
+    fn require_in_charge(&self, session: &str) -> Result<(), Status> {
+        match &self.conversation.bot_session {
+            Some(in_charge) if in_charge.bot_session_id == session => Ok(()),
+            _ => Err(refused(Code::Aborted, "BOT_SESSION_NOT_IN_CHARGE", [])),
+        }
+    }
+
+    /// Answers a request id as at first, refuses it with other content, and applies `change` when it is new.
+    fn once<Q: prost::Message, R: prost::Message + Default>(
+        &mut self,
+        request_id: &str,
+        request: &Q,
+        change: impl FnOnce(&mut Self, &Q) -> Result<R, Status>,
+    ) -> Result<R, Status> {
+        let content = request.encode_to_vec();
+        match self.responses.get(request_id) {
+            Some((first, response)) if *first == content => {
+                return R::decode(response.as_slice()).map_err(|error| Status::internal(error.to_string()));
+            }
+            Some(_) => return Err(refused(Code::FailedPrecondition, "REQUEST_ID_REUSED", [])),
+            None => {}
+        }
+        let response = change(self, request)?;
+        self.responses.insert(request_id.to_owned(), (content, response.encode_to_vec()));
+        Ok(response)
+    }
+
+    /// A page of the thread.
+    pub fn page(&self, request: &ListEntriesRequest) -> ListEntriesResponse {
+        let until = if request.until_sequence == 0 { i64::MAX } else { request.until_sequence };
+        let wanted = |entry: &&Entry| entry.sequence > request.after_sequence && entry.sequence <= until;
+        let rest: Vec<Entry> = self.entries.iter().filter(wanted).cloned().collect();
+        let size = usize::try_from(request.page_size).ok().filter(|size| *size > 0).unwrap_or(200);
+        let has_more = rest.len() > size;
+        ListEntriesResponse { entries: rest.into_iter().take(size).collect(), has_more }
+    }
+}
+
+/// Only bots post through a service: the actor that it calls for must be one.
+fn require_bot(request: &Request<PostMessageRequest>) -> Result<(), Status> {
+    let actor = request.metadata().get("x-frontdesk-actor").and_then(|actor| actor.to_str().ok());
+    match actor.is_some_and(|actor| actor.starts_with("bot:")) {
+        true => Ok(()),
+        false => Err(Status::permission_denied(format!("the actor is {actor:?}"))),
+    }
+}
+
+/// A refusal as the conversation service gives it.
+pub fn refused<const N: usize>(code: Code, reason: &str, metadata: [(&str, String); N]) -> Status {
+    let metadata: HashMap<String, String> = metadata.map(|(key, value)| (key.to_owned(), value)).into();
+    let details = ErrorDetails::with_error_info(reason, "conversation.frontdesk", metadata);
+    Status::with_error_details(code, reason.to_lowercase(), details)
+}
+
+fn microsecond(number: i64) -> Timestamp {
+    frontdesk_clock::Time(number).to_proto()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use frontdesk_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
+
+    use super::*;
+    use crate::{new_id, reason};
+
+    #[tokio::test]
+    async fn an_owner_changes_at_the_expected_epoch_and_a_repeat_gets_the_first_answer() {
+        let (fake, conversations, id) = (FakeServices::default(), FakeConversations::default(), new_id());
+        conversations.serve_by(&fake);
+        conversations.add(id);
+        let mut client = ConversationServiceClient::connect(fake.serve().await).await.unwrap();
+        let take = |agent: &str, epoch, request_id: &str| ChangeAssigneeRequest {
+            conversation_id: id.to_string(),
+            expected_epoch: epoch,
+            agent_id: agent.into(),
+            request_id: request_id.into(),
+            ..ChangeAssigneeRequest::default()
+        };
+        let first = client.change_assignee(take("ada", 1, "a")).await.unwrap().into_inner();
+        assert_eq!(first.epoch, 2);
+        let late = client.change_assignee(take("bob", 1, "b")).await.unwrap_err();
+        assert_eq!(reason(&late), "OWNERSHIP_CHANGED");
+        client.change_assignee(take("bob", 2, "b")).await.unwrap();
+        assert_eq!(client.change_assignee(take("ada", 1, "a")).await.unwrap().into_inner(), first);
+        let reused = client.change_assignee(take("cy", 1, "a")).await.unwrap_err();
+        assert_eq!(reason(&reused), "REQUEST_ID_REUSED");
+        assert_eq!(conversations.with(id, |row| row.conversation.assignee.clone().unwrap().id), "bob");
+    }
+}

@@ -1,0 +1,341 @@
+//! One account with one resource of each kind, callers of each kind, and valid requests for every method.
+
+use std::{collections::HashMap, time::Duration};
+
+use frontdesk_auth::{AccessMap, CallerKind};
+use frontdesk_db::AccountId;
+use frontdesk_proto::{
+    assignment::v1::{UpdateAgentRequest, roster_service_client::RosterServiceClient},
+    auth::v1::Principal,
+    conversation::v1::{
+        CloseConversationRequest, CreateContactRequest, CreateTicketRequest, PostMessageRequest, StartChatRequest,
+        contact_service_client::ContactServiceClient, conversation_service_client::ConversationServiceClient,
+        thread_service_client::ThreadServiceClient, ticket_service_client::TicketServiceClient,
+        visitor_service_client::VisitorServiceClient,
+    },
+    notification::v1::{ListSendersRequest, sender_service_client::SenderServiceClient},
+};
+use frontdesk_testkit::{new_id, request_id};
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, FieldDescriptor, CallerKind as FieldKind, MessageDescriptor, MethodDescriptor,
+    ReflectMessage, Value,
+};
+use tonic::Request;
+use uuid::Uuid;
+
+use crate::{Account, As, Chat};
+
+/// An account with one resource of each kind.
+pub struct Fixture {
+    /// The account.
+    pub account: Account,
+    /// Connection of an agent.
+    pub agent: As,
+    /// Id of that agent.
+    pub agent_id: Uuid,
+    /// Ids by the names of the request fields. The chat is the open one of the visitor `v`, with a bot in charge.
+    pub ids: HashMap<&'static str, String>,
+    /// The closed chat of `v`, whose transcript is decided.
+    pub closed: Chat,
+    /// The open chat of `w`, another visitor of the account.
+    pub another: Chat,
+    /// A channel with a bot that no request names, for conversations that a single call changes.
+    separate_channel: String,
+    /// Word in every name and text.
+    pub word: String,
+}
+
+/// A method of the contract and its declared access.
+pub struct Declared {
+    /// Its descriptor.
+    pub method: MethodDescriptor,
+    /// Path of its calls.
+    pub path: String,
+    /// Kinds of callers that it admits.
+    pub principals: Vec<Principal>,
+    /// Permission that it requires.
+    pub permission: String,
+}
+
+/// Every method of the contract, in the order of their paths.
+pub fn methods() -> Vec<Declared> {
+    let pool = DescriptorPool::decode(frontdesk_proto::DESCRIPTORS).unwrap();
+    let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap();
+    let all = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    let mut methods: Vec<Declared> = all
+        .map(|method| {
+            let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+            let access = access.of(&path).unwrap();
+            let (principals, permission) = (access.principals().to_vec(), access.permission().to_owned());
+            Declared { method, path, principals, permission }
+        })
+        .collect();
+    methods.sort_by(|a, b| a.path.cmp(&b.path));
+    methods
+}
+
+/// Path of a field within a message, through the first element of lists.
+pub type FieldPath = Vec<FieldDescriptor>;
+
+/// The path as text, with dots.
+pub fn dotted(path: &FieldPath) -> String {
+    path.iter().map(|field| field.name()).collect::<Vec<_>>().join(".")
+}
+
+/// Paths of all string fields of the message, those of its messages included.
+pub fn strings(message: &DynamicMessage) -> Vec<FieldPath> {
+    let mut found = Vec::new();
+    for field in message.descriptor().fields().filter(|field| !field.is_map()) {
+        match (field.kind(), message.get_field(&field).as_ref()) {
+            (FieldKind::String, _) => found.push(vec![field]),
+            (FieldKind::Message(_), Value::Message(inner)) if message.has_field(&field) => {
+                found.extend(strings(inner).into_iter().map(|rest| [vec![field.clone()], rest].concat()));
+            }
+            (FieldKind::Message(_), Value::List(items)) => {
+                let inner = items.first().and_then(Value::as_message).map(strings).unwrap_or_default();
+                found.extend(inner.into_iter().map(|rest| [vec![field.clone()], rest].concat()));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The message with this value at the path.
+pub fn with(message: &DynamicMessage, path: &[FieldDescriptor], value: &Value) -> DynamicMessage {
+    let mut changed = message.clone();
+    match path {
+        [] => {}
+        [field] if field.is_list() => changed.set_field(field, Value::List(vec![value.clone()])),
+        [field] => changed.set_field(field, value.clone()),
+        [field, rest @ ..] => match changed.get_field_mut(field) {
+            Value::Message(inner) => *inner = with(inner, rest, value),
+            Value::List(items) => {
+                if let Some(Value::Message(inner)) = items.first_mut() {
+                    *inner = with(inner, rest, value);
+                }
+            }
+            other => panic!("{} holds {other:?}", field.full_name()),
+        },
+    }
+    changed
+}
+
+impl Fixture {
+    /// Creates one resource of each kind in an account that has a sender address. `word` is in every name and text.
+    pub async fn new(account: Account, word: &str) -> Self {
+        let (agent_id, agent) = account.agent(&format!("{word} Ada")).await;
+        account.agent(&format!("{word} Bob")).await;
+        let address = UpdateAgentRequest {
+            agent_id: agent_id.to_string(),
+            email: Some(format!("ada@{word}-team.example")),
+            ..Default::default()
+        };
+        RosterServiceClient::new(account.admin()).update_agent(address).await.unwrap();
+        let (bot, separate_bot) = (account.bot().await, account.bot().await);
+        let separate_channel = account.channel(Some(&separate_bot)).await;
+        let (greeted, quiet) = (account.channel(Some(&bot)).await, account.channel(None).await);
+        let visitor = |id: &str| Self::visitor(&account, word, id);
+        let mut closed = Vec::new();
+        for id in ["w", "v"] {
+            let chat = Self::start(visitor(id), &quiet, word).await;
+            let reply = PostMessageRequest {
+                conversation_id: chat.id.clone(),
+                text: format!("{word}-reply"),
+                request_id: request_id(),
+                ..Default::default()
+            };
+            ThreadServiceClient::new(agent.clone()).post_message(reply).await.unwrap();
+            let close = CloseConversationRequest { conversation_id: chat.id.clone(), ..Default::default() };
+            ConversationServiceClient::new(agent.clone()).close_conversation(close).await.unwrap();
+            closed.push(chat);
+        }
+        let mut open = Vec::new();
+        for id in ["w", "v"] {
+            let chat = Self::start(visitor(id), &greeted, word).await;
+            chat.until_text("Your address?").await;
+            let ticket = CreateTicketRequest {
+                conversation_id: chat.id.clone(),
+                subject: format!("{word}-ticket"),
+                request_id: request_id(),
+                ..Default::default()
+            };
+            let ticket = TicketServiceClient::new(agent.clone()).create_ticket(ticket).await.unwrap().into_inner();
+            open.push((chat, ticket.ticket.unwrap().id));
+        }
+        let known = CreateContactRequest {
+            name: format!("{word}-contact"),
+            email: format!("else@{word}-contact.example"),
+            request_id: request_id(),
+            ..Default::default()
+        };
+        ContactServiceClient::new(account.admin()).create_contact(known).await.unwrap();
+        let senders = SenderServiceClient::new(agent.clone()).list_senders(ListSendersRequest {}).await.unwrap();
+        let sender = senders.into_inner().senders.swap_remove(0).id;
+        let delivery = Account::explained(&agent, &closed[1].id, 1).await.decision.unwrap().delivery_id;
+        Account::explained(&agent, &closed[0].id, 1).await;
+        let (chat, ticket) = open.swap_remove(1);
+        let conversation = Account::conversation(&agent, &chat.id).await;
+        let ids = HashMap::from([
+            ("account_id", account.id.to_string()),
+            ("agent_id", agent_id.to_string()),
+            ("assignee_id", agent_id.to_string()),
+            ("bot_id", bot.id.clone()),
+            ("bot_session_id", conversation.bot_session.unwrap().bot_session_id),
+            ("channel_id", greeted),
+            ("chat_id", chat.id.clone()),
+            ("contact_id", conversation.contact_id),
+            ("conversation_id", chat.id),
+            ("delivery_id", delivery),
+            ("sender_id", sender.clone()),
+            ("ticket_id", ticket),
+            ("transcript_sender_id", sender),
+        ]);
+        let (another, closed) = (open.swap_remove(0).0, closed.swap_remove(1));
+        Self { account, agent, agent_id, ids, closed, another, separate_channel, word: word.to_owned() }
+    }
+
+    /// A visitor whose token states name and mail address.
+    fn visitor(account: &Account, word: &str, id: &str) -> As {
+        account.with_claims(CallerKind::Visitor, id, |claims| {
+            (claims.name, claims.email) = (Some(format!("{word} {id}")), Some(Self::address_of(word, id)));
+        })
+    }
+
+    fn address_of(word: &str, id: &str) -> String {
+        format!("{id}@{word}-visitor.example")
+    }
+
+    /// Mail address of the visitor `v`.
+    pub fn address(&self) -> String {
+        Self::address_of(&self.word, "v")
+    }
+
+    async fn start(visitor: As, channel: &str, word: &str) -> Chat {
+        let start = StartChatRequest {
+            channel_id: channel.to_owned(),
+            page_url: "https://shop.example/page".into(),
+            page_title: format!("{word}-page"),
+            text: format!("{word}-text"),
+            request_id: request_id(),
+        };
+        let chat = VisitorServiceClient::new(visitor.clone()).start_chat(start).await.unwrap().into_inner().chat;
+        Chat { visitor, id: chat.unwrap().id }
+    }
+
+    /// The same request for a new chat, where it changes a chat.
+    pub async fn with_new_chat(&self, mut request: DynamicMessage) -> DynamicMessage {
+        let fresh =
+            Self::start(Self::visitor(&self.account, &self.word, &request_id()), &self.separate_channel, &self.word);
+        let chat = fresh.await;
+        chat.until_text("Your address?").await;
+        let session = Account::conversation(&self.agent, &chat.id).await.bot_session.unwrap().bot_session_id;
+        for path in strings(&request) {
+            let value = match path.last().unwrap().name() {
+                "conversation_id" | "chat_id" => &chat.id,
+                "bot_session_id" => &session,
+                _ => continue,
+            };
+            request = with(&request, &path, &Value::String(value.clone()));
+        }
+        request
+    }
+
+    /// A caller of this kind, with every permission.
+    pub fn caller(&self, principal: Principal) -> As {
+        let account = &self.account;
+        match principal {
+            Principal::Visitor => Self::visitor(account, &self.word, "v"),
+            Principal::Agent => account.with_claims(CallerKind::Agent, &self.agent_id.to_string(), |claims| {
+                claims.permissions = self.every_permission();
+            }),
+            Principal::Bot => account.with_claims(CallerKind::Bot, &self.ids["bot_id"], |_| {}),
+            // As a service that authenticates by its certificate: without an account.
+            Principal::Service => {
+                account.with_claims(CallerKind::Service, "test", |claims| claims.account = AccountId(Uuid::nil()))
+            }
+            Principal::Admin | Principal::Unspecified => account.admin(),
+        }
+    }
+
+    /// Permissions of administrators.
+    pub fn every_permission(&self) -> Vec<String> {
+        self.account.keys.claims(self.account.id, CallerKind::Admin, "administrator", Duration::from_secs(60)).permissions
+    }
+
+    /// A call with this message. A service names the account and the actor that it acts for.
+    pub fn call(&self, principal: Principal, message: &[u8]) -> Request<Vec<u8>> {
+        let mut request = Request::new(message.to_vec());
+        if principal == Principal::Service {
+            request.metadata_mut().insert("x-frontdesk-account", self.account.id.to_string().parse().unwrap());
+            request.metadata_mut().insert("x-frontdesk-actor", format!("bot:{}", self.ids["bot_id"]).parse().unwrap());
+        }
+        request
+    }
+
+    /// A valid request with every field set.
+    pub fn request(&self, method: &MethodDescriptor) -> DynamicMessage {
+        let service = method.parent_service().name().to_owned();
+        let for_closed = service == "TranscriptService" || method.name() == "ReopenConversation";
+        self.message(
+            &method.input(),
+            method.name(),
+            if for_closed { &self.closed.id } else { &self.ids["conversation_id"] },
+        )
+    }
+
+    fn message(&self, descriptor: &MessageDescriptor, method: &str, conversation: &str) -> DynamicMessage {
+        let mut message = DynamicMessage::new(descriptor.clone());
+        for field in descriptor.fields() {
+            let value = match (field.kind(), field.name()) {
+                // A step has exactly one of these; the request has the others.
+                (FieldKind::Message(_), "say" | "ask" | "buttons" | "close") if descriptor.name() == "Step" => None,
+                (FieldKind::Message(inner), name) if inner.full_name() == "google.protobuf.Duration" => {
+                    let seconds = match name {
+                        "by" => 0,
+                        _ => 600,
+                    };
+                    let mut duration = DynamicMessage::new(inner);
+                    duration.set_field_by_name("seconds", Value::I64(seconds));
+                    Some(Value::Message(duration))
+                }
+                (FieldKind::Message(inner), _) => Some(Value::Message(self.message(&inner, method, conversation))),
+                (FieldKind::String, "conversation_id") => Some(Value::String(conversation.to_owned())),
+                // Addresses are unique, so each creation has its own.
+                (FieldKind::String, "email") if method.starts_with("Create") => {
+                    Some(Value::String(Self::address_of(&self.word, &request_id())))
+                }
+                (FieldKind::String, name) => self.text(name).map(Value::String),
+                // In list methods this is a filter, which would match nothing.
+                (FieldKind::Enum(_), "status" | "state") if method.starts_with("List") => None,
+                (FieldKind::Enum(_), "check") => None,
+                (FieldKind::Enum(_), "assignee") => Some(Value::EnumNumber(4)),
+                (FieldKind::Enum(_), _) => Some(Value::EnumNumber(1)),
+                (FieldKind::Int64, "expected_epoch" | "visitor_sequence") => Some(Value::I64(1)),
+                _ => None,
+            };
+            if let Some(value) = value {
+                message.set_field(&field, if field.is_list() { Value::List(vec![value]) } else { value });
+            }
+        }
+        message
+    }
+
+    fn text(&self, field: &str) -> Option<String> {
+        if let Some(id) = self.ids.get(field) {
+            return Some(id.clone());
+        }
+        Some(match field {
+            "request_id" => request_id(),
+            "id" => "one".into(),
+            "button_id" => "people".into(),
+            "next_step_id" | "page_token" | "etag" | "time_zone" => return None,
+            "handle" => format!("h{}", new_id().simple()),
+            "code" => "00000000".into(),
+            "property" => "order_number".into(),
+            "email" | "address" | "recipient" => self.address(),
+            name if name.ends_with("url") => "https://shop.example/there".into(),
+            _ => format!("{} hello", self.word),
+        })
+    }
+}

@@ -1,0 +1,15 @@
+//! Whole suites for tests: all services in this process or as a process that a test can kill, accounts on them, and the calls
+//! that most tests begin with.
+//!
+//! Start reading at [`TestSuite`] and [`Account`]. What needs no whole suite is in `frontdesk-testkit`.
+
+mod account;
+pub mod fixture;
+mod process;
+pub mod production;
+mod test_suite;
+
+pub use account::{Account, As, Chat, code_in, epoch_of};
+pub use frontdesk_testkit::{Mode, call_raw, new_id, reason, request_id, servers, settled, wait_for, wait_until};
+pub use process::Process;
+pub use test_suite::{TestSuite, use_test_servers};

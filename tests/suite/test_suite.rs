@@ -1,0 +1,168 @@
+//! A whole suite in this process, on free ports and with a data folder of its own.
+
+use std::time::Duration;
+
+use frontdesk::{Server, ServerChannel, Service, Settings};
+use frontdesk_auth::DevelopmentKey;
+use frontdesk_clock::Clock;
+use frontdesk_db::{DatabaseUrl, Db};
+use frontdesk_testkit::{EventQueue, Mode, new_id, servers, settled};
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::Account;
+
+/// Number of replicas of each service in distributed mode.
+const REPLICAS: usize = 2;
+
+/// A running suite. In distributed mode it has two replicas of each service, each at an address of its own. It stops when it is
+/// dropped, or with [`TestSuite::stop`].
+pub struct TestSuite {
+    /// Address of the process in embedded mode; of the first replica of the conversation service in distributed mode.
+    pub address: String,
+    /// Channel to all of its services.
+    pub channel: ServerChannel,
+    /// Key that signs its tokens.
+    pub keys: DevelopmentKey,
+    /// Its clock; [`TestSuite::advance`] moves it.
+    pub clock: Clock,
+    /// Data folder.
+    pub folder: tempfile::TempDir,
+    /// Settings of its processes.
+    pub settings: Settings,
+    mode: Mode,
+    shutdowns: Vec<CancellationToken>,
+    serving: JoinSet<Result<(), frontdesk::ServerError>>,
+}
+
+impl TestSuite {
+    /// Starts a suite with default settings, in the mode that the environment names.
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// Starts a suite whose settings `set` has edited, in the mode that the environment names.
+    pub async fn start_with(set: impl FnOnce(&mut Settings)) -> Self {
+        Self::start_on(Mode::from_environment(), set).await
+    }
+
+    /// Starts a suite in this mode.
+    pub async fn start_on(mode: Mode, set: impl FnOnce(&mut Settings)) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut settings = Settings { data_folder: folder.path().to_owned(), ..Settings::default() };
+        settings.telemetry.log = "warn".into();
+        // Tests call as fast as they can.
+        settings.limits = settings.limits.without_caller_limits();
+        set(&mut settings);
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        match mode {
+            Mode::Embedded => Self::embedded(settings, folder).await,
+            Mode::Distributed => Self::distributed(settings, folder).await,
+        }
+    }
+
+    async fn embedded(settings: Settings, folder: tempfile::TempDir) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("an address"));
+        let suite = Server::open(settings.clone(), &Service::ALL).await.expect("a suite");
+        let (keys, clock, shutdown) =
+            (suite.keys().cloned().expect("the development key"), suite.clock().clone(), suite.shutdown());
+        let mut serving = JoinSet::new();
+        serving.spawn(suite.serve(listener));
+        let channel = ServerChannel::at(&address).expect("an address");
+        let mode = Mode::Embedded;
+        Self { address, channel, keys, clock, folder, settings, mode, shutdowns: vec![shutdown], serving }
+    }
+
+    async fn distributed(mut settings: Settings, folder: tempfile::TempDir) -> Self {
+        use_test_servers(&mut settings).await;
+        let mut listeners = Vec::new();
+        for service in Service::ALL {
+            let mut addresses = Vec::new();
+            for _ in 0..REPLICAS {
+                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+                addresses.push(format!("http://{}", listener.local_addr().expect("an address")));
+                listeners.push((service, listener));
+            }
+            *match service {
+                Service::Conversation => &mut settings.peers.conversation,
+                Service::Assignment => &mut settings.peers.assignment,
+                Service::BotSession => &mut settings.peers.bot_session,
+                Service::Notification => &mut settings.peers.notification,
+            } = addresses.join(",");
+        }
+        let all = Server::open(settings.clone(), &Service::ALL).await.expect("databases and a broker");
+        all.migrate().await.expect("schema and streams");
+        let keys = all.keys().cloned().expect("the development key");
+        let (mut shutdowns, mut serving) = (Vec::new(), JoinSet::new());
+        for (service, listener) in listeners {
+            let suite = Server::open(settings.clone(), &[service]).await.expect("a service");
+            shutdowns.push(suite.shutdown());
+            serving.spawn(suite.serve(listener));
+        }
+        let address = settings.peers.conversation.split(',').next().expect("an address").to_owned();
+        let channel = ServerChannel::to_peers(&settings).expect("addresses");
+        let clock = all.clock().clone();
+        Self { address, channel, keys, clock, folder, settings, mode: Mode::Distributed, shutdowns, serving }
+    }
+
+    /// A new account.
+    pub async fn account(&self) -> Account {
+        Account::on(self.channel.clone(), &self.keys, new_id())
+    }
+
+    /// Moves the clock forward.
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by).expect("a clock that moves");
+        if self.mode == Mode::Distributed {
+            // The other replicas read the offset from a file.
+            std::thread::sleep(frontdesk_clock::development::FOLLOW_DELAY);
+        }
+    }
+
+    /// Waits until every event that was appended so far is handled, and every event that its handling appended.
+    pub async fn settled(&self) {
+        let services = frontdesk::connect_databases(&self.settings, &Service::ALL, &self.clock).await;
+        let databases: Vec<Db> = services.expect("the databases").into_iter().map(|(_, db)| db).collect();
+        let queue = match self.mode {
+            Mode::Embedded => {
+                let bus = Db::connect(&self.settings.bus_database(), &self.clock).await;
+                EventQueue::InProcess(bus.expect("the database of the bus"))
+            }
+            Mode::Distributed => {
+                let (url, prefix) = (self.settings.bus.url.clone(), self.settings.bus.prefix.clone());
+                EventQueue::Nats { url, prefix }
+            }
+        };
+        settled(&databases, &queue).await;
+    }
+
+    /// Stops the suite; returns how long that took.
+    pub async fn stop(mut self) -> Duration {
+        let began = std::time::Instant::now();
+        self.shutdowns.iter().for_each(CancellationToken::cancel);
+        while let Some(ended) = self.serving.join_next().await {
+            ended.expect("a task without a panic").expect("a stop without an error");
+        }
+        began.elapsed()
+    }
+}
+
+/// Sets new databases on the PostgreSQL server of the tests, and a new prefix on the NATS server.
+pub async fn use_test_servers(settings: &mut Settings) {
+    let of = &mut settings.databases;
+    for database in [&mut of.conversation, &mut of.assignment, &mut of.bot_session, &mut of.notification] {
+        database.url = DatabaseUrl(servers::postgres_database().await);
+        database.max_connections.get_or_insert(5);
+    }
+    settings.bus.url = servers::nats().await;
+    settings.bus.prefix = servers::nats_prefix();
+    // The NATS server reserves this for each stream of each test.
+    settings.bus.stream_max_bytes = 8 << 20;
+}
+
+impl Drop for TestSuite {
+    fn drop(&mut self) {
+        self.shutdowns.iter().for_each(CancellationToken::cancel);
+    }
+}
