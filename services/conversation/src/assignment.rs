@@ -1,6 +1,6 @@
 //! Asking the assignment service, which owns the roster of agents.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use frontdesk_proto::assignment::v1::{self as pb, GetAgentRequest, roster_service_client::RosterServiceClient};
 use tonic::Status;
 use uuid::Uuid;

@@ -1,6 +1,6 @@
 //! Asking the bot-session service, which owns the bots.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use frontdesk_proto::botsession::v1::{self as pb, GetBotRequest, bot_service_client::BotServiceClient};
 use tonic::Status;
 use uuid::Uuid;

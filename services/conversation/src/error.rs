@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use frontdesk_api::{ApiError, FieldError};
 use frontdesk_idempotency::ClaimError;
 use frontdesk_proto::conversation::v1::Reason;
-use frontdesk_rpc::{Field, Refusal};
 use sea_orm::DbErr;
 use tonic::{Code, Status};
 
@@ -17,7 +17,7 @@ const DOMAIN: &str = "conversation.frontdesk";
 pub(crate) enum ConversationError {
     /// Fields that only the domain can judge.
     #[error("fields are wrong")]
-    Fields(Vec<Field>),
+    Fields(Vec<FieldError>),
     /// Absent, or not visible to the caller.
     #[error("there is no such {0}")]
     NotFound(&'static str),
@@ -121,7 +121,7 @@ impl fmt::Display for Rejected {
 }
 
 impl Rejected {
-    fn into_refusal(self) -> Refusal {
+    fn into_refusal(self) -> ApiError {
         let (code, reason) = match self.rejection {
             Rejection::Closed => (Code::FailedPrecondition, Reason::ConversationClosed),
             Rejection::BotInCharge => (Code::FailedPrecondition, Reason::BotInCharge),
@@ -132,7 +132,7 @@ impl Rejected {
             Rejection::NewerConversationOpen => (Code::FailedPrecondition, Reason::NewerConversationOpen),
             Rejection::ContactUnknown => (Code::FailedPrecondition, Reason::ContactUnknown),
         };
-        let refusal = Refusal::new(code, DOMAIN, reason.as_str_name(), self.to_string());
+        let refusal = ApiError::new(code, DOMAIN, reason.as_str_name(), self.to_string());
         match (self.rejection, &self.state) {
             (Rejection::Closed, Some(State { conversation, .. })) => refusal
                 .with("close_reason", conversation.close_reason.map_or("", |reason| reason.as_str()))
@@ -170,17 +170,17 @@ impl From<WrongBot> for ConversationError {
             WrongBot::Missing => "must name the bot when a bot greets",
             WrongBot::Superfluous => "must be empty unless a bot greets",
         };
-        Self::Fields(vec![Field::new("bot_id", remedy)])
+        Self::Fields(vec![FieldError::new("bot_id", remedy)])
     }
 }
 
 impl From<ConversationError> for Status {
     fn from(error: ConversationError) -> Self {
         let message = error.to_string();
-        let refusal = |code, reason: Reason| Refusal::new(code, DOMAIN, reason.as_str_name(), message.as_str());
+        let refusal = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.as_str());
         use ConversationError as E;
         match error {
-            E::Fields(fields) => Refusal::fields(fields),
+            E::Fields(fields) => ApiError::fields(fields),
             E::NotFound(resource) => refusal(Code::NotFound, Reason::NotFound).with("resource", resource),
             E::RequestIdReused => refusal(Code::FailedPrecondition, Reason::RequestIdReused),
             E::Rejected(rejected) => rejected.into_refusal(),
@@ -188,8 +188,8 @@ impl From<ConversationError> for Status {
             E::ChannelDeleted => refusal(Code::FailedPrecondition, Reason::ChannelDeleted),
             E::AddressTaken => refusal(Code::FailedPrecondition, Reason::AddressTaken),
             E::EtagMismatch => refusal(Code::Aborted, Reason::EtagMismatch),
-            E::Unreachable(_) | E::DatabaseLost => Refusal::unavailable(message),
-            E::Db(error) => Refusal::database(&error),
+            E::Unreachable(_) | E::DatabaseLost => ApiError::unavailable(message),
+            E::Db(error) => ApiError::database(&error),
         }
         .into()
     }

@@ -19,12 +19,13 @@ mod queries;
 mod store;
 mod workers;
 
-use frontdesk_auth::Keyring;
-use frontdesk_bus::{Bus, Hints};
+use frontdesk_api::{Pages, SharedReads};
+use frontdesk_auth::InstallationSecret;
+use frontdesk_bus::{Bus, ChangeNotifier};
+use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
 use frontdesk_db::Db;
 use frontdesk_proto::conversation::v1::{WatchChatResponse, WatchThreadResponse};
-use frontdesk_rpc::{Pages, Peer, Reads};
 use tokio_util::sync::CancellationToken;
 
 pub use grpc::{SERVICES, routes};
@@ -35,14 +36,14 @@ pub use migration::Migrator;
 pub struct App {
     pub(crate) db: Db,
     /// Notifies the watchers of a conversation, at this replica and at the others.
-    pub(crate) notifier: Hints,
+    pub(crate) notifier: ChangeNotifier,
     pub(crate) pages: Pages,
-    pub(crate) keyring: Keyring,
+    pub(crate) installation_secret: InstallationSecret,
     pub(crate) message_queue: workers::MessageQueue,
     pub(crate) visitor_keys: grpc::VisitorKeyCache,
     pub(crate) roster_knowledge: commands::RosterKnowledge,
-    pub(crate) thread_reads: Reads<WatchThreadResponse>,
-    pub(crate) chat_reads: Reads<WatchChatResponse>,
+    pub(crate) thread_reads: SharedReads<WatchThreadResponse>,
+    pub(crate) chat_reads: SharedReads<WatchChatResponse>,
     pub(crate) assignment: Peer,
     pub(crate) bot_session: Peer,
     pub(crate) shutdown: CancellationToken,
@@ -54,22 +55,22 @@ impl App {
     pub fn new(
         db: Db,
         clock: &Clock,
-        notifier: Hints,
-        keyring: Keyring,
+        notifier: ChangeNotifier,
+        installation_secret: InstallationSecret,
         assignment: Peer,
         bot_session: Peer,
         shutdown: CancellationToken,
     ) -> Self {
         Self {
-            message_queue: workers::MessageQueue::start(&db, clock, &notifier),
-            pages: Pages::new(keyring.clone()),
+            message_queue: workers::MessageQueue::new(&db, clock, &notifier),
+            pages: Pages::new(installation_secret.clone()),
             visitor_keys: grpc::VisitorKeyCache::default(),
             roster_knowledge: commands::RosterKnowledge::default(),
-            thread_reads: Reads::default(),
-            chat_reads: Reads::default(),
+            thread_reads: SharedReads::default(),
+            chat_reads: SharedReads::default(),
             db,
             notifier,
-            keyring,
+            installation_secret,
             assignment,
             bot_session,
             shutdown,
@@ -87,6 +88,14 @@ pub fn subscribe(app: &App, bus: &Bus) {
 /// Publishes the service's events and deletes old request ids and audit records, until the shutdown.
 pub async fn work(app: App, bus: Bus) {
     let relay = frontdesk_outbox::relay(store::SOURCE, app.db.clone(), bus, app.shutdown.clone());
-    let forget = frontdesk_idempotency::forget_old(app.db.clone(), app.shutdown.clone());
-    tokio::join!(relay, forget, frontdesk_audit::forget_old(app.db.clone(), app.shutdown.clone()));
+    let forget = frontdesk_db::delete_expired(
+        &app.db,
+        &[frontdesk_idempotency::RETENTION, frontdesk_outbox::RETENTIONS[0], frontdesk_outbox::RETENTIONS[1]],
+        app.shutdown.clone(),
+    );
+    tokio::join!(
+        relay,
+        forget,
+        frontdesk_db::delete_expired(&app.db, &[frontdesk_audit::RETENTION], app.shutdown.clone())
+    );
 }

@@ -1,9 +1,8 @@
 //! The timeouts of bot sessions close their conversations (rules B4, B5, E2): each is decided here, under the row's lock.
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
-use frontdesk_db::is_connection_lost;
-use frontdesk_idempotency::Requests;
+use frontdesk_db::{AccountId, is_connection_lost};
+use frontdesk_idempotency::RequestBatch;
 use uuid::Uuid;
 
 use crate::{
@@ -58,7 +57,7 @@ pub(crate) async fn close_idle_conversations(
 
 async fn close_batch(app: &App, batch: &[IdleTimeout]) -> Result<Vec<IdleOutcome>, ConversationError> {
     let writer = message_writer(&app.db);
-    let mut tx = app.db.begin_keyed().await?;
+    let mut tx = app.db.begin_batch().await?;
     let keys: Vec<_> = batch.iter().map(|timeout| (timeout.account, timeout.conversation)).collect();
     let mut conversations = writer.lock(&tx, &keys).await?;
     let facts = closing_facts::find_many(tx.conn(), &conversations.values().collect::<Vec<_>>()).await?;
@@ -82,7 +81,7 @@ async fn close_batch(app: &App, batch: &[IdleTimeout]) -> Result<Vec<IdleOutcome
             Err(IdleRejection::NotInCharge) => IdleOutcome::NotInCharge,
         });
     }
-    message_writer::save(&*writer, &mut tx, &app.notifier, &conversations, rows, Requests::default()).await?;
+    message_writer::save(&*writer, &mut tx, &app.notifier, &conversations, rows, RequestBatch::default()).await?;
     tx.commit().await?;
     Ok(outcomes)
 }

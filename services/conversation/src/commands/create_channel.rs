@@ -31,7 +31,7 @@ pub(crate) async fn create_channel(
 ) -> Result<Channel, ConversationError> {
     command.greeter.check_bot(command.bot)?;
     let bot = find_bot_unless_repeated(app, caller, &command).await?;
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     if let Some(id) = command.key.claim(&tx).await? {
         return channels::find(tx.conn(), caller.account, id).await?.ok_or(ConversationError::NotFound("channel"));
     }
@@ -40,7 +40,7 @@ pub(crate) async fn create_channel(
         bots::save(&tx, bot).await?;
     }
     let channel = Channel {
-        id: Uuid::now_v7(),
+        id: tx.new_id(),
         account: caller.account,
         name: command.name,
         website_url: command.website_url,
@@ -54,7 +54,7 @@ pub(crate) async fn create_channel(
         version: 1,
     };
     channels::insert(&mut tx, &channel).await?;
-    command.key.keep(&tx, &channel.id).await?;
+    command.key.store_result(&tx, &channel.id).await?;
     tx.commit().await?;
     Ok(channel)
 }
@@ -66,7 +66,7 @@ async fn find_bot_unless_repeated(
     command: &CreateChannel,
 ) -> Result<Option<Bot>, ConversationError> {
     let Some(bot) = command.bot else { return Ok(None) };
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     let is_repeat = command.key.find::<Uuid>(&read.conn()).await?.is_some();
     // The read ends before another service is asked.
     drop(read);

@@ -22,13 +22,13 @@ pub(crate) async fn create_contact(
     caller: &Caller,
     command: CreateContact,
 ) -> Result<Contact, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     if let Some(id) = command.key.claim::<Uuid>(&tx).await? {
         return contacts::find(tx.conn(), caller.account, id).await?.ok_or(ConversationError::NotFound("contact"));
     }
 
     let now = tx.now().await?;
-    let mut contact = Contact::new(Uuid::now_v7(), caller.account, now);
+    let mut contact = Contact::new(tx.new_id(), caller.account, now);
     if let Some(email) = &command.contact.email {
         contacts::remove_typed_email(&tx, caller.account, email, contact.id).await?;
     }
@@ -36,7 +36,7 @@ pub(crate) async fn create_contact(
     if !contacts::insert(&mut tx, &contact).await? {
         return Err(ConversationError::AddressTaken);
     }
-    command.key.keep(&tx, &contact.id).await?;
+    command.key.store_result(&tx, &contact.id).await?;
     tx.commit().await?;
     Ok(contact)
 }

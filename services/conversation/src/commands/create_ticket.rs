@@ -35,7 +35,7 @@ pub(crate) async fn create_ticket(
     };
     let contact_id = begun.conversation.contact_id;
     let ticket = Ticket {
-        id: Uuid::now_v7(),
+        id: begun.tx.new_id(),
         account: caller.account,
         conversation_id: command.conversation,
         contact_id: contact_id.ok_or(ConversationError::rejected(Rejection::ContactUnknown))?,

@@ -1,13 +1,13 @@
 //! The visitor's answer to the bot becomes a property of their contact (rules B6, X1).
 
+use frontdesk_api::FieldError;
 use frontdesk_auth::Caller;
-use frontdesk_rpc::Field;
 use uuid::Uuid;
 
 use super::steps::{Begun, ConversationChange, record_visitor_answer};
 use crate::{
     App,
-    domain::{Actor, Conversation, usable_address},
+    domain::{Actor, Conversation},
     error::ConversationError,
 };
 
@@ -24,9 +24,9 @@ pub(crate) async fn record_answer(
     command: RecordAnswer,
 ) -> Result<Conversation, ConversationError> {
     let RecordAnswer { conversation, session, property, value } = command;
-    if property == "email" && usable_address(&value).is_none() {
+    if property == "email" && frontdesk_mail_address::canonical(&value).is_none() {
         let remedy = "must be an address that mail can go to, such as ada@example.com";
-        return Err(ConversationError::Fields(vec![Field::new("value", remedy)]));
+        return Err(ConversationError::Fields(vec![FieldError::new("value", remedy)]));
     }
     let mut begun = match ConversationChange::begin(app, caller, conversation, None).await? {
         Begun::First(begun) => begun,

@@ -35,7 +35,7 @@ pub(crate) async fn start_chat(
 }
 
 async fn try_start(app: &App, caller: &Caller, command: &StartChat) -> Result<Conversation, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let channel = channels::find(tx.conn(), caller.account, command.channel).await?;
     // A token that was signed with a channel's key knows that channel only.
     let channel = channel.filter(|channel| caller.scope.is_none_or(|scope| scope == channel.id));
@@ -57,7 +57,7 @@ async fn try_start(app: &App, caller: &Caller, command: &StartChat) -> Result<Co
                 return Err(ConversationError::ChannelDeleted);
             }
             let new = NewConversation {
-                id: Uuid::now_v7(),
+                id: tx.new_id(),
                 account: caller.account,
                 channel_id: channel.id,
                 visitor_id: caller.actor.id.clone(),
@@ -79,7 +79,7 @@ async fn try_start(app: &App, caller: &Caller, command: &StartChat) -> Result<Co
     } else {
         conversations::save(&mut tx, &app.notifier, &mut conversation).await?;
     }
-    command.key.keep(&tx, &conversation.id).await?;
+    command.key.store_result(&tx, &conversation.id).await?;
     tx.commit().await?;
     Ok(conversation)
 }
@@ -89,5 +89,5 @@ async fn greeting(tx: &Tx, channel: &Channel) -> Result<Greeting, ConversationEr
         Some(bot) => bots::find(tx.conn(), channel.account, bot).await?,
         None => None,
     };
-    Ok(channel.greeting(bot.as_ref(), Uuid::now_v7()))
+    Ok(channel.greeting(bot.as_ref(), tx.new_id()))
 }

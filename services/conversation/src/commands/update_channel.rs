@@ -30,7 +30,7 @@ pub(crate) async fn update_channel(
         Some(bot) => Some(find_bot(app, caller.account, bot).await?),
         None => None,
     };
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let channel = channels::find_for_update(&tx, caller.account, command.channel).await?;
     let mut channel = channel.ok_or(ConversationError::NotFound("channel"))?;
     if channel.deleted {

@@ -1,11 +1,14 @@
 //! Keeps the local copy of agents: their names, and whether they are active.
 
-use frontdesk_bus::{Consumer, Outcome};
+use frontdesk_bus::{
+    Consumer, Outcome,
+    event::{account_id, uuid},
+};
 use frontdesk_proto::event::v1::{AgentCreated, AgentDeactivated, AgentUpdated, Event};
 use prost::Name;
 use sea_orm::DbErr;
 
-use super::{account_id, not_answered, uuid};
+use super::not_answered;
 use crate::{App, assignment, domain::Agent, store::agents};
 
 pub(crate) struct Agents(pub App);
@@ -36,7 +39,7 @@ impl Consumer for Agents {
         let ids = account_id(event).and_then(|account| Ok((account, uuid("aggregate_id", &event.aggregate_id)?)));
         let (account, id) = match ids {
             Ok(ids) => ids,
-            Err(reason) => return Outcome::Hopeless(reason),
+            Err(reason) => return Outcome::DeadLetter(reason),
         };
         match assignment::get_agent(&self.0, account, id).await {
             // The version decides: a repeated event or an older answer changes nothing.

@@ -1,14 +1,16 @@
 //! Adds an entry to the thread for each transcript that was sent (rule C3).
 
-use frontdesk_auth::AccountId;
-use frontdesk_bus::{Consumer, Outcome, decode};
-use frontdesk_outbox::first_time;
+use frontdesk_bus::{
+    Consumer, Outcome, decode,
+    event::{account_id, uuid},
+};
+use frontdesk_db::AccountId;
+use frontdesk_outbox::mark_handled;
 use frontdesk_proto::event::v1::{DeliverySent, Event};
 use prost::Name;
 use sea_orm::DbErr;
 use uuid::Uuid;
 
-use super::{account_id, uuid};
 use crate::{
     App,
     domain::{Actor, Content},
@@ -28,7 +30,7 @@ impl SentTranscripts {
         content: Content,
     ) -> Result<(), DbErr> {
         let mut tx = self.0.db.begin().await?;
-        if !first_time(&tx, NAME, event).await? {
+        if !mark_handled(&tx, NAME, event).await? {
             return Ok(());
         }
         if let Some(mut conversation) = conversations::find_for_update(&tx, account, conversation).await? {
@@ -59,8 +61,8 @@ impl Consumer for SentTranscripts {
             Ok(Some((account, conversation, content))) => {
                 self.add_entry(event, account, conversation, content).await.into()
             }
-            Ok(None) => Outcome::Done,
-            Err(reason) => Outcome::Hopeless(reason),
+            Ok(None) => Outcome::Ack,
+            Err(reason) => Outcome::DeadLetter(reason),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! An agent, as this service knows them: the roster belongs to the assignment service.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use uuid::Uuid;
 
 use super::Rejection;

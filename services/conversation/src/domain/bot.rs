@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use uuid::Uuid;
 
 /// The local copy of a bot.

@@ -1,7 +1,7 @@
 //! A channel: the website whose visitors chat, and what happens when they start.
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use uuid::Uuid;
 
 use super::{Bot, Greeting};

@@ -1,6 +1,6 @@
 //! What a close freezes for the decision about its transcript (rule T2).
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use uuid::Uuid;
 
 use super::{Channel, ContactEmail, Conversation, Ticket, TicketStatus, Visitor, VisitorLink};

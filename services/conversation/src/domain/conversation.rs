@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 

@@ -2,7 +2,6 @@
 //! and ids are arguments. Start reading in `conversation.rs`.
 
 mod actor;
-mod address;
 mod agent;
 mod append_message;
 mod bot;
@@ -18,7 +17,6 @@ mod visitor;
 mod visitor_key;
 
 pub(crate) use actor::{Actor, ActorKind, Owner, OwnerKind};
-pub(crate) use address::usable_address;
 pub(crate) use agent::{Agent, RosterState};
 pub(crate) use append_message::{AppendMessage, Context};
 pub(crate) use bot::Bot;

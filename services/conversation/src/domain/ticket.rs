@@ -1,7 +1,7 @@
 //! A ticket: a task that outlives its conversation (rule X3).
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use uuid::Uuid;
 
 /// The status of a ticket.

@@ -4,8 +4,8 @@
 //! Typing an address that another contact has links the visitor to that contact for the team's eyes only: it proves nothing
 //! and changes nothing of that contact.
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use uuid::Uuid;
 
 use super::{Contact, Conversation};

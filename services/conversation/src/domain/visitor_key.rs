@@ -1,7 +1,7 @@
 //! A key that signs visitor tokens.
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use uuid::Uuid;
 
 /// A key of a channel. Its secret is derived from the installation's secret and stored nowhere.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use frontdesk_api::{parse_id, parse_optional_id, validated};
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, channel_service_server::ChannelService};
-use frontdesk_rpc::{open, parse_id, parse_optional_id};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -27,7 +27,7 @@ impl ChannelService for Grpc {
         &self,
         request: Request<pb::CreateChannelRequest>,
     ) -> Result<Response<pb::CreateChannelResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let command = CreateChannel {
             key: Key::new(&caller, &request.request_id, &request),
             greeter: convert::greeter(request.greeter()),
@@ -46,7 +46,7 @@ impl ChannelService for Grpc {
         &self,
         request: Request<pb::GetChannelRequest>,
     ) -> Result<Response<pb::GetChannelResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let channel = queries::get_channel(&self.0, &caller, parse_id("channel_id", &request.channel_id)?).await?;
         Ok(Response::new(pb::GetChannelResponse { channel: Some(convert::channel(&channel)) }))
     }
@@ -55,12 +55,12 @@ impl ChannelService for Grpc {
         &self,
         request: Request<pb::ListChannelsRequest>,
     ) -> Result<Response<pb::ListChannelsResponse>, Status> {
-        let (caller, mut request) = open(request)?;
+        let (caller, mut request) = validated(request)?;
         let token = std::mem::take(&mut request.page_token);
         let size = std::mem::take(&mut request.page_size);
-        let page = self.0.pages.open::<(String, Uuid), _>(&caller, &request, size, &token)?;
+        let page = self.0.pages.read_request::<(String, Uuid), _>(&caller, &request, size, &token)?;
         let mut channels = queries::list_channels(&self.0, &caller, page.cursor.clone(), page.size + 1).await?;
-        let next_page_token = self.0.pages.close(page, &mut channels, |last| (last.name.clone(), last.id))?;
+        let next_page_token = self.0.pages.next_page_token(page, &mut channels, |last| (last.name.clone(), last.id))?;
         let channels = channels.iter().map(convert::channel).collect();
         Ok(Response::new(pb::ListChannelsResponse { channels, next_page_token }))
     }
@@ -69,7 +69,7 @@ impl ChannelService for Grpc {
         &self,
         request: Request<pb::UpdateChannelRequest>,
     ) -> Result<Response<pb::UpdateChannelResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let sender = request.transcript_sender_id.as_deref();
         let bot = request.bot_id.as_deref();
         let update = ChannelUpdate {
@@ -90,7 +90,7 @@ impl ChannelService for Grpc {
         &self,
         request: Request<pb::DeleteChannelRequest>,
     ) -> Result<Response<pb::DeleteChannelResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let channel = commands::delete_channel(&self.0, &caller, parse_id("channel_id", &request.channel_id)?).await?;
         Ok(Response::new(pb::DeleteChannelResponse { channel: Some(convert::channel(&channel)) }))
     }
@@ -99,7 +99,7 @@ impl ChannelService for Grpc {
         &self,
         request: Request<pb::RotateVisitorKeyRequest>,
     ) -> Result<Response<pb::RotateVisitorKeyResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let keep_previous = request.keep_previous.map(Duration::try_from).transpose();
         let keep_previous = keep_previous.map_err(|_| invalid("keep_previous", "must not be negative"))?;
         let command = RotateVisitorKey {
@@ -115,7 +115,7 @@ impl ChannelService for Grpc {
         &self,
         request: Request<pb::ListVisitorKeysRequest>,
     ) -> Result<Response<pb::ListVisitorKeysResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let channel = parse_id("channel_id", &request.channel_id)?;
         let keys = queries::list_visitor_keys(&self.0, &caller, channel).await?;
         Ok(Response::new(pb::ListVisitorKeysResponse { keys: keys.iter().map(convert::visitor_key).collect() }))

@@ -1,9 +1,9 @@
 //! `ContactService`.
 
+use frontdesk_api::{parse_id, validated};
 use frontdesk_clock::Time;
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, contact_service_server::ContactService};
-use frontdesk_rpc::{open, parse_id};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ impl ContactService for Grpc {
         &self,
         request: Request<pb::CreateContactRequest>,
     ) -> Result<Response<pb::CreateContactResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let key = Key::new(&caller, &request.request_id, &request);
         let (email, time_zone) = both(email(&request.email), time_zone(&request.time_zone))?;
         let contact =
@@ -36,7 +36,7 @@ impl ContactService for Grpc {
         &self,
         request: Request<pb::GetContactRequest>,
     ) -> Result<Response<pb::GetContactResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let contact = queries::get_contact(&self.0, &caller, parse_id("contact_id", &request.contact_id)?).await?;
         Ok(Response::new(pb::GetContactResponse { contact: Some(convert::contact(&contact)) }))
     }
@@ -45,13 +45,13 @@ impl ContactService for Grpc {
         &self,
         request: Request<pb::ListContactsRequest>,
     ) -> Result<Response<pb::ListContactsResponse>, Status> {
-        let (caller, mut request) = open(request)?;
+        let (caller, mut request) = validated(request)?;
         let token = std::mem::take(&mut request.page_token);
         let size = std::mem::take(&mut request.page_size);
-        let page = self.0.pages.open::<(Time, Uuid), _>(&caller, &request, size, &token)?;
+        let page = self.0.pages.read_request::<(Time, Uuid), _>(&caller, &request, size, &token)?;
         let email = one(email(&request.email))?;
         let mut contacts = queries::list_contacts(&self.0, &caller, email, page.cursor, page.size + 1).await?;
-        let next_page_token = self.0.pages.close(page, &mut contacts, |last| (last.created_at, last.id))?;
+        let next_page_token = self.0.pages.next_page_token(page, &mut contacts, |last| (last.created_at, last.id))?;
         let contacts = contacts.iter().map(convert::contact).collect();
         Ok(Response::new(pb::ListContactsResponse { contacts, next_page_token }))
     }
@@ -60,7 +60,7 @@ impl ContactService for Grpc {
         &self,
         request: Request<pb::UpdateContactRequest>,
     ) -> Result<Response<pb::UpdateContactResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let (email, time_zone) = both(
             email(request.email.as_deref().unwrap_or_default()),
             request.time_zone.as_deref().map(time_zone).transpose(),

@@ -1,10 +1,11 @@
 //! `ConversationService`.
 
-use frontdesk_auth::{AccountId, Caller, Kind};
+use frontdesk_api::{parse_id, parse_optional_id, validated};
+use frontdesk_auth::{Caller, CallerKind};
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, conversation_service_server::ConversationService};
-use frontdesk_rpc::{open, parse_id, parse_optional_id};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -39,7 +40,7 @@ impl ConversationService for Grpc {
         &self,
         request: Request<pb::GetConversationRequest>,
     ) -> Result<Response<pb::GetConversationResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
         let (conversation, names) = queries::get_conversation(&self.0, &caller, id).await?;
         let conversation = Some(convert::conversation(&conversation, &names));
@@ -50,14 +51,14 @@ impl ConversationService for Grpc {
         &self,
         request: Request<pb::ListConversationsRequest>,
     ) -> Result<Response<pb::ListConversationsResponse>, Status> {
-        let (caller, mut request) = open(request)?;
+        let (caller, mut request) = validated(request)?;
         let token = std::mem::take(&mut request.page_token);
         let size = std::mem::take(&mut request.page_size);
-        let page = self.0.pages.open::<(Time, Uuid), _>(&caller, &request, size, &token)?;
+        let page = self.0.pages.read_request::<(Time, Uuid), _>(&caller, &request, size, &token)?;
         let filter = filter(&caller, &request)?;
         let (mut rows, names) =
             queries::list_conversations(&self.0, &caller, filter, page.cursor, page.size + 1).await?;
-        let next_page_token = self.0.pages.close(page, &mut rows, |last| (last.last_activity_at, last.id))?;
+        let next_page_token = self.0.pages.next_page_token(page, &mut rows, |last| (last.last_activity_at, last.id))?;
         let conversations = rows.iter().map(|row| convert::conversation(row, &names)).collect();
         Ok(Response::new(pb::ListConversationsResponse { conversations, next_page_token }))
     }
@@ -66,9 +67,9 @@ impl ConversationService for Grpc {
         &self,
         request: Request<pb::CloseConversationRequest>,
     ) -> Result<Response<pb::CloseConversationResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let by = match caller.kind {
-            Kind::Service => Closer::BotSession(bot_session(&caller, &request.bot_session_id)?),
+            CallerKind::Service => Closer::BotSession(bot_session(&caller, &request.bot_session_id)?),
             _ if !request.bot_session_id.is_empty() => {
                 return Err(invalid("bot_session_id", "must be empty: it is for services"));
             }
@@ -88,7 +89,7 @@ impl ConversationService for Grpc {
         &self,
         request: Request<pb::ReopenConversationRequest>,
     ) -> Result<Response<pb::ReopenConversationResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let command = ReopenConversation {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             agent: agent(&caller)?,
@@ -102,7 +103,7 @@ impl ConversationService for Grpc {
         &self,
         request: Request<pb::ChangeAssigneeRequest>,
     ) -> Result<Response<pb::ChangeAssigneeResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         // A repeat after the agent was renamed is still a repeat.
         let without_name = pb::ChangeAssigneeRequest { agent_name: String::new(), ..request.clone() };
         let change = OwnerChange {
@@ -131,7 +132,7 @@ impl ConversationService for Grpc {
         &self,
         request: Request<pb::HandOffConversationRequest>,
     ) -> Result<Response<pb::HandOffConversationResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let command = HandOff {
             key: Key::new(&caller, &request.request_id, &request),
             conversation: parse_id("conversation_id", &request.conversation_id)?,
@@ -148,7 +149,7 @@ impl ConversationService for Grpc {
         &self,
         request: Request<pb::CloseIdleConversationsRequest>,
     ) -> Result<Response<pb::CloseIdleConversationsResponse>, Status> {
-        let (_, request) = open(request)?;
+        let (_, request) = validated(request)?;
         let timeouts = request.conversations.iter().map(|idle| {
             Ok(IdleTimeout {
                 account: AccountId(parse_id("account_id", &idle.account_id)?),
@@ -167,7 +168,7 @@ impl ConversationService for Grpc {
         &self,
         request: Request<pb::LinkContactRequest>,
     ) -> Result<Response<pb::LinkContactResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let command = LinkContact {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             contact: parse_id("contact_id", &request.contact_id)?,
@@ -181,7 +182,7 @@ impl ConversationService for Grpc {
         &self,
         request: Request<pb::GetClosingFactsRequest>,
     ) -> Result<Response<pb::GetClosingFactsResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
         let (snapshot, visitor_name) = queries::get_closing_facts(&self.0, &caller, id, request.close_number).await?;
         Ok(Response::new(convert::closing_facts(snapshot, visitor_name)))
@@ -191,7 +192,7 @@ impl ConversationService for Grpc {
         &self,
         request: Request<pb::RecordAnswerRequest>,
     ) -> Result<Response<pb::RecordAnswerResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let command = RecordAnswer {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             session: bot_session(&caller, &request.bot_session_id)?,
@@ -206,9 +207,9 @@ impl ConversationService for Grpc {
 /// The actor that the assignment service acts for.
 fn changing_actor(caller: &Caller) -> Actor {
     match caller.actor.kind {
-        Kind::Agent => Actor { kind: ActorKind::Agent, id: caller.actor.id.clone() },
-        Kind::Bot => Actor { kind: ActorKind::Bot, id: caller.actor.id.clone() },
-        Kind::Visitor | Kind::Service | Kind::Admin => Actor::system(),
+        CallerKind::Agent => Actor { kind: ActorKind::Agent, id: caller.actor.id.clone() },
+        CallerKind::Bot => Actor { kind: ActorKind::Bot, id: caller.actor.id.clone() },
+        CallerKind::Visitor | CallerKind::Service | CallerKind::Admin => Actor::system(),
     }
 }
 

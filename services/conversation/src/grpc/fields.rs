@@ -1,28 +1,26 @@
 //! Rules of fields that the proto cannot state, and ids of the caller.
 
-use frontdesk_auth::{Caller, Kind};
+use frontdesk_api::{ApiError, FieldError, parse_optional_id};
+use frontdesk_auth::{Caller, CallerKind};
 use frontdesk_idempotency::Key;
-use frontdesk_rpc::{Field, Refusal, parse_optional_id};
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::domain::usable_address;
-
 /// The error for one field.
 pub(super) fn invalid(field: &str, remedy: &str) -> Status {
-    Refusal::fields(vec![Field::new(field, remedy)]).into()
+    ApiError::fields(vec![FieldError::new(field, remedy)]).into()
 }
 
 /// The value, or the error for its field.
-pub(super) fn one<T>(value: Result<T, Field>) -> Result<T, Status> {
-    value.map_err(|field| Refusal::fields(vec![field]).into())
+pub(super) fn one<T>(value: Result<T, FieldError>) -> Result<T, Status> {
+    value.map_err(|field| ApiError::fields(vec![field]).into())
 }
 
 /// Both values, or the errors for all their fields at once.
-pub(super) fn both<A, B>(a: Result<A, Field>, b: Result<B, Field>) -> Result<(A, B), Status> {
+pub(super) fn both<A, B>(a: Result<A, FieldError>, b: Result<B, FieldError>) -> Result<(A, B), Status> {
     match (a, b) {
         (Ok(a), Ok(b)) => Ok((a, b)),
-        (a, b) => Err(Refusal::fields([a.err(), b.err()].into_iter().flatten().collect()).into()),
+        (a, b) => Err(ApiError::fields([a.err(), b.err()].into_iter().flatten().collect()).into()),
     }
 }
 
@@ -33,7 +31,7 @@ pub(super) fn agent(caller: &Caller) -> Result<Uuid, Status> {
 
 /// The bot session that a service acts for.
 pub(super) fn bot_session(caller: &Caller, bot_session_id: &str) -> Result<Uuid, Status> {
-    if caller.actor.kind != Kind::Bot {
+    if caller.actor.kind != CallerKind::Bot {
         return Err(invalid("x-frontdesk-actor", "must name the bot that acts"));
     }
     match parse_optional_id("bot_session_id", bot_session_id)? {
@@ -60,18 +58,18 @@ pub(super) fn require_text(text: &str) -> Result<(), Status> {
 }
 
 /// A time zone by its IANA name, or empty.
-pub(super) fn time_zone(name: &str) -> Result<String, Field> {
+pub(super) fn time_zone(name: &str) -> Result<String, FieldError> {
     if name.is_empty() || name.parse::<chrono_tz::Tz>().is_ok() {
         return Ok(name.to_owned());
     }
-    Err(Field::new("time_zone", "must be an IANA time zone such as Europe/Rome, or empty"))
+    Err(FieldError::new("time_zone", "must be an IANA time zone such as Europe/Rome, or empty"))
 }
 
 /// An address that mail can go to, in its canonical spelling. None: empty.
-pub(super) fn email(text: &str) -> Result<Option<String>, Field> {
+pub(super) fn email(text: &str) -> Result<Option<String>, FieldError> {
     if text.is_empty() {
         return Ok(None);
     }
     let remedy = "must be an address that mail can go to, such as ada@example.com";
-    usable_address(text).map(Some).ok_or_else(|| Field::new("email", remedy))
+    frontdesk_mail_address::canonical(text).map(Some).ok_or_else(|| FieldError::new("email", remedy))
 }

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use frontdesk_auth::{Caller, Kind};
+use frontdesk_api::{WatchTarget, parse_id, validated, watch_stream};
+use frontdesk_auth::{Caller, CallerKind};
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, thread_service_server::ThreadService};
-use frontdesk_rpc::{Followed, follow, open, parse_id};
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -27,7 +27,7 @@ impl ThreadService for Grpc {
         &self,
         request: Request<pb::PostMessageRequest>,
     ) -> Result<Response<pb::PostMessageResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         require_text(&request.text)?;
         let command = PostMessage {
             key: Key::new(&caller, &request.request_id, &request),
@@ -42,7 +42,7 @@ impl ThreadService for Grpc {
         &self,
         request: Request<pb::PostCommentRequest>,
     ) -> Result<Response<pb::PostCommentResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         require_text(&request.text)?;
         let conversation = parse_id("conversation_id", &request.conversation_id)?;
         let key = Key::new(&caller, &request.request_id, &request);
@@ -56,7 +56,7 @@ impl ThreadService for Grpc {
         &self,
         request: Request<pb::ListEntriesRequest>,
     ) -> Result<Response<pb::ListEntriesResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
         let size = usize::try_from(request.page_size).ok().filter(|size| *size > 0).unwrap_or(DEFAULT_PAGE_SIZE);
         let until = Some(request.until_sequence).filter(|until| *until > 0);
@@ -71,11 +71,11 @@ impl ThreadService for Grpc {
         &self,
         request: Request<pb::WatchThreadRequest>,
     ) -> Result<Response<Self::WatchThreadStream>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
         queries::get_conversation(&self.0, &caller, id).await?;
-        let (hints, reads) = (self.0.notifier.follow(id), self.0.thread_reads.clone());
-        let target = Followed { id, cursor: request.after_sequence, hints, reads };
+        let (changes, reads) = (self.0.notifier.subscribe(id), self.0.thread_reads.clone());
+        let target = WatchTarget { id, cursor: request.after_sequence, changes, reads };
         let (app, shutdown) = (self.0.clone(), self.0.shutdown.clone());
         let read = move |after| {
             let (app, account) = (app.clone(), caller.account);
@@ -85,14 +85,14 @@ impl ThreadService for Grpc {
                 Ok(page.entries.iter().map(|entry| (entry.sequence, response(entry))).collect())
             }
         };
-        Ok(Response::new(Box::pin(follow(target, shutdown, read))))
+        Ok(Response::new(Box::pin(watch_stream(target, shutdown, read))))
     }
 }
 
 /// The message of an agent, or of the bot that a service acts for.
 fn message(caller: &Caller, request: pb::PostMessageRequest) -> Result<AppendMessage, Status> {
     let pb::PostMessageRequest { text, expected_epoch, bot_session_id, buttons, .. } = request;
-    if caller.kind == Kind::Service {
+    if caller.kind == CallerKind::Service {
         let session = bot_session(caller, &bot_session_id)?;
         return Ok(AppendMessage::Bot { session, text, buttons: distinct_buttons(buttons)?, expected_epoch });
     }

@@ -1,9 +1,9 @@
 //! `TicketService`.
 
+use frontdesk_api::{parse_id, parse_optional_id, validated};
 use frontdesk_clock::Time;
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, ticket_service_server::TicketService};
-use frontdesk_rpc::{open, parse_id, parse_optional_id};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ impl TicketService for Grpc {
         &self,
         request: Request<pb::CreateTicketRequest>,
     ) -> Result<Response<pb::CreateTicketResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let command = CreateTicket {
             key: Key::new(&caller, &request.request_id, &request),
             conversation: parse_id("conversation_id", &request.conversation_id)?,
@@ -36,7 +36,7 @@ impl TicketService for Grpc {
         &self,
         request: Request<pb::GetTicketRequest>,
     ) -> Result<Response<pb::GetTicketResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let ticket = queries::get_ticket(&self.0, &caller, parse_id("ticket_id", &request.ticket_id)?).await?;
         Ok(Response::new(pb::GetTicketResponse { ticket: Some(convert::ticket(&ticket)) }))
     }
@@ -45,15 +45,15 @@ impl TicketService for Grpc {
         &self,
         request: Request<pb::ListTicketsRequest>,
     ) -> Result<Response<pb::ListTicketsResponse>, Status> {
-        let (caller, mut request) = open(request)?;
+        let (caller, mut request) = validated(request)?;
         let token = std::mem::take(&mut request.page_token);
         let size = std::mem::take(&mut request.page_size);
-        let page = self.0.pages.open::<(Time, Uuid), _>(&caller, &request, size, &token)?;
+        let page = self.0.pages.read_request::<(Time, Uuid), _>(&caller, &request, size, &token)?;
         let contact = parse_optional_id("contact_id", &request.contact_id)?;
         let conversation = parse_optional_id("conversation_id", &request.conversation_id)?;
         let mut tickets =
             queries::list_tickets(&self.0, &caller, contact, conversation, page.cursor, page.size + 1).await?;
-        let next_page_token = self.0.pages.close(page, &mut tickets, |last| (last.created_at, last.id))?;
+        let next_page_token = self.0.pages.next_page_token(page, &mut tickets, |last| (last.created_at, last.id))?;
         let tickets = tickets.iter().map(convert::ticket).collect();
         Ok(Response::new(pb::ListTicketsResponse { tickets, next_page_token }))
     }
@@ -62,7 +62,7 @@ impl TicketService for Grpc {
         &self,
         request: Request<pb::UpdateTicketRequest>,
     ) -> Result<Response<pb::UpdateTicketResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let status = match request.status() {
             pb::TicketStatus::Unspecified => None,
             pb::TicketStatus::Open => Some(TicketStatus::Open),

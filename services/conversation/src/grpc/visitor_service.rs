@@ -1,8 +1,8 @@
 //! `VisitorService`: the calls of the widget.
 
+use frontdesk_api::{ApiError, WatchTarget, parse_id, parse_optional_id, validated, watch_stream};
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, visitor_service_server::VisitorService};
-use frontdesk_rpc::{Followed, Refusal, follow, open, parse_id, parse_optional_id};
 use tonic::{Request, Response, Status};
 
 use super::{Grpc, ResponseStream, convert, fields::require_text};
@@ -18,7 +18,7 @@ impl VisitorService for Grpc {
         &self,
         request: Request<pb::StartChatRequest>,
     ) -> Result<Response<pb::StartChatResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let command = StartChat {
             key: Key::new(&caller, &request.request_id, &request),
             channel: parse_id("channel_id", &request.channel_id)?,
@@ -35,7 +35,7 @@ impl VisitorService for Grpc {
         &self,
         request: Request<pb::SendMessageRequest>,
     ) -> Result<Response<pb::SendMessageResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         require_text(&request.text)?;
         let command = SendMessage {
             key: Key::new(&caller, &request.request_id, &request),
@@ -50,7 +50,7 @@ impl VisitorService for Grpc {
         &self,
         request: Request<pb::ChooseButtonRequest>,
     ) -> Result<Response<pb::ChooseButtonResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let command = ChooseButton {
             key: Key::new(&caller, &request.request_id, &request),
             chat: parse_id("chat_id", &request.chat_id)?,
@@ -62,7 +62,7 @@ impl VisitorService for Grpc {
     }
 
     async fn get_chat(&self, request: Request<pb::GetChatRequest>) -> Result<Response<pb::GetChatResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let (chat, names) = queries::get_chat(&self.0, &caller, parse_id("chat_id", &request.chat_id)?).await?;
         Ok(Response::new(pb::GetChatResponse { chat: Some(convert::chat(&chat, &names)) }))
     }
@@ -71,7 +71,7 @@ impl VisitorService for Grpc {
         &self,
         request: Request<pb::ListChatsRequest>,
     ) -> Result<Response<pb::ListChatsResponse>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let channel = parse_optional_id("channel_id", &request.channel_id)?;
         let (chats, names) = queries::list_chats(&self.0, &caller, channel).await?;
         let chats = chats.iter().map(|chat| convert::chat(chat, &names)).collect();
@@ -84,11 +84,11 @@ impl VisitorService for Grpc {
         &self,
         request: Request<pb::WatchChatRequest>,
     ) -> Result<Response<Self::WatchChatStream>, Status> {
-        let (caller, request) = open(request)?;
+        let (caller, request) = validated(request)?;
         let id = parse_id("chat_id", &request.chat_id)?;
         queries::get_chat(&self.0, &caller, id).await?;
-        let (hints, reads) = (self.0.notifier.follow(id), self.0.chat_reads.clone());
-        let target = Followed { id, cursor: request.after_visitor_sequence, hints, reads };
+        let (changes, reads) = (self.0.notifier.subscribe(id), self.0.chat_reads.clone());
+        let target = WatchTarget { id, cursor: request.after_visitor_sequence, changes, reads };
         let (app, shutdown) = (self.0.clone(), self.0.shutdown.clone());
         let read = move |after| {
             let (app, caller) = (app.clone(), caller.clone());
@@ -100,12 +100,12 @@ impl VisitorService for Grpc {
                 Ok(visible.map(response).collect())
             }
         };
-        Ok(Response::new(Box::pin(follow(target, shutdown, read))))
+        Ok(Response::new(Box::pin(watch_stream(target, shutdown, read))))
     }
 }
 
 /// The entry of a message that the visitor wrote.
 fn own_entry(entry: &Entry) -> Result<pb::ChatEntry, Status> {
     convert::chat_entry(entry, &DisplayNames::default())
-        .ok_or_else(|| Refusal::internal(&"a visitor's own message is not visible to the visitor").into())
+        .ok_or_else(|| ApiError::internal(&"a visitor's own message is not visible to the visitor").into())
 }

@@ -16,7 +16,7 @@ pub(crate) async fn find_names(
     conversation: &Conversation,
     entries: &[Entry],
 ) -> Result<DisplayNames, ConversationError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     Ok(display_names::find(&read.conn(), conversation, entries).await?)
 }
 
@@ -26,6 +26,6 @@ pub(crate) async fn find_owner_names(
     caller: &Caller,
     owners: impl IntoIterator<Item = Owner>,
 ) -> Result<DisplayNames, ConversationError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     Ok(display_names::find_owners(&read.conn(), caller.account, owners).await?)
 }

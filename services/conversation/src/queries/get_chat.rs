@@ -19,7 +19,7 @@ pub(crate) async fn get_chat(
     caller: &Caller,
     id: Uuid,
 ) -> Result<(Conversation, DisplayNames), ConversationError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     let chat = read_chat(&read.conn(), caller, id).await?;
     let names = display_names::find_owners(&read.conn(), caller.account, chat.owner).await?;
     Ok((chat, names))

@@ -18,7 +18,7 @@ pub(crate) async fn get_closing_facts(
     conversation: Uuid,
     close_number: i32,
 ) -> Result<(ClosingSnapshot, String), ConversationError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     let conn = read.conn();
     let conversation = read_conversation(&conn, caller.account, conversation).await?;
     let visitor_name = display_names::find_visitor(&conn, &conversation).await?;

@@ -1,6 +1,7 @@
 //! One conversation, with the names in it.
 
-use frontdesk_auth::{AccountId, Caller};
+use frontdesk_auth::Caller;
+use frontdesk_db::AccountId;
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
@@ -19,7 +20,7 @@ pub(crate) async fn get_conversation(
     caller: &Caller,
     id: Uuid,
 ) -> Result<(Conversation, DisplayNames), ConversationError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     let conversation = read_conversation(&read.conn(), caller.account, id).await?;
     let names = display_names::find(&read.conn(), &conversation, &[]).await?;
     Ok((conversation, names))

@@ -1,6 +1,6 @@
 //! Whether a key that signed a visitor's token is active now.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use sea_orm::DbErr;
 use uuid::Uuid;
 

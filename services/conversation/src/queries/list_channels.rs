@@ -12,6 +12,6 @@ pub(crate) async fn list_channels(
     after: Option<(String, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Channel>, ConversationError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     Ok(channels::list(&read.conn(), caller.account, after, limit).await?)
 }

@@ -19,7 +19,7 @@ pub(crate) async fn list_chats(
     caller: &Caller,
     channel: Option<Uuid>,
 ) -> Result<(Vec<Conversation>, DisplayNames), ConversationError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     let chats = conversations::list_of_visitor(&read.conn(), caller.account, &caller.actor.id, channel).await?;
     let owners = chats.iter().filter_map(|chat| chat.owner);
     let names = display_names::find_owners(&read.conn(), caller.account, owners).await?;

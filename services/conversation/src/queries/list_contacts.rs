@@ -14,6 +14,6 @@ pub(crate) async fn list_contacts(
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Contact>, ConversationError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     Ok(contacts::list(&read.conn(), caller.account, email, after, limit).await?)
 }

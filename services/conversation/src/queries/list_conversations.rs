@@ -22,7 +22,7 @@ pub(crate) async fn list_conversations(
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<(Vec<Conversation>, DisplayNames), ConversationError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     let conversations = conversations::list(&read.conn(), caller.account, filter, after, limit).await?;
     let owners = conversations.iter().filter_map(|conversation| conversation.owner);
     let names = display_names::find_owners(&read.conn(), caller.account, owners).await?;

@@ -1,6 +1,7 @@
 //! Entries of a thread after a sequence, with the names in them.
 
-use frontdesk_auth::{AccountId, Caller};
+use frontdesk_auth::Caller;
+use frontdesk_db::AccountId;
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
@@ -26,7 +27,7 @@ pub(crate) async fn list_entries(
     until: Option<i64>,
     limit: usize,
 ) -> Result<(EntryPage, DisplayNames), ConversationError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     read_entries(&read.conn(), caller.account, conversation, after, until, limit).await
 }
 

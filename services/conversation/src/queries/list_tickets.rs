@@ -15,6 +15,6 @@ pub(crate) async fn list_tickets(
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Ticket>, ConversationError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     Ok(tickets::list(&read.conn(), caller.account, contact, conversation, after, limit).await?)
 }

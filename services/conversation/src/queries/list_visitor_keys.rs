@@ -16,7 +16,7 @@ pub(crate) async fn list_visitor_keys(
     channel: Uuid,
 ) -> Result<Vec<VisitorKey>, ConversationError> {
     let now = app.db.now().await?;
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     channels::find(&read.conn(), caller.account, channel).await?.ok_or(ConversationError::NotFound("channel"))?;
     Ok(visitor_keys::list_active(&read.conn(), caller.account, channel, now).await?)
 }

@@ -1,7 +1,6 @@
 //! The local copy of agents.
 
-use frontdesk_auth::AccountId;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
     DbErr, EntityTrait, IntoActiveModel,
     entity::prelude::*,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 

@@ -2,9 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use frontdesk_outbox::append;
 use sea_orm::{
     Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select,

@@ -1,9 +1,8 @@
 //! Conversations: the arbiter rows, written together with their entries and events.
 
-use frontdesk_auth::AccountId;
-use frontdesk_bus::Hints;
+use frontdesk_bus::ChangeNotifier;
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
     Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*,
     sea_query::ExprTrait,
@@ -152,7 +151,11 @@ pub(crate) async fn move_to_contact(
 }
 
 /// Inserts a new conversation with its entries and events.
-pub(crate) async fn insert(tx: &mut Tx, notifier: &Hints, conversation: &mut Conversation) -> Result<(), DbErr> {
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    notifier: &ChangeNotifier,
+    conversation: &mut Conversation,
+) -> Result<(), DbErr> {
     let mut rows = NewRows::new(tx.now().await?);
     rows.take_from(conversation, &frontdesk_telemetry::traceparent())?;
     let row = Model::from(&*conversation).into_active_model().reset_all();
@@ -161,7 +164,7 @@ pub(crate) async fn insert(tx: &mut Tx, notifier: &Hints, conversation: &mut Con
 }
 
 /// Saves a loaded conversation: its row, its new entries and events. Does nothing when there are none.
-pub(crate) async fn save(tx: &mut Tx, notifier: &Hints, conversation: &mut Conversation) -> Result<(), DbErr> {
+pub(crate) async fn save(tx: &mut Tx, notifier: &ChangeNotifier, conversation: &mut Conversation) -> Result<(), DbErr> {
     if !conversation.has_changed() {
         return Ok(());
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use sea_orm::{DbErr, EntityTrait, entity::prelude::*};
 use uuid::Uuid;
 

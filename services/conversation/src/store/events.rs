@@ -1,6 +1,6 @@
 //! Public events: one function for each. Events carry ids, numbers, kinds and reasons, never names, texts or addresses.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use frontdesk_outbox::{Aggregate, Events};
 use frontdesk_proto::{
     actor::v1::{Actor as PbActor, ActorKind as PbActorKind},

@@ -1,9 +1,8 @@
 //! Rows that are inserted beside the rows of conversations: entries, events, closing snapshots.
 
-use frontdesk_auth::AccountId;
-use frontdesk_bus::Hints;
+use frontdesk_bus::ChangeNotifier;
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use frontdesk_outbox::Events;
 use sea_orm::DbErr;
 use uuid::Uuid;
@@ -53,7 +52,7 @@ impl NewRows {
     }
 
     /// Inserts the rows.
-    pub(super) async fn insert(self, tx: &mut Tx, notifier: &Hints) -> Result<(), DbErr> {
+    pub(super) async fn insert(self, tx: &mut Tx, notifier: &ChangeNotifier) -> Result<(), DbErr> {
         notify_on_commit(tx, notifier, self.changed.into_iter().map(|(_, id)| id).collect());
         entries::insert(tx, self.entries).await?;
         closing_snapshots::insert(tx, self.snapshots).await?;
@@ -62,7 +61,7 @@ impl NewRows {
 }
 
 /// Notifies the watchers of the conversations once the transaction has committed.
-pub(super) fn notify_on_commit(tx: &mut Tx, notifier: &Hints, changed: Vec<Uuid>) {
+pub(super) fn notify_on_commit(tx: &mut Tx, notifier: &ChangeNotifier, changed: Vec<Uuid>) {
     let notifier = notifier.clone();
-    tx.on_commit(move || changed.into_iter().for_each(|id| notifier.changed(id)));
+    tx.on_commit(move || changed.into_iter().for_each(|id| notifier.notify(id)));
 }

@@ -10,14 +10,14 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
-use frontdesk_auth::AccountId;
-use frontdesk_bus::Hints;
+use frontdesk_bus::ChangeNotifier;
 use frontdesk_clock::Clock;
-use frontdesk_db::{Db, is_connection_lost};
+use frontdesk_db::{AccountId, Db, is_connection_lost};
 use frontdesk_idempotency::{ClaimError, Key};
 use futures::FutureExt;
 use sea_orm::DbErr;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
@@ -77,30 +77,68 @@ struct QueuedWrite {
     answer: oneshot::Sender<WriteResult>,
 }
 
-/// The queues of the workers. Clones share them; the workers end with the last clone.
+/// The queues of the message writer's workers. Clones share them.
 #[derive(Clone)]
-pub(crate) struct MessageQueue(Arc<[mpsc::Sender<QueuedWrite>]>);
+pub(crate) struct MessageQueue(Arc<Shared>);
+
+struct Shared {
+    writer: BatchWriter,
+    queues: Vec<Queue>,
+}
+
+/// The queue of one worker, which holds the receiver while it runs.
+struct Queue {
+    sender: mpsc::Sender<QueuedWrite>,
+    receiver: Mutex<mpsc::Receiver<QueuedWrite>>,
+}
 
 impl MessageQueue {
-    /// Starts the workers on the current runtime, each with its own queue.
-    pub(crate) fn start(db: &Db, clock: &Clock, notifier: &Hints) -> Self {
+    /// Empty queues, for [`MessageQueue::run_worker`].
+    pub(crate) fn new(db: &Db, clock: &Clock, notifier: &ChangeNotifier) -> Self {
         let workers = if db.is_sqlite() { 1 } else { WORKERS };
         let queues = (0..workers).map(|_| {
             let (sender, receiver) = mpsc::channel(QUEUE_CAPACITY);
-            tokio::spawn(Worker::new(db, clock, notifier, store::message_writer(db)).run(receiver));
-            sender
+            Queue { sender, receiver: Mutex::new(receiver) }
         });
-        Self(queues.collect())
+        let queues = queues.collect();
+        Self(Arc::new(Shared { writer: BatchWriter::new(db, clock, notifier, store::message_writer(db)), queues }))
+    }
+
+    /// Number of workers to run.
+    pub(crate) fn workers(&self) -> usize {
+        self.0.queues.len()
     }
 
     /// Appends the message in the next batch.
     pub(crate) async fn write(&self, request: WriteRequest) -> WriteResult {
         // A conversation always has the same worker: two batches of one process never wait for each other's locks.
-        let queue = &self.0[request.conversation.as_u128() as usize % self.0.len()];
+        let queue = &self.0.queues[request.conversation.as_u128() as usize % self.0.queues.len()];
         let (answer, answered) = oneshot::channel();
         let queued = QueuedWrite { request, traceparent: frontdesk_telemetry::traceparent(), answer };
-        queue.send(queued).await.map_err(|_| WriteError::ConnectionLost)?;
-        answered.await.unwrap_or(Err(WriteError::ConnectionLost))
+        match queue.sender.send(queued).await {
+            Ok(()) => answered.await.unwrap_or(Err(WriteError::ConnectionLost)),
+            // The workers end with the shutdown: the last calls write their messages themselves.
+            Err(mpsc::error::SendError(queued)) => self.0.writer.write_one(&queued).await,
+        }
+    }
+
+    /// Runs one worker, which writes its queue in batches until the shutdown.
+    pub(crate) async fn run_worker(self, worker: usize, shutdown: CancellationToken) {
+        let mut queue = self.0.queues[worker].receiver.lock().await;
+        let mut batch = Vec::with_capacity(MAX_BATCH);
+        loop {
+            tokio::select! {
+                biased;
+                received = queue.recv_many(&mut batch, MAX_BATCH) => {
+                    if received == 0 {
+                        return;
+                    }
+                    self.0.writer.write(std::mem::take(&mut batch)).await;
+                }
+                // Closed, the queue gives what it still holds, and then nothing.
+                () = shutdown.cancelled(), if !queue.is_closed() => queue.close(),
+            }
+        }
     }
 }
 
@@ -126,23 +164,17 @@ impl From<DbErr> for BatchError {
     }
 }
 
-struct Worker {
+/// Writes batches.
+struct BatchWriter {
     db: Db,
     clock: Clock,
-    notifier: Hints,
+    notifier: ChangeNotifier,
     store: Arc<dyn MessageWriter>,
 }
 
-impl Worker {
-    fn new(db: &Db, clock: &Clock, notifier: &Hints, store: Arc<dyn MessageWriter>) -> Self {
+impl BatchWriter {
+    fn new(db: &Db, clock: &Clock, notifier: &ChangeNotifier, store: Arc<dyn MessageWriter>) -> Self {
         Self { db: db.clone(), clock: clock.clone(), notifier: notifier.clone(), store }
-    }
-
-    async fn run(self, mut queue: mpsc::Receiver<QueuedWrite>) {
-        let mut batch = Vec::with_capacity(MAX_BATCH);
-        while queue.recv_many(&mut batch, MAX_BATCH).await > 0 {
-            self.write(std::mem::take(&mut batch)).await;
-        }
     }
 
     /// Writes the batch, or otherwise its members one by one, and answers each.
@@ -190,7 +222,7 @@ impl Worker {
 
     /// Writes the batch and gives each member's result, or writes nothing.
     async fn write_batch(&self, batch: &[QueuedWrite]) -> Result<Vec<WriteResult>, BatchError> {
-        let mut tx = self.db.begin_keyed().await?;
+        let mut tx = self.db.begin_batch().await?;
         let rows: Vec<_> = batch.iter().map(|queued| (queued.request.account, queued.request.conversation)).collect();
         let mut conversations = self.store.lock(&tx, &rows).await?;
         let wanted = self.context_request(batch, &conversations);
@@ -242,7 +274,7 @@ fn append(
     let Some(conversation) = found.filter(|conversation| message.may_address(conversation)) else {
         return Ok(Err(WriteError::NotFound));
     };
-    match context.requests.first(key) {
+    match context.requests.result(key) {
         Ok(None) => {}
         Ok(Some(sequence)) => return Ok(Ok(WriteOutcome::Duplicate { sequence })),
         Err(ClaimError::Reused) => return Ok(Err(WriteError::RequestIdReused)),
@@ -254,7 +286,7 @@ fn append(
         Err(rejection) => return Ok(Err(WriteError::Rejected(rejection, Box::new(conversation.clone())))),
     };
     rows.take_from(conversation, &queued.traceparent)?;
-    context.requests.keep(key, &entry.sequence, context.now)?;
+    context.requests.store_result(key, &entry.sequence, context.now)?;
     let names = context.author_name(*account, &entry);
     Ok(Ok(WriteOutcome::Appended(Box::new(entry), names)))
 }

@@ -1,14 +1,14 @@
 //! What the message writer promises, on SQLite and on PostgreSQL.
 
 use std::sync::{
-    Mutex,
+    Mutex as SyncMutex,
     atomic::{AtomicU32, Ordering},
 };
 
-use frontdesk_auth::{Actor, Caller, Kind};
+use frontdesk_auth::{Actor, Caller, CallerKind};
 use frontdesk_clock::Time;
 use frontdesk_db::{DatabaseUrl, DbSettings, Tx, migrate};
-use frontdesk_idempotency::Requests;
+use frontdesk_idempotency::RequestBatch;
 use frontdesk_proto::conversation::v1::PostMessageRequest;
 use frontdesk_test_servers::Postgres;
 use futures::future::{BoxFuture, join_all};
@@ -24,9 +24,9 @@ const ADA: Uuid = Uuid::from_u128(1);
 const GONE: Uuid = Uuid::from_u128(2);
 const OTHER_ACCOUNT: AccountId = AccountId(Uuid::from_u128(3));
 
-/// A worker on a database with Ada, who is active, and one agent who is not.
+/// A writer on a database with Ada, who is active, and one agent who is not.
 struct Fixture {
-    worker: Worker,
+    writer: BatchWriter,
     account: AccountId,
     _folder: tempfile::TempDir,
     _postgres: Option<Postgres>,
@@ -56,8 +56,8 @@ async fn fixture(url: String, folder: tempfile::TempDir, postgres: Option<Postgr
         agents::save(&tx, Agent { account, id, name: name.into(), roster }).await.unwrap();
     }
     tx.commit().await.unwrap();
-    let worker = Worker::new(&db, &clock, &Hints::default(), store::message_writer(&db));
-    Fixture { worker, account, _folder: folder, _postgres: postgres }
+    let writer = BatchWriter::new(&db, &clock, &ChangeNotifier::default(), store::message_writer(&db));
+    Fixture { writer, account, _folder: folder, _postgres: postgres }
 }
 
 impl Fixture {
@@ -74,26 +74,26 @@ impl Fixture {
             previous_id: None,
             greeting: Greeting::Nobody,
         };
-        let mut conversation = Conversation::start(new, self.worker.clock.now());
-        let mut tx = self.worker.db.begin().await.unwrap();
-        conversations::insert(&mut tx, &self.worker.notifier, &mut conversation).await.unwrap();
+        let mut conversation = Conversation::start(new, self.writer.clock.now());
+        let mut tx = self.writer.db.begin().await.unwrap();
+        conversations::insert(&mut tx, &self.writer.notifier, &mut conversation).await.unwrap();
         tx.commit().await.unwrap();
         conversation.id
     }
 
     async fn close(&self, id: Uuid) {
-        let mut tx = self.worker.db.begin().await.unwrap();
+        let mut tx = self.writer.db.begin().await.unwrap();
         let mut conversation = conversations::find_for_update(&tx, self.account, id).await.unwrap().unwrap();
-        conversation.close_by_agent(ADA, None, ClosingFacts::default(), self.worker.clock.now()).unwrap();
-        conversations::save(&mut tx, &self.worker.notifier, &mut conversation).await.unwrap();
+        conversation.close_by_agent(ADA, None, ClosingFacts::default(), self.writer.clock.now()).unwrap();
+        conversations::save(&mut tx, &self.writer.notifier, &mut conversation).await.unwrap();
         tx.commit().await.unwrap();
     }
 
     fn key(&self, conversation: Uuid, id: &str, text: &str) -> Key {
         let caller = Caller {
             account: self.account,
-            kind: Kind::Agent,
-            actor: Actor { kind: Kind::Agent, id: ADA.to_string() },
+            kind: CallerKind::Agent,
+            actor: Actor { kind: CallerKind::Agent, id: ADA.to_string() },
             name: None,
             email: None,
             permissions: Default::default(),
@@ -126,12 +126,12 @@ impl Fixture {
             (QueuedWrite { request, traceparent: String::new(), answer }, answered)
         };
         let (batch, answers): (Vec<_>, Vec<_>) = requests.into_iter().map(queue).unzip();
-        self.worker.write(batch).await;
+        self.writer.write(batch).await;
         join_all(answers).await.into_iter().map(|answer| answer.unwrap()).collect()
     }
 
     async fn thread(&self, id: Uuid) -> Vec<String> {
-        let page = entries::list(self.worker.db.read(), self.account, id, 0, None, 10_000).await.unwrap();
+        let page = entries::list(self.writer.db.read(), self.account, id, 0, None, 10_000).await.unwrap();
         let texts = page.entries.into_iter().filter_map(|entry| match entry.content {
             Content::Message { text, .. } => Some(text),
             _ => None,
@@ -140,12 +140,12 @@ impl Fixture {
     }
 
     async fn conversation(&self, id: Uuid) -> Conversation {
-        conversations::find(self.worker.db.read(), self.account, id).await.unwrap().unwrap()
+        conversations::find(self.writer.db.read(), self.account, id).await.unwrap().unwrap()
     }
 
     /// Aggregate and version of every event, in the order in which they are published.
     async fn events(&self) -> Vec<(Uuid, i64)> {
-        let conn = self.worker.db.read();
+        let conn = self.writer.db.read();
         let sql = "SELECT aggregate_id, version FROM outbox_events ORDER BY position";
         let rows = conn.query_all_raw(Statement::from_string(conn.get_database_backend(), sql)).await.unwrap();
         rows.iter().map(|row| (row.try_get("", "aggregate_id").unwrap(), row.try_get("", "version").unwrap())).collect()
@@ -153,8 +153,8 @@ impl Fixture {
 
     /// Runs this once, in the next batch after its context was loaded and before it is saved.
     fn before_save(&mut self, then: impl FnOnce() -> BoxFuture<'static, ()> + Send + 'static) {
-        let inner = self.worker.store.clone();
-        self.worker.store = Arc::new(Interrupted { inner, before_save: Mutex::new(Some(Box::new(then))) });
+        let inner = self.writer.store.clone();
+        self.writer.store = Arc::new(Interrupted { inner, before_save: SyncMutex::new(Some(Box::new(then))) });
     }
 }
 
@@ -163,7 +163,7 @@ type Interruption = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 /// The message writer of the database, interrupted once before it saves.
 struct Interrupted {
     inner: Arc<dyn MessageWriter>,
-    before_save: Mutex<Option<Interruption>>,
+    before_save: SyncMutex<Option<Interruption>>,
 }
 
 #[async_trait::async_trait]
@@ -181,7 +181,7 @@ impl MessageWriter for Interrupted {
         tx: &mut Tx,
         changed: &[&Conversation],
         rows: NewRows,
-        requests: Requests,
+        requests: RequestBatch,
     ) -> Result<u64, DbErr> {
         let interruption = self.before_save.lock().unwrap().take();
         if let Some(interruption) = interruption {
@@ -295,7 +295,7 @@ async fn a_member_that_cannot_be_written_fails_alone(fixture: Fixture) {
     fixture.batch(vec![fixture.message(bad, "first")]).await;
     // The next number is taken: the primary key of the entries refuses it, and the whole batch with it.
     let take_number = "UPDATE conversations SET last_sequence = 1 WHERE visitor_id = 'b'";
-    let tx = fixture.worker.db.begin().await.unwrap();
+    let tx = fixture.writer.db.begin().await.unwrap();
     tx.conn().execute_unprepared(take_number).await.unwrap();
     tx.commit().await.unwrap();
     let results = fixture.batch(vec![fixture.message(bad, "twice"), fixture.message(good, "one")]).await;
@@ -318,8 +318,11 @@ async fn waiting_messages_are_written_together_and_every_caller_is_answered(fixt
     for visitor in 0..10 {
         conversations.push(fixture.start(&visitor.to_string()).await);
     }
-    let Worker { db, clock, notifier, .. } = &fixture.worker;
-    let queue = MessageQueue::start(db, clock, notifier);
+    let BatchWriter { db, clock, notifier, .. } = &fixture.writer;
+    let queue = MessageQueue::new(db, clock, notifier);
+    let shutdown = CancellationToken::new();
+    let workers: Vec<_> =
+        (0..queue.workers()).map(|worker| tokio::spawn(queue.clone().run_worker(worker, shutdown.clone()))).collect();
     let writes = (0..300).map(|n: usize| {
         let id = conversations[n % 10];
         let key = fixture.key(id, &format!("id{n}"), "x");
@@ -339,6 +342,11 @@ async fn waiting_messages_are_written_together_and_every_caller_is_answered(fixt
     times.sort_unstable();
     times.dedup();
     assert!(times.len() <= 20, "300 messages in {} transactions", times.len());
+
+    // After the shutdown the workers end, and a late call writes its message itself.
+    shutdown.cancel();
+    join_all(workers).await.into_iter().for_each(|ended| ended.unwrap());
+    assert_eq!(sequence(&queue.write(fixture.message(conversations[0], "late")).await), 32);
 }
 
 // Only PostgreSQL has more than one writer, and a connection to lose.
@@ -348,12 +356,12 @@ async fn c12_a_request_id_that_another_replica_uses_meanwhile_is_noticed_and_aff
     let mut fixture = on_postgres().await;
     let (here, there) = (fixture.start("a").await, fixture.start("b").await);
     let taken = fixture.key(there, "id", "there");
-    let db = fixture.worker.db.clone();
+    let db = fixture.writer.db.clone();
     fixture.before_save(move || {
         Box::pin(async move {
             let tx = db.begin().await.unwrap();
             assert_eq!(taken.claim::<i64>(&tx).await.unwrap(), None);
-            taken.keep(&tx, &1).await.unwrap();
+            taken.store_result(&tx, &1).await.unwrap();
             tx.commit().await.unwrap();
         })
     });
@@ -369,18 +377,18 @@ async fn c12_a_repeat_that_waited_for_the_lock_gets_the_first_answer_though_the_
     let fixture = on_postgres().await;
     let id = fixture.start("a").await;
     // Another replica has written the message, and closed, and has not committed yet.
-    let mut tx = fixture.worker.db.begin().await.unwrap();
+    let mut tx = fixture.writer.db.begin().await.unwrap();
     let mut conversation = conversations::find_for_update(&tx, fixture.account, id).await.unwrap().unwrap();
     let key = fixture.key(id, "one", "one");
     assert_eq!(key.claim::<i64>(&tx).await.unwrap(), None);
-    key.keep(&tx, &7).await.unwrap();
-    conversation.close_by_agent(ADA, None, ClosingFacts::default(), fixture.worker.clock.now()).unwrap();
-    conversations::save(&mut tx, &fixture.worker.notifier, &mut conversation).await.unwrap();
+    key.store_result(&tx, &7).await.unwrap();
+    conversation.close_by_agent(ADA, None, ClosingFacts::default(), fixture.writer.clock.now()).unwrap();
+    conversations::save(&mut tx, &fixture.writer.notifier, &mut conversation).await.unwrap();
 
     let commit = async {
         let waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
         let waiting = || Statement::from_string(DbBackend::Postgres, waiting);
-        while fixture.worker.db.read().query_one_raw(waiting()).await.unwrap().is_none() {
+        while fixture.writer.db.read().query_one_raw(waiting()).await.unwrap().is_none() {
             tokio::task::yield_now().await;
         }
         tx.commit().await.unwrap();
@@ -393,7 +401,7 @@ async fn c12_a_repeat_that_waited_for_the_lock_gets_the_first_answer_though_the_
 async fn a_lost_connection_is_reported_to_every_member_and_the_same_requests_can_be_repeated() {
     let mut fixture = on_postgres().await;
     let id = fixture.start("a").await;
-    let db = fixture.worker.db.clone();
+    let db = fixture.writer.db.clone();
     fixture.before_save(move || {
         Box::pin(async move {
             let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE \

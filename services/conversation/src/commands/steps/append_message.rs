@@ -23,7 +23,7 @@ pub(crate) async fn append_message(
     match app.message_queue.write(request).await {
         Ok(WriteOutcome::Appended(entry, names)) => Ok((*entry, names)),
         Ok(WriteOutcome::Duplicate { sequence }) => {
-            let read = app.db.read_for(caller.account.0).await?;
+            let read = app.db.read_for(caller.account).await?;
             let entry = find_entry(&read.conn(), account, conversation, sequence).await?;
             let entries = std::slice::from_ref(&entry);
             let names = display_names::find_in_entries(&read.conn(), account, entries).await?;
@@ -32,7 +32,7 @@ pub(crate) async fn append_message(
         Err(WriteError::NotFound) => Err(ConversationError::NotFound(kind)),
         Err(WriteError::RequestIdReused) => Err(ConversationError::RequestIdReused),
         Err(WriteError::Rejected(rejection, conversation)) => {
-            let read = app.db.read_for(caller.account.0).await?;
+            let read = app.db.read_for(caller.account).await?;
             Err(reject(&read.conn(), *conversation, rejection).await)
         }
         Err(WriteError::ConnectionLost) => Err(ConversationError::DatabaseLost),

@@ -1,8 +1,8 @@
 //! The unit of work of most commands: one conversation changes, with its entries and events, in one transaction.
 
-use frontdesk_auth::{AccountId, Caller};
+use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use frontdesk_idempotency::Key;
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
@@ -42,7 +42,7 @@ impl<'a> ConversationChange<'a> {
         conversation: Uuid,
         key: Option<Key>,
     ) -> Result<Begun<'a, T>, ConversationError> {
-        let tx = app.db.begin_for(caller.account.0).await?;
+        let tx = app.db.begin_for(caller.account).await?;
         let conversation = conversations::find_for_update(&tx, caller.account, conversation).await?;
         let conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
         Self::claim(app, tx, conversation, key).await
@@ -55,7 +55,7 @@ impl<'a> ConversationChange<'a> {
         chat: Uuid,
         key: Option<Key>,
     ) -> Result<Begun<'a, T>, ConversationError> {
-        let tx = app.db.begin_for(caller.account.0).await?;
+        let tx = app.db.begin_for(caller.account).await?;
         let conversation = conversations::find_for_update(&tx, caller.account, chat).await?;
         let conversation = conversation
             .filter(|conversation| conversation.visitor_id == caller.actor.id)
@@ -93,7 +93,7 @@ impl<'a> ConversationChange<'a> {
     pub(crate) async fn commit<T: Serialize>(mut self, result: &T) -> Result<Conversation, ConversationError> {
         conversations::save(&mut self.tx, &self.app.notifier, &mut self.conversation).await?;
         if let Some(key) = &self.key {
-            key.keep(&self.tx, result).await?;
+            key.store_result(&self.tx, result).await?;
         }
         self.tx.commit().await?;
         Ok(self.conversation)

@@ -1,6 +1,6 @@
 //! The bot that a channel names.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use tonic::Code;
 use uuid::Uuid;
 

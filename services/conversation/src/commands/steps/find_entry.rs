@@ -1,6 +1,6 @@
 //! The entry that the first request with a repeated id appended.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 

@@ -1,15 +1,15 @@
 //! Which contact a visitor is (rule X1): the step that starting a chat, writing in one and answering a bot have in common. The
 //! rules are in `domain/visitor.rs`.
 
-use frontdesk_auth::{AccountId, Caller};
+use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use frontdesk_proto::normalized_line;
 use uuid::Uuid;
 
 use crate::{
     App,
-    domain::{Actor, AnswerEffect, Contact, Conversation, Visitor, VisitorLink, apply_answer, usable_address},
+    domain::{Actor, AnswerEffect, Contact, Conversation, Visitor, VisitorLink, apply_answer},
     error::ConversationError,
     store::{contacts, conversations, visitors},
 };
@@ -53,7 +53,7 @@ pub(crate) async fn recognise(
 /// until the visitor is known by the address of their token.
 pub(crate) async fn recognise_before_message(app: &App, caller: &Caller, chat: Uuid) -> Result<(), ConversationError> {
     let Some(address) = vouched_address(caller) else { return Ok(()) };
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     let visitor = visitors::find(&read.conn(), caller.account, &caller.actor.id).await?;
     let conversation = conversations::find(&read.conn(), caller.account, chat).await?;
     drop(read);
@@ -62,7 +62,7 @@ pub(crate) async fn recognise_before_message(app: &App, caller: &Caller, chat: U
         return Ok(());
     }
 
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let conversation = conversations::find_for_update(&tx, caller.account, chat).await?;
     let own = conversation.filter(|conversation| conversation.visitor_id == caller.actor.id && conversation.is_open());
     if let Some(mut conversation) = own {
@@ -75,7 +75,7 @@ pub(crate) async fn recognise_before_message(app: &App, caller: &Caller, chat: U
 }
 
 fn vouched_address(caller: &Caller) -> Option<String> {
-    caller.email.as_deref().and_then(usable_address)
+    caller.email.as_deref().and_then(frontdesk_mail_address::canonical)
 }
 
 /// The contact that has the address, by the word of a signed token. `own`: the visitor's own contact until now.
@@ -114,7 +114,7 @@ pub(crate) async fn record_visitor_answer(
     let visitor = visitors::find(tx.conn(), account, visitor_id).await?;
     let own = visitor.as_ref().and_then(Visitor::own_contact);
     let mut contact = get_or_new_contact(tx, account, own, now).await?;
-    let (value, owner) = match (property, usable_address(value)) {
+    let (value, owner) = match (property, frontdesk_mail_address::canonical(value)) {
         ("email", Some(address)) => {
             let owner = contacts::find_id_by_email(tx.conn(), account, &address).await?;
             (address, owner)
@@ -160,7 +160,7 @@ async fn get_or_new_contact(
 ) -> Result<Contact, ConversationError> {
     match id {
         Some(id) => get_contact_for_update(tx, account, id).await,
-        None => Ok(Contact::new(Uuid::now_v7(), account, now)),
+        None => Ok(Contact::new(tx.new_id(), account, now)),
     }
 }
 

@@ -3,8 +3,8 @@
 //! The roster belongs to the assignment service. This service has a local copy, which events keep up to date, and asks the
 //! roster only about an agent whom it does not know yet.
 
-use frontdesk_auth::{AccountId, Caller};
-use frontdesk_db::Tx;
+use frontdesk_auth::Caller;
+use frontdesk_db::{AccountId, Tx};
 use moka::future::Cache;
 use sea_orm::DbErr;
 use tonic::Code;
@@ -47,7 +47,7 @@ pub(crate) async fn require_active_agent(app: &App, caller: &Caller, id: Uuid) -
 
 /// The agent from the local copy, or otherwise from the roster.
 async fn find_agent(app: &App, caller: &Caller, id: Uuid) -> Result<Agent, ConversationError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     let copy = agents::find(&read.conn(), caller.account, id).await?;
     // The read ends before another service is asked.
     drop(read);
@@ -67,7 +67,7 @@ async fn ask_roster(app: &App, caller: &Caller, id: Uuid) -> Result<Agent, Conve
         }
         Err(_) => return Err(ConversationError::Unreachable("assignment")),
     };
-    let tx = app.db.begin_for(caller.account.0).await?;
+    let tx = app.db.begin_for(caller.account).await?;
     agents::save(&tx, agent.clone()).await?;
     tx.commit().await?;
     Ok(agent)

@@ -1,6 +1,6 @@
 //! A row of `agents`.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use sea_orm::entity::prelude::*;
 
 use crate::domain::{Agent, RosterState};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use sea_orm::entity::prelude::*;
 
 use crate::domain::Bot;

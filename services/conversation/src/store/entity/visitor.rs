@@ -1,6 +1,6 @@
 //! A row of `visitors`.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use sea_orm::entity::prelude::*;
 
 use crate::domain::{Visitor, VisitorLink};

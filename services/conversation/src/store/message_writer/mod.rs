@@ -8,11 +8,10 @@ mod sqlite;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use frontdesk_auth::AccountId;
-use frontdesk_bus::Hints;
+use frontdesk_bus::ChangeNotifier;
 use frontdesk_clock::Time;
-use frontdesk_db::{Db, Tx};
-use frontdesk_idempotency::{Key, Requests};
+use frontdesk_db::{AccountId, Db, Tx};
+use frontdesk_idempotency::{Key, RequestBatch};
 use sea_orm::DbErr;
 use uuid::Uuid;
 
@@ -43,7 +42,7 @@ pub(crate) trait MessageWriter: Send + Sync {
         tx: &mut Tx,
         changed: &[&Conversation],
         rows: NewRows,
-        requests: Requests,
+        requests: RequestBatch,
     ) -> Result<u64, DbErr>;
 }
 
@@ -70,13 +69,13 @@ pub(crate) struct BatchContext {
     /// Time by the database's clock.
     pub now: Time,
     /// The request ids that were used before, and those that the batch uses.
-    pub requests: Requests,
+    pub requests: RequestBatch,
     agents: HashMap<RowKey, Agent>,
     bots: HashMap<RowKey, Bot>,
 }
 
 impl BatchContext {
-    fn new(now: Time, requests: Requests) -> Self {
+    fn new(now: Time, requests: RequestBatch) -> Self {
         Self { now, requests, agents: HashMap::new(), bots: HashMap::new() }
     }
 
@@ -109,10 +108,10 @@ impl BatchContext {
 pub(crate) async fn save(
     writer: &dyn MessageWriter,
     tx: &mut Tx,
-    notifier: &Hints,
+    notifier: &ChangeNotifier,
     conversations: &Conversations,
     mut rows: NewRows,
-    requests: Requests,
+    requests: RequestBatch,
 ) -> Result<bool, DbErr> {
     if rows.is_empty() {
         return Ok(true);
@@ -124,6 +123,6 @@ pub(crate) async fn save(
     closing_snapshots::insert(tx, std::mem::take(&mut rows.snapshots)).await?;
     tx.wake_outbox_on_commit();
     let changed: Vec<&Conversation> = changed.iter().filter_map(|key| conversations.get(key)).collect();
-    let expected = requests.kept() as u64;
+    let expected = requests.new_count() as u64;
     Ok(writer.save_rows(tx, &changed, rows, requests).await? == expected)
 }

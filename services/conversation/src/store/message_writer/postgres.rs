@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use frontdesk_clock::Time;
 use frontdesk_db::Tx;
-use frontdesk_idempotency::Requests;
+use frontdesk_idempotency::RequestBatch;
 use frontdesk_outbox::Events;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, IdenStatic, Iterable, Statement, Value};
 use uuid::Uuid;
@@ -43,13 +43,13 @@ impl MessageWriter for PostgresWriter {
     }
 
     async fn load_context(&self, tx: &Tx, wanted: ContextRequest<'_>) -> Result<BatchContext, DbErr> {
-        let mut values: Vec<Value> = Requests::select_values(wanted.keys.into_iter()).into();
+        let mut values: Vec<Value> = RequestBatch::select_values(wanted.keys.into_iter()).into();
         for keys in [wanted.agents, wanted.bots] {
             let (accounts, ids) = unzip(&keys);
             values.extend([accounts.into(), ids.into()]);
         }
         let load = Statement::from_sql_and_values(DbBackend::Postgres, LOAD_CONTEXT.as_str(), values);
-        let mut context = BatchContext::new(Time(0), Requests::default());
+        let mut context = BatchContext::new(Time(0), RequestBatch::default());
         for row in tx.conn().query_all_raw(load).await? {
             match row.try_get("", "kind")? {
                 CLOCK => context.now = Time(row.try_get("", "created_at")?).plus(wanted.clock_offset),
@@ -66,12 +66,12 @@ impl MessageWriter for PostgresWriter {
         tx: &mut Tx,
         changed: &[&Conversation],
         rows: NewRows,
-        requests: Requests,
+        requests: RequestBatch,
     ) -> Result<u64, DbErr> {
         let mut values = conversation_columns(changed);
         values.extend(entry_columns(rows.entries));
         values.extend(requests.into_values());
-        values.extend(rows.events.into_values());
+        values.extend(rows.events.into_values(tx));
         let save = Statement::from_sql_and_values(DbBackend::Postgres, SAVE.as_str(), values);
         let row = tx.conn().query_one_raw(save).await?.ok_or_else(|| DbErr::RecordNotFound("count".into()))?;
         Ok(u64::try_from(row.try_get::<i64>("", "stored")?).unwrap_or(0))
@@ -98,7 +98,7 @@ const AGENT: i32 = 2;
 const BOT: i32 = 3;
 
 static LOAD_CONTEXT: LazyLock<String> = LazyLock::new(|| {
-    let requests = Requests::select_sql(1);
+    let requests = RequestBatch::select_sql(1);
     format!(
         "SELECT {CLOCK} AS kind, NULL::uuid AS account_id, NULL::uuid AS id, NULL::text AS name, NULL::boolean AS active, \
            NULL::boolean AS deleted, NULL::bigint AS timeout_us, NULL::bigint AS version, NULL::text AS actor, \
@@ -125,9 +125,9 @@ const ENTRY_COLUMNS: usize = 8;
 static SAVE: LazyLock<String> = LazyLock::new(|| {
     let entries = CONVERSATION_COLUMNS + 1;
     let requests = entries + ENTRY_COLUMNS;
-    let events = requests + Requests::PARAMETERS;
+    let events = requests + RequestBatch::PARAMETERS;
     let [id, sequence, visible, account, kind, author, content, at] = std::array::from_fn(|n| entries + n);
-    let (requests, events) = (Requests::insert_sql(requests), Events::insert_sql(events));
+    let (requests, events) = (RequestBatch::insert_sql(requests), Events::insert_sql(events));
     format!(
         "WITH saved_conversations AS (
            UPDATE conversations AS old SET

@@ -2,7 +2,7 @@
 //! each conversation.
 
 use frontdesk_db::Tx;
-use frontdesk_idempotency::Requests;
+use frontdesk_idempotency::RequestBatch;
 use sea_orm::{Condition, DbErr, EntityTrait, entity::prelude::*, sea_query::ExprTrait};
 
 use super::{BatchContext, ContextRequest, Conversations, MessageWriter, RowKey};
@@ -28,7 +28,7 @@ impl MessageWriter for SqliteWriter {
 
     async fn load_context(&self, tx: &Tx, wanted: ContextRequest<'_>) -> Result<BatchContext, DbErr> {
         let now = tx.now().await?;
-        let mut context = BatchContext::new(now, Requests::find(tx.conn(), wanted.keys.into_iter()).await?);
+        let mut context = BatchContext::new(now, RequestBatch::find(tx.conn(), wanted.keys.into_iter()).await?);
         if !wanted.agents.is_empty() {
             let these = any_of(agent::Column::AccountId, agent::Column::Id, wanted.agents);
             let agents = agent::Entity::find().filter(these).all(tx.conn()).await?;
@@ -47,7 +47,7 @@ impl MessageWriter for SqliteWriter {
         tx: &mut Tx,
         changed: &[&Conversation],
         rows: NewRows,
-        requests: Requests,
+        requests: RequestBatch,
     ) -> Result<u64, DbErr> {
         for conversation in changed {
             conversations::update(tx, conversation).await?;
