@@ -91,8 +91,9 @@ fn invalid_token() -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use frontdesk_auth::{AccountId, Keys};
+    use frontdesk_auth::DevelopmentKey;
     use frontdesk_clock::Clock;
+    use frontdesk_db::AccountId;
     use frontdesk_proto::{assignment::v1::ListAgentsRequest, botsession::v1::ListBotsRequest};
     use uuid::Uuid;
 
@@ -100,8 +101,8 @@ mod tests {
 
     fn pages() -> Pages {
         let folder = tempfile::tempdir().unwrap();
-        let keys = Keys::development(&folder.path().join("key"), &Clock::system()).unwrap();
-        Pages::new(keys.keyring().clone())
+        let keys = DevelopmentKey::load_or_create(&folder.path().join("key"), &Clock::system()).unwrap();
+        Pages::new(keys.installation_secret().clone())
     }
 
     fn caller(account: u128) -> Caller {

@@ -1,7 +1,9 @@
-//! Logs and traces, and how a trace travels where there is no call: in an outbox row, in an event.
+//! Logs, traces and metrics, and how a trace travels where there is no call: in an outbox row, in an event.
 //!
 //! Logs go to standard error. Spans are exported by OTLP when an endpoint is set. Neither ever holds a message's text, an
 //! address or a token.
+
+mod metrics;
 
 use std::{collections::HashMap, io::IsTerminal, time::Duration};
 
@@ -16,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt};
+
+pub use metrics::{metrics_text, start_metrics};
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
