@@ -19,17 +19,20 @@ mod queries;
 mod store;
 mod workers;
 
+use std::sync::Arc;
+
 use frontdesk_api::{Pages, SharedReads};
-use frontdesk_auth::InstallationSecret;
+use frontdesk_auth::{InstallationSecret, VisitorKeyStore};
 use frontdesk_bus::{Bus, ChangeNotifier};
 use frontdesk_client::Peer;
-use frontdesk_clock::Clock;
 use frontdesk_db::Db;
 use frontdesk_proto::conversation::v1::{WatchChatResponse, WatchThreadResponse};
+use frontdesk_service::{BuildError, Service, ServiceContext, Worker};
 use tokio_util::sync::CancellationToken;
+use tonic::service::RoutesBuilder;
 
-pub use grpc::{SERVICES, routes};
-pub use migration::Migrator;
+/// Name of the service in events and tokens.
+const NAME: &str = "conversation";
 
 /// What every call, consumer and worker of the service needs. Clones share it.
 #[derive(Clone)]
@@ -49,53 +52,47 @@ pub struct App {
     pub(crate) shutdown: CancellationToken,
 }
 
-impl App {
-    /// The service on its own database, with the assignment and bot-session services as its peers. Starts the message writer
-    /// on the current runtime.
-    pub fn new(
-        db: Db,
-        clock: &Clock,
-        notifier: ChangeNotifier,
-        installation_secret: InstallationSecret,
-        assignment: Peer,
-        bot_session: Peer,
-        shutdown: CancellationToken,
-    ) -> Self {
-        Self {
-            message_queue: workers::MessageQueue::new(&db, clock, &notifier),
-            pages: Pages::new(installation_secret.clone()),
+impl Service for App {
+    const NAME: &'static str = NAME;
+    const PACKAGE: &'static str = "frontdesk.conversation.v1";
+    const GRPC_SERVICES: &'static [&'static str] = grpc::SERVICES;
+    const CALLS: &'static [&'static str] = &["assignment", "bot-session"];
+    type Migrator = migration::Migrator;
+    type Settings = ();
+
+    fn try_new(context: ServiceContext, (): ()) -> Result<Self, BuildError> {
+        let notifier = context.bus.change_notifier(NAME);
+        Ok(Self {
+            pages: context.pages(),
+            assignment: context.peer("assignment")?,
+            bot_session: context.peer("bot-session")?,
+            message_queue: workers::MessageQueue::new(&context.db, &context.clock, &notifier),
             visitor_keys: grpc::VisitorKeyCache::default(),
             roster_knowledge: commands::RosterKnowledge::default(),
             thread_reads: SharedReads::default(),
             chat_reads: SharedReads::default(),
-            db,
             notifier,
-            installation_secret,
-            assignment,
-            bot_session,
-            shutdown,
-        }
+            db: context.db,
+            installation_secret: context.secret,
+            shutdown: context.shutdown,
+        })
     }
-}
 
-/// Adds the consumers, before the first event is published.
-pub fn subscribe(app: &App, bus: &Bus) {
-    bus.subscribe(consumers::Bots(app.clone()), &app.db);
-    bus.subscribe(consumers::Agents(app.clone()), &app.db);
-    bus.subscribe(consumers::SentTranscripts(app.clone()), &app.db);
-}
+    fn routes(&self, routes: &mut RoutesBuilder) {
+        grpc::routes(self, routes);
+    }
 
-/// Publishes the service's events and deletes old request ids and audit records, until the shutdown.
-pub async fn work(app: App, bus: Bus) {
-    let relay = frontdesk_outbox::relay(store::SOURCE, app.db.clone(), bus, app.shutdown.clone());
-    let forget = frontdesk_db::delete_expired(
-        &app.db,
-        &[frontdesk_idempotency::RETENTION, frontdesk_outbox::RETENTIONS[0], frontdesk_outbox::RETENTIONS[1]],
-        app.shutdown.clone(),
-    );
-    tokio::join!(
-        relay,
-        forget,
-        frontdesk_db::delete_expired(&app.db, &[frontdesk_audit::RETENTION], app.shutdown.clone())
-    );
+    fn subscribe(&self, bus: &Bus) {
+        bus.subscribe(consumers::Bots(self.clone()), &self.db);
+        bus.subscribe(consumers::Agents(self.clone()), &self.db);
+        bus.subscribe(consumers::SentTranscripts(self.clone()), &self.db);
+    }
+
+    fn workers(&self) -> Vec<Worker> {
+        workers::message_writers(&self.message_queue, &self.shutdown)
+    }
+
+    fn visitor_keys(&self) -> Option<Arc<dyn VisitorKeyStore>> {
+        Some(Arc::new(self.clone()))
+    }
 }

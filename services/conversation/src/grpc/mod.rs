@@ -28,7 +28,7 @@ use crate::App;
 pub(crate) use visitor_key_cache::VisitorKeyCache;
 
 /// Full names of the gRPC services that [`routes`] adds.
-pub const SERVICES: &[&str] = &[
+pub(crate) const SERVICES: &[&str] = &[
     channel_service_server::SERVICE_NAME,
     contact_service_server::SERVICE_NAME,
     conversation_service_server::SERVICE_NAME,
@@ -38,7 +38,7 @@ pub const SERVICES: &[&str] = &[
 ];
 
 /// Adds the gRPC services.
-pub fn routes(app: &App, routes: &mut RoutesBuilder) {
+pub(crate) fn routes(app: &App, routes: &mut RoutesBuilder) {
     routes
         .add_service(ChannelServiceServer::new(Grpc(app.clone())))
         .add_service(ContactServiceServer::new(Grpc(app.clone())))

@@ -9,10 +9,12 @@ use frontdesk_proto::{
 };
 use uuid::Uuid;
 
-use super::SOURCE;
-use crate::domain::{
-    Actor, ActorKind, AssigneeChanged, AssignmentCause, Channel, CloseReason, Closed, Contact, Conversation,
-    ConversationEvent, Owner, OwnerKind, Ticket,
+use crate::{
+    NAME,
+    domain::{
+        Actor, ActorKind, AssigneeChanged, AssignmentCause, Channel, CloseReason, Closed, Contact, Conversation,
+        ConversationEvent, Owner, OwnerKind, Ticket,
+    },
 };
 
 /// Adds what happened to the conversation, with what its row holds now.
@@ -180,7 +182,7 @@ pub(super) fn ticket(ticket: &Ticket) -> Aggregate {
 }
 
 fn aggregate(account: AccountId, kind: &'static str, id: Uuid, version: i64) -> Aggregate {
-    Aggregate { source: SOURCE, account, kind, id, version }
+    Aggregate { source: NAME, account, kind, id, version }
 }
 
 fn actor(actor: &Actor) -> PbActor {

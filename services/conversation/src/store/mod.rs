@@ -19,6 +19,3 @@ pub(crate) mod visitor_keys;
 pub(crate) mod visitors;
 
 pub(crate) use new_rows::NewRows;
-
-/// Source of this service's events.
-pub(crate) const SOURCE: &str = "conversation";

@@ -48,7 +48,7 @@ async fn fixture(url: String, folder: tempfile::TempDir, postgres: Option<Postgr
     let clock = Clock::system();
     let settings = DbSettings { url: DatabaseUrl(url), max_connections: Some(5) };
     let db = Db::connect(&settings, &clock).await.unwrap();
-    migrate::<crate::Migrator>(&db).await.unwrap();
+    migrate::<crate::migration::Migrator>(&db).await.unwrap();
     let account = AccountId(Uuid::from_u128(4));
     let tx = db.begin().await.unwrap();
     for (id, name, active) in [(ADA, "Ada", true), (GONE, "Gone", false)] {
