@@ -1,18 +1,21 @@
-//! The contract: every message, client and server of `proto/`, the checks of the fields, the form in which their texts are
-//! kept, and the descriptors that the server enforces and serves by reflection. Nothing else.
+//! The contract: the messages, clients and servers of `proto/`, the validation of their fields, the normalisation of their
+//! texts, and the descriptors that the server enforces and serves by reflection. Nothing else.
 #![allow(clippy::all, missing_docs, rustdoc::all)]
 
+pub mod characters;
 mod normalize;
+mod pattern_description;
 
 /// The whole contract as an encoded `FileDescriptorSet`, with comments and options.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
 
 pub use normalize::{Normalize, normalized_line};
+pub use pattern_description::PatternDescription;
 pub use prost_protovalidate::{Validate, ValidationError, Violation};
 
 include!(concat!(env!("OUT_DIR"), "/validate_impl.rs"));
 
-/// Packages, named as in the protos.
+/// The packages, named as in the protos.
 pub mod frontdesk {
     pub mod actor {
         pub mod v1 {

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use frontdesk_auth::Keys;
+use frontdesk_auth::DevelopmentKey;
 use frontdesk_proto::conversation::v1::{ListChannelsRequest, channel_service_client::ChannelServiceClient};
 use frontdesk_tests::Account;
 use tokio::task::JoinSet;

@@ -2,7 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use frontdesk_auth::{AccountId, Kind};
+use frontdesk_auth::CallerKind;
+use frontdesk_db::AccountId;
 use frontdesk_tests::{Account, Process};
 use uuid::Uuid;
 
@@ -37,7 +38,7 @@ impl Target {
     /// Value of the header `authorization` for an administrator.
     pub fn bearer(&self, account: AccountId) -> String {
         let keys = self.process.keys();
-        let claims = keys.claims(account, Kind::Admin, "administrator", Duration::from_secs(3600));
+        let claims = keys.claims(account, CallerKind::Admin, "administrator", Duration::from_secs(3600));
         format!("Bearer {}", keys.mint(&claims).unwrap())
     }
 

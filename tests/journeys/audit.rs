@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use frontdesk::{Service, connect_databases};
 use frontdesk_audit::Record;
-use frontdesk_auth::{AccessMap, Kind};
+use frontdesk_auth::{AccessMap, CallerKind};
 use frontdesk_db::Db;
 use frontdesk_proto::{
     assignment::v1::{
@@ -32,7 +32,7 @@ async fn databases(suite: &TestSuite) -> Vec<Db> {
 async fn records(databases: &[Db], account: &Account) -> Vec<Record> {
     let mut records = Vec::new();
     for db in databases {
-        records.extend(frontdesk_audit::list(db, account.id.0, HOUR, 1_000).await.unwrap());
+        records.extend(frontdesk_audit::list(db, account.id, HOUR, 1_000).await.unwrap());
     }
     records.sort_by_key(|record| record.id);
     records
@@ -142,7 +142,7 @@ async fn every_service_keeps_its_own_audit_records_and_none_holds_a_mailed_code(
     let text = format!("{all:?}").to_lowercase();
     assert!(!text.contains("canary") && !text.contains("00000000\""), "{text}");
     let kept: Vec<usize> = futures::future::join_all(
-        databases.iter().map(|db| async { frontdesk_audit::list(db, account.id.0, HOUR, 10).await.unwrap().len() }),
+        databases.iter().map(|db| async { frontdesk_audit::list(db, account.id, HOUR, 10).await.unwrap().len() }),
     )
     .await;
     assert_eq!(kept, [1, 0, 1, 2], "conversation, assignment, bot-session, notification");

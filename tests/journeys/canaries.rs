@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
     auth::v1::Principal,
@@ -150,7 +150,7 @@ async fn answers(fixture: &Fixture, principal: Principal) -> Vec<u8> {
 }
 
 /// A caller's token, and its signature, which no other caller can know.
-fn token_parts(fixture: &Fixture, kind: Kind, subject: &str) -> (String, String) {
+fn token_parts(fixture: &Fixture, kind: CallerKind, subject: &str) -> (String, String) {
     let account = &fixture.account;
     let token = account.keys.mint(&account.keys.claims(account.id, kind, subject, Duration::from_secs(3600))).unwrap();
     (token.clone(), token.rsplit_once('.').unwrap().1.to_owned())

@@ -33,10 +33,10 @@ async fn a_python_client_plays_the_chat() {
         .arg(here.join("../proto"))
         .arg("--address")
         .arg(suite.address.trim_start_matches("http://"))
-        .env("ADMIN_TOKEN", token(Kind::Admin, "administrator"))
-        .env("AGENT_TOKEN", token(Kind::Agent, &agent.to_string()))
+        .env("ADMIN_TOKEN", token(CallerKind::Admin, "administrator"))
+        .env("AGENT_TOKEN", token(CallerKind::Agent, &agent.to_string()))
         .env("AGENT_ID", agent.to_string())
-        .env("VISITOR_TOKEN", token(Kind::Visitor, "python-visitor"))
+        .env("VISITOR_TOKEN", token(CallerKind::Visitor, "python-visitor"))
         .kill_on_drop(true)
         .output();
     let output =

@@ -281,7 +281,7 @@ async fn a2_a_deactivated_agent_owns_no_new_conversation() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     let (hal, agent) = account.agent("Hal").await;
-    let stranger = account.with_claims(frontdesk_auth::Kind::Agent, &request_id(), |_| {});
+    let stranger = account.with_claims(frontdesk_auth::CallerKind::Agent, &request_id(), |_| {});
     let channel = account.channel(None).await;
     let chat = account.start_chat(account.visitor("v"), &channel).await;
     assert_eq!(reason(&reply(&stranger, &chat).await.unwrap_err()), "AGENT_NOT_ACTIVE");

@@ -86,7 +86,7 @@ async fn c10_a_watch_follows_other_replicas_and_resumes_on_them_without_gap_or_r
     for round in 0..6_usize {
         let (writer, watcher) =
             (at_replica(&suite, &account, round % 2), at_replica(&suite, &account, (round + 1) % 2));
-        let agent = watcher.with_claims(Kind::Agent, &ada.to_string(), |_| {});
+        let agent = watcher.with_claims(CallerKind::Agent, &ada.to_string(), |_| {});
         let request = WatchThreadRequest { conversation_id: chat.id.clone(), after_sequence: thread.len() as i64 };
         let mut threads = ThreadServiceClient::new(agent).watch_thread(request).await.unwrap().into_inner();
         let request = WatchChatRequest { chat_id: chat.id.clone(), after_visitor_sequence: lines.len() as i64 };

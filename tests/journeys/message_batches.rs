@@ -53,7 +53,7 @@ async fn texts(agent: &As, conversation: &str) -> Vec<String> {
 async fn c12_one_request_id_at_two_replicas_at_once_has_one_effect_and_one_answer() {
     let (_suite, account, beside) = replicas().await;
     let (id, here) = account.agent("Ada").await;
-    let there = beside.with_claims(Kind::Agent, &id.to_string(), |_| {});
+    let there = beside.with_claims(CallerKind::Agent, &id.to_string(), |_| {});
     let channel = account.channel(None).await;
     let mut chats = Vec::new();
     for visitor in 0..4 {
@@ -91,7 +91,7 @@ async fn c12_one_request_id_at_two_replicas_at_once_has_one_effect_and_one_answe
 async fn c3_sequences_are_gapless_and_events_in_order_across_replicas() {
     let (suite, account, beside) = replicas().await;
     let (id, here) = account.agent("Ada").await;
-    let there = beside.with_claims(Kind::Agent, &id.to_string(), |_| {});
+    let there = beside.with_claims(CallerKind::Agent, &id.to_string(), |_| {});
     let channel = account.channel(None).await;
     let mut chats = Vec::new();
     for visitor in 0..5 {
@@ -139,7 +139,7 @@ async fn b4_b5_idle_chats_are_closed_in_batches_with_an_outcome_for_each() {
             bot_session_id: session,
         });
     }
-    let service = || ConversationServiceClient::new(account.with_claims(Kind::Service, "bot-session", |_| {}));
+    let service = || ConversationServiceClient::new(account.with_claims(CallerKind::Service, "bot-session", |_| {}));
     let close = async |idle: &[IdleConversation]| {
         let request = CloseIdleConversationsRequest { conversations: idle.to_vec() };
         service().close_idle_conversations(request).await.unwrap().into_inner().results

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::auth::v1::Principal;
 use frontdesk_tests::{
     As, TestSuite, call_raw,
     fixture::{Declared, Fixture, methods},
 };
 use futures::{StreamExt, stream};
-use prost_reflect::{DynamicMessage, Kind as FieldKind, Value, prost::Message};
+use prost_reflect::{DynamicMessage, CallerKind as FieldKind, Value, prost::Message};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
     conversation::v1::{
@@ -64,7 +64,7 @@ async fn a1_a3_twenty_agents_take_over_and_one_wins() {
         request_id: request_id(),
         ..Default::default()
     };
-    let service = account.with_claims(Kind::Service, "bot-session", |_| {});
+    let service = account.with_claims(CallerKind::Service, "bot-session", |_| {});
     let mut request = tonic::Request::new(bot_speaks);
     request.metadata_mut().insert("x-frontdesk-account", account.id.to_string().parse().unwrap());
     request.metadata_mut().insert("x-frontdesk-actor", format!("bot:{}", bot.id).parse().unwrap());

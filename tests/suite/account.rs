@@ -70,7 +70,7 @@ pub fn code_in(mail: &[u8]) -> String {
 
 impl Account {
     /// An account on the suite at `address`. Connects at the first call, and again after a restart of the suite.
-    pub async fn open(address: &str, keys: &Keys, id: Uuid) -> Self {
+    pub async fn open(address: &str, keys: &DevelopmentKey, id: Uuid) -> Self {
         Self::on(ServerChannel::at(address).expect("an address"), keys, id)
     }
 
@@ -98,17 +98,17 @@ impl Account {
 
     /// The administrator of the account.
     pub fn admin(&self) -> As {
-        self.with_claims(Kind::Admin, "administrator", |_| {})
+        self.with_claims(CallerKind::Admin, "administrator", |_| {})
     }
 
     /// A visitor.
     pub fn visitor(&self, id: &str) -> As {
-        self.with_claims(Kind::Visitor, id, |_| {})
+        self.with_claims(CallerKind::Visitor, id, |_| {})
     }
 
     /// A visitor whose token states their mail address.
     pub fn known_visitor(&self, id: &str, email: &str) -> As {
-        self.with_claims(Kind::Visitor, id, |claims| claims.email = Some(email.to_owned()))
+        self.with_claims(CallerKind::Visitor, id, |claims| claims.email = Some(email.to_owned()))
     }
 
     /// Adds an agent to the roster; returns their id and connection.
@@ -122,7 +122,7 @@ impl Account {
             ..Default::default()
         };
         RosterServiceClient::new(self.admin()).create_agent(agent).await.expect("an agent");
-        (id, self.with_claims(Kind::Agent, &id.to_string(), |claims| claims.name = Some(name.to_owned())))
+        (id, self.with_claims(CallerKind::Agent, &id.to_string(), |claims| claims.name = Some(name.to_owned())))
     }
 
     /// Creates a bot that says hello, asks for a mail address and offers two buttons: hand over to people, or close.

@@ -2,7 +2,8 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use frontdesk_auth::{AccessMap, AccountId, Kind};
+use frontdesk_auth::{AccessMap, CallerKind};
+use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::{UpdateAgentRequest, roster_service_client::RosterServiceClient},
     auth::v1::Principal,
@@ -16,7 +17,7 @@ use frontdesk_proto::{
 };
 use frontdesk_testkit::{new_id, request_id};
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, FieldDescriptor, Kind as FieldKind, MessageDescriptor, MethodDescriptor,
+    DescriptorPool, DynamicMessage, FieldDescriptor, CallerKind as FieldKind, MessageDescriptor, MethodDescriptor,
     ReflectMessage, Value,
 };
 use tonic::Request;
@@ -64,7 +65,7 @@ pub fn methods() -> Vec<Declared> {
     let mut methods: Vec<Declared> = all
         .map(|method| {
             let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
-            let access = access.of(&path).unwrap();
+            let access = access.find(&path).unwrap();
             let (principals, permission) = (access.principals().to_vec(), access.permission().to_owned());
             Declared { method, path, principals, permission }
         })
@@ -196,7 +197,7 @@ impl Fixture {
 
     /// A visitor whose token states name and mail address.
     fn visitor(account: &Account, word: &str, id: &str) -> As {
-        account.with_claims(Kind::Visitor, id, |claims| {
+        account.with_claims(CallerKind::Visitor, id, |claims| {
             (claims.name, claims.email) = (Some(format!("{word} {id}")), Some(Self::address_of(word, id)));
         })
     }
@@ -245,13 +246,13 @@ impl Fixture {
         let account = &self.account;
         match principal {
             Principal::Visitor => Self::visitor(account, &self.word, "v"),
-            Principal::Agent => account.with_claims(Kind::Agent, &self.agent_id.to_string(), |claims| {
+            Principal::Agent => account.with_claims(CallerKind::Agent, &self.agent_id.to_string(), |claims| {
                 claims.permissions = self.every_permission();
             }),
             Principal::Bot => account.with_claims(Kind::Bot, &self.ids["bot_id"], |_| {}),
             // As a service that authenticates by its certificate: without an account.
             Principal::Service => {
-                account.with_claims(Kind::Service, "test", |claims| claims.account = AccountId(Uuid::nil()))
+                account.with_claims(CallerKind::Service, "test", |claims| claims.account = AccountId(Uuid::nil()))
             }
             Principal::Admin | Principal::Unspecified => account.admin(),
         }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use frontdesk_auth::Keys;
+use frontdesk_auth::DevelopmentKey;
 use frontdesk_clock::Clock;
 use tokio::process::{Child, Command};
 

@@ -19,8 +19,8 @@ mod visitor_keys;
 use std::sync::Arc;
 
 use frontdesk_api::{Pages, SharedReads};
-use frontdesk_auth::Keyring;
-use frontdesk_bus::{Bus, Hints};
+use frontdesk_auth::InstallationSecret;
+use frontdesk_bus::{Bus, ChangeNotifier};
 use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
 use frontdesk_db::Db;
@@ -40,9 +40,9 @@ pub struct App(Arc<Parts>);
 #[doc(hidden)]
 pub struct Parts {
     db: Db,
-    hints: Hints,
+    hints: ChangeNotifier,
     pages: Pages,
-    keyring: Keyring,
+    installation_secret: InstallationSecret,
     visitor_keys: visitor_keys::Remembered,
     writer: Writer,
     thread_reads: SharedReads<WatchThreadResponse>,
@@ -58,8 +58,8 @@ impl App {
     pub fn new(
         db: Db,
         clock: &Clock,
-        hints: Hints,
-        keyring: Keyring,
+        hints: ChangeNotifier,
+        installation_secret: InstallationSecret,
         assignment: Peer,
         bot_session: Peer,
         shutdown: CancellationToken,
@@ -69,8 +69,8 @@ impl App {
         Self(Arc::new(Parts {
             db,
             hints,
-            pages: Pages::new(keyring.clone()),
-            keyring,
+            pages: Pages::new(installation_secret.clone()),
+            installation_secret,
             visitor_keys: visitor_keys::Remembered::default(),
             writer,
             thread_reads,
@@ -101,6 +101,14 @@ pub fn subscribe(app: &App, bus: &Bus) {
 /// audit records.
 pub async fn work(app: App, bus: Bus) {
     let relay = frontdesk_outbox::relay(store::SOURCE, app.db.clone(), bus, app.shutdown.clone());
-    let forget = frontdesk_idempotency::forget_old(app.db.clone(), app.shutdown.clone());
-    tokio::join!(relay, forget, frontdesk_audit::forget_old(app.db.clone(), app.shutdown.clone()));
+    let forget = frontdesk_db::delete_expired(
+        &app.db,
+        &[frontdesk_idempotency::RETENTION, frontdesk_outbox::RETENTIONS[0], frontdesk_outbox::RETENTIONS[1]],
+        app.shutdown.clone(),
+    );
+    tokio::join!(
+        relay,
+        forget,
+        frontdesk_db::delete_expired(&app.db, &[frontdesk_audit::RETENTION], app.shutdown.clone())
+    );
 }

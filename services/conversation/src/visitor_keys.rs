@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use frontdesk_auth::{AccountId, ScopedKeys};
+use frontdesk_auth::VisitorKeyStore;
+use frontdesk_db::AccountId;
 use moka::future::Cache;
 use uuid::Uuid;
 
@@ -22,8 +23,8 @@ impl Default for Remembered {
 }
 
 #[async_trait::async_trait]
-impl ScopedKeys for App {
-    async fn is_good(&self, account: AccountId, channel: Uuid, number: i32) -> Result<bool, String> {
+impl VisitorKeyStore for App {
+    async fn is_active(&self, account: AccountId, channel: Uuid, number: i32) -> Result<bool, String> {
         let key = (account, channel, number);
         if self.visitor_keys.0.get(&key).await.is_some() {
             return Ok(true);

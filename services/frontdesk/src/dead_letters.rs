@@ -1,67 +1,65 @@
-//! `frontdesk dead-letters`: events that a consumer gave up, listed, shown, and brought to it again. The suite may run
-//! meanwhile.
+//! `frontdesk dead-letters`: lists, shows and replays events that a consumer gave up. The server may run meanwhile.
 
 use std::time::Duration;
 
 use clap::Subcommand;
-use frontdesk::{Service, Settings, connect};
-use frontdesk_bus::{Bus, BusError, DeadLetter, find_dead_letter, forget_dead_letter, list_dead_letters};
-use frontdesk_clock::Clock;
+use frontdesk::{Service, Settings, connect, dev};
+use frontdesk_bus::{Bus, BusError, DeadLetter, find_dead_letter, delete_dead_letter, list_dead_letters};
 use frontdesk_db::Db;
 use uuid::Uuid;
 
 use crate::Failure;
 
-/// The broker's connection may take so long to come about.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long connecting to the broker may take.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Subcommand)]
 pub(crate) enum DeadLetters {
-    /// Lists them, newest first, at most 1,000 of each service.
+    /// Lists dead letters, newest first, at most 1,000 of each service.
     List {
-        /// Of this service only.
+        /// List those of this service only.
         #[arg(long)]
         service: Option<Service>,
     },
-    /// Shows one with everything that is known of it.
-    Show(Which),
-    /// Brings one, or all of a service, to their consumers again, and forgets them.
+    /// Shows one dead letter with its event.
+    Show(Selection),
+    /// Hands one dead letter, or all of a service, to their consumers again, and deletes them.
     Replay {
-        /// The service whose consumer gave it up.
+        /// The service of the consumer.
         service: Service,
-        /// The consumer, as the list names it.
+        /// Name of the consumer, as the list shows it.
         #[arg(required_unless_present = "all", requires = "event_id")]
         consumer: Option<String>,
-        /// The event's id.
+        /// Id of the event.
         event_id: Option<Uuid>,
-        /// All dead letters of the service.
+        /// Replay all dead letters of the service.
         #[arg(long, conflicts_with = "consumer")]
         all: bool,
     },
 }
 
 #[derive(clap::Args)]
-pub(crate) struct Which {
-    /// The service whose consumer gave it up.
+pub(crate) struct Selection {
+    /// The service of the consumer.
     service: Service,
-    /// The consumer, as the list names it.
+    /// Name of the consumer, as the list shows it.
     consumer: String,
-    /// The event's id.
+    /// Id of the event.
     event_id: Uuid,
 }
 
 pub(crate) async fn run(settings: &Settings, command: DeadLetters) -> Result<(), Failure> {
-    let clock = Clock::persisted(&settings.data_folder.join("clock-offset"))?;
+    let clock = dev::clock(settings)?;
     match command {
         DeadLetters::List { service } => {
             let services = service.map_or(Service::ALL.to_vec(), |service| vec![service]);
             let (databases, _) = connect(settings, &services, &clock).await?;
             list(&databases).await
         }
-        DeadLetters::Show(Which { service, consumer, event_id }) => {
+        DeadLetters::Show(Selection { service, consumer, event_id }) => {
             let (databases, _) = connect(settings, &[service], &clock).await?;
             for (_, db) in &databases {
-                show(&found(db, &consumer, event_id).await?);
+                show(&get(db, &consumer, event_id).await?);
             }
             Ok(())
         }
@@ -69,7 +67,7 @@ pub(crate) async fn run(settings: &Settings, command: DeadLetters) -> Result<(),
             let (databases, bus) = connect(settings, &[service], &clock).await?;
             for (_, db) in &databases {
                 let letters = match (&consumer, event_id) {
-                    (Some(consumer), Some(event_id)) => vec![found(db, consumer, event_id).await?],
+                    (Some(consumer), Some(event_id)) => vec![get(db, consumer, event_id).await?],
                     _ => list_dead_letters(db).await?,
                 };
                 for letter in letters {
@@ -81,10 +79,10 @@ pub(crate) async fn run(settings: &Settings, command: DeadLetters) -> Result<(),
     }
 }
 
-async fn found(db: &Db, consumer: &str, event_id: Uuid) -> Result<DeadLetter, Failure> {
+async fn get(db: &Db, consumer: &str, event_id: Uuid) -> Result<DeadLetter, Failure> {
     let letter = find_dead_letter(db, consumer, event_id).await?;
     letter.ok_or_else(|| {
-        format!("{consumer} has no dead letter {event_id}; `frontdesk dead-letters list` shows those that there are")
+        format!("{consumer} has no dead letter {event_id}; `frontdesk dead-letters list` lists the dead letters")
             .into()
     })
 }
@@ -118,13 +116,13 @@ fn show(letter: &DeadLetter) {
     let time = event.create_time.as_ref().map(|time| frontdesk_clock::Time::from_proto(time).to_utc().to_rfc3339());
     println!("made           {}", time.unwrap_or_default());
     println!("traceparent    {}", event.traceparent);
-    // Events carry ids, numbers, kinds and reasons only: nothing that a visitor wrote.
+    // Events carry ids, numbers, kinds and reasons only, no text of a visitor.
     let bytes = event.data.as_ref().map(|data| data.value.as_slice()).unwrap_or_default();
     println!("protobuf, hex  {}", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
 }
 
 async fn replay(db: &Db, bus: &Bus, letter: &DeadLetter) -> Result<(), Failure> {
-    let give_up = tokio::time::Instant::now() + PATIENCE;
+    let give_up = tokio::time::Instant::now() + BROKER_TIMEOUT;
     loop {
         match bus.replay(&letter.consumer, &letter.event).await {
             Ok(()) => break,
@@ -134,8 +132,8 @@ async fn replay(db: &Db, bus: &Bus, letter: &DeadLetter) -> Result<(), Failure> 
             Err(error) => return Err(error.into()),
         }
     }
-    // Only now: dying in between brings it twice, which its mark finds out.
-    forget_dead_letter(db, &letter.consumer, letter.event.id.parse()?).await?;
-    println!("{} gets {} again.", letter.consumer, letter.event.id);
+    // Only now: a kill in between replays it twice, and the consumer's handled mark ignores the second.
+    delete_dead_letter(db, &letter.consumer, letter.event.id.parse()?).await?;
+    println!("Handed event {} to {} again.", letter.event.id, letter.consumer);
     Ok(())
 }

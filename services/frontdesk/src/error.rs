@@ -1,4 +1,4 @@
-//! Why a suite cannot start, or ended badly.
+//! Why a process cannot start, or how it failed.
 
 use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -7,11 +7,12 @@ use frontdesk_bus::BusError;
 use frontdesk_client::PeerError;
 use frontdesk_db::DbErr;
 use frontdesk_server::LimitError;
+use frontdesk_service::BuildError;
 use frontdesk_transport::TlsError;
 
-/// The suite cannot start, or ended badly; the text says what to do.
+/// A process cannot start, or failed. The text says what to do.
 #[derive(Debug, thiserror::Error)]
-pub enum SuiteError {
+pub enum ServerError {
     /// The data folder cannot be used.
     #[error("the data folder {folder} cannot be used: {source}")]
     DataFolder {
@@ -20,95 +21,108 @@ pub enum SuiteError {
         /// Why.
         source: io::Error,
     },
-    /// Another process runs on the data folder.
-    #[error("another frontdesk runs on the data folder {0}; stop it, or set another data_folder")]
+    /// Another process uses the data folder.
+    #[error("another frontdesk process uses the data folder {0}; stop it, or set another data_folder")]
     Running(PathBuf),
-    /// Nobody vouches for callers on an address that others reach.
+    /// No issuer, on an address beyond loopback.
     #[error(
-        "listen = {0} can be reached by others, but callers are known by the development key only: name an issuer in identity.issuers, or listen on a loopback address"
+        "listen = {0} can be reached from other machines, but only the development key identifies callers: add an issuer to identity.issuers, or listen on a loopback address"
     )]
     NoIssuer(SocketAddr),
-    /// The development key on an address that others reach.
+    /// The development key, on an address beyond loopback.
     #[error(
-        "listen = {0} can be reached by others, and identity.development_key = true lets in whoever has the data folder's key: set it to false, or listen on a loopback address"
+        "listen = {0} can be reached from other machines, and identity.development_key = true accepts tokens of everyone who can read the data folder's key: set it to false, or listen on a loopback address"
     )]
     DevelopmentKey(SocketAddr),
-    /// Tokens in the clear on an address that others reach.
+    /// Tokens without encryption, on an address beyond loopback.
     #[error(
-        "listen = {0} can be reached by others: set tls.certificate_path and tls.key_path, or tls.terminated_outside = true where a mesh or gateway encrypts"
+        "listen = {0} can be reached from other machines: set tls.certificate_path and tls.key_path, or tls.terminated_outside = true where a mesh or gateway encrypts"
     )]
     NoTls(SocketAddr),
-    /// Nothing to sign with.
+    /// No secret to sign with.
     #[error(
         "identity.secret must be set where the development key is not accepted, the same for every process; make one with: openssl rand -base64 48"
     )]
     NoSecret,
-    /// A service that could be anybody.
+    /// A peer without mutual TLS.
     #[error(
-        "peers.{0} must be https addresses, with tls.certificate_path, tls.key_path and tls.ca_path set: without the development key services know each other by certificates"
+        "peers.{0} must be https addresses, with tls.certificate_path, tls.key_path and tls.ca_path set: without the development key, services identify each other by certificates"
     )]
-    NotMutual(&'static str),
-    /// A limit with which nobody would be served.
+    NotMutual(String),
+    /// A limit that admits no call.
     #[error(transparent)]
     Limit(#[from] LimitError),
-    /// The secret of the installation is no good.
+    /// The secret of the installation is too short.
     #[error(transparent)]
     Secret(#[from] WeakSecret),
-    /// An issuer's settings are no good.
+    /// An issuer's settings are invalid.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// A role's are.
+    /// A role has a permission that no method requires.
     #[error(transparent)]
     Role(#[from] UnknownPermission),
-    /// A certificate is.
+    /// A certificate or key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// One service alone, without what connects it to the others.
+    /// One service alone, without a broker.
     #[error(
         "`serve {0}` runs one service in a process of its own: set bus.url to your NATS servers, or run `serve all`, which needs none"
     )]
     NoBroker(&'static str),
-    /// One service alone, with a database that is this machine's.
+    /// A database that replicas cannot share.
     #[error(
         "databases.{0}.url must be a PostgreSQL address (postgres://user:password@host/database) when bus.url is set: replicas share it"
     )]
-    NotShared(&'static str),
-    /// One service alone, which does not know where another is.
-    #[error("peers.{0} must say where that service is, such as https://{0}:7700")]
-    NoPeer(&'static str),
+    NotShared(String),
+    /// A peer without an address.
+    #[error("peers.{0} must be the address of that service, such as https://{0}:7700")]
+    NoPeer(String),
     /// A database cannot be used.
     #[error("the database of the {service} service cannot be used: {source}")]
     Database {
-        /// Whose.
+        /// The service.
         service: &'static str,
         /// Why.
         source: DbErr,
     },
-    /// A database is not as this binary needs it.
+    /// A database lacks migrations.
     #[error(
         "the database of the {service} service lacks {missing} after {waited:?} of waiting: run `frontdesk migrate` with these settings"
     )]
     Schema {
-        /// Whose.
+        /// The service.
         service: &'static str,
-        /// Which migrations, or why nobody knows.
+        /// The missing migrations, or why they are not known.
         missing: String,
-        /// So long.
+        /// How long the process waited.
         waited: Duration,
     },
-    /// The bus cannot start.
+    /// The event bus cannot start.
     #[error(transparent)]
     Bus(#[from] BusError),
-    /// A service's address is wrong.
+    /// The address of a peer is invalid.
     #[error(transparent)]
     Peer(#[from] PeerError),
-    /// A method of the contract does not say who may call it.
+    /// A method of the contract declares no access.
     #[error(transparent)]
     Undeclared(#[from] UndeclaredMethod),
-    /// A setting of the notification service is wrong.
-    #[error("notification: {0}")]
-    Notification(String),
-    /// The server ended badly.
+    /// A service's own setting is invalid.
+    #[error("{service}: {source}")]
+    Service {
+        /// The service.
+        service: &'static str,
+        /// Why.
+        source: BuildError,
+    },
+    /// The operator's HTTP listener cannot be opened.
+    #[error("ops.listen = {address} cannot be opened: {source}; set it to another address, or leave it unset")]
+    Ops {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The gRPC server failed.
     #[error("the server ended: {0}")]
     Server(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

@@ -1,19 +1,21 @@
-//! The suite: the services of Frontdesk, all in one process (`frontdesk serve all`) or each in processes of its own
-//! (`frontdesk serve conversation`).
+//! A process of Frontdesk: all services in one (`frontdesk serve all`), or one service in processes of its own (`frontdesk
+//! serve conversation`).
 //!
-//! [`Suite::open`] builds everything top to bottom from [`Settings`]; [`Suite::serve`] runs it on a listener until it is told
-//! to stop. Tests do the same on port 0.
+//! [`Server::open`] builds everything from [`Settings`], top to bottom; [`Server::serve`] runs it on a listener until the
+//! shutdown. Tests do the same on port 0.
 
 mod check;
-mod dev;
+mod databases;
+pub mod dev;
 mod error;
+mod server;
+mod server_channel;
 mod service;
 mod settings;
-mod suite;
-mod suite_channel;
 
-pub use error::SuiteError;
+pub use databases::{connect, connect_databases};
+pub use error::ServerError;
+pub use server::Server;
+pub use server_channel::ServerChannel;
 pub use service::Service;
-pub use settings::{Databases, Development, Peers, Settings};
-pub use suite::{Suite, connect, connect_databases};
-pub use suite_channel::SuiteChannel;
+pub use settings::{Development, OpsSettings, PerService, Settings};

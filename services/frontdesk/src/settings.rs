@@ -1,4 +1,4 @@
-//! The settings of the whole process; each service's own are in its crate.
+//! The settings of a process; those of one service are in its crate.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -10,83 +10,92 @@ use frontdesk_auth::IdentitySettings;
 use frontdesk_bus::BusSettings;
 use frontdesk_db::{DatabaseUrl, DbSettings};
 use frontdesk_notification::NotificationSettings;
-use frontdesk_server::LimitSettings;
+use frontdesk_rpc::{LimitSettings, TlsSettings};
 use frontdesk_settings::SettingsError;
 use frontdesk_telemetry::TelemetrySettings;
-use frontdesk_transport::TlsSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::Service;
 
-/// Everything that can be set, with its default.
+/// All settings, with their defaults.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where gRPC listens. An address that others reach needs an issuer and TLS.
+    /// Address of the gRPC listener. An address beyond loopback needs an issuer and TLS.
     pub listen: SocketAddr,
-    /// Where the development key, SQLite files and the mailbox are. With the development key, the processes of the
-    /// distributed footing share it.
+    /// The operator's HTTP listener.
+    pub ops: OpsSettings,
+    /// Folder of the development key, the SQLite files and the mailbox. Processes in distributed mode that accept the
+    /// development key share it.
     pub data_folder: PathBuf,
-    /// Calls and streams that run at a stop have so long.
+    /// How long calls, streams and background tasks may take to end after a stop.
     #[serde(with = "frontdesk_settings::duration")]
     pub drain: Duration,
-    /// On the distributed footing `serve` waits so long for the schema that `migrate` makes.
+    /// How long `serve` waits in distributed mode for the schema that `migrate` creates.
     #[serde(with = "frontdesk_settings::duration")]
     pub schema_wait: Duration,
-    /// Whose tokens are accepted.
+    /// Issuers of the tokens that are accepted, and roles.
     pub identity: IdentitySettings,
     /// Certificates.
     pub tls: TlsSettings,
-    /// What this process carries, and how often callers may call.
+    /// Limits of this process, and rates of its callers.
     pub limits: LimitSettings,
     /// Logs and traces.
     pub telemetry: TelemetrySettings,
-    /// A database for each service.
-    pub databases: Databases,
-    /// How events travel.
+    /// A database for each service. Without an address: a SQLite file in the data folder.
+    pub databases: PerService<DbSettings>,
+    /// The event bus.
     pub bus: BusSettings,
-    /// Where the services are that this process does not run.
-    pub peers: Peers,
+    /// Addresses of services that other processes run: `https://host:port` (or `http` on one machine), several separated by
+    /// commas; a host name may stand for several replicas and is resolved again regularly. Empty: this process runs it.
+    pub peers: PerService<String>,
     /// The notification service.
     pub notification: NotificationSettings,
-    /// What only tests and development set.
+    /// For tests and development only.
     pub development: Development,
 }
 
-/// A database for each service. An empty address: a SQLite file in the data folder.
+/// One value for each service.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Databases {
-    /// Of the conversation service.
-    pub conversation: DbSettings,
-    /// Of the assignment service.
-    pub assignment: DbSettings,
-    /// Of the bot-session service.
-    pub bot_session: DbSettings,
-    /// Of the notification service.
-    pub notification: DbSettings,
+#[serde(default, deny_unknown_fields, bound(deserialize = "T: Default + Deserialize<'de>"))]
+pub struct PerService<T> {
+    /// For the conversation service.
+    pub conversation: T,
+    /// For the assignment service.
+    pub assignment: T,
+    /// For the bot-session service.
+    pub bot_session: T,
+    /// For the notification service.
+    pub notification: T,
 }
 
-/// Addresses of services, `https://host:port` (or `http` on one machine), several with commas between them; a name may stand for several replicas and
-/// is looked up again and again. Empty: this process.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Peers {
-    /// The conversation service.
-    pub conversation: String,
-    /// The assignment service.
-    pub assignment: String,
-    /// The bot-session service.
-    pub bot_session: String,
-    /// The notification service.
-    pub notification: String,
+impl<T> PerService<T> {
+    /// The value for a service.
+    pub fn get(&self, service: Service) -> &T {
+        match service {
+            Service::Conversation => &self.conversation,
+            Service::Assignment => &self.assignment,
+            Service::BotSession => &self.bot_session,
+            Service::Notification => &self.notification,
+        }
+    }
 }
 
-/// What only tests and development set.
+/// The operator's HTTP listener.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OpsSettings {
+    /// Address of the listener for probes (`/livez`, `/readyz`) and metrics (`/metrics`), without TLS and authentication: for a
+    /// private network. Unset: it is not served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// For tests and development only.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Development {
-    /// This process's clock is wrong by so many seconds: what a deployment does when a machine's clock is off.
+    /// Seconds by which this process's clock is wrong, as the clock of a machine can be.
     pub clock_skew_seconds: i64,
 }
 
@@ -94,6 +103,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7700),
+            ops: OpsSettings::default(),
             data_folder: "data".into(),
             drain: Duration::from_secs(5),
             schema_wait: Duration::from_secs(60),
@@ -101,9 +111,9 @@ impl Default for Settings {
             tls: TlsSettings::default(),
             limits: LimitSettings::default(),
             telemetry: TelemetrySettings::default(),
-            databases: Databases::default(),
+            databases: PerService::default(),
             bus: BusSettings::default(),
-            peers: Peers::default(),
+            peers: PerService::default(),
             notification: NotificationSettings::default(),
             development: Development::default(),
         }
@@ -116,37 +126,22 @@ impl Settings {
         frontdesk_settings::load(file, std::env::vars())
     }
 
-    /// Events go through a broker, and every service may be a process of its own.
+    /// True in distributed mode: events go through a broker, and each service may run in processes of its own.
     pub fn is_distributed(&self) -> bool {
         !self.bus.url.is_empty()
     }
 
-    /// Where a service is. Empty: in this process.
-    pub fn peer(&self, service: Service) -> &str {
-        match service {
-            Service::Conversation => &self.peers.conversation,
-            Service::Assignment => &self.peers.assignment,
-            Service::BotSession => &self.peers.bot_session,
-            Service::Notification => &self.peers.notification,
-        }
-    }
-
-    /// The database of a service, with its place in the data folder filled in.
+    /// The database of a service.
     pub(crate) fn database(&self, service: Service) -> DbSettings {
-        let settings = match service {
-            Service::Conversation => &self.databases.conversation,
-            Service::Assignment => &self.databases.assignment,
-            Service::BotSession => &self.databases.bot_session,
-            Service::Notification => &self.databases.notification,
-        };
-        self.in_data_folder(settings, service.name())
+        self.in_data_folder(self.databases.get(service), service.name())
     }
 
-    /// The file of the bus within this process.
+    /// The database of the in-process bus.
     pub(crate) fn bus_database(&self) -> DbSettings {
         self.in_data_folder(&DbSettings::default(), "bus")
     }
 
+    /// The settings, with a SQLite file in the data folder where they have no address.
     fn in_data_folder(&self, settings: &DbSettings, name: &str) -> DbSettings {
         let mut settings = settings.clone();
         if settings.url.0.is_empty() {

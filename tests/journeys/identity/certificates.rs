@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use frontdesk::{Server, Service, Settings};
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
     botsession::v1::{CreateBotRequest, Flow, SayStep, Step, bot_service_client::BotServiceClient},
     conversation::v1::{
@@ -56,7 +56,7 @@ async fn s5_services_authenticate_by_certificates_and_no_other_client_can() {
 
     // A chat with a bot: the conversation service calls bot-session, and bot-session posts to the conversation.
     let account = new_id();
-    let admin = |service| with(&to(service), &issuer.token(account, Kind::Admin, "ada"));
+    let admin = |service| with(&to(service), &issuer.token(account, CallerKind::Admin, "ada"));
     let steps = vec![Step { id: "hello".into(), say: Some(SayStep { text: "Hello!".into() }), ..Default::default() }];
     let bot = CreateBotRequest {
         name: "Robin".into(),
@@ -99,7 +99,7 @@ async fn s5_services_authenticate_by_certificates_and_no_other_client_can() {
     let genuine = authority.sign(&["spiffe://frontdesk/assignment"]);
     let known = call(authority.connect(conversation, Some(genuine))).await;
     assert_eq!(known, Code::InvalidArgument, "a service is admitted, and its request is then validated");
-    let token = with(&to(Service::Conversation), &issuer.token(account, Kind::Admin, "ada"));
+    let token = with(&to(Service::Conversation), &issuer.token(account, CallerKind::Admin, "ada"));
     let admin = ConversationServiceClient::new(token).change_assignee(change.clone()).await.unwrap_err();
     assert_eq!(admin.code(), Code::PermissionDenied);
 

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use frontdesk::{Server, Service, Settings};
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_tests::production::{Authority, TokenIssuer, publish, trust};
 use frontdesk_transport::TlsSettings;
 use jsonwebtoken::Algorithm;
@@ -66,7 +66,7 @@ async fn missing_settings_of_a_production_configuration_are_named() {
             "certificate",
             Box::new(|settings| {
                 trusted(settings);
-                settings.identity.issuers[0].kinds.push(Kind::Service);
+                settings.identity.issuers[0].kinds.push(CallerKind::Service);
             }),
         ),
         (

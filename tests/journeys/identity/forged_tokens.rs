@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::conversation::v1::RotateVisitorKeyResponse;
 use frontdesk_tests::{
     new_id,
@@ -26,7 +26,7 @@ fn forged(
 ) -> Vec<(String, String)> {
     let (mut forged, theirs) = (Vec::new(), TokenIssuer::new(&ours.name, &ours.key_id, ours.algorithm));
     let mut add = |what: &str, token: String| forged.push((what.to_owned(), token));
-    let claims = ours.claims(account, Kind::Admin, "ada");
+    let claims = ours.claims(account, CallerKind::Admin, "ada");
     let good = ours.sign(&claims);
     let parts: Vec<&str> = good.split('.').collect();
     let changed = |name: &str, value: Value| {
@@ -186,7 +186,7 @@ async fn s5_forged_tokens_are_refused() {
     trust(&mut settings, &ours, jwks.to_str().unwrap());
     let (address, _serving) = start(settings).await;
     let (channel, account) = (plain(&address), new_id());
-    let admin = with(&channel, &ours.token(account, Kind::Admin, "ada"));
+    let admin = with(&channel, &ours.token(account, CallerKind::Admin, "ada"));
     let shop = new_channel(&admin, None).await;
     let old = rotate(&admin, &shop, None, request_id()).await;
     let key = rotate(&admin, &shop, Some(0), request_id()).await;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
     assignment::v1::{ListAgentsRequest, roster_service_client::RosterServiceClient},
     dev::v1::{AdvanceTimeRequest, clock_service_client::ClockServiceClient},
@@ -83,14 +83,14 @@ async fn s1_issuers_are_trusted_by_their_published_keys_which_are_fetched_rarely
     let (channel, account) = (plain(&address), new_id());
 
     for signer in &signers {
-        list_channels(with(&channel, &signer.token(account, Kind::Admin, "ada"))).await.unwrap();
+        list_channels(with(&channel, &signer.token(account, CallerKind::Admin, "ada"))).await.unwrap();
     }
     assert_eq!(server.requests.load(Ordering::SeqCst), 1, "fetched at the start");
 
     // Permissions come from the roles in the token, whose meaning is configured.
     let agent = new_id().to_string();
     let with_roles = |roles: Value| {
-        let mut claims = signers[1].claims(account, Kind::Agent, &agent);
+        let mut claims = signers[1].claims(account, CallerKind::Agent, &agent);
         claims["realm_access"] = json!({ "roles": roles });
         with(&channel, &signers[1].sign(&claims))
     };
@@ -102,7 +102,7 @@ async fn s1_issuers_are_trusted_by_their_published_keys_which_are_fetched_rarely
     assert_eq!(unpermitted.get_details_error_info().unwrap().metadata["permission"], "roster.read");
 
     // What only development has is absent: its key and its clock.
-    let clock = ClockServiceClient::new(with(&channel, &signers[0].token(account, Kind::Admin, "ada")));
+    let clock = ClockServiceClient::new(with(&channel, &signers[0].token(account, CallerKind::Admin, "ada")));
     let by = Some(prost_types::Duration { seconds: 60, nanos: 0 });
     let absent = clock.clone().advance_time(AdvanceTimeRequest { by }).await.unwrap_err();
     assert_eq!(absent.code(), Code::Unimplemented);
@@ -113,12 +113,12 @@ async fn s1_issuers_are_trusted_by_their_published_keys_which_are_fetched_rarely
     let mut calls = JoinSet::new();
     for number in 0..100 {
         let header = Header { kid: Some(format!("made-up-{number}")), ..Header::new(Algorithm::ES256) };
-        let token = stranger.sign_as(&header, &stranger.claims(account, Kind::Admin, "ada"));
+        let token = stranger.sign_as(&header, &stranger.claims(account, CallerKind::Admin, "ada"));
         calls.spawn(list_channels(with(&channel, &token)));
     }
     while let Some(refused) = calls.join_next().await {
         assert_eq!(refused.unwrap().unwrap_err().code(), Code::Unauthenticated);
     }
     assert!(server.requests.load(Ordering::SeqCst) <= 2, "{:?}", server.requests);
-    list_channels(with(&channel, &signers[2].token(account, Kind::Admin, "ada"))).await.unwrap();
+    list_channels(with(&channel, &signers[2].token(account, CallerKind::Admin, "ada"))).await.unwrap();
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::conversation::v1::{
     GetChatRequest, ListConversationsRequest, ListVisitorKeysRequest, RotateVisitorKeyResponse, SendMessageRequest,
     WatchChatRequest, channel_service_client::ChannelServiceClient,
@@ -23,7 +23,7 @@ async fn s3_visitor_tokens_are_signed_with_the_channels_key_and_end_with_it() {
         let keys = &account.keys;
         with(&channel, &keys.mint(&keys.claims(account.id, kind, subject, Duration::from_secs(600))).unwrap())
     };
-    let admin = bearer(Kind::Admin, "ada");
+    let admin = bearer(CallerKind::Admin, "ada");
     let (shop, help) = (account.channel(None).await, account.channel(None).await);
 
     let first_request = request_id();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::auth::v1::Principal;
 use frontdesk_tests::{
     As, TestSuite, call_raw,
@@ -20,14 +20,14 @@ async fn s1_every_method_is_refused_to_kinds_of_callers_that_it_does_not_declare
     let suite = TestSuite::start().await;
     let (account, other) = (suite.account().await, suite.account().await);
     let subject = new_id().to_string();
-    let minted = |kind: Kind, change: &dyn Fn(&mut frontdesk_auth::Claims)| {
-        let subject = if kind == Kind::Visitor { "v" } else { &subject };
+    let minted = |kind: CallerKind, change: &dyn Fn(&mut frontdesk_auth::Claims)| {
+        let subject = if kind == CallerKind::Visitor { "v" } else { &subject };
         let mut claims = account.keys.claims(account.id, kind, subject, Duration::from_secs(600));
         change(&mut claims);
         account.keys.mint(&claims).unwrap()
     };
     let kind = |principal: Principal| {
-        [Kind::Visitor, Kind::Agent, Kind::Bot, Kind::Service, Kind::Admin]
+        [CallerKind::Visitor, CallerKind::Agent, CallerKind::Bot, CallerKind::Service, CallerKind::Admin]
             .into_iter()
             .find(|kind| kind.principal() == principal)
             .unwrap()
@@ -44,7 +44,7 @@ async fn s1_every_method_is_refused_to_kinds_of_callers_that_it_does_not_declare
         strangers.push(("a token of tomorrow", account.with_token(&early)));
         strangers.push(("another token's signature", account.with_token(&patched)));
     }
-    let all = account.keys.claims(account.id, Kind::Admin, "a", Duration::from_secs(60)).permissions;
+    let all = account.keys.claims(account.id, CallerKind::Admin, "a", Duration::from_secs(60)).permissions;
     let known: Vec<(Principal, As)> = KINDS
         .into_iter()
         .map(|principal| {

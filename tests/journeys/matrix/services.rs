@@ -1,6 +1,6 @@
 //! Services, which name the account that they act in.
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::auth::v1::Principal;
 use frontdesk_tests::{
     TestSuite, call_raw,
@@ -53,7 +53,7 @@ async fn s5_a_service_acts_only_in_the_account_that_it_names() {
     let refused = call_raw(&service, &get.path, request_for("everybody")).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
     let stranger = suite.account().await;
-    let agent = stranger.with_claims(Kind::Agent, &new_id().to_string(), |_| {});
+    let agent = stranger.with_claims(CallerKind::Agent, &new_id().to_string(), |_| {});
     let refused = call_raw(&agent, &get.path, request_for(&fixture.account.id.to_string())).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
 }

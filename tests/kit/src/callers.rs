@@ -40,7 +40,7 @@ impl Interceptor for BearerToken {
 
 /// A new UUID.
 pub fn new_id() -> Uuid {
-    Uuid::now_v7()
+    frontdesk_clock::testing::new_id()
 }
 
 /// A new request id.

@@ -201,7 +201,7 @@ async fn bus(mode: Mode, clock: &Clock, databases: &mut Vec<TestDatabase>) -> (B
                 stream_max_bytes: STREAM_MAX_BYTES,
                 ..BusSettings::default()
             };
-            (Bus::jet_stream(settings).await.expect("the NATS server"), EventQueue::Nats { url, prefix })
+            (Bus::jet_stream(settings, &frontdesk_clock::Clock::system()).await.expect("the NATS server"), EventQueue::Nats { url, prefix })
         }
     }
 }
@@ -216,7 +216,7 @@ fn run<S: Service>(
 ) {
     let settings = ServerSettings::plain(DRAIN);
     let audit_log = AuditLog::new(vec![(S::PACKAGE, service.db().clone())]);
-    let identity = Identity::development(key);
+    let identity = Identity::from_development_key(key);
     if let Some(keys) = service.visitor_keys() {
         identity.accept_visitor_keys(keys);
     }

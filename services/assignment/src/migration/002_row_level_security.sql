@@ -1,6 +1,6 @@
--- PostgreSQL shows and takes rows of the account that a transaction is for, and no others (rule S2). An older binary does not
--- say for which: it sees no row any more, so stop it first. SQLite has no such wall, and nothing changes.
-{wall outbox_events}
-{wall requests}
-{wall agents}
-{wall assignments}
+-- On PostgreSQL a transaction sees and writes the rows of its account only (rule S2). An older binary does not set the account
+-- and sees no row any more: stop it first. SQLite has no row-level security, and nothing changes.
+{row_level_security outbox_events}
+{row_level_security requests}
+{row_level_security agents}
+{row_level_security assignments}

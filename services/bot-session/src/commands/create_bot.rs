@@ -1,41 +1,39 @@
-//! Creating a bot.
+//! Creates a bot (rule B2).
 
 use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
-use frontdesk_outbox::append;
-use frontdesk_proto::event::v1::BotCreated;
 use uuid::Uuid;
 
-use super::bot_aggregate;
 use crate::{
     App,
-    domain::{Bot, Flow, Timeout},
+    domain::{Bot, Flow, InactivityTimeout},
     error::BotSessionError,
     store,
 };
 
-/// What bot.
+/// The bot to create.
 #[derive(Debug)]
 pub(crate) struct CreateBot {
     pub(crate) name: String,
-    pub(crate) timeout: Timeout,
-    /// A sound one.
+    pub(crate) timeout: InactivityTimeout,
+    /// A flow that passed validation.
     pub(crate) flow: Flow,
 }
 
-/// Creates a bot; a repeat gives the one back that was made first.
+/// Creates a bot. A repeat of the request returns the bot that the first one created, as it is now.
 pub(crate) async fn create_bot(
     app: &App,
     caller: &Caller,
     key: &Key,
     command: CreateBot,
 ) -> Result<Bot, BotSessionError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     if let Some(id) = key.claim::<Uuid>(&tx).await? {
         return store::bots::find(tx.conn(), caller.account, id).await?.ok_or(BotSessionError::NotFound("bot"));
     }
+
     let bot = Bot {
-        id: Uuid::now_v7(),
+        id: tx.new_id(),
         account: caller.account,
         name: command.name,
         timeout: command.timeout,
@@ -45,8 +43,9 @@ pub(crate) async fn create_bot(
         created_at: tx.now().await?,
     };
     store::bots::insert(&tx, &bot).await?;
-    key.keep(&tx, &bot.id).await?;
-    append(&mut tx, bot_aggregate(&bot), &BotCreated { bot_id: bot.id.to_string() }).await?;
+    store::events::append_bot_created(&mut tx, &bot).await?;
+    key.store_result(&tx, &bot.id).await?;
+
     tx.commit().await?;
     Ok(bot)
 }

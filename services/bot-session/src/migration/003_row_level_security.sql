@@ -1,6 +1,6 @@
--- PostgreSQL shows and takes rows of the account that a transaction is for, and no others (rule S2). An older binary does not
--- say for which: it sees no row any more, so stop it first. SQLite has no such wall, and nothing changes.
-{wall outbox_events}
-{wall requests}
-{wall bots}
-{wall bot_sessions}
+-- Row-level security: on PostgreSQL a transaction reads and writes only rows of its account (rule S2). The older binary
+-- does not set an account and sees no rows: stop it first. SQLite has no row-level security, and nothing changes there.
+{row_level_security outbox_events}
+{row_level_security requests}
+{row_level_security bots}
+{row_level_security bot_sessions}

@@ -33,7 +33,7 @@ pub(crate) async fn change_assignee(
     caller: &Caller,
     command: ChangeAssignee,
 ) -> Result<ChangedAssignee, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let conversation = conversations::find_for_update(&tx, caller.account, command.conversation).await?;
     let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
     if let Some((epoch, from)) = command.key.claim::<(i64, Option<Owner>)>(&tx).await? {
@@ -49,7 +49,7 @@ pub(crate) async fn change_assignee(
     match conversation.change_owner(command.agent.map(Owner::agent), command.by, command.expected_epoch, now) {
         Ok(from) => {
             conversations::save(&mut tx, &app.hints, &mut conversation).await?;
-            command.key.keep(&tx, &(conversation.row.epoch, from)).await?;
+            command.key.store_result(&tx, &(conversation.row.epoch, from)).await?;
             tx.commit().await?;
             Ok(ChangedAssignee { conversation, from })
         }

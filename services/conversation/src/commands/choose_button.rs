@@ -24,7 +24,7 @@ pub(crate) async fn choose_button(
     caller: &Caller,
     command: ChooseButton,
 ) -> Result<Entry, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let conversation = conversations::find_for_update(&tx, caller.account, command.chat).await?;
     let mut conversation = conversation
         .filter(|conversation| conversation.row.visitor_id == caller.actor.id)
@@ -53,7 +53,7 @@ pub(crate) async fn choose_button(
         (Ok(_), None) => Err(ConversationError::ButtonNotOffered),
         (Ok(entry), Some(_)) => {
             conversations::save(&mut tx, &app.hints, &mut conversation).await?;
-            command.key.keep(&tx, &entry.sequence).await?;
+            command.key.store_result(&tx, &entry.sequence).await?;
             tx.commit().await?;
             Ok(entry)
         }

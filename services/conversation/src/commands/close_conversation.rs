@@ -30,7 +30,7 @@ pub(crate) async fn close_conversation(
     caller: &Caller,
     command: CloseConversation,
 ) -> Result<Conversation, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let conversation = conversations::find_for_update(&tx, caller.account, command.conversation).await?;
     let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
 
@@ -49,7 +49,7 @@ pub(crate) async fn close_conversation(
         Ok(()) => {
             conversations::save(&mut tx, &app.hints, &mut conversation).await?;
             if let Some(key) = &command.key {
-                key.keep(&tx, &()).await?;
+                key.store_result(&tx, &()).await?;
             }
             tx.commit().await?;
             Ok(conversation)

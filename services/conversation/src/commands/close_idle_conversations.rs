@@ -1,9 +1,8 @@
 //! Sessions' timeouts ask to close (rules B4, B5, E2): each is judged again here, under the row's lock.
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
-use frontdesk_db::is_connection_lost;
-use frontdesk_idempotency::Requests;
+use frontdesk_db::{AccountId, is_connection_lost};
+use frontdesk_idempotency::RequestBatch;
 use uuid::Uuid;
 
 use crate::{
@@ -53,7 +52,7 @@ pub(crate) async fn close_idle_conversations(
 }
 
 async fn close(app: &App, idle: &[Idle]) -> Result<Vec<IdleOutcome>, ConversationError> {
-    let mut tx = app.db.begin_keyed().await?;
+    let mut tx = app.db.begin_batch().await?;
     let of: Vec<_> = idle.iter().map(|idle| (idle.account, idle.conversation)).collect();
     let mut conversations = many::find_for_update(&tx, &of).await?;
     let facts = closes::facts_of_each(tx.conn(), &conversations.values().collect::<Vec<_>>()).await?;
@@ -77,7 +76,7 @@ async fn close(app: &App, idle: &[Idle]) -> Result<Vec<IdleOutcome>, Conversatio
             Err(NotIdle::NotInCharge) => IdleOutcome::NotInCharge,
         });
     }
-    many::save(&mut tx, &app.hints, &conversations, changes, Requests::default()).await?;
+    many::save(&mut tx, &app.hints, &conversations, changes, RequestBatch::default()).await?;
     tx.commit().await?;
     Ok(outcomes)
 }

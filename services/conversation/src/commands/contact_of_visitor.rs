@@ -3,9 +3,9 @@
 //! A contact is a visitor's own by a signed token, by an agent's word, or because it was made for them. Typing an address that
 //! another contact has links for the team's eyes only: it changes nothing of that contact and proves nothing.
 
-use frontdesk_auth::{AccountId, Caller};
+use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use frontdesk_proto::normalized_line;
 use uuid::Uuid;
 

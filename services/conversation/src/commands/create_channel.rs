@@ -28,7 +28,7 @@ pub(crate) async fn create_channel(
     caller: &Caller,
     command: CreateChannel,
 ) -> Result<entity::channels::Model, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     if let Some(id) = command.key.claim(&tx).await? {
         return channels::find(tx.conn(), caller.account, id).await?.ok_or(ConversationError::NotFound("channel"));
     }
@@ -38,7 +38,7 @@ pub(crate) async fn create_channel(
         bots::keep(&tx, bot).await?;
     }
     let channel = entity::channels::Model {
-        id: Uuid::now_v7(),
+        id: tx.new_id(),
         account_id: caller.account,
         name: command.name,
         website_url: command.website_url,
@@ -52,7 +52,7 @@ pub(crate) async fn create_channel(
         version: 1,
     };
     channels::insert(&mut tx, &channel).await?;
-    command.key.keep(&tx, &channel.id).await?;
+    command.key.store_result(&tx, &channel.id).await?;
     tx.commit().await?;
     Ok(channel)
 }

@@ -24,7 +24,7 @@ pub(crate) async fn create_contact(
     caller: &Caller,
     command: CreateContact,
 ) -> Result<Contact, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     if let Some(id) = command.key.claim::<Uuid>(&tx).await? {
         return contacts::find(tx.conn(), caller.account, id).await?.ok_or(ConversationError::NotFound("contact"));
     }
@@ -41,7 +41,7 @@ pub(crate) async fn create_contact(
     if !contacts::insert(&mut tx, &contact).await? {
         return Err(ConversationError::AddressTaken);
     }
-    command.key.keep(&tx, &contact.row.id).await?;
+    command.key.store_result(&tx, &contact.row.id).await?;
     tx.commit().await?;
     Ok(contact)
 }

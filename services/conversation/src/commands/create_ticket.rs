@@ -24,7 +24,7 @@ pub(crate) async fn create_ticket(
     caller: &Caller,
     command: CreateTicket,
 ) -> Result<Model, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let conversation = conversations::find_for_update(&tx, caller.account, command.conversation).await?;
     let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
     if let Some(id) = command.key.claim(&tx).await? {
@@ -33,7 +33,7 @@ pub(crate) async fn create_ticket(
 
     let now = tx.now().await?;
     let ticket = Model {
-        id: Uuid::now_v7(),
+        id: tx.new_id(),
         account_id: caller.account,
         conversation_id: conversation.row.id,
         contact_id: conversation.row.contact_id.ok_or(ConversationError::ContactUnknown)?,
@@ -51,7 +51,7 @@ pub(crate) async fn create_ticket(
     );
     tickets::insert(&mut tx, &ticket).await?;
     conversations::save(&mut tx, &app.hints, &mut conversation).await?;
-    command.key.keep(&tx, &ticket.id).await?;
+    command.key.store_result(&tx, &ticket.id).await?;
     tx.commit().await?;
     Ok(ticket)
 }

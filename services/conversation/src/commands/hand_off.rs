@@ -17,7 +17,7 @@ pub(crate) struct HandOff {
 }
 
 pub(crate) async fn hand_off(app: &App, caller: &Caller, command: HandOff) -> Result<Conversation, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let conversation = conversations::find_for_update(&tx, caller.account, command.conversation).await?;
     let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
     if command.key.claim::<()>(&tx).await?.is_some() {
@@ -28,7 +28,7 @@ pub(crate) async fn hand_off(app: &App, caller: &Caller, command: HandOff) -> Re
     match conversation.hand_off(command.session, command.reason, command.agent, now) {
         Ok(()) => {
             conversations::save(&mut tx, &app.hints, &mut conversation).await?;
-            command.key.keep(&tx, &()).await?;
+            command.key.store_result(&tx, &()).await?;
             tx.commit().await?;
             Ok(conversation)
         }

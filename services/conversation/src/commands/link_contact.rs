@@ -18,7 +18,7 @@ pub(crate) async fn link_contact(
     contact: Uuid,
     agent: Uuid,
 ) -> Result<Conversation, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let conversation = conversations::find_for_update(&tx, caller.account, conversation).await?;
     let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
     if contacts::find(tx.conn(), caller.account, contact).await?.is_none() {

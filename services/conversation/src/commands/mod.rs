@@ -42,7 +42,7 @@ pub(crate) use update_channel::{UpdateChannel, delete_channel, update_channel};
 pub(crate) use update_contact::{UpdateContact, update_contact};
 pub(crate) use update_ticket::{UpdateTicket, update_ticket};
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
@@ -82,7 +82,7 @@ async fn write(app: &App, kind: &'static str, wanted: Wanted) -> Result<(Entry, 
     match app.writer.write(wanted).await {
         Ok(Written::Now(entry, names)) => Ok((*entry, names)),
         Ok(Written::Before(sequence)) => {
-            let read = app.db.read_for(account.0).await?;
+            let read = app.db.read_for(account).await?;
             let entry = made_before(&read.conn(), account, conversation, sequence).await?;
             let names = names::find_named(&read.conn(), account, std::slice::from_ref(&entry)).await?;
             Ok((entry, names))
@@ -90,7 +90,7 @@ async fn write(app: &App, kind: &'static str, wanted: Wanted) -> Result<(Entry, 
         Err(Unwritten::NotFound) => Err(ConversationError::NotFound(kind)),
         Err(Unwritten::Reused) => Err(ConversationError::RequestIdReused),
         Err(Unwritten::No(No::Refused(refused), conversation)) => {
-            let read = app.db.read_for(account.0).await?;
+            let read = app.db.read_for(account).await?;
             Err(explain(&read.conn(), *conversation, refused).await)
         }
         Err(Unwritten::No(No::AgentUnknown, _)) => Err(ConversationError::AgentUnknown),

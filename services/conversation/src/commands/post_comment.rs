@@ -20,7 +20,7 @@ pub(crate) struct PostComment {
 }
 
 pub(crate) async fn post_comment(app: &App, caller: &Caller, command: PostComment) -> Result<Entry, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let conversation = conversations::find_for_update(&tx, caller.account, command.conversation).await?;
     let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
     if let Some(sequence) = command.key.claim(&tx).await? {
@@ -31,7 +31,7 @@ pub(crate) async fn post_comment(app: &App, caller: &Caller, command: PostCommen
     let now = tx.now().await?;
     let entry = conversation.comment(command.agent, command.text, now);
     conversations::save(&mut tx, &app.hints, &mut conversation).await?;
-    command.key.keep(&tx, &entry.sequence).await?;
+    command.key.store_result(&tx, &entry.sequence).await?;
     tx.commit().await?;
     Ok(entry)
 }

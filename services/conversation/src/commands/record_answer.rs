@@ -28,7 +28,7 @@ pub(crate) async fn record_answer(
         let remedy = "must be an address that mail can go to, such as ada@example.com";
         return Err(ConversationError::Fields(vec![FieldError::new("value", remedy)]));
     }
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let conversation = conversations::find_for_update(&tx, caller.account, command.conversation).await?;
     let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
     let bot = match conversation.must_have_in_charge(command.session) {

@@ -19,7 +19,7 @@ pub(crate) async fn reopen_conversation(
     agent: Uuid,
     key: Option<Key>,
 ) -> Result<Conversation, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let conversation = conversations::find_for_update(&tx, caller.account, id).await?;
     let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
     if let Some(key) = &key
@@ -44,7 +44,7 @@ pub(crate) async fn reopen_conversation(
         result => result?,
     }
     if let Some(key) = &key {
-        key.keep(&tx, &()).await?;
+        key.store_result(&tx, &()).await?;
     }
     tx.commit().await?;
     Ok(conversation)

@@ -25,7 +25,7 @@ pub(crate) async fn rotate_visitor_key(
     caller: &Caller,
     command: RotateVisitorKey,
 ) -> Result<Model, ConversationError> {
-    let tx = app.db.begin_for(caller.account.0).await?;
+    let tx = app.db.begin_for(caller.account).await?;
     let channel = channels::find_for_update(&tx, caller.account, command.channel).await?;
     let channel = channel.ok_or(ConversationError::NotFound("channel"))?;
     if let Some(number) = command.key.claim::<i32>(&tx).await? {
@@ -43,12 +43,12 @@ pub(crate) async fn rotate_visitor_key(
         channel_id: channel.id,
         number: newest.map_or(1, |newest| newest.number + 1),
         account_id: caller.account,
-        secret_id: app.keyring.newest().to_owned(),
+        secret_id: app.installation_secret.current_id().to_owned(),
         created_at: now,
         ends_at: None,
     };
     visitor_keys::insert(&tx, &key).await?;
-    command.key.keep(&tx, &key.number).await?;
+    command.key.store_result(&tx, &key.number).await?;
     tx.commit().await?;
     Ok(key)
 }

@@ -44,7 +44,7 @@ pub(crate) async fn send_message(app: &App, caller: &Caller, command: SendMessag
 
 /// A visitor for whose address the token vouches: their contact may change with the message, so it is written alone.
 async fn send_recognised(app: &App, caller: &Caller, command: SendMessage) -> Result<Entry, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let conversation = conversations::find_for_update(&tx, caller.account, command.chat).await?;
     let mut conversation = conversation
         .filter(|conversation| conversation.row.visitor_id == caller.actor.id)
@@ -58,7 +58,7 @@ async fn send_recognised(app: &App, caller: &Caller, command: SendMessage) -> Re
     match conversation.visitor_says(Content::text(command.text), now) {
         Ok(entry) => {
             conversations::save(&mut tx, &app.hints, &mut conversation).await?;
-            command.key.keep(&tx, &entry.sequence).await?;
+            command.key.store_result(&tx, &entry.sequence).await?;
             tx.commit().await?;
             Ok(entry)
         }

@@ -35,7 +35,7 @@ pub(crate) async fn start_chat(
 }
 
 async fn try_start(app: &App, caller: &Caller, command: &StartChat) -> Result<Conversation, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let channel = channels::find(tx.conn(), caller.account, command.channel).await?;
     // A token that was signed with a channel's key knows that channel only.
     let channel = channel.filter(|channel| caller.scope.is_none_or(|scope| scope == channel.id));
@@ -58,7 +58,7 @@ async fn try_start(app: &App, caller: &Caller, command: &StartChat) -> Result<Co
                 return Err(ConversationError::ChannelDeleted);
             }
             let new = NewConversation {
-                id: Uuid::now_v7(),
+                id: tx.new_id(),
                 account: caller.account,
                 channel_id: channel.id,
                 visitor_id: visitor.clone(),
@@ -80,7 +80,7 @@ async fn try_start(app: &App, caller: &Caller, command: &StartChat) -> Result<Co
     } else {
         conversations::save(&mut tx, &app.hints, &mut conversation).await?;
     }
-    command.key.keep(&tx, &conversation.row.id).await?;
+    command.key.store_result(&tx, &conversation.row.id).await?;
     tx.commit().await?;
     Ok(conversation)
 }
@@ -93,7 +93,7 @@ async fn greeter(tx: &Tx, channel: &entity::channels::Model) -> Result<StartedWi
         (Greeter::Bot | Greeter::Routing, _) => None,
     };
     Ok(match bot {
-        Some(bot) => StartedWith::Bot { id: bot.id, session: Uuid::now_v7(), timeout_us: bot.timeout_us },
+        Some(bot) => StartedWith::Bot { id: bot.id, session: tx.new_id(), timeout_us: bot.timeout_us },
         None => StartedWith::Routing,
     })
 }

@@ -34,7 +34,7 @@ pub(crate) async fn update_channel(
     caller: &Caller,
     command: UpdateChannel,
 ) -> Result<Model, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let channel = channels::find_for_update(&tx, caller.account, command.channel).await?;
     let mut channel = channel.ok_or(ConversationError::NotFound("channel"))?;
     if channel.deleted {
@@ -73,7 +73,7 @@ pub(crate) async fn update_channel(
 
 /// Deletes: no conversation begins on it any more.
 pub(crate) async fn delete_channel(app: &App, caller: &Caller, id: Uuid) -> Result<Model, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let channel = channels::find_for_update(&tx, caller.account, id).await?;
     let mut channel = channel.ok_or(ConversationError::NotFound("channel"))?;
     if !channel.deleted {

@@ -26,7 +26,7 @@ pub(crate) async fn update_contact(
     caller: &Caller,
     command: UpdateContact,
 ) -> Result<Contact, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let contact = contacts::find_for_update(&tx, caller.account, command.contact).await?;
     let mut contact = contact.ok_or(ConversationError::NotFound("contact"))?;
     if !command.etag.is_empty() && command.etag != contact.row.version.to_string() {

@@ -22,7 +22,7 @@ pub(crate) async fn update_ticket(
     caller: &Caller,
     command: UpdateTicket,
 ) -> Result<Model, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account.0).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let ticket = tickets::find_for_update(&tx, caller.account, command.ticket).await?;
     let mut ticket = ticket.ok_or(ConversationError::NotFound("ticket"))?;
     let before = ticket.clone();

@@ -1,7 +1,7 @@
 //! Agents: their names, and whether they are active.
 
-use frontdesk_auth::AccountId;
 use frontdesk_bus::{Consumer, Outcome};
+use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::{Agent, GetAgentRequest, roster_service_client::RosterServiceClient},
     event::v1::{AgentCreated, AgentDeactivated, AgentUpdated, Event},
@@ -62,7 +62,7 @@ impl Consumer for Agents {
             // The version decides, so that a repeat or an older answer changes nothing.
             Ok(answer) => match answer.into_inner().agent {
                 Some(agent) => self.keep(account, &agent).await.into(),
-                None => Outcome::Hopeless("the answer holds no agent".into()),
+                None => Outcome::DeadLetter("the answer holds no agent".into()),
             },
             Err(status) => unanswered(&status),
         }

@@ -1,7 +1,7 @@
 //! Bots: what sessions begin with.
 
-use frontdesk_auth::AccountId;
 use frontdesk_bus::{Consumer, Outcome};
+use frontdesk_db::AccountId;
 use frontdesk_proto::{
     botsession::v1::{Bot, GetBotRequest, bot_service_client::BotServiceClient},
     event::v1::{BotCreated, BotDeactivated, BotUpdated, Event},
@@ -65,7 +65,7 @@ impl Consumer for Bots {
             // The version decides, so that a repeat or an older answer changes nothing.
             Ok(answer) => match answer.into_inner().bot {
                 Some(bot) => self.keep(account, &bot).await.into(),
-                None => Outcome::Hopeless("the answer holds no bot".into()),
+                None => Outcome::DeadLetter("the answer holds no bot".into()),
             },
             Err(status) => unanswered(&status),
         }

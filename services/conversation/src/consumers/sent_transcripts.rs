@@ -1,7 +1,7 @@
 //! Sent transcripts become entries of their thread (rule C3).
 
 use frontdesk_bus::{Consumer, Outcome, decode};
-use frontdesk_outbox::first_time;
+use frontdesk_outbox::mark_handled;
 use frontdesk_proto::event::v1::{DeliverySent, Event};
 use prost::Name;
 use uuid::Uuid;
@@ -29,7 +29,7 @@ impl SentTranscripts {
     ) -> Result<(), ConversationError> {
         let Ok(account) = account(event) else { return Ok(()) };
         let mut tx = self.0.db.begin().await?;
-        if !first_time(&tx, NAME, event).await? {
+        if !mark_handled(&tx, NAME, event).await? {
             return Ok(());
         }
         if let Some(mut conversation) = conversations::find_for_update(&tx, account, conversation).await? {
@@ -58,14 +58,14 @@ impl Consumer for SentTranscripts {
     async fn handle(&self, event: &Event) -> Outcome {
         let sent: DeliverySent = match decode(event) {
             Ok(sent) => sent,
-            Err(reason) => return Outcome::Hopeless(reason),
+            Err(reason) => return Outcome::DeadLetter(reason),
         };
         if sent.conversation_id.is_empty() {
-            return Outcome::Done;
+            return Outcome::Ack;
         }
         match (sent.conversation_id.parse(), sent.delivery_id.parse()) {
             (Ok(conversation), Ok(delivery)) => self.note(event, conversation, delivery, sent.manual).await.into(),
-            _ => Outcome::Hopeless("an id in the event is not a UUID".into()),
+            _ => Outcome::DeadLetter("an id in the event is not a UUID".into()),
         }
     }
 }

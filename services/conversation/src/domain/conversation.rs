@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use uuid::Uuid;
 
 use super::{Author, AuthorKind, CloseReason, Content, Entry, Owner, OwnerKind, Status};

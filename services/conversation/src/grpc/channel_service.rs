@@ -164,7 +164,7 @@ impl ChannelService for Grpc {
             key: Key::new(&caller, &request.request_id, &request),
         };
         let key = commands::rotate_visitor_key(&self.0, &caller, command).await?;
-        let secret = self.0.keyring.scoped_secret(&key.secret_id, caller.account, key.channel_id, key.number);
+        let secret = self.0.installation_secret.derive(&key.secret_id, caller.account, key.channel_id, key.number);
         // A repeat that comes after the installation's secret was replaced.
         let secret = secret.ok_or(ConversationError::RequestIdReused)?;
         Ok(Response::new(pb::RotateVisitorKeyResponse { key: Some(convert::visitor_key(&key)), secret }))

@@ -1,9 +1,9 @@
 //! `ConversationService`.
 
 use frontdesk_api::{parse_id, parse_optional_id, validated};
-use frontdesk_auth::{AccountId, Caller, Kind};
+use frontdesk_auth::{Caller, CallerKind};
 use frontdesk_clock::Time;
-use frontdesk_db::Read;
+use frontdesk_db::{AccountId, Read};
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, conversation_service_server::ConversationService};
 use tonic::{Request, Response, Status};
@@ -72,7 +72,7 @@ impl ConversationService for Grpc {
     ) -> Result<Response<pb::CloseConversationResponse>, Status> {
         let (caller, request) = validated(request)?;
         let by = match caller.kind {
-            Kind::Service => Closer::BotSession(bot_session(&caller, &request.bot_session_id)?),
+            CallerKind::Service => Closer::BotSession(bot_session(&caller, &request.bot_session_id)?),
             _ if !request.bot_session_id.is_empty() => {
                 return Err(refuse("bot_session_id", "must be empty: it is for services"));
             }
@@ -116,9 +116,9 @@ impl ConversationService for Grpc {
             agent: parse_optional_id("agent_id", &request.agent_id)?,
             agent_name: request.agent_name,
             by: match caller.actor.kind {
-                Kind::Agent => Author::new(AuthorKind::Agent, &caller.actor.id),
-                Kind::Bot => Author::new(AuthorKind::Bot, &caller.actor.id),
-                Kind::Visitor | Kind::Service | Kind::Admin => Author::system(),
+                CallerKind::Agent => Author::new(AuthorKind::Agent, &caller.actor.id),
+                CallerKind::Bot => Author::new(AuthorKind::Bot, &caller.actor.id),
+                CallerKind::Visitor | CallerKind::Service | CallerKind::Admin => Author::system(),
             },
         };
         let changed = commands::change_assignee(&self.0, &caller, command).await?;

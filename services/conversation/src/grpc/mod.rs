@@ -11,7 +11,7 @@ mod visitor_service;
 use std::pin::Pin;
 
 use frontdesk_api::{ApiError, FieldError};
-use frontdesk_auth::{Caller, Kind};
+use frontdesk_auth::{Caller, CallerKind};
 use frontdesk_db::Read;
 use frontdesk_proto::{
     assignment::v1::{GetAgentRequest, roster_service_client::RosterServiceClient},
@@ -56,7 +56,7 @@ struct Grpc(App);
 impl Grpc {
     /// What the caller's account has, for all that one call reads.
     async fn read(&self, caller: &Caller) -> Result<Read, ConversationError> {
-        Ok(self.0.db.read_for(caller.account.0).await?)
+        Ok(self.0.db.read_for(caller.account).await?)
     }
 }
 
@@ -72,7 +72,7 @@ fn agent(caller: &Caller) -> Result<Uuid, Status> {
 /// not heard of yet, the roster is asked for.
 async fn active_agent(app: &App, caller: &Caller) -> Result<Uuid, Status> {
     let id = agent(caller)?;
-    let read = app.db.read_for(caller.account.0).await.map_err(ConversationError::from)?;
+    let read = app.db.read_for(caller.account).await.map_err(ConversationError::from)?;
     let known = names::find_agent(&read.conn(), caller.account, id).await.map_err(ConversationError::from)?;
     drop(read);
     let active = match known.filter(|known| known.version > 0) {
@@ -91,7 +91,7 @@ async fn ask_roster(app: &App, caller: &Caller, id: Uuid) -> Result<bool, Conver
     };
     let Some(agent) = agent else { return Ok(false) };
     let active = agent.active;
-    let tx = app.db.begin_for(caller.account.0).await?;
+    let tx = app.db.begin_for(caller.account).await?;
     names::keep_agent(&tx, agent).await?;
     tx.commit().await?;
     Ok(active)
@@ -108,7 +108,7 @@ fn says_something(text: &str) -> Result<(), Status> {
 
 /// The bot for whom a service calls, and its session, which must be named.
 fn bot_session(caller: &Caller, bot_session_id: &str) -> Result<Uuid, Status> {
-    if caller.actor.kind != Kind::Bot {
+    if caller.actor.kind != CallerKind::Bot {
         return Err(refuse("x-frontdesk-actor", "must name the bot that acts"));
     }
     match frontdesk_api::parse_optional_id("bot_session_id", bot_session_id)? {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use frontdesk_api::{WatchTarget, parse_id, validated, watch_stream};
-use frontdesk_auth::{Caller, Kind};
+use frontdesk_auth::{Caller, CallerKind};
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, thread_service_server::ThreadService};
 use tonic::{Request, Response, Status};
@@ -37,7 +37,7 @@ impl ThreadService for Grpc {
         says_something(&request.text)?;
         let key = Key::new(&caller, &request.request_id, &request);
         let by = match caller.kind {
-            Kind::Service => Poster::Bot {
+            CallerKind::Service => Poster::Bot {
                 session: bot_session(&caller, &request.bot_session_id)?,
                 buttons: buttons(request.buttons)?,
             },
@@ -97,7 +97,7 @@ impl ThreadService for Grpc {
         let (caller, request) = validated(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
         queries::get_conversation(&self.read(&caller).await?.conn(), &caller, id).await?;
-        let (hints, reads) = (self.0.hints.follow(id), self.0.thread_reads.clone());
+        let (hints, reads) = (self.0.hints.subscribe(id), self.0.thread_reads.clone());
         let followed = WatchTarget { id, cursor: request.after_sequence, changes: hints, reads };
         let app = self.0.clone();
         let shutdown = app.shutdown.clone();

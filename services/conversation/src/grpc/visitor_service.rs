@@ -110,7 +110,7 @@ impl VisitorService for Grpc {
         let (caller, request) = validated(request)?;
         let id = parse_id("chat_id", &request.chat_id)?;
         queries::get_chat(&self.read(&caller).await?.conn(), &caller, id).await?;
-        let (hints, reads) = (self.0.hints.follow(id), self.0.chat_reads.clone());
+        let (hints, reads) = (self.0.hints.subscribe(id), self.0.chat_reads.clone());
         let followed = WatchTarget { id, cursor: request.after_visitor_sequence, changes: hints, reads };
         let app = self.0.clone();
         let shutdown = app.shutdown.clone();

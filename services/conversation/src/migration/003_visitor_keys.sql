@@ -9,4 +9,4 @@ CREATE TABLE visitor_keys (
     ends_at BIGINT,
     CONSTRAINT visitor_keys_pk PRIMARY KEY (channel_id, number)
 );
-{wall visitor_keys}
+{row_level_security visitor_keys}

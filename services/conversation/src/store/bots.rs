@@ -1,7 +1,6 @@
 //! What this service knows of another's bots.
 
-use frontdesk_auth::AccountId;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
     DbErr, EntityTrait, IntoActiveModel,
     entity::prelude::*,

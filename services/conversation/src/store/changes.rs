@@ -1,9 +1,8 @@
 //! What happened to conversations, on its way into the tables: new entries, events, frozen closes.
 
-use frontdesk_auth::AccountId;
-use frontdesk_bus::Hints;
+use frontdesk_bus::ChangeNotifier;
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use frontdesk_outbox::Events;
 use sea_orm::DbErr;
 use uuid::Uuid;
@@ -46,7 +45,7 @@ impl Changes {
     }
 
     /// Writes all but the rows of the conversations.
-    pub(crate) async fn insert(self, tx: &mut Tx, hints: &Hints) -> Result<(), DbErr> {
+    pub(crate) async fn insert(self, tx: &mut Tx, hints: &ChangeNotifier) -> Result<(), DbErr> {
         hint_on_commit(tx, hints, self.of.into_iter().map(|(_, id)| id).collect());
         entries::insert(tx, self.entries).await?;
         closes::insert(tx, self.closes).await?;
@@ -55,7 +54,7 @@ impl Changes {
 }
 
 /// Tells who watches the conversations once the transaction has committed.
-pub(crate) fn hint_on_commit(tx: &mut Tx, hints: &Hints, changed: Vec<Uuid>) {
+pub(crate) fn hint_on_commit(tx: &mut Tx, hints: &ChangeNotifier, changed: Vec<Uuid>) {
     let hints = hints.clone();
-    tx.on_commit(move || changed.into_iter().for_each(|id| hints.changed(id)));
+    tx.on_commit(move || changed.into_iter().for_each(|id| hints.notify(id)));
 }

@@ -2,8 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use frontdesk_auth::AccountId;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use frontdesk_outbox::{Aggregate, append};
 use frontdesk_proto::event::v1 as events;
 use sea_orm::{

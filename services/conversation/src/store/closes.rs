@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use frontdesk_auth::AccountId;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use sea_orm::{DbErr, EntityTrait, IntoActiveModel, entity::prelude::*};
 use uuid::Uuid;
 

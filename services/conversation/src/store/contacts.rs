@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use frontdesk_outbox::{Aggregate, append};
 use frontdesk_proto::event::v1 as events;
 use sea_orm::{
@@ -31,9 +30,9 @@ pub(crate) struct Contact {
 }
 
 impl Contact {
-    pub(crate) fn new(account: AccountId, now: Time) -> Self {
+    pub(crate) fn new(id: Uuid, account: AccountId, now: Time) -> Self {
         let row = Model {
-            id: Uuid::now_v7(),
+            id,
             account_id: account,
             name: String::new(),
             phone: String::new(),

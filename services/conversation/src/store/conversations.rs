@@ -1,9 +1,8 @@
 //! Conversations: the arbiter rows, written together with their entries and events.
 
-use frontdesk_auth::AccountId;
-use frontdesk_bus::Hints;
+use frontdesk_bus::ChangeNotifier;
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
     Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*,
     sea_query::ExprTrait,
@@ -151,7 +150,7 @@ pub(crate) async fn give_to_contact(
 }
 
 /// Writes a new conversation with what happened to it.
-pub(crate) async fn insert(tx: &mut Tx, hints: &Hints, conversation: &mut Conversation) -> Result<(), DbErr> {
+pub(crate) async fn insert(tx: &mut Tx, hints: &ChangeNotifier, conversation: &mut Conversation) -> Result<(), DbErr> {
     let mut changes = Changes::new(tx.now().await?);
     changes.take(conversation, &frontdesk_telemetry::traceparent())?;
     let row = conversation.row.clone().into_active_model().reset_all();
@@ -160,7 +159,7 @@ pub(crate) async fn insert(tx: &mut Tx, hints: &Hints, conversation: &mut Conver
 }
 
 /// Writes what happened to a loaded conversation: the row, its new entries, its events. Nothing happened: nothing is written.
-pub(crate) async fn save(tx: &mut Tx, hints: &Hints, conversation: &mut Conversation) -> Result<(), DbErr> {
+pub(crate) async fn save(tx: &mut Tx, hints: &ChangeNotifier, conversation: &mut Conversation) -> Result<(), DbErr> {
     if conversation.entries.is_empty() && conversation.events.is_empty() {
         return Ok(());
     }

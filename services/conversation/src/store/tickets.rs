@@ -2,9 +2,8 @@
 
 use std::collections::HashSet;
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use frontdesk_outbox::{Aggregate, append};
 use frontdesk_proto::event::v1 as events;
 use sea_orm::{

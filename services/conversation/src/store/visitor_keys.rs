@@ -1,8 +1,7 @@
 //! Keys for visitor tokens.
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use sea_orm::{Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, Select, entity::prelude::*};
 use uuid::Uuid;
 

@@ -1,9 +1,11 @@
-//! The demo's account: who calls, and the calls that both chats make.
+//! The demo's account: its callers, and the calls that both chats make.
 
 use std::time::Duration;
 
-use frontdesk::SuiteChannel;
-use frontdesk_auth::{AccountId, Keys, Kind};
+use frontdesk::ServerChannel;
+use frontdesk_auth::{CallerKind, DevelopmentKey};
+use frontdesk_clock::testing::new_id;
+use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
     botsession::v1::{
@@ -25,13 +27,12 @@ use tonic::{
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
 };
-use uuid::Uuid;
 
-use super::{PATIENCE, step, wait_for};
+use super::{STEP_TIMEOUT, step, wait_for};
 use crate::Failure;
 
-/// A connection that sends somebody's token.
-pub(super) type As = InterceptedService<SuiteChannel, Bearer>;
+/// A channel that sends a caller's token.
+pub(super) type Client = InterceptedService<ServerChannel, Bearer>;
 
 #[derive(Clone)]
 pub(super) struct Bearer(MetadataValue<Ascii>);
@@ -43,47 +44,47 @@ impl Interceptor for Bearer {
     }
 }
 
-/// An account on a suite.
+/// An account on a server.
 pub(super) struct Account {
-    channel: SuiteChannel,
-    keys: Keys,
+    channel: ServerChannel,
+    key: DevelopmentKey,
     id: AccountId,
 }
 
-/// What was set up in it.
-pub(super) struct Shop {
-    pub agent: As,
+/// What the demo created in its account.
+pub(super) struct Fixture {
+    pub agent: Client,
     pub agent_id: String,
     pub channel_id: String,
 }
 
 pub(super) fn request_id() -> String {
-    Uuid::now_v7().to_string()
+    new_id().to_string()
 }
 
 impl Account {
-    pub(super) fn open(channel: SuiteChannel, keys: &Keys, id: Uuid) -> Self {
-        Self { channel, keys: keys.clone(), id: AccountId(id) }
+    pub(super) fn new(channel: ServerChannel, key: &DevelopmentKey, id: AccountId) -> Self {
+        Self { channel, key: key.clone(), id }
     }
 
-    pub(super) fn call_as(&self, kind: Kind, subject: &str, name: &str) -> Result<As, Failure> {
-        let mut claims = self.keys.claims(self.id, kind, subject, Duration::from_secs(12 * 3600));
+    pub(super) fn call_as(&self, kind: CallerKind, subject: &str, name: &str) -> Result<Client, Failure> {
+        let mut claims = self.key.claims(self.id, kind, subject, Duration::from_secs(12 * 3600));
         claims.name = Some(name.to_owned());
-        let token = format!("Bearer {}", self.keys.mint(&claims)?).parse()?;
+        let token = format!("Bearer {}", self.key.mint(&claims)?).parse()?;
         Ok(InterceptedService::new(self.channel.clone(), Bearer(token)))
     }
 
-    pub(super) fn admin(&self) -> Result<As, Failure> {
-        self.call_as(Kind::Admin, "demo-administrator", "Demo administrator")
+    pub(super) fn admin(&self) -> Result<Client, Failure> {
+        self.call_as(CallerKind::Admin, "demo-administrator", "Demo administrator")
     }
 
     /// A bot, an agent, a verified sender address, a channel.
-    pub(super) async fn set_up(&self) -> Result<Shop, Failure> {
+    pub(super) async fn set_up(&self) -> Result<Fixture, Failure> {
         let admin = self.admin()?;
         let sender = self.verified_sender(&admin).await?;
         step("admin", format!("verified the sender address {sender} by the code mailed to it"));
 
-        let agent_id = Uuid::now_v7().to_string();
+        let agent_id = new_id().to_string();
         let agent = CreateAgentRequest {
             agent_id: agent_id.clone(),
             name: "Ada Byron".into(),
@@ -101,7 +102,7 @@ impl Account {
             ..Default::default()
         };
         let bot = BotServiceClient::new(admin.clone()).create_bot(bot).await?.into_inner().bot.ok_or("no bot")?;
-        step("admin", "made the bot Robin: it says hello, asks for an address, offers buttons; 30 minutes of patience");
+        step("admin", "made the bot Robin: it says hello, asks for an address, offers buttons; its timeout is 30 minutes");
 
         let channel = CreateChannelRequest {
             name: "Rossi Bicycles".into(),
@@ -115,12 +116,12 @@ impl Account {
         let channel =
             ChannelServiceClient::new(admin).create_channel(channel).await?.into_inner().channel.ok_or("no channel")?;
         step("admin", "opened the channel Rossi Bicycles, greeted by Robin");
-        let agent = self.call_as(Kind::Agent, &agent_id, "Ada Byron")?;
-        Ok(Shop { agent, agent_id, channel_id: channel.id })
+        let agent = self.call_as(CallerKind::Agent, &agent_id, "Ada Byron")?;
+        Ok(Fixture { agent, agent_id, channel_id: channel.id })
     }
 
-    async fn verified_sender(&self, admin: &As) -> Result<String, Failure> {
-        let address = format!("chat-{}@bicycles.example", Uuid::now_v7().simple());
+    async fn verified_sender(&self, admin: &Client) -> Result<String, Failure> {
+        let address = format!("chat-{}@bicycles.example", new_id().simple());
         let mut senders = SenderServiceClient::new(admin.clone());
         let sender = CreateSenderRequest {
             address: address.clone(),
@@ -135,7 +136,7 @@ impl Account {
         Ok(address)
     }
 
-    /// What the mailbox received for an address, newest first.
+    /// The mails to an address, newest first.
     pub(super) async fn mails(&self, recipient: &str) -> Result<Vec<Mail>, Failure> {
         let mut mailbox = MailboxServiceClient::new(self.admin()?);
         Ok(mailbox.list_mails(ListMailsRequest { recipient: recipient.to_owned() }).await?.into_inner().mails)
@@ -184,20 +185,20 @@ fn flow() -> Flow {
     }
 }
 
-/// A visitor's live view of their chat.
+/// A visitor's live view of a chat.
 pub(super) struct Widget {
     lines: Streaming<WatchChatResponse>,
     pub seen: Vec<ChatEntry>,
 }
 
 impl Widget {
-    pub(super) async fn watch(visitor: &As, chat_id: &str) -> Result<Self, Failure> {
+    pub(super) async fn watch(visitor: &Client, chat_id: &str) -> Result<Self, Failure> {
         let request = WatchChatRequest { chat_id: chat_id.to_owned(), after_visitor_sequence: 0 };
         let lines = VisitorServiceClient::new(visitor.clone()).watch_chat(request).await?.into_inner();
         Ok(Self { lines, seen: Vec::new() })
     }
 
-    /// Shows what comes, up to the line that is waited for.
+    /// Shows the entries that arrive, up to the one for which `found` is true.
     pub(super) async fn until(&mut self, what: &str, found: impl Fn(&ChatEntry) -> bool) -> Result<ChatEntry, Failure> {
         let reading = async {
             loop {
@@ -209,10 +210,10 @@ impl Widget {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, reading).await.map_err(|_| format!("waited {PATIENCE:?} in vain for {what}"))?
+        tokio::time::timeout(STEP_TIMEOUT, reading).await.map_err(|_| format!("waited {STEP_TIMEOUT:?} for {what}"))?
     }
 
-    /// Numbered 1, 2, 3 … without a gap.
+    /// True: the entries are numbered 1, 2, 3 … without a gap.
     pub(super) fn is_dense(&self) -> bool {
         (1..).zip(&self.seen).all(|(number, line)| line.visitor_sequence == number)
     }

@@ -6,72 +6,72 @@ mod taken_over;
 
 use std::{fmt::Display, time::Duration};
 
-use frontdesk::{Service, Settings, Suite, SuiteChannel};
-use frontdesk_auth::Keys;
-use frontdesk_clock::Clock;
+use frontdesk::{Server, ServerChannel, Service, Settings, dev};
+use frontdesk_auth::DevelopmentKey;
+use frontdesk_clock::testing::new_id;
+use frontdesk_db::AccountId;
 use tokio::net::TcpListener;
-use uuid::Uuid;
 
 use crate::Failure;
 use clients::Account;
 
-/// So long a step may take that goes on by itself.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a step may take that happens without a call of the demo.
+const STEP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Plays against the suite at `address`, else at the addresses of the settings' peers, else at the configured one, else
-/// against a fresh one.
+const NEEDS_DEVELOPMENT_KEY: &str = "the demo needs the development key, which these settings do not accept";
+
+/// Plays against the server at `address`, else at the addresses of the settings' peers, else at the configured address, else
+/// against a new server.
 pub(crate) async fn run(settings: Settings, address: Option<String>) -> Result<(), Failure> {
     let configured = format!("http://{}", settings.listen);
     let (channel, place) = match address {
-        Some(address) => (SuiteChannel::at(&address)?, address),
+        Some(address) => (ServerChannel::at(&address)?, address),
         None if !settings.peers.conversation.is_empty() => {
-            (SuiteChannel::to_peers(&settings)?, format!("{} and its peers", settings.peers.conversation))
+            (ServerChannel::to_peers(&settings)?, format!("{} and its peers", settings.peers.conversation))
         }
         None if tokio::net::TcpStream::connect(settings.listen).await.is_ok() => {
-            (SuiteChannel::at(&configured)?, configured)
+            (ServerChannel::at(&configured)?, configured)
         }
-        None => return on_a_fresh_suite(settings).await,
+        None => return on_new_server(settings).await,
     };
-    println!("Playing against the suite at {place}.");
-    let clock = Clock::persisted(&settings.data_folder.join("clock-offset"))?;
-    let key = Suite::key_file(&settings);
-    if !settings.identity.accepts_development() {
-        return Err("the demo plays with the development key, which these settings do not accept".into());
+    println!("Playing against the server at {place}.");
+    if !settings.identity.accepts_development_key() {
+        return Err(NEEDS_DEVELOPMENT_KEY.into());
     }
-    if !key.exists() {
-        let key = key.display();
-        return Err(format!("{key} is not there: run the demo with the data_folder of the suite at {place}").into());
+    let file = Server::key_file(&settings);
+    if !file.exists() {
+        let file = file.display();
+        return Err(format!("there is no {file}: run the demo with the data_folder of the server at {place}").into());
     }
-    play(channel, &Keys::development(&key, &clock)?).await
+    play(channel, &DevelopmentKey::load_or_create(&file, &dev::clock(&settings)?)?).await
 }
 
-async fn on_a_fresh_suite(settings: Settings) -> Result<(), Failure> {
-    // Kept after the demo: the mail in it is there to be looked at.
-    let folder = std::env::temp_dir().join(format!("frontdesk-demo-{}", Uuid::now_v7()));
-    println!("No suite runs; starting a fresh one on the data folder {}.", folder.display());
+async fn on_new_server(settings: Settings) -> Result<(), Failure> {
+    // Kept after the demo, so that the user can look at the mail.
+    let folder = std::env::temp_dir().join(format!("frontdesk-demo-{}", new_id()));
+    println!("No server runs; starting a new one on the data folder {}.", folder.display());
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let channel = SuiteChannel::at(&format!("http://{}", listener.local_addr()?))?;
-    let suite = Suite::open(Settings { data_folder: folder, ..settings }, &Service::ALL).await?;
-    let keys =
-        suite.keys().cloned().ok_or("the demo plays with the development key, which these settings do not accept")?;
-    let shutdown = suite.shutdown();
-    let serving = tokio::spawn(suite.serve(listener));
-    let played = play(channel, &keys).await;
+    let channel = ServerChannel::at(&format!("http://{}", listener.local_addr()?))?;
+    let server = Server::open(Settings { data_folder: folder, ..settings }, &Service::ALL).await?;
+    let key = server.development_key().cloned().ok_or(NEEDS_DEVELOPMENT_KEY)?;
+    let shutdown = server.shutdown();
+    let serving = tokio::spawn(server.serve(listener));
+    let played = play(channel, &key).await;
     shutdown.cancel();
     serving.await??;
     played
 }
 
-async fn play(channel: SuiteChannel, keys: &Keys) -> Result<(), Failure> {
-    // An account of its own: the demo meets nothing that others made.
-    let account = Account::open(channel, keys, Uuid::now_v7());
+async fn play(channel: ServerChannel, key: &DevelopmentKey) -> Result<(), Failure> {
+    // An account of its own, so that the demo changes no other data.
+    let account = Account::new(channel, key, AccountId(new_id()));
     heading("Setting up");
-    let shop = account.set_up().await?;
-    heading("Chat 1: a bot greets, a person takes over, the transcript is mailed");
-    taken_over::play(&account, &shop).await?;
-    heading("Chat 2: the visitor falls silent, the bot session's timeout closes it");
-    silent::play(&account, &shop).await?;
-    println!("\nEverything came out as promised.");
+    let fixture = account.set_up().await?;
+    heading("Chat 1: a bot greets, an agent takes over, the transcript is mailed");
+    taken_over::play(&account, &fixture).await?;
+    heading("Chat 2: the visitor stays silent, the bot session's timeout closes it");
+    silent::play(&account, &fixture).await?;
+    println!("\nEvery promise was kept.");
     Ok(())
 }
 
@@ -79,21 +79,21 @@ fn heading(text: &str) {
     println!("\n{text}\n{}", "-".repeat(text.chars().count()));
 }
 
-fn step(who: &str, what: impl Display) {
-    println!("{who:>9}  {what}");
+fn step(actor: &str, action: impl Display) {
+    println!("{actor:>9}  {action}");
 }
 
-/// What a rule promises, by its name.
-fn promise(rule: &str, what: &str, holds: bool) -> Result<(), Failure> {
+/// Prints that a rule holds, or fails.
+fn check(rule: &str, promise: &str, holds: bool) -> Result<(), Failure> {
     if holds {
-        println!("{:>9}  {rule}: {what}", "ok");
+        println!("{:>9}  {rule}: {promise}", "ok");
         Ok(())
     } else {
-        Err(format!("{rule} does not hold: {what}").into())
+        Err(format!("{rule} does not hold: {promise}").into())
     }
 }
 
-/// Asks until there is an answer.
+/// Asks repeatedly until there is an answer.
 async fn wait_for<T, F, R>(what: &str, ask: F) -> Result<T, Failure>
 where
     F: Fn() -> R,
@@ -107,5 +107,5 @@ where
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, asking).await.map_err(|_| format!("waited {PATIENCE:?} in vain for {what}"))?
+    tokio::time::timeout(STEP_TIMEOUT, asking).await.map_err(|_| format!("waited {STEP_TIMEOUT:?} for {what}"))?
 }

@@ -1,6 +1,6 @@
 //! Chat 2: the visitor falls silent.
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
     conversation::v1::{
         CloseReason, GetConversationRequest, SendMessageRequest, StartChatRequest, chat_entry::Content,
@@ -9,22 +9,22 @@ use frontdesk_proto::{
     dev::v1::{AdvanceTimeRequest, clock_service_client::ClockServiceClient},
     notification::v1::SkipReason,
 };
-use uuid::Uuid;
+use frontdesk_clock::testing::new_id;
 
 use super::{
-    clients::{Account, Shop, Widget, request_id, text_of},
-    promise, step,
+    clients::{Account, Fixture, Widget, request_id, text_of},
+    check, step,
     taken_over::{explain, show_thread},
     wait_for,
 };
 use crate::Failure;
 
-pub(super) async fn play(account: &Account, shop: &Shop) -> Result<(), Failure> {
-    let visitor = account.call_as(Kind::Visitor, &format!("visitor-{}", Uuid::now_v7()), "")?;
-    let address = format!("lucia-{}@visitor.example", Uuid::now_v7().simple());
+pub(super) async fn play(account: &Account, fixture: &Fixture) -> Result<(), Failure> {
+    let visitor = account.call_as(CallerKind::Visitor, &format!("visitor-{}", new_id()), "")?;
+    let address = format!("lucia-{}@visitor.example", new_id().simple());
     let mut chat = VisitorServiceClient::new(visitor.clone());
     let started = StartChatRequest {
-        channel_id: shop.channel_id.clone(),
+        channel_id: fixture.channel_id.clone(),
         page_url: "https://bicycles.example/".into(),
         page_title: "Rossi Bicycles".into(),
         text: String::new(),
@@ -39,30 +39,30 @@ pub(super) async fn play(account: &Account, shop: &Shop) -> Result<(), Failure> 
 
     advance(account, 29 * 60).await?;
     step("clock", "29 minutes later, the chat is open");
-    let still_open = conversation(shop, &chat_id).await?.close_number == 0;
-    promise("B4", "no timeout before its time", still_open)?;
+    let still_open = conversation(fixture, &chat_id).await?.close_number == 0;
+    check("B4", "no timeout before its time", still_open)?;
     advance(account, 61).await?;
     step("clock", "30 minutes and a second after the visitor's last word");
     widget
         .until("the end", |line| matches!(&line.content, Some(Content::Ended(ended)) if ended.visitor_inactive))
         .await?;
-    let closed = conversation(shop, &chat_id).await?;
+    let closed = conversation(fixture, &chat_id).await?;
     let timed_out = closed.close_number == 1 && closed.close_reason() == CloseReason::VisitorInactive;
-    promise("E2", "the visitor's silence closed it, once", timed_out)?;
-    show_thread(&shop.agent, &chat_id).await?;
+    check("E2", "the visitor's silence closed it, once", timed_out)?;
+    show_thread(&fixture.agent, &chat_id).await?;
 
-    let explained = wait_for("the decision", || explain(&shop.agent, &chat_id)).await?;
+    let explained = wait_for("the decision", || explain(&fixture.agent, &chat_id)).await?;
     let decision = explained.decision.ok_or("no decision")?;
     step("decision", &decision.explanation);
     let skipped =
         !decision.send && decision.skip_reason() == SkipReason::BotConversation && explained.delivery.is_none();
-    promise("T2", "a bot's chat that nobody took sends no transcript, and says why", skipped)?;
-    promise("T1", "no mail is in the visitor's mailbox", account.mails(&address).await?.is_empty())
+    check("T2", "a bot's chat that nobody took sends no transcript, and says why", skipped)?;
+    check("T1", "no mail is in the visitor's mailbox", account.mails(&address).await?.is_empty())
 }
 
-async fn conversation(shop: &Shop, chat_id: &str) -> Result<frontdesk_proto::conversation::v1::Conversation, Failure> {
+async fn conversation(fixture: &Fixture, chat_id: &str) -> Result<frontdesk_proto::conversation::v1::Conversation, Failure> {
     let request = GetConversationRequest { conversation_id: chat_id.to_owned() };
-    let answer = ConversationServiceClient::new(shop.agent.clone()).get_conversation(request).await?;
+    let answer = ConversationServiceClient::new(fixture.agent.clone()).get_conversation(request).await?;
     Ok(answer.into_inner().conversation.ok_or("no conversation")?)
 }
 

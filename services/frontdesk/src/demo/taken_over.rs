@@ -1,10 +1,11 @@
 //! Chat 1: from the greeting to the mailbox.
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
+    actor::v1::ActorKind,
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
     conversation::v1::{
-        ActorKind, CloseConversationRequest, Entry, GetConversationRequest, ListEntriesRequest, PostCommentRequest,
+        CloseConversationRequest, Entry, GetConversationRequest, ListEntriesRequest, PostCommentRequest,
         PostMessageRequest, SendMessageRequest, StartChatRequest,
         conversation_service_client::ConversationServiceClient, entry::Content,
         thread_service_client::ThreadServiceClient, visitor_service_client::VisitorServiceClient,
@@ -15,22 +16,22 @@ use frontdesk_proto::{
     },
 };
 use tonic::Code;
-use uuid::Uuid;
+use frontdesk_clock::testing::new_id;
 
 use super::{
-    clients::{Account, As, Shop, Widget, request_id, text_of},
-    promise, step, wait_for,
+    clients::{Account, Client, Fixture, Widget, request_id, text_of},
+    check, step, wait_for,
 };
 use crate::Failure;
 
 const SECRET: &str = "He sounds upset. Careful with the price.";
 
-pub(super) async fn play(account: &Account, shop: &Shop) -> Result<(), Failure> {
-    let visitor = account.call_as(Kind::Visitor, &format!("visitor-{}", Uuid::now_v7()), "")?;
-    let address = format!("mario-{}@visitor.example", Uuid::now_v7().simple());
+pub(super) async fn play(account: &Account, fixture: &Fixture) -> Result<(), Failure> {
+    let visitor = account.call_as(CallerKind::Visitor, &format!("visitor-{}", new_id()), "")?;
+    let address = format!("mario-{}@visitor.example", new_id().simple());
     let mut chat = VisitorServiceClient::new(visitor.clone());
     let started = StartChatRequest {
-        channel_id: shop.channel_id.clone(),
+        channel_id: fixture.channel_id.clone(),
         page_url: "https://bicycles.example/repairs?from=home".into(),
         page_title: "Repairs – Rossi Bicycles".into(),
         text: String::new(),
@@ -50,9 +51,9 @@ pub(super) async fn play(account: &Account, shop: &Shop) -> Result<(), Failure> 
         .until("the bot's buttons again", |line| text_of(line).contains("buttons") || !text_of(line).contains("howl"))
         .await?;
 
-    take_over(shop, &chat_id).await?;
+    take_over(fixture, &chat_id).await?;
     widget.until("Ada to join", |line| line.author_name == "Ada Byron").await?;
-    let mut threads = ThreadServiceClient::new(shop.agent.clone());
+    let mut threads = ThreadServiceClient::new(fixture.agent.clone());
     let comment =
         PostCommentRequest { conversation_id: chat_id.clone(), text: SECRET.into(), request_id: request_id() };
     threads.post_comment(comment).await?;
@@ -65,28 +66,28 @@ pub(super) async fn play(account: &Account, shop: &Shop) -> Result<(), Failure> 
     };
     let first = threads.post_message(reply.clone()).await?.into_inner().entry.ok_or("no entry")?;
     let again = threads.post_message(reply).await?.into_inner().entry.ok_or("no entry")?;
-    promise("C12", "the same request sent twice posts once", first.sequence == again.sequence)?;
+    check("C12", "the same request sent twice posts once", first.sequence == again.sequence)?;
     widget.until("Ada's reply", |line| text_of(line).contains("this is Ada")).await?;
     chat.send_message(says("Thank you, see you tomorrow!")).await?;
 
     let close = CloseConversationRequest { conversation_id: chat_id.clone(), ..Default::default() };
-    ConversationServiceClient::new(shop.agent.clone()).close_conversation(close).await?;
+    ConversationServiceClient::new(fixture.agent.clone()).close_conversation(close).await?;
     widget
         .until("the end", |line| {
             matches!(line.content, Some(frontdesk_proto::conversation::v1::chat_entry::Content::Ended(_)))
         })
         .await?;
-    promise("C3", "what the visitor saw is numbered without a gap", widget.is_dense())?;
+    check("C3", "what the visitor saw is numbered without a gap", widget.is_dense())?;
     let late = chat.send_message(says("One more thing")).await.err().map(|status| status.code());
-    promise("E3", "a message after the end is refused", late == Some(Code::FailedPrecondition))?;
+    check("E3", "a message after the end is refused", late == Some(Code::FailedPrecondition))?;
 
-    show_thread(&shop.agent, &chat_id).await?;
-    mailed(account, shop, &chat_id, &address).await
+    show_thread(&fixture.agent, &chat_id).await?;
+    mailed(account, fixture, &chat_id, &address).await
 }
 
-async fn take_over(shop: &Shop, chat_id: &str) -> Result<(), Failure> {
+async fn take_over(fixture: &Fixture, chat_id: &str) -> Result<(), Failure> {
     let conversation = GetConversationRequest { conversation_id: chat_id.to_owned() };
-    let conversation = ConversationServiceClient::new(shop.agent.clone()).get_conversation(conversation).await?;
+    let conversation = ConversationServiceClient::new(fixture.agent.clone()).get_conversation(conversation).await?;
     let conversation = conversation.into_inner().conversation.ok_or("no conversation")?;
     let too_early = PostMessageRequest {
         conversation_id: chat_id.to_owned(),
@@ -94,23 +95,23 @@ async fn take_over(shop: &Shop, chat_id: &str) -> Result<(), Failure> {
         request_id: request_id(),
         ..Default::default()
     };
-    let refused = ThreadServiceClient::new(shop.agent.clone()).post_message(too_early).await.err();
+    let refused = ThreadServiceClient::new(fixture.agent.clone()).post_message(too_early).await.err();
     let refused = refused.is_some_and(|status| frontdesk_api::has_reason(&status, "BOT_IN_CHARGE"));
-    promise("C11", "while a bot is in charge an agent's message is refused", refused)?;
+    check("C11", "while a bot is in charge an agent's message is refused", refused)?;
     let take = TakeOverConversationRequest {
         conversation_id: chat_id.to_owned(),
         expected_epoch: conversation.epoch,
         request_id: request_id(),
     };
-    let taken = AssignmentServiceClient::new(shop.agent.clone()).take_over_conversation(take).await?.into_inner();
+    let taken = AssignmentServiceClient::new(fixture.agent.clone()).take_over_conversation(take).await?.into_inner();
     let owner = taken.assignment.and_then(|assignment| assignment.owner).ok_or("no owner")?;
     step("agent", "takes the conversation over from the bot");
-    promise("A1", "the agent owns it now", owner.id == shop.agent_id)
+    check("A1", "the agent owns it now", owner.id == fixture.agent_id)
 }
 
-async fn mailed(account: &Account, shop: &Shop, chat_id: &str, address: &str) -> Result<(), Failure> {
+async fn mailed(account: &Account, fixture: &Fixture, chat_id: &str, address: &str) -> Result<(), Failure> {
     let explained = wait_for("the transcript to be sent", || async {
-        let explained = explain(&shop.agent, chat_id).await?;
+        let explained = explain(&fixture.agent, chat_id).await?;
         let state =
             explained.as_ref().and_then(|explained| explained.delivery.as_ref()).map(|delivery| delivery.state());
         Ok(explained.filter(|_| state == Some(DeliveryState::Sent)))
@@ -118,35 +119,35 @@ async fn mailed(account: &Account, shop: &Shop, chat_id: &str, address: &str) ->
     .await?;
     let decision = explained.decision.ok_or("no decision")?;
     step("decision", &decision.explanation);
-    promise("T3", "the close has one decision, to send", decision.send && decision.close_number == 1)?;
+    check("T3", "the close has one decision, to send", decision.send && decision.close_number == 1)?;
 
     let mails = account.mails(address).await?;
-    promise("T1", "one mail is in the visitor's mailbox", mails.len() == 1)?;
+    check("T1", "one mail is in the visitor's mailbox", mails.len() == 1)?;
     let mail = mails.into_iter().next().ok_or("no mail")?;
     step("mail", &mail.path);
     let parsed = mail_parser::MessageParser::default().parse(&mail.content).ok_or("the mail cannot be parsed")?;
     let (text, html) = (parsed.body_text(0).unwrap_or_default(), parsed.body_html(0).unwrap_or_default());
     step("mail", format!("subject: {}", parsed.subject().unwrap_or_default()));
     let complete = ["Robin", "Ada Byron", "see you tomorrow", "https://bicycles.example/repairs?from=home"];
-    promise(
+    check(
         "T6",
         "it holds the conversation, its authors and the page",
         complete.iter().all(|part| text.contains(part)),
     )?;
-    promise(
+    check(
         "T7",
         "what the visitor wrote is text, not markup",
         html.contains("&lt;b&gt;howl") && !html.contains("<b>howl"),
     )?;
-    promise(
+    check(
         "C7",
         "the comment is not in it",
         !String::from_utf8_lossy(&mail.content).contains("upset") && !text.contains(SECRET) && !html.contains(SECRET),
     )
 }
 
-/// The decision of the last close; None: it is still to be made.
-pub(super) async fn explain(agent: &As, chat_id: &str) -> Result<Option<ExplainTranscriptResponse>, Failure> {
+/// The decision of the last close; None: it was not made yet.
+pub(super) async fn explain(agent: &Client, chat_id: &str) -> Result<Option<ExplainTranscriptResponse>, Failure> {
     let request = ExplainTranscriptRequest { conversation_id: chat_id.to_owned(), close_number: 0 };
     match TranscriptServiceClient::new(agent.clone()).explain_transcript(request).await {
         Ok(answer) => Ok(Some(answer.into_inner())),
@@ -155,7 +156,7 @@ pub(super) async fn explain(agent: &As, chat_id: &str) -> Result<Option<ExplainT
     }
 }
 
-pub(super) async fn show_thread(agent: &As, chat_id: &str) -> Result<Vec<Entry>, Failure> {
+pub(super) async fn show_thread(agent: &Client, chat_id: &str) -> Result<Vec<Entry>, Failure> {
     let request = ListEntriesRequest { conversation_id: chat_id.to_owned(), ..Default::default() };
     let entries = ThreadServiceClient::new(agent.clone()).list_entries(request).await?.into_inner().entries;
     println!("\n           The thread, as the team sees it:");
@@ -184,6 +185,6 @@ pub(super) async fn show_thread(agent: &As, chat_id: &str) -> Result<Vec<Entry>,
     }
     println!();
     let dense = (1..).zip(&entries).all(|(number, entry)| entry.sequence == number);
-    promise("C3", "the thread is numbered without a gap", dense)?;
+    check("C3", "the thread is numbered without a gap", dense)?;
     Ok(entries)
 }

@@ -92,7 +92,7 @@ impl ApiError {
 
     /// A database error that the service does not map itself: UNAVAILABLE when it is transient, else INTERNAL.
     pub fn database(error: &frontdesk_db::DbErr) -> Self {
-        if frontdesk_db::is_outage(error) {
+        if frontdesk_db::is_transient(error) {
             tracing::warn!(%error, "the database cannot be reached");
             return Self::unavailable("the database cannot be reached now; try again");
         }
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn i4_an_error_carries_reason_metadata_fields_and_retry_delay() {
+    fn i22_an_error_carries_reason_metadata_fields_and_retry_delay() {
         let error = ApiError::new(Code::Aborted, "test.frontdesk", "REASON_STALE", "stale").with("etag", 7);
         let status = Status::from(error.retry_after(Duration::from_millis(250)));
         let info = status.get_details_error_info().unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use frontdesk_auth::{Caller, Keyring};
+use frontdesk_auth::{Caller, InstallationSecret};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use tonic::Status;
@@ -16,7 +16,7 @@ const DEFAULT_PAGE_SIZE: u64 = 50;
 
 /// Signs and verifies page tokens.
 #[derive(Clone)]
-pub struct Pages(Keyring);
+pub struct Pages(InstallationSecret);
 
 /// The requested page: `size` rows after `cursor`.
 #[derive(Debug)]
@@ -31,8 +31,8 @@ pub struct Page<C> {
 
 impl Pages {
     /// Page tokens signed with the installation's secret.
-    pub fn new(keyring: Keyring) -> Self {
-        Self(keyring)
+    pub fn new(installation_secret: InstallationSecret) -> Self {
+        Self(installation_secret)
     }
 
     /// Reads which page a list request asks for. `filter` is the request without its page token and size.
@@ -48,7 +48,7 @@ impl Pages {
         let audience = audience(caller, filter);
         let cursor = match page_token {
             "" => None,
-            token => Some(self.0.open(token, &audience).map_err(|_| invalid_token())?),
+            token => Some(self.0.verify(token, &audience).map_err(|_| invalid_token())?),
         };
         let size = u64::try_from(page_size).ok().filter(|size| *size > 0).unwrap_or(DEFAULT_PAGE_SIZE);
         Ok(Page { cursor, size, audience })
@@ -87,4 +87,69 @@ fn invalid_token() -> ApiError {
     let remedy = "must be the next_page_token of the same call with the same filters, at most a day old; \
                   leave it empty to begin with the first page";
     ApiError::fields(vec![FieldError::new("page_token", remedy)])
+}
+
+#[cfg(test)]
+mod tests {
+    use frontdesk_auth::DevelopmentKey;
+    use frontdesk_clock::Clock;
+    use frontdesk_db::AccountId;
+    use frontdesk_proto::{assignment::v1::ListAgentsRequest, botsession::v1::ListBotsRequest};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn pages() -> Pages {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = DevelopmentKey::load_or_create(&folder.path().join("key"), &Clock::system()).unwrap();
+        Pages::new(keys.installation_secret().clone())
+    }
+
+    fn caller(account: u128) -> Caller {
+        Caller { account: AccountId(Uuid::from_u128(account)), ..Caller::service("test") }
+    }
+
+    #[test]
+    fn c9_pages_continue_after_the_last_row_until_there_are_no_more() {
+        let (pages, caller, filter) = (pages(), caller(1), ListBotsRequest::default());
+        let (mut token, mut all) = (String::new(), Vec::new());
+        loop {
+            let page = pages.read_request::<u64, _>(&caller, &filter, 2, &token).unwrap();
+            assert_eq!(page.size, 2);
+            let after = page.cursor.unwrap_or(0);
+            let mut rows: Vec<u64> = (after + 1..=5).take(3).collect();
+            token = pages.next_page_token(page, &mut rows, |row| *row).unwrap();
+            all.extend(rows);
+            if token.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(all, [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn c9_a_page_token_is_valid_for_the_same_caller_method_and_filter_only() {
+        let (pages, filter) = (pages(), ListBotsRequest::default());
+        let page = pages.read_request::<u64, _>(&caller(1), &filter, 0, "").unwrap();
+        assert_eq!((page.cursor, page.size), (None, DEFAULT_PAGE_SIZE));
+        let token = pages.next_page_token(page, &mut (1..=51).collect(), |row: &u64| *row).unwrap();
+        let read = |caller, filter: &ListBotsRequest, token: &str| {
+            pages.read_request::<u64, _>(&caller, filter, 0, token).map(|page| page.cursor)
+        };
+        assert_eq!(read(caller(1), &filter, &token).unwrap(), Some(50));
+        let other_actor = Caller::service("other");
+        let other_actor = Caller { actor: other_actor.actor, ..caller(1) };
+        let other_filter = ListBotsRequest { page_size: 7, ..filter.clone() };
+        for (caller, filter, token) in [
+            (caller(2), &filter, token.as_str()),
+            (other_actor, &filter, token.as_str()),
+            (caller(1), &other_filter, token.as_str()),
+            (caller(1), &filter, "no token"),
+        ] {
+            let status = read(caller, filter, token).unwrap_err();
+            assert!(status.message().contains("page_token: must be the next_page_token"), "{status:?}");
+        }
+        let other_method = pages.read_request::<u64, _>(&caller(1), &ListAgentsRequest::default(), 0, &token);
+        assert!(other_method.is_err());
+    }
 }

@@ -1,81 +1,122 @@
 //! Validation of requests: the authenticated caller, and the message once its fields satisfy the rules of its proto.
 
 use frontdesk_auth::Caller;
-use frontdesk_proto::{Normalize, Validate};
+use frontdesk_proto::{Normalize, PatternDescription, Validate, Violation};
 use tonic::{Request, Status};
 use uuid::Uuid;
 
 use crate::{ApiError, FieldError};
 
+const MUST_BE_A_UUID: &str = "must be a UUID such as 0190b1c2-7a3e-7c3a-9d55-3f3f0c8a1b2c";
+
 /// The caller and the message, its texts normalised, when all its fields are valid. Fails with INVALID_ARGUMENT that names every
 /// invalid field.
-pub fn validated<T: Validate + Normalize>(request: Request<T>) -> Result<(Caller, T), Status> {
+pub fn validated<T: Validate + Normalize + PatternDescription>(request: Request<T>) -> Result<(Caller, T), Status> {
     let caller = caller(&request)?;
     let mut message = request.into_inner();
     // Before validation, whose lengths count what is stored, and before a retry is compared with the first call (rule C12).
     message.normalize();
-    message.validate().map_err(|error| {
-        let fields = error.violations().iter().map(|violation| {
-            let path = match violation.field_path() {
-                path if path.is_empty() => "request".to_owned(),
-                path => path,
-            };
-            let description = describe(&path, violation.rule_id(), violation.message());
-            FieldError::new(path, description)
-        });
-        ApiError::fields(fields.collect())
-    })?;
-    Ok((caller, message))
+    match message.validate() {
+        Ok(()) => Ok((caller, message)),
+        Err(error) => Err(ApiError::fields(error.violations().iter().map(field_error::<T>).collect()).into()),
+    }
 }
 
-/// The caller, whom the server authenticated.
+fn field_error<T: PatternDescription>(violation: &Violation) -> FieldError {
+    let path = violation.field_path();
+    let description = match violation.rule_id() {
+        "string.pattern" => T::pattern_description(&path).map(str::to_owned),
+        rule => describe_rule(rule).map(str::to_owned),
+    };
+    let description = description.unwrap_or_else(|| match violation.message() {
+        "" => format!("violates the rule {}", violation.rule_id()),
+        message => message.to_owned(),
+    });
+    FieldError::new(if path.is_empty() { "request".to_owned() } else { path }, description)
+}
+
+/// What a value must be, for rules whose own message names only the rule.
+fn describe_rule(rule: &str) -> Option<&'static str> {
+    match rule {
+        "string.uuid" | "string.uuid_empty" => Some(MUST_BE_A_UUID),
+        "string.email" | "string.email_empty" => {
+            Some("must be an address that mail can go to, such as ada@example.com")
+        }
+        "string.min_len" => Some("is required"),
+        "enum.not_in" => Some("is required: choose one of the named values"),
+        "enum.defined_only" => Some("must be one of the named values"),
+        _ => None,
+    }
+}
+
+/// The caller that the server authenticated.
 pub fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     let caller = request.extensions().get::<Caller>().cloned();
     caller.ok_or_else(|| ApiError::internal(&"a request arrived without an authenticated caller").into())
 }
 
-/// What is wrong and what would be right, in words; the validator's own name a rule and a regular expression.
-fn describe(path: &str, rule: &str, message: &str) -> String {
-    let field = path.rsplit('.').next().unwrap_or(path);
-    match (rule, field) {
-        ("string.uuid" | "string.uuid_empty", _) => {
-            "must be a UUID such as 0190b1c2-7a3e-7c3a-9d55-3f3f0c8a1b2c".into()
-        }
-        ("string.email" | "string.email_empty", _) => {
-            "must be an address that mail can go to, such as ada@example.com".into()
-        }
-        ("string.pattern", "request_id") => {
-            "is required: 1 to 64 of A-Z a-z 0-9 . _ : -, for example a UUID; keep it for every retry of this call"
-                .into()
-        }
-        ("string.pattern", field) if field.ends_with("url") => {
-            "must be an http or https address such as https://shop.example/page".into()
-        }
-        ("string.pattern", "code") => "must be the eight digits of the code".into(),
-        ("string.pattern", "property") => {
-            "must be a name of lower case letters, digits and _, such as order_number".into()
-        }
-        ("string.pattern", "handle") => "must be 1 to 40 of a-z 0-9 . _ -, beginning with a letter or digit".into(),
-        ("string.pattern", field) if field == "id" || field.ends_with("_id") => {
-            "must be 1 to 64 of A-Z a-z 0-9 . _ -".into()
-        }
-        ("string.pattern", _) => {
-            "must not hold control characters; see the field's comment in the proto for line breaks".into()
-        }
-        ("string.min_len", _) => "is required".into(),
-        ("enum.not_in", _) => "is required: choose one of the named values".into(),
-        ("enum.defined_only", _) => "must be one of the named values".into(),
-        _ if message.is_empty() => format!("breaks the rule {rule}"),
-        _ => message.to_owned(),
-    }
-}
-
 /// Parses an id that its field's rule has validated.
 pub fn parse_id(field: &str, id: &str) -> Result<Uuid, Status> {
-    id.parse().map_err(|_| ApiError::fields(vec![FieldError::new(field, describe(field, "string.uuid", ""))]).into())
+    id.parse().map_err(|_| ApiError::fields(vec![FieldError::new(field, MUST_BE_A_UUID)]).into())
 }
 
 /// Parses an id that may be absent.
 pub fn parse_optional_id(field: &str, id: &str) -> Result<Option<Uuid>, Status> {
     if id.is_empty() { Ok(None) } else { parse_id(field, id).map(Some) }
+}
+
+#[cfg(test)]
+mod tests {
+    use frontdesk_proto::botsession::v1::{AskStep, CreateBotRequest, Flow, GetBotRequest, Step};
+    use tonic::Code;
+    use tonic_types::StatusExt;
+
+    use super::*;
+
+    fn request<T>(message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.extensions_mut().insert(Caller::service("test"));
+        request
+    }
+
+    #[test]
+    fn i22_every_invalid_field_is_named_with_what_it_must_be() {
+        let ask = AskStep { property: "Order number".into(), text: "Which?".into(), ..AskStep::default() };
+        let step = Step { id: "first step".into(), ask: Some(ask), ..Step::default() };
+        let flow = Some(Flow { steps: vec![step] });
+        let create =
+            CreateBotRequest { name: " \u{200B} ".into(), request_id: "é".into(), flow, ..Default::default() };
+        let status = validated(request(create)).unwrap_err();
+        let violations = status.get_details_bad_request().unwrap().field_violations;
+        let described = |field: &str| {
+            let found = violations.iter().find(|violation| violation.field == field);
+            found.unwrap_or_else(|| panic!("{field} is not in {violations:?}")).description.as_str()
+        };
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert_eq!(described("name"), "is required", "nothing is left of it after normalisation");
+        assert!(described("request_id").starts_with("must be 1 to 64 of A-Z"));
+        assert_eq!(described("flow.steps[0].id"), "must be 1 to 64 of A-Z a-z 0-9 . _ -");
+        assert!(described("flow.steps[0].ask.property").ends_with("such as order_number"));
+        assert!(violations.iter().all(|violation| !violation.description.contains("A-Za-z")), "no regular expression");
+    }
+
+    #[test]
+    fn c12_a_valid_request_is_normalised() {
+        let get = GetBotRequest { bot_id: "0190b1c2-7a3e-7c3a-9d55-3f3f0c8a1b2c".into() };
+        let (caller, message) = validated(request(get.clone())).unwrap();
+        assert_eq!((caller.actor.to_string().as_str(), &message), ("service:test", &get));
+        assert_eq!(
+            parse_id("bot_id", &message.bot_id).unwrap(),
+            Uuid::from_u128(0x0190b1c2_7a3e_7c3a_9d55_3f3f0c8a1b2c)
+        );
+        let status = validated(request(GetBotRequest { bot_id: "7".into() })).unwrap_err();
+        assert!(status.message().contains("bot_id: must be a UUID such as"), "{status:?}");
+        assert_eq!(parse_optional_id("bot_id", "").unwrap(), None);
+        assert!(parse_optional_id("bot_id", "7").unwrap_err().message().contains("bot_id: must be a UUID"));
+    }
+
+    #[test]
+    fn a_request_without_an_authenticated_caller_is_an_internal_error() {
+        assert_eq!(caller(&Request::new(())).unwrap_err().code(), Code::Internal);
+    }
 }

@@ -1,4 +1,4 @@
-//! Who is calling: the one place that turns a token into a caller.
+//! Authentication: the one place that turns a token into a caller.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -7,118 +7,81 @@ use std::{
 
 use aws_lc_rs::digest;
 use frontdesk_clock::Clock;
-use frontdesk_settings::Secret;
 use moka::future::Cache;
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use tokio_util::task::TaskTracker;
 
 use crate::{
-    Caller, Keyring, Keys, Roles, ScopedKeys, TokenError,
-    issuer::{Issuer, IssuerSettings},
-    keys,
-    token::{self},
-    visitors,
+    caller::Caller,
+    development_key::{self, DevelopmentKey},
+    installation_secret::InstallationSecret,
+    issuer::Issuer,
+    roles::Roles,
+    settings::{IdentityError, IdentitySettings},
+    token::{self, TokenError},
+    visitor_token::{self, VisitorKeyId, VisitorKeyStore},
 };
 
-/// Whose tokens are accepted, and the installation's own secret.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct IdentitySettings {
-    /// Accept tokens of the development key in the data folder: on a loopback address only. Unset: while there are no issuers.
-    pub development_key: Option<bool>,
-    /// The installation's secret, at least 32 bytes, the same for every process: page tokens are signed with it, and the
-    /// keys for visitor tokens are derived from it. Empty: the development key.
-    pub secret: Secret,
-    /// The secret before, while what it signed is still about.
-    pub previous_secret: Secret,
-    /// What the claim `aud` of visitor tokens must hold.
-    pub audience: String,
-    /// Clocks of issuers may differ by so much; a minute at most.
-    #[serde(with = "frontdesk_settings::duration")]
-    pub leeway: Duration,
-    /// Who vouches for agents, administrators and bots.
-    pub issuers: Vec<IssuerSettings>,
-    /// What each role permits.
-    pub roles: Roles,
-}
+/// How long a verified token is cached: verifying a signature can take longer than all the rest of a call.
+const CACHE_TTL: Duration = Duration::from_secs(60);
+/// Maximum number of cached tokens.
+const CACHE_CAPACITY: u64 = 10_000;
+/// Maximum value of [`IdentitySettings::leeway`].
+const MAX_LEEWAY: Duration = Duration::from_secs(60);
+/// Maximum number of characters of an unknown issuer's name in an error.
+const MAX_QUOTED: usize = 100;
 
-impl Default for IdentitySettings {
-    fn default() -> Self {
-        Self {
-            development_key: None,
-            secret: Secret::default(),
-            previous_secret: Secret::default(),
-            audience: "frontdesk".into(),
-            leeway: Duration::from_secs(30),
-            issuers: Vec::new(),
-            roles: Roles::default(),
-        }
-    }
-}
-
-impl IdentitySettings {
-    /// Are tokens of the development key accepted?
-    pub fn accepts_development(&self) -> bool {
-        self.development_key.unwrap_or(self.issuers.is_empty())
-    }
-}
-
-/// The identity settings are no good; the text names the setting and the remedy.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct IdentityError(pub String);
-
-/// What was verified is not verified again for so long: a signature can take longer than all the rest of a call.
-const KEPT: Duration = Duration::from_secs(60);
-const KEPT_AT_MOST: u64 = 10_000;
-
-/// Whose key signed a token: asked again at each call whether it is still good.
+/// The key that signed a token. Each call checks that it is still valid.
 #[derive(Clone)]
 enum SignedBy {
-    Development,
-    /// The issuer of this number, with the key of this id.
+    DevelopmentKey,
+    /// The issuer at this place of the settings, with the key of this id.
     Issuer(usize, Option<String>),
-    Scoped(Uuid, i32),
+    VisitorKey(VisitorKeyId),
 }
 
-/// Knows callers by their tokens. Clones share what they know.
+/// Authenticates callers by their tokens. Clones share the cache.
 #[derive(Clone)]
-pub struct Identity(Arc<Parts>);
+pub struct Identity(Arc<Inner>);
 
-struct Parts {
-    development: Option<Keys>,
+struct Inner {
+    development_key: Option<DevelopmentKey>,
     issuers: Vec<Issuer>,
     roles: Roles,
     audience: String,
     leeway: Duration,
-    keyring: Keyring,
-    /// Where visitors' keys are known; a process that serves no visitor knows none.
-    scoped: OnceLock<Arc<dyn ScopedKeys>>,
+    installation_secret: InstallationSecret,
+    /// Unset in a process that serves no visitors.
+    visitor_keys: OnceLock<Arc<dyn VisitorKeyStore>>,
     clock: Clock,
-    /// Tokens by their digest.
-    verified: Cache<[u8; 32], (Caller, SignedBy)>,
+    verified: VerifiedTokens,
+    /// Refreshes of issuers' keys in the background.
+    tasks: TaskTracker,
 }
 
-fn verified() -> Cache<[u8; 32], (Caller, SignedBy)> {
-    Cache::builder().max_capacity(KEPT_AT_MOST).time_to_live(KEPT).build()
+/// Verified tokens by their digest.
+type VerifiedTokens = Cache<[u8; 32], (Caller, SignedBy)>;
+
+fn verified_tokens() -> VerifiedTokens {
+    Cache::builder().max_capacity(CACHE_CAPACITY).time_to_live(CACHE_TTL).build()
 }
 
 impl Identity {
-    /// As the settings say. `development` is the development key, where it is accepted.
+    /// By the settings. `development_key`: None when it is not accepted.
     pub fn try_new(
         settings: &IdentitySettings,
-        development: Option<Keys>,
-        keyring: Keyring,
+        development_key: Option<DevelopmentKey>,
+        installation_secret: InstallationSecret,
         clock: &Clock,
     ) -> Result<Self, IdentityError> {
-        if settings.leeway > Duration::from_secs(60) {
+        if settings.leeway > MAX_LEEWAY {
             return Err(IdentityError("identity.leeway must be at most 60s".into()));
         }
-        let issuers =
-            settings.issuers.iter().map(Issuer::try_new).collect::<Result<Vec<_>, _>>().map_err(IdentityError)?;
+        let tasks = TaskTracker::new();
+        let issuers = settings.issuers.iter().map(|issuer| Issuer::try_new(issuer, &tasks));
+        let issuers = issuers.collect::<Result<Vec<_>, _>>().map_err(IdentityError)?;
         for (place, issuer) in issuers.iter().enumerate() {
             let name = issuer.name();
-            if name == keys::ISSUER {
+            if name == development_key::ISSUER {
                 return Err(IdentityError(format!(
                     "identity.issuers must not be called {name:?}: that is the development key"
                 )));
@@ -128,95 +91,105 @@ impl Identity {
                 return Err(IdentityError(why));
             }
         }
-        Ok(Self(Arc::new(Parts {
-            development,
+        Ok(Self(Arc::new(Inner {
+            development_key,
             issuers,
             roles: settings.roles.clone(),
             audience: settings.audience.clone(),
             leeway: settings.leeway,
-            keyring,
-            scoped: OnceLock::new(),
+            installation_secret,
+            visitor_keys: OnceLock::new(),
             clock: clock.clone(),
-            verified: verified(),
+            verified: verified_tokens(),
+            tasks,
         })))
     }
 
-    /// Knows whom the development key knows, and nobody else.
-    pub fn development(keys: &Keys) -> Self {
-        Self(Arc::new(Parts {
-            development: Some(keys.clone()),
+    /// Accepts tokens of the development key only.
+    pub fn from_development_key(key: &DevelopmentKey) -> Self {
+        Self(Arc::new(Inner {
+            development_key: Some(key.clone()),
             issuers: Vec::new(),
             roles: Roles::default(),
             audience: String::new(),
             leeway: Duration::ZERO,
-            keyring: keys.keyring().clone(),
-            scoped: OnceLock::new(),
-            clock: keys.clock().clone(),
-            verified: verified(),
+            installation_secret: key.installation_secret().clone(),
+            visitor_keys: OnceLock::new(),
+            clock: key.clock().clone(),
+            verified: verified_tokens(),
+            tasks: TaskTracker::new(),
         }))
     }
 
-    /// Who knows the keys of visitors' tokens in this process; without, none are accepted.
-    pub fn accept_scoped(&self, keys: Arc<dyn ScopedKeys>) {
-        // Said once, by whoever builds the process.
-        let _ = self.0.scoped.set(keys);
+    /// Sets the store of visitors' keys, once. Without it tokens of visitors' keys are refused.
+    pub fn accept_visitor_keys(&self, keys: Arc<dyn VisitorKeyStore>) {
+        let _ = self.0.visitor_keys.set(keys);
     }
 
-    /// Reads every issuer's keys: a file that is no good is told at the start. An address that does not answer now is asked
-    /// again when the first token comes.
-    pub async fn prepare(&self) -> Result<(), IdentityError> {
+    /// Reads the keys of all issuers. Fails for an invalid file; an address that does not answer now is asked again when the
+    /// first token comes.
+    pub async fn load_issuer_keys(&self) -> Result<(), IdentityError> {
         for issuer in &self.0.issuers {
-            match issuer.prepare().await {
+            match issuer.load_keys().await {
                 Ok(()) => {}
-                Err(error) if issuer.has_file() => return Err(IdentityError(format!("identity.issuers: {error}"))),
+                Err(error) if issuer.keys_are_in_a_file() => {
+                    return Err(IdentityError(format!("identity.issuers: {error}")));
+                }
                 Err(error) => {
-                    tracing::warn!(issuer = issuer.name(), %error, "the keys of an issuer cannot be had now");
+                    tracing::warn!(issuer = issuer.name(), %error, "the keys of an issuer cannot be read now");
                 }
             }
         }
         Ok(())
     }
 
-    /// Who a token speaks for. The issuer that it names decides by which keys it is checked, and nothing else of it is believed
-    /// before.
+    /// Waits for the running refreshes of issuers' keys, each of which ends within 5 s.
+    pub async fn shutdown(&self) {
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+
+    /// The caller that a token names. The issuer in the token selects the keys to verify it with; nothing else of it is used
+    /// before its signature is verified.
     pub async fn authenticate(&self, token: &str) -> Result<Caller, TokenError> {
-        let parts = &self.0;
+        let inner = &self.0;
         let digest = digest::digest(&digest::SHA256, token.as_bytes());
-        let digest: [u8; 32] = digest.as_ref().try_into().map_err(|_| TokenError::invalid("it is no token"))?;
-        if let Some((caller, signed_by)) = parts.verified.get(&digest).await
-            && caller.ends.is_some_and(|ends| ends.plus(parts.leeway) > parts.clock.now())
+        let digest: [u8; 32] =
+            digest.as_ref().try_into().map_err(|_| TokenError::invalid("it is not a JSON Web Token"))?;
+        if let Some((caller, signed_by)) = inner.verified.get(&digest).await
+            && caller.ends.is_some_and(|ends| ends.plus(inner.leeway) > inner.clock.now())
         {
-            parts.still_good(&caller, &signed_by).await?;
+            inner.require_valid_key(&caller, &signed_by).await?;
             return Ok(caller);
         }
-        let (caller, signed_by) = parts.verify(token).await?;
-        parts.still_good(&caller, &signed_by).await?;
-        parts.verified.insert(digest, (caller.clone(), signed_by)).await;
+        let (caller, signed_by) = inner.verify(token).await?;
+        inner.require_valid_key(&caller, &signed_by).await?;
+        inner.verified.insert(digest, (caller.clone(), signed_by)).await;
         Ok(caller)
     }
 }
 
-impl Parts {
+impl Inner {
     async fn verify(&self, token: &str) -> Result<(Caller, SignedBy), TokenError> {
-        let head = token::head(token)?;
-        if let Some(number) = self.issuers.iter().position(|issuer| issuer.name() == head.issuer) {
+        let header = token::unverified_header(token)?;
+        if let Some(number) = self.issuers.iter().position(|issuer| issuer.name() == header.issuer) {
             let issuer = &self.issuers[number];
-            let caller = issuer.verify(token, &head, &self.roles, self.leeway, &self.clock).await?;
-            return Ok((caller, SignedBy::Issuer(number, head.key_id)));
+            let caller = issuer.verify(token, &header, &self.roles, self.leeway, &self.clock).await?;
+            return Ok((caller, SignedBy::Issuer(number, header.key_id)));
         }
-        if head.issuer == keys::ISSUER {
-            let keys = self.development.as_ref();
-            let keys = keys.ok_or_else(|| TokenError::invalid("the development key is not accepted here"))?;
-            return Ok((keys.verify(token)?, SignedBy::Development));
+        if header.issuer == development_key::ISSUER {
+            let key = self.development_key.as_ref();
+            let key = key.ok_or_else(|| TokenError::invalid("the development key is not accepted here"))?;
+            return Ok((key.verify(token)?, SignedBy::DevelopmentKey));
         }
-        match (visitors::key_id(&head), self.scoped.get()) {
+        match (visitor_token::key_id(&header), self.visitor_keys.get()) {
             (Some(key), Some(_)) => {
-                let caller = visitors::verify(token, key, &self.keyring, &self.audience, self.leeway)?;
-                Ok((caller, SignedBy::Scoped(key.0, key.1)))
+                let caller = visitor_token::verify(token, key, &self.installation_secret, &self.audience, self.leeway)?;
+                Ok((caller, SignedBy::VisitorKey(key)))
             }
             (Some(_), None) => Err(TokenError::invalid("visitors' tokens are not accepted by this service")),
             (None, _) => {
-                let issuer: String = head.issuer.chars().take(100).collect();
+                let issuer: String = header.issuer.chars().take(MAX_QUOTED).collect();
                 Err(TokenError::invalid(format!(
                     "its issuer {issuer:?} is not one that is accepted; a visitor's token names its key in kid, as <iss>.<number>"
                 )))
@@ -224,15 +197,15 @@ impl Parts {
         }
     }
 
-    /// Asked each time: a key that was withdrawn or replaced lets nobody in any more.
-    async fn still_good(&self, caller: &Caller, signed_by: &SignedBy) -> Result<(), TokenError> {
-        match (signed_by, self.scoped.get()) {
-            (SignedBy::Development, _) => Ok(()),
-            (SignedBy::Issuer(number, key_id), _) => self.issuers[*number].still_publishes(key_id.as_deref()).await,
-            (SignedBy::Scoped(scope, number), Some(keys)) => {
-                visitors::is_good(keys.as_ref(), caller.account, (*scope, *number)).await
+    /// Checks at each call that the key that signed the token was neither withdrawn nor replaced.
+    async fn require_valid_key(&self, caller: &Caller, signed_by: &SignedBy) -> Result<(), TokenError> {
+        match (signed_by, self.visitor_keys.get()) {
+            (SignedBy::DevelopmentKey, _) => Ok(()),
+            (SignedBy::Issuer(number, key_id), _) => self.issuers[*number].require_key(key_id.as_deref()).await,
+            (SignedBy::VisitorKey(key), Some(keys)) => {
+                visitor_token::require_active(keys.as_ref(), caller.account, *key).await
             }
-            (SignedBy::Scoped(..), None) => {
+            (SignedBy::VisitorKey(_), None) => {
                 Err(TokenError::invalid("visitors' tokens are not accepted by this service"))
             }
         }

@@ -1,4 +1,4 @@
-//! The public keys of an issuer: read from a file or fetched from a URL, kept, renewed behind the back of callers.
+//! The public keys of an issuer: read from a file or fetched from a URL, cached, and refreshed in the background.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,33 +11,38 @@ use jsonwebtoken::{
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse},
 };
 use tokio::{sync::Mutex, time::Instant};
+use tokio_util::task::TaskTracker;
 
-use crate::TokenError;
+use crate::token::TokenError;
 
-/// How long keys are good for, and how often their source is asked.
+/// How long keys are used, and how often their source is asked.
 #[derive(Clone, Copy)]
-struct Patience {
-    /// Older keys are fetched again, while the old ones serve.
-    fresh: Duration,
-    /// Older keys serve nobody: an issuer that was silent for so long may have withdrawn them.
-    stale: Duration,
-    /// Between two fetches: tokens with made-up key ids must not hammer the issuer.
-    pause: Duration,
-    /// The same, while there are no keys at all.
-    first_pause: Duration,
+struct RefreshPolicy {
+    /// Age from which keys are refreshed in the background, while they are still used.
+    refresh_after: Duration,
+    /// Age from which keys are not used any more: the issuer may have withdrawn them.
+    max_age: Duration,
+    /// Shortest time between two requests to the source, so that tokens with invented key ids do not overload the issuer.
+    min_interval: Duration,
+    /// The same while there are no keys at all.
+    min_interval_without_keys: Duration,
 }
 
-const PATIENCE: Patience = Patience {
-    fresh: Duration::from_secs(10 * 60),
-    stale: Duration::from_secs(24 * 3600),
-    pause: Duration::from_secs(30),
-    first_pause: Duration::from_secs(1),
+const REFRESH_POLICY: RefreshPolicy = RefreshPolicy {
+    refresh_after: Duration::from_secs(10 * 60),
+    max_age: Duration::from_secs(24 * 3600),
+    min_interval: Duration::from_secs(30),
+    min_interval_without_keys: Duration::from_secs(1),
 };
-const WITHIN: Duration = Duration::from_secs(5);
-const LARGEST: usize = 1024 * 1024;
+/// How long a request to the issuer may take.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum size of a JSON Web Key Set in bytes.
+const MAX_SIZE: usize = 1024 * 1024;
+/// Minimum length of an RSA modulus in base64url: 2,048 bits.
+const MIN_RSA_MODULUS: usize = 342;
 
-/// Public keys only.
-const ACCEPTABLE: [Algorithm; 7] = [
+/// The algorithms with a public key.
+const PUBLIC_KEY_ALGORITHMS: [Algorithm; 7] = [
     Algorithm::RS256,
     Algorithm::RS384,
     Algorithm::RS512,
@@ -47,7 +52,7 @@ const ACCEPTABLE: [Algorithm; 7] = [
     Algorithm::EdDSA,
 ];
 
-/// The keys cannot be had; the text says where from and why.
+/// The keys cannot be read; the text says from where and why.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the keys at {source_name}: {why}")]
 pub struct JwksError {
@@ -64,9 +69,12 @@ enum Source {
 pub(crate) struct Jwks {
     source: Source,
     accepted: Vec<Algorithm>,
-    patience: Patience,
-    keys: RwLock<Arc<Known>>,
-    fetching: Arc<Mutex<()>>,
+    policy: RefreshPolicy,
+    cached: RwLock<Arc<CachedKeys>>,
+    /// Held while the source is asked: one request at a time.
+    refreshing: Arc<Mutex<()>>,
+    /// The refreshes in the background.
+    tasks: TaskTracker,
 }
 
 #[derive(Clone)]
@@ -77,18 +85,24 @@ pub(crate) struct Key {
 }
 
 #[derive(Default)]
-struct Known {
+struct CachedKeys {
     keys: Vec<Key>,
-    /// When these keys were had.
-    since: Option<Instant>,
-    /// When the source was last asked.
-    asked: Option<Instant>,
-    why_not: String,
+    /// When these keys were read. None: there are none yet.
+    read_at: Option<Instant>,
+    /// When the source was asked last.
+    asked_at: Option<Instant>,
+    /// Why the last request failed; empty when it did not.
+    last_error: String,
 }
 
 impl Jwks {
-    /// The keys at a URL (https; http on a loopback address) or in a file.
-    pub(crate) fn try_new(source: &str, ca: &Path, accepted: Vec<Algorithm>) -> Result<Self, JwksError> {
+    /// The keys at a URL (https; http on a loopback address) or in a file. Refreshes in the background belong to `tasks`.
+    pub(crate) fn try_new(
+        source: &str,
+        ca: &Path,
+        accepted: Vec<Algorithm>,
+        tasks: &TaskTracker,
+    ) -> Result<Self, JwksError> {
         let wrong = |why: String| JwksError { source_name: source.to_owned(), why };
         let source = match source.split_once("://") {
             Some(("file", path)) => Source::File(path.into()),
@@ -97,77 +111,93 @@ impl Jwks {
                 let url = reqwest::Url::parse(source).map_err(|error| wrong(error.to_string()))?;
                 let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
                 if scheme != "https" && !(scheme == "http" && local) {
-                    return Err(wrong("must be a file or an https address: what it says decides who is let in".into()));
+                    return Err(wrong(
+                        "must be a file or an https address: it decides which tokens are accepted".into(),
+                    ));
                 }
                 Source::Url(source.to_owned(), client(ca).map_err(wrong)?)
             }
         };
-        Ok(Self { source, accepted, patience: PATIENCE, keys: RwLock::default(), fetching: Arc::default() })
+        Ok(Self {
+            source,
+            accepted,
+            policy: REFRESH_POLICY,
+            cached: RwLock::default(),
+            refreshing: Arc::default(),
+            tasks: tasks.clone(),
+        })
     }
 
     pub(crate) fn is_file(&self) -> bool {
         matches!(self.source, Source::File(_))
     }
 
-    /// The key that a token names. Without a name: the only key there is.
+    /// The key with this id. Without an id: the only key that the issuer has.
     pub(crate) async fn key(self: &Arc<Self>, id: Option<&str>) -> Result<Key, TokenError> {
-        let known = self.known();
-        match known.since.map(|since| since.elapsed()) {
-            None => self.fetch(&known).await,
-            Some(age) if age > self.patience.stale => self.fetch(&known).await,
-            // Behind the back of callers, one at a time: whoever finds another at it, or that it was tried just now, lets it be.
-            Some(age) if age > self.patience.fresh && known.may_ask(self.patience.pause) => {
-                if let Ok(one) = self.fetching.clone().try_lock_owned() {
-                    let jwks = self.clone();
-                    tokio::spawn(async move {
-                        jwks.fetch_unless_lately(jwks.patience.pause).await;
-                        drop(one);
-                    });
-                }
+        let cached = self.cached();
+        match cached.read_at.map(|read_at| read_at.elapsed()) {
+            None => self.refresh_if_due(&cached).await,
+            Some(age) if age > self.policy.max_age => self.refresh_if_due(&cached).await,
+            Some(age) if age > self.policy.refresh_after && cached.can_ask_again(self.policy.min_interval) => {
+                self.refresh_in_background();
             }
             Some(_) => {}
         }
-        if let Some(key) = self.known().find(id, self.patience.stale)? {
+        if let Some(key) = self.cached().find(id, self.policy.max_age)? {
             return Ok(key);
         }
-        // An issuer signs with its newest key at once.
-        self.fetch(&known).await;
-        self.known()
-            .find(id, self.patience.stale)?
+        // The key may be new: an issuer signs with a new key as soon as it publishes it.
+        self.refresh_if_due(&cached).await;
+        self.cached()
+            .find(id, self.policy.max_age)?
             .ok_or_else(|| TokenError::invalid("its issuer publishes no such key"))
     }
 
-    fn known(&self) -> Arc<Known> {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn cached(&self) -> Arc<CachedKeys> {
+        self.cached.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Asks the source, unless somebody did while we waited for our turn.
-    async fn fetch(&self, seen: &Known) {
-        let pause = if seen.since.is_some() { self.patience.pause } else { self.patience.first_pause };
-        let _one = self.fetching.lock().await;
-        self.fetch_unless_lately(pause).await;
-    }
-
-    async fn fetch_unless_lately(&self, pause: Duration) {
-        if self.known().may_ask(pause)
-            && let Err(error) = self.renew().await
-        {
-            tracing::warn!(%error, "the keys of an issuer cannot be had; those that are known serve on");
+    /// Starts a refresh unless one is running.
+    fn refresh_in_background(self: &Arc<Self>) {
+        if let Ok(guard) = self.refreshing.clone().try_lock_owned() {
+            let jwks = self.clone();
+            self.tasks.spawn(async move {
+                jwks.refresh_unless_recent(jwks.policy.min_interval).await;
+                drop(guard);
+            });
         }
     }
 
-    /// Reads the source now. What is no good leaves the keys as they are.
-    pub(crate) async fn renew(&self) -> Result<(), JwksError> {
-        let asked = Some(Instant::now());
-        let (known, error) = match self.load().await {
-            Ok(keys) => (Known { keys, since: asked, asked, why_not: String::new() }, None),
+    /// Refreshes the keys, unless another call did so while this one waited. `cached`: the keys that this call found.
+    async fn refresh_if_due(&self, cached: &CachedKeys) {
+        let min_interval = match cached.read_at {
+            Some(_) => self.policy.min_interval,
+            None => self.policy.min_interval_without_keys,
+        };
+        let _guard = self.refreshing.lock().await;
+        self.refresh_unless_recent(min_interval).await;
+    }
+
+    async fn refresh_unless_recent(&self, min_interval: Duration) {
+        if self.cached().can_ask_again(min_interval)
+            && let Err(error) = self.refresh().await
+        {
+            tracing::warn!(%error, "the keys of an issuer cannot be read; the cached ones stay in use");
+        }
+    }
+
+    /// Reads the source now. On a failure the cached keys stay.
+    pub(crate) async fn refresh(&self) -> Result<(), JwksError> {
+        let asked_at = Some(Instant::now());
+        let (cached, error) = match self.load().await {
+            Ok(keys) => (CachedKeys { keys, read_at: asked_at, asked_at, last_error: String::new() }, None),
             Err(error) => {
-                let known = self.known();
-                let (keys, since) = (known.keys.clone(), known.since);
-                (Known { keys, since, asked, why_not: error.to_string() }, Some(error))
+                let cached = self.cached();
+                let (keys, read_at) = (cached.keys.clone(), cached.read_at);
+                (CachedKeys { keys, read_at, asked_at, last_error: error.to_string() }, Some(error))
             }
         };
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
+        *self.cached.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(cached);
         error.map_or(Ok(()), Err)
     }
 
@@ -184,8 +214,8 @@ impl Jwks {
             keys: Vec<serde_json::Value>,
         }
         let set: Set = serde_json::from_slice(&bytes.map_err(wrong)?)
-            .map_err(|error| wrong(format!("they are no JSON Web Key Set ({error})")))?;
-        // One that is of no kind that is known leaves the others as they are (RFC 7517, 5).
+            .map_err(|error| wrong(format!("not a JSON Web Key Set ({error})")))?;
+        // A key of an unknown type is ignored (RFC 7517, 5).
         let keys = set.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
         let keys: Vec<Key> = keys.filter_map(|key| self.accept(&key)).collect();
         if keys.is_empty() {
@@ -195,19 +225,18 @@ impl Jwks {
         Ok(keys)
     }
 
-    /// A key that may verify: public, for signatures, of an algorithm that is accepted. What it says of itself is checked, and
-    /// it verifies with that one algorithm only.
+    /// The key, when it is public, for signatures, and of an accepted algorithm. It verifies with that one algorithm only. None:
+    /// it is not, or its members contradict each other.
     fn accept(&self, key: &Jwk) -> Option<Key> {
-        let verifies = |of: &Vec<KeyOperations>| of.contains(&KeyOperations::Verify);
+        let can_verify = |operations: &Vec<KeyOperations>| operations.contains(&KeyOperations::Verify);
         if !matches!(key.common.public_key_use, None | Some(PublicKeyUse::Signature))
-            || !key.common.key_operations.as_ref().is_none_or(verifies)
+            || !key.common.key_operations.as_ref().is_none_or(can_verify)
         {
             return None;
         }
-        let of_its_kind: &[Algorithm] = match &key.algorithm {
+        let of_its_type: &[Algorithm] = match &key.algorithm {
             AlgorithmParameters::RSA(rsa) => {
-                // 2,048 bits in base64url: less is no key today.
-                if rsa.n.len() < 342 {
+                if rsa.n.len() < MIN_RSA_MODULUS {
                     return None;
                 }
                 &[Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256]
@@ -218,26 +247,28 @@ impl Jwks {
                 _ => return None,
             },
             AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => &[Algorithm::EdDSA],
-            // A secret that is published is none.
+            // Symmetric keys: a published secret is not secret.
             _ => return None,
         };
         let algorithm = match key.common.key_algorithm {
-            Some(named) => Algorithm::try_from(named).ok().filter(|named| of_its_kind.contains(named))?,
-            None => *of_its_kind.iter().find(|algorithm| self.accepted.contains(algorithm))?,
+            Some(named) => Algorithm::try_from(named).ok().filter(|named| of_its_type.contains(named))?,
+            None => *of_its_type.iter().find(|algorithm| self.accepted.contains(algorithm))?,
         };
         let decoding = DecodingKey::from_jwk(key).ok()?;
         self.accepted.contains(&algorithm).then(|| Key { id: key.common.key_id.clone(), algorithm, key: decoding })
     }
 }
 
-impl Known {
-    fn may_ask(&self, pause: Duration) -> bool {
-        self.asked.is_none_or(|asked| asked.elapsed() >= pause)
+impl CachedKeys {
+    /// Whether the last request to the source is at least `min_interval` ago.
+    fn can_ask_again(&self, min_interval: Duration) -> bool {
+        self.asked_at.is_none_or(|asked_at| asked_at.elapsed() >= min_interval)
     }
 
-    fn find(&self, id: Option<&str>, stale: Duration) -> Result<Option<Key>, TokenError> {
-        if self.since.is_none_or(|since| since.elapsed() > stale) {
-            return Err(TokenError::Unavailable(self.why_not.clone()));
+    /// The key with this id, unless the keys are older than `max_age`.
+    fn find(&self, id: Option<&str>, max_age: Duration) -> Result<Option<Key>, TokenError> {
+        if self.read_at.is_none_or(|read_at| read_at.elapsed() > max_age) {
+            return Err(TokenError::Unavailable(self.last_error.clone()));
         }
         Ok(match id {
             Some(id) => self.keys.iter().find(|key| key.id.as_deref() == Some(id)).cloned(),
@@ -249,9 +280,9 @@ impl Known {
 
 fn client(ca: &Path) -> Result<reqwest::Client, String> {
     let mut builder = reqwest::Client::builder()
-        .timeout(WITHIN)
-        .connect_timeout(WITHIN)
-        // Where to is what the settings say.
+        .timeout(FETCH_TIMEOUT)
+        .connect_timeout(FETCH_TIMEOUT)
+        // The settings name the address; the issuer must not choose another one.
         .redirect(reqwest::redirect::Policy::none());
     if !ca.as_os_str().is_empty() {
         let pem = std::fs::read(ca).map_err(|error| format!("{}: {error}", ca.display()))?;
@@ -262,34 +293,34 @@ fn client(ca: &Path) -> Result<reqwest::Client, String> {
 }
 
 async fn fetch(client: &reqwest::Client, url: &str) -> Result<Vec<u8>, String> {
-    let answer = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
-    let mut answer = answer.map_err(|error| chain(&error))?;
+    let response = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
+    let mut response = response.map_err(|error| with_causes(&error))?;
     let mut bytes = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| chain(&error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| with_causes(&error))? {
         bytes.extend_from_slice(&chunk);
-        if bytes.len() > LARGEST {
+        if bytes.len() > MAX_SIZE {
             return Err("the answer is larger than 1 MiB".into());
         }
     }
     Ok(bytes)
 }
 
-/// An HTTP client hides the cause behind its own words.
-fn chain(error: &dyn std::error::Error) -> String {
+/// The error with its causes, which the HTTP client leaves out of its text.
+fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// A key's algorithm in the words of a token's header.
+/// The algorithms with these names, as the header of a token spells them.
 pub(crate) fn algorithms(names: &[String]) -> Result<Vec<Algorithm>, String> {
     names
         .iter()
         .map(|name| {
             let algorithm = name.parse::<KeyAlgorithm>().ok().and_then(|algorithm| Algorithm::try_from(algorithm).ok());
             algorithm
-                .filter(|algorithm| ACCEPTABLE.contains(algorithm))
+                .filter(|algorithm| PUBLIC_KEY_ALGORITHMS.contains(algorithm))
                 .ok_or_else(|| {
-                    format!("{name} is not an algorithm for public keys; choose of RS256, RS384, RS512, PS256, ES256, ES384, EdDSA")
+                    format!("{name} is not an algorithm for public keys; choose from RS256, RS384, RS512, PS256, ES256, ES384, EdDSA")
                 })
         })
         .collect()
@@ -308,12 +339,13 @@ mod tests {
         format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}","kid":"{id}"}}"#)
     }
 
-    /// Keys in a file, with the patience of a test.
-    fn keys(folder: &tempfile::TempDir, patience: [u64; 4]) -> (PathBuf, Arc<Jwks>) {
+    /// Keys in a file, with a policy in milliseconds.
+    fn keys(folder: &tempfile::TempDir, policy: [u64; 4]) -> (PathBuf, Arc<Jwks>) {
         let file = folder.path().join("jwks.json");
-        let mut jwks = Jwks::try_new(file.to_str().unwrap(), Path::new(""), vec![Algorithm::ES256]).unwrap();
-        let [fresh, stale, pause, first_pause] = patience.map(Duration::from_millis);
-        jwks.patience = Patience { fresh, stale, pause, first_pause };
+        let tasks = TaskTracker::new();
+        let mut jwks = Jwks::try_new(file.to_str().unwrap(), Path::new(""), vec![Algorithm::ES256], &tasks).unwrap();
+        let [refresh_after, max_age, min_interval, min_interval_without_keys] = policy.map(Duration::from_millis);
+        jwks.policy = RefreshPolicy { refresh_after, max_age, min_interval, min_interval_without_keys };
         (file, Arc::new(jwks))
     }
 
@@ -326,20 +358,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn s1_a_new_key_is_found_and_a_withdrawn_one_forgotten_while_nobody_waits() {
+    async fn s1_a_new_key_is_found_and_a_withdrawn_one_is_dropped_in_the_background() {
         let (folder, old, new) = (tempfile::tempdir().unwrap(), jwk("old"), jwk("new"));
         let (file, jwks) = keys(&folder, [300, 60_000, 50, 10]);
         publish(&file, &[&old]);
         jwks.key(Some("old")).await.unwrap();
         jwks.key(None).await.unwrap();
         publish(&file, &[&old, &new]);
-        assert!(jwks.key(Some("new")).await.is_err(), "asked a moment ago");
+        assert!(jwks.key(Some("new")).await.is_err(), "the source was asked a moment ago");
         wait(60).await;
         jwks.key(Some("new")).await.unwrap();
-        assert!(matches!(jwks.key(None).await, Err(TokenError::Invalid(_))), "which of them?");
+        assert!(matches!(jwks.key(None).await, Err(TokenError::Invalid(_))), "a token without kid is ambiguous");
         publish(&file, &[&new]);
         wait(310).await;
-        // The old keys serve whoever comes first, and are asked for behind their back.
+        // The first call still finds the cached key and starts a refresh.
         jwks.key(Some("old")).await.unwrap();
         wait(100).await;
         assert!(matches!(jwks.key(Some("old")).await, Err(TokenError::Invalid(_))));
@@ -347,10 +379,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn s1_keys_serve_on_while_their_source_is_away_but_not_for_ever() {
+    async fn s1_cached_keys_stay_in_use_while_their_source_is_away_until_their_maximum_age() {
         let (folder, key) = (tempfile::tempdir().unwrap(), jwk("key"));
         let (file, jwks) = keys(&folder, [50, 700, 20, 10]);
-        assert!(matches!(jwks.key(Some("key")).await, Err(TokenError::Unavailable(_))), "there never were any");
+        assert!(matches!(jwks.key(Some("key")).await, Err(TokenError::Unavailable(_))), "there are no keys yet");
         publish(&file, &[&key]);
         wait(20).await;
         jwks.key(Some("key")).await.unwrap();
@@ -361,14 +393,14 @@ mod tests {
         }
         std::fs::remove_file(&file).unwrap();
         wait(800).await;
-        assert!(matches!(jwks.key(Some("key")).await, Err(TokenError::Unavailable(_))), "for too long");
+        assert!(matches!(jwks.key(Some("key")).await, Err(TokenError::Unavailable(_))), "they are too old");
         publish(&file, &[&key]);
         wait(30).await;
         jwks.key(Some("key")).await.unwrap();
     }
 
     #[tokio::test]
-    async fn s5_what_is_published_verifies_only_as_what_it_is() {
+    async fn s5_only_public_signature_keys_of_accepted_algorithms_are_used() {
         let folder = tempfile::tempdir().unwrap();
         let (file, jwks) = keys(&folder, [1, 60_000, 1, 1]);
         let with = |id: &str, more: &str| jwk(id).replace(r#""kid""#, &format!("{more},\"kid\""));

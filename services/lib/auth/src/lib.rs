@@ -1,32 +1,33 @@
-//! Who is calling and what they may: tokens, certificates, callers, roles, and the access that each method declares.
+//! Who is calling and what they may do: tokens, certificates, callers, roles, and the access that each method declares.
 //!
-//! [`Identity`] turns a token into a [`Caller`], [`AccessMap`] holds what the protos declare, [`Keyring`] is the
-//! installation's own secret, [`Keys`] the development key.
+//! Start reading at [`Identity`], which turns a token into a [`Caller`]. [`AccessMap`] holds what the protos declare,
+//! [`InstallationSecret`] signs and derives what an installation hands out, [`DevelopmentKey`] mints tokens in development.
 
 mod access;
 mod caller;
 mod certificate;
+mod development_key;
 mod identity;
+mod installation_secret;
 mod issuer;
 mod jwks;
-mod keyring;
-mod keys;
 mod roles;
+mod settings;
 mod token;
-mod visitors;
+mod visitor_token;
 
 pub use access::{Access, AccessMap, UndeclaredMethod};
-pub use caller::{AccountId, Actor, Caller, Kind, NotAllowed};
-pub use certificate::{service_of, within_its_time};
-pub use identity::{Identity, IdentityError, IdentitySettings};
-pub use issuer::{ClaimNames, IssuerSettings};
-pub use keyring::{Keyring, WeakSecret};
-pub use keys::Keys;
+pub use caller::{Actor, Caller, CallerKind, NotAllowed};
+pub use certificate::{check_validity, service_name};
+pub use development_key::DevelopmentKey;
+pub use identity::Identity;
+pub use installation_secret::{InstallationSecret, WeakSecret};
 pub use roles::{Roles, UnknownPermission};
+pub use settings::{ClaimNames, IdentityError, IdentitySettings, IssuerSettings};
 pub use token::{Claims, TokenError};
-pub use visitors::ScopedKeys;
+pub use visitor_token::VisitorKeyStore;
 
-/// Metadata in which a service says for which account it acts (rule S5).
+/// Metadata in which a service names the account that it acts for (rule S5).
 pub const ACCOUNT_HEADER: &str = "x-frontdesk-account";
-/// Metadata in which a service says for whom it acts, as `kind:id` (rule S5).
+/// Metadata in which a service names the actor that it acts for, as `kind:id` (rule S5).
 pub const ACTOR_HEADER: &str = "x-frontdesk-actor";

@@ -1,38 +1,42 @@
-//! What a token says, and reading it: one way for every token that is signed.
+//! What a token says, and verifying it: one way for all signed tokens.
 
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use frontdesk_clock::{Clock, Time};
+use frontdesk_db::AccountId;
+use frontdesk_proto::characters::{is_directional, is_line_break, is_zero_width};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{AccountId, Kind};
+use crate::caller::CallerKind;
 
-/// No issuer needs more; what is longer is not even looked at.
-const LONGEST: usize = 8 * 1024;
+/// Maximum length of a token in bytes; a longer one is refused before it is decoded.
+const MAX_LENGTH: usize = 8 * 1024;
+/// Maximum length of a subject in characters.
+const MAX_SUBJECT_LENGTH: usize = 128;
 
 /// The claims of a development token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Claims {
-    /// Who issued it.
+    /// The issuer.
     pub iss: String,
-    /// For whom: always `frontdesk`.
+    /// The audience: always `frontdesk`.
     pub aud: String,
-    /// Whose it is: an agent's or bot's UUID, the platform's own word for a visitor (1 to 128 characters).
+    /// The subject: an agent's or bot's UUID, the platform's own word for a visitor (1 to 128 characters).
     pub sub: String,
     /// The account.
     pub account: AccountId,
     /// The kind of the caller.
-    pub kind: Kind,
-    /// What it permits; agents and administrators only.
+    pub kind: CallerKind,
+    /// The permissions; agents and administrators only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub permissions: Vec<String>,
-    /// Name.
+    /// The caller's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Address of the visitor that the issuer vouches for.
+    /// The visitor's mail address, which the issuer has verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// Issued at, seconds since 1970.
@@ -46,53 +50,44 @@ pub struct Claims {
 /// Why a token is not accepted.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum TokenError {
-    /// The signature, issuer, audience or a time is wrong, or a claim is missing.
+    /// The issuer, audience or a time is wrong, or a claim is missing.
     #[error("the token is not valid: {0}")]
     Invalid(String),
-    /// Nobody can tell now: the issuer's keys, or what is known of a key, cannot be had.
+    /// The signature does not match the key: another key may be tried.
+    #[error("the token is not valid: it was signed with another key")]
+    UnknownKey,
+    /// The issuer's keys, or the state of a visitor's key, cannot be read now.
     #[error("the token cannot be checked now: {0}")]
     Unavailable(String),
 }
 
-/// The one refusal after which another key may be tried.
-const FOREIGN: &str = "it was signed with another key";
-
 impl TokenError {
-    pub(crate) fn is_foreign(&self) -> bool {
-        matches!(self, Self::Invalid(why) if why == FOREIGN)
-    }
-
-    pub(crate) fn foreign() -> Self {
-        Self::invalid(FOREIGN)
-    }
-
     pub(crate) fn invalid(why: impl Into<String>) -> Self {
         Self::Invalid(why.into())
     }
 }
 
-/// What a token's head says before anybody has checked it: only good for choosing the key.
-pub(crate) struct Head {
+/// The header and issuer of a token whose signature is not verified yet: for choosing the key, and nothing else.
+pub(crate) struct UnverifiedHeader {
     pub(crate) algorithm: Algorithm,
     pub(crate) key_id: Option<String>,
-    /// As it claims.
     pub(crate) issuer: String,
 }
 
-/// Reads the head of a token, and refuses what can be no good one whatever its key.
-pub(crate) fn head(token: &str) -> Result<Head, TokenError> {
-    let no_token = || TokenError::invalid("it is no token");
-    if token.len() > LONGEST {
+/// Reads the header of a token, and refuses one that is not valid under any key.
+pub(crate) fn unverified_header(token: &str) -> Result<UnverifiedHeader, TokenError> {
+    let malformed = || TokenError::invalid("it is not a JSON Web Token");
+    if token.len() > MAX_LENGTH {
         return Err(TokenError::invalid("it is longer than 8 KiB"));
     }
     let mut parts = token.split('.');
     let (Some(header), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-        return Err(no_token());
+        return Err(malformed());
     };
     let part =
         |part: &str| -> Option<Map<String, Value>> { serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok() };
-    let (header, claims) = (part(header).ok_or_else(no_token)?, part(claims).ok_or_else(no_token)?);
-    // What must be understood, and is not, makes a token void (RFC 7515, 4.1.11).
+    let (header, claims) = (part(header).ok_or_else(malformed)?, part(claims).ok_or_else(malformed)?);
+    // A critical extension that is not understood makes the token invalid (RFC 7515, 4.1.11).
     if header.contains_key("crit") {
         return Err(TokenError::invalid("its header demands extensions that are not known"));
     }
@@ -105,30 +100,30 @@ pub(crate) fn head(token: &str) -> Result<Head, TokenError> {
     let key_id = match header.get("kid") {
         None => None,
         Some(Value::String(id)) => Some(id.clone()),
-        Some(_) => return Err(no_token()),
+        Some(_) => return Err(malformed()),
     };
-    Ok(Head {
+    Ok(UnverifiedHeader {
         algorithm: algorithm.ok_or_else(|| TokenError::invalid("its algorithm is not one that is accepted"))?,
         key_id,
         issuer: claims.get("iss").and_then(Value::as_str).unwrap_or_default().to_owned(),
     })
 }
 
-/// What a token must be.
+/// What a token must satisfy.
 pub(crate) struct Expected<'a> {
     pub(crate) algorithm: Algorithm,
     pub(crate) issuer: &'a str,
     pub(crate) audience: &'a str,
-    /// Clocks may differ by so much.
+    /// How far the clocks of the issuer and the server may differ.
     pub(crate) leeway: Duration,
-    /// From its beginning to its end at most.
-    pub(crate) longest: Option<Duration>,
-    /// It must say when it begins.
-    pub(crate) begins: bool,
+    /// Longest time from `nbf` to `exp`. None: any.
+    pub(crate) max_lifetime: Option<Duration>,
+    /// Whether the claim `nbf` is required.
+    pub(crate) require_nbf: bool,
 }
 
-/// The claims of a token that was signed with this key, is as expected, and is within its times; and when it ends.
-pub(crate) fn read(
+/// The claims of a token that was signed with this key, is as expected and has not expired; and when it expires.
+pub(crate) fn verify(
     token: &str,
     key: &DecodingKey,
     expected: &Expected<'_>,
@@ -137,12 +132,17 @@ pub(crate) fn read(
     let mut validation = Validation::new(expected.algorithm);
     validation.set_audience(&[expected.audience]);
     validation.set_issuer(&[expected.issuer]);
-    let required: &[&str] = if expected.begins { &["exp", "nbf", "iss", "aud"] } else { &["exp", "iss", "aud"] };
+    let required: &[&str] = if expected.require_nbf { &["exp", "nbf", "iss", "aud"] } else { &["exp", "iss", "aud"] };
     validation.set_required_spec_claims(required);
-    // The library asks the machine's clock; ours can be moved, so the times are compared here.
+    // The library compares the times with the machine's clock; check_times compares them with the movable one.
     validation.validate_exp = false;
-    let claims = jsonwebtoken::decode::<Map<String, Value>>(token, key, &validation).map_err(explain)?.claims;
+    let claims = jsonwebtoken::decode::<Map<String, Value>>(token, key, &validation).map_err(from_library)?.claims;
+    let expires_at = check_times(&claims, expected, clock)?;
+    Ok((claims, expires_at))
+}
 
+/// Checks `nbf` and `exp`, and returns the latter.
+fn check_times(claims: &Map<String, Value>, expected: &Expected<'_>, clock: &Clock) -> Result<Time, TokenError> {
     let seconds = |name: &str| {
         let value = claims.get(name).and_then(Value::as_i64);
         value.ok_or_else(|| {
@@ -150,29 +150,29 @@ pub(crate) fn read(
         })
     };
     let now = clock.now().0 / 1_000_000;
-    let begins = if expected.begins || claims.contains_key("nbf") { seconds("nbf")? } else { now };
-    let ends = seconds("exp")?;
+    let not_before = if expected.require_nbf || claims.contains_key("nbf") { seconds("nbf")? } else { now };
+    let expires = seconds("exp")?;
     let leeway = i64::try_from(expected.leeway.as_secs()).unwrap_or(i64::MAX);
-    if ends.saturating_add(leeway) <= now {
+    if expires.saturating_add(leeway) <= now {
         return Err(TokenError::invalid("it has expired"));
     }
-    if begins.saturating_sub(leeway) > now {
+    if not_before.saturating_sub(leeway) > now {
         return Err(TokenError::invalid("it is not valid yet"));
     }
-    if let Some(longest) = expected.longest
-        && ends.saturating_sub(begins) > i64::try_from(longest.as_secs()).unwrap_or(i64::MAX)
+    if let Some(max_lifetime) = expected.max_lifetime
+        && expires.saturating_sub(not_before) > i64::try_from(max_lifetime.as_secs()).unwrap_or(i64::MAX)
     {
-        let hours = longest.as_secs() / 3600;
+        let hours = max_lifetime.as_secs() / 3600;
         let why = format!("it must end at most {hours} hours after it begins, both in whole seconds since 1970");
         return Err(TokenError::Invalid(why));
     }
-    Ok((claims, Time(ends.saturating_mul(1_000_000))))
+    Ok(Time(expires.saturating_mul(1_000_000)))
 }
 
-fn explain(error: jsonwebtoken::errors::Error) -> TokenError {
+fn from_library(error: jsonwebtoken::errors::Error) -> TokenError {
     TokenError::Invalid(match error.kind() {
-        ErrorKind::InvalidSignature => FOREIGN.into(),
-        ErrorKind::InvalidToken => "it is no token".into(),
+        ErrorKind::InvalidSignature => return TokenError::UnknownKey,
+        ErrorKind::InvalidToken => "it is not a JSON Web Token".into(),
         ErrorKind::InvalidAudience => "it is for another audience".into(),
         ErrorKind::InvalidIssuer => "it is of another issuer".into(),
         ErrorKind::InvalidAlgorithm => "its algorithm is not one that is accepted".into(),
@@ -181,16 +181,17 @@ fn explain(error: jsonwebtoken::errors::Error) -> TokenError {
     })
 }
 
-/// A subject as it counts from here on: a UUID in one spelling for agents and bots, else the issuer's own word.
-pub(crate) fn subject(kind: Kind, subject: &str) -> Result<String, TokenError> {
+/// A subject in the one spelling in which it is stored and compared: a UUID for agents and bots, otherwise the issuer's own
+/// word.
+pub(crate) fn subject(kind: CallerKind, subject: &str) -> Result<String, TokenError> {
     match kind {
-        Kind::Agent | Kind::Bot => subject
+        CallerKind::Agent | CallerKind::Bot => subject
             .parse::<uuid::Uuid>()
             .map(|id| id.to_string())
             .map_err(|_| TokenError::invalid("the subject of an agent or bot must be a UUID")),
         _ if subject.is_empty()
-            || subject.chars().count() > 128
-            || subject.chars().any(|character| character.is_control() || is_directional(character)) =>
+            || subject.chars().count() > MAX_SUBJECT_LENGTH
+            || subject.chars().any(is_deceptive) =>
         {
             let rule = "its subject must be 1 to 128 characters without control characters";
             Err(TokenError::invalid(rule))
@@ -199,7 +200,29 @@ pub(crate) fn subject(kind: Kind, subject: &str) -> Result<String, TokenError> {
     }
 }
 
-/// Turns the direction of what follows: one subject could be shown as another.
-fn is_directional(character: char) -> bool {
-    matches!(character, '\u{061C}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
+/// True: with the character one subject could be shown as another.
+fn is_deceptive(character: char) -> bool {
+    character.is_control() || is_line_break(character) || is_directional(character) || is_zero_width(character)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s5_a_subject_has_one_spelling_and_no_deceptive_characters() {
+        let spelt = |kind, text: &str| subject(kind, text).ok();
+        let id = "01890A5D-AC96-774B-BCCE-B302099A8057";
+        for kind in [CallerKind::Agent, CallerKind::Bot, CallerKind::Visitor] {
+            assert_eq!(spelt(kind, id), Some(id.to_ascii_lowercase()));
+        }
+        assert_eq!(spelt(CallerKind::Visitor, "Zoë 👩\u{200D}💻"), Some("Zoë 👩\u{200D}💻".into()));
+        assert_eq!(spelt(CallerKind::Agent, "ada"), None);
+        for odd in ["", "a\0", "a\u{202E}b", "a\u{2066}b", "a\u{200F}", "a\u{200B}", "\u{FEFF}a", "a\u{2028}b", "a\nb"]
+        {
+            assert_eq!(spelt(CallerKind::Visitor, odd), None, "{odd:?}");
+        }
+        assert_eq!(spelt(CallerKind::Admin, &"é".repeat(128)), Some("é".repeat(128)));
+        assert_eq!(spelt(CallerKind::Admin, &"é".repeat(129)), None);
+    }
 }

@@ -1,4 +1,4 @@
-//! Dead letters: events that a consumer gave up, kept in its service's database with the reason.
+//! Dead letters: events that a consumer could not handle, stored in its service's database with the reason.
 
 use frontdesk_clock::Time;
 use frontdesk_db::{Db, Sql};
@@ -6,6 +6,9 @@ use frontdesk_proto::event::v1::Event;
 use prost::Message;
 use sea_orm::{DbErr, EntityTrait, QueryOrder, QuerySelect, Set, sea_query::OnConflict};
 use uuid::Uuid;
+
+/// Maximum number of dead letters in a list.
+const MAX_LISTED: u64 = 1_000;
 
 /// The table, for each service's migrations.
 pub const DEAD_LETTERS: Sql = Sql {
@@ -43,23 +46,23 @@ mod entity {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// An event that a consumer gave up.
+/// An event that a consumer could not handle.
 #[derive(Debug)]
 pub struct DeadLetter {
-    /// Who gave it up.
+    /// The consumer's name.
     pub consumer: String,
     /// The event.
     pub event: Event,
-    /// Why.
+    /// Why the last attempt failed.
     pub reason: String,
-    /// After how many tries.
+    /// Number of attempts.
     pub attempts: i32,
-    /// When.
+    /// When it became a dead letter.
     pub created_at: Time,
 }
 
-/// Keeps an event that `consumer` gave up.
-pub(crate) async fn keep(db: &Db, consumer: &str, event: &Event, reason: String, attempts: i32) -> Result<(), DbErr> {
+/// Stores an event that `consumer` could not handle; once it is stored, again changes nothing.
+pub(crate) async fn insert(db: &Db, consumer: &str, event: &Event, reason: String, attempts: i32) -> Result<(), DbErr> {
     let tx = db.begin().await?;
     let row = entity::ActiveModel {
         consumer: Set(consumer.to_owned()),
@@ -78,23 +81,23 @@ pub(crate) async fn keep(db: &Db, consumer: &str, event: &Event, reason: String,
 
 /// The newest dead letters of a service's database, at most 1,000.
 pub async fn list_dead_letters(db: &Db) -> Result<Vec<DeadLetter>, DbErr> {
-    let rows = entity::Entity::find().order_by_desc(entity::Column::CreatedAt).limit(1_000).all(db.read()).await?;
-    rows.into_iter().map(read).collect()
+    let newest = entity::Entity::find().order_by_desc(entity::Column::CreatedAt).limit(MAX_LISTED);
+    newest.all(db.read()).await?.into_iter().map(from_row).collect()
 }
 
-/// A dead letter.
+/// The dead letter of this consumer with this event.
 pub async fn find_dead_letter(db: &Db, consumer: &str, event_id: Uuid) -> Result<Option<DeadLetter>, DbErr> {
-    entity::Entity::find_by_id((consumer.to_owned(), event_id)).one(db.read()).await?.map(read).transpose()
+    entity::Entity::find_by_id((consumer.to_owned(), event_id)).one(db.read()).await?.map(from_row).transpose()
 }
 
-/// Forgets a dead letter, once its event was brought to the consumer again.
-pub async fn forget_dead_letter(db: &Db, consumer: &str, event_id: Uuid) -> Result<(), DbErr> {
+/// Deletes a dead letter, after [`Bus::replay`](crate::Bus::replay).
+pub async fn delete_dead_letter(db: &Db, consumer: &str, event_id: Uuid) -> Result<(), DbErr> {
     let tx = db.begin().await?;
     entity::Entity::delete_by_id((consumer.to_owned(), event_id)).exec(tx.conn()).await?;
     tx.commit().await
 }
 
-fn read(row: entity::Model) -> Result<DeadLetter, DbErr> {
+fn from_row(row: entity::Model) -> Result<DeadLetter, DbErr> {
     let event = Event::decode(row.event.as_slice()).map_err(|error| DbErr::Type(error.to_string()))?;
     let (consumer, reason, attempts) = (row.consumer, row.reason, row.attempts);
     Ok(DeadLetter { consumer, event, reason, attempts, created_at: Time(row.created_at) })

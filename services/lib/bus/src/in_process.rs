@@ -1,4 +1,4 @@
-//! The bus within one process: a row per event and consumer that is still to be handled, in a SQLite file.
+//! The bus within one process: a SQLite file with a row for each pending delivery of an event to a consumer.
 
 use std::{
     collections::HashSet,
@@ -19,14 +19,19 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    BusError, Consumer,
+    BusError,
     attempt::{Subscription, Verdict},
+    consumer::Consumer,
 };
 
-/// What another process put into the file, a replayed dead letter, is seen at least so often.
-const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(5);
-/// So many events of one consumer are handled at once: one that is stuck does not hold the others.
-const AT_ONCE: usize = 16;
+/// Interval between two looks at the file, for rows that another process wrote: replayed dead letters.
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
+/// Maximum number of events of one consumer that are handled at once, so that a slow one does not block the others.
+const MAX_CONCURRENT: usize = 16;
+/// Maximum number of rows in one INSERT: SQLite takes 32,766 parameters, and a row has six.
+const MAX_ROWS: usize = 1_000;
+/// Delay before the next attempt after the file could not be read.
+const ERROR_DELAY: Duration = Duration::from_secs(1);
 
 struct Migrator;
 
@@ -69,17 +74,17 @@ mod pending {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// See [`crate::Bus::in_process`].
+/// The bus within this process, made by [`Bus::in_process`](crate::Bus::in_process).
 #[derive(Clone)]
 pub struct InProcess {
     db: Db,
     clock: Clock,
     consumers: Arc<Mutex<Vec<Subscribed>>>,
-    /// Nothing to lose a connection to: it never changes.
+    /// Never changes: there is no connection that could be lost.
     reconnected: watch::Sender<u64>,
 }
 
-/// A consumer, and what wakes it.
+/// A consumer, notified when events for it were stored.
 type Subscribed = (Arc<Subscription>, Arc<Notify>);
 
 impl InProcess {
@@ -106,20 +111,20 @@ impl InProcess {
         let mut rows = Vec::new();
         for event in events {
             for (subscription, _) in consumers.iter().filter(|(consumer, _)| consumer.types.contains(&event.r#type)) {
-                rows.push(self.waiting(subscription.name(), event));
+                rows.push(self.pending(subscription.name(), event));
             }
         }
-        self.keep(&rows).await?;
+        self.insert(&rows).await?;
         consumers.iter().for_each(|(_, published)| published.notify_one());
         Ok(())
     }
 
-    /// Brings an event to one consumer again.
+    /// Delivers an event to one consumer again.
     pub(crate) async fn replay(&self, consumer: &str, event: &Event) -> Result<(), BusError> {
-        self.keep(&[self.waiting(consumer, event)]).await
+        self.insert(&[self.pending(consumer, event)]).await
     }
 
-    fn waiting(&self, consumer: &str, event: &Event) -> pending::ActiveModel {
+    fn pending(&self, consumer: &str, event: &Event) -> pending::ActiveModel {
         pending::ActiveModel {
             id: NotSet,
             consumer: Set(consumer.to_owned()),
@@ -130,13 +135,12 @@ impl InProcess {
         }
     }
 
-    async fn keep(&self, rows: &[pending::ActiveModel]) -> Result<(), BusError> {
+    async fn insert(&self, rows: &[pending::ActiveModel]) -> Result<(), BusError> {
         if rows.is_empty() {
             return Ok(());
         }
         let tx = self.db.begin().await?;
-        // SQLite takes 32,766 parameters a statement; six a row.
-        for rows in rows.chunks(1_000) {
+        for rows in rows.chunks(MAX_ROWS) {
             let once = sea_orm::sea_query::OnConflict::columns([pending::Column::Consumer, pending::Column::EventId]);
             pending::Entity::insert_many(rows.iter().cloned())
                 .on_conflict(once.clone().do_nothing().to_owned())
@@ -155,54 +159,55 @@ impl InProcess {
         while loops.join_next().await.is_some() {}
     }
 
-    /// Keeps up to [`AT_ONCE`] events of one consumer in hand.
+    /// Handles the events of one consumer, up to [`MAX_CONCURRENT`] at once.
     async fn serve(&self, subscription: Arc<Subscription>, published: Arc<Notify>, shutdown: CancellationToken) {
         let mut running: JoinSet<i64> = JoinSet::new();
-        let mut in_hand = HashSet::new();
+        let mut in_progress = HashSet::new();
         while !shutdown.is_cancelled() {
-            let next_due = match self.take(&subscription, &mut running, &mut in_hand).await {
+            let next_due = match self.start_due(&subscription, &mut running, &mut in_progress).await {
                 Ok(next_due) => next_due,
                 Err(error) => {
                     tracing::error!(consumer = subscription.name(), %error, "the bus cannot read its file");
-                    Some(self.clock.now().plus(Duration::from_secs(1)))
+                    Some(self.clock.now().plus(ERROR_DELAY))
                 }
             };
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                () = published.notified(), if in_hand.len() < AT_ONCE => {}
+                () = published.notified(), if in_progress.len() < MAX_CONCURRENT => {}
                 Some(done) = running.join_next() => {
                     if let Ok(id) = done {
-                        in_hand.remove(&id);
+                        in_progress.remove(&id);
                     }
                 }
-                () = self.until(next_due) => {}
-                () = tokio::time::sleep(LOOK_AT_LEAST_EVERY) => {}
+                () = self.sleep_until(next_due) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
             }
         }
         while running.join_next().await.is_some() {}
     }
 
-    async fn until(&self, moment: Option<Time>) {
+    async fn sleep_until(&self, moment: Option<Time>) {
         match moment {
             Some(moment) => self.clock.sleep_until(moment).await,
             None => std::future::pending().await,
         }
     }
 
-    /// Starts handlers for what is due; returns when something will be due that is not yet.
-    async fn take(
+    /// Starts handlers for the deliveries that are due. Returns when the next one will be due; None when none waits or no
+    /// handler is free.
+    async fn start_due(
         &self,
         subscription: &Arc<Subscription>,
         running: &mut JoinSet<i64>,
-        in_hand: &mut HashSet<i64>,
+        in_progress: &mut HashSet<i64>,
     ) -> Result<Option<Time>, BusError> {
-        let free = AT_ONCE - in_hand.len();
+        let free = MAX_CONCURRENT - in_progress.len();
         if free == 0 {
             return Ok(None);
         }
         let rows = pending::Entity::find()
             .filter(pending::Column::Consumer.eq(subscription.name()))
-            .filter(pending::Column::Id.is_not_in(in_hand.iter().copied()))
+            .filter(pending::Column::Id.is_not_in(in_progress.iter().copied()))
             .order_by_asc(pending::Column::DueAt)
             .order_by_asc(pending::Column::Id)
             .limit(free as u64)
@@ -213,12 +218,12 @@ impl InProcess {
             if row.due_at > now.0 {
                 return Ok(Some(Time(row.due_at)));
             }
-            in_hand.insert(row.id);
+            in_progress.insert(row.id);
             let (bus, subscription) = (self.clone(), subscription.clone());
             running.spawn(async move {
                 let id = row.id;
                 if let Err(error) = bus.deliver(&subscription, row).await {
-                    tracing::error!(consumer = subscription.name(), %error, "progress was not kept; the event comes again");
+                    tracing::error!(consumer = subscription.name(), %error, "progress was not stored; the event will be delivered again");
                 }
                 id
             });
@@ -229,24 +234,27 @@ impl InProcess {
     async fn deliver(&self, subscription: &Arc<Subscription>, row: pending::Model) -> Result<(), BusError> {
         let attempts = row.attempts + 1;
         let Ok(event) = Event::decode(row.event.as_slice()) else {
-            tracing::error!(consumer = subscription.name(), "an event in the bus's own file cannot be read");
-            return self.done(row.id).await;
+            tracing::error!(
+                consumer = subscription.name(),
+                "an event in the file of the bus cannot be decoded; it is dropped"
+            );
+            return self.delete(row.id).await;
         };
         match subscription.attempt(&event, attempts).await? {
-            Verdict::Settled => self.done(row.id).await,
-            Verdict::Again(pause) => self.later(row.id, attempts, pause).await,
+            Verdict::Ack => self.delete(row.id).await,
+            Verdict::Nack(delay) => self.postpone(row.id, attempts, delay).await,
         }
     }
 
-    async fn done(&self, id: i64) -> Result<(), BusError> {
+    async fn delete(&self, id: i64) -> Result<(), BusError> {
         let tx = self.db.begin().await?;
         pending::Entity::delete_by_id(id).exec(tx.conn()).await?;
         Ok(tx.commit().await?)
     }
 
-    async fn later(&self, id: i64, attempts: i32, pause: Duration) -> Result<(), BusError> {
+    async fn postpone(&self, id: i64, attempts: i32, delay: Duration) -> Result<(), BusError> {
         let tx = self.db.begin().await?;
-        let due = self.clock.now().plus(pause);
+        let due = self.clock.now().plus(delay);
         pending::Entity::update_many()
             .filter(pending::Column::Id.eq(id))
             .col_expr(pending::Column::Attempts, Expr::value(attempts))

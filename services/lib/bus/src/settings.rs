@@ -1,17 +1,17 @@
-//! Where the bus is.
+//! Which bus, and where it is.
 
 use std::time::Duration;
 
 use frontdesk_settings::Secret;
 use serde::{Deserialize, Serialize};
 
-/// Which bus. Without an address events stay within the process.
+/// Which bus, and where it is. Without an address events stay within the process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BusSettings {
-    /// NATS servers with JetStream, such as `nats://nats:4222`, several with commas. Empty: within this process.
+    /// NATS servers with JetStream, such as `nats://nats:4222`, several separated by commas. Empty: within this process.
     pub url: String,
-    /// What subjects and streams begin with: another one for each installation on the same servers.
+    /// Prefix of subjects and streams: a different one for each installation on the same servers.
     pub prefix: String,
     /// User name. Empty: none.
     pub username: String,
@@ -21,15 +21,15 @@ pub struct BusSettings {
     pub credentials_path: String,
     /// A PEM file with a certificate authority to trust besides the system's. Empty: none.
     pub ca_path: String,
-    /// Whether Frontdesk makes its streams and consumers. False: the operator does, and Frontdesk checks that they are there.
+    /// Whether Frontdesk creates its streams and consumers. False: the operator does, and Frontdesk checks that they exist.
     pub manage_streams: bool,
-    /// Copies of each stream in a NATS cluster: 3 there, 1 for a single server.
+    /// Number of copies of each stream in a NATS cluster: 3 there, 1 for a single server.
     pub stream_replicas: usize,
-    /// Events stay in a stream so long. The outboxes keep them for seven days.
+    /// How long events stay in a stream. The outboxes keep them for seven days.
     #[serde(with = "frontdesk_settings::duration")]
     pub stream_max_age: Duration,
-    /// A stream takes so many bytes of disk at most; the oldest events go first. Keep all four together far below the disk:
-    /// a server whose disk is full must be restarted.
+    /// Maximum size of a stream on disk, in bytes; the oldest events go first. Keep all four streams together far below the
+    /// size of the disk: a server whose disk is full must be restarted.
     pub stream_max_bytes: i64,
 }
 

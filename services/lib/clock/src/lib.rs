@@ -1,114 +1,56 @@
-//! Time: the only place that asks the machine what time it is.
+//! Time and ids: the only place that asks the machine for the time, and the only source of new ids.
 //!
-//! A [`Clock`] can be moved forward, by tests and by the development rpc `AdvanceTime`; everything that waits for a moment
-//! waits through it, so that a 30-minute timeout can be tried in milliseconds. A [`Time`] has microseconds, the precision
-//! that both databases keep.
+//! A [`Clock`] can be moved forward, by tests and by the development rpc `AdvanceTime`. Code that waits for a moment waits
+//! through it, so that a test can try a 30-minute timeout in milliseconds. A [`Time`] has microseconds, the precision that
+//! both databases keep. [`Clock::new_id`] makes the ids of new rows and events.
+//!
+//! The module [`development`] keeps the offset of a moved clock in a file; production never uses it. The module [`testing`]
+//! makes ids where there is no clock.
+
+pub mod development;
+mod id;
+pub mod testing;
+mod time;
 
 use std::{
-    fs,
-    io::Write,
-    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio::sync::watch;
+use uuid::Uuid;
 
-/// A moment: microseconds since 1970-01-01 UTC. Stored as a 64-bit integer in both databases.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    sea_orm::DeriveValueType,
-    serde::Serialize,
-    serde::Deserialize,
-)]
-pub struct Time(pub i64);
+use self::{development::OffsetFile, id::IdGenerator};
 
-impl Time {
-    /// This moment moved later.
-    pub fn plus(self, by: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
-    }
+pub use self::time::Time;
 
-    /// This moment moved earlier.
-    pub fn minus(self, by: Duration) -> Self {
-        Self(self.0.saturating_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
-    }
-
-    /// How long after `earlier` this is; zero when it is not after.
-    pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
-    }
-
-    /// As protobuf writes it.
-    pub fn to_proto(self) -> prost_types::Timestamp {
-        prost_types::Timestamp {
-            seconds: self.0.div_euclid(1_000_000),
-            nanos: i32::try_from(self.0.rem_euclid(1_000_000) * 1_000).unwrap_or(0),
-        }
-    }
-
-    /// From what protobuf wrote, cut to microseconds.
-    pub fn from_proto(time: &prost_types::Timestamp) -> Self {
-        Self(time.seconds.saturating_mul(1_000_000).saturating_add(i64::from(time.nanos) / 1_000))
-    }
-
-    /// For calendars and zones.
-    pub fn to_utc(self) -> chrono::DateTime<chrono::Utc> {
-        chrono::DateTime::from_timestamp_micros(self.0).unwrap_or_default()
-    }
-}
-
-/// A clock that can be moved forward. Clones show the same time.
+/// A clock that can be moved forward. Clones show the same time and draw their ids from the same sequence.
 #[derive(Clone)]
 pub struct Clock(Arc<Inner>);
 
 struct Inner {
     offset: watch::Sender<Duration>,
-    file: Mutex<Option<PathBuf>>,
-    /// So many microseconds this clock is wrong, for tests of who trusts it.
+    ids: Mutex<IdGenerator>,
+    /// Microseconds by which this clock is wrong; not 0 in tests only.
     skew: i64,
+    /// Where the offset is kept; development only.
+    file: Option<OffsetFile>,
 }
-
-/// Another process's move is seen so soon.
-pub const FOLLOWED_WITHIN: Duration = Duration::from_millis(60);
 
 impl Clock {
     /// The machine's time.
     pub fn system() -> Self {
-        Self(Arc::new(Inner { offset: watch::Sender::new(Duration::ZERO), file: Mutex::new(None), skew: 0 }))
+        Self::new(IdGenerator::from_os(), Duration::ZERO, 0, None)
     }
 
-    /// The machine's time moved forward by what the file holds (nothing, if there is none), and kept there as it moves:
-    /// a restart never turns time back.
-    pub fn persisted(file: &Path) -> std::io::Result<Self> {
-        Self::wrong_by(file, 0)
+    /// The machine's time, with ids whose random part follows from `seed`: two clocks with the same seed give the same
+    /// random parts. For tests.
+    pub fn seeded(seed: u64) -> Self {
+        Self::new(IdGenerator::from_seed(seed), Duration::ZERO, 0, None)
     }
 
-    /// The same, wrong by so many microseconds, as the clock of a machine may be.
-    pub fn wrong_by(file: &Path, skew: i64) -> std::io::Result<Self> {
-        let offset = watch::Sender::new(read(file)?);
-        Ok(Self(Arc::new(Inner { offset, file: Mutex::new(Some(file.to_owned())), skew })))
-    }
-
-    /// Follows the moves that other processes with the same file make, for as long as it is polled.
-    pub async fn follow(&self) {
-        loop {
-            let file = self.0.file.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let Some(moved) = file.and_then(|file| read(&file).ok()) else { return };
-            self.0.offset.send_if_modified(|offset| {
-                let later = moved > *offset;
-                *offset = moved.max(*offset);
-                later
-            });
-            tokio::time::sleep(FOLLOWED_WITHIN / 3).await;
-        }
+    fn new(ids: IdGenerator, offset: Duration, skew: i64, file: Option<OffsetFile>) -> Self {
+        Self(Arc::new(Inner { offset: watch::Sender::new(offset), ids: Mutex::new(ids), skew, file }))
     }
 
     /// What the clock shows.
@@ -117,29 +59,39 @@ impl Clock {
         Time(chrono::Utc::now().timestamp_micros() + self.0.skew).plus(self.offset())
     }
 
-    /// How far the clock was moved.
+    /// A new id: a UUIDv7 of the time that the clock shows. The ids of a clock strictly increase, also within a millisecond
+    /// and when the machine's clock is set back; each has at least 73 random bits, so that ids of other processes, and of
+    /// this one after a restart, differ.
+    pub fn new_id(&self) -> Uuid {
+        let millis = u64::try_from(self.now().0 / 1_000).unwrap_or(0);
+        self.0.ids.lock().unwrap_or_else(PoisonError::into_inner).next_id(millis)
+    }
+
+    /// How far the clock was moved forward.
     pub fn offset(&self) -> Duration {
         *self.0.offset.borrow()
     }
 
-    /// Moves the clock forward and wakes whoever waits for a moment.
+    /// Moves the clock forward and wakes everything that waits for a moment. Fails only when the offset is kept in a file
+    /// ([`development`]) that cannot be written.
     pub fn advance(&self, by: Duration) -> std::io::Result<Time> {
-        let file = self.0.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut offset = self.offset() + by;
-        if let Some(file) = file.as_deref() {
-            // Another process may move it at the same moment: neither move is lost.
-            let one_at_a_time = fs::File::create(file.with_extension("lock"))?;
-            one_at_a_time.lock()?;
-            offset = self.offset().max(read(file)?) + by;
-            // Written beside and renamed: a kill in between leaves the old or the new number, never half of one.
-            let beside = file.with_extension("new");
-            let mut new = fs::File::create(&beside)?;
-            write!(new, "{}", offset.as_micros())?;
-            new.sync_all()?;
-            fs::rename(&beside, file)?;
+        match &self.0.file {
+            Some(file) => {
+                let moved = file.advance(by, self.offset())?;
+                self.raise_offset(moved);
+            }
+            None => self.0.offset.send_modify(|offset| *offset += by),
         }
-        self.0.offset.send_replace(offset);
         Ok(self.now())
+    }
+
+    /// Moves the clock forward until its offset is `offset`; does nothing when it was already moved that far.
+    fn raise_offset(&self, offset: Duration) {
+        self.0.offset.send_if_modified(|current| {
+            let later = offset > *current;
+            *current = offset.max(*current);
+            later
+        });
     }
 
     /// Waits until the clock shows `moment` or later.
@@ -157,7 +109,7 @@ impl Clock {
         }
     }
 
-    /// Waits so long, less what this clock is moved forward meanwhile; a machine whose clock is set does not notice.
+    /// Waits for `time`, less what this clock is moved forward meanwhile. Setting the machine's clock has no effect.
     pub async fn sleep(&self, time: Duration) {
         let mut moved = self.0.offset.subscribe();
         let (began, offset) = (tokio::time::Instant::now(), self.offset());
@@ -174,23 +126,14 @@ impl Clock {
     }
 }
 
-/// How far the file says that the clock was moved; not at all, if there is none.
-fn read(file: &Path) -> std::io::Result<Duration> {
-    match fs::read_to_string(file) {
-        Ok(text) => text.trim().parse().map(Duration::from_micros).map_err(|_| {
-            std::io::Error::other(format!("{} must hold a number of microseconds; delete it", file.display()))
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Duration::ZERO),
-        Err(error) => Err(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[tokio::test]
-    async fn advancing_wakes_who_waits() {
+    async fn advancing_the_clock_ends_a_sleep_until_a_later_moment() {
         let clock = Clock::system();
         let late = clock.now().plus(Duration::from_secs(3600));
         let waiting = tokio::spawn({
@@ -202,10 +145,36 @@ mod tests {
         assert!(clock.now() >= late);
     }
 
+    #[tokio::test]
+    async fn advancing_the_clock_shortens_a_sleep() {
+        let clock = Clock::system();
+        let waiting = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep(Duration::from_secs(3600)).await }
+        });
+        tokio::task::yield_now().await;
+        clock.advance(Duration::from_secs(3600)).unwrap();
+        tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap();
+    }
+
     #[test]
-    fn proto_round_trip_keeps_microseconds_also_before_1970() {
-        for micros in [0, 1, 1_700_000_000_123_456, -1, -1_000_001] {
-            assert_eq!(Time::from_proto(&Time(micros).to_proto()).0, micros);
-        }
+    fn ids_increase_and_differ_also_when_the_clock_is_moved() {
+        let clock = Clock::system();
+        let mut ids: Vec<Uuid> = (0..10_000).map(|_| clock.new_id()).collect();
+        clock.advance(Duration::from_secs(86_400)).unwrap();
+        ids.extend((0..10_000).map(|_| clock.new_id()));
+        assert!(ids.is_sorted());
+        assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());
+        assert!(ids.iter().all(|id| id.get_version_num() == 7));
+        let seconds = |id: &Uuid| id.get_timestamp().unwrap().to_unix().0;
+        assert_eq!((seconds(&ids[19_999]) - seconds(&ids[0])) / 86_400, 1, "an id has the time that the clock shows");
+    }
+
+    #[test]
+    fn two_clocks_with_the_same_seed_give_the_same_random_parts() {
+        let random = |seed: u64| Clock::seeded(seed).new_id().as_bytes()[6..].to_vec();
+        assert_eq!(random(7), random(7));
+        assert_ne!(random(7), random(8));
+        assert_ne!(Clock::system().new_id().as_bytes()[6..], Clock::system().new_id().as_bytes()[6..]);
     }
 }

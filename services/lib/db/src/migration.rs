@@ -1,13 +1,13 @@
-//! Migrations as SQL text, one for both databases.
+//! Migrations as SQL text, one text for both databases.
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, TransactionTrait};
 use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager};
 
-use crate::{Db, wall};
+use crate::{Db, row_level_security};
 
-/// One migration. `{identity}` stands for a numbered primary key, `{bytes}` for the type of byte strings, the two words
-/// that the databases spell differently; `{wall things}` puts the table of things behind the wall between accounts, where the
-/// database has one.
+/// One migration. Three placeholders cover what the databases spell differently: `{identity}` is a numbered primary key,
+/// `{bytes}` the type of byte strings, and `{row_level_security things}` enables row-level security on the table `things`,
+/// where the database has it.
 pub struct Sql {
     /// Its name: number and what changes.
     pub name: &'static str,
@@ -24,25 +24,26 @@ impl MigrationName for Sql {
 #[async_trait::async_trait]
 impl MigrationTrait for Sql {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let (identity, bytes, walls) = match manager.get_database_backend() {
+        let (identity, bytes, has_row_level_security) = match manager.get_database_backend() {
             DbBackend::Postgres => ("BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "BYTEA", true),
             _ => ("INTEGER PRIMARY KEY AUTOINCREMENT", "BLOB", false),
         };
-        let text = wall::walled(self.text, walls).replace("{identity}", identity).replace("{bytes}", bytes);
+        let text = row_level_security::expand(self.text, has_row_level_security);
+        let text = text.replace("{identity}", identity).replace("{bytes}", bytes);
         manager.get_connection().execute_unprepared(&text).await?;
         Ok(())
     }
 }
 
-/// Any number that nobody else on the server is likely to lock.
+/// Key of the advisory lock that one migrating process holds: any number that nothing else on the server is likely to use.
 const MIGRATION_LOCK: i64 = 0x66_726f_6e74_6465;
 
-/// Brings the schema up to date. Several that start at once do it one after the other, the later ones finding nothing to do.
+/// Brings the schema up to date. Processes that start at once do it one after the other; the later ones find nothing to do.
 pub async fn migrate<M: MigratorTrait>(db: &Db) -> Result<(), DbErr> {
     if db.is_sqlite() {
         return M::up(db.writer(), None).await;
     }
-    // One transaction holds the lock and the changes: it ends with the process, however that ends, and leaves all or nothing.
+    // One transaction holds the lock and the changes: both end with the process, and either all changes stay or none.
     let tx = db.writer().begin().await?;
     tx.execute_unprepared("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
         .await?;
@@ -51,8 +52,8 @@ pub async fn migrate<M: MigratorTrait>(db: &Db) -> Result<(), DbErr> {
     tx.commit().await
 }
 
-/// The migrations that this binary knows and the database has not had. One that only the database knows is a newer binary's:
-/// schemas grow first, so that this one still runs.
+/// Names of the migrations that this binary knows and the database has not had. Migrations that only the database knows are
+/// those of a newer binary: schemas grow first, so that this binary still runs.
 pub async fn pending_migrations<M: MigratorTrait>(db: &Db) -> Result<Vec<String>, DbErr> {
     let mut applied: Vec<String> = Vec::new();
     if SchemaManager::new(db.writer()).has_table("seaql_migrations").await? {

@@ -1,20 +1,19 @@
-//! Request ids (rule C12): a repeat of a write gets the first answer, the same id with other content is refused.
+//! Request ids (rule C12): a repeated write gets the result of the first one; the same id with other content is refused.
 //!
-//! The command claims the [`Key`] in its transaction, after it locked its row, and keeps with it a reference to what it made:
-//! an id or a number, never content.
+//! A command claims the [`Key`] in its transaction, after locking its row, and stores a reference to what it made with the key:
+//! an id or a number, never content. A [`RequestBatch`] does so for many requests with two statements.
 
-mod many;
+mod batch;
 
 use std::time::Duration;
 
 use frontdesk_auth::Caller;
-use frontdesk_db::{Db, Sql, Tx};
+use frontdesk_db::{AccountId, Retention, Sql, Tx};
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Set, entity::prelude::*, sea_query::OnConflict};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
-use tokio_util::sync::CancellationToken;
 
-pub use many::Requests;
+pub use batch::RequestBatch;
 
 /// The table, for each service's migrations.
 pub const REQUESTS: Sql = Sql {
@@ -54,75 +53,61 @@ mod entity {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// A request id is remembered so long: far longer than any caller repeats.
-const KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
-const FORGET_EVERY: Duration = Duration::from_secs(3600);
+/// Request ids are kept for 7 days, far longer than a caller repeats a request.
+pub const RETENTION: Retention = Retention {
+    table: "requests",
+    time_column: "created_at",
+    order_column: "created_at",
+    keep: Duration::from_secs(7 * 24 * 3600),
+    batch: 5_000,
+};
 
-/// Forgets old request ids, every hour, until the shutdown.
-pub async fn forget_old(db: Db, shutdown: CancellationToken) {
-    while !shutdown.is_cancelled() {
-        if let Err(error) = forget(&db).await {
-            tracing::warn!(%error, "old request ids were not forgotten; trying again in an hour");
-        }
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = tokio::time::sleep(FORGET_EVERY) => {}
-        }
-    }
-}
-
-async fn forget(db: &Db) -> Result<(), DbErr> {
-    let tx = db.begin().await?;
-    let before = tx.now().await?.minus(KEEP);
-    entity::Entity::delete_many().filter(entity::Column::CreatedAt.lt(before.0)).exec(tx.conn()).await?;
-    tx.commit().await
-}
-
-/// Who asks, under which id, for what.
+/// A request: its actor, its id and a fingerprint of its content.
 #[derive(Clone, Debug)]
 pub struct Key {
-    account: Uuid,
+    account: AccountId,
     actor: String,
     request_id: String,
     fingerprint: Vec<u8>,
 }
 
-/// A claim failed.
+/// A key could not be claimed or looked up.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
-    /// The id was used for other content.
+    /// The id was used for a request with other content.
     #[error("the request_id was used for another request; choose a new one")]
     Reused,
-    /// The database refused.
+    /// The database failed.
     #[error(transparent)]
     Db(#[from] DbErr),
 }
 
 impl Key {
-    /// The key of a request: the id counts per actor, the content by its bytes.
+    /// The key of a request. An id belongs to one actor; the content is compared by its bytes.
     pub fn new<M: prost::Message + prost::Name>(caller: &Caller, request_id: &str, request: &M) -> Self {
         let mut fingerprint = Sha256::new();
         fingerprint.update(M::full_name());
         fingerprint.update(request.encode_to_vec());
         Self {
-            account: caller.account.0,
+            account: caller.account,
             actor: caller.actor.to_string(),
             request_id: request_id.to_owned(),
             fingerprint: fingerprint.finalize().to_vec(),
         }
     }
 
-    /// Claims the key. None: go on, and [`Key::keep`] the result. Some: this is a repeat, and that was the result.
+    /// Claims the key. None: the key is new, so make the change and [`Key::store_result`]. Some: the request was made before, with
+    /// this result.
     pub async fn claim<T: DeserializeOwned>(&self, tx: &Tx) -> Result<Option<T>, ClaimError> {
         let row = entity::ActiveModel {
-            account_id: Set(self.account),
+            account_id: Set(self.account.0),
             actor: Set(self.actor.clone()),
             request_id: Set(self.request_id.clone()),
             fingerprint: Set(self.fingerprint.clone()),
             result: Set(None),
             created_at: Set(tx.now().await?.0),
         };
-        // The primary key is the arbiter: of two at once the second waits here and then finds the first one's row.
+        // The primary key decides: of two at once, the second waits here for the first and then finds its row.
         let columns = [entity::Column::AccountId, entity::Column::Actor, entity::Column::RequestId];
         let inserted = entity::Entity::insert(row)
             .on_conflict(OnConflict::columns(columns).do_nothing().to_owned())
@@ -132,19 +117,19 @@ impl Key {
             return Ok(None);
         }
         let first = self.row().one(tx.conn()).await?.ok_or(DbErr::RecordNotFound("requests".into()))?;
-        self.result(&first).map(Some)
+        self.result_of(&first).map(Some)
     }
 
-    /// Looks for the result of a repeat without claiming. None: nobody kept one yet, so go on, and [`Key::claim`].
+    /// Looks for the result of the first request without claiming the key. None: there is no such request yet.
     pub async fn find<T: DeserializeOwned>(&self, conn: &impl ConnectionTrait) -> Result<Option<T>, ClaimError> {
-        self.row().one(conn).await?.map(|first| self.result(&first)).transpose()
+        self.row().one(conn).await?.map(|first| self.result_of(&first)).transpose()
     }
 
-    /// Keeps a reference to what the claimed request made.
-    pub async fn keep<T: Serialize>(&self, tx: &Tx, result: &T) -> Result<(), DbErr> {
+    /// Stores a reference to what the claimed request made.
+    pub async fn store_result<T: Serialize>(&self, tx: &Tx, result: &T) -> Result<(), DbErr> {
         let result = serde_json::to_string(result).map_err(|error| DbErr::Type(error.to_string()))?;
         entity::Entity::update_many()
-            .filter(entity::Column::AccountId.eq(self.account))
+            .filter(entity::Column::AccountId.eq(self.account.0))
             .filter(entity::Column::Actor.eq(self.actor.as_str()))
             .filter(entity::Column::RequestId.eq(self.request_id.as_str()))
             .col_expr(entity::Column::Result, Expr::value(result))
@@ -154,14 +139,15 @@ impl Key {
     }
 
     fn id(&self) -> (Uuid, String, String) {
-        (self.account, self.actor.clone(), self.request_id.clone())
+        (self.account.0, self.actor.clone(), self.request_id.clone())
     }
 
     fn row(&self) -> Select<entity::Entity> {
         entity::Entity::find_by_id(self.id())
     }
 
-    fn result<T: DeserializeOwned>(&self, first: &entity::Model) -> Result<T, ClaimError> {
+    /// The result of the first request; refused when that had other content.
+    fn result_of<T: DeserializeOwned>(&self, first: &entity::Model) -> Result<T, ClaimError> {
         if first.fingerprint != self.fingerprint {
             return Err(ClaimError::Reused);
         }

@@ -1,10 +1,10 @@
-//! A repeat gets the first answer, other content is refused, another actor's id is another id.
+//! A repeated request gets the result of the first one, other content is refused, and ids belong to their actor.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking")]
 
-use frontdesk_auth::{AccountId, Actor, Caller, Kind};
+use frontdesk_auth::{Actor, Caller, CallerKind};
 use frontdesk_clock::Clock;
-use frontdesk_db::{DatabaseUrl, Db, DbSettings, migrate};
+use frontdesk_db::{AccountId, DatabaseUrl, Db, DbSettings, migrate};
 use frontdesk_idempotency::{ClaimError, Key, REQUESTS};
 use frontdesk_proto::auth::v1::Access;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -28,8 +28,8 @@ async fn db(folder: &tempfile::TempDir) -> Db {
 fn key(account: u128, actor: &str, id: &str, content: &str) -> Key {
     let caller = Caller {
         account: AccountId(Uuid::from_u128(account)),
-        kind: Kind::Visitor,
-        actor: Actor { kind: Kind::Visitor, id: actor.into() },
+        kind: CallerKind::Visitor,
+        actor: Actor { kind: CallerKind::Visitor, id: actor.into() },
         name: None,
         email: None,
         permissions: Default::default(),
@@ -44,17 +44,17 @@ async fn claim(db: &Db, key: &Key, result: i64) -> Result<i64, ClaimError> {
     if let Some(first) = key.claim(&tx).await? {
         return Ok(first);
     }
-    key.keep(&tx, &result).await?;
+    key.store_result(&tx, &result).await?;
     tx.commit().await?;
     Ok(result)
 }
 
 #[tokio::test]
-async fn c12_one_id_has_one_content_and_one_answer_for_each_actor_of_an_account() {
+async fn c12_an_id_has_one_content_and_one_result_for_each_actor_of_an_account() {
     let folder = tempfile::tempdir().unwrap();
     let db = db(&folder).await;
     assert_eq!(claim(&db, &key(1, "v", "id", "a"), 7).await.unwrap(), 7);
-    assert_eq!(claim(&db, &key(1, "v", "id", "a"), 8).await.unwrap(), 7, "a repeat gets the first answer");
+    assert_eq!(claim(&db, &key(1, "v", "id", "a"), 8).await.unwrap(), 7, "a repeated request gets the first result");
     assert!(matches!(claim(&db, &key(1, "v", "id", "b"), 9).await, Err(ClaimError::Reused)));
     assert_eq!(claim(&db, &key(1, "w", "id", "b"), 10).await.unwrap(), 10, "another actor");
     assert_eq!(claim(&db, &key(2, "v", "id", "b"), 11).await.unwrap(), 11, "another account");
@@ -63,7 +63,7 @@ async fn c12_one_id_has_one_content_and_one_answer_for_each_actor_of_an_account(
 }
 
 #[tokio::test]
-async fn c12_a_claim_that_rolls_back_was_never_made() {
+async fn c12_a_claim_that_is_rolled_back_leaves_the_id_unused() {
     let folder = tempfile::tempdir().unwrap();
     let db = db(&folder).await;
     let key = key(1, "v", "id", "a");

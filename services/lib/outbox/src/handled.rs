@@ -1,10 +1,10 @@
-//! Marks of handled events.
+//! Marks of handled events, by which a consumer recognises an event that is delivered again.
 
 use frontdesk_db::Tx;
 use frontdesk_proto::event::v1::Event;
 use sea_orm::{DbErr, EntityTrait, Set, sea_query::OnConflict};
 
-pub(crate) mod entity {
+mod entity {
     use sea_orm::entity::prelude::*;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -23,15 +23,16 @@ pub(crate) mod entity {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Marks the event as handled by `consumer` in the transaction of the effect. False: it was handled before.
-pub async fn first_time(tx: &Tx, consumer: &str, event: &Event) -> Result<bool, DbErr> {
+/// Marks the event as handled by `consumer`, in the transaction of the effect. True: for the first time. False: it was handled
+/// before.
+pub async fn mark_handled(tx: &Tx, consumer: &str, event: &Event) -> Result<bool, DbErr> {
     let event_id = event.id.parse().map_err(|_| DbErr::Type("the event's id is not a UUID".into()))?;
     let row = entity::ActiveModel {
         consumer: Set(consumer.to_owned()),
         event_id: Set(event_id),
         handled_at: Set(tx.now().await?.0),
     };
-    // The count of rows decides: it is right on both databases.
+    // The number of rows decides: it is right on both databases.
     let inserted = entity::Entity::insert(row)
         .on_conflict(OnConflict::columns([entity::Column::Consumer, entity::Column::EventId]).do_nothing().to_owned())
         .exec_without_returning(tx.conn())

@@ -1,4 +1,4 @@
-//! Leadership for a while: of several replicas one leads, and proves it in the transaction of what it does.
+//! A lease: one replica of several leads for a limited time, and proves it in the transaction of each thing that it does.
 
 use std::time::{Duration, Instant};
 
@@ -6,27 +6,28 @@ use frontdesk_db::{Db, DbErr};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;
 
-/// A leader that says nothing for so long is followed by another.
-pub(crate) const LASTS: Duration = Duration::from_secs(3);
-/// How often a replica that does not lead asks whether it may.
-pub(crate) const ASK_EVERY: Duration = Duration::from_millis(500);
-/// A leader with nothing to do says so often that it is there.
-pub(crate) const RENEW_EVERY: Duration = Duration::from_secs(1);
+/// How long a lease lasts after it was renewed; then another replica can acquire it.
+pub(crate) const LEASE_DURATION: Duration = Duration::from_secs(3);
+/// Interval between two attempts of a stand-by replica to acquire the lease.
+pub(crate) const ACQUIRE_INTERVAL: Duration = Duration::from_millis(500);
+/// How long after its last renewal a lease is renewed; publishing renews it too.
+pub(crate) const RENEW_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The database's own clock, in microseconds; the development clock's jumps end no lease.
+/// The database's own clock, in microseconds. Without the offset of a moved clock: moving it ends no lease.
 pub(crate) const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
-/// Leadership. In SQLite, the database of one process, it is always had.
+/// A held lease. In SQLite, the database of one process, it is always granted.
 pub(crate) struct Lease {
     db: Db,
     pub(crate) name: String,
     pub(crate) holder: Uuid,
+    /// Rises with each change of the holder, so that a former holder recognises that its lease is over.
     pub(crate) term: i64,
     renewed: Instant,
 }
 
 impl Lease {
-    /// Takes the lead, if nobody has it.
+    /// Acquires the lease for `holder`. None: another replica holds it.
     pub(crate) async fn acquire(db: &Db, name: String, holder: Uuid) -> Result<Option<Self>, DbErr> {
         let asked = Instant::now();
         let mut lease = Self { db: db.clone(), name, holder, term: 0, renewed: asked };
@@ -38,7 +39,7 @@ impl Lease {
              ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, term = leases.term + 1, ends_at = excluded.ends_at
              WHERE leases.ends_at < {NOW} RETURNING term"
         );
-        let values: [Value; 3] = [lease.name.clone().into(), holder.into(), micros(LASTS).into()];
+        let values: [Value; 3] = [lease.name.clone().into(), holder.into(), micros(LEASE_DURATION).into()];
         let tx = db.begin().await?;
         let row = tx.conn().query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
         tx.commit().await?;
@@ -47,7 +48,7 @@ impl Lease {
         Ok(Some(lease))
     }
 
-    /// Stays leader. False: another leads now.
+    /// Renews the lease. False: another replica holds it now.
     pub(crate) async fn renew(&mut self) -> Result<bool, DbErr> {
         let asked = Instant::now();
         if self.db.is_sqlite() {
@@ -55,32 +56,34 @@ impl Lease {
             return Ok(true);
         }
         let sql = format!("UPDATE leases SET ends_at = {NOW} + $4 WHERE name = $1 AND holder = $2 AND term = $3");
-        let values: [Value; 4] = [self.name.clone().into(), self.holder.into(), self.term.into(), micros(LASTS).into()];
+        let values: [Value; 4] =
+            [self.name.clone().into(), self.holder.into(), self.term.into(), micros(LEASE_DURATION).into()];
         let tx = self.db.begin().await?;
-        let done = tx.conn().execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
+        let updated = tx.conn().execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
         tx.commit().await?;
-        if done.rows_affected() == 1 {
+        if updated.rows_affected() == 1 {
             self.renewed = asked;
         }
-        Ok(done.rows_affected() == 1)
+        Ok(updated.rows_affected() == 1)
     }
 
-    /// The database has confirmed it in a transaction that was asked for at this moment.
-    pub(crate) fn confirmed(&mut self, asked: Instant) {
+    /// Records that a transaction, begun after `asked`, renewed the lease.
+    pub(crate) fn renewed_at(&mut self, asked: Instant) {
         self.renewed = asked;
     }
 
     /// Whether it is time to renew.
-    pub(crate) fn wants_renewal(&self) -> bool {
-        self.renewed.elapsed() >= RENEW_EVERY
+    pub(crate) fn is_renewal_due(&self) -> bool {
+        self.renewed.elapsed() >= RENEW_INTERVAL
     }
 
-    /// Whether, by our own clock, nobody else can have followed yet. One who was paused finds out here.
-    pub(crate) fn holds(&self) -> bool {
-        self.db.is_sqlite() || self.renewed.elapsed() < LASTS
+    /// Whether, by this process's clock, no other replica can hold the lease yet. False after the process was stopped for
+    /// longer than the lease lasts.
+    pub(crate) fn is_held(&self) -> bool {
+        self.db.is_sqlite() || self.renewed.elapsed() < LEASE_DURATION
     }
 
-    /// Gives the lead away, so that another need not wait.
+    /// Releases the lease, so that another replica can acquire it at once.
     pub(crate) async fn release(self) -> Result<(), DbErr> {
         if self.db.is_sqlite() {
             return Ok(());

@@ -1,22 +1,25 @@
-//! The outbox: events are written in the transaction of the change and published by the relay afterwards; and its mirror,
-//! the marks of events that a consumer has handled.
+//! The transactional outbox, and the marks of handled events on the side of the consumers.
+//!
+//! [`append`] writes an event in the transaction of the change, so that it is published if and only if the change commits. The
+//! [`relay`] publishes it afterwards, at least once; [`mark_handled`] lets a consumer recognise an event that comes again.
 
+mod batch;
 mod handled;
 mod lease;
-mod many;
 mod publish;
-mod regress;
 mod relay;
+mod republish;
+mod retention;
 
-use frontdesk_auth::AccountId;
-use frontdesk_db::{Sql, Tx};
+use frontdesk_db::{AccountId, Sql, Tx};
 use prost::{Message, Name};
 use sea_orm::DbErr;
 use uuid::Uuid;
 
-pub use handled::first_time;
-pub use many::Events;
+pub use batch::Events;
+pub use handled::mark_handled;
 pub use relay::relay;
+pub use retention::RETENTIONS;
 
 /// The tables, for each service's migrations.
 pub const OUTBOX: Sql = Sql {
@@ -43,8 +46,8 @@ pub const OUTBOX: Sql = Sql {
         CREATE INDEX handled_events_age ON handled_events (handled_at)",
 };
 
-/// What several replicas and a broker need; the older binary still runs. Old rows are found by their position: an index
-/// over the time of publishing would be written for every event and read once an hour.
+/// The tables for several replicas and a broker; the older binary still runs. Expired rows are found by their position: an
+/// index of the time of publishing would be written for every event and read once an hour.
 pub const OUTBOX_LEADER_AND_STREAM: Sql = Sql {
     name: "outbox_002_leader_and_stream",
     text: "ALTER TABLE outbox_events ADD COLUMN stream_sequence BIGINT;
@@ -86,18 +89,18 @@ mod entity {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// What an event is about: the thing that changed, and how often it has changed now.
+/// The thing that an event is about, at the version that the change made.
 #[derive(Clone, Copy, Debug)]
 pub struct Aggregate {
     /// The service that owns it.
     pub source: &'static str,
     /// Its account.
     pub account: AccountId,
-    /// What it is.
+    /// Its type, such as `conversation`.
     pub kind: &'static str,
-    /// Its id; another account may have something with the same one.
+    /// Its id, unique within the account.
     pub id: Uuid,
-    /// 1, 2, 3 ... for each event of it; given while its row is locked.
+    /// The number of this event among those of the aggregate: 1, 2, 3 and so on, assigned while its row is locked.
     pub version: i64,
 }
 

@@ -1,4 +1,4 @@
-//! One batch: what waits in the outbox goes to the bus and is marked, by who leads.
+//! Publishing one batch: the holder of the lease sends the waiting events to the bus and marks them as published.
 
 use std::{collections::HashMap, time::Instant};
 
@@ -10,85 +10,89 @@ use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryOrder, QuerySelect, 
 
 use crate::{
     entity,
-    lease::{LASTS, Lease, NOW, micros},
+    lease::{LEASE_DURATION, Lease, NOW, micros},
 };
 
-/// So many are read, sent and marked together.
-pub(crate) const BATCH: usize = 1_000;
+/// Maximum number of events that are read, published and marked together.
+const MAX_EVENTS: usize = 1_000;
 
 /// How a batch ended.
-pub(crate) enum Batch {
-    /// So many were published and marked.
-    Published(usize),
-    /// Another leads now.
-    LostLead,
+pub(crate) enum Published {
+    /// This number of events was published and marked, and no more were waiting.
+    Events(usize),
+    /// A full batch was published and marked: more events may be waiting.
+    Full,
+    /// Another replica holds the lease now.
+    LeaseLost,
 }
 
-/// Publishes up to [`BATCH`] waiting events. Fails when the bus did not take all of them; what it took is marked.
-pub(crate) async fn publish_waiting(db: &Db, bus: &Bus, source: &str, lease: &mut Lease) -> Result<Batch, BusError> {
+/// Publishes up to [`MAX_EVENTS`] waiting events. Fails when the bus did not take all of them; those that it took are marked.
+pub(crate) async fn publish_batch(db: &Db, bus: &Bus, source: &str, lease: &mut Lease) -> Result<Published, BusError> {
     let rows = entity::Entity::find()
         .filter(entity::Column::PublishedAt.is_null())
         .order_by_asc(entity::Column::Position)
-        .limit(BATCH as u64)
+        .limit(MAX_EVENTS as u64)
         .all(db.read())
         .await?;
     if rows.is_empty() {
-        return Ok(Batch::Published(0));
+        return Ok(Published::Events(0));
     }
-    let mut taken = Vec::with_capacity(rows.len());
+    let mut published = Vec::with_capacity(rows.len());
     let mut failed = None;
-    for wave in waves(&rows) {
-        // A lead that may have ended must not send: another sends already, and later events of the same aggregates.
-        if !lease.holds() && !lease.renew().await? {
-            return Ok(Batch::LostLead);
+    for batch in one_of_each_aggregate(&rows) {
+        // After the lease may have ended nothing is sent: another replica may send later events of the same aggregates.
+        if !lease.is_held() && !lease.renew().await? {
+            return Ok(Published::LeaseLost);
         }
-        // Nothing passes a failed event of its aggregate; others went in the same wave.
+        // A failure ends the batches, so that no later event overtakes the failed one of its aggregate.
         if failed.is_some() {
             break;
         }
-        let events: Result<Vec<Event>, _> = wave.iter().map(|row| Event::decode(row.event.as_slice())).collect();
+        let events: Result<Vec<Event>, _> = batch.iter().map(|row| Event::decode(row.event.as_slice())).collect();
         let results = bus.publish(&events.map_err(|error| DbErr::Type(error.to_string()))?).await;
-        for (row, result) in wave.iter().zip(results) {
+        for (row, result) in batch.iter().zip(results) {
             match result {
-                Ok(sequence) => taken.push((row.position, sequence)),
+                Ok(sequence) => published.push((row.position, sequence)),
                 Err(error) => failed = Some(error),
             }
         }
     }
-    if !mark(db, source, lease, &taken).await? {
-        return Ok(Batch::LostLead);
+    if !mark_published(db, source, lease, &published).await? {
+        return Ok(Published::LeaseLost);
     }
     match failed {
         Some(error) => Err(error),
-        None => Ok(Batch::Published(taken.len())),
+        None if published.len() == MAX_EVENTS => Ok(Published::Full),
+        None => Ok(Published::Events(published.len())),
     }
 }
 
-/// The rows, in waves that hold at most one of each aggregate: each wave is sent when the one before is acknowledged, so that
-/// an event that failed is never passed by a later one of the same aggregate.
-fn waves(rows: &[entity::Model]) -> Vec<Vec<&entity::Model>> {
-    let mut depth: HashMap<(Uuid, Uuid), usize> = HashMap::new();
-    let mut waves: Vec<Vec<&entity::Model>> = Vec::new();
+/// The rows, in batches with at most one event of each aggregate. Each batch is sent when the one before is acknowledged, so
+/// that a later event never overtakes a failed one of the same aggregate.
+fn one_of_each_aggregate(rows: &[entity::Model]) -> Vec<Vec<&entity::Model>> {
+    let mut next_batch: HashMap<(Uuid, Uuid), usize> = HashMap::new();
+    let mut batches: Vec<Vec<&entity::Model>> = Vec::new();
     for row in rows {
-        let depth = depth.entry((row.account_id, row.aggregate_id)).or_default();
-        if *depth == waves.len() {
-            waves.push(Vec::new());
+        let next = next_batch.entry((row.account_id, row.aggregate_id)).or_default();
+        if *next == batches.len() {
+            batches.push(Vec::new());
         }
-        waves[*depth].push(row);
-        *depth += 1;
+        batches[*next].push(row);
+        *next += 1;
     }
-    waves
+    batches
 }
 
-/// Marks what the bus took, if we still lead in that very transaction. False: we do not.
-async fn mark(db: &Db, source: &str, lease: &mut Lease, taken: &[(i64, i64)]) -> Result<bool, DbErr> {
-    let Some(last) = taken.iter().map(|(_, sequence)| *sequence).max() else { return Ok(true) };
+/// Marks the events, given by position and number in the stream, if this replica holds the lease in that same transaction.
+/// False: it does not.
+async fn mark_published(db: &Db, source: &str, lease: &mut Lease, published: &[(i64, i64)]) -> Result<bool, DbErr> {
+    let Some(last) = published.iter().map(|(_, sequence)| *sequence).max() else { return Ok(true) };
     let asked = Instant::now();
     let tx = db.begin().await?;
     if db.is_sqlite() {
         let now = tx.now().await?;
         entity::Entity::update_many()
-            .filter(entity::Column::Position.is_in(taken.iter().map(|(position, _)| *position)))
+            .filter(entity::Column::Position.is_in(published.iter().map(|(position, _)| *position)))
             .col_expr(entity::Column::PublishedAt, Expr::value(now.0))
             .exec(tx.conn())
             .await?;
@@ -105,15 +109,15 @@ async fn mark(db: &Db, source: &str, lease: &mut Lease, taken: &[(i64, i64)]) ->
          stream AS (
              UPDATE outbox_streams SET last_sequence = greatest(last_sequence, $7)
              WHERE source = $8 AND EXISTS (SELECT FROM held))
-         -- A mark that a crash loses is made again: nobody waits for the disk.
+         -- A mark that is lost in a crash is made again, so that the commit need not wait for the disk.
          SELECT count(*) AS held, set_config('synchronous_commit', 'off', true) FROM held"
     );
-    let (positions, sequences): (Vec<i64>, Vec<i64>) = taken.iter().copied().unzip();
+    let (positions, sequences): (Vec<i64>, Vec<i64>) = published.iter().copied().unzip();
     let values: [Value; 8] = [
         lease.name.clone().into(),
         lease.holder.into(),
         lease.term.into(),
-        micros(LASTS).into(),
+        micros(LEASE_DURATION).into(),
         positions.into(),
         sequences.into(),
         last.into(),
@@ -123,7 +127,7 @@ async fn mark(db: &Db, source: &str, lease: &mut Lease, taken: &[(i64, i64)]) ->
     let held: i64 = row.ok_or_else(|| DbErr::RecordNotFound("leases".into()))?.try_get("", "held")?;
     tx.commit().await?;
     if held == 1 {
-        lease.confirmed(asked);
+        lease.renewed_at(asked);
     }
     Ok(held == 1)
 }
@@ -133,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn i17_a_wave_holds_one_event_of_each_aggregate_and_versions_never_pass_each_other() {
+    fn i17_a_batch_has_one_event_of_each_aggregate_and_events_never_overtake_each_other() {
         let row = |position: i64, aggregate: u128| entity::Model {
             position,
             event_id: Uuid::from_u128(position as u128),
@@ -147,7 +151,7 @@ mod tests {
         };
         let rows = [row(1, 1), row(2, 1), row(3, 2), row(4, 1), row(5, 2)];
         let positions: Vec<Vec<i64>> =
-            waves(&rows).iter().map(|wave| wave.iter().map(|row| row.position).collect()).collect();
+            one_of_each_aggregate(&rows).iter().map(|batch| batch.iter().map(|row| row.position).collect()).collect();
         assert_eq!(positions, [vec![1, 3], vec![2, 5], vec![4]]);
     }
 }

@@ -1,57 +1,49 @@
-//! The relay: publishes what the outbox holds, in order for each aggregate, and forgets it days later. Of several replicas
-//! one does it, by a lease.
+//! The relay: publishes the events of the outbox, in order for each aggregate. One replica of several does it, by a lease.
 
 use std::{
     future::Future,
     time::{Duration, Instant},
 };
 
-use frontdesk_bus::{Bus, BusError, Hints};
-use frontdesk_db::{Db, DbErr};
-use sea_orm::{EntityTrait, entity::prelude::*, sea_query::Query};
+use frontdesk_bus::{Bus, BusError, ChangeNotifier};
+use frontdesk_db::Db;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    entity, handled,
-    lease::{ASK_EVERY, Lease, RENEW_EVERY},
-    publish::{BATCH, Batch, publish_waiting},
-    regress::check_stream,
+    lease::{ACQUIRE_INTERVAL, Lease, RENEW_INTERVAL},
+    publish::{Published, publish_batch},
+    republish::check_stream,
 };
 
-/// Published rows stay so long: a bus that lost events can be given them again.
-const KEEP_PUBLISHED: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Marks stay longer than rows, so that a row published again is still known.
-const KEEP_HANDLED: Duration = Duration::from_secs(14 * 24 * 3600);
-const CLEAN_EVERY: Duration = Duration::from_secs(3600);
-/// So many rows are removed in one transaction.
-const CLEAN_AT_ONCE: u64 = 5_000;
-/// While events keep coming they are taken together, so often; one that comes alone waits for nothing.
-const TURN_EVERY: Duration = Duration::from_millis(10);
-/// What the broker holds is compared with what it acknowledged so often, and after each new connection.
-const CHECK_STREAM_EVERY: Duration = Duration::from_secs(30);
-/// The outbox itself, among the things that hints are about.
+/// Shortest time between two batches while events keep coming, so that they are published together. A single event is
+/// published without delay.
+const BATCH_INTERVAL: Duration = Duration::from_millis(10);
+/// Interval between two comparisons of the broker's stream with what it acknowledged; a new connection causes one too.
+const CHECK_STREAM_INTERVAL: Duration = Duration::from_secs(30);
+/// The id of the outbox for the change notifier.
 const OUTBOX: Uuid = Uuid::nil();
 
-/// Publishes the events of the service `source` until `shutdown`, as leader or standing by. A kill between publishing and
-/// marking publishes again, which consumers notice by the id.
+/// Publishes the events of the service `source` until `shutdown`, as the leader or as its stand-by. An event that was
+/// published and not marked when the process was killed is published again; consumers recognise it by its id.
 pub fn relay(source: &'static str, db: Db, bus: Bus, shutdown: CancellationToken) -> impl Future<Output = ()> + Send {
-    let hints = bus.hints(source);
-    let relay = Relay { source, db, bus, hints, shutdown, me: Uuid::now_v7() };
+    let notifier = bus.change_notifier(source);
+    let holder = db.new_id();
+    let relay = Relay { source, db, bus, notifier, shutdown };
     async move {
         while !relay.shutdown.is_cancelled() {
-            match Lease::acquire(&relay.db, format!("relay.{source}"), relay.me).await {
+            match Lease::acquire(&relay.db, format!("relay.{source}"), holder).await {
                 Ok(Some(mut lease)) => {
                     tracing::info!(source, "this replica publishes the events");
                     relay.lead(&mut lease).await;
                     if let Err(error) = lease.release().await {
-                        tracing::debug!(%error, "the lead was not given away; it ends by itself");
+                        tracing::debug!(%error, "the relay's lease was not released; it expires");
                     }
                 }
                 Ok(None) => relay.stand_by().await,
                 Err(error) => {
-                    tracing::warn!(%error, "the relay cannot ask who leads; trying again");
+                    tracing::warn!(%error, "the relay could not ask for its lease; trying again");
                     relay.stand_by().await;
                 }
             }
@@ -63,120 +55,87 @@ struct Relay {
     source: &'static str,
     db: Db,
     bus: Bus,
-    hints: Hints,
+    notifier: ChangeNotifier,
     shutdown: CancellationToken,
-    me: Uuid,
-}
-
-/// Since when what is done now and then was not done.
-struct Since {
-    checked: Option<Instant>,
-    cleaned: Option<Instant>,
 }
 
 impl Relay {
-    /// Tells the leader of what is written here, until it is time to ask again who leads.
+    /// Notifies the leader of events that are written here, until it is time to ask for the lease again.
     async fn stand_by(&self) {
-        let ask_again = tokio::time::sleep(ASK_EVERY);
-        tokio::pin!(ask_again);
+        let acquire_again = tokio::time::sleep(ACQUIRE_INTERVAL);
+        tokio::pin!(acquire_again);
         loop {
             tokio::select! {
                 () = self.shutdown.cancelled() => return,
-                () = &mut ask_again => return,
-                () = self.db.outbox_written().notified() => self.hints.changed(OUTBOX),
+                () = &mut acquire_again => return,
+                () = self.db.outbox_written().notified() => self.notifier.notify(OUTBOX),
             }
         }
     }
 
+    /// Publishes until the shutdown or until another replica leads.
     async fn lead(&self, lease: &mut Lease) {
-        let mut written = self.hints.follow(OUTBOX);
+        let mut written = self.notifier.subscribe(OUTBOX);
         let mut reconnected = self.bus.reconnected();
-        let mut since = Since { checked: None, cleaned: None };
+        let mut stream_checked = None;
         let mut failures = 0_u32;
         while !self.shutdown.is_cancelled() {
             written.borrow_and_update();
             let began = tokio::time::Instant::now();
-            let pause = match self.turn(lease, &mut since, &mut reconnected).await {
-                Ok(Batch::LostLead) => {
+            let wait = match self.tick(lease, &mut stream_checked, &mut reconnected).await {
+                Ok(Published::LeaseLost) => {
                     tracing::warn!(source = self.source, "another replica publishes the events now");
                     return;
                 }
-                Ok(Batch::Published(BATCH)) => {
+                Ok(Published::Full) => {
                     failures = 0;
                     continue;
                 }
-                Ok(Batch::Published(published)) => {
+                Ok(Published::Events(published)) => {
                     failures = 0;
                     if published > 1 {
-                        tokio::time::sleep_until(began + TURN_EVERY).await;
+                        tokio::time::sleep_until(began + BATCH_INTERVAL).await;
                     }
-                    RENEW_EVERY
+                    RENEW_INTERVAL
                 }
                 Err(error) => {
                     failures += 1;
                     tracing::warn!(%error, failures, "the relay could not publish; trying again");
-                    Duration::from_millis(50 << failures.min(3))
+                    delay_after(failures)
                 }
             };
             tokio::select! {
                 () = self.shutdown.cancelled() => {}
                 () = self.db.outbox_written().notified(), if failures == 0 => {}
                 _ = written.changed(), if failures == 0 => {}
-                // A new connection is worth a try at once.
-                _ = reconnected.changed() => since.checked = None,
-                () = tokio::time::sleep(pause) => {}
+                // After a new connection the stream is checked and publishing is tried at once.
+                _ = reconnected.changed() => stream_checked = None,
+                () = tokio::time::sleep(wait) => {}
             }
         }
     }
 
-    async fn turn(
+    /// Renews the lease and checks the stream when they are due, and publishes one batch. `stream_checked`: when the stream was
+    /// checked last.
+    async fn tick(
         &self,
         lease: &mut Lease,
-        since: &mut Since,
+        stream_checked: &mut Option<Instant>,
         reconnected: &mut watch::Receiver<u64>,
-    ) -> Result<Batch, BusError> {
-        if lease.wants_renewal() && !lease.renew().await? {
-            return Ok(Batch::LostLead);
+    ) -> Result<Published, BusError> {
+        if lease.is_renewal_due() && !lease.renew().await? {
+            return Ok(Published::LeaseLost);
         }
-        if since.checked.is_none_or(|checked| checked.elapsed() >= CHECK_STREAM_EVERY) {
+        if stream_checked.is_none_or(|checked| checked.elapsed() >= CHECK_STREAM_INTERVAL) {
             reconnected.borrow_and_update();
             check_stream(&self.db, &self.bus, self.source).await?;
-            since.checked = Some(Instant::now());
+            *stream_checked = Some(Instant::now());
         }
-        if since.cleaned.is_none_or(|cleaned| cleaned.elapsed() >= CLEAN_EVERY) {
-            clean(&self.db).await?;
-            since.cleaned = Some(Instant::now());
-        }
-        publish_waiting(&self.db, &self.bus, self.source, lease).await
+        publish_batch(&self.db, &self.bus, self.source, lease).await
     }
 }
 
-/// Forgets what is old, a part at a time.
-async fn clean(db: &Db) -> Result<(), DbErr> {
-    let now = db.now().await?;
-    loop {
-        let tx = db.begin().await?;
-        // Old rows have low positions: the first ones are looked at, and none beyond them.
-        let first = Query::select()
-            .column(entity::Column::Position)
-            .from(entity::Entity)
-            .order_by(entity::Column::Position, sea_orm::Order::Asc)
-            .limit(CLEAN_AT_ONCE)
-            .to_owned();
-        let removed = entity::Entity::delete_many()
-            .filter(entity::Column::Position.in_subquery(first))
-            .filter(entity::Column::PublishedAt.lt(now.minus(KEEP_PUBLISHED).0))
-            .exec(tx.conn())
-            .await?;
-        tx.commit().await?;
-        if removed.rows_affected < CLEAN_AT_ONCE {
-            break;
-        }
-    }
-    let tx = db.begin().await?;
-    handled::entity::Entity::delete_many()
-        .filter(handled::entity::Column::HandledAt.lt(now.minus(KEEP_HANDLED).0))
-        .exec(tx.conn())
-        .await?;
-    tx.commit().await
+/// The delay after this number of failures in a row: 100 ms, 200 ms, then 400 ms.
+fn delay_after(failures: u32) -> Duration {
+    Duration::from_millis(50 << failures.min(3))
 }

@@ -2,6 +2,8 @@
 
 mod in_process;
 mod tls;
+mod tls_config;
 
 pub use in_process::{InProcessConnection, InProcessConnector, InProcessListener};
-pub use tls::{Tls, TlsError, TlsSettings};
+pub use tls::{Tls, TlsSettings};
+pub use tls_config::TlsError;

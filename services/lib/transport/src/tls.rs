@@ -2,24 +2,20 @@
 
 use std::{
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, SystemTime},
 };
 
-use rustls::{
-    ClientConfig, RootCertStore, ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
-    server::WebPkiClientVerifier,
-};
+use rustls::pki_types::ServerName;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
+use crate::tls_config::{Configs, TlsError, load};
+
 /// Interval between checks whether the files have changed.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
-/// The ALPN protocol of HTTP/2.
-const ALPN_H2: &[u8] = b"h2";
 
 /// Certificates. All empty: no TLS.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,11 +25,12 @@ pub struct TlsSettings {
     pub certificate_path: PathBuf,
     /// Its private key (PEM).
     pub key_path: PathBuf,
-    /// Certificates (PEM) of who signs those of our own services: whoever shows one of theirs is who it names.
+    /// Certificates (PEM) of the authorities that sign those of our own services: a client with such a certificate is authenticated as
+    /// the service that it names.
     pub ca_path: PathBuf,
-    /// A service's certificate names it by the URI `spiffe://<trust_domain>/<service>`.
+    /// Trust domain of our services: a certificate names its service by the URI `spiffe://<trust_domain>/<service>`.
     pub trust_domain: String,
-    /// True: what is before this process encrypts, so that an address that others reach may go without TLS.
+    /// Whether a mesh or gateway in front of this process encrypts, so that a public address may be without TLS.
     pub terminated_outside: bool,
 }
 
@@ -50,167 +47,188 @@ impl Default for TlsSettings {
 }
 
 impl TlsSettings {
-    /// This process has a certificate, or is to have one: a path without the others is a mistake, and is told.
+    /// Whether any path is set; a certificate without its key, or the reverse, is an error when they are loaded.
     pub fn is_on(&self) -> bool {
         [&self.certificate_path, &self.key_path, &self.ca_path].iter().any(|path| !path.as_os_str().is_empty())
     }
 
-    /// Services know each other by certificates.
+    /// Whether services authenticate each other by certificates.
     pub fn is_mutual(&self) -> bool {
         !self.certificate_path.as_os_str().is_empty() && !self.ca_path.as_os_str().is_empty()
     }
 }
 
-/// A file of the TLS settings is no good.
-#[derive(Debug, thiserror::Error)]
-#[error("tls.{setting} = {}: {why}", path.display())]
-pub struct TlsError {
-    setting: &'static str,
-    path: PathBuf,
-    why: String,
-}
-
-/// The certificates as they are now. Clones share them.
+/// The current certificates. Clones share them.
 #[derive(Clone)]
 pub struct Tls(Arc<Shared>);
 
 struct Shared {
     settings: TlsSettings,
-    now: RwLock<Loaded>,
-}
-
-#[derive(Clone)]
-struct Loaded {
-    server: Arc<ServerConfig>,
-    /// Where there is an authority that we trust for our own services.
-    client: Option<Arc<ClientConfig>>,
+    current: RwLock<Configs>,
 }
 
 impl Tls {
-    /// Reads the certificates. None: the settings have none.
+    /// Loads the certificates. None: TLS is not configured.
     pub fn load(settings: &TlsSettings) -> Result<Option<Self>, TlsError> {
         if !settings.is_on() {
             return Ok(None);
         }
-        let now = RwLock::new(load(settings)?);
-        Ok(Some(Self(Arc::new(Shared { settings: settings.clone(), now }))))
+        let current = RwLock::new(load(settings)?);
+        Ok(Some(Self(Arc::new(Shared { settings: settings.clone(), current }))))
     }
 
-    /// Reads the files again when they have changed, for ever. What is no good changes nothing, and is told.
+    /// Reloads the files when they have changed; never returns. Invalid files are logged, and the old certificates stay in use.
     pub async fn reload_on_change(&self) {
-        let mut seen = self.changed_at();
+        let mut loaded_at = self.modified_at();
         loop {
             tokio::time::sleep(RELOAD_INTERVAL).await;
-            let changed = self.changed_at();
-            if changed == seen {
+            let modified_at = self.modified_at();
+            if modified_at == loaded_at {
                 continue;
             }
             let settings = self.0.settings.clone();
             match tokio::task::spawn_blocking(move || load(&settings)).await {
                 Ok(Ok(loaded)) => {
-                    *self.0.now.write().unwrap_or_else(PoisonError::into_inner) = loaded;
-                    seen = changed;
-                    tracing::info!("the certificates were read again");
+                    *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = loaded;
+                    loaded_at = modified_at;
+                    tracing::info!("the certificates were reloaded");
                 }
-                Ok(Err(error)) => tracing::error!(%error, "the new certificates are no good; the old ones serve on"),
-                Err(error) => tracing::error!(%error, "the new certificates were not read; the old ones serve on"),
+                Ok(Err(error)) => tracing::error!(%error, "the new certificates are invalid; the old ones stay in use"),
+                Err(error) => {
+                    tracing::error!(%error, "the new certificates cannot be read; the old ones stay in use");
+                }
             }
         }
     }
 
-    fn changed_at(&self) -> [Option<SystemTime>; 3] {
+    fn modified_at(&self) -> [Option<SystemTime>; 3] {
         let settings = &self.0.settings;
         [&settings.certificate_path, &settings.key_path, &settings.ca_path]
             .map(|path| std::fs::metadata(path).and_then(|file| file.modified()).ok())
     }
 
-    fn now(&self) -> Loaded {
-        self.0.now.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn current(&self) -> Configs {
+        self.0.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The server's side of a handshake, and the service that the other's certificate names.
+    /// The server's side of a handshake; also the service that the client's certificate names, if it has one.
     pub async fn accept(&self, stream: TcpStream) -> io::Result<(server::TlsStream<TcpStream>, Option<String>)> {
-        let stream = TlsAcceptor::from(self.now().server).accept(stream).await?;
+        let stream = TlsAcceptor::from(self.current().server).accept(stream).await?;
         let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let trusted = &self.0.settings.trust_domain;
-        let service = certificate.and_then(|certificate| frontdesk_auth::service_of(certificate, trusted));
+        let trust_domain = &self.0.settings.trust_domain;
+        let service = certificate.and_then(|certificate| frontdesk_auth::service_name(certificate, trust_domain));
         Ok((stream, service))
     }
 
-    /// A connection to another service of ours, which must show a certificate for this name.
-    pub async fn connect(&self, name: &str, stream: TcpStream) -> io::Result<client::TlsStream<TcpStream>> {
-        let config = self.now().client.ok_or_else(|| io::Error::other("tls.ca_path is not set"))?;
-        let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
-        TlsConnector::from(config).connect(name, stream).await
+    /// Connects to a service, whose certificate must be valid for this host name.
+    pub async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<client::TlsStream<TcpStream>> {
+        let config = self.current().client.ok_or_else(|| io::Error::other("tls.ca_path is not set"))?;
+        let host = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        TlsConnector::from(config).connect(host, stream).await
     }
 }
 
-fn load(settings: &TlsSettings) -> Result<Loaded, TlsError> {
-    let wrong = |setting, path: &Path, why: String| TlsError { setting, path: path.to_owned(), why };
-    for (setting, path) in [("certificate_path", &settings.certificate_path), ("key_path", &settings.key_path)] {
-        if path.as_os_str().is_empty() {
-            return Err(wrong(
-                setting,
-                path,
-                "it is not set; tls.certificate_path and tls.key_path go together".into(),
-            ));
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    struct Authority {
+        folder: tempfile::TempDir,
+        issuer: Issuer<'static, KeyPair>,
+    }
+
+    impl Authority {
+        fn new() -> Self {
+            let (folder, key) = (tempfile::tempdir().unwrap(), KeyPair::generate().unwrap());
+            let mut params = CertificateParams::default();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            std::fs::write(folder.path().join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+            Self { folder, issuer: Issuer::new(params, key) }
+        }
+
+        /// Settings with a new certificate, valid for `localhost`, that names this service.
+        fn settings(&self, service: &str) -> TlsSettings {
+            let mut params = CertificateParams::new(vec!["localhost".into()]).unwrap();
+            let uri = format!("spiffe://frontdesk/{service}");
+            params.subject_alt_names.push(SanType::URI(uri.try_into().unwrap()));
+            let key = KeyPair::generate().unwrap();
+            let path = |name: &str| self.folder.path().join(name);
+            let [certificate_path, key_path] = [path(&format!("{service}.pem")), path(&format!("{service}.key"))];
+            std::fs::write(&certificate_path, params.signed_by(&key, &self.issuer).unwrap().pem()).unwrap();
+            std::fs::write(&key_path, key.serialize_pem()).unwrap();
+            TlsSettings { certificate_path, key_path, ca_path: path("ca.pem"), ..TlsSettings::default() }
         }
     }
-    let chain = certificates("certificate_path", &settings.certificate_path)?;
-    let own = |why: String| wrong("certificate_path", &settings.certificate_path, why);
-    frontdesk_auth::within_its_time(&chain[0]).map_err(own)?;
-    if settings.is_mutual() && frontdesk_auth::service_of(&chain[0], &settings.trust_domain).is_none() {
-        let domain = &settings.trust_domain;
-        return Err(own(format!(
-            "it must name this service by one URI spiffe://{domain}/<service>: others know it by that"
-        )));
+
+    /// The service that `server` sees when `client` connects to it.
+    async fn connect(client: &Tls, server: &Tls) -> io::Result<Option<String>> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let stream = TcpStream::connect(listener.local_addr()?).await?;
+        let (accepted, _) = listener.accept().await?;
+        let (connected, accepted) = tokio::join!(client.connect("localhost", stream), server.accept(accepted));
+        connected?;
+        Ok(accepted?.1)
     }
-    let key = || {
-        PrivateKeyDer::from_pem_file(&settings.key_path)
-            .map_err(|error| wrong("key_path", &settings.key_path, format!("no private key in PEM ({error})")))
-    };
-    let roots = if settings.is_mutual() {
-        let mut roots = RootCertStore::empty();
-        for authority in certificates("ca_path", &settings.ca_path)? {
-            roots.add(authority).map_err(|error| wrong("ca_path", &settings.ca_path, error.to_string()))?;
-        }
-        Some(Arc::new(roots))
-    } else {
-        None
-    };
 
-    let server = match &roots {
-        Some(roots) => {
-            // Callers with a token have none; who shows one must have it from our authority.
-            let verifier = WebPkiClientVerifier::builder(roots.clone()).allow_unauthenticated().build();
-            let verifier = verifier.map_err(|error| wrong("ca_path", &settings.ca_path, error.to_string()))?;
-            ServerConfig::builder().with_client_cert_verifier(verifier)
-        }
-        None => ServerConfig::builder().with_no_client_auth(),
-    };
-    let mut server = server.with_single_cert(chain.clone(), key()?).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => {
-            wrong("key_path", &settings.key_path, "it is not the key of tls.certificate_path".into())
-        }
-        error => own(error.to_string()),
-    })?;
-    server.alpn_protocols = vec![ALPN_H2.to_vec()];
+    #[tokio::test]
+    async fn s5_services_authenticate_each_other_by_certificates_of_one_authority() {
+        let (authority, other_authority) = (Authority::new(), Authority::new());
+        let tls = |settings| Tls::load(&settings).unwrap().unwrap();
+        let (client, server) = (tls(authority.settings("client")), tls(authority.settings("server")));
+        assert_eq!(connect(&client, &server).await.unwrap().as_deref(), Some("client"));
+        assert!(connect(&tls(other_authority.settings("client")), &server).await.is_err());
+        let other_domain =
+            TlsSettings { ca_path: PathBuf::new(), trust_domain: "other".into(), ..authority.settings("other") };
+        assert!(connect(&tls(other_domain), &server).await.is_err(), "without ca_path it cannot call services");
+    }
 
-    let client = match roots {
-        Some(roots) => {
-            let client = ClientConfig::builder().with_root_certificates(roots).with_client_auth_cert(chain, key()?);
-            let mut client = client.map_err(|error| own(error.to_string()))?;
-            client.alpn_protocols = vec![ALPN_H2.to_vec()];
-            Some(Arc::new(client))
+    #[test]
+    fn a_missing_or_invalid_file_is_named_with_its_setting() {
+        let authority = Authority::new();
+        let error = |settings: TlsSettings| Tls::load(&settings).err().unwrap().to_string();
+        let settings = || authority.settings("server");
+        let empty = authority.folder.path().join("empty");
+        std::fs::write(&empty, "").unwrap();
+        for (settings, names) in [
+            (TlsSettings { key_path: PathBuf::new(), ..settings() }, "tls.key_path = : it is not set"),
+            (TlsSettings { certificate_path: empty.clone(), ..settings() }, "it holds no certificate"),
+            (TlsSettings { key_path: empty.clone(), ..settings() }, "it holds no private key in PEM"),
+            (TlsSettings { ca_path: Path::new("/no/such/file").into(), ..settings() }, "tls.ca_path = /no/such/file"),
+            (TlsSettings { trust_domain: "other".into(), ..settings() }, "spiffe://other/<service>"),
+            (TlsSettings { key_path: authority.settings("client").key_path, ..settings() }, "is not the key of"),
+        ] {
+            let error = error(settings);
+            assert!(error.contains(names), "{error}");
         }
-        None => None,
-    };
-    Ok(Loaded { server: Arc::new(server), client })
-}
+        assert!(Tls::load(&TlsSettings::default()).unwrap().is_none(), "without paths TLS is off");
+    }
 
-fn certificates(setting: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let wrong = |why: String| TlsError { setting, path: path.to_owned(), why };
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let read = read.map_err(|error| wrong(format!("no certificates in PEM ({error})")))?;
-    if read.is_empty() { Err(wrong("no certificate is in it".into())) } else { Ok(read) }
+    #[tokio::test(start_paused = true)]
+    async fn s5_changed_certificates_are_reloaded_and_invalid_ones_are_not() {
+        let authority = Authority::new();
+        let settings = authority.settings("server");
+        let tls = Tls::load(&settings).unwrap().unwrap();
+        let reload = tls.clone();
+        tokio::spawn(async move { reload.reload_on_change().await });
+        let write = |text: &str| {
+            std::fs::write(&settings.key_path, text).unwrap();
+            let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(text.len() as u64);
+            std::fs::File::options().write(true).open(&settings.key_path).unwrap().set_modified(modified).unwrap();
+        };
+        let (first, key) = (tls.current().server, std::fs::read_to_string(&settings.key_path).unwrap());
+        tokio::time::sleep(RELOAD_INTERVAL / 2).await;
+        write("no key");
+        tokio::time::sleep(RELOAD_INTERVAL).await;
+        assert!(Arc::ptr_eq(&tls.current().server, &first));
+        write(&key);
+        // Reloading runs on a thread of its own, which the paused clock does not wait for.
+        while Arc::ptr_eq(&tls.current().server, &first) {
+            tokio::time::sleep(RELOAD_INTERVAL).await;
+        }
+    }
 }

@@ -1,9 +1,9 @@
--- PostgreSQL shows and takes rows of the account that a transaction is for, and no others (rule S2). An older binary does not
--- say for which: it sees no row any more, so stop it first. SQLite has no such wall, and nothing changes.
-{wall outbox_events}
-{wall requests}
-{wall transcript_decisions}
-{wall deliveries}
-{wall delivery_mails}
-{wall senders}
-{wall mail_accounts}
+-- PostgreSQL limits each transaction to the rows of its account (rule S2). An older binary does not set the account and sees
+-- no rows, so stop it first. SQLite has no row-level security; nothing changes there.
+{row_level_security outbox_events}
+{row_level_security requests}
+{row_level_security transcript_decisions}
+{row_level_security deliveries}
+{row_level_security delivery_mails}
+{row_level_security senders}
+{row_level_security mail_accounts}

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     App,
-    domain::{Delivery, State},
+    domain::{Delivery, DeliveryState},
     error::NotificationError,
     store,
 };
@@ -16,10 +16,10 @@ pub(crate) async fn list_deliveries(
     app: &App,
     caller: &Caller,
     conversation: Option<Uuid>,
-    state: Option<State>,
+    state: Option<DeliveryState>,
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Delivery>, NotificationError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     Ok(store::deliveries::list(&read.conn(), caller.account, conversation, state, after, limit).await?)
 }

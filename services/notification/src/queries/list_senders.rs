@@ -6,6 +6,6 @@ use crate::{App, domain::Sender, error::NotificationError, store};
 
 /// By address.
 pub(crate) async fn list_senders(app: &App, caller: &Caller) -> Result<Vec<Sender>, NotificationError> {
-    let read = app.db.read_for(caller.account.0).await?;
+    let read = app.db.read_for(caller.account).await?;
     Ok(store::senders::list(&read.conn(), caller.account).await?)
 }

@@ -1,6 +1,6 @@
 //! A bot, as far as this service knows it.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]

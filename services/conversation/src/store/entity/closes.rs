@@ -1,6 +1,6 @@
 //! What a close froze.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]

@@ -1,7 +1,7 @@
 //! A ticket.
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use sea_orm::entity::prelude::*;
 
 use crate::domain::TicketStatus;

@@ -1,6 +1,6 @@
 //! Who a visitor turned out to be.
 
-use frontdesk_auth::AccountId;
+use frontdesk_db::AccountId;
 use sea_orm::entity::prelude::*;
 
 use crate::domain::Link;

@@ -5,10 +5,9 @@ mod sqlite;
 
 use std::collections::HashMap;
 
-use frontdesk_auth::AccountId;
-use frontdesk_bus::Hints;
-use frontdesk_db::Tx;
-use frontdesk_idempotency::Requests;
+use frontdesk_bus::ChangeNotifier;
+use frontdesk_db::{AccountId, Tx};
+use frontdesk_idempotency::RequestBatch;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use uuid::Uuid;
 
@@ -34,10 +33,10 @@ pub(crate) async fn find_for_update(tx: &Tx, of: &[(AccountId, Uuid)]) -> Result
 /// looked up, and nothing is worth keeping.
 pub(crate) async fn save(
     tx: &mut Tx,
-    hints: &Hints,
+    hints: &ChangeNotifier,
     conversations: &Conversations,
     mut changes: Changes,
-    requests: Requests,
+    requests: RequestBatch,
 ) -> Result<bool, DbErr> {
     if changes.of.is_empty() {
         return Ok(true);
@@ -49,7 +48,7 @@ pub(crate) async fn save(
     hint_on_commit(tx, hints, of.iter().map(|(_, id)| *id).collect());
     closes::insert(tx, std::mem::take(&mut changes.closes)).await?;
     tx.wake_outbox_on_commit();
-    let expected = requests.kept() as u64;
+    let expected = requests.new_count() as u64;
     let kept = match tx.conn().get_database_backend() {
         DbBackend::Sqlite => sqlite::save(tx, &changed, changes, requests).await?,
         _ => postgres::save(tx, &changed, changes, requests).await?,

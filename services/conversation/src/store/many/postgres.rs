@@ -6,9 +6,8 @@
 
 use std::sync::LazyLock;
 
-use frontdesk_auth::AccountId;
-use frontdesk_db::Tx;
-use frontdesk_idempotency::Requests;
+use frontdesk_db::{AccountId, Tx};
+use frontdesk_idempotency::RequestBatch;
 use frontdesk_outbox::Events;
 use sea_orm::{ActiveEnum, ConnectionTrait, DbBackend, DbErr, FromQueryResult, IdenStatic, Iterable, Statement, Value};
 use uuid::Uuid;
@@ -47,9 +46,9 @@ const ENTRIES: usize = 8;
 static SAVE: LazyLock<String> = LazyLock::new(|| {
     let entries = ROWS + 1;
     let requests = entries + ENTRIES;
-    let events = requests + Requests::PARAMETERS;
+    let events = requests + RequestBatch::PARAMETERS;
     let [id, sequence, visible, account, kind, author, content, at] = std::array::from_fn(|n| entries + n);
-    let (requests, events) = (Requests::insert_sql(requests), Events::insert_sql(events));
+    let (requests, events) = (RequestBatch::insert_sql(requests), Events::insert_sql(events));
     format!(
         "WITH saved AS (
            UPDATE conversations AS old SET
@@ -84,11 +83,11 @@ static SAVE: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Everything in one statement. Gives how many requests were kept.
-pub(super) async fn save(tx: &Tx, changed: &[&Model], changes: Changes, requests: Requests) -> Result<u64, DbErr> {
+pub(super) async fn save(tx: &Tx, changed: &[&Model], changes: Changes, requests: RequestBatch) -> Result<u64, DbErr> {
     let mut values = rows(changed);
     values.extend(new_entries(changes.entries));
     values.extend(requests.into_values());
-    values.extend(changes.events.into_values());
+    values.extend(changes.events.into_values(tx));
     let save = Statement::from_sql_and_values(DbBackend::Postgres, SAVE.as_str(), values);
     let row = tx.conn().query_one_raw(save).await?.ok_or_else(|| DbErr::RecordNotFound("count".into()))?;
     Ok(u64::try_from(row.try_get::<i64>("", "kept")?).unwrap_or(0))

@@ -1,8 +1,7 @@
 //! Many conversations on SQLite. There are no locks to take: the transaction is the only one that writes.
 
-use frontdesk_auth::AccountId;
-use frontdesk_db::Tx;
-use frontdesk_idempotency::Requests;
+use frontdesk_db::{AccountId, Tx};
+use frontdesk_idempotency::RequestBatch;
 use sea_orm::{DbErr, EntityTrait, IntoActiveModel, entity::prelude::*};
 use uuid::Uuid;
 
@@ -18,7 +17,12 @@ pub(super) async fn find(tx: &Tx, of: &[(AccountId, Uuid)]) -> Result<Vec<Model>
 }
 
 /// Gives how many requests were kept.
-pub(super) async fn save(tx: &mut Tx, changed: &[&Model], changes: Changes, requests: Requests) -> Result<u64, DbErr> {
+pub(super) async fn save(
+    tx: &mut Tx,
+    changed: &[&Model],
+    changes: Changes,
+    requests: RequestBatch,
+) -> Result<u64, DbErr> {
     for row in changed {
         let update = Entity::update((*row).clone().into_active_model().reset_all()).validate()?;
         update.filter(Column::AccountId.eq(row.account_id)).exec(tx.conn()).await?;

@@ -38,7 +38,7 @@ impl From<DbErr> for Failed {
 
 /// Writes the group and gives each member's answer, or writes nothing.
 pub(super) async fn write(store: &Store, group: &[Waiting]) -> Result<Vec<Answer>, Failed> {
-    let mut tx = store.db.begin_keyed().await?;
+    let mut tx = store.db.begin_batch().await?;
     let wanted = group.iter().map(|waiting| &waiting.wanted);
     let of: Vec<_> = wanted.clone().map(|wanted| (wanted.account, wanted.conversation)).collect();
     let mut conversations = many::find_for_update(&tx, &of).await?;
@@ -73,7 +73,7 @@ fn decide(
 ) -> Result<Answer, DbErr> {
     let wanted = &waiting.wanted;
     let Some(conversation) = find(conversations, wanted) else { return Ok(Err(Unwritten::NotFound)) };
-    match seen.requests.first(&wanted.key) {
+    match seen.requests.result(&wanted.key) {
         Ok(None) => {}
         Ok(Some(sequence)) => return Ok(Ok(Written::Before(sequence))),
         Err(ClaimError::Reused) => return Ok(Err(Unwritten::Reused)),
@@ -84,7 +84,7 @@ fn decide(
         Err(no) => return Ok(Err(Unwritten::No(no, Box::new(conversation.clone())))),
     };
     changes.take(conversation, &waiting.traceparent)?;
-    seen.requests.keep(&wanted.key, &entry.sequence, seen.now)?;
+    seen.requests.store_result(&wanted.key, &entry.sequence, seen.now)?;
     let names = seen.names(wanted.account, &entry);
     Ok(Ok(Written::Now(Box::new(entry), names)))
 }

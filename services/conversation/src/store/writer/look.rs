@@ -5,10 +5,9 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
-use frontdesk_idempotency::Requests;
+use frontdesk_db::{AccountId, Tx};
+use frontdesk_idempotency::RequestBatch;
 use sea_orm::{
     Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, Statement, Value, entity::prelude::*,
     sea_query::ExprTrait,
@@ -43,7 +42,7 @@ async fn on_sqlite<'a>(
     conversations: &Conversations,
 ) -> Result<Seen, DbErr> {
     let mut seen = Seen::new(tx.now().await?);
-    seen.requests = Requests::find(tx.conn(), wanted.clone().map(|wanted| &wanted.key)).await?;
+    seen.requests = RequestBatch::find(tx.conn(), wanted.clone().map(|wanted| &wanted.key)).await?;
     let agents = seen::agents(wanted);
     if !agents.is_empty() {
         let rows = agents::Entity::find().filter(these(agents::Column::AccountId, agents::Column::Id, agents));
@@ -68,7 +67,7 @@ const AGENT: i32 = 2;
 const BOT: i32 = 3;
 
 static LOOK: LazyLock<String> = LazyLock::new(|| {
-    let requests = Requests::select_sql(1);
+    let requests = RequestBatch::select_sql(1);
     format!(
         "SELECT {CLOCK} AS what, NULL::uuid AS account_id, NULL::uuid AS id, NULL::text AS name, NULL::boolean AS active, \
            NULL::boolean AS deleted, NULL::bigint AS timeout_us, NULL::bigint AS version, NULL::text AS actor, \
@@ -94,7 +93,7 @@ async fn on_postgres<'a>(
     conversations: &Conversations,
     clock_offset: Duration,
 ) -> Result<Seen, DbErr> {
-    let mut values: Vec<Value> = Requests::select_values(wanted.clone().map(|wanted| &wanted.key)).into();
+    let mut values: Vec<Value> = RequestBatch::select_values(wanted.clone().map(|wanted| &wanted.key)).into();
     for acting in [seen::agents(wanted), seen::bots(conversations.values())] {
         let (accounts, ids): (Vec<Uuid>, Vec<Uuid>) = acting.into_iter().map(|(account, id)| (account.0, id)).unzip();
         values.extend([accounts.into(), ids.into()]);

@@ -16,10 +16,9 @@ mod tests;
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
-use frontdesk_auth::AccountId;
-use frontdesk_bus::Hints;
+use frontdesk_bus::ChangeNotifier;
 use frontdesk_clock::Clock;
-use frontdesk_db::Db;
+use frontdesk_db::{AccountId, Db};
 use frontdesk_idempotency::Key;
 use futures::FutureExt;
 use sea_orm::DbErr;
@@ -110,7 +109,7 @@ struct Waiting {
 struct Store {
     db: Db,
     clock: Clock,
-    hints: Hints,
+    hints: ChangeNotifier,
 }
 
 /// Writes in groups. Clones share the queues; they end with the last one.
@@ -119,7 +118,7 @@ pub(crate) struct Writer(Arc<[mpsc::Sender<Waiting>]>);
 
 impl Writer {
     /// Starts its tasks on the current runtime, each with a queue of its own.
-    pub(crate) fn start(db: &Db, clock: &Clock, hints: &Hints) -> Self {
+    pub(crate) fn start(db: &Db, clock: &Clock, hints: &ChangeNotifier) -> Self {
         let store = Store { db: db.clone(), clock: clock.clone(), hints: hints.clone() };
         let writers = if db.is_sqlite() { 1 } else { WRITERS };
         let queues = (0..writers).map(|_| {

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
-use frontdesk_idempotency::Requests;
+use frontdesk_db::AccountId;
+use frontdesk_idempotency::RequestBatch;
 use uuid::Uuid;
 
 use super::{Known, Wanted};
@@ -19,14 +19,14 @@ use crate::{
 /// The time, the requests made before, and the agents and bots who act.
 pub(super) struct Seen {
     pub now: Time,
-    pub requests: Requests,
+    pub requests: RequestBatch,
     pub agents: HashMap<(AccountId, Uuid), agents::Model>,
     pub bots: HashMap<(AccountId, Uuid), bots::Model>,
 }
 
 impl Seen {
     pub(super) fn new(now: Time) -> Self {
-        Self { now, requests: Requests::default(), agents: HashMap::new(), bots: HashMap::new() }
+        Self { now, requests: RequestBatch::default(), agents: HashMap::new(), bots: HashMap::new() }
     }
 
     pub(super) fn add_agent(&mut self, agent: agents::Model) {

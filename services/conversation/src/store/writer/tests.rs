@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use frontdesk_auth::{Actor, Caller, Kind};
+use frontdesk_auth::{Actor, Caller, CallerKind};
 use frontdesk_clock::Time;
 use frontdesk_db::{DatabaseUrl, DbSettings, migrate};
 use frontdesk_proto::conversation::v1::PostMessageRequest;
@@ -34,7 +34,7 @@ async fn fixtures() -> Vec<Fixture> {
     let folder = tempfile::tempdir().unwrap();
     let mut urls = vec![format!("sqlite://{}", folder.path().join("conversation.db").display())];
     if let Ok(server) = std::env::var("FRONTDESK_TEST_POSTGRES") {
-        let name = format!("w{}", Uuid::now_v7().simple());
+        let name = format!("w{}", frontdesk_clock::testing::new_id().simple());
         let admin = sea_orm::Database::connect(format!("{server}/postgres")).await.unwrap();
         admin.execute_unprepared(MAKE_ROLE).await.unwrap();
         admin.execute_unprepared(&format!("CREATE DATABASE {name} OWNER suite")).await.unwrap();
@@ -47,7 +47,7 @@ async fn fixtures() -> Vec<Fixture> {
         let settings = DbSettings { url: DatabaseUrl(url), max_connections: Some(5) };
         let db = Db::connect(&settings, &clock).await.unwrap();
         migrate::<crate::Migrator>(&db).await.unwrap();
-        let account = AccountId(Uuid::now_v7());
+        let account = AccountId(frontdesk_clock::testing::new_id());
         let tx = db.begin().await.unwrap();
         for (id, name, active) in [(ADA, "Ada", true), (GONE, "Gone", false)] {
             let agent = agents::Model { account_id: account, id, name: name.into(), active, version: 1 };
@@ -66,7 +66,7 @@ async fn fixtures() -> Vec<Fixture> {
 impl Fixture {
     async fn start(&self, visitor: &str) -> Uuid {
         let new = NewConversation {
-            id: Uuid::now_v7(),
+            id: frontdesk_clock::testing::new_id(),
             account: self.account,
             channel_id: Uuid::from_u128(7),
             visitor_id: visitor.into(),
@@ -92,10 +92,10 @@ impl Fixture {
     }
 
     fn key(&self, conversation: Uuid, id: &str, text: &str) -> Key {
-        let actor = Actor { kind: Kind::Agent, id: ADA.to_string() };
+        let actor = Actor { kind: CallerKind::Agent, id: ADA.to_string() };
         let caller = Caller {
             account: self.account,
-            kind: Kind::Agent,
+            kind: CallerKind::Agent,
             actor,
             name: None,
             email: None,
@@ -178,18 +178,19 @@ async fn c12_c11_each_member_of_a_group_is_judged_by_itself() {
         assert_eq!(sequence(&before[0]), 2, "after the entry that made Ada the assignee");
 
         let reused = Wanted { key: fixture.key(other, "before", "different"), ..fixture.says(other, "different") };
-        let foreign = Wanted { account: AccountId(Uuid::now_v7()), ..fixture.says(open, "foreign") };
+        let foreign =
+            Wanted { account: AccountId(frontdesk_clock::testing::new_id()), ..fixture.says(open, "foreign") };
         let answers = fixture
             .group(vec![
                 fixture.says(open, "one"),
-                fixture.says(Uuid::now_v7(), "unknown"),
+                fixture.says(frontdesk_clock::testing::new_id(), "unknown"),
                 foreign,
                 fixture.says(closed, "closed"),
                 fixture.says(other, "before"),
                 reused,
                 Wanted { of_visitor: Some("somebody else".into()), ..fixture.says(open, "not theirs") },
                 Wanted { agent: Some(GONE), ..fixture.says(open, "gone") },
-                Wanted { agent: Some(Uuid::now_v7()), ..fixture.says(open, "stranger") },
+                Wanted { agent: Some(frontdesk_clock::testing::new_id()), ..fixture.says(open, "stranger") },
                 // The first of the group counts as the first.
                 fixture.says(open, "one"),
                 Wanted { key: fixture.key(open, "one", "other"), ..fixture.says(open, "other") },
@@ -283,7 +284,7 @@ async fn c12_an_id_used_meanwhile_for_another_conversation_is_noticed_and_touche
                         tokio::runtime::Handle::current().block_on(async {
                             let tx = db.begin().await.unwrap();
                             assert_eq!(key.claim::<i64>(&tx).await.unwrap(), None);
-                            key.keep(&tx, &1).await.unwrap();
+                            key.store_result(&tx, &1).await.unwrap();
                             tx.commit().await.unwrap();
                         });
                     });
@@ -308,7 +309,7 @@ async fn c12_a_repeat_that_waited_for_the_lock_gets_the_first_answer_though_the_
         let mut conversation = conversations::find_for_update(&tx, fixture.account, id).await.unwrap().unwrap();
         let key = fixture.key(id, "one", "one");
         assert_eq!(key.claim::<i64>(&tx).await.unwrap(), None);
-        key.keep(&tx, &7).await.unwrap();
+        key.store_result(&tx, &7).await.unwrap();
         conversation.close_by_agent(ADA, None, ClosingFacts::default(), fixture.store.clock.now()).unwrap();
         conversations::save(&mut tx, &fixture.store.hints, &mut conversation).await.unwrap();
 

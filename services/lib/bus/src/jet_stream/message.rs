@@ -5,7 +5,7 @@ use frontdesk_clock::Time;
 use frontdesk_proto::event::v1::Event;
 use uuid::Uuid;
 
-/// Subjects of a service's events are in this many parts, so that the broker's memory does not grow with the aggregates.
+/// Number of partitions of a service's subjects, so that the broker's memory does not grow with the number of aggregates.
 const PARTITIONS: u32 = 64;
 const SOURCE_PREFIX: &str = "/frontdesk/";
 const TYPE_URL: &str = "type.googleapis.com/";
@@ -30,13 +30,13 @@ impl Names {
         format!("{}.v1.{}.{}.>", self.0, token(source), token(short(event_type)))
     }
 
-    /// The subject on which one consumer gets events again. No event is called so: they begin with a capital.
+    /// The subject on which one consumer receives replayed events. No event type is called `replay`: types begin with a capital.
     pub(super) fn replay(&self, source: &str, durable: &str) -> String {
         format!("{}.v1.{}.replay.{}", self.0, token(source), token(durable))
     }
 
-    /// The subject of hints, outside of every stream.
-    pub(super) fn hints(&self, name: &str) -> String {
+    /// The subject of change notifications, outside of every stream.
+    pub(super) fn change_notifications(&self, name: &str) -> String {
         format!("{}.hints.v1.{}", self.0, token(name))
     }
 
@@ -53,7 +53,7 @@ impl Names {
     }
 }
 
-/// The durable consumer of ours: its name may hold no dot.
+/// The name of a durable consumer, which may contain no dot.
 pub(super) fn durable_name(consumer: &str) -> String {
     token(&consumer.replace('.', "_"))
 }
@@ -69,7 +69,7 @@ fn partition(aggregate: &str) -> u32 {
         % PARTITIONS
 }
 
-/// A part of a subject: whatever is not a letter, digit, `_` or `-` is written `%XX`, so that nothing can hold a dot, a
+/// A part of a subject. Every byte that is not a letter, digit, `_` or `-` is written `%XX`, so that no part contains a dot, a
 /// wildcard or a space.
 pub(super) fn token(text: &str) -> String {
     if text.is_empty() {
@@ -85,7 +85,7 @@ pub(super) fn token(text: &str) -> String {
     token
 }
 
-/// The event as a message. `id`: what the broker knows repeats by.
+/// The event as a message. `id`: by which the broker recognises duplicates.
 pub(super) fn write(event: &Event, id: &str) -> PublishMessage {
     let mut headers = HeaderMap::new();
     let mut header = |name: &'static str, value: &str| {
@@ -109,12 +109,12 @@ pub(super) fn write(event: &Event, id: &str) -> PublishMessage {
     PublishMessage::build().headers(headers).message_id(id).payload(body.into())
 }
 
-/// A header holds no line break; none of ours does.
+/// The value of a header, which may contain no line break.
 fn one_line(value: &str) -> String {
     value.replace(['\r', '\n'], " ")
 }
 
-/// The event in a message; or what can be read of it, and what is missing.
+/// The event in a message; when it is incomplete, the part that can be read and what is missing.
 pub(super) fn read(message: &async_nats::Message) -> Result<Event, (Event, String)> {
     let headers = message.headers.clone().unwrap_or_default();
     let header = |name: &str| headers.get(name).map(|value| value.as_str().to_owned()).unwrap_or_default();
@@ -135,9 +135,12 @@ pub(super) fn read(message: &async_nats::Message) -> Result<Event, (Event, Strin
     if event.id.parse::<Uuid>().is_ok() && !event.r#type.is_empty() {
         return Ok(event);
     }
-    // A name of its own, the same each time that it comes.
+    // An id for the dead letter, the same at each delivery of the message.
     let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, message.reply.as_deref().unwrap_or_default().as_bytes());
-    Err((Event { id: id.to_string(), ..event }, "the message lacks ce-id or ce-type: it is no event of ours".into()))
+    Err((
+        Event { id: id.to_string(), ..event },
+        "the message lacks ce-id or ce-type: it is not an event of Frontdesk".into(),
+    ))
 }
 
 #[cfg(test)]
@@ -145,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s3_nothing_in_an_id_reaches_a_subject_unencoded() {
+    fn s3_every_character_of_an_id_is_encoded_in_a_subject() {
         for hostile in [".", "*", ">", "a.b", " ", "a\tb", "a\r\nb", "é", "", "frontdesk.v1.>", &"x.".repeat(5_000)] {
             let token = token(hostile);
             assert!(!token.is_empty());
@@ -157,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_read_as_it_was_written() {
+    fn an_event_survives_a_round_trip_through_a_message() {
         let event = Event {
             id: Uuid::from_u128(7).to_string(),
             r#type: "frontdesk.event.v1.ConversationClosed".into(),

@@ -1,9 +1,9 @@
-//! The bus on NATS JetStream: a stream for each service's events, a durable pull consumer for each of ours.
+//! The bus on NATS JetStream: a stream for each service's events, a durable pull consumer for each [`Consumer`].
 //!
-//! PostgreSQL is the truth and NATS is transport: what a stream lost is published again from the outbox.
+//! PostgreSQL is the system of record and NATS is transport: events that a stream lost are published again from the outbox.
 
+mod change_notifications;
 mod consume;
-mod hints;
 mod message;
 mod streams;
 
@@ -17,6 +17,7 @@ use async_nats::{
     connection::State,
     jetstream::{self, context::PublishAckFuture},
 };
+use frontdesk_clock::Clock;
 use frontdesk_db::Db;
 use frontdesk_proto::event::v1::Event;
 use futures::future::join_all;
@@ -25,24 +26,30 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use self::{hints::Shared, message::Names};
-use crate::{BusError, BusSettings, Consumer, Hints, attempt::Subscription};
+use self::{
+    change_notifications::{Exchange, SharedNotifier},
+    message::Names,
+};
+use crate::{BusError, BusSettings, attempt::Subscription, change_notifier::ChangeNotifier, consumer::Consumer};
 
-/// A replica that is gone has its deliveries given to another after so long; one that works says so before.
+/// How long the broker waits for an acknowledgement before it delivers the event again, to this replica or another. A running
+/// handler extends it.
 const ACK_WAIT: Duration = Duration::from_secs(5);
-/// The broker answers within so long, or counts as gone.
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-const CONNECT_WITHIN: Duration = Duration::from_secs(2);
-/// A connection that is silent for two of these counts as lost.
-const PING_EVERY: Duration = Duration::from_secs(3);
-/// Pauses between tries to connect grow to this.
-const LONGEST_PAUSE: Duration = Duration::from_millis(250);
-/// Publishes that are not acknowledged yet: more than one relay has at once.
-const UNACKNOWLEDGED_AT_MOST: usize = 16_384;
+/// How long the broker may take to answer a request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long connecting to the broker may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Interval between pings; a connection that leaves two of them unanswered counts as lost.
+const PING_INTERVAL: Duration = Duration::from_secs(3);
+/// Each delay before a further attempt to connect is this much longer.
+const RECONNECT_DELAY_STEP: Duration = Duration::from_millis(20);
+/// Longest delay between two attempts to connect.
+const MAX_RECONNECT_DELAY: Duration = Duration::from_millis(250);
+/// Maximum number of published events that are not acknowledged yet: more than the relays of one process publish at once.
+const MAX_UNACKNOWLEDGED: usize = 16_384;
 
-/// See [`crate::Bus::jet_stream`].
+/// The bus on NATS JetStream, made by [`Bus::jet_stream`](crate::Bus::jet_stream).
 #[derive(Clone)]
 pub struct JetStream {
     client: Client,
@@ -50,22 +57,23 @@ pub struct JetStream {
     names: Names,
     settings: Arc<BusSettings>,
     subscriptions: Arc<Mutex<Vec<Arc<Subscription>>>>,
-    hints: Arc<Mutex<Vec<Shared>>>,
-    /// Woken when hints of a new name are asked for.
-    hints_asked_for: Arc<Notify>,
+    notifiers: Arc<Mutex<Vec<SharedNotifier>>>,
+    /// Notified when a notifier was added.
+    notifier_added: Arc<Notify>,
     reconnected: watch::Sender<u64>,
+    clock: Clock,
 }
 
 impl JetStream {
-    pub(crate) async fn connect(settings: BusSettings) -> Result<Self, BusError> {
+    pub(crate) async fn connect(settings: BusSettings, clock: Clock) -> Result<Self, BusError> {
         let reconnected = watch::Sender::new(0_u64);
         let options = options(&settings, reconnected.clone()).await?;
         let servers: Vec<&str> = settings.url.split(',').map(str::trim).collect();
         let client = options.connect(servers).await.map_err(|error| BusError::Settings(error.to_string()))?;
         let context = jetstream::context::ContextBuilder::new()
-            .timeout(ANSWER_WITHIN)
-            .ack_timeout(ANSWER_WITHIN)
-            .max_ack_inflight(UNACKNOWLEDGED_AT_MOST)
+            .timeout(REQUEST_TIMEOUT)
+            .ack_timeout(REQUEST_TIMEOUT)
+            .max_ack_inflight(MAX_UNACKNOWLEDGED)
             .build(client.clone());
         Ok(Self {
             client,
@@ -73,9 +81,10 @@ impl JetStream {
             names: Names(settings.prefix.clone()),
             settings: Arc::new(settings),
             subscriptions: Arc::default(),
-            hints: Arc::default(),
-            hints_asked_for: Arc::default(),
+            notifiers: Arc::default(),
+            notifier_added: Arc::default(),
             reconnected,
+            clock,
         })
     }
 
@@ -92,25 +101,25 @@ impl JetStream {
         self.reconnected.subscribe()
     }
 
-    pub(crate) fn hints(&self, name: &'static str) -> Hints {
-        let mut all = self.hints.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shared) = all.iter().find(|shared| shared.name == name) {
-            return shared.hints.clone();
+    pub(crate) fn change_notifier(&self, name: &'static str) -> ChangeNotifier {
+        let mut notifiers = self.notifiers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = notifiers.iter().find(|shared| shared.name == name) {
+            return shared.notifier.clone();
         }
-        let shared = Shared::new(name);
-        let hints = shared.hints.clone();
-        all.push(shared);
-        self.hints_asked_for.notify_one();
-        hints
+        let shared = SharedNotifier::new(name);
+        let notifier = shared.notifier.clone();
+        notifiers.push(shared);
+        self.notifier_added.notify_one();
+        notifier
     }
 
-    /// Hints that nobody shares yet.
-    fn starting_hints(&self) -> Vec<hints::Starting> {
-        let mut hints = self.hints.lock().unwrap_or_else(PoisonError::into_inner);
-        hints.iter_mut().filter_map(Shared::start).collect()
+    /// The notifiers whose loop has not started yet.
+    fn new_exchanges(&self) -> Vec<Exchange> {
+        let mut notifiers = self.notifiers.lock().unwrap_or_else(PoisonError::into_inner);
+        notifiers.iter_mut().filter_map(SharedNotifier::start).collect()
     }
 
-    /// Sends all, then waits for the acknowledgements; a connection that is lost meanwhile ends the wait.
+    /// Sends all events, then waits for the acknowledgements; losing the connection ends the wait.
     pub(crate) async fn publish(&self, events: &[Event]) -> Vec<Result<i64, BusError>> {
         let mut reconnected = self.reconnected.subscribe();
         let mut acknowledgements = Vec::with_capacity(events.len());
@@ -130,7 +139,7 @@ impl JetStream {
     }
 
     async fn send(&self, subject: String, event: &Event, id: &str) -> Result<PublishAckFuture, BusError> {
-        // The client would keep it until a server is there; the outbox does that better.
+        // The client would queue the message until it is connected; the outbox does that better.
         if self.client.connection_state() != State::Connected {
             return Err(BusError::Broker("not connected".into()));
         }
@@ -140,8 +149,8 @@ impl JetStream {
 
     pub(crate) async fn replay(&self, consumer: &str, event: &Event) -> Result<(), BusError> {
         let subject = self.names.replay(&event.source, &message::durable_name(consumer));
-        // An id of its own: the broker must not take it for a repeat.
-        let sent = self.send(subject, event, &Uuid::now_v7().to_string()).await?;
+        // A new message id: the broker must not take it for a duplicate.
+        let sent = self.send(subject, event, &self.clock.new_id().to_string()).await?;
         sent.await.map(|_| ()).map_err(|error| BusError::Broker(error.to_string()))
     }
 
@@ -152,34 +161,34 @@ impl JetStream {
             loops.spawn(async move { bus.consume(subscription, shutdown).await });
         }
         while !shutdown.is_cancelled() {
-            for starting in self.starting_hints() {
+            for exchange in self.new_exchanges() {
                 let (bus, shutdown) = (self.clone(), shutdown.clone());
-                loops.spawn(async move { bus.share_hints(starting, shutdown).await });
+                loops.spawn(async move { bus.exchange_notifications(exchange, shutdown).await });
             }
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                () = self.hints_asked_for.notified() => {}
+                () = self.notifier_added.notified() => {}
             }
         }
         while loops.join_next().await.is_some() {}
-        // What was acknowledged last leaves before the process does.
-        let _ = tokio::time::timeout(ANSWER_WITHIN, self.client.flush()).await;
+        // The last acknowledgements are sent before the process ends.
+        let _ = tokio::time::timeout(REQUEST_TIMEOUT, self.client.flush()).await;
     }
 }
 
 async fn options(settings: &BusSettings, reconnected: watch::Sender<u64>) -> Result<ConnectOptions, BusError> {
     if settings.url.contains('@') {
-        return Err(BusError::Settings("url must hold no password: set username and password".into()));
+        return Err(BusError::Settings("url must not contain a password: set username and password".into()));
     }
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
-    if settings.prefix.is_empty() || !settings.prefix.bytes().all(plain) {
-        return Err(BusError::Settings("prefix must be of a-z 0-9 _ -, such as frontdesk".into()));
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
+    if settings.prefix.is_empty() || !settings.prefix.bytes().all(is_allowed) {
+        return Err(BusError::Settings("prefix must consist of a-z 0-9 _ -, such as frontdesk".into()));
     }
     let mut options = ConnectOptions::new();
     if !settings.credentials_path.is_empty() {
         let path = &settings.credentials_path;
-        let wrong = |error| BusError::Settings(format!("credentials_path {path}: {error}"));
-        options = options.credentials_file(path).await.map_err(wrong)?;
+        let unreadable = |error| BusError::Settings(format!("credentials_path {path}: {error}"));
+        options = options.credentials_file(path).await.map_err(unreadable)?;
     }
     if !settings.username.is_empty() {
         options = options.user_and_password(settings.username.clone(), settings.password.expose().to_owned());
@@ -189,15 +198,14 @@ async fn options(settings: &BusSettings, reconnected: watch::Sender<u64>) -> Res
     }
     Ok(options
         .name("frontdesk")
-        .connection_timeout(CONNECT_WITHIN)
-        .request_timeout(Some(ANSWER_WITHIN))
-        .ping_interval(PING_EVERY)
+        .connection_timeout(CONNECT_TIMEOUT)
+        .request_timeout(Some(REQUEST_TIMEOUT))
+        .ping_interval(PING_INTERVAL)
         .retry_on_initial_connect()
-        .reconnect_delay_callback(|tries| {
-            // The first try is at once.
-            let pause =
-                Duration::from_millis(20) * u32::try_from(tries.saturating_sub(1)).unwrap_or(u32::MAX).min(1_000);
-            pause.min(LONGEST_PAUSE)
+        .reconnect_delay_callback(|attempts| {
+            // The first attempt is made without delay.
+            let steps = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX).min(1_000);
+            (RECONNECT_DELAY_STEP * steps).min(MAX_RECONNECT_DELAY)
         })
         .event_callback(move |event| {
             let reconnected = reconnected.clone();
@@ -205,13 +213,13 @@ async fn options(settings: &BusSettings, reconnected: watch::Sender<u64>) -> Res
                 match event {
                     Connection::Connected => {
                         tracing::info!("connected to the broker");
-                        reconnected.send_modify(|times| *times += 1);
+                        reconnected.send_modify(|changes| *changes += 1);
                     }
                     Connection::Disconnected => {
                         tracing::warn!("the connection to the broker was lost");
-                        reconnected.send_modify(|times| *times += 1);
+                        reconnected.send_modify(|changes| *changes += 1);
                     }
-                    // Each try to connect, and the end of a normal stop.
+                    // Each attempt to connect, and the end of a normal shutdown.
                     Connection::ClientError(_) | Connection::Closed | Connection::Draining => {
                         tracing::debug!(%event, "the broker");
                     }

@@ -1,4 +1,4 @@
-//! Streams and durable consumers: what they are made of, making them, checking them.
+//! Streams and durable consumers: their configuration, creating them, checking them.
 
 use async_nats::jetstream::{
     ErrorCode,
@@ -13,11 +13,11 @@ use super::{
 };
 use crate::{BusError, StreamState, attempt::Subscription};
 
-/// Deliveries of one consumer that are not acknowledged yet, at all replicas together.
-const UNACKNOWLEDGED_AT_MOST: i64 = 1_000;
+/// Maximum number of deliveries of one consumer that are not acknowledged yet, at all replicas together.
+const MAX_UNACKNOWLEDGED: i64 = 1_000;
 
 impl JetStream {
-    /// The stream of a service's events, made if it is not there and we are to make it.
+    /// The stream of a service's events; created when it does not exist and the settings allow it.
     pub(super) async fn stream(&self, source: &str) -> Result<Stream, BusError> {
         let name = self.names.stream(source);
         let found = if self.settings.manage_streams {
@@ -34,7 +34,7 @@ impl JetStream {
             description: Some(format!("Events of Frontdesk's {source} service")),
             subjects: vec![self.names.subjects_of(source)],
             retention: RetentionPolicy::Limits,
-            // The outbox has what falls out of the stream.
+            // The outbox still has the events that the stream discards.
             discard: DiscardPolicy::Old,
             max_age: self.settings.stream_max_age,
             max_bytes: self.settings.stream_max_bytes,
@@ -43,7 +43,7 @@ impl JetStream {
         }
     }
 
-    /// The durable consumer of a subscription, made if it is not there and we are to make it.
+    /// The durable consumer of a subscription; created when it does not exist and the settings allow it.
     pub(super) async fn durable(&self, subscription: &Subscription) -> Result<PullConsumer, BusError> {
         let stream = self.stream(subscription.consumer.source()).await?;
         let name = message::durable_name(subscription.name());
@@ -56,7 +56,7 @@ impl JetStream {
         found.map_err(|error| BusError::Broker(format!("the consumer {name}: {error}")))
     }
 
-    /// Where the stream stands, also of one that was made just now.
+    /// The state of the stream, which is created first when it does not exist.
     pub(crate) async fn stream_state(&self, source: &str) -> Result<StreamState, BusError> {
         let stream = self.stream(source).await?;
         let info = stream.get_info().await.map_err(|error| BusError::Broker(error.to_string()))?;
@@ -67,17 +67,17 @@ impl JetStream {
         })
     }
 
-    /// Makes or checks the streams of these services, and the consumers of every subscription.
+    /// Creates or checks the streams of these services and the consumers of every subscription.
     pub(crate) async fn prepare(&self, sources: &[&str]) -> Result<(), BusError> {
         for source in sources {
             let stream = self.stream(source).await?;
             if self.settings.manage_streams {
-                // One that was there takes the settings as they are now.
+                // A stream that exists already gets the current settings.
                 let updated = self.context.update_stream(self.stream_config(source)).await;
                 updated
                     .map_err(|error| BusError::Broker(format!("the stream {}: {error}", self.names.stream(source))))?;
             } else {
-                check(&stream.cached_info().config, &self.names.subjects_of(source))?;
+                check_subjects(&stream.cached_info().config, &self.names.subjects_of(source))?;
             }
         }
         for subscription in self.subscriptions() {
@@ -87,20 +87,20 @@ impl JetStream {
     }
 }
 
-/// What the broker says, and what to do about it where one would have to guess.
+/// The broker's error, with the remedy where the error does not suggest it.
 fn explain(error: CreateStreamError) -> String {
     match error.kind() {
         CreateStreamErrorKind::JetStream(broker) if broker.error_code() == ErrorCode::STORAGE_RESOURCES_EXCEEDED => {
             format!(
-                "{broker}; it sets bus.stream_max_bytes aside for each of four streams: lower that, or raise the server's max_file_store"
+                "{broker}; it reserves bus.stream_max_bytes for each of four streams: lower that, or raise the server's max_file_store"
             )
         }
         _ => error.to_string(),
     }
 }
 
-/// An operator's stream must take our subjects.
-fn check(config: &Config, subjects: &str) -> Result<(), BusError> {
+/// Checks that a stream of the operator's has the subjects of the events.
+fn check_subjects(config: &Config, subjects: &str) -> Result<(), BusError> {
     if config.subjects.iter().any(|subject| subject == subjects) {
         return Ok(());
     }
@@ -114,13 +114,13 @@ fn consumer_config(names: &Names, subscription: &Subscription) -> pull::Config {
         durable_name: Some(durable.clone()),
         description: Some(format!("Frontdesk's {}", subscription.name())),
         filter_subjects: types.chain([names.replay(source, &durable)]).collect(),
-        // A stream that was lost is published anew, and then everything in it counts.
+        // A stream that was lost is published again, and then every event in it must be delivered.
         deliver_policy: DeliverPolicy::All,
         ack_policy: AckPolicy::Explicit,
         ack_wait: ACK_WAIT,
-        // We count ourselves, and keep a dead letter before we give up.
+        // The attempts are counted here, and the last one stores a dead letter.
         max_deliver: -1,
-        max_ack_pending: UNACKNOWLEDGED_AT_MOST,
+        max_ack_pending: MAX_UNACKNOWLEDGED,
         ..pull::Config::default()
     }
 }

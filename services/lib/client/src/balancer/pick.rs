@@ -110,3 +110,82 @@ impl Health {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A picker over replicas without a connection, at the ports from 1.
+    fn picker(replicas: u16) -> Picker<()> {
+        let picker = Picker::default();
+        picker.replace((1..=replicas).map(|port| Arc::new(Replica::new(address(port), ()))).collect());
+        picker
+    }
+
+    fn address(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    fn picked(picker: &Picker<()>, excluded: &[SocketAddr]) -> Option<u16> {
+        picker.pick(excluded).map(|replica| replica.address.port())
+    }
+
+    #[test]
+    fn replicas_with_equal_load_are_picked_in_turn() {
+        let picker = picker(3);
+        let ports: Vec<_> = (0..6).map(|_| picked(&picker, &[]).unwrap()).collect();
+        assert_eq!(ports, [1, 2, 3, 1, 2, 3]);
+        assert_eq!(picked(&picker, &[address(1), address(2)]), Some(3), "others are excluded");
+        assert_eq!(picked(&picker, &[address(1), address(2), address(3)]), None);
+        assert_eq!(picked(&Picker::default(), &[]), None, "there is no replica");
+    }
+
+    #[test]
+    fn the_replica_with_the_fewest_calls_in_progress_is_picked() {
+        let picker = picker(3);
+        let replicas: Vec<_> = (1..=3).map(|port| picker.find(address(port)).unwrap()).collect();
+        let busy = [replicas[0].health.begin_call(), replicas[0].health.begin_call(), replicas[1].health.begin_call()];
+        assert!((0..6).all(|_| picked(&picker, &[]) == Some(3)));
+        let [.., one_of_two] = busy;
+        drop(one_of_two);
+        assert!((0..6).all(|_| picked(&picker, &[]) != Some(1)));
+    }
+
+    #[test]
+    fn r16_an_ejected_replica_is_not_picked_and_tested_by_one_call_afterwards() {
+        let picker = picker(2);
+        let replica = picker.find(address(1)).unwrap();
+        let now = Instant::now();
+        assert_eq!(replica.health.failed(now), 1);
+        assert!((0..4).all(|_| picked(&picker, &[]) == Some(2)));
+        assert_eq!(picked(&picker, &[address(2)]), None, "an ejected replica is not picked even if it is the last one");
+        let later = now + MIN_EJECTION;
+        assert!(!replica.health.is_available(later - Duration::from_nanos(1)) && replica.health.is_available(later));
+        let test = replica.health.begin_call();
+        assert!(!replica.health.is_available(later), "one call tests it, and others wait for its end");
+        drop(test);
+        replica.health.succeeded();
+        assert!(replica.health.is_available(now), "a success ends the ejection");
+    }
+
+    #[test]
+    fn r16_each_failure_in_a_row_doubles_the_ejection_up_to_a_second() {
+        let (health, now) = (Health::default(), Instant::now());
+        let ejected_for = |health: &Health| {
+            let ejections = (0..).map(Duration::from_millis);
+            ejections.map(|after| now + after).find(|at| health.is_available(*at)).unwrap() - now
+        };
+        let mut ejections = Vec::new();
+        for _ in 0..6 {
+            health.failed(now);
+            ejections.push(ejected_for(&health).as_millis());
+        }
+        assert_eq!(ejections, [100, 200, 400, 800, 1_000, 1_000]);
+        for _ in 0..100 {
+            health.failed(now);
+        }
+        assert_eq!(ejected_for(&health), MAX_EJECTION);
+        health.succeeded();
+        assert_eq!(health.failed(now), 1, "failures are counted anew");
+    }
+}

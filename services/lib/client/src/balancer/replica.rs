@@ -78,15 +78,17 @@ fn endpoint(address: &str) -> Endpoint {
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
 }
 
+impl<C> Replica<C> {
+    pub(super) fn new(address: SocketAddr, channel: C) -> Self {
+        Self { address, health: Health::default(), channel }
+    }
+}
+
 impl<C> Replica<C>
 where
     C: Service<Request<Body>, Response = Response<Body>> + Clone,
     C::Error: Error + 'static,
 {
-    pub(super) fn new(address: SocketAddr, channel: C) -> Self {
-        Self { address, health: Health::default(), channel }
-    }
-
     /// One attempt. Fails with UNAVAILABLE and ejects the replica when it does not answer.
     pub(super) async fn call(&self, request: Request<Body>) -> Result<Response<Body>, Status> {
         let _guard = self.health.begin_call();

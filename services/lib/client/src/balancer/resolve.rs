@@ -36,8 +36,8 @@ impl Resolver {
         Ok(Self { hosts: parse_addresses(addresses, tls.is_some())?, tls: tls.cloned() })
     }
 
-    /// Gives the picker the replicas that there are now; those that it knew keep their connections. When a name cannot be resolved,
-    /// nothing changes.
+    /// Replaces the picker's replicas by those that the names resolve to; known replicas keep their connections. When a name cannot be
+    /// resolved, nothing changes.
     pub(super) async fn resolve(&self, picker: &Picker<Channel>) {
         let mut replicas: Vec<Arc<Replica<Channel>>> = Vec::new();
         for host in &self.hosts {
@@ -80,4 +80,46 @@ fn parse_address(address: &str) -> Result<Uri, PeerError> {
     let uri = address.parse::<Uri>().ok();
     uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.port_u16().is_some())
         .ok_or_else(|| PeerError::new(address, "it must be like http://host:port or https://host:port"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_http_or_https_with_a_port_and_all_of_one_kind() {
+        let parse = |addresses: &str, has_tls| {
+            let hosts = parse_addresses(addresses, has_tls).map_err(|error| error.to_string())?;
+            Ok::<_, String>(hosts.iter().map(Uri::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(parse("http://a:1, http://[::1]:2", false).unwrap(), ["http://a:1/", "http://[::1]:2/"]);
+        assert_eq!(parse("https://a:1", true).unwrap(), ["https://a:1/"]);
+        for (addresses, has_tls, why) in [
+            ("", false, "http://host:port"),
+            ("a:1", false, "http://host:port"),
+            ("http://a", false, "http://host:port"),
+            ("ftp://a:1", false, "http://host:port"),
+            ("http://a:1,", false, "http://host:port"),
+            ("http://a:1,https://b:1", true, "must be https, or none"),
+            ("https://a:1", false, "tls.certificate_path"),
+        ] {
+            let error = parse(addresses, has_tls).unwrap_err();
+            assert!(error.contains(why), "{addresses}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_known_replica_keeps_its_connection_when_its_name_is_resolved_again() {
+        let (resolver, picker) =
+            (Resolver::try_new("http://127.0.0.1:1,http://127.0.0.2:1", None).unwrap(), Picker::default());
+        resolver.resolve(&picker).await;
+        let (first, second) = (SocketAddr::from(([127, 0, 0, 1], 1)), SocketAddr::from(([127, 0, 0, 2], 1)));
+        let known = picker.find(first).unwrap();
+        assert!(picker.find(second).is_some());
+        // Twice the same address, and one less.
+        Resolver::try_new("http://127.0.0.1:1,http://127.0.0.1:1", None).unwrap().resolve(&picker).await;
+        assert!(Arc::ptr_eq(&known, &picker.find(first).unwrap()) && picker.find(second).is_none());
+        let gone = picker.pick(&[first]);
+        assert!(gone.is_none(), "an address is one replica");
+    }
 }

@@ -5,7 +5,7 @@ use std::{convert::Infallible, panic::AssertUnwindSafe};
 
 use bytes::Bytes;
 use frontdesk_api::ApiError;
-use frontdesk_audit::{Call, Resources, Trail};
+use frontdesk_audit::{AuditLog, Call, Resources};
 use frontdesk_auth::{Caller, UndeclaredMethod};
 use futures::FutureExt;
 use http::{Request, Response};
@@ -19,20 +19,20 @@ use super::{layer::undecodable_as_invalid_argument, request_body::PREFIX_SIZE};
 
 /// Records the calls of audited methods.
 pub struct AuditLayer {
-    log: Trail,
+    log: AuditLog,
     descriptors: DescriptorPool,
 }
 
 impl AuditLayer {
     /// Records in `log`; the encoded descriptors of the protos say which fields of a message are ids.
-    pub fn try_new(log: Trail, descriptors: &[u8]) -> Result<Self, UndeclaredMethod> {
+    pub fn try_new(log: AuditLog, descriptors: &[u8]) -> Result<Self, UndeclaredMethod> {
         let descriptors = DescriptorPool::decode(descriptors).map_err(|error| UndeclaredMethod(error.to_string()))?;
         Ok(Self { log, descriptors })
     }
 
     /// Records a refused call, without the ids of its request, which is not read.
     pub(super) async fn record_rejection(&self, caller: &Caller, path: &str, status: &Status) {
-        if let Err(error) = self.log.refused(call(caller, path, Resources::new()), &outcome(status)).await {
+        if let Err(error) = self.log.record_refused(call(caller, path, Resources::new()), &outcome(status)).await {
             tracing::error!(%error, "the audit log has no record of a refused call");
         }
     }
@@ -64,10 +64,10 @@ impl AuditLayer {
             Ok(Ok(response)) => {
                 let (response, outcome, created) =
                     read_outcome(undecodable_as_invalid_argument(response), output).await;
-                (record.end(&outcome, created).await, Ok(response))
+                (record.finish(&outcome, created).await, Ok(response))
             }
             Ok(Err(never)) => match never {},
-            Err(panic) => (record.end("INTERNAL", Resources::new()).await, Err(panic)),
+            Err(panic) => (record.finish("INTERNAL", Resources::new()).await, Err(panic)),
         };
         if let Err(error) = recorded {
             // The call took place: the caller gets its response.
@@ -156,7 +156,7 @@ fn code_name(code: Code) -> String {
 
 #[cfg(test)]
 mod tests {
-    use frontdesk_auth::{AccessMap, Keys};
+    use frontdesk_auth::{AccessMap, DevelopmentKey};
     use frontdesk_clock::Clock;
     use frontdesk_proto::auth::v1::Reason;
     use prost_reflect::{ReflectMessage, Value, prost::Message};
@@ -173,7 +173,7 @@ mod tests {
     /// The first audited method whose request has this field.
     fn request_with(field: &str) -> MessageDescriptor {
         let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap();
-        let audit = AuditLayer::try_new(Trail::default(), frontdesk_proto::DESCRIPTORS).unwrap();
+        let audit = AuditLayer::try_new(AuditLog::default(), frontdesk_proto::DESCRIPTORS).unwrap();
         let mut paths = access.iter().filter(|(_, access)| access.audited()).map(|(path, _)| path);
         paths
             .find_map(|path| {
@@ -215,11 +215,11 @@ mod tests {
     #[tokio::test]
     async fn without_a_record_the_handler_does_not_run() {
         let folder = tempfile::tempdir().unwrap();
-        let keys = Keys::development(&folder.path().join("key"), &Clock::system()).unwrap();
-        let account = frontdesk_auth::AccountId(Uuid::from_u128(1));
-        let claims = keys.claims(account, frontdesk_auth::Kind::Admin, "ada", std::time::Duration::from_secs(60));
+        let keys = DevelopmentKey::load_or_create(&folder.path().join("key"), &Clock::system()).unwrap();
+        let account = frontdesk_db::AccountId(Uuid::from_u128(1));
+        let claims = keys.claims(account, frontdesk_auth::CallerKind::Admin, "ada", std::time::Duration::from_secs(60));
         let caller = keys.verify(&keys.mint(&claims).unwrap()).unwrap();
-        let audit = AuditLayer::try_new(Trail::default(), frontdesk_proto::DESCRIPTORS).unwrap();
+        let audit = AuditLayer::try_new(AuditLog::default(), frontdesk_proto::DESCRIPTORS).unwrap();
         let handler = |_| async { panic!("the handler ran") };
         let response = audit.record(&caller, "/test.Service/Method", Request::new(Bytes::new()), handler).await;
         assert_eq!(response.headers()["grpc-status"], "14", "UNAVAILABLE");

@@ -1,7 +1,8 @@
 //! Authenticates the caller of a call: by a token, or as a service by its connection.
 
 use frontdesk_api::ApiError;
-use frontdesk_auth::{ACCOUNT_HEADER, ACTOR_HEADER, AccountId, Actor, Caller, Identity, Kind, TokenError};
+use frontdesk_auth::{ACCOUNT_HEADER, ACTOR_HEADER, Actor, Caller, CallerKind, Identity, TokenError};
+use frontdesk_db::AccountId;
 use frontdesk_proto::auth::v1::Reason;
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
@@ -31,7 +32,7 @@ pub(super) async fn authenticate(
         .ok_or_else(|| unauthenticated("the authorization metadata must be: Bearer <token>"))?
         .1;
     identity.authenticate(token.trim()).await.map_err(|error| match error {
-        TokenError::Invalid(_) => unauthenticated(&error.to_string()),
+        TokenError::Invalid(_) | TokenError::UnknownKey => unauthenticated(&error.to_string()),
         TokenError::Unavailable(_) => {
             tracing::warn!(%error, "a token cannot be verified");
             ApiError::unavailable("your token cannot be verified now; try again")
@@ -41,7 +42,7 @@ pub(super) async fn authenticate(
 
 /// Reads for which account and actor a service acts. These headers count for services only (rule S5).
 pub(super) fn apply_on_behalf_of(caller: &mut Caller, headers: &HeaderMap) -> Result<(), ApiError> {
-    if caller.kind != Kind::Service {
+    if caller.kind != CallerKind::Service {
         return Ok(());
     }
     if let Some(account) = headers.get(ACCOUNT_HEADER) {

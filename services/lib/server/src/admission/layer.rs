@@ -241,8 +241,8 @@ fn deadline_exceeded() -> ApiError {
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use frontdesk_audit::Trail;
-    use frontdesk_auth::{AccessMap, Identity, Keys};
+    use frontdesk_audit::AuditLog;
+    use frontdesk_auth::{AccessMap, DevelopmentKey, Identity};
     use frontdesk_clock::Clock;
 
     use super::*;
@@ -250,11 +250,11 @@ mod tests {
 
     fn layer(folder: &tempfile::TempDir) -> CallLayer {
         let clock = Clock::system();
-        let keys = Keys::development(&folder.path().join("key"), &clock).unwrap();
+        let keys = DevelopmentKey::load_or_create(&folder.path().join("key"), &clock).unwrap();
         let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap();
-        let audit = AuditLayer::try_new(Trail::default(), frontdesk_proto::DESCRIPTORS).unwrap();
+        let audit = AuditLayer::try_new(AuditLog::default(), frontdesk_proto::DESCRIPTORS).unwrap();
         let limits = LimitSettings::default();
-        CallLayer(Arc::new(Admission::new(Identity::development(&keys), access, audit, &limits, &clock)))
+        CallLayer(Arc::new(Admission::new(Identity::from_development_key(&keys), access, audit, &limits, &clock)))
     }
 
     /// A call of a method that declares no permission: it passes only what applies to every call.

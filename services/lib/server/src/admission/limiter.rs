@@ -7,7 +7,7 @@ use std::{
 };
 
 use frontdesk_api::ApiError;
-use frontdesk_auth::{Caller, Kind};
+use frontdesk_auth::{Caller, CallerKind};
 use frontdesk_proto::auth::v1::Reason;
 use http::{HeaderMap, Response};
 use rand::Rng;
@@ -70,7 +70,7 @@ impl Limiter {
 
     /// A permit for a call of this caller. Calls of services are never refused: a call that was admitted waits for them.
     pub(super) fn acquire_call(&self, caller: &Caller) -> Result<CallPermit, ApiError> {
-        if caller.kind == Kind::Service {
+        if caller.kind == CallerKind::Service {
             return Ok(self.concurrency.acquire_nested_call());
         }
         self.concurrency.try_acquire_call().ok_or_else(|| self.overloaded())
@@ -78,7 +78,7 @@ impl Limiter {
 
     /// A permit for an open stream of this caller.
     pub(super) fn acquire_stream(&self, caller: &Caller) -> Result<StreamPermit, ApiError> {
-        let is_limited = caller.kind == Kind::Visitor && self.visitor_streams > 0;
+        let is_limited = caller.kind == CallerKind::Visitor && self.visitor_streams > 0;
         let own = is_limited.then(|| (self.key(caller), self.visitor_streams));
         self.concurrency.try_acquire_stream(own).map_err(|limit| match limit {
             StreamLimit::Process => self.overloaded(),
@@ -93,7 +93,7 @@ impl Limiter {
 
     /// Counts a call of this caller; fails when the caller or the account calls too often.
     pub(super) fn check_rate(&self, caller: &Caller) -> Result<(), ApiError> {
-        self.rates.check(caller, self.key(caller)).map_err(|RateExceeded { scope, retry_after }| {
+        self.rates.check(caller, || self.key(caller)).map_err(|RateExceeded { scope, retry_after }| {
             self.rate_limited_count.fetch_add(1, Ordering::Relaxed);
             let subject = match scope {
                 RateScope::Caller => "you call",
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     fn visitor() -> Caller {
-        Caller { kind: Kind::Visitor, ..Caller::service("") }
+        Caller { kind: CallerKind::Visitor, ..Caller::service("") }
     }
 
     #[test]
@@ -184,7 +184,7 @@ mod tests {
         assert!(has_reason(&status, "RATE_LIMITED"), "{status:?}");
         assert_eq!(status.get_details_error_info().unwrap().metadata["whose"], "caller");
         assert!(
-            limiter.acquire_stream(&Caller { kind: Kind::Agent, ..visitor() }).is_ok(),
+            limiter.acquire_stream(&Caller { kind: CallerKind::Agent, ..visitor() }).is_ok(),
             "agents have no such limit"
         );
     }

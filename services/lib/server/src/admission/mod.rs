@@ -48,7 +48,7 @@ impl Admission {
         if path.starts_with("/grpc.health.v1.") || path.starts_with("/grpc.reflection.") {
             return None;
         }
-        self.access.of(path)
+        self.access.find(path)
     }
 
     /// Reports refused calls and frees memory, once a minute; never returns.

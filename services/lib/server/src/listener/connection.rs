@@ -25,7 +25,7 @@ use super::{connection_limits::ConnectionPermit, control_frames::ControlFrameLim
 /// The other end of a connection.
 #[derive(Clone, Debug, Default)]
 pub struct PeerInfo {
-    /// The service of ours that its certificate names, or that is in this process.
+    /// The service that its certificate names, or that runs in this process.
     pub service: Option<Arc<str>>,
     /// Cancel it to close the connection.
     pub close: CancellationToken,
@@ -99,6 +99,8 @@ impl AsyncRead for Connection {
             && limiter.received(&buffer.filled()[filled..], Instant::now()).is_err()
         {
             tracing::warn!("closed a connection: its client sends too many control frames");
+            // A failed read must leave the buffer as it was.
+            buffer.set_filled(filled);
             return Poll::Ready(Err(io::Error::other("too many control frames")));
         }
         Poll::Ready(Ok(()))
@@ -138,5 +140,72 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stream().poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// A connection after a handshake that read `unread`, and its client.
+    fn connection(unread: &[u8], control_frames: Option<ControlFrameLimiter>) -> (Connection, DuplexStream) {
+        let (client, server) = tokio::io::duplex(1024 * 1024);
+        let stream = Either::Right(Either::Right(server));
+        (Connection::new(stream, unread.to_vec(), control_frames, None, None), client)
+    }
+
+    /// A PING frame; its payload is eight bytes.
+    const PING: [u8; 17] = [0, 0, 8, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+    #[tokio::test]
+    async fn what_the_handshake_read_is_read_first() {
+        let (mut connection, mut client) = connection(b"first", None);
+        client.write_all(b" then").await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut start = [0; 2];
+        connection.read_exact(&mut start).await.unwrap();
+        let mut rest = Vec::new();
+        connection.read_to_end(&mut rest).await.unwrap();
+        assert_eq!([&start[..], &rest].concat(), b"first then");
+    }
+
+    #[tokio::test]
+    async fn s4_a_connection_is_closed_from_its_peer_info() {
+        let (mut connection, _client) = connection(b"", None);
+        let peer = connection.connect_info();
+        let mut buffer = [0; 1];
+        let mut read = std::pin::pin!(connection.read(&mut buffer));
+        assert!(futures::poll!(&mut read).is_pending());
+        peer.close.cancel();
+        assert_eq!(read.await.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+    }
+
+    #[tokio::test]
+    async fn s4_a_connection_that_floods_is_closed_where_control_frames_are_limited() {
+        for limited in [true, false] {
+            let limiter = limited.then(|| ControlFrameLimiter::new(&[], Instant::now()));
+            let (mut connection, mut client) = connection(b"", limiter);
+            client.write_all(&PING.repeat(3_000)).await.unwrap();
+            client.shutdown().await.unwrap();
+            let mut received = Vec::new();
+            assert_eq!(connection.read_to_end(&mut received).await.is_err(), limited);
+        }
+    }
+
+    #[tokio::test]
+    async fn s4_data_that_is_sent_adds_tokens() {
+        let limiter = ControlFrameLimiter::new(&[], Instant::now());
+        let (mut connection, mut client) = connection(b"", Some(limiter));
+        // DATA frames of 32 bytes in two slices, as hyper writes them, and a PING for each.
+        let header = [0, 0, 23, 0, 0, 0, 0, 0, 1];
+        for _ in 0..3_000 {
+            client.write_all(&PING).await.unwrap();
+            connection.read_exact(&mut [0; PING.len()]).await.unwrap();
+            let written = connection.write_vectored(&[IoSlice::new(&header), IoSlice::new(&[0; 23])]).await.unwrap();
+            assert_eq!(written, 32);
+            client.read_exact(&mut [0; 32]).await.unwrap();
+        }
     }
 }

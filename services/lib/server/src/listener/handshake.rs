@@ -75,3 +75,61 @@ async fn read_opening(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io:
     }
     Ok(opening)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::DuplexStream;
+
+    use super::*;
+
+    /// The preface and the header of a frame of this type.
+    fn opening(frame_type: u8) -> Vec<u8> {
+        [&PREFACE[..], &[0, 0, 0, frame_type, 0, 0, 0, 0, 0]].concat()
+    }
+
+    /// The result of a handshake with a client that sends these pieces, and what the client received.
+    async fn handshake(pieces: &[&[u8]]) -> (io::Result<Vec<u8>>, Vec<u8>) {
+        let (mut client, mut server): (DuplexStream, DuplexStream) = tokio::io::duplex(1024);
+        let send = async {
+            for piece in pieces {
+                client.write_all(piece).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            client.shutdown().await.unwrap();
+            let mut received = Vec::new();
+            client.read_to_end(&mut received).await.unwrap();
+            received
+        };
+        let receive = async move { read_opening(&mut server).await };
+        let (received, result) = tokio::join!(send, receive);
+        (result, received)
+    }
+
+    #[tokio::test]
+    async fn s4_a_client_that_opens_with_http2_is_accepted_however_its_bytes_arrive() {
+        let bytes = opening(SETTINGS);
+        let single_bytes: Vec<&[u8]> = bytes.chunks(1).collect();
+        for pieces in [&[bytes.as_slice()][..], &[&bytes[..7], &bytes[7..]], &single_bytes] {
+            let (opening, received) = handshake(pieces).await;
+            assert!(opening.unwrap() == bytes && received.is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn s4_a_client_that_does_not_speak_http2_learns_it_at_the_first_wrong_byte() {
+        for first in [&b"G"[..], b"GET / HTTP/1.1\r\n\r\n", b"PRI * HTTP/1"] {
+            let (opening, received) = handshake(&[first]).await;
+            assert_eq!(opening.unwrap_err().to_string(), "the client does not speak HTTP/2");
+            assert!(received.starts_with(b"HTTP/1.1 400 Bad Request"), "{received:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn s4_a_client_that_breaks_off_or_opens_with_another_frame_is_refused() {
+        let (opening_with_ping, received) = handshake(&[&opening(6)]).await;
+        assert_eq!(opening_with_ping.unwrap_err().to_string(), "the client's first frame is not SETTINGS");
+        assert!(received.is_empty());
+        let (broken_off, _) = handshake(&[&PREFACE[..]]).await;
+        assert_eq!(broken_off.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+}

@@ -1,5 +1,5 @@
-//! Connections: how many are accepted, the handshake within a deadline, TLS, who is at the other end, and how many control frames a
-//! client may send.
+//! Connections: limits on their number, the handshake within a deadline, TLS, the service at the other end, and the limit on control
+//! frames.
 
 mod accept;
 mod connection;
@@ -39,4 +39,75 @@ pub(crate) fn incoming(
         })
     });
     stream::select(ReceiverStream::new(accepted), in_process).map(Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::SocketAddr, pin::Pin, sync::Arc};
+
+    use frontdesk_transport::InProcessConnector;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
+    use tonic::transport::server::Connected;
+
+    use super::*;
+
+    type Incoming = Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send>>;
+
+    /// The preface and the header of an empty SETTINGS frame.
+    const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+    async fn listen(limits: LimitSettings, in_process: Option<InProcessListener>) -> (Incoming, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (Box::pin(incoming(in_process, listener, &limits, None, CancellationToken::new())), address)
+    }
+
+    async fn open(address: SocketAddr) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(OPENING).await.unwrap();
+        stream
+    }
+
+    async fn is_closed(mut stream: TcpStream) -> bool {
+        matches!(stream.read(&mut [0; 1]).await, Ok(0) | Err(_))
+    }
+
+    #[tokio::test]
+    async fn s4_connections_over_the_limit_are_closed_and_one_that_ends_makes_room() {
+        let (mut incoming, address) = listen(LimitSettings { connections: 1, ..LimitSettings::default() }, None).await;
+        let _client = open(address).await;
+        let connection = incoming.next().await.unwrap().unwrap();
+        assert!(is_closed(open(address).await).await);
+        drop(connection);
+        let _client = open(address).await;
+        assert!(incoming.next().await.unwrap().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s4_a_client_that_sends_nothing_is_closed_and_does_not_delay_others() {
+        let (mut incoming, address) = listen(LimitSettings::default(), None).await;
+        let silent = TcpStream::connect(address).await.unwrap();
+        let _client = open(address).await;
+        assert!(incoming.next().await.unwrap().is_ok());
+        assert!(is_closed(silent).await);
+    }
+
+    #[tokio::test]
+    async fn s5_a_connection_within_the_process_names_its_service() {
+        let (connector, listener) = InProcessConnector::new();
+        let (mut incoming, address) = listen(LimitSettings::default(), Some(listener)).await;
+        let _client = connector.connect(&Arc::from("conversation")).await.unwrap();
+        let connection = incoming.next().await.unwrap().unwrap();
+        assert_eq!(connection.connect_info().service.as_deref(), Some("conversation"));
+        let _client = open(address).await;
+        let connection = incoming.next().await.unwrap().unwrap();
+        assert_eq!(
+            connection.connect_info().service,
+            None,
+            "a connection from outside names none without a certificate"
+        );
+    }
 }

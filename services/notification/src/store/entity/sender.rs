@@ -1,7 +1,7 @@
-//! `senders`: addresses that mails come from.
+//! `senders`: addresses that mails come from. The fields are described in `domain/sender.rs`.
 
-use frontdesk_auth::AccountId;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]

@@ -1,0 +1,92 @@
+//! Connecting to the databases and the event bus, for a process that serves and for commands that look into them meanwhile.
+
+use std::time::Duration;
+
+use frontdesk_bus::Bus;
+use frontdesk_clock::Clock;
+use frontdesk_db::{Db, DbSettings};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::{ServerError, Service, Settings};
+
+/// Interval between two checks whether a database has its schema.
+const SCHEMA_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Connects to the services' databases and to the bus.
+pub async fn connect(
+    settings: &Settings,
+    services: &[Service],
+    clock: &Clock,
+) -> Result<(Vec<(Service, Db)>, Bus), ServerError> {
+    let databases = connect_databases(settings, services, clock).await?;
+    let bus = if settings.is_distributed() {
+        Bus::jet_stream(settings.bus.clone(), clock).await?
+    } else {
+        Bus::in_process(connect_to("bus", &settings.bus_database(), clock).await?, clock).await?
+    };
+    Ok((databases, bus))
+}
+
+/// Connects to the services' databases.
+pub async fn connect_databases(
+    settings: &Settings,
+    services: &[Service],
+    clock: &Clock,
+) -> Result<Vec<(Service, Db)>, ServerError> {
+    let mut databases = Vec::with_capacity(services.len());
+    for service in services {
+        databases.push((*service, connect_to(service.name(), &settings.database(*service), clock).await?));
+    }
+    Ok(databases)
+}
+
+async fn connect_to(service: &'static str, settings: &DbSettings, clock: &Clock) -> Result<Db, ServerError> {
+    Db::connect(settings, clock).await.map_err(|source| ServerError::Database { service, source })
+}
+
+/// Brings every database up to date.
+pub(crate) async fn migrate(databases: &[(Service, Db)]) -> Result<(), ServerError> {
+    for (service, db) in databases {
+        let definition = service.definition();
+        let migrated = definition.migrate(db).await;
+        migrated.map_err(|source| ServerError::Database { service: definition.name, source })?;
+    }
+    Ok(())
+}
+
+/// Waits until every database has the schema of this binary: replicas may start before `migrate` has run, and before the
+/// database server has.
+pub(crate) async fn wait_for_schema(
+    databases: &[(Service, Db)],
+    limit: Duration,
+    shutdown: &CancellationToken,
+) -> Result<(), ServerError> {
+    let give_up = Instant::now() + limit;
+    for (service, db) in databases {
+        let name = service.name();
+        loop {
+            let missing = match service.definition().pending_migrations(db).await {
+                Ok(pending) if pending.is_empty() => break,
+                Ok(pending) => format!("the migrations {}", pending.join(", ")),
+                Err(error) => format!("an answer ({error})"),
+            };
+            if Instant::now() > give_up {
+                return Err(ServerError::Schema { service: name, missing, waited: limit });
+            }
+            tracing::warn!(service = name, missing, "waiting for the database");
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                () = tokio::time::sleep(SCHEMA_CHECK_INTERVAL) => {}
+            }
+        }
+        if matches!(db.bypasses_row_level_security().await, Ok(true)) {
+            tracing::warn!(
+                service = name,
+                "the database's role is a superuser or bypasses row-level security, so only the queries keep accounts apart; \
+                 give the service an ordinary role that owns its database"
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! `frontdesk serve`: runs services until SIGTERM or Ctrl-C.
+
+use std::{net::SocketAddr, path::Path};
+
+use clap::ValueEnum;
+use frontdesk::{Server, Service, Settings};
+use tokio::{net::TcpListener, signal::unix::SignalKind};
+use tokio_util::sync::CancellationToken;
+
+use crate::Failure;
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Target {
+    /// All services in this process.
+    All,
+    /// One service in this process, beside processes for the others: needs PostgreSQL, NATS, and the addresses of its peers.
+    Conversation,
+    /// As above.
+    Assignment,
+    /// As above.
+    BotSession,
+    /// As above.
+    Notification,
+}
+
+impl Target {
+    fn services(self) -> &'static [Service] {
+        match self {
+            Self::All => &Service::ALL,
+            Self::Conversation => &[Service::Conversation],
+            Self::Assignment => &[Service::Assignment],
+            Self::BotSession => &[Service::BotSession],
+            Self::Notification => &[Service::Notification],
+        }
+    }
+}
+
+pub(crate) async fn run(settings: Settings, target: Target, config: Option<&Path>) -> Result<(), Failure> {
+    let telemetry = frontdesk_telemetry::start(&settings.telemetry)?;
+    let (listen, ops, folder) = (settings.listen, settings.ops.listen, settings.data_folder.clone());
+    let server = Server::open(settings, target.services()).await?;
+    let listener = TcpListener::bind(listen).await.map_err(|error| {
+        format!("cannot listen on {listen}: {error}; stop the process that does, or set FRONTDESK__LISTEN to another address such as 127.0.0.1:7701")
+    })?;
+    print_addresses(listener.local_addr()?, ops, target, &folder, config);
+    if server.development_key().is_some() {
+        print_next_steps(listener.local_addr()?);
+    }
+    tokio::spawn(stop_on_signal(server.shutdown()));
+    server.serve(listener).await?;
+    telemetry.shutdown().await;
+    Ok(())
+}
+
+/// Cancels `shutdown` at SIGTERM or Ctrl-C.
+async fn stop_on_signal(shutdown: CancellationToken) {
+    let mut terminate = match tokio::signal::unix::signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => return tracing::error!(%error, "cannot listen for SIGTERM"),
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    tracing::info!("stopping");
+    shutdown.cancel();
+}
+
+fn print_addresses(
+    address: SocketAddr,
+    ops: Option<SocketAddr>,
+    target: Target,
+    folder: &Path,
+    config: Option<&Path>,
+) {
+    let names: Vec<&str> = target.services().iter().map(|service| service.name()).collect();
+    println!("Frontdesk serves gRPC on {address} ({}; health, reflection).", names.join(", "));
+    if let Some(ops) = ops {
+        println!("Probes and metrics are at http://{ops} (/livez, /readyz, /metrics).");
+    }
+    println!("Data, keys and the mailbox are in {}.", folder.display());
+    if let Some(config) = config {
+        println!("Settings are from {}.", config.display());
+    }
+}
+
+fn print_next_steps(address: SocketAddr) {
+    println!();
+    println!("A token:    frontdesk token --kind admin    (or: agent, visitor; see frontdesk token --help)");
+    println!("Try next:   make demo                       (two chats, from the greeting to the mail)");
+    println!("Look in:    buf curl --http2-prior-knowledge --protocol grpc --list-methods http://{address}");
+    println!("Stop:       Ctrl-C");
+}

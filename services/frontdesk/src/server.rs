@@ -1,0 +1,234 @@
+//! Building a process that runs services, and running it.
+
+use std::{
+    fs::{DirBuilder, File, TryLockError},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use frontdesk_audit::AuditLog;
+use frontdesk_auth::{AccessMap, DevelopmentKey, Identity, InstallationSecret};
+use frontdesk_bus::Bus;
+use frontdesk_client::Peer;
+use frontdesk_clock::{Clock, development};
+use frontdesk_db::Db;
+use frontdesk_server::{Admission, AuditLayer, GrpcServices, ServerSettings};
+use frontdesk_service::{AnyService, Process, ServiceContext, Worker};
+use frontdesk_transport::{InProcessConnector, Tls};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::service::{Routes, RoutesBuilder};
+
+use crate::{
+    ServerError, Service, Settings,
+    check::check,
+    databases::{connect, migrate, wait_for_schema},
+    dev,
+};
+
+/// Services, ready to run in this process.
+pub struct Server {
+    settings: Settings,
+    clock: Clock,
+    /// The development key, where it is accepted.
+    development_key: Option<DevelopmentKey>,
+    secret: InstallationSecret,
+    identity: Identity,
+    access: AccessMap,
+    tls: Option<Tls>,
+    databases: Vec<(Service, Db)>,
+    bus: Bus,
+    shutdown: CancellationToken,
+    /// In embedded mode: the lock that keeps other processes off the data folder, held until the server is dropped.
+    _lock: Option<File>,
+}
+
+impl Server {
+    /// Opens the data folder and connects to databases and bus; creates the development key at the first start. In embedded
+    /// mode it brings every database up to date; in distributed mode [`Server::migrate`] does, and [`Server::serve`] waits
+    /// for it.
+    pub async fn open(settings: Settings, services: &[Service]) -> Result<Self, ServerError> {
+        check(&settings, services)?;
+        let folder = settings.data_folder.clone();
+        let unusable = |source| ServerError::DataFolder { folder: folder.clone(), source };
+        // It holds chats, addresses and the key: only this user may read it.
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(unusable)?;
+        let lock = if settings.is_distributed() { None } else { Some(lock(&folder)?) };
+        let clock = dev::clock(&settings).map_err(unusable)?;
+        let development_key = match settings.identity.accepts_development_key() {
+            true => Some(DevelopmentKey::load_or_create(&Self::key_file(&settings), &clock).map_err(unusable)?),
+            false => None,
+        };
+        let secret = installation_secret(&settings, development_key.as_ref(), &clock)?;
+        let tls = Tls::load(&settings.tls)?;
+        let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS)?;
+        settings.identity.roles.check(&access)?;
+        let identity = Identity::try_new(&settings.identity, development_key.clone(), secret.clone(), &clock)?;
+        identity.load_issuer_keys().await?;
+        let (databases, bus) = connect(&settings, services, &clock).await?;
+        if !settings.is_distributed() {
+            migrate(&databases).await?;
+        }
+        let shutdown = CancellationToken::new();
+        Ok(Self {
+            settings,
+            clock,
+            development_key,
+            secret,
+            identity,
+            access,
+            tls,
+            databases,
+            bus,
+            shutdown,
+            _lock: lock,
+        })
+    }
+
+    /// File of the development key.
+    pub fn key_file(settings: &Settings) -> PathBuf {
+        settings.data_folder.join("development.key")
+    }
+
+    /// The development key, where this server accepts it.
+    pub fn development_key(&self) -> Option<&DevelopmentKey> {
+        self.development_key.as_ref()
+    }
+
+    /// The server's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Cancel it to stop the server.
+    pub fn shutdown(&self) -> CancellationToken {
+        self.shutdown.clone()
+    }
+
+    /// Brings every database up to date, and creates or checks the broker's streams and consumers.
+    pub async fn migrate(&self) -> Result<(), ServerError> {
+        migrate(&self.databases).await?;
+        self.build(&InProcessConnector::new().0)?;
+        let sources: Vec<&str> = self.databases.iter().map(|(service, _)| service.name()).collect();
+        Ok(self.bus.prepare(&sources).await?)
+    }
+
+    /// Builds the services and subscribes their consumers. `connector` leads to the services of this process.
+    fn build(&self, connector: &InProcessConnector) -> Result<Vec<Arc<dyn AnyService>>, ServerError> {
+        let build = |(service, db): &(Service, Db)| {
+            let context = self.context(*service, db.clone(), connector);
+            let built = service.build(context, &self.settings);
+            let built = built.map_err(|source| ServerError::Service { service: service.name(), source })?;
+            built.subscribe(&self.bus);
+            Ok(built)
+        };
+        self.databases.iter().map(build).collect()
+    }
+
+    fn context(&self, service: Service, db: Db, connector: &InProcessConnector) -> ServiceContext {
+        let (addresses, connector) = (self.settings.peers.clone(), connector.clone());
+        let (tls, key) = (self.tls.clone(), self.development_key.clone());
+        let peers = move |name| match Service::named(name).map_or("", |peer| addresses.get(peer)) {
+            "" => Ok(Peer::in_process(&connector, service.name())),
+            addresses => Peer::remote(addresses, service.name(), tls.as_ref(), key.as_ref()),
+        };
+        ServiceContext {
+            db,
+            clock: self.clock.clone(),
+            bus: self.bus.clone(),
+            secret: self.secret.clone(),
+            data_folder: self.settings.data_folder.clone(),
+            shutdown: self.shutdown.clone(),
+            peers: Arc::new(peers),
+        }
+    }
+
+    /// Serves on `listener` and runs every background task until the shutdown; returns when everything has ended.
+    pub async fn serve(self, listener: TcpListener) -> Result<(), ServerError> {
+        wait_for_schema(&self.databases, self.settings.schema_wait, &self.shutdown).await?;
+        let (connector, in_process) = InProcessConnector::new();
+        let services = self.build(&connector)?;
+        let (routes, names) = self.routes(&services);
+        let ops = self.listen_for_operators().await?;
+
+        let databases = self.databases.iter().map(|(service, db)| (service.definition().package, db.clone()));
+        let audit = AuditLayer::try_new(AuditLog::new(databases.collect()), frontdesk_proto::DESCRIPTORS)?;
+        services.iter().filter_map(|service| service.visitor_keys()).for_each(|keys| self.identity.accept_visitor_keys(keys));
+        let limits = self.settings.limits.clone();
+        let admission = Admission::new(self.identity, self.access, audit, &limits, &self.clock);
+        let drain = self.settings.drain;
+        let settings = ServerSettings { drain, limits, tls: self.tls, in_process: Some(in_process) };
+
+        let tasks = self.clock_follower().into_iter().collect();
+        let process = Process { services, bus: self.bus, tasks, ops, drain, shutdown: self.shutdown.clone() };
+        let serve = |ready| {
+            let services = GrpcServices { routes, names, descriptors: frontdesk_proto::DESCRIPTORS, ready };
+            frontdesk_server::serve(listener, services, admission, settings, self.shutdown)
+        };
+        frontdesk_service::run(process, serve).await.map_err(ServerError::Server)
+    }
+
+    /// The gRPC services, and their names.
+    fn routes(&self, services: &[Arc<dyn AnyService>]) -> (Routes, Vec<&'static str>) {
+        let mut routes = RoutesBuilder::default();
+        let mut names = Vec::new();
+        for service in services {
+            service.routes(&mut routes);
+            names.extend(service.definition().grpc_services);
+        }
+        if self.development_key.is_some() {
+            dev::routes(self.clock.clone(), self.mailbox_folder(), self.settings.is_distributed(), &mut routes);
+            names.extend(dev::GRPC_SERVICES);
+        }
+        (routes.routes(), names)
+    }
+
+    /// The folder that this process writes mails to, where it does.
+    fn mailbox_folder(&self) -> Option<PathBuf> {
+        let mails = self.databases.iter().any(|(service, _)| *service == Service::Notification);
+        self.settings.notification.mailbox_folder(&self.settings.data_folder).filter(|_| mails)
+    }
+
+    /// The task that keeps this clock in step: the processes of a distributed installation in development share one.
+    fn clock_follower(&self) -> Option<Worker> {
+        if !self.settings.is_distributed() || self.development_key.is_none() {
+            return None;
+        }
+        let (clock, stop) = (self.clock.clone(), self.shutdown.clone());
+        Some(Worker::new("clock", move || {
+            let (clock, stop) = (clock.clone(), stop.clone());
+            async move { drop(stop.run_until_cancelled(development::follow(&clock)).await) }
+        }))
+    }
+
+    async fn listen_for_operators(&self) -> Result<Option<TcpListener>, ServerError> {
+        let Some(address) = self.settings.ops.listen else { return Ok(None) };
+        let listener = TcpListener::bind(address).await;
+        listener.map(Some).map_err(|source| ServerError::Ops { address, source })
+    }
+}
+
+/// The installation's secret; the development key serves as one where none is set.
+fn installation_secret(
+    settings: &Settings,
+    development_key: Option<&DevelopmentKey>,
+    clock: &Clock,
+) -> Result<InstallationSecret, ServerError> {
+    let identity = &settings.identity;
+    match development_key {
+        Some(key) if identity.secret.is_empty() => Ok(key.installation_secret().clone()),
+        _ => Ok(InstallationSecret::try_new(&identity.secret, &identity.previous_secret, clock)?),
+    }
+}
+
+/// Locks the data folder for this process.
+fn lock(folder: &Path) -> Result<File, ServerError> {
+    let unusable = |source| ServerError::DataFolder { folder: folder.to_owned(), source };
+    let lock = File::create(folder.join("lock")).map_err(unusable)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(ServerError::Running(folder.to_owned())),
+        Err(TryLockError::Error(source)) => Err(unusable(source)),
+    }
+}

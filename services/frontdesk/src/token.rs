@@ -1,0 +1,72 @@
+//! `frontdesk token`: mints a token with the development key.
+
+use std::{os::unix::fs::DirBuilderExt, time::Duration};
+
+use clap::ValueEnum;
+use frontdesk::{Server, Settings, dev};
+use frontdesk_auth::{CallerKind, DevelopmentKey};
+use frontdesk_db::AccountId;
+use uuid::Uuid;
+
+use crate::Failure;
+
+/// The account of tokens for which no account is named.
+const DEVELOPMENT_ACCOUNT: Uuid = Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0001);
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Kind of the caller.
+    #[arg(long, default_value = "admin")]
+    kind: TokenKind,
+    /// UUID of the account.
+    #[arg(long, default_value_t = DEVELOPMENT_ACCOUNT)]
+    account: Uuid,
+    /// Id of the caller: a UUID for agents, any text for visitors and administrators. Default: a new UUID.
+    #[arg(long)]
+    subject: Option<String>,
+    /// Name of the caller.
+    #[arg(long)]
+    name: Option<String>,
+    /// E-mail address that the token verifies (visitors).
+    #[arg(long)]
+    email: Option<String>,
+    /// How long the token is valid.
+    #[arg(long, default_value = "12h", value_parser = humantime::parse_duration)]
+    valid: Duration,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum TokenKind {
+    /// A visitor with a widget.
+    Visitor,
+    /// A member of the team.
+    Agent,
+    /// The account's administrator.
+    Admin,
+}
+
+pub(crate) fn run(settings: &Settings, arguments: Arguments) -> Result<(), Failure> {
+    let kind = match arguments.kind {
+        TokenKind::Visitor => CallerKind::Visitor,
+        TokenKind::Agent => CallerKind::Agent,
+        TokenKind::Admin => CallerKind::Admin,
+    };
+    if !settings.identity.accepts_development_key() {
+        let message = "these settings accept tokens of identity.issuers only, not of the development key that signs here";
+        return Err(message.into());
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&settings.data_folder)?;
+    let clock = dev::clock(settings)?;
+    let key = DevelopmentKey::load_or_create(&Server::key_file(settings), &clock)?;
+    let subject = arguments.subject.unwrap_or_else(|| clock.new_id().to_string());
+    let mut claims = key.claims(AccountId(arguments.account), kind, &subject, arguments.valid);
+    claims.name = arguments.name;
+    claims.email = arguments.email;
+    let token = key.mint(&claims)?;
+    // Fails here rather than at the server, which would refuse such a token.
+    key.verify(&token)?;
+    println!("{token}");
+    let valid = humantime::format_duration(arguments.valid);
+    eprintln!("({} {subject} of account {}, for {valid})", kind.as_str(), arguments.account);
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! Change notifications for live streams. A notification is only a reason to read, so that a lost or repeated one does no
+//! harm.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
+
+/// Maximum number of notifications that wait to be sent to the other replicas. More are dropped; their readers find the change
+/// by their next read.
+const MAX_QUEUED: usize = 8_192;
+
+/// The next number of a change, increasing for the whole process: a thing that is removed and subscribed to again never
+/// shows the same number twice.
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
+
+fn next_number() -> u64 {
+    NEXT_NUMBER.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Notifies the subscribers of a thing that it changed, at this replica and, where the bus has several, at the others. Clones
+/// share the subscribers.
+#[derive(Clone, Default)]
+pub struct ChangeNotifier {
+    subscribers: Arc<Mutex<HashMap<Uuid, watch::Sender<u64>>>>,
+    other_replicas: Option<mpsc::Sender<Uuid>>,
+}
+
+impl ChangeNotifier {
+    /// A notifier, and the queue of the notifications for the other replicas.
+    pub(crate) fn with_queue() -> (Self, mpsc::Receiver<Uuid>) {
+        let (other_replicas, queue) = mpsc::channel(MAX_QUEUED);
+        (Self { subscribers: Arc::default(), other_replicas: Some(other_replicas) }, queue)
+    }
+
+    /// Notifications about the thing from now on: a number that increases. A read made after a number was received finds all
+    /// changes up to that number, so its result serves all subscribers that received the same number.
+    pub fn subscribe(&self, id: Uuid) -> watch::Receiver<u64> {
+        let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        subscribers.entry(id).or_insert_with(|| watch::Sender::new(next_number())).subscribe()
+    }
+
+    /// Notifies the subscribers of the thing at every replica.
+    pub fn notify(&self, id: Uuid) {
+        self.notify_local(id);
+        if let Some(other_replicas) = &self.other_replicas {
+            let _ = other_replicas.try_send(id);
+        }
+    }
+
+    /// Notifies the subscribers at this replica, and removes a thing without subscribers.
+    pub(crate) fn notify_local(&self, id: Uuid) {
+        let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        if subscribers.get(&id).is_some_and(|sender| sender.send(next_number()).is_err()) {
+            subscribers.remove(&id);
+        }
+    }
+
+    /// Notifies all subscribers at this replica: notifications may have been lost.
+    pub(crate) fn notify_all_local(&self) {
+        let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        subscribers.retain(|_, sender| sender.send(next_number()).is_ok());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn subscribers_of_a_thing_are_notified_and_others_are_not() {
+        let notifier = ChangeNotifier::default();
+        let (one, two) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let (mut first, mut second) = (notifier.subscribe(one), notifier.subscribe(two));
+        let before = *first.borrow_and_update();
+        notifier.clone().notify(one);
+        assert!(first.has_changed().unwrap() && !second.has_changed().unwrap());
+        assert!(*first.borrow_and_update() > before, "numbers increase");
+        notifier.notify_all_local();
+        assert!(first.has_changed().unwrap() && second.has_changed().unwrap());
+        second.borrow_and_update();
+    }
+
+    #[test]
+    fn a_thing_without_subscribers_is_removed_and_its_numbers_still_increase() {
+        let notifier = ChangeNotifier::default();
+        let id = Uuid::from_u128(1);
+        let before = *notifier.subscribe(id).borrow();
+        notifier.notify(id);
+        assert!(notifier.subscribers.lock().unwrap().is_empty());
+        assert!(*notifier.subscribe(id).borrow() > before);
+    }
+
+    #[test]
+    fn notifications_for_other_replicas_are_dropped_when_their_queue_is_full() {
+        let (notifier, mut queue) = ChangeNotifier::with_queue();
+        for number in 0..MAX_QUEUED as u128 + 5 {
+            notifier.notify(Uuid::from_u128(number));
+        }
+        let queued = std::iter::from_fn(|| queue.try_recv().ok()).count();
+        assert_eq!(queued, MAX_QUEUED);
+    }
+}

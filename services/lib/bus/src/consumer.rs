@@ -1,0 +1,44 @@
+//! What a service implements to handle events.
+
+use std::time::Duration;
+
+use frontdesk_proto::event::v1::Event;
+
+/// How long a handler may take before the attempt counts as failed and is retried.
+pub const HANDLER_DEADLINE: Duration = Duration::from_secs(20);
+/// Maximum number of attempts, the last ones 30 s apart; then the event becomes a dead letter.
+pub const MAX_ATTEMPTS: i32 = 100;
+
+/// The result of handling an event.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The effect is committed, or there was none: do not deliver the event again.
+    Ack,
+    /// It failed for this reason and may succeed later: deliver the event again after a delay that grows.
+    Retry(String),
+    /// It failed for this reason and never can succeed: store the event as a dead letter.
+    DeadLetter(String),
+}
+
+impl<E: std::fmt::Display> From<Result<(), E>> for Outcome {
+    /// An error is retried; a handler names the errors that are not.
+    fn from(result: Result<(), E>) -> Self {
+        match result {
+            Ok(()) => Self::Ack,
+            Err(error) => Self::Retry(error.to_string()),
+        }
+    }
+}
+
+/// Handles the events of some types. Events are delivered at least once and in any order.
+#[async_trait::async_trait]
+pub trait Consumer: Send + Sync + 'static {
+    /// Its name, `service.purpose`, under which the bus stores its progress.
+    fn name(&self) -> &'static str;
+    /// The service whose events it handles.
+    fn source(&self) -> &'static str;
+    /// Full names of the messages it handles.
+    fn types(&self) -> Vec<String>;
+    /// Handles an event within [`HANDLER_DEADLINE`].
+    async fn handle(&self, event: &Event) -> Outcome;
+}

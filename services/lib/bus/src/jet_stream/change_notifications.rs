@@ -1,0 +1,82 @@
+//! Change notifications between replicas: ids of changed things, on a plain NATS subject that stores nothing.
+
+use futures::StreamExt;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::JetStream;
+use crate::ChangeNotifier;
+
+/// Maximum number of ids in a message.
+const MAX_IDS: usize = 1_024;
+
+/// The notifier of one name, with its queue until the loop of that name starts.
+pub(super) struct SharedNotifier {
+    pub(super) name: &'static str,
+    pub(super) notifier: ChangeNotifier,
+    queue: Option<mpsc::Receiver<Uuid>>,
+}
+
+/// What the loop of one name works with.
+pub(super) struct Exchange {
+    name: &'static str,
+    notifier: ChangeNotifier,
+    queue: mpsc::Receiver<Uuid>,
+}
+
+impl SharedNotifier {
+    pub(super) fn new(name: &'static str) -> Self {
+        let (notifier, queue) = ChangeNotifier::with_queue();
+        Self { name, notifier, queue: Some(queue) }
+    }
+
+    /// None: the loop of this name has started already.
+    pub(super) fn start(&mut self) -> Option<Exchange> {
+        Some(Exchange { name: self.name, notifier: self.notifier.clone(), queue: self.queue.take()? })
+    }
+}
+
+impl JetStream {
+    /// Sends the notifications of this replica to the others, as many in a message as wait, and passes theirs on to the
+    /// subscribers here, until the shutdown.
+    pub(super) async fn exchange_notifications(&self, exchange: Exchange, shutdown: CancellationToken) {
+        let Exchange { name, notifier, mut queue } = exchange;
+        let subject = self.names.change_notifications(name);
+        let mut reconnected = self.reconnected();
+        // Names this replica, so that it ignores its own messages.
+        let replica = self.clock.new_id();
+        let mut subscription = None;
+        let mut ids = Vec::with_capacity(MAX_IDS);
+        while !shutdown.is_cancelled() {
+            if subscription.is_none() {
+                subscription = self.client.subscribe(subject.clone()).await.ok();
+            }
+            let Some(messages) = subscription.as_mut() else {
+                tokio::time::sleep(super::MAX_RECONNECT_DELAY).await;
+                continue;
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                _ = queue.recv_many(&mut ids, MAX_IDS) => {
+                    let bytes = std::iter::once(replica).chain(ids.drain(..)).flat_map(Uuid::into_bytes).collect::<Vec<u8>>();
+                    // Notifications without a connection are lost: all subscribers are notified when it is back.
+                    if self.client.connection_state() == async_nats::connection::State::Connected {
+                        let _ = self.client.publish(subject.clone(), bytes.into()).await;
+                    }
+                }
+                message = messages.next() => match message {
+                    Some(message) => {
+                        let mut ids = message.payload.chunks_exact(16).filter_map(|id| Uuid::from_slice(id).ok());
+                        if ids.next() != Some(replica) {
+                            ids.for_each(|id| notifier.notify_local(id));
+                        }
+                    }
+                    None => subscription = None,
+                },
+                // Notifications of the time without a connection were lost.
+                _ = reconnected.changed() => notifier.notify_all_local(),
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Connection pools of both databases.
+
+use std::time::Duration;
+
+use sea_orm::{
+    ConnectOptions, DatabaseConnection, DbErr,
+    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+};
+
+use crate::row_level_security;
+
+/// How long a statement waits for a free connection (PostgreSQL) before it fails as transient.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Planner settings of the batch pool. The planner knows neither how many rows a batch has nor that the tables grow while it
+/// keeps a plan: with its defaults it plans each batch again, and reads whole tables while they are small.
+pub(crate) const BATCH_PLANNER_SETTINGS: [(&str, &str); 4] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
+
+pub(crate) async fn sqlite(url: &str, connections: u32) -> Result<DatabaseConnection, DbErr> {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(Duration::from_secs(30))
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(|options| {
+            options
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                // A committed transaction survives a power cut.
+                .synchronous(SqliteSynchronous::Full)
+                .foreign_keys(true)
+                .busy_timeout(Duration::from_secs(10))
+        })
+        .map_sqlx_sqlite_pool_opts(|pool| pool.idle_timeout(None).max_lifetime(None));
+    sea_orm::Database::connect(options).await
+}
+
+pub(crate) async fn postgres(
+    url: &str,
+    connections: u32,
+    planner_settings: &'static [(&'static str, &'static str)],
+) -> Result<DatabaseConnection, DbErr> {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        // Connect at first use: a replica starts also while the database is down, and serves when it is back.
+        .connect_lazy(true)
+        .connect_timeout(Duration::from_secs(2))
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A connection that was used just now works; testing it each time would cost a round trip.
+        .test_before_acquire_if_idle_for(Duration::from_millis(500))
+        .sqlx_logging(false)
+        .map_sqlx_postgres_opts(move |options| {
+            let options = options.application_name("frontdesk").options(planner_settings.iter().copied());
+            options.options([
+                // For the server's own work; a transaction for a caller narrows it to the caller's account.
+                (row_level_security::ACCOUNT, row_level_security::ALL_ACCOUNTS),
+                ("statement_timeout", "15s"),
+                ("lock_timeout", "10s"),
+                // Transactions here are never idle for long. When a process is stopped inside one, its locks are released
+                // before the work of other replicas is late (a bot's timeout has five seconds).
+                ("idle_in_transaction_session_timeout", "3s"),
+                // The kernel notices a database host that vanished.
+                ("tcp_keepalives_idle", "10"),
+                ("tcp_keepalives_interval", "3"),
+                ("tcp_user_timeout", "10s"),
+            ])
+        });
+    sea_orm::Database::connect(options).await
+}

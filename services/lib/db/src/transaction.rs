@@ -1,0 +1,83 @@
+//! A transaction that may write.
+
+use std::sync::Arc;
+
+use frontdesk_clock::{Clock, Time};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement, TransactionOptions,
+    TransactionTrait, prelude::Uuid,
+};
+use tokio::sync::Notify;
+
+/// A transaction that may write. Dropping it without a commit rolls it back.
+pub struct Tx {
+    pub(crate) inner: DatabaseTransaction,
+    pub(crate) clock: Clock,
+    pub(crate) outbox: Arc<Notify>,
+    pub(crate) on_commit: Vec<Box<dyn FnOnce() + Send + Sync>>,
+}
+
+impl Tx {
+    /// For statements.
+    pub fn conn(&self) -> &DatabaseTransaction {
+        &self.inner
+    }
+
+    /// The time by the database's clock, the one clock that decides about its rows. SQLite lives in this process: its clock
+    /// is the process's.
+    pub async fn now(&self) -> Result<Time, DbErr> {
+        now(&self.inner, &self.clock).await
+    }
+
+    /// The id of a new row ([`Clock::new_id`]).
+    pub fn new_id(&self) -> Uuid {
+        self.clock.new_id()
+    }
+
+    /// Calls `action` after the transaction has committed; never, when it does not commit.
+    pub fn on_commit(&mut self, action: impl FnOnce() + Send + Sync + 'static) {
+        self.on_commit.push(Box::new(action));
+    }
+
+    /// Wakes a waiter of [`Db::outbox_written`](crate::Db::outbox_written) after the transaction has committed.
+    pub fn wake_outbox_on_commit(&mut self) {
+        let outbox = self.outbox.clone();
+        self.on_commit(move || outbox.notify_one());
+    }
+
+    /// Commits, then calls the actions given to [`Self::on_commit`], in their order.
+    pub async fn commit(self) -> Result<(), DbErr> {
+        self.inner.commit().await?;
+        self.on_commit.into_iter().for_each(|action| action());
+        Ok(())
+    }
+}
+
+/// Begins in a task of its own: a future dropped while BEGIN is in flight would return the connection to the pool inside an
+/// open transaction, and what others write on it would vanish. The task ends in any case, and drops a transaction that no
+/// caller waits for. `first` is executed before the transaction is returned.
+pub(crate) async fn begin(
+    pool: &DatabaseConnection,
+    options: TransactionOptions,
+    first: Option<String>,
+) -> Result<DatabaseTransaction, DbErr> {
+    let pool = pool.clone();
+    let begun = tokio::spawn(async move {
+        let tx = pool.begin_with_options(options).await?;
+        if let Some(first) = first {
+            tx.execute_unprepared(&first).await?;
+        }
+        Ok(tx)
+    });
+    begun.await.map_err(|error| DbErr::Custom(format!("beginning a transaction: {error}")))?
+}
+
+pub(crate) async fn now(conn: &impl ConnectionTrait, clock: &Clock) -> Result<Time, DbErr> {
+    if conn.get_database_backend() == DbBackend::Sqlite {
+        return Ok(clock.now());
+    }
+    let now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now";
+    let row = conn.query_one_raw(Statement::from_string(DbBackend::Postgres, now)).await?;
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("clock_timestamp()".into()))?;
+    Ok(Time(row.try_get("", "now")?).plus(clock.offset()))
+}

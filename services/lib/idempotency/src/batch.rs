@@ -1,0 +1,157 @@
+//! The keys of many requests: looked up with one statement, stored with one.
+//!
+//! A batch claims nothing: its writer locks its rows, looks the keys up, decides and stores the results. Only an id that is used
+//! at the same time for a row outside the batch can interfere; [`RequestBatch::insert`] then stores fewer results than expected.
+
+use std::collections::HashMap;
+
+use frontdesk_clock::Time;
+use frontdesk_db::Tx;
+use sea_orm::{
+    Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryResult, Set, Value,
+    entity::prelude::*,
+    sea_query::{ExprTrait, OnConflict},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{ClaimError, Key, entity};
+
+type Id = (Uuid, String, String);
+
+/// The requests of a batch: those that were made before, and those that it makes.
+#[derive(Debug, Default)]
+pub struct RequestBatch {
+    rows: HashMap<Id, entity::Model>,
+    new: Vec<Id>,
+}
+
+impl RequestBatch {
+    /// The requests with these keys that were made before.
+    pub async fn find<'a>(conn: &impl ConnectionTrait, keys: impl Iterator<Item = &'a Key>) -> Result<Self, DbErr> {
+        let any = keys.fold(Condition::any(), |any, key| {
+            let one = entity::Column::AccountId.eq(key.account.0).and(entity::Column::Actor.eq(key.actor.as_str()));
+            any.add(one.and(entity::Column::RequestId.eq(key.request_id.as_str())))
+        });
+        let mut found = Self::default();
+        entity::Entity::find().filter(any).all(conn).await?.into_iter().for_each(|row| found.add_row(row));
+        Ok(found)
+    }
+
+    /// For PostgreSQL: the query of [`Self::find`] as a part of a larger statement, the same text for any number of keys, with
+    /// three parameters from `$first` on. Its rows have the columns of the table and are given to [`Self::add`].
+    ///
+    /// Each request is looked up by its whole key in a lateral subquery: for a plain join the planner may read all requests of
+    /// the account for each key.
+    pub fn select_sql(first: usize) -> String {
+        let [accounts, actors, ids] = std::array::from_fn(|n| first + n);
+        format!(
+            "SELECT found.* FROM unnest(${accounts}::uuid[], ${actors}::text[], ${ids}::text[]) \
+               AS asked (account_id, actor, request_id) CROSS JOIN LATERAL (\
+             SELECT account_id, actor, request_id, fingerprint, result, created_at FROM requests \
+               WHERE requests.account_id = asked.account_id AND requests.actor = asked.actor \
+               AND requests.request_id = asked.request_id LIMIT 1) AS found"
+        )
+    }
+
+    /// The parameters of [`Self::select_sql`].
+    pub fn select_values<'a>(keys: impl Iterator<Item = &'a Key>) -> [Value; 3] {
+        let (mut accounts, mut actors, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+        for key in keys {
+            accounts.push(key.account.0);
+            actors.push(key.actor.clone());
+            ids.push(key.request_id.clone());
+        }
+        [accounts.into(), actors.into(), ids.into()]
+    }
+
+    /// Adds a row that [`Self::select_sql`] found.
+    pub fn add(&mut self, row: &QueryResult) -> Result<(), DbErr> {
+        self.add_row(entity::Model::from_query_result(row, "")?);
+        Ok(())
+    }
+
+    /// The result of the first request with this key, also when the batch itself made it.
+    pub fn result<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, ClaimError> {
+        self.rows.get(&key.id()).map(|first| key.result_of(first)).transpose()
+    }
+
+    /// Adds a reference to what the request made, to be stored by [`Self::insert`].
+    pub fn store_result<T: Serialize>(&mut self, key: &Key, result: &T, now: Time) -> Result<(), DbErr> {
+        let result = serde_json::to_string(result).map_err(|error| DbErr::Type(error.to_string()))?;
+        self.new.push(key.id());
+        self.add_row(entity::Model {
+            account_id: key.account.0,
+            actor: key.actor.clone(),
+            request_id: key.request_id.clone(),
+            fingerprint: key.fingerprint.clone(),
+            result: Some(result),
+            created_at: now.0,
+        });
+        Ok(())
+    }
+
+    /// Number of requests that the batch makes.
+    pub fn new_count(&self) -> usize {
+        self.new.len()
+    }
+
+    /// Stores the requests that the batch makes and returns their number, which is less than [`Self::new_count`] when one of
+    /// the ids was used meanwhile.
+    pub async fn insert(self, tx: &Tx) -> Result<u64, DbErr> {
+        if self.new.is_empty() {
+            return Ok(0);
+        }
+        let rows = self.into_new().into_iter().map(|row| entity::ActiveModel {
+            account_id: Set(row.account_id),
+            actor: Set(row.actor),
+            request_id: Set(row.request_id),
+            fingerprint: Set(row.fingerprint),
+            result: Set(row.result),
+            created_at: Set(row.created_at),
+        });
+        let columns = [entity::Column::AccountId, entity::Column::Actor, entity::Column::RequestId];
+        entity::Entity::insert_many(rows)
+            .on_conflict(OnConflict::columns(columns).do_nothing().to_owned())
+            .exec_without_returning(tx.conn())
+            .await
+    }
+
+    /// For PostgreSQL: [`Self::insert`] as a part of a larger statement, the same text for any number of requests, with
+    /// [`Self::PARAMETERS`] parameters from `$first` on.
+    pub fn insert_sql(first: usize) -> String {
+        let [accounts, actors, ids, fingerprints, results, times] = std::array::from_fn(|n| first + n);
+        format!(
+            "INSERT INTO requests (account_id, actor, request_id, fingerprint, result, created_at) SELECT * FROM unnest(\
+             ${accounts}::uuid[], ${actors}::text[], ${ids}::text[], ${fingerprints}::bytea[], ${results}::text[], \
+             ${times}::bigint[]) ON CONFLICT DO NOTHING"
+        )
+    }
+
+    /// Number of parameters of [`Self::insert_sql`].
+    pub const PARAMETERS: usize = 6;
+
+    /// The parameters of [`Self::insert_sql`].
+    pub fn into_values(self) -> [Value; Self::PARAMETERS] {
+        let rows = self.into_new();
+        let accounts: Vec<Uuid> = rows.iter().map(|row| row.account_id).collect();
+        let times: Vec<i64> = rows.iter().map(|row| row.created_at).collect();
+        let (mut actors, mut ids, mut fingerprints, mut results) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for row in rows {
+            actors.push(row.actor);
+            ids.push(row.request_id);
+            fingerprints.push(row.fingerprint);
+            results.push(row.result.unwrap_or_default());
+        }
+        [accounts.into(), actors.into(), ids.into(), fingerprints.into(), results.into(), times.into()]
+    }
+
+    fn add_row(&mut self, row: entity::Model) {
+        self.rows.insert((row.account_id, row.actor.clone(), row.request_id.clone()), row);
+    }
+
+    /// The new rows, always in the same order, so that two batches at once do not deadlock.
+    fn into_new(mut self) -> Vec<entity::Model> {
+        self.new.sort_unstable();
+        self.new.iter().filter_map(|id| self.rows.remove(id)).collect()
+    }
+}

@@ -1,0 +1,114 @@
+//! The events of many changes, built one by one and written with one statement.
+
+use frontdesk_clock::Time;
+use frontdesk_db::Tx;
+use frontdesk_proto::event::v1::Event;
+use prost::{Message, Name};
+use sea_orm::{ActiveValue::NotSet, DbErr, EntityTrait, Set, Value};
+use uuid::Uuid;
+
+use crate::{Aggregate, entity};
+
+/// Events to be written, in the order in which they are to be published.
+#[derive(Debug)]
+pub struct Events {
+    now: Time,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug)]
+struct Row {
+    aggregate: Aggregate,
+    /// Without its id, which the transaction gives.
+    event: Event,
+}
+
+impl Events {
+    /// No events yet. `now`: when they happen, by the database's clock.
+    pub fn new(now: Time) -> Self {
+        Self { now, rows: Vec::new() }
+    }
+
+    /// Adds an event, caused by the call that `traceparent` names.
+    pub fn push<M: Message + Name>(&mut self, aggregate: Aggregate, message: &M, traceparent: &str) {
+        let event = Event {
+            id: String::new(),
+            r#type: M::full_name(),
+            source: aggregate.source.into(),
+            account_id: aggregate.account.to_string(),
+            aggregate_type: aggregate.kind.into(),
+            aggregate_id: aggregate.id.to_string(),
+            version: aggregate.version,
+            create_time: Some(self.now.to_proto()),
+            traceparent: traceparent.to_owned(),
+            data: Some(prost_types::Any {
+                type_url: format!("type.googleapis.com/{}", M::full_name()),
+                value: message.encode_to_vec(),
+            }),
+        };
+        self.rows.push(Row { aggregate, event });
+    }
+
+    /// Writes the events in the transaction of the change; they are published if and only if it commits.
+    pub async fn insert(self, tx: &mut Tx) -> Result<(), DbErr> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let now = self.now;
+        let rows = self.rows.into_iter().map(|row| {
+            let (aggregate, event_id, event) = row.encode(tx);
+            entity::ActiveModel {
+                position: NotSet,
+                event_id: Set(event_id),
+                account_id: Set(aggregate.account.0),
+                aggregate_id: Set(aggregate.id),
+                version: Set(aggregate.version),
+                event: Set(event),
+                created_at: Set(now.0),
+                published_at: Set(None),
+                stream_sequence: Set(None),
+            }
+        });
+        entity::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+        tx.wake_outbox_on_commit();
+        Ok(())
+    }
+
+    /// For PostgreSQL: [`Self::insert`] as a part of a larger statement, the same text for any number of events, with
+    /// [`Self::PARAMETERS`] parameters from `$first` on. Positions rise in the order of the events. The caller also calls
+    /// [`Tx::wake_outbox_on_commit`].
+    pub fn insert_sql(first: usize) -> String {
+        let [ids, accounts, aggregates, versions, events, at] = std::array::from_fn(|n| first + n);
+        format!(
+            "INSERT INTO outbox_events (event_id, account_id, aggregate_id, version, event, created_at) \
+             SELECT event_id, account_id, aggregate_id, version, event, ${at} FROM unnest(\
+             ${ids}::uuid[], ${accounts}::uuid[], ${aggregates}::uuid[], ${versions}::bigint[], ${events}::bytea[]) \
+             WITH ORDINALITY AS new (event_id, account_id, aggregate_id, version, event, number) ORDER BY number"
+        )
+    }
+
+    /// Number of parameters of [`Self::insert_sql`].
+    pub const PARAMETERS: usize = 6;
+
+    /// The parameters of [`Self::insert_sql`], for this transaction.
+    pub fn into_values(self, tx: &Tx) -> [Value; Self::PARAMETERS] {
+        let (mut ids, mut accounts, mut aggregates) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut versions, mut events) = (Vec::new(), Vec::new());
+        for row in self.rows {
+            let (aggregate, id, event) = row.encode(tx);
+            ids.push(id);
+            accounts.push(aggregate.account.0);
+            aggregates.push(aggregate.id);
+            versions.push(aggregate.version);
+            events.push(event);
+        }
+        [ids.into(), accounts.into(), aggregates.into(), versions.into(), events.into(), self.now.0.into()]
+    }
+}
+
+impl Row {
+    fn encode(self, tx: &Tx) -> (Aggregate, Uuid, Vec<u8>) {
+        let id = tx.new_id();
+        (self.aggregate, id, Event { id: id.to_string(), ..self.event }.encode_to_vec())
+    }
+}

@@ -1,0 +1,45 @@
+//! What is known of a service before it is built.
+
+use frontdesk_db::{Db, DbErr, migrate, pending_migrations};
+use futures::future::BoxFuture;
+
+use crate::Service;
+
+/// A service's names and schema.
+#[derive(Clone, Copy)]
+pub struct ServiceDefinition {
+    /// See [`Service::NAME`].
+    pub name: &'static str,
+    /// See [`Service::PACKAGE`].
+    pub package: &'static str,
+    /// See [`Service::GRPC_SERVICES`].
+    pub grpc_services: &'static [&'static str],
+    /// See [`Service::CALLS`].
+    pub calls: &'static [&'static str],
+    migrate: for<'a> fn(&'a Db) -> BoxFuture<'a, Result<(), DbErr>>,
+    pending_migrations: for<'a> fn(&'a Db) -> BoxFuture<'a, Result<Vec<String>, DbErr>>,
+}
+
+impl ServiceDefinition {
+    /// The definition of the service `S`.
+    pub fn of<S: Service>() -> Self {
+        Self {
+            name: S::NAME,
+            package: S::PACKAGE,
+            grpc_services: S::GRPC_SERVICES,
+            calls: S::CALLS,
+            migrate: |db| Box::pin(migrate::<S::Migrator>(db)),
+            pending_migrations: |db| Box::pin(pending_migrations::<S::Migrator>(db)),
+        }
+    }
+
+    /// Brings the service's database up to date.
+    pub async fn migrate(&self, db: &Db) -> Result<(), DbErr> {
+        (self.migrate)(db).await
+    }
+
+    /// Names of the migrations that the database lacks.
+    pub async fn pending_migrations(&self, db: &Db) -> Result<Vec<String>, DbErr> {
+        (self.pending_migrations)(db).await
+    }
+}

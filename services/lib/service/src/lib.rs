@@ -1,0 +1,20 @@
+//! What every service is, and how a process runs services.
+//!
+//! A service implements [`Service`]: its names, its schema, and its gRPC services, consumers and workers. A process builds
+//! each service from a [`ServiceContext`], and [`run`] does the rest, the same for all: it supervises the background tasks
+//! (event bus, outbox relay, retention, workers), checks the databases, and serves probes and metrics to the operator.
+//!
+//! Start reading at [`Service`], then `run.rs`.
+
+mod context;
+mod definition;
+mod ops;
+mod run;
+mod service;
+mod supervisor;
+
+pub use context::{Peers, ServiceContext};
+pub use definition::ServiceDefinition;
+pub use run::{Process, run};
+pub use service::{AnyService, BuildError, Service, Worker};
+pub use supervisor::Readiness;

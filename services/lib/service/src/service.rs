@@ -1,0 +1,122 @@
+//! The trait that each service implements.
+
+use std::{future::Future, sync::Arc};
+
+use frontdesk_auth::VisitorKeyStore;
+use frontdesk_bus::Bus;
+use frontdesk_db::Db;
+use futures::future::BoxFuture;
+use sea_orm_migration::MigratorTrait;
+use tonic::service::RoutesBuilder;
+
+use crate::{ServiceContext, ServiceDefinition};
+
+/// Why a service cannot be built: a setting or the address of a peer is invalid. The text says which and what to do.
+pub type BuildError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A service. Clones share their state.
+pub trait Service: Clone + Send + Sync + 'static {
+    /// Name in commands, events, tokens and consumers, such as `bot-session`.
+    const NAME: &'static str;
+    /// Package of its gRPC services; their paths begin with it.
+    const PACKAGE: &'static str;
+    /// Full names of the gRPC services that [`Service::routes`] adds.
+    const GRPC_SERVICES: &'static [&'static str];
+    /// Names of the services that it calls.
+    const CALLS: &'static [&'static str];
+    /// Its schema.
+    type Migrator: MigratorTrait;
+    /// Settings of its own; `()` for a service without any.
+    type Settings;
+
+    /// Builds the service. Opens no connection and starts no task.
+    fn try_new(context: ServiceContext, settings: Self::Settings) -> Result<Self, BuildError>;
+
+    /// Adds its gRPC services.
+    fn routes(&self, routes: &mut RoutesBuilder);
+
+    /// Adds its consumers, before the first event is published.
+    fn subscribe(&self, bus: &Bus);
+
+    /// Background tasks beside those that every service has (outbox relay, retention).
+    fn workers(&self) -> Vec<Worker> {
+        Vec::new()
+    }
+
+    /// The keys that visitors' tokens are signed with, where this service holds them.
+    fn visitor_keys(&self) -> Option<Arc<dyn VisitorKeyStore>> {
+        None
+    }
+}
+
+/// A background task of a service, restarted when it panics.
+pub struct Worker {
+    pub(crate) name: &'static str,
+    pub(crate) start: Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
+}
+
+impl Worker {
+    /// A task that runs until the service's shutdown. `start` is called again after a panic.
+    pub fn new<F>(name: &'static str, start: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self { name, start: Box::new(move || Box::pin(start())) }
+    }
+}
+
+/// A built service without its type, so that a process can hold several.
+pub trait AnyService: Send + Sync {
+    /// What is known of the service without building it.
+    fn definition(&self) -> ServiceDefinition;
+    /// See [`Service::routes`].
+    fn routes(&self, routes: &mut RoutesBuilder);
+    /// See [`Service::subscribe`].
+    fn subscribe(&self, bus: &Bus);
+    /// See [`Service::workers`].
+    fn workers(&self) -> Vec<Worker>;
+    /// See [`Service::visitor_keys`].
+    fn visitor_keys(&self) -> Option<Arc<dyn VisitorKeyStore>>;
+    /// Its database.
+    fn db(&self) -> &Db;
+}
+
+/// A service and the database that it was built on.
+struct Built<S> {
+    service: S,
+    db: Db,
+}
+
+impl<S: Service> AnyService for Built<S> {
+    fn definition(&self) -> ServiceDefinition {
+        ServiceDefinition::of::<S>()
+    }
+
+    fn routes(&self, routes: &mut RoutesBuilder) {
+        self.service.routes(routes);
+    }
+
+    fn subscribe(&self, bus: &Bus) {
+        self.service.subscribe(bus);
+    }
+
+    fn workers(&self) -> Vec<Worker> {
+        self.service.workers()
+    }
+
+    fn visitor_keys(&self) -> Option<Arc<dyn VisitorKeyStore>> {
+        self.service.visitor_keys()
+    }
+
+    fn db(&self) -> &Db {
+        &self.db
+    }
+}
+
+impl dyn AnyService {
+    /// Builds a service from its context and settings.
+    pub fn build<S: Service>(context: ServiceContext, settings: S::Settings) -> Result<Arc<Self>, BuildError> {
+        let db = context.db.clone();
+        Ok(Arc::new(Built { service: S::try_new(context, settings)?, db }))
+    }
+}

@@ -1,0 +1,187 @@
+//! Background tasks that are restarted when they panic, and the readiness that follows from them.
+
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use opentelemetry::{KeyValue, global, metrics::Counter};
+use tokio::sync::watch;
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
+
+/// Pause before the first restart of a task; doubled with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Maximum pause before a restart.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+/// How long a task must run before its earlier failures are forgotten.
+const STABLE_AFTER: Duration = Duration::from_secs(60);
+/// Number of failures in a row after which the process is no longer ready.
+const UNREADY_AFTER: u32 = 5;
+
+/// Whether the process can serve calls, and why not.
+#[derive(Clone)]
+pub struct Readiness(Arc<watch::Sender<BTreeSet<String>>>);
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(BTreeSet::new())))
+    }
+}
+
+impl Readiness {
+    /// States whether `problem` exists.
+    pub(crate) fn set(&self, problem: &str, exists: bool) {
+        self.0.send_if_modified(|problems| match exists {
+            true => problems.insert(problem.to_owned()),
+            false => problems.remove(problem),
+        });
+    }
+
+    /// The problems for which the process is not ready. Empty: it is ready.
+    pub fn problems(&self) -> Vec<String> {
+        self.0.borrow().iter().cloned().collect()
+    }
+
+    /// Follows the readiness: true while there is no problem. The receiver lives as long as `shutdown` is not cancelled.
+    pub(crate) fn follow(&self, tasks: &TaskTracker, shutdown: CancellationToken) -> watch::Receiver<bool> {
+        let mut problems = self.0.subscribe();
+        let (ready, receiver) = watch::channel(problems.borrow_and_update().is_empty());
+        tasks.spawn(shutdown.run_until_cancelled_owned(async move {
+            while problems.changed().await.is_ok() {
+                let _ = ready.send(problems.borrow_and_update().is_empty());
+            }
+        }));
+        receiver
+    }
+}
+
+/// Runs background tasks until the shutdown.
+pub(crate) struct Supervisor {
+    shutdown: CancellationToken,
+    readiness: Readiness,
+    tasks: TaskTracker,
+    restarts: Counter<u64>,
+}
+
+impl Supervisor {
+    pub(crate) fn new(shutdown: CancellationToken, readiness: Readiness) -> Self {
+        let restarts = global::meter("frontdesk")
+            .u64_counter("frontdesk.task.restarts")
+            .with_description("Restarts of background tasks after a panic or an unexpected end")
+            .build();
+        Self { shutdown, readiness, tasks: TaskTracker::new(), restarts }
+    }
+
+    /// Tasks that end with the shutdown by themselves and need no restart.
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// Runs a task, and again whenever it panics or ends before the shutdown, after a pause that grows to 30 seconds.
+    pub(crate) fn supervise<F>(&self, name: String, start: impl Fn() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (shutdown, readiness, restarts) = (self.shutdown.clone(), self.readiness.clone(), self.restarts.clone());
+        self.tasks.spawn(async move {
+            let problem = format!("the task {name} keeps failing");
+            let mut failures = 0_u32;
+            loop {
+                let began = Instant::now();
+                let mut running = AbortOnDropHandle::new(tokio::spawn(start()));
+                let ended = tokio::select! {
+                    ended = &mut running => ended,
+                    () = tokio::time::sleep(STABLE_AFTER), if failures > 0 => {
+                        readiness.set(&problem, false);
+                        failures = 0;
+                        running.await
+                    }
+                };
+                if shutdown.is_cancelled() {
+                    return;
+                }
+                if began.elapsed() >= STABLE_AFTER {
+                    failures = 0;
+                }
+                failures += 1;
+                restarts.add(1, &[KeyValue::new("task", name.clone())]);
+                readiness.set(&problem, failures >= UNREADY_AFTER);
+                let pause = FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(16)).min(MAX_PAUSE);
+                match ended {
+                    Ok(()) => tracing::error!(task = name, failures, ?pause, "a background task ended; restarting it"),
+                    Err(error) => {
+                        tracing::error!(task = name, failures, ?pause, %error, "a background task panicked; restarting it");
+                    }
+                }
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+        });
+    }
+
+    /// Waits until every task has ended, at most `within`. False: some were still running.
+    pub(crate) async fn wait(&self, within: Duration) -> bool {
+        self.tasks.close();
+        tokio::time::timeout(within, self.tasks.wait()).await.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    fn counted(supervisor: &Supervisor, fail: impl Fn(u32) -> bool + Send + Sync + 'static) -> Arc<AtomicU32> {
+        let (starts, fail) = (Arc::new(AtomicU32::new(0)), Arc::new(fail));
+        let (counter, shutdown) = (starts.clone(), supervisor.shutdown.clone());
+        supervisor.supervise("test".into(), move || {
+            let (start, fail, shutdown) = (counter.fetch_add(1, Ordering::SeqCst) + 1, fail.clone(), shutdown.clone());
+            async move {
+                assert!(!fail(start), "planted");
+                shutdown.cancelled().await;
+            }
+        });
+        starts
+    }
+
+    async fn until(condition: impl Fn() -> bool) {
+        let waiting = async {
+            while !condition() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(300), waiting).await.expect("the condition within 300 s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_panics_is_restarted_and_the_process_stays_ready() {
+        let supervisor = Supervisor::new(CancellationToken::new(), Readiness::default());
+        let starts = counted(&supervisor, |start| start < 3);
+        until(|| starts.load(Ordering::SeqCst) == 3).await;
+        assert!(supervisor.readiness.problems().is_empty());
+        supervisor.shutdown.cancel();
+        assert!(supervisor.wait(Duration::from_secs(1)).await);
+        assert_eq!(starts.load(Ordering::SeqCst), 3, "a shutdown is no failure");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_keeps_panicking_makes_the_process_unready_until_it_runs_for_a_minute() {
+        let supervisor = Supervisor::new(CancellationToken::new(), Readiness::default());
+        let ready = supervisor.readiness.follow(supervisor.tasks(), supervisor.shutdown.clone());
+        let starts = counted(&supervisor, |start| start <= UNREADY_AFTER);
+        until(|| !*ready.borrow()).await;
+        assert_eq!(supervisor.readiness.problems(), ["the task test keeps failing"]);
+        until(|| *ready.borrow()).await;
+        assert_eq!(starts.load(Ordering::SeqCst), UNREADY_AFTER + 1);
+        supervisor.shutdown.cancel();
+        assert!(supervisor.wait(Duration::from_secs(1)).await);
+    }
+}

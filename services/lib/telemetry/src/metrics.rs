@@ -1,0 +1,31 @@
+//! Metrics: OpenTelemetry instruments, read in the Prometheus text format.
+
+use std::sync::OnceLock;
+
+use opentelemetry::global;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use prometheus::{Registry, TextEncoder};
+
+/// The metrics of this process.
+static REGISTRY: OnceLock<Registry> = OnceLock::new();
+
+/// Collects the metrics of the process from now on. Instruments made before are not collected. Further calls do nothing.
+pub fn start_metrics() {
+    REGISTRY.get_or_init(|| {
+        let registry = Registry::new();
+        match opentelemetry_prometheus::exporter().with_registry(registry.clone()).build() {
+            Ok(exporter) => global::set_meter_provider(SdkMeterProvider::builder().with_reader(exporter).build()),
+            Err(error) => tracing::error!(%error, "metrics are not collected"),
+        }
+        registry
+    });
+}
+
+/// The metrics in the Prometheus text format; empty before [`start_metrics`].
+pub fn metrics_text() -> String {
+    let Some(registry) = REGISTRY.get() else { return String::new() };
+    TextEncoder::new().encode_to_string(&registry.gather()).unwrap_or_else(|error| {
+        tracing::error!(%error, "the metrics cannot be encoded");
+        String::new()
+    })
+}
