@@ -1,7 +1,7 @@
 //! Row-level security (rule S2): on PostgreSQL a transaction for one account reads and writes no row of another, also with a
 //! statement that lacks the filter by account.
 
-use frontdesk::{Service, Settings, Server};
+use frontdesk::{Server, Service, Settings};
 use frontdesk_db::{AccountId, DatabaseUrl, Db};
 use frontdesk_testkit::{Mode, on_both_modes, servers};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};

@@ -7,7 +7,7 @@ use std::{
 };
 
 use frontdesk::{Server, ServerChannel, ServerError, Service, Settings};
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
     conversation::v1::{

@@ -17,7 +17,7 @@ use frontdesk_proto::{
 };
 use frontdesk_testkit::{new_id, request_id};
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, FieldDescriptor, CallerKind as FieldKind, MessageDescriptor, MethodDescriptor,
+    CallerKind as FieldKind, DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor,
     ReflectMessage, Value,
 };
 use tonic::Request;
@@ -65,7 +65,7 @@ pub fn methods() -> Vec<Declared> {
     let mut methods: Vec<Declared> = all
         .map(|method| {
             let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
-            let access = access.of(&path).unwrap();
+            let access = access.find(&path).unwrap();
             let (principals, permission) = (access.principals().to_vec(), access.permission().to_owned());
             Declared { method, path, principals, permission }
         })

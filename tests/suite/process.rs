@@ -88,7 +88,7 @@ impl Process {
 
     /// The development key of its data folder.
     pub fn keys(&self) -> Keys {
-        let clock = Clock::persisted(&self.folder.join("clock-offset")).expect("a clock");
+        let clock = frontdesk_clock::development::clock_from_file(&self.folder.join("clock-offset")).expect("a clock");
         Keys::development(&self.folder.join("development.key"), &clock).expect("a key")
     }
 

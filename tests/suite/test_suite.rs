@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use frontdesk::{Server, ServerChannel, Service, Settings};
-use frontdesk_auth::Keys;
+use frontdesk_auth::DevelopmentKey;
 use frontdesk_clock::Clock;
 use frontdesk_db::{DatabaseUrl, Db};
 use frontdesk_testkit::{EventQueue, Mode, new_id, servers, settled};
@@ -23,7 +23,7 @@ pub struct TestSuite {
     /// Channel to all of its services.
     pub channel: ServerChannel,
     /// Key that signs its tokens.
-    pub keys: Keys,
+    pub keys: DevelopmentKey,
     /// Its clock; [`TestSuite::advance`] moves it.
     pub clock: Clock,
     /// Data folder.
@@ -116,7 +116,7 @@ impl TestSuite {
         self.clock.advance(by).expect("a clock that moves");
         if self.mode == Mode::Distributed {
             // The other replicas read the offset from a file.
-            std::thread::sleep(frontdesk_clock::FOLLOWED_WITHIN);
+            std::thread::sleep(frontdesk_clock::development::FOLLOW_DELAY);
         }
     }
 

@@ -2,9 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
-use frontdesk_auth::{DevelopmentKey, CallerKind};
-use frontdesk_db::AccountId;
+use frontdesk_auth::{CallerKind, DevelopmentKey};
 use frontdesk_clock::Clock;
+use frontdesk_db::AccountId;
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
     assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
@@ -66,7 +66,7 @@ pub fn message_posted(id: Uuid, conversation: &str, version: i64) -> Vec<u8> {
 
 /// An encoded event of the usual size.
 pub fn sample_event() -> Vec<u8> {
-    message_posted(Uuid::now_v7(), &conversation_id(0), 1_000)
+    message_posted(frontdesk_clock::testing::new_id(), &conversation_id(0), 1_000)
 }
 
 /// The content of an entry of the usual size.

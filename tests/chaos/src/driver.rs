@@ -11,7 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use frontdesk_auth::{AccountId, Claims, Keys, Kind as CallerKind};
+use frontdesk_auth::{CallerKind, Claims, DevelopmentKey};
+use frontdesk_db::AccountId;
 use frontdesk_proto::dev::v1::{AdvanceTimeRequest, clock_service_client::ClockServiceClient};
 use serde_json::{Value, json};
 use tonic::{
@@ -75,7 +76,7 @@ const RETRY_FOR: Duration = Duration::from_secs(90);
 pub struct Driver {
     channels: Arc<HashMap<Service, Vec<Channel>>>,
     next_replica: Arc<AtomicUsize>,
-    keys: Keys,
+    keys: DevelopmentKey,
     /// The recorder of the history.
     pub recorder: Recorder,
 }

@@ -1,9 +1,19 @@
-//! The assignment service as its callers know it: real servers, a real bus, and a conversation service that follows the
-//! rules in memory.
+//! The assignment service as its callers know it: a real server, a real bus, and an in-memory conversation service. A file for
+//! each command, query or consumer.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod arbiter;
+#[macro_use]
+mod mode;
+mod fake_conversations;
+mod fixture;
+
+mod assign_conversation;
+mod create_agent;
+mod deactivate_agent;
+mod handed_off;
 mod history;
-mod ownership;
-mod roster;
-mod suite;
+mod list_agents;
+mod list_assignments;
+mod take_over_conversation;
+mod unassign_conversation;
+mod update_agent;

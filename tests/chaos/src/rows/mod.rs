@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use frontdesk_auth::Kind as CallerKind;
+use frontdesk_auth::CallerKind;
 use futures::future::BoxFuture;
 
 use crate::{

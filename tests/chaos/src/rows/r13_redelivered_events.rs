@@ -81,8 +81,8 @@ impl Consumer for Effects {
 
     async fn handle(&self, event: &Event) -> Outcome {
         match decode::<BotSessionStepReached>(event) {
-            Err(reason) => Outcome::Hopeless(reason),
-            Ok(event) if event.step_id == POISON => Outcome::Hopeless("poison".into()),
+            Err(reason) => Outcome::DeadLetter(reason),
+            Ok(event) if event.step_id == POISON => Outcome::DeadLetter("poison".into()),
             Ok(_) => self.effect(event).await.into(),
         }
     }

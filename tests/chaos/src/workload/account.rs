@@ -98,7 +98,7 @@ impl Account {
 
     /// A unique text for a comment.
     pub fn comment_text(&self) -> String {
-        format!("{COMMENT_CANARY} {} {}", Uuid::now_v7().simple(), self.canary)
+        format!("{COMMENT_CANARY} {} {}", frontdesk_clock::testing::new_id().simple(), self.canary)
     }
 
     async fn call<T, F>(
@@ -120,7 +120,7 @@ impl Account {
     }
 
     async fn create_agent(&mut self, admin: &Caller, number: usize) -> Result<(), Failure> {
-        let id = Uuid::now_v7();
+        let id = frontdesk_clock::testing::new_id();
         let request = CreateAgentRequest {
             agent_id: id.to_string(),
             name: format!("Agent {number}"),

@@ -1,0 +1,90 @@
+use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
+use frontdesk_proto::{
+    assignment::v1::{Agent, AssignmentCause, DeactivateAgentRequest},
+    event::v1::ConversationHandedOff,
+};
+use uuid::Uuid;
+
+use crate::{
+    fixture::{Fixture, account, event, new_id, take_over, wait_for},
+    mode::Mode,
+};
+
+on_both_modes! {
+    b8_a_hand_off_to_a_named_agent_is_retried_until_the_row_decides,
+    b8_a_conversation_that_another_agent_took_meanwhile_stays_with_them,
+    b8_a_repeated_hand_off_does_not_take_the_conversation_back,
+    b8_a2_a_hand_off_to_an_agent_who_is_not_active_on_the_roster_is_left_unassigned,
+}
+
+/// The event of a hand-off to a named agent at epoch 1.
+fn handed_off(conversation: Uuid, agent_id: &str) -> ConversationHandedOff {
+    ConversationHandedOff {
+        conversation_id: conversation.to_string(),
+        epoch: 1,
+        bot_id: new_id().to_string(),
+        agent_id: agent_id.into(),
+        change_time: Some(Time(5).to_proto()),
+        ..ConversationHandedOff::default()
+    }
+}
+
+/// Waits until the consumer has handled what was published so far: a later hand-off is carried out.
+async fn wait_for_earlier_events(service: &Fixture, account: AccountId, agent: &Agent) {
+    let conversation = service.conversation();
+    service.publish(account, &handed_off(conversation, &agent.id)).await;
+    wait_for(|| async { (service.conversations.owner(conversation).0 == 2).then_some(()) }).await;
+}
+
+async fn b8_a_hand_off_to_a_named_agent_is_retried_until_the_row_decides(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let here = account();
+    let ada = service.agent(here, "ada").await;
+    let conversation = service.conversation();
+    service.fail_conversation_calls(2);
+    service.publish(here, &handed_off(conversation, &ada.id)).await;
+    wait_for(|| async { (service.conversations.owner(conversation) == (2, ada.id.clone())).then_some(()) }).await;
+    assert_eq!(service.conversations.cause(conversation), AssignmentCause::HandedOff);
+}
+
+async fn b8_a_conversation_that_another_agent_took_meanwhile_stays_with_them(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let here = account();
+    let (ada, bob) = (service.agent(here, "ada").await, service.agent(here, "bob").await);
+    let conversation = service.conversation();
+    service.calls_of(here, &bob).take_over_conversation(take_over(conversation, 1, "mine")).await.unwrap();
+    service.publish(here, &handed_off(conversation, &ada.id)).await;
+    wait_for_earlier_events(&service, here, &ada).await;
+    assert_eq!(service.conversations.owner(conversation), (2, bob.id));
+}
+
+async fn b8_a_repeated_hand_off_does_not_take_the_conversation_back(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let here = account();
+    let (ada, bob) = (service.agent(here, "ada").await, service.agent(here, "bob").await);
+    let conversation = service.conversation();
+    let hand_off = handed_off(conversation, &ada.id);
+    service.publish(here, &hand_off).await;
+    wait_for(|| async { (service.conversations.owner(conversation).0 == 2).then_some(()) }).await;
+    service.calls_of(here, &bob).take_over_conversation(take_over(conversation, 2, "mine")).await.unwrap();
+    // Under another id: neither the broker nor the row recognises it.
+    service.publish_events(&[event(here, &hand_off)]).await;
+    wait_for_earlier_events(&service, here, &ada).await;
+    assert_eq!(service.conversations.owner(conversation), (3, bob.id));
+}
+
+async fn b8_a2_a_hand_off_to_an_agent_who_is_not_active_on_the_roster_is_left_unassigned(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let (here, there) = (account(), account());
+    let (ada, bob) = (service.agent(here, "ada").await, service.agent(here, "bob").await);
+    let foreign = service.agent(there, "zed").await;
+    service.roster(here).deactivate_agent(DeactivateAgentRequest { agent_id: bob.id.clone() }).await.unwrap();
+    let (to_bob, to_foreign) = (service.conversation(), service.conversation());
+    service.publish(here, &handed_off(to_bob, &bob.id)).await;
+    service.publish(here, &handed_off(to_foreign, &foreign.id)).await;
+    wait_for_earlier_events(&service, here, &ada).await;
+    for conversation in [to_bob, to_foreign] {
+        assert_eq!(service.conversations.owner(conversation), (1, String::new()));
+    }
+}
