@@ -99,18 +99,25 @@ fn normalize(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
 fn pattern_descriptions(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
     let mut code = String::new();
     for message in request_messages(pool) {
-        writeln!(code, "impl PatternDescription for {} {{", path(&message))?;
-        writeln!(code, "fn pattern_description(path: &str) -> Option<&'static str> {{")?;
-        writeln!(code, "let (field, rest) = split_path(path);\nlet _ = rest;\nmatch field {{")?;
+        let mut arms = String::new();
         for field in message.fields() {
             if let Some(inner) = inner_message(&field) {
                 let inner = path(&inner);
-                writeln!(code, "{:?} => <{inner} as PatternDescription>::pattern_description(rest),", field.name())?;
+                writeln!(
+                    arms,
+                    "({:?}, rest) => <{inner} as PatternDescription>::pattern_description(rest),",
+                    field.name()
+                )?;
             } else if let Some(description) = pattern_description(pool, &field)? {
-                writeln!(code, "{:?} => Some({description:?}),", field.name())?;
+                writeln!(arms, "({:?}, _) => Some({description:?}),", field.name())?;
             }
         }
-        writeln!(code, "_ => None,\n}}\n}}\n}}")?;
+        let (argument, body) = match arms.is_empty() {
+            true => ("_", "None".to_owned()),
+            false => ("path", format!("match split_path(path) {{\n{arms}_ => None,\n}}")),
+        };
+        writeln!(code, "impl PatternDescription for {} {{", path(&message))?;
+        writeln!(code, "fn pattern_description({argument}: &str) -> Option<&'static str> {{\n{body}\n}}\n}}")?;
     }
     Ok(code)
 }

@@ -9,7 +9,7 @@ use frontdesk_tests::{
     fixture::{Declared, Fixture, methods},
 };
 use futures::{StreamExt, stream};
-use prost_reflect::{CallerKind as FieldKind, DynamicMessage, Value, prost::Message};
+use prost_reflect::{DynamicMessage, Kind as FieldKind, Value, prost::Message};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 

@@ -17,7 +17,7 @@ use frontdesk_proto::{
 };
 use frontdesk_testkit::{new_id, request_id};
 use prost_reflect::{
-    CallerKind as FieldKind, DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor,
+    DescriptorPool, DynamicMessage, FieldDescriptor, Kind as FieldKind, MessageDescriptor, MethodDescriptor,
     ReflectMessage, Value,
 };
 use tonic::Request;

@@ -1,31 +1,40 @@
-//! What can go wrong, in this service's words, and what a caller is told.
+//! The service's errors and their mapping to gRPC.
 
-use frontdesk_api::{ApiError, FieldError};
+use frontdesk_api::ApiError;
 use frontdesk_idempotency::ClaimError;
 use frontdesk_proto::botsession::v1::Reason;
 use sea_orm::DbErr;
 use tonic::{Code, Status};
 
+use crate::domain::BotRejection;
+
+/// Domain of the service's `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "bot-session.frontdesk";
 
-/// Why a call was refused, or failed.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BotSessionError {
-    /// Fields that are wrong in any state.
-    #[error("fields are wrong")]
-    Fields(Vec<FieldError>),
-    /// Absent, or not the caller's to know.
+    /// Absent, or of another account (rule S2).
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    /// The request id was used for other content.
+    /// The request id was used for other content (rule C12).
     #[error("the request_id was used for another request; choose a new one")]
     RequestIdReused,
-    /// Edited since the caller read it.
-    #[error("somebody edited the bot since you read it; read it again")]
+    /// The bot was edited after the caller read it.
+    #[error("the bot was edited since you read it; read it again")]
     EtagMismatch,
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbErr),
+}
+
+impl From<BotRejection> for BotSessionError {
+    fn from(rejection: BotRejection) -> Self {
+        match rejection {
+            BotRejection::Deleted => Self::NotFound("bot"),
+            BotRejection::EtagMismatch => Self::EtagMismatch,
+        }
+    }
 }
 
 impl From<ClaimError> for BotSessionError {
@@ -42,7 +51,6 @@ impl From<BotSessionError> for Status {
         let message = error.to_string();
         let refusal = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.as_str());
         match error {
-            BotSessionError::Fields(fields) => ApiError::fields(fields).into(),
             BotSessionError::NotFound(resource) => {
                 refusal(Code::NotFound, Reason::NotFound).with("resource", resource).into()
             }

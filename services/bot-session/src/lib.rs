@@ -1,12 +1,12 @@
 //! Bot-session: the account's bots, their flows, and their sessions with visitors.
 //!
-//! It promises that a session says each thing once and in order whatever crashes or comes twice, and that a visitor's
-//! silence is noticed on time (rule B4). It does not decide who is in charge or whether a visitor was silent: the
-//! conversation's row does (rules A3, B5), and what it refuses is not done.
+//! It owns the bots and the progress of each session, and promises two things: a session says each thing once and in
+//! order, despite crashes and redelivered events (rule B6), and a silent visitor is noticed on time (rule B4). It does
+//! not decide who is in charge of a conversation or whether a visitor was silent: the conversation's row does (rules
+//! A3, B5), and a call that the row rejects has no effect.
 //!
-//! Start reading at `commands/take_turn.rs`, then `workers/timeouts.rs`.
+//! Start reading at `commands/take_turns.rs`, then `workers/timeouts.rs`.
 
-mod busy;
 mod commands;
 mod consumers;
 mod conversation;
@@ -29,21 +29,19 @@ use frontdesk_proto::botsession::v1::{
     bot_service_server::{self, BotServiceServer},
     bot_session_service_server::{self, BotSessionServiceServer},
 };
+use frontdesk_service::{BuildError, Service, ServiceContext, Worker};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
-use crate::busy::Busy;
+use crate::commands::TurnGuards;
 
 pub use migration::Migrator;
 
-/// The service's name in events, tokens and consumers.
-const SOURCE: &str = "bot-session";
+/// The service's name in commands, events, tokens and consumers.
+const NAME: &str = "bot-session";
 
-/// Full names of the gRPC services that [`routes`] adds.
-pub const SERVICES: &[&str] = &[bot_service_server::SERVICE_NAME, bot_session_service_server::SERVICE_NAME];
-
-/// What every call, consumer and worker of the service needs. Clones share it.
+/// What every call, consumer and worker of the service needs. Clones share their state.
 #[derive(Clone)]
 pub struct App {
     db: Db,
@@ -51,41 +49,46 @@ pub struct App {
     pages: Pages,
     conversation: Peer,
     shutdown: CancellationToken,
-    /// Woken when a session began: its deadline may be the next one.
-    session_began: Arc<Notify>,
-    /// The sessions whose turns are being taken.
-    busy: Busy,
+    /// Wakes the timeouts worker: the deadline of a session that started may be the earliest.
+    session_started: Arc<Notify>,
+    turn_guards: TurnGuards,
 }
 
-impl App {
-    /// The service on its own database, with the conversation service as its peer.
-    pub fn new(db: Db, clock: Clock, pages: Pages, conversation: Peer, shutdown: CancellationToken) -> Self {
-        Self { db, clock, pages, conversation, shutdown, session_began: Arc::default(), busy: Busy::default() }
+impl Service for App {
+    const NAME: &'static str = NAME;
+    const PACKAGE: &'static str = "frontdesk.botsession.v1";
+    const GRPC_SERVICES: &'static [&'static str] =
+        &[bot_service_server::SERVICE_NAME, bot_session_service_server::SERVICE_NAME];
+    const CALLS: &'static [&'static str] = &["conversation"];
+    type Migrator = Migrator;
+    type Settings = ();
+
+    fn try_new(context: ServiceContext, (): ()) -> Result<Self, BuildError> {
+        Ok(Self {
+            pages: context.pages(),
+            conversation: context.peer("conversation")?,
+            db: context.db,
+            clock: context.clock,
+            shutdown: context.shutdown,
+            session_started: Arc::default(),
+            turn_guards: TurnGuards::default(),
+        })
     }
-}
 
-/// Adds the gRPC services.
-pub fn routes(app: &App, routes: &mut RoutesBuilder) {
-    routes
-        .add_service(BotServiceServer::new(grpc::Bots(app.clone())))
-        .add_service(BotSessionServiceServer::new(grpc::BotSessions(app.clone())));
-}
+    fn routes(&self, routes: &mut RoutesBuilder) {
+        routes
+            .add_service(BotServiceServer::new(grpc::Bots(self.clone())))
+            .add_service(BotSessionServiceServer::new(grpc::BotSessions(self.clone())));
+    }
 
-/// Adds the consumers, before the first event is published.
-pub fn subscribe(app: &App, bus: &Bus) {
-    bus.subscribe(consumers::Started(app.clone()), &app.db);
-    bus.subscribe(consumers::VisitorSpoke(app.clone()), &app.db);
-    bus.subscribe(consumers::Lost(app.clone()), &app.db);
-}
+    fn subscribe(&self, bus: &Bus) {
+        bus.subscribe(consumers::ConversationStarted(self.clone()), &self.db);
+        bus.subscribe(consumers::VisitorMessage(self.clone()), &self.db);
+        bus.subscribe(consumers::ConversationReleased(self.clone()), &self.db);
+    }
 
-/// Publishes the service's events and watches the sessions' deadlines until it is told to stop.
-pub async fn work(app: App, bus: Bus) {
-    let relay = frontdesk_outbox::relay(SOURCE, app.db.clone(), bus, app.shutdown.clone());
-    let forget = frontdesk_db::delete_expired(
-        &app.db,
-        &[frontdesk_idempotency::RETENTION, frontdesk_outbox::RETENTIONS[0], frontdesk_outbox::RETENTIONS[1]],
-        app.shutdown.clone(),
-    );
-    let forget_records = frontdesk_db::delete_expired(&app.db, &[frontdesk_audit::RETENTION], app.shutdown.clone());
-    tokio::join!(relay, forget, forget_records, workers::watch_deadlines(app));
+    fn workers(&self) -> Vec<Worker> {
+        let app = self.clone();
+        vec![Worker::new("timeouts", move || workers::watch_timeouts(app.clone()))]
+    }
 }

@@ -1,29 +1,26 @@
-//! Creating a bot.
+//! Creates a bot (rule B2).
 
 use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
-use frontdesk_outbox::append;
-use frontdesk_proto::event::v1::BotCreated;
 use uuid::Uuid;
 
-use super::bot_aggregate;
 use crate::{
     App,
-    domain::{Bot, Flow, Timeout},
+    domain::{Bot, Flow, InactivityTimeout},
     error::BotSessionError,
     store,
 };
 
-/// What bot.
+/// The bot to create.
 #[derive(Debug)]
 pub(crate) struct CreateBot {
     pub(crate) name: String,
-    pub(crate) timeout: Timeout,
-    /// A sound one.
+    pub(crate) timeout: InactivityTimeout,
+    /// A flow that passed validation.
     pub(crate) flow: Flow,
 }
 
-/// Creates a bot; a repeat gives the one back that was made first.
+/// Creates a bot. A repeat of the request returns the bot that the first one created, as it is now.
 pub(crate) async fn create_bot(
     app: &App,
     caller: &Caller,
@@ -34,6 +31,7 @@ pub(crate) async fn create_bot(
     if let Some(id) = key.claim::<Uuid>(&tx).await? {
         return store::bots::find(tx.conn(), caller.account, id).await?.ok_or(BotSessionError::NotFound("bot"));
     }
+
     let bot = Bot {
         id: tx.new_id(),
         account: caller.account,
@@ -45,8 +43,9 @@ pub(crate) async fn create_bot(
         created_at: tx.now().await?,
     };
     store::bots::insert(&tx, &bot).await?;
+    store::events::append_bot_created(&mut tx, &bot).await?;
     key.store_result(&tx, &bot.id).await?;
-    append(&mut tx, bot_aggregate(&bot), &BotCreated { bot_id: bot.id.to_string() }).await?;
+
     tx.commit().await?;
     Ok(bot)
 }

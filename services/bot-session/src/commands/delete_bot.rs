@@ -1,14 +1,11 @@
-//! Deleting a bot.
+//! Deletes a bot.
 
 use frontdesk_auth::Caller;
-use frontdesk_outbox::append;
-use frontdesk_proto::event::v1::BotDeactivated;
 use uuid::Uuid;
 
-use super::bot_aggregate;
 use crate::{App, domain::Bot, error::BotSessionError, store};
 
-/// Deletes a bot; open sessions go on, and deleting twice changes nothing.
+/// Deletes a bot; its open sessions continue. Deleting a deleted bot changes nothing.
 pub(crate) async fn delete_bot(app: &App, caller: &Caller, id: Uuid) -> Result<Bot, BotSessionError> {
     let mut tx = app.db.begin_for(caller.account).await?;
     let mut bot =
@@ -16,7 +13,7 @@ pub(crate) async fn delete_bot(app: &App, caller: &Caller, id: Uuid) -> Result<B
 
     if bot.delete() {
         store::bots::save(&tx, &bot).await?;
-        append(&mut tx, bot_aggregate(&bot), &BotDeactivated { bot_id: bot.id.to_string() }).await?;
+        store::events::append_bot_deactivated(&mut tx, &bot).await?;
     }
 
     tx.commit().await?;

@@ -1,47 +1,26 @@
-//! Ending a session that the conversation's row has ended.
+//! Ends a session that the conversation's row ended (rules A3, B4, B8).
 
-use frontdesk_db::{AccountId, Tx};
-use frontdesk_outbox::append;
-use frontdesk_proto::event::v1::BotSessionEnded;
-use sea_orm::DbErr;
+use frontdesk_db::AccountId;
 use uuid::Uuid;
 
-use super::session_aggregate;
-use crate::{
-    App,
-    domain::{Session, Status},
-    error::BotSessionError,
-    store,
-};
+use crate::{App, domain::SessionStatus, error::BotSessionError, store};
 
-/// Ends the session so; one that is over stays as it ended first.
+/// Ends the session with this status. A session that ended before keeps its first end.
 pub(crate) async fn end_session(
     app: &App,
     account: AccountId,
     id: Uuid,
-    status: Status,
+    status: SessionStatus,
 ) -> Result<(), BotSessionError> {
     let mut tx = app.db.begin().await?;
     let mut session =
         store::sessions::find_for_update(&tx, account, id).await?.ok_or(BotSessionError::NotFound("bot session"))?;
 
-    let now = tx.now().await?;
-    if session.end(status, now) {
+    if session.end(status, tx.now().await?) {
         store::sessions::save(&tx, &session).await?;
-        ended(&mut tx, &session).await?;
+        store::events::append_ended(&mut tx, &session).await?;
     }
 
     tx.commit().await?;
     Ok(())
-}
-
-/// Tells that the session has ended.
-pub(crate) async fn ended(tx: &mut Tx, session: &Session) -> Result<(), DbErr> {
-    let event = BotSessionEnded {
-        bot_session_id: session.id.to_string(),
-        conversation_id: session.conversation.to_string(),
-        bot_id: session.bot.to_string(),
-        outcome: session.status.outcome().into(),
-    };
-    append(tx, session_aggregate(session), &event).await
 }

@@ -1,11 +1,8 @@
-//! Editing a bot.
+//! Edits a bot.
 
 use frontdesk_auth::Caller;
-use frontdesk_outbox::append;
-use frontdesk_proto::event::v1::BotUpdated;
 use uuid::Uuid;
 
-use super::bot_aggregate;
 use crate::{
     App,
     domain::{Bot, BotChange},
@@ -13,16 +10,17 @@ use crate::{
     store,
 };
 
-/// What changes on which bot.
+/// The edit of a bot.
 #[derive(Debug)]
 pub(crate) struct UpdateBot {
     pub(crate) id: Uuid,
     pub(crate) change: BotChange,
-    /// Empty: whatever happened since it was read.
+    /// The bot's etag as the caller read it. Empty: edit the bot unconditionally.
     pub(crate) etag: String,
 }
 
-/// Edits a bot; open sessions keep what they began with, and an edit that changes nothing is no event.
+/// Edits a bot. Its open sessions keep the flow and the timeout they began with (rule B2). An edit that changes nothing
+/// appends no event.
 pub(crate) async fn update_bot(app: &App, caller: &Caller, command: UpdateBot) -> Result<Bot, BotSessionError> {
     let mut tx = app.db.begin_for(caller.account).await?;
     let mut bot =
@@ -30,7 +28,7 @@ pub(crate) async fn update_bot(app: &App, caller: &Caller, command: UpdateBot) -
 
     if bot.update(command.change, &command.etag)? {
         store::bots::save(&tx, &bot).await?;
-        append(&mut tx, bot_aggregate(&bot), &BotUpdated { bot_id: bot.id.to_string() }).await?;
+        store::events::append_bot_updated(&mut tx, &bot).await?;
     }
 
     tx.commit().await?;

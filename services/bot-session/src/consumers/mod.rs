@@ -1,33 +1,23 @@
-//! What the service does when it hears of something.
+//! What the service does with the conversation service's events, one file each. Progress is kept under the name of each
+//! consumer, so the names never change.
 
-mod lost;
-mod started;
-mod visitor_spoke;
+mod conversation_released;
+mod conversation_started;
+mod visitor_message;
 
-pub(crate) use lost::Lost;
-pub(crate) use started::Started;
-pub(crate) use visitor_spoke::VisitorSpoke;
+pub(crate) use conversation_released::ConversationReleased;
+pub(crate) use conversation_started::ConversationStarted;
+pub(crate) use visitor_message::VisitorMessage;
 
 use frontdesk_bus::Outcome;
-use frontdesk_db::AccountId;
-use frontdesk_proto::event::v1::Event;
-use uuid::Uuid;
 
 use crate::commands::TurnError;
 
-/// The event's account.
-fn account(event: &Event) -> Result<AccountId, String> {
-    id(&event.account_id).map(AccountId)
-}
-
-fn id(text: &str) -> Result<Uuid, String> {
-    text.parse().map_err(|_| "an id in the event is not a UUID".to_owned())
-}
-
-fn outcome(turns: Result<(), TurnError>) -> Outcome {
+/// The outcome of an event whose turns were taken.
+fn turns_outcome(turns: Result<(), TurnError>) -> Outcome {
     match turns {
         Ok(()) => Outcome::Ack,
-        Err(TurnError::Hopeless(why)) => Outcome::DeadLetter(why),
+        Err(TurnError::Permanent(reason)) => Outcome::DeadLetter(reason),
         Err(error) => Outcome::Retry(error.to_string()),
     }
 }

@@ -1,4 +1,4 @@
-//! A flow: what a bot does, as data (rule B6). Stored as JSON.
+//! A flow: what a bot does, as data (rule B6). Its JSON form is what the database holds.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -13,8 +13,8 @@ pub(crate) struct Flow {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Step {
     pub(crate) id: String,
-    pub(crate) action: Action,
-    /// None: the next in the list.
+    pub(crate) action: StepAction,
+    /// Id of the step that follows. None: the next in the list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<String>,
 }
@@ -22,61 +22,61 @@ pub(crate) struct Step {
 /// What a step does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Action {
-    /// Says something and goes on.
+pub(crate) enum StepAction {
+    /// Says something and continues with the next step.
     Say {
-        /// What.
+        /// What the bot says.
         text: String,
     },
-    /// Asks, waits, and keeps the answer.
+    /// Asks a question, waits, and records the answer.
     Ask {
         /// The question.
         text: String,
-        /// The contact's property.
+        /// The contact's property that receives the answer.
         property: String,
-        /// What an answer has to look like.
-        check: Check,
-        /// What to say to one that does not; empty: a plain sentence.
+        /// The check that an answer must pass.
+        check: AnswerCheck,
+        /// What the bot says after an answer that does not pass. Empty: the check's default text.
         retry_text: String,
     },
     /// Offers buttons and waits.
     Buttons {
-        /// Said above them.
+        /// The text above the buttons.
         text: String,
         /// The buttons.
         buttons: Vec<Button>,
     },
-    /// Hands the chat to people.
+    /// Hands the chat to the team.
     HandOff {
-        /// Said before; empty: nothing.
+        /// What the bot says first. Empty: nothing.
         text: String,
         /// Why, for the team.
         reason: String,
-        /// For whom; None: routing decides.
+        /// The agent it is meant for. None: routing decides.
         agent: Option<Uuid>,
     },
     /// Closes the chat.
     Close {
-        /// Said before; empty: nothing.
+        /// What the bot says first. Empty: nothing.
         text: String,
     },
 }
 
-/// A button and where it leads.
+/// A button and the step it leads to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Button {
     pub(crate) id: String,
     pub(crate) label: String,
-    /// None: the step after this one.
+    /// Id of the step that follows. None: the one that follows the buttons' own step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<String>,
 }
 
-/// What an answer has to look like.
+/// What an answer must look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Check {
-    /// Anything but silence.
+pub(crate) enum AnswerCheck {
+    /// Any text that is not empty.
     Anything,
     /// An e-mail address.
     Email,
@@ -87,12 +87,13 @@ pub(crate) enum Check {
 }
 
 impl Flow {
-    /// The place of a step in the list.
+    /// Index of a step in the list.
     pub(crate) fn position(&self, id: &str) -> Option<usize> {
         self.steps.iter().position(|step| step.id == id)
     }
 
-    /// The place of the step that follows the one at `position`, by `next` or else by the list; None: the end.
+    /// Index of the step that follows the one at `position`: the step named by `next`, or else the next in the list.
+    /// None: the flow ends.
     pub(crate) fn following(&self, position: usize, next: Option<&str>) -> Option<usize> {
         match next {
             Some(id) => self.position(id),
@@ -102,8 +103,8 @@ impl Flow {
 }
 
 impl Step {
-    /// True: the bot waits for the visitor there.
+    /// Whether the bot waits for the visitor at this step.
     pub(crate) fn waits(&self) -> bool {
-        matches!(self.action, Action::Ask { .. } | Action::Buttons { .. })
+        matches!(self.action, StepAction::Ask { .. } | StepAction::Buttons { .. })
     }
 }

@@ -1,14 +1,16 @@
-//! Bots, flows, and what a session does next. No I/O, no clock.
+//! Bots, flows, and what a session does next. No I/O and no clock.
 
-mod answer;
+mod answer_check;
 mod bot;
 mod flow;
-mod run;
+mod flow_validation;
 mod session;
-mod soundness;
+mod timeout;
+mod turn;
 
-pub(crate) use bot::{Bot, BotChange, DEFAULT_TIMEOUT, Timeout};
-pub(crate) use flow::{Action, Button, Check, Flow, Step};
-pub(crate) use run::{Act, Input, Turn};
-pub(crate) use session::{Session, Status};
-pub(crate) use soundness::{Problem, problems};
+pub(crate) use bot::{Bot, BotChange, BotRejection, DEFAULT_TIMEOUT, InactivityTimeout};
+pub(crate) use flow::{AnswerCheck, Button, Flow, Step, StepAction};
+pub(crate) use flow_validation::{FlowProblem, validate};
+pub(crate) use session::{NewSession, Session, SessionStatus};
+pub(crate) use timeout::{DueSession, IdleOutcome};
+pub(crate) use turn::{BotAction, Turn, VisitorInput};

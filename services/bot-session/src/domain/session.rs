@@ -2,61 +2,25 @@
 
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
-use frontdesk_proto::{botsession::v1::BotSessionStatus, event::v1::BotSessionOutcome};
 use uuid::Uuid;
 
-use super::{Flow, Timeout};
+use super::{Bot, Flow, InactivityTimeout};
 
-/// Where a session stands.
+/// Status of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Status {
+pub(crate) enum SessionStatus {
+    /// The bot is in charge, as far as this service knows.
     Open,
+    /// The visitor was silent for the whole timeout (rule B4).
     TimedOut,
+    /// The bot handed off (rule B8).
     HandedOff,
+    /// An agent took the chat over (rule A3).
     TakenOver,
+    /// The flow closed the chat.
     Completed,
+    /// An agent closed the chat.
     Closed,
-}
-
-/// Each status, as it is stored, as the proto shows it, as the event tells it.
-const STATUSES: [(Status, &str, BotSessionStatus, BotSessionOutcome); 6] = [
-    (Status::Open, "OPEN", BotSessionStatus::Open, BotSessionOutcome::Unspecified),
-    (Status::TimedOut, "TIMED_OUT", BotSessionStatus::TimedOut, BotSessionOutcome::TimedOut),
-    (Status::HandedOff, "HANDED_OFF", BotSessionStatus::HandedOff, BotSessionOutcome::HandedOff),
-    (Status::TakenOver, "TAKEN_OVER", BotSessionStatus::TakenOver, BotSessionOutcome::TakenOver),
-    (Status::Completed, "COMPLETED", BotSessionStatus::Completed, BotSessionOutcome::Completed),
-    (Status::Closed, "CLOSED", BotSessionStatus::Closed, BotSessionOutcome::Closed),
-];
-
-impl Status {
-    fn row(self) -> &'static (Status, &'static str, BotSessionStatus, BotSessionOutcome) {
-        STATUSES.iter().find(|row| row.0 == self).unwrap_or(&STATUSES[0])
-    }
-
-    /// As it is stored.
-    pub(crate) fn as_str(self) -> &'static str {
-        self.row().1
-    }
-
-    /// As the proto shows it.
-    pub(crate) fn to_proto(self) -> BotSessionStatus {
-        self.row().2
-    }
-
-    /// How an ended session's event tells it.
-    pub(crate) fn outcome(self) -> BotSessionOutcome {
-        self.row().3
-    }
-
-    /// From how it is stored.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        STATUSES.iter().find(|row| row.1 == text).map(|row| row.0)
-    }
-
-    /// From a filter; None: any.
-    pub(crate) fn from_proto(status: BotSessionStatus) -> Option<Self> {
-        STATUSES.iter().find(|row| row.2 == status).map(|row| row.0)
-    }
 }
 
 /// A session.
@@ -66,75 +30,105 @@ pub(crate) struct Session {
     pub(crate) account: AccountId,
     pub(crate) bot: Uuid,
     pub(crate) conversation: Uuid,
-    pub(crate) status: Status,
+    pub(crate) status: SessionStatus,
     /// The bot's flow when the session began.
     pub(crate) flow: Flow,
-    /// The step that it waits at; None: it has not opened yet, or is at the end of its flow.
+    /// Id of the step where the session waits. None: before the first turn, and after the end of the flow.
     pub(crate) step: Option<String>,
-    /// What the visitor said up to this sequence of the thread has been answered.
+    /// The visitor's messages up to this sequence of the thread are answered.
     pub(crate) last_sequence: i64,
-    /// So many turns were taken. 0: it has not opened yet.
+    /// Number of turns taken. 0: the first turn is still to be taken.
     pub(crate) turn: i64,
-    /// The timeout that the conversation's row keeps too (rule B2).
-    pub(crate) timeout: Timeout,
+    /// The bot's timeout when the session began (rule B2).
+    pub(crate) timeout: InactivityTimeout,
     pub(crate) started_at: Time,
-    /// When the visitor will have been silent for too long, as far as this service knows.
+    /// When the visitor's silence reaches the timeout, as far as this service knows; `check_time` of the contract.
+    /// None: the timeout is off, or the session is not in charge any more.
     pub(crate) deadline_at: Option<Time>,
-    /// When the row is next asked: at the deadline, or a little later while a replica asks just now.
-    pub(crate) ask_at: Option<Time>,
+    /// When a replica next asks the conversation service about the silence: the deadline, or the end of the current
+    /// claim.
+    pub(crate) next_check_at: Option<Time>,
     pub(crate) ended_at: Option<Time>,
-    /// Counts the session's events.
+    /// Number of the session's events.
     pub(crate) version: i64,
 }
 
+/// What the conversation service says of a session that it began.
+#[derive(Clone, Debug)]
+pub(crate) struct NewSession {
+    pub(crate) id: Uuid,
+    pub(crate) account: AccountId,
+    pub(crate) bot: Uuid,
+    pub(crate) conversation: Uuid,
+    pub(crate) timeout: InactivityTimeout,
+    pub(crate) started_at: Time,
+}
+
 impl Session {
-    /// True: the bot is in charge, as far as this service heard.
-    pub(crate) fn is_open(&self) -> bool {
-        self.status == Status::Open
+    /// A session that follows the flow of the bot as it is now.
+    pub(crate) fn start(new: NewSession, bot: Bot) -> Self {
+        let deadline = new.timeout.map(|timeout| new.started_at.plus(timeout));
+        Self {
+            id: new.id,
+            account: new.account,
+            bot: bot.id,
+            conversation: new.conversation,
+            status: SessionStatus::Open,
+            flow: bot.flow,
+            step: None,
+            last_sequence: 0,
+            turn: 0,
+            timeout: new.timeout,
+            started_at: new.started_at,
+            deadline_at: deadline,
+            next_check_at: deadline,
+            ended_at: None,
+            version: 1,
+        }
     }
 
-    /// Ends the session. False: it was over, and stays as it ended first.
-    pub(crate) fn end(&mut self, status: Status, now: Time) -> bool {
+    /// Whether the bot is in charge, as far as this service knows.
+    pub(crate) fn is_open(&self) -> bool {
+        self.status == SessionStatus::Open
+    }
+
+    /// Ends the session. Returns false, and changes nothing, when it had ended before.
+    pub(crate) fn end(&mut self, status: SessionStatus, now: Time) -> bool {
         if !self.is_open() {
             return false;
         }
         self.status = status;
         self.ended_at = Some(now);
         self.deadline_at = None;
-        self.ask_at = None;
+        self.next_check_at = None;
         self.version += 1;
         true
     }
 
-    /// Notes that a turn was taken and which messages it answered. True: it waits at another step now.
-    pub(crate) fn took_turn(&mut self, step: Option<String>, last_sequence: i64) -> bool {
-        let moved = self.step != step;
+    /// Records a turn: the step where the session waits now, and the sequence of the message that it answered. Returns
+    /// true when the step changed.
+    pub(crate) fn record_turn(&mut self, step: Option<String>, last_sequence: i64) -> bool {
+        let step_changed = self.step != step;
         self.step = step;
         self.last_sequence = self.last_sequence.max(last_sequence);
         self.turn += 1;
-        self.version += i64::from(moved);
-        moved
-    }
-
-    /// Sets when the row is next asked, from what it answered.
-    pub(crate) fn ask_again_at(&mut self, deadline: Option<Time>) {
-        self.deadline_at = deadline;
-        self.ask_at = deadline;
+        self.version += i64::from(step_changed);
+        step_changed
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    #[test]
-    fn b4_a_session_ends_once_and_stays_as_it_ended_first() {
-        let mut session = Session {
+    /// An open session with a deadline at 5.
+    pub(in crate::domain) fn open_session() -> Session {
+        Session {
             id: Uuid::from_u128(1),
             account: AccountId(Uuid::from_u128(2)),
             bot: Uuid::from_u128(3),
             conversation: Uuid::from_u128(4),
-            status: Status::Open,
+            status: SessionStatus::Open,
             flow: Flow::default(),
             step: None,
             last_sequence: 0,
@@ -142,21 +136,26 @@ mod tests {
             timeout: None,
             started_at: Time(0),
             deadline_at: Some(Time(5)),
-            ask_at: Some(Time(5)),
+            next_check_at: Some(Time(5)),
             ended_at: None,
             version: 1,
-        };
-        assert!(session.end(Status::TakenOver, Time(3)));
-        assert!(!session.end(Status::TimedOut, Time(5)));
-        assert_eq!((session.status, session.ended_at, session.deadline_at), (Status::TakenOver, Some(Time(3)), None));
-        assert_eq!(session.version, 2);
+        }
     }
 
     #[test]
-    fn every_status_is_read_back_as_it_was_stored() {
-        for (status, ..) in STATUSES {
-            assert_eq!(Status::parse(status.as_str()), Some(status));
-            assert_eq!(Status::from_proto(status.to_proto()), Some(status));
-        }
+    fn b4_a_session_ends_once_and_keeps_its_first_end() {
+        let mut session = open_session();
+        assert!(session.end(SessionStatus::TakenOver, Time(3)));
+        assert!(!session.end(SessionStatus::TimedOut, Time(5)));
+        assert_eq!((session.status, session.ended_at), (SessionStatus::TakenOver, Some(Time(3))));
+        assert_eq!((session.deadline_at, session.next_check_at, session.version), (None, None, 2));
+    }
+
+    #[test]
+    fn b6_a_turn_is_an_event_only_when_the_step_changes_and_the_answered_sequence_never_falls() {
+        let mut session = open_session();
+        assert!(session.record_turn(Some("mail".into()), 3));
+        assert!(!session.record_turn(Some("mail".into()), 2));
+        assert_eq!((session.turn, session.last_sequence, session.version), (2, 3, 2));
     }
 }

@@ -9,11 +9,11 @@ use frontdesk_proto::botsession::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{conversion, flow};
+use super::convert;
 use crate::{
     App,
     commands::{self, CreateBot, UpdateBot},
-    domain::{BotChange, DEFAULT_TIMEOUT, problems},
+    domain::{BotChange, DEFAULT_TIMEOUT, validate},
     queries,
 };
 
@@ -26,20 +26,20 @@ impl BotService for Bots {
         let (caller, request) = validated(request)?;
         let key = Key::new(&caller, &request.request_id, &request);
         let (timeout, flow) =
-            conversion::settings(request.inactivity_timeout, request.inactivity_timeout_off, request.flow)?;
+            convert::settings_from_proto(request.inactivity_timeout, request.inactivity_timeout_off, request.flow)?;
         let command = CreateBot {
             name: request.name,
             timeout: timeout.unwrap_or(Some(DEFAULT_TIMEOUT)),
             flow: flow.unwrap_or_default(),
         };
         let bot = commands::create_bot(&self.0, &caller, &key, command).await?;
-        Ok(Response::new(CreateBotResponse { bot: Some(conversion::bot(bot)) }))
+        Ok(Response::new(CreateBotResponse { bot: Some(convert::bot_to_proto(bot)) }))
     }
 
     async fn get_bot(&self, request: Request<GetBotRequest>) -> Result<Response<GetBotResponse>, Status> {
         let (caller, request) = validated(request)?;
         let bot = queries::get_bot(&self.0, &caller, parse_id("bot_id", &request.bot_id)?).await?;
-        Ok(Response::new(GetBotResponse { bot: Some(conversion::bot(bot)) }))
+        Ok(Response::new(GetBotResponse { bot: Some(convert::bot_to_proto(bot)) }))
     }
 
     async fn list_bots(&self, request: Request<ListBotsRequest>) -> Result<Response<ListBotsResponse>, Status> {
@@ -48,26 +48,29 @@ impl BotService for Bots {
         let page = pages.read_request(&caller, &ListBotsRequest::default(), request.page_size, &request.page_token)?;
         let mut bots = queries::list_bots(&self.0, &caller, &page).await?;
         let next_page_token = pages.next_page_token(page, &mut bots, |bot| (bot.name.clone(), bot.id))?;
-        Ok(Response::new(ListBotsResponse { bots: bots.into_iter().map(conversion::bot).collect(), next_page_token }))
+        Ok(Response::new(ListBotsResponse {
+            bots: bots.into_iter().map(convert::bot_to_proto).collect(),
+            next_page_token,
+        }))
     }
 
     async fn update_bot(&self, request: Request<UpdateBotRequest>) -> Result<Response<UpdateBotResponse>, Status> {
         let (caller, request) = validated(request)?;
         let (timeout, flow) =
-            conversion::settings(request.inactivity_timeout, request.inactivity_timeout_off, request.flow)?;
+            convert::settings_from_proto(request.inactivity_timeout, request.inactivity_timeout_off, request.flow)?;
         let command = UpdateBot {
             id: parse_id("bot_id", &request.bot_id)?,
             change: BotChange { name: request.name, timeout, flow },
             etag: request.etag,
         };
         let bot = commands::update_bot(&self.0, &caller, command).await?;
-        Ok(Response::new(UpdateBotResponse { bot: Some(conversion::bot(bot)) }))
+        Ok(Response::new(UpdateBotResponse { bot: Some(convert::bot_to_proto(bot)) }))
     }
 
     async fn delete_bot(&self, request: Request<DeleteBotRequest>) -> Result<Response<DeleteBotResponse>, Status> {
         let (caller, request) = validated(request)?;
         let bot = commands::delete_bot(&self.0, &caller, parse_id("bot_id", &request.bot_id)?).await?;
-        Ok(Response::new(DeleteBotResponse { bot: Some(conversion::bot(bot)) }))
+        Ok(Response::new(DeleteBotResponse { bot: Some(convert::bot_to_proto(bot)) }))
     }
 
     async fn validate_flow(
@@ -75,8 +78,8 @@ impl BotService for Bots {
         request: Request<ValidateFlowRequest>,
     ) -> Result<Response<ValidateFlowResponse>, Status> {
         let (_, request) = validated(request)?;
-        let flow = flow::from_proto(request.flow.unwrap_or_default());
-        let problems = problems(&flow).into_iter().map(conversion::problem).collect();
+        let flow = convert::flow_from_proto(request.flow.unwrap_or_default());
+        let problems = validate(&flow).into_iter().map(convert::problem_to_proto).collect();
         Ok(Response::new(ValidateFlowResponse { problems }))
     }
 }

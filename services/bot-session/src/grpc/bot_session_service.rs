@@ -7,8 +7,11 @@ use frontdesk_proto::botsession::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::conversion;
-use crate::{App, domain, queries, store::sessions::Filter};
+use super::convert;
+use crate::{
+    App,
+    queries::{self, SessionFilter},
+};
 
 /// Serves `BotSessionService`.
 pub(crate) struct BotSessions(pub(crate) App);
@@ -22,7 +25,7 @@ impl BotSessionService for BotSessions {
         let (caller, request) = validated(request)?;
         let id = parse_id("bot_session_id", &request.bot_session_id)?;
         let session = queries::get_bot_session(&self.0, &caller, id).await?;
-        Ok(Response::new(GetBotSessionResponse { bot_session: Some(conversion::session(session)) }))
+        Ok(Response::new(GetBotSessionResponse { bot_session: Some(convert::session_to_proto(session)) }))
     }
 
     async fn list_bot_sessions(
@@ -30,17 +33,17 @@ impl BotSessionService for BotSessions {
         request: Request<ListBotSessionsRequest>,
     ) -> Result<Response<ListBotSessionsResponse>, Status> {
         let (caller, request) = validated(request)?;
-        let filter = Filter {
+        let filter = SessionFilter {
             bot: parse_optional_id("bot_id", &request.bot_id)?,
             conversation: parse_optional_id("conversation_id", &request.conversation_id)?,
-            status: domain::Status::from_proto(request.status()),
+            status: convert::status_from_proto(request.status()),
         };
         let pages = &self.0.pages;
-        let bound = ListBotSessionsRequest { page_size: 0, page_token: String::new(), ..request.clone() };
-        let page = pages.read_request(&caller, &bound, request.page_size, &request.page_token)?;
+        let unpaged = ListBotSessionsRequest { page_size: 0, page_token: String::new(), ..request.clone() };
+        let page = pages.read_request(&caller, &unpaged, request.page_size, &request.page_token)?;
         let mut sessions = queries::list_bot_sessions(&self.0, &caller, &filter, &page).await?;
         let next_page_token = pages.next_page_token(page, &mut sessions, |session| (session.started_at, session.id))?;
-        let bot_sessions = sessions.into_iter().map(conversion::session).collect();
+        let bot_sessions = sessions.into_iter().map(convert::session_to_proto).collect();
         Ok(Response::new(ListBotSessionsResponse { bot_sessions, next_page_token }))
     }
 }

@@ -1,9 +1,8 @@
-//! The gRPC services: open, convert, call, convert.
+//! The gRPC services. Each handler validates, calls one command or query, and converts.
 
 mod bot_service;
 mod bot_session_service;
-mod conversion;
-mod flow;
+mod convert;
 
 pub(crate) use bot_service::Bots;
 pub(crate) use bot_session_service::BotSessions;

@@ -12,8 +12,8 @@ CREATE TABLE bots (
 );
 CREATE INDEX bots_by_name ON bots (account_id, name, id);
 
--- That a conversation has one open session at most is decided by the conversation's row: here an old one may still be open
--- for the moment that its end is on the way.
+-- No constraint limits a conversation to one open session: the conversation's row does, and the event that ends a
+-- session may arrive here after the one that begins the next.
 CREATE TABLE bot_sessions (
     id UUID NOT NULL,
     account_id UUID NOT NULL,

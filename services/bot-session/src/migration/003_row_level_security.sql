@@ -1,5 +1,5 @@
--- PostgreSQL shows and takes rows of the account that a transaction is for, and no others (rule S2). An older binary does not
--- say for which: it sees no row any more, so stop it first. SQLite has no such wall, and nothing changes.
+-- Row-level security: on PostgreSQL a transaction reads and writes only rows of its account (rule S2). The older binary
+-- does not set an account and sees no rows: stop it first. SQLite has no row-level security, and nothing changes there.
 {row_level_security outbox_events}
 {row_level_security requests}
 {row_level_security bots}

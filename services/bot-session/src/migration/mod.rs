@@ -1,4 +1,4 @@
-//! The schema.
+//! The schema. The names of migrations are stored in databases and never change.
 
 use frontdesk_db::Sql;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};

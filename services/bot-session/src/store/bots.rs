@@ -1,4 +1,4 @@
-//! The bots.
+//! Table `bots`.
 
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
@@ -7,40 +7,43 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::entity::bot::{Column, Entity, Model};
+use super::{
+    columns,
+    entity::bot::{Column, Entity, Model},
+};
 use crate::domain::Bot;
 
 /// Where a page of bots begins: after this name and id.
-pub(crate) type Cursor = (String, Uuid);
+pub(crate) type BotCursor = (String, Uuid);
 
-/// Adds a bot.
+/// Inserts a bot.
 pub(crate) async fn insert(tx: &Tx, bot: &Bot) -> Result<(), DbErr> {
-    Entity::insert(write(bot)?.into_active_model()).exec_without_returning(tx.conn()).await?;
+    Entity::insert(to_row(bot)?.into_active_model()).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
 
-/// Writes a bot that was found with [`find_for_update`].
+/// Updates a bot that was found with [`find_for_update`].
 pub(crate) async fn save(tx: &Tx, bot: &Bot) -> Result<(), DbErr> {
-    write(bot)?.into_active_model().reset_all().update(tx.conn()).await?;
+    to_row(bot)?.into_active_model().reset_all().update(tx.conn()).await?;
     Ok(())
 }
 
-/// The bot, if the account has it; also a deleted one.
+/// The bot, deleted or not. None: the account has none with this id.
 pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Bot>, DbErr> {
-    Entity::find_by_id(id).filter(Column::AccountId.eq(account)).one(conn).await?.map(read).transpose()
+    Entity::find_by_id(id).filter(Column::AccountId.eq(account)).one(conn).await?.map(from_row).transpose()
 }
 
-/// The bot, locked until the transaction ends.
+/// The same, locked until the transaction ends.
 pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Bot>, DbErr> {
     let row = Entity::find_by_id(id).filter(Column::AccountId.eq(account)).lock_exclusive().one(tx.conn()).await?;
-    row.map(read).transpose()
+    row.map(from_row).transpose()
 }
 
-/// Bots that are not deleted by name, one more than asked for, so that the caller knows whether there are more.
+/// Bots that are not deleted, by name. Up to `size` + 1 of them: the additional one says that another page follows.
 pub(crate) async fn list<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
-    after: Option<&Cursor>,
+    after: Option<&BotCursor>,
     size: u64,
 ) -> Result<Vec<Bot>, DbErr> {
     let mut query = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::Deleted.eq(false));
@@ -49,29 +52,29 @@ pub(crate) async fn list<C: ConnectionTrait>(
         query = query.filter(Condition::any().add(Column::Name.gt(name.as_str())).add(same_name));
     }
     let rows = query.order_by_asc(Column::Name).order_by_asc(Column::Id).limit(size + 1).all(conn).await?;
-    rows.into_iter().map(read).collect()
+    rows.into_iter().map(from_row).collect()
 }
 
-fn write(bot: &Bot) -> Result<Model, DbErr> {
+fn to_row(bot: &Bot) -> Result<Model, DbErr> {
     Ok(Model {
         id: bot.id,
         account_id: bot.account,
         name: bot.name.clone(),
-        timeout_us: super::micros(bot.timeout),
-        flow: super::write_flow(&bot.flow)?,
+        timeout_us: columns::micros(bot.timeout),
+        flow: columns::flow_json(&bot.flow)?,
         deleted: bot.deleted,
         version: bot.version,
         created_at: bot.created_at,
     })
 }
 
-fn read(row: Model) -> Result<Bot, DbErr> {
+fn from_row(row: Model) -> Result<Bot, DbErr> {
     Ok(Bot {
         id: row.id,
         account: row.account_id,
         name: row.name,
-        timeout: super::timeout(row.timeout_us),
-        flow: super::read_flow(&row.flow)?,
+        timeout: columns::timeout(row.timeout_us),
+        flow: columns::flow(&row.flow)?,
         deleted: row.deleted,
         version: row.version,
         created_at: row.created_at,

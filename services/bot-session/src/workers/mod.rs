@@ -1,5 +1,5 @@
-//! What the service does by itself.
+//! Background work of the service.
 
 mod timeouts;
 
-pub(crate) use timeouts::watch_deadlines;
+pub(crate) use timeouts::watch_timeouts;

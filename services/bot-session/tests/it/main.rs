@@ -1,11 +1,18 @@
-//! The bot-session service as its callers know it: real servers, a real bus, and a conversation service that follows the
-//! rules in memory.
+//! The service as its callers know it, on both modes: a real server, a real bus, and a fake of the conversation
+//! service. One file for each command, query, consumer and worker.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod arbiter;
-mod bots;
-mod floods;
-mod sessions;
-mod suite;
+mod conversation_released;
+mod conversation_started;
+mod create_bot;
+mod delete_bot;
+mod fixture;
+mod flows;
+mod get_bot;
+mod get_bot_session;
+mod list_bot_sessions;
+mod list_bots;
 mod timeouts;
-mod turns;
+mod update_bot;
+mod validate_flow;
+mod visitor_message;

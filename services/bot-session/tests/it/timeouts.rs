@@ -1,97 +1,194 @@
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use frontdesk_proto::{botsession::v1::BotSessionStatus, conversation::v1::IdleOutcome};
+use frontdesk_clock::Time;
+use frontdesk_proto::{
+    botsession::v1::{BotSession, BotSessionStatus, ListBotSessionsRequest},
+    conversation::v1::{CloseIdleConversationsRequest, CloseIdleConversationsResponse, IdleOutcome, IdleResult},
+    event::v1::{BotSessionEnded, BotSessionOutcome},
+};
+use frontdesk_testkit::{Mode, on_both_modes, wait_for, wait_until};
+use tonic::{Request, Status};
 
 use crate::{
-    suite::{Chat, Suite, account, eventually},
-    turns::flow,
+    fixture::{Chat, Fixture, event, new_account},
+    flows::flow,
 };
+
+on_both_modes!(
+    b4_a_session_times_out_at_its_deadline_and_not_before_also_when_the_visitor_never_writes,
+    b5_when_the_visitor_was_active_the_row_says_when_to_ask_again,
+    a3_a_session_that_was_taken_over_is_not_checked_again,
+    b4_a_row_that_cannot_be_asked_is_asked_again_soon,
+    b4_a_session_whose_end_was_stored_first_keeps_it,
+    b4_six_hundred_sessions_due_at_once_are_settled_in_batches,
+);
 
 const HALF_AN_HOUR: Duration = Duration::from_secs(1_800);
 
-async fn started(suite: &Suite) -> Chat {
-    let here = account();
-    let bot = suite.bot(here, flow()).await;
-    let chat = suite.chat(here, &bot, Some(HALF_AN_HOUR)).await;
-    suite.publish(here, &chat.started).await;
-    suite.waits_at(&chat, "mail").await;
-    chat
+/// The sessions of each call to CloseIdleConversations.
+#[derive(Clone, Default)]
+struct Asked(Arc<Mutex<Vec<Vec<String>>>>);
+
+impl Asked {
+    /// Number of calls that named this session.
+    fn times(&self, chat: &Chat) -> usize {
+        self.calls().iter().filter(|sessions| sessions.contains(&chat.session.to_string())).count()
+    }
+
+    fn calls(&self) -> Vec<Vec<String>> {
+        self.0.lock().unwrap().clone()
+    }
 }
 
-fn calls(suite: &Suite) -> usize {
-    suite.arbiter.idle_calls.load(Ordering::SeqCst)
+/// Answers CloseIdleConversations with this outcome for every conversation, from now on. None: the service is
+/// unavailable.
+fn serve_idle(fixture: &Fixture, asked: &Asked, outcome: Option<(IdleOutcome, Option<Time>)>) {
+    let asked = asked.clone();
+    fixture.fake.on(move |request: Request<CloseIdleConversationsRequest>| {
+        let conversations = request.into_inner().conversations;
+        asked.0.lock().unwrap().push(conversations.iter().map(|idle| idle.bot_session_id.clone()).collect());
+        let (outcome, time) = outcome.ok_or_else(|| Status::unavailable("not now"))?;
+        let results = conversations.into_iter().map(|idle| IdleResult {
+            conversation_id: idle.conversation_id,
+            outcome: outcome.into(),
+            idle_time: time.map(Time::to_proto),
+        });
+        Ok(CloseIdleConversationsResponse { results: results.collect() })
+    });
 }
 
-#[tokio::test]
-async fn b4_a_session_times_out_at_its_deadline_and_not_before_also_when_the_visitor_never_writes() {
-    let suite = Suite::start().await;
-    *suite.arbiter.idle.lock().unwrap() = Some((IdleOutcome::Closed, None));
-    let chat = started(&suite).await;
-    suite.clock.advance(HALF_AN_HOUR - Duration::from_secs(20)).unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(calls(&suite), 0, "not before its deadline");
-    suite.clock.advance(Duration::from_secs(20)).unwrap();
-    let session = suite.stands(&chat, BotSessionStatus::TimedOut).await;
+/// A chat of an account of its own that times out after this time.
+async fn start_chat(fixture: &Fixture, timeout: Duration) -> Chat {
+    let here = new_account();
+    let bot = fixture.create_bot(here, flow()).await;
+    fixture.start_chat(here, &bot, Some(timeout)).await
+}
+
+async fn timed_out(fixture: &Fixture, chat: &Chat) -> BotSession {
+    let is_timed_out = |session: &BotSession| session.status() == BotSessionStatus::TimedOut;
+    wait_for("the session to time out", || async { fixture.session(chat).await.ok().filter(is_timed_out) }).await
+}
+
+async fn b4_a_session_times_out_at_its_deadline_and_not_before_also_when_the_visitor_never_writes(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let asked = Asked::default();
+    serve_idle(&fixture, &asked, Some((IdleOutcome::Closed, None)));
+    let chat = start_chat(&fixture, HALF_AN_HOUR).await;
+    let earlier = start_chat(&fixture, HALF_AN_HOUR - Duration::from_secs(40)).await;
+    let without_timeout = {
+        let bot = fixture.create_bot(chat.account, flow()).await;
+        fixture.start_chat(chat.account, &bot, None).await
+    };
+
+    // One claim takes every session that is due, so a call about the earlier one alone says that the other was not due.
+    fixture.clock.advance(HALF_AN_HOUR - Duration::from_secs(30)).unwrap();
+    timed_out(&fixture, &earlier).await;
+    assert_eq!((asked.times(&earlier), asked.times(&chat)), (1, 0));
+
+    fixture.clock.advance(Duration::from_secs(30)).unwrap();
+    let session = timed_out(&fixture, &chat).await;
     let (start, end) = (session.start_time.unwrap(), session.end_time.unwrap());
-    assert!(end.seconds - start.seconds >= 1_800);
-    assert!(session.check_time.is_none());
+    assert!(end.seconds - start.seconds >= 1_800 && session.check_time.is_none());
+    assert_eq!((asked.times(&chat), asked.times(&without_timeout)), (1, 0));
+
+    fixture.settled().await;
+    let ended = fixture.events::<BotSessionEnded>().await;
+    assert!(ended.len() == 2 && ended.iter().all(|event| event.outcome() == BotSessionOutcome::TimedOut));
 }
 
-#[tokio::test]
-async fn b5_when_the_visitor_was_active_the_row_says_when_to_ask_again() {
-    let suite = Suite::start().await;
-    let later = suite.clock.now().plus(2 * HALF_AN_HOUR);
-    *suite.arbiter.idle.lock().unwrap() = Some((IdleOutcome::VisitorActive, Some(later)));
-    let chat = started(&suite).await;
-    suite.clock.advance(HALF_AN_HOUR).unwrap();
-    let asked_again = || async { suite.session(&chat).await.filter(|seen| seen.check_time == Some(later.to_proto())) };
-    eventually(asked_again).await;
-    assert_eq!(calls(&suite), 1);
-    *suite.arbiter.idle.lock().unwrap() = Some((IdleOutcome::Closed, None));
-    suite.clock.advance(HALF_AN_HOUR).unwrap();
-    suite.stands(&chat, BotSessionStatus::TimedOut).await;
-    assert_eq!(calls(&suite), 2);
+async fn b5_when_the_visitor_was_active_the_row_says_when_to_ask_again(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let asked = Asked::default();
+    let chat = start_chat(&fixture, HALF_AN_HOUR).await;
+    let deadline = fixture.clock.now().plus(2 * HALF_AN_HOUR);
+    serve_idle(&fixture, &asked, Some((IdleOutcome::VisitorActive, Some(deadline))));
+    fixture.clock.advance(HALF_AN_HOUR).unwrap();
+    wait_until("the new deadline", || async {
+        fixture.session(&chat).await.unwrap().check_time == Some(deadline.to_proto())
+    })
+    .await;
+    assert_eq!(asked.times(&chat), 1);
+
+    serve_idle(&fixture, &asked, Some((IdleOutcome::Closed, None)));
+    fixture.clock.advance(HALF_AN_HOUR).unwrap();
+    timed_out(&fixture, &chat).await;
+    assert_eq!(asked.times(&chat), 2);
 }
 
-#[tokio::test]
-async fn a3_a_timer_of_a_chat_that_was_taken_over_changes_nothing_and_is_put_away() {
-    let suite = Suite::start().await;
-    *suite.arbiter.idle.lock().unwrap() = Some((IdleOutcome::NotInCharge, None));
-    let chat = started(&suite).await;
-    suite.clock.advance(HALF_AN_HOUR).unwrap();
-    let put_away = || async { suite.session(&chat).await.filter(|session| session.check_time.is_none()) };
-    assert_eq!(eventually(put_away).await.status(), BotSessionStatus::Open);
-    assert_eq!(calls(&suite), 1);
+async fn a3_a_session_that_was_taken_over_is_not_checked_again(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let asked = Asked::default();
+    serve_idle(&fixture, &asked, Some((IdleOutcome::NotInCharge, None)));
+    let chat = start_chat(&fixture, HALF_AN_HOUR).await;
+    fixture.clock.advance(HALF_AN_HOUR).unwrap();
+    wait_until("the check to be cleared", || async { fixture.session(&chat).await.unwrap().check_time.is_none() })
+        .await;
+    assert_eq!(fixture.session(&chat).await.unwrap().status(), BotSessionStatus::Open);
+
+    // A claim that finds a later session finds every session with a next check.
+    serve_idle(&fixture, &asked, Some((IdleOutcome::Closed, None)));
+    let later = start_chat(&fixture, HALF_AN_HOUR).await;
+    fixture.clock.advance(2 * HALF_AN_HOUR).unwrap();
+    timed_out(&fixture, &later).await;
+    assert_eq!((asked.times(&chat), asked.times(&later)), (1, 1));
+    assert_eq!(fixture.session(&chat).await.unwrap().status(), BotSessionStatus::Open);
 }
 
-#[tokio::test]
-async fn b4_a_row_that_cannot_be_asked_is_asked_again_soon() {
-    let suite = Suite::start().await;
-    let chat = started(&suite).await;
-    suite.clock.advance(HALF_AN_HOUR).unwrap();
-    eventually(|| async { (calls(&suite) > 0).then_some(()) }).await;
-    *suite.arbiter.idle.lock().unwrap() = Some((IdleOutcome::Closed, None));
-    suite.stands(&chat, BotSessionStatus::TimedOut).await;
+async fn b4_a_row_that_cannot_be_asked_is_asked_again_soon(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let asked = Asked::default();
+    serve_idle(&fixture, &asked, None);
+    let chat = start_chat(&fixture, HALF_AN_HOUR).await;
+    fixture.clock.advance(HALF_AN_HOUR).unwrap();
+    wait_until("two calls", || async { asked.times(&chat) >= 2 }).await;
+    assert_eq!(fixture.session(&chat).await.unwrap().status(), BotSessionStatus::Open);
+    serve_idle(&fixture, &asked, Some((IdleOutcome::Closed, None)));
+    timed_out(&fixture, &chat).await;
 }
 
-#[tokio::test]
-async fn b4_six_hundred_sessions_due_at_once_are_settled_in_batches() {
-    let suite = Suite::start().await;
-    *suite.arbiter.idle.lock().unwrap() = Some((IdleOutcome::Closed, None));
-    let here = account();
-    let bot = suite.bot(here, flow()).await;
-    let mut chats = Vec::new();
-    for _ in 0..600 {
-        chats.push(suite.chat(here, &bot, Some(HALF_AN_HOUR)).await);
-    }
-    let started: Vec<_> = chats.iter().map(|chat| crate::suite::event(here, &chat.started)).collect();
-    assert!(suite.bus.publish(&started).await.iter().all(Result::is_ok));
-    for chat in &chats {
-        suite.waits_at(chat, "mail").await;
-    }
-    suite.clock.advance(HALF_AN_HOUR).unwrap();
-    for chat in &chats {
-        suite.stands(chat, BotSessionStatus::TimedOut).await;
-    }
-    assert!((2..=4).contains(&calls(&suite)), "{} calls", calls(&suite));
+async fn b4_a_session_whose_end_was_stored_first_keeps_it(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let asked = Asked::default();
+    serve_idle(&fixture, &asked, None);
+    let chat = start_chat(&fixture, HALF_AN_HOUR).await;
+    let other = start_chat(&fixture, HALF_AN_HOUR).await;
+    fixture.clock.advance(HALF_AN_HOUR).unwrap();
+    wait_until("a call about both", || async { asked.times(&chat) >= 1 && asked.times(&other) >= 1 }).await;
+    fixture.publish(chat.account, &chat.closed(frontdesk_proto::event::v1::CloseReason::Agent)).await;
+    fixture.settled().await;
+    serve_idle(&fixture, &asked, Some((IdleOutcome::Closed, None)));
+    timed_out(&fixture, &other).await;
+    assert_eq!(fixture.session(&chat).await.unwrap().status(), BotSessionStatus::Closed);
+}
+
+async fn b4_six_hundred_sessions_due_at_once_are_settled_in_batches(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let asked = Asked::default();
+    serve_idle(&fixture, &asked, Some((IdleOutcome::Closed, None)));
+    let here = new_account();
+    let bot = fixture.create_bot(here, flow()).await;
+    let chats: Vec<Chat> = (0..600).map(|_| fixture.new_chat(here, &bot, Some(HALF_AN_HOUR))).collect();
+    let started: Vec<_> = chats.iter().map(|chat| event(here, &chat.started)).collect();
+    fixture.publish_all(&started).await;
+    fixture.settled().await;
+    assert!(asked.calls().is_empty());
+
+    fixture.clock.advance(HALF_AN_HOUR).unwrap();
+    let open = ListBotSessionsRequest { status: BotSessionStatus::Open.into(), ..ListBotSessionsRequest::default() };
+    wait_until("every session to end", || async {
+        let page = fixture.sessions(here).list_bot_sessions(open.clone()).await.unwrap().into_inner();
+        page.bot_sessions.is_empty()
+    })
+    .await;
+    let calls = asked.calls();
+    assert!((2..=4).contains(&calls.len()), "{} calls", calls.len());
+    assert!(calls.iter().all(|sessions| sessions.len() <= 500));
+    let sessions: HashSet<String> = calls.concat().into_iter().collect();
+    assert_eq!((sessions.len(), calls.concat().len()), (600, 600));
+    fixture.settled().await;
+    assert_eq!(fixture.events::<BotSessionEnded>().await.len(), 600);
 }

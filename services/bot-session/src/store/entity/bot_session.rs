@@ -20,7 +20,8 @@ pub struct Model {
     pub timeout_us: Option<i64>,
     pub started_at: Time,
     pub deadline_at: Option<Time>,
-    pub ask_at: Option<Time>,
+    #[sea_orm(column_name = "ask_at")]
+    pub next_check_at: Option<Time>,
     pub ended_at: Option<Time>,
     pub version: i64,
 }

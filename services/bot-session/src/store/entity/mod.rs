@@ -1,4 +1,4 @@
-//! Rows.
+//! Rows of the tables.
 
 pub(crate) mod bot;
 pub(crate) mod bot_session;

@@ -1,0 +1,39 @@
+//! Performs the actions of a turn in the conversation (rule B6).
+
+use crate::{
+    App,
+    conversation::{self, CallError},
+    domain::{BotAction, Session, Turn},
+};
+
+/// Performs the turn's actions in order. Returns the turn that was taken, and the sequence of the last entry that it
+/// posted, if any: an answer that the contact's record rejects is answered like one that fails the check.
+pub(in crate::commands) async fn perform_actions(
+    app: &App,
+    session: &Session,
+    turn: Turn,
+) -> Result<(Turn, Option<i64>), CallError> {
+    let mut posted = None;
+    for (index, action) in turn.actions.iter().enumerate() {
+        match perform(app, session, action, index).await {
+            Ok(sequence) => posted = sequence.or(posted),
+            Err(CallError::Rejected(reason)) if matches!(action, BotAction::RecordAnswer { .. }) => {
+                tracing::debug!(session_id = %session.id, reason, "the answer was rejected; asking again");
+                let retry = session.flow.retry(session.step.as_deref());
+                // Recording an answer is the first action of its turn and keeps no request id, so the id of this index
+                // is unused.
+                for action in &retry.actions {
+                    posted = perform(app, session, action, index).await?.or(posted);
+                }
+                return Ok((retry, posted));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((turn, posted))
+}
+
+async fn perform(app: &App, session: &Session, action: &BotAction, index: usize) -> Result<Option<i64>, CallError> {
+    let request_id = format!("bot-{}-{}-{index}", session.id, session.turn);
+    conversation::perform(&app.conversation, session, action, request_id).await
+}

@@ -1,0 +1,77 @@
+//! The visitor's messages of a thread, read in pages.
+
+use std::collections::VecDeque;
+
+use frontdesk_client::Peer;
+use frontdesk_proto::{
+    actor::v1::ActorKind,
+    conversation::v1::{Entry, entry::Content},
+};
+
+use crate::{
+    conversation::{self, CallError},
+    domain::{Session, VisitorInput},
+};
+
+/// A reader of one thread. It fetches the next page only when all messages of the current one are used.
+#[derive(Debug, Default)]
+pub(in crate::commands) struct VisitorMessages {
+    /// Messages of the current page with their sequences.
+    messages: VecDeque<(i64, VisitorInput)>,
+    /// Sequence of the last entry that was read.
+    read_until: i64,
+    /// Whether the last page that was read was the thread's last.
+    at_end: bool,
+}
+
+impl VisitorMessages {
+    /// The visitor's first message that the session has not answered, with its sequence. None: there was none when the
+    /// thread was read to its end.
+    pub(in crate::commands) async fn next(
+        &mut self,
+        peer: &Peer,
+        session: &Session,
+    ) -> Result<Option<(i64, VisitorInput)>, CallError> {
+        loop {
+            while let Some(message) = self.messages.pop_front() {
+                // Another replica may have answered messages of the current page.
+                if message.0 > session.last_sequence {
+                    return Ok(Some(message));
+                }
+            }
+            if self.at_end {
+                return Ok(None);
+            }
+            self.read_page(peer, session).await?;
+        }
+    }
+
+    async fn read_page(&mut self, peer: &Peer, session: &Session) -> Result<(), CallError> {
+        let after_sequence = self.read_until.max(session.last_sequence);
+        let page = conversation::list_entries(peer, session, after_sequence).await?;
+        // Pages are limited by bytes too, so a short page need not be the last.
+        self.at_end = !page.has_more;
+        match page.entries.last() {
+            Some(last) => self.read_until = last.sequence,
+            None if page.has_more => {
+                return Err(CallError::Unavailable("an empty page that says that more entries follow".into()));
+            }
+            None => {}
+        }
+        self.messages.extend(page.entries.into_iter().filter_map(visitor_message));
+        Ok(())
+    }
+}
+
+fn visitor_message(entry: Entry) -> Option<(i64, VisitorInput)> {
+    if entry.author.as_ref()?.kind() != ActorKind::Visitor {
+        return None;
+    }
+    match entry.content? {
+        Content::Message(message) => {
+            let button = Some(message.chosen_button_id).filter(|id| !id.is_empty());
+            Some((entry.sequence, VisitorInput { text: message.text, button }))
+        }
+        _ => None,
+    }
+}

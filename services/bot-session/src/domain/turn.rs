@@ -1,0 +1,226 @@
+//! What a session does in a turn. Pure: running a turn again yields the same actions.
+
+use uuid::Uuid;
+
+use super::{Button, Flow, Step, StepAction};
+
+/// What the bot says above the buttons when it offers them again.
+const OFFER_AGAIN: &str = "Please choose one of these:";
+
+/// One action of a bot in a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum BotAction {
+    /// Posts a message.
+    Say { text: String, buttons: Vec<Button> },
+    /// Records an answer as a property of the contact.
+    RecordAnswer { property: String, value: String },
+    /// Hands the chat to the team.
+    HandOff { reason: String, agent: Option<Uuid> },
+    /// Closes the chat.
+    Close,
+}
+
+/// The actions of a turn, and the step where the bot waits after them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Turn {
+    pub(crate) actions: Vec<BotAction>,
+    /// Id of the step. None: the flow has ended.
+    pub(crate) step: Option<String>,
+}
+
+/// A message of the visitor: its text, and the id of the button that the visitor pressed, if any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct VisitorInput {
+    pub(crate) text: String,
+    pub(crate) button: Option<String>,
+}
+
+impl Flow {
+    /// The first turn, which answers no message.
+    pub(crate) fn open(&self) -> Turn {
+        self.run_until_wait(Some(0), Vec::new())
+    }
+
+    /// The turn that answers a message which the visitor sent while the session waited at `step`.
+    pub(crate) fn advance(&self, step: Option<&str>, input: &VisitorInput) -> Turn {
+        let Some((position, waiting)) = self.waiting_step(step) else {
+            return Turn { actions: Vec::new(), step: None };
+        };
+        let accepted = match &waiting.action {
+            // The button belongs to another step: its label does not answer this question.
+            StepAction::Ask { .. } if input.button.is_some() => None,
+            StepAction::Ask { property, check, .. } => check.for_property(property).accept(&input.text).map(|answer| {
+                let record = BotAction::RecordAnswer { property: property.clone(), value: answer.to_owned() };
+                (self.following(position, waiting.next.as_deref()), vec![record])
+            }),
+            StepAction::Buttons { buttons, .. } => chosen_button(buttons, input).map(|button| {
+                let next = button.next.as_deref().or(waiting.next.as_deref());
+                (self.following(position, next), Vec::new())
+            }),
+            StepAction::Say { .. } | StepAction::HandOff { .. } | StepAction::Close { .. } => None,
+        };
+        match accepted {
+            Some((next, actions)) => self.run_until_wait(next, actions),
+            None => self.retry(step),
+        }
+    }
+
+    /// The turn that answers a message which does not fit: the bot says so and keeps waiting at the same step.
+    pub(crate) fn retry(&self, step: Option<&str>) -> Turn {
+        let say = self.waiting_step(step).and_then(|(_, waiting)| match &waiting.action {
+            StepAction::Ask { property, check, retry_text, .. } => {
+                let default = check.for_property(property).default_retry_text();
+                let text = if retry_text.is_empty() { default.to_owned() } else { retry_text.clone() };
+                Some(BotAction::Say { text, buttons: Vec::new() })
+            }
+            StepAction::Buttons { buttons, .. } => {
+                Some(BotAction::Say { text: OFFER_AGAIN.to_owned(), buttons: buttons.clone() })
+            }
+            StepAction::Say { .. } | StepAction::HandOff { .. } | StepAction::Close { .. } => None,
+        });
+        Turn { actions: say.into_iter().collect(), step: step.map(str::to_owned) }
+    }
+
+    fn waiting_step(&self, step: Option<&str>) -> Option<(usize, &Step)> {
+        let position = self.position(step?)?;
+        Some((position, &self.steps[position]))
+    }
+
+    /// Runs steps, beginning with the one at `next`, until one waits for the visitor, one ends the session, or the flow
+    /// ends.
+    fn run_until_wait(&self, mut next: Option<usize>, mut actions: Vec<BotAction>) -> Turn {
+        // A valid flow waits or ends before it reaches a step twice. The bound protects against any other.
+        for _ in 0..self.steps.len() {
+            let Some(step) = next.and_then(|at| self.steps.get(at)) else { break };
+            match &step.action {
+                StepAction::Say { text } | StepAction::Ask { text, .. } => actions.extend(say(text, &[])),
+                StepAction::Buttons { text, buttons } => actions.extend(say(text, buttons)),
+                StepAction::HandOff { text, reason, agent } => {
+                    actions.extend(say(text, &[]));
+                    actions.push(BotAction::HandOff { reason: reason.clone(), agent: *agent });
+                    break;
+                }
+                StepAction::Close { text } => {
+                    actions.extend(say(text, &[]));
+                    actions.push(BotAction::Close);
+                    break;
+                }
+            }
+            if step.waits() {
+                return Turn { actions, step: Some(step.id.clone()) };
+            }
+            next = next.and_then(|at| self.following(at, step.next.as_deref()));
+        }
+        Turn { actions, step: None }
+    }
+}
+
+/// The message to post; None when the text is empty.
+fn say(text: &str, buttons: &[Button]) -> Option<BotAction> {
+    (!text.is_empty()).then(|| BotAction::Say { text: text.to_owned(), buttons: buttons.to_vec() })
+}
+
+/// The button that the visitor pressed, or whose label they typed. A pressed button counts by its id only: a button of
+/// another step may have the same label.
+fn chosen_button<'a>(buttons: &'a [Button], input: &VisitorInput) -> Option<&'a Button> {
+    let typed = input.text.trim().to_lowercase();
+    buttons.iter().find(|button| match &input.button {
+        Some(id) => button.id == *id,
+        None => button.label.trim().to_lowercase() == typed,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::AnswerCheck, *};
+
+    fn step(id: &str, action: StepAction) -> Step {
+        Step { id: id.into(), action, next: None }
+    }
+
+    fn button(id: &str, label: &str, next: Option<&str>) -> Button {
+        Button { id: id.into(), label: label.into(), next: next.map(Into::into) }
+    }
+
+    fn said(turn: &Turn) -> Vec<&str> {
+        let texts = turn.actions.iter().filter_map(|action| match action {
+            BotAction::Say { text, .. } => Some(text.as_str()),
+            _ => None,
+        });
+        texts.collect()
+    }
+
+    /// hi, mail?, topic? (sales: bye, people: hand off)
+    fn flow() -> Flow {
+        let ask = StepAction::Ask {
+            text: "mail?".into(),
+            property: "email".into(),
+            check: AnswerCheck::Anything,
+            retry_text: String::new(),
+        };
+        let buttons = vec![button("s", "Sales", Some("bye")), button("p", "People", None)];
+        Flow {
+            steps: vec![
+                step("hi", StepAction::Say { text: "hi".into() }),
+                step("mail", ask),
+                step("topic", StepAction::Buttons { text: "topic?".into(), buttons }),
+                step("people", StepAction::HandOff { text: "wait".into(), reason: "asked".into(), agent: None }),
+                step("bye", StepAction::Close { text: String::new() }),
+            ],
+        }
+    }
+
+    fn typed(text: &str) -> VisitorInput {
+        VisitorInput { text: text.into(), button: None }
+    }
+
+    #[test]
+    fn b6_the_first_turn_runs_until_a_step_waits() {
+        let turn = flow().open();
+        assert_eq!(said(&turn), ["hi", "mail?"]);
+        assert_eq!(turn.step.as_deref(), Some("mail"));
+    }
+
+    #[test]
+    fn b6_an_answer_that_fails_the_check_is_asked_again_and_one_that_passes_is_recorded() {
+        let retry = flow().advance(Some("mail"), &typed("no"));
+        assert_eq!((said(&retry).len(), retry.step.as_deref()), (1, Some("mail")));
+        let turn = flow().advance(Some("mail"), &typed(" a@b.co "));
+        let record = BotAction::RecordAnswer { property: "email".into(), value: "a@b.co".into() };
+        assert_eq!((turn.actions[0].clone(), turn.step.as_deref()), (record, Some("topic")));
+    }
+
+    #[test]
+    fn b6_a_button_is_chosen_by_its_id_or_by_typing_its_label() {
+        let by_id = VisitorInput { text: "anything".into(), button: Some("s".into()) };
+        for input in [by_id, typed("  sALES ")] {
+            assert_eq!(flow().advance(Some("topic"), &input).actions, [BotAction::Close]);
+        }
+        let again = flow().advance(Some("topic"), &typed("hm"));
+        assert_eq!(again.step.as_deref(), Some("topic"));
+        assert!(matches!(&again.actions[..], [BotAction::Say { buttons, .. }] if buttons.len() == 2));
+    }
+
+    #[test]
+    fn b6_a_button_of_another_step_answers_nothing_even_with_the_same_label() {
+        let stray = |label: &str| VisitorInput { text: label.into(), button: Some("x".into()) };
+        let again = flow().advance(Some("topic"), &stray("Sales"));
+        assert_eq!(again.step.as_deref(), Some("topic"));
+        assert!(matches!(&again.actions[..], [BotAction::Say { buttons, .. }] if buttons.len() == 2));
+        let asked_again = flow().advance(Some("mail"), &stray("a@b.co"));
+        assert_eq!((said(&asked_again).len(), asked_again.step.as_deref()), (1, Some("mail")));
+    }
+
+    #[test]
+    fn b8_a_hand_off_says_its_text_and_ends_the_flow() {
+        let turn = flow().advance(Some("topic"), &typed("people"));
+        assert_eq!(said(&turn), ["wait"]);
+        assert_eq!(turn.actions[1], BotAction::HandOff { reason: "asked".into(), agent: None });
+        assert_eq!(turn.step, None);
+    }
+
+    #[test]
+    fn b6_a_bot_stays_silent_after_the_end_of_its_flow() {
+        assert_eq!(flow().advance(None, &typed("hello?")), Turn { actions: Vec::new(), step: None });
+    }
+}

@@ -1,0 +1,83 @@
+//! Conversion of flows.
+
+use frontdesk_proto::botsession::v1 as proto;
+
+use crate::domain::{AnswerCheck, Button, Flow, Step, StepAction};
+
+/// The flow of a request that passed the checks of its fields: each step has exactly one action, and agent ids are
+/// UUIDs.
+pub(in crate::grpc) fn flow_from_proto(flow: proto::Flow) -> Flow {
+    Flow { steps: flow.steps.into_iter().filter_map(step_from_proto).collect() }
+}
+
+fn step_from_proto(step: proto::Step) -> Option<Step> {
+    let action = if let Some(say) = step.say {
+        StepAction::Say { text: say.text }
+    } else if let Some(ask) = step.ask {
+        let check = check_from_proto(ask.check());
+        StepAction::Ask { text: ask.text, property: ask.property, check, retry_text: ask.retry_text }
+    } else if let Some(buttons) = step.buttons {
+        let button = |button: proto::FlowButton| Button {
+            id: button.id,
+            label: button.label,
+            next: non_empty(button.next_step_id),
+        };
+        StepAction::Buttons { text: buttons.text, buttons: buttons.buttons.into_iter().map(button).collect() }
+    } else if let Some(hand_off) = step.hand_off {
+        StepAction::HandOff { text: hand_off.text, reason: hand_off.reason, agent: hand_off.agent_id.parse().ok() }
+    } else {
+        StepAction::Close { text: step.close?.text }
+    };
+    Some(Step { id: step.id, action, next: non_empty(step.next_step_id) })
+}
+
+pub(super) fn flow_to_proto(flow: Flow) -> proto::Flow {
+    proto::Flow { steps: flow.steps.into_iter().map(step_to_proto).collect() }
+}
+
+fn step_to_proto(step: Step) -> proto::Step {
+    let mut result = proto::Step { id: step.id, next_step_id: step.next.unwrap_or_default(), ..proto::Step::default() };
+    match step.action {
+        StepAction::Say { text } => result.say = Some(proto::SayStep { text }),
+        StepAction::Ask { text, property, check, retry_text } => {
+            let check = check_to_proto(check).into();
+            result.ask = Some(proto::AskStep { text, property, check, retry_text });
+        }
+        StepAction::Buttons { text, buttons } => {
+            let buttons = buttons.into_iter().map(|button| proto::FlowButton {
+                id: button.id,
+                label: button.label,
+                next_step_id: button.next.unwrap_or_default(),
+            });
+            result.buttons = Some(proto::ButtonsStep { text, buttons: buttons.collect() });
+        }
+        StepAction::HandOff { text, reason, agent } => {
+            let agent_id = agent.map(|agent| agent.to_string()).unwrap_or_default();
+            result.hand_off = Some(proto::HandOffStep { text, reason, agent_id });
+        }
+        StepAction::Close { text } => result.close = Some(proto::CloseStep { text }),
+    }
+    result
+}
+
+fn non_empty(id: String) -> Option<String> {
+    Some(id).filter(|id| !id.is_empty())
+}
+
+fn check_from_proto(check: proto::AnswerCheck) -> AnswerCheck {
+    match check {
+        proto::AnswerCheck::Unspecified => AnswerCheck::Anything,
+        proto::AnswerCheck::Email => AnswerCheck::Email,
+        proto::AnswerCheck::Phone => AnswerCheck::Phone,
+        proto::AnswerCheck::Number => AnswerCheck::Number,
+    }
+}
+
+fn check_to_proto(check: AnswerCheck) -> proto::AnswerCheck {
+    match check {
+        AnswerCheck::Anything => proto::AnswerCheck::Unspecified,
+        AnswerCheck::Email => proto::AnswerCheck::Email,
+        AnswerCheck::Phone => proto::AnswerCheck::Phone,
+        AnswerCheck::Number => proto::AnswerCheck::Number,
+    }
+}

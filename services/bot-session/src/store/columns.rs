@@ -1,0 +1,60 @@
+//! Domain values as columns hold them.
+
+use std::time::Duration;
+
+use sea_orm::DbErr;
+
+use crate::domain::{Flow, InactivityTimeout, SessionStatus};
+
+/// Text of each session status.
+const STATUSES: [(SessionStatus, &str); 6] = [
+    (SessionStatus::Open, OPEN),
+    (SessionStatus::TimedOut, "TIMED_OUT"),
+    (SessionStatus::HandedOff, "HANDED_OFF"),
+    (SessionStatus::TakenOver, "TAKEN_OVER"),
+    (SessionStatus::Completed, "COMPLETED"),
+    (SessionStatus::Closed, "CLOSED"),
+];
+
+/// Text of [`SessionStatus::Open`], which the index of the next checks names.
+pub(super) const OPEN: &str = "OPEN";
+
+pub(super) fn status_text(status: SessionStatus) -> &'static str {
+    STATUSES.iter().find(|(known, _)| *known == status).map_or(OPEN, |(_, text)| text)
+}
+
+pub(super) fn status(text: &str) -> Result<SessionStatus, DbErr> {
+    let known = STATUSES.iter().find(|(_, known)| *known == text).map(|(status, _)| *status);
+    known.ok_or_else(|| DbErr::Type(format!("bot_sessions.status holds an unknown status: {text}")))
+}
+
+/// Microseconds of a timeout.
+pub(super) fn micros(timeout: InactivityTimeout) -> Option<i64> {
+    timeout.map(|timeout| i64::try_from(timeout.as_micros()).unwrap_or(i64::MAX))
+}
+
+pub(super) fn timeout(micros: Option<i64>) -> InactivityTimeout {
+    micros.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
+}
+
+/// JSON of a flow.
+pub(super) fn flow_json(flow: &Flow) -> Result<String, DbErr> {
+    serde_json::to_string(flow).map_err(|error| DbErr::Type(format!("a flow cannot be written as JSON: {error}")))
+}
+
+pub(super) fn flow(json: &str) -> Result<Flow, DbErr> {
+    serde_json::from_str(json).map_err(|error| DbErr::Type(format!("column flow does not hold a flow: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_is_read_as_it_was_written() {
+        for (expected, _) in STATUSES {
+            assert_eq!(status(status_text(expected)).ok(), Some(expected));
+        }
+        assert!(status("PAUSED").is_err());
+    }
+}

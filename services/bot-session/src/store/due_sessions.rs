@@ -1,0 +1,58 @@
+//! Open sessions of all accounts by the time of their next check; claimed by the worker that watches the timeouts.
+
+use frontdesk_clock::Time;
+use frontdesk_db::{AccountId, Tx};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::{Expr, LockBehavior, LockType},
+};
+use uuid::Uuid;
+
+use super::{
+    columns::OPEN,
+    entity::bot_session::{Column, Entity},
+};
+use crate::domain::DueSession;
+
+/// The time of the earliest next check. None: no open session has one.
+pub(crate) async fn find_next_check_at<C: ConnectionTrait>(conn: &C) -> Result<Option<Time>, DbErr> {
+    let next: Option<Option<i64>> =
+        checked().select_only().column_as(Column::NextCheckAt.min(), "next").into_tuple().one(conn).await?;
+    Ok(next.flatten().map(Time))
+}
+
+/// Claims up to `limit` due sessions until `until`, the earliest first. Skips the rows that another replica has locked.
+pub(crate) async fn claim(tx: &Tx, now: Time, until: Time, limit: u64) -> Result<Vec<DueSession>, DbErr> {
+    let rows: Vec<(AccountId, Uuid, Uuid)> = checked()
+        .filter(Column::NextCheckAt.lte(now))
+        .order_by_asc(Column::NextCheckAt)
+        .limit(limit)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .select_only()
+        .columns([Column::AccountId, Column::Id, Column::ConversationId])
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    let due = rows.into_iter().map(|(account, session, conversation)| DueSession { account, session, conversation });
+    let due: Vec<DueSession> = due.collect();
+    postpone(tx, &due, until).await?;
+    Ok(due)
+}
+
+/// Sets the next check of the sessions that are still open to `until`.
+pub(crate) async fn postpone(tx: &Tx, due: &[DueSession], until: Time) -> Result<(), DbErr> {
+    if due.is_empty() {
+        return Ok(());
+    }
+    Entity::update_many()
+        .filter(Column::Id.is_in(due.iter().map(|due| due.session)))
+        .filter(Column::Status.eq(OPEN))
+        .col_expr(Column::NextCheckAt, Expr::value(until))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+fn checked() -> Select<Entity> {
+    Entity::find().filter(Column::Status.eq(OPEN)).filter(Column::NextCheckAt.is_not_null())
+}

@@ -1,0 +1,187 @@
+//! The service under test, its callers, and the conversation service's part in a chat.
+
+use std::time::Duration;
+
+use frontdesk_auth::CallerKind;
+use frontdesk_bot_session::App;
+use frontdesk_clock::Clock;
+use frontdesk_db::AccountId;
+use frontdesk_proto::{
+    actor::v1::{Actor, ActorKind},
+    botsession::v1::{
+        Bot, BotSession, CreateBotRequest, Flow, GetBotRequest, GetBotSessionRequest,
+        bot_service_client::BotServiceClient, bot_session_service_client::BotSessionServiceClient,
+    },
+    conversation::v1::{BotSessionInCharge, Conversation, Message as ThreadMessage},
+    event::v1::{CloseReason, ConversationClosed, ConversationStarted, Event, MessagePosted},
+};
+use frontdesk_testkit::{Calls, FakeConversations, FakeServices, Mode, ServiceUnderTest, new_id, request_id};
+use prost::{Message, Name};
+use tonic::Status;
+use uuid::Uuid;
+
+/// The bot-session service with a fake of the conversation service.
+pub struct Fixture {
+    pub fake: FakeServices,
+    pub conversations: FakeConversations,
+    pub clock: Clock,
+    service: ServiceUnderTest,
+}
+
+/// A conversation that began with a bot.
+#[derive(Clone, Debug)]
+pub struct Chat {
+    pub account: AccountId,
+    pub conversation: Uuid,
+    pub session: Uuid,
+    pub started: ConversationStarted,
+}
+
+impl Fixture {
+    pub async fn start(mode: Mode) -> Self {
+        let service = ServiceUnderTest::start::<App>(mode).await;
+        let conversations = FakeConversations::default();
+        conversations.serve_by(&service.fake);
+        Self { fake: service.fake.clone(), conversations, clock: service.clock.clone(), service }
+    }
+
+    fn calls(&self, account: AccountId) -> Calls {
+        self.service.calls(account, CallerKind::Admin, "root")
+    }
+
+    pub fn bots(&self, account: AccountId) -> BotServiceClient<Calls> {
+        BotServiceClient::new(self.calls(account))
+    }
+
+    pub fn sessions(&self, account: AccountId) -> BotSessionServiceClient<Calls> {
+        BotSessionServiceClient::new(self.calls(account))
+    }
+
+    pub async fn create_bot(&self, account: AccountId, flow: Flow) -> Bot {
+        self.bots(account).create_bot(new_bot(flow, &request_id())).await.unwrap().into_inner().bot.unwrap()
+    }
+
+    pub async fn bot(&self, account: AccountId, id: &str) -> Result<Bot, Status> {
+        let request = GetBotRequest { bot_id: id.into() };
+        Ok(self.bots(account).get_bot(request).await?.into_inner().bot.unwrap())
+    }
+
+    pub async fn session(&self, chat: &Chat) -> Result<BotSession, Status> {
+        let request = GetBotSessionRequest { bot_session_id: chat.session.to_string() };
+        Ok(self.sessions(chat.account).get_bot_session(request).await?.into_inner().bot_session.unwrap())
+    }
+
+    /// Adds a conversation whose session is in charge. Its event is still to be published.
+    pub fn new_chat(&self, account: AccountId, bot: &Bot, timeout: Option<Duration>) -> Chat {
+        let (conversation, session) = (new_id(), new_id());
+        let in_charge = BotSessionInCharge { bot_session_id: session.to_string(), ..BotSessionInCharge::default() };
+        self.conversations.insert(Conversation {
+            id: conversation.to_string(),
+            bot_session: Some(in_charge),
+            ..Conversation::default()
+        });
+        let started = ConversationStarted {
+            conversation_id: conversation.to_string(),
+            bot_id: bot.id.clone(),
+            bot_session_id: session.to_string(),
+            inactivity_timeout: timeout.map(|timeout| timeout.try_into().unwrap()),
+            start_time: Some(self.clock.now().to_proto()),
+            epoch: 1,
+            ..ConversationStarted::default()
+        };
+        Chat { account, conversation, session, started }
+    }
+
+    /// Starts a conversation with the bot and waits for the bot's first turn.
+    pub async fn start_chat(&self, account: AccountId, bot: &Bot, timeout: Option<Duration>) -> Chat {
+        let chat = self.new_chat(account, bot, timeout);
+        self.publish(account, &chat.started).await;
+        self.settled().await;
+        chat
+    }
+
+    /// Appends a message of the visitor to the thread; returns its sequence.
+    pub fn append(&self, chat: &Chat, text: &str, button: &str) -> i64 {
+        let message = ThreadMessage { text: text.into(), chosen_button_id: button.into(), ..ThreadMessage::default() };
+        self.conversations.with(chat.conversation, |row| row.append(ActorKind::Visitor, message))
+    }
+
+    /// Sends a message of the visitor and waits until the service has handled it.
+    pub async fn send(&self, chat: &Chat, text: &str, button: &str) {
+        let sequence = self.append(chat, text, button);
+        self.publish(chat.account, &chat.posted(sequence)).await;
+        self.settled().await;
+    }
+
+    /// What the bot has said.
+    pub fn said(&self, chat: &Chat) -> Vec<String> {
+        self.conversations.with(chat.conversation, |row| row.texts_of(ActorKind::Bot))
+    }
+
+    /// Publishes an event as the conversation service would.
+    pub async fn publish<M: Message + Name>(&self, account: AccountId, message: &M) {
+        self.publish_all(&[event(account, message)]).await;
+    }
+
+    pub async fn publish_all(&self, events: &[Event]) {
+        assert!(self.service.bus.publish(events).await.iter().all(Result::is_ok));
+    }
+
+    /// Waits until every event is published and handled.
+    pub async fn settled(&self) {
+        self.service.settled().await;
+    }
+
+    /// Reasons of the dead letters.
+    pub async fn dead_letters(&self) -> Vec<String> {
+        let letters = frontdesk_bus::list_dead_letters(&self.service.db).await.unwrap();
+        letters.into_iter().map(|letter| letter.reason).collect()
+    }
+
+    /// The service's events of one type, oldest first.
+    pub async fn events<M: Message + Name + Default>(&self) -> Vec<M> {
+        self.service.appended().await
+    }
+}
+
+impl Chat {
+    /// The event of a message of the visitor.
+    pub fn posted(&self, sequence: i64) -> MessagePosted {
+        MessagePosted {
+            conversation_id: self.conversation.to_string(),
+            sequence,
+            author: Some(Actor { kind: ActorKind::Visitor.into(), id: "v".into(), name: String::new() }),
+            bot_session_id: self.session.to_string(),
+            ..MessagePosted::default()
+        }
+    }
+
+    /// The event of a close for this reason.
+    pub fn closed(&self, reason: CloseReason) -> ConversationClosed {
+        ConversationClosed {
+            conversation_id: self.conversation.to_string(),
+            bot_session_id: self.session.to_string(),
+            reason: reason.into(),
+            ..ConversationClosed::default()
+        }
+    }
+}
+
+/// An event of the conversation service, with a new id.
+pub fn event<M: Message + Name>(account: AccountId, message: &M) -> Event {
+    frontdesk_testkit::event("conversation", account, message)
+}
+
+/// This event twenty times, each with an id of its own.
+pub fn twenty<M: Message + Name>(account: AccountId, message: &M) -> Vec<Event> {
+    (0..20).map(|_| event(account, message)).collect()
+}
+
+pub fn new_account() -> AccountId {
+    AccountId(new_id())
+}
+
+pub fn new_bot(flow: Flow, request_id: &str) -> CreateBotRequest {
+    let (name, request_id) = ("Robo".into(), request_id.into());
+    CreateBotRequest { name, flow: Some(flow), request_id, ..CreateBotRequest::default() }
+}

@@ -1,0 +1,24 @@
+use frontdesk_proto::botsession::v1::{Flow, ListBotsRequest, ValidateFlowRequest};
+use frontdesk_testkit::{Mode, on_both_modes};
+
+use crate::{
+    fixture::{Fixture, new_account},
+    flows::{flow, invalid_flow},
+};
+
+on_both_modes!(b6_the_problems_of_a_flow_are_answered_and_nothing_is_stored);
+
+async fn problems(fixture: &Fixture, flow: Flow) -> Vec<String> {
+    let request = ValidateFlowRequest { flow: Some(flow) };
+    let response = fixture.bots(new_account()).validate_flow(request).await.unwrap().into_inner();
+    response.problems.into_iter().map(|problem| problem.field).collect()
+}
+
+async fn b6_the_problems_of_a_flow_are_answered_and_nothing_is_stored(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    assert!(problems(&fixture, flow()).await.is_empty());
+    let found = problems(&fixture, invalid_flow()).await;
+    assert_eq!(found, ["flow.steps[1].id", "flow.steps[1].next_step_id"]);
+    let listed = fixture.bots(new_account()).list_bots(ListBotsRequest::default()).await.unwrap().into_inner();
+    assert!(listed.bots.is_empty());
+}

@@ -1,0 +1,272 @@
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use frontdesk_proto::{
+    actor::v1::{Actor, ActorKind},
+    botsession::v1::BotSessionStatus,
+    conversation::v1::{
+        Entry, ListEntriesRequest, ListEntriesResponse, Message, PostMessageRequest, PostMessageResponse,
+        RecordAnswerRequest, RecordAnswerResponse,
+    },
+    event::v1::{AssigneeChanged, BotSessionStepReached, MessagePosted},
+};
+use frontdesk_testkit::{Mode, on_both_modes, refused, wait_until};
+use tonic::{Code, Request, Status};
+use uuid::Uuid;
+
+use crate::{
+    fixture::{Chat, Fixture, event, new_account, twenty},
+    flows::{OFFER_AGAIN, flow},
+};
+
+on_both_modes!(
+    b6_a_flow_runs_to_its_hand_off_and_keeps_the_answers,
+    b6_messages_are_answered_once_in_their_order_whatever_the_events_do,
+    b6_twenty_events_of_one_message_are_answered_once,
+    b6_a_stray_choice_is_answered_by_offering_the_buttons_again,
+    b6_an_action_whose_response_was_lost_takes_effect_once,
+    b6_an_answer_that_the_contact_rejects_is_asked_again,
+    b6_a_message_before_the_first_question_does_not_answer_it,
+    b6_a_flood_is_answered_page_by_page_and_an_answered_message_is_not_read_again,
+    b6_short_pages_are_read_to_the_end,
+    b6_a_page_of_long_messages_is_read,
+    b6_a_thread_that_is_unavailable_is_retried_and_one_that_is_too_large_is_a_dead_letter,
+    a3_a_bot_says_nothing_after_a_person_took_over,
+    s2_a_message_of_another_account_and_one_that_is_not_the_visitors_are_not_answered,
+);
+
+async fn start_chat(fixture: &Fixture) -> Chat {
+    let here = new_account();
+    let bot = fixture.create_bot(here, flow()).await;
+    let chat = fixture.start_chat(here, &bot, None).await;
+    assert_eq!(fixture.said(&chat), ["hi", "mail?"]);
+    chat
+}
+
+async fn step(fixture: &Fixture, chat: &Chat) -> String {
+    fixture.session(chat).await.unwrap().step_id
+}
+
+fn closes(fixture: &Fixture, chat: &Chat) -> usize {
+    fixture.conversations.with(chat.conversation, |row| row.closes)
+}
+
+fn answers(fixture: &Fixture, chat: &Chat) -> Vec<(String, String)> {
+    fixture.conversations.with(chat.conversation, |row| row.answers.clone())
+}
+
+async fn b6_a_flow_runs_to_its_hand_off_and_keeps_the_answers(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = start_chat(&fixture).await;
+    fixture.send(&chat, "no", "").await;
+    assert_eq!(fixture.said(&chat), ["hi", "mail?", "again?"]);
+    fixture.send(&chat, " ada@example.org ", "").await;
+    assert_eq!(step(&fixture, &chat).await, "topic");
+    fixture.send(&chat, "hm", "").await;
+    assert_eq!(fixture.said(&chat), ["hi", "mail?", "again?", "topic?", OFFER_AGAIN]);
+    fixture.send(&chat, "People", "p").await;
+    assert_eq!(fixture.said(&chat), ["hi", "mail?", "again?", "topic?", OFFER_AGAIN, "wait"]);
+    assert_eq!(step(&fixture, &chat).await, "");
+    assert_eq!(answers(&fixture, &chat), [("email".into(), "ada@example.org".into())]);
+    assert_eq!(fixture.conversations.with(chat.conversation, |row| row.hand_offs.clone()), ["asked"]);
+    let steps: Vec<String> =
+        fixture.events().await.into_iter().map(|event: BotSessionStepReached| event.step_id).collect();
+    assert_eq!(steps, ["mail", "topic", ""]);
+}
+
+async fn b6_messages_are_answered_once_in_their_order_whatever_the_events_do(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = start_chat(&fixture).await;
+    let sequences = ["ada@example.org", "huh", " bye "].map(|text| fixture.append(&chat, text, ""));
+    for sequence in [sequences[2], sequences[0], sequences[1], sequences[0], sequences[2]] {
+        fixture.publish(chat.account, &chat.posted(sequence)).await;
+    }
+    fixture.publish(chat.account, &chat.started).await;
+    fixture.settled().await;
+    assert_eq!(fixture.said(&chat), ["hi", "mail?", "topic?", OFFER_AGAIN, "bye"]);
+    assert_eq!((step(&fixture, &chat).await.as_str(), closes(&fixture, &chat)), ("", 1));
+}
+
+async fn b6_twenty_events_of_one_message_are_answered_once(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = start_chat(&fixture).await;
+    let sequence = fixture.append(&chat, "no", "");
+    fixture.publish_all(&twenty(chat.account, &chat.posted(sequence))).await;
+    fixture.settled().await;
+    assert_eq!(fixture.said(&chat), ["hi", "mail?", "again?"]);
+    assert!(fixture.dead_letters().await.is_empty());
+}
+
+async fn b6_a_stray_choice_is_answered_by_offering_the_buttons_again(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = start_chat(&fixture).await;
+    fixture.send(&chat, "ada@example.org", "").await;
+    // The button of another step, with the label of one of this step's buttons.
+    fixture.send(&chat, "Bye", "stray").await;
+    assert_eq!(fixture.said(&chat), ["hi", "mail?", "topic?", OFFER_AGAIN]);
+    assert_eq!((step(&fixture, &chat).await.as_str(), closes(&fixture, &chat)), ("topic", 0));
+    fixture.send(&chat, " bye ", "").await;
+    assert_eq!(fixture.said(&chat), ["hi", "mail?", "topic?", OFFER_AGAIN, "bye"]);
+}
+
+async fn b6_an_action_whose_response_was_lost_takes_effect_once(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = start_chat(&fixture).await;
+    let (conversations, posted) = (fixture.conversations.clone(), Mutex::new(HashMap::<String, i64>::new()));
+    fixture.fake.on(move |request: Request<PostMessageRequest>| {
+        let request = request.into_inner();
+        let mut posted = posted.lock().unwrap();
+        if let Some(sequence) = posted.get(&request.request_id) {
+            let entry = Entry { sequence: *sequence, ..Entry::default() };
+            return Ok(PostMessageResponse { entry: Some(entry) });
+        }
+        let id: Uuid = request.conversation_id.parse().unwrap();
+        let message = Message { text: request.text, ..Message::default() };
+        posted.insert(request.request_id, conversations.with(id, |row| row.append(ActorKind::Bot, message)));
+        Err(Status::unavailable("the response was lost"))
+    });
+    fixture.send(&chat, "ada@example.org", "").await;
+    assert_eq!(fixture.said(&chat), ["hi", "mail?", "topic?"]);
+    assert_eq!(step(&fixture, &chat).await, "topic");
+}
+
+async fn b6_an_answer_that_the_contact_rejects_is_asked_again(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = start_chat(&fixture).await;
+    fixture.fake.on(|request: Request<RecordAnswerRequest>| match request.get_ref().value.as_str() {
+        "ada@example.org" => Err(refused(Code::InvalidArgument, "INVALID_FIELDS", [])),
+        _ => Ok(RecordAnswerResponse::default()),
+    });
+    fixture.send(&chat, "ada@example.org", "").await;
+    assert_eq!(fixture.said(&chat), ["hi", "mail?", "again?"]);
+    assert_eq!(step(&fixture, &chat).await, "mail");
+    fixture.send(&chat, "bob@example.org", "").await;
+    assert_eq!(fixture.said(&chat), ["hi", "mail?", "again?", "topic?"]);
+}
+
+async fn b6_a_message_before_the_first_question_does_not_answer_it(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let here = new_account();
+    let bot = fixture.create_bot(here, flow()).await;
+    let chat = fixture.new_chat(here, &bot, None);
+    fixture.send(&chat, "is anyone there?", "").await;
+    assert!(fixture.said(&chat).is_empty(), "the session has not started");
+    fixture.publish(here, &chat.started).await;
+    fixture.settled().await;
+    assert_eq!(fixture.said(&chat), ["hi", "mail?"]);
+    fixture.send(&chat, "ada@example.org", "").await;
+    assert_eq!(fixture.said(&chat), ["hi", "mail?", "topic?"]);
+}
+
+/// Serves the threads in pages of up to `size` entries.
+fn serve_pages(fixture: &Fixture, size: i32) {
+    let conversations = fixture.conversations.clone();
+    fixture.fake.on(move |request: Request<ListEntriesRequest>| {
+        let request = request.into_inner();
+        assert_eq!(request.page_size, 50);
+        let id: Uuid = request.conversation_id.parse().unwrap();
+        Ok(conversations.with(id, |row| row.page(&ListEntriesRequest { page_size: size, ..request.clone() })))
+    });
+}
+
+/// Appends this many messages that fail the check, then publishes their events.
+async fn flood(fixture: &Fixture, chat: &Chat, messages: usize) {
+    let sequences: Vec<i64> = (0..messages).map(|_| fixture.append(chat, "no", "")).collect();
+    let events: Vec<_> = sequences.iter().map(|sequence| event(chat.account, &chat.posted(*sequence))).collect();
+    fixture.publish_all(&events).await;
+    fixture.settled().await;
+}
+
+async fn b6_a_flood_is_answered_page_by_page_and_an_answered_message_is_not_read_again(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = start_chat(&fixture).await;
+    serve_pages(&fixture, 50);
+    let before = fixture.fake.calls::<ListEntriesRequest>();
+    flood(&fixture, &chat, 100).await;
+    assert_eq!(fixture.said(&chat).len(), 102);
+    let reads = fixture.fake.calls::<ListEntriesRequest>() - before;
+    assert!(reads <= 10, "{reads} reads for 100 messages");
+
+    let before = fixture.fake.calls::<ListEntriesRequest>();
+    fixture.publish(chat.account, &chat.posted(3)).await;
+    fixture.settled().await;
+    assert_eq!(fixture.fake.calls::<ListEntriesRequest>(), before);
+}
+
+async fn b6_short_pages_are_read_to_the_end(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = start_chat(&fixture).await;
+    serve_pages(&fixture, 1);
+    flood(&fixture, &chat, 7).await;
+    assert_eq!(fixture.said(&chat).len(), 9);
+}
+
+async fn b6_a_page_of_long_messages_is_read(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = start_chat(&fixture).await;
+    serve_pages(&fixture, 50);
+    let long = "no ".repeat(100_000);
+    let sequences: Vec<i64> = (0..20).map(|_| fixture.append(&chat, &long, "")).collect();
+    fixture.publish(chat.account, &chat.posted(sequences[19])).await;
+    fixture.settled().await;
+    assert_eq!(fixture.said(&chat).len(), 22);
+}
+
+async fn b6_a_thread_that_is_unavailable_is_retried_and_one_that_is_too_large_is_a_dead_letter(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = start_chat(&fixture).await;
+    let code = Arc::new(Mutex::new(Code::Unavailable));
+    let answer = code.clone();
+    fixture.fake.on(move |_: Request<ListEntriesRequest>| -> Result<ListEntriesResponse, Status> {
+        Err(Status::new(*answer.lock().unwrap(), "unreadable"))
+    });
+    let before = fixture.fake.calls::<ListEntriesRequest>();
+    let sequence = fixture.append(&chat, "no", "");
+    fixture.publish(chat.account, &chat.posted(sequence)).await;
+    wait_until("two retries", || async { fixture.fake.calls::<ListEntriesRequest>() >= before + 3 }).await;
+    assert!(fixture.dead_letters().await.is_empty());
+
+    *code.lock().unwrap() = Code::OutOfRange;
+    fixture.settled().await;
+    let dead_letters = fixture.dead_letters().await;
+    assert!(matches!(&dead_letters[..], [reason] if reason.contains("too large")), "{dead_letters:?}");
+}
+
+async fn a3_a_bot_says_nothing_after_a_person_took_over(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = start_chat(&fixture).await;
+    fixture.conversations.with(chat.conversation, |row| row.release());
+    // The message arrives before the event of the takeover.
+    fixture.send(&chat, "ada@example.org", "").await;
+    let taken_over = AssigneeChanged {
+        conversation_id: chat.conversation.to_string(),
+        epoch: 2,
+        ended_bot_session_id: chat.session.to_string(),
+        ..AssigneeChanged::default()
+    };
+    fixture.publish(chat.account, &taken_over).await;
+    fixture.settled().await;
+    fixture.send(&chat, "hello?", "").await;
+    assert_eq!(fixture.session(&chat).await.unwrap().status(), BotSessionStatus::TakenOver);
+    assert_eq!(fixture.said(&chat), ["hi", "mail?"]);
+    assert!(answers(&fixture, &chat).is_empty() && fixture.dead_letters().await.is_empty());
+}
+
+async fn s2_a_message_of_another_account_and_one_that_is_not_the_visitors_are_not_answered(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = start_chat(&fixture).await;
+    let sequence = fixture.append(&chat, "no", "");
+    let by_agent = Actor { kind: ActorKind::Agent.into(), ..Actor::default() };
+    let posted = chat.posted(sequence);
+    let events = [
+        event(new_account(), &posted),
+        event(chat.account, &MessagePosted { author: Some(by_agent), ..posted.clone() }),
+        event(chat.account, &MessagePosted { bot_session_id: String::new(), ..posted }),
+    ];
+    fixture.publish_all(&events).await;
+    fixture.settled().await;
+    assert_eq!(fixture.said(&chat), ["hi", "mail?"]);
+    assert!(fixture.dead_letters().await.is_empty());
+}
