@@ -1,6 +1,6 @@
-//! Compiles the protos without an installed protoc: protox reads them, tonic and prost generate the Rust types, protovalidate's
-//! generator the validation of the fields, [`normalize`] the normalisation of their texts, and [`pattern_descriptions`] what a value
-//! that violates a pattern must be instead.
+//! Compiles the contract without an installed protoc: protox reads the protos, tonic and prost generate the Rust types,
+//! protovalidate's generator the validation of the fields, [`normalize`] the normalisation of their texts, and
+//! [`pattern_descriptions`] the descriptions of violated patterns.
 use std::{collections::BTreeSet, env, error::Error, fmt::Write, fs, path::PathBuf};
 
 use heck::{ToSnakeCase, ToUpperCamelCase};
@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Every request and every message of ours in one.
+/// All requests, and the messages of Frontdesk in them.
 fn request_messages(pool: &DescriptorPool) -> Vec<MessageDescriptor> {
     let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
     let mut pending: Vec<MessageDescriptor> = methods.map(|method| method.input()).collect();
@@ -57,7 +57,7 @@ fn request_messages(pool: &DescriptorPool) -> Vec<MessageDescriptor> {
     messages
 }
 
-/// The type of a field's values: of a map the type of its values, whose keys are written by programs.
+/// The type of a field's values. The values of a map count; its keys are identifiers.
 fn value_kind(field: &FieldDescriptor) -> Kind {
     match field.kind() {
         Kind::Message(entry) if field.is_map() => entry.map_entry_value_field().kind(),
@@ -65,7 +65,7 @@ fn value_kind(field: &FieldDescriptor) -> Kind {
     }
 }
 
-/// The message of ours that a field holds.
+/// The message of Frontdesk that a field contains. None: it contains none.
 fn inner_message(field: &FieldDescriptor) -> Option<MessageDescriptor> {
     match value_kind(field) {
         Kind::Message(inner) if inner.full_name().starts_with("frontdesk.") => Some(inner),
@@ -73,7 +73,7 @@ fn inner_message(field: &FieldDescriptor) -> Option<MessageDescriptor> {
     }
 }
 
-/// `impl Normalize` for every message in a request: its text fields, as the protos declare them.
+/// Generates `impl Normalize` for the messages of requests, by the option `text` of their fields.
 fn normalize(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
     let option = pool.get_extension_by_name("frontdesk.text.v1.text").ok_or("no option frontdesk.text.v1.text")?;
     let mut code = String::new();
@@ -83,7 +83,7 @@ fn normalize(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
             let call = match (value_kind(&field), rule(&field, &option)?) {
                 (Kind::String, Some(rule)) => rule,
                 (_, Some(_)) => {
-                    return Err(format!("{} is no string and has the option text", field.full_name()).into());
+                    return Err(format!("{} has the option text and is not a string", field.full_name()).into());
                 }
                 (_, None) if inner_message(&field).is_some() => "Normalize::normalize",
                 (_, None) => continue,
@@ -95,27 +95,34 @@ fn normalize(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
     Ok(code)
 }
 
-/// `impl PatternDescription` for every message in a request: what the fields with a pattern must be.
+/// Generates `impl PatternDescription` for the messages of requests, by the patterns of their fields.
 fn pattern_descriptions(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
     let mut code = String::new();
     for message in request_messages(pool) {
-        writeln!(code, "impl PatternDescription for {} {{", path(&message))?;
-        writeln!(code, "fn pattern_description(path: &str) -> Option<&'static str> {{")?;
-        writeln!(code, "let (field, rest) = split_path(path);\nlet _ = rest;\nmatch field {{")?;
+        let mut arms = String::new();
         for field in message.fields() {
             if let Some(inner) = inner_message(&field) {
                 let inner = path(&inner);
-                writeln!(code, "{:?} => <{inner} as PatternDescription>::pattern_description(rest),", field.name())?;
+                writeln!(
+                    arms,
+                    "({:?}, rest) => <{inner} as PatternDescription>::pattern_description(rest),",
+                    field.name()
+                )?;
             } else if let Some(description) = pattern_description(pool, &field)? {
-                writeln!(code, "{:?} => Some({description:?}),", field.name())?;
+                writeln!(arms, "({:?}, _) => Some({description:?}),", field.name())?;
             }
         }
-        writeln!(code, "_ => None,\n}}\n}}\n}}")?;
+        let (argument, body) = match arms.is_empty() {
+            true => ("_", "None".to_owned()),
+            false => ("path", format!("match split_path(path) {{\n{arms}_ => None,\n}}")),
+        };
+        writeln!(code, "impl PatternDescription for {} {{", path(&message))?;
+        writeln!(code, "fn pattern_description({argument}: &str) -> Option<&'static str> {{\n{body}\n}}\n}}")?;
     }
     Ok(code)
 }
 
-/// What the field must be, if it has a pattern: as the proto says, or as follows from its kind of text or its name.
+/// What a field with a pattern must be: by its option, or by its kind of text or its name. None: it has no pattern.
 fn pattern_description(pool: &DescriptorPool, field: &FieldDescriptor) -> Result<Option<String>, Box<dyn Error>> {
     let extension = |name| pool.get_extension_by_name(name).ok_or_else(|| format!("no option {name}"));
     let options = field.options();
@@ -130,52 +137,53 @@ fn pattern_description(pool: &DescriptorPool, field: &FieldDescriptor) -> Result
         (true, Some(description), ..) => Ok(Some(description.to_owned())),
         (true, None, Some("line"), _) => Ok(Some("must be one line without control characters".to_owned())),
         (true, None, Some(_), _) => {
-            Ok(Some("must not hold control characters other than tabs and line breaks".to_owned()))
+            Ok(Some("must not contain control characters other than tabs and line breaks".to_owned()))
         }
         (true, None, None, "request_id") => Ok(Some(REQUEST_ID.to_owned())),
         (true, None, None, _) => Err(format!("{} has a pattern and no pattern_description", field.full_name()).into()),
     }
 }
 
-/// What a request id must be, in every method that has one.
+/// What a request id must be, in all methods that have one.
 const REQUEST_ID: &str =
     "must be 1 to 64 of A-Z a-z 0-9 . _ : -, for example a UUID; keep it for every retry of this call";
 
 /// Whether field rules have a pattern, for the field or for its items.
 fn has_pattern(rules: &DynamicMessage) -> bool {
     let set = |name: &str| rules.get_field_by_name(name).filter(|_| rules.has_field_by_name(name));
-    let of = |name: &str, inner: &dyn Fn(&DynamicMessage) -> bool| {
+    let nested = |name: &str, inner: &dyn Fn(&DynamicMessage) -> bool| {
         set(name).is_some_and(|value| value.as_message().is_some_and(inner))
     };
-    of("string", &|string| string.has_field_by_name("pattern"))
-        || of("repeated", &|repeated| {
+    nested("string", &|string| string.has_field_by_name("pattern"))
+        || nested("repeated", &|repeated| {
             repeated.get_field_by_name("items").is_some_and(|items| items.as_message().is_some_and(has_pattern))
         })
 }
 
-/// The function for a field's text; None: the field does not have the option.
+/// The normalising function of a field. None: the field does not have the option `text`.
 fn rule(field: &FieldDescriptor, option: &ExtensionDescriptor) -> Result<Option<&'static str>, String> {
     match field.options().get_extension(option).as_enum_number() {
         None | Some(0) => Ok(None),
         Some(1) => Ok(Some("line")),
         Some(2) => Ok(Some("block")),
-        Some(other) => Err(format!("{}: no function for the text {other}", field.full_name())),
+        Some(other) => Err(format!("{}: no function for the value {other} of the option text", field.full_name())),
     }
 }
 
+/// The statement that normalises one field.
 fn statement(message: &MessageDescriptor, field: &FieldDescriptor, call: &str) -> String {
     match field.containing_oneof() {
-        // `optional` is a oneof too, which Rust has as an Option.
+        // `optional` is a synthetic oneof, which prost generates as an Option.
         Some(oneof) if !oneof.is_synthetic() => {
             let variants = format!("{}::{}", module(message), oneof.name().to_upper_camel_case());
             let variant = field.name().to_upper_camel_case();
-            format!("if let Some({variants}::{variant}(held)) = &mut self.r#{} {{ {call}(held); }}", oneof.name())
+            format!("if let Some({variants}::{variant}(field)) = &mut self.r#{} {{ {call}(field); }}", oneof.name())
         }
         _ => format!("{call}(&mut self.r#{});", field.name()),
     }
 }
 
-/// Where prost puts the message.
+/// The Rust path that prost gives the message.
 fn path(message: &MessageDescriptor) -> String {
     let name = message.name().to_upper_camel_case();
     match message.parent_message() {
@@ -184,11 +192,11 @@ fn path(message: &MessageDescriptor) -> String {
     }
 }
 
-/// Where prost puts what is declared within the message.
+/// The Rust module that prost gives the declarations within the message.
 fn module(message: &MessageDescriptor) -> String {
-    let (outside, name) = match message.parent_message() {
+    let (parent, name) = match message.parent_message() {
         Some(parent) => (module(&parent), message.name()),
         None => (format!("crate::{}", message.package_name().replace('.', "::")), message.name()),
     };
-    format!("{outside}::{}", name.to_snake_case())
+    format!("{parent}::{}", name.to_snake_case())
 }

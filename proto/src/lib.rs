@@ -1,5 +1,5 @@
-//! The contract: every message, client and server of `proto/`, the checks of the fields, the form in which their texts are
-//! kept, and the descriptors that the server enforces and serves by reflection. Nothing else.
+//! The contract: the messages, clients and servers of `proto/`, the validation of their fields, the normalisation of their
+//! texts, and the descriptors that the server enforces and serves by reflection. Nothing else.
 #![allow(clippy::all, missing_docs, rustdoc::all)]
 
 pub mod characters;
@@ -15,7 +15,7 @@ pub use prost_protovalidate::{Validate, ValidationError, Violation};
 
 include!(concat!(env!("OUT_DIR"), "/validate_impl.rs"));
 
-/// Packages, named as in the protos.
+/// The packages, named as in the protos.
 pub mod frontdesk {
     pub mod actor {
         pub mod v1 {

@@ -1,4 +1,4 @@
-//! Texts as they are kept: what `frontdesk/text/v1/text.proto` promises. The build makes the impls for the messages.
+//! Normalisation of texts, as `frontdesk/text/v1/text.proto` promises. The build script generates the impls for the messages.
 #![warn(clippy::all, missing_docs)]
 
 use std::collections::BTreeMap;
@@ -10,9 +10,9 @@ use crate::characters::{is_isolate, is_override, is_zero_width};
 /// Some files begin with it; a text does not.
 const BYTE_ORDER_MARK: char = '\u{FEFF}';
 
-/// A request, or a part of one, whose texts can be brought into the form in which they are kept.
+/// A request, or a part of one, whose texts can be brought into the form in which they are stored.
 pub trait Normalize {
-    /// Brings every text into that form; again changes nothing.
+    /// Brings all texts into the form in which they are stored. A second call changes nothing.
     fn normalize(&mut self);
 }
 
@@ -34,45 +34,45 @@ impl<K, T: Normalize> Normalize for BTreeMap<K, T> {
     }
 }
 
-/// A field that holds texts: one, perhaps one, or many.
+/// A field with texts: one, an optional one, or many.
 trait Texts {
-    fn each(&mut self, rule: fn(&mut String));
+    fn for_each(&mut self, rule: fn(&mut String));
 }
 
 impl Texts for String {
-    fn each(&mut self, rule: fn(&mut String)) {
+    fn for_each(&mut self, rule: fn(&mut String)) {
         rule(self);
     }
 }
 
 impl Texts for Option<String> {
-    fn each(&mut self, rule: fn(&mut String)) {
+    fn for_each(&mut self, rule: fn(&mut String)) {
         self.iter_mut().for_each(rule);
     }
 }
 
 impl Texts for Vec<String> {
-    fn each(&mut self, rule: fn(&mut String)) {
+    fn for_each(&mut self, rule: fn(&mut String)) {
         self.iter_mut().for_each(rule);
     }
 }
 
 impl<K> Texts for BTreeMap<K, String> {
-    fn each(&mut self, rule: fn(&mut String)) {
+    fn for_each(&mut self, rule: fn(&mut String)) {
         self.values_mut().for_each(rule);
     }
 }
 
-/// A text that does not come in a request, as a line of one is kept.
+/// A text that is not part of a request, normalised like a line of one.
 pub fn normalized_line(text: &str) -> String {
     let mut text = text.to_owned();
     line(&mut text);
     text
 }
 
-/// `TEXT_LINE`.
+/// The rule `TEXT_LINE`.
 fn line(texts: &mut impl Texts) {
-    texts.each(|text| {
+    texts.for_each(|text| {
         if !text.is_ascii() {
             compose(text, |character| is_override(character) || is_isolate(character) || is_zero_width(character));
         }
@@ -81,13 +81,13 @@ fn line(texts: &mut impl Texts) {
     });
 }
 
-/// `TEXT_BLOCK`.
+/// The rule `TEXT_BLOCK`.
 fn block(texts: &mut impl Texts) {
-    texts.each(|text| {
+    texts.for_each(|text| {
         if !text.is_ascii() {
             compose(text, |character| is_override(character) || character == BYTE_ORDER_MARK);
         }
-        // Only now: what was removed may have stood between the two.
+        // After composing: a removed character may have stood between '\r' and '\n'.
         if text.contains('\r') {
             *text = text.replace("\r\n", "\n").replace('\r', "\n");
         }
@@ -127,7 +127,7 @@ mod tests {
         text
     }
 
-    /// What is sent, what is kept of it as a line, what as a block.
+    /// A text as it is sent, as it is stored as a line, and as a block.
     const CASES: &[(&str, &str, &str)] = &[
         ("", "", ""),
         ("Ada", "Ada", "Ada"),
@@ -142,10 +142,10 @@ mod tests {
         ("\u{FEFF}a\u{202A}b\u{202B}c\u{202C}d\u{202D}e\u{202E}f", "abcdef", "abcdef"),
         ("a\u{2066}b\u{2067}c\u{2068}d\u{2069}", "abcd", "a\u{2066}b\u{2067}c\u{2068}d\u{2069}"),
         ("\u{200B} a \u{200B}", "a", "\u{200B} a \u{200B}"),
-        // Marks and joiners are part of how people write.
+        // Direction marks and joiners are part of ordinary writing.
         ("\u{200E}שלום\u{200F}", "\u{200E}שלום\u{200F}", "\u{200E}שלום\u{200F}"),
         ("👩\u{200D}💻", "👩\u{200D}💻", "👩\u{200D}💻"),
-        // For the field's rule to refuse.
+        // Control characters stay, for the field's rule to refuse them.
         ("a\0b\u{9F}", "a\0b\u{9F}", "a\0b\u{9F}"),
     ];
 
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_sent_normalising_again_changes_nothing_and_no_forbidden_character_is_left() {
+    fn c4_normalising_twice_changes_nothing_more_and_leaves_no_forbidden_character() {
         let odd: Vec<char> =
             CASES.iter().flat_map(|(sent, ..)| sent.chars()).chain("\u{344}\u{1100}\u{1161}".chars()).collect();
         let mut random = StdRng::seed_from_u64(7);
@@ -166,7 +166,7 @@ mod tests {
             let sent: String = (0..random.random_range(0..12))
                 .map(|_| match random.random_range(0..3) {
                     0 => random.random(),
-                    // Where composing happens.
+                    // The range in which characters compose.
                     1 => char::from_u32(random.random_range(0x2C0..0x2000)).unwrap_or('a'),
                     _ => *odd.choose(&mut random).unwrap(),
                 })
@@ -183,15 +183,15 @@ mod tests {
     }
 
     #[test]
-    fn plain_text_stays_where_it_is() {
+    fn plain_text_is_not_reallocated() {
         let mut request = PostMessageRequest { text: "Hello, how can I help?\n".into(), ..Default::default() };
         let (before, length) = (request.text.as_ptr(), request.text.capacity());
         request.normalize();
-        assert_eq!((request.text.as_ptr(), request.text.capacity()), (before, length), "nothing was allocated");
+        assert_eq!((request.text.as_ptr(), request.text.capacity()), (before, length), "the same allocation");
     }
 
     #[test]
-    fn texts_are_found_wherever_they_are_and_ids_and_addresses_left_alone() {
+    fn c4_nested_texts_are_normalised_and_ids_and_addresses_are_not() {
         let label = |label: &str| FlowButton { label: label.into(), ..Default::default() };
         let buttons =
             ButtonsStep { text: "Which\r\none?".into(), buttons: vec![label(" e\u{301} "), label("b\u{200B}")] };
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_count_what_is_kept() {
+    fn c4_lengths_count_the_stored_text() {
         let long = |name: String| {
             let mut request = UpdateBotRequest { name: Some(name), ..Default::default() };
             request.bot_id = "01890a5d-ac96-774b-bcce-b302099a8057".into();
@@ -224,6 +224,6 @@ mod tests {
         };
         assert!(long("e\u{301}".repeat(200)), "200 letters, sent as 400");
         assert!(!long("e\u{301}".repeat(201)));
-        assert!(!long(" \u{200B}\u{FEFF}".into()), "nothing is left of it");
+        assert!(!long(" \u{200B}\u{FEFF}".into()), "the stored text is empty");
     }
 }

@@ -14,7 +14,12 @@ fn split_path(path: &str) -> (&str, &str) {
     (first.split('[').next().unwrap_or(first), rest)
 }
 
-include!(concat!(env!("OUT_DIR"), "/pattern_description_impl.rs"));
+#[allow(clippy::all, reason = "generated")]
+mod generated {
+    use super::{PatternDescription, split_path};
+
+    include!(concat!(env!("OUT_DIR"), "/pattern_description_impl.rs"));
+}
 
 #[cfg(test)]
 mod tests {
@@ -24,7 +29,7 @@ mod tests {
     };
 
     #[test]
-    fn i22_a_violated_pattern_is_described_wherever_its_field_is() {
+    fn i22_a_violated_pattern_is_described_also_in_a_nested_message() {
         let handle = CreateAgentRequest::pattern_description("handle").unwrap();
         assert_eq!(handle, "must be 1 to 40 of a-z 0-9 . _ -, beginning with a letter or digit");
         assert!(CreateAgentRequest::pattern_description("request_id").unwrap().contains("keep it for every retry"));

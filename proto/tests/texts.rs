@@ -1,23 +1,24 @@
-//! Nobody forgets to say what a string of a request is: text that people write, or something with an alphabet of its own.
+//! Each string of a request is declared: as text that people write, or by a rule that names its alphabet.
 
 use std::collections::BTreeSet;
 
 use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 
-/// Neither: what the server gave out and compares, or looks up, as it is; and addresses of pages, of which every letter counts.
-const AS_SENT: &[&str] = &["etag", "page_token", "next_step_id", "time_zone", "page_url", "website_url", "url"];
+/// The fields that are neither: values that the server issued and compares or looks up unchanged, and addresses of pages, which
+/// must not change.
+const UNCHANGED: &[&str] = &["etag", "page_token", "next_step_id", "time_zone", "page_url", "website_url", "url"];
 
 fn pool() -> DescriptorPool {
     DescriptorPool::decode(frontdesk_proto::DESCRIPTORS).unwrap()
 }
 
-/// Every string field of every request and of our messages in it.
+/// The string fields of all requests and of the messages of Frontdesk in them.
 fn strings(pool: &DescriptorPool) -> Vec<FieldDescriptor> {
     let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
-    let mut ahead: Vec<MessageDescriptor> = methods.map(|method| method.input()).collect();
+    let mut pending: Vec<MessageDescriptor> = methods.map(|method| method.input()).collect();
     let mut done = BTreeSet::new();
     let mut strings = Vec::new();
-    while let Some(message) = ahead.pop() {
+    while let Some(message) = pending.pop() {
         if !done.insert(message.full_name().to_owned()) {
             continue;
         }
@@ -28,7 +29,7 @@ fn strings(pool: &DescriptorPool) -> Vec<FieldDescriptor> {
             };
             match kind {
                 Kind::String => strings.push(field),
-                Kind::Message(held) if held.full_name().starts_with("frontdesk.") => ahead.push(held),
+                Kind::Message(nested) if nested.full_name().starts_with("frontdesk.") => pending.push(nested),
                 _ => {}
             }
         }
@@ -36,7 +37,7 @@ fn strings(pool: &DescriptorPool) -> Vec<FieldDescriptor> {
     strings
 }
 
-/// The option's value: 0 where there is none.
+/// The value of the option `text`; 0 when the field does not have it.
 fn text(pool: &DescriptorPool, field: &FieldDescriptor) -> i32 {
     let option = pool.get_extension_by_name("frontdesk.text.v1.text").unwrap();
     field.options().get_extension(&option).as_enum_number().unwrap()
@@ -55,7 +56,7 @@ fn names_its_alphabet(pool: &DescriptorPool, field: &FieldDescriptor) -> bool {
     is("uuid") || is("email") || is_ascii_pattern(pattern)
 }
 
-/// Only characters and classes of characters that are written out.
+/// True: the pattern consists of characters and of character classes that list their characters.
 fn is_ascii_pattern(pattern: &str) -> bool {
     let outside: String = pattern.split('[').map(|part| part.rsplit(']').next().unwrap()).collect();
     pattern.starts_with('^')
@@ -67,7 +68,7 @@ fn is_ascii_pattern(pattern: &str) -> bool {
 }
 
 #[test]
-fn c4_every_string_of_a_request_says_whether_it_is_text() {
+fn c4_each_string_of_a_request_declares_whether_it_is_text() {
     let pool = pool();
     let strings = strings(&pool);
     assert!(strings.len() > 100, "{}", strings.len());
@@ -75,22 +76,21 @@ fn c4_every_string_of_a_request_says_whether_it_is_text() {
         let (name, alphabet) = (field.full_name(), names_its_alphabet(&pool, field));
         match text(&pool, field) {
             0 => assert!(
-                alphabet || AS_SENT.contains(&field.name()),
+                alphabet || UNCHANGED.contains(&field.name()),
                 "{name}: add the option (frontdesk.text.v1.text), or a rule that names its alphabet: uuid, email, a pattern"
             ),
-            _ => assert!(
-                !alphabet,
-                "{name} is text, and its rule allows some characters only: one of the two is too many"
-            ),
+            _ => {
+                assert!(!alphabet, "{name} has the option text and a rule that names its alphabet: remove one of them")
+            }
         }
     }
-    for name in AS_SENT {
+    for name in UNCHANGED {
         assert!(strings.iter().any(|field| field.name() == *name), "no request has a field {name} any more");
     }
 }
 
 #[test]
-fn c4_the_comment_of_every_text_says_how_it_is_normalised() {
+fn c4_the_comment_of_each_text_says_how_it_is_normalised() {
     let pool = pool();
     for field in strings(&pool) {
         let file = field.parent_message().parent_file();
@@ -106,7 +106,7 @@ fn c4_the_comment_of_every_text_says_how_it_is_normalised() {
 }
 
 #[test]
-fn a_pattern_names_its_alphabet_or_does_not() {
+fn a_pattern_names_its_alphabet_only_with_listed_characters() {
     for pattern in ["^[A-Za-z0-9._:-]{1,64}$", "^[0-9]{8}$", "^([0-9a-f]{8}(-[0-9a-f]{4}){3})?$", "^(de|en)$"] {
         assert!(is_ascii_pattern(pattern), "{pattern}");
     }

@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 if [ $# -eq 0 ] || [ -z "$1" ]; then
-    echo "usage: make bench-compare BASE=<commit> [ROWS=P1,P1_256,P1a,P2] [PAIRS=<number>] [SECONDS_EACH=<number>]" >&2
+    echo "usage: make bench-compare BASE=<commit> [ROWS=P1,P1_256,P1a,P2] [PAIRS=<number>] [SECONDS_EACH=<seconds>]" >&2
     exit 2
 fi
 commit=$(git rev-parse --verify --quiet "$1^{commit}") || { echo "compare.sh: $1 is no commit of this repository" >&2; exit 2; }
@@ -23,6 +23,7 @@ if [ ! -e "$folder/source/Cargo.toml" ]; then
     git worktree prune
     git worktree add --force --detach "$folder/source" "$commit"
 fi
+# From within the folder, so that the commit's own .cargo/config.toml counts.
 (cd "$folder/source" && CARGO_TARGET_DIR=$folder/target cargo build --release --locked --package frontdesk --bin frontdesk)
 
 echo "base: $(git log -1 --format='%h %s' "$commit")"

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use frontdesk::ServerChannel;
-use frontdesk_auth::{Claims, DevelopmentKey, CallerKind};
+use frontdesk_auth::{CallerKind, Claims, DevelopmentKey};
 use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},

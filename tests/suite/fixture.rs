@@ -17,7 +17,7 @@ use frontdesk_proto::{
 };
 use frontdesk_testkit::{new_id, request_id};
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, FieldDescriptor, CallerKind as FieldKind, MessageDescriptor, MethodDescriptor,
+    DescriptorPool, DynamicMessage, FieldDescriptor, Kind as FieldKind, MessageDescriptor, MethodDescriptor,
     ReflectMessage, Value,
 };
 use tonic::Request;
@@ -65,7 +65,7 @@ pub fn methods() -> Vec<Declared> {
     let mut methods: Vec<Declared> = all
         .map(|method| {
             let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
-            let access = access.of(&path).unwrap();
+            let access = access.find(&path).unwrap();
             let (principals, permission) = (access.principals().to_vec(), access.permission().to_owned());
             Declared { method, path, principals, permission }
         })
@@ -260,7 +260,10 @@ impl Fixture {
 
     /// Permissions of administrators.
     pub fn every_permission(&self) -> Vec<String> {
-        self.account.keys.claims(self.account.id, CallerKind::Admin, "administrator", Duration::from_secs(60)).permissions
+        self.account
+            .keys
+            .claims(self.account.id, CallerKind::Admin, "administrator", Duration::from_secs(60))
+            .permissions
     }
 
     /// A call with this message. A service names the account and the actor that it acts for.

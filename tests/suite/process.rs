@@ -8,7 +8,7 @@ use std::{
 };
 
 use frontdesk_auth::DevelopmentKey;
-use frontdesk_clock::Clock;
+use frontdesk_clock::development::clock_from_file;
 use tokio::process::{Child, Command};
 
 /// A `frontdesk serve all` process and its data folder.
@@ -88,7 +88,7 @@ impl Process {
 
     /// The development key of its data folder.
     pub fn keys(&self) -> DevelopmentKey {
-        let clock = frontdesk_clock::development::clock_from_file(&self.folder.join("clock-offset")).expect("a clock");
+        let clock = clock_from_file(&self.folder.join("clock-offset")).expect("a clock");
         DevelopmentKey::load_or_create(&self.folder.join("development.key"), &clock).expect("a key")
     }
 

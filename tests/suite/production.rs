@@ -7,7 +7,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use frontdesk::Settings;
-use frontdesk_auth::{IssuerSettings, CallerKind};
+use frontdesk_auth::{CallerKind, IssuerSettings};
 use frontdesk_clock::Clock;
 use frontdesk_transport::TlsSettings;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};

@@ -1,87 +1,68 @@
-//! Asking the conversation's row for a change of owner.
+//! Client of the conversation service, whose row decides each change of owner (rule A1).
 
 use frontdesk_auth::Actor;
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
-use frontdesk_proto::conversation::v1::{
-    self as proto, ActorKind, ChangeAssigneeRequest, conversation_service_client::ConversationServiceClient,
+use frontdesk_proto::{
+    assignment::v1::AssignmentCause as ProtoCause,
+    conversation::v1::{ChangeAssigneeRequest, conversation_service_client::ConversationServiceClient},
 };
 use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::{
     App,
-    domain::{Agent, Party},
+    domain::{Agent, AssignmentCause},
     error::AssignmentError,
 };
 
-/// A change of owner that is asked for.
+/// A request to change the owner of a conversation.
 #[derive(Clone, Debug)]
-pub(crate) struct Change {
+pub(crate) struct ChangeAssignee {
     pub(crate) account: AccountId,
-    /// Who wants it.
-    pub(crate) actor: Actor,
+    /// The actor who changes the owner.
+    pub(crate) by: Actor,
     pub(crate) conversation: Uuid,
     pub(crate) expected_epoch: i64,
-    /// None: nobody.
+    /// The agent who becomes the owner. None: the conversation becomes unassigned.
     pub(crate) to: Option<Agent>,
-    /// The same for a repeat of the same wish, so that the row answers it as it did the first time.
+    pub(crate) cause: AssignmentCause,
+    /// The same for a repeat of the same change, which then gets the first answer.
     pub(crate) request_id: String,
 }
 
-/// What the row says of a change.
-#[derive(Clone, Debug)]
-pub(crate) struct Changed {
-    /// The epoch that the owner who was asked for began, or had already.
-    pub(crate) epoch: i64,
-    /// When it began, at the latest; None: the row has moved on since, or nothing had to change.
-    pub(crate) at: Option<Time>,
+/// An ownership epoch of a conversation, as the conversation service answers it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Epoch {
+    /// The epoch that the change began; where the owner stayed the same, the current one.
+    pub(crate) number: i64,
+    pub(crate) began_at: Time,
 }
 
-impl Change {
-    /// Who owns the conversation after it.
-    pub(crate) fn owner(&self) -> Party {
-        self.to.as_ref().map_or_else(Party::nobody, |agent| Party::agent(agent.id))
-    }
-}
-
-/// Asks the row; its refusal says what is true now.
-pub(crate) async fn change_assignee(app: &App, change: &Change) -> Result<Changed, AssignmentError> {
+/// Asks the conversation service to change the owner. A rejection holds what is true now.
+pub(crate) async fn change_assignee(app: &App, change: &ChangeAssignee) -> Result<Epoch, AssignmentError> {
     let request = ChangeAssigneeRequest {
         conversation_id: change.conversation.to_string(),
         expected_epoch: change.expected_epoch,
         agent_id: change.to.as_ref().map(|agent| agent.id.to_string()).unwrap_or_default(),
         agent_name: change.to.as_ref().map(|agent| agent.name.clone()).unwrap_or_default(),
         request_id: change.request_id.clone(),
+        cause: ProtoCause::from(change.cause).into(),
     };
-    let channel = app.conversation.acting_for(change.account, &change.actor);
-    let answer = ConversationServiceClient::new(channel).change_assignee(request).await.map_err(refused)?.into_inner();
-    let conversation = answer.conversation.ok_or_else(|| refused(Status::internal("no conversation in the answer")))?;
-    Ok(read(change, &conversation))
+    let channel = app.conversation.acting_for(change.account, &change.by);
+    let response = ConversationServiceClient::new(channel).change_assignee(request).await.map_err(error)?.into_inner();
+    let began_at = response.change_time.as_ref().map(Time::from_proto);
+    let began_at = began_at.ok_or_else(|| error(Status::internal("the response has no change_time")))?;
+    Ok(Epoch { number: response.epoch, began_at })
 }
 
-/// A repeat is answered with the conversation as it is now: only when it still stands where this change put it is the time
-/// of its last activity that of the change, or later.
-fn read(change: &Change, conversation: &proto::Conversation) -> Changed {
-    let assignee = conversation.assignee.as_ref().map_or_else(Party::nobody, |actor| match actor.kind() {
-        ActorKind::Agent => Party { kind: frontdesk_proto::assignment::v1::OwnerKind::Agent, id: actor.id.clone() },
-        ActorKind::Bot => Party::bot(actor.id.as_str()),
-        _ => Party::nobody(),
-    });
-    let begun = conversation.epoch == change.expected_epoch + 1 && assignee == change.owner();
-    Changed {
-        epoch: conversation.epoch.min(change.expected_epoch + 1),
-        at: conversation.last_activity_time.as_ref().filter(|_| begun).map(Time::from_proto),
-    }
-}
-
-fn refused(status: Status) -> AssignmentError {
+fn error(status: Status) -> AssignmentError {
     match status.code() {
         Code::Aborted | Code::FailedPrecondition | Code::NotFound | Code::InvalidArgument => {
-            AssignmentError::Refused(status)
+            AssignmentError::Rejected(status)
         }
-        _ => {
-            tracing::warn!(code = ?status.code(), message = status.message(), "the conversation service did not answer");
+        code => {
+            tracing::warn!(?code, message = status.message(), "the conversation service did not change the owner");
             AssignmentError::ConversationUnavailable
         }
     }

@@ -1,4 +1,4 @@
-//! What can go wrong, in this service's words, and what a caller is told.
+//! Errors of the service, and the one place that maps them to gRPC.
 
 use std::time::Duration;
 
@@ -8,21 +8,26 @@ use frontdesk_proto::assignment::v1::Reason;
 use sea_orm::DbErr;
 use tonic::{Code, Status};
 
-const DOMAIN: &str = "assignment.frontdesk";
+use crate::{domain::Rejection, store::agents::WriteError};
 
-/// Why a call was refused, or failed.
+/// Domain of the errors' `google.rpc.ErrorInfo`.
+const DOMAIN: &str = "assignment.frontdesk";
+/// How long a caller should wait before a retry when the conversation service is unavailable.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// Why a call is rejected or fails.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AssignmentError {
-    /// Absent, or not the caller's to know.
+    /// Absent, or of another account.
     #[error("there is no such {0}")]
     NotFound(&'static str),
     /// The request id was used for other content.
     #[error("the request_id was used for another request; choose a new one")]
     RequestIdReused,
-    /// The agent left the roster.
+    /// The agent is deactivated.
     #[error("the agent was deactivated: nothing can be assigned to them")]
     AgentDeactivated,
-    /// The caller is not an agent that the roster knows.
+    /// The calling agent is not on the roster.
     #[error("you are not on the account's roster: create the agent first, with the id that is your token's subject")]
     NotOnRoster,
     /// Another agent has the handle or the address.
@@ -31,12 +36,12 @@ pub(crate) enum AssignmentError {
     /// Another agent of the account has the id.
     #[error("another agent of the account has the id; choose another one")]
     AgentIdTaken,
-    /// Edited since the caller read it.
-    #[error("somebody edited the agent since you read it; read it again")]
+    /// The agent was edited since the caller read it.
+    #[error("the agent was edited since you read it; read it again")]
     EtagMismatch,
-    /// The conversation's row refused; what it said is passed on.
-    #[error("the conversation service refused: {}", .0.message())]
-    Refused(Status),
+    /// The conversation service rejected the change; its status is passed on unchanged.
+    #[error("the conversation service rejected the change: {}", .0.message())]
+    Rejected(Status),
     /// The conversation service cannot be reached.
     #[error("the conversation service cannot be reached; try again")]
     ConversationUnavailable,
@@ -54,25 +59,42 @@ impl From<ClaimError> for AssignmentError {
     }
 }
 
+impl From<Rejection> for AssignmentError {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::AgentDeactivated => Self::AgentDeactivated,
+            Rejection::EtagMismatch => Self::EtagMismatch,
+        }
+    }
+}
+
+impl From<WriteError> for AssignmentError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::IdTaken => Self::AgentIdTaken,
+            WriteError::HandleTaken => Self::HandleTaken,
+            WriteError::Db(error) => Self::Db(error),
+        }
+    }
+}
+
 impl From<AssignmentError> for Status {
     fn from(error: AssignmentError) -> Self {
         let message = error.to_string();
-        let refusal = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.as_str());
+        let status = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.as_str());
         match error {
             AssignmentError::NotFound(resource) => {
-                refusal(Code::NotFound, Reason::NotFound).with("resource", resource).into()
+                status(Code::NotFound, Reason::NotFound).with("resource", resource).into()
             }
-            AssignmentError::RequestIdReused => refusal(Code::FailedPrecondition, Reason::RequestIdReused).into(),
-            AssignmentError::AgentDeactivated => refusal(Code::FailedPrecondition, Reason::AgentDeactivated).into(),
-            AssignmentError::NotOnRoster => refusal(Code::FailedPrecondition, Reason::NotOnRoster).into(),
-            AssignmentError::HandleTaken => refusal(Code::FailedPrecondition, Reason::HandleTaken).into(),
+            AssignmentError::RequestIdReused => status(Code::FailedPrecondition, Reason::RequestIdReused).into(),
+            AssignmentError::AgentDeactivated => status(Code::FailedPrecondition, Reason::AgentDeactivated).into(),
+            AssignmentError::NotOnRoster => status(Code::FailedPrecondition, Reason::NotOnRoster).into(),
+            AssignmentError::HandleTaken => status(Code::FailedPrecondition, Reason::HandleTaken).into(),
             AssignmentError::AgentIdTaken => ApiError::fields(vec![FieldError::new("agent_id", message)]).into(),
-            AssignmentError::EtagMismatch => refusal(Code::Aborted, Reason::EtagMismatch).into(),
-            AssignmentError::Refused(status) => status,
+            AssignmentError::EtagMismatch => status(Code::Aborted, Reason::EtagMismatch).into(),
+            AssignmentError::Rejected(status) => status,
             AssignmentError::ConversationUnavailable => {
-                ApiError::new(Code::Unavailable, DOMAIN, Reason::ConversationUnavailable.as_str_name(), message)
-                    .retry_after(Duration::from_secs(1))
-                    .into()
+                status(Code::Unavailable, Reason::ConversationUnavailable).retry_after(RETRY_DELAY).into()
             }
             AssignmentError::Db(error) => ApiError::database(&error).into(),
         }

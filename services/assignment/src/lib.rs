@@ -1,10 +1,10 @@
-//! Assignment: the account's roster of agents, the change of a conversation's owner, and the history of owners.
+//! Assignment: the account's roster of agents, changes of a conversation's owner, and the history of owners.
 //!
-//! It promises that nothing is assigned to somebody who is not on the roster, and that the history of a conversation is the
-//! same whatever the order in which its events arrived (rule A8). It does not decide who owns a conversation: the
-//! conversation's row does (rule A1), and this service is the one that asks it.
+//! It promises that a conversation is assigned only to active agents of the roster (rule A2), and that the history of a
+//! conversation is the same in whatever order its events arrive (rule A8). It does not decide who owns a conversation: the
+//! conversation's row does (rule A1), and this service is the only one that asks it for a change.
 //!
-//! Start reading at `commands/assign_conversation.rs`, then `consumers/history.rs`.
+//! Start reading at `commands/take_over_conversation.rs`, then `consumers/history.rs`.
 
 mod commands;
 mod consumers;
@@ -24,57 +24,44 @@ use frontdesk_proto::assignment::v1::{
     assignment_service_server::{self, AssignmentServiceServer},
     roster_service_server::{self, RosterServiceServer},
 };
-use tokio_util::sync::CancellationToken;
+use frontdesk_service::{BuildError, Service, ServiceContext};
 use tonic::service::RoutesBuilder;
 
 pub use migration::Migrator;
 
-/// The service's name in events, tokens and consumers.
-const SOURCE: &str = "assignment";
+/// Name of the service in commands, events, tokens and consumers.
+const NAME: &str = "assignment";
 
-/// Full names of the gRPC services that [`routes`] adds.
-pub const SERVICES: &[&str] = &[assignment_service_server::SERVICE_NAME, roster_service_server::SERVICE_NAME];
-
-/// What every call, consumer and worker of the service needs. Clones share it.
+/// The assignment service: what its calls and consumers use. Clones share it.
 #[derive(Clone)]
 pub struct App {
-    db: Db,
-    pages: Pages,
-    conversation: Peer,
-    shutdown: CancellationToken,
+    pub(crate) db: Db,
+    pub(crate) pages: Pages,
+    pub(crate) conversation: Peer,
 }
 
-impl App {
-    /// The service on its own database, with the conversation service as its peer.
-    pub fn new(db: Db, pages: Pages, conversation: Peer, shutdown: CancellationToken) -> Self {
-        Self { db, pages, conversation, shutdown }
+impl Service for App {
+    const NAME: &'static str = NAME;
+    const PACKAGE: &'static str = "frontdesk.assignment.v1";
+    const GRPC_SERVICES: &'static [&'static str] =
+        &[assignment_service_server::SERVICE_NAME, roster_service_server::SERVICE_NAME];
+    const CALLS: &'static [&'static str] = &["conversation"];
+    type Migrator = Migrator;
+    type Settings = ();
+
+    fn try_new(context: ServiceContext, (): ()) -> Result<Self, BuildError> {
+        let (pages, conversation) = (context.pages(), context.peer("conversation")?);
+        Ok(Self { db: context.db, pages, conversation })
     }
-}
 
-/// Adds the gRPC services.
-pub fn routes(app: &App, routes: &mut RoutesBuilder) {
-    routes
-        .add_service(AssignmentServiceServer::new(grpc::Assignments(app.clone())))
-        .add_service(RosterServiceServer::new(grpc::Roster(app.clone())));
-}
+    fn routes(&self, routes: &mut RoutesBuilder) {
+        routes
+            .add_service(AssignmentServiceServer::new(grpc::Assignments(self.clone())))
+            .add_service(RosterServiceServer::new(grpc::Roster(self.clone())));
+    }
 
-/// Adds the consumers, before the first event is published.
-pub fn subscribe(app: &App, bus: &Bus) {
-    bus.subscribe(consumers::History(app.clone()), &app.db);
-    bus.subscribe(consumers::HandedOff(app.clone()), &app.db);
-}
-
-/// Publishes the service's events and forgets what is old, until it is told to stop.
-pub async fn work(app: App, bus: Bus) {
-    let relay = frontdesk_outbox::relay(SOURCE, app.db.clone(), bus, app.shutdown.clone());
-    let forget = frontdesk_db::delete_expired(
-        &app.db,
-        &[frontdesk_idempotency::RETENTION, frontdesk_outbox::RETENTIONS[0], frontdesk_outbox::RETENTIONS[1]],
-        app.shutdown.clone(),
-    );
-    tokio::join!(
-        relay,
-        forget,
-        frontdesk_db::delete_expired(&app.db, &[frontdesk_audit::RETENTION], app.shutdown.clone())
-    );
+    fn subscribe(&self, bus: &Bus) {
+        bus.subscribe(consumers::History(self.clone()), &self.db);
+        bus.subscribe(consumers::HandedOff(self.clone()), &self.db);
+    }
 }

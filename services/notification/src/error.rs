@@ -1,4 +1,4 @@
-//! Why an operation of this service was refused, and how gRPC says so.
+//! Errors of the service and their mapping to gRPC.
 
 use std::time::Duration;
 
@@ -8,59 +8,60 @@ use frontdesk_proto::notification::v1::Reason;
 use sea_orm::DbErr;
 use tonic::{Code, Status};
 
-use crate::domain::State;
+use crate::domain::{DeliveryState, MailLimitReached};
 
 const DOMAIN: &str = "notification.frontdesk";
 
-/// A refusal, in the words of this service.
+/// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
-pub enum NotificationError {
-    /// A field is wrong in any state.
+pub(crate) enum NotificationError {
+    /// A field is invalid in any state.
     #[error("{field}: {description}")]
     Field {
         /// The field's path.
         field: &'static str,
-        /// What would be right.
+        /// What the field must be.
         description: String,
     },
     /// Absent, or another account's.
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    /// The request id was used for something else.
+    /// The request id was used for another request.
     #[error("the request_id was used for another request; choose a new one")]
     RequestIdReused,
-    /// A transcript is sent by hand once the conversation has ended (rule T4).
+    /// Transcripts are sent by hand only after the conversation was closed (rule T4).
     #[error("the conversation is still open; close it first")]
     ConversationOpen,
-    /// Mail goes to contacts' addresses only (rule S4).
+    /// Mail goes only to addresses of contacts (rule S4).
     #[error("the address is not one that mail to this contact may go to")]
     AddressNotOfContact,
-    /// The delivery's state does not allow it.
+    /// The state of the delivery does not allow the operation.
     #[error("the delivery is {}", .0.as_str())]
-    DeliveryState(State),
+    DeliveryState(DeliveryState),
     /// The sender address is not verified.
     #[error("the sender address is not verified; verify it with the code that was mailed to it")]
     SenderNotVerified,
-    /// The code is wrong, used up or too old.
+    /// The code is wrong, used up or expired.
     #[error("the code is wrong, used up or too old; ask for a new one with CreateSender")]
     CodeWrong,
-    /// Too many mails.
-    #[error("too many mails {which}; try again later")]
-    MailLimit {
-        /// Of whom.
-        which: &'static str,
-        /// When there is room again.
-        retry_after: Duration,
-    },
+    /// A limit of mails was reached (rule S4).
+    #[error("too many mails {}; try again later", .0.description)]
+    MailLimit(MailLimitReached),
     /// The conversation service cannot be reached.
     #[error("the conversation service cannot be reached: {0}")]
     ConversationUnavailable(String),
-    /// The conversation service or the composition failed in a way that is our fault.
+    /// An internal error; callers see a fixed text.
     #[error("{0}")]
     Internal(String),
-    /// The database refused.
+    /// The database failed.
     #[error(transparent)]
     Db(#[from] DbErr),
+}
+
+impl From<MailLimitReached> for NotificationError {
+    fn from(reached: MailLimitReached) -> Self {
+        Self::MailLimit(reached)
+    }
 }
 
 impl From<ClaimError> for NotificationError {
@@ -76,23 +77,23 @@ impl From<NotificationError> for Status {
     fn from(error: NotificationError) -> Self {
         use NotificationError as E;
         let message = error.to_string();
-        let refusal = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.clone());
+        let error_with = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.clone());
         match error {
             E::Field { field, description } => ApiError::fields(vec![FieldError::new(field, description)]),
-            E::NotFound(resource) => refusal(Code::NotFound, Reason::NotFound).with("resource", resource),
-            E::RequestIdReused => refusal(Code::FailedPrecondition, Reason::RequestIdReused),
-            E::ConversationOpen => refusal(Code::FailedPrecondition, Reason::ConversationOpen),
-            E::AddressNotOfContact => refusal(Code::FailedPrecondition, Reason::AddressNotOfContact),
+            E::NotFound(resource) => error_with(Code::NotFound, Reason::NotFound).with("resource", resource),
+            E::RequestIdReused => error_with(Code::FailedPrecondition, Reason::RequestIdReused),
+            E::ConversationOpen => error_with(Code::FailedPrecondition, Reason::ConversationOpen),
+            E::AddressNotOfContact => error_with(Code::FailedPrecondition, Reason::AddressNotOfContact),
             E::DeliveryState(state) => {
-                refusal(Code::FailedPrecondition, Reason::DeliveryState).with("state", state.as_str())
+                error_with(Code::FailedPrecondition, Reason::DeliveryState).with("state", state.as_str())
             }
-            E::SenderNotVerified => refusal(Code::FailedPrecondition, Reason::SenderNotVerified),
-            E::CodeWrong => refusal(Code::FailedPrecondition, Reason::CodeWrong),
-            E::MailLimit { retry_after, .. } => {
-                refusal(Code::ResourceExhausted, Reason::MailLimit).retry_after(retry_after)
+            E::SenderNotVerified => error_with(Code::FailedPrecondition, Reason::SenderNotVerified),
+            E::CodeWrong => error_with(Code::FailedPrecondition, Reason::CodeWrong),
+            E::MailLimit(reached) => {
+                error_with(Code::ResourceExhausted, Reason::MailLimit).retry_after(reached.retry_after)
             }
-            E::ConversationUnavailable(why) => {
-                tracing::warn!(why, "the conversation service cannot be reached");
+            E::ConversationUnavailable(reason) => {
+                tracing::warn!(reason, "the conversation service cannot be reached");
                 let message = "the conversation service cannot be reached; try again";
                 ApiError::new(Code::Unavailable, DOMAIN, Reason::ConversationUnavailable.as_str_name(), message)
                     .retry_after(Duration::from_secs(1))

@@ -1,42 +1,50 @@
 //! Settings of the service.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use frontdesk_settings::Secret;
 use serde::{Deserialize, Serialize};
 
-/// How mails leave, and how many may.
+use crate::{
+    domain::{RetryPolicy, UnverifiedLimits},
+    mail::one_line,
+};
+
+/// How mails are sent, and limits of their number.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NotificationSettings {
-    /// The mail server. Without a host mails are written to a mailbox folder.
+    /// The mail server. Without a host, mails are written to a mailbox folder.
     pub smtp: SmtpSettings,
-    /// Whom mails of the installation itself come from, such as the codes that verify sender addresses.
+    /// Sender of the installation's own mails, such as the codes that verify sender addresses: `Name <address>`.
     pub installation_sender: String,
-    /// Automatic transcripts to one contact whose address is not verified, in 24 hours.
+    /// Maximum number of automatic transcripts to one contact whose address is not verified, in 24 hours.
     pub unverified_per_contact_per_day: u64,
-    /// Automatic transcripts to unverified addresses of one account, in 24 hours.
+    /// Maximum number of automatic transcripts to unverified addresses of one account, in 24 hours.
     pub unverified_per_account_per_day: u64,
-    /// Transcripts that the agents of one account send by hand in an hour.
+    /// Maximum number of transcripts that the agents of one account send by hand in an hour.
     pub manual_per_account_per_hour: u64,
-    /// Transcripts that one agent sends by hand in an hour.
+    /// Maximum number of transcripts that one agent sends by hand in an hour.
     pub manual_per_agent_per_hour: u64,
-    /// Transcripts that one address is sent by hand in an hour.
+    /// Maximum number of transcripts sent by hand to one address in an hour.
     pub manual_per_recipient_per_hour: u64,
-    /// Codes mailed to one sender address in an hour.
+    /// Maximum number of codes mailed to one sender address in an hour.
     pub codes_per_sender_per_hour: u64,
-    /// Codes mailed for one account in an hour.
+    /// Maximum number of codes mailed for one account in an hour.
     pub codes_per_account_per_hour: u64,
-    /// Codes that one administrator has mailed in an hour.
+    /// Maximum number of codes that one administrator requests in an hour.
     pub codes_per_caller_per_hour: u64,
-    /// The HTML and the text of a transcript may have so many bytes together; of a longer chat the first and the last part
+    /// Maximum size of the HTML and the text of a transcript together (bytes); of a longer chat the first and the last part
     /// are mailed. Less than 256 KiB counts as 256 KiB.
     pub transcript_max_bytes: usize,
-    /// So many deliveries are composed or sent at once.
+    /// Maximum number of deliveries composed or sent at the same time by one replica.
     pub deliveries_at_once: usize,
-    /// After so many attempts a delivery has failed.
+    /// Number of attempts after which a delivery has failed.
     pub max_attempts: i32,
-    /// The pause after the first failed attempt; later ones grow from it: 4, 16, 60, 120, 240, 480 times as long.
+    /// Pause after the first failed attempt; later pauses are 4, 16, 60, 120, 240 and 480 times as long.
     #[serde(with = "frontdesk_settings::duration")]
     pub retry_pause: Duration,
 }
@@ -62,15 +70,55 @@ impl Default for NotificationSettings {
     }
 }
 
-/// The mail server that mails are handed to.
+impl NotificationSettings {
+    /// The folder that mails are written to, with one folder for each account. None: they are sent to a mail server.
+    pub fn mailbox_folder(&self, data_folder: &Path) -> Option<PathBuf> {
+        self.smtp.host.is_empty().then(|| data_folder.join("mailbox"))
+    }
+
+    /// Display name and address of the installation's own sender.
+    pub(crate) fn installation_sender(&self) -> Result<(String, String), InvalidSender> {
+        parse_mailbox(&self.installation_sender).ok_or(InvalidSender)
+    }
+
+    /// When and how often deliveries are retried.
+    pub(crate) fn retry_policy(&self) -> RetryPolicy {
+        RetryPolicy { first_pause: self.retry_pause, max_attempts: self.max_attempts }
+    }
+
+    /// Limits of automatic transcripts to unverified addresses.
+    pub(crate) fn unverified_limits(&self) -> UnverifiedLimits {
+        UnverifiedLimits {
+            per_contact: self.unverified_per_contact_per_day,
+            per_account: self.unverified_per_account_per_day,
+        }
+    }
+}
+
+/// The installation's own sender is not a mailbox.
+#[derive(Debug, thiserror::Error)]
+#[error("notification.installation_sender: must be like Frontdesk <frontdesk@example.com>")]
+pub(crate) struct InvalidSender;
+
+/// Splits `Name <address>` or `address` into name and address. None: the address is not a plain one.
+fn parse_mailbox(text: &str) -> Option<(String, String)> {
+    match text.trim().strip_suffix('>').and_then(|text| text.rsplit_once('<')) {
+        Some((name, address)) => {
+            Some((one_line(name.trim().trim_matches('"'), 100), frontdesk_mail_address::parse(address)?.to_owned()))
+        }
+        None => Some((String::new(), frontdesk_mail_address::parse(text)?.to_owned())),
+    }
+}
+
+/// The mail server that accepts the mails.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SmtpSettings {
-    /// Its name. Empty: mails are written to a mailbox folder instead.
+    /// Its host name. Empty: mails are written to a mailbox folder instead.
     pub host: String,
     /// Its port. 0: 587 for `starttls`, 465 for `implicit`, 25 for `none`.
     pub port: u16,
-    /// How the connection is encrypted. Nothing ever falls back to less.
+    /// Encryption of the connection. There is no fallback to a weaker one.
     pub tls: SmtpTls,
     /// User name. Empty: no authentication.
     pub username: String,
@@ -78,9 +126,9 @@ pub struct SmtpSettings {
     pub password: Secret,
     /// A PEM file with a certificate authority to trust besides the system's. Empty: none.
     pub ca_path: String,
-    /// The name that we greet with. Empty: this machine's.
+    /// The name in the EHLO greeting. Empty: this machine's.
     pub helo_name: String,
-    /// So long for each step of the exchange: connecting, the greeting, each command, the mail itself.
+    /// Maximum duration of each step of the exchange: connecting, the greeting, each command, the mail itself.
     #[serde(with = "frontdesk_settings::duration")]
     pub timeout: Duration,
 }
@@ -112,14 +160,30 @@ impl SmtpSettings {
     }
 }
 
-/// How the connection to the mail server is encrypted.
+/// Encryption of the connection to the mail server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SmtpTls {
-    /// Not at all. A password is then sent to a server on this machine only.
+    /// None. A password is then sent only to a server on this machine.
     None,
-    /// By STARTTLS, or not at all: without it nothing is sent.
+    /// STARTTLS. If the server does not offer it, nothing is sent.
     Starttls,
-    /// From the first byte.
+    /// TLS from the first byte.
     Implicit,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mailbox_is_a_name_and_an_address() {
+        let mailbox = |name: &str, address: &str| Some((name.to_owned(), address.to_owned()));
+        assert_eq!(
+            parse_mailbox("Frontdesk <f@localhost.localdomain>"),
+            mailbox("Frontdesk", "f@localhost.localdomain")
+        );
+        assert_eq!(parse_mailbox("f@example.com"), mailbox("", "f@example.com"));
+        assert_eq!(parse_mailbox("Frontdesk <f@localhost"), None);
+    }
 }

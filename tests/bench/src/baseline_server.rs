@@ -12,8 +12,9 @@ use std::{
 
 use frontdesk_bench::{
     messages::{ID_LENGTH, ID_OFFSET},
-    raw::{POST_MESSAGE, RawCodec, WATCH_THREAD},
+    raw::{POST_MESSAGE, WATCH_THREAD},
 };
+use frontdesk_testkit::RawCodec;
 use futures::{Stream, StreamExt, future::BoxFuture, stream};
 use http::{Request, Response};
 use prost::bytes::Bytes;

@@ -2,9 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
-use frontdesk_auth::{DevelopmentKey, CallerKind};
-use frontdesk_db::AccountId;
+use frontdesk_auth::{CallerKind, DevelopmentKey};
 use frontdesk_clock::Clock;
+use frontdesk_db::AccountId;
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
     assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
@@ -80,7 +80,7 @@ pub struct Tokens(DevelopmentKey);
 impl Tokens {
     /// Reads the development key from the data folder, or creates it there.
     pub fn new(data_folder: &Path) -> Self {
-        Self(DevelopmentKey::load_or_create(&data_folder.join("development.key"), &Clock::system()).unwrap())
+        Self(Keys::development(&data_folder.join("development.key"), &Clock::system()).unwrap())
     }
 
     fn token(&self, kind: CallerKind, subject: &str) -> String {

@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
+use frontdesk_testkit::RawCodec;
 use http::uri::PathAndQuery;
-use prost::bytes::{Buf, BufMut, Bytes};
+use prost::bytes::Bytes;
 use tonic::{
     Request, Status, Streaming,
     client::Grpc,
-    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
     metadata::{Ascii, MetadataValue},
     transport::{Channel, Endpoint},
 };
@@ -18,44 +18,6 @@ use tonic::{
 pub const POST_MESSAGE: &str = "/frontdesk.conversation.v1.ThreadService/PostMessage";
 /// Path of WatchThread.
 pub const WATCH_THREAD: &str = "/frontdesk.conversation.v1.ThreadService/WatchThread";
-
-/// A codec that leaves messages encoded.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RawCodec;
-
-impl Codec for RawCodec {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for RawCodec {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        into.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for RawCodec {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(from.copy_to_bytes(from.remaining())))
-    }
-}
 
 /// A client with one token and several connections.
 #[derive(Clone)]

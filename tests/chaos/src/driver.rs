@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use frontdesk_auth::{Claims, DevelopmentKey, CallerKind as CallerKind};
+use frontdesk_auth::{CallerKind, Claims, DevelopmentKey};
 use frontdesk_db::AccountId;
 use frontdesk_proto::dev::v1::{AdvanceTimeRequest, clock_service_client::ClockServiceClient};
 use serde_json::{Value, json};

@@ -3,31 +3,30 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::change_owner::{Owned, Wish, change_owner, first_answer};
-use crate::{App, domain::Party, error::AssignmentError, store};
+use super::steps::{OwnerChange, change_owner, first_answer};
+use crate::{
+    App,
+    domain::{Actor, AssignmentView},
+    error::AssignmentError,
+    store,
+};
 
-/// Who shall own which conversation.
-#[derive(Debug)]
-pub(crate) struct AssignConversation {
-    pub(crate) agent: Uuid,
-    pub(crate) wish: Wish,
-}
-
-/// Gives a conversation to an agent of the roster, if its owner did not change since the expected epoch (rule A1).
+/// Assigns a conversation to an active agent of the roster, unless its owner changed since the expected epoch (rule A1).
 pub(crate) async fn assign_conversation(
     app: &App,
     caller: &Caller,
-    command: AssignConversation,
-) -> Result<Owned, AssignmentError> {
-    let AssignConversation { agent, wish } = command;
+    agent: Uuid,
+    change: OwnerChange,
+) -> Result<AssignmentView, AssignmentError> {
     let read = app.db.read_for(caller.account).await?;
-    if let Some(first) = first_answer(&read.conn(), caller, &wish, Party::agent(agent)).await? {
+    if let Some(first) = first_answer(&read.conn(), caller, &change, Some(Actor::agent(agent))).await? {
         return Ok(first);
     }
     let agent = store::agents::find(&read.conn(), caller.account, agent)
         .await?
         .ok_or(AssignmentError::NotFound("agent"))?
-        .assignable()?;
+        .require_active()?;
     drop(read);
-    change_owner(app, caller, wish, Some(agent)).await
+
+    change_owner(app, caller, change, Some(agent)).await
 }

@@ -2,23 +2,26 @@
 
 use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
-use frontdesk_outbox::{Aggregate, append};
-use frontdesk_proto::event::v1::AgentCreated;
 use uuid::Uuid;
 
-use crate::{App, SOURCE, domain::Agent, error::AssignmentError, store};
+use crate::{
+    App,
+    domain::{Agent, AgentEvent},
+    error::AssignmentError,
+    store,
+};
 
-/// Who joins.
+/// The new agent.
 #[derive(Debug)]
 pub(crate) struct CreateAgent {
-    /// None: an id is made.
+    /// None: the service chooses the id.
     pub(crate) id: Option<Uuid>,
     pub(crate) name: String,
     pub(crate) handle: String,
     pub(crate) email: String,
 }
 
-/// Adds an agent; a repeat gives the one back that was made first.
+/// Adds an agent. A repeated request returns the agent that the first one added (rule C12).
 pub(crate) async fn create_agent(
     app: &App,
     caller: &Caller,
@@ -29,6 +32,7 @@ pub(crate) async fn create_agent(
     if let Some(id) = key.claim::<Uuid>(&tx).await? {
         return store::agents::find(tx.conn(), caller.account, id).await?.ok_or(AssignmentError::NotFound("agent"));
     }
+
     let agent = Agent {
         id: command.id.unwrap_or_else(|| tx.new_id()),
         account: caller.account,
@@ -40,13 +44,9 @@ pub(crate) async fn create_agent(
         created_at: tx.now().await?,
     };
     store::agents::insert(&tx, &agent).await?;
+    store::events::append_agent_event(&mut tx, &agent, AgentEvent::Created).await?;
     key.store_result(&tx, &agent.id).await?;
-    append(&mut tx, aggregate(&agent), &AgentCreated { agent_id: agent.id.to_string() }).await?;
+
     tx.commit().await?;
     Ok(agent)
-}
-
-/// The agent as its events name it.
-pub(super) fn aggregate(agent: &Agent) -> Aggregate {
-    Aggregate { source: SOURCE, account: agent.account, kind: "agent", id: agent.id, version: agent.version }
 }

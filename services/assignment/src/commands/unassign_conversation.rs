@@ -1,16 +1,21 @@
-//! Leaving a conversation to nobody (rule A2).
+//! Leaving a conversation unassigned (rule A2).
 
 use frontdesk_auth::Caller;
 
-use super::change_owner::{Owned, Wish, change_owner, first_answer};
-use crate::{App, domain::Party, error::AssignmentError};
+use super::steps::{OwnerChange, change_owner, first_answer};
+use crate::{App, domain::AssignmentView, error::AssignmentError};
 
-/// Leaves a conversation to nobody, if its owner did not change since the expected epoch.
-pub(crate) async fn unassign_conversation(app: &App, caller: &Caller, wish: Wish) -> Result<Owned, AssignmentError> {
+/// Leaves a conversation unassigned, unless its owner changed since the expected epoch (rule A1).
+pub(crate) async fn unassign_conversation(
+    app: &App,
+    caller: &Caller,
+    change: OwnerChange,
+) -> Result<AssignmentView, AssignmentError> {
     let read = app.db.read_for(caller.account).await?;
-    if let Some(first) = first_answer(&read.conn(), caller, &wish, Party::nobody()).await? {
+    if let Some(first) = first_answer(&read.conn(), caller, &change, None).await? {
         return Ok(first);
     }
     drop(read);
-    change_owner(app, caller, wish, None).await
+
+    change_owner(app, caller, change, None).await
 }

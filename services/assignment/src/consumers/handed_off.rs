@@ -1,33 +1,34 @@
-//! Gives a conversation that a bot handed off to the agent whom the bot named (rule B8).
+//! Assigns a conversation that a bot handed off to the agent whom the bot named (rule B8).
 
 use frontdesk_auth::{Actor, CallerKind};
-use frontdesk_bus::{Consumer, Outcome, decode};
-use frontdesk_proto::{
-    assignment::v1::AssignmentCause,
-    event::v1::{ConversationHandedOff, Event},
+use frontdesk_bus::{
+    Consumer, Outcome, decode,
+    event::{account_id, uuid},
 };
+use frontdesk_db::AccountId;
+use frontdesk_proto::event::v1::{ConversationHandedOff, Event};
 use prost::Name;
 use uuid::Uuid;
 
-use super::account;
 use crate::{
-    App, SOURCE,
-    conversation::{self, Change},
-    domain::{Party, Stretch},
+    App, NAME,
+    conversation::{self, ChangeAssignee},
+    domain::AssignmentCause,
     error::AssignmentError,
     store,
 };
 
-const NAME: &str = "assignment.handed_off";
-
-/// Asks the row for the change of owner, as the service itself. A conversation that meanwhile went to somebody else, or was
-/// closed, stays as it is.
+/// Asks the conversation service for the change of owner, as the service itself. A conversation that got another owner or was
+/// closed in the meantime stays as it is.
+///
+/// A redelivered event repeats the call under the same request id, and the row answers as at first. The history records the
+/// change from its own event.
 pub(crate) struct HandedOff(pub(crate) App);
 
 #[async_trait::async_trait]
 impl Consumer for HandedOff {
     fn name(&self) -> &'static str {
-        NAME
+        "assignment.handed_off"
     }
 
     fn source(&self) -> &'static str {
@@ -39,15 +40,15 @@ impl Consumer for HandedOff {
     }
 
     async fn handle(&self, event: &Event) -> Outcome {
-        let wanted = match read(event) {
-            Ok(Some(wanted)) => wanted,
+        let hand_off = match hand_off(event) {
+            Ok(Some(hand_off)) => hand_off,
             Ok(None) => return Outcome::Ack,
             Err(reason) => return Outcome::DeadLetter(reason),
         };
-        match self.give(event, wanted).await {
+        match self.assign(hand_off).await {
             Ok(()) => Outcome::Ack,
-            Err(AssignmentError::Refused(status)) => {
-                // Epochs only rise: what the row refuses now it refuses for ever.
+            Err(AssignmentError::Rejected(status)) => {
+                // Epochs only rise, so a rejection is final.
                 tracing::info!(message = status.message(), "the named agent does not get the conversation");
                 Outcome::Ack
             }
@@ -56,56 +57,48 @@ impl Consumer for HandedOff {
     }
 }
 
-struct Wanted {
+/// A hand-off to a named agent.
+struct HandOff {
+    account: AccountId,
     conversation: Uuid,
     epoch: i64,
     agent: Uuid,
+    request_id: String,
 }
 
-fn read(event: &Event) -> Result<Option<Wanted>, String> {
-    let off: ConversationHandedOff = decode(event)?;
-    if off.agent_id.is_empty() {
+/// Reads the event. None: the bot named no agent.
+fn hand_off(event: &Event) -> Result<Option<HandOff>, String> {
+    let handed_off: ConversationHandedOff = decode(event)?;
+    if handed_off.agent_id.is_empty() {
         return Ok(None);
     }
-    let id = |text: &str| text.parse::<Uuid>().map_err(|_| "an id in the event is not a UUID".to_owned());
-    Ok(Some(Wanted { conversation: id(&off.conversation_id)?, epoch: off.epoch, agent: id(&off.agent_id)? }))
+    Ok(Some(HandOff {
+        account: account_id(event)?,
+        conversation: uuid("conversation_id", &handed_off.conversation_id)?,
+        epoch: handed_off.epoch,
+        agent: uuid("agent_id", &handed_off.agent_id)?,
+        request_id: format!("hand-off-{}", event.id),
+    }))
 }
 
 impl HandedOff {
-    /// The call comes first and the mark after it: dying in between repeats the call, which the row answers as before.
-    async fn give(&self, event: &Event, wanted: Wanted) -> Result<(), AssignmentError> {
+    async fn assign(&self, hand_off: HandOff) -> Result<(), AssignmentError> {
         let app = &self.0;
-        let account = account(event).map_err(sea_orm::DbErr::Type)?;
-        let Some(agent) = store::agents::find(app.db.read(), account, wanted.agent).await?.filter(|agent| agent.active)
-        else {
-            tracing::info!(agent_id = %wanted.agent, "the agent whom the bot named is not on the roster");
+        let agent = store::agents::find(app.db.read(), hand_off.account, hand_off.agent).await?;
+        let Some(agent) = agent.filter(|agent| agent.active) else {
+            tracing::info!(agent_id = %hand_off.agent, "the agent whom the bot named is not an active agent of the roster");
             return Ok(());
         };
-        let change = Change {
-            account,
-            actor: Actor { kind: CallerKind::Service, id: SOURCE.to_owned() },
-            conversation: wanted.conversation,
-            expected_epoch: wanted.epoch,
+        let change = ChangeAssignee {
+            account: hand_off.account,
+            by: Actor { kind: CallerKind::Service, id: NAME.to_owned() },
+            conversation: hand_off.conversation,
+            expected_epoch: hand_off.epoch,
             to: Some(agent),
-            request_id: format!("hand-off-{}", event.id),
+            cause: AssignmentCause::HandedOff,
+            request_id: hand_off.request_id,
         };
-        let changed = conversation::change_assignee(app, &change).await?;
-
-        let tx = app.db.begin().await?;
-        if frontdesk_outbox::mark_handled(&tx, NAME, event).await?
-            && let Some(started_at) = changed.at
-        {
-            let stretch = Stretch {
-                conversation: wanted.conversation,
-                epoch: changed.epoch,
-                owner: change.owner(),
-                by: Party::system(),
-                cause: AssignmentCause::HandedOff,
-                started_at,
-            };
-            store::assignments::record(&tx, account, &stretch).await?;
-        }
-        tx.commit().await?;
+        conversation::change_assignee(app, &change).await?;
         Ok(())
     }
 }

@@ -1,27 +1,29 @@
-//! Writes the history of owners down, from whatever event changes one (rule A8).
+//! Records the history of owners from each event that changes one (rule A8).
 
-use frontdesk_bus::{Consumer, Outcome, decode};
+use frontdesk_bus::{
+    Consumer, Outcome, decode,
+    event::{account_id, uuid},
+};
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use frontdesk_proto::{
-    assignment::v1::{AssignmentCause, OwnerKind},
-    event::v1::{
-        Actor, ActorKind, AssigneeChanged, ConversationHandedOff, ConversationReopened, ConversationStarted, Event,
-    },
+    actor::v1::{Actor as ProtoActor, ActorKind},
+    assignment::v1::AssignmentCause as ProtoCause,
+    event::v1::{AssigneeChanged, ConversationHandedOff, ConversationReopened, ConversationStarted, Event},
 };
 use prost::Name;
 use prost_types::Timestamp;
 use sea_orm::DbErr;
 
-use super::account;
 use crate::{
     App,
-    domain::{Party, Stretch},
+    domain::{Actor, Assignment, AssignmentCause},
     store,
 };
 
 const NAME: &str = "assignment.history";
 
-/// Records a stretch for each event that begins one. Events may arrive in any order.
+/// Records an assignment for each event that begins one. Events may arrive in any order.
 pub(crate) struct History(pub(crate) App);
 
 #[async_trait::async_trait]
@@ -44,68 +46,99 @@ impl Consumer for History {
     }
 
     async fn handle(&self, event: &Event) -> Outcome {
-        match stretch(event) {
-            Ok(stretch) => self.record(event, stretch).await.into(),
+        match account_id(event).and_then(|account| Ok((account, assignment(event)?))) {
+            Ok((account, assignment)) => self.record(event, account, assignment).await.into(),
             Err(reason) => Outcome::DeadLetter(reason),
         }
     }
 }
 
 impl History {
-    async fn record(&self, event: &Event, stretch: Stretch) -> Result<(), DbErr> {
-        let account = account(event).map_err(DbErr::Type)?;
+    async fn record(&self, event: &Event, account: AccountId, assignment: Assignment) -> Result<(), DbErr> {
         let tx = self.0.db.begin().await?;
         if frontdesk_outbox::mark_handled(&tx, NAME, event).await? {
-            store::assignments::record(&tx, account, &stretch).await?;
+            store::assignments::record(&tx, account, assignment).await?;
             tx.commit().await?;
         }
         Ok(())
     }
 }
 
-/// The stretch that the event began.
-fn stretch(event: &Event) -> Result<Stretch, String> {
+/// The assignment that began with the event.
+fn assignment(event: &Event) -> Result<Assignment, String> {
     if event.r#type == ConversationStarted::full_name() {
-        let started: ConversationStarted = decode(event)?;
-        let owner = if started.bot_id.is_empty() { Party::nobody() } else { Party::bot(started.bot_id) };
-        let cause = AssignmentCause::Started;
-        begun(&started.conversation_id, started.epoch, owner, Party::system(), cause, started.start_time)
+        started(decode(event)?)
     } else if event.r#type == AssigneeChanged::full_name() {
-        let changed: AssigneeChanged = decode(event)?;
-        let (owner, by) = (party(changed.to.as_ref()), party(changed.by.as_ref()));
-        begun(&changed.conversation_id, changed.epoch, owner, by, AssignmentCause::ByHand, changed.change_time)
+        assignee_changed(decode(event)?)
     } else if event.r#type == ConversationHandedOff::full_name() {
-        let off: ConversationHandedOff = decode(event)?;
-        let (by, cause) = (Party::bot(off.bot_id), AssignmentCause::HandedOff);
-        begun(&off.conversation_id, off.epoch, Party::nobody(), by, cause, off.change_time)
+        handed_off(decode(event)?)
     } else {
-        let reopened: ConversationReopened = decode(event)?;
-        let by = party(reopened.by.as_ref());
-        let cause = AssignmentCause::Reopened;
-        begun(&reopened.conversation_id, reopened.epoch, by.clone(), by, cause, reopened.reopen_time)
+        reopened(decode(event)?)
     }
 }
 
-fn begun(
-    conversation: &str,
-    epoch: i64,
-    owner: Party,
-    by: Party,
-    cause: AssignmentCause,
-    time: Option<Timestamp>,
-) -> Result<Stretch, String> {
-    let conversation = conversation.parse().map_err(|_| "the event's conversation is not a UUID".to_owned())?;
-    let started_at = time.as_ref().map(Time::from_proto).ok_or("the event has no time")?;
-    Ok(Stretch { conversation, epoch, owner, by, cause, started_at })
+fn started(event: ConversationStarted) -> Result<Assignment, String> {
+    Ok(Assignment {
+        conversation: uuid("conversation_id", &event.conversation_id)?,
+        epoch: event.epoch,
+        owner: Some(event.bot_id).filter(|id| !id.is_empty()).map(Actor::Bot),
+        by: Some(Actor::System),
+        cause: Some(AssignmentCause::Started),
+        started_at: time(event.start_time)?,
+    })
 }
 
-fn party(actor: Option<&Actor>) -> Party {
-    let Some(actor) = actor else { return Party::nobody() };
-    let kind = match actor.kind() {
-        ActorKind::Agent => OwnerKind::Agent,
-        ActorKind::Bot => OwnerKind::Bot,
-        ActorKind::System | ActorKind::Visitor => return Party::system(),
-        ActorKind::Unspecified => return Party::nobody(),
+fn assignee_changed(event: AssigneeChanged) -> Result<Assignment, String> {
+    let cause = match event.cause() {
+        ProtoCause::Started => AssignmentCause::Started,
+        ProtoCause::HandedOff => AssignmentCause::HandedOff,
+        ProtoCause::Reopened => AssignmentCause::Reopened,
+        // Unspecified: the event is of a version that did not send the cause.
+        ProtoCause::ByHand | ProtoCause::Unspecified => AssignmentCause::ByHand,
     };
-    Party { kind, id: actor.id.clone() }
+    Ok(Assignment {
+        conversation: uuid("conversation_id", &event.conversation_id)?,
+        epoch: event.epoch,
+        owner: actor(event.to),
+        by: actor(event.by),
+        cause: Some(cause),
+        started_at: time(event.change_time)?,
+    })
+}
+
+fn handed_off(event: ConversationHandedOff) -> Result<Assignment, String> {
+    Ok(Assignment {
+        conversation: uuid("conversation_id", &event.conversation_id)?,
+        epoch: event.epoch,
+        owner: None,
+        by: Some(Actor::Bot(event.bot_id)),
+        cause: Some(AssignmentCause::HandedOff),
+        started_at: time(event.change_time)?,
+    })
+}
+
+fn reopened(event: ConversationReopened) -> Result<Assignment, String> {
+    let by = actor(event.by);
+    Ok(Assignment {
+        conversation: uuid("conversation_id", &event.conversation_id)?,
+        epoch: event.epoch,
+        owner: by.clone(),
+        by,
+        cause: Some(AssignmentCause::Reopened),
+        started_at: time(event.reopen_time)?,
+    })
+}
+
+fn time(time: Option<Timestamp>) -> Result<Time, String> {
+    time.as_ref().map(Time::from_proto).ok_or_else(|| "the event has no time".to_owned())
+}
+
+fn actor(actor: Option<ProtoActor>) -> Option<Actor> {
+    let actor = actor?;
+    match actor.kind() {
+        ActorKind::Agent => Some(Actor::Agent(actor.id)),
+        ActorKind::Bot => Some(Actor::Bot(actor.id)),
+        ActorKind::System | ActorKind::Visitor => Some(Actor::System),
+        ActorKind::Unspecified => None,
+    }
 }

@@ -4,8 +4,6 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
-use crate::error::AssignmentError;
-
 /// A team member. Its id is the subject of the tokens that the platform issues for them, the same in each of their accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Agent {
@@ -15,18 +13,36 @@ pub(crate) struct Agent {
     pub(crate) handle: String,
     /// Empty: none.
     pub(crate) email: String,
+    /// False: deactivated.
     pub(crate) active: bool,
-    /// Counts the agent's events; also the etag.
+    /// Number of the agent's events; also the etag.
     pub(crate) version: i64,
     pub(crate) created_at: Time,
 }
 
-/// What an edit changes; None: as it is.
+/// New values of an edit. None: the field keeps its value.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AgentChange {
     pub(crate) name: Option<String>,
     pub(crate) handle: Option<String>,
     pub(crate) email: Option<String>,
+}
+
+/// What happened to an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AgentEvent {
+    Created,
+    Updated,
+    Deactivated,
+}
+
+/// Why a command on an agent is rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rejection {
+    /// The agent is deactivated.
+    AgentDeactivated,
+    /// The agent was edited since the caller read it.
+    EtagMismatch,
 }
 
 impl Agent {
@@ -35,10 +51,10 @@ impl Agent {
         self.version.to_string()
     }
 
-    /// Edits the agent. False: it was already so.
-    pub(crate) fn update(&mut self, change: AgentChange, etag: &str) -> Result<bool, AssignmentError> {
+    /// Edits the agent. An empty `etag` edits unconditionally. None: the edit changes nothing.
+    pub(crate) fn update(&mut self, change: AgentChange, etag: &str) -> Result<Option<AgentEvent>, Rejection> {
         if !etag.is_empty() && etag != self.etag() {
-            return Err(AssignmentError::EtagMismatch);
+            return Err(Rejection::EtagMismatch);
         }
         let before = (self.name.clone(), self.handle.clone(), self.email.clone());
         for (field, new) in
@@ -50,19 +66,19 @@ impl Agent {
         }
         let changed = before != (self.name.clone(), self.handle.clone(), self.email.clone());
         self.version += i64::from(changed);
-        Ok(changed)
+        Ok(changed.then_some(AgentEvent::Updated))
     }
 
-    /// Takes the agent off the roster. False: it was already so.
-    pub(crate) fn deactivate(&mut self) -> bool {
+    /// Takes the agent off the roster. None: the agent was deactivated before.
+    pub(crate) fn deactivate(&mut self) -> Option<AgentEvent> {
         let changed = std::mem::replace(&mut self.active, false);
         self.version += i64::from(changed);
-        changed
+        changed.then_some(AgentEvent::Deactivated)
     }
 
-    /// The agent, if something may be assigned to them.
-    pub(crate) fn assignable(self) -> Result<Self, AssignmentError> {
-        if self.active { Ok(self) } else { Err(AssignmentError::AgentDeactivated) }
+    /// The agent, if conversations may be assigned to them (rule A2).
+    pub(crate) fn require_active(self) -> Result<Self, Rejection> {
+        if self.active { Ok(self) } else { Err(Rejection::AgentDeactivated) }
     }
 }
 
@@ -83,22 +99,26 @@ mod tests {
         }
     }
 
+    fn rename(name: &str) -> AgentChange {
+        AgentChange { name: Some(name.into()), ..AgentChange::default() }
+    }
+
     #[test]
     fn an_edit_that_changes_nothing_keeps_the_etag() {
         let mut agent = ada();
-        assert!(!agent.update(AgentChange { name: Some("Ada".into()), ..AgentChange::default() }, "1").unwrap());
+        assert_eq!(agent.update(rename("Ada"), "1"), Ok(None));
         assert_eq!(agent.etag(), "1");
-        assert!(agent.update(AgentChange { name: Some("Ada L".into()), ..AgentChange::default() }, "1").unwrap());
-        assert!(matches!(agent.update(AgentChange::default(), "1"), Err(AssignmentError::EtagMismatch)));
+        assert_eq!(agent.update(rename("Ada L"), "1"), Ok(Some(AgentEvent::Updated)));
+        assert_eq!(agent.update(AgentChange::default(), "1"), Err(Rejection::EtagMismatch));
     }
 
     #[test]
     fn a2_nothing_is_assigned_to_a_deactivated_agent() {
         let mut agent = ada();
-        assert!(agent.clone().assignable().is_ok());
-        assert!(agent.deactivate());
-        assert!(!agent.deactivate(), "twice changes nothing");
+        assert!(agent.clone().require_active().is_ok());
+        assert_eq!(agent.deactivate(), Some(AgentEvent::Deactivated));
+        assert_eq!(agent.deactivate(), None, "a repeat changes nothing");
         assert_eq!(agent.version, 2);
-        assert!(matches!(agent.assignable(), Err(AssignmentError::AgentDeactivated)));
+        assert_eq!(agent.require_active(), Err(Rejection::AgentDeactivated));
     }
 }

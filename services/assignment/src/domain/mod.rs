@@ -1,7 +1,11 @@
-//! Agents, and the stretches of a conversation's ownership. No I/O, no clock.
+//! Agents and the assignments of conversations. No I/O, no clock.
 
+mod actor;
 mod agent;
-mod stretch;
+mod assignment;
+mod assignment_view;
 
-pub(crate) use agent::{Agent, AgentChange};
-pub(crate) use stretch::{Party, Stretch, ends};
+pub(crate) use actor::Actor;
+pub(crate) use agent::{Agent, AgentChange, AgentEvent, Rejection};
+pub(crate) use assignment::{Assignment, AssignmentCause};
+pub(crate) use assignment_view::{AssignmentView, NamedActor};

@@ -1,38 +1,23 @@
 //! `AssignmentService`.
 
 use frontdesk_api::{parse_id, validated};
-use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use frontdesk_proto::assignment::v1::{
-    AssignConversationRequest, AssignConversationResponse, Assignment, GetAssignmentRequest, GetAssignmentResponse,
+    AssignConversationRequest, AssignConversationResponse, GetAssignmentRequest, GetAssignmentResponse,
     ListAssignmentsRequest, ListAssignmentsResponse, TakeOverConversationRequest, TakeOverConversationResponse,
     UnassignConversationRequest, UnassignConversationResponse, assignment_service_server::AssignmentService,
 };
 use tonic::{Request, Response, Status};
 
-use super::conversion;
+use super::convert;
 use crate::{
     App,
-    commands::{self, AssignConversation, Owned, Wish},
+    commands::{self, OwnerChange},
     queries,
 };
 
 /// Serves `AssignmentService`.
 pub(crate) struct Assignments(pub(crate) App);
-
-impl Assignments {
-    async fn show(&self, caller: &Caller, owned: Owned) -> Result<Option<Assignment>, Status> {
-        Ok(Some(match owned {
-            Owned::Recorded(stretch) => conversion::assignment(queries::line_of(&self.0, caller, stretch).await?),
-            Owned::Unheard { conversation, epoch, owner } => Assignment {
-                conversation_id: conversation.to_string(),
-                epoch,
-                owner: Some(conversion::owner(owner, String::new())),
-                ..Assignment::default()
-            },
-        }))
-    }
-}
 
 #[tonic::async_trait]
 impl AssignmentService for Assignments {
@@ -41,17 +26,15 @@ impl AssignmentService for Assignments {
         request: Request<AssignConversationRequest>,
     ) -> Result<Response<AssignConversationResponse>, Status> {
         let (caller, request) = validated(request)?;
-        let command = AssignConversation {
-            agent: parse_id("agent_id", &request.agent_id)?,
-            wish: Wish {
-                conversation: parse_id("conversation_id", &request.conversation_id)?,
-                expected_epoch: request.expected_epoch,
-                key: Key::new(&caller, &request.request_id, &request),
-                request_id: request.request_id,
-            },
+        let agent = parse_id("agent_id", &request.agent_id)?;
+        let change = OwnerChange {
+            conversation: parse_id("conversation_id", &request.conversation_id)?,
+            expected_epoch: request.expected_epoch,
+            key: Key::new(&caller, &request.request_id, &request),
+            request_id: request.request_id,
         };
-        let owned = commands::assign_conversation(&self.0, &caller, command).await?;
-        Ok(Response::new(AssignConversationResponse { assignment: self.show(&caller, owned).await? }))
+        let assignment = commands::assign_conversation(&self.0, &caller, agent, change).await?;
+        Ok(Response::new(AssignConversationResponse { assignment: Some(convert::assignment(assignment)) }))
     }
 
     async fn take_over_conversation(
@@ -59,14 +42,14 @@ impl AssignmentService for Assignments {
         request: Request<TakeOverConversationRequest>,
     ) -> Result<Response<TakeOverConversationResponse>, Status> {
         let (caller, request) = validated(request)?;
-        let wish = Wish {
+        let change = OwnerChange {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             expected_epoch: request.expected_epoch,
             key: Key::new(&caller, &request.request_id, &request),
             request_id: request.request_id,
         };
-        let owned = commands::take_over_conversation(&self.0, &caller, wish).await?;
-        Ok(Response::new(TakeOverConversationResponse { assignment: self.show(&caller, owned).await? }))
+        let assignment = commands::take_over_conversation(&self.0, &caller, change).await?;
+        Ok(Response::new(TakeOverConversationResponse { assignment: Some(convert::assignment(assignment)) }))
     }
 
     async fn unassign_conversation(
@@ -74,14 +57,14 @@ impl AssignmentService for Assignments {
         request: Request<UnassignConversationRequest>,
     ) -> Result<Response<UnassignConversationResponse>, Status> {
         let (caller, request) = validated(request)?;
-        let wish = Wish {
+        let change = OwnerChange {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             expected_epoch: request.expected_epoch,
             key: Key::new(&caller, &request.request_id, &request),
             request_id: request.request_id,
         };
-        let owned = commands::unassign_conversation(&self.0, &caller, wish).await?;
-        Ok(Response::new(UnassignConversationResponse { assignment: self.show(&caller, owned).await? }))
+        let assignment = commands::unassign_conversation(&self.0, &caller, change).await?;
+        Ok(Response::new(UnassignConversationResponse { assignment: Some(convert::assignment(assignment)) }))
     }
 
     async fn get_assignment(
@@ -90,8 +73,8 @@ impl AssignmentService for Assignments {
     ) -> Result<Response<GetAssignmentResponse>, Status> {
         let (caller, request) = validated(request)?;
         let conversation = parse_id("conversation_id", &request.conversation_id)?;
-        let line = queries::get_assignment(&self.0, &caller, conversation).await?;
-        Ok(Response::new(GetAssignmentResponse { assignment: Some(conversion::assignment(line)) }))
+        let assignment = queries::get_assignment(&self.0, &caller, conversation).await?;
+        Ok(Response::new(GetAssignmentResponse { assignment: Some(convert::assignment(assignment)) }))
     }
 
     async fn list_assignments(
@@ -100,8 +83,8 @@ impl AssignmentService for Assignments {
     ) -> Result<Response<ListAssignmentsResponse>, Status> {
         let (caller, request) = validated(request)?;
         let conversation = parse_id("conversation_id", &request.conversation_id)?;
-        let lines = queries::list_assignments(&self.0, &caller, conversation).await?;
-        let assignments = lines.into_iter().map(conversion::assignment).collect();
+        let assignments = queries::list_assignments(&self.0, &caller, conversation).await?;
+        let assignments = assignments.into_iter().map(convert::assignment).collect();
         Ok(Response::new(ListAssignmentsResponse { assignments }))
     }
 }

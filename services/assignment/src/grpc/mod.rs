@@ -1,7 +1,7 @@
-//! The gRPC services: open, convert, call, convert.
+//! The gRPC services. A handler validates the request, calls a command or a query, and converts the result.
 
 mod assignment_service;
-mod conversion;
+mod convert;
 mod roster_service;
 
 pub(crate) use assignment_service::Assignments;

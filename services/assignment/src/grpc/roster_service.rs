@@ -9,7 +9,7 @@ use frontdesk_proto::assignment::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::conversion;
+use super::convert;
 use crate::{
     App,
     commands::{self, CreateAgent, UpdateAgent},
@@ -35,13 +35,13 @@ impl RosterService for Roster {
             email: request.email,
         };
         let agent = commands::create_agent(&self.0, &caller, &key, command).await?;
-        Ok(Response::new(CreateAgentResponse { agent: Some(conversion::agent(agent)) }))
+        Ok(Response::new(CreateAgentResponse { agent: Some(convert::agent(agent)) }))
     }
 
     async fn get_agent(&self, request: Request<GetAgentRequest>) -> Result<Response<GetAgentResponse>, Status> {
         let (caller, request) = validated(request)?;
         let agent = queries::get_agent(&self.0, &caller, parse_id("agent_id", &request.agent_id)?).await?;
-        Ok(Response::new(GetAgentResponse { agent: Some(conversion::agent(agent)) }))
+        Ok(Response::new(GetAgentResponse { agent: Some(convert::agent(agent)) }))
     }
 
     async fn list_agents(&self, request: Request<ListAgentsRequest>) -> Result<Response<ListAgentsResponse>, Status> {
@@ -51,7 +51,7 @@ impl RosterService for Roster {
             pages.read_request(&caller, &ListAgentsRequest::default(), request.page_size, &request.page_token)?;
         let mut agents = queries::list_agents(&self.0, &caller, &page).await?;
         let next_page_token = pages.next_page_token(page, &mut agents, |agent| (agent.name.clone(), agent.id))?;
-        let agents = agents.into_iter().map(conversion::agent).collect();
+        let agents = agents.into_iter().map(convert::agent).collect();
         Ok(Response::new(ListAgentsResponse { agents, next_page_token }))
     }
 
@@ -66,7 +66,7 @@ impl RosterService for Roster {
             etag: request.etag,
         };
         let agent = commands::update_agent(&self.0, &caller, command).await?;
-        Ok(Response::new(UpdateAgentResponse { agent: Some(conversion::agent(agent)) }))
+        Ok(Response::new(UpdateAgentResponse { agent: Some(convert::agent(agent)) }))
     }
 
     async fn deactivate_agent(
@@ -75,6 +75,6 @@ impl RosterService for Roster {
     ) -> Result<Response<DeactivateAgentResponse>, Status> {
         let (caller, request) = validated(request)?;
         let agent = commands::deactivate_agent(&self.0, &caller, parse_id("agent_id", &request.agent_id)?).await?;
-        Ok(Response::new(DeactivateAgentResponse { agent: Some(conversion::agent(agent)) }))
+        Ok(Response::new(DeactivateAgentResponse { agent: Some(convert::agent(agent)) }))
     }
 }

@@ -1,11 +1,11 @@
-//! The roster by name.
+//! The roster, sorted by name.
 
 use frontdesk_api::Page;
 use frontdesk_auth::Caller;
 
 use crate::{App, domain::Agent, error::AssignmentError, store, store::agents::Cursor};
 
-/// Active agents by name, and one more when there are more.
+/// Active agents by name: one page, and one more agent when there is a next page.
 pub(crate) async fn list_agents(
     app: &App,
     caller: &Caller,

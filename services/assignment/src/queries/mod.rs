@@ -8,4 +8,4 @@ mod list_assignments;
 pub(crate) use get_agent::get_agent;
 pub(crate) use get_assignment::get_assignment;
 pub(crate) use list_agents::list_agents;
-pub(crate) use list_assignments::{Line, line_of, list_assignments};
+pub(crate) use list_assignments::list_assignments;

@@ -1,6 +1,6 @@
 //! The roster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use frontdesk_db::{AccountId, Tx, is_unique_violation};
 use sea_orm::{
@@ -10,32 +10,44 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::entity::agent::{Column, Entity, Model};
-use crate::{domain::Agent, error::AssignmentError};
+use crate::domain::Agent;
 
-/// Where a page of the roster begins: after this name and id.
+/// Position in the roster: the name and id of the last agent of a page.
 pub(crate) type Cursor = (String, Uuid);
 
-/// Adds an agent. Its id is one agent's within the account: a person may be an agent of several accounts.
-pub(crate) async fn insert(tx: &Tx, agent: &Agent) -> Result<(), AssignmentError> {
+/// Why an agent was not written.
+#[derive(Debug)]
+pub(crate) enum WriteError {
+    /// Another agent of the account has the id.
+    IdTaken,
+    /// Another agent of the account has the handle or the address.
+    HandleTaken,
+    /// The database failed.
+    Db(DbErr),
+}
+
+impl From<DbErr> for WriteError {
+    fn from(error: DbErr) -> Self {
+        if is_unique_violation(&error) { Self::HandleTaken } else { Self::Db(error) }
+    }
+}
+
+/// Inserts an agent. The id is unique within the account: a person may be an agent of several accounts.
+pub(crate) async fn insert(tx: &Tx, agent: &Agent) -> Result<(), WriteError> {
     let inserted = Entity::insert(Model::from(agent.clone()).into_active_model())
         .on_conflict(OnConflict::columns([Column::AccountId, Column::Id]).do_nothing().to_owned())
         .exec_without_returning(tx.conn())
-        .await
-        .map_err(taken)?;
-    if inserted == 1 { Ok(()) } else { Err(AssignmentError::AgentIdTaken) }
+        .await?;
+    if inserted == 1 { Ok(()) } else { Err(WriteError::IdTaken) }
 }
 
-/// Writes an agent that was found with [`find_for_update`].
-pub(crate) async fn save(tx: &Tx, agent: &Agent) -> Result<(), AssignmentError> {
-    Model::from(agent.clone()).into_active_model().reset_all().update(tx.conn()).await.map_err(taken)?;
+/// Updates an agent that was found with [`find_for_update`].
+pub(crate) async fn save(tx: &Tx, agent: &Agent) -> Result<(), WriteError> {
+    Model::from(agent.clone()).into_active_model().reset_all().update(tx.conn()).await?;
     Ok(())
 }
 
-fn taken(error: DbErr) -> AssignmentError {
-    if is_unique_violation(&error) { AssignmentError::HandleTaken } else { error.into() }
-}
-
-/// The agent, if the account has them.
+/// The agent, deactivated or not.
 pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Agent>, DbErr> {
     let row = Entity::find_by_id((account.0, id)).one(conn).await?;
     Ok(row.map(Agent::from))
@@ -47,7 +59,7 @@ pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Re
     Ok(row.map(Agent::from))
 }
 
-/// Active agents by name, one more than asked for, so that the caller knows whether there are more.
+/// Active agents by name, one more than `size`, so that the caller knows whether there is a next page.
 pub(crate) async fn list<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
@@ -63,12 +75,12 @@ pub(crate) async fn list<C: ConnectionTrait>(
     Ok(rows.into_iter().map(Agent::from).collect())
 }
 
-/// Names of those of the agents that the account has, deactivated ones too.
-pub(crate) async fn names<C: ConnectionTrait>(
+/// Names of those of the agents that the account has, deactivated ones included.
+pub(crate) async fn list_names<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
-    ids: Vec<Uuid>,
-) -> Result<BTreeMap<String, String>, DbErr> {
+    ids: BTreeSet<Uuid>,
+) -> Result<BTreeMap<Uuid, String>, DbErr> {
     let rows = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::Id.is_in(ids)).all(conn).await?;
-    Ok(rows.into_iter().map(|row| (row.id.to_string(), row.name)).collect())
+    Ok(rows.into_iter().map(|row| (row.id, row.name)).collect())
 }

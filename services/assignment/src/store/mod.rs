@@ -1,6 +1,7 @@
-//! What the database holds. Every query is of one account.
+//! The statements. Each one that a caller's request reaches names the account.
 
 pub(crate) mod agents;
 pub(crate) mod assignments;
 #[allow(unreachable_pub, reason = "sea-orm derives public items of rows")]
 mod entity;
+pub(crate) mod events;

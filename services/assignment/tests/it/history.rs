@@ -1,166 +1,161 @@
-use std::sync::atomic::Ordering;
-
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use frontdesk_proto::{
-    assignment::v1::{Assignment, AssignmentCause, ListAssignmentsRequest, OwnerKind},
-    event::v1::{
-        Actor, ActorKind, AssigneeChanged, ConversationHandedOff, ConversationReopened, ConversationStarted, Event,
-    },
+    actor::v1::{Actor, ActorKind},
+    assignment::v1::AssignmentCause,
+    event::v1::{AssigneeChanged, ConversationHandedOff, ConversationReopened, ConversationStarted, Event},
 };
+use frontdesk_testkit::{Mode, new_id};
 use uuid::Uuid;
 
-use crate::suite::{Suite, account, event, eventually};
+use crate::fixture::{Fixture, account, take_over};
 
-async fn history(suite: &Suite, account: AccountId, conversation: Uuid, lines: usize) -> Vec<Assignment> {
-    eventually(|| async {
-        let request = ListAssignmentsRequest { conversation_id: conversation.to_string() };
-        let mut calls = suite.assignments(account, frontdesk_clock::testing::new_id());
-        let history = calls.list_assignments(request).await.unwrap().into_inner().assignments;
-        (history.len() == lines).then_some(history)
-    })
-    .await
+frontdesk_testkit::on_both_modes! {
+    a8_the_history_is_the_same_in_any_order_and_however_often_events_come,
+    a8_the_command_and_the_event_of_a_change_record_the_same_row,
+    a8_the_history_has_the_cause_of_the_event_and_an_event_without_one_was_by_hand,
+    a8_an_event_that_cannot_be_read_is_a_dead_letter_and_the_rest_moves_on,
 }
 
-fn events(account: AccountId, conversation: Uuid, agent: &str, bot: &str) -> Vec<Event> {
-    let conversation_id = conversation.to_string();
-    let actor = |kind: ActorKind, id: &str| Some(Actor { kind: kind.into(), id: id.into() });
-    vec![
-        event(
-            account,
-            &ConversationStarted {
-                conversation_id: conversation_id.clone(),
-                bot_id: bot.into(),
-                epoch: 1,
-                start_time: Some(Time(10).to_proto()),
-                ..ConversationStarted::default()
-            },
-        ),
-        event(
-            account,
-            &ConversationHandedOff {
-                conversation_id: conversation_id.clone(),
-                epoch: 2,
-                bot_id: bot.into(),
-                change_time: Some(Time(20).to_proto()),
-                ..ConversationHandedOff::default()
-            },
-        ),
-        event(
-            account,
-            &AssigneeChanged {
-                conversation_id: conversation_id.clone(),
-                epoch: 3,
-                to: actor(ActorKind::Agent, agent),
-                by: actor(ActorKind::Agent, agent),
-                change_time: Some(Time(30).to_proto()),
-                ..AssigneeChanged::default()
-            },
-        ),
-        event(
-            account,
-            &ConversationReopened {
-                conversation_id,
-                epoch: 4,
-                by: actor(ActorKind::Agent, agent),
-                reopen_time: Some(Time(40).to_proto()),
-            },
-        ),
-    ]
+fn actor(kind: ActorKind, id: &str) -> Option<Actor> {
+    Some(Actor { kind: kind.into(), id: id.into(), name: String::new() })
 }
 
-#[tokio::test]
-async fn a8_the_history_is_the_same_in_any_order_and_however_often_events_come() {
-    let suite = Suite::start().await;
-    let here = account();
-    let agent = suite.agent(here, "ada").await.id;
-    let bot = frontdesk_clock::testing::new_id().to_string();
-    let mut seen = Vec::new();
-    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
-        let conversation = frontdesk_clock::testing::new_id();
-        let events = events(here, conversation, &agent, &bot);
-        for position in order {
-            // Another id: as if the broker's window had passed and the mark were gone.
-            let again = Event { id: frontdesk_clock::testing::new_id().to_string(), ..events[position].clone() };
-            assert!(suite.bus.publish(&[events[position].clone(), again]).await.iter().all(Result::is_ok));
+/// Publishes the event that begins this epoch: 1 started with a bot, 2 handed off, 3 taken over by the agent, 4 reopened.
+async fn publish(
+    service: &Fixture,
+    account: AccountId,
+    conversation: Uuid,
+    epoch: i64,
+    agent: &str,
+    bot: &str,
+) -> Event {
+    let (conversation_id, bot_id) = (conversation.to_string(), bot.to_owned());
+    let time = Some(Time(epoch * 10).to_proto());
+    match epoch {
+        1 => {
+            let started =
+                ConversationStarted { conversation_id, bot_id, epoch, start_time: time, ..Default::default() };
+            service.publish("conversation", account, &started).await
         }
-        let mut lines = history(&suite, here, conversation, 4).await;
-        lines.iter_mut().for_each(|line| line.conversation_id.clear());
-        seen.push(lines);
+        2 => {
+            let off = ConversationHandedOff { conversation_id, epoch, bot_id, change_time: time, ..Default::default() };
+            service.publish("conversation", account, &off).await
+        }
+        3 => {
+            let taken = changed(conversation, epoch, agent, AssignmentCause::ByHand);
+            service.publish("conversation", account, &taken).await
+        }
+        _ => {
+            let by = actor(ActorKind::Agent, agent);
+            let reopened = ConversationReopened { conversation_id, epoch, by, reopen_time: time };
+            service.publish("conversation", account, &reopened).await
+        }
     }
-    assert!(seen.iter().all(|lines| *lines == seen[0]), "{seen:#?}");
-    let lines: Vec<_> = seen[0]
+}
+
+/// The event of a change by an agent to that agent.
+fn changed(conversation: Uuid, epoch: i64, agent: &str, cause: AssignmentCause) -> AssigneeChanged {
+    AssigneeChanged {
+        conversation_id: conversation.to_string(),
+        epoch,
+        to: actor(ActorKind::Agent, agent),
+        by: actor(ActorKind::Agent, agent),
+        change_time: Some(Time(epoch * 10).to_proto()),
+        cause: cause.into(),
+        ..AssigneeChanged::default()
+    }
+}
+
+async fn a8_the_history_is_the_same_in_any_order_and_however_often_events_come(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let here = account();
+    let agent = service.agent(here, "ada").await.id;
+    let bot = new_id().to_string();
+    let mut histories = Vec::new();
+    for order in [[1, 2, 3, 4], [4, 3, 2, 1], [3, 1, 4, 2]] {
+        let conversation = new_id();
+        for epoch in order {
+            let event = publish(&service, here, conversation, epoch, &agent, &bot).await;
+            service.deliver_again(&event).await;
+            service.settled().await;
+        }
+        let mut history = service.history(here, conversation).await;
+        history.iter_mut().for_each(|assignment| assignment.conversation_id.clear());
+        histories.push(history);
+    }
+    assert!(histories.iter().all(|history| *history == histories[0]), "{histories:#?}");
+    let assignments: Vec<_> = histories[0]
         .iter()
-        .map(|line| (line.epoch, line.owner.as_ref().unwrap().kind(), line.cause(), line.end_time.is_some()))
+        .map(|assignment| {
+            let owner = assignment.owner.as_ref().map(Actor::kind);
+            (assignment.epoch, owner, assignment.cause(), assignment.end_time.is_some())
+        })
         .collect();
     assert_eq!(
-        lines,
+        assignments,
         [
-            (1, OwnerKind::Bot, AssignmentCause::Started, true),
-            (2, OwnerKind::Unspecified, AssignmentCause::HandedOff, true),
-            (3, OwnerKind::Agent, AssignmentCause::ByHand, true),
-            (4, OwnerKind::Agent, AssignmentCause::Reopened, false),
+            (1, Some(ActorKind::Bot), AssignmentCause::Started, true),
+            (2, None, AssignmentCause::HandedOff, true),
+            (3, Some(ActorKind::Agent), AssignmentCause::ByHand, true),
+            (4, Some(ActorKind::Agent), AssignmentCause::Reopened, false),
         ]
     );
 }
 
-#[tokio::test]
-async fn b8_a_hand_off_to_a_named_agent_gives_it_to_them_also_when_the_row_is_away_at_first() {
-    let suite = Suite::start().await;
+async fn a8_the_command_and_the_event_of_a_change_record_the_same_row(mode: Mode) {
+    let service = Fixture::start(mode).await;
     let here = account();
-    let ada = suite.agent(here, "ada").await;
-    let conversation = suite.arbiter.open();
-    suite.arbiter.failing.store(2, Ordering::SeqCst);
-    // The change is heard of first, without its cause.
-    let changed = AssigneeChanged {
-        conversation_id: conversation.to_string(),
-        epoch: 2,
-        to: Some(Actor { kind: ActorKind::Agent.into(), id: ada.id.clone() }),
-        by: Some(Actor { kind: ActorKind::System.into(), id: String::new() }),
-        change_time: Some(Time(20).to_proto()),
-        ..AssigneeChanged::default()
-    };
-    suite.publish(here, &changed).await;
-    history(&suite, here, conversation, 1).await;
-    let off = ConversationHandedOff {
-        conversation_id: conversation.to_string(),
-        epoch: 1,
-        bot_id: frontdesk_clock::testing::new_id().to_string(),
-        agent_id: ada.id.clone(),
-        change_time: Some(Time(5).to_proto()),
-        ..ConversationHandedOff::default()
-    };
-    suite.publish(here, &off).await;
-    eventually(|| async { (suite.arbiter.owner(conversation) == (2, ada.id.clone())).then_some(()) }).await;
-    eventually(|| async {
-        let lines = history(&suite, here, conversation, 2).await;
-        assert_eq!((lines[1].epoch, lines[1].owner.as_ref().unwrap().name.as_str()), (2, "ADA"));
-        (lines[1].cause() == AssignmentCause::HandedOff).then_some(())
-    })
-    .await;
+    let ada = service.agent(here, "ada").await;
+    let mut calls = service.calls_of(here, &ada);
+    let (event_first, command_first) = (service.conversation(), service.conversation());
+
+    // The event of the change that the command is about to make arrives first.
+    service.publish("conversation", here, &changed(event_first, 2, &ada.id, AssignmentCause::ByHand)).await;
+    service.settled().await;
+    let from_event = service.history(here, event_first).await.remove(0);
+    let answer = calls.take_over_conversation(take_over(event_first, 1, "1")).await.unwrap().into_inner();
+    assert_eq!(answer.assignment, Some(from_event.clone()));
+
+    let answer = calls.take_over_conversation(take_over(command_first, 1, "2")).await.unwrap().into_inner();
+    let mut from_command = answer.assignment.unwrap();
+    service.publish("conversation", here, &changed(command_first, 2, &ada.id, AssignmentCause::ByHand)).await;
+    service.settled().await;
+    assert_eq!(service.history(here, command_first).await, [from_command.clone()]);
+
+    from_command.conversation_id = from_event.conversation_id.clone();
+    assert_eq!(from_command, from_event);
 }
 
-#[tokio::test]
-async fn b8_a_hand_off_that_somebody_else_took_meanwhile_is_left_to_them() {
-    let suite = Suite::start().await;
+async fn a8_the_history_has_the_cause_of_the_event_and_an_event_without_one_was_by_hand(mode: Mode) {
+    let service = Fixture::start(mode).await;
     let here = account();
-    let (ada, bob) = (suite.agent(here, "ada").await, suite.agent(here, "bob").await);
-    let conversation = suite.arbiter.open();
-    let take = frontdesk_proto::assignment::v1::TakeOverConversationRequest {
-        conversation_id: conversation.to_string(),
-        expected_epoch: 1,
-        request_id: "mine".into(),
-    };
-    suite.assignments(here, bob.id.parse().unwrap()).take_over_conversation(take).await.unwrap();
-    let off = ConversationHandedOff {
-        conversation_id: conversation.to_string(),
-        epoch: 1,
-        bot_id: frontdesk_clock::testing::new_id().to_string(),
-        agent_id: ada.id,
-        change_time: Some(Time(5).to_proto()),
-        ..ConversationHandedOff::default()
-    };
-    suite.publish(here, &off).await;
-    history(&suite, here, conversation, 2).await;
-    assert_eq!(suite.arbiter.owner(conversation), (2, bob.id));
+    let agent = service.agent(here, "ada").await.id;
+    let conversation = new_id();
+    service.publish("conversation", here, &changed(conversation, 2, &agent, AssignmentCause::HandedOff)).await;
+    // As an older version of the conversation service publishes it.
+    service.publish("conversation", here, &changed(conversation, 3, &agent, AssignmentCause::Unspecified)).await;
+    service.settled().await;
+    let history = service.history(here, conversation).await;
+    let causes: Vec<_> = history.iter().map(|assignment| (assignment.epoch, assignment.cause())).collect();
+    assert_eq!(causes, [(2, AssignmentCause::HandedOff), (3, AssignmentCause::ByHand)]);
+}
+
+async fn a8_an_event_that_cannot_be_read_is_a_dead_letter_and_the_rest_moves_on(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let (here, conversation, agent) = (account(), new_id(), new_id().to_string());
+    let timeless = AssigneeChanged { change_time: None, ..changed(conversation, 2, &agent, AssignmentCause::ByHand) };
+    let timeless = service.publish("conversation", here, &timeless).await;
+    let event = service.publish("conversation", here, &changed(conversation, 3, &agent, AssignmentCause::ByHand)).await;
+    let of_no_account = Event { id: new_id().to_string(), account_id: "acme".into(), ..event };
+    assert!(service.bus.publish(std::slice::from_ref(&of_no_account)).await.iter().all(Result::is_ok));
+    service.publish("conversation", here, &changed(conversation, 4, &agent, AssignmentCause::ByHand)).await;
+    service.settled().await;
+
+    let epochs: Vec<_> = service.history(here, conversation).await.iter().map(|assignment| assignment.epoch).collect();
+    assert_eq!(epochs, [3, 4]);
+    let letters = frontdesk_bus::list_dead_letters(&service.db).await.unwrap();
+    let mut ids: Vec<_> = letters.into_iter().map(|letter| letter.event.id).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [timeless.id, of_no_account.id]);
 }

@@ -1,9 +1,15 @@
-//! The assignment service as its callers know it: real servers, a real bus, and a conversation service that follows the
-//! rules in memory.
+//! The assignment service as its callers know it: a file for each command, query or consumer.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod arbiter;
+mod fixture;
+
+mod assign_conversation;
+mod create_agent;
+mod deactivate_agent;
+mod handed_off;
 mod history;
-mod ownership;
-mod roster;
-mod suite;
+mod list_agents;
+mod list_assignments;
+mod take_over_conversation;
+mod unassign_conversation;
+mod update_agent;

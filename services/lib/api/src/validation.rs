@@ -49,7 +49,7 @@ fn describe_rule(rule: &str) -> Option<&'static str> {
     }
 }
 
-/// The caller, whom the server authenticated.
+/// The caller that the server authenticated.
 pub fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     let caller = request.extensions().get::<Caller>().cloned();
     caller.ok_or_else(|| ApiError::internal(&"a request arrived without an authenticated caller").into())

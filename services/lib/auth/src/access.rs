@@ -1,13 +1,13 @@
-//! What the protos declare of each method.
+//! The access that the protos declare for each method.
 
 use std::collections::HashMap;
 
 use frontdesk_proto::auth::v1::Principal;
 use prost_reflect::{DescriptorPool, DynamicMessage, Value};
 
-use crate::Caller;
+use crate::caller::Caller;
 
-/// What a method asks of its caller.
+/// What a method requires of its caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     principals: Vec<Principal>,
@@ -17,50 +17,51 @@ pub struct Access {
 }
 
 impl Access {
-    /// May this caller call the method? The refusal says who may.
+    /// Checks whether this caller may call the method. The error says what the method requires.
     pub fn check(&self, caller: &Caller) -> Result<(), String> {
         if !self.principals.contains(&caller.kind.principal()) {
-            let kinds: Vec<String> = self.principals.iter().map(|kind| name_of(*kind)).collect();
+            let kinds: Vec<String> = self.principals.iter().map(|principal| kind_name(*principal)).collect();
             return Err(format!(
                 "this method is for {}; your token is of kind {}",
                 kinds.join(", "),
                 caller.kind.as_str()
             ));
         }
-        let by_kind = matches!(caller.kind.principal(), Principal::Visitor | Principal::Bot | Principal::Service);
-        if !by_kind && !self.permission.is_empty() && !caller.permissions.contains(&self.permission) {
+        // Their kind decides alone; permissions are for people.
+        let kind_decides = matches!(caller.kind.principal(), Principal::Visitor | Principal::Bot | Principal::Service);
+        if !kind_decides && !self.permission.is_empty() && !caller.permissions.contains(&self.permission) {
             return Err(format!("this method needs the permission {}, which your token lacks", self.permission));
         }
         Ok(())
     }
 
-    /// The permission that the method needs; may be empty.
+    /// The permission that the method requires of agents and administrators; empty: none.
     pub fn permission(&self) -> &str {
         &self.permission
     }
 
-    /// It answers with a stream.
+    /// Whether the method is server-streaming.
     pub fn streams(&self) -> bool {
         self.streams
     }
 
-    /// Its calls are kept in the audit trail.
+    /// Whether its calls are recorded in the audit log.
     pub fn audited(&self) -> bool {
         self.audited
     }
 
-    /// The kinds that may call the method.
+    /// The kinds of callers that may call the method.
     pub fn principals(&self) -> &[Principal] {
         &self.principals
     }
 }
 
-/// `PRINCIPAL_AGENT` as tokens write it.
-fn name_of(kind: Principal) -> String {
-    kind.as_str_name().trim_start_matches("PRINCIPAL_").to_ascii_lowercase()
+/// `PRINCIPAL_AGENT` as tokens spell it: `agent`.
+fn kind_name(principal: Principal) -> String {
+    principal.as_str_name().trim_start_matches("PRINCIPAL_").to_ascii_lowercase()
 }
 
-/// A method without a declaration: the server must not start (rule S1).
+/// A method declares no access: the server must not start (rule S1).
 #[derive(Debug, thiserror::Error)]
 #[error("{0} declares no access: add the option (frontdesk.auth.v1.access) to it in its .proto")]
 pub struct UndeclaredMethod(pub String);
@@ -88,12 +89,12 @@ impl AccessMap {
         Ok(Self(map))
     }
 
-    /// What the method at `path` asks. None: there is no such method.
-    pub fn of(&self, path: &str) -> Option<&Access> {
+    /// The access of the method at `path`. None: there is no such method.
+    pub fn find(&self, path: &str) -> Option<&Access> {
         self.0.get(path)
     }
 
-    /// Every path with its access.
+    /// The paths of all methods with their access.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Access)> {
         self.0.iter().map(|(path, access)| (path.as_str(), access))
     }
@@ -120,13 +121,13 @@ mod tests {
     fn s1_every_method_of_the_contract_declares_its_access() {
         let map = AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap();
         assert!(map.iter().count() > 40);
-        let change = map.of("/frontdesk.conversation.v1.ConversationService/ChangeAssignee").unwrap();
+        let change = map.find("/frontdesk.conversation.v1.ConversationService/ChangeAssignee").unwrap();
         assert_eq!(change.principals, [Principal::Service]);
     }
 
     #[test]
-    fn s1_a_method_without_a_declaration_is_refused() {
-        // The same contract with the options of one method taken out.
+    fn s1_a_method_that_declares_no_access_is_refused() {
+        // The contract without the options of the first method of each service.
         let mut pool = prost_reflect::prost_types::FileDescriptorSet::default();
         let full = DescriptorPool::decode(frontdesk_proto::DESCRIPTORS).unwrap();
         pool.file = full.file_descriptor_protos().cloned().collect();

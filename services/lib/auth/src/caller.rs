@@ -1,4 +1,4 @@
-//! Who is calling.
+//! The caller of a method, and the actor behind it.
 
 use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
 
@@ -18,14 +18,14 @@ pub enum CallerKind {
     Agent,
     /// A bot.
     Bot,
-    /// One of our own services.
+    /// One of Frontdesk's services.
     Service,
     /// The account's administrator.
     Admin,
 }
 
 impl CallerKind {
-    /// As tokens and metadata write it.
+    /// As tokens and metadata spell it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Visitor => "visitor",
@@ -59,12 +59,12 @@ impl FromStr for CallerKind {
     }
 }
 
-/// Somebody who acts: a caller, or the one for whom a service calls.
+/// The caller, or the one on whose behalf a service calls.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Actor {
-    /// Their kind.
+    /// Its kind.
     pub kind: CallerKind,
-    /// Their id: a UUID for agents and bots, the platform's own word for visitors and administrators, a name for services.
+    /// Its id: a UUID for agents and bots, the platform's own word for visitors and administrators, a name for services.
     pub id: String,
 }
 
@@ -78,7 +78,7 @@ impl FromStr for Actor {
     type Err = NotAllowed;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (kind, id) = text.split_once(':').ok_or(NotAllowed("an actor is written kind:id"))?;
+        let (kind, id) = text.split_once(':').ok_or(NotAllowed("an actor must be written kind:id"))?;
         Ok(Self { kind: kind.parse()?, id: id.to_owned() })
     }
 }
@@ -88,29 +88,29 @@ impl FromStr for Actor {
 #[error("{0}")]
 pub struct NotAllowed(pub &'static str);
 
-/// Who is calling, as their token and, for services, the metadata say.
+/// The caller of a method, by its token or certificate and, for services, the metadata of the call.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The account they act in.
+    /// The account that it acts in.
     pub account: AccountId,
-    /// The kind of the token: what the call was allowed for.
+    /// The kind of the token, which decides what it may call.
     pub kind: CallerKind,
-    /// Who acts. For a service: for whom it calls.
+    /// The actor. For a service: the one on whose behalf it calls.
     pub actor: Actor,
-    /// Name, as the token gives it.
+    /// The name in the token.
     pub name: Option<String>,
-    /// Address that the token vouches for; visitors only.
+    /// The mail address in the token, which the issuer has verified; visitors only.
     pub email: Option<String>,
-    /// What the token permits.
+    /// The permissions of the token.
     pub permissions: Arc<BTreeSet<String>>,
-    /// What the key that signed the token is for, where it was a key for one scope only.
+    /// The scope of the key that signed the token, when it is a key for one scope.
     pub scope: Option<Uuid>,
-    /// When the token ends; what the caller has open ends with it. None: who is known by the connection.
+    /// When the token expires; open streams of the caller end then. None: the caller is known by its connection.
     pub ends: Option<Time>,
 }
 
 impl Caller {
-    /// A service of ours, known by its connection.
+    /// A service that is known by its connection.
     pub fn service(name: &str) -> Self {
         Self {
             account: AccountId(Uuid::nil()),
@@ -124,7 +124,7 @@ impl Caller {
         }
     }
 
-    /// The acting agent's id; None when the actor is not an agent.
+    /// The id of the actor, when it is an agent.
     pub fn agent_id(&self) -> Option<Uuid> {
         (self.actor.kind == CallerKind::Agent).then(|| self.actor.id.parse().ok()).flatten()
     }

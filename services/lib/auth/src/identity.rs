@@ -7,68 +7,19 @@ use std::{
 
 use aws_lc_rs::digest;
 use frontdesk_clock::Clock;
-use frontdesk_settings::Secret;
 use moka::future::Cache;
-use serde::{Deserialize, Serialize};
 use tokio_util::task::TaskTracker;
 
 use crate::{
     caller::Caller,
     development_key::{self, DevelopmentKey},
     installation_secret::InstallationSecret,
-    issuer::{Issuer, IssuerSettings},
+    issuer::Issuer,
     roles::Roles,
+    settings::{IdentityError, IdentitySettings},
     token::{self, TokenError},
     visitor_token::{self, VisitorKeyId, VisitorKeyStore},
 };
-
-/// The accepted issuers of tokens, and the installation's own secret.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct IdentitySettings {
-    /// Accept tokens of the development key in the data folder: on a loopback address only. Unset: while there are no issuers.
-    pub development_key: Option<bool>,
-    /// The installation's secret, at least 32 bytes, the same for every process: page tokens are signed with it, and the
-    /// keys for visitor tokens are derived from it. Empty: the development key.
-    pub secret: Secret,
-    /// The previous secret, while tokens that it signed are still valid. Empty: none.
-    pub previous_secret: Secret,
-    /// What the claim `aud` of visitor tokens must contain.
-    pub audience: String,
-    /// How far the clocks of issuers and of the server may differ, at most 60 s.
-    #[serde(with = "frontdesk_settings::duration")]
-    pub leeway: Duration,
-    /// Issuers of tokens for agents, administrators and bots.
-    pub issuers: Vec<IssuerSettings>,
-    /// The permissions of each role.
-    pub roles: Roles,
-}
-
-impl Default for IdentitySettings {
-    fn default() -> Self {
-        Self {
-            development_key: None,
-            secret: Secret::default(),
-            previous_secret: Secret::default(),
-            audience: "frontdesk".into(),
-            leeway: Duration::from_secs(30),
-            issuers: Vec::new(),
-            roles: Roles::default(),
-        }
-    }
-}
-
-impl IdentitySettings {
-    /// Whether tokens of the development key are accepted.
-    pub fn accepts_development_key(&self) -> bool {
-        self.development_key.unwrap_or(self.issuers.is_empty())
-    }
-}
-
-/// The identity settings are invalid; the text names the setting and the remedy.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct IdentityError(pub String);
 
 /// How long a verified token is cached: verifying a signature can take longer than all the rest of a call.
 const CACHE_TTL: Duration = Duration::from_secs(60);
@@ -90,9 +41,9 @@ enum SignedBy {
 
 /// Authenticates callers by their tokens. Clones share the cache.
 #[derive(Clone)]
-pub struct Identity(Arc<Parts>);
+pub struct Identity(Arc<Inner>);
 
-struct Parts {
+struct Inner {
     development_key: Option<DevelopmentKey>,
     issuers: Vec<Issuer>,
     roles: Roles,
@@ -140,7 +91,7 @@ impl Identity {
                 return Err(IdentityError(why));
             }
         }
-        Ok(Self(Arc::new(Parts {
+        Ok(Self(Arc::new(Inner {
             development_key,
             issuers,
             roles: settings.roles.clone(),
@@ -156,7 +107,7 @@ impl Identity {
 
     /// Accepts tokens of the development key only.
     pub fn from_development_key(key: &DevelopmentKey) -> Self {
-        Self(Arc::new(Parts {
+        Self(Arc::new(Inner {
             development_key: Some(key.clone()),
             issuers: Vec::new(),
             roles: Roles::default(),
@@ -201,24 +152,24 @@ impl Identity {
     /// The caller that a token names. The issuer in the token selects the keys to verify it with; nothing else of it is used
     /// before its signature is verified.
     pub async fn authenticate(&self, token: &str) -> Result<Caller, TokenError> {
-        let parts = &self.0;
+        let inner = &self.0;
         let digest = digest::digest(&digest::SHA256, token.as_bytes());
         let digest: [u8; 32] =
             digest.as_ref().try_into().map_err(|_| TokenError::invalid("it is not a JSON Web Token"))?;
-        if let Some((caller, signed_by)) = parts.verified.get(&digest).await
-            && caller.ends.is_some_and(|ends| ends.plus(parts.leeway) > parts.clock.now())
+        if let Some((caller, signed_by)) = inner.verified.get(&digest).await
+            && caller.ends.is_some_and(|ends| ends.plus(inner.leeway) > inner.clock.now())
         {
-            parts.require_valid_key(&caller, &signed_by).await?;
+            inner.require_valid_key(&caller, &signed_by).await?;
             return Ok(caller);
         }
-        let (caller, signed_by) = parts.verify(token).await?;
-        parts.require_valid_key(&caller, &signed_by).await?;
-        parts.verified.insert(digest, (caller.clone(), signed_by)).await;
+        let (caller, signed_by) = inner.verify(token).await?;
+        inner.require_valid_key(&caller, &signed_by).await?;
+        inner.verified.insert(digest, (caller.clone(), signed_by)).await;
         Ok(caller)
     }
 }
 
-impl Parts {
+impl Inner {
     async fn verify(&self, token: &str) -> Result<(Caller, SignedBy), TokenError> {
         let header = token::unverified_header(token)?;
         if let Some(number) = self.issuers.iter().position(|issuer| issuer.name() == header.issuer) {

@@ -1,10 +1,9 @@
 //! An issuer of tokens: its keys, and which of its claims name the caller.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use frontdesk_clock::{Clock, Time};
 use frontdesk_db::AccountId;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -13,80 +12,14 @@ use crate::{
     caller::{Actor, Caller, CallerKind},
     jwks::{self, Jwks, JwksError},
     roles::Roles,
+    settings::IssuerSettings,
     token::{self, Expected, TokenError, UnverifiedHeader},
 };
 
 /// Longest time from `nbf` to `exp`. A longer one is a mistake: the claim is missing, or not in seconds.
 const MAX_LIFETIME: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// An issuer of tokens for agents, administrators and bots.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct IssuerSettings {
-    /// Its name, exactly as in the claim `iss`.
-    pub issuer: String,
-    /// Its public keys, a JSON Web Key Set: an https address, or a file.
-    pub jwks: String,
-    /// A PEM file with the certificate authorities to trust for that address. Empty: those of the system.
-    pub ca_path: PathBuf,
-    /// What the claim `aud` must contain.
-    pub audience: String,
-    /// Signature algorithms that are accepted, of RS256, RS384, RS512, PS256, ES256, ES384, EdDSA.
-    pub algorithms: Vec<String>,
-    /// Kinds of callers whose tokens it may issue: never services.
-    pub kinds: Vec<CallerKind>,
-    /// Whether its tokens must contain the claim `nbf`. Some issuers never set it: with false, such a token is valid at once.
-    pub not_before_required: bool,
-    /// Names of its claims.
-    pub claims: ClaimNames,
-}
-
-/// Names of claims. One that begins with `/` is a JSON pointer, such as `/realm_access/roles`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ClaimNames {
-    /// The caller's id: the UUID of an agent or bot, your own word for administrators and visitors.
-    pub subject: String,
-    /// The account's UUID.
-    pub account: String,
-    /// The kind: `agent`, `admin`, `bot` or `visitor`. A token without it is an agent's, where the issuer may issue those.
-    pub kind: String,
-    /// Roles, a list or words separated by spaces.
-    pub roles: String,
-    /// Permissions in the same form, in addition to those of the roles.
-    pub permissions: String,
-    /// The caller's name.
-    pub name: String,
-}
-
-impl Default for IssuerSettings {
-    fn default() -> Self {
-        Self {
-            issuer: String::new(),
-            jwks: String::new(),
-            ca_path: PathBuf::new(),
-            audience: "frontdesk".into(),
-            algorithms: ["RS256", "ES256", "EdDSA"].map(String::from).into(),
-            kinds: vec![CallerKind::Agent, CallerKind::Admin, CallerKind::Bot],
-            not_before_required: true,
-            claims: ClaimNames::default(),
-        }
-    }
-}
-
-impl Default for ClaimNames {
-    fn default() -> Self {
-        Self {
-            subject: "sub".into(),
-            account: "account".into(),
-            kind: "kind".into(),
-            roles: "roles".into(),
-            permissions: "permissions".into(),
-            name: "name".into(),
-        }
-    }
-}
-
+/// An issuer, with its keys.
 pub(crate) struct Issuer {
     settings: IssuerSettings,
     jwks: Arc<Jwks>,
@@ -99,7 +32,7 @@ impl Issuer {
             return Err(invalid("both issuer and jwks must be set".into()));
         }
         if settings.kinds.contains(&CallerKind::Service) {
-            return Err(invalid("kinds must not hold service: a service is known by its certificate".into()));
+            return Err(invalid("kinds must not contain service: a service is known by its certificate".into()));
         }
         let algorithms = jwks::algorithms(&settings.algorithms).map_err(invalid)?;
         let jwks = Jwks::try_new(&settings.jwks, &settings.ca_path, algorithms, tasks);

@@ -12,17 +12,18 @@ mod installation_secret;
 mod issuer;
 mod jwks;
 mod roles;
+mod settings;
 mod token;
 mod visitor_token;
 
 pub use access::{Access, AccessMap, UndeclaredMethod};
 pub use caller::{Actor, Caller, CallerKind, NotAllowed};
-pub use certificate::{service_of, within_its_time};
+pub use certificate::{check_validity, service_name};
 pub use development_key::DevelopmentKey;
-pub use identity::{Identity, IdentityError, IdentitySettings};
+pub use identity::Identity;
 pub use installation_secret::{InstallationSecret, WeakSecret};
-pub use issuer::{ClaimNames, IssuerSettings};
 pub use roles::{Roles, UnknownPermission};
+pub use settings::{ClaimNames, IdentityError, IdentitySettings, IssuerSettings};
 pub use token::{Claims, TokenError};
 pub use visitor_token::VisitorKeyStore;
 

@@ -1,25 +1,26 @@
-//! Roles: names for sets of permissions, as data.
+//! Roles: named sets of permissions, as data.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{AccessMap, CallerKind};
+use crate::{access::AccessMap, caller::CallerKind};
 
-/// Roles by name, each with its permissions. What the settings name is added to the usual ones, or takes their place.
+/// Roles by name, each with its permissions. A role in the settings is added to the default roles, or replaces the one of its
+/// name.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Roles(#[serde(deserialize_with = "beside_the_usual")] BTreeMap<String, BTreeSet<String>>);
+pub struct Roles(#[serde(deserialize_with = "with_defaults")] BTreeMap<String, BTreeSet<String>>);
 
-fn beside_the_usual<'de, D: Deserializer<'de>>(of: D) -> Result<BTreeMap<String, BTreeSet<String>>, D::Error> {
+fn with_defaults<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, BTreeSet<String>>, D::Error> {
     let mut roles = Roles::default().0;
-    roles.extend(BTreeMap::deserialize(of)?);
+    roles.extend(BTreeMap::deserialize(deserializer)?);
     Ok(roles)
 }
 
-/// A role permits what no method asks for: a slip of the pen.
+/// A role has a permission that no method requires, so it is misspelt.
 #[derive(Debug, thiserror::Error)]
-#[error("identity.roles.{role} has the permission {permission}, which no method asks for; there are: {known}")]
+#[error("identity.roles.{role} has the permission {permission}, which no method requires; there are: {known}")]
 pub struct UnknownPermission {
     role: String,
     permission: String,
@@ -28,18 +29,18 @@ pub struct UnknownPermission {
 
 impl Default for Roles {
     fn default() -> Self {
-        // Our own file, which a test reads.
+        // A file of this crate, which a test reads too.
         Self(toml::from_str(include_str!("roles.toml")).unwrap_or_default())
     }
 }
 
 impl Roles {
-    /// What these roles permit together. Of a name that nobody defined: nothing.
+    /// The permissions of these roles together. An unknown role has none.
     pub fn permissions<'a>(&self, roles: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
         roles.into_iter().filter_map(|role| self.0.get(role)).flatten().cloned().collect()
     }
 
-    /// The role of a caller whose token names none. Visitors, bots and services have none: their kind decides.
+    /// The role of a caller whose token names no role. Visitors, bots and services have none: their kind decides.
     pub fn default_for(kind: CallerKind) -> Option<&'static str> {
         match kind {
             CallerKind::Agent => Some("agent"),
@@ -48,7 +49,7 @@ impl Roles {
         }
     }
 
-    /// Every permission of every role is one that some method asks for.
+    /// Checks that each permission of each role is required by some method.
     pub fn check(&self, access: &AccessMap) -> Result<(), UnknownPermission> {
         let known: BTreeSet<&str> =
             access.iter().map(|(_, access)| access.permission()).filter(|permission| !permission.is_empty()).collect();
@@ -67,16 +68,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s1_roles_are_data_and_hold_what_methods_ask_for() {
+    fn s1_roles_have_only_permissions_that_methods_require() {
         let (roles, access) = (Roles::default(), AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap());
         roles.check(&access).unwrap();
         let administrator = roles.permissions(["administrator"]);
         let missing: Vec<_> = access
             .iter()
             .map(|(_, access)| access.permission())
-            .filter(|asked| !asked.is_empty() && !administrator.contains(*asked))
+            .filter(|permission| !permission.is_empty() && !administrator.contains(*permission))
             .collect();
-        assert!(missing.is_empty(), "an administrator may everything: {missing:?}");
+        assert!(missing.is_empty(), "an administrator has every permission: {missing:?}");
         assert!(roles.permissions(["supervisor"]).is_superset(&roles.permissions(["agent"])));
         assert!(roles.permissions(["nobody", ""]).is_empty());
 

@@ -16,7 +16,7 @@ use uuid::Uuid;
 /// by their next read.
 const MAX_QUEUED: usize = 8_192;
 
-/// The next number of a change, increasing for the whole process: a thing that is forgotten and subscribed to again never
+/// The next number of a change, increasing for the whole process: a thing that is removed and subscribed to again never
 /// shows the same number twice.
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 
@@ -54,7 +54,7 @@ impl ChangeNotifier {
         }
     }
 
-    /// Notifies the subscribers at this replica, and forgets a thing without subscribers.
+    /// Notifies the subscribers at this replica, and removes a thing without subscribers.
     pub(crate) fn notify_local(&self, id: Uuid) {
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
         if subscribers.get(&id).is_some_and(|sender| sender.send(next_number()).is_err()) {
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thing_without_subscribers_is_forgotten_and_its_numbers_still_increase() {
+    fn a_thing_without_subscribers_is_removed_and_its_numbers_still_increase() {
         let notifier = ChangeNotifier::default();
         let id = Uuid::from_u128(1);
         let before = *notifier.subscribe(id).borrow();

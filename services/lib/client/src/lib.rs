@@ -1,5 +1,5 @@
-//! Calls to other services: [`Peer`] says who calls and for whom, by when and in which trace; [`Balancer`] finds the replicas of a
-//! service, picks one for each call, and retries with another.
+//! Calls to other services: [`Peer`] adds the caller, the account and actor, the deadline and the trace; [`Balancer`] finds the replicas
+//! of a service, picks one for each call, and retries with another.
 
 mod balancer;
 mod peer;

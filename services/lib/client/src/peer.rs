@@ -1,4 +1,4 @@
-//! Another service of ours, as its caller sees it: calls carry who calls, for which account and actor, a deadline, and the trace.
+//! A service, as its callers see it: each call carries the caller, the account and actor that it acts for, a deadline, and the trace.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -32,7 +32,7 @@ const ENCODED_IN_METADATA: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 /// A token, and when to sign a new one.
 type CachedToken = (MetadataValue<Ascii>, Time);
 
-/// Another service of ours.
+/// A service that this one calls.
 #[derive(Clone)]
 pub struct Peer {
     balancer: Balancer,
@@ -63,13 +63,16 @@ impl Peer {
 
     /// A channel whose calls are for this account and actor.
     pub fn acting_for(&self, account: AccountId, actor: &Actor) -> InterceptedService<Balancer, CallContext> {
-        let context = CallContext { peer: self.clone(), account: account.to_string(), actor: actor.to_string() };
-        InterceptedService::new(self.balancer.clone(), context)
+        InterceptedService::new(self.balancer.clone(), self.context(account, actor))
     }
 
     /// A channel whose calls are for this account, by the calling service itself.
     pub fn for_account(&self, account: AccountId) -> InterceptedService<Balancer, CallContext> {
         self.acting_for(account, &Actor { kind: CallerKind::Service, id: self.caller.to_owned() })
+    }
+
+    fn context(&self, account: AccountId, actor: &Actor) -> CallContext {
+        CallContext { peer: self.clone(), account: account.to_string(), actor: actor.to_string() }
     }
 
     /// The token of the calling service; signed again after half of its time.
@@ -91,7 +94,7 @@ impl Peer {
     }
 }
 
-/// Adds to each call who calls, for whom, the deadline and the trace.
+/// Adds the caller, the account and actor, the deadline and the trace to each call.
 #[derive(Clone)]
 pub struct CallContext {
     peer: Peer,
@@ -120,4 +123,56 @@ impl Interceptor for CallContext {
 
 fn metadata(text: &str) -> Result<MetadataValue<Ascii>, Status> {
     text.parse().map_err(|_| Status::internal("a value that gRPC metadata cannot hold"))
+}
+
+#[cfg(test)]
+mod tests {
+    use frontdesk_api::deadlines::{CallDeadlines, StreamEndReason};
+    use frontdesk_clock::Clock;
+    use tokio::time::Instant;
+    use tonic::metadata::MetadataMap;
+
+    use super::*;
+
+    /// The metadata of a call for account 7 by an agent with an unusual id.
+    fn call(peer: &Peer) -> MetadataMap {
+        let actor = Actor { kind: CallerKind::Agent, id: "100 % é".into() };
+        let mut context = peer.context(AccountId(Uuid::from_u128(7)), &actor);
+        context.call(Request::new(())).unwrap().metadata().clone()
+    }
+
+    fn timeout(metadata: &MetadataMap) -> Duration {
+        let micros = metadata.get("grpc-timeout").unwrap().to_str().unwrap().strip_suffix('u');
+        Duration::from_micros(micros.unwrap().parse().unwrap())
+    }
+
+    #[tokio::test]
+    async fn s5_a_call_carries_account_and_actor_and_no_token_where_the_connection_authenticates() {
+        let metadata = call(&Peer::in_process(&InProcessConnector::new().0, "assignment"));
+        assert_eq!(metadata.get(ACCOUNT_HEADER).unwrap(), Uuid::from_u128(7).to_string().as_str());
+        assert_eq!(metadata.get(ACTOR_HEADER).unwrap(), "agent:100%20%25%20%C3%A9");
+        assert!(metadata.get("authorization").is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn r3_a_nested_call_ends_with_the_call_that_waits_for_it() {
+        let peer = Peer::in_process(&InProcessConnector::new().0, "assignment");
+        assert_eq!(timeout(&call(&peer)), CALL_TIMEOUT);
+        for (left, nested) in [(Duration::from_secs(3), Duration::from_secs(3)), (CALL_TIMEOUT * 2, CALL_TIMEOUT)] {
+            let end = Instant::now() + left;
+            let deadlines = CallDeadlines { answer: end, stream: end, stream_end: StreamEndReason::Deadline };
+            assert_eq!(timeout(&deadlines::scope(deadlines, async { call(&peer) }).await), nested);
+        }
+    }
+
+    #[tokio::test]
+    async fn s5_with_the_development_key_calls_carry_a_token_of_the_service() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = DevelopmentKey::load_or_create(&folder.path().join("key"), &Clock::system()).unwrap();
+        let peer = Peer::remote("http://127.0.0.1:1", "assignment", None, Some(&key)).unwrap();
+        let [first, second] = [call(&peer), call(&peer)].map(|metadata| metadata.get("authorization").unwrap().clone());
+        assert_eq!(first, second, "it is signed once");
+        let caller = key.verify(first.to_str().unwrap().strip_prefix("Bearer ").unwrap()).unwrap();
+        assert_eq!((caller.kind, caller.actor.id.as_str()), (CallerKind::Service, "assignment"));
+    }
 }

@@ -13,7 +13,7 @@ use crate::row_level_security;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Planner settings of the batch pool. The planner knows neither how many rows a batch has nor that the tables grow while it
-/// keeps a plan: with its defaults it plans anew for each batch, and reads whole tables while they are small.
+/// keeps a plan: with its defaults it plans each batch again, and reads whole tables while they are small.
 pub(crate) const BATCH_PLANNER_SETTINGS: [(&str, &str); 4] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),

@@ -1,4 +1,4 @@
-//! A repeat gets the first answer, other content is refused, another actor's id is another id.
+//! A repeated request gets the result of the first one, other content is refused, and ids belong to their actor.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking")]
 
@@ -50,11 +50,11 @@ async fn claim(db: &Db, key: &Key, result: i64) -> Result<i64, ClaimError> {
 }
 
 #[tokio::test]
-async fn c12_one_id_has_one_content_and_one_answer_for_each_actor_of_an_account() {
+async fn c12_an_id_has_one_content_and_one_result_for_each_actor_of_an_account() {
     let folder = tempfile::tempdir().unwrap();
     let db = db(&folder).await;
     assert_eq!(claim(&db, &key(1, "v", "id", "a"), 7).await.unwrap(), 7);
-    assert_eq!(claim(&db, &key(1, "v", "id", "a"), 8).await.unwrap(), 7, "a repeat gets the first answer");
+    assert_eq!(claim(&db, &key(1, "v", "id", "a"), 8).await.unwrap(), 7, "a repeated request gets the first result");
     assert!(matches!(claim(&db, &key(1, "v", "id", "b"), 9).await, Err(ClaimError::Reused)));
     assert_eq!(claim(&db, &key(1, "w", "id", "b"), 10).await.unwrap(), 10, "another actor");
     assert_eq!(claim(&db, &key(2, "v", "id", "b"), 11).await.unwrap(), 11, "another account");
@@ -63,7 +63,7 @@ async fn c12_one_id_has_one_content_and_one_answer_for_each_actor_of_an_account(
 }
 
 #[tokio::test]
-async fn c12_a_claim_that_rolls_back_was_never_made() {
+async fn c12_a_claim_that_is_rolled_back_leaves_the_id_unused() {
     let folder = tempfile::tempdir().unwrap();
     let db = db(&folder).await;
     let key = key(1, "v", "id", "a");

@@ -44,7 +44,7 @@ pub(crate) async fn publish_batch(db: &Db, bus: &Bus, source: &str, lease: &mut 
         if !lease.is_held() && !lease.renew().await? {
             return Ok(Published::LeaseLost);
         }
-        // No event overtakes a failed one of its aggregate; those of other aggregates were sent with it.
+        // A failure ends the batches, so that no later event overtakes the failed one of its aggregate.
         if failed.is_some() {
             break;
         }

@@ -132,3 +132,50 @@ async fn report_health(
         health.set_service_status(*name, ServingStatus::NotServing).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use frontdesk_audit::AuditLog;
+    use frontdesk_auth::{AccessMap, DevelopmentKey, Identity};
+    use frontdesk_clock::Clock;
+    use tonic::transport::Endpoint;
+    use tonic_health::pb::{
+        HealthCheckRequest, health_check_response::ServingStatus as Status, health_client::HealthClient,
+    };
+
+    use super::*;
+    use crate::AuditLayer;
+
+    fn admission() -> Admission {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::system());
+        let key = DevelopmentKey::load_or_create(&folder.path().join("key"), &clock).unwrap();
+        let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap();
+        let audit = AuditLayer::try_new(AuditLog::default(), frontdesk_proto::DESCRIPTORS).unwrap();
+        Admission::new(Identity::from_development_key(&key), access, audit, &LimitSettings::default(), &clock)
+    }
+
+    #[tokio::test]
+    async fn a_server_reports_its_health_and_shuts_down_despite_an_open_stream() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (ready, shutdown) = (watch::Sender::new(true), CancellationToken::new());
+        let names = vec!["frontdesk.test.v1.TestService"];
+        let descriptors = frontdesk_proto::DESCRIPTORS;
+        let services = GrpcServices { routes: Routes::default(), names, descriptors, ready: ready.subscribe() };
+        let settings = ServerSettings::plain(Duration::from_millis(20));
+        let server = tokio::spawn(serve(listener, services, admission(), settings, shutdown.clone()));
+
+        let mut client = HealthClient::new(Endpoint::from_shared(address).unwrap().connect_lazy());
+        let request = HealthCheckRequest { service: "frontdesk.test.v1.TestService".into() };
+        let mut health = client.watch(request).await.unwrap().into_inner();
+        let mut next = async || health.message().await.unwrap().unwrap().status();
+        assert_eq!(next().await, Status::Serving);
+        ready.send(false).unwrap();
+        assert_eq!(next().await, Status::NotServing);
+        ready.send(true).unwrap();
+        assert_eq!(next().await, Status::Serving);
+        shutdown.cancel();
+        assert_eq!(next().await, Status::NotServing);
+        server.await.unwrap().unwrap();
+    }
+}

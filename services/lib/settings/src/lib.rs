@@ -1,31 +1,33 @@
-//! Settings: defaults, then a TOML file, then the environment, each over the one before.
+//! Settings: defaults, then a TOML file, then the environment; each source overrides the previous ones.
 //!
 //! A setting `section.key` is `FRONTDESK__SECTION__KEY` in the environment; `FRONTDESK__SECTION__KEY_FILE` names a file that
-//! holds the value, for secrets. A [`Secret`] never shows itself.
+//! contains the value, for secrets. A [`Secret`] is never printed. Start reading at [`load`].
 
 use std::{collections::HashMap, path::Path};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
+/// Durations such as `30s` or `24h`: `#[serde(with = "frontdesk_settings::duration")]`.
 pub use humantime_serde as duration;
 
+/// Prefix of the environment variables.
 const PREFIX: &str = "FRONTDESK__";
 
-/// Settings could not be read; the text names the setting and where it came from.
+/// Settings could not be read; the text names the setting and its source.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// A value does not fit.
+    /// A value has the wrong type, or a setting is unknown.
     #[error("settings: {0}")]
     Invalid(#[from] config::ConfigError),
     /// A `_FILE` variable names a file that cannot be read.
     #[error("settings: {variable} names {path}, which cannot be read: {source}")]
     SecretFile {
-        /// The variable.
+        /// The name of the variable.
         variable: String,
-        /// The file.
+        /// The file that it names.
         path: String,
-        /// Why.
+        /// Why the file cannot be read.
         source: std::io::Error,
     },
 }
@@ -35,42 +37,48 @@ pub fn load<T>(file: Option<&Path>, environment: impl Iterator<Item = (String, S
 where
     T: DeserializeOwned,
 {
+    let mut builder = config::Config::builder();
+    if let Some(file) = file {
+        builder = builder.add_source(config::File::from(file).format(config::FileFormat::Toml));
+    }
+    let variables = variables(environment)?;
+    let environment = config::Environment::with_prefix("FRONTDESK").prefix_separator("__").separator("__");
+    builder = builder.add_source(environment.source(Some(variables)));
+    Ok(builder.build()?.try_deserialize()?)
+}
+
+/// The variables that are settings, with the contents of the files that `_FILE` variables name.
+fn variables(environment: impl Iterator<Item = (String, String)>) -> Result<HashMap<String, String>, SettingsError> {
     let mut variables = HashMap::new();
     for (name, value) in environment.filter(|(name, _)| name.starts_with(PREFIX)) {
         match name.strip_suffix("_FILE") {
-            Some(secret) => {
+            Some(setting) => {
                 let text = std::fs::read_to_string(&value).map_err(|source| SettingsError::SecretFile {
                     variable: name.clone(),
                     path: value.clone(),
                     source,
                 })?;
-                variables.insert(secret.to_owned(), text.trim_end_matches(['\r', '\n']).to_owned());
+                variables.insert(setting.to_owned(), text.trim_end_matches(['\r', '\n']).to_owned());
             }
             None => {
                 variables.insert(name, value);
             }
         }
     }
-    let mut builder = config::Config::builder();
-    if let Some(file) = file {
-        builder = builder.add_source(config::File::from(file).format(config::FileFormat::Toml));
-    }
-    let environment = config::Environment::with_prefix("FRONTDESK").prefix_separator("__").separator("__");
-    builder = builder.add_source(environment.source(Some(variables)));
-    Ok(builder.build()?.try_deserialize()?)
+    Ok(variables)
 }
 
-/// A value that is never printed: not in logs, not by `frontdesk config`, not by `{:?}`.
+/// A value that is never printed, neither in logs nor by `frontdesk config` nor by `{:?}`.
 #[derive(Clone, Default)]
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// The value itself, for the one place that needs it.
+    /// The value itself. Call it only where the value is used.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 
-    /// None is set.
+    /// Whether it is not set.
     pub fn is_empty(&self) -> bool {
         self.expose().is_empty()
     }
@@ -122,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_wins_over_the_file_and_secrets_stay_hidden() {
+    fn the_environment_overrides_the_file_and_secrets_stay_hidden() {
         let folder = tempfile::tempdir().unwrap();
         let (file, secret) = (folder.path().join("a.toml"), folder.path().join("password"));
         std::fs::write(&file, "[smtp]\nhost = 'from file'\npassword = 'from file'").unwrap();
@@ -141,8 +149,15 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_setting_is_named() {
+    fn an_error_names_a_misspelt_setting() {
         let error = load::<All>(None, environment(&[("FRONTDESK__SMTP__HSOT", "h")])).unwrap_err().to_string();
         assert!(error.contains("hsot"), "{error}");
+    }
+
+    #[test]
+    fn an_error_names_a_secret_file_that_cannot_be_read_and_its_variable() {
+        let pair = ("FRONTDESK__SMTP__PASSWORD_FILE", "/does/not/exist");
+        let error = load::<All>(None, environment(&[pair])).unwrap_err().to_string();
+        assert!(error.contains(pair.0) && error.contains(pair.1), "{error}");
     }
 }

@@ -1,7 +1,7 @@
-//! Logs, traces and metrics, and how a trace travels where there is no call: in an outbox row, in an event.
+//! Logs, traces and metrics, and trace propagation where there is no call: through an outbox row and an event.
 //!
-//! Logs go to standard error. Spans are exported by OTLP when an endpoint is set. Neither ever holds a message's text, an
-//! address or a token.
+//! Logs go to standard error. Spans are exported by OTLP when an endpoint is set. Neither contains the text of a message, an
+//! address or a token. Start reading at [`start`].
 
 mod metrics;
 
@@ -21,24 +21,24 @@ use tracing_subscriber::{EnvFilter, Layer, filter::filter_fn, layer::SubscriberE
 
 pub use metrics::{metrics_text, start_metrics};
 
-/// How logs are written.
+/// The format of logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogFormat {
-    /// For people.
+    /// Lines for people.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Where logs and traces go.
+/// Which logs are written, and where traces go.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetrySettings {
-    /// Which logs: a filter such as `info` or `info,frontdesk=debug`.
+    /// The filter of logs, such as `info` or `info,frontdesk=debug`.
     pub log: String,
-    /// How logs are written.
+    /// The format of logs.
     pub log_format: LogFormat,
     /// OTLP endpoint (gRPC) for traces, such as `http://localhost:4317`. Empty: none.
     pub otlp_endpoint: String,
@@ -54,30 +54,35 @@ impl Default for TelemetrySettings {
     }
 }
 
-/// Keeps the export going; [`Telemetry::shutdown`] flushes it.
+/// How long an export may take.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long exporting the last spans at the shutdown may take.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The running export of spans; [`Telemetry::shutdown`] flushes and ends it.
 pub struct Telemetry(Option<SdkTracerProvider>);
 
-/// Starts logs and traces for the whole process. A second call in a process leaves the first as it is.
+/// Starts logs and traces for the whole process. A second call in a process has no effect on logs.
 pub fn start(settings: &TelemetrySettings) -> Result<Telemetry, Box<dyn std::error::Error + Send + Sync>> {
     global::set_text_map_propagator(TraceContextPropagator::new());
     let filter = EnvFilter::try_new(&settings.log)?;
     let provider = if settings.otlp_endpoint.is_empty() {
-        // Trace ids are made all the same, so that one can be quoted from a log.
+        // Trace ids exist also without an export, so that one can be quoted from a log.
         SdkTracerProvider::builder().build()
     } else {
         let exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_tonic()
             .with_endpoint(&settings.otlp_endpoint)
-            .with_timeout(Duration::from_secs(5))
+            .with_timeout(EXPORT_TIMEOUT)
             .build()?;
         SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
             .with_resource(Resource::builder().with_service_name("frontdesk").build())
             .build()
     };
-    // Spans of the transport would be exported by the transport, which makes spans.
-    let ours = filter_fn(|metadata| metadata.target().starts_with("frontdesk"));
-    let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("frontdesk")).with_filter(ours);
+    // Without this filter the spans of the exporter's own transport would be exported, without end.
+    let own_spans = filter_fn(|metadata| metadata.target().starts_with("frontdesk"));
+    let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("frontdesk")).with_filter(own_spans);
     let logs = match settings.log_format {
         LogFormat::Text => {
             let colours = std::io::stderr().is_terminal();
@@ -87,21 +92,21 @@ pub fn start(settings: &TelemetrySettings) -> Result<Telemetry, Box<dyn std::err
             tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr).with_filter(filter).boxed()
         }
     };
-    // Fails only when a subscriber is there already, as in tests that start several suites.
+    // Fails only when there is a subscriber already, as in tests that start several servers.
     let _ = tracing_subscriber::registry().with(spans).with(logs).try_init();
     Ok(Telemetry(Some(provider)))
 }
 
 impl Telemetry {
-    /// Sends what is left, for at most three seconds.
+    /// Exports the remaining spans, for at most 3 s, and ends the export.
     pub async fn shutdown(mut self) {
         if let Some(provider) = self.0.take() {
-            // Blocking inside a runtime's worker can deadlock with the exporter's own calls.
-            let _ = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(Duration::from_secs(3))).await;
+            // Blocking a worker of the runtime can deadlock with the calls of the exporter.
+            let _ = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT)).await;
         }
     }
 
-    /// Sends what is there now.
+    /// Exports the spans that have ended.
     pub async fn flush(&self) {
         if let Some(provider) = self.0.clone() {
             let _ = tokio::task::spawn_blocking(move || provider.force_flush()).await;
@@ -109,7 +114,7 @@ impl Telemetry {
     }
 }
 
-/// The trace of the current span as a W3C `traceparent`; empty when it has none.
+/// The trace of the current span as a W3C `traceparent`; empty when there is none.
 pub fn traceparent() -> String {
     let mut carrier = HashMap::new();
     let context = Span::current().context();
@@ -117,7 +122,7 @@ pub fn traceparent() -> String {
     carrier.remove("traceparent").unwrap_or_default()
 }
 
-/// Makes `span` a child of the trace that `traceparent` names; an empty or bad one changes nothing.
+/// Makes `span` a child of the trace in `traceparent`. An empty or malformed one has no effect.
 pub fn continue_trace(span: &Span, traceparent: &str) {
     if traceparent.is_empty() {
         return;
@@ -127,6 +132,7 @@ pub fn continue_trace(span: &Span, traceparent: &str) {
     let _ = span.set_parent(context);
 }
 
+/// The headers that the propagator reads and writes.
 struct Carrier<'a>(&'a mut HashMap<String, String>);
 
 impl Injector for Carrier<'_> {
@@ -142,5 +148,39 @@ impl Extractor for Carrier<'_> {
 
     fn keys(&self) -> Vec<&str> {
         self.0.keys().map(String::as_str).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    fn in_span(test: impl FnOnce(&Span)) {
+        global::set_text_map_propagator(TraceContextPropagator::new());
+        let tracer = SdkTracerProvider::builder().build().tracer("test");
+        let subscriber = tracing_subscriber::registry().with(tracing_opentelemetry::layer().with_tracer(tracer));
+        tracing::subscriber::with_default(subscriber, || test(&tracing::info_span!("handle")));
+    }
+
+    #[test]
+    fn a_span_continues_the_trace_of_a_traceparent() {
+        in_span(|span| {
+            continue_trace(span, TRACEPARENT);
+            let own = span.in_scope(traceparent);
+            assert_eq!(own[..35], TRACEPARENT[..35], "the same trace");
+            assert_ne!(own[36..52], TRACEPARENT[36..52], "another span");
+        });
+    }
+
+    #[test]
+    fn a_malformed_traceparent_has_no_effect() {
+        for malformed in ["", "00-zz-01", "not a trace"] {
+            in_span(|span| {
+                continue_trace(span, malformed);
+                assert_eq!(span.in_scope(traceparent).len(), TRACEPARENT.len(), "a trace of its own: {malformed}");
+            });
+        }
     }
 }

@@ -116,11 +116,11 @@ impl Tls {
         let stream = TlsAcceptor::from(self.current().server).accept(stream).await?;
         let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let trust_domain = &self.0.settings.trust_domain;
-        let service = certificate.and_then(|certificate| frontdesk_auth::service_of(certificate, trust_domain));
+        let service = certificate.and_then(|certificate| frontdesk_auth::service_name(certificate, trust_domain));
         Ok((stream, service))
     }
 
-    /// Connects to another service of ours, whose certificate must be valid for this host name.
+    /// Connects to a service, whose certificate must be valid for this host name.
     pub async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<client::TlsStream<TcpStream>> {
         let config = self.current().client.ok_or_else(|| io::Error::other("tls.ca_path is not set"))?;
         let host = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;

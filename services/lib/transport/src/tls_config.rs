@@ -58,8 +58,8 @@ fn own_chain(settings: &TlsSettings) -> Result<Vec<CertificateDer<'static>>, Tls
         }
     }
     let chain = certificates("certificate_path", &settings.certificate_path)?;
-    frontdesk_auth::within_its_time(&chain[0]).map_err(|why| own(settings, why))?;
-    if settings.is_mutual() && frontdesk_auth::service_of(&chain[0], &settings.trust_domain).is_none() {
+    frontdesk_auth::check_validity(&chain[0]).map_err(|why| own(settings, why))?;
+    if settings.is_mutual() && frontdesk_auth::service_name(&chain[0], &settings.trust_domain).is_none() {
         let uri = format!("spiffe://{}/<service>", settings.trust_domain);
         return Err(own(
             settings,

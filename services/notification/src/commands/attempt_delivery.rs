@@ -1,33 +1,33 @@
-//! An attempt: it is written down before the first byte leaves, and its outcome after.
+//! One attempt to send a mail: its beginning is committed before the first byte is sent, its outcome afterwards.
 
 use std::time::Duration;
 
-use super::announce::save_and_announce;
+use super::steps::save_delivery;
 use crate::{
     App,
-    domain::AttemptOutcome,
+    domain::{AttemptOutcome, Claim},
     error::NotificationError,
-    store::{self, deliveries::Claim},
+    store,
     transport::Mail,
 };
 
-/// The attempt is counted and committed: a crash from here on is found by the lease. None: it is somebody else's now.
+/// Counts and commits the attempt; a crash after this is detected when the lease ends. None: the claim has ended.
 pub(crate) async fn begin_attempt(
     app: &App,
     claim: &Claim,
     lease: Duration,
 ) -> Result<Option<Mail>, NotificationError> {
     let tx = app.db.begin().await?;
-    let Some(mut delivery) = store::deliveries::find_claimed(&tx, claim).await? else { return Ok(None) };
+    let Some(mut delivery) = store::deliveries::find_claimed_for_update(&tx, claim).await? else { return Ok(None) };
     let bytes = store::deliveries::find_mail(&tx, claim.account, claim.delivery)
         .await?
-        .ok_or_else(|| NotificationError::Internal("a composed mail is not there".into()))?;
+        .ok_or_else(|| NotificationError::Internal("the bytes of a composed mail are missing".into()))?;
     let now = tx.now().await?;
     delivery.begin_attempt(now.plus(lease));
     store::deliveries::save(&tx, &delivery).await?;
     tx.commit().await?;
     Ok(Some(Mail {
-        account: delivery.account_id,
+        account: delivery.account,
         delivery: delivery.id,
         from: delivery.mail_from,
         to: delivery.recipient,
@@ -35,13 +35,13 @@ pub(crate) async fn begin_attempt(
     }))
 }
 
-/// The outcome of the attempt, unless the lease ended meanwhile and the delivery is somebody else's.
+/// Records the outcome of the attempt, unless the claim has ended.
 pub(crate) async fn record_outcome(app: &App, claim: &Claim, outcome: AttemptOutcome) -> Result<(), NotificationError> {
     let mut tx = app.db.begin().await?;
-    let Some(mut delivery) = store::deliveries::find_claimed(&tx, claim).await? else { return Ok(()) };
+    let Some(mut delivery) = store::deliveries::find_claimed_for_update(&tx, claim).await? else { return Ok(()) };
     let now = tx.now().await?;
-    let changed = delivery.attempted(outcome, &app.pauses(), now);
-    save_and_announce(&mut tx, &mut delivery, changed).await?;
+    let event = delivery.record_attempt(outcome, &app.settings.retry_policy(), now);
+    save_delivery(&mut tx, &delivery, event).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -1,19 +1,19 @@
-//! Cancels a delivery that is not sent.
+//! Cancels a delivery that was not sent.
 
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::announce::save_and_announce;
+use super::steps::save_delivery;
 use crate::{App, domain::Delivery, error::NotificationError, store};
 
-/// Nothing will send it any more. A cancelled one stays as it is.
+/// Cancels the delivery and ends the claim of a worker that holds it. A cancelled one stays as it is.
 pub(crate) async fn cancel_delivery(app: &App, caller: &Caller, id: Uuid) -> Result<Delivery, NotificationError> {
     let mut tx = app.db.begin_for(caller.account).await?;
     let mut delivery = store::deliveries::find_for_update(&tx, caller.account, id)
         .await?
         .ok_or(NotificationError::NotFound("delivery"))?;
     if delivery.cancel().map_err(NotificationError::DeliveryState)? {
-        save_and_announce(&mut tx, &mut delivery, None).await?;
+        save_delivery(&mut tx, &delivery, None).await?;
     }
     tx.commit().await?;
     Ok(delivery)

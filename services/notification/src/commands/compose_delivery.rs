@@ -1,134 +1,122 @@
-//! Composes a transcript's mail and keeps its bytes: from then on every attempt sends the same.
+//! Composes a transcript's mail and stores its bytes: every attempt sends the same bytes (rule T8).
 
-use super::announce::save_and_announce;
+use frontdesk_clock::Time;
+use sea_orm::DbErr;
+
+use super::steps::{TranscriptData, TranscriptQuery, gather_transcript, save_delivery};
 use crate::{
     App,
-    composition::{self, Gathered, Wanted},
-    conversation::NoAnswer,
-    domain::{Delivery, Kind},
+    conversation::UpstreamError,
+    domain::{Claim, Delivery, DeliveryKind, Sender, SenderUnavailable},
     error::NotificationError,
-    mail::{self, Composed, Envelope},
-    store::{self, deliveries::Claim},
+    mail::{self, ComposedMail},
+    store,
 };
 
-/// How composing ended.
-enum Attempt {
-    Composed(Box<Composed>),
-    Later(String),
+/// Why a mail was not composed.
+enum NotComposed {
+    /// Another attempt to compose it may succeed.
+    Retry(String),
+    /// It cannot be composed until a person changes something; the text says what.
     Failed(String),
+    Error(NotificationError),
 }
 
-/// True: it is composed and may be sent. False: it waits, has failed, or is somebody else's now.
+/// True: the mail is composed and may be sent. False: it waits, has failed, or the claim has ended.
 pub(crate) async fn compose_delivery(app: &App, claim: &Claim) -> Result<bool, NotificationError> {
     let Some(delivery) = store::deliveries::find(app.db.read(), claim.account, claim.delivery).await? else {
         return Ok(false);
     };
-    if delivery.claim != claim.number || delivery.is_composed() {
-        return Ok(delivery.claim == claim.number);
+    if !delivery.is_held_by(claim) || delivery.is_composed() {
+        return Ok(delivery.is_held_by(claim));
     }
     let date = app.db.now().await?;
-    let attempt = compose(app, &delivery, date).await?;
+    let composed = compose(app, &delivery, date).await;
 
     let mut tx = app.db.begin().await?;
-    let Some(mut delivery) = store::deliveries::find_claimed(&tx, claim).await? else { return Ok(false) };
-    let mut changed = None;
-    let composed = match attempt {
-        Attempt::Composed(composed) => {
-            delivery.recipient = composed.to;
-            delivery.mail_from = composed.from;
-            delivery.message_id = composed.message_id;
-            delivery.composed_at = Some(date);
-            delivery.failure = String::new();
-            store::deliveries::keep_mail(&tx, &delivery, composed.bytes).await?;
-            true
+    let Some(mut delivery) = store::deliveries::find_claimed_for_update(&tx, claim).await? else { return Ok(false) };
+    let event = match composed {
+        Ok(mail) => {
+            delivery.set_composed(mail.from, mail.to, mail.message_id, date);
+            store::deliveries::save_mail(&tx, &delivery, mail.bytes).await?;
+            None
         }
-        Attempt::Later(why) => {
-            tracing::warn!(delivery = %delivery.id, why, "a mail cannot be composed yet");
-            let why = "The conversation service cannot be asked yet; it is tried again.".into();
-            delivery.compose_later(why, &app.pauses(), tx.now().await?);
-            false
+        Err(NotComposed::Retry(reason)) => {
+            tracing::warn!(delivery = %delivery.id, reason, "a mail cannot be composed yet");
+            let reason = "The conversation service cannot be reached; it is tried again.".into();
+            delivery.retry_composing(reason, &app.settings.retry_policy(), tx.now().await?);
+            None
         }
-        Attempt::Failed(why) => {
-            changed = Some(delivery.compose_failed(why));
-            false
-        }
+        Err(NotComposed::Failed(reason)) => Some(delivery.fail_composing(reason)),
+        Err(NotComposed::Error(error)) => return Err(error),
     };
-    save_and_announce(&mut tx, &mut delivery, changed).await?;
+    save_delivery(&mut tx, &delivery, event).await?;
     tx.commit().await?;
-    Ok(composed)
+    Ok(delivery.is_composed())
 }
 
-async fn compose(app: &App, delivery: &Delivery, date: frontdesk_clock::Time) -> Result<Attempt, NotificationError> {
-    let (Some(conversation), Some(contact)) = (delivery.conversation_id, delivery.contact_id) else {
-        return Ok(Attempt::Failed("It has no conversation or no contact.".into()));
+async fn compose(app: &App, delivery: &Delivery, date: Time) -> Result<ComposedMail, NotComposed> {
+    let (data, recipient) = gather(app, delivery).await?;
+    let chosen = if delivery.sender_from_channel { data.channel.sender_id } else { delivery.sender };
+    let found = store::senders::find_chosen_or_fallback(app.db.read(), delivery.account, chosen).await?;
+    let sender = Sender::require_usable(chosen, found)?;
+    let envelope = data.envelope(delivery.id, date, sender, recipient, &delivery.subject);
+    // Rendering a long transcript takes tens of milliseconds and must not block the threads that serve calls.
+    tokio::task::spawn_blocking(move || mail::compose(&data.transcript, &envelope))
+        .await
+        .map_err(|error| NotComposed::Error(NotificationError::Internal(error.to_string())))?
+        .map_err(|error| NotComposed::Failed(format!("The mail cannot be composed: {error}.")))
+}
+
+/// The content of the mail and its recipient. An automatic transcript goes to the address that the close froze (rule T2); one
+/// sent by hand goes to the requested address, if it still is the contact's (rule S4).
+async fn gather(app: &App, delivery: &Delivery) -> Result<(TranscriptData, String), NotComposed> {
+    let (Some(conversation), Some(contact)) = (delivery.conversation, delivery.contact) else {
+        return Err(NotComposed::Failed("It has no conversation or no contact.".into()));
     };
-    let wanted = Wanted {
-        account: delivery.account_id,
+    // 0 for a transcript sent by hand: a close now.
+    let snapshot =
+        app.conversations.get_closing_snapshot(delivery.account, conversation, delivery.close_number).await?;
+    let as_closed = delivery.kind == DeliveryKind::Transcript;
+    let query = TranscriptQuery {
+        account: delivery.account,
         conversation,
         contact: Some(contact),
-        as_closed: delivery.kind == Kind::Transcript,
+        as_closed,
+        visitor_name: &snapshot.visitor_name,
         until: delivery.until_sequence,
         time_zone: &delivery.time_zone,
     };
-    let (gathered, to) = match ask(app, delivery, &wanted).await {
-        Ok(answers) => answers,
-        Err(NoAnswer::NotFound(what)) => return Ok(Attempt::Failed(format!("The {what} is not there any more."))),
-        Err(NoAnswer::Later(why)) => return Ok(Attempt::Later(why)),
+    let data = gather_transcript(app, &query).await?;
+    let (recipient, missing) = if as_closed {
+        (snapshot.recipient, "The visitor had no address that mail may go to when the chat ended.")
+    } else {
+        let recipient = data.contact.as_ref().and_then(|contact| contact.address(&delivery.recipient));
+        (recipient, "The contact does not have the address any more, or none that mail may go to.")
     };
-    match to {
-        Ok(to) => build(app, delivery, gathered, to, date).await,
-        Err(why) => Ok(Attempt::Failed(why.into())),
+    match recipient {
+        Some(recipient) => Ok((data, recipient)),
+        None => Err(NotComposed::Failed(missing.into())),
     }
 }
 
-/// What the mail is made of, and where it goes or why nowhere. One that is sent by itself goes where the close froze it
-/// (rule T2); one by hand where it was asked for, checked once more to be the contact's (rule S4).
-async fn ask(
-    app: &App,
-    delivery: &Delivery,
-    wanted: &Wanted<'_>,
-) -> Result<(Gathered, Result<String, &'static str>), NoAnswer> {
-    if !wanted.as_closed {
-        let gathered = composition::gather(app, wanted).await?;
-        let to = gathered.contact.as_ref().and_then(|contact| contact.address(&delivery.recipient));
-        return Ok((
-            gathered,
-            to.ok_or("The contact does not have the address any more, or none that mail may go to."),
-        ));
+impl From<UpstreamError> for NotComposed {
+    fn from(error: UpstreamError) -> Self {
+        match error {
+            UpstreamError::NotFound(resource) => Self::Failed(format!("The {resource} does not exist any more.")),
+            UpstreamError::Unavailable(reason) => Self::Retry(reason),
+        }
     }
-    let facts = app.conversations.closing_facts(wanted.account, wanted.conversation, delivery.close_number).await?;
-    let gathered = composition::gather(app, wanted).await?;
-    Ok((gathered, facts.recipient.ok_or("The visitor had no address that mail may go to when the chat ended.")))
 }
 
-async fn build(
-    app: &App,
-    delivery: &Delivery,
-    gathered: Gathered,
-    to: String,
-    date: frontdesk_clock::Time,
-) -> Result<Attempt, NotificationError> {
-    let chosen = if delivery.sender_from_channel { gathered.channel.sender_id } else { delivery.sender_id };
-    let sender = match composition::sender(app.db.read(), delivery.account_id, chosen).await? {
-        Ok(sender) => sender,
-        Err(why) => return Ok(Attempt::Failed(why.into())),
-    };
-    let envelope = Envelope {
-        delivery: delivery.id,
-        date,
-        from_name: sender.display_name,
-        from: sender.address,
-        to_name: gathered.contact.as_ref().map(|contact| contact.name.clone()).unwrap_or_default(),
-        to,
-        subject: gathered.subject(&delivery.subject),
-    };
-    let transcript = gathered.transcript;
-    // A long transcript takes tens of milliseconds: not on a thread that serves calls.
-    let composed = tokio::task::spawn_blocking(move || mail::compose(&transcript, &envelope))
-        .await
-        .map_err(|error| NotificationError::Internal(error.to_string()))?;
-    Ok(match composed {
-        Ok(composed) => Attempt::Composed(Box::new(composed)),
-        Err(error) => Attempt::Failed(format!("The mail cannot be composed: {error}.")),
-    })
+impl From<SenderUnavailable> for NotComposed {
+    fn from(reason: SenderUnavailable) -> Self {
+        Self::Failed(reason.to_string())
+    }
+}
+
+impl From<DbErr> for NotComposed {
+    fn from(error: DbErr) -> Self {
+        Self::Error(error.into())
+    }
 }

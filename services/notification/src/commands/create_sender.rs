@@ -1,7 +1,5 @@
 //! Adds a sender address and mails it a code (rule T5).
 
-use std::time::Duration;
-
 use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
 use frontdesk_db::Tx;
@@ -9,24 +7,24 @@ use frontdesk_idempotency::Key;
 use rand::Rng;
 use uuid::Uuid;
 
+use super::steps::check_mail_limits;
 use crate::{
     App,
-    domain::{Delivery, Kind, Sender},
+    domain::{Delivery, DeliveryKind, LimitScope, MailLimit, Sender},
     error::NotificationError,
     mail::{self, Envelope},
-    store::{self, limits::Whose},
+    settings::NotificationSettings,
+    store,
 };
 
-const HOUR: Duration = Duration::from_secs(3600);
-
-/// The address, which is one that mail may come from, and the name beside it.
+/// A plain address and the display name for it.
 #[derive(Clone, Debug)]
 pub(crate) struct CreateSender {
     pub(crate) address: String,
     pub(crate) display_name: String,
 }
 
-/// The sender, and the delivery of its code unless it is verified already.
+/// The sender, and the delivery of its code unless the address is verified already.
 pub(crate) async fn create_sender(
     app: &App,
     caller: &Caller,
@@ -34,9 +32,9 @@ pub(crate) async fn create_sender(
     command: CreateSender,
 ) -> Result<(Sender, Option<Uuid>), NotificationError> {
     let mut tx = app.db.begin_for(caller.account).await?;
-    store::limits::lock(&tx, caller.account).await?;
+    store::mail_counts::lock(&tx, caller.account).await?;
     if let Some((sender, delivery)) = key.claim::<(Uuid, Option<Uuid>)>(&tx).await? {
-        let sender = store::senders::find_for_update(&tx, caller.account, sender)
+        let sender = store::senders::find_also_deleted_for_update(&tx, caller.account, sender)
             .await?
             .ok_or(NotificationError::NotFound("sender"))?;
         return Ok((sender, delivery));
@@ -44,7 +42,6 @@ pub(crate) async fn create_sender(
     let now = tx.now().await?;
     let mut sender = find_or_insert(&tx, caller, &command, now).await?;
     sender.display_name = command.display_name;
-    sender.version += 1;
     let delivery = if sender.verified { None } else { Some(mail_code(app, &mut tx, caller, &mut sender, now).await?) };
     store::senders::save(&tx, &sender).await?;
     key.store_result(&tx, &(sender.id, delivery)).await?;
@@ -58,29 +55,17 @@ async fn find_or_insert(
     command: &CreateSender,
     now: Time,
 ) -> Result<Sender, NotificationError> {
-    // The account's row is locked, so nobody adds the address between these two.
+    // The account's row is locked, so no concurrent call adds the address between these two statements.
     if let Some(sender) = store::senders::find_by_address_for_update(tx, caller.account, &command.address).await? {
         return Ok(sender);
     }
-    let sender = Sender {
-        id: tx.new_id(),
-        account_id: caller.account,
-        address: command.address.clone(),
-        display_name: command.display_name.clone(),
-        verified: false,
-        fallback: false,
-        code_hash: None,
-        code_expires_at: now,
-        code_tries: 0,
-        created_at: now,
-        deleted_at: None,
-        version: 0,
-    };
+    let (address, display_name) = (command.address.clone(), command.display_name.clone());
+    let sender = Sender::new(tx.new_id(), caller.account, address, display_name, now);
     store::senders::insert(tx, &sender).await?;
     Ok(sender)
 }
 
-/// The code is in the mail alone, and the mail is forgotten when it is sent; the sender keeps its hash.
+/// Queues a mail with a new code. Only the mail holds the code, and it is deleted when it was sent; the sender has its hash.
 async fn mail_code(
     app: &App,
     tx: &mut Tx,
@@ -89,16 +74,16 @@ async fn mail_code(
     now: Time,
 ) -> Result<Uuid, NotificationError> {
     let requested_by = caller.actor.to_string();
-    check_limits(app, tx, sender, &requested_by, now).await?;
+    check_mail_limits(tx, caller.account, &limits(&app.settings, &requested_by, &sender.address), now).await?;
     let code = format!("{:08}", rand::rng().random_range(0..100_000_000_u32));
-    sender.expect_code(&code, now);
+    sender.set_code(&code, now);
 
-    let (from_name, from) = app.installation_sender.clone();
     let mut delivery = Delivery {
-        sender_id: Some(sender.id),
+        sender: Some(sender.id),
         requested_by,
-        ..Delivery::new(sender.account_id, Kind::SenderVerification, now)
+        ..Delivery::new(tx.new_id(), sender.account, DeliveryKind::SenderVerification, now)
     };
+    let (from_name, from) = app.installation_sender.clone();
     let envelope = Envelope {
         delivery: delivery.id,
         date: now,
@@ -110,36 +95,27 @@ async fn mail_code(
     };
     let composed =
         mail::compose_verification(&envelope, &code).map_err(|error| NotificationError::Internal(error.to_string()))?;
-    delivery.recipient = composed.to;
-    delivery.mail_from = composed.from;
-    delivery.message_id = composed.message_id;
-    delivery.composed_at = Some(now);
+    delivery.set_composed(composed.from, composed.to, composed.message_id, now);
     store::deliveries::insert(tx, &delivery).await?;
-    store::deliveries::keep_mail(tx, &delivery, composed.bytes).await?;
+    store::deliveries::save_mail(tx, &delivery, composed.bytes).await?;
     tx.on_commit(app.wake());
     Ok(delivery.id)
 }
 
-/// A code goes to an address that nobody confirmed yet, so whoever asks for many is stopped (rule S4).
-async fn check_limits(
-    app: &App,
-    tx: &Tx,
-    sender: &Sender,
-    requested_by: &str,
-    now: Time,
-) -> Result<(), NotificationError> {
-    let settings = &app.settings;
-    let limits = [
-        (Whose::Account, settings.codes_per_account_per_hour, "with codes of this account"),
-        (Whose::RequestedBy(requested_by), settings.codes_per_caller_per_hour, "with codes of this administrator"),
-        (Whose::Recipient(&sender.address), settings.codes_per_sender_per_hour, "with codes to this address"),
-    ];
-    for (whose, limit, which) in limits {
-        let (kind, since) = (Kind::SenderVerification, now.minus(HOUR));
-        let found = store::limits::in_the_way(tx, sender.account_id, kind, whose, since, limit).await?;
-        if let Some(made_at) = found {
-            return Err(NotificationError::MailLimit { which, retry_after: made_at.plus(HOUR).since(now) });
-        }
-    }
-    Ok(())
+/// Codes are mailed to addresses that are not confirmed yet, so their number is limited (rule S4).
+fn limits(settings: &NotificationSettings, requested_by: &str, address: &str) -> [MailLimit; 3] {
+    let limit = |scope, max, description| MailLimit { kind: DeliveryKind::SenderVerification, scope, max, description };
+    [
+        limit(LimitScope::Account, settings.codes_per_account_per_hour, "with codes of this account"),
+        limit(
+            LimitScope::RequestedBy(requested_by.to_owned()),
+            settings.codes_per_caller_per_hour,
+            "with codes of this administrator",
+        ),
+        limit(
+            LimitScope::Recipient(address.to_owned()),
+            settings.codes_per_sender_per_hour,
+            "with codes to this address",
+        ),
+    ]
 }

@@ -5,14 +5,14 @@ use uuid::Uuid;
 
 use crate::{App, error::NotificationError, store};
 
-/// Channels that chose it fail visibly from now on. A deleted one stays as it is.
+/// Deletes the sender: transcripts of channels that chose it fail visibly from now on. A deleted one stays as it is.
 pub(crate) async fn delete_sender(app: &App, caller: &Caller, id: Uuid) -> Result<(), NotificationError> {
     let tx = app.db.begin_for(caller.account).await?;
-    let mut sender =
-        store::senders::find_for_update(&tx, caller.account, id).await?.ok_or(NotificationError::NotFound("sender"))?;
+    let mut sender = store::senders::find_also_deleted_for_update(&tx, caller.account, id)
+        .await?
+        .ok_or(NotificationError::NotFound("sender"))?;
     if sender.deleted_at.is_none() {
         sender.delete(tx.now().await?);
-        sender.version += 1;
         store::senders::save(&tx, &sender).await?;
     }
     tx.commit().await?;

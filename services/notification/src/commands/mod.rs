@@ -1,24 +1,28 @@
-//! What changes something: one file per operation.
+//! What changes something: one file for each operation; `steps` holds what several operations share.
 
-mod announce;
 mod attempt_delivery;
 mod cancel_delivery;
+mod claim_deliveries;
 mod compose_delivery;
 mod create_sender;
 mod decide_transcript;
 mod delete_sender;
+mod renew_claim;
 mod retry_delivery;
 mod send_transcript;
 mod set_fallback_sender;
 mod settle_interrupted;
+pub(crate) mod steps;
 mod verify_sender;
 
 pub(crate) use attempt_delivery::{begin_attempt, record_outcome};
 pub(crate) use cancel_delivery::cancel_delivery;
+pub(crate) use claim_deliveries::claim_deliveries;
 pub(crate) use compose_delivery::compose_delivery;
 pub(crate) use create_sender::{CreateSender, create_sender};
-pub(crate) use decide_transcript::{Close, decide_transcript};
+pub(crate) use decide_transcript::decide_transcript;
 pub(crate) use delete_sender::delete_sender;
+pub(crate) use renew_claim::renew_claim;
 pub(crate) use retry_delivery::retry_delivery;
 pub(crate) use send_transcript::{SendTranscript, send_transcript};
 pub(crate) use set_fallback_sender::set_fallback_sender;

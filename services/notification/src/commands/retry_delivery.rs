@@ -1,12 +1,12 @@
-//! Tries a failed or parked delivery again.
+//! Retries a failed or parked delivery.
 
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::announce::save_and_announce;
+use super::steps::save_delivery;
 use crate::{App, domain::Delivery, error::NotificationError, store};
 
-/// The same mail again, or a new one where none was composed. A queued one stays as it is.
+/// Queues the same mail again, or a new one if none was composed. A queued delivery stays as it is.
 pub(crate) async fn retry_delivery(app: &App, caller: &Caller, id: Uuid) -> Result<Delivery, NotificationError> {
     let mut tx = app.db.begin_for(caller.account).await?;
     let mut delivery = store::deliveries::find_for_update(&tx, caller.account, id)
@@ -14,7 +14,7 @@ pub(crate) async fn retry_delivery(app: &App, caller: &Caller, id: Uuid) -> Resu
         .ok_or(NotificationError::NotFound("delivery"))?;
     let now = tx.now().await?;
     if delivery.retry(now).map_err(NotificationError::DeliveryState)? {
-        save_and_announce(&mut tx, &mut delivery, None).await?;
+        save_delivery(&mut tx, &delivery, None).await?;
         tx.on_commit(app.wake());
     }
     tx.commit().await?;

@@ -1,23 +1,20 @@
 //! Sends a transcript by hand (rules T4, S4).
 
-use std::time::Duration;
-
 use frontdesk_auth::Caller;
-use frontdesk_clock::Time;
 use frontdesk_db::Tx;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
+use super::steps::check_mail_limits;
 use crate::{
     App,
-    domain::{Delivery, Kind},
+    domain::{Delivery, DeliveryKind, LimitScope, MailLimit},
     error::NotificationError,
-    store::{self, limits::Whose},
+    settings::NotificationSettings,
+    store,
 };
 
-const HOUR: Duration = Duration::from_secs(3600);
-
-/// What an agent asks for. Empty: the usual.
+/// An agent's request. Empty fields: the defaults.
 #[derive(Clone, Debug)]
 pub(crate) struct SendTranscript {
     pub(crate) conversation: Uuid,
@@ -34,33 +31,33 @@ pub(crate) async fn send_transcript(
     key: &Key,
     command: SendTranscript,
 ) -> Result<Delivery, NotificationError> {
-    // A repeat gets the first delivery, whatever became of the conversation: so it is looked for before anything is asked.
+    // A repeat gets the first delivery, even if the conversation was reopened since: look it up before any other check.
     let tx = app.db.begin_for(caller.account).await?;
     if let Some(first) = key.claim::<Uuid>(&tx).await? {
         return get(&tx, caller, first).await;
     }
     drop(tx);
 
-    let (recipient, until_sequence) = ask(app, caller, &command).await?;
+    let (recipient, until_sequence) = find_recipient(app, caller, &command).await?;
 
     let mut tx = app.db.begin_for(caller.account).await?;
-    store::limits::lock(&tx, caller.account).await?;
+    store::mail_counts::lock(&tx, caller.account).await?;
     if let Some(first) = key.claim::<Uuid>(&tx).await? {
         return get(&tx, caller, first).await;
     }
     let now = tx.now().await?;
     let requested_by = caller.actor.to_string();
-    check_limits(app, &tx, caller, &requested_by, &recipient, now).await?;
+    check_mail_limits(&tx, caller.account, &limits(&app.settings, &requested_by, &recipient), now).await?;
     let delivery = Delivery {
-        conversation_id: Some(command.conversation),
-        contact_id: Some(command.contact),
+        conversation: Some(command.conversation),
+        contact: Some(command.contact),
         sender_from_channel: true,
         until_sequence,
         requested_by,
         recipient,
         subject: command.subject,
         time_zone: command.time_zone,
-        ..Delivery::new(caller.account, Kind::ManualTranscript, now)
+        ..Delivery::new(tx.new_id(), caller.account, DeliveryKind::ManualTranscript, now)
     };
     store::deliveries::insert(&tx, &delivery).await?;
     key.store_result(&tx, &delivery.id).await?;
@@ -73,17 +70,22 @@ async fn get(tx: &Tx, caller: &Caller, id: Uuid) -> Result<Delivery, Notificatio
     store::deliveries::find(tx.conn(), caller.account, id).await?.ok_or(NotificationError::NotFound("delivery"))
 }
 
-/// To whom, and up to which entry.
-async fn ask(app: &App, caller: &Caller, command: &SendTranscript) -> Result<(String, i64), NotificationError> {
-    let conversation = app.conversations.conversation(caller.account, command.conversation).await?;
+/// The address of the recipient, and the sequence of the last entry to send.
+async fn find_recipient(
+    app: &App,
+    caller: &Caller,
+    command: &SendTranscript,
+) -> Result<(String, i64), NotificationError> {
+    let conversation = app.conversations.get_conversation(caller.account, command.conversation).await?;
     if !conversation.closed {
         return Err(NotificationError::ConversationOpen);
     }
-    let contact = app.conversations.contact(caller.account, command.contact).await?;
-    // The visitor's own transcript goes where the close would send it: a contact's first address may be somebody else's doing.
-    let own = command.email.is_empty() && conversation.contact_id == Some(command.contact);
-    let recipient = if own {
-        app.conversations.closing_facts(caller.account, command.conversation, 0).await?.recipient
+    let contact = app.conversations.get_contact(caller.account, command.contact).await?;
+    // The visitor's own transcript goes to the address that a close would freeze: another visitor may have added the
+    // contact's first address.
+    let to_visitor = command.email.is_empty() && conversation.contact_id == Some(command.contact);
+    let recipient = if to_visitor {
+        app.conversations.get_closing_snapshot(caller.account, command.conversation, 0).await?.recipient
     } else {
         contact.address(&command.email)
     };
@@ -91,26 +93,11 @@ async fn ask(app: &App, caller: &Caller, command: &SendTranscript) -> Result<(St
     Ok((recipient, conversation.last_sequence))
 }
 
-async fn check_limits(
-    app: &App,
-    tx: &Tx,
-    caller: &Caller,
-    requested_by: &str,
-    recipient: &str,
-    now: Time,
-) -> Result<(), NotificationError> {
-    let settings = &app.settings;
-    let limits = [
-        (Whose::Account, settings.manual_per_account_per_hour, "of this account"),
-        (Whose::RequestedBy(requested_by), settings.manual_per_agent_per_hour, "of this agent"),
-        (Whose::Recipient(recipient), settings.manual_per_recipient_per_hour, "to this address"),
-    ];
-    for (whose, limit, which) in limits {
-        let since = now.minus(HOUR);
-        let found = store::limits::in_the_way(tx, caller.account, Kind::ManualTranscript, whose, since, limit).await?;
-        if let Some(made_at) = found {
-            return Err(NotificationError::MailLimit { which, retry_after: made_at.plus(HOUR).since(now) });
-        }
-    }
-    Ok(())
+fn limits(settings: &NotificationSettings, requested_by: &str, recipient: &str) -> [MailLimit; 3] {
+    let limit = |scope, max, description| MailLimit { kind: DeliveryKind::ManualTranscript, scope, max, description };
+    [
+        limit(LimitScope::Account, settings.manual_per_account_per_hour, "of this account"),
+        limit(LimitScope::RequestedBy(requested_by.to_owned()), settings.manual_per_agent_per_hour, "of this agent"),
+        limit(LimitScope::Recipient(recipient.to_owned()), settings.manual_per_recipient_per_hour, "to this address"),
+    ]
 }

@@ -1,24 +1,20 @@
-//! A delivery whose worker died amid an attempt.
+//! Settles a delivery whose worker ended during an attempt.
 
-use super::announce::save_and_announce;
-use crate::{
-    App,
-    error::NotificationError,
-    store::{self, deliveries::Claim},
-};
+use super::steps::save_delivery;
+use crate::{App, domain::Claim, error::NotificationError, store};
 
-/// Nobody knows how far the attempt came; only where a repeat is harmless is it simply made again.
+/// The outcome of the attempt is unknown (rule T8); where the transport is idempotent, the attempt is repeated.
 pub(crate) async fn settle_interrupted(app: &App, claim: &Claim) -> Result<(), NotificationError> {
     let mut tx = app.db.begin().await?;
-    let Some(mut delivery) = store::deliveries::find_claimed(&tx, claim).await? else { return Ok(()) };
+    let Some(mut delivery) = store::deliveries::find_claimed_for_update(&tx, claim).await? else { return Ok(()) };
     let now = tx.now().await?;
-    let changed = if app.transport.repeats_are_harmless() {
-        delivery.again(now);
+    let event = if app.transport.is_idempotent() {
+        delivery.requeue(now);
         None
     } else {
-        delivery.unknown(&app.pauses(), now)
+        delivery.record_unknown_outcome(&app.settings.retry_policy(), now)
     };
-    save_and_announce(&mut tx, &mut delivery, changed).await?;
+    save_delivery(&mut tx, &delivery, event).await?;
     tx.on_commit(app.wake());
     tx.commit().await?;
     Ok(())

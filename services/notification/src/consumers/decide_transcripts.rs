@@ -1,21 +1,21 @@
-//! A conversation was closed: decide about its transcript.
+//! Decides about the transcript when a conversation is closed.
 
-use frontdesk_bus::{Consumer, Outcome};
+use frontdesk_bus::{
+    Consumer, Outcome,
+    event::{account_id, uuid},
+};
 use frontdesk_clock::Time;
-use frontdesk_db::AccountId;
 use frontdesk_proto::event::v1::{ConversationClosed, Event};
 use prost::Name;
-use uuid::Uuid;
 
 use crate::{
-    App,
-    commands::{self, Close},
-    domain::Facts,
+    App, commands,
+    domain::{ClosingFacts, ConversationClose},
 };
 
 const NAME: &str = "notification.decide";
 
-/// See `commands/decide_transcript.rs`.
+/// Consumes `ConversationClosed`.
 pub(crate) struct DecideTranscripts(pub(crate) App);
 
 #[async_trait::async_trait]
@@ -33,29 +33,28 @@ impl Consumer for DecideTranscripts {
     }
 
     async fn handle(&self, event: &Event) -> Outcome {
-        match read(event) {
-            Ok(close) => commands::decide_transcript(&self.0, NAME, event, &close).await.into(),
-            Err(why) => Outcome::DeadLetter(why),
+        match close(event) {
+            Ok(close) => commands::decide_transcript(&self.0, NAME, event, close).await.into(),
+            Err(reason) => Outcome::DeadLetter(reason),
         }
     }
 }
 
-fn read(event: &Event) -> Result<Close, String> {
+fn close(event: &Event) -> Result<ConversationClose, String> {
     let closed: ConversationClosed = frontdesk_bus::decode(event)?;
-    let id = |name: &str, text: &str| text.parse::<Uuid>().map_err(|_| format!("{name} is not a UUID"));
-    let optional = |name: &str, text: &str| if text.is_empty() { Ok(None) } else { id(name, text).map(Some) };
-    id("id", &event.id)?;
+    let optional = |name: &str, text: &str| if text.is_empty() { Ok(None) } else { uuid(name, text).map(Some) };
+    uuid("id", &event.id)?;
     let contact = optional("contact_id", &closed.contact_id)?;
-    Ok(Close {
-        account: AccountId(id("account_id", &event.account_id)?),
-        conversation: id("conversation_id", &closed.conversation_id)?,
-        close_number: closed.close_number,
+    Ok(ConversationClose {
+        account: account_id(event)?,
+        conversation: uuid("conversation_id", &closed.conversation_id)?,
+        number: closed.close_number,
         channel: optional("channel_id", &closed.channel_id)?,
         contact,
         sender: optional("sender_id", &closed.sender_id)?,
         last_sequence: closed.last_sequence,
         closed_at: closed.close_time.as_ref().map_or(Time(0), Time::from_proto),
-        facts: Facts {
+        facts: ClosingFacts {
             transcript_enabled: closed.transcript_enabled,
             had_bot_session: closed.had_bot_session,
             had_agent: closed.had_agent,
@@ -66,7 +65,3 @@ fn read(event: &Event) -> Result<Close, String> {
         },
     })
 }
-
-#[cfg(test)]
-#[path = "decide_transcripts_tests.rs"]
-mod tests;

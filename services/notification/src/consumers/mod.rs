@@ -1,4 +1,4 @@
-//! What follows from others' events: one file per consumer.
+//! Consumers of other services' events: one file for each.
 
 mod decide_transcripts;
 

@@ -1,113 +1,76 @@
-//! How a delivery goes on (rule T8): what is final ends it, what may pass is tried again after a pause that grows, and an
-//! unknown outcome is tried once more, then left to a person.
-
-use std::time::Duration;
+//! One mail to one recipient, and what follows from each attempt (rule T8): a permanent failure ends it, a transient failure
+//! is retried after a growing pause, and an unknown outcome is retried once and then parked for a person.
 
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
-use sea_orm::entity::prelude::*;
+use uuid::Uuid;
 
-pub(crate) use crate::store::entity::delivery::Model as Delivery;
+use super::{AttemptOutcome, Claim, DeliveryEvent, DeliveryKind, DeliveryState, RetryPolicy};
 
-/// What a mail is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
-#[sea_orm(rs_type = "String", db_type = "Text")]
-pub(crate) enum Kind {
-    #[sea_orm(string_value = "TRANSCRIPT")]
-    Transcript,
-    #[sea_orm(string_value = "MANUAL_TRANSCRIPT")]
-    ManualTranscript,
-    #[sea_orm(string_value = "SENDER_VERIFICATION")]
-    SenderVerification,
-}
-
-/// Where a delivery stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
-#[sea_orm(rs_type = "String", db_type = "Text")]
-pub enum State {
-    /// Waiting for its next attempt.
-    #[sea_orm(string_value = "QUEUED")]
-    Queued,
-    /// An attempt is under way.
-    #[sea_orm(string_value = "SENDING")]
-    Sending,
-    /// Accepted by the mail server.
-    #[sea_orm(string_value = "SENT")]
-    Sent,
-    /// Refused for good, or no attempt is left.
-    #[sea_orm(string_value = "FAILED")]
-    Failed,
-    /// Twice nobody could tell.
-    #[sea_orm(string_value = "PARKED")]
-    Parked,
-    /// Cancelled.
-    #[sea_orm(string_value = "CANCELLED")]
-    Cancelled,
-}
-
-impl State {
-    /// As callers read it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "QUEUED",
-            Self::Sending => "SENDING",
-            Self::Sent => "SENT",
-            Self::Failed => "FAILED",
-            Self::Parked => "PARKED",
-            Self::Cancelled => "CANCELLED",
-        }
-    }
-}
-
-/// How an attempt ended, with the server's own words or ours.
+/// One mail to one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum AttemptOutcome {
-    /// The server accepted the mail.
-    Accepted(String),
-    /// It was certainly not accepted, and that may pass.
-    MayPass(String),
-    /// It was certainly not accepted, and that is final.
-    Final(String),
-    /// The mail was handed over and no answer came: nobody can know.
-    Unknown(String),
-}
-
-/// When and how often a delivery is tried again.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pauses {
-    pub(crate) first: Duration,
-    pub(crate) max_attempts: i32,
-}
-
-impl Pauses {
-    /// The pause after so many failures: 30 s, 2 min, 8 min, 30 min, 1 h, 2 h, then 4 h, when the first is 30 s.
-    pub(crate) fn after(&self, failures: i32) -> Duration {
-        const GROWTH: [u32; 7] = [1, 4, 16, 60, 120, 240, 480];
-        let step = usize::try_from(failures.max(1) - 1).unwrap_or(0).min(GROWTH.len() - 1);
-        self.first * GROWTH[step]
-    }
-}
-
-/// What others are told of a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Changed {
-    Sent,
-    Failed,
-    Parked,
+pub(crate) struct Delivery {
+    pub(crate) id: Uuid,
+    pub(crate) account: AccountId,
+    pub(crate) kind: DeliveryKind,
+    pub(crate) state: DeliveryState,
+    pub(crate) conversation: Option<Uuid>,
+    /// The close whose transcript is mailed. 0: it was not sent automatically.
+    pub(crate) close_number: i32,
+    pub(crate) contact: Option<Uuid>,
+    /// The sender that the close froze; for a verification, the sender to verify.
+    pub(crate) sender: Option<Uuid>,
+    /// True: the channel's current sender is used instead of `sender`.
+    pub(crate) sender_from_channel: bool,
+    /// Sequence of the last entry in the transcript.
+    pub(crate) until_sequence: i64,
+    /// The recipient's address was not verified at the close.
+    pub(crate) unverified: bool,
+    /// The actor who requested it. Empty: it was sent automatically.
+    pub(crate) requested_by: String,
+    /// Empty until the mail is composed, unless it was requested.
+    pub(crate) recipient: String,
+    /// The requested subject. Empty: the default one.
+    pub(crate) subject: String,
+    /// The requested time zone. Empty: the contact's.
+    pub(crate) time_zone: String,
+    pub(crate) mail_from: String,
+    pub(crate) message_id: String,
+    /// Date of the mail. None: it is not composed yet.
+    pub(crate) composed_at: Option<Time>,
+    pub(crate) compose_failures: i32,
+    pub(crate) attempts: i32,
+    /// Attempts before the last retry by a person; they do not count towards the maximum.
+    pub(crate) attempts_before_retry: i32,
+    pub(crate) unknown_outcomes: i32,
+    pub(crate) last_response: String,
+    /// Why it failed or waits. Empty: it does neither.
+    pub(crate) failure: String,
+    /// Rises with each claim and each change of state, which ends an earlier [`Claim`].
+    pub(crate) claim_number: i64,
+    /// A worker holds it until `due_at`.
+    pub(crate) leased: bool,
+    pub(crate) due_at: Time,
+    pub(crate) created_at: Time,
+    pub(crate) sent_at: Option<Time>,
+    /// W3C trace context of the call or event that created it; the store sets it on insert.
+    pub(crate) traceparent: String,
+    /// Number of published events.
+    pub(crate) version: i64,
 }
 
 impl Delivery {
-    /// A new one that is due at once and says nothing yet.
-    pub(crate) fn new(id: Uuid, account: AccountId, kind: Kind, now: Time) -> Self {
+    /// A queued delivery, due immediately.
+    pub(crate) fn new(id: Uuid, account: AccountId, kind: DeliveryKind, now: Time) -> Self {
         Self {
             id,
-            account_id: account,
+            account,
             kind,
-            state: State::Queued,
-            conversation_id: None,
+            state: DeliveryState::Queued,
+            conversation: None,
             close_number: 0,
-            contact_id: None,
-            sender_id: None,
+            contact: None,
+            sender: None,
             sender_from_channel: false,
             until_sequence: 0,
             unverified: false,
@@ -124,7 +87,7 @@ impl Delivery {
             unknown_outcomes: 0,
             last_response: String::new(),
             failure: String::new(),
-            claim: 0,
+            claim_number: 0,
             leased: false,
             due_at: now,
             created_at: now,
@@ -134,94 +97,136 @@ impl Delivery {
         }
     }
 
-    /// The mail is composed and its bytes are kept: from here on every attempt sends the same.
+    /// The mail is composed and its bytes are stored: every attempt sends the same bytes.
     pub(crate) fn is_composed(&self) -> bool {
         self.composed_at.is_some()
     }
 
-    /// An attempt begins; the caller has the delivery until `lease`.
-    pub(crate) fn begin_attempt(&mut self, lease: Time) {
-        self.state = State::Sending;
+    /// Sets what the composed mail says about itself.
+    pub(crate) fn set_composed(&mut self, from: String, recipient: String, message_id: String, date: Time) {
+        self.mail_from = from;
+        self.recipient = recipient;
+        self.message_id = message_id;
+        self.composed_at = Some(date);
+        self.failure = String::new();
+    }
+
+    /// The composed mail may still be sent, so its bytes are kept.
+    pub(crate) fn needs_mail(&self) -> bool {
+        !matches!(self.state, DeliveryState::Sent | DeliveryState::Cancelled)
+    }
+
+    /// Leases the delivery to a worker until `until`, which ends an earlier claim.
+    pub(crate) fn claim(&mut self, until: Time) -> Claim {
+        self.claim_number += 1;
+        self.leased = true;
+        self.due_at = until;
+        Claim {
+            account: self.account,
+            delivery: self.id,
+            number: self.claim_number,
+            interrupted: self.state == DeliveryState::Sending,
+            traceparent: self.traceparent.clone(),
+        }
+    }
+
+    /// The claim has not ended.
+    pub(crate) fn is_held_by(&self, claim: &Claim) -> bool {
+        self.claim_number == claim.number
+    }
+
+    /// Begins an attempt; the worker holds the delivery until `until`.
+    pub(crate) fn begin_attempt(&mut self, until: Time) {
+        self.state = DeliveryState::Sending;
         self.attempts += 1;
         self.leased = true;
-        self.due_at = lease;
+        self.due_at = until;
     }
 
-    /// Composing failed in a way that may pass. The mail server has not seen it, so no attempt is counted.
-    pub(crate) fn compose_later(&mut self, why: String, pauses: &Pauses, now: Time) {
-        // What was down for an hour is asked again within minutes: asking our own services costs nobody anything.
-        const LONGEST_STEP: i32 = 3;
+    /// Composing failed transiently. The mail server has not seen the mail, so no attempt is counted.
+    pub(crate) fn retry_composing(&mut self, reason: String, policy: &RetryPolicy, now: Time) {
+        // Maximum step of the pauses (8 min): asking the conversation service again costs no mail.
+        const MAX_STEP: i32 = 3;
         self.compose_failures += 1;
-        self.wait(why, now.plus(pauses.after(self.compose_failures.min(LONGEST_STEP))));
+        self.queue(reason, now.plus(policy.pause_after(self.compose_failures.min(MAX_STEP))));
     }
 
-    /// Composing failed for good.
-    pub(crate) fn compose_failed(&mut self, why: String) -> Changed {
-        self.fail(why)
+    /// Composing failed permanently.
+    pub(crate) fn fail_composing(&mut self, reason: String) -> DeliveryEvent {
+        self.fail(reason)
     }
 
-    /// An attempt ended. What others are told, if anything.
-    pub(crate) fn attempted(&mut self, outcome: AttemptOutcome, pauses: &Pauses, now: Time) -> Option<Changed> {
+    /// Records the outcome of the attempt. The event to publish, if any.
+    pub(crate) fn record_attempt(
+        &mut self,
+        outcome: AttemptOutcome,
+        policy: &RetryPolicy,
+        now: Time,
+    ) -> Option<DeliveryEvent> {
         match outcome {
-            AttemptOutcome::Accepted(words) => {
-                self.leave(State::Sent);
-                self.last_response = words;
+            AttemptOutcome::Accepted(response) => {
+                self.enter(DeliveryState::Sent);
+                self.last_response = response;
                 self.failure = String::new();
                 self.sent_at = Some(now);
-                Some(Changed::Sent)
+                Some(self.publish(DeliveryEvent::Sent))
             }
-            AttemptOutcome::Final(words) => {
-                self.last_response = words;
-                Some(self.fail("The mail server refused the mail for good; its words are in last_response.".into()))
+            AttemptOutcome::PermanentFailure(response) => {
+                self.last_response = response;
+                Some(
+                    self.fail("The mail server refused the mail permanently; its response is in last_response.".into()),
+                )
             }
-            AttemptOutcome::MayPass(words) => {
-                self.last_response = words;
+            AttemptOutcome::TransientFailure(response) => {
+                self.last_response = response;
                 let counted = self.attempts - self.attempts_before_retry;
-                if counted >= pauses.max_attempts {
+                if counted >= policy.max_attempts {
                     return Some(self.fail(format!("It was tried {counted} times; no attempt is left.")));
                 }
-                let why = "The mail server did not take it yet; it is tried again.".into();
-                self.wait(why, now.plus(pauses.after(counted)));
+                let reason = "The mail server did not accept the mail yet; it is tried again.".into();
+                self.queue(reason, now.plus(policy.pause_after(counted)));
                 None
             }
-            AttemptOutcome::Unknown(words) => {
-                self.last_response = words;
-                self.unknown(pauses, now)
+            AttemptOutcome::Unknown(response) => {
+                self.last_response = response;
+                self.record_unknown_outcome(policy, now)
             }
         }
     }
 
-    /// Nobody can know whether the mail was accepted. Once it is sent again, byte for byte under the same Message-ID, so
-    /// that mail clients show one; after that a person decides.
-    pub(crate) fn unknown(&mut self, pauses: &Pauses, now: Time) -> Option<Changed> {
+    /// The server may or may not have accepted the mail. It is sent once more, byte for byte under the same Message-ID, so
+    /// that mail clients show one; after a second unknown outcome a person decides.
+    pub(crate) fn record_unknown_outcome(&mut self, policy: &RetryPolicy, now: Time) -> Option<DeliveryEvent> {
         self.unknown_outcomes += 1;
         if self.unknown_outcomes == 1 {
-            let why =
-                "The mail was handed over and no answer came; it is sent once more under the same Message-ID.".into();
-            self.wait(why, now.plus(pauses.after(1)));
+            let reason =
+                "The mail was sent and the server did not answer; it is sent once more under the same Message-ID."
+                    .into();
+            self.queue(reason, now.plus(policy.pause_after(1)));
             return None;
         }
-        self.leave(State::Parked);
+        self.enter(DeliveryState::Parked);
         self.failure =
-            "Twice the mail was handed over and no answer came: look whether it arrived, then retry or cancel.".into();
-        Some(Changed::Parked)
+            "The mail was sent twice and the server did not answer: check whether it arrived, then retry or cancel."
+                .into();
+        Some(self.publish(DeliveryEvent::Parked))
     }
 
-    /// A worker that died had begun an attempt, and the transport makes a repeat harmless.
-    pub(crate) fn again(&mut self, now: Time) {
-        self.wait("The attempt was interrupted; it is tried again.".into(), now);
+    /// Queues an interrupted attempt again, where the transport is idempotent.
+    pub(crate) fn requeue(&mut self, now: Time) {
+        self.queue("The attempt was interrupted; it is tried again.".into(), now);
     }
 
-    /// A person asks for another try. False: it is queued already. An error: its state does not allow it.
-    pub(crate) fn retry(&mut self, now: Time) -> Result<bool, State> {
+    /// A person requests another attempt. False: it is queued already. An error: its state does not allow it.
+    pub(crate) fn retry(&mut self, now: Time) -> Result<bool, DeliveryState> {
         match self.state {
-            State::Queued => Ok(false),
-            State::Failed | State::Parked => {
-                self.wait(String::new(), now);
+            DeliveryState::Queued => Ok(false),
+            DeliveryState::Failed | DeliveryState::Parked => {
+                self.queue(String::new(), now);
                 self.attempts_before_retry = self.attempts;
                 self.unknown_outcomes = 0;
                 self.compose_failures = 0;
-                // What failed for its sender is mended in the channel's settings, so those are asked again.
+                // A missing sender is repaired in the channel's settings, so the channel is asked again (rule T5).
                 if !self.is_composed() {
                     self.sender_from_channel = true;
                 }
@@ -231,35 +236,40 @@ impl Delivery {
         }
     }
 
-    /// A person cancels it. False: it was cancelled before. An error: its state does not allow it.
-    pub(crate) fn cancel(&mut self) -> Result<bool, State> {
+    /// A person cancels it. False: it is cancelled already. An error: its state does not allow it.
+    pub(crate) fn cancel(&mut self) -> Result<bool, DeliveryState> {
         match self.state {
-            State::Cancelled => Ok(false),
-            State::Queued | State::Failed | State::Parked => {
-                self.leave(State::Cancelled);
+            DeliveryState::Cancelled => Ok(false),
+            DeliveryState::Queued | DeliveryState::Failed | DeliveryState::Parked => {
+                self.enter(DeliveryState::Cancelled);
                 Ok(true)
             }
             state => Err(state),
         }
     }
 
-    fn wait(&mut self, why: String, until: Time) {
-        self.leave(State::Queued);
-        self.failure = why;
-        self.due_at = until;
+    fn queue(&mut self, reason: String, due_at: Time) {
+        self.enter(DeliveryState::Queued);
+        self.failure = reason;
+        self.due_at = due_at;
     }
 
-    fn fail(&mut self, why: String) -> Changed {
-        self.leave(State::Failed);
-        self.failure = why;
-        Changed::Failed
+    fn fail(&mut self, reason: String) -> DeliveryEvent {
+        self.enter(DeliveryState::Failed);
+        self.failure = reason;
+        self.publish(DeliveryEvent::Failed)
     }
 
-    fn leave(&mut self, state: State) {
+    /// Changes the state, which ends the claim of the worker that holds the delivery.
+    fn enter(&mut self, state: DeliveryState) {
         self.state = state;
         self.leased = false;
-        // Whoever still works on it has lost it.
-        self.claim += 1;
+        self.claim_number += 1;
+    }
+
+    fn publish(&mut self, event: DeliveryEvent) -> DeliveryEvent {
+        self.version += 1;
+        event
     }
 }
 

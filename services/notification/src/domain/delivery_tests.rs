@@ -1,103 +1,124 @@
+use std::time::Duration;
+
 use super::*;
 
-const PAUSES: Pauses = Pauses { first: Duration::from_secs(30), max_attempts: 3 };
+const POLICY: RetryPolicy = RetryPolicy { first_pause: Duration::from_secs(30), max_attempts: 3 };
 const NOW: Time = Time(1_000_000_000_000_000);
 
+fn not_composed() -> Delivery {
+    Delivery::new(Uuid::from_u128(1), AccountId(Uuid::from_u128(2)), DeliveryKind::Transcript, NOW)
+}
+
 fn delivery() -> Delivery {
-    Delivery {
-        composed_at: Some(NOW),
-        ..Delivery::new(AccountId(frontdesk_clock::testing::new_id()), Kind::Transcript, NOW)
-    }
+    Delivery { composed_at: Some(NOW), ..not_composed() }
 }
 
-fn attempt(delivery: &mut Delivery, outcome: AttemptOutcome) -> Option<Changed> {
+fn attempt(delivery: &mut Delivery, outcome: AttemptOutcome) -> Option<DeliveryEvent> {
     delivery.begin_attempt(NOW.plus(Duration::from_secs(60)));
-    delivery.attempted(outcome, &PAUSES, NOW)
+    delivery.record_attempt(outcome, &POLICY, NOW)
 }
 
 #[test]
-fn t8_pauses_grow_from_half_a_minute_to_four_hours() {
-    let seconds: Vec<u64> = (1..=9).map(|failures| PAUSES.after(failures).as_secs()).collect();
-    assert_eq!(seconds, [30, 120, 480, 1800, 3600, 7200, 14400, 14400, 14400]);
-}
-
-#[test]
-fn t8_what_may_pass_is_tried_again_and_keeps_the_servers_words() {
+fn t8_a_transient_failure_is_retried_and_keeps_the_servers_response() {
     let mut delivery = delivery();
-    assert_eq!(attempt(&mut delivery, AttemptOutcome::MayPass("451 later".into())), None);
-    assert_eq!((delivery.state, delivery.attempts), (State::Queued, 1));
+    assert_eq!(attempt(&mut delivery, AttemptOutcome::TransientFailure("451 later".into())), None);
+    assert_eq!((delivery.state, delivery.attempts), (DeliveryState::Queued, 1));
     assert_eq!(delivery.due_at, NOW.plus(Duration::from_secs(30)));
     assert_eq!(delivery.last_response, "451 later");
-    attempt(&mut delivery, AttemptOutcome::MayPass("451 later".into()));
+    attempt(&mut delivery, AttemptOutcome::TransientFailure("451 later".into()));
     assert_eq!(delivery.due_at, NOW.plus(Duration::from_secs(120)));
 }
 
 #[test]
 fn t8_after_the_last_attempt_it_has_failed_and_a_person_may_retry() {
     let mut delivery = delivery();
+    let failure = || AttemptOutcome::TransientFailure("451".into());
     for _ in 0..2 {
-        assert_eq!(attempt(&mut delivery, AttemptOutcome::MayPass("451".into())), None);
+        assert_eq!(attempt(&mut delivery, failure()), None);
     }
-    assert_eq!(attempt(&mut delivery, AttemptOutcome::MayPass("451".into())), Some(Changed::Failed));
+    assert_eq!(attempt(&mut delivery, failure()), Some(DeliveryEvent::Failed));
     assert_eq!(delivery.retry(NOW), Ok(true));
-    assert_eq!((delivery.state, delivery.due_at), (State::Queued, NOW));
-    // The attempts before the retry are used up; new ones are there.
-    assert_eq!(attempt(&mut delivery, AttemptOutcome::MayPass("451".into())), None);
+    assert_eq!((delivery.state, delivery.due_at), (DeliveryState::Queued, NOW));
+    // Attempts before the retry do not count towards the maximum.
+    assert_eq!(attempt(&mut delivery, failure()), None);
     assert_eq!(delivery.attempts, 4);
 }
 
 #[test]
-fn t8_what_is_final_stops() {
+fn t8_a_permanent_failure_ends_the_delivery() {
     let mut delivery = delivery();
-    assert_eq!(attempt(&mut delivery, AttemptOutcome::Final("550 unknown user".into())), Some(Changed::Failed));
-    assert_eq!((delivery.state, delivery.last_response.as_str()), (State::Failed, "550 unknown user"));
+    let outcome = AttemptOutcome::PermanentFailure("550 unknown user".into());
+    assert_eq!(attempt(&mut delivery, outcome), Some(DeliveryEvent::Failed));
+    assert_eq!((delivery.state, delivery.last_response.as_str()), (DeliveryState::Failed, "550 unknown user"));
+    assert_eq!(delivery.version, 1, "one event");
 }
 
 #[test]
 fn t8_an_unknown_outcome_is_tried_once_more_and_then_parked() {
     let mut delivery = delivery();
-    assert_eq!(attempt(&mut delivery, AttemptOutcome::Unknown("no answer".into())), None);
-    assert_eq!(delivery.state, State::Queued);
-    assert_eq!(attempt(&mut delivery, AttemptOutcome::Unknown("no answer".into())), Some(Changed::Parked));
-    assert_eq!(delivery.state, State::Parked);
-    assert!(delivery.is_composed(), "a retry sends the same bytes");
+    let unknown = || AttemptOutcome::Unknown("no answer".into());
+    assert_eq!(attempt(&mut delivery, unknown()), None);
+    assert_eq!(delivery.state, DeliveryState::Queued);
+    assert_eq!(attempt(&mut delivery, unknown()), Some(DeliveryEvent::Parked));
+    assert_eq!(delivery.state, DeliveryState::Parked);
+    assert!(delivery.is_composed() && delivery.needs_mail(), "a retry sends the same bytes");
 }
 
 #[test]
-fn t8_composing_later_counts_no_attempt() {
-    let mut delivery = Delivery { composed_at: None, ..delivery() };
+fn t8_retrying_to_compose_counts_no_attempt() {
+    let mut delivery = not_composed();
     for _ in 0..50 {
-        delivery.compose_later("unavailable".into(), &PAUSES, NOW);
+        delivery.retry_composing("unavailable".into(), &POLICY, NOW);
     }
-    assert_eq!((delivery.state, delivery.attempts), (State::Queued, 0));
+    assert_eq!((delivery.state, delivery.attempts), (DeliveryState::Queued, 0));
     assert_eq!(delivery.due_at, NOW.plus(Duration::from_secs(480)));
 }
 
 #[test]
-fn t5_a_retry_of_what_could_not_be_composed_asks_the_channel_for_its_sender() {
-    let mut delivery = Delivery { composed_at: None, ..delivery() };
-    assert_eq!(delivery.compose_failed("no sender".into()), Changed::Failed);
+fn t5_a_retry_of_a_delivery_that_was_not_composed_asks_the_channel_for_its_sender() {
+    let mut delivery = not_composed();
+    assert_eq!(delivery.fail_composing("no sender".into()), DeliveryEvent::Failed);
     assert_eq!(delivery.retry(NOW), Ok(true));
     assert!(delivery.sender_from_channel);
 }
 
 #[test]
-fn retrying_and_cancelling_twice_change_nothing_and_a_sent_mail_stays_sent() {
+fn t8_retrying_and_cancelling_twice_change_nothing_and_a_sent_mail_stays_sent() {
     let mut delivery = self::delivery();
     assert_eq!(delivery.retry(NOW), Ok(false));
     assert_eq!(delivery.cancel(), Ok(true));
     assert_eq!(delivery.cancel(), Ok(false));
-    assert_eq!(delivery.retry(NOW), Err(State::Cancelled));
+    assert_eq!(delivery.retry(NOW), Err(DeliveryState::Cancelled));
     let mut sent = self::delivery();
-    assert_eq!(attempt(&mut sent, AttemptOutcome::Accepted("250 ok".into())), Some(Changed::Sent));
-    assert_eq!(sent.cancel(), Err(State::Sent));
-    assert_eq!(sent.retry(NOW), Err(State::Sent));
+    assert_eq!(attempt(&mut sent, AttemptOutcome::Accepted("250 ok".into())), Some(DeliveryEvent::Sent));
+    assert_eq!(sent.cancel(), Err(DeliveryState::Sent));
+    assert_eq!(sent.retry(NOW), Err(DeliveryState::Sent));
+    assert!(!sent.needs_mail());
 }
 
 #[test]
-fn a_change_takes_the_delivery_from_whoever_works_on_it() {
+fn t8_a_change_of_state_ends_the_claim_of_the_worker() {
     let mut delivery = delivery();
-    let held = delivery.claim;
+    let claim = delivery.claim(NOW.plus(Duration::from_secs(15)));
+    assert!(delivery.is_held_by(&claim) && !claim.interrupted);
     delivery.cancel().unwrap();
-    assert_ne!(delivery.claim, held);
+    assert!(!delivery.is_held_by(&claim));
+}
+
+#[test]
+fn t8_a_claim_during_an_attempt_is_interrupted() {
+    let mut delivery = delivery();
+    delivery.begin_attempt(NOW);
+    assert!(delivery.claim(NOW.plus(Duration::from_secs(15))).interrupted);
+}
+
+#[test]
+fn t8_kinds_and_states_are_read_back_from_their_names() {
+    for state in ["QUEUED", "SENDING", "SENT", "FAILED", "PARKED", "CANCELLED"] {
+        assert_eq!(DeliveryState::parse(state).unwrap().as_str(), state);
+    }
+    for kind in ["TRANSCRIPT", "MANUAL_TRANSCRIPT", "SENDER_VERIFICATION"] {
+        assert_eq!(DeliveryKind::parse(kind).unwrap().as_str(), kind);
+    }
+    assert_eq!(DeliveryState::parse(""), None);
 }

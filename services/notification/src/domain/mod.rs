@@ -1,18 +1,26 @@
-//! The rules: what is decided at a close, how a delivery goes on after an attempt, which addresses mail may come from and go
-//! to, and what of a thread a transcript shows. No I/O, no clock.
+//! The rules: what is decided at a close, how a delivery goes on after an attempt, which limits mails have, when a sender
+//! address may be used, and what a transcript shows of a thread. No I/O, no clock.
 
-mod address;
-mod decision;
+mod close;
+mod contact;
 mod delivery;
+mod delivery_state;
 mod excerpt;
+mod mail_limits;
+mod retry_policy;
 mod sender;
-mod text;
 mod transcript;
+mod transcript_decision;
 
-pub(crate) use address::{mail_address, mailbox};
-pub(crate) use decision::{Facts, Skip, decide, explain};
-pub(crate) use delivery::{AttemptOutcome, Changed, Delivery, Kind, Pauses, State};
+pub(crate) use close::{ClosingFacts, ConversationClose};
+pub(crate) use contact::Contact;
+pub(crate) use delivery::Delivery;
+pub(crate) use delivery_state::{AttemptOutcome, Claim, DeliveryEvent, DeliveryKind, DeliveryState};
 pub(crate) use excerpt::Excerpt;
-pub(crate) use sender::Sender;
-pub(crate) use text::{body_lines, one_line, server_words, shown_address};
-pub(crate) use transcript::{Author, Content, Line, Transcript, link, zone};
+pub(crate) use mail_limits::{
+    COUNTED_UNVERIFIED, COUNTED_WINDOW, LimitScope, MailLimit, MailLimitReached, UnverifiedCounts, UnverifiedLimits,
+};
+pub(crate) use retry_policy::RetryPolicy;
+pub(crate) use sender::{Sender, SenderUnavailable};
+pub(crate) use transcript::{Author, Content, Transcript, TranscriptLine, VisitorName, link, zone};
+pub(crate) use transcript_decision::{SkipReason, TranscriptDecision, decide, explain};

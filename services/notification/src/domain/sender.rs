@@ -3,17 +3,48 @@
 use std::time::Duration;
 
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-pub(crate) use crate::store::entity::sender::Model as Sender;
+/// How long a code is valid (24 hours).
+const CODE_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// Maximum number of tries with one code.
+const MAX_CODE_TRIES: i32 = 5;
 
-/// A code can be used for so long.
-const CODE_VALID: Duration = Duration::from_secs(24 * 3600);
-/// So many tries with one code.
-const CODE_TRIES: i32 = 5;
+/// An address that the account's mails come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sender {
+    pub(crate) id: Uuid,
+    pub(crate) account: AccountId,
+    pub(crate) address: String,
+    pub(crate) display_name: String,
+    pub(crate) verified: bool,
+    /// It is the sender for channels that chose none.
+    pub(crate) fallback: bool,
+    /// Hash of the code that was mailed last. None: no code is valid.
+    pub(crate) code_hash: Option<Vec<u8>>,
+    pub(crate) code_expires_at: Time,
+    /// Remaining tries with the code.
+    pub(crate) code_tries: i32,
+    pub(crate) created_at: Time,
+    pub(crate) deleted_at: Option<Time>,
+}
 
-/// What is kept of a code. The sender's id is in it, so that a code is worth nothing for another.
+/// Why there is no sender for a transcript; the text is the failure that the delivery shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SenderUnavailable {
+    #[error("The sender address chosen for the channel is not verified. Verify it, or choose another, then retry.")]
+    ChosenNotVerified,
+    #[error("The sender address chosen for the channel was deleted. Choose another in its settings, then retry.")]
+    ChosenDeleted,
+    #[error("The account's fallback sender is not verified. Verify it, then retry.")]
+    FallbackNotVerified,
+    #[error("There is no sender address: choose one for the channel or set a fallback for the account, then retry.")]
+    NoFallback,
+}
+
+/// The stored form of a code. It includes the sender's id, so that a code does not verify another sender.
 fn code_hash(sender: Uuid, code: &str) -> Vec<u8> {
     let mut hash = Sha256::new();
     hash.update(sender.as_bytes());
@@ -22,14 +53,43 @@ fn code_hash(sender: Uuid, code: &str) -> Vec<u8> {
 }
 
 impl Sender {
-    /// A new code was mailed: only this one counts.
-    pub(crate) fn expect_code(&mut self, code: &str, now: Time) {
-        self.code_hash = Some(code_hash(self.id, code));
-        self.code_expires_at = now.plus(CODE_VALID);
-        self.code_tries = CODE_TRIES;
+    /// A sender that is not verified.
+    pub(crate) fn new(id: Uuid, account: AccountId, address: String, display_name: String, now: Time) -> Self {
+        Self {
+            id,
+            account,
+            address,
+            display_name,
+            verified: false,
+            fallback: false,
+            code_hash: None,
+            code_expires_at: now,
+            code_tries: 0,
+            created_at: now,
+            deleted_at: None,
+        }
     }
 
-    /// Tries a code. True: the address is verified now. A wrong one uses up a try.
+    /// The sender of a transcript: `chosen` is the one that the channel chose, `found` that one or the account's fallback.
+    /// A chosen sender never falls back silently.
+    pub(crate) fn require_usable(chosen: Option<Uuid>, found: Option<Self>) -> Result<Self, SenderUnavailable> {
+        match (chosen, found) {
+            (_, Some(sender)) if sender.verified => Ok(sender),
+            (Some(_), Some(_)) => Err(SenderUnavailable::ChosenNotVerified),
+            (None, Some(_)) => Err(SenderUnavailable::FallbackNotVerified),
+            (Some(_), None) => Err(SenderUnavailable::ChosenDeleted),
+            (None, None) => Err(SenderUnavailable::NoFallback),
+        }
+    }
+
+    /// Sets the code that was mailed last, which replaces an earlier one.
+    pub(crate) fn set_code(&mut self, code: &str, now: Time) {
+        self.code_hash = Some(code_hash(self.id, code));
+        self.code_expires_at = now.plus(CODE_LIFETIME);
+        self.code_tries = MAX_CODE_TRIES;
+    }
+
+    /// Tries a code. True: the address is verified now. A wrong code uses up one try.
     pub(crate) fn try_code(&mut self, code: &str, now: Time) -> bool {
         let Some(expected) = &self.code_hash else { return false };
         if self.code_tries <= 0 || now >= self.code_expires_at {
@@ -44,7 +104,7 @@ impl Sender {
         true
     }
 
-    /// Deletes it. Its address can be added again and is then to be verified again.
+    /// Deletes the sender. Its address can be added again and must then be verified again.
     pub(crate) fn delete(&mut self, now: Time) {
         self.deleted_at = Some(now);
         self.fallback = false;
@@ -55,28 +115,14 @@ impl Sender {
 
 #[cfg(test)]
 mod tests {
-    use frontdesk_db::AccountId;
-
     use super::*;
 
     const NOW: Time = Time(1_000_000_000_000_000);
+    const ID: Uuid = Uuid::from_u128(1);
 
     fn sender() -> Sender {
-        let mut sender = Sender {
-            id: frontdesk_clock::testing::new_id(),
-            account_id: AccountId(frontdesk_clock::testing::new_id()),
-            address: "team@example.com".into(),
-            display_name: "Team".into(),
-            verified: false,
-            fallback: false,
-            code_hash: None,
-            code_expires_at: Time(0),
-            code_tries: 0,
-            created_at: NOW,
-            deleted_at: None,
-            version: 1,
-        };
-        sender.expect_code("12345678", NOW);
+        let mut sender = Sender::new(ID, AccountId(Uuid::from_u128(2)), "team@example.com".into(), "Team".into(), NOW);
+        sender.set_code("12345678", NOW);
         sender
     }
 
@@ -85,7 +131,7 @@ mod tests {
         let mut sender = sender();
         assert!(sender.try_code("12345678", NOW));
         assert!(sender.verified);
-        assert!(!sender.try_code("12345678", NOW), "a used code is no code");
+        assert!(!sender.try_code("12345678", NOW), "a used code is not valid");
     }
 
     #[test]
@@ -98,15 +144,30 @@ mod tests {
     }
 
     #[test]
-    fn t5_a_code_ends_after_a_day() {
+    fn t5_a_code_expires_after_a_day() {
         let mut sender = sender();
-        assert!(!sender.try_code("12345678", NOW.plus(CODE_VALID)));
+        assert!(!sender.try_code("12345678", NOW.plus(CODE_LIFETIME)));
     }
 
     #[test]
-    fn t5_a_code_is_kept_as_a_hash_of_this_sender_only() {
+    fn t5_a_code_is_stored_as_a_hash_for_its_sender_only() {
         let sender = sender();
         assert_ne!(sender.code_hash.unwrap(), b"12345678");
-        assert_ne!(code_hash(sender.id, "12345678"), code_hash(frontdesk_clock::testing::new_id(), "12345678"));
+        assert_ne!(code_hash(ID, "12345678"), code_hash(Uuid::from_u128(3), "12345678"));
+    }
+
+    #[test]
+    fn t5_a_chosen_sender_never_falls_back_and_each_reason_is_named() {
+        let verified = Sender { verified: true, ..sender() };
+        assert_eq!(Sender::require_usable(Some(ID), Some(verified.clone())), Ok(verified.clone()));
+        assert_eq!(Sender::require_usable(None, Some(verified.clone())), Ok(verified));
+        for (chosen, found, reason) in [
+            (Some(ID), Some(sender()), SenderUnavailable::ChosenNotVerified),
+            (Some(ID), None, SenderUnavailable::ChosenDeleted),
+            (None, Some(sender()), SenderUnavailable::FallbackNotVerified),
+            (None, None, SenderUnavailable::NoFallback),
+        ] {
+            assert_eq!(Sender::require_usable(chosen, found), Err(reason));
+        }
     }
 }

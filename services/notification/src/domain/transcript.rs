@@ -1,33 +1,34 @@
-//! A transcript: what of a thread the visitor saw (rules T6, T7).
+//! A transcript: the part of a thread that the visitor saw (rules T6, T7).
 
 use chrono_tz::Tz;
 use frontdesk_clock::Time;
-
 use url::Url;
 
-/// Who wrote a line.
+/// Author of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Author {
-    /// The visitor, shown by a name that nobody chose: You, or to others Visitor.
-    Unnamed,
+    /// A visitor without a name, shown as "You" or, to other recipients, as "Visitor".
+    UnnamedVisitor,
     Visitor,
     Agent,
     Bot,
 }
 
 impl Author {
+    /// Its kind in templates and in JSON.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::Unnamed | Self::Visitor => "visitor",
+            Self::UnnamedVisitor | Self::Visitor => "visitor",
             Self::Agent => "agent",
             Self::Bot => "bot",
         }
     }
 
-    /// What stands beside the name, which its bearer chose: a visitor named like an agent is still seen to be one.
-    pub(crate) fn mark(self) -> &'static str {
+    /// The label beside the name. People choose their names, so the label shows that a visitor named like an agent is a
+    /// visitor.
+    pub(crate) fn label(self) -> &'static str {
         match self {
-            Self::Unnamed => "",
+            Self::UnnamedVisitor => "",
             Self::Visitor => "visitor",
             Self::Agent => "team",
             Self::Bot => "bot",
@@ -35,7 +36,7 @@ impl Author {
     }
 }
 
-/// What a line is.
+/// Content of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
     Message {
@@ -51,48 +52,71 @@ pub(crate) enum Content {
         visitor_inactive: bool,
     },
     Reopened,
-    /// So many messages do not fit into a mail.
-    LeftOut {
+    /// Messages that do not fit into a mail, by their number.
+    Omitted {
         messages: usize,
     },
 }
 
 /// One line with its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Line {
+pub(crate) struct TranscriptLine {
     pub(crate) at: Time,
     pub(crate) content: Content,
 }
 
-/// A conversation as its visitor saw it. Text is as it was written; whoever shows it makes it safe there.
+/// The name that the visitor's lines show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum VisitorName {
+    /// The recipient is the visitor, who has no name.
+    You,
+    /// The recipient is another contact, and the visitor has no name.
+    Unknown,
+    Known(String),
+}
+
+impl VisitorName {
+    /// The name of a visitor whose known name is `name`; empty: none is known.
+    pub(crate) fn new(name: &str, to_visitor: bool) -> Self {
+        match name.trim() {
+            "" if to_visitor => Self::You,
+            "" => Self::Unknown,
+            name => Self::Known(name.to_owned()),
+        }
+    }
+}
+
+/// A conversation as its visitor saw it. Text is as it was written; rendering escapes it (rule T7).
 #[derive(Clone, Debug)]
 pub(crate) struct Transcript {
     pub(crate) channel: String,
     pub(crate) page_url: String,
     pub(crate) page_title: String,
     pub(crate) started_at: Time,
+    /// Name of the visitor. Empty: unknown.
     pub(crate) visitor: String,
-    /// The mail goes to the visitor, not to another contact.
+    /// The recipient is the visitor, not another contact.
     pub(crate) to_visitor: bool,
     pub(crate) zone: Tz,
-    pub(crate) lines: Vec<Line>,
+    pub(crate) lines: Vec<TranscriptLine>,
 }
 
-/// The zone of the times: the first that is one, else UTC.
+/// The time zone of the transcript: the first valid candidate, else UTC.
 pub(crate) fn zone(candidates: &[&str]) -> Tz {
     candidates.iter().find_map(|name| name.parse().ok()).unwrap_or(Tz::UTC)
 }
 
-/// Where a link to the address leads, as a mail may link to it and show it: parsed, so that what is read is what is opened.
-/// None: it is no web page, or it could be read as another one.
+/// The URL as a mail may link to it and show it: parsed, so that the text shown is the URL opened. None: it is not a web page,
+/// or it can be mistaken for another one.
 pub(crate) fn link(address: &str) -> Option<String> {
-    const LONGEST: usize = 2_000;
+    // Maximum length of a linked URL (bytes).
+    const MAX_LENGTH: usize = 2_000;
     let url = Url::parse(address).ok()?;
     let web = matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|host| !host.is_empty());
-    // What stands before an @ looks like the host that it is not.
+    // User information before an @ looks like a host.
     let plain = url.username().is_empty() && url.password().is_none();
     let link = String::from(url);
-    (web && plain && link.len() <= LONGEST).then_some(link)
+    (web && plain && link.len() <= MAX_LENGTH).then_some(link)
 }
 
 #[cfg(test)]
@@ -104,6 +128,13 @@ mod tests {
         assert_eq!(zone(&["Europe/Rome", "Asia/Tokyo"]), Tz::Europe__Rome);
         assert_eq!(zone(&["", "Mars/Olympus", "Asia/Tokyo"]), Tz::Asia__Tokyo);
         assert_eq!(zone(&["", ""]), Tz::UTC);
+    }
+
+    #[test]
+    fn t4_t6_a_visitor_without_a_name_is_you_to_themselves_and_unknown_to_others() {
+        assert_eq!(VisitorName::new(" ", true), VisitorName::You);
+        assert_eq!(VisitorName::new("", false), VisitorName::Unknown);
+        assert_eq!(VisitorName::new(" Ada ", false), VisitorName::Known("Ada".into()));
     }
 
     #[test]

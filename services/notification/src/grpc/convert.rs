@@ -1,12 +1,9 @@
-//! From our words to the contract's.
+//! Conversion between domain types and messages.
 
 use frontdesk_proto::notification::v1 as proto;
 use uuid::Uuid;
 
-use crate::{
-    domain::{Delivery, Facts, Kind, Sender, Skip, State, explain},
-    store::decisions::Decision,
-};
+use crate::domain::{Delivery, DeliveryKind, DeliveryState, Sender, SkipReason, TranscriptDecision, explain};
 
 fn id(id: Option<Uuid>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
@@ -14,75 +11,67 @@ fn id(id: Option<Uuid>) -> String {
 
 pub(super) fn delivery(delivery: Delivery) -> proto::Delivery {
     let kind = match delivery.kind {
-        Kind::Transcript => proto::DeliveryKind::Transcript,
-        Kind::ManualTranscript => proto::DeliveryKind::ManualTranscript,
-        Kind::SenderVerification => proto::DeliveryKind::SenderVerification,
+        DeliveryKind::Transcript => proto::DeliveryKind::Transcript,
+        DeliveryKind::ManualTranscript => proto::DeliveryKind::ManualTranscript,
+        DeliveryKind::SenderVerification => proto::DeliveryKind::SenderVerification,
     };
     let state = match delivery.state {
-        State::Queued => proto::DeliveryState::Queued,
-        State::Sending => proto::DeliveryState::Sending,
-        State::Sent => proto::DeliveryState::Sent,
-        State::Failed => proto::DeliveryState::Failed,
-        State::Parked => proto::DeliveryState::Parked,
-        State::Cancelled => proto::DeliveryState::Cancelled,
+        DeliveryState::Queued => proto::DeliveryState::Queued,
+        DeliveryState::Sending => proto::DeliveryState::Sending,
+        DeliveryState::Sent => proto::DeliveryState::Sent,
+        DeliveryState::Failed => proto::DeliveryState::Failed,
+        DeliveryState::Parked => proto::DeliveryState::Parked,
+        DeliveryState::Cancelled => proto::DeliveryState::Cancelled,
     };
     proto::Delivery {
         id: delivery.id.to_string(),
         kind: kind.into(),
         state: state.into(),
-        conversation_id: id(delivery.conversation_id),
-        contact_id: id(delivery.contact_id),
+        conversation_id: id(delivery.conversation),
+        contact_id: id(delivery.contact),
         recipient: delivery.recipient,
         message_id: delivery.message_id,
         attempts: delivery.attempts,
         last_response: delivery.last_response,
         failure: delivery.failure,
         create_time: Some(delivery.created_at.to_proto()),
-        next_attempt_time: (delivery.state == State::Queued).then(|| delivery.due_at.to_proto()),
+        next_attempt_time: (delivery.state == DeliveryState::Queued).then(|| delivery.due_at.to_proto()),
         send_time: delivery.sent_at.map(|at| at.to_proto()),
     }
 }
 
-/// The state to filter by. None: any.
-pub(super) fn state(state: proto::DeliveryState) -> Option<State> {
+/// The state to filter by. None: any state.
+pub(super) fn state(state: proto::DeliveryState) -> Option<DeliveryState> {
     match state {
         proto::DeliveryState::Unspecified => None,
-        proto::DeliveryState::Queued => Some(State::Queued),
-        proto::DeliveryState::Sending => Some(State::Sending),
-        proto::DeliveryState::Sent => Some(State::Sent),
-        proto::DeliveryState::Failed => Some(State::Failed),
-        proto::DeliveryState::Parked => Some(State::Parked),
-        proto::DeliveryState::Cancelled => Some(State::Cancelled),
+        proto::DeliveryState::Queued => Some(DeliveryState::Queued),
+        proto::DeliveryState::Sending => Some(DeliveryState::Sending),
+        proto::DeliveryState::Sent => Some(DeliveryState::Sent),
+        proto::DeliveryState::Failed => Some(DeliveryState::Failed),
+        proto::DeliveryState::Parked => Some(DeliveryState::Parked),
+        proto::DeliveryState::Cancelled => Some(DeliveryState::Cancelled),
     }
 }
 
-pub(super) fn decision(decision: Decision) -> proto::TranscriptDecision {
-    let facts = Facts {
-        transcript_enabled: decision.transcript_enabled,
-        had_bot_session: decision.had_bot_session,
-        had_agent: decision.had_agent,
-        had_ticket: decision.had_ticket,
-        contact_known: decision.contact_id.is_some(),
-        address_usable: decision.address_usable,
-        address_verified: decision.address_verified,
-    };
+pub(super) fn decision(decision: TranscriptDecision) -> proto::TranscriptDecision {
     let skip_reason = match decision.skip_reason {
         None => proto::SkipReason::Unspecified,
-        Some(Skip::Disabled) => proto::SkipReason::Disabled,
-        Some(Skip::BotConversation) => proto::SkipReason::BotConversation,
-        Some(Skip::Ticket) => proto::SkipReason::Ticket,
-        Some(Skip::NoAddress) => proto::SkipReason::NoAddress,
-        Some(Skip::UnverifiedLimit) => proto::SkipReason::UnverifiedLimit,
+        Some(SkipReason::Disabled) => proto::SkipReason::Disabled,
+        Some(SkipReason::BotConversation) => proto::SkipReason::BotConversation,
+        Some(SkipReason::Ticket) => proto::SkipReason::Ticket,
+        Some(SkipReason::NoAddress) => proto::SkipReason::NoAddress,
+        Some(SkipReason::UnverifiedLimit) => proto::SkipReason::UnverifiedLimit,
     };
+    let facts = decision.close.facts;
     proto::TranscriptDecision {
-        // One that is only foreseen has no id yet.
+        // A foreseen decision is not stored and has no id.
         id: if decision.id.is_nil() { String::new() } else { decision.id.to_string() },
-        conversation_id: decision.conversation_id.to_string(),
-        close_number: decision.close_number,
+        conversation_id: decision.close.conversation.to_string(),
+        close_number: decision.close.number,
         send: decision.skip_reason.is_none(),
         skip_reason: skip_reason.into(),
         explanation: explain(decision.skip_reason, &facts),
-        delivery_id: id(decision.delivery_id),
+        delivery_id: id(decision.delivery),
         create_time: Some(decision.created_at.to_proto()),
         had_bot_session: facts.had_bot_session,
         had_agent: facts.had_agent,
@@ -109,10 +98,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn skip_reasons_have_the_same_names_in_events_and_in_the_contract() {
-        for skip in [Skip::Disabled, Skip::BotConversation, Skip::Ticket, Skip::NoAddress, Skip::UnverifiedLimit] {
-            let name = format!("SKIP_REASON_{}", skip.as_str());
+    fn t3_skip_reasons_have_the_same_names_in_rows_events_and_the_contract() {
+        for reason in [
+            SkipReason::Disabled,
+            SkipReason::BotConversation,
+            SkipReason::Ticket,
+            SkipReason::NoAddress,
+            SkipReason::UnverifiedLimit,
+        ] {
+            let name = format!("SKIP_REASON_{}", reason.as_str());
             assert!(proto::SkipReason::from_str_name(&name).is_some(), "{name}");
+            assert_eq!(SkipReason::parse(reason.as_str()), Some(reason));
         }
     }
 }

@@ -1,10 +1,10 @@
-//! The gRPC services: open the request, call, convert the answer.
+//! The gRPC services: validate the request, call a command or a query, convert the result.
 
 mod convert;
-mod deliveries;
-mod senders;
-mod transcripts;
+mod delivery_service;
+mod sender_service;
+mod transcript_service;
 
-pub(crate) use deliveries::Deliveries;
-pub(crate) use senders::Senders;
-pub(crate) use transcripts::Transcripts;
+pub(crate) use delivery_service::Deliveries;
+pub(crate) use sender_service::Senders;
+pub(crate) use transcript_service::Transcripts;

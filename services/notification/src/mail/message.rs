@@ -12,14 +12,14 @@ use lettre::{
 };
 use uuid::Uuid;
 
-use crate::domain::{mail_address, one_line};
+use super::one_line;
 
-/// A mail cannot be made of this.
+/// A mail cannot be composed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct ComposeError(pub(crate) String);
 
-/// What stands in the headers, as people gave it.
+/// The values of the headers, as users entered them.
 #[derive(Clone, Debug)]
 pub(crate) struct Envelope {
     pub(crate) delivery: Uuid,
@@ -31,24 +31,24 @@ pub(crate) struct Envelope {
     pub(crate) subject: String,
 }
 
-/// A composed mail.
+/// A composed mail with its SMTP envelope.
 #[derive(Clone, Debug)]
-pub(crate) struct Composed {
+pub(crate) struct ComposedMail {
     pub(crate) from: String,
     pub(crate) to: String,
     pub(crate) message_id: String,
     pub(crate) bytes: Vec<u8>,
 }
 
-/// The same for every attempt of a delivery, so that a mail sent twice is seen as one (rule T8).
+/// The Message-ID, the same for every attempt of a delivery, so that mail clients show a mail sent twice as one (rule T8).
 pub(crate) fn message_id(delivery: Uuid, from: &str) -> String {
     let domain = from.rsplit_once('@').map_or("frontdesk.invalid", |(_, domain)| domain);
     format!("<{delivery}@{domain}>")
 }
 
-/// Builds the message. Whatever is near a header is brought to one clean line first: a line break in a name would end the
-/// header, or the program.
-pub(super) fn build(envelope: &Envelope, text: String, html: String) -> Result<Composed, ComposeError> {
+/// Builds the message. Header values are reduced to one line without control characters first: a line break in a name would
+/// end the header, and the mail library panics on it.
+pub(super) fn build(envelope: &Envelope, text: String, html: String) -> Result<ComposedMail, ComposeError> {
     let message_id = message_id(envelope.delivery, &envelope.from);
     let date = UNIX_EPOCH + Duration::from_secs(u64::try_from(envelope.date.0 / 1_000_000).unwrap_or(0));
     let auto_submitted = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".into());
@@ -65,13 +65,14 @@ pub(super) fn build(envelope: &Envelope, text: String, html: String) -> Result<C
         .raw_header(auto_submitted)
         .multipart(parts)
         .map_err(|error| ComposeError(format!("the mail cannot be composed: {error}")))?;
-    Ok(Composed { from: envelope.from.clone(), to: envelope.to.clone(), message_id, bytes: message.formatted() })
+    Ok(ComposedMail { from: envelope.from.clone(), to: envelope.to.clone(), message_id, bytes: message.formatted() })
 }
 
 fn mailbox(name: &str, address: &str) -> Result<Mailbox, ComposeError> {
-    let wrong = || ComposeError("an address is not one that mail may come from or go to".into());
-    let address: Address = mail_address(address).ok_or_else(wrong)?.parse().map_err(|_| wrong())?;
-    // An address as a name would make people believe the mail came from there.
+    let invalid = || ComposeError("an address is not one that mail may come from or go to".into());
+    let address: Address =
+        frontdesk_mail_address::parse(address).ok_or_else(invalid)?.parse().map_err(|_| invalid())?;
+    // A name that looks like an address would be mistaken for the sender.
     let name = one_line(name, 100).replace('@', " at ");
     Ok(Mailbox::new((!name.is_empty()).then_some(name), address))
 }

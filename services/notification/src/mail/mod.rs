@@ -1,14 +1,16 @@
-//! The mails themselves: from what is to be said to the bytes that a mail server gets.
+//! Mails: from a transcript or a code to the bytes that a mail server receives.
 //!
 //! Everything is pure: the same delivery, date and content give the same bytes.
 
 mod message;
 mod templates;
+mod text;
 mod transcript;
 mod verification;
 
-pub(crate) use message::{ComposeError, Composed, Envelope};
-pub(crate) use transcript::{compose, json, render, room_for_lines, size_of};
+pub(crate) use message::{ComposeError, ComposedMail, Envelope};
+pub(crate) use text::{one_line, server_response};
+pub(crate) use transcript::{compose, json, max_bytes_of_lines, render, rendered_size};
 pub(crate) use verification::compose as compose_verification;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The templates.
+//! Templates of the mails.
 
 use std::sync::LazyLock;
 
@@ -8,12 +8,12 @@ use serde::Serialize;
 use super::ComposeError;
 
 const SOURCES: [(&str, &str); 6] = [
-    ("transcript.html", include_str!("../templates/transcript.html")),
-    ("transcript.txt", include_str!("../templates/transcript.txt")),
-    ("transcript_row.html", include_str!("../templates/transcript_row.html")),
-    ("transcript_row.txt", include_str!("../templates/transcript_row.txt")),
-    ("verification.html", include_str!("../templates/verification.html")),
-    ("verification.txt", include_str!("../templates/verification.txt")),
+    ("transcript.html", include_str!("templates/transcript.html")),
+    ("transcript.txt", include_str!("templates/transcript.txt")),
+    ("transcript_row.html", include_str!("templates/transcript_row.html")),
+    ("transcript_row.txt", include_str!("templates/transcript_row.txt")),
+    ("verification.html", include_str!("templates/verification.html")),
+    ("verification.txt", include_str!("templates/verification.txt")),
 ];
 
 static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = LazyLock::new(|| {
@@ -28,13 +28,13 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
     Ok(templates)
 });
 
-/// Renders with CRLF line ends, as mail wants them: the mail library takes quadratic time to bring other ends to that.
+/// Renders with CRLF line ends, which mail requires: the mail library needs quadratic time to convert other line ends.
 pub(super) fn render<S: Serialize>(name: &str, view: &S) -> Result<String, ComposeError> {
-    let wrong = |error: &minijinja::Error| ComposeError(format!("the template {name} cannot be rendered: {error}"));
-    let templates = TEMPLATES.as_ref().map_err(wrong)?;
+    let failed = |error: &minijinja::Error| ComposeError(format!("the template {name} cannot be rendered: {error}"));
+    let templates = TEMPLATES.as_ref().map_err(failed)?;
     let rendered = templates
         .get_template(name)
         .and_then(|template| template.render(Serde(view)))
-        .map_err(|error| wrong(&error))?;
+        .map_err(|error| failed(&error))?;
     Ok(rendered.replace('\n', "\r\n"))
 }

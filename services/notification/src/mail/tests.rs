@@ -3,19 +3,20 @@ use std::time::{Duration, Instant};
 use chrono_tz::Tz;
 use frontdesk_clock::Time;
 use mail_parser::{Address, HeaderValue, Message, MessageParser};
+use uuid::Uuid;
 
 use super::*;
-use crate::domain::{Author, Content, Line, Transcript};
+use crate::domain::{Author, Content, Transcript, TranscriptLine};
 
 /// 2026-03-03 13:03:22 UTC.
 const START: Time = Time(1_772_543_002_000_000);
 
-fn message(author: Author, name: &str, text: &str) -> Line {
+fn message(author: Author, name: &str, text: &str) -> TranscriptLine {
     let content = Content::Message { author, name: name.into(), text: text.into(), buttons: Vec::new() };
-    Line { at: START, content }
+    TranscriptLine { at: START, content }
 }
 
-fn transcript(lines: Vec<Line>) -> Transcript {
+fn transcript(lines: Vec<TranscriptLine>) -> Transcript {
     Transcript {
         channel: "Acme Support".into(),
         page_url: "https://acme.example/pricing?plan=1".into(),
@@ -30,7 +31,7 @@ fn transcript(lines: Vec<Line>) -> Transcript {
 
 fn envelope() -> Envelope {
     Envelope {
-        delivery: frontdesk_clock::testing::new_id(),
+        delivery: Uuid::from_u128(7),
         date: START,
         from_name: "Acme".into(),
         from: "team@acme.example".into(),
@@ -58,10 +59,13 @@ fn only_address(address: Option<&Address<'_>>) -> (String, String) {
 fn t6_a_transcript_is_html_and_text_with_times_names_and_the_page() {
     let lines = vec![
         message(Author::Bot, "Robo", "Hello!"),
-        Line { at: START.plus(Duration::from_secs(60)), content: Content::Joined { name: "Ada".into() } },
+        TranscriptLine { at: START.plus(Duration::from_secs(60)), content: Content::Joined { name: "Ada".into() } },
         message(Author::Agent, "Ada", "How can I help?"),
         message(Author::Visitor, "Vera", "Größe?\nZweite Zeile"),
-        Line { at: START.plus(Duration::from_secs(40_000)), content: Content::Ended { visitor_inactive: false } },
+        TranscriptLine {
+            at: START.plus(Duration::from_secs(40_000)),
+            content: Content::Ended { visitor_inactive: false },
+        },
     ];
     let (envelope, transcript) = (envelope(), transcript(lines));
     let bytes = composed(&transcript, &envelope);
@@ -114,7 +118,7 @@ fn t7_what_people_wrote_never_becomes_markup() {
     let attack = "<script>alert(1)</script>\n<a href=\"https://evil.example\">bank</a> {{ channel }} {% raw %}";
     let mut transcript = transcript(vec![
         message(Author::Visitor, "<img src=x onerror=1>", attack),
-        Line { at: START, content: Content::Joined { name: "<b>Ada</b>".into() } },
+        TranscriptLine { at: START, content: Content::Joined { name: "<b>Ada</b>".into() } },
     ]);
     transcript.channel = "<i>Acme</i>".into();
     transcript.page_title = "\"><script>".into();
@@ -122,9 +126,9 @@ fn t7_what_people_wrote_never_becomes_markup() {
     for tag in ["<script", "<img", "<b>", "<i>", "<u>", "href=\"https:&#x2f;&#x2f;evil", "href=\"https://evil"] {
         assert!(!html.contains(tag), "{tag}");
     }
-    assert!(html.contains("{{ channel }}"), "text is no template");
-    assert!(text.contains("    <script>alert(1)</script>"), "text stays what it was");
-    // The one link is the page's, and shows where it leads.
+    assert!(html.contains("{{ channel }}"), "text is not a template");
+    assert!(text.contains("    <script>alert(1)</script>"), "text stays unchanged");
+    // The only link is the page's, and its text is its URL.
     assert_eq!(html.matches("<a ").count(), 1);
     assert!(html.contains(">https:&#x2f;&#x2f;acme.example&#x2f;pricing?plan=1</a>"), "{html}");
 }
@@ -161,7 +165,7 @@ fn t7_a_link_shows_what_it_opens() {
 fn t7_a_visitor_named_like_an_agent_is_seen_to_be_a_visitor() {
     let lines = vec![
         message(Author::Visitor, "Ada Byron", "Pay at once"),
-        message(Author::Unnamed, "You", "What do you mean?"),
+        message(Author::UnnamedVisitor, "You", "What do you mean?"),
     ];
     let (html, text) = render(&transcript(lines), "Chat").unwrap();
     assert!(text.contains("CET] Ada Byron (visitor):") && text.contains("CET] You:"), "{text}");
@@ -169,7 +173,7 @@ fn t7_a_visitor_named_like_an_agent_is_seen_to_be_a_visitor() {
 }
 
 #[test]
-fn t4_another_contact_is_not_told_that_they_chatted() {
+fn t4_the_mail_to_another_contact_does_not_say_that_they_chatted() {
     let transcript = Transcript { to_visitor: false, ..transcript(Vec::new()) };
     let (html, text) = render(&transcript, "Chat").unwrap();
     for part in [html, text] {
@@ -179,9 +183,9 @@ fn t4_another_contact_is_not_told_that_they_chatted() {
 }
 
 #[test]
-fn t6_a_mail_is_never_larger_than_its_lines_and_the_room_around_them() {
+fn t6_a_mail_is_never_larger_than_its_lines_and_the_maximum_around_them() {
     let hostile = "<\"'&/>\n\u{1F600}";
-    let lines: Vec<Line> = (0..200_u64)
+    let lines: Vec<TranscriptLine> = (0..200_u64)
         .flat_map(|number| {
             let at = START.plus(Duration::from_secs(number * 7_000));
             let text = hostile.repeat(usize::try_from(number).unwrap());
@@ -192,27 +196,31 @@ fn t6_a_mail_is_never_larger_than_its_lines_and_the_room_around_them() {
                 other => other,
             };
             let joined = Content::Joined { name: hostile.repeat(30) };
-            [Line { at, content }, Line { at, content: joined }, Line { at, content: Content::LeftOut { messages: 7 } }]
+            [
+                TranscriptLine { at, content },
+                TranscriptLine { at, content: joined },
+                TranscriptLine { at, content: Content::Omitted { messages: 7 } },
+            ]
         })
         .collect();
     let mut before = None;
-    let of_lines: usize =
-        lines.iter().map(|line| size_of(line, Tz::Europe__Rome, before.replace(line.at)).unwrap()).sum();
+    let lines_size: usize =
+        lines.iter().map(|line| rendered_size(line, Tz::Europe__Rome, before.replace(line.at)).unwrap()).sum();
     let mut transcript = transcript(lines);
-    let exactly = |transcript: &Transcript| {
+    let size = |transcript: &Transcript| {
         let (html, text) = render(transcript, &hostile.repeat(100)).unwrap();
         html.len() + text.len()
     };
-    let whole = exactly(&transcript);
+    let whole = size(&transcript);
     transcript.lines.clear();
-    // Around the lines their number stands, which has some digits more or less.
-    let taken = whole - exactly(&transcript);
-    assert!(taken.abs_diff(of_lines) < 16, "{taken} bytes, said to be {of_lines}");
+    // The text around the lines includes their number, whose count of digits differs.
+    let taken = whole - size(&transcript);
+    assert!(taken.abs_diff(lines_size) < 16, "{taken} bytes, computed as {lines_size}");
     transcript.channel = "\"".repeat(1_000);
     transcript.page_title = "\"".repeat(1_000);
     for page in [format!("https://acme.example/{}", "'".repeat(1_970)), "\"".repeat(5_000)] {
         transcript.page_url = page;
-        assert!(exactly(&transcript) < 1_000_000 - room_for_lines(1_000_000));
+        assert!(size(&transcript) < 1_000_000 - max_bytes_of_lines(1_000_000));
     }
 }
 
@@ -226,7 +234,7 @@ fn t7_a_message_cannot_imitate_the_structure_of_the_text() {
 }
 
 #[test]
-fn t7_nothing_turns_the_direction_of_the_text() {
+fn t7_nothing_changes_the_direction_of_the_text() {
     let lines = vec![message(Author::Visitor, "E\u{202E}ve", "pay \u{202E}knab\u{2066} now")];
     let transcript = transcript(lines);
     let (html, text) = render(&transcript, "x\u{202E}y").unwrap();
@@ -268,7 +276,7 @@ fn t7_names_and_subjects_never_become_headers() {
 fn t8_every_line_ends_with_crlf_and_none_is_too_long() {
     let long = "word ".repeat(1_000) + &"ü".repeat(3_000);
     let bytes = composed(&transcript(vec![message(Author::Visitor, "Vera", &long)]), &envelope());
-    assert!(bytes.is_ascii(), "no server needs 8BITMIME for it");
+    assert!(bytes.is_ascii(), "servers without 8BITMIME accept it");
     for (index, byte) in bytes.iter().enumerate() {
         match byte {
             b'\n' => assert_eq!(bytes[index - 1], b'\r'),
@@ -298,7 +306,7 @@ fn t6_ten_thousand_messages_compose_quickly() {
 
 #[test]
 fn t9_the_json_has_the_same_lines() {
-    let lines = vec![message(Author::Visitor, "Vera", "<b>"), Line { at: START, content: Content::Reopened }];
+    let lines = vec![message(Author::Visitor, "Vera", "<b>"), TranscriptLine { at: START, content: Content::Reopened }];
     let value: serde_json::Value = serde_json::from_str(&json(&transcript(lines))).unwrap();
     assert_eq!(value["entries"][0]["text"], "<b>");
     assert_eq!(value["entries"][0]["time"], "2026-03-03T14:03:22+01:00");

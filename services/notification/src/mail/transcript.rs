@@ -6,9 +6,13 @@ use frontdesk_clock::Time;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{ComposeError, Composed, Envelope, message, templates};
-use crate::domain::{Author, Content, Line, Transcript, body_lines, link, one_line, shown_address};
+use super::{
+    ComposeError, ComposedMail, Envelope, message, templates,
+    text::{body_lines, one_line, visible_url},
+};
+use crate::domain::{Author, Content, Transcript, TranscriptLine, link};
 
+/// Values of the templates.
 #[derive(Serialize)]
 struct View {
     subject: String,
@@ -40,7 +44,7 @@ enum Row {
     },
     Message {
         author: &'static str,
-        mark: &'static str,
+        label: &'static str,
         name: String,
         time: String,
         lines: Vec<String>,
@@ -48,31 +52,32 @@ enum Row {
     },
 }
 
-/// The whole mail.
-pub(crate) fn compose(transcript: &Transcript, envelope: &Envelope) -> Result<Composed, ComposeError> {
+/// Composes the mail of a transcript.
+pub(crate) fn compose(transcript: &Transcript, envelope: &Envelope) -> Result<ComposedMail, ComposeError> {
     let (html, text) = render(transcript, &envelope.subject)?;
     message::build(envelope, text, html)
 }
 
-/// The HTML part and the text part.
+/// Renders the HTML part and the plain text part.
 pub(crate) fn render(transcript: &Transcript, subject: &str) -> Result<(String, String), ComposeError> {
     let view = view(transcript, subject);
     Ok((templates::render("transcript.html", &view)?, templates::render("transcript.txt", &view)?))
 }
 
-/// Whatever is around the lines takes less than this: every part of it is cut.
-const AROUND_LINES: usize = 64 * 1024;
+/// Maximum size of both parts without their lines (bytes); each value around the lines has a maximum length.
+const MAX_BYTES_AROUND_LINES: usize = 64 * 1024;
 
-/// So many bytes are left for lines when both parts together may have `bytes`.
-pub(crate) fn room_for_lines(bytes: usize) -> usize {
-    bytes.saturating_sub(AROUND_LINES)
+/// Maximum size of the lines in both parts together, when both parts may have `max_bytes`.
+pub(crate) fn max_bytes_of_lines(max_bytes: usize) -> usize {
+    max_bytes.saturating_sub(MAX_BYTES_AROUND_LINES)
 }
 
-/// So many bytes a line takes in both parts together, with the heading of a new day when it may begin one.
-pub(crate) fn size_of(line: &Line, zone: Tz, before: Option<Time>) -> Result<usize, ComposeError> {
+/// Size of a line in both parts together (bytes), with the heading of a day when it begins one. `previous`: time of the line
+/// before.
+pub(crate) fn rendered_size(line: &TranscriptLine, zone: Tz, previous: Option<Time>) -> Result<usize, ComposeError> {
     let at = local(line.at, zone);
     let mut rows = vec![row(line, &at)];
-    if before.is_none_or(|before| local(before, zone).date_naive() != at.date_naive()) {
+    if previous.is_none_or(|previous| local(previous, zone).date_naive() != at.date_naive()) {
         rows.push(day(&at));
     }
     let mut bytes = 0;
@@ -91,7 +96,7 @@ fn view(transcript: &Transcript, subject: &str) -> View {
         .iter()
         .map(|line| match line.content {
             Content::Message { .. } => 1,
-            Content::LeftOut { messages } => messages,
+            Content::Omitted { messages } => messages,
             _ => 0,
         })
         .sum();
@@ -112,7 +117,7 @@ fn view(transcript: &Transcript, subject: &str) -> View {
         zone: transcript.zone.name().to_owned(),
         page_title: one_line(&transcript.page_title, 300),
         page_linked: link.is_some(),
-        page_url: link.unwrap_or_else(|| shown_address(&transcript.page_url)),
+        page_url: link.unwrap_or_else(|| visible_url(&transcript.page_url)),
         reason,
         rows: rows(transcript),
     }
@@ -136,12 +141,12 @@ fn day(at: &DateTime<Tz>) -> Row {
     Row::Day { text: at.format("%A, %-d %B %Y").to_string() }
 }
 
-fn row(line: &Line, at: &DateTime<Tz>) -> Row {
+fn row(line: &TranscriptLine, at: &DateTime<Tz>) -> Row {
     let time = at.format("%H:%M:%S %Z").to_string();
     match &line.content {
         Content::Message { author, name, text, buttons } => Row::Message {
             author: author.as_str(),
-            mark: author.mark(),
+            label: author.label(),
             name: one_line(name, 100),
             time,
             lines: body_lines(text),
@@ -152,7 +157,7 @@ fn row(line: &Line, at: &DateTime<Tz>) -> Row {
             Row::Note { time, text: "The chat ended because nothing was written for a while".into() }
         }
         Content::Ended { visitor_inactive: false } => Row::Note { time, text: "The chat ended".into() },
-        Content::LeftOut { messages } => {
+        Content::Omitted { messages } => {
             let were = if *messages == 1 { "message was" } else { "messages were" };
             Row::Note { time, text: format!("{messages} {were} left out here: the chat is too long for a mail") }
         }
@@ -164,7 +169,7 @@ fn local(at: Time, zone: Tz) -> DateTime<Tz> {
     at.to_utc().with_timezone(&zone)
 }
 
-/// The same content for programs. Text is as it was written.
+/// The same content as JSON. Text is as it was written.
 pub(crate) fn json(transcript: &Transcript) -> String {
     let time = |at: Time| local(at, transcript.zone).to_rfc3339();
     let lines: Vec<_> = transcript
@@ -181,7 +186,7 @@ pub(crate) fn json(transcript: &Transcript) -> String {
             Content::Ended { visitor_inactive } => {
                 json!({ "time": time(line.at), "kind": "ended", "visitor_inactive": visitor_inactive })
             }
-            Content::LeftOut { messages } => {
+            Content::Omitted { messages } => {
                 json!({ "time": time(line.at), "kind": "left_out", "messages": messages })
             }
             Content::Reopened => json!({ "time": time(line.at), "kind": "reopened" }),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{ComposeError, Composed, Envelope, message, templates};
+use super::{ComposeError, ComposedMail, Envelope, message, templates};
 
 #[derive(Serialize)]
 struct View<'a> {
@@ -11,8 +11,8 @@ struct View<'a> {
     code: &'a str,
 }
 
-/// The whole mail.
-pub(crate) fn compose(envelope: &Envelope, code: &str) -> Result<Composed, ComposeError> {
+/// Composes the mail with a code.
+pub(crate) fn compose(envelope: &Envelope, code: &str) -> Result<ComposedMail, ComposeError> {
     let view = View { subject: &envelope.subject, address: &envelope.to, code };
     let html = templates::render("verification.html", &view)?;
     let text = templates::render("verification.txt", &view)?;

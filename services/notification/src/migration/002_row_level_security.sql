@@ -1,5 +1,5 @@
--- PostgreSQL shows and takes rows of the account that a transaction is for, and no others (rule S2). An older binary does not
--- say for which: it sees no row any more, so stop it first. SQLite has no such wall, and nothing changes.
+-- PostgreSQL limits each transaction to the rows of its account (rule S2). An older binary does not set the account and sees
+-- no rows, so stop it first. SQLite has no row-level security; nothing changes there.
 {row_level_security outbox_events}
 {row_level_security requests}
 {row_level_security transcript_decisions}

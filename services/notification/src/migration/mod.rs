@@ -1,4 +1,4 @@
-//! The schema.
+//! Schema of the database.
 
 use frontdesk_db::Sql;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -14,7 +14,7 @@ impl MigratorTrait for Migrator {
             Box::new(frontdesk_bus::DEAD_LETTERS),
             Box::new(Sql {
                 name: "notification_001_decisions_deliveries_senders",
-                text: include_str!("001_first.sql"),
+                text: include_str!("001_decisions_deliveries_senders.sql"),
             }),
             Box::new(frontdesk_outbox::OUTBOX_LEADER_AND_STREAM),
             Box::new(Sql {

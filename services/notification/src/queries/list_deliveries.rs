@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     App,
-    domain::{Delivery, State},
+    domain::{Delivery, DeliveryState},
     error::NotificationError,
     store,
 };
@@ -16,7 +16,7 @@ pub(crate) async fn list_deliveries(
     app: &App,
     caller: &Caller,
     conversation: Option<Uuid>,
-    state: Option<State>,
+    state: Option<DeliveryState>,
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Delivery>, NotificationError> {

@@ -4,11 +4,7 @@ use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
 use uuid::Uuid;
 
-use crate::{
-    App,
-    error::NotificationError,
-    store::{self, decisions::Decision},
-};
+use crate::{App, domain::TranscriptDecision, error::NotificationError, store};
 
 /// Up to `limit` after a cursor.
 pub(crate) async fn list_transcript_decisions(
@@ -17,7 +13,7 @@ pub(crate) async fn list_transcript_decisions(
     conversation: Option<Uuid>,
     after: Option<(Time, Uuid)>,
     limit: u64,
-) -> Result<Vec<Decision>, NotificationError> {
+) -> Result<Vec<TranscriptDecision>, NotificationError> {
     let read = app.db.read_for(caller.account).await?;
-    Ok(store::decisions::list(&read.conn(), caller.account, conversation, after, limit).await?)
+    Ok(store::transcript_decisions::list(&read.conn(), caller.account, conversation, after, limit).await?)
 }

@@ -1,4 +1,4 @@
-//! What is asked: one file per question.
+//! What callers ask: one file for each question.
 
 mod explain_transcript;
 mod get_delivery;

@@ -1,61 +1,53 @@
-//! Deliveries and their composed mails.
+//! Deliveries and the bytes of their mails.
 
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Set,
+    ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Set,
     entity::prelude::*,
     sea_query::{LockBehavior, LockType, OnConflict},
 };
 
 use super::entity::{
-    delivery::{Column, Entity},
-    mail,
+    delivery::{Column, Entity, Model},
+    delivery_mail,
 };
-use crate::domain::{Delivery, State};
+use crate::domain::{Claim, Delivery, DeliveryKind, DeliveryState};
 
-/// A delivery that a worker has, and the number that proves it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Claim {
-    pub(crate) account: AccountId,
-    pub(crate) delivery: Uuid,
-    pub(crate) number: i64,
-    /// It was found amid an attempt whose worker is gone.
-    pub(crate) interrupted: bool,
-    /// The trace that the attempt belongs to.
-    pub(crate) traceparent: String,
-}
+/// States of deliveries that are due at some time.
+const PENDING: [&str; 2] = ["QUEUED", "SENDING"];
 
-/// Inserts a new one.
+/// Inserts a new one, with the current trace context.
 pub(crate) async fn insert(tx: &Tx, delivery: &Delivery) -> Result<(), DbErr> {
-    let mut row = delivery.clone().into_active_model();
+    let mut row = to_row(delivery).into_active_model();
     row.traceparent = Set(frontdesk_telemetry::traceparent());
     Entity::insert(row).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
 
-/// Writes every column back.
+/// Writes every column.
 pub(crate) async fn save(tx: &Tx, delivery: &Delivery) -> Result<(), DbErr> {
-    let account = delivery.account_id;
-    let row = delivery.clone().into_active_model().reset_all();
-    Entity::update(row).validate()?.filter(Column::AccountId.eq(account)).exec(tx.conn()).await?;
+    let row = to_row(delivery).into_active_model().reset_all();
+    Entity::update(row).validate()?.filter(Column::AccountId.eq(delivery.account)).exec(tx.conn()).await?;
     Ok(())
 }
 
 /// One delivery.
 pub(crate) async fn find<C: ConnectionTrait>(db: &C, account: AccountId, id: Uuid) -> Result<Option<Delivery>, DbErr> {
-    Entity::find_by_id(id).filter(Column::AccountId.eq(account)).one(db).await
+    let query = Entity::find_by_id(id).filter(Column::AccountId.eq(account));
+    query.one(db).await?.map(to_domain).transpose()
 }
 
 /// One delivery, locked.
 pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Delivery>, DbErr> {
-    Entity::find_by_id(id).filter(Column::AccountId.eq(account)).lock_exclusive().one(tx.conn()).await
+    let query = Entity::find_by_id(id).filter(Column::AccountId.eq(account));
+    query.lock_exclusive().one(tx.conn()).await?.map(to_domain).transpose()
 }
 
-/// The delivery, locked, while the claim still holds it.
-pub(crate) async fn find_claimed(tx: &Tx, claim: &Claim) -> Result<Option<Delivery>, DbErr> {
+/// The delivery, locked, if the claim still holds it.
+pub(crate) async fn find_claimed_for_update(tx: &Tx, claim: &Claim) -> Result<Option<Delivery>, DbErr> {
     let delivery = find_for_update(tx, claim.account, claim.delivery).await?;
-    Ok(delivery.filter(|delivery| delivery.claim == claim.number))
+    Ok(delivery.filter(|delivery| delivery.is_held_by(claim)))
 }
 
 /// Newest first, after a cursor.
@@ -63,7 +55,7 @@ pub(crate) async fn list<C: ConnectionTrait>(
     db: &C,
     account: AccountId,
     conversation: Option<Uuid>,
-    state: Option<State>,
+    state: Option<DeliveryState>,
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Delivery>, DbErr> {
@@ -72,76 +64,68 @@ pub(crate) async fn list<C: ConnectionTrait>(
         query = query.filter(Column::ConversationId.eq(conversation));
     }
     if let Some(state) = state {
-        query = query.filter(Column::State.eq(state));
+        query = query.filter(Column::State.eq(state.as_str()));
     }
     if let Some(last) = after {
         query = query.filter(super::after(Column::CreatedAt, Column::Id, last));
     }
-    query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).limit(limit).all(db).await
+    let rows = query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).limit(limit).all(db).await?;
+    rows.into_iter().map(to_domain).collect()
 }
 
-/// Keeps the composed mail.
-pub(crate) async fn keep_mail(tx: &Tx, delivery: &Delivery, bytes: Vec<u8>) -> Result<(), DbErr> {
-    let row =
-        mail::ActiveModel { delivery_id: Set(delivery.id), account_id: Set(delivery.account_id), mail: Set(bytes) };
-    mail::Entity::insert(row)
-        .on_conflict(OnConflict::column(mail::Column::DeliveryId).update_column(mail::Column::Mail).to_owned())
+/// Stores the bytes of the composed mail.
+pub(crate) async fn save_mail(tx: &Tx, delivery: &Delivery, bytes: Vec<u8>) -> Result<(), DbErr> {
+    let row = delivery_mail::ActiveModel {
+        delivery_id: Set(delivery.id),
+        account_id: Set(delivery.account),
+        mail: Set(bytes),
+    };
+    delivery_mail::Entity::insert(row)
+        .on_conflict(
+            OnConflict::column(delivery_mail::Column::DeliveryId).update_column(delivery_mail::Column::Mail).to_owned(),
+        )
         .exec_without_returning(tx.conn())
         .await?;
     Ok(())
 }
 
-/// The composed mail.
+/// The bytes of the composed mail.
 pub(crate) async fn find_mail(tx: &Tx, account: AccountId, delivery: Uuid) -> Result<Option<Vec<u8>>, DbErr> {
-    let row = mail::Entity::find_by_id(delivery).filter(mail::Column::AccountId.eq(account)).one(tx.conn()).await?;
-    Ok(row.map(|row| row.mail))
+    let query = delivery_mail::Entity::find_by_id(delivery).filter(delivery_mail::Column::AccountId.eq(account));
+    Ok(query.one(tx.conn()).await?.map(|row| row.mail))
 }
 
-/// Forgets the composed mail: nothing will send it any more.
-pub(crate) async fn forget_mail(tx: &Tx, account: AccountId, delivery: Uuid) -> Result<(), DbErr> {
-    mail::Entity::delete_many()
-        .filter(mail::Column::AccountId.eq(account))
-        .filter(mail::Column::DeliveryId.eq(delivery))
+/// Deletes the bytes of the composed mail.
+pub(crate) async fn delete_mail(tx: &Tx, account: AccountId, delivery: Uuid) -> Result<(), DbErr> {
+    delivery_mail::Entity::delete_many()
+        .filter(delivery_mail::Column::AccountId.eq(account))
+        .filter(delivery_mail::Column::DeliveryId.eq(delivery))
         .exec(tx.conn())
         .await?;
     Ok(())
 }
 
-/// Takes up to `limit` due deliveries of any account until `lease`; other replicas pass them over.
-pub(crate) async fn claim_due(tx: &Tx, now: Time, lease: Time, limit: u64) -> Result<Vec<Claim>, DbErr> {
-    let due = Entity::find()
-        .filter(Column::State.is_in([State::Queued, State::Sending]))
+/// Up to `limit` due deliveries of all accounts, locked; those that other replicas have locked are skipped.
+pub(crate) async fn list_due_for_update(tx: &Tx, now: Time, limit: u64) -> Result<Vec<Delivery>, DbErr> {
+    let rows = Entity::find()
+        .filter(Column::State.is_in(PENDING))
         .filter(Column::DueAt.lte(now))
         .order_by_asc(Column::DueAt)
         .limit(limit)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .all(tx.conn())
         .await?;
-    let mut claims = Vec::with_capacity(due.len());
-    for mut delivery in due {
-        delivery.claim += 1;
-        delivery.leased = true;
-        delivery.due_at = lease;
-        claims.push(Claim {
-            account: delivery.account_id,
-            delivery: delivery.id,
-            number: delivery.claim,
-            interrupted: delivery.state == State::Sending,
-            traceparent: delivery.traceparent.clone(),
-        });
-        save(tx, &delivery).await?;
-    }
-    Ok(claims)
+    rows.into_iter().map(to_domain).collect()
 }
 
-/// The worker that has the delivery is still there.
-pub(crate) async fn renew(tx: &Tx, claim: &Claim, lease: Time) -> Result<(), DbErr> {
+/// Renews a worker's lease until `until`, if the claim still holds the delivery.
+pub(crate) async fn renew(tx: &Tx, claim: &Claim, until: Time) -> Result<(), DbErr> {
     Entity::update_many()
         .filter(Column::AccountId.eq(claim.account))
         .filter(Column::Id.eq(claim.delivery))
         .filter(Column::Claim.eq(claim.number))
         .filter(Column::Leased.eq(true))
-        .col_expr(Column::DueAt, Expr::value(lease.0))
+        .col_expr(Column::DueAt, Expr::value(until.0))
         .exec(tx.conn())
         .await?;
     Ok(())
@@ -152,22 +136,93 @@ pub(crate) async fn next_due<C: ConnectionTrait>(db: &C) -> Result<Option<Time>,
     let due: Option<Option<Time>> = Entity::find()
         .select_only()
         .column_as(Column::DueAt.min(), "due_at")
-        .filter(Column::State.is_in([State::Queued, State::Sending]))
+        .filter(Column::State.is_in(PENDING))
         .into_tuple()
         .one(db)
         .await?;
     Ok(due.flatten())
 }
 
-/// Ends all leases at the start of the one process that a SQLite database has: whoever held them is gone.
-pub(crate) async fn end_leases_of_the_dead(tx: &Tx, now: Time) -> Result<(), DbErr> {
-    if tx.conn().get_database_backend() == DbBackend::Sqlite {
-        Entity::update_many()
-            .filter(Column::Leased.eq(true))
-            .filter(Column::DueAt.gt(now))
-            .col_expr(Column::DueAt, Expr::value(now.0))
-            .exec(tx.conn())
-            .await?;
-    }
+/// Ends all leases: the deliveries are due at `now`.
+pub(crate) async fn end_leases(tx: &Tx, now: Time) -> Result<(), DbErr> {
+    Entity::update_many()
+        .filter(Column::Leased.eq(true))
+        .filter(Column::DueAt.gt(now))
+        .col_expr(Column::DueAt, Expr::value(now.0))
+        .exec(tx.conn())
+        .await?;
     Ok(())
+}
+
+fn to_row(delivery: &Delivery) -> Model {
+    let delivery = delivery.clone();
+    Model {
+        id: delivery.id,
+        account_id: delivery.account,
+        kind: delivery.kind.as_str().to_owned(),
+        state: delivery.state.as_str().to_owned(),
+        conversation_id: delivery.conversation,
+        close_number: delivery.close_number,
+        contact_id: delivery.contact,
+        sender_id: delivery.sender,
+        sender_from_channel: delivery.sender_from_channel,
+        until_sequence: delivery.until_sequence,
+        unverified: delivery.unverified,
+        requested_by: delivery.requested_by,
+        recipient: delivery.recipient,
+        subject: delivery.subject,
+        time_zone: delivery.time_zone,
+        mail_from: delivery.mail_from,
+        message_id: delivery.message_id,
+        composed_at: delivery.composed_at,
+        compose_failures: delivery.compose_failures,
+        attempts: delivery.attempts,
+        attempts_before_retry: delivery.attempts_before_retry,
+        unknown_outcomes: delivery.unknown_outcomes,
+        last_response: delivery.last_response,
+        failure: delivery.failure,
+        claim: delivery.claim_number,
+        leased: delivery.leased,
+        due_at: delivery.due_at,
+        created_at: delivery.created_at,
+        sent_at: delivery.sent_at,
+        traceparent: delivery.traceparent,
+        version: delivery.version,
+    }
+}
+
+fn to_domain(row: Model) -> Result<Delivery, DbErr> {
+    Ok(Delivery {
+        id: row.id,
+        account: row.account_id,
+        kind: super::parse("deliveries.kind", &row.kind, DeliveryKind::parse)?,
+        state: super::parse("deliveries.state", &row.state, DeliveryState::parse)?,
+        conversation: row.conversation_id,
+        close_number: row.close_number,
+        contact: row.contact_id,
+        sender: row.sender_id,
+        sender_from_channel: row.sender_from_channel,
+        until_sequence: row.until_sequence,
+        unverified: row.unverified,
+        requested_by: row.requested_by,
+        recipient: row.recipient,
+        subject: row.subject,
+        time_zone: row.time_zone,
+        mail_from: row.mail_from,
+        message_id: row.message_id,
+        composed_at: row.composed_at,
+        compose_failures: row.compose_failures,
+        attempts: row.attempts,
+        attempts_before_retry: row.attempts_before_retry,
+        unknown_outcomes: row.unknown_outcomes,
+        last_response: row.last_response,
+        failure: row.failure,
+        claim_number: row.claim,
+        leased: row.leased,
+        due_at: row.due_at,
+        created_at: row.created_at,
+        sent_at: row.sent_at,
+        traceparent: row.traceparent,
+        version: row.version,
+    })
 }

@@ -7,31 +7,42 @@ use sea_orm::{
     sea_query::{ExprTrait, Func},
 };
 
-use super::entity::sender::{Column, Entity};
+use super::entity::sender::{ActiveModel, Column, Entity, Model};
 use crate::domain::Sender;
 
 /// Inserts a new one.
 pub(crate) async fn insert(tx: &Tx, sender: &Sender) -> Result<(), DbErr> {
-    Entity::insert(sender.clone().into_active_model()).exec_without_returning(tx.conn()).await?;
+    Entity::insert(to_row(sender).into_active_model()).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
 
-/// Writes every column back.
+/// Writes every column and raises the row's version.
 pub(crate) async fn save(tx: &Tx, sender: &Sender) -> Result<(), DbErr> {
-    let account = sender.account_id;
-    let row = sender.clone().into_active_model().reset_all();
-    Entity::update(row).validate()?.filter(Column::AccountId.eq(account)).exec(tx.conn()).await?;
+    let row = to_row(sender).into_active_model().reset_all();
+    let row = ActiveModel { id: sea_orm::NotSet, account_id: sea_orm::NotSet, version: sea_orm::NotSet, ..row };
+    Entity::update_many()
+        .set(row)
+        .col_expr(Column::Version, Expr::col(Column::Version).add(1))
+        .filter(Column::AccountId.eq(sender.account))
+        .filter(Column::Id.eq(sender.id))
+        .exec(tx.conn())
+        .await?;
     Ok(())
 }
 
-/// One sender that is not deleted.
-pub(crate) async fn find<C: ConnectionTrait>(db: &C, account: AccountId, id: Uuid) -> Result<Option<Sender>, DbErr> {
-    there(account).filter(Column::Id.eq(id)).one(db).await
+/// One sender that is not deleted, locked.
+pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Sender>, DbErr> {
+    Ok(not_deleted(account).filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await?.map(to_domain))
 }
 
-/// One sender, locked, also a deleted one.
-pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Sender>, DbErr> {
-    Entity::find_by_id(id).filter(Column::AccountId.eq(account)).lock_exclusive().one(tx.conn()).await
+/// One sender, deleted or not, locked.
+pub(crate) async fn find_also_deleted_for_update(
+    tx: &Tx,
+    account: AccountId,
+    id: Uuid,
+) -> Result<Option<Sender>, DbErr> {
+    let query = Entity::find_by_id(id).filter(Column::AccountId.eq(account));
+    Ok(query.lock_exclusive().one(tx.conn()).await?.map(to_domain))
 }
 
 /// The sender with this address, locked.
@@ -41,15 +52,24 @@ pub(crate) async fn find_by_address_for_update(
     address: &str,
 ) -> Result<Option<Sender>, DbErr> {
     let lower = Func::lower(Expr::col((Entity, Column::Address)));
-    there(account).filter(Expr::expr(lower).eq(address.to_lowercase())).lock_exclusive().one(tx.conn()).await
+    let query = not_deleted(account).filter(Expr::expr(lower).eq(address.to_lowercase()));
+    Ok(query.lock_exclusive().one(tx.conn()).await?.map(to_domain))
 }
 
-/// The account's fallback.
-pub(crate) async fn find_fallback<C: ConnectionTrait>(db: &C, account: AccountId) -> Result<Option<Sender>, DbErr> {
-    there(account).filter(Column::Fallback.eq(true)).one(db).await
+/// The chosen sender, if it is not deleted; without one, the account's fallback.
+pub(crate) async fn find_chosen_or_fallback<C: ConnectionTrait>(
+    db: &C,
+    account: AccountId,
+    chosen: Option<Uuid>,
+) -> Result<Option<Sender>, DbErr> {
+    let query = match chosen {
+        Some(id) => not_deleted(account).filter(Column::Id.eq(id)),
+        None => not_deleted(account).filter(Column::Fallback.eq(true)),
+    };
+    Ok(query.one(db).await?.map(to_domain))
 }
 
-/// No sender of the account is its fallback any more.
+/// Ends the fallback of the account, so that another sender can become it.
 pub(crate) async fn clear_fallback(tx: &Tx, account: AccountId) -> Result<(), DbErr> {
     Entity::update_many()
         .filter(Column::AccountId.eq(account))
@@ -63,9 +83,44 @@ pub(crate) async fn clear_fallback(tx: &Tx, account: AccountId) -> Result<(), Db
 
 /// By address, at most 200.
 pub(crate) async fn list<C: ConnectionTrait>(db: &C, account: AccountId) -> Result<Vec<Sender>, DbErr> {
-    there(account).order_by_asc(Column::Address).limit(200).all(db).await
+    let rows = not_deleted(account).order_by_asc(Column::Address).limit(200).all(db).await?;
+    Ok(rows.into_iter().map(to_domain).collect())
 }
 
-fn there(account: AccountId) -> Select<Entity> {
+fn not_deleted(account: AccountId) -> Select<Entity> {
     Entity::find().filter(Column::AccountId.eq(account)).filter(Column::DeletedAt.is_null())
+}
+
+fn to_row(sender: &Sender) -> Model {
+    let sender = sender.clone();
+    Model {
+        id: sender.id,
+        account_id: sender.account,
+        address: sender.address,
+        display_name: sender.display_name,
+        verified: sender.verified,
+        fallback: sender.fallback,
+        code_hash: sender.code_hash,
+        code_expires_at: sender.code_expires_at,
+        code_tries: sender.code_tries,
+        created_at: sender.created_at,
+        deleted_at: sender.deleted_at,
+        version: 0,
+    }
+}
+
+fn to_domain(row: Model) -> Sender {
+    Sender {
+        id: row.id,
+        account: row.account_id,
+        address: row.address,
+        display_name: row.display_name,
+        verified: row.verified,
+        fallback: row.fallback,
+        code_hash: row.code_hash,
+        code_expires_at: row.code_expires_at,
+        code_tries: row.code_tries,
+        created_at: row.created_at,
+        deleted_at: row.deleted_at,
+    }
 }

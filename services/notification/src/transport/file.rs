@@ -1,5 +1,5 @@
-//! A mailbox folder: in it a folder for each account, so that whoever reads one sees its mails only (rule S2), with one file
-//! per delivery.
+//! A mailbox folder, with one folder for each account, so that access to it can be limited to an account's mails (rule S2),
+//! and in it one file for each delivery.
 
 use std::{
     fs::{self, File},
@@ -13,28 +13,29 @@ use crate::domain::AttemptOutcome;
 pub(super) async fn write(mailbox: &Path, mail: Mail) -> AttemptOutcome {
     let folder = mailbox.join(mail.account.to_string());
     let name = format!("{}.eml", mail.delivery);
-    let written = tokio::task::spawn_blocking(move || write_whole(&folder, &mail)).await;
+    let written = tokio::task::spawn_blocking(move || write_atomically(&folder, &mail)).await;
     match written {
         Ok(Ok(())) => AttemptOutcome::Accepted(format!("written to the mailbox folder as {name}")),
-        Ok(Err(error)) => AttemptOutcome::MayPass(format!("the mailbox folder cannot be written: {error}")),
-        Err(error) => AttemptOutcome::MayPass(format!("the mailbox folder cannot be written: {error}")),
+        Ok(Err(error)) => AttemptOutcome::TransientFailure(format!("the mailbox folder cannot be written: {error}")),
+        Err(error) => AttemptOutcome::TransientFailure(format!("the mailbox folder cannot be written: {error}")),
     }
 }
 
-/// Written beside, flushed, renamed: the folder only ever shows whole mails, and one of them per delivery.
-fn write_whole(folder: &Path, mail: &Mail) -> io::Result<()> {
+/// Writes to a temporary file, flushes it and renames it, so that the folder only shows complete mails.
+fn write_atomically(folder: &Path, mail: &Mail) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    let beside = folder.join(format!(".{}.new", mail.delivery));
-    let mut file = File::create(&beside)?;
+    let temporary = folder.join(format!(".{}.new", mail.delivery));
+    let mut file = File::create(&temporary)?;
     file.write_all(&mail.bytes)?;
     file.sync_all()?;
-    fs::rename(&beside, folder.join(format!("{}.eml", mail.delivery)))?;
+    fs::rename(&temporary, folder.join(format!("{}.eml", mail.delivery)))?;
     File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
 mod tests {
     use frontdesk_db::AccountId;
+    use uuid::Uuid;
 
     use super::*;
 
@@ -43,8 +44,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mailbox = folder.path().join("mailbox");
         let mail = Mail {
-            account: AccountId(frontdesk_clock::testing::new_id()),
-            delivery: frontdesk_clock::testing::new_id(),
+            account: AccountId(Uuid::from_u128(1)),
+            delivery: Uuid::from_u128(2),
             from: "a@b.test".into(),
             to: "c@d.test".into(),
             bytes: b"Hi\r\n".to_vec(),
@@ -59,17 +60,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_that_cannot_be_written_may_pass() {
+    async fn t8_a_folder_that_cannot_be_written_is_a_transient_failure() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("mailbox");
         fs::write(&file, "a file where the folder should be").unwrap();
         let mail = Mail {
-            account: AccountId(frontdesk_clock::testing::new_id()),
-            delivery: frontdesk_clock::testing::new_id(),
+            account: AccountId(Uuid::from_u128(1)),
+            delivery: Uuid::from_u128(2),
             from: String::new(),
             to: String::new(),
             bytes: Vec::new(),
         };
-        assert!(matches!(write(&file, mail).await, AttemptOutcome::MayPass(_)));
+        assert!(matches!(write(&file, mail).await, AttemptOutcome::TransientFailure(_)));
     }
 }

@@ -1,4 +1,4 @@
-//! How a composed mail leaves: into a mailbox folder, or to a mail server.
+//! Sends composed mails: to files in a mailbox folder, or to a mail server.
 
 mod file;
 mod smtp;
@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 pub(crate) use smtp::Smtp;
 
-use crate::{domain::AttemptOutcome, settings::SmtpSettings};
+use crate::{domain::AttemptOutcome, settings::NotificationSettings};
 
-/// A composed mail with its envelope.
+/// A composed mail with its SMTP envelope.
 #[derive(Clone, Debug)]
 pub(crate) struct Mail {
     pub(crate) account: AccountId,
@@ -22,30 +22,30 @@ pub(crate) struct Mail {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// The way out.
+/// Where mails are sent.
 #[derive(Clone)]
 pub(crate) enum Transport {
-    /// Files named by delivery in a folder for each account in this one: writing one again changes nothing.
+    /// This folder, with one folder for each account and in it one file for each delivery. Sending again writes the same file.
     File(PathBuf),
     /// A mail server.
     Smtp(Box<Smtp>),
 }
 
-/// The mail server's settings cannot be used.
+/// The settings of the mail server are invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("notification.smtp: {0}")]
-pub struct TransportError(pub(crate) String);
+pub(crate) struct TransportError(pub(crate) String);
 
 impl Transport {
-    /// The mail server, or without a host the folder `mailbox` in `data_folder`.
-    pub(crate) fn new(settings: &SmtpSettings, data_folder: &Path) -> Result<Self, TransportError> {
-        if settings.host.is_empty() {
-            return Ok(Self::File(data_folder.join("mailbox")));
+    /// The mailbox folder or the mail server of the settings.
+    pub(crate) fn try_new(settings: &NotificationSettings, data_folder: &Path) -> Result<Self, TransportError> {
+        match settings.mailbox_folder(data_folder) {
+            Some(folder) => Ok(Self::File(folder)),
+            None => Ok(Self::Smtp(Box::new(Smtp::try_new(&settings.smtp)?))),
         }
-        Ok(Self::Smtp(Box::new(Smtp::new(settings)?)))
     }
 
-    /// Hands one mail over; ends within a bounded time.
+    /// Sends one mail, within a bounded time.
     pub(crate) async fn send(&self, mail: Mail) -> AttemptOutcome {
         match self {
             Self::File(folder) => file::write(folder, mail).await,
@@ -53,8 +53,16 @@ impl Transport {
         }
     }
 
-    /// True: an attempt that was interrupted can be made again without a second mail.
-    pub(crate) fn repeats_are_harmless(&self) -> bool {
+    /// True: repeating an interrupted attempt does not send a second mail.
+    pub(crate) fn is_idempotent(&self) -> bool {
         matches!(self, Self::File(_))
+    }
+
+    /// Its name in logs.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::File(_) => "mailbox",
+            Self::Smtp(_) => "smtp",
+        }
     }
 }

@@ -6,38 +6,39 @@ use tokio::{
     net::TcpListener,
     sync::oneshot,
 };
+use uuid::Uuid;
 
 use super::*;
 
-/// What the scripted server does when it comes to a step.
+/// Behaviour of the scripted server at one step.
 #[derive(Clone, Copy)]
-enum Do {
+enum Step {
     Say(&'static str),
-    Die,
+    Close,
     Hang,
 }
 
-/// A server's script. The answers to EHLO, MAIL, RCPT and DATA are the usual ones unless said otherwise.
+/// Behaviour of a server at each step; `dot` is the end of the mail.
 #[derive(Clone, Copy)]
 struct Script {
-    banner: Do,
+    banner: Step,
     ehlo: &'static str,
-    mail: Do,
-    rcpt: Do,
-    data: Do,
-    dot: Do,
+    mail: Step,
+    rcpt: Step,
+    data: Step,
+    dot: Step,
 }
 
-const FRIENDLY: Script = Script {
-    banner: Do::Say("220 test"),
+const ACCEPTS: Script = Script {
+    banner: Step::Say("220 test"),
     ehlo: "250-test\r\n250 8BITMIME",
-    mail: Do::Say("250 ok"),
-    rcpt: Do::Say("250 ok"),
-    data: Do::Say("354 go on"),
-    dot: Do::Say("250 2.0.0 queued as 42"),
+    mail: Step::Say("250 ok"),
+    rcpt: Step::Say("250 ok"),
+    data: Step::Say("354 go on"),
+    dot: Step::Say("250 2.0.0 queued as 42"),
 };
 
-/// Serves one connection; gives back what it was sent as the mail.
+/// Serves one connection; the receiver gets the mail.
 async fn serve(script: Script) -> (u16, oneshot::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -56,9 +57,9 @@ async fn converse(mut stream: BufReader<TcpStream>, script: Script) -> String {
     let mut next = script.banner;
     loop {
         match next {
-            Do::Say(line) => stream.get_mut().write_all(format!("{line}\r\n").as_bytes()).await.unwrap(),
-            Do::Die => return mail,
-            Do::Hang => std::future::pending().await,
+            Step::Say(line) => stream.get_mut().write_all(format!("{line}\r\n").as_bytes()).await.unwrap(),
+            Step::Close => return mail,
+            Step::Hang => std::future::pending().await,
         }
         let mut line = String::new();
         loop {
@@ -73,14 +74,14 @@ async fn converse(mut stream: BufReader<TcpStream>, script: Script) -> String {
         }
         next = match line.get(..4).unwrap_or_default() {
             ".\r\n" => script.dot,
-            "EHLO" => Do::Say(script.ehlo),
+            "EHLO" => Step::Say(script.ehlo),
             "MAIL" => script.mail,
             "RCPT" => script.rcpt,
             "DATA" => script.data,
             _ if line.starts_with('.') => script.dot,
-            _ => Do::Say("221 bye"),
+            _ => Step::Say("221 bye"),
         };
-        in_mail = line.starts_with("DATA") && matches!(script.data, Do::Say(answer) if answer.starts_with('3'));
+        in_mail = line.starts_with("DATA") && matches!(script.data, Step::Say(answer) if answer.starts_with('3'));
     }
 }
 
@@ -91,8 +92,8 @@ fn settings(port: u16) -> SmtpSettings {
 
 fn mail() -> Mail {
     Mail {
-        account: frontdesk_db::AccountId(frontdesk_clock::testing::new_id()),
-        delivery: frontdesk_clock::testing::new_id(),
+        account: frontdesk_db::AccountId(Uuid::from_u128(1)),
+        delivery: Uuid::from_u128(2),
         from: "team@acme.example".into(),
         to: "vera@visitor.example".into(),
         bytes: b"Subject: x\r\n\r\nHi\r\n..dots\r\n".to_vec(),
@@ -101,79 +102,81 @@ fn mail() -> Mail {
 
 async fn outcome(script: Script) -> AttemptOutcome {
     let (port, _mail) = serve(script).await;
-    Smtp::new(&settings(port)).unwrap().send(&mail()).await
+    Smtp::try_new(&settings(port)).unwrap().send(&mail()).await
 }
 
 #[tokio::test]
-async fn t8_an_accepted_mail_keeps_the_servers_words() {
-    let (port, received) = serve(FRIENDLY).await;
-    let outcome = Smtp::new(&settings(port)).unwrap().send(&mail()).await;
+async fn t8_an_accepted_mail_keeps_the_servers_response() {
+    let (port, received) = serve(ACCEPTS).await;
+    let outcome = Smtp::try_new(&settings(port)).unwrap().send(&mail()).await;
     assert_eq!(outcome, AttemptOutcome::Accepted("250 2.0.0 queued as 42".into()));
     assert!(received.await.unwrap().starts_with("Subject: x\r\n\r\nHi\r\n"));
 }
 
 #[tokio::test]
-async fn t8_what_fails_before_the_mail_itself_may_pass() {
+async fn t8_a_failure_before_the_mail_itself_is_transient() {
     let scripts = [
-        ("dies before the banner", Script { banner: Do::Die, ..FRIENDLY }),
-        ("no banner", Script { banner: Do::Hang, ..FRIENDLY }),
-        ("refuses us all", Script { banner: Do::Say("554 go away"), ..FRIENDLY }),
-        ("dies at MAIL", Script { mail: Do::Die, ..FRIENDLY }),
-        ("wants a password", Script { mail: Do::Say("530 5.7.0 authentication required"), ..FRIENDLY }),
-        ("greylists", Script { rcpt: Do::Say("451 4.7.1 come back later"), ..FRIENDLY }),
-        ("hangs at RCPT", Script { rcpt: Do::Hang, ..FRIENDLY }),
-        ("dies at DATA", Script { data: Do::Die, ..FRIENDLY }),
-        ("full after the mail", Script { dot: Do::Say("452 no space"), ..FRIENDLY }),
+        ("closes before the banner", Script { banner: Step::Close, ..ACCEPTS }),
+        ("no banner", Script { banner: Step::Hang, ..ACCEPTS }),
+        ("refuses every client", Script { banner: Step::Say("554 go away"), ..ACCEPTS }),
+        ("closes at MAIL", Script { mail: Step::Close, ..ACCEPTS }),
+        ("requires authentication", Script { mail: Step::Say("530 5.7.0 authentication required"), ..ACCEPTS }),
+        ("greylists", Script { rcpt: Step::Say("451 4.7.1 come back later"), ..ACCEPTS }),
+        ("hangs at RCPT", Script { rcpt: Step::Hang, ..ACCEPTS }),
+        ("closes at DATA", Script { data: Step::Close, ..ACCEPTS }),
+        ("full after the mail", Script { dot: Step::Say("452 no space"), ..ACCEPTS }),
     ];
     for (what, script) in scripts {
         let outcome = outcome(script).await;
-        assert!(matches!(outcome, AttemptOutcome::MayPass(_)), "{what}: {outcome:?}");
+        assert!(matches!(outcome, AttemptOutcome::TransientFailure(_)), "{what}: {outcome:?}");
     }
-    let greylisted = outcome(Script { rcpt: Do::Say("451 4.7.1 come back later"), ..FRIENDLY }).await;
-    assert!(matches!(greylisted, AttemptOutcome::MayPass(words) if words.contains("4.7.1 come back later")));
+    let greylisted = outcome(Script { rcpt: Step::Say("451 4.7.1 come back later"), ..ACCEPTS }).await;
+    assert!(matches!(greylisted, AttemptOutcome::TransientFailure(words) if words.contains("4.7.1 come back later")));
 }
 
 #[tokio::test]
-async fn t8_what_the_server_refuses_for_good_is_final() {
+async fn t8_a_permanent_refusal_by_the_server_is_permanent() {
     let scripts = [
-        Script { mail: Do::Say("550 no such sender"), ..FRIENDLY },
-        Script { rcpt: Do::Say("550 5.1.1 unknown user"), ..FRIENDLY },
-        Script { data: Do::Say("554 no"), ..FRIENDLY },
-        Script { dot: Do::Say("552 too big"), ..FRIENDLY },
+        Script { mail: Step::Say("550 no such sender"), ..ACCEPTS },
+        Script { rcpt: Step::Say("550 5.1.1 unknown user"), ..ACCEPTS },
+        Script { data: Step::Say("554 no"), ..ACCEPTS },
+        Script { dot: Step::Say("552 too big"), ..ACCEPTS },
     ];
     for script in scripts {
         let outcome = outcome(script).await;
-        assert!(matches!(outcome, AttemptOutcome::Final(_)), "{outcome:?}");
+        assert!(matches!(outcome, AttemptOutcome::PermanentFailure(_)), "{outcome:?}");
     }
 }
 
 #[tokio::test]
-async fn t8_what_is_lost_after_the_mail_is_unknown() {
-    for (what, dot) in [("hangs", Do::Hang), ("dies", Do::Die), ("babbles", Do::Say("what?"))] {
-        let outcome = outcome(Script { dot, ..FRIENDLY }).await;
+async fn t8_a_failure_after_the_mail_is_unknown() {
+    for (what, dot) in
+        [("hangs", Step::Hang), ("closes", Step::Close), ("answers with something else", Step::Say("what?"))]
+    {
+        let outcome = outcome(Script { dot, ..ACCEPTS }).await;
         assert!(matches!(outcome, AttemptOutcome::Unknown(_)), "{what}: {outcome:?}");
     }
 }
 
 #[tokio::test]
-async fn t8_a_server_that_is_not_there_may_pass() {
+async fn t8_an_unreachable_server_is_a_transient_failure() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let outcome = Smtp::new(&settings(port)).unwrap().send(&mail()).await;
-    assert!(matches!(outcome, AttemptOutcome::MayPass(_)), "{outcome:?}");
+    let outcome = Smtp::try_new(&settings(port)).unwrap().send(&mail()).await;
+    assert!(matches!(outcome, AttemptOutcome::TransientFailure(_)), "{outcome:?}");
 }
 
 #[tokio::test]
-async fn without_starttls_nothing_is_sent_where_it_is_asked_for() {
+async fn t8_without_starttls_nothing_is_sent_where_the_settings_require_it() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let (port, received) = serve(FRIENDLY).await;
+    let (port, received) = serve(ACCEPTS).await;
     let settings = SmtpSettings { tls: SmtpTls::Starttls, ..settings(port) };
-    let outcome = Smtp::new(&settings).unwrap().send(&mail()).await;
-    assert!(matches!(&outcome, AttemptOutcome::MayPass(words) if words.contains("STARTTLS")), "{outcome:?}");
+    let outcome = Smtp::try_new(&settings).unwrap().send(&mail()).await;
+    assert!(matches!(&outcome, AttemptOutcome::TransientFailure(words) if words.contains("STARTTLS")), "{outcome:?}");
     assert_eq!(received.await.unwrap(), "");
 }
 
 #[test]
-fn a_password_never_travels_in_the_clear() {
+fn t8_a_password_is_never_sent_without_encryption_to_another_machine() {
     let settings = |host: &str| SmtpSettings {
         host: host.into(),
         tls: SmtpTls::None,
@@ -181,8 +184,8 @@ fn a_password_never_travels_in_the_clear() {
         password: Secret::from("p".to_owned()),
         ..SmtpSettings::default()
     };
-    assert!(Smtp::new(&settings("mail.example.com")).is_err());
+    assert!(Smtp::try_new(&settings("mail.example.com")).is_err());
     for loopback in ["127.0.0.1", "localhost", "::1"] {
-        assert!(Smtp::new(&settings(loopback)).is_ok(), "{loopback}");
+        assert!(Smtp::try_new(&settings(loopback)).is_ok(), "{loopback}");
     }
 }

@@ -1,4 +1,4 @@
-//! The delivery worker: takes what is due, composes it, sends it, writes down what came of it.
+//! The delivery worker: claims due deliveries, composes and sends their mails, and records the outcomes.
 
 use std::time::Duration;
 
@@ -7,103 +7,112 @@ use tracing::Instrument;
 
 use crate::{
     App, commands,
-    domain::AttemptOutcome,
+    domain::{AttemptOutcome, Claim},
     error::NotificationError,
-    store::{self, deliveries::Claim},
-    transport::Transport,
+    store,
 };
 
-/// Other replicas' work, and due times that a lost wake-up left unseen, are looked for at least so often.
-const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(2);
-const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
-const PAUSE_AFTER_NOTHING: Duration = Duration::from_millis(100);
-/// A delivery is in the hands of a worker that says so again and again; one that is silent for so long is gone, and what it
-/// had is another's.
+/// Maximum interval between reads of the due deliveries: finds what other replicas queued.
+const MAX_POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// Pause after an error of the database; before the n-th repeat of recording an outcome, n times as long.
+const ERROR_PAUSE: Duration = Duration::from_secs(1);
+/// Minimum pause when another replica claimed every due delivery.
+const MIN_CONTENTION_PAUSE: Duration = Duration::from_millis(100);
+/// How long a claim holds a delivery; renewed every [`RENEW_INTERVAL`], after its end other workers claim the delivery.
 const LEASE: Duration = Duration::from_secs(15);
-const RENEW_EVERY: Duration = Duration::from_secs(4);
-const TRIES_TO_RECORD: u32 = 5;
+/// Interval between renewals of a lease.
+const RENEW_INTERVAL: Duration = Duration::from_secs(4);
+/// Maximum number of tries to record an outcome.
+const MAX_RECORD_TRIES: u32 = 5;
 
-/// Delivers until the shutdown, then lets what runs come to its end.
+/// Delivers until the shutdown, then waits for the deliveries in progress.
 pub(crate) async fn deliver(app: App) {
-    while let Err(error) = end_leases_of_the_dead(&app).await {
+    while let Err(error) = end_leases_of_previous_process(&app).await {
         tracing::error!(%error, "the delivery worker cannot read its database");
         tokio::select! {
             () = app.shutdown.cancelled() => return,
-            () = tokio::time::sleep(PAUSE_AFTER_ERROR) => {}
+            () = tokio::time::sleep(ERROR_PAUSE) => {}
         }
     }
     let mut running = JoinSet::new();
     while !app.shutdown.is_cancelled() {
-        let wait = match take(&app, &mut running).await {
-            Ok(wait) => wait.unwrap_or(LOOK_AT_LEAST_EVERY).min(LOOK_AT_LEAST_EVERY),
+        let wait = match start_due(&app, &mut running).await {
+            Ok(wait) => wait.unwrap_or(MAX_POLL_INTERVAL).min(MAX_POLL_INTERVAL),
             Err(error) => {
                 tracing::error!(%error, "the delivery worker cannot read its database");
-                PAUSE_AFTER_ERROR
+                ERROR_PAUSE
             }
         };
-        let full = running.len() >= app.settings.deliveries_at_once.max(1);
+        let full = running.len() >= max_running(&app);
         tokio::select! {
             () = app.shutdown.cancelled() => {}
             () = app.due.notified(), if !full => {}
             Some(_) = running.join_next() => {}
-            // By the database's clock; the development clock wakes it when it is moved.
+            // Due times are by the database's clock; advancing the development clock ends this sleep.
             () = app.clock.sleep(wait), if !full => {}
         }
     }
     while running.join_next().await.is_some() {}
 }
 
-async fn end_leases_of_the_dead(app: &App) -> Result<(), NotificationError> {
+fn max_running(app: &App) -> usize {
+    app.settings.deliveries_at_once.max(1)
+}
+
+/// A SQLite database has one process, so at its start the holders of all leases have ended.
+async fn end_leases_of_previous_process(app: &App) -> Result<(), NotificationError> {
+    if !app.db.is_sqlite() {
+        return Ok(());
+    }
     let tx = app.db.begin().await?;
     let now = tx.now().await?;
-    store::deliveries::end_leases_of_the_dead(&tx, now).await?;
+    store::deliveries::end_leases(&tx, now).await?;
     Ok(tx.commit().await?)
 }
 
-/// Starts what is due, as far as there is room; how long until something will be due that is not yet.
-async fn take(app: &App, running: &mut JoinSet<()>) -> Result<Option<Duration>, NotificationError> {
-    let free = app.settings.deliveries_at_once.max(1).saturating_sub(running.len());
+/// Starts due deliveries, up to the maximum. The time until the next delivery is due; None: unknown.
+async fn start_due(app: &App, running: &mut JoinSet<()>) -> Result<Option<Duration>, NotificationError> {
+    let free = max_running(app).saturating_sub(running.len());
     if free == 0 {
         return Ok(None);
     }
-    // Reading first: a writing transaction for nothing would hold up SQLite's other writers.
+    // Read first: a write transaction for nothing would block other writers of SQLite.
     let now = app.db.now().await?;
     match store::deliveries::next_due(app.db.read()).await? {
         Some(due) if due <= now => {}
         later => return Ok(later.map(|later| later.since(now))),
     }
-    let tx = app.db.begin().await?;
-    let now = tx.now().await?;
-    let claims = store::deliveries::claim_due(&tx, now, now.plus(LEASE), free as u64).await?;
-    tx.commit().await?;
-    let nothing_taken = claims.is_empty();
+    let claims = commands::claim_deliveries(app, LEASE, free as u64).await?;
+    let none_claimed = claims.is_empty();
     for claim in claims {
-        let app = app.clone();
-        let span = tracing::info_span!("delivery", delivery = %claim.delivery);
-        frontdesk_telemetry::continue_trace(&span, &claim.traceparent);
-        running.spawn(
-            async move {
-                if let Err(error) = carry(&app, &claim).await {
-                    tracing::error!(%error, "a delivery stopped; it goes on when its lease ends");
-                }
-            }
-            .instrument(span),
-        );
+        spawn(app, claim, running);
     }
     let next = store::deliveries::next_due(app.db.read()).await?.map(|next| next.since(now));
-    // In another replica's hands: asking without a pause would spin.
-    Ok(if nothing_taken { next.map(|next| next.max(PAUSE_AFTER_NOTHING)) } else { next })
+    // Another replica holds what is due: polling without a pause would spin.
+    Ok(if none_claimed { next.map(|next| next.max(MIN_CONTENTION_PAUSE)) } else { next })
 }
 
-/// Carries a delivery as far as it goes now, saying meanwhile that somebody has it.
-async fn carry(app: &App, claim: &Claim) -> Result<(), NotificationError> {
-    let carrying = carry_on(app, claim);
-    tokio::pin!(carrying);
+fn spawn(app: &App, claim: Claim, running: &mut JoinSet<()>) {
+    let app = app.clone();
+    let span = tracing::info_span!("delivery", delivery = %claim.delivery);
+    frontdesk_telemetry::continue_trace(&span, &claim.traceparent);
+    let task = async move {
+        if let Err(error) = process_leased(&app, &claim).await {
+            tracing::error!(%error, "a delivery stopped; it continues when its lease ends");
+        }
+    };
+    running.spawn(task.instrument(span));
+}
+
+/// Processes a claimed delivery and renews its lease meanwhile.
+async fn process_leased(app: &App, claim: &Claim) -> Result<(), NotificationError> {
+    let processing = process(app, claim);
+    tokio::pin!(processing);
     loop {
         tokio::select! {
-            result = &mut carrying => return result,
-            () = tokio::time::sleep(RENEW_EVERY) => {
-                if let Err(error) = renew(app, claim).await {
+            result = &mut processing => return result,
+            () = tokio::time::sleep(RENEW_INTERVAL) => {
+                if let Err(error) = commands::renew_claim(app, claim, LEASE).await {
                     tracing::warn!(%error, "the lease of a delivery was not renewed; trying again");
                 }
             }
@@ -111,14 +120,7 @@ async fn carry(app: &App, claim: &Claim) -> Result<(), NotificationError> {
     }
 }
 
-async fn renew(app: &App, claim: &Claim) -> Result<(), NotificationError> {
-    let tx = app.db.begin().await?;
-    let now = tx.now().await?;
-    store::deliveries::renew(&tx, claim, now.plus(LEASE)).await?;
-    Ok(tx.commit().await?)
-}
-
-async fn carry_on(app: &App, claim: &Claim) -> Result<(), NotificationError> {
+async fn process(app: &App, claim: &Claim) -> Result<(), NotificationError> {
     if claim.interrupted {
         return commands::settle_interrupted(app, claim).await;
     }
@@ -127,18 +129,18 @@ async fn carry_on(app: &App, claim: &Claim) -> Result<(), NotificationError> {
     }
     let Some(mail) = commands::begin_attempt(app, claim, LEASE).await? else { return Ok(()) };
     let outcome = app.transport.send(mail).await;
-    tell(app, &outcome);
+    log_outcome(app, &outcome);
     record(app, claim, outcome).await
 }
 
-/// The server has answered: that answer is worth several tries to keep it.
+/// Records the outcome. If that fails, the server's answer would be lost, so it is tried several times.
 async fn record(app: &App, claim: &Claim, outcome: AttemptOutcome) -> Result<(), NotificationError> {
     let mut tries = 1;
     loop {
         match commands::record_outcome(app, claim, outcome.clone()).await {
-            Err(error) if tries < TRIES_TO_RECORD => {
-                tracing::warn!(%error, tries, "the outcome of a delivery was not kept; trying again");
-                tokio::time::sleep(PAUSE_AFTER_ERROR * tries).await;
+            Err(error) if tries < MAX_RECORD_TRIES => {
+                tracing::warn!(%error, tries, "the outcome of a delivery was not recorded; trying again");
+                tokio::time::sleep(ERROR_PAUSE * tries).await;
                 tries += 1;
             }
             result => return result,
@@ -146,16 +148,13 @@ async fn record(app: &App, claim: &Claim, outcome: AttemptOutcome) -> Result<(),
     }
 }
 
-/// Counted in logs without the server's words: they may hold an address.
-fn tell(app: &App, outcome: &AttemptOutcome) {
-    let to = match app.transport {
-        Transport::File(_) => "mailbox",
-        Transport::Smtp(_) => "smtp",
-    };
+/// Logs the outcome without the server's response, which may contain an address.
+fn log_outcome(app: &App, outcome: &AttemptOutcome) {
+    let to = app.transport.as_str();
     match outcome {
         AttemptOutcome::Accepted(_) => tracing::info!(to, "mail accepted"),
-        AttemptOutcome::MayPass(_) => tracing::warn!(to, "mail not accepted yet"),
-        AttemptOutcome::Final(_) => tracing::warn!(to, "mail refused for good"),
-        AttemptOutcome::Unknown(_) => tracing::warn!(to, "nobody knows whether the mail was accepted"),
+        AttemptOutcome::TransientFailure(_) => tracing::warn!(to, "mail not accepted yet"),
+        AttemptOutcome::PermanentFailure(_) => tracing::warn!(to, "mail refused permanently"),
+        AttemptOutcome::Unknown(_) => tracing::warn!(to, "unknown whether the mail was accepted"),
     }
 }

@@ -1,4 +1,4 @@
-//! What runs by itself.
+//! Background work.
 
 mod deliveries;
 

@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use frontdesk_auth::CallerKind as CallerKind;
+use frontdesk_auth::CallerKind;
 use futures::future::BoxFuture;
 
 use crate::{

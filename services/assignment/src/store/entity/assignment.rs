@@ -2,10 +2,9 @@
 
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
-use frontdesk_proto::assignment::v1::{AssignmentCause, OwnerKind};
 use sea_orm::entity::prelude::*;
 
-use crate::domain::{Party, Stretch};
+use crate::domain::{Actor, Assignment, AssignmentCause};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "assignments")]
@@ -30,31 +29,102 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
-    pub(crate) fn new(account: AccountId, stretch: Stretch) -> Self {
+    pub(crate) fn new(account: AccountId, assignment: Assignment) -> Self {
+        let Assignment { conversation, epoch, owner, by, cause, started_at } = assignment;
+        let (owner_kind, owner_id) = from_actor(owner);
+        let (by_kind, by_id) = from_actor(by);
+        let cause = cause.map_or(0, from_cause);
         Self {
             account_id: account.0,
-            conversation_id: stretch.conversation,
-            epoch: stretch.epoch,
-            owner_kind: stretch.owner.kind.into(),
-            owner_id: stretch.owner.id,
-            by_kind: stretch.by.kind.into(),
-            by_id: stretch.by.id,
-            cause: stretch.cause.into(),
-            started_at: stretch.started_at,
+            conversation_id: conversation,
+            epoch,
+            owner_kind,
+            owner_id,
+            by_kind,
+            by_id,
+            cause,
+            started_at,
         }
     }
 }
 
-impl From<Model> for Stretch {
+impl From<Model> for Assignment {
     fn from(row: Model) -> Self {
-        let party = |kind, id| Party { kind: OwnerKind::try_from(kind).unwrap_or_default(), id };
         Self {
             conversation: row.conversation_id,
             epoch: row.epoch,
-            owner: party(row.owner_kind, row.owner_id),
-            by: party(row.by_kind, row.by_id),
-            cause: AssignmentCause::try_from(row.cause).unwrap_or_default(),
+            owner: to_actor(row.owner_kind, row.owner_id),
+            by: to_actor(row.by_kind, row.by_id),
+            cause: to_cause(row.cause),
             started_at: row.started_at,
+        }
+    }
+}
+
+/// Kind and id of an actor in their columns. Kind 0: no actor.
+fn from_actor(actor: Option<Actor>) -> (i32, String) {
+    match actor {
+        None => (0, String::new()),
+        Some(Actor::Agent(id)) => (1, id),
+        Some(Actor::Bot(id)) => (2, id),
+        Some(Actor::System) => (3, String::new()),
+    }
+}
+
+fn to_actor(kind: i32, id: String) -> Option<Actor> {
+    match kind {
+        1 => Some(Actor::Agent(id)),
+        2 => Some(Actor::Bot(id)),
+        3 => Some(Actor::System),
+        _ => None,
+    }
+}
+
+fn from_cause(cause: AssignmentCause) -> i32 {
+    match cause {
+        AssignmentCause::Started => 1,
+        AssignmentCause::ByHand => 2,
+        AssignmentCause::HandedOff => 3,
+        AssignmentCause::Reopened => 4,
+    }
+}
+
+fn to_cause(cause: i32) -> Option<AssignmentCause> {
+    match cause {
+        1 => Some(AssignmentCause::Started),
+        2 => Some(AssignmentCause::ByHand),
+        3 => Some(AssignmentCause::HandedOff),
+        4 => Some(AssignmentCause::Reopened),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of existing databases hold these numbers.
+    #[test]
+    fn a_row_holds_the_kinds_and_causes_by_fixed_numbers() {
+        let agent = || Actor::Agent("a".into());
+        let rows = [
+            (None, Actor::System, AssignmentCause::Started, (0, 3, 1)),
+            (Some(agent()), agent(), AssignmentCause::ByHand, (1, 1, 2)),
+            (Some(Actor::Bot("b".into())), Actor::Bot("b".into()), AssignmentCause::HandedOff, (2, 2, 3)),
+            (Some(agent()), agent(), AssignmentCause::Reopened, (1, 1, 4)),
+        ];
+        for (owner, by, cause, numbers) in rows {
+            let assignment = Assignment {
+                conversation: Uuid::from_u128(1),
+                epoch: 1,
+                owner,
+                by: Some(by),
+                cause: Some(cause),
+                started_at: Time(1),
+            };
+            let row = Model::new(AccountId(Uuid::from_u128(2)), assignment.clone());
+            assert_eq!((row.owner_kind, row.by_kind, row.cause), numbers);
+            assert_eq!(Assignment::from(row), assignment);
         }
     }
 }

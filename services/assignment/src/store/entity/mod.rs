@@ -1,4 +1,4 @@
-//! Rows.
+//! Rows, one file for each table.
 
 pub(crate) mod agent;
 pub(crate) mod assignment;

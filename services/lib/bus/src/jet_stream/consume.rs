@@ -13,7 +13,7 @@ use crate::attempt::{Subscription, Verdict};
 /// Maximum number of events of one consumer that a replica handles at once. It pulls no more than it can handle, so that no
 /// event waits here while its acknowledgement is due.
 const MAX_CONCURRENT: usize = 16;
-/// How long one pull request lasts. A broker that forgot the request gets the next one after it.
+/// How long one pull request lasts. A broker that lost the request receives the next one after it.
 const PULL_DURATION: Duration = Duration::from_secs(5);
 /// Interval between progress acknowledgements while a handler runs.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(1_500);

@@ -36,8 +36,8 @@ impl Resolver {
         Ok(Self { hosts: parse_addresses(addresses, tls.is_some())?, tls: tls.cloned() })
     }
 
-    /// Gives the picker the replicas that there are now; those that it knew keep their connections. When a name cannot be resolved,
-    /// nothing changes.
+    /// Replaces the picker's replicas by those that the names resolve to; known replicas keep their connections. When a name cannot be
+    /// resolved, nothing changes.
     pub(super) async fn resolve(&self, picker: &Picker<Channel>) {
         let mut replicas: Vec<Arc<Replica<Channel>>> = Vec::new();
         for host in &self.hosts {

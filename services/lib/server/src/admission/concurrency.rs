@@ -13,7 +13,7 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Number of open streams of each caller who has one.
+/// Number of open streams of each caller that has one.
 type StreamsByCaller = Arc<Mutex<HashMap<u64, usize>>>;
 
 /// The calls in progress and the open streams, with their limits.

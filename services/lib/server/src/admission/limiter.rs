@@ -93,7 +93,7 @@ impl Limiter {
 
     /// Counts a call of this caller; fails when the caller or the account calls too often.
     pub(super) fn check_rate(&self, caller: &Caller) -> Result<(), ApiError> {
-        self.rates.check(caller, self.key(caller)).map_err(|RateExceeded { scope, retry_after }| {
+        self.rates.check(caller, || self.key(caller)).map_err(|RateExceeded { scope, retry_after }| {
             self.rate_limited_count.fetch_add(1, Ordering::Relaxed);
             let subject = match scope {
                 RateScope::Caller => "you call",

@@ -1,5 +1,6 @@
 //! What happens to every call before a handler sees it.
 
+mod admit;
 mod audit;
 mod authentication;
 mod concurrency;
@@ -48,7 +49,7 @@ impl Admission {
         if path.starts_with("/grpc.health.v1.") || path.starts_with("/grpc.reflection.") {
             return None;
         }
-        self.access.of(path)
+        self.access.find(path)
     }
 
     /// Reports refused calls and frees memory, once a minute; never returns.

@@ -58,23 +58,22 @@ impl RateLimits {
         }
     }
 
-    /// Counts a call of this caller, whose key is `key`. Services have no rate: the rates of their own callers bound them.
-    pub(super) fn check(&self, caller: &Caller, key: u64) -> Result<(), RateExceeded> {
+    /// Counts a call of this caller; `key` computes its key. Services have no rate: the rates of their own callers bound them.
+    pub(super) fn check(&self, caller: &Caller, key: impl FnOnce() -> u64) -> Result<(), RateExceeded> {
         if caller.kind == CallerKind::Service {
             return Ok(());
         }
         let own = self.callers.iter().find(|(kind, _)| *kind == caller.kind).and_then(|(_, rate)| rate.as_ref());
-        self.check_key(RateScope::Caller, own, &key)?;
-        self.check_key(RateScope::Account, self.accounts.as_ref(), &caller.account.0)
+        if let Some(rate) = own {
+            self.check_key(RateScope::Caller, rate, &key())?;
+        }
+        match &self.accounts {
+            Some(rate) => self.check_key(RateScope::Account, rate, &caller.account.0),
+            None => Ok(()),
+        }
     }
 
-    fn check_key<K: Clone + Hash + Eq>(
-        &self,
-        scope: RateScope,
-        rate: Option<&Rate<K>>,
-        key: &K,
-    ) -> Result<(), RateExceeded> {
-        let Some(rate) = rate else { return Ok(()) };
+    fn check_key<K: Clone + Hash + Eq>(&self, scope: RateScope, rate: &Rate<K>, key: &K) -> Result<(), RateExceeded> {
         rate.check_key(key).map_err(|early| RateExceeded {
             scope,
             retry_after: early.wait_time_from(self.clock.now()).max(MIN_RETRY_DELAY),
@@ -108,19 +107,19 @@ mod tests {
             actor: Actor { kind: CallerKind::Visitor, id: "one".into() },
             ..Caller::service("")
         };
-        let admitted = |key| (0..10).filter(|_| limits.check(&visitor, key).is_ok()).count();
+        let admitted = |key| (0..10).filter(|_| limits.check(&visitor, || key).is_ok()).count();
         assert_eq!(admitted(1), 3, "a burst of three seconds");
-        assert_eq!(limits.check(&visitor, 1).unwrap_err().scope, RateScope::Caller);
+        assert_eq!(limits.check(&visitor, || 1).unwrap_err().scope, RateScope::Caller);
         assert_eq!(admitted(2), 3);
         assert_eq!(admitted(3), 0, "the account's burst is used up");
-        assert_eq!(limits.check(&visitor, 4).unwrap_err().scope, RateScope::Account);
-        assert!((0..100).all(|_| limits.check(&Caller::service("any"), 5).is_ok()));
+        assert_eq!(limits.check(&visitor, || 4).unwrap_err().scope, RateScope::Account);
+        assert!((0..100).all(|_| limits.check(&Caller::service("any"), || 5).is_ok()));
     }
 
     #[test]
     fn a_rate_of_zero_is_no_limit() {
         let limits = RateLimits::new(&LimitSettings::default().without_caller_limits());
         let visitor = Caller { kind: CallerKind::Visitor, ..Caller::service("") };
-        assert!((0..10_000).all(|_| limits.check(&visitor, 1).is_ok()));
+        assert!((0..10_000).all(|_| limits.check(&visitor, || 1).is_ok()));
     }
 }

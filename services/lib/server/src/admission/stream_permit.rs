@@ -39,3 +39,45 @@ pub(super) fn hold_stream_permit(
         }))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use frontdesk_api::deadlines::StreamEndReason;
+    use http_body_util::Full;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::admission::concurrency::ConcurrencyLimits;
+
+    /// Opens the only stream that `limits` allow; it ends in ten seconds.
+    fn open(limits: &ConcurrencyLimits, peer: &PeerInfo) -> Response<Body> {
+        let permit = limits.try_acquire_stream(None).unwrap();
+        let end = Instant::now() + Duration::from_secs(10);
+        let deadlines = CallDeadlines { answer: end, stream: end, stream_end: StreamEndReason::MaxAge };
+        let response = Response::new(Body::new(Full::new(Bytes::from_static(b"message"))));
+        hold_stream_permit(response, Some(permit), deadlines, Some(peer.clone()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s4_a_stream_holds_its_permit_until_it_is_read_or_dropped() {
+        let (limits, peer) = (ConcurrencyLimits::new(1, 1), PeerInfo::default());
+        let stream = open(&limits, &peer);
+        assert!(limits.try_acquire_stream(None).is_err());
+        assert_eq!(stream.into_body().collect().await.unwrap().to_bytes(), "message");
+        tokio::task::yield_now().await;
+        drop(open(&limits, &peer));
+        tokio::task::yield_now().await;
+        assert!(limits.try_acquire_stream(None).is_ok());
+        assert!(!peer.close.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s4_the_connection_of_a_stream_whose_end_is_not_read_is_closed() {
+        let (limits, peer) = (ConcurrencyLimits::new(1, 1), PeerInfo::default());
+        let (_unread, opened) = (open(&limits, &peer), Instant::now());
+        peer.close.cancelled().await;
+        assert_eq!(opened.elapsed(), Duration::from_secs(10) + READ_TIMEOUT);
+        assert!(limits.try_acquire_stream(None).is_ok(), "its permit is free");
+    }
+}

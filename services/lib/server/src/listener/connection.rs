@@ -25,7 +25,7 @@ use super::{connection_limits::ConnectionPermit, control_frames::ControlFrameLim
 /// The other end of a connection.
 #[derive(Clone, Debug, Default)]
 pub struct PeerInfo {
-    /// The service of ours that its certificate names, or that is in this process.
+    /// The service that its certificate names, or that runs in this process.
     pub service: Option<Arc<str>>,
     /// Cancel it to close the connection.
     pub close: CancellationToken,

@@ -1,5 +1,5 @@
-//! Connections: how many are accepted, the handshake within a deadline, TLS, who is at the other end, and how many control frames a
-//! client may send.
+//! Connections: limits on their number, the handshake within a deadline, TLS, the service at the other end, and the limit on control
+//! frames.
 
 mod accept;
 mod connection;

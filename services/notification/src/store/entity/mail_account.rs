@@ -1,4 +1,4 @@
-//! `mail_accounts`: a row per account to lock while its mails are counted.
+//! `mail_accounts`: one row for each account, locked while its mails are counted.
 
 use sea_orm::entity::prelude::*;
 

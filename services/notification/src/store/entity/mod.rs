@@ -1,7 +1,7 @@
-//! The rows.
+//! Rows of the tables.
 
-pub(crate) mod decision;
 pub(crate) mod delivery;
-pub(crate) mod mail;
+pub(crate) mod delivery_mail;
 pub(crate) mod mail_account;
 pub(crate) mod sender;
+pub(crate) mod transcript_decision;

@@ -1,4 +1,4 @@
-//! `senders`: addresses that mails come from.
+//! `senders`: addresses that mails come from. The fields are described in `domain/sender.rs`.
 
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;

@@ -1,0 +1,41 @@
+//! Actors, as the history of owners records them.
+
+use frontdesk_auth::CallerKind;
+use uuid::Uuid;
+
+/// The actor who owns a conversation, or who changes its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Actor {
+    /// A member of the team, by id.
+    Agent(String),
+    /// A bot, by id.
+    Bot(String),
+    /// Frontdesk itself or the account's administrator. The system changes owners and owns nothing.
+    System,
+}
+
+impl Actor {
+    /// The agent with this id.
+    pub(crate) fn agent(id: Uuid) -> Self {
+        Self::Agent(id.to_string())
+    }
+
+    /// Id of the agent; None for the other kinds.
+    pub(crate) fn agent_id(&self) -> Option<Uuid> {
+        match self {
+            Self::Agent(id) => id.parse().ok(),
+            Self::Bot(_) | Self::System => None,
+        }
+    }
+}
+
+impl From<&frontdesk_auth::Actor> for Actor {
+    /// The actor of a call.
+    fn from(actor: &frontdesk_auth::Actor) -> Self {
+        match actor.kind {
+            CallerKind::Agent => Self::Agent(actor.id.clone()),
+            CallerKind::Bot => Self::Bot(actor.id.clone()),
+            CallerKind::Admin | CallerKind::Service | CallerKind::Visitor => Self::System,
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! One owner of a conversation for one period of time (rule A8).
+
+use frontdesk_clock::Time;
+use uuid::Uuid;
+
+use super::Actor;
+
+/// One owner of a conversation, from one ownership epoch to the next. The end of the period is the start of the next epoch and
+/// is not stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Assignment {
+    pub(crate) conversation: Uuid,
+    /// Ownership epoch of the period: 1, 2, ...
+    pub(crate) epoch: i64,
+    /// None: the conversation is unassigned.
+    pub(crate) owner: Option<Actor>,
+    /// The actor who changed the owner. None: of a kind that only a newer version knows.
+    pub(crate) by: Option<Actor>,
+    /// Why the owner changed. None: a cause that only a newer version knows.
+    pub(crate) cause: Option<AssignmentCause>,
+    pub(crate) started_at: Time,
+}
+
+/// Why the owner of a conversation changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AssignmentCause {
+    /// The conversation started.
+    Started,
+    /// An agent assigned, took or left it, or replied in an unassigned one.
+    ByHand,
+    /// The bot handed it off (rule B8).
+    HandedOff,
+    /// An agent reopened it (rule E4).
+    Reopened,
+}

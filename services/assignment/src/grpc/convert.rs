@@ -1,0 +1,51 @@
+//! Conversions from the domain to the protos.
+
+use frontdesk_clock::Time;
+use frontdesk_proto::{actor::v1 as actor, assignment::v1 as pb};
+
+use crate::domain::{Actor, Agent, AssignmentCause, AssignmentView, NamedActor};
+
+pub(super) fn agent(agent: Agent) -> pb::Agent {
+    let etag = agent.etag();
+    pb::Agent {
+        id: agent.id.to_string(),
+        name: agent.name,
+        handle: agent.handle,
+        email: agent.email,
+        active: agent.active,
+        create_time: Some(agent.created_at.to_proto()),
+        etag,
+    }
+}
+
+pub(super) fn assignment(view: AssignmentView) -> pb::Assignment {
+    pb::Assignment {
+        conversation_id: view.conversation.to_string(),
+        epoch: view.epoch,
+        owner: view.owner.map(named_actor),
+        by: view.by.map(named_actor),
+        cause: view.cause.map(pb::AssignmentCause::from).unwrap_or_default().into(),
+        start_time: view.started_at.map(Time::to_proto),
+        end_time: view.ended_at.map(Time::to_proto),
+    }
+}
+
+fn named_actor(named: NamedActor) -> actor::Actor {
+    let (kind, id) = match named.actor {
+        Actor::Agent(id) => (actor::ActorKind::Agent, id),
+        Actor::Bot(id) => (actor::ActorKind::Bot, id),
+        Actor::System => (actor::ActorKind::System, String::new()),
+    };
+    actor::Actor { kind: kind.into(), id, name: named.name }
+}
+
+impl From<AssignmentCause> for pb::AssignmentCause {
+    fn from(cause: AssignmentCause) -> Self {
+        match cause {
+            AssignmentCause::Started => Self::Started,
+            AssignmentCause::ByHand => Self::ByHand,
+            AssignmentCause::HandedOff => Self::HandedOff,
+            AssignmentCause::Reopened => Self::Reopened,
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The service as it runs, its callers, and the conversation service that it asks.
+
+use std::ops::Deref;
+
+use frontdesk_assignment::App;
+use frontdesk_auth::CallerKind;
+use frontdesk_db::AccountId;
+use frontdesk_proto::{
+    actor::v1::{Actor, ActorKind},
+    assignment::v1::{
+        Agent, AssignConversationRequest, Assignment, CreateAgentRequest, ListAssignmentsRequest,
+        TakeOverConversationRequest, UnassignConversationRequest, assignment_service_client::AssignmentServiceClient,
+        roster_service_client::RosterServiceClient,
+    },
+    conversation::v1::{ChangeAssigneeRequest, ChangeAssigneeResponse, Conversation},
+};
+use frontdesk_testkit::{Calls, FakeConversations, Mode, ServiceUnderTest, new_id, reason};
+use tonic::{Code, Request, Status};
+use uuid::Uuid;
+
+/// The service under test, with a conversation service in memory as its neighbour.
+pub struct Fixture {
+    service: ServiceUnderTest,
+    pub conversations: FakeConversations,
+}
+
+impl Deref for Fixture {
+    type Target = ServiceUnderTest;
+
+    fn deref(&self) -> &ServiceUnderTest {
+        &self.service
+    }
+}
+
+impl Fixture {
+    pub async fn start(mode: Mode) -> Self {
+        let service = ServiceUnderTest::start::<App>(mode).await;
+        let conversations = FakeConversations::default();
+        conversations.serve_by(&service.fake);
+        Self { service, conversations }
+    }
+
+    pub fn roster(&self, account: AccountId) -> RosterServiceClient<Calls> {
+        RosterServiceClient::new(self.calls(account, CallerKind::Admin, "root"))
+    }
+
+    /// Calls of the agent with this id, on the roster or not.
+    pub fn assignments(&self, account: AccountId, agent: Uuid) -> AssignmentServiceClient<Calls> {
+        AssignmentServiceClient::new(self.calls(account, CallerKind::Agent, &agent.to_string()))
+    }
+
+    /// Calls of this agent.
+    pub fn calls_of(&self, account: AccountId, agent: &Agent) -> AssignmentServiceClient<Calls> {
+        self.assignments(account, agent.id.parse().unwrap())
+    }
+
+    /// Adds an agent to the account's roster.
+    pub async fn agent(&self, account: AccountId, handle: &str) -> Agent {
+        let request = new_agent(handle, &format!("create-{handle}"));
+        self.roster(account).create_agent(request).await.unwrap().into_inner().agent.unwrap()
+    }
+
+    /// An unassigned conversation at epoch 1.
+    pub fn conversation(&self) -> Uuid {
+        let id = new_id();
+        self.conversations.add(id);
+        id
+    }
+
+    /// A conversation of this agent at epoch 1.
+    pub fn conversation_of(&self, agent: &Agent) -> Uuid {
+        let id = new_id();
+        let owner = Actor { kind: ActorKind::Agent.into(), id: agent.id.clone(), name: agent.name.clone() };
+        self.conversations.insert(Conversation {
+            id: id.to_string(),
+            epoch: 1,
+            assignee: Some(owner),
+            last_activity_time: Some(frontdesk_clock::Time(1).to_proto()),
+            ..Conversation::default()
+        });
+        id
+    }
+
+    /// Epoch and owner of a conversation; the id of the owner is empty for an unassigned one.
+    pub fn owner(&self, conversation: Uuid) -> (i64, String) {
+        self.conversations.with(conversation, |row| {
+            let owner = row.conversation.assignee.as_ref().map(|owner| owner.id.clone());
+            (row.conversation.epoch, owner.unwrap_or_default())
+        })
+    }
+
+    /// Answers every change of owner with UNAVAILABLE, until the conversations are served again.
+    pub fn fail_changes_of_owner(&self) {
+        self.fake.on(|_: Request<ChangeAssigneeRequest>| -> Result<ChangeAssigneeResponse, Status> {
+            Err(Status::unavailable("not now"))
+        });
+    }
+
+    /// The conversation's history, as an agent of the account reads it.
+    pub async fn history(&self, account: AccountId, conversation: Uuid) -> Vec<Assignment> {
+        let request = ListAssignmentsRequest { conversation_id: conversation.to_string() };
+        let mut calls = self.assignments(account, new_id());
+        calls.list_assignments(request).await.unwrap().into_inner().assignments
+    }
+}
+
+pub fn account() -> AccountId {
+    AccountId(new_id())
+}
+
+pub fn new_agent(handle: &str, request_id: &str) -> CreateAgentRequest {
+    CreateAgentRequest {
+        name: handle.to_uppercase(),
+        handle: handle.into(),
+        request_id: request_id.into(),
+        ..CreateAgentRequest::default()
+    }
+}
+
+pub fn assign(
+    conversation: Uuid,
+    agent: &Agent,
+    expected_epoch: i64,
+    request_id: &str,
+) -> Request<AssignConversationRequest> {
+    let (conversation_id, agent_id) = (conversation.to_string(), agent.id.clone());
+    Request::new(AssignConversationRequest { conversation_id, agent_id, expected_epoch, request_id: request_id.into() })
+}
+
+pub fn take_over(conversation: Uuid, expected_epoch: i64, request_id: &str) -> Request<TakeOverConversationRequest> {
+    let conversation_id = conversation.to_string();
+    Request::new(TakeOverConversationRequest { conversation_id, expected_epoch, request_id: request_id.into() })
+}
+
+pub fn unassign(conversation: Uuid, expected_epoch: i64, request_id: &str) -> Request<UnassignConversationRequest> {
+    let conversation_id = conversation.to_string();
+    Request::new(UnassignConversationRequest { conversation_id, expected_epoch, request_id: request_id.into() })
+}
+
+/// Code and reason of a rejection.
+pub fn rejection(status: &Status) -> (Code, String) {
+    (status.code(), reason(status))
+}

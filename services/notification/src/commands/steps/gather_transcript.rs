@@ -1,0 +1,144 @@
+//! The content of a transcript's mail, asked of the conversation service and never inside a transaction.
+
+use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
+use uuid::Uuid;
+
+use crate::{
+    App,
+    conversation::{Channel, Conversation, UpstreamError},
+    domain::{Contact, Excerpt, Sender, Transcript, TranscriptLine, VisitorName, zone},
+    mail::{self, Envelope, one_line},
+};
+
+/// Minimum of the setting `transcript_max_bytes` (bytes): with less, a mail would not hold any message.
+const MIN_TRANSCRIPT_BYTES: usize = 256 * 1024;
+
+/// Maximum length of a subject (characters).
+const MAX_SUBJECT_CHARS: usize = 200;
+
+/// Maximum length of the channel's name in a subject (characters).
+const MAX_CHANNEL_CHARS: usize = 180;
+
+/// Which transcript to gather.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TranscriptQuery<'a> {
+    pub(crate) account: AccountId,
+    pub(crate) conversation: Uuid,
+    /// The contact that receives it. None: the visitor is unknown.
+    pub(crate) contact: Option<Uuid>,
+    /// That contact was the visitor at the close, even if the conversation has another contact now (rule T2).
+    pub(crate) as_closed: bool,
+    /// The visitor's name. Empty: none is known.
+    pub(crate) visitor_name: &'a str,
+    /// Sequence of the last entry to include. 0: the newest.
+    pub(crate) until: i64,
+    /// The requested time zone. Empty: the contact's.
+    pub(crate) time_zone: &'a str,
+}
+
+/// A transcript with its channel and its recipient.
+#[derive(Clone, Debug)]
+pub(crate) struct TranscriptData {
+    pub(crate) channel: Channel,
+    /// The recipient: the visitor, or another contact that an agent chose.
+    pub(crate) contact: Option<Contact>,
+    pub(crate) transcript: Transcript,
+}
+
+/// Gathers a transcript. Its times are in the requested zone, else the contact's, else the channel's, else UTC.
+pub(crate) async fn gather_transcript(app: &App, query: &TranscriptQuery<'_>) -> Result<TranscriptData, UpstreamError> {
+    let (client, account) = (&app.conversations, query.account);
+    let conversation = client.get_conversation(account, query.conversation).await?;
+    let channel = client.get_channel(account, conversation.channel_id).await?;
+    let mut contact = match query.contact {
+        Some(contact) => Some(client.get_contact(account, contact).await?),
+        None => None,
+    };
+    let to_visitor = query.as_closed || query.contact == conversation.contact_id;
+    let visitor = VisitorName::new(query.visitor_name, to_visitor);
+    // Not the contact's name: a visitor who only claimed the contact's address must not be shown under it.
+    if let Some(contact) = contact.as_mut().filter(|_| to_visitor) {
+        contact.name = query.visitor_name.to_owned();
+    }
+    let contact_zone = contact.as_ref().map_or("", |contact| contact.time_zone.as_str());
+    let zone = zone(&[query.time_zone, contact_zone, &channel.time_zone]);
+    let lines = read_lines(app, query, &visitor, zone).await?;
+    let transcript = transcript(conversation, &channel, visitor, to_visitor, zone, lines);
+    Ok(TranscriptData { channel, contact, transcript })
+}
+
+/// The lines of the thread, of which the middle is omitted when they are too large for a mail (rule T6).
+async fn read_lines(
+    app: &App,
+    query: &TranscriptQuery<'_>,
+    visitor: &VisitorName,
+    zone: chrono_tz::Tz,
+) -> Result<Vec<TranscriptLine>, UpstreamError> {
+    let max_bytes = app.settings.transcript_max_bytes.max(MIN_TRANSCRIPT_BYTES);
+    let mut excerpt = Excerpt::new(mail::max_bytes_of_lines(max_bytes));
+    let (mut previous, mut failure) = (None, None);
+    let on_line = |line: TranscriptLine| match mail::rendered_size(&line, zone, previous.replace(line.at)) {
+        Ok(bytes) => excerpt.add(line, bytes),
+        Err(error) => failure = Some(error),
+    };
+    app.conversations.read_thread(query.account, query.conversation, query.until, visitor, on_line).await?;
+    match failure {
+        Some(error) => Err(UpstreamError::Unavailable(error.to_string())),
+        None => Ok(excerpt.into_lines()),
+    }
+}
+
+fn transcript(
+    conversation: Conversation,
+    channel: &Channel,
+    visitor: VisitorName,
+    to_visitor: bool,
+    zone: chrono_tz::Tz,
+    lines: Vec<TranscriptLine>,
+) -> Transcript {
+    Transcript {
+        channel: channel.name.clone(),
+        page_url: conversation.page_url,
+        page_title: conversation.page_title,
+        started_at: conversation.started_at,
+        visitor: if let VisitorName::Known(name) = visitor { name } else { String::new() },
+        to_visitor,
+        zone,
+        lines,
+    }
+}
+
+impl TranscriptData {
+    /// The requested subject; empty: the default one.
+    pub(crate) fn subject(&self, requested: &str) -> String {
+        match one_line(requested, MAX_SUBJECT_CHARS).as_str() {
+            "" if self.transcript.to_visitor => {
+                format!("Your chat with {}", one_line(&self.channel.name, MAX_CHANNEL_CHARS))
+            }
+            "" => format!("A chat with {}", one_line(&self.channel.name, MAX_CHANNEL_CHARS)),
+            requested => requested.to_owned(),
+        }
+    }
+
+    /// The headers of the transcript's mail. Deliveries and previews both use it, so that a preview shows the bytes of the
+    /// mail (rule T9).
+    pub(crate) fn envelope(
+        &self,
+        delivery: Uuid,
+        date: Time,
+        sender: Sender,
+        recipient: String,
+        subject: &str,
+    ) -> Envelope {
+        Envelope {
+            delivery,
+            date,
+            from_name: sender.display_name,
+            from: sender.address,
+            to_name: self.contact.as_ref().map(|contact| contact.name.clone()).unwrap_or_default(),
+            to: recipient,
+            subject: self.subject(subject),
+        }
+    }
+}

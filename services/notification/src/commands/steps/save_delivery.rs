@@ -1,0 +1,21 @@
+//! The last step of each change of a delivery.
+
+use frontdesk_db::Tx;
+use sea_orm::DbErr;
+
+use crate::{
+    domain::{Delivery, DeliveryEvent},
+    store,
+};
+
+/// Saves the delivery, deletes a mail that is not needed any more, and appends the event of the change.
+pub(crate) async fn save_delivery(tx: &mut Tx, delivery: &Delivery, event: Option<DeliveryEvent>) -> Result<(), DbErr> {
+    store::deliveries::save(tx, delivery).await?;
+    if !delivery.needs_mail() {
+        store::deliveries::delete_mail(tx, delivery.account, delivery.id).await?;
+    }
+    match event {
+        Some(event) => store::events::append_delivery_event(tx, delivery, event).await,
+        None => Ok(()),
+    }
+}

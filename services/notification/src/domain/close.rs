@@ -1,0 +1,45 @@
+//! A close of a conversation, with the facts that it froze (rule T2).
+
+use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
+use uuid::Uuid;
+
+/// The facts of a close that decide about its transcript.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ClosingFacts {
+    /// The channel sends transcripts automatically.
+    pub(crate) transcript_enabled: bool,
+    pub(crate) had_bot_session: bool,
+    /// An agent was assignee at some time before the close.
+    pub(crate) had_agent: bool,
+    /// A ticket was created for the contact.
+    pub(crate) had_ticket: bool,
+    pub(crate) contact_known: bool,
+    /// The contact had an address that mail may go to.
+    pub(crate) address_usable: bool,
+    pub(crate) address_verified: bool,
+}
+
+/// One close of a conversation.
+#[derive(Clone, Debug)]
+pub(crate) struct ConversationClose {
+    pub(crate) account: AccountId,
+    pub(crate) conversation: Uuid,
+    /// Number of the close within its conversation: 1, 2, ...
+    pub(crate) number: i32,
+    pub(crate) channel: Option<Uuid>,
+    pub(crate) contact: Option<Uuid>,
+    /// The sender that the channel had chosen. None: it had chosen none.
+    pub(crate) sender: Option<Uuid>,
+    /// Sequence of the last entry of the thread.
+    pub(crate) last_sequence: i64,
+    pub(crate) closed_at: Time,
+    pub(crate) facts: ClosingFacts,
+}
+
+impl ConversationClose {
+    /// The contact whose automatic transcripts are limited because its address is not verified. None: no limit applies.
+    pub(crate) fn unverified_contact(&self) -> Option<Uuid> {
+        self.contact.filter(|_| !self.facts.address_verified)
+    }
+}

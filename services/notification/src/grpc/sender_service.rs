@@ -1,0 +1,80 @@
+//! `SenderService`.
+
+use frontdesk_api::{caller, parse_id, validated};
+use frontdesk_idempotency::Key;
+use frontdesk_proto::notification::v1::{
+    CreateSenderRequest, CreateSenderResponse, DeleteSenderRequest, DeleteSenderResponse, ListSendersRequest,
+    ListSendersResponse, SetFallbackSenderRequest, SetFallbackSenderResponse, VerifySenderRequest,
+    VerifySenderResponse, sender_service_server::SenderService,
+};
+use tonic::{Request, Response, Status};
+
+use super::convert;
+use crate::{
+    App,
+    commands::{self, CreateSender},
+    error::NotificationError,
+    mail::one_line,
+    queries,
+};
+
+pub(crate) struct Senders(pub(crate) App);
+
+#[tonic::async_trait]
+impl SenderService for Senders {
+    async fn create_sender(
+        &self,
+        request: Request<CreateSenderRequest>,
+    ) -> Result<Response<CreateSenderResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let address = frontdesk_mail_address::parse(&request.address).ok_or(NotificationError::Field {
+            field: "address",
+            description: "must be a plain address such as team@example.com, without quotes, routes or address literals"
+                .into(),
+        })?;
+        let command = CreateSender { address: address.to_owned(), display_name: one_line(&request.display_name, 100) };
+        let key = Key::new(&caller, &request.request_id, &request);
+        let (sender, delivery) = commands::create_sender(&self.0, &caller, &key, command).await?;
+        let delivery_id = delivery.map(|id| id.to_string()).unwrap_or_default();
+        Ok(Response::new(CreateSenderResponse { sender: Some(convert::sender(sender)), delivery_id }))
+    }
+
+    async fn verify_sender(
+        &self,
+        request: Request<VerifySenderRequest>,
+    ) -> Result<Response<VerifySenderResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let id = parse_id("sender_id", &request.sender_id)?;
+        let sender = commands::verify_sender(&self.0, &caller, id, &request.code).await?;
+        Ok(Response::new(VerifySenderResponse { sender: Some(convert::sender(sender)) }))
+    }
+
+    async fn list_senders(
+        &self,
+        request: Request<ListSendersRequest>,
+    ) -> Result<Response<ListSendersResponse>, Status> {
+        let caller = caller(&request)?;
+        let senders = queries::list_senders(&self.0, &caller).await?;
+        Ok(Response::new(ListSendersResponse { senders: senders.into_iter().map(convert::sender).collect() }))
+    }
+
+    async fn delete_sender(
+        &self,
+        request: Request<DeleteSenderRequest>,
+    ) -> Result<Response<DeleteSenderResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let id = parse_id("sender_id", &request.sender_id)?;
+        commands::delete_sender(&self.0, &caller, id).await?;
+        Ok(Response::new(DeleteSenderResponse {}))
+    }
+
+    async fn set_fallback_sender(
+        &self,
+        request: Request<SetFallbackSenderRequest>,
+    ) -> Result<Response<SetFallbackSenderResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let id = parse_id("sender_id", &request.sender_id)?;
+        let sender = commands::set_fallback_sender(&self.0, &caller, id).await?;
+        Ok(Response::new(SetFallbackSenderResponse { sender: Some(convert::sender(sender)) }))
+    }
+}

@@ -1,0 +1,230 @@
+//! A closed chat of a fake conversation service.
+
+use std::sync::{Arc, Mutex};
+
+use frontdesk_notification::NotificationSettings;
+use frontdesk_proto::{
+    actor::v1::{Actor, ActorKind},
+    conversation::v1::{
+        Channel, Contact, ContactEmail, Conversation, ConversationStatus, Entry, GetChannelRequest, GetChannelResponse,
+        GetClosingFactsRequest, GetClosingFactsResponse, GetContactRequest, GetContactResponse, GetConversationRequest,
+        GetConversationResponse, ListEntriesRequest, ListEntriesResponse, Message, entry::Content,
+    },
+    event::v1::ConversationClosed,
+    notification::v1::{
+        Delivery, DeliveryState, ExplainTranscriptRequest, ExplainTranscriptResponse, PreviewTranscriptRequest,
+        PreviewTranscriptResponse, SendTranscriptRequest,
+    },
+};
+use mail_parser::MessageParser;
+use tonic::{Request, Status};
+use uuid::Uuid;
+
+use crate::{
+    fixture::{ADDRESS, Account, Fixture},
+    kit::{FakeServices, Mode, new_id, request_id, wait_for},
+};
+
+/// What the fake conversation service answers.
+#[derive(Default)]
+pub struct Answers {
+    /// The account that has the conversation.
+    pub account: String,
+    pub conversation: Conversation,
+    pub channel: Channel,
+    pub contacts: Vec<Contact>,
+    /// The facts of each close; the last ones are also those of a close now.
+    pub facts: Vec<GetClosingFactsResponse>,
+    pub entries: Vec<Entry>,
+    /// Size of the largest page that was requested.
+    pub largest_page: i32,
+}
+
+/// An account with a verified fallback sender and a closed chat between the visitor Vera and the agent Ada.
+pub struct Chat {
+    pub fixture: Fixture,
+    pub answers: Arc<Mutex<Answers>>,
+    pub id: Uuid,
+    pub contact: Uuid,
+}
+
+impl Chat {
+    pub async fn closed(mode: Mode) -> Self {
+        Self::closed_with(mode, NotificationSettings::default()).await
+    }
+
+    pub async fn closed_with(mode: Mode, settings: NotificationSettings) -> Self {
+        let fixture = Fixture::start_with(mode, settings).await;
+        fixture.verified_fallback(ADDRESS).await;
+        let (id, contact) = (new_id(), new_id());
+        let answers = Answers {
+            account: fixture.account.id.to_string(),
+            conversation: Conversation {
+                id: id.to_string(),
+                channel_id: new_id().to_string(),
+                contact_id: contact.to_string(),
+                status: ConversationStatus::Closed.into(),
+                close_number: 1,
+                last_sequence: 7,
+                ..Conversation::default()
+            },
+            channel: Channel { name: "Acme".into(), ..Channel::default() },
+            contacts: vec![self::contact(contact, "Vera", &["first@vera.example", "second@vera.example"])],
+            facts: vec![facts(contact, "second@vera.example")],
+            entries: vec![said(1, ActorKind::Visitor, "", "Hello"), said(2, ActorKind::Agent, "Ada", "Hi")],
+            largest_page: 0,
+        };
+        let answers = Arc::new(Mutex::new(answers));
+        serve(&fixture.service.fake, &answers);
+        Self { fixture, answers, id, contact }
+    }
+
+    pub fn account(&self) -> &Account {
+        &self.fixture.account
+    }
+
+    /// Changes what the conversation service answers.
+    pub fn change(&self, change: impl FnOnce(&mut Answers)) {
+        change(&mut self.answers.lock().unwrap());
+    }
+
+    /// The event of the first close.
+    pub fn closed_event(&self) -> ConversationClosed {
+        closed_event(self.id, 1, self.contact)
+    }
+
+    /// Publishes the event of the first close and waits for its decision.
+    pub async fn decide(&self) -> ExplainTranscriptResponse {
+        self.fixture.service.publish("conversation", self.account().id, &self.closed_event()).await;
+        wait_for("the decision of the close", || async { self.explain(1).await.ok() }).await
+    }
+
+    /// Publishes the event of the first close and waits until its delivery is in a state.
+    pub async fn deliver_until(&self, state: DeliveryState) -> Delivery {
+        let delivery = self.decide().await.delivery.unwrap();
+        self.account().wait_for_state(&delivery.id, state).await
+    }
+
+    pub async fn explain(&self, close_number: i32) -> Result<ExplainTranscriptResponse, Status> {
+        let request = ExplainTranscriptRequest { conversation_id: self.id.to_string(), close_number };
+        Ok(self.account().transcripts().explain_transcript(request).await?.into_inner())
+    }
+
+    pub async fn preview(&self) -> PreviewTranscriptResponse {
+        let request =
+            PreviewTranscriptRequest { conversation_id: self.id.to_string(), ..PreviewTranscriptRequest::default() };
+        self.account().transcripts().preview_transcript(request).await.unwrap().into_inner()
+    }
+
+    /// A request to send the transcript to a contact.
+    pub fn send_request(&self, contact: Uuid) -> SendTranscriptRequest {
+        SendTranscriptRequest {
+            conversation_id: self.id.to_string(),
+            contact_id: contact.to_string(),
+            request_id: request_id(),
+            ..SendTranscriptRequest::default()
+        }
+    }
+
+    pub async fn send(&self, request: SendTranscriptRequest) -> Result<Delivery, Status> {
+        Ok(self.account().transcripts().send_transcript(request).await?.into_inner().delivery.unwrap())
+    }
+
+    /// Recipient and text of the mail of a delivery.
+    pub fn recipient_and_text(&self, delivery: &str) -> (String, String) {
+        recipient_and_text(&self.fixture.mail(delivery))
+    }
+}
+
+fn serve(fake: &FakeServices, answers: &Arc<Mutex<Answers>>) {
+    let known = answers.clone();
+    fake.on(move |request: Request<GetConversationRequest>| {
+        let known = known.lock().unwrap();
+        let account = request.metadata().get("x-frontdesk-account").and_then(|account| account.to_str().ok());
+        if account != Some(known.account.as_str()) {
+            return Err(Status::not_found("another account"));
+        }
+        Ok(GetConversationResponse { conversation: Some(known.conversation.clone()) })
+    });
+    let known = answers.clone();
+    fake.on(move |request: Request<GetClosingFactsRequest>| {
+        let known = known.lock().unwrap();
+        let number = usize::try_from(request.get_ref().close_number).unwrap();
+        let facts = if number == 0 { known.facts.last() } else { known.facts.get(number - 1) };
+        facts.cloned().ok_or_else(|| Status::not_found("no such close"))
+    });
+    let known = answers.clone();
+    fake.on(move |_: Request<GetChannelRequest>| {
+        Ok(GetChannelResponse { channel: Some(known.lock().unwrap().channel.clone()) })
+    });
+    let known = answers.clone();
+    fake.on(move |request: Request<GetContactRequest>| {
+        let known = known.lock().unwrap();
+        let contact = known.contacts.iter().find(|contact| contact.id == request.get_ref().contact_id).cloned();
+        contact.map(|contact| GetContactResponse { contact: Some(contact) }).ok_or_else(|| Status::not_found("none"))
+    });
+    let known = answers.clone();
+    fake.on(move |request: Request<ListEntriesRequest>| {
+        let mut known = known.lock().unwrap();
+        let request = request.get_ref();
+        known.largest_page = known.largest_page.max(request.page_size);
+        let until = if request.until_sequence == 0 { i64::MAX } else { request.until_sequence };
+        let in_range = |entry: &&Entry| entry.sequence > request.after_sequence && entry.sequence <= until;
+        let rest: Vec<Entry> = known.entries.iter().filter(in_range).cloned().collect();
+        let size = usize::try_from(request.page_size).unwrap();
+        let has_more = rest.len() > size;
+        Ok(ListEntriesResponse { entries: rest.into_iter().take(size).collect(), has_more })
+    });
+}
+
+/// The event of a close of a chat with a person, whose contact has a verified address.
+pub fn closed_event(conversation: Uuid, close_number: i32, contact: Uuid) -> ConversationClosed {
+    ConversationClosed {
+        conversation_id: conversation.to_string(),
+        close_number,
+        channel_id: new_id().to_string(),
+        contact_id: contact.to_string(),
+        transcript_enabled: true,
+        had_agent: true,
+        address_usable: true,
+        address_verified: true,
+        last_sequence: 7,
+        ..ConversationClosed::default()
+    }
+}
+
+/// The facts of a close of a chat with a person.
+pub fn facts(contact: Uuid, recipient: &str) -> GetClosingFactsResponse {
+    GetClosingFactsResponse {
+        contact_id: contact.to_string(),
+        recipient: recipient.into(),
+        recipient_verified: true,
+        had_agent: true,
+        transcript_enabled: true,
+        last_sequence: 7,
+        visitor_name: "Vera".into(),
+        ..GetClosingFactsResponse::default()
+    }
+}
+
+pub fn contact(id: Uuid, name: &str, addresses: &[&str]) -> Contact {
+    let emails = addresses.iter().map(|address| ContactEmail { address: (*address).into(), verified: true }).collect();
+    Contact { id: id.to_string(), name: name.into(), emails, ..Contact::default() }
+}
+
+/// A message that the visitor saw.
+pub fn said(sequence: i64, kind: ActorKind, name: &str, text: &str) -> Entry {
+    Entry {
+        sequence,
+        visitor_sequence: sequence,
+        author: Some(Actor { kind: kind.into(), id: String::new(), name: name.into() }),
+        content: Some(Content::Message(Message { text: text.into(), ..Message::default() })),
+        ..Entry::default()
+    }
+}
+
+pub fn recipient_and_text(mail: &str) -> (String, String) {
+    let mail = MessageParser::default().parse(mail).unwrap();
+    let recipient = mail.to().unwrap().first().unwrap().address().unwrap().to_owned();
+    (recipient, mail.body_text(0).unwrap().into_owned())
+}

@@ -1,0 +1,192 @@
+//! The delivery worker.
+
+use std::{sync::mpsc, time::Duration};
+
+use frontdesk_notification::NotificationSettings;
+use frontdesk_proto::{
+    conversation::v1::{GetClosingFactsRequest, GetClosingFactsResponse},
+    event::v1::{DeliveryFailed, DeliveryParked, DeliverySent},
+    notification::v1::{DeliveryKind, DeliveryState},
+};
+use tonic::Request;
+
+use crate::{
+    chat::{Chat, closed_event, facts, recipient_and_text},
+    fixture::{ADDRESS, Fixture, smtp},
+    kit::{Mode, new_id, wait_for},
+    mail_server::MailServer,
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const SHORT: Duration = Duration::from_millis(20);
+
+frontdesk_testkit::on_both_modes!(
+    t8_a_mail_reaches_the_mailbox_once_and_its_bytes_are_deleted,
+    t8_what_may_pass_is_tried_again_until_it_is_sent,
+    t8_a_permanent_refusal_fails_the_delivery_with_the_servers_response,
+    t8_two_unknown_outcomes_park_the_delivery,
+    t8_a_worker_that_died_amid_an_attempt_leaves_an_unknown_outcome,
+    t8_with_a_mailbox_folder_an_interrupted_attempt_is_repeated,
+    t8_while_the_conversation_service_is_unavailable_a_transcript_waits_without_an_attempt,
+    t8_a_delivery_cancelled_while_it_is_composed_is_not_sent,
+    t2_x1_a_transcript_goes_to_the_address_that_the_close_froze,
+    t2_without_a_frozen_address_it_fails_and_a_retry_does_not_use_another,
+    t5_without_a_sender_a_transcript_fails_and_a_retry_uses_the_new_one,
+);
+
+async fn t8_a_mail_reaches_the_mailbox_once_and_its_bytes_are_deleted(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let id = fixture.account.create_sender(ADDRESS, "1").await.unwrap().delivery_id;
+    let delivery = fixture.account.wait_for_state(&id, DeliveryState::Sent).await;
+    assert_eq!((delivery.kind(), delivery.attempts), (DeliveryKind::SenderVerification, 1));
+    let mailbox = fixture.mailbox();
+    assert_eq!(mailbox.len(), 1);
+    assert!(mailbox[0].1.contains(&format!("<{id}@localhost.localdomain>")));
+    let sent = fixture.service.appended::<DeliverySent>().await;
+    assert_eq!(sent.iter().map(|event| &event.delivery_id).collect::<Vec<_>>(), [&id]);
+    assert_eq!(fixture.count("FROM delivery_mails").await, 0);
+}
+
+async fn t8_what_may_pass_is_tried_again_until_it_is_sent(mode: Mode) {
+    let server = MailServer::start(&["451 later", "452 full", "250 ok 7"]).await;
+    let fixture = Fixture::start_with(mode, smtp(server.port, SHORT)).await;
+    let id = fixture.account.create_sender(ADDRESS, "1").await.unwrap().delivery_id;
+    let delivery = fixture.account.wait_for_state(&id, DeliveryState::Sent).await;
+    assert_eq!((delivery.attempts, delivery.last_response.as_str()), (3, "250 ok 7"));
+    assert_eq!(server.mails(), 3);
+}
+
+async fn t8_a_permanent_refusal_fails_the_delivery_with_the_servers_response(mode: Mode) {
+    let server = MailServer::start(&["550 no such user"]).await;
+    let fixture = Fixture::start_with(mode, smtp(server.port, SHORT)).await;
+    let id = fixture.account.create_sender(ADDRESS, "1").await.unwrap().delivery_id;
+    let delivery = fixture.account.wait_for_state(&id, DeliveryState::Failed).await;
+    assert!(delivery.last_response.contains("no such user"), "{delivery:?}");
+    assert_eq!(fixture.service.appended::<DeliveryFailed>().await.len(), 1);
+    assert_eq!(server.mails(), 1);
+}
+
+async fn t8_two_unknown_outcomes_park_the_delivery(mode: Mode) {
+    let server = MailServer::start(&[]).await;
+    let fixture = Fixture::start_with(mode, smtp(server.port, SHORT)).await;
+    let id = fixture.account.create_sender(ADDRESS, "1").await.unwrap().delivery_id;
+    fixture.account.wait_for_state(&id, DeliveryState::Parked).await;
+    assert_eq!(server.mails(), 2, "once, and once more");
+    assert_eq!(fixture.service.appended::<DeliveryParked>().await.len(), 1);
+}
+
+async fn t8_a_worker_that_died_amid_an_attempt_leaves_an_unknown_outcome(mode: Mode) {
+    let server = MailServer::start(&["451 later", "250 ok"]).await;
+    let fixture = Fixture::start_with(mode, smtp(server.port, HOUR)).await;
+    let id = fixture.account.create_sender(ADDRESS, "1").await.unwrap().delivery_id;
+    fixture.account.wait_for_delivery(&id, |delivery| delivery.attempts == 1 && is_queued(delivery.state)).await;
+    fixture.interrupt(&id).await;
+    fixture.service.clock.advance(Duration::from_secs(15)).unwrap();
+    let delivery = fixture.account.wait_for_state(&id, DeliveryState::Queued).await;
+    assert!(delivery.failure.contains("did not answer"), "{delivery:?}");
+    fixture.service.clock.advance(HOUR).unwrap();
+    let delivery = fixture.account.wait_for_state(&id, DeliveryState::Sent).await;
+    assert_eq!((delivery.attempts, server.mails()), (3, 2));
+}
+
+async fn t8_with_a_mailbox_folder_an_interrupted_attempt_is_repeated(mode: Mode) {
+    let settings = NotificationSettings { retry_pause: HOUR, ..NotificationSettings::default() };
+    let fixture = Fixture::start_with(mode, settings).await;
+    // A file where the folder should be.
+    let mailbox = fixture.service.folder.path().join("mailbox");
+    std::fs::write(&mailbox, "").unwrap();
+    let id = fixture.account.create_sender(ADDRESS, "1").await.unwrap().delivery_id;
+    fixture.account.wait_for_delivery(&id, |delivery| delivery.attempts == 1 && is_queued(delivery.state)).await;
+    std::fs::remove_file(&mailbox).unwrap();
+    fixture.interrupt(&id).await;
+    fixture.service.clock.advance(Duration::from_secs(15)).unwrap();
+    // An unknown outcome would wait for an hour.
+    let delivery = fixture.account.wait_for_state(&id, DeliveryState::Sent).await;
+    assert_eq!((delivery.attempts, fixture.mailbox().len()), (3, 1));
+}
+
+async fn t8_while_the_conversation_service_is_unavailable_a_transcript_waits_without_an_attempt(mode: Mode) {
+    let settings = NotificationSettings { retry_pause: HOUR, ..NotificationSettings::default() };
+    let chat = Chat::closed_with(mode, settings).await;
+    chat.fixture.service.fake.on(|_: Request<GetClosingFactsRequest>| {
+        Err::<GetClosingFactsResponse, _>(tonic::Status::unavailable("for a test"))
+    });
+    let id = chat.decide().await.delivery.unwrap().id;
+    let delivery = chat.account().wait_for_delivery(&id, |delivery| !delivery.failure.is_empty()).await;
+    assert_eq!((delivery.state(), delivery.attempts), (DeliveryState::Queued, 0));
+    assert!(delivery.failure.contains("conversation service"), "{delivery:?}");
+    let next = delivery.next_attempt_time.unwrap().seconds - delivery.create_time.unwrap().seconds;
+    assert!((3_600..3_700).contains(&next), "{next}");
+}
+
+async fn t8_a_delivery_cancelled_while_it_is_composed_is_not_sent(mode: Mode) {
+    let chat = Chat::closed(mode).await;
+    let (requested, wait_requested) = mpsc::channel();
+    let (release, wait_released) = mpsc::channel::<()>();
+    let (facts, wait_released) = (facts(chat.contact, "second@vera.example"), std::sync::Mutex::new(wait_released));
+    chat.fixture.service.fake.on(move |_: Request<GetClosingFactsRequest>| {
+        // Received once, for the first close.
+        let _ = requested.send(());
+        tokio::task::block_in_place(|| wait_released.lock().unwrap().recv()).unwrap();
+        Ok(facts.clone())
+    });
+    let id = chat.decide().await.delivery.unwrap().id;
+    tokio::task::spawn_blocking(move || wait_requested.recv_timeout(Duration::from_secs(20)).unwrap()).await.unwrap();
+    chat.account().cancel(&id).await.unwrap();
+    release.send(()).unwrap();
+    // The delivery of the next close waits until the worker has asked for it.
+    let close = closed_event(chat.id, 2, chat.contact);
+    chat.fixture.service.publish("conversation", chat.account().id, &close).await;
+    release.send(()).unwrap();
+    let next = wait_for("the next decision", || async { chat.explain(2).await.ok() }).await.delivery.unwrap();
+    chat.account().wait_for_state(&next.id, DeliveryState::Sent).await;
+    assert_eq!(chat.account().delivery(&id).await.unwrap().state(), DeliveryState::Cancelled);
+    assert!(!chat.fixture.mailbox().iter().any(|(delivery, _)| *delivery == id));
+}
+
+async fn t2_x1_a_transcript_goes_to_the_address_that_the_close_froze(mode: Mode) {
+    let chat = Chat::closed(mode).await;
+    let before = chat.fixture.service.fake.calls::<GetClosingFactsRequest>();
+    // Later facts change neither the address nor the contact.
+    chat.change(|answers| {
+        answers.facts.push(facts(new_id(), "eve@other.example"));
+        answers.conversation.contact_id = new_id().to_string();
+    });
+    let delivery = chat.deliver_until(DeliveryState::Sent).await;
+    let (recipient, text) = chat.recipient_and_text(&delivery.id);
+    assert_eq!((recipient.as_str(), delivery.recipient.as_str()), ("second@vera.example", "second@vera.example"));
+    assert!(text.contains("Vera (visitor):") && text.contains("Ada (team):"), "{text}");
+    assert!(text.contains("because you chatted with Acme"), "{text}");
+    assert_eq!(chat.fixture.service.fake.calls::<GetClosingFactsRequest>(), before + 1, "asked once for one mail");
+}
+
+async fn t2_without_a_frozen_address_it_fails_and_a_retry_does_not_use_another(mode: Mode) {
+    let chat = Chat::closed(mode).await;
+    chat.change(|answers| answers.facts[0].recipient = String::new());
+    let delivery = chat.deliver_until(DeliveryState::Failed).await;
+    assert!(delivery.failure.contains("no address"), "{delivery:?}");
+    chat.change(|answers| answers.facts[0].recipient = "odd%x@vera.example".into());
+    chat.account().retry(&delivery.id).await.unwrap();
+    let delivery = chat.account().wait_for_state(&delivery.id, DeliveryState::Failed).await;
+    assert!(delivery.failure.contains("no address"), "{delivery:?}");
+    assert_eq!(chat.fixture.mailbox().len(), 1, "only the code of the sender");
+}
+
+async fn t5_without_a_sender_a_transcript_fails_and_a_retry_uses_the_new_one(mode: Mode) {
+    let chat = Chat::closed(mode).await;
+    let sender = chat.account().list_senders().await.remove(0);
+    let request = frontdesk_proto::notification::v1::DeleteSenderRequest { sender_id: sender.id };
+    chat.account().senders().delete_sender(request).await.unwrap();
+    let delivery = chat.deliver_until(DeliveryState::Failed).await;
+    assert!(delivery.failure.contains("There is no sender address"), "{delivery:?}");
+    chat.fixture.verified_fallback("new@acme.example").await;
+    chat.account().retry(&delivery.id).await.unwrap();
+    chat.account().wait_for_state(&delivery.id, DeliveryState::Sent).await;
+    let mail = chat.fixture.mail(&delivery.id);
+    assert!(mail.contains("new@acme.example") && recipient_and_text(&mail).0 == "second@vera.example", "{mail}");
+    assert_eq!(chat.fixture.service.appended::<DeliveryFailed>().await.len(), 1);
+}
+
+fn is_queued(state: i32) -> bool {
+    state == i32::from(DeliveryState::Queued)
+}

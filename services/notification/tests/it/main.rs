@@ -1,0 +1,20 @@
+//! Tests of the service through gRPC and events, on both modes.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cancel_delivery;
+mod chat;
+mod create_sender;
+mod decide_transcripts;
+mod delete_sender;
+mod deliver;
+mod explain_transcript;
+mod fixture;
+mod kit;
+mod lists;
+mod mail_server;
+mod preview_transcript;
+mod retry_delivery;
+mod send_transcript;
+mod set_fallback_sender;
+mod verify_sender;

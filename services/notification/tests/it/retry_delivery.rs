@@ -1,0 +1,84 @@
+//! `RetryDelivery`.
+
+use std::time::Duration;
+
+use frontdesk_proto::notification::v1::DeliveryState;
+use tonic::Code;
+
+use crate::{
+    fixture::{ADDRESS, Fixture, smtp, twenty_at_once},
+    kit::{Mode, reason},
+    mail_server::MailServer,
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+frontdesk_testkit::on_both_modes!(
+    t8_a_retry_of_a_failed_delivery_sends_the_same_mail,
+    t8_a_retry_of_a_queued_delivery_changes_nothing,
+    t8_a_sent_delivery_cannot_be_retried,
+    t8_twenty_retries_at_once_send_one_mail,
+    s2_another_accounts_delivery_cannot_be_retried,
+);
+
+/// A delivery of a code, through a mail server.
+async fn deliver(mode: Mode, server: &MailServer) -> (Fixture, String) {
+    let fixture = Fixture::start_with(mode, smtp(server.port, HOUR)).await;
+    let id = fixture.account.create_sender(ADDRESS, "1").await.unwrap().delivery_id;
+    (fixture, id)
+}
+
+async fn t8_a_retry_of_a_failed_delivery_sends_the_same_mail(mode: Mode) {
+    let server = MailServer::start(&["550 no", "250 ok"]).await;
+    let (fixture, id) = deliver(mode, &server).await;
+    let failed = fixture.account.wait_for_state(&id, DeliveryState::Failed).await;
+    assert_eq!(fixture.account.retry(&id).await.unwrap().state(), DeliveryState::Queued);
+    let sent = fixture.account.wait_for_state(&id, DeliveryState::Sent).await;
+    assert_eq!((sent.message_id, sent.attempts), (failed.message_id, 2));
+}
+
+async fn t8_a_retry_of_a_queued_delivery_changes_nothing(mode: Mode) {
+    let server = MailServer::start(&["451 later", "250 ok"]).await;
+    let (fixture, id) = deliver(mode, &server).await;
+    let queued = |delivery: &frontdesk_proto::notification::v1::Delivery| {
+        delivery.state() == DeliveryState::Queued && delivery.attempts == 1
+    };
+    let waiting = fixture.account.wait_for_delivery(&id, queued).await;
+    assert_eq!(fixture.account.retry(&id).await.unwrap(), waiting);
+    assert_eq!(fixture.account.delivery(&id).await.unwrap(), waiting);
+}
+
+async fn t8_a_sent_delivery_cannot_be_retried(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let id = fixture.account.create_sender(ADDRESS, "1").await.unwrap().delivery_id;
+    let sent = fixture.account.wait_for_state(&id, DeliveryState::Sent).await;
+    let refused = fixture.account.retry(&id).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "DELIVERY_STATE"));
+    assert_eq!(fixture.account.delivery(&id).await.unwrap(), sent);
+}
+
+async fn t8_twenty_retries_at_once_send_one_mail(mode: Mode) {
+    let server = MailServer::start(&["550 no", "250 ok"]).await;
+    let (fixture, id) = deliver(mode, &server).await;
+    fixture.account.wait_for_state(&id, DeliveryState::Failed).await;
+    let (account, delivery) = (fixture.account.clone(), id.clone());
+    let retried = twenty_at_once(move |_| {
+        let (account, delivery) = (account.clone(), delivery.clone());
+        async move { account.retry(&delivery).await }
+    })
+    .await;
+    // A retry after the mail is being sent is refused.
+    assert!(retried.iter().any(Result::is_ok));
+    assert!(retried.iter().filter_map(|retry| retry.as_ref().err()).all(|refused| reason(refused) == "DELIVERY_STATE"));
+    let sent = fixture.account.wait_for_state(&id, DeliveryState::Sent).await;
+    assert_eq!((sent.attempts, server.mails()), (2, 2));
+}
+
+async fn s2_another_accounts_delivery_cannot_be_retried(mode: Mode) {
+    let server = MailServer::start(&["550 no"]).await;
+    let (fixture, id) = deliver(mode, &server).await;
+    let failed = fixture.account.wait_for_state(&id, DeliveryState::Failed).await;
+    let refused = fixture.other_account().retry(&id).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
+    assert_eq!(fixture.account.delivery(&id).await.unwrap(), failed);
+}
