@@ -3,15 +3,13 @@
 use std::time::Duration;
 
 use frontdesk_notification::NotificationSettings;
+use frontdesk_testkit::{Mode, on_both_modes, reason};
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::{
-    fixture::{ADDRESS, Fixture, twenty_at_once},
-    kit::{Mode, reason},
-};
+use crate::fixture::{ADDRESS, Fixture, twenty_at_once};
 
-frontdesk_testkit::on_both_modes!(
+on_both_modes!(
     t5_a_new_sender_is_not_verified_and_is_mailed_a_code,
     c12_a_repeated_request_mails_one_code,
     s4_an_odd_address_is_refused,

@@ -6,14 +6,14 @@ use frontdesk_proto::{
     event::v1::{ConversationClosed, TranscriptDecided},
     notification::v1::{DeliveryKind, SkipReason},
 };
+use frontdesk_testkit::{Mode, event, new_id, on_both_modes, wait_until};
 
 use crate::{
     chat::closed_event,
     fixture::{Fixture, twenty_at_once},
-    kit::{Mode, event, new_id, wait_until},
 };
 
-frontdesk_testkit::on_both_modes!(
+on_both_modes!(
     t3_an_event_delivered_many_times_is_decided_once,
     t3_twenty_at_once_with_different_event_ids_decide_one_close_once,
     t3_each_close_has_its_own_decision,

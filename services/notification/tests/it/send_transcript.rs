@@ -6,15 +6,15 @@ use frontdesk_proto::{
     event::v1::DeliverySent,
     notification::v1::{DeliveryKind, DeliveryState, SendTranscriptRequest},
 };
+use frontdesk_testkit::{Mode, new_id, on_both_modes, reason, request_id};
 use tonic::Code;
 
 use crate::{
     chat::{Chat, contact},
     fixture::twenty_at_once,
-    kit::{Mode, new_id, reason, request_id},
 };
 
-frontdesk_testkit::on_both_modes!(
+on_both_modes!(
     t4_a_transcript_goes_to_the_visitor_under_the_requested_subject,
     t4_another_contact_reads_the_visitors_name,
     c12_a_repeated_request_sends_one_transcript_even_after_the_chat_was_reopened,
