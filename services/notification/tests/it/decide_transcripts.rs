@@ -19,6 +19,7 @@ on_both_modes!(
     t3_each_close_has_its_own_decision,
     t2_a_skipped_close_has_no_delivery_and_says_why,
     t2_unverified_addresses_have_a_limit_per_contact,
+    t2_twenty_closes_at_once_stay_within_the_unverified_limit,
     t3_an_event_that_cannot_be_read_is_a_dead_letter_and_the_next_one_is_decided,
 );
 
@@ -100,6 +101,19 @@ async fn t2_unverified_addresses_have_a_limit_per_contact(mode: Mode) {
     close(&fixture, &unverified()).await;
     fixture.service.settled().await;
     assert_eq!(transcripts(&fixture).await, 6);
+}
+
+async fn t2_twenty_closes_at_once_stay_within_the_unverified_limit(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let (bus, account, contact) = (fixture.service.bus.clone(), fixture.account.id, new_id());
+    twenty_at_once(|_| {
+        let closed = ConversationClosed { address_verified: false, ..closed_event(new_id(), 1, contact) };
+        let (bus, event) = (bus.clone(), event("conversation", account, &closed));
+        async move { assert!(bus.publish(&[event]).await.iter().all(Result::is_ok)) }
+    })
+    .await;
+    fixture.service.settled().await;
+    assert_eq!((fixture.account.list_decisions().await.len(), transcripts(&fixture).await), (20, 5));
 }
 
 async fn t3_an_event_that_cannot_be_read_is_a_dead_letter_and_the_next_one_is_decided(mode: Mode) {
