@@ -1,5 +1,6 @@
 //! The servers of the distributed mode: one of each for all tests of a process, or those that the environment names.
 
+use frontdesk_clock::testing::new_id;
 use frontdesk_test_servers::{CREATE_ROLE, Nats, Postgres, ROLE};
 use sea_orm::ConnectionTrait;
 use tokio::sync::OnceCell;
@@ -54,5 +55,5 @@ pub fn nats_prefix() -> String {
 }
 
 fn unique_name() -> String {
-    format!("t{}", frontdesk_clock::testing::new_id().simple())
+    format!("t{}", new_id().simple())
 }

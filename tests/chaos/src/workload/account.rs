@@ -88,7 +88,7 @@ impl Account {
     /// A visitor. With `with_address`, the token carries a mail address.
     pub fn visitor(&self, name: &str, with_address: bool) -> Caller {
         let address = format!("{name}@{}.example", self.canary);
-        self.driver.caller(self.id, Kind::Visitor, name, |claims| claims.email = with_address.then_some(address))
+        self.driver.caller(self.id, CallerKind::Visitor, name, |claims| claims.email = with_address.then_some(address))
     }
 
     /// A unique text for a message.
@@ -134,7 +134,7 @@ impl Account {
         })
         .await?;
         let name = request.name;
-        self.agents.push(self.driver.caller(self.id, Kind::Agent, &id.to_string(), |claims| claims.name = Some(name)));
+        self.agents.push(self.driver.caller(self.id, CallerKind::Agent, &id.to_string(), |claims| claims.name = Some(name)));
         Ok(())
     }
 
