@@ -46,7 +46,7 @@ struct Seen {
 
 impl HonestCaller {
     /// Starts to call.
-    pub fn start(address: String, keys: Keys) -> Self {
+    pub fn start(address: String, keys: DevelopmentKey) -> Self {
         let stop = CancellationToken::new();
         let seen: Arc<Mutex<Seen>> = Arc::default();
         let (stopped, seeing) = (stop.clone(), seen.clone());
@@ -79,7 +79,7 @@ impl HonestCaller {
     }
 }
 
-async fn call(address: &str, keys: &Keys, stop: &CancellationToken, seen: &Arc<Mutex<Seen>>) {
+async fn call(address: &str, keys: &DevelopmentKey, stop: &CancellationToken, seen: &Arc<Mutex<Seen>>) {
     let first = Account::open(address, keys, new_id()).await;
     // One connection for all accounts.
     let callers: Vec<_> = (0..CALLERS)

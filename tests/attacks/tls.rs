@@ -50,8 +50,8 @@ async fn s4_connections_without_a_finished_handshake_are_closed_within_five_seco
     let mut channels = ChannelServiceClient::new(endpoint.connect().await.unwrap());
     let mut request = tonic::Request::new(ListChannelsRequest::default());
     let keys = process.keys();
-    let account = frontdesk_auth::AccountId(new_id());
-    let claims = keys.claims(account, frontdesk_auth::Kind::Admin, "administrator", Duration::from_secs(60));
+    let account = frontdesk_db::AccountId(new_id());
+    let claims = keys.claims(account, frontdesk_auth::CallerKind::Admin, "administrator", Duration::from_secs(60));
     let bearer = format!("Bearer {}", keys.mint(&claims).unwrap());
     request.metadata_mut().insert("authorization", bearer.parse().unwrap());
     channels.list_channels(request).await.expect("an honest client is served");

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -233,5 +236,43 @@ impl Consumer for Recorder {
         };
         self.changed.notify_one();
         (self.handler)(&event.id, times)
+    }
+}
+
+/// A consumer whose handlers never return.
+#[derive(Clone)]
+pub struct Stuck {
+    name: &'static str,
+    started: Arc<AtomicUsize>,
+}
+
+impl Stuck {
+    pub fn new(name: &'static str) -> Self {
+        Self { name, started: Arc::default() }
+    }
+
+    /// Number of handlers that were started.
+    pub fn started(&self) -> usize {
+        self.started.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait::async_trait]
+impl Consumer for Stuck {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn source(&self) -> &'static str {
+        SOURCE
+    }
+
+    fn types(&self) -> Vec<String> {
+        vec!["test.Thing".into()]
+    }
+
+    async fn handle(&self, _: &Event) -> Outcome {
+        self.started.fetch_add(1, Ordering::SeqCst);
+        std::future::pending().await
     }
 }

@@ -5,12 +5,12 @@ use std::{collections::HashMap, time::Duration};
 use async_nats::jetstream::{self, consumer::pull};
 use frontdesk_bus::Bus;
 use frontdesk_test_servers::Nats;
-use frontdesk_testkit::{new_id, wait_until};
+use frontdesk_testkit::{Mode, new_id, wait_until};
 use futures::StreamExt;
 use uuid::Uuid;
 
 use crate::{
-    backend::{Backend, prepare, run},
+    backend::{Backend, Recorder, Stuck, event, prepare, publish, run},
     outbox::{HandledOnce, start_relay, unpublished, write},
 };
 
@@ -110,8 +110,25 @@ async fn change_notifications_reach_other_replicas_and_a_reconnect_notifies_ever
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_in_progress_is_not_delivered_to_another_replica() {
+    const EVENTS: usize = 8;
+    let backend = Backend::new(Mode::Distributed).await;
+    let (db, one, other) = (backend.db().await, backend.bus().await, backend.bus().await);
+    let (slow, idle) = (Stuck::new("slow"), Recorder::acknowledging("slow"));
+    one.subscribe(slow.clone(), &db);
+    other.subscribe(idle.clone(), &db);
+    let _one = run(&one).await;
+    publish(&one, &(0..EVENTS).map(|_| event("test.Thing")).collect::<Vec<_>>()).await;
+    wait_until("the handlers", || async { slow.started() == EVENTS }).await;
+    let _other = run(&other).await;
+    // A delivery that is not acknowledged in time is repeated, unless its replica reports that the handler still works.
+    wait_for_a_redelivery(&backend, "slow").await;
+    assert!(idle.deliveries.lock().unwrap().is_empty(), "the handlers are still working");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_that_the_operator_manages_are_checked_and_not_created() {
-    let backend = Backend::new(frontdesk_testkit::Mode::Distributed).await;
+    let backend = Backend::new(Mode::Distributed).await;
     let settings = frontdesk_bus::BusSettings { manage_streams: false, ..backend.bus_settings() };
     let checking = Bus::jet_stream(settings, &backend.clock).await.unwrap();
     wait_until("a connection", || async {
@@ -126,7 +143,7 @@ async fn streams_that_the_operator_manages_are_checked_and_not_created() {
 
 /// Waits until the server has redelivered an event that a consumer of the test does not acknowledge. That consumer waits as long for
 /// an acknowledgement as `durable` does, so every unreported delivery of `durable` from before the call was redelivered too.
-pub async fn wait_for_a_redelivery(backend: &Backend, durable: &str) {
+async fn wait_for_a_redelivery(backend: &Backend, durable: &str) {
     let settings = backend.bus_settings();
     let context = connect(&settings.url).await;
     let name = format!("{}_TEST", settings.prefix.to_uppercase());

@@ -9,3 +9,4 @@ mod bus;
 mod database;
 mod outbox;
 mod row_level_security;
+mod schema;

@@ -72,7 +72,7 @@ async fn an_administrative_call_leaves_one_record_with_its_outcome_and_no_conten
     let taken = CreateAgentRequest { request_id: request_id(), ..create };
     assert_eq!(roster.create_agent(nameless).await.unwrap_err().code(), Code::InvalidArgument);
     assert_eq!(reason(&roster.create_agent(taken).await.unwrap_err()), "HANDLE_TAKEN");
-    let unprivileged = account.with_claims(Kind::Agent, &id, |_| {});
+    let unprivileged = account.with_claims(CallerKind::Agent, &id, |_| {});
     let deactivate = DeactivateAgentRequest { agent_id: id.clone() };
     let refused = RosterServiceClient::new(unprivileged).deactivate_agent(deactivate.clone()).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);

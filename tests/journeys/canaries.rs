@@ -214,7 +214,8 @@ async fn s3_texts_and_secrets_stay_in_their_account_and_out_of_logs_and_traces()
     })
     .await;
 
-    let (agent_token, agent_signature) = token_parts(&ours.fixture, Kind::Agent, &ours.fixture.agent_id.to_string());
+    let (agent_token, agent_signature) =
+        token_parts(&ours.fixture, CallerKind::Agent, &ours.fixture.agent_id.to_string());
     // A token that the test knows, sent once, so that the process has seen its signature.
     let sent = ours.fixture.account.with_token(&agent_token);
     Account::conversation(&sent, &ours.fixture.ids["conversation_id"]).await;

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_tests::{Mode, TestSuite, new_id};
 use tokio::process::Command;
 

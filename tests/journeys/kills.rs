@@ -100,7 +100,7 @@ async fn killer(mut process: Process, mut stop: mpsc::Receiver<()>, seed: u64) -
     }
 }
 
-async fn account(process: &Process, keys: &Keys) -> Account {
+async fn account(process: &Process, keys: &DevelopmentKey) -> Account {
     Account::open(&process.address(), keys, new_id()).await
 }
 

@@ -1,7 +1,7 @@
 //! Messages are written in batches, by each replica in its own: every caller gets the response to their own request.
 
 use frontdesk::ServerChannel;
-use frontdesk_auth::Kind;
+use frontdesk_auth::CallerKind;
 use frontdesk_db::Db;
 use frontdesk_proto::conversation::v1::{
     CloseIdleConversationsRequest, CloseReason, IdleConversation, IdleOutcome, PostMessageRequest,

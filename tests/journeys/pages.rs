@@ -9,7 +9,7 @@ use frontdesk_tests::{
     fixture::{Declared, Fixture, methods},
 };
 use futures::{StreamExt, stream};
-use prost_reflect::{DynamicMessage, CallerKind as FieldKind, Value, prost::Message};
+use prost_reflect::{DynamicMessage, Kind as FieldKind, Value, prost::Message};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
@@ -158,8 +158,12 @@ async fn s5_a_page_token_is_valid_for_its_caller_its_call_and_its_day_only() {
     }
 
     // A caller's token is not a page token, and a page token authenticates no caller.
-    let claims =
-        ours.account.keys.claims(ours.account.id, Kind::Agent, &ours.agent_id.to_string(), Duration::from_secs(600));
+    let claims = ours.account.keys.claims(
+        ours.account.id,
+        CallerKind::Agent,
+        &ours.agent_id.to_string(),
+        Duration::from_secs(600),
+    );
     let bearer = ours.account.keys.mint(&claims).unwrap();
     for page in &pages {
         page.refuses(agent, page.request(&bearer), "a caller's token").await;

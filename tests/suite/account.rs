@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use frontdesk::ServerChannel;
-use frontdesk_auth::{AccountId, Claims, Keys, Kind};
+use frontdesk_auth::{CallerKind, Claims, DevelopmentKey};
+use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
     botsession::v1::{
@@ -41,7 +42,7 @@ pub struct Account {
     /// Connection without a token.
     pub channel: ServerChannel,
     /// Key that signs the suite's tokens.
-    pub keys: Keys,
+    pub keys: DevelopmentKey,
     /// Id of the account.
     pub id: AccountId,
 }
@@ -75,7 +76,7 @@ impl Account {
     }
 
     /// An account on the suite behind this channel.
-    pub fn on(channel: ServerChannel, keys: &Keys, id: Uuid) -> Self {
+    pub fn on(channel: ServerChannel, keys: &DevelopmentKey, id: Uuid) -> Self {
         Self { channel, keys: keys.clone(), id: AccountId(id) }
     }
 
@@ -90,7 +91,7 @@ impl Account {
     }
 
     /// A caller with a token whose default claims `change` has edited.
-    pub fn with_claims(&self, kind: Kind, subject: &str, change: impl FnOnce(&mut Claims)) -> As {
+    pub fn with_claims(&self, kind: CallerKind, subject: &str, change: impl FnOnce(&mut Claims)) -> As {
         let mut claims = self.keys.claims(self.id, kind, subject, TOKEN_LIFETIME);
         change(&mut claims);
         self.with_token(&self.keys.mint(&claims).expect("a token"))

@@ -17,7 +17,7 @@ use frontdesk_proto::{
 };
 use frontdesk_testkit::{new_id, request_id};
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, FieldDescriptor, CallerKind as FieldKind, MessageDescriptor, MethodDescriptor,
+    DescriptorPool, DynamicMessage, FieldDescriptor, Kind as FieldKind, MessageDescriptor, MethodDescriptor,
     ReflectMessage, Value,
 };
 use tonic::Request;
@@ -249,7 +249,7 @@ impl Fixture {
             Principal::Agent => account.with_claims(CallerKind::Agent, &self.agent_id.to_string(), |claims| {
                 claims.permissions = self.every_permission();
             }),
-            Principal::Bot => account.with_claims(Kind::Bot, &self.ids["bot_id"], |_| {}),
+            Principal::Bot => account.with_claims(CallerKind::Bot, &self.ids["bot_id"], |_| {}),
             // As a service that authenticates by its certificate: without an account.
             Principal::Service => {
                 account.with_claims(CallerKind::Service, "test", |claims| claims.account = AccountId(Uuid::nil()))
@@ -260,7 +260,10 @@ impl Fixture {
 
     /// Permissions of administrators.
     pub fn every_permission(&self) -> Vec<String> {
-        self.account.keys.claims(self.account.id, Kind::Admin, "administrator", Duration::from_secs(60)).permissions
+        self.account
+            .keys
+            .claims(self.account.id, CallerKind::Admin, "administrator", Duration::from_secs(60))
+            .permissions
     }
 
     /// A call with this message. A service names the account and the actor that it acts for.

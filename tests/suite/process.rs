@@ -8,7 +8,7 @@ use std::{
 };
 
 use frontdesk_auth::DevelopmentKey;
-use frontdesk_clock::Clock;
+use frontdesk_clock::development::clock_from_file;
 use tokio::process::{Child, Command};
 
 /// A `frontdesk serve all` process and its data folder.
@@ -87,9 +87,9 @@ impl Process {
     }
 
     /// The development key of its data folder.
-    pub fn keys(&self) -> Keys {
-        let clock = Clock::persisted(&self.folder.join("clock-offset")).expect("a clock");
-        Keys::development(&self.folder.join("development.key"), &clock).expect("a key")
+    pub fn keys(&self) -> DevelopmentKey {
+        let clock = clock_from_file(&self.folder.join("clock-offset")).expect("a clock");
+        DevelopmentKey::load_or_create(&self.folder.join("development.key"), &clock).expect("a key")
     }
 
     /// Sends SIGKILL and waits for the end.

@@ -7,7 +7,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use frontdesk::Settings;
-use frontdesk_auth::{IssuerSettings, CallerKind};
+use frontdesk_auth::{CallerKind, IssuerSettings};
 use frontdesk_clock::Clock;
 use frontdesk_transport::TlsSettings;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
@@ -137,7 +137,7 @@ impl TokenIssuer {
     }
 
     /// Claims of a token that is valid for an hour.
-    pub fn claims(&self, account: Uuid, kind: Kind, subject: &str) -> Value {
+    pub fn claims(&self, account: Uuid, kind: CallerKind, subject: &str) -> Value {
         let now = now();
         json!({
             "iss": self.name, "aud": "frontdesk", "sub": subject, "nbf": now - 5, "exp": now + 3_600,
@@ -157,7 +157,7 @@ impl TokenIssuer {
     }
 
     /// Signs a token for a caller, valid for an hour.
-    pub fn token(&self, account: Uuid, kind: Kind, subject: &str) -> String {
+    pub fn token(&self, account: Uuid, kind: CallerKind, subject: &str) -> String {
         self.sign(&self.claims(account, kind, subject))
     }
 }

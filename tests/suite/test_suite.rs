@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use frontdesk::{Server, ServerChannel, Service, Settings};
-use frontdesk_auth::Keys;
-use frontdesk_clock::Clock;
-use frontdesk_db::{DatabaseUrl, Db};
+use frontdesk_auth::DevelopmentKey;
+use frontdesk_clock::{Clock, development::FOLLOW_DELAY};
+use frontdesk_db::{DatabaseUrl, Db, DbSettings};
 use frontdesk_testkit::{EventQueue, Mode, new_id, servers, settled};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ pub struct TestSuite {
     /// Channel to all of its services.
     pub channel: ServerChannel,
     /// Key that signs its tokens.
-    pub keys: Keys,
+    pub keys: DevelopmentKey,
     /// Its clock; [`TestSuite::advance`] moves it.
     pub clock: Clock,
     /// Data folder.
@@ -66,7 +66,7 @@ impl TestSuite {
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let suite = Server::open(settings.clone(), &Service::ALL).await.expect("a suite");
         let (keys, clock, shutdown) =
-            (suite.keys().cloned().expect("the development key"), suite.clock().clone(), suite.shutdown());
+            (suite.development_key().cloned().expect("the development key"), suite.clock().clone(), suite.shutdown());
         let mut serving = JoinSet::new();
         serving.spawn(suite.serve(listener));
         let channel = ServerChannel::at(&address).expect("an address");
@@ -93,7 +93,7 @@ impl TestSuite {
         }
         let all = Server::open(settings.clone(), &Service::ALL).await.expect("databases and a broker");
         all.migrate().await.expect("schema and streams");
-        let keys = all.keys().cloned().expect("the development key");
+        let keys = all.development_key().cloned().expect("the development key");
         let (mut shutdowns, mut serving) = (Vec::new(), JoinSet::new());
         for (service, listener) in listeners {
             let suite = Server::open(settings.clone(), &[service]).await.expect("a service");
@@ -116,7 +116,7 @@ impl TestSuite {
         self.clock.advance(by).expect("a clock that moves");
         if self.mode == Mode::Distributed {
             // The other replicas read the offset from a file.
-            std::thread::sleep(frontdesk_clock::FOLLOWED_WITHIN);
+            std::thread::sleep(FOLLOW_DELAY);
         }
     }
 
@@ -126,7 +126,9 @@ impl TestSuite {
         let databases: Vec<Db> = services.expect("the databases").into_iter().map(|(_, db)| db).collect();
         let queue = match self.mode {
             Mode::Embedded => {
-                let bus = Db::connect(&self.settings.bus_database(), &self.clock).await;
+                let file = self.settings.data_folder.join("bus.db");
+                let url = DatabaseUrl(format!("sqlite://{}", file.display()));
+                let bus = Db::connect(&DbSettings { url, ..DbSettings::default() }, &self.clock).await;
                 EventQueue::InProcess(bus.expect("the database of the bus"))
             }
             Mode::Distributed => {

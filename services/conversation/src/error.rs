@@ -1,131 +1,156 @@
-//! Every way in which this service refuses, and how each is told by gRPC: the one place that maps.
+//! Why a call fails, in this service's words, and what gRPC callers get: the one place that maps.
+
+use std::fmt;
 
 use frontdesk_api::{ApiError, FieldError};
 use frontdesk_idempotency::ClaimError;
 use frontdesk_proto::conversation::v1::Reason;
 use sea_orm::DbErr;
-use tonic::{Code, Status as GrpcStatus};
+use tonic::{Code, Status};
 
-use crate::{
-    domain::{Conversation, Refused, Status},
-    store::names::NamedOwner,
-};
+use crate::domain::{Conversation, Rejection, WrongBot};
 
 const DOMAIN: &str = "conversation.frontdesk";
 
-/// Why a call is refused.
+/// Why a call was refused, or failed.
 #[derive(Debug, thiserror::Error)]
-pub enum ConversationError {
+pub(crate) enum ConversationError {
     /// Fields that only the domain can judge.
     #[error("fields are wrong")]
     Fields(Vec<FieldError>),
-    /// Absent, or not the caller's to know.
-    #[error("no such {0}")]
+    /// Absent, or not visible to the caller.
+    #[error("there is no such {0}")]
     NotFound(&'static str),
     /// The request id was used for other content.
-    #[error("request id reused")]
+    #[error("the request_id was used for another request; choose a new one")]
     RequestIdReused,
-    /// The row says no; what is true now comes with it.
-    #[error("refused: {0:?}")]
-    Refused(Box<Explained>),
-    /// A bot that a channel names does not exist or was deleted.
-    #[error("no such bot")]
+    /// The domain rejected the change.
+    #[error(transparent)]
+    Rejected(Box<Rejected>),
+    /// A channel names a bot that does not exist or was deleted.
+    #[error("there is no such bot, or it was deleted; create one first")]
     BotUnknown,
-    /// No chat begins on a deleted channel.
-    #[error("the channel was deleted")]
+    /// No conversation starts on a deleted channel.
+    #[error("the channel was deleted; no chat begins on it")]
     ChannelDeleted,
-    /// A ticket needs a contact.
-    #[error("the conversation has no contact")]
-    ContactUnknown,
     /// Another contact has the address.
-    #[error("the address is taken")]
+    #[error("another contact of the account has that address")]
     AddressTaken,
-    /// That message offers no such button, or is not the newest question.
-    #[error("the button is not offered")]
-    ButtonNotOffered,
-    /// The visitor has a newer open conversation on the channel.
-    #[error("a newer conversation is open")]
-    NewerConversationOpen,
-    /// This service has not heard of the agent: the roster can be asked.
-    #[error("the agent is unknown")]
-    AgentUnknown,
-    /// The agent is not on the roster, or was deactivated.
-    #[error("the agent is not active")]
-    AgentNotActive,
-    /// Edited since it was read.
-    #[error("edited since")]
+    /// Edited since the caller read it.
+    #[error("it was edited since you read it; read it again and repeat your change")]
     EtagMismatch,
     /// Another service cannot be reached.
-    #[error("{0} cannot be reached")]
+    #[error("the {0} service cannot be reached now; try again")]
     Unreachable(&'static str),
-    /// The database was lost on the way: the call may have taken effect.
-    #[error("the database was lost")]
+    /// The connection was lost: the call may have taken effect.
+    #[error(
+        "the database cannot be reached now; the call may have taken effect, so try again with the same request_id"
+    )]
     DatabaseLost,
-    /// The database.
+    /// The database failed.
     #[error(transparent)]
     Db(#[from] DbErr),
 }
 
-/// A refusal of the domain with what is true now.
-#[derive(Debug)]
-pub struct Explained {
-    refused: Refused,
-    conversation: Conversation,
-    owner: Option<NamedOwner>,
+impl ConversationError {
+    /// A rejection that needs no state of a conversation to be understood.
+    pub(crate) fn rejected(rejection: Rejection) -> Self {
+        Self::Rejected(Box::new(Rejected { rejection, state: None }))
+    }
 }
 
-impl Explained {
-    pub(crate) fn new(refused: Refused, conversation: Conversation, owner: Option<NamedOwner>) -> Self {
-        Self { refused, conversation, owner }
-    }
+/// A rejection with what is true now.
+#[derive(Debug)]
+pub(crate) struct Rejected {
+    rejection: Rejection,
+    state: Option<State>,
+}
 
-    fn refusal(&self) -> ApiError {
-        let row = &self.conversation.row;
-        let owner = self.owner.as_ref();
-        let now = match owner {
-            Some(owner) if owner.name.is_empty() => format!("a {} owns it now", owner.kind()),
-            Some(owner) => format!("{} owns it now", owner.name),
-            None => "nobody owns it now".to_owned(),
+#[derive(Debug)]
+struct State {
+    conversation: Conversation,
+    /// Empty: unknown.
+    owner_name: String,
+}
+
+impl Rejected {
+    /// The rejection of a change of this conversation, which has an owner of this name.
+    pub(crate) fn new(rejection: Rejection, conversation: Conversation, owner_name: String) -> Self {
+        Self { rejection, state: Some(State { conversation, owner_name }) }
+    }
+}
+
+impl State {
+    fn describe_owner(&self) -> String {
+        match self.conversation.owner {
+            Some(owner) if self.owner_name.is_empty() => format!("a {} owns it now", owner.kind.as_str()),
+            Some(_) => format!("{} owns it now", self.owner_name),
+            None => "it is unassigned now".to_owned(),
+        }
+    }
+}
+
+impl std::error::Error for Rejected {}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let owner = self.state.as_ref().map(State::describe_owner).unwrap_or_default();
+        let epoch = self.state.as_ref().map_or(0, |state| state.conversation.epoch);
+        match self.rejection {
+            Rejection::Closed => {
+                f.write_str("the conversation is closed; a visitor can start a new one, an agent can reopen this one")
+            }
+            Rejection::BotInCharge => f.write_str("a bot is in charge; take the conversation over first"),
+            Rejection::SessionNotInCharge => write!(f, "that bot session is not in charge; {owner}"),
+            Rejection::OwnerChanged => write!(f, "the owner changed; {owner}, at epoch {epoch}"),
+            Rejection::AgentUnknown | Rejection::AgentInactive => f.write_str(
+                "you are not on the account's roster, or were deactivated; an administrator can create the agent with \
+                 the id that is your token's subject",
+            ),
+            Rejection::ButtonNotOffered => {
+                f.write_str("the newest message with buttons is another one, or does not offer that button")
+            }
+            Rejection::NewerConversationOpen => {
+                f.write_str("the visitor has a newer open conversation on this channel; go on there")
+            }
+            Rejection::ContactUnknown => {
+                f.write_str("the conversation has no contact yet; it gets one when an address is known")
+            }
+        }
+    }
+}
+
+impl Rejected {
+    fn into_refusal(self) -> ApiError {
+        let (code, reason) = match self.rejection {
+            Rejection::Closed => (Code::FailedPrecondition, Reason::ConversationClosed),
+            Rejection::BotInCharge => (Code::FailedPrecondition, Reason::BotInCharge),
+            Rejection::SessionNotInCharge => (Code::Aborted, Reason::BotSessionNotInCharge),
+            Rejection::OwnerChanged => (Code::Aborted, Reason::OwnershipChanged),
+            Rejection::AgentUnknown | Rejection::AgentInactive => (Code::FailedPrecondition, Reason::AgentNotActive),
+            Rejection::ButtonNotOffered => (Code::FailedPrecondition, Reason::ButtonNotOffered),
+            Rejection::NewerConversationOpen => (Code::FailedPrecondition, Reason::NewerConversationOpen),
+            Rejection::ContactUnknown => (Code::FailedPrecondition, Reason::ContactUnknown),
         };
-        let with_owner = |refusal: ApiError| {
-            let refusal = refusal
-                .with("epoch", row.epoch)
-                .with("status", if row.status == Status::Open { "OPEN" } else { "CLOSED" });
-            match owner {
-                Some(owner) => {
-                    refusal.with("owner_kind", owner.kind()).with("owner_id", owner.id).with("owner_name", &owner.name)
+        let refusal = ApiError::new(code, DOMAIN, reason.as_str_name(), self.to_string());
+        match (self.rejection, &self.state) {
+            (Rejection::Closed, Some(State { conversation, .. })) => refusal
+                .with("close_reason", conversation.close_reason.map_or("", |reason| reason.as_str()))
+                .with("close_number", conversation.close_number),
+            (
+                Rejection::BotInCharge | Rejection::SessionNotInCharge | Rejection::OwnerChanged,
+                Some(State { conversation, owner_name }),
+            ) => {
+                let refusal = refusal.with("epoch", conversation.epoch).with("status", conversation.status.as_str());
+                match conversation.owner {
+                    Some(owner) => refusal
+                        .with("owner_kind", owner.kind.as_str())
+                        .with("owner_id", owner.id)
+                        .with("owner_name", owner_name),
+                    None => refusal.with("owner_kind", "NOBODY"),
                 }
-                None => refusal.with("owner_kind", "NOBODY"),
             }
-        };
-        let refusal =
-            |code, reason: Reason, message: String| ApiError::new(code, DOMAIN, reason.as_str_name(), message);
-        match self.refused {
-            Refused::Closed => {
-                let why = row.close_reason.map_or("", |reason| reason.as_str());
-                refusal(
-                    Code::FailedPrecondition,
-                    Reason::ConversationClosed,
-                    "the conversation is closed; a visitor can start a new one, an agent can reopen this one".into(),
-                )
-                .with("close_reason", why)
-                .with("close_number", row.close_number)
-            }
-            Refused::BotInCharge => with_owner(refusal(
-                Code::FailedPrecondition,
-                Reason::BotInCharge,
-                "a bot is in charge; take the conversation over first".into(),
-            )),
-            Refused::SessionNotInCharge => with_owner(refusal(
-                Code::Aborted,
-                Reason::BotSessionNotInCharge,
-                format!("that bot session is not in charge; {now}"),
-            )),
-            Refused::OwnershipChanged => with_owner(refusal(
-                Code::Aborted,
-                Reason::OwnershipChanged,
-                format!("the owner changed; {now}, at epoch {}", row.epoch),
-            )),
+            _ => refusal,
         }
     }
 }
@@ -139,73 +164,33 @@ impl From<ClaimError> for ConversationError {
     }
 }
 
-impl From<ConversationError> for GrpcStatus {
+impl From<WrongBot> for ConversationError {
+    fn from(wrong: WrongBot) -> Self {
+        let remedy = match wrong {
+            WrongBot::Missing => "must name the bot when a bot greets",
+            WrongBot::Superfluous => "must be empty unless a bot greets",
+        };
+        Self::Fields(vec![FieldError::new("bot_id", remedy)])
+    }
+}
+
+impl From<ConversationError> for Status {
     fn from(error: ConversationError) -> Self {
-        let refusal = |code, reason: Reason, message: &str| ApiError::new(code, DOMAIN, reason.as_str_name(), message);
+        let message = error.to_string();
+        let refusal = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.as_str());
         use ConversationError as E;
         match error {
             E::Fields(fields) => ApiError::fields(fields),
-            E::NotFound(kind) => {
-                refusal(Code::NotFound, Reason::NotFound, &format!("there is no such {kind}")).with("resource", kind)
-            }
-            E::RequestIdReused => refusal(
-                Code::FailedPrecondition,
-                Reason::RequestIdReused,
-                "the request_id was used for another request; choose a new one",
-            ),
-            E::Refused(explained) => explained.refusal(),
-            E::BotUnknown => refusal(
-                Code::FailedPrecondition,
-                Reason::BotUnknown,
-                "there is no such bot, or it was deleted; create one first",
-            ),
-            E::ChannelDeleted => refusal(
-                Code::FailedPrecondition,
-                Reason::ChannelDeleted,
-                "the channel was deleted; no chat begins on it",
-            ),
-            E::ContactUnknown => refusal(
-                Code::FailedPrecondition,
-                Reason::ContactUnknown,
-                "the conversation has no contact yet; it gets one when an address is known",
-            ),
-            E::AddressTaken => refusal(
-                Code::FailedPrecondition,
-                Reason::AddressTaken,
-                "another contact of the account has that address",
-            ),
-            E::ButtonNotOffered => refusal(
-                Code::FailedPrecondition,
-                Reason::ButtonNotOffered,
-                "the newest message with buttons is another one, or does not offer that button",
-            ),
-            E::NewerConversationOpen => refusal(
-                Code::FailedPrecondition,
-                Reason::NewerConversationOpen,
-                "the visitor has a newer open conversation on this channel; go on there",
-            ),
-            E::AgentUnknown | E::AgentNotActive => refusal(
-                Code::FailedPrecondition,
-                Reason::AgentNotActive,
-                "you are not on the account's roster, or were deactivated; an administrator can create the agent with the id that is your token's subject",
-            ),
-            E::EtagMismatch => refusal(
-                Code::Aborted,
-                Reason::EtagMismatch,
-                "it was edited since you read it; read it again and repeat your change",
-            ),
-            E::Unreachable(service) => {
-                ApiError::unavailable(format!("the {service} service cannot be reached now; try again"))
-            }
-            E::DatabaseLost => lost(),
+            E::NotFound(resource) => refusal(Code::NotFound, Reason::NotFound).with("resource", resource),
+            E::RequestIdReused => refusal(Code::FailedPrecondition, Reason::RequestIdReused),
+            E::Rejected(rejected) => rejected.into_refusal(),
+            E::BotUnknown => refusal(Code::FailedPrecondition, Reason::BotUnknown),
+            E::ChannelDeleted => refusal(Code::FailedPrecondition, Reason::ChannelDeleted),
+            E::AddressTaken => refusal(Code::FailedPrecondition, Reason::AddressTaken),
+            E::EtagMismatch => refusal(Code::Aborted, Reason::EtagMismatch),
+            E::Unreachable(_) | E::DatabaseLost => ApiError::unavailable(message),
             E::Db(error) => ApiError::database(&error),
         }
         .into()
     }
-}
-
-fn lost() -> ApiError {
-    ApiError::unavailable(
-        "the database cannot be reached now; the call may have taken effect, so try again with the same request_id",
-    )
 }

@@ -1,11 +1,14 @@
-//! Conversations and their threads, contacts, channels and tickets.
+//! Conversations and their threads, the visitors who write in them, contacts, channels and tickets.
 //!
 //! The row of a conversation is the arbiter: status, owner, ownership epoch, bot session in charge, the visitor's last
-//! activity and the close number live in it and change in one transaction, with the entries and events of the change.
-//! Whoever acts says what they believe and is refused, with what is true now, when the world has moved on.
+//! activity and the close number change in one transaction, with the entries and events of the change. A caller states what it
+//! believes and is rejected, with what is true now, when the state has moved on.
 //!
-//! Start reading in `domain/conversation.rs` (what may happen), then any file of `commands/` (how it is written).
+//! Start reading in `domain/conversation.rs` (which changes are allowed), then in any file of `commands/` (how a change is
+//! written).
 
+mod assignment;
+mod bot_session;
 mod commands;
 mod consumers;
 mod domain;
@@ -14,101 +17,82 @@ mod grpc;
 mod migration;
 mod queries;
 mod store;
-mod visitor_keys;
+mod workers;
 
 use std::sync::Arc;
 
 use frontdesk_api::{Pages, SharedReads};
-use frontdesk_auth::InstallationSecret;
+use frontdesk_auth::{InstallationSecret, VisitorKeyStore};
 use frontdesk_bus::{Bus, ChangeNotifier};
 use frontdesk_client::Peer;
-use frontdesk_clock::Clock;
 use frontdesk_db::Db;
 use frontdesk_proto::conversation::v1::{WatchChatResponse, WatchThreadResponse};
+use frontdesk_service::{BuildError, Service, ServiceContext, Worker};
 use tokio_util::sync::CancellationToken;
+use tonic::service::RoutesBuilder;
 
-pub use error::{ConversationError, Explained};
-pub use grpc::{SERVICES, routes};
-pub use migration::Migrator;
+/// Name of the service in events and tokens.
+const NAME: &str = "conversation";
 
-use store::writer::Writer;
-
-/// What every call of this service works with. Clones share it.
+/// What every call, consumer and worker of the service needs. Clones share it.
 #[derive(Clone)]
-pub struct App(Arc<Parts>);
-
-#[doc(hidden)]
-pub struct Parts {
-    db: Db,
-    hints: ChangeNotifier,
-    pages: Pages,
-    installation_secret: InstallationSecret,
-    visitor_keys: visitor_keys::Remembered,
-    writer: Writer,
-    thread_reads: SharedReads<WatchThreadResponse>,
-    chat_reads: SharedReads<WatchChatResponse>,
-    assignment: Peer,
-    bot_session: Peer,
-    shutdown: CancellationToken,
+pub struct App {
+    pub(crate) db: Db,
+    /// Notifies the watchers of a conversation, at this replica and at the others.
+    pub(crate) notifier: ChangeNotifier,
+    pub(crate) pages: Pages,
+    pub(crate) installation_secret: InstallationSecret,
+    pub(crate) message_queue: workers::MessageQueue,
+    pub(crate) visitor_keys: grpc::VisitorKeyCache,
+    pub(crate) roster_knowledge: commands::RosterKnowledge,
+    pub(crate) thread_reads: SharedReads<WatchThreadResponse>,
+    pub(crate) chat_reads: SharedReads<WatchChatResponse>,
+    pub(crate) assignment: Peer,
+    pub(crate) bot_session: Peer,
+    pub(crate) shutdown: CancellationToken,
 }
 
-impl App {
-    /// The service on its database, knowing where the others are. `hints` reach the other replicas. Its writers run on the
-    /// current runtime.
-    pub fn new(
-        db: Db,
-        clock: &Clock,
-        hints: ChangeNotifier,
-        installation_secret: InstallationSecret,
-        assignment: Peer,
-        bot_session: Peer,
-        shutdown: CancellationToken,
-    ) -> Self {
-        let writer = Writer::start(&db, clock, &hints);
-        let (thread_reads, chat_reads) = (SharedReads::default(), SharedReads::default());
-        Self(Arc::new(Parts {
-            db,
-            hints,
-            pages: Pages::new(installation_secret.clone()),
-            installation_secret,
-            visitor_keys: visitor_keys::Remembered::default(),
-            writer,
-            thread_reads,
-            chat_reads,
-            assignment,
-            bot_session,
-            shutdown,
-        }))
+impl Service for App {
+    const NAME: &'static str = NAME;
+    const PACKAGE: &'static str = "frontdesk.conversation.v1";
+    const GRPC_SERVICES: &'static [&'static str] = grpc::SERVICES;
+    const CALLS: &'static [&'static str] = &["assignment", "bot-session"];
+    type Migrator = migration::Migrator;
+    type Settings = ();
+
+    fn try_new(context: ServiceContext, (): ()) -> Result<Self, BuildError> {
+        let notifier = context.bus.change_notifier(NAME);
+        Ok(Self {
+            pages: context.pages(),
+            assignment: context.peer("assignment")?,
+            bot_session: context.peer("bot-session")?,
+            message_queue: workers::MessageQueue::new(&context.db, &context.clock, &notifier),
+            visitor_keys: grpc::VisitorKeyCache::default(),
+            roster_knowledge: commands::RosterKnowledge::default(),
+            thread_reads: SharedReads::default(),
+            chat_reads: SharedReads::default(),
+            notifier,
+            db: context.db,
+            installation_secret: context.secret,
+            shutdown: context.shutdown,
+        })
     }
-}
 
-impl std::ops::Deref for App {
-    type Target = Parts;
-
-    fn deref(&self) -> &Parts {
-        &self.0
+    fn routes(&self, routes: &mut RoutesBuilder) {
+        grpc::routes(self, routes);
     }
-}
 
-/// Adds this service's consumers to the bus.
-pub fn subscribe(app: &App, bus: &Bus) {
-    bus.subscribe(consumers::Bots(app.clone()), &app.db);
-    bus.subscribe(consumers::Agents(app.clone()), &app.db);
-    bus.subscribe(consumers::SentTranscripts(app.clone()), &app.db);
-}
+    fn subscribe(&self, bus: &Bus) {
+        bus.subscribe(consumers::Bots(self.clone()), &self.db);
+        bus.subscribe(consumers::Agents(self.clone()), &self.db);
+        bus.subscribe(consumers::SentTranscripts(self.clone()), &self.db);
+    }
 
-/// Runs this service's workers until the shutdown: the relay of its outbox, and the forgetting of old request ids and
-/// audit records.
-pub async fn work(app: App, bus: Bus) {
-    let relay = frontdesk_outbox::relay(store::SOURCE, app.db.clone(), bus, app.shutdown.clone());
-    let forget = frontdesk_db::delete_expired(
-        &app.db,
-        &[frontdesk_idempotency::RETENTION, frontdesk_outbox::RETENTIONS[0], frontdesk_outbox::RETENTIONS[1]],
-        app.shutdown.clone(),
-    );
-    tokio::join!(
-        relay,
-        forget,
-        frontdesk_db::delete_expired(&app.db, &[frontdesk_audit::RETENTION], app.shutdown.clone())
-    );
+    fn workers(&self) -> Vec<Worker> {
+        workers::message_writers(&self.message_queue, &self.shutdown)
+    }
+
+    fn visitor_keys(&self) -> Option<Arc<dyn VisitorKeyStore>> {
+        Some(Arc::new(self.clone()))
+    }
 }

@@ -1,6 +1,6 @@
 //! Settings that a process refuses to start with, checked before it opens anything.
 
-use crate::{Service, Settings, ServerError};
+use crate::{ServerError, Service, Settings};
 
 /// Fails with the first setting that cannot work.
 pub(crate) fn check(settings: &Settings, services: &[Service]) -> Result<(), ServerError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use frontdesk::{Service, Settings, connect, dev};
-use frontdesk_bus::{Bus, BusError, DeadLetter, find_dead_letter, delete_dead_letter, list_dead_letters};
+use frontdesk_bus::{Bus, BusError, DeadLetter, delete_dead_letter, find_dead_letter, list_dead_letters};
 use frontdesk_db::Db;
 use uuid::Uuid;
 
@@ -82,8 +82,7 @@ pub(crate) async fn run(settings: &Settings, command: DeadLetters) -> Result<(),
 async fn get(db: &Db, consumer: &str, event_id: Uuid) -> Result<DeadLetter, Failure> {
     let letter = find_dead_letter(db, consumer, event_id).await?;
     letter.ok_or_else(|| {
-        format!("{consumer} has no dead letter {event_id}; `frontdesk dead-letters list` lists the dead letters")
-            .into()
+        format!("{consumer} has no dead letter {event_id}; `frontdesk dead-letters list` lists the dead letters").into()
     })
 }
 

@@ -66,13 +66,7 @@ async fn stop_on_signal(shutdown: CancellationToken) {
     shutdown.cancel();
 }
 
-fn print_addresses(
-    address: SocketAddr,
-    ops: Option<SocketAddr>,
-    target: Target,
-    folder: &Path,
-    config: Option<&Path>,
-) {
+fn print_addresses(address: SocketAddr, ops: Option<SocketAddr>, target: Target, folder: &Path, config: Option<&Path>) {
     let names: Vec<&str> = target.services().iter().map(|service| service.name()).collect();
     println!("Frontdesk serves gRPC on {address} ({}; health, reflection).", names.join(", "));
     if let Some(ops) = ops {

@@ -154,7 +154,10 @@ impl Server {
 
         let databases = self.databases.iter().map(|(service, db)| (service.definition().package, db.clone()));
         let audit = AuditLayer::try_new(AuditLog::new(databases.collect()), frontdesk_proto::DESCRIPTORS)?;
-        services.iter().filter_map(|service| service.visitor_keys()).for_each(|keys| self.identity.accept_visitor_keys(keys));
+        services
+            .iter()
+            .filter_map(|service| service.visitor_keys())
+            .for_each(|keys| self.identity.accept_visitor_keys(keys));
         let limits = self.settings.limits.clone();
         let admission = Admission::new(self.identity, self.access, audit, &limits, &self.clock);
         let drain = self.settings.drain;

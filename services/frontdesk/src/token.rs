@@ -52,7 +52,8 @@ pub(crate) fn run(settings: &Settings, arguments: Arguments) -> Result<(), Failu
         TokenKind::Admin => CallerKind::Admin,
     };
     if !settings.identity.accepts_development_key() {
-        let message = "these settings accept tokens of identity.issuers only, not of the development key that signs here";
+        let message =
+            "these settings accept tokens of identity.issuers only, not of the development key that signs here";
         return Err(message.into());
     }
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&settings.data_folder)?;

@@ -52,7 +52,7 @@ async fn s5_services_authenticate_by_certificates_and_no_other_client_can() {
         let suite = Server::open(settings, &[service]).await.unwrap();
         serving.spawn(async move { suite.serve(listener).await.unwrap() });
     }
-    let to = |service| authority.connect(settings.peer(service), None);
+    let to = |service| authority.connect(settings.peers.get(service), None);
 
     // A chat with a bot: the conversation service calls bot-session, and bot-session posts to the conversation.
     let account = new_id();
@@ -79,7 +79,7 @@ async fn s5_services_authenticate_by_certificates_and_no_other_client_can() {
     // A client without the certificate of a service is not a service.
     let change =
         ChangeAssigneeRequest { conversation_id: chat.id.clone(), request_id: request_id(), ..Default::default() };
-    let conversation = settings.peer(Service::Conversation);
+    let conversation = settings.peers.get(Service::Conversation);
     let call = async |channel: Channel| {
         let mut request = Request::new(change.clone());
         request.metadata_mut().insert("x-frontdesk-account", account.to_string().parse().unwrap());

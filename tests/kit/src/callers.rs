@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use frontdesk_clock::testing::new_id;
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
     service::Interceptor,
 };
 use tonic_types::StatusExt;
-use uuid::Uuid;
 
 /// How long [`wait_for`] waits before the test fails.
 const WAIT: Duration = Duration::from_secs(20);
@@ -36,11 +36,6 @@ impl Interceptor for BearerToken {
         }
         Ok(request)
     }
-}
-
-/// A new UUID.
-pub fn new_id() -> Uuid {
-    frontdesk_clock::testing::new_id()
 }
 
 /// A new request id.

@@ -4,15 +4,20 @@
 
 mod callers;
 mod conversations;
+mod database;
 mod fake;
 mod mode;
 mod raw;
 pub mod servers;
+mod service;
 mod settled;
 
-pub use callers::{BearerToken, new_id, reason, request_id, wait_for, wait_until};
+pub use callers::{BearerToken, reason, request_id, wait_for, wait_until};
 pub use conversations::{FakeConversation, FakeConversations, refused};
+pub use database::TestDatabase;
 pub use fake::FakeServices;
+pub use frontdesk_clock::testing::new_id;
 pub use mode::Mode;
 pub use raw::{RawCodec, call_raw};
+pub use service::{Calls, ServiceUnderTest, event};
 pub use settled::{EventQueue, settled};

@@ -1,9 +1,9 @@
 //! The servers of the distributed mode: one of each for all tests of a process, or those that the environment names.
 
+use frontdesk_clock::testing::new_id;
 use frontdesk_test_servers::{CREATE_ROLE, Nats, Postgres, ROLE};
 use sea_orm::ConnectionTrait;
 use tokio::sync::OnceCell;
-use uuid::Uuid;
 
 static POSTGRES: OnceCell<(String, Option<Postgres>)> = OnceCell::const_new();
 static NATS: OnceCell<(String, Option<Nats>)> = OnceCell::const_new();
@@ -55,5 +55,5 @@ pub fn nats_prefix() -> String {
 }
 
 fn unique_name() -> String {
-    format!("t{}", Uuid::now_v7().simple())
+    format!("t{}", new_id().simple())
 }

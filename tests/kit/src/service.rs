@@ -201,7 +201,7 @@ async fn bus(mode: Mode, clock: &Clock, databases: &mut Vec<TestDatabase>) -> (B
                 stream_max_bytes: STREAM_MAX_BYTES,
                 ..BusSettings::default()
             };
-            (Bus::jet_stream(settings, &frontdesk_clock::Clock::system()).await.expect("the NATS server"), EventQueue::Nats { url, prefix })
+            (Bus::jet_stream(settings, clock).await.expect("the NATS server"), EventQueue::Nats { url, prefix })
         }
     }
 }
@@ -232,6 +232,7 @@ fn run<S: Service>(
     let process = Process {
         services: vec![service],
         bus: bus.clone(),
+        tasks: Vec::new(),
         ops: None,
         drain: DRAIN,
         shutdown: shutdown.clone(),

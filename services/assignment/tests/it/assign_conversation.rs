@@ -5,15 +5,13 @@ use frontdesk_proto::{
     assignment::v1::{AssignmentCause, DeactivateAgentRequest, GetAssignmentRequest},
     event::v1::ConversationReopened,
 };
+use frontdesk_testkit::{Mode, new_id};
 use tokio::task::JoinSet;
 use tonic::Code;
 
-use crate::{
-    fixture::{Fixture, account, assign, new_id, rejection, take_over, wait_for},
-    mode::Mode,
-};
+use crate::fixture::{Fixture, account, assign, rejection, take_over};
 
-on_both_modes! {
+frontdesk_testkit::on_both_modes! {
     a8_an_assignment_is_answered_and_can_be_read_at_once,
     a1_an_old_epoch_is_rejected_as_the_row_rejects_it,
     a1_assigning_to_the_owner_changes_nothing,
@@ -42,7 +40,6 @@ async fn a8_an_assignment_is_answered_and_can_be_read_at_once(mode: Mode) {
     let get = GetAssignmentRequest { conversation_id: conversation.to_string() };
     assert_eq!(calls.get_assignment(get).await.unwrap().into_inner().assignment, Some(assignment.clone()));
     assert_eq!(service.history(here, conversation).await, [assignment]);
-    assert_eq!(service.conversations.cause(conversation), AssignmentCause::ByHand);
 }
 
 async fn a1_an_old_epoch_is_rejected_as_the_row_rejects_it(mode: Mode) {
@@ -65,7 +62,7 @@ async fn a1_assigning_to_the_owner_changes_nothing(mode: Mode) {
     let first = service.calls_of(here, &ada).take_over_conversation(take_over(conversation, 1, "1")).await.unwrap();
     let again = service.calls_of(here, &bob).assign_conversation(assign(conversation, &ada, 2, "2")).await.unwrap();
     assert_eq!(again.into_inner().assignment, first.into_inner().assignment, "the one who took it is still named");
-    assert_eq!(service.conversations.owner(conversation), (2, ada.id));
+    assert_eq!(service.owner(conversation), (2, ada.id));
     assert_eq!(service.history(here, conversation).await.len(), 1);
 }
 
@@ -73,8 +70,7 @@ async fn a1_assigning_to_an_owner_that_the_history_does_not_know_yet_records_not
     let service = Fixture::start(mode).await;
     let here = account();
     let (ada, bob) = (service.agent(here, "ada").await, service.agent(here, "bob").await);
-    let conversation = new_id();
-    service.conversations.add(conversation, &ada.id);
+    let conversation = service.conversation_of(&ada);
     let mut calls = service.calls_of(here, &bob);
     let answer = calls.assign_conversation(assign(conversation, &ada, 1, "1")).await.unwrap().into_inner();
     let assignment = answer.assignment.unwrap();
@@ -92,12 +88,10 @@ async fn a1_assigning_to_an_owner_that_the_history_does_not_know_yet_records_not
         }),
         reopen_time: Some(frontdesk_clock::Time(5).to_proto()),
     };
-    service.publish(here, &reopened).await;
-    wait_for(|| async {
-        let repeat = calls.clone().assign_conversation(assign(conversation, &ada, 1, "1")).await.unwrap().into_inner();
-        (repeat.assignment.unwrap().cause() == AssignmentCause::Reopened).then_some(())
-    })
-    .await;
+    service.publish("conversation", here, &reopened).await;
+    service.settled().await;
+    let repeat = calls.assign_conversation(assign(conversation, &ada, 1, "1")).await.unwrap().into_inner();
+    assert_eq!(repeat.assignment.unwrap().cause(), AssignmentCause::Reopened);
 }
 
 async fn a2_only_active_agents_of_the_roster_get_conversations(mode: Mode) {
@@ -113,7 +107,7 @@ async fn a2_only_active_agents_of_the_roster_get_conversations(mode: Mode) {
     assert_eq!(rejection(&to_bob), (Code::FailedPrecondition, "AGENT_DEACTIVATED".into()));
     let to_foreign = calls.assign_conversation(assign(conversation, &foreign, 1, "2")).await.unwrap_err();
     assert_eq!(rejection(&to_foreign), (Code::NotFound, "NOT_FOUND".into()));
-    assert_eq!(service.conversations.owner(conversation).0, 1, "nothing reached the row");
+    assert_eq!(service.owner(conversation).0, 1, "nothing reached the row");
 }
 
 async fn c12_a_repeat_gets_the_first_answer_also_after_others_took_it_and_other_content_is_refused(mode: Mode) {
@@ -128,7 +122,7 @@ async fn c12_a_repeat_gets_the_first_answer_also_after_others_took_it_and_other_
     assert_eq!(first, repeat);
     let other = calls.assign_conversation(assign(conversation, &bob, 1, "x")).await.unwrap_err();
     assert_eq!(rejection(&other), (Code::FailedPrecondition, "REQUEST_ID_REUSED".into()));
-    assert_eq!(service.conversations.owner(conversation), (3, bob.id));
+    assert_eq!(service.owner(conversation), (3, bob.id));
 }
 
 async fn c12_a_repeat_gets_the_first_answer_also_after_the_agent_was_deactivated(mode: Mode) {
@@ -143,7 +137,7 @@ async fn c12_a_repeat_gets_the_first_answer_also_after_the_agent_was_deactivated
         service.roster(here).deactivate_agent(DeactivateAgentRequest { agent_id: agent.id.clone() }).await.unwrap();
     }
     // The repeat does not need the row.
-    service.fail_conversation_calls(usize::MAX);
+    service.fail_changes_of_owner();
 
     assert_eq!(calls.assign_conversation(assign(given, &bob, 1, "a")).await.unwrap().into_inner(), assigned);
     assert_eq!(calls.take_over_conversation(take_over(taken, 1, "t")).await.unwrap().into_inner(), took);
@@ -165,7 +159,7 @@ async fn c12_twenty_repeats_at_once_change_the_owner_once(mode: Mode) {
     }
     let answers = repeats.join_all().await.into_iter().map(|answer| answer.unwrap().into_inner().assignment.unwrap());
     assert_eq!(answers.map(|assignment| format!("{assignment:?}")).collect::<HashSet<_>>().len(), 1);
-    assert_eq!(service.conversations.owner(conversation), (2, ada.id));
+    assert_eq!(service.owner(conversation), (2, ada.id));
     assert_eq!(service.history(here, conversation).await.len(), 1);
 }
 

@@ -1,15 +1,13 @@
 use std::collections::HashSet;
 
 use frontdesk_proto::assignment::v1::{DeactivateAgentRequest, GetAgentRequest};
+use frontdesk_testkit::{Mode, new_id};
 use tokio::task::JoinSet;
 use tonic::Code;
 
-use crate::{
-    fixture::{Fixture, account, new_agent, new_id, rejection},
-    mode::Mode,
-};
+use crate::fixture::{Fixture, account, new_agent, rejection};
 
-on_both_modes! {
+frontdesk_testkit::on_both_modes! {
     c12_twenty_creations_with_one_request_id_make_one_agent,
     handles_and_addresses_are_unique_within_an_account,
     s2_another_account_finds_no_agent_and_may_have_one_with_the_same_id,

@@ -1,13 +1,11 @@
 use frontdesk_proto::assignment::v1::{DeactivateAgentRequest, GetAgentRequest};
+use frontdesk_testkit::Mode;
 use tokio::task::JoinSet;
 use tonic::Code;
 
-use crate::{
-    fixture::{Fixture, account, rejection, take_over},
-    mode::Mode,
-};
+use crate::fixture::{Fixture, account, rejection, take_over};
 
-on_both_modes! {
+frontdesk_testkit::on_both_modes! {
     a2_a_deactivated_agent_stays_known_and_keeps_conversations,
     twenty_deactivations_at_once_change_the_agent_once,
     s2_an_agent_of_another_account_is_not_found,
@@ -25,7 +23,7 @@ async fn a2_a_deactivated_agent_stays_known_and_keeps_conversations(mode: Mode) 
     let get = GetAgentRequest { agent_id: ada.id.clone() };
     let found = service.roster(here).get_agent(get).await.unwrap().into_inner().agent;
     assert!(found == deactivated && !found.unwrap().active);
-    assert_eq!(service.conversations.owner(conversation), (2, ada.id));
+    assert_eq!(service.owner(conversation), (2, ada.id));
     let history = service.history(here, conversation).await;
     assert_eq!(history[0].owner.as_ref().unwrap().name, "ADA", "the name stays in the history");
 }

@@ -1,12 +1,10 @@
 use frontdesk_db::AccountId;
 use frontdesk_proto::assignment::v1::{DeactivateAgentRequest, ListAgentsRequest};
+use frontdesk_testkit::Mode;
 
-use crate::{
-    fixture::{Fixture, account},
-    mode::Mode,
-};
+use crate::fixture::{Fixture, account};
 
-on_both_modes! {
+frontdesk_testkit::on_both_modes! {
     the_roster_is_listed_by_name_in_pages_without_deactivated_agents,
     s2_another_account_lists_its_own_agents,
 }

@@ -1,12 +1,10 @@
 use frontdesk_proto::assignment::v1::{GetAssignmentRequest, ListAssignmentsRequest};
+use frontdesk_testkit::Mode;
 use tonic::Code;
 
-use crate::{
-    fixture::{Fixture, account, assign, take_over, unassign},
-    mode::Mode,
-};
+use crate::fixture::{Fixture, account, assign, take_over, unassign};
 
-on_both_modes! {
+frontdesk_testkit::on_both_modes! {
     a8_the_history_says_who_from_when_to_when_by_whom_and_why,
     s2_another_account_reads_no_history,
 }

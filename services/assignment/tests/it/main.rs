@@ -1,10 +1,6 @@
-//! The assignment service as its callers know it: a real server, a real bus, and an in-memory conversation service. A file for
-//! each command, query or consumer.
+//! The assignment service as its callers know it: a file for each command, query or consumer.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[macro_use]
-mod mode;
-mod fake_conversations;
 mod fixture;
 
 mod assign_conversation;

@@ -1,13 +1,11 @@
 use frontdesk_proto::assignment::v1::{AssignmentCause, DeactivateAgentRequest, GetAssignmentRequest};
+use frontdesk_testkit::Mode;
 use tokio::task::JoinSet;
 use tonic::Code;
 
-use crate::{
-    fixture::{Fixture, account, new_id, rejection, take_over},
-    mode::Mode,
-};
+use crate::fixture::{Fixture, account, rejection, take_over};
 
-on_both_modes! {
+frontdesk_testkit::on_both_modes! {
     a3_an_agent_takes_over_and_a_repeat_changes_nothing,
     a1_twenty_agents_take_over_and_one_wins,
     a2_only_active_agents_of_the_roster_take_over,
@@ -19,13 +17,12 @@ async fn a3_an_agent_takes_over_and_a_repeat_changes_nothing(mode: Mode) {
     let service = Fixture::start(mode).await;
     let here = account();
     let (ada, bob) = (service.agent(here, "ada").await, service.agent(here, "bob").await);
-    let conversation = new_id();
-    service.conversations.add(conversation, &bob.id);
+    let conversation = service.conversation_of(&bob);
     let mut calls = service.calls_of(here, &ada);
     let first = calls.take_over_conversation(take_over(conversation, 1, "1")).await.unwrap().into_inner();
     let repeat = calls.take_over_conversation(take_over(conversation, 1, "1")).await.unwrap().into_inner();
     assert_eq!(first, repeat);
-    assert_eq!(service.conversations.owner(conversation), (2, ada.id));
+    assert_eq!(service.owner(conversation), (2, ada.id));
     let get = GetAssignmentRequest { conversation_id: conversation.to_string() };
     assert_eq!(calls.get_assignment(get).await.unwrap().into_inner().assignment, first.assignment);
 }
@@ -47,7 +44,7 @@ async fn a1_twenty_agents_take_over_and_one_wins(mode: Mode) {
     }
     let assignment = won.into_iter().next().unwrap().unwrap().into_inner().assignment.unwrap();
     let owner = assignment.owner.clone().unwrap();
-    assert_eq!(service.conversations.owner(conversation), (2, owner.id.clone()));
+    assert_eq!(service.owner(conversation), (2, owner.id.clone()));
     assert!(owner.name.starts_with("AGENT"), "names come from the roster");
     assert_eq!((assignment.epoch, assignment.cause()), (2, AssignmentCause::ByHand));
     assert_eq!(service.history(here, conversation).await, [assignment]);
@@ -65,7 +62,7 @@ async fn a2_only_active_agents_of_the_roster_take_over(mode: Mode) {
     let of_another_account =
         service.calls_of(here, &foreign).take_over_conversation(take_over(conversation, 1, "2")).await;
     assert_eq!(rejection(&of_another_account.unwrap_err()), (Code::FailedPrecondition, "NOT_ON_ROSTER".into()));
-    assert_eq!(service.conversations.owner(conversation).0, 1, "nothing reached the row");
+    assert_eq!(service.owner(conversation).0, 1, "nothing reached the row");
 }
 
 async fn c12_a_rejected_request_may_be_repeated_under_its_id(mode: Mode) {
@@ -84,10 +81,11 @@ async fn an_unavailable_conversation_service_is_reported_and_nothing_is_recorded
     let here = account();
     let ada = service.agent(here, "ada").await;
     let conversation = service.conversation();
-    service.fail_conversation_calls(1);
+    service.fail_changes_of_owner();
     let mut calls = service.calls_of(here, &ada);
     let unavailable = calls.take_over_conversation(take_over(conversation, 1, "1")).await.unwrap_err();
     assert_eq!(rejection(&unavailable), (Code::Unavailable, "CONVERSATION_UNAVAILABLE".into()));
     assert!(service.history(here, conversation).await.is_empty());
+    service.conversations.serve_by(&service.fake);
     calls.take_over_conversation(take_over(conversation, 1, "1")).await.unwrap();
 }

@@ -1,13 +1,11 @@
 use frontdesk_proto::assignment::v1::AssignmentCause;
+use frontdesk_testkit::{Mode, new_id};
 use tokio::task::JoinSet;
 use tonic::Code;
 
-use crate::{
-    fixture::{Fixture, account, new_id, rejection, take_over, unassign},
-    mode::Mode,
-};
+use crate::fixture::{Fixture, account, rejection, take_over, unassign};
 
-on_both_modes! {
+frontdesk_testkit::on_both_modes! {
     a2_an_agent_leaves_a_conversation_unassigned_and_a_repeat_changes_nothing,
     a1_an_old_epoch_is_rejected_and_an_unassigned_conversation_stays_as_it_is,
     a1_twenty_agents_leave_a_conversation_and_one_ends_the_epoch,
@@ -41,15 +39,14 @@ async fn a1_an_old_epoch_is_rejected_and_an_unassigned_conversation_stays_as_it_
     calls.take_over_conversation(take_over(conversation, 1, "2")).await.unwrap();
     let late = calls.unassign_conversation(unassign(conversation, 1, "3")).await.unwrap_err();
     assert_eq!(rejection(&late), (Code::Aborted, "OWNERSHIP_CHANGED".into()));
-    assert_eq!(service.conversations.owner(conversation), (2, ada.id));
+    assert_eq!(service.owner(conversation), (2, ada.id));
 }
 
 async fn a1_twenty_agents_leave_a_conversation_and_one_ends_the_epoch(mode: Mode) {
     let service = Fixture::start(mode).await;
     let here = account();
     let ada = service.agent(here, "ada").await;
-    let conversation = new_id();
-    service.conversations.add(conversation, &ada.id);
+    let conversation = service.conversation_of(&ada);
     let mut leaves = JoinSet::new();
     for number in 0..20 {
         let agent = service.agent(here, &format!("agent{number}")).await;
@@ -58,7 +55,7 @@ async fn a1_twenty_agents_leave_a_conversation_and_one_ends_the_epoch(mode: Mode
     }
     let left = leaves.join_all().await.into_iter().filter(Result::is_ok).count();
     assert_eq!(left, 1);
-    assert_eq!(service.conversations.owner(conversation), (2, String::new()));
+    assert_eq!(service.owner(conversation), (2, String::new()));
     assert_eq!(service.history(here, conversation).await.len(), 1);
 }
 

@@ -1,13 +1,11 @@
 use frontdesk_proto::assignment::v1::{Agent, UpdateAgentRequest};
+use frontdesk_testkit::Mode;
 use tokio::task::JoinSet;
 use tonic::Code;
 
-use crate::{
-    fixture::{Fixture, account, rejection},
-    mode::Mode,
-};
+use crate::fixture::{Fixture, account, rejection};
 
-on_both_modes! {
+frontdesk_testkit::on_both_modes! {
     an_edit_with_an_old_etag_is_rejected_and_one_that_changes_nothing_keeps_the_etag,
     twenty_edits_of_one_etag_at_once_and_one_is_made,
     s2_an_agent_of_another_account_is_not_found,

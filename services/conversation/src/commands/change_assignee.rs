@@ -1,58 +1,86 @@
 //! The owner changes at an epoch (rules A1, A2, A3). The assignment service is the only caller.
 
 use frontdesk_auth::Caller;
+use frontdesk_clock::Time;
 use frontdesk_idempotency::Key;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::explain;
+use super::steps::{Begun, ConversationChange, mention_agent};
 use crate::{
     App,
-    domain::{Author, Conversation, Owner},
+    domain::{Conversation, Owner, OwnerChange},
     error::ConversationError,
-    store::{conversations, names},
+    store::entries,
 };
 
 pub(crate) struct ChangeAssignee {
     pub conversation: Uuid,
-    pub expected_epoch: i64,
-    /// None: nobody.
-    pub agent: Option<Uuid>,
+    pub change: OwnerChange,
+    /// Name of the new owner, as the roster has it.
     pub agent_name: String,
-    pub by: Author,
     pub key: Key,
 }
 
-/// The conversation after the change, and who owned it before.
+/// What the change did. Stored as JSON for repeats: add, never rename.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ChangedAssignee {
-    pub conversation: Conversation,
     pub from: Option<Owner>,
+    /// The epoch that began; where nothing had to change, the current one.
+    pub epoch: i64,
+    /// When that epoch began.
+    pub at: Time,
 }
 
+/// The stored result of a request: this release's, or that of the release before, which stored no time.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredResult {
+    Current(ChangedAssignee),
+    WithoutTime(i64, Option<Owner>),
+}
+
+/// Gives the conversation as it is now, and what the change did; for a repeat what the first request did.
 pub(crate) async fn change_assignee(
     app: &App,
     caller: &Caller,
     command: ChangeAssignee,
-) -> Result<ChangedAssignee, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account).await?;
-    let conversation = conversations::find_for_update(&tx, caller.account, command.conversation).await?;
-    let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
-    if let Some((epoch, from)) = command.key.claim::<(i64, Option<Owner>)>(&tx).await? {
-        // The first answer told of this change; later ones are not its business.
-        conversation.row.epoch = epoch;
-        return Ok(ChangedAssignee { conversation, from });
+) -> Result<(Conversation, ChangedAssignee), ConversationError> {
+    let mut begun = match ConversationChange::begin(app, caller, command.conversation, Some(command.key)).await? {
+        Begun::First(begun) => begun,
+        Begun::Repeat(begun, stored) => return repeat(begun, stored).await,
+    };
+    if let Some(Owner { id, .. }) = command.change.to {
+        mention_agent(&begun.tx, begun.account, id, &command.agent_name).await?;
     }
 
-    if let Some(agent) = command.agent {
-        names::mention_agent(&tx, caller.account, agent, &command.agent_name).await?;
-    }
-    let now = tx.now().await?;
-    match conversation.change_owner(command.agent.map(Owner::agent), command.by, command.expected_epoch, now) {
-        Ok(from) => {
-            conversations::save(&mut tx, &app.hints, &mut conversation).await?;
-            command.key.store_result(&tx, &(conversation.row.epoch, from)).await?;
-            tx.commit().await?;
-            Ok(ChangedAssignee { conversation, from })
+    let epoch_before = begun.conversation.epoch;
+    let from = match begun.conversation.change_owner(command.change, begun.now) {
+        Ok(from) => from,
+        Err(rejection) => return Err(begun.reject(rejection).await),
+    };
+    let epoch = begun.conversation.epoch;
+    let at = if epoch == epoch_before { epoch_start(&begun, epoch).await? } else { begun.now };
+    let changed = ChangedAssignee { from, epoch, at };
+    let conversation = begun.commit(&changed).await?;
+    Ok((conversation, changed))
+}
+
+async fn repeat(
+    begun: ConversationChange<'_>,
+    stored: StoredResult,
+) -> Result<(Conversation, ChangedAssignee), ConversationError> {
+    let changed = match stored {
+        StoredResult::Current(changed) => changed,
+        StoredResult::WithoutTime(epoch, from) => {
+            ChangedAssignee { from, epoch, at: epoch_start(&begun, epoch).await? }
         }
-        Err(refused) => Err(explain(tx.conn(), conversation, refused).await),
-    }
+    };
+    Ok((begun.conversation, changed))
+}
+
+/// When an epoch began: with the entry of a change, or with the conversation.
+async fn epoch_start(begun: &ConversationChange<'_>, epoch: i64) -> Result<Time, ConversationError> {
+    let entry = entries::find_epoch_start(&begun.tx, begun.account, begun.conversation.id, epoch).await?;
+    Ok(entry.unwrap_or(begun.conversation.created_at))
 }

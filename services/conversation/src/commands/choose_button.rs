@@ -4,12 +4,12 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::{contact_of_visitor, explain, made_before};
+use super::steps::{Begun, ConversationChange, find_entry, recognise};
 use crate::{
     App,
-    domain::{Content, Entry},
+    domain::{Content, Entry, Rejection},
     error::ConversationError,
-    store::{conversations, entries},
+    store::entries,
 };
 
 pub(crate) struct ChooseButton {
@@ -24,38 +24,29 @@ pub(crate) async fn choose_button(
     caller: &Caller,
     command: ChooseButton,
 ) -> Result<Entry, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account).await?;
-    let conversation = conversations::find_for_update(&tx, caller.account, command.chat).await?;
-    let mut conversation = conversation
-        .filter(|conversation| conversation.row.visitor_id == caller.actor.id)
-        .ok_or(ConversationError::NotFound("chat"))?;
-    if let Some(sequence) = command.key.claim(&tx).await? {
-        return made_before(tx.conn(), caller.account, command.chat, sequence).await;
-    }
+    let mut begun = match ConversationChange::begin_chat(app, caller, command.chat, Some(command.key)).await? {
+        Begun::First(begun) => begun,
+        Begun::Repeat(begun, sequence) => {
+            return find_entry(begun.tx.conn(), caller.account, command.chat, sequence).await;
+        }
+    };
+    let newest = entries::list_newest_visible(&begun.tx, caller.account, command.chat).await?;
+    let question =
+        Entry::open_question(newest).filter(|question| question.visitor_sequence == Some(command.visitor_sequence));
+    let label = question.as_ref().and_then(|question| question.button_label(&command.button_id));
+    recognise(&mut begun.tx, caller, &mut begun.conversation, begun.now).await?;
 
-    let offered = entries::open_question(&tx, caller.account, command.chat).await?;
-    let label = offered
-        .filter(|entry| entry.visitor_sequence == Some(command.visitor_sequence))
-        .and_then(|entry| match entry.content {
-            Content::Message { buttons, .. } => buttons.into_iter().find(|button| button.id == command.button_id),
-            _ => None,
-        })
-        .map(|button| button.label);
     let content = Content::Message {
-        text: label.clone().unwrap_or_default(),
+        text: label.unwrap_or_default().to_owned(),
         buttons: Vec::new(),
         chosen_button_id: Some(command.button_id),
     };
-    let now = tx.now().await?;
-    contact_of_visitor::recognise(&mut tx, caller, &mut conversation, now).await?;
-    match (conversation.visitor_says(content, now), label) {
-        (Err(refused), _) => Err(explain(tx.conn(), conversation, refused).await),
-        (Ok(_), None) => Err(ConversationError::ButtonNotOffered),
+    match (begun.conversation.append_visitor_message(content, begun.now), label) {
         (Ok(entry), Some(_)) => {
-            conversations::save(&mut tx, &app.hints, &mut conversation).await?;
-            command.key.store_result(&tx, &entry.sequence).await?;
-            tx.commit().await?;
+            begun.commit(&entry.sequence).await?;
             Ok(entry)
         }
+        (Ok(_), None) => Err(begun.reject(Rejection::ButtonNotOffered).await),
+        (Err(rejection), _) => Err(begun.reject(rejection).await),
     }
 }

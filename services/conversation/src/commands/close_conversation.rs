@@ -4,13 +4,8 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::explain;
-use crate::{
-    App,
-    domain::Conversation,
-    error::ConversationError,
-    store::{closes, conversations},
-};
+use super::steps::{Begun, ConversationChange};
+use crate::{App, domain::Conversation, error::ConversationError, store::closing_facts};
 
 pub(crate) struct CloseConversation {
     pub conversation: Uuid,
@@ -19,7 +14,7 @@ pub(crate) struct CloseConversation {
     pub key: Option<Key>,
 }
 
-/// Who closes.
+/// The actor who closes.
 pub(crate) enum Closer {
     Agent(Uuid),
     BotSession(Uuid),
@@ -30,30 +25,14 @@ pub(crate) async fn close_conversation(
     caller: &Caller,
     command: CloseConversation,
 ) -> Result<Conversation, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account).await?;
-    let conversation = conversations::find_for_update(&tx, caller.account, command.conversation).await?;
-    let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
-
-    if let Some(key) = &command.key
-        && key.claim::<()>(&tx).await?.is_some()
-    {
-        return Ok(conversation);
-    }
-    let facts = closes::facts(tx.conn(), &conversation).await?;
-    let now = tx.now().await?;
-    let closed = match command.by {
-        Closer::Agent(agent) => conversation.close_by_agent(agent, command.expected_epoch, facts, now),
-        Closer::BotSession(session) => conversation.close_by_bot(session, facts, now),
+    let mut begun = match ConversationChange::begin(app, caller, command.conversation, command.key).await? {
+        Begun::First(begun) => begun,
+        Begun::Repeat(begun, ()) => return Ok(begun.conversation),
     };
-    match closed {
-        Ok(()) => {
-            conversations::save(&mut tx, &app.hints, &mut conversation).await?;
-            if let Some(key) = &command.key {
-                key.store_result(&tx, &()).await?;
-            }
-            tx.commit().await?;
-            Ok(conversation)
-        }
-        Err(refused) => Err(explain(tx.conn(), conversation, refused).await),
-    }
+    let facts = closing_facts::find(begun.tx.conn(), &begun.conversation).await?;
+    let decision = match command.by {
+        Closer::Agent(agent) => begun.conversation.close_by_agent(agent, command.expected_epoch, facts, begun.now),
+        Closer::BotSession(session) => begun.conversation.close_by_bot(session, facts, begun.now),
+    };
+    begun.finish(decision).await
 }

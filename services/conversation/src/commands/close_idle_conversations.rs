@@ -1,4 +1,4 @@
-//! Sessions' timeouts ask to close (rules B4, B5, E2): each is judged again here, under the row's lock.
+//! The timeouts of bot sessions close their conversations (rules B4, B5, E2): each is decided here, under the row's lock.
 
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, is_connection_lost};
@@ -7,13 +7,16 @@ use uuid::Uuid;
 
 use crate::{
     App,
-    domain::NotIdle,
+    domain::IdleRejection,
     error::ConversationError,
-    store::{changes::Changes, closes, many},
+    store::{
+        NewRows, closing_facts,
+        message_writer::{self, message_writer},
+    },
 };
 
-/// A conversation whose session's timeout is believed to have run out.
-pub(crate) struct Idle {
+/// A bot session whose timeout is believed to have expired.
+pub(crate) struct IdleTimeout {
     pub account: AccountId,
     pub conversation: Uuid,
     pub session: Uuid,
@@ -28,21 +31,22 @@ pub(crate) enum IdleOutcome {
     NotFound,
 }
 
-/// So many are closed in one transaction: their rows are locked for as long as all of them take.
-const AT_ONCE: usize = 100;
+/// Maximum number of conversations that one transaction closes: their rows are locked until it ends.
+const MAX_BATCH: usize = 100;
 
+/// Gives the outcome of each, in their order.
 pub(crate) async fn close_idle_conversations(
     app: &App,
-    idle: Vec<Idle>,
+    timeouts: Vec<IdleTimeout>,
 ) -> Result<Vec<IdleOutcome>, ConversationError> {
-    let mut outcomes = Vec::with_capacity(idle.len());
-    for some in idle.chunks(AT_ONCE) {
-        match close(app, some).await {
+    let mut outcomes = Vec::with_capacity(timeouts.len());
+    for batch in timeouts.chunks(MAX_BATCH) {
+        match close_batch(app, batch).await {
             Ok(closed) => outcomes.extend(closed),
-            // One that cannot be written, or a deadlock: the others need not suffer for it.
-            Err(ConversationError::Db(error)) if some.len() > 1 && !is_connection_lost(&error) => {
-                for one in some {
-                    outcomes.extend(close(app, std::slice::from_ref(one)).await?);
+            // A deadlock, or one row that cannot be written: the others are closed one by one.
+            Err(ConversationError::Db(error)) if batch.len() > 1 && !is_connection_lost(&error) => {
+                for timeout in batch {
+                    outcomes.extend(close_batch(app, std::slice::from_ref(timeout)).await?);
                 }
             }
             Err(error) => return Err(error),
@@ -51,32 +55,33 @@ pub(crate) async fn close_idle_conversations(
     Ok(outcomes)
 }
 
-async fn close(app: &App, idle: &[Idle]) -> Result<Vec<IdleOutcome>, ConversationError> {
+async fn close_batch(app: &App, batch: &[IdleTimeout]) -> Result<Vec<IdleOutcome>, ConversationError> {
+    let writer = message_writer(&app.db);
     let mut tx = app.db.begin_batch().await?;
-    let of: Vec<_> = idle.iter().map(|idle| (idle.account, idle.conversation)).collect();
-    let mut conversations = many::find_for_update(&tx, &of).await?;
-    let facts = closes::facts_of_each(tx.conn(), &conversations.values().collect::<Vec<_>>()).await?;
+    let keys: Vec<_> = batch.iter().map(|timeout| (timeout.account, timeout.conversation)).collect();
+    let mut conversations = writer.lock(&tx, &keys).await?;
+    let facts = closing_facts::find_many(tx.conn(), &conversations.values().collect::<Vec<_>>()).await?;
     // Read after the lock: a message that committed before counts, one that comes later finds the close.
     let now = tx.now().await?;
-    let mut changes = Changes::new(now);
-    let mut outcomes = Vec::with_capacity(idle.len());
-    for idle in idle {
-        let of = (idle.account, idle.conversation);
-        let Some(conversation) = conversations.get_mut(&of) else {
+    let mut rows = NewRows::new(now);
+    let mut outcomes = Vec::with_capacity(batch.len());
+    for timeout in batch {
+        let key = (timeout.account, timeout.conversation);
+        let Some(conversation) = conversations.get_mut(&key) else {
             outcomes.push(IdleOutcome::NotFound);
             continue;
         };
-        let facts = facts.get(&of).cloned().unwrap_or_default();
-        outcomes.push(match conversation.close_idle(idle.session, facts, now) {
+        let facts = facts.get(&key).cloned().unwrap_or_default();
+        outcomes.push(match conversation.close_idle(timeout.session, facts, now) {
             Ok(()) => {
-                changes.take(conversation, &frontdesk_telemetry::traceparent())?;
+                rows.take_from(conversation, &frontdesk_telemetry::traceparent())?;
                 IdleOutcome::Closed
             }
-            Err(NotIdle::Until { idle_at }) => IdleOutcome::VisitorActive { idle_at },
-            Err(NotIdle::NotInCharge) => IdleOutcome::NotInCharge,
+            Err(IdleRejection::VisitorActive { idle_at }) => IdleOutcome::VisitorActive { idle_at },
+            Err(IdleRejection::NotInCharge) => IdleOutcome::NotInCharge,
         });
     }
-    many::save(&mut tx, &app.hints, &conversations, changes, RequestBatch::default()).await?;
+    message_writer::save(&*writer, &mut tx, &app.notifier, &conversations, rows, RequestBatch::default()).await?;
     tx.commit().await?;
     Ok(outcomes)
 }

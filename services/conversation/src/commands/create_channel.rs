@@ -4,19 +4,20 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
+use super::steps::find_bot;
 use crate::{
     App,
-    domain::Greeter,
+    domain::{Bot, Channel, Greeter},
     error::ConversationError,
-    store::{bots, channels, entity},
+    store::{bots, channels},
 };
 
 pub(crate) struct CreateChannel {
     pub name: String,
     pub website_url: String,
     pub greeter: Greeter,
-    /// For [`Greeter::Bot`]: the bot as its service knows it now.
-    pub bot: Option<entity::bots::Model>,
+    /// Set if and only if a bot greets.
+    pub bot: Option<Uuid>,
     pub transcript_enabled: bool,
     pub transcript_sender_id: Option<Uuid>,
     pub time_zone: String,
@@ -27,23 +28,24 @@ pub(crate) async fn create_channel(
     app: &App,
     caller: &Caller,
     command: CreateChannel,
-) -> Result<entity::channels::Model, ConversationError> {
+) -> Result<Channel, ConversationError> {
+    command.greeter.check_bot(command.bot)?;
+    let bot = find_bot_unless_repeated(app, caller, &command).await?;
     let mut tx = app.db.begin_for(caller.account).await?;
     if let Some(id) = command.key.claim(&tx).await? {
         return channels::find(tx.conn(), caller.account, id).await?.ok_or(ConversationError::NotFound("channel"));
     }
 
-    let bot_id = command.bot.as_ref().map(|bot| bot.id);
-    if let Some(bot) = command.bot {
-        bots::keep(&tx, bot).await?;
+    if let Some(bot) = bot {
+        bots::save(&tx, bot).await?;
     }
-    let channel = entity::channels::Model {
+    let channel = Channel {
         id: tx.new_id(),
-        account_id: caller.account,
+        account: caller.account,
         name: command.name,
         website_url: command.website_url,
         greeter: command.greeter,
-        bot_id,
+        bot_id: command.bot,
         transcript_enabled: command.transcript_enabled,
         transcript_sender_id: command.transcript_sender_id,
         time_zone: command.time_zone,
@@ -55,4 +57,18 @@ pub(crate) async fn create_channel(
     command.key.store_result(&tx, &channel.id).await?;
     tx.commit().await?;
     Ok(channel)
+}
+
+/// The channel's bot. A repeat gets the first answer whatever became of the bot, so it does not ask.
+async fn find_bot_unless_repeated(
+    app: &App,
+    caller: &Caller,
+    command: &CreateChannel,
+) -> Result<Option<Bot>, ConversationError> {
+    let Some(bot) = command.bot else { return Ok(None) };
+    let read = app.db.read_for(caller.account).await?;
+    let is_repeat = command.key.find::<Uuid>(&read.conn()).await?.is_some();
+    // The read ends before another service is asked.
+    drop(read);
+    if is_repeat { Ok(None) } else { find_bot(app, caller.account, bot).await.map(Some) }
 }

@@ -1,4 +1,4 @@
-//! A contact is created by hand (rules X1, X2).
+//! An agent creates a contact (rules X1, X2).
 
 use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
@@ -6,16 +6,14 @@ use uuid::Uuid;
 
 use crate::{
     App,
+    domain::{Contact, ContactUpdate},
     error::ConversationError,
-    store::contacts::{self, Contact},
+    store::contacts,
 };
 
 pub(crate) struct CreateContact {
-    pub name: String,
-    /// In its one spelling. An agent's word counts as verified.
-    pub email: Option<String>,
-    pub phone: String,
-    pub time_zone: String,
+    /// What the new contact has.
+    pub contact: ContactUpdate,
     pub key: Key,
 }
 
@@ -30,18 +28,15 @@ pub(crate) async fn create_contact(
     }
 
     let now = tx.now().await?;
-    let mut contact = Contact::new(caller.account, now);
-    contact.row.name = command.name;
-    contact.row.phone = command.phone;
-    contact.row.time_zone = command.time_zone;
-    if let Some(email) = command.email {
-        contacts::take_typed_email(&tx, caller.account, &email, contact.row.id).await?;
-        contact.add_email(email, true, now);
+    let mut contact = Contact::new(tx.new_id(), caller.account, now);
+    if let Some(email) = &command.contact.email {
+        contacts::remove_typed_email(&tx, caller.account, email, contact.id).await?;
     }
+    contact.update(command.contact, now);
     if !contacts::insert(&mut tx, &contact).await? {
         return Err(ConversationError::AddressTaken);
     }
-    command.key.store_result(&tx, &contact.row.id).await?;
+    command.key.store_result(&tx, &contact.id).await?;
     tx.commit().await?;
     Ok(contact)
 }

@@ -4,11 +4,12 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
+use super::steps::{Begun, ConversationChange, mention_agent, require_active_agent};
 use crate::{
     App,
-    domain::{Author, AuthorKind, Content, TicketStatus},
+    domain::{Actor, Content, Rejection, Ticket, TicketStatus},
     error::ConversationError,
-    store::{conversations, entity::tickets::Model, names, tickets},
+    store::tickets,
 };
 
 pub(crate) struct CreateTicket {
@@ -23,35 +24,31 @@ pub(crate) async fn create_ticket(
     app: &App,
     caller: &Caller,
     command: CreateTicket,
-) -> Result<Model, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account).await?;
-    let conversation = conversations::find_for_update(&tx, caller.account, command.conversation).await?;
-    let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
-    if let Some(id) = command.key.claim(&tx).await? {
-        return tickets::find(tx.conn(), caller.account, id).await?.ok_or(ConversationError::NotFound("ticket"));
-    }
-
-    let now = tx.now().await?;
-    let ticket = Model {
-        id: tx.new_id(),
-        account_id: caller.account,
-        conversation_id: conversation.row.id,
-        contact_id: conversation.row.contact_id.ok_or(ConversationError::ContactUnknown)?,
+) -> Result<Ticket, ConversationError> {
+    require_active_agent(app, caller, command.agent).await?;
+    let mut begun = match ConversationChange::begin(app, caller, command.conversation, Some(command.key)).await? {
+        Begun::First(begun) => begun,
+        Begun::Repeat(begun, id) => {
+            let ticket = tickets::find(begun.tx.conn(), caller.account, id).await?;
+            return ticket.ok_or(ConversationError::NotFound("ticket"));
+        }
+    };
+    let contact_id = begun.conversation.contact_id;
+    let ticket = Ticket {
+        id: begun.tx.new_id(),
+        account: caller.account,
+        conversation_id: command.conversation,
+        contact_id: contact_id.ok_or(ConversationError::rejected(Rejection::ContactUnknown))?,
         subject: command.subject,
         status: TicketStatus::Open,
         url: command.url,
-        created_at: now,
+        created_at: begun.now,
         version: 1,
     };
-    names::mention_agent(&tx, caller.account, command.agent, caller.name.as_deref().unwrap_or_default()).await?;
-    conversation.note(
-        Author::new(AuthorKind::Agent, command.agent),
-        Content::TicketCreated { ticket_id: ticket.id },
-        now,
-    );
-    tickets::insert(&mut tx, &ticket).await?;
-    conversations::save(&mut tx, &app.hints, &mut conversation).await?;
-    command.key.store_result(&tx, &ticket.id).await?;
-    tx.commit().await?;
+    mention_agent(&begun.tx, caller.account, command.agent, caller.name.as_deref().unwrap_or_default()).await?;
+    let created = Content::TicketCreated { ticket_id: ticket.id };
+    begun.conversation.add_system_entry(Actor::agent(command.agent), created, begun.now);
+    tickets::insert(&mut begun.tx, &ticket).await?;
+    begun.commit(&ticket.id).await?;
     Ok(ticket)
 }

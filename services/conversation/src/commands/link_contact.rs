@@ -3,34 +3,37 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::contact_of_visitor;
+use super::steps::{Begun, ConversationChange, link_visitor, mention_agent, require_active_agent};
 use crate::{
     App,
-    domain::{Author, AuthorKind, Conversation, Link},
+    domain::{Actor, Conversation, VisitorLink},
     error::ConversationError,
-    store::{contacts, conversations, names},
+    store::contacts,
 };
+
+pub(crate) struct LinkContact {
+    pub conversation: Uuid,
+    pub contact: Uuid,
+    pub agent: Uuid,
+}
 
 pub(crate) async fn link_contact(
     app: &App,
     caller: &Caller,
-    conversation: Uuid,
-    contact: Uuid,
-    agent: Uuid,
+    command: LinkContact,
 ) -> Result<Conversation, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account).await?;
-    let conversation = conversations::find_for_update(&tx, caller.account, conversation).await?;
-    let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
-    if contacts::find(tx.conn(), caller.account, contact).await?.is_none() {
+    let LinkContact { conversation, contact, agent } = command;
+    require_active_agent(app, caller, agent).await?;
+    let mut begun = match ConversationChange::begin(app, caller, conversation, None).await? {
+        Begun::First(begun) => begun,
+        Begun::Repeat(begun, ()) => return Ok(begun.conversation),
+    };
+    if contacts::find(begun.tx.conn(), caller.account, contact).await?.is_none() {
         return Err(ConversationError::NotFound("contact"));
     }
-
-    names::mention_agent(&tx, caller.account, agent, caller.name.as_deref().unwrap_or_default()).await?;
-    let visitor = conversation.row.visitor_id.clone();
-    contact_of_visitor::link(&mut tx, caller.account, &visitor, contact, Link::Own, None).await?;
-    let now = tx.now().await?;
-    contact_of_visitor::belongs_to(&mut conversation, contact, Author::new(AuthorKind::Agent, agent), now);
-    conversations::save(&mut tx, &app.hints, &mut conversation).await?;
-    tx.commit().await?;
-    Ok(conversation)
+    mention_agent(&begun.tx, caller.account, agent, caller.name.as_deref().unwrap_or_default()).await?;
+    let visitor = begun.conversation.visitor_id.clone();
+    link_visitor(&begun.tx, caller.account, &visitor, (contact, VisitorLink::Verified), None).await?;
+    begun.conversation.link_contact(contact, Actor::agent(agent), begun.now);
+    begun.finish(Ok(())).await
 }

@@ -4,13 +4,8 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::made_before;
-use crate::{
-    App,
-    domain::Entry,
-    error::ConversationError,
-    store::{conversations, names},
-};
+use super::steps::{Begun, ConversationChange, find_entry, mention_agent};
+use crate::{App, domain::Entry, error::ConversationError};
 
 pub(crate) struct PostComment {
     pub conversation: Uuid,
@@ -20,18 +15,14 @@ pub(crate) struct PostComment {
 }
 
 pub(crate) async fn post_comment(app: &App, caller: &Caller, command: PostComment) -> Result<Entry, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account).await?;
-    let conversation = conversations::find_for_update(&tx, caller.account, command.conversation).await?;
-    let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
-    if let Some(sequence) = command.key.claim(&tx).await? {
-        return made_before(tx.conn(), caller.account, command.conversation, sequence).await;
-    }
-
-    names::mention_agent(&tx, caller.account, command.agent, caller.name.as_deref().unwrap_or_default()).await?;
-    let now = tx.now().await?;
-    let entry = conversation.comment(command.agent, command.text, now);
-    conversations::save(&mut tx, &app.hints, &mut conversation).await?;
-    command.key.store_result(&tx, &entry.sequence).await?;
-    tx.commit().await?;
+    let mut begun = match ConversationChange::begin(app, caller, command.conversation, Some(command.key)).await? {
+        Begun::First(begun) => begun,
+        Begun::Repeat(begun, sequence) => {
+            return find_entry(begun.tx.conn(), caller.account, command.conversation, sequence).await;
+        }
+    };
+    mention_agent(&begun.tx, caller.account, command.agent, caller.name.as_deref().unwrap_or_default()).await?;
+    let entry = begun.conversation.append_comment(command.agent, command.text, begun.now);
+    begun.commit(&entry.sequence).await?;
     Ok(entry)
 }

@@ -1,51 +1,43 @@
-//! An agent opens a closed conversation again (rule E4).
+//! An agent reopens a closed conversation (rule E4).
 
 use frontdesk_auth::Caller;
 use frontdesk_db::is_unique_violation;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
+use super::steps::{Begun, ConversationChange, mention_agent, require_active_agent};
 use crate::{
     App,
-    domain::{Conversation, Status},
+    domain::{Conversation, Rejection},
     error::ConversationError,
-    store::{conversations, names},
+    store::conversations,
 };
+
+pub(crate) struct ReopenConversation {
+    pub conversation: Uuid,
+    pub agent: Uuid,
+    pub key: Option<Key>,
+}
 
 pub(crate) async fn reopen_conversation(
     app: &App,
     caller: &Caller,
-    id: Uuid,
-    agent: Uuid,
-    key: Option<Key>,
+    command: ReopenConversation,
 ) -> Result<Conversation, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account).await?;
-    let conversation = conversations::find_for_update(&tx, caller.account, id).await?;
-    let mut conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
-    if let Some(key) = &key
-        && key.claim::<()>(&tx).await?.is_some()
-    {
-        return Ok(conversation);
+    require_active_agent(app, caller, command.agent).await?;
+    let mut begun = match ConversationChange::begin(app, caller, command.conversation, command.key).await? {
+        Begun::First(begun) => begun,
+        Begun::Repeat(begun, ()) => return Ok(begun.conversation),
+    };
+    let before = &begun.conversation;
+    let has_newer = conversations::has_open(&begun.tx, caller.account, before.channel_id, &before.visitor_id).await?;
+    mention_agent(&begun.tx, caller.account, command.agent, caller.name.as_deref().unwrap_or_default()).await?;
+    let decision = begun.conversation.reopen(command.agent, has_newer, begun.now);
+    match begun.finish(decision).await {
+        // The visitor started a new conversation in the same moment: the index let one of the two in.
+        Err(ConversationError::Db(error)) if is_unique_violation(&error) => {
+            Err(ConversationError::rejected(Rejection::NewerConversationOpen))
+        }
+        finished => finished,
     }
-    if conversation.row.status == Status::Open {
-        return Ok(conversation);
-    }
-    let row = &conversation.row;
-    if conversations::has_open(&tx, caller.account, row.channel_id, &row.visitor_id).await? {
-        return Err(ConversationError::NewerConversationOpen);
-    }
-
-    names::mention_agent(&tx, caller.account, agent, caller.name.as_deref().unwrap_or_default()).await?;
-    let now = tx.now().await?;
-    conversation.reopen(agent, now);
-    match conversations::save(&mut tx, &app.hints, &mut conversation).await {
-        // The visitor started anew in the same instant: the index let one in.
-        Err(error) if is_unique_violation(&error) => return Err(ConversationError::NewerConversationOpen),
-        result => result?,
-    }
-    if let Some(key) = &key {
-        key.store_result(&tx, &()).await?;
-    }
-    tx.commit().await?;
-    Ok(conversation)
 }

@@ -1,23 +1,19 @@
-//! A contact is edited by hand (rules X1, X2).
+//! An agent edits a contact (rules X1, X2).
 
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
 use crate::{
     App,
+    domain::{Contact, ContactUpdate},
     error::ConversationError,
-    store::contacts::{self, Contact},
+    store::contacts,
 };
 
-/// None: as it is.
 pub(crate) struct UpdateContact {
     pub contact: Uuid,
-    pub name: Option<String>,
-    /// In its one spelling. An agent's word counts as verified.
-    pub email: Option<String>,
-    pub phone: Option<String>,
-    pub time_zone: Option<String>,
-    /// Empty: whatever happened.
+    pub update: ContactUpdate,
+    /// The etag that the caller read. Empty: update unconditionally.
     pub etag: String,
 }
 
@@ -29,18 +25,15 @@ pub(crate) async fn update_contact(
     let mut tx = app.db.begin_for(caller.account).await?;
     let contact = contacts::find_for_update(&tx, caller.account, command.contact).await?;
     let mut contact = contact.ok_or(ConversationError::NotFound("contact"))?;
-    if !command.etag.is_empty() && command.etag != contact.row.version.to_string() {
+    if !command.etag.is_empty() && command.etag != contact.etag() {
         return Err(ConversationError::EtagMismatch);
     }
 
     let now = tx.now().await?;
-    contact.row.name = command.name.unwrap_or(contact.row.name);
-    contact.row.phone = command.phone.unwrap_or(contact.row.phone);
-    contact.row.time_zone = command.time_zone.unwrap_or(contact.row.time_zone);
-    if let Some(email) = command.email {
-        contacts::take_typed_email(&tx, caller.account, &email, contact.row.id).await?;
-        contact.add_email(email, true, now);
+    if let Some(email) = &command.update.email {
+        contacts::remove_typed_email(&tx, caller.account, email, contact.id).await?;
     }
+    contact.update(command.update, now);
     if !contacts::save(&mut tx, &mut contact).await? {
         return Err(ConversationError::AddressTaken);
     }

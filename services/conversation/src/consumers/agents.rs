@@ -1,40 +1,23 @@
-//! Agents: their names, and whether they are active.
+//! Keeps the local copy of agents: their names, and whether they are active.
 
-use frontdesk_bus::{Consumer, Outcome};
-use frontdesk_db::AccountId;
-use frontdesk_proto::{
-    assignment::v1::{Agent, GetAgentRequest, roster_service_client::RosterServiceClient},
-    event::v1::{AgentCreated, AgentDeactivated, AgentUpdated, Event},
+use frontdesk_bus::{
+    Consumer, Outcome,
+    event::{account_id, uuid},
 };
+use frontdesk_proto::event::v1::{AgentCreated, AgentDeactivated, AgentUpdated, Event};
 use prost::Name;
+use sea_orm::DbErr;
 
-use super::{account, unanswered};
-use crate::{
-    App,
-    error::ConversationError,
-    store::{entity::agents::Model, names},
-};
+use super::not_answered;
+use crate::{App, assignment, domain::Agent, store::agents};
 
-/// Keeps what the roster says of agents.
 pub(crate) struct Agents(pub App);
 
-/// What this service keeps of an agent, as the roster tells it.
-pub(crate) fn known_agent(account: AccountId, agent: &Agent) -> Option<Model> {
-    Some(Model {
-        account_id: account,
-        id: agent.id.parse().ok()?,
-        name: agent.name.clone(),
-        active: agent.active,
-        version: agent.etag.parse().ok()?,
-    })
-}
-
 impl Agents {
-    async fn keep(&self, account: AccountId, agent: &Agent) -> Result<(), ConversationError> {
-        let Some(known) = known_agent(account, agent) else { return Ok(()) };
+    async fn save(&self, agent: Agent) -> Result<(), DbErr> {
         let tx = self.0.db.begin().await?;
-        names::keep_agent(&tx, known).await?;
-        Ok(tx.commit().await?)
+        agents::save(&tx, agent).await?;
+        tx.commit().await
     }
 }
 
@@ -53,18 +36,15 @@ impl Consumer for Agents {
     }
 
     async fn handle(&self, event: &Event) -> Outcome {
-        let account = match account(event) {
-            Ok(account) => account,
-            Err(outcome) => return outcome,
+        let ids = account_id(event).and_then(|account| Ok((account, uuid("aggregate_id", &event.aggregate_id)?)));
+        let (account, id) = match ids {
+            Ok(ids) => ids,
+            Err(reason) => return Outcome::DeadLetter(reason),
         };
-        let mut roster = RosterServiceClient::new(self.0.assignment.for_account(account));
-        match roster.get_agent(GetAgentRequest { agent_id: event.aggregate_id.clone() }).await {
-            // The version decides, so that a repeat or an older answer changes nothing.
-            Ok(answer) => match answer.into_inner().agent {
-                Some(agent) => self.keep(account, &agent).await.into(),
-                None => Outcome::DeadLetter("the answer holds no agent".into()),
-            },
-            Err(status) => unanswered(&status),
+        match assignment::get_agent(&self.0, account, id).await {
+            // The version decides: a repeated event or an older answer changes nothing.
+            Ok(agent) => self.save(agent).await.into(),
+            Err(status) => not_answered(&status),
         }
     }
 }

@@ -1,43 +1,23 @@
-//! Bots: what sessions begin with.
+//! Keeps the local copy of bots: what sessions start with.
 
-use frontdesk_bus::{Consumer, Outcome};
-use frontdesk_db::AccountId;
-use frontdesk_proto::{
-    botsession::v1::{Bot, GetBotRequest, bot_service_client::BotServiceClient},
-    event::v1::{BotCreated, BotDeactivated, BotUpdated, Event},
+use frontdesk_bus::{
+    Consumer, Outcome,
+    event::{account_id, uuid},
 };
+use frontdesk_proto::event::v1::{BotCreated, BotDeactivated, BotUpdated, Event};
 use prost::Name;
+use sea_orm::DbErr;
 
-use super::{account, unanswered};
-use crate::{
-    App,
-    error::ConversationError,
-    store::{bots, entity::bots::Model},
-};
+use super::not_answered;
+use crate::{App, bot_session, domain::Bot, store::bots};
 
-/// Keeps bots' names and timeouts.
 pub(crate) struct Bots(pub App);
 
-/// What this service keeps of a bot, as the bot's service tells it.
-pub(crate) fn known_bot(account: AccountId, bot: &Bot) -> Option<Model> {
-    Some(Model {
-        account_id: account,
-        id: bot.id.parse().ok()?,
-        name: bot.name.clone(),
-        timeout_us: bot
-            .inactivity_timeout
-            .map(|timeout| timeout.seconds * 1_000_000 + i64::from(timeout.nanos) / 1_000),
-        deleted: bot.deleted,
-        version: bot.etag.parse().ok()?,
-    })
-}
-
 impl Bots {
-    async fn keep(&self, account: AccountId, bot: &Bot) -> Result<(), ConversationError> {
-        let Some(bot) = known_bot(account, bot) else { return Ok(()) };
+    async fn save(&self, bot: Bot) -> Result<(), DbErr> {
         let tx = self.0.db.begin().await?;
-        bots::keep(&tx, bot).await?;
-        Ok(tx.commit().await?)
+        bots::save(&tx, bot).await?;
+        tx.commit().await
     }
 }
 
@@ -56,18 +36,15 @@ impl Consumer for Bots {
     }
 
     async fn handle(&self, event: &Event) -> Outcome {
-        let account = match account(event) {
-            Ok(account) => account,
-            Err(outcome) => return outcome,
+        let ids = account_id(event).and_then(|account| Ok((account, uuid("aggregate_id", &event.aggregate_id)?)));
+        let (account, id) = match ids {
+            Ok(ids) => ids,
+            Err(reason) => return Outcome::DeadLetter(reason),
         };
-        let mut bots = BotServiceClient::new(self.0.bot_session.for_account(account));
-        match bots.get_bot(GetBotRequest { bot_id: event.aggregate_id.clone() }).await {
-            // The version decides, so that a repeat or an older answer changes nothing.
-            Ok(answer) => match answer.into_inner().bot {
-                Some(bot) => self.keep(account, &bot).await.into(),
-                None => Outcome::DeadLetter("the answer holds no bot".into()),
-            },
-            Err(status) => unanswered(&status),
+        match bot_session::get_bot(&self.0, account, id).await {
+            // The version decides: a repeated event or an older answer changes nothing.
+            Ok(bot) => self.save(bot).await.into(),
+            Err(status) => not_answered(&status),
         }
     }
 }

@@ -1,43 +1,44 @@
-//! Sent transcripts become entries of their thread (rule C3).
+//! Adds an entry to the thread for each transcript that was sent (rule C3).
 
-use frontdesk_bus::{Consumer, Outcome, decode};
+use frontdesk_bus::{
+    Consumer, Outcome, decode,
+    event::{account_id, uuid},
+};
+use frontdesk_db::AccountId;
 use frontdesk_outbox::mark_handled;
 use frontdesk_proto::event::v1::{DeliverySent, Event};
 use prost::Name;
+use sea_orm::DbErr;
 use uuid::Uuid;
 
-use super::account;
 use crate::{
     App,
-    domain::{Author, Content},
-    error::ConversationError,
+    domain::{Actor, Content},
     store::conversations,
 };
 
 const NAME: &str = "conversation.sent_transcripts";
 
-/// Notes sent transcripts.
 pub(crate) struct SentTranscripts(pub App);
 
 impl SentTranscripts {
-    async fn note(
+    async fn add_entry(
         &self,
         event: &Event,
+        account: AccountId,
         conversation: Uuid,
-        delivery_id: Uuid,
-        manual: bool,
-    ) -> Result<(), ConversationError> {
-        let Ok(account) = account(event) else { return Ok(()) };
+        content: Content,
+    ) -> Result<(), DbErr> {
         let mut tx = self.0.db.begin().await?;
         if !mark_handled(&tx, NAME, event).await? {
             return Ok(());
         }
         if let Some(mut conversation) = conversations::find_for_update(&tx, account, conversation).await? {
             let now = tx.now().await?;
-            conversation.note(Author::system(), Content::TranscriptSent { delivery_id, manual }, now);
-            conversations::save(&mut tx, &self.0.hints, &mut conversation).await?;
+            conversation.add_system_entry(Actor::system(), content, now);
+            conversations::save(&mut tx, &self.0.notifier, &mut conversation).await?;
         }
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 }
 
@@ -56,16 +57,23 @@ impl Consumer for SentTranscripts {
     }
 
     async fn handle(&self, event: &Event) -> Outcome {
-        let sent: DeliverySent = match decode(event) {
-            Ok(sent) => sent,
-            Err(reason) => return Outcome::DeadLetter(reason),
-        };
-        if sent.conversation_id.is_empty() {
-            return Outcome::Ack;
-        }
-        match (sent.conversation_id.parse(), sent.delivery_id.parse()) {
-            (Ok(conversation), Ok(delivery)) => self.note(event, conversation, delivery, sent.manual).await.into(),
-            _ => Outcome::DeadLetter("an id in the event is not a UUID".into()),
+        match read(event) {
+            Ok(Some((account, conversation, content))) => {
+                self.add_entry(event, account, conversation, content).await.into()
+            }
+            Ok(None) => Outcome::Ack,
+            Err(reason) => Outcome::DeadLetter(reason),
         }
     }
+}
+
+/// The conversation and the content of its entry. None: the mail was about no conversation.
+fn read(event: &Event) -> Result<Option<(AccountId, Uuid, Content)>, String> {
+    let sent: DeliverySent = decode(event)?;
+    if sent.conversation_id.is_empty() {
+        return Ok(None);
+    }
+    let conversation = uuid("conversation_id", &sent.conversation_id)?;
+    let delivery_id = uuid("delivery_id", &sent.delivery_id)?;
+    Ok(Some((account_id(event)?, conversation, Content::TranscriptSent { delivery_id, manual: sent.manual })))
 }

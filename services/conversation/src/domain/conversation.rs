@@ -1,96 +1,76 @@
-//! The conversation: who may do what to it, and what follows. Every change appends its entries and events here; the store
-//! writes them with the row.
+//! The conversation: which changes are allowed, and what follows from each. A change appends its entries and events here; the
+//! store writes them with the row.
 
 use std::time::Duration;
 
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Author, AuthorKind, CloseReason, Content, Entry, Owner, OwnerKind, Status};
-use crate::store::entity::conversations::Model;
+use super::{
+    Actor, AssigneeChanged, AssignmentCause, Closed, ClosingFacts, Content, ConversationEvent, Entry, IdleRejection,
+    Owner, Rejection,
+};
 
-/// What happened, for the outbox. The store adds what the row knows.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Happened {
-    Started {
-        to_routing: bool,
-    },
-    MessagePosted {
-        sequence: i64,
-        visitor_sequence: i64,
-        author: Author,
-        bot_session: Option<Uuid>,
-    },
-    CommentPosted {
-        sequence: i64,
-        author: Author,
-    },
-    AssigneeChanged {
-        epoch: i64,
-        from: Option<Owner>,
-        to: Option<Owner>,
-        by: Author,
-        ended_session: Option<Uuid>,
-        at: Time,
-    },
-    HandedOff {
-        bot_session: Uuid,
-        bot: Uuid,
-        agent: Option<Uuid>,
-        at: Time,
-    },
-    Closed {
-        reason: CloseReason,
-        by: Author,
-        facts: ClosingFacts,
-        bot_session: Option<Uuid>,
-        at: Time,
-    },
-    Reopened {
-        by: Author,
-        at: Time,
-    },
-}
-
-/// Facts from other tables that a close freezes (rule T2).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ClosingFacts {
-    /// Where the transcript goes: an address of the visitor's own, or one that they typed.
-    pub recipient: Option<String>,
-    pub recipient_verified: bool,
-    pub had_ticket: bool,
-    pub transcript_enabled: bool,
-    pub sender_id: Option<Uuid>,
-}
-
-/// Why the conversation refuses; what is true now is read from the row.
+/// The status of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(crate) enum Status {
+    Open,
     Closed,
-    BotInCharge,
-    SessionNotInCharge,
-    OwnershipChanged,
 }
 
-/// Why a session's timeout closes nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotIdle {
-    /// The visitor was active: the timeout runs out at `idle_at`.
-    Until { idle_at: Time },
-    /// The session is not in charge, has no timeout, or the conversation was closed otherwise.
-    NotInCharge,
+impl Status {
+    /// As rows and errors spell it: add, never rename.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "OPEN",
+            Self::Closed => "CLOSED",
+        }
+    }
 }
 
-/// Who greets a new conversation.
+/// Why a conversation was closed. Stored as JSON: add, never rename.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum CloseReason {
+    Agent,
+    VisitorInactive,
+    BotCompleted,
+}
+
+impl CloseReason {
+    /// As rows and errors spell it: add, never rename.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Agent => "AGENT",
+            Self::VisitorInactive => "VISITOR_INACTIVE",
+            Self::BotCompleted => "BOT_COMPLETED",
+        }
+    }
+}
+
+/// The bot session that a conversation started with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BotSession {
+    pub id: Uuid,
+    pub bot: Uuid,
+    /// Inactivity timeout. None: the session never times out.
+    pub timeout: Option<Duration>,
+    pub started_at: Time,
+    /// Once false it stays false: a session never comes back (rule A3).
+    pub in_charge: bool,
+}
+
+/// What greets a new conversation.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum StartedWith {
-    Bot { id: Uuid, session: Uuid, timeout_us: Option<i64> },
+pub(crate) enum Greeting {
+    Bot { bot: Uuid, session: Uuid, timeout: Option<Duration> },
     Routing,
     Nobody,
 }
 
-/// What a new conversation is made of.
+/// What a new conversation consists of.
 #[derive(Clone, Debug)]
 pub(crate) struct NewConversation {
     pub id: Uuid,
@@ -101,33 +81,67 @@ pub(crate) struct NewConversation {
     pub page_url: String,
     pub page_title: String,
     pub previous_id: Option<Uuid>,
-    pub with: StartedWith,
+    pub greeting: Greeting,
 }
 
-/// A conversation with what was added to it since it was loaded.
+/// A change of owner that is asked for.
 #[derive(Clone, Debug)]
-pub(crate) struct Conversation {
-    pub row: Model,
-    pub entries: Vec<Entry>,
-    pub events: Vec<Happened>,
+pub(crate) struct OwnerChange {
+    /// None: unassigned.
+    pub to: Option<Owner>,
+    pub by: Actor,
+    pub cause: AssignmentCause,
+    pub expected_epoch: i64,
 }
 
-impl From<Model> for Conversation {
-    fn from(row: Model) -> Self {
-        Self { row, entries: Vec::new(), events: Vec::new() }
-    }
+/// A conversation, with the entries and events that were added since it was loaded.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Conversation {
+    pub id: Uuid,
+    pub account: AccountId,
+    pub channel_id: Uuid,
+    pub visitor_id: String,
+    pub contact_id: Option<Uuid>,
+    pub status: Status,
+    pub page_url: String,
+    pub page_title: String,
+    /// The visitor's conversation before this one on the channel.
+    pub previous_id: Option<Uuid>,
+    /// None: unassigned.
+    pub owner: Option<Owner>,
+    /// Ownership epoch: 1, 2, 3 ... Each change of owner begins the next one.
+    pub epoch: i64,
+    pub bot_session: Option<BotSession>,
+    /// Whether an agent was ever its owner.
+    pub had_agent: bool,
+    pub last_sequence: i64,
+    pub last_visitor_sequence: i64,
+    /// Number of closes.
+    pub close_number: i32,
+    pub close_reason: Option<CloseReason>,
+    pub closed_at: Option<Time>,
+    pub created_at: Time,
+    pub last_visitor_activity_at: Time,
+    pub last_activity_at: Time,
+    /// Number of the conversation's events.
+    pub version: i64,
+    pub new_entries: Vec<Entry>,
+    pub new_events: Vec<ConversationEvent>,
 }
 
 impl Conversation {
-    /// Starts (rules C1, B1): with a bot, the session is in charge from this commit.
+    /// Starts a conversation (rules C1, B1): the session of a bot that greets is in charge from this commit on.
     pub(crate) fn start(new: NewConversation, now: Time) -> Self {
-        let (bot_id, session, timeout_us) = match new.with {
-            StartedWith::Bot { id, session, timeout_us } => (Some(id), Some(session), timeout_us),
-            StartedWith::Routing | StartedWith::Nobody => (None, None, None),
+        let to_routing = matches!(new.greeting, Greeting::Routing);
+        let bot_session = match new.greeting {
+            Greeting::Bot { bot, session, timeout } => {
+                Some(BotSession { id: session, bot, timeout, started_at: now, in_charge: true })
+            }
+            Greeting::Routing | Greeting::Nobody => None,
         };
-        let row = Model {
+        Self {
             id: new.id,
-            account_id: new.account,
+            account: new.account,
             channel_id: new.channel_id,
             visitor_id: new.visitor_id,
             contact_id: new.contact_id,
@@ -135,14 +149,9 @@ impl Conversation {
             page_url: new.page_url,
             page_title: new.page_title,
             previous_id: new.previous_id,
-            assignee_kind: bot_id.map(|_| OwnerKind::Bot),
-            assignee_id: bot_id,
+            owner: bot_session.as_ref().map(|session| Owner::bot(session.bot)),
             epoch: 1,
-            bot_id,
-            bot_session_id: session,
-            bot_in_charge: session.is_some(),
-            bot_timeout_us: timeout_us,
-            bot_started_at: session.map(|_| now),
+            bot_session,
             had_agent: false,
             last_sequence: 0,
             last_visitor_sequence: 0,
@@ -153,243 +162,256 @@ impl Conversation {
             last_visitor_activity_at: now,
             last_activity_at: now,
             version: 0,
-        };
-        let mut conversation = Self::from(row);
-        conversation.events.push(Happened::Started { to_routing: matches!(new.with, StartedWith::Routing) });
-        conversation
+            new_entries: Vec::new(),
+            new_events: vec![ConversationEvent::Started { to_routing }],
+        }
     }
 
-    /// Who owns it.
-    pub(crate) fn owner(&self) -> Option<Owner> {
-        Some(Owner { kind: self.row.assignee_kind?, id: self.row.assignee_id? })
+    pub(crate) fn is_open(&self) -> bool {
+        self.status == Status::Open
     }
 
-    /// The session of the bot in charge.
-    pub(crate) fn session_in_charge(&self) -> Option<Uuid> {
-        self.row.bot_session_id.filter(|_| self.row.bot_in_charge)
+    /// The bot session that is in charge.
+    pub(crate) fn session_in_charge(&self) -> Option<&BotSession> {
+        self.bot_session.as_ref().filter(|session| session.in_charge)
     }
 
-    /// The visitor says something (rules C4, E2a, E3); their silence begins anew (rule B3).
-    pub(crate) fn visitor_says(&mut self, content: Content, now: Time) -> Result<Entry, Refused> {
-        self.must_be_open()?;
-        self.row.last_visitor_activity_at = now;
-        let author = Author::new(AuthorKind::Visitor, &self.row.visitor_id);
-        Ok(self.message(author, content, now))
+    /// Whether there is anything to save.
+    pub(crate) fn has_changed(&self) -> bool {
+        !self.new_entries.is_empty() || !self.new_events.is_empty()
     }
 
-    /// An agent says something; in a conversation of nobody they become its assignee (rule C11).
-    pub(crate) fn agent_says(
+    /// The visitor writes (rules C4, E2a, E3); their inactivity counts from now (rule B3).
+    pub(crate) fn append_visitor_message(&mut self, content: Content, now: Time) -> Result<Entry, Rejection> {
+        self.require_open()?;
+        self.last_visitor_activity_at = now;
+        Ok(self.append_message(Actor::visitor(&self.visitor_id), content, now))
+    }
+
+    /// An agent writes; in an unassigned conversation they become its assignee (rule C11).
+    pub(crate) fn append_agent_message(
         &mut self,
         agent: Uuid,
         text: String,
-        epoch: Option<i64>,
+        expected_epoch: Option<i64>,
         now: Time,
-    ) -> Result<Entry, Refused> {
-        self.must_be_open()?;
-        self.must_be_at(epoch)?;
-        if self.row.bot_in_charge {
-            return Err(Refused::BotInCharge);
+    ) -> Result<Entry, Rejection> {
+        self.require_open()?;
+        self.require_epoch(expected_epoch)?;
+        if self.session_in_charge().is_some() {
+            return Err(Rejection::BotInCharge);
         }
-        let author = Author::new(AuthorKind::Agent, agent);
-        if self.owner().is_none() {
-            self.give_to(Some(Owner::agent(agent)), author.clone(), now);
+        let author = Actor::agent(agent);
+        if self.owner.is_none() {
+            self.assign(Some(Owner::agent(agent)), author.clone(), AssignmentCause::ByHand, now);
         }
-        Ok(self.message(author, Content::text(text), now))
+        Ok(self.append_message(author, Content::text(text), now))
     }
 
-    /// The bot in charge says something (rule A3).
-    pub(crate) fn bot_says(
+    /// The bot in charge writes (rule A3).
+    pub(crate) fn append_bot_message(
         &mut self,
         session: Uuid,
         content: Content,
-        epoch: Option<i64>,
+        expected_epoch: Option<i64>,
         now: Time,
-    ) -> Result<Entry, Refused> {
-        let bot = self.must_have_in_charge(session)?;
-        self.must_be_at(epoch)?;
-        Ok(self.message(Author::new(AuthorKind::Bot, bot), content, now))
+    ) -> Result<Entry, Rejection> {
+        let bot = self.require_in_charge(session)?;
+        self.require_epoch(expected_epoch)?;
+        Ok(self.append_message(Actor::bot(bot), content, now))
     }
 
-    /// An agent comments, whatever the conversation's state (rules C7, C11).
-    pub(crate) fn comment(&mut self, agent: Uuid, text: String, now: Time) -> Entry {
-        let author = Author::new(AuthorKind::Agent, agent);
-        let entry = self.add(author.clone(), Content::Comment { text }, now);
-        self.events.push(Happened::CommentPosted { sequence: entry.sequence, author });
+    /// An agent comments, in any state of the conversation (rules C7, C11).
+    pub(crate) fn append_comment(&mut self, agent: Uuid, text: String, now: Time) -> Entry {
+        let author = Actor::agent(agent);
+        let entry = self.add_entry(author.clone(), Content::Comment { text }, now);
+        self.new_events.push(ConversationEvent::CommentPosted { sequence: entry.sequence, author });
         entry
     }
 
-    /// The owner changes at an epoch (rules A1, A3). Gives the owner until now; None: it was so already.
-    pub(crate) fn change_owner(
-        &mut self,
-        to: Option<Owner>,
-        by: Author,
-        expected_epoch: i64,
-        now: Time,
-    ) -> Result<Option<Owner>, Refused> {
-        self.must_be_open()?;
-        let from = self.owner();
-        self.must_be_at(Some(expected_epoch))?;
-        if from != to {
-            self.give_to(to, by, now);
+    /// Adds an entry that reports a fact to the team: a link to a contact, a ticket, a sent transcript.
+    pub(crate) fn add_system_entry(&mut self, author: Actor, content: Content, now: Time) {
+        self.add_entry(author, content, now);
+    }
+
+    /// The conversation belongs to the contact; the thread reports it when that is new (rule X1).
+    pub(crate) fn link_contact(&mut self, contact_id: Uuid, by: Actor, now: Time) {
+        if self.contact_id != Some(contact_id) {
+            self.contact_id = Some(contact_id);
+            self.add_entry(by, Content::ContactLinked { contact_id }, now);
+        }
+    }
+
+    /// Changes the owner at an epoch (rules A1, A3). Gives the owner before; nothing changes when it is the same.
+    pub(crate) fn change_owner(&mut self, change: OwnerChange, now: Time) -> Result<Option<Owner>, Rejection> {
+        self.require_open()?;
+        self.require_epoch(Some(change.expected_epoch))?;
+        let from = self.owner;
+        if from != change.to {
+            self.assign(change.to, change.by, change.cause, now);
         }
         Ok(from)
     }
 
-    /// The bot in charge hands over to people (rule B8).
+    /// The bot in charge hands off to people (rule B8).
     pub(crate) fn hand_off(
         &mut self,
         session: Uuid,
         reason: String,
         agent: Option<Uuid>,
         now: Time,
-    ) -> Result<(), Refused> {
-        let bot = self.must_have_in_charge(session)?;
-        self.row.bot_in_charge = false;
-        self.row.assignee_kind = None;
-        self.row.assignee_id = None;
-        self.row.epoch += 1;
-        self.add(Author::new(AuthorKind::Bot, bot), Content::HandedOff { reason, epoch: self.row.epoch }, now);
-        self.events.push(Happened::HandedOff { bot_session: session, bot, agent, at: now });
+    ) -> Result<(), Rejection> {
+        let bot = self.require_in_charge(session)?;
+        self.end_bot_session();
+        self.owner = None;
+        self.epoch += 1;
+        self.add_entry(Actor::bot(bot), Content::HandedOff { reason, epoch: self.epoch }, now);
+        self.new_events.push(ConversationEvent::HandedOff { bot_session: session, bot, agent, at: now });
         Ok(())
     }
 
-    /// An agent closes (rule E1). Closing a closed one changes nothing (rule E5).
+    /// An agent closes (rule E1). Closing a closed conversation changes nothing (rule E5).
     pub(crate) fn close_by_agent(
         &mut self,
         agent: Uuid,
-        epoch: Option<i64>,
+        expected_epoch: Option<i64>,
         facts: ClosingFacts,
         now: Time,
-    ) -> Result<(), Refused> {
-        if self.row.status == Status::Closed {
+    ) -> Result<(), Rejection> {
+        if self.status == Status::Closed {
             return Ok(());
         }
-        self.must_be_at(epoch)?;
-        self.close(CloseReason::Agent, Author::new(AuthorKind::Agent, agent), facts, now);
+        self.require_epoch(expected_epoch)?;
+        self.close(CloseReason::Agent, Actor::agent(agent), facts, now);
         Ok(())
     }
 
-    /// The bot in charge closes at the end of its flow (rule C2).
-    pub(crate) fn close_by_bot(&mut self, session: Uuid, facts: ClosingFacts, now: Time) -> Result<(), Refused> {
-        if self.row.status == Status::Closed && self.row.bot_session_id == Some(session) {
+    /// The bot in charge closes at the end of its flow (rule C2). A repeat by the same session changes nothing.
+    pub(crate) fn close_by_bot(&mut self, session: Uuid, facts: ClosingFacts, now: Time) -> Result<(), Rejection> {
+        if self.status == Status::Closed && self.started_with(session) {
             return Ok(());
         }
-        let bot = self.must_have_in_charge(session)?;
-        self.close(CloseReason::BotCompleted, Author::new(AuthorKind::Bot, bot), facts, now);
+        let bot = self.require_in_charge(session)?;
+        self.close(CloseReason::BotCompleted, Actor::bot(bot), facts, now);
         Ok(())
     }
 
-    /// The session's timeout asks to close (rules B4, B5, E2): granted when the session is in charge and the visitor was
-    /// silent so long by this database's clock. Closed by this very timeout before is granted too.
-    pub(crate) fn close_idle(&mut self, session: Uuid, facts: ClosingFacts, now: Time) -> Result<(), NotIdle> {
-        if self.row.status == Status::Closed {
-            let ours =
-                self.row.close_reason == Some(CloseReason::VisitorInactive) && self.row.bot_session_id == Some(session);
-            return if ours { Ok(()) } else { Err(NotIdle::NotInCharge) };
+    /// The session's timeout closes (rules B4, B5, E2), if the session is in charge and the visitor was inactive for the
+    /// timeout by this database's clock. A repeat of the close that this timeout made changes nothing.
+    pub(crate) fn close_idle(&mut self, session: Uuid, facts: ClosingFacts, now: Time) -> Result<(), IdleRejection> {
+        if self.status == Status::Closed {
+            let by_this_timeout = self.close_reason == Some(CloseReason::VisitorInactive) && self.started_with(session);
+            return if by_this_timeout { Ok(()) } else { Err(IdleRejection::NotInCharge) };
         }
-        self.must_have_in_charge(session).map_err(|_| NotIdle::NotInCharge)?;
-        let timeout = self.row.bot_timeout_us.and_then(|us| u64::try_from(us).ok()).map(Duration::from_micros);
-        let timeout = timeout.ok_or(NotIdle::NotInCharge)?;
-        let idle_at = self.row.last_visitor_activity_at.plus(timeout);
+        let in_charge = self.session_in_charge().filter(|in_charge| in_charge.id == session);
+        let timeout = in_charge.and_then(|session| session.timeout).ok_or(IdleRejection::NotInCharge)?;
+        let idle_at = self.last_visitor_activity_at.plus(timeout);
         if now < idle_at {
-            return Err(NotIdle::Until { idle_at });
+            return Err(IdleRejection::VisitorActive { idle_at });
         }
-        self.close(CloseReason::VisitorInactive, Author::system(), facts, now);
+        self.close(CloseReason::VisitorInactive, Actor::system(), facts, now);
         Ok(())
     }
 
-    /// An agent opens it again and owns it (rule E4); an open one stays as it is.
-    pub(crate) fn reopen(&mut self, agent: Uuid, now: Time) {
-        if self.row.status == Status::Open {
-            return;
+    /// An agent reopens the conversation and owns it (rule E4). Reopening an open one changes nothing. `has_newer`: the
+    /// visitor has another open conversation on the channel.
+    pub(crate) fn reopen(&mut self, agent: Uuid, has_newer: bool, now: Time) -> Result<(), Rejection> {
+        if self.status == Status::Open {
+            return Ok(());
         }
-        self.row.status = Status::Open;
-        self.row.close_reason = None;
-        self.row.closed_at = None;
-        self.row.had_agent = true;
-        self.row.assignee_kind = Some(OwnerKind::Agent);
-        self.row.assignee_id = Some(agent);
-        self.row.epoch += 1;
-        let by = Author::new(AuthorKind::Agent, agent);
-        self.add(by.clone(), Content::Reopened { epoch: self.row.epoch }, now);
-        self.events.push(Happened::Reopened { by, at: now });
+        if has_newer {
+            return Err(Rejection::NewerConversationOpen);
+        }
+        self.status = Status::Open;
+        self.close_reason = None;
+        self.closed_at = None;
+        self.had_agent = true;
+        self.owner = Some(Owner::agent(agent));
+        self.epoch += 1;
+        let by = Actor::agent(agent);
+        self.add_entry(by.clone(), Content::Reopened { epoch: self.epoch }, now);
+        self.new_events.push(ConversationEvent::Reopened { by, at: now });
+        Ok(())
     }
 
-    /// Something that only the thread tells: a link to a contact, a ticket, a sent transcript.
-    pub(crate) fn note(&mut self, author: Author, content: Content, now: Time) {
-        self.add(author, content, now);
-    }
-
-    /// Is the bot session in charge? Gives its bot.
-    pub(crate) fn must_have_in_charge(&self, session: Uuid) -> Result<Uuid, Refused> {
-        match (self.session_in_charge(), self.row.bot_id) {
-            (Some(in_charge), Some(bot)) if in_charge == session => Ok(bot),
-            _ => Err(Refused::SessionNotInCharge),
+    /// Requires that the bot session is in charge. Gives its bot.
+    pub(crate) fn require_in_charge(&self, session: Uuid) -> Result<Uuid, Rejection> {
+        match self.session_in_charge() {
+            Some(in_charge) if in_charge.id == session => Ok(in_charge.bot),
+            _ => Err(Rejection::SessionNotInCharge),
         }
     }
 
-    fn must_be_open(&self) -> Result<(), Refused> {
-        if self.row.status == Status::Open { Ok(()) } else { Err(Refused::Closed) }
+    fn started_with(&self, session: Uuid) -> bool {
+        self.bot_session.as_ref().is_some_and(|started_with| started_with.id == session)
     }
 
-    fn must_be_at(&self, epoch: Option<i64>) -> Result<(), Refused> {
-        match epoch {
-            Some(epoch) if epoch != self.row.epoch => Err(Refused::OwnershipChanged),
+    fn require_open(&self) -> Result<(), Rejection> {
+        if self.is_open() { Ok(()) } else { Err(Rejection::Closed) }
+    }
+
+    fn require_epoch(&self, expected: Option<i64>) -> Result<(), Rejection> {
+        match expected {
+            Some(expected) if expected != self.epoch => Err(Rejection::OwnerChanged),
             _ => Ok(()),
         }
     }
 
-    fn give_to(&mut self, to: Option<Owner>, by: Author, now: Time) {
-        let from = self.owner();
-        let ended_session = self.session_in_charge();
-        self.row.bot_in_charge = false;
-        self.row.assignee_kind = to.map(|owner| owner.kind);
-        self.row.assignee_id = to.map(|owner| owner.id);
-        self.row.had_agent |= to.is_some_and(|owner| owner.kind == OwnerKind::Agent);
-        self.row.epoch += 1;
-        let epoch = self.row.epoch;
-        self.add(by.clone(), Content::AssigneeChanged { from, to, epoch }, now);
-        self.events.push(Happened::AssigneeChanged { epoch, from, to, by, ended_session, at: now });
+    /// Gives the session that was in charge until now.
+    fn end_bot_session(&mut self) -> Option<Uuid> {
+        let session = self.bot_session.as_mut().filter(|session| session.in_charge)?;
+        session.in_charge = false;
+        Some(session.id)
     }
 
-    fn close(&mut self, reason: CloseReason, by: Author, facts: ClosingFacts, now: Time) {
-        let bot_session = self.session_in_charge();
-        self.row.bot_in_charge = false;
-        self.row.status = Status::Closed;
-        self.row.close_number += 1;
-        self.row.close_reason = Some(reason);
-        self.row.closed_at = Some(now);
-        self.add(by.clone(), Content::Closed { reason, close_number: self.row.close_number }, now);
-        self.events.push(Happened::Closed { reason, by, facts, bot_session, at: now });
+    fn assign(&mut self, to: Option<Owner>, by: Actor, cause: AssignmentCause, now: Time) {
+        let from = std::mem::replace(&mut self.owner, to);
+        let ended_session = self.end_bot_session();
+        self.had_agent |= to.is_some_and(Owner::is_agent);
+        self.epoch += 1;
+        let epoch = self.epoch;
+        self.add_entry(by.clone(), Content::AssigneeChanged { from, to, epoch }, now);
+        let changed = AssigneeChanged { epoch, from, to, by, cause, ended_session, at: now };
+        self.new_events.push(ConversationEvent::AssigneeChanged(changed));
     }
 
-    fn message(&mut self, author: Author, content: Content, now: Time) -> Entry {
-        let entry = self.add(author.clone(), content, now);
-        self.events.push(Happened::MessagePosted {
+    fn close(&mut self, reason: CloseReason, by: Actor, facts: ClosingFacts, now: Time) {
+        let bot_session = self.end_bot_session();
+        self.status = Status::Closed;
+        self.close_number += 1;
+        self.close_reason = Some(reason);
+        self.closed_at = Some(now);
+        self.add_entry(by.clone(), Content::Closed { reason, close_number: self.close_number }, now);
+        self.new_events.push(ConversationEvent::Closed(Closed { reason, by, facts, bot_session, at: now }));
+    }
+
+    fn append_message(&mut self, author: Actor, content: Content, now: Time) -> Entry {
+        let entry = self.add_entry(author.clone(), content, now);
+        self.new_events.push(ConversationEvent::MessagePosted {
             sequence: entry.sequence,
-            visitor_sequence: self.row.last_visitor_sequence,
+            visitor_sequence: self.last_visitor_sequence,
             author,
-            bot_session: self.session_in_charge(),
+            bot_session: self.session_in_charge().map(|session| session.id),
         });
         entry
     }
 
-    fn add(&mut self, author: Author, content: Content, now: Time) -> Entry {
-        self.row.last_sequence += 1;
-        let visitor_sequence = content.visible_to_visitor().then(|| {
-            self.row.last_visitor_sequence += 1;
-            self.row.last_visitor_sequence
+    fn add_entry(&mut self, author: Actor, content: Content, now: Time) -> Entry {
+        self.last_sequence += 1;
+        let visitor_sequence = content.is_visible_to_visitor().then(|| {
+            self.last_visitor_sequence += 1;
+            self.last_visitor_sequence
         });
-        self.row.last_activity_at = now;
+        self.last_activity_at = now;
         let entry = Entry {
-            conversation_id: self.row.id,
-            sequence: self.row.last_sequence,
+            conversation_id: self.id,
+            sequence: self.last_sequence,
             visitor_sequence,
             author,
             content,
             created_at: now,
         };
-        self.entries.push(entry.clone());
+        self.new_entries.push(entry.clone());
         entry
     }
 }

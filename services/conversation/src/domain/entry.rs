@@ -1,58 +1,10 @@
-//! Entries of a thread, and who writes them.
+//! Entries of a thread.
 
 use frontdesk_clock::Time;
-use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The kind of an owner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
-#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(crate) enum OwnerKind {
-    Agent,
-    Bot,
-}
-
-/// Who a conversation is assigned to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct Owner {
-    pub kind: OwnerKind,
-    pub id: Uuid,
-}
-
-impl Owner {
-    pub(crate) fn agent(id: Uuid) -> Self {
-        Self { kind: OwnerKind::Agent, id }
-    }
-}
-
-/// The kind of an author.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
-#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
-pub(crate) enum AuthorKind {
-    Visitor,
-    Agent,
-    Bot,
-    System,
-}
-
-/// Who wrote or did something.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Author {
-    pub kind: AuthorKind,
-    pub id: String,
-}
-
-impl Author {
-    pub(crate) fn new(kind: AuthorKind, id: impl ToString) -> Self {
-        Self { kind, id: id.to_string() }
-    }
-
-    pub(crate) fn system() -> Self {
-        Self { kind: AuthorKind::System, id: String::new() }
-    }
-}
+use super::{Actor, CloseReason, Owner};
 
 /// A button of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +13,7 @@ pub(crate) struct Button {
     pub label: String,
 }
 
-/// What an entry is. Stored as JSON: add, never rename.
+/// The content of an entry. Stored as JSON: add, never rename.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum Content {
@@ -85,7 +37,7 @@ pub(crate) enum Content {
         epoch: i64,
     },
     Closed {
-        reason: super::CloseReason,
+        reason: CloseReason,
         close_number: i32,
     },
     Reopened {
@@ -104,16 +56,16 @@ pub(crate) enum Content {
 }
 
 impl Content {
-    /// A plain message.
+    /// A message without buttons.
     pub(crate) fn text(text: String) -> Self {
         Self::Message { text, buttons: Vec::new(), chosen_button_id: None }
     }
 
-    /// Does the visitor see it (rules C3, C7)? What is not named here stays with the team.
-    pub(crate) fn visible_to_visitor(&self) -> bool {
+    /// Whether the visitor sees the entry (rules C3, C7). What is not named here stays with the team.
+    pub(crate) fn is_visible_to_visitor(&self) -> bool {
         match self {
             Self::Message { .. } | Self::Closed { .. } | Self::Reopened { .. } => true,
-            Self::AssigneeChanged { to, .. } => to.is_some_and(|owner| owner.kind == OwnerKind::Agent),
+            Self::AssigneeChanged { to, .. } => to.is_some_and(Owner::is_agent),
             Self::Comment { .. }
             | Self::HandedOff { .. }
             | Self::ContactLinked { .. }
@@ -121,15 +73,47 @@ impl Content {
             | Self::TranscriptSent { .. } => false,
         }
     }
+
+    /// The ownership epoch that began with the entry.
+    pub(crate) fn begun_epoch(&self) -> Option<i64> {
+        match self {
+            Self::AssigneeChanged { epoch, .. } | Self::HandedOff { epoch, .. } | Self::Reopened { epoch } => {
+                Some(*epoch)
+            }
+            _ => None,
+        }
+    }
 }
 
-/// A line of a thread.
+/// An entry of a thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub conversation_id: Uuid,
+    /// Dense: 1, 2, 3 ... (rule C3).
     pub sequence: i64,
+    /// Dense among the entries that the visitor sees. None: they do not see this one.
     pub visitor_sequence: Option<i64>,
-    pub author: Author,
+    pub author: Actor,
     pub content: Content,
     pub created_at: Time,
+}
+
+impl Entry {
+    /// The label of a button that the entry offers.
+    pub(crate) fn button_label(&self, button_id: &str) -> Option<&str> {
+        let Content::Message { buttons, .. } = &self.content else { return None };
+        buttons.iter().find(|button| button.id == button_id).map(|button| button.label.as_str())
+    }
+
+    /// The newest message that offers buttons and whose choice is still to be made. `newest_first`: entries of the thread.
+    pub(crate) fn open_question(newest_first: impl IntoIterator<Item = Self>) -> Option<Self> {
+        for entry in newest_first {
+            match &entry.content {
+                Content::Message { buttons, .. } if !buttons.is_empty() => return Some(entry),
+                Content::Message { chosen_button_id: Some(_), .. } => return None,
+                _ => {}
+            }
+        }
+        None
+    }
 }

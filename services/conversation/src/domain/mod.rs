@@ -1,11 +1,32 @@
-//! What may happen to a conversation and what follows. No I/O, no clock.
+//! The rules of conversations, contacts, channels and tickets: what may happen and what follows. No I/O and no clock; times
+//! and ids are arguments. Start reading in `conversation.rs`.
 
-mod address;
+mod actor;
+mod agent;
+mod append_message;
+mod bot;
+mod channel;
+mod closing_facts;
+mod contact;
 mod conversation;
+mod conversation_event;
 mod entry;
-mod words;
+mod rejection;
+mod ticket;
+mod visitor;
+mod visitor_key;
 
-pub(crate) use address::usable_address;
-pub(crate) use conversation::{ClosingFacts, Conversation, Happened, NewConversation, NotIdle, Refused, StartedWith};
-pub(crate) use entry::{Author, AuthorKind, Button, Content, Entry, Owner, OwnerKind};
-pub(crate) use words::{CloseReason, Greeter, Link, Status, TicketStatus};
+pub(crate) use actor::{Actor, ActorKind, Owner, OwnerKind};
+pub(crate) use agent::{Agent, RosterState};
+pub(crate) use append_message::{AppendMessage, Context};
+pub(crate) use bot::Bot;
+pub(crate) use channel::{Channel, ChannelUpdate, Greeter, WrongBot};
+pub(crate) use closing_facts::{ClosingFacts, ClosingSnapshot, ClosingSources};
+pub(crate) use contact::{Contact, ContactEmail, ContactUpdate, sort_emails};
+pub(crate) use conversation::{BotSession, CloseReason, Conversation, Greeting, NewConversation, OwnerChange, Status};
+pub(crate) use conversation_event::{AssigneeChanged, AssignmentCause, Closed, ConversationEvent};
+pub(crate) use entry::{Button, Content, Entry};
+pub(crate) use rejection::{IdleRejection, Rejection};
+pub(crate) use ticket::{Ticket, TicketStatus, TicketUpdate};
+pub(crate) use visitor::{AnswerEffect, Visitor, VisitorLink, apply_answer};
+pub(crate) use visitor_key::VisitorKey;

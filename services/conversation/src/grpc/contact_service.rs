@@ -7,11 +7,14 @@ use frontdesk_proto::conversation::v1::{self as pb, contact_service_server::Cont
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{Grpc, all, convert, email, one, time_zone};
+use super::{
+    Grpc, convert,
+    fields::{both, email, one, time_zone},
+};
 use crate::{
     commands::{self, CreateContact, UpdateContact},
-    error::ConversationError,
-    store::contacts,
+    domain::ContactUpdate,
+    queries,
 };
 
 #[tonic::async_trait]
@@ -22,9 +25,10 @@ impl ContactService for Grpc {
     ) -> Result<Response<pb::CreateContactResponse>, Status> {
         let (caller, request) = validated(request)?;
         let key = Key::new(&caller, &request.request_id, &request);
-        let (email, time_zone) = all(email(&request.email), time_zone(&request.time_zone))?;
-        let command = CreateContact { name: request.name, email, phone: request.phone, time_zone, key };
-        let contact = commands::create_contact(&self.0, &caller, command).await?;
+        let (email, time_zone) = both(email(&request.email), time_zone(&request.time_zone))?;
+        let contact =
+            ContactUpdate { name: Some(request.name), email, phone: Some(request.phone), time_zone: Some(time_zone) };
+        let contact = commands::create_contact(&self.0, &caller, CreateContact { contact, key }).await?;
         Ok(Response::new(pb::CreateContactResponse { contact: Some(convert::contact(&contact)) }))
     }
 
@@ -33,10 +37,7 @@ impl ContactService for Grpc {
         request: Request<pb::GetContactRequest>,
     ) -> Result<Response<pb::GetContactResponse>, Status> {
         let (caller, request) = validated(request)?;
-        let id = parse_id("contact_id", &request.contact_id)?;
-        let read = self.read(&caller).await?;
-        let contact = contacts::find(&read.conn(), caller.account, id).await.map_err(ConversationError::from)?;
-        let contact = contact.ok_or(ConversationError::NotFound("contact"))?;
+        let contact = queries::get_contact(&self.0, &caller, parse_id("contact_id", &request.contact_id)?).await?;
         Ok(Response::new(pb::GetContactResponse { contact: Some(convert::contact(&contact)) }))
     }
 
@@ -49,16 +50,10 @@ impl ContactService for Grpc {
         let size = std::mem::take(&mut request.page_size);
         let page = self.0.pages.read_request::<(Time, Uuid), _>(&caller, &request, size, &token)?;
         let email = one(email(&request.email))?;
-        let read = self.read(&caller).await?;
-        let mut rows = contacts::list(&read.conn(), caller.account, email, page.cursor, page.size + 1)
-            .await
-            .map_err(ConversationError::from)?;
-        let next_page_token =
-            self.0.pages.next_page_token(page, &mut rows, |last| (last.row.created_at, last.row.id))?;
-        Ok(Response::new(pb::ListContactsResponse {
-            contacts: rows.iter().map(convert::contact).collect(),
-            next_page_token,
-        }))
+        let mut contacts = queries::list_contacts(&self.0, &caller, email, page.cursor, page.size + 1).await?;
+        let next_page_token = self.0.pages.next_page_token(page, &mut contacts, |last| (last.created_at, last.id))?;
+        let contacts = contacts.iter().map(convert::contact).collect();
+        Ok(Response::new(pb::ListContactsResponse { contacts, next_page_token }))
     }
 
     async fn update_contact(
@@ -66,16 +61,13 @@ impl ContactService for Grpc {
         request: Request<pb::UpdateContactRequest>,
     ) -> Result<Response<pb::UpdateContactResponse>, Status> {
         let (caller, request) = validated(request)?;
-        let (email, time_zone) = all(
+        let (email, time_zone) = both(
             email(request.email.as_deref().unwrap_or_default()),
             request.time_zone.as_deref().map(time_zone).transpose(),
         )?;
         let command = UpdateContact {
             contact: parse_id("contact_id", &request.contact_id)?,
-            name: request.name,
-            email,
-            phone: request.phone,
-            time_zone,
+            update: ContactUpdate { name: request.name, email, phone: request.phone, time_zone },
             etag: request.etag,
         };
         let contact = commands::update_contact(&self.0, &caller, command).await?;

@@ -3,33 +3,35 @@
 use frontdesk_api::{parse_id, parse_optional_id, validated};
 use frontdesk_auth::{Caller, CallerKind};
 use frontdesk_clock::Time;
-use frontdesk_db::{AccountId, Read};
+use frontdesk_db::AccountId;
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, conversation_service_server::ConversationService};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{Grpc, active_agent, agent, bot_session, convert, refuse};
+use super::{
+    Grpc, convert,
+    fields::{agent, bot_session, invalid, optional_key},
+};
 use crate::{
-    commands::{self, ChangeAssignee, CloseConversation, Closer, HandOff, Idle, IdleOutcome, RecordAnswer},
-    domain::{Author, AuthorKind, Conversation, Status as ConversationStatus},
-    error::ConversationError,
-    queries,
-    store::{
-        conversations::{self, Assignee, Filter},
-        names,
+    commands::{
+        self, ChangeAssignee, CloseConversation, Closer, HandOff, IdleTimeout, LinkContact, RecordAnswer,
+        ReopenConversation,
     },
+    domain::{Actor, ActorKind, Conversation, Owner, OwnerChange, Status as ConversationStatus},
+    queries::{self, AssigneeFilter, Filter},
 };
 
 impl Grpc {
-    async fn told(&self, caller: &Caller, conversation: &Conversation) -> Result<Option<pb::Conversation>, Status> {
-        told(&self.read(caller).await?, conversation).await
+    /// The conversation as a response, with the names in it.
+    async fn to_response(
+        &self,
+        caller: &Caller,
+        conversation: &Conversation,
+    ) -> Result<Option<pb::Conversation>, Status> {
+        let names = queries::find_names(&self.0, caller, conversation, &[]).await?;
+        Ok(Some(convert::conversation(conversation, &names)))
     }
-}
-
-async fn told(read: &Read, conversation: &Conversation) -> Result<Option<pb::Conversation>, Status> {
-    let names = names::find(&read.conn(), conversation, &[]).await.map_err(ConversationError::from)?;
-    Ok(Some(convert::conversation(conversation, &names)))
 }
 
 #[tonic::async_trait]
@@ -40,9 +42,9 @@ impl ConversationService for Grpc {
     ) -> Result<Response<pb::GetConversationResponse>, Status> {
         let (caller, request) = validated(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
-        let read = self.read(&caller).await?;
-        let conversation = queries::get_conversation(&read.conn(), &caller, id).await?;
-        Ok(Response::new(pb::GetConversationResponse { conversation: told(&read, &conversation).await? }))
+        let (conversation, names) = queries::get_conversation(&self.0, &caller, id).await?;
+        let conversation = Some(convert::conversation(&conversation, &names));
+        Ok(Response::new(pb::GetConversationResponse { conversation }))
     }
 
     async fn list_conversations(
@@ -54,14 +56,9 @@ impl ConversationService for Grpc {
         let size = std::mem::take(&mut request.page_size);
         let page = self.0.pages.read_request::<(Time, Uuid), _>(&caller, &request, size, &token)?;
         let filter = filter(&caller, &request)?;
-        let read = self.read(&caller).await?;
-        let mut rows = conversations::list(&read.conn(), caller.account, filter, page.cursor, page.size + 1)
-            .await
-            .map_err(ConversationError::from)?;
-        let next_page_token =
-            self.0.pages.next_page_token(page, &mut rows, |last| (last.row.last_activity_at, last.row.id))?;
-        let owners = rows.iter().filter_map(Conversation::owner).collect::<Vec<_>>();
-        let names = names::find_owners(&read.conn(), caller.account, owners).await.map_err(ConversationError::from)?;
+        let (mut rows, names) =
+            queries::list_conversations(&self.0, &caller, filter, page.cursor, page.size + 1).await?;
+        let next_page_token = self.0.pages.next_page_token(page, &mut rows, |last| (last.last_activity_at, last.id))?;
         let conversations = rows.iter().map(|row| convert::conversation(row, &names)).collect();
         Ok(Response::new(pb::ListConversationsResponse { conversations, next_page_token }))
     }
@@ -74,15 +71,18 @@ impl ConversationService for Grpc {
         let by = match caller.kind {
             CallerKind::Service => Closer::BotSession(bot_session(&caller, &request.bot_session_id)?),
             _ if !request.bot_session_id.is_empty() => {
-                return Err(refuse("bot_session_id", "must be empty: it is for services"));
+                return Err(invalid("bot_session_id", "must be empty: it is for services"));
             }
             _ => Closer::Agent(agent(&caller)?),
         };
-        let conversation = parse_id("conversation_id", &request.conversation_id)?;
-        let key = key(&caller, &request.request_id, &request);
-        let command = CloseConversation { conversation, by, expected_epoch: request.expected_epoch, key };
+        let command = CloseConversation {
+            conversation: parse_id("conversation_id", &request.conversation_id)?,
+            by,
+            expected_epoch: request.expected_epoch,
+            key: optional_key(&caller, &request.request_id, &request),
+        };
         let closed = commands::close_conversation(&self.0, &caller, command).await?;
-        Ok(Response::new(pb::CloseConversationResponse { conversation: self.told(&caller, &closed).await? }))
+        Ok(Response::new(pb::CloseConversationResponse { conversation: self.to_response(&caller, &closed).await? }))
     }
 
     async fn reopen_conversation(
@@ -90,16 +90,13 @@ impl ConversationService for Grpc {
         request: Request<pb::ReopenConversationRequest>,
     ) -> Result<Response<pb::ReopenConversationResponse>, Status> {
         let (caller, request) = validated(request)?;
-        let id = parse_id("conversation_id", &request.conversation_id)?;
-        let reopened = commands::reopen_conversation(
-            &self.0,
-            &caller,
-            id,
-            active_agent(&self.0, &caller).await?,
-            key(&caller, &request.request_id, &request),
-        )
-        .await?;
-        Ok(Response::new(pb::ReopenConversationResponse { conversation: self.told(&caller, &reopened).await? }))
+        let command = ReopenConversation {
+            conversation: parse_id("conversation_id", &request.conversation_id)?,
+            agent: agent(&caller)?,
+            key: optional_key(&caller, &request.request_id, &request),
+        };
+        let reopened = commands::reopen_conversation(&self.0, &caller, command).await?;
+        Ok(Response::new(pb::ReopenConversationResponse { conversation: self.to_response(&caller, &reopened).await? }))
     }
 
     async fn change_assignee(
@@ -107,27 +104,27 @@ impl ConversationService for Grpc {
         request: Request<pb::ChangeAssigneeRequest>,
     ) -> Result<Response<pb::ChangeAssigneeResponse>, Status> {
         let (caller, request) = validated(request)?;
-        // The name is told in passing: a repeat after a rename is still a repeat.
-        let asked = pb::ChangeAssigneeRequest { agent_name: String::new(), ..request.clone() };
-        let command = ChangeAssignee {
-            key: Key::new(&caller, &request.request_id, &asked),
-            conversation: parse_id("conversation_id", &request.conversation_id)?,
+        // A repeat after the agent was renamed is still a repeat.
+        let without_name = pb::ChangeAssigneeRequest { agent_name: String::new(), ..request.clone() };
+        let change = OwnerChange {
+            to: parse_optional_id("agent_id", &request.agent_id)?.map(Owner::agent),
+            by: changing_actor(&caller),
+            cause: convert::cause(request.cause()),
             expected_epoch: request.expected_epoch,
-            agent: parse_optional_id("agent_id", &request.agent_id)?,
-            agent_name: request.agent_name,
-            by: match caller.actor.kind {
-                CallerKind::Agent => Author::new(AuthorKind::Agent, &caller.actor.id),
-                CallerKind::Bot => Author::new(AuthorKind::Bot, &caller.actor.id),
-                CallerKind::Visitor | CallerKind::Service | CallerKind::Admin => Author::system(),
-            },
         };
-        let changed = commands::change_assignee(&self.0, &caller, command).await?;
-        let from = changed.from;
-        let read = self.read(&caller).await?;
-        let names = names::find_owners(&read.conn(), caller.account, from).await.map_err(ConversationError::from)?;
+        let command = ChangeAssignee {
+            conversation: parse_id("conversation_id", &request.conversation_id)?,
+            change,
+            agent_name: request.agent_name,
+            key: Key::new(&caller, &without_name.request_id, &without_name),
+        };
+        let (conversation, changed) = commands::change_assignee(&self.0, &caller, command).await?;
+        let names = queries::find_owner_names(&self.0, &caller, changed.from).await?;
         Ok(Response::new(pb::ChangeAssigneeResponse {
-            conversation: told(&read, &changed.conversation).await?,
-            previous_assignee: from.map(|from| convert::owner(from, &names)),
+            conversation: self.to_response(&caller, &conversation).await?,
+            previous_assignee: changed.from.map(|from| convert::owner(from, &names)),
+            epoch: changed.epoch,
+            change_time: Some(changed.at.to_proto()),
         }))
     }
 
@@ -144,7 +141,8 @@ impl ConversationService for Grpc {
             reason: request.reason,
         };
         let conversation = commands::hand_off(&self.0, &caller, command).await?;
-        Ok(Response::new(pb::HandOffConversationResponse { conversation: self.told(&caller, &conversation).await? }))
+        let conversation = self.to_response(&caller, &conversation).await?;
+        Ok(Response::new(pb::HandOffConversationResponse { conversation }))
     }
 
     async fn close_idle_conversations(
@@ -152,25 +150,18 @@ impl ConversationService for Grpc {
         request: Request<pb::CloseIdleConversationsRequest>,
     ) -> Result<Response<pb::CloseIdleConversationsResponse>, Status> {
         let (_, request) = validated(request)?;
-        let mut idle = Vec::with_capacity(request.conversations.len());
-        for one in &request.conversations {
-            idle.push(Idle {
-                account: AccountId(parse_id("account_id", &one.account_id)?),
-                conversation: parse_id("conversation_id", &one.conversation_id)?,
-                session: parse_id("bot_session_id", &one.bot_session_id)?,
-            });
-        }
-        let outcomes = commands::close_idle_conversations(&self.0, idle).await?;
-        let results = request.conversations.into_iter().zip(outcomes).map(|(one, outcome)| {
-            let (outcome, idle_time) = match outcome {
-                IdleOutcome::Closed => (pb::IdleOutcome::Closed, None),
-                IdleOutcome::VisitorActive { idle_at } => (pb::IdleOutcome::VisitorActive, Some(idle_at.to_proto())),
-                IdleOutcome::NotInCharge => (pb::IdleOutcome::NotInCharge, None),
-                IdleOutcome::NotFound => (pb::IdleOutcome::NotFound, None),
-            };
-            pb::IdleResult { conversation_id: one.conversation_id, outcome: outcome.into(), idle_time }
+        let timeouts = request.conversations.iter().map(|idle| {
+            Ok(IdleTimeout {
+                account: AccountId(parse_id("account_id", &idle.account_id)?),
+                conversation: parse_id("conversation_id", &idle.conversation_id)?,
+                session: parse_id("bot_session_id", &idle.bot_session_id)?,
+            })
         });
-        Ok(Response::new(pb::CloseIdleConversationsResponse { results: results.collect() }))
+        let timeouts = timeouts.collect::<Result<Vec<_>, Status>>()?;
+        let outcomes = commands::close_idle_conversations(&self.0, timeouts).await?;
+        let results = request.conversations.into_iter().zip(outcomes);
+        let results = results.map(|(idle, outcome)| convert::idle_result(idle.conversation_id, outcome)).collect();
+        Ok(Response::new(pb::CloseIdleConversationsResponse { results }))
     }
 
     async fn link_contact(
@@ -178,12 +169,13 @@ impl ConversationService for Grpc {
         request: Request<pb::LinkContactRequest>,
     ) -> Result<Response<pb::LinkContactResponse>, Status> {
         let (caller, request) = validated(request)?;
-        let conversation = parse_id("conversation_id", &request.conversation_id)?;
-        let contact = parse_id("contact_id", &request.contact_id)?;
-        let linked =
-            commands::link_contact(&self.0, &caller, conversation, contact, active_agent(&self.0, &caller).await?)
-                .await?;
-        Ok(Response::new(pb::LinkContactResponse { conversation: self.told(&caller, &linked).await? }))
+        let command = LinkContact {
+            conversation: parse_id("conversation_id", &request.conversation_id)?,
+            contact: parse_id("contact_id", &request.contact_id)?,
+            agent: agent(&caller)?,
+        };
+        let linked = commands::link_contact(&self.0, &caller, command).await?;
+        Ok(Response::new(pb::LinkContactResponse { conversation: self.to_response(&caller, &linked).await? }))
     }
 
     async fn get_closing_facts(
@@ -192,9 +184,8 @@ impl ConversationService for Grpc {
     ) -> Result<Response<pb::GetClosingFactsResponse>, Status> {
         let (caller, request) = validated(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
-        let read = self.read(&caller).await?;
-        let (facts, visitor_name) = queries::get_closing_facts(&read.conn(), &caller, id, request.close_number).await?;
-        Ok(Response::new(convert::closing_facts(facts, visitor_name)))
+        let (snapshot, visitor_name) = queries::get_closing_facts(&self.0, &caller, id, request.close_number).await?;
+        Ok(Response::new(convert::closing_facts(snapshot, visitor_name)))
     }
 
     async fn record_answer(
@@ -209,27 +200,31 @@ impl ConversationService for Grpc {
             value: request.value,
         };
         let conversation = commands::record_answer(&self.0, &caller, command).await?;
-        Ok(Response::new(pb::RecordAnswerResponse { conversation: self.told(&caller, &conversation).await? }))
+        Ok(Response::new(pb::RecordAnswerResponse { conversation: self.to_response(&caller, &conversation).await? }))
     }
 }
 
-/// The key of a request whose id may be left out.
-fn key<M: prost::Message + prost::Name>(caller: &Caller, request_id: &str, request: &M) -> Option<Key> {
-    (!request_id.is_empty()).then(|| Key::new(caller, request_id, request))
+/// The actor that the assignment service acts for.
+fn changing_actor(caller: &Caller) -> Actor {
+    match caller.actor.kind {
+        CallerKind::Agent => Actor { kind: ActorKind::Agent, id: caller.actor.id.clone() },
+        CallerKind::Bot => Actor { kind: ActorKind::Bot, id: caller.actor.id.clone() },
+        CallerKind::Visitor | CallerKind::Service | CallerKind::Admin => Actor::system(),
+    }
 }
 
 fn filter(caller: &Caller, request: &pb::ListConversationsRequest) -> Result<Filter, Status> {
     let assignee_id = parse_optional_id("assignee_id", &request.assignee_id)?;
     let assignee = match (request.assignee(), assignee_id) {
-        (pb::AssigneeFilter::Agent, Some(id)) => Some(Assignee::Agent(id)),
-        (pb::AssigneeFilter::Agent, None) => return Err(refuse("assignee_id", "must name the agent")),
-        (_, Some(_)) => return Err(refuse("assignee_id", "must be empty unless assignee is ASSIGNEE_FILTER_AGENT")),
+        (pb::AssigneeFilter::Agent, Some(id)) => Some(AssigneeFilter::Agent(id)),
+        (pb::AssigneeFilter::Agent, None) => return Err(invalid("assignee_id", "must name the agent")),
+        (_, Some(_)) => return Err(invalid("assignee_id", "must be empty unless assignee is ASSIGNEE_FILTER_AGENT")),
         (pb::AssigneeFilter::Unspecified, None) => None,
-        (pb::AssigneeFilter::Nobody, None) => Some(Assignee::Nobody),
-        (pb::AssigneeFilter::Bot, None) => Some(Assignee::AnyBot),
+        (pb::AssigneeFilter::Nobody, None) => Some(AssigneeFilter::Unassigned),
+        (pb::AssigneeFilter::Bot, None) => Some(AssigneeFilter::AnyBot),
         (pb::AssigneeFilter::Me, None) => match caller.agent_id() {
-            Some(me) => Some(Assignee::Agent(me)),
-            None => return Err(refuse("assignee", "ASSIGNEE_FILTER_ME is for agents")),
+            Some(me) => Some(AssigneeFilter::Agent(me)),
+            None => return Err(invalid("assignee", "ASSIGNEE_FILTER_ME is for agents")),
         },
     };
     Ok(Filter {

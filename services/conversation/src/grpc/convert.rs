@@ -1,44 +1,52 @@
-//! Rows and domain become messages. What a visitor gets is an allow-list: a field that is not written here does not reach
-//! them (rule S3).
+//! The domain becomes responses. What a visitor gets is an allow-list: a field that is not written here does not reach them
+//! (rule S3).
 
-use frontdesk_proto::conversation::v1 as pb;
+use frontdesk_proto::{
+    actor::v1::{Actor as PbActor, ActorKind as PbActorKind},
+    assignment::v1::AssignmentCause as PbCause,
+    conversation::v1 as pb,
+};
+use uuid::Uuid;
 
 use crate::{
+    commands::IdleOutcome,
     domain::{
-        Author, AuthorKind, CloseReason, Content, Conversation, Entry, Greeter, Owner, OwnerKind, Status, TicketStatus,
+        Actor, ActorKind, AssignmentCause, Button, Channel, CloseReason, ClosingSnapshot, Contact, Content,
+        Conversation, Entry, Greeter, Owner, OwnerKind, Status, Ticket, TicketStatus, VisitorKey,
     },
-    store::{
-        contacts::Contact,
-        entity::{channels, closes, tickets, visitor_keys},
-        names::Names,
-    },
+    queries::DisplayNames,
 };
 
-/// Microseconds as protobuf's duration.
-pub(crate) fn duration(us: i64) -> prost_types::Duration {
-    prost_types::Duration { seconds: us / 1_000_000, nanos: i32::try_from(us % 1_000_000 * 1_000).unwrap_or(0) }
-}
-
-fn text(id: Option<uuid::Uuid>) -> String {
+fn text(id: Option<Uuid>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
 }
 
-fn author(author: &Author, names: &Names) -> pb::Actor {
-    let kind = match author.kind {
-        AuthorKind::Visitor => pb::ActorKind::Visitor,
-        AuthorKind::Agent => pb::ActorKind::Agent,
-        AuthorKind::Bot => pb::ActorKind::Bot,
-        AuthorKind::System => pb::ActorKind::System,
+fn actor(actor: &Actor, names: &DisplayNames) -> PbActor {
+    let kind = match actor.kind {
+        ActorKind::Visitor => PbActorKind::Visitor,
+        ActorKind::Agent => PbActorKind::Agent,
+        ActorKind::Bot => PbActorKind::Bot,
+        ActorKind::System => PbActorKind::System,
     };
-    pb::Actor { kind: kind.into(), id: author.id.clone(), name: names.of_author(author) }
+    PbActor { kind: kind.into(), id: actor.id.clone(), name: names.actor(actor) }
 }
 
-pub(super) fn owner(owner: Owner, names: &Names) -> pb::Actor {
+pub(super) fn owner(owner: Owner, names: &DisplayNames) -> PbActor {
     let kind = match owner.kind {
-        OwnerKind::Agent => pb::ActorKind::Agent,
-        OwnerKind::Bot => pb::ActorKind::Bot,
+        OwnerKind::Agent => PbActorKind::Agent,
+        OwnerKind::Bot => PbActorKind::Bot,
     };
-    pb::Actor { kind: kind.into(), id: owner.id.to_string(), name: names.of_owner(owner) }
+    PbActor { kind: kind.into(), id: owner.id.to_string(), name: names.owner(owner) }
+}
+
+/// The cause in a request; the field's rule has refused the unspecified one.
+pub(super) fn cause(cause: PbCause) -> AssignmentCause {
+    match cause {
+        PbCause::Started => AssignmentCause::Started,
+        PbCause::ByHand | PbCause::Unspecified => AssignmentCause::ByHand,
+        PbCause::HandedOff => AssignmentCause::HandedOff,
+        PbCause::Reopened => AssignmentCause::Reopened,
+    }
 }
 
 fn close_reason(reason: CloseReason) -> pb::CloseReason {
@@ -49,50 +57,50 @@ fn close_reason(reason: CloseReason) -> pb::CloseReason {
     }
 }
 
-pub(super) fn conversation(conversation: &Conversation, names: &Names) -> pb::Conversation {
-    let row = &conversation.row;
+pub(super) fn conversation(conversation: &Conversation, names: &DisplayNames) -> pb::Conversation {
     let bot_session = conversation.session_in_charge().map(|session| pb::BotSessionInCharge {
-        bot_session_id: session.to_string(),
-        bot_id: text(row.bot_id),
-        inactivity_timeout: row.bot_timeout_us.map(duration),
-        start_time: row.bot_started_at.map(|time| time.to_proto()),
+        bot_session_id: session.id.to_string(),
+        bot_id: session.bot.to_string(),
+        inactivity_timeout: session.timeout.and_then(|timeout| timeout.try_into().ok()),
+        start_time: Some(session.started_at.to_proto()),
     });
-    let status = match row.status {
+    let status = match conversation.status {
         Status::Open => pb::ConversationStatus::Open,
         Status::Closed => pb::ConversationStatus::Closed,
     };
     pb::Conversation {
-        id: row.id.to_string(),
-        channel_id: row.channel_id.to_string(),
-        visitor_id: row.visitor_id.clone(),
-        contact_id: text(row.contact_id),
+        id: conversation.id.to_string(),
+        channel_id: conversation.channel_id.to_string(),
+        visitor_id: conversation.visitor_id.clone(),
+        contact_id: text(conversation.contact_id),
         status: status.into(),
-        page_url: row.page_url.clone(),
-        page_title: row.page_title.clone(),
-        previous_conversation_id: text(row.previous_id),
-        assignee: conversation.owner().map(|assignee| owner(assignee, names)),
-        epoch: row.epoch,
+        page_url: conversation.page_url.clone(),
+        page_title: conversation.page_title.clone(),
+        previous_conversation_id: text(conversation.previous_id),
+        assignee: conversation.owner.map(|assignee| owner(assignee, names)),
+        epoch: conversation.epoch,
         bot_session,
-        last_sequence: row.last_sequence,
-        last_visitor_sequence: row.last_visitor_sequence,
-        close_number: row.close_number,
-        close_reason: row.close_reason.map_or(pb::CloseReason::Unspecified, close_reason).into(),
-        create_time: Some(row.created_at.to_proto()),
-        close_time: row.closed_at.map(|time| time.to_proto()),
-        last_visitor_activity_time: Some(row.last_visitor_activity_at.to_proto()),
-        last_activity_time: Some(row.last_activity_at.to_proto()),
+        last_sequence: conversation.last_sequence,
+        last_visitor_sequence: conversation.last_visitor_sequence,
+        close_number: conversation.close_number,
+        close_reason: conversation.close_reason.map_or(pb::CloseReason::Unspecified, close_reason).into(),
+        create_time: Some(conversation.created_at.to_proto()),
+        close_time: conversation.closed_at.map(|time| time.to_proto()),
+        last_visitor_activity_time: Some(conversation.last_visitor_activity_at.to_proto()),
+        last_activity_time: Some(conversation.last_activity_at.to_proto()),
     }
 }
 
-pub(super) fn entry(entry: &Entry, names: &Names) -> pb::Entry {
+fn button(button: &Button) -> pb::Button {
+    pb::Button { id: button.id.clone(), label: button.label.clone() }
+}
+
+pub(super) fn entry(entry: &Entry, names: &DisplayNames) -> pb::Entry {
     use pb::entry::Content as C;
     let content = match &entry.content {
         Content::Message { text, buttons, chosen_button_id } => C::Message(pb::Message {
             text: text.clone(),
-            buttons: buttons
-                .iter()
-                .map(|button| pb::Button { id: button.id.clone(), label: button.label.clone() })
-                .collect(),
+            buttons: buttons.iter().map(button).collect(),
             chosen_button_id: chosen_button_id.clone().unwrap_or_default(),
         }),
         Content::Comment { text } => C::Comment(pb::Comment { text: text.clone() }),
@@ -122,24 +130,23 @@ pub(super) fn entry(entry: &Entry, names: &Names) -> pb::Entry {
         conversation_id: entry.conversation_id.to_string(),
         sequence: entry.sequence,
         visitor_sequence: entry.visitor_sequence.unwrap_or(0),
-        author: Some(author(&entry.author, names)),
+        author: Some(actor(&entry.author, names)),
         create_time: Some(entry.created_at.to_proto()),
         content: Some(content),
     }
 }
 
 /// A conversation as its visitor sees it.
-pub(super) fn chat(conversation: &Conversation, names: &Names) -> pb::Chat {
-    let row = &conversation.row;
-    let answering = conversation.owner().filter(|_| row.status == Status::Open);
+pub(super) fn chat(conversation: &Conversation, names: &DisplayNames) -> pb::Chat {
+    let answering = conversation.owner.filter(|_| conversation.is_open());
     pb::Chat {
-        id: row.id.to_string(),
-        channel_id: row.channel_id.to_string(),
-        open: row.status == Status::Open,
-        previous_chat_id: text(row.previous_id),
-        last_visitor_sequence: row.last_visitor_sequence,
-        create_time: Some(row.created_at.to_proto()),
-        answering_name: answering.map(|owner| names.of_owner(owner)).unwrap_or_default(),
+        id: conversation.id.to_string(),
+        channel_id: conversation.channel_id.to_string(),
+        open: conversation.is_open(),
+        previous_chat_id: text(conversation.previous_id),
+        last_visitor_sequence: conversation.last_visitor_sequence,
+        create_time: Some(conversation.created_at.to_proto()),
+        answering_name: answering.map(|owner| names.owner(owner)).unwrap_or_default(),
         answering_kind: answering.map_or(pb::ChatAuthorKind::Unspecified, |owner| owner_kind(owner.kind)).into(),
     }
 }
@@ -151,30 +158,30 @@ fn owner_kind(kind: OwnerKind) -> pb::ChatAuthorKind {
     }
 }
 
-/// An entry as the visitor sees it; None: they do not.
-pub(super) fn chat_entry(entry: &Entry, names: &Names) -> Option<pb::ChatEntry> {
+/// An entry as the visitor sees it. None: it is not visible to them.
+pub(super) fn chat_entry(entry: &Entry, names: &DisplayNames) -> Option<pb::ChatEntry> {
     use pb::chat_entry::Content as C;
     let by_author = match entry.author.kind {
-        AuthorKind::Visitor => (pb::ChatAuthorKind::Visitor, String::new()),
-        AuthorKind::Agent => (pb::ChatAuthorKind::Agent, names.of_author(&entry.author)),
-        AuthorKind::Bot => (pb::ChatAuthorKind::Bot, names.of_author(&entry.author)),
-        AuthorKind::System => (pb::ChatAuthorKind::Unspecified, String::new()),
+        ActorKind::Visitor => (pb::ChatAuthorKind::Visitor, String::new()),
+        ActorKind::Agent => (pb::ChatAuthorKind::Agent, names.actor(&entry.author)),
+        ActorKind::Bot => (pb::ChatAuthorKind::Bot, names.actor(&entry.author)),
+        ActorKind::System => (pb::ChatAuthorKind::Unspecified, String::new()),
     };
-    let nobody = (pb::ChatAuthorKind::Unspecified, String::new());
+    let no_author = (pb::ChatAuthorKind::Unspecified, String::new());
     let ((author_kind, author_name), content) = match &entry.content {
         Content::Message { text, buttons, .. } => {
             let buttons =
                 buttons.iter().map(|button| pb::ChatButton { id: button.id.clone(), label: button.label.clone() });
             (by_author, C::Message(pb::ChatMessage { text: text.clone(), buttons: buttons.collect() }))
         }
-        // Who joined, not who sent them.
-        Content::AssigneeChanged { to: Some(to), .. } if to.kind == OwnerKind::Agent => {
-            ((pb::ChatAuthorKind::Agent, names.of_owner(*to)), C::Joined(pb::ChatJoined {}))
+        // The agent who joined, not the one who assigned them.
+        Content::AssigneeChanged { to: Some(to), .. } if to.is_agent() => {
+            ((pb::ChatAuthorKind::Agent, names.owner(*to)), C::Joined(pb::ChatJoined {}))
         }
         Content::Closed { reason, .. } => {
-            (nobody, C::Ended(pb::ChatEnded { visitor_inactive: *reason == CloseReason::VisitorInactive }))
+            (no_author, C::Ended(pb::ChatEnded { visitor_inactive: *reason == CloseReason::VisitorInactive }))
         }
-        Content::Reopened { .. } => (nobody, C::Reopened(pb::ChatReopened {})),
+        Content::Reopened { .. } => (no_author, C::Reopened(pb::ChatReopened {})),
         Content::AssigneeChanged { .. }
         | Content::Comment { .. }
         | Content::HandedOff { .. }
@@ -194,35 +201,46 @@ pub(super) fn chat_entry(entry: &Entry, names: &Names) -> Option<pb::ChatEntry> 
 pub(super) fn contact(contact: &Contact) -> pb::Contact {
     let emails = contact.emails.iter();
     pb::Contact {
-        id: contact.row.id.to_string(),
-        name: contact.row.name.clone(),
+        id: contact.id.to_string(),
+        name: contact.name.clone(),
         emails: emails
             .map(|email| pb::ContactEmail { address: email.address.clone(), verified: email.verified })
             .collect(),
-        phone: contact.row.phone.clone(),
-        time_zone: contact.row.time_zone.clone(),
-        properties: contact.properties(),
-        create_time: Some(contact.row.created_at.to_proto()),
-        etag: contact.row.version.to_string(),
+        phone: contact.phone.clone(),
+        time_zone: contact.time_zone.clone(),
+        properties: contact.properties.clone(),
+        create_time: Some(contact.created_at.to_proto()),
+        etag: contact.etag(),
     }
 }
 
-pub(super) fn closing_facts(close: closes::Model, visitor_name: String) -> pb::GetClosingFactsResponse {
+pub(super) fn closing_facts(snapshot: ClosingSnapshot, visitor_name: String) -> pb::GetClosingFactsResponse {
+    let facts = snapshot.facts;
     pb::GetClosingFactsResponse {
-        contact_id: text(close.contact_id),
-        recipient: close.recipient.unwrap_or_default(),
-        recipient_verified: close.recipient_verified,
-        had_bot_session: close.had_bot_session,
-        had_agent: close.had_agent,
-        had_ticket: close.had_ticket,
-        transcript_enabled: close.transcript_enabled,
-        sender_id: text(close.sender_id),
-        last_sequence: close.last_sequence,
+        contact_id: text(snapshot.contact_id),
+        recipient: facts.recipient.unwrap_or_default(),
+        recipient_verified: facts.recipient_verified,
+        had_bot_session: snapshot.had_bot_session,
+        had_agent: snapshot.had_agent,
+        had_ticket: facts.had_ticket,
+        transcript_enabled: facts.transcript_enabled,
+        sender_id: text(facts.sender_id),
+        last_sequence: snapshot.last_sequence,
         visitor_name,
     }
 }
 
-pub(super) fn channel(channel: &channels::Model) -> pb::Channel {
+pub(super) fn idle_result(conversation_id: String, outcome: IdleOutcome) -> pb::IdleResult {
+    let (outcome, idle_time) = match outcome {
+        IdleOutcome::Closed => (pb::IdleOutcome::Closed, None),
+        IdleOutcome::VisitorActive { idle_at } => (pb::IdleOutcome::VisitorActive, Some(idle_at.to_proto())),
+        IdleOutcome::NotInCharge => (pb::IdleOutcome::NotInCharge, None),
+        IdleOutcome::NotFound => (pb::IdleOutcome::NotFound, None),
+    };
+    pb::IdleResult { conversation_id, outcome: outcome.into(), idle_time }
+}
+
+pub(super) fn channel(channel: &Channel) -> pb::Channel {
     let greeter = match channel.greeter {
         Greeter::Bot => pb::Greeter::Bot,
         Greeter::Routing => pb::Greeter::Routing,
@@ -239,11 +257,11 @@ pub(super) fn channel(channel: &channels::Model) -> pb::Channel {
         time_zone: channel.time_zone.clone(),
         deleted: channel.deleted,
         create_time: Some(channel.created_at.to_proto()),
-        etag: channel.version.to_string(),
+        etag: channel.etag(),
     }
 }
 
-pub(super) fn visitor_key(key: &visitor_keys::Model) -> pb::VisitorKey {
+pub(super) fn visitor_key(key: &VisitorKey) -> pb::VisitorKey {
     pb::VisitorKey {
         key_id: format!("{}.{}", key.channel_id, key.number),
         create_time: Some(key.created_at.to_proto()),
@@ -251,7 +269,7 @@ pub(super) fn visitor_key(key: &visitor_keys::Model) -> pb::VisitorKey {
     }
 }
 
-/// The greeter of a request; the field's rule has refused the unspecified one.
+/// The greeter in a request; the field's rule has refused the unspecified one.
 pub(super) fn greeter(greeter: pb::Greeter) -> Greeter {
     match greeter {
         pb::Greeter::Bot => Greeter::Bot,
@@ -260,7 +278,7 @@ pub(super) fn greeter(greeter: pb::Greeter) -> Greeter {
     }
 }
 
-pub(super) fn ticket(ticket: &tickets::Model) -> pb::Ticket {
+pub(super) fn ticket(ticket: &Ticket) -> pb::Ticket {
     let status = match ticket.status {
         TicketStatus::Open => pb::TicketStatus::Open,
         TicketStatus::Closed => pb::TicketStatus::Closed,

@@ -8,24 +8,18 @@ use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, thread_service_server::ThreadService};
 use tonic::{Request, Response, Status};
 
-use super::{Answers, Grpc, active_agent, agent, bot_session, convert, refuse, says_something};
+use super::{
+    Grpc, ResponseStream, convert,
+    fields::{agent, bot_session, invalid, require_text},
+};
 use crate::{
-    commands::{self, PostComment, PostMessage, Poster},
-    domain::{Button, Entry},
-    error::ConversationError,
+    commands::{self, PostComment, PostMessage},
+    domain::{AppendMessage, Button},
     queries,
-    store::names,
 };
 
-impl Grpc {
-    async fn told_entry(&self, caller: &Caller, entry: &Entry) -> Result<pb::Entry, Status> {
-        let read = self.read(caller).await?;
-        let conversation = queries::get_conversation(&read.conn(), caller, entry.conversation_id).await?;
-        let entries = std::slice::from_ref(entry);
-        let names = names::find(&read.conn(), &conversation, entries).await.map_err(ConversationError::from)?;
-        Ok(convert::entry(entry, &names))
-    }
-}
+/// Number of entries on a page unless the request says.
+const DEFAULT_PAGE_SIZE: usize = 200;
 
 #[tonic::async_trait]
 impl ThreadService for Grpc {
@@ -34,27 +28,13 @@ impl ThreadService for Grpc {
         request: Request<pb::PostMessageRequest>,
     ) -> Result<Response<pb::PostMessageResponse>, Status> {
         let (caller, request) = validated(request)?;
-        says_something(&request.text)?;
-        let key = Key::new(&caller, &request.request_id, &request);
-        let by = match caller.kind {
-            CallerKind::Service => Poster::Bot {
-                session: bot_session(&caller, &request.bot_session_id)?,
-                buttons: buttons(request.buttons)?,
-            },
-            _ if !request.bot_session_id.is_empty() => {
-                return Err(refuse("bot_session_id", "must be empty: it is for services"));
-            }
-            _ if !request.buttons.is_empty() => return Err(refuse("buttons", "must be empty: they are for bots")),
-            _ => Poster::Agent(agent(&caller)?),
+        require_text(&request.text)?;
+        let command = PostMessage {
+            key: Key::new(&caller, &request.request_id, &request),
+            conversation: parse_id("conversation_id", &request.conversation_id)?,
+            message: message(&caller, request)?,
         };
-        let conversation = parse_id("conversation_id", &request.conversation_id)?;
-        let command = PostMessage { conversation, by, text: request.text, expected_epoch: request.expected_epoch, key };
-        let mut posted = commands::post_message(&self.0, &caller, command.clone()).await;
-        if matches!(posted, Err(ConversationError::AgentUnknown)) {
-            active_agent(&self.0, &caller).await?;
-            posted = commands::post_message(&self.0, &caller, command).await;
-        }
-        let (entry, names) = posted?;
+        let (entry, names) = commands::post_message(&self.0, &caller, command).await?;
         Ok(Response::new(pb::PostMessageResponse { entry: Some(convert::entry(&entry, &names)) }))
     }
 
@@ -63,12 +43,13 @@ impl ThreadService for Grpc {
         request: Request<pb::PostCommentRequest>,
     ) -> Result<Response<pb::PostCommentResponse>, Status> {
         let (caller, request) = validated(request)?;
-        says_something(&request.text)?;
+        require_text(&request.text)?;
         let conversation = parse_id("conversation_id", &request.conversation_id)?;
         let key = Key::new(&caller, &request.request_id, &request);
         let command = PostComment { conversation, agent: agent(&caller)?, text: request.text, key };
         let entry = commands::post_comment(&self.0, &caller, command).await?;
-        Ok(Response::new(pb::PostCommentResponse { entry: Some(self.told_entry(&caller, &entry).await?) }))
+        let names = queries::find_owner_names(&self.0, &caller, entry.author.as_owner()).await?;
+        Ok(Response::new(pb::PostCommentResponse { entry: Some(convert::entry(&entry, &names)) }))
     }
 
     async fn list_entries(
@@ -77,18 +58,14 @@ impl ThreadService for Grpc {
     ) -> Result<Response<pb::ListEntriesResponse>, Status> {
         let (caller, request) = validated(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
-        let size = if request.page_size == 0 { 200 } else { usize::try_from(request.page_size).unwrap_or(200) };
+        let size = usize::try_from(request.page_size).ok().filter(|size| *size > 0).unwrap_or(DEFAULT_PAGE_SIZE);
         let until = Some(request.until_sequence).filter(|until| *until > 0);
-        let read = self.read(&caller).await?;
-        let conversation = queries::get_conversation(&read.conn(), &caller, id).await?;
-        let (listed, names) =
-            queries::list_entries(&read.conn(), &conversation, request.after_sequence, until, size).await?;
-        let entries = listed.entries.iter().map(|entry| convert::entry(entry, &names)).collect();
-        let has_more = listed.more;
-        Ok(Response::new(pb::ListEntriesResponse { entries, has_more }))
+        let (page, names) = queries::list_entries(&self.0, &caller, id, request.after_sequence, until, size).await?;
+        let entries = page.entries.iter().map(|entry| convert::entry(entry, &names)).collect();
+        Ok(Response::new(pb::ListEntriesResponse { entries, has_more: page.has_more }))
     }
 
-    type WatchThreadStream = Answers<pb::WatchThreadResponse>;
+    type WatchThreadStream = ResponseStream<pb::WatchThreadResponse>;
 
     async fn watch_thread(
         &self,
@@ -96,31 +73,42 @@ impl ThreadService for Grpc {
     ) -> Result<Response<Self::WatchThreadStream>, Status> {
         let (caller, request) = validated(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
-        queries::get_conversation(&self.read(&caller).await?.conn(), &caller, id).await?;
-        let (hints, reads) = (self.0.hints.subscribe(id), self.0.thread_reads.clone());
-        let followed = WatchTarget { id, cursor: request.after_sequence, changes: hints, reads };
-        let app = self.0.clone();
-        let shutdown = app.shutdown.clone();
+        queries::get_conversation(&self.0, &caller, id).await?;
+        let (changes, reads) = (self.0.notifier.subscribe(id), self.0.thread_reads.clone());
+        let target = WatchTarget { id, cursor: request.after_sequence, changes, reads };
+        let (app, shutdown) = (self.0.clone(), self.0.shutdown.clone());
         let read = move |after| {
-            let (app, caller) = (app.clone(), caller.clone());
+            let (app, account) = (app.clone(), caller.account);
             async move {
-                let conversation = queries::get_conversation(app.db.read(), &caller, id).await?;
-                let (listed, names) = queries::list_entries(app.db.read(), &conversation, after, None, 100).await?;
-                let told = |entry: &Entry| {
-                    (entry.sequence, pb::WatchThreadResponse { entry: Some(convert::entry(entry, &names)) })
-                };
-                Ok(listed.entries.iter().map(told).collect())
+                let (page, names) = queries::watch_entries(&app, account, id, after).await?;
+                let response = |entry| pb::WatchThreadResponse { entry: Some(convert::entry(entry, &names)) };
+                Ok(page.entries.iter().map(|entry| (entry.sequence, response(entry))).collect())
             }
         };
-        Ok(Response::new(Box::pin(watch_stream(followed, shutdown, read))))
+        Ok(Response::new(Box::pin(watch_stream(target, shutdown, read))))
     }
 }
 
-/// Buttons with ids of their own.
-fn buttons(buttons: Vec<pb::NewButton>) -> Result<Vec<Button>, Status> {
+/// The message of an agent, or of the bot that a service acts for.
+fn message(caller: &Caller, request: pb::PostMessageRequest) -> Result<AppendMessage, Status> {
+    let pb::PostMessageRequest { text, expected_epoch, bot_session_id, buttons, .. } = request;
+    if caller.kind == CallerKind::Service {
+        let session = bot_session(caller, &bot_session_id)?;
+        return Ok(AppendMessage::Bot { session, text, buttons: distinct_buttons(buttons)?, expected_epoch });
+    }
+    if !bot_session_id.is_empty() {
+        return Err(invalid("bot_session_id", "must be empty: it is for services"));
+    }
+    if !buttons.is_empty() {
+        return Err(invalid("buttons", "must be empty: they are for bots"));
+    }
+    Ok(AppendMessage::Agent { agent: agent(caller)?, text, expected_epoch })
+}
+
+fn distinct_buttons(buttons: Vec<pb::NewButton>) -> Result<Vec<Button>, Status> {
     let mut ids = HashSet::new();
     if !buttons.iter().all(|button| ids.insert(button.id.as_str())) {
-        return Err(refuse("buttons", "must have different ids"));
+        return Err(invalid("buttons", "must have different ids"));
     }
     Ok(buttons.into_iter().map(|button| Button { id: button.id, label: button.label }).collect())
 }

@@ -7,12 +7,11 @@ use frontdesk_proto::conversation::v1::{self as pb, ticket_service_server::Ticke
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{Grpc, active_agent, convert};
+use super::{Grpc, convert, fields::agent};
 use crate::{
     commands::{self, CreateTicket, UpdateTicket},
-    domain::TicketStatus,
-    error::ConversationError,
-    store::tickets,
+    domain::{TicketStatus, TicketUpdate},
+    queries,
 };
 
 #[tonic::async_trait]
@@ -25,7 +24,7 @@ impl TicketService for Grpc {
         let command = CreateTicket {
             key: Key::new(&caller, &request.request_id, &request),
             conversation: parse_id("conversation_id", &request.conversation_id)?,
-            agent: active_agent(&self.0, &caller).await?,
+            agent: agent(&caller)?,
             subject: request.subject,
             url: request.url,
         };
@@ -38,10 +37,7 @@ impl TicketService for Grpc {
         request: Request<pb::GetTicketRequest>,
     ) -> Result<Response<pb::GetTicketResponse>, Status> {
         let (caller, request) = validated(request)?;
-        let id = parse_id("ticket_id", &request.ticket_id)?;
-        let read = self.read(&caller).await?;
-        let ticket = tickets::find(&read.conn(), caller.account, id).await.map_err(ConversationError::from)?;
-        let ticket = ticket.ok_or(ConversationError::NotFound("ticket"))?;
+        let ticket = queries::get_ticket(&self.0, &caller, parse_id("ticket_id", &request.ticket_id)?).await?;
         Ok(Response::new(pb::GetTicketResponse { ticket: Some(convert::ticket(&ticket)) }))
     }
 
@@ -55,15 +51,11 @@ impl TicketService for Grpc {
         let page = self.0.pages.read_request::<(Time, Uuid), _>(&caller, &request, size, &token)?;
         let contact = parse_optional_id("contact_id", &request.contact_id)?;
         let conversation = parse_optional_id("conversation_id", &request.conversation_id)?;
-        let read = self.read(&caller).await?;
-        let mut rows = tickets::list(&read.conn(), caller.account, contact, conversation, page.cursor, page.size + 1)
-            .await
-            .map_err(ConversationError::from)?;
-        let next_page_token = self.0.pages.next_page_token(page, &mut rows, |last| (last.created_at, last.id))?;
-        Ok(Response::new(pb::ListTicketsResponse {
-            tickets: rows.iter().map(convert::ticket).collect(),
-            next_page_token,
-        }))
+        let mut tickets =
+            queries::list_tickets(&self.0, &caller, contact, conversation, page.cursor, page.size + 1).await?;
+        let next_page_token = self.0.pages.next_page_token(page, &mut tickets, |last| (last.created_at, last.id))?;
+        let tickets = tickets.iter().map(convert::ticket).collect();
+        Ok(Response::new(pb::ListTicketsResponse { tickets, next_page_token }))
     }
 
     async fn update_ticket(
@@ -76,8 +68,8 @@ impl TicketService for Grpc {
             pb::TicketStatus::Open => Some(TicketStatus::Open),
             pb::TicketStatus::Closed => Some(TicketStatus::Closed),
         };
-        let command =
-            UpdateTicket { ticket: parse_id("ticket_id", &request.ticket_id)?, subject: request.subject, status };
+        let ticket = parse_id("ticket_id", &request.ticket_id)?;
+        let command = UpdateTicket { ticket, update: TicketUpdate { subject: request.subject, status } };
         let ticket = commands::update_ticket(&self.0, &caller, command).await?;
         Ok(Response::new(pb::UpdateTicketResponse { ticket: Some(convert::ticket(&ticket)) }))
     }

@@ -1,35 +1,16 @@
-//! `VisitorService`: the widget's side.
+//! `VisitorService`: the calls of the widget.
 
 use frontdesk_api::{ApiError, WatchTarget, parse_id, parse_optional_id, validated, watch_stream};
-use frontdesk_db::Read;
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, visitor_service_server::VisitorService};
 use tonic::{Request, Response, Status};
 
-use super::{Answers, Grpc, convert, says_something};
+use super::{Grpc, ResponseStream, convert, fields::require_text};
 use crate::{
     commands::{self, ChooseButton, SendMessage, StartChat},
-    domain::{Conversation, Entry},
-    error::ConversationError,
-    queries,
-    store::{conversations, names},
+    domain::Entry,
+    queries::{self, DisplayNames},
 };
-
-impl Grpc {
-    async fn chats(read: &Read, conversations: &[Conversation]) -> Result<Vec<pb::Chat>, Status> {
-        let Some(first) = conversations.first() else { return Ok(Vec::new()) };
-        let owners: Vec<_> = conversations.iter().filter_map(Conversation::owner).collect();
-        let names =
-            names::find_owners(&read.conn(), first.row.account_id, owners).await.map_err(ConversationError::from)?;
-        Ok(conversations.iter().map(|conversation| convert::chat(conversation, &names)).collect())
-    }
-
-    /// A line that the visitor themselves just wrote.
-    fn own_line(entry: &Entry) -> Result<Option<pb::ChatEntry>, Status> {
-        let line = convert::chat_entry(entry, &names::Names::default());
-        line.map(Some).ok_or_else(|| ApiError::internal(&"a visitor's message that the visitor does not see").into())
-    }
-}
 
 #[tonic::async_trait]
 impl VisitorService for Grpc {
@@ -45,9 +26,9 @@ impl VisitorService for Grpc {
             page_title: request.page_title,
             text: request.text,
         };
-        let conversation = commands::start_chat(&self.0, &caller, command).await?;
-        let read = self.read(&caller).await?;
-        Ok(Response::new(pb::StartChatResponse { chat: Self::chats(&read, &[conversation]).await?.pop() }))
+        let chat = commands::start_chat(&self.0, &caller, command).await?;
+        let names = queries::find_owner_names(&self.0, &caller, chat.owner).await?;
+        Ok(Response::new(pb::StartChatResponse { chat: Some(convert::chat(&chat, &names)) }))
     }
 
     async fn send_message(
@@ -55,14 +36,14 @@ impl VisitorService for Grpc {
         request: Request<pb::SendMessageRequest>,
     ) -> Result<Response<pb::SendMessageResponse>, Status> {
         let (caller, request) = validated(request)?;
-        says_something(&request.text)?;
+        require_text(&request.text)?;
         let command = SendMessage {
             key: Key::new(&caller, &request.request_id, &request),
             chat: parse_id("chat_id", &request.chat_id)?,
             text: request.text,
         };
         let entry = commands::send_message(&self.0, &caller, command).await?;
-        Ok(Response::new(pb::SendMessageResponse { entry: Self::own_line(&entry)? }))
+        Ok(Response::new(pb::SendMessageResponse { entry: Some(own_entry(&entry)?) }))
     }
 
     async fn choose_button(
@@ -77,15 +58,13 @@ impl VisitorService for Grpc {
             button_id: request.button_id,
         };
         let entry = commands::choose_button(&self.0, &caller, command).await?;
-        Ok(Response::new(pb::ChooseButtonResponse { entry: Self::own_line(&entry)? }))
+        Ok(Response::new(pb::ChooseButtonResponse { entry: Some(own_entry(&entry)?) }))
     }
 
     async fn get_chat(&self, request: Request<pb::GetChatRequest>) -> Result<Response<pb::GetChatResponse>, Status> {
         let (caller, request) = validated(request)?;
-        let id = parse_id("chat_id", &request.chat_id)?;
-        let read = self.read(&caller).await?;
-        let chat = queries::get_chat(&read.conn(), &caller, id).await?;
-        Ok(Response::new(pb::GetChatResponse { chat: Self::chats(&read, &[chat]).await?.pop() }))
+        let (chat, names) = queries::get_chat(&self.0, &caller, parse_id("chat_id", &request.chat_id)?).await?;
+        Ok(Response::new(pb::GetChatResponse { chat: Some(convert::chat(&chat, &names)) }))
     }
 
     async fn list_chats(
@@ -94,14 +73,12 @@ impl VisitorService for Grpc {
     ) -> Result<Response<pb::ListChatsResponse>, Status> {
         let (caller, request) = validated(request)?;
         let channel = parse_optional_id("channel_id", &request.channel_id)?;
-        let read = self.read(&caller).await?;
-        let rows = conversations::list_of_visitor(&read.conn(), caller.account, &caller.actor.id, channel)
-            .await
-            .map_err(ConversationError::from)?;
-        Ok(Response::new(pb::ListChatsResponse { chats: Self::chats(&read, &rows).await? }))
+        let (chats, names) = queries::list_chats(&self.0, &caller, channel).await?;
+        let chats = chats.iter().map(|chat| convert::chat(chat, &names)).collect();
+        Ok(Response::new(pb::ListChatsResponse { chats }))
     }
 
-    type WatchChatStream = Answers<pb::WatchChatResponse>;
+    type WatchChatStream = ResponseStream<pb::WatchChatResponse>;
 
     async fn watch_chat(
         &self,
@@ -109,23 +86,26 @@ impl VisitorService for Grpc {
     ) -> Result<Response<Self::WatchChatStream>, Status> {
         let (caller, request) = validated(request)?;
         let id = parse_id("chat_id", &request.chat_id)?;
-        queries::get_chat(&self.read(&caller).await?.conn(), &caller, id).await?;
-        let (hints, reads) = (self.0.hints.subscribe(id), self.0.chat_reads.clone());
-        let followed = WatchTarget { id, cursor: request.after_visitor_sequence, changes: hints, reads };
-        let app = self.0.clone();
-        let shutdown = app.shutdown.clone();
+        queries::get_chat(&self.0, &caller, id).await?;
+        let (changes, reads) = (self.0.notifier.subscribe(id), self.0.chat_reads.clone());
+        let target = WatchTarget { id, cursor: request.after_visitor_sequence, changes, reads };
+        let (app, shutdown) = (self.0.clone(), self.0.shutdown.clone());
         let read = move |after| {
             let (app, caller) = (app.clone(), caller.clone());
             async move {
-                let chat = queries::get_chat(app.db.read(), &caller, id).await?;
-                let (listed, names) = queries::list_visible(app.db.read(), &chat, after, 100).await?;
-                let told = |entry: &Entry| {
-                    let line = convert::chat_entry(entry, &names)?;
-                    Some((line.visitor_sequence, pb::WatchChatResponse { entry: Some(line) }))
-                };
-                Ok(listed.entries.iter().filter_map(told).collect())
+                let (page, names) = queries::watch_chat_entries(&app, &caller, id, after).await?;
+                let visible = page.entries.iter().filter_map(|entry| convert::chat_entry(entry, &names));
+                let response =
+                    |entry: pb::ChatEntry| (entry.visitor_sequence, pb::WatchChatResponse { entry: Some(entry) });
+                Ok(visible.map(response).collect())
             }
         };
-        Ok(Response::new(Box::pin(watch_stream(followed, shutdown, read))))
+        Ok(Response::new(Box::pin(watch_stream(target, shutdown, read))))
     }
+}
+
+/// The entry of a message that the visitor wrote.
+fn own_entry(entry: &Entry) -> Result<pb::ChatEntry, Status> {
+    convert::chat_entry(entry, &DisplayNames::default())
+        .ok_or_else(|| ApiError::internal(&"a visitor's own message is not visible to the visitor").into())
 }

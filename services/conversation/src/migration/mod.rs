@@ -12,7 +12,10 @@ impl MigratorTrait for Migrator {
             Box::new(frontdesk_outbox::OUTBOX),
             Box::new(frontdesk_idempotency::REQUESTS),
             Box::new(frontdesk_bus::DEAD_LETTERS),
-            Box::new(Sql { name: "conversation_001_first", text: include_str!("001_first.sql") }),
+            Box::new(Sql {
+                name: "conversation_001_first",
+                text: include_str!("001_conversations_contacts_and_channels.sql"),
+            }),
             Box::new(frontdesk_outbox::OUTBOX_LEADER_AND_STREAM),
             Box::new(Sql {
                 name: "conversation_002_row_level_security",

@@ -1,4 +1,4 @@
-//! What this service knows of another's bots.
+//! The local copy of bots.
 
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
@@ -8,18 +8,21 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::entity::bots::{Column, Entity, Model};
+use super::entity::bot::{Column, Entity, Model};
+use crate::domain::Bot;
 
-pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Model>, DbErr> {
-    Entity::find().filter(Column::AccountId.eq(account)).filter(Column::Id.eq(id)).one(conn).await
+pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Bot>, DbErr> {
+    let bot = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::Id.eq(id)).one(conn).await?;
+    Ok(bot.map(Bot::from))
 }
 
-/// Keeps what the bot's service says, unless something newer is known.
-pub(crate) async fn keep(tx: &Tx, bot: Model) -> Result<(), DbErr> {
+/// Writes the bot, unless the copy is as new or newer.
+pub(crate) async fn save(tx: &Tx, bot: Bot) -> Result<(), DbErr> {
+    let row = Model::from(bot);
     let newer = OnConflict::columns([Column::AccountId, Column::Id])
         .update_columns([Column::Name, Column::TimeoutUs, Column::Deleted, Column::Version])
-        .action_and_where(Expr::col((Entity, Column::Version)).lt(bot.version))
+        .action_and_where(Expr::col((Entity, Column::Version)).lt(row.version))
         .to_owned();
-    Entity::insert(bot.into_active_model().reset_all()).on_conflict(newer).exec_without_returning(tx.conn()).await?;
+    Entity::insert(row.into_active_model().reset_all()).on_conflict(newer).exec_without_returning(tx.conn()).await?;
     Ok(())
 }

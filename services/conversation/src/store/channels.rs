@@ -3,8 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use frontdesk_db::{AccountId, Tx};
-use frontdesk_outbox::{Aggregate, append};
-use frontdesk_proto::event::v1 as events;
+use frontdesk_outbox::append;
 use sea_orm::{
     Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*,
     sea_query::ExprTrait,
@@ -12,61 +11,60 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    SOURCE,
-    entity::channels::{Column, Entity, Model},
+    entity::channel::{Column, Entity, Model},
+    events,
 };
+use crate::domain::Channel;
 
-fn of(account: AccountId) -> Select<Entity> {
+fn in_account(account: AccountId) -> Select<Entity> {
     Entity::find().filter(Column::AccountId.eq(account))
 }
 
-pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Model>, DbErr> {
-    of(account).filter(Column::Id.eq(id)).one(conn).await
+pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Channel>, DbErr> {
+    Ok(in_account(account).filter(Column::Id.eq(id)).one(conn).await?.map(Channel::from))
 }
 
-/// Channels by account and id.
-pub(crate) async fn find_each<C: ConnectionTrait>(
+/// Several channels, by account and id.
+pub(crate) async fn find_many<C: ConnectionTrait>(
     conn: &C,
-    of: impl Iterator<Item = (AccountId, Uuid)>,
-) -> Result<HashMap<(AccountId, Uuid), Model>, DbErr> {
-    let (accounts, ids): (HashSet<_>, HashSet<_>) = of.unzip();
+    keys: impl Iterator<Item = (AccountId, Uuid)>,
+) -> Result<HashMap<(AccountId, Uuid), Channel>, DbErr> {
+    let (accounts, ids): (HashSet<_>, HashSet<_>) = keys.unzip();
     let rows = Entity::find().filter(Column::AccountId.is_in(accounts)).filter(Column::Id.is_in(ids)).all(conn).await?;
-    Ok(rows.into_iter().map(|row| ((row.account_id, row.id), row)).collect())
+    Ok(rows.into_iter().map(|row| ((row.account_id, row.id), row.into())).collect())
 }
 
-pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Model>, DbErr> {
-    of(account).filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await
+pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Channel>, DbErr> {
+    Ok(in_account(account).filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await?.map(Channel::from))
 }
 
-/// Channels that are not deleted, by name, after the cursor.
+/// Channels that are not deleted, by name, after the cursor (name and id of the last one before).
 pub(crate) async fn list<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
     after: Option<(String, Uuid)>,
     limit: u64,
-) -> Result<Vec<Model>, DbErr> {
-    let mut query = of(account).filter(Column::Deleted.eq(false));
+) -> Result<Vec<Channel>, DbErr> {
+    let mut query = in_account(account).filter(Column::Deleted.eq(false));
     if let Some((name, id)) = after {
         let later = Column::Name.gt(name.clone());
         query = query.filter(Condition::any().add(later).add(Column::Name.eq(name).and(Column::Id.gt(id))));
     }
-    query.order_by_asc(Column::Name).order_by_asc(Column::Id).limit(limit).all(conn).await
+    let rows = query.order_by_asc(Column::Name).order_by_asc(Column::Id).limit(limit).all(conn).await?;
+    Ok(rows.into_iter().map(Channel::from).collect())
 }
 
-/// Writes a new channel.
-pub(crate) async fn insert(tx: &mut Tx, channel: &Model) -> Result<(), DbErr> {
-    Entity::insert(channel.clone().into_active_model().reset_all()).exec_without_returning(tx.conn()).await?;
-    append(tx, aggregate(channel), &events::ChannelCreated { channel_id: channel.id.to_string() }).await
+/// Inserts a new channel with its event.
+pub(crate) async fn insert(tx: &mut Tx, channel: &Channel) -> Result<(), DbErr> {
+    let row = Model::from(channel.clone()).into_active_model().reset_all();
+    Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    append(tx, events::channel(channel), &events::channel_created(channel)).await
 }
 
-/// Writes a changed channel under its next version.
-pub(crate) async fn save(tx: &mut Tx, channel: &mut Model) -> Result<(), DbErr> {
+/// Saves a changed channel under its next version, with its event.
+pub(crate) async fn save(tx: &mut Tx, channel: &mut Channel) -> Result<(), DbErr> {
     channel.version += 1;
-    let row = channel.clone().into_active_model().reset_all();
-    Entity::update(row).validate()?.filter(Column::AccountId.eq(channel.account_id)).exec(tx.conn()).await?;
-    append(tx, aggregate(channel), &events::ChannelUpdated { channel_id: channel.id.to_string() }).await
-}
-
-fn aggregate(channel: &Model) -> Aggregate {
-    Aggregate { source: SOURCE, account: channel.account_id, kind: "channel", id: channel.id, version: channel.version }
+    let row = Model::from(channel.clone()).into_active_model().reset_all();
+    Entity::update(row).validate()?.filter(Column::AccountId.eq(channel.account)).exec(tx.conn()).await?;
+    append(tx, events::channel(channel), &events::channel_updated(channel)).await
 }

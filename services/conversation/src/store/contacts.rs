@@ -1,11 +1,10 @@
-//! Contacts, their addresses, and which visitors they are.
+//! Contacts and their addresses.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
-use frontdesk_outbox::{Aggregate, append};
-use frontdesk_proto::event::v1 as events;
+use frontdesk_outbox::append;
 use sea_orm::{
     Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select,
     entity::prelude::*,
@@ -14,152 +13,65 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    SOURCE,
     entity::{
-        contact_emails,
-        contacts::{Column, Entity, Model},
-        visitors,
+        contact::{Column, Entity, Model},
+        contact_email,
     },
+    events,
 };
+use crate::domain::{Contact, ContactEmail, sort_emails};
 
-/// A contact with their addresses, the one that mail goes to first.
-#[derive(Clone, Debug)]
-pub(crate) struct Contact {
-    pub row: Model,
-    pub emails: Vec<contact_emails::Model>,
-}
-
-impl Contact {
-    pub(crate) fn new(id: Uuid, account: AccountId, now: Time) -> Self {
-        let row = Model {
-            id,
-            account_id: account,
-            name: String::new(),
-            phone: String::new(),
-            time_zone: String::new(),
-            properties: "{}".into(),
-            created_at: now,
-            version: 1,
-        };
-        Self { row, emails: Vec::new() }
-    }
-
-    pub(crate) fn properties(&self) -> BTreeMap<String, String> {
-        serde_json::from_str(&self.row.properties).unwrap_or_default()
-    }
-
-    pub(crate) fn set_property(&mut self, name: String, value: String) {
-        let mut properties = self.properties();
-        properties.insert(name, value);
-        self.row.properties = serde_json::json!(properties).to_string();
-    }
-
-    /// The contact has the address. One that somebody vouches for goes before typed ones, a newer before an older.
-    pub(crate) fn add_email(&mut self, address: String, verified: bool, now: Time) {
-        let known = self.emails.iter().find(|email| email.address == address);
-        let verified = verified || known.is_some_and(|email| email.verified);
-        self.emails.retain(|email| email.address != address);
-        let email = contact_emails::Model {
-            account_id: self.row.account_id,
-            address,
-            contact_id: self.row.id,
-            verified,
-            added_at: now,
-        };
-        self.emails.push(email);
-        sort(&mut self.emails);
-    }
-}
-
-fn sort(emails: &mut [contact_emails::Model]) {
-    emails.sort_by_key(|email| (!email.verified, std::cmp::Reverse(email.added_at)));
-}
-
-fn of(account: AccountId) -> Select<Entity> {
+fn in_account(account: AccountId) -> Select<Entity> {
     Entity::find().filter(Column::AccountId.eq(account))
 }
 
 pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Contact>, DbErr> {
-    let Some(row) = of(account).filter(Column::Id.eq(id)).one(conn).await? else { return Ok(None) };
+    let Some(row) = in_account(account).filter(Column::Id.eq(id)).one(conn).await? else { return Ok(None) };
     Ok(with_emails(conn, account, vec![row]).await?.pop())
 }
 
 pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Contact>, DbErr> {
-    let Some(row) = of(account).filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await? else {
+    let Some(row) = in_account(account).filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await? else {
         return Ok(None);
     };
     Ok(with_emails(tx.conn(), account, vec![row]).await?.pop())
 }
 
-/// Whose the address is.
-pub(crate) async fn id_by_email<C: ConnectionTrait>(
+/// The contact that has the address.
+pub(crate) async fn find_id_by_email<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
     address: &str,
 ) -> Result<Option<Uuid>, DbErr> {
-    let row = contact_emails::Entity::find()
-        .filter(contact_emails::Column::AccountId.eq(account))
-        .filter(contact_emails::Column::Address.eq(address));
+    let row = contact_email::Entity::find()
+        .filter(contact_email::Column::AccountId.eq(account))
+        .filter(contact_email::Column::Address.eq(address));
     Ok(row.one(conn).await?.map(|row| row.contact_id))
 }
 
-/// Who the visitor is.
-pub(crate) async fn find_visitor<C: ConnectionTrait>(
-    conn: &C,
-    account: AccountId,
-    visitor: &str,
-) -> Result<Option<visitors::Model>, DbErr> {
-    let row = visitors::Entity::find()
-        .filter(visitors::Column::AccountId.eq(account))
-        .filter(visitors::Column::Id.eq(visitor));
-    row.one(conn).await
-}
-
-/// Who these visitors are, by account and visitor.
-pub(crate) async fn find_visitors<C: ConnectionTrait>(
-    conn: &C,
-    of: impl Iterator<Item = (AccountId, &str)>,
-) -> Result<HashMap<(AccountId, String), visitors::Model>, DbErr> {
-    let (accounts, ids): (HashSet<_>, HashSet<_>) = of.unzip();
-    let rows = visitors::Entity::find()
-        .filter(visitors::Column::AccountId.is_in(accounts))
-        .filter(visitors::Column::Id.is_in(ids));
-    Ok(rows.all(conn).await?.into_iter().map(|row| ((row.account_id, row.id.clone()), row)).collect())
-}
-
-/// The visitor is this contact from now on.
-pub(crate) async fn save_visitor(tx: &Tx, visitor: visitors::Model) -> Result<(), DbErr> {
-    let known = OnConflict::columns([visitors::Column::AccountId, visitors::Column::Id])
-        .update_columns([visitors::Column::ContactId, visitors::Column::Link, visitors::Column::Address])
-        .to_owned();
-    let row = visitor.into_active_model().reset_all();
-    visitors::Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await?;
-    Ok(())
-}
-
-/// The address is no longer another contact's, if that one only typed it: an agent's word is worth more.
-pub(crate) async fn take_typed_email(tx: &Tx, account: AccountId, address: &str, by: Uuid) -> Result<(), DbErr> {
-    contact_emails::Entity::delete_many()
-        .filter(contact_emails::Column::AccountId.eq(account))
-        .filter(contact_emails::Column::Address.eq(address))
-        .filter(contact_emails::Column::Verified.eq(false))
-        .filter(contact_emails::Column::ContactId.ne(by))
+/// Removes the address from the contacts that have it unverified, other than `keep_at`: an agent's word wins over typing.
+pub(crate) async fn remove_typed_email(tx: &Tx, account: AccountId, address: &str, keep_at: Uuid) -> Result<(), DbErr> {
+    contact_email::Entity::delete_many()
+        .filter(contact_email::Column::AccountId.eq(account))
+        .filter(contact_email::Column::Address.eq(address))
+        .filter(contact_email::Column::Verified.eq(false))
+        .filter(contact_email::Column::ContactId.ne(keep_at))
         .exec(tx.conn())
         .await?;
     Ok(())
 }
 
-/// The address is no longer that contact's: somebody proved that it is theirs.
-pub(crate) async fn take_email(tx: &Tx, account: AccountId, address: &str) -> Result<(), DbErr> {
-    contact_emails::Entity::delete_many()
-        .filter(contact_emails::Column::AccountId.eq(account))
-        .filter(contact_emails::Column::Address.eq(address))
+/// Removes the address from the contact that has it.
+pub(crate) async fn remove_email(tx: &Tx, account: AccountId, address: &str) -> Result<(), DbErr> {
+    contact_email::Entity::delete_many()
+        .filter(contact_email::Column::AccountId.eq(account))
+        .filter(contact_email::Column::Address.eq(address))
         .exec(tx.conn())
         .await?;
     Ok(())
 }
 
-/// Contacts, newest first, after the cursor; only the one with the address, if one is given.
+/// Contacts, newest first, after the cursor (time and id of the last one before). `email`: only the contact that has it.
 pub(crate) async fn list<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
@@ -167,9 +79,9 @@ pub(crate) async fn list<C: ConnectionTrait>(
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Contact>, DbErr> {
-    let mut query = of(account);
+    let mut query = in_account(account);
     if let Some(email) = email {
-        let Some(id) = id_by_email(conn, account, &email).await? else { return Ok(Vec::new()) };
+        let Some(id) = find_id_by_email(conn, account, &email).await? else { return Ok(Vec::new()) };
         query = query.filter(Column::Id.eq(id));
     }
     if let Some((time, id)) = after {
@@ -185,67 +97,69 @@ async fn with_emails<C: ConnectionTrait>(
     account: AccountId,
     rows: Vec<Model>,
 ) -> Result<Vec<Contact>, DbErr> {
-    let mut emails = emails_of_each(conn, rows.iter().map(|row| (account, row.id))).await?;
+    let mut emails = find_emails(conn, rows.iter().map(|row| (account, row.id))).await?;
     let contacts = rows.into_iter().map(|row| {
         let emails = emails.remove(&(account, row.id)).unwrap_or_default();
-        Contact { row, emails }
+        row.with_emails(emails)
     });
     Ok(contacts.collect())
 }
 
-/// The addresses of contacts, the one that mail goes to first.
-pub(super) async fn emails_of_each<C: ConnectionTrait>(
+/// Addresses of contacts, sorted: the one that mail goes to is the first.
+pub(super) async fn find_emails<C: ConnectionTrait>(
     conn: &C,
-    of: impl Iterator<Item = (AccountId, Uuid)>,
-) -> Result<HashMap<(AccountId, Uuid), Vec<contact_emails::Model>>, DbErr> {
-    let (accounts, contacts): (HashSet<_>, HashSet<_>) = of.unzip();
-    let mut emails: HashMap<_, Vec<contact_emails::Model>> = HashMap::new();
+    contacts: impl Iterator<Item = (AccountId, Uuid)>,
+) -> Result<HashMap<(AccountId, Uuid), Vec<ContactEmail>>, DbErr> {
+    let (accounts, contacts): (HashSet<_>, HashSet<_>) = contacts.unzip();
+    let mut emails: HashMap<_, Vec<ContactEmail>> = HashMap::new();
     if contacts.is_empty() {
         return Ok(emails);
     }
-    let rows = contact_emails::Entity::find()
-        .filter(contact_emails::Column::AccountId.is_in(accounts))
-        .filter(contact_emails::Column::ContactId.is_in(contacts));
-    for email in rows.all(conn).await? {
-        emails.entry((email.account_id, email.contact_id)).or_default().push(email);
+    let rows = contact_email::Entity::find()
+        .filter(contact_email::Column::AccountId.is_in(accounts))
+        .filter(contact_email::Column::ContactId.is_in(contacts));
+    for row in rows.all(conn).await? {
+        emails.entry((row.account_id, row.contact_id)).or_default().push(row.into());
     }
-    emails.values_mut().for_each(|emails| sort(emails));
+    emails.values_mut().for_each(|emails| sort_emails(emails));
     Ok(emails)
 }
 
-/// Writes a new contact. False: another contact got one of its addresses first, and nothing is worth keeping.
+/// Inserts a new contact with its event. False: another contact got one of its addresses first; roll back.
 pub(crate) async fn insert(tx: &mut Tx, contact: &Contact) -> Result<bool, DbErr> {
-    Entity::insert(contact.row.clone().into_active_model().reset_all()).exec_without_returning(tx.conn()).await?;
-    let event = events::ContactCreated { contact_id: contact.row.id.to_string() };
-    append(tx, aggregate(contact), &event).await?;
-    write_emails(tx, contact).await
+    Entity::insert(Model::from(contact).into_active_model().reset_all()).exec_without_returning(tx.conn()).await?;
+    append(tx, events::contact(contact), &events::contact_created(contact)).await?;
+    save_emails(tx, contact).await
 }
 
-/// Writes a changed contact under its next version. False: another contact has one of its addresses.
+/// Saves a changed contact under its next version, with its event. False: another contact has one of its addresses; roll
+/// back.
 pub(crate) async fn save(tx: &mut Tx, contact: &mut Contact) -> Result<bool, DbErr> {
-    contact.row.version += 1;
-    let row = contact.row.clone().into_active_model().reset_all();
-    Entity::update(row).validate()?.filter(Column::AccountId.eq(contact.row.account_id)).exec(tx.conn()).await?;
-    append(tx, aggregate(contact), &events::ContactUpdated { contact_id: contact.row.id.to_string() }).await?;
-    write_emails(tx, contact).await
+    contact.version += 1;
+    let row = Model::from(&*contact).into_active_model().reset_all();
+    Entity::update(row).validate()?.filter(Column::AccountId.eq(contact.account)).exec(tx.conn()).await?;
+    append(tx, events::contact(contact), &events::contact_updated(contact)).await?;
+    save_emails(tx, contact).await
 }
 
-async fn write_emails(tx: &Tx, contact: &Contact) -> Result<bool, DbErr> {
-    for email in &contact.emails {
+async fn save_emails(tx: &Tx, contact: &Contact) -> Result<bool, DbErr> {
+    for ContactEmail { address, verified, added_at } in &contact.emails {
         // An address that another contact has is left alone: the primary key decides, also between two at once.
-        let ours = OnConflict::columns([contact_emails::Column::AccountId, contact_emails::Column::Address])
-            .update_columns([contact_emails::Column::Verified, contact_emails::Column::AddedAt])
-            .action_and_where(Expr::col((contact_emails::Entity, contact_emails::Column::ContactId)).eq(contact.row.id))
+        let own = OnConflict::columns([contact_email::Column::AccountId, contact_email::Column::Address])
+            .update_columns([contact_email::Column::Verified, contact_email::Column::AddedAt])
+            .action_and_where(Expr::col((contact_email::Entity, contact_email::Column::ContactId)).eq(contact.id))
             .to_owned();
-        let row = email.clone().into_active_model().reset_all();
-        if contact_emails::Entity::insert(row).on_conflict(ours).exec_without_returning(tx.conn()).await? == 0 {
+        let row = contact_email::Model {
+            account_id: contact.account,
+            address: address.clone(),
+            contact_id: contact.id,
+            verified: *verified,
+            added_at: *added_at,
+        };
+        let row = row.into_active_model().reset_all();
+        if contact_email::Entity::insert(row).on_conflict(own).exec_without_returning(tx.conn()).await? == 0 {
             return Ok(false);
         }
     }
     Ok(true)
-}
-
-fn aggregate(contact: &Contact) -> Aggregate {
-    let row = &contact.row;
-    Aggregate { source: SOURCE, account: row.account_id, kind: "contact", id: row.id, version: row.version }
 }

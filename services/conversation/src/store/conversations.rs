@@ -10,18 +10,19 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    changes::Changes,
-    entity::conversations::{Column, Entity},
+    NewRows,
+    entity::conversation::{Column, Entity, Model},
 };
 use crate::domain::{Conversation, OwnerKind, Status};
 
-fn of(account: AccountId) -> Select<Entity> {
+fn in_account(account: AccountId) -> Select<Entity> {
     Entity::find().filter(Column::AccountId.eq(account))
 }
 
 /// The conversation, locked until the transaction ends.
 pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Conversation>, DbErr> {
-    Ok(of(account).filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await?.map(Conversation::from))
+    let row = in_account(account).filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await?;
+    Ok(row.map(Conversation::from))
 }
 
 pub(crate) async fn find<C: ConnectionTrait>(
@@ -29,7 +30,7 @@ pub(crate) async fn find<C: ConnectionTrait>(
     account: AccountId,
     id: Uuid,
 ) -> Result<Option<Conversation>, DbErr> {
-    Ok(of(account).filter(Column::Id.eq(id)).one(conn).await?.map(Conversation::from))
+    Ok(in_account(account).filter(Column::Id.eq(id)).one(conn).await?.map(Conversation::from))
 }
 
 /// The visitor's newest conversation on the channel, open or closed, locked.
@@ -39,7 +40,7 @@ pub(crate) async fn find_newest_for_update(
     channel: Uuid,
     visitor: &str,
 ) -> Result<Option<Conversation>, DbErr> {
-    let newest = of(account)
+    let newest = in_account(account)
         .filter(Column::ChannelId.eq(channel))
         .filter(Column::VisitorId.eq(visitor))
         // The open one first: a reopened one may be older than a closed one.
@@ -52,9 +53,9 @@ pub(crate) async fn find_newest_for_update(
     Ok(newest.map(Conversation::from))
 }
 
-/// Has the visitor an open conversation on the channel?
+/// Whether the visitor has an open conversation on the channel.
 pub(crate) async fn has_open(tx: &Tx, account: AccountId, channel: Uuid, visitor: &str) -> Result<bool, DbErr> {
-    let open = of(account)
+    let open = in_account(account)
         .filter(Column::ChannelId.eq(channel))
         .filter(Column::VisitorId.eq(visitor))
         .filter(Column::Status.eq(Status::Open));
@@ -68,7 +69,7 @@ pub(crate) async fn list_of_visitor<C: ConnectionTrait>(
     visitor: &str,
     channel: Option<Uuid>,
 ) -> Result<Vec<Conversation>, DbErr> {
-    let mut query = of(account).filter(Column::VisitorId.eq(visitor));
+    let mut query = in_account(account).filter(Column::VisitorId.eq(visitor));
     if let Some(channel) = channel {
         query = query.filter(Column::ChannelId.eq(channel));
     }
@@ -80,20 +81,20 @@ pub(crate) async fn list_of_visitor<C: ConnectionTrait>(
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
     pub status: Option<Status>,
-    pub assignee: Option<Assignee>,
+    pub assignee: Option<AssigneeFilter>,
     pub channel: Option<Uuid>,
     pub contact: Option<Uuid>,
 }
 
-/// Whose conversations.
+/// Which assignee they have.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Assignee {
-    Nobody,
+pub(crate) enum AssigneeFilter {
+    Unassigned,
     AnyBot,
     Agent(Uuid),
 }
 
-/// Conversations of the filter, newest activity first, after the cursor (time and id of the last row before).
+/// Conversations that match, latest activity first, after the cursor (time and id of the last one before).
 pub(crate) async fn list<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
@@ -101,15 +102,15 @@ pub(crate) async fn list<C: ConnectionTrait>(
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Conversation>, DbErr> {
-    let mut query = of(account);
+    let mut query = in_account(account);
     if let Some(status) = filter.status {
         query = query.filter(Column::Status.eq(status));
     }
     query = match filter.assignee {
         None => query,
-        Some(Assignee::Nobody) => query.filter(Column::AssigneeId.is_null()),
-        Some(Assignee::AnyBot) => query.filter(Column::AssigneeKind.eq(OwnerKind::Bot)),
-        Some(Assignee::Agent(id)) => {
+        Some(AssigneeFilter::Unassigned) => query.filter(Column::AssigneeId.is_null()),
+        Some(AssigneeFilter::AnyBot) => query.filter(Column::AssigneeKind.eq(OwnerKind::Bot)),
+        Some(AssigneeFilter::Agent(id)) => {
             query.filter(Column::AssigneeKind.eq(OwnerKind::Agent)).filter(Column::AssigneeId.eq(id))
         }
     };
@@ -127,45 +128,55 @@ pub(crate) async fn list<C: ConnectionTrait>(
     Ok(rows.into_iter().map(Conversation::from).collect())
 }
 
-/// The visitor's conversations that belong to nobody or to `from` belong to `to` from now on (rule X1).
-pub(crate) async fn give_to_contact(
+/// Gives the visitor's conversations that have no contact, or the contact `from`, to the contact `to` (rule X1).
+pub(crate) async fn move_to_contact(
     tx: &Tx,
     account: AccountId,
     visitor: &str,
     from: Option<Uuid>,
     to: Uuid,
 ) -> Result<(), DbErr> {
-    let mut whose = Condition::any().add(Column::ContactId.is_null());
+    let mut before = Condition::any().add(Column::ContactId.is_null());
     if let Some(from) = from {
-        whose = whose.add(Column::ContactId.eq(from));
+        before = before.add(Column::ContactId.eq(from));
     }
     Entity::update_many()
         .filter(Column::AccountId.eq(account))
         .filter(Column::VisitorId.eq(visitor))
-        .filter(whose)
-        .col_expr(Column::ContactId, sea_orm::sea_query::Expr::value(to))
+        .filter(before)
+        .col_expr(Column::ContactId, Expr::value(to))
         .exec(tx.conn())
         .await?;
     Ok(())
 }
 
-/// Writes a new conversation with what happened to it.
-pub(crate) async fn insert(tx: &mut Tx, hints: &ChangeNotifier, conversation: &mut Conversation) -> Result<(), DbErr> {
-    let mut changes = Changes::new(tx.now().await?);
-    changes.take(conversation, &frontdesk_telemetry::traceparent())?;
-    let row = conversation.row.clone().into_active_model().reset_all();
+/// Inserts a new conversation with its entries and events.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    notifier: &ChangeNotifier,
+    conversation: &mut Conversation,
+) -> Result<(), DbErr> {
+    let mut rows = NewRows::new(tx.now().await?);
+    rows.take_from(conversation, &frontdesk_telemetry::traceparent())?;
+    let row = Model::from(&*conversation).into_active_model().reset_all();
     Entity::insert(row).exec_without_returning(tx.conn()).await?;
-    changes.insert(tx, hints).await
+    rows.insert(tx, notifier).await
 }
 
-/// Writes what happened to a loaded conversation: the row, its new entries, its events. Nothing happened: nothing is written.
-pub(crate) async fn save(tx: &mut Tx, hints: &ChangeNotifier, conversation: &mut Conversation) -> Result<(), DbErr> {
-    if conversation.entries.is_empty() && conversation.events.is_empty() {
+/// Saves a loaded conversation: its row, its new entries and events. Does nothing when there are none.
+pub(crate) async fn save(tx: &mut Tx, notifier: &ChangeNotifier, conversation: &mut Conversation) -> Result<(), DbErr> {
+    if !conversation.has_changed() {
         return Ok(());
     }
-    let mut changes = Changes::new(tx.now().await?);
-    changes.take(conversation, &frontdesk_telemetry::traceparent())?;
-    let row = conversation.row.clone().into_active_model().reset_all();
-    Entity::update(row).validate()?.filter(Column::AccountId.eq(conversation.row.account_id)).exec(tx.conn()).await?;
-    changes.insert(tx, hints).await
+    let mut rows = NewRows::new(tx.now().await?);
+    rows.take_from(conversation, &frontdesk_telemetry::traceparent())?;
+    update(tx, conversation).await?;
+    rows.insert(tx, notifier).await
+}
+
+/// Updates the row alone.
+pub(super) async fn update(tx: &Tx, conversation: &Conversation) -> Result<(), DbErr> {
+    let row = Model::from(conversation).into_active_model().reset_all();
+    Entity::update(row).validate()?.filter(Column::AccountId.eq(conversation.account)).exec(tx.conn()).await?;
+    Ok(())
 }

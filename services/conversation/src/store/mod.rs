@@ -1,19 +1,21 @@
-//! The database of this service: one module per thing, no rules of business. Every function takes the account.
+//! The database of this service: statements and the mapping between rows and the domain, one module per table or question.
+//! Every function takes the account. No rules: those are in `domain/`.
 
+pub(crate) mod agents;
 pub(crate) mod bots;
-pub(crate) mod changes;
 pub(crate) mod channels;
-pub(crate) mod closes;
+pub(crate) mod closing_facts;
+pub(crate) mod closing_snapshots;
 pub(crate) mod contacts;
-mod conversation_events;
 pub(crate) mod conversations;
-pub(crate) mod entity;
+pub(crate) mod display_names;
+mod entity;
 pub(crate) mod entries;
-pub(crate) mod many;
-pub(crate) mod names;
+mod events;
+pub(crate) mod message_writer;
+mod new_rows;
 pub(crate) mod tickets;
 pub(crate) mod visitor_keys;
-pub(crate) mod writer;
+pub(crate) mod visitors;
 
-/// The source of this service's events.
-pub(crate) const SOURCE: &str = "conversation";
+pub(crate) use new_rows::NewRows;

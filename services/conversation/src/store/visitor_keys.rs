@@ -1,17 +1,18 @@
-//! Keys for visitor tokens.
+//! Keys that sign visitor tokens.
 
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, Select, entity::prelude::*};
 use uuid::Uuid;
 
-use super::entity::visitor_keys::{Column, Entity, Model};
+use super::entity::visitor_key::{Column, Entity, Model};
+use crate::domain::VisitorKey;
 
-fn of(account: AccountId, channel: Uuid) -> Select<Entity> {
+fn of_channel(account: AccountId, channel: Uuid) -> Select<Entity> {
     Entity::find().filter(Column::AccountId.eq(account)).filter(Column::ChannelId.eq(channel))
 }
 
-fn good(at: Time) -> Condition {
+fn active(at: Time) -> Condition {
     Condition::any().add(Column::EndsAt.is_null()).add(Column::EndsAt.gt(at))
 }
 
@@ -20,39 +21,41 @@ pub(crate) async fn find<C: ConnectionTrait>(
     account: AccountId,
     channel: Uuid,
     number: i32,
-) -> Result<Option<Model>, DbErr> {
-    of(account, channel).filter(Column::Number.eq(number)).one(conn).await
+) -> Result<Option<VisitorKey>, DbErr> {
+    Ok(of_channel(account, channel).filter(Column::Number.eq(number)).one(conn).await?.map(VisitorKey::from))
 }
 
-/// The last one that was made, good or not.
+/// The channel's newest key, active or not.
 pub(crate) async fn find_newest<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
     channel: Uuid,
-) -> Result<Option<Model>, DbErr> {
-    of(account, channel).order_by_desc(Column::Number).one(conn).await
+) -> Result<Option<VisitorKey>, DbErr> {
+    Ok(of_channel(account, channel).order_by_desc(Column::Number).one(conn).await?.map(VisitorKey::from))
 }
 
-/// Those that are good, newest first.
-pub(crate) async fn list_good<C: ConnectionTrait>(
+/// The channel's keys that are active at this time, newest first.
+pub(crate) async fn list_active<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
     channel: Uuid,
     at: Time,
-) -> Result<Vec<Model>, DbErr> {
-    of(account, channel).filter(good(at)).order_by_desc(Column::Number).all(conn).await
+) -> Result<Vec<VisitorKey>, DbErr> {
+    let rows = of_channel(account, channel).filter(active(at)).order_by_desc(Column::Number).all(conn).await?;
+    Ok(rows.into_iter().map(VisitorKey::from).collect())
 }
 
-pub(crate) async fn insert(tx: &Tx, key: &Model) -> Result<(), DbErr> {
-    Entity::insert(key.clone().into_active_model().reset_all()).exec_without_returning(tx.conn()).await.map(drop)
+pub(crate) async fn insert(tx: &Tx, key: &VisitorKey) -> Result<(), DbErr> {
+    let row = Model::from(key.clone()).into_active_model().reset_all();
+    Entity::insert(row).exec_without_returning(tx.conn()).await.map(drop)
 }
 
-/// Those that are good end then, unless they end before.
-pub(crate) async fn end(tx: &Tx, account: AccountId, channel: Uuid, at: Time) -> Result<(), DbErr> {
+/// Sets the end of the channel's keys that would be active then. Keys that end earlier are unchanged.
+pub(crate) async fn end_active(tx: &Tx, account: AccountId, channel: Uuid, at: Time) -> Result<(), DbErr> {
     Entity::update_many()
         .filter(Column::AccountId.eq(account))
         .filter(Column::ChannelId.eq(channel))
-        .filter(good(at))
+        .filter(active(at))
         .col_expr(Column::EndsAt, Expr::value(at))
         .exec(tx.conn())
         .await

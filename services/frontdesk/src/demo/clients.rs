@@ -102,7 +102,10 @@ impl Account {
             ..Default::default()
         };
         let bot = BotServiceClient::new(admin.clone()).create_bot(bot).await?.into_inner().bot.ok_or("no bot")?;
-        step("admin", "made the bot Robin: it says hello, asks for an address, offers buttons; its timeout is 30 minutes");
+        step(
+            "admin",
+            "made the bot Robin: it says hello, asks for an address, offers buttons; its timeout is 30 minutes",
+        );
 
         let channel = CreateChannelRequest {
             name: "Rossi Bicycles".into(),

@@ -1,6 +1,7 @@
 //! Chat 2: the visitor falls silent.
 
 use frontdesk_auth::CallerKind;
+use frontdesk_clock::testing::new_id;
 use frontdesk_proto::{
     conversation::v1::{
         CloseReason, GetConversationRequest, SendMessageRequest, StartChatRequest, chat_entry::Content,
@@ -9,11 +10,11 @@ use frontdesk_proto::{
     dev::v1::{AdvanceTimeRequest, clock_service_client::ClockServiceClient},
     notification::v1::SkipReason,
 };
-use frontdesk_clock::testing::new_id;
 
 use super::{
+    check,
     clients::{Account, Fixture, Widget, request_id, text_of},
-    check, step,
+    step,
     taken_over::{explain, show_thread},
     wait_for,
 };
@@ -60,7 +61,10 @@ pub(super) async fn play(account: &Account, fixture: &Fixture) -> Result<(), Fai
     check("T1", "no mail is in the visitor's mailbox", account.mails(&address).await?.is_empty())
 }
 
-async fn conversation(fixture: &Fixture, chat_id: &str) -> Result<frontdesk_proto::conversation::v1::Conversation, Failure> {
+async fn conversation(
+    fixture: &Fixture,
+    chat_id: &str,
+) -> Result<frontdesk_proto::conversation::v1::Conversation, Failure> {
     let request = GetConversationRequest { conversation_id: chat_id.to_owned() };
     let answer = ConversationServiceClient::new(fixture.agent.clone()).get_conversation(request).await?;
     Ok(answer.into_inner().conversation.ok_or("no conversation")?)

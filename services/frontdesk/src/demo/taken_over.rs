@@ -1,6 +1,7 @@
 //! Chat 1: from the greeting to the mailbox.
 
 use frontdesk_auth::CallerKind;
+use frontdesk_clock::testing::new_id;
 use frontdesk_proto::{
     actor::v1::ActorKind,
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
@@ -16,11 +17,11 @@ use frontdesk_proto::{
     },
 };
 use tonic::Code;
-use frontdesk_clock::testing::new_id;
 
 use super::{
+    check,
     clients::{Account, Client, Fixture, Widget, request_id, text_of},
-    check, step, wait_for,
+    step, wait_for,
 };
 use crate::Failure;
 

@@ -4,6 +4,7 @@
 mod close;
 mod contact;
 mod delivery;
+mod delivery_state;
 mod excerpt;
 mod mail_limits;
 mod retry_policy;
@@ -13,7 +14,8 @@ mod transcript_decision;
 
 pub(crate) use close::{ClosingFacts, ConversationClose};
 pub(crate) use contact::Contact;
-pub(crate) use delivery::{AttemptOutcome, Claim, Delivery, DeliveryEvent, DeliveryKind, DeliveryState};
+pub(crate) use delivery::Delivery;
+pub(crate) use delivery_state::{AttemptOutcome, Claim, DeliveryEvent, DeliveryKind, DeliveryState};
 pub(crate) use excerpt::Excerpt;
 pub(crate) use mail_limits::{
     COUNTED_UNVERIFIED, COUNTED_WINDOW, LimitScope, MailLimit, MailLimitReached, UnverifiedCounts, UnverifiedLimits,

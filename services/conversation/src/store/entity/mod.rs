@@ -1,13 +1,14 @@
-//! The tables, as sea-orm sees them.
+//! Rows of the tables, and their mapping to the domain.
 
-pub(crate) mod agents;
-pub(crate) mod bots;
-pub(crate) mod channels;
-pub(crate) mod closes;
-pub(crate) mod contact_emails;
-pub(crate) mod contacts;
-pub(crate) mod conversations;
-pub(crate) mod entries;
-pub(crate) mod tickets;
-pub(crate) mod visitor_keys;
-pub(crate) mod visitors;
+pub(crate) mod agent;
+pub(crate) mod bot;
+pub(crate) mod channel;
+pub(crate) mod close;
+pub(crate) mod contact;
+pub(crate) mod contact_email;
+pub(crate) mod conversation;
+pub(crate) mod entry;
+mod text_column;
+pub(crate) mod ticket;
+pub(crate) mod visitor;
+pub(crate) mod visitor_key;

@@ -7,35 +7,25 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
-use bytes::Bytes;
 use frontdesk_api::{
     ApiError, FieldError,
     deadlines::{self, CallDeadlines},
 };
-use frontdesk_auth::{ACCOUNT_HEADER, Access, Caller};
-use frontdesk_proto::auth::v1::Reason;
-use http::{HeaderMap, Request, Response, request::Parts};
+use frontdesk_auth::ACCOUNT_HEADER;
+use http::{Request, Response};
 use http_body_util::Full;
-use tokio::time::Instant;
-use tonic::{Code, Status, body::Body};
+use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 use tracing::Instrument;
 
 use super::{
     Admission,
-    authentication::{apply_on_behalf_of, authenticate},
-    concurrency::{CallPermit, StreamPermit},
+    admit::{AdmittedCall, deadline_exceeded},
     deadlines::deadlines,
-    request_body::read_unary_body,
     stream_permit::hold_stream_permit,
 };
-use crate::PeerInfo;
-
-/// How long a request may take to arrive.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Puts [`Admission`] before every service of a server.
 #[derive(Clone)]
@@ -54,85 +44,6 @@ impl<S> Layer<S> for CallLayer {
 pub struct CallService<S> {
     admission: Arc<Admission>,
     inner: S,
-}
-
-/// A refused call.
-struct Rejection {
-    status: Status,
-    /// The caller, when the refusal belongs in the audit log.
-    audited: Option<Caller>,
-}
-
-impl From<ApiError> for Rejection {
-    fn from(error: ApiError) -> Self {
-        Self { status: error.into(), audited: None }
-    }
-}
-
-/// A call that its handler may answer.
-struct AdmittedCall {
-    request: Request<Bytes>,
-    /// The caller, when the method is audited.
-    audited: Option<Caller>,
-    deadlines: CallDeadlines,
-    permit: CallPermit,
-    /// For a method that streams.
-    stream: Option<StreamPermit>,
-    peer: Option<PeerInfo>,
-}
-
-impl Admission {
-    /// Everything that comes before the handler.
-    async fn admit(&self, access: &Access, request: Request<Body>) -> Result<AdmittedCall, Rejection> {
-        let (mut head, body) = request.into_parts();
-        let peer = head.extensions.get::<PeerInfo>().cloned();
-        let caller = self.authorize(access, &head, peer.as_ref()).await?;
-        let audited = access.audited().then(|| caller.clone());
-        let deadlines = self.deadlines(&head.headers, &caller);
-        // The whole body is read before a permit is taken, so that slow senders hold none.
-        let body_deadline = deadlines.answer.min(Instant::now() + REQUEST_TIMEOUT);
-        let body = tokio::time::timeout_at(body_deadline, read_unary_body(body)).await;
-        let body = match body.unwrap_or_else(|_| Err(deadline_exceeded())) {
-            Ok(body) => body,
-            Err(error) => return Err(Rejection { status: error.into(), audited }),
-        };
-        let permit = self.limiter.acquire_call(&caller)?;
-        let stream = access.streams().then(|| self.limiter.acquire_stream(&caller)).transpose()?;
-        head.extensions.insert(caller);
-        Ok(AdmittedCall { request: Request::from_parts(head, body), audited, deadlines, permit, stream, peer })
-    }
-
-    /// The caller, once it is authenticated, within its rates, and has the method's permission.
-    async fn authorize(&self, access: &Access, head: &Parts, peer: Option<&PeerInfo>) -> Result<Caller, Rejection> {
-        let mut caller = authenticate(&self.identity, &head.headers, peer).await?;
-        // Before the permission, whose refusal may be recorded: callers must not fill the audit log.
-        self.limiter.check_rate(&caller)?;
-        access.check(&caller).map_err(|error| {
-            let error = ApiError::shared(Code::PermissionDenied, Reason::NotPermitted, error)
-                .with("kind", caller.kind.as_str())
-                .with("permission", access.permission());
-            Rejection { status: error.into(), audited: access.audited().then(|| caller.clone()) }
-        })?;
-        apply_on_behalf_of(&mut caller, &head.headers)?;
-        Ok(caller)
-    }
-
-    fn deadlines(&self, headers: &HeaderMap, caller: &Caller) -> CallDeadlines {
-        let token_ttl = caller.ends.map(|ends| ends.0.saturating_sub(self.clock.now().0));
-        deadlines(headers, token_ttl.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0))))
-    }
-
-    /// Answers a refused call, and records it first if the audit log requires that.
-    async fn reject(self: Arc<Self>, rejection: Rejection, path: String, span: tracing::Span) -> Response<Body> {
-        let Rejection { status, audited } = rejection;
-        if let Some(caller) = audited {
-            let recorded = status.clone();
-            let record = async move { self.audit.record_rejection(&caller, &path, &recorded).await };
-            // In a task of its own: a caller that disconnects does not prevent the record.
-            let _ = tokio::spawn(record.instrument(span)).await;
-        }
-        status.into_http()
-    }
 }
 
 impl<S> Service<Request<Body>> for CallService<S>
@@ -230,16 +141,12 @@ pub(super) fn undecodable_as_invalid_argument(response: Response<Body>) -> Respo
     Status::from(ApiError::fields(vec![FieldError::new("request", remedy)])).into_http()
 }
 
-/// The caller's deadline passed, or ours, or that of the request's arrival.
-fn deadline_exceeded() -> ApiError {
-    let message =
-        "the deadline passed before the answer; the call may still take effect, so repeat it with the same request_id";
-    ApiError::shared(Code::DeadlineExceeded, Reason::DeadlineExceeded, message)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::{
+        sync::atomic::{AtomicBool, Ordering},
+        time::Duration,
+    };
 
     use frontdesk_audit::AuditLog;
     use frontdesk_auth::{AccessMap, DevelopmentKey, Identity};
@@ -262,7 +169,7 @@ mod tests {
         Request::builder().uri("/test.Service/Method").header("grpc-timeout", "200m").body(Body::empty()).unwrap()
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn r3_a_handler_completes_when_its_caller_disconnects() {
         let folder = tempfile::tempdir().unwrap();
         let done = Arc::new(AtomicBool::new(false));
@@ -281,7 +188,7 @@ mod tests {
         assert!(done.load(Ordering::SeqCst), "the handler completes");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn i22_late_handlers_and_panics_are_answered_with_their_codes() {
         let folder = tempfile::tempdir().unwrap();
         let late = tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, Infallible>>());

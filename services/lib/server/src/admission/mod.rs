@@ -1,5 +1,6 @@
 //! What happens to every call before a handler sees it.
 
+mod admit;
 mod audit;
 mod authentication;
 mod concurrency;

@@ -1,0 +1,17 @@
+//! A channel is deleted: no conversation starts on it any more.
+
+use frontdesk_auth::Caller;
+use uuid::Uuid;
+
+use crate::{App, domain::Channel, error::ConversationError, store::channels};
+
+pub(crate) async fn delete_channel(app: &App, caller: &Caller, id: Uuid) -> Result<Channel, ConversationError> {
+    let mut tx = app.db.begin_for(caller.account).await?;
+    let channel = channels::find_for_update(&tx, caller.account, id).await?;
+    let mut channel = channel.ok_or(ConversationError::NotFound("channel"))?;
+    if channel.delete() {
+        channels::save(&mut tx, &mut channel).await?;
+        tx.commit().await?;
+    }
+    Ok(channel)
+}

@@ -1,0 +1,178 @@
+//! Which contact a visitor is (rule X1): the step that starting a chat, writing in one and answering a bot have in common. The
+//! rules are in `domain/visitor.rs`.
+
+use frontdesk_auth::Caller;
+use frontdesk_clock::Time;
+use frontdesk_db::{AccountId, Tx};
+use frontdesk_proto::normalized_line;
+use uuid::Uuid;
+
+use crate::{
+    App,
+    domain::{Actor, AnswerEffect, Contact, Conversation, Visitor, VisitorLink, apply_answer},
+    error::ConversationError,
+    store::{contacts, conversations, visitors},
+};
+
+/// Maximum length of a name (characters): a mail header bears it.
+const MAX_NAME_LENGTH: usize = 200;
+
+/// The contact of a visitor who calls. The address that their token vouches for finds or creates one.
+pub(crate) async fn contact_of_visitor(
+    tx: &mut Tx,
+    caller: &Caller,
+    now: Time,
+) -> Result<Option<Uuid>, ConversationError> {
+    let visitor = visitors::find(tx.conn(), caller.account, &caller.actor.id).await?;
+    let Some(address) = vouched_address(caller) else {
+        return Ok(visitor.map(|visitor| visitor.contact_id));
+    };
+    let own = visitor.as_ref().and_then(Visitor::own_contact);
+    let id = contact_with_vouched_address(tx, caller, own, address.clone(), now).await?;
+    link_visitor(tx, caller.account, &caller.actor.id, (id, VisitorLink::Verified), Some(address)).await?;
+    Ok(Some(id))
+}
+
+/// Links the conversation to the contact that the caller's token vouches for, also when the visitor logged in during it.
+pub(crate) async fn recognise(
+    tx: &mut Tx,
+    caller: &Caller,
+    conversation: &mut Conversation,
+    now: Time,
+) -> Result<(), ConversationError> {
+    if caller.email.is_none() {
+        return Ok(());
+    }
+    if let Some(contact) = contact_of_visitor(tx, caller, now).await? {
+        conversation.link_contact(contact, Actor::system(), now);
+    }
+    Ok(())
+}
+
+/// The same before the visitor's message is written, in a transaction of its own: only in an open chat of theirs, and only
+/// until the visitor is known by the address of their token.
+pub(crate) async fn recognise_before_message(app: &App, caller: &Caller, chat: Uuid) -> Result<(), ConversationError> {
+    let Some(address) = vouched_address(caller) else { return Ok(()) };
+    let read = app.db.read_for(caller.account).await?;
+    let visitor = visitors::find(&read.conn(), caller.account, &caller.actor.id).await?;
+    let conversation = conversations::find(&read.conn(), caller.account, chat).await?;
+    drop(read);
+    let is_known = visitor.is_some_and(|visitor| visitor.is_known_by(&address, conversation.as_ref()));
+    if is_known || conversation.is_none() {
+        return Ok(());
+    }
+
+    let mut tx = app.db.begin_for(caller.account).await?;
+    let conversation = conversations::find_for_update(&tx, caller.account, chat).await?;
+    let own = conversation.filter(|conversation| conversation.visitor_id == caller.actor.id && conversation.is_open());
+    if let Some(mut conversation) = own {
+        let now = tx.now().await?;
+        recognise(&mut tx, caller, &mut conversation, now).await?;
+        conversations::save(&mut tx, &app.notifier, &mut conversation).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+fn vouched_address(caller: &Caller) -> Option<String> {
+    caller.email.as_deref().and_then(frontdesk_mail_address::canonical)
+}
+
+/// The contact that has the address, by the word of a signed token. `own`: the visitor's own contact until now.
+async fn contact_with_vouched_address(
+    tx: &mut Tx,
+    caller: &Caller,
+    own: Option<Uuid>,
+    address: String,
+    now: Time,
+) -> Result<Uuid, ConversationError> {
+    if let Some(owner) = contacts::find_id_by_email(tx.conn(), caller.account, &address).await? {
+        let contact = get_contact_for_update(tx, caller.account, owner).await?;
+        if contact.has_verified(&address) {
+            return Ok(owner);
+        }
+        // The owner only typed it: proof wins over typing.
+        contacts::remove_email(tx, caller.account, &address).await?;
+    }
+    let mut contact = get_or_new_contact(tx, caller.account, own, now).await?;
+    contact.add_email(address, true, now);
+    if contact.name.is_empty() {
+        contact.name = display_name(caller.name.as_deref().unwrap_or_default());
+    }
+    save_contact(tx, contact, own.is_none()).await
+}
+
+/// Records the visitor's answer to a property. Gives the contact that their chats belong to then.
+pub(crate) async fn record_visitor_answer(
+    tx: &mut Tx,
+    account: AccountId,
+    visitor_id: &str,
+    property: &str,
+    value: &str,
+    now: Time,
+) -> Result<Uuid, ConversationError> {
+    let visitor = visitors::find(tx.conn(), account, visitor_id).await?;
+    let own = visitor.as_ref().and_then(Visitor::own_contact);
+    let mut contact = get_or_new_contact(tx, account, own, now).await?;
+    let (value, owner) = match (property, frontdesk_mail_address::canonical(value)) {
+        ("email", Some(address)) => {
+            let owner = contacts::find_id_by_email(tx.conn(), account, &address).await?;
+            (address, owner)
+        }
+        ("name" | "phone", _) => (display_name(value), None),
+        _ => (value.to_owned(), None),
+    };
+    let (id, link, address) = match apply_answer(visitor.as_ref(), &mut contact, property, value, owner, now) {
+        AnswerEffect::ContactChanged => (save_contact(tx, contact, own.is_none()).await?, VisitorLink::Verified, None),
+        AnswerEffect::Claims { contact_id, address } => (contact_id, VisitorLink::Claimed, Some(address)),
+        AnswerEffect::Nothing { contact_id } => return Ok(contact_id),
+    };
+    link_visitor(tx, account, visitor_id, (id, link), address).await?;
+    Ok(id)
+}
+
+/// Links the visitor to the contact, and with them their chats. `address`: the one that proves the link, or that they typed.
+pub(crate) async fn link_visitor(
+    tx: &Tx,
+    account: AccountId,
+    visitor_id: &str,
+    link: (Uuid, VisitorLink),
+    address: Option<String>,
+) -> Result<(), ConversationError> {
+    let before = visitors::find(tx.conn(), account, visitor_id).await?;
+    if let Some(after) = Visitor::linked(before.as_ref(), account, visitor_id, link, address) {
+        let (from, to) = (before.map(|before| before.contact_id), after.contact_id);
+        visitors::save(tx, after).await?;
+        conversations::move_to_contact(tx, account, visitor_id, from, to).await?;
+    }
+    Ok(())
+}
+
+async fn get_contact_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Contact, ConversationError> {
+    contacts::find_for_update(tx, account, id).await?.ok_or(ConversationError::NotFound("contact"))
+}
+
+async fn get_or_new_contact(
+    tx: &Tx,
+    account: AccountId,
+    id: Option<Uuid>,
+    now: Time,
+) -> Result<Contact, ConversationError> {
+    match id {
+        Some(id) => get_contact_for_update(tx, account, id).await,
+        None => Ok(Contact::new(tx.new_id(), account, now)),
+    }
+}
+
+async fn save_contact(tx: &mut Tx, mut contact: Contact, is_new: bool) -> Result<Uuid, ConversationError> {
+    let is_saved =
+        if is_new { contacts::insert(tx, &contact).await? } else { contacts::save(tx, &mut contact).await? };
+    if is_saved { Ok(contact.id) } else { Err(ConversationError::AddressTaken) }
+}
+
+/// A name on one line, normalised as a line of a request is.
+fn display_name(text: &str) -> String {
+    let line = normalized_line(text);
+    let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    words.chars().filter(|c| !c.is_control()).take(MAX_NAME_LENGTH).collect()
+}

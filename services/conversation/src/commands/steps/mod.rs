@@ -1,0 +1,20 @@
+//! Steps that several commands share.
+
+mod append_message;
+mod change_conversation;
+mod find_bot;
+mod find_entry;
+mod identify_visitor;
+mod reject;
+mod require_active_agent;
+
+pub(super) use append_message::append_message;
+pub(super) use change_conversation::{Begun, ConversationChange};
+pub(super) use find_bot::find_bot;
+pub(super) use find_entry::find_entry;
+pub(super) use identify_visitor::{
+    contact_of_visitor, link_visitor, recognise, recognise_before_message, record_visitor_answer,
+};
+pub(super) use reject::reject;
+pub(crate) use require_active_agent::RosterKnowledge;
+pub(super) use require_active_agent::{mention_agent, require_active_agent, require_known_agent};

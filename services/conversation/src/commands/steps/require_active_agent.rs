@@ -1,0 +1,79 @@
+//! The acting agent must be on the roster and active: what they write may make them the assignee.
+//!
+//! The roster belongs to the assignment service. This service has a local copy, which events keep up to date, and asks the
+//! roster only about an agent whom it does not know yet.
+
+use frontdesk_auth::Caller;
+use frontdesk_db::{AccountId, Tx};
+use moka::future::Cache;
+use sea_orm::DbErr;
+use tonic::Code;
+use uuid::Uuid;
+
+use crate::{
+    App, assignment,
+    domain::{Agent, Rejection},
+    error::ConversationError,
+    store::agents,
+};
+
+/// Maximum number of agents that the cache remembers.
+const MAX_CACHED_AGENTS: u64 = 100_000;
+
+/// Remembers which agents the local copy knows from the roster. The copy forgets none of them, so neither does the cache:
+/// whether they are active is read from the copy each time.
+#[derive(Clone)]
+pub(crate) struct RosterKnowledge(Cache<(AccountId, Uuid), ()>);
+
+impl Default for RosterKnowledge {
+    fn default() -> Self {
+        Self(Cache::new(MAX_CACHED_AGENTS))
+    }
+}
+
+/// Requires that the agent is on the roster. Whether they are active is decided with the message, under the row's lock.
+pub(crate) async fn require_known_agent(app: &App, caller: &Caller, id: Uuid) -> Result<(), ConversationError> {
+    if app.roster_knowledge.0.contains_key(&(caller.account, id)) {
+        return Ok(());
+    }
+    find_agent(app, caller, id).await.map(drop)
+}
+
+/// Requires that the agent is on the roster and active.
+pub(crate) async fn require_active_agent(app: &App, caller: &Caller, id: Uuid) -> Result<(), ConversationError> {
+    let agent = find_agent(app, caller, id).await?;
+    Agent::require_active(Some(&agent)).map_err(ConversationError::rejected)
+}
+
+/// The agent from the local copy, or otherwise from the roster.
+async fn find_agent(app: &App, caller: &Caller, id: Uuid) -> Result<Agent, ConversationError> {
+    let read = app.db.read_for(caller.account).await?;
+    let copy = agents::find(&read.conn(), caller.account, id).await?;
+    // The read ends before another service is asked.
+    drop(read);
+    let agent = match copy.filter(|agent| agent.roster.is_some()) {
+        Some(agent) => agent,
+        None => ask_roster(app, caller, id).await?,
+    };
+    app.roster_knowledge.0.insert((caller.account, id), ()).await;
+    Ok(agent)
+}
+
+async fn ask_roster(app: &App, caller: &Caller, id: Uuid) -> Result<Agent, ConversationError> {
+    let agent = match assignment::get_agent(app, caller.account, id).await {
+        Ok(agent) => agent,
+        Err(status) if status.code() == Code::NotFound => {
+            return Err(ConversationError::rejected(Rejection::AgentUnknown));
+        }
+        Err(_) => return Err(ConversationError::Unreachable("assignment")),
+    };
+    let tx = app.db.begin_for(caller.account).await?;
+    agents::save(&tx, agent.clone()).await?;
+    tx.commit().await?;
+    Ok(agent)
+}
+
+/// Keeps the name of an agent that a call gives, until the roster's word arrives.
+pub(crate) async fn mention_agent(tx: &Tx, account: AccountId, id: Uuid, name: &str) -> Result<(), DbErr> {
+    agents::save(tx, Agent::mentioned(account, id, name)).await
+}

@@ -1,0 +1,40 @@
+//! An agent, as this service knows them: the roster belongs to the assignment service.
+
+use frontdesk_db::AccountId;
+use uuid::Uuid;
+
+use super::Rejection;
+
+/// The local copy of an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Agent {
+    pub account: AccountId,
+    pub id: Uuid,
+    pub name: String,
+    /// None: a call named the agent, and the roster has not answered or published anything about them yet.
+    pub roster: Option<RosterState>,
+}
+
+/// What the roster said about an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RosterState {
+    pub active: bool,
+    /// Version of the agent on the roster; the newer one wins.
+    pub version: i64,
+}
+
+impl Agent {
+    /// An agent whose name comes from a call, until the roster's answer or event arrives.
+    pub(crate) fn mentioned(account: AccountId, id: Uuid, name: &str) -> Self {
+        Self { account, id, name: name.to_owned(), roster: None }
+    }
+
+    /// An agent's message may make them the assignee, so they must be on the roster and active.
+    pub(crate) fn require_active(agent: Option<&Self>) -> Result<(), Rejection> {
+        match agent.and_then(|agent| agent.roster) {
+            None => Err(Rejection::AgentUnknown),
+            Some(roster) if !roster.active => Err(Rejection::AgentInactive),
+            Some(_) => Ok(()),
+        }
+    }
+}

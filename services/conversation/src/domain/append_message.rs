@@ -1,0 +1,60 @@
+//! A message that is to be appended to a conversation: plain data, so that it can queue at the message writer and be applied
+//! again when a batch is retried.
+
+use frontdesk_clock::Time;
+use uuid::Uuid;
+
+use super::{Agent, Button, Content, Conversation, Entry, Rejection};
+
+/// A message, by the actor who writes it.
+#[derive(Clone, Debug)]
+pub(crate) enum AppendMessage {
+    /// An agent writes (rules C4, C11). None as epoch: at any.
+    Agent { agent: Uuid, text: String, expected_epoch: Option<i64> },
+    /// The bot in charge writes (rule A3). None as epoch: at any.
+    Bot { session: Uuid, text: String, buttons: Vec<Button>, expected_epoch: Option<i64> },
+    /// The visitor writes (rules C4, E2a, E3).
+    Visitor { visitor: String, text: String },
+}
+
+/// What the decision needs besides the conversation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context<'a> {
+    /// Time by the database's clock, read after the row was locked.
+    pub now: Time,
+    /// The writing agent. None: this service does not know them.
+    pub agent: Option<&'a Agent>,
+}
+
+impl AppendMessage {
+    /// The agent who writes, if one does.
+    pub(crate) fn agent(&self) -> Option<Uuid> {
+        match self {
+            Self::Agent { agent, .. } => Some(*agent),
+            Self::Bot { .. } | Self::Visitor { .. } => None,
+        }
+    }
+
+    /// Whether the conversation exists for the author: a visitor has only their own (rule S3).
+    pub(crate) fn may_address(&self, conversation: &Conversation) -> bool {
+        match self {
+            Self::Visitor { visitor, .. } => *visitor == conversation.visitor_id,
+            Self::Agent { .. } | Self::Bot { .. } => true,
+        }
+    }
+
+    /// Appends the message to the locked conversation and gives its entry.
+    pub(crate) fn apply(&self, conversation: &mut Conversation, context: Context<'_>) -> Result<Entry, Rejection> {
+        match self {
+            Self::Agent { agent, text, expected_epoch } => {
+                Agent::require_active(context.agent)?;
+                conversation.append_agent_message(*agent, text.clone(), *expected_epoch, context.now)
+            }
+            Self::Bot { session, text, buttons, expected_epoch } => {
+                let content = Content::Message { text: text.clone(), buttons: buttons.clone(), chosen_button_id: None };
+                conversation.append_bot_message(*session, content, *expected_epoch, context.now)
+            }
+            Self::Visitor { text, .. } => conversation.append_visitor_message(Content::text(text.clone()), context.now),
+        }
+    }
+}

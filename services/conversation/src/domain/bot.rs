@@ -1,0 +1,19 @@
+//! A bot, as this service knows it: bots belong to the bot-session service.
+
+use std::time::Duration;
+
+use frontdesk_db::AccountId;
+use uuid::Uuid;
+
+/// The local copy of a bot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bot {
+    pub account: AccountId,
+    pub id: Uuid,
+    pub name: String,
+    /// Inactivity timeout of its sessions. None: they never time out.
+    pub timeout: Option<Duration>,
+    pub deleted: bool,
+    /// Version at its own service; the newer one wins.
+    pub version: i64,
+}

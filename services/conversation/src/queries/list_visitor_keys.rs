@@ -1,0 +1,22 @@
+//! The channel's keys for visitor tokens that are active now, newest first.
+
+use frontdesk_auth::Caller;
+use uuid::Uuid;
+
+use crate::{
+    App,
+    domain::VisitorKey,
+    error::ConversationError,
+    store::{channels, visitor_keys},
+};
+
+pub(crate) async fn list_visitor_keys(
+    app: &App,
+    caller: &Caller,
+    channel: Uuid,
+) -> Result<Vec<VisitorKey>, ConversationError> {
+    let now = app.db.now().await?;
+    let read = app.db.read_for(caller.account).await?;
+    channels::find(&read.conn(), caller.account, channel).await?.ok_or(ConversationError::NotFound("channel"))?;
+    Ok(visitor_keys::list_active(&read.conn(), caller.account, channel, now).await?)
+}

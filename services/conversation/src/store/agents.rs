@@ -1,0 +1,28 @@
+//! The local copy of agents.
+
+use frontdesk_db::{AccountId, Tx};
+use sea_orm::{
+    DbErr, EntityTrait, IntoActiveModel,
+    entity::prelude::*,
+    sea_query::{ExprTrait, OnConflict},
+};
+use uuid::Uuid;
+
+use super::entity::agent::{Column, Entity, Model};
+use crate::domain::Agent;
+
+pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Agent>, DbErr> {
+    let agent = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::Id.eq(id)).one(conn).await?;
+    Ok(agent.map(Agent::from))
+}
+
+/// Writes the agent, unless the copy is as new or newer.
+pub(crate) async fn save(tx: &Tx, agent: Agent) -> Result<(), DbErr> {
+    let row = Model::from(agent);
+    let newer = OnConflict::columns([Column::AccountId, Column::Id])
+        .update_columns([Column::Name, Column::Active, Column::Version])
+        .action_and_where(Expr::col((Entity, Column::Version)).lt(row.version))
+        .to_owned();
+    Entity::insert(row.into_active_model().reset_all()).on_conflict(newer).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}

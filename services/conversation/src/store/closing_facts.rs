@@ -1,0 +1,42 @@
+//! The rows that a close freezes facts from. The facts follow in the domain (rule T2).
+
+use std::collections::HashMap;
+
+use frontdesk_db::AccountId;
+use sea_orm::{ConnectionTrait, DbErr};
+use uuid::Uuid;
+
+use super::{channels, contacts, tickets, visitors};
+use crate::domain::{ClosingFacts, ClosingSources, Conversation};
+
+/// The facts that a close of the conversation would freeze.
+pub(crate) async fn find<C: ConnectionTrait>(conn: &C, conversation: &Conversation) -> Result<ClosingFacts, DbErr> {
+    let mut facts = find_many(conn, &[conversation]).await?;
+    Ok(facts.remove(&(conversation.account, conversation.id)).unwrap_or_default())
+}
+
+/// The facts that closes of several conversations would freeze, by account and id of the conversation.
+pub(crate) async fn find_many<C: ConnectionTrait>(
+    conn: &C,
+    conversations: &[&Conversation],
+) -> Result<HashMap<(AccountId, Uuid), ClosingFacts>, DbErr> {
+    let all = || conversations.iter().copied();
+    let channels = channels::find_many(conn, all().map(|one| (one.account, one.channel_id))).await?;
+    let visitors = visitors::find_many(conn, all().map(|one| (one.account, one.visitor_id.as_str()))).await?;
+    let visitor_of = |one: &Conversation| visitors.get(&(one.account, one.visitor_id.clone()));
+    let own_contact = |one: &Conversation| Some((one.account, ClosingFacts::own_contact(one, visitor_of(one))?));
+    let contacts: Vec<_> = all().filter_map(own_contact).collect();
+    let emails = contacts::find_emails(conn, contacts.iter().copied()).await?;
+    let tickets = tickets::list_of(conn, all().map(|one| (one.account, one.id)), contacts.iter().copied()).await?;
+    let facts = all().map(|one| {
+        let emails = own_contact(one).and_then(|contact| emails.get(&contact));
+        let sources = ClosingSources {
+            visitor: visitor_of(one),
+            channel: channels.get(&(one.account, one.channel_id)),
+            emails: emails.map_or(&[], Vec::as_slice),
+            tickets: &tickets,
+        };
+        ((one.account, one.id), ClosingFacts::new(one, sources))
+    });
+    Ok(facts.collect())
+}

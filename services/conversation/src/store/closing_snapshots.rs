@@ -1,0 +1,31 @@
+//! What closes froze.
+
+use frontdesk_db::{AccountId, Tx};
+use sea_orm::{DbErr, EntityTrait, IntoActiveModel, entity::prelude::*};
+use uuid::Uuid;
+
+use super::entity::close::{Column, Entity, Model};
+use crate::domain::ClosingSnapshot;
+
+pub(crate) async fn find<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    conversation: Uuid,
+    close_number: i32,
+) -> Result<Option<ClosingSnapshot>, DbErr> {
+    let close = Entity::find()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::ConversationId.eq(conversation))
+        .filter(Column::CloseNumber.eq(close_number));
+    Ok(close.one(conn).await?.map(ClosingSnapshot::from))
+}
+
+/// Inserts the snapshots of closes, in their transaction.
+pub(super) async fn insert(tx: &Tx, snapshots: Vec<ClosingSnapshot>) -> Result<(), DbErr> {
+    if snapshots.is_empty() {
+        return Ok(());
+    }
+    let rows = snapshots.into_iter().map(|snapshot| Model::from(snapshot).into_active_model().reset_all());
+    Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! A row of `channels`.
+
+use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
+use sea_orm::entity::prelude::*;
+
+use crate::domain::{Channel, Greeter};
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "channels")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub account_id: AccountId,
+    pub name: String,
+    pub website_url: String,
+    pub greeter: Greeter,
+    pub bot_id: Option<Uuid>,
+    pub transcript_enabled: bool,
+    pub transcript_sender_id: Option<Uuid>,
+    pub time_zone: String,
+    pub deleted: bool,
+    pub created_at: Time,
+    pub version: i64,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl From<Channel> for Model {
+    fn from(channel: Channel) -> Self {
+        Self {
+            id: channel.id,
+            account_id: channel.account,
+            name: channel.name,
+            website_url: channel.website_url,
+            greeter: channel.greeter,
+            bot_id: channel.bot_id,
+            transcript_enabled: channel.transcript_enabled,
+            transcript_sender_id: channel.transcript_sender_id,
+            time_zone: channel.time_zone,
+            deleted: channel.deleted,
+            created_at: channel.created_at,
+            version: channel.version,
+        }
+    }
+}
+
+impl From<Model> for Channel {
+    fn from(row: Model) -> Self {
+        Self {
+            id: row.id,
+            account: row.account_id,
+            name: row.name,
+            website_url: row.website_url,
+            greeter: row.greeter,
+            bot_id: row.bot_id,
+            transcript_enabled: row.transcript_enabled,
+            transcript_sender_id: row.transcript_sender_id,
+            time_zone: row.time_zone,
+            deleted: row.deleted,
+            created_at: row.created_at,
+            version: row.version,
+        }
+    }
+}

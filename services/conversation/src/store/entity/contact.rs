@@ -1,0 +1,58 @@
+//! A row of `contacts`.
+
+use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
+use sea_orm::entity::prelude::*;
+
+use crate::domain::{Contact, ContactEmail};
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "contacts")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub account_id: AccountId,
+    pub name: String,
+    pub phone: String,
+    pub time_zone: String,
+    pub properties: String,
+    pub created_at: Time,
+    pub version: i64,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl From<&Contact> for Model {
+    fn from(contact: &Contact) -> Self {
+        Self {
+            id: contact.id,
+            account_id: contact.account,
+            name: contact.name.clone(),
+            phone: contact.phone.clone(),
+            time_zone: contact.time_zone.clone(),
+            properties: serde_json::json!(contact.properties).to_string(),
+            created_at: contact.created_at,
+            version: contact.version,
+        }
+    }
+}
+
+impl Model {
+    /// The contact with its addresses, the one that mail goes to first.
+    pub(crate) fn with_emails(self, emails: Vec<ContactEmail>) -> Contact {
+        Contact {
+            id: self.id,
+            account: self.account_id,
+            name: self.name,
+            phone: self.phone,
+            time_zone: self.time_zone,
+            properties: serde_json::from_str(&self.properties).unwrap_or_default(),
+            emails,
+            created_at: self.created_at,
+            version: self.version,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! A row of `conversations`: the arbiter.
+
+use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
+use sea_orm::entity::prelude::*;
+
+use super::bot::{from_microseconds, to_microseconds};
+use crate::domain::{BotSession, CloseReason, Conversation, Owner, OwnerKind, Status};
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "conversations")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub account_id: AccountId,
+    pub channel_id: Uuid,
+    pub visitor_id: String,
+    pub contact_id: Option<Uuid>,
+    pub status: Status,
+    pub page_url: String,
+    pub page_title: String,
+    pub previous_id: Option<Uuid>,
+    pub assignee_kind: Option<OwnerKind>,
+    pub assignee_id: Option<Uuid>,
+    pub epoch: i64,
+    pub bot_id: Option<Uuid>,
+    pub bot_session_id: Option<Uuid>,
+    pub bot_in_charge: bool,
+    pub bot_timeout_us: Option<i64>,
+    pub bot_started_at: Option<Time>,
+    pub had_agent: bool,
+    pub last_sequence: i64,
+    pub last_visitor_sequence: i64,
+    pub close_number: i32,
+    pub close_reason: Option<CloseReason>,
+    pub closed_at: Option<Time>,
+    pub created_at: Time,
+    pub last_visitor_activity_at: Time,
+    pub last_activity_at: Time,
+    pub version: i64,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl From<&Conversation> for Model {
+    fn from(conversation: &Conversation) -> Self {
+        let owner = conversation.owner;
+        let session = conversation.bot_session.as_ref();
+        Self {
+            id: conversation.id,
+            account_id: conversation.account,
+            channel_id: conversation.channel_id,
+            visitor_id: conversation.visitor_id.clone(),
+            contact_id: conversation.contact_id,
+            status: conversation.status,
+            page_url: conversation.page_url.clone(),
+            page_title: conversation.page_title.clone(),
+            previous_id: conversation.previous_id,
+            assignee_kind: owner.map(|owner| owner.kind),
+            assignee_id: owner.map(|owner| owner.id),
+            epoch: conversation.epoch,
+            bot_id: session.map(|session| session.bot),
+            bot_session_id: session.map(|session| session.id),
+            bot_in_charge: session.is_some_and(|session| session.in_charge),
+            bot_timeout_us: session.and_then(|session| session.timeout).map(to_microseconds),
+            bot_started_at: session.map(|session| session.started_at),
+            had_agent: conversation.had_agent,
+            last_sequence: conversation.last_sequence,
+            last_visitor_sequence: conversation.last_visitor_sequence,
+            close_number: conversation.close_number,
+            close_reason: conversation.close_reason,
+            closed_at: conversation.closed_at,
+            created_at: conversation.created_at,
+            last_visitor_activity_at: conversation.last_visitor_activity_at,
+            last_activity_at: conversation.last_activity_at,
+            version: conversation.version,
+        }
+    }
+}
+
+impl From<Model> for Conversation {
+    fn from(row: Model) -> Self {
+        let bot_session = row.bot_id.zip(row.bot_session_id).map(|(bot, id)| BotSession {
+            id,
+            bot,
+            timeout: row.bot_timeout_us.map(from_microseconds),
+            started_at: row.bot_started_at.unwrap_or(row.created_at),
+            in_charge: row.bot_in_charge,
+        });
+        Self {
+            id: row.id,
+            account: row.account_id,
+            channel_id: row.channel_id,
+            visitor_id: row.visitor_id,
+            contact_id: row.contact_id,
+            status: row.status,
+            page_url: row.page_url,
+            page_title: row.page_title,
+            previous_id: row.previous_id,
+            owner: row.assignee_kind.zip(row.assignee_id).map(|(kind, id)| Owner { kind, id }),
+            epoch: row.epoch,
+            bot_session,
+            had_agent: row.had_agent,
+            last_sequence: row.last_sequence,
+            last_visitor_sequence: row.last_visitor_sequence,
+            close_number: row.close_number,
+            close_reason: row.close_reason,
+            closed_at: row.closed_at,
+            created_at: row.created_at,
+            last_visitor_activity_at: row.last_visitor_activity_at,
+            last_activity_at: row.last_activity_at,
+            version: row.version,
+            new_entries: Vec::new(),
+            new_events: Vec::new(),
+        }
+    }
+}

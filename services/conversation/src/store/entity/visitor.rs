@@ -1,0 +1,37 @@
+//! A row of `visitors`.
+
+use frontdesk_db::AccountId;
+use sea_orm::entity::prelude::*;
+
+use crate::domain::{Visitor, VisitorLink};
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "visitors")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub account_id: AccountId,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: String,
+    pub contact_id: Uuid,
+    pub link: VisitorLink,
+    pub address: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl From<Visitor> for Model {
+    fn from(visitor: Visitor) -> Self {
+        let Visitor { account, id, contact_id, link, address } = visitor;
+        Self { account_id: account, id, contact_id, link, address }
+    }
+}
+
+impl From<Model> for Visitor {
+    fn from(row: Model) -> Self {
+        let Model { account_id, id, contact_id, link, address } = row;
+        Self { account: account_id, id, contact_id, link, address }
+    }
+}

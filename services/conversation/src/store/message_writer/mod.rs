@@ -1,0 +1,128 @@
+//! Many conversations in one transaction: locked together, changed one after the other, saved together. One trait with two
+//! implementations, since PostgreSQL takes each step in one large statement and SQLite has no locks.
+//!
+//! The worker that appends messages and the command that closes idle conversations open the transactions.
+
+mod postgres;
+mod sqlite;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use frontdesk_bus::ChangeNotifier;
+use frontdesk_clock::Time;
+use frontdesk_db::{AccountId, Db, Tx};
+use frontdesk_idempotency::{Key, RequestBatch};
+use sea_orm::DbErr;
+use uuid::Uuid;
+
+use super::{NewRows, closing_snapshots, display_names::DisplayNames, new_rows::notify_on_commit};
+use crate::domain::{Agent, Bot, Conversation, Entry, Owner, OwnerKind};
+
+/// Account and id of a row.
+pub(crate) type RowKey = (AccountId, Uuid);
+
+/// Conversations by account and id.
+pub(crate) type Conversations = HashMap<RowKey, Conversation>;
+
+/// The steps of one transaction over many conversations, in their order.
+#[async_trait::async_trait]
+pub(crate) trait MessageWriter: Send + Sync {
+    /// The conversations that exist, locked until the transaction ends.
+    async fn lock(&self, tx: &Tx, conversations: &[RowKey]) -> Result<Conversations, DbErr>;
+
+    /// What the decisions need besides the conversations. A statement of its own after [`Self::lock`]: while that one waits
+    /// for a row, another transaction commits, and what it looked up beside the lock would be as of before that commit (READ
+    /// COMMITTED reads a statement as of its beginning).
+    async fn load_context(&self, tx: &Tx, wanted: ContextRequest<'_>) -> Result<BatchContext, DbErr>;
+
+    /// Saves the rows of the conversations that changed, what was added to them, and the request ids. Gives the number of
+    /// request ids: fewer than given when another transaction used one of them after [`Self::load_context`]; roll back then.
+    async fn save_rows(
+        &self,
+        tx: &mut Tx,
+        changed: &[&Conversation],
+        rows: NewRows,
+        requests: RequestBatch,
+    ) -> Result<u64, DbErr>;
+}
+
+/// The implementation for this database.
+pub(crate) fn message_writer(db: &Db) -> Arc<dyn MessageWriter> {
+    if db.is_sqlite() { Arc::new(sqlite::SqliteWriter) } else { Arc::new(postgres::PostgresWriter) }
+}
+
+/// What [`MessageWriter::load_context`] looks up.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ContextRequest<'a> {
+    pub keys: Vec<&'a Key>,
+    /// The agents who write, each once.
+    pub agents: Vec<RowKey>,
+    /// The bots in charge, each once.
+    pub bots: Vec<RowKey>,
+    /// How far the process's clock was moved forward.
+    pub clock_offset: Duration,
+}
+
+/// What the decisions of a batch need besides the conversations.
+#[derive(Debug)]
+pub(crate) struct BatchContext {
+    /// Time by the database's clock.
+    pub now: Time,
+    /// The request ids that were used before, and those that the batch uses.
+    pub requests: RequestBatch,
+    agents: HashMap<RowKey, Agent>,
+    bots: HashMap<RowKey, Bot>,
+}
+
+impl BatchContext {
+    fn new(now: Time, requests: RequestBatch) -> Self {
+        Self { now, requests, agents: HashMap::new(), bots: HashMap::new() }
+    }
+
+    fn add_agent(&mut self, agent: Agent) {
+        self.agents.insert((agent.account, agent.id), agent);
+    }
+
+    fn add_bot(&mut self, bot: Bot) {
+        self.bots.insert((bot.account, bot.id), bot);
+    }
+
+    pub(crate) fn agent(&self, key: RowKey) -> Option<&Agent> {
+        self.agents.get(&key)
+    }
+
+    /// The name of the entry's author, if it is an agent or a bot.
+    pub(crate) fn author_name(&self, account: AccountId, entry: &Entry) -> DisplayNames {
+        let Some(owner) = entry.author.as_owner() else { return DisplayNames::default() };
+        let Owner { kind, id } = owner;
+        let name = match kind {
+            OwnerKind::Agent => self.agents.get(&(account, id)).map(|agent| &agent.name),
+            OwnerKind::Bot => self.bots.get(&(account, id)).map(|bot| &bot.name),
+        };
+        name.map(|name| DisplayNames::of_one(owner, name.clone())).unwrap_or_default()
+    }
+}
+
+/// Saves what was taken from the conversations, and their rows. Does nothing when nothing was taken. False: another
+/// transaction used one of the request ids meanwhile; roll back.
+pub(crate) async fn save(
+    writer: &dyn MessageWriter,
+    tx: &mut Tx,
+    notifier: &ChangeNotifier,
+    conversations: &Conversations,
+    mut rows: NewRows,
+    requests: RequestBatch,
+) -> Result<bool, DbErr> {
+    if rows.is_empty() {
+        return Ok(true);
+    }
+    let mut changed = std::mem::take(&mut rows.changed);
+    changed.sort_unstable();
+    changed.dedup();
+    notify_on_commit(tx, notifier, changed.iter().map(|(_, id)| *id).collect());
+    closing_snapshots::insert(tx, std::mem::take(&mut rows.snapshots)).await?;
+    tx.wake_outbox_on_commit();
+    let changed: Vec<&Conversation> = changed.iter().filter_map(|key| conversations.get(key)).collect();
+    let expected = requests.new_count() as u64;
+    Ok(writer.save_rows(tx, &changed, rows, requests).await? == expected)
+}

@@ -1,0 +1,417 @@
+//! What the message writer promises, on SQLite and on PostgreSQL.
+
+use std::sync::{
+    Mutex as SyncMutex,
+    atomic::{AtomicU32, Ordering},
+};
+
+use frontdesk_auth::{Actor, Caller, CallerKind};
+use frontdesk_clock::Time;
+use frontdesk_db::{DatabaseUrl, DbSettings, Tx, migrate};
+use frontdesk_idempotency::RequestBatch;
+use frontdesk_proto::conversation::v1::PostMessageRequest;
+use frontdesk_test_servers::Postgres;
+use futures::future::{BoxFuture, join_all};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+
+use super::*;
+use crate::{
+    domain::{Agent, ClosingFacts, Content, Greeting, NewConversation, RosterState},
+    store::{agents, conversations, entries},
+};
+
+const ADA: Uuid = Uuid::from_u128(1);
+const GONE: Uuid = Uuid::from_u128(2);
+const OTHER_ACCOUNT: AccountId = AccountId(Uuid::from_u128(3));
+
+/// A writer on a database with Ada, who is active, and one agent who is not.
+struct Fixture {
+    writer: BatchWriter,
+    account: AccountId,
+    _folder: tempfile::TempDir,
+    _postgres: Option<Postgres>,
+}
+
+async fn on_sqlite() -> Fixture {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("conversation.db").display());
+    fixture(url, folder, None).await
+}
+
+async fn on_postgres() -> Fixture {
+    let server = Postgres::start().await;
+    let url = server.create_database("conversation").await;
+    fixture(url, tempfile::tempdir().unwrap(), Some(server)).await
+}
+
+async fn fixture(url: String, folder: tempfile::TempDir, postgres: Option<Postgres>) -> Fixture {
+    let clock = Clock::system();
+    let settings = DbSettings { url: DatabaseUrl(url), max_connections: Some(5) };
+    let db = Db::connect(&settings, &clock).await.unwrap();
+    migrate::<crate::migration::Migrator>(&db).await.unwrap();
+    let account = AccountId(Uuid::from_u128(4));
+    let tx = db.begin().await.unwrap();
+    for (id, name, active) in [(ADA, "Ada", true), (GONE, "Gone", false)] {
+        let roster = Some(RosterState { active, version: 1 });
+        agents::save(&tx, Agent { account, id, name: name.into(), roster }).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let writer = BatchWriter::new(&db, &clock, &ChangeNotifier::default(), store::message_writer(&db));
+    Fixture { writer, account, _folder: folder, _postgres: postgres }
+}
+
+impl Fixture {
+    async fn start(&self, visitor: &str) -> Uuid {
+        static IDS: AtomicU32 = AtomicU32::new(100);
+        let new = NewConversation {
+            id: Uuid::from_u128(IDS.fetch_add(1, Ordering::Relaxed).into()),
+            account: self.account,
+            channel_id: Uuid::from_u128(7),
+            visitor_id: visitor.into(),
+            contact_id: None,
+            page_url: String::new(),
+            page_title: String::new(),
+            previous_id: None,
+            greeting: Greeting::Nobody,
+        };
+        let mut conversation = Conversation::start(new, self.writer.clock.now());
+        let mut tx = self.writer.db.begin().await.unwrap();
+        conversations::insert(&mut tx, &self.writer.notifier, &mut conversation).await.unwrap();
+        tx.commit().await.unwrap();
+        conversation.id
+    }
+
+    async fn close(&self, id: Uuid) {
+        let mut tx = self.writer.db.begin().await.unwrap();
+        let mut conversation = conversations::find_for_update(&tx, self.account, id).await.unwrap().unwrap();
+        conversation.close_by_agent(ADA, None, ClosingFacts::default(), self.writer.clock.now()).unwrap();
+        conversations::save(&mut tx, &self.writer.notifier, &mut conversation).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    fn key(&self, conversation: Uuid, id: &str, text: &str) -> Key {
+        let caller = Caller {
+            account: self.account,
+            kind: CallerKind::Agent,
+            actor: Actor { kind: CallerKind::Agent, id: ADA.to_string() },
+            name: None,
+            email: None,
+            permissions: Default::default(),
+            scope: None,
+            ends: None,
+        };
+        let conversation_id = conversation.to_string();
+        let request = PostMessageRequest { conversation_id, text: text.into(), ..PostMessageRequest::default() };
+        Key::new(&caller, id, &request)
+    }
+
+    /// Ada writes the text, which is also the request id.
+    fn message(&self, conversation: Uuid, text: &str) -> WriteRequest {
+        self.message_of(ADA, conversation, text)
+    }
+
+    fn message_of(&self, agent: Uuid, conversation: Uuid, text: &str) -> WriteRequest {
+        WriteRequest {
+            account: self.account,
+            conversation,
+            message: AppendMessage::Agent { agent, text: text.into(), expected_epoch: None },
+            key: self.key(conversation, text, text),
+        }
+    }
+
+    /// Writes them as one batch and gives their results.
+    async fn batch(&self, requests: Vec<WriteRequest>) -> Vec<WriteResult> {
+        let queue = |request| {
+            let (answer, answered) = oneshot::channel();
+            (QueuedWrite { request, traceparent: String::new(), answer }, answered)
+        };
+        let (batch, answers): (Vec<_>, Vec<_>) = requests.into_iter().map(queue).unzip();
+        self.writer.write(batch).await;
+        join_all(answers).await.into_iter().map(|answer| answer.unwrap()).collect()
+    }
+
+    async fn thread(&self, id: Uuid) -> Vec<String> {
+        let page = entries::list(self.writer.db.read(), self.account, id, 0, None, 10_000).await.unwrap();
+        let texts = page.entries.into_iter().filter_map(|entry| match entry.content {
+            Content::Message { text, .. } => Some(text),
+            _ => None,
+        });
+        texts.collect()
+    }
+
+    async fn conversation(&self, id: Uuid) -> Conversation {
+        conversations::find(self.writer.db.read(), self.account, id).await.unwrap().unwrap()
+    }
+
+    /// Aggregate and version of every event, in the order in which they are published.
+    async fn events(&self) -> Vec<(Uuid, i64)> {
+        let conn = self.writer.db.read();
+        let sql = "SELECT aggregate_id, version FROM outbox_events ORDER BY position";
+        let rows = conn.query_all_raw(Statement::from_string(conn.get_database_backend(), sql)).await.unwrap();
+        rows.iter().map(|row| (row.try_get("", "aggregate_id").unwrap(), row.try_get("", "version").unwrap())).collect()
+    }
+
+    /// Runs this once, in the next batch after its context was loaded and before it is saved.
+    fn before_save(&mut self, then: impl FnOnce() -> BoxFuture<'static, ()> + Send + 'static) {
+        let inner = self.writer.store.clone();
+        self.writer.store = Arc::new(Interrupted { inner, before_save: SyncMutex::new(Some(Box::new(then))) });
+    }
+}
+
+type Interruption = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
+
+/// The message writer of the database, interrupted once before it saves.
+struct Interrupted {
+    inner: Arc<dyn MessageWriter>,
+    before_save: SyncMutex<Option<Interruption>>,
+}
+
+#[async_trait::async_trait]
+impl MessageWriter for Interrupted {
+    async fn lock(&self, tx: &Tx, conversations: &[RowKey]) -> Result<Conversations, DbErr> {
+        self.inner.lock(tx, conversations).await
+    }
+
+    async fn load_context(&self, tx: &Tx, wanted: ContextRequest<'_>) -> Result<BatchContext, DbErr> {
+        self.inner.load_context(tx, wanted).await
+    }
+
+    async fn save_rows(
+        &self,
+        tx: &mut Tx,
+        changed: &[&Conversation],
+        rows: NewRows,
+        requests: RequestBatch,
+    ) -> Result<u64, DbErr> {
+        let interruption = self.before_save.lock().unwrap().take();
+        if let Some(interruption) = interruption {
+            interruption().await;
+        }
+        self.inner.save_rows(tx, changed, rows, requests).await
+    }
+}
+
+fn sequence(result: &WriteResult) -> i64 {
+    match result {
+        Ok(WriteOutcome::Appended(entry, _)) => entry.sequence,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Makes a test of each of these for each database.
+macro_rules! on_both_databases {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(super::on_sqlite().await).await;
+            })+
+        }
+
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(super::on_postgres().await).await;
+            })+
+        }
+    };
+}
+
+on_both_databases!(
+    c12_c11_each_member_of_a_batch_is_decided_by_itself,
+    c3_members_of_one_conversation_get_consecutive_numbers_and_their_events_keep_that_order,
+    a_member_that_cannot_be_written_fails_alone,
+    a_batch_that_panics_is_written_one_by_one,
+    waiting_messages_are_written_together_and_every_caller_is_answered,
+);
+
+async fn c12_c11_each_member_of_a_batch_is_decided_by_itself(fixture: Fixture) {
+    let (open, closed, other) = (fixture.start("a").await, fixture.start("b").await, fixture.start("c").await);
+    fixture.close(closed).await;
+    let before = fixture.batch(vec![fixture.message(other, "before")]).await;
+    assert_eq!(sequence(&before[0]), 2, "after the entry that made Ada the assignee");
+
+    let visitor = |visitor: &str| AppendMessage::Visitor { visitor: visitor.into(), text: "hello".into() };
+    let results = fixture
+        .batch(vec![
+            fixture.message(open, "one"),
+            fixture.message(Uuid::from_u128(99), "unknown"),
+            WriteRequest { account: OTHER_ACCOUNT, ..fixture.message(open, "foreign") },
+            fixture.message(closed, "closed"),
+            fixture.message(other, "before"),
+            WriteRequest { key: fixture.key(other, "before", "different"), ..fixture.message(other, "different") },
+            WriteRequest { message: visitor("another"), ..fixture.message(open, "not theirs") },
+            fixture.message_of(GONE, open, "gone"),
+            fixture.message_of(Uuid::from_u128(98), open, "stranger"),
+            // A request of the same batch counts as the first one.
+            fixture.message(open, "one"),
+            WriteRequest { key: fixture.key(open, "one", "other"), ..fixture.message(open, "other") },
+            WriteRequest { message: visitor("a"), ..fixture.message(open, "hello") },
+        ])
+        .await;
+    assert_eq!((sequence(&results[0]), sequence(&results[11])), (2, 3), "the others took no number");
+    let Ok(WriteOutcome::Appended(entry, names)) = &results[0] else { panic!() };
+    assert_eq!(names.actor(&entry.author), "Ada");
+    assert!(matches!(results[1], Err(WriteError::NotFound)));
+    assert!(matches!(results[2], Err(WriteError::NotFound)));
+    assert!(matches!(results[3], Err(WriteError::Rejected(Rejection::Closed, _))));
+    assert!(matches!(results[4], Ok(WriteOutcome::Duplicate { sequence: 2 })));
+    assert!(matches!(results[5], Err(WriteError::RequestIdReused)));
+    assert!(matches!(results[6], Err(WriteError::NotFound)));
+    assert!(matches!(results[7], Err(WriteError::Rejected(Rejection::AgentInactive, _))));
+    assert!(matches!(results[8], Err(WriteError::Rejected(Rejection::AgentUnknown, _))));
+    assert!(matches!(results[9], Ok(WriteOutcome::Duplicate { sequence: 2 })));
+    assert!(matches!(results[10], Err(WriteError::RequestIdReused)));
+    assert_eq!(fixture.thread(open).await, ["one", "hello"]);
+    assert_eq!(fixture.thread(closed).await, Vec::<String>::new());
+    assert_eq!(fixture.thread(other).await, ["before"]);
+    let conversation = fixture.conversation(open).await;
+    assert_eq!(conversation.owner, Some(crate::domain::Owner::agent(ADA)));
+    assert_eq!((conversation.epoch, conversation.last_sequence, conversation.had_agent), (2, 3, true));
+}
+
+async fn c3_members_of_one_conversation_get_consecutive_numbers_and_their_events_keep_that_order(fixture: Fixture) {
+    let mut conversations = Vec::new();
+    for visitor in ["a", "b", "c"] {
+        conversations.push(fixture.start(visitor).await);
+    }
+    // In turns: a batch holds its members as they came, not by conversation.
+    let requests = (0..12).map(|n| fixture.message(conversations[n % 3], &n.to_string())).collect();
+    let results = fixture.batch(requests).await;
+    let numbers: Vec<i64> = results.iter().map(sequence).collect();
+    assert_eq!(numbers, [2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5], "entry 1 made Ada the assignee");
+    assert_eq!(fixture.thread(conversations[1]).await, ["1", "4", "7", "10"]);
+    for id in conversations {
+        let conversation = fixture.conversation(id).await;
+        assert_eq!((conversation.last_sequence, conversation.last_visitor_sequence, conversation.version), (5, 5, 6));
+        let events = fixture.events().await.into_iter();
+        let versions: Vec<i64> = events.filter(|(of, _)| *of == id).map(|(_, version)| version).collect();
+        assert_eq!(versions, [1, 2, 3, 4, 5, 6], "published in the order in which it happened");
+    }
+}
+
+async fn a_member_that_cannot_be_written_fails_alone(fixture: Fixture) {
+    let (good, bad) = (fixture.start("a").await, fixture.start("b").await);
+    fixture.batch(vec![fixture.message(bad, "first")]).await;
+    // The next number is taken: the primary key of the entries refuses it, and the whole batch with it.
+    let take_number = "UPDATE conversations SET last_sequence = 1 WHERE visitor_id = 'b'";
+    let tx = fixture.writer.db.begin().await.unwrap();
+    tx.conn().execute_unprepared(take_number).await.unwrap();
+    tx.commit().await.unwrap();
+    let results = fixture.batch(vec![fixture.message(bad, "twice"), fixture.message(good, "one")]).await;
+    assert!(matches!(results[0], Err(WriteError::Db(_))), "{results:?}");
+    sequence(&results[1]);
+    assert_eq!(fixture.thread(good).await, ["one"]);
+    assert_eq!(fixture.thread(bad).await, ["first"]);
+}
+
+async fn a_batch_that_panics_is_written_one_by_one(mut fixture: Fixture) {
+    let id = fixture.start("a").await;
+    fixture.before_save(|| Box::pin(async { panic!("a bug") }));
+    let results = fixture.batch(vec![fixture.message(id, "one"), fixture.message(id, "two")]).await;
+    assert_eq!(results.iter().map(sequence).collect::<Vec<_>>(), [2, 3]);
+    assert_eq!(fixture.thread(id).await, ["one", "two"]);
+}
+
+async fn waiting_messages_are_written_together_and_every_caller_is_answered(fixture: Fixture) {
+    let mut conversations = Vec::new();
+    for visitor in 0..10 {
+        conversations.push(fixture.start(&visitor.to_string()).await);
+    }
+    let BatchWriter { db, clock, notifier, .. } = &fixture.writer;
+    let queue = MessageQueue::new(db, clock, notifier);
+    let shutdown = CancellationToken::new();
+    let workers: Vec<_> =
+        (0..queue.workers()).map(|worker| tokio::spawn(queue.clone().run_worker(worker, shutdown.clone()))).collect();
+    let writes = (0..300).map(|n: usize| {
+        let id = conversations[n % 10];
+        let key = fixture.key(id, &format!("id{n}"), "x");
+        queue.write(WriteRequest { key, ..fixture.message(id, "x") })
+    });
+    let results = join_all(writes).await;
+    let mut numbers: Vec<i64> = results.iter().step_by(10).map(sequence).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (2..=31).collect::<Vec<_>>(), "dense");
+    let mut times: Vec<Time> = results
+        .iter()
+        .map(|result| match result {
+            Ok(WriteOutcome::Appended(entry, _)) => entry.created_at,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    times.sort_unstable();
+    times.dedup();
+    assert!(times.len() <= 20, "300 messages in {} transactions", times.len());
+
+    // After the shutdown the workers end, and a late call writes its message itself.
+    shutdown.cancel();
+    join_all(workers).await.into_iter().for_each(|ended| ended.unwrap());
+    assert_eq!(sequence(&queue.write(fixture.message(conversations[0], "late")).await), 32);
+}
+
+// Only PostgreSQL has more than one writer, and a connection to lose.
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c12_a_request_id_that_another_replica_uses_meanwhile_is_noticed_and_affects_no_other_member() {
+    let mut fixture = on_postgres().await;
+    let (here, there) = (fixture.start("a").await, fixture.start("b").await);
+    let taken = fixture.key(there, "id", "there");
+    let db = fixture.writer.db.clone();
+    fixture.before_save(move || {
+        Box::pin(async move {
+            let tx = db.begin().await.unwrap();
+            assert_eq!(taken.claim::<i64>(&tx).await.unwrap(), None);
+            taken.store_result(&tx, &1).await.unwrap();
+            tx.commit().await.unwrap();
+        })
+    });
+    let overtaken = WriteRequest { key: fixture.key(here, "id", "here"), ..fixture.message(here, "here") };
+    let results = fixture.batch(vec![fixture.message(here, "one"), overtaken, fixture.message(here, "two")]).await;
+    assert!(matches!(results[1], Err(WriteError::RequestIdReused)), "{results:?}");
+    assert_eq!((sequence(&results[0]), sequence(&results[2])), (2, 3));
+    assert_eq!(fixture.thread(here).await, ["one", "two"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c12_a_repeat_that_waited_for_the_lock_gets_the_first_answer_though_the_conversation_was_closed_since() {
+    let fixture = on_postgres().await;
+    let id = fixture.start("a").await;
+    // Another replica has written the message, and closed, and has not committed yet.
+    let mut tx = fixture.writer.db.begin().await.unwrap();
+    let mut conversation = conversations::find_for_update(&tx, fixture.account, id).await.unwrap().unwrap();
+    let key = fixture.key(id, "one", "one");
+    assert_eq!(key.claim::<i64>(&tx).await.unwrap(), None);
+    key.store_result(&tx, &7).await.unwrap();
+    conversation.close_by_agent(ADA, None, ClosingFacts::default(), fixture.writer.clock.now()).unwrap();
+    conversations::save(&mut tx, &fixture.writer.notifier, &mut conversation).await.unwrap();
+
+    let commit = async {
+        let waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let waiting = || Statement::from_string(DbBackend::Postgres, waiting);
+        while fixture.writer.db.read().query_one_raw(waiting()).await.unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+        tx.commit().await.unwrap();
+    };
+    let (results, ()) = tokio::join!(fixture.batch(vec![fixture.message(id, "one")]), commit);
+    assert!(matches!(results[0], Ok(WriteOutcome::Duplicate { sequence: 7 })), "{results:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_connection_is_reported_to_every_member_and_the_same_requests_can_be_repeated() {
+    let mut fixture = on_postgres().await;
+    let id = fixture.start("a").await;
+    let db = fixture.writer.db.clone();
+    fixture.before_save(move || {
+        Box::pin(async move {
+            let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE \
+                datname = current_database() AND pid <> pg_backend_pid() AND state LIKE 'idle in%'";
+            db.read().execute_unprepared(terminate).await.unwrap();
+        })
+    });
+    let both = vec![fixture.message(id, "one"), fixture.message(id, "two")];
+    let results = fixture.batch(both.clone()).await;
+    assert!(results.iter().all(|result| matches!(result, Err(WriteError::ConnectionLost))), "{results:?}");
+    assert_eq!(fixture.thread(id).await, Vec::<String>::new());
+    assert_eq!(fixture.batch(both).await.iter().map(sequence).collect::<Vec<_>>(), [2, 3]);
+}

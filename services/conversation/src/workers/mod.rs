@@ -1,0 +1,17 @@
+//! Background work of this service.
+
+mod message_writer;
+
+use frontdesk_service::Worker;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use message_writer::{MessageQueue, WriteError, WriteOutcome, WriteRequest};
+
+/// The workers that write the messages of the queue.
+pub(crate) fn message_writers(queue: &MessageQueue, shutdown: &CancellationToken) -> Vec<Worker> {
+    let worker = |number| {
+        let (queue, shutdown) = (queue.clone(), shutdown.clone());
+        Worker::new("message-writer", move || queue.clone().run_worker(number, shutdown.clone()))
+    };
+    (0..queue.workers()).map(worker).collect()
+}

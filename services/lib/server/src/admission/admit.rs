@@ -1,0 +1,224 @@
+//! Admits a call or refuses it: authentication, rates, permission, deadlines, the whole request, permits.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use frontdesk_api::{ApiError, deadlines::CallDeadlines};
+use frontdesk_auth::{Access, Caller};
+use frontdesk_proto::auth::v1::Reason;
+use http::{HeaderMap, Request, Response, request::Parts};
+use tokio::time::Instant;
+use tonic::{Code, Status, body::Body};
+use tracing::Instrument;
+
+use super::{
+    Admission,
+    authentication::{apply_on_behalf_of, authenticate},
+    concurrency::{CallPermit, StreamPermit},
+    deadlines::deadlines,
+    request_body::read_unary_body,
+};
+use crate::PeerInfo;
+
+/// How long a request may take to arrive.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A refused call.
+pub(super) struct Rejection {
+    status: Status,
+    /// The caller, when the refusal belongs in the audit log.
+    audited: Option<Caller>,
+}
+
+impl From<ApiError> for Rejection {
+    fn from(error: ApiError) -> Self {
+        Self { status: error.into(), audited: None }
+    }
+}
+
+/// A call that its handler may answer.
+pub(super) struct AdmittedCall {
+    pub(super) request: Request<Bytes>,
+    /// The caller, when the method is audited.
+    pub(super) audited: Option<Caller>,
+    pub(super) deadlines: CallDeadlines,
+    pub(super) permit: CallPermit,
+    /// For a method that streams.
+    pub(super) stream: Option<StreamPermit>,
+    pub(super) peer: Option<PeerInfo>,
+}
+
+impl Admission {
+    /// Everything that comes before the handler.
+    pub(super) async fn admit(&self, access: &Access, request: Request<Body>) -> Result<AdmittedCall, Rejection> {
+        let (mut head, body) = request.into_parts();
+        let peer = head.extensions.get::<PeerInfo>().cloned();
+        let caller = self.authorize(access, &head, peer.as_ref()).await?;
+        let audited = access.audited().then(|| caller.clone());
+        let deadlines = self.deadlines(&head.headers, &caller);
+        // The whole body is read before a permit is taken, so that slow senders hold none.
+        let body_deadline = deadlines.answer.min(Instant::now() + REQUEST_TIMEOUT);
+        let body = tokio::time::timeout_at(body_deadline, read_unary_body(body)).await;
+        let body = match body.unwrap_or_else(|_| Err(deadline_exceeded())) {
+            Ok(body) => body,
+            Err(error) => return Err(Rejection { status: error.into(), audited }),
+        };
+        let permit = self.limiter.acquire_call(&caller)?;
+        let stream = access.streams().then(|| self.limiter.acquire_stream(&caller)).transpose()?;
+        head.extensions.insert(caller);
+        Ok(AdmittedCall { request: Request::from_parts(head, body), audited, deadlines, permit, stream, peer })
+    }
+
+    /// The caller, once it is authenticated, within its rates, and has the method's permission.
+    async fn authorize(&self, access: &Access, head: &Parts, peer: Option<&PeerInfo>) -> Result<Caller, Rejection> {
+        let mut caller = authenticate(&self.identity, &head.headers, peer).await?;
+        // Before the permission, whose refusal may be recorded: callers must not fill the audit log.
+        self.limiter.check_rate(&caller)?;
+        access.check(&caller).map_err(|error| {
+            let error = ApiError::shared(Code::PermissionDenied, Reason::NotPermitted, error)
+                .with("kind", caller.kind.as_str())
+                .with("permission", access.permission());
+            Rejection { status: error.into(), audited: access.audited().then(|| caller.clone()) }
+        })?;
+        apply_on_behalf_of(&mut caller, &head.headers)?;
+        Ok(caller)
+    }
+
+    fn deadlines(&self, headers: &HeaderMap, caller: &Caller) -> CallDeadlines {
+        let token_ttl = caller.ends.map(|ends| ends.0.saturating_sub(self.clock.now().0));
+        deadlines(headers, token_ttl.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0))))
+    }
+
+    /// Answers a refused call, and records it first if the audit log requires that.
+    pub(super) async fn reject(
+        self: Arc<Self>,
+        rejection: Rejection,
+        path: String,
+        span: tracing::Span,
+    ) -> Response<Body> {
+        let Rejection { status, audited } = rejection;
+        if let Some(caller) = audited {
+            let recorded = status.clone();
+            let record = async move { self.audit.record_rejection(&caller, &path, &recorded).await };
+            // In a task of its own: a caller that disconnects does not prevent the record.
+            let _ = tokio::spawn(record.instrument(span)).await;
+        }
+        status.into_http()
+    }
+}
+
+/// The caller's deadline passed, or ours, or that of the request's arrival.
+pub(super) fn deadline_exceeded() -> ApiError {
+    let message =
+        "the deadline passed before the answer; the call may still take effect, so repeat it with the same request_id";
+    ApiError::shared(Code::DeadlineExceeded, Reason::DeadlineExceeded, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use frontdesk_api::has_reason;
+    use frontdesk_audit::AuditLog;
+    use frontdesk_auth::{ACCOUNT_HEADER, AccessMap, CallerKind, DevelopmentKey, Identity};
+    use frontdesk_clock::Clock;
+    use frontdesk_db::AccountId;
+    use futures::{StreamExt, stream};
+    use http_body_util::{BodyExt, Full, StreamBody};
+    use tower::{Layer, Service};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{AuditLayer, CallLayer, LimitSettings};
+
+    struct Server {
+        admission: Arc<Admission>,
+        key: DevelopmentKey,
+        /// A method that agents may call, and that is neither audited nor a stream.
+        method: String,
+    }
+
+    impl Server {
+        fn new(limits: &LimitSettings) -> Self {
+            let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::system());
+            let key = DevelopmentKey::load_or_create(&folder.path().join("key"), &clock).unwrap();
+            let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap();
+            let agent = key.verify(&token(&key, CallerKind::Agent)).unwrap();
+            let is_plain = |access: &Access| !access.audited() && !access.streams() && access.check(&agent).is_ok();
+            let method = access.iter().find(|(_, access)| is_plain(access)).unwrap().0.to_owned();
+            let audit = AuditLayer::try_new(AuditLog::default(), frontdesk_proto::DESCRIPTORS).unwrap();
+            let identity = Identity::from_development_key(&key);
+            Self { admission: Arc::new(Admission::new(identity, access, audit, limits, &clock)), key, method }
+        }
+
+        fn agent(&self) -> String {
+            format!("Bearer {}", token(&self.key, CallerKind::Agent))
+        }
+
+        /// The status of a call with these headers; a call that is admitted is answered UNIMPLEMENTED.
+        async fn call(&self, headers: &[(&str, &str)], body: Body) -> Status {
+            let mut request = Request::builder().uri(self.method.as_str());
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let handler = tower::service_fn(async |_: Request<Body>| Ok(Status::unimplemented("admitted").into_http()));
+            let mut service = CallLayer(self.admission.clone()).layer(handler);
+            let response = service.call(request.body(body).unwrap()).await.unwrap();
+            Status::from_header_map(response.headers()).unwrap()
+        }
+    }
+
+    fn token(key: &DevelopmentKey, kind: CallerKind) -> String {
+        let account = AccountId(Uuid::from_u128(1));
+        key.mint(&key.claims(account, kind, &Uuid::from_u128(2).to_string(), Duration::from_secs(60))).unwrap()
+    }
+
+    fn empty_message() -> Body {
+        Body::new(Full::new(Bytes::from_static(&[0; 5])))
+    }
+
+    #[tokio::test]
+    async fn s1_a_call_needs_a_caller_with_the_permission() {
+        let server = Server::new(&LimitSettings::default());
+        let visitor = format!("Bearer {}", token(&server.key, CallerKind::Visitor));
+        for (authorization, code, reason) in [
+            (None, Code::Unauthenticated, "NOT_AUTHENTICATED"),
+            (Some("Basic abc"), Code::Unauthenticated, "NOT_AUTHENTICATED"),
+            (Some("Bearer abc"), Code::Unauthenticated, "NOT_AUTHENTICATED"),
+            (Some(visitor.as_str()), Code::PermissionDenied, "NOT_PERMITTED"),
+        ] {
+            let headers: Vec<_> = authorization.iter().map(|value| ("authorization", *value)).collect();
+            let status = server.call(&headers, empty_message()).await;
+            assert!(status.code() == code && has_reason(&status, reason), "{authorization:?}: {status:?}");
+        }
+        let status = server.call(&[("authorization", &server.agent())], empty_message()).await;
+        assert_eq!(status.message(), "admitted");
+    }
+
+    #[tokio::test]
+    async fn s4_an_overloaded_process_refuses_before_authentication() {
+        let server = Server::new(&LimitSettings { in_flight: 1, ..LimitSettings::default() });
+        let _call = server.admission.limiter.acquire_call(&Caller::service("any")).unwrap();
+        let agent = server.agent();
+        let refused_first = server.call(&[], empty_message()).await;
+        assert!(has_reason(&refused_first, "OVERLOADED"), "{refused_first:?}");
+        let claim = (ACCOUNT_HEADER, "00000000-0000-0000-0000-000000000001");
+        assert_eq!(server.call(&[claim], empty_message()).await.code(), Code::Unauthenticated);
+        let not_a_service = server.call(&[claim, ("authorization", &agent)], empty_message()).await;
+        assert!(has_reason(&not_a_service, "OVERLOADED"), "{not_a_service:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s4_a_request_that_does_not_arrive_holds_no_permit_and_ends_in_five_seconds() {
+        let server = Server::new(&LimitSettings { in_flight: 1, ..LimitSettings::default() });
+        let agent = server.agent();
+        let byte = Full::new(Bytes::from_static(&[0])).frame().await.unwrap();
+        let byte = byte.map_err(|never| -> Status { match never {} });
+        let endless = Body::new(StreamBody::new(stream::iter([byte]).chain(stream::pending())));
+        let began = Instant::now();
+        let headers = [("authorization", agent.as_str())];
+        let mut slow = std::pin::pin!(server.call(&headers, endless));
+        assert!(futures::poll!(&mut slow).is_pending());
+        assert_eq!(server.call(&headers, empty_message()).await.message(), "admitted");
+        assert_eq!(slow.await.code(), Code::DeadlineExceeded);
+        assert_eq!(began.elapsed(), REQUEST_TIMEOUT);
+    }
+}

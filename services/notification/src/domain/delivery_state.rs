@@ -1,0 +1,104 @@
+//! Kinds, states, outcomes and events of a delivery; `delivery.rs` has the changes of state.
+
+use frontdesk_db::AccountId;
+use uuid::Uuid;
+
+/// What a mail is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DeliveryKind {
+    /// A transcript sent automatically at a close.
+    Transcript,
+    /// A transcript that an agent sent.
+    ManualTranscript,
+    /// The code that verifies a sender address.
+    SenderVerification,
+}
+
+impl DeliveryKind {
+    /// Its name in rows.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Transcript => "TRANSCRIPT",
+            Self::ManualTranscript => "MANUAL_TRANSCRIPT",
+            Self::SenderVerification => "SENDER_VERIFICATION",
+        }
+    }
+
+    /// The kind with this name.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        [Self::Transcript, Self::ManualTranscript, Self::SenderVerification]
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
+    }
+}
+
+/// State of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DeliveryState {
+    /// Waiting for its next attempt.
+    Queued,
+    /// An attempt is in progress.
+    Sending,
+    /// The mail server accepted the mail.
+    Sent,
+    /// Failed permanently, or no attempt is left.
+    Failed,
+    /// The outcome of two attempts is unknown.
+    Parked,
+    Cancelled,
+}
+
+impl DeliveryState {
+    /// Its name in rows and in errors.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "QUEUED",
+            Self::Sending => "SENDING",
+            Self::Sent => "SENT",
+            Self::Failed => "FAILED",
+            Self::Parked => "PARKED",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
+
+    /// The state with this name.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        [Self::Queued, Self::Sending, Self::Sent, Self::Failed, Self::Parked, Self::Cancelled]
+            .into_iter()
+            .find(|state| state.as_str() == name)
+    }
+}
+
+/// Outcome of an attempt, with the mail server's response or a description of the failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AttemptOutcome {
+    /// The server accepted the mail.
+    Accepted(String),
+    /// The mail was certainly not accepted; another attempt may succeed.
+    TransientFailure(String),
+    /// The mail was certainly not accepted, and no further attempt can succeed.
+    PermanentFailure(String),
+    /// The mail was handed over and the server did not answer: it may have accepted it.
+    Unknown(String),
+}
+
+/// A change of a delivery that is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DeliveryEvent {
+    Sent,
+    Failed,
+    Parked,
+}
+
+/// A worker's lease of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Claim {
+    pub(crate) account: AccountId,
+    pub(crate) delivery: Uuid,
+    /// The lease holds while the delivery's `claim_number` is this one.
+    pub(crate) number: i64,
+    /// The previous lease ended during an attempt.
+    pub(crate) interrupted: bool,
+    /// W3C trace context that the attempt continues.
+    pub(crate) traceparent: String,
+}
