@@ -3,8 +3,8 @@
 use std::{path::Path, time::Duration};
 
 use frontdesk_auth::{CallerKind, DevelopmentKey};
-use frontdesk_db::AccountId;
 use frontdesk_clock::Clock;
+use frontdesk_db::AccountId;
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
     assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
