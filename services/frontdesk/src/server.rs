@@ -158,12 +158,12 @@ impl Server {
             .iter()
             .filter_map(|service| service.visitor_keys())
             .for_each(|keys| self.identity.accept_visitor_keys(keys));
+        let tasks = self.clock_follower().into_iter().collect();
         let limits = self.settings.limits.clone();
         let admission = Admission::new(self.identity, self.access, audit, &limits, &self.clock);
         let drain = self.settings.drain;
         let settings = ServerSettings { drain, limits, tls: self.tls, in_process: Some(in_process) };
 
-        let tasks = self.clock_follower().into_iter().collect();
         let process = Process { services, bus: self.bus, tasks, ops, drain, shutdown: self.shutdown.clone() };
         let serve = |ready| {
             let services = GrpcServices { routes, names, descriptors: frontdesk_proto::DESCRIPTORS, ready };
@@ -201,7 +201,9 @@ impl Server {
         let (clock, stop) = (self.clock.clone(), self.shutdown.clone());
         Some(Worker::new("clock", move || {
             let (clock, stop) = (clock.clone(), stop.clone());
-            async move { drop(stop.run_until_cancelled(development::follow(&clock)).await) }
+            async move {
+                let _ = stop.run_until_cancelled(development::follow(&clock)).await;
+            }
         }))
     }
 
