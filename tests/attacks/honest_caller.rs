@@ -1,5 +1,5 @@
-//! The honest caller: calls at a fixed rate from a thread of its own, so that it waits for the server and not for the attackers in
-//! this process.
+//! The honest caller: calls at a fixed rate from a thread of its own, so that it waits for the server and not for the
+//! attackers in this process.
 
 use std::{
     collections::BTreeSet,
@@ -56,7 +56,8 @@ impl HonestCaller {
         Self { stop, thread, seen }
     }
 
-    /// The 99th percentile of the latency of calls that were due in these windows, and their number. Waits for their responses.
+    /// The 99th percentile of the latency of calls that were due in these windows, and their number. Waits for their
+    /// responses.
     pub async fn p99(&self, windows: &[Window]) -> (Duration, usize) {
         let last = windows.iter().map(|(_, to)| *to).max().unwrap();
         while self.seen.lock().unwrap().open.first().is_some_and(|due| *due < last) {

@@ -1,4 +1,5 @@
-//! HTTP/2 frames written by hand, since libraries do not send invalid ones. Header fields are uncompressed HPACK literals.
+//! HTTP/2 frames written by hand, since libraries do not send invalid ones. Header fields are uncompressed HPACK
+//! literals.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,6 +1,6 @@
-//! Attacks on a process: frames that no library sends, slow clients, exhausted resources, beside an honest caller. What must hold:
-//! a flooding connection is cut within one second, one without an HTTP/2 preface within five; the honest caller's latency at most
-//! doubles; memory stays bounded; and the log has neither a panic nor an INTERNAL error.
+//! Attacks on a process: frames that no library sends, slow clients, exhausted resources, beside an honest caller. What
+//! must hold: a flooding connection is cut within one second, one without an HTTP/2 preface within five; the honest
+//! caller's latency at most doubles; memory stays bounded; and the log has neither a panic nor an INTERNAL error.
 
 #![allow(
     clippy::unwrap_used,
@@ -202,7 +202,8 @@ async fn s4_unread_streams_are_cut_at_their_deadline() {
     wait_until_served(&target).await;
 }
 
-/// Clients that measure bandwidth send a PING and a WINDOW_UPDATE for each response: thousands of both are not an attack.
+/// Clients that measure bandwidth send a PING and a WINDOW_UPDATE for each response: thousands of both are not an
+/// attack.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s4_a_busy_honest_client_is_not_cut() {
     let _alone = ALONE.lock().await;

@@ -19,10 +19,11 @@ const CALMS: usize = 3;
 const ATTACK: Duration = Duration::from_secs(2);
 /// Pause between two repetitions, as a cut client that reconnects would make.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Increase of the honest caller's latency that counts as noise. Attackers, caller and server share the cores, and the 99th
-/// percentile of 200 calls is the third slowest one.
+/// Increase of the honest caller's latency that counts as noise. Attackers, caller and server share the cores, and the
+/// 99th percentile of 200 calls is the third slowest one.
 const NOISE: Duration = Duration::from_millis(20);
-/// Number of times that an attack is repeated when the honest caller was slow: other programs on the machine can cause that once.
+/// Number of times that an attack is repeated when the honest caller was slow: other programs on the machine can cause
+/// that once.
 const TRIES: usize = 3;
 
 pub const MIB: u64 = 1024;
@@ -30,7 +31,8 @@ pub const MIB: u64 = 1024;
 /// Result of one attack.
 #[derive(Default)]
 pub struct Outcome {
-    /// Longest time from the first hostile byte until the server closed a connection. None: no connection had to be cut.
+    /// Longest time from the first hostile byte until the server closed a connection. None: no connection had to be
+    /// cut.
     pub cut: Option<Duration>,
     /// How the server reacted.
     pub how: String,

@@ -31,8 +31,8 @@ fn streams(count: usize) -> impl Iterator<Item = u32> + Clone {
     (0..count as u32).map(|number| 2 * number + 1)
 }
 
-/// More streams than are allowed: the others are refused. A connection with hundreds of refused streams may be cut; one with a few
-/// goes on.
+/// More streams than are allowed: the others are refused. A connection with hundreds of refused streams may be cut; one
+/// with a few goes on.
 pub async fn too_many_streams(to: SocketAddr) -> Outcome {
     let watch = block(WATCH_HEALTH, &[]);
     let mut many = Connection::with_preface(to, Frames::preface()).await.unwrap();
@@ -90,8 +90,8 @@ pub async fn long_headers(to: SocketAddr) -> Outcome {
         .require(cut || received.ended.len() == 50, || format!("{} of 50 calls were refused", received.ended.len()))
 }
 
-/// Compressed messages that expand to a thousand times their length, twenty times, and a message that announces 4 GiB; all from an
-/// authenticated caller.
+/// Compressed messages that expand to a thousand times their length, twenty times, and a message that announces 4 GiB;
+/// all from an authenticated caller.
 pub async fn compression_bombs(to: SocketAddr, bearer: &str) -> Outcome {
     let plain = block(CREATE, &[("authorization", bearer)]);
     let packed = block(CREATE, &[("authorization", bearer), ("grpc-encoding", "gzip")]);
@@ -124,8 +124,8 @@ pub async fn compression_bombs(to: SocketAddr, bearer: &str) -> Outcome {
         .require(received.closed.is_some() || refused == all, || format!("{refused} of {all} messages were refused"))
 }
 
-/// 33 MiB of zeros as gzip, in 32 KiB: a DEFLATE block whose only codes are a zero byte, a copy of 258 bytes, and the end. The
-/// checksum is wrong: a server that reports it has decompressed everything.
+/// 33 MiB of zeros as gzip, in 32 KiB: a DEFLATE block whose only codes are a zero byte, a copy of 258 bytes, and the
+/// end. The checksum is wrong: a server that reports it has decompressed everything.
 fn zeros_in_gzip() -> Vec<u8> {
     const COPIES: usize = 32 * 1024 * 4;
     let mut bits: Vec<(u32, u8)> = Vec::new();
@@ -197,7 +197,8 @@ pub async fn no_window(to: SocketAddr, bearer: &str, conversation: &str) -> Outc
     outcome
 }
 
-/// A connection full of watches with the largest window that never reads a byte: the responses stay in the server's memory.
+/// A connection full of watches with the largest window that never reads a byte: the responses stay in the server's
+/// memory.
 pub async fn unread_watches(to: SocketAddr, bearer: &str, conversation: &str) -> Outcome {
     let wide = Frames::preface_with_window(MAX_WINDOW).window(0, MAX_WINDOW - 65_535);
     let mut connection = Connection::unread(to, wide).await.unwrap();

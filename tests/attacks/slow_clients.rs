@@ -14,8 +14,8 @@ use crate::{
 
 /// Time limit for the preface with its SETTINGS: five seconds, and one for a busy machine.
 const PREFACE_TIMEOUT: Duration = Duration::from_secs(5 + 1);
-/// Time limit for a connection that sent its preface and then answers no keepalive ping: the ping is sent after 20 s, and the answer
-/// awaited for 10 s; and 5 s for a busy machine. Shorter limits would cut phones with a bad connection.
+/// Time limit for a connection that sent its preface and then answers no keepalive ping: the ping is sent after 20 s,
+/// and the answer awaited for 10 s; and 5 s for a busy machine. Shorter limits would cut phones with a bad connection.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20 + 10 + 5);
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 /// Number of connections of each kind.

@@ -56,7 +56,8 @@ async fn s4_connections_without_a_finished_handshake_are_closed_within_five_seco
     channels.list_channels(request).await.expect("an honest client is served");
 }
 
-/// Creates a certificate authority, and a server's certificate and key in files; returns the authority's certificate in PEM.
+/// Creates a certificate authority, and a server's certificate and key in files; returns the authority's certificate in
+/// PEM.
 fn certificates(folder: &Path) -> String {
     let authority_key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();

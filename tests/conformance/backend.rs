@@ -176,7 +176,8 @@ pub async fn publish(bus: &Bus, events: &[Event]) {
 
 type Handler = dyn Fn(&str, usize) -> Outcome + Send + Sync;
 
-/// A consumer that counts the deliveries of each event. The handler is given the id of the event and the number of deliveries so far.
+/// A consumer that counts the deliveries of each event. The handler is given the id of the event and the number of
+/// deliveries so far.
 #[derive(Clone)]
 pub struct Recorder {
     name: &'static str,

@@ -141,8 +141,9 @@ async fn streams_that_the_operator_manages_are_checked_and_not_created() {
     checking.prepare(&["test"]).await.unwrap();
 }
 
-/// Waits until the server has redelivered an event that a consumer of the test does not acknowledge. That consumer waits as long for
-/// an acknowledgement as `durable` does, so every unreported delivery of `durable` from before the call was redelivered too.
+/// Waits until the server has redelivered an event that a consumer of the test does not acknowledge. That consumer
+/// waits as long for an acknowledgement as `durable` does, so every unreported delivery of `durable` from before the
+/// call was redelivered too.
 async fn wait_for_a_redelivery(backend: &Backend, durable: &str) {
     let settings = backend.bus_settings();
     let context = connect(&settings.url).await;

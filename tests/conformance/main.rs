@@ -1,5 +1,5 @@
-//! Conformance: what bus, outbox and database promise, tested on both modes (SQLite with the in-process bus, PostgreSQL with NATS
-//! JetStream). Each promise is one function over a [`backend::Backend`].
+//! Conformance: what bus, outbox and database promise, tested on both modes (SQLite with the in-process bus, PostgreSQL
+//! with NATS JetStream). Each promise is one function over a [`backend::Backend`].
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking")]
 

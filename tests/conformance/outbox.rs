@@ -109,7 +109,8 @@ async fn i17_committed_events_have_their_effect_once_and_rolled_back_ones_none(m
     }
     once.until(30).await;
 
-    // As after a relay that died between publishing and marking: every event is published again, and has no second effect.
+    // As after a relay that died between publishing and marking: every event is published again, and has no second
+    // effect.
     let tx = db.begin().await.unwrap();
     tx.conn().execute_unprepared("UPDATE outbox_events SET published_at = NULL").await.unwrap();
     tx.commit().await.unwrap();

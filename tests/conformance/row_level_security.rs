@@ -1,5 +1,5 @@
-//! Row-level security (rule S2): on PostgreSQL a transaction for one account reads and writes no row of another, also with a
-//! statement that lacks the filter by account.
+//! Row-level security (rule S2): on PostgreSQL a transaction for one account reads and writes no row of another, also
+//! with a statement that lacks the filter by account.
 
 use frontdesk_db::{AccountId, Db};
 use frontdesk_testkit::{Mode, on_both_modes, servers};

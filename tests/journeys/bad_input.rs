@@ -1,5 +1,5 @@
-//! Invalid input for every method, generated from the descriptors: it is refused with a code, a reason and the field's name, and
-//! is never answered with INTERNAL.
+//! Invalid input for every method, generated from the descriptors: it is refused with a code, a reason and the field's
+//! name, and is never answered with INTERNAL.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -325,7 +325,8 @@ async fn s1_bad_input_is_refused_with_the_fields_name_and_is_never_internal() {
     assert_eq!(*PANICS.lock().unwrap(), Vec::<String>::new(), "seed {seed}");
 }
 
-/// Returns the code of the refusal. Fails unless the refusal has a reason and, for invalid fields, names a field of the request.
+/// Returns the code of the refusal. Fails unless the refusal has a reason and, for invalid fields, names a field of the
+/// request.
 fn check_refusal(one: &Try, seed: u64, status: &Status) -> Code {
     let Try { number, path, what, principal, .. } = one;
     let at = format!("call {number} of seed {seed}, {path} as {principal:?}, {what}: {status:?}");

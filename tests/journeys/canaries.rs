@@ -1,4 +1,5 @@
-//! Canary words: texts, comments and addresses of two accounts, and every secret, are searched for wherever they must not be.
+//! Canary words: texts, comments and addresses of two accounts, and every secret, are searched for wherever they must
+//! not be.
 
 use std::{
     collections::BTreeMap,

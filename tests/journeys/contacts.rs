@@ -120,7 +120,8 @@ async fn x1_s3_a_typed_address_redirects_no_transcript() {
     let delivery = take_over_and_close(&agent, &third).await;
     assert_eq!(sent_to(&agent, &delivery).await, "victim3@x.example");
 
-    // A visitor whose tokens stated two addresses, the victim's first: the victim's chat is mailed to the victim's address.
+    // A visitor whose tokens stated two addresses, the victim's first: the victim's chat is mailed to the victim's
+    // address.
     let fourth = account.start_chat(account.known_visitor("evil4", "victim4@x.example"), &channel).await;
     close(&fourth).await;
     close(&account.start_chat(account.known_visitor("evil4", "evil4@evil.example"), &channel).await).await;

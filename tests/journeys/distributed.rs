@@ -1,5 +1,5 @@
-//! What only the distributed mode has: several replicas, a broker, migrations before the start, and commands beside a running
-//! suite.
+//! What only the distributed mode has: several replicas, a broker, migrations before the start, and commands beside a
+//! running suite.
 
 use std::{
     process::{Output, Stdio},

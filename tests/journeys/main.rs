@@ -1,5 +1,5 @@
-//! Journeys through the whole suite by its public API: real servers, real clients, real kills. Each test names the rules that it
-//! holds.
+//! Journeys through the whole suite by its public API: real servers, real clients, real kills. Each test names the
+//! rules that it holds.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking and prints what it measured")]
 

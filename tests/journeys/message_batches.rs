@@ -63,8 +63,8 @@ async fn c12_one_request_id_at_two_replicas_at_once_has_one_effect_and_one_answe
     for round in 0..30 {
         // The same request ten times at each replica: one message, and the same sequence in twenty responses.
         let (same, chat) = (message(&chats[0], &format!("same {round}"), &request_id()), &chats[0]);
-        // One request id for a different conversation at each replica: one of the two is written. An unrelated request in the
-        // same batch succeeds.
+        // One request id for a different conversation at each replica: one of the two is written. An unrelated request
+        // in the same batch succeeds.
         let shared = request_id();
         let other = [message(&chats[1], "one", &shared), message(&chats[2], "two", &shared)];
         let bystander = message(&chats[3], &format!("beside {round}"), &request_id());

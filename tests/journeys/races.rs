@@ -87,7 +87,8 @@ async fn a1_a3_twenty_agents_take_over_and_one_wins() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b4_b5_e2a_a_message_racing_the_timeout_is_stored_before_it_or_refused() {
-    // Embedded, where every task sees a move of the clock at once. Across replicas the chaos harness races in real time.
+    // Embedded, where every task sees a move of the clock at once. Across replicas the chaos harness races in real
+    // time.
     let suite = TestSuite::start_on(Mode::Embedded, |_| {}).await;
     let account = suite.account().await;
     let (_, agent) = account.agent("Ada").await;

@@ -184,8 +184,8 @@ fn a_command_calls_no_command() {
     assert!(wrong.is_empty(), "{remedy}:\n{}", wrong.join("\n"));
 }
 
-/// Transactions over all accounts among commands, queries and handlers: work of the service itself, on events, timers and
-/// deliveries, which span accounts.
+/// Transactions over all accounts among commands, queries and handlers: work of the service itself, on events, timers
+/// and deliveries, which span accounts.
 const ACROSS_ACCOUNTS: [&str; 13] = [
     "bot-session/src/commands/end_session.rs",
     "bot-session/src/commands/start_session.rs",

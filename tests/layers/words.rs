@@ -1,5 +1,5 @@
-//! Plain words: phrases of the project's first drafts that a reader has to translate are found, and what to write instead is
-//! said.
+//! Plain words: phrases of the project's first drafts that a reader has to translate are found, and what to write
+//! instead is said.
 
 use crate::sources::{Source, files, workspace};
 

@@ -218,8 +218,9 @@ impl Account {
         Chat { visitor, id: chat.expect("a chat").id }
     }
 
-    /// Starts a chat that the bot's timeout closes after the next move of the clock: the control beside a chat that must stay open.
-    /// Once it is closed ([`Account::until_closed`]), every timeout that was due before it has been handled.
+    /// Starts a chat that the bot's timeout closes after the next move of the clock: the control beside a chat that
+    /// must stay open. Once it is closed ([`Account::until_closed`]), every timeout that was due before it has been
+    /// handled.
     pub async fn idle_chat(&self, channel: &str) -> Chat {
         let chat = self.start_chat(self.visitor(&request_id()), channel).await;
         chat.until_text("Your address?").await;

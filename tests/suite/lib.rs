@@ -1,5 +1,5 @@
-//! Whole suites for tests: all services in this process or as a process that a test can kill, accounts on them, and the calls
-//! that most tests begin with.
+//! Whole suites for tests: all services in this process or as a process that a test can kill, accounts on them, and the
+//! calls that most tests begin with.
 //!
 //! Start reading at [`TestSuite`] and [`Account`]. What needs no whole suite is in `frontdesk-testkit`.
 

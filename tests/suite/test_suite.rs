@@ -15,8 +15,8 @@ use crate::Account;
 /// Number of replicas of each service in distributed mode.
 const REPLICAS: usize = 2;
 
-/// A running suite. In distributed mode it has two replicas of each service, each at an address of its own. It stops when it is
-/// dropped, or with [`TestSuite::stop`].
+/// A running suite. In distributed mode it has two replicas of each service, each at an address of its own. It stops
+/// when it is dropped, or with [`TestSuite::stop`].
 pub struct TestSuite {
     /// Address of the process in embedded mode; of the first replica of the conversation service in distributed mode.
     pub address: String,

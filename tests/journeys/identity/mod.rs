@@ -1,4 +1,5 @@
-//! Authentication: tokens of issuers and of visitors, certificates of services, and configurations that the server refuses.
+//! Authentication: tokens of issuers and of visitors, certificates of services, and configurations that the server
+//! refuses.
 
 mod certificates;
 mod configuration;

@@ -81,7 +81,8 @@ async fn s2_s3_an_id_of_another_account_is_answered_like_an_unknown_one() {
     tokio::join!(one.fallback_sender(), two.fallback_sender());
     let (ours, theirs) = tokio::join!(Fixture::new(one, "ourword"), Fixture::new(two, "theirword"));
     let (mut compared, mut silent) = (0_usize, BTreeSet::new());
-    // `Create` comes last: an account may create an agent with the id of another account's agent, and then owns that id.
+    // `Create` comes last: an account may create an agent with the id of another account's agent, and then owns that
+    // id.
     for method in &in_order(&["Create"]) {
         for principal in &method.principals {
             let (caller, request) = (ours.caller(*principal), ours.request(&method.method));

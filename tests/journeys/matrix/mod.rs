@@ -1,5 +1,5 @@
-//! Every method that the running servers describe by reflection, for every kind of caller, with ids of their own account, of
-//! another account, and unknown ones.
+//! Every method that the running servers describe by reflection, for every kind of caller, with ids of their own
+//! account, of another account, and unknown ones.
 
 mod callers;
 mod comparable;

@@ -15,7 +15,8 @@ use tonic::Code;
 
 use super::is_id;
 
-/// A coarse comparison: a lookup that reads another account's row before it refuses would take as long as one that succeeds.
+/// A coarse comparison: a lookup that reads another account's row before it refuses would take as long as one that
+/// succeeds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s2_an_id_of_another_account_takes_no_longer_than_an_unknown_one() {
     const CALLS: usize = 200;

@@ -1,5 +1,5 @@
-//! An in-memory conversation service for the services that call it: rows are changed under one lock, and a repeated request
-//! gets the first answer.
+//! An in-memory conversation service for the services that call it: rows are changed under one lock, and a repeated
+//! request gets the first answer.
 
 use std::{
     collections::HashMap,

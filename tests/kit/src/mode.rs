@@ -23,8 +23,8 @@ impl Mode {
     }
 }
 
-/// Makes each `async fn name(mode: Mode)` of a module a test on both modes: `embedded::name` and `distributed::name`. A function
-/// that is missing in the list is dead code, which `make check` refuses.
+/// Makes each `async fn name(mode: Mode)` of a module a test on both modes: `embedded::name` and `distributed::name`. A
+/// function that is missing in the list is dead code, which `make check` refuses.
 #[macro_export]
 macro_rules! on_both_modes {
     ($($test:ident),* $(,)?) => {

@@ -52,8 +52,8 @@ impl Decoder for RawCodec {
     }
 }
 
-/// Calls the method at `path` and returns its response. Of a server stream: its first message, or no bytes when the stream of
-/// a `Watch` method stays open without one.
+/// Calls the method at `path` and returns its response. Of a server stream: its first message, or no bytes when the
+/// stream of a `Watch` method stays open without one.
 pub async fn call_raw<C>(channel: &C, path: &str, request: Request<Vec<u8>>) -> Result<Vec<u8>, Status>
 where
     C: GrpcService<Body> + Clone,

@@ -9,8 +9,8 @@ static POSTGRES: OnceCell<(String, Option<Postgres>)> = OnceCell::const_new();
 static NATS: OnceCell<(String, Option<Nats>)> = OnceCell::const_new();
 
 /// Creates a database and returns its URL. The server is the one in `FRONTDESK_TEST_POSTGRES`
-/// (`postgres://superuser:password@host:port`), or one that is started for this process. The database belongs to an ordinary
-/// role, because row-level security does not apply to superusers.
+/// (`postgres://superuser:password@host:port`), or one that is started for this process. The database belongs to an
+/// ordinary role, because row-level security does not apply to superusers.
 pub async fn postgres_database() -> String {
     let (server, _) = POSTGRES
         .get_or_init(|| async {
@@ -32,8 +32,8 @@ pub async fn postgres_database() -> String {
     format!("postgres://{ROLE}:{ROLE}@{host}/{name}")
 }
 
-/// The URL of the NATS server: `FRONTDESK_TEST_NATS` (`nats://host:port`), or one that is started for this process. Each test
-/// uses a prefix of its own.
+/// The URL of the NATS server: `FRONTDESK_TEST_NATS` (`nats://host:port`), or one that is started for this process.
+/// Each test uses a prefix of its own.
 pub async fn nats() -> String {
     let (server, _) = NATS
         .get_or_init(|| async {

@@ -35,8 +35,8 @@ const STREAM_MAX_BYTES: i64 = 8 << 20;
 /// A connection that sends the token of one caller.
 pub type Calls = InterceptedService<Channel, BearerToken>;
 
-/// A running service: gRPC on a free port behind the same middleware as in production, its consumers, its workers and its outbox
-/// relay. It stops when it is dropped.
+/// A running service: gRPC on a free port behind the same middleware as in production, its consumers, its workers and
+/// its outbox relay. It stops when it is dropped.
 pub struct ServiceUnderTest {
     /// What it runs on.
     pub mode: Mode,
@@ -146,8 +146,8 @@ impl ServiceUnderTest {
         }
     }
 
-    /// Waits until every published event is handled, and every event that the service appended is published and handled. Timers and
-    /// deliveries are no events: wait for their effect.
+    /// Waits until every published event is handled, and every event that the service appended is published and
+    /// handled. Timers and deliveries are no events: wait for their effect.
     pub async fn settled(&self) {
         settled(std::slice::from_ref(&self.db), &self.queue).await;
     }

@@ -1,8 +1,10 @@
-//! Servers for tests: PostgreSQL and NATS with JetStream, started on free loopback ports, and killed, paused and restarted by the
-//! process ids that this crate was given. They end with the process that started them, also when that is killed.
+//! Servers for tests: PostgreSQL and NATS with JetStream, started on free loopback ports, and killed, paused and
+//! restarted by the process ids that this crate was given. They end with the process that started them, also when that
+//! is killed.
 //!
-//! The programs are looked up in this order: the folder or file that the environment names (`FRONTDESK_TEST_POSTGRES_BIN`,
-//! `FRONTDESK_TEST_NATS_SERVER`), then what `make servers` fetched into `target/tools/servers`, then what is installed.
+//! The programs are looked up in this order: the folder or file that the environment names
+//! (`FRONTDESK_TEST_POSTGRES_BIN`, `FRONTDESK_TEST_NATS_SERVER`), then what `make servers` fetched into
+//! `target/tools/servers`, then what is installed.
 
 mod nats;
 mod postgres;
@@ -37,7 +39,8 @@ async fn listens(port: u16) -> bool {
     false
 }
 
-/// Environment of a process without limits per caller, for load tests: many callers share an account, a connection and its streams.
+/// Environment of a process without limits per caller, for load tests: many callers share an account, a connection and
+/// its streams.
 pub const NO_LIMITS_OF_CALLERS: [(&str, &str); 7] = [
     ("FRONTDESK__LIMITS__VISITOR_RATE", "0"),
     ("FRONTDESK__LIMITS__AGENT_RATE", "0"),

@@ -38,8 +38,8 @@ impl Nats {
     pub async fn restart(&mut self) {
         let config = self.folder.path().join("nats.conf");
         let store = self.folder.path().join("store");
-        // The server refuses streams whose maximum size does not fit into its limit. The default limit depends on the free disk, and
-        // with it the result of tests would.
+        // The server refuses streams whose maximum size does not fit into its limit. The default limit depends on the
+        // free disk, and with it the result of tests would.
         let text = format!("jetstream {{ store_dir: {:?}, max_file_store: 64GB }}\n", store.display());
         std::fs::write(&config, text).expect("a configuration");
         let arguments = ["--addr", "127.0.0.1", "--port", &self.port.to_string(), "--config"];

@@ -14,7 +14,8 @@ use crate::{Supervised, fetched, free_port, listens, supervised::RemovedAtExit};
 /// Id of the user nobody, which runs PostgreSQL when the tests run as root: PostgreSQL refuses to run as root.
 const NOBODY: u32 = 65_534;
 
-/// Role that owns the databases, as in production: row-level security does not apply to superusers. Its password is its name.
+/// Role that owns the databases, as in production: row-level security does not apply to superusers. Its password is its
+/// name.
 pub const ROLE: &str = "suite";
 
 /// Creates [`ROLE`], unless it exists.

@@ -13,8 +13,8 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// Script of the supervising shell: it starts the program, prints its id, and kills it when the shell's standard input is closed, which
-/// the kernel does also when the test process is killed.
+/// Script of the supervising shell: it starts the program, prints its id, and kills it when the shell's standard input
+/// is closed, which the kernel does also when the test process is killed.
 const WATCH: &str = r#""$@" </dev/null >&2 & echo $!; exec >/dev/null; read -r _; kill -9 $! 2>/dev/null; wait"#;
 
 /// A running program.
