@@ -105,7 +105,6 @@ pub async fn run(arguments: CompareArguments) -> ExitCode {
 }
 
 /// The two running builds: the base and the current one.
-#[allow(clippy::large_enum_variant, reason = "there is one value, for the whole run")]
 enum Builds {
     OnServers(Box<OnServers>, Box<OnServers>),
     OnSqlite(Box<OnSqlite>, Box<OnSqlite>),
