@@ -15,7 +15,7 @@ use frontdesk_proto::{
         visitor_service_client::VisitorServiceClient,
     },
 };
-use frontdesk_tests::{Account, Mode, TestSuite, new_id, reason, request_id, servers, wait_for};
+use frontdesk_tests::{Account, Chat, Mode, TestSuite, new_id, reason, request_id, servers, wait_for};
 use tokio::{net::TcpListener, process::Command};
 use tonic::Code;
 use tonic_types::StatusExt;

@@ -1,5 +1,5 @@
--- A user and a database for each service: nobody reads another's tables. Run once, as superuser, on an empty server.
--- The passwords are for trying only.
+-- A user and a database for each service, so that no service can read the tables of another. Run once, as superuser, on an empty
+-- server. The passwords are for evaluation only.
 
 CREATE ROLE conversation LOGIN PASSWORD 'conversation';
 CREATE ROLE assignment LOGIN PASSWORD 'assignment';

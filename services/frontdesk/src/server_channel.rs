@@ -69,7 +69,7 @@ impl ServerChannel {
 /// The connections to one, or with commas to several replicas of a service. Call it within a runtime.
 fn route(addresses: &str) -> Result<Route, Failure> {
     if addresses.contains(',') {
-        return Ok(Route::Replicas(Balancer::new(addresses, None)?));
+        return Ok(Route::Replicas(Balancer::try_new(addresses, None)?));
     }
     let endpoint = Endpoint::from_shared(addresses.to_owned())?;
     Ok(Route::One(endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect_lazy()))

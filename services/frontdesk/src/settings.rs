@@ -10,9 +10,10 @@ use frontdesk_auth::IdentitySettings;
 use frontdesk_bus::BusSettings;
 use frontdesk_db::{DatabaseUrl, DbSettings};
 use frontdesk_notification::NotificationSettings;
-use frontdesk_rpc::{LimitSettings, TlsSettings};
+use frontdesk_server::LimitSettings;
 use frontdesk_settings::SettingsError;
 use frontdesk_telemetry::TelemetrySettings;
+use frontdesk_transport::TlsSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::Service;

@@ -80,7 +80,7 @@ pub struct Tokens(DevelopmentKey);
 impl Tokens {
     /// Reads the development key from the data folder, or creates it there.
     pub fn new(data_folder: &Path) -> Self {
-        Self(Keys::development(&data_folder.join("development.key"), &Clock::system()).unwrap())
+        Self(DevelopmentKey::load_or_create(&data_folder.join("development.key"), &Clock::system()).unwrap())
     }
 
     fn token(&self, kind: CallerKind, subject: &str) -> String {

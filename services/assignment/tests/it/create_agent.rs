@@ -1,6 +1,9 @@
 use std::collections::HashSet;
 
-use frontdesk_proto::assignment::v1::{DeactivateAgentRequest, GetAgentRequest};
+use frontdesk_proto::{
+    assignment::v1::{DeactivateAgentRequest, GetAgentRequest},
+    event::v1::AgentCreated,
+};
 use frontdesk_testkit::{Mode, new_id};
 use tokio::task::JoinSet;
 use tonic::Code;
@@ -24,6 +27,7 @@ async fn c12_twenty_creations_with_one_request_id_make_one_agent(mode: Mode) {
     let agents = creations.join_all().await.into_iter().map(|answer| answer.unwrap().into_inner().agent.unwrap());
     let ids: HashSet<String> = agents.map(|agent| agent.id).collect();
     assert_eq!(ids.len(), 1);
+    assert_eq!(service.appended::<AgentCreated>().await.len(), 1);
 
     let get = GetAgentRequest { agent_id: ids.into_iter().next().unwrap() };
     let agent = service.roster(here).get_agent(get).await.unwrap().into_inner().agent.unwrap();

@@ -1,4 +1,7 @@
-use frontdesk_proto::assignment::v1::{DeactivateAgentRequest, GetAgentRequest};
+use frontdesk_proto::{
+    assignment::v1::{DeactivateAgentRequest, GetAgentRequest},
+    event::v1::AgentDeactivated,
+};
 use frontdesk_testkit::Mode;
 use tokio::task::JoinSet;
 use tonic::Code;
@@ -44,6 +47,7 @@ async fn twenty_deactivations_at_once_change_the_agent_once(mode: Mode) {
     etags.dedup();
     assert_eq!(etags.len(), 1, "one change, one new etag");
     assert_ne!(etags[0], ada.etag);
+    assert_eq!(service.appended::<AgentDeactivated>().await.len(), 1);
 }
 
 async fn s2_an_agent_of_another_account_is_not_found(mode: Mode) {

@@ -1,4 +1,7 @@
-use frontdesk_proto::assignment::v1::{Agent, UpdateAgentRequest};
+use frontdesk_proto::{
+    assignment::v1::{Agent, UpdateAgentRequest},
+    event::v1::AgentUpdated,
+};
 use frontdesk_testkit::Mode;
 use tokio::task::JoinSet;
 use tonic::Code;
@@ -28,6 +31,7 @@ async fn an_edit_with_an_old_etag_is_rejected_and_one_that_changes_nothing_keeps
     let mut roster = service.roster(here);
     let same = roster.update_agent(rename(&ada, "ADA", &ada.etag)).await.unwrap().into_inner().agent.unwrap();
     assert_eq!(same, ada);
+    assert!(service.appended::<AgentUpdated>().await.is_empty());
     let renamed = roster.update_agent(rename(&ada, "Ada L", &ada.etag)).await.unwrap().into_inner().agent.unwrap();
     assert_eq!((renamed.name.as_str(), renamed.etag != ada.etag), ("Ada L", true));
     let late = roster.update_agent(rename(&ada, "Ada", &ada.etag)).await.unwrap_err();
@@ -48,6 +52,7 @@ async fn twenty_edits_of_one_etag_at_once_and_one_is_made(mode: Mode) {
     }
     let (made, rejected): (Vec<_>, Vec<_>) = edits.join_all().await.into_iter().partition(Result::is_ok);
     assert_eq!((made.len(), rejected.len()), (1, 19));
+    assert_eq!(service.appended::<AgentUpdated>().await.len(), 1);
     for rejected in rejected {
         assert_eq!(rejection(&rejected.unwrap_err()), (Code::Aborted, "ETAG_MISMATCH".into()));
     }

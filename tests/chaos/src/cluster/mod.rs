@@ -9,7 +9,6 @@ use std::{
 };
 
 use frontdesk_auth::DevelopmentKey;
-use frontdesk_clock::Clock;
 use frontdesk_test_servers::{NO_LIMITS_OF_CALLERS, Nats, Postgres, ROLE, free_port};
 
 pub use replica::{Replica, Service};

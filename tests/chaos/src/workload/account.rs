@@ -134,7 +134,8 @@ impl Account {
         })
         .await?;
         let name = request.name;
-        self.agents.push(self.driver.caller(self.id, CallerKind::Agent, &id.to_string(), |claims| claims.name = Some(name)));
+        self.agents
+            .push(self.driver.caller(self.id, CallerKind::Agent, &id.to_string(), |claims| claims.name = Some(name)));
         Ok(())
     }
 
