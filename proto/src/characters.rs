@@ -1,4 +1,5 @@
-//! Characters that are not what they seem: the one list of them, for normalisation, names, subjects and mail headers.
+//! Invisible and directional characters, and line breaks: the one list of them, for normalisation, names, subjects and mail
+//! headers.
 #![warn(clippy::all, missing_docs)]
 
 /// True: the character sets the direction of the text around it, so that the text can read as something else.

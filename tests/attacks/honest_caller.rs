@@ -10,10 +10,9 @@ use std::{
 
 use frontdesk_auth::DevelopmentKey;
 use frontdesk_proto::conversation::v1::{ListChannelsRequest, channel_service_client::ChannelServiceClient};
-use frontdesk_tests::Account;
+use frontdesk_tests::{Account, new_id};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 /// Interval between two calls.
 const INTERVAL: Duration = Duration::from_millis(10);

@@ -4,8 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use frontdesk_auth::CallerKind;
 use frontdesk_db::AccountId;
-use frontdesk_tests::{Account, Process};
-use uuid::Uuid;
+use frontdesk_tests::{Account, Process, new_id};
 
 /// Unit of processor times in `/proc`.
 const TICK: Duration = Duration::from_millis(10);

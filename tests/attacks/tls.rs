@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use frontdesk_proto::conversation::v1::{ListChannelsRequest, channel_service_client::ChannelServiceClient};
-use frontdesk_tests::Process;
+use frontdesk_tests::{Process, new_id};
 use futures::future::join_all;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -15,7 +15,6 @@ use tokio_rustls::{
     rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::ServerName},
 };
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
-use uuid::Uuid;
 
 use crate::{ALONE, http2::connect};
 

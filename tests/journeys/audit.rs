@@ -16,7 +16,7 @@ use frontdesk_proto::{
 };
 use frontdesk_tests::{Account, Mode, TestSuite, call_raw, new_id, reason, request_id};
 use sea_orm::ConnectionTrait;
-use tonic::Code;
+use tonic::{Code, Request};
 use uuid::Uuid;
 
 use crate::distributed::{frontdesk, text_of};

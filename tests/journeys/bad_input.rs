@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Mutex, Once},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use frontdesk_proto::auth::v1::Principal;
@@ -16,11 +16,7 @@ use rand::{
     rngs::StdRng,
     seq::{IndexedRandom, SliceRandom},
 };
-use tonic::{
-    Code, Request, Status,
-    client::Grpc,
-    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-};
+use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use frontdesk_tests::fixture::{Declared, Fixture, dotted, methods, strings, with};

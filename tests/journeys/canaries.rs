@@ -19,6 +19,7 @@ use frontdesk_proto::{
     },
     dev::v1::{AdvanceTimeRequest, clock_service_client::ClockServiceClient},
 };
+use frontdesk_testkit::RawCodec;
 use frontdesk_tests::{
     Account, Chat, Mode, Process, TestSuite, call_raw, epoch_of,
     fixture::{Fixture, methods},
@@ -76,7 +77,7 @@ struct Played {
 /// Collects the messages of a stream until it ends.
 async fn follow(fixture: &Fixture, principal: Principal, path: &str) -> Arc<Mutex<Vec<u8>>> {
     let declared = methods().into_iter().find(|declared| declared.path.ends_with(path)).unwrap();
-    let request = Request::new(fixture.request(&declared.method).encode_to_vec());
+    let request = Request::new(fixture.request(&declared.method).encode_to_vec().into());
     let mut grpc = Grpc::new(fixture.caller(principal));
     grpc.ready().await.unwrap();
     let answers = grpc.server_streaming(request, declared.path.parse().unwrap(), RawCodec).await.unwrap();

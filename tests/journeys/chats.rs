@@ -342,7 +342,7 @@ async fn s3_another_visitors_chat_is_not_found() {
     let channel = account.channel(None).await;
     let chat = account.start_chat(account.visitor("v"), &channel).await;
     let thief = Chat { visitor: account.visitor("w"), id: chat.id.clone() };
-    let absent = Chat { visitor: account.visitor("w"), id: uuid::new_id().to_string() };
+    let absent = Chat { visitor: account.visitor("w"), id: request_id() };
     let (taken, missing) = (thief.say("hi").await.unwrap_err(), absent.say("hi").await.unwrap_err());
     assert_eq!(
         (taken.code(), taken.message(), taken.details()),

@@ -61,7 +61,7 @@ async fn the_demo_plays_both_chats() {
         tokio::time::timeout(Duration::from_secs(120), demo).await.expect("the end of the program in time").unwrap();
     let output_text = String::from_utf8_lossy(&output.stdout);
     assert!(
-        output.status.success() && output_text.contains("Everything came out as promised."),
+        output.status.success() && output_text.contains("Every promise was kept."),
         "{output_text}{}",
         String::from_utf8_lossy(&output.stderr)
     );

@@ -15,7 +15,7 @@ use frontdesk_proto::{
         visitor_service_client::VisitorServiceClient,
     },
 };
-use frontdesk_tests::{Account, Mode, TestSuite, new_id, reason, request_id, servers, wait_for};
+use frontdesk_tests::{Account, Chat, Mode, TestSuite, new_id, reason, request_id, servers, wait_for};
 use tokio::{net::TcpListener, process::Command};
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -71,7 +71,7 @@ pub(crate) fn text_of(output: &Output) -> String {
 async fn the_demo_plays_in_distributed_mode() {
     let suite = suite().await;
     let demo = frontdesk(&suite.settings, &["demo"]).await;
-    assert!(demo.status.success() && text_of(&demo).contains("Everything came out as promised."), "{}", text_of(&demo));
+    assert!(demo.status.success() && text_of(&demo).contains("Every promise was kept."), "{}", text_of(&demo));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,7 @@
 //! Bot-session: the account's bots, their flows, and their sessions with visitors.
 //!
 //! It owns the bots and the progress of each session, and promises two things: a session says each thing once and in
-//! order, despite crashes and redelivered events (rule B6), and a silent visitor is noticed on time (rule B4). It does
+//! order, despite crashes and redelivered events (rule B6), and a timeout is checked on time (rule B4). It does
 //! not decide who is in charge of a conversation or whether a visitor was silent: the conversation's row does (rules
 //! A3, B5), and a call that the row rejects has no effect.
 //!

@@ -154,13 +154,12 @@ impl Server {
 
         let databases = self.databases.iter().map(|(service, db)| (service.definition().package, db.clone()));
         let audit = AuditLayer::try_new(AuditLog::new(databases.collect()), frontdesk_proto::DESCRIPTORS)?;
-        services
-            .iter()
-            .filter_map(|service| service.visitor_keys())
-            .for_each(|keys| self.identity.accept_visitor_keys(keys));
+        for keys in services.iter().filter_map(|service| service.visitor_keys()) {
+            self.identity.accept_visitor_keys(keys);
+        }
         let tasks = self.clock_follower().into_iter().collect();
         let limits = self.settings.limits.clone();
-        let admission = Admission::new(self.identity, self.access, audit, &limits, &self.clock);
+        let admission = Admission::new(self.identity.clone(), self.access, audit, &limits, &self.clock);
         let drain = self.settings.drain;
         let settings = ServerSettings { drain, limits, tls: self.tls, in_process: Some(in_process) };
 
@@ -169,7 +168,9 @@ impl Server {
             let services = GrpcServices { routes, names, descriptors: frontdesk_proto::DESCRIPTORS, ready };
             frontdesk_server::serve(listener, services, admission, settings, self.shutdown)
         };
-        frontdesk_service::run(process, serve).await.map_err(ServerError::Server)
+        let ended = frontdesk_service::run(process, serve).await;
+        let _ = tokio::time::timeout(drain, self.identity.shutdown()).await;
+        ended.map_err(ServerError::Server)
     }
 
     /// The gRPC services, and their names.

@@ -10,6 +10,7 @@ use frontdesk_tests::{
     new_id, reason,
 };
 use tonic::{Code, Request};
+use tonic_types::StatusExt;
 
 const KINDS: [Principal; 5] =
     [Principal::Visitor, Principal::Agent, Principal::Bot, Principal::Service, Principal::Admin];

@@ -1,4 +1,4 @@
-//! Ends a session that the conversation's row ended (rules A3, B4, B8).
+//! Ends a session that the conversation's row has ended (rules A3, B4, B8).
 
 use frontdesk_db::AccountId;
 use uuid::Uuid;

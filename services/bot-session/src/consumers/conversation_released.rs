@@ -1,4 +1,4 @@
-//! Ends the session that an event released its conversation from (rules A3, B4, B8).
+//! Ends the session of a conversation that was taken over, closed or handed off (rules A3, B4, B8).
 
 use frontdesk_bus::{
     Consumer, Outcome, decode,

@@ -58,7 +58,8 @@ fn check_buttons(flow: &Flow, at: usize, buttons: &[Button], problems: &mut Vec<
             problems.push(problem(at, &field("id"), "another button of the step has this id; give each its own"));
         }
         if !labels.insert(button.label.trim().to_lowercase()) {
-            let what = "another button of the step has this label; a visitor who types it must mean one of them";
+            let what =
+                "another button of the step has this label; give each its own, so that a typed label names one button";
             problems.push(problem(at, &field("label"), what));
         }
         let path = format!("flow.steps[{at}].{}", field("next_step_id"));

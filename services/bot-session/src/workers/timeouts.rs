@@ -1,6 +1,6 @@
-//! Notices on time that a visitor may have been silent for the whole timeout, and asks the conversation's row (rules
-//! B4, B5). The row decides: it closes the conversation, or says when the timeout runs out now, or that the session is
-//! not in charge.
+//! Asks the conversation service about the sessions whose visitor may have been silent for the whole timeout (rules B4,
+//! B5). The conversation's row decides: it closes the conversation, or answers when the timeout runs out now, or that
+//! the session is not in charge.
 
 use std::time::Duration;
 

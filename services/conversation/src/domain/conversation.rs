@@ -5,50 +5,12 @@ use std::time::Duration;
 
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    Actor, AssigneeChanged, AssignmentCause, Closed, ClosingFacts, Content, ConversationEvent, Entry, IdleRejection,
-    Owner, Rejection,
+    Actor, AssigneeChanged, AssignmentCause, CloseReason, Closed, ClosingFacts, Content, ConversationEvent, Entry,
+    IdleRejection, Owner, Rejection, Status,
 };
-
-/// The status of a conversation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Status {
-    Open,
-    Closed,
-}
-
-impl Status {
-    /// As rows and errors spell it: add, never rename.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "OPEN",
-            Self::Closed => "CLOSED",
-        }
-    }
-}
-
-/// Why a conversation was closed. Stored as JSON: add, never rename.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(crate) enum CloseReason {
-    Agent,
-    VisitorInactive,
-    BotCompleted,
-}
-
-impl CloseReason {
-    /// As rows and errors spell it: add, never rename.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Agent => "AGENT",
-            Self::VisitorInactive => "VISITOR_INACTIVE",
-            Self::BotCompleted => "BOT_COMPLETED",
-        }
-    }
-}
 
 /// The bot session that a conversation started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,28 +22,6 @@ pub(crate) struct BotSession {
     pub started_at: Time,
     /// Once false it stays false: a session never comes back (rule A3).
     pub in_charge: bool,
-}
-
-/// What greets a new conversation.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Greeting {
-    Bot { bot: Uuid, session: Uuid, timeout: Option<Duration> },
-    Routing,
-    Nobody,
-}
-
-/// What a new conversation consists of.
-#[derive(Clone, Debug)]
-pub(crate) struct NewConversation {
-    pub id: Uuid,
-    pub account: AccountId,
-    pub channel_id: Uuid,
-    pub visitor_id: String,
-    pub contact_id: Option<Uuid>,
-    pub page_url: String,
-    pub page_title: String,
-    pub previous_id: Option<Uuid>,
-    pub greeting: Greeting,
 }
 
 /// A change of owner that is asked for.
@@ -130,43 +70,6 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    /// Starts a conversation (rules C1, B1): the session of a bot that greets is in charge from this commit on.
-    pub(crate) fn start(new: NewConversation, now: Time) -> Self {
-        let to_routing = matches!(new.greeting, Greeting::Routing);
-        let bot_session = match new.greeting {
-            Greeting::Bot { bot, session, timeout } => {
-                Some(BotSession { id: session, bot, timeout, started_at: now, in_charge: true })
-            }
-            Greeting::Routing | Greeting::Nobody => None,
-        };
-        Self {
-            id: new.id,
-            account: new.account,
-            channel_id: new.channel_id,
-            visitor_id: new.visitor_id,
-            contact_id: new.contact_id,
-            status: Status::Open,
-            page_url: new.page_url,
-            page_title: new.page_title,
-            previous_id: new.previous_id,
-            owner: bot_session.as_ref().map(|session| Owner::bot(session.bot)),
-            epoch: 1,
-            bot_session,
-            had_agent: false,
-            last_sequence: 0,
-            last_visitor_sequence: 0,
-            close_number: 0,
-            close_reason: None,
-            closed_at: None,
-            created_at: now,
-            last_visitor_activity_at: now,
-            last_activity_at: now,
-            version: 0,
-            new_entries: Vec::new(),
-            new_events: vec![ConversationEvent::Started { to_routing }],
-        }
-    }
-
     pub(crate) fn is_open(&self) -> bool {
         self.status == Status::Open
     }

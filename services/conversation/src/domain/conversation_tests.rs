@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::domain::{Greeting, NewConversation};
 
 const START: Time = Time(1_700_000_000_000_000);
 const TIMEOUT: Duration = Duration::from_secs(1_800);

@@ -15,7 +15,7 @@ CREATE TABLE channels (
 );
 CREATE INDEX channels_by_name ON channels (account_id, name, id);
 
--- What this service knows of another's bots: who may be named by a channel, and what a session begins with.
+-- Local copy of the bots, which belong to another service: which bot a channel may name, and what a session starts with.
 CREATE TABLE bots (
     account_id UUID NOT NULL,
     id UUID NOT NULL,
@@ -26,7 +26,8 @@ CREATE TABLE bots (
     CONSTRAINT bots_pk PRIMARY KEY (account_id, id)
 );
 
--- What this service knows of another's agents. Version 0: named in passing, the roster was not asked yet.
+-- Local copy of the agents, which belong to another service. Version 0: a call named the agent, and the roster has said nothing
+-- about them yet.
 CREATE TABLE agents (
     account_id UUID NOT NULL,
     id UUID NOT NULL,
@@ -59,8 +60,9 @@ CREATE TABLE contact_emails (
 );
 CREATE INDEX contact_emails_of ON contact_emails (account_id, contact_id);
 
--- Who a visitor turned out to be, and the address that their token vouched for or that they typed their way by. OWN: the contact is theirs, by a signed token, an agent's word, or because it was made for
--- them. TYPED: they typed an address that the contact has, which proves nothing and lets them change nothing.
+-- The contact that a visitor is linked to, and the address that their token vouched for or that they typed. OWN: the contact is
+-- theirs, by a signed token, an agent's word, or because it was created for them. TYPED: they typed an address that the contact
+-- has, which proves nothing and lets them change nothing.
 CREATE TABLE visitors (
     account_id UUID NOT NULL,
     id TEXT NOT NULL,
@@ -70,7 +72,7 @@ CREATE TABLE visitors (
     CONSTRAINT visitors_pk PRIMARY KEY (account_id, id)
 );
 
--- The arbiter: whatever two services may race for is in this one row.
+-- The arbiter: everything that two services may race for is in this one row.
 CREATE TABLE conversations (
     id UUID NOT NULL CONSTRAINT conversations_pk PRIMARY KEY,
     account_id UUID NOT NULL,
@@ -124,7 +126,7 @@ CREATE TABLE entries (
 );
 CREATE UNIQUE INDEX entries_visitor_sequence ON entries (conversation_id, visitor_sequence) WHERE visitor_sequence IS NOT NULL;
 
--- What each close froze for its transcript (rule T2). The address stays here, where an erasure finds it.
+-- The facts that each close froze for its transcript (rule T2). The address stays here, where an erasure finds it.
 CREATE TABLE closes (
     conversation_id UUID NOT NULL,
     close_number INTEGER NOT NULL,

@@ -1,5 +1,5 @@
--- PostgreSQL shows and takes rows of the account that a transaction is for, and no others (rule S2). An older binary does not
--- say for which: it sees no row any more, so stop it first. SQLite has no such wall, and nothing changes.
+-- PostgreSQL shows and accepts only rows of the account that a transaction names (rule S2). An older binary names none and would
+-- see no rows: stop it first. SQLite has no row-level security, and nothing changes.
 {row_level_security outbox_events}
 {row_level_security requests}
 {row_level_security channels}

@@ -1,5 +1,5 @@
--- Keys for visitor tokens; the old binary runs on and knows none. Their secrets are derived from the installation's secret
--- named in secret_id, and are not here.
+-- Keys for visitor tokens; an older binary still runs and does not use them. Their secrets are derived from the installation's
+-- secret with the id secret_id, and are stored nowhere.
 CREATE TABLE visitor_keys (
     channel_id UUID NOT NULL,
     number INTEGER NOT NULL,

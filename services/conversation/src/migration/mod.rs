@@ -12,6 +12,7 @@ impl MigratorTrait for Migrator {
             Box::new(frontdesk_outbox::OUTBOX),
             Box::new(frontdesk_idempotency::REQUESTS),
             Box::new(frontdesk_bus::DEAD_LETTERS),
+            // Names are stored in each database: they never change, also where the file has a better one.
             Box::new(Sql {
                 name: "conversation_001_first",
                 text: include_str!("001_conversations_contacts_and_channels.sql"),

@@ -1,5 +1,6 @@
 //! Public events: one function for each. Events carry ids, numbers, kinds and reasons, never names, texts or addresses.
 
+use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use frontdesk_outbox::{Aggregate, Events};
 use frontdesk_proto::{
@@ -40,25 +41,12 @@ pub(super) fn push(
         }
         E::AssigneeChanged(changed) => events.push(aggregate, &assignee_changed(conversation, changed), traceparent),
         E::HandedOff { bot_session, bot, agent, at } => {
-            let event = pb::ConversationHandedOff {
-                conversation_id: conversation.id.to_string(),
-                epoch: conversation.epoch,
-                bot_session_id: bot_session.to_string(),
-                bot_id: bot.to_string(),
-                agent_id: text(*agent),
-                change_time: Some(at.to_proto()),
-            };
+            let event = conversation_handed_off(conversation, *bot_session, *bot, *agent, *at);
             events.push(aggregate, &event, traceparent);
         }
         E::Closed(closed) => events.push(aggregate, &conversation_closed(conversation, closed), traceparent),
         E::Reopened { by, at } => {
-            let event = pb::ConversationReopened {
-                conversation_id: conversation.id.to_string(),
-                epoch: conversation.epoch,
-                by: Some(actor(by)),
-                reopen_time: Some(at.to_proto()),
-            };
-            events.push(aggregate, &event, traceparent);
+            events.push(aggregate, &conversation_reopened(conversation, by, *at), traceparent);
         }
     }
 }
@@ -110,6 +98,23 @@ fn assignee_changed(conversation: &Conversation, changed: &AssigneeChanged) -> p
     }
 }
 
+fn conversation_handed_off(
+    conversation: &Conversation,
+    bot_session: Uuid,
+    bot: Uuid,
+    agent: Option<Uuid>,
+    at: Time,
+) -> pb::ConversationHandedOff {
+    pb::ConversationHandedOff {
+        conversation_id: conversation.id.to_string(),
+        epoch: conversation.epoch,
+        bot_session_id: bot_session.to_string(),
+        bot_id: bot.to_string(),
+        agent_id: text(agent),
+        change_time: Some(at.to_proto()),
+    }
+}
+
 fn conversation_closed(conversation: &Conversation, closed: &Closed) -> pb::ConversationClosed {
     let reason = match closed.reason {
         CloseReason::Agent => pb::CloseReason::Agent,
@@ -135,6 +140,15 @@ fn conversation_closed(conversation: &Conversation, closed: &Closed) -> pb::Conv
         bot_session_id: text(closed.bot_session),
         epoch: conversation.epoch,
         close_time: Some(closed.at.to_proto()),
+    }
+}
+
+fn conversation_reopened(conversation: &Conversation, by: &Actor, at: Time) -> pb::ConversationReopened {
+    pb::ConversationReopened {
+        conversation_id: conversation.id.to_string(),
+        epoch: conversation.epoch,
+        by: Some(actor(by)),
+        reopen_time: Some(at.to_proto()),
     }
 }
 

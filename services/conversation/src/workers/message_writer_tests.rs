@@ -7,10 +7,10 @@ use std::sync::{
 
 use frontdesk_auth::{Actor, Caller, CallerKind};
 use frontdesk_clock::Time;
-use frontdesk_db::{DatabaseUrl, DbSettings, Tx, migrate};
+use frontdesk_db::{Tx, migrate};
 use frontdesk_idempotency::RequestBatch;
 use frontdesk_proto::conversation::v1::PostMessageRequest;
-use frontdesk_test_servers::Postgres;
+use frontdesk_testkit::{Mode, TestDatabase, on_both_modes};
 use futures::future::{BoxFuture, join_all};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
@@ -28,26 +28,13 @@ const OTHER_ACCOUNT: AccountId = AccountId(Uuid::from_u128(3));
 struct Fixture {
     writer: BatchWriter,
     account: AccountId,
-    _folder: tempfile::TempDir,
-    _postgres: Option<Postgres>,
+    _database: TestDatabase,
 }
 
-async fn on_sqlite() -> Fixture {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}", folder.path().join("conversation.db").display());
-    fixture(url, folder, None).await
-}
-
-async fn on_postgres() -> Fixture {
-    let server = Postgres::start().await;
-    let url = server.create_database("conversation").await;
-    fixture(url, tempfile::tempdir().unwrap(), Some(server)).await
-}
-
-async fn fixture(url: String, folder: tempfile::TempDir, postgres: Option<Postgres>) -> Fixture {
+async fn fixture(mode: Mode) -> Fixture {
     let clock = Clock::system();
-    let settings = DbSettings { url: DatabaseUrl(url), max_connections: Some(5) };
-    let db = Db::connect(&settings, &clock).await.unwrap();
+    let database = TestDatabase::create(mode, &clock).await;
+    let db = database.db.clone();
     migrate::<crate::migration::Migrator>(&db).await.unwrap();
     let account = AccountId(Uuid::from_u128(4));
     let tx = db.begin().await.unwrap();
@@ -57,7 +44,7 @@ async fn fixture(url: String, folder: tempfile::TempDir, postgres: Option<Postgr
     }
     tx.commit().await.unwrap();
     let writer = BatchWriter::new(&db, &clock, &ChangeNotifier::default(), store::message_writer(&db));
-    Fixture { writer, account, _folder: folder, _postgres: postgres }
+    Fixture { writer, account, _database: database }
 }
 
 impl Fixture {
@@ -198,26 +185,7 @@ fn sequence(result: &WriteResult) -> i64 {
     }
 }
 
-/// Makes a test of each of these for each database.
-macro_rules! on_both_databases {
-    ($($name:ident),+ $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name(super::on_sqlite().await).await;
-            })+
-        }
-
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name(super::on_postgres().await).await;
-            })+
-        }
-    };
-}
-
-on_both_databases!(
+on_both_modes!(
     c12_c11_each_member_of_a_batch_is_decided_by_itself,
     c3_members_of_one_conversation_get_consecutive_numbers_and_their_events_keep_that_order,
     a_member_that_cannot_be_written_fails_alone,
@@ -225,7 +193,8 @@ on_both_databases!(
     waiting_messages_are_written_together_and_every_caller_is_answered,
 );
 
-async fn c12_c11_each_member_of_a_batch_is_decided_by_itself(fixture: Fixture) {
+async fn c12_c11_each_member_of_a_batch_is_decided_by_itself(mode: Mode) {
+    let fixture = fixture(mode).await;
     let (open, closed, other) = (fixture.start("a").await, fixture.start("b").await, fixture.start("c").await);
     fixture.close(closed).await;
     let before = fixture.batch(vec![fixture.message(other, "before")]).await;
@@ -270,7 +239,8 @@ async fn c12_c11_each_member_of_a_batch_is_decided_by_itself(fixture: Fixture) {
     assert_eq!((conversation.epoch, conversation.last_sequence, conversation.had_agent), (2, 3, true));
 }
 
-async fn c3_members_of_one_conversation_get_consecutive_numbers_and_their_events_keep_that_order(fixture: Fixture) {
+async fn c3_members_of_one_conversation_get_consecutive_numbers_and_their_events_keep_that_order(mode: Mode) {
+    let fixture = fixture(mode).await;
     let mut conversations = Vec::new();
     for visitor in ["a", "b", "c"] {
         conversations.push(fixture.start(visitor).await);
@@ -290,7 +260,8 @@ async fn c3_members_of_one_conversation_get_consecutive_numbers_and_their_events
     }
 }
 
-async fn a_member_that_cannot_be_written_fails_alone(fixture: Fixture) {
+async fn a_member_that_cannot_be_written_fails_alone(mode: Mode) {
+    let fixture = fixture(mode).await;
     let (good, bad) = (fixture.start("a").await, fixture.start("b").await);
     fixture.batch(vec![fixture.message(bad, "first")]).await;
     // The next number is taken: the primary key of the entries refuses it, and the whole batch with it.
@@ -305,7 +276,8 @@ async fn a_member_that_cannot_be_written_fails_alone(fixture: Fixture) {
     assert_eq!(fixture.thread(bad).await, ["first"]);
 }
 
-async fn a_batch_that_panics_is_written_one_by_one(mut fixture: Fixture) {
+async fn a_batch_that_panics_is_written_one_by_one(mode: Mode) {
+    let mut fixture = fixture(mode).await;
     let id = fixture.start("a").await;
     fixture.before_save(|| Box::pin(async { panic!("a bug") }));
     let results = fixture.batch(vec![fixture.message(id, "one"), fixture.message(id, "two")]).await;
@@ -313,7 +285,8 @@ async fn a_batch_that_panics_is_written_one_by_one(mut fixture: Fixture) {
     assert_eq!(fixture.thread(id).await, ["one", "two"]);
 }
 
-async fn waiting_messages_are_written_together_and_every_caller_is_answered(fixture: Fixture) {
+async fn waiting_messages_are_written_together_and_every_caller_is_answered(mode: Mode) {
+    let fixture = fixture(mode).await;
     let mut conversations = Vec::new();
     for visitor in 0..10 {
         conversations.push(fixture.start(&visitor.to_string()).await);
@@ -353,7 +326,7 @@ async fn waiting_messages_are_written_together_and_every_caller_is_answered(fixt
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c12_a_request_id_that_another_replica_uses_meanwhile_is_noticed_and_affects_no_other_member() {
-    let mut fixture = on_postgres().await;
+    let mut fixture = fixture(Mode::Distributed).await;
     let (here, there) = (fixture.start("a").await, fixture.start("b").await);
     let taken = fixture.key(there, "id", "there");
     let db = fixture.writer.db.clone();
@@ -374,7 +347,7 @@ async fn c12_a_request_id_that_another_replica_uses_meanwhile_is_noticed_and_aff
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c12_a_repeat_that_waited_for_the_lock_gets_the_first_answer_though_the_conversation_was_closed_since() {
-    let fixture = on_postgres().await;
+    let fixture = fixture(Mode::Distributed).await;
     let id = fixture.start("a").await;
     // Another replica has written the message, and closed, and has not committed yet.
     let mut tx = fixture.writer.db.begin().await.unwrap();
@@ -399,7 +372,7 @@ async fn c12_a_repeat_that_waited_for_the_lock_gets_the_first_answer_though_the_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_connection_is_reported_to_every_member_and_the_same_requests_can_be_repeated() {
-    let mut fixture = on_postgres().await;
+    let mut fixture = fixture(Mode::Distributed).await;
     let id = fixture.start("a").await;
     let db = fixture.writer.db.clone();
     fixture.before_save(move || {

@@ -4,7 +4,6 @@ use frontdesk_auth::{Actor, Caller, CallerKind};
 use frontdesk_clock::Clock;
 use frontdesk_db::{AccountId, DatabaseUrl, Db, DbSettings, delete_expired_once, migrate};
 use sea_orm::{EntityTrait, Set, prelude::Uuid};
-
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 use super::*;

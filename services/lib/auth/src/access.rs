@@ -27,7 +27,7 @@ impl Access {
                 caller.kind.as_str()
             ));
         }
-        // Their kind decides alone; permissions are for people.
+        // Visitors, bots and services need no permission: their kind decides.
         let kind_decides = matches!(caller.kind.principal(), Principal::Visitor | Principal::Bot | Principal::Service);
         if !kind_decides && !self.permission.is_empty() && !caller.permissions.contains(&self.permission) {
             return Err(format!("this method needs the permission {}, which your token lacks", self.permission));

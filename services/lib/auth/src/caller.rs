@@ -64,7 +64,8 @@ impl FromStr for CallerKind {
 pub struct Actor {
     /// Its kind.
     pub kind: CallerKind,
-    /// Its id: a UUID for agents and bots, the platform's own word for visitors and administrators, a name for services.
+    /// Its id: a UUID for agents and bots, an id of the platform's choice for visitors and administrators, a name for
+    /// services.
     pub id: String,
 }
 

@@ -1,4 +1,4 @@
-//! The development key, which signs tokens for all kinds of callers on a machine that only talks to itself.
+//! The development key, which signs tokens for all kinds of callers. A server accepts them on a loopback address only.
 
 use std::{fs, io, io::Write, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc, time::Duration};
 

@@ -81,7 +81,7 @@ pub struct IssuerSettings {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClaimNames {
-    /// The caller's id: the UUID of an agent or bot, your own word for administrators and visitors.
+    /// The caller's id: the UUID of an agent or bot, an id of your choice for administrators and visitors.
     pub subject: String,
     /// The account's UUID.
     pub account: String,

@@ -24,7 +24,7 @@ pub struct Claims {
     pub iss: String,
     /// The audience: always `frontdesk`.
     pub aud: String,
-    /// The subject: an agent's or bot's UUID, the platform's own word for a visitor (1 to 128 characters).
+    /// The subject: an agent's or bot's UUID, or an id of the platform's choice for a visitor (1 to 128 characters).
     pub sub: String,
     /// The account.
     pub account: AccountId,
@@ -181,8 +181,8 @@ fn from_library(error: jsonwebtoken::errors::Error) -> TokenError {
     })
 }
 
-/// A subject in the one spelling in which it is stored and compared: a UUID for agents and bots, otherwise the issuer's own
-/// word.
+/// A subject in the spelling in which it is stored and compared: a UUID in lower case; for visitors and administrators it may be
+/// another text.
 pub(crate) fn subject(kind: CallerKind, subject: &str) -> Result<String, TokenError> {
     match kind {
         CallerKind::Agent | CallerKind::Bot => subject

@@ -55,3 +55,41 @@ fn is_lost(error: &RuntimeErr) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use frontdesk_clock::Clock;
+    use sea_orm::{ConnAcquireErr, ConnectionTrait};
+
+    use super::*;
+    use crate::{DatabaseUrl, Db, DbSettings};
+
+    #[test]
+    fn a_lost_connection_is_transient_and_other_errors_are_not() {
+        let lost = [
+            DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
+            DbErr::Conn(RuntimeErr::Internal(String::new())),
+            DbErr::Exec(SqlxError(std::sync::Arc::new(sqlx::Error::PoolTimedOut))),
+        ];
+        for error in &lost {
+            assert!(is_connection_lost(error) && is_transient(error), "{error}");
+        }
+        for error in [DbErr::Type(String::new()), DbErr::RecordNotFound(String::new())] {
+            assert!(!is_connection_lost(&error) && !is_transient(&error), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_unique_index_refuses_a_row_and_a_missing_table_does_not_look_like_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl(format!("sqlite://{}", folder.path().join("things.db").display()));
+        let db = Db::connect(&DbSettings { url, max_connections: None }, &Clock::system()).await.unwrap();
+        db.writer().execute_unprepared("CREATE TABLE things (id INTEGER PRIMARY KEY)").await.unwrap();
+        let insert = |table: &str| format!("INSERT INTO {table} VALUES (1)");
+        db.writer().execute_unprepared(&insert("things")).await.unwrap();
+        let refused = db.writer().execute_unprepared(&insert("things")).await.unwrap_err();
+        assert!(is_unique_violation(&refused) && !is_transient(&refused));
+        let missing = db.writer().execute_unprepared(&insert("others")).await.unwrap_err();
+        assert!(!is_unique_violation(&missing));
+    }
+}

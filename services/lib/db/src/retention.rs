@@ -1,4 +1,4 @@
-//! Deleting rows that have been kept for their time, in batches.
+//! Retention: deleting expired rows, in batches.
 
 use std::time::Duration;
 

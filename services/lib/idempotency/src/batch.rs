@@ -14,14 +14,17 @@ use sea_orm::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{ClaimError, Key, entity};
+use crate::{
+    entity::{ActiveModel, Column, Entity, Model},
+    key::{ClaimError, Key},
+};
 
 type Id = (Uuid, String, String);
 
 /// The requests of a batch: those that were made before, and those that it makes.
 #[derive(Debug, Default)]
 pub struct RequestBatch {
-    rows: HashMap<Id, entity::Model>,
+    rows: HashMap<Id, Model>,
     new: Vec<Id>,
 }
 
@@ -29,11 +32,11 @@ impl RequestBatch {
     /// The requests with these keys that were made before.
     pub async fn find<'a>(conn: &impl ConnectionTrait, keys: impl Iterator<Item = &'a Key>) -> Result<Self, DbErr> {
         let any = keys.fold(Condition::any(), |any, key| {
-            let one = entity::Column::AccountId.eq(key.account.0).and(entity::Column::Actor.eq(key.actor.as_str()));
-            any.add(one.and(entity::Column::RequestId.eq(key.request_id.as_str())))
+            let one = Column::AccountId.eq(key.account.0).and(Column::Actor.eq(key.actor.as_str()));
+            any.add(one.and(Column::RequestId.eq(key.request_id.as_str())))
         });
         let mut found = Self::default();
-        entity::Entity::find().filter(any).all(conn).await?.into_iter().for_each(|row| found.add_row(row));
+        Entity::find().filter(any).all(conn).await?.into_iter().for_each(|row| found.add_row(row));
         Ok(found)
     }
 
@@ -46,10 +49,10 @@ impl RequestBatch {
         let [accounts, actors, ids] = std::array::from_fn(|n| first + n);
         format!(
             "SELECT found.* FROM unnest(${accounts}::uuid[], ${actors}::text[], ${ids}::text[]) \
-               AS asked (account_id, actor, request_id) CROSS JOIN LATERAL (\
+               AS keys (account_id, actor, request_id) CROSS JOIN LATERAL (\
              SELECT account_id, actor, request_id, fingerprint, result, created_at FROM requests \
-               WHERE requests.account_id = asked.account_id AND requests.actor = asked.actor \
-               AND requests.request_id = asked.request_id LIMIT 1) AS found"
+               WHERE requests.account_id = keys.account_id AND requests.actor = keys.actor \
+               AND requests.request_id = keys.request_id LIMIT 1) AS found"
         )
     }
 
@@ -66,7 +69,7 @@ impl RequestBatch {
 
     /// Adds a row that [`Self::select_sql`] found.
     pub fn add(&mut self, row: &QueryResult) -> Result<(), DbErr> {
-        self.add_row(entity::Model::from_query_result(row, "")?);
+        self.add_row(Model::from_query_result(row, "")?);
         Ok(())
     }
 
@@ -79,7 +82,7 @@ impl RequestBatch {
     pub fn store_result<T: Serialize>(&mut self, key: &Key, result: &T, now: Time) -> Result<(), DbErr> {
         let result = serde_json::to_string(result).map_err(|error| DbErr::Type(error.to_string()))?;
         self.new.push(key.id());
-        self.add_row(entity::Model {
+        self.add_row(Model {
             account_id: key.account.0,
             actor: key.actor.clone(),
             request_id: key.request_id.clone(),
@@ -101,7 +104,7 @@ impl RequestBatch {
         if self.new.is_empty() {
             return Ok(0);
         }
-        let rows = self.into_new().into_iter().map(|row| entity::ActiveModel {
+        let rows = self.into_new().into_iter().map(|row| ActiveModel {
             account_id: Set(row.account_id),
             actor: Set(row.actor),
             request_id: Set(row.request_id),
@@ -109,9 +112,9 @@ impl RequestBatch {
             result: Set(row.result),
             created_at: Set(row.created_at),
         });
-        let columns = [entity::Column::AccountId, entity::Column::Actor, entity::Column::RequestId];
-        entity::Entity::insert_many(rows)
-            .on_conflict(OnConflict::columns(columns).do_nothing().to_owned())
+        let primary_key = [Column::AccountId, Column::Actor, Column::RequestId];
+        Entity::insert_many(rows)
+            .on_conflict(OnConflict::columns(primary_key).do_nothing().to_owned())
             .exec_without_returning(tx.conn())
             .await
     }
@@ -145,12 +148,12 @@ impl RequestBatch {
         [accounts.into(), actors.into(), ids.into(), fingerprints.into(), results.into(), times.into()]
     }
 
-    fn add_row(&mut self, row: entity::Model) {
+    fn add_row(&mut self, row: Model) {
         self.rows.insert((row.account_id, row.actor.clone(), row.request_id.clone()), row);
     }
 
     /// The new rows, always in the same order, so that two batches at once do not deadlock.
-    fn into_new(mut self) -> Vec<entity::Model> {
+    fn into_new(mut self) -> Vec<Model> {
         self.new.sort_unstable();
         self.new.iter().filter_map(|id| self.rows.remove(id)).collect()
     }

@@ -4,6 +4,7 @@
 //! [`relay`] publishes it afterwards, at least once; [`mark_handled`] lets a consumer recognise an event that comes again.
 
 mod batch;
+mod entity;
 mod handled;
 mod lease;
 mod publish;
@@ -65,30 +66,6 @@ pub const OUTBOX_LEADER_AND_STREAM: Sql = Sql {
         )",
 };
 
-mod entity {
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
-    #[sea_orm(table_name = "outbox_events")]
-    pub struct Model {
-        #[sea_orm(primary_key)]
-        pub position: i64,
-        pub event_id: Uuid,
-        pub account_id: Uuid,
-        pub aggregate_id: Uuid,
-        pub version: i64,
-        pub event: Vec<u8>,
-        pub created_at: i64,
-        pub published_at: Option<i64>,
-        pub stream_sequence: Option<i64>,
-    }
-
-    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
-}
-
 /// The thing that an event is about, at the version that the change made.
 #[derive(Clone, Copy, Debug)]
 pub struct Aggregate {
@@ -110,3 +87,6 @@ pub async fn append<M: Message + Name>(tx: &mut Tx, aggregate: Aggregate, messag
     events.push(aggregate, message, &frontdesk_telemetry::traceparent());
     events.insert(tx).await
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,9 @@ use futures::future::BoxFuture;
 
 use crate::Service;
 
+/// An operation on a service's database.
+type OnDatabase<T> = for<'a> fn(&'a Db) -> BoxFuture<'a, Result<T, DbErr>>;
+
 /// A service's names and schema.
 #[derive(Clone, Copy)]
 pub struct ServiceDefinition {
@@ -16,8 +19,8 @@ pub struct ServiceDefinition {
     pub grpc_services: &'static [&'static str],
     /// See [`Service::CALLS`].
     pub calls: &'static [&'static str],
-    migrate: for<'a> fn(&'a Db) -> BoxFuture<'a, Result<(), DbErr>>,
-    pending_migrations: for<'a> fn(&'a Db) -> BoxFuture<'a, Result<Vec<String>, DbErr>>,
+    migrate: OnDatabase<()>,
+    pending_migrations: OnDatabase<Vec<String>>,
 }
 
 impl ServiceDefinition {

@@ -119,10 +119,9 @@ fn retentions() -> Vec<Retention> {
 
 fn observe_readiness(readiness: &Readiness) {
     let readiness = readiness.clone();
-    let gauge = global::meter("frontdesk")
+    let _observed = global::meter("frontdesk")
         .u64_observable_gauge("frontdesk.ready")
         .with_description("1 while this process serves calls, 0 while it does not")
         .with_callback(move |observer| observer.observe(u64::from(readiness.problems().is_empty()), &[]))
         .build();
-    drop(gauge);
 }

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use frontdesk_proto::notification::v1::DeliveryState;
+use frontdesk_testkit::{Mode, on_both_modes, reason};
 use tonic::Code;
 
 use crate::{
     fixture::{ADDRESS, Fixture, smtp, twenty_at_once},
-    kit::{Mode, reason},
     mail_server::MailServer,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-frontdesk_testkit::on_both_modes!(
+on_both_modes!(
     t8_a_cancelled_delivery_is_not_sent_any_more,
     t8_a_parked_delivery_can_be_cancelled_and_then_not_retried,
     t8_a_sent_delivery_cannot_be_cancelled,

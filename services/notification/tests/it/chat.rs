@@ -16,14 +16,12 @@ use frontdesk_proto::{
         PreviewTranscriptResponse, SendTranscriptRequest,
     },
 };
+use frontdesk_testkit::{FakeServices, Mode, new_id, request_id, wait_for};
 use mail_parser::MessageParser;
 use tonic::{Request, Status};
 use uuid::Uuid;
 
-use crate::{
-    fixture::{ADDRESS, Account, Fixture},
-    kit::{FakeServices, Mode, new_id, request_id, wait_for},
-};
+use crate::fixture::{ADDRESS, Account, Fixture};
 
 /// What the fake conversation service answers.
 #[derive(Default)]

@@ -3,21 +3,20 @@
 use std::time::Duration;
 
 use frontdesk_notification::NotificationSettings;
+use frontdesk_testkit::{Mode, on_both_modes, reason};
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::{
-    fixture::{ADDRESS, Fixture, twenty_at_once},
-    kit::{Mode, reason},
-};
+use crate::fixture::{ADDRESS, Fixture, twenty_at_once};
 
-frontdesk_testkit::on_both_modes!(
+on_both_modes!(
     t5_a_new_sender_is_not_verified_and_is_mailed_a_code,
     c12_a_repeated_request_mails_one_code,
     s4_an_odd_address_is_refused,
     s4_five_codes_an_hour_are_enough_for_an_address,
     s4_codes_are_limited_per_administrator_and_per_account,
     s4_twenty_create_one_address_at_once_and_there_is_one_sender,
+    s4_twenty_addresses_at_once_stay_within_the_limit_of_the_account,
     s2_the_same_address_in_another_account_is_another_sender,
 );
 
@@ -97,6 +96,19 @@ async fn s4_twenty_create_one_address_at_once_and_there_is_one_sender(mode: Mode
     .await;
     assert_eq!(created.into_iter().filter(|created| *created).count(), 5, "the limit of codes holds");
     assert_eq!(fixture.account.list_senders().await.len(), 1);
+}
+
+async fn s4_twenty_addresses_at_once_stay_within_the_limit_of_the_account(mode: Mode) {
+    let settings = NotificationSettings { codes_per_account_per_hour: 3, ..NotificationSettings::default() };
+    let fixture = Fixture::start_with(mode, settings).await;
+    let account = fixture.account.clone();
+    let created = twenty_at_once(move |number| {
+        let account = account.clone();
+        async move { account.create_sender(&format!("a{number}@acme.example"), &number.to_string()).await.is_ok() }
+    })
+    .await;
+    assert_eq!(created.into_iter().filter(|created| *created).count(), 3);
+    assert_eq!(fixture.account.list_senders().await.len(), 3);
 }
 
 async fn s2_the_same_address_in_another_account_is_another_sender(mode: Mode) {

@@ -6,19 +6,20 @@ use frontdesk_proto::{
     event::v1::{ConversationClosed, TranscriptDecided},
     notification::v1::{DeliveryKind, SkipReason},
 };
+use frontdesk_testkit::{Mode, event, new_id, on_both_modes, wait_until};
 
 use crate::{
     chat::closed_event,
     fixture::{Fixture, twenty_at_once},
-    kit::{Mode, event, new_id, wait_until},
 };
 
-frontdesk_testkit::on_both_modes!(
+on_both_modes!(
     t3_an_event_delivered_many_times_is_decided_once,
     t3_twenty_at_once_with_different_event_ids_decide_one_close_once,
     t3_each_close_has_its_own_decision,
     t2_a_skipped_close_has_no_delivery_and_says_why,
     t2_unverified_addresses_have_a_limit_per_contact,
+    t2_twenty_closes_at_once_stay_within_the_unverified_limit,
     t3_an_event_that_cannot_be_read_is_a_dead_letter_and_the_next_one_is_decided,
 );
 
@@ -100,6 +101,19 @@ async fn t2_unverified_addresses_have_a_limit_per_contact(mode: Mode) {
     close(&fixture, &unverified()).await;
     fixture.service.settled().await;
     assert_eq!(transcripts(&fixture).await, 6);
+}
+
+async fn t2_twenty_closes_at_once_stay_within_the_unverified_limit(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let (bus, account, contact) = (fixture.service.bus.clone(), fixture.account.id, new_id());
+    twenty_at_once(|_| {
+        let closed = ConversationClosed { address_verified: false, ..closed_event(new_id(), 1, contact) };
+        let (bus, event) = (bus.clone(), event("conversation", account, &closed));
+        async move { assert!(bus.publish(&[event]).await.iter().all(Result::is_ok)) }
+    })
+    .await;
+    fixture.service.settled().await;
+    assert_eq!((fixture.account.list_decisions().await.len(), transcripts(&fixture).await), (20, 5));
 }
 
 async fn t3_an_event_that_cannot_be_read_is_a_dead_letter_and_the_next_one_is_decided(mode: Mode) {

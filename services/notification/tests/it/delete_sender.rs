@@ -1,14 +1,12 @@
 //! `DeleteSender`.
 
 use frontdesk_proto::notification::v1::DeleteSenderRequest;
+use frontdesk_testkit::{Mode, on_both_modes, reason, request_id};
 use tonic::{Code, Status};
 
-use crate::{
-    fixture::{ADDRESS, Account, Fixture, twenty_at_once},
-    kit::{Mode, reason, request_id},
-};
+use crate::fixture::{ADDRESS, Account, Fixture, twenty_at_once};
 
-frontdesk_testkit::on_both_modes!(
+on_both_modes!(
     t5_a_deleted_sender_is_not_listed_and_its_address_must_be_verified_again,
     t5_twenty_delete_one_sender_at_once,
     s2_another_accounts_sender_cannot_be_deleted,

@@ -8,19 +8,19 @@ use frontdesk_proto::{
     event::v1::{DeliveryFailed, DeliveryParked, DeliverySent},
     notification::v1::{DeliveryKind, DeliveryState},
 };
+use frontdesk_testkit::{Mode, new_id, on_both_modes, wait_for};
 use tonic::Request;
 
 use crate::{
     chat::{Chat, closed_event, facts, recipient_and_text},
     fixture::{ADDRESS, Fixture, smtp},
-    kit::{Mode, new_id, wait_for},
     mail_server::MailServer,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(20);
 
-frontdesk_testkit::on_both_modes!(
+on_both_modes!(
     t8_a_mail_reaches_the_mailbox_once_and_its_bytes_are_deleted,
     t8_what_may_pass_is_tried_again_until_it_is_sent,
     t8_a_permanent_refusal_fails_the_delivery_with_the_servers_response,

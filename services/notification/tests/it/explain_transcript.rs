@@ -1,14 +1,12 @@
 //! `ExplainTranscript`.
 
 use frontdesk_proto::notification::v1::{DeliveryState, ExplainTranscriptRequest};
+use frontdesk_testkit::{Mode, on_both_modes, reason};
 use tonic::Code;
 
-use crate::{
-    chat::{Chat, closed_event},
-    kit::{Mode, reason},
-};
+use crate::chat::{Chat, closed_event};
 
-frontdesk_testkit::on_both_modes!(
+on_both_modes!(
     t3_a_decision_is_explained_with_its_delivery,
     t3_a_close_without_a_decision_is_not_found,
     s2_another_accounts_decision_is_not_found,

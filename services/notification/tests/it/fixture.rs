@@ -11,10 +11,9 @@ use frontdesk_proto::notification::v1::{
     SetFallbackSenderRequest, TranscriptDecision, VerifySenderRequest, delivery_service_client::DeliveryServiceClient,
     sender_service_client::SenderServiceClient, transcript_service_client::TranscriptServiceClient,
 };
+use frontdesk_testkit::{Calls, Mode, ServiceUnderTest, new_id, request_id, wait_for};
 use sea_orm::{ConnectionTrait, Statement};
 use tonic::Status;
-
-use crate::kit::{Calls, Mode, ServiceUnderTest, new_id, request_id, wait_for};
 
 /// An address that every account uses as its sender.
 pub const ADDRESS: &str = "team@acme.example";

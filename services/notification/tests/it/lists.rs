@@ -3,15 +3,12 @@
 use frontdesk_proto::notification::v1::{
     Delivery, DeliveryState, ListDeliveriesRequest, ListTranscriptDecisionsRequest,
 };
+use frontdesk_testkit::{Mode, new_id, on_both_modes, reason};
 use tonic::Code;
 
-use crate::{
-    chat::closed_event,
-    fixture::Fixture,
-    kit::{Mode, new_id, reason},
-};
+use crate::{chat::closed_event, fixture::Fixture};
 
-frontdesk_testkit::on_both_modes!(
+on_both_modes!(
     t8_deliveries_are_listed_newest_first_in_pages,
     t8_deliveries_are_filtered_by_conversation_and_state,
     t3_decisions_are_listed_newest_first_in_pages,

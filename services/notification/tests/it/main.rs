@@ -10,7 +10,6 @@ mod delete_sender;
 mod deliver;
 mod explain_transcript;
 mod fixture;
-mod kit;
 mod lists;
 mod mail_server;
 mod preview_transcript;

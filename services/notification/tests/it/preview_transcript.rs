@@ -7,14 +7,12 @@ use frontdesk_proto::{
     event::v1::ConversationClosed,
     notification::v1::{DeliveryState, PreviewTranscriptRequest, SkipReason},
 };
+use frontdesk_testkit::{Mode, new_id, on_both_modes, reason};
 use tonic::Code;
 
-use crate::{
-    chat::{Chat, closed_event, facts, recipient_and_text, said},
-    kit::{Mode, new_id, reason},
-};
+use crate::chat::{Chat, closed_event, facts, recipient_and_text, said};
 
-frontdesk_testkit::on_both_modes!(
+on_both_modes!(
     t9_the_preview_of_a_sent_transcript_has_the_bytes_of_its_mail,
     t9_a_preview_before_the_close_differs_from_the_mail_only_in_its_date_and_message_id,
     t9_the_preview_of_an_open_chat_foresees_the_decision_of_a_close,

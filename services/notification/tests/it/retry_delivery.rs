@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use frontdesk_proto::notification::v1::DeliveryState;
+use frontdesk_testkit::{Mode, on_both_modes, reason};
 use tonic::Code;
 
 use crate::{
     fixture::{ADDRESS, Fixture, smtp, twenty_at_once},
-    kit::{Mode, reason},
     mail_server::MailServer,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-frontdesk_testkit::on_both_modes!(
+on_both_modes!(
     t8_a_retry_of_a_failed_delivery_sends_the_same_mail,
     t8_a_retry_of_a_queued_delivery_changes_nothing,
     t8_a_sent_delivery_cannot_be_retried,

@@ -6,15 +6,15 @@ use frontdesk_proto::{
     event::v1::DeliverySent,
     notification::v1::{DeliveryKind, DeliveryState, SendTranscriptRequest},
 };
+use frontdesk_testkit::{Mode, new_id, on_both_modes, reason, request_id};
 use tonic::Code;
 
 use crate::{
     chat::{Chat, contact},
     fixture::twenty_at_once,
-    kit::{Mode, new_id, reason, request_id},
 };
 
-frontdesk_testkit::on_both_modes!(
+on_both_modes!(
     t4_a_transcript_goes_to_the_visitor_under_the_requested_subject,
     t4_another_contact_reads_the_visitors_name,
     c12_a_repeated_request_sends_one_transcript_even_after_the_chat_was_reopened,
@@ -23,6 +23,7 @@ frontdesk_testkit::on_both_modes!(
     t4_an_unknown_time_zone_is_refused,
     s4_transcripts_by_hand_are_limited_per_recipient_and_per_agent,
     c12_twenty_repeats_at_once_send_one_transcript,
+    s4_twenty_requests_at_once_stay_within_the_limit_of_the_recipient,
     s2_another_accounts_conversation_cannot_be_sent,
 );
 
@@ -132,6 +133,19 @@ async fn c12_twenty_repeats_at_once_send_one_transcript(mode: Mode) {
     assert!(sent.windows(2).all(|pair| pair[0] == pair[1]), "{sent:?}");
     let manual = chat.account().list_deliveries().await;
     assert_eq!(manual.iter().filter(|delivery| delivery.kind() == DeliveryKind::ManualTranscript).count(), 1);
+}
+
+async fn s4_twenty_requests_at_once_stay_within_the_limit_of_the_recipient(mode: Mode) {
+    let settings = NotificationSettings { manual_per_recipient_per_hour: 2, ..NotificationSettings::default() };
+    let chat = Chat::closed_with(mode, settings).await;
+    let (account, request) = (chat.account().clone(), chat.send_request(chat.contact));
+    let sent = twenty_at_once(move |_| {
+        let request = SendTranscriptRequest { request_id: request_id(), ..request.clone() };
+        let account = account.clone();
+        async move { account.transcripts().send_transcript(request).await.is_ok() }
+    })
+    .await;
+    assert_eq!(sent.into_iter().filter(|sent| *sent).count(), 2);
 }
 
 async fn s2_another_accounts_conversation_cannot_be_sent(mode: Mode) {

@@ -1,15 +1,15 @@
 //! `SetFallbackSender`.
 
 use frontdesk_proto::notification::v1::DeliveryState;
+use frontdesk_testkit::{Mode, new_id, on_both_modes, reason};
 use tonic::Code;
 
 use crate::{
     chat::Chat,
     fixture::{ADDRESS, Fixture, twenty_at_once},
-    kit::{Mode, new_id, reason},
 };
 
-frontdesk_testkit::on_both_modes!(
+on_both_modes!(
     t5_one_fallback_and_a_chosen_sender_never_falls_back,
     t5_setting_the_fallback_again_changes_nothing,
     t5_an_unverified_sender_cannot_be_the_fallback,

@@ -1,13 +1,11 @@
 //! `VerifySender`.
 
+use frontdesk_testkit::{Mode, on_both_modes, reason};
 use tonic::Code;
 
-use crate::{
-    fixture::{ADDRESS, Fixture, other_than, twenty_at_once},
-    kit::{Mode, reason},
-};
+use crate::fixture::{ADDRESS, Fixture, other_than, twenty_at_once};
 
-frontdesk_testkit::on_both_modes!(
+on_both_modes!(
     t5_an_address_is_verified_by_the_code_mailed_to_it,
     t5_five_wrong_tries_use_a_code_up_across_calls,
     t5_twenty_wrong_tries_at_once_use_a_code_up,

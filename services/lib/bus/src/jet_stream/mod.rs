@@ -42,7 +42,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Interval between pings; a connection that leaves two of them unanswered counts as lost.
 const PING_INTERVAL: Duration = Duration::from_secs(3);
-/// Each delay before a further attempt to connect is this much longer.
+/// Increase of the delay with each further attempt to connect.
 const RECONNECT_DELAY_STEP: Duration = Duration::from_millis(20);
 /// Longest delay between two attempts to connect.
 const MAX_RECONNECT_DELAY: Duration = Duration::from_millis(250);

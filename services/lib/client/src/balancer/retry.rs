@@ -109,6 +109,15 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn r16_a_retry_excludes_the_replica_that_was_tried_even_if_it_has_the_fewest_calls() {
+        let (picker, calls) = replicas(&[AnswersUnavailable, Answers]);
+        let busy = picker.find(SocketAddr::from(([127, 0, 0, 1], 2))).unwrap();
+        let _call = busy.health.begin_call();
+        assert!(!is_unavailable(&call(&picker).await.unwrap()));
+        assert_eq!(calls.lock().unwrap().len(), 2);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn r16_a_call_tries_three_replicas_at_most() {
         let (picker, calls) = replicas(&[CannotBeReached; 5]);

@@ -43,12 +43,13 @@ pub(crate) fn incoming(
 
 #[cfg(test)]
 mod tests {
-    use std::{net::SocketAddr, pin::Pin, sync::Arc};
+    use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
     use frontdesk_transport::InProcessConnector;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpStream,
+        time::Instant,
     };
     use tonic::transport::server::Connected;
 
@@ -89,10 +90,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn s4_a_client_that_sends_nothing_is_closed_and_does_not_delay_others() {
         let (mut incoming, address) = listen(LimitSettings::default(), None).await;
-        let silent = TcpStream::connect(address).await.unwrap();
+        let (silent, connected) = (TcpStream::connect(address).await.unwrap(), Instant::now());
         let _client = open(address).await;
         assert!(incoming.next().await.unwrap().is_ok());
         assert!(is_closed(silent).await);
+        assert!(connected.elapsed() < Duration::from_secs(6));
     }
 
     #[tokio::test]

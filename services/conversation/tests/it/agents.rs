@@ -1,0 +1,58 @@
+//! The consumer `conversation.agents`.
+
+use frontdesk_proto::{
+    assignment::v1::{Agent, GetAgentRequest, GetAgentResponse},
+    event::v1::{AgentDeactivated, Event},
+};
+use frontdesk_testkit::{Mode, event, on_both_modes, reason};
+use tonic::{Request, Status};
+
+use crate::fixture::{ADA, Fixture, message};
+
+on_both_modes!(
+    c11_a_deactivated_agent_posts_nothing_from_the_event_on_and_an_older_answer_changes_nothing,
+    an_event_about_an_agent_who_does_not_exist_holds_nothing_up,
+);
+
+/// The roster's event about the agent.
+fn about(fixture: &Fixture, agent: uuid::Uuid) -> Event {
+    let agent_id = agent.to_string();
+    let event = event("assignment", fixture.account, &AgentDeactivated { agent_id: agent_id.clone() });
+    Event { aggregate_id: agent_id, ..event }
+}
+
+fn answer(fixture: &Fixture, active: bool, version: &'static str) {
+    fixture.service.fake.on(move |request: Request<GetAgentRequest>| {
+        let id = request.into_inner().agent_id;
+        let agent = Agent { id, name: "Ada".into(), active, etag: version.into(), ..Agent::default() };
+        Ok(GetAgentResponse { agent: Some(agent) })
+    });
+}
+
+async fn c11_a_deactivated_agent_posts_nothing_from_the_event_on_and_an_older_answer_changes_nothing(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.chat("v").await;
+    fixture.post(&chat.id, "hello").await;
+    answer(&fixture, false, "2");
+    let event = about(&fixture, ADA);
+    fixture.service.deliver_again(&event).await;
+    fixture.service.settled().await;
+    for (active, version) in [(false, "2"), (true, "1")] {
+        answer(&fixture, active, version);
+        fixture.service.deliver_again(&event).await;
+        fixture.service.settled().await;
+        let refused = fixture.threads(ADA).post_message(message(&chat.id, "more")).await.unwrap_err();
+        assert_eq!(reason(&refused), "AGENT_NOT_ACTIVE");
+    }
+}
+
+async fn an_event_about_an_agent_who_does_not_exist_holds_nothing_up(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    fixture.service.fake.on(|_: Request<GetAgentRequest>| Err::<GetAgentResponse, _>(Status::not_found("absent")));
+    fixture.service.deliver_again(&about(&fixture, ADA)).await;
+    answer(&fixture, true, "1");
+    fixture.service.deliver_again(&about(&fixture, ADA)).await;
+    fixture.service.settled().await;
+    let chat = fixture.chat("v").await;
+    fixture.post(&chat.id, "hello").await;
+}

@@ -1,0 +1,119 @@
+//! `ChangeAssignee`: rules A1, A3, A8, C12. The assignment service is the only caller.
+
+use frontdesk_proto::{
+    assignment::v1::AssignmentCause,
+    conversation::v1::{
+        ChangeAssigneeRequest, ChangeAssigneeResponse, conversation_service_client::ConversationServiceClient,
+    },
+    event::v1::AssigneeChanged,
+};
+use frontdesk_testkit::{Mode, on_both_modes, reason, request_id};
+use tonic::{Code, Status};
+
+use crate::fixture::{ADA, BOB, Fixture, ROBIN, twenty};
+
+on_both_modes!(
+    a3_a_takeover_ends_the_bots_session_and_answers_owner_epoch_and_time,
+    a8_the_cause_travels_to_the_event,
+    c12_a_repeat_gets_the_epoch_and_time_of_the_first_call_though_the_owner_changed_since,
+    a1_twenty_changes_at_one_epoch_and_one_wins,
+    a1_the_same_owner_changes_nothing_and_answers_when_the_epoch_began,
+    e3_a_closed_conversation_changes_no_owner,
+    s2_another_accounts_conversation_does_not_exist,
+);
+
+fn request(conversation: &str, expected_epoch: i64, agent: Option<uuid::Uuid>) -> ChangeAssigneeRequest {
+    ChangeAssigneeRequest {
+        conversation_id: conversation.into(),
+        expected_epoch,
+        agent_id: agent.map(|agent| agent.to_string()).unwrap_or_default(),
+        agent_name: "Ada".into(),
+        request_id: request_id(),
+        cause: AssignmentCause::ByHand.into(),
+    }
+}
+
+async fn change(fixture: &Fixture, request: ChangeAssigneeRequest) -> Result<ChangeAssigneeResponse, Status> {
+    let mut conversations = ConversationServiceClient::new(fixture.as_service("assignment"));
+    let request = fixture.on_behalf_of(&format!("agent:{BOB}"), request);
+    Ok(conversations.change_assignee(request).await?.into_inner())
+}
+
+async fn a3_a_takeover_ends_the_bots_session_and_answers_owner_epoch_and_time(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.bot_chat("v").await;
+    let changed = change(&fixture, request(&chat.id, 1, Some(ADA))).await.unwrap();
+    let conversation = changed.conversation.unwrap();
+    assert_eq!(conversation.assignee.unwrap().name, "Ada");
+    assert_eq!((conversation.epoch, changed.epoch), (2, 2));
+    assert!(conversation.bot_session.is_none());
+    assert_eq!(changed.previous_assignee.unwrap().id, ROBIN.to_string());
+    let event = fixture.service.appended::<AssigneeChanged>().await.pop().unwrap();
+    assert_eq!((event.change_time, event.ended_bot_session_id), (changed.change_time, chat.session));
+    assert_eq!(event.by.unwrap().id, BOB.to_string());
+}
+
+async fn a8_the_cause_travels_to_the_event(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.chat("v").await;
+    let cause = AssignmentCause::HandedOff;
+    let request = ChangeAssigneeRequest { cause: cause.into(), ..request(&chat.id, 1, Some(ADA)) };
+    change(&fixture, request).await.unwrap();
+    assert_eq!(fixture.service.appended::<AssigneeChanged>().await.pop().unwrap().cause(), cause);
+}
+
+async fn c12_a_repeat_gets_the_epoch_and_time_of_the_first_call_though_the_owner_changed_since(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.chat("v").await;
+    let first = request(&chat.id, 1, Some(ADA));
+    let answer = change(&fixture, first.clone()).await.unwrap();
+    change(&fixture, request(&chat.id, 2, Some(BOB))).await.unwrap();
+    // A rename of the agent makes no other request of it.
+    let again = change(&fixture, ChangeAssigneeRequest { agent_name: "Ada L.".into(), ..first.clone() }).await.unwrap();
+    assert_eq!((again.epoch, again.change_time, again.previous_assignee), (2, answer.change_time, None));
+    let other = change(&fixture, ChangeAssigneeRequest { agent_id: BOB.to_string(), ..first }).await.unwrap_err();
+    assert_eq!(reason(&other), "REQUEST_ID_REUSED");
+}
+
+async fn a1_twenty_changes_at_one_epoch_and_one_wins(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.chat("v").await;
+    let answers = twenty(|n| change(&fixture, request(&chat.id, 1, Some(uuid::Uuid::from_u128(1 + n as u128))))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+    for refused in answers.into_iter().filter_map(Result::err) {
+        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Aborted, "OWNERSHIP_CHANGED"));
+    }
+    assert_eq!(fixture.service.appended::<AssigneeChanged>().await.len(), 1);
+}
+
+async fn a1_the_same_owner_changes_nothing_and_answers_when_the_epoch_began(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.chat("v").await;
+    let unassigned = change(&fixture, request(&chat.id, 1, None)).await.unwrap();
+    assert_eq!(unassigned.epoch, 1);
+    assert_eq!(unassigned.change_time, unassigned.conversation.unwrap().create_time, "began with the conversation");
+    let assigned = change(&fixture, request(&chat.id, 1, Some(ADA))).await.unwrap();
+    // Its text looks like the start of the epoch.
+    fixture.post(&chat.id, "\"epoch\":2}").await;
+    let again = change(&fixture, request(&chat.id, 2, Some(ADA))).await.unwrap();
+    assert_eq!((again.epoch, again.change_time), (2, assigned.change_time));
+    assert_eq!(fixture.service.appended::<AssigneeChanged>().await.len(), 1);
+}
+
+async fn e3_a_closed_conversation_changes_no_owner(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.chat("v").await;
+    crate::close_conversation::close(&fixture, &chat.id).await;
+    let refused = change(&fixture, request(&chat.id, 1, Some(ADA))).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "CONVERSATION_CLOSED"));
+}
+
+async fn s2_another_accounts_conversation_does_not_exist(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.chat("v").await;
+    let other = fixture.in_another_account().account;
+    let request = fixture.on_behalf_of_in(other, &format!("agent:{ADA}"), request(&chat.id, 1, Some(ADA)));
+    let mut conversations = ConversationServiceClient::new(fixture.as_service("assignment"));
+    let refused = conversations.change_assignee(request).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
+}

@@ -1,0 +1,70 @@
+//! `CreateChannel`: rules B1, C12.
+
+use frontdesk_proto::{
+    botsession::v1::{GetBotRequest, GetBotResponse},
+    conversation::v1::{CreateChannelRequest, Greeter},
+    event::v1::ChannelCreated,
+};
+use frontdesk_testkit::{Mode, new_id, on_both_modes, reason, request_id};
+use tonic::{Code, Request, Status};
+
+use crate::fixture::{Fixture, ROBIN, new_channel, twenty};
+
+on_both_modes!(
+    c12_a_repeat_gets_the_first_answer_whatever_became_of_the_bot,
+    c12_twenty_repeats_at_once_create_one_channel,
+    b1_a_channel_names_a_bot_that_exists_if_and_only_if_a_bot_greets,
+    b1_nothing_is_created_while_the_bots_service_does_not_answer,
+);
+
+fn with_bot(bot: uuid::Uuid) -> CreateChannelRequest {
+    CreateChannelRequest {
+        greeter: Greeter::Bot.into(),
+        bot_id: bot.to_string(),
+        request_id: request_id(),
+        ..new_channel()
+    }
+}
+
+async fn c12_a_repeat_gets_the_first_answer_whatever_became_of_the_bot(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let request = with_bot(ROBIN);
+    let mut channels = fixture.channels();
+    let first = channels.create_channel(request.clone()).await.unwrap().into_inner();
+    fixture.service.fake.on(|_: Request<GetBotRequest>| Err::<GetBotResponse, _>(Status::not_found("deleted")));
+    assert_eq!(channels.create_channel(request.clone()).await.unwrap().into_inner(), first);
+    let other = channels.create_channel(CreateChannelRequest { name: "Other".into(), ..request }).await.unwrap_err();
+    assert_eq!(reason(&other), "REQUEST_ID_REUSED");
+}
+
+async fn c12_twenty_repeats_at_once_create_one_channel(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let request = with_bot(ROBIN);
+    let created = twenty(|_| {
+        let (mut channels, request) = (fixture.channels(), request.clone());
+        async move { channels.create_channel(request).await.unwrap() }
+    });
+    created.await;
+    assert_eq!(fixture.service.appended::<ChannelCreated>().await.len(), 1);
+}
+
+async fn b1_a_channel_names_a_bot_that_exists_if_and_only_if_a_bot_greets(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let mut channels = fixture.channels();
+    let absent = channels.create_channel(with_bot(new_id())).await.unwrap_err();
+    assert_eq!((absent.code(), reason(&absent).as_str()), (Code::FailedPrecondition, "BOT_UNKNOWN"));
+    let missing = CreateChannelRequest { bot_id: String::new(), ..with_bot(ROBIN) };
+    let superfluous = CreateChannelRequest { greeter: Greeter::Routing.into(), ..with_bot(ROBIN) };
+    for wrong in [missing, superfluous] {
+        assert_eq!(channels.create_channel(wrong).await.unwrap_err().code(), Code::InvalidArgument);
+    }
+    assert!(fixture.service.appended::<ChannelCreated>().await.is_empty());
+}
+
+async fn b1_nothing_is_created_while_the_bots_service_does_not_answer(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    fixture.service.fake.on(|_: Request<GetBotRequest>| Err::<GetBotResponse, _>(Status::internal("broken")));
+    let refused = fixture.channels().create_channel(with_bot(ROBIN)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert!(fixture.service.appended::<ChannelCreated>().await.is_empty());
+}

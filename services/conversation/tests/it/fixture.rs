@@ -1,0 +1,240 @@
+//! The running service with an account: agents Ada and Bob, Gone, who was deactivated, and the bot Robin.
+
+use std::{future::Future, time::Duration};
+
+use frontdesk_auth::CallerKind;
+use frontdesk_conversation::App;
+use frontdesk_db::AccountId;
+use frontdesk_proto::{
+    assignment::v1::{Agent, GetAgentRequest, GetAgentResponse},
+    botsession::v1::{Bot, GetBotRequest, GetBotResponse},
+    conversation::v1::{
+        ChangeAssigneeRequest, Channel, Chat, Conversation, CreateChannelRequest, Entry, GetConversationRequest,
+        Greeter, ListEntriesRequest, PostMessageRequest, StartChatRequest,
+        channel_service_client::ChannelServiceClient, contact_service_client::ContactServiceClient,
+        conversation_service_client::ConversationServiceClient, thread_service_client::ThreadServiceClient,
+        ticket_service_client::TicketServiceClient, visitor_service_client::VisitorServiceClient,
+    },
+};
+use frontdesk_testkit::{Calls, Mode, ServiceUnderTest, new_id, request_id};
+use futures::future::join_all;
+use tonic::{Request, Status};
+use uuid::Uuid;
+
+pub const ADA: Uuid = Uuid::from_u128(0xADA);
+pub const BOB: Uuid = Uuid::from_u128(0xB0B);
+pub const GONE: Uuid = Uuid::from_u128(0x60E);
+pub const ROBIN: Uuid = Uuid::from_u128(0x0B17);
+/// Inactivity timeout of Robin's sessions.
+pub const TIMEOUT: Duration = Duration::from_secs(1_800);
+
+pub struct Fixture {
+    pub service: ServiceUnderTest,
+    pub account: AccountId,
+}
+
+/// A chat that a bot greeted.
+pub struct BotChat {
+    pub id: String,
+    pub session: String,
+}
+
+impl Fixture {
+    pub async fn start(mode: Mode) -> Self {
+        let service = ServiceUnderTest::start::<App>(mode).await;
+        service.fake.on(|request: Request<GetAgentRequest>| {
+            let id = request.get_ref().agent_id.clone();
+            let (name, active) = match id.parse::<Uuid>().unwrap() {
+                ADA => ("Ada", true),
+                BOB => ("Bob", true),
+                GONE => ("Gone", false),
+                _ => return Err(Status::not_found("no such agent")),
+            };
+            let agent = Agent { id, name: name.into(), active, etag: "1".into(), ..Agent::default() };
+            Ok(GetAgentResponse { agent: Some(agent) })
+        });
+        service.fake.on(|request: Request<GetBotRequest>| {
+            let id = request.get_ref().bot_id.clone();
+            if id != ROBIN.to_string() {
+                return Err(Status::not_found("no such bot"));
+            }
+            let inactivity_timeout = Some(TIMEOUT.try_into().unwrap());
+            let bot = Bot { id, name: "Robin".into(), inactivity_timeout, etag: "1".into(), ..Bot::default() };
+            Ok(GetBotResponse { bot: Some(bot) })
+        });
+        Self { service, account: AccountId(new_id()) }
+    }
+
+    pub fn conversations(&self, agent: Uuid) -> ConversationServiceClient<Calls> {
+        ConversationServiceClient::new(self.as_agent(agent))
+    }
+
+    pub fn threads(&self, agent: Uuid) -> ThreadServiceClient<Calls> {
+        ThreadServiceClient::new(self.as_agent(agent))
+    }
+
+    pub fn contacts(&self) -> ContactServiceClient<Calls> {
+        ContactServiceClient::new(self.as_agent(ADA))
+    }
+
+    pub fn tickets(&self, agent: Uuid) -> TicketServiceClient<Calls> {
+        TicketServiceClient::new(self.as_agent(agent))
+    }
+
+    pub fn channels(&self) -> ChannelServiceClient<Calls> {
+        ChannelServiceClient::new(self.service.calls(self.account, CallerKind::Admin, "root"))
+    }
+
+    pub fn chats(&self, visitor: &str) -> VisitorServiceClient<Calls> {
+        VisitorServiceClient::new(self.service.calls(self.account, CallerKind::Visitor, visitor))
+    }
+
+    /// A visitor whose token vouches for an address.
+    pub fn chats_with_address(&self, visitor: &str, address: &str) -> VisitorServiceClient<Calls> {
+        let set_address = |claims: &mut frontdesk_auth::Claims| claims.email = Some(address.into());
+        VisitorServiceClient::new(self.service.calls_with(self.account, CallerKind::Visitor, visitor, set_address))
+    }
+
+    fn as_agent(&self, agent: Uuid) -> Calls {
+        self.service.calls(self.account, CallerKind::Agent, &agent.to_string())
+    }
+
+    /// Calls of the service `name`; each request names account and actor ([`Self::on_behalf_of`]).
+    pub fn as_service(&self, name: &str) -> Calls {
+        self.service.calls(self.account, CallerKind::Service, name)
+    }
+
+    pub fn by_bot_session(&self) -> ConversationServiceClient<Calls> {
+        ConversationServiceClient::new(self.as_service("bot-session"))
+    }
+
+    /// The request of a service for an actor of the account.
+    pub fn on_behalf_of<T>(&self, actor: &str, message: T) -> Request<T> {
+        self.on_behalf_of_in(self.account, actor, message)
+    }
+
+    pub fn on_behalf_of_in<T>(&self, account: AccountId, actor: &str, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("x-frontdesk-account", account.to_string().parse().unwrap());
+        request.metadata_mut().insert("x-frontdesk-actor", actor.parse().unwrap());
+        request
+    }
+
+    /// The request of the bot-session service for Robin.
+    pub fn by_robin<T>(&self, message: T) -> Request<T> {
+        self.on_behalf_of(&format!("bot:{ROBIN}"), message)
+    }
+
+    /// The same service, seen from another account.
+    pub fn in_another_account(&self) -> OtherAccount<'_> {
+        OtherAccount { service: &self.service, account: AccountId(new_id()) }
+    }
+
+    pub async fn channel(&self, greeter: Greeter) -> Channel {
+        let bot_id = if greeter == Greeter::Bot { ROBIN.to_string() } else { String::new() };
+        let request = CreateChannelRequest { greeter: greeter.into(), bot_id, ..new_channel() };
+        self.channels().create_channel(request).await.unwrap().into_inner().channel.unwrap()
+    }
+
+    /// An unassigned chat of the visitor.
+    pub async fn chat(&self, visitor: &str) -> Chat {
+        let channel = self.channel(Greeter::Nobody).await;
+        self.chat_on(&channel, visitor).await
+    }
+
+    pub async fn chat_on(&self, channel: &Channel, visitor: &str) -> Chat {
+        let request = start(&channel.id);
+        self.chats(visitor).start_chat(request).await.unwrap().into_inner().chat.unwrap()
+    }
+
+    /// A chat that Robin greeted.
+    pub async fn bot_chat(&self, visitor: &str) -> BotChat {
+        let channel = self.channel(Greeter::Bot).await;
+        let id = self.chat_on(&channel, visitor).await.id;
+        let session = self.conversation(&id).await.bot_session.unwrap().bot_session_id;
+        BotChat { id, session }
+    }
+
+    pub async fn conversation(&self, id: &str) -> Conversation {
+        let request = GetConversationRequest { conversation_id: id.into() };
+        self.conversations(ADA).get_conversation(request).await.unwrap().into_inner().conversation.unwrap()
+    }
+
+    pub async fn entries(&self, id: &str) -> Vec<Entry> {
+        let request = ListEntriesRequest { conversation_id: id.into(), ..ListEntriesRequest::default() };
+        self.threads(ADA).list_entries(request).await.unwrap().into_inner().entries
+    }
+
+    /// Ada posts a message, which makes her the assignee of an unassigned conversation.
+    pub async fn post(&self, id: &str, text: &str) -> Entry {
+        let response = self.threads(ADA).post_message(message(id, text)).await.unwrap();
+        response.into_inner().entry.unwrap()
+    }
+
+    /// The assignment service assigns Ada.
+    pub async fn assign_ada(&self, id: &str, expected_epoch: i64) {
+        let request = ChangeAssigneeRequest {
+            conversation_id: id.into(),
+            expected_epoch,
+            agent_id: ADA.to_string(),
+            agent_name: "Ada".into(),
+            request_id: request_id(),
+            cause: frontdesk_proto::assignment::v1::AssignmentCause::ByHand.into(),
+        };
+        let mut arbiter = ConversationServiceClient::new(self.as_service("assignment"));
+        arbiter.change_assignee(self.on_behalf_of(&format!("agent:{ADA}"), request)).await.unwrap();
+    }
+}
+
+/// Callers of another account.
+pub struct OtherAccount<'a> {
+    service: &'a ServiceUnderTest,
+    pub account: AccountId,
+}
+
+impl OtherAccount<'_> {
+    pub fn as_agent(&self) -> Calls {
+        self.service.calls(self.account, CallerKind::Agent, &ADA.to_string())
+    }
+
+    pub fn as_admin(&self) -> Calls {
+        self.service.calls(self.account, CallerKind::Admin, "root")
+    }
+
+    pub fn as_visitor(&self, visitor: &str) -> Calls {
+        self.service.calls(self.account, CallerKind::Visitor, visitor)
+    }
+}
+
+pub fn new_channel() -> CreateChannelRequest {
+    CreateChannelRequest {
+        name: "Shop".into(),
+        website_url: "https://shop.example".into(),
+        greeter: Greeter::Nobody.into(),
+        request_id: request_id(),
+        ..CreateChannelRequest::default()
+    }
+}
+
+pub fn start(channel: &str) -> StartChatRequest {
+    StartChatRequest {
+        channel_id: channel.into(),
+        page_url: "https://shop.example/cart".into(),
+        request_id: request_id(),
+        ..StartChatRequest::default()
+    }
+}
+
+pub fn message(conversation: &str, text: &str) -> PostMessageRequest {
+    PostMessageRequest {
+        conversation_id: conversation.into(),
+        text: text.into(),
+        request_id: request_id(),
+        ..PostMessageRequest::default()
+    }
+}
+
+/// Makes twenty calls at once.
+pub async fn twenty<T, F: Future<Output = T>>(call: impl Fn(usize) -> F) -> Vec<T> {
+    join_all((0..20).map(call)).await
+}

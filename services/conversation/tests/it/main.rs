@@ -1,0 +1,28 @@
+//! The conversation service as its callers know it: the real service over gRPC, on SQLite with the in-process bus and on
+//! PostgreSQL with NATS, with fakes in the place of the services that it calls. One file for each command or consumer.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod agents;
+mod bots;
+mod change_assignee;
+mod choose_button;
+mod close_conversation;
+mod close_idle_conversations;
+mod create_channel;
+mod create_contact;
+mod create_ticket;
+mod delete_channel;
+mod fixture;
+mod hand_off;
+mod link_contact;
+mod post_comment;
+mod post_message;
+mod record_answer;
+mod reopen_conversation;
+mod rotate_visitor_key;
+mod send_message;
+mod sent_transcripts;
+mod start_chat;
+mod update_channel;
+mod update_contact;
+mod update_ticket;

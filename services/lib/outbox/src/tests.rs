@@ -1,0 +1,108 @@
+//! The tables of the outbox on SQLite.
+
+use std::time::Duration;
+
+use frontdesk_clock::Clock;
+use frontdesk_db::{DatabaseUrl, Db, DbSettings, delete_expired_once, migrate};
+use frontdesk_proto::event::v1::{ConversationClosed, Event};
+use sea_orm::{EntityTrait, QueryOrder, entity::prelude::*};
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+use super::*;
+use crate::entity::{Column, Entity, Model};
+
+struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(OUTBOX), Box::new(OUTBOX_LEADER_AND_STREAM)]
+    }
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+async fn db(folder: &tempfile::TempDir, clock: &Clock) -> Db {
+    let url = DatabaseUrl(format!("sqlite://{}", folder.path().join("outbox.db").display()));
+    let db = Db::connect(&DbSettings { url, max_connections: None }, clock).await.unwrap();
+    migrate::<Migrator>(&db).await.unwrap();
+    db
+}
+
+fn aggregate(version: i64) -> Aggregate {
+    let account = AccountId(Uuid::from_u128(1));
+    Aggregate { source: "test", account, kind: "thing", id: Uuid::from_u128(2), version }
+}
+
+async fn rows(db: &Db) -> Vec<Model> {
+    Entity::find().order_by_asc(Column::Position).all(db.read()).await.unwrap()
+}
+
+#[tokio::test]
+async fn i17_events_are_written_in_their_order_if_and_only_if_the_change_commits() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::system());
+    let db = db(&folder, &clock).await;
+    let mut lost = db.begin().await.unwrap();
+    append(&mut lost, aggregate(1), &ConversationClosed::default()).await.unwrap();
+    drop(lost);
+
+    let mut tx = db.begin().await.unwrap();
+    let mut events = Events::new(tx.now().await.unwrap());
+    for version in 1..=3 {
+        events.push(aggregate(version), &ConversationClosed::default(), "");
+    }
+    events.insert(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let rows = rows(&db).await;
+    assert_eq!(rows.iter().map(|row| row.version).collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(rows.is_sorted_by_key(|row| row.event_id), "ids increase with the positions");
+    for row in rows {
+        let event = Event::decode(row.event.as_slice()).unwrap();
+        assert_eq!((event.id, event.version), (row.event_id.to_string(), row.version));
+    }
+}
+
+#[tokio::test]
+async fn i17_an_event_is_handled_for_the_first_time_once_per_consumer() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::system());
+    let db = db(&folder, &clock).await;
+    let event = Event { id: Uuid::from_u128(7).to_string(), ..Event::default() };
+    for (consumer, first_time) in [("one", true), ("one", false), ("two", true)] {
+        let tx = db.begin().await.unwrap();
+        assert_eq!(mark_handled(&tx, consumer, &event).await.unwrap(), first_time, "{consumer}");
+        tx.commit().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn published_events_are_kept_for_seven_days_and_unpublished_ones_for_ever() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::system());
+    let db = db(&folder, &clock).await;
+    let mut tx = db.begin().await.unwrap();
+    for version in 1..=2 {
+        append(&mut tx, aggregate(version), &ConversationClosed::default()).await.unwrap();
+    }
+    Entity::update_many()
+        .filter(Column::Version.eq(1))
+        .col_expr(Column::PublishedAt, Expr::value(clock.now().0))
+        .exec(tx.conn())
+        .await
+        .unwrap();
+    mark_handled(&tx, "one", &Event { id: Uuid::nil().to_string(), ..Event::default() }).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let deleted = async || {
+        let mut deleted = Vec::new();
+        for retention in &RETENTIONS {
+            deleted.push(delete_expired_once(&db, retention).await.unwrap());
+        }
+        deleted
+    };
+    clock.advance(7 * DAY - DAY / 24).unwrap();
+    assert_eq!(deleted().await, [0, 0]);
+    clock.advance(DAY / 12).unwrap();
+    assert_eq!(deleted().await, [1, 0], "events");
+    clock.advance(7 * DAY).unwrap();
+    assert_eq!(deleted().await, [0, 1], "marks, for 14 days");
+    assert_eq!(rows(&db).await.iter().map(|row| row.version).collect::<Vec<_>>(), [2]);
+}
