@@ -95,19 +95,19 @@ pub async fn run(arguments: CompareArguments) -> ExitCode {
         let postgres = Arc::new(Postgres::start().await);
         let base = OnServers::start(base.clone(), &postgres, "base_").await;
         let current = OnServers::start(current.clone(), &postgres, "current_").await;
-        passes &= compare_rows(Builds::OnServers(base, current), &on_postgres, plan).await;
+        passes &= compare_rows(Builds::OnServers(Box::new(base), Box::new(current)), &on_postgres, plan).await;
     }
     if arguments.rows.contains(&CompareRow::P2) {
         let (base, current) = (OnSqlite::start(base).await, OnSqlite::start(current).await);
-        passes &= compare_rows(Builds::OnSqlite(base, current), &[CompareRow::P2], plan).await;
+        passes &= compare_rows(Builds::OnSqlite(Box::new(base), Box::new(current)), &[CompareRow::P2], plan).await;
     }
     if passes { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// The two running builds: the base and the current one.
 enum Builds {
-    OnServers(OnServers, OnServers),
-    OnSqlite(OnSqlite, OnSqlite),
+    OnServers(Box<OnServers>, Box<OnServers>),
+    OnSqlite(Box<OnSqlite>, Box<OnSqlite>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
