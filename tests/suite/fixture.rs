@@ -1,4 +1,5 @@
 //! One account with one resource of each kind, callers of each kind, and valid requests for every method.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{collections::HashMap, time::Duration};
 
