@@ -35,9 +35,9 @@ chaos-full: servers release ## The same in full size: hours
 bench: servers release ## Measure speed as ratios to PostgreSQL, NATS and tonic in the same run
 	target/release/frontdesk-bench
 
-bench-compare: servers release ## Compare speed with another commit: make bench-compare BASE=<commit> [ROWS=P1,P1_256]
+bench-compare: servers release ## Compare the speed with another commit: BASE=<commit> [ROWS=P1,P1_256,P1a,P2] [PAIRS=7] [SECONDS_EACH=5]
 	@test -n "$(BASE)" || { echo "Name the commit to compare with: make bench-compare BASE=<commit>"; exit 1; }
-	target/release/frontdesk-bench compare $(BASE) $(if $(ROWS),--rows $(ROWS))
+	tests/bench/compare.sh "$(BASE)" $(if $(ROWS),--rows $(ROWS)) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH))
 
 # One set of packages for all, so that the dependencies are built once.
 release:
