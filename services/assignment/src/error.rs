@@ -1,4 +1,4 @@
-//! Errors of the service, and the one place that maps them to gRPC.
+//! Errors of the service, and their mapping to gRPC.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use tonic::{Code, Status};
 
 use crate::{domain::Rejection, store::agents::WriteError};
 
-/// Domain of the errors' `google.rpc.ErrorInfo`.
+/// Domain of the service's errors in `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "assignment.frontdesk";
-/// How long a caller should wait before a retry when the conversation service is unavailable.
+/// How long a caller waits before a retry while the conversation service is unavailable.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Why a call is rejected or fails.
@@ -79,22 +79,22 @@ impl From<WriteError> for AssignmentError {
 }
 
 impl From<AssignmentError> for Status {
-    fn from(error: AssignmentError) -> Self {
-        let message = error.to_string();
-        let status = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.as_str());
-        match error {
+    fn from(assignment_error: AssignmentError) -> Self {
+        let message = assignment_error.to_string();
+        let error = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.as_str());
+        match assignment_error {
             AssignmentError::NotFound(resource) => {
-                status(Code::NotFound, Reason::NotFound).with("resource", resource).into()
+                error(Code::NotFound, Reason::NotFound).with("resource", resource).into()
             }
-            AssignmentError::RequestIdReused => status(Code::FailedPrecondition, Reason::RequestIdReused).into(),
-            AssignmentError::AgentDeactivated => status(Code::FailedPrecondition, Reason::AgentDeactivated).into(),
-            AssignmentError::NotOnRoster => status(Code::FailedPrecondition, Reason::NotOnRoster).into(),
-            AssignmentError::HandleTaken => status(Code::FailedPrecondition, Reason::HandleTaken).into(),
+            AssignmentError::RequestIdReused => error(Code::FailedPrecondition, Reason::RequestIdReused).into(),
+            AssignmentError::AgentDeactivated => error(Code::FailedPrecondition, Reason::AgentDeactivated).into(),
+            AssignmentError::NotOnRoster => error(Code::FailedPrecondition, Reason::NotOnRoster).into(),
+            AssignmentError::HandleTaken => error(Code::FailedPrecondition, Reason::HandleTaken).into(),
             AssignmentError::AgentIdTaken => ApiError::fields(vec![FieldError::new("agent_id", message)]).into(),
-            AssignmentError::EtagMismatch => status(Code::Aborted, Reason::EtagMismatch).into(),
+            AssignmentError::EtagMismatch => error(Code::Aborted, Reason::EtagMismatch).into(),
             AssignmentError::Rejected(status) => status,
             AssignmentError::ConversationUnavailable => {
-                status(Code::Unavailable, Reason::ConversationUnavailable).retry_after(RETRY_DELAY).into()
+                error(Code::Unavailable, Reason::ConversationUnavailable).retry_after(RETRY_DELAY).into()
             }
             AssignmentError::Db(error) => ApiError::database(&error).into(),
         }

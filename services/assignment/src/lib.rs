@@ -29,10 +29,10 @@ use tonic::service::RoutesBuilder;
 
 pub use migration::Migrator;
 
-/// Name of the service in commands, events, tokens and consumers.
+/// Name of the service in events, tokens and consumers.
 const NAME: &str = "assignment";
 
-/// The assignment service: what its calls and consumers use. Clones share it.
+/// What every call, consumer and worker of the service needs. Clones share it.
 #[derive(Clone)]
 pub struct App {
     pub(crate) db: Db,

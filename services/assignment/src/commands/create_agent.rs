@@ -4,12 +4,7 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use crate::{
-    App,
-    domain::{Agent, AgentEvent},
-    error::AssignmentError,
-    store,
-};
+use crate::{App, domain::Agent, error::AssignmentError, store};
 
 /// The new agent.
 #[derive(Debug)]
@@ -44,7 +39,7 @@ pub(crate) async fn create_agent(
         created_at: tx.now().await?,
     };
     store::agents::insert(&tx, &agent).await?;
-    store::events::append_agent_event(&mut tx, &agent, AgentEvent::Created).await?;
+    store::events::append_agent_created(&mut tx, &agent).await?;
     key.store_result(&tx, &agent.id).await?;
 
     tx.commit().await?;

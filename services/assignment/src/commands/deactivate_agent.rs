@@ -11,9 +11,9 @@ pub(crate) async fn deactivate_agent(app: &App, caller: &Caller, id: Uuid) -> Re
     let mut agent =
         store::agents::find_for_update(&tx, caller.account, id).await?.ok_or(AssignmentError::NotFound("agent"))?;
 
-    if let Some(event) = agent.deactivate() {
+    if agent.deactivate() {
         store::agents::save(&tx, &agent).await?;
-        store::events::append_agent_event(&mut tx, &agent, event).await?;
+        store::events::append_agent_deactivated(&mut tx, &agent).await?;
     }
 
     tx.commit().await?;

@@ -26,9 +26,9 @@ pub(crate) async fn update_agent(app: &App, caller: &Caller, command: UpdateAgen
         .await?
         .ok_or(AssignmentError::NotFound("agent"))?;
 
-    if let Some(event) = agent.update(command.change, &command.etag)? {
+    if agent.update(command.change, &command.etag)? {
         store::agents::save(&tx, &agent).await?;
-        store::events::append_agent_event(&mut tx, &agent, event).await?;
+        store::events::append_agent_updated(&mut tx, &agent).await?;
     }
 
     tx.commit().await?;

@@ -64,7 +64,7 @@ impl History {
     }
 }
 
-/// The assignment that began with the event.
+/// Returns the assignment that began with the event.
 fn assignment(event: &Event) -> Result<Assignment, String> {
     if event.r#type == ConversationStarted::full_name() {
         started(decode(event)?)

@@ -15,12 +15,12 @@ pub(crate) enum Actor {
 }
 
 impl Actor {
-    /// The agent with this id.
+    /// Returns the agent with this id.
     pub(crate) fn agent(id: Uuid) -> Self {
         Self::Agent(id.to_string())
     }
 
-    /// Id of the agent; None for the other kinds.
+    /// Returns the id of the agent. None: the actor is of another kind.
     pub(crate) fn agent_id(&self) -> Option<Uuid> {
         match self {
             Self::Agent(id) => id.parse().ok(),
@@ -30,7 +30,7 @@ impl Actor {
 }
 
 impl From<&frontdesk_auth::Actor> for Actor {
-    /// The actor of a call.
+    /// Returns the actor of a call.
     fn from(actor: &frontdesk_auth::Actor) -> Self {
         match actor.kind {
             CallerKind::Agent => Self::Agent(actor.id.clone()),

@@ -28,14 +28,6 @@ pub(crate) struct AgentChange {
     pub(crate) email: Option<String>,
 }
 
-/// What happened to an agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AgentEvent {
-    Created,
-    Updated,
-    Deactivated,
-}
-
 /// Why a command on an agent is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rejection {
@@ -46,13 +38,13 @@ pub(crate) enum Rejection {
 }
 
 impl Agent {
-    /// Changes with every edit.
+    /// Returns a value that changes with every edit.
     pub(crate) fn etag(&self) -> String {
         self.version.to_string()
     }
 
-    /// Edits the agent. An empty `etag` edits unconditionally. None: the edit changes nothing.
-    pub(crate) fn update(&mut self, change: AgentChange, etag: &str) -> Result<Option<AgentEvent>, Rejection> {
+    /// Edits the agent; an empty `etag` edits it unconditionally. Returns whether anything changed.
+    pub(crate) fn update(&mut self, change: AgentChange, etag: &str) -> Result<bool, Rejection> {
         if !etag.is_empty() && etag != self.etag() {
             return Err(Rejection::EtagMismatch);
         }
@@ -66,17 +58,17 @@ impl Agent {
         }
         let changed = before != (self.name.clone(), self.handle.clone(), self.email.clone());
         self.version += i64::from(changed);
-        Ok(changed.then_some(AgentEvent::Updated))
+        Ok(changed)
     }
 
-    /// Takes the agent off the roster. None: the agent was deactivated before.
-    pub(crate) fn deactivate(&mut self) -> Option<AgentEvent> {
+    /// Takes the agent off the roster. Returns false when the agent was deactivated before.
+    pub(crate) fn deactivate(&mut self) -> bool {
         let changed = std::mem::replace(&mut self.active, false);
         self.version += i64::from(changed);
-        changed.then_some(AgentEvent::Deactivated)
+        changed
     }
 
-    /// The agent, if conversations may be assigned to them (rule A2).
+    /// Returns the agent, if conversations may be assigned to them (rule A2).
     pub(crate) fn require_active(self) -> Result<Self, Rejection> {
         if self.active { Ok(self) } else { Err(Rejection::AgentDeactivated) }
     }
@@ -106,9 +98,9 @@ mod tests {
     #[test]
     fn an_edit_that_changes_nothing_keeps_the_etag() {
         let mut agent = ada();
-        assert_eq!(agent.update(rename("Ada"), "1"), Ok(None));
+        assert_eq!(agent.update(rename("Ada"), "1"), Ok(false));
         assert_eq!(agent.etag(), "1");
-        assert_eq!(agent.update(rename("Ada L"), "1"), Ok(Some(AgentEvent::Updated)));
+        assert_eq!(agent.update(rename("Ada L"), "1"), Ok(true));
         assert_eq!(agent.update(AgentChange::default(), "1"), Err(Rejection::EtagMismatch));
     }
 
@@ -116,8 +108,8 @@ mod tests {
     fn a2_nothing_is_assigned_to_a_deactivated_agent() {
         let mut agent = ada();
         assert!(agent.clone().require_active().is_ok());
-        assert_eq!(agent.deactivate(), Some(AgentEvent::Deactivated));
-        assert_eq!(agent.deactivate(), None, "a repeat changes nothing");
+        assert!(agent.deactivate());
+        assert!(!agent.deactivate(), "a repeat changes nothing");
         assert_eq!(agent.version, 2);
         assert_eq!(agent.require_active(), Err(Rejection::AgentDeactivated));
     }

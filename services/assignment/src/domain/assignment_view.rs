@@ -33,7 +33,7 @@ pub(crate) struct NamedActor {
 }
 
 impl AssignmentView {
-    /// The view of an assignment without its end.
+    /// Returns the view of an assignment without its end.
     pub(crate) fn new(assignment: Assignment, names: &BTreeMap<Uuid, String>) -> Self {
         let Assignment { conversation, epoch, owner, by, cause, started_at } = assignment;
         Self {
@@ -47,8 +47,8 @@ impl AssignmentView {
         }
     }
 
-    /// The view of an assignment that the conversation's row has answered and the history has not recorded: the event that
-    /// began the period has not arrived.
+    /// Returns the view of an assignment that the conversation's row has answered and the history has not recorded: the event
+    /// that began the period has not arrived.
     pub(crate) fn unrecorded(
         conversation: Uuid,
         epoch: i64,

@@ -6,6 +6,6 @@ mod assignment;
 mod assignment_view;
 
 pub(crate) use actor::Actor;
-pub(crate) use agent::{Agent, AgentChange, AgentEvent, Rejection};
+pub(crate) use agent::{Agent, AgentChange, Rejection};
 pub(crate) use assignment::{Assignment, AssignmentCause};
 pub(crate) use assignment_view::{AssignmentView, NamedActor};

@@ -1,4 +1,4 @@
-//! The migrations of the database schema.
+//! The migrations of the database schema. Their names are stored in databases and never change.
 
 use frontdesk_db::Sql;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};

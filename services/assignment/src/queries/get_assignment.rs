@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::list_assignments::list_newest;
 use crate::{App, domain::AssignmentView, error::AssignmentError};
 
-/// The newest assignment of the conversation.
+/// Returns the newest assignment of the conversation.
 pub(crate) async fn get_assignment(
     app: &App,
     caller: &Caller,

@@ -5,7 +5,7 @@ use frontdesk_auth::Caller;
 
 use crate::{App, domain::Agent, error::AssignmentError, store, store::agents::Cursor};
 
-/// Active agents by name: one page, and one more agent when there is a next page.
+/// Returns active agents by name: one page, and one more agent when there is a next page.
 pub(crate) async fn list_agents(
     app: &App,
     caller: &Caller,

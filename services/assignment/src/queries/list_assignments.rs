@@ -13,7 +13,7 @@ use crate::{
 /// Maximum number of assignments in an answer.
 const MAX_ASSIGNMENTS: u64 = 1_000;
 
-/// The newest assignments of the conversation, oldest first.
+/// Returns the newest assignments of the conversation, oldest first.
 pub(crate) async fn list_assignments(
     app: &App,
     caller: &Caller,

@@ -47,19 +47,19 @@ pub(crate) async fn save(tx: &Tx, agent: &Agent) -> Result<(), WriteError> {
     Ok(())
 }
 
-/// The agent, deactivated or not.
+/// Returns the agent, deactivated or not.
 pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Agent>, DbErr> {
     let row = Entity::find_by_id((account.0, id)).one(conn).await?;
     Ok(row.map(Agent::from))
 }
 
-/// The agent, locked until the transaction ends.
+/// Returns the agent, locked until the transaction ends.
 pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Agent>, DbErr> {
     let row = Entity::find_by_id((account.0, id)).lock_exclusive().one(tx.conn()).await?;
     Ok(row.map(Agent::from))
 }
 
-/// Active agents by name, one more than `size`, so that the caller knows whether there is a next page.
+/// Returns active agents by name, one more than `size`, so that the caller knows whether there is a next page.
 pub(crate) async fn list<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
@@ -75,7 +75,7 @@ pub(crate) async fn list<C: ConnectionTrait>(
     Ok(rows.into_iter().map(Agent::from).collect())
 }
 
-/// Names of those of the agents that the account has, deactivated ones included.
+/// Returns the names of the agents that the account has, deactivated ones included.
 pub(crate) async fn list_names<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,

@@ -21,7 +21,7 @@ pub(crate) async fn record(tx: &Tx, account: AccountId, assignment: Assignment) 
     Ok(())
 }
 
-/// The assignment that began with an epoch.
+/// Returns the assignment that began with an epoch.
 pub(crate) async fn find<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
@@ -31,7 +31,7 @@ pub(crate) async fn find<C: ConnectionTrait>(
     Ok(Entity::find_by_id((account.0, conversation, epoch)).one(conn).await?.map(Assignment::from))
 }
 
-/// The newest assignments of a conversation, at most `limit`, sorted by epoch.
+/// Returns the newest assignments of a conversation, at most `limit`, sorted by epoch.
 pub(crate) async fn list_newest<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,

@@ -1,23 +1,24 @@
-//! The events that this service publishes.
+//! The events that this service publishes: one function for each.
 
 use frontdesk_db::Tx;
 use frontdesk_outbox::{Aggregate, append};
 use frontdesk_proto::event::v1::{AgentCreated, AgentDeactivated, AgentUpdated};
 use sea_orm::DbErr;
 
-use crate::{
-    NAME,
-    domain::{Agent, AgentEvent},
-};
+use crate::{NAME, domain::Agent};
 
-/// Appends an event of the agent to the outbox.
-pub(crate) async fn append_agent_event(tx: &mut Tx, agent: &Agent, event: AgentEvent) -> Result<(), DbErr> {
-    let aggregate =
-        Aggregate { source: NAME, account: agent.account, kind: "agent", id: agent.id, version: agent.version };
-    let agent_id = agent.id.to_string();
-    match event {
-        AgentEvent::Created => append(tx, aggregate, &AgentCreated { agent_id }).await,
-        AgentEvent::Updated => append(tx, aggregate, &AgentUpdated { agent_id }).await,
-        AgentEvent::Deactivated => append(tx, aggregate, &AgentDeactivated { agent_id }).await,
-    }
+pub(crate) async fn append_agent_created(tx: &mut Tx, agent: &Agent) -> Result<(), DbErr> {
+    append(tx, aggregate(agent), &AgentCreated { agent_id: agent.id.to_string() }).await
+}
+
+pub(crate) async fn append_agent_updated(tx: &mut Tx, agent: &Agent) -> Result<(), DbErr> {
+    append(tx, aggregate(agent), &AgentUpdated { agent_id: agent.id.to_string() }).await
+}
+
+pub(crate) async fn append_agent_deactivated(tx: &mut Tx, agent: &Agent) -> Result<(), DbErr> {
+    append(tx, aggregate(agent), &AgentDeactivated { agent_id: agent.id.to_string() }).await
+}
+
+fn aggregate(agent: &Agent) -> Aggregate {
+    Aggregate { source: NAME, account: agent.account, kind: "agent", id: agent.id, version: agent.version }
 }

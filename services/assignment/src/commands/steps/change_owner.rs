@@ -25,8 +25,8 @@ pub(crate) struct OwnerChange {
     pub(crate) key: Key,
 }
 
-/// The first answer to a repeated request (rule C12). A command asks for it before it checks anything that may have changed
-/// since the first request.
+/// Returns the first answer to a repeated request (rule C12). A command asks for it before it checks anything that may have
+/// changed since the first request.
 pub(crate) async fn first_answer(
     conn: &impl ConnectionTrait,
     caller: &Caller,
@@ -100,8 +100,8 @@ async fn find_view(
     })
 }
 
-/// The request id at the conversation service. It is derived, because the caller may use the original one there for another
-/// request.
+/// Returns the request id at the conversation service. It is derived, because the caller may use the original one there for
+/// another request.
 fn derive_request_id(caller: &Caller, request_id: &str) -> String {
     let name = format!("{}/{request_id}", caller.actor);
     format!("assign-{}", Uuid::new_v5(&caller.account.0, name.as_bytes()))

@@ -61,7 +61,7 @@ impl From<Model> for Assignment {
     }
 }
 
-/// Kind and id of an actor in their columns. Kind 0: no actor.
+/// Returns the kind and the id of an actor, as their columns hold them. Kind 0: no actor.
 fn from_actor(actor: Option<Actor>) -> (i32, String) {
     match actor {
         None => (0, String::new()),
