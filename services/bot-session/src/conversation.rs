@@ -62,7 +62,7 @@ impl From<Status> for CallError {
     }
 }
 
-/// The page of the session's thread that begins after this sequence.
+/// Returns the page of the session's thread that begins after this sequence.
 pub(crate) async fn list_entries(
     peer: &Peer,
     session: &Session,
@@ -196,7 +196,7 @@ fn outcome(result: &IdleResult) -> IdleOutcome {
     }
 }
 
-/// Whether the status carries this reason. On the wire a reason has no prefix.
+/// Returns whether the status carries this reason. On the wire a reason has no prefix.
 fn has_reason(status: &Status, reason: Reason) -> bool {
     frontdesk_api::has_reason(status, reason.as_str_name().trim_start_matches("REASON_"))
 }

@@ -1,4 +1,4 @@
-//! The service's errors and their mapping to gRPC.
+//! Errors of the service, and their mapping to gRPC.
 
 use frontdesk_api::ApiError;
 use frontdesk_idempotency::ClaimError;
@@ -8,10 +8,10 @@ use tonic::{Code, Status};
 
 use crate::domain::BotRejection;
 
-/// Domain of the service's `google.rpc.ErrorInfo`.
+/// Domain of the service's errors in `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "bot-session.frontdesk";
 
-/// Why a call failed.
+/// Why a call is rejected or fails.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BotSessionError {
     /// Absent, or of another account (rule S2).
@@ -47,15 +47,15 @@ impl From<ClaimError> for BotSessionError {
 }
 
 impl From<BotSessionError> for Status {
-    fn from(error: BotSessionError) -> Self {
-        let message = error.to_string();
-        let refusal = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.as_str());
-        match error {
+    fn from(session_error: BotSessionError) -> Self {
+        let message = session_error.to_string();
+        let error = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.as_str());
+        match session_error {
             BotSessionError::NotFound(resource) => {
-                refusal(Code::NotFound, Reason::NotFound).with("resource", resource).into()
+                error(Code::NotFound, Reason::NotFound).with("resource", resource).into()
             }
-            BotSessionError::RequestIdReused => refusal(Code::FailedPrecondition, Reason::RequestIdReused).into(),
-            BotSessionError::EtagMismatch => refusal(Code::Aborted, Reason::EtagMismatch).into(),
+            BotSessionError::RequestIdReused => error(Code::FailedPrecondition, Reason::RequestIdReused).into(),
+            BotSessionError::EtagMismatch => error(Code::Aborted, Reason::EtagMismatch).into(),
             BotSessionError::Db(error) => ApiError::database(&error).into(),
         }
     }

@@ -38,20 +38,20 @@ use crate::commands::TurnGuards;
 
 pub use migration::Migrator;
 
-/// The service's name in commands, events, tokens and consumers.
+/// Name of the service in events, tokens and consumers.
 const NAME: &str = "bot-session";
 
-/// What every call, consumer and worker of the service needs. Clones share their state.
+/// What every call, consumer and worker of the service needs. Clones share it.
 #[derive(Clone)]
 pub struct App {
-    db: Db,
-    clock: Clock,
-    pages: Pages,
-    conversation: Peer,
-    shutdown: CancellationToken,
+    pub(crate) db: Db,
+    pub(crate) clock: Clock,
+    pub(crate) pages: Pages,
+    pub(crate) conversation: Peer,
+    pub(crate) shutdown: CancellationToken,
     /// Wakes the timeouts worker: the deadline of a session that started may be the earliest.
-    session_started: Arc<Notify>,
-    turn_guards: TurnGuards,
+    pub(crate) session_started: Arc<Notify>,
+    pub(crate) turn_guards: TurnGuards,
 }
 
 impl Service for App {

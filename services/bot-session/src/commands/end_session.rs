@@ -18,7 +18,7 @@ pub(crate) async fn end_session(
 
     if session.end(status, tx.now().await?) {
         store::sessions::save(&tx, &session).await?;
-        store::events::append_ended(&mut tx, &session).await?;
+        store::events::append_bot_session_ended(&mut tx, &session).await?;
     }
 
     tx.commit().await?;

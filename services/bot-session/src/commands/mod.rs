@@ -1,10 +1,9 @@
-//! What callers and consumers can make the service do, one file each.
+//! What a caller can do, one file each.
 
 mod create_bot;
 mod delete_bot;
 mod end_session;
 mod start_session;
-mod steps;
 mod take_turns;
 mod update_bot;
 
@@ -12,6 +11,5 @@ pub(crate) use create_bot::{CreateBot, create_bot};
 pub(crate) use delete_bot::delete_bot;
 pub(crate) use end_session::end_session;
 pub(crate) use start_session::start_session;
-pub(crate) use steps::TurnGuards;
-pub(crate) use take_turns::{TurnError, take_turns};
+pub(crate) use take_turns::{TurnError, TurnGuards, take_turns};
 pub(crate) use update_bot::{UpdateBot, update_bot};

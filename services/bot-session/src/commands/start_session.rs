@@ -15,7 +15,7 @@ pub(crate) async fn start_session(app: &App, new: NewSession) -> Result<(), BotS
 
     let session = Session::start(new, bot);
     if store::sessions::insert(&tx, &session).await? {
-        store::events::append_started(&mut tx, &session).await?;
+        store::events::append_bot_session_started(&mut tx, &session).await?;
         let session_started = app.session_started.clone();
         tx.on_commit(move || session_started.notify_one());
     }

@@ -5,11 +5,18 @@
 //! that runs again, after a crash or on another replica, therefore repeats the same calls under the same ids, and each
 //! takes effect once.
 
+mod perform_actions;
+mod turn_guard;
+mod visitor_messages;
+
 use frontdesk_db::AccountId;
 use sea_orm::DbErr;
 use uuid::Uuid;
 
-use super::steps::{VisitorMessages, perform_actions};
+use perform_actions::perform_actions;
+pub(crate) use turn_guard::TurnGuards;
+use visitor_messages::VisitorMessages;
+
 use crate::{
     App,
     conversation::CallError,
@@ -109,7 +116,7 @@ async fn record_turn(app: &App, before: &Session, turn: Turn, answered: i64) -> 
     let step_changed = session.record_turn(turn.step, answered);
     store::sessions::save(&tx, &session).await?;
     if step_changed {
-        store::events::append_step_reached(&mut tx, &session).await?;
+        store::events::append_bot_session_step_reached(&mut tx, &session).await?;
     }
     tx.commit().await
 }

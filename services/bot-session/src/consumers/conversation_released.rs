@@ -45,7 +45,7 @@ impl Consumer for ConversationReleased {
     }
 }
 
-/// Id of the session that ended, and how. Empty: no session was in charge.
+/// Returns the id of the session that ended, and how. Empty: no session was in charge.
 fn released_session(event: &Event) -> Result<(String, SessionStatus), String> {
     if event.r#type == AssigneeChanged::full_name() {
         let changed: AssigneeChanged = decode(event)?;

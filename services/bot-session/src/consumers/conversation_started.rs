@@ -47,7 +47,7 @@ impl Consumer for ConversationStarted {
     }
 }
 
-/// The session that began. None: the conversation began without a bot.
+/// Returns the session that began. None: the conversation began without a bot.
 fn new_session(event: &Event) -> Result<Option<NewSession>, String> {
     let started: proto::ConversationStarted = decode(event)?;
     if started.bot_session_id.is_empty() {

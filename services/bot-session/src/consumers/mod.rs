@@ -1,4 +1,4 @@
-//! What the service does with the conversation service's events, one file each. Progress is kept under the name of each
+//! Reactions to the events of other services, one file each. The position in the events is stored under the name of each
 //! consumer, so the names never change.
 
 mod conversation_released;
@@ -13,7 +13,7 @@ use frontdesk_bus::Outcome;
 
 use crate::commands::TurnError;
 
-/// The outcome of an event whose turns were taken.
+/// Returns the outcome of an event whose turns were taken.
 fn turns_outcome(turns: Result<(), TurnError>) -> Outcome {
     match turns {
         Ok(()) => Outcome::Ack,

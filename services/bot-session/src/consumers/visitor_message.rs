@@ -54,7 +54,7 @@ struct MessageToBot {
     sequence: i64,
 }
 
-/// None: the message is not a visitor's, or no session was in charge.
+/// Returns the visitor's message. None: the message is not a visitor's, or no session was in charge.
 fn message_to_bot(event: &Event) -> Result<Option<MessageToBot>, String> {
     let posted: MessagePosted = decode(event)?;
     let by_visitor = posted.author.as_ref().is_some_and(|author| author.kind() == ActorKind::Visitor);

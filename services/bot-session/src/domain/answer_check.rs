@@ -6,12 +6,13 @@ use super::AnswerCheck;
 const MAX_ANSWER_CHARS: usize = 2_000;
 
 impl AnswerCheck {
-    /// The check that applies to a property: `email` is checked as an address even when the step asks for no check.
+    /// Returns the check that applies to a property: `email` is checked as an address even when the step asks for no
+    /// check.
     pub(super) fn for_property(self, property: &str) -> Self {
         if property == "email" { Self::Email } else { self }
     }
 
-    /// The answer without surrounding white space. None: it does not pass the check.
+    /// Returns the answer without surrounding white space. None: it does not pass the check.
     pub(super) fn accept(self, text: &str) -> Option<&str> {
         let answer = text.trim();
         let passes = !answer.is_empty()
@@ -25,7 +26,7 @@ impl AnswerCheck {
         passes.then_some(answer)
     }
 
-    /// What the bot says after an answer that does not pass, when the step has no text of its own for it.
+    /// Returns what the bot says after an answer that does not pass, when the step has no text of its own for it.
     pub(super) fn default_retry_text(self) -> &'static str {
         match self {
             Self::Anything => "That does not fit. Please try again.",
@@ -49,14 +50,14 @@ fn is_email(answer: &str) -> bool {
         && labels.iter().all(|label| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-'))
 }
 
-/// 5 to 15 digits (15 is the maximum of E.164), with the usual separators.
+/// Returns whether the answer has 5 to 15 digits (15 is the maximum of E.164), with the usual separators.
 fn is_phone(answer: &str) -> bool {
     let digits = answer.chars().filter(char::is_ascii_digit).count();
     let rest = answer.strip_prefix('+').unwrap_or(answer);
     (5..=15).contains(&digits) && rest.chars().all(|c| c.is_ascii_digit() || " -./()".contains(c))
 }
 
-/// A whole number of 1 to 18 digits, which fits a 64-bit integer.
+/// Returns whether the answer is a whole number of 1 to 18 digits, which fits a 64-bit integer.
 fn is_number(answer: &str) -> bool {
     let digits = answer.strip_prefix(['-', '+']).unwrap_or(answer);
     (1..=18).contains(&digits.len()) && digits.chars().all(|c| c.is_ascii_digit())

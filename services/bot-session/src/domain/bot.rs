@@ -46,7 +46,7 @@ pub(crate) enum BotRejection {
 }
 
 impl Bot {
-    /// A value that changes with every edit.
+    /// Returns a value that changes with every edit.
     pub(crate) fn etag(&self) -> String {
         self.version.to_string()
     }

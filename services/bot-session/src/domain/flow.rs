@@ -87,13 +87,13 @@ pub(crate) enum AnswerCheck {
 }
 
 impl Flow {
-    /// Index of a step in the list.
+    /// Returns the index of a step in the list.
     pub(crate) fn position(&self, id: &str) -> Option<usize> {
         self.steps.iter().position(|step| step.id == id)
     }
 
-    /// Index of the step that follows the one at `position`: the step named by `next`, or else the next in the list.
-    /// None: the flow ends.
+    /// Returns the index of the step that follows the one at `position`: the step named by `next`, or else the next in the
+    /// list. None: the flow ends.
     pub(crate) fn following(&self, position: usize, next: Option<&str>) -> Option<usize> {
         match next {
             Some(id) => self.position(id),
@@ -103,7 +103,7 @@ impl Flow {
 }
 
 impl Step {
-    /// Whether the bot waits for the visitor at this step.
+    /// Returns whether the bot waits for the visitor at this step.
     pub(crate) fn waits(&self) -> bool {
         matches!(self.action, StepAction::Ask { .. } | StepAction::Buttons { .. })
     }

@@ -14,7 +14,7 @@ pub(crate) struct FlowProblem {
     pub(crate) description: String,
 }
 
-/// All problems of the flow. Empty: the flow is valid.
+/// Returns all problems of the flow. Empty: the flow is valid.
 pub(crate) fn validate(flow: &Flow) -> Vec<FlowProblem> {
     let mut problems = Vec::new();
     let mut ids = BTreeSet::new();
@@ -80,8 +80,8 @@ fn successors(flow: &Flow, at: usize, step: &Step) -> Vec<usize> {
     }
 }
 
-/// Whether the step closes a cycle of steps that do not wait. Only a step that links back in the list is reported:
-/// every cycle has one.
+/// Returns whether the step closes a cycle of steps that do not wait. Only a step that links back in the list is
+/// reported: every cycle has one.
 fn closes_cycle_without_waiting(flow: &Flow, start: usize) -> bool {
     let says = |at: usize| matches!(flow.steps[at].action, StepAction::Say { .. });
     let next = |at: usize| flow.following(at, flow.steps[at].next.as_deref());

@@ -65,7 +65,7 @@ pub(crate) struct NewSession {
 }
 
 impl Session {
-    /// A session that follows the flow of the bot as it is now.
+    /// Returns a session that follows the flow of the bot as it is now.
     pub(crate) fn start(new: NewSession, bot: Bot) -> Self {
         let deadline = new.timeout.map(|timeout| new.started_at.plus(timeout));
         Self {
@@ -87,7 +87,7 @@ impl Session {
         }
     }
 
-    /// Whether the bot is in charge, as far as this service knows.
+    /// Returns whether the bot is in charge, as far as this service knows.
     pub(crate) fn is_open(&self) -> bool {
         self.status == SessionStatus::Open
     }
@@ -121,7 +121,7 @@ impl Session {
 pub(super) mod tests {
     use super::*;
 
-    /// An open session with a deadline at 5.
+    /// Returns an open session with a deadline at 5.
     pub(in crate::domain) fn open_session() -> Session {
         Session {
             id: Uuid::from_u128(1),

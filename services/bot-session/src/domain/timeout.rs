@@ -19,7 +19,7 @@ pub(crate) struct DueSession {
 pub(crate) enum IdleOutcome {
     /// The row closed the conversation: the visitor was silent for the whole timeout.
     Closed,
-    /// The visitor was active within the timeout, which now runs out at this time.
+    /// The visitor was active within the timeout, which ends at this time now.
     VisitorActive { deadline: Time },
     /// The session is no longer in charge. How it ended arrives as an event.
     NotInCharge,

@@ -36,12 +36,12 @@ pub(crate) struct VisitorInput {
 }
 
 impl Flow {
-    /// The first turn, which answers no message.
+    /// Returns the first turn, which answers no message.
     pub(crate) fn open(&self) -> Turn {
         self.run_until_wait(Some(0), Vec::new())
     }
 
-    /// The turn that answers a message which the visitor sent while the session waited at `step`.
+    /// Returns the turn that answers a message which the visitor sent while the session waited at `step`.
     pub(crate) fn advance(&self, step: Option<&str>, input: &VisitorInput) -> Turn {
         let Some((position, waiting)) = self.waiting_step(step) else {
             return Turn { actions: Vec::new(), step: None };
@@ -65,7 +65,7 @@ impl Flow {
         }
     }
 
-    /// The turn that answers a message which does not fit: the bot says so and keeps waiting at the same step.
+    /// Returns the turn that answers a message which does not fit: the bot says so and keeps waiting at the same step.
     pub(crate) fn retry(&self, step: Option<&str>) -> Turn {
         let say = self.waiting_step(step).and_then(|(_, waiting)| match &waiting.action {
             StepAction::Ask { property, check, retry_text, .. } => {
@@ -115,13 +115,13 @@ impl Flow {
     }
 }
 
-/// The message to post; None when the text is empty.
+/// Returns the message to post; None when the text is empty.
 fn say(text: &str, buttons: &[Button]) -> Option<BotAction> {
     (!text.is_empty()).then(|| BotAction::Say { text: text.to_owned(), buttons: buttons.to_vec() })
 }
 
-/// The button that the visitor pressed, or whose label they typed. A pressed button counts by its id only: a button of
-/// another step may have the same label.
+/// Returns the button that the visitor pressed, or whose label they typed. A pressed button counts by its id only: a
+/// button of another step may have the same label.
 fn chosen_button<'a>(buttons: &'a [Button], input: &VisitorInput) -> Option<&'a Button> {
     let typed = input.text.trim().to_lowercase();
     buttons.iter().find(|button| match &input.button {

@@ -1,4 +1,4 @@
-//! The gRPC services. Each handler validates, calls one command or query, and converts.
+//! The gRPC services. A handler validates the request, calls a command or a query, and converts the result.
 
 mod bot_service;
 mod bot_session_service;

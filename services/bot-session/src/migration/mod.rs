@@ -1,9 +1,9 @@
-//! The schema. The names of migrations are stored in databases and never change.
+//! The migrations of the database schema. Their names are stored in databases and never change.
 
 use frontdesk_db::Sql;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
-/// The service's migrations, oldest first.
+/// Migrations of the service, oldest first.
 pub struct Migrator;
 
 impl MigratorTrait for Migrator {

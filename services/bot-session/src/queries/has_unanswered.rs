@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{App, store};
 
-/// Whether the session is open and has not answered the message of this sequence.
+/// Returns whether the session is open and has not answered the message of this sequence.
 pub(crate) async fn has_unanswered(app: &App, account: AccountId, id: Uuid, sequence: i64) -> Result<bool, DbErr> {
     store::sessions::has_unanswered(app.db.read(), account, id, sequence).await
 }

@@ -11,7 +11,7 @@ use crate::{
     store::{self, sessions::SessionCursor},
 };
 
-/// One page of the sessions that match the filter, and one session more when another page follows.
+/// Returns one page of the sessions that match the filter, and one session more when another page follows.
 pub(crate) async fn list_bot_sessions(
     app: &App,
     caller: &Caller,

@@ -10,7 +10,7 @@ use crate::{
     store::{self, bots::BotCursor},
 };
 
-/// One page of the bots that are not deleted, and one bot more when another page follows.
+/// Returns one page of the bots that are not deleted, and one bot more when another page follows.
 pub(crate) async fn list_bots(app: &App, caller: &Caller, page: &Page<BotCursor>) -> Result<Vec<Bot>, BotSessionError> {
     let read = app.db.read_for(caller.account).await?;
     Ok(store::bots::list(&read.conn(), caller.account, page.cursor.as_ref(), page.size).await?)

@@ -1,4 +1,4 @@
-//! What callers and consumers can ask, one file each.
+//! What a caller can ask, one file each.
 
 mod get_bot;
 mod get_bot_session;

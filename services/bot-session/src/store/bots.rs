@@ -28,18 +28,19 @@ pub(crate) async fn save(tx: &Tx, bot: &Bot) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// The bot, deleted or not. None: the account has none with this id.
+/// Returns the bot, deleted or not. None: the account has none with this id.
 pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Bot>, DbErr> {
     Entity::find_by_id(id).filter(Column::AccountId.eq(account)).one(conn).await?.map(from_row).transpose()
 }
 
-/// The same, locked until the transaction ends.
+/// Returns the bot, deleted or not, locked until the transaction ends.
 pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Bot>, DbErr> {
     let row = Entity::find_by_id(id).filter(Column::AccountId.eq(account)).lock_exclusive().one(tx.conn()).await?;
     row.map(from_row).transpose()
 }
 
-/// Bots that are not deleted, by name. Up to `size` + 1 of them: the additional one says that another page follows.
+/// Returns the bots that are not deleted, by name. Up to `size` + 1 of them: the additional one says that another page
+/// follows.
 pub(crate) async fn list<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,

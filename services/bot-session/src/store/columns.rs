@@ -37,7 +37,7 @@ pub(super) fn timeout(micros: Option<i64>) -> InactivityTimeout {
     micros.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
 }
 
-/// JSON of a flow.
+/// Returns a flow as JSON.
 pub(super) fn flow_json(flow: &Flow) -> Result<String, DbErr> {
     serde_json::to_string(flow).map_err(|error| DbErr::Type(format!("a flow cannot be written as JSON: {error}")))
 }

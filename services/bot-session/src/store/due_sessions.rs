@@ -14,16 +14,16 @@ use super::{
 };
 use crate::domain::DueSession;
 
-/// The time of the earliest next check. None: no open session has one.
+/// Returns the time of the earliest next check. None: no open session has one.
 pub(crate) async fn find_next_check_at<C: ConnectionTrait>(conn: &C) -> Result<Option<Time>, DbErr> {
     let next: Option<Option<i64>> =
-        checked().select_only().column_as(Column::NextCheckAt.min(), "next").into_tuple().one(conn).await?;
+        with_next_check().select_only().column_as(Column::NextCheckAt.min(), "next").into_tuple().one(conn).await?;
     Ok(next.flatten().map(Time))
 }
 
 /// Claims up to `limit` due sessions until `until`, the earliest first. Skips the rows that another replica has locked.
 pub(crate) async fn claim(tx: &Tx, now: Time, until: Time, limit: u64) -> Result<Vec<DueSession>, DbErr> {
-    let rows: Vec<(AccountId, Uuid, Uuid)> = checked()
+    let rows: Vec<(AccountId, Uuid, Uuid)> = with_next_check()
         .filter(Column::NextCheckAt.lte(now))
         .order_by_asc(Column::NextCheckAt)
         .limit(limit)
@@ -53,6 +53,7 @@ pub(crate) async fn postpone(tx: &Tx, due: &[DueSession], until: Time) -> Result
     Ok(())
 }
 
-fn checked() -> Select<Entity> {
+/// Selects the open sessions that have a next check.
+fn with_next_check() -> Select<Entity> {
     Entity::find().filter(Column::Status.eq(OPEN)).filter(Column::NextCheckAt.is_not_null())
 }

@@ -1,4 +1,4 @@
-//! The service's events, appended to the outbox in the transaction of the change.
+//! The events that this service publishes: one function for each.
 
 use frontdesk_db::Tx;
 use frontdesk_outbox::{Aggregate, append};
@@ -21,11 +21,12 @@ pub(crate) async fn append_bot_updated(tx: &mut Tx, bot: &Bot) -> Result<(), DbE
     append(tx, bot_aggregate(bot), &BotUpdated { bot_id: bot.id.to_string() }).await
 }
 
+/// Appends the event of a deleted bot. Its name on the wire is `BotDeactivated`; code and API say that the bot is deleted.
 pub(crate) async fn append_bot_deactivated(tx: &mut Tx, bot: &Bot) -> Result<(), DbErr> {
     append(tx, bot_aggregate(bot), &BotDeactivated { bot_id: bot.id.to_string() }).await
 }
 
-pub(crate) async fn append_started(tx: &mut Tx, session: &Session) -> Result<(), DbErr> {
+pub(crate) async fn append_bot_session_started(tx: &mut Tx, session: &Session) -> Result<(), DbErr> {
     let event = BotSessionStarted {
         bot_session_id: session.id.to_string(),
         conversation_id: session.conversation.to_string(),
@@ -34,8 +35,8 @@ pub(crate) async fn append_started(tx: &mut Tx, session: &Session) -> Result<(),
     append(tx, session_aggregate(session), &event).await
 }
 
-/// The step where the session waits now; empty at the end of the flow.
-pub(crate) async fn append_step_reached(tx: &mut Tx, session: &Session) -> Result<(), DbErr> {
+/// Appends the step where the session waits now; empty at the end of the flow.
+pub(crate) async fn append_bot_session_step_reached(tx: &mut Tx, session: &Session) -> Result<(), DbErr> {
     let event = BotSessionStepReached {
         bot_session_id: session.id.to_string(),
         conversation_id: session.conversation.to_string(),
@@ -44,7 +45,7 @@ pub(crate) async fn append_step_reached(tx: &mut Tx, session: &Session) -> Resul
     append(tx, session_aggregate(session), &event).await
 }
 
-pub(crate) async fn append_ended(tx: &mut Tx, session: &Session) -> Result<(), DbErr> {
+pub(crate) async fn append_bot_session_ended(tx: &mut Tx, session: &Session) -> Result<(), DbErr> {
     let event = BotSessionEnded {
         bot_session_id: session.id.to_string(),
         conversation_id: session.conversation.to_string(),

@@ -1,4 +1,4 @@
-//! Statements on the service's tables. Every statement is for one account, except those of [`due_sessions`].
+//! The statements. Each one that a caller's request reaches names the account; those of [`due_sessions`] serve all accounts.
 
 pub(crate) mod bots;
 mod columns;

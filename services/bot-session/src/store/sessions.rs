@@ -43,13 +43,13 @@ pub(crate) async fn save(tx: &Tx, session: &Session) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// The session. None: the account has none with this id.
+/// Returns the session. None: the account has none with this id.
 pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Session>, DbErr> {
     Entity::find_by_id(id).filter(Column::AccountId.eq(account)).one(conn).await?.map(from_row).transpose()
 }
 
-/// Whether the session is open and has not answered the message of this sequence. Reads no flow, because it runs for
-/// each message of a visitor.
+/// Returns whether the session is open and has not answered the message of this sequence. Reads no flow, because it
+/// runs for each message of a visitor.
 pub(crate) async fn has_unanswered<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
@@ -64,13 +64,13 @@ pub(crate) async fn has_unanswered<C: ConnectionTrait>(
         .await
 }
 
-/// The session, locked until the transaction ends.
+/// Returns the session, locked until the transaction ends.
 pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Session>, DbErr> {
     let row = Entity::find_by_id(id).filter(Column::AccountId.eq(account)).lock_exclusive().one(tx.conn()).await?;
     row.map(from_row).transpose()
 }
 
-/// The same. None also when another transaction has locked the row.
+/// Returns the session, locked until the transaction ends. None also when another transaction has locked the row.
 pub(crate) async fn find_for_update_skip_locked(
     tx: &Tx,
     account: AccountId,
@@ -81,7 +81,7 @@ pub(crate) async fn find_for_update_skip_locked(
     row.map(from_row).transpose()
 }
 
-/// Sessions, newest first. Up to `size` + 1 of them: the additional one says that another page follows.
+/// Returns the sessions, newest first. Up to `size` + 1 of them: the additional one says that another page follows.
 pub(crate) async fn list<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,

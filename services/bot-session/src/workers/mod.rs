@@ -1,4 +1,4 @@
-//! Background work of the service.
+//! Background tasks of the service.
 
 mod timeouts;
 

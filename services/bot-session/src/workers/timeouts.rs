@@ -1,6 +1,6 @@
 //! Asks the conversation service about the sessions whose visitor may have been silent for the whole timeout (rules B4,
-//! B5). The conversation's row decides: it closes the conversation, or answers when the timeout runs out now, or that
-//! the session is not in charge.
+//! B5). The conversation's row decides: it closes the conversation, or answers the time at which the timeout ends now, or
+//! that the session is not in charge.
 
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ async fn settle(app: &App, due: &[DueSession], outcomes: &[IdleOutcome]) -> Resu
         if session.apply_idle_outcome(*outcome, now) {
             let lateness = deadline_at.map_or(Duration::ZERO, |deadline| now.since(deadline));
             tracing::debug!(session_id = %session.id, lateness_ms = lateness.as_millis() as u64, "session timed out");
-            store::events::append_ended(&mut tx, &session).await?;
+            store::events::append_bot_session_ended(&mut tx, &session).await?;
         }
         store::sessions::save(&tx, &session).await?;
     }

@@ -4,8 +4,8 @@ use frontdesk_proto::botsession::v1 as proto;
 
 use crate::domain::{AnswerCheck, Button, Flow, Step, StepAction};
 
-/// The flow of a request that passed the checks of its fields: each step has exactly one action, and agent ids are
-/// UUIDs.
+/// Returns the flow of a request that passed the checks of its fields: each step has exactly one action, and agent ids
+/// are UUIDs.
 pub(in crate::grpc) fn flow_from_proto(flow: proto::Flow) -> Flow {
     Flow { steps: flow.steps.into_iter().filter_map(step_from_proto).collect() }
 }

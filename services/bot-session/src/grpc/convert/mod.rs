@@ -59,12 +59,12 @@ fn status_to_proto(status: SessionStatus) -> proto::BotSessionStatus {
     STATUSES.iter().find(|(known, _)| *known == status).map(|(_, status)| *status).unwrap_or_default()
 }
 
-/// The status of a filter. None: any.
+/// Returns the status of a filter. None: any.
 pub(super) fn status_from_proto(status: proto::BotSessionStatus) -> Option<SessionStatus> {
     STATUSES.iter().find(|(_, known)| *known == status).map(|(status, _)| *status)
 }
 
-/// The timeout and the flow of a request that creates or edits a bot. None: the request does not set it.
+/// Returns the timeout and the flow of a request that creates or edits a bot. None: the request does not set it.
 /// INVALID_ARGUMENT lists all problems at once.
 pub(super) fn settings_from_proto(
     timeout: Option<prost_types::Duration>,

@@ -1,4 +1,4 @@
-//! Rows of the tables.
+//! Rows, one file for each table.
 
 pub(crate) mod bot;
 pub(crate) mod bot_session;

@@ -8,7 +8,7 @@ use crate::{
 
 /// Performs the turn's actions in order. Returns the turn that was taken, and the sequence of the last entry that it
 /// posted, if any: an answer that the contact's record rejects is answered like one that fails the check.
-pub(in crate::commands) async fn perform_actions(
+pub(super) async fn perform_actions(
     app: &App,
     session: &Session,
     turn: Turn,

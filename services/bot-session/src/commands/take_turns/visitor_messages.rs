@@ -15,7 +15,7 @@ use crate::{
 
 /// A reader of one thread. It fetches the next page only when all messages of the current one are used.
 #[derive(Debug, Default)]
-pub(in crate::commands) struct VisitorMessages {
+pub(super) struct VisitorMessages {
     /// Messages of the current page with their sequences.
     messages: VecDeque<(i64, VisitorInput)>,
     /// Sequence of the last entry that was read.
@@ -25,9 +25,9 @@ pub(in crate::commands) struct VisitorMessages {
 }
 
 impl VisitorMessages {
-    /// The visitor's first message that the session has not answered, with its sequence. None: there was none when the
-    /// thread was read to its end.
-    pub(in crate::commands) async fn next(
+    /// Returns the visitor's first message that the session has not answered, with its sequence. None: there was none
+    /// when the thread was read to its end.
+    pub(super) async fn next(
         &mut self,
         peer: &Peer,
         session: &Session,
