@@ -4,30 +4,30 @@ fn actor(kind: ActorKind, name: &str) -> Actor {
     Actor { kind: kind.into(), id: String::new(), name: name.into() }
 }
 
-fn entry(visitor_sequence: i64, author: Actor, content: TheirContent) -> theirs::Entry {
-    theirs::Entry { visitor_sequence, author: Some(author), content: Some(content), ..theirs::Entry::default() }
+fn entry(visitor_sequence: i64, author: Actor, content: ProtoContent) -> proto::Entry {
+    proto::Entry { visitor_sequence, author: Some(author), content: Some(content), ..proto::Entry::default() }
 }
 
-fn said(text: &str) -> TheirContent {
-    TheirContent::Message(theirs::Message { text: text.into(), ..theirs::Message::default() })
+fn said(text: &str) -> ProtoContent {
+    ProtoContent::Message(proto::Message { text: text.into(), ..proto::Message::default() })
 }
 
 #[test]
 fn t7_only_what_the_visitor_saw_is_in_a_transcript() {
     use ActorKind::{Agent, Bot, System, Visitor};
     let to_agent =
-        theirs::AssigneeChangedEntry { to: Some(actor(Agent, "Ada")), from: Some(actor(Bot, "Robo")), epoch: 2 };
+        proto::AssigneeChangedEntry { to: Some(actor(Agent, "Ada")), from: Some(actor(Bot, "Robo")), epoch: 2 };
     let entries = [
         entry(1, actor(Visitor, ""), said("Hello")),
         entry(2, actor(Bot, "Robo"), said("Hi")),
-        entry(0, actor(Agent, "Ada"), TheirContent::Comment(theirs::Comment { text: "for the team".into() })),
+        entry(0, actor(Agent, "Ada"), ProtoContent::Comment(proto::Comment { text: "for the team".into() })),
         // A comment is never shown, even with a visitor sequence.
-        entry(9, actor(Agent, "Ada"), TheirContent::Comment(theirs::Comment { text: "for the team".into() })),
+        entry(9, actor(Agent, "Ada"), ProtoContent::Comment(proto::Comment { text: "for the team".into() })),
         entry(0, actor(Agent, "Ada"), said("not for the visitor")),
-        entry(3, actor(Agent, "Ada"), TheirContent::AssigneeChanged(to_agent)),
-        entry(0, actor(Agent, "Ada"), TheirContent::TicketCreated(theirs::TicketCreatedEntry::default())),
-        entry(0, actor(System, ""), TheirContent::TranscriptSent(theirs::TranscriptSentEntry::default())),
-        entry(4, actor(Agent, "Ada"), TheirContent::Closed(theirs::ClosedEntry::default())),
+        entry(3, actor(Agent, "Ada"), ProtoContent::AssigneeChanged(to_agent)),
+        entry(0, actor(Agent, "Ada"), ProtoContent::TicketCreated(proto::TicketCreatedEntry::default())),
+        entry(0, actor(System, ""), ProtoContent::TranscriptSent(proto::TranscriptSentEntry::default())),
+        entry(4, actor(Agent, "Ada"), ProtoContent::Closed(proto::ClosedEntry::default())),
     ];
     let visitor = VisitorName::Known("Vera".into());
     let lines: Vec<TranscriptLine> = entries.into_iter().filter_map(|entry| super::line(entry, &visitor)).collect();

@@ -1,4 +1,4 @@
-//! Errors of the service and their mapping to gRPC.
+//! Errors of the service, and their mapping to gRPC.
 
 use std::time::Duration;
 
@@ -10,9 +10,12 @@ use tonic::{Code, Status};
 
 use crate::domain::{DeliveryState, MailLimitReached};
 
+/// Domain of the service's errors in `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "notification.frontdesk";
+/// How long a caller waits before a retry while the conversation service is unavailable.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Why an operation failed.
+/// Why a call is rejected or fails.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotificationError {
     /// A field is invalid in any state.
@@ -23,7 +26,7 @@ pub(crate) enum NotificationError {
         /// What the field must be.
         description: String,
     },
-    /// Absent, or another account's.
+    /// Absent, or of another account.
     #[error("there is no such {0}")]
     NotFound(&'static str),
     /// The request id was used for another request.
@@ -33,10 +36,15 @@ pub(crate) enum NotificationError {
     #[error("the conversation is still open; close it first")]
     ConversationOpen,
     /// Mail goes only to addresses of contacts (rule S4).
-    #[error("the address is not one that mail to this contact may go to")]
+    #[error(
+        "the address is not an address of this contact; choose one of the contact's addresses, or add it to the contact"
+    )]
     AddressNotOfContact,
     /// The state of the delivery does not allow the operation.
-    #[error("the delivery is {}", .0.as_str())]
+    #[error(
+        "the delivery is {}; a FAILED or PARKED delivery can be retried, a QUEUED, FAILED or PARKED one cancelled",
+        .0.as_str()
+    )]
     DeliveryState(DeliveryState),
     /// The sender address is not verified.
     #[error("the sender address is not verified; verify it with the code that was mailed to it")]
@@ -74,29 +82,27 @@ impl From<ClaimError> for NotificationError {
 }
 
 impl From<NotificationError> for Status {
-    fn from(error: NotificationError) -> Self {
+    fn from(notification_error: NotificationError) -> Self {
         use NotificationError as E;
-        let message = error.to_string();
-        let error_with = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.clone());
-        match error {
+        let message = notification_error.to_string();
+        let error = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.clone());
+        match notification_error {
             E::Field { field, description } => ApiError::fields(vec![FieldError::new(field, description)]),
-            E::NotFound(resource) => error_with(Code::NotFound, Reason::NotFound).with("resource", resource),
-            E::RequestIdReused => error_with(Code::FailedPrecondition, Reason::RequestIdReused),
-            E::ConversationOpen => error_with(Code::FailedPrecondition, Reason::ConversationOpen),
-            E::AddressNotOfContact => error_with(Code::FailedPrecondition, Reason::AddressNotOfContact),
+            E::NotFound(resource) => error(Code::NotFound, Reason::NotFound).with("resource", resource),
+            E::RequestIdReused => error(Code::FailedPrecondition, Reason::RequestIdReused),
+            E::ConversationOpen => error(Code::FailedPrecondition, Reason::ConversationOpen),
+            E::AddressNotOfContact => error(Code::FailedPrecondition, Reason::AddressNotOfContact),
             E::DeliveryState(state) => {
-                error_with(Code::FailedPrecondition, Reason::DeliveryState).with("state", state.as_str())
+                error(Code::FailedPrecondition, Reason::DeliveryState).with("state", state.as_str())
             }
-            E::SenderNotVerified => error_with(Code::FailedPrecondition, Reason::SenderNotVerified),
-            E::CodeWrong => error_with(Code::FailedPrecondition, Reason::CodeWrong),
-            E::MailLimit(reached) => {
-                error_with(Code::ResourceExhausted, Reason::MailLimit).retry_after(reached.retry_after)
-            }
+            E::SenderNotVerified => error(Code::FailedPrecondition, Reason::SenderNotVerified),
+            E::CodeWrong => error(Code::FailedPrecondition, Reason::CodeWrong),
+            E::MailLimit(reached) => error(Code::ResourceExhausted, Reason::MailLimit).retry_after(reached.retry_after),
             E::ConversationUnavailable(reason) => {
                 tracing::warn!(reason, "the conversation service cannot be reached");
                 let message = "the conversation service cannot be reached; try again";
                 ApiError::new(Code::Unavailable, DOMAIN, Reason::ConversationUnavailable.as_str_name(), message)
-                    .retry_after(Duration::from_secs(1))
+                    .retry_after(RETRY_DELAY)
             }
             E::Db(error) => ApiError::database(&error),
             E::Internal(error) => ApiError::internal(&error),

@@ -46,17 +46,17 @@ const NAME: &str = "notification";
 /// What every call, consumer and worker of the service needs. Clones share it.
 #[derive(Clone)]
 pub struct App {
-    settings: Arc<NotificationSettings>,
-    db: Db,
-    clock: Clock,
-    pages: Pages,
-    conversations: ConversationClient,
-    transport: Transport,
+    pub(crate) settings: Arc<NotificationSettings>,
+    pub(crate) db: Db,
+    pub(crate) clock: Clock,
+    pub(crate) pages: Pages,
+    pub(crate) conversation: ConversationClient,
+    pub(crate) transport: Transport,
     /// Display name and address of the installation's own mails.
-    installation_sender: (String, String),
+    pub(crate) installation_sender: (String, String),
     /// Wakes the delivery worker when a delivery may be due earlier than it knows.
-    due: Arc<Notify>,
-    shutdown: CancellationToken,
+    pub(crate) due: Arc<Notify>,
+    pub(crate) shutdown: CancellationToken,
 }
 
 impl Service for App {
@@ -77,7 +77,7 @@ impl Service for App {
             transport: Transport::try_new(&settings, &context.data_folder)?,
             settings: Arc::new(settings),
             pages: context.pages(),
-            conversations: ConversationClient(context.peer("conversation")?),
+            conversation: ConversationClient(context.peer("conversation")?),
             db: context.db,
             clock: context.clock,
             due: Arc::default(),

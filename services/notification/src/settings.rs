@@ -71,22 +71,23 @@ impl Default for NotificationSettings {
 }
 
 impl NotificationSettings {
-    /// The folder that mails are written to, with one folder for each account. None: they are sent to a mail server.
+    /// Returns the folder that mails are written to, with one folder for each account. None: they are sent to a mail
+    /// server.
     pub fn mailbox_folder(&self, data_folder: &Path) -> Option<PathBuf> {
         self.smtp.host.is_empty().then(|| data_folder.join("mailbox"))
     }
 
-    /// Display name and address of the installation's own sender.
+    /// Returns the display name and address of the installation's own sender.
     pub(crate) fn installation_sender(&self) -> Result<(String, String), InvalidSender> {
         parse_mailbox(&self.installation_sender).ok_or(InvalidSender)
     }
 
-    /// When and how often deliveries are retried.
+    /// Returns when and how often deliveries are retried.
     pub(crate) fn retry_policy(&self) -> RetryPolicy {
         RetryPolicy { first_pause: self.retry_pause, max_attempts: self.max_attempts }
     }
 
-    /// Limits of automatic transcripts to unverified addresses.
+    /// Returns the limits of automatic transcripts to unverified addresses.
     pub(crate) fn unverified_limits(&self) -> UnverifiedLimits {
         UnverifiedLimits {
             per_contact: self.unverified_per_contact_per_day,
@@ -149,7 +150,7 @@ impl Default for SmtpSettings {
 }
 
 impl SmtpSettings {
-    /// The port to connect to.
+    /// Returns the port to connect to.
     pub fn port(&self) -> u16 {
         match (self.port, self.tls) {
             (0, SmtpTls::None) => 25,

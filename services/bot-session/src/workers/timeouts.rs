@@ -18,7 +18,7 @@ const BATCH: u64 = 500;
 
 /// How long a claim lasts (seconds). After it another replica claims the sessions of one that crashed or stalled,
 /// within the five seconds of rule B4. A call that takes longer is made twice, and the row closes once.
-const CLAIM: Duration = Duration::from_secs(3);
+const CLAIM_DURATION: Duration = Duration::from_secs(3);
 
 /// How long after a failed call or read the sessions are claimed again (milliseconds).
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -76,7 +76,7 @@ async fn settle_due(app: &App) -> Result<Duration, DbErr> {
 async fn claim_due(app: &App) -> Result<Vec<DueSession>, DbErr> {
     let tx = app.db.begin().await?;
     let now = tx.now().await?;
-    let due = due_sessions::claim(&tx, now, now.plus(CLAIM), BATCH).await?;
+    let due = due_sessions::claim(&tx, now, now.plus(CLAIM_DURATION), BATCH).await?;
     tx.commit().await?;
     Ok(due)
 }

@@ -11,11 +11,12 @@ use crate::{
     transport::Mail,
 };
 
-/// Counts and commits the attempt; a crash after this is detected when the lease ends. None: the claim has ended.
+/// Counts and commits the attempt; a crash after this is detected when the claim ends. Returns the mail to send. None: the
+/// claim has ended.
 pub(crate) async fn begin_attempt(
     app: &App,
     claim: &Claim,
-    lease: Duration,
+    duration: Duration,
 ) -> Result<Option<Mail>, NotificationError> {
     let tx = app.db.begin().await?;
     let Some(mut delivery) = store::deliveries::find_claimed_for_update(&tx, claim).await? else { return Ok(None) };
@@ -23,7 +24,7 @@ pub(crate) async fn begin_attempt(
         .await?
         .ok_or_else(|| NotificationError::Internal("the bytes of a composed mail are missing".into()))?;
     let now = tx.now().await?;
-    delivery.begin_attempt(now.plus(lease));
+    delivery.begin_attempt(now.plus(duration));
     store::deliveries::save(&tx, &delivery).await?;
     tx.commit().await?;
     Ok(Some(Mail {

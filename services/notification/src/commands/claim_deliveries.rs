@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use crate::{App, domain::Claim, error::NotificationError, store};
 
-/// Claims up to `limit` due deliveries of all accounts for the duration of a lease.
-pub(crate) async fn claim_deliveries(app: &App, lease: Duration, limit: u64) -> Result<Vec<Claim>, NotificationError> {
+/// Claims up to `limit` due deliveries of all accounts for the duration of a claim.
+pub(crate) async fn claim_deliveries(
+    app: &App,
+    duration: Duration,
+    limit: u64,
+) -> Result<Vec<Claim>, NotificationError> {
     let tx = app.db.begin().await?;
     let now = tx.now().await?;
     let mut claims = Vec::new();
     for mut delivery in store::deliveries::list_due_for_update(&tx, now, limit).await? {
-        claims.push(delivery.claim(now.plus(lease)));
+        claims.push(delivery.claim(now.plus(duration)));
         store::deliveries::save(&tx, &delivery).await?;
     }
     tx.commit().await?;

@@ -3,13 +3,14 @@
 use frontdesk_clock::Time;
 use sea_orm::DbErr;
 
-use super::steps::{TranscriptData, TranscriptQuery, gather_transcript, save_delivery};
+use super::steps::save_delivery;
 use crate::{
     App,
-    conversation::UpstreamError,
+    conversation::CallError,
     domain::{Claim, Delivery, DeliveryKind, Sender, SenderUnavailable},
     error::NotificationError,
     mail::{self, ComposedMail},
+    queries::{TranscriptData, TranscriptQuery, gather_transcript},
     store,
 };
 
@@ -22,7 +23,8 @@ enum NotComposed {
     Error(NotificationError),
 }
 
-/// True: the mail is composed and may be sent. False: it waits, has failed, or the claim has ended.
+/// Composes the mail, unless it is composed already. Returns whether it may be sent. False: it waits, has failed, or the claim
+/// has ended.
 pub(crate) async fn compose_delivery(app: &App, claim: &Claim) -> Result<bool, NotificationError> {
     let Some(delivery) = store::deliveries::find(app.db.read(), claim.account, claim.delivery).await? else {
         return Ok(false);
@@ -68,28 +70,27 @@ async fn compose(app: &App, delivery: &Delivery, date: Time) -> Result<ComposedM
         .map_err(|error| NotComposed::Failed(format!("The mail cannot be composed: {error}.")))
 }
 
-/// The content of the mail and its recipient. An automatic transcript goes to the address that the close froze (rule T2); one
-/// sent by hand goes to the requested address, if it still is the contact's (rule S4).
+/// Returns the content of the mail and its recipient. An automatic transcript goes to the address that the close froze (rule
+/// T2); one sent by hand goes to the requested address, if it still is the contact's (rule S4).
 async fn gather(app: &App, delivery: &Delivery) -> Result<(TranscriptData, String), NotComposed> {
     let (Some(conversation), Some(contact)) = (delivery.conversation, delivery.contact) else {
         return Err(NotComposed::Failed("It has no conversation or no contact.".into()));
     };
     // 0 for a transcript sent by hand: a close now.
-    let snapshot =
-        app.conversations.get_closing_snapshot(delivery.account, conversation, delivery.close_number).await?;
+    let facts = app.conversation.get_closing_facts(delivery.account, conversation, delivery.close_number).await?;
     let as_closed = delivery.kind == DeliveryKind::Transcript;
     let query = TranscriptQuery {
         account: delivery.account,
         conversation,
         contact: Some(contact),
         as_closed,
-        visitor_name: &snapshot.visitor_name,
+        visitor_name: &facts.visitor_name,
         until: delivery.until_sequence,
         time_zone: &delivery.time_zone,
     };
     let data = gather_transcript(app, &query).await?;
     let (recipient, missing) = if as_closed {
-        (snapshot.recipient, "The visitor had no address that mail may go to when the chat ended.")
+        (facts.recipient, "The visitor had no address that mail may go to when the chat ended.")
     } else {
         let recipient = data.contact.as_ref().and_then(|contact| contact.address(&delivery.recipient));
         (recipient, "The contact does not have the address any more, or none that mail may go to.")
@@ -100,11 +101,11 @@ async fn gather(app: &App, delivery: &Delivery) -> Result<(TranscriptData, Strin
     }
 }
 
-impl From<UpstreamError> for NotComposed {
-    fn from(error: UpstreamError) -> Self {
+impl From<CallError> for NotComposed {
+    fn from(error: CallError) -> Self {
         match error {
-            UpstreamError::NotFound(resource) => Self::Failed(format!("The {resource} does not exist any more.")),
-            UpstreamError::Unavailable(reason) => Self::Retry(reason),
+            CallError::NotFound(resource) => Self::Failed(format!("The {resource} does not exist any more.")),
+            CallError::Unavailable(reason) => Self::Retry(reason),
         }
     }
 }

@@ -17,14 +17,14 @@ use crate::{
     store,
 };
 
-/// A plain address and the display name for it.
+/// The sender to add: a plain address and the display name for it.
 #[derive(Clone, Debug)]
 pub(crate) struct CreateSender {
     pub(crate) address: String,
     pub(crate) display_name: String,
 }
 
-/// The sender, and the delivery of its code unless the address is verified already.
+/// Adds the sender, or finds the one with its address. Returns it, and the delivery of its code unless it is verified already.
 pub(crate) async fn create_sender(
     app: &App,
     caller: &Caller,

@@ -4,11 +4,11 @@ use frontdesk_clock::Time;
 use frontdesk_proto::event::v1::Event;
 use uuid::Uuid;
 
-use super::steps::unverified_limit_reached;
 use crate::{
     App,
     domain::{ConversationClose, Delivery, DeliveryKind, TranscriptDecision, decide},
     error::NotificationError,
+    queries::unverified_limit_reached,
     store,
 };
 

@@ -1,4 +1,4 @@
-//! What changes something: one file for each operation; `steps` holds what several operations share.
+//! What a caller can do, one file each.
 
 mod attempt_delivery;
 mod cancel_delivery;
@@ -12,7 +12,7 @@ mod retry_delivery;
 mod send_transcript;
 mod set_fallback_sender;
 mod settle_interrupted;
-pub(crate) mod steps;
+mod steps;
 mod verify_sender;
 
 pub(crate) use attempt_delivery::{begin_attempt, record_outcome};

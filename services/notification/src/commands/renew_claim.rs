@@ -1,13 +1,13 @@
-//! Renews the lease of a delivery.
+//! Renews the claim of a delivery.
 
 use std::time::Duration;
 
 use crate::{App, domain::Claim, error::NotificationError, store};
 
-/// Renews the lease from now, if the claim still holds the delivery.
-pub(crate) async fn renew_claim(app: &App, claim: &Claim, lease: Duration) -> Result<(), NotificationError> {
+/// Renews the claim from now, if it still holds the delivery.
+pub(crate) async fn renew_claim(app: &App, claim: &Claim, duration: Duration) -> Result<(), NotificationError> {
     let tx = app.db.begin().await?;
     let now = tx.now().await?;
-    store::deliveries::renew(&tx, claim, now.plus(lease)).await?;
+    store::deliveries::renew(&tx, claim, now.plus(duration)).await?;
     Ok(tx.commit().await?)
 }

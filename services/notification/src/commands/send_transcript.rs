@@ -24,7 +24,7 @@ pub(crate) struct SendTranscript {
     pub(crate) time_zone: String,
 }
 
-/// Queues the mail of a closed conversation to an address of a contact.
+/// Queues the mail of a closed conversation to an address of a contact. Returns its delivery.
 pub(crate) async fn send_transcript(
     app: &App,
     caller: &Caller,
@@ -70,22 +70,22 @@ async fn get(tx: &Tx, caller: &Caller, id: Uuid) -> Result<Delivery, Notificatio
     store::deliveries::find(tx.conn(), caller.account, id).await?.ok_or(NotificationError::NotFound("delivery"))
 }
 
-/// The address of the recipient, and the sequence of the last entry to send.
+/// Returns the address of the recipient, and the sequence of the last entry to send.
 async fn find_recipient(
     app: &App,
     caller: &Caller,
     command: &SendTranscript,
 ) -> Result<(String, i64), NotificationError> {
-    let conversation = app.conversations.get_conversation(caller.account, command.conversation).await?;
+    let conversation = app.conversation.get_conversation(caller.account, command.conversation).await?;
     if !conversation.closed {
         return Err(NotificationError::ConversationOpen);
     }
-    let contact = app.conversations.get_contact(caller.account, command.contact).await?;
+    let contact = app.conversation.get_contact(caller.account, command.contact).await?;
     // The visitor's own transcript goes to the address that a close would freeze: another visitor may have added the
     // contact's first address.
     let to_visitor = command.email.is_empty() && conversation.contact_id == Some(command.contact);
     let recipient = if to_visitor {
-        app.conversations.get_closing_snapshot(caller.account, command.conversation, 0).await?.recipient
+        app.conversation.get_closing_facts(caller.account, command.conversation, 0).await?.recipient
     } else {
         contact.address(&command.email)
     };

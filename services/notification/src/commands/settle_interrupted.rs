@@ -3,7 +3,7 @@
 use super::steps::save_delivery;
 use crate::{App, domain::Claim, error::NotificationError, store};
 
-/// The outcome of the attempt is unknown (rule T8); where the transport is idempotent, the attempt is repeated.
+/// Records the outcome of the attempt as unknown (rule T8); where the transport is idempotent, repeats the attempt.
 pub(crate) async fn settle_interrupted(app: &App, claim: &Claim) -> Result<(), NotificationError> {
     let mut tx = app.db.begin().await?;
     let Some(mut delivery) = store::deliveries::find_claimed_for_update(&tx, claim).await? else { return Ok(()) };

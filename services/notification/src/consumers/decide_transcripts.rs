@@ -10,7 +10,7 @@ use prost::Name;
 
 use crate::{
     App, commands,
-    domain::{ClosingFacts, ConversationClose},
+    domain::{ConversationClose, DecisionFacts},
 };
 
 const NAME: &str = "notification.decide";
@@ -54,7 +54,7 @@ fn close(event: &Event) -> Result<ConversationClose, String> {
         sender: optional("sender_id", &closed.sender_id)?,
         last_sequence: closed.last_sequence,
         closed_at: closed.close_time.as_ref().map_or(Time(0), Time::from_proto),
-        facts: ClosingFacts {
+        facts: DecisionFacts {
             transcript_enabled: closed.transcript_enabled,
             had_bot_session: closed.had_bot_session,
             had_agent: closed.had_agent,

@@ -1,4 +1,4 @@
-//! Consumers of other services' events: one file for each.
+//! Reactions to the events of other services, one file each.
 
 mod decide_transcripts;
 

@@ -4,9 +4,9 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
-/// The facts of a close that decide about its transcript.
+/// The facts of a close that decide whether its transcript is mailed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ClosingFacts {
+pub(crate) struct DecisionFacts {
     /// The channel sends transcripts automatically.
     pub(crate) transcript_enabled: bool,
     pub(crate) had_bot_session: bool,
@@ -34,11 +34,12 @@ pub(crate) struct ConversationClose {
     /// Sequence of the last entry of the thread.
     pub(crate) last_sequence: i64,
     pub(crate) closed_at: Time,
-    pub(crate) facts: ClosingFacts,
+    pub(crate) facts: DecisionFacts,
 }
 
 impl ConversationClose {
-    /// The contact whose automatic transcripts are limited because its address is not verified. None: no limit applies.
+    /// Returns the contact whose automatic transcripts are limited because its address is not verified. None: no limit
+    /// applies.
     pub(crate) fn unverified_contact(&self) -> Option<Uuid> {
         self.contact.filter(|_| !self.facts.address_verified)
     }

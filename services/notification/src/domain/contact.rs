@@ -11,8 +11,8 @@ pub(crate) struct Contact {
 }
 
 impl Contact {
-    /// The contact's address equal to `requested`, or the first one when `requested` is empty. None: the contact does not
-    /// have it, or mail may not go to it (rule S4).
+    /// Returns the contact's address equal to `requested`, or the first one when `requested` is empty. None: the contact does
+    /// not have it, or mail may not go to it (rule S4).
     pub(crate) fn address(&self, requested: &str) -> Option<String> {
         let mut emails = self.emails.iter();
         let found = if requested.is_empty() {

@@ -49,7 +49,7 @@ pub(crate) struct Delivery {
     /// Rises with each claim and each change of state, which ends an earlier [`Claim`].
     pub(crate) claim_number: i64,
     /// A worker holds it until `due_at`.
-    pub(crate) leased: bool,
+    pub(crate) claimed: bool,
     pub(crate) due_at: Time,
     pub(crate) created_at: Time,
     pub(crate) sent_at: Option<Time>,
@@ -60,7 +60,7 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    /// A queued delivery, due immediately.
+    /// Returns a queued delivery, due immediately.
     pub(crate) fn new(id: Uuid, account: AccountId, kind: DeliveryKind, now: Time) -> Self {
         Self {
             id,
@@ -88,7 +88,7 @@ impl Delivery {
             last_response: String::new(),
             failure: String::new(),
             claim_number: 0,
-            leased: false,
+            claimed: false,
             due_at: now,
             created_at: now,
             sent_at: None,
@@ -97,7 +97,7 @@ impl Delivery {
         }
     }
 
-    /// The mail is composed and its bytes are stored: every attempt sends the same bytes.
+    /// Returns whether the mail is composed and its bytes are stored: every attempt sends the same bytes.
     pub(crate) fn is_composed(&self) -> bool {
         self.composed_at.is_some()
     }
@@ -111,15 +111,15 @@ impl Delivery {
         self.failure = String::new();
     }
 
-    /// The composed mail may still be sent, so its bytes are kept.
+    /// Returns whether the composed mail may still be sent, so that its bytes are kept.
     pub(crate) fn needs_mail(&self) -> bool {
         !matches!(self.state, DeliveryState::Sent | DeliveryState::Cancelled)
     }
 
-    /// Leases the delivery to a worker until `until`, which ends an earlier claim.
+    /// Claims the delivery for a worker until `until`, which ends an earlier claim.
     pub(crate) fn claim(&mut self, until: Time) -> Claim {
         self.claim_number += 1;
-        self.leased = true;
+        self.claimed = true;
         self.due_at = until;
         Claim {
             account: self.account,
@@ -130,7 +130,7 @@ impl Delivery {
         }
     }
 
-    /// The claim has not ended.
+    /// Returns whether the claim still holds the delivery.
     pub(crate) fn is_held_by(&self, claim: &Claim) -> bool {
         self.claim_number == claim.number
     }
@@ -139,11 +139,12 @@ impl Delivery {
     pub(crate) fn begin_attempt(&mut self, until: Time) {
         self.state = DeliveryState::Sending;
         self.attempts += 1;
-        self.leased = true;
+        self.claimed = true;
         self.due_at = until;
     }
 
-    /// Composing failed transiently. The mail server has not seen the mail, so no attempt is counted.
+    /// Queues the delivery again after a transient failure to compose it. The mail server has not seen the mail, so no
+    /// attempt is counted.
     pub(crate) fn retry_composing(&mut self, reason: String, policy: &RetryPolicy, now: Time) {
         // Maximum step of the pauses (8 min): asking the conversation service again costs no mail.
         const MAX_STEP: i32 = 3;
@@ -151,12 +152,12 @@ impl Delivery {
         self.queue(reason, now.plus(policy.pause_after(self.compose_failures.min(MAX_STEP))));
     }
 
-    /// Composing failed permanently.
+    /// Fails a delivery that cannot be composed.
     pub(crate) fn fail_composing(&mut self, reason: String) -> DeliveryEvent {
         self.fail(reason)
     }
 
-    /// Records the outcome of the attempt. The event to publish, if any.
+    /// Records the outcome of the attempt. Returns the event to publish, if any.
     pub(crate) fn record_attempt(
         &mut self,
         outcome: AttemptOutcome,
@@ -194,8 +195,8 @@ impl Delivery {
         }
     }
 
-    /// The server may or may not have accepted the mail. It is sent once more, byte for byte under the same Message-ID, so
-    /// that mail clients show one; after a second unknown outcome a person decides.
+    /// Records that the server may or may not have accepted the mail. It is sent once more, byte for byte under the same
+    /// Message-ID, so that mail clients show one; after a second unknown outcome a person decides.
     pub(crate) fn record_unknown_outcome(&mut self, policy: &RetryPolicy, now: Time) -> Option<DeliveryEvent> {
         self.unknown_outcomes += 1;
         if self.unknown_outcomes == 1 {
@@ -217,7 +218,8 @@ impl Delivery {
         self.queue("The attempt was interrupted; it is tried again.".into(), now);
     }
 
-    /// A person requests another attempt. False: it is queued already. An error: its state does not allow it.
+    /// Queues the delivery again at a person's request. Returns false when it is queued already, and the state that does
+    /// not allow it as an error.
     pub(crate) fn retry(&mut self, now: Time) -> Result<bool, DeliveryState> {
         match self.state {
             DeliveryState::Queued => Ok(false),
@@ -236,7 +238,8 @@ impl Delivery {
         }
     }
 
-    /// A person cancels it. False: it is cancelled already. An error: its state does not allow it.
+    /// Cancels the delivery at a person's request. Returns false when it is cancelled already, and the state that does not
+    /// allow it as an error.
     pub(crate) fn cancel(&mut self) -> Result<bool, DeliveryState> {
         match self.state {
             DeliveryState::Cancelled => Ok(false),
@@ -263,7 +266,7 @@ impl Delivery {
     /// Changes the state, which ends the claim of the worker that holds the delivery.
     fn enter(&mut self, state: DeliveryState) {
         self.state = state;
-        self.leased = false;
+        self.claimed = false;
         self.claim_number += 1;
     }
 

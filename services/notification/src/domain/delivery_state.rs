@@ -15,7 +15,7 @@ pub(crate) enum DeliveryKind {
 }
 
 impl DeliveryKind {
-    /// Its name in rows.
+    /// Returns its name in rows.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Transcript => "TRANSCRIPT",
@@ -24,7 +24,7 @@ impl DeliveryKind {
         }
     }
 
-    /// The kind with this name.
+    /// Returns the kind with this name.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         [Self::Transcript, Self::ManualTranscript, Self::SenderVerification]
             .into_iter()
@@ -49,7 +49,7 @@ pub(crate) enum DeliveryState {
 }
 
 impl DeliveryState {
-    /// Its name in rows and in errors.
+    /// Returns its name in rows and in errors.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "QUEUED",
@@ -61,7 +61,7 @@ impl DeliveryState {
         }
     }
 
-    /// The state with this name.
+    /// Returns the state with this name.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         [Self::Queued, Self::Sending, Self::Sent, Self::Failed, Self::Parked, Self::Cancelled]
             .into_iter()
@@ -90,14 +90,14 @@ pub(crate) enum DeliveryEvent {
     Parked,
 }
 
-/// A worker's lease of a delivery.
+/// The time-limited right of one worker to process a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
     pub(crate) account: AccountId,
     pub(crate) delivery: Uuid,
-    /// The lease holds while the delivery's `claim_number` is this one.
+    /// The claim holds while the delivery's `claim_number` is this one.
     pub(crate) number: i64,
-    /// The previous lease ended during an attempt.
+    /// The previous claim ended during an attempt.
     pub(crate) interrupted: bool,
     /// W3C trace context that the attempt continues.
     pub(crate) traceparent: String,

@@ -18,7 +18,7 @@ pub(crate) struct Excerpt {
 }
 
 impl Excerpt {
-    /// An empty excerpt with a maximum size (bytes).
+    /// Returns an empty excerpt with a maximum size (bytes).
     pub(crate) fn new(max_bytes: usize) -> Self {
         Self {
             max_part: max_bytes / 2,
@@ -56,7 +56,7 @@ impl Excerpt {
         }
     }
 
-    /// All lines, or the first and the last part with the number of omitted messages between them.
+    /// Returns all lines, or the first and the last part with the number of omitted messages between them.
     pub(crate) fn into_lines(self) -> Vec<TranscriptLine> {
         let mut lines = self.first;
         lines.extend(self.omitted);

@@ -71,7 +71,7 @@ pub(crate) struct UnverifiedCounts {
 }
 
 impl UnverifiedLimits {
-    /// True: no further transcript goes to an unverified address of this contact (rule T2).
+    /// Returns whether no further transcript goes to an unverified address of this contact (rule T2).
     pub(crate) fn unverified_limit_reached(&self, counts: UnverifiedCounts) -> bool {
         counts.to_contact >= self.per_contact || counts.of_account >= self.per_account
     }

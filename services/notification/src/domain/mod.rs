@@ -12,7 +12,7 @@ mod sender;
 mod transcript;
 mod transcript_decision;
 
-pub(crate) use close::{ClosingFacts, ConversationClose};
+pub(crate) use close::{ConversationClose, DecisionFacts};
 pub(crate) use contact::Contact;
 pub(crate) use delivery::Delivery;
 pub(crate) use delivery_state::{AttemptOutcome, Claim, DeliveryEvent, DeliveryKind, DeliveryState};

@@ -15,7 +15,8 @@ pub(crate) struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The pause after this number of failures: 30 s, 2 min, 8 min, 30 min, 1 h, 2 h, then 4 h, when the first is 30 s.
+    /// Returns the pause after this number of failures: 30 s, 2 min, 8 min, 30 min, 1 h, 2 h, then 4 h, when the first
+    /// is 30 s.
     pub(crate) fn pause_after(&self, failures: i32) -> Duration {
         let step = usize::try_from(failures.max(1) - 1).unwrap_or(0).min(GROWTH.len() - 1);
         self.first_pause * GROWTH[step]

@@ -44,7 +44,7 @@ pub(crate) enum SenderUnavailable {
     NoFallback,
 }
 
-/// The stored form of a code. It includes the sender's id, so that a code does not verify another sender.
+/// Returns the stored form of a code. It includes the sender's id, so that a code does not verify another sender.
 fn code_hash(sender: Uuid, code: &str) -> Vec<u8> {
     let mut hash = Sha256::new();
     hash.update(sender.as_bytes());
@@ -53,7 +53,7 @@ fn code_hash(sender: Uuid, code: &str) -> Vec<u8> {
 }
 
 impl Sender {
-    /// A sender that is not verified.
+    /// Returns a sender that is not verified.
     pub(crate) fn new(id: Uuid, account: AccountId, address: String, display_name: String, now: Time) -> Self {
         Self {
             id,
@@ -70,8 +70,8 @@ impl Sender {
         }
     }
 
-    /// The sender of a transcript: `chosen` is the one that the channel chose, `found` that one or the account's fallback.
-    /// A chosen sender never falls back silently.
+    /// Returns the sender of a transcript: `chosen` is the one that the channel chose, `found` that one or the account's
+    /// fallback. A chosen sender never falls back silently.
     pub(crate) fn require_usable(chosen: Option<Uuid>, found: Option<Self>) -> Result<Self, SenderUnavailable> {
         match (chosen, found) {
             (_, Some(sender)) if sender.verified => Ok(sender),
@@ -89,7 +89,7 @@ impl Sender {
         self.code_tries = MAX_CODE_TRIES;
     }
 
-    /// Tries a code. True: the address is verified now. A wrong code uses up one try.
+    /// Tries a code. Returns whether the address is verified now. A wrong code uses up one try.
     pub(crate) fn try_code(&mut self, code: &str, now: Time) -> bool {
         let Some(expected) = &self.code_hash else { return false };
         if self.code_tries <= 0 || now >= self.code_expires_at {

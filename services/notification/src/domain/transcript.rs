@@ -24,8 +24,8 @@ impl Author {
         }
     }
 
-    /// The label beside the name. People choose their names, so the label shows that a visitor named like an agent is a
-    /// visitor.
+    /// Returns the label beside the name. People choose their names, so the label shows that a visitor named like an
+    /// agent is a visitor.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::UnnamedVisitor => "",
@@ -76,7 +76,7 @@ pub(crate) enum VisitorName {
 }
 
 impl VisitorName {
-    /// The name of a visitor whose known name is `name`; empty: none is known.
+    /// Returns the name of a visitor whose known name is `name`; empty: none is known.
     pub(crate) fn new(name: &str, to_visitor: bool) -> Self {
         match name.trim() {
             "" if to_visitor => Self::You,
@@ -101,13 +101,13 @@ pub(crate) struct Transcript {
     pub(crate) lines: Vec<TranscriptLine>,
 }
 
-/// The time zone of the transcript: the first valid candidate, else UTC.
+/// Returns the time zone of the transcript: the first valid candidate, else UTC.
 pub(crate) fn zone(candidates: &[&str]) -> Tz {
     candidates.iter().find_map(|name| name.parse().ok()).unwrap_or(Tz::UTC)
 }
 
-/// The URL as a mail may link to it and show it: parsed, so that the text shown is the URL opened. None: it is not a web page,
-/// or it can be mistaken for another one.
+/// Returns the URL as a mail may link to it and show it: parsed, so that the text shown is the URL opened. None: it is not a
+/// web page, or it can be mistaken for another one.
 pub(crate) fn link(address: &str) -> Option<String> {
     // Maximum length of a linked URL (bytes).
     const MAX_LENGTH: usize = 2_000;

@@ -3,7 +3,7 @@
 use frontdesk_clock::Time;
 use uuid::Uuid;
 
-use super::{ClosingFacts, ConversationClose};
+use super::{ConversationClose, DecisionFacts};
 
 /// Why no transcript is sent automatically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(crate) enum SkipReason {
 }
 
 impl SkipReason {
-    /// Its name in rows and events: the proto's value without its prefix.
+    /// Returns its name in rows and events: the proto's value without its prefix.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Disabled => "DISABLED",
@@ -27,7 +27,7 @@ impl SkipReason {
         }
     }
 
-    /// The reason with this name.
+    /// Returns the reason with this name.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         [Self::Disabled, Self::BotConversation, Self::Ticket, Self::NoAddress, Self::UnverifiedLimit]
             .into_iter()
@@ -47,8 +47,9 @@ pub(crate) struct TranscriptDecision {
     pub(crate) created_at: Time,
 }
 
-/// Decides about a transcript. None: send. `unverified_limit_reached`: the limit of mails to unverified addresses.
-pub(crate) fn decide(facts: &ClosingFacts, unverified_limit_reached: bool) -> Option<SkipReason> {
+/// Decides about a transcript. Returns the reason to skip it; None: send it. `unverified_limit_reached`: the limit of mails
+/// to unverified addresses is reached.
+pub(crate) fn decide(facts: &DecisionFacts, unverified_limit_reached: bool) -> Option<SkipReason> {
     if !facts.transcript_enabled {
         Some(SkipReason::Disabled)
     } else if facts.had_bot_session && !facts.had_agent {
@@ -64,8 +65,8 @@ pub(crate) fn decide(facts: &ClosingFacts, unverified_limit_reached: bool) -> Op
     }
 }
 
-/// An explanation of the decision for a person to read.
-pub(crate) fn explain(skip: Option<SkipReason>, facts: &ClosingFacts) -> String {
+/// Returns an explanation of the decision for a person to read.
+pub(crate) fn explain(skip: Option<SkipReason>, facts: &DecisionFacts) -> String {
     let sentence = match skip {
         None if facts.had_bot_session => {
             "To be sent: a person answered after the bot, and the contact has an address that mail may go to."
@@ -95,14 +96,14 @@ pub(crate) fn explain(skip: Option<SkipReason>, facts: &ClosingFacts) -> String 
 mod tests {
     use super::*;
 
-    fn chat_with_a_person() -> ClosingFacts {
-        ClosingFacts {
+    fn chat_with_a_person() -> DecisionFacts {
+        DecisionFacts {
             transcript_enabled: true,
             had_agent: true,
             contact_known: true,
             address_usable: true,
             address_verified: true,
-            ..ClosingFacts::default()
+            ..DecisionFacts::default()
         }
     }
 
@@ -113,39 +114,39 @@ mod tests {
 
     #[test]
     fn t1_the_channels_switch_comes_before_every_other_reason() {
-        let facts = ClosingFacts { had_bot_session: true, had_ticket: true, ..ClosingFacts::default() };
+        let facts = DecisionFacts { had_bot_session: true, had_ticket: true, ..DecisionFacts::default() };
         assert_eq!(decide(&facts, true), Some(SkipReason::Disabled));
     }
 
     #[test]
     fn t2_a_bots_chat_nobody_took_is_skipped() {
-        let facts = ClosingFacts { had_bot_session: true, had_agent: false, ..chat_with_a_person() };
+        let facts = DecisionFacts { had_bot_session: true, had_agent: false, ..chat_with_a_person() };
         assert_eq!(decide(&facts, false), Some(SkipReason::BotConversation));
     }
 
     #[test]
     fn t2_a_bots_chat_that_a_person_took_over_is_mailed() {
-        let facts = ClosingFacts { had_bot_session: true, ..chat_with_a_person() };
+        let facts = DecisionFacts { had_bot_session: true, ..chat_with_a_person() };
         assert_eq!(decide(&facts, false), None);
         assert!(explain(None, &facts).contains("answered after the bot"));
     }
 
     #[test]
     fn t2_a_chat_without_a_bot_is_not_a_bot_conversation_even_without_an_agent() {
-        let facts = ClosingFacts { had_agent: false, ..chat_with_a_person() };
+        let facts = DecisionFacts { had_agent: false, ..chat_with_a_person() };
         assert_eq!(decide(&facts, false), None);
     }
 
     #[test]
     fn t2_a_ticket_stands_for_the_transcript() {
-        let facts = ClosingFacts { had_ticket: true, ..chat_with_a_person() };
+        let facts = DecisionFacts { had_ticket: true, ..chat_with_a_person() };
         assert_eq!(decide(&facts, false), Some(SkipReason::Ticket));
     }
 
     #[test]
     fn t2_without_a_contact_or_an_address_it_is_skipped() {
-        let unknown = ClosingFacts { contact_known: false, ..chat_with_a_person() };
-        let no_address = ClosingFacts { address_usable: false, ..chat_with_a_person() };
+        let unknown = DecisionFacts { contact_known: false, ..chat_with_a_person() };
+        let no_address = DecisionFacts { address_usable: false, ..chat_with_a_person() };
         assert_eq!(decide(&unknown, false), Some(SkipReason::NoAddress));
         assert_eq!(decide(&no_address, false), Some(SkipReason::NoAddress));
         assert_ne!(explain(Some(SkipReason::NoAddress), &unknown), explain(Some(SkipReason::NoAddress), &no_address));
@@ -153,7 +154,7 @@ mod tests {
 
     #[test]
     fn t2_the_unverified_limit_does_not_apply_to_verified_addresses() {
-        let unverified = ClosingFacts { address_verified: false, ..chat_with_a_person() };
+        let unverified = DecisionFacts { address_verified: false, ..chat_with_a_person() };
         assert_eq!(decide(&unverified, true), Some(SkipReason::UnverifiedLimit));
         assert_eq!(decide(&unverified, false), None);
     }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::domain::{Delivery, DeliveryKind, DeliveryState, Sender, SkipReason, TranscriptDecision, explain};
 
-fn id(id: Option<Uuid>) -> String {
+fn id_or_empty(id: Option<Uuid>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
 }
 
@@ -27,8 +27,8 @@ pub(super) fn delivery(delivery: Delivery) -> proto::Delivery {
         id: delivery.id.to_string(),
         kind: kind.into(),
         state: state.into(),
-        conversation_id: id(delivery.conversation),
-        contact_id: id(delivery.contact),
+        conversation_id: id_or_empty(delivery.conversation),
+        contact_id: id_or_empty(delivery.contact),
         recipient: delivery.recipient,
         message_id: delivery.message_id,
         attempts: delivery.attempts,
@@ -40,7 +40,7 @@ pub(super) fn delivery(delivery: Delivery) -> proto::Delivery {
     }
 }
 
-/// The state to filter by. None: any state.
+/// Returns the state to filter by. None: any state.
 pub(super) fn state(state: proto::DeliveryState) -> Option<DeliveryState> {
     match state {
         proto::DeliveryState::Unspecified => None,
@@ -71,7 +71,7 @@ pub(super) fn decision(decision: TranscriptDecision) -> proto::TranscriptDecisio
         send: decision.skip_reason.is_none(),
         skip_reason: skip_reason.into(),
         explanation: explain(decision.skip_reason, &facts),
-        delivery_id: id(decision.delivery),
+        delivery_id: id_or_empty(decision.delivery),
         create_time: Some(decision.created_at.to_proto()),
         had_bot_session: facts.had_bot_session,
         had_agent: facts.had_agent,

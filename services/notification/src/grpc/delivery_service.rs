@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::convert;
 use crate::{App, commands, queries};
 
+/// Serves `DeliveryService`.
 pub(crate) struct Deliveries(pub(crate) App);
 
 #[tonic::async_trait]

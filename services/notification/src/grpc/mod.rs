@@ -1,4 +1,4 @@
-//! The gRPC services: validate the request, call a command or a query, convert the result.
+//! The gRPC services. A handler validates the request, calls a command or a query, and converts the result.
 
 mod convert;
 mod delivery_service;

@@ -18,6 +18,7 @@ use crate::{
     queries,
 };
 
+/// Serves `SenderService`.
 pub(crate) struct Senders(pub(crate) App);
 
 #[tonic::async_trait]

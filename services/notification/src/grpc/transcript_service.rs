@@ -20,6 +20,7 @@ use crate::{
     queries::{self, Preview, PreviewTranscript},
 };
 
+/// Serves `TranscriptService`.
 pub(crate) struct Transcripts(pub(crate) App);
 
 #[tonic::async_trait]
@@ -87,7 +88,7 @@ impl TranscriptService for Transcripts {
     }
 }
 
-/// A requested time zone must exist; an unknown one of a contact or channel is skipped instead.
+/// Rejects a requested time zone that does not exist. An unknown one of a contact or channel is skipped instead.
 fn check_time_zone(zone: &str) -> Result<(), NotificationError> {
     if zone.is_empty() || zone.parse::<Tz>().is_ok() {
         return Ok(());

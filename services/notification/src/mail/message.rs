@@ -40,7 +40,8 @@ pub(crate) struct ComposedMail {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// The Message-ID, the same for every attempt of a delivery, so that mail clients show a mail sent twice as one (rule T8).
+/// Returns the Message-ID, the same for every attempt of a delivery, so that mail clients show a mail sent twice as one (rule
+/// T8).
 pub(crate) fn message_id(delivery: Uuid, from: &str) -> String {
     let domain = from.rsplit_once('@').map_or("frontdesk.invalid", |(_, domain)| domain);
     format!("<{delivery}@{domain}>")

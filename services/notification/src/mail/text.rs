@@ -2,8 +2,8 @@
 
 use frontdesk_proto::characters::{is_directional, is_invisible, is_line_break};
 
-/// One line of at most `max_chars` characters for a header or a heading: names, subjects, titles. `=?` begins an encoded
-/// word, which a mail client would decode into text that was not checked, so a space breaks it.
+/// Returns one line of at most `max_chars` characters for a header or a heading: names, subjects, titles. `=?` begins an
+/// encoded word, which a mail client would decode into text that was not checked, so a space breaks it.
 pub(crate) fn one_line(text: &str, max_chars: usize) -> String {
     let spaced: String = text
         .chars()
@@ -14,15 +14,15 @@ pub(crate) fn one_line(text: &str, max_chars: usize) -> String {
     words.join(" ").replace("=?", "= ?").chars().take(max_chars).collect::<String>().trim().to_owned()
 }
 
-/// A URL as text, without invisible characters.
+/// Returns a URL as text, without invisible characters.
 pub(crate) fn visible_url(text: &str) -> String {
-    // Maximum length (characters).
+    // Maximum length of a URL in the text of a mail (characters).
     const MAX_CHARS: usize = 500;
     let visible: String = text.chars().filter(|char| !is_invisible(*char)).collect();
     one_line(&visible, MAX_CHARS)
 }
 
-/// The lines of a message.
+/// Returns the lines of a message.
 pub(crate) fn body_lines(text: &str) -> Vec<String> {
     text.replace("\r\n", "\n")
         .split(is_line_break)
@@ -32,9 +32,9 @@ pub(crate) fn body_lines(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The mail server's response on one line without control characters, as it is stored and shown.
+/// Returns the mail server's response on one line without control characters, as it is stored and shown.
 pub(crate) fn server_response(text: &str) -> String {
-    // Maximum length (characters).
+    // Maximum length of a response that is stored (characters).
     const MAX_CHARS: usize = 500;
     text.chars()
         .map(|char| if is_line_break(char) { ' ' } else { char })

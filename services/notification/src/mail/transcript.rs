@@ -67,13 +67,13 @@ pub(crate) fn render(transcript: &Transcript, subject: &str) -> Result<(String, 
 /// Maximum size of both parts without their lines (bytes); each value around the lines has a maximum length.
 const MAX_BYTES_AROUND_LINES: usize = 64 * 1024;
 
-/// Maximum size of the lines in both parts together, when both parts may have `max_bytes`.
+/// Returns the maximum size of the lines in both parts together, when both parts may have `max_bytes`.
 pub(crate) fn max_bytes_of_lines(max_bytes: usize) -> usize {
     max_bytes.saturating_sub(MAX_BYTES_AROUND_LINES)
 }
 
-/// Size of a line in both parts together (bytes), with the heading of a day when it begins one. `previous`: time of the line
-/// before.
+/// Returns the size of a line in both parts together (bytes), with the heading of a day when it begins one. `previous`:
+/// time of the line before.
 pub(crate) fn rendered_size(line: &TranscriptLine, zone: Tz, previous: Option<Time>) -> Result<usize, ComposeError> {
     let at = local(line.at, zone);
     let mut rows = vec![row(line, &at)];
@@ -169,7 +169,7 @@ fn local(at: Time, zone: Tz) -> DateTime<Tz> {
     at.to_utc().with_timezone(&zone)
 }
 
-/// The same content as JSON. Text is as it was written.
+/// Returns a transcript as JSON. Text is as it was written.
 pub(crate) fn json(transcript: &Transcript) -> String {
     let time = |at: Time| local(at, transcript.zone).to_rfc3339();
     let lines: Vec<_> = transcript

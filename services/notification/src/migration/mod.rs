@@ -1,9 +1,9 @@
-//! Schema of the database.
+//! The migrations of the database schema. Their names are stored in databases and never change.
 
 use frontdesk_db::Sql;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
-/// Brings this service's database up to date.
+/// Migrations of the service, oldest first.
 pub struct Migrator;
 
 impl MigratorTrait for Migrator {

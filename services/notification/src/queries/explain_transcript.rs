@@ -10,7 +10,7 @@ use crate::{
     store,
 };
 
-/// The decision of a close and its delivery; without a number, of the last close that was decided.
+/// Returns the decision of a close and its delivery; without a number, of the last close that was decided.
 pub(crate) async fn explain_transcript(
     app: &App,
     caller: &Caller,

@@ -11,7 +11,7 @@ use crate::{
     store,
 };
 
-/// Up to `limit` after a cursor.
+/// Returns up to `limit` deliveries after a cursor.
 pub(crate) async fn list_deliveries(
     app: &App,
     caller: &Caller,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{App, domain::TranscriptDecision, error::NotificationError, store};
 
-/// Up to `limit` after a cursor.
+/// Returns up to `limit` decisions after a cursor.
 pub(crate) async fn list_transcript_decisions(
     app: &App,
     caller: &Caller,

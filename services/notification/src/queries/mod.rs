@@ -1,15 +1,19 @@
-//! What callers ask: one file for each question.
+//! What a caller can ask, one file each. Commands ask [`gather_transcript()`] and [`unverified_limit_reached()`] too.
 
 mod explain_transcript;
+mod gather_transcript;
 mod get_delivery;
 mod list_deliveries;
 mod list_senders;
 mod list_transcript_decisions;
 mod preview_transcript;
+mod unverified_limit_reached;
 
 pub(crate) use explain_transcript::explain_transcript;
+pub(crate) use gather_transcript::{TranscriptData, TranscriptQuery, gather_transcript};
 pub(crate) use get_delivery::get_delivery;
 pub(crate) use list_deliveries::list_deliveries;
 pub(crate) use list_senders::list_senders;
 pub(crate) use list_transcript_decisions::list_transcript_decisions;
 pub(crate) use preview_transcript::{Preview, PreviewTranscript, preview_transcript};
+pub(crate) use unverified_limit_reached::unverified_limit_reached;

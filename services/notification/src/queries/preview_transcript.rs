@@ -3,10 +3,10 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
+use super::{TranscriptData, TranscriptQuery, gather_transcript, unverified_limit_reached};
 use crate::{
     App,
-    commands::steps::{TranscriptData, TranscriptQuery, gather_transcript, unverified_limit_reached},
-    conversation::{ClosingSnapshot, Conversation},
+    conversation::{ClosingFacts, Conversation},
     domain::{ConversationClose, Delivery, Sender, TranscriptDecision, decide},
     error::NotificationError,
     mail::{self, ComposeError, Envelope},
@@ -38,10 +38,10 @@ pub(crate) async fn preview_transcript(
     caller: &Caller,
     query: PreviewTranscript,
 ) -> Result<Preview, NotificationError> {
-    let conversation = app.conversations.get_conversation(caller.account, query.conversation).await?;
+    let conversation = app.conversation.get_conversation(caller.account, query.conversation).await?;
     // 0: a close now.
     let close_number = if conversation.closed { conversation.close_number } else { 0 };
-    let snapshot = app.conversations.get_closing_snapshot(caller.account, query.conversation, close_number).await?;
+    let facts = app.conversation.get_closing_facts(caller.account, query.conversation, close_number).await?;
     let (decision, delivery) = if conversation.closed {
         find_decision(app, caller, query.conversation, close_number).await?
     } else {
@@ -50,17 +50,17 @@ pub(crate) async fn preview_transcript(
     let transcript_query = TranscriptQuery {
         account: caller.account,
         conversation: query.conversation,
-        contact: snapshot.contact_id,
+        contact: facts.contact_id,
         as_closed: true,
-        visitor_name: &snapshot.visitor_name,
-        until: snapshot.last_sequence,
+        visitor_name: &facts.visitor_name,
+        until: facts.last_sequence,
         time_zone: &query.time_zone,
     };
     let data = gather_transcript(app, &transcript_query).await?;
-    let envelope = envelope(app, caller, &query.subject, &data, &snapshot, delivery.as_ref()).await?;
+    let envelope = envelope(app, caller, &query.subject, &data, &facts, delivery.as_ref()).await?;
     let decision = match decision {
         Some(decision) => decision,
-        None => foresee_decision(app, caller, &conversation, query.conversation, &snapshot).await?,
+        None => foresee_decision(app, caller, &conversation, query.conversation, &facts).await?,
     };
     // Rendering a long transcript takes tens of milliseconds and must not block the threads that serve calls.
     tokio::task::spawn_blocking(move || render(&query.subject, &data, envelope, decision))
@@ -69,7 +69,7 @@ pub(crate) async fn preview_transcript(
         .map_err(|error| NotificationError::Internal(error.to_string()))
 }
 
-/// The stored decision of the close and its delivery, if there are any.
+/// Returns the stored decision of the close and its delivery, if there are any.
 async fn find_decision(
     app: &App,
     caller: &Caller,
@@ -86,24 +86,24 @@ async fn find_decision(
     Ok((decision, delivery))
 }
 
-/// The headers of the mail; those of its delivery, if there is one. None: there is no recipient or no sender.
+/// Returns the headers of the mail; those of its delivery, if there is one. None: there is no recipient or no sender.
 async fn envelope(
     app: &App,
     caller: &Caller,
     subject: &str,
     data: &TranscriptData,
-    snapshot: &ClosingSnapshot,
+    facts: &ClosingFacts,
     delivery: Option<&Delivery>,
 ) -> Result<Option<Envelope>, NotificationError> {
     let chosen = match delivery {
         Some(delivery) if delivery.sender_from_channel => data.channel.sender_id,
-        _ => snapshot.sender_id,
+        _ => facts.sender_id,
     };
     let read = app.db.read_for(caller.account).await?;
     let found = store::senders::find_chosen_or_fallback(&read.conn(), caller.account, chosen).await?;
     drop(read);
     let Ok(sender) = Sender::require_usable(chosen, found) else { return Ok(None) };
-    let Some(recipient) = snapshot.recipient.clone().filter(|_| data.contact.is_some()) else { return Ok(None) };
+    let Some(recipient) = facts.recipient.clone().filter(|_| data.contact.is_some()) else { return Ok(None) };
     let date = match delivery.and_then(|delivery| delivery.composed_at) {
         Some(composed_at) => composed_at,
         None => app.db.now().await?,
@@ -112,13 +112,13 @@ async fn envelope(
     Ok(Some(data.envelope(id, date, sender, recipient, subject)))
 }
 
-/// The decision that a close now would bring, or that the last close will bring when its event arrives.
+/// Returns the decision that a close now would bring, or that the last close will bring when its event arrives.
 async fn foresee_decision(
     app: &App,
     caller: &Caller,
     conversation: &Conversation,
     id: Uuid,
-    snapshot: &ClosingSnapshot,
+    facts: &ClosingFacts,
 ) -> Result<TranscriptDecision, NotificationError> {
     let now = app.db.now().await?;
     let close = ConversationClose {
@@ -126,11 +126,11 @@ async fn foresee_decision(
         conversation: id,
         number: if conversation.closed { conversation.close_number } else { conversation.close_number + 1 },
         channel: Some(conversation.channel_id),
-        contact: snapshot.contact_id,
-        sender: snapshot.sender_id,
-        last_sequence: snapshot.last_sequence,
+        contact: facts.contact_id,
+        sender: facts.sender_id,
+        last_sequence: facts.last_sequence,
         closed_at: conversation.closed_at.unwrap_or(now),
-        facts: snapshot.facts,
+        facts: facts.decision_facts,
     };
     let read = app.db.read_for(caller.account).await?;
     let limits = app.settings.unverified_limits();

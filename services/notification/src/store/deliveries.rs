@@ -17,7 +17,7 @@ use crate::domain::{Claim, Delivery, DeliveryKind, DeliveryState};
 /// States of deliveries that are due at some time.
 const PENDING: [&str; 2] = ["QUEUED", "SENDING"];
 
-/// Inserts a new one, with the current trace context.
+/// Inserts a delivery, with the current trace context.
 pub(crate) async fn insert(tx: &Tx, delivery: &Delivery) -> Result<(), DbErr> {
     let mut row = to_row(delivery).into_active_model();
     row.traceparent = Set(frontdesk_telemetry::traceparent());
@@ -32,25 +32,25 @@ pub(crate) async fn save(tx: &Tx, delivery: &Delivery) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// One delivery.
+/// Returns the delivery.
 pub(crate) async fn find<C: ConnectionTrait>(db: &C, account: AccountId, id: Uuid) -> Result<Option<Delivery>, DbErr> {
     let query = Entity::find_by_id(id).filter(Column::AccountId.eq(account));
     query.one(db).await?.map(to_domain).transpose()
 }
 
-/// One delivery, locked.
+/// Returns the delivery, locked until the transaction ends.
 pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Delivery>, DbErr> {
     let query = Entity::find_by_id(id).filter(Column::AccountId.eq(account));
     query.lock_exclusive().one(tx.conn()).await?.map(to_domain).transpose()
 }
 
-/// The delivery, locked, if the claim still holds it.
+/// Returns the delivery, locked until the transaction ends, if the claim still holds it.
 pub(crate) async fn find_claimed_for_update(tx: &Tx, claim: &Claim) -> Result<Option<Delivery>, DbErr> {
     let delivery = find_for_update(tx, claim.account, claim.delivery).await?;
     Ok(delivery.filter(|delivery| delivery.is_held_by(claim)))
 }
 
-/// Newest first, after a cursor.
+/// Returns the deliveries after a cursor, newest first.
 pub(crate) async fn list<C: ConnectionTrait>(
     db: &C,
     account: AccountId,
@@ -89,7 +89,7 @@ pub(crate) async fn save_mail(tx: &Tx, delivery: &Delivery, bytes: Vec<u8>) -> R
     Ok(())
 }
 
-/// The bytes of the composed mail.
+/// Returns the bytes of the composed mail.
 pub(crate) async fn find_mail(tx: &Tx, account: AccountId, delivery: Uuid) -> Result<Option<Vec<u8>>, DbErr> {
     let query = delivery_mail::Entity::find_by_id(delivery).filter(delivery_mail::Column::AccountId.eq(account));
     Ok(query.one(tx.conn()).await?.map(|row| row.mail))
@@ -105,7 +105,7 @@ pub(crate) async fn delete_mail(tx: &Tx, account: AccountId, delivery: Uuid) -> 
     Ok(())
 }
 
-/// Up to `limit` due deliveries of all accounts, locked; those that other replicas have locked are skipped.
+/// Returns up to `limit` due deliveries of all accounts, locked; those that other replicas have locked are skipped.
 pub(crate) async fn list_due_for_update(tx: &Tx, now: Time, limit: u64) -> Result<Vec<Delivery>, DbErr> {
     let rows = Entity::find()
         .filter(Column::State.is_in(PENDING))
@@ -118,20 +118,20 @@ pub(crate) async fn list_due_for_update(tx: &Tx, now: Time, limit: u64) -> Resul
     rows.into_iter().map(to_domain).collect()
 }
 
-/// Renews a worker's lease until `until`, if the claim still holds the delivery.
+/// Renews a claim until `until`, if it still holds the delivery.
 pub(crate) async fn renew(tx: &Tx, claim: &Claim, until: Time) -> Result<(), DbErr> {
     Entity::update_many()
         .filter(Column::AccountId.eq(claim.account))
         .filter(Column::Id.eq(claim.delivery))
         .filter(Column::Claim.eq(claim.number))
-        .filter(Column::Leased.eq(true))
+        .filter(Column::Claimed.eq(true))
         .col_expr(Column::DueAt, Expr::value(until.0))
         .exec(tx.conn())
         .await?;
     Ok(())
 }
 
-/// When a delivery of any account is due next.
+/// Returns when a delivery of any account is due next.
 pub(crate) async fn next_due<C: ConnectionTrait>(db: &C) -> Result<Option<Time>, DbErr> {
     let due: Option<Option<Time>> = Entity::find()
         .select_only()
@@ -143,10 +143,10 @@ pub(crate) async fn next_due<C: ConnectionTrait>(db: &C) -> Result<Option<Time>,
     Ok(due.flatten())
 }
 
-/// Ends all leases: the deliveries are due at `now`.
-pub(crate) async fn end_leases(tx: &Tx, now: Time) -> Result<(), DbErr> {
+/// Ends all claims: the deliveries are due at `now`.
+pub(crate) async fn end_claims(tx: &Tx, now: Time) -> Result<(), DbErr> {
     Entity::update_many()
-        .filter(Column::Leased.eq(true))
+        .filter(Column::Claimed.eq(true))
         .filter(Column::DueAt.gt(now))
         .col_expr(Column::DueAt, Expr::value(now.0))
         .exec(tx.conn())
@@ -182,7 +182,7 @@ fn to_row(delivery: &Delivery) -> Model {
         last_response: delivery.last_response,
         failure: delivery.failure,
         claim: delivery.claim_number,
-        leased: delivery.leased,
+        claimed: delivery.claimed,
         due_at: delivery.due_at,
         created_at: delivery.created_at,
         sent_at: delivery.sent_at,
@@ -218,7 +218,7 @@ fn to_domain(row: Model) -> Result<Delivery, DbErr> {
         last_response: row.last_response,
         failure: row.failure,
         claim_number: row.claim,
-        leased: row.leased,
+        claimed: row.claimed,
         due_at: row.due_at,
         created_at: row.created_at,
         sent_at: row.sent_at,

@@ -1,17 +1,16 @@
-//! Events of the service, appended to the outbox in the transaction of the change.
+//! The events that this service publishes: one function for each.
 
 use frontdesk_db::Tx;
-use frontdesk_outbox::Aggregate;
+use frontdesk_outbox::{Aggregate, append};
 use frontdesk_proto::event::v1::{DeliveryFailed, DeliveryParked, DeliverySent, TranscriptDecided};
 use sea_orm::DbErr;
 use uuid::Uuid;
 
 use crate::{
     NAME,
-    domain::{Delivery, DeliveryEvent, DeliveryKind, SkipReason, TranscriptDecision},
+    domain::{Delivery, DeliveryKind, SkipReason, TranscriptDecision},
 };
 
-/// Appends `TranscriptDecided`.
 pub(crate) async fn append_transcript_decided(tx: &mut Tx, decision: &TranscriptDecision) -> Result<(), DbErr> {
     let aggregate = Aggregate {
         source: NAME,
@@ -26,37 +25,37 @@ pub(crate) async fn append_transcript_decided(tx: &mut Tx, decision: &Transcript
         close_number: decision.close.number,
         send: decision.skip_reason.is_none(),
         skip_reason: decision.skip_reason.map(SkipReason::as_str).unwrap_or_default().to_owned(),
-        delivery_id: text(decision.delivery),
+        delivery_id: id_or_empty(decision.delivery),
     };
-    frontdesk_outbox::append(tx, aggregate, &decided).await
+    append(tx, aggregate, &decided).await
 }
 
-/// Appends `DeliverySent`, `DeliveryFailed` or `DeliveryParked`.
-pub(crate) async fn append_delivery_event(tx: &mut Tx, delivery: &Delivery, event: DeliveryEvent) -> Result<(), DbErr> {
-    let aggregate = Aggregate {
-        source: NAME,
-        account: delivery.account,
-        kind: "delivery",
-        id: delivery.id,
-        version: delivery.version,
+pub(crate) async fn append_delivery_sent(tx: &mut Tx, delivery: &Delivery) -> Result<(), DbErr> {
+    let sent = DeliverySent {
+        delivery_id: delivery.id.to_string(),
+        conversation_id: id_or_empty(delivery.conversation),
+        contact_id: id_or_empty(delivery.contact),
+        manual: delivery.kind == DeliveryKind::ManualTranscript,
     };
-    // Only transcripts have a conversation and a contact.
-    let (delivery_id, conversation_id) = (delivery.id.to_string(), text(delivery.conversation));
-    match event {
-        DeliveryEvent::Sent => {
-            let manual = delivery.kind == DeliveryKind::ManualTranscript;
-            let sent = DeliverySent { delivery_id, conversation_id, contact_id: text(delivery.contact), manual };
-            frontdesk_outbox::append(tx, aggregate, &sent).await
-        }
-        DeliveryEvent::Failed => {
-            frontdesk_outbox::append(tx, aggregate, &DeliveryFailed { delivery_id, conversation_id }).await
-        }
-        DeliveryEvent::Parked => {
-            frontdesk_outbox::append(tx, aggregate, &DeliveryParked { delivery_id, conversation_id }).await
-        }
-    }
+    append(tx, delivery_aggregate(delivery), &sent).await
 }
 
-fn text(id: Option<Uuid>) -> String {
+pub(crate) async fn append_delivery_failed(tx: &mut Tx, delivery: &Delivery) -> Result<(), DbErr> {
+    let (delivery_id, conversation_id) = (delivery.id.to_string(), id_or_empty(delivery.conversation));
+    append(tx, delivery_aggregate(delivery), &DeliveryFailed { delivery_id, conversation_id }).await
+}
+
+pub(crate) async fn append_delivery_parked(tx: &mut Tx, delivery: &Delivery) -> Result<(), DbErr> {
+    let (delivery_id, conversation_id) = (delivery.id.to_string(), id_or_empty(delivery.conversation));
+    append(tx, delivery_aggregate(delivery), &DeliveryParked { delivery_id, conversation_id }).await
+}
+
+fn delivery_aggregate(delivery: &Delivery) -> Aggregate {
+    let Delivery { account, id, version, .. } = *delivery;
+    Aggregate { source: NAME, account, kind: "delivery", id, version }
+}
+
+/// Returns the id as events hold it. Only transcripts have a conversation and a contact.
+fn id_or_empty(id: Option<Uuid>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
 }

@@ -38,8 +38,8 @@ pub(crate) async fn count_unverified<C: ConnectionTrait>(
     })
 }
 
-/// When the oldest of the `limit.max` newest mails within the limit's scope and after `since` was created. None: there are
-/// fewer.
+/// Returns when the oldest of the `limit.max` newest mails within the limit's scope and after `since` was created. None: there
+/// are fewer.
 pub(crate) async fn oldest_within_limit(
     tx: &Tx,
     account: AccountId,

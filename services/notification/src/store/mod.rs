@@ -1,5 +1,5 @@
-//! Statements on the tables, and the mapping between rows and domain types. Every statement is limited to one account, except
-//! those of the delivery worker, which serves all accounts.
+//! The statements. Each one that a caller's request reaches names the account; those of the delivery worker serve all
+//! accounts.
 
 pub(crate) mod deliveries;
 pub(crate) mod entity;
@@ -12,12 +12,12 @@ use frontdesk_clock::Time;
 use sea_orm::{ColumnTrait, Condition, DbErr};
 use uuid::Uuid;
 
-/// Rows after a cursor, newest first.
+/// Returns the condition for rows after a cursor, newest first.
 fn after<C: ColumnTrait>(created_at: C, id: C, (at, last): (Time, Uuid)) -> Condition {
     Condition::any().add(created_at.lt(at)).add(Condition::all().add(created_at.eq(at)).add(id.lt(last)))
 }
 
-/// The value that a text column names.
+/// Returns the value that a text column names.
 fn parse<T>(column: &str, name: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, DbErr> {
     parse(name).ok_or_else(|| DbErr::Type(format!("{column} holds {name:?}, which this version does not know")))
 }

@@ -10,7 +10,7 @@ use sea_orm::{
 use super::entity::sender::{ActiveModel, Column, Entity, Model};
 use crate::domain::Sender;
 
-/// Inserts a new one.
+/// Inserts a sender.
 pub(crate) async fn insert(tx: &Tx, sender: &Sender) -> Result<(), DbErr> {
     Entity::insert(to_row(sender).into_active_model()).exec_without_returning(tx.conn()).await?;
     Ok(())
@@ -30,12 +30,12 @@ pub(crate) async fn save(tx: &Tx, sender: &Sender) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// One sender that is not deleted, locked.
+/// Returns the sender, unless it is deleted, locked until the transaction ends.
 pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Sender>, DbErr> {
     Ok(not_deleted(account).filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await?.map(to_domain))
 }
 
-/// One sender, deleted or not, locked.
+/// Returns the sender, deleted or not, locked until the transaction ends.
 pub(crate) async fn find_also_deleted_for_update(
     tx: &Tx,
     account: AccountId,
@@ -45,7 +45,7 @@ pub(crate) async fn find_also_deleted_for_update(
     Ok(query.lock_exclusive().one(tx.conn()).await?.map(to_domain))
 }
 
-/// The sender with this address, locked.
+/// Returns the sender with this address, locked until the transaction ends.
 pub(crate) async fn find_by_address_for_update(
     tx: &Tx,
     account: AccountId,
@@ -56,7 +56,7 @@ pub(crate) async fn find_by_address_for_update(
     Ok(query.lock_exclusive().one(tx.conn()).await?.map(to_domain))
 }
 
-/// The chosen sender, if it is not deleted; without one, the account's fallback.
+/// Returns the chosen sender, if it is not deleted; without one, the account's fallback.
 pub(crate) async fn find_chosen_or_fallback<C: ConnectionTrait>(
     db: &C,
     account: AccountId,
@@ -81,7 +81,7 @@ pub(crate) async fn clear_fallback(tx: &Tx, account: AccountId) -> Result<(), Db
     Ok(())
 }
 
-/// By address, at most 200.
+/// Returns the senders by address, at most 200.
 pub(crate) async fn list<C: ConnectionTrait>(db: &C, account: AccountId) -> Result<Vec<Sender>, DbErr> {
     let rows = not_deleted(account).order_by_asc(Column::Address).limit(200).all(db).await?;
     Ok(rows.into_iter().map(to_domain).collect())

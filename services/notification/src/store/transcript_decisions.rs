@@ -8,9 +8,9 @@ use sea_orm::{
 };
 
 use super::entity::transcript_decision::{Column, Entity, Model};
-use crate::domain::{ClosingFacts, ConversationClose, SkipReason, TranscriptDecision};
+use crate::domain::{ConversationClose, DecisionFacts, SkipReason, TranscriptDecision};
 
-/// Inserts the decision of a close. False: the close has a decision already, which stays.
+/// Inserts the decision of a close. Returns false when the close has a decision already, which stays.
 pub(crate) async fn insert_once(tx: &Tx, decision: &TranscriptDecision) -> Result<bool, DbErr> {
     // The count of rows is right on both databases.
     let inserted = Entity::insert(to_row(decision).into_active_model())
@@ -24,7 +24,7 @@ pub(crate) async fn insert_once(tx: &Tx, decision: &TranscriptDecision) -> Resul
     Ok(inserted == 1)
 }
 
-/// The decision of a close; without a number, of the last close that was decided.
+/// Returns the decision of a close; without a number, of the last close that was decided.
 pub(crate) async fn find<C: ConnectionTrait>(
     db: &C,
     account: AccountId,
@@ -41,7 +41,7 @@ pub(crate) async fn find<C: ConnectionTrait>(
     query.one(db).await?.map(to_domain).transpose()
 }
 
-/// Newest first, after a cursor.
+/// Returns the decisions after a cursor, newest first.
 pub(crate) async fn list<C: ConnectionTrait>(
     db: &C,
     account: AccountId,
@@ -102,7 +102,7 @@ fn to_domain(row: Model) -> Result<TranscriptDecision, DbErr> {
             sender: row.sender_id,
             last_sequence: row.last_sequence,
             closed_at: row.closed_at,
-            facts: ClosingFacts {
+            facts: DecisionFacts {
                 transcript_enabled: row.transcript_enabled,
                 had_bot_session: row.had_bot_session,
                 had_agent: row.had_agent,

@@ -37,7 +37,7 @@ pub(crate) enum Transport {
 pub(crate) struct TransportError(pub(crate) String);
 
 impl Transport {
-    /// The mailbox folder or the mail server of the settings.
+    /// Returns the mailbox folder or the mail server of the settings.
     pub(crate) fn try_new(settings: &NotificationSettings, data_folder: &Path) -> Result<Self, TransportError> {
         match settings.mailbox_folder(data_folder) {
             Some(folder) => Ok(Self::File(folder)),
@@ -53,12 +53,12 @@ impl Transport {
         }
     }
 
-    /// True: repeating an interrupted attempt does not send a second mail.
+    /// Returns whether repeating an interrupted attempt sends no second mail.
     pub(crate) fn is_idempotent(&self) -> bool {
         matches!(self, Self::File(_))
     }
 
-    /// Its name in logs.
+    /// Returns its name in logs.
     pub(crate) fn as_str(&self) -> &'static str {
         match self {
             Self::File(_) => "mailbox",

@@ -186,8 +186,9 @@ fn accepted(response: &Response) -> AttemptOutcome {
     }
 }
 
-/// The outcome that the server's response means. None: it did not respond.
+/// Returns the outcome that the server's response means. None: it did not respond.
 fn answered(error: &Error) -> Option<AttemptOutcome> {
+    // Response code of a server that requires authentication.
     const AUTHENTICATION_REQUIRED: u16 = 530;
     let code = u16::from(error.status()?);
     let text = response_text(error);

@@ -18,16 +18,17 @@ const MAX_POLL_INTERVAL: Duration = Duration::from_secs(2);
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
 /// Minimum pause when another replica claimed every due delivery.
 const MIN_CONTENTION_PAUSE: Duration = Duration::from_millis(100);
-/// How long a claim holds a delivery; renewed every [`RENEW_INTERVAL`], after its end other workers claim the delivery.
-const LEASE: Duration = Duration::from_secs(15);
-/// Interval between renewals of a lease.
+/// How long a claim holds a delivery. It is renewed every [`RENEW_INTERVAL`]; after its end another worker claims the
+/// delivery.
+const CLAIM_DURATION: Duration = Duration::from_secs(15);
+/// Interval between renewals of a claim.
 const RENEW_INTERVAL: Duration = Duration::from_secs(4);
 /// Maximum number of tries to record an outcome.
 const MAX_RECORD_TRIES: u32 = 5;
 
 /// Delivers until the shutdown, then waits for the deliveries in progress.
 pub(crate) async fn deliver(app: App) {
-    while let Err(error) = end_leases_of_previous_process(&app).await {
+    while let Err(error) = end_claims_of_previous_process(&app).await {
         tracing::error!(%error, "the delivery worker cannot read its database");
         tokio::select! {
             () = app.shutdown.cancelled() => return,
@@ -59,18 +60,19 @@ fn max_running(app: &App) -> usize {
     app.settings.deliveries_at_once.max(1)
 }
 
-/// A SQLite database has one process, so at its start the holders of all leases have ended.
-async fn end_leases_of_previous_process(app: &App) -> Result<(), NotificationError> {
+/// Ends the claims of a process that ended. A SQLite database has one process, so at its start the holders of all claims
+/// have ended.
+async fn end_claims_of_previous_process(app: &App) -> Result<(), NotificationError> {
     if !app.db.is_sqlite() {
         return Ok(());
     }
     let tx = app.db.begin().await?;
     let now = tx.now().await?;
-    store::deliveries::end_leases(&tx, now).await?;
+    store::deliveries::end_claims(&tx, now).await?;
     Ok(tx.commit().await?)
 }
 
-/// Starts due deliveries, up to the maximum. The time until the next delivery is due; None: unknown.
+/// Starts due deliveries, up to the maximum. Returns the time until the next delivery is due. None: unknown.
 async fn start_due(app: &App, running: &mut JoinSet<()>) -> Result<Option<Duration>, NotificationError> {
     let free = max_running(app).saturating_sub(running.len());
     if free == 0 {
@@ -82,7 +84,7 @@ async fn start_due(app: &App, running: &mut JoinSet<()>) -> Result<Option<Durati
         Some(due) if due <= now => {}
         later => return Ok(later.map(|later| later.since(now))),
     }
-    let claims = commands::claim_deliveries(app, LEASE, free as u64).await?;
+    let claims = commands::claim_deliveries(app, CLAIM_DURATION, free as u64).await?;
     let none_claimed = claims.is_empty();
     for claim in claims {
         spawn(app, claim, running);
@@ -97,23 +99,23 @@ fn spawn(app: &App, claim: Claim, running: &mut JoinSet<()>) {
     let span = tracing::info_span!("delivery", delivery = %claim.delivery);
     frontdesk_telemetry::continue_trace(&span, &claim.traceparent);
     let task = async move {
-        if let Err(error) = process_leased(&app, &claim).await {
-            tracing::error!(%error, "a delivery stopped; it continues when its lease ends");
+        if let Err(error) = process_claimed(&app, &claim).await {
+            tracing::error!(%error, "a delivery stopped; it continues when its claim ends");
         }
     };
     running.spawn(task.instrument(span));
 }
 
-/// Processes a claimed delivery and renews its lease meanwhile.
-async fn process_leased(app: &App, claim: &Claim) -> Result<(), NotificationError> {
+/// Processes a claimed delivery and renews the claim meanwhile.
+async fn process_claimed(app: &App, claim: &Claim) -> Result<(), NotificationError> {
     let processing = process(app, claim);
     tokio::pin!(processing);
     loop {
         tokio::select! {
             result = &mut processing => return result,
             () = tokio::time::sleep(RENEW_INTERVAL) => {
-                if let Err(error) = commands::renew_claim(app, claim, LEASE).await {
-                    tracing::warn!(%error, "the lease of a delivery was not renewed; trying again");
+                if let Err(error) = commands::renew_claim(app, claim, CLAIM_DURATION).await {
+                    tracing::warn!(%error, "the claim of a delivery was not renewed; trying again");
                 }
             }
         }
@@ -127,7 +129,7 @@ async fn process(app: &App, claim: &Claim) -> Result<(), NotificationError> {
     if !commands::compose_delivery(app, claim).await? {
         return Ok(());
     }
-    let Some(mail) = commands::begin_attempt(app, claim, LEASE).await? else { return Ok(()) };
+    let Some(mail) = commands::begin_attempt(app, claim, CLAIM_DURATION).await? else { return Ok(()) };
     let outcome = app.transport.send(mail).await;
     log_outcome(app, &outcome);
     record(app, claim, outcome).await

@@ -1,4 +1,4 @@
-//! Background work.
+//! Background tasks of the service.
 
 mod deliveries;
 

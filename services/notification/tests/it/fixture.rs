@@ -90,11 +90,11 @@ impl Fixture {
         db.query_one_raw(statement).await.unwrap().unwrap().try_get("", "count").unwrap()
     }
 
-    /// Makes the delivery look as if its worker had ended during an attempt: sending, with a lease that ends in 15 seconds.
+    /// Makes the delivery look as if its worker had ended during an attempt: sending, with a claim that ends in 15 seconds.
     pub async fn interrupt(&self, delivery: &str) {
-        let lease = self.service.db.now().await.unwrap().plus(Duration::from_secs(15)).0;
+        let claim_end = self.service.db.now().await.unwrap().plus(Duration::from_secs(15)).0;
         self.execute(&format!(
-            "UPDATE deliveries SET state = 'SENDING', leased = TRUE, due_at = {lease}, claim = claim + 1, \
+            "UPDATE deliveries SET state = 'SENDING', leased = TRUE, due_at = {claim_end}, claim = claim + 1, \
              attempts = attempts + 1 WHERE id = {}",
             self.uuid(delivery),
         ))

@@ -9,7 +9,7 @@ use crate::{
     store,
 };
 
-/// An error for the first limit that is reached. The caller has locked the account's counts.
+/// Rejects the mail for the first limit that is reached. The caller has locked the account's counts.
 pub(crate) async fn check_mail_limits(
     tx: &Tx,
     account: AccountId,

@@ -15,7 +15,9 @@ pub(crate) async fn save_delivery(tx: &mut Tx, delivery: &Delivery, event: Optio
         store::deliveries::delete_mail(tx, delivery.account, delivery.id).await?;
     }
     match event {
-        Some(event) => store::events::append_delivery_event(tx, delivery, event).await,
+        Some(DeliveryEvent::Sent) => store::events::append_delivery_sent(tx, delivery).await,
+        Some(DeliveryEvent::Failed) => store::events::append_delivery_failed(tx, delivery).await,
+        Some(DeliveryEvent::Parked) => store::events::append_delivery_parked(tx, delivery).await,
         None => Ok(()),
     }
 }

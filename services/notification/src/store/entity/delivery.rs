@@ -33,7 +33,8 @@ pub struct Model {
     pub last_response: String,
     pub failure: String,
     pub claim: i64,
-    pub leased: bool,
+    #[sea_orm(column_name = "leased")]
+    pub claimed: bool,
     pub due_at: Time,
     pub created_at: Time,
     pub sent_at: Option<Time>,

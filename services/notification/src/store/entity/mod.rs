@@ -1,4 +1,4 @@
-//! Rows of the tables.
+//! Rows, one file for each table.
 
 pub(crate) mod delivery;
 pub(crate) mod delivery_mail;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     App,
-    conversation::{Channel, Conversation, UpstreamError},
+    conversation::{CallError, Channel, Conversation},
     domain::{Contact, Excerpt, Sender, Transcript, TranscriptLine, VisitorName, zone},
     mail::{self, Envelope, one_line},
 };
@@ -47,8 +47,8 @@ pub(crate) struct TranscriptData {
 }
 
 /// Gathers a transcript. Its times are in the requested zone, else the contact's, else the channel's, else UTC.
-pub(crate) async fn gather_transcript(app: &App, query: &TranscriptQuery<'_>) -> Result<TranscriptData, UpstreamError> {
-    let (client, account) = (&app.conversations, query.account);
+pub(crate) async fn gather_transcript(app: &App, query: &TranscriptQuery<'_>) -> Result<TranscriptData, CallError> {
+    let (client, account) = (&app.conversation, query.account);
     let conversation = client.get_conversation(account, query.conversation).await?;
     let channel = client.get_channel(account, conversation.channel_id).await?;
     let mut contact = match query.contact {
@@ -68,13 +68,13 @@ pub(crate) async fn gather_transcript(app: &App, query: &TranscriptQuery<'_>) ->
     Ok(TranscriptData { channel, contact, transcript })
 }
 
-/// The lines of the thread, of which the middle is omitted when they are too large for a mail (rule T6).
+/// Returns the lines of the thread, of which the middle is omitted when they are too large for a mail (rule T6).
 async fn read_lines(
     app: &App,
     query: &TranscriptQuery<'_>,
     visitor: &VisitorName,
     zone: chrono_tz::Tz,
-) -> Result<Vec<TranscriptLine>, UpstreamError> {
+) -> Result<Vec<TranscriptLine>, CallError> {
     let max_bytes = app.settings.transcript_max_bytes.max(MIN_TRANSCRIPT_BYTES);
     let mut excerpt = Excerpt::new(mail::max_bytes_of_lines(max_bytes));
     let (mut previous, mut failure) = (None, None);
@@ -82,9 +82,9 @@ async fn read_lines(
         Ok(bytes) => excerpt.add(line, bytes),
         Err(error) => failure = Some(error),
     };
-    app.conversations.read_thread(query.account, query.conversation, query.until, visitor, on_line).await?;
+    app.conversation.read_thread(query.account, query.conversation, query.until, visitor, on_line).await?;
     match failure {
-        Some(error) => Err(UpstreamError::Unavailable(error.to_string())),
+        Some(error) => Err(CallError::Unavailable(error.to_string())),
         None => Ok(excerpt.into_lines()),
     }
 }
@@ -110,7 +110,7 @@ fn transcript(
 }
 
 impl TranscriptData {
-    /// The requested subject; empty: the default one.
+    /// Returns the requested subject; empty: the default one.
     pub(crate) fn subject(&self, requested: &str) -> String {
         match one_line(requested, MAX_SUBJECT_CHARS).as_str() {
             "" if self.transcript.to_visitor => {
@@ -121,8 +121,8 @@ impl TranscriptData {
         }
     }
 
-    /// The headers of the transcript's mail. Deliveries and previews both use it, so that a preview shows the bytes of the
-    /// mail (rule T9).
+    /// Returns the headers of the transcript's mail. Deliveries and previews both use it, so that a preview shows the bytes of
+    /// the mail (rule T9).
     pub(crate) fn envelope(
         &self,
         delivery: Uuid,

@@ -8,7 +8,7 @@ use crate::{
     store,
 };
 
-/// True: the limit allows no further transcript for this close. False also where no limit applies.
+/// Returns whether the limit allows no further transcript for this close. False also where no limit applies.
 pub(crate) async fn unverified_limit_reached<C: ConnectionTrait>(
     db: &C,
     limits: UnverifiedLimits,
