@@ -1,4 +1,4 @@
-//! Why a call fails, in this service's words, and what gRPC callers get: the one place that maps.
+//! Errors of the service, and their mapping to gRPC.
 
 use std::fmt;
 
@@ -8,11 +8,12 @@ use frontdesk_proto::conversation::v1::Reason;
 use sea_orm::DbErr;
 use tonic::{Code, Status};
 
-use crate::domain::{Conversation, Rejection, WrongBot};
+use crate::domain::{Conversation, Owner, OwnerKind, Rejection, WrongBot};
 
+/// Domain of the service's errors in google.rpc.ErrorInfo.
 const DOMAIN: &str = "conversation.frontdesk";
 
-/// Why a call was refused, or failed.
+/// Why a call was rejected, or failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConversationError {
     /// Fields that only the domain can judge.
@@ -83,7 +84,10 @@ impl Rejected {
 impl State {
     fn describe_owner(&self) -> String {
         match self.conversation.owner {
-            Some(owner) if self.owner_name.is_empty() => format!("a {} owns it now", owner.kind.as_str()),
+            Some(Owner { kind: OwnerKind::Agent, .. }) if self.owner_name.is_empty() => {
+                "an agent owns it now".to_owned()
+            }
+            Some(Owner { kind: OwnerKind::Bot, .. }) if self.owner_name.is_empty() => "a bot owns it now".to_owned(),
             Some(_) => format!("{} owns it now", self.owner_name),
             None => "it is unassigned now".to_owned(),
         }
@@ -121,7 +125,7 @@ impl fmt::Display for Rejected {
 }
 
 impl Rejected {
-    fn into_refusal(self) -> ApiError {
+    fn into_api_error(self) -> ApiError {
         let (code, reason) = match self.rejection {
             Rejection::Closed => (Code::FailedPrecondition, Reason::ConversationClosed),
             Rejection::BotInCharge => (Code::FailedPrecondition, Reason::BotInCharge),
@@ -132,25 +136,25 @@ impl Rejected {
             Rejection::NewerConversationOpen => (Code::FailedPrecondition, Reason::NewerConversationOpen),
             Rejection::ContactUnknown => (Code::FailedPrecondition, Reason::ContactUnknown),
         };
-        let refusal = ApiError::new(code, DOMAIN, reason.as_str_name(), self.to_string());
+        let error = ApiError::new(code, DOMAIN, reason.as_str_name(), self.to_string());
         match (self.rejection, &self.state) {
-            (Rejection::Closed, Some(State { conversation, .. })) => refusal
+            (Rejection::Closed, Some(State { conversation, .. })) => error
                 .with("close_reason", conversation.close_reason.map_or("", |reason| reason.as_str()))
                 .with("close_number", conversation.close_number),
             (
                 Rejection::BotInCharge | Rejection::SessionNotInCharge | Rejection::OwnerChanged,
                 Some(State { conversation, owner_name }),
             ) => {
-                let refusal = refusal.with("epoch", conversation.epoch).with("status", conversation.status.as_str());
+                let error = error.with("epoch", conversation.epoch).with("status", conversation.status.as_str());
                 match conversation.owner {
-                    Some(owner) => refusal
+                    Some(owner) => error
                         .with("owner_kind", owner.kind.as_str())
                         .with("owner_id", owner.id)
                         .with("owner_name", owner_name),
-                    None => refusal.with("owner_kind", "NOBODY"),
+                    None => error.with("owner_kind", "NOBODY"),
                 }
             }
-            _ => refusal,
+            _ => error,
         }
     }
 }
@@ -175,21 +179,21 @@ impl From<WrongBot> for ConversationError {
 }
 
 impl From<ConversationError> for Status {
-    fn from(error: ConversationError) -> Self {
-        let message = error.to_string();
-        let refusal = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.as_str());
+    fn from(failure: ConversationError) -> Self {
+        let message = failure.to_string();
+        let error = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.as_str());
         use ConversationError as E;
-        match error {
+        match failure {
             E::Fields(fields) => ApiError::fields(fields),
-            E::NotFound(resource) => refusal(Code::NotFound, Reason::NotFound).with("resource", resource),
-            E::RequestIdReused => refusal(Code::FailedPrecondition, Reason::RequestIdReused),
-            E::Rejected(rejected) => rejected.into_refusal(),
-            E::BotUnknown => refusal(Code::FailedPrecondition, Reason::BotUnknown),
-            E::ChannelDeleted => refusal(Code::FailedPrecondition, Reason::ChannelDeleted),
-            E::AddressTaken => refusal(Code::FailedPrecondition, Reason::AddressTaken),
-            E::EtagMismatch => refusal(Code::Aborted, Reason::EtagMismatch),
+            E::NotFound(resource) => error(Code::NotFound, Reason::NotFound).with("resource", resource),
+            E::RequestIdReused => error(Code::FailedPrecondition, Reason::RequestIdReused),
+            E::Rejected(rejected) => rejected.into_api_error(),
+            E::BotUnknown => error(Code::FailedPrecondition, Reason::BotUnknown),
+            E::ChannelDeleted => error(Code::FailedPrecondition, Reason::ChannelDeleted),
+            E::AddressTaken => error(Code::FailedPrecondition, Reason::AddressTaken),
+            E::EtagMismatch => error(Code::Aborted, Reason::EtagMismatch),
             E::Unreachable(_) | E::DatabaseLost => ApiError::unavailable(message),
-            E::Db(error) => ApiError::database(&error),
+            E::Db(failure) => ApiError::database(&failure),
         }
         .into()
     }

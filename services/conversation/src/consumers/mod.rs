@@ -1,4 +1,4 @@
-//! Events of other services that this one handles.
+//! Reactions to the events of other services, one file each.
 
 mod agents;
 mod bots;

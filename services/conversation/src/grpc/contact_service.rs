@@ -8,17 +8,21 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{
-    Grpc, convert,
+    convert,
     fields::{both, email, one, time_zone},
 };
 use crate::{
+    App,
     commands::{self, CreateContact, UpdateContact},
     domain::ContactUpdate,
     queries,
 };
 
+/// Serves `ContactService`.
+pub(crate) struct Contacts(pub(crate) App);
+
 #[tonic::async_trait]
-impl ContactService for Grpc {
+impl ContactService for Contacts {
     async fn create_contact(
         &self,
         request: Request<pb::CreateContactRequest>,

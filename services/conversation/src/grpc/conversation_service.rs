@@ -10,10 +10,11 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{
-    Grpc, convert,
+    convert,
     fields::{agent, bot_session, invalid, optional_key},
 };
 use crate::{
+    App,
     commands::{
         self, ChangeAssignee, CloseConversation, Closer, HandOff, IdleTimeout, LinkContact, RecordAnswer,
         ReopenConversation,
@@ -22,7 +23,10 @@ use crate::{
     queries::{self, AssigneeFilter, Filter},
 };
 
-impl Grpc {
+/// Serves `ConversationService`.
+pub(crate) struct Conversations(pub(crate) App);
+
+impl Conversations {
     /// The conversation as a response, with the names in it.
     async fn to_response(
         &self,
@@ -35,7 +39,7 @@ impl Grpc {
 }
 
 #[tonic::async_trait]
-impl ConversationService for Grpc {
+impl ConversationService for Conversations {
     async fn get_conversation(
         &self,
         request: Request<pb::GetConversationRequest>,

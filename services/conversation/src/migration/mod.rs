@@ -1,4 +1,4 @@
-//! The schema of the conversation database.
+//! The migrations of the database schema.
 
 use frontdesk_db::Sql;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};

@@ -121,8 +121,8 @@ pub(crate) async fn list<C: ConnectionTrait>(
         query = query.filter(Column::ContactId.eq(contact));
     }
     if let Some((time, id)) = after {
-        let later = Column::LastActivityAt.lt(time);
-        query = query.filter(Condition::any().add(later).add(Column::LastActivityAt.eq(time).and(Column::Id.lt(id))));
+        let earlier = Column::LastActivityAt.lt(time);
+        query = query.filter(Condition::any().add(earlier).add(Column::LastActivityAt.eq(time).and(Column::Id.lt(id))));
     }
     let rows = query.order_by_desc(Column::LastActivityAt).order_by_desc(Column::Id).limit(limit).all(conn).await?;
     Ok(rows.into_iter().map(Conversation::from).collect())

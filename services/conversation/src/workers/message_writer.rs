@@ -24,8 +24,10 @@ use crate::{
     domain::{AppendMessage, Context, Conversation, Entry, Rejection},
     store::{
         NewRows,
+        conversation_batch::{
+            self as store, BatchContext, ContextRequest, ConversationBatch, LockedConversations, RowKey,
+        },
         display_names::DisplayNames,
-        message_writer::{self as store, BatchContext, ContextRequest, Conversations, MessageWriter, RowKey},
     },
 };
 
@@ -101,7 +103,7 @@ impl MessageQueue {
             Queue { sender, receiver: Mutex::new(receiver) }
         });
         let queues = queues.collect();
-        Self(Arc::new(Shared { writer: BatchWriter::new(db, clock, notifier, store::message_writer(db)), queues }))
+        Self(Arc::new(Shared { writer: BatchWriter::new(db, clock, notifier, store::conversation_batch(db)), queues }))
     }
 
     /// Number of workers to run.
@@ -135,7 +137,7 @@ impl MessageQueue {
                     }
                     self.0.writer.write(std::mem::take(&mut batch)).await;
                 }
-                // Closed, the queue gives what it still holds, and then nothing.
+                // After it is closed, the queue still returns the messages that it holds.
                 () = shutdown.cancelled(), if !queue.is_closed() => queue.close(),
             }
         }
@@ -169,11 +171,11 @@ struct BatchWriter {
     db: Db,
     clock: Clock,
     notifier: ChangeNotifier,
-    store: Arc<dyn MessageWriter>,
+    store: Arc<dyn ConversationBatch>,
 }
 
 impl BatchWriter {
-    fn new(db: &Db, clock: &Clock, notifier: &ChangeNotifier, store: Arc<dyn MessageWriter>) -> Self {
+    fn new(db: &Db, clock: &Clock, notifier: &ChangeNotifier, store: Arc<dyn ConversationBatch>) -> Self {
         Self { db: db.clone(), clock: clock.clone(), notifier: notifier.clone(), store }
     }
 
@@ -220,7 +222,7 @@ impl BatchWriter {
         AssertUnwindSafe(self.write_batch(batch)).catch_unwind().await.unwrap_or(Err(BatchError::Panicked))
     }
 
-    /// Writes the batch and gives each member's result, or writes nothing.
+    /// Writes the batch and returns each member's result, or writes nothing.
     async fn write_batch(&self, batch: &[QueuedWrite]) -> Result<Vec<WriteResult>, BatchError> {
         let mut tx = self.db.begin_batch().await?;
         let rows: Vec<_> = batch.iter().map(|queued| (queued.request.account, queued.request.conversation)).collect();
@@ -249,7 +251,7 @@ impl BatchWriter {
         Ok(results)
     }
 
-    fn context_request<'a>(&self, batch: &'a [QueuedWrite], conversations: &Conversations) -> ContextRequest<'a> {
+    fn context_request<'a>(&self, batch: &'a [QueuedWrite], conversations: &LockedConversations) -> ContextRequest<'a> {
         let requests = batch.iter().map(|queued| &queued.request);
         ContextRequest {
             keys: requests.clone().map(|request| &request.key).collect(),
@@ -265,7 +267,7 @@ impl BatchWriter {
 /// Decides one member, on what the members before it left.
 fn append(
     queued: &QueuedWrite,
-    conversations: &mut Conversations,
+    conversations: &mut LockedConversations,
     context: &mut BatchContext,
     rows: &mut NewRows,
 ) -> Result<WriteResult, DbErr> {

@@ -43,7 +43,7 @@ async fn fixture(mode: Mode) -> Fixture {
         agents::save(&tx, Agent { account, id, name: name.into(), roster }).await.unwrap();
     }
     tx.commit().await.unwrap();
-    let writer = BatchWriter::new(&db, &clock, &ChangeNotifier::default(), store::message_writer(&db));
+    let writer = BatchWriter::new(&db, &clock, &ChangeNotifier::default(), store::conversation_batch(&db));
     Fixture { writer, account, _database: database }
 }
 
@@ -106,7 +106,7 @@ impl Fixture {
         }
     }
 
-    /// Writes them as one batch and gives their results.
+    /// Writes them as one batch and returns their results.
     async fn batch(&self, requests: Vec<WriteRequest>) -> Vec<WriteResult> {
         let queue = |request| {
             let (answer, answered) = oneshot::channel();
@@ -147,15 +147,15 @@ impl Fixture {
 
 type Interruption = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 
-/// The message writer of the database, interrupted once before it saves.
+/// The batches of the database, interrupted once before they are saved.
 struct Interrupted {
-    inner: Arc<dyn MessageWriter>,
+    inner: Arc<dyn ConversationBatch>,
     before_save: SyncMutex<Option<Interruption>>,
 }
 
 #[async_trait::async_trait]
-impl MessageWriter for Interrupted {
-    async fn lock(&self, tx: &Tx, conversations: &[RowKey]) -> Result<Conversations, DbErr> {
+impl ConversationBatch for Interrupted {
+    async fn lock(&self, tx: &Tx, conversations: &[RowKey]) -> Result<LockedConversations, DbErr> {
         self.inner.lock(tx, conversations).await
     }
 
