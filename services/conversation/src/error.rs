@@ -60,7 +60,7 @@ impl ConversationError {
     }
 }
 
-/// A rejection with what is true now.
+/// A rejection with the current state of the conversation.
 #[derive(Debug)]
 pub(crate) struct Rejected {
     rejection: Rejection,

@@ -40,7 +40,7 @@ enum StoredResult {
     WithoutTime(i64, Option<Owner>),
 }
 
-/// Gives the conversation as it is now, and what the change did; for a repeat what the first request did.
+/// Returns the conversation as it is now, and what the change did; for a repeat what the first request did.
 pub(crate) async fn change_assignee(
     app: &App,
     caller: &Caller,

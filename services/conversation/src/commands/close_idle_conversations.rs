@@ -22,7 +22,7 @@ pub(crate) struct IdleTimeout {
     pub session: Uuid,
 }
 
-/// What became of it.
+/// The outcome of one timeout.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum IdleOutcome {
     Closed,

@@ -59,7 +59,7 @@ pub(crate) async fn create_channel(
     Ok(channel)
 }
 
-/// The channel's bot. A repeat gets the first answer whatever became of the bot, so it does not ask.
+/// The channel's bot. A repeat gets the first answer, also when the bot was deleted since, so it does not ask.
 async fn find_bot_unless_repeated(
     app: &App,
     caller: &Caller,

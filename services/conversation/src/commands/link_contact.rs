@@ -1,4 +1,4 @@
-//! An agent says which contact the visitor of a conversation is (rule X1): their word counts as proof.
+//! An agent says which contact the visitor of a conversation is (rule X1), which verifies the link.
 
 use frontdesk_auth::Caller;
 use uuid::Uuid;

@@ -20,7 +20,7 @@ pub(crate) struct PostMessage {
     pub key: Key,
 }
 
-/// Gives the entry and its author's name.
+/// Returns the entry and its author's name.
 pub(crate) async fn post_message(
     app: &App,
     caller: &Caller,

@@ -20,7 +20,7 @@ pub(crate) struct RotateVisitorKey {
     pub key: Key,
 }
 
-/// Gives the new key with its secret, which is derived and stored nowhere.
+/// Returns the new key with its secret, which is derived and stored nowhere.
 pub(crate) async fn rotate_visitor_key(
     app: &App,
     caller: &Caller,

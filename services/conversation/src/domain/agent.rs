@@ -15,7 +15,7 @@ pub(crate) struct Agent {
     pub roster: Option<RosterState>,
 }
 
-/// What the roster said about an agent.
+/// The state of an agent on the roster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RosterState {
     pub active: bool,

@@ -43,7 +43,7 @@ impl AppendMessage {
         }
     }
 
-    /// Appends the message to the locked conversation and gives its entry.
+    /// Appends the message to the locked conversation and returns its entry.
     pub(crate) fn apply(&self, conversation: &mut Conversation, context: Context<'_>) -> Result<Entry, Rejection> {
         match self {
             Self::Agent { agent, text, expected_epoch } => {

@@ -40,7 +40,7 @@ pub(crate) struct ContactEmail {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ContactUpdate {
     pub name: Option<String>,
-    /// An address in its canonical spelling. An agent's word verifies it (rule X1).
+    /// An address in its canonical spelling. It is verified, since an agent enters it (rule X1).
     pub email: Option<String>,
     pub phone: Option<String>,
     pub time_zone: Option<String>,

@@ -145,7 +145,7 @@ impl Conversation {
         }
     }
 
-    /// Changes the owner at an epoch (rules A1, A3). Gives the owner before; nothing changes when it is the same.
+    /// Changes the owner at an epoch (rules A1, A3). Returns the owner before; nothing changes when it is the same.
     pub(crate) fn change_owner(&mut self, change: OwnerChange, now: Time) -> Result<Option<Owner>, Rejection> {
         self.require_open()?;
         self.require_epoch(Some(change.expected_epoch))?;
@@ -237,7 +237,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// Requires that the bot session is in charge. Gives its bot.
+    /// Requires that the bot session is in charge. Returns its bot.
     pub(crate) fn require_in_charge(&self, session: Uuid) -> Result<Uuid, Rejection> {
         match self.session_in_charge() {
             Some(in_charge) if in_charge.id == session => Ok(in_charge.bot),
@@ -260,7 +260,7 @@ impl Conversation {
         }
     }
 
-    /// Gives the session that was in charge until now.
+    /// Returns the session that was in charge until now.
     fn end_bot_session(&mut self) -> Option<Uuid> {
         let session = self.bot_session.as_mut().filter(|session| session.in_charge)?;
         session.in_charge = false;

@@ -1,6 +1,6 @@
 //! Which contact a visitor is (rule X1).
 //!
-//! A contact is verified to be the visitor's own by a signed token, by an agent's word, or because it was created for them.
+//! A contact is verified to be the visitor's own by a signed token, by an agent, or because it was created for them.
 //! Typing an address that another contact has links the visitor to that contact for the team's eyes only: it proves nothing
 //! and changes nothing of that contact.
 

@@ -39,7 +39,7 @@ pub(super) fn owner(owner: Owner, names: &DisplayNames) -> PbActor {
     PbActor { kind: kind.into(), id: owner.id.to_string(), name: names.owner(owner) }
 }
 
-/// The cause in a request; the field's rule has refused the unspecified one.
+/// The cause in a request; the field's rule rejects the unspecified one.
 pub(super) fn cause(cause: PbCause) -> AssignmentCause {
     match cause {
         PbCause::Started => AssignmentCause::Started,
@@ -269,7 +269,7 @@ pub(super) fn visitor_key(key: &VisitorKey) -> pb::VisitorKey {
     }
 }
 
-/// The greeter in a request; the field's rule has refused the unspecified one.
+/// The greeter in a request; the field's rule rejects the unspecified one.
 pub(super) fn greeter(greeter: pb::Greeter) -> Greeter {
     match greeter {
         pb::Greeter::Bot => Greeter::Bot,

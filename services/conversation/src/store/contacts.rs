@@ -48,7 +48,7 @@ pub(crate) async fn find_id_by_email<C: ConnectionTrait>(
     Ok(row.one(conn).await?.map(|row| row.contact_id))
 }
 
-/// Removes the address from the contacts that have it unverified, other than `keep_at`: an agent's word wins over typing.
+/// Removes the address from the contacts that have it unverified, other than `keep_at`, for which an agent verifies it.
 pub(crate) async fn remove_typed_email(tx: &Tx, account: AccountId, address: &str, keep_at: Uuid) -> Result<(), DbErr> {
     contact_email::Entity::delete_many()
         .filter(contact_email::Column::AccountId.eq(account))

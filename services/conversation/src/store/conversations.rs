@@ -43,7 +43,7 @@ pub(crate) async fn find_newest_for_update(
     let newest = in_account(account)
         .filter(Column::ChannelId.eq(channel))
         .filter(Column::VisitorId.eq(visitor))
-        // The open one first: a reopened one may be older than a closed one.
+        // The open one first, since a reopened one may be older than a closed one: as text, OPEN sorts after CLOSED.
         .order_by_desc(Column::Status)
         .order_by_desc(Column::CreatedAt)
         .order_by_desc(Column::Id)
@@ -128,7 +128,7 @@ pub(crate) async fn list<C: ConnectionTrait>(
     Ok(rows.into_iter().map(Conversation::from).collect())
 }
 
-/// Gives the visitor's conversations that have no contact, or the contact `from`, to the contact `to` (rule X1).
+/// Moves the visitor's conversations that have no contact, or the contact `from`, to the contact `to` (rule X1).
 pub(crate) async fn move_to_contact(
     tx: &Tx,
     account: AccountId,

@@ -120,7 +120,7 @@ pub(crate) async fn find_epoch_start(
     conversation: Uuid,
     epoch: i64,
 ) -> Result<Option<Time>, DbErr> {
-    // Texts hold the same words escaped, so that few others match.
+    // In the texts of messages the quotes are escaped, so few other entries match.
     let candidates = of_conversation(account, conversation)
         .filter(Column::Content.contains(format!("\"epoch\":{epoch}}}")))
         .order_by_desc(Column::Sequence)

@@ -33,7 +33,7 @@ use crate::{
 
 /// Maximum number of messages in one batch.
 const MAX_BATCH: usize = 128;
-/// Maximum number of requests in one worker's queue; further callers wait for room.
+/// Maximum number of requests in one worker's queue; further callers wait until the queue has space.
 const QUEUE_CAPACITY: usize = 1024;
 /// Number of workers on PostgreSQL: while one batch is committed the other is put together. SQLite has one writer anyway.
 const WORKERS: usize = 2;
@@ -49,7 +49,7 @@ pub(crate) struct WriteRequest {
     pub key: Key,
 }
 
-/// What became of it.
+/// The outcome of a request.
 #[derive(Debug)]
 pub(crate) enum WriteOutcome {
     /// The entry, with its author's name.
@@ -65,7 +65,7 @@ pub(crate) enum WriteError {
     RequestIdReused,
     /// With the conversation as it was then.
     Rejected(Rejection, Box<Conversation>),
-    /// The connection was lost: the message may have been appended all the same.
+    /// The connection was lost: the message may have been appended.
     ConnectionLost,
     Db(DbErr),
 }

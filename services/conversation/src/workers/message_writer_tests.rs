@@ -264,7 +264,7 @@ async fn a_member_that_cannot_be_written_fails_alone(mode: Mode) {
     let fixture = fixture(mode).await;
     let (good, bad) = (fixture.start("a").await, fixture.start("b").await);
     fixture.batch(vec![fixture.message(bad, "first")]).await;
-    // The next number is taken: the primary key of the entries refuses it, and the whole batch with it.
+    // The next number is taken: the primary key of the entries rejects it, and with it the whole batch.
     let take_number = "UPDATE conversations SET last_sequence = 1 WHERE visitor_id = 'b'";
     let tx = fixture.writer.db.begin().await.unwrap();
     tx.conn().execute_unprepared(take_number).await.unwrap();

@@ -99,7 +99,7 @@ impl<'a> ConversationChange<'a> {
         Ok(self.conversation)
     }
 
-    /// Rolls back. Gives the error with what is true now.
+    /// Rolls back. Returns the error with the current state.
     pub(crate) async fn reject(self, rejection: Rejection) -> ConversationError {
         reject(self.tx.conn(), self.conversation, rejection).await
     }
