@@ -8,10 +8,7 @@ use frontdesk_proto::conversation::v1::{self as pb, channel_service_server::Chan
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{
-    convert,
-    fields::{invalid, one, time_zone},
-};
+use super::convert::{self, invalid, one, time_zone};
 use crate::{
     App,
     commands::{self, CreateChannel, RotateVisitorKey, UpdateChannel},

@@ -7,10 +7,7 @@ use frontdesk_proto::conversation::v1::{self as pb, contact_service_server::Cont
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{
-    convert,
-    fields::{both, email, one, time_zone},
-};
+use super::convert::{self, both, email, one, time_zone};
 use crate::{
     App,
     commands::{self, CreateContact, UpdateContact},

@@ -9,10 +9,7 @@ use frontdesk_proto::conversation::v1::{self as pb, conversation_service_server:
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{
-    convert,
-    fields::{agent, bot_session, invalid, optional_key},
-};
+use super::convert::{self, agent, bot_session, invalid, optional_key};
 use crate::{
     App,
     commands::{

@@ -4,7 +4,6 @@ mod channel_service;
 mod contact_service;
 mod conversation_service;
 mod convert;
-mod fields;
 mod thread_service;
 mod ticket_service;
 mod visitor_key_cache;

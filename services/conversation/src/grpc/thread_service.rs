@@ -9,8 +9,8 @@ use frontdesk_proto::conversation::v1::{self as pb, thread_service_server::Threa
 use tonic::{Request, Response, Status};
 
 use super::{
-    ResponseStream, convert,
-    fields::{agent, bot_session, invalid, require_text},
+    ResponseStream,
+    convert::{self, agent, bot_session, invalid, require_text},
 };
 use crate::{
     App,

@@ -7,7 +7,7 @@ use frontdesk_proto::conversation::v1::{self as pb, ticket_service_server::Ticke
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{convert, fields::agent};
+use super::convert::{self, agent};
 use crate::{
     App,
     commands::{self, CreateTicket, UpdateTicket},

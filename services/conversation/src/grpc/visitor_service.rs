@@ -5,7 +5,10 @@ use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, visitor_service_server::VisitorService};
 use tonic::{Request, Response, Status};
 
-use super::{ResponseStream, convert, fields::require_text};
+use super::{
+    ResponseStream,
+    convert::{self, require_text},
+};
 use crate::{
     App,
     commands::{self, ChooseButton, SendMessage, StartChat},
