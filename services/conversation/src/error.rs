@@ -10,10 +10,10 @@ use tonic::{Code, Status};
 
 use crate::domain::{Conversation, Owner, OwnerKind, Rejection, WrongBot};
 
-/// Domain of the service's errors in google.rpc.ErrorInfo.
+/// Domain of the service's errors in `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "conversation.frontdesk";
 
-/// Why a call was rejected, or failed.
+/// Why a call is rejected or fails.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConversationError {
     /// Fields that only the domain can judge.
@@ -179,11 +179,11 @@ impl From<WrongBot> for ConversationError {
 }
 
 impl From<ConversationError> for Status {
-    fn from(failure: ConversationError) -> Self {
-        let message = failure.to_string();
+    fn from(conversation_error: ConversationError) -> Self {
+        let message = conversation_error.to_string();
         let error = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.as_str());
         use ConversationError as E;
-        match failure {
+        match conversation_error {
             E::Fields(fields) => ApiError::fields(fields),
             E::NotFound(resource) => error(Code::NotFound, Reason::NotFound).with("resource", resource),
             E::RequestIdReused => error(Code::FailedPrecondition, Reason::RequestIdReused),
@@ -193,7 +193,7 @@ impl From<ConversationError> for Status {
             E::AddressTaken => error(Code::FailedPrecondition, Reason::AddressTaken),
             E::EtagMismatch => error(Code::Aborted, Reason::EtagMismatch),
             E::Unreachable(_) | E::DatabaseLost => ApiError::unavailable(message),
-            E::Db(failure) => ApiError::database(&failure),
+            E::Db(error) => ApiError::database(&error),
         }
         .into()
     }

@@ -3,7 +3,7 @@
 use frontdesk_db::Sql;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
-/// Brings the conversation database up to date.
+/// Migrations of the service, oldest first.
 pub struct Migrator;
 
 impl MigratorTrait for Migrator {

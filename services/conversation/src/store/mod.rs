@@ -1,4 +1,5 @@
-//! The statements. Each one that a caller's request reaches names the account.
+//! The statements. Each one that a caller's request reaches names the account; those of
+//! [`conversation_batch`] serve all accounts.
 
 pub(crate) mod agents;
 pub(crate) mod bots;
