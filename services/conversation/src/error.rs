@@ -83,14 +83,13 @@ impl Rejected {
 
 impl State {
     fn describe_owner(&self) -> String {
-        match self.conversation.owner {
-            Some(Owner { kind: OwnerKind::Agent, .. }) if self.owner_name.is_empty() => {
-                "an agent owns it now".to_owned()
-            }
-            Some(Owner { kind: OwnerKind::Bot, .. }) if self.owner_name.is_empty() => "a bot owns it now".to_owned(),
-            Some(_) => format!("{} owns it now", self.owner_name),
-            None => "it is unassigned now".to_owned(),
-        }
+        let name = match self.conversation.owner {
+            None => return "it is unassigned now".to_owned(),
+            Some(_) if !self.owner_name.is_empty() => self.owner_name.as_str(),
+            Some(Owner { kind: OwnerKind::Agent, .. }) => "an agent",
+            Some(Owner { kind: OwnerKind::Bot, .. }) => "a bot",
+        };
+        format!("{name} owns it now")
     }
 }
 
@@ -196,5 +195,41 @@ impl From<ConversationError> for Status {
             E::Db(error) => ApiError::database(&error),
         }
         .into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use frontdesk_clock::Time;
+    use frontdesk_db::AccountId;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{Greeting, NewConversation};
+
+    #[test]
+    fn a1_a_rejection_describes_the_owner_also_when_the_name_is_unknown() {
+        let new = NewConversation {
+            id: Uuid::from_u128(1),
+            account: AccountId(Uuid::from_u128(2)),
+            channel_id: Uuid::from_u128(3),
+            visitor_id: "v".into(),
+            contact_id: None,
+            page_url: String::new(),
+            page_title: String::new(),
+            previous_id: None,
+            greeting: Greeting::Nobody,
+        };
+        let mut conversation = Conversation::start(new, Time(0));
+        for (owner, name, text) in [
+            (None, "", "it is unassigned now"),
+            (Some(Owner::agent(Uuid::from_u128(5))), "", "an agent owns it now"),
+            (Some(Owner::bot(Uuid::from_u128(6))), "", "a bot owns it now"),
+            (Some(Owner::agent(Uuid::from_u128(5))), "Ada", "Ada owns it now"),
+        ] {
+            conversation.owner = owner;
+            let rejected = Rejected::new(Rejection::OwnerChanged, conversation.clone(), name.to_owned());
+            assert_eq!(rejected.to_string(), format!("the owner changed; {text}, at epoch 1"));
+        }
     }
 }
