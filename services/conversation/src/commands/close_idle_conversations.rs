@@ -17,9 +17,9 @@ use crate::{
 
 /// A bot session whose timeout is believed to have expired.
 pub(crate) struct IdleTimeout {
-    pub account: AccountId,
-    pub conversation: Uuid,
-    pub session: Uuid,
+    pub(crate) account: AccountId,
+    pub(crate) conversation: Uuid,
+    pub(crate) session: Uuid,
 }
 
 /// The outcome of one timeout.

@@ -12,9 +12,9 @@ use crate::{
 };
 
 pub(crate) struct LinkContact {
-    pub conversation: Uuid,
-    pub contact: Uuid,
-    pub agent: Uuid,
+    pub(crate) conversation: Uuid,
+    pub(crate) contact: Uuid,
+    pub(crate) agent: Uuid,
 }
 
 pub(crate) async fn link_contact(

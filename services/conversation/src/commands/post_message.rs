@@ -14,10 +14,10 @@ use crate::{
 };
 
 pub(crate) struct PostMessage {
-    pub conversation: Uuid,
+    pub(crate) conversation: Uuid,
     /// By an agent or a bot.
-    pub message: AppendMessage,
-    pub key: Key,
+    pub(crate) message: AppendMessage,
+    pub(crate) key: Key,
 }
 
 /// Returns the entry and its author's name.

@@ -14,9 +14,9 @@ use crate::{
 };
 
 pub(crate) struct ReopenConversation {
-    pub conversation: Uuid,
-    pub agent: Uuid,
-    pub key: Option<Key>,
+    pub(crate) conversation: Uuid,
+    pub(crate) agent: Uuid,
+    pub(crate) key: Option<Key>,
 }
 
 pub(crate) async fn reopen_conversation(

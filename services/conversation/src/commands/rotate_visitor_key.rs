@@ -14,10 +14,10 @@ use crate::{
 };
 
 pub(crate) struct RotateVisitorKey {
-    pub channel: Uuid,
+    pub(crate) channel: Uuid,
     /// How long the keys before stay active.
-    pub keep_previous: Duration,
-    pub key: Key,
+    pub(crate) keep_previous: Duration,
+    pub(crate) key: Key,
 }
 
 /// Returns the new key with its secret, which is derived and stored nowhere.

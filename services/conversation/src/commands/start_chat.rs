@@ -14,12 +14,12 @@ use crate::{
 };
 
 pub(crate) struct StartChat {
-    pub channel: Uuid,
-    pub page_url: String,
-    pub page_title: String,
+    pub(crate) channel: Uuid,
+    pub(crate) page_url: String,
+    pub(crate) page_title: String,
     /// The first message. Empty: none.
-    pub text: String,
-    pub key: Key,
+    pub(crate) text: String,
+    pub(crate) key: Key,
 }
 
 pub(crate) async fn start_chat(

@@ -21,9 +21,9 @@ pub(crate) enum AppendMessage {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Context<'a> {
     /// Time by the database's clock, read after the row was locked.
-    pub now: Time,
+    pub(crate) now: Time,
     /// The writing agent. None: this service does not know them.
-    pub agent: Option<&'a Agent>,
+    pub(crate) agent: Option<&'a Agent>,
 }
 
 impl AppendMessage {

@@ -9,13 +9,13 @@ use super::{Channel, ContactEmail, Conversation, Ticket, TicketStatus, Visitor, 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ClosingFacts {
     /// Address that the transcript goes to. None: there is none.
-    pub recipient: Option<String>,
+    pub(crate) recipient: Option<String>,
     /// Whether a signed token or an agent vouched for the address.
-    pub recipient_verified: bool,
-    pub had_ticket: bool,
-    pub transcript_enabled: bool,
+    pub(crate) recipient_verified: bool,
+    pub(crate) had_ticket: bool,
+    pub(crate) transcript_enabled: bool,
     /// None: the account's fallback sender.
-    pub sender_id: Option<Uuid>,
+    pub(crate) sender_id: Option<Uuid>,
 }
 
 impl ClosingFacts {
@@ -71,14 +71,14 @@ fn recipient(visitor: &Visitor, emails: &[ContactEmail]) -> Option<(String, bool
 /// What is stored at one close: its facts, and values of the conversation's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ClosingSnapshot {
-    pub account: AccountId,
-    pub conversation_id: Uuid,
-    pub close_number: i32,
-    pub contact_id: Option<Uuid>,
-    pub had_bot_session: bool,
-    pub had_agent: bool,
-    pub last_sequence: i64,
-    pub facts: ClosingFacts,
+    pub(crate) account: AccountId,
+    pub(crate) conversation_id: Uuid,
+    pub(crate) close_number: i32,
+    pub(crate) contact_id: Option<Uuid>,
+    pub(crate) had_bot_session: bool,
+    pub(crate) had_agent: bool,
+    pub(crate) last_sequence: i64,
+    pub(crate) facts: ClosingFacts,
 }
 
 impl ClosingSnapshot {

@@ -32,12 +32,12 @@ impl VisitorLink {
 /// A visitor who is linked to a contact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Visitor {
-    pub account: AccountId,
-    pub id: String,
-    pub contact_id: Uuid,
-    pub link: VisitorLink,
+    pub(crate) account: AccountId,
+    pub(crate) id: String,
+    pub(crate) contact_id: Uuid,
+    pub(crate) link: VisitorLink,
     /// The address that a signed token vouched for, or that the visitor typed.
-    pub address: Option<String>,
+    pub(crate) address: Option<String>,
 }
 
 impl Visitor {

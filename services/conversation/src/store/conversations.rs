@@ -80,10 +80,10 @@ pub(crate) async fn list_of_visitor<C: ConnectionTrait>(
 /// Which conversations an inbox shows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
-    pub status: Option<Status>,
-    pub assignee: Option<AssigneeFilter>,
-    pub channel: Option<Uuid>,
-    pub contact: Option<Uuid>,
+    pub(crate) status: Option<Status>,
+    pub(crate) assignee: Option<AssigneeFilter>,
+    pub(crate) channel: Option<Uuid>,
+    pub(crate) contact: Option<Uuid>,
 }
 
 /// Which assignee they have.

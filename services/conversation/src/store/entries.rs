@@ -41,9 +41,9 @@ pub(crate) async fn find<C: ConnectionTrait>(
 
 /// A page of entries.
 pub(crate) struct EntryPage {
-    pub entries: Vec<Entry>,
+    pub(crate) entries: Vec<Entry>,
     /// Whether more entries follow.
-    pub has_more: bool,
+    pub(crate) has_more: bool,
 }
 
 /// Entries after a sequence, and up to one if given, oldest first.

@@ -43,10 +43,10 @@ const MAX_ATTEMPTS: u32 = 3;
 /// A message to append to a conversation of the account.
 #[derive(Clone, Debug)]
 pub(crate) struct WriteRequest {
-    pub account: AccountId,
-    pub conversation: Uuid,
-    pub message: AppendMessage,
-    pub key: Key,
+    pub(crate) account: AccountId,
+    pub(crate) conversation: Uuid,
+    pub(crate) message: AppendMessage,
+    pub(crate) key: Key,
 }
 
 /// The outcome of a request.

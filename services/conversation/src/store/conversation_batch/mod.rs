@@ -54,22 +54,22 @@ pub(crate) fn conversation_batch(db: &Db) -> Arc<dyn ConversationBatch> {
 /// What [`ConversationBatch::load_context`] looks up.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ContextRequest<'a> {
-    pub keys: Vec<&'a Key>,
+    pub(crate) keys: Vec<&'a Key>,
     /// The agents who write, each once.
-    pub agents: Vec<RowKey>,
+    pub(crate) agents: Vec<RowKey>,
     /// The bots in charge, each once.
-    pub bots: Vec<RowKey>,
+    pub(crate) bots: Vec<RowKey>,
     /// How far the process's clock was moved forward.
-    pub clock_offset: Duration,
+    pub(crate) clock_offset: Duration,
 }
 
 /// What the decisions of a batch need besides the conversations.
 #[derive(Debug)]
 pub(crate) struct BatchContext {
     /// Time by the database's clock.
-    pub now: Time,
+    pub(crate) now: Time,
     /// The request ids that were used before, and those that the batch uses.
-    pub requests: RequestBatch,
+    pub(crate) requests: RequestBatch,
     agents: HashMap<RowKey, Agent>,
     bots: HashMap<RowKey, Bot>,
 }
