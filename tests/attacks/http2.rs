@@ -93,7 +93,7 @@ pub fn message_of(compressed: u8, message: &[u8]) -> Vec<u8> {
 
 /// Header block of a call of the method at `path`, with additional fields.
 pub fn block(path: &str, more: &[(&str, &str)]) -> Vec<u8> {
-    // Entries of the static report: method POST, scheme http.
+    // Entries of HPACK's static table: method POST, scheme http.
     let mut block = vec![0x83, 0x86];
     for (name, value) in [(4, path), (1, "attacked")] {
         block.push(name);

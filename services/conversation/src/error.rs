@@ -1,4 +1,4 @@
-//! Why a call fails, in this service's words, and what gRPC callers get: the one place that maps.
+//! Errors of the service, and their mapping to gRPC.
 
 use std::fmt;
 
@@ -8,11 +8,12 @@ use frontdesk_proto::conversation::v1::Reason;
 use sea_orm::DbErr;
 use tonic::{Code, Status};
 
-use crate::domain::{Conversation, Rejection, WrongBot};
+use crate::domain::{Conversation, Owner, OwnerKind, Rejection, WrongBot};
 
+/// Domain of the service's errors in `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "conversation.frontdesk";
 
-/// Why a call was refused, or failed.
+/// Why a call is rejected or fails.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConversationError {
     /// Fields that only the domain can judge.
@@ -59,7 +60,7 @@ impl ConversationError {
     }
 }
 
-/// A rejection with what is true now.
+/// A rejection with the current state of the conversation.
 #[derive(Debug)]
 pub(crate) struct Rejected {
     rejection: Rejection,
@@ -82,11 +83,13 @@ impl Rejected {
 
 impl State {
     fn describe_owner(&self) -> String {
-        match self.conversation.owner {
-            Some(owner) if self.owner_name.is_empty() => format!("a {} owns it now", owner.kind.as_str()),
-            Some(_) => format!("{} owns it now", self.owner_name),
-            None => "it is unassigned now".to_owned(),
-        }
+        let name = match self.conversation.owner {
+            None => return "it is unassigned now".to_owned(),
+            Some(_) if !self.owner_name.is_empty() => self.owner_name.as_str(),
+            Some(Owner { kind: OwnerKind::Agent, .. }) => "an agent",
+            Some(Owner { kind: OwnerKind::Bot, .. }) => "a bot",
+        };
+        format!("{name} owns it now")
     }
 }
 
@@ -121,7 +124,7 @@ impl fmt::Display for Rejected {
 }
 
 impl Rejected {
-    fn into_refusal(self) -> ApiError {
+    fn into_api_error(self) -> ApiError {
         let (code, reason) = match self.rejection {
             Rejection::Closed => (Code::FailedPrecondition, Reason::ConversationClosed),
             Rejection::BotInCharge => (Code::FailedPrecondition, Reason::BotInCharge),
@@ -132,25 +135,25 @@ impl Rejected {
             Rejection::NewerConversationOpen => (Code::FailedPrecondition, Reason::NewerConversationOpen),
             Rejection::ContactUnknown => (Code::FailedPrecondition, Reason::ContactUnknown),
         };
-        let refusal = ApiError::new(code, DOMAIN, reason.as_str_name(), self.to_string());
+        let error = ApiError::new(code, DOMAIN, reason.as_str_name(), self.to_string());
         match (self.rejection, &self.state) {
-            (Rejection::Closed, Some(State { conversation, .. })) => refusal
+            (Rejection::Closed, Some(State { conversation, .. })) => error
                 .with("close_reason", conversation.close_reason.map_or("", |reason| reason.as_str()))
                 .with("close_number", conversation.close_number),
             (
                 Rejection::BotInCharge | Rejection::SessionNotInCharge | Rejection::OwnerChanged,
                 Some(State { conversation, owner_name }),
             ) => {
-                let refusal = refusal.with("epoch", conversation.epoch).with("status", conversation.status.as_str());
+                let error = error.with("epoch", conversation.epoch).with("status", conversation.status.as_str());
                 match conversation.owner {
-                    Some(owner) => refusal
+                    Some(owner) => error
                         .with("owner_kind", owner.kind.as_str())
                         .with("owner_id", owner.id)
                         .with("owner_name", owner_name),
-                    None => refusal.with("owner_kind", "NOBODY"),
+                    None => error.with("owner_kind", "NOBODY"),
                 }
             }
-            _ => refusal,
+            _ => error,
         }
     }
 }
@@ -175,22 +178,58 @@ impl From<WrongBot> for ConversationError {
 }
 
 impl From<ConversationError> for Status {
-    fn from(error: ConversationError) -> Self {
-        let message = error.to_string();
-        let refusal = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.as_str());
+    fn from(conversation_error: ConversationError) -> Self {
+        let message = conversation_error.to_string();
+        let error = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.as_str());
         use ConversationError as E;
-        match error {
+        match conversation_error {
             E::Fields(fields) => ApiError::fields(fields),
-            E::NotFound(resource) => refusal(Code::NotFound, Reason::NotFound).with("resource", resource),
-            E::RequestIdReused => refusal(Code::FailedPrecondition, Reason::RequestIdReused),
-            E::Rejected(rejected) => rejected.into_refusal(),
-            E::BotUnknown => refusal(Code::FailedPrecondition, Reason::BotUnknown),
-            E::ChannelDeleted => refusal(Code::FailedPrecondition, Reason::ChannelDeleted),
-            E::AddressTaken => refusal(Code::FailedPrecondition, Reason::AddressTaken),
-            E::EtagMismatch => refusal(Code::Aborted, Reason::EtagMismatch),
+            E::NotFound(resource) => error(Code::NotFound, Reason::NotFound).with("resource", resource),
+            E::RequestIdReused => error(Code::FailedPrecondition, Reason::RequestIdReused),
+            E::Rejected(rejected) => rejected.into_api_error(),
+            E::BotUnknown => error(Code::FailedPrecondition, Reason::BotUnknown),
+            E::ChannelDeleted => error(Code::FailedPrecondition, Reason::ChannelDeleted),
+            E::AddressTaken => error(Code::FailedPrecondition, Reason::AddressTaken),
+            E::EtagMismatch => error(Code::Aborted, Reason::EtagMismatch),
             E::Unreachable(_) | E::DatabaseLost => ApiError::unavailable(message),
             E::Db(error) => ApiError::database(&error),
         }
         .into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use frontdesk_clock::Time;
+    use frontdesk_db::AccountId;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{Greeting, NewConversation};
+
+    #[test]
+    fn a1_a_rejection_describes_the_owner_also_when_the_name_is_unknown() {
+        let new = NewConversation {
+            id: Uuid::from_u128(1),
+            account: AccountId(Uuid::from_u128(2)),
+            channel_id: Uuid::from_u128(3),
+            visitor_id: "v".into(),
+            contact_id: None,
+            page_url: String::new(),
+            page_title: String::new(),
+            previous_id: None,
+            greeting: Greeting::Nobody,
+        };
+        let mut conversation = Conversation::start(new, Time(0));
+        for (owner, name, text) in [
+            (None, "", "it is unassigned now"),
+            (Some(Owner::agent(Uuid::from_u128(5))), "", "an agent owns it now"),
+            (Some(Owner::bot(Uuid::from_u128(6))), "", "a bot owns it now"),
+            (Some(Owner::agent(Uuid::from_u128(5))), "Ada", "Ada owns it now"),
+        ] {
+            conversation.owner = owner;
+            let rejected = Rejected::new(Rejection::OwnerChanged, conversation.clone(), name.to_owned());
+            assert_eq!(rejected.to_string(), format!("the owner changed; {text}, at epoch 1"));
+        }
     }
 }

@@ -26,12 +26,20 @@ use frontdesk_auth::{InstallationSecret, VisitorKeyStore};
 use frontdesk_bus::{Bus, ChangeNotifier};
 use frontdesk_client::Peer;
 use frontdesk_db::Db;
-use frontdesk_proto::conversation::v1::{WatchChatResponse, WatchThreadResponse};
+use frontdesk_proto::conversation::v1::{
+    WatchChatResponse, WatchThreadResponse,
+    channel_service_server::{self, ChannelServiceServer},
+    contact_service_server::{self, ContactServiceServer},
+    conversation_service_server::{self, ConversationServiceServer},
+    thread_service_server::{self, ThreadServiceServer},
+    ticket_service_server::{self, TicketServiceServer},
+    visitor_service_server::{self, VisitorServiceServer},
+};
 use frontdesk_service::{BuildError, Service, ServiceContext, Worker};
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
-/// Name of the service in events and tokens.
+/// Name of the service in events, tokens and consumers.
 const NAME: &str = "conversation";
 
 /// What every call, consumer and worker of the service needs. Clones share it.
@@ -55,7 +63,14 @@ pub struct App {
 impl Service for App {
     const NAME: &'static str = NAME;
     const PACKAGE: &'static str = "frontdesk.conversation.v1";
-    const GRPC_SERVICES: &'static [&'static str] = grpc::SERVICES;
+    const GRPC_SERVICES: &'static [&'static str] = &[
+        conversation_service_server::SERVICE_NAME,
+        thread_service_server::SERVICE_NAME,
+        visitor_service_server::SERVICE_NAME,
+        contact_service_server::SERVICE_NAME,
+        channel_service_server::SERVICE_NAME,
+        ticket_service_server::SERVICE_NAME,
+    ];
     const CALLS: &'static [&'static str] = &["assignment", "bot-session"];
     type Migrator = migration::Migrator;
     type Settings = ();
@@ -79,7 +94,13 @@ impl Service for App {
     }
 
     fn routes(&self, routes: &mut RoutesBuilder) {
-        grpc::routes(self, routes);
+        routes
+            .add_service(ConversationServiceServer::new(grpc::Conversations(self.clone())))
+            .add_service(ThreadServiceServer::new(grpc::Threads(self.clone())))
+            .add_service(VisitorServiceServer::new(grpc::Visitors(self.clone())))
+            .add_service(ContactServiceServer::new(grpc::Contacts(self.clone())))
+            .add_service(ChannelServiceServer::new(grpc::Channels(self.clone())))
+            .add_service(TicketServiceServer::new(grpc::Tickets(self.clone())));
     }
 
     fn subscribe(&self, bus: &Bus) {

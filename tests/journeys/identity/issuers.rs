@@ -101,7 +101,7 @@ async fn s1_issuers_are_trusted_by_their_published_keys_which_are_fetched_rarely
     assert_eq!((unpermitted.code(), reason(&unpermitted).as_str()), (Code::PermissionDenied, "NOT_PERMITTED"));
     assert_eq!(unpermitted.get_details_error_info().unwrap().metadata["permission"], "roster.read");
 
-    // What only development has is absent: its key and its clock.
+    // Outside development mode there is neither a development key nor a clock that can be advanced.
     let clock = ClockServiceClient::new(with(&channel, &signers[0].token(account, CallerKind::Admin, "ada")));
     let by = Some(prost_types::Duration { seconds: 60, nanos: 0 });
     let absent = clock.clone().advance_time(AdvanceTimeRequest { by }).await.unwrap_err();

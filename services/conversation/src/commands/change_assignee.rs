@@ -15,21 +15,21 @@ use crate::{
 };
 
 pub(crate) struct ChangeAssignee {
-    pub conversation: Uuid,
-    pub change: OwnerChange,
+    pub(crate) conversation: Uuid,
+    pub(crate) change: OwnerChange,
     /// Name of the new owner, as the roster has it.
-    pub agent_name: String,
-    pub key: Key,
+    pub(crate) agent_name: String,
+    pub(crate) key: Key,
 }
 
 /// What the change did. Stored as JSON for repeats: add, never rename.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ChangedAssignee {
-    pub from: Option<Owner>,
+    pub(crate) from: Option<Owner>,
     /// The epoch that began; where nothing had to change, the current one.
-    pub epoch: i64,
+    pub(crate) epoch: i64,
     /// When that epoch began.
-    pub at: Time,
+    pub(crate) at: Time,
 }
 
 /// The stored result of a request: this release's, or that of the release before, which stored no time.
@@ -40,7 +40,7 @@ enum StoredResult {
     WithoutTime(i64, Option<Owner>),
 }
 
-/// Gives the conversation as it is now, and what the change did; for a repeat what the first request did.
+/// Returns the conversation as it is now, and what the change did; for a repeat what the first request did.
 pub(crate) async fn change_assignee(
     app: &App,
     caller: &Caller,

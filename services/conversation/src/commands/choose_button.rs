@@ -13,10 +13,10 @@ use crate::{
 };
 
 pub(crate) struct ChooseButton {
-    pub chat: Uuid,
-    pub visitor_sequence: i64,
-    pub button_id: String,
-    pub key: Key,
+    pub(crate) chat: Uuid,
+    pub(crate) visitor_sequence: i64,
+    pub(crate) button_id: String,
+    pub(crate) key: Key,
 }
 
 pub(crate) async fn choose_button(

@@ -8,10 +8,10 @@ use super::steps::{Begun, ConversationChange};
 use crate::{App, domain::Conversation, error::ConversationError, store::closing_facts};
 
 pub(crate) struct CloseConversation {
-    pub conversation: Uuid,
-    pub by: Closer,
-    pub expected_epoch: Option<i64>,
-    pub key: Option<Key>,
+    pub(crate) conversation: Uuid,
+    pub(crate) by: Closer,
+    pub(crate) expected_epoch: Option<i64>,
+    pub(crate) key: Option<Key>,
 }
 
 /// The actor who closes.

@@ -11,18 +11,18 @@ use crate::{
     error::ConversationError,
     store::{
         NewRows, closing_facts,
-        message_writer::{self, message_writer},
+        conversation_batch::{self, conversation_batch},
     },
 };
 
 /// A bot session whose timeout is believed to have expired.
 pub(crate) struct IdleTimeout {
-    pub account: AccountId,
-    pub conversation: Uuid,
-    pub session: Uuid,
+    pub(crate) account: AccountId,
+    pub(crate) conversation: Uuid,
+    pub(crate) session: Uuid,
 }
 
-/// What became of it.
+/// The outcome of one timeout.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum IdleOutcome {
     Closed,
@@ -34,7 +34,7 @@ pub(crate) enum IdleOutcome {
 /// Maximum number of conversations that one transaction closes: their rows are locked until it ends.
 const MAX_BATCH: usize = 100;
 
-/// Gives the outcome of each, in their order.
+/// Returns the outcome of each, in their order.
 pub(crate) async fn close_idle_conversations(
     app: &App,
     timeouts: Vec<IdleTimeout>,
@@ -56,10 +56,10 @@ pub(crate) async fn close_idle_conversations(
 }
 
 async fn close_batch(app: &App, batch: &[IdleTimeout]) -> Result<Vec<IdleOutcome>, ConversationError> {
-    let writer = message_writer(&app.db);
+    let store = conversation_batch(&app.db);
     let mut tx = app.db.begin_batch().await?;
     let keys: Vec<_> = batch.iter().map(|timeout| (timeout.account, timeout.conversation)).collect();
-    let mut conversations = writer.lock(&tx, &keys).await?;
+    let mut conversations = store.lock(&tx, &keys).await?;
     let facts = closing_facts::find_many(tx.conn(), &conversations.values().collect::<Vec<_>>()).await?;
     // Read after the lock: a message that committed before counts, one that comes later finds the close.
     let now = tx.now().await?;
@@ -81,7 +81,7 @@ async fn close_batch(app: &App, batch: &[IdleTimeout]) -> Result<Vec<IdleOutcome
             Err(IdleRejection::NotInCharge) => IdleOutcome::NotInCharge,
         });
     }
-    message_writer::save(&*writer, &mut tx, &app.notifier, &conversations, rows, RequestBatch::default()).await?;
+    conversation_batch::save(&*store, &mut tx, &app.notifier, &conversations, rows, RequestBatch::default()).await?;
     tx.commit().await?;
     Ok(outcomes)
 }

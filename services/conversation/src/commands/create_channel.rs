@@ -13,15 +13,15 @@ use crate::{
 };
 
 pub(crate) struct CreateChannel {
-    pub name: String,
-    pub website_url: String,
-    pub greeter: Greeter,
+    pub(crate) name: String,
+    pub(crate) website_url: String,
+    pub(crate) greeter: Greeter,
     /// Set if and only if a bot greets.
-    pub bot: Option<Uuid>,
-    pub transcript_enabled: bool,
-    pub transcript_sender_id: Option<Uuid>,
-    pub time_zone: String,
-    pub key: Key,
+    pub(crate) bot: Option<Uuid>,
+    pub(crate) transcript_enabled: bool,
+    pub(crate) transcript_sender_id: Option<Uuid>,
+    pub(crate) time_zone: String,
+    pub(crate) key: Key,
 }
 
 pub(crate) async fn create_channel(
@@ -59,7 +59,7 @@ pub(crate) async fn create_channel(
     Ok(channel)
 }
 
-/// The channel's bot. A repeat gets the first answer whatever became of the bot, so it does not ask.
+/// The channel's bot. A repeat gets the first answer, also when the bot was deleted since, so it does not ask.
 async fn find_bot_unless_repeated(
     app: &App,
     caller: &Caller,

@@ -13,8 +13,8 @@ use crate::{
 
 pub(crate) struct CreateContact {
     /// What the new contact has.
-    pub contact: ContactUpdate,
-    pub key: Key,
+    pub(crate) contact: ContactUpdate,
+    pub(crate) key: Key,
 }
 
 pub(crate) async fn create_contact(

@@ -13,11 +13,11 @@ use crate::{
 };
 
 pub(crate) struct CreateTicket {
-    pub conversation: Uuid,
-    pub agent: Uuid,
-    pub subject: String,
-    pub url: String,
-    pub key: Key,
+    pub(crate) conversation: Uuid,
+    pub(crate) agent: Uuid,
+    pub(crate) subject: String,
+    pub(crate) url: String,
+    pub(crate) key: Key,
 }
 
 pub(crate) async fn create_ticket(

@@ -8,12 +8,12 @@ use super::steps::{Begun, ConversationChange};
 use crate::{App, domain::Conversation, error::ConversationError};
 
 pub(crate) struct HandOff {
-    pub conversation: Uuid,
-    pub session: Uuid,
-    pub reason: String,
+    pub(crate) conversation: Uuid,
+    pub(crate) session: Uuid,
+    pub(crate) reason: String,
     /// None: routing decides.
-    pub agent: Option<Uuid>,
-    pub key: Key,
+    pub(crate) agent: Option<Uuid>,
+    pub(crate) key: Key,
 }
 
 pub(crate) async fn hand_off(app: &App, caller: &Caller, command: HandOff) -> Result<Conversation, ConversationError> {

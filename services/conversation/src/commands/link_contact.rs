@@ -1,4 +1,4 @@
-//! An agent says which contact the visitor of a conversation is (rule X1): their word counts as proof.
+//! An agent says which contact the visitor of a conversation is (rule X1), which verifies the link.
 
 use frontdesk_auth::Caller;
 use uuid::Uuid;
@@ -12,9 +12,9 @@ use crate::{
 };
 
 pub(crate) struct LinkContact {
-    pub conversation: Uuid,
-    pub contact: Uuid,
-    pub agent: Uuid,
+    pub(crate) conversation: Uuid,
+    pub(crate) contact: Uuid,
+    pub(crate) agent: Uuid,
 }
 
 pub(crate) async fn link_contact(

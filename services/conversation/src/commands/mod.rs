@@ -1,6 +1,7 @@
-//! What a caller can do: one file each. A command begins a transaction, loads the row locked, lets the domain decide, saves
-//! and commits. Messages go through the message writer instead, which does the same for many at once. Steps that several
-//! commands share are in `steps/`.
+//! What a caller can do, one file each.
+//!
+//! A command begins a transaction, loads the row locked, lets the domain decide, saves and commits. Messages go through the
+//! message writer instead, which does the same for a batch.
 
 mod change_assignee;
 mod choose_button;

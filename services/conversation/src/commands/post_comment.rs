@@ -8,10 +8,10 @@ use super::steps::{Begun, ConversationChange, find_entry, mention_agent};
 use crate::{App, domain::Entry, error::ConversationError};
 
 pub(crate) struct PostComment {
-    pub conversation: Uuid,
-    pub agent: Uuid,
-    pub text: String,
-    pub key: Key,
+    pub(crate) conversation: Uuid,
+    pub(crate) agent: Uuid,
+    pub(crate) text: String,
+    pub(crate) key: Key,
 }
 
 pub(crate) async fn post_comment(app: &App, caller: &Caller, command: PostComment) -> Result<Entry, ConversationError> {

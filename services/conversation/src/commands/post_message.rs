@@ -14,13 +14,13 @@ use crate::{
 };
 
 pub(crate) struct PostMessage {
-    pub conversation: Uuid,
+    pub(crate) conversation: Uuid,
     /// By an agent or a bot.
-    pub message: AppendMessage,
-    pub key: Key,
+    pub(crate) message: AppendMessage,
+    pub(crate) key: Key,
 }
 
-/// Gives the entry and its author's name.
+/// Returns the entry and its author's name.
 pub(crate) async fn post_message(
     app: &App,
     caller: &Caller,

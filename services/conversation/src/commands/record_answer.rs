@@ -12,10 +12,10 @@ use crate::{
 };
 
 pub(crate) struct RecordAnswer {
-    pub conversation: Uuid,
-    pub session: Uuid,
-    pub property: String,
-    pub value: String,
+    pub(crate) conversation: Uuid,
+    pub(crate) session: Uuid,
+    pub(crate) property: String,
+    pub(crate) value: String,
 }
 
 pub(crate) async fn record_answer(

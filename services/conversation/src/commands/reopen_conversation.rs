@@ -14,9 +14,9 @@ use crate::{
 };
 
 pub(crate) struct ReopenConversation {
-    pub conversation: Uuid,
-    pub agent: Uuid,
-    pub key: Option<Key>,
+    pub(crate) conversation: Uuid,
+    pub(crate) agent: Uuid,
+    pub(crate) key: Option<Key>,
 }
 
 pub(crate) async fn reopen_conversation(
@@ -34,7 +34,7 @@ pub(crate) async fn reopen_conversation(
     mention_agent(&begun.tx, caller.account, command.agent, caller.name.as_deref().unwrap_or_default()).await?;
     let decision = begun.conversation.reopen(command.agent, has_newer, begun.now);
     match begun.finish(decision).await {
-        // The visitor started a new conversation in the same moment: the index let one of the two in.
+        // The visitor started a new conversation concurrently: the unique index accepted one of the two.
         Err(ConversationError::Db(error)) if is_unique_violation(&error) => {
             Err(ConversationError::rejected(Rejection::NewerConversationOpen))
         }

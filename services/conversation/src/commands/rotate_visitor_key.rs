@@ -14,13 +14,13 @@ use crate::{
 };
 
 pub(crate) struct RotateVisitorKey {
-    pub channel: Uuid,
+    pub(crate) channel: Uuid,
     /// How long the keys before stay active.
-    pub keep_previous: Duration,
-    pub key: Key,
+    pub(crate) keep_previous: Duration,
+    pub(crate) key: Key,
 }
 
-/// Gives the new key with its secret, which is derived and stored nowhere.
+/// Returns the new key with its secret, which is derived and stored nowhere.
 pub(crate) async fn rotate_visitor_key(
     app: &App,
     caller: &Caller,

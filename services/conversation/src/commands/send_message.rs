@@ -13,9 +13,9 @@ use crate::{
 };
 
 pub(crate) struct SendMessage {
-    pub chat: Uuid,
-    pub text: String,
-    pub key: Key,
+    pub(crate) chat: Uuid,
+    pub(crate) text: String,
+    pub(crate) key: Key,
 }
 
 pub(crate) async fn send_message(app: &App, caller: &Caller, command: SendMessage) -> Result<Entry, ConversationError> {

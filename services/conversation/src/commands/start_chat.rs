@@ -14,12 +14,12 @@ use crate::{
 };
 
 pub(crate) struct StartChat {
-    pub channel: Uuid,
-    pub page_url: String,
-    pub page_title: String,
+    pub(crate) channel: Uuid,
+    pub(crate) page_url: String,
+    pub(crate) page_title: String,
     /// The first message. Empty: none.
-    pub text: String,
-    pub key: Key,
+    pub(crate) text: String,
+    pub(crate) key: Key,
 }
 
 pub(crate) async fn start_chat(
@@ -28,7 +28,7 @@ pub(crate) async fn start_chat(
     command: StartChat,
 ) -> Result<Conversation, ConversationError> {
     match try_start(app, caller, &command).await {
-        // Two first messages at once, at two replicas: the index let one in; the other finds it now (rule C2a).
+        // Two starts ran concurrently at two replicas: the unique index accepted one, and the other finds it now (rule C2a).
         Err(ConversationError::Db(error)) if is_unique_violation(&error) => try_start(app, caller, &command).await,
         result => result,
     }
@@ -37,7 +37,7 @@ pub(crate) async fn start_chat(
 async fn try_start(app: &App, caller: &Caller, command: &StartChat) -> Result<Conversation, ConversationError> {
     let mut tx = app.db.begin_for(caller.account).await?;
     let channel = channels::find(tx.conn(), caller.account, command.channel).await?;
-    // A token that was signed with a channel's key knows that channel only.
+    // A token that was signed with a channel's key is valid for that channel only.
     let channel = channel.filter(|channel| caller.scope.is_none_or(|scope| scope == channel.id));
     let channel = channel.ok_or(ConversationError::NotFound("channel"))?;
     if let Some(id) = command.key.claim::<Uuid>(&tx).await? {

@@ -12,10 +12,10 @@ use crate::{
 };
 
 pub(crate) struct UpdateChannel {
-    pub channel: Uuid,
-    pub update: ChannelUpdate,
+    pub(crate) channel: Uuid,
+    pub(crate) update: ChannelUpdate,
     /// The etag that the caller read. Empty: update unconditionally.
-    pub etag: String,
+    pub(crate) etag: String,
 }
 
 pub(crate) async fn update_channel(

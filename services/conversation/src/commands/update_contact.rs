@@ -11,10 +11,10 @@ use crate::{
 };
 
 pub(crate) struct UpdateContact {
-    pub contact: Uuid,
-    pub update: ContactUpdate,
+    pub(crate) contact: Uuid,
+    pub(crate) update: ContactUpdate,
     /// The etag that the caller read. Empty: update unconditionally.
-    pub etag: String,
+    pub(crate) etag: String,
 }
 
 pub(crate) async fn update_contact(

@@ -11,8 +11,8 @@ use crate::{
 };
 
 pub(crate) struct UpdateTicket {
-    pub ticket: Uuid,
-    pub update: TicketUpdate,
+    pub(crate) ticket: Uuid,
+    pub(crate) update: TicketUpdate,
 }
 
 pub(crate) async fn update_ticket(

@@ -11,7 +11,7 @@ use sea_orm::DbErr;
 use super::not_answered;
 use crate::{App, assignment, domain::Agent, store::agents};
 
-pub(crate) struct Agents(pub App);
+pub(crate) struct Agents(pub(crate) App);
 
 impl Agents {
     async fn save(&self, agent: Agent) -> Result<(), DbErr> {

@@ -11,7 +11,7 @@ use sea_orm::DbErr;
 use super::not_answered;
 use crate::{App, bot_session, domain::Bot, store::bots};
 
-pub(crate) struct Bots(pub App);
+pub(crate) struct Bots(pub(crate) App);
 
 impl Bots {
     async fn save(&self, bot: Bot) -> Result<(), DbErr> {

@@ -1,4 +1,4 @@
-//! Events of other services that this one handles.
+//! Reactions to the events of other services, one file each.
 
 mod agents;
 mod bots;
@@ -11,7 +11,7 @@ pub(crate) use sent_transcripts::SentTranscripts;
 use frontdesk_bus::Outcome;
 use tonic::{Code, Status};
 
-/// The outcome when the owning service did not answer: a refusal is final, anything else may change.
+/// The outcome when the owning service did not answer: an error of the request is final, any other may pass.
 fn not_answered(status: &Status) -> Outcome {
     match status.code() {
         Code::NotFound | Code::InvalidArgument | Code::Unimplemented => Outcome::DeadLetter(status.to_string()),

@@ -19,7 +19,7 @@ use crate::{
 
 const NAME: &str = "conversation.sent_transcripts";
 
-pub(crate) struct SentTranscripts(pub App);
+pub(crate) struct SentTranscripts(pub(crate) App);
 
 impl SentTranscripts {
     async fn add_entry(

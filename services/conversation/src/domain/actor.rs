@@ -27,9 +27,9 @@ impl ActorKind {
 /// The author of an entry, or the actor who made a change.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Actor {
-    pub kind: ActorKind,
+    pub(crate) kind: ActorKind,
     /// Empty for the system.
-    pub id: String,
+    pub(crate) id: String,
 }
 
 impl Actor {
@@ -81,8 +81,8 @@ impl OwnerKind {
 /// The owner of a conversation: its assignee. Stored as JSON: add, never rename.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Owner {
-    pub kind: OwnerKind,
-    pub id: Uuid,
+    pub(crate) kind: OwnerKind,
+    pub(crate) id: Uuid,
 }
 
 impl Owner {

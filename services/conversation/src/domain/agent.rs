@@ -8,19 +8,19 @@ use super::Rejection;
 /// The local copy of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Agent {
-    pub account: AccountId,
-    pub id: Uuid,
-    pub name: String,
+    pub(crate) account: AccountId,
+    pub(crate) id: Uuid,
+    pub(crate) name: String,
     /// None: a call named the agent, and the roster has not answered or published anything about them yet.
-    pub roster: Option<RosterState>,
+    pub(crate) roster: Option<RosterState>,
 }
 
-/// What the roster said about an agent.
+/// The state of an agent on the roster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RosterState {
-    pub active: bool,
+    pub(crate) active: bool,
     /// Version of the agent on the roster; the newer one wins.
-    pub version: i64,
+    pub(crate) version: i64,
 }
 
 impl Agent {

@@ -21,9 +21,9 @@ pub(crate) enum AppendMessage {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Context<'a> {
     /// Time by the database's clock, read after the row was locked.
-    pub now: Time,
+    pub(crate) now: Time,
     /// The writing agent. None: this service does not know them.
-    pub agent: Option<&'a Agent>,
+    pub(crate) agent: Option<&'a Agent>,
 }
 
 impl AppendMessage {
@@ -43,7 +43,7 @@ impl AppendMessage {
         }
     }
 
-    /// Appends the message to the locked conversation and gives its entry.
+    /// Appends the message to the locked conversation and returns its entry.
     pub(crate) fn apply(&self, conversation: &mut Conversation, context: Context<'_>) -> Result<Entry, Rejection> {
         match self {
             Self::Agent { agent, text, expected_epoch } => {

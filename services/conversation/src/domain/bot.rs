@@ -8,12 +8,12 @@ use uuid::Uuid;
 /// The local copy of a bot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bot {
-    pub account: AccountId,
-    pub id: Uuid,
-    pub name: String,
+    pub(crate) account: AccountId,
+    pub(crate) id: Uuid,
+    pub(crate) name: String,
     /// Inactivity timeout of its sessions. None: they never time out.
-    pub timeout: Option<Duration>,
-    pub deleted: bool,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) deleted: bool,
     /// Version at its own service; the newer one wins.
-    pub version: i64,
+    pub(crate) version: i64,
 }

@@ -31,34 +31,34 @@ impl Greeter {
 /// A channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Channel {
-    pub id: Uuid,
-    pub account: AccountId,
-    pub name: String,
-    pub website_url: String,
-    pub greeter: Greeter,
+    pub(crate) id: Uuid,
+    pub(crate) account: AccountId,
+    pub(crate) name: String,
+    pub(crate) website_url: String,
+    pub(crate) greeter: Greeter,
     /// Set if and only if a bot greets.
-    pub bot_id: Option<Uuid>,
-    pub transcript_enabled: bool,
+    pub(crate) bot_id: Option<Uuid>,
+    pub(crate) transcript_enabled: bool,
     /// None: the account's fallback sender.
-    pub transcript_sender_id: Option<Uuid>,
+    pub(crate) transcript_sender_id: Option<Uuid>,
     /// IANA name. Empty: unknown.
-    pub time_zone: String,
-    pub deleted: bool,
-    pub created_at: Time,
+    pub(crate) time_zone: String,
+    pub(crate) deleted: bool,
+    pub(crate) created_at: Time,
     /// Number of the channel's events; also its etag.
-    pub version: i64,
+    pub(crate) version: i64,
 }
 
 /// What an edit changes. None: unchanged.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ChannelUpdate {
-    pub name: Option<String>,
-    pub greeter: Option<Greeter>,
-    pub bot_id: Option<Uuid>,
-    pub transcript_enabled: Option<bool>,
+    pub(crate) name: Option<String>,
+    pub(crate) greeter: Option<Greeter>,
+    pub(crate) bot_id: Option<Uuid>,
+    pub(crate) transcript_enabled: Option<bool>,
     /// Some(None): the account's fallback sender.
-    pub transcript_sender_id: Option<Option<Uuid>>,
-    pub time_zone: Option<String>,
+    pub(crate) transcript_sender_id: Option<Option<Uuid>>,
+    pub(crate) time_zone: Option<String>,
 }
 
 /// The bot of a channel does not fit its greeter.

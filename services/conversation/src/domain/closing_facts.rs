@@ -1,32 +1,21 @@
-//! What a close freezes for the decision about its transcript (rule T2).
+//! The facts at a close that decide its transcript, stored with the close (rule T2).
 
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
 use super::{Channel, ContactEmail, Conversation, Ticket, TicketStatus, Visitor, VisitorLink};
 
-/// Facts from other tables that a close freezes.
+/// The facts at a close, from other tables than the conversation's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ClosingFacts {
     /// Address that the transcript goes to. None: there is none.
-    pub recipient: Option<String>,
+    pub(crate) recipient: Option<String>,
     /// Whether a signed token or an agent vouched for the address.
-    pub recipient_verified: bool,
-    pub had_ticket: bool,
-    pub transcript_enabled: bool,
+    pub(crate) recipient_verified: bool,
+    pub(crate) had_ticket: bool,
+    pub(crate) transcript_enabled: bool,
     /// None: the account's fallback sender.
-    pub sender_id: Option<Uuid>,
-}
-
-/// Rows that the facts of one conversation follow from.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct ClosingSources<'a> {
-    pub visitor: Option<&'a Visitor>,
-    pub channel: Option<&'a Channel>,
-    /// Addresses of the visitor's own contact ([`ClosingFacts::own_contact`]), sorted.
-    pub emails: &'a [ContactEmail],
-    /// Tickets of the conversation and of the visitor's own contact, among others.
-    pub tickets: &'a [Ticket],
+    pub(crate) sender_id: Option<Uuid>,
 }
 
 impl ClosingFacts {
@@ -36,11 +25,18 @@ impl ClosingFacts {
         linked_visitor(conversation, visitor)?.own_contact()
     }
 
-    /// The facts that a close of the conversation would freeze now.
-    pub(crate) fn new(conversation: &Conversation, sources: ClosingSources<'_>) -> Self {
-        let visitor = linked_visitor(conversation, sources.visitor);
+    /// The facts of a close of the conversation now. `emails`: sorted addresses of the visitor's own contact
+    /// ([`Self::own_contact`]). `tickets`: those of the conversation and of that contact, among others.
+    pub(crate) fn new(
+        conversation: &Conversation,
+        visitor: Option<&Visitor>,
+        channel: Option<&Channel>,
+        emails: &[ContactEmail],
+        tickets: &[Ticket],
+    ) -> Self {
+        let visitor = linked_visitor(conversation, visitor);
         let own_contact = visitor.and_then(Visitor::own_contact);
-        let recipient = visitor.and_then(|visitor| recipient(visitor, sources.emails));
+        let recipient = visitor.and_then(|visitor| recipient(visitor, emails));
         let recipient_verified = recipient.as_ref().is_some_and(|(_, verified)| *verified);
         let counts = |ticket: &Ticket| {
             ticket.account == conversation.account
@@ -50,9 +46,9 @@ impl ClosingFacts {
         Self {
             recipient: recipient.map(|(address, _)| address),
             recipient_verified,
-            had_ticket: sources.tickets.iter().any(counts),
-            transcript_enabled: sources.channel.is_some_and(|channel| channel.transcript_enabled),
-            sender_id: sources.channel.and_then(|channel| channel.transcript_sender_id),
+            had_ticket: tickets.iter().any(counts),
+            transcript_enabled: channel.is_some_and(|channel| channel.transcript_enabled),
+            sender_id: channel.and_then(|channel| channel.transcript_sender_id),
         }
     }
 }
@@ -72,17 +68,17 @@ fn recipient(visitor: &Visitor, emails: &[ContactEmail]) -> Option<(String, bool
     vouched_for.or(emails.first()).map(|email| (email.address.clone(), email.verified))
 }
 
-/// What one close froze: its facts, and what the conversation's row held.
+/// What is stored at one close: its facts, and values of the conversation's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ClosingSnapshot {
-    pub account: AccountId,
-    pub conversation_id: Uuid,
-    pub close_number: i32,
-    pub contact_id: Option<Uuid>,
-    pub had_bot_session: bool,
-    pub had_agent: bool,
-    pub last_sequence: i64,
-    pub facts: ClosingFacts,
+    pub(crate) account: AccountId,
+    pub(crate) conversation_id: Uuid,
+    pub(crate) close_number: i32,
+    pub(crate) contact_id: Option<Uuid>,
+    pub(crate) had_bot_session: bool,
+    pub(crate) had_agent: bool,
+    pub(crate) last_sequence: i64,
+    pub(crate) facts: ClosingFacts,
 }
 
 impl ClosingSnapshot {

@@ -12,38 +12,38 @@ const MAX_TYPED_ADDRESSES: usize = 5;
 /// A contact with their addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Contact {
-    pub id: Uuid,
-    pub account: AccountId,
-    pub name: String,
-    pub phone: String,
+    pub(crate) id: Uuid,
+    pub(crate) account: AccountId,
+    pub(crate) name: String,
+    pub(crate) phone: String,
     /// IANA name. Empty: unknown.
-    pub time_zone: String,
+    pub(crate) time_zone: String,
     /// Answers by the name of their property.
-    pub properties: BTreeMap<String, String>,
+    pub(crate) properties: BTreeMap<String, String>,
     /// Sorted: the address that mail goes to is the first.
-    pub emails: Vec<ContactEmail>,
-    pub created_at: Time,
+    pub(crate) emails: Vec<ContactEmail>,
+    pub(crate) created_at: Time,
     /// Number of the contact's events; also its etag.
-    pub version: i64,
+    pub(crate) version: i64,
 }
 
 /// An address of a contact. Within an account an address belongs to one contact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ContactEmail {
-    pub address: String,
+    pub(crate) address: String,
     /// A signed token or an agent vouched for it.
-    pub verified: bool,
-    pub added_at: Time,
+    pub(crate) verified: bool,
+    pub(crate) added_at: Time,
 }
 
 /// What an edit by an agent changes. None: unchanged.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ContactUpdate {
-    pub name: Option<String>,
-    /// An address in its canonical spelling. An agent's word verifies it (rule X1).
-    pub email: Option<String>,
-    pub phone: Option<String>,
-    pub time_zone: Option<String>,
+    pub(crate) name: Option<String>,
+    /// An address in its canonical spelling. It is verified, since an agent enters it (rule X1).
+    pub(crate) email: Option<String>,
+    pub(crate) phone: Option<String>,
+    pub(crate) time_zone: Option<String>,
 }
 
 impl Contact {

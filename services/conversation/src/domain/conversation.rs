@@ -15,58 +15,58 @@ use super::{
 /// The bot session that a conversation started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BotSession {
-    pub id: Uuid,
-    pub bot: Uuid,
+    pub(crate) id: Uuid,
+    pub(crate) bot: Uuid,
     /// Inactivity timeout. None: the session never times out.
-    pub timeout: Option<Duration>,
-    pub started_at: Time,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) started_at: Time,
     /// Once false it stays false: a session never comes back (rule A3).
-    pub in_charge: bool,
+    pub(crate) in_charge: bool,
 }
 
 /// A change of owner that is asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnerChange {
     /// None: unassigned.
-    pub to: Option<Owner>,
-    pub by: Actor,
-    pub cause: AssignmentCause,
-    pub expected_epoch: i64,
+    pub(crate) to: Option<Owner>,
+    pub(crate) by: Actor,
+    pub(crate) cause: AssignmentCause,
+    pub(crate) expected_epoch: i64,
 }
 
 /// A conversation, with the entries and events that were added since it was loaded.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Conversation {
-    pub id: Uuid,
-    pub account: AccountId,
-    pub channel_id: Uuid,
-    pub visitor_id: String,
-    pub contact_id: Option<Uuid>,
-    pub status: Status,
-    pub page_url: String,
-    pub page_title: String,
+    pub(crate) id: Uuid,
+    pub(crate) account: AccountId,
+    pub(crate) channel_id: Uuid,
+    pub(crate) visitor_id: String,
+    pub(crate) contact_id: Option<Uuid>,
+    pub(crate) status: Status,
+    pub(crate) page_url: String,
+    pub(crate) page_title: String,
     /// The visitor's conversation before this one on the channel.
-    pub previous_id: Option<Uuid>,
+    pub(crate) previous_id: Option<Uuid>,
     /// None: unassigned.
-    pub owner: Option<Owner>,
+    pub(crate) owner: Option<Owner>,
     /// Ownership epoch: 1, 2, 3 ... Each change of owner begins the next one.
-    pub epoch: i64,
-    pub bot_session: Option<BotSession>,
+    pub(crate) epoch: i64,
+    pub(crate) bot_session: Option<BotSession>,
     /// Whether an agent was ever its owner.
-    pub had_agent: bool,
-    pub last_sequence: i64,
-    pub last_visitor_sequence: i64,
+    pub(crate) had_agent: bool,
+    pub(crate) last_sequence: i64,
+    pub(crate) last_visitor_sequence: i64,
     /// Number of closes.
-    pub close_number: i32,
-    pub close_reason: Option<CloseReason>,
-    pub closed_at: Option<Time>,
-    pub created_at: Time,
-    pub last_visitor_activity_at: Time,
-    pub last_activity_at: Time,
+    pub(crate) close_number: i32,
+    pub(crate) close_reason: Option<CloseReason>,
+    pub(crate) closed_at: Option<Time>,
+    pub(crate) created_at: Time,
+    pub(crate) last_visitor_activity_at: Time,
+    pub(crate) last_activity_at: Time,
     /// Number of the conversation's events.
-    pub version: i64,
-    pub new_entries: Vec<Entry>,
-    pub new_events: Vec<ConversationEvent>,
+    pub(crate) version: i64,
+    pub(crate) new_entries: Vec<Entry>,
+    pub(crate) new_events: Vec<ConversationEvent>,
 }
 
 impl Conversation {
@@ -145,7 +145,7 @@ impl Conversation {
         }
     }
 
-    /// Changes the owner at an epoch (rules A1, A3). Gives the owner before; nothing changes when it is the same.
+    /// Changes the owner at an epoch (rules A1, A3). Returns the owner before; nothing changes when it is the same.
     pub(crate) fn change_owner(&mut self, change: OwnerChange, now: Time) -> Result<Option<Owner>, Rejection> {
         self.require_open()?;
         self.require_epoch(Some(change.expected_epoch))?;
@@ -237,7 +237,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// Requires that the bot session is in charge. Gives its bot.
+    /// Requires that the bot session is in charge. Returns its bot.
     pub(crate) fn require_in_charge(&self, session: Uuid) -> Result<Uuid, Rejection> {
         match self.session_in_charge() {
             Some(in_charge) if in_charge.id == session => Ok(in_charge.bot),
@@ -260,7 +260,7 @@ impl Conversation {
         }
     }
 
-    /// Gives the session that was in charge until now.
+    /// Returns the session that was in charge until now.
     fn end_bot_session(&mut self) -> Option<Uuid> {
         let session = self.bot_session.as_mut().filter(|session| session.in_charge)?;
         session.in_charge = false;

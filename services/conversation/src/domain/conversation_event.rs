@@ -51,23 +51,23 @@ pub(crate) enum ConversationEvent {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct AssigneeChanged {
     /// The epoch that began.
-    pub epoch: i64,
-    pub from: Option<Owner>,
-    pub to: Option<Owner>,
-    pub by: Actor,
-    pub cause: AssignmentCause,
+    pub(crate) epoch: i64,
+    pub(crate) from: Option<Owner>,
+    pub(crate) to: Option<Owner>,
+    pub(crate) by: Actor,
+    pub(crate) cause: AssignmentCause,
     /// The session that the change took out of charge.
-    pub ended_session: Option<Uuid>,
-    pub at: Time,
+    pub(crate) ended_session: Option<Uuid>,
+    pub(crate) at: Time,
 }
 
 /// A close.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Closed {
-    pub reason: CloseReason,
-    pub by: Actor,
-    pub facts: ClosingFacts,
+    pub(crate) reason: CloseReason,
+    pub(crate) by: Actor,
+    pub(crate) facts: ClosingFacts,
     /// The session that was in charge.
-    pub bot_session: Option<Uuid>,
-    pub at: Time,
+    pub(crate) bot_session: Option<Uuid>,
+    pub(crate) at: Time,
 }

@@ -9,8 +9,8 @@ use super::{Actor, CloseReason, Owner};
 /// A button of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Button {
-    pub id: String,
-    pub label: String,
+    pub(crate) id: String,
+    pub(crate) label: String,
 }
 
 /// The content of an entry. Stored as JSON: add, never rename.
@@ -88,14 +88,14 @@ impl Content {
 /// An entry of a thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    pub conversation_id: Uuid,
+    pub(crate) conversation_id: Uuid,
     /// Dense: 1, 2, 3 ... (rule C3).
-    pub sequence: i64,
+    pub(crate) sequence: i64,
     /// Dense among the entries that the visitor sees. None: they do not see this one.
-    pub visitor_sequence: Option<i64>,
-    pub author: Actor,
-    pub content: Content,
-    pub created_at: Time,
+    pub(crate) visitor_sequence: Option<i64>,
+    pub(crate) author: Actor,
+    pub(crate) content: Content,
+    pub(crate) created_at: Time,
 }
 
 impl Entry {

@@ -23,7 +23,7 @@ pub(crate) use agent::{Agent, RosterState};
 pub(crate) use append_message::{AppendMessage, Context};
 pub(crate) use bot::Bot;
 pub(crate) use channel::{Channel, ChannelUpdate, Greeter, WrongBot};
-pub(crate) use closing_facts::{ClosingFacts, ClosingSnapshot, ClosingSources};
+pub(crate) use closing_facts::{ClosingFacts, ClosingSnapshot};
 pub(crate) use contact::{Contact, ContactEmail, ContactUpdate, sort_emails};
 pub(crate) use conversation::{BotSession, Conversation, OwnerChange};
 pub(crate) use conversation_event::{AssigneeChanged, AssignmentCause, Closed, ConversationEvent};

@@ -19,15 +19,15 @@ pub(crate) enum Greeting {
 /// What a new conversation consists of.
 #[derive(Clone, Debug)]
 pub(crate) struct NewConversation {
-    pub id: Uuid,
-    pub account: AccountId,
-    pub channel_id: Uuid,
-    pub visitor_id: String,
-    pub contact_id: Option<Uuid>,
-    pub page_url: String,
-    pub page_title: String,
-    pub previous_id: Option<Uuid>,
-    pub greeting: Greeting,
+    pub(crate) id: Uuid,
+    pub(crate) account: AccountId,
+    pub(crate) channel_id: Uuid,
+    pub(crate) visitor_id: String,
+    pub(crate) contact_id: Option<Uuid>,
+    pub(crate) page_url: String,
+    pub(crate) page_title: String,
+    pub(crate) previous_id: Option<Uuid>,
+    pub(crate) greeting: Greeting,
 }
 
 impl Conversation {

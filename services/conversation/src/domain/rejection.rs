@@ -1,4 +1,4 @@
-//! Why the domain rejects a change. What is true instead is read from the conversation.
+//! Why the domain rejects a change. The current state is read from the conversation.
 
 use frontdesk_clock::Time;
 

@@ -24,23 +24,23 @@ impl TicketStatus {
 /// A ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
-    pub id: Uuid,
-    pub account: AccountId,
-    pub conversation_id: Uuid,
-    pub contact_id: Uuid,
-    pub subject: String,
-    pub status: TicketStatus,
-    pub url: String,
-    pub created_at: Time,
+    pub(crate) id: Uuid,
+    pub(crate) account: AccountId,
+    pub(crate) conversation_id: Uuid,
+    pub(crate) contact_id: Uuid,
+    pub(crate) subject: String,
+    pub(crate) status: TicketStatus,
+    pub(crate) url: String,
+    pub(crate) created_at: Time,
     /// Number of the ticket's events.
-    pub version: i64,
+    pub(crate) version: i64,
 }
 
 /// What an edit changes. None: unchanged.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TicketUpdate {
-    pub subject: Option<String>,
-    pub status: Option<TicketStatus>,
+    pub(crate) subject: Option<String>,
+    pub(crate) status: Option<TicketStatus>,
 }
 
 impl Ticket {

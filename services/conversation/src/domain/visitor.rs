@@ -1,6 +1,6 @@
 //! Which contact a visitor is (rule X1).
 //!
-//! A contact is verified to be the visitor's own by a signed token, by an agent's word, or because it was created for them.
+//! A contact is verified to be the visitor's own by a signed token, by an agent, or because it was created for them.
 //! Typing an address that another contact has links the visitor to that contact for the team's eyes only: it proves nothing
 //! and changes nothing of that contact.
 
@@ -32,12 +32,12 @@ impl VisitorLink {
 /// A visitor who is linked to a contact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Visitor {
-    pub account: AccountId,
-    pub id: String,
-    pub contact_id: Uuid,
-    pub link: VisitorLink,
+    pub(crate) account: AccountId,
+    pub(crate) id: String,
+    pub(crate) contact_id: Uuid,
+    pub(crate) link: VisitorLink,
     /// The address that a signed token vouched for, or that the visitor typed.
-    pub address: Option<String>,
+    pub(crate) address: Option<String>,
 }
 
 impl Visitor {

@@ -7,15 +7,15 @@ use uuid::Uuid;
 /// A key of a channel. Its secret is derived from the installation's secret and stored nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct VisitorKey {
-    pub channel_id: Uuid,
+    pub(crate) channel_id: Uuid,
     /// Number within the channel: 1, 2, 3 ...
-    pub number: i32,
-    pub account: AccountId,
+    pub(crate) number: i32,
+    pub(crate) account: AccountId,
     /// Id of the installation's secret that the key is derived from.
-    pub secret_id: String,
-    pub created_at: Time,
+    pub(crate) secret_id: String,
+    pub(crate) created_at: Time,
     /// None: no end is set.
-    pub ends_at: Option<Time>,
+    pub(crate) ends_at: Option<Time>,
 }
 
 impl VisitorKey {

@@ -8,11 +8,9 @@ use frontdesk_proto::conversation::v1::{self as pb, channel_service_server::Chan
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{
-    Grpc, convert,
-    fields::{invalid, one, time_zone},
-};
+use super::convert::{self, invalid, one, time_zone};
 use crate::{
+    App,
     commands::{self, CreateChannel, RotateVisitorKey, UpdateChannel},
     domain::ChannelUpdate,
     queries,
@@ -21,8 +19,11 @@ use crate::{
 /// How long the previous keys stay active unless the request says: the longest lifetime of a visitor token.
 const KEEP_PREVIOUS_KEYS: Duration = Duration::from_secs(24 * 3600);
 
+/// Serves `ChannelService`.
+pub(crate) struct Channels(pub(crate) App);
+
 #[tonic::async_trait]
-impl ChannelService for Grpc {
+impl ChannelService for Channels {
     async fn create_channel(
         &self,
         request: Request<pb::CreateChannelRequest>,

@@ -7,18 +7,19 @@ use frontdesk_proto::conversation::v1::{self as pb, contact_service_server::Cont
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{
-    Grpc, convert,
-    fields::{both, email, one, time_zone},
-};
+use super::convert::{self, both, email, one, time_zone};
 use crate::{
+    App,
     commands::{self, CreateContact, UpdateContact},
     domain::ContactUpdate,
     queries,
 };
 
+/// Serves `ContactService`.
+pub(crate) struct Contacts(pub(crate) App);
+
 #[tonic::async_trait]
-impl ContactService for Grpc {
+impl ContactService for Contacts {
     async fn create_contact(
         &self,
         request: Request<pb::CreateContactRequest>,

@@ -9,11 +9,9 @@ use frontdesk_proto::conversation::v1::{self as pb, conversation_service_server:
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{
-    Grpc, convert,
-    fields::{agent, bot_session, invalid, optional_key},
-};
+use super::convert::{self, agent, bot_session, invalid, optional_key};
 use crate::{
+    App,
     commands::{
         self, ChangeAssignee, CloseConversation, Closer, HandOff, IdleTimeout, LinkContact, RecordAnswer,
         ReopenConversation,
@@ -22,7 +20,10 @@ use crate::{
     queries::{self, AssigneeFilter, Filter},
 };
 
-impl Grpc {
+/// Serves `ConversationService`.
+pub(crate) struct Conversations(pub(crate) App);
+
+impl Conversations {
     /// The conversation as a response, with the names in it.
     async fn to_response(
         &self,
@@ -35,7 +36,7 @@ impl Grpc {
 }
 
 #[tonic::async_trait]
-impl ConversationService for Grpc {
+impl ConversationService for Conversations {
     async fn get_conversation(
         &self,
         request: Request<pb::GetConversationRequest>,

@@ -9,10 +9,11 @@ use frontdesk_proto::conversation::v1::{self as pb, thread_service_server::Threa
 use tonic::{Request, Response, Status};
 
 use super::{
-    Grpc, ResponseStream, convert,
-    fields::{agent, bot_session, invalid, require_text},
+    ResponseStream,
+    convert::{self, agent, bot_session, invalid, require_text},
 };
 use crate::{
+    App,
     commands::{self, PostComment, PostMessage},
     domain::{AppendMessage, Button},
     queries,
@@ -21,8 +22,11 @@ use crate::{
 /// Number of entries on a page unless the request says.
 const DEFAULT_PAGE_SIZE: usize = 200;
 
+/// Serves `ThreadService`.
+pub(crate) struct Threads(pub(crate) App);
+
 #[tonic::async_trait]
-impl ThreadService for Grpc {
+impl ThreadService for Threads {
     async fn post_message(
         &self,
         request: Request<pb::PostMessageRequest>,

@@ -7,15 +7,19 @@ use frontdesk_proto::conversation::v1::{self as pb, ticket_service_server::Ticke
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{Grpc, convert, fields::agent};
+use super::convert::{self, agent};
 use crate::{
+    App,
     commands::{self, CreateTicket, UpdateTicket},
     domain::{TicketStatus, TicketUpdate},
     queries,
 };
 
+/// Serves `TicketService`.
+pub(crate) struct Tickets(pub(crate) App);
+
 #[tonic::async_trait]
-impl TicketService for Grpc {
+impl TicketService for Tickets {
     async fn create_ticket(
         &self,
         request: Request<pb::CreateTicketRequest>,

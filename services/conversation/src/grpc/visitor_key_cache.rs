@@ -14,7 +14,7 @@ const TTL: Duration = Duration::from_secs(5);
 /// Maximum number of cached keys.
 const CAPACITY: u64 = 10_000;
 
-/// Keys that were active recently. A key that is not active is not cached: it may have been created in this moment.
+/// Keys that were active recently. A key that is not active is not cached: it may be created at any time.
 #[derive(Clone)]
 pub(crate) struct VisitorKeyCache(Cache<(AccountId, Uuid, i32), ()>);
 

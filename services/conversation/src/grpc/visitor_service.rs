@@ -5,15 +5,22 @@ use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, visitor_service_server::VisitorService};
 use tonic::{Request, Response, Status};
 
-use super::{Grpc, ResponseStream, convert, fields::require_text};
+use super::{
+    ResponseStream,
+    convert::{self, require_text},
+};
 use crate::{
+    App,
     commands::{self, ChooseButton, SendMessage, StartChat},
     domain::Entry,
     queries::{self, DisplayNames},
 };
 
+/// Serves `VisitorService`.
+pub(crate) struct Visitors(pub(crate) App);
+
 #[tonic::async_trait]
-impl VisitorService for Grpc {
+impl VisitorService for Visitors {
     async fn start_chat(
         &self,
         request: Request<pb::StartChatRequest>,

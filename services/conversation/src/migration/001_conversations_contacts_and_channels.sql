@@ -26,8 +26,8 @@ CREATE TABLE bots (
     CONSTRAINT bots_pk PRIMARY KEY (account_id, id)
 );
 
--- Local copy of the agents, which belong to another service. Version 0: a call named the agent, and the roster has said nothing
--- about them yet.
+-- Local copy of the agents, which belong to another service. Version 0: the name comes from a call, before
+-- the roster's answer or event.
 CREATE TABLE agents (
     account_id UUID NOT NULL,
     id UUID NOT NULL,
@@ -61,7 +61,7 @@ CREATE TABLE contact_emails (
 CREATE INDEX contact_emails_of ON contact_emails (account_id, contact_id);
 
 -- The contact that a visitor is linked to, and the address that their token vouched for or that they typed. OWN: the contact is
--- theirs, by a signed token, an agent's word, or because it was created for them. TYPED: they typed an address that the contact
+-- theirs, by a signed token, by an agent, or because it was created for them. TYPED: they typed an address that the contact
 -- has, which proves nothing and lets them change nothing.
 CREATE TABLE visitors (
     account_id UUID NOT NULL,
@@ -126,7 +126,7 @@ CREATE TABLE entries (
 );
 CREATE UNIQUE INDEX entries_visitor_sequence ON entries (conversation_id, visitor_sequence) WHERE visitor_sequence IS NOT NULL;
 
--- The facts that each close froze for its transcript (rule T2). The address stays here, where an erasure finds it.
+-- The facts at each close that decide its transcript (rule T2). The address stays here, where an erasure finds it.
 CREATE TABLE closes (
     conversation_id UUID NOT NULL,
     close_number INTEGER NOT NULL,

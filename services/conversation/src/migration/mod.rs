@@ -1,9 +1,9 @@
-//! The schema of the conversation database.
+//! The migrations of the database schema.
 
 use frontdesk_db::Sql;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
-/// Brings the conversation database up to date.
+/// Migrations of the service, oldest first.
 pub struct Migrator;
 
 impl MigratorTrait for Migrator {

@@ -1,4 +1,4 @@
-//! What a close froze for its transcript, and the visitor's name (rule T2).
+//! The stored snapshot of a close, and the visitor's name (rule T2).
 
 use frontdesk_auth::Caller;
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use crate::{
     store::{closing_facts, closing_snapshots, display_names},
 };
 
-/// `close_number` 0: what a close would freeze now.
+/// `close_number` 0: what a close now would store.
 pub(crate) async fn get_closing_facts(
     app: &App,
     caller: &Caller,

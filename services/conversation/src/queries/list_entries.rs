@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Maximum number of entries that one read of a watch gives.
+/// Maximum number of entries that one read of a watch returns.
 const WATCH_ENTRIES: usize = 100;
 
 /// `until`: up to this sequence.

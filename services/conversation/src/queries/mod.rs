@@ -1,5 +1,6 @@
-//! What a caller can ask: one file each. Queries go straight to the store; what a visitor gets passes an allow-list in
-//! `grpc/convert.rs`. All reads of one query share a connection.
+//! What a caller can ask, one file each.
+//!
+//! All reads of one query share a connection. A visitor gets only what the allow-list in `grpc/convert` passes.
 
 mod find_names;
 mod get_channel;

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Maximum number of entries that one read of a watch gives.
+/// Maximum number of entries that one read of a watch returns.
 const WATCH_ENTRIES: usize = 100;
 
 /// One read of a watch, which began with a query of its caller: outside of row-level security (ADR 0013). `after`: visitor

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use frontdesk_db::{AccountId, Tx};
-use frontdesk_outbox::append;
 use sea_orm::{
     Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*,
     sea_query::ExprTrait,
@@ -58,7 +57,7 @@ pub(crate) async fn list<C: ConnectionTrait>(
 pub(crate) async fn insert(tx: &mut Tx, channel: &Channel) -> Result<(), DbErr> {
     let row = Model::from(channel.clone()).into_active_model().reset_all();
     Entity::insert(row).exec_without_returning(tx.conn()).await?;
-    append(tx, events::channel(channel), &events::channel_created(channel)).await
+    events::append_channel_created(tx, channel).await
 }
 
 /// Saves a changed channel under its next version, with its event.
@@ -66,5 +65,5 @@ pub(crate) async fn save(tx: &mut Tx, channel: &mut Channel) -> Result<(), DbErr
     channel.version += 1;
     let row = Model::from(channel.clone()).into_active_model().reset_all();
     Entity::update(row).validate()?.filter(Column::AccountId.eq(channel.account)).exec(tx.conn()).await?;
-    append(tx, events::channel(channel), &events::channel_updated(channel)).await
+    events::append_channel_updated(tx, channel).await
 }

@@ -1,4 +1,4 @@
-//! The rows that a close freezes facts from. The facts follow in the domain (rule T2).
+//! Reads the rows from which the domain derives the facts of a close (rule T2).
 
 use std::collections::HashMap;
 
@@ -7,15 +7,15 @@ use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
 use super::{channels, contacts, tickets, visitors};
-use crate::domain::{ClosingFacts, ClosingSources, Conversation};
+use crate::domain::{ClosingFacts, Conversation};
 
-/// The facts that a close of the conversation would freeze.
+/// The facts of a close of the conversation now.
 pub(crate) async fn find<C: ConnectionTrait>(conn: &C, conversation: &Conversation) -> Result<ClosingFacts, DbErr> {
     let mut facts = find_many(conn, &[conversation]).await?;
     Ok(facts.remove(&(conversation.account, conversation.id)).unwrap_or_default())
 }
 
-/// The facts that closes of several conversations would freeze, by account and id of the conversation.
+/// The facts of closes of several conversations now, by account and id of the conversation.
 pub(crate) async fn find_many<C: ConnectionTrait>(
     conn: &C,
     conversations: &[&Conversation],
@@ -30,13 +30,9 @@ pub(crate) async fn find_many<C: ConnectionTrait>(
     let tickets = tickets::list_of(conn, all().map(|one| (one.account, one.id)), contacts.iter().copied()).await?;
     let facts = all().map(|one| {
         let emails = own_contact(one).and_then(|contact| emails.get(&contact));
-        let sources = ClosingSources {
-            visitor: visitor_of(one),
-            channel: channels.get(&(one.account, one.channel_id)),
-            emails: emails.map_or(&[], Vec::as_slice),
-            tickets: &tickets,
-        };
-        ((one.account, one.id), ClosingFacts::new(one, sources))
+        let emails = emails.map_or(&[][..], Vec::as_slice);
+        let channel = channels.get(&(one.account, one.channel_id));
+        ((one.account, one.id), ClosingFacts::new(one, visitor_of(one), channel, emails, &tickets))
     });
     Ok(facts.collect())
 }

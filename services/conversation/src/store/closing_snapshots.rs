@@ -1,10 +1,10 @@
-//! What closes froze.
+//! Closing snapshots: what is stored at each close (table `closes`).
 
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{DbErr, EntityTrait, IntoActiveModel, entity::prelude::*};
 use uuid::Uuid;
 
-use super::entity::close::{Column, Entity, Model};
+use super::entity::closing_snapshot::{Column, Entity, Model};
 use crate::domain::ClosingSnapshot;
 
 pub(crate) async fn find<C: ConnectionTrait>(

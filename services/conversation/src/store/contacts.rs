@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
-use frontdesk_outbox::append;
 use sea_orm::{
     Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select,
     entity::prelude::*,
@@ -49,7 +48,7 @@ pub(crate) async fn find_id_by_email<C: ConnectionTrait>(
     Ok(row.one(conn).await?.map(|row| row.contact_id))
 }
 
-/// Removes the address from the contacts that have it unverified, other than `keep_at`: an agent's word wins over typing.
+/// Removes the address from the contacts that have it unverified, other than `keep_at`, for which an agent verifies it.
 pub(crate) async fn remove_typed_email(tx: &Tx, account: AccountId, address: &str, keep_at: Uuid) -> Result<(), DbErr> {
     contact_email::Entity::delete_many()
         .filter(contact_email::Column::AccountId.eq(account))
@@ -85,8 +84,8 @@ pub(crate) async fn list<C: ConnectionTrait>(
         query = query.filter(Column::Id.eq(id));
     }
     if let Some((time, id)) = after {
-        let later = Column::CreatedAt.lt(time);
-        query = query.filter(Condition::any().add(later).add(Column::CreatedAt.eq(time).and(Column::Id.lt(id))));
+        let earlier = Column::CreatedAt.lt(time);
+        query = query.filter(Condition::any().add(earlier).add(Column::CreatedAt.eq(time).and(Column::Id.lt(id))));
     }
     let rows = query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).limit(limit).all(conn).await?;
     with_emails(conn, account, rows).await
@@ -128,7 +127,7 @@ pub(super) async fn find_emails<C: ConnectionTrait>(
 /// Inserts a new contact with its event. False: another contact got one of its addresses first; roll back.
 pub(crate) async fn insert(tx: &mut Tx, contact: &Contact) -> Result<bool, DbErr> {
     Entity::insert(Model::from(contact).into_active_model().reset_all()).exec_without_returning(tx.conn()).await?;
-    append(tx, events::contact(contact), &events::contact_created(contact)).await?;
+    events::append_contact_created(tx, contact).await?;
     save_emails(tx, contact).await
 }
 
@@ -138,7 +137,7 @@ pub(crate) async fn save(tx: &mut Tx, contact: &mut Contact) -> Result<bool, DbE
     contact.version += 1;
     let row = Model::from(&*contact).into_active_model().reset_all();
     Entity::update(row).validate()?.filter(Column::AccountId.eq(contact.account)).exec(tx.conn()).await?;
-    append(tx, events::contact(contact), &events::contact_updated(contact)).await?;
+    events::append_contact_updated(tx, contact).await?;
     save_emails(tx, contact).await
 }
 

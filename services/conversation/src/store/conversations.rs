@@ -43,7 +43,7 @@ pub(crate) async fn find_newest_for_update(
     let newest = in_account(account)
         .filter(Column::ChannelId.eq(channel))
         .filter(Column::VisitorId.eq(visitor))
-        // The open one first: a reopened one may be older than a closed one.
+        // The open one first, since a reopened one may be older than a closed one: as text, OPEN sorts after CLOSED.
         .order_by_desc(Column::Status)
         .order_by_desc(Column::CreatedAt)
         .order_by_desc(Column::Id)
@@ -80,10 +80,10 @@ pub(crate) async fn list_of_visitor<C: ConnectionTrait>(
 /// Which conversations an inbox shows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
-    pub status: Option<Status>,
-    pub assignee: Option<AssigneeFilter>,
-    pub channel: Option<Uuid>,
-    pub contact: Option<Uuid>,
+    pub(crate) status: Option<Status>,
+    pub(crate) assignee: Option<AssigneeFilter>,
+    pub(crate) channel: Option<Uuid>,
+    pub(crate) contact: Option<Uuid>,
 }
 
 /// Which assignee they have.
@@ -121,14 +121,14 @@ pub(crate) async fn list<C: ConnectionTrait>(
         query = query.filter(Column::ContactId.eq(contact));
     }
     if let Some((time, id)) = after {
-        let later = Column::LastActivityAt.lt(time);
-        query = query.filter(Condition::any().add(later).add(Column::LastActivityAt.eq(time).and(Column::Id.lt(id))));
+        let earlier = Column::LastActivityAt.lt(time);
+        query = query.filter(Condition::any().add(earlier).add(Column::LastActivityAt.eq(time).and(Column::Id.lt(id))));
     }
     let rows = query.order_by_desc(Column::LastActivityAt).order_by_desc(Column::Id).limit(limit).all(conn).await?;
     Ok(rows.into_iter().map(Conversation::from).collect())
 }
 
-/// Gives the visitor's conversations that have no contact, or the contact `from`, to the contact `to` (rule X1).
+/// Moves the visitor's conversations that have no contact, or the contact `from`, to the contact `to` (rule X1).
 pub(crate) async fn move_to_contact(
     tx: &Tx,
     account: AccountId,

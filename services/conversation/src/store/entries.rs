@@ -41,9 +41,9 @@ pub(crate) async fn find<C: ConnectionTrait>(
 
 /// A page of entries.
 pub(crate) struct EntryPage {
-    pub entries: Vec<Entry>,
+    pub(crate) entries: Vec<Entry>,
     /// Whether more entries follow.
-    pub has_more: bool,
+    pub(crate) has_more: bool,
 }
 
 /// Entries after a sequence, and up to one if given, oldest first.
@@ -120,7 +120,7 @@ pub(crate) async fn find_epoch_start(
     conversation: Uuid,
     epoch: i64,
 ) -> Result<Option<Time>, DbErr> {
-    // Texts hold the same words escaped, so that few others match.
+    // In the texts of messages the quotes are escaped, so few other entries match.
     let candidates = of_conversation(account, conversation)
         .filter(Column::Content.contains(format!("\"epoch\":{epoch}}}")))
         .order_by_desc(Column::Sequence)

@@ -1,13 +1,19 @@
-//! Public events: one function for each. Events carry ids, numbers, kinds and reasons, never names, texts or addresses.
+//! The events that this service publishes: one function for each. They carry ids, numbers, kinds and reasons, never names,
+//! texts or addresses.
+//!
+//! The events of conversations are pushed to a batch, since one transaction may change several conversations; the others are
+//! appended to the outbox at once.
 
 use frontdesk_clock::Time;
-use frontdesk_db::AccountId;
-use frontdesk_outbox::{Aggregate, Events};
+use frontdesk_db::{AccountId, Tx};
+use frontdesk_outbox::{Aggregate, Events, append};
 use frontdesk_proto::{
     actor::v1::{Actor as PbActor, ActorKind as PbActorKind},
     assignment::v1::AssignmentCause as PbCause,
     event::v1 as pb,
 };
+use prost::{Message, Name};
+use sea_orm::DbErr;
 use uuid::Uuid;
 
 use crate::{
@@ -18,9 +24,22 @@ use crate::{
     },
 };
 
-/// Adds what happened to the conversation, with what its row holds now.
+/// Where the event of a change goes: a batch, with the event's aggregate and the trace of the call.
+struct Target<'a> {
+    batch: &'a mut Events,
+    aggregate: Aggregate,
+    traceparent: &'a str,
+}
+
+impl Target<'_> {
+    fn push<M: Message + Name>(self, event: &M) {
+        self.batch.push(self.aggregate, event, self.traceparent);
+    }
+}
+
+/// Pushes an event of the conversation, with what its row holds now. `version`: number of the event.
 pub(super) fn push(
-    events: &mut Events,
+    batch: &mut Events,
     conversation: &Conversation,
     version: i64,
     event: &ConversationEvent,
@@ -28,170 +47,173 @@ pub(super) fn push(
 ) {
     use ConversationEvent as E;
     let aggregate = aggregate(conversation.account, "conversation", conversation.id, version);
+    let target = Target { batch, aggregate, traceparent };
     match event {
-        E::Started { to_routing } => {
-            events.push(aggregate, &conversation_started(conversation, *to_routing), traceparent);
-        }
+        E::Started { to_routing } => push_conversation_started(target, conversation, *to_routing),
         E::MessagePosted { sequence, visitor_sequence, author, bot_session } => {
-            let event = message_posted(conversation, (*sequence, *visitor_sequence), author, *bot_session);
-            events.push(aggregate, &event, traceparent);
+            push_message_posted(target, conversation, (*sequence, *visitor_sequence), author, *bot_session);
         }
-        E::CommentPosted { sequence, author } => {
-            events.push(aggregate, &comment_posted(conversation, *sequence, author), traceparent);
-        }
-        E::AssigneeChanged(changed) => events.push(aggregate, &assignee_changed(conversation, changed), traceparent),
+        E::CommentPosted { sequence, author } => push_comment_posted(target, conversation, *sequence, author),
+        E::AssigneeChanged(changed) => push_assignee_changed(target, conversation, changed),
         E::HandedOff { bot_session, bot, agent, at } => {
-            let event = conversation_handed_off(conversation, *bot_session, *bot, *agent, *at);
-            events.push(aggregate, &event, traceparent);
+            push_conversation_handed_off(target, conversation, *bot_session, *bot, *agent, *at);
         }
-        E::Closed(closed) => events.push(aggregate, &conversation_closed(conversation, closed), traceparent),
-        E::Reopened { by, at } => {
-            events.push(aggregate, &conversation_reopened(conversation, by, *at), traceparent);
-        }
+        E::Closed(closed) => push_conversation_closed(target, conversation, closed),
+        E::Reopened { by, at } => push_conversation_reopened(target, conversation, by, *at),
     }
 }
 
-fn conversation_started(conversation: &Conversation, to_routing: bool) -> pb::ConversationStarted {
+fn push_conversation_started(target: Target<'_>, conversation: &Conversation, to_routing: bool) {
     let session = conversation.bot_session.as_ref();
-    pb::ConversationStarted {
+    target.push(&pb::ConversationStarted {
         conversation_id: conversation.id.to_string(),
         channel_id: conversation.channel_id.to_string(),
-        contact_id: text(conversation.contact_id),
-        bot_id: text(session.map(|session| session.bot)),
-        bot_session_id: text(session.map(|session| session.id)),
+        contact_id: id_or_empty(conversation.contact_id),
+        bot_id: id_or_empty(session.map(|session| session.bot)),
+        bot_session_id: id_or_empty(session.map(|session| session.id)),
         inactivity_timeout: session.and_then(|session| session.timeout?.try_into().ok()),
         start_time: Some(conversation.created_at.to_proto()),
         epoch: 1,
         to_routing,
-    }
+    });
 }
 
-fn message_posted(
+fn push_message_posted(
+    target: Target<'_>,
     conversation: &Conversation,
     (sequence, visitor_sequence): (i64, i64),
     author: &Actor,
     bot_session: Option<Uuid>,
-) -> pb::MessagePosted {
-    pb::MessagePosted {
+) {
+    target.push(&pb::MessagePosted {
         conversation_id: conversation.id.to_string(),
         sequence,
         visitor_sequence,
         author: Some(actor(author)),
-        bot_session_id: text(bot_session),
-    }
+        bot_session_id: id_or_empty(bot_session),
+    });
 }
 
-fn comment_posted(conversation: &Conversation, sequence: i64, author: &Actor) -> pb::CommentPosted {
-    pb::CommentPosted { conversation_id: conversation.id.to_string(), sequence, author: Some(actor(author)) }
+fn push_comment_posted(target: Target<'_>, conversation: &Conversation, sequence: i64, author: &Actor) {
+    target.push(&pb::CommentPosted {
+        conversation_id: conversation.id.to_string(),
+        sequence,
+        author: Some(actor(author)),
+    });
 }
 
-fn assignee_changed(conversation: &Conversation, changed: &AssigneeChanged) -> pb::AssigneeChanged {
-    pb::AssigneeChanged {
+fn push_assignee_changed(target: Target<'_>, conversation: &Conversation, changed: &AssigneeChanged) {
+    target.push(&pb::AssigneeChanged {
         conversation_id: conversation.id.to_string(),
         epoch: changed.epoch,
         from: changed.from.map(owner),
         to: changed.to.map(owner),
         by: Some(actor(&changed.by)),
-        ended_bot_session_id: text(changed.ended_session),
+        ended_bot_session_id: id_or_empty(changed.ended_session),
         change_time: Some(changed.at.to_proto()),
         cause: cause(changed.cause).into(),
-    }
+    });
 }
 
-fn conversation_handed_off(
+fn push_conversation_handed_off(
+    target: Target<'_>,
     conversation: &Conversation,
     bot_session: Uuid,
     bot: Uuid,
     agent: Option<Uuid>,
     at: Time,
-) -> pb::ConversationHandedOff {
-    pb::ConversationHandedOff {
+) {
+    target.push(&pb::ConversationHandedOff {
         conversation_id: conversation.id.to_string(),
         epoch: conversation.epoch,
         bot_session_id: bot_session.to_string(),
         bot_id: bot.to_string(),
-        agent_id: text(agent),
+        agent_id: id_or_empty(agent),
         change_time: Some(at.to_proto()),
-    }
+    });
 }
 
-fn conversation_closed(conversation: &Conversation, closed: &Closed) -> pb::ConversationClosed {
+fn push_conversation_closed(target: Target<'_>, conversation: &Conversation, closed: &Closed) {
     let reason = match closed.reason {
         CloseReason::Agent => pb::CloseReason::Agent,
         CloseReason::VisitorInactive => pb::CloseReason::VisitorInactive,
         CloseReason::BotCompleted => pb::CloseReason::BotCompleted,
     };
     let facts = &closed.facts;
-    pb::ConversationClosed {
+    target.push(&pb::ConversationClosed {
         conversation_id: conversation.id.to_string(),
         close_number: conversation.close_number,
         reason: reason.into(),
         by: Some(actor(&closed.by)),
         channel_id: conversation.channel_id.to_string(),
-        contact_id: text(conversation.contact_id),
+        contact_id: id_or_empty(conversation.contact_id),
         address_usable: facts.recipient.is_some(),
         address_verified: facts.recipient_verified,
         had_bot_session: conversation.bot_session.is_some(),
         had_agent: conversation.had_agent,
         had_ticket: facts.had_ticket,
         transcript_enabled: facts.transcript_enabled,
-        sender_id: text(facts.sender_id),
+        sender_id: id_or_empty(facts.sender_id),
         last_sequence: conversation.last_sequence,
-        bot_session_id: text(closed.bot_session),
+        bot_session_id: id_or_empty(closed.bot_session),
         epoch: conversation.epoch,
         close_time: Some(closed.at.to_proto()),
-    }
+    });
 }
 
-fn conversation_reopened(conversation: &Conversation, by: &Actor, at: Time) -> pb::ConversationReopened {
-    pb::ConversationReopened {
+fn push_conversation_reopened(target: Target<'_>, conversation: &Conversation, by: &Actor, at: Time) {
+    target.push(&pb::ConversationReopened {
         conversation_id: conversation.id.to_string(),
         epoch: conversation.epoch,
         by: Some(actor(by)),
         reopen_time: Some(at.to_proto()),
-    }
+    });
 }
 
-pub(super) fn channel_created(channel: &Channel) -> pb::ChannelCreated {
-    pb::ChannelCreated { channel_id: channel.id.to_string() }
+/// Appends `ChannelCreated`.
+pub(super) async fn append_channel_created(tx: &mut Tx, channel: &Channel) -> Result<(), DbErr> {
+    append(tx, channel_aggregate(channel), &pb::ChannelCreated { channel_id: channel.id.to_string() }).await
 }
 
-pub(super) fn channel_updated(channel: &Channel) -> pb::ChannelUpdated {
-    pb::ChannelUpdated { channel_id: channel.id.to_string() }
+/// Appends `ChannelUpdated`.
+pub(super) async fn append_channel_updated(tx: &mut Tx, channel: &Channel) -> Result<(), DbErr> {
+    append(tx, channel_aggregate(channel), &pb::ChannelUpdated { channel_id: channel.id.to_string() }).await
 }
 
-pub(super) fn contact_created(contact: &Contact) -> pb::ContactCreated {
-    pb::ContactCreated { contact_id: contact.id.to_string() }
+/// Appends `ContactCreated`.
+pub(super) async fn append_contact_created(tx: &mut Tx, contact: &Contact) -> Result<(), DbErr> {
+    append(tx, contact_aggregate(contact), &pb::ContactCreated { contact_id: contact.id.to_string() }).await
 }
 
-pub(super) fn contact_updated(contact: &Contact) -> pb::ContactUpdated {
-    pb::ContactUpdated { contact_id: contact.id.to_string() }
+/// Appends `ContactUpdated`.
+pub(super) async fn append_contact_updated(tx: &mut Tx, contact: &Contact) -> Result<(), DbErr> {
+    append(tx, contact_aggregate(contact), &pb::ContactUpdated { contact_id: contact.id.to_string() }).await
 }
 
-pub(super) fn ticket_created(ticket: &Ticket) -> pb::TicketCreated {
-    pb::TicketCreated {
+/// Appends `TicketCreated`.
+pub(super) async fn append_ticket_created(tx: &mut Tx, ticket: &Ticket) -> Result<(), DbErr> {
+    let event = pb::TicketCreated {
         ticket_id: ticket.id.to_string(),
         conversation_id: ticket.conversation_id.to_string(),
         contact_id: ticket.contact_id.to_string(),
-    }
+    };
+    append(tx, ticket_aggregate(ticket), &event).await
 }
 
-pub(super) fn ticket_updated(ticket: &Ticket) -> pb::TicketUpdated {
-    pb::TicketUpdated { ticket_id: ticket.id.to_string() }
+/// Appends `TicketUpdated`.
+pub(super) async fn append_ticket_updated(tx: &mut Tx, ticket: &Ticket) -> Result<(), DbErr> {
+    append(tx, ticket_aggregate(ticket), &pb::TicketUpdated { ticket_id: ticket.id.to_string() }).await
 }
 
-/// The aggregate of a channel's events.
-pub(super) fn channel(channel: &Channel) -> Aggregate {
+fn channel_aggregate(channel: &Channel) -> Aggregate {
     aggregate(channel.account, "channel", channel.id, channel.version)
 }
 
-/// The aggregate of a contact's events.
-pub(super) fn contact(contact: &Contact) -> Aggregate {
+fn contact_aggregate(contact: &Contact) -> Aggregate {
     aggregate(contact.account, "contact", contact.id, contact.version)
 }
 
-/// The aggregate of a ticket's events.
-pub(super) fn ticket(ticket: &Ticket) -> Aggregate {
+fn ticket_aggregate(ticket: &Ticket) -> Aggregate {
     aggregate(ticket.account, "ticket", ticket.id, ticket.version)
 }
 
@@ -226,6 +248,6 @@ fn cause(cause: AssignmentCause) -> PbCause {
     }
 }
 
-fn text(id: Option<Uuid>) -> String {
+fn id_or_empty(id: Option<Uuid>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
 }

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
-use frontdesk_outbox::append;
 use sea_orm::{
     Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*,
     sea_query::ExprTrait,
@@ -63,8 +62,8 @@ pub(crate) async fn list<C: ConnectionTrait>(
         query = query.filter(Column::ConversationId.eq(conversation));
     }
     if let Some((time, id)) = after {
-        let later = Column::CreatedAt.lt(time);
-        query = query.filter(Condition::any().add(later).add(Column::CreatedAt.eq(time).and(Column::Id.lt(id))));
+        let earlier = Column::CreatedAt.lt(time);
+        query = query.filter(Condition::any().add(earlier).add(Column::CreatedAt.eq(time).and(Column::Id.lt(id))));
     }
     let rows = query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).limit(limit).all(conn).await?;
     Ok(rows.into_iter().map(Ticket::from).collect())
@@ -74,7 +73,7 @@ pub(crate) async fn list<C: ConnectionTrait>(
 pub(crate) async fn insert(tx: &mut Tx, ticket: &Ticket) -> Result<(), DbErr> {
     let row = Model::from(ticket.clone()).into_active_model().reset_all();
     Entity::insert(row).exec_without_returning(tx.conn()).await?;
-    append(tx, events::ticket(ticket), &events::ticket_created(ticket)).await
+    events::append_ticket_created(tx, ticket).await
 }
 
 /// Saves a changed ticket under its next version, with its event.
@@ -82,5 +81,5 @@ pub(crate) async fn save(tx: &mut Tx, ticket: &mut Ticket) -> Result<(), DbErr> 
     ticket.version += 1;
     let row = Model::from(ticket.clone()).into_active_model().reset_all();
     Entity::update(row).validate()?.filter(Column::AccountId.eq(ticket.account)).exec(tx.conn()).await?;
-    append(tx, events::ticket(ticket), &events::ticket_updated(ticket)).await
+    events::append_ticket_updated(tx, ticket).await
 }

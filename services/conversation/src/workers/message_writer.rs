@@ -24,14 +24,16 @@ use crate::{
     domain::{AppendMessage, Context, Conversation, Entry, Rejection},
     store::{
         NewRows,
+        conversation_batch::{
+            self as store, BatchContext, ContextRequest, ConversationBatch, LockedConversations, RowKey,
+        },
         display_names::DisplayNames,
-        message_writer::{self as store, BatchContext, ContextRequest, Conversations, MessageWriter, RowKey},
     },
 };
 
 /// Maximum number of messages in one batch.
 const MAX_BATCH: usize = 128;
-/// Maximum number of requests in one worker's queue; further callers wait for room.
+/// Maximum number of requests in one worker's queue; further callers wait until the queue has space.
 const QUEUE_CAPACITY: usize = 1024;
 /// Number of workers on PostgreSQL: while one batch is committed the other is put together. SQLite has one writer anyway.
 const WORKERS: usize = 2;
@@ -41,13 +43,13 @@ const MAX_ATTEMPTS: u32 = 3;
 /// A message to append to a conversation of the account.
 #[derive(Clone, Debug)]
 pub(crate) struct WriteRequest {
-    pub account: AccountId,
-    pub conversation: Uuid,
-    pub message: AppendMessage,
-    pub key: Key,
+    pub(crate) account: AccountId,
+    pub(crate) conversation: Uuid,
+    pub(crate) message: AppendMessage,
+    pub(crate) key: Key,
 }
 
-/// What became of it.
+/// The outcome of a request.
 #[derive(Debug)]
 pub(crate) enum WriteOutcome {
     /// The entry, with its author's name.
@@ -63,7 +65,7 @@ pub(crate) enum WriteError {
     RequestIdReused,
     /// With the conversation as it was then.
     Rejected(Rejection, Box<Conversation>),
-    /// The connection was lost: the message may have been appended all the same.
+    /// The connection was lost: the message may have been appended.
     ConnectionLost,
     Db(DbErr),
 }
@@ -101,7 +103,7 @@ impl MessageQueue {
             Queue { sender, receiver: Mutex::new(receiver) }
         });
         let queues = queues.collect();
-        Self(Arc::new(Shared { writer: BatchWriter::new(db, clock, notifier, store::message_writer(db)), queues }))
+        Self(Arc::new(Shared { writer: BatchWriter::new(db, clock, notifier, store::conversation_batch(db)), queues }))
     }
 
     /// Number of workers to run.
@@ -135,7 +137,7 @@ impl MessageQueue {
                     }
                     self.0.writer.write(std::mem::take(&mut batch)).await;
                 }
-                // Closed, the queue gives what it still holds, and then nothing.
+                // After it is closed, the queue still returns the messages that it holds.
                 () = shutdown.cancelled(), if !queue.is_closed() => queue.close(),
             }
         }
@@ -169,11 +171,11 @@ struct BatchWriter {
     db: Db,
     clock: Clock,
     notifier: ChangeNotifier,
-    store: Arc<dyn MessageWriter>,
+    store: Arc<dyn ConversationBatch>,
 }
 
 impl BatchWriter {
-    fn new(db: &Db, clock: &Clock, notifier: &ChangeNotifier, store: Arc<dyn MessageWriter>) -> Self {
+    fn new(db: &Db, clock: &Clock, notifier: &ChangeNotifier, store: Arc<dyn ConversationBatch>) -> Self {
         Self { db: db.clone(), clock: clock.clone(), notifier: notifier.clone(), store }
     }
 
@@ -220,7 +222,7 @@ impl BatchWriter {
         AssertUnwindSafe(self.write_batch(batch)).catch_unwind().await.unwrap_or(Err(BatchError::Panicked))
     }
 
-    /// Writes the batch and gives each member's result, or writes nothing.
+    /// Writes the batch and returns each member's result, or writes nothing.
     async fn write_batch(&self, batch: &[QueuedWrite]) -> Result<Vec<WriteResult>, BatchError> {
         let mut tx = self.db.begin_batch().await?;
         let rows: Vec<_> = batch.iter().map(|queued| (queued.request.account, queued.request.conversation)).collect();
@@ -249,7 +251,7 @@ impl BatchWriter {
         Ok(results)
     }
 
-    fn context_request<'a>(&self, batch: &'a [QueuedWrite], conversations: &Conversations) -> ContextRequest<'a> {
+    fn context_request<'a>(&self, batch: &'a [QueuedWrite], conversations: &LockedConversations) -> ContextRequest<'a> {
         let requests = batch.iter().map(|queued| &queued.request);
         ContextRequest {
             keys: requests.clone().map(|request| &request.key).collect(),
@@ -265,7 +267,7 @@ impl BatchWriter {
 /// Decides one member, on what the members before it left.
 fn append(
     queued: &QueuedWrite,
-    conversations: &mut Conversations,
+    conversations: &mut LockedConversations,
     context: &mut BatchContext,
     rows: &mut NewRows,
 ) -> Result<WriteResult, DbErr> {

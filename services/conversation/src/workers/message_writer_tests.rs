@@ -43,7 +43,7 @@ async fn fixture(mode: Mode) -> Fixture {
         agents::save(&tx, Agent { account, id, name: name.into(), roster }).await.unwrap();
     }
     tx.commit().await.unwrap();
-    let writer = BatchWriter::new(&db, &clock, &ChangeNotifier::default(), store::message_writer(&db));
+    let writer = BatchWriter::new(&db, &clock, &ChangeNotifier::default(), store::conversation_batch(&db));
     Fixture { writer, account, _database: database }
 }
 
@@ -106,7 +106,7 @@ impl Fixture {
         }
     }
 
-    /// Writes them as one batch and gives their results.
+    /// Writes them as one batch and returns their results.
     async fn batch(&self, requests: Vec<WriteRequest>) -> Vec<WriteResult> {
         let queue = |request| {
             let (answer, answered) = oneshot::channel();
@@ -147,15 +147,15 @@ impl Fixture {
 
 type Interruption = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 
-/// The message writer of the database, interrupted once before it saves.
+/// The batches of the database, interrupted once before they are saved.
 struct Interrupted {
-    inner: Arc<dyn MessageWriter>,
+    inner: Arc<dyn ConversationBatch>,
     before_save: SyncMutex<Option<Interruption>>,
 }
 
 #[async_trait::async_trait]
-impl MessageWriter for Interrupted {
-    async fn lock(&self, tx: &Tx, conversations: &[RowKey]) -> Result<Conversations, DbErr> {
+impl ConversationBatch for Interrupted {
+    async fn lock(&self, tx: &Tx, conversations: &[RowKey]) -> Result<LockedConversations, DbErr> {
         self.inner.lock(tx, conversations).await
     }
 
@@ -264,7 +264,7 @@ async fn a_member_that_cannot_be_written_fails_alone(mode: Mode) {
     let fixture = fixture(mode).await;
     let (good, bad) = (fixture.start("a").await, fixture.start("b").await);
     fixture.batch(vec![fixture.message(bad, "first")]).await;
-    // The next number is taken: the primary key of the entries refuses it, and the whole batch with it.
+    // The next number is taken: the primary key of the entries rejects it, and with it the whole batch.
     let take_number = "UPDATE conversations SET last_sequence = 1 WHERE visitor_id = 'b'";
     let tx = fixture.writer.db.begin().await.unwrap();
     tx.conn().execute_unprepared(take_number).await.unwrap();

@@ -1,4 +1,4 @@
-//! Background work of this service.
+//! Background tasks of the service.
 
 mod message_writer;
 

@@ -19,7 +19,7 @@ on_both_modes!(
     s3_another_visitors_chat_does_not_exist,
 );
 
-/// Robin asks. Gives the visitor sequence of the question.
+/// Robin asks. Returns the visitor sequence of the question.
 async fn ask(fixture: &Fixture, chat: &BotChat) -> i64 {
     let button = |id: &str, label: &str| NewButton { id: id.into(), label: label.into() };
     let request = PostMessageRequest {

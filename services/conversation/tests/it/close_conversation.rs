@@ -12,7 +12,7 @@ use tonic::Code;
 use crate::fixture::{ADA, Fixture, twenty};
 
 on_both_modes!(
-    e1_t2_a_close_ends_the_chat_and_freezes_its_facts,
+    e1_t2_a_close_ends_the_chat_and_stores_its_facts,
     e5_closing_a_closed_one_changes_nothing,
     e5_twenty_closes_at_once_close_once,
     a1_a_close_at_an_old_epoch_is_refused,
@@ -33,7 +33,7 @@ pub async fn close(fixture: &Fixture, conversation: &str) {
     fixture.conversations(ADA).close_conversation(request(conversation)).await.unwrap();
 }
 
-async fn e1_t2_a_close_ends_the_chat_and_freezes_its_facts(mode: Mode) {
+async fn e1_t2_a_close_ends_the_chat_and_stores_its_facts(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let chat = fixture.chat("v").await;
     fixture.post(&chat.id, "bye").await;

@@ -11,7 +11,7 @@ use crate::{
     workers::{WriteError, WriteOutcome, WriteRequest},
 };
 
-/// Appends the message in the next batch. Gives its entry and the names in it; for a repeat those of the first request.
+/// Appends the message in the next batch. Returns its entry and the names in it; for a repeat those of the first request.
 /// `kind`: what the caller calls a conversation.
 pub(crate) async fn append_message(
     app: &App,

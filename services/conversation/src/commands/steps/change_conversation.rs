@@ -18,11 +18,11 @@ use crate::{
 /// A conversation that is locked and about to change. Dropping it rolls back.
 pub(crate) struct ConversationChange<'a> {
     app: &'a App,
-    pub tx: Tx,
-    pub account: AccountId,
-    pub conversation: Conversation,
+    pub(crate) tx: Tx,
+    pub(crate) account: AccountId,
+    pub(crate) conversation: Conversation,
     /// Time by the database's clock, read after the lock.
-    pub now: Time,
+    pub(crate) now: Time,
     key: Option<Key>,
 }
 
@@ -99,7 +99,7 @@ impl<'a> ConversationChange<'a> {
         Ok(self.conversation)
     }
 
-    /// Rolls back. Gives the error with what is true now.
+    /// Rolls back. Returns the error with the current state.
     pub(crate) async fn reject(self, rejection: Rejection) -> ConversationError {
         reject(self.tx.conn(), self.conversation, rejection).await
     }

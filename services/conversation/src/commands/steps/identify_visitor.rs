@@ -14,7 +14,7 @@ use crate::{
     store::{contacts, conversations, visitors},
 };
 
-/// Maximum length of a name (characters): a mail header bears it.
+/// Maximum length of a name (characters). Mail headers contain it.
 const MAX_NAME_LENGTH: usize = 200;
 
 /// The contact of a visitor who calls. The address that their token vouches for finds or creates one.
@@ -78,7 +78,7 @@ fn vouched_address(caller: &Caller) -> Option<String> {
     caller.email.as_deref().and_then(frontdesk_mail_address::canonical)
 }
 
-/// The contact that has the address, by the word of a signed token. `own`: the visitor's own contact until now.
+/// The contact that has the address, which a signed token verifies. `own`: the visitor's own contact until now.
 async fn contact_with_vouched_address(
     tx: &mut Tx,
     caller: &Caller,
@@ -91,7 +91,7 @@ async fn contact_with_vouched_address(
         if contact.has_verified(&address) {
             return Ok(owner);
         }
-        // The owner only typed it: proof wins over typing.
+        // The contact has the address unverified: the verified one replaces it.
         contacts::remove_email(tx, caller.account, &address).await?;
     }
     let mut contact = get_or_new_contact(tx, caller.account, own, now).await?;
@@ -102,7 +102,7 @@ async fn contact_with_vouched_address(
     save_contact(tx, contact, own.is_none()).await
 }
 
-/// Records the visitor's answer to a property. Gives the contact that their chats belong to then.
+/// Records the visitor's answer to a property. Returns the contact that their chats belong to then.
 pub(crate) async fn record_visitor_answer(
     tx: &mut Tx,
     account: AccountId,

@@ -6,7 +6,7 @@ mod find_bot;
 mod find_entry;
 mod identify_visitor;
 mod reject;
-mod require_active_agent;
+mod roster;
 
 pub(super) use append_message::append_message;
 pub(super) use change_conversation::{Begun, ConversationChange};
@@ -16,5 +16,5 @@ pub(super) use identify_visitor::{
     contact_of_visitor, link_visitor, recognise, recognise_before_message, record_visitor_answer,
 };
 pub(super) use reject::reject;
-pub(crate) use require_active_agent::RosterKnowledge;
-pub(super) use require_active_agent::{mention_agent, require_active_agent, require_known_agent};
+pub(crate) use roster::RosterKnowledge;
+pub(super) use roster::{mention_agent, require_active_agent, require_known_agent};

@@ -1,4 +1,4 @@
-//! A rejection, completed with what is true now.
+//! A rejection, completed with the current state of the conversation.
 
 use sea_orm::ConnectionTrait;
 

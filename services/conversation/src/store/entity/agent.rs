@@ -22,7 +22,7 @@ pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Version of an agent about whom the roster has said nothing yet.
+/// Version of an agent whose name comes from a call, before the roster's answer or event.
 pub(crate) const NOT_ON_ROSTER_YET: i64 = 0;
 
 impl From<Agent> for Model {

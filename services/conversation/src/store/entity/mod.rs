@@ -3,7 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod bot;
 pub(crate) mod channel;
-pub(crate) mod close;
+pub(crate) mod closing_snapshot;
 pub(crate) mod contact;
 pub(crate) mod contact_email;
 pub(crate) mod conversation;

@@ -7,7 +7,7 @@ use sea_orm::{
 
 use crate::domain::{ActorKind, CloseReason, Greeter, OwnerKind, Status, TicketStatus, VisitorLink};
 
-/// Makes an enum a text column that holds what `as_str` gives.
+/// Makes an enum a text column that holds what `as_str` returns.
 macro_rules! text_column {
     ($type:ident: $($variant:ident),+) => {
         impl From<$type> for Value {

@@ -1,7 +1,8 @@
-//! The acting agent must be on the roster and active: what they write may make them the assignee.
+//! The roster of agents, as commands use it: an acting agent must be on it and active, since what they write may make them the
+//! assignee.
 //!
 //! The roster belongs to the assignment service. This service has a local copy, which events keep up to date, and asks the
-//! roster only about an agent whom it does not know yet.
+//! assignment service only about an agent whom the copy lacks.
 
 use frontdesk_auth::Caller;
 use frontdesk_db::{AccountId, Tx};
@@ -17,11 +18,11 @@ use crate::{
     store::agents,
 };
 
-/// Maximum number of agents that the cache remembers.
+/// Maximum number of cached agents.
 const MAX_CACHED_AGENTS: u64 = 100_000;
 
-/// Remembers which agents the local copy knows from the roster. The copy forgets none of them, so neither does the cache:
-/// whether they are active is read from the copy each time.
+/// Caches which agents of the roster are in the local copy. No agent is deleted from the copy, so the cache never expires;
+/// whether an agent is active is read from the copy each time.
 #[derive(Clone)]
 pub(crate) struct RosterKnowledge(Cache<(AccountId, Uuid), ()>);
 
@@ -73,7 +74,7 @@ async fn ask_roster(app: &App, caller: &Caller, id: Uuid) -> Result<Agent, Conve
     Ok(agent)
 }
 
-/// Keeps the name of an agent that a call gives, until the roster's word arrives.
+/// Stores the name of an agent that a call contains, until the roster's answer or event replaces it.
 pub(crate) async fn mention_agent(tx: &Tx, account: AccountId, id: Uuid, name: &str) -> Result<(), DbErr> {
     agents::save(tx, Agent::mentioned(account, id, name)).await
 }

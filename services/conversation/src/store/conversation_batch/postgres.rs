@@ -13,7 +13,7 @@ use frontdesk_outbox::Events;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, IdenStatic, Iterable, Statement, Value};
 use uuid::Uuid;
 
-use super::{BatchContext, ContextRequest, Conversations, MessageWriter, RowKey};
+use super::{BatchContext, ContextRequest, ConversationBatch, LockedConversations, RowKey};
 use crate::{
     domain::Conversation,
     store::{
@@ -22,19 +22,19 @@ use crate::{
     },
 };
 
-pub(super) struct PostgresWriter;
+pub(super) struct PostgresBatch;
 
 #[async_trait::async_trait]
-impl MessageWriter for PostgresWriter {
+impl ConversationBatch for PostgresBatch {
     /// Locks in the order of the ids: two transactions that lock many wait for each other, and never in a circle.
-    async fn lock(&self, tx: &Tx, conversations: &[RowKey]) -> Result<Conversations, DbErr> {
+    async fn lock(&self, tx: &Tx, conversations: &[RowKey]) -> Result<LockedConversations, DbErr> {
         let (mut accounts, mut ids) = unzip(conversations);
         for list in [&mut accounts, &mut ids] {
             list.sort_unstable();
             list.dedup();
         }
         let lock = Statement::from_sql_and_values(DbBackend::Postgres, LOCK.as_str(), [ids.into(), accounts.into()]);
-        let mut locked = Conversations::new();
+        let mut locked = LockedConversations::new();
         for row in tx.conn().query_all_raw(lock).await? {
             let row = conversation::Model::from_query_result(&row, "")?;
             locked.insert((row.account_id, row.id), row.into());
@@ -91,7 +91,7 @@ static LOCK: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-// Kinds of the rows that LOAD_CONTEXT gives.
+// Kinds of the rows that LOAD_CONTEXT returns.
 const CLOCK: i32 = 0;
 const REQUEST: i32 = 1;
 const AGENT: i32 = 2;

@@ -1,23 +1,69 @@
-//! The domain becomes responses. What a visitor gets is an allow-list: a field that is not written here does not reach them
-//! (rule S3).
+//! Conversions between the protos and the domain, and the rules of fields that the protos cannot state. What a visitor gets is
+//! an allow-list: a field that is not written here does not reach them (rule S3).
 
+mod records;
+
+use frontdesk_api::{ApiError, FieldError, parse_optional_id};
+use frontdesk_auth::{Caller, CallerKind};
+use frontdesk_idempotency::Key;
 use frontdesk_proto::{
     actor::v1::{Actor as PbActor, ActorKind as PbActorKind},
     assignment::v1::AssignmentCause as PbCause,
     conversation::v1 as pb,
 };
+use tonic::Status;
 use uuid::Uuid;
 
 use crate::{
     commands::IdleOutcome,
     domain::{
-        Actor, ActorKind, AssignmentCause, Button, Channel, CloseReason, ClosingSnapshot, Contact, Content,
-        Conversation, Entry, Greeter, Owner, OwnerKind, Status, Ticket, TicketStatus, VisitorKey,
+        Actor, ActorKind, AssignmentCause, Button, CloseReason, ClosingSnapshot, Content, Conversation, Entry, Owner,
+        OwnerKind, Status as ConversationStatus,
     },
     queries::DisplayNames,
 };
 
-fn text(id: Option<Uuid>) -> String {
+pub(super) use records::{both, channel, contact, email, greeter, one, ticket, time_zone, visitor_key};
+
+/// The error for one field.
+pub(super) fn invalid(field: &str, remedy: &str) -> Status {
+    ApiError::fields(vec![FieldError::new(field, remedy)]).into()
+}
+
+/// The acting agent.
+pub(super) fn agent(caller: &Caller) -> Result<Uuid, Status> {
+    caller.agent_id().ok_or_else(|| invalid("authorization", "must be an agent's token"))
+}
+
+/// The bot session that a service acts for.
+pub(super) fn bot_session(caller: &Caller, bot_session_id: &str) -> Result<Uuid, Status> {
+    if caller.actor.kind != CallerKind::Bot {
+        return Err(invalid("x-frontdesk-actor", "must name the bot that acts"));
+    }
+    match parse_optional_id("bot_session_id", bot_session_id)? {
+        Some(session) => Ok(session),
+        None => Err(invalid("bot_session_id", "must name the session that acts")),
+    }
+}
+
+/// The key of a request whose id is optional.
+pub(super) fn optional_key<M: prost::Message + prost::Name>(
+    caller: &Caller,
+    request_id: &str,
+    request: &M,
+) -> Option<Key> {
+    (!request_id.is_empty()).then(|| Key::new(caller, request_id, request))
+}
+
+/// Requires more than spaces and line breaks.
+pub(super) fn require_text(text: &str) -> Result<(), Status> {
+    if text.trim().is_empty() {
+        return Err(invalid("text", "must say something: it holds only spaces and line breaks"));
+    }
+    Ok(())
+}
+
+fn id_or_empty(id: Option<Uuid>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
 }
 
@@ -39,7 +85,7 @@ pub(super) fn owner(owner: Owner, names: &DisplayNames) -> PbActor {
     PbActor { kind: kind.into(), id: owner.id.to_string(), name: names.owner(owner) }
 }
 
-/// The cause in a request; the field's rule has refused the unspecified one.
+/// The cause in a request; the field's rule rejects the unspecified one.
 pub(super) fn cause(cause: PbCause) -> AssignmentCause {
     match cause {
         PbCause::Started => AssignmentCause::Started,
@@ -65,18 +111,18 @@ pub(super) fn conversation(conversation: &Conversation, names: &DisplayNames) ->
         start_time: Some(session.started_at.to_proto()),
     });
     let status = match conversation.status {
-        Status::Open => pb::ConversationStatus::Open,
-        Status::Closed => pb::ConversationStatus::Closed,
+        ConversationStatus::Open => pb::ConversationStatus::Open,
+        ConversationStatus::Closed => pb::ConversationStatus::Closed,
     };
     pb::Conversation {
         id: conversation.id.to_string(),
         channel_id: conversation.channel_id.to_string(),
         visitor_id: conversation.visitor_id.clone(),
-        contact_id: text(conversation.contact_id),
+        contact_id: id_or_empty(conversation.contact_id),
         status: status.into(),
         page_url: conversation.page_url.clone(),
         page_title: conversation.page_title.clone(),
-        previous_conversation_id: text(conversation.previous_id),
+        previous_conversation_id: id_or_empty(conversation.previous_id),
         assignee: conversation.owner.map(|assignee| owner(assignee, names)),
         epoch: conversation.epoch,
         bot_session,
@@ -143,7 +189,7 @@ pub(super) fn chat(conversation: &Conversation, names: &DisplayNames) -> pb::Cha
         id: conversation.id.to_string(),
         channel_id: conversation.channel_id.to_string(),
         open: conversation.is_open(),
-        previous_chat_id: text(conversation.previous_id),
+        previous_chat_id: id_or_empty(conversation.previous_id),
         last_visitor_sequence: conversation.last_visitor_sequence,
         create_time: Some(conversation.created_at.to_proto()),
         answering_name: answering.map(|owner| names.owner(owner)).unwrap_or_default(),
@@ -198,33 +244,17 @@ pub(super) fn chat_entry(entry: &Entry, names: &DisplayNames) -> Option<pb::Chat
     })
 }
 
-pub(super) fn contact(contact: &Contact) -> pb::Contact {
-    let emails = contact.emails.iter();
-    pb::Contact {
-        id: contact.id.to_string(),
-        name: contact.name.clone(),
-        emails: emails
-            .map(|email| pb::ContactEmail { address: email.address.clone(), verified: email.verified })
-            .collect(),
-        phone: contact.phone.clone(),
-        time_zone: contact.time_zone.clone(),
-        properties: contact.properties.clone(),
-        create_time: Some(contact.created_at.to_proto()),
-        etag: contact.etag(),
-    }
-}
-
 pub(super) fn closing_facts(snapshot: ClosingSnapshot, visitor_name: String) -> pb::GetClosingFactsResponse {
     let facts = snapshot.facts;
     pb::GetClosingFactsResponse {
-        contact_id: text(snapshot.contact_id),
+        contact_id: id_or_empty(snapshot.contact_id),
         recipient: facts.recipient.unwrap_or_default(),
         recipient_verified: facts.recipient_verified,
         had_bot_session: snapshot.had_bot_session,
         had_agent: snapshot.had_agent,
         had_ticket: facts.had_ticket,
         transcript_enabled: facts.transcript_enabled,
-        sender_id: text(facts.sender_id),
+        sender_id: id_or_empty(facts.sender_id),
         last_sequence: snapshot.last_sequence,
         visitor_name,
     }
@@ -238,58 +268,4 @@ pub(super) fn idle_result(conversation_id: String, outcome: IdleOutcome) -> pb::
         IdleOutcome::NotFound => (pb::IdleOutcome::NotFound, None),
     };
     pb::IdleResult { conversation_id, outcome: outcome.into(), idle_time }
-}
-
-pub(super) fn channel(channel: &Channel) -> pb::Channel {
-    let greeter = match channel.greeter {
-        Greeter::Bot => pb::Greeter::Bot,
-        Greeter::Routing => pb::Greeter::Routing,
-        Greeter::Nobody => pb::Greeter::Nobody,
-    };
-    pb::Channel {
-        id: channel.id.to_string(),
-        name: channel.name.clone(),
-        website_url: channel.website_url.clone(),
-        greeter: greeter.into(),
-        bot_id: text(channel.bot_id),
-        transcript_enabled: channel.transcript_enabled,
-        transcript_sender_id: text(channel.transcript_sender_id),
-        time_zone: channel.time_zone.clone(),
-        deleted: channel.deleted,
-        create_time: Some(channel.created_at.to_proto()),
-        etag: channel.etag(),
-    }
-}
-
-pub(super) fn visitor_key(key: &VisitorKey) -> pb::VisitorKey {
-    pb::VisitorKey {
-        key_id: format!("{}.{}", key.channel_id, key.number),
-        create_time: Some(key.created_at.to_proto()),
-        end_time: key.ends_at.map(|ends| ends.to_proto()),
-    }
-}
-
-/// The greeter in a request; the field's rule has refused the unspecified one.
-pub(super) fn greeter(greeter: pb::Greeter) -> Greeter {
-    match greeter {
-        pb::Greeter::Bot => Greeter::Bot,
-        pb::Greeter::Routing => Greeter::Routing,
-        pb::Greeter::Nobody | pb::Greeter::Unspecified => Greeter::Nobody,
-    }
-}
-
-pub(super) fn ticket(ticket: &Ticket) -> pb::Ticket {
-    let status = match ticket.status {
-        TicketStatus::Open => pb::TicketStatus::Open,
-        TicketStatus::Closed => pb::TicketStatus::Closed,
-    };
-    pb::Ticket {
-        id: ticket.id.to_string(),
-        conversation_id: ticket.conversation_id.to_string(),
-        contact_id: ticket.contact_id.to_string(),
-        subject: ticket.subject.clone(),
-        status: status.into(),
-        url: ticket.url.clone(),
-        create_time: Some(ticket.created_at.to_proto()),
-    }
 }

@@ -5,7 +5,7 @@ use frontdesk_db::Tx;
 use frontdesk_idempotency::RequestBatch;
 use sea_orm::{Condition, DbErr, EntityTrait, entity::prelude::*, sea_query::ExprTrait};
 
-use super::{BatchContext, ContextRequest, Conversations, MessageWriter, RowKey};
+use super::{BatchContext, ContextRequest, ConversationBatch, LockedConversations, RowKey};
 use crate::{
     domain::Conversation,
     store::{
@@ -15,11 +15,11 @@ use crate::{
     },
 };
 
-pub(super) struct SqliteWriter;
+pub(super) struct SqliteBatch;
 
 #[async_trait::async_trait]
-impl MessageWriter for SqliteWriter {
-    async fn lock(&self, tx: &Tx, conversations: &[RowKey]) -> Result<Conversations, DbErr> {
+impl ConversationBatch for SqliteBatch {
+    async fn lock(&self, tx: &Tx, conversations: &[RowKey]) -> Result<LockedConversations, DbErr> {
         use conversation::{Column, Entity};
         let (accounts, ids): (Vec<_>, Vec<_>) = conversations.iter().copied().unzip();
         let rows = Entity::find().filter(Column::AccountId.is_in(accounts)).filter(Column::Id.is_in(ids));

@@ -1,4 +1,4 @@
-//! A row of `closes`: what one close froze.
+//! A row of `closes`: the snapshot of one close.
 
 use frontdesk_db::AccountId;
 use sea_orm::entity::prelude::*;

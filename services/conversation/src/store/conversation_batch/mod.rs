@@ -1,7 +1,7 @@
-//! Many conversations in one transaction: locked together, changed one after the other, saved together. One trait with two
-//! implementations, since PostgreSQL takes each step in one large statement and SQLite has no locks.
+//! A batch of conversations in one transaction: locked together, changed one after the other, saved together. One trait with
+//! two implementations, since PostgreSQL takes each step in one large statement and SQLite has no locks.
 //!
-//! The worker that appends messages and the command that closes idle conversations open the transactions.
+//! The message writer (`workers/message_writer.rs`) and the command that closes idle conversations open the transactions.
 
 mod postgres;
 mod sqlite;
@@ -21,21 +21,21 @@ use crate::domain::{Agent, Bot, Conversation, Entry, Owner, OwnerKind};
 /// Account and id of a row.
 pub(crate) type RowKey = (AccountId, Uuid);
 
-/// Conversations by account and id.
-pub(crate) type Conversations = HashMap<RowKey, Conversation>;
+/// The locked conversations of a batch, by account and id.
+pub(crate) type LockedConversations = HashMap<RowKey, Conversation>;
 
-/// The steps of one transaction over many conversations, in their order.
+/// The steps of the transaction of a batch, in their order.
 #[async_trait::async_trait]
-pub(crate) trait MessageWriter: Send + Sync {
+pub(crate) trait ConversationBatch: Send + Sync {
     /// The conversations that exist, locked until the transaction ends.
-    async fn lock(&self, tx: &Tx, conversations: &[RowKey]) -> Result<Conversations, DbErr>;
+    async fn lock(&self, tx: &Tx, conversations: &[RowKey]) -> Result<LockedConversations, DbErr>;
 
     /// What the decisions need besides the conversations. A statement of its own after [`Self::lock`]: while that one waits
     /// for a row, another transaction commits, and what it looked up beside the lock would be as of before that commit (READ
     /// COMMITTED reads a statement as of its beginning).
     async fn load_context(&self, tx: &Tx, wanted: ContextRequest<'_>) -> Result<BatchContext, DbErr>;
 
-    /// Saves the rows of the conversations that changed, what was added to them, and the request ids. Gives the number of
+    /// Saves the rows of the conversations that changed, what was added to them, and the request ids. Returns the number of
     /// request ids: fewer than given when another transaction used one of them after [`Self::load_context`]; roll back then.
     async fn save_rows(
         &self,
@@ -47,29 +47,29 @@ pub(crate) trait MessageWriter: Send + Sync {
 }
 
 /// The implementation for this database.
-pub(crate) fn message_writer(db: &Db) -> Arc<dyn MessageWriter> {
-    if db.is_sqlite() { Arc::new(sqlite::SqliteWriter) } else { Arc::new(postgres::PostgresWriter) }
+pub(crate) fn conversation_batch(db: &Db) -> Arc<dyn ConversationBatch> {
+    if db.is_sqlite() { Arc::new(sqlite::SqliteBatch) } else { Arc::new(postgres::PostgresBatch) }
 }
 
-/// What [`MessageWriter::load_context`] looks up.
+/// What [`ConversationBatch::load_context`] looks up.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ContextRequest<'a> {
-    pub keys: Vec<&'a Key>,
+    pub(crate) keys: Vec<&'a Key>,
     /// The agents who write, each once.
-    pub agents: Vec<RowKey>,
+    pub(crate) agents: Vec<RowKey>,
     /// The bots in charge, each once.
-    pub bots: Vec<RowKey>,
+    pub(crate) bots: Vec<RowKey>,
     /// How far the process's clock was moved forward.
-    pub clock_offset: Duration,
+    pub(crate) clock_offset: Duration,
 }
 
 /// What the decisions of a batch need besides the conversations.
 #[derive(Debug)]
 pub(crate) struct BatchContext {
     /// Time by the database's clock.
-    pub now: Time,
+    pub(crate) now: Time,
     /// The request ids that were used before, and those that the batch uses.
-    pub requests: RequestBatch,
+    pub(crate) requests: RequestBatch,
     agents: HashMap<RowKey, Agent>,
     bots: HashMap<RowKey, Bot>,
 }
@@ -106,10 +106,10 @@ impl BatchContext {
 /// Saves what was taken from the conversations, and their rows. Does nothing when nothing was taken. False: another
 /// transaction used one of the request ids meanwhile; roll back.
 pub(crate) async fn save(
-    writer: &dyn MessageWriter,
+    store: &dyn ConversationBatch,
     tx: &mut Tx,
     notifier: &ChangeNotifier,
-    conversations: &Conversations,
+    conversations: &LockedConversations,
     mut rows: NewRows,
     requests: RequestBatch,
 ) -> Result<bool, DbErr> {
@@ -124,5 +124,5 @@ pub(crate) async fn save(
     tx.wake_outbox_on_commit();
     let changed: Vec<&Conversation> = changed.iter().filter_map(|key| conversations.get(key)).collect();
     let expected = requests.new_count() as u64;
-    Ok(writer.save_rows(tx, &changed, rows, requests).await? == expected)
+    Ok(store.save_rows(tx, &changed, rows, requests).await? == expected)
 }
