@@ -47,7 +47,7 @@ pub struct TelemetrySettings {
 impl Default for TelemetrySettings {
     fn default() -> Self {
         Self {
-            log: "info,sqlx=warn,sea_orm_migration=warn,async_nats=error".into(),
+            log: "info,sqlx=warn,sea_orm_migration=warn,async_nats=error,opentelemetry=warn".into(),
             log_format: LogFormat::Text,
             otlp_endpoint: String::new(),
         }
@@ -75,10 +75,7 @@ pub fn start(settings: &TelemetrySettings) -> Result<Telemetry, Box<dyn std::err
             .with_endpoint(&settings.otlp_endpoint)
             .with_timeout(EXPORT_TIMEOUT)
             .build()?;
-        SdkTracerProvider::builder()
-            .with_batch_exporter(exporter)
-            .with_resource(Resource::builder().with_service_name("frontdesk").build())
-            .build()
+        SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource()).build()
     };
     // Without this filter the spans of the exporter's own transport would be exported, without end.
     let own_spans = filter_fn(|metadata| metadata.target().starts_with("frontdesk"));
@@ -95,6 +92,11 @@ pub fn start(settings: &TelemetrySettings) -> Result<Telemetry, Box<dyn std::err
     // Fails only when there is a subscriber already, as in tests that start several servers.
     let _ = tracing_subscriber::registry().with(spans).with(logs).try_init();
     Ok(Telemetry(Some(provider)))
+}
+
+/// What the process is called in traces and metrics.
+fn resource() -> Resource {
+    Resource::builder().with_service_name("frontdesk").build()
 }
 
 impl Telemetry {

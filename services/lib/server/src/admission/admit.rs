@@ -75,9 +75,11 @@ impl Admission {
         // Before the permission, whose refusal may be recorded: callers must not fill the audit log.
         self.limiter.check_rate(&caller)?;
         access.check(&caller).map_err(|error| {
-            let error = ApiError::shared(Code::PermissionDenied, Reason::NotPermitted, error)
-                .with("kind", caller.kind.as_str())
-                .with("permission", access.permission());
+            let mut error = ApiError::shared(Code::PermissionDenied, Reason::NotPermitted, error)
+                .with("kind", caller.kind.as_str());
+            if !access.permission().is_empty() {
+                error = error.with("permission", access.permission());
+            }
             Rejection { status: error.into(), audited: access.audited().then(|| caller.clone()) }
         })?;
         apply_on_behalf_of(&mut caller, &head.headers)?;
