@@ -129,7 +129,7 @@ pub enum ServerError {
         source: BuildError,
     },
     /// The operator's HTTP listener cannot be opened.
-    #[error("ops.listen = {address} cannot be opened: {source}; set it to another address, or leave it unset")]
+    #[error("ops.listen = {address} cannot be opened: {source}; set it to another address, or leave it empty")]
     Ops {
         /// The address.
         address: SocketAddr,

@@ -37,9 +37,7 @@ impl SettingsError {
     pub(crate) fn invalid(error: ConfigError, values: &Value) -> Self {
         let (key, problem) = match error {
             ConfigError::At { error, key: Some(key), .. } => (key, error.to_string()),
-            ConfigError::Type { key: Some(key), unexpected, expected, .. } => {
-                (key, format!("it is {unexpected}, and must be {expected}"))
-            }
+            ConfigError::Type { key: Some(key), expected, .. } => (key, format!("it must be {expected}")),
             other => (String::new(), other.to_string()),
         };
         // The name of an unknown setting is in the message only; the key is that of its section.
@@ -61,7 +59,9 @@ impl SettingsError {
         };
         let setting = match value.map(|value| &value.kind) {
             // The value of an unknown setting may be a secret whose name is misspelt.
-            Some(ValueKind::String(text)) if !is_unknown => format!("{key} = {text:?}"),
+            _ if is_unknown => key,
+            Some(ValueKind::String(text)) => format!("{key} = {text:?}"),
+            Some(kind @ (ValueKind::I64(_) | ValueKind::Float(_) | ValueKind::Boolean(_))) => format!("{key} = {kind}"),
             _ => key,
         };
         Self::Invalid { setting, origin, problem }

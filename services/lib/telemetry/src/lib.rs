@@ -23,13 +23,25 @@ pub use metrics::{metrics_text, start_metrics};
 
 /// The format of logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", try_from = "String")]
 pub enum LogFormat {
     /// Lines for people.
     #[default]
     Text,
     /// One JSON object per line.
     Json,
+}
+
+impl TryFrom<String> for LogFormat {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("it must be text or json"),
+        }
+    }
 }
 
 /// Which logs are written, and where traces go.
@@ -65,7 +77,9 @@ pub struct Telemetry(Option<SdkTracerProvider>);
 /// Starts logs and traces for the whole process. A second call in a process has no effect on logs.
 pub fn start(settings: &TelemetrySettings) -> Result<Telemetry, Box<dyn std::error::Error + Send + Sync>> {
     global::set_text_map_propagator(TraceContextPropagator::new());
-    let filter = EnvFilter::try_new(&settings.log)?;
+    let filter = EnvFilter::try_new(&settings.log).map_err(|error| {
+        format!("telemetry.log = {:?} must be a filter such as info,frontdesk=debug: {error}", settings.log)
+    })?;
     let provider = if settings.otlp_endpoint.is_empty() {
         // Trace ids exist also without an export, so that one can be quoted from a log.
         SdkTracerProvider::builder().build()
@@ -74,7 +88,13 @@ pub fn start(settings: &TelemetrySettings) -> Result<Telemetry, Box<dyn std::err
             .with_tonic()
             .with_endpoint(&settings.otlp_endpoint)
             .with_timeout(EXPORT_TIMEOUT)
-            .build()?;
+            .build()
+            .map_err(|error| {
+                let endpoint = &settings.otlp_endpoint;
+                format!(
+                    "telemetry.otlp_endpoint = {endpoint:?} must be an address such as http://localhost:4317: {error}"
+                )
+            })?;
         SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource()).build()
     };
     // Without this filter the spans of the exporter's own transport would be exported, without end.
