@@ -30,7 +30,7 @@ pub(crate) async fn run(settings: Settings, address: Option<String>) -> Result<(
     let (channel, place) = match address {
         Some(address) => {
             let channel = ServerChannel::at(&address)?;
-            if !answers(&address).await {
+            if !answers(&address, Duration::ZERO).await {
                 return Err(format!("no server answers at {address}; start one with `make run`").into());
             }
             (channel, address)
@@ -39,7 +39,7 @@ pub(crate) async fn run(settings: Settings, address: Option<String>) -> Result<(
             let channel = ServerChannel::to_peers(&settings)?;
             for service in Service::ALL {
                 let addresses = settings.peers.get(service);
-                if !answers(addresses).await {
+                if !answers(addresses, STEP_TIMEOUT).await {
                     let setting = service.setting();
                     return Err(format!("no server answers at peers.{setting} = {addresses:?}; start it first").into());
                 }
@@ -63,17 +63,28 @@ pub(crate) async fn run(settings: Settings, address: Option<String>) -> Result<(
     play(channel, &DevelopmentKey::load_or_create(&file, &dev::clock(&settings)?)?).await
 }
 
-/// Whether a process listens at an address such as `http://127.0.0.1:7700`, or at one of several.
-async fn answers(addresses: &str) -> bool {
-    for address in addresses.split(',') {
-        let Ok(uri) = address.trim().parse::<http::Uri>() else { continue };
-        let (host, port) = (uri.host().unwrap_or_default().trim_matches(['[', ']']), uri.port_u16().unwrap_or(80));
-        let connecting = tokio::net::TcpStream::connect((host, port));
-        if matches!(tokio::time::timeout(CONNECT_TIMEOUT, connecting).await, Ok(Ok(_))) {
-            return true;
+/// Whether a process listens at an address such as `http://127.0.0.1:7700`, or at one of several separated by commas; asks
+/// again for this long, because it may be starting.
+async fn answers(addresses: &str, patience: Duration) -> bool {
+    let give_up = tokio::time::Instant::now() + patience;
+    loop {
+        for address in addresses.split(',') {
+            if is_open(address.trim()).await {
+                return true;
+            }
         }
+        if tokio::time::Instant::now() >= give_up {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    false
+}
+
+async fn is_open(address: &str) -> bool {
+    let Ok(uri) = address.parse::<http::Uri>() else { return false };
+    let (host, port) = (uri.host().unwrap_or_default().trim_matches(['[', ']']), uri.port_u16().unwrap_or(80));
+    let connecting = tokio::net::TcpStream::connect((host, port));
+    matches!(tokio::time::timeout(CONNECT_TIMEOUT, connecting).await, Ok(Ok(_)))
 }
 
 async fn on_new_server(settings: Settings) -> Result<(), Failure> {
