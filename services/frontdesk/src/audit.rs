@@ -8,7 +8,7 @@ use frontdesk_audit::Record;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
-use crate::Failure;
+use crate::{Failure, require_data_folder};
 
 #[derive(clap::Args)]
 pub(crate) struct Audit {
@@ -27,14 +27,7 @@ pub(crate) struct Audit {
 }
 
 pub(crate) async fn run(settings: &Settings, audit: Audit) -> Result<(), Failure> {
-    let folder = &settings.data_folder;
-    if !folder.is_dir() {
-        return Err(format!(
-            "there is no data folder {}: run this with the settings of the server (data_folder, --config)",
-            folder.display()
-        )
-        .into());
-    }
+    require_data_folder(settings)?;
     let clock = dev::clock(settings)?;
     let mut records: Vec<(Service, Record)> = Vec::new();
     for (service, db) in connect_databases(settings, &Service::ALL, &clock).await? {

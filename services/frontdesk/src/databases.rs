@@ -66,15 +66,21 @@ pub(crate) async fn wait_for_schema(
     for (service, db) in databases {
         let name = service.name();
         loop {
-            let missing = match service.definition().pending_migrations(db).await {
+            let error = match service.definition().pending_migrations(db).await {
                 Ok(pending) if pending.is_empty() => break,
-                Ok(pending) => format!("the migrations {}", pending.join(", ")),
-                Err(error) => format!("an answer ({error})"),
+                Ok(pending) => {
+                    let missing = pending.join(", ");
+                    tracing::warn!(service = name, missing, "waiting for the database's schema");
+                    ServerError::Schema { service: name, missing, waited: limit }
+                }
+                Err(source) => {
+                    tracing::warn!(service = name, error = %source, "waiting for the database");
+                    ServerError::Unreachable { service: name, setting: service.setting(), source, waited: limit }
+                }
             };
             if Instant::now() > give_up {
-                return Err(ServerError::Schema { service: name, missing, waited: limit });
+                return Err(error);
             }
-            tracing::warn!(service = name, missing, "waiting for the database");
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
                 () = tokio::time::sleep(SCHEMA_CHECK_INTERVAL) => {}

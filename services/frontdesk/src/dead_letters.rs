@@ -8,7 +8,7 @@ use frontdesk_bus::{Bus, BusError, DeadLetter, delete_dead_letter, find_dead_let
 use frontdesk_db::Db;
 use uuid::Uuid;
 
-use crate::Failure;
+use crate::{Failure, require_data_folder};
 
 /// How long connecting to the broker may take.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,6 +49,7 @@ pub(crate) struct Selection {
 }
 
 pub(crate) async fn run(settings: &Settings, command: DeadLetters) -> Result<(), Failure> {
+    require_data_folder(settings)?;
     let clock = dev::clock(settings)?;
     match command {
         DeadLetters::List { service } => {

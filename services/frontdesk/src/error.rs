@@ -85,14 +85,28 @@ pub enum ServerError {
         /// Why.
         source: DbErr,
     },
+    /// A database does not answer, or refuses the connection.
+    #[error(
+        "the database of the {service} service cannot be reached after {waited:?} of waiting: {source}; check databases.{setting}.url"
+    )]
+    Unreachable {
+        /// The service.
+        service: &'static str,
+        /// The service's name in settings.
+        setting: String,
+        /// Why.
+        source: DbErr,
+        /// How long the process waited.
+        waited: Duration,
+    },
     /// A database lacks migrations.
     #[error(
-        "the database of the {service} service lacks {missing} after {waited:?} of waiting: run `frontdesk migrate` with these settings"
+        "the database of the {service} service lacks the migrations {missing} after {waited:?} of waiting: run `frontdesk migrate` with these settings"
     )]
     Schema {
         /// The service.
         service: &'static str,
-        /// The missing migrations, or why they are not known.
+        /// The names of the missing migrations.
         missing: String,
         /// How long the process waited.
         waited: Duration,
@@ -115,7 +129,7 @@ pub enum ServerError {
         source: BuildError,
     },
     /// The operator's HTTP listener cannot be opened.
-    #[error("ops.listen = {address} cannot be opened: {source}; set it to another address, or leave it unset")]
+    #[error("ops.listen = {address} cannot be opened: {source}; set it to another address, or leave it empty")]
     Ops {
         /// The address.
         address: SocketAddr,

@@ -49,7 +49,8 @@ enum Command {
     /// Lists administrative calls of an account, of all services, newest first: when, by whom, which method, on which
     /// resources, with which outcome.
     Audit(audit::Audit),
-    /// Prints the effective settings, with secrets hidden.
+    /// Prints the effective settings, with secrets hidden. Optional settings without a value are left out:
+    /// identity.development_key and databases.*.max_connections.
     Config,
     /// Mints a token with the development key.
     Token(token::Arguments),
@@ -83,8 +84,24 @@ fn main() -> ExitCode {
 }
 
 fn failed(error: &Failure) -> ExitCode {
-    eprintln!("frontdesk: {error}");
+    match error.downcast_ref::<tonic::Status>() {
+        // Its own text has the metadata and details too.
+        Some(status) => eprintln!("frontdesk: the server answered {:?}: {}", status.code(), status.message()),
+        None => eprintln!("frontdesk: {error}"),
+    }
     ExitCode::FAILURE
+}
+
+/// Fails without the data folder, for commands that look into the databases of a server. Distributed processes without the
+/// development key keep nothing in it.
+fn require_data_folder(settings: &Settings) -> Result<(), Failure> {
+    let folder = &settings.data_folder;
+    if folder.is_dir() || (settings.is_distributed() && !settings.identity.accepts_development_key()) {
+        return Ok(());
+    }
+    let folder = folder.display();
+    Err(format!("there is no data folder {folder}: run this with the settings of the server (data_folder, --config)")
+        .into())
 }
 
 async fn run(cli: Cli) -> Result<(), Failure> {

@@ -38,16 +38,20 @@ impl Target {
 pub(crate) async fn run(settings: Settings, target: Target, config: Option<&Path>) -> Result<(), Failure> {
     let telemetry = frontdesk_telemetry::start(&settings.telemetry)?;
     let (listen, ops, folder) = (settings.listen, settings.ops.listen, settings.data_folder.clone());
+    let config = config.map(Path::to_owned);
     let server = Server::open(settings, target.services()).await?;
     let listener = TcpListener::bind(listen).await.map_err(|error| {
         format!("cannot listen on {listen}: {error}; stop the process that does, or set FRONTDESK__LISTEN to another address such as 127.0.0.1:7701")
     })?;
-    print_addresses(listener.local_addr()?, ops, target, &folder, config);
-    if server.development_key().is_some() {
-        print_next_steps(listener.local_addr()?);
-    }
+    let (address, has_development_key) = (listener.local_addr()?, server.development_key().is_some());
     tokio::spawn(stop_on_signal(server.shutdown()));
-    server.serve(listener).await?;
+    let announce = move || {
+        print_addresses(address, ops, target, &folder, config.as_deref());
+        if has_development_key {
+            print_next_steps(address, config.as_deref());
+        }
+    };
+    server.serve_announced(listener, announce).await?;
     telemetry.shutdown().await;
     Ok(())
 }
@@ -78,10 +82,24 @@ fn print_addresses(address: SocketAddr, ops: Option<SocketAddr>, target: Target,
     }
 }
 
-fn print_next_steps(address: SocketAddr) {
+fn print_next_steps(address: SocketAddr, config: Option<&Path>) {
+    let command = command_with_these_settings(config);
     println!();
-    println!("A token:    frontdesk token --kind admin    (or: agent, visitor; see frontdesk token --help)");
-    println!("Try next:   make demo                       (two chats, from the greeting to the mail)");
+    println!("A token:    {command} token --kind admin    (or: agent, visitor)");
+    println!("Try next:   {command} demo    (two chats, from the greeting to the mail)");
     println!("Look in:    buf curl --http2-prior-knowledge --protocol grpc --list-methods http://{address}");
     println!("Stop:       Ctrl-C");
+}
+
+/// How to start this program again, in another terminal, with the settings that `token` and `demo` share with the server.
+fn command_with_these_settings(config: Option<&Path>) -> String {
+    let mut words: Vec<String> = ["FRONTDESK__LISTEN", "FRONTDESK__DATA_FOLDER"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok().map(|value| format!("{name}={value}")))
+        .collect();
+    words.push(std::env::args().next().unwrap_or_else(|| "frontdesk".into()));
+    if let Some(config) = config {
+        words.push(format!("--config {}", config.display()));
+    }
+    words.join(" ")
 }

@@ -146,11 +146,16 @@ impl Server {
 
     /// Serves on `listener` and runs every background task until the shutdown; returns when everything has ended.
     pub async fn serve(self, listener: TcpListener) -> Result<(), ServerError> {
+        self.serve_announced(listener, || {}).await
+    }
+
+    /// Like [`Server::serve`]; calls `announce` when everything that can prevent the start has succeeded.
+    pub async fn serve_announced(self, listener: TcpListener, announce: impl FnOnce()) -> Result<(), ServerError> {
+        let ops = self.listen_for_operators().await?;
         wait_for_schema(&self.databases, self.settings.schema_wait, &self.shutdown).await?;
         let (connector, in_process) = InProcessConnector::new();
         let services = self.build(&connector)?;
         let (routes, names) = self.routes(&services);
-        let ops = self.listen_for_operators().await?;
 
         let databases = self.databases.iter().map(|(service, db)| (service.definition().package, db.clone()));
         let audit = AuditLayer::try_new(AuditLog::new(databases.collect()), frontdesk_proto::DESCRIPTORS)?;
@@ -163,6 +168,9 @@ impl Server {
         let drain = self.settings.drain;
         let settings = ServerSettings { drain, limits, tls: self.tls, in_process: Some(in_process) };
 
+        if !self.shutdown.is_cancelled() {
+            announce();
+        }
         let process = Process { services, bus: self.bus, tasks, ops, drain, shutdown: self.shutdown.clone() };
         let serve = |ready| {
             let services = GrpcServices { routes, names, descriptors: frontdesk_proto::DESCRIPTORS, ready };

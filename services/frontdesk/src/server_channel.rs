@@ -71,7 +71,9 @@ fn route(addresses: &str) -> Result<Route, Failure> {
     if addresses.contains(',') {
         return Ok(Route::Replicas(Balancer::try_new(addresses, None)?));
     }
-    let endpoint = Endpoint::from_shared(addresses.to_owned())?;
+    let is_complete = |endpoint: &Endpoint| endpoint.uri().scheme_str() == Some("http");
+    let endpoint = Endpoint::from_shared(addresses.to_owned()).ok().filter(is_complete);
+    let endpoint = endpoint.ok_or_else(|| format!("{addresses:?} is not an address such as http://127.0.0.1:7700"))?;
     Ok(Route::One(endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect_lazy()))
 }
 

@@ -23,6 +23,7 @@ use crate::Service;
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Address of the gRPC listener. An address beyond loopback needs an issuer and TLS.
+    #[serde(with = "frontdesk_settings::address")]
     pub listen: SocketAddr,
     /// The operator's HTTP listener.
     pub ops: OpsSettings,
@@ -87,8 +88,8 @@ impl<T> PerService<T> {
 #[serde(default, deny_unknown_fields)]
 pub struct OpsSettings {
     /// Address of the listener for probes (`/livez`, `/readyz`) and metrics (`/metrics`), without TLS and authentication: for a
-    /// private network. Unset: it is not served.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// private network. Empty: it is not served.
+    #[serde(with = "frontdesk_settings::address::optional")]
     pub listen: Option<SocketAddr>,
 }
 

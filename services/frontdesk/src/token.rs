@@ -56,6 +56,14 @@ pub(crate) fn run(settings: &Settings, arguments: Arguments) -> Result<(), Failu
             "these settings accept tokens of identity.issuers only, not of the development key that signs here";
         return Err(message.into());
     }
+    if let (TokenKind::Agent, Some(subject)) = (arguments.kind, &arguments.subject) {
+        subject.parse::<Uuid>().map_err(|_| "--subject must be a UUID for an agent: the agent's id in the roster")?;
+    }
+    if let Some(email) = &arguments.email
+        && frontdesk_mail_address::canonical(email).is_none()
+    {
+        return Err(format!("--email {email:?} is not an address that mail can go to, such as ada@example.com").into());
+    }
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&settings.data_folder)?;
     let clock = dev::clock(settings)?;
     let key = DevelopmentKey::load_or_create(&Server::key_file(settings), &clock)?;

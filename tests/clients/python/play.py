@@ -143,7 +143,9 @@ lines = widget.WatchChat(visitors.WatchChatRequest(chat_id=chat.id), metadata=vi
 def until(part):
     for line in lines:
         entry = line.entry
-        print(f"  {entry.visitor_sequence}. {entry.author_name or 'visitor'}: {entry.message.text or entry.WhichOneof('content')}")
+        content = entry.WhichOneof("content")
+        text = f"{entry.author_name or 'visitor'}: {entry.message.text}" if content == "message" else f"({content})"
+        print(f"  {entry.visitor_sequence}. {text}")
         if part(entry):
             return entry
     raise SystemExit("the stream ended")

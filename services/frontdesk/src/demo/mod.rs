@@ -18,6 +18,9 @@ use clients::Account;
 /// How long a step may take that happens without a call of the demo.
 const STEP_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How long connecting to a running server may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
 const NEEDS_DEVELOPMENT_KEY: &str = "the demo needs the development key, which these settings do not accept";
 
 /// Plays against the server at `address`, else at the addresses of the settings' peers, else at the configured address, else
@@ -25,9 +28,23 @@ const NEEDS_DEVELOPMENT_KEY: &str = "the demo needs the development key, which t
 pub(crate) async fn run(settings: Settings, address: Option<String>) -> Result<(), Failure> {
     let configured = format!("http://{}", settings.listen);
     let (channel, place) = match address {
-        Some(address) => (ServerChannel::at(&address)?, address),
+        Some(address) => {
+            let channel = ServerChannel::at(&address)?;
+            if !answers(&address, Duration::ZERO).await {
+                return Err(format!("no server answers at {address}; start one with `make run`").into());
+            }
+            (channel, address)
+        }
         None if !settings.peers.conversation.is_empty() => {
-            (ServerChannel::to_peers(&settings)?, format!("{} and its peers", settings.peers.conversation))
+            let channel = ServerChannel::to_peers(&settings)?;
+            for service in Service::ALL {
+                let addresses = settings.peers.get(service);
+                if !answers(addresses, STEP_TIMEOUT).await {
+                    let setting = service.setting();
+                    return Err(format!("no server answers at peers.{setting} = {addresses:?}; start it first").into());
+                }
+            }
+            (channel, format!("{} and its peers", settings.peers.conversation))
         }
         None if tokio::net::TcpStream::connect(settings.listen).await.is_ok() => {
             (ServerChannel::at(&configured)?, configured)
@@ -44,6 +61,30 @@ pub(crate) async fn run(settings: Settings, address: Option<String>) -> Result<(
         return Err(format!("there is no {file}: run the demo with the data_folder of the server at {place}").into());
     }
     play(channel, &DevelopmentKey::load_or_create(&file, &dev::clock(&settings)?)?).await
+}
+
+/// Whether a process listens at an address such as `http://127.0.0.1:7700`, or at one of several separated by commas; asks
+/// again for this long, because it may be starting.
+async fn answers(addresses: &str, patience: Duration) -> bool {
+    let give_up = tokio::time::Instant::now() + patience;
+    loop {
+        for address in addresses.split(',') {
+            if is_open(address.trim()).await {
+                return true;
+            }
+        }
+        if tokio::time::Instant::now() >= give_up {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn is_open(address: &str) -> bool {
+    let Ok(uri) = address.parse::<http::Uri>() else { return false };
+    let (host, port) = (uri.host().unwrap_or_default().trim_matches(['[', ']']), uri.port_u16().unwrap_or(80));
+    let connecting = tokio::net::TcpStream::connect((host, port));
+    matches!(tokio::time::timeout(CONNECT_TIMEOUT, connecting).await, Ok(Ok(_)))
 }
 
 async fn on_new_server(settings: Settings) -> Result<(), Failure> {

@@ -88,6 +88,8 @@ impl Supervisor {
         F: Future<Output = ()> + Send + 'static,
     {
         let (shutdown, readiness, restarts) = (self.shutdown.clone(), self.readiness.clone(), self.restarts.clone());
+        // The metric lists every task from the start: an alert can rely on it.
+        restarts.add(0, &[KeyValue::new("task", name.clone())]);
         self.tasks.spawn(async move {
             let problem = format!("the task {name} keeps failing");
             let mut failures = 0_u32;

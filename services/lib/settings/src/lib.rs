@@ -8,29 +8,14 @@ use std::{collections::HashMap, path::Path};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
-/// Durations such as `30s` or `24h`: `#[serde(with = "frontdesk_settings::duration")]`.
-pub use humantime_serde as duration;
+pub mod address;
+pub mod duration;
+mod error;
+
+pub use error::SettingsError;
 
 /// Prefix of the environment variables.
 const PREFIX: &str = "FRONTDESK__";
-
-/// Settings could not be read; the text names the setting and its source.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    /// A value has the wrong type, or a setting is unknown.
-    #[error("settings: {0}")]
-    Invalid(#[from] config::ConfigError),
-    /// A `_FILE` variable names a file that cannot be read.
-    #[error("settings: {variable} names {path}, which cannot be read: {source}")]
-    SecretFile {
-        /// The name of the variable.
-        variable: String,
-        /// The file that it names.
-        path: String,
-        /// Why the file cannot be read.
-        source: std::io::Error,
-    },
-}
 
 /// Reads the settings: `T`'s defaults, then `file` if one is given, then `environment`.
 pub fn load<T>(file: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<T, SettingsError>
@@ -44,7 +29,9 @@ where
     let variables = variables(environment)?;
     let environment = config::Environment::with_prefix("FRONTDESK").prefix_separator("__").separator("__");
     builder = builder.add_source(environment.source(Some(variables)));
-    Ok(builder.build()?.try_deserialize()?)
+    let config = builder.build()?;
+    let values = config.cache.clone();
+    config.try_deserialize().map_err(|error| SettingsError::invalid(error, &values))
 }
 
 /// The variables that are settings, with the contents of the files that `_FILE` variables name.
@@ -110,18 +97,25 @@ impl<'de> Deserialize<'de> for Secret {
 
 #[cfg(test)]
 mod tests {
+    use std::{net::SocketAddr, time::Duration};
+
     use super::*;
 
     #[derive(Debug, Default, Deserialize, Serialize)]
     #[serde(default, deny_unknown_fields)]
     struct Section {
         host: String,
+        port: u16,
         password: Secret,
+        #[serde(with = "duration")]
+        timeout: Duration,
     }
 
     #[derive(Debug, Default, Deserialize, Serialize)]
     #[serde(default, deny_unknown_fields)]
     struct All {
+        #[serde(with = "address::optional")]
+        listen: Option<SocketAddr>,
         smtp: Section,
     }
 
@@ -149,9 +143,37 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_a_misspelt_setting() {
+    fn an_error_names_a_misspelt_setting_and_its_source() {
         let error = load::<All>(None, environment(&[("FRONTDESK__SMTP__HSOT", "h")])).unwrap_err().to_string();
-        assert!(error.contains("hsot"), "{error}");
+        assert!(error.contains("smtp.hsot") && error.contains("(FRONTDESK__SMTP__HSOT)"), "{error}");
+        let error = load::<All>(None, environment(&[("FRONTDESK__SMTP__PASWORD", "s3cret")])).unwrap_err().to_string();
+        assert!(error.contains("smtp.pasword") && !error.contains("s3cret"), "{error}");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        std::fs::write(&file, "[smtp]\nhsot = 'h'").unwrap();
+        let error = load::<All>(Some(&file), environment(&[])).unwrap_err().to_string();
+        assert!(error.contains("smtp.hsot") && error.contains("a.toml)"), "{error}");
+    }
+
+    #[test]
+    fn an_error_of_a_value_names_the_setting_its_value_its_source_and_the_remedy() {
+        for (name, value, parts) in [
+            ("LISTEN", "localhost:7700", ["listen = \"localhost:7700\"", "such as 127.0.0.1:7700"]),
+            ("SMTP__TIMEOUT", "5", ["smtp.timeout = \"5\"", "such as 5s"]),
+            ("SMTP__PORT", "many", ["smtp.port = \"many\"", "integer"]),
+        ] {
+            let name = format!("FRONTDESK__{name}");
+            let error = load::<All>(None, environment(&[(&name, value)])).unwrap_err().to_string();
+            assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+            assert!(error.contains(&format!("({name})")), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_empty_optional_address_is_none() {
+        let all: All = load(None, environment(&[("FRONTDESK__LISTEN", "")])).unwrap();
+        assert_eq!(all.listen, None);
+        assert!(toml::to_string(&all).unwrap().contains("listen = \"\""));
     }
 
     #[test]

@@ -23,13 +23,25 @@ pub use metrics::{metrics_text, start_metrics};
 
 /// The format of logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", try_from = "String")]
 pub enum LogFormat {
     /// Lines for people.
     #[default]
     Text,
     /// One JSON object per line.
     Json,
+}
+
+impl TryFrom<String> for LogFormat {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("it must be text or json"),
+        }
+    }
 }
 
 /// Which logs are written, and where traces go.
@@ -47,7 +59,7 @@ pub struct TelemetrySettings {
 impl Default for TelemetrySettings {
     fn default() -> Self {
         Self {
-            log: "info,sqlx=warn,sea_orm_migration=warn,async_nats=error".into(),
+            log: "info,sqlx=warn,sea_orm_migration=warn,async_nats=error,opentelemetry=warn".into(),
             log_format: LogFormat::Text,
             otlp_endpoint: String::new(),
         }
@@ -65,7 +77,9 @@ pub struct Telemetry(Option<SdkTracerProvider>);
 /// Starts logs and traces for the whole process. A second call in a process has no effect on logs.
 pub fn start(settings: &TelemetrySettings) -> Result<Telemetry, Box<dyn std::error::Error + Send + Sync>> {
     global::set_text_map_propagator(TraceContextPropagator::new());
-    let filter = EnvFilter::try_new(&settings.log)?;
+    let filter = EnvFilter::try_new(&settings.log).map_err(|error| {
+        format!("telemetry.log = {:?} must be a filter such as info,frontdesk=debug: {error}", settings.log)
+    })?;
     let provider = if settings.otlp_endpoint.is_empty() {
         // Trace ids exist also without an export, so that one can be quoted from a log.
         SdkTracerProvider::builder().build()
@@ -74,11 +88,14 @@ pub fn start(settings: &TelemetrySettings) -> Result<Telemetry, Box<dyn std::err
             .with_tonic()
             .with_endpoint(&settings.otlp_endpoint)
             .with_timeout(EXPORT_TIMEOUT)
-            .build()?;
-        SdkTracerProvider::builder()
-            .with_batch_exporter(exporter)
-            .with_resource(Resource::builder().with_service_name("frontdesk").build())
             .build()
+            .map_err(|error| {
+                let endpoint = &settings.otlp_endpoint;
+                format!(
+                    "telemetry.otlp_endpoint = {endpoint:?} must be an address such as http://localhost:4317: {error}"
+                )
+            })?;
+        SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource()).build()
     };
     // Without this filter the spans of the exporter's own transport would be exported, without end.
     let own_spans = filter_fn(|metadata| metadata.target().starts_with("frontdesk"));
@@ -95,6 +112,11 @@ pub fn start(settings: &TelemetrySettings) -> Result<Telemetry, Box<dyn std::err
     // Fails only when there is a subscriber already, as in tests that start several servers.
     let _ = tracing_subscriber::registry().with(spans).with(logs).try_init();
     Ok(Telemetry(Some(provider)))
+}
+
+/// What the process is called in traces and metrics.
+fn resource() -> Resource {
+    Resource::builder().with_service_name("frontdesk").build()
 }
 
 impl Telemetry {

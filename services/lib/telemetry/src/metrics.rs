@@ -14,7 +14,10 @@ pub fn start_metrics() {
     REGISTRY.get_or_init(|| {
         let registry = Registry::new();
         match opentelemetry_prometheus::exporter().with_registry(registry.clone()).build() {
-            Ok(exporter) => global::set_meter_provider(SdkMeterProvider::builder().with_reader(exporter).build()),
+            Ok(exporter) => {
+                let provider = SdkMeterProvider::builder().with_resource(crate::resource()).with_reader(exporter);
+                global::set_meter_provider(provider.build());
+            }
             Err(error) => tracing::error!(%error, "metrics are not collected"),
         }
         registry
@@ -28,4 +31,17 @@ pub fn metrics_text() -> String {
         tracing::error!(%error, "the metrics cannot be encoded");
         String::new()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_name_the_service() {
+        start_metrics();
+        global::meter("frontdesk").u64_counter("frontdesk.test").build().add(1, &[]);
+        let text = metrics_text();
+        assert!(text.contains(r#"service_name="frontdesk""#), "{text}");
+    }
 }

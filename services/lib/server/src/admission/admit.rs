@@ -75,9 +75,11 @@ impl Admission {
         // Before the permission, whose refusal may be recorded: callers must not fill the audit log.
         self.limiter.check_rate(&caller)?;
         access.check(&caller).map_err(|error| {
-            let error = ApiError::shared(Code::PermissionDenied, Reason::NotPermitted, error)
-                .with("kind", caller.kind.as_str())
-                .with("permission", access.permission());
+            let mut error = ApiError::shared(Code::PermissionDenied, Reason::NotPermitted, error)
+                .with("kind", caller.kind.as_str());
+            if !access.permission().is_empty() {
+                error = error.with("permission", access.permission());
+            }
             Rejection { status: error.into(), audited: access.audited().then(|| caller.clone()) }
         })?;
         apply_on_behalf_of(&mut caller, &head.headers)?;
@@ -123,6 +125,7 @@ mod tests {
     use frontdesk_db::AccountId;
     use futures::{StreamExt, stream};
     use http_body_util::{BodyExt, Full, StreamBody};
+    use tonic_types::StatusExt;
     use tower::{Layer, Service};
     use uuid::Uuid;
 
@@ -191,6 +194,26 @@ mod tests {
         }
         let status = server.call(&[("authorization", &server.agent())], empty_message()).await;
         assert_eq!(status.message(), "admitted");
+    }
+
+    #[tokio::test]
+    async fn s1_a_refusal_names_the_permission_only_if_the_method_requires_one() {
+        let mut server = Server::new(&LimitSettings::default());
+        let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap();
+        let visitor = server.key.verify(&token(&server.key, CallerKind::Visitor)).unwrap();
+        let authorization = format!("Bearer {}", token(&server.key, CallerKind::Visitor));
+        for requires_permission in [true, false] {
+            let is_refused = |access: &Access| {
+                !access.audited()
+                    && access.check(&visitor).is_err()
+                    && access.permission().is_empty() != requires_permission
+            };
+            server.method = access.iter().find(|(_, access)| is_refused(access)).unwrap().0.to_owned();
+            let status = server.call(&[("authorization", &authorization)], empty_message()).await;
+            let metadata = status.get_details_error_info().unwrap().metadata;
+            assert_eq!(metadata.get("kind").map(String::as_str), Some("visitor"), "{status:?}");
+            assert_eq!(metadata.contains_key("permission"), requires_permission, "{status:?}");
+        }
     }
 
     #[tokio::test]
