@@ -36,7 +36,8 @@ pub(crate) struct ChangeAssignee {
 pub(crate) struct Epoch {
     /// The epoch that the change began; where the owner stayed the same, the current one.
     pub(crate) number: i64,
-    pub(crate) began_at: Time,
+    /// When the change began it. None: the owner stayed the same.
+    pub(crate) began_at: Option<Time>,
 }
 
 /// Asks the conversation service to change the owner. A rejection holds what is true now.
@@ -51,8 +52,10 @@ pub(crate) async fn change_assignee(app: &App, change: &ChangeAssignee) -> Resul
     };
     let channel = app.conversation.acting_for(change.account, &change.by);
     let response = ConversationServiceClient::new(channel).change_assignee(request).await.map_err(error)?.into_inner();
+    if response.epoch < 1 {
+        return Err(error(Status::internal("the response has no epoch")));
+    }
     let began_at = response.change_time.as_ref().map(Time::from_proto);
-    let began_at = began_at.ok_or_else(|| error(Status::internal("the response has no change_time")))?;
     Ok(Epoch { number: response.epoch, began_at })
 }
 

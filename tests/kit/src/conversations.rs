@@ -155,7 +155,8 @@ impl FakeConversations {
         let (kind, id, name) = (ActorKind::Agent.into(), request.agent_id.clone(), request.agent_name.clone());
         let assignee = Some(Actor { kind, id, name }).filter(|agent| !agent.id.is_empty());
         let previous_assignee = conversation.assignee.clone();
-        if conversation.assignee != assignee {
+        let changes = conversation.assignee != assignee;
+        if changes {
             conversation.assignee = assignee;
             conversation.epoch += 1;
             conversation.last_activity_time = Some(microsecond(conversation.epoch * 10));
@@ -163,7 +164,7 @@ impl FakeConversations {
         Ok(ChangeAssigneeResponse {
             previous_assignee,
             epoch: conversation.epoch,
-            change_time: conversation.last_activity_time,
+            change_time: conversation.last_activity_time.filter(|_| changes),
             conversation: Some(conversation.clone()),
         })
     }

@@ -11,7 +11,6 @@ use crate::{
     App,
     domain::{Conversation, Owner, OwnerChange},
     error::ConversationError,
-    store::entries,
 };
 
 pub(crate) struct ChangeAssignee {
@@ -28,8 +27,8 @@ pub(crate) struct ChangedAssignee {
     pub(crate) from: Option<Owner>,
     /// The epoch that began; where nothing had to change, the current one.
     pub(crate) epoch: i64,
-    /// When that epoch began.
-    pub(crate) at: Time,
+    /// When the epoch began. None: nothing had to change.
+    pub(crate) at: Option<Time>,
 }
 
 /// The stored result of a request: this release's, or that of the release before, which stored no time.
@@ -48,7 +47,10 @@ pub(crate) async fn change_assignee(
 ) -> Result<(Conversation, ChangedAssignee), ConversationError> {
     let mut begun = match ConversationChange::begin(app, caller, command.conversation, Some(command.key)).await? {
         Begun::First(begun) => begun,
-        Begun::Repeat(begun, stored) => return repeat(begun, stored).await,
+        Begun::Repeat(begun, stored) => {
+            let stored: StoredResult = stored;
+            return Ok((begun.conversation, stored.into()));
+        }
     };
     if let Some(Owner { id, .. }) = command.change.to {
         mention_agent(&begun.tx, begun.account, id, &command.agent_name).await?;
@@ -60,27 +62,17 @@ pub(crate) async fn change_assignee(
         Err(rejection) => return Err(begun.reject(rejection).await),
     };
     let epoch = begun.conversation.epoch;
-    let at = if epoch == epoch_before { epoch_start(&begun, epoch).await? } else { begun.now };
+    let at = (epoch > epoch_before).then_some(begun.now);
     let changed = ChangedAssignee { from, epoch, at };
     let conversation = begun.commit(&changed).await?;
     Ok((conversation, changed))
 }
 
-async fn repeat(
-    begun: ConversationChange<'_>,
-    stored: StoredResult,
-) -> Result<(Conversation, ChangedAssignee), ConversationError> {
-    let changed = match stored {
-        StoredResult::Current(changed) => changed,
-        StoredResult::WithoutTime(epoch, from) => {
-            ChangedAssignee { from, epoch, at: epoch_start(&begun, epoch).await? }
+impl From<StoredResult> for ChangedAssignee {
+    fn from(stored: StoredResult) -> Self {
+        match stored {
+            StoredResult::Current(changed) => changed,
+            StoredResult::WithoutTime(epoch, from) => Self { from, epoch, at: None },
         }
-    };
-    Ok((begun.conversation, changed))
-}
-
-/// When an epoch began: with the entry of a change, or with the conversation.
-async fn epoch_start(begun: &ConversationChange<'_>, epoch: i64) -> Result<Time, ConversationError> {
-    let entry = entries::find_epoch_start(&begun.tx, begun.account, begun.conversation.id, epoch).await?;
-    Ok(entry.unwrap_or(begun.conversation.created_at))
+    }
 }

@@ -19,7 +19,7 @@ pub(crate) struct SendMessage {
 }
 
 pub(crate) async fn send_message(app: &App, caller: &Caller, command: SendMessage) -> Result<Entry, ConversationError> {
-    recognise_before_message(app, caller, command.chat).await?;
+    recognise_before_message(app, caller, command.chat, &command.key).await?;
     let request = WriteRequest {
         account: caller.account,
         conversation: command.chat,

@@ -73,16 +73,6 @@ impl Content {
             | Self::TranscriptSent { .. } => false,
         }
     }
-
-    /// The ownership epoch that began with the entry.
-    pub(crate) fn begun_epoch(&self) -> Option<i64> {
-        match self {
-            Self::AssigneeChanged { epoch, .. } | Self::HandedOff { epoch, .. } | Self::Reopened { epoch } => {
-                Some(*epoch)
-            }
-            _ => None,
-        }
-    }
 }
 
 /// An entry of a thread.

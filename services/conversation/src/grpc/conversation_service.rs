@@ -105,8 +105,8 @@ impl ConversationService for Conversations {
         request: Request<pb::ChangeAssigneeRequest>,
     ) -> Result<Response<pb::ChangeAssigneeResponse>, Status> {
         let (caller, request) = validated(request)?;
-        // A repeat after the agent was renamed is still a repeat.
-        let without_name = pb::ChangeAssigneeRequest { agent_name: String::new(), ..request.clone() };
+        // A repeat after the agent was renamed is still a repeat, and so is one by a release that sends no cause.
+        let compared = pb::ChangeAssigneeRequest { agent_name: String::new(), cause: 0, ..request.clone() };
         let change = OwnerChange {
             to: parse_optional_id("agent_id", &request.agent_id)?.map(Owner::agent),
             by: changing_actor(&caller),
@@ -117,7 +117,7 @@ impl ConversationService for Conversations {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             change,
             agent_name: request.agent_name,
-            key: Key::new(&caller, &without_name.request_id, &without_name),
+            key: Key::new(&caller, &compared.request_id, &compared),
         };
         let (conversation, changed) = commands::change_assignee(&self.0, &caller, command).await?;
         let names = queries::find_owner_names(&self.0, &caller, changed.from).await?;
@@ -125,7 +125,7 @@ impl ConversationService for Conversations {
             conversation: self.to_response(&caller, &conversation).await?,
             previous_assignee: changed.from.map(|from| convert::owner(from, &names)),
             epoch: changed.epoch,
-            change_time: Some(changed.at.to_proto()),
+            change_time: changed.at.map(Time::to_proto),
         }))
     }
 

@@ -1,6 +1,5 @@
 //! Entries of threads.
 
-use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*};
 use uuid::Uuid;
@@ -111,26 +110,4 @@ pub(crate) async fn list_newest_visible(tx: &Tx, account: AccountId, conversatio
         .all(tx.conn())
         .await?;
     rows.into_iter().map(Entry::try_from).collect()
-}
-
-/// The time of the entry that an ownership epoch began with. None: no entry began it, as with the first epoch.
-pub(crate) async fn find_epoch_start(
-    tx: &Tx,
-    account: AccountId,
-    conversation: Uuid,
-    epoch: i64,
-) -> Result<Option<Time>, DbErr> {
-    // In the texts of messages the quotes are escaped, so few other entries match.
-    let candidates = of_conversation(account, conversation)
-        .filter(Column::Content.contains(format!("\"epoch\":{epoch}}}")))
-        .order_by_desc(Column::Sequence)
-        .all(tx.conn())
-        .await?;
-    for row in candidates {
-        let entry = Entry::try_from(row)?;
-        if entry.content.begun_epoch() == Some(epoch) {
-            return Ok(Some(entry.created_at));
-        }
-    }
-    Ok(None)
 }

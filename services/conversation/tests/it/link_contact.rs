@@ -21,6 +21,12 @@ async fn contact(fixture: &Fixture) -> String {
     fixture.contacts().create_contact(request).await.unwrap().into_inner().contact.unwrap().id
 }
 
+/// An agent links the conversation to a new contact.
+pub async fn link_new_contact(fixture: &Fixture, conversation: &str) {
+    let contact = contact(fixture).await;
+    fixture.conversations(ADA).link_contact(request(conversation, &contact)).await.unwrap();
+}
+
 fn request(conversation: &str, contact: &str) -> LinkContactRequest {
     LinkContactRequest { conversation_id: conversation.into(), contact_id: contact.into() }
 }

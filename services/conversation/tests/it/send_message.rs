@@ -15,6 +15,7 @@ on_both_modes!(
     c12_a_repeat_gets_the_first_answer_and_other_content_is_refused,
     c12_twenty_repeats_at_once_send_once,
     x1_an_address_that_the_token_vouches_for_is_recognised_before_the_message_and_only_once,
+    c12_x1_a_repeat_does_not_recognise_the_visitor_again,
     x1_a_closed_chat_recognises_nobody,
     e3_a_message_after_the_close_is_refused,
     s3_another_visitors_chat_does_not_exist,
@@ -64,6 +65,21 @@ async fn x1_an_address_that_the_token_vouches_for_is_recognised_before_the_messa
     let contacts = fixture.contacts().list_contacts(list).await.unwrap().into_inner().contacts;
     assert_eq!((contacts.len(), contacts[0].id.as_str()), (1, linked.contact_id.as_str()));
     assert!(contacts[0].emails[0].verified);
+}
+
+async fn c12_x1_a_repeat_does_not_recognise_the_visitor_again(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.chat("v").await;
+    let mut visitor = fixture.chats_with_address("v", "v@example.com");
+    let request = send(&chat.id, "hello");
+    let first = visitor.send_message(request.clone()).await.unwrap().into_inner();
+    // An agent corrects the contact; a late repeat must not undo it.
+    crate::link_contact::link_new_contact(&fixture, &chat.id).await;
+    let before = (fixture.conversation(&chat.id).await, fixture.entries(&chat.id).await);
+    assert_eq!(visitor.send_message(request.clone()).await.unwrap().into_inner(), first);
+    let other = visitor.send_message(SendMessageRequest { text: "other".into(), ..request }).await.unwrap_err();
+    assert_eq!(reason(&other), "REQUEST_ID_REUSED");
+    assert_eq!((fixture.conversation(&chat.id).await, fixture.entries(&chat.id).await), before);
 }
 
 async fn x1_a_closed_chat_recognises_nobody(mode: Mode) {

@@ -44,7 +44,8 @@ pub async fn run<F: Future>(process: Process, serve: impl FnOnce(watch::Receiver
     observe_readiness(&readiness);
 
     if let Some(listener) = ops {
-        supervisor.tasks().spawn(ops::serve(listener, readiness.clone(), shutdown.clone()));
+        let (listener, readiness, stop) = (Arc::new(listener), readiness.clone(), shutdown.clone());
+        supervisor.supervise("ops".into(), move || ops::serve(listener.clone(), readiness.clone(), stop.clone()));
     }
     let (events, stop) = (bus.clone(), shutdown.clone());
     supervisor.supervise("bus".into(), move || {

@@ -66,15 +66,15 @@ pub(crate) async fn change_owner(
     if key.claim::<i64>(&tx).await?.is_none() {
         key.store_result(&tx, &epoch.number).await?;
     }
-    // An unchanged epoch: the owner stays the same. The event that began that epoch records it, with its actor and cause.
-    if epoch.number > expected_epoch {
+    // Without a time the owner stays the same: the event that began the current epoch records it, with its actor and cause.
+    if let Some(started_at) = epoch.began_at {
         let assignment = Assignment {
             conversation,
             epoch: epoch.number,
             owner: owner.clone(),
             by: Some(Actor::from(&caller.actor)),
             cause: Some(AssignmentCause::ByHand),
-            started_at: epoch.began_at,
+            started_at,
         };
         store::assignments::record(&tx, caller.account, assignment).await?;
     }

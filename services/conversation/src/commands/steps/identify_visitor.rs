@@ -4,6 +4,7 @@
 use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
+use frontdesk_idempotency::{ClaimError, Key};
 use frontdesk_proto::normalized_line;
 use uuid::Uuid;
 
@@ -49,9 +50,14 @@ pub(crate) async fn recognise(
     Ok(())
 }
 
-/// The same before the visitor's message is written, in a transaction of its own: only in an open chat of theirs, and only
-/// until the visitor is known by the address of their token.
-pub(crate) async fn recognise_before_message(app: &App, caller: &Caller, chat: Uuid) -> Result<(), ConversationError> {
+/// The same before the visitor's message is written, in a transaction of its own: only in an open chat of theirs, only until
+/// the visitor is known by the address of their token, and not for a repeat, which changes nothing (rule C12).
+pub(crate) async fn recognise_before_message(
+    app: &App,
+    caller: &Caller,
+    chat: Uuid,
+    key: &Key,
+) -> Result<(), ConversationError> {
     let Some(address) = vouched_address(caller) else { return Ok(()) };
     let read = app.db.read_for(caller.account).await?;
     let visitor = visitors::find(&read.conn(), caller.account, &caller.actor.id).await?;
@@ -65,7 +71,12 @@ pub(crate) async fn recognise_before_message(app: &App, caller: &Caller, chat: U
     let mut tx = app.db.begin_for(caller.account).await?;
     let conversation = conversations::find_for_update(&tx, caller.account, chat).await?;
     let own = conversation.filter(|conversation| conversation.visitor_id == caller.actor.id && conversation.is_open());
-    if let Some(mut conversation) = own {
+    let is_repeat = match key.find::<i64>(tx.conn()).await {
+        Ok(first) => first.is_some(),
+        Err(ClaimError::Reused) => true,
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(mut conversation) = own.filter(|_| !is_repeat) {
         let now = tx.now().await?;
         recognise(&mut tx, caller, &mut conversation, now).await?;
         conversations::save(&mut tx, &app.notifier, &mut conversation).await?;
