@@ -197,7 +197,7 @@ impl Driver {
     }
 
     /// Repeats a call with the same request id, at one replica after another, until its outcome is known. Gives up after
-    /// [`RETRY_FOR`].
+    /// `RETRY_FOR`.
     pub async fn call_until_answered<T, F, C>(
         &self,
         caller: &Caller,
