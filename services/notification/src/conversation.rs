@@ -64,7 +64,7 @@ pub(crate) struct Channel {
     pub(crate) sender_id: Option<Uuid>,
 }
 
-/// The facts that a close froze for its transcript (rule T2), or that a close now would freeze.
+/// The facts that a close stored for its transcript (rule T2), or that a close now would store.
 #[derive(Clone, Debug)]
 pub(crate) struct ClosingFacts {
     pub(crate) decision_facts: DecisionFacts,

@@ -5,7 +5,7 @@ use frontdesk_db::AccountId;
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use super::get_conversation::read_conversation;
+use super::{WATCH_ENTRIES, get_conversation::read_conversation};
 use crate::{
     App,
     error::ConversationError,
@@ -14,9 +14,6 @@ use crate::{
         entries::{self, EntryPage},
     },
 };
-
-/// Maximum number of entries that one read of a watch returns.
-const WATCH_ENTRIES: usize = 100;
 
 /// `until`: up to this sequence.
 pub(crate) async fn list_entries(

@@ -40,3 +40,6 @@ pub(crate) use crate::store::{
     conversations::{AssigneeFilter, Filter},
     display_names::DisplayNames,
 };
+
+/// Maximum number of entries that one read of a watch returns.
+const WATCH_ENTRIES: usize = 100;

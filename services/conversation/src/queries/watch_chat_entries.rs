@@ -3,7 +3,7 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::get_chat::read_chat;
+use super::{WATCH_ENTRIES, get_chat::read_chat};
 use crate::{
     App,
     error::ConversationError,
@@ -12,9 +12,6 @@ use crate::{
         entries::{self, EntryPage},
     },
 };
-
-/// Maximum number of entries that one read of a watch returns.
-const WATCH_ENTRIES: usize = 100;
 
 /// One read of a watch, which began with a query of its caller: outside of row-level security (ADR 0013). `after`: visitor
 /// sequence of the last entry before.

@@ -70,7 +70,7 @@ async fn compose(app: &App, delivery: &Delivery, date: Time) -> Result<ComposedM
         .map_err(|error| NotComposed::Failed(format!("The mail cannot be composed: {error}.")))
 }
 
-/// Returns the content of the mail and its recipient. An automatic transcript goes to the address that the close froze (rule
+/// Returns the content of the mail and its recipient. An automatic transcript goes to the address that the close stored (rule
 /// T2); one sent by hand goes to the requested address, if it still is the contact's (rule S4).
 async fn gather(app: &App, delivery: &Delivery) -> Result<(TranscriptData, String), NotComposed> {
     let (Some(conversation), Some(contact)) = (delivery.conversation, delivery.contact) else {

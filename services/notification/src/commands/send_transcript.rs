@@ -81,7 +81,7 @@ async fn find_recipient(
         return Err(NotificationError::ConversationOpen);
     }
     let contact = app.conversation.get_contact(caller.account, command.contact).await?;
-    // The visitor's own transcript goes to the address that a close would freeze: another visitor may have added the
+    // The visitor's own transcript goes to the address that a close would store: another visitor may have added the
     // contact's first address.
     let to_visitor = command.email.is_empty() && conversation.contact_id == Some(command.contact);
     let recipient = if to_visitor {

@@ -1,4 +1,4 @@
-//! A close of a conversation, with the facts that it froze (rule T2).
+//! A close of a conversation, with the facts stored at it (rule T2).
 
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;

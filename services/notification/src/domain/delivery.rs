@@ -18,7 +18,7 @@ pub(crate) struct Delivery {
     /// The close whose transcript is mailed. 0: it was not sent automatically.
     pub(crate) close_number: i32,
     pub(crate) contact: Option<Uuid>,
-    /// The sender that the close froze; for a verification, the sender to verify.
+    /// The sender stored at the close; for a verification, the sender to verify.
     pub(crate) sender: Option<Uuid>,
     /// True: the channel's current sender is used instead of `sender`.
     pub(crate) sender_from_channel: bool,

@@ -33,7 +33,7 @@ async fn t4_a_transcript_goes_to_the_visitor_under_the_requested_subject(mode: M
     let delivery = chat.send(request).await.unwrap();
     assert_eq!(delivery.kind(), DeliveryKind::ManualTranscript);
     chat.account().wait_for_state(&delivery.id, DeliveryState::Sent).await;
-    // The address that a close would freeze, not the contact's first one.
+    // The address that a close would store, not the contact's first one.
     let (recipient, text) = chat.recipient_and_text(&delivery.id);
     assert_eq!(recipient, "second@vera.example");
     assert!(text.starts_with("As promised"), "{text}");

@@ -1,4 +1,4 @@
-//! `transcript_decisions`: what was decided at a close, with the facts that the close froze.
+//! `transcript_decisions`: what was decided at a close, with the facts that the close stored.
 
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
