@@ -29,13 +29,29 @@ pub fn is_transient(error: &DbErr) -> bool {
     busy || is_connection_lost(error)
 }
 
-/// True: a unique index refused the row. Which index: the statement has only one that can.
+/// True: a unique index refused the row. Which one: [`violated_unique_index`].
 pub fn is_unique_violation(error: &DbErr) -> bool {
+    unique_violation(error).is_some()
+}
+
+/// The unique index or key that refused the row. PostgreSQL gives its name. SQLite gives the name of an index with an expression,
+/// and of others the columns, such as `things.account_id, things.name`. None: the error is another one.
+pub fn violated_unique_index(error: &DbErr) -> Option<String> {
+    let error = unique_violation(error)?;
+    let name = error.constraint().map(str::to_owned);
+    name.or_else(|| {
+        let columns = error.message().strip_prefix("UNIQUE constraint failed: ")?;
+        let index = columns.strip_prefix("index '").and_then(|name| name.strip_suffix('\''));
+        Some(index.unwrap_or(columns).to_owned())
+    })
+}
+
+fn unique_violation(error: &DbErr) -> Option<&dyn sqlx::error::DatabaseError> {
     match error {
         DbErr::Exec(SqlxError(error)) | DbErr::Query(SqlxError(error)) => {
-            error.as_database_error().is_some_and(|error| error.is_unique_violation())
+            error.as_database_error().filter(|error| error.is_unique_violation())
         }
-        _ => false,
+        _ => None,
     }
 }
 
@@ -80,16 +96,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_unique_index_refuses_a_row_and_a_missing_table_does_not_look_like_it() {
+    async fn a_unique_index_that_refuses_a_row_is_named_and_a_missing_table_does_not_look_like_it() {
         let folder = tempfile::tempdir().unwrap();
         let url = DatabaseUrl(format!("sqlite://{}", folder.path().join("things.db").display()));
         let db = Db::connect(&DbSettings { url, max_connections: None }, &Clock::system()).await.unwrap();
-        db.writer().execute_unprepared("CREATE TABLE things (id INTEGER PRIMARY KEY)").await.unwrap();
-        let insert = |table: &str| format!("INSERT INTO {table} VALUES (1)");
-        db.writer().execute_unprepared(&insert("things")).await.unwrap();
-        let refused = db.writer().execute_unprepared(&insert("things")).await.unwrap_err();
-        assert!(is_unique_violation(&refused) && !is_transient(&refused));
-        let missing = db.writer().execute_unprepared(&insert("others")).await.unwrap_err();
+        let schema =
+            "CREATE TABLE things (id INTEGER PRIMARY KEY, kind TEXT, size TEXT, name TEXT, UNIQUE (kind, size));
+            CREATE UNIQUE INDEX things_name ON things (lower(name))";
+        db.writer().execute_unprepared(schema).await.unwrap();
+        let insert = |table: &str, row: &str| format!("INSERT INTO {table} VALUES ({row})");
+        db.writer().execute_unprepared(&insert("things", "1, 'a', 'b', 'c'")).await.unwrap();
+        let refusals = [
+            ("1, 'a', 'd', 'e'", "things.id"),
+            ("2, 'a', 'b', 'e'", "things.kind, things.size"),
+            ("2, 'a', 'd', 'C'", "things_name"),
+        ];
+        for (row, index) in refusals {
+            let refused = db.writer().execute_unprepared(&insert("things", row)).await.unwrap_err();
+            assert!(is_unique_violation(&refused) && !is_transient(&refused));
+            assert_eq!(violated_unique_index(&refused).as_deref(), Some(index));
+        }
+        let missing = db.writer().execute_unprepared(&insert("others", "1")).await.unwrap_err();
         assert!(!is_unique_violation(&missing));
+        assert_eq!(violated_unique_index(&missing), None);
     }
 }
