@@ -1,26 +1,30 @@
 //! Compiles the contract without an installed protoc: protox reads the protos, tonic and prost generate the Rust types,
 //! protovalidate's generator the validation of the fields, [`normalize`] the normalisation of their texts, and
 //! [`pattern_descriptions`] the descriptions of violated patterns.
-use std::{collections::BTreeSet, env, error::Error, fmt::Write, fs, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    env,
+    error::Error,
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use heck::{ToSnakeCase, ToUpperCamelCase};
 use protox::prost_reflect::{
     DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor,
 };
 
+#[path = "build/oneofs.rs"]
+mod oneofs;
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=frontdesk");
+    println!("cargo:rerun-if-changed=third_party");
     let out = PathBuf::from(env::var("OUT_DIR")?);
+    let files = protos(Path::new("frontdesk"))?;
 
-    let mut files = Vec::new();
-    for package in fs::read_dir("frontdesk")? {
-        for file in fs::read_dir(package?.path().join("v1"))? {
-            files.push(file?.path());
-        }
-    }
-    files.sort();
-
-    let mut compiler = protox::Compiler::new(["."])?;
+    let mut compiler = protox::Compiler::new([".", "third_party"])?;
     compiler.include_imports(true).include_source_info(true).open_files(files)?;
     // The encoded form keeps the custom options (access, text, field rules) that the typed one drops.
     let descriptors = out.join("descriptors.binpb");
@@ -28,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let pool = DescriptorPool::decode(encoded.as_slice())?;
     fs::write(out.join("normalize_impl.rs"), normalize(&pool)?)?;
     fs::write(out.join("pattern_description_impl.rs"), pattern_descriptions(&pool)?)?;
-    fs::write(&descriptors, encoded)?;
+    fs::write(&descriptors, &encoded)?;
 
     let mut names = prost_build::Config::new();
     names.enable_type_names();
@@ -36,11 +40,32 @@ fn main() -> Result<(), Box<dyn Error>> {
         .btree_map(".")
         .extern_path(".buf.validate", "::prost_protovalidate_types")
         .compile_fds_with_config(compiler.file_descriptor_set(), names)?;
+    let without_oneofs = out.join("descriptors_without_oneof_rules.binpb");
+    fs::write(&without_oneofs, oneofs::without_rules(&pool, &encoded)?)?;
     prost_protovalidate_build::Builder::new()
-        .file_descriptor_set_path(&descriptors)?
+        .file_descriptor_set_path(&without_oneofs)?
         .fail_on_runtime_only(true)
         .compile()?;
+    let validation = out.join("validate_impl.rs");
+    let rules = pool.get_extension_by_name("buf.validate.field").ok_or("no option buf.validate.field")?;
+    let checked = oneofs::add_checks(&fs::read_to_string(&validation)?, &request_messages(&pool), &rules)?;
+    fs::write(&validation, checked)?;
     Ok(())
+}
+
+/// The protos in a folder and its subfolders, in the order of their paths.
+fn protos(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.extend(protos(&path)?);
+        } else {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// All requests, and the messages of Frontdesk in them.
@@ -148,7 +173,7 @@ fn pattern_description(pool: &DescriptorPool, field: &FieldDescriptor) -> Result
 const REQUEST_ID: &str =
     "must be 1 to 64 of A-Z a-z 0-9 . _ : -, for example a UUID; keep it for every retry of this call";
 
-/// Whether field rules have a pattern, for the field or for its items.
+/// Whether field rules have a pattern, for the field, for its items, or for the keys or values of a map.
 fn has_pattern(rules: &DynamicMessage) -> bool {
     let set = |name: &str| rules.get_field_by_name(name).filter(|_| rules.has_field_by_name(name));
     let nested = |name: &str, inner: &dyn Fn(&DynamicMessage) -> bool| {
@@ -158,6 +183,16 @@ fn has_pattern(rules: &DynamicMessage) -> bool {
         || nested("repeated", &|repeated| {
             repeated.get_field_by_name("items").is_some_and(|items| items.as_message().is_some_and(has_pattern))
         })
+        || nested("map", &|map| {
+            ["keys", "values"].iter().any(|part| {
+                map.get_field_by_name(part).is_some_and(|rules| rules.as_message().is_some_and(has_pattern))
+            })
+        })
+}
+
+/// Whether field rules are set.
+fn has_rules(rules: &DynamicMessage) -> bool {
+    rules.fields().next().is_some()
 }
 
 /// The normalising function of a field. None: the field does not have the option `text`.

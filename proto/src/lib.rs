@@ -22,29 +22,14 @@ pub mod frontdesk {
             tonic::include_proto!("frontdesk.actor.v1");
         }
     }
-    pub mod auth {
-        pub mod v1 {
-            tonic::include_proto!("frontdesk.auth.v1");
-        }
-    }
-    pub mod text {
-        pub mod v1 {
-            tonic::include_proto!("frontdesk.text.v1");
-        }
-    }
-    pub mod event {
-        pub mod v1 {
-            tonic::include_proto!("frontdesk.event.v1");
-        }
-    }
-    pub mod conversation {
-        pub mod v1 {
-            tonic::include_proto!("frontdesk.conversation.v1");
-        }
-    }
     pub mod assignment {
         pub mod v1 {
             tonic::include_proto!("frontdesk.assignment.v1");
+        }
+    }
+    pub mod auth {
+        pub mod v1 {
+            tonic::include_proto!("frontdesk.auth.v1");
         }
     }
     pub mod botsession {
@@ -52,9 +37,14 @@ pub mod frontdesk {
             tonic::include_proto!("frontdesk.botsession.v1");
         }
     }
-    pub mod notification {
+    pub mod conversation {
+        pub mod internal {
+            pub mod v1 {
+                tonic::include_proto!("frontdesk.conversation.internal.v1");
+            }
+        }
         pub mod v1 {
-            tonic::include_proto!("frontdesk.notification.v1");
+            tonic::include_proto!("frontdesk.conversation.v1");
         }
     }
     pub mod dev {
@@ -62,6 +52,31 @@ pub mod frontdesk {
             tonic::include_proto!("frontdesk.dev.v1");
         }
     }
+    pub mod error {
+        pub mod v1 {
+            tonic::include_proto!("frontdesk.error.v1");
+        }
+    }
+    pub mod event {
+        pub mod v1 {
+            tonic::include_proto!("frontdesk.event.v1");
+        }
+    }
+    pub mod notification {
+        pub mod v1 {
+            tonic::include_proto!("frontdesk.notification.v1");
+        }
+    }
+    pub mod text {
+        pub mod v1 {
+            tonic::include_proto!("frontdesk.text.v1");
+        }
+    }
+    pub mod watch {
+        pub mod v1 {
+            tonic::include_proto!("frontdesk.watch.v1");
+        }
+    }
 }
 
-pub use frontdesk::{actor, assignment, auth, botsession, conversation, dev, event, notification, text};
+pub use frontdesk::{actor, assignment, auth, botsession, conversation, dev, error, event, notification, text, watch};

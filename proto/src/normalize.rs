@@ -111,7 +111,7 @@ mod tests {
     use super::{block, line};
     use crate::{
         Normalize, Validate,
-        botsession::v1::{ButtonsStep, CreateBotRequest, Flow, FlowButton, Step, UpdateBotRequest},
+        botsession::v1::{ButtonsStep, CreateBotRequest, Flow, FlowButton, Step, UpdateBotRequest, step::Action},
         conversation::v1::{PostMessageRequest, StartChatRequest},
     };
 
@@ -195,10 +195,10 @@ mod tests {
         let label = |label: &str| FlowButton { label: label.into(), ..Default::default() };
         let buttons =
             ButtonsStep { text: "Which\r\none?".into(), buttons: vec![label(" e\u{301} "), label("b\u{200B}")] };
-        let flow = Flow { steps: vec![Step { buttons: Some(buttons), ..Default::default() }] };
+        let flow = Flow { steps: vec![Step { action: Some(Action::Buttons(buttons)), ..Default::default() }] };
         let mut create = CreateBotRequest { name: " Bot ".into(), flow: Some(flow), ..Default::default() };
         create.normalize();
-        let buttons = create.flow.unwrap().steps[0].buttons.clone().unwrap();
+        let Some(Action::Buttons(buttons)) = create.flow.unwrap().steps.remove(0).action else { panic!("no buttons") };
         assert_eq!((create.name.as_str(), buttons.text.as_str()), ("Bot", "Which\none?"));
         assert_eq!(buttons.buttons.iter().map(|button| button.label.as_str()).collect::<Vec<_>>(), ["é", "b"]);
 

@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use frontdesk_proto::auth::v1::Reason;
+use frontdesk_proto::error::v1::Reason;
 use tokio::time::Instant;
 use tonic::Code;
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt::Display, time::Duration};
 
-use frontdesk_proto::auth::v1::Reason;
+use frontdesk_proto::error::v1::Reason;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
@@ -20,12 +20,20 @@ pub struct FieldError {
     pub path: String,
     /// What is wrong and what would be right.
     pub description: String,
+    /// The violated rule, for programs: `STRING_MAX_LEN` for protovalidate's `string.max_len`, `INVALID` for a rule of a service.
+    pub reason: String,
 }
 
 impl FieldError {
-    /// The field at `path` is invalid.
+    /// The field at `path` violates a rule of the service.
     pub fn new(path: impl Into<String>, description: impl Into<String>) -> Self {
-        Self { path: shortened(path.into()), description: shortened(description.into()) }
+        Self::with_rule(path, description, "invalid")
+    }
+
+    /// The field at `path` violates the rule with protovalidate's id `rule`.
+    pub(crate) fn with_rule(path: impl Into<String>, description: impl Into<String>, rule: &str) -> Self {
+        let reason = rule.replace('.', "_").to_ascii_uppercase();
+        Self { path: shortened(path.into()), description: shortened(description.into()), reason }
     }
 }
 
@@ -85,6 +93,31 @@ impl ApiError {
         Self::new(code, "frontdesk", reason.as_str_name(), message)
     }
 
+    /// NOT_FOUND: there is no such resource, or the caller may not see it. `resource` is its kind, for example `contact`.
+    pub fn not_found(resource: &str, message: impl Into<String>) -> Self {
+        Self::shared(Code::NotFound, Reason::NotFound, message).with("resource", resource)
+    }
+
+    /// FAILED_PRECONDITION: the request id was used with another content or for another method.
+    pub fn request_id_reused() -> Self {
+        let message =
+            "this request_id was used with another content or for another method; choose a new one for each operation";
+        Self::shared(Code::FailedPrecondition, Reason::RequestIdReused, message)
+    }
+
+    /// ABORTED: the resource was edited since the caller read it. `resource` is its kind, for example `contact`.
+    pub fn etag_mismatch(resource: &str) -> Self {
+        let message = format!("the {resource} was edited since you read it; read it again and repeat the update");
+        Self::shared(Code::Aborted, Reason::EtagMismatch, message).with("resource", resource)
+    }
+
+    /// OUT_OF_RANGE: a read begins after a number that is beyond `last`, the last one.
+    pub fn cursor_out_of_range(last: i64) -> Self {
+        let message =
+            format!("the number to read after is beyond the last one, {last}: drop your copy and read from 0");
+        Self::shared(Code::OutOfRange, Reason::CursorOutOfRange, message).with("last_sequence", last)
+    }
+
     /// UNAVAILABLE: the database or another dependency cannot be reached now; retry after a second.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::shared(Code::Unavailable, Reason::Unavailable, message).retry_after(Duration::from_secs(1))
@@ -116,7 +149,10 @@ impl From<ApiError> for Status {
     fn from(error: ApiError) -> Self {
         let mut details = ErrorDetails::with_error_info(error.reason, error.domain, error.metadata);
         if !error.fields.is_empty() {
-            let violations = error.fields.into_iter().map(|field| FieldViolation::new(field.path, field.description));
+            let violations = error.fields.into_iter().map(|field| FieldViolation {
+                reason: field.reason,
+                ..FieldViolation::new(field.path, field.description)
+            });
             details.set_bad_request(violations.collect::<Vec<_>>());
         }
         if error.retry_after.is_some() {

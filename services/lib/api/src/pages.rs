@@ -12,7 +12,16 @@ use crate::{ApiError, FieldError};
 /// How long a page token is valid.
 const TOKEN_TTL: Duration = Duration::from_secs(24 * 3600);
 /// Number of rows of a page when the request does not say.
-const DEFAULT_PAGE_SIZE: u64 = 50;
+const DEFAULT_PAGE_SIZE: usize = 50;
+/// Maximum number of rows of a page.
+const MAX_PAGE_SIZE: usize = 200;
+/// Maximum size of the rows of a page (bytes), unless one row alone is larger.
+const MAX_PAGE_BYTES: usize = 1024 * 1024;
+
+/// Number of rows of a page: the requested one, reduced to `max`; `default` if it is 0.
+pub fn page_size(requested: i32, default: usize, max: usize) -> usize {
+    usize::try_from(requested).ok().filter(|size| *size > 0).map_or(default, |size| size.min(max))
+}
 
 /// Signs and verifies page tokens.
 #[derive(Clone)]
@@ -50,7 +59,7 @@ impl Pages {
             "" => None,
             token => Some(self.0.verify(token, &audience).map_err(|_| invalid_token())?),
         };
-        let size = u64::try_from(page_size).ok().filter(|size| *size > 0).unwrap_or(DEFAULT_PAGE_SIZE);
+        let size = self::page_size(page_size, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE) as u64;
         Ok(Page { cursor, size, audience })
     }
 
@@ -62,7 +71,23 @@ impl Pages {
         rows: &mut Vec<T>,
         cursor: impl Fn(&T) -> C,
     ) -> Result<String, Status> {
-        let size = usize::try_from(page.size).unwrap_or(usize::MAX);
+        self.next_page_token_within(page, rows, |_| 0, cursor)
+    }
+
+    /// The same, and ends the page before 1 MiB, at the earliest after its first row. `bytes` is the size of a row.
+    pub fn next_page_token_within<C: Serialize, T>(
+        &self,
+        page: Page<C>,
+        rows: &mut Vec<T>,
+        bytes: impl Fn(&T) -> usize,
+        cursor: impl Fn(&T) -> C,
+    ) -> Result<String, Status> {
+        let mut total = 0;
+        let fitting = rows.iter().take_while(|row| {
+            total += bytes(row);
+            total <= MAX_PAGE_BYTES
+        });
+        let size = fitting.count().max(1).min(usize::try_from(page.size).unwrap_or(usize::MAX));
         if rows.len() <= size {
             return Ok(String::new());
         }
@@ -128,10 +153,30 @@ mod tests {
     }
 
     #[test]
+    fn c9_a_page_size_above_the_maximum_is_reduced_and_a_page_ends_at_its_size_in_bytes() {
+        assert_eq!([0, 7, 5_000, -1].map(|requested| page_size(requested, 50, 200)), [50, 7, 200, 50]);
+        let (pages, filter) = (pages(), ListBotsRequest::default());
+        let page = || pages.read_request::<usize, _>(&caller(1), &filter, 10_000, "").unwrap();
+        assert_eq!(page().size, MAX_PAGE_SIZE as u64);
+        let next =
+            |rows: &mut Vec<usize>| pages.next_page_token_within(page(), rows, |bytes| *bytes, |row| *row).unwrap();
+        for (sizes, kept) in [
+            (vec![MAX_PAGE_BYTES / 2, MAX_PAGE_BYTES / 2, 1], 2),
+            (vec![MAX_PAGE_BYTES + 1, 1], 1),
+            (vec![MAX_PAGE_BYTES + 1], 1),
+            (vec![1, 1], 2),
+        ] {
+            let (mut rows, all) = (sizes.clone(), sizes.len());
+            let token = next(&mut rows);
+            assert_eq!((rows.len(), token.is_empty()), (kept, kept == all), "{sizes:?}");
+        }
+    }
+
+    #[test]
     fn c9_a_page_token_is_valid_for_the_same_caller_method_and_filter_only() {
         let (pages, filter) = (pages(), ListBotsRequest::default());
         let page = pages.read_request::<u64, _>(&caller(1), &filter, 0, "").unwrap();
-        assert_eq!((page.cursor, page.size), (None, DEFAULT_PAGE_SIZE));
+        assert_eq!((page.cursor, page.size), (None, DEFAULT_PAGE_SIZE as u64));
         let token = pages.next_page_token(page, &mut (1..=51).collect(), |row: &u64| *row).unwrap();
         let read = |caller, filter: &ListBotsRequest, token: &str| {
             pages.read_request::<u64, _>(&caller, filter, 0, token).map(|page| page.cursor)

@@ -32,7 +32,8 @@ fn field_error<T: PatternDescription>(violation: &Violation) -> FieldError {
         "" => format!("violates the rule {}", violation.rule_id()),
         message => message.to_owned(),
     });
-    FieldError::new(if path.is_empty() { "request".to_owned() } else { path }, description)
+    let path = if path.is_empty() { "request".to_owned() } else { path };
+    FieldError::with_rule(path, description, violation.rule_id())
 }
 
 /// What a value must be, for rules whose own message names only the rule.
@@ -43,6 +44,7 @@ fn describe_rule(rule: &str) -> Option<&'static str> {
             Some("must be an address that mail can go to, such as ada@example.com")
         }
         "string.min_len" => Some("is required"),
+        "required" => Some("is required"),
         "enum.not_in" => Some("is required: choose one of the named values"),
         "enum.defined_only" => Some("must be one of the named values"),
         _ => None,
@@ -67,7 +69,7 @@ pub fn parse_optional_id(field: &str, id: &str) -> Result<Option<Uuid>, Status> 
 
 #[cfg(test)]
 mod tests {
-    use frontdesk_proto::botsession::v1::{AskStep, CreateBotRequest, Flow, GetBotRequest, Step};
+    use frontdesk_proto::botsession::v1::{AskStep, CreateBotRequest, Flow, GetBotRequest, Step, step::Action};
     use tonic::Code;
     use tonic_types::StatusExt;
 
@@ -82,7 +84,7 @@ mod tests {
     #[test]
     fn i22_every_invalid_field_is_named_with_what_it_must_be() {
         let ask = AskStep { property: "Order number".into(), text: "Which?".into(), ..AskStep::default() };
-        let step = Step { id: "first step".into(), ask: Some(ask), ..Step::default() };
+        let step = Step { id: "first step".into(), action: Some(Action::Ask(ask)), ..Step::default() };
         let flow = Some(Flow { steps: vec![step] });
         let create =
             CreateBotRequest { name: " \u{200B} ".into(), request_id: "é".into(), flow, ..Default::default() };
@@ -98,6 +100,8 @@ mod tests {
         assert_eq!(described("flow.steps[0].id"), "must be 1 to 64 of A-Z a-z 0-9 . _ -");
         assert!(described("flow.steps[0].ask.property").ends_with("such as order_number"));
         assert!(violations.iter().all(|violation| !violation.description.contains("A-Za-z")), "no regular expression");
+        let reasons: Vec<_> = violations.iter().map(|violation| violation.reason.as_str()).collect();
+        assert!(reasons.contains(&"STRING_MIN_LEN") && reasons.contains(&"STRING_PATTERN"), "{reasons:?}");
     }
 
     #[test]

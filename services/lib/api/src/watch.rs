@@ -3,7 +3,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use frontdesk_proto::auth::v1::Reason;
+use frontdesk_proto::error::v1::Reason;
 use futures::{Stream, stream};
 use moka::future::Cache;
 use prost::Message;
@@ -25,6 +25,17 @@ const UNNOTIFIED_PAUSE: Duration = Duration::from_millis(100);
 const SHARED_FOR: Duration = Duration::from_secs(2);
 /// Maximum number of bytes of kept results.
 const MAX_SHARED_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Interval of silence after which a stream sends a heartbeat.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(20);
+
+/// The response of a watch: an item, or an update that all watches have.
+pub trait WatchResponse: Message + Clone + 'static {
+    /// All items that existed at the start have been sent.
+    fn caught_up() -> Self;
+    /// The stream is alive.
+    fn heartbeat() -> Self;
+}
 
 /// Items with their sequence numbers, in order, as one read returned them.
 type Items<T> = Arc<Vec<(i64, T)>>;
@@ -69,7 +80,8 @@ pub struct WatchTarget<T> {
     pub reads: SharedReads<T>,
 }
 
-/// A stream of the items after the target's cursor. `read` returns the next few items after a sequence number, each with its
+/// A stream of the items after the target's cursor: those that exist, then [`WatchResponse::caught_up`], then new ones as they
+/// come, with a [`WatchResponse::heartbeat`] after 20 seconds of silence. `read` returns the next few items after a sequence number, each with its
 /// own, in order; the result must be the same for every client of the topic. An item is sent only when the client has room, so
 /// a slow client holds at most the result of one read in memory.
 ///
@@ -81,7 +93,7 @@ pub fn watch_stream<T, R, F>(
     read: R,
 ) -> impl Stream<Item = Result<T, Status>> + Send
 where
-    T: Message + Clone + 'static,
+    T: WatchResponse,
     R: Fn(i64) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Vec<(i64, T)>, Status>> + Send,
 {
@@ -92,12 +104,15 @@ where
         shutdown,
         read,
         may_share: true,
+        caught_up: false,
+        last_sent: Instant::now(),
         end: deadlines::stream_end(),
         ended: false,
     };
     stream::unfold(watch, |mut watch| async move {
         let item = watch.next().await?;
         watch.ended = item.is_err();
+        watch.last_sent = Instant::now();
         Some((item, watch))
     })
 }
@@ -113,13 +128,16 @@ struct Watch<R, T> {
     read: R,
     /// Whether a shared result may serve: not when notifications may have been lost.
     may_share: bool,
+    /// Whether all items that existed at the start have been sent.
+    caught_up: bool,
+    last_sent: Instant,
     end: Option<(Instant, StreamEndReason)>,
     ended: bool,
 }
 
 impl<R, T, F> Watch<R, T>
 where
-    T: Message + Clone + 'static,
+    T: WatchResponse,
     R: Fn(i64) -> F,
     F: Future<Output = Result<Vec<(i64, T)>, Status>>,
 {
@@ -138,12 +156,19 @@ where
                 return Some(Ok(item.clone()));
             }
             match self.read_batch().await {
+                Ok(items) if items.is_empty() && !self.caught_up => {
+                    self.caught_up = true;
+                    return Some(Ok(T::caught_up()));
+                }
                 Ok(items) if items.is_empty() => {}
                 Ok(items) => {
                     (self.batch, self.sent) = (items, 0);
                     continue;
                 }
                 Err(status) => return Some(Err(status)),
+            }
+            if self.last_sent.elapsed() >= HEARTBEAT_INTERVAL {
+                return Some(Ok(T::heartbeat()));
             }
             if let Err(error) = self.wait().await {
                 return Some(Err(self.with_cursor(error)));
@@ -166,6 +191,7 @@ where
 
     /// Waits until it is time to read again or to end the stream. Fails when this replica shuts down.
     async fn wait(&mut self) -> Result<(), ApiError> {
+        let until_heartbeat = HEARTBEAT_INTERVAL.saturating_sub(self.last_sent.elapsed());
         let end = self.end.map(|(at, _)| at);
         let end = async {
             match end {
@@ -185,7 +211,7 @@ where
                     self.may_share = false;
                 }
             }
-            () = tokio::time::sleep(POLL_INTERVAL) => self.may_share = false,
+            () = tokio::time::sleep(POLL_INTERVAL.min(until_heartbeat)) => self.may_share = false,
         }
         Ok(())
     }
@@ -210,6 +236,19 @@ mod tests {
 
     use super::*;
     use crate::{deadlines::CallDeadlines, has_reason};
+
+    impl WatchResponse for i64 {
+        fn caught_up() -> Self {
+            CAUGHT_UP
+        }
+
+        fn heartbeat() -> Self {
+            HEARTBEAT
+        }
+    }
+
+    const CAUGHT_UP: i64 = -1;
+    const HEARTBEAT: i64 = -2;
 
     /// A topic whose items are their own numbers.
     #[derive(Clone)]
@@ -266,7 +305,7 @@ mod tests {
     async fn c10_a_stream_continues_after_its_cursor_and_with_what_is_notified() {
         let topic = Topic::new(1..=5);
         let mut stream = topic.watch(1);
-        assert_eq!(take(&mut stream, 4).await, [2, 3, 4, 5]);
+        assert_eq!(take(&mut stream, 5).await, [2, 3, 4, 5, CAUGHT_UP]);
         assert!(futures::poll!(stream.next()).is_pending());
         topic.append(6);
         topic.notify();
@@ -277,11 +316,29 @@ mod tests {
     async fn c10_an_item_without_a_notification_is_read_at_the_next_poll() {
         let topic = Topic::new([1]);
         let mut stream = topic.watch(1);
+        assert_eq!(take(&mut stream, 1).await, [CAUGHT_UP]);
         assert!(futures::poll!(stream.next()).is_pending());
         topic.append(2);
         let before = Instant::now();
         assert_eq!(take(&mut stream, 1).await, [2]);
         assert_eq!(before.elapsed(), POLL_INTERVAL);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn c10_a_silent_stream_sends_heartbeats_and_is_caught_up_once() {
+        let topic = Topic::new([]);
+        let mut stream = topic.watch(0);
+        assert_eq!(take(&mut stream, 1).await, [CAUGHT_UP]);
+        let before = Instant::now();
+        assert_eq!(take(&mut stream, 2).await, [HEARTBEAT, HEARTBEAT]);
+        assert_eq!(before.elapsed(), 2 * HEARTBEAT_INTERVAL);
+        tokio::time::advance(HEARTBEAT_INTERVAL / 2).await;
+        topic.append(1);
+        topic.notify();
+        assert_eq!(take(&mut stream, 1).await, [1]);
+        let before = Instant::now();
+        assert_eq!(take(&mut stream, 1).await, [HEARTBEAT]);
+        assert_eq!(before.elapsed(), HEARTBEAT_INTERVAL, "an item breaks the silence");
     }
 
     #[tokio::test(start_paused = true)]
@@ -307,7 +364,7 @@ mod tests {
             let end = Instant::now() + Duration::from_secs(3);
             let deadlines = CallDeadlines { answer: end, stream: end, stream_end: reason };
             let mut stream = deadlines::scope(deadlines, async { topic.watch(0) }).await;
-            assert_eq!(take(&mut stream, 1).await, [7]);
+            assert_eq!(take(&mut stream, 2).await, [7, CAUGHT_UP]);
             let status = stream.next().await.unwrap().unwrap_err();
             assert!(has_reason(&status, name), "{status:?}");
             assert_eq!(status.get_details_error_info().unwrap().metadata["cursor"], "7");
@@ -331,7 +388,7 @@ mod tests {
     async fn c10_a_stream_ends_when_its_replica_shuts_down() {
         let topic = Topic::new([]);
         let mut stream = topic.watch(0);
-        assert!(futures::poll!(stream.next()).is_pending());
+        assert_eq!(take(&mut stream, 1).await, [CAUGHT_UP]);
         topic.shutdown.cancel();
         let status = stream.next().await.unwrap().unwrap_err();
         assert!(has_reason(&status, "SHUTTING_DOWN"), "{status:?}");

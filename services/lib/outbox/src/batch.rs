@@ -38,7 +38,7 @@ impl Events {
             account_id: aggregate.account.to_string(),
             aggregate_type: aggregate.kind.into(),
             aggregate_id: aggregate.id.to_string(),
-            version: aggregate.version,
+            version: i32::try_from(aggregate.version).unwrap_or(i32::MAX),
             create_time: Some(self.now.to_proto()),
             traceparent: traceparent.to_owned(),
             data: Some(prost_types::Any {

@@ -58,7 +58,7 @@ async fn i17_events_are_written_in_their_order_if_and_only_if_the_change_commits
     assert!(rows.is_sorted_by_key(|row| row.event_id), "ids increase with the positions");
     for row in rows {
         let event = Event::decode(row.event.as_slice()).unwrap();
-        assert_eq!((event.id, event.version), (row.event_id.to_string(), row.version));
+        assert_eq!((event.id, event.version), (row.event_id.to_string(), i32::try_from(row.version).unwrap()));
     }
 }
 

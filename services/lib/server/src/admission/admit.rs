@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use frontdesk_api::{ApiError, deadlines::CallDeadlines};
 use frontdesk_auth::{Access, Caller};
-use frontdesk_proto::auth::v1::Reason;
+use frontdesk_proto::error::v1::Reason;
 use http::{HeaderMap, Request, Response, request::Parts};
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};

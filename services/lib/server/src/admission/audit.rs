@@ -158,7 +158,7 @@ fn code_name(code: Code) -> String {
 mod tests {
     use frontdesk_auth::{AccessMap, DevelopmentKey};
     use frontdesk_clock::Clock;
-    use frontdesk_proto::auth::v1::Reason;
+    use frontdesk_proto::error::v1::Reason;
     use prost_reflect::{ReflectMessage, Value, prost::Message};
 
     use super::*;

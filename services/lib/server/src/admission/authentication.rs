@@ -3,7 +3,7 @@
 use frontdesk_api::ApiError;
 use frontdesk_auth::{ACCOUNT_HEADER, ACTOR_HEADER, Actor, Caller, CallerKind, Identity, TokenError};
 use frontdesk_db::AccountId;
-use frontdesk_proto::auth::v1::Reason;
+use frontdesk_proto::error::v1::Reason;
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 use tonic::Code;

@@ -8,7 +8,7 @@ use std::{
 
 use frontdesk_api::ApiError;
 use frontdesk_auth::{Caller, CallerKind};
-use frontdesk_proto::auth::v1::Reason;
+use frontdesk_proto::error::v1::Reason;
 use http::{HeaderMap, Response};
 use rand::Rng;
 use tonic::{Code, Status, body::Body};
