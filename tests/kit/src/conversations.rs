@@ -8,12 +8,18 @@ use std::{
 
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
-    conversation::v1::{
-        ChangeAssigneeRequest, ChangeAssigneeResponse, CloseConversationRequest, CloseConversationResponse,
-        Conversation, Entry, GetConversationRequest, GetConversationResponse, HandOffConversationRequest,
-        HandOffConversationResponse, ListEntriesRequest, ListEntriesResponse, Message, PostMessageRequest,
-        PostMessageResponse, RecordAnswerRequest, RecordAnswerResponse, entry::Content,
+    conversation::{
+        internal::v1::{
+            ChangeAssigneeRequest, ChangeAssigneeResponse, CloseByBotRequest, CloseByBotResponse,
+            HandOffConversationRequest, HandOffConversationResponse, PostBotMessageRequest, PostBotMessageResponse,
+            RecordAnswerRequest, RecordAnswerResponse,
+        },
+        v1::{
+            Conversation, Entry, GetConversationRequest, GetConversationResponse, ListEntriesRequest,
+            ListEntriesResponse, Message, entry::Content,
+        },
     },
+    error,
 };
 use prost_types::Timestamp;
 use tonic::{Code, Request, Status};
@@ -62,18 +68,17 @@ impl FakeConversations {
             rows.change(&request.conversation_id, |row| row.once(&request.request_id, &request, Self::change_assignee))
         });
         let rows = self.clone();
-        fake.on(move |request: Request<PostMessageRequest>| {
-            require_bot(&request)?;
+        fake.on(move |request: Request<PostBotMessageRequest>| {
             let request = request.into_inner();
             rows.change(&request.conversation_id, |row| {
                 row.require_in_charge(&request.bot_session_id)?;
-                row.once(&request.request_id, &request, Self::post_message)
+                row.once(&request.request_id, &request, Self::post_bot_message)
             })
         });
         let rows = self.clone();
         fake.on(move |request: Request<ListEntriesRequest>| {
             let request = request.into_inner();
-            rows.change(&request.conversation_id, |row| Ok(row.page(&request)))
+            rows.change(&request.conversation_id, |row| row.page(&request))
         });
         let rows = self.clone();
         fake.on(move |request: Request<RecordAnswerRequest>| {
@@ -98,13 +103,13 @@ impl FakeConversations {
             })
         });
         let rows = self.clone();
-        fake.on(move |request: Request<CloseConversationRequest>| {
+        fake.on(move |request: Request<CloseByBotRequest>| {
             let request = request.into_inner();
             rows.change(&request.conversation_id, |row| {
                 row.require_in_charge(&request.bot_session_id)?;
                 row.release();
                 row.closes += 1;
-                Ok(CloseConversationResponse::default())
+                Ok(CloseByBotResponse::default())
             })
         });
     }
@@ -140,7 +145,8 @@ impl FakeConversations {
         change: impl FnOnce(&mut FakeConversation) -> Result<T, Status>,
     ) -> Result<T, Status> {
         let mut rows = self.rows.lock().expect("the rows");
-        change(rows.get_mut(id).ok_or_else(|| refused(Code::NotFound, "NOT_FOUND", []))?)
+        let absent = || refused(Code::NotFound, "NOT_FOUND", [("resource", "conversation".to_owned())]);
+        change(rows.get_mut(id).ok_or_else(absent)?)
     }
 
     fn change_assignee(
@@ -154,32 +160,38 @@ impl FakeConversations {
         }
         let (kind, id, name) = (ActorKind::Agent.into(), request.agent_id.clone(), request.agent_name.clone());
         let assignee = Some(Actor { kind, id, name }).filter(|agent| !agent.id.is_empty());
-        let previous_assignee = conversation.assignee.clone();
+        let previous_owner = conversation.assignee.clone();
         let changes = conversation.assignee != assignee;
         if changes {
             conversation.assignee = assignee;
             conversation.epoch += 1;
-            conversation.last_activity_time = Some(microsecond(conversation.epoch * 10));
+            conversation.last_activity_time = Some(microsecond(i64::from(conversation.epoch) * 10));
         }
         Ok(ChangeAssigneeResponse {
-            previous_assignee,
+            previous_owner,
             epoch: conversation.epoch,
             change_time: conversation.last_activity_time.filter(|_| changes),
             conversation: Some(conversation.clone()),
         })
     }
 
-    fn post_message(row: &mut FakeConversation, request: &PostMessageRequest) -> Result<PostMessageResponse, Status> {
-        let message = Message { text: request.text.clone(), ..Message::default() };
-        row.append(ActorKind::Bot, message);
-        Ok(PostMessageResponse { entry: row.entries.last().cloned() })
+    fn post_bot_message(
+        row: &mut FakeConversation,
+        request: &PostBotMessageRequest,
+    ) -> Result<PostBotMessageResponse, Status> {
+        row.append(ActorKind::Bot, Message { text: request.text.clone(), ..Message::default() });
+        let entry = row.entries.last_mut().map(|entry| {
+            entry.request_id.clone_from(&request.request_id);
+            entry.clone()
+        });
+        Ok(PostBotMessageResponse { entry })
     }
 }
 
 impl FakeConversation {
     /// Appends a message to the thread and returns its sequence.
-    pub fn append(&mut self, author: ActorKind, message: Message) -> i64 {
-        let sequence = self.entries.len() as i64 + 1;
+    pub fn append(&mut self, author: ActorKind, message: Message) -> i32 {
+        let sequence = self.last_sequence() + 1;
         let author = Some(Actor { kind: author.into(), ..Actor::default() });
         let content = Some(Content::Message(message));
         self.entries.push(Entry { sequence, author, content, ..Entry::default() });
@@ -228,30 +240,31 @@ impl FakeConversation {
         Ok(response)
     }
 
-    /// A page of the thread.
-    pub fn page(&self, request: &ListEntriesRequest) -> ListEntriesResponse {
-        let until = if request.until_sequence == 0 { i64::MAX } else { request.until_sequence };
+    /// A page of the thread; CURSOR_OUT_OF_RANGE after its end.
+    pub fn page(&self, request: &ListEntriesRequest) -> Result<ListEntriesResponse, Status> {
+        if request.after_sequence > self.last_sequence() {
+            let last = ("last_sequence", self.last_sequence().to_string());
+            return Err(refused(Code::OutOfRange, "CURSOR_OUT_OF_RANGE", [last]));
+        }
+        let until = if request.until_sequence == 0 { i32::MAX } else { request.until_sequence };
         let wanted = |entry: &&Entry| entry.sequence > request.after_sequence && entry.sequence <= until;
         let rest: Vec<Entry> = self.entries.iter().filter(wanted).cloned().collect();
         let size = usize::try_from(request.page_size).ok().filter(|size| *size > 0).unwrap_or(200);
         let has_more = rest.len() > size;
-        ListEntriesResponse { entries: rest.into_iter().take(size).collect(), has_more }
+        Ok(ListEntriesResponse { entries: rest.into_iter().take(size).collect(), has_more })
+    }
+
+    fn last_sequence(&self) -> i32 {
+        i32::try_from(self.entries.len()).expect("the number of entries of a test")
     }
 }
 
-/// Only bots post through a service: the actor that it calls for must be one.
-fn require_bot(request: &Request<PostMessageRequest>) -> Result<(), Status> {
-    let actor = request.metadata().get("x-frontdesk-actor").and_then(|actor| actor.to_str().ok());
-    match actor.is_some_and(|actor| actor.starts_with("bot:")) {
-        true => Ok(()),
-        false => Err(Status::permission_denied(format!("the actor is {actor:?}"))),
-    }
-}
-
-/// A refusal as the conversation service gives it.
+/// A refusal as the conversation service gives it, with the domain that has the reason.
 pub fn refused<const N: usize>(code: Code, reason: &str, metadata: [(&str, String); N]) -> Status {
     let metadata: HashMap<String, String> = metadata.map(|(key, value)| (key.to_owned(), value)).into();
-    let details = ErrorDetails::with_error_info(reason, "conversation.frontdesk", metadata);
+    let shared = error::v1::Reason::from_str_name(&format!("REASON_{reason}")).is_some();
+    let domain = if shared { "frontdesk" } else { "conversation.frontdesk" };
+    let details = ErrorDetails::with_error_info(reason, domain, metadata);
     Status::with_error_details(code, reason.to_lowercase(), details)
 }
 
@@ -262,7 +275,7 @@ fn microsecond(number: i64) -> Timestamp {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use frontdesk_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
+    use frontdesk_proto::conversation::internal::v1::arbiter_service_client::ArbiterServiceClient;
 
     use super::*;
     use crate::{new_id, reason};
@@ -272,7 +285,7 @@ mod tests {
         let (fake, conversations, id) = (FakeServices::default(), FakeConversations::default(), new_id());
         conversations.serve_by(&fake);
         conversations.add(id);
-        let mut client = ConversationServiceClient::connect(fake.serve().await).await.unwrap();
+        let mut client = ArbiterServiceClient::connect(fake.serve().await).await.unwrap();
         let take = |agent: &str, epoch, request_id: &str| ChangeAssigneeRequest {
             conversation_id: id.to_string(),
             expected_epoch: epoch,

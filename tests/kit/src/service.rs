@@ -239,7 +239,8 @@ fn run<S: Service>(
     };
     let names = S::GRPC_SERVICES.to_vec();
     tokio::spawn(frontdesk_service::run(process, move |ready| {
-        let services = GrpcServices { routes: routes.routes(), names, descriptors: DESCRIPTORS, ready };
+        let (routes, listed) = (routes.routes(), names.clone());
+        let services = GrpcServices { routes, names, listed, descriptors: DESCRIPTORS.into(), ready };
         serve(listener, services, admission, settings, shutdown)
     }));
 }

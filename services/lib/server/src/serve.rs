@@ -1,6 +1,6 @@
 //! A gRPC server: the listener, admission, health, reflection, and a shutdown within a time limit.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use frontdesk_transport::{InProcessListener, Tls};
 use rand::Rng;
@@ -41,10 +41,12 @@ impl ServerSettings {
 pub struct GrpcServices {
     /// The services.
     pub routes: Routes,
-    /// Their names, for health checks and reflection.
+    /// Their names, for health checks.
     pub names: Vec<&'static str>,
-    /// The encoded descriptors of their protos, for reflection.
-    pub descriptors: &'static [u8],
+    /// Names of those that reflection lists.
+    pub listed: Vec<&'static str>,
+    /// The encoded descriptors that reflection shows.
+    pub descriptors: Cow<'static, [u8]>,
     /// Whether calls can be served now, for health checks: false while the database cannot be reached.
     pub ready: watch::Receiver<bool>,
 }
@@ -60,10 +62,10 @@ pub async fn serve(
     let ServerSettings { drain, limits, tls, in_process } = settings;
     let (health, health_service) = tonic_health::server::health_reporter();
     let mut reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(services.descriptors)
+        .register_encoded_file_descriptor_set(&services.descriptors)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .with_service_name("grpc.health.v1.Health");
-    for name in &services.names {
+    for name in &services.listed {
         reflection = reflection.with_service_name(*name);
     }
     let reflection = reflection.build_v1()?;
@@ -161,7 +163,8 @@ mod tests {
         let (ready, shutdown) = (watch::Sender::new(true), CancellationToken::new());
         let names = vec!["frontdesk.test.v1.TestService"];
         let descriptors = frontdesk_proto::DESCRIPTORS;
-        let services = GrpcServices { routes: Routes::default(), names, descriptors, ready: ready.subscribe() };
+        let (listed, ready) = (names.clone(), ready.subscribe());
+        let services = GrpcServices { routes: Routes::default(), names, listed, descriptors: descriptors.into(), ready };
         let settings = ServerSettings::plain(Duration::from_millis(20));
         let server = tokio::spawn(serve(listener, services, admission(), settings, shutdown.clone()));
 
