@@ -3,8 +3,11 @@
 SHELL := /bin/sh
 TOOLS := $(CURDIR)/target/tools
 PYTHON := $(TOOLS)/python/bin/python
+CLIENTS := $(CURDIR)/target/clients
+BUF := $(TOOLS)/node_modules/.bin/buf
+export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run demo token build test chaos chaos-full bench bench-compare release check fmt clippy layers proto-lint docs python servers clean
+.PHONY: help run demo token build test chaos chaos-full bench bench-compare release check fmt clippy layers proto-lint docs python servers public-protos clients test-clients chromium clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -21,10 +24,13 @@ token: ## Print an administrator's token for the development account
 build: ## Build everything, tests included
 	cargo build --workspace --all-targets
 
+NO_BROWSER := $(filter browser,$(SKIP))
+
 # Every line selects the whole workspace, so that features are the same and each crate is built once.
-test: python servers build ## Run every test: domain, services, journeys in both modes, process kills, the Python client, a real SMTP server
-	FRONTDESK_TEST_PYTHON=$(PYTHON) cargo test --workspace
-	FRONTDESK_TEST_PYTHON=$(PYTHON) FRONTDESK_TEST_MODE=distributed cargo test --workspace --test journeys
+test: python servers clients build ## Run every test: domain, services, journeys in both modes, process kills, clients in Python and in a browser, a real SMTP server. SKIP=browser leaves the browser out
+	FRONTDESK_TEST_SKIP=$(SKIP) FRONTDESK_TEST_PYTHON=$(PYTHON) cargo test --workspace
+	FRONTDESK_TEST_SKIP=$(SKIP) FRONTDESK_TEST_PYTHON=$(PYTHON) FRONTDESK_TEST_MODE=distributed cargo test --workspace --test journeys
+	@$(if $(NO_BROWSER),echo "Skipped: the client in a browser (SKIP=browser)")
 
 chaos: servers release ## Inject faults (kills, pauses, cut connections) under load and check every promise: under 20 minutes
 	target/release/frontdesk-chaos short
@@ -62,7 +68,7 @@ docs: ## Build the Rust documentation without warnings
 	@RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet || { echo "A documentation comment is broken: the message above names file and line."; exit 1; }
 
 $(TOOLS)/node_modules/.bin/buf:
-	@command -v npm >/dev/null || { echo "make check needs npm (Node.js 20 or later) to fetch buf, which lints proto/"; exit 1; }
+	@command -v npm >/dev/null || { echo "make check and make test need npm (Node.js 20 or later): it fetches buf and what the client in a browser needs"; exit 1; }
 	npm install --silent --no-fund --no-audit --prefix $(TOOLS) @bufbuild/buf@1.75.0
 
 # Python runs the generated client and the SMTP server of the tests. Versions and hashes are pinned.
@@ -73,6 +79,29 @@ $(TOOLS)/python/.done: tests/clients/python/requirements.txt
 	python3 -m venv $(TOOLS)/python || { echo "python3 -m venv failed; on Debian: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	touch $@
+
+public-protos: python $(BUF) ## Write the protos that other projects generate stubs from to target/public-protos, or OUT=<folder>
+	@$(PYTHON) proto/tools/public_protos.py $(BUF) proto $(or $(OUT),target/public-protos)
+
+test-clients: python $(BUF) chromium ## Generate, compile and play the clients in Go, TypeScript, Java and Python, by the recipes of proto/README.md
+	@command -v go >/dev/null || { echo "make test-clients needs Go 1.26 or later"; exit 1; }
+	@command -v mvn >/dev/null || { echo "make test-clients needs Java 17 and Maven; on Debian: apt-get install openjdk-17-jdk-headless maven"; exit 1; }
+	@$(MAKE) --no-print-directory public-protos OUT=
+	$(PYTHON) tests/clients/run.py prepare
+	cargo build --package frontdesk
+	$(PYTHON) tests/clients/run.py play
+
+# The clients that `make test` plays, in target/clients: stubs and program, compiled.
+clients: $(CLIENTS)/python/.done $(if $(NO_BROWSER),,chromium $(CLIENTS)/browser/.done)
+
+CLIENT_SOURCES := $(shell find proto/frontdesk proto/third_party tests/clients -type f -not -name '*.pyc') proto/README.md proto/buf.yaml docs/api-guide.md
+$(CLIENTS)/%/.done: $(CLIENT_SOURCES) | python $(BUF)
+	@$(MAKE) --no-print-directory public-protos OUT=
+	$(PYTHON) tests/clients/run.py prepare $*
+	@touch $@
+
+chromium:
+	@test -n "$$FRONTDESK_TEST_CHROMIUM" || command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { echo "The client in a browser needs Chromium; on Debian: apt-get install chromium. To leave it out: make test SKIP=browser"; exit 1; }
 
 # PostgreSQL and nats-server for the tests. Versions and hashes are pinned; only their programs are used.
 servers: $(TOOLS)/servers/.done

@@ -46,12 +46,49 @@ async fn a_python_client_plays_the_chat() {
     assert!(output.status.success() && output_text.contains("transcript in the mailbox"), "{output_text}{errors}");
 }
 
+/// Plays the chat of a program of `tests/clients`, which `make` generated and compiled, against a process of its own: the
+/// connection is cut, the program resumes without a gap or repeat, and reads refusals.
+async fn plays_the_chat(client: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let prepared = root.join("target/clients").join(client).join(".done");
+    assert!(prepared.exists(), "{} is missing: run `make clients`, or `make test` which does", prepared.display());
+    let program = Command::new(python())
+        .arg(root.join("tests/clients/run.py"))
+        .args(["play", client])
+        .env("FRONTDESK_BINARY", binary())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .kill_on_drop(true)
+        .output();
+    let output =
+        tokio::time::timeout(Duration::from_secs(150), program).await.expect("the end of the program in time").unwrap();
+    let (output_text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{output_text}{errors}");
+    assert!(output.status.success() && output_text.contains("played the chat"), "{output_text}{errors}");
+}
+
+#[tokio::test]
+async fn c10_a_python_client_resumes_after_a_lost_connection() {
+    plays_the_chat("python").await;
+}
+
+#[tokio::test]
+async fn c10_a_page_in_a_browser_resumes_after_a_lost_connection() {
+    if std::env::var("FRONTDESK_TEST_SKIP").is_ok_and(|skipped| skipped.contains("browser")) {
+        println!("skipped: FRONTDESK_TEST_SKIP names the browser");
+        return;
+    }
+    plays_the_chat("browser").await;
+}
+
+fn binary() -> PathBuf {
+    std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("frontdesk")
+}
+
 #[tokio::test]
 async fn the_demo_plays_both_chats() {
-    let binary = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("frontdesk");
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let folder = tempfile::tempdir().unwrap();
-    let demo = Command::new(binary)
+    let demo = Command::new(binary())
         .arg("demo")
         .env("FRONTDESK__LISTEN", free)
         .env("TMPDIR", folder.path())

@@ -1,0 +1,26 @@
+// Opens the page of page.ts in the distribution's Chromium, without a window, and prints what the page prints.
+import { createServer } from "node:http";
+import { readFileSync } from "node:fs";
+import { chromium } from "playwright-core";
+
+const page = `<!doctype html><meta charset="utf-8"><title>Shop</title><script type="module">${readFileSync("page.js")}</script>`;
+const server = createServer((request, response) => {
+  response.writeHead(request.url === "/" ? 200 : 404, { "content-type": "text/html" }).end(request.url === "/" ? page : "");
+}).listen(Number(process.env.PAGE_PORT), "127.0.0.1");
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
+const tab = await browser.newPage();
+const ended = new Promise((resolve) => {
+  tab.on("console", (message) => {
+    console.log(message.text());
+    if (message.text() === "done") resolve(0);
+    if (message.text().startsWith("failed:")) resolve(1);
+  });
+  tab.on("pageerror", (error) => { console.log(error.message); resolve(1); });
+  setTimeout(() => { console.log("no end within 60 seconds"); resolve(1); }, 60_000);
+});
+const { ADDRESS, CHANNEL_ID, VISITOR_TOKEN, EXPIRED_TOKEN } = process.env;
+const hash = new URLSearchParams({ ADDRESS, CHANNEL_ID, VISITOR_TOKEN, EXPIRED_TOKEN });
+await tab.goto(`http://127.0.0.1:${process.env.PAGE_PORT}/#${hash}`);
+process.exitCode = await ended;
+await browser.close();
+server.close();

@@ -1,0 +1,61 @@
+// A visitor's chat with stubs alone: start, send, watch, lose the connection, resume, read refusals. In Node.js and in browsers.
+import { Code, createClient, type Transport } from "@connectrpc/connect";
+import { VisitorService } from "./gen/frontdesk/conversation/v1/visitor_service_pb.js";
+import { readRefusal } from "./refusal.js";
+import { watchChat } from "./watch.js";
+
+/** Settings of the driver (tests/clients/run.py). EXPIRED_TOKEN is an older token of the same visitor. */
+export interface Settings { ADDRESS: string; CHANNEL_ID: string; VISITOR_TOKEN: string; EXPIRED_TOKEN: string }
+
+function expect(found: unknown, wanted: unknown) {
+  const [left, right] = [JSON.stringify(found), JSON.stringify(wanted)];
+  if (left !== right) throw new Error(`found ${left} instead of ${right}`);
+}
+
+/** `cut` asks the driver to cut the connection; meanwhile the team answers and closes the chat. */
+export async function visit(transport: Transport, settings: Settings, print: (line: string) => void) {
+  const visitors = createClient(VisitorService, transport);
+  const caller = { headers: { authorization: `Bearer ${settings.VISITOR_TOKEN}` }, timeoutMs: 10_000 };
+  const refused = (call: Promise<unknown>) =>
+    call.then(
+      () => { throw new Error("a call that should be refused was not"); },
+      (error) => {
+        const refusal = readRefusal(error);
+        print(`refused: ${refusal.name} ${refusal.reason} ${JSON.stringify(refusal.metadata)} ${refusal.fields}`);
+        return refusal;
+      },
+    );
+
+  const start = { channelId: settings.CHANNEL_ID, pageUrl: "https://shop.example/", requestId: crypto.randomUUID() };
+  const chatId = (await visitors.startChat(start, caller)).chat!.id;
+  const hello = { chatId, text: "Is my bicycle ready?", requestId: crypto.randomUUID() };
+  const sent = (await visitors.sendMessage(hello, caller)).entry!;
+  expect((await visitors.sendMessage(hello, caller)).entry!.visitorSequence, sent.visitorSequence); // A repeat sends once.
+
+  let openings = 0;
+  let current = settings.EXPIRED_TOKEN;
+  const token = async (renew: boolean) => {
+    openings++;
+    if (renew) current = settings.VISITOR_TOKEN; // A renewed one comes from your back end.
+    return current;
+  };
+  let next = 0;
+  const texts: string[] = [];
+  for await (const { visitorSequence, author, content, requestId } of watchChat(visitors, chatId, token)) {
+    expect(visitorSequence, ++next); // No gap, no repeat.
+    if (content.case === "message") texts.push(content.value.text);
+    print(`${visitorSequence}. ${author?.name || "visitor"}: ${content.case === "message" ? content.value.text : content.case}`);
+    if (requestId === hello.requestId) print(`cut ${chatId}`);
+    if (content.case === "ended") break;
+  }
+  expect(texts, ["Is my bicycle ready?", "Nearly.", "Now it is."]);
+  expect(openings > 2, true); // With the expired token, with the new one, after the cut.
+
+  const closed = await refused(visitors.sendMessage({ chatId, text: "Thank you!", requestId: crypto.randomUUID() }, caller));
+  expect([closed.code, closed.reason], [Code.FailedPrecondition, "CONVERSATION_CLOSED"]);
+  expect(closed.metadata["close_number"], "1");
+  const invalid = await refused(visitors.sendMessage({ chatId: "x", requestId: crypto.randomUUID() }, caller));
+  expect([invalid.code, invalid.reason], [Code.InvalidArgument, "INVALID_FIELDS"]);
+  expect(invalid.fields.sort(), ["chat_id", "text"]);
+  print("done");
+}
