@@ -6,7 +6,8 @@ use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, Messa
 
 /// The fields that are neither: values that the server issued and compares or looks up unchanged, and addresses of pages, which
 /// must not change.
-const UNCHANGED: &[&str] = &["etag", "page_token", "next_step_id", "time_zone", "page_url", "website_url", "url"];
+const UNCHANGED: &[&str] =
+    &["etag", "page_token", "next_step_id", "time_zone", "page_url", "website_url", "url", "visitor_id"];
 
 fn pool() -> DescriptorPool {
     DescriptorPool::decode(frontdesk_proto::DESCRIPTORS).unwrap()
@@ -47,8 +48,15 @@ fn names_its_alphabet(pool: &DescriptorPool, field: &FieldDescriptor) -> bool {
     let option = pool.get_extension_by_name("buf.validate.field").unwrap();
     let options = field.options();
     let rules = options.get_extension(&option);
-    let rules: Option<DynamicMessage> =
-        rules.as_message().and_then(|rules| rules.get_field_by_name("string")?.as_message().cloned());
+    let rules: Option<DynamicMessage> = rules.as_message().and_then(|rules| {
+        let string = |rules: &DynamicMessage| rules.get_field_by_name("string")?.as_message().cloned();
+        match field.is_list() {
+            true => {
+                string(rules.get_field_by_name("repeated")?.as_message()?.get_field_by_name("items")?.as_message()?)
+            }
+            false => string(rules),
+        }
+    });
     let Some(rules) = rules else { return false };
     let is = |rule| rules.get_field_by_name(rule).is_some_and(|value| value.as_ref() == &Value::Bool(true));
     let pattern = rules.get_field_by_name("pattern");
