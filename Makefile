@@ -60,9 +60,10 @@ clippy:
 layers: ## Check the layer rules and the wording of comments
 	@cargo test --quiet --package frontdesk-tests --test layers || { echo "A layer or wording rule is broken. The failed assertion names file, line and remedy; CONTRIBUTING.md explains the rules."; exit 1; }
 
-proto-lint: $(TOOLS)/node_modules/.bin/buf ## Check proto/ with buf lint (STANDARD) and buf format
-	@cd proto && $(TOOLS)/node_modules/.bin/buf lint || { echo "buf lint found problems in proto/; each line names the rule."; exit 1; }
-	@cd proto && $(TOOLS)/node_modules/.bin/buf format --diff --exit-code --path frontdesk . || { echo "The format of proto/ differs. Fix it with: cd proto && $(TOOLS)/node_modules/.bin/buf format --write --path frontdesk ."; exit 1; }
+proto-lint: $(TOOLS)/node_modules/.bin/buf ## Check proto/ with buf: lint, format, and no breaking change of the released contract
+	@cd proto && $(BUF) lint || { echo "buf lint found problems in proto/; each line names the rule."; exit 1; }
+	@cd proto && $(BUF) format --diff --exit-code --path frontdesk . || { echo "The format of proto/ differs. Fix it with: cd proto && $(BUF) format --write --path frontdesk ."; exit 1; }
+	@cd proto && $(BUF) breaking --against baseline.binpb || { echo "A change breaks clients of the released contract; each line names it. proto/README.md says what is allowed."; exit 1; }
 
 docs: ## Build the Rust documentation without warnings
 	@RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet || { echo "A documentation comment is broken: the message above names file and line."; exit 1; }

@@ -1,6 +1,6 @@
 """Plays one chat from the greeting to the mailbox, with stubs generated from the protos.
 
-    python play.py --protos ../../../proto --address 127.0.0.1:7700
+    python play.py --protos proto --address 127.0.0.1:7700
 
 Tokens come from the environment: ADMIN_TOKEN, AGENT_TOKEN (of the agent AGENT_ID), VISITOR_TOKEN.
 """
@@ -18,10 +18,8 @@ from importlib import import_module
 from pathlib import Path
 
 import grpc
-from google.protobuf import empty_pb2  # noqa: F401  (the well-known types can be imported)
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 from grpc_tools import protoc
+from refusal import read_refusal
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--protos", required=True)
@@ -30,8 +28,8 @@ arguments = arguments.parse_args()
 
 stubs = tempfile.mkdtemp()
 well_known = str(Path(import_module("grpc_tools").__file__).parent / "_proto")
-files = [str(path) for folder in ("frontdesk", "buf") for path in Path(arguments.protos, folder).rglob("*.proto")]
-compiled = protoc.main(["protoc", f"-I{arguments.protos}", f"-I{well_known}", f"--python_out={stubs}", f"--grpc_python_out={stubs}", *files])
+files = [str(path) for folder in ("frontdesk", "third_party/buf") for path in Path(arguments.protos, folder).rglob("*.proto")]
+compiled = protoc.main(["protoc", f"-I{arguments.protos}/third_party", f"-I{arguments.protos}", f"-I{well_known}", f"--python_out={stubs}", f"--grpc_python_out={stubs}", *files])
 assert compiled == 0, "the protos do not compile"
 sys.path.insert(0, stubs)
 
@@ -41,6 +39,7 @@ def package(name):
 
 
 bots, bots_grpc = package("botsession.v1.bot_service")
+flows, _ = package("botsession.v1.flow")
 channels, channels_grpc = package("conversation.v1.channel_service")
 conversations, conversations_grpc = package("conversation.v1.conversation_service")
 threads, threads_grpc = package("conversation.v1.thread_service")
@@ -49,7 +48,7 @@ roster, roster_grpc = package("assignment.v1.roster_service")
 assignments, assignments_grpc = package("assignment.v1.assignment_service")
 senders, senders_grpc = package("notification.v1.sender_service")
 transcripts, transcripts_grpc = package("notification.v1.transcript_service")
-deliveries, _ = package("notification.v1.delivery_service")
+deliveries, _ = package("notification.v1.delivery")
 dev, dev_grpc = package("dev.v1.dev")
 
 channel = grpc.insecure_channel(arguments.address)
@@ -77,18 +76,10 @@ def wait_for(what, ask):
 
 
 def refused(call):
-    """The reason and the fields of a refusal, read from the rich error."""
     try:
         call()
     except grpc.RpcError as error:
-        reason, fields = "", []
-        for detail in rpc_status.from_call(error).details:
-            info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-            if detail.Unpack(info):
-                reason = info.reason
-            elif detail.Unpack(bad):
-                fields = [violation.field for violation in bad.field_violations]
-        return error.code(), reason, fields
+        return read_refusal(error)
     raise SystemExit("a call that should be refused was not")
 
 
@@ -97,11 +88,11 @@ mailbox = dev_grpc.MailboxServiceStub(channel)
 senders_stub = senders_grpc.SenderServiceStub(channel)
 address = f"python-{uuid.uuid4()}@shop.example"
 visitor_address = f"guido-{uuid.uuid4()}@visitor.example"
-sender = senders_stub.CreateSender(senders.CreateSenderRequest(address=address, display_name="Shop", request_id=rid()), metadata=admin).sender
+sender = senders_stub.CreateSender(senders.CreateSenderRequest(email=address, display_name="Shop", request_id=rid()), metadata=admin).sender
 
 
 def mails(recipient):
-    return mailbox.ListMails(dev.ListMailsRequest(recipient=recipient), metadata=admin).mails
+    return mailbox.ListMails(dev.ListMailsRequest(recipient_email=recipient), metadata=admin).mails
 
 
 def parsed(mail):
@@ -115,17 +106,17 @@ senders_stub.SetFallbackSender(senders.SetFallbackSenderRequest(sender_id=sender
 roster_grpc.RosterServiceStub(channel).CreateAgent(
     roster.CreateAgentRequest(agent_id=os.environ["AGENT_ID"], name="Grace Hopper", handle=f"grace-{uuid.uuid4().hex[:12]}", request_id=rid()), metadata=admin
 )
-flow = bots.Flow(
+flow = flows.Flow(
     steps=[
-        bots.Step(id="hello", say=bots.SayStep(text="Hello from the bot.")),
-        bots.Step(id="address", ask=bots.AskStep(text="Your address, please?", property="email")),
-        bots.Step(id="wait", say=bots.SayStep(text="Thank you.")),
+        flows.Step(id="hello", say=flows.SayStep(text="Hello from the bot.")),
+        flows.Step(id="address", ask=flows.AskStep(text="Your address, please?", property="email")),
+        flows.Step(id="wait", say=flows.SayStep(text="Thank you.")),
     ]
 )
 bot = bots_grpc.BotServiceStub(channel).CreateBot(bots.CreateBotRequest(name="Robin", flow=flow, request_id=rid()), metadata=admin).bot
 shop = channels_grpc.ChannelServiceStub(channel).CreateChannel(
     channels.CreateChannelRequest(
-        name="Shop", website_url="https://shop.example", greeter=channels.GREETER_BOT, bot_id=bot.id, request_id=rid()
+        name="Shop", website_url="https://shop.example", bot_id=bot.id, request_id=rid()
     ),
     metadata=admin,
 ).channel
@@ -137,14 +128,16 @@ chat = widget.StartChat(
     visitors.StartChatRequest(channel_id=shop.id, page_url="https://shop.example/python", page_title="Python", request_id=rid()),
     metadata=visitor,
 ).chat
-lines = widget.WatchChat(visitors.WatchChatRequest(chat_id=chat.id), metadata=visitor, timeout=60)
+updates = widget.WatchChat(visitors.WatchChatRequest(chat_id=chat.id), metadata=visitor, timeout=60)
 
 
 def until(part):
-    for line in lines:
-        entry = line.entry
+    for response in updates:
+        if response.WhichOneof("update") != "entry":
+            continue
+        entry = response.entry
         content = entry.WhichOneof("content")
-        text = f"{entry.author_name or 'visitor'}: {entry.message.text}" if content == "message" else f"({content})"
+        text = f"{entry.author.name or 'visitor'}: {entry.message.text}" if content == "message" else f"({content})"
         print(f"  {entry.visitor_sequence}. {text}")
         if part(entry):
             return entry
@@ -155,7 +148,7 @@ until(lambda entry: "Your address" in entry.message.text)
 widget.SendMessage(visitors.SendMessageRequest(chat_id=chat.id, text=visitor_address, request_id=rid()), metadata=visitor)
 until(lambda entry: "Thank you" in entry.message.text)
 empty = refused(lambda: widget.SendMessage(visitors.SendMessageRequest(chat_id="x", request_id=rid()), metadata=visitor))
-assert empty[0] == grpc.StatusCode.INVALID_ARGUMENT and set(empty[2]) == {"chat_id", "text"}, empty
+assert empty.code == grpc.StatusCode.INVALID_ARGUMENT and set(empty.fields) == {"chat_id", "text"}, empty
 
 # The agent takes over, replies, closes.
 inbox = conversations_grpc.ConversationServiceStub(channel)
@@ -181,7 +174,7 @@ explain = transcripts_grpc.TranscriptServiceStub(channel)
 def explained():
     try:
         answer = explain.ExplainTranscript(transcripts.ExplainTranscriptRequest(conversation_id=chat.id), metadata=agent)
-        return answer if answer.delivery.state == deliveries.DELIVERY_STATE_SENT else None
+        return answer if answer.delivery.status == deliveries.DELIVERY_STATUS_SENT else None
     except grpc.RpcError as error:
         assert error.code() == grpc.StatusCode.NOT_FOUND, error
         return None

@@ -3,8 +3,8 @@ import { createServer } from "node:http";
 import { readFileSync } from "node:fs";
 import { chromium } from "playwright-core";
 
-const page = `<!doctype html><meta charset="utf-8"><title>Shop</title><script type="module">${readFileSync("page.js")}</script>`;
-const server = createServer((request, response) => {
+const page = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>Shop</title><script type="module">${readFileSync("page.js")}</script>`;
+createServer((request, response) => {
   response.writeHead(request.url === "/" ? 200 : 404, { "content-type": "text/html" }).end(request.url === "/" ? page : "");
 }).listen(Number(process.env.PAGE_PORT), "127.0.0.1");
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
@@ -21,6 +21,6 @@ const ended = new Promise((resolve) => {
 const { ADDRESS, CHANNEL_ID, VISITOR_TOKEN, EXPIRED_TOKEN } = process.env;
 const hash = new URLSearchParams({ ADDRESS, CHANNEL_ID, VISITOR_TOKEN, EXPIRED_TOKEN });
 await tab.goto(`http://127.0.0.1:${process.env.PAGE_PORT}/#${hash}`);
-process.exitCode = await ended;
+const code = await ended;
 await browser.close();
-server.close();
+process.exit(code);
