@@ -48,6 +48,11 @@ pub fn reason(status: &Status) -> String {
     status.get_details_error_info().map_or_else(|| format!("{status:?}"), |info| info.reason)
 }
 
+/// The value of `key` in the metadata of a refusal. Empty: it has none.
+pub fn metadata(status: &Status, key: &str) -> String {
+    status.get_details_error_info().and_then(|mut info| info.metadata.remove(key)).unwrap_or_default()
+}
+
 /// Calls `find` until it returns a value.
 ///
 /// # Panics

@@ -12,7 +12,7 @@ pub mod servers;
 mod service;
 mod settled;
 
-pub use callers::{BearerToken, reason, request_id, wait_for, wait_until};
+pub use callers::{BearerToken, metadata, reason, request_id, wait_for, wait_until};
 pub use conversations::{FakeConversation, FakeConversations, refused};
 pub use database::TestDatabase;
 pub use fake::FakeServices;
