@@ -18,6 +18,6 @@ pub(crate) async fn get_agent(app: &App, account: AccountId, id: Uuid) -> Result
 }
 
 fn read(account: AccountId, agent: pb::Agent) -> Option<Agent> {
-    let roster = RosterState { active: agent.active, version: agent.etag.parse().ok()? };
+    let roster = RosterState { active: agent.deactivate_time.is_none(), version: agent.version.into() };
     Some(Agent { account, id: agent.id.parse().ok()?, name: agent.name, roster: Some(roster) })
 }

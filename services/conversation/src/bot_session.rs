@@ -1,7 +1,9 @@
 //! Asking the bot-session service, which owns the bots.
 
 use frontdesk_db::AccountId;
-use frontdesk_proto::botsession::v1::{self as pb, GetBotRequest, bot_service_client::BotServiceClient};
+use frontdesk_proto::botsession::v1::{
+    self as pb, GetBotRequest, bot::Inactivity, bot_service_client::BotServiceClient,
+};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -19,8 +21,11 @@ fn read(account: AccountId, bot: pb::Bot) -> Option<Bot> {
         account,
         id: bot.id.parse().ok()?,
         name: bot.name,
-        timeout: bot.inactivity_timeout.and_then(|timeout| timeout.try_into().ok()),
-        deleted: bot.deleted,
-        version: bot.etag.parse().ok()?,
+        timeout: match bot.inactivity {
+            Some(Inactivity::InactivityTimeout(timeout)) => timeout.try_into().ok(),
+            Some(Inactivity::NoTimeout(_)) | None => None,
+        },
+        deleted: bot.delete_time.is_some(),
+        version: bot.version.into(),
     })
 }

@@ -26,14 +26,17 @@ use frontdesk_auth::{InstallationSecret, VisitorKeyStore};
 use frontdesk_bus::{Bus, ChangeNotifier};
 use frontdesk_client::Peer;
 use frontdesk_db::Db;
-use frontdesk_proto::conversation::v1::{
-    WatchChatResponse, WatchThreadResponse,
-    channel_service_server::{self, ChannelServiceServer},
-    contact_service_server::{self, ContactServiceServer},
-    conversation_service_server::{self, ConversationServiceServer},
-    thread_service_server::{self, ThreadServiceServer},
-    ticket_service_server::{self, TicketServiceServer},
-    visitor_service_server::{self, VisitorServiceServer},
+use frontdesk_proto::conversation::{
+    internal::v1::arbiter_service_server::{self, ArbiterServiceServer},
+    v1::{
+        WatchChatResponse, WatchThreadResponse,
+        channel_service_server::{self, ChannelServiceServer},
+        contact_service_server::{self, ContactServiceServer},
+        conversation_service_server::{self, ConversationServiceServer},
+        thread_service_server::{self, ThreadServiceServer},
+        ticket_service_server::{self, TicketServiceServer},
+        visitor_service_server::{self, VisitorServiceServer},
+    },
 };
 use frontdesk_service::{BuildError, Service, ServiceContext, Worker};
 use tokio_util::sync::CancellationToken;
@@ -70,6 +73,7 @@ impl Service for App {
         contact_service_server::SERVICE_NAME,
         channel_service_server::SERVICE_NAME,
         ticket_service_server::SERVICE_NAME,
+        arbiter_service_server::SERVICE_NAME,
     ];
     const CALLS: &'static [&'static str] = &["assignment", "bot-session"];
     type Migrator = migration::Migrator;
@@ -100,7 +104,8 @@ impl Service for App {
             .add_service(VisitorServiceServer::new(grpc::Visitors(self.clone())))
             .add_service(ContactServiceServer::new(grpc::Contacts(self.clone())))
             .add_service(ChannelServiceServer::new(grpc::Channels(self.clone())))
-            .add_service(TicketServiceServer::new(grpc::Tickets(self.clone())));
+            .add_service(TicketServiceServer::new(grpc::Tickets(self.clone())))
+            .add_service(ArbiterServiceServer::new(grpc::Arbiter(self.clone())));
     }
 
     fn subscribe(&self, bus: &Bus) {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::steps::{Begun, ConversationChange, find_entry, recognise};
 use crate::{
     App,
-    domain::{Content, Entry, Rejection},
+    domain::{ChosenButton, Content, Entry, Rejection},
     error::ConversationError,
     store::entries,
 };
@@ -16,6 +16,7 @@ pub(crate) struct ChooseButton {
     pub(crate) chat: Uuid,
     pub(crate) visitor_sequence: i64,
     pub(crate) button_id: String,
+    pub(crate) request_id: String,
     pub(crate) key: Key,
 }
 
@@ -39,9 +40,9 @@ pub(crate) async fn choose_button(
     let content = Content::Message {
         text: label.unwrap_or_default().to_owned(),
         buttons: Vec::new(),
-        chosen_button_id: Some(command.button_id),
+        chosen: Some(ChosenButton { button_id: command.button_id, visitor_sequence: command.visitor_sequence }),
     };
-    match (begun.conversation.append_visitor_message(content, begun.now), label) {
+    match (begun.conversation.append_visitor_message(content, Some(command.request_id), begun.now), label) {
         (Ok(entry), Some(_)) => {
             begun.commit(&entry.sequence).await?;
             Ok(entry)

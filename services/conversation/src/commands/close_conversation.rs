@@ -1,4 +1,4 @@
-//! An agent, or the bot in charge at the end of its flow, closes (rules E1, E5, C2).
+//! An agent closes (rules E1, E5, C2).
 
 use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
@@ -9,15 +9,9 @@ use crate::{App, domain::Conversation, error::ConversationError, store::closing_
 
 pub(crate) struct CloseConversation {
     pub(crate) conversation: Uuid,
-    pub(crate) by: Closer,
+    pub(crate) agent: Uuid,
     pub(crate) expected_epoch: Option<i64>,
     pub(crate) key: Option<Key>,
-}
-
-/// The actor who closes.
-pub(crate) enum Closer {
-    Agent(Uuid),
-    BotSession(Uuid),
 }
 
 pub(crate) async fn close_conversation(
@@ -30,9 +24,6 @@ pub(crate) async fn close_conversation(
         Begun::Repeat(begun, ()) => return Ok(begun.conversation),
     };
     let facts = closing_facts::find(begun.tx.conn(), &begun.conversation).await?;
-    let decision = match command.by {
-        Closer::Agent(agent) => begun.conversation.close_by_agent(agent, command.expected_epoch, facts, begun.now),
-        Closer::BotSession(session) => begun.conversation.close_by_bot(session, facts, begun.now),
-    };
+    let decision = begun.conversation.close_by_agent(command.agent, command.expected_epoch, facts, begun.now);
     begun.finish(decision).await
 }

@@ -1,4 +1,4 @@
-//! The bot in charge hands the conversation off to people (rule B8).
+//! The bot in charge hands the conversation off to the team (rule B8).
 
 use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
@@ -11,7 +11,7 @@ pub(crate) struct HandOff {
     pub(crate) conversation: Uuid,
     pub(crate) session: Uuid,
     pub(crate) reason: String,
-    /// None: routing decides.
+    /// The agent whom the bot names. None: the conversation becomes unassigned.
     pub(crate) agent: Option<Uuid>,
     pub(crate) key: Key,
 }

@@ -3,12 +3,12 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::steps::{Begun, ConversationChange, link_visitor, mention_agent, require_active_agent};
+use super::steps::{Begun, ConversationChange, link_visitor, mention_agent, require_active, require_known_agent};
 use crate::{
     App,
-    domain::{Actor, Conversation, VisitorLink},
+    domain::{Actor, Conversation, Visitor, VisitorLink},
     error::ConversationError,
-    store::contacts,
+    store::{contacts, visitors},
 };
 
 pub(crate) struct LinkContact {
@@ -23,7 +23,7 @@ pub(crate) async fn link_contact(
     command: LinkContact,
 ) -> Result<Conversation, ConversationError> {
     let LinkContact { conversation, contact, agent } = command;
-    require_active_agent(app, caller, agent).await?;
+    require_known_agent(app, caller, agent).await?;
     let mut begun = match ConversationChange::begin(app, caller, conversation, None).await? {
         Begun::First(begun) => begun,
         Begun::Repeat(begun, ()) => return Ok(begun.conversation),
@@ -31,8 +31,15 @@ pub(crate) async fn link_contact(
     if contacts::find(begun.tx.conn(), caller.account, contact).await?.is_none() {
         return Err(ConversationError::NotFound("contact"));
     }
-    mention_agent(&begun.tx, caller.account, agent, caller.name.as_deref().unwrap_or_default()).await?;
     let visitor = begun.conversation.visitor_id.clone();
+    let before = visitors::find(begun.tx.conn(), caller.account, &visitor).await?;
+    let own_contact = before.as_ref().and_then(Visitor::own_contact);
+    if own_contact == Some(contact) && begun.conversation.contact_id == Some(contact) {
+        return Ok(begun.conversation);
+    }
+
+    require_active(&begun.tx, caller.account, agent).await?;
+    mention_agent(&begun.tx, caller.account, agent, caller.name.as_deref().unwrap_or_default()).await?;
     link_visitor(&begun.tx, caller.account, &visitor, (contact, VisitorLink::Verified), None).await?;
     begun.conversation.link_contact(contact, Actor::agent(agent), begun.now);
     begun.finish(Ok(())).await

@@ -5,6 +5,7 @@
 
 mod change_assignee;
 mod choose_button;
+mod close_by_bot;
 mod close_conversation;
 mod close_idle_conversations;
 mod create_channel;
@@ -21,13 +22,15 @@ mod rotate_visitor_key;
 mod send_message;
 mod start_chat;
 mod steps;
+mod undelete_channel;
 mod update_channel;
 mod update_contact;
 mod update_ticket;
 
 pub(crate) use change_assignee::{ChangeAssignee, change_assignee};
 pub(crate) use choose_button::{ChooseButton, choose_button};
-pub(crate) use close_conversation::{CloseConversation, Closer, close_conversation};
+pub(crate) use close_by_bot::{CloseByBot, close_by_bot};
+pub(crate) use close_conversation::{CloseConversation, close_conversation};
 pub(crate) use close_idle_conversations::{IdleOutcome, IdleTimeout, close_idle_conversations};
 pub(crate) use create_channel::{CreateChannel, create_channel};
 pub(crate) use create_contact::{CreateContact, create_contact};
@@ -43,6 +46,7 @@ pub(crate) use rotate_visitor_key::{RotateVisitorKey, rotate_visitor_key};
 pub(crate) use send_message::{SendMessage, send_message};
 pub(crate) use start_chat::{StartChat, start_chat};
 pub(crate) use steps::RosterKnowledge;
+pub(crate) use undelete_channel::undelete_channel;
 pub(crate) use update_channel::{UpdateChannel, update_channel};
 pub(crate) use update_contact::{UpdateContact, update_contact};
 pub(crate) use update_ticket::{UpdateTicket, update_ticket};

@@ -11,6 +11,7 @@ pub(crate) struct PostComment {
     pub(crate) conversation: Uuid,
     pub(crate) agent: Uuid,
     pub(crate) text: String,
+    pub(crate) request_id: String,
     pub(crate) key: Key,
 }
 
@@ -22,7 +23,7 @@ pub(crate) async fn post_comment(app: &App, caller: &Caller, command: PostCommen
         }
     };
     mention_agent(&begun.tx, caller.account, command.agent, caller.name.as_deref().unwrap_or_default()).await?;
-    let entry = begun.conversation.append_comment(command.agent, command.text, begun.now);
+    let entry = begun.conversation.append_comment(command.agent, command.text, command.request_id, begun.now);
     begun.commit(&entry.sequence).await?;
     Ok(entry)
 }

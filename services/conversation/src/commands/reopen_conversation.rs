@@ -5,7 +5,7 @@ use frontdesk_db::is_unique_violation;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{Begun, ConversationChange, mention_agent, require_active_agent};
+use super::steps::{Begun, ConversationChange, mention_agent, require_active, require_known_agent};
 use crate::{
     App,
     domain::{Conversation, Rejection},
@@ -24,11 +24,15 @@ pub(crate) async fn reopen_conversation(
     caller: &Caller,
     command: ReopenConversation,
 ) -> Result<Conversation, ConversationError> {
-    require_active_agent(app, caller, command.agent).await?;
+    require_known_agent(app, caller, command.agent).await?;
     let mut begun = match ConversationChange::begin(app, caller, command.conversation, command.key).await? {
         Begun::First(begun) => begun,
         Begun::Repeat(begun, ()) => return Ok(begun.conversation),
     };
+    if begun.conversation.is_open() {
+        return begun.finish(Ok(())).await;
+    }
+    require_active(&begun.tx, caller.account, command.agent).await?;
     let before = &begun.conversation;
     let has_newer = conversations::has_open(&begun.tx, caller.account, before.channel_id, &before.visitor_id).await?;
     mention_agent(&begun.tx, caller.account, command.agent, caller.name.as_deref().unwrap_or_default()).await?;

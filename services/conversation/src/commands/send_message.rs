@@ -15,6 +15,7 @@ use crate::{
 pub(crate) struct SendMessage {
     pub(crate) chat: Uuid,
     pub(crate) text: String,
+    pub(crate) request_id: String,
     pub(crate) key: Key,
 }
 
@@ -23,7 +24,11 @@ pub(crate) async fn send_message(app: &App, caller: &Caller, command: SendMessag
     let request = WriteRequest {
         account: caller.account,
         conversation: command.chat,
-        message: AppendMessage::Visitor { visitor: caller.actor.id.clone(), text: command.text },
+        message: AppendMessage::Visitor {
+            visitor: caller.actor.id.clone(),
+            text: command.text,
+            request_id: command.request_id,
+        },
         key: command.key,
     };
     let (entry, _) = append_message(app, caller, "chat", request).await?;

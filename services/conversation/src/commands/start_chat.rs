@@ -1,32 +1,61 @@
-//! A visitor starts a chat (rules C1, C2a, B1, E3).
+//! A visitor starts a chat (rules C1, C2a, C12, B1, E3).
 
 use frontdesk_auth::Caller;
+use frontdesk_clock::Time;
 use frontdesk_db::{Tx, is_unique_violation};
 use frontdesk_idempotency::Key;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::steps::{contact_of_visitor, recognise};
+use super::steps::{contact_of_visitor, display_name, find_entry, recognise};
 use crate::{
     App,
-    domain::{Channel, Content, Conversation, Greeting, NewConversation},
+    domain::{Channel, Content, Conversation, Entry, Greeting, NewConversation, StartContext},
     error::ConversationError,
     store::{bots, channels, conversations},
 };
 
 pub(crate) struct StartChat {
     pub(crate) channel: Uuid,
-    pub(crate) page_url: String,
-    pub(crate) page_title: String,
+    pub(crate) context: StartContext,
     /// The first message. Empty: none.
     pub(crate) text: String,
+    pub(crate) request_id: String,
     pub(crate) key: Key,
 }
 
+/// A chat that was started, or was open already.
+pub(crate) struct StartedChat {
+    pub(crate) conversation: Conversation,
+    /// The message of the request. None: it had no text.
+    pub(crate) entry: Option<Entry>,
+    /// Whether the chat was open already.
+    pub(crate) resumed: bool,
+}
+
+/// What the first request did. Stored as JSON for repeats: add, never rename.
+#[derive(Deserialize, Serialize)]
+struct StoredResult {
+    conversation: Uuid,
+    /// Sequence of the message. None: the request had no text.
+    message: Option<i64>,
+    resumed: bool,
+}
+
+/// The stored result of a request: this release's, or that of the release before, which stored the conversation only.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AnyStoredResult {
+    Current(StoredResult),
+    ConversationOnly(Uuid),
+}
+
+/// For a repeat: the result of the first request, with the conversation as it is now.
 pub(crate) async fn start_chat(
     app: &App,
     caller: &Caller,
     command: StartChat,
-) -> Result<Conversation, ConversationError> {
+) -> Result<StartedChat, ConversationError> {
     match try_start(app, caller, &command).await {
         // Two starts ran concurrently at two replicas: the unique index accepted one, and the other finds it now (rule C2a).
         Err(ConversationError::Db(error)) if is_unique_violation(&error) => try_start(app, caller, &command).await,
@@ -34,54 +63,73 @@ pub(crate) async fn start_chat(
     }
 }
 
-async fn try_start(app: &App, caller: &Caller, command: &StartChat) -> Result<Conversation, ConversationError> {
+async fn try_start(app: &App, caller: &Caller, command: &StartChat) -> Result<StartedChat, ConversationError> {
     let mut tx = app.db.begin_for(caller.account).await?;
     let channel = channels::find(tx.conn(), caller.account, command.channel).await?;
     // A token that was signed with a channel's key is valid for that channel only.
     let channel = channel.filter(|channel| caller.scope.is_none_or(|scope| scope == channel.id));
     let channel = channel.ok_or(ConversationError::NotFound("channel"))?;
-    if let Some(id) = command.key.claim::<Uuid>(&tx).await? {
-        let first = conversations::find(tx.conn(), caller.account, id).await?;
-        return first.ok_or(ConversationError::NotFound("chat"));
+    if let Some(first) = command.key.claim::<AnyStoredResult>(&tx).await? {
+        return repeat(&tx, caller, first.into()).await;
     }
 
     let now = tx.now().await?;
     let newest = conversations::find_newest_for_update(&tx, caller.account, channel.id, &caller.actor.id).await?;
-    let (mut conversation, is_new) = match newest {
+    let (mut conversation, resumed) = match newest {
         Some(mut open) if open.is_open() => {
             recognise(&mut tx, caller, &mut open, now).await?;
-            (open, false)
+            (open, true)
         }
-        previous => {
-            if channel.deleted {
-                return Err(ConversationError::ChannelDeleted);
-            }
-            let new = NewConversation {
-                id: tx.new_id(),
-                account: caller.account,
-                channel_id: channel.id,
-                visitor_id: caller.actor.id.clone(),
-                contact_id: contact_of_visitor(&mut tx, caller, now).await?,
-                page_url: command.page_url.clone(),
-                page_title: command.page_title.clone(),
-                previous_id: previous.map(|previous| previous.id),
-                greeting: greeting(&tx, &channel).await?,
-            };
-            (Conversation::start(new, now), true)
-        }
+        previous => (new_conversation(&mut tx, caller, &channel, previous, command, now).await?, false),
     };
-    if !command.text.is_empty() {
-        // An open conversation takes a message: this cannot be rejected.
-        let _ = conversation.append_visitor_message(Content::text(command.text.clone()), now);
-    }
-    if is_new {
-        conversations::insert(&mut tx, &app.notifier, &mut conversation).await?;
-    } else {
+    let text = Some(&command.text).filter(|text| !text.is_empty());
+    let request_id = || Some(command.request_id.clone());
+    let message = text.map(|text| conversation.append_visitor_message(Content::text(text.clone()), request_id(), now));
+    let entry = message.transpose().map_err(ConversationError::rejected)?;
+    if resumed {
         conversations::save(&mut tx, &app.notifier, &mut conversation).await?;
+    } else {
+        conversations::insert(&mut tx, &app.notifier, &mut conversation).await?;
     }
-    command.key.store_result(&tx, &conversation.id).await?;
+    let message = entry.as_ref().map(|entry| entry.sequence);
+    command.key.store_result(&tx, &StoredResult { conversation: conversation.id, message, resumed }).await?;
     tx.commit().await?;
-    Ok(conversation)
+    Ok(StartedChat { conversation, entry, resumed })
+}
+
+async fn repeat(tx: &Tx, caller: &Caller, first: StoredResult) -> Result<StartedChat, ConversationError> {
+    let conversation = conversations::find(tx.conn(), caller.account, first.conversation).await?;
+    let conversation = conversation.ok_or(ConversationError::NotFound("chat"))?;
+    let entry = match first.message {
+        Some(sequence) => Some(find_entry(tx.conn(), caller.account, conversation.id, sequence).await?),
+        None => None,
+    };
+    Ok(StartedChat { conversation, entry, resumed: first.resumed })
+}
+
+async fn new_conversation(
+    tx: &mut Tx,
+    caller: &Caller,
+    channel: &Channel,
+    previous: Option<Conversation>,
+    command: &StartChat,
+    now: Time,
+) -> Result<Conversation, ConversationError> {
+    if channel.is_deleted() {
+        return Err(ConversationError::ChannelDeleted);
+    }
+    let new = NewConversation {
+        id: tx.new_id(),
+        account: caller.account,
+        channel_id: channel.id,
+        visitor_id: caller.actor.id.clone(),
+        visitor_name: display_name(caller.name.as_deref().unwrap_or_default()),
+        contact_id: contact_of_visitor(tx, caller, now).await?,
+        context: command.context.clone(),
+        previous_id: previous.map(|previous| previous.id),
+        greeting: greeting(tx, channel).await?,
+    };
+    Ok(Conversation::start(new, now))
 }
 
 async fn greeting(tx: &Tx, channel: &Channel) -> Result<Greeting, ConversationError> {
@@ -90,4 +138,13 @@ async fn greeting(tx: &Tx, channel: &Channel) -> Result<Greeting, ConversationEr
         None => None,
     };
     Ok(channel.greeting(bot.as_ref(), tx.new_id()))
+}
+
+impl From<AnyStoredResult> for StoredResult {
+    fn from(stored: AnyStoredResult) -> Self {
+        match stored {
+            AnyStoredResult::Current(result) => result,
+            AnyStoredResult::ConversationOnly(conversation) => Self { conversation, message: None, resumed: false },
+        }
+    }
 }

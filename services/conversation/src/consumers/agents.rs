@@ -4,7 +4,7 @@ use frontdesk_bus::{
     Consumer, Outcome,
     event::{account_id, uuid},
 };
-use frontdesk_proto::event::v1::{AgentCreated, AgentDeactivated, AgentUpdated, Event};
+use frontdesk_proto::event::v1::{AgentCreated, AgentDeactivated, AgentReactivated, AgentUpdated, Event};
 use prost::Name;
 use sea_orm::DbErr;
 
@@ -32,7 +32,12 @@ impl Consumer for Agents {
     }
 
     fn types(&self) -> Vec<String> {
-        vec![AgentCreated::full_name(), AgentUpdated::full_name(), AgentDeactivated::full_name()]
+        vec![
+            AgentCreated::full_name(),
+            AgentUpdated::full_name(),
+            AgentDeactivated::full_name(),
+            AgentReactivated::full_name(),
+        ]
     }
 
     async fn handle(&self, event: &Event) -> Outcome {

@@ -4,7 +4,7 @@ use frontdesk_bus::{
     Consumer, Outcome,
     event::{account_id, uuid},
 };
-use frontdesk_proto::event::v1::{BotCreated, BotDeactivated, BotUpdated, Event};
+use frontdesk_proto::event::v1::{BotCreated, BotDeleted, BotUndeleted, BotUpdated, Event};
 use prost::Name;
 use sea_orm::DbErr;
 
@@ -32,7 +32,7 @@ impl Consumer for Bots {
     }
 
     fn types(&self) -> Vec<String> {
-        vec![BotCreated::full_name(), BotUpdated::full_name(), BotDeactivated::full_name()]
+        vec![BotCreated::full_name(), BotUpdated::full_name(), BotDeleted::full_name(), BotUndeleted::full_name()]
     }
 
     async fn handle(&self, event: &Event) -> Outcome {

@@ -10,6 +10,7 @@ pub(crate) enum ActorKind {
     Agent,
     Bot,
     System,
+    Admin,
 }
 
 impl ActorKind {
@@ -20,6 +21,7 @@ impl ActorKind {
             Self::Agent => "AGENT",
             Self::Bot => "BOT",
             Self::System => "SYSTEM",
+            Self::Admin => "ADMIN",
         }
     }
 }
@@ -28,7 +30,7 @@ impl ActorKind {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Actor {
     pub(crate) kind: ActorKind,
-    /// Empty for the system.
+    /// The subject of their token, or the bot's id. Empty for the system.
     pub(crate) id: String,
 }
 
@@ -49,12 +51,12 @@ impl Actor {
         Self { kind: ActorKind::System, id: String::new() }
     }
 
-    /// The actor as an owner. None: visitors and the system own nothing.
+    /// The actor as an owner. None: only agents and bots own conversations.
     pub(crate) fn as_owner(&self) -> Option<Owner> {
         let kind = match self.kind {
             ActorKind::Agent => OwnerKind::Agent,
             ActorKind::Bot => OwnerKind::Bot,
-            ActorKind::Visitor | ActorKind::System => return None,
+            ActorKind::Visitor | ActorKind::System | ActorKind::Admin => return None,
         };
         Some(Owner { kind, id: self.id.parse().ok()? })
     }

@@ -10,11 +10,11 @@ use super::{Agent, Button, Content, Conversation, Entry, Rejection};
 #[derive(Clone, Debug)]
 pub(crate) enum AppendMessage {
     /// An agent writes (rules C4, C11). None as epoch: at any.
-    Agent { agent: Uuid, text: String, expected_epoch: Option<i64> },
-    /// The bot in charge writes (rule A3). None as epoch: at any.
-    Bot { session: Uuid, text: String, buttons: Vec<Button>, expected_epoch: Option<i64> },
+    Agent { agent: Uuid, text: String, request_id: String, expected_epoch: Option<i64> },
+    /// The bot in charge writes (rule A3).
+    Bot { session: Uuid, text: String, buttons: Vec<Button> },
     /// The visitor writes (rules C4, E2a, E3).
-    Visitor { visitor: String, text: String },
+    Visitor { visitor: String, text: String, request_id: String },
 }
 
 /// What the decision needs besides the conversation.
@@ -46,15 +46,19 @@ impl AppendMessage {
     /// Appends the message to the locked conversation and returns its entry.
     pub(crate) fn apply(&self, conversation: &mut Conversation, context: Context<'_>) -> Result<Entry, Rejection> {
         match self {
-            Self::Agent { agent, text, expected_epoch } => {
+            Self::Agent { agent, text, request_id, expected_epoch } => {
                 Agent::require_active(context.agent)?;
-                conversation.append_agent_message(*agent, text.clone(), *expected_epoch, context.now)
+                let request_id = Some(request_id.clone());
+                conversation.append_agent_message(*agent, text.clone(), request_id, *expected_epoch, context.now)
             }
-            Self::Bot { session, text, buttons, expected_epoch } => {
-                let content = Content::Message { text: text.clone(), buttons: buttons.clone(), chosen_button_id: None };
-                conversation.append_bot_message(*session, content, *expected_epoch, context.now)
+            Self::Bot { session, text, buttons } => {
+                let content = Content::Message { text: text.clone(), buttons: buttons.clone(), chosen: None };
+                conversation.append_bot_message(*session, content, context.now)
             }
-            Self::Visitor { text, .. } => conversation.append_visitor_message(Content::text(text.clone()), context.now),
+            Self::Visitor { text, request_id, .. } => {
+                let request_id = Some(request_id.clone());
+                conversation.append_visitor_message(Content::text(text.clone()), request_id, context.now)
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Actor, AssigneeChanged, AssignmentCause, CloseReason, Closed, ClosingFacts, Content, ConversationEvent, Entry,
-    IdleRejection, Owner, Rejection, Status,
+    IdleRejection, Owner, Rejection, StartContext, Status,
 };
 
 /// The bot session that a conversation started with.
@@ -41,10 +41,11 @@ pub(crate) struct Conversation {
     pub(crate) account: AccountId,
     pub(crate) channel_id: Uuid,
     pub(crate) visitor_id: String,
+    /// The name in the visitor's token at the start. Empty: it had none.
+    pub(crate) visitor_name: String,
     pub(crate) contact_id: Option<Uuid>,
     pub(crate) status: Status,
-    pub(crate) page_url: String,
-    pub(crate) page_title: String,
+    pub(crate) context: StartContext,
     /// The visitor's conversation before this one on the channel.
     pub(crate) previous_id: Option<Uuid>,
     /// None: unassigned.
@@ -63,7 +64,7 @@ pub(crate) struct Conversation {
     pub(crate) created_at: Time,
     pub(crate) last_visitor_activity_at: Time,
     pub(crate) last_activity_at: Time,
-    /// Number of the conversation's events.
+    /// Rises with each change; the event of a change has the version after it.
     pub(crate) version: i64,
     pub(crate) new_entries: Vec<Entry>,
     pub(crate) new_events: Vec<ConversationEvent>,
@@ -85,10 +86,15 @@ impl Conversation {
     }
 
     /// The visitor writes (rules C4, E2a, E3); their inactivity counts from now (rule B3).
-    pub(crate) fn append_visitor_message(&mut self, content: Content, now: Time) -> Result<Entry, Rejection> {
+    pub(crate) fn append_visitor_message(
+        &mut self,
+        content: Content,
+        request_id: Option<String>,
+        now: Time,
+    ) -> Result<Entry, Rejection> {
         self.require_open()?;
         self.last_visitor_activity_at = now;
-        Ok(self.append_message(Actor::visitor(&self.visitor_id), content, now))
+        Ok(self.append_message(Actor::visitor(&self.visitor_id), content, request_id, now))
     }
 
     /// An agent writes; in an unassigned conversation they become its assignee (rule C11).
@@ -96,6 +102,7 @@ impl Conversation {
         &mut self,
         agent: Uuid,
         text: String,
+        request_id: Option<String>,
         expected_epoch: Option<i64>,
         now: Time,
     ) -> Result<Entry, Rejection> {
@@ -108,7 +115,7 @@ impl Conversation {
         if self.owner.is_none() {
             self.assign(Some(Owner::agent(agent)), author.clone(), AssignmentCause::ByHand, now);
         }
-        Ok(self.append_message(author, Content::text(text), now))
+        Ok(self.append_message(author, Content::text(text), request_id, now))
     }
 
     /// The bot in charge writes (rule A3).
@@ -116,32 +123,31 @@ impl Conversation {
         &mut self,
         session: Uuid,
         content: Content,
-        expected_epoch: Option<i64>,
         now: Time,
     ) -> Result<Entry, Rejection> {
+        self.require_open()?;
         let bot = self.require_in_charge(session)?;
-        self.require_epoch(expected_epoch)?;
-        Ok(self.append_message(Actor::bot(bot), content, now))
+        Ok(self.append_message(Actor::bot(bot), content, None, now))
     }
 
     /// An agent comments, in any state of the conversation (rules C7, C11).
-    pub(crate) fn append_comment(&mut self, agent: Uuid, text: String, now: Time) -> Entry {
+    pub(crate) fn append_comment(&mut self, agent: Uuid, text: String, request_id: String, now: Time) -> Entry {
         let author = Actor::agent(agent);
-        let entry = self.add_entry(author.clone(), Content::Comment { text }, now);
+        let entry = self.add_entry(author.clone(), Content::Comment { text }, Some(request_id), now);
         self.new_events.push(ConversationEvent::CommentPosted { sequence: entry.sequence, author });
         entry
     }
 
     /// Adds an entry that reports a fact to the team: a link to a contact, a ticket, a sent transcript.
     pub(crate) fn add_system_entry(&mut self, author: Actor, content: Content, now: Time) {
-        self.add_entry(author, content, now);
+        self.add_entry(author, content, None, now);
     }
 
     /// The conversation belongs to the contact; the thread reports it when that is new (rule X1).
     pub(crate) fn link_contact(&mut self, contact_id: Uuid, by: Actor, now: Time) {
         if self.contact_id != Some(contact_id) {
             self.contact_id = Some(contact_id);
-            self.add_entry(by, Content::ContactLinked { contact_id }, now);
+            self.add_entry(by, Content::ContactLinked { contact_id }, None, now);
         }
     }
 
@@ -164,11 +170,12 @@ impl Conversation {
         agent: Option<Uuid>,
         now: Time,
     ) -> Result<(), Rejection> {
+        self.require_open()?;
         let bot = self.require_in_charge(session)?;
         self.end_bot_session();
         self.owner = None;
         self.epoch += 1;
-        self.add_entry(Actor::bot(bot), Content::HandedOff { reason, epoch: self.epoch }, now);
+        self.add_entry(Actor::bot(bot), Content::HandedOff { reason, epoch: self.epoch }, None, now);
         self.new_events.push(ConversationEvent::HandedOff { bot_session: session, bot, agent, at: now });
         Ok(())
     }
@@ -189,9 +196,9 @@ impl Conversation {
         Ok(())
     }
 
-    /// The bot in charge closes at the end of its flow (rule C2). A repeat by the same session changes nothing.
+    /// The bot in charge closes at the end of its flow (rule C2). Closing a closed conversation changes nothing (rule E5).
     pub(crate) fn close_by_bot(&mut self, session: Uuid, facts: ClosingFacts, now: Time) -> Result<(), Rejection> {
-        if self.status == Status::Closed && self.started_with(session) {
+        if self.status == Status::Closed {
             return Ok(());
         }
         let bot = self.require_in_charge(session)?;
@@ -232,7 +239,7 @@ impl Conversation {
         self.owner = Some(Owner::agent(agent));
         self.epoch += 1;
         let by = Actor::agent(agent);
-        self.add_entry(by.clone(), Content::Reopened { epoch: self.epoch }, now);
+        self.add_entry(by.clone(), Content::Reopened { epoch: self.epoch }, None, now);
         self.new_events.push(ConversationEvent::Reopened { by, at: now });
         Ok(())
     }
@@ -273,7 +280,7 @@ impl Conversation {
         self.had_agent |= to.is_some_and(Owner::is_agent);
         self.epoch += 1;
         let epoch = self.epoch;
-        self.add_entry(by.clone(), Content::AssigneeChanged { from, to, epoch }, now);
+        self.add_entry(by.clone(), Content::AssigneeChanged { from, to, epoch, cause: Some(cause) }, None, now);
         let changed = AssigneeChanged { epoch, from, to, by, cause, ended_session, at: now };
         self.new_events.push(ConversationEvent::AssigneeChanged(changed));
     }
@@ -284,12 +291,12 @@ impl Conversation {
         self.close_number += 1;
         self.close_reason = Some(reason);
         self.closed_at = Some(now);
-        self.add_entry(by.clone(), Content::Closed { reason, close_number: self.close_number }, now);
+        self.add_entry(by.clone(), Content::Closed { reason, close_number: self.close_number }, None, now);
         self.new_events.push(ConversationEvent::Closed(Closed { reason, by, facts, bot_session, at: now }));
     }
 
-    fn append_message(&mut self, author: Actor, content: Content, now: Time) -> Entry {
-        let entry = self.add_entry(author.clone(), content, now);
+    fn append_message(&mut self, author: Actor, content: Content, request_id: Option<String>, now: Time) -> Entry {
+        let entry = self.add_entry(author.clone(), content, request_id, now);
         self.new_events.push(ConversationEvent::MessagePosted {
             sequence: entry.sequence,
             visitor_sequence: self.last_visitor_sequence,
@@ -299,7 +306,7 @@ impl Conversation {
         entry
     }
 
-    fn add_entry(&mut self, author: Actor, content: Content, now: Time) -> Entry {
+    fn add_entry(&mut self, author: Actor, content: Content, request_id: Option<String>, now: Time) -> Entry {
         self.last_sequence += 1;
         let visitor_sequence = content.is_visible_to_visitor().then(|| {
             self.last_visitor_sequence += 1;
@@ -312,6 +319,7 @@ impl Conversation {
             visitor_sequence,
             author,
             content,
+            request_id,
             created_at: now,
         };
         self.new_entries.push(entry.clone());

@@ -1,15 +1,18 @@
 //! What happened to a conversation, for the public events. The store adds what the row holds.
 
 use frontdesk_clock::Time;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Actor, CloseReason, ClosingFacts, Owner};
 
-/// Why the owner changed, for the history (rule A8).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why the owner changed, for the history (rule A8). Stored as JSON: add, never rename.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum AssignmentCause {
     Started,
-    /// An agent assigned, took or left the conversation, or replied in an unassigned one.
+    /// An agent or administrator assigned or unassigned the conversation, or an agent took it over or replied in an
+    /// unassigned one.
     ByHand,
     HandedOff,
     Reopened,
@@ -18,9 +21,7 @@ pub(crate) enum AssignmentCause {
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ConversationEvent {
-    Started {
-        to_routing: bool,
-    },
+    Started,
     MessagePosted {
         sequence: i64,
         visitor_sequence: i64,
@@ -36,7 +37,7 @@ pub(crate) enum ConversationEvent {
     HandedOff {
         bot_session: Uuid,
         bot: Uuid,
-        /// The agent whom the bot proposes. None: routing decides.
+        /// The agent whom the bot names. None: the conversation becomes unassigned.
         agent: Option<Uuid>,
         at: Time,
     },

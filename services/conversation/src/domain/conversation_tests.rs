@@ -16,9 +16,9 @@ fn new(greeting: Greeting) -> Conversation {
         account: AccountId(uuid(2)),
         channel_id: uuid(3),
         visitor_id: "v".into(),
+        visitor_name: String::new(),
         contact_id: None,
-        page_url: "https://shop.example/".into(),
-        page_title: String::new(),
+        context: StartContext::default(),
         previous_id: None,
         greeting,
     };
@@ -42,7 +42,7 @@ fn b1_the_session_is_in_charge_from_the_first_commit() {
     let conversation = with_bot();
     assert_eq!(conversation.session_in_charge().map(|session| session.id), Some(uuid(9)));
     assert_eq!(conversation.owner, Some(Owner::bot(uuid(8))));
-    assert_eq!(conversation.new_events, [ConversationEvent::Started { to_routing: false }]);
+    assert_eq!(conversation.new_events, [ConversationEvent::Started]);
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a3_after_a_takeover_no_bot_message_and_no_timeout_is_accepted() {
     let from = conversation.change_owner(change(Some(Owner::agent(uuid(5))), 1), START);
     assert_eq!(from, Ok(Some(Owner::bot(uuid(8)))));
     let late = START.plus(TIMEOUT * 10);
-    assert_eq!(conversation.append_bot_message(uuid(9), text(), None, late), Err(Rejection::SessionNotInCharge));
+    assert_eq!(conversation.append_bot_message(uuid(9), text(), late), Err(Rejection::SessionNotInCharge));
     assert_eq!(conversation.close_idle(uuid(9), ClosingFacts::default(), late), Err(IdleRejection::NotInCharge));
     assert_eq!(conversation.close_by_bot(uuid(9), ClosingFacts::default(), late), Err(Rejection::SessionNotInCharge));
     assert_eq!(conversation.hand_off(uuid(9), String::new(), None, late), Err(Rejection::SessionNotInCharge));
@@ -63,22 +63,25 @@ fn a3_after_a_takeover_no_bot_message_and_no_timeout_is_accepted() {
 
 #[test]
 fn a1_an_old_epoch_is_refused_and_setting_the_same_owner_changes_nothing() {
-    let mut conversation = new(Greeting::Nobody);
+    let mut conversation = new(Greeting::Unassigned);
     let (ada, bob) = (Owner::agent(uuid(5)), Owner::agent(uuid(6)));
     assert_eq!(conversation.change_owner(change(Some(ada), 1), START), Ok(None));
     assert_eq!(conversation.change_owner(change(Some(bob), 1), START), Err(Rejection::OwnerChanged));
     assert_eq!(conversation.change_owner(change(Some(ada), 2), START), Ok(Some(ada)));
     assert_eq!((conversation.epoch, conversation.new_entries.len()), (2, 1));
-    assert_eq!(conversation.append_agent_message(uuid(6), "x".into(), Some(1), START), Err(Rejection::OwnerChanged));
+    assert_eq!(
+        conversation.append_agent_message(uuid(6), "x".into(), None, Some(1), START),
+        Err(Rejection::OwnerChanged)
+    );
 }
 
 #[test]
 fn b3_b4_b5_only_the_visitors_silence_counts_and_not_a_moment_less() {
     let mut conversation = with_bot();
     let wrote = START.plus(Duration::from_secs(600));
-    conversation.append_visitor_message(text(), wrote).unwrap();
-    conversation.append_bot_message(uuid(9), text(), None, wrote.plus(Duration::from_secs(60))).unwrap();
-    conversation.append_comment(uuid(5), "x".into(), wrote.plus(Duration::from_secs(90)));
+    conversation.append_visitor_message(text(), None, wrote).unwrap();
+    conversation.append_bot_message(uuid(9), text(), wrote.plus(Duration::from_secs(60))).unwrap();
+    conversation.append_comment(uuid(5), "x".into(), "id".into(), wrote.plus(Duration::from_secs(90)));
     let idle_at = wrote.plus(TIMEOUT);
     let early = idle_at.minus(Duration::from_micros(1));
     assert_eq!(
@@ -106,15 +109,15 @@ fn b2_a_session_without_a_timeout_never_times_out() {
 
 #[test]
 fn e3_e5_closing_is_one_change_and_nothing_is_said_after_it() {
-    let mut conversation = new(Greeting::Nobody);
+    let mut conversation = new(Greeting::Unassigned);
     conversation.close_by_agent(uuid(5), None, ClosingFacts::default(), START).unwrap();
     let closed = conversation.clone();
     conversation.close_by_agent(uuid(6), Some(99), ClosingFacts::default(), START).unwrap();
     assert_eq!(conversation, closed, "closing a closed one is no error and changes nothing");
-    assert_eq!(conversation.append_visitor_message(text(), START), Err(Rejection::Closed));
-    assert_eq!(conversation.append_agent_message(uuid(5), "x".into(), None, START), Err(Rejection::Closed));
+    assert_eq!(conversation.append_visitor_message(text(), None, START), Err(Rejection::Closed));
+    assert_eq!(conversation.append_agent_message(uuid(5), "x".into(), None, None, START), Err(Rejection::Closed));
     assert_eq!(conversation.change_owner(change(None, 1), START), Err(Rejection::Closed));
-    conversation.append_comment(uuid(5), "x".into(), START);
+    conversation.append_comment(uuid(5), "x".into(), "id".into(), START);
     conversation.reopen(uuid(6), false, START).unwrap();
     assert!(conversation.had_agent && conversation.epoch == 2 && conversation.close_number == 1);
     conversation.close_by_agent(uuid(6), None, ClosingFacts::default(), START).unwrap();
@@ -124,9 +127,9 @@ fn e3_e5_closing_is_one_change_and_nothing_is_said_after_it() {
 #[test]
 fn c11_while_a_bot_is_in_charge_an_agent_takes_over_first() {
     let mut conversation = with_bot();
-    assert_eq!(conversation.append_agent_message(uuid(5), "x".into(), None, START), Err(Rejection::BotInCharge));
+    assert_eq!(conversation.append_agent_message(uuid(5), "x".into(), None, None, START), Err(Rejection::BotInCharge));
     conversation.hand_off(uuid(9), "why".into(), None, START).unwrap();
-    conversation.append_agent_message(uuid(5), "x".into(), None, START).unwrap();
+    conversation.append_agent_message(uuid(5), "x".into(), None, None, START).unwrap();
     assert_eq!((conversation.owner, conversation.epoch), (Some(Owner::agent(uuid(5))), 3));
 }
 
@@ -140,7 +143,7 @@ fn next(seed: &mut u64) -> u64 {
 fn c3_a1_whatever_happens_numbers_are_dense_epochs_rise_by_one_and_a_bot_never_returns() {
     for start in 0..2_000_u64 {
         let mut seed = start;
-        let mut conversation = if next(&mut seed).is_multiple_of(2) { with_bot() } else { new(Greeting::Routing) };
+        let mut conversation = if next(&mut seed).is_multiple_of(2) { with_bot() } else { new(Greeting::Unassigned) };
         let (mut now, mut epoch, mut bot_gone) = (START, 1, false);
         for _ in 0..30 {
             now = now.plus(Duration::from_secs(next(&mut seed) % 2_000));
@@ -148,9 +151,9 @@ fn c3_a1_whatever_happens_numbers_are_dense_epochs_rise_by_one_and_a_bot_never_r
             let believed = 1 + i64::try_from(next(&mut seed) % 4).unwrap();
             let facts = ClosingFacts::default();
             let _ = match next(&mut seed) % 9 {
-                0 => conversation.append_visitor_message(text(), now).map(|_| ()),
-                1 => conversation.append_agent_message(agent, "x".into(), None, now).map(|_| ()),
-                2 => conversation.append_bot_message(uuid(9), text(), None, now).map(|_| ()),
+                0 => conversation.append_visitor_message(text(), None, now).map(|_| ()),
+                1 => conversation.append_agent_message(agent, "x".into(), None, None, now).map(|_| ()),
+                2 => conversation.append_bot_message(uuid(9), text(), now).map(|_| ()),
                 3 => conversation.change_owner(change(Some(Owner::agent(agent)), believed), now).map(|_| ()),
                 4 => conversation.hand_off(uuid(9), String::new(), None, now),
                 5 => conversation.close_idle(uuid(9), facts, now).map_err(|_| Rejection::Closed),

@@ -4,13 +4,23 @@ use frontdesk_clock::Time;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Actor, CloseReason, Owner};
+use super::{Actor, AssignmentCause, CloseReason, Owner};
 
 /// A button of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Button {
     pub(crate) id: String,
     pub(crate) label: String,
+}
+
+/// The button that a visitor chose. Stored as JSON: add, never rename.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ChosenButton {
+    #[serde(rename = "chosen_button_id")]
+    pub(crate) button_id: String,
+    /// Visitor sequence of the message that offers it. 0: unknown, for choices stored before this field existed.
+    #[serde(rename = "chosen_of", default)]
+    pub(crate) visitor_sequence: i64,
 }
 
 /// The content of an entry. Stored as JSON: add, never rename.
@@ -21,8 +31,9 @@ pub(crate) enum Content {
         text: String,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         buttons: Vec<Button>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        chosen_button_id: Option<String>,
+        /// None: a typed text, or a message of an agent or bot.
+        #[serde(flatten)]
+        chosen: Option<ChosenButton>,
     },
     Comment {
         text: String,
@@ -31,6 +42,9 @@ pub(crate) enum Content {
         from: Option<Owner>,
         to: Option<Owner>,
         epoch: i64,
+        /// None: unknown, for changes stored before this field existed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<AssignmentCause>,
     },
     HandedOff {
         reason: String,
@@ -58,7 +72,7 @@ pub(crate) enum Content {
 impl Content {
     /// A message without buttons.
     pub(crate) fn text(text: String) -> Self {
-        Self::Message { text, buttons: Vec::new(), chosen_button_id: None }
+        Self::Message { text, buttons: Vec::new(), chosen: None }
     }
 
     /// Whether the visitor sees the entry (rules C3, C7). What is not named here stays with the team.
@@ -85,6 +99,8 @@ pub(crate) struct Entry {
     pub(crate) visitor_sequence: Option<i64>,
     pub(crate) author: Actor,
     pub(crate) content: Content,
+    /// The request id of the call that posted it. None: no call of a visitor or agent posted it, or it is older than this field.
+    pub(crate) request_id: Option<String>,
     pub(crate) created_at: Time,
 }
 
@@ -100,10 +116,41 @@ impl Entry {
         for entry in newest_first {
             match &entry.content {
                 Content::Message { buttons, .. } if !buttons.is_empty() => return Some(entry),
-                Content::Message { chosen_button_id: Some(_), .. } => return None,
+                Content::Message { chosen: Some(_), .. } => return None,
                 _ => {}
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b6_a8_contents_of_earlier_releases_are_read_without_the_fields_that_they_lack() {
+        let read = |json: &str| serde_json::from_str::<Content>(json).unwrap();
+        let chosen = ChosenButton { button_id: "yes".into(), visitor_sequence: 0 };
+        let message = |chosen| Content::Message { text: "Yes".into(), buttons: Vec::new(), chosen };
+        assert_eq!(read(r#"{"type":"message","text":"Yes","chosen_button_id":"yes"}"#), message(Some(chosen)));
+        assert_eq!(read(r#"{"type":"message","text":"Yes"}"#), message(None));
+        let unassigned = Content::AssigneeChanged { from: None, to: None, epoch: 2, cause: None };
+        assert_eq!(read(r#"{"type":"assignee_changed","from":null,"to":null,"epoch":2}"#), unassigned);
+    }
+
+    #[test]
+    fn b6_a8_contents_are_read_as_they_were_written() {
+        let chosen = Some(ChosenButton { button_id: "yes".into(), visitor_sequence: 7 });
+        let buttons = vec![Button { id: "no".into(), label: "No".into() }];
+        let changed = Content::AssigneeChanged { from: None, to: None, epoch: 2, cause: Some(AssignmentCause::ByHand) };
+        for content in [
+            Content::Message { text: "Yes".into(), buttons: Vec::new(), chosen },
+            Content::Message { text: "Which?".into(), buttons, chosen: None },
+            changed,
+        ] {
+            let json = serde_json::to_string(&content).unwrap();
+            assert_eq!(serde_json::from_str::<Content>(&json).unwrap(), content, "{json}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! A conversation starts.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
@@ -8,12 +8,26 @@ use uuid::Uuid;
 
 use super::{BotSession, Conversation, ConversationEvent, Owner, Status};
 
-/// What greets a new conversation.
+/// How a new conversation begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Greeting {
+    /// With a session of this bot.
     Bot { bot: Uuid, session: Uuid, timeout: Option<Duration> },
-    Routing,
-    Nobody,
+    /// Unassigned.
+    Unassigned,
+}
+
+/// Where and with what a conversation began, as the widget gave it. It never changes (rule C1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StartContext {
+    pub(crate) page_url: String,
+    /// Empty: none was given.
+    pub(crate) page_title: String,
+    /// BCP 47 tag. Empty: none was given.
+    pub(crate) language: String,
+    /// IANA name. Empty: none was given.
+    pub(crate) time_zone: String,
+    pub(crate) properties: BTreeMap<String, String>,
 }
 
 /// What a new conversation consists of.
@@ -23,9 +37,10 @@ pub(crate) struct NewConversation {
     pub(crate) account: AccountId,
     pub(crate) channel_id: Uuid,
     pub(crate) visitor_id: String,
+    /// The name in the visitor's token. Empty: it has none.
+    pub(crate) visitor_name: String,
     pub(crate) contact_id: Option<Uuid>,
-    pub(crate) page_url: String,
-    pub(crate) page_title: String,
+    pub(crate) context: StartContext,
     pub(crate) previous_id: Option<Uuid>,
     pub(crate) greeting: Greeting,
 }
@@ -33,22 +48,21 @@ pub(crate) struct NewConversation {
 impl Conversation {
     /// Starts a conversation (rules C1, B1): the session of a bot that greets is in charge from this commit on.
     pub(crate) fn start(new: NewConversation, now: Time) -> Self {
-        let to_routing = matches!(new.greeting, Greeting::Routing);
         let bot_session = match new.greeting {
             Greeting::Bot { bot, session, timeout } => {
                 Some(BotSession { id: session, bot, timeout, started_at: now, in_charge: true })
             }
-            Greeting::Routing | Greeting::Nobody => None,
+            Greeting::Unassigned => None,
         };
         Self {
             id: new.id,
             account: new.account,
             channel_id: new.channel_id,
             visitor_id: new.visitor_id,
+            visitor_name: new.visitor_name,
             contact_id: new.contact_id,
             status: Status::Open,
-            page_url: new.page_url,
-            page_title: new.page_title,
+            context: new.context,
             previous_id: new.previous_id,
             owner: bot_session.as_ref().map(|session| Owner::bot(session.bot)),
             epoch: 1,
@@ -64,7 +78,7 @@ impl Conversation {
             last_activity_at: now,
             version: 0,
             new_entries: Vec::new(),
-            new_events: vec![ConversationEvent::Started { to_routing }],
+            new_events: vec![ConversationEvent::Started],
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The status of a conversation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Status {
     Open,
     Closed,

@@ -1,5 +1,6 @@
 //! The gRPC services. A handler validates the request, calls a command or a query, and converts the result.
 
+mod arbiter_service;
 mod channel_service;
 mod contact_service;
 mod conversation_service;
@@ -11,9 +12,14 @@ mod visitor_service;
 
 use std::pin::Pin;
 
+use frontdesk_auth::Caller;
+use frontdesk_proto::conversation::v1 as pb;
 use futures::Stream;
 use tonic::Status;
 
+use crate::{App, domain::Conversation, queries};
+
+pub(crate) use arbiter_service::Arbiter;
 pub(crate) use channel_service::Channels;
 pub(crate) use contact_service::Contacts;
 pub(crate) use conversation_service::Conversations;
@@ -22,5 +28,20 @@ pub(crate) use ticket_service::Tickets;
 pub(crate) use visitor_key_cache::VisitorKeyCache;
 pub(crate) use visitor_service::Visitors;
 
+/// Number of entries on a page unless the request says.
+const DEFAULT_ENTRIES: usize = 200;
+/// Maximum number of entries on a page.
+const MAX_ENTRIES: usize = 1_000;
+
 /// A stream of responses.
 type ResponseStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// The conversation as a response, with the names in it.
+async fn to_response(
+    app: &App,
+    caller: &Caller,
+    conversation: &Conversation,
+) -> Result<Option<pb::Conversation>, Status> {
+    let names = queries::find_names(app, caller, conversation, &[]).await?;
+    Ok(Some(convert::conversation(conversation, &names)))
+}

@@ -1,26 +1,22 @@
 //! `ThreadService`.
 
-use std::collections::HashSet;
-
-use frontdesk_api::{WatchTarget, parse_id, validated, watch_stream};
-use frontdesk_auth::{Caller, CallerKind};
+use frontdesk_api::{WatchTarget, page_size, parse_id, validated, watch_stream};
 use frontdesk_idempotency::Key;
-use frontdesk_proto::conversation::v1::{self as pb, thread_service_server::ThreadService};
+use frontdesk_proto::conversation::v1::{
+    self as pb, PostCommentRequest, thread_service_server::ThreadService, watch_thread_response::Update,
+};
 use tonic::{Request, Response, Status};
 
 use super::{
-    ResponseStream,
-    convert::{self, agent, bot_session, invalid, require_text},
+    DEFAULT_ENTRIES, MAX_ENTRIES, ResponseStream,
+    convert::{self, agent, require_text},
 };
 use crate::{
     App,
     commands::{self, PostComment, PostMessage},
-    domain::{AppendMessage, Button},
+    domain::AppendMessage,
     queries,
 };
-
-/// Number of entries on a page unless the request says.
-const DEFAULT_PAGE_SIZE: usize = 200;
 
 /// Serves `ThreadService`.
 pub(crate) struct Threads(pub(crate) App);
@@ -36,7 +32,12 @@ impl ThreadService for Threads {
         let command = PostMessage {
             key: Key::new(&caller, &request.request_id, &request),
             conversation: parse_id("conversation_id", &request.conversation_id)?,
-            message: message(&caller, request)?,
+            message: AppendMessage::Agent {
+                agent: agent(&caller)?,
+                text: request.text,
+                request_id: request.request_id,
+                expected_epoch: request.expected_epoch.map(i64::from),
+            },
         };
         let (entry, names) = commands::post_message(&self.0, &caller, command).await?;
         Ok(Response::new(pb::PostMessageResponse { entry: Some(convert::entry(&entry, &names)) }))
@@ -50,7 +51,8 @@ impl ThreadService for Threads {
         require_text(&request.text)?;
         let conversation = parse_id("conversation_id", &request.conversation_id)?;
         let key = Key::new(&caller, &request.request_id, &request);
-        let command = PostComment { conversation, agent: agent(&caller)?, text: request.text, key };
+        let PostCommentRequest { text, request_id, .. } = request;
+        let command = PostComment { conversation, agent: agent(&caller)?, text, request_id, key };
         let entry = commands::post_comment(&self.0, &caller, command).await?;
         let names = queries::find_owner_names(&self.0, &caller, entry.author.as_owner()).await?;
         Ok(Response::new(pb::PostCommentResponse { entry: Some(convert::entry(&entry, &names)) }))
@@ -62,9 +64,10 @@ impl ThreadService for Threads {
     ) -> Result<Response<pb::ListEntriesResponse>, Status> {
         let (caller, request) = validated(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
-        let size = usize::try_from(request.page_size).ok().filter(|size| *size > 0).unwrap_or(DEFAULT_PAGE_SIZE);
-        let until = Some(request.until_sequence).filter(|until| *until > 0);
-        let (page, names) = queries::list_entries(&self.0, &caller, id, request.after_sequence, until, size).await?;
+        let size = page_size(request.page_size, DEFAULT_ENTRIES, MAX_ENTRIES);
+        let after = request.after_sequence.into();
+        let until = Some(request.until_sequence.into()).filter(|until| *until > 0);
+        let (page, names) = queries::list_entries(&self.0, &caller, id, after, until, size).await?;
         let entries = page.entries.iter().map(|entry| convert::entry(entry, &names)).collect();
         Ok(Response::new(pb::ListEntriesResponse { entries, has_more: page.has_more }))
     }
@@ -77,42 +80,20 @@ impl ThreadService for Threads {
     ) -> Result<Response<Self::WatchThreadStream>, Status> {
         let (caller, request) = validated(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
-        queries::get_conversation(&self.0, &caller, id).await?;
+        let cursor = request.after_sequence.into();
+        queries::begin_watch(&self.0, &caller, id, cursor).await?;
         let (changes, reads) = (self.0.notifier.subscribe(id), self.0.thread_reads.clone());
-        let target = WatchTarget { id, cursor: request.after_sequence, changes, reads };
+        let target = WatchTarget { id, cursor, changes, reads };
         let (app, shutdown) = (self.0.clone(), self.0.shutdown.clone());
         let read = move |after| {
             let (app, account) = (app.clone(), caller.account);
             async move {
                 let (page, names) = queries::watch_entries(&app, account, id, after).await?;
-                let response = |entry| pb::WatchThreadResponse { entry: Some(convert::entry(entry, &names)) };
+                let response =
+                    |entry| pb::WatchThreadResponse { update: Some(Update::Entry(convert::entry(entry, &names))) };
                 Ok(page.entries.iter().map(|entry| (entry.sequence, response(entry))).collect())
             }
         };
         Ok(Response::new(Box::pin(watch_stream(target, shutdown, read))))
     }
-}
-
-/// The message of an agent, or of the bot that a service acts for.
-fn message(caller: &Caller, request: pb::PostMessageRequest) -> Result<AppendMessage, Status> {
-    let pb::PostMessageRequest { text, expected_epoch, bot_session_id, buttons, .. } = request;
-    if caller.kind == CallerKind::Service {
-        let session = bot_session(caller, &bot_session_id)?;
-        return Ok(AppendMessage::Bot { session, text, buttons: distinct_buttons(buttons)?, expected_epoch });
-    }
-    if !bot_session_id.is_empty() {
-        return Err(invalid("bot_session_id", "must be empty: it is for services"));
-    }
-    if !buttons.is_empty() {
-        return Err(invalid("buttons", "must be empty: they are for bots"));
-    }
-    Ok(AppendMessage::Agent { agent: agent(caller)?, text, expected_epoch })
-}
-
-fn distinct_buttons(buttons: Vec<pb::NewButton>) -> Result<Vec<Button>, Status> {
-    let mut ids = HashSet::new();
-    if !buttons.iter().all(|button| ids.insert(button.id.as_str())) {
-        return Err(invalid("buttons", "must have different ids"));
-    }
-    Ok(buttons.into_iter().map(|button| Button { id: button.id, label: button.label }).collect())
 }

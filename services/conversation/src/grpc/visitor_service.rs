@@ -1,20 +1,27 @@
 //! `VisitorService`: the calls of the widget.
 
-use frontdesk_api::{ApiError, WatchTarget, parse_id, parse_optional_id, validated, watch_stream};
+use frontdesk_api::{ApiError, WatchTarget, page_size, parse_id, parse_optional_id, validated, watch_stream};
+use frontdesk_clock::Time;
 use frontdesk_idempotency::Key;
-use frontdesk_proto::conversation::v1::{self as pb, visitor_service_server::VisitorService};
+use frontdesk_proto::conversation::v1::{
+    self as pb, visitor_service_server::VisitorService, watch_chat_response::Update,
+};
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
 use super::{
-    ResponseStream,
-    convert::{self, require_text},
+    DEFAULT_ENTRIES, MAX_ENTRIES, ResponseStream,
+    convert::{self, Fields, require_text},
 };
 use crate::{
     App,
     commands::{self, ChooseButton, SendMessage, StartChat},
-    domain::Entry,
+    domain::{Entry, StartContext},
     queries::{self, DisplayNames},
 };
+
+/// Maximum size of a chat's properties (bytes of names and values).
+const MAX_PROPERTIES_SIZE: usize = 4 * 1024;
 
 /// Serves `VisitorService`.
 pub(crate) struct Visitors(pub(crate) App);
@@ -26,16 +33,25 @@ impl VisitorService for Visitors {
         request: Request<pb::StartChatRequest>,
     ) -> Result<Response<pb::StartChatResponse>, Status> {
         let (caller, request) = validated(request)?;
-        let command = StartChat {
-            key: Key::new(&caller, &request.request_id, &request),
-            channel: parse_id("channel_id", &request.channel_id)?,
+        let key = Key::new(&caller, &request.request_id, &request);
+        let mut fields = Fields::default();
+        let context = StartContext {
             page_url: request.page_url,
             page_title: request.page_title,
-            text: request.text,
+            language: request.language,
+            time_zone: fields.take(convert::time_zone(&request.time_zone)),
+            properties: fields.take(convert::properties("properties", request.properties, MAX_PROPERTIES_SIZE)),
         };
-        let chat = commands::start_chat(&self.0, &caller, command).await?;
-        let names = queries::find_owner_names(&self.0, &caller, chat.owner).await?;
-        Ok(Response::new(pb::StartChatResponse { chat: Some(convert::chat(&chat, &names)) }))
+        fields.check()?;
+        let channel = parse_id("channel_id", &request.channel_id)?;
+        let command = StartChat { channel, context, text: request.text, request_id: request.request_id, key };
+        let started = commands::start_chat(&self.0, &caller, command).await?;
+        let names = queries::find_owner_names(&self.0, &caller, started.conversation.owner).await?;
+        Ok(Response::new(pb::StartChatResponse {
+            chat: Some(convert::chat(&started.conversation, &names)),
+            entry: started.entry.as_ref().map(own_entry).transpose()?,
+            resumed: started.resumed,
+        }))
     }
 
     async fn send_message(
@@ -48,6 +64,7 @@ impl VisitorService for Visitors {
             key: Key::new(&caller, &request.request_id, &request),
             chat: parse_id("chat_id", &request.chat_id)?,
             text: request.text,
+            request_id: request.request_id,
         };
         let entry = commands::send_message(&self.0, &caller, command).await?;
         Ok(Response::new(pb::SendMessageResponse { entry: Some(own_entry(&entry)?) }))
@@ -61,8 +78,9 @@ impl VisitorService for Visitors {
         let command = ChooseButton {
             key: Key::new(&caller, &request.request_id, &request),
             chat: parse_id("chat_id", &request.chat_id)?,
-            visitor_sequence: request.visitor_sequence,
+            visitor_sequence: request.visitor_sequence.into(),
             button_id: request.button_id,
+            request_id: request.request_id,
         };
         let entry = commands::choose_button(&self.0, &caller, command).await?;
         Ok(Response::new(pb::ChooseButtonResponse { entry: Some(own_entry(&entry)?) }))
@@ -78,11 +96,29 @@ impl VisitorService for Visitors {
         &self,
         request: Request<pb::ListChatsRequest>,
     ) -> Result<Response<pb::ListChatsResponse>, Status> {
-        let (caller, request) = validated(request)?;
+        let (caller, mut request) = validated(request)?;
+        let token = std::mem::take(&mut request.page_token);
+        let size = std::mem::take(&mut request.page_size);
+        let page = self.0.pages.read_request::<(Time, Uuid), _>(&caller, &request, size, &token)?;
         let channel = parse_optional_id("channel_id", &request.channel_id)?;
-        let (chats, names) = queries::list_chats(&self.0, &caller, channel).await?;
+        let (mut chats, names) = queries::list_chats(&self.0, &caller, channel, page.cursor, page.size + 1).await?;
+        let next_page_token = self.0.pages.next_page_token(page, &mut chats, |last| (last.created_at, last.id))?;
         let chats = chats.iter().map(|chat| convert::chat(chat, &names)).collect();
-        Ok(Response::new(pb::ListChatsResponse { chats }))
+        Ok(Response::new(pb::ListChatsResponse { chats, next_page_token }))
+    }
+
+    async fn list_chat_entries(
+        &self,
+        request: Request<pb::ListChatEntriesRequest>,
+    ) -> Result<Response<pb::ListChatEntriesResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let id = parse_id("chat_id", &request.chat_id)?;
+        let size = page_size(request.page_size, DEFAULT_ENTRIES, MAX_ENTRIES);
+        let after = request.after_visitor_sequence.into();
+        let until = Some(request.until_visitor_sequence.into()).filter(|until| *until > 0);
+        let (page, names) = queries::list_chat_entries(&self.0, &caller, id, after, until, size).await?;
+        let entries = page.entries.iter().filter_map(|entry| convert::chat_entry(entry, &names)).collect();
+        Ok(Response::new(pb::ListChatEntriesResponse { entries, has_more: page.has_more }))
     }
 
     type WatchChatStream = ResponseStream<pb::WatchChatResponse>;
@@ -93,17 +129,20 @@ impl VisitorService for Visitors {
     ) -> Result<Response<Self::WatchChatStream>, Status> {
         let (caller, request) = validated(request)?;
         let id = parse_id("chat_id", &request.chat_id)?;
-        queries::get_chat(&self.0, &caller, id).await?;
+        let cursor = request.after_visitor_sequence.into();
+        queries::begin_chat_watch(&self.0, &caller, id, cursor).await?;
         let (changes, reads) = (self.0.notifier.subscribe(id), self.0.chat_reads.clone());
-        let target = WatchTarget { id, cursor: request.after_visitor_sequence, changes, reads };
+        let target = WatchTarget { id, cursor, changes, reads };
         let (app, shutdown) = (self.0.clone(), self.0.shutdown.clone());
         let read = move |after| {
             let (app, caller) = (app.clone(), caller.clone());
             async move {
                 let (page, names) = queries::watch_chat_entries(&app, &caller, id, after).await?;
                 let visible = page.entries.iter().filter_map(|entry| convert::chat_entry(entry, &names));
-                let response =
-                    |entry: pb::ChatEntry| (entry.visitor_sequence, pb::WatchChatResponse { entry: Some(entry) });
+                let response = |entry: pb::ChatEntry| {
+                    let number = entry.visitor_sequence.into();
+                    (number, pb::WatchChatResponse { update: Some(Update::Entry(entry)) })
+                };
                 Ok(visible.map(response).collect())
             }
         };

@@ -23,6 +23,14 @@ impl MigratorTrait for Migrator {
                 text: include_str!("002_row_level_security.sql"),
             }),
             Box::new(Sql { name: "conversation_003_visitor_keys", text: include_str!("003_visitor_keys.sql") }),
+            Box::new(Sql {
+                name: "conversation_004_start_context_and_request_ids",
+                text: include_str!("004_start_context_and_request_ids.sql"),
+            }),
+            Box::new(Sql {
+                name: "conversation_005_external_ids_and_update_times",
+                text: include_str!("005_external_ids_and_update_times.sql"),
+            }),
             Box::new(frontdesk_audit::RECORDS),
         ]
     }

@@ -1,4 +1,7 @@
-//! The inbox: conversations, latest activity first, with the names of their owners.
+//! The inbox: conversations, the latest activity first, with the newest message or comment of each and the names in them (rule
+//! C9).
+
+use std::collections::HashMap;
 
 use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
@@ -6,25 +9,36 @@ use uuid::Uuid;
 
 use crate::{
     App,
-    domain::Conversation,
+    domain::{Conversation, Entry},
     error::ConversationError,
     store::{
-        conversations::{self, Filter},
         display_names::{self, DisplayNames},
+        inbox::{self, Filter},
     },
 };
+
+/// A page of the inbox.
+pub(crate) struct Inbox {
+    pub(crate) conversations: Vec<Conversation>,
+    /// The newest message or comment, by conversation.
+    pub(crate) newest_entries: HashMap<Uuid, Entry>,
+    pub(crate) names: DisplayNames,
+}
 
 /// `after`: time and id of the last conversation before.
 pub(crate) async fn list_conversations(
     app: &App,
     caller: &Caller,
-    filter: Filter,
+    filter: &Filter,
     after: Option<(Time, Uuid)>,
     limit: u64,
-) -> Result<(Vec<Conversation>, DisplayNames), ConversationError> {
+) -> Result<Inbox, ConversationError> {
     let read = app.db.read_for(caller.account).await?;
-    let conversations = conversations::list(&read.conn(), caller.account, filter, after, limit).await?;
-    let owners = conversations.iter().filter_map(|conversation| conversation.owner);
-    let names = display_names::find_owners(&read.conn(), caller.account, owners).await?;
-    Ok((conversations, names))
+    let conn = read.conn();
+    let conversations = inbox::list(&conn, caller.account, filter, after, limit).await?;
+    let ids = conversations.iter().map(|conversation| conversation.id);
+    let entries = inbox::list_newest_entries(&conn, caller.account, ids).await?;
+    let names = display_names::find_in_conversations(&conn, caller.account, &conversations, &entries).await?;
+    let newest_entries = entries.into_iter().map(|entry| (entry.conversation_id, entry)).collect();
+    Ok(Inbox { conversations, newest_entries, names })
 }

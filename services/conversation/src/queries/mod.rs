@@ -11,13 +11,13 @@ mod get_conversation;
 mod get_ticket;
 mod is_visitor_key_active;
 mod list_channels;
+mod list_chat_entries;
 mod list_chats;
 mod list_contacts;
 mod list_conversations;
 mod list_entries;
 mod list_tickets;
 mod list_visitor_keys;
-mod watch_chat_entries;
 
 pub(crate) use find_names::{find_names, find_owner_names};
 pub(crate) use get_channel::get_channel;
@@ -28,18 +28,25 @@ pub(crate) use get_conversation::get_conversation;
 pub(crate) use get_ticket::get_ticket;
 pub(crate) use is_visitor_key_active::is_visitor_key_active;
 pub(crate) use list_channels::list_channels;
+pub(crate) use list_chat_entries::{begin_chat_watch, list_chat_entries, watch_chat_entries};
 pub(crate) use list_chats::list_chats;
 pub(crate) use list_contacts::list_contacts;
 pub(crate) use list_conversations::list_conversations;
-pub(crate) use list_entries::{list_entries, watch_entries};
+pub(crate) use list_entries::{begin_watch, list_entries, watch_entries};
 pub(crate) use list_tickets::list_tickets;
 pub(crate) use list_visitor_keys::list_visitor_keys;
-pub(crate) use watch_chat_entries::watch_chat_entries;
 
+use crate::error::ConversationError;
 pub(crate) use crate::store::{
-    conversations::{AssigneeFilter, Filter},
+    contacts::ContactFilter,
     display_names::DisplayNames,
+    inbox::{AssigneeFilter, Filter},
 };
 
 /// Maximum number of entries that one read of a watch returns.
 const WATCH_ENTRIES: usize = 100;
+
+/// Refuses to read after a number that is beyond the last one.
+fn check_cursor(after: i64, last: i64) -> Result<(), ConversationError> {
+    if after > last { Err(ConversationError::CursorOutOfRange { last }) } else { Ok(()) }
+}

@@ -13,7 +13,7 @@ use super::{
     NewRows,
     entity::conversation::{Column, Entity, Model},
 };
-use crate::domain::{Conversation, OwnerKind, Status};
+use crate::domain::{Conversation, Status};
 
 fn in_account(account: AccountId) -> Select<Entity> {
     Entity::find().filter(Column::AccountId.eq(account))
@@ -62,69 +62,25 @@ pub(crate) async fn has_open(tx: &Tx, account: AccountId, channel: Uuid, visitor
     Ok(open.one(tx.conn()).await?.is_some())
 }
 
-/// The visitor's conversations, newest first, at most 100.
+/// The visitor's conversations, newest first, after the cursor (time and id of the last one before). `channel`: only those on
+/// it.
 pub(crate) async fn list_of_visitor<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
     visitor: &str,
     channel: Option<Uuid>,
+    after: Option<(Time, Uuid)>,
+    limit: u64,
 ) -> Result<Vec<Conversation>, DbErr> {
     let mut query = in_account(account).filter(Column::VisitorId.eq(visitor));
     if let Some(channel) = channel {
         query = query.filter(Column::ChannelId.eq(channel));
     }
-    let rows = query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).limit(100).all(conn).await?;
-    Ok(rows.into_iter().map(Conversation::from).collect())
-}
-
-/// Which conversations an inbox shows.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Filter {
-    pub(crate) status: Option<Status>,
-    pub(crate) assignee: Option<AssigneeFilter>,
-    pub(crate) channel: Option<Uuid>,
-    pub(crate) contact: Option<Uuid>,
-}
-
-/// Which assignee they have.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum AssigneeFilter {
-    Unassigned,
-    AnyBot,
-    Agent(Uuid),
-}
-
-/// Conversations that match, latest activity first, after the cursor (time and id of the last one before).
-pub(crate) async fn list<C: ConnectionTrait>(
-    conn: &C,
-    account: AccountId,
-    filter: Filter,
-    after: Option<(Time, Uuid)>,
-    limit: u64,
-) -> Result<Vec<Conversation>, DbErr> {
-    let mut query = in_account(account);
-    if let Some(status) = filter.status {
-        query = query.filter(Column::Status.eq(status));
-    }
-    query = match filter.assignee {
-        None => query,
-        Some(AssigneeFilter::Unassigned) => query.filter(Column::AssigneeId.is_null()),
-        Some(AssigneeFilter::AnyBot) => query.filter(Column::AssigneeKind.eq(OwnerKind::Bot)),
-        Some(AssigneeFilter::Agent(id)) => {
-            query.filter(Column::AssigneeKind.eq(OwnerKind::Agent)).filter(Column::AssigneeId.eq(id))
-        }
-    };
-    if let Some(channel) = filter.channel {
-        query = query.filter(Column::ChannelId.eq(channel));
-    }
-    if let Some(contact) = filter.contact {
-        query = query.filter(Column::ContactId.eq(contact));
-    }
     if let Some((time, id)) = after {
-        let earlier = Column::LastActivityAt.lt(time);
-        query = query.filter(Condition::any().add(earlier).add(Column::LastActivityAt.eq(time).and(Column::Id.lt(id))));
+        let earlier = Column::CreatedAt.lt(time);
+        query = query.filter(Condition::any().add(earlier).add(Column::CreatedAt.eq(time).and(Column::Id.lt(id))));
     }
-    let rows = query.order_by_desc(Column::LastActivityAt).order_by_desc(Column::Id).limit(limit).all(conn).await?;
+    let rows = query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).limit(limit).all(conn).await?;
     Ok(rows.into_iter().map(Conversation::from).collect())
 }
 
@@ -145,6 +101,7 @@ pub(crate) async fn move_to_contact(
         .filter(Column::VisitorId.eq(visitor))
         .filter(before)
         .col_expr(Column::ContactId, Expr::value(to))
+        .col_expr(Column::Version, Expr::col(Column::Version).add(1))
         .exec(tx.conn())
         .await?;
     Ok(())

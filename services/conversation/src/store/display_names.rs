@@ -1,4 +1,4 @@
-//! Names that are shown to people: of agents and bots from the local copies, of visitors from their contacts.
+//! Names that are shown to people: of agents and bots from the local copies, of visitors from their contacts or their tokens.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,14 +10,15 @@ use super::{
     entity::{agent, bot, contact},
     visitors,
 };
-use crate::domain::{Actor, ActorKind, ClosingFacts, Content, Conversation, Entry, Owner, OwnerKind};
+use crate::domain::{ActorKind, ClosingFacts, Content, Conversation, Entry, Owner, OwnerKind};
 
 /// Names by kind and id. An unknown name is empty.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DisplayNames {
     agents: HashMap<Uuid, String>,
     bots: HashMap<Uuid, String>,
-    visitor: String,
+    /// By conversation.
+    visitors: HashMap<Uuid, String>,
 }
 
 impl DisplayNames {
@@ -38,11 +39,17 @@ impl DisplayNames {
         names.get(&owner.id).cloned().unwrap_or_default()
     }
 
-    pub(crate) fn actor(&self, actor: &Actor) -> String {
-        match actor.kind {
-            ActorKind::Visitor => self.visitor.clone(),
-            ActorKind::Agent | ActorKind::Bot | ActorKind::System => {
-                actor.as_owner().map(|owner| self.owner(owner)).unwrap_or_default()
+    /// The name of the conversation's visitor.
+    pub(crate) fn visitor(&self, conversation: Uuid) -> String {
+        self.visitors.get(&conversation).cloned().unwrap_or_default()
+    }
+
+    /// The name of the entry's author.
+    pub(crate) fn author(&self, entry: &Entry) -> String {
+        match entry.author.kind {
+            ActorKind::Visitor => self.visitor(entry.conversation_id),
+            ActorKind::Agent | ActorKind::Bot | ActorKind::System | ActorKind::Admin => {
+                entry.author.as_owner().map(|owner| self.owner(owner)).unwrap_or_default()
             }
         }
     }
@@ -56,7 +63,20 @@ pub(crate) async fn find<C: ConnectionTrait>(
 ) -> Result<DisplayNames, DbErr> {
     let owners = conversation.owner.into_iter().chain(owners_in(entries));
     let mut names = find_owners(conn, conversation.account, owners).await?;
-    names.visitor = find_visitor(conn, conversation).await?;
+    names.visitors = find_visitors(conn, &[conversation]).await?;
+    Ok(names)
+}
+
+/// The names of the owners and visitors of these conversations of one account, and of everyone in these entries of them.
+pub(crate) async fn find_in_conversations<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    conversations: &[Conversation],
+    entries: &[Entry],
+) -> Result<DisplayNames, DbErr> {
+    let owners = conversations.iter().filter_map(|conversation| conversation.owner).chain(owners_in(entries));
+    let mut names = find_owners(conn, account, owners).await?;
+    names.visitors = find_visitors(conn, &conversations.iter().collect::<Vec<_>>()).await?;
     Ok(names)
 }
 
@@ -79,17 +99,47 @@ fn owners_in(entries: &[Entry]) -> impl Iterator<Item = Owner> {
     })
 }
 
-/// The visitor's name: that of their own contact. Empty where there is none.
+/// The name of the conversation's visitor.
 pub(crate) async fn find_visitor<C: ConnectionTrait>(conn: &C, conversation: &Conversation) -> Result<String, DbErr> {
-    if conversation.contact_id.is_none() {
-        return Ok(String::new());
+    let mut names = find_visitors(conn, &[conversation]).await?;
+    Ok(names.remove(&conversation.id).unwrap_or_default())
+}
+
+/// The names of the visitors, by conversation: that of their own contact, otherwise the one in their token.
+async fn find_visitors<C: ConnectionTrait>(
+    conn: &C,
+    conversations: &[&Conversation],
+) -> Result<HashMap<Uuid, String>, DbErr> {
+    let linked: Vec<_> = conversations.iter().filter(|conversation| conversation.contact_id.is_some()).collect();
+    let mut contacts = HashMap::new();
+    if !linked.is_empty() {
+        let visitors = linked.iter().map(|one| (one.account, one.visitor_id.as_str()));
+        let visitors = visitors::find_many(conn, visitors).await?;
+        for one in linked {
+            let visitor = visitors.get(&(one.account, one.visitor_id.clone()));
+            contacts.extend(ClosingFacts::own_contact(one, visitor).map(|contact| (one.id, (one.account, contact))));
+        }
     }
-    let visitor = visitors::find(conn, conversation.account, &conversation.visitor_id).await?;
-    let Some(contact) = ClosingFacts::own_contact(conversation, visitor.as_ref()) else { return Ok(String::new()) };
-    let row = contact::Entity::find()
-        .filter(contact::Column::AccountId.eq(conversation.account))
-        .filter(contact::Column::Id.eq(contact));
-    Ok(row.one(conn).await?.map(|contact| contact.name).unwrap_or_default())
+    let contact_names = find_contacts(conn, contacts.values().copied()).await?;
+    let name = |one: &&Conversation| {
+        let contact = contacts.get(&one.id).and_then(|contact| contact_names.get(contact));
+        (one.id, contact.filter(|name| !name.is_empty()).unwrap_or(&one.visitor_name).clone())
+    };
+    Ok(conversations.iter().map(name).collect())
+}
+
+async fn find_contacts<C: ConnectionTrait>(
+    conn: &C,
+    contacts: impl Iterator<Item = (AccountId, Uuid)>,
+) -> Result<HashMap<(AccountId, Uuid), String>, DbErr> {
+    let (accounts, ids): (HashSet<_>, HashSet<_>) = contacts.unzip();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = contact::Entity::find()
+        .filter(contact::Column::AccountId.is_in(accounts))
+        .filter(contact::Column::Id.is_in(ids));
+    Ok(rows.all(conn).await?.into_iter().map(|row| ((row.account_id, row.id), row.name)).collect())
 }
 
 /// The names of these owners.

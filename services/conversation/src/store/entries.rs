@@ -61,15 +61,19 @@ pub(crate) async fn list<C: ConnectionTrait>(
     read_page(conn, query, Column::Sequence, after, limit, |entry| entry.sequence).await
 }
 
-/// Entries that the visitor sees after a visitor sequence, oldest first.
+/// Entries that the visitor sees after a visitor sequence, and up to one if given, oldest first.
 pub(crate) async fn list_visible<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
     conversation: Uuid,
     after: i64,
+    until: Option<i64>,
     limit: usize,
 ) -> Result<EntryPage, DbErr> {
-    let query = of_conversation(account, conversation).order_by_asc(Column::VisitorSequence);
+    let mut query = of_conversation(account, conversation).order_by_asc(Column::VisitorSequence);
+    if let Some(until) = until {
+        query = query.filter(Column::VisitorSequence.lte(until));
+    }
     read_page(conn, query, Column::VisitorSequence, after, limit, |entry| entry.visitor_sequence.unwrap_or(0)).await
 }
 

@@ -10,6 +10,7 @@ use frontdesk_outbox::{Aggregate, Events, append};
 use frontdesk_proto::{
     actor::v1::{Actor as PbActor, ActorKind as PbActorKind},
     assignment::v1::AssignmentCause as PbCause,
+    conversation::v1::CloseReason as PbCloseReason,
     event::v1 as pb,
 };
 use prost::{Message, Name};
@@ -49,7 +50,7 @@ pub(super) fn push(
     let aggregate = aggregate(conversation.account, "conversation", conversation.id, version);
     let target = Target { batch, aggregate, traceparent };
     match event {
-        E::Started { to_routing } => push_conversation_started(target, conversation, *to_routing),
+        E::Started => push_conversation_started(target, conversation),
         E::MessagePosted { sequence, visitor_sequence, author, bot_session } => {
             push_message_posted(target, conversation, (*sequence, *visitor_sequence), author, *bot_session);
         }
@@ -63,7 +64,7 @@ pub(super) fn push(
     }
 }
 
-fn push_conversation_started(target: Target<'_>, conversation: &Conversation, to_routing: bool) {
+fn push_conversation_started(target: Target<'_>, conversation: &Conversation) {
     let session = conversation.bot_session.as_ref();
     target.push(&pb::ConversationStarted {
         conversation_id: conversation.id.to_string(),
@@ -74,7 +75,6 @@ fn push_conversation_started(target: Target<'_>, conversation: &Conversation, to
         inactivity_timeout: session.and_then(|session| session.timeout?.try_into().ok()),
         start_time: Some(conversation.created_at.to_proto()),
         epoch: 1,
-        to_routing,
     });
 }
 
@@ -87,8 +87,8 @@ fn push_message_posted(
 ) {
     target.push(&pb::MessagePosted {
         conversation_id: conversation.id.to_string(),
-        sequence,
-        visitor_sequence,
+        sequence: counter(sequence),
+        visitor_sequence: counter(visitor_sequence),
         author: Some(actor(author)),
         bot_session_id: id_or_empty(bot_session),
     });
@@ -97,7 +97,7 @@ fn push_message_posted(
 fn push_comment_posted(target: Target<'_>, conversation: &Conversation, sequence: i64, author: &Actor) {
     target.push(&pb::CommentPosted {
         conversation_id: conversation.id.to_string(),
-        sequence,
+        sequence: counter(sequence),
         author: Some(actor(author)),
     });
 }
@@ -105,9 +105,9 @@ fn push_comment_posted(target: Target<'_>, conversation: &Conversation, sequence
 fn push_assignee_changed(target: Target<'_>, conversation: &Conversation, changed: &AssigneeChanged) {
     target.push(&pb::AssigneeChanged {
         conversation_id: conversation.id.to_string(),
-        epoch: changed.epoch,
-        from: changed.from.map(owner),
-        to: changed.to.map(owner),
+        epoch: counter(changed.epoch),
+        previous_owner: changed.from.map(owner),
+        new_owner: changed.to.map(owner),
         by: Some(actor(&changed.by)),
         ended_bot_session_id: id_or_empty(changed.ended_session),
         change_time: Some(changed.at.to_proto()),
@@ -125,7 +125,7 @@ fn push_conversation_handed_off(
 ) {
     target.push(&pb::ConversationHandedOff {
         conversation_id: conversation.id.to_string(),
-        epoch: conversation.epoch,
+        epoch: counter(conversation.epoch),
         bot_session_id: bot_session.to_string(),
         bot_id: bot.to_string(),
         agent_id: id_or_empty(agent),
@@ -135,9 +135,9 @@ fn push_conversation_handed_off(
 
 fn push_conversation_closed(target: Target<'_>, conversation: &Conversation, closed: &Closed) {
     let reason = match closed.reason {
-        CloseReason::Agent => pb::CloseReason::Agent,
-        CloseReason::VisitorInactive => pb::CloseReason::VisitorInactive,
-        CloseReason::BotCompleted => pb::CloseReason::BotCompleted,
+        CloseReason::Agent => PbCloseReason::Agent,
+        CloseReason::VisitorInactive => PbCloseReason::VisitorInactive,
+        CloseReason::BotCompleted => PbCloseReason::BotCompleted,
     };
     let facts = &closed.facts;
     target.push(&pb::ConversationClosed {
@@ -147,16 +147,16 @@ fn push_conversation_closed(target: Target<'_>, conversation: &Conversation, clo
         by: Some(actor(&closed.by)),
         channel_id: conversation.channel_id.to_string(),
         contact_id: id_or_empty(conversation.contact_id),
-        address_usable: facts.recipient.is_some(),
-        address_verified: facts.recipient_verified,
+        email_usable: facts.recipient.is_some(),
+        email_verified: facts.recipient_verified,
         had_bot_session: conversation.bot_session.is_some(),
         had_agent: conversation.had_agent,
         had_ticket: facts.had_ticket,
         transcript_enabled: facts.transcript_enabled,
         sender_id: id_or_empty(facts.sender_id),
-        last_sequence: conversation.last_sequence,
+        last_sequence: counter(conversation.last_sequence),
         bot_session_id: id_or_empty(closed.bot_session),
-        epoch: conversation.epoch,
+        epoch: counter(conversation.epoch),
         close_time: Some(closed.at.to_proto()),
     });
 }
@@ -164,7 +164,7 @@ fn push_conversation_closed(target: Target<'_>, conversation: &Conversation, clo
 fn push_conversation_reopened(target: Target<'_>, conversation: &Conversation, by: &Actor, at: Time) {
     target.push(&pb::ConversationReopened {
         conversation_id: conversation.id.to_string(),
-        epoch: conversation.epoch,
+        epoch: counter(conversation.epoch),
         by: Some(actor(by)),
         reopen_time: Some(at.to_proto()),
     });
@@ -178,6 +178,16 @@ pub(super) async fn append_channel_created(tx: &mut Tx, channel: &Channel) -> Re
 /// Appends `ChannelUpdated`.
 pub(super) async fn append_channel_updated(tx: &mut Tx, channel: &Channel) -> Result<(), DbErr> {
     append(tx, channel_aggregate(channel), &pb::ChannelUpdated { channel_id: channel.id.to_string() }).await
+}
+
+/// Appends `ChannelDeleted`.
+pub(super) async fn append_channel_deleted(tx: &mut Tx, channel: &Channel) -> Result<(), DbErr> {
+    append(tx, channel_aggregate(channel), &pb::ChannelDeleted { channel_id: channel.id.to_string() }).await
+}
+
+/// Appends `ChannelUndeleted`.
+pub(super) async fn append_channel_undeleted(tx: &mut Tx, channel: &Channel) -> Result<(), DbErr> {
+    append(tx, channel_aggregate(channel), &pb::ChannelUndeleted { channel_id: channel.id.to_string() }).await
 }
 
 /// Appends `ContactCreated`.
@@ -227,6 +237,7 @@ fn actor(actor: &Actor) -> PbActor {
         ActorKind::Agent => PbActorKind::Agent,
         ActorKind::Bot => PbActorKind::Bot,
         ActorKind::System => PbActorKind::System,
+        ActorKind::Admin => PbActorKind::Admin,
     };
     PbActor { kind: kind.into(), id: actor.id.clone(), name: String::new() }
 }
@@ -246,6 +257,11 @@ fn cause(cause: AssignmentCause) -> PbCause {
         AssignmentCause::HandedOff => PbCause::HandedOff,
         AssignmentCause::Reopened => PbCause::Reopened,
     }
+}
+
+/// A counter of one conversation as the contract has it.
+fn counter(number: i64) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
 }
 
 fn id_or_empty(id: Option<Uuid>) -> String {

@@ -13,6 +13,7 @@ pub(crate) mod display_names;
 mod entity;
 pub(crate) mod entries;
 mod events;
+pub(crate) mod inbox;
 mod new_rows;
 pub(crate) mod tickets;
 pub(crate) mod visitor_keys;

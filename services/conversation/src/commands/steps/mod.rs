@@ -7,14 +7,16 @@ mod find_entry;
 mod identify_visitor;
 mod reject;
 mod roster;
+mod take_typed_emails;
 
 pub(super) use append_message::append_message;
 pub(super) use change_conversation::{Begun, ConversationChange};
 pub(super) use find_bot::find_bot;
 pub(super) use find_entry::find_entry;
 pub(super) use identify_visitor::{
-    contact_of_visitor, link_visitor, recognise, recognise_before_message, record_visitor_answer,
+    contact_of_visitor, display_name, link_visitor, recognise, recognise_before_message, record_visitor_answer,
 };
 pub(super) use reject::reject;
 pub(crate) use roster::RosterKnowledge;
-pub(super) use roster::{mention_agent, require_active_agent, require_known_agent};
+pub(super) use roster::{mention_agent, require_active, require_active_agent, require_known_agent};
+pub(super) use take_typed_emails::take_typed_emails;

@@ -46,6 +46,13 @@ pub(crate) async fn require_active_agent(app: &App, caller: &Caller, id: Uuid) -
     Agent::require_active(Some(&agent)).map_err(ConversationError::rejected)
 }
 
+/// The same by the local copy alone, inside of a transaction and after [`require_known_agent`]: a repeat is answered before it
+/// (rule C12).
+pub(crate) async fn require_active(tx: &Tx, account: AccountId, id: Uuid) -> Result<(), ConversationError> {
+    let agent = agents::find(tx.conn(), account, id).await?;
+    Agent::require_active(agent.as_ref()).map_err(ConversationError::rejected)
+}
+
 /// The agent from the local copy, or otherwise from the roster.
 async fn find_agent(app: &App, caller: &Caller, id: Uuid) -> Result<Agent, ConversationError> {
     let read = app.db.read_for(caller.account).await?;

@@ -1,15 +1,17 @@
 //! Conversions between the protos and the domain, and the rules of fields that the protos cannot state. What a visitor gets is
-//! an allow-list: a field that is not written here does not reach them (rule S3).
+//! in `chat.rs`.
 
+mod chat;
+mod fields;
 mod records;
 
-use frontdesk_api::{ApiError, FieldError, parse_optional_id};
-use frontdesk_auth::{Caller, CallerKind};
+use frontdesk_api::{ApiError, FieldError};
+use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use frontdesk_proto::{
     actor::v1::{Actor as PbActor, ActorKind as PbActorKind},
     assignment::v1::AssignmentCause as PbCause,
-    conversation::v1 as pb,
+    conversation::{internal::v1 as internal, v1 as pb},
 };
 use tonic::Status;
 use uuid::Uuid;
@@ -17,13 +19,18 @@ use uuid::Uuid;
 use crate::{
     commands::IdleOutcome,
     domain::{
-        Actor, ActorKind, AssignmentCause, Button, CloseReason, ClosingSnapshot, Content, Conversation, Entry, Owner,
-        OwnerKind, Status as ConversationStatus,
+        ActorKind, AssignmentCause, Button, ChosenButton, CloseReason, ClosingSnapshot, Content, Conversation, Entry,
+        Owner, OwnerKind, Status as ConversationStatus,
     },
     queries::DisplayNames,
 };
 
-pub(super) use records::{both, channel, contact, email, greeter, one, ticket, time_zone, visitor_key};
+pub(super) use chat::{chat, chat_entry};
+pub(super) use fields::{Fields, email, emails, one, properties, time_zone};
+pub(super) use records::{channel, contact, ticket, ticket_status, visitor_key};
+
+/// Maximum length of the text in a row of the inbox (characters).
+const MAX_ROW_TEXT: usize = 200;
 
 /// The error for one field.
 pub(super) fn invalid(field: &str, remedy: &str) -> Status {
@@ -33,17 +40,6 @@ pub(super) fn invalid(field: &str, remedy: &str) -> Status {
 /// The acting agent.
 pub(super) fn agent(caller: &Caller) -> Result<Uuid, Status> {
     caller.agent_id().ok_or_else(|| invalid("authorization", "must be an agent's token"))
-}
-
-/// The bot session that a service acts for.
-pub(super) fn bot_session(caller: &Caller, bot_session_id: &str) -> Result<Uuid, Status> {
-    if caller.actor.kind != CallerKind::Bot {
-        return Err(invalid("x-frontdesk-actor", "must name the bot that acts"));
-    }
-    match parse_optional_id("bot_session_id", bot_session_id)? {
-        Some(session) => Ok(session),
-        None => Err(invalid("bot_session_id", "must name the session that acts")),
-    }
 }
 
 /// The key of a request whose id is optional.
@@ -63,35 +59,53 @@ pub(super) fn require_text(text: &str) -> Result<(), Status> {
     Ok(())
 }
 
+/// A counter of one conversation, such as a sequence, as the contract has it.
+pub(super) fn counter(number: i64) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
 fn id_or_empty(id: Option<Uuid>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
 }
 
-fn actor(actor: &Actor, names: &DisplayNames) -> PbActor {
-    let kind = match actor.kind {
+fn author(entry: &Entry, names: &DisplayNames) -> PbActor {
+    let kind = match entry.author.kind {
         ActorKind::Visitor => PbActorKind::Visitor,
         ActorKind::Agent => PbActorKind::Agent,
         ActorKind::Bot => PbActorKind::Bot,
         ActorKind::System => PbActorKind::System,
+        ActorKind::Admin => PbActorKind::Admin,
     };
-    PbActor { kind: kind.into(), id: actor.id.clone(), name: names.actor(actor) }
+    PbActor { kind: kind.into(), id: entry.author.id.clone(), name: names.author(entry) }
 }
 
 pub(super) fn owner(owner: Owner, names: &DisplayNames) -> PbActor {
-    let kind = match owner.kind {
-        OwnerKind::Agent => PbActorKind::Agent,
-        OwnerKind::Bot => PbActorKind::Bot,
-    };
-    PbActor { kind: kind.into(), id: owner.id.to_string(), name: names.owner(owner) }
+    PbActor { kind: owner_kind(owner.kind).into(), id: owner.id.to_string(), name: names.owner(owner) }
 }
 
-/// The cause in a request; the field's rule rejects the unspecified one.
+fn owner_kind(kind: OwnerKind) -> PbActorKind {
+    match kind {
+        OwnerKind::Agent => PbActorKind::Agent,
+        OwnerKind::Bot => PbActorKind::Bot,
+    }
+}
+
+/// The cause in a request; an unspecified one is by hand.
 pub(super) fn cause(cause: PbCause) -> AssignmentCause {
     match cause {
         PbCause::Started => AssignmentCause::Started,
         PbCause::ByHand | PbCause::Unspecified => AssignmentCause::ByHand,
         PbCause::HandedOff => AssignmentCause::HandedOff,
         PbCause::Reopened => AssignmentCause::Reopened,
+    }
+}
+
+fn pb_cause(cause: AssignmentCause) -> PbCause {
+    match cause {
+        AssignmentCause::Started => PbCause::Started,
+        AssignmentCause::ByHand => PbCause::ByHand,
+        AssignmentCause::HandedOff => PbCause::HandedOff,
+        AssignmentCause::Reopened => PbCause::Reopened,
     }
 }
 
@@ -104,6 +118,7 @@ fn close_reason(reason: CloseReason) -> pb::CloseReason {
 }
 
 pub(super) fn conversation(conversation: &Conversation, names: &DisplayNames) -> pb::Conversation {
+    let context = &conversation.context;
     let bot_session = conversation.session_in_charge().map(|session| pb::BotSessionInCharge {
         bot_session_id: session.id.to_string(),
         bot_id: session.bot.to_string(),
@@ -120,20 +135,33 @@ pub(super) fn conversation(conversation: &Conversation, names: &DisplayNames) ->
         visitor_id: conversation.visitor_id.clone(),
         contact_id: id_or_empty(conversation.contact_id),
         status: status.into(),
-        page_url: conversation.page_url.clone(),
-        page_title: conversation.page_title.clone(),
+        page_url: context.page_url.clone(),
+        page_title: context.page_title.clone(),
         previous_conversation_id: id_or_empty(conversation.previous_id),
         assignee: conversation.owner.map(|assignee| owner(assignee, names)),
-        epoch: conversation.epoch,
+        epoch: counter(conversation.epoch),
         bot_session,
-        last_sequence: conversation.last_sequence,
-        last_visitor_sequence: conversation.last_visitor_sequence,
+        last_sequence: counter(conversation.last_sequence),
+        last_visitor_sequence: counter(conversation.last_visitor_sequence),
         close_number: conversation.close_number,
         close_reason: conversation.close_reason.map_or(pb::CloseReason::Unspecified, close_reason).into(),
         create_time: Some(conversation.created_at.to_proto()),
         close_time: conversation.closed_at.map(|time| time.to_proto()),
         last_visitor_activity_time: Some(conversation.last_visitor_activity_at.to_proto()),
         last_activity_time: Some(conversation.last_activity_at.to_proto()),
+        language: context.language.clone(),
+        time_zone: context.time_zone.clone(),
+        properties: context.properties.clone(),
+        version: counter(conversation.version),
+    }
+}
+
+/// The status in a request. None: unspecified.
+pub(super) fn status(status: pb::ConversationStatus) -> Option<ConversationStatus> {
+    match status {
+        pb::ConversationStatus::Unspecified => None,
+        pb::ConversationStatus::Open => Some(ConversationStatus::Open),
+        pb::ConversationStatus::Closed => Some(ConversationStatus::Closed),
     }
 }
 
@@ -144,24 +172,25 @@ fn button(button: &Button) -> pb::Button {
 pub(super) fn entry(entry: &Entry, names: &DisplayNames) -> pb::Entry {
     use pb::entry::Content as C;
     let content = match &entry.content {
-        Content::Message { text, buttons, chosen_button_id } => C::Message(pb::Message {
+        Content::Message { text, buttons, chosen } => C::Message(pb::Message {
             text: text.clone(),
             buttons: buttons.iter().map(button).collect(),
-            chosen_button_id: chosen_button_id.clone().unwrap_or_default(),
+            chosen_button: chosen.as_ref().map(chosen_button),
         }),
         Content::Comment { text } => C::Comment(pb::Comment { text: text.clone() }),
-        Content::AssigneeChanged { from, to, epoch } => C::AssigneeChanged(pb::AssigneeChangedEntry {
-            from: from.map(|from| owner(from, names)),
-            to: to.map(|to| owner(to, names)),
-            epoch: *epoch,
+        Content::AssigneeChanged { from, to, epoch, cause } => C::AssigneeChanged(pb::AssigneeChangedEntry {
+            previous_owner: from.map(|from| owner(from, names)),
+            new_owner: to.map(|to| owner(to, names)),
+            epoch: counter(*epoch),
+            cause: cause.map_or(PbCause::Unspecified, pb_cause).into(),
         }),
         Content::HandedOff { reason, epoch } => {
-            C::HandedOff(pb::HandedOffEntry { reason: reason.clone(), epoch: *epoch })
+            C::HandedOff(pb::HandedOffEntry { reason: reason.clone(), epoch: counter(*epoch) })
         }
         Content::Closed { reason, close_number } => {
             C::Closed(pb::ClosedEntry { reason: close_reason(*reason).into(), close_number: *close_number })
         }
-        Content::Reopened { epoch } => C::Reopened(pb::ReopenedEntry { epoch: *epoch }),
+        Content::Reopened { epoch } => C::Reopened(pb::ReopenedEntry { epoch: counter(*epoch) }),
         Content::ContactLinked { contact_id } => {
             C::ContactLinked(pb::ContactLinkedEntry { contact_id: contact_id.to_string() })
         }
@@ -174,98 +203,57 @@ pub(super) fn entry(entry: &Entry, names: &DisplayNames) -> pb::Entry {
     };
     pb::Entry {
         conversation_id: entry.conversation_id.to_string(),
-        sequence: entry.sequence,
-        visitor_sequence: entry.visitor_sequence.unwrap_or(0),
-        author: Some(actor(&entry.author, names)),
+        sequence: counter(entry.sequence),
+        visitor_sequence: counter(entry.visitor_sequence.unwrap_or(0)),
+        author: Some(author(entry, names)),
         create_time: Some(entry.created_at.to_proto()),
         content: Some(content),
+        request_id: entry.request_id.clone().unwrap_or_default(),
     }
 }
 
-/// A conversation as its visitor sees it.
-pub(super) fn chat(conversation: &Conversation, names: &DisplayNames) -> pb::Chat {
-    let answering = conversation.owner.filter(|_| conversation.is_open());
-    pb::Chat {
-        id: conversation.id.to_string(),
-        channel_id: conversation.channel_id.to_string(),
-        open: conversation.is_open(),
-        previous_chat_id: id_or_empty(conversation.previous_id),
-        last_visitor_sequence: conversation.last_visitor_sequence,
-        create_time: Some(conversation.created_at.to_proto()),
-        answering_name: answering.map(|owner| names.owner(owner)).unwrap_or_default(),
-        answering_kind: answering.map_or(pb::ChatAuthorKind::Unspecified, |owner| owner_kind(owner.kind)).into(),
-    }
+fn chosen_button(chosen: &ChosenButton) -> pb::ChosenButton {
+    pb::ChosenButton { visitor_sequence: counter(chosen.visitor_sequence), button_id: chosen.button_id.clone() }
 }
 
-fn owner_kind(kind: OwnerKind) -> pb::ChatAuthorKind {
-    match kind {
-        OwnerKind::Agent => pb::ChatAuthorKind::Agent,
-        OwnerKind::Bot => pb::ChatAuthorKind::Bot,
-    }
-}
-
-/// An entry as the visitor sees it. None: it is not visible to them.
-pub(super) fn chat_entry(entry: &Entry, names: &DisplayNames) -> Option<pb::ChatEntry> {
-    use pb::chat_entry::Content as C;
-    let by_author = match entry.author.kind {
-        ActorKind::Visitor => (pb::ChatAuthorKind::Visitor, String::new()),
-        ActorKind::Agent => (pb::ChatAuthorKind::Agent, names.actor(&entry.author)),
-        ActorKind::Bot => (pb::ChatAuthorKind::Bot, names.actor(&entry.author)),
-        ActorKind::System => (pb::ChatAuthorKind::Unspecified, String::new()),
+/// A row of the inbox. `newest`: the newest message or comment.
+pub(super) fn inbox_row(of: &Conversation, newest: Option<&Entry>, names: &DisplayNames) -> pb::InboxRow {
+    let cut = |text: &mut String| {
+        if let Some((end, _)) = text.char_indices().nth(MAX_ROW_TEXT) {
+            text.truncate(end);
+        }
     };
-    let no_author = (pb::ChatAuthorKind::Unspecified, String::new());
-    let ((author_kind, author_name), content) = match &entry.content {
-        Content::Message { text, buttons, .. } => {
-            let buttons =
-                buttons.iter().map(|button| pb::ChatButton { id: button.id.clone(), label: button.label.clone() });
-            (by_author, C::Message(pb::ChatMessage { text: text.clone(), buttons: buttons.collect() }))
-        }
-        // The agent who joined, not the one who assigned them.
-        Content::AssigneeChanged { to: Some(to), .. } if to.is_agent() => {
-            ((pb::ChatAuthorKind::Agent, names.owner(*to)), C::Joined(pb::ChatJoined {}))
-        }
-        Content::Closed { reason, .. } => {
-            (no_author, C::Ended(pb::ChatEnded { visitor_inactive: *reason == CloseReason::VisitorInactive }))
-        }
-        Content::Reopened { .. } => (no_author, C::Reopened(pb::ChatReopened {})),
-        Content::AssigneeChanged { .. }
-        | Content::Comment { .. }
-        | Content::HandedOff { .. }
-        | Content::ContactLinked { .. }
-        | Content::TicketCreated { .. }
-        | Content::TranscriptSent { .. } => return None,
-    };
-    Some(pb::ChatEntry {
-        visitor_sequence: entry.visitor_sequence?,
-        author_kind: author_kind.into(),
-        author_name,
-        create_time: Some(entry.created_at.to_proto()),
-        content: Some(content),
-    })
+    let mut last_entry = newest.map(|newest| entry(newest, names));
+    match last_entry.as_mut().and_then(|entry| entry.content.as_mut()) {
+        Some(pb::entry::Content::Message(message)) => cut(&mut message.text),
+        Some(pb::entry::Content::Comment(comment)) => cut(&mut comment.text),
+        _ => {}
+    }
+    pb::InboxRow { conversation: Some(conversation(of, names)), visitor_name: names.visitor(of.id), last_entry }
 }
 
-pub(super) fn closing_facts(snapshot: ClosingSnapshot, visitor_name: String) -> pb::GetClosingFactsResponse {
+pub(super) fn closing_facts(snapshot: ClosingSnapshot, visitor_name: String) -> internal::GetClosingFactsResponse {
     let facts = snapshot.facts;
-    pb::GetClosingFactsResponse {
+    internal::GetClosingFactsResponse {
         contact_id: id_or_empty(snapshot.contact_id),
-        recipient: facts.recipient.unwrap_or_default(),
+        recipient_email: facts.recipient.unwrap_or_default(),
         recipient_verified: facts.recipient_verified,
         had_bot_session: snapshot.had_bot_session,
         had_agent: snapshot.had_agent,
         had_ticket: facts.had_ticket,
         transcript_enabled: facts.transcript_enabled,
         sender_id: id_or_empty(facts.sender_id),
-        last_sequence: snapshot.last_sequence,
+        last_sequence: counter(snapshot.last_sequence),
         visitor_name,
     }
 }
 
-pub(super) fn idle_result(conversation_id: String, outcome: IdleOutcome) -> pb::IdleResult {
+pub(super) fn idle_result(conversation_id: String, outcome: IdleOutcome) -> internal::IdleResult {
     let (outcome, idle_time) = match outcome {
-        IdleOutcome::Closed => (pb::IdleOutcome::Closed, None),
-        IdleOutcome::VisitorActive { idle_at } => (pb::IdleOutcome::VisitorActive, Some(idle_at.to_proto())),
-        IdleOutcome::NotInCharge => (pb::IdleOutcome::NotInCharge, None),
-        IdleOutcome::NotFound => (pb::IdleOutcome::NotFound, None),
+        IdleOutcome::Closed => (internal::IdleOutcome::Closed, None),
+        IdleOutcome::VisitorActive { idle_at } => (internal::IdleOutcome::VisitorActive, Some(idle_at.to_proto())),
+        IdleOutcome::NotInCharge => (internal::IdleOutcome::NotInCharge, None),
+        IdleOutcome::NotFound => (internal::IdleOutcome::NotFound, None),
     };
-    pb::IdleResult { conversation_id, outcome: outcome.into(), idle_time }
+    internal::IdleResult { conversation_id, outcome: outcome.into(), idle_time }
 }

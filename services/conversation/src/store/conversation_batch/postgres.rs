@@ -120,13 +120,13 @@ static LOAD_CONTEXT: LazyLock<String> = LazyLock::new(|| {
 
 /// Number of parameters that hold columns of conversations and of entries.
 const CONVERSATION_COLUMNS: usize = 17;
-const ENTRY_COLUMNS: usize = 8;
+const ENTRY_COLUMNS: usize = 9;
 
 static SAVE: LazyLock<String> = LazyLock::new(|| {
     let entries = CONVERSATION_COLUMNS + 1;
     let requests = entries + ENTRY_COLUMNS;
     let events = requests + RequestBatch::PARAMETERS;
-    let [id, sequence, visible, account, kind, author, content, at] = std::array::from_fn(|n| entries + n);
+    let [id, sequence, visible, account, kind, author, content, at, request] = std::array::from_fn(|n| entries + n);
     let (requests, events) = (RequestBatch::insert_sql(requests), Events::insert_sql(events));
     format!(
         "WITH saved_conversations AS (
@@ -146,12 +146,12 @@ static SAVE: LazyLock<String> = LazyLock::new(|| {
            WHERE old.id = new.id
          ), saved_entries AS (
            INSERT INTO entries (conversation_id, sequence, visitor_sequence, account_id, author_kind, author_id, content,
-             created_at)
+             created_at, request_id)
            SELECT conversation_id, sequence, NULLIF(visitor_sequence, 0), account_id, author_kind, author_id, content,
-             created_at
+             created_at, NULLIF(request_id, '')
            FROM unnest(${id}::uuid[], ${sequence}::bigint[], ${visible}::bigint[], ${account}::uuid[], ${kind}::text[],
-             ${author}::text[], ${content}::text[], ${at}::bigint[]) AS new (conversation_id, sequence, visitor_sequence,
-             account_id, author_kind, author_id, content, created_at)
+             ${author}::text[], ${content}::text[], ${at}::bigint[], ${request}::text[]) AS new (conversation_id, sequence,
+             visitor_sequence, account_id, author_kind, author_id, content, created_at, request_id)
          ), saved_events AS (
            {events}
          ), saved_requests AS (
@@ -197,8 +197,12 @@ fn entry_columns(entries: Vec<entry::Model>) -> [Value; ENTRY_COLUMNS] {
     let accounts: Vec<Uuid> = entries.iter().map(|entry| entry.account_id.0).collect();
     let kinds: Vec<String> = entries.iter().map(|entry| entry.author_kind.as_str().to_owned()).collect();
     let times: Vec<i64> = entries.iter().map(|entry| entry.created_at.0).collect();
-    let (authors, contents): (Vec<String>, Vec<String>) =
-        entries.into_iter().map(|entry| (entry.author_id, entry.content)).unzip();
+    let (mut authors, mut contents, mut requests) = (Vec::new(), Vec::new(), Vec::new());
+    for entry in entries {
+        authors.push(entry.author_id);
+        contents.push(entry.content);
+        requests.push(entry.request_id.unwrap_or_default());
+    }
     [
         ids.into(),
         sequences.into(),
@@ -208,5 +212,6 @@ fn entry_columns(entries: Vec<entry::Model>) -> [Value; ENTRY_COLUMNS] {
         authors.into(),
         contents.into(),
         times.into(),
+        requests.into(),
     ]
 }

@@ -5,7 +5,7 @@ use frontdesk_db::AccountId;
 use sea_orm::entity::prelude::*;
 
 use super::bot::{from_microseconds, to_microseconds};
-use crate::domain::{BotSession, CloseReason, Conversation, Owner, OwnerKind, Status};
+use crate::domain::{BotSession, CloseReason, Conversation, Owner, OwnerKind, StartContext, Status};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "conversations")]
@@ -38,6 +38,10 @@ pub(crate) struct Model {
     pub last_visitor_activity_at: Time,
     pub last_activity_at: Time,
     pub version: i64,
+    pub visitor_name: String,
+    pub language: String,
+    pub time_zone: String,
+    pub properties: String,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -48,6 +52,7 @@ impl ActiveModelBehavior for ActiveModel {}
 impl From<&Conversation> for Model {
     fn from(conversation: &Conversation) -> Self {
         let owner = conversation.owner;
+        let context = &conversation.context;
         let session = conversation.bot_session.as_ref();
         Self {
             id: conversation.id,
@@ -56,8 +61,8 @@ impl From<&Conversation> for Model {
             visitor_id: conversation.visitor_id.clone(),
             contact_id: conversation.contact_id,
             status: conversation.status,
-            page_url: conversation.page_url.clone(),
-            page_title: conversation.page_title.clone(),
+            page_url: context.page_url.clone(),
+            page_title: context.page_title.clone(),
             previous_id: conversation.previous_id,
             assignee_kind: owner.map(|owner| owner.kind),
             assignee_id: owner.map(|owner| owner.id),
@@ -77,6 +82,10 @@ impl From<&Conversation> for Model {
             last_visitor_activity_at: conversation.last_visitor_activity_at,
             last_activity_at: conversation.last_activity_at,
             version: conversation.version,
+            visitor_name: conversation.visitor_name.clone(),
+            language: context.language.clone(),
+            time_zone: context.time_zone.clone(),
+            properties: serde_json::json!(context.properties).to_string(),
         }
     }
 }
@@ -95,10 +104,16 @@ impl From<Model> for Conversation {
             account: row.account_id,
             channel_id: row.channel_id,
             visitor_id: row.visitor_id,
+            visitor_name: row.visitor_name,
             contact_id: row.contact_id,
             status: row.status,
-            page_url: row.page_url,
-            page_title: row.page_title,
+            context: StartContext {
+                page_url: row.page_url,
+                page_title: row.page_title,
+                language: row.language,
+                time_zone: row.time_zone,
+                properties: serde_json::from_str(&row.properties).unwrap_or_default(),
+            },
             previous_id: row.previous_id,
             owner: row.assignee_kind.zip(row.assignee_id).map(|(kind, id)| Owner { kind, id }),
             epoch: row.epoch,

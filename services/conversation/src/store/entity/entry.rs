@@ -19,6 +19,7 @@ pub(crate) struct Model {
     pub author_id: String,
     pub content: String,
     pub created_at: Time,
+    pub request_id: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -38,6 +39,7 @@ impl Model {
             author_id: entry.author.id,
             content: serde_json::to_string(&entry.content).map_err(|error| DbErr::Type(error.to_string()))?,
             created_at: entry.created_at,
+            request_id: entry.request_id,
         })
     }
 }
@@ -52,6 +54,7 @@ impl TryFrom<Model> for Entry {
             visitor_sequence: row.visitor_sequence,
             author: Actor { kind: row.author_kind, id: row.author_id },
             content: serde_json::from_str(&row.content).map_err(|error| DbErr::Type(error.to_string()))?,
+            request_id: row.request_id,
             created_at: row.created_at,
         })
     }

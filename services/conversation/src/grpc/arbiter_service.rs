@@ -1,0 +1,175 @@
+//! `ArbiterService`: changes of conversations that other services decide.
+
+use std::collections::HashSet;
+
+use frontdesk_api::{parse_id, parse_optional_id, validated};
+use frontdesk_auth::{Caller, CallerKind};
+use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
+use frontdesk_idempotency::Key;
+use frontdesk_proto::conversation::{
+    internal::v1::{self as pb, arbiter_service_server::ArbiterService},
+    v1::Button as PbButton,
+};
+use tonic::{Request, Response, Status};
+
+use super::{
+    convert::{self, counter, invalid, require_text},
+    to_response,
+};
+use crate::{
+    App,
+    commands::{self, ChangeAssignee, CloseByBot, HandOff, IdleTimeout, PostMessage, RecordAnswer},
+    domain::{Actor, ActorKind, AppendMessage, Button, Owner, OwnerChange},
+    queries,
+};
+
+/// Serves `ArbiterService`.
+pub(crate) struct Arbiter(pub(crate) App);
+
+#[tonic::async_trait]
+impl ArbiterService for Arbiter {
+    async fn change_assignee(
+        &self,
+        request: Request<pb::ChangeAssigneeRequest>,
+    ) -> Result<Response<pb::ChangeAssigneeResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        // A repeat after the agent was renamed is still a repeat, and so is one by a release that sends no cause.
+        let compared = pb::ChangeAssigneeRequest { agent_name: String::new(), cause: 0, ..request.clone() };
+        let change = OwnerChange {
+            to: parse_optional_id("agent_id", &request.agent_id)?.map(Owner::agent),
+            by: changing_actor(&caller),
+            cause: convert::cause(request.cause()),
+            expected_epoch: request.expected_epoch.into(),
+        };
+        let command = ChangeAssignee {
+            conversation: parse_id("conversation_id", &request.conversation_id)?,
+            change,
+            agent_name: request.agent_name,
+            key: Key::new(&caller, &compared.request_id, &compared),
+        };
+        let (conversation, changed) = commands::change_assignee(&self.0, &caller, command).await?;
+        let names = queries::find_owner_names(&self.0, &caller, changed.from).await?;
+        Ok(Response::new(pb::ChangeAssigneeResponse {
+            conversation: to_response(&self.0, &caller, &conversation).await?,
+            previous_owner: changed.from.map(|from| convert::owner(from, &names)),
+            epoch: counter(changed.epoch),
+            change_time: changed.at.map(Time::to_proto),
+        }))
+    }
+
+    async fn post_bot_message(
+        &self,
+        request: Request<pb::PostBotMessageRequest>,
+    ) -> Result<Response<pb::PostBotMessageResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        require_text(&request.text)?;
+        let command = PostMessage {
+            key: Key::new(&caller, &request.request_id, &request),
+            conversation: parse_id("conversation_id", &request.conversation_id)?,
+            message: AppendMessage::Bot {
+                session: parse_id("bot_session_id", &request.bot_session_id)?,
+                text: request.text,
+                buttons: distinct_buttons(request.buttons)?,
+            },
+        };
+        let (entry, names) = commands::post_message(&self.0, &caller, command).await?;
+        Ok(Response::new(pb::PostBotMessageResponse { entry: Some(convert::entry(&entry, &names)) }))
+    }
+
+    async fn close_by_bot(
+        &self,
+        request: Request<pb::CloseByBotRequest>,
+    ) -> Result<Response<pb::CloseByBotResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let command = CloseByBot {
+            key: Key::new(&caller, &request.request_id, &request),
+            conversation: parse_id("conversation_id", &request.conversation_id)?,
+            session: parse_id("bot_session_id", &request.bot_session_id)?,
+        };
+        let closed = commands::close_by_bot(&self.0, &caller, command).await?;
+        Ok(Response::new(pb::CloseByBotResponse { conversation: to_response(&self.0, &caller, &closed).await? }))
+    }
+
+    async fn hand_off_conversation(
+        &self,
+        request: Request<pb::HandOffConversationRequest>,
+    ) -> Result<Response<pb::HandOffConversationResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let command = HandOff {
+            key: Key::new(&caller, &request.request_id, &request),
+            conversation: parse_id("conversation_id", &request.conversation_id)?,
+            session: parse_id("bot_session_id", &request.bot_session_id)?,
+            agent: parse_optional_id("agent_id", &request.agent_id)?,
+            reason: request.reason,
+        };
+        let conversation = commands::hand_off(&self.0, &caller, command).await?;
+        let conversation = to_response(&self.0, &caller, &conversation).await?;
+        Ok(Response::new(pb::HandOffConversationResponse { conversation }))
+    }
+
+    async fn close_idle_conversations(
+        &self,
+        request: Request<pb::CloseIdleConversationsRequest>,
+    ) -> Result<Response<pb::CloseIdleConversationsResponse>, Status> {
+        let (_, request) = validated(request)?;
+        let timeouts = request.conversations.iter().map(|idle| {
+            Ok(IdleTimeout {
+                account: AccountId(parse_id("account_id", &idle.account_id)?),
+                conversation: parse_id("conversation_id", &idle.conversation_id)?,
+                session: parse_id("bot_session_id", &idle.bot_session_id)?,
+            })
+        });
+        let timeouts = timeouts.collect::<Result<Vec<_>, Status>>()?;
+        let outcomes = commands::close_idle_conversations(&self.0, timeouts).await?;
+        let results = request.conversations.into_iter().zip(outcomes);
+        let results = results.map(|(idle, outcome)| convert::idle_result(idle.conversation_id, outcome)).collect();
+        Ok(Response::new(pb::CloseIdleConversationsResponse { results }))
+    }
+
+    async fn get_closing_facts(
+        &self,
+        request: Request<pb::GetClosingFactsRequest>,
+    ) -> Result<Response<pb::GetClosingFactsResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let id = parse_id("conversation_id", &request.conversation_id)?;
+        let (snapshot, visitor_name) = queries::get_closing_facts(&self.0, &caller, id, request.close_number).await?;
+        Ok(Response::new(convert::closing_facts(snapshot, visitor_name)))
+    }
+
+    async fn record_answer(
+        &self,
+        request: Request<pb::RecordAnswerRequest>,
+    ) -> Result<Response<pb::RecordAnswerResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let command = RecordAnswer {
+            conversation: parse_id("conversation_id", &request.conversation_id)?,
+            session: parse_id("bot_session_id", &request.bot_session_id)?,
+            property: request.property,
+            value: request.value,
+        };
+        let conversation = commands::record_answer(&self.0, &caller, command).await?;
+        Ok(Response::new(pb::RecordAnswerResponse {
+            conversation: to_response(&self.0, &caller, &conversation).await?,
+        }))
+    }
+}
+
+/// The actor that the assignment service acts for.
+fn changing_actor(caller: &Caller) -> Actor {
+    let kind = match caller.actor.kind {
+        CallerKind::Agent => ActorKind::Agent,
+        CallerKind::Bot => ActorKind::Bot,
+        CallerKind::Admin => ActorKind::Admin,
+        CallerKind::Visitor | CallerKind::Service => return Actor::system(),
+    };
+    Actor { kind, id: caller.actor.id.clone() }
+}
+
+fn distinct_buttons(buttons: Vec<PbButton>) -> Result<Vec<Button>, Status> {
+    let mut ids = HashSet::new();
+    if !buttons.iter().all(|button| ids.insert(button.id.as_str())) {
+        return Err(invalid("buttons", "must have different ids"));
+    }
+    Ok(buttons.into_iter().map(|button| Button { id: button.id, label: button.label }).collect())
+}

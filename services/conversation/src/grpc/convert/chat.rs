@@ -1,0 +1,100 @@
+//! Chats as their visitor sees them: an allow-list. A field that is not written here does not reach them (rules C7, S3).
+
+use frontdesk_proto::{actor::v1::ActorKind as PbActorKind, conversation::v1 as pb};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::{button, chosen_button, counter, id_or_empty, owner_kind};
+use crate::{
+    domain::{CloseReason, Content, Conversation, Entry, Owner},
+    queries::DisplayNames,
+};
+
+/// A conversation as its visitor sees it.
+pub(crate) fn chat(conversation: &Conversation, names: &DisplayNames) -> pb::Chat {
+    let answering = conversation.owner.filter(|_| conversation.is_open());
+    pb::Chat {
+        id: conversation.id.to_string(),
+        channel_id: conversation.channel_id.to_string(),
+        open: conversation.is_open(),
+        previous_chat_id: id_or_empty(conversation.previous_id),
+        last_visitor_sequence: counter(conversation.last_visitor_sequence),
+        create_time: Some(conversation.created_at.to_proto()),
+        answering: answering.map(|owner| team_member(conversation.id, owner, names)),
+    }
+}
+
+/// An entry as the visitor sees it. None: it is not visible to them.
+pub(crate) fn chat_entry(entry: &Entry, names: &DisplayNames) -> Option<pb::ChatEntry> {
+    use pb::chat_entry::Content as C;
+    let (author, content) = match &entry.content {
+        Content::Message { text, buttons, chosen } => {
+            let message = pb::ChatMessage {
+                text: text.clone(),
+                buttons: buttons.iter().map(button).collect(),
+                chosen_button: chosen.as_ref().map(chosen_button),
+            };
+            let author = entry.author.as_owner().map(|owner| team_member(entry.conversation_id, owner, names));
+            (author.unwrap_or_else(|| nameless(PbActorKind::Visitor)), C::Message(message))
+        }
+        // The agent who joined, not the one who assigned them.
+        Content::AssigneeChanged { to: Some(to), .. } if to.is_agent() => {
+            (team_member(entry.conversation_id, *to, names), C::Joined(pb::ChatJoined {}))
+        }
+        Content::Closed { reason, .. } => {
+            let visitor_inactive = *reason == CloseReason::VisitorInactive;
+            (nameless(PbActorKind::System), C::Ended(pb::ChatEnded { visitor_inactive }))
+        }
+        Content::Reopened { .. } => (nameless(PbActorKind::System), C::Reopened(pb::ChatReopened {})),
+        Content::AssigneeChanged { .. }
+        | Content::Comment { .. }
+        | Content::HandedOff { .. }
+        | Content::ContactLinked { .. }
+        | Content::TicketCreated { .. }
+        | Content::TranscriptSent { .. } => return None,
+    };
+    Some(pb::ChatEntry {
+        visitor_sequence: counter(entry.visitor_sequence?),
+        author: Some(author),
+        create_time: Some(entry.created_at.to_proto()),
+        content: Some(content),
+        request_id: entry.request_id.clone().unwrap_or_default(),
+    })
+}
+
+fn nameless(kind: PbActorKind) -> pb::ChatAuthor {
+    pb::ChatAuthor { kind: kind.into(), ..pb::ChatAuthor::default() }
+}
+
+fn team_member(conversation: Uuid, owner: Owner, names: &DisplayNames) -> pb::ChatAuthor {
+    pb::ChatAuthor { kind: owner_kind(owner.kind).into(), id: author_id(conversation, owner), name: names.owner(owner) }
+}
+
+/// The id of an agent or bot within one chat: a digest, which does not show their id and differs in every chat.
+fn author_id(conversation: Uuid, owner: Owner) -> String {
+    let mut digest = Sha256::new();
+    digest.update(conversation.as_bytes());
+    digest.update(owner.kind.as_str());
+    digest.update(owner.id.as_bytes());
+    digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s3_the_author_id_of_a_chat_differs_by_author_and_by_chat_and_does_not_show_the_agents_id() {
+        let (chat, ada) = (Uuid::from_u128(1), Uuid::from_u128(0xADA));
+        let id = author_id(chat, Owner::agent(ada));
+        assert_eq!((id.len(), &id), (16, &author_id(chat, Owner::agent(ada))));
+        for other in [
+            author_id(chat, Owner::agent(Uuid::from_u128(0xB0B))),
+            author_id(chat, Owner::bot(ada)),
+            author_id(Uuid::from_u128(2), Owner::agent(ada)),
+        ] {
+            assert_ne!(id, other);
+        }
+        assert!(!ada.simple().to_string().contains(&id));
+    }
+}

@@ -1,0 +1,158 @@
+//! The inbox: conversations that match a filter, the latest activity first, and the newest message or comment of each.
+
+use std::collections::{BTreeSet, HashSet};
+
+use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
+use sea_orm::{
+    Condition, DbErr, EntityTrait, FromQueryResult, Iterable, Order, QueryTrait,
+    entity::prelude::*,
+    sea_query::{ExprTrait, Query, SelectStatement, SubQueryStatement, UnionType},
+};
+use uuid::Uuid;
+
+use super::entity::{
+    conversation::{Column, Entity, Model},
+    entry,
+};
+use crate::domain::{Conversation, Entry, Owner, OwnerKind, Status};
+
+/// Which conversations an inbox shows: those that match one value of each set. An empty set matches all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filter {
+    pub(crate) statuses: HashSet<Status>,
+    pub(crate) assignees: HashSet<AssigneeFilter>,
+    pub(crate) channels: BTreeSet<Uuid>,
+    pub(crate) contacts: BTreeSet<Uuid>,
+    /// Only of this visitor.
+    pub(crate) visitor: Option<String>,
+}
+
+/// Which assignee they have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum AssigneeFilter {
+    Unassigned,
+    AnyBot,
+    Owner(Owner),
+}
+
+/// Conversations that match, the latest activity first, after the cursor (time and id of the last one before).
+pub(crate) async fn list<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    filter: &Filter,
+    after: Option<(Time, Uuid)>,
+    limit: u64,
+) -> Result<Vec<Conversation>, DbErr> {
+    let arms = arms(filter).into_iter().map(|arm| {
+        let mut query = Entity::find().filter(Column::AccountId.eq(account)).filter(arm);
+        if let Some((time, id)) = after {
+            let earlier = Column::LastActivityAt.lt(time);
+            let before = Condition::any().add(earlier).add(Column::LastActivityAt.eq(time).and(Column::Id.lt(id)));
+            query = query.filter(before);
+        }
+        newest_first(query.into_query(), limit)
+    });
+    // In a subquery each, since SQLite sorts and limits only whole unions.
+    let arms = arms.map(|arm| Query::select().columns(Column::iter()).from_subquery(arm, "arm").take());
+    let union = arms.reduce(|mut union, arm| union.union(UnionType::All, arm).take());
+    let Some(union) = union else { return Ok(Vec::new()) };
+    let rows = newest_first(union, limit);
+    let rows = Model::find_by_statement(conn.get_database_backend().build(&rows)).all(conn).await?;
+    Ok(rows.into_iter().map(Conversation::from).collect())
+}
+
+fn newest_first(mut query: SelectStatement, limit: u64) -> SelectStatement {
+    query.order_by(Column::LastActivityAt, Order::Desc).order_by(Column::Id, Order::Desc).limit(limit).take()
+}
+
+/// The filter as conditions of which a conversation matches at most one. Each is read from an index in the order of the inbox;
+/// of one condition with several values all matches would be read and sorted.
+fn arms(filter: &Filter) -> Vec<Condition> {
+    let by_status: Vec<_> = filter.statuses.iter().map(|status| one(Column::Status.eq(*status))).collect();
+    let by_assignee = by_assignee(&filter.assignees);
+    let by_contact: Vec<_> = filter.contacts.iter().map(|contact| one(Column::ContactId.eq(*contact))).collect();
+    let mut rest = Condition::all();
+    if !filter.channels.is_empty() {
+        rest = rest.add(Column::ChannelId.is_in(filter.channels.iter().copied()));
+    }
+    if let Some(visitor) = &filter.visitor {
+        let all = rest.add(Column::VisitorId.eq(visitor)).add(any(&by_status)).add(any(&by_assignee));
+        return vec![all.add(any(&by_contact))];
+    }
+    if !by_contact.is_empty() {
+        let rest = rest.add(any(&by_status)).add(any(&by_assignee));
+        return by_contact.into_iter().map(|contact| rest.clone().add(contact)).collect();
+    }
+    let by_status = if by_status.is_empty() {
+        [Status::Open, Status::Closed].map(|status| one(Column::Status.eq(status))).into()
+    } else {
+        by_status
+    };
+    let by_assignee = if by_assignee.is_empty() { vec![Condition::all()] } else { by_assignee };
+    let pairs = by_status.iter().flat_map(|status| by_assignee.iter().map(move |assignee| (status, assignee)));
+    pairs.map(|(status, assignee)| rest.clone().add(status.clone()).add(assignee.clone())).collect()
+}
+
+fn by_assignee(assignees: &HashSet<AssigneeFilter>) -> Vec<Condition> {
+    let any_bot = assignees.contains(&AssigneeFilter::AnyBot);
+    // A bot is one of any bots: both conditions would return its conversations twice.
+    let distinct = assignees.iter().filter(|filter| match filter {
+        AssigneeFilter::Owner(owner) => owner.is_agent() || !any_bot,
+        AssigneeFilter::Unassigned | AssigneeFilter::AnyBot => true,
+    });
+    let condition = |filter: &AssigneeFilter| match filter {
+        AssigneeFilter::Unassigned => one(Column::AssigneeId.is_null()),
+        AssigneeFilter::AnyBot => one(Column::AssigneeKind.eq(OwnerKind::Bot)),
+        AssigneeFilter::Owner(Owner { kind, id }) => {
+            one(Column::AssigneeId.eq(*id)).add(Column::AssigneeKind.eq(*kind))
+        }
+    };
+    distinct.map(condition).collect()
+}
+
+fn one(condition: Expr) -> Condition {
+    Condition::all().add(condition)
+}
+
+/// One of the conditions. None given: everything matches.
+fn any(conditions: &[Condition]) -> Condition {
+    if conditions.is_empty() {
+        return Condition::all();
+    }
+    conditions.iter().cloned().fold(Condition::any(), Condition::add)
+}
+
+/// The newest message or comment of each conversation that has one, read with one statement.
+pub(crate) async fn list_newest_entries<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    conversations: impl IntoIterator<Item = Uuid>,
+) -> Result<Vec<Entry>, DbErr> {
+    let is_written = Condition::any()
+        .add(Expr::col(("newest", entry::Column::Content)).like(r#"{"type":"message",%"#))
+        .add(Expr::col(("newest", entry::Column::Content)).like(r#"{"type":"comment",%"#));
+    let newest = Query::select()
+        .column(("newest", entry::Column::Sequence))
+        .from_as(entry::Entity, "newest")
+        .and_where(Expr::col(("newest", entry::Column::ConversationId)).equals((Entity, Column::Id)))
+        .cond_where(is_written)
+        .order_by(("newest", entry::Column::Sequence), Order::Desc)
+        .limit(1)
+        .take();
+    let newest = Expr::SubQuery(None, Box::new(SubQueryStatement::SelectStatement(newest)));
+    let rows = Query::select()
+        .columns(entry::Column::iter().map(|column| (entry::Entity, column)))
+        .from(Entity)
+        .inner_join(
+            entry::Entity,
+            Condition::all()
+                .add(Expr::col((entry::Entity, entry::Column::ConversationId)).equals((Entity, Column::Id)))
+                .add(Expr::col((entry::Entity, entry::Column::Sequence)).eq(newest)),
+        )
+        .and_where(Column::AccountId.eq(account))
+        .and_where(Column::Id.is_in(conversations))
+        .take();
+    let rows = entry::Model::find_by_statement(conn.get_database_backend().build(&rows)).all(conn).await?;
+    rows.into_iter().map(Entry::try_from).collect()
+}
