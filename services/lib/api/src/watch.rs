@@ -3,7 +3,11 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use frontdesk_proto::error::v1::Reason;
+use frontdesk_proto::{
+    conversation::v1::{WatchChatResponse, WatchThreadResponse, watch_chat_response, watch_thread_response},
+    error::v1::Reason,
+    watch::v1::{CaughtUp, Heartbeat},
+};
 use futures::{Stream, stream};
 use moka::future::Cache;
 use prost::Message;
@@ -36,6 +40,22 @@ pub trait WatchResponse: Message + Clone + 'static {
     /// The stream is alive.
     fn heartbeat() -> Self;
 }
+
+macro_rules! watch_responses {
+    ($($module:ident::$response:ident),*) => {$(
+        impl WatchResponse for $response {
+            fn caught_up() -> Self {
+                Self { update: Some($module::Update::CaughtUp(CaughtUp {})) }
+            }
+
+            fn heartbeat() -> Self {
+                Self { update: Some($module::Update::Heartbeat(Heartbeat {})) }
+            }
+        }
+    )*};
+}
+
+watch_responses!(watch_chat_response::WatchChatResponse, watch_thread_response::WatchThreadResponse);
 
 /// Items with their sequence numbers, in order, as one read returned them.
 type Items<T> = Arc<Vec<(i64, T)>>;
