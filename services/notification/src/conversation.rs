@@ -5,10 +5,13 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
-    conversation::v1::{
-        self as proto, channel_service_client::ChannelServiceClient, contact_service_client::ContactServiceClient,
-        conversation_service_client::ConversationServiceClient, entry::Content as ProtoContent,
-        thread_service_client::ThreadServiceClient,
+    conversation::{
+        internal::v1::{GetClosingFactsRequest, arbiter_service_client::ArbiterServiceClient},
+        v1::{
+            self as proto, channel_service_client::ChannelServiceClient, contact_service_client::ContactServiceClient,
+            conversation_service_client::ConversationServiceClient, entry::Content as ProtoContent,
+            thread_service_client::ThreadServiceClient,
+        },
     },
 };
 use tonic::{Code, Status};
@@ -19,10 +22,8 @@ use crate::{
     error::NotificationError,
 };
 
-/// Number of entries per page of a thread.
+/// Maximum number of entries per page of a thread; a page with long ones ends earlier.
 const ENTRIES_PER_PAGE: i32 = 200;
-/// Maximum size of a page (bytes): 200 entries of 10,000 characters, each of up to four bytes, and their other fields.
-const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Why a call of the conversation service failed.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ pub(crate) struct Conversation {
     pub(crate) page_title: String,
     pub(crate) started_at: Time,
     pub(crate) closed_at: Option<Time>,
-    pub(crate) last_sequence: i64,
+    pub(crate) last_sequence: i32,
 }
 
 /// A channel.
@@ -72,7 +73,7 @@ pub(crate) struct ClosingFacts {
     /// The visitor's own address, if mail may go to it.
     pub(crate) recipient: Option<String>,
     pub(crate) sender_id: Option<Uuid>,
-    pub(crate) last_sequence: i64,
+    pub(crate) last_sequence: i32,
     /// The visitor's current name. Empty: none is known.
     pub(crate) visitor_name: String,
 }
@@ -106,7 +107,7 @@ impl ConversationClient {
         let mut client = ContactServiceClient::new(self.0.for_account(account));
         let response = client.get_contact(request).await.map_err(|status| call_error("contact", &status))?.into_inner();
         let found = response.contact.ok_or(CallError::NotFound("contact"))?;
-        let emails = found.emails.into_iter().map(|email| email.address).collect();
+        let emails = found.emails.into_iter().map(|email| email.email).collect();
         Ok(Contact { name: found.name, emails, time_zone: found.time_zone })
     }
 
@@ -126,12 +127,12 @@ impl ConversationClient {
         close_number: i32,
     ) -> Result<ClosingFacts, CallError> {
         let resource = if close_number == 0 { "conversation" } else { "close" };
-        let request = proto::GetClosingFactsRequest { conversation_id: id.to_string(), close_number };
-        let mut client = ConversationServiceClient::new(self.0.for_account(account));
+        let request = GetClosingFactsRequest { conversation_id: id.to_string(), close_number };
+        let mut client = ArbiterServiceClient::new(self.0.for_account(account));
         let response =
             client.get_closing_facts(request).await.map_err(|status| call_error(resource, &status))?.into_inner();
         let contact_id = uuid(&response.contact_id);
-        let recipient = frontdesk_mail_address::parse(&response.recipient).map(str::to_owned);
+        let recipient = frontdesk_mail_address::parse(&response.recipient_email).map(str::to_owned);
         Ok(ClosingFacts {
             decision_facts: DecisionFacts {
                 transcript_enabled: response.transcript_enabled,
@@ -139,8 +140,8 @@ impl ConversationClient {
                 had_agent: response.had_agent,
                 had_ticket: response.had_ticket,
                 contact_known: contact_id.is_some(),
-                address_usable: recipient.is_some(),
-                address_verified: response.recipient_verified,
+                email_usable: recipient.is_some(),
+                email_verified: response.recipient_verified,
             },
             contact_id,
             recipient,
@@ -155,12 +156,11 @@ impl ConversationClient {
         &self,
         account: AccountId,
         id: Uuid,
-        until: i64,
+        until: i32,
         visitor: &VisitorName,
         mut on_line: impl FnMut(TranscriptLine),
     ) -> Result<(), CallError> {
-        let mut client =
-            ThreadServiceClient::new(self.0.for_account(account)).max_decoding_message_size(MAX_PAGE_BYTES);
+        let mut client = ThreadServiceClient::new(self.0.for_account(account));
         let mut after = 0;
         loop {
             let request = proto::ListEntriesRequest {
@@ -190,7 +190,7 @@ fn line(entry: proto::Entry, visitor: &VisitorName) -> Option<TranscriptLine> {
     let content = match entry.content? {
         ProtoContent::Message(message) => message_content(message, &author, visitor),
         ProtoContent::AssigneeChanged(change) => {
-            let agent = change.to.filter(|to| to.kind() == ActorKind::Agent)?;
+            let agent = change.new_owner.filter(|owner| owner.kind() == ActorKind::Agent)?;
             Content::Joined { name: name_or(agent.name, "An agent") }
         }
         ProtoContent::Closed(closed) => {
@@ -215,7 +215,9 @@ fn message_content(message: proto::Message, author: &Actor, visitor: &VisitorNam
             VisitorName::Known(name) => (Author::Visitor, name.clone()),
         },
         ActorKind::Bot => (Author::Bot, name_or(author.name.clone(), "Bot")),
-        _ => (Author::Agent, name_or(author.name.clone(), "Agent")),
+        ActorKind::Agent | ActorKind::Admin | ActorKind::System | ActorKind::Unspecified => {
+            (Author::Agent, name_or(author.name.clone(), "Agent"))
+        }
     };
     let buttons = message.buttons.into_iter().map(|button| button.label).collect();
     Content::Message { author: kind, name, text: message.text, buttons }

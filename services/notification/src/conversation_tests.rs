@@ -4,7 +4,7 @@ fn actor(kind: ActorKind, name: &str) -> Actor {
     Actor { kind: kind.into(), id: String::new(), name: name.into() }
 }
 
-fn entry(visitor_sequence: i64, author: Actor, content: ProtoContent) -> proto::Entry {
+fn entry(visitor_sequence: i32, author: Actor, content: ProtoContent) -> proto::Entry {
     proto::Entry { visitor_sequence, author: Some(author), content: Some(content), ..proto::Entry::default() }
 }
 
@@ -14,9 +14,13 @@ fn said(text: &str) -> ProtoContent {
 
 #[test]
 fn t7_only_what_the_visitor_saw_is_in_a_transcript() {
-    use ActorKind::{Agent, Bot, System, Visitor};
-    let to_agent =
-        proto::AssigneeChangedEntry { to: Some(actor(Agent, "Ada")), from: Some(actor(Bot, "Robo")), epoch: 2 };
+    use ActorKind::{Admin, Agent, Bot, System, Visitor};
+    let to_agent = proto::AssigneeChangedEntry {
+        previous_owner: Some(actor(Bot, "Robo")),
+        new_owner: Some(actor(Agent, "Ada")),
+        epoch: 2,
+        ..proto::AssigneeChangedEntry::default()
+    };
     let entries = [
         entry(1, actor(Visitor, ""), said("Hello")),
         entry(2, actor(Bot, "Robo"), said("Hi")),
@@ -27,7 +31,7 @@ fn t7_only_what_the_visitor_saw_is_in_a_transcript() {
         entry(3, actor(Agent, "Ada"), ProtoContent::AssigneeChanged(to_agent)),
         entry(0, actor(Agent, "Ada"), ProtoContent::TicketCreated(proto::TicketCreatedEntry::default())),
         entry(0, actor(System, ""), ProtoContent::TranscriptSent(proto::TranscriptSentEntry::default())),
-        entry(4, actor(Agent, "Ada"), ProtoContent::Closed(proto::ClosedEntry::default())),
+        entry(4, actor(Admin, "Office"), ProtoContent::Closed(proto::ClosedEntry::default())),
     ];
     let visitor = VisitorName::Known("Vera".into());
     let lines: Vec<TranscriptLine> = entries.into_iter().filter_map(|entry| super::line(entry, &visitor)).collect();

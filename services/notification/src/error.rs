@@ -8,7 +8,7 @@ use frontdesk_proto::notification::v1::Reason;
 use sea_orm::DbErr;
 use tonic::{Code, Status};
 
-use crate::domain::{DeliveryState, MailLimitReached};
+use crate::domain::{DeliveryStatus, MailLimitReached, SenderEdited};
 
 /// Domain of the service's errors in `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "notification.frontdesk";
@@ -30,22 +30,25 @@ pub(crate) enum NotificationError {
     #[error("there is no such {0}")]
     NotFound(&'static str),
     /// The request id was used for another request.
-    #[error("the request_id was used for another request; choose a new one")]
+    #[error("the request id was used for another request")]
     RequestIdReused,
     /// Transcripts are sent by hand only after the conversation was closed (rule T4).
     #[error("the conversation is still open; close it first")]
     ConversationOpen,
+    /// The resource was edited since the caller read it.
+    #[error("the {0} was edited since the caller read it")]
+    EtagMismatch(&'static str),
     /// Mail goes only to addresses of contacts (rule S4).
     #[error(
         "the address is not an address of this contact; choose one of the contact's addresses, or add it to the contact"
     )]
-    AddressNotOfContact,
-    /// The state of the delivery does not allow the operation.
+    EmailNotOfContact,
+    /// The status of the delivery does not allow the operation.
     #[error(
         "the delivery is {}; a FAILED or PARKED delivery can be retried, a QUEUED, FAILED or PARKED one cancelled",
         .0.as_str()
     )]
-    DeliveryState(DeliveryState),
+    DeliveryStatus(DeliveryStatus),
     /// The sender address is not verified.
     #[error("the sender address is not verified; verify it with the code that was mailed to it")]
     SenderNotVerified,
@@ -72,6 +75,12 @@ impl From<MailLimitReached> for NotificationError {
     }
 }
 
+impl From<SenderEdited> for NotificationError {
+    fn from(_: SenderEdited) -> Self {
+        Self::EtagMismatch("sender")
+    }
+}
+
 impl From<ClaimError> for NotificationError {
     fn from(error: ClaimError) -> Self {
         match error {
@@ -88,12 +97,13 @@ impl From<NotificationError> for Status {
         let error = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.clone());
         match notification_error {
             E::Field { field, description } => ApiError::fields(vec![FieldError::new(field, description)]),
-            E::NotFound(resource) => error(Code::NotFound, Reason::NotFound).with("resource", resource),
-            E::RequestIdReused => error(Code::FailedPrecondition, Reason::RequestIdReused),
+            E::NotFound(resource) => ApiError::not_found(resource, message),
+            E::RequestIdReused => ApiError::request_id_reused(),
+            E::EtagMismatch(resource) => ApiError::etag_mismatch(resource),
             E::ConversationOpen => error(Code::FailedPrecondition, Reason::ConversationOpen),
-            E::AddressNotOfContact => error(Code::FailedPrecondition, Reason::AddressNotOfContact),
-            E::DeliveryState(state) => {
-                error(Code::FailedPrecondition, Reason::DeliveryState).with("state", state.as_str())
+            E::EmailNotOfContact => error(Code::FailedPrecondition, Reason::EmailNotOfContact),
+            E::DeliveryStatus(status) => {
+                error(Code::FailedPrecondition, Reason::DeliveryStatus).with("status", status.as_str())
             }
             E::SenderNotVerified => error(Code::FailedPrecondition, Reason::SenderNotVerified),
             E::CodeWrong => error(Code::FailedPrecondition, Reason::CodeWrong),

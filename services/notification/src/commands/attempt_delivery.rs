@@ -31,7 +31,7 @@ pub(crate) async fn begin_attempt(
         account: delivery.account,
         delivery: delivery.id,
         from: delivery.mail_from,
-        to: delivery.recipient,
+        to: delivery.recipient_email,
         bytes,
     }))
 }

@@ -12,7 +12,7 @@ pub(crate) async fn cancel_delivery(app: &App, caller: &Caller, id: Uuid) -> Res
     let mut delivery = store::deliveries::find_for_update(&tx, caller.account, id)
         .await?
         .ok_or(NotificationError::NotFound("delivery"))?;
-    if delivery.cancel().map_err(NotificationError::DeliveryState)? {
+    if delivery.cancel().map_err(NotificationError::DeliveryStatus)? {
         save_delivery(&mut tx, &delivery, None).await?;
     }
     tx.commit().await?;

@@ -92,7 +92,7 @@ async fn gather(app: &App, delivery: &Delivery) -> Result<(TranscriptData, Strin
     let (recipient, missing) = if as_closed {
         (facts.recipient, "The visitor had no address that mail may go to when the chat ended.")
     } else {
-        let recipient = data.contact.as_ref().and_then(|contact| contact.address(&delivery.recipient));
+        let recipient = data.contact.as_ref().and_then(|contact| contact.address(&delivery.recipient_email));
         (recipient, "The contact does not have the address any more, or none that mail may go to.")
     };
     match recipient {

@@ -20,7 +20,7 @@ use crate::{
 /// The sender to add: a plain address and the display name for it.
 #[derive(Clone, Debug)]
 pub(crate) struct CreateSender {
-    pub(crate) address: String,
+    pub(crate) email: String,
     pub(crate) display_name: String,
 }
 
@@ -41,7 +41,7 @@ pub(crate) async fn create_sender(
     }
     let now = tx.now().await?;
     let mut sender = find_or_insert(&tx, caller, &command, now).await?;
-    sender.display_name = command.display_name;
+    sender.rename(command.display_name, "", now)?;
     let delivery = if sender.verified { None } else { Some(mail_code(app, &mut tx, caller, &mut sender, now).await?) };
     store::senders::save(&tx, &sender).await?;
     key.store_result(&tx, &(sender.id, delivery)).await?;
@@ -56,11 +56,11 @@ async fn find_or_insert(
     now: Time,
 ) -> Result<Sender, NotificationError> {
     // The account's row is locked, so no concurrent call adds the address between these two statements.
-    if let Some(sender) = store::senders::find_by_address_for_update(tx, caller.account, &command.address).await? {
+    if let Some(sender) = store::senders::find_by_email_for_update(tx, caller.account, &command.email).await? {
         return Ok(sender);
     }
-    let (address, display_name) = (command.address.clone(), command.display_name.clone());
-    let sender = Sender::new(tx.new_id(), caller.account, address, display_name, now);
+    let (email, display_name) = (command.email.clone(), command.display_name.clone());
+    let sender = Sender::new(tx.new_id(), caller.account, email, display_name, now);
     store::senders::insert(tx, &sender).await?;
     Ok(sender)
 }
@@ -74,7 +74,7 @@ async fn mail_code(
     now: Time,
 ) -> Result<Uuid, NotificationError> {
     let requested_by = caller.actor.to_string();
-    check_mail_limits(tx, caller.account, &limits(&app.settings, &requested_by, &sender.address), now).await?;
+    check_mail_limits(tx, caller.account, &limits(&app.settings, &requested_by, &sender.email), now).await?;
     let code = format!("{:08}", rand::rng().random_range(0..100_000_000_u32));
     sender.set_code(&code, now);
 
@@ -90,7 +90,7 @@ async fn mail_code(
         from_name,
         from,
         to_name: String::new(),
-        to: sender.address.clone(),
+        to: sender.email.clone(),
         subject: "Your code to verify this address".into(),
     };
     let composed =

@@ -57,7 +57,7 @@ fn delivery(id: Uuid, close: &ConversationClose, now: Time) -> Delivery {
         contact: close.contact,
         sender: close.sender,
         until_sequence: close.last_sequence,
-        unverified: !close.facts.address_verified,
+        unverified: !close.facts.email_verified,
         ..Delivery::new(id, close.account, DeliveryKind::Transcript, now)
     }
 }

@@ -13,6 +13,7 @@ mod send_transcript;
 mod set_fallback_sender;
 mod settle_interrupted;
 mod steps;
+mod update_sender;
 mod verify_sender;
 
 pub(crate) use attempt_delivery::{begin_attempt, record_outcome};
@@ -27,4 +28,5 @@ pub(crate) use retry_delivery::retry_delivery;
 pub(crate) use send_transcript::{SendTranscript, send_transcript};
 pub(crate) use set_fallback_sender::set_fallback_sender;
 pub(crate) use settle_interrupted::settle_interrupted;
+pub(crate) use update_sender::{UpdateSender, update_sender};
 pub(crate) use verify_sender::verify_sender;

@@ -13,7 +13,7 @@ pub(crate) async fn retry_delivery(app: &App, caller: &Caller, id: Uuid) -> Resu
         .await?
         .ok_or(NotificationError::NotFound("delivery"))?;
     let now = tx.now().await?;
-    if delivery.retry(now).map_err(NotificationError::DeliveryState)? {
+    if delivery.retry(now).map_err(NotificationError::DeliveryStatus)? {
         save_delivery(&mut tx, &delivery, None).await?;
         tx.on_commit(app.wake());
     }

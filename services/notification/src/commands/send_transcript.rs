@@ -54,7 +54,7 @@ pub(crate) async fn send_transcript(
         sender_from_channel: true,
         until_sequence,
         requested_by,
-        recipient,
+        recipient_email: recipient,
         subject: command.subject,
         time_zone: command.time_zone,
         ..Delivery::new(tx.new_id(), caller.account, DeliveryKind::ManualTranscript, now)
@@ -75,7 +75,7 @@ async fn find_recipient(
     app: &App,
     caller: &Caller,
     command: &SendTranscript,
-) -> Result<(String, i64), NotificationError> {
+) -> Result<(String, i32), NotificationError> {
     let conversation = app.conversation.get_conversation(caller.account, command.conversation).await?;
     if !conversation.closed {
         return Err(NotificationError::ConversationOpen);
@@ -89,7 +89,7 @@ async fn find_recipient(
     } else {
         contact.address(&command.email)
     };
-    let recipient = recipient.ok_or(NotificationError::AddressNotOfContact)?;
+    let recipient = recipient.ok_or(NotificationError::EmailNotOfContact)?;
     Ok((recipient, conversation.last_sequence))
 }
 

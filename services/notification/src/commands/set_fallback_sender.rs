@@ -16,8 +16,9 @@ pub(crate) async fn set_fallback_sender(app: &App, caller: &Caller, id: Uuid) ->
         return Err(NotificationError::SenderNotVerified);
     }
     if !sender.fallback {
-        store::senders::clear_fallback(&tx, caller.account).await?;
-        sender.fallback = true;
+        let now = tx.now().await?;
+        store::senders::clear_fallback(&tx, caller.account, now).await?;
+        sender.set_fallback(now);
         store::senders::save(&tx, &sender).await?;
     }
     tx.commit().await?;

@@ -60,8 +60,8 @@ fn close(event: &Event) -> Result<ConversationClose, String> {
             had_agent: closed.had_agent,
             had_ticket: closed.had_ticket,
             contact_known: contact.is_some(),
-            address_usable: closed.address_usable,
-            address_verified: closed.address_verified,
+            email_usable: closed.email_usable,
+            email_verified: closed.email_verified,
         },
     })
 }

@@ -16,8 +16,8 @@ pub(crate) struct DecisionFacts {
     pub(crate) had_ticket: bool,
     pub(crate) contact_known: bool,
     /// The contact had an address that mail may go to.
-    pub(crate) address_usable: bool,
-    pub(crate) address_verified: bool,
+    pub(crate) email_usable: bool,
+    pub(crate) email_verified: bool,
 }
 
 /// One close of a conversation.
@@ -32,7 +32,7 @@ pub(crate) struct ConversationClose {
     /// The sender that the channel had chosen. None: it had chosen none.
     pub(crate) sender: Option<Uuid>,
     /// Sequence of the last entry of the thread.
-    pub(crate) last_sequence: i64,
+    pub(crate) last_sequence: i32,
     pub(crate) closed_at: Time,
     pub(crate) facts: DecisionFacts,
 }
@@ -41,6 +41,6 @@ impl ConversationClose {
     /// Returns the contact whose automatic transcripts are limited because its address is not verified. None: no limit
     /// applies.
     pub(crate) fn unverified_contact(&self) -> Option<Uuid> {
-        self.contact.filter(|_| !self.facts.address_verified)
+        self.contact.filter(|_| !self.facts.email_verified)
     }
 }

@@ -5,7 +5,7 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
-use super::{AttemptOutcome, Claim, DeliveryEvent, DeliveryKind, DeliveryState, RetryPolicy};
+use super::{AttemptOutcome, Claim, DeliveryEvent, DeliveryKind, DeliveryStatus, RetryPolicy};
 
 /// One mail to one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(crate) struct Delivery {
     pub(crate) id: Uuid,
     pub(crate) account: AccountId,
     pub(crate) kind: DeliveryKind,
-    pub(crate) state: DeliveryState,
+    pub(crate) status: DeliveryStatus,
     pub(crate) conversation: Option<Uuid>,
     /// The close whose transcript is mailed. 0: it was not sent automatically.
     pub(crate) close_number: i32,
@@ -23,30 +23,30 @@ pub(crate) struct Delivery {
     /// True: the channel's current sender is used instead of `sender`.
     pub(crate) sender_from_channel: bool,
     /// Sequence of the last entry in the transcript.
-    pub(crate) until_sequence: i64,
+    pub(crate) until_sequence: i32,
     /// The recipient's address was not verified at the close.
     pub(crate) unverified: bool,
     /// The actor who requested it. Empty: it was sent automatically.
     pub(crate) requested_by: String,
     /// Empty until the mail is composed, unless it was requested.
-    pub(crate) recipient: String,
+    pub(crate) recipient_email: String,
     /// The requested subject. Empty: the default one.
     pub(crate) subject: String,
     /// The requested time zone. Empty: the contact's.
     pub(crate) time_zone: String,
     pub(crate) mail_from: String,
-    pub(crate) message_id: String,
+    pub(crate) mail_message_id: String,
     /// Date of the mail. None: it is not composed yet.
     pub(crate) composed_at: Option<Time>,
     pub(crate) compose_failures: i32,
-    pub(crate) attempts: i32,
+    pub(crate) attempt_count: i32,
     /// Attempts before the last retry by a person; they do not count towards the maximum.
     pub(crate) attempts_before_retry: i32,
     pub(crate) unknown_outcomes: i32,
     pub(crate) last_response: String,
     /// Why it failed or waits. Empty: it does neither.
     pub(crate) failure: String,
-    /// Rises with each claim and each change of state, which ends an earlier [`Claim`].
+    /// Rises with each claim and each change of status, which ends an earlier [`Claim`].
     pub(crate) claim_number: i64,
     /// A worker holds it until `due_at`.
     pub(crate) claimed: bool,
@@ -66,7 +66,7 @@ impl Delivery {
             id,
             account,
             kind,
-            state: DeliveryState::Queued,
+            status: DeliveryStatus::Queued,
             conversation: None,
             close_number: 0,
             contact: None,
@@ -75,14 +75,14 @@ impl Delivery {
             until_sequence: 0,
             unverified: false,
             requested_by: String::new(),
-            recipient: String::new(),
+            recipient_email: String::new(),
             subject: String::new(),
             time_zone: String::new(),
             mail_from: String::new(),
-            message_id: String::new(),
+            mail_message_id: String::new(),
             composed_at: None,
             compose_failures: 0,
-            attempts: 0,
+            attempt_count: 0,
             attempts_before_retry: 0,
             unknown_outcomes: 0,
             last_response: String::new(),
@@ -105,15 +105,15 @@ impl Delivery {
     /// Sets what the composed mail says about itself.
     pub(crate) fn set_composed(&mut self, from: String, recipient: String, message_id: String, date: Time) {
         self.mail_from = from;
-        self.recipient = recipient;
-        self.message_id = message_id;
+        self.recipient_email = recipient;
+        self.mail_message_id = message_id;
         self.composed_at = Some(date);
         self.failure = String::new();
     }
 
     /// Returns whether the composed mail may still be sent, so that its bytes are kept.
     pub(crate) fn needs_mail(&self) -> bool {
-        !matches!(self.state, DeliveryState::Sent | DeliveryState::Cancelled)
+        !matches!(self.status, DeliveryStatus::Sent | DeliveryStatus::Cancelled)
     }
 
     /// Claims the delivery for a worker until `until`, which ends an earlier claim.
@@ -125,7 +125,7 @@ impl Delivery {
             account: self.account,
             delivery: self.id,
             number: self.claim_number,
-            interrupted: self.state == DeliveryState::Sending,
+            interrupted: self.status == DeliveryStatus::Sending,
             traceparent: self.traceparent.clone(),
         }
     }
@@ -137,8 +137,8 @@ impl Delivery {
 
     /// Begins an attempt; the worker holds the delivery until `until`.
     pub(crate) fn begin_attempt(&mut self, until: Time) {
-        self.state = DeliveryState::Sending;
-        self.attempts += 1;
+        self.status = DeliveryStatus::Sending;
+        self.attempt_count += 1;
         self.claimed = true;
         self.due_at = until;
     }
@@ -166,7 +166,7 @@ impl Delivery {
     ) -> Option<DeliveryEvent> {
         match outcome {
             AttemptOutcome::Accepted(response) => {
-                self.enter(DeliveryState::Sent);
+                self.enter(DeliveryStatus::Sent);
                 self.last_response = response;
                 self.failure = String::new();
                 self.sent_at = Some(now);
@@ -180,7 +180,7 @@ impl Delivery {
             }
             AttemptOutcome::TransientFailure(response) => {
                 self.last_response = response;
-                let counted = self.attempts - self.attempts_before_retry;
+                let counted = self.attempt_count - self.attempts_before_retry;
                 if counted >= policy.max_attempts {
                     return Some(self.fail(format!("It was tried {counted} times; no attempt is left.")));
                 }
@@ -206,7 +206,7 @@ impl Delivery {
             self.queue(reason, now.plus(policy.pause_after(1)));
             return None;
         }
-        self.enter(DeliveryState::Parked);
+        self.enter(DeliveryStatus::Parked);
         self.failure =
             "The mail was sent twice and the server did not answer: check whether it arrived, then retry or cancel."
                 .into();
@@ -218,14 +218,14 @@ impl Delivery {
         self.queue("The attempt was interrupted; it is tried again.".into(), now);
     }
 
-    /// Queues the delivery again at a person's request. Returns false when it is queued already, and the state that does
+    /// Queues the delivery again at a person's request. Returns false when it is queued already, and the status that does
     /// not allow it as an error.
-    pub(crate) fn retry(&mut self, now: Time) -> Result<bool, DeliveryState> {
-        match self.state {
-            DeliveryState::Queued => Ok(false),
-            DeliveryState::Failed | DeliveryState::Parked => {
+    pub(crate) fn retry(&mut self, now: Time) -> Result<bool, DeliveryStatus> {
+        match self.status {
+            DeliveryStatus::Queued => Ok(false),
+            DeliveryStatus::Failed | DeliveryStatus::Parked => {
                 self.queue(String::new(), now);
-                self.attempts_before_retry = self.attempts;
+                self.attempts_before_retry = self.attempt_count;
                 self.unknown_outcomes = 0;
                 self.compose_failures = 0;
                 // A missing sender is repaired in the channel's settings, so the channel is asked again (rule T5).
@@ -234,38 +234,38 @@ impl Delivery {
                 }
                 Ok(true)
             }
-            state => Err(state),
+            status => Err(status),
         }
     }
 
-    /// Cancels the delivery at a person's request. Returns false when it is cancelled already, and the state that does not
+    /// Cancels the delivery at a person's request. Returns false when it is cancelled already, and the status that does not
     /// allow it as an error.
-    pub(crate) fn cancel(&mut self) -> Result<bool, DeliveryState> {
-        match self.state {
-            DeliveryState::Cancelled => Ok(false),
-            DeliveryState::Queued | DeliveryState::Failed | DeliveryState::Parked => {
-                self.enter(DeliveryState::Cancelled);
+    pub(crate) fn cancel(&mut self) -> Result<bool, DeliveryStatus> {
+        match self.status {
+            DeliveryStatus::Cancelled => Ok(false),
+            DeliveryStatus::Queued | DeliveryStatus::Failed | DeliveryStatus::Parked => {
+                self.enter(DeliveryStatus::Cancelled);
                 Ok(true)
             }
-            state => Err(state),
+            status => Err(status),
         }
     }
 
     fn queue(&mut self, reason: String, due_at: Time) {
-        self.enter(DeliveryState::Queued);
+        self.enter(DeliveryStatus::Queued);
         self.failure = reason;
         self.due_at = due_at;
     }
 
     fn fail(&mut self, reason: String) -> DeliveryEvent {
-        self.enter(DeliveryState::Failed);
+        self.enter(DeliveryStatus::Failed);
         self.failure = reason;
         self.publish(DeliveryEvent::Failed)
     }
 
-    /// Changes the state, which ends the claim of the worker that holds the delivery.
-    fn enter(&mut self, state: DeliveryState) {
-        self.state = state;
+    /// Changes the status, which ends the claim of the worker that holds the delivery.
+    fn enter(&mut self, status: DeliveryStatus) {
+        self.status = status;
         self.claimed = false;
         self.claim_number += 1;
     }

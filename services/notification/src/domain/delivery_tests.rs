@@ -22,7 +22,7 @@ fn attempt(delivery: &mut Delivery, outcome: AttemptOutcome) -> Option<DeliveryE
 fn t8_a_transient_failure_is_retried_and_keeps_the_servers_response() {
     let mut delivery = delivery();
     assert_eq!(attempt(&mut delivery, AttemptOutcome::TransientFailure("451 later".into())), None);
-    assert_eq!((delivery.state, delivery.attempts), (DeliveryState::Queued, 1));
+    assert_eq!((delivery.status, delivery.attempt_count), (DeliveryStatus::Queued, 1));
     assert_eq!(delivery.due_at, NOW.plus(Duration::from_secs(30)));
     assert_eq!(delivery.last_response, "451 later");
     attempt(&mut delivery, AttemptOutcome::TransientFailure("451 later".into()));
@@ -38,10 +38,10 @@ fn t8_after_the_last_attempt_it_has_failed_and_a_person_may_retry() {
     }
     assert_eq!(attempt(&mut delivery, failure()), Some(DeliveryEvent::Failed));
     assert_eq!(delivery.retry(NOW), Ok(true));
-    assert_eq!((delivery.state, delivery.due_at), (DeliveryState::Queued, NOW));
+    assert_eq!((delivery.status, delivery.due_at), (DeliveryStatus::Queued, NOW));
     // Attempts before the retry do not count towards the maximum.
     assert_eq!(attempt(&mut delivery, failure()), None);
-    assert_eq!(delivery.attempts, 4);
+    assert_eq!(delivery.attempt_count, 4);
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn t8_a_permanent_failure_ends_the_delivery() {
     let mut delivery = delivery();
     let outcome = AttemptOutcome::PermanentFailure("550 unknown user".into());
     assert_eq!(attempt(&mut delivery, outcome), Some(DeliveryEvent::Failed));
-    assert_eq!((delivery.state, delivery.last_response.as_str()), (DeliveryState::Failed, "550 unknown user"));
+    assert_eq!((delivery.status, delivery.last_response.as_str()), (DeliveryStatus::Failed, "550 unknown user"));
     assert_eq!(delivery.version, 1, "one event");
 }
 
@@ -58,9 +58,9 @@ fn t8_an_unknown_outcome_is_tried_once_more_and_then_parked() {
     let mut delivery = delivery();
     let unknown = || AttemptOutcome::Unknown("no answer".into());
     assert_eq!(attempt(&mut delivery, unknown()), None);
-    assert_eq!(delivery.state, DeliveryState::Queued);
+    assert_eq!(delivery.status, DeliveryStatus::Queued);
     assert_eq!(attempt(&mut delivery, unknown()), Some(DeliveryEvent::Parked));
-    assert_eq!(delivery.state, DeliveryState::Parked);
+    assert_eq!(delivery.status, DeliveryStatus::Parked);
     assert!(delivery.is_composed() && delivery.needs_mail(), "a retry sends the same bytes");
 }
 
@@ -70,7 +70,7 @@ fn t8_retrying_to_compose_counts_no_attempt() {
     for _ in 0..50 {
         delivery.retry_composing("unavailable".into(), &POLICY, NOW);
     }
-    assert_eq!((delivery.state, delivery.attempts), (DeliveryState::Queued, 0));
+    assert_eq!((delivery.status, delivery.attempt_count), (DeliveryStatus::Queued, 0));
     assert_eq!(delivery.due_at, NOW.plus(Duration::from_secs(480)));
 }
 
@@ -88,11 +88,11 @@ fn t8_retrying_and_cancelling_twice_change_nothing_and_a_sent_mail_stays_sent() 
     assert_eq!(delivery.retry(NOW), Ok(false));
     assert_eq!(delivery.cancel(), Ok(true));
     assert_eq!(delivery.cancel(), Ok(false));
-    assert_eq!(delivery.retry(NOW), Err(DeliveryState::Cancelled));
+    assert_eq!(delivery.retry(NOW), Err(DeliveryStatus::Cancelled));
     let mut sent = self::delivery();
     assert_eq!(attempt(&mut sent, AttemptOutcome::Accepted("250 ok".into())), Some(DeliveryEvent::Sent));
-    assert_eq!(sent.cancel(), Err(DeliveryState::Sent));
-    assert_eq!(sent.retry(NOW), Err(DeliveryState::Sent));
+    assert_eq!(sent.cancel(), Err(DeliveryStatus::Sent));
+    assert_eq!(sent.retry(NOW), Err(DeliveryStatus::Sent));
     assert!(!sent.needs_mail());
 }
 
@@ -114,11 +114,11 @@ fn t8_a_claim_during_an_attempt_is_interrupted() {
 
 #[test]
 fn t8_kinds_and_states_are_read_back_from_their_names() {
-    for state in ["QUEUED", "SENDING", "SENT", "FAILED", "PARKED", "CANCELLED"] {
-        assert_eq!(DeliveryState::parse(state).unwrap().as_str(), state);
+    for status in ["QUEUED", "SENDING", "SENT", "FAILED", "PARKED", "CANCELLED"] {
+        assert_eq!(DeliveryStatus::parse(status).unwrap().as_str(), status);
     }
     for kind in ["TRANSCRIPT", "MANUAL_TRANSCRIPT", "SENDER_VERIFICATION"] {
         assert_eq!(DeliveryKind::parse(kind).unwrap().as_str(), kind);
     }
-    assert_eq!(DeliveryState::parse(""), None);
+    assert_eq!(DeliveryStatus::parse(""), None);
 }

@@ -4,7 +4,7 @@
 mod close;
 mod contact;
 mod delivery;
-mod delivery_state;
+mod delivery_status;
 mod excerpt;
 mod mail_limits;
 mod retry_policy;
@@ -15,12 +15,12 @@ mod transcript_decision;
 pub(crate) use close::{ConversationClose, DecisionFacts};
 pub(crate) use contact::Contact;
 pub(crate) use delivery::Delivery;
-pub(crate) use delivery_state::{AttemptOutcome, Claim, DeliveryEvent, DeliveryKind, DeliveryState};
+pub(crate) use delivery_status::{AttemptOutcome, Claim, DeliveryEvent, DeliveryFilter, DeliveryKind, DeliveryStatus};
 pub(crate) use excerpt::Excerpt;
 pub(crate) use mail_limits::{
     COUNTED_UNVERIFIED, COUNTED_WINDOW, LimitScope, MailLimit, MailLimitReached, UnverifiedCounts, UnverifiedLimits,
 };
 pub(crate) use retry_policy::RetryPolicy;
-pub(crate) use sender::{Sender, SenderUnavailable};
+pub(crate) use sender::{Sender, SenderEdited, SenderUnavailable};
 pub(crate) use transcript::{Author, Content, Transcript, TranscriptLine, VisitorName, link, zone};
 pub(crate) use transcript_decision::{SkipReason, TranscriptDecision, decide, explain};

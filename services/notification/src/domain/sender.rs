@@ -17,7 +17,7 @@ const MAX_CODE_TRIES: i32 = 5;
 pub(crate) struct Sender {
     pub(crate) id: Uuid,
     pub(crate) account: AccountId,
-    pub(crate) address: String,
+    pub(crate) email: String,
     pub(crate) display_name: String,
     pub(crate) verified: bool,
     /// It is the sender for channels that chose none.
@@ -28,8 +28,15 @@ pub(crate) struct Sender {
     /// Remaining tries with the code.
     pub(crate) code_tries: i32,
     pub(crate) created_at: Time,
+    pub(crate) updated_at: Time,
     pub(crate) deleted_at: Option<Time>,
+    /// 1 at its creation; rises with each change that callers see, so not with a code; also the etag.
+    pub(crate) version: i64,
 }
+
+/// The sender was edited since the caller read it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct SenderEdited;
 
 /// Why there is no sender for a transcript; the text is the failure that the delivery shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,11 +61,11 @@ fn code_hash(sender: Uuid, code: &str) -> Vec<u8> {
 
 impl Sender {
     /// Returns a sender that is not verified.
-    pub(crate) fn new(id: Uuid, account: AccountId, address: String, display_name: String, now: Time) -> Self {
+    pub(crate) fn new(id: Uuid, account: AccountId, email: String, display_name: String, now: Time) -> Self {
         Self {
             id,
             account,
-            address,
+            email,
             display_name,
             verified: false,
             fallback: false,
@@ -66,8 +73,40 @@ impl Sender {
             code_expires_at: now,
             code_tries: 0,
             created_at: now,
+            updated_at: now,
             deleted_at: None,
+            version: 1,
         }
+    }
+
+    /// Returns the etag.
+    pub(crate) fn etag(&self) -> String {
+        self.version.to_string()
+    }
+
+    /// Changes the name shown beside the address; an empty `etag` changes it unconditionally. Returns false when it is this
+    /// name already, whatever the etag.
+    pub(crate) fn rename(&mut self, display_name: String, etag: &str, now: Time) -> Result<bool, SenderEdited> {
+        if self.display_name == display_name {
+            return Ok(false);
+        }
+        if !etag.is_empty() && etag != self.etag() {
+            return Err(SenderEdited);
+        }
+        self.display_name = display_name;
+        self.mark_changed(now);
+        Ok(true)
+    }
+
+    /// Makes it the fallback of its account; the store ends the previous one first.
+    pub(crate) fn set_fallback(&mut self, now: Time) {
+        self.fallback = true;
+        self.mark_changed(now);
+    }
+
+    fn mark_changed(&mut self, now: Time) {
+        self.updated_at = now;
+        self.version += 1;
     }
 
     /// Returns the sender of a transcript: `chosen` is the one that the channel chose, `found` that one or the account's
@@ -101,6 +140,7 @@ impl Sender {
         }
         self.verified = true;
         self.code_hash = None;
+        self.mark_changed(now);
         true
     }
 
@@ -110,6 +150,7 @@ impl Sender {
         self.fallback = false;
         self.verified = false;
         self.code_hash = None;
+        self.mark_changed(now);
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) enum SkipReason {
 }
 
 impl SkipReason {
-    /// Returns its name in rows and events: the proto's value without its prefix.
+    /// Returns its name in rows.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Disabled => "DISABLED",
@@ -56,9 +56,9 @@ pub(crate) fn decide(facts: &DecisionFacts, unverified_limit_reached: bool) -> O
         Some(SkipReason::BotConversation)
     } else if facts.had_ticket {
         Some(SkipReason::Ticket)
-    } else if !facts.contact_known || !facts.address_usable {
+    } else if !facts.contact_known || !facts.email_usable {
         Some(SkipReason::NoAddress)
-    } else if !facts.address_verified && unverified_limit_reached {
+    } else if !facts.email_verified && unverified_limit_reached {
         Some(SkipReason::UnverifiedLimit)
     } else {
         None
@@ -101,8 +101,8 @@ mod tests {
             transcript_enabled: true,
             had_agent: true,
             contact_known: true,
-            address_usable: true,
-            address_verified: true,
+            email_usable: true,
+            email_verified: true,
             ..DecisionFacts::default()
         }
     }
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn t2_without_a_contact_or_an_address_it_is_skipped() {
         let unknown = DecisionFacts { contact_known: false, ..chat_with_a_person() };
-        let no_address = DecisionFacts { address_usable: false, ..chat_with_a_person() };
+        let no_address = DecisionFacts { email_usable: false, ..chat_with_a_person() };
         assert_eq!(decide(&unknown, false), Some(SkipReason::NoAddress));
         assert_eq!(decide(&no_address, false), Some(SkipReason::NoAddress));
         assert_ne!(explain(Some(SkipReason::NoAddress), &unknown), explain(Some(SkipReason::NoAddress), &no_address));
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn t2_the_unverified_limit_does_not_apply_to_verified_addresses() {
-        let unverified = DecisionFacts { address_verified: false, ..chat_with_a_person() };
+        let unverified = DecisionFacts { email_verified: false, ..chat_with_a_person() };
         assert_eq!(decide(&unverified, true), Some(SkipReason::UnverifiedLimit));
         assert_eq!(decide(&unverified, false), None);
     }

@@ -3,10 +3,17 @@
 use frontdesk_proto::notification::v1 as proto;
 use uuid::Uuid;
 
-use crate::domain::{Delivery, DeliveryKind, DeliveryState, Sender, SkipReason, TranscriptDecision, explain};
+use crate::{
+    domain::{Delivery, DeliveryKind, DeliveryStatus, Sender, TranscriptDecision, explain},
+    queries::TranscriptPart,
+};
 
 fn id_or_empty(id: Option<Uuid>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
+}
+
+fn version(version: i64) -> i32 {
+    i32::try_from(version).unwrap_or(i32::MAX)
 }
 
 pub(super) fn delivery(delivery: Delivery) -> proto::Delivery {
@@ -15,57 +22,68 @@ pub(super) fn delivery(delivery: Delivery) -> proto::Delivery {
         DeliveryKind::ManualTranscript => proto::DeliveryKind::ManualTranscript,
         DeliveryKind::SenderVerification => proto::DeliveryKind::SenderVerification,
     };
-    let state = match delivery.state {
-        DeliveryState::Queued => proto::DeliveryState::Queued,
-        DeliveryState::Sending => proto::DeliveryState::Sending,
-        DeliveryState::Sent => proto::DeliveryState::Sent,
-        DeliveryState::Failed => proto::DeliveryState::Failed,
-        DeliveryState::Parked => proto::DeliveryState::Parked,
-        DeliveryState::Cancelled => proto::DeliveryState::Cancelled,
+    let status = match delivery.status {
+        DeliveryStatus::Queued => proto::DeliveryStatus::Queued,
+        DeliveryStatus::Sending => proto::DeliveryStatus::Sending,
+        DeliveryStatus::Sent => proto::DeliveryStatus::Sent,
+        DeliveryStatus::Failed => proto::DeliveryStatus::Failed,
+        DeliveryStatus::Parked => proto::DeliveryStatus::Parked,
+        DeliveryStatus::Cancelled => proto::DeliveryStatus::Cancelled,
     };
     proto::Delivery {
         id: delivery.id.to_string(),
         kind: kind.into(),
-        state: state.into(),
+        status: status.into(),
         conversation_id: id_or_empty(delivery.conversation),
         contact_id: id_or_empty(delivery.contact),
-        recipient: delivery.recipient,
-        message_id: delivery.message_id,
-        attempts: delivery.attempts,
+        recipient_email: delivery.recipient_email,
+        mail_message_id: delivery.mail_message_id,
+        attempt_count: delivery.attempt_count,
         last_response: delivery.last_response,
         failure: delivery.failure,
         create_time: Some(delivery.created_at.to_proto()),
-        next_attempt_time: (delivery.state == DeliveryState::Queued).then(|| delivery.due_at.to_proto()),
+        next_attempt_time: (delivery.status == DeliveryStatus::Queued).then(|| delivery.due_at.to_proto()),
         send_time: delivery.sent_at.map(|at| at.to_proto()),
     }
 }
 
-/// Returns the state to filter by. None: any state.
-pub(super) fn state(state: proto::DeliveryState) -> Option<DeliveryState> {
-    match state {
-        proto::DeliveryState::Unspecified => None,
-        proto::DeliveryState::Queued => Some(DeliveryState::Queued),
-        proto::DeliveryState::Sending => Some(DeliveryState::Sending),
-        proto::DeliveryState::Sent => Some(DeliveryState::Sent),
-        proto::DeliveryState::Failed => Some(DeliveryState::Failed),
-        proto::DeliveryState::Parked => Some(DeliveryState::Parked),
-        proto::DeliveryState::Cancelled => Some(DeliveryState::Cancelled),
+/// Returns the statuses to filter by, each once.
+pub(super) fn statuses(statuses: impl Iterator<Item = proto::DeliveryStatus>) -> Vec<DeliveryStatus> {
+    let mut converted = Vec::new();
+    for status in statuses {
+        let status = match status {
+            proto::DeliveryStatus::Unspecified => continue,
+            proto::DeliveryStatus::Queued => DeliveryStatus::Queued,
+            proto::DeliveryStatus::Sending => DeliveryStatus::Sending,
+            proto::DeliveryStatus::Sent => DeliveryStatus::Sent,
+            proto::DeliveryStatus::Failed => DeliveryStatus::Failed,
+            proto::DeliveryStatus::Parked => DeliveryStatus::Parked,
+            proto::DeliveryStatus::Cancelled => DeliveryStatus::Cancelled,
+        };
+        if !converted.contains(&status) {
+            converted.push(status);
+        }
+    }
+    converted
+}
+
+/// Returns the part to preview. None: the decision only.
+pub(super) fn part(part: proto::TranscriptPart) -> Option<TranscriptPart> {
+    match part {
+        proto::TranscriptPart::Unspecified => None,
+        proto::TranscriptPart::Html => Some(TranscriptPart::Html),
+        proto::TranscriptPart::Text => Some(TranscriptPart::Text),
+        proto::TranscriptPart::Mail => Some(TranscriptPart::Mail),
+        proto::TranscriptPart::Json => Some(TranscriptPart::Json),
     }
 }
 
 pub(super) fn decision(decision: TranscriptDecision) -> proto::TranscriptDecision {
-    let skip_reason = match decision.skip_reason {
-        None => proto::SkipReason::Unspecified,
-        Some(SkipReason::Disabled) => proto::SkipReason::Disabled,
-        Some(SkipReason::BotConversation) => proto::SkipReason::BotConversation,
-        Some(SkipReason::Ticket) => proto::SkipReason::Ticket,
-        Some(SkipReason::NoAddress) => proto::SkipReason::NoAddress,
-        Some(SkipReason::UnverifiedLimit) => proto::SkipReason::UnverifiedLimit,
-    };
+    let skip_reason = decision.skip_reason.map_or(proto::SkipReason::Unspecified, Into::into);
     let facts = decision.close.facts;
     proto::TranscriptDecision {
         // A foreseen decision is not stored and has no id.
-        id: if decision.id.is_nil() { String::new() } else { decision.id.to_string() },
+        id: id_or_empty(Some(decision.id).filter(|id| !id.is_nil())),
         conversation_id: decision.close.conversation.to_string(),
         close_number: decision.close.number,
         send: decision.skip_reason.is_none(),
@@ -76,8 +94,8 @@ pub(super) fn decision(decision: TranscriptDecision) -> proto::TranscriptDecisio
         had_bot_session: facts.had_bot_session,
         had_agent: facts.had_agent,
         had_ticket: facts.had_ticket,
-        address_usable: facts.address_usable,
-        address_verified: facts.address_verified,
+        email_usable: facts.email_usable,
+        email_verified: facts.email_verified,
         transcript_enabled: facts.transcript_enabled,
     }
 }
@@ -85,30 +103,13 @@ pub(super) fn decision(decision: TranscriptDecision) -> proto::TranscriptDecisio
 pub(super) fn sender(sender: Sender) -> proto::Sender {
     proto::Sender {
         id: sender.id.to_string(),
-        address: sender.address,
+        etag: sender.etag(),
+        email: sender.email,
         display_name: sender.display_name,
         verified: sender.verified,
         fallback: sender.fallback,
         create_time: Some(sender.created_at.to_proto()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn t3_skip_reasons_have_the_same_names_in_rows_events_and_the_contract() {
-        for reason in [
-            SkipReason::Disabled,
-            SkipReason::BotConversation,
-            SkipReason::Ticket,
-            SkipReason::NoAddress,
-            SkipReason::UnverifiedLimit,
-        ] {
-            let name = format!("SKIP_REASON_{}", reason.as_str());
-            assert!(proto::SkipReason::from_str_name(&name).is_some(), "{name}");
-            assert_eq!(SkipReason::parse(reason.as_str()), Some(reason));
-        }
+        update_time: Some(sender.updated_at.to_proto()),
+        version: version(sender.version),
     }
 }

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::convert;
-use crate::{App, commands, queries};
+use crate::{App, commands, domain::DeliveryFilter, queries};
 
 /// Serves `DeliveryService`.
 pub(crate) struct Deliveries(pub(crate) App);
@@ -32,13 +32,12 @@ impl DeliveryService for Deliveries {
         request: Request<ListDeliveriesRequest>,
     ) -> Result<Response<ListDeliveriesResponse>, Status> {
         let (caller, request) = validated(request)?;
-        let conversation = parse_optional_id("conversation_id", &request.conversation_id)?;
-        let filter = ListDeliveriesRequest { page_size: 0, page_token: String::new(), ..request.clone() };
+        let content = ListDeliveriesRequest { page_size: 0, page_token: String::new(), ..request.clone() };
         let page =
-            self.0.pages.read_request::<(Time, Uuid), _>(&caller, &filter, request.page_size, &request.page_token)?;
-        let state = convert::state(request.state());
-        let mut rows =
-            queries::list_deliveries(&self.0, &caller, conversation, state, page.cursor, page.size + 1).await?;
+            self.0.pages.read_request::<(Time, Uuid), _>(&caller, &content, request.page_size, &request.page_token)?;
+        let conversation = parse_optional_id("conversation_id", &request.conversation_id)?;
+        let filter = DeliveryFilter { conversation, statuses: convert::statuses(request.statuses()) };
+        let mut rows = queries::list_deliveries(&self.0, &caller, &filter, page.cursor, page.size + 1).await?;
         let next_page_token = self.0.pages.next_page_token(page, &mut rows, |row| (row.created_at, row.id))?;
         let deliveries = rows.into_iter().map(convert::delivery).collect();
         Ok(Response::new(ListDeliveriesResponse { deliveries, next_page_token }))

@@ -1,18 +1,18 @@
 //! `SenderService`.
 
-use frontdesk_api::{caller, parse_id, validated};
+use frontdesk_api::{parse_id, validated};
 use frontdesk_idempotency::Key;
 use frontdesk_proto::notification::v1::{
     CreateSenderRequest, CreateSenderResponse, DeleteSenderRequest, DeleteSenderResponse, ListSendersRequest,
-    ListSendersResponse, SetFallbackSenderRequest, SetFallbackSenderResponse, VerifySenderRequest,
-    VerifySenderResponse, sender_service_server::SenderService,
+    ListSendersResponse, SetFallbackSenderRequest, SetFallbackSenderResponse, UpdateSenderRequest,
+    UpdateSenderResponse, VerifySenderRequest, VerifySenderResponse, sender_service_server::SenderService,
 };
 use tonic::{Request, Response, Status};
 
 use super::convert;
 use crate::{
     App,
-    commands::{self, CreateSender},
+    commands::{self, CreateSender, UpdateSender},
     error::NotificationError,
     mail::one_line,
     queries,
@@ -28,12 +28,12 @@ impl SenderService for Senders {
         request: Request<CreateSenderRequest>,
     ) -> Result<Response<CreateSenderResponse>, Status> {
         let (caller, request) = validated(request)?;
-        let address = frontdesk_mail_address::parse(&request.address).ok_or(NotificationError::Field {
-            field: "address",
+        let email = frontdesk_mail_address::parse(&request.email).ok_or(NotificationError::Field {
+            field: "email",
             description: "must be a plain address such as team@example.com, without quotes, routes or address literals"
                 .into(),
         })?;
-        let command = CreateSender { address: address.to_owned(), display_name: one_line(&request.display_name, 100) };
+        let command = CreateSender { email: email.to_owned(), display_name: display_name(&request.display_name) };
         let key = Key::new(&caller, &request.request_id, &request);
         let (sender, delivery) = commands::create_sender(&self.0, &caller, &key, command).await?;
         let delivery_id = delivery.map(|id| id.to_string()).unwrap_or_default();
@@ -50,13 +50,31 @@ impl SenderService for Senders {
         Ok(Response::new(VerifySenderResponse { sender: Some(convert::sender(sender)) }))
     }
 
+    async fn update_sender(
+        &self,
+        request: Request<UpdateSenderRequest>,
+    ) -> Result<Response<UpdateSenderResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let command = UpdateSender {
+            sender: parse_id("sender_id", &request.sender_id)?,
+            display_name: request.display_name.as_deref().map(display_name),
+            etag: request.etag,
+        };
+        let sender = commands::update_sender(&self.0, &caller, command).await?;
+        Ok(Response::new(UpdateSenderResponse { sender: Some(convert::sender(sender)) }))
+    }
+
     async fn list_senders(
         &self,
         request: Request<ListSendersRequest>,
     ) -> Result<Response<ListSendersResponse>, Status> {
-        let caller = caller(&request)?;
-        let senders = queries::list_senders(&self.0, &caller).await?;
-        Ok(Response::new(ListSendersResponse { senders: senders.into_iter().map(convert::sender).collect() }))
+        let (caller, request) = validated(request)?;
+        let filter = ListSendersRequest::default();
+        let page = self.0.pages.read_request::<String, _>(&caller, &filter, request.page_size, &request.page_token)?;
+        let mut rows = queries::list_senders(&self.0, &caller, page.cursor.as_deref(), page.size + 1).await?;
+        let next_page_token = self.0.pages.next_page_token(page, &mut rows, |row| row.email.to_lowercase())?;
+        let senders = rows.into_iter().map(convert::sender).collect();
+        Ok(Response::new(ListSendersResponse { senders, next_page_token }))
     }
 
     async fn delete_sender(
@@ -78,4 +96,9 @@ impl SenderService for Senders {
         let sender = commands::set_fallback_sender(&self.0, &caller, id).await?;
         Ok(Response::new(SetFallbackSenderResponse { sender: Some(convert::sender(sender)) }))
     }
+}
+
+/// Returns the name as a header of a mail can hold it.
+fn display_name(name: &str) -> String {
+    one_line(name, 100)
 }

@@ -51,12 +51,14 @@ impl TranscriptService for Transcripts {
         check_time_zone(&request.time_zone)?;
         let query = PreviewTranscript {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
+            part: convert::part(request.part()),
+            offset: request.offset,
             subject: request.subject,
             time_zone: request.time_zone,
         };
-        let Preview { decision, mail, html, text, json } = queries::preview_transcript(&self.0, &caller, query).await?;
+        let Preview { decision, content, total_size } = queries::preview_transcript(&self.0, &caller, query).await?;
         let decision = Some(convert::decision(decision));
-        Ok(Response::new(PreviewTranscriptResponse { decision, mail, html, text, json }))
+        Ok(Response::new(PreviewTranscriptResponse { decision, content, total_size }))
     }
 
     async fn explain_transcript(

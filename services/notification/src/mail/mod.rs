@@ -10,7 +10,7 @@ mod verification;
 
 pub(crate) use message::{ComposeError, ComposedMail, Envelope};
 pub(crate) use text::{one_line, server_response};
-pub(crate) use transcript::{compose, json, max_bytes_of_lines, render, rendered_size};
+pub(crate) use transcript::{compose, html, json, max_bytes_of_lines, rendered_size, text};
 pub(crate) use verification::compose as compose_verification;
 
 #[cfg(test)]

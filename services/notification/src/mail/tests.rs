@@ -55,6 +55,11 @@ fn only_address(address: Option<&Address<'_>>) -> (String, String) {
     (addresses[0].name().unwrap_or_default().into(), addresses[0].address().unwrap().into())
 }
 
+/// The HTML part and the plain text part.
+fn render(transcript: &Transcript, subject: &str) -> Result<(String, String), ComposeError> {
+    Ok((html(transcript, subject)?, text(transcript, subject)?))
+}
+
 #[test]
 fn t6_a_transcript_is_html_and_text_with_times_names_and_the_page() {
     let lines = vec![

@@ -54,14 +54,18 @@ enum Row {
 
 /// Composes the mail of a transcript.
 pub(crate) fn compose(transcript: &Transcript, envelope: &Envelope) -> Result<ComposedMail, ComposeError> {
-    let (html, text) = render(transcript, &envelope.subject)?;
+    let (text, html) = (text(transcript, &envelope.subject)?, html(transcript, &envelope.subject)?);
     message::build(envelope, text, html)
 }
 
-/// Renders the HTML part and the plain text part.
-pub(crate) fn render(transcript: &Transcript, subject: &str) -> Result<(String, String), ComposeError> {
-    let view = view(transcript, subject);
-    Ok((templates::render("transcript.html", &view)?, templates::render("transcript.txt", &view)?))
+/// Renders the HTML part.
+pub(crate) fn html(transcript: &Transcript, subject: &str) -> Result<String, ComposeError> {
+    templates::render("transcript.html", &view(transcript, subject))
+}
+
+/// Renders the plain text part.
+pub(crate) fn text(transcript: &Transcript, subject: &str) -> Result<String, ComposeError> {
+    templates::render("transcript.txt", &view(transcript, subject))
 }
 
 /// Maximum size of both parts without their lines (bytes); each value around the lines has a maximum length.

@@ -32,7 +32,7 @@ pub(crate) struct TranscriptQuery<'a> {
     /// The visitor's name. Empty: none is known.
     pub(crate) visitor_name: &'a str,
     /// Sequence of the last entry to include. 0: the newest.
-    pub(crate) until: i64,
+    pub(crate) until: i32,
     /// The requested time zone. Empty: the contact's.
     pub(crate) time_zone: &'a str,
 }
@@ -135,7 +135,7 @@ impl TranscriptData {
             delivery,
             date,
             from_name: sender.display_name,
-            from: sender.address,
+            from: sender.email,
             to_name: self.contact.as_ref().map(|contact| contact.name.clone()).unwrap_or_default(),
             to: recipient,
             subject: self.subject(subject),

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     App,
-    domain::{Delivery, DeliveryState},
+    domain::{Delivery, DeliveryFilter},
     error::NotificationError,
     store,
 };
@@ -15,11 +15,10 @@ use crate::{
 pub(crate) async fn list_deliveries(
     app: &App,
     caller: &Caller,
-    conversation: Option<Uuid>,
-    state: Option<DeliveryState>,
+    filter: &DeliveryFilter,
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Delivery>, NotificationError> {
     let read = app.db.read_for(caller.account).await?;
-    Ok(store::deliveries::list(&read.conn(), caller.account, conversation, state, after, limit).await?)
+    Ok(store::deliveries::list(&read.conn(), caller.account, filter, after, limit).await?)
 }

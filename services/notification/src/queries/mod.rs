@@ -15,5 +15,5 @@ pub(crate) use get_delivery::get_delivery;
 pub(crate) use list_deliveries::list_deliveries;
 pub(crate) use list_senders::list_senders;
 pub(crate) use list_transcript_decisions::list_transcript_decisions;
-pub(crate) use preview_transcript::{Preview, PreviewTranscript, preview_transcript};
+pub(crate) use preview_transcript::{Preview, PreviewTranscript, TranscriptPart, preview_transcript};
 pub(crate) use unverified_limit_reached::unverified_limit_reached;

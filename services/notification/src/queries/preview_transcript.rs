@@ -1,4 +1,4 @@
-//! The decision and the mail of a transcript, without sending it (rule T9).
+//! The decision about a transcript and a part of its mail, without sending it (rule T9).
 
 use frontdesk_auth::Caller;
 use uuid::Uuid;
@@ -13,23 +13,38 @@ use crate::{
     store,
 };
 
+/// Maximum size of the content of one response (bytes).
+const MAX_CONTENT_BYTES: usize = 1024 * 1024;
+
+/// A part of a transcript.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TranscriptPart {
+    Html,
+    Text,
+    /// The whole mail.
+    Mail,
+    Json,
+}
+
 /// The request. Empty fields: the defaults.
 #[derive(Clone, Debug)]
 pub(crate) struct PreviewTranscript {
     pub(crate) conversation: Uuid,
+    /// None: the decision only.
+    pub(crate) part: Option<TranscriptPart>,
+    /// Offset of the first byte of the part to return.
+    pub(crate) offset: i32,
     pub(crate) subject: String,
     pub(crate) time_zone: String,
 }
 
-/// The decision, and the mail in all its forms.
+/// The decision, and a range of the part.
 #[derive(Clone, Debug)]
 pub(crate) struct Preview {
     pub(crate) decision: TranscriptDecision,
-    /// Empty: there is no recipient or no sender.
-    pub(crate) mail: Vec<u8>,
-    pub(crate) html: String,
-    pub(crate) text: String,
-    pub(crate) json: String,
+    pub(crate) content: Vec<u8>,
+    /// Size of the whole part (bytes).
+    pub(crate) total_size: i32,
 }
 
 /// Previews the transcript of a conversation, open or closed.
@@ -42,31 +57,21 @@ pub(crate) async fn preview_transcript(
     // 0: a close now.
     let close_number = if conversation.closed { conversation.close_number } else { 0 };
     let facts = app.conversation.get_closing_facts(caller.account, query.conversation, close_number).await?;
-    let (decision, delivery) = if conversation.closed {
+    let (stored, delivery) = if conversation.closed {
         find_decision(app, caller, query.conversation, close_number).await?
     } else {
         (None, None)
     };
-    let transcript_query = TranscriptQuery {
-        account: caller.account,
-        conversation: query.conversation,
-        contact: facts.contact_id,
-        as_closed: true,
-        visitor_name: &facts.visitor_name,
-        until: facts.last_sequence,
-        time_zone: &query.time_zone,
-    };
-    let data = gather_transcript(app, &transcript_query).await?;
-    let envelope = envelope(app, caller, &query.subject, &data, &facts, delivery.as_ref()).await?;
-    let decision = match decision {
+    let decision = match stored {
         Some(decision) => decision,
         None => foresee_decision(app, caller, &conversation, query.conversation, &facts).await?,
     };
-    // Rendering a long transcript takes tens of milliseconds and must not block the threads that serve calls.
-    tokio::task::spawn_blocking(move || render(&query.subject, &data, envelope, decision))
-        .await
-        .map_err(|error| NotificationError::Internal(error.to_string()))?
-        .map_err(|error| NotificationError::Internal(error.to_string()))
+    let part = match query.part {
+        Some(part) => compose_part(app, part, &query, &decision, delivery.as_ref(), facts).await?,
+        None => Vec::new(),
+    };
+    let (content, total_size) = range(part, query.offset)?;
+    Ok(Preview { decision, content, total_size })
 }
 
 /// Returns the stored decision of the close and its delivery, if there are any.
@@ -84,32 +89,6 @@ async fn find_decision(
         None => None,
     };
     Ok((decision, delivery))
-}
-
-/// Returns the headers of the mail; those of its delivery, if there is one. None: there is no recipient or no sender.
-async fn envelope(
-    app: &App,
-    caller: &Caller,
-    subject: &str,
-    data: &TranscriptData,
-    facts: &ClosingFacts,
-    delivery: Option<&Delivery>,
-) -> Result<Option<Envelope>, NotificationError> {
-    let chosen = match delivery {
-        Some(delivery) if delivery.sender_from_channel => data.channel.sender_id,
-        _ => facts.sender_id,
-    };
-    let read = app.db.read_for(caller.account).await?;
-    let found = store::senders::find_chosen_or_fallback(&read.conn(), caller.account, chosen).await?;
-    drop(read);
-    let Ok(sender) = Sender::require_usable(chosen, found) else { return Ok(None) };
-    let Some(recipient) = facts.recipient.clone().filter(|_| data.contact.is_some()) else { return Ok(None) };
-    let date = match delivery.and_then(|delivery| delivery.composed_at) {
-        Some(composed_at) => composed_at,
-        None => app.db.now().await?,
-    };
-    let id = delivery.map_or_else(|| app.db.new_id(), |delivery| delivery.id);
-    Ok(Some(data.envelope(id, date, sender, recipient, subject)))
 }
 
 /// Returns the decision that a close now would bring, or that the last close will bring when its event arrives.
@@ -139,16 +118,111 @@ async fn foresee_decision(
     Ok(TranscriptDecision { id: Uuid::nil(), close, skip_reason, delivery: None, created_at: now })
 }
 
-fn render(
+/// Returns the whole part. Of a closed conversation it is the same in every call, so that a caller can read it range by range.
+async fn compose_part(
+    app: &App,
+    part: TranscriptPart,
+    query: &PreviewTranscript,
+    decision: &TranscriptDecision,
+    delivery: Option<&Delivery>,
+    facts: ClosingFacts,
+) -> Result<Vec<u8>, NotificationError> {
+    let transcript_query = TranscriptQuery {
+        account: decision.close.account,
+        conversation: query.conversation,
+        contact: facts.contact_id,
+        as_closed: true,
+        visitor_name: &facts.visitor_name,
+        until: facts.last_sequence,
+        time_zone: &query.time_zone,
+    };
+    let data = gather_transcript(app, &transcript_query).await?;
+    let envelope = match part {
+        TranscriptPart::Mail => envelope(app, &query.subject, &data, decision, delivery, facts).await?,
+        TranscriptPart::Html | TranscriptPart::Text | TranscriptPart::Json => None,
+    };
+    let subject = data.subject(&query.subject);
+    // Rendering a long transcript takes tens of milliseconds and must not block the threads that serve calls.
+    tokio::task::spawn_blocking(move || render(part, &data, &subject, envelope))
+        .await
+        .map_err(|error| NotificationError::Internal(error.to_string()))?
+        .map_err(|error| NotificationError::Internal(error.to_string()))
+}
+
+/// Returns the headers of the mail; those of its delivery, if there is one. None: there is no recipient or no sender.
+async fn envelope(
+    app: &App,
     subject: &str,
     data: &TranscriptData,
-    envelope: Option<Envelope>,
-    decision: TranscriptDecision,
-) -> Result<Preview, ComposeError> {
-    let (html, text) = mail::render(&data.transcript, &data.subject(subject))?;
-    let mail = match envelope {
-        Some(envelope) => mail::compose(&data.transcript, &envelope)?.bytes,
-        None => Vec::new(),
+    decision: &TranscriptDecision,
+    delivery: Option<&Delivery>,
+    facts: ClosingFacts,
+) -> Result<Option<Envelope>, NotificationError> {
+    let chosen = match delivery {
+        Some(delivery) if delivery.sender_from_channel => data.channel.sender_id,
+        _ => facts.sender_id,
     };
-    Ok(Preview { decision, mail, html, text, json: mail::json(&data.transcript) })
+    let account = decision.close.account;
+    let read = app.db.read_for(account).await?;
+    let found = store::senders::find_chosen_or_fallback(&read.conn(), account, chosen).await?;
+    drop(read);
+    let Ok(sender) = Sender::require_usable(chosen, found) else { return Ok(None) };
+    let Some(recipient) = facts.recipient.filter(|_| data.contact.is_some()) else { return Ok(None) };
+    let date = delivery.and_then(|delivery| delivery.composed_at).unwrap_or(decision.close.closed_at);
+    let id = match delivery {
+        Some(delivery) => delivery.id,
+        None if decision.id.is_nil() => app.db.new_id(),
+        None => decision.id,
+    };
+    Ok(Some(data.envelope(id, date, sender, recipient, subject)))
+}
+
+fn render(
+    part: TranscriptPart,
+    data: &TranscriptData,
+    subject: &str,
+    envelope: Option<Envelope>,
+) -> Result<Vec<u8>, ComposeError> {
+    Ok(match part {
+        TranscriptPart::Html => mail::html(&data.transcript, subject)?.into_bytes(),
+        TranscriptPart::Text => mail::text(&data.transcript, subject)?.into_bytes(),
+        TranscriptPart::Json => mail::json(&data.transcript).into_bytes(),
+        TranscriptPart::Mail => match envelope {
+            Some(envelope) => mail::compose(&data.transcript, &envelope)?.bytes,
+            None => Vec::new(),
+        },
+    })
+}
+
+/// Returns the bytes of the part from `offset` on that fit into one response, and the size of the whole part.
+fn range(mut part: Vec<u8>, offset: i32) -> Result<(Vec<u8>, i32), NotificationError> {
+    let total_size = i32::try_from(part.len())
+        .map_err(|_| NotificationError::Internal(format!("a part of a transcript has {} bytes", part.len())))?;
+    let from = usize::try_from(offset).ok().filter(|from| *from <= part.len());
+    let from = from.ok_or_else(|| NotificationError::Field {
+        field: "offset",
+        description: format!("must be at most {total_size}, the size of the part (bytes)"),
+    })?;
+    part.drain(..from);
+    part.truncate(MAX_CONTENT_BYTES);
+    Ok((part, total_size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t9_a_part_is_read_to_its_end_by_offsets() {
+        let part: Vec<u8> = (0..MAX_CONTENT_BYTES * 2 + 5).map(|number| number.to_le_bytes()[0]).collect();
+        let mut read = Vec::new();
+        for size in [MAX_CONTENT_BYTES, MAX_CONTENT_BYTES, 5, 0] {
+            let (content, total_size) = range(part.clone(), read.len().try_into().unwrap()).unwrap();
+            assert_eq!((content.len(), usize::try_from(total_size).unwrap()), (size, part.len()));
+            read.extend(content);
+        }
+        assert_eq!(read, part);
+        let beyond = range(part, i32::try_from(read.len()).unwrap() + 1).unwrap_err();
+        assert!(matches!(beyond, NotificationError::Field { field: "offset", .. }));
+    }
 }

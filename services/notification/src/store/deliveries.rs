@@ -3,18 +3,18 @@
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
-    ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Set,
+    ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait, Select, Set,
     entity::prelude::*,
-    sea_query::{LockBehavior, LockType, OnConflict},
+    sea_query::{LockBehavior, LockType, OnConflict, SelectStatement, UnionType},
 };
 
 use super::entity::{
     delivery::{Column, Entity, Model},
     delivery_mail,
 };
-use crate::domain::{Claim, Delivery, DeliveryKind, DeliveryState};
+use crate::domain::{Claim, Delivery, DeliveryFilter, DeliveryKind, DeliveryStatus};
 
-/// States of deliveries that are due at some time.
+/// Statuses of deliveries that are due at some time.
 const PENDING: [&str; 2] = ["QUEUED", "SENDING"];
 
 /// Inserts a delivery, with the current trace context.
@@ -54,23 +54,45 @@ pub(crate) async fn find_claimed_for_update(tx: &Tx, claim: &Claim) -> Result<Op
 pub(crate) async fn list<C: ConnectionTrait>(
     db: &C,
     account: AccountId,
-    conversation: Option<Uuid>,
-    state: Option<DeliveryState>,
+    filter: &DeliveryFilter,
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Delivery>, DbErr> {
-    let mut query = Entity::find().filter(Column::AccountId.eq(account));
-    if let Some(conversation) = conversation {
+    let mut all = Entity::find().filter(Column::AccountId.eq(account));
+    if let Some(last) = after {
+        all = all.filter(super::after(Column::CreatedAt, Column::Id, last));
+    }
+    let mut query = all.clone();
+    if let Some(conversation) = filter.conversation {
         query = query.filter(Column::ConversationId.eq(conversation));
     }
-    if let Some(state) = state {
-        query = query.filter(Column::State.eq(state.as_str()));
+    let statuses = filter.statuses.iter().map(|status| status.as_str());
+    match filter.conversation {
+        _ if filter.statuses.is_empty() => {}
+        Some(_) => query = query.filter(Column::Status.is_in(statuses)),
+        None => query = query.filter(Column::Id.in_subquery(newest_of_each(&all, statuses, limit))),
     }
-    if let Some(last) = after {
-        query = query.filter(super::after(Column::CreatedAt, Column::Id, last));
-    }
-    let rows = query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).limit(limit).all(db).await?;
+    let rows = newest_first(query).limit(limit).all(db).await?;
     rows.into_iter().map(to_domain).collect()
+}
+
+/// Returns the ids of the `limit` newest deliveries of each status. Each status has a query of its own, which reads a range of
+/// an index in order: with `IN`, all deliveries of these statuses would be read and sorted.
+fn newest_of_each<'a>(all: &Select<Entity>, statuses: impl Iterator<Item = &'a str>, limit: u64) -> SelectStatement {
+    let mut ids = statuses.map(|status| {
+        let query = newest_first(all.clone().filter(Column::Status.eq(status))).limit(limit);
+        let query = query.select_only().column(Column::Id).into_query();
+        SelectStatement::new().column(Column::Id).from_subquery(query, "newest").take()
+    });
+    let mut union = ids.next().unwrap_or_default();
+    for ids in ids {
+        union.union(UnionType::All, ids);
+    }
+    union
+}
+
+fn newest_first(query: Select<Entity>) -> Select<Entity> {
+    query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id)
 }
 
 /// Stores the bytes of the composed mail.
@@ -108,7 +130,7 @@ pub(crate) async fn delete_mail(tx: &Tx, account: AccountId, delivery: Uuid) -> 
 /// Returns up to `limit` due deliveries of all accounts, locked; those that other replicas have locked are skipped.
 pub(crate) async fn list_due_for_update(tx: &Tx, now: Time, limit: u64) -> Result<Vec<Delivery>, DbErr> {
     let rows = Entity::find()
-        .filter(Column::State.is_in(PENDING))
+        .filter(Column::Status.is_in(PENDING))
         .filter(Column::DueAt.lte(now))
         .order_by_asc(Column::DueAt)
         .limit(limit)
@@ -136,7 +158,7 @@ pub(crate) async fn next_due<C: ConnectionTrait>(db: &C) -> Result<Option<Time>,
     let due: Option<Option<Time>> = Entity::find()
         .select_only()
         .column_as(Column::DueAt.min(), "due_at")
-        .filter(Column::State.is_in(PENDING))
+        .filter(Column::Status.is_in(PENDING))
         .into_tuple()
         .one(db)
         .await?;
@@ -160,23 +182,23 @@ fn to_row(delivery: &Delivery) -> Model {
         id: delivery.id,
         account_id: delivery.account,
         kind: delivery.kind.as_str().to_owned(),
-        state: delivery.state.as_str().to_owned(),
+        status: delivery.status.as_str().to_owned(),
         conversation_id: delivery.conversation,
         close_number: delivery.close_number,
         contact_id: delivery.contact,
         sender_id: delivery.sender,
         sender_from_channel: delivery.sender_from_channel,
-        until_sequence: delivery.until_sequence,
+        until_sequence: delivery.until_sequence.into(),
         unverified: delivery.unverified,
         requested_by: delivery.requested_by,
-        recipient: delivery.recipient,
+        recipient_email: delivery.recipient_email,
         subject: delivery.subject,
         time_zone: delivery.time_zone,
         mail_from: delivery.mail_from,
-        message_id: delivery.message_id,
+        mail_message_id: delivery.mail_message_id,
         composed_at: delivery.composed_at,
         compose_failures: delivery.compose_failures,
-        attempts: delivery.attempts,
+        attempt_count: delivery.attempt_count,
         attempts_before_retry: delivery.attempts_before_retry,
         unknown_outcomes: delivery.unknown_outcomes,
         last_response: delivery.last_response,
@@ -196,23 +218,23 @@ fn to_domain(row: Model) -> Result<Delivery, DbErr> {
         id: row.id,
         account: row.account_id,
         kind: super::parse("deliveries.kind", &row.kind, DeliveryKind::parse)?,
-        state: super::parse("deliveries.state", &row.state, DeliveryState::parse)?,
+        status: super::parse("deliveries.state", &row.status, DeliveryStatus::parse)?,
         conversation: row.conversation_id,
         close_number: row.close_number,
         contact: row.contact_id,
         sender: row.sender_id,
         sender_from_channel: row.sender_from_channel,
-        until_sequence: row.until_sequence,
+        until_sequence: super::sequence("deliveries.until_sequence", row.until_sequence)?,
         unverified: row.unverified,
         requested_by: row.requested_by,
-        recipient: row.recipient,
+        recipient_email: row.recipient_email,
         subject: row.subject,
         time_zone: row.time_zone,
         mail_from: row.mail_from,
-        message_id: row.message_id,
+        mail_message_id: row.mail_message_id,
         composed_at: row.composed_at,
         compose_failures: row.compose_failures,
-        attempts: row.attempts,
+        attempt_count: row.attempt_count,
         attempts_before_retry: row.attempts_before_retry,
         unknown_outcomes: row.unknown_outcomes,
         last_response: row.last_response,

@@ -2,7 +2,10 @@
 
 use frontdesk_db::Tx;
 use frontdesk_outbox::{Aggregate, append};
-use frontdesk_proto::event::v1::{DeliveryFailed, DeliveryParked, DeliverySent, TranscriptDecided};
+use frontdesk_proto::{
+    event::v1::{DeliveryFailed, DeliveryParked, DeliverySent, TranscriptDecided},
+    notification::v1 as proto,
+};
 use sea_orm::DbErr;
 use uuid::Uuid;
 
@@ -24,7 +27,7 @@ pub(crate) async fn append_transcript_decided(tx: &mut Tx, decision: &Transcript
         conversation_id: decision.close.conversation.to_string(),
         close_number: decision.close.number,
         send: decision.skip_reason.is_none(),
-        skip_reason: decision.skip_reason.map(SkipReason::as_str).unwrap_or_default().to_owned(),
+        skip_reason: decision.skip_reason.map_or(proto::SkipReason::Unspecified, Into::into).into(),
         delivery_id: id_or_empty(decision.delivery),
     };
     append(tx, aggregate, &decided).await
@@ -48,6 +51,18 @@ pub(crate) async fn append_delivery_failed(tx: &mut Tx, delivery: &Delivery) -> 
 pub(crate) async fn append_delivery_parked(tx: &mut Tx, delivery: &Delivery) -> Result<(), DbErr> {
     let (delivery_id, conversation_id) = (delivery.id.to_string(), id_or_empty(delivery.conversation));
     append(tx, delivery_aggregate(delivery), &DeliveryParked { delivery_id, conversation_id }).await
+}
+
+impl From<SkipReason> for proto::SkipReason {
+    fn from(reason: SkipReason) -> Self {
+        match reason {
+            SkipReason::Disabled => Self::Disabled,
+            SkipReason::BotConversation => Self::BotConversation,
+            SkipReason::Ticket => Self::Ticket,
+            SkipReason::NoAddress => Self::NoAddress,
+            SkipReason::UnverifiedLimit => Self::UnverifiedLimit,
+        }
+    }
 }
 
 fn delivery_aggregate(delivery: &Delivery) -> Aggregate {

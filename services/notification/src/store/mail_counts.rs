@@ -51,7 +51,7 @@ pub(crate) async fn oldest_within_limit(
         LimitScope::Account => mails,
         LimitScope::RequestedBy(actor) => mails.filter(Column::RequestedBy.eq(actor)),
         LimitScope::Recipient(address) => {
-            let lower = Func::lower(Expr::col((Entity, Column::Recipient)));
+            let lower = Func::lower(Expr::col((Entity, Column::RecipientEmail)));
             mails.filter(Expr::expr(lower).eq(address.to_lowercase()))
         }
     };

@@ -17,6 +17,11 @@ fn after<C: ColumnTrait>(created_at: C, id: C, (at, last): (Time, Uuid)) -> Cond
     Condition::any().add(created_at.lt(at)).add(Condition::all().add(created_at.eq(at)).add(id.lt(last)))
 }
 
+/// Returns the sequence that a column holds.
+fn sequence(column: &str, number: i64) -> Result<i32, DbErr> {
+    i32::try_from(number).map_err(|_| DbErr::Type(format!("{column} holds {number}, which is no sequence")))
+}
+
 /// Returns the value that a text column names.
 fn parse<T>(column: &str, name: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, DbErr> {
     parse(name).ok_or_else(|| DbErr::Type(format!("{column} holds {name:?}, which this version does not know")))

@@ -1,13 +1,14 @@
 //! Sender addresses.
 
+use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
-    ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select,
+    ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, Order, QueryOrder, QuerySelect, Select,
     entity::prelude::*,
     sea_query::{ExprTrait, Func},
 };
 
-use super::entity::sender::{ActiveModel, Column, Entity, Model};
+use super::entity::sender::{Column, Entity, Model};
 use crate::domain::Sender;
 
 /// Inserts a sender.
@@ -16,17 +17,10 @@ pub(crate) async fn insert(tx: &Tx, sender: &Sender) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Writes every column and raises the row's version.
+/// Writes every column.
 pub(crate) async fn save(tx: &Tx, sender: &Sender) -> Result<(), DbErr> {
     let row = to_row(sender).into_active_model().reset_all();
-    let row = ActiveModel { id: sea_orm::NotSet, account_id: sea_orm::NotSet, version: sea_orm::NotSet, ..row };
-    Entity::update_many()
-        .set(row)
-        .col_expr(Column::Version, Expr::col(Column::Version).add(1))
-        .filter(Column::AccountId.eq(sender.account))
-        .filter(Column::Id.eq(sender.id))
-        .exec(tx.conn())
-        .await?;
+    Entity::update(row).validate()?.filter(Column::AccountId.eq(sender.account)).exec(tx.conn()).await?;
     Ok(())
 }
 
@@ -45,14 +39,13 @@ pub(crate) async fn find_also_deleted_for_update(
     Ok(query.lock_exclusive().one(tx.conn()).await?.map(to_domain))
 }
 
-/// Returns the sender with this address, locked until the transaction ends.
-pub(crate) async fn find_by_address_for_update(
+/// Returns the sender with this address in any case of letters, locked until the transaction ends.
+pub(crate) async fn find_by_email_for_update(
     tx: &Tx,
     account: AccountId,
-    address: &str,
+    email: &str,
 ) -> Result<Option<Sender>, DbErr> {
-    let lower = Func::lower(Expr::col((Entity, Column::Address)));
-    let query = not_deleted(account).filter(Expr::expr(lower).eq(address.to_lowercase()));
+    let query = not_deleted(account).filter(lower_case_email().eq(email.to_lowercase()));
     Ok(query.lock_exclusive().one(tx.conn()).await?.map(to_domain))
 }
 
@@ -70,21 +63,36 @@ pub(crate) async fn find_chosen_or_fallback<C: ConnectionTrait>(
 }
 
 /// Ends the fallback of the account, so that another sender can become it.
-pub(crate) async fn clear_fallback(tx: &Tx, account: AccountId) -> Result<(), DbErr> {
+pub(crate) async fn clear_fallback(tx: &Tx, account: AccountId, now: Time) -> Result<(), DbErr> {
     Entity::update_many()
         .filter(Column::AccountId.eq(account))
         .filter(Column::Fallback.eq(true))
         .col_expr(Column::Fallback, Expr::value(false))
+        .col_expr(Column::UpdatedAt, Expr::value(now.0))
         .col_expr(Column::Version, Expr::col(Column::Version).add(1))
         .exec(tx.conn())
         .await?;
     Ok(())
 }
 
-/// Returns the senders by address, at most 200.
-pub(crate) async fn list<C: ConnectionTrait>(db: &C, account: AccountId) -> Result<Vec<Sender>, DbErr> {
-    let rows = not_deleted(account).order_by_asc(Column::Address).limit(200).all(db).await?;
+/// Returns the senders after an address in lower case, by address in any case of letters.
+pub(crate) async fn list<C: ConnectionTrait>(
+    db: &C,
+    account: AccountId,
+    after: Option<&str>,
+    limit: u64,
+) -> Result<Vec<Sender>, DbErr> {
+    let mut query = not_deleted(account);
+    if let Some(last) = after {
+        query = query.filter(lower_case_email().gt(last));
+    }
+    let rows = query.order_by(lower_case_email(), Order::Asc).limit(limit).all(db).await?;
     Ok(rows.into_iter().map(to_domain).collect())
+}
+
+/// As in the unique index of addresses.
+fn lower_case_email() -> Expr {
+    Expr::expr(Func::lower(Expr::col((Entity, Column::Email))))
 }
 
 fn not_deleted(account: AccountId) -> Select<Entity> {
@@ -96,7 +104,7 @@ fn to_row(sender: &Sender) -> Model {
     Model {
         id: sender.id,
         account_id: sender.account,
-        address: sender.address,
+        email: sender.email,
         display_name: sender.display_name,
         verified: sender.verified,
         fallback: sender.fallback,
@@ -104,8 +112,9 @@ fn to_row(sender: &Sender) -> Model {
         code_expires_at: sender.code_expires_at,
         code_tries: sender.code_tries,
         created_at: sender.created_at,
+        updated_at: sender.updated_at,
         deleted_at: sender.deleted_at,
-        version: 0,
+        version: sender.version,
     }
 }
 
@@ -113,7 +122,7 @@ fn to_domain(row: Model) -> Sender {
     Sender {
         id: row.id,
         account: row.account_id,
-        address: row.address,
+        email: row.email,
         display_name: row.display_name,
         verified: row.verified,
         fallback: row.fallback,
@@ -121,6 +130,8 @@ fn to_domain(row: Model) -> Sender {
         code_expires_at: row.code_expires_at,
         code_tries: row.code_tries,
         created_at: row.created_at,
+        updated_at: row.updated_at,
         deleted_at: row.deleted_at,
+        version: row.version,
     }
 }

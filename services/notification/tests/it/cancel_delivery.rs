@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use frontdesk_proto::notification::v1::DeliveryState;
+use frontdesk_proto::notification::v1::DeliveryStatus;
 use frontdesk_testkit::{Mode, on_both_modes, reason};
 use tonic::Code;
 
@@ -27,7 +27,7 @@ async fn waiting(mode: Mode) -> (Fixture, String, MailServer) {
     let fixture = Fixture::start_with(mode, smtp(server.port, HOUR)).await;
     let id = fixture.account.create_sender(ADDRESS, "1").await.unwrap().delivery_id;
     let queued = |delivery: &frontdesk_proto::notification::v1::Delivery| {
-        delivery.state() == DeliveryState::Queued && delivery.attempts == 1
+        delivery.status() == DeliveryStatus::Queued && delivery.attempt_count == 1
     };
     fixture.account.wait_for_delivery(&id, queued).await;
     (fixture, id, server)
@@ -37,13 +37,13 @@ async fn t8_a_cancelled_delivery_is_not_sent_any_more(mode: Mode) {
     let (fixture, id, server) = waiting(mode).await;
     // Cancelling it again changes nothing.
     let cancelled = fixture.account.cancel(&id).await.unwrap();
-    assert_eq!(cancelled.state(), DeliveryState::Cancelled);
+    assert_eq!(cancelled.status(), DeliveryStatus::Cancelled);
     assert_eq!(fixture.account.cancel(&id).await.unwrap(), cancelled);
     assert_eq!(fixture.count("FROM delivery_mails").await, 0);
     // The second delivery is due when the first would have been; it takes the server's second answer.
     fixture.service.clock.advance(2 * HOUR).unwrap();
     let next = fixture.account.create_sender(ADDRESS, "2").await.unwrap().delivery_id;
-    fixture.account.wait_for_state(&next, DeliveryState::Sent).await;
+    fixture.account.wait_for_status(&next, DeliveryStatus::Sent).await;
     assert_eq!(server.mails(), 2);
     assert_eq!(fixture.account.delivery(&id).await.unwrap(), cancelled);
 }
@@ -52,17 +52,17 @@ async fn t8_a_parked_delivery_can_be_cancelled_and_then_not_retried(mode: Mode) 
     let server = MailServer::start(&[]).await;
     let fixture = Fixture::start_with(mode, smtp(server.port, Duration::from_millis(20))).await;
     let id = fixture.account.create_sender(ADDRESS, "1").await.unwrap().delivery_id;
-    fixture.account.wait_for_state(&id, DeliveryState::Parked).await;
-    assert_eq!(fixture.account.cancel(&id).await.unwrap().state(), DeliveryState::Cancelled);
-    assert_eq!(reason(&fixture.account.retry(&id).await.unwrap_err()), "DELIVERY_STATE");
+    fixture.account.wait_for_status(&id, DeliveryStatus::Parked).await;
+    assert_eq!(fixture.account.cancel(&id).await.unwrap().status(), DeliveryStatus::Cancelled);
+    assert_eq!(reason(&fixture.account.retry(&id).await.unwrap_err()), "DELIVERY_STATUS");
 }
 
 async fn t8_a_sent_delivery_cannot_be_cancelled(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let id = fixture.account.create_sender(ADDRESS, "1").await.unwrap().delivery_id;
-    let sent = fixture.account.wait_for_state(&id, DeliveryState::Sent).await;
+    let sent = fixture.account.wait_for_status(&id, DeliveryStatus::Sent).await;
     let refused = fixture.account.cancel(&id).await.unwrap_err();
-    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "DELIVERY_STATE"));
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "DELIVERY_STATUS"));
     assert_eq!(fixture.account.delivery(&id).await.unwrap(), sent);
 }
 
@@ -75,12 +75,12 @@ async fn t8_twenty_cancel_one_delivery_at_once(mode: Mode) {
     })
     .await;
     assert!(cancelled.windows(2).all(|pair| pair[0] == pair[1]), "{cancelled:?}");
-    assert_eq!((cancelled[0].state(), server.mails()), (DeliveryState::Cancelled, 1));
+    assert_eq!((cancelled[0].status(), server.mails()), (DeliveryStatus::Cancelled, 1));
 }
 
 async fn s2_another_accounts_delivery_cannot_be_cancelled(mode: Mode) {
     let (fixture, id, _server) = waiting(mode).await;
     let refused = fixture.other_account().cancel(&id).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
-    assert_eq!(fixture.account.delivery(&id).await.unwrap().state(), DeliveryState::Queued);
+    assert_eq!(fixture.account.delivery(&id).await.unwrap().status(), DeliveryStatus::Queued);
 }

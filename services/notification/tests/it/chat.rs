@@ -5,19 +5,23 @@ use std::sync::{Arc, Mutex};
 use frontdesk_notification::NotificationSettings;
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
-    conversation::v1::{
-        Channel, Contact, ContactEmail, Conversation, ConversationStatus, Entry, GetChannelRequest, GetChannelResponse,
-        GetClosingFactsRequest, GetClosingFactsResponse, GetContactRequest, GetContactResponse, GetConversationRequest,
-        GetConversationResponse, ListEntriesRequest, ListEntriesResponse, Message, entry::Content,
+    conversation::{
+        internal::v1::{GetClosingFactsRequest, GetClosingFactsResponse},
+        v1::{
+            Channel, Contact, ContactEmail, Conversation, ConversationStatus, Entry, GetChannelRequest,
+            GetChannelResponse, GetContactRequest, GetContactResponse, GetConversationRequest, GetConversationResponse,
+            ListEntriesRequest, ListEntriesResponse, Message, entry::Content,
+        },
     },
     event::v1::ConversationClosed,
     notification::v1::{
-        Delivery, DeliveryState, ExplainTranscriptRequest, ExplainTranscriptResponse, PreviewTranscriptRequest,
-        PreviewTranscriptResponse, SendTranscriptRequest,
+        Delivery, DeliveryStatus, ExplainTranscriptRequest, ExplainTranscriptResponse, PreviewTranscriptRequest,
+        PreviewTranscriptResponse, SendTranscriptRequest, TranscriptDecision, TranscriptPart,
     },
 };
 use frontdesk_testkit::{FakeServices, Mode, new_id, request_id, wait_for};
 use mail_parser::MessageParser;
+use prost::Message as _;
 use tonic::{Request, Status};
 use uuid::Uuid;
 
@@ -97,10 +101,10 @@ impl Chat {
         wait_for("the decision of the close", || async { self.explain(1).await.ok() }).await
     }
 
-    /// Publishes the event of the first close and waits until its delivery is in a state.
-    pub async fn deliver_until(&self, state: DeliveryState) -> Delivery {
+    /// Publishes the event of the first close and waits until its delivery has a status.
+    pub async fn deliver_until(&self, status: DeliveryStatus) -> Delivery {
         let delivery = self.decide().await.delivery.unwrap();
-        self.account().wait_for_state(&delivery.id, state).await
+        self.account().wait_for_status(&delivery.id, status).await
     }
 
     pub async fn explain(&self, close_number: i32) -> Result<ExplainTranscriptResponse, Status> {
@@ -108,10 +112,33 @@ impl Chat {
         Ok(self.account().transcripts().explain_transcript(request).await?.into_inner())
     }
 
-    pub async fn preview(&self) -> PreviewTranscriptResponse {
-        let request =
-            PreviewTranscriptRequest { conversation_id: self.id.to_string(), ..PreviewTranscriptRequest::default() };
-        self.account().transcripts().preview_transcript(request).await.unwrap().into_inner()
+    /// Previews a part from this byte on.
+    pub async fn preview(&self, part: TranscriptPart, offset: usize) -> Result<PreviewTranscriptResponse, Status> {
+        let request = PreviewTranscriptRequest {
+            conversation_id: self.id.to_string(),
+            part: part.into(),
+            offset: offset.try_into().unwrap(),
+            ..PreviewTranscriptRequest::default()
+        };
+        Ok(self.account().transcripts().preview_transcript(request).await?.into_inner())
+    }
+
+    /// The decision of a preview.
+    pub async fn previewed_decision(&self) -> TranscriptDecision {
+        self.preview(TranscriptPart::Unspecified, 0).await.unwrap().decision.unwrap()
+    }
+
+    /// A whole part, read to its end by offsets.
+    pub async fn previewed_part(&self, part: TranscriptPart) -> String {
+        let mut content = Vec::new();
+        loop {
+            let response = self.preview(part, content.len()).await.unwrap();
+            assert!(response.content.len() <= 1024 * 1024, "{}", response.content.len());
+            content.extend(response.content);
+            if content.len() == usize::try_from(response.total_size).unwrap() {
+                return String::from_utf8(content).unwrap();
+            }
+        }
     }
 
     /// A request to send the transcript to a contact.
@@ -166,12 +193,17 @@ fn serve(fake: &FakeServices, answers: &Arc<Mutex<Answers>>) {
         let mut known = known.lock().unwrap();
         let request = request.get_ref();
         known.largest_page = known.largest_page.max(request.page_size);
-        let until = if request.until_sequence == 0 { i64::MAX } else { request.until_sequence };
+        let until = if request.until_sequence == 0 { i32::MAX } else { request.until_sequence };
         let in_range = |entry: &&Entry| entry.sequence > request.after_sequence && entry.sequence <= until;
-        let rest: Vec<Entry> = known.entries.iter().filter(in_range).cloned().collect();
+        let rest: Vec<&Entry> = known.entries.iter().filter(in_range).collect();
+        let mut bytes = 0;
+        let fits = |entry: &&&Entry| {
+            bytes += entry.encoded_len();
+            bytes <= 1024 * 1024
+        };
         let size = usize::try_from(request.page_size).unwrap();
-        let has_more = rest.len() > size;
-        Ok(ListEntriesResponse { entries: rest.into_iter().take(size).collect(), has_more })
+        let entries: Vec<Entry> = rest.iter().take(size).take_while(fits).copied().cloned().collect();
+        Ok(ListEntriesResponse { has_more: rest.len() > entries.len(), entries })
     });
 }
 
@@ -184,8 +216,8 @@ pub fn closed_event(conversation: Uuid, close_number: i32, contact: Uuid) -> Con
         contact_id: contact.to_string(),
         transcript_enabled: true,
         had_agent: true,
-        address_usable: true,
-        address_verified: true,
+        email_usable: true,
+        email_verified: true,
         last_sequence: 7,
         ..ConversationClosed::default()
     }
@@ -195,7 +227,7 @@ pub fn closed_event(conversation: Uuid, close_number: i32, contact: Uuid) -> Con
 pub fn facts(contact: Uuid, recipient: &str) -> GetClosingFactsResponse {
     GetClosingFactsResponse {
         contact_id: contact.to_string(),
-        recipient: recipient.into(),
+        recipient_email: recipient.into(),
         recipient_verified: true,
         had_agent: true,
         transcript_enabled: true,
@@ -206,12 +238,12 @@ pub fn facts(contact: Uuid, recipient: &str) -> GetClosingFactsResponse {
 }
 
 pub fn contact(id: Uuid, name: &str, addresses: &[&str]) -> Contact {
-    let emails = addresses.iter().map(|address| ContactEmail { address: (*address).into(), verified: true }).collect();
+    let emails = addresses.iter().map(|address| ContactEmail { email: (*address).into(), verified: true }).collect();
     Contact { id: id.to_string(), name: name.into(), emails, ..Contact::default() }
 }
 
 /// A message that the visitor saw.
-pub fn said(sequence: i64, kind: ActorKind, name: &str, text: &str) -> Entry {
+pub fn said(sequence: i32, kind: ActorKind, name: &str, text: &str) -> Entry {
     Entry {
         sequence,
         visitor_sequence: sequence,

@@ -24,7 +24,7 @@ async fn t5_a_new_sender_is_not_verified_and_is_mailed_a_code(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let created = fixture.account.create_sender(ADDRESS, "1").await.unwrap();
     let sender = created.sender.unwrap();
-    assert_eq!((sender.address.as_str(), sender.display_name.as_str()), (ADDRESS, "Acme"));
+    assert_eq!((sender.email.as_str(), sender.display_name.as_str()), (ADDRESS, "Acme"));
     assert!(!sender.verified && !sender.fallback);
     assert_eq!(fixture.code(&created.delivery_id).await.len(), 8);
     assert_eq!(fixture.account.list_senders().await, [sender]);
@@ -45,7 +45,7 @@ async fn s4_an_odd_address_is_refused(mode: Mode) {
     let refused = fixture.account.create_sender("odd%x@acme.example", "1").await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
     let violations = refused.get_details_bad_request().unwrap().field_violations;
-    assert_eq!(violations[0].field, "address");
+    assert_eq!(violations[0].field, "email");
     assert!(fixture.account.list_senders().await.is_empty());
 }
 

@@ -81,13 +81,13 @@ async fn t2_a_skipped_close_has_no_delivery_and_says_why(mode: Mode) {
     assert!(decisions[0].explanation.starts_with("Not sent") && decisions[0].delivery_id.is_empty());
     assert_eq!(transcripts(&fixture).await, 0);
     let events = fixture.service.appended::<TranscriptDecided>().await;
-    assert_eq!((events[0].send, events[0].skip_reason.as_str()), (false, "BOT_CONVERSATION"));
+    assert_eq!((events[0].send, events[0].skip_reason()), (false, SkipReason::BotConversation));
 }
 
 async fn t2_unverified_addresses_have_a_limit_per_contact(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let contact = new_id();
-    let unverified = || ConversationClosed { address_verified: false, ..closed_event(new_id(), 1, contact) };
+    let unverified = || ConversationClosed { email_verified: false, ..closed_event(new_id(), 1, contact) };
     for _ in 0..7 {
         close(&fixture, &unverified()).await;
     }
@@ -107,7 +107,7 @@ async fn t2_twenty_closes_at_once_stay_within_the_unverified_limit(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let (bus, account, contact) = (fixture.service.bus.clone(), fixture.account.id, new_id());
     twenty_at_once(|_| {
-        let closed = ConversationClosed { address_verified: false, ..closed_event(new_id(), 1, contact) };
+        let closed = ConversationClosed { email_verified: false, ..closed_event(new_id(), 1, contact) };
         let (bus, event) = (bus.clone(), event("conversation", account, &closed));
         async move { assert!(bus.publish(&[event]).await.iter().all(Result::is_ok)) }
     })

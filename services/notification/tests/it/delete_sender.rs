@@ -1,13 +1,14 @@
 //! `DeleteSender`.
 
 use frontdesk_proto::notification::v1::DeleteSenderRequest;
-use frontdesk_testkit::{Mode, on_both_modes, reason, request_id};
+use frontdesk_testkit::{Mode, new_id, on_both_modes, reason, request_id};
 use tonic::{Code, Status};
 
 use crate::fixture::{ADDRESS, Account, Fixture, twenty_at_once};
 
 on_both_modes!(
     t5_a_deleted_sender_is_not_listed_and_its_address_must_be_verified_again,
+    t5_an_unknown_sender_cannot_be_deleted,
     t5_twenty_delete_one_sender_at_once,
     s2_another_accounts_sender_cannot_be_deleted,
 );
@@ -28,6 +29,12 @@ async fn t5_a_deleted_sender_is_not_listed_and_its_address_must_be_verified_agai
     assert_eq!(reason(&refused), "NOT_FOUND");
     let added = fixture.account.create_sender(ADDRESS, &request_id()).await.unwrap().sender.unwrap();
     assert!(added.id != sender.id && !added.verified && !added.fallback);
+}
+
+async fn t5_an_unknown_sender_cannot_be_deleted(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let refused = delete(&fixture.account, &new_id().to_string()).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
 }
 
 async fn t5_twenty_delete_one_sender_at_once(mode: Mode) {

@@ -4,9 +4,9 @@ use std::{sync::mpsc, time::Duration};
 
 use frontdesk_notification::NotificationSettings;
 use frontdesk_proto::{
-    conversation::v1::{GetClosingFactsRequest, GetClosingFactsResponse},
+    conversation::internal::v1::{GetClosingFactsRequest, GetClosingFactsResponse},
     event::v1::{DeliveryFailed, DeliveryParked, DeliverySent},
-    notification::v1::{DeliveryKind, DeliveryState},
+    notification::v1::{DeliveryKind, DeliveryStatus},
 };
 use frontdesk_testkit::{Mode, new_id, on_both_modes, wait_for};
 use tonic::Request;
@@ -37,8 +37,8 @@ on_both_modes!(
 async fn t8_a_mail_reaches_the_mailbox_once_and_its_bytes_are_deleted(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let id = fixture.account.create_sender(ADDRESS, "1").await.unwrap().delivery_id;
-    let delivery = fixture.account.wait_for_state(&id, DeliveryState::Sent).await;
-    assert_eq!((delivery.kind(), delivery.attempts), (DeliveryKind::SenderVerification, 1));
+    let delivery = fixture.account.wait_for_status(&id, DeliveryStatus::Sent).await;
+    assert_eq!((delivery.kind(), delivery.attempt_count), (DeliveryKind::SenderVerification, 1));
     let mailbox = fixture.mailbox();
     assert_eq!(mailbox.len(), 1);
     assert!(mailbox[0].1.contains(&format!("<{id}@localhost.localdomain>")));
@@ -51,8 +51,8 @@ async fn t8_what_may_pass_is_tried_again_until_it_is_sent(mode: Mode) {
     let server = MailServer::start(&["451 later", "452 full", "250 ok 7"]).await;
     let fixture = Fixture::start_with(mode, smtp(server.port, SHORT)).await;
     let id = fixture.account.create_sender(ADDRESS, "1").await.unwrap().delivery_id;
-    let delivery = fixture.account.wait_for_state(&id, DeliveryState::Sent).await;
-    assert_eq!((delivery.attempts, delivery.last_response.as_str()), (3, "250 ok 7"));
+    let delivery = fixture.account.wait_for_status(&id, DeliveryStatus::Sent).await;
+    assert_eq!((delivery.attempt_count, delivery.last_response.as_str()), (3, "250 ok 7"));
     assert_eq!(server.mails(), 3);
 }
 
@@ -60,7 +60,7 @@ async fn t8_a_permanent_refusal_fails_the_delivery_with_the_servers_response(mod
     let server = MailServer::start(&["550 no such user"]).await;
     let fixture = Fixture::start_with(mode, smtp(server.port, SHORT)).await;
     let id = fixture.account.create_sender(ADDRESS, "1").await.unwrap().delivery_id;
-    let delivery = fixture.account.wait_for_state(&id, DeliveryState::Failed).await;
+    let delivery = fixture.account.wait_for_status(&id, DeliveryStatus::Failed).await;
     assert!(delivery.last_response.contains("no such user"), "{delivery:?}");
     assert_eq!(fixture.service.appended::<DeliveryFailed>().await.len(), 1);
     assert_eq!(server.mails(), 1);
@@ -70,7 +70,7 @@ async fn t8_two_unknown_outcomes_park_the_delivery(mode: Mode) {
     let server = MailServer::start(&[]).await;
     let fixture = Fixture::start_with(mode, smtp(server.port, SHORT)).await;
     let id = fixture.account.create_sender(ADDRESS, "1").await.unwrap().delivery_id;
-    fixture.account.wait_for_state(&id, DeliveryState::Parked).await;
+    fixture.account.wait_for_status(&id, DeliveryStatus::Parked).await;
     assert_eq!(server.mails(), 2, "once, and once more");
     assert_eq!(fixture.service.appended::<DeliveryParked>().await.len(), 1);
 }
@@ -79,14 +79,14 @@ async fn t8_a_worker_that_died_amid_an_attempt_leaves_an_unknown_outcome(mode: M
     let server = MailServer::start(&["451 later", "250 ok"]).await;
     let fixture = Fixture::start_with(mode, smtp(server.port, HOUR)).await;
     let id = fixture.account.create_sender(ADDRESS, "1").await.unwrap().delivery_id;
-    fixture.account.wait_for_delivery(&id, |delivery| delivery.attempts == 1 && is_queued(delivery.state)).await;
+    fixture.account.wait_for_delivery(&id, |delivery| delivery.attempt_count == 1 && is_queued(delivery.status)).await;
     fixture.interrupt(&id).await;
     fixture.service.clock.advance(Duration::from_secs(15)).unwrap();
-    let delivery = fixture.account.wait_for_state(&id, DeliveryState::Queued).await;
+    let delivery = fixture.account.wait_for_status(&id, DeliveryStatus::Queued).await;
     assert!(delivery.failure.contains("did not answer"), "{delivery:?}");
     fixture.service.clock.advance(HOUR).unwrap();
-    let delivery = fixture.account.wait_for_state(&id, DeliveryState::Sent).await;
-    assert_eq!((delivery.attempts, server.mails()), (3, 2));
+    let delivery = fixture.account.wait_for_status(&id, DeliveryStatus::Sent).await;
+    assert_eq!((delivery.attempt_count, server.mails()), (3, 2));
 }
 
 async fn t8_with_a_mailbox_folder_an_interrupted_attempt_is_repeated(mode: Mode) {
@@ -96,13 +96,13 @@ async fn t8_with_a_mailbox_folder_an_interrupted_attempt_is_repeated(mode: Mode)
     let mailbox = fixture.service.folder.path().join("mailbox");
     std::fs::write(&mailbox, "").unwrap();
     let id = fixture.account.create_sender(ADDRESS, "1").await.unwrap().delivery_id;
-    fixture.account.wait_for_delivery(&id, |delivery| delivery.attempts == 1 && is_queued(delivery.state)).await;
+    fixture.account.wait_for_delivery(&id, |delivery| delivery.attempt_count == 1 && is_queued(delivery.status)).await;
     std::fs::remove_file(&mailbox).unwrap();
     fixture.interrupt(&id).await;
     fixture.service.clock.advance(Duration::from_secs(15)).unwrap();
     // An unknown outcome would wait for an hour.
-    let delivery = fixture.account.wait_for_state(&id, DeliveryState::Sent).await;
-    assert_eq!((delivery.attempts, fixture.mailbox().len()), (3, 1));
+    let delivery = fixture.account.wait_for_status(&id, DeliveryStatus::Sent).await;
+    assert_eq!((delivery.attempt_count, fixture.mailbox().len()), (3, 1));
 }
 
 async fn t8_while_the_conversation_service_is_unavailable_a_transcript_waits_without_an_attempt(mode: Mode) {
@@ -113,7 +113,7 @@ async fn t8_while_the_conversation_service_is_unavailable_a_transcript_waits_wit
     });
     let id = chat.decide().await.delivery.unwrap().id;
     let delivery = chat.account().wait_for_delivery(&id, |delivery| !delivery.failure.is_empty()).await;
-    assert_eq!((delivery.state(), delivery.attempts), (DeliveryState::Queued, 0));
+    assert_eq!((delivery.status(), delivery.attempt_count), (DeliveryStatus::Queued, 0));
     assert!(delivery.failure.contains("conversation service"), "{delivery:?}");
     let next = delivery.next_attempt_time.unwrap().seconds - delivery.create_time.unwrap().seconds;
     assert!((3_600..3_700).contains(&next), "{next}");
@@ -139,8 +139,8 @@ async fn t8_a_delivery_cancelled_while_it_is_composed_is_not_sent(mode: Mode) {
     chat.fixture.service.publish("conversation", chat.account().id, &close).await;
     release.send(()).unwrap();
     let next = wait_for("the next decision", || async { chat.explain(2).await.ok() }).await.delivery.unwrap();
-    chat.account().wait_for_state(&next.id, DeliveryState::Sent).await;
-    assert_eq!(chat.account().delivery(&id).await.unwrap().state(), DeliveryState::Cancelled);
+    chat.account().wait_for_status(&next.id, DeliveryStatus::Sent).await;
+    assert_eq!(chat.account().delivery(&id).await.unwrap().status(), DeliveryStatus::Cancelled);
     assert!(!chat.fixture.mailbox().iter().any(|(delivery, _)| *delivery == id));
 }
 
@@ -152,9 +152,9 @@ async fn t2_x1_a_transcript_goes_to_the_address_that_the_close_froze(mode: Mode)
         answers.facts.push(facts(new_id(), "eve@other.example"));
         answers.conversation.contact_id = new_id().to_string();
     });
-    let delivery = chat.deliver_until(DeliveryState::Sent).await;
+    let delivery = chat.deliver_until(DeliveryStatus::Sent).await;
     let (recipient, text) = chat.recipient_and_text(&delivery.id);
-    assert_eq!((recipient.as_str(), delivery.recipient.as_str()), ("second@vera.example", "second@vera.example"));
+    assert_eq!((recipient.as_str(), delivery.recipient_email.as_str()), ("second@vera.example", "second@vera.example"));
     assert!(text.contains("Vera (visitor):") && text.contains("Ada (team):"), "{text}");
     assert!(text.contains("because you chatted with Acme"), "{text}");
     assert_eq!(chat.fixture.service.fake.calls::<GetClosingFactsRequest>(), before + 1, "asked once for one mail");
@@ -162,12 +162,12 @@ async fn t2_x1_a_transcript_goes_to_the_address_that_the_close_froze(mode: Mode)
 
 async fn t2_without_a_frozen_address_it_fails_and_a_retry_does_not_use_another(mode: Mode) {
     let chat = Chat::closed(mode).await;
-    chat.change(|answers| answers.facts[0].recipient = String::new());
-    let delivery = chat.deliver_until(DeliveryState::Failed).await;
+    chat.change(|answers| answers.facts[0].recipient_email = String::new());
+    let delivery = chat.deliver_until(DeliveryStatus::Failed).await;
     assert!(delivery.failure.contains("no address"), "{delivery:?}");
-    chat.change(|answers| answers.facts[0].recipient = "odd%x@vera.example".into());
+    chat.change(|answers| answers.facts[0].recipient_email = "odd%x@vera.example".into());
     chat.account().retry(&delivery.id).await.unwrap();
-    let delivery = chat.account().wait_for_state(&delivery.id, DeliveryState::Failed).await;
+    let delivery = chat.account().wait_for_status(&delivery.id, DeliveryStatus::Failed).await;
     assert!(delivery.failure.contains("no address"), "{delivery:?}");
     assert_eq!(chat.fixture.mailbox().len(), 1, "only the code of the sender");
 }
@@ -177,16 +177,16 @@ async fn t5_without_a_sender_a_transcript_fails_and_a_retry_uses_the_new_one(mod
     let sender = chat.account().list_senders().await.remove(0);
     let request = frontdesk_proto::notification::v1::DeleteSenderRequest { sender_id: sender.id };
     chat.account().senders().delete_sender(request).await.unwrap();
-    let delivery = chat.deliver_until(DeliveryState::Failed).await;
+    let delivery = chat.deliver_until(DeliveryStatus::Failed).await;
     assert!(delivery.failure.contains("There is no sender address"), "{delivery:?}");
     chat.fixture.verified_fallback("new@acme.example").await;
     chat.account().retry(&delivery.id).await.unwrap();
-    chat.account().wait_for_state(&delivery.id, DeliveryState::Sent).await;
+    chat.account().wait_for_status(&delivery.id, DeliveryStatus::Sent).await;
     let mail = chat.fixture.mail(&delivery.id);
     assert!(mail.contains("new@acme.example") && recipient_and_text(&mail).0 == "second@vera.example", "{mail}");
     assert_eq!(chat.fixture.service.appended::<DeliveryFailed>().await.len(), 1);
 }
 
-fn is_queued(state: i32) -> bool {
-    state == i32::from(DeliveryState::Queued)
+fn is_queued(status: i32) -> bool {
+    status == i32::from(DeliveryStatus::Queued)
 }

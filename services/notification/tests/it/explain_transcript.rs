@@ -1,6 +1,6 @@
 //! `ExplainTranscript`.
 
-use frontdesk_proto::notification::v1::{DeliveryState, ExplainTranscriptRequest};
+use frontdesk_proto::notification::v1::{DeliveryStatus, ExplainTranscriptRequest};
 use frontdesk_testkit::{Mode, on_both_modes, reason};
 use tonic::Code;
 
@@ -14,7 +14,7 @@ on_both_modes!(
 
 async fn t3_a_decision_is_explained_with_its_delivery(mode: Mode) {
     let chat = Chat::closed(mode).await;
-    let delivery = chat.deliver_until(DeliveryState::Sent).await;
+    let delivery = chat.deliver_until(DeliveryStatus::Sent).await;
     chat.fixture.service.publish("conversation", chat.account().id, &closed_event(chat.id, 2, chat.contact)).await;
     chat.fixture.service.settled().await;
     let explained = chat.explain(1).await.unwrap();

@@ -6,7 +6,7 @@ use frontdesk_auth::CallerKind;
 use frontdesk_db::AccountId;
 use frontdesk_notification::{App, NotificationSettings, SmtpSettings, SmtpTls};
 use frontdesk_proto::notification::v1::{
-    CancelDeliveryRequest, CreateSenderRequest, CreateSenderResponse, Delivery, DeliveryState, GetDeliveryRequest,
+    CancelDeliveryRequest, CreateSenderRequest, CreateSenderResponse, Delivery, DeliveryStatus, GetDeliveryRequest,
     ListDeliveriesRequest, ListSendersRequest, ListTranscriptDecisionsRequest, RetryDeliveryRequest, Sender,
     SetFallbackSenderRequest, TranscriptDecision, VerifySenderRequest, delivery_service_client::DeliveryServiceClient,
     sender_service_client::SenderServiceClient, transcript_service_client::TranscriptServiceClient,
@@ -72,7 +72,7 @@ impl Fixture {
 
     /// The code in the mail of a delivery.
     pub async fn code(&self, delivery: &str) -> String {
-        self.account.wait_for_state(delivery, DeliveryState::Sent).await;
+        self.account.wait_for_status(delivery, DeliveryStatus::Sent).await;
         code_in(&self.mail(delivery))
     }
 
@@ -142,7 +142,7 @@ impl Account {
 
     pub async fn create_sender(&self, address: &str, request_id: &str) -> Result<CreateSenderResponse, Status> {
         let request =
-            CreateSenderRequest { address: address.into(), display_name: "Acme".into(), request_id: request_id.into() };
+            CreateSenderRequest { email: address.into(), display_name: "Acme".into(), request_id: request_id.into() };
         Ok(self.senders().create_sender(request).await?.into_inner())
     }
 
@@ -157,7 +157,7 @@ impl Account {
     }
 
     pub async fn list_senders(&self) -> Vec<Sender> {
-        self.senders().list_senders(ListSendersRequest {}).await.unwrap().into_inner().senders
+        self.senders().list_senders(ListSendersRequest::default()).await.unwrap().into_inner().senders
     }
 
     pub async fn delivery(&self, id: &str) -> Result<Delivery, Status> {
@@ -187,14 +187,14 @@ impl Account {
         Ok(self.deliveries().cancel_delivery(request).await?.into_inner().delivery.unwrap())
     }
 
-    /// Waits until the delivery is in this state.
-    pub async fn wait_for_state(&self, id: &str, state: DeliveryState) -> Delivery {
-        self.wait_for_delivery(id, |delivery| delivery.state() == state).await
+    /// Waits until the delivery has this status.
+    pub async fn wait_for_status(&self, id: &str, status: DeliveryStatus) -> Delivery {
+        self.wait_for_delivery(id, |delivery| delivery.status() == status).await
     }
 
     /// Waits until `holds` is true of the delivery.
     pub async fn wait_for_delivery(&self, id: &str, holds: impl Fn(&Delivery) -> bool) -> Delivery {
-        wait_for("the state of a delivery", || async { Some(self.delivery(id).await.unwrap()).filter(&holds) }).await
+        wait_for("the status of a delivery", || async { Some(self.delivery(id).await.unwrap()).filter(&holds) }).await
     }
 }
 

@@ -1,16 +1,20 @@
 //! `GetDelivery`, `ListDeliveries`, `ListTranscriptDecisions`.
 
 use frontdesk_proto::notification::v1::{
-    Delivery, DeliveryState, ListDeliveriesRequest, ListTranscriptDecisionsRequest,
+    Delivery, DeliveryStatus, ListDeliveriesRequest, ListSendersRequest, ListTranscriptDecisionsRequest,
 };
 use frontdesk_testkit::{Mode, new_id, on_both_modes, reason};
 use tonic::Code;
 
-use crate::{chat::closed_event, fixture::Fixture};
+use crate::{
+    chat::closed_event,
+    fixture::{ADDRESS, Fixture},
+};
 
 on_both_modes!(
     t8_deliveries_are_listed_newest_first_in_pages,
-    t8_deliveries_are_filtered_by_conversation_and_state,
+    t8_deliveries_are_filtered_by_conversation_and_by_several_statuses,
+    t5_senders_are_listed_by_address_in_pages,
     t3_decisions_are_listed_newest_first_in_pages,
     s2_another_account_sees_no_delivery_and_no_decision,
 );
@@ -30,31 +34,66 @@ async fn t8_deliveries_are_listed_newest_first_in_pages(mode: Mode) {
     let all = fixture.account.list_deliveries().await;
     let created = |delivery: &Delivery| delivery.create_time.map(|time| (time.seconds, time.nanos));
     assert!(all.len() == 5 && all.is_sorted_by(|a, b| created(a) >= created(b)), "{all:#?}");
-    let (mut listed, mut request) = (Vec::new(), ListDeliveriesRequest { page_size: 2, ..Default::default() });
+    assert_eq!(list(&fixture, ListDeliveriesRequest::default()).await, ids(&all));
+}
+
+/// Ids of the deliveries in pages of two.
+async fn list(fixture: &Fixture, mut request: ListDeliveriesRequest) -> Vec<String> {
+    let mut ids = Vec::new();
+    request.page_size = 2;
     loop {
         let page = fixture.account.deliveries().list_deliveries(request.clone()).await.unwrap().into_inner();
-        listed.extend(ids(&page.deliveries));
+        assert!(page.deliveries.len() <= 2);
+        ids.extend(page.deliveries.into_iter().map(|delivery| delivery.id));
         if page.next_page_token.is_empty() {
-            break;
+            return ids;
         }
         request.page_token = page.next_page_token;
     }
-    assert_eq!(listed, ids(&all));
 }
 
-async fn t8_deliveries_are_filtered_by_conversation_and_state(mode: Mode) {
+async fn t8_deliveries_are_filtered_by_conversation_and_by_several_statuses(mode: Mode) {
+    use DeliveryStatus::{Cancelled, Queued, Sending, Sent};
     let fixture = Fixture::start(mode).await;
-    close(&fixture, 3).await;
-    let all = fixture.account.list_deliveries().await;
-    fixture.account.cancel(&all[1].id).await.unwrap();
-    let list = async |request: ListDeliveriesRequest| {
-        let deliveries = fixture.account.deliveries().list_deliveries(request).await.unwrap().into_inner().deliveries;
-        deliveries.into_iter().map(|delivery| delivery.id).collect::<Vec<_>>()
-    };
-    let state = DeliveryState::Cancelled.into();
-    assert_eq!(list(ListDeliveriesRequest { state, ..Default::default() }).await, [all[1].id.clone()]);
-    let conversation_id = all[2].conversation_id.clone();
-    assert_eq!(list(ListDeliveriesRequest { conversation_id, ..Default::default() }).await, [all[2].id.clone()]);
+    close(&fixture, 4).await;
+    let code = fixture.account.create_sender(ADDRESS, "1").await.unwrap().delivery_id;
+    fixture.account.wait_for_status(&code, Sent).await;
+    // Newest first: the code, which is sent, and four transcripts, of which every other one is cancelled.
+    let all: Vec<Delivery> = fixture.account.list_deliveries().await;
+    let ids = |numbers: &[usize]| numbers.iter().map(|number| all[*number].id.clone()).collect::<Vec<_>>();
+    for id in ids(&[2, 4]) {
+        fixture.account.cancel(&id).await.unwrap();
+    }
+    for (statuses, listed) in [
+        (vec![], ids(&[0, 1, 2, 3, 4])),
+        (vec![Cancelled], ids(&[2, 4])),
+        (vec![Sent, Cancelled, Sent], ids(&[0, 2, 4])),
+        (vec![Sent, Cancelled, Queued, Sending], ids(&[0, 1, 2, 3, 4])),
+        (vec![DeliveryStatus::Parked], vec![]),
+    ] {
+        let mut request = ListDeliveriesRequest::default();
+        statuses.iter().for_each(|status| request.push_statuses(*status));
+        assert_eq!(list(&fixture, request.clone()).await, listed, "{statuses:?}");
+        // The conversation of the oldest one, which is cancelled.
+        request.conversation_id = all[4].conversation_id.clone();
+        let listed: Vec<String> = listed.into_iter().filter(|id| *id == all[4].id).collect();
+        assert_eq!(list(&fixture, request).await, listed, "{statuses:?} of one conversation");
+    }
+}
+
+async fn t5_senders_are_listed_by_address_in_pages(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    for address in ["c@acme.example", "B@acme.example", "d@acme.example", "a@acme.example"] {
+        fixture.account.create_sender(address, address.split_once('@').unwrap().0).await.unwrap();
+    }
+    let (mut listed, mut request) = (Vec::new(), ListSendersRequest { page_size: 3, ..Default::default() });
+    for size in [3, 1] {
+        let page = fixture.account.senders().list_senders(request.clone()).await.unwrap().into_inner();
+        assert_eq!((page.senders.len(), page.next_page_token.is_empty()), (size, size == 1));
+        listed.extend(page.senders.into_iter().map(|sender| sender.email));
+        request.page_token = page.next_page_token;
+    }
+    assert_eq!(listed, ["a@acme.example", "B@acme.example", "c@acme.example", "d@acme.example"]);
 }
 
 async fn t3_decisions_are_listed_newest_first_in_pages(mode: Mode) {

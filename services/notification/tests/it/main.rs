@@ -16,4 +16,5 @@ mod preview_transcript;
 mod retry_delivery;
 mod send_transcript;
 mod set_fallback_sender;
+mod update_sender;
 mod verify_sender;

@@ -3,12 +3,13 @@
 use frontdesk_notification::NotificationSettings;
 use frontdesk_proto::{
     actor::v1::ActorKind,
-    conversation::v1::ConversationStatus,
+    conversation::v1::{ConversationStatus, ListEntriesRequest},
     event::v1::ConversationClosed,
-    notification::v1::{DeliveryState, PreviewTranscriptRequest, SkipReason},
+    notification::v1::{DeliveryStatus, PreviewTranscriptRequest, SkipReason, TranscriptPart},
 };
 use frontdesk_testkit::{Mode, new_id, on_both_modes, reason};
 use tonic::Code;
+use tonic_types::StatusExt;
 
 use crate::chat::{Chat, closed_event, facts, recipient_and_text, said};
 
@@ -16,26 +17,31 @@ on_both_modes!(
     t9_the_preview_of_a_sent_transcript_has_the_bytes_of_its_mail,
     t9_a_preview_before_the_close_differs_from_the_mail_only_in_its_date_and_message_id,
     t9_the_preview_of_an_open_chat_foresees_the_decision_of_a_close,
+    t9_without_a_part_the_thread_is_not_read,
+    t9_the_mail_of_a_closed_chat_that_is_not_sent_is_the_same_in_every_call,
+    t9_without_a_sender_there_is_no_mail_to_preview,
+    t9_a_part_that_is_larger_than_a_response_is_read_to_its_end_by_offsets,
+    t9_an_offset_beyond_the_part_is_refused_with_its_size,
     t6_of_a_chat_too_long_for_a_mail_the_first_and_the_last_part_are_mailed,
     s2_another_accounts_transcript_cannot_be_previewed,
 );
 
 async fn t9_the_preview_of_a_sent_transcript_has_the_bytes_of_its_mail(mode: Mode) {
     let chat = Chat::closed(mode).await;
-    let delivery = chat.deliver_until(DeliveryState::Sent).await;
-    let preview = chat.preview().await;
-    assert_eq!(String::from_utf8(preview.mail).unwrap(), chat.fixture.mail(&delivery.id));
-    let decision = preview.decision.unwrap();
+    let delivery = chat.deliver_until(DeliveryStatus::Sent).await;
+    let mail = chat.fixture.mail(&delivery.id);
+    assert_eq!(chat.previewed_part(TranscriptPart::Mail).await, mail);
+    let decision = chat.previewed_decision().await;
     assert_eq!((decision.delivery_id.as_str(), decision.id.is_empty()), (delivery.id.as_str(), false));
 }
 
 async fn t9_a_preview_before_the_close_differs_from_the_mail_only_in_its_date_and_message_id(mode: Mode) {
     let chat = Chat::closed(mode).await;
     chat.change(|answers| answers.conversation.status = ConversationStatus::Open.into());
-    let preview = String::from_utf8(chat.preview().await.mail).unwrap();
+    let preview = chat.previewed_part(TranscriptPart::Mail).await;
     let before = chat.account().list_deliveries().await.len();
     chat.change(|answers| answers.conversation.status = ConversationStatus::Closed.into());
-    let delivery = chat.deliver_until(DeliveryState::Sent).await;
+    let delivery = chat.deliver_until(DeliveryStatus::Sent).await;
     assert_eq!(without_date_and_id(&preview), without_date_and_id(&chat.fixture.mail(&delivery.id)));
     assert_eq!(chat.account().list_deliveries().await.len(), before + 1, "the preview sent nothing");
 }
@@ -54,10 +60,11 @@ async fn t9_the_preview_of_an_open_chat_foresees_the_decision_of_a_close(mode: M
         answers.conversation.status = ConversationStatus::Open.into();
         answers.facts.push(facts(chat.contact, "first@vera.example"));
     });
-    let preview = chat.preview().await;
-    let decision = preview.decision.unwrap();
-    assert_eq!((decision.send, decision.close_number, decision.id.as_str()), (true, 2, ""));
-    assert_eq!(recipient_and_text(std::str::from_utf8(&preview.mail).unwrap()).0, "first@vera.example");
+    let decision = chat.previewed_decision().await;
+    assert_eq!((decision.send, decision.close_number), (true, 2));
+    assert_eq!((decision.id.as_str(), decision.delivery_id.as_str()), ("", ""), "there is none yet");
+    let mail = chat.previewed_part(TranscriptPart::Mail).await;
+    assert_eq!(recipient_and_text(&mail).0, "first@vera.example");
 
     // A ticket of another conversation of the contact, which is not in the thread.
     chat.change(|answers| answers.facts[1].had_ticket = true);
@@ -69,7 +76,7 @@ async fn t9_the_preview_of_an_open_chat_foresees_the_decision_of_a_close(mode: M
     });
     assert_eq!(skip_reason(&chat).await, SkipReason::Unspecified);
     for _ in 0..5 {
-        let closed = ConversationClosed { address_verified: false, ..closed_event(new_id(), 1, chat.contact) };
+        let closed = ConversationClosed { email_verified: false, ..closed_event(new_id(), 1, chat.contact) };
         chat.fixture.service.publish("conversation", chat.account().id, &closed).await;
     }
     chat.fixture.service.settled().await;
@@ -77,11 +84,72 @@ async fn t9_the_preview_of_an_open_chat_foresees_the_decision_of_a_close(mode: M
 }
 
 async fn skip_reason(chat: &Chat) -> SkipReason {
-    chat.preview().await.decision.unwrap().skip_reason()
+    chat.previewed_decision().await.skip_reason()
+}
+
+async fn t9_without_a_part_the_thread_is_not_read(mode: Mode) {
+    let chat = Chat::closed(mode).await;
+    let preview = chat.preview(TranscriptPart::Unspecified, 0).await.unwrap();
+    assert_eq!((preview.content.len(), preview.total_size), (0, 0));
+    assert!(preview.decision.unwrap().send);
+    assert_eq!(chat.fixture.service.fake.calls::<ListEntriesRequest>(), 0);
+}
+
+async fn t9_the_mail_of_a_closed_chat_that_is_not_sent_is_the_same_in_every_call(mode: Mode) {
+    let chat = Chat::closed(mode).await;
+    let skipped = ConversationClosed { transcript_enabled: false, ..chat.closed_event() };
+    chat.fixture.service.publish("conversation", chat.account().id, &skipped).await;
+    chat.fixture.service.settled().await;
+    let decision = chat.previewed_decision().await;
+    assert_eq!((decision.send, decision.id.is_empty(), decision.delivery_id.as_str()), (false, false, ""));
+    let first = chat.previewed_part(TranscriptPart::Mail).await;
+    chat.fixture.service.clock.advance(std::time::Duration::from_secs(3600)).unwrap();
+    assert_eq!(chat.previewed_part(TranscriptPart::Mail).await, first);
+    let text = chat.previewed_part(TranscriptPart::Text).await;
+    assert_eq!(recipient_and_text(&first).1, text);
+}
+
+async fn t9_without_a_sender_there_is_no_mail_to_preview(mode: Mode) {
+    let chat = Chat::closed(mode).await;
+    chat.change(|answers| answers.facts[0].sender_id = new_id().to_string());
+    assert_eq!(chat.previewed_part(TranscriptPart::Mail).await, "");
+    assert!(chat.previewed_part(TranscriptPart::Json).await.contains("\"Hello\""));
+}
+
+async fn t9_a_part_that_is_larger_than_a_response_is_read_to_its_end_by_offsets(mode: Mode) {
+    const MESSAGES: i32 = 450;
+    let chat = Chat::closed(mode).await;
+    chat.change(|answers| {
+        let text = |number| format!("number {number}. {}", "x".repeat(9_900));
+        answers.entries = (1..=MESSAGES).map(|number| said(number, ActorKind::Visitor, "", &text(number))).collect();
+        answers.facts[0].last_sequence = MESSAGES;
+    });
+    // The client has the default limit of 4 MiB for a response.
+    for part in [TranscriptPart::Html, TranscriptPart::Text, TranscriptPart::Json, TranscriptPart::Mail] {
+        let content = chat.previewed_part(part).await;
+        assert!(content.len() > 4 * 1024 * 1024, "{part:?} has {} bytes", content.len());
+        for number in 1..=MESSAGES {
+            assert!(content.contains(&format!("number {number}. ")), "{part:?} lacks message {number}");
+        }
+    }
+}
+
+async fn t9_an_offset_beyond_the_part_is_refused_with_its_size(mode: Mode) {
+    let chat = Chat::closed(mode).await;
+    let size = chat.previewed_part(TranscriptPart::Json).await.len();
+    let end = chat.preview(TranscriptPart::Json, size).await.unwrap();
+    assert_eq!((end.content.len(), usize::try_from(end.total_size).unwrap()), (0, size));
+    for (part, offset) in [(TranscriptPart::Json, size + 1), (TranscriptPart::Unspecified, 1)] {
+        let refused = chat.preview(part, offset).await.unwrap_err();
+        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "INVALID_FIELDS"));
+        let violations = refused.get_details_bad_request().unwrap().field_violations;
+        let expected = format!("must be at most {}, the size of the part (bytes)", offset - 1);
+        assert_eq!((violations[0].field.as_str(), violations[0].description.as_str()), ("offset", expected.as_str()));
+    }
 }
 
 async fn t6_of_a_chat_too_long_for_a_mail_the_first_and_the_last_part_are_mailed(mode: Mode) {
-    const MESSAGES: i64 = 900;
+    const MESSAGES: i32 = 900;
     const MAX_BYTES: usize = 300 * 1024;
     let settings = NotificationSettings { transcript_max_bytes: MAX_BYTES, ..NotificationSettings::default() };
     let chat = Chat::closed_with(mode, settings).await;
@@ -90,16 +158,17 @@ async fn t6_of_a_chat_too_long_for_a_mail_the_first_and_the_last_part_are_mailed
         answers.entries = (1..=MESSAGES).map(|number| said(number, ActorKind::Visitor, "", &text(number))).collect();
         answers.facts[0].last_sequence = MESSAGES;
     });
-    let preview = chat.preview().await;
-    let bytes = preview.html.len() + preview.text.len();
+    let (html, text) =
+        (chat.previewed_part(TranscriptPart::Html).await, chat.previewed_part(TranscriptPart::Text).await);
+    let bytes = html.len() + text.len();
     assert!(bytes <= MAX_BYTES && bytes > 200 * 1024, "{bytes}");
     assert!(chat.answers.lock().unwrap().largest_page < 1_000);
-    let shown = preview.text.matches("    number ").count();
-    for part in [&preview.html, &preview.text] {
+    let shown = text.matches("    number ").count();
+    for part in [&html, &text] {
         assert!(part.contains("number 1.") && part.contains(&format!("number {MESSAGES}.")));
         assert!(part.contains(&format!("{} messages were left out here", 900 - shown)), "{shown}");
     }
-    assert!(preview.html.contains(&format!("{MESSAGES} messages.")), "the whole chat is counted");
+    assert!(html.contains(&format!("{MESSAGES} messages.")), "the whole chat is counted");
 }
 
 async fn s2_another_accounts_transcript_cannot_be_previewed(mode: Mode) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use frontdesk_proto::notification::v1::DeliveryState;
+use frontdesk_proto::notification::v1::DeliveryStatus;
 use frontdesk_testkit::{Mode, on_both_modes, reason};
 use tonic::Code;
 
@@ -31,17 +31,17 @@ async fn deliver(mode: Mode, server: &MailServer) -> (Fixture, String) {
 async fn t8_a_retry_of_a_failed_delivery_sends_the_same_mail(mode: Mode) {
     let server = MailServer::start(&["550 no", "250 ok"]).await;
     let (fixture, id) = deliver(mode, &server).await;
-    let failed = fixture.account.wait_for_state(&id, DeliveryState::Failed).await;
-    assert_eq!(fixture.account.retry(&id).await.unwrap().state(), DeliveryState::Queued);
-    let sent = fixture.account.wait_for_state(&id, DeliveryState::Sent).await;
-    assert_eq!((sent.message_id, sent.attempts), (failed.message_id, 2));
+    let failed = fixture.account.wait_for_status(&id, DeliveryStatus::Failed).await;
+    assert_eq!(fixture.account.retry(&id).await.unwrap().status(), DeliveryStatus::Queued);
+    let sent = fixture.account.wait_for_status(&id, DeliveryStatus::Sent).await;
+    assert_eq!((sent.mail_message_id, sent.attempt_count), (failed.mail_message_id, 2));
 }
 
 async fn t8_a_retry_of_a_queued_delivery_changes_nothing(mode: Mode) {
     let server = MailServer::start(&["451 later", "250 ok"]).await;
     let (fixture, id) = deliver(mode, &server).await;
     let queued = |delivery: &frontdesk_proto::notification::v1::Delivery| {
-        delivery.state() == DeliveryState::Queued && delivery.attempts == 1
+        delivery.status() == DeliveryStatus::Queued && delivery.attempt_count == 1
     };
     let waiting = fixture.account.wait_for_delivery(&id, queued).await;
     assert_eq!(fixture.account.retry(&id).await.unwrap(), waiting);
@@ -51,16 +51,16 @@ async fn t8_a_retry_of_a_queued_delivery_changes_nothing(mode: Mode) {
 async fn t8_a_sent_delivery_cannot_be_retried(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let id = fixture.account.create_sender(ADDRESS, "1").await.unwrap().delivery_id;
-    let sent = fixture.account.wait_for_state(&id, DeliveryState::Sent).await;
+    let sent = fixture.account.wait_for_status(&id, DeliveryStatus::Sent).await;
     let refused = fixture.account.retry(&id).await.unwrap_err();
-    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "DELIVERY_STATE"));
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "DELIVERY_STATUS"));
     assert_eq!(fixture.account.delivery(&id).await.unwrap(), sent);
 }
 
 async fn t8_twenty_retries_at_once_send_one_mail(mode: Mode) {
     let server = MailServer::start(&["550 no", "250 ok"]).await;
     let (fixture, id) = deliver(mode, &server).await;
-    fixture.account.wait_for_state(&id, DeliveryState::Failed).await;
+    fixture.account.wait_for_status(&id, DeliveryStatus::Failed).await;
     let (account, delivery) = (fixture.account.clone(), id.clone());
     let retried = twenty_at_once(move |_| {
         let (account, delivery) = (account.clone(), delivery.clone());
@@ -69,15 +69,17 @@ async fn t8_twenty_retries_at_once_send_one_mail(mode: Mode) {
     .await;
     // A retry after the mail is being sent is refused.
     assert!(retried.iter().any(Result::is_ok));
-    assert!(retried.iter().filter_map(|retry| retry.as_ref().err()).all(|refused| reason(refused) == "DELIVERY_STATE"));
-    let sent = fixture.account.wait_for_state(&id, DeliveryState::Sent).await;
-    assert_eq!((sent.attempts, server.mails()), (2, 2));
+    assert!(
+        retried.iter().filter_map(|retry| retry.as_ref().err()).all(|refused| reason(refused) == "DELIVERY_STATUS")
+    );
+    let sent = fixture.account.wait_for_status(&id, DeliveryStatus::Sent).await;
+    assert_eq!((sent.attempt_count, server.mails()), (2, 2));
 }
 
 async fn s2_another_accounts_delivery_cannot_be_retried(mode: Mode) {
     let server = MailServer::start(&["550 no"]).await;
     let (fixture, id) = deliver(mode, &server).await;
-    let failed = fixture.account.wait_for_state(&id, DeliveryState::Failed).await;
+    let failed = fixture.account.wait_for_status(&id, DeliveryStatus::Failed).await;
     let refused = fixture.other_account().retry(&id).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
     assert_eq!(fixture.account.delivery(&id).await.unwrap(), failed);

@@ -4,7 +4,7 @@ use frontdesk_notification::NotificationSettings;
 use frontdesk_proto::{
     conversation::v1::{ConversationStatus, GetConversationRequest},
     event::v1::DeliverySent,
-    notification::v1::{DeliveryKind, DeliveryState, SendTranscriptRequest},
+    notification::v1::{DeliveryKind, DeliveryStatus, SendTranscriptRequest},
 };
 use frontdesk_testkit::{Mode, new_id, on_both_modes, reason, request_id};
 use tonic::Code;
@@ -32,7 +32,7 @@ async fn t4_a_transcript_goes_to_the_visitor_under_the_requested_subject(mode: M
     let request = SendTranscriptRequest { subject: "As promised".into(), ..chat.send_request(chat.contact) };
     let delivery = chat.send(request).await.unwrap();
     assert_eq!(delivery.kind(), DeliveryKind::ManualTranscript);
-    chat.account().wait_for_state(&delivery.id, DeliveryState::Sent).await;
+    chat.account().wait_for_status(&delivery.id, DeliveryStatus::Sent).await;
     // The address that a close would store, not the contact's first one.
     let (recipient, text) = chat.recipient_and_text(&delivery.id);
     assert_eq!(recipient, "second@vera.example");
@@ -47,7 +47,7 @@ async fn t4_another_contact_reads_the_visitors_name(mode: Mode) {
     let other = new_id();
     chat.change(|answers| answers.contacts.push(contact(other, "Otto", &["otto@other.example"])));
     let delivery = chat.send(chat.send_request(other)).await.unwrap();
-    chat.account().wait_for_state(&delivery.id, DeliveryState::Sent).await;
+    chat.account().wait_for_status(&delivery.id, DeliveryStatus::Sent).await;
     let (recipient, text) = chat.recipient_and_text(&delivery.id);
     assert_eq!(recipient, "otto@other.example");
     assert!(text.contains("Vera (visitor):") && !text.contains("Otto"), "{text}");
@@ -58,7 +58,7 @@ async fn t4_another_contact_reads_the_visitors_name(mode: Mode) {
         answers.facts.iter_mut().for_each(|facts| facts.visitor_name.clear());
     });
     let delivery = chat.send(chat.send_request(other)).await.unwrap();
-    chat.account().wait_for_state(&delivery.id, DeliveryState::Sent).await;
+    chat.account().wait_for_status(&delivery.id, DeliveryStatus::Sent).await;
     let (_, text) = chat.recipient_and_text(&delivery.id);
     assert!(text.contains("] Visitor:") && !text.contains("You:"), "{text}");
 }
@@ -67,7 +67,7 @@ async fn c12_a_repeated_request_sends_one_transcript_even_after_the_chat_was_reo
     let chat = Chat::closed(mode).await;
     let request = chat.send_request(chat.contact);
     let first = chat.send(request.clone()).await.unwrap();
-    chat.account().wait_for_state(&first.id, DeliveryState::Sent).await;
+    chat.account().wait_for_status(&first.id, DeliveryStatus::Sent).await;
     chat.change(|answers| answers.conversation.status = ConversationStatus::Open.into());
     let asked = chat.fixture.service.fake.calls::<GetConversationRequest>();
     assert_eq!(chat.send(request.clone()).await.unwrap().id, first.id);
@@ -87,9 +87,9 @@ async fn s4_an_address_that_is_not_the_contacts_is_refused(mode: Mode) {
     let chat = Chat::closed(mode).await;
     let request = SendTranscriptRequest { email: "eve@other.example".into(), ..chat.send_request(chat.contact) };
     let refused = chat.send(request).await.unwrap_err();
-    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "ADDRESS_NOT_OF_CONTACT"));
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "EMAIL_NOT_OF_CONTACT"));
     let request = SendTranscriptRequest { email: "FIRST@vera.example".into(), ..chat.send_request(chat.contact) };
-    assert_eq!(chat.send(request).await.unwrap().recipient, "first@vera.example");
+    assert_eq!(chat.send(request).await.unwrap().recipient_email, "first@vera.example");
 }
 
 async fn t4_an_unknown_time_zone_is_refused(mode: Mode) {

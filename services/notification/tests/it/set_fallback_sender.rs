@@ -1,6 +1,6 @@
 //! `SetFallbackSender`.
 
-use frontdesk_proto::notification::v1::DeliveryState;
+use frontdesk_proto::notification::v1::DeliveryStatus;
 use frontdesk_testkit::{Mode, new_id, on_both_modes, reason};
 use tonic::Code;
 
@@ -33,12 +33,12 @@ async fn t5_one_fallback_and_a_chosen_sender_never_falls_back(mode: Mode) {
     chat.fixture.service.publish("conversation", chat.account().id, &closed).await;
     chat.fixture.service.settled().await;
     let delivery = chat.explain(1).await.unwrap().delivery.unwrap();
-    let delivery = chat.account().wait_for_state(&delivery.id, DeliveryState::Failed).await;
+    let delivery = chat.account().wait_for_status(&delivery.id, DeliveryStatus::Failed).await;
     assert!(delivery.failure.contains("was deleted"), "{delivery:?}");
 
     // A retry asks the channel again, which chooses none now: the fallback sends.
     chat.account().retry(&delivery.id).await.unwrap();
-    chat.account().wait_for_state(&delivery.id, DeliveryState::Sent).await;
+    chat.account().wait_for_status(&delivery.id, DeliveryStatus::Sent).await;
     assert!(chat.fixture.mail(&delivery.id).contains("b@acme.example"));
 }
 

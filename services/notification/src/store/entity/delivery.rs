@@ -11,7 +11,8 @@ pub struct Model {
     pub id: Uuid,
     pub account_id: AccountId,
     pub kind: String,
-    pub state: String,
+    #[sea_orm(column_name = "state")]
+    pub status: String,
     pub conversation_id: Option<Uuid>,
     pub close_number: i32,
     pub contact_id: Option<Uuid>,
@@ -20,14 +21,17 @@ pub struct Model {
     pub until_sequence: i64,
     pub unverified: bool,
     pub requested_by: String,
-    pub recipient: String,
+    #[sea_orm(column_name = "recipient")]
+    pub recipient_email: String,
     pub subject: String,
     pub time_zone: String,
     pub mail_from: String,
-    pub message_id: String,
+    #[sea_orm(column_name = "message_id")]
+    pub mail_message_id: String,
     pub composed_at: Option<Time>,
     pub compose_failures: i32,
-    pub attempts: i32,
+    #[sea_orm(column_name = "attempts")]
+    pub attempt_count: i32,
     pub attempts_before_retry: i32,
     pub unknown_outcomes: i32,
     pub last_response: String,

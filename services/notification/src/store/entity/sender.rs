@@ -10,7 +10,8 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub account_id: AccountId,
-    pub address: String,
+    #[sea_orm(column_name = "address")]
+    pub email: String,
     pub display_name: String,
     pub verified: bool,
     pub fallback: bool,
@@ -18,6 +19,7 @@ pub struct Model {
     pub code_expires_at: Time,
     pub code_tries: i32,
     pub created_at: Time,
+    pub updated_at: Time,
     pub deleted_at: Option<Time>,
     pub version: i64,
 }

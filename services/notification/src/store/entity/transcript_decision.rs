@@ -21,8 +21,10 @@ pub struct Model {
     pub had_bot_session: bool,
     pub had_agent: bool,
     pub had_ticket: bool,
-    pub address_usable: bool,
-    pub address_verified: bool,
+    #[sea_orm(column_name = "address_usable")]
+    pub email_usable: bool,
+    #[sea_orm(column_name = "address_verified")]
+    pub email_verified: bool,
     pub transcript_enabled: bool,
     pub closed_at: Time,
     pub created_at: Time,

@@ -1,4 +1,4 @@
-//! Kinds, states, outcomes and events of a delivery; `delivery.rs` has the changes of state.
+//! Kinds, statuses, outcomes and events of a delivery; `delivery.rs` has the changes of status.
 
 use frontdesk_db::AccountId;
 use uuid::Uuid;
@@ -34,7 +34,7 @@ impl DeliveryKind {
 
 /// State of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DeliveryState {
+pub(crate) enum DeliveryStatus {
     /// Waiting for its next attempt.
     Queued,
     /// An attempt is in progress.
@@ -48,7 +48,7 @@ pub(crate) enum DeliveryState {
     Cancelled,
 }
 
-impl DeliveryState {
+impl DeliveryStatus {
     /// Returns its name in rows and in errors.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -61,12 +61,21 @@ impl DeliveryState {
         }
     }
 
-    /// Returns the state with this name.
+    /// Returns the status with this name.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         [Self::Queued, Self::Sending, Self::Sent, Self::Failed, Self::Parked, Self::Cancelled]
             .into_iter()
-            .find(|state| state.as_str() == name)
+            .find(|status| status.as_str() == name)
     }
+}
+
+/// Which deliveries are listed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DeliveryFilter {
+    /// Those of this conversation. None: of all.
+    pub(crate) conversation: Option<Uuid>,
+    /// Those with one of these statuses, each named once. Empty: with any.
+    pub(crate) statuses: Vec<DeliveryStatus>,
 }
 
 /// Outcome of an attempt, with the mail server's response or a description of the failure.
