@@ -5,7 +5,7 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::AssignmentCause as ProtoCause,
-    conversation::v1::{ChangeAssigneeRequest, conversation_service_client::ConversationServiceClient},
+    conversation::internal::v1::{ChangeAssigneeRequest, arbiter_service_client::ArbiterServiceClient},
 };
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -23,7 +23,7 @@ pub(crate) struct ChangeAssignee {
     /// The actor who changes the owner.
     pub(crate) by: Actor,
     pub(crate) conversation: Uuid,
-    pub(crate) expected_epoch: i64,
+    pub(crate) expected_epoch: i32,
     /// The agent who becomes the owner. None: the conversation becomes unassigned.
     pub(crate) to: Option<Agent>,
     pub(crate) cause: AssignmentCause,
@@ -51,12 +51,9 @@ pub(crate) async fn change_assignee(app: &App, change: &ChangeAssignee) -> Resul
         cause: ProtoCause::from(change.cause).into(),
     };
     let channel = app.conversation.acting_for(change.account, &change.by);
-    let response = ConversationServiceClient::new(channel).change_assignee(request).await.map_err(error)?.into_inner();
-    if response.epoch < 1 {
-        return Err(error(Status::internal("the response has no epoch")));
-    }
+    let response = ArbiterServiceClient::new(channel).change_assignee(request).await.map_err(error)?.into_inner();
     let began_at = response.change_time.as_ref().map(Time::from_proto);
-    Ok(Epoch { number: response.epoch, began_at })
+    Ok(Epoch { number: response.epoch.into(), began_at })
 }
 
 fn error(status: Status) -> AssignmentError {

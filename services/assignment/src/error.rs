@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use frontdesk_api::{ApiError, FieldError};
+use frontdesk_api::ApiError;
 use frontdesk_idempotency::ClaimError;
 use frontdesk_proto::assignment::v1::Reason;
 use sea_orm::DbErr;
@@ -25,17 +25,20 @@ pub(crate) enum AssignmentError {
     #[error("the request_id was used for another request; choose a new one")]
     RequestIdReused,
     /// The agent is deactivated.
-    #[error("the agent was deactivated: nothing can be assigned to them")]
+    #[error("the agent was deactivated; reactivate them first")]
     AgentDeactivated,
     /// The calling agent is not on the roster.
     #[error("you are not on the account's roster: create the agent first, with the id that is your token's subject")]
     NotOnRoster,
-    /// Another agent has the handle or the address.
-    #[error("another agent of the account has the handle or the address; choose another one")]
+    /// The account has an agent with the id.
+    #[error("the account has an agent with that id; they may be deactivated, which ReactivateAgent undoes")]
+    AgentExists,
+    /// Another agent has the handle.
+    #[error("another agent of the account has the handle; choose another one")]
     HandleTaken,
-    /// Another agent of the account has the id.
-    #[error("another agent of the account has the id; choose another one")]
-    AgentIdTaken,
+    /// Another agent has the address.
+    #[error("another agent of the account has the e-mail address; choose another one")]
+    EmailTaken,
     /// The agent was edited since the caller read it.
     #[error("the agent was edited since you read it; read it again")]
     EtagMismatch,
@@ -71,8 +74,9 @@ impl From<Rejection> for AssignmentError {
 impl From<WriteError> for AssignmentError {
     fn from(error: WriteError) -> Self {
         match error {
-            WriteError::IdTaken => Self::AgentIdTaken,
+            WriteError::IdTaken => Self::AgentExists,
             WriteError::HandleTaken => Self::HandleTaken,
+            WriteError::EmailTaken => Self::EmailTaken,
             WriteError::Db(error) => Self::Db(error),
         }
     }
@@ -83,15 +87,14 @@ impl From<AssignmentError> for Status {
         let message = assignment_error.to_string();
         let error = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.as_str());
         match assignment_error {
-            AssignmentError::NotFound(resource) => {
-                error(Code::NotFound, Reason::NotFound).with("resource", resource).into()
-            }
-            AssignmentError::RequestIdReused => error(Code::FailedPrecondition, Reason::RequestIdReused).into(),
+            AssignmentError::NotFound(resource) => ApiError::not_found(resource, message).into(),
+            AssignmentError::RequestIdReused => ApiError::request_id_reused().into(),
+            AssignmentError::EtagMismatch => ApiError::etag_mismatch("agent").into(),
             AssignmentError::AgentDeactivated => error(Code::FailedPrecondition, Reason::AgentDeactivated).into(),
             AssignmentError::NotOnRoster => error(Code::FailedPrecondition, Reason::NotOnRoster).into(),
-            AssignmentError::HandleTaken => error(Code::FailedPrecondition, Reason::HandleTaken).into(),
-            AssignmentError::AgentIdTaken => ApiError::fields(vec![FieldError::new("agent_id", message)]).into(),
-            AssignmentError::EtagMismatch => error(Code::Aborted, Reason::EtagMismatch).into(),
+            AssignmentError::AgentExists => error(Code::AlreadyExists, Reason::AgentExists).into(),
+            AssignmentError::HandleTaken => error(Code::AlreadyExists, Reason::HandleTaken).into(),
+            AssignmentError::EmailTaken => error(Code::AlreadyExists, Reason::EmailTaken).into(),
             AssignmentError::Rejected(status) => status,
             AssignmentError::ConversationUnavailable => {
                 error(Code::Unavailable, Reason::ConversationUnavailable).retry_after(RETRY_DELAY).into()

@@ -28,15 +28,17 @@ pub(crate) async fn create_agent(
         return store::agents::find(tx.conn(), caller.account, id).await?.ok_or(AssignmentError::NotFound("agent"));
     }
 
+    let now = tx.now().await?;
     let agent = Agent {
         id: command.id.unwrap_or_else(|| tx.new_id()),
         account: caller.account,
         name: command.name,
         handle: command.handle,
         email: command.email,
-        active: true,
         version: 1,
-        created_at: tx.now().await?,
+        created_at: now,
+        updated_at: now,
+        deactivated_at: None,
     };
     store::agents::insert(&tx, &agent).await?;
     store::events::append_agent_created(&mut tx, &agent).await?;

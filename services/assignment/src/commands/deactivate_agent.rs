@@ -1,4 +1,4 @@
-//! Taking an agent off the roster.
+//! Deactivating an agent (rule A2).
 
 use frontdesk_auth::Caller;
 use uuid::Uuid;
@@ -11,7 +11,7 @@ pub(crate) async fn deactivate_agent(app: &App, caller: &Caller, id: Uuid) -> Re
     let mut agent =
         store::agents::find_for_update(&tx, caller.account, id).await?.ok_or(AssignmentError::NotFound("agent"))?;
 
-    if agent.deactivate() {
+    if agent.deactivate(tx.now().await?) {
         store::agents::save(&tx, &agent).await?;
         store::events::append_agent_deactivated(&mut tx, &agent).await?;
     }

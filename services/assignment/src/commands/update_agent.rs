@@ -19,14 +19,14 @@ pub(crate) struct UpdateAgent {
     pub(crate) etag: String,
 }
 
-/// Edits an agent. An edit that changes nothing publishes no event.
+/// Edits an agent. An edit whose content is there already changes nothing and publishes no event, whatever its etag (rule C12).
 pub(crate) async fn update_agent(app: &App, caller: &Caller, command: UpdateAgent) -> Result<Agent, AssignmentError> {
     let mut tx = app.db.begin_for(caller.account).await?;
     let mut agent = store::agents::find_for_update(&tx, caller.account, command.id)
         .await?
         .ok_or(AssignmentError::NotFound("agent"))?;
 
-    if agent.update(command.change, &command.etag)? {
+    if agent.update(command.change, &command.etag, tx.now().await?)? {
         store::agents::save(&tx, &agent).await?;
         store::events::append_agent_updated(&mut tx, &agent).await?;
     }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     App, NAME,
     conversation::{self, ChangeAssignee},
-    domain::AssignmentCause,
+    domain::{Agent, AssignmentCause},
     error::AssignmentError,
     store,
 };
@@ -61,7 +61,7 @@ impl Consumer for HandedOff {
 struct HandOff {
     account: AccountId,
     conversation: Uuid,
-    epoch: i64,
+    epoch: i32,
     agent: Uuid,
     request_id: String,
 }
@@ -85,7 +85,7 @@ impl HandedOff {
     async fn assign(&self, hand_off: HandOff) -> Result<(), AssignmentError> {
         let app = &self.0;
         let agent = store::agents::find(app.db.read(), hand_off.account, hand_off.agent).await?;
-        let Some(agent) = agent.filter(|agent| agent.active) else {
+        let Some(agent) = agent.filter(Agent::is_active) else {
             tracing::info!(agent_id = %hand_off.agent, "the agent whom the bot named is not an active agent of the roster");
             return Ok(());
         };

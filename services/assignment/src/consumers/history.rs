@@ -80,7 +80,7 @@ fn assignment(event: &Event) -> Result<Assignment, String> {
 fn started(event: ConversationStarted) -> Result<Assignment, String> {
     Ok(Assignment {
         conversation: uuid("conversation_id", &event.conversation_id)?,
-        epoch: event.epoch,
+        epoch: event.epoch.into(),
         owner: Some(event.bot_id).filter(|id| !id.is_empty()).map(Actor::Bot),
         by: Some(Actor::System),
         cause: Some(AssignmentCause::Started),
@@ -90,18 +90,18 @@ fn started(event: ConversationStarted) -> Result<Assignment, String> {
 
 fn assignee_changed(event: AssigneeChanged) -> Result<Assignment, String> {
     let cause = match event.cause() {
-        ProtoCause::Started => AssignmentCause::Started,
-        ProtoCause::HandedOff => AssignmentCause::HandedOff,
-        ProtoCause::Reopened => AssignmentCause::Reopened,
-        // Unspecified: the event is of a version that did not send the cause.
-        ProtoCause::ByHand | ProtoCause::Unspecified => AssignmentCause::ByHand,
+        ProtoCause::Started => Some(AssignmentCause::Started),
+        ProtoCause::ByHand => Some(AssignmentCause::ByHand),
+        ProtoCause::HandedOff => Some(AssignmentCause::HandedOff),
+        ProtoCause::Reopened => Some(AssignmentCause::Reopened),
+        ProtoCause::Unspecified => None,
     };
     Ok(Assignment {
         conversation: uuid("conversation_id", &event.conversation_id)?,
-        epoch: event.epoch,
-        owner: actor(event.to),
+        epoch: event.epoch.into(),
+        owner: actor(event.new_owner),
         by: actor(event.by),
-        cause: Some(cause),
+        cause,
         started_at: time(event.change_time)?,
     })
 }
@@ -109,7 +109,7 @@ fn assignee_changed(event: AssigneeChanged) -> Result<Assignment, String> {
 fn handed_off(event: ConversationHandedOff) -> Result<Assignment, String> {
     Ok(Assignment {
         conversation: uuid("conversation_id", &event.conversation_id)?,
-        epoch: event.epoch,
+        epoch: event.epoch.into(),
         owner: None,
         by: Some(Actor::Bot(event.bot_id)),
         cause: Some(AssignmentCause::HandedOff),
@@ -121,7 +121,7 @@ fn reopened(event: ConversationReopened) -> Result<Assignment, String> {
     let by = actor(event.by);
     Ok(Assignment {
         conversation: uuid("conversation_id", &event.conversation_id)?,
-        epoch: event.epoch,
+        epoch: event.epoch.into(),
         owner: by.clone(),
         by,
         cause: Some(AssignmentCause::Reopened),
@@ -138,6 +138,7 @@ fn actor(actor: Option<ProtoActor>) -> Option<Actor> {
     match actor.kind() {
         ActorKind::Agent => Some(Actor::Agent(actor.id)),
         ActorKind::Bot => Some(Actor::Bot(actor.id)),
+        ActorKind::Admin => Some(Actor::Admin(actor.id)),
         ActorKind::System | ActorKind::Visitor => Some(Actor::System),
         ActorKind::Unspecified => None,
     }

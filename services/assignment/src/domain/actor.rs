@@ -10,7 +10,9 @@ pub(crate) enum Actor {
     Agent(String),
     /// A bot, by id.
     Bot(String),
-    /// Frontdesk itself or the account's administrator. The system changes owners and owns nothing.
+    /// The account's administrator, by the subject of their token. They change owners and own nothing.
+    Admin(String),
+    /// Frontdesk itself. It changes owners and owns nothing.
     System,
 }
 
@@ -24,7 +26,7 @@ impl Actor {
     pub(crate) fn agent_id(&self) -> Option<Uuid> {
         match self {
             Self::Agent(id) => id.parse().ok(),
-            Self::Bot(_) | Self::System => None,
+            Self::Bot(_) | Self::Admin(_) | Self::System => None,
         }
     }
 }
@@ -35,7 +37,8 @@ impl From<&frontdesk_auth::Actor> for Actor {
         match actor.kind {
             CallerKind::Agent => Self::Agent(actor.id.clone()),
             CallerKind::Bot => Self::Bot(actor.id.clone()),
-            CallerKind::Admin | CallerKind::Service | CallerKind::Visitor => Self::System,
+            CallerKind::Admin => Self::Admin(actor.id.clone()),
+            CallerKind::Service | CallerKind::Visitor => Self::System,
         }
     }
 }

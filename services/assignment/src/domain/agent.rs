@@ -13,11 +13,13 @@ pub(crate) struct Agent {
     pub(crate) handle: String,
     /// Empty: none.
     pub(crate) email: String,
-    /// False: deactivated.
-    pub(crate) active: bool,
     /// Number of the agent's events; also the etag.
     pub(crate) version: i64,
     pub(crate) created_at: Time,
+    /// When the agent was last changed.
+    pub(crate) updated_at: Time,
+    /// None: the agent is active.
+    pub(crate) deactivated_at: Option<Time>,
 }
 
 /// New values of an edit. None: the field keeps its value.
@@ -38,39 +40,62 @@ pub(crate) enum Rejection {
 }
 
 impl Agent {
-    /// Returns a value that changes with every edit.
+    /// Returns a value that changes with every change of the agent.
     pub(crate) fn etag(&self) -> String {
         self.version.to_string()
     }
 
-    /// Edits the agent; an empty `etag` edits it unconditionally. Returns whether anything changed.
-    pub(crate) fn update(&mut self, change: AgentChange, etag: &str) -> Result<bool, Rejection> {
+    /// Edits the agent; an empty `etag` edits unconditionally. Returns whether anything changed: the repeat of an edit that took
+    /// effect changes nothing, and succeeds whatever its etag (rule C12).
+    pub(crate) fn update(&mut self, change: AgentChange, etag: &str, now: Time) -> Result<bool, Rejection> {
+        let AgentChange { name, handle, email } = change;
+        let name = name.unwrap_or_else(|| self.name.clone());
+        let handle = handle.unwrap_or_else(|| self.handle.clone());
+        let email = email.unwrap_or_else(|| self.email.clone());
+        if (&name, &handle, &email) == (&self.name, &self.handle, &self.email) {
+            return Ok(false);
+        }
         if !etag.is_empty() && etag != self.etag() {
             return Err(Rejection::EtagMismatch);
         }
-        let before = (self.name.clone(), self.handle.clone(), self.email.clone());
-        for (field, new) in
-            [(&mut self.name, change.name), (&mut self.handle, change.handle), (&mut self.email, change.email)]
-        {
-            if let Some(new) = new {
-                *field = new;
-            }
-        }
-        let changed = before != (self.name.clone(), self.handle.clone(), self.email.clone());
-        self.version += i64::from(changed);
-        Ok(changed)
+        (self.name, self.handle, self.email) = (name, handle, email);
+        self.changed(now);
+        Ok(true)
     }
 
-    /// Takes the agent off the roster. Returns false when the agent was deactivated before.
-    pub(crate) fn deactivate(&mut self) -> bool {
-        let changed = std::mem::replace(&mut self.active, false);
-        self.version += i64::from(changed);
-        changed
+    /// Deactivates the agent. Returns false when the agent is deactivated already.
+    pub(crate) fn deactivate(&mut self, now: Time) -> bool {
+        if !self.is_active() {
+            return false;
+        }
+        self.deactivated_at = Some(now);
+        self.changed(now);
+        true
+    }
+
+    /// Makes the agent active again. Returns false when the agent is active already.
+    pub(crate) fn reactivate(&mut self, now: Time) -> bool {
+        if self.is_active() {
+            return false;
+        }
+        self.deactivated_at = None;
+        self.changed(now);
+        true
+    }
+
+    /// Returns whether conversations may be assigned to the agent (rule A2).
+    pub(crate) fn is_active(&self) -> bool {
+        self.deactivated_at.is_none()
     }
 
     /// Returns the agent, if conversations may be assigned to them (rule A2).
     pub(crate) fn require_active(self) -> Result<Self, Rejection> {
-        if self.active { Ok(self) } else { Err(Rejection::AgentDeactivated) }
+        if self.is_active() { Ok(self) } else { Err(Rejection::AgentDeactivated) }
+    }
+
+    fn changed(&mut self, now: Time) {
+        self.version += 1;
+        self.updated_at = now;
     }
 }
 
@@ -84,10 +109,11 @@ mod tests {
             account: AccountId(Uuid::from_u128(9)),
             name: "Ada".into(),
             handle: "ada".into(),
-            email: String::new(),
-            active: true,
+            email: "ada@example.org".into(),
             version: 1,
             created_at: Time(0),
+            updated_at: Time(0),
+            deactivated_at: None,
         }
     }
 
@@ -96,21 +122,36 @@ mod tests {
     }
 
     #[test]
-    fn an_edit_that_changes_nothing_keeps_the_etag() {
+    fn c12_an_edit_whose_content_is_there_succeeds_whatever_its_etag() {
         let mut agent = ada();
-        assert_eq!(agent.update(rename("Ada"), "1"), Ok(false));
-        assert_eq!(agent.etag(), "1");
-        assert_eq!(agent.update(rename("Ada L"), "1"), Ok(true));
-        assert_eq!(agent.update(AgentChange::default(), "1"), Err(Rejection::EtagMismatch));
+        assert_eq!(agent.update(rename("Ada"), "1", Time(1)), Ok(false));
+        assert_eq!(agent.update(rename("Ada L"), "1", Time(2)), Ok(true));
+        assert_eq!((agent.etag().as_str(), agent.updated_at), ("2", Time(2)));
+        let before = agent.clone();
+        assert_eq!(agent.update(rename("Ada L"), "1", Time(3)), Ok(false), "a repeat with the old etag");
+        assert_eq!(agent.update(rename("Ada"), "1", Time(3)), Err(Rejection::EtagMismatch));
+        assert_eq!(agent, before);
     }
 
     #[test]
-    fn a2_nothing_is_assigned_to_a_deactivated_agent() {
+    fn an_edit_clears_the_address_and_keeps_what_is_not_set() {
         let mut agent = ada();
+        let clear = AgentChange { email: Some(String::new()), ..AgentChange::default() };
+        assert_eq!(agent.update(clear, "", Time(1)), Ok(true));
+        assert_eq!((agent.name.as_str(), agent.handle.as_str(), agent.email.as_str()), ("Ada", "ada", ""));
+    }
+
+    #[test]
+    fn a2_nothing_is_assigned_to_a_deactivated_agent_until_they_are_reactivated() {
+        let mut agent = ada();
+        assert!(!agent.reactivate(Time(1)), "active already");
         assert!(agent.clone().require_active().is_ok());
-        assert!(agent.deactivate());
-        assert!(!agent.deactivate(), "a repeat changes nothing");
-        assert_eq!(agent.version, 2);
-        assert_eq!(agent.require_active(), Err(Rejection::AgentDeactivated));
+        assert!(agent.deactivate(Time(2)));
+        assert!(!agent.deactivate(Time(3)), "a repeat changes nothing");
+        assert_eq!((agent.version, agent.updated_at, agent.deactivated_at), (2, Time(2), Some(Time(2))));
+        assert_eq!(agent.clone().require_active(), Err(Rejection::AgentDeactivated));
+        assert!(agent.reactivate(Time(4)));
+        assert_eq!((agent.version, agent.updated_at, agent.deactivated_at), (3, Time(4), None));
+        assert!(agent.require_active().is_ok());
     }
 }

@@ -21,12 +21,19 @@ pub(crate) struct Assignment {
     pub(crate) started_at: Time,
 }
 
+impl Assignment {
+    /// Returns the agents among the owner and the actor who changed it.
+    pub(crate) fn agents(&self) -> impl Iterator<Item = Uuid> {
+        [&self.owner, &self.by].into_iter().flatten().filter_map(Actor::agent_id)
+    }
+}
+
 /// Why the owner of a conversation changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AssignmentCause {
     /// The conversation started.
     Started,
-    /// An agent assigned, took or left it, or replied in an unassigned one.
+    /// An agent or administrator assigned or unassigned it, an agent took it over, or replied while it was unassigned.
     ByHand,
     /// The bot handed it off (rule B8).
     HandedOff,

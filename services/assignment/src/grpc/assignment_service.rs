@@ -83,8 +83,13 @@ impl AssignmentService for Assignments {
     ) -> Result<Response<ListAssignmentsResponse>, Status> {
         let (caller, request) = validated(request)?;
         let conversation = parse_id("conversation_id", &request.conversation_id)?;
-        let assignments = queries::list_assignments(&self.0, &caller, conversation).await?;
+        let pages = &self.0.pages;
+        let filter =
+            ListAssignmentsRequest { conversation_id: conversation.to_string(), ..ListAssignmentsRequest::default() };
+        let page = pages.read_request(&caller, &filter, request.page_size, &request.page_token)?;
+        let mut assignments = queries::list_assignments(&self.0, &caller, conversation, &page).await?;
+        let next_page_token = pages.next_page_token(page, &mut assignments, |assignment| assignment.epoch)?;
         let assignments = assignments.into_iter().map(convert::assignment).collect();
-        Ok(Response::new(ListAssignmentsResponse { assignments }))
+        Ok(Response::new(ListAssignmentsResponse { assignments, next_page_token }))
     }
 }

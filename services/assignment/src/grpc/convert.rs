@@ -12,8 +12,10 @@ pub(super) fn agent(agent: Agent) -> pb::Agent {
         name: agent.name,
         handle: agent.handle,
         email: agent.email,
-        active: agent.active,
         create_time: Some(agent.created_at.to_proto()),
+        update_time: Some(agent.updated_at.to_proto()),
+        deactivate_time: agent.deactivated_at.map(Time::to_proto),
+        version: counter(agent.version),
         etag,
     }
 }
@@ -21,7 +23,7 @@ pub(super) fn agent(agent: Agent) -> pb::Agent {
 pub(super) fn assignment(view: AssignmentView) -> pb::Assignment {
     pb::Assignment {
         conversation_id: view.conversation.to_string(),
-        epoch: view.epoch,
+        epoch: counter(view.epoch),
         owner: view.owner.map(named_actor),
         by: view.by.map(named_actor),
         cause: view.cause.map(pb::AssignmentCause::from).unwrap_or_default().into(),
@@ -30,10 +32,16 @@ pub(super) fn assignment(view: AssignmentView) -> pb::Assignment {
     }
 }
 
+/// Returns a number that counts changes of one agent or conversation.
+fn counter(number: i64) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
 fn named_actor(named: NamedActor) -> actor::Actor {
     let (kind, id) = match named.actor {
         Actor::Agent(id) => (actor::ActorKind::Agent, id),
         Actor::Bot(id) => (actor::ActorKind::Bot, id),
+        Actor::Admin(id) => (actor::ActorKind::Admin, id),
         Actor::System => (actor::ActorKind::System, String::new()),
     };
     actor::Actor { kind: kind.into(), id, name: named.name }

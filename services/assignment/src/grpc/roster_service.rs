@@ -4,8 +4,8 @@ use frontdesk_api::{parse_id, parse_optional_id, validated};
 use frontdesk_idempotency::Key;
 use frontdesk_proto::assignment::v1::{
     CreateAgentRequest, CreateAgentResponse, DeactivateAgentRequest, DeactivateAgentResponse, GetAgentRequest,
-    GetAgentResponse, ListAgentsRequest, ListAgentsResponse, UpdateAgentRequest, UpdateAgentResponse,
-    roster_service_server::RosterService,
+    GetAgentResponse, ListAgentsRequest, ListAgentsResponse, ReactivateAgentRequest, ReactivateAgentResponse,
+    UpdateAgentRequest, UpdateAgentResponse, roster_service_server::RosterService,
 };
 use tonic::{Request, Response, Status};
 
@@ -46,10 +46,10 @@ impl RosterService for Roster {
 
     async fn list_agents(&self, request: Request<ListAgentsRequest>) -> Result<Response<ListAgentsResponse>, Status> {
         let (caller, request) = validated(request)?;
-        let pages = &self.0.pages;
-        let page =
-            pages.read_request(&caller, &ListAgentsRequest::default(), request.page_size, &request.page_token)?;
-        let mut agents = queries::list_agents(&self.0, &caller, &page).await?;
+        let (pages, show_deactivated) = (&self.0.pages, request.show_deactivated);
+        let filter = ListAgentsRequest { show_deactivated, ..ListAgentsRequest::default() };
+        let page = pages.read_request(&caller, &filter, request.page_size, &request.page_token)?;
+        let mut agents = queries::list_agents(&self.0, &caller, show_deactivated, &page).await?;
         let next_page_token = pages.next_page_token(page, &mut agents, |agent| (agent.name.clone(), agent.id))?;
         let agents = agents.into_iter().map(convert::agent).collect();
         Ok(Response::new(ListAgentsResponse { agents, next_page_token }))
@@ -76,5 +76,14 @@ impl RosterService for Roster {
         let (caller, request) = validated(request)?;
         let agent = commands::deactivate_agent(&self.0, &caller, parse_id("agent_id", &request.agent_id)?).await?;
         Ok(Response::new(DeactivateAgentResponse { agent: Some(convert::agent(agent)) }))
+    }
+
+    async fn reactivate_agent(
+        &self,
+        request: Request<ReactivateAgentRequest>,
+    ) -> Result<Response<ReactivateAgentResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let agent = commands::reactivate_agent(&self.0, &caller, parse_id("agent_id", &request.agent_id)?).await?;
+        Ok(Response::new(ReactivateAgentResponse { agent: Some(convert::agent(agent)) }))
     }
 }

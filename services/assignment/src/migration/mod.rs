@@ -22,6 +22,7 @@ impl MigratorTrait for Migrator {
                 text: include_str!("002_row_level_security.sql"),
             }),
             Box::new(frontdesk_audit::RECORDS),
+            Box::new(Sql { name: "assignment_003_times_of_agents", text: include_str!("003_times_of_agents.sql") }),
         ]
     }
 }

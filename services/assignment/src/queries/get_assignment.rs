@@ -3,8 +3,7 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::list_assignments::list_newest;
-use crate::{App, domain::AssignmentView, error::AssignmentError};
+use crate::{App, domain::AssignmentView, error::AssignmentError, store};
 
 /// Returns the newest assignment of the conversation.
 pub(crate) async fn get_assignment(
@@ -12,5 +11,11 @@ pub(crate) async fn get_assignment(
     caller: &Caller,
     conversation: Uuid,
 ) -> Result<AssignmentView, AssignmentError> {
-    list_newest(app, caller, conversation, 1).await?.pop().ok_or(AssignmentError::NotFound("conversation"))
+    let read = app.db.read_for(caller.account).await?;
+    let assignment = store::assignments::find_newest(&read.conn(), caller.account, conversation)
+        .await?
+        .ok_or(AssignmentError::NotFound("conversation"))?;
+    let agents = assignment.agents().collect();
+    let names = store::agents::list_names(&read.conn(), caller.account, agents).await?;
+    Ok(AssignmentView::new(assignment, &names))
 }

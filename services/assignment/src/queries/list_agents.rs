@@ -5,12 +5,14 @@ use frontdesk_auth::Caller;
 
 use crate::{App, domain::Agent, error::AssignmentError, store, store::agents::Cursor};
 
-/// Returns active agents by name: one page, and one more agent when there is a next page.
+/// Returns agents by name, deactivated ones only when they are asked for: one page, and one more agent when there is a next page.
 pub(crate) async fn list_agents(
     app: &App,
     caller: &Caller,
+    show_deactivated: bool,
     page: &Page<Cursor>,
 ) -> Result<Vec<Agent>, AssignmentError> {
     let read = app.db.read_for(caller.account).await?;
-    Ok(store::agents::list(&read.conn(), caller.account, page.cursor.as_ref(), page.size).await?)
+    let after = page.cursor.as_ref();
+    Ok(store::agents::list(&read.conn(), caller.account, show_deactivated, after, page.size).await?)
 }

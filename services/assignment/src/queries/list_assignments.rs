@@ -1,37 +1,27 @@
 //! The history of a conversation's owners (rule A8).
 
+use frontdesk_api::Page;
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
 use crate::{
     App,
-    domain::{Actor, AssignmentView},
+    domain::{Assignment, AssignmentView},
     error::AssignmentError,
     store,
 };
 
-/// Maximum number of assignments in an answer.
-const MAX_ASSIGNMENTS: u64 = 1_000;
-
-/// Returns the newest assignments of the conversation, oldest first.
+/// Returns the assignments of the conversation, oldest first: one page after the epoch in its cursor, and one more assignment
+/// when there is a next page.
 pub(crate) async fn list_assignments(
     app: &App,
     caller: &Caller,
     conversation: Uuid,
+    page: &Page<i64>,
 ) -> Result<Vec<AssignmentView>, AssignmentError> {
-    list_newest(app, caller, conversation, MAX_ASSIGNMENTS).await
-}
-
-pub(super) async fn list_newest(
-    app: &App,
-    caller: &Caller,
-    conversation: Uuid,
-    limit: u64,
-) -> Result<Vec<AssignmentView>, AssignmentError> {
-    let read = app.db.read_for(caller.account).await?;
-    let assignments = store::assignments::list_newest(&read.conn(), caller.account, conversation, limit).await?;
-    let actors = assignments.iter().flat_map(|assignment| [&assignment.owner, &assignment.by]).flatten();
-    let agents = actors.filter_map(Actor::agent_id).collect();
+    let (read, after) = (app.db.read_for(caller.account).await?, page.cursor.unwrap_or(0));
+    let assignments = store::assignments::list(&read.conn(), caller.account, conversation, after, page.size).await?;
+    let agents = assignments.iter().flat_map(Assignment::agents).collect();
     let names = store::agents::list_names(&read.conn(), caller.account, agents).await?;
     Ok(AssignmentView::history(assignments, &names))
 }

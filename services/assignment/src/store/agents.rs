@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use frontdesk_db::{AccountId, Tx, is_unique_violation};
+use frontdesk_db::{AccountId, Tx, violated_unique_index};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel,
     QueryFilter, QueryOrder, QuerySelect, sea_query::OnConflict,
@@ -18,22 +18,30 @@ pub(crate) type Cursor = (String, Uuid);
 /// Why an agent was not written.
 #[derive(Debug)]
 pub(crate) enum WriteError {
-    /// Another agent of the account has the id.
+    /// The account has an agent with the id.
     IdTaken,
-    /// Another agent of the account has the handle or the address.
+    /// Another agent of the account has the handle.
     HandleTaken,
+    /// Another agent of the account has the address.
+    EmailTaken,
     /// The database failed.
     Db(DbErr),
 }
 
 impl From<DbErr> for WriteError {
     fn from(error: DbErr) -> Self {
-        if is_unique_violation(&error) { Self::HandleTaken } else { Self::Db(error) }
+        match violated_unique_index(&error).as_deref() {
+            Some("agents_handle" | "agents.account_id, agents.handle") => Self::HandleTaken,
+            Some("agents_email") => Self::EmailTaken,
+            _ => Self::Db(error),
+        }
     }
 }
 
 /// Inserts an agent. The id is unique within the account: a person may be an agent of several accounts.
 pub(crate) async fn insert(tx: &Tx, agent: &Agent) -> Result<(), WriteError> {
+    // Both databases check the target of ON CONFLICT before their other indexes: of an agent that exists already, the id is what
+    // is reported.
     let inserted = Entity::insert(Model::from(agent.clone()).into_active_model())
         .on_conflict(OnConflict::columns([Column::AccountId, Column::Id]).do_nothing().to_owned())
         .exec_without_returning(tx.conn())
@@ -59,14 +67,18 @@ pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Re
     Ok(row.map(Agent::from))
 }
 
-/// Returns active agents by name, one more than `size`, so that the caller knows whether there is a next page.
+/// Returns agents by name, one more than `size`, so that the caller knows whether there is a next page.
 pub(crate) async fn list<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
+    show_deactivated: bool,
     after: Option<&Cursor>,
     size: u64,
 ) -> Result<Vec<Agent>, DbErr> {
-    let mut query = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::Active.eq(true));
+    let mut query = Entity::find().filter(Column::AccountId.eq(account));
+    if !show_deactivated {
+        query = query.filter(Column::Active.eq(true));
+    }
     if let Some((name, id)) = after {
         let same_name = Column::Name.eq(name.as_str()).and(Column::Id.gt(*id));
         query = query.filter(Condition::any().add(Column::Name.gt(name.as_str())).add(same_name));

@@ -2,7 +2,7 @@
 
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Select,
     sea_query::OnConflict,
 };
 use uuid::Uuid;
@@ -31,20 +31,34 @@ pub(crate) async fn find<C: ConnectionTrait>(
     Ok(Entity::find_by_id((account.0, conversation, epoch)).one(conn).await?.map(Assignment::from))
 }
 
-/// Returns the newest assignments of a conversation, at most `limit`, sorted by epoch.
-pub(crate) async fn list_newest<C: ConnectionTrait>(
+/// Returns the newest assignment of a conversation.
+pub(crate) async fn find_newest<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
     conversation: Uuid,
-    limit: u64,
+) -> Result<Option<Assignment>, DbErr> {
+    let newest = of(account, conversation).order_by_desc(Column::Epoch).one(conn).await?;
+    Ok(newest.map(Assignment::from))
+}
+
+/// Returns the assignments of a conversation that began after an epoch, oldest first: one more than `size`, so that the caller
+/// knows whether there is a next page and when the last period of this one ends.
+pub(crate) async fn list<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    conversation: Uuid,
+    after: i64,
+    size: u64,
 ) -> Result<Vec<Assignment>, DbErr> {
-    let mut rows = Entity::find()
-        .filter(Column::AccountId.eq(account))
-        .filter(Column::ConversationId.eq(conversation))
-        .order_by_desc(Column::Epoch)
-        .limit(limit)
+    let rows = of(account, conversation)
+        .filter(Column::Epoch.gt(after))
+        .order_by_asc(Column::Epoch)
+        .limit(size + 1)
         .all(conn)
         .await?;
-    rows.reverse();
     Ok(rows.into_iter().map(Assignment::from).collect())
+}
+
+fn of(account: AccountId, conversation: Uuid) -> Select<Entity> {
+    Entity::find().filter(Column::AccountId.eq(account)).filter(Column::ConversationId.eq(conversation))
 }

@@ -2,7 +2,7 @@
 
 use frontdesk_db::Tx;
 use frontdesk_outbox::{Aggregate, append};
-use frontdesk_proto::event::v1::{AgentCreated, AgentDeactivated, AgentUpdated};
+use frontdesk_proto::event::v1::{AgentCreated, AgentDeactivated, AgentReactivated, AgentUpdated};
 use sea_orm::DbErr;
 
 use crate::{NAME, domain::Agent};
@@ -17,6 +17,10 @@ pub(crate) async fn append_agent_updated(tx: &mut Tx, agent: &Agent) -> Result<(
 
 pub(crate) async fn append_agent_deactivated(tx: &mut Tx, agent: &Agent) -> Result<(), DbErr> {
     append(tx, aggregate(agent), &AgentDeactivated { agent_id: agent.id.to_string() }).await
+}
+
+pub(crate) async fn append_agent_reactivated(tx: &mut Tx, agent: &Agent) -> Result<(), DbErr> {
+    append(tx, aggregate(agent), &AgentReactivated { agent_id: agent.id.to_string() }).await
 }
 
 fn aggregate(agent: &Agent) -> Aggregate {

@@ -1,18 +1,24 @@
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
 
+use frontdesk_clock::Time;
 use frontdesk_proto::{
     actor::v1::ActorKind,
     assignment::v1::{AssignmentCause, DeactivateAgentRequest, GetAssignmentRequest},
+    conversation::internal::v1::{ChangeAssigneeRequest, ChangeAssigneeResponse},
     event::v1::ConversationReopened,
 };
 use frontdesk_testkit::{Mode, new_id};
 use tokio::task::JoinSet;
-use tonic::Code;
+use tonic::{Code, Request, Status};
 
 use crate::fixture::{Fixture, account, assign, rejection, take_over};
 
 frontdesk_testkit::on_both_modes! {
     a8_an_assignment_is_answered_and_can_be_read_at_once,
+    a8_a_change_by_an_administrator_is_asked_and_recorded_in_their_name,
     a1_an_old_epoch_is_rejected_as_the_row_rejects_it,
     a1_assigning_to_the_owner_changes_nothing,
     a1_assigning_to_an_owner_that_the_history_does_not_know_yet_records_nothing,
@@ -40,6 +46,30 @@ async fn a8_an_assignment_is_answered_and_can_be_read_at_once(mode: Mode) {
     let get = GetAssignmentRequest { conversation_id: conversation.to_string() };
     assert_eq!(calls.get_assignment(get).await.unwrap().into_inner().assignment, Some(assignment.clone()));
     assert_eq!(service.history(here, conversation).await, [assignment]);
+}
+
+async fn a8_a_change_by_an_administrator_is_asked_and_recorded_in_their_name(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let here = account();
+    let ada = service.agent(here, "ada").await;
+    let asked_by = Arc::new(Mutex::new(Vec::new()));
+    let (actors, row) = (
+        asked_by.clone(),
+        ChangeAssigneeResponse { epoch: 2, change_time: Some(Time(20).to_proto()), ..Default::default() },
+    );
+    service.fake.on(move |request: Request<ChangeAssigneeRequest>| -> Result<ChangeAssigneeResponse, Status> {
+        let actor = request.metadata().get("x-frontdesk-actor").unwrap().to_str().unwrap().to_owned();
+        actors.lock().unwrap().push(actor);
+        Ok(row.clone())
+    });
+
+    let (conversation, mut admin) = (service.conversation(), service.calls_of_admin(here, "root@acme"));
+    let answer = admin.assign_conversation(assign(conversation, &ada, 1, "1")).await.unwrap().into_inner();
+    let assignment = answer.assignment.unwrap();
+    let by = assignment.by.clone().unwrap();
+    assert_eq!((by.kind(), by.id.as_str(), by.name.as_str()), (ActorKind::Admin, "root@acme", ""));
+    assert_eq!(service.history(here, conversation).await, [assignment]);
+    assert_eq!(*asked_by.lock().unwrap(), ["admin:root@acme"]);
 }
 
 async fn a1_an_old_epoch_is_rejected_as_the_row_rejects_it(mode: Mode) {
@@ -86,7 +116,7 @@ async fn a1_assigning_to_an_owner_that_the_history_does_not_know_yet_records_not
             id: ada.id.clone(),
             name: String::new(),
         }),
-        reopen_time: Some(frontdesk_clock::Time(5).to_proto()),
+        reopen_time: Some(Time(5).to_proto()),
     };
     service.publish("conversation", here, &reopened).await;
     service.settled().await;

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use frontdesk_proto::{
-    assignment::v1::{DeactivateAgentRequest, GetAgentRequest},
+    assignment::v1::{CreateAgentRequest, DeactivateAgentRequest, GetAgentRequest},
     event::v1::AgentCreated,
 };
 use frontdesk_testkit::{Mode, new_id};
@@ -12,7 +12,8 @@ use crate::fixture::{Fixture, account, new_agent, rejection};
 
 frontdesk_testkit::on_both_modes! {
     c12_twenty_creations_with_one_request_id_make_one_agent,
-    handles_and_addresses_are_unique_within_an_account,
+    twenty_creations_of_one_id_handle_or_address_at_once_make_one_agent,
+    ids_handles_and_addresses_are_unique_within_an_account_and_each_has_its_reason,
     s2_another_account_finds_no_agent_and_may_have_one_with_the_same_id,
 }
 
@@ -31,29 +32,57 @@ async fn c12_twenty_creations_with_one_request_id_make_one_agent(mode: Mode) {
 
     let get = GetAgentRequest { agent_id: ids.into_iter().next().unwrap() };
     let agent = service.roster(here).get_agent(get).await.unwrap().into_inner().agent.unwrap();
-    assert_eq!((agent.name.as_str(), agent.handle.as_str(), agent.active), ("ADA", "ada", true));
+    assert_eq!((agent.name.as_str(), agent.handle.as_str(), agent.email.as_str()), ("ADA", "ada", ""));
+    assert_eq!((agent.version, agent.update_time, agent.deactivate_time), (1, agent.create_time, None));
     let other = service.roster(here).create_agent(new_agent("bob", "once")).await.unwrap_err();
     assert_eq!(rejection(&other), (Code::FailedPrecondition, "REQUEST_ID_REUSED".into()));
 }
 
-async fn handles_and_addresses_are_unique_within_an_account(mode: Mode) {
+async fn twenty_creations_of_one_id_handle_or_address_at_once_make_one_agent(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let (here, id) = (account(), new_id().to_string());
+    type Share = fn(CreateAgentRequest, &str) -> CreateAgentRequest;
+    let shared: [(&str, Share); 3] = [
+        ("AGENT_EXISTS", |agent, id| CreateAgentRequest { agent_id: id.into(), ..agent }),
+        ("HANDLE_TAKEN", |agent, _| CreateAgentRequest { handle: "boss".into(), ..agent }),
+        ("EMAIL_TAKEN", |agent, _| CreateAgentRequest { email: "boss@example.org".into(), ..agent }),
+    ];
+    for (reason, share) in shared {
+        let mut creations = JoinSet::new();
+        for number in 0..20 {
+            let name = format!("{}-{number}", reason.to_lowercase());
+            let (mut roster, request) = (service.roster(here), share(new_agent(&name, &name), &id));
+            creations.spawn(async move { roster.create_agent(request).await });
+        }
+        let (made, rejected): (Vec<_>, Vec<_>) = creations.join_all().await.into_iter().partition(Result::is_ok);
+        assert_eq!((made.len(), rejected.len()), (1, 19));
+        for rejected in rejected {
+            assert_eq!(rejection(&rejected.unwrap_err()), (Code::AlreadyExists, reason.into()));
+        }
+    }
+    assert_eq!(service.appended::<AgentCreated>().await.len(), 3);
+}
+
+async fn ids_handles_and_addresses_are_unique_within_an_account_and_each_has_its_reason(mode: Mode) {
     let service = Fixture::start(mode).await;
     let (here, there) = (account(), account());
-    let mut ada = new_agent("ada", "1");
-    ada.email = "Ada@Example.org".into();
+    let ada =
+        CreateAgentRequest { agent_id: new_id().to_string(), email: "Ada@Example.org".into(), ..new_agent("ada", "1") };
     service.roster(here).create_agent(ada.clone()).await.unwrap();
-    service.roster(there).create_agent(ada).await.unwrap();
+    service.roster(there).create_agent(ada.clone()).await.unwrap();
     // Two agents without an address.
     service.agent(here, "bob").await;
     service.agent(here, "cleo").await;
 
-    let same_handle = service.roster(here).create_agent(new_agent("ada", "2")).await.unwrap_err();
-    let mut same_address = new_agent("adele", "3");
-    same_address.email = "ada@example.org".into();
-    let same_address = service.roster(here).create_agent(same_address).await.unwrap_err();
-    for rejected in [same_handle, same_address] {
-        assert_eq!(rejection(&rejected), (Code::FailedPrecondition, "HANDLE_TAKEN".into()));
-    }
+    let create = async |agent| service.roster(here).create_agent(agent).await.unwrap_err();
+    let handle = create(new_agent("ada", "2")).await;
+    assert_eq!(rejection(&handle), (Code::AlreadyExists, "HANDLE_TAKEN".into()));
+    let address = create(CreateAgentRequest { email: "ada@example.org".into(), ..new_agent("adele", "3") }).await;
+    assert_eq!(rejection(&address), (Code::AlreadyExists, "EMAIL_TAKEN".into()));
+    service.roster(here).deactivate_agent(DeactivateAgentRequest { agent_id: ada.agent_id.clone() }).await.unwrap();
+    let all_three = create(CreateAgentRequest { request_id: "4".into(), ..ada }).await;
+    assert_eq!(rejection(&all_three), (Code::AlreadyExists, "AGENT_EXISTS".into()));
+    assert!(all_three.message().contains("ReactivateAgent"), "{}", all_three.message());
 }
 
 async fn s2_another_account_finds_no_agent_and_may_have_one_with_the_same_id(mode: Mode) {
@@ -63,19 +92,13 @@ async fn s2_another_account_finds_no_agent_and_may_have_one_with_the_same_id(mod
 
     let get = GetAgentRequest { agent_id: ada.id.clone() };
     let missing = GetAgentRequest { agent_id: new_id().to_string() };
-    let foreign = service.roster(there).get_agent(get.clone()).await.unwrap_err();
+    let foreign = service.roster(there).get_agent(get).await.unwrap_err();
     let absent = service.roster(there).get_agent(missing).await.unwrap_err();
     assert_eq!((foreign.code(), foreign.message()), (Code::NotFound, absent.message()));
 
-    let mut taken = new_agent("eve", "r1");
-    taken.agent_id = ada.id.clone();
-    let refused = service.roster(here).create_agent(taken.clone()).await.unwrap_err();
-    assert_eq!(refused.code(), Code::InvalidArgument);
-    assert!(refused.message().contains("agent_id"), "{}", refused.message());
-
+    let taken = CreateAgentRequest { agent_id: ada.id.clone(), ..new_agent("eve", "r1") };
     let eve = service.roster(there).create_agent(taken).await.unwrap().into_inner().agent.unwrap();
     assert_eq!(eve.id, ada.id);
     service.roster(there).deactivate_agent(DeactivateAgentRequest { agent_id: ada.id.clone() }).await.unwrap();
-    let unchanged = service.roster(here).get_agent(get).await.unwrap().into_inner().agent.unwrap();
-    assert_eq!(unchanged, ada, "an account changes its own agent only");
+    assert_eq!(service.agent_now(here, &ada).await, ada, "an account changes its own agent only");
 }

@@ -8,11 +8,14 @@ use frontdesk_db::AccountId;
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
     assignment::v1::{
-        Agent, AssignConversationRequest, Assignment, CreateAgentRequest, ListAssignmentsRequest,
+        Agent, AssignConversationRequest, Assignment, CreateAgentRequest, GetAgentRequest, ListAssignmentsRequest,
         TakeOverConversationRequest, UnassignConversationRequest, assignment_service_client::AssignmentServiceClient,
         roster_service_client::RosterServiceClient,
     },
-    conversation::v1::{ChangeAssigneeRequest, ChangeAssigneeResponse, Conversation},
+    conversation::{
+        internal::v1::{ChangeAssigneeRequest, ChangeAssigneeResponse},
+        v1::Conversation,
+    },
 };
 use frontdesk_testkit::{Calls, FakeConversations, Mode, ServiceUnderTest, new_id, reason};
 use tonic::{Code, Request, Status};
@@ -54,10 +57,21 @@ impl Fixture {
         self.assignments(account, agent.id.parse().unwrap())
     }
 
+    /// Calls of the administrator with this subject.
+    pub fn calls_of_admin(&self, account: AccountId, subject: &str) -> AssignmentServiceClient<Calls> {
+        AssignmentServiceClient::new(self.calls(account, CallerKind::Admin, subject))
+    }
+
     /// Adds an agent to the account's roster.
     pub async fn agent(&self, account: AccountId, handle: &str) -> Agent {
         let request = new_agent(handle, &format!("create-{handle}"));
         self.roster(account).create_agent(request).await.unwrap().into_inner().agent.unwrap()
+    }
+
+    /// The agent as the roster has them now.
+    pub async fn agent_now(&self, account: AccountId, agent: &Agent) -> Agent {
+        let get = GetAgentRequest { agent_id: agent.id.clone() };
+        self.roster(account).get_agent(get).await.unwrap().into_inner().agent.unwrap()
     }
 
     /// An unassigned conversation at epoch 1.
@@ -82,7 +96,7 @@ impl Fixture {
     }
 
     /// Epoch and owner of a conversation; the id of the owner is empty for an unassigned one.
-    pub fn owner(&self, conversation: Uuid) -> (i64, String) {
+    pub fn owner(&self, conversation: Uuid) -> (i32, String) {
         self.conversations.with(conversation, |row| {
             let owner = row.conversation.assignee.as_ref().map(|owner| owner.id.clone());
             (row.conversation.epoch, owner.unwrap_or_default())
@@ -98,7 +112,8 @@ impl Fixture {
 
     /// The conversation's history, as an agent of the account reads it.
     pub async fn history(&self, account: AccountId, conversation: Uuid) -> Vec<Assignment> {
-        let request = ListAssignmentsRequest { conversation_id: conversation.to_string() };
+        let request =
+            ListAssignmentsRequest { conversation_id: conversation.to_string(), ..ListAssignmentsRequest::default() };
         let mut calls = self.assignments(account, new_id());
         calls.list_assignments(request).await.unwrap().into_inner().assignments
     }
@@ -120,19 +135,19 @@ pub fn new_agent(handle: &str, request_id: &str) -> CreateAgentRequest {
 pub fn assign(
     conversation: Uuid,
     agent: &Agent,
-    expected_epoch: i64,
+    expected_epoch: i32,
     request_id: &str,
 ) -> Request<AssignConversationRequest> {
     let (conversation_id, agent_id) = (conversation.to_string(), agent.id.clone());
     Request::new(AssignConversationRequest { conversation_id, agent_id, expected_epoch, request_id: request_id.into() })
 }
 
-pub fn take_over(conversation: Uuid, expected_epoch: i64, request_id: &str) -> Request<TakeOverConversationRequest> {
+pub fn take_over(conversation: Uuid, expected_epoch: i32, request_id: &str) -> Request<TakeOverConversationRequest> {
     let conversation_id = conversation.to_string();
     Request::new(TakeOverConversationRequest { conversation_id, expected_epoch, request_id: request_id.into() })
 }
 
-pub fn unassign(conversation: Uuid, expected_epoch: i64, request_id: &str) -> Request<UnassignConversationRequest> {
+pub fn unassign(conversation: Uuid, expected_epoch: i32, request_id: &str) -> Request<UnassignConversationRequest> {
     let conversation_id = conversation.to_string();
     Request::new(UnassignConversationRequest { conversation_id, expected_epoch, request_id: request_id.into() })
 }

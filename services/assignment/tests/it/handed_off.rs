@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use frontdesk_clock::Time;
 use frontdesk_proto::{
     assignment::v1::{AssignmentCause, DeactivateAgentRequest},
-    conversation::v1::{ChangeAssigneeRequest, ChangeAssigneeResponse},
+    conversation::internal::v1::{ChangeAssigneeRequest, ChangeAssigneeResponse},
     event::v1::ConversationHandedOff,
 };
 use frontdesk_testkit::{Mode, new_id, wait_until};

@@ -13,7 +13,7 @@ use crate::fixture::{Fixture, account, take_over};
 frontdesk_testkit::on_both_modes! {
     a8_the_history_is_the_same_in_any_order_and_however_often_events_come,
     a8_the_command_and_the_event_of_a_change_record_the_same_row,
-    a8_the_history_has_the_cause_of_the_event_and_an_event_without_one_was_by_hand,
+    a8_the_history_has_the_actor_and_the_cause_of_the_event_as_far_as_this_version_knows_them,
     a8_an_event_that_cannot_be_read_is_a_dead_letter_and_the_rest_moves_on,
 }
 
@@ -26,12 +26,12 @@ async fn publish(
     service: &Fixture,
     account: AccountId,
     conversation: Uuid,
-    epoch: i64,
+    epoch: i32,
     agent: &str,
     bot: &str,
 ) -> Event {
     let (conversation_id, bot_id) = (conversation.to_string(), bot.to_owned());
-    let time = Some(Time(epoch * 10).to_proto());
+    let time = Some(Time(i64::from(epoch) * 10).to_proto());
     match epoch {
         1 => {
             let started =
@@ -55,13 +55,13 @@ async fn publish(
 }
 
 /// The event of a change by an agent to that agent.
-fn changed(conversation: Uuid, epoch: i64, agent: &str, cause: AssignmentCause) -> AssigneeChanged {
+fn changed(conversation: Uuid, epoch: i32, agent: &str, cause: AssignmentCause) -> AssigneeChanged {
     AssigneeChanged {
         conversation_id: conversation.to_string(),
         epoch,
-        to: actor(ActorKind::Agent, agent),
+        new_owner: actor(ActorKind::Agent, agent),
         by: actor(ActorKind::Agent, agent),
-        change_time: Some(Time(epoch * 10).to_proto()),
+        change_time: Some(Time(i64::from(epoch) * 10).to_proto()),
         cause: cause.into(),
         ..AssigneeChanged::default()
     }
@@ -127,18 +127,35 @@ async fn a8_the_command_and_the_event_of_a_change_record_the_same_row(mode: Mode
     assert_eq!(from_command, from_event);
 }
 
-async fn a8_the_history_has_the_cause_of_the_event_and_an_event_without_one_was_by_hand(mode: Mode) {
+async fn a8_the_history_has_the_actor_and_the_cause_of_the_event_as_far_as_this_version_knows_them(mode: Mode) {
     let service = Fixture::start(mode).await;
     let here = account();
     let agent = service.agent(here, "ada").await.id;
     let conversation = new_id();
-    service.publish("conversation", here, &changed(conversation, 2, &agent, AssignmentCause::HandedOff)).await;
-    // As an older version of the conversation service publishes it.
-    service.publish("conversation", here, &changed(conversation, 3, &agent, AssignmentCause::Unspecified)).await;
+    let by_system = changed(conversation, 2, &agent, AssignmentCause::HandedOff);
+    let by_system = AssigneeChanged { by: actor(ActorKind::System, ""), ..by_system };
+    service.publish("conversation", here, &by_system).await;
+    let by_admin = changed(conversation, 3, &agent, AssignmentCause::ByHand);
+    let by_admin = AssigneeChanged { by: actor(ActorKind::Admin, "root"), ..by_admin };
+    service.publish("conversation", here, &by_admin).await;
+    service.publish("conversation", here, &changed(conversation, 4, &agent, AssignmentCause::Reopened)).await;
+    let newer = AssigneeChanged { cause: 99, ..changed(conversation, 5, &agent, AssignmentCause::ByHand) };
+    let newer = AssigneeChanged { by: Some(Actor { kind: 99, ..Actor::default() }), ..newer };
+    service.publish("conversation", here, &newer).await;
     service.settled().await;
+
     let history = service.history(here, conversation).await;
-    let causes: Vec<_> = history.iter().map(|assignment| (assignment.epoch, assignment.cause())).collect();
-    assert_eq!(causes, [(2, AssignmentCause::HandedOff), (3, AssignmentCause::ByHand)]);
+    let actors: Vec<_> = history.iter().map(|assignment| (assignment.by.clone(), assignment.cause())).collect();
+    let ada = Actor { name: "ADA".into(), ..actor(ActorKind::Agent, &agent).unwrap() };
+    assert_eq!(
+        actors,
+        [
+            (actor(ActorKind::System, ""), AssignmentCause::HandedOff),
+            (actor(ActorKind::Admin, "root"), AssignmentCause::ByHand),
+            (Some(ada), AssignmentCause::Reopened),
+            (None, AssignmentCause::Unspecified),
+        ]
+    );
 }
 
 async fn a8_an_event_that_cannot_be_read_is_a_dead_letter_and_the_rest_moves_on(mode: Mode) {

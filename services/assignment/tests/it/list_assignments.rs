@@ -1,12 +1,18 @@
 use frontdesk_proto::assignment::v1::{GetAssignmentRequest, ListAssignmentsRequest};
 use frontdesk_testkit::Mode;
 use tonic::Code;
+use uuid::Uuid;
 
 use crate::fixture::{Fixture, account, assign, take_over, unassign};
 
 frontdesk_testkit::on_both_modes! {
     a8_the_history_says_who_from_when_to_when_by_whom_and_why,
+    a8_the_history_is_read_in_pages_oldest_first_and_a_page_knows_when_its_last_period_ended,
     s2_another_account_reads_no_history,
+}
+
+fn list(conversation: Uuid) -> ListAssignmentsRequest {
+    ListAssignmentsRequest { conversation_id: conversation.to_string(), ..ListAssignmentsRequest::default() }
 }
 
 async fn a8_the_history_says_who_from_when_to_when_by_whom_and_why(mode: Mode) {
@@ -38,6 +44,40 @@ async fn a8_the_history_says_who_from_when_to_when_by_whom_and_why(mode: Mode) {
     assert_eq!(answers.into_iter().flatten().collect::<Vec<_>>(), history);
 }
 
+async fn a8_the_history_is_read_in_pages_oldest_first_and_a_page_knows_when_its_last_period_ended(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let here = account();
+    let (ada, bob) = (service.agent(here, "ada").await, service.agent(here, "bob").await);
+    let (conversation, other) = (service.conversation(), service.conversation());
+    let mut calls = service.calls_of(here, &ada);
+    for (epoch, agent) in [(1, &ada), (2, &bob), (3, &ada), (4, &bob), (5, &ada)] {
+        let change = assign(conversation, agent, epoch, &format!("{epoch}"));
+        calls.assign_conversation(change).await.unwrap();
+    }
+    calls.take_over_conversation(take_over(other, 1, "other")).await.unwrap();
+    let all = service.history(here, conversation).await;
+    assert_eq!(all.iter().map(|assignment| assignment.epoch).collect::<Vec<_>>(), [2, 3, 4, 5, 6]);
+
+    let (mut read, mut sizes, mut page_token) = (Vec::new(), Vec::new(), String::new());
+    loop {
+        let request = ListAssignmentsRequest { page_size: 2, page_token, ..list(conversation) };
+        let page = calls.list_assignments(request).await.unwrap().into_inner();
+        sizes.push(page.assignments.len());
+        read.extend(page.assignments);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(sizes, [2, 2, 1]);
+    assert_eq!(read, all, "each with the end of its period");
+
+    let first = ListAssignmentsRequest { page_size: 2, ..list(conversation) };
+    let page_token = calls.list_assignments(first).await.unwrap().into_inner().next_page_token;
+    let of_other = calls.list_assignments(ListAssignmentsRequest { page_token, ..list(other) }).await;
+    assert_eq!(of_other.unwrap_err().code(), Code::InvalidArgument, "a token is of one conversation");
+}
+
 async fn s2_another_account_reads_no_history(mode: Mode) {
     let service = Fixture::start(mode).await;
     let (here, there) = (account(), account());
@@ -48,6 +88,5 @@ async fn s2_another_account_reads_no_history(mode: Mode) {
     let mut calls = service.calls_of(there, &zed);
     let get = GetAssignmentRequest { conversation_id: conversation.to_string() };
     assert_eq!(calls.get_assignment(get).await.unwrap_err().code(), Code::NotFound);
-    let list = ListAssignmentsRequest { conversation_id: conversation.to_string() };
-    assert!(calls.list_assignments(list).await.unwrap().into_inner().assignments.is_empty());
+    assert!(calls.list_assignments(list(conversation)).await.unwrap().into_inner().assignments.is_empty());
 }

@@ -19,7 +19,7 @@ use crate::{
 pub(crate) struct OwnerChange {
     pub(crate) conversation: Uuid,
     /// The ownership epoch that the caller saw.
-    pub(crate) expected_epoch: i64,
+    pub(crate) expected_epoch: i32,
     pub(crate) request_id: String,
     /// Its result is the epoch that the first request led to.
     pub(crate) key: Key,

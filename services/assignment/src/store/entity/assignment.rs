@@ -68,6 +68,7 @@ fn from_actor(actor: Option<Actor>) -> (i32, String) {
         Some(Actor::Agent(id)) => (1, id),
         Some(Actor::Bot(id)) => (2, id),
         Some(Actor::System) => (3, String::new()),
+        Some(Actor::Admin(id)) => (4, id),
     }
 }
 
@@ -76,6 +77,7 @@ fn to_actor(kind: i32, id: String) -> Option<Actor> {
         1 => Some(Actor::Agent(id)),
         2 => Some(Actor::Bot(id)),
         3 => Some(Actor::System),
+        4 => Some(Actor::Admin(id)),
         _ => None,
     }
 }
@@ -110,6 +112,7 @@ mod tests {
         let rows = [
             (None, Actor::System, AssignmentCause::Started, (0, 3, 1)),
             (Some(agent()), agent(), AssignmentCause::ByHand, (1, 1, 2)),
+            (None, Actor::Admin("root".into()), AssignmentCause::ByHand, (0, 4, 2)),
             (Some(Actor::Bot("b".into())), Actor::Bot("b".into()), AssignmentCause::HandedOff, (2, 2, 3)),
             (Some(agent()), agent(), AssignmentCause::Reopened, (1, 1, 4)),
         ];
