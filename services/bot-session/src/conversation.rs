@@ -1,29 +1,34 @@
 //! Client of the conversation service: reads a thread as the service, acts as the bot of a session, closes idle
 //! conversations.
 //!
-//! Each call as a bot names its session, so that the conversation's row accepts it only while that session is in charge
-//! (rule A3).
+//! The calls that change a conversation are internal ones. Each names the bot's session, so that the conversation's row
+//! accepts it only while that session is in charge (rule A3).
 
 use frontdesk_auth::{Actor, CallerKind};
-use frontdesk_client::Peer;
+use frontdesk_client::{Balancer, CallContext, Peer};
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
-use frontdesk_proto::conversation::v1::{
-    CloseConversationRequest, CloseIdleConversationsRequest, HandOffConversationRequest, IdleConversation,
-    IdleOutcome as ProtoIdleOutcome, IdleResult, ListEntriesRequest, ListEntriesResponse, NewButton,
-    PostMessageRequest, Reason, RecordAnswerRequest, conversation_service_client::ConversationServiceClient,
-    thread_service_client::ThreadServiceClient,
+use frontdesk_proto::{
+    conversation::{
+        internal::v1::{
+            CloseByBotRequest, CloseIdleConversationsRequest, HandOffConversationRequest, IdleConversation,
+            IdleOutcome as ProtoIdleOutcome, IdleResult, PostBotMessageRequest, RecordAnswerRequest,
+            arbiter_service_client::ArbiterServiceClient,
+        },
+        v1::{
+            Button as ProtoButton, ListEntriesRequest, ListEntriesResponse, Reason,
+            thread_service_client::ThreadServiceClient,
+        },
+    },
+    error::v1::Reason as SharedReason,
 };
-use tonic::{Code, Status};
+use tonic::{Code, Status, service::interceptor::InterceptedService};
 use uuid::Uuid;
 
 use crate::domain::{BotAction, Button, DueSession, IdleOutcome, Session};
 
 /// Maximum number of entries asked for per page of a thread.
 const PAGE_SIZE: i32 = 50;
-
-/// Maximum size of a page in bytes that the client decodes: far more than the conversation service puts on one.
-const MAX_PAGE_BYTES: usize = 16 << 20;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -44,8 +49,8 @@ pub(crate) enum CallError {
 
 impl From<Status> for CallError {
     fn from(status: Status) -> Self {
-        let over = [Reason::BotSessionNotInCharge, Reason::ConversationClosed, Reason::OwnershipChanged];
-        if status.code() == Code::NotFound || over.iter().any(|reason| has_reason(&status, *reason)) {
+        let over = [Reason::BotSessionNotInCharge, Reason::ConversationClosed];
+        if status.code() == Code::NotFound || over.iter().any(|reason| has_reason(&status, reason.as_str_name())) {
             return Self::SessionOver;
         }
         let message = format!("{:?}: {}", status.code(), status.message());
@@ -55,6 +60,9 @@ impl From<Status> for CallError {
             | Code::PermissionDenied
             | Code::AlreadyExists
             | Code::Unimplemented => Self::Rejected(message),
+            Code::OutOfRange if has_reason(&status, SharedReason::CursorOutOfRange.as_str_name()) => {
+                Self::Rejected(message)
+            }
             // tonic answers OUT_OF_RANGE when a message exceeds the decoder's limit.
             Code::OutOfRange => Self::ResponseTooLarge(message),
             _ => Self::Unavailable(message),
@@ -70,12 +78,11 @@ pub(crate) async fn list_entries(
 ) -> Result<ListEntriesResponse, CallError> {
     let request = ListEntriesRequest {
         conversation_id: session.conversation.to_string(),
-        after_sequence,
+        after_sequence: i32::try_from(after_sequence).unwrap_or(i32::MAX),
         until_sequence: 0,
         page_size: PAGE_SIZE,
     };
-    let channel = peer.for_account(session.account);
-    let mut client = ThreadServiceClient::new(channel).max_decoding_message_size(MAX_PAGE_BYTES);
+    let mut client = ThreadServiceClient::new(peer.for_account(session.account));
     Ok(client.list_entries(request).await?.into_inner())
 }
 
@@ -96,7 +103,7 @@ pub(crate) async fn perform(
     match performed {
         // The request id names the turn and the turn answers one message, so the first use of the id was this very
         // action, possibly with another text of an older version.
-        Err(status) if has_reason(&status, Reason::RequestIdReused) => Ok(None),
+        Err(status) if has_reason(&status, SharedReason::RequestIdReused.as_str_name()) => Ok(None),
         performed => Ok(performed?),
     }
 }
@@ -108,18 +115,16 @@ async fn post_message(
     buttons: &[Button],
     request_id: String,
 ) -> Result<Option<i64>, Status> {
-    let buttons = buttons.iter().map(|button| NewButton { id: button.id.clone(), label: button.label.clone() });
-    let request = PostMessageRequest {
+    let buttons = buttons.iter().map(|button| ProtoButton { id: button.id.clone(), label: button.label.clone() });
+    let request = PostBotMessageRequest {
         conversation_id: session.conversation.to_string(),
+        bot_session_id: session.id.to_string(),
         text: text.to_owned(),
         buttons: buttons.collect(),
-        bot_session_id: session.id.to_string(),
-        expected_epoch: None,
         request_id,
     };
-    let channel = peer.acting_for(session.account, &bot(session));
-    let response = ThreadServiceClient::new(channel).post_message(request).await?.into_inner();
-    Ok(response.entry.map(|entry| entry.sequence))
+    let response = as_bot(peer, session).post_bot_message(request).await?.into_inner();
+    Ok(response.entry.map(|entry| entry.sequence.into()))
 }
 
 async fn record_answer(peer: &Peer, session: &Session, property: &str, value: &str) -> Result<Option<i64>, Status> {
@@ -129,8 +134,7 @@ async fn record_answer(peer: &Peer, session: &Session, property: &str, value: &s
         property: property.to_owned(),
         value: value.to_owned(),
     };
-    let channel = peer.acting_for(session.account, &bot(session));
-    ConversationServiceClient::new(channel).record_answer(request).await?;
+    as_bot(peer, session).record_answer(request).await?;
     Ok(None)
 }
 
@@ -148,25 +152,24 @@ async fn hand_off(
         agent_id: agent.map(|agent| agent.to_string()).unwrap_or_default(),
         request_id,
     };
-    let channel = peer.acting_for(session.account, &bot(session));
-    ConversationServiceClient::new(channel).hand_off_conversation(request).await?;
+    as_bot(peer, session).hand_off_conversation(request).await?;
     Ok(None)
 }
 
 async fn close(peer: &Peer, session: &Session, request_id: String) -> Result<Option<i64>, Status> {
-    let request = CloseConversationRequest {
+    let request = CloseByBotRequest {
         conversation_id: session.conversation.to_string(),
-        expected_epoch: None,
         bot_session_id: session.id.to_string(),
         request_id,
     };
-    let channel = peer.acting_for(session.account, &bot(session));
-    ConversationServiceClient::new(channel).close_conversation(request).await?;
+    as_bot(peer, session).close_by_bot(request).await?;
     Ok(None)
 }
 
-fn bot(session: &Session) -> Actor {
-    Actor { kind: CallerKind::Bot, id: session.bot.to_string() }
+/// Returns a client that calls as the session's bot.
+fn as_bot(peer: &Peer, session: &Session) -> ArbiterServiceClient<InterceptedService<Balancer, CallContext>> {
+    let bot = Actor { kind: CallerKind::Bot, id: session.bot.to_string() };
+    ArbiterServiceClient::new(peer.acting_for(session.account, &bot))
 }
 
 /// Asks about all due sessions in one call. Returns one outcome for each, in their order.
@@ -178,7 +181,7 @@ pub(crate) async fn close_idle(peer: &Peer, due: &[DueSession]) -> Result<Vec<Id
     });
     let request = CloseIdleConversationsRequest { conversations: conversations.collect() };
     // The call spans accounts: each conversation names its own.
-    let mut client = ConversationServiceClient::new(peer.for_account(AccountId(Uuid::nil())));
+    let mut client = ArbiterServiceClient::new(peer.for_account(AccountId(Uuid::nil())));
     let response = client.close_idle_conversations(request).await?.into_inner();
     if response.results.len() != due.len() {
         return Err(CallError::Rejected(format!("{} results for {} sessions", response.results.len(), due.len())));
@@ -196,7 +199,7 @@ fn outcome(result: &IdleResult) -> IdleOutcome {
     }
 }
 
-/// Returns whether the status carries this reason. On the wire a reason has no prefix.
-fn has_reason(status: &Status, reason: Reason) -> bool {
-    frontdesk_api::has_reason(status, reason.as_str_name().trim_start_matches("REASON_"))
+/// Returns whether the status carries this reason, given by its name in the contract. On the wire it has no prefix.
+fn has_reason(status: &Status, name: &str) -> bool {
+    frontdesk_api::has_reason(status, name.trim_start_matches("REASON_"))
 }

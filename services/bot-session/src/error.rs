@@ -2,14 +2,10 @@
 
 use frontdesk_api::ApiError;
 use frontdesk_idempotency::ClaimError;
-use frontdesk_proto::botsession::v1::Reason;
 use sea_orm::DbErr;
-use tonic::{Code, Status};
+use tonic::Status;
 
-use crate::domain::BotRejection;
-
-/// Domain of the service's errors in `google.rpc.ErrorInfo`.
-const DOMAIN: &str = "bot-session.frontdesk";
+use crate::domain::EtagMismatch;
 
 /// Why a call is rejected or fails.
 #[derive(Debug, thiserror::Error)]
@@ -18,22 +14,19 @@ pub(crate) enum BotSessionError {
     #[error("there is no such {0}")]
     NotFound(&'static str),
     /// The request id was used for other content (rule C12).
-    #[error("the request_id was used for another request; choose a new one")]
+    #[error("the request_id was used for another request")]
     RequestIdReused,
     /// The bot was edited after the caller read it.
-    #[error("the bot was edited since you read it; read it again")]
+    #[error("the bot was edited since it was read")]
     EtagMismatch,
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbErr),
 }
 
-impl From<BotRejection> for BotSessionError {
-    fn from(rejection: BotRejection) -> Self {
-        match rejection {
-            BotRejection::Deleted => Self::NotFound("bot"),
-            BotRejection::EtagMismatch => Self::EtagMismatch,
-        }
+impl From<EtagMismatch> for BotSessionError {
+    fn from(_: EtagMismatch) -> Self {
+        Self::EtagMismatch
     }
 }
 
@@ -47,16 +40,13 @@ impl From<ClaimError> for BotSessionError {
 }
 
 impl From<BotSessionError> for Status {
-    fn from(session_error: BotSessionError) -> Self {
-        let message = session_error.to_string();
-        let error = |code, reason: Reason| ApiError::new(code, DOMAIN, reason.as_str_name(), message.as_str());
-        match session_error {
-            BotSessionError::NotFound(resource) => {
-                error(Code::NotFound, Reason::NotFound).with("resource", resource).into()
-            }
-            BotSessionError::RequestIdReused => error(Code::FailedPrecondition, Reason::RequestIdReused).into(),
-            BotSessionError::EtagMismatch => error(Code::Aborted, Reason::EtagMismatch).into(),
-            BotSessionError::Db(error) => ApiError::database(&error).into(),
-        }
+    fn from(error: BotSessionError) -> Self {
+        let error = match error {
+            BotSessionError::NotFound(resource) => ApiError::not_found(resource, error.to_string()),
+            BotSessionError::RequestIdReused => ApiError::request_id_reused(),
+            BotSessionError::EtagMismatch => ApiError::etag_mismatch("bot"),
+            BotSessionError::Db(error) => ApiError::database(&error),
+        };
+        error.into()
     }
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     App,
-    domain::{Bot, Flow, InactivityTimeout},
+    domain::{Bot, BotSummary, Flow, InactivityTimeout},
     error::BotSessionError,
     store,
 };
@@ -32,19 +32,21 @@ pub(crate) async fn create_bot(
         return store::bots::find(tx.conn(), caller.account, id).await?.ok_or(BotSessionError::NotFound("bot"));
     }
 
-    let bot = Bot {
+    let now = tx.now().await?;
+    let summary = BotSummary {
         id: tx.new_id(),
         account: caller.account,
         name: command.name,
         timeout: command.timeout,
-        flow: command.flow,
-        deleted: false,
         version: 1,
-        created_at: tx.now().await?,
+        created_at: now,
+        updated_at: now,
+        deleted_at: None,
     };
+    let bot = Bot { summary, flow: command.flow };
     store::bots::insert(&tx, &bot).await?;
     store::events::append_bot_created(&mut tx, &bot).await?;
-    key.store_result(&tx, &bot.id).await?;
+    key.store_result(&tx, &bot.summary.id).await?;
 
     tx.commit().await?;
     Ok(bot)

@@ -11,9 +11,9 @@ pub(crate) async fn delete_bot(app: &App, caller: &Caller, id: Uuid) -> Result<B
     let mut bot =
         store::bots::find_for_update(&tx, caller.account, id).await?.ok_or(BotSessionError::NotFound("bot"))?;
 
-    if bot.delete() {
+    if bot.delete(tx.now().await?) {
         store::bots::save(&tx, &bot).await?;
-        store::events::append_bot_deactivated(&mut tx, &bot).await?;
+        store::events::append_bot_deleted(&mut tx, &bot).await?;
     }
 
     tx.commit().await?;

@@ -5,6 +5,7 @@ mod delete_bot;
 mod end_session;
 mod start_session;
 mod take_turns;
+mod undelete_bot;
 mod update_bot;
 
 pub(crate) use create_bot::{CreateBot, create_bot};
@@ -12,4 +13,5 @@ pub(crate) use delete_bot::delete_bot;
 pub(crate) use end_session::end_session;
 pub(crate) use start_session::start_session;
 pub(crate) use take_turns::{TurnError, TurnGuards, take_turns};
+pub(crate) use undelete_bot::undelete_bot;
 pub(crate) use update_bot::{UpdateBot, update_bot};

@@ -6,7 +6,8 @@ use frontdesk_bus::{
 };
 use frontdesk_proto::{
     actor::v1::ActorKind,
-    event::v1::{AssigneeChanged, CloseReason, ConversationClosed, ConversationHandedOff, Event},
+    conversation::v1::CloseReason,
+    event::v1::{AssigneeChanged, ConversationClosed, ConversationHandedOff, Event},
 };
 use prost::Name;
 

@@ -62,5 +62,5 @@ fn message_to_bot(event: &Event) -> Result<Option<MessageToBot>, String> {
         return Ok(None);
     }
     let (account, session) = (account_id(event)?, uuid("bot_session_id", &posted.bot_session_id)?);
-    Ok(Some(MessageToBot { account, session, sequence: posted.sequence }))
+    Ok(Some(MessageToBot { account, session, sequence: posted.sequence.into() }))
 }

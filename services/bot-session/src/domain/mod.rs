@@ -8,7 +8,7 @@ mod session;
 mod timeout;
 mod turn;
 
-pub(crate) use bot::{Bot, BotChange, BotRejection, DEFAULT_TIMEOUT, InactivityTimeout};
+pub(crate) use bot::{Bot, BotChange, BotSummary, DEFAULT_TIMEOUT, EtagMismatch, InactivityTimeout};
 pub(crate) use flow::{AnswerCheck, Button, Flow, Step, StepAction};
 pub(crate) use flow_validation::{FlowProblem, validate};
 pub(crate) use session::{NewSession, Session, SessionStatus};

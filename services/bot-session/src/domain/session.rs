@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Bot, Flow, InactivityTimeout};
 
 /// Status of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SessionStatus {
     /// The bot is in charge, as far as this service knows.
     Open,
@@ -71,7 +71,7 @@ impl Session {
         Self {
             id: new.id,
             account: new.account,
-            bot: bot.id,
+            bot: bot.summary.id,
             conversation: new.conversation,
             status: SessionStatus::Open,
             flow: bot.flow,

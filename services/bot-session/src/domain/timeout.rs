@@ -36,7 +36,8 @@ impl Session {
         false
     }
 
-    /// Sets the deadline of an open session, and with it the time of the next check.
+    /// Sets the deadline of an open session, and with it the time of the next check. That is no event, and
+    /// keeps the version.
     fn set_deadline(&mut self, deadline: Option<Time>) {
         if self.is_open() {
             self.deadline_at = deadline;
@@ -62,6 +63,7 @@ mod tests {
         let mut session = open_session();
         assert!(!session.apply_idle_outcome(IdleOutcome::VisitorActive { deadline: Time(8) }, Time(6)));
         assert_eq!((session.deadline_at, session.next_check_at), (Some(Time(8)), Some(Time(8))));
+        assert_eq!(session.version, 1);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use frontdesk_api::{parse_id, validated};
 use frontdesk_idempotency::Key;
 use frontdesk_proto::botsession::v1::{
     CreateBotRequest, CreateBotResponse, DeleteBotRequest, DeleteBotResponse, GetBotRequest, GetBotResponse,
-    ListBotsRequest, ListBotsResponse, UpdateBotRequest, UpdateBotResponse, ValidateFlowRequest, ValidateFlowResponse,
-    bot_service_server::BotService,
+    ListBotsRequest, ListBotsResponse, UndeleteBotRequest, UndeleteBotResponse, UpdateBotRequest, UpdateBotResponse,
+    ValidateFlowRequest, ValidateFlowResponse, bot_service_server::BotService,
 };
 use tonic::{Request, Response, Status};
 
@@ -13,7 +13,7 @@ use super::convert;
 use crate::{
     App,
     commands::{self, CreateBot, UpdateBot},
-    domain::{BotChange, DEFAULT_TIMEOUT, validate},
+    domain::{BotChange, validate},
     queries,
 };
 
@@ -25,12 +25,10 @@ impl BotService for Bots {
     async fn create_bot(&self, request: Request<CreateBotRequest>) -> Result<Response<CreateBotResponse>, Status> {
         let (caller, request) = validated(request)?;
         let key = Key::new(&caller, &request.request_id, &request);
-        let (timeout, flow) =
-            convert::settings_from_proto(request.inactivity_timeout, request.inactivity_timeout_off, request.flow)?;
         let command = CreateBot {
             name: request.name,
-            timeout: timeout.unwrap_or(Some(DEFAULT_TIMEOUT)),
-            flow: flow.unwrap_or_default(),
+            timeout: convert::timeout_to_create(request.inactivity),
+            flow: convert::valid_flow(request.flow.unwrap_or_default())?,
         };
         let bot = commands::create_bot(&self.0, &caller, &key, command).await?;
         Ok(Response::new(CreateBotResponse { bot: Some(convert::bot_to_proto(bot)) }))
@@ -45,22 +43,25 @@ impl BotService for Bots {
     async fn list_bots(&self, request: Request<ListBotsRequest>) -> Result<Response<ListBotsResponse>, Status> {
         let (caller, request) = validated(request)?;
         let pages = &self.0.pages;
-        let page = pages.read_request(&caller, &ListBotsRequest::default(), request.page_size, &request.page_token)?;
-        let mut bots = queries::list_bots(&self.0, &caller, &page).await?;
+        let filter = ListBotsRequest { show_deleted: request.show_deleted, ..ListBotsRequest::default() };
+        let page = pages.read_request(&caller, &filter, request.page_size, &request.page_token)?;
+        let mut bots = queries::list_bots(&self.0, &caller, request.show_deleted, &page).await?;
         let next_page_token = pages.next_page_token(page, &mut bots, |bot| (bot.name.clone(), bot.id))?;
         Ok(Response::new(ListBotsResponse {
-            bots: bots.into_iter().map(convert::bot_to_proto).collect(),
+            bots: bots.into_iter().map(convert::summary_to_proto).collect(),
             next_page_token,
         }))
     }
 
     async fn update_bot(&self, request: Request<UpdateBotRequest>) -> Result<Response<UpdateBotResponse>, Status> {
         let (caller, request) = validated(request)?;
-        let (timeout, flow) =
-            convert::settings_from_proto(request.inactivity_timeout, request.inactivity_timeout_off, request.flow)?;
         let command = UpdateBot {
             id: parse_id("bot_id", &request.bot_id)?,
-            change: BotChange { name: request.name, timeout, flow },
+            change: BotChange {
+                name: request.name,
+                timeout: convert::timeout_to_update(request.inactivity),
+                flow: request.flow.map(convert::valid_flow).transpose()?,
+            },
             etag: request.etag,
         };
         let bot = commands::update_bot(&self.0, &caller, command).await?;
@@ -71,6 +72,15 @@ impl BotService for Bots {
         let (caller, request) = validated(request)?;
         let bot = commands::delete_bot(&self.0, &caller, parse_id("bot_id", &request.bot_id)?).await?;
         Ok(Response::new(DeleteBotResponse { bot: Some(convert::bot_to_proto(bot)) }))
+    }
+
+    async fn undelete_bot(
+        &self,
+        request: Request<UndeleteBotRequest>,
+    ) -> Result<Response<UndeleteBotResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let bot = commands::undelete_bot(&self.0, &caller, parse_id("bot_id", &request.bot_id)?).await?;
+        Ok(Response::new(UndeleteBotResponse { bot: Some(convert::bot_to_proto(bot)) }))
     }
 
     async fn validate_flow(

@@ -36,7 +36,7 @@ impl BotSessionService for BotSessions {
         let filter = SessionFilter {
             bot: parse_optional_id("bot_id", &request.bot_id)?,
             conversation: parse_optional_id("conversation_id", &request.conversation_id)?,
-            status: convert::status_from_proto(request.status()),
+            statuses: request.statuses().filter_map(convert::status_from_proto).collect(),
         };
         let pages = &self.0.pages;
         let unpaged = ListBotSessionsRequest { page_size: 0, page_token: String::new(), ..request.clone() };

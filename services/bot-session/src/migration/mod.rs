@@ -23,6 +23,10 @@ impl MigratorTrait for Migrator {
                 text: include_str!("003_row_level_security.sql"),
             }),
             Box::new(frontdesk_audit::RECORDS),
+            Box::new(Sql {
+                name: "bot_session_004_times_of_changes_and_sessions_by_status",
+                text: include_str!("004_times_of_changes_and_sessions_by_status.sql"),
+            }),
         ]
     }
 }

@@ -48,7 +48,42 @@ pub(super) fn flow(json: &str) -> Result<Flow, DbErr> {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+    use crate::domain::{AnswerCheck, Button, StepAction};
+
+    #[test]
+    fn b6_a_stored_flow_is_read_by_every_later_version() {
+        let stored = r#"{"steps":[
+            {"id":"hi","action":{"say":{"text":"Hi"}},"next":"mail"},
+            {"id":"mail","action":{"ask":{"text":"?","property":"email","check":"email","retry_text":""}}},
+            {"id":"pick","action":{"buttons":{"text":"?","buttons":[{"id":"a","label":"A","next":"bye"},{"id":"b","label":"B"}]}}},
+            {"id":"team","action":{"hand_off":{"text":"","reason":"r","agent":"00000000-0000-0000-0000-000000000007"}}},
+            {"id":"bye","action":{"close":{"text":"Bye"}}}]}"#;
+        let read = flow(stored).unwrap();
+        let actions = [
+            StepAction::Say { text: "Hi".into() },
+            StepAction::Ask {
+                text: "?".into(),
+                property: "email".into(),
+                check: AnswerCheck::Email,
+                retry_text: String::new(),
+            },
+            StepAction::Buttons {
+                text: "?".into(),
+                buttons: vec![
+                    Button { id: "a".into(), label: "A".into(), next: Some("bye".into()) },
+                    Button { id: "b".into(), label: "B".into(), next: None },
+                ],
+            },
+            StepAction::HandOff { text: String::new(), reason: "r".into(), agent: Some(Uuid::from_u128(7)) },
+            StepAction::Close { text: "Bye".into() },
+        ];
+        assert_eq!(read.steps.iter().map(|step| step.action.clone()).collect::<Vec<_>>(), actions);
+        assert_eq!(read.steps[0].next.as_deref(), Some("mail"));
+        assert_eq!(flow(&flow_json(&read).unwrap()).unwrap(), read);
+    }
 
     #[test]
     fn every_status_is_read_as_it_was_written() {

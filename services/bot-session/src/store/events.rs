@@ -2,28 +2,33 @@
 
 use frontdesk_db::Tx;
 use frontdesk_outbox::{Aggregate, append};
-use frontdesk_proto::event::v1::{
-    BotCreated, BotDeactivated, BotSessionEnded, BotSessionOutcome, BotSessionStarted, BotSessionStepReached,
-    BotUpdated,
+use frontdesk_proto::{
+    botsession::v1::BotSessionStatus,
+    event::v1::{
+        BotCreated, BotDeleted, BotSessionEnded, BotSessionStarted, BotSessionStepReached, BotUndeleted, BotUpdated,
+    },
 };
 use sea_orm::DbErr;
 
 use crate::{
     NAME,
-    domain::{Bot, Session, SessionStatus},
+    domain::{Bot, BotSummary, Session, SessionStatus},
 };
 
 pub(crate) async fn append_bot_created(tx: &mut Tx, bot: &Bot) -> Result<(), DbErr> {
-    append(tx, bot_aggregate(bot), &BotCreated { bot_id: bot.id.to_string() }).await
+    append(tx, bot_aggregate(bot), &BotCreated { bot_id: bot_id(bot) }).await
 }
 
 pub(crate) async fn append_bot_updated(tx: &mut Tx, bot: &Bot) -> Result<(), DbErr> {
-    append(tx, bot_aggregate(bot), &BotUpdated { bot_id: bot.id.to_string() }).await
+    append(tx, bot_aggregate(bot), &BotUpdated { bot_id: bot_id(bot) }).await
 }
 
-/// Appends the event of a deleted bot. Its name on the wire is `BotDeactivated`; code and API say that the bot is deleted.
-pub(crate) async fn append_bot_deactivated(tx: &mut Tx, bot: &Bot) -> Result<(), DbErr> {
-    append(tx, bot_aggregate(bot), &BotDeactivated { bot_id: bot.id.to_string() }).await
+pub(crate) async fn append_bot_deleted(tx: &mut Tx, bot: &Bot) -> Result<(), DbErr> {
+    append(tx, bot_aggregate(bot), &BotDeleted { bot_id: bot_id(bot) }).await
+}
+
+pub(crate) async fn append_bot_undeleted(tx: &mut Tx, bot: &Bot) -> Result<(), DbErr> {
+    append(tx, bot_aggregate(bot), &BotUndeleted { bot_id: bot_id(bot) }).await
 }
 
 pub(crate) async fn append_bot_session_started(tx: &mut Tx, session: &Session) -> Result<(), DbErr> {
@@ -50,24 +55,29 @@ pub(crate) async fn append_bot_session_ended(tx: &mut Tx, session: &Session) -> 
         bot_session_id: session.id.to_string(),
         conversation_id: session.conversation.to_string(),
         bot_id: session.bot.to_string(),
-        outcome: outcome(session.status).into(),
+        status: status(session.status).into(),
     };
     append(tx, session_aggregate(session), &event).await
 }
 
-fn outcome(status: SessionStatus) -> BotSessionOutcome {
+fn status(status: SessionStatus) -> BotSessionStatus {
     match status {
-        SessionStatus::Open => BotSessionOutcome::Unspecified,
-        SessionStatus::TimedOut => BotSessionOutcome::TimedOut,
-        SessionStatus::HandedOff => BotSessionOutcome::HandedOff,
-        SessionStatus::TakenOver => BotSessionOutcome::TakenOver,
-        SessionStatus::Completed => BotSessionOutcome::Completed,
-        SessionStatus::Closed => BotSessionOutcome::Closed,
+        SessionStatus::Open => BotSessionStatus::Open,
+        SessionStatus::TimedOut => BotSessionStatus::TimedOut,
+        SessionStatus::HandedOff => BotSessionStatus::HandedOff,
+        SessionStatus::TakenOver => BotSessionStatus::TakenOver,
+        SessionStatus::Completed => BotSessionStatus::Completed,
+        SessionStatus::Closed => BotSessionStatus::Closed,
     }
 }
 
+fn bot_id(bot: &Bot) -> String {
+    bot.summary.id.to_string()
+}
+
 fn bot_aggregate(bot: &Bot) -> Aggregate {
-    Aggregate { source: NAME, account: bot.account, kind: "bot", id: bot.id, version: bot.version }
+    let BotSummary { account, id, version, .. } = bot.summary;
+    Aggregate { source: NAME, account, kind: "bot", id, version }
 }
 
 fn session_aggregate(session: &Session) -> Aggregate {

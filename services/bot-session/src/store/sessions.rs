@@ -1,5 +1,7 @@
 //! Table `bot_sessions`.
 
+use std::{cmp::Reverse, collections::BTreeSet};
+
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
@@ -18,12 +20,12 @@ use crate::domain::{Session, SessionStatus};
 /// Where a page of sessions begins: before this start and id.
 pub(crate) type SessionCursor = (Time, Uuid);
 
-/// Which sessions to list. None: any.
+/// Which sessions to list. None, and no statuses: any.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SessionFilter {
     pub(crate) bot: Option<Uuid>,
     pub(crate) conversation: Option<Uuid>,
-    pub(crate) status: Option<SessionStatus>,
+    pub(crate) statuses: BTreeSet<SessionStatus>,
 }
 
 /// Inserts a session. Returns false, and changes nothing, when there is one with its id.
@@ -89,22 +91,33 @@ pub(crate) async fn list<C: ConnectionTrait>(
     after: Option<&SessionCursor>,
     size: u64,
 ) -> Result<Vec<Session>, DbErr> {
-    let mut condition = Condition::all().add(Column::AccountId.eq(account));
-    if let Some(bot) = filter.bot {
-        condition = condition.add(Column::BotId.eq(bot));
+    let query = Entity::find().filter(condition(account, filter, after)).limit(size + 1);
+    let query = query.order_by_desc(Column::StartedAt).order_by_desc(Column::Id);
+    if filter.statuses.is_empty() {
+        return query.all(conn).await?.into_iter().map(from_row).collect();
     }
-    if let Some(conversation) = filter.conversation {
-        condition = condition.add(Column::ConversationId.eq(conversation));
+    // One query for each status: each reads a range of one index in its order, where a list of statuses would sort.
+    let mut rows = Vec::new();
+    for status in &filter.statuses {
+        let of_status = query.clone().filter(Column::Status.eq(columns::status_text(*status)));
+        rows.extend(of_status.all(conn).await?);
     }
-    if let Some(status) = filter.status {
-        condition = condition.add(Column::Status.eq(columns::status_text(status)));
-    }
-    if let Some((started_at, id)) = after {
+    rows.sort_by_key(|row| Reverse((row.started_at, row.id)));
+    rows.truncate(usize::try_from(size).unwrap_or(usize::MAX).saturating_add(1));
+    rows.into_iter().map(from_row).collect()
+}
+
+/// The sessions of the filter's bot and conversation that follow on the previous page.
+fn condition(account: AccountId, filter: &SessionFilter, after: Option<&SessionCursor>) -> Condition {
+    let before = |(started_at, id): &SessionCursor| {
         let same_start = Column::StartedAt.eq(*started_at).and(Column::Id.lt(*id));
-        condition = condition.add(Condition::any().add(Column::StartedAt.lt(*started_at)).add(same_start));
-    }
-    let query = Entity::find().filter(condition).order_by_desc(Column::StartedAt).order_by_desc(Column::Id);
-    query.limit(size + 1).all(conn).await?.into_iter().map(from_row).collect()
+        Condition::any().add(Column::StartedAt.lt(*started_at)).add(same_start)
+    };
+    Condition::all()
+        .add(Column::AccountId.eq(account))
+        .add_option(filter.bot.map(|bot| Column::BotId.eq(bot)))
+        .add_option(filter.conversation.map(|conversation| Column::ConversationId.eq(conversation)))
+        .add_option(after.map(before))
 }
 
 fn to_row(session: &Session) -> Result<Model, DbErr> {

@@ -1,7 +1,8 @@
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
     botsession::v1::BotSessionStatus,
-    event::v1::{AssigneeChanged, BotSessionEnded, BotSessionOutcome, CloseReason, ConversationHandedOff, Event},
+    conversation::v1::CloseReason,
+    event::v1::{AssigneeChanged, BotSessionEnded, ConversationHandedOff, Event},
 };
 use frontdesk_testkit::{Mode, on_both_modes};
 
@@ -38,38 +39,18 @@ fn handed_off(chat: &Chat) -> ConversationHandedOff {
 
 async fn a3_b4_b8_a_session_ends_as_its_conversation_did_and_keeps_its_first_end(mode: Mode) {
     type End = fn(&Chat) -> Event;
-    let ends: [(End, BotSessionStatus, BotSessionOutcome); 6] = [
-        (
-            |chat| event(chat.account, &assignee_changed(chat, ActorKind::Agent)),
-            BotSessionStatus::TakenOver,
-            BotSessionOutcome::TakenOver,
-        ),
-        (
-            |chat| event(chat.account, &assignee_changed(chat, ActorKind::Bot)),
-            BotSessionStatus::HandedOff,
-            BotSessionOutcome::HandedOff,
-        ),
-        (|chat| event(chat.account, &handed_off(chat)), BotSessionStatus::HandedOff, BotSessionOutcome::HandedOff),
-        (
-            |chat| event(chat.account, &chat.closed(CloseReason::VisitorInactive)),
-            BotSessionStatus::TimedOut,
-            BotSessionOutcome::TimedOut,
-        ),
-        (
-            |chat| event(chat.account, &chat.closed(CloseReason::BotCompleted)),
-            BotSessionStatus::Completed,
-            BotSessionOutcome::Completed,
-        ),
-        (
-            |chat| event(chat.account, &chat.closed(CloseReason::Agent)),
-            BotSessionStatus::Closed,
-            BotSessionOutcome::Closed,
-        ),
+    let ends: [(End, BotSessionStatus); 6] = [
+        (|chat| event(chat.account, &assignee_changed(chat, ActorKind::Agent)), BotSessionStatus::TakenOver),
+        (|chat| event(chat.account, &assignee_changed(chat, ActorKind::Bot)), BotSessionStatus::HandedOff),
+        (|chat| event(chat.account, &handed_off(chat)), BotSessionStatus::HandedOff),
+        (|chat| event(chat.account, &chat.closed(CloseReason::VisitorInactive)), BotSessionStatus::TimedOut),
+        (|chat| event(chat.account, &chat.closed(CloseReason::BotCompleted)), BotSessionStatus::Completed),
+        (|chat| event(chat.account, &chat.closed(CloseReason::Agent)), BotSessionStatus::Closed),
     ];
     let fixture = Fixture::start(mode).await;
     let here = new_account();
     let bot = fixture.create_bot(here, flow()).await;
-    for (end, status, outcome) in ends {
+    for (end, status) in ends {
         let chat = fixture.start_chat(here, &bot, Some(std::time::Duration::from_secs(90))).await;
         fixture.publish_all(&[end(&chat)]).await;
         fixture.settled().await;
@@ -82,8 +63,8 @@ async fn a3_b4_b8_a_session_ends_as_its_conversation_did_and_keeps_its_first_end
         assert_eq!(fixture.session(&chat).await.unwrap(), ended);
         let mut events = fixture.events::<BotSessionEnded>().await;
         events.retain(|event| event.bot_session_id == chat.session.to_string());
-        let outcomes: Vec<_> = events.iter().map(BotSessionEnded::outcome).collect();
-        assert_eq!(outcomes, [outcome]);
+        let statuses: Vec<_> = events.iter().map(BotSessionEnded::status).collect();
+        assert_eq!(statuses, [status]);
     }
 }
 

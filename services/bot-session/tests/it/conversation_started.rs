@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use frontdesk_proto::{
-    botsession::v1::{BotSessionStatus, UpdateBotRequest},
+    botsession::v1::{BotSessionStatus, NoTimeout, UpdateBotRequest, update_bot_request::Inactivity},
     event::v1::{BotSessionStarted, BotSessionStepReached, ConversationStarted},
 };
 use frontdesk_testkit::{Mode, on_both_modes};
@@ -65,7 +65,7 @@ async fn b2_a_session_keeps_the_flow_and_the_timeout_it_began_with(mode: Mode) {
     let edit = UpdateBotRequest {
         bot_id: bot.id,
         flow: Some(valid_flow()),
-        inactivity_timeout_off: true,
+        inactivity: Some(Inactivity::NoTimeout(NoTimeout {})),
         ..UpdateBotRequest::default()
     };
     fixture.bots(here).update_bot(edit).await.unwrap();

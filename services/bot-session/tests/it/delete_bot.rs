@@ -1,6 +1,6 @@
 use frontdesk_proto::{
     botsession::v1::{BotSessionStatus, DeleteBotRequest},
-    event::v1::BotDeactivated,
+    event::v1::BotDeleted,
 };
 use frontdesk_testkit::{Mode, on_both_modes};
 use tokio::task::JoinSet;
@@ -12,12 +12,12 @@ use crate::{
 };
 
 on_both_modes!(
-    twenty_deletions_delete_a_bot_once_and_it_is_still_found,
+    c12_twenty_deletions_delete_a_bot_once_and_it_is_still_found,
     b2_an_open_session_continues_after_its_bot_is_deleted,
     s2_another_account_deletes_no_bot,
 );
 
-async fn twenty_deletions_delete_a_bot_once_and_it_is_still_found(mode: Mode) {
+async fn c12_twenty_deletions_delete_a_bot_once_and_it_is_still_found(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let here = new_account();
     let created = fixture.create_bot(here, valid_flow()).await;
@@ -28,9 +28,10 @@ async fn twenty_deletions_delete_a_bot_once_and_it_is_still_found(mode: Mode) {
         deletions.spawn(async move { bots.delete_bot(request).await.unwrap().into_inner().bot.unwrap() });
     }
     let deleted = deletions.join_all().await;
-    assert!(deleted.iter().all(|bot| bot.deleted && *bot == deleted[0]));
+    assert!(deleted.iter().all(|bot| bot.delete_time.is_some() && *bot == deleted[0]));
+    assert_eq!((deleted[0].update_time, deleted[0].version), (deleted[0].delete_time, created.version + 1));
     assert_eq!(fixture.bot(here, &created.id).await.unwrap(), deleted[0]);
-    assert_eq!(fixture.events::<BotDeactivated>().await.len(), 1);
+    assert_eq!(fixture.events::<BotDeleted>().await.len(), 1);
 }
 
 async fn b2_an_open_session_continues_after_its_bot_is_deleted(mode: Mode) {

@@ -12,11 +12,12 @@ use frontdesk_proto::{
         Bot, BotSession, CreateBotRequest, Flow, GetBotRequest, GetBotSessionRequest,
         bot_service_client::BotServiceClient, bot_session_service_client::BotSessionServiceClient,
     },
-    conversation::v1::{BotSessionInCharge, Conversation, Message as ThreadMessage},
-    event::v1::{CloseReason, ConversationClosed, ConversationStarted, Event, MessagePosted},
+    conversation::v1::{BotSessionInCharge, ChosenButton, CloseReason, Conversation, Message as ThreadMessage},
+    event::v1::{ConversationClosed, ConversationStarted, Event, MessagePosted},
 };
 use frontdesk_testkit::{Calls, FakeConversations, FakeServices, Mode, ServiceUnderTest, new_id, request_id};
 use prost::{Message, Name};
+use sea_orm::ConnectionTrait;
 use tonic::Status;
 use uuid::Uuid;
 
@@ -100,9 +101,11 @@ impl Fixture {
         chat
     }
 
-    /// Appends a message of the visitor to the thread; returns its sequence.
-    pub fn append(&self, chat: &Chat, text: &str, button: &str) -> i64 {
-        let message = ThreadMessage { text: text.into(), chosen_button_id: button.into(), ..ThreadMessage::default() };
+    /// Appends a message of the visitor to the thread, typed unless it chooses a button; returns its sequence.
+    pub fn append(&self, chat: &Chat, text: &str, button: &str) -> i32 {
+        let chosen = ChosenButton { button_id: button.into(), ..ChosenButton::default() };
+        let chosen_button = Some(chosen).filter(|chosen| !chosen.button_id.is_empty());
+        let message = ThreadMessage { text: text.into(), chosen_button, ..ThreadMessage::default() };
         self.conversations.with(chat.conversation, |row| row.append(ActorKind::Visitor, message))
     }
 
@@ -142,11 +145,18 @@ impl Fixture {
     pub async fn events<M: Message + Name + Default>(&self) -> Vec<M> {
         self.service.appended().await
     }
+
+    /// Statements run on the service's database as its own work, for all accounts.
+    pub async fn execute(&self, sql: &str) {
+        let tx = self.service.db.begin().await.unwrap();
+        tx.conn().execute_unprepared(sql).await.unwrap();
+        tx.commit().await.unwrap();
+    }
 }
 
 impl Chat {
     /// The event of a message of the visitor.
-    pub fn posted(&self, sequence: i64) -> MessagePosted {
+    pub fn posted(&self, sequence: i32) -> MessagePosted {
         MessagePosted {
             conversation_id: self.conversation.to_string(),
             sequence,

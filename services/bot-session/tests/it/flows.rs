@@ -1,6 +1,8 @@
 //! Flows of the tests.
 
-use frontdesk_proto::botsession::v1::{AskStep, ButtonsStep, CloseStep, Flow, FlowButton, HandOffStep, SayStep, Step};
+use frontdesk_proto::botsession::v1::{
+    AskStep, ButtonsStep, CloseStep, Flow, FlowButton, HandOffStep, SayStep, Step, step::Action,
+};
 
 /// The text that a bot says before it offers its buttons again.
 pub const OFFER_AGAIN: &str = "Please choose one of these:";
@@ -8,7 +10,6 @@ pub const OFFER_AGAIN: &str = "Please choose one of these:";
 /// `hi`, `mail` (asks for the address), `topic` (button `p` People: `people`, button `b` Bye: `bye`), `people` (hands
 /// off), `bye` (closes).
 pub fn flow() -> Flow {
-    let step = |id: &str| Step { id: id.into(), ..Step::default() };
     let button = |id: &str, label: &str, next: &str| FlowButton {
         id: id.into(),
         label: label.into(),
@@ -19,11 +20,11 @@ pub fn flow() -> Flow {
     let hand_off = HandOffStep { text: "wait".into(), reason: "asked".into(), agent_id: String::new() };
     Flow {
         steps: vec![
-            Step { say: Some(SayStep { text: "hi".into() }), ..step("hi") },
-            Step { ask: Some(ask), ..step("mail") },
-            Step { buttons: Some(ButtonsStep { text: "topic?".into(), buttons }), ..step("topic") },
-            Step { hand_off: Some(hand_off), ..step("people") },
-            Step { close: Some(CloseStep { text: "bye".into() }), ..step("bye") },
+            step("hi", Action::Say(SayStep { text: "hi".into() })),
+            step("mail", Action::Ask(ask)),
+            step("topic", Action::Buttons(ButtonsStep { text: "topic?".into(), buttons })),
+            step("people", Action::HandOff(hand_off)),
+            step("bye", Action::Close(CloseStep { text: "bye".into() })),
         ],
     }
 }
@@ -38,7 +39,11 @@ pub fn invalid_flow() -> Flow {
     Flow { steps: vec![say("a", ""), say("a", "nowhere")] }
 }
 
+/// A step that is followed by the next in the list.
+pub fn step(id: &str, action: Action) -> Step {
+    Step { id: id.into(), action: Some(action), next_step_id: String::new() }
+}
+
 fn say(id: &str, next: &str) -> Step {
-    let (id, next_step_id) = (id.into(), next.into());
-    Step { id, next_step_id, say: Some(SayStep { text: "hi".into() }), ..Step::default() }
+    Step { next_step_id: next.into(), ..step(id, Action::Say(SayStep { text: "hi".into() })) }
 }

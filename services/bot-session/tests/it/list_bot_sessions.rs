@@ -1,7 +1,7 @@
 use frontdesk_db::AccountId;
 use frontdesk_proto::{
     botsession::v1::{BotSessionStatus, ListBotSessionsRequest},
-    event::v1::CloseReason,
+    conversation::v1::CloseReason,
 };
 use frontdesk_testkit::{Mode, on_both_modes};
 
@@ -12,7 +12,8 @@ use crate::{
 
 on_both_modes!(
     s2_sessions_are_listed_newest_first_in_pages_and_only_to_their_account,
-    sessions_are_filtered_by_bot_conversation_and_status,
+    b6_sessions_are_filtered_by_bot_conversation_and_statuses,
+    b6_sessions_of_several_statuses_are_listed_newest_first_in_pages,
 );
 
 async fn list(fixture: &Fixture, account: AccountId, request: ListBotSessionsRequest) -> Vec<String> {
@@ -40,7 +41,7 @@ async fn s2_sessions_are_listed_newest_first_in_pages_and_only_to_their_account(
     assert!(list(&fixture, new_account(), ListBotSessionsRequest::default()).await.is_empty());
 }
 
-async fn sessions_are_filtered_by_bot_conversation_and_status(mode: Mode) {
+async fn b6_sessions_are_filtered_by_bot_conversation_and_statuses(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let here = new_account();
     let (robo, eve) = (fixture.create_bot(here, flow()).await, fixture.create_bot(here, flow()).await);
@@ -56,8 +57,32 @@ async fn sessions_are_filtered_by_bot_conversation_and_status(mode: Mode) {
     assert_eq!(list(&fixture, here, by_bot.clone()).await, [id(&second), id(&first)]);
     let by_conversation = ListBotSessionsRequest { conversation_id: of_eve.conversation.to_string(), ..all() };
     assert_eq!(list(&fixture, here, by_conversation).await, [id(&of_eve)]);
-    let open = ListBotSessionsRequest { status: BotSessionStatus::Open.into(), ..by_bot.clone() };
-    assert_eq!(list(&fixture, here, open).await, [id(&second)]);
-    let closed = ListBotSessionsRequest { status: BotSessionStatus::Closed.into(), ..by_bot };
-    assert_eq!(list(&fixture, here, closed).await, [id(&first)]);
+    let of_statuses = |statuses: &[BotSessionStatus]| ListBotSessionsRequest {
+        statuses: statuses.iter().map(|status| (*status).into()).collect(),
+        ..by_bot.clone()
+    };
+    assert_eq!(list(&fixture, here, of_statuses(&[BotSessionStatus::Open])).await, [id(&second)]);
+    assert_eq!(list(&fixture, here, of_statuses(&[BotSessionStatus::Closed])).await, [id(&first)]);
+    assert!(list(&fixture, here, of_statuses(&[BotSessionStatus::TimedOut])).await.is_empty());
+    let open_or_closed = of_statuses(&[BotSessionStatus::Open, BotSessionStatus::Closed, BotSessionStatus::Open]);
+    assert_eq!(list(&fixture, here, open_or_closed).await, [id(&second), id(&first)]);
+}
+
+async fn b6_sessions_of_several_statuses_are_listed_newest_first_in_pages(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let here = new_account();
+    let bot = fixture.create_bot(here, flow()).await;
+    let reasons = [CloseReason::Agent, CloseReason::BotCompleted, CloseReason::VisitorInactive];
+    let mut ids = Vec::new();
+    for reason in reasons.into_iter().cycle().take(9) {
+        let chat = fixture.start_chat(here, &bot, None).await;
+        fixture.publish(here, &chat.closed(reason)).await;
+        if reason != CloseReason::VisitorInactive {
+            ids.insert(0, chat.session.to_string());
+        }
+    }
+    fixture.settled().await;
+    let statuses = vec![BotSessionStatus::Closed.into(), BotSessionStatus::Completed.into()];
+    let ended = ListBotSessionsRequest { statuses, ..ListBotSessionsRequest::default() };
+    assert_eq!(list(&fixture, here, ended).await, ids);
 }

@@ -7,8 +7,11 @@ use std::{
 use frontdesk_clock::Time;
 use frontdesk_proto::{
     botsession::v1::{BotSession, BotSessionStatus, ListBotSessionsRequest},
-    conversation::v1::{CloseIdleConversationsRequest, CloseIdleConversationsResponse, IdleOutcome, IdleResult},
-    event::v1::{BotSessionEnded, BotSessionOutcome},
+    conversation::{
+        internal::v1::{CloseIdleConversationsRequest, CloseIdleConversationsResponse, IdleOutcome, IdleResult},
+        v1::CloseReason,
+    },
+    event::v1::BotSessionEnded,
 };
 use frontdesk_testkit::{Mode, on_both_modes, wait_for, wait_until};
 use tonic::{Request, Status};
@@ -97,7 +100,7 @@ async fn b4_a_session_times_out_at_its_deadline_and_not_before_also_when_the_vis
 
     fixture.settled().await;
     let ended = fixture.events::<BotSessionEnded>().await;
-    assert!(ended.len() == 2 && ended.iter().all(|event| event.outcome() == BotSessionOutcome::TimedOut));
+    assert!(ended.len() == 2 && ended.iter().all(|event| event.status() == BotSessionStatus::TimedOut));
 }
 
 async fn b5_when_the_visitor_was_active_the_row_says_when_to_ask_again(mode: Mode) {
@@ -158,7 +161,7 @@ async fn b4_a_session_whose_end_was_stored_first_keeps_it(mode: Mode) {
     let other = start_chat(&fixture, HALF_AN_HOUR).await;
     fixture.clock.advance(HALF_AN_HOUR).unwrap();
     wait_until("a call about both", || async { asked.times(&chat) >= 1 && asked.times(&other) >= 1 }).await;
-    fixture.publish(chat.account, &chat.closed(frontdesk_proto::event::v1::CloseReason::Agent)).await;
+    fixture.publish(chat.account, &chat.closed(CloseReason::Agent)).await;
     fixture.settled().await;
     serve_idle(&fixture, &asked, Some((IdleOutcome::Closed, None)));
     timed_out(&fixture, &other).await;
@@ -178,7 +181,8 @@ async fn b4_six_hundred_sessions_due_at_once_are_settled_in_batches(mode: Mode) 
     assert!(asked.calls().is_empty());
 
     fixture.clock.advance(HALF_AN_HOUR).unwrap();
-    let open = ListBotSessionsRequest { status: BotSessionStatus::Open.into(), ..ListBotSessionsRequest::default() };
+    let statuses = vec![BotSessionStatus::Open.into()];
+    let open = ListBotSessionsRequest { statuses, ..ListBotSessionsRequest::default() };
     wait_until("every session to end", || async {
         let page = fixture.sessions(here).list_bot_sessions(open.clone()).await.unwrap().into_inner();
         page.bot_sessions.is_empty()

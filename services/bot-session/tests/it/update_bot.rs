@@ -1,8 +1,11 @@
 use frontdesk_proto::{
-    botsession::v1::{Bot, DeleteBotRequest, UpdateBotRequest},
+    botsession::v1::{
+        Bot, DeleteBotRequest, NoTimeout, UpdateBotRequest, UpdateBotResponse, bot, update_bot_request::Inactivity,
+    },
     event::v1::BotUpdated,
 };
 use frontdesk_testkit::{Mode, on_both_modes, reason};
+use prost_types::Duration;
 use tokio::task::JoinSet;
 use tonic::{Code, Response, Status};
 
@@ -12,11 +15,12 @@ use crate::{
 };
 
 on_both_modes!(
-    b2_a_bot_has_thirty_minutes_unless_set_or_switched_off_but_not_both,
-    an_edit_changes_what_is_set_and_again_changes_nothing,
-    an_edit_with_an_old_etag_and_one_of_a_deleted_bot_are_rejected,
+    b2_a_bots_timeout_is_kept_set_or_switched_off,
+    c12_a_repeated_edit_succeeds_with_its_old_etag_and_changes_nothing,
+    c12_an_edit_with_an_old_etag_is_rejected,
+    b2_a_deleted_bot_is_edited_and_stays_deleted,
     b6_an_edit_with_an_invalid_flow_is_rejected,
-    of_twenty_edits_with_one_etag_one_wins,
+    c12_of_twenty_edits_with_one_etag_one_wins,
     s2_another_account_edits_no_bot,
 );
 
@@ -24,58 +28,80 @@ fn rename(bot: &Bot, name: &str) -> UpdateBotRequest {
     UpdateBotRequest { bot_id: bot.id.clone(), name: Some(name.into()), ..UpdateBotRequest::default() }
 }
 
-fn bot(response: Result<Response<frontdesk_proto::botsession::v1::UpdateBotResponse>, Status>) -> Bot {
+fn edited(response: Result<Response<UpdateBotResponse>, Status>) -> Bot {
     response.unwrap().into_inner().bot.unwrap()
 }
 
-async fn b2_a_bot_has_thirty_minutes_unless_set_or_switched_off_but_not_both(mode: Mode) {
+async fn b2_a_bots_timeout_is_kept_set_or_switched_off(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let here = new_account();
     let mut bots = fixture.bots(here);
-    let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
     let created = fixture.create_bot(here, valid_flow()).await;
-    assert_eq!(created.inactivity_timeout, seconds(1800));
+    let timeout = |seconds| Some(Inactivity::InactivityTimeout(Duration { seconds, nanos: 0 }));
+    let edit = |inactivity| UpdateBotRequest { inactivity, ..rename(&created, "Robo") };
 
-    let off = UpdateBotRequest { bot_id: created.id, inactivity_timeout_off: true, ..UpdateBotRequest::default() };
-    assert_eq!(bot(bots.update_bot(off.clone()).await).inactivity_timeout, None);
-    let both = UpdateBotRequest { inactivity_timeout: seconds(60), ..off.clone() };
-    let refused = bots.update_bot(both).await.unwrap_err();
-    assert!(refused.code() == Code::InvalidArgument && refused.message().contains("inactivity_timeout_off"));
-    let set = UpdateBotRequest { inactivity_timeout: seconds(90), inactivity_timeout_off: false, ..off.clone() };
-    assert_eq!(bot(bots.update_bot(set.clone()).await).inactivity_timeout, seconds(90));
+    let off = Some(bot::Inactivity::NoTimeout(NoTimeout {}));
+    assert_eq!(edited(bots.update_bot(edit(Some(Inactivity::NoTimeout(NoTimeout {})))).await).inactivity, off);
+    assert_eq!(edited(bots.update_bot(rename(&created, "Eve")).await).inactivity, off);
+    let set = edited(bots.update_bot(edit(timeout(90))).await).inactivity;
+    assert_eq!(set, Some(bot::Inactivity::InactivityTimeout(Duration { seconds: 90, nanos: 0 })));
     for outside in [59, 86_401] {
-        let outside = UpdateBotRequest { inactivity_timeout: seconds(outside), ..set.clone() };
-        assert_eq!(bots.update_bot(outside).await.unwrap_err().code(), Code::InvalidArgument);
+        let refused = bots.update_bot(edit(timeout(outside))).await.unwrap_err();
+        assert!(refused.code() == Code::InvalidArgument && refused.message().contains("inactivity_timeout"));
     }
 }
 
-async fn an_edit_changes_what_is_set_and_again_changes_nothing(mode: Mode) {
+async fn c12_a_repeated_edit_succeeds_with_its_old_etag_and_changes_nothing(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let here = new_account();
     let created = fixture.create_bot(here, valid_flow()).await;
-    let edit = UpdateBotRequest { flow: Some(flow()), ..rename(&created, "Eve") };
-    let edited = bot(fixture.bots(here).update_bot(edit.clone()).await);
-    assert_ne!(edited.etag, created.etag);
-    let expected = Bot { name: "Eve".into(), flow: Some(flow()), etag: edited.etag.clone(), ..created };
-    assert_eq!(edited, expected);
+    let timeout = Inactivity::InactivityTimeout(Duration { seconds: 90, nanos: 1 });
+    let edit = UpdateBotRequest {
+        inactivity: Some(timeout),
+        flow: Some(flow()),
+        etag: created.etag.clone(),
+        ..rename(&created, "Eve")
+    };
+    fixture.clock.advance(std::time::Duration::from_secs(60)).unwrap();
+    let first = edited(fixture.bots(here).update_bot(edit.clone()).await);
+    assert_ne!(first.etag, created.etag);
+    assert!(first.update_time.unwrap().seconds >= created.update_time.unwrap().seconds + 60);
+    let expected = Bot {
+        name: "Eve".into(),
+        inactivity: Some(bot::Inactivity::InactivityTimeout(Duration { seconds: 90, nanos: 0 })),
+        flow: Some(flow()),
+        update_time: first.update_time,
+        version: 2,
+        etag: first.etag.clone(),
+        ..created
+    };
+    assert_eq!(first, expected);
 
-    assert_eq!(bot(fixture.bots(here).update_bot(edit).await), edited);
+    assert_eq!(edited(fixture.bots(here).update_bot(edit).await), first);
+    assert_eq!(fixture.bot(here, &first.id).await.unwrap(), first);
     assert_eq!(fixture.events::<BotUpdated>().await.len(), 1);
 }
 
-async fn an_edit_with_an_old_etag_and_one_of_a_deleted_bot_are_rejected(mode: Mode) {
+async fn c12_an_edit_with_an_old_etag_is_rejected(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let here = new_account();
     let mut bots = fixture.bots(here);
     let created = fixture.create_bot(here, valid_flow()).await;
-    bot(bots.update_bot(rename(&created, "Eve")).await);
+    edited(bots.update_bot(rename(&created, "Eve")).await);
     let stale = UpdateBotRequest { etag: created.etag.clone(), ..rename(&created, "Old") };
     let refused = bots.update_bot(stale).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Aborted, "ETAG_MISMATCH"));
-
-    bots.delete_bot(DeleteBotRequest { bot_id: created.id.clone() }).await.unwrap();
-    assert_eq!(bots.update_bot(rename(&created, "Bob")).await.unwrap_err().code(), Code::NotFound);
     assert_eq!(fixture.events::<BotUpdated>().await.len(), 1);
+}
+
+async fn b2_a_deleted_bot_is_edited_and_stays_deleted(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let here = new_account();
+    let mut bots = fixture.bots(here);
+    let created = fixture.create_bot(here, valid_flow()).await;
+    bots.delete_bot(DeleteBotRequest { bot_id: created.id.clone() }).await.unwrap();
+    let renamed = edited(bots.update_bot(rename(&created, "Eve")).await);
+    assert!(renamed.name == "Eve" && renamed.delete_time.is_some(), "{renamed:?}");
 }
 
 async fn b6_an_edit_with_an_invalid_flow_is_rejected(mode: Mode) {
@@ -88,7 +114,7 @@ async fn b6_an_edit_with_an_invalid_flow_is_rejected(mode: Mode) {
     assert_eq!(fixture.bot(here, &created.id).await.unwrap(), created);
 }
 
-async fn of_twenty_edits_with_one_etag_one_wins(mode: Mode) {
+async fn c12_of_twenty_edits_with_one_etag_one_wins(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let here = new_account();
     let created = fixture.create_bot(here, valid_flow()).await;
@@ -101,7 +127,7 @@ async fn of_twenty_edits_with_one_etag_one_wins(mode: Mode) {
     let (won, lost): (Vec<_>, Vec<_>) = edits.join_all().await.into_iter().partition(Result::is_ok);
     assert_eq!((won.len(), lost.len()), (1, 19));
     assert!(lost.into_iter().all(|lost| reason(&lost.unwrap_err()) == "ETAG_MISMATCH"));
-    let winner = bot(won.into_iter().next().unwrap());
+    let winner = edited(won.into_iter().next().unwrap());
     assert_eq!(fixture.bot(here, &created.id).await.unwrap(), winner);
     assert_eq!(fixture.events::<BotUpdated>().await.len(), 1);
 }

@@ -6,9 +6,9 @@ use std::{
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
     botsession::v1::BotSessionStatus,
-    conversation::v1::{
-        Entry, ListEntriesRequest, ListEntriesResponse, Message, PostMessageRequest, PostMessageResponse,
-        RecordAnswerRequest, RecordAnswerResponse,
+    conversation::{
+        internal::v1::{PostBotMessageRequest, PostBotMessageResponse, RecordAnswerRequest, RecordAnswerResponse},
+        v1::{Entry, ListEntriesRequest, ListEntriesResponse, Message},
     },
     event::v1::{AssigneeChanged, BotSessionStepReached, MessagePosted},
 };
@@ -114,13 +114,13 @@ async fn b6_a_stray_choice_is_answered_by_offering_the_buttons_again(mode: Mode)
 async fn b6_an_action_whose_response_was_lost_takes_effect_once(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let chat = start_chat(&fixture).await;
-    let (conversations, posted) = (fixture.conversations.clone(), Mutex::new(HashMap::<String, i64>::new()));
-    fixture.fake.on(move |request: Request<PostMessageRequest>| {
+    let (conversations, posted) = (fixture.conversations.clone(), Mutex::new(HashMap::<String, i32>::new()));
+    fixture.fake.on(move |request: Request<PostBotMessageRequest>| {
         let request = request.into_inner();
         let mut posted = posted.lock().unwrap();
         if let Some(sequence) = posted.get(&request.request_id) {
             let entry = Entry { sequence: *sequence, ..Entry::default() };
-            return Ok(PostMessageResponse { entry: Some(entry) });
+            return Ok(PostBotMessageResponse { entry: Some(entry) });
         }
         let id: Uuid = request.conversation_id.parse().unwrap();
         let message = Message { text: request.text, ..Message::default() };
@@ -167,13 +167,13 @@ fn serve_pages(fixture: &Fixture, size: i32) {
         let request = request.into_inner();
         assert_eq!(request.page_size, 50);
         let id: Uuid = request.conversation_id.parse().unwrap();
-        Ok(conversations.with(id, |row| row.page(&ListEntriesRequest { page_size: size, ..request.clone() })))
+        conversations.with(id, |row| row.page(&ListEntriesRequest { page_size: size, ..request.clone() }))
     });
 }
 
 /// Appends this many messages that fail the check, then publishes their events.
 async fn flood(fixture: &Fixture, chat: &Chat, messages: usize) {
-    let sequences: Vec<i64> = (0..messages).map(|_| fixture.append(chat, "no", "")).collect();
+    let sequences: Vec<i32> = (0..messages).map(|_| fixture.append(chat, "no", "")).collect();
     let events: Vec<_> = sequences.iter().map(|sequence| event(chat.account, &chat.posted(*sequence))).collect();
     fixture.publish_all(&events).await;
     fixture.settled().await;
@@ -207,11 +207,12 @@ async fn b6_a_page_of_long_messages_is_read(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let chat = start_chat(&fixture).await;
     serve_pages(&fixture, 50);
-    let long = "no ".repeat(100_000);
-    let sequences: Vec<i64> = (0..20).map(|_| fixture.append(&chat, &long, "")).collect();
-    fixture.publish(chat.account, &chat.posted(sequences[19])).await;
+    // The longest text of a message, in characters of four bytes.
+    let long = "\u{1f600}".repeat(10_000);
+    let sequences: Vec<i32> = (0..50).map(|_| fixture.append(&chat, &long, "")).collect();
+    fixture.publish(chat.account, &chat.posted(sequences[49])).await;
     fixture.settled().await;
-    assert_eq!(fixture.said(&chat).len(), 22);
+    assert_eq!(fixture.said(&chat).len(), 52);
 }
 
 async fn b6_a_thread_that_is_unavailable_is_retried_and_one_that_is_too_large_is_a_dead_letter(mode: Mode) {

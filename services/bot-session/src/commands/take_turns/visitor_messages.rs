@@ -52,7 +52,7 @@ impl VisitorMessages {
         // Pages are limited by bytes too, so a short page need not be the last.
         self.at_end = !page.has_more;
         match page.entries.last() {
-            Some(last) => self.read_until = last.sequence,
+            Some(last) => self.read_until = last.sequence.into(),
             None if page.has_more => {
                 return Err(CallError::Unavailable("an empty page that says that more entries follow".into()));
             }
@@ -69,8 +69,8 @@ fn visitor_message(entry: Entry) -> Option<(i64, VisitorInput)> {
     }
     match entry.content? {
         Content::Message(message) => {
-            let button = Some(message.chosen_button_id).filter(|id| !id.is_empty());
-            Some((entry.sequence, VisitorInput { text: message.text, button }))
+            let button = message.chosen_button.map(|button| button.button_id);
+            Some((entry.sequence.into(), VisitorInput { text: message.text, button }))
         }
         _ => None,
     }

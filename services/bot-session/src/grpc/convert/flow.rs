@@ -1,32 +1,33 @@
 //! Conversion of flows.
 
-use frontdesk_proto::botsession::v1 as proto;
+use frontdesk_proto::botsession::v1::{self as proto, step::Action};
 
 use crate::domain::{AnswerCheck, Button, Flow, Step, StepAction};
 
-/// Returns the flow of a request that passed the checks of its fields: each step has exactly one action, and agent ids
-/// are UUIDs.
+/// Returns the flow of a request that passed the checks of its fields: each step has an action, and agent ids are UUIDs.
 pub(in crate::grpc) fn flow_from_proto(flow: proto::Flow) -> Flow {
     Flow { steps: flow.steps.into_iter().filter_map(step_from_proto).collect() }
 }
 
 fn step_from_proto(step: proto::Step) -> Option<Step> {
-    let action = if let Some(say) = step.say {
-        StepAction::Say { text: say.text }
-    } else if let Some(ask) = step.ask {
-        let check = check_from_proto(ask.check());
-        StepAction::Ask { text: ask.text, property: ask.property, check, retry_text: ask.retry_text }
-    } else if let Some(buttons) = step.buttons {
-        let button = |button: proto::FlowButton| Button {
-            id: button.id,
-            label: button.label,
-            next: non_empty(button.next_step_id),
-        };
-        StepAction::Buttons { text: buttons.text, buttons: buttons.buttons.into_iter().map(button).collect() }
-    } else if let Some(hand_off) = step.hand_off {
-        StepAction::HandOff { text: hand_off.text, reason: hand_off.reason, agent: hand_off.agent_id.parse().ok() }
-    } else {
-        StepAction::Close { text: step.close?.text }
+    let action = match step.action? {
+        Action::Say(say) => StepAction::Say { text: say.text },
+        Action::Ask(ask) => {
+            let check = check_from_proto(ask.check());
+            StepAction::Ask { text: ask.text, property: ask.property, check, retry_text: ask.retry_text }
+        }
+        Action::Buttons(buttons) => {
+            let button = |button: proto::FlowButton| Button {
+                id: button.id,
+                label: button.label,
+                next: non_empty(button.next_step_id),
+            };
+            StepAction::Buttons { text: buttons.text, buttons: buttons.buttons.into_iter().map(button).collect() }
+        }
+        Action::HandOff(hand_off) => {
+            StepAction::HandOff { text: hand_off.text, reason: hand_off.reason, agent: hand_off.agent_id.parse().ok() }
+        }
+        Action::Close(close) => StepAction::Close { text: close.text },
     };
     Some(Step { id: step.id, action, next: non_empty(step.next_step_id) })
 }
@@ -36,12 +37,10 @@ pub(super) fn flow_to_proto(flow: Flow) -> proto::Flow {
 }
 
 fn step_to_proto(step: Step) -> proto::Step {
-    let mut result = proto::Step { id: step.id, next_step_id: step.next.unwrap_or_default(), ..proto::Step::default() };
-    match step.action {
-        StepAction::Say { text } => result.say = Some(proto::SayStep { text }),
+    let action = match step.action {
+        StepAction::Say { text } => Action::Say(proto::SayStep { text }),
         StepAction::Ask { text, property, check, retry_text } => {
-            let check = check_to_proto(check).into();
-            result.ask = Some(proto::AskStep { text, property, check, retry_text });
+            Action::Ask(proto::AskStep { text, property, check: check_to_proto(check).into(), retry_text })
         }
         StepAction::Buttons { text, buttons } => {
             let buttons = buttons.into_iter().map(|button| proto::FlowButton {
@@ -49,15 +48,15 @@ fn step_to_proto(step: Step) -> proto::Step {
                 label: button.label,
                 next_step_id: button.next.unwrap_or_default(),
             });
-            result.buttons = Some(proto::ButtonsStep { text, buttons: buttons.collect() });
+            Action::Buttons(proto::ButtonsStep { text, buttons: buttons.collect() })
         }
         StepAction::HandOff { text, reason, agent } => {
             let agent_id = agent.map(|agent| agent.to_string()).unwrap_or_default();
-            result.hand_off = Some(proto::HandOffStep { text, reason, agent_id });
+            Action::HandOff(proto::HandOffStep { text, reason, agent_id })
         }
-        StepAction::Close { text } => result.close = Some(proto::CloseStep { text }),
-    }
-    result
+        StepAction::Close { text } => Action::Close(proto::CloseStep { text }),
+    };
+    proto::Step { id: step.id, action: Some(action), next_step_id: step.next.unwrap_or_default() }
 }
 
 fn non_empty(id: String) -> Option<String> {

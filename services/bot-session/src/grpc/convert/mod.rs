@@ -1,8 +1,7 @@
 //! Conversion between the domain and the contract.
 
 mod flow;
-
-use std::time::Duration;
+mod timeout;
 
 use frontdesk_api::{ApiError, FieldError};
 use frontdesk_clock::Time;
@@ -11,8 +10,10 @@ use tonic::Status;
 
 pub(super) use flow::flow_from_proto;
 use flow::flow_to_proto;
+use timeout::{inactivity_to_proto, timeout_to_proto};
+pub(super) use timeout::{timeout_to_create, timeout_to_update};
 
-use crate::domain::{Bot, DEFAULT_TIMEOUT, Flow, FlowProblem, InactivityTimeout, Session, SessionStatus, validate};
+use crate::domain::{Bot, BotSummary, Flow, FlowProblem, Session, SessionStatus, validate};
 
 /// Each session status and its value in the contract.
 const STATUSES: [(SessionStatus, proto::BotSessionStatus); 6] = [
@@ -25,14 +26,21 @@ const STATUSES: [(SessionStatus, proto::BotSessionStatus); 6] = [
 ];
 
 pub(super) fn bot_to_proto(bot: Bot) -> proto::Bot {
+    proto::Bot { flow: Some(flow_to_proto(bot.flow)), ..summary_to_proto(bot.summary) }
+}
+
+/// A bot without its flow.
+pub(super) fn summary_to_proto(bot: BotSummary) -> proto::Bot {
     let etag = bot.etag();
     proto::Bot {
         id: bot.id.to_string(),
         name: bot.name,
-        inactivity_timeout: timeout_to_proto(bot.timeout),
-        flow: Some(flow_to_proto(bot.flow)),
-        deleted: bot.deleted,
+        inactivity: Some(inactivity_to_proto(bot.timeout)),
+        flow: None,
         create_time: Some(bot.created_at.to_proto()),
+        update_time: Some(bot.updated_at.to_proto()),
+        delete_time: bot.deleted_at.map(Time::to_proto),
+        version: version_to_proto(bot.version),
         etag,
     }
 }
@@ -48,6 +56,7 @@ pub(super) fn session_to_proto(session: Session) -> proto::BotSession {
         start_time: Some(session.started_at.to_proto()),
         check_time: session.deadline_at.map(Time::to_proto),
         end_time: session.ended_at.map(Time::to_proto),
+        version: version_to_proto(session.version),
     }
 }
 
@@ -59,39 +68,24 @@ fn status_to_proto(status: SessionStatus) -> proto::BotSessionStatus {
     STATUSES.iter().find(|(known, _)| *known == status).map(|(_, status)| *status).unwrap_or_default()
 }
 
-/// Returns the status of a filter. None: any.
+/// Returns the status of a filter. None: it is none.
 pub(super) fn status_from_proto(status: proto::BotSessionStatus) -> Option<SessionStatus> {
     STATUSES.iter().find(|(_, known)| *known == status).map(|(status, _)| *status)
 }
 
-/// Returns the timeout and the flow of a request that creates or edits a bot. None: the request does not set it.
-/// INVALID_ARGUMENT lists all problems at once.
-pub(super) fn settings_from_proto(
-    timeout: Option<prost_types::Duration>,
-    off: bool,
-    flow: Option<proto::Flow>,
-) -> Result<(Option<InactivityTimeout>, Option<Flow>), Status> {
-    let mut fields = Vec::new();
-    if off && timeout.is_some() {
-        let description = "not together with inactivity_timeout: set one of them";
-        fields.push(FieldError::new("inactivity_timeout_off", description));
+/// Returns the flow of a request. INVALID_ARGUMENT lists all its problems at once.
+pub(super) fn valid_flow(flow: proto::Flow) -> Result<Flow, Status> {
+    let flow = flow_from_proto(flow);
+    let problems = validate(&flow);
+    if problems.is_empty() {
+        return Ok(flow);
     }
-    let flow = flow.map(flow_from_proto);
-    let problems = flow.as_ref().map(validate).unwrap_or_default();
-    fields.extend(problems.into_iter().map(|problem| FieldError::new(problem.field, problem.description)));
-    if !fields.is_empty() {
-        return Err(ApiError::fields(fields).into());
-    }
-    let timeout = match timeout {
-        _ if off => Some(None),
-        Some(timeout) => Some(Some(Duration::try_from(timeout).unwrap_or(DEFAULT_TIMEOUT))),
-        None => None,
-    };
-    Ok((timeout, flow))
+    let fields = problems.into_iter().map(|problem| FieldError::new(problem.field, problem.description));
+    Err(ApiError::fields(fields.collect()).into())
 }
 
-fn timeout_to_proto(timeout: InactivityTimeout) -> Option<prost_types::Duration> {
-    timeout.and_then(|timeout| prost_types::Duration::try_from(timeout).ok())
+fn version_to_proto(version: i64) -> i32 {
+    i32::try_from(version).unwrap_or(i32::MAX)
 }
 
 #[cfg(test)]

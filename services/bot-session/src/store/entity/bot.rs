@@ -16,6 +16,32 @@ pub struct Model {
     pub deleted: bool,
     pub version: i64,
     pub created_at: Time,
+    pub updated_at: Option<Time>,
+    pub deleted_at: Option<Time>,
+}
+
+/// A row without its flow.
+#[derive(Clone, Debug, DerivePartialModel)]
+#[sea_orm(entity = "Entity")]
+pub struct Summary {
+    pub id: Uuid,
+    pub account_id: AccountId,
+    pub name: String,
+    pub timeout_us: Option<i64>,
+    pub deleted: bool,
+    pub version: i64,
+    pub created_at: Time,
+    pub updated_at: Option<Time>,
+    pub deleted_at: Option<Time>,
+}
+
+/// A row with its flow.
+#[derive(Clone, Debug, DerivePartialModel)]
+#[sea_orm(entity = "Entity")]
+pub struct Whole {
+    #[sea_orm(nested)]
+    pub summary: Summary,
+    pub flow: String,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -1,0 +1,21 @@
+//! Undoes the deletion of a bot.
+
+use frontdesk_auth::Caller;
+use uuid::Uuid;
+
+use crate::{App, domain::Bot, error::BotSessionError, store};
+
+/// Undeletes a bot: it starts sessions again. Undeleting a bot that is not deleted changes nothing.
+pub(crate) async fn undelete_bot(app: &App, caller: &Caller, id: Uuid) -> Result<Bot, BotSessionError> {
+    let mut tx = app.db.begin_for(caller.account).await?;
+    let mut bot =
+        store::bots::find_for_update(&tx, caller.account, id).await?.ok_or(BotSessionError::NotFound("bot"))?;
+
+    if bot.undelete(tx.now().await?) {
+        store::bots::save(&tx, &bot).await?;
+        store::events::append_bot_undeleted(&mut tx, &bot).await?;
+    }
+
+    tx.commit().await?;
+    Ok(bot)
+}
