@@ -38,7 +38,7 @@ pub fn conversations() -> String {
 }
 
 /// An encoded event of a posted message.
-pub fn message_posted(id: Uuid, conversation: &str, version: i64) -> Vec<u8> {
+pub fn message_posted(id: Uuid, conversation: &str, version: i32) -> Vec<u8> {
     let message = MessagePosted {
         conversation_id: conversation.to_owned(),
         sequence: version,

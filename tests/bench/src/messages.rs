@@ -120,7 +120,7 @@ pub fn number_in(bytes: &[u8]) -> Option<u64> {
 }
 
 /// An encoded request to watch a conversation's thread after a sequence.
-pub fn watch_request(conversation: u64, after_sequence: i64) -> Bytes {
+pub fn watch_request(conversation: u64, after_sequence: i32) -> Bytes {
     WatchThreadRequest { conversation_id: conversation_id(conversation), after_sequence }.encode_to_vec().into()
 }
 

@@ -70,6 +70,9 @@ pub struct Connection {
     bearer: MetadataValue<Ascii>,
 }
 
+/// First byte of an update with an entry, and of each message of the baseline server: field 1, with a length.
+const ENTRY: u8 = 0x0A;
+
 impl Connection {
     fn request(&self, message: Bytes) -> Request<Bytes> {
         let mut request = Request::new(message);
@@ -100,9 +103,25 @@ impl Connection {
     }
 
     /// Opens a watch. Returns when the server has accepted it.
-    pub async fn watch(&mut self, message: Bytes) -> Result<Streaming<Bytes>, Status> {
+    pub async fn watch(&mut self, message: Bytes) -> Result<Watch, Status> {
         self.ready().await?;
         let request = self.request(message);
-        Ok(self.grpc.server_streaming(request, PathAndQuery::from_static(WATCH_THREAD), RawCodec).await?.into_inner())
+        let updates = self.grpc.server_streaming(request, PathAndQuery::from_static(WATCH_THREAD), RawCodec).await?;
+        Ok(Watch(updates.into_inner()))
+    }
+}
+
+/// An open watch.
+pub struct Watch(Streaming<Bytes>);
+
+impl Watch {
+    /// The next update with an entry, still encoded; of the baseline server, the next message. None: the stream ended.
+    pub async fn message(&mut self) -> Result<Option<Bytes>, Status> {
+        while let Some(update) = self.0.message().await? {
+            if update.first() == Some(&ENTRY) {
+                return Ok(Some(update));
+            }
+        }
+        Ok(None)
     }
 }

@@ -40,7 +40,7 @@ const TICK: Duration = Duration::from_millis(1);
 #[derive(Clone, Debug)]
 pub enum CallOutcome {
     /// Acknowledged, with the sequence of the entry.
-    Acknowledged(i64),
+    Acknowledged(i32),
     /// RESOURCE_EXHAUSTED.
     Refused {
         /// Retry delay; `None` if the response lacks a reason or a retry delay.

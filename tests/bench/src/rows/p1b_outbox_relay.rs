@@ -51,7 +51,7 @@ pub async fn run(deployment: &Deployment, plan: Plan) -> Row {
 }
 
 /// Events per second that the relay publishes. The events become visible with one commit, and a posted message wakes the relay.
-async fn relay_rate(deployment: &Deployment, events: u64, first_version: &mut i64) -> f64 {
+async fn relay_rate(deployment: &Deployment, events: u64, first_version: &mut i32) -> f64 {
     let (client, mut database) = (deployment.client().await, deployment.database().await);
     deployment.drain_outbox(&mut database).await;
     let mut tx = database.begin().await.unwrap();
@@ -70,7 +70,7 @@ async fn relay_rate(deployment: &Deployment, events: u64, first_version: &mut i6
 }
 
 /// Inserts one event for each of the first `aggregates` aggregates.
-async fn insert(database: &mut sqlx::PgConnection, aggregates: u64, version: i64) {
+async fn insert(database: &mut sqlx::PgConnection, aggregates: u64, version: i32) {
     let (mut ids, mut aggregate_ids, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
     for aggregate in 0..aggregates {
         // No conversation has this id, so that the versions do not collide.
@@ -83,7 +83,7 @@ async fn insert(database: &mut sqlx::PgConnection, aggregates: u64, version: i64
     let rows = "INSERT INTO outbox_events (event_id, account_id, aggregate_id, version, event, created_at)
         SELECT id, $1, aggregate, $2, bytes, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
         FROM unnest($3::uuid[], $4::uuid[], $5::bytea[]) AS event (id, aggregate, bytes)";
-    let insert = sqlx::query(rows).bind(ACCOUNT).bind(version).bind(ids).bind(aggregate_ids).bind(bytes);
+    let insert = sqlx::query(rows).bind(ACCOUNT).bind(i64::from(version)).bind(ids).bind(aggregate_ids).bind(bytes);
     insert.execute(database).await.unwrap();
 }
 

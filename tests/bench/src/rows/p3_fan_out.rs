@@ -66,11 +66,11 @@ pub async fn run(deployment: &Deployment, plan: Plan) -> Row {
 }
 
 /// The sequence of the last entry of a conversation.
-pub async fn last_sequence(deployment: &Deployment, conversation: u64) -> i64 {
+pub async fn last_sequence(deployment: &Deployment, conversation: u64) -> i32 {
     let id: Uuid = conversation_id(conversation).parse().unwrap();
     let mut database = deployment.database().await;
-    let last = sqlx::query_scalar("SELECT last_sequence FROM conversations WHERE id = $1").bind(id);
-    last.fetch_one(&mut database).await.unwrap()
+    let last = sqlx::query_scalar::<_, i64>("SELECT last_sequence FROM conversations WHERE id = $1").bind(id);
+    last.fetch_one(&mut database).await.unwrap().try_into().unwrap()
 }
 
 #[derive(Default)]
@@ -93,7 +93,7 @@ struct WatchedConversation {
 }
 
 impl WatchedConversation {
-    async fn open(client: &Client, after_sequence: i64) -> Self {
+    async fn open(client: &Client, after_sequence: i32) -> Self {
         let delivered = Arc::new(Delivered::default());
         let mut watches = JoinSet::new();
         for number in 0..WATCHES {

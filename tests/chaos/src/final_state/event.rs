@@ -19,7 +19,7 @@ pub(super) fn decode_event(bytes: &[u8], published: bool) -> Result<Event, Failu
         id: event.id,
         account: event.account_id,
         aggregate: event.aggregate_id,
-        version: event.version,
+        version: i64::from(event.version),
         kind,
         fact,
         published,
@@ -34,25 +34,25 @@ fn fact(kind: &str, data: &[u8]) -> Result<Fact, prost::DecodeError> {
             let timeout = event.inactivity_timeout.map_or(0, |timeout| timeout.seconds * 1_000_000);
             Fact::Started { session: event.bot_session_id, timeout, at: micros(event.start_time), owner }
         }
-        "MessagePosted" => Fact::Message { sequence: events::MessagePosted::decode(data)?.sequence },
-        "CommentPosted" => Fact::Comment { sequence: events::CommentPosted::decode(data)?.sequence },
+        "MessagePosted" => Fact::Message { sequence: i64::from(events::MessagePosted::decode(data)?.sequence) },
+        "CommentPosted" => Fact::Comment { sequence: i64::from(events::CommentPosted::decode(data)?.sequence) },
         "AssigneeChanged" => {
             let event = events::AssigneeChanged::decode(data)?;
-            let (from, to) = (owner(event.from), owner(event.to));
-            Fact::Assignee { epoch: event.epoch, from, to, ended: event.ended_bot_session_id }
+            let (from, to) = (owner(event.previous_owner), owner(event.new_owner));
+            Fact::Assignee { epoch: event.epoch.into(), from, to, ended: event.ended_bot_session_id }
         }
         "ConversationHandedOff" => {
             let event = events::ConversationHandedOff::decode(data)?;
-            Fact::HandedOff { epoch: event.epoch, session: event.bot_session_id }
+            Fact::HandedOff { epoch: event.epoch.into(), session: event.bot_session_id }
         }
         "ConversationClosed" => closed(events::ConversationClosed::decode(data)?),
         "ConversationReopened" => {
             let event = events::ConversationReopened::decode(data)?;
-            Fact::Reopened { epoch: event.epoch, by: owner(event.by) }
+            Fact::Reopened { epoch: event.epoch.into(), by: owner(event.by) }
         }
         "BotSessionEnded" => {
             let event = events::BotSessionEnded::decode(data)?;
-            let outcome = event.outcome().as_str_name().trim_start_matches("BOT_SESSION_OUTCOME_").to_owned();
+            let outcome = event.status().as_str_name().trim_start_matches("BOT_SESSION_STATUS_").to_owned();
             Fact::SessionEnded { session: event.bot_session_id, outcome }
         }
         "TranscriptDecided" => {
@@ -70,15 +70,15 @@ fn fact(kind: &str, data: &[u8]) -> Result<Fact, prost::DecodeError> {
 /// A second implementation of the rules T1 and T2: the facts in the event decide whether a transcript is mailed.
 fn closed(event: events::ConversationClosed) -> Fact {
     let bots_alone = event.had_bot_session && !event.had_agent;
-    let mailable = !event.contact_id.is_empty() && event.address_usable;
+    let mailable = !event.contact_id.is_empty() && event.email_usable;
     Fact::Closed {
         number: i64::from(event.close_number),
         reason: event.reason().as_str_name().trim_start_matches("CLOSE_REASON_").to_owned(),
         session: event.bot_session_id,
-        sequence: event.last_sequence,
+        sequence: event.last_sequence.into(),
         at: micros(event.close_time),
         eligible: event.transcript_enabled && !bots_alone && !event.had_ticket && mailable,
-        unverified: !event.address_verified,
+        unverified: !event.email_verified,
     }
 }
 
@@ -87,7 +87,7 @@ fn owner(actor: Option<Actor>) -> String {
     match actor.kind() {
         ActorKind::Agent => format!("AGENT:{}", actor.id),
         ActorKind::Bot => format!("BOT:{}", actor.id),
-        ActorKind::Visitor | ActorKind::System | ActorKind::Unspecified => String::new(),
+        ActorKind::Visitor | ActorKind::System | ActorKind::Admin | ActorKind::Unspecified => String::new(),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use frontdesk_proto::conversation::v1::{
-    ChatAuthorKind, WatchChatRequest, visitor_service_client::VisitorServiceClient,
+use frontdesk_proto::{
+    actor::v1::ActorKind,
+    conversation::v1::{WatchChatRequest, visitor_service_client::VisitorServiceClient, watch_chat_response::Update},
 };
 
 use super::{Context, Failure, FinishOptions, Row, Verdict};
@@ -77,7 +78,8 @@ async fn first_greeting(driver: Driver, account: Account, round: usize) -> Optio
         let Ok(stream) = client.watch_chat(request).await else { continue };
         let mut stream = stream.into_inner();
         while let Ok(Ok(Some(response))) = tokio::time::timeout(Duration::from_secs(30), stream.message()).await {
-            if response.entry.is_some_and(|entry| entry.author_kind() == ChatAuthorKind::Bot) {
+            let Some(Update::Entry(entry)) = response.update else { continue };
+            if entry.author.is_some_and(|author| author.kind() == ActorKind::Bot) {
                 return Some(Instant::now());
             }
         }

@@ -28,7 +28,7 @@ struct Race {
     visitor: Caller,
     agent: Caller,
     id: String,
-    epoch: i64,
+    epoch: i32,
     deadline: Time,
 }
 

@@ -8,9 +8,11 @@ use frontdesk_proto::{
     assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
     botsession::v1::{
         AskStep, ButtonsStep, CloseStep, CreateBotRequest, Flow, FlowButton, HandOffStep, SayStep, Step,
-        bot_service_client::BotServiceClient,
+        bot_service_client::BotServiceClient, create_bot_request::Inactivity, step::Action,
     },
-    conversation::v1::{CreateChannelRequest, Greeter, channel_service_client::ChannelServiceClient},
+    conversation::v1::{
+        CreateChannelRequest, NoGreeter, channel_service_client::ChannelServiceClient, create_channel_request::Greeter,
+    },
     notification::v1::{
         CreateSenderRequest, SetFallbackSenderRequest, VerifySenderRequest, sender_service_client::SenderServiceClient,
     },
@@ -142,10 +144,9 @@ impl Account {
     async fn create_bot(&self, admin: &Caller) -> Result<String, Failure> {
         let request = CreateBotRequest {
             name: "Robin".into(),
-            inactivity_timeout: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
+            inactivity: Some(Inactivity::InactivityTimeout(prost_types::Duration { seconds: 60, nanos: 0 })),
             flow: Some(flow()),
             request_id: request_id(),
-            ..Default::default()
         };
         let response = self
             .call(admin, Service::BotSession, "CreateBot", |channel| {
@@ -157,12 +158,11 @@ impl Account {
     }
 
     async fn create_channel(&self, admin: &Caller, bot: Option<&str>) -> Result<String, Failure> {
-        let greeter = if bot.is_some() { Greeter::Bot } else { Greeter::Nobody };
+        let greeter = bot.map_or(Greeter::NoGreeter(NoGreeter {}), |bot| Greeter::BotId(bot.to_owned()));
         let request = CreateChannelRequest {
             name: "Shop".into(),
             website_url: "https://shop.example".into(),
-            greeter: greeter.into(),
-            bot_id: bot.unwrap_or_default().to_owned(),
+            greeter: Some(greeter),
             request_id: request_id(),
             ..Default::default()
         };
@@ -179,7 +179,7 @@ impl Account {
     async fn create_sender(&self, admin: &Caller, mail_sink: &MailSink) -> Result<(), Failure> {
         let address = format!("sender@{}.example", self.canary);
         let request =
-            CreateSenderRequest { address: address.clone(), display_name: "Shop".into(), request_id: request_id() };
+            CreateSenderRequest { email: address.clone(), display_name: "Shop".into(), request_id: request_id() };
         let response = self
             .call(admin, Service::Notification, "CreateSender", |channel| {
                 let request = request.clone();
@@ -220,26 +220,16 @@ async fn verification_code(mail_sink: &MailSink, address: &str) -> Result<String
 
 fn flow() -> Flow {
     let button = |id: &str| FlowButton { id: id.into(), label: id.to_uppercase(), next_step_id: id.into() };
-    let step = |id: &str| Step { id: id.into(), ..Default::default() };
+    let step = |id: &str, action| Step { id: id.into(), action: Some(action), ..Default::default() };
+    let ask = AskStep { text: BOT_TEXTS[1].into(), property: "topic".into(), ..Default::default() };
+    let buttons = ButtonsStep { text: BOT_TEXTS[2].into(), buttons: vec![button("people"), button("bye")] };
+    let hand_off = HandOffStep { text: BOT_TEXTS[3].into(), reason: "asked for people".into(), ..Default::default() };
     let steps = vec![
-        Step { say: Some(SayStep { text: BOT_TEXTS[0].into() }), ..step("hello") },
-        Step {
-            ask: Some(AskStep { text: BOT_TEXTS[1].into(), property: "topic".into(), ..Default::default() }),
-            ..step("topic")
-        },
-        Step {
-            buttons: Some(ButtonsStep { text: BOT_TEXTS[2].into(), buttons: vec![button("people"), button("bye")] }),
-            ..step("which")
-        },
-        Step {
-            hand_off: Some(HandOffStep {
-                text: BOT_TEXTS[3].into(),
-                reason: "asked for people".into(),
-                ..Default::default()
-            }),
-            ..step("people")
-        },
-        Step { close: Some(CloseStep { text: BOT_TEXTS[4].into() }), ..step("bye") },
+        step("hello", Action::Say(SayStep { text: BOT_TEXTS[0].into() })),
+        step("topic", Action::Ask(ask)),
+        step("which", Action::Buttons(buttons)),
+        step("people", Action::HandOff(hand_off)),
+        step("bye", Action::Close(CloseStep { text: BOT_TEXTS[4].into() })),
     ];
     Flow { steps }
 }

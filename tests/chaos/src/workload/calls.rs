@@ -77,6 +77,7 @@ impl Driver {
             page_title: "The page".into(),
             text: text.to_owned(),
             request_id: request_id(),
+            ..Default::default()
         };
         let id = request.request_id.clone();
         let arguments = json!({ "channel": channel_id, "text": text });
@@ -105,7 +106,7 @@ impl Driver {
         text: &str,
         id: &str,
         arguments: Value,
-    ) -> Outcome<i64> {
+    ) -> Outcome<i32> {
         let request = SendMessageRequest { chat_id: chat.to_owned(), text: text.to_owned(), request_id: id.to_owned() };
         let summarize = |response: &frontdesk_proto::conversation::v1::SendMessageResponse| {
             chat_entry_summary(response.entry.as_ref())
@@ -127,7 +128,7 @@ impl Driver {
     }
 
     /// Sends a message as the visitor.
-    pub async fn send_message(&self, visitor: &Caller, chat: &str, text: &str) -> Outcome<i64> {
+    pub async fn send_message(&self, visitor: &Caller, chat: &str, text: &str) -> Outcome<i32> {
         self.send_message_with_id(visitor, chat, text, &request_id(), json!({ "text": text })).await
     }
 
@@ -136,7 +137,7 @@ impl Driver {
         &self,
         visitor: &Caller,
         chat: &str,
-        visitor_sequence: i64,
+        visitor_sequence: i32,
         button: &str,
     ) -> Outcome<()> {
         let request = ChooseButtonRequest {
@@ -168,7 +169,7 @@ impl Driver {
     }
 
     /// Posts a message as an agent.
-    pub async fn post_message(&self, agent: &Caller, conversation: &str, text: &str) -> Outcome<i64> {
+    pub async fn post_message(&self, agent: &Caller, conversation: &str, text: &str) -> Outcome<i32> {
         let request = PostMessageRequest {
             conversation_id: conversation.to_owned(),
             text: text.to_owned(),
@@ -209,7 +210,7 @@ impl Driver {
     }
 
     /// Takes the conversation over as an agent, at an epoch.
-    pub async fn take_over(&self, agent: &Caller, conversation: &str, epoch: i64) -> Outcome<()> {
+    pub async fn take_over(&self, agent: &Caller, conversation: &str, epoch: i32) -> Outcome<()> {
         let request = TakeOverConversationRequest {
             conversation_id: conversation.to_owned(),
             expected_epoch: epoch,
@@ -222,7 +223,7 @@ impl Driver {
             let kind = match owner.kind() {
                 ActorKind::Agent => "AGENT",
                 ActorKind::Bot => "BOT",
-                ActorKind::Unspecified | ActorKind::Visitor | ActorKind::System => "",
+                ActorKind::Unspecified | ActorKind::Visitor | ActorKind::System | ActorKind::Admin => "",
             };
             json!({ "epoch": assignment.epoch, "owner": format!("{kind}:{}", owner.id) })
         };
@@ -322,7 +323,7 @@ impl Driver {
     }
 
     /// Visitor sequence of the newest message with buttons.
-    pub async fn find_buttons(&self, agent: &Caller, conversation: &str) -> Option<i64> {
+    pub async fn find_buttons(&self, agent: &Caller, conversation: &str) -> Option<i32> {
         let request =
             ListEntriesRequest { conversation_id: conversation.to_owned(), page_size: 1_000, ..Default::default() };
         let call = ("ListEntries", conversation, "");

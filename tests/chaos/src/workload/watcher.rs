@@ -11,7 +11,7 @@ use std::{
 
 use frontdesk_proto::conversation::v1::{
     WatchChatRequest, WatchThreadRequest, thread_service_client::ThreadServiceClient,
-    visitor_service_client::VisitorServiceClient,
+    visitor_service_client::VisitorServiceClient, watch_chat_response, watch_thread_response,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::json;
@@ -48,7 +48,7 @@ struct Watcher {
 }
 
 /// A sequence, and the digest of its entry.
-type Received = (i64, String);
+type Received = (i32, String);
 
 impl Watcher {
     /// Watches from the beginning until the last sequence, which `ends` holds once it is known.
@@ -83,7 +83,7 @@ impl Watcher {
 
     async fn watch(&self, operation: &Operation, attempt: u32, replica: usize, after: u64) -> Result<(), Status> {
         let channel = self.driver.at(&self.caller, Service::Conversation, replica, Duration::ZERO);
-        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        let after = i32::try_from(after).unwrap_or(i32::MAX);
         let receive = |(number, digest): Received| {
             let response = json!({ "s": number, "d": digest });
             self.driver.recorder.write(operation, attempt, Kind::Received, Details { response, ..Details::default() });
@@ -95,16 +95,18 @@ impl Watcher {
                 let request = WatchThreadRequest { conversation_id: self.conversation.clone(), after_sequence: after };
                 let mut stream = ThreadServiceClient::new(channel).watch_thread(request).await?.into_inner();
                 while let Some(response) = stream.message().await? {
-                    let entry = response.entry.unwrap_or_default();
-                    receive((entry.sequence, entry_digest(&entry)));
+                    if let Some(watch_thread_response::Update::Entry(entry)) = response.update {
+                        receive((entry.sequence, entry_digest(&entry)));
+                    }
                 }
             }
             WatchKind::Chat => {
                 let request = WatchChatRequest { chat_id: self.conversation.clone(), after_visitor_sequence: after };
                 let mut stream = VisitorServiceClient::new(channel).watch_chat(request).await?.into_inner();
                 while let Some(response) = stream.message().await? {
-                    let entry = response.entry.unwrap_or_default();
-                    receive((entry.visitor_sequence, chat_entry_digest(&entry)));
+                    if let Some(watch_chat_response::Update::Entry(entry)) = response.update {
+                        receive((entry.visitor_sequence, chat_entry_digest(&entry)));
+                    }
                 }
             }
         }
