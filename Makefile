@@ -63,7 +63,7 @@ layers: ## Check the layer rules and the wording of comments
 proto-lint: $(TOOLS)/node_modules/.bin/buf ## Check proto/ with buf: lint, format, and no breaking change of the released contract
 	@cd proto && $(BUF) lint || { echo "buf lint found problems in proto/; each line names the rule."; exit 1; }
 	@cd proto && $(BUF) format --diff --exit-code --path frontdesk . || { echo "The format of proto/ differs. Fix it with: cd proto && $(BUF) format --write --path frontdesk ."; exit 1; }
-	@cd proto && $(BUF) breaking --against baseline.binpb || { echo "A change breaks clients of the released contract; each line names it. proto/README.md says what is allowed."; exit 1; }
+	@cd proto && $(BUF) build --output $(TOOLS)/contract.binpb && $(BUF) breaking $(TOOLS)/contract.binpb --against baseline.binpb --config buf.breaking.yaml || { echo "A change breaks clients of the released contract; each line names it. proto/README.md says what is allowed."; exit 1; }
 
 docs: ## Build the Rust documentation without warnings
 	@RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet || { echo "A documentation comment is broken: the message above names file and line."; exit 1; }
