@@ -8,6 +8,7 @@ mod check;
 mod databases;
 pub mod dev;
 mod error;
+mod reflection;
 mod server;
 mod server_channel;
 mod service;

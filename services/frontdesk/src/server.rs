@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use frontdesk_api::Pages;
 use frontdesk_audit::AuditLog;
 use frontdesk_auth::{AccessMap, DevelopmentKey, Identity, InstallationSecret};
 use frontdesk_bus::Bus;
@@ -25,6 +26,7 @@ use crate::{
     check::check,
     databases::{connect, migrate, wait_for_schema},
     dev,
+    reflection::Reflection,
 };
 
 /// Services, ready to run in this process.
@@ -156,6 +158,8 @@ impl Server {
         let (connector, in_process) = InProcessConnector::new();
         let services = self.build(&connector)?;
         let (routes, names) = self.routes(&services);
+        let reflection = Reflection::of(&names, self.development_key.is_some());
+        let reflection = reflection.map_err(|error| ServerError::Server(error.into()))?;
 
         let databases = self.databases.iter().map(|(service, db)| (service.definition().package, db.clone()));
         let audit = AuditLayer::try_new(AuditLog::new(databases.collect()), frontdesk_proto::DESCRIPTORS)?;
@@ -173,7 +177,8 @@ impl Server {
         }
         let process = Process { services, bus: self.bus, tasks, ops, drain, shutdown: self.shutdown.clone() };
         let serve = |ready| {
-            let services = GrpcServices { routes, names, descriptors: frontdesk_proto::DESCRIPTORS, ready };
+            let Reflection { names: listed, descriptors } = reflection;
+            let services = GrpcServices { routes, names, listed, descriptors, ready };
             frontdesk_server::serve(listener, services, admission, settings, self.shutdown)
         };
         let ended = frontdesk_service::run(process, serve).await;
@@ -190,7 +195,8 @@ impl Server {
             names.extend(service.definition().grpc_services);
         }
         if self.development_key.is_some() {
-            dev::routes(self.clock.clone(), self.mailbox_folder(), self.settings.is_distributed(), &mut routes);
+            let mailbox = dev::Mailbox::new(self.mailbox_folder(), Pages::new(self.secret.clone()));
+            dev::routes(self.clock.clone(), mailbox, self.settings.is_distributed(), &mut routes);
             names.extend(dev::GRPC_SERVICES);
         }
         (routes.routes(), names)

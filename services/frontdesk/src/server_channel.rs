@@ -60,8 +60,8 @@ impl ServerChannel {
     /// The route of the method at this path. Methods that every service serves (the development clock and mailbox) go to
     /// the notification service, which has the mailbox.
     fn route(&self, path: &str) -> &Route {
-        let path = path.trim_start_matches('/');
-        let serves = |service: &Service| path.starts_with(service.definition().package);
+        let name = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        let serves = |service: &Service| service.definition().grpc_services.contains(&name);
         self.0.get(Service::ALL.into_iter().find(serves).unwrap_or(Service::Notification))
     }
 }

@@ -7,15 +7,16 @@ use frontdesk_auth::{CallerKind, DevelopmentKey};
 use frontdesk_clock::testing::new_id;
 use frontdesk_db::AccountId;
 use frontdesk_proto::{
+    actor::v1::ActorKind,
     assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
     botsession::v1::{
         AskStep, ButtonsStep, CreateBotRequest, Flow, FlowButton, HandOffStep, SayStep, Step,
-        bot_service_client::BotServiceClient,
+        bot_service_client::BotServiceClient, step::Action,
     },
     conversation::v1::{
-        ChatAuthorKind, ChatEntry, CreateChannelRequest, Greeter, WatchChatRequest, WatchChatResponse,
-        channel_service_client::ChannelServiceClient, chat_entry::Content,
-        visitor_service_client::VisitorServiceClient,
+        ChatAuthor, ChatEntry, CreateChannelRequest, WatchChatRequest, WatchChatResponse,
+        channel_service_client::ChannelServiceClient, chat_entry::Content, create_channel_request::Greeter,
+        visitor_service_client::VisitorServiceClient, watch_chat_response::Update,
     },
     dev::v1::{ListMailsRequest, Mail, mailbox_service_client::MailboxServiceClient},
     notification::v1::{
@@ -110,8 +111,7 @@ impl Account {
         let channel = CreateChannelRequest {
             name: "Rossi Bicycles".into(),
             website_url: "https://bicycles.example".into(),
-            greeter: Greeter::Bot.into(),
-            bot_id: bot.id,
+            greeter: Some(Greeter::BotId(bot.id)),
             time_zone: "Europe/Rome".into(),
             request_id: request_id(),
             ..Default::default()
@@ -127,7 +127,7 @@ impl Account {
         let address = format!("chat-{}@bicycles.example", new_id().simple());
         let mut senders = SenderServiceClient::new(admin.clone());
         let sender = CreateSenderRequest {
-            address: address.clone(),
+            email: address.clone(),
             display_name: "Rossi Bicycles".into(),
             request_id: request_id(),
         };
@@ -142,7 +142,8 @@ impl Account {
     /// The mails to an address, newest first.
     pub(super) async fn mails(&self, recipient: &str) -> Result<Vec<Mail>, Failure> {
         let mut mailbox = MailboxServiceClient::new(self.admin()?);
-        Ok(mailbox.list_mails(ListMailsRequest { recipient: recipient.to_owned() }).await?.into_inner().mails)
+        let request = ListMailsRequest { recipient_email: recipient.to_owned(), ..Default::default() };
+        Ok(mailbox.list_mails(request).await?.into_inner().mails)
     }
 }
 
@@ -155,8 +156,8 @@ fn code_in(mail: &Mail) -> Option<String> {
 }
 
 fn flow() -> Flow {
-    let say =
-        |id: &str, text: &str| Step { id: id.into(), say: Some(SayStep { text: text.into() }), ..Default::default() };
+    let step = |id: &str, action| Step { id: id.into(), action: Some(action), ..Default::default() };
+    let say = |id: &str, text: &str| step(id, Action::Say(SayStep { text: text.into() }));
     let ask = AskStep {
         text: "Which address may we write to, should we lose each other?".into(),
         property: "email".into(),
@@ -176,13 +177,9 @@ fn flow() -> Flow {
     Flow {
         steps: vec![
             say("hello", "Hello, I am Robin, the bot of Rossi Bicycles."),
-            Step { id: "address".into(), ask: Some(ask), ..Default::default() },
-            Step {
-                id: "topic".into(),
-                buttons: Some(ButtonsStep { text: "Thank you. What is it about?".into(), buttons }),
-                ..Default::default()
-            },
-            Step { id: "people".into(), hand_off: Some(hand_off), ..Default::default() },
+            step("address", Action::Ask(ask)),
+            step("topic", Action::Buttons(ButtonsStep { text: "Thank you. What is it about?".into(), buttons })),
+            step("people", Action::HandOff(hand_off)),
             say("hours", "We are open from Tuesday to Saturday, 9 to 18."),
         ],
     }
@@ -205,7 +202,8 @@ impl Widget {
     pub(super) async fn until(&mut self, what: &str, found: impl Fn(&ChatEntry) -> bool) -> Result<ChatEntry, Failure> {
         let reading = async {
             loop {
-                let line = self.lines.message().await?.and_then(|line| line.entry).ok_or("the stream ended")?;
+                let update = self.lines.message().await?.ok_or("the stream ended")?.update;
+                let Some(Update::Entry(line)) = update else { continue };
                 show(&line);
                 self.seen.push(line.clone());
                 if found(&line) {
@@ -229,19 +227,24 @@ pub(super) fn text_of(line: &ChatEntry) -> &str {
     }
 }
 
+pub(super) fn author_name(line: &ChatEntry) -> &str {
+    line.author.as_ref().map_or("", |author| &author.name)
+}
+
 fn show(line: &ChatEntry) {
-    let who = match line.author_kind() {
-        ChatAuthorKind::Visitor => "visitor",
-        ChatAuthorKind::Bot => "bot",
-        ChatAuthorKind::Agent => "agent",
-        ChatAuthorKind::Unspecified => "",
+    let author = line.author.as_ref();
+    let who = match author.map(ChatAuthor::kind) {
+        Some(ActorKind::Visitor) => "visitor",
+        Some(ActorKind::Bot) => "bot",
+        Some(ActorKind::Agent) => "agent",
+        _ => "",
     };
     let what = match &line.content {
         Some(Content::Message(message)) => {
             let buttons: Vec<_> = message.buttons.iter().map(|button| format!("[{}]", button.label)).collect();
             format!("{} {}", message.text, buttons.join(" "))
         }
-        Some(Content::Joined(_)) => format!("({} joined)", line.author_name),
+        Some(Content::Joined(_)) => format!("({} joined)", author_name(line)),
         Some(Content::Ended(ended)) if ended.visitor_inactive => "(the chat ended: the visitor was silent)".into(),
         Some(Content::Ended(_)) => "(the chat ended)".into(),
         Some(Content::Reopened(_)) => "(the chat goes on)".into(),

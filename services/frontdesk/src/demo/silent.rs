@@ -28,8 +28,8 @@ pub(super) async fn play(account: &Account, fixture: &Fixture) -> Result<(), Fai
         channel_id: fixture.channel_id.clone(),
         page_url: "https://bicycles.example/".into(),
         page_title: "Rossi Bicycles".into(),
-        text: String::new(),
         request_id: request_id(),
+        ..Default::default()
     };
     let chat_id = chat.start_chat(started).await?.into_inner().chat.ok_or("no chat")?.id;
     let mut widget = Widget::watch(&visitor, &chat_id).await?;

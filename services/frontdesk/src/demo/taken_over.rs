@@ -12,7 +12,7 @@ use frontdesk_proto::{
         thread_service_client::ThreadServiceClient, visitor_service_client::VisitorServiceClient,
     },
     notification::v1::{
-        DeliveryState, ExplainTranscriptRequest, ExplainTranscriptResponse,
+        DeliveryStatus, ExplainTranscriptRequest, ExplainTranscriptResponse,
         transcript_service_client::TranscriptServiceClient,
     },
 };
@@ -20,7 +20,7 @@ use tonic::Code;
 
 use super::{
     check,
-    clients::{Account, Client, Fixture, Widget, request_id, text_of},
+    clients::{Account, Client, Fixture, Widget, author_name, request_id, text_of},
     step, wait_for,
 };
 use crate::Failure;
@@ -35,8 +35,8 @@ pub(super) async fn play(account: &Account, fixture: &Fixture) -> Result<(), Fai
         channel_id: fixture.channel_id.clone(),
         page_url: "https://bicycles.example/repairs?from=home".into(),
         page_title: "Repairs – Rossi Bicycles".into(),
-        text: String::new(),
         request_id: request_id(),
+        ..Default::default()
     };
     let chat_id = chat.start_chat(started).await?.into_inner().chat.ok_or("no chat")?.id;
     step("visitor", "opened the widget on the page 'Repairs'");
@@ -53,7 +53,7 @@ pub(super) async fn play(account: &Account, fixture: &Fixture) -> Result<(), Fai
         .await?;
 
     take_over(fixture, &chat_id).await?;
-    widget.until("Ada to join", |line| line.author_name == "Ada Byron").await?;
+    widget.until("Ada to join", |line| author_name(line) == "Ada Byron").await?;
     let mut threads = ThreadServiceClient::new(fixture.agent.clone());
     let comment =
         PostCommentRequest { conversation_id: chat_id.clone(), text: SECRET.into(), request_id: request_id() };
@@ -113,9 +113,9 @@ async fn take_over(fixture: &Fixture, chat_id: &str) -> Result<(), Failure> {
 async fn mailed(account: &Account, fixture: &Fixture, chat_id: &str, address: &str) -> Result<(), Failure> {
     let explained = wait_for("the transcript to be sent", || async {
         let explained = explain(&fixture.agent, chat_id).await?;
-        let state =
-            explained.as_ref().and_then(|explained| explained.delivery.as_ref()).map(|delivery| delivery.state());
-        Ok(explained.filter(|_| state == Some(DeliveryState::Sent)))
+        let status =
+            explained.as_ref().and_then(|explained| explained.delivery.as_ref()).map(|delivery| delivery.status());
+        Ok(explained.filter(|_| status == Some(DeliveryStatus::Sent)))
     })
     .await?;
     let decision = explained.decision.ok_or("no decision")?;
@@ -172,7 +172,7 @@ pub(super) async fn show_thread(agent: &Client, chat_id: &str) -> Result<Vec<Ent
             Some(Content::Message(message)) => message.text.replace('\n', " / "),
             Some(Content::Comment(comment)) => format!("[comment] {}", comment.text),
             Some(Content::AssigneeChanged(changed)) => {
-                let to = changed.to.as_ref().map_or("nobody", |to| to.name.as_str());
+                let to = changed.new_owner.as_ref().map_or("the team", |owner| owner.name.as_str());
                 format!("[assigned to {to}, epoch {}]", changed.epoch)
             }
             Some(Content::HandedOff(handed)) => format!("[handed off: {}]", handed.reason),

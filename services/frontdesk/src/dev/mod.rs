@@ -3,8 +3,6 @@
 mod clock;
 mod mailbox;
 
-use std::path::PathBuf;
-
 use frontdesk_clock::Clock;
 use frontdesk_proto::dev::v1::{
     clock_service_server::{self, ClockServiceServer},
@@ -13,12 +11,13 @@ use frontdesk_proto::dev::v1::{
 use tonic::service::RoutesBuilder;
 
 pub use clock::{clock, clock_file};
+pub(crate) use mailbox::Mailbox;
 
 /// Full names of the gRPC services that [`routes`] adds.
 pub(crate) const GRPC_SERVICES: &[&str] = &[clock_service_server::SERVICE_NAME, mailbox_service_server::SERVICE_NAME];
 
 /// Adds the development services. `shared`: other processes follow this clock.
-pub(crate) fn routes(clock: Clock, mailbox: Option<PathBuf>, shared: bool, routes: &mut RoutesBuilder) {
+pub(crate) fn routes(clock: Clock, mailbox: Mailbox, shared: bool, routes: &mut RoutesBuilder) {
     routes.add_service(ClockServiceServer::new(clock::MovableClock { clock, shared }));
-    routes.add_service(MailboxServiceServer::new(mailbox::Mailbox(mailbox)));
+    routes.add_service(MailboxServiceServer::new(mailbox));
 }
