@@ -8,7 +8,7 @@ use frontdesk_proto::conversation::v1::Reason;
 use sea_orm::DbErr;
 use tonic::{Code, Status};
 
-use crate::domain::{Conversation, Owner, OwnerKind, Rejection, WrongBot};
+use crate::domain::{Conversation, Owner, OwnerKind, Rejection, Taken};
 
 /// Domain of the service's errors in `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "conversation.frontdesk";
@@ -31,15 +31,18 @@ pub(crate) enum ConversationError {
     /// A channel names a bot that does not exist or was deleted.
     #[error("there is no such bot, or it was deleted; create one first")]
     BotUnknown,
-    /// No conversation starts on a deleted channel.
-    #[error("the channel was deleted; no chat begins on it")]
+    /// The channel was deleted.
+    #[error("the channel was deleted; undelete it first")]
     ChannelDeleted,
-    /// Another contact has the address.
-    #[error("another contact of the account has that address")]
-    AddressTaken,
-    /// Edited since the caller read it.
-    #[error("it was edited since you read it; read it again and repeat your change")]
-    EtagMismatch,
+    /// Another contact has a value that only one contact of an account can have.
+    #[error("{}", taken_message(.0))]
+    Taken(Taken),
+    /// The resource of this kind was edited since the caller read it.
+    #[error("the {0} was edited since you read it")]
+    EtagMismatch(&'static str),
+    /// A read begins after a number beyond the last one.
+    #[error("the number to read after is beyond the last one, {last}")]
+    CursorOutOfRange { last: i64 },
     /// Another service cannot be reached.
     #[error("the {0} service cannot be reached now; try again")]
     Unreachable(&'static str),
@@ -167,13 +170,10 @@ impl From<ClaimError> for ConversationError {
     }
 }
 
-impl From<WrongBot> for ConversationError {
-    fn from(wrong: WrongBot) -> Self {
-        let remedy = match wrong {
-            WrongBot::Missing => "must name the bot when a bot greets",
-            WrongBot::Superfluous => "must be empty unless a bot greets",
-        };
-        Self::Fields(vec![FieldError::new("bot_id", remedy)])
+fn taken_message(taken: &Taken) -> &'static str {
+    match taken {
+        Taken::Email(_) => "another contact of the account has one of the addresses; its id is in contact_id",
+        Taken::ExternalId(_) => "another contact of the account has that external id; its id is in contact_id",
     }
 }
 
@@ -184,13 +184,19 @@ impl From<ConversationError> for Status {
         use ConversationError as E;
         match conversation_error {
             E::Fields(fields) => ApiError::fields(fields),
-            E::NotFound(resource) => error(Code::NotFound, Reason::NotFound).with("resource", resource),
-            E::RequestIdReused => error(Code::FailedPrecondition, Reason::RequestIdReused),
+            E::NotFound(resource) => ApiError::not_found(resource, message),
+            E::RequestIdReused => ApiError::request_id_reused(),
             E::Rejected(rejected) => rejected.into_api_error(),
             E::BotUnknown => error(Code::FailedPrecondition, Reason::BotUnknown),
             E::ChannelDeleted => error(Code::FailedPrecondition, Reason::ChannelDeleted),
-            E::AddressTaken => error(Code::FailedPrecondition, Reason::AddressTaken),
-            E::EtagMismatch => error(Code::Aborted, Reason::EtagMismatch),
+            E::Taken(Taken::Email(contact)) => {
+                error(Code::AlreadyExists, Reason::EmailTaken).with("contact_id", contact)
+            }
+            E::Taken(Taken::ExternalId(contact)) => {
+                error(Code::AlreadyExists, Reason::ExternalIdTaken).with("contact_id", contact)
+            }
+            E::EtagMismatch(resource) => ApiError::etag_mismatch(resource),
+            E::CursorOutOfRange { last } => ApiError::cursor_out_of_range(last),
             E::Unreachable(_) | E::DatabaseLost => ApiError::unavailable(message),
             E::Db(error) => ApiError::database(&error),
         }
@@ -205,7 +211,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{Greeting, NewConversation};
+    use crate::domain::{Greeting, NewConversation, StartContext};
 
     #[test]
     fn a1_a_rejection_describes_the_owner_also_when_the_name_is_unknown() {
@@ -214,11 +220,11 @@ mod tests {
             account: AccountId(Uuid::from_u128(2)),
             channel_id: Uuid::from_u128(3),
             visitor_id: "v".into(),
+            visitor_name: String::new(),
             contact_id: None,
-            page_url: String::new(),
-            page_title: String::new(),
+            context: StartContext::default(),
             previous_id: None,
-            greeting: Greeting::Nobody,
+            greeting: Greeting::Unassigned,
         };
         let mut conversation = Conversation::start(new, Time(0));
         for (owner, name, text) in [

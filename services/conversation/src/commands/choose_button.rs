@@ -35,7 +35,7 @@ pub(crate) async fn choose_button(
     let question =
         Entry::open_question(newest).filter(|question| question.visitor_sequence == Some(command.visitor_sequence));
     let label = question.as_ref().and_then(|question| question.button_label(&command.button_id));
-    recognise(&mut begun.tx, caller, &mut begun.conversation, begun.now).await?;
+    recognise(app, &mut begun.tx, caller, &mut begun.conversation, begun.now).await?;
 
     let content = Content::Message {
         text: label.unwrap_or_default().to_owned(),

@@ -3,7 +3,9 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::steps::{Begun, ConversationChange, link_visitor, mention_agent, require_active, require_known_agent};
+use super::steps::{
+    Begun, ConversationChange, VisitorInChat, link_visitor, mention_agent, require_active, require_known_agent,
+};
 use crate::{
     App,
     domain::{Actor, Conversation, Visitor, VisitorLink},
@@ -31,8 +33,7 @@ pub(crate) async fn link_contact(
     if contacts::find(begun.tx.conn(), caller.account, contact).await?.is_none() {
         return Err(ConversationError::NotFound("contact"));
     }
-    let visitor = begun.conversation.visitor_id.clone();
-    let before = visitors::find(begun.tx.conn(), caller.account, &visitor).await?;
+    let before = visitors::find(begun.tx.conn(), caller.account, &begun.conversation.visitor_id).await?;
     let own_contact = before.as_ref().and_then(Visitor::own_contact);
     if own_contact == Some(contact) && begun.conversation.contact_id == Some(contact) {
         return Ok(begun.conversation);
@@ -40,7 +41,8 @@ pub(crate) async fn link_contact(
 
     require_active(&begun.tx, caller.account, agent).await?;
     mention_agent(&begun.tx, caller.account, agent, caller.name.as_deref().unwrap_or_default()).await?;
-    link_visitor(&begun.tx, caller.account, &visitor, (contact, VisitorLink::Verified), None).await?;
+    let whose = VisitorInChat::from(&begun.conversation);
+    link_visitor(app, &mut begun.tx, whose, (contact, VisitorLink::Verified), None).await?;
     begun.conversation.link_contact(contact, Actor::agent(agent), begun.now);
     begun.finish(Ok(())).await
 }

@@ -4,7 +4,7 @@ use frontdesk_api::FieldError;
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::steps::{Begun, ConversationChange, record_visitor_answer};
+use super::steps::{Begun, ConversationChange, VisitorInChat, record_visitor_answer};
 use crate::{
     App,
     domain::{Actor, Conversation},
@@ -36,8 +36,8 @@ pub(crate) async fn record_answer(
         Ok(bot) => bot,
         Err(rejection) => return Err(begun.reject(rejection).await),
     };
-    let visitor = begun.conversation.visitor_id.clone();
-    let contact = record_visitor_answer(&mut begun.tx, caller.account, &visitor, &property, &value, begun.now).await?;
+    let whose = VisitorInChat::from(&begun.conversation);
+    let contact = record_visitor_answer(app, &mut begun.tx, whose, &property, &value, begun.now).await?;
     begun.conversation.link_contact(contact, Actor::bot(bot), begun.now);
     begun.finish(Ok(())).await
 }

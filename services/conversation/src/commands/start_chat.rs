@@ -77,10 +77,10 @@ async fn try_start(app: &App, caller: &Caller, command: &StartChat) -> Result<St
     let newest = conversations::find_newest_for_update(&tx, caller.account, channel.id, &caller.actor.id).await?;
     let (mut conversation, resumed) = match newest {
         Some(mut open) if open.is_open() => {
-            recognise(&mut tx, caller, &mut open, now).await?;
+            recognise(app, &mut tx, caller, &mut open, now).await?;
             (open, true)
         }
-        previous => (new_conversation(&mut tx, caller, &channel, previous, command, now).await?, false),
+        previous => (new_conversation(app, &mut tx, caller, &channel, previous, command, now).await?, false),
     };
     let text = Some(&command.text).filter(|text| !text.is_empty());
     let request_id = || Some(command.request_id.clone());
@@ -108,6 +108,7 @@ async fn repeat(tx: &Tx, caller: &Caller, first: StoredResult) -> Result<Started
 }
 
 async fn new_conversation(
+    app: &App,
     tx: &mut Tx,
     caller: &Caller,
     channel: &Channel,
@@ -124,7 +125,7 @@ async fn new_conversation(
         channel_id: channel.id,
         visitor_id: caller.actor.id.clone(),
         visitor_name: display_name(caller.name.as_deref().unwrap_or_default()),
-        contact_id: contact_of_visitor(tx, caller, now).await?,
+        contact_id: contact_of_visitor(app, tx, caller, None, now).await?,
         context: command.context.clone(),
         previous_id: previous.map(|previous| previous.id),
         greeting: greeting(tx, channel).await?,

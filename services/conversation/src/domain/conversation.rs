@@ -64,7 +64,7 @@ pub(crate) struct Conversation {
     pub(crate) created_at: Time,
     pub(crate) last_visitor_activity_at: Time,
     pub(crate) last_activity_at: Time,
-    /// Rises with each change; the event of a change has the version after it.
+    /// Number of the conversation's events: each change has one.
     pub(crate) version: i64,
     pub(crate) new_entries: Vec<Entry>,
     pub(crate) new_events: Vec<ConversationEvent>,
@@ -82,7 +82,7 @@ impl Conversation {
 
     /// Whether there is anything to save.
     pub(crate) fn has_changed(&self) -> bool {
-        !self.new_entries.is_empty() || !self.new_events.is_empty()
+        !self.new_events.is_empty()
     }
 
     /// The visitor writes (rules C4, E2a, E3); their inactivity counts from now (rule B3).
@@ -141,13 +141,22 @@ impl Conversation {
     /// Adds an entry that reports a fact to the team: a link to a contact, a ticket, a sent transcript.
     pub(crate) fn add_system_entry(&mut self, author: Actor, content: Content, now: Time) {
         self.add_entry(author, content, None, now);
+        self.new_events.push(ConversationEvent::Updated);
     }
 
     /// The conversation belongs to the contact; the thread reports it when that is new (rule X1).
     pub(crate) fn link_contact(&mut self, contact_id: Uuid, by: Actor, now: Time) {
         if self.contact_id != Some(contact_id) {
             self.contact_id = Some(contact_id);
-            self.add_entry(by, Content::ContactLinked { contact_id }, None, now);
+            self.add_system_entry(by, Content::ContactLinked { contact_id }, now);
+        }
+    }
+
+    /// The conversation follows its visitor to another contact, without an entry (rule X1).
+    pub(crate) fn move_to_contact(&mut self, contact_id: Uuid) {
+        if self.contact_id != Some(contact_id) {
+            self.contact_id = Some(contact_id);
+            self.new_events.push(ConversationEvent::Updated);
         }
     }
 

@@ -42,6 +42,8 @@ pub(crate) enum ConversationEvent {
         at: Time,
     },
     Closed(Closed),
+    /// It was linked to a contact, or a ticket or a sent transcript was recorded in its thread.
+    Updated,
     Reopened {
         by: Actor,
         at: Time,

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
     Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*,
@@ -13,7 +14,7 @@ use super::{
     entity::channel::{Column, Entity, Model},
     events,
 };
-use crate::domain::Channel;
+use crate::domain::{Channel, ChannelChange};
 
 fn in_account(account: AccountId) -> Select<Entity> {
     Entity::find().filter(Column::AccountId.eq(account))
@@ -37,14 +38,18 @@ pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Re
     Ok(in_account(account).filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await?.map(Channel::from))
 }
 
-/// Channels that are not deleted, by name, after the cursor (name and id of the last one before).
+/// Channels by name, after the cursor (name and id of the last one before). `show_deleted`: deleted ones too.
 pub(crate) async fn list<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
+    show_deleted: bool,
     after: Option<(String, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Channel>, DbErr> {
-    let mut query = in_account(account).filter(Column::Deleted.eq(false));
+    let mut query = in_account(account);
+    if !show_deleted {
+        query = query.filter(Column::Deleted.eq(false));
+    }
     if let Some((name, id)) = after {
         let later = Column::Name.gt(name.clone());
         query = query.filter(Condition::any().add(later).add(Column::Name.eq(name).and(Column::Id.gt(id))));
@@ -60,10 +65,15 @@ pub(crate) async fn insert(tx: &mut Tx, channel: &Channel) -> Result<(), DbErr> 
     events::append_channel_created(tx, channel).await
 }
 
-/// Saves a changed channel under its next version, with its event.
-pub(crate) async fn save(tx: &mut Tx, channel: &mut Channel) -> Result<(), DbErr> {
+/// Saves a changed channel under its next version, with the event of the change.
+pub(crate) async fn save(tx: &mut Tx, channel: &mut Channel, change: ChannelChange, now: Time) -> Result<(), DbErr> {
     channel.version += 1;
+    channel.updated_at = now;
     let row = Model::from(channel.clone()).into_active_model().reset_all();
     Entity::update(row).validate()?.filter(Column::AccountId.eq(channel.account)).exec(tx.conn()).await?;
-    events::append_channel_updated(tx, channel).await
+    match change {
+        ChannelChange::Updated => events::append_channel_updated(tx, channel).await,
+        ChannelChange::Deleted => events::append_channel_deleted(tx, channel).await,
+        ChannelChange::Undeleted => events::append_channel_undeleted(tx, channel).await,
+    }
 }

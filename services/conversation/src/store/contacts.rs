@@ -1,9 +1,9 @@
 //! Contacts and their addresses.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use frontdesk_clock::Time;
-use frontdesk_db::{AccountId, Tx};
+use frontdesk_db::{AccountId, Tx, violated_unique_index};
 use sea_orm::{
     Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select,
     entity::prelude::*,
@@ -18,7 +18,7 @@ use super::{
     },
     events,
 };
-use crate::domain::{Contact, ContactEmail, sort_emails};
+use crate::domain::{Contact, ContactEmail, Taken};
 
 fn in_account(account: AccountId) -> Select<Entity> {
     Entity::find().filter(Column::AccountId.eq(account))
@@ -42,46 +42,45 @@ pub(crate) async fn find_id_by_email<C: ConnectionTrait>(
     account: AccountId,
     address: &str,
 ) -> Result<Option<Uuid>, DbErr> {
-    let row = contact_email::Entity::find()
-        .filter(contact_email::Column::AccountId.eq(account))
-        .filter(contact_email::Column::Address.eq(address));
-    Ok(row.one(conn).await?.map(|row| row.contact_id))
+    Ok(find_ids_by_emails(conn, account, &[address.to_owned()]).await?.pop_first())
 }
 
-/// Removes the address from the contacts that have it unverified, other than `keep_at`, for which an agent verifies it.
-pub(crate) async fn remove_typed_email(tx: &Tx, account: AccountId, address: &str, keep_at: Uuid) -> Result<(), DbErr> {
-    contact_email::Entity::delete_many()
+/// The contacts that have one of the addresses.
+pub(crate) async fn find_ids_by_emails<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    addresses: &[String],
+) -> Result<BTreeSet<Uuid>, DbErr> {
+    let rows = contact_email::Entity::find()
         .filter(contact_email::Column::AccountId.eq(account))
-        .filter(contact_email::Column::Address.eq(address))
-        .filter(contact_email::Column::Verified.eq(false))
-        .filter(contact_email::Column::ContactId.ne(keep_at))
-        .exec(tx.conn())
-        .await?;
-    Ok(())
+        .filter(contact_email::Column::Address.is_in(addresses));
+    Ok(rows.all(conn).await?.into_iter().map(|row| row.contact_id).collect())
 }
 
-/// Removes the address from the contact that has it.
-pub(crate) async fn remove_email(tx: &Tx, account: AccountId, address: &str) -> Result<(), DbErr> {
-    contact_email::Entity::delete_many()
-        .filter(contact_email::Column::AccountId.eq(account))
-        .filter(contact_email::Column::Address.eq(address))
-        .exec(tx.conn())
-        .await?;
-    Ok(())
+/// Which contacts a list holds. Empty: all.
+#[derive(Debug, Default)]
+pub(crate) struct ContactFilter {
+    /// Only the contact that has this address.
+    pub(crate) email: Option<String>,
+    /// Only the contact that has this external id. Empty: all.
+    pub(crate) external_id: String,
 }
 
-/// Contacts, newest first, after the cursor (time and id of the last one before). `email`: only the contact that has it.
+/// Contacts, newest first, after the cursor (time and id of the last one before).
 pub(crate) async fn list<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
-    email: Option<String>,
+    filter: &ContactFilter,
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Contact>, DbErr> {
     let mut query = in_account(account);
-    if let Some(email) = email {
-        let Some(id) = find_id_by_email(conn, account, &email).await? else { return Ok(Vec::new()) };
+    if let Some(email) = &filter.email {
+        let Some(id) = find_id_by_email(conn, account, email).await? else { return Ok(Vec::new()) };
         query = query.filter(Column::Id.eq(id));
+    }
+    if !filter.external_id.is_empty() {
+        query = query.filter(Column::ExternalId.eq(&filter.external_id));
     }
     if let Some((time, id)) = after {
         let earlier = Column::CreatedAt.lt(time);
@@ -104,7 +103,7 @@ async fn with_emails<C: ConnectionTrait>(
     Ok(contacts.collect())
 }
 
-/// Addresses of contacts, sorted: the one that mail goes to is the first.
+/// Addresses of contacts, in their order: mail goes to the first.
 pub(super) async fn find_emails<C: ConnectionTrait>(
     conn: &C,
     contacts: impl Iterator<Item = (AccountId, Uuid)>,
@@ -116,49 +115,101 @@ pub(super) async fn find_emails<C: ConnectionTrait>(
     }
     let rows = contact_email::Entity::find()
         .filter(contact_email::Column::AccountId.is_in(accounts))
-        .filter(contact_email::Column::ContactId.is_in(contacts));
+        .filter(contact_email::Column::ContactId.is_in(contacts))
+        .order_by_asc(contact_email::Column::Position)
+        // An older binary stores every address in place 0.
+        .order_by_desc(contact_email::Column::Verified)
+        .order_by_desc(contact_email::Column::AddedAt);
     for row in rows.all(conn).await? {
         emails.entry((row.account_id, row.contact_id)).or_default().push(row.into());
     }
-    emails.values_mut().for_each(|emails| sort_emails(emails));
     Ok(emails)
 }
 
-/// Inserts a new contact with its event. False: another contact got one of its addresses first; roll back.
-pub(crate) async fn insert(tx: &mut Tx, contact: &Contact) -> Result<bool, DbErr> {
+/// Inserts a new contact with its event. Some: another contact has one of its values; roll back.
+pub(crate) async fn insert(tx: &mut Tx, contact: &Contact) -> Result<Option<Taken>, DbErr> {
+    if let Some(taken) = find_taken_external_id(tx, contact).await? {
+        return Ok(Some(taken));
+    }
     Entity::insert(Model::from(contact).into_active_model().reset_all()).exec_without_returning(tx.conn()).await?;
     events::append_contact_created(tx, contact).await?;
     save_emails(tx, contact).await
 }
 
-/// Saves a changed contact under its next version, with its event. False: another contact has one of its addresses; roll
-/// back.
-pub(crate) async fn save(tx: &mut Tx, contact: &mut Contact) -> Result<bool, DbErr> {
+/// Saves a changed contact under its next version, with its event. Some: another contact has one of its values; roll back.
+pub(crate) async fn save(tx: &mut Tx, contact: &mut Contact, now: Time) -> Result<Option<Taken>, DbErr> {
+    if let Some(taken) = find_taken_external_id(tx, contact).await? {
+        return Ok(Some(taken));
+    }
     contact.version += 1;
+    contact.updated_at = now;
     let row = Model::from(&*contact).into_active_model().reset_all();
     Entity::update(row).validate()?.filter(Column::AccountId.eq(contact.account)).exec(tx.conn()).await?;
     events::append_contact_updated(tx, contact).await?;
     save_emails(tx, contact).await
 }
 
-async fn save_emails(tx: &Tx, contact: &Contact) -> Result<bool, DbErr> {
-    for ContactEmail { address, verified, added_at } in &contact.emails {
-        // An address that another contact has is left alone: the primary key decides, also between two at once.
-        let own = OnConflict::columns([contact_email::Column::AccountId, contact_email::Column::Address])
-            .update_columns([contact_email::Column::Verified, contact_email::Column::AddedAt])
-            .action_and_where(Expr::col((contact_email::Entity, contact_email::Column::ContactId)).eq(contact.id))
-            .to_owned();
-        let row = contact_email::Model {
-            account_id: contact.account,
-            address: address.clone(),
-            contact_id: contact.id,
-            verified: *verified,
-            added_at: *added_at,
-        };
-        let row = row.into_active_model().reset_all();
-        if contact_email::Entity::insert(row).on_conflict(own).exec_without_returning(tx.conn()).await? == 0 {
-            return Ok(false);
+/// Whether [`insert`] or [`save`] failed because another transaction stored the external id at the same time: the next attempt
+/// finds the contact that has it.
+pub(crate) fn is_external_id_raced(error: &DbErr) -> bool {
+    violated_unique_index(error).as_deref() == Some("contacts_external_id")
+}
+
+async fn find_taken_external_id(tx: &Tx, contact: &Contact) -> Result<Option<Taken>, DbErr> {
+    if contact.external_id.is_empty() {
+        return Ok(None);
+    }
+    let other = in_account(contact.account)
+        .filter(Column::ExternalId.eq(&contact.external_id))
+        .filter(Column::Id.ne(contact.id));
+    Ok(other.one(tx.conn()).await?.map(|other| Taken::ExternalId(other.id)))
+}
+
+/// Replaces the addresses of the contact, if they changed.
+async fn save_emails(tx: &Tx, contact: &Contact) -> Result<Option<Taken>, DbErr> {
+    let key = (contact.account, contact.id);
+    let before = find_emails(tx.conn(), std::iter::once(key)).await?.remove(&key).unwrap_or_default();
+    if before == contact.emails {
+        return Ok(None);
+    }
+    contact_email::Entity::delete_many()
+        .filter(contact_email::Column::AccountId.eq(contact.account))
+        .filter(contact_email::Column::ContactId.eq(contact.id))
+        .filter(contact_email::Column::Address.is_not_in(contact.emails.iter().map(|email| &email.address)))
+        .exec(tx.conn())
+        .await?;
+    let mut places: Vec<_> = (0..).zip(&contact.emails).collect();
+    // In one order everywhere: two transactions with the same addresses do not wait for each other.
+    places.sort_by_key(|(_, email)| &email.address);
+    for (position, email) in places {
+        while !save_email(tx, contact, position, email).await? {
+            // None: the other contact lost the address meanwhile.
+            if let Some(owner) = find_id_by_email(tx.conn(), contact.account, &email.address).await? {
+                return Ok(Some(Taken::Email(owner)));
+            }
         }
     }
-    Ok(true)
+    Ok(None)
+}
+
+/// False: another contact has the address. The primary key decides, also between two at once.
+async fn save_email(tx: &Tx, contact: &Contact, position: i32, email: &ContactEmail) -> Result<bool, DbErr> {
+    let own = OnConflict::columns([contact_email::Column::AccountId, contact_email::Column::Address])
+        .update_columns([
+            contact_email::Column::Verified,
+            contact_email::Column::AddedAt,
+            contact_email::Column::Position,
+        ])
+        .action_and_where(Expr::col((contact_email::Entity, contact_email::Column::ContactId)).eq(contact.id))
+        .to_owned();
+    let row = contact_email::Model {
+        account_id: contact.account,
+        address: email.address.clone(),
+        contact_id: contact.id,
+        verified: email.verified,
+        added_at: email.added_at,
+        position,
+    };
+    let row = row.into_active_model().reset_all();
+    Ok(contact_email::Entity::insert(row).on_conflict(own).exec_without_returning(tx.conn()).await? == 1)
 }

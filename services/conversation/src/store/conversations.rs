@@ -84,27 +84,21 @@ pub(crate) async fn list_of_visitor<C: ConnectionTrait>(
     Ok(rows.into_iter().map(Conversation::from).collect())
 }
 
-/// Moves the visitor's conversations that have no contact, or the contact `from`, to the contact `to` (rule X1).
-pub(crate) async fn move_to_contact(
+/// The visitor's conversations that have no contact, or this one, locked.
+pub(crate) async fn list_of_contact_for_update(
     tx: &Tx,
     account: AccountId,
     visitor: &str,
-    from: Option<Uuid>,
-    to: Uuid,
-) -> Result<(), DbErr> {
-    let mut before = Condition::any().add(Column::ContactId.is_null());
-    if let Some(from) = from {
-        before = before.add(Column::ContactId.eq(from));
+    contact: Option<Uuid>,
+) -> Result<Vec<Conversation>, DbErr> {
+    let mut of_contact = Condition::any().add(Column::ContactId.is_null());
+    if let Some(contact) = contact {
+        of_contact = of_contact.add(Column::ContactId.eq(contact));
     }
-    Entity::update_many()
-        .filter(Column::AccountId.eq(account))
-        .filter(Column::VisitorId.eq(visitor))
-        .filter(before)
-        .col_expr(Column::ContactId, Expr::value(to))
-        .col_expr(Column::Version, Expr::col(Column::Version).add(1))
-        .exec(tx.conn())
-        .await?;
-    Ok(())
+    let rows = in_account(account).filter(Column::VisitorId.eq(visitor)).filter(of_contact);
+    // In the order of the ids: two transactions that lock many wait for each other, and never in a circle.
+    let rows = rows.order_by_asc(Column::Id).lock_exclusive().all(tx.conn()).await?;
+    Ok(rows.into_iter().map(Conversation::from).collect())
 }
 
 /// Inserts a new conversation with its entries and events.

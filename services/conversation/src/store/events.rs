@@ -60,6 +60,7 @@ pub(super) fn push(
             push_conversation_handed_off(target, conversation, *bot_session, *bot, *agent, *at);
         }
         E::Closed(closed) => push_conversation_closed(target, conversation, closed),
+        E::Updated => push_conversation_updated(target, conversation),
         E::Reopened { by, at } => push_conversation_reopened(target, conversation, by, *at),
     }
 }
@@ -167,6 +168,13 @@ fn push_conversation_reopened(target: Target<'_>, conversation: &Conversation, b
         epoch: counter(conversation.epoch),
         by: Some(actor(by)),
         reopen_time: Some(at.to_proto()),
+    });
+}
+
+fn push_conversation_updated(target: Target<'_>, conversation: &Conversation) {
+    target.push(&pb::ConversationUpdated {
+        conversation_id: conversation.id.to_string(),
+        last_sequence: counter(conversation.last_sequence),
     });
 }
 

@@ -29,8 +29,8 @@ impl NewRows {
         self.changed.is_empty()
     }
 
-    /// Takes the entries and events that were added to the conversation, and raises its version: by one for each event, which
-    /// has that version, or by one for a change without an event. `traceparent`: trace of the call that added them.
+    /// Takes the entries and events that were added to the conversation, and numbers its events. `traceparent`: trace of the
+    /// call that added them.
     pub(crate) fn take_from(&mut self, conversation: &mut Conversation, traceparent: &str) -> Result<(), DbErr> {
         if !conversation.has_changed() {
             return Ok(());
@@ -41,7 +41,7 @@ impl NewRows {
         }
         let happened = std::mem::take(&mut conversation.new_events);
         let first_version = conversation.version + 1;
-        conversation.version += happened.len().max(1) as i64;
+        conversation.version += happened.len() as i64;
         for (version, event) in (first_version..).zip(happened) {
             events::push(&mut self.events, conversation, version, &event, traceparent);
             if let ConversationEvent::Closed(closed) = event {

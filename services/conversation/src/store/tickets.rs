@@ -77,8 +77,9 @@ pub(crate) async fn insert(tx: &mut Tx, ticket: &Ticket) -> Result<(), DbErr> {
 }
 
 /// Saves a changed ticket under its next version, with its event.
-pub(crate) async fn save(tx: &mut Tx, ticket: &mut Ticket) -> Result<(), DbErr> {
+pub(crate) async fn save(tx: &mut Tx, ticket: &mut Ticket, now: Time) -> Result<(), DbErr> {
     ticket.version += 1;
+    ticket.updated_at = now;
     let row = Model::from(ticket.clone()).into_active_model().reset_all();
     Entity::update(row).validate()?.filter(Column::AccountId.eq(ticket.account)).exec(tx.conn()).await?;
     events::append_ticket_updated(tx, ticket).await

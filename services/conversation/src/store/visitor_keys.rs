@@ -2,7 +2,7 @@
 
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
-use sea_orm::{Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, Select, entity::prelude::*};
+use sea_orm::{Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*};
 use uuid::Uuid;
 
 use super::entity::visitor_key::{Column, Entity, Model};
@@ -34,14 +34,20 @@ pub(crate) async fn find_newest<C: ConnectionTrait>(
     Ok(of_channel(account, channel).order_by_desc(Column::Number).one(conn).await?.map(VisitorKey::from))
 }
 
-/// The channel's keys that are active at this time, newest first.
+/// The channel's keys that are active at this time, newest first, after the cursor (number of the last one before).
 pub(crate) async fn list_active<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
     channel: Uuid,
     at: Time,
+    after: Option<i32>,
+    limit: u64,
 ) -> Result<Vec<VisitorKey>, DbErr> {
-    let rows = of_channel(account, channel).filter(active(at)).order_by_desc(Column::Number).all(conn).await?;
+    let mut query = of_channel(account, channel).filter(active(at));
+    if let Some(number) = after {
+        query = query.filter(Column::Number.lt(number));
+    }
+    let rows = query.order_by_desc(Column::Number).limit(limit).all(conn).await?;
     Ok(rows.into_iter().map(VisitorKey::from).collect())
 }
 

@@ -16,7 +16,7 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use super::*;
 use crate::{
-    domain::{Agent, ClosingFacts, Content, Greeting, NewConversation, RosterState},
+    domain::{Agent, ClosingFacts, Content, Greeting, NewConversation, RosterState, StartContext},
     store::{agents, conversations, entries},
 };
 
@@ -56,10 +56,10 @@ impl Fixture {
             channel_id: Uuid::from_u128(7),
             visitor_id: visitor.into(),
             contact_id: None,
-            page_url: String::new(),
-            page_title: String::new(),
+            visitor_name: String::new(),
+            context: StartContext::default(),
             previous_id: None,
-            greeting: Greeting::Nobody,
+            greeting: Greeting::Unassigned,
         };
         let mut conversation = Conversation::start(new, self.writer.clock.now());
         let mut tx = self.writer.db.begin().await.unwrap();
@@ -101,7 +101,7 @@ impl Fixture {
         WriteRequest {
             account: self.account,
             conversation,
-            message: AppendMessage::Agent { agent, text: text.into(), expected_epoch: None },
+            message: AppendMessage::Agent { agent, text: text.into(), request_id: text.into(), expected_epoch: None },
             key: self.key(conversation, text, text),
         }
     }
@@ -200,7 +200,11 @@ async fn c12_c11_each_member_of_a_batch_is_decided_by_itself(mode: Mode) {
     let before = fixture.batch(vec![fixture.message(other, "before")]).await;
     assert_eq!(sequence(&before[0]), 2, "after the entry that made Ada the assignee");
 
-    let visitor = |visitor: &str| AppendMessage::Visitor { visitor: visitor.into(), text: "hello".into() };
+    let visitor = |visitor: &str| AppendMessage::Visitor {
+        visitor: visitor.into(),
+        text: "hello".into(),
+        request_id: "hello".into(),
+    };
     let results = fixture
         .batch(vec![
             fixture.message(open, "one"),
@@ -220,7 +224,7 @@ async fn c12_c11_each_member_of_a_batch_is_decided_by_itself(mode: Mode) {
         .await;
     assert_eq!((sequence(&results[0]), sequence(&results[11])), (2, 3), "the others took no number");
     let Ok(WriteOutcome::Appended(entry, names)) = &results[0] else { panic!() };
-    assert_eq!(names.actor(&entry.author), "Ada");
+    assert_eq!(names.author(entry), "Ada");
     assert!(matches!(results[1], Err(WriteError::NotFound)));
     assert!(matches!(results[2], Err(WriteError::NotFound)));
     assert!(matches!(results[3], Err(WriteError::Rejected(Rejection::Closed, _))));

@@ -1,16 +1,17 @@
 //! The consumer `conversation.agents`.
 
 use frontdesk_proto::{
-    assignment::v1::{Agent, GetAgentRequest, GetAgentResponse},
-    event::v1::{AgentDeactivated, Event},
+    assignment::v1::{GetAgentRequest, GetAgentResponse},
+    event::v1::{AgentDeactivated, AgentReactivated, Event},
 };
 use frontdesk_testkit::{Mode, event, on_both_modes, reason};
 use tonic::{Request, Status};
 
-use crate::fixture::{ADA, Fixture, message};
+use crate::fixture::{ADA, Fixture, agent, message};
 
 on_both_modes!(
     c11_a_deactivated_agent_posts_nothing_from_the_event_on_and_an_older_answer_changes_nothing,
+    c11_a_reactivated_agent_posts_again_from_the_event_on,
     an_event_about_an_agent_who_does_not_exist_holds_nothing_up,
 );
 
@@ -21,11 +22,9 @@ fn about(fixture: &Fixture, agent: uuid::Uuid) -> Event {
     Event { aggregate_id: agent_id, ..event }
 }
 
-fn answer(fixture: &Fixture, active: bool, version: &'static str) {
+fn answer(fixture: &Fixture, active: bool, version: i32) {
     fixture.service.fake.on(move |request: Request<GetAgentRequest>| {
-        let id = request.into_inner().agent_id;
-        let agent = Agent { id, name: "Ada".into(), active, etag: version.into(), ..Agent::default() };
-        Ok(GetAgentResponse { agent: Some(agent) })
+        Ok(GetAgentResponse { agent: Some(agent(request.into_inner().agent_id, "Ada", active, version)) })
     });
 }
 
@@ -33,11 +32,11 @@ async fn c11_a_deactivated_agent_posts_nothing_from_the_event_on_and_an_older_an
     let fixture = Fixture::start(mode).await;
     let chat = fixture.chat("v").await;
     fixture.post(&chat.id, "hello").await;
-    answer(&fixture, false, "2");
+    answer(&fixture, false, 2);
     let event = about(&fixture, ADA);
     fixture.service.deliver_again(&event).await;
     fixture.service.settled().await;
-    for (active, version) in [(false, "2"), (true, "1")] {
+    for (active, version) in [(false, 2), (true, 1)] {
         answer(&fixture, active, version);
         fixture.service.deliver_again(&event).await;
         fixture.service.settled().await;
@@ -46,11 +45,25 @@ async fn c11_a_deactivated_agent_posts_nothing_from_the_event_on_and_an_older_an
     }
 }
 
+async fn c11_a_reactivated_agent_posts_again_from_the_event_on(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.chat("v").await;
+    answer(&fixture, false, 2);
+    fixture.service.deliver_again(&about(&fixture, ADA)).await;
+    fixture.service.settled().await;
+    answer(&fixture, true, 3);
+    let agent_id = ADA.to_string();
+    let event = event("assignment", fixture.account, &AgentReactivated { agent_id: agent_id.clone() });
+    fixture.service.deliver_again(&Event { aggregate_id: agent_id, ..event }).await;
+    fixture.service.settled().await;
+    fixture.post(&chat.id, "back").await;
+}
+
 async fn an_event_about_an_agent_who_does_not_exist_holds_nothing_up(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     fixture.service.fake.on(|_: Request<GetAgentRequest>| Err::<GetAgentResponse, _>(Status::not_found("absent")));
     fixture.service.deliver_again(&about(&fixture, ADA)).await;
-    answer(&fixture, true, "1");
+    answer(&fixture, true, 1);
     fixture.service.deliver_again(&about(&fixture, ADA)).await;
     fixture.service.settled().await;
     let chat = fixture.chat("v").await;

@@ -1,38 +1,53 @@
 //! The consumer `conversation.bots`.
 
 use frontdesk_proto::{
-    botsession::v1::{Bot, GetBotRequest, GetBotResponse},
-    conversation::v1::Greeter,
-    event::v1::{BotDeactivated, Event},
+    botsession::v1::{GetBotRequest, GetBotResponse},
+    event::v1::{BotDeleted, BotUndeleted, Event},
 };
 use frontdesk_testkit::{Mode, event, on_both_modes};
 use tonic::Request;
 
-use crate::fixture::{Fixture, ROBIN};
+use crate::fixture::{Fixture, ROBIN, robin};
 
-on_both_modes!(b1_people_answer_once_the_channels_bot_was_deleted_and_an_older_answer_changes_nothing);
+on_both_modes!(
+    b1_chats_start_unassigned_once_the_channels_bot_was_deleted_and_an_older_answer_changes_nothing,
+    b1_chats_start_with_the_bot_again_once_it_was_undeleted,
+);
 
-fn answer(fixture: &Fixture, deleted: bool, version: &'static str) {
-    fixture.service.fake.on(move |request: Request<GetBotRequest>| {
-        let id = request.into_inner().bot_id;
-        let bot = Bot { id, name: "Robin".into(), deleted, etag: version.into(), ..Bot::default() };
-        Ok(GetBotResponse { bot: Some(bot) })
-    });
+fn answer(fixture: &Fixture, deleted: bool, version: i32) {
+    fixture.service.fake.on(move |_: Request<GetBotRequest>| Ok(GetBotResponse { bot: Some(robin(deleted, version)) }));
 }
 
-async fn b1_people_answer_once_the_channels_bot_was_deleted_and_an_older_answer_changes_nothing(mode: Mode) {
-    let fixture = Fixture::start(mode).await;
-    let channel = fixture.channel(Greeter::Bot).await;
-    answer(&fixture, true, "2");
-    let bot_id = ROBIN.to_string();
-    let event = event("bot-session", fixture.account, &BotDeactivated { bot_id: bot_id.clone() });
-    let event = Event { aggregate_id: bot_id, ..event };
-    fixture.service.deliver_again(&event).await;
+async fn deliver<M: prost::Message + prost::Name>(fixture: &Fixture, message: &M) {
+    let event = event("bot-session", fixture.account, message);
+    fixture.service.deliver_again(&Event { aggregate_id: ROBIN.to_string(), ..event }).await;
     fixture.service.settled().await;
-    for (visitor, deleted, version) in [("a", true, "2"), ("b", false, "1")] {
-        answer(&fixture, deleted, version);
-        fixture.service.deliver_again(&event).await;
-        fixture.service.settled().await;
+}
+
+async fn b1_chats_start_with_the_bot_again_once_it_was_undeleted(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let channel = fixture.bot_channel().await;
+    let bot_id = ROBIN.to_string();
+    answer(&fixture, true, 2);
+    deliver(&fixture, &BotDeleted { bot_id: bot_id.clone() }).await;
+    let without = fixture.chat_on(&channel, "a").await;
+    assert!(fixture.conversation(&without.id).await.bot_session.is_none());
+    answer(&fixture, false, 3);
+    deliver(&fixture, &BotUndeleted { bot_id }).await;
+    let with = fixture.chat_on(&channel, "b").await;
+    assert!(fixture.conversation(&with.id).await.bot_session.is_some());
+}
+
+async fn b1_chats_start_unassigned_once_the_channels_bot_was_deleted_and_an_older_answer_changes_nothing(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let channel = fixture.bot_channel().await;
+    answer(&fixture, true, 2);
+    let bot_id = ROBIN.to_string();
+    let deleted = BotDeleted { bot_id };
+    deliver(&fixture, &deleted).await;
+    for (visitor, is_deleted, version) in [("a", true, 2), ("b", false, 1)] {
+        answer(&fixture, is_deleted, version);
+        deliver(&fixture, &deleted).await;
         let chat = fixture.chat_on(&channel, visitor).await;
         assert!(fixture.conversation(&chat.id).await.bot_session.is_none());
     }

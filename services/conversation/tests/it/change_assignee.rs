@@ -1,9 +1,11 @@
 //! `ChangeAssignee`: rules A1, A3, A8, C12. The assignment service is the only caller.
 
 use frontdesk_proto::{
+    actor::v1::ActorKind,
     assignment::v1::AssignmentCause,
-    conversation::v1::{
-        ChangeAssigneeRequest, ChangeAssigneeResponse, conversation_service_client::ConversationServiceClient,
+    conversation::{
+        internal::v1::{ChangeAssigneeRequest, ChangeAssigneeResponse},
+        v1::{AssigneeChangedEntry, Entry, entry::Content},
     },
     event::v1::AssigneeChanged,
 };
@@ -14,7 +16,8 @@ use crate::fixture::{ADA, BOB, Fixture, ROBIN, twenty};
 
 on_both_modes!(
     a3_a_takeover_ends_the_bots_session_and_answers_owner_epoch_and_time,
-    a8_the_cause_travels_to_the_event,
+    a8_the_cause_travels_to_the_entry_and_the_event,
+    a8_a_change_of_an_administrator_is_recorded_with_their_subject,
     c12_a_repeat_gets_the_epoch_and_time_of_the_first_call_though_the_owner_changed_since,
     a1_twenty_changes_at_one_epoch_and_one_wins,
     a1_the_same_owner_changes_nothing_and_answers_the_current_epoch,
@@ -22,7 +25,7 @@ on_both_modes!(
     s2_another_accounts_conversation_does_not_exist,
 );
 
-fn request(conversation: &str, expected_epoch: i64, agent: Option<uuid::Uuid>) -> ChangeAssigneeRequest {
+fn request(conversation: &str, expected_epoch: i32, agent: Option<uuid::Uuid>) -> ChangeAssigneeRequest {
     ChangeAssigneeRequest {
         conversation_id: conversation.into(),
         expected_epoch,
@@ -34,9 +37,23 @@ fn request(conversation: &str, expected_epoch: i64, agent: Option<uuid::Uuid>) -
 }
 
 async fn change(fixture: &Fixture, request: ChangeAssigneeRequest) -> Result<ChangeAssigneeResponse, Status> {
-    let mut conversations = ConversationServiceClient::new(fixture.as_service("assignment"));
-    let request = fixture.on_behalf_of(&format!("agent:{BOB}"), request);
-    Ok(conversations.change_assignee(request).await?.into_inner())
+    change_as(fixture, &format!("agent:{BOB}"), request).await
+}
+
+async fn change_as(
+    fixture: &Fixture,
+    actor: &str,
+    request: ChangeAssigneeRequest,
+) -> Result<ChangeAssigneeResponse, Status> {
+    let request = fixture.on_behalf_of(actor, request);
+    Ok(fixture.arbiter("assignment").change_assignee(request).await?.into_inner())
+}
+
+/// The newest entry of the thread, which records a change of owner.
+async fn newest_change(fixture: &Fixture, conversation: &str) -> (Entry, AssigneeChangedEntry) {
+    let entry = fixture.entries(conversation).await.pop().unwrap();
+    let Some(Content::AssigneeChanged(change)) = entry.content.clone() else { panic!("{entry:?}") };
+    (entry, change)
 }
 
 async fn a3_a_takeover_ends_the_bots_session_and_answers_owner_epoch_and_time(mode: Mode) {
@@ -47,19 +64,34 @@ async fn a3_a_takeover_ends_the_bots_session_and_answers_owner_epoch_and_time(mo
     assert_eq!(conversation.assignee.unwrap().name, "Ada");
     assert_eq!((conversation.epoch, changed.epoch), (2, 2));
     assert!(conversation.bot_session.is_none());
-    assert_eq!(changed.previous_assignee.unwrap().id, ROBIN.to_string());
+    assert_eq!(changed.previous_owner.unwrap().id, ROBIN.to_string());
     let event = fixture.service.appended::<AssigneeChanged>().await.pop().unwrap();
     assert_eq!((event.change_time, event.ended_bot_session_id), (changed.change_time, chat.session));
     assert_eq!(event.by.unwrap().id, BOB.to_string());
 }
 
-async fn a8_the_cause_travels_to_the_event(mode: Mode) {
+async fn a8_the_cause_travels_to_the_entry_and_the_event(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let chat = fixture.chat("v").await;
     let cause = AssignmentCause::HandedOff;
     let request = ChangeAssigneeRequest { cause: cause.into(), ..request(&chat.id, 1, Some(ADA)) };
     change(&fixture, request).await.unwrap();
     assert_eq!(fixture.service.appended::<AssigneeChanged>().await.pop().unwrap().cause(), cause);
+    let (_, change) = newest_change(&fixture, &chat.id).await;
+    assert_eq!((change.cause(), change.previous_owner, change.epoch), (cause, None, 2));
+    assert_eq!(change.new_owner.unwrap().name, "Ada");
+}
+
+async fn a8_a_change_of_an_administrator_is_recorded_with_their_subject(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.chat("v").await;
+    change_as(&fixture, "admin:root@shop", request(&chat.id, 1, Some(ADA))).await.unwrap();
+    let (entry, _) = newest_change(&fixture, &chat.id).await;
+    let event = fixture.service.appended::<AssigneeChanged>().await.pop().unwrap();
+    for by in [entry.author.unwrap(), event.by.unwrap()] {
+        assert_eq!((by.kind(), by.id.as_str()), (ActorKind::Admin, "root@shop"));
+    }
+    assert_eq!(fixture.conversation(&chat.id).await.assignee.unwrap().kind(), ActorKind::Agent);
 }
 
 async fn c12_a_repeat_gets_the_epoch_and_time_of_the_first_call_though_the_owner_changed_since(mode: Mode) {
@@ -70,7 +102,7 @@ async fn c12_a_repeat_gets_the_epoch_and_time_of_the_first_call_though_the_owner
     change(&fixture, request(&chat.id, 2, Some(BOB))).await.unwrap();
     // A rename of the agent makes no other request of it.
     let again = change(&fixture, ChangeAssigneeRequest { agent_name: "Ada L.".into(), ..first.clone() }).await.unwrap();
-    assert_eq!((again.epoch, again.change_time, again.previous_assignee), (2, answer.change_time, None));
+    assert_eq!((again.epoch, again.change_time, again.previous_owner), (2, answer.change_time, None));
     // Nor does the cause, which earlier releases of the caller do not send.
     let again = change(&fixture, ChangeAssigneeRequest { cause: 0, ..first.clone() }).await.unwrap();
     assert_eq!((again.epoch, again.change_time), (2, answer.change_time));
@@ -113,7 +145,6 @@ async fn s2_another_accounts_conversation_does_not_exist(mode: Mode) {
     let chat = fixture.chat("v").await;
     let other = fixture.in_another_account().account;
     let request = fixture.on_behalf_of_in(other, &format!("agent:{ADA}"), request(&chat.id, 1, Some(ADA)));
-    let mut conversations = ConversationServiceClient::new(fixture.as_service("assignment"));
-    let refused = conversations.change_assignee(request).await.unwrap_err();
+    let refused = fixture.arbiter("assignment").change_assignee(request).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
 }

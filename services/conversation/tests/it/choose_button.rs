@@ -2,7 +2,7 @@
 
 use frontdesk_proto::{
     conversation::v1::{
-        ChooseButtonRequest, NewButton, PostMessageRequest, entry::Content, thread_service_client::ThreadServiceClient,
+        ChooseButtonRequest, ChosenButton, chat_entry::Content as ChatContent, entry::Content,
         visitor_service_client::VisitorServiceClient,
     },
     event::v1::MessagePosted,
@@ -10,29 +10,21 @@ use frontdesk_proto::{
 use frontdesk_testkit::{Mode, on_both_modes, reason, request_id};
 use tonic::Code;
 
-use crate::fixture::{BotChat, Fixture, message, twenty};
+use crate::fixture::{BotChat, Fixture, question, twenty};
 
 on_both_modes!(
-    b6_the_choice_is_a_message_with_the_buttons_label,
+    b6_the_choice_is_a_message_with_the_buttons_label_and_names_question_and_button,
     c12_twenty_repeats_at_once_choose_once,
     b6_a_button_that_is_not_offered_is_refused,
     s3_another_visitors_chat_does_not_exist,
 );
 
 /// Robin asks. Returns the visitor sequence of the question.
-async fn ask(fixture: &Fixture, chat: &BotChat) -> i64 {
-    let button = |id: &str, label: &str| NewButton { id: id.into(), label: label.into() };
-    let request = PostMessageRequest {
-        bot_session_id: chat.session.clone(),
-        buttons: vec![button("yes", "Yes, please"), button("no", "No")],
-        ..message(&chat.id, "Shall I?")
-    };
-    let mut threads = ThreadServiceClient::new(fixture.as_service("bot-session"));
-    let asked = threads.post_message(fixture.by_robin(request)).await.unwrap().into_inner();
-    asked.entry.unwrap().visitor_sequence
+async fn ask(fixture: &Fixture, chat: &BotChat) -> i32 {
+    fixture.post_as_robin(question(chat)).await.unwrap().visitor_sequence
 }
 
-fn choose(chat: &BotChat, visitor_sequence: i64, button: &str) -> ChooseButtonRequest {
+fn choose(chat: &BotChat, visitor_sequence: i32, button: &str) -> ChooseButtonRequest {
     ChooseButtonRequest {
         chat_id: chat.id.clone(),
         visitor_sequence,
@@ -41,17 +33,22 @@ fn choose(chat: &BotChat, visitor_sequence: i64, button: &str) -> ChooseButtonRe
     }
 }
 
-async fn b6_the_choice_is_a_message_with_the_buttons_label(mode: Mode) {
+async fn b6_the_choice_is_a_message_with_the_buttons_label_and_names_question_and_button(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let chat = fixture.bot_chat("v").await;
     let question = ask(&fixture, &chat).await;
     let request = choose(&chat, question, "yes");
     let mut visitor = fixture.chats("v");
     let first = visitor.choose_button(request.clone()).await.unwrap().into_inner();
-    assert_eq!(visitor.choose_button(request).await.unwrap().into_inner(), first);
-    let chosen = fixture.entries(&chat.id).await.pop().unwrap().content.unwrap();
-    let Content::Message(chosen) = chosen else { panic!("{chosen:?}") };
-    assert_eq!((chosen.text.as_str(), chosen.chosen_button_id.as_str()), ("Yes, please", "yes"));
+    assert_eq!(visitor.choose_button(request.clone()).await.unwrap().into_inner(), first);
+    let button = Some(ChosenButton { visitor_sequence: question, button_id: "yes".into() });
+    let entry = fixture.entries(&chat.id).await.pop().unwrap();
+    let Some(Content::Message(chosen)) = entry.content else { panic!("{entry:?}") };
+    assert_eq!((chosen.text.as_str(), &chosen.chosen_button), ("Yes, please", &button));
+    let seen = first.entry.unwrap();
+    assert_eq!((&entry.request_id, &seen.request_id), (&request.request_id, &request.request_id));
+    let Some(ChatContent::Message(seen)) = seen.content else { panic!("{seen:?}") };
+    assert_eq!(seen.chosen_button, button);
 }
 
 async fn c12_twenty_repeats_at_once_choose_once(mode: Mode) {

@@ -5,7 +5,10 @@ use std::time::Duration;
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use frontdesk_proto::{
-    conversation::v1::{CloseIdleConversationsRequest, IdleConversation, IdleOutcome, IdleResult, SendMessageRequest},
+    conversation::{
+        internal::v1::{CloseIdleConversationsRequest, IdleConversation, IdleOutcome, IdleResult},
+        v1::SendMessageRequest,
+    },
     event::v1::ConversationClosed,
 };
 use frontdesk_testkit::{Mode, new_id, on_both_modes, request_id};
@@ -29,7 +32,7 @@ fn idle(account: AccountId, chat: &BotChat) -> IdleConversation {
 
 async fn close_idle(fixture: &Fixture, conversations: Vec<IdleConversation>) -> Vec<IdleResult> {
     let request = Request::new(CloseIdleConversationsRequest { conversations });
-    fixture.by_bot_session().close_idle_conversations(request).await.unwrap().into_inner().results
+    fixture.arbiter("bot-session").close_idle_conversations(request).await.unwrap().into_inner().results
 }
 
 async fn b4_b5_each_is_closed_or_answered_with_what_is_true(mode: Mode) {

@@ -6,14 +6,18 @@ use frontdesk_auth::CallerKind;
 use frontdesk_conversation::App;
 use frontdesk_db::AccountId;
 use frontdesk_proto::{
-    assignment::v1::{Agent, GetAgentRequest, GetAgentResponse},
-    botsession::v1::{Bot, GetBotRequest, GetBotResponse},
+    assignment::v1::{Agent, AssignmentCause, GetAgentRequest, GetAgentResponse},
+    botsession::v1::{Bot, GetBotRequest, GetBotResponse, bot::Inactivity},
+    conversation::internal::v1::{
+        ChangeAssigneeRequest, PostBotMessageRequest, arbiter_service_client::ArbiterServiceClient,
+    },
     conversation::v1::{
-        ChangeAssigneeRequest, Channel, Chat, Conversation, CreateChannelRequest, Entry, GetConversationRequest,
-        Greeter, ListEntriesRequest, PostMessageRequest, StartChatRequest,
+        Button, Channel, Chat, ChatEntry, Conversation, CreateChannelRequest, Entry, GetConversationRequest,
+        ListChatEntriesRequest, ListEntriesRequest, NoGreeter, PostMessageRequest, StartChatRequest,
         channel_service_client::ChannelServiceClient, contact_service_client::ContactServiceClient,
-        conversation_service_client::ConversationServiceClient, thread_service_client::ThreadServiceClient,
-        ticket_service_client::TicketServiceClient, visitor_service_client::VisitorServiceClient,
+        conversation_service_client::ConversationServiceClient, create_channel_request::Greeter,
+        thread_service_client::ThreadServiceClient, ticket_service_client::TicketServiceClient,
+        visitor_service_client::VisitorServiceClient,
     },
 };
 use frontdesk_testkit::{Calls, Mode, ServiceUnderTest, new_id, request_id};
@@ -50,17 +54,14 @@ impl Fixture {
                 GONE => ("Gone", false),
                 _ => return Err(Status::not_found("no such agent")),
             };
-            let agent = Agent { id, name: name.into(), active, etag: "1".into(), ..Agent::default() };
-            Ok(GetAgentResponse { agent: Some(agent) })
+            Ok(GetAgentResponse { agent: Some(agent(id, name, active, 1)) })
         });
         service.fake.on(|request: Request<GetBotRequest>| {
             let id = request.get_ref().bot_id.clone();
             if id != ROBIN.to_string() {
                 return Err(Status::not_found("no such bot"));
             }
-            let inactivity_timeout = Some(TIMEOUT.try_into().unwrap());
-            let bot = Bot { id, name: "Robin".into(), inactivity_timeout, etag: "1".into(), ..Bot::default() };
-            Ok(GetBotResponse { bot: Some(bot) })
+            Ok(GetBotResponse { bot: Some(robin(false, 1)) })
         });
         Self { service, account: AccountId(new_id()) }
     }
@@ -104,8 +105,9 @@ impl Fixture {
         self.service.calls(self.account, CallerKind::Service, name)
     }
 
-    pub fn by_bot_session(&self) -> ConversationServiceClient<Calls> {
-        ConversationServiceClient::new(self.as_service("bot-session"))
+    /// Calls of the arbiter by the service `name`.
+    pub fn arbiter(&self, name: &str) -> ArbiterServiceClient<Calls> {
+        ArbiterServiceClient::new(self.as_service(name))
     }
 
     /// The request of a service for an actor of the account.
@@ -130,15 +132,24 @@ impl Fixture {
         OtherAccount { service: &self.service, account: AccountId(new_id()) }
     }
 
-    pub async fn channel(&self, greeter: Greeter) -> Channel {
-        let bot_id = if greeter == Greeter::Bot { ROBIN.to_string() } else { String::new() };
-        let request = CreateChannelRequest { greeter: greeter.into(), bot_id, ..new_channel() };
+    /// A channel on which conversations start unassigned.
+    pub async fn channel(&self) -> Channel {
+        self.create_channel(new_channel()).await
+    }
+
+    /// A channel on which Robin greets.
+    pub async fn bot_channel(&self) -> Channel {
+        self.create_channel(CreateChannelRequest { greeter: Some(Greeter::BotId(ROBIN.to_string())), ..new_channel() })
+            .await
+    }
+
+    async fn create_channel(&self, request: CreateChannelRequest) -> Channel {
         self.channels().create_channel(request).await.unwrap().into_inner().channel.unwrap()
     }
 
     /// An unassigned chat of the visitor.
     pub async fn chat(&self, visitor: &str) -> Chat {
-        let channel = self.channel(Greeter::Nobody).await;
+        let channel = self.channel().await;
         self.chat_on(&channel, visitor).await
     }
 
@@ -149,7 +160,7 @@ impl Fixture {
 
     /// A chat that Robin greeted.
     pub async fn bot_chat(&self, visitor: &str) -> BotChat {
-        let channel = self.channel(Greeter::Bot).await;
+        let channel = self.bot_channel().await;
         let id = self.chat_on(&channel, visitor).await.id;
         let session = self.conversation(&id).await.bot_session.unwrap().bot_session_id;
         BotChat { id, session }
@@ -165,24 +176,53 @@ impl Fixture {
         self.threads(ADA).list_entries(request).await.unwrap().into_inner().entries
     }
 
+    pub async fn chat_entries(&self, visitor: &str, chat: &str) -> Vec<ChatEntry> {
+        let request = ListChatEntriesRequest { chat_id: chat.into(), ..ListChatEntriesRequest::default() };
+        self.chats(visitor).list_chat_entries(request).await.unwrap().into_inner().entries
+    }
+
     /// Ada posts a message, which makes her the assignee of an unassigned conversation.
     pub async fn post(&self, id: &str, text: &str) -> Entry {
         let response = self.threads(ADA).post_message(message(id, text)).await.unwrap();
         response.into_inner().entry.unwrap()
     }
 
+    /// Robin posts a message, as the session that the request names.
+    pub async fn post_as_robin(&self, request: PostBotMessageRequest) -> Result<Entry, Status> {
+        let request = self.by_robin(request);
+        Ok(self.arbiter("bot-session").post_bot_message(request).await?.into_inner().entry.unwrap())
+    }
+
     /// The assignment service assigns Ada.
-    pub async fn assign_ada(&self, id: &str, expected_epoch: i64) {
+    pub async fn assign_ada(&self, id: &str, expected_epoch: i32) {
         let request = ChangeAssigneeRequest {
             conversation_id: id.into(),
             expected_epoch,
             agent_id: ADA.to_string(),
             agent_name: "Ada".into(),
             request_id: request_id(),
-            cause: frontdesk_proto::assignment::v1::AssignmentCause::ByHand.into(),
+            cause: AssignmentCause::ByHand.into(),
         };
-        let mut arbiter = ConversationServiceClient::new(self.as_service("assignment"));
-        arbiter.change_assignee(self.on_behalf_of(&format!("agent:{ADA}"), request)).await.unwrap();
+        let request = self.on_behalf_of(&format!("agent:{ADA}"), request);
+        self.arbiter("assignment").change_assignee(request).await.unwrap();
+    }
+}
+
+/// An agent as the roster answers it.
+pub fn agent(id: String, name: &str, active: bool, version: i32) -> Agent {
+    let deactivate_time = (!active).then(prost_types::Timestamp::default);
+    Agent { id, name: name.into(), deactivate_time, version, ..Agent::default() }
+}
+
+/// Robin as the bot-session service answers it.
+pub fn robin(deleted: bool, version: i32) -> Bot {
+    Bot {
+        id: ROBIN.to_string(),
+        name: "Robin".into(),
+        inactivity: Some(Inactivity::InactivityTimeout(TIMEOUT.try_into().unwrap())),
+        delete_time: deleted.then(prost_types::Timestamp::default),
+        version,
+        ..Bot::default()
     }
 }
 
@@ -210,7 +250,7 @@ pub fn new_channel() -> CreateChannelRequest {
     CreateChannelRequest {
         name: "Shop".into(),
         website_url: "https://shop.example".into(),
-        greeter: Greeter::Nobody.into(),
+        greeter: Some(Greeter::NoGreeter(NoGreeter {})),
         request_id: request_id(),
         ..CreateChannelRequest::default()
     }
@@ -231,6 +271,18 @@ pub fn message(conversation: &str, text: &str) -> PostMessageRequest {
         text: text.into(),
         request_id: request_id(),
         ..PostMessageRequest::default()
+    }
+}
+
+/// A message of Robin with the buttons `yes` and `no`.
+pub fn question(chat: &BotChat) -> PostBotMessageRequest {
+    let button = |id: &str, label: &str| Button { id: id.into(), label: label.into() };
+    PostBotMessageRequest {
+        conversation_id: chat.id.clone(),
+        bot_session_id: chat.session.clone(),
+        text: "Shall I?".into(),
+        buttons: vec![button("yes", "Yes, please"), button("no", "No")],
+        request_id: request_id(),
     }
 }
 

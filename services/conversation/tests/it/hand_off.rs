@@ -1,7 +1,7 @@
 //! `HandOffConversation`: rule B8.
 
 use frontdesk_proto::{
-    conversation::v1::{HandOffConversationRequest, HandOffConversationResponse},
+    conversation::internal::v1::{HandOffConversationRequest, HandOffConversationResponse},
     event::v1::ConversationHandedOff,
 };
 use frontdesk_testkit::{Mode, new_id, on_both_modes, reason, request_id};
@@ -13,6 +13,7 @@ on_both_modes!(
     b8_the_bot_hands_off_and_the_conversation_is_unassigned,
     c12_twenty_repeats_at_once_hand_off_once,
     a3_a_session_that_is_not_in_charge_does_not_hand_off,
+    e3_a_closed_conversation_is_not_handed_off,
     s2_another_accounts_conversation_does_not_exist,
 );
 
@@ -30,7 +31,7 @@ async fn hand_off(
     fixture: &Fixture,
     request: HandOffConversationRequest,
 ) -> Result<HandOffConversationResponse, Status> {
-    Ok(fixture.by_bot_session().hand_off_conversation(fixture.by_robin(request)).await?.into_inner())
+    Ok(fixture.arbiter("bot-session").hand_off_conversation(fixture.by_robin(request)).await?.into_inner())
 }
 
 async fn b8_the_bot_hands_off_and_the_conversation_is_unassigned(mode: Mode) {
@@ -63,11 +64,19 @@ async fn a3_a_session_that_is_not_in_charge_does_not_hand_off(mode: Mode) {
     assert_eq!(reason(&refused), "BOT_SESSION_NOT_IN_CHARGE");
 }
 
+async fn e3_a_closed_conversation_is_not_handed_off(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.bot_chat("v").await;
+    crate::close_conversation::close(&fixture, &chat.id).await;
+    let refused = hand_off(&fixture, request(&chat)).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "CONVERSATION_CLOSED"));
+}
+
 async fn s2_another_accounts_conversation_does_not_exist(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let chat = fixture.bot_chat("v").await;
     let other = fixture.in_another_account().account;
     let request = fixture.on_behalf_of_in(other, &format!("bot:{}", crate::fixture::ROBIN), request(&chat));
-    let refused = fixture.by_bot_session().hand_off_conversation(request).await.unwrap_err();
+    let refused = fixture.arbiter("bot-session").hand_off_conversation(request).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
 }

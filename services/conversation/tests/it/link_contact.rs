@@ -6,11 +6,12 @@ use frontdesk_proto::conversation::v1::{
 use frontdesk_testkit::{Mode, new_id, on_both_modes, reason, request_id};
 use tonic::Code;
 
-use crate::fixture::{ADA, Fixture, GONE, twenty};
+use crate::fixture::{ADA, BOB, Fixture, GONE, twenty};
 
 on_both_modes!(
     x1_the_conversation_belongs_to_the_contact_and_the_thread_reports_it_once,
     x1_twenty_links_at_once_are_reported_once,
+    x1_a_link_raises_the_version_of_each_chat_that_it_changes,
     x1_a_contact_that_does_not_exist_or_a_deactivated_agent_links_nothing,
     s2_another_accounts_conversation_does_not_exist,
 );
@@ -55,6 +56,24 @@ async fn x1_twenty_links_at_once_are_reported_once(mode: Mode) {
     });
     linked.await;
     assert_eq!(links(&fixture, &chat.id).await, 1);
+}
+
+async fn x1_a_link_raises_the_version_of_each_chat_that_it_changes(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let channel = fixture.channel().await;
+    let old = fixture.chat_on(&channel, "v").await.id;
+    crate::close_conversation::close(&fixture, &old).await;
+    let new = fixture.chat_on(&channel, "v").await.id;
+    let contact = contact(&fixture).await;
+    let mut versions = Vec::new();
+    for agent in [ADA, BOB] {
+        versions.push([fixture.conversation(&old).await.version, fixture.conversation(&new).await.version]);
+        fixture.conversations(agent).link_contact(request(&new, &contact)).await.unwrap();
+    }
+    let linked = [fixture.conversation(&old).await, fixture.conversation(&new).await];
+    assert!(linked.iter().all(|one| one.contact_id == contact));
+    assert_eq!(versions[1], versions[0].map(|version| version + 1));
+    assert_eq!(linked.map(|one| one.version), versions[1], "linking again changes nothing");
 }
 
 async fn x1_a_contact_that_does_not_exist_or_a_deactivated_agent_links_nothing(mode: Mode) {

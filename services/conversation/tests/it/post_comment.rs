@@ -30,6 +30,7 @@ async fn c11_a_comment_is_accepted_in_a_bots_chat_and_after_the_close_and_a_repe
         let request = comment(id);
         let first = threads.post_comment(request.clone()).await.unwrap().into_inner();
         assert_eq!(threads.post_comment(request.clone()).await.unwrap().into_inner(), first);
+        assert_eq!(first.entry.unwrap().request_id, request.request_id);
         let other = PostCommentRequest { text: "other".into(), ..request };
         assert_eq!(reason(&threads.post_comment(other).await.unwrap_err()), "REQUEST_ID_REUSED");
     }
@@ -53,6 +54,7 @@ async fn c7_a_comment_is_not_visible_to_the_visitor(mode: Mode) {
     let posted = fixture.threads(ADA).post_comment(comment(&chat.id)).await.unwrap().into_inner().entry.unwrap();
     assert_eq!((posted.visitor_sequence, posted.author.unwrap().id), (0, ADA.to_string()));
     assert_eq!(fixture.conversation(&chat.id).await.last_visitor_sequence, 0);
+    assert!(fixture.chat_entries("v", &chat.id).await.is_empty());
 }
 
 async fn s2_another_accounts_conversation_does_not_exist(mode: Mode) {

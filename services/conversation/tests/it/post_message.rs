@@ -1,4 +1,4 @@
-//! `PostMessage`: rules C4, C11, C12, A3.
+//! `PostMessage`: rules C4, C10, C11, C12.
 
 use frontdesk_proto::{
     actor::v1::ActorKind,
@@ -16,8 +16,8 @@ on_both_modes!(
     c12_a_repeat_gets_the_first_answer_and_other_content_is_refused,
     c12_twenty_repeats_at_once_post_once,
     c11_an_agents_message_in_a_bots_chat_is_refused,
-    a3_after_a_takeover_the_bots_message_is_refused,
     e3_a_message_after_the_close_is_refused,
+    c10_readers_of_the_thread_and_the_chat_get_the_request_id,
     an_agent_who_is_unknown_or_deactivated_posts_nothing,
     the_roster_is_asked_once_about_an_unknown_agent,
     s2_another_accounts_conversation_does_not_exist,
@@ -66,21 +66,17 @@ async fn c11_an_agents_message_in_a_bots_chat_is_refused(mode: Mode) {
     let chat = fixture.bot_chat("v").await;
     let refused = fixture.threads(ADA).post_message(message(&chat.id, "hello")).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "BOT_IN_CHARGE"));
-    let request = PostMessageRequest { bot_session_id: chat.session.clone(), ..message(&chat.id, "I am Robin") };
-    let mut threads = ThreadServiceClient::new(fixture.as_service("bot-session"));
-    let entry = threads.post_message(fixture.by_robin(request)).await.unwrap().into_inner().entry.unwrap();
-    assert_eq!(entry.author.unwrap().name, "Robin");
 }
 
-async fn a3_after_a_takeover_the_bots_message_is_refused(mode: Mode) {
+async fn c10_readers_of_the_thread_and_the_chat_get_the_request_id(mode: Mode) {
     let fixture = Fixture::start(mode).await;
-    let chat = fixture.bot_chat("v").await;
-    fixture.assign_ada(&chat.id, 1).await;
-    let request = PostMessageRequest { bot_session_id: chat.session.clone(), ..message(&chat.id, "too late") };
-    let mut threads = ThreadServiceClient::new(fixture.as_service("bot-session"));
-    let refused = threads.post_message(fixture.by_robin(request)).await.unwrap_err();
-    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Aborted, "BOT_SESSION_NOT_IN_CHARGE"));
-    assert!(refused.message().contains("Ada owns it now"), "{}", refused.message());
+    let chat = fixture.chat("v").await;
+    let request = message(&chat.id, "hello");
+    let posted = fixture.threads(ADA).post_message(request.clone()).await.unwrap().into_inner().entry.unwrap();
+    let [joined, entry] = &fixture.entries(&chat.id).await[..] else { panic!() };
+    assert_eq!((joined.request_id.as_str(), entry), ("", &posted));
+    let seen = fixture.chat_entries("v", &chat.id).await.pop().unwrap();
+    assert_eq!([posted.request_id, seen.request_id], [request.request_id.clone(), request.request_id]);
 }
 
 async fn e3_a_message_after_the_close_is_refused(mode: Mode) {

@@ -1,7 +1,8 @@
 //! `RecordAnswer`: rules B6, X1.
 
-use frontdesk_proto::conversation::v1::{
-    Contact, CreateContactRequest, GetContactRequest, RecordAnswerRequest, RecordAnswerResponse,
+use frontdesk_proto::conversation::{
+    internal::v1::{RecordAnswerRequest, RecordAnswerResponse},
+    v1::{Contact, ContactEmail, CreateContactRequest, GetContactRequest},
 };
 use frontdesk_testkit::{Mode, new_id, on_both_modes, reason, request_id};
 use tonic::{Code, Status};
@@ -16,7 +17,7 @@ on_both_modes!(
     s2_another_accounts_conversation_does_not_exist,
 );
 
-fn answer(chat: &BotChat, property: &str, value: &str) -> RecordAnswerRequest {
+pub fn answer(chat: &BotChat, property: &str, value: &str) -> RecordAnswerRequest {
     RecordAnswerRequest {
         conversation_id: chat.id.clone(),
         bot_session_id: chat.session.clone(),
@@ -25,8 +26,8 @@ fn answer(chat: &BotChat, property: &str, value: &str) -> RecordAnswerRequest {
     }
 }
 
-async fn record(fixture: &Fixture, request: RecordAnswerRequest) -> Result<RecordAnswerResponse, Status> {
-    Ok(fixture.by_bot_session().record_answer(fixture.by_robin(request)).await?.into_inner())
+pub async fn record(fixture: &Fixture, request: RecordAnswerRequest) -> Result<RecordAnswerResponse, Status> {
+    Ok(fixture.arbiter("bot-session").record_answer(fixture.by_robin(request)).await?.into_inner())
 }
 
 async fn contact_of(fixture: &Fixture, chat: &BotChat) -> Contact {
@@ -45,7 +46,7 @@ async fn x1_answers_become_the_visitors_own_contact_and_a_repeat_changes_nothing
     let contact = contact_of(&fixture, &chat).await;
     assert_eq!((contact.name.as_str(), contact.properties["order"].as_str()), ("Vera V.", "42"));
     let [email] = &contact.emails[..] else { panic!("{contact:?}") };
-    assert_eq!((email.address.as_str(), email.verified), ("vera@example.com", false));
+    assert_eq!((email.email.as_str(), email.verified), ("vera@example.com", false));
     let wrong = record(&fixture, answer(&chat, "email", "nowhere")).await.unwrap_err();
     assert_eq!(wrong.code(), Code::InvalidArgument);
 }
@@ -54,7 +55,7 @@ async fn x1_an_address_of_another_contact_is_only_claimed(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let new = CreateContactRequest {
         name: "Vera".into(),
-        email: "vera@example.com".into(),
+        emails: vec![ContactEmail { email: "vera@example.com".into(), verified: true }],
         request_id: request_id(),
         ..CreateContactRequest::default()
     };
@@ -90,6 +91,6 @@ async fn s2_another_accounts_conversation_does_not_exist(mode: Mode) {
     let chat = fixture.bot_chat("v").await;
     let other = fixture.in_another_account().account;
     let request = fixture.on_behalf_of_in(other, &format!("bot:{ROBIN}"), answer(&chat, "name", "Vera"));
-    let refused = fixture.by_bot_session().record_answer(request).await.unwrap_err();
+    let refused = fixture.arbiter("bot-session").record_answer(request).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
 }

@@ -2,7 +2,7 @@
 
 use frontdesk_proto::{
     conversation::v1::{
-        ConversationStatus, Greeter, ReopenConversationRequest, conversation_service_client::ConversationServiceClient,
+        ConversationStatus, ReopenConversationRequest, conversation_service_client::ConversationServiceClient,
     },
     event::v1::ConversationReopened,
 };
@@ -41,6 +41,8 @@ async fn e4_an_agent_reopens_and_owns_the_conversation_and_reopening_again_chang
     let conversation = reopened.conversation.unwrap();
     assert_eq!(conversation.status(), ConversationStatus::Open);
     assert_eq!((conversation.assignee.unwrap().name.as_str(), conversation.epoch), ("Bob", 2));
+    let unchanged = fixture.conversations(GONE).reopen_conversation(request(&id)).await.unwrap().into_inner();
+    assert_eq!(unchanged.conversation.unwrap().version, conversation.version, "an open one is returned unchanged");
     assert_eq!(fixture.service.appended::<ConversationReopened>().await.len(), 1);
 }
 
@@ -57,7 +59,7 @@ async fn e4_twenty_agents_reopen_at_once_and_one_does(mode: Mode) {
 
 async fn e4_reopening_is_refused_while_the_visitor_has_a_newer_open_chat(mode: Mode) {
     let fixture = Fixture::start(mode).await;
-    let channel = fixture.channel(Greeter::Nobody).await;
+    let channel = fixture.channel().await;
     let old = fixture.chat_on(&channel, "v").await;
     crate::close_conversation::close(&fixture, &old.id).await;
     fixture.chat_on(&channel, "v").await;

@@ -32,6 +32,7 @@ async fn c12_a_repeat_gets_the_first_answer_and_other_content_is_refused(mode: M
         let request = send(&chat.id, "hello");
         let first = visitor.send_message(request.clone()).await.unwrap().into_inner();
         assert_eq!(visitor.send_message(request.clone()).await.unwrap().into_inner(), first);
+        assert_eq!(first.entry.unwrap().request_id, request.request_id);
         let other = visitor.send_message(SendMessageRequest { text: "other".into(), ..request }).await.unwrap_err();
         assert_eq!((other.code(), reason(&other).as_str()), (Code::FailedPrecondition, "REQUEST_ID_REUSED"));
     }

@@ -1,36 +1,86 @@
 //! `StartChat`: rules C1, C2a, B1, E3.
 
 use frontdesk_proto::{
-    conversation::v1::{Greeter, StartChatRequest, visitor_service_client::VisitorServiceClient},
+    conversation::v1::{StartChatRequest, visitor_service_client::VisitorServiceClient},
     event::v1::ConversationStarted,
 };
 use frontdesk_testkit::{Mode, on_both_modes, reason};
 use tonic::Code;
+use tonic_types::StatusExt;
 
 use crate::fixture::{Fixture, ROBIN, start, twenty};
 
 on_both_modes!(
-    c1_a_chat_starts_with_its_first_message_and_a_repeat_gets_it_back,
+    c1_c12_a_chat_starts_with_its_first_message_and_a_repeat_gets_the_same_answer,
+    c1_a_chat_keeps_language_time_zone_and_properties_of_its_start,
+    c1_a_time_zone_or_properties_that_are_wrong_are_named,
     b1_a_chat_that_a_bot_greets_has_bot_session_and_timeout_from_the_first_commit,
     c2a_twenty_starts_at_once_make_one_chat,
     e3_starting_after_a_close_makes_a_new_chat_that_points_to_the_one_before,
     s2_another_accounts_channel_does_not_exist,
 );
 
-async fn c1_a_chat_starts_with_its_first_message_and_a_repeat_gets_it_back(mode: Mode) {
+async fn c1_c12_a_chat_starts_with_its_first_message_and_a_repeat_gets_the_same_answer(mode: Mode) {
     let fixture = Fixture::start(mode).await;
-    let channel = fixture.channel(Greeter::Nobody).await;
+    let channel = fixture.channel().await;
     let request = StartChatRequest { text: "hello".into(), ..start(&channel.id) };
     let mut visitor = fixture.chats("v");
     let first = visitor.start_chat(request.clone()).await.unwrap().into_inner();
-    assert_eq!(visitor.start_chat(request).await.unwrap().into_inner(), first);
-    let chat = first.chat.unwrap();
-    assert_eq!((chat.open, chat.last_visitor_sequence), (true, 1));
+    assert_eq!(visitor.start_chat(request.clone()).await.unwrap().into_inner(), first);
+    let (chat, entry) = (first.chat.clone().unwrap(), first.entry.clone().unwrap());
+    assert_eq!((chat.open, chat.last_visitor_sequence, first.resumed), (true, 1, false));
+    assert_eq!((entry.visitor_sequence, &entry.request_id), (1, &request.request_id));
     // Another start while it is open adds a message and starts nothing.
     let more = StartChatRequest { text: "more".into(), ..start(&channel.id) };
-    let more = visitor.start_chat(more).await.unwrap().into_inner().chat.unwrap();
-    assert_eq!((more.id, more.last_visitor_sequence), (chat.id, 2));
+    let resumed = visitor.start_chat(more.clone()).await.unwrap().into_inner();
+    assert_eq!((resumed.chat.as_ref().unwrap().id.as_str(), resumed.resumed), (chat.id.as_str(), true));
+    assert_eq!(resumed.entry.as_ref().unwrap().visitor_sequence, 2);
+    let silent = visitor.start_chat(start(&channel.id)).await.unwrap().into_inner();
+    assert_eq!((silent.entry, silent.resumed), (None, true));
+    // A late repeat gets the entry of its own request, and the chat as it is now.
+    let again = visitor.start_chat(request).await.unwrap().into_inner();
+    assert_eq!((again.entry, again.resumed), (first.entry, false));
+    assert_eq!(again.chat.unwrap().last_visitor_sequence, 2);
+    assert_eq!(visitor.start_chat(more).await.unwrap().into_inner(), resumed);
     assert_eq!(fixture.service.appended::<ConversationStarted>().await.len(), 1);
+}
+
+fn with_context(channel: &str, order: &str) -> StartChatRequest {
+    StartChatRequest {
+        language: "pt-BR".into(),
+        time_zone: "Europe/Rome".into(),
+        properties: [("order_number".to_owned(), order.to_owned())].into(),
+        ..start(channel)
+    }
+}
+
+async fn c1_a_chat_keeps_language_time_zone_and_properties_of_its_start(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let channel = fixture.channel().await;
+    let mut visitor = fixture.chats("v");
+    let first = visitor.start_chat(with_context(&channel.id, "42")).await.unwrap().into_inner();
+    let id = first.chat.unwrap().id;
+    let other = StartChatRequest { language: "it".into(), ..with_context(&channel.id, "43") };
+    assert!(visitor.start_chat(other).await.unwrap().into_inner().resumed);
+    fixture.post(&id, "hello").await;
+    let conversation = fixture.conversation(&id).await;
+    assert_eq!((conversation.language.as_str(), conversation.time_zone.as_str()), ("pt-BR", "Europe/Rome"));
+    assert_eq!(conversation.properties, with_context(&channel.id, "42").properties);
+}
+
+async fn c1_a_time_zone_or_properties_that_are_wrong_are_named(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let channel = fixture.channel().await;
+    let value = "x".repeat(500);
+    let properties = |count: u8| (0..count).map(|n| (format!("property_{n}"), value.clone())).collect();
+    let time_zone = "Europe/Atlantis".into();
+    let wrong = StartChatRequest { time_zone, properties: properties(9), ..start(&channel.id) };
+    let refused = fixture.chats("v").start_chat(wrong).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "INVALID_FIELDS"));
+    let fields = refused.get_details_bad_request().unwrap().field_violations;
+    assert_eq!(fields.iter().map(|field| field.field.as_str()).collect::<Vec<_>>(), ["time_zone", "properties"]);
+    let full = StartChatRequest { properties: properties(8), ..start(&channel.id) };
+    fixture.chats("v").start_chat(full).await.unwrap();
 }
 
 async fn b1_a_chat_that_a_bot_greets_has_bot_session_and_timeout_from_the_first_commit(mode: Mode) {
@@ -44,7 +94,7 @@ async fn b1_a_chat_that_a_bot_greets_has_bot_session_and_timeout_from_the_first_
 
 async fn c2a_twenty_starts_at_once_make_one_chat(mode: Mode) {
     let fixture = Fixture::start(mode).await;
-    let channel = fixture.channel(Greeter::Bot).await;
+    let channel = fixture.bot_channel().await;
     let started = twenty(|_| {
         let (mut visitor, request) = (fixture.chats("v"), start(&channel.id));
         async move { visitor.start_chat(request).await.unwrap().into_inner().chat.unwrap().id }
@@ -57,7 +107,7 @@ async fn c2a_twenty_starts_at_once_make_one_chat(mode: Mode) {
 
 async fn e3_starting_after_a_close_makes_a_new_chat_that_points_to_the_one_before(mode: Mode) {
     let fixture = Fixture::start(mode).await;
-    let channel = fixture.channel(Greeter::Routing).await;
+    let channel = fixture.channel().await;
     let first = fixture.chat_on(&channel, "v").await;
     crate::close_conversation::close(&fixture, &first.id).await;
     let second = fixture.chat_on(&channel, "v").await;
@@ -66,7 +116,7 @@ async fn e3_starting_after_a_close_makes_a_new_chat_that_points_to_the_one_befor
 
 async fn s2_another_accounts_channel_does_not_exist(mode: Mode) {
     let fixture = Fixture::start(mode).await;
-    let channel = fixture.channel(Greeter::Nobody).await;
+    let channel = fixture.channel().await;
     let mut visitor = VisitorServiceClient::new(fixture.in_another_account().as_visitor("v"));
     let refused = visitor.start_chat(start(&channel.id)).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));

@@ -8,6 +8,7 @@ use frontdesk_idempotency::{ClaimError, Key};
 use frontdesk_proto::normalized_line;
 use uuid::Uuid;
 
+use super::take_typed_emails;
 use crate::{
     App,
     domain::{Actor, AnswerEffect, Contact, Conversation, Visitor, VisitorLink, apply_answer},
@@ -18,10 +19,28 @@ use crate::{
 /// Maximum length of a name (characters). Mail headers contain it.
 const MAX_NAME_LENGTH: usize = 200;
 
-/// The contact of a visitor who calls. The address that their token vouches for finds or creates one.
+/// A visitor in one of their chats, which the caller of these steps changes and saves itself.
+#[derive(Clone, Copy)]
+pub(crate) struct VisitorInChat<'a> {
+    pub(crate) account: AccountId,
+    pub(crate) visitor_id: &'a str,
+    /// None: a chat that starts now.
+    pub(crate) chat: Option<Uuid>,
+}
+
+impl<'a> From<&'a Conversation> for VisitorInChat<'a> {
+    fn from(conversation: &'a Conversation) -> Self {
+        Self { account: conversation.account, visitor_id: &conversation.visitor_id, chat: Some(conversation.id) }
+    }
+}
+
+/// The contact of a visitor who calls. The address that their token vouches for finds or creates one. `chat`: the open one,
+/// which the caller of this step changes and saves itself.
 pub(crate) async fn contact_of_visitor(
+    app: &App,
     tx: &mut Tx,
     caller: &Caller,
+    chat: Option<Uuid>,
     now: Time,
 ) -> Result<Option<Uuid>, ConversationError> {
     let visitor = visitors::find(tx.conn(), caller.account, &caller.actor.id).await?;
@@ -30,12 +49,14 @@ pub(crate) async fn contact_of_visitor(
     };
     let own = visitor.as_ref().and_then(Visitor::own_contact);
     let id = contact_with_vouched_address(tx, caller, own, address.clone(), now).await?;
-    link_visitor(tx, caller.account, &caller.actor.id, (id, VisitorLink::Verified), Some(address)).await?;
+    let whose = VisitorInChat { account: caller.account, visitor_id: &caller.actor.id, chat };
+    link_visitor(app, tx, whose, (id, VisitorLink::Verified), Some(address)).await?;
     Ok(Some(id))
 }
 
 /// Links the conversation to the contact that the caller's token vouches for, also when the visitor logged in during it.
 pub(crate) async fn recognise(
+    app: &App,
     tx: &mut Tx,
     caller: &Caller,
     conversation: &mut Conversation,
@@ -44,7 +65,7 @@ pub(crate) async fn recognise(
     if caller.email.is_none() {
         return Ok(());
     }
-    if let Some(contact) = contact_of_visitor(tx, caller, now).await? {
+    if let Some(contact) = contact_of_visitor(app, tx, caller, Some(conversation.id), now).await? {
         conversation.link_contact(contact, Actor::system(), now);
     }
     Ok(())
@@ -78,7 +99,7 @@ pub(crate) async fn recognise_before_message(
     };
     if let Some(mut conversation) = own.filter(|_| !is_repeat) {
         let now = tx.now().await?;
-        recognise(&mut tx, caller, &mut conversation, now).await?;
+        recognise(app, &mut tx, caller, &mut conversation, now).await?;
         conversations::save(&mut tx, &app.notifier, &mut conversation).await?;
         tx.commit().await?;
     }
@@ -102,29 +123,30 @@ async fn contact_with_vouched_address(
         if contact.has_verified(&address) {
             return Ok(owner);
         }
-        // The contact has the address unverified: the verified one replaces it.
-        contacts::remove_email(tx, caller.account, &address).await?;
     }
     let mut contact = get_or_new_contact(tx, caller.account, own, now).await?;
     contact.add_email(address, true, now);
+    take_typed_emails(tx, &contact, now).await?;
     if contact.name.is_empty() {
         contact.name = display_name(caller.name.as_deref().unwrap_or_default());
     }
-    save_contact(tx, contact, own.is_none()).await
+    save_contact(tx, contact, own.is_none(), now).await
 }
 
 /// Records the visitor's answer to a property. Returns the contact that their chats belong to then.
 pub(crate) async fn record_visitor_answer(
+    app: &App,
     tx: &mut Tx,
-    account: AccountId,
-    visitor_id: &str,
+    whose: VisitorInChat<'_>,
     property: &str,
     value: &str,
     now: Time,
 ) -> Result<Uuid, ConversationError> {
+    let VisitorInChat { account, visitor_id, .. } = whose;
     let visitor = visitors::find(tx.conn(), account, visitor_id).await?;
     let own = visitor.as_ref().and_then(Visitor::own_contact);
     let mut contact = get_or_new_contact(tx, account, own, now).await?;
+    let before = contact.clone();
     let (value, owner) = match (property, frontdesk_mail_address::canonical(value)) {
         ("email", Some(address)) => {
             let owner = contacts::find_id_by_email(tx.conn(), account, &address).await?;
@@ -134,27 +156,36 @@ pub(crate) async fn record_visitor_answer(
         _ => (value.to_owned(), None),
     };
     let (id, link, address) = match apply_answer(visitor.as_ref(), &mut contact, property, value, owner, now) {
-        AnswerEffect::ContactChanged => (save_contact(tx, contact, own.is_none()).await?, VisitorLink::Verified, None),
+        AnswerEffect::ContactChanged if own.is_some() && contact == before => (contact.id, VisitorLink::Verified, None),
+        AnswerEffect::ContactChanged => {
+            (save_contact(tx, contact, own.is_none(), now).await?, VisitorLink::Verified, None)
+        }
         AnswerEffect::Claims { contact_id, address } => (contact_id, VisitorLink::Claimed, Some(address)),
         AnswerEffect::Nothing { contact_id } => return Ok(contact_id),
     };
-    link_visitor(tx, account, visitor_id, (id, link), address).await?;
+    link_visitor(app, tx, whose, (id, link), address).await?;
     Ok(id)
 }
 
-/// Links the visitor to the contact, and with them their chats. `address`: the one that proves the link, or that they typed.
+/// Links the visitor to the contact, and with them their other chats. `address`: the one that proves the link, or that they typed.
 pub(crate) async fn link_visitor(
-    tx: &Tx,
-    account: AccountId,
-    visitor_id: &str,
+    app: &App,
+    tx: &mut Tx,
+    whose: VisitorInChat<'_>,
     link: (Uuid, VisitorLink),
     address: Option<String>,
 ) -> Result<(), ConversationError> {
+    let VisitorInChat { account, visitor_id, chat } = whose;
     let before = visitors::find(tx.conn(), account, visitor_id).await?;
     if let Some(after) = Visitor::linked(before.as_ref(), account, visitor_id, link, address) {
         let (from, to) = (before.map(|before| before.contact_id), after.contact_id);
         visitors::save(tx, after).await?;
-        conversations::move_to_contact(tx, account, visitor_id, from, to).await?;
+        for mut other in conversations::list_of_contact_for_update(tx, account, visitor_id, from).await? {
+            if Some(other.id) != chat {
+                other.move_to_contact(to);
+                conversations::save(tx, &app.notifier, &mut other).await?;
+            }
+        }
     }
     Ok(())
 }
@@ -175,14 +206,16 @@ async fn get_or_new_contact(
     }
 }
 
-async fn save_contact(tx: &mut Tx, mut contact: Contact, is_new: bool) -> Result<Uuid, ConversationError> {
-    let is_saved =
-        if is_new { contacts::insert(tx, &contact).await? } else { contacts::save(tx, &mut contact).await? };
-    if is_saved { Ok(contact.id) } else { Err(ConversationError::AddressTaken) }
+async fn save_contact(tx: &mut Tx, mut contact: Contact, is_new: bool, now: Time) -> Result<Uuid, ConversationError> {
+    let taken = match is_new {
+        true => contacts::insert(tx, &contact).await?,
+        false => contacts::save(tx, &mut contact, now).await?,
+    };
+    taken.map_or(Ok(contact.id), |taken| Err(ConversationError::Taken(taken)))
 }
 
 /// A name on one line, normalised as a line of a request is.
-fn display_name(text: &str) -> String {
+pub(crate) fn display_name(text: &str) -> String {
     let line = normalized_line(text);
     let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
     words.chars().filter(|c| !c.is_control()).take(MAX_NAME_LENGTH).collect()

@@ -14,7 +14,8 @@ pub(super) use change_conversation::{Begun, ConversationChange};
 pub(super) use find_bot::find_bot;
 pub(super) use find_entry::find_entry;
 pub(super) use identify_visitor::{
-    contact_of_visitor, display_name, link_visitor, recognise, recognise_before_message, record_visitor_answer,
+    VisitorInChat, contact_of_visitor, display_name, link_visitor, recognise, recognise_before_message,
+    record_visitor_answer,
 };
 pub(super) use reject::reject;
 pub(crate) use roster::RosterKnowledge;

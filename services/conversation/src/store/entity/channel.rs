@@ -4,7 +4,12 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use sea_orm::entity::prelude::*;
 
-use crate::domain::{Channel, Greeter};
+use crate::domain::Channel;
+
+/// Says in `greeter` that the channel's bot greets.
+const BOT: &str = "BOT";
+/// Says in `greeter` that conversations start unassigned.
+const NO_GREETER: &str = "NOBODY";
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "channels")]
@@ -14,13 +19,16 @@ pub(crate) struct Model {
     pub account_id: AccountId,
     pub name: String,
     pub website_url: String,
-    pub greeter: Greeter,
+    /// Only for older binaries: `bot_id` decides.
+    pub greeter: String,
     pub bot_id: Option<Uuid>,
     pub transcript_enabled: bool,
     pub transcript_sender_id: Option<Uuid>,
     pub time_zone: String,
     pub deleted: bool,
     pub created_at: Time,
+    pub updated_at: Time,
+    pub deleted_at: Option<Time>,
     pub version: i64,
 }
 
@@ -31,18 +39,21 @@ impl ActiveModelBehavior for ActiveModel {}
 
 impl From<Channel> for Model {
     fn from(channel: Channel) -> Self {
+        let deleted = channel.is_deleted();
         Self {
             id: channel.id,
             account_id: channel.account,
             name: channel.name,
             website_url: channel.website_url,
-            greeter: channel.greeter,
+            greeter: channel.bot_id.map_or(NO_GREETER, |_| BOT).to_owned(),
             bot_id: channel.bot_id,
             transcript_enabled: channel.transcript_enabled,
             transcript_sender_id: channel.transcript_sender_id,
             time_zone: channel.time_zone,
-            deleted: channel.deleted,
+            deleted,
             created_at: channel.created_at,
+            updated_at: channel.updated_at,
+            deleted_at: channel.deleted_at,
             version: channel.version,
         }
     }
@@ -55,13 +66,14 @@ impl From<Model> for Channel {
             account: row.account_id,
             name: row.name,
             website_url: row.website_url,
-            greeter: row.greeter,
             bot_id: row.bot_id,
             transcript_enabled: row.transcript_enabled,
             transcript_sender_id: row.transcript_sender_id,
             time_zone: row.time_zone,
-            deleted: row.deleted,
             created_at: row.created_at,
+            updated_at: row.updated_at,
+            // An older binary stores no time.
+            deleted_at: row.deleted.then_some(row.deleted_at.unwrap_or(row.updated_at)),
             version: row.version,
         }
     }

@@ -12,11 +12,14 @@ pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub account_id: AccountId,
+    /// None: none. A unique index allows one contact of an account to have it.
+    pub external_id: Option<String>,
     pub name: String,
     pub phone: String,
     pub time_zone: String,
     pub properties: String,
     pub created_at: Time,
+    pub updated_at: Time,
     pub version: i64,
 }
 
@@ -30,28 +33,32 @@ impl From<&Contact> for Model {
         Self {
             id: contact.id,
             account_id: contact.account,
+            external_id: Some(contact.external_id.clone()).filter(|id| !id.is_empty()),
             name: contact.name.clone(),
             phone: contact.phone.clone(),
             time_zone: contact.time_zone.clone(),
             properties: serde_json::json!(contact.properties).to_string(),
             created_at: contact.created_at,
+            updated_at: contact.updated_at,
             version: contact.version,
         }
     }
 }
 
 impl Model {
-    /// The contact with its addresses, the one that mail goes to first.
+    /// The contact with its addresses, in their order.
     pub(crate) fn with_emails(self, emails: Vec<ContactEmail>) -> Contact {
         Contact {
             id: self.id,
             account: self.account_id,
+            external_id: self.external_id.unwrap_or_default(),
             name: self.name,
             phone: self.phone,
             time_zone: self.time_zone,
             properties: serde_json::from_str(&self.properties).unwrap_or_default(),
             emails,
             created_at: self.created_at,
+            updated_at: self.updated_at,
             version: self.version,
         }
     }

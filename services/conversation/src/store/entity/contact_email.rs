@@ -16,6 +16,8 @@ pub(crate) struct Model {
     pub contact_id: Uuid,
     pub verified: bool,
     pub added_at: Time,
+    /// Place in the contact's list, from 0.
+    pub position: i32,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

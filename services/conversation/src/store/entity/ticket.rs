@@ -18,6 +18,7 @@ pub(crate) struct Model {
     pub status: TicketStatus,
     pub url: String,
     pub created_at: Time,
+    pub updated_at: Time,
     pub version: i64,
 }
 
@@ -28,14 +29,34 @@ impl ActiveModelBehavior for ActiveModel {}
 
 impl From<Ticket> for Model {
     fn from(ticket: Ticket) -> Self {
-        let Ticket { id, account, conversation_id, contact_id, subject, status, url, created_at, version } = ticket;
-        Self { id, account_id: account, conversation_id, contact_id, subject, status, url, created_at, version }
+        Self {
+            id: ticket.id,
+            account_id: ticket.account,
+            conversation_id: ticket.conversation_id,
+            contact_id: ticket.contact_id,
+            subject: ticket.subject,
+            status: ticket.status,
+            url: ticket.url,
+            created_at: ticket.created_at,
+            updated_at: ticket.updated_at,
+            version: ticket.version,
+        }
     }
 }
 
 impl From<Model> for Ticket {
     fn from(row: Model) -> Self {
-        let Model { id, account_id, conversation_id, contact_id, subject, status, url, created_at, version } = row;
-        Self { id, account: account_id, conversation_id, contact_id, subject, status, url, created_at, version }
+        Self {
+            id: row.id,
+            account: row.account_id,
+            conversation_id: row.conversation_id,
+            contact_id: row.contact_id,
+            subject: row.subject,
+            status: row.status,
+            url: row.url,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            version: row.version,
+        }
     }
 }

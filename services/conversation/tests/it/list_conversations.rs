@@ -1,0 +1,192 @@
+//! `ListConversations`: rule C9.
+
+use frontdesk_auth::CallerKind;
+use frontdesk_proto::conversation::v1::{
+    AssigneeFilter, ConversationStatus, InboxRow, ListConversationsRequest, PostCommentRequest, StartChatRequest,
+    assignee_filter::{AnyBot, Assignee, Me, Unassigned},
+    conversation_service_client::ConversationServiceClient,
+    entry::Content,
+};
+use frontdesk_testkit::{Mode, on_both_modes, reason, request_id};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+use uuid::Uuid;
+
+use crate::fixture::{ADA, BOB, Fixture, ROBIN, question, start};
+
+on_both_modes!(
+    c9_a_filter_matches_any_of_its_values_and_lists_each_conversation_once,
+    c9_pages_are_complete_and_without_repeats_while_rows_move,
+    c9_a_row_has_the_visitors_name_and_the_newest_message_or_comment,
+    c9_a_page_ends_before_a_client_refuses_its_size,
+    c9_me_is_refused_for_administrators,
+);
+
+async fn list(fixture: &Fixture, request: ListConversationsRequest) -> Result<Vec<InboxRow>, Status> {
+    Ok(fixture.conversations(ADA).list_conversations(request).await?.into_inner().rows)
+}
+
+/// Ids of the conversations that the request lists, sorted.
+async fn ids(fixture: &Fixture, request: ListConversationsRequest) -> Vec<String> {
+    let rows = list(fixture, request).await.unwrap();
+    let mut ids: Vec<_> = rows.into_iter().map(|row| row.conversation.unwrap().id).collect();
+    ids.sort_unstable();
+    ids
+}
+
+fn sorted<const N: usize>(ids: [&String; N]) -> Vec<String> {
+    let mut ids = ids.map(String::clone);
+    ids.sort_unstable();
+    ids.into()
+}
+
+fn of(assignees: impl IntoIterator<Item = Assignee>) -> ListConversationsRequest {
+    let assignees = assignees.into_iter().map(|assignee| AssigneeFilter { assignee: Some(assignee) });
+    ListConversationsRequest { assignees: assignees.collect(), ..ListConversationsRequest::default() }
+}
+
+fn with_statuses(statuses: &[ConversationStatus], request: ListConversationsRequest) -> ListConversationsRequest {
+    ListConversationsRequest { statuses: statuses.iter().map(|status| (*status).into()).collect(), ..request }
+}
+
+fn agent(id: Uuid) -> Assignee {
+    Assignee::AgentId(id.to_string())
+}
+
+async fn c9_a_filter_matches_any_of_its_values_and_lists_each_conversation_once(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let unassigned = fixture.chat("a").await;
+    let (adas, closed) = (fixture.chat("b").await, fixture.chat("c").await);
+    for chat in [&adas, &closed] {
+        fixture.post(&chat.id, "hello").await;
+    }
+    crate::close_conversation::close(&fixture, &closed.id).await;
+    crate::link_contact::link_new_contact(&fixture, &unassigned.id).await;
+    let bots = fixture.bot_chat("d").await.id;
+    let (free, ada, done) = (&unassigned.id, &adas.id, &closed.id);
+    use ConversationStatus::{Closed, Open};
+    let (me, nobody) = (|| Assignee::Me(Me {}), || Assignee::Unassigned(Unassigned {}));
+    let (any_bot, robin) = (|| Assignee::AnyBot(AnyBot {}), || Assignee::BotId(ROBIN.to_string()));
+    let all = ListConversationsRequest::default;
+    let visitor_id = fixture.conversation(ada).await.visitor_id;
+    let contact_id = fixture.conversation(free).await.contact_id;
+    for (request, expected) in [
+        (all(), sorted([free, ada, done, &bots])),
+        (with_statuses(&[Open, Closed, Open], all()), sorted([free, ada, done, &bots])),
+        (with_statuses(&[Closed], all()), sorted([done])),
+        (of([me()]), sorted([ada, done])),
+        (of([me(), agent(ADA), agent(BOB)]), sorted([ada, done])),
+        (with_statuses(&[Open], of([me(), nobody()])), sorted([free, ada])),
+        (of([any_bot(), robin(), nobody()]), sorted([free, &bots])),
+        (of([robin()]), sorted([&bots])),
+        (of([agent(BOB)]), Vec::new()),
+        (
+            ListConversationsRequest { channel_ids: vec![adas.channel_id, closed.channel_id], ..all() },
+            sorted([ada, done]),
+        ),
+        (ListConversationsRequest { visitor_id: visitor_id.clone(), ..all() }, sorted([ada])),
+        (ListConversationsRequest { visitor_id, ..with_statuses(&[Closed], all()) }, Vec::new()),
+        (ListConversationsRequest { contact_ids: vec![contact_id.clone()], ..of([me()]) }, Vec::new()),
+        (ListConversationsRequest { contact_ids: vec![contact_id.clone(), contact_id], ..all() }, sorted([free])),
+    ] {
+        assert_eq!(ids(&fixture, request.clone()).await, expected, "{request:?}");
+    }
+}
+
+async fn c9_pages_are_complete_and_without_repeats_while_rows_move(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let mut chats = Vec::new();
+    for n in 0..6 {
+        chats.push(fixture.chat(&format!("v{n}")).await.id);
+    }
+    for chat in chats.iter().step_by(2) {
+        crate::close_conversation::close(&fixture, chat).await;
+    }
+    let newest_first: Vec<_> = [4, 2, 0, 5, 3, 1].map(|n| chats[n].clone()).into();
+    let mut request = with_statuses(&[ConversationStatus::Open, ConversationStatus::Closed], of([]));
+    request.page_size = 2;
+    let mut listed = Vec::new();
+    loop {
+        let page = fixture.conversations(ADA).list_conversations(request.clone()).await.unwrap().into_inner();
+        listed.extend(page.rows.into_iter().map(|row| row.conversation.unwrap().id));
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+        if listed.len() == 2 {
+            // A row of the first page moves to the front again, and one of the last page does.
+            fixture.threads(ADA).post_comment(comment(&chats[2], "note")).await.unwrap();
+            fixture.post(&chats[1], "hello").await;
+        }
+    }
+    assert_eq!(listed, newest_first[..5], "the moved one is on the first page now");
+    let first = fixture.conversations(ADA).list_conversations(ListConversationsRequest::default()).await.unwrap();
+    assert_eq!(first.into_inner().rows[0].conversation.as_ref().unwrap().id, chats[1]);
+}
+
+fn comment(conversation: &str, text: &str) -> PostCommentRequest {
+    PostCommentRequest { conversation_id: conversation.into(), text: text.into(), request_id: request_id() }
+}
+
+async fn c9_a_row_has_the_visitors_name_and_the_newest_message_or_comment(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let (linked, silent) = (fixture.chat("a").await, fixture.chat("b").await);
+    let asked = fixture.bot_chat("c").await;
+    fixture.post_as_robin(question(&asked)).await.unwrap();
+    fixture.assign_ada(&asked.id, 1).await;
+    fixture.post(&linked.id, "hello").await;
+    fixture.threads(ADA).post_comment(comment(&linked.id, &"\u{e9}x".repeat(150))).await.unwrap();
+    crate::link_contact::link_new_contact(&fixture, &linked.id).await;
+    let named = |claims: &mut frontdesk_auth::Claims| claims.name = Some(" Vic  Tor ".into());
+    let channel = fixture.channel().await;
+    let calls = fixture.service.calls_with(fixture.account, CallerKind::Visitor, "d", named);
+    let mut visitor = frontdesk_proto::conversation::v1::visitor_service_client::VisitorServiceClient::new(calls);
+    let request = StartChatRequest { text: "hi".into(), ..start(&channel.id) };
+    let named = visitor.start_chat(request).await.unwrap().into_inner().chat.unwrap();
+
+    let rows = list(&fixture, ListConversationsRequest::default()).await.unwrap();
+    let row = |id: &str| rows.iter().find(|row| row.conversation.as_ref().unwrap().id == id).unwrap();
+    let comment = row(&linked.id).last_entry.clone().unwrap();
+    let Some(Content::Comment(comment)) = comment.content else { panic!("{comment:?}") };
+    assert_eq!((row(&linked.id).visitor_name.as_str(), comment.text), ("Vera", "\u{e9}x".repeat(100)));
+    assert_eq!((row(&silent.id).visitor_name.as_str(), &row(&silent.id).last_entry), ("", &None));
+    let question = row(&asked.id).last_entry.clone().unwrap();
+    assert_eq!((question.sequence, question.author.unwrap().name.as_str()), (1, "Robin"));
+    let message = row(&named.id).last_entry.clone().unwrap();
+    assert_eq!((row(&named.id).visitor_name.as_str(), message.author.unwrap().name.as_str()), ("Vic Tor", "Vic Tor"));
+}
+
+async fn c9_a_page_ends_before_a_client_refuses_its_size(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let channel = fixture.channel().await;
+    for n in 0..160 {
+        let value = "x".repeat(500);
+        let properties = (0..8).map(|n| (format!("property_{n}"), value.clone())).collect();
+        let page_url = format!("https://shop.example/{}", "p".repeat(1_900));
+        let request =
+            StartChatRequest { properties, page_url, page_title: "\u{20ac}".repeat(300), ..start(&channel.id) };
+        fixture.chats(&format!("v{n}")).start_chat(request).await.unwrap();
+    }
+    let mut request = ListConversationsRequest { page_size: 200, ..ListConversationsRequest::default() };
+    let (mut rows, mut pages) = (0, 0);
+    loop {
+        let page = fixture.conversations(ADA).list_conversations(request.clone()).await.unwrap().into_inner();
+        assert!(prost::Message::encoded_len(&page) < 1_100_000);
+        (rows, pages) = (rows + page.rows.len(), pages + 1);
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    assert_eq!((rows, pages), (160, 2));
+}
+
+async fn c9_me_is_refused_for_administrators(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let calls = fixture.service.calls(fixture.account, CallerKind::Admin, "root");
+    let mut conversations = ConversationServiceClient::new(calls);
+    let refused = conversations.list_conversations(of([Assignee::Me(Me {})])).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "INVALID_FIELDS"));
+    assert_eq!(refused.get_details_bad_request().unwrap().field_violations[0].field, "assignees");
+    conversations.list_conversations(of([Assignee::Unassigned(Unassigned {})])).await.unwrap();
+}

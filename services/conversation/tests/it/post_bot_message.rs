@@ -1,0 +1,81 @@
+//! `PostBotMessage`: rules A3, B6, C12, E3.
+
+use frontdesk_proto::{
+    conversation::{
+        internal::v1::PostBotMessageRequest,
+        v1::{Button, entry::Content},
+    },
+    event::v1::MessagePosted,
+};
+use frontdesk_testkit::{Mode, on_both_modes, reason};
+use tonic::Code;
+
+use crate::fixture::{Fixture, ROBIN, question, twenty};
+
+on_both_modes!(
+    b6_the_bot_in_charge_asks_with_buttons,
+    b6_two_buttons_with_one_id_are_refused,
+    c12_twenty_repeats_at_once_post_once,
+    a3_after_a_takeover_the_bots_message_is_refused,
+    e3_a_message_after_the_close_is_refused,
+    s2_another_accounts_conversation_does_not_exist,
+);
+
+async fn b6_the_bot_in_charge_asks_with_buttons(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.bot_chat("v").await;
+    let request = question(&chat);
+    let entry = fixture.post_as_robin(request.clone()).await.unwrap();
+    assert_eq!(fixture.post_as_robin(request.clone()).await.unwrap(), entry);
+    assert_eq!((entry.author.unwrap().name.as_str(), entry.request_id.as_str()), ("Robin", ""));
+    let Some(Content::Message(message)) = entry.content else { panic!("a message") };
+    assert_eq!((message.buttons, message.chosen_button), (request.buttons, None));
+    let posted = fixture.service.appended::<MessagePosted>().await.pop().unwrap();
+    assert_eq!(posted.bot_session_id, chat.session);
+}
+
+async fn b6_two_buttons_with_one_id_are_refused(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.bot_chat("v").await;
+    let button = Button { id: "yes".into(), label: "Yes".into() };
+    let request = PostBotMessageRequest { buttons: vec![button.clone(), button], ..question(&chat) };
+    let refused = fixture.post_as_robin(request).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "INVALID_FIELDS"));
+}
+
+async fn c12_twenty_repeats_at_once_post_once(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.bot_chat("v").await;
+    let request = question(&chat);
+    let posted = twenty(|_| {
+        let posting = fixture.post_as_robin(request.clone());
+        async move { posting.await.unwrap().sequence }
+    });
+    assert_eq!(posted.await, [1; 20]);
+}
+
+async fn a3_after_a_takeover_the_bots_message_is_refused(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.bot_chat("v").await;
+    fixture.assign_ada(&chat.id, 1).await;
+    let refused = fixture.post_as_robin(question(&chat)).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Aborted, "BOT_SESSION_NOT_IN_CHARGE"));
+    assert!(refused.message().contains("Ada owns it now"), "{}", refused.message());
+}
+
+async fn e3_a_message_after_the_close_is_refused(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.bot_chat("v").await;
+    crate::close_conversation::close(&fixture, &chat.id).await;
+    let refused = fixture.post_as_robin(question(&chat)).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "CONVERSATION_CLOSED"));
+}
+
+async fn s2_another_accounts_conversation_does_not_exist(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.bot_chat("v").await;
+    let other = fixture.in_another_account().account;
+    let request = fixture.on_behalf_of_in(other, &format!("bot:{ROBIN}"), question(&chat));
+    let refused = fixture.arbiter("bot-session").post_bot_message(request).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
+}
