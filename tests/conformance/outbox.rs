@@ -74,7 +74,7 @@ impl Consumer for HandledOnce {
         if let Err(error) = tx.commit().await {
             return Outcome::Retry(error.to_string());
         }
-        self.effects.lock().unwrap().push(event.version);
+        self.effects.lock().unwrap().push(event.version.into());
         Outcome::Ack
     }
 }

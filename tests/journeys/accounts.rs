@@ -23,7 +23,7 @@ async fn s2_s5_resources_of_another_account_are_not_found() {
             .await
             .unwrap()
             .into_inner()
-            .conversations
+            .rows
             .is_empty()
     );
     // The same visitor id in another account is another visitor.

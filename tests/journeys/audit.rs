@@ -11,7 +11,7 @@ use frontdesk_proto::{
         CreateAgentRequest, DeactivateAgentRequest, ListAgentsRequest, UpdateAgentRequest,
         roster_service_client::RosterServiceClient,
     },
-    conversation::v1::{CreateChannelRequest, Greeter, channel_service_client::ChannelServiceClient},
+    conversation::v1::{CreateChannelRequest, channel_service_client::ChannelServiceClient},
     notification::v1::{CreateSenderRequest, VerifySenderRequest, sender_service_client::SenderServiceClient},
 };
 use frontdesk_tests::{Account, Mode, TestSuite, call_raw, new_id, reason, request_id};
@@ -93,7 +93,7 @@ async fn an_administrative_call_leaves_one_record_with_its_outcome_and_no_conten
     let expected = [
         ("admin:administrator", "CreateAgent", "OK"),
         ("admin:administrator", "CreateAgent", "INVALID_ARGUMENT INVALID_FIELDS"),
-        ("admin:administrator", "CreateAgent", "FAILED_PRECONDITION HANDLE_TAKEN"),
+        ("admin:administrator", "CreateAgent", "ALREADY_EXISTS HANDLE_TAKEN"),
         (by_agent.as_str(), "DeactivateAgent", "PERMISSION_DENIED NOT_PERMITTED"),
         ("admin:administrator", "UpdateAgent", "INVALID_ARGUMENT INVALID_FIELDS"),
     ];
@@ -111,14 +111,13 @@ async fn every_service_keeps_its_own_audit_records_and_none_holds_a_mailed_code(
     let channel = CreateChannelRequest {
         name: "CANARY".into(),
         website_url: "https://canary.example/".into(),
-        greeter: Greeter::Nobody.into(),
         request_id: request_id(),
         ..Default::default()
     };
     let channel = ChannelServiceClient::new(account.admin()).create_channel(channel).await.unwrap().into_inner();
     let mut senders = SenderServiceClient::new(account.admin());
     let sender = CreateSenderRequest {
-        address: "canary@shop.example".into(),
+        email: "canary@shop.example".into(),
         display_name: "CANARY".into(),
         request_id: request_id(),
     };
@@ -169,7 +168,7 @@ async fn a_call_that_cannot_be_recorded_is_refused_and_changes_nothing() {
         assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "UNAVAILABLE"), "{status:?}");
     }
     let agents = roster.list_agents(ListAgentsRequest::default()).await.unwrap().into_inner().agents;
-    assert_eq!((agents.len(), agents[0].name.as_str(), agents[0].active), (1, "CANARY Lovelace", true));
+    assert_eq!((agents.len(), agents[0].name.as_str(), agents[0].deactivate_time), (1, "CANARY Lovelace", None));
     // A caller without the permission does not learn of the failure.
     let visitor = RosterServiceClient::new(account.visitor("v"))
         .deactivate_agent(DeactivateAgentRequest { agent_id: id.to_string() })
@@ -237,18 +236,22 @@ fn administrative_methods_are_audited_and_no_others() {
     let expected = BTreeSet::from([
         "assignment.v1.RosterService/CreateAgent",
         "assignment.v1.RosterService/DeactivateAgent",
+        "assignment.v1.RosterService/ReactivateAgent",
         "assignment.v1.RosterService/UpdateAgent",
         "botsession.v1.BotService/CreateBot",
         "botsession.v1.BotService/DeleteBot",
+        "botsession.v1.BotService/UndeleteBot",
         "botsession.v1.BotService/UpdateBot",
         "conversation.v1.ChannelService/CreateChannel",
         "conversation.v1.ChannelService/DeleteChannel",
         "conversation.v1.ChannelService/RotateVisitorKey",
+        "conversation.v1.ChannelService/UndeleteChannel",
         "conversation.v1.ChannelService/UpdateChannel",
         "dev.v1.ClockService/AdvanceTime",
         "notification.v1.SenderService/CreateSender",
         "notification.v1.SenderService/DeleteSender",
         "notification.v1.SenderService/SetFallbackSender",
+        "notification.v1.SenderService/UpdateSender",
         "notification.v1.SenderService/VerifySender",
     ]);
     assert_eq!(audited, expected);

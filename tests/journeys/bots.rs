@@ -6,7 +6,7 @@ use frontdesk_proto::{
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
     botsession::v1::{
         BotSessionStatus, ListBotSessionsRequest, UpdateBotRequest, bot_service_client::BotServiceClient,
-        bot_session_service_client::BotSessionServiceClient,
+        bot_session_service_client::BotSessionServiceClient, update_bot_request::Inactivity,
     },
     conversation::v1::{
         ChooseButtonRequest, CloseReason, ContactEmail, ConversationStatus, GetContactRequest, chat_entry,
@@ -30,7 +30,7 @@ async fn session(agent: &As, conversation: &str, status: BotSessionStatus) {
     .await;
 }
 
-async fn choose(chat: &Chat, visitor_sequence: i64, button: &str) -> Result<(), tonic::Status> {
+async fn choose(chat: &Chat, visitor_sequence: i32, button: &str) -> Result<(), tonic::Status> {
     let request = ChooseButtonRequest {
         chat_id: chat.id.clone(),
         visitor_sequence,
@@ -71,7 +71,7 @@ async fn b6_b8_x1_a_flow_asks_offers_buttons_and_hands_off() {
         ContactServiceClient::new(agent.clone()).get_contact(contact).await.unwrap().into_inner().contact.unwrap();
     assert_eq!(
         contact.emails,
-        [ContactEmail { address: "mario@visitor.example".into(), verified: false }],
+        [ContactEmail { email: "mario@visitor.example".into(), verified: false }],
         "X1: typed, so not verified"
     );
     let thread = Account::thread(&agent, &chat.id).await;
@@ -120,7 +120,7 @@ async fn b2_b3_b4_e2_only_visitor_silence_counts_and_a_session_keeps_its_timeout
     // A session keeps the timeout that it began with.
     let shorter = UpdateBotRequest {
         bot_id: bot.id.clone(),
-        inactivity_timeout: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
+        inactivity: Some(Inactivity::InactivityTimeout(prost_types::Duration { seconds: 60, nanos: 0 })),
         ..Default::default()
     };
     BotServiceClient::new(account.admin()).update_bot(shorter).await.unwrap();

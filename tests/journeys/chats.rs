@@ -9,12 +9,16 @@ use frontdesk_proto::{
     conversation::v1::{
         AssigneeFilter, CloseConversationRequest, CloseReason, ConversationStatus, GetChatRequest,
         ListConversationsRequest, PostCommentRequest, PostMessageRequest, ReopenConversationRequest,
-        SendMessageRequest, StartChatRequest, WatchChatRequest, WatchThreadRequest, chat_entry,
-        conversation_service_client::ConversationServiceClient, entry::Content,
-        thread_service_client::ThreadServiceClient, visitor_service_client::VisitorServiceClient,
+        SendMessageRequest, StartChatRequest, WatchChatRequest, WatchThreadRequest,
+        assignee_filter::{Assignee, Me, Unassigned},
+        chat_entry,
+        conversation_service_client::ConversationServiceClient,
+        entry::Content,
+        thread_service_client::ThreadServiceClient,
+        visitor_service_client::VisitorServiceClient,
     },
 };
-use frontdesk_tests::{Account, As, Chat, TestSuite, reason, request_id, wait_for};
+use frontdesk_tests::{Account, As, Chat, TestSuite, next_entry, reason, request_id, wait_for};
 use tonic::Code;
 
 fn message(conversation: &str, text: &str) -> PostMessageRequest {
@@ -44,6 +48,7 @@ async fn c1_c2a_c3_a_chat_keeps_its_page_and_gapless_sequences() {
         page_title: "A – B".into(),
         text: "first".into(),
         request_id: request_id(),
+        ..Default::default()
     };
     let mut visitor = VisitorServiceClient::new(account.visitor("v"));
     let chat = visitor.start_chat(start.clone()).await.unwrap().into_inner().chat.unwrap();
@@ -69,7 +74,7 @@ async fn c1_c2a_c3_a_chat_keeps_its_page_and_gapless_sequences() {
 
     let thread = Account::thread(&agent, &chat.id).await;
     assert!((1..).zip(&thread).all(|(number, entry)| entry.sequence == number), "{thread:?}");
-    let visible: Vec<i64> = thread.iter().map(|entry| entry.visitor_sequence).filter(|number| *number > 0).collect();
+    let visible: Vec<i32> = thread.iter().map(|entry| entry.visitor_sequence).filter(|number| *number > 0).collect();
     assert_eq!(visible, [1, 2, 3, 4], "two messages, the change of owner, hello");
     assert!(
         thread.iter().any(|entry| matches!(entry.content, Some(Content::Comment(_))) && entry.visitor_sequence == 0)
@@ -144,7 +149,7 @@ async fn c11_a1_a8_the_first_agent_to_reply_becomes_the_owner_and_the_history_re
         .unwrap();
 
     let history = wait_for("four assignments", || async {
-        let request = ListAssignmentsRequest { conversation_id: chat.id.clone() };
+        let request = ListAssignmentsRequest { conversation_id: chat.id.clone(), ..Default::default() };
         let list =
             AssignmentServiceClient::new(agent.clone()).list_assignments(request).await.ok()?.into_inner().assignments;
         (list.len() == 4 && list[..3].iter().all(|assignment| assignment.end_time.is_some())).then_some(list)
@@ -238,14 +243,15 @@ async fn c9_the_inbox_lists_by_owner_and_status_in_pages_newest_first() {
         ids.push(account.start_chat(account.visitor(&format!("v{number}")), &channel).await.id);
     }
     ids.reverse();
+    let of = |assignee| AssigneeFilter { assignee: Some(assignee) };
     let mut inbox = ConversationServiceClient::new(agent.clone());
-    let first =
-        ListConversationsRequest { page_size: 2, assignee: AssigneeFilter::Nobody.into(), ..Default::default() };
+    let unassigned = vec![of(Assignee::Unassigned(Unassigned {}))];
+    let first = ListConversationsRequest { page_size: 2, assignees: unassigned, ..Default::default() };
     let (mut token, mut seen) = (String::new(), Vec::new());
     loop {
         let page = ListConversationsRequest { page_token: token.clone(), ..first.clone() };
         let page = inbox.list_conversations(page).await.unwrap().into_inner();
-        seen.extend(page.conversations.into_iter().map(|conversation| conversation.id));
+        seen.extend(page.rows.into_iter().map(|row| row.conversation.unwrap().id));
         token = page.next_page_token;
         if token.is_empty() {
             break;
@@ -253,13 +259,16 @@ async fn c9_the_inbox_lists_by_owner_and_status_in_pages_newest_first() {
     }
     assert_eq!(seen, ids);
     ThreadServiceClient::new(agent.clone()).post_message(message(&ids[4], "mine")).await.unwrap();
-    let mine = ListConversationsRequest { assignee: AssigneeFilter::Me.into(), ..Default::default() };
-    let mine = inbox.list_conversations(mine).await.unwrap().into_inner().conversations;
-    assert_eq!(mine.iter().map(|conversation| conversation.id.as_str()).collect::<Vec<_>>(), [ids[4].as_str()]);
+    let mine = ListConversationsRequest { assignees: vec![of(Assignee::Me(Me {}))], ..Default::default() };
+    let mine = inbox.list_conversations(mine).await.unwrap().into_inner().rows;
+    let found: Vec<_> = mine.iter().map(|row| row.conversation.as_ref().unwrap().id.as_str()).collect();
+    assert_eq!(found, [ids[4].as_str()]);
+    let last = mine[0].last_entry.clone().unwrap();
+    assert!(matches!(last.content, Some(Content::Message(message)) if message.text == "mine"), "the newest message");
 
     let page = inbox.list_conversations(first.clone()).await.unwrap().into_inner();
-    let swapped =
-        ListConversationsRequest { page_token: page.next_page_token, status: ConversationStatus::Open.into(), ..first };
+    let statuses = vec![ConversationStatus::Open.into()];
+    let swapped = ListConversationsRequest { page_token: page.next_page_token, statuses, ..first };
     let refused = inbox.list_conversations(swapped).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument, "a page token of another filter is refused");
 }
@@ -285,7 +294,7 @@ async fn c10_watches_resume_by_sequence_without_gap_or_repeat() {
         let request = WatchThreadRequest { conversation_id: chat.id.clone(), after_sequence: cursor };
         let mut lines = ThreadServiceClient::new(agent.clone()).watch_thread(request).await.unwrap().into_inner();
         for _ in 0..7.min(60 - texts.len()) {
-            let entry = lines.message().await.unwrap().unwrap().entry.unwrap();
+            let entry = next_entry(&mut lines).await.unwrap().unwrap();
             assert_eq!(entry.sequence, cursor + 1);
             cursor = entry.sequence;
             let Some(Content::Message(message)) = entry.content else { panic!("messages only") };

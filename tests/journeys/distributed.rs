@@ -15,7 +15,9 @@ use frontdesk_proto::{
         visitor_service_client::VisitorServiceClient,
     },
 };
-use frontdesk_tests::{Account, Chat, Mode, TestSuite, new_id, reason, request_id, servers, wait_for};
+use frontdesk_tests::{
+    Account, Chat, Mode, TestSuite, new_id, next_chat_entry, next_entry, reason, request_id, servers, wait_for,
+};
 use tokio::{net::TcpListener, process::Command};
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -87,16 +89,16 @@ async fn c10_a_watch_follows_other_replicas_and_resumes_on_them_without_gap_or_r
         let (writer, watcher) =
             (at_replica(&suite, &account, round % 2), at_replica(&suite, &account, (round + 1) % 2));
         let agent = watcher.with_claims(CallerKind::Agent, &ada.to_string(), |_| {});
-        let request = WatchThreadRequest { conversation_id: chat.id.clone(), after_sequence: thread.len() as i64 };
+        let request = WatchThreadRequest { conversation_id: chat.id.clone(), after_sequence: thread.len() as i32 };
         let mut threads = ThreadServiceClient::new(agent).watch_thread(request).await.unwrap().into_inner();
-        let request = WatchChatRequest { chat_id: chat.id.clone(), after_visitor_sequence: lines.len() as i64 };
+        let request = WatchChatRequest { chat_id: chat.id.clone(), after_visitor_sequence: lines.len() as i32 };
         let mut chats = VisitorServiceClient::new(watcher.visitor("v")).watch_chat(request).await.unwrap().into_inner();
         let chat_at_writer = Chat { visitor: writer.visitor("v"), id: chat.id.clone() };
         for line in 0..10 {
             chat_at_writer.say(&format!("round {round} line {line}")).await.unwrap();
             let receiving = async {
-                let entry = threads.message().await.unwrap().unwrap().entry.unwrap();
-                let line = chats.message().await.unwrap().unwrap().entry.unwrap();
+                let entry = next_entry(&mut threads).await.unwrap().unwrap();
+                let line = next_chat_entry(&mut chats).await.unwrap().unwrap();
                 (entry, line)
             };
             // Much sooner than the periodic read, which needs no change notification.

@@ -12,7 +12,7 @@ use frontdesk_proto::{
     },
     dev::v1::{AdvanceTimeRequest, clock_service_client::ClockServiceClient},
     notification::v1::{
-        DeliveryState, GetDeliveryRequest, ListTranscriptDecisionsRequest, SkipReason,
+        DeliveryStatus, GetDeliveryRequest, ListTranscriptDecisionsRequest, SkipReason,
         delivery_service_client::DeliveryServiceClient, transcript_service_client::TranscriptServiceClient,
     },
 };
@@ -145,7 +145,7 @@ async fn i1_i2_t3_chats_continue_through_kills_and_are_mailed_once() {
             let request = GetDeliveryRequest { delivery_id: decision.delivery_id.clone() };
             let delivery =
                 DeliveryServiceClient::new(agent.clone()).get_delivery(request).await.unwrap().into_inner().delivery?;
-            (delivery.state() == DeliveryState::Sent).then_some(())
+            (delivery.status() == DeliveryStatus::Sent).then_some(())
         })
         .await;
         assert_eq!(account.mails(&format!("v{number}@visitor.example")).await.len(), 1, "I10: one mail");

@@ -9,7 +9,7 @@ use frontdesk_proto::{
         thread_service_client::ThreadServiceClient,
     },
     notification::v1::{
-        CreateSenderRequest, Delivery, DeliveryState, GetDeliveryRequest, SetFallbackSenderRequest,
+        CreateSenderRequest, Delivery, DeliveryStatus, GetDeliveryRequest, SetFallbackSenderRequest,
         VerifySenderRequest, delivery_service_client::DeliveryServiceClient,
         sender_service_client::SenderServiceClient,
     },
@@ -76,7 +76,7 @@ impl SmtpServer {
 pub(crate) async fn verified_sender(account: &Account, server: &SmtpServer, address: &str) {
     let mut senders = SenderServiceClient::new(account.admin());
     let sender = CreateSenderRequest {
-        address: address.into(),
+        email: address.into(),
         display_name: "The \"Shop\", Ltd".into(),
         request_id: request_id(),
     };
@@ -121,7 +121,7 @@ async fn t6_t8_a_transcript_arrives_over_smtp_with_starttls_and_authentication()
     verified_sender(&account, &server, "desk@shop.example").await;
     let (_, agent) = account.agent("Ada").await;
     let id = closed_chat(&account, &agent, "vera@visitor.example").await;
-    let sent = delivery(&agent, &id, |delivery| delivery.state() == DeliveryState::Sent).await;
+    let sent = delivery(&agent, &id, |delivery| delivery.status() == DeliveryStatus::Sent).await;
     assert!(sent.last_response.contains("Kept as number"), "the reply of the server: {sent:?}");
 
     let mails = server.received("vera@visitor.example");
@@ -130,7 +130,7 @@ async fn t6_t8_a_transcript_arrives_over_smtp_with_starttls_and_authentication()
     assert_eq!((&mail["encrypted"], &mail["authenticated"]), (&Value::Bool(true), &Value::Bool(true)));
     assert_eq!(mail["defects"], Value::Array(Vec::new()), "Python's library finds nothing wrong");
     assert_eq!(mail["envelope_from"], "desk@shop.example");
-    assert_eq!(mail["headers"]["Message-ID"], sent.message_id.as_str());
+    assert_eq!(mail["headers"]["Message-ID"], sent.mail_message_id.as_str());
     assert!(mail["headers"]["From"].as_str().unwrap().contains("desk@shop.example"));
     assert_eq!(mail["types"], serde_json::json!(["multipart/alternative", "text/plain", "text/html"]));
     let text = mail["text"].as_str().unwrap();
@@ -145,18 +145,18 @@ async fn t8_a_refused_recipient_fails_with_the_servers_reply_and_a_wrong_passwor
     verified_sender(&account, &server, "desk@shop.example").await;
     let (_, agent) = account.agent("Ada").await;
     let id = closed_chat(&account, &agent, "refused@visitor.example").await;
-    let failed = delivery(&agent, &id, |delivery| delivery.state() == DeliveryState::Failed).await;
+    let failed = delivery(&agent, &id, |delivery| delivery.status() == DeliveryStatus::Failed).await;
     assert!(failed.last_response.contains("No such mailbox here"), "{failed:?}");
-    assert_eq!(failed.attempts, 1, "a permanent failure is not retried");
+    assert_eq!(failed.attempt_count, 1, "a permanent failure is not retried");
 
     let wrong = TestSuite::start_with(|settings| settings.notification = server.settings("wrong")).await;
     let account = wrong.account().await;
     let sender =
-        CreateSenderRequest { address: "other@shop.example".into(), request_id: request_id(), ..Default::default() };
+        CreateSenderRequest { email: "other@shop.example".into(), request_id: request_id(), ..Default::default() };
     let delivery_id =
         SenderServiceClient::new(account.admin()).create_sender(sender).await.unwrap().into_inner().delivery_id;
-    let waiting = delivery(&account.admin(), &delivery_id, |delivery| delivery.attempts >= 2).await;
-    assert!(matches!(waiting.state(), DeliveryState::Queued | DeliveryState::Sending), "{waiting:?}");
+    let waiting = delivery(&account.admin(), &delivery_id, |delivery| delivery.attempt_count >= 2).await;
+    assert!(matches!(waiting.status(), DeliveryStatus::Queued | DeliveryStatus::Sending), "{waiting:?}");
     assert!(waiting.last_response.contains("535"), "{waiting:?}");
     assert!(server.received("other@shop.example").is_empty());
 }

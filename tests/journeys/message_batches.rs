@@ -3,9 +3,11 @@
 use frontdesk::ServerChannel;
 use frontdesk_auth::CallerKind;
 use frontdesk_db::Db;
-use frontdesk_proto::conversation::v1::{
-    CloseIdleConversationsRequest, CloseReason, IdleConversation, IdleOutcome, PostMessageRequest,
-    conversation_service_client::ConversationServiceClient, entry::Content, thread_service_client::ThreadServiceClient,
+use frontdesk_proto::conversation::{
+    internal::v1::{
+        CloseIdleConversationsRequest, IdleConversation, IdleOutcome, arbiter_service_client::ArbiterServiceClient,
+    },
+    v1::{CloseReason, PostMessageRequest, entry::Content, thread_service_client::ThreadServiceClient},
 };
 use frontdesk_tests::{Account, As, Mode, TestSuite, new_id, reason, request_id};
 use futures::future::join_all;
@@ -34,7 +36,7 @@ fn message(conversation: &str, text: &str, request_id: &str) -> PostMessageReque
     }
 }
 
-async fn post(agent: &As, request: PostMessageRequest) -> Result<i64, tonic::Status> {
+async fn post(agent: &As, request: PostMessageRequest) -> Result<i32, tonic::Status> {
     let posted = ThreadServiceClient::new(agent.clone()).post_message(request).await?.into_inner();
     let entry = posted.entry.expect("an entry");
     assert_eq!(entry.author.expect("an author").name, "Ada", "the response names the author");
@@ -73,7 +75,7 @@ async fn c12_one_request_id_at_two_replicas_at_once_has_one_effect_and_one_answe
         let [first, second] = other;
         let (repeats, first, second, bystander) =
             tokio::join!(repeats, post(&here, first), post(&there, second), post(&here, bystander));
-        let numbers: Vec<i64> = repeats.into_iter().map(|number| number.expect("an answer")).collect();
+        let numbers: Vec<i32> = repeats.into_iter().map(|number| number.expect("an answer")).collect();
         assert!(numbers.iter().all(|number| *number == numbers[0]), "{numbers:?}");
         bystander.expect("the unrelated request succeeds");
         assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
@@ -111,7 +113,7 @@ async fn c3_sequences_are_gapless_and_events_in_order_across_replicas() {
     for chat in chats {
         let thread = Account::thread(&here, &chat.id).await;
         assert_eq!(thread.len(), 81, "80 messages and the change of owner");
-        let numbers: Vec<i64> = thread.iter().map(|entry| entry.sequence).collect();
+        let numbers: Vec<i32> = thread.iter().map(|entry| entry.sequence).collect();
         assert_eq!(numbers, (1..=81).collect::<Vec<_>>());
         let sql = "SELECT version FROM outbox_events WHERE aggregate_id = $1 ORDER BY position";
         let chat: Uuid = chat.id.parse().unwrap();
@@ -139,7 +141,7 @@ async fn b4_b5_idle_chats_are_closed_in_batches_with_an_outcome_for_each() {
             bot_session_id: session,
         });
     }
-    let service = || ConversationServiceClient::new(account.with_claims(CallerKind::Service, "bot-session", |_| {}));
+    let service = || ArbiterServiceClient::new(account.with_claims(CallerKind::Service, "bot-session", |_| {}));
     let close = async |idle: &[IdleConversation]| {
         let request = CloseIdleConversationsRequest { conversations: idle.to_vec() };
         service().close_idle_conversations(request).await.unwrap().into_inner().results

@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use frontdesk_auth::CallerKind;
-use frontdesk_proto::auth::v1::Principal;
+use frontdesk_proto::{
+    auth::v1::Principal,
+    conversation::v1::{RotateVisitorKeyRequest, channel_service_client::ChannelServiceClient},
+};
 use frontdesk_tests::{
-    As, TestSuite, call_raw,
+    Account, As, TestSuite, call_raw,
     fixture::{Declared, Fixture, methods},
+    reason, request_id, wait_for,
 };
 use futures::{StreamExt, stream};
 use prost_reflect::{DynamicMessage, Kind as FieldKind, Value, prost::Message};
@@ -16,12 +20,16 @@ use tonic_types::StatusExt;
 /// A list method, and the token of its second page.
 struct Paged {
     declared: Declared,
+    /// Kind of the caller: an agent, unless the method does not admit agents.
+    principal: Principal,
+    /// A request with the fields that the method requires.
+    required: DynamicMessage,
     token: String,
 }
 
 impl Paged {
     fn request(&self, token: &str) -> DynamicMessage {
-        let mut request = DynamicMessage::new(self.declared.method.input());
+        let mut request = self.required.clone();
         request.set_field_by_name("page_size", Value::I32(1));
         request.set_field_by_name("page_token", Value::String(token.to_owned()));
         request
@@ -40,6 +48,34 @@ impl Paged {
     }
 }
 
+/// A fixture in which every list has two rows.
+async fn two_of_each(account: Account, word: &str) -> Fixture {
+    account.fallback_sender().await;
+    account.fallback_sender().await;
+    let mut fixture = Fixture::new(account, word).await;
+    // The closed chat had two owners: none, then the agent.
+    fixture.ids.insert("conversation_id", fixture.closed.id.clone());
+    for _ in 0..2 {
+        let channel_id = fixture.ids["channel_id"].clone();
+        let rotate = RotateVisitorKeyRequest { channel_id, request_id: request_id(), ..Default::default() };
+        ChannelServiceClient::new(fixture.account.admin()).rotate_visitor_key(rotate).await.unwrap();
+    }
+    fixture
+}
+
+/// The request with only those fields of a valid one without which the method refuses it.
+async fn required(fixture: &Fixture, declared: &Declared, caller: &As) -> DynamicMessage {
+    let mut request = DynamicMessage::new(declared.method.input());
+    if let Err(status) = call_raw(caller, &declared.path, Request::new(Vec::new())).await {
+        let valid = fixture.request(&declared.method);
+        for violation in status.get_details_bad_request().unwrap().field_violations {
+            let field = declared.method.input().get_field_by_name(&violation.field).unwrap();
+            request.set_field(&field, valid.get_field(&field).into_owned());
+        }
+    }
+    request
+}
+
 /// Every list method, called for a first page of one row.
 async fn all_pages(fixture: &Fixture) -> Vec<Paged> {
     let mut all = Vec::new();
@@ -48,12 +84,20 @@ async fn all_pages(fixture: &Fixture) -> Vec<Paged> {
         if input.get_field_by_name("page_token").is_none() || output.get_field_by_name("next_page_token").is_none() {
             continue;
         }
-        let paged = Paged { declared, token: String::new() };
-        let first = paged.ask(&fixture.agent, paged.request("")).await.unwrap();
-        let first = DynamicMessage::decode(output, first.as_slice()).unwrap();
-        let token = first.get_field_by_name("next_page_token").unwrap().as_str().unwrap().to_owned();
-        assert!(!token.is_empty(), "{} needs two rows in tests/suite/fixture.rs", paged.declared.path);
-        paged.ask(&fixture.agent, paged.request(&token)).await.expect("the page after it");
+        let principal =
+            if declared.principals.contains(&Principal::Agent) { Principal::Agent } else { declared.principals[0] };
+        let caller = fixture.caller(principal);
+        let required = required(fixture, &declared, &caller).await;
+        let paged = Paged { declared, principal, required, token: String::new() };
+        let two_rows = format!("{}: two rows in two_of_each or tests/suite/fixture.rs", paged.declared.path);
+        let token = wait_for(&two_rows, || async {
+            let first = paged.ask(&caller, paged.request("")).await.unwrap();
+            let first = DynamicMessage::decode(output.clone(), first.as_slice()).unwrap();
+            let token = first.get_field_by_name("next_page_token").unwrap().as_str().unwrap().to_owned();
+            (!token.is_empty()).then_some(token)
+        })
+        .await;
+        paged.ask(&caller, paged.request(&token)).await.expect("the page after it");
         all.push(Paged { token, ..paged });
     }
     all
@@ -71,15 +115,14 @@ fn flipped(token: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s5_a_page_token_is_valid_for_its_caller_its_call_and_its_day_only() {
-    const FLIPS: usize = 1_000;
+    const FLIPS: usize = 600;
     let suite = TestSuite::start().await;
     let (one, two) = (suite.account().await, suite.account().await);
-    tokio::join!(one.fallback_sender(), two.fallback_sender());
-    let (ours, theirs) = tokio::join!(Fixture::new(one, "ourword"), Fixture::new(two, "theirword"));
+    let (ours, theirs) = tokio::join!(two_of_each(one, "ourword"), two_of_each(two, "theirword"));
     let (pages, foreign) = (all_pages(&ours).await, all_pages(&theirs).await);
-    let agent = &ours.agent;
+    let callers: Vec<As> = pages.iter().map(|page| ours.caller(page.principal)).collect();
 
-    // Flipped bits: every one for the first method, and more than a thousand for each of the others.
+    // Flipped bits: every one for the first method, and hundreds for each of the others.
     let mut tries: Vec<(usize, String)> = Vec::new();
     for (kind, page) in pages.iter().enumerate() {
         let all = flipped(&page.token);
@@ -119,7 +162,7 @@ async fn s5_a_page_token_is_valid_for_its_caller_its_call_and_its_day_only() {
     stream::iter(tries)
         .for_each_concurrent(16, async |(kind, token)| {
             let page = &pages[kind];
-            page.refuses(agent, page.request(&token), &token).await;
+            page.refuses(&callers[kind], page.request(&token), &token).await;
         })
         .await;
 
@@ -127,31 +170,36 @@ async fn s5_a_page_token_is_valid_for_its_caller_its_call_and_its_day_only() {
     let admin = ours.caller(Principal::Admin);
     let colleague = ours.account.agent("Cara").await.1;
     let mut swaps = 0_usize;
-    for (page, of_theirs) in pages.iter().zip(&foreign) {
-        page.refuses(agent, page.request(&of_theirs.token), "another account's").await;
-        page.refuses(&theirs.agent, page.request(&page.token), "in another account").await;
-        for (caller, who) in [(&admin, "an administrator"), (&colleague, "a colleague")] {
-            if page.ask(caller, page.request("")).await.is_ok() {
-                page.refuses(caller, page.request(&page.token), who).await;
+    for ((page, of_theirs), caller) in pages.iter().zip(&foreign).zip(&callers) {
+        page.refuses(caller, page.request(&of_theirs.token), "another account's").await;
+        let their_caller = theirs.caller(of_theirs.principal);
+        page.refuses(&their_caller, of_theirs.request(&page.token), "in another account").await;
+        for (other, who) in [(&admin, "an administrator"), (&colleague, "a colleague")] {
+            if page.principal != Principal::Admin && page.ask(other, page.request("")).await.is_ok() {
+                page.refuses(other, page.request(&page.token), who).await;
                 swaps += 1;
             }
         }
         for other in &pages {
             if other.declared.path != page.declared.path {
-                page.refuses(agent, page.request(&other.token), &format!("of {}", other.declared.path)).await;
+                page.refuses(caller, page.request(&other.token), &format!("of {}", other.declared.path)).await;
                 swaps += 1;
             }
         }
+        let valid = ours.request(&page.declared.method);
         for field in page.declared.method.input().fields() {
-            let value = match (field.kind(), field.name()) {
-                (_, "page_size" | "page_token") => continue,
-                (FieldKind::Enum(_), _) => Value::EnumNumber(2),
-                (_, "email") => Value::String(ours.address()),
-                (_, name) => Value::String(ours.ids[name].clone()),
+            if field.name().starts_with("page_") || page.required.has_field(&field) {
+                continue;
+            }
+            let value = match field.kind() {
+                _ if valid.has_field(&field) => valid.get_field(&field).into_owned(),
+                FieldKind::Enum(_) => Value::List(vec![Value::EnumNumber(2)]),
+                FieldKind::Bool => Value::Bool(true),
+                _ => Value::String("x".into()),
             };
             let mut filtered = page.request(&page.token);
             filtered.set_field(&field, value);
-            page.refuses(agent, filtered, &format!("with another {}", field.name())).await;
+            page.refuses(caller, filtered, &format!("with another {}", field.name())).await;
             swaps += 1;
         }
         swaps += 2;
@@ -165,15 +213,15 @@ async fn s5_a_page_token_is_valid_for_its_caller_its_call_and_its_day_only() {
         Duration::from_secs(600),
     );
     let bearer = ours.account.keys.mint(&claims).unwrap();
-    for page in &pages {
-        page.refuses(agent, page.request(&bearer), "a caller's token").await;
+    for (page, caller) in pages.iter().zip(&callers) {
+        page.refuses(caller, page.request(&bearer), "a caller's token").await;
         let refused = page.ask(&ours.account.with_token(&page.token), page.request("")).await.unwrap_err();
         assert_eq!(refused.code(), Code::Unauthenticated, "{}", page.declared.path);
-        page.ask(agent, page.request(&page.token)).await.expect("the page token stays valid for its own call");
+        page.ask(caller, page.request(&page.token)).await.expect("the page token stays valid for its own call");
     }
     suite.advance(Duration::from_secs(24 * 3600 + 1));
-    for page in &pages {
-        page.refuses(agent, page.request(&page.token), "after its day").await;
+    for (page, caller) in pages.iter().zip(&callers) {
+        page.refuses(caller, page.request(&page.token), "after its day").await;
     }
     println!(
         "{} kinds of tokens: {flips} flipped, {altered} cut or assembled, {swaps} swapped: none accepted",
@@ -181,34 +229,41 @@ async fn s5_a_page_token_is_valid_for_its_caller_its_call_and_its_day_only() {
     );
 }
 
+/// Reads and watches after a number: every method with such a field.
 #[tokio::test]
-async fn s5_a_stream_cursor_is_a_sequence_of_the_callers_own_thread() {
+async fn s5_c10_a_number_beyond_the_end_of_a_thread_is_out_of_range() {
     let suite = TestSuite::start().await;
     let account = suite.account().await;
     account.fallback_sender().await;
     let fixture = Fixture::new(account, "ourword").await;
-    let watches = methods().into_iter().filter(|declared| declared.method.is_server_streaming());
-    let mut tried = 0;
-    for Declared { method, path, principals, .. } in watches {
+    let chat = Account::conversation(&fixture.agent, &fixture.ids["conversation_id"]).await;
+    let mut tried = Vec::new();
+    for Declared { method, path, principals, .. } in methods() {
+        let Some(cursor) = method.input().fields().find(|field| field.name().starts_with("after_")) else { continue };
+        let last =
+            if cursor.name() == "after_visitor_sequence" { chat.last_visitor_sequence } else { chat.last_sequence };
         let principal = principals[0];
         let caller = fixture.caller(principal);
-        let cursor = method.input().fields().find(|field| field.name().starts_with("after_")).expect("a cursor");
-        let ask = async |number: i64| {
+        let ask = async |number: i32| {
             let mut request = fixture.request(&method);
-            request.set_field(&cursor, Value::I64(number));
+            request.set_field(&cursor, Value::I32(number));
             call_raw(&caller, &path, Request::new(request.encode_to_vec())).await
         };
-        for number in [-1, i64::MIN] {
+        for number in [-1, i32::MIN] {
             let refused = ask(number).await.unwrap_err();
             let fields = refused.get_details_bad_request().unwrap().field_violations;
             assert_eq!((refused.code(), fields[0].field.as_str()), (Code::InvalidArgument, cursor.name()), "{path}");
-            tried += 1;
         }
-        // After the end of the thread the stream is empty, also where another thread is longer.
-        for number in [1_000, i64::from(i32::MAX) + 1, i64::MAX] {
-            assert_eq!(ask(number).await.unwrap(), Vec::<u8>::new(), "{path} after {number}");
-            tried += 1;
+        ask(last).await.unwrap_or_else(|status| panic!("{path} after the last: {status:?}"));
+        // Also where another thread is longer.
+        for number in [last + 1, 1_000, i32::MAX] {
+            let refused = ask(number).await.expect_err(&path);
+            let expected = (Code::OutOfRange, "CURSOR_OUT_OF_RANGE".to_owned());
+            assert_eq!((refused.code(), reason(&refused)), expected, "{path} after {number}: {refused:?}");
+            let metadata = refused.get_details_error_info().unwrap().metadata;
+            assert_eq!(metadata["last_sequence"], last.to_string(), "{path}");
         }
+        tried.push(method.name().to_owned());
     }
-    assert!(tried >= 10, "{tried}");
+    assert_eq!(tried, ["ListEntries", "WatchThread", "ListChatEntries", "WatchChat"]);
 }

@@ -5,11 +5,15 @@ use std::time::Duration;
 use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
-    conversation::v1::{
-        CloseIdleConversationsRequest, CloseReason, ConversationStatus, IdleConversation, IdleOutcome,
-        PostMessageRequest, SendMessageRequest, StartChatRequest,
-        conversation_service_client::ConversationServiceClient, entry::Content,
-        thread_service_client::ThreadServiceClient, visitor_service_client::VisitorServiceClient,
+    conversation::{
+        internal::v1::{
+            CloseIdleConversationsRequest, IdleConversation, IdleOutcome, PostBotMessageRequest,
+            arbiter_service_client::ArbiterServiceClient,
+        },
+        v1::{
+            CloseReason, ConversationStatus, SendMessageRequest, StartChatRequest, entry::Content,
+            visitor_service_client::VisitorServiceClient,
+        },
     },
 };
 use frontdesk_tests::{Account, Mode, TestSuite, epoch_of, reason, request_id, wait_for};
@@ -57,7 +61,7 @@ async fn a1_a3_twenty_agents_take_over_and_one_wins() {
     assert_eq!(Account::conversation(&agents[0].1, &chat.id).await.epoch, before.epoch + 1);
 
     // After that commit the bot's session is over: neither its messages nor its timeout are accepted.
-    let bot_speaks = PostMessageRequest {
+    let bot_speaks = PostBotMessageRequest {
         conversation_id: chat.id.clone(),
         text: "still here".into(),
         bot_session_id: session.clone(),
@@ -68,7 +72,7 @@ async fn a1_a3_twenty_agents_take_over_and_one_wins() {
     let mut request = tonic::Request::new(bot_speaks);
     request.metadata_mut().insert("x-frontdesk-account", account.id.to_string().parse().unwrap());
     request.metadata_mut().insert("x-frontdesk-actor", format!("bot:{}", bot.id).parse().unwrap());
-    let refused = ThreadServiceClient::new(service.clone()).post_message(request).await.unwrap_err();
+    let refused = ArbiterServiceClient::new(service.clone()).post_bot_message(request).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Aborted, "BOT_SESSION_NOT_IN_CHARGE"));
     let control = account.idle_chat(&channel).await;
     suite.advance(Duration::from_secs(3600));
@@ -78,8 +82,7 @@ async fn a1_a3_twenty_agents_take_over_and_one_wins() {
         bot_session_id: session,
     };
     let idle = CloseIdleConversationsRequest { conversations: vec![idle] };
-    let results =
-        ConversationServiceClient::new(service).close_idle_conversations(idle).await.unwrap().into_inner().results;
+    let results = ArbiterServiceClient::new(service).close_idle_conversations(idle).await.unwrap().into_inner().results;
     assert_eq!(results[0].outcome(), IdleOutcome::NotInCharge);
     Account::until_closed(&agents[0].1, &control.id).await;
     assert_eq!(Account::conversation(&agents[0].1, &chat.id).await.status(), ConversationStatus::Open);

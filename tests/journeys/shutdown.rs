@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use frontdesk_proto::conversation::v1::{WatchChatRequest, visitor_service_client::VisitorServiceClient};
-use frontdesk_tests::{Account, Process, new_id, reason};
+use frontdesk_tests::{Account, Process, new_id, next_chat_entry, reason};
 use tonic::Code;
 
 #[tokio::test]
@@ -19,13 +19,13 @@ async fn a_shutdown_ends_open_streams_as_unavailable_and_exits_in_time() {
         let request = WatchChatRequest { chat_id: chat.id.clone(), after_visitor_sequence: 0 };
         let mut stream =
             VisitorServiceClient::new(chat.visitor.clone()).watch_chat(request).await.unwrap().into_inner();
-        stream.message().await.unwrap().unwrap();
+        next_chat_entry(&mut stream).await.unwrap().unwrap();
         streams.push(stream);
     }
     let (took, clean) = process.terminate().await;
     assert!(clean && took < Duration::from_secs(10), "{took:?}");
     for mut stream in streams {
-        let ended = stream.message().await.unwrap_err();
+        let ended = next_chat_entry(&mut stream).await.unwrap_err();
         assert_eq!((ended.code(), reason(&ended).as_str()), (Code::Unavailable, "SHUTTING_DOWN"));
     }
 }

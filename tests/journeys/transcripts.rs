@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use frontdesk_proto::{
     conversation::v1::{
-        CloseConversationRequest, CreateContactRequest, CreateTicketRequest, PostMessageRequest, TicketStatus,
-        UpdateChannelRequest, UpdateTicketRequest, channel_service_client::ChannelServiceClient,
+        CloseConversationRequest, ContactEmail, CreateContactRequest, CreateTicketRequest, PostMessageRequest,
+        TicketStatus, UpdateChannelRequest, UpdateTicketRequest, channel_service_client::ChannelServiceClient,
         contact_service_client::ContactServiceClient, conversation_service_client::ConversationServiceClient,
         entry::Content, thread_service_client::ThreadServiceClient, ticket_service_client::TicketServiceClient,
     },
     notification::v1::{
-        Delivery, DeliveryState, GetDeliveryRequest, ListTranscriptDecisionsRequest, PreviewTranscriptRequest,
-        RetryDeliveryRequest, SendTranscriptRequest, SkipReason, delivery_service_client::DeliveryServiceClient,
-        transcript_service_client::TranscriptServiceClient,
+        Delivery, DeliveryStatus, GetDeliveryRequest, ListTranscriptDecisionsRequest, PreviewTranscriptRequest,
+        RetryDeliveryRequest, SendTranscriptRequest, SkipReason, TranscriptPart,
+        delivery_service_client::DeliveryServiceClient, transcript_service_client::TranscriptServiceClient,
     },
 };
 use frontdesk_tests::{Account, As, Chat, TestSuite, reason, request_id, wait_for};
@@ -34,11 +34,11 @@ async fn reply(agent: &As, chat: &Chat, text: &str) {
     ThreadServiceClient::new(agent.clone()).post_message(message).await.unwrap();
 }
 
-async fn delivery(agent: &As, id: &str, state: DeliveryState) -> Delivery {
-    wait_for(state.as_str_name(), || async {
+async fn delivery(agent: &As, id: &str, status: DeliveryStatus) -> Delivery {
+    wait_for(status.as_str_name(), || async {
         let request = GetDeliveryRequest { delivery_id: id.to_owned() };
         let answer = DeliveryServiceClient::new(agent.clone()).get_delivery(request).await.unwrap();
-        answer.into_inner().delivery.filter(|delivery| delivery.state() == state)
+        answer.into_inner().delivery.filter(|delivery| delivery.status() == status)
     })
     .await
 }
@@ -57,17 +57,17 @@ async fn t1_t3_t6_t7_a_closed_chat_is_mailed_once_with_the_visible_thread() {
     let explained = Account::explained(&agent, &chat.id, 1).await;
     let decision = explained.decision.unwrap();
     assert!(
-        decision.send && decision.address_verified && !decision.had_bot_session && decision.had_agent,
+        decision.send && decision.email_verified && !decision.had_bot_session && decision.had_agent,
         "{decision:?}"
     );
-    let sent = delivery(&agent, &decision.delivery_id, DeliveryState::Sent).await;
-    assert_eq!(sent.recipient, "vera@visitor.example");
+    let sent = delivery(&agent, &decision.delivery_id, DeliveryStatus::Sent).await;
+    assert_eq!(sent.recipient_email, "vera@visitor.example");
 
     let mails = account.mails("vera@visitor.example").await;
     assert_eq!(mails.len(), 1);
     let mail = MessageParser::default().parse(&mails[0].content).unwrap();
     assert_eq!(mail.from().unwrap().first().unwrap().address().unwrap(), sender);
-    assert_eq!(format!("<{}>", mail.message_id().unwrap()), sent.message_id);
+    assert_eq!(format!("<{}>", mail.message_id().unwrap()), sent.mail_message_id);
     let (html, text) = (mail.body_html(0).unwrap(), mail.body_text(0).unwrap());
     for part in ["Grüße, 你好", "https://shop.example/page", "UTC"] {
         assert!(text.contains(part), "{part} in {text}");
@@ -132,7 +132,8 @@ async fn t2_a_ticket_a_switch_or_a_missing_address_skips_the_mail_with_its_reaso
     reply(&agent, &next, "hello").await;
     close(&agent, &next).await;
     assert_eq!(Account::explained(&agent, &next.id, 1).await.decision.unwrap().skip_reason(), SkipReason::Ticket);
-    let done = UpdateTicketRequest { ticket_id: made.id, status: TicketStatus::Closed.into(), ..Default::default() };
+    let done =
+        UpdateTicketRequest { ticket_id: made.id, status: Some(TicketStatus::Closed.into()), ..Default::default() };
     tickets.update_ticket(done).await.unwrap();
     let last = account.start_chat(account.known_visitor("t", "t@visitor.example"), &channel).await;
     reply(&agent, &last, "hello").await;
@@ -164,14 +165,14 @@ async fn t5_without_a_sender_the_delivery_fails_visibly_and_can_be_retried() {
     reply(&agent, &chat, "hello").await;
     close(&agent, &chat).await;
     let id = Account::explained(&agent, &chat.id, 1).await.decision.unwrap().delivery_id;
-    let failed = delivery(&agent, &id, DeliveryState::Failed).await;
+    let failed = delivery(&agent, &id, DeliveryStatus::Failed).await;
     assert!(!failed.failure.is_empty(), "{failed:?}");
     account.fallback_sender().await;
     DeliveryServiceClient::new(agent.clone())
         .retry_delivery(RetryDeliveryRequest { delivery_id: id.clone() })
         .await
         .unwrap();
-    delivery(&agent, &id, DeliveryState::Sent).await;
+    delivery(&agent, &id, DeliveryStatus::Sent).await;
     assert_eq!(account.mails("v@visitor.example").await.len(), 1, "one mail after the retry");
 }
 
@@ -187,7 +188,7 @@ async fn t4_s4_a_bots_chat_is_sent_by_hand_to_addresses_of_its_contact_only() {
     chat.until_text("Your address?").await;
     let contact = CreateContactRequest {
         name: "Zoe".into(),
-        email: "zoe@visitor.example".into(),
+        emails: vec![ContactEmail { email: "zoe@visitor.example".into(), verified: true }],
         request_id: request_id(),
         ..Default::default()
     };
@@ -209,24 +210,32 @@ async fn t4_s4_a_bots_chat_is_sent_by_hand_to_addresses_of_its_contact_only() {
         SkipReason::BotConversation
     );
     let stranger = SendTranscriptRequest { email: "eve@evil.example".into(), request_id: request_id(), ..send.clone() };
-    assert_eq!(reason(&transcripts.send_transcript(stranger).await.unwrap_err()), "ADDRESS_NOT_OF_CONTACT");
+    assert_eq!(reason(&transcripts.send_transcript(stranger).await.unwrap_err()), "EMAIL_NOT_OF_CONTACT");
 
     let first = transcripts.send_transcript(send.clone()).await.unwrap().into_inner().delivery.unwrap();
     let again = transcripts.send_transcript(send).await.unwrap().into_inner().delivery.unwrap();
     assert_eq!(first.id, again.id);
-    delivery(&agent, &first.id, DeliveryState::Sent).await;
+    delivery(&agent, &first.id, DeliveryStatus::Sent).await;
     let mails = account.mails("zoe@visitor.example").await;
     assert_eq!(mails.len(), 1);
     assert_eq!(MessageParser::default().parse(&mails[0].content).unwrap().subject(), Some("Your chat, as promised"));
 
-    let preview = PreviewTranscriptRequest { conversation_id: chat.id.clone(), ..Default::default() };
-    let preview = transcripts.preview_transcript(preview).await.unwrap().into_inner();
-    assert_eq!(preview.decision.unwrap().skip_reason(), SkipReason::BotConversation, "T9: the decision and the bytes");
-    assert!(
-        preview.text.contains("Your address?")
-            && preview.html.contains("Your address?")
-            && preview.json.starts_with('{')
-    );
+    for (part, begins) in [
+        (TranscriptPart::Unspecified, ""),
+        (TranscriptPart::Html, "<!doctype html>"),
+        (TranscriptPart::Text, ""),
+        (TranscriptPart::Mail, ""),
+        (TranscriptPart::Json, "{"),
+    ] {
+        let preview =
+            PreviewTranscriptRequest { conversation_id: chat.id.clone(), part: part.into(), ..Default::default() };
+        let preview = transcripts.preview_transcript(preview).await.unwrap().into_inner();
+        assert_eq!(preview.decision.unwrap().skip_reason(), SkipReason::BotConversation, "T9: the decision");
+        assert_eq!(preview.content.len(), usize::try_from(preview.total_size).unwrap(), "{part:?}");
+        let content = String::from_utf8(preview.content).unwrap();
+        assert!(content.to_lowercase().starts_with(begins), "{part:?}: {content}");
+        assert_eq!(content.contains("Your address?"), part != TranscriptPart::Unspecified, "T9: {part:?}: {content}");
+    }
 }
 
 #[tokio::test]
@@ -240,7 +249,7 @@ async fn t3_the_next_close_of_a_reopened_chat_is_decided_anew_with_the_whole_thr
     reply(&agent, &chat, "before").await;
     close(&agent, &chat).await;
     let first = Account::explained(&agent, &chat.id, 1).await.decision.unwrap();
-    delivery(&agent, &first.delivery_id, DeliveryState::Sent).await;
+    delivery(&agent, &first.delivery_id, DeliveryStatus::Sent).await;
     let reopen = frontdesk_proto::conversation::v1::ReopenConversationRequest {
         conversation_id: chat.id.clone(),
         ..Default::default()
@@ -249,7 +258,7 @@ async fn t3_the_next_close_of_a_reopened_chat_is_decided_anew_with_the_whole_thr
     reply(&agent, &chat, "after").await;
     close(&agent, &chat).await;
     let second = Account::explained(&agent, &chat.id, 2).await.decision.unwrap();
-    delivery(&agent, &second.delivery_id, DeliveryState::Sent).await;
+    delivery(&agent, &second.delivery_id, DeliveryStatus::Sent).await;
     let mails = account.mails("v@visitor.example").await;
     assert_eq!(mails.len(), 2);
     let texts = mails.iter().filter(|mail| {

@@ -8,14 +8,15 @@ use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
     botsession::v1::{
-        AskStep, Bot, ButtonsStep, CreateBotRequest, Flow, FlowButton, HandOffStep, SayStep, Step,
-        bot_service_client::BotServiceClient,
+        AskStep, Bot, ButtonsStep, CloseStep, CreateBotRequest, Flow, FlowButton, HandOffStep, SayStep, Step,
+        bot_service_client::BotServiceClient, step::Action,
     },
     conversation::v1::{
-        ChatEntry, Conversation, ConversationStatus, CreateChannelRequest, Entry, GetConversationRequest, Greeter,
-        ListEntriesRequest, SendMessageRequest, StartChatRequest, WatchChatRequest,
+        ChatEntry, Conversation, ConversationStatus, CreateChannelRequest, Entry, GetConversationRequest,
+        ListEntriesRequest, NoGreeter, SendMessageRequest, StartChatRequest, WatchChatRequest,
         channel_service_client::ChannelServiceClient, conversation_service_client::ConversationServiceClient,
-        thread_service_client::ThreadServiceClient, visitor_service_client::VisitorServiceClient,
+        create_channel_request::Greeter, thread_service_client::ThreadServiceClient,
+        visitor_service_client::VisitorServiceClient,
     },
     dev::v1::{ListMailsRequest, Mail, mailbox_service_client::MailboxServiceClient},
     notification::v1::{
@@ -27,6 +28,8 @@ use frontdesk_proto::{
 use frontdesk_testkit::{BearerToken, new_id, request_id, wait_for};
 use tonic::{Code, Status, service::interceptor::InterceptedService};
 use uuid::Uuid;
+
+use crate::next_chat_entry;
 
 /// How long [`Chat::until`] watches before the test fails.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(20);
@@ -57,7 +60,7 @@ pub struct Chat {
 }
 
 /// The current ownership epoch of the conversation.
-pub async fn epoch_of(agent: &As, conversation: &str) -> i64 {
+pub async fn epoch_of(agent: &As, conversation: &str) -> i32 {
     Account::conversation(agent, conversation).await.epoch
 }
 
@@ -130,35 +133,24 @@ impl Account {
     pub async fn bot(&self) -> Bot {
         let button =
             |id: &str, next: &str| FlowButton { id: id.into(), label: id.to_uppercase(), next_step_id: next.into() };
+        let step = |id: &str, action| Step { id: id.into(), action: Some(action), ..Default::default() };
+        let buttons = vec![button("people", "people"), button("bye", "bye")];
         let steps = vec![
-            Step { id: "hello".into(), say: Some(SayStep { text: "Hello!".into() }), ..Default::default() },
-            Step {
-                id: "address".into(),
-                ask: Some(AskStep { text: "Your address?".into(), property: "email".into(), ..Default::default() }),
-                ..Default::default()
-            },
-            Step {
-                id: "topic".into(),
-                buttons: Some(ButtonsStep {
-                    text: "Which?".into(),
-                    buttons: vec![button("people", "people"), button("bye", "bye")],
-                }),
-                ..Default::default()
-            },
-            Step {
-                id: "people".into(),
-                hand_off: Some(HandOffStep {
+            step("hello", Action::Say(SayStep { text: "Hello!".into() })),
+            step(
+                "address",
+                Action::Ask(AskStep { text: "Your address?".into(), property: "email".into(), ..Default::default() }),
+            ),
+            step("topic", Action::Buttons(ButtonsStep { text: "Which?".into(), buttons })),
+            step(
+                "people",
+                Action::HandOff(HandOffStep {
                     text: "A colleague comes.".into(),
                     reason: "asked for people".into(),
                     ..Default::default()
                 }),
-                ..Default::default()
-            },
-            Step {
-                id: "bye".into(),
-                close: Some(frontdesk_proto::botsession::v1::CloseStep { text: "Goodbye!".into() }),
-                ..Default::default()
-            },
+            ),
+            step("bye", Action::Close(CloseStep { text: "Goodbye!".into() })),
         ];
         let bot = CreateBotRequest {
             name: "Robin".into(),
@@ -171,12 +163,11 @@ impl Account {
 
     /// Creates a channel that the bot greets on; without a bot, one that waits for agents.
     pub async fn channel(&self, bot: Option<&Bot>) -> String {
-        let greeter = if bot.is_some() { Greeter::Bot } else { Greeter::Nobody };
+        let greeter = bot.map_or(Greeter::NoGreeter(NoGreeter {}), |bot| Greeter::BotId(bot.id.clone()));
         let channel = CreateChannelRequest {
             name: "Shop".into(),
             website_url: "https://shop.example".into(),
-            greeter: greeter.into(),
-            bot_id: bot.map(|bot| bot.id.clone()).unwrap_or_default(),
+            greeter: Some(greeter),
             request_id: request_id(),
             ..Default::default()
         };
@@ -189,7 +180,7 @@ impl Account {
         let address = format!("s{}@shop.example", new_id().simple());
         let mut senders = SenderServiceClient::new(self.admin());
         let sender =
-            CreateSenderRequest { address: address.clone(), display_name: "Shop".into(), request_id: request_id() };
+            CreateSenderRequest { email: address.clone(), display_name: "Shop".into(), request_id: request_id() };
         let sender = senders.create_sender(sender).await.expect("a sender").into_inner().sender.expect("a sender");
         let mail = wait_for("the code", || async { self.mails(&address).await.pop() }).await;
         let code = code_in(&mail.content);
@@ -198,9 +189,9 @@ impl Account {
         address
     }
 
-    /// Mails to an address in the mailbox folder, newest first.
+    /// The newest mails to an address in the mailbox folder, newest first.
     pub async fn mails(&self, recipient: &str) -> Vec<Mail> {
-        let request = ListMailsRequest { recipient: recipient.to_owned() };
+        let request = ListMailsRequest { recipient_email: recipient.to_owned(), ..Default::default() };
         MailboxServiceClient::new(self.admin()).list_mails(request).await.expect("mails").into_inner().mails
     }
 
@@ -279,9 +270,7 @@ impl Chat {
         let mut entries = Vec::new();
         let reading = async {
             loop {
-                let entry =
-                    stream.message().await.expect("a response").expect("an open stream").entry.expect("an entry");
-                entries.push(entry);
+                entries.push(next_chat_entry(&mut stream).await.expect("a response").expect("an open stream"));
                 if entries.last().is_some_and(&found) {
                     return;
                 }

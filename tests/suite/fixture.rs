@@ -9,17 +9,17 @@ use frontdesk_proto::{
     assignment::v1::{UpdateAgentRequest, roster_service_client::RosterServiceClient},
     auth::v1::Principal,
     conversation::v1::{
-        CloseConversationRequest, CreateContactRequest, CreateTicketRequest, PostMessageRequest, StartChatRequest,
-        contact_service_client::ContactServiceClient, conversation_service_client::ConversationServiceClient,
-        thread_service_client::ThreadServiceClient, ticket_service_client::TicketServiceClient,
-        visitor_service_client::VisitorServiceClient,
+        CloseConversationRequest, ContactEmail, CreateContactRequest, CreateTicketRequest, PostMessageRequest,
+        StartChatRequest, contact_service_client::ContactServiceClient,
+        conversation_service_client::ConversationServiceClient, thread_service_client::ThreadServiceClient,
+        ticket_service_client::TicketServiceClient, visitor_service_client::VisitorServiceClient,
     },
     notification::v1::{ListSendersRequest, sender_service_client::SenderServiceClient},
 };
 use frontdesk_testkit::{new_id, request_id};
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, FieldDescriptor, Kind as FieldKind, MessageDescriptor, MethodDescriptor,
-    ReflectMessage, Value,
+    DescriptorPool, DynamicMessage, FieldDescriptor, Kind as FieldKind, MapKey, MessageDescriptor, MethodDescriptor,
+    OneofDescriptor, ReflectMessage, Value,
 };
 use tonic::Request;
 use uuid::Uuid;
@@ -75,20 +75,33 @@ pub fn methods() -> Vec<Declared> {
     methods
 }
 
-/// Path of a field within a message, through the first element of lists.
+/// Path of a field within a message, through the first element of lists; within a map, the field `key` or `value`.
 pub type FieldPath = Vec<FieldDescriptor>;
+
+/// Name of the property in the maps of valid requests.
+const PROPERTY: &str = "order_number";
+
+/// Fields that a valid request has of their oneofs. Of other oneofs it has the first field.
+const CHOSEN: [&str; 2] = ["hand_off", "bot_id"];
 
 /// The path as text, with dots.
 pub fn dotted(path: &FieldPath) -> String {
     path.iter().map(|field| field.name()).collect::<Vec<_>>().join(".")
 }
 
-/// Paths of all string fields of the message, those of its messages included.
+/// Paths of all string fields of the message, those of its messages and maps included; of a oneof, those of the field that
+/// is set.
 pub fn strings(message: &DynamicMessage) -> Vec<FieldPath> {
     let mut found = Vec::new();
-    for field in message.descriptor().fields().filter(|field| !field.is_map()) {
+    for field in message.descriptor().fields() {
+        let absent = field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic()) && !message.has_field(&field);
         match (field.kind(), message.get_field(&field).as_ref()) {
+            _ if absent => {}
             (FieldKind::String, _) => found.push(vec![field]),
+            (FieldKind::Message(entry), Value::Map(_)) => {
+                let texts = entry.fields().filter(|part| part.kind() == FieldKind::String);
+                found.extend(texts.map(|part| vec![field.clone(), part]));
+            }
             (FieldKind::Message(_), Value::Message(inner)) if message.has_field(&field) => {
                 found.extend(strings(inner).into_iter().map(|rest| [vec![field.clone()], rest].concat()));
             }
@@ -107,6 +120,13 @@ pub fn with(message: &DynamicMessage, path: &[FieldDescriptor], value: &Value) -
     let mut changed = message.clone();
     match path {
         [] => {}
+        [map, part] if map.is_map() => {
+            let (key, content) = match (part.name(), value) {
+                ("key", Value::String(key)) => (key.clone(), Value::String("one".into())),
+                _ => (PROPERTY.to_owned(), value.clone()),
+            };
+            changed.set_field(map, Value::Map(HashMap::from([(MapKey::String(key), content)])));
+        }
         [field] if field.is_list() => changed.set_field(field, Value::List(vec![value.clone()])),
         [field] => changed.set_field(field, value.clone()),
         [field, rest @ ..] => match changed.get_field_mut(field) {
@@ -120,6 +140,20 @@ pub fn with(message: &DynamicMessage, path: &[FieldDescriptor], value: &Value) -
         },
     }
     changed
+}
+
+/// The fields of a oneof, the one of valid requests first.
+fn choices(oneof: &OneofDescriptor) -> Vec<FieldDescriptor> {
+    let mut fields: Vec<_> = oneof.fields().collect();
+    fields.sort_by_key(|field| !CHOSEN.contains(&field.name()));
+    fields
+}
+
+/// Maximum number of fields in a oneof of the message or of its messages.
+fn choice_count(message: &MessageDescriptor) -> usize {
+    let own = message.oneofs().map(|oneof| oneof.fields().count());
+    let inner = message.fields().filter_map(|field| field.kind().as_message().map(choice_count));
+    own.chain(inner).max().unwrap_or(1)
 }
 
 impl Fixture {
@@ -166,12 +200,13 @@ impl Fixture {
         }
         let known = CreateContactRequest {
             name: format!("{word}-contact"),
-            email: format!("else@{word}-contact.example"),
+            emails: vec![ContactEmail { email: format!("else@{word}-contact.example"), verified: true }],
             request_id: request_id(),
             ..Default::default()
         };
         ContactServiceClient::new(account.admin()).create_contact(known).await.unwrap();
-        let senders = SenderServiceClient::new(agent.clone()).list_senders(ListSendersRequest {}).await.unwrap();
+        let senders =
+            SenderServiceClient::new(agent.clone()).list_senders(ListSendersRequest::default()).await.unwrap();
         let sender = senders.into_inner().senders.swap_remove(0).id;
         let delivery = Account::explained(&agent, &closed[1].id, 1).await.decision.unwrap().delivery_id;
         Account::explained(&agent, &closed[0].id, 1).await;
@@ -180,7 +215,6 @@ impl Fixture {
         let ids = HashMap::from([
             ("account_id", account.id.to_string()),
             ("agent_id", agent_id.to_string()),
-            ("assignee_id", agent_id.to_string()),
             ("bot_id", bot.id.clone()),
             ("bot_session_id", conversation.bot_session.unwrap().bot_session_id),
             ("channel_id", greeted),
@@ -191,6 +225,7 @@ impl Fixture {
             ("sender_id", sender.clone()),
             ("ticket_id", ticket),
             ("transcript_sender_id", sender),
+            ("visitor_id", conversation.visitor_id),
         ]);
         let (another, closed) = (open.swap_remove(0).0, closed.swap_remove(1));
         Self { account, agent, agent_id, ids, closed, another, separate_channel, word: word.to_owned() }
@@ -219,6 +254,7 @@ impl Fixture {
             page_title: format!("{word}-page"),
             text: format!("{word}-text"),
             request_id: request_id(),
+            ..Default::default()
         };
         let chat = VisitorServiceClient::new(visitor.clone()).start_chat(start).await.unwrap().into_inner().chat;
         Chat { visitor, id: chat.unwrap().id }
@@ -277,45 +313,63 @@ impl Fixture {
         request
     }
 
-    /// A valid request with every field set.
+    /// A valid request with every field set, and one field of each oneof.
     pub fn request(&self, method: &MethodDescriptor) -> DynamicMessage {
-        let service = method.parent_service().name().to_owned();
-        let for_closed = service == "TranscriptService" || method.name() == "ReopenConversation";
-        self.message(
-            &method.input(),
-            method.name(),
-            if for_closed { &self.closed.id } else { &self.ids["conversation_id"] },
-        )
+        self.request_with(method, 0)
     }
 
-    fn message(&self, descriptor: &MessageDescriptor, method: &str, conversation: &str) -> DynamicMessage {
+    /// Valid requests that together have every field of every oneof, the one of [`Self::request`] first.
+    pub fn requests(&self, method: &MethodDescriptor) -> Vec<DynamicMessage> {
+        (0..choice_count(&method.input())).map(|choice| self.request_with(method, choice)).collect()
+    }
+
+    fn request_with(&self, method: &MethodDescriptor, choice: usize) -> DynamicMessage {
+        let service = method.parent_service().name().to_owned();
+        let for_closed = service == "TranscriptService" || method.name() == "ReopenConversation";
+        let conversation = if for_closed { &self.closed.id } else { &self.ids["conversation_id"] };
+        self.message(&method.input(), method.name(), conversation, choice)
+    }
+
+    fn message(
+        &self,
+        descriptor: &MessageDescriptor,
+        method: &str,
+        conversation: &str,
+        choice: usize,
+    ) -> DynamicMessage {
         let mut message = DynamicMessage::new(descriptor.clone());
-        for field in descriptor.fields() {
+        let mut fields: Vec<_> = descriptor.fields().filter(|field| field.containing_oneof().is_none()).collect();
+        for oneof in descriptor.oneofs() {
+            let choices = choices(&oneof);
+            fields.push(choices[choice % choices.len()].clone());
+        }
+        for field in fields {
             let value = match (field.kind(), field.name()) {
-                // A step has exactly one of these; the request has the others.
-                (FieldKind::Message(_), "say" | "ask" | "buttons" | "close") if descriptor.name() == "Step" => None,
+                (FieldKind::Message(_), _) if field.is_map() => {
+                    let text = Value::String(format!("{} hello", self.word));
+                    message.set_field(&field, Value::Map(HashMap::from([(MapKey::String(PROPERTY.into()), text)])));
+                    continue;
+                }
                 (FieldKind::Message(inner), name) if inner.full_name() == "google.protobuf.Duration" => {
-                    let seconds = match name {
-                        "by" => 0,
-                        _ => 600,
-                    };
                     let mut duration = DynamicMessage::new(inner);
-                    duration.set_field_by_name("seconds", Value::I64(seconds));
+                    duration.set_field_by_name("seconds", Value::I64(if name == "by" { 0 } else { 600 }));
                     Some(Value::Message(duration))
                 }
-                (FieldKind::Message(inner), _) => Some(Value::Message(self.message(&inner, method, conversation))),
+                (FieldKind::Message(inner), _) => {
+                    Some(Value::Message(self.message(&inner, method, conversation, choice)))
+                }
                 (FieldKind::String, "conversation_id") => Some(Value::String(conversation.to_owned())),
-                // Addresses are unique, so each creation has its own.
-                (FieldKind::String, "email") if method.starts_with("Create") => {
+                // Addresses are unique, so each creation has its own; but a sender's gets a mail each time.
+                (FieldKind::String, "email") if method.starts_with("Create") && method != "CreateSender" => {
                     Some(Value::String(Self::address_of(&self.word, &request_id())))
                 }
+                // In list methods these are filters, which would match nothing.
+                (FieldKind::Enum(_), "status" | "statuses") if method.starts_with("List") => None,
+                (FieldKind::String, "external_id") if method.starts_with("List") => None,
                 (FieldKind::String, name) => self.text(name).map(Value::String),
-                // In list methods this is a filter, which would match nothing.
-                (FieldKind::Enum(_), "status" | "state") if method.starts_with("List") => None,
                 (FieldKind::Enum(_), "check") => None,
-                (FieldKind::Enum(_), "assignee") => Some(Value::EnumNumber(4)),
                 (FieldKind::Enum(_), _) => Some(Value::EnumNumber(1)),
-                (FieldKind::Int64, "expected_epoch" | "visitor_sequence") => Some(Value::I64(1)),
+                (FieldKind::Int32, "expected_epoch" | "visitor_sequence") => Some(Value::I32(1)),
                 _ => None,
             };
             if let Some(value) = value {
@@ -326,7 +380,7 @@ impl Fixture {
     }
 
     fn text(&self, field: &str) -> Option<String> {
-        if let Some(id) = self.ids.get(field) {
+        if let Some(id) = self.ids.get(field).or_else(|| self.ids.get(field.strip_suffix('s')?)) {
             return Some(id.clone());
         }
         Some(match field {
@@ -334,10 +388,12 @@ impl Fixture {
             "id" => "one".into(),
             "button_id" => "people".into(),
             "next_step_id" | "page_token" | "etag" | "time_zone" => return None,
+            "external_id" => format!("x{}", new_id().simple()),
+            "language" => "it".into(),
             "handle" => format!("h{}", new_id().simple()),
             "code" => "00000000".into(),
-            "property" => "order_number".into(),
-            "email" | "address" | "recipient" => self.address(),
+            "property" => PROPERTY.into(),
+            "email" | "recipient_email" => self.address(),
             name if name.ends_with("url") => "https://shop.example/there".into(),
             _ => format!("{} hello", self.word),
         })

@@ -5,14 +5,14 @@ use std::{sync::Arc, time::Duration};
 use frontdesk::{Server, Service, Settings};
 use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
-    botsession::v1::{CreateBotRequest, Flow, SayStep, Step, bot_service_client::BotServiceClient},
-    conversation::v1::{
-        ChangeAssigneeRequest, WatchChatRequest, conversation_service_client::ConversationServiceClient,
-        visitor_service_client::VisitorServiceClient,
+    botsession::v1::{CreateBotRequest, Flow, SayStep, Step, bot_service_client::BotServiceClient, step::Action},
+    conversation::{
+        internal::v1::{ChangeAssigneeRequest, arbiter_service_client::ArbiterServiceClient},
+        v1::{WatchChatRequest, visitor_service_client::VisitorServiceClient},
     },
 };
 use frontdesk_tests::{
-    Chat, new_id,
+    Chat, new_id, next_chat_entry,
     production::{Authority, TokenIssuer, publish, trust, visitor_token},
     request_id, use_test_servers, wait_for,
 };
@@ -57,7 +57,8 @@ async fn s5_services_authenticate_by_certificates_and_no_other_client_can() {
     // A chat with a bot: the conversation service calls bot-session, and bot-session posts to the conversation.
     let account = new_id();
     let admin = |service| with(&to(service), &issuer.token(account, CallerKind::Admin, "ada"));
-    let steps = vec![Step { id: "hello".into(), say: Some(SayStep { text: "Hello!".into() }), ..Default::default() }];
+    let hello = Some(Action::Say(SayStep { text: "Hello!".into() }));
+    let steps = vec![Step { id: "hello".into(), action: hello, ..Default::default() }];
     let bot = CreateBotRequest {
         name: "Robin".into(),
         flow: Some(Flow { steps }),
@@ -73,8 +74,9 @@ async fn s5_services_authenticate_by_certificates_and_no_other_client_can() {
     let chat = start_chat(mario.clone(), &shop).await.unwrap().chat.unwrap();
     let watch = WatchChatRequest { chat_id: chat.id.clone(), after_visitor_sequence: 0 };
     let mut lines = VisitorServiceClient::new(mario).watch_chat(watch).await.unwrap().into_inner();
-    let line = tokio::time::timeout(Duration::from_secs(20), lines.message()).await.unwrap().unwrap().unwrap();
-    assert_eq!(Chat::text(&line.entry.unwrap()), "Hello!");
+    let line =
+        tokio::time::timeout(Duration::from_secs(20), next_chat_entry(&mut lines)).await.unwrap().unwrap().unwrap();
+    assert_eq!(Chat::text(&line), "Hello!");
 
     // A client without the certificate of a service is not a service.
     let change =
@@ -84,7 +86,7 @@ async fn s5_services_authenticate_by_certificates_and_no_other_client_can() {
         let mut request = Request::new(change.clone());
         request.metadata_mut().insert("x-frontdesk-account", account.to_string().parse().unwrap());
         request.metadata_mut().insert("x-frontdesk-actor", format!("agent:{}", new_id()).parse().unwrap());
-        ConversationServiceClient::new(channel).change_assignee(request).await.unwrap_err().code()
+        ArbiterServiceClient::new(channel).change_assignee(request).await.unwrap_err().code()
     };
     assert_eq!(call(authority.connect(conversation, None)).await, Code::Unauthenticated);
     for uris in [&[][..], &["spiffe://elsewhere/assignment"], &["spiffe://frontdesk/a", "spiffe://frontdesk/b"]] {
@@ -100,7 +102,7 @@ async fn s5_services_authenticate_by_certificates_and_no_other_client_can() {
     let known = call(authority.connect(conversation, Some(genuine))).await;
     assert_eq!(known, Code::InvalidArgument, "a service is admitted, and its request is then validated");
     let token = with(&to(Service::Conversation), &issuer.token(account, CallerKind::Admin, "ada"));
-    let admin = ConversationServiceClient::new(token).change_assignee(change.clone()).await.unwrap_err();
+    let admin = ArbiterServiceClient::new(token).change_assignee(change.clone()).await.unwrap_err();
     assert_eq!(admin.code(), Code::PermissionDenied);
 
     // A replaced certificate is loaded while the process runs.

@@ -9,8 +9,8 @@ mod visitor_tokens;
 
 use frontdesk::{Server, Service, Settings};
 use frontdesk_proto::conversation::v1::{
-    CreateChannelRequest, Greeter, ListChannelsRequest, RotateVisitorKeyRequest, RotateVisitorKeyResponse,
-    StartChatRequest, StartChatResponse, channel_service_client::ChannelServiceClient,
+    CreateChannelRequest, ListChannelsRequest, NoGreeter, RotateVisitorKeyRequest, RotateVisitorKeyResponse,
+    StartChatRequest, StartChatResponse, channel_service_client::ChannelServiceClient, create_channel_request::Greeter,
     visitor_service_client::VisitorServiceClient,
 };
 use frontdesk_testkit::BearerToken;
@@ -57,8 +57,7 @@ async fn new_channel(admin: &As, bot: Option<String>) -> String {
     let channel = CreateChannelRequest {
         name: "Shop".into(),
         website_url: "https://shop.example".into(),
-        greeter: if bot.is_some() { Greeter::Bot } else { Greeter::Nobody }.into(),
-        bot_id: bot.unwrap_or_default(),
+        greeter: Some(bot.map_or(Greeter::NoGreeter(NoGreeter {}), Greeter::BotId)),
         request_id: request_id(),
         ..Default::default()
     };

@@ -8,7 +8,7 @@ use frontdesk_proto::conversation::v1::{
     WatchChatRequest, channel_service_client::ChannelServiceClient,
     conversation_service_client::ConversationServiceClient, visitor_service_client::VisitorServiceClient,
 };
-use frontdesk_tests::{TestSuite, production::visitor_token, reason, request_id, wait_for};
+use frontdesk_tests::{TestSuite, next_chat_entry, production::visitor_token, reason, request_id, wait_for};
 use tonic::Code;
 use tonic_types::StatusExt;
 
@@ -48,7 +48,7 @@ async fn s3_visitor_tokens_are_signed_with_the_channels_key_and_end_with_it() {
     // Agents see which channel's key identified the visitor.
     let mut conversations = ConversationServiceClient::new(admin.clone());
     let listed = conversations.list_conversations(ListConversationsRequest::default()).await.unwrap().into_inner();
-    assert_eq!(listed.conversations[0].visitor_id, format!("{shop}/mario"));
+    assert_eq!(listed.rows[0].conversation.as_ref().unwrap().visitor_id, format!("{shop}/mario"));
 
     // A stream ends when its token expires, with a cursor to resume from.
     let mut short = VisitorServiceClient::new(with(&channel, &token(&first, 1)));
@@ -57,14 +57,14 @@ async fn s3_visitor_tokens_are_signed_with_the_channels_key_and_end_with_it() {
     let mut says = VisitorServiceClient::new(mario.clone());
     let message = SendMessageRequest { chat_id: chat.id.clone(), text: "Hello?".into(), request_id: request_id() };
     says.send_message(message).await.unwrap();
-    let seen = lines.message().await.unwrap().unwrap().entry.unwrap();
-    let ended = tokio::time::timeout(Duration::from_secs(5), lines.message()).await.unwrap().unwrap_err();
+    let seen = next_chat_entry(&mut lines).await.unwrap().unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(5), next_chat_entry(&mut lines)).await.unwrap().unwrap_err();
     assert_eq!((ended.code(), reason(&ended).as_str()), (Code::Unauthenticated, "NOT_AUTHENTICATED"));
     assert_eq!(ended.get_details_error_info().unwrap().metadata["cursor"], seen.visitor_sequence.to_string());
 
     // Tokens of a replaced key are refused by every replica within five seconds.
     let second = rotate(&admin, &shop, Some(0), request_id()).await;
-    let keys = ListVisitorKeysRequest { channel_id: shop.clone() };
+    let keys = ListVisitorKeysRequest { channel_id: shop.clone(), ..Default::default() };
     let keys = ChannelServiceClient::new(admin).list_visitor_keys(keys).await.unwrap().into_inner().keys;
     assert_eq!(keys, [second.key.clone().unwrap()]);
     let refused = wait_for("the old key to be refused", || async {

@@ -66,8 +66,18 @@ fn write_plain(plain: &mut String, value: &Value) {
         }
         Value::Message(message) => {
             for (field, value) in message.fields() {
-                if ["etag", "handle", "email", "address", "message_id", "key_id", "secret", "mail"]
-                    .contains(&field.name())
+                if [
+                    "etag",
+                    "version",
+                    "handle",
+                    "email",
+                    "recipient_email",
+                    "mail_message_id",
+                    "key_id",
+                    "secret",
+                    "content",
+                ]
+                .contains(&field.name())
                 {
                     continue;
                 }
@@ -80,6 +90,10 @@ fn write_plain(plain: &mut String, value: &Value) {
                 }
             }
         }
+        Value::Map(pairs) => pairs.iter().for_each(|(key, value)| {
+            plain.push_str(&format!(" {key:?}:"));
+            write_plain(plain, value);
+        }),
         Value::List(items) => items.iter().for_each(|item| write_plain(plain, item)),
         Value::String(text) => plain.push_str(&masked(text)),
         other => plain.push_str(&format!("{other:?}")),

@@ -9,8 +9,8 @@ mod services;
 mod timing;
 
 /// Id fields that name no resource.
-const NOT_RESOURCES: [&str; 4] = ["request_id", "id", "button_id", "next_step_id"];
+const NOT_RESOURCES: [&str; 5] = ["request_id", "id", "button_id", "next_step_id", "external_id"];
 
 fn is_id(name: &str) -> bool {
-    name == "id" || name.ends_with("_id")
+    name == "id" || name.ends_with("_id") || name.ends_with("_ids")
 }
