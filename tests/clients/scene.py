@@ -63,7 +63,7 @@ class Server:
 
     def token(self, kind, subject):
         mint = [*self.command, "token", "--kind", kind, "--subject", subject]
-        return subprocess.run(mint, check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
+        return subprocess.run(mint, check=True, text=True, capture_output=True).stdout.strip()
 
     def stop(self):
         self.process.terminate()
