@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::steps::find_bot;
 use crate::{
     App,
-    domain::{Bot, Channel, Greeter},
+    domain::{Bot, Channel},
     error::ConversationError,
     store::{bots, channels},
 };
@@ -15,8 +15,7 @@ use crate::{
 pub(crate) struct CreateChannel {
     pub(crate) name: String,
     pub(crate) website_url: String,
-    pub(crate) greeter: Greeter,
-    /// Set if and only if a bot greets.
+    /// The bot that conversations start with. None: they start unassigned.
     pub(crate) bot: Option<Uuid>,
     pub(crate) transcript_enabled: bool,
     pub(crate) transcript_sender_id: Option<Uuid>,
@@ -29,7 +28,6 @@ pub(crate) async fn create_channel(
     caller: &Caller,
     command: CreateChannel,
 ) -> Result<Channel, ConversationError> {
-    command.greeter.check_bot(command.bot)?;
     let bot = find_bot_unless_repeated(app, caller, &command).await?;
     let mut tx = app.db.begin_for(caller.account).await?;
     if let Some(id) = command.key.claim(&tx).await? {
@@ -39,18 +37,19 @@ pub(crate) async fn create_channel(
     if let Some(bot) = bot {
         bots::save(&tx, bot).await?;
     }
+    let now = tx.now().await?;
     let channel = Channel {
         id: tx.new_id(),
         account: caller.account,
         name: command.name,
         website_url: command.website_url,
-        greeter: command.greeter,
         bot_id: command.bot,
         transcript_enabled: command.transcript_enabled,
         transcript_sender_id: command.transcript_sender_id,
         time_zone: command.time_zone,
-        deleted: false,
-        created_at: tx.now().await?,
+        created_at: now,
+        updated_at: now,
+        deleted_at: None,
         version: 1,
     };
     channels::insert(&mut tx, &channel).await?;

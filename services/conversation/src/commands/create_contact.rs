@@ -1,9 +1,10 @@
-//! An agent creates a contact (rules X1, X2).
+//! The team creates a contact (rules X1, X2).
 
 use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
+use super::steps::take_typed_emails;
 use crate::{
     App,
     domain::{Contact, ContactUpdate},
@@ -22,19 +23,26 @@ pub(crate) async fn create_contact(
     caller: &Caller,
     command: CreateContact,
 ) -> Result<Contact, ConversationError> {
+    match try_create(app, caller, &command).await {
+        Err(ConversationError::Db(error)) if contacts::is_external_id_raced(&error) => {
+            try_create(app, caller, &command).await
+        }
+        result => result,
+    }
+}
+
+async fn try_create(app: &App, caller: &Caller, command: &CreateContact) -> Result<Contact, ConversationError> {
     let mut tx = app.db.begin_for(caller.account).await?;
     if let Some(id) = command.key.claim::<Uuid>(&tx).await? {
         return contacts::find(tx.conn(), caller.account, id).await?.ok_or(ConversationError::NotFound("contact"));
     }
 
     let now = tx.now().await?;
-    let mut contact = Contact::new(tx.new_id(), caller.account, now);
-    if let Some(email) = &command.contact.email {
-        contacts::remove_typed_email(&tx, caller.account, email, contact.id).await?;
-    }
-    contact.update(command.contact, now);
-    if !contacts::insert(&mut tx, &contact).await? {
-        return Err(ConversationError::AddressTaken);
+    let empty = Contact::new(tx.new_id(), caller.account, now);
+    let contact = empty.updated(command.contact.clone(), now).unwrap_or(empty);
+    take_typed_emails(&mut tx, &contact, now).await?;
+    if let Some(taken) = contacts::insert(&mut tx, &contact).await? {
+        return Err(ConversationError::Taken(taken));
     }
     command.key.store_result(&tx, &contact.id).await?;
     tx.commit().await?;

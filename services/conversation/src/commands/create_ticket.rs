@@ -43,6 +43,7 @@ pub(crate) async fn create_ticket(
         status: TicketStatus::Open,
         url: command.url,
         created_at: begun.now,
+        updated_at: begun.now,
         version: 1,
     };
     mention_agent(&begun.tx, caller.account, command.agent, caller.name.as_deref().unwrap_or_default()).await?;

@@ -9,8 +9,9 @@ pub(crate) async fn delete_channel(app: &App, caller: &Caller, id: Uuid) -> Resu
     let mut tx = app.db.begin_for(caller.account).await?;
     let channel = channels::find_for_update(&tx, caller.account, id).await?;
     let mut channel = channel.ok_or(ConversationError::NotFound("channel"))?;
-    if channel.delete() {
-        channels::save(&mut tx, &mut channel).await?;
+    let now = tx.now().await?;
+    if let Some(change) = channel.delete(now) {
+        channels::save(&mut tx, &mut channel, change, now).await?;
         tx.commit().await?;
     }
     Ok(channel)

@@ -33,7 +33,7 @@ pub(crate) async fn rotate_visitor_key(
         let first = visitor_keys::find(tx.conn(), caller.account, channel.id, number).await?;
         return with_secret(app, first.ok_or(ConversationError::NotFound("key"))?);
     }
-    if channel.deleted {
+    if channel.is_deleted() {
         return Err(ConversationError::ChannelDeleted);
     }
 

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::steps::find_bot;
 use crate::{
     App,
-    domain::{Channel, ChannelUpdate, Greeter, WrongBot},
+    domain::{Channel, ChannelChange, ChannelUpdate},
     error::ConversationError,
     store::{bots, channels},
 };
@@ -24,29 +24,40 @@ pub(crate) async fn update_channel(
     command: UpdateChannel,
 ) -> Result<Channel, ConversationError> {
     let bot = match command.update.bot_id {
-        Some(_) if matches!(command.update.greeter, Some(Greeter::Routing | Greeter::Nobody)) => {
-            return Err(WrongBot::Superfluous.into());
+        Some(Some(bot)) => {
+            let read = app.db.read_for(caller.account).await?;
+            let channel = channels::find(&read.conn(), caller.account, command.channel).await?;
+            // The read ends before another service is asked.
+            drop(read);
+            let channel = channel.ok_or(ConversationError::NotFound("channel"))?;
+            if updated(&channel, &command)?.is_none() {
+                return Ok(channel);
+            }
+            Some(find_bot(app, caller.account, bot).await?)
         }
-        Some(bot) => Some(find_bot(app, caller.account, bot).await?),
-        None => None,
+        Some(None) | None => None,
     };
     let mut tx = app.db.begin_for(caller.account).await?;
     let channel = channels::find_for_update(&tx, caller.account, command.channel).await?;
-    let mut channel = channel.ok_or(ConversationError::NotFound("channel"))?;
-    if channel.deleted {
-        return Err(ConversationError::ChannelDeleted);
-    }
-    if !command.etag.is_empty() && command.etag != channel.etag() {
-        return Err(ConversationError::EtagMismatch);
-    }
-
-    let has_changed = channel.update(command.update)?;
+    let channel = channel.ok_or(ConversationError::NotFound("channel"))?;
+    let Some(mut updated) = updated(&channel, &command)? else { return Ok(channel) };
     if let Some(bot) = bot {
         bots::save(&tx, bot).await?;
     }
-    if has_changed {
-        channels::save(&mut tx, &mut channel).await?;
-    }
+    let now = tx.now().await?;
+    channels::save(&mut tx, &mut updated, ChannelChange::Updated, now).await?;
     tx.commit().await?;
-    Ok(channel)
+    Ok(updated)
+}
+
+/// The channel after the update. None: it has the requested content already, whatever the etag.
+fn updated(channel: &Channel, command: &UpdateChannel) -> Result<Option<Channel>, ConversationError> {
+    if channel.is_deleted() {
+        return Err(ConversationError::ChannelDeleted);
+    }
+    let updated = channel.updated(command.update.clone());
+    if updated.is_some() && !command.etag.is_empty() && command.etag != channel.etag() {
+        return Err(ConversationError::EtagMismatch("channel"));
+    }
+    Ok(updated)
 }

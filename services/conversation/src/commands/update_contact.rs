@@ -1,8 +1,9 @@
-//! An agent edits a contact (rules X1, X2).
+//! The team edits a contact (rules X1, X2).
 
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
+use super::steps::take_typed_emails;
 use crate::{
     App,
     domain::{Contact, ContactUpdate},
@@ -22,21 +23,28 @@ pub(crate) async fn update_contact(
     caller: &Caller,
     command: UpdateContact,
 ) -> Result<Contact, ConversationError> {
+    match try_update(app, caller, &command).await {
+        Err(ConversationError::Db(error)) if contacts::is_external_id_raced(&error) => {
+            try_update(app, caller, &command).await
+        }
+        result => result,
+    }
+}
+
+async fn try_update(app: &App, caller: &Caller, command: &UpdateContact) -> Result<Contact, ConversationError> {
     let mut tx = app.db.begin_for(caller.account).await?;
     let contact = contacts::find_for_update(&tx, caller.account, command.contact).await?;
-    let mut contact = contact.ok_or(ConversationError::NotFound("contact"))?;
+    let contact = contact.ok_or(ConversationError::NotFound("contact"))?;
+    let now = tx.now().await?;
+    let Some(mut updated) = contact.updated(command.update.clone(), now) else { return Ok(contact) };
     if !command.etag.is_empty() && command.etag != contact.etag() {
-        return Err(ConversationError::EtagMismatch);
+        return Err(ConversationError::EtagMismatch("contact"));
     }
 
-    let now = tx.now().await?;
-    if let Some(email) = &command.update.email {
-        contacts::remove_typed_email(&tx, caller.account, email, contact.id).await?;
-    }
-    contact.update(command.update, now);
-    if !contacts::save(&mut tx, &mut contact).await? {
-        return Err(ConversationError::AddressTaken);
+    take_typed_emails(&mut tx, &updated, now).await?;
+    if let Some(taken) = contacts::save(&mut tx, &mut updated, now).await? {
+        return Err(ConversationError::Taken(taken));
     }
     tx.commit().await?;
-    Ok(contact)
+    Ok(updated)
 }

@@ -1,4 +1,4 @@
-//! A ticket's subject or status changes (rule X3).
+//! A ticket's subject, status or link changes (rule X3).
 
 use frontdesk_auth::Caller;
 use uuid::Uuid;
@@ -13,6 +13,8 @@ use crate::{
 pub(crate) struct UpdateTicket {
     pub(crate) ticket: Uuid,
     pub(crate) update: TicketUpdate,
+    /// The etag that the caller read. Empty: update unconditionally.
+    pub(crate) etag: String,
 }
 
 pub(crate) async fn update_ticket(
@@ -22,10 +24,14 @@ pub(crate) async fn update_ticket(
 ) -> Result<Ticket, ConversationError> {
     let mut tx = app.db.begin_for(caller.account).await?;
     let ticket = tickets::find_for_update(&tx, caller.account, command.ticket).await?;
-    let mut ticket = ticket.ok_or(ConversationError::NotFound("ticket"))?;
-    if ticket.update(command.update) {
-        tickets::save(&mut tx, &mut ticket).await?;
+    let ticket = ticket.ok_or(ConversationError::NotFound("ticket"))?;
+    let Some(mut updated) = ticket.updated(command.update) else { return Ok(ticket) };
+    if !command.etag.is_empty() && command.etag != ticket.etag() {
+        return Err(ConversationError::EtagMismatch("ticket"));
     }
+
+    let now = tx.now().await?;
+    tickets::save(&mut tx, &mut updated, now).await?;
     tx.commit().await?;
-    Ok(ticket)
+    Ok(updated)
 }

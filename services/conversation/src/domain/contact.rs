@@ -1,6 +1,6 @@
 //! A contact: a person whom the team knows by an address, a name or properties.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
@@ -14,15 +14,18 @@ const MAX_TYPED_ADDRESSES: usize = 5;
 pub(crate) struct Contact {
     pub(crate) id: Uuid,
     pub(crate) account: AccountId,
+    /// The customer's own id of the person. Within an account it belongs to one contact. Empty: none.
+    pub(crate) external_id: String,
     pub(crate) name: String,
     pub(crate) phone: String,
     /// IANA name. Empty: unknown.
     pub(crate) time_zone: String,
-    /// Answers by the name of their property.
+    /// Properties of the customer, and answers to bots, by name.
     pub(crate) properties: BTreeMap<String, String>,
-    /// Sorted: the address that mail goes to is the first.
+    /// In their order: mail goes to the first.
     pub(crate) emails: Vec<ContactEmail>,
     pub(crate) created_at: Time,
+    pub(crate) updated_at: Time,
     /// Number of the contact's events; also its etag.
     pub(crate) version: i64,
 }
@@ -36,14 +39,30 @@ pub(crate) struct ContactEmail {
     pub(crate) added_at: Time,
 }
 
-/// What an edit by an agent changes. None: unchanged.
+/// An address of a contact in a request, in its canonical spelling. `verified` is what the agent says (rule X1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NewEmail {
+    pub(crate) address: String,
+    pub(crate) verified: bool,
+}
+
+/// What an update by the team changes. None: unchanged.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ContactUpdate {
+    pub(crate) external_id: Option<String>,
     pub(crate) name: Option<String>,
-    /// An address in its canonical spelling. It is verified, since an agent enters it (rule X1).
-    pub(crate) email: Option<String>,
+    /// The new list, in which no address occurs twice.
+    pub(crate) emails: Option<Vec<NewEmail>>,
     pub(crate) phone: Option<String>,
     pub(crate) time_zone: Option<String>,
+    pub(crate) properties: Option<BTreeMap<String, String>>,
+}
+
+/// A value that another contact has, with that contact's id (rule X2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Email(Uuid),
+    ExternalId(Uuid),
 }
 
 impl Contact {
@@ -51,12 +70,14 @@ impl Contact {
         Self {
             id,
             account,
+            external_id: String::new(),
             name: String::new(),
             phone: String::new(),
             time_zone: String::new(),
             properties: BTreeMap::new(),
             emails: Vec::new(),
             created_at: now,
+            updated_at: now,
             version: 1,
         }
     }
@@ -65,28 +86,41 @@ impl Contact {
         self.version.to_string()
     }
 
-    /// Edits the contact.
-    pub(crate) fn update(&mut self, update: ContactUpdate, now: Time) {
-        if let Some(name) = update.name {
-            self.name = name;
-        }
-        if let Some(phone) = update.phone {
-            self.phone = phone;
-        }
-        if let Some(time_zone) = update.time_zone {
-            self.time_zone = time_zone;
-        }
-        if let Some(email) = update.email {
-            self.add_email(email, true, now);
-        }
+    /// The contact after the update. None: the update changes nothing.
+    pub(crate) fn updated(&self, update: ContactUpdate, now: Time) -> Option<Self> {
+        let after = Self {
+            external_id: update.external_id.unwrap_or_else(|| self.external_id.clone()),
+            name: update.name.unwrap_or_else(|| self.name.clone()),
+            phone: update.phone.unwrap_or_else(|| self.phone.clone()),
+            time_zone: update.time_zone.unwrap_or_else(|| self.time_zone.clone()),
+            properties: update.properties.unwrap_or_else(|| self.properties.clone()),
+            emails: update.emails.map_or_else(|| self.emails.clone(), |emails| self.replaced_emails(emails, now)),
+            ..self.clone()
+        };
+        (after != *self).then_some(after)
     }
 
-    /// Adds an address. One that is verified stays so.
+    /// The new list; an address that the contact has keeps the time at which it was added.
+    fn replaced_emails(&self, emails: Vec<NewEmail>, now: Time) -> Vec<ContactEmail> {
+        let replaced = emails.into_iter().map(|NewEmail { address, verified }| {
+            let known = self.emails.iter().find(|email| email.address == address);
+            ContactEmail { added_at: known.map_or(now, |known| known.added_at), address, verified }
+        });
+        replaced.collect()
+    }
+
+    /// Adds an address that the visitor's token vouches for (`verified`) or that they typed: behind the verified ones, and
+    /// before what was typed earlier. One that stands among the verified ones keeps its place, and a verified one stays so.
     pub(crate) fn add_email(&mut self, address: String, verified: bool, now: Time) {
-        let verified = verified || self.has_verified(&address);
-        self.emails.retain(|email| email.address != address);
-        self.emails.push(ContactEmail { address, verified, added_at: now });
-        sort_emails(&mut self.emails);
+        let behind_verified = self.emails.iter().rposition(|email| email.verified).map_or(0, |last| last + 1);
+        if let Some(index) = self.emails.iter().position(|email| email.address == address) {
+            if index < behind_verified {
+                self.emails[index].verified |= verified;
+                return;
+            }
+            self.emails.remove(index);
+        }
+        self.emails.insert(behind_verified, ContactEmail { address, verified, added_at: now });
     }
 
     /// Whether the contact has the address, and it is verified.
@@ -98,9 +132,4 @@ impl Contact {
     pub(crate) fn may_add_typed_email(&self) -> bool {
         self.emails.iter().filter(|email| !email.verified).count() < MAX_TYPED_ADDRESSES
     }
-}
-
-/// Verified addresses before typed ones, newer before older.
-pub(crate) fn sort_emails(emails: &mut [ContactEmail]) {
-    emails.sort_by_key(|email| (!email.verified, Reverse(email.added_at)));
 }

@@ -30,27 +30,35 @@ pub(crate) struct Ticket {
     pub(crate) contact_id: Uuid,
     pub(crate) subject: String,
     pub(crate) status: TicketStatus,
+    /// Link to it in the customer's helpdesk. Empty: none.
     pub(crate) url: String,
     pub(crate) created_at: Time,
-    /// Number of the ticket's events.
+    pub(crate) updated_at: Time,
+    /// Number of the ticket's events; also its etag.
     pub(crate) version: i64,
 }
 
-/// What an edit changes. None: unchanged.
+/// What an update changes. None: unchanged.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TicketUpdate {
     pub(crate) subject: Option<String>,
     pub(crate) status: Option<TicketStatus>,
+    pub(crate) url: Option<String>,
 }
 
 impl Ticket {
-    /// Edits the ticket. False: nothing changed.
-    pub(crate) fn update(&mut self, update: TicketUpdate) -> bool {
-        let before = self.clone();
-        if let Some(subject) = update.subject {
-            self.subject = subject;
-        }
-        self.status = update.status.unwrap_or(self.status);
-        *self != before
+    pub(crate) fn etag(&self) -> String {
+        self.version.to_string()
+    }
+
+    /// The ticket after the update. None: the update changes nothing.
+    pub(crate) fn updated(&self, update: TicketUpdate) -> Option<Self> {
+        let after = Self {
+            subject: update.subject.unwrap_or_else(|| self.subject.clone()),
+            status: update.status.unwrap_or(self.status),
+            url: update.url.unwrap_or_else(|| self.url.clone()),
+            ..self.clone()
+        };
+        (after != *self).then_some(after)
     }
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use frontdesk_api::{parse_id, parse_optional_id, validated};
 use frontdesk_idempotency::Key;
-use frontdesk_proto::conversation::v1::{self as pb, channel_service_server::ChannelService};
+use frontdesk_proto::conversation::v1::{
+    self as pb, channel_service_server::ChannelService, create_channel_request, update_channel_request,
+};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -31,9 +33,11 @@ impl ChannelService for Channels {
         let (caller, request) = validated(request)?;
         let command = CreateChannel {
             key: Key::new(&caller, &request.request_id, &request),
-            greeter: convert::greeter(request.greeter()),
-            bot: parse_optional_id("bot_id", &request.bot_id)?,
-            transcript_enabled: !request.transcript_disabled,
+            bot: match request.greeter {
+                Some(create_channel_request::Greeter::BotId(bot)) => Some(parse_id("bot_id", &bot)?),
+                Some(create_channel_request::Greeter::NoGreeter(_)) | None => None,
+            },
+            transcript_enabled: request.transcript_enabled.unwrap_or(true),
             transcript_sender_id: parse_optional_id("transcript_sender_id", &request.transcript_sender_id)?,
             time_zone: one(time_zone(&request.time_zone))?,
             name: request.name,
@@ -60,7 +64,8 @@ impl ChannelService for Channels {
         let token = std::mem::take(&mut request.page_token);
         let size = std::mem::take(&mut request.page_size);
         let page = self.0.pages.read_request::<(String, Uuid), _>(&caller, &request, size, &token)?;
-        let mut channels = queries::list_channels(&self.0, &caller, page.cursor.clone(), page.size + 1).await?;
+        let (after, limit) = (page.cursor.clone(), page.size + 1);
+        let mut channels = queries::list_channels(&self.0, &caller, request.show_deleted, after, limit).await?;
         let next_page_token = self.0.pages.next_page_token(page, &mut channels, |last| (last.name.clone(), last.id))?;
         let channels = channels.iter().map(convert::channel).collect();
         Ok(Response::new(pb::ListChannelsResponse { channels, next_page_token }))
@@ -72,14 +77,17 @@ impl ChannelService for Channels {
     ) -> Result<Response<pb::UpdateChannelResponse>, Status> {
         let (caller, request) = validated(request)?;
         let sender = request.transcript_sender_id.as_deref();
-        let bot = request.bot_id.as_deref();
         let update = ChannelUpdate {
-            greeter: request.greeter.map(|_| convert::greeter(request.greeter())),
-            bot_id: bot.map(|id| parse_id("bot_id", id)).transpose()?,
+            bot_id: match request.greeter {
+                Some(update_channel_request::Greeter::BotId(bot)) => Some(Some(parse_id("bot_id", &bot)?)),
+                Some(update_channel_request::Greeter::NoGreeter(_)) => Some(None),
+                None => None,
+            },
             transcript_enabled: request.transcript_enabled,
             transcript_sender_id: sender.map(|id| parse_optional_id("transcript_sender_id", id)).transpose()?,
             time_zone: one(request.time_zone.as_deref().map(time_zone).transpose())?,
             name: request.name,
+            website_url: request.website_url,
         };
         let channel = parse_id("channel_id", &request.channel_id)?;
         let command = UpdateChannel { channel, update, etag: request.etag };
@@ -94,6 +102,16 @@ impl ChannelService for Channels {
         let (caller, request) = validated(request)?;
         let channel = commands::delete_channel(&self.0, &caller, parse_id("channel_id", &request.channel_id)?).await?;
         Ok(Response::new(pb::DeleteChannelResponse { channel: Some(convert::channel(&channel)) }))
+    }
+
+    async fn undelete_channel(
+        &self,
+        request: Request<pb::UndeleteChannelRequest>,
+    ) -> Result<Response<pb::UndeleteChannelResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let id = parse_id("channel_id", &request.channel_id)?;
+        let channel = commands::undelete_channel(&self.0, &caller, id).await?;
+        Ok(Response::new(pb::UndeleteChannelResponse { channel: Some(convert::channel(&channel)) }))
     }
 
     async fn rotate_visitor_key(
@@ -116,9 +134,14 @@ impl ChannelService for Channels {
         &self,
         request: Request<pb::ListVisitorKeysRequest>,
     ) -> Result<Response<pb::ListVisitorKeysResponse>, Status> {
-        let (caller, request) = validated(request)?;
+        let (caller, mut request) = validated(request)?;
+        let token = std::mem::take(&mut request.page_token);
+        let size = std::mem::take(&mut request.page_size);
+        let page = self.0.pages.read_request::<i32, _>(&caller, &request, size, &token)?;
         let channel = parse_id("channel_id", &request.channel_id)?;
-        let keys = queries::list_visitor_keys(&self.0, &caller, channel).await?;
-        Ok(Response::new(pb::ListVisitorKeysResponse { keys: keys.iter().map(convert::visitor_key).collect() }))
+        let mut keys = queries::list_visitor_keys(&self.0, &caller, channel, page.cursor, page.size + 1).await?;
+        let next_page_token = self.0.pages.next_page_token(page, &mut keys, |last| last.number)?;
+        let keys = keys.iter().map(convert::visitor_key).collect();
+        Ok(Response::new(pb::ListVisitorKeysResponse { keys, next_page_token }))
     }
 }

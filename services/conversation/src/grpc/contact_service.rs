@@ -4,16 +4,20 @@ use frontdesk_api::{parse_id, validated};
 use frontdesk_clock::Time;
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, contact_service_server::ContactService};
+use prost::Message;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::convert::{self, both, email, one, time_zone};
+use super::convert::{self, Fields, email, emails, one, properties, time_zone};
 use crate::{
     App,
     commands::{self, CreateContact, UpdateContact},
-    domain::ContactUpdate,
-    queries,
+    domain::{Contact, ContactUpdate},
+    queries::{self, ContactFilter},
 };
+
+/// Maximum size of a contact's properties (bytes of names and values) in a request.
+const MAX_PROPERTIES_SIZE: usize = 64 * 1024;
 
 /// Serves `ContactService`.
 pub(crate) struct Contacts(pub(crate) App);
@@ -26,9 +30,16 @@ impl ContactService for Contacts {
     ) -> Result<Response<pb::CreateContactResponse>, Status> {
         let (caller, request) = validated(request)?;
         let key = Key::new(&caller, &request.request_id, &request);
-        let (email, time_zone) = both(email(&request.email), time_zone(&request.time_zone))?;
-        let contact =
-            ContactUpdate { name: Some(request.name), email, phone: Some(request.phone), time_zone: Some(time_zone) };
+        let mut fields = Fields::default();
+        let contact = ContactUpdate {
+            external_id: Some(request.external_id),
+            name: Some(request.name),
+            emails: Some(fields.take(emails("emails", request.emails))),
+            phone: Some(request.phone),
+            time_zone: Some(fields.take(time_zone(&request.time_zone))),
+            properties: Some(fields.take(properties("properties", request.properties, MAX_PROPERTIES_SIZE))),
+        };
+        fields.check()?;
         let contact = commands::create_contact(&self.0, &caller, CreateContact { contact, key }).await?;
         Ok(Response::new(pb::CreateContactResponse { contact: Some(convert::contact(&contact)) }))
     }
@@ -50,9 +61,11 @@ impl ContactService for Contacts {
         let token = std::mem::take(&mut request.page_token);
         let size = std::mem::take(&mut request.page_size);
         let page = self.0.pages.read_request::<(Time, Uuid), _>(&caller, &request, size, &token)?;
-        let email = one(email(&request.email))?;
-        let mut contacts = queries::list_contacts(&self.0, &caller, email, page.cursor, page.size + 1).await?;
-        let next_page_token = self.0.pages.next_page_token(page, &mut contacts, |last| (last.created_at, last.id))?;
+        let filter = ContactFilter { email: one(email(&request.email))?, external_id: request.external_id };
+        let mut contacts = queries::list_contacts(&self.0, &caller, filter, page.cursor, page.size + 1).await?;
+        let size = |contact: &Contact| convert::contact(contact).encoded_len();
+        let cursor = |last: &Contact| (last.created_at, last.id);
+        let next_page_token = self.0.pages.next_page_token_within(page, &mut contacts, size, cursor)?;
         let contacts = contacts.iter().map(convert::contact).collect();
         Ok(Response::new(pb::ListContactsResponse { contacts, next_page_token }))
     }
@@ -62,15 +75,20 @@ impl ContactService for Contacts {
         request: Request<pb::UpdateContactRequest>,
     ) -> Result<Response<pb::UpdateContactResponse>, Status> {
         let (caller, request) = validated(request)?;
-        let (email, time_zone) = both(
-            email(request.email.as_deref().unwrap_or_default()),
-            request.time_zone.as_deref().map(time_zone).transpose(),
-        )?;
-        let command = UpdateContact {
-            contact: parse_id("contact_id", &request.contact_id)?,
-            update: ContactUpdate { name: request.name, email, phone: request.phone, time_zone },
-            etag: request.etag,
+        let mut fields = Fields::default();
+        let update = ContactUpdate {
+            external_id: request.external_id,
+            name: request.name,
+            emails: request.emails.map(|list| fields.take(emails("emails.emails", list.emails))),
+            phone: request.phone,
+            time_zone: request.time_zone.map(|name| fields.take(time_zone(&name))),
+            properties: request
+                .properties
+                .map(|map| fields.take(properties("properties.properties", map.properties, MAX_PROPERTIES_SIZE))),
         };
+        fields.check()?;
+        let contact = parse_id("contact_id", &request.contact_id)?;
+        let command = UpdateContact { contact, update, etag: request.etag };
         let contact = commands::update_contact(&self.0, &caller, command).await?;
         Ok(Response::new(pb::UpdateContactResponse { contact: Some(convert::contact(&contact)) }))
     }

@@ -11,7 +11,7 @@ use super::convert::{self, agent};
 use crate::{
     App,
     commands::{self, CreateTicket, UpdateTicket},
-    domain::{TicketStatus, TicketUpdate},
+    domain::TicketUpdate,
     queries,
 };
 
@@ -67,13 +67,15 @@ impl TicketService for Tickets {
         request: Request<pb::UpdateTicketRequest>,
     ) -> Result<Response<pb::UpdateTicketResponse>, Status> {
         let (caller, request) = validated(request)?;
-        let status = match request.status() {
-            pb::TicketStatus::Unspecified => None,
-            pb::TicketStatus::Open => Some(TicketStatus::Open),
-            pb::TicketStatus::Closed => Some(TicketStatus::Closed),
+        let command = UpdateTicket {
+            ticket: parse_id("ticket_id", &request.ticket_id)?,
+            update: TicketUpdate {
+                status: convert::ticket_status(request.status()),
+                subject: request.subject,
+                url: request.url,
+            },
+            etag: request.etag,
         };
-        let ticket = parse_id("ticket_id", &request.ticket_id)?;
-        let command = UpdateTicket { ticket, update: TicketUpdate { subject: request.subject, status } };
         let ticket = commands::update_ticket(&self.0, &caller, command).await?;
         Ok(Response::new(pb::UpdateTicketResponse { ticket: Some(convert::ticket(&ticket)) }))
     }

@@ -1,8 +1,8 @@
-//! `CreateChannel`: rules B1, C12.
+//! `CreateChannel`: rules B1, C12, T1.
 
 use frontdesk_proto::{
     botsession::v1::{GetBotRequest, GetBotResponse},
-    conversation::v1::{CreateChannelRequest, Greeter},
+    conversation::v1::{CreateChannelRequest, NoGreeter, channel, create_channel_request::Greeter},
     event::v1::ChannelCreated,
 };
 use frontdesk_testkit::{Mode, new_id, on_both_modes, reason, request_id};
@@ -13,17 +13,13 @@ use crate::fixture::{Fixture, ROBIN, new_channel, twenty};
 on_both_modes!(
     c12_a_repeat_gets_the_first_answer_whatever_became_of_the_bot,
     c12_twenty_repeats_at_once_create_one_channel,
-    b1_a_channel_names_a_bot_that_exists_if_and_only_if_a_bot_greets,
+    b1_a_channel_names_a_bot_that_exists_or_says_that_it_has_no_greeter,
     b1_nothing_is_created_while_the_bots_service_does_not_answer,
+    t1_a_new_channel_mails_transcripts_unless_the_request_says_otherwise,
 );
 
 fn with_bot(bot: uuid::Uuid) -> CreateChannelRequest {
-    CreateChannelRequest {
-        greeter: Greeter::Bot.into(),
-        bot_id: bot.to_string(),
-        request_id: request_id(),
-        ..new_channel()
-    }
+    CreateChannelRequest { greeter: Some(Greeter::BotId(bot.to_string())), request_id: request_id(), ..new_channel() }
 }
 
 async fn c12_a_repeat_gets_the_first_answer_whatever_became_of_the_bot(mode: Mode) {
@@ -48,17 +44,18 @@ async fn c12_twenty_repeats_at_once_create_one_channel(mode: Mode) {
     assert_eq!(fixture.service.appended::<ChannelCreated>().await.len(), 1);
 }
 
-async fn b1_a_channel_names_a_bot_that_exists_if_and_only_if_a_bot_greets(mode: Mode) {
+async fn b1_a_channel_names_a_bot_that_exists_or_says_that_it_has_no_greeter(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let mut channels = fixture.channels();
     let absent = channels.create_channel(with_bot(new_id())).await.unwrap_err();
     assert_eq!((absent.code(), reason(&absent).as_str()), (Code::FailedPrecondition, "BOT_UNKNOWN"));
-    let missing = CreateChannelRequest { bot_id: String::new(), ..with_bot(ROBIN) };
-    let superfluous = CreateChannelRequest { greeter: Greeter::Routing.into(), ..with_bot(ROBIN) };
-    for wrong in [missing, superfluous] {
-        assert_eq!(channels.create_channel(wrong).await.unwrap_err().code(), Code::InvalidArgument);
+    for greeter in [None, Some(Greeter::BotId(String::new()))] {
+        let wrong = channels.create_channel(CreateChannelRequest { greeter, ..new_channel() }).await.unwrap_err();
+        assert_eq!(wrong.code(), Code::InvalidArgument);
     }
     assert!(fixture.service.appended::<ChannelCreated>().await.is_empty());
+    assert_eq!(fixture.bot_channel().await.greeter, Some(channel::Greeter::BotId(ROBIN.to_string())));
+    assert_eq!(fixture.channel().await.greeter, Some(channel::Greeter::NoGreeter(NoGreeter {})));
 }
 
 async fn b1_nothing_is_created_while_the_bots_service_does_not_answer(mode: Mode) {
@@ -67,4 +64,13 @@ async fn b1_nothing_is_created_while_the_bots_service_does_not_answer(mode: Mode
     let refused = fixture.channels().create_channel(with_bot(ROBIN)).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);
     assert!(fixture.service.appended::<ChannelCreated>().await.is_empty());
+}
+
+async fn t1_a_new_channel_mails_transcripts_unless_the_request_says_otherwise(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    for (requested, stored) in [(None, true), (Some(true), true), (Some(false), false)] {
+        let request = CreateChannelRequest { transcript_enabled: requested, ..new_channel() };
+        let created = fixture.channels().create_channel(request).await.unwrap().into_inner().channel.unwrap();
+        assert_eq!(created.transcript_enabled, stored, "{requested:?}");
+    }
 }

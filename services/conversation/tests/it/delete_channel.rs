@@ -1,48 +1,104 @@
-//! `DeleteChannel`.
+//! `DeleteChannel` and `UndeleteChannel`.
 
 use frontdesk_proto::{
-    conversation::v1::{DeleteChannelRequest, Greeter, channel_service_client::ChannelServiceClient},
-    event::v1::ChannelUpdated,
+    conversation::v1::{
+        Channel, DeleteChannelRequest, GetChannelRequest, ListChannelsRequest, RotateVisitorKeyRequest,
+        UndeleteChannelRequest, channel_service_client::ChannelServiceClient,
+    },
+    event::v1::{ChannelDeleted, ChannelUndeleted, ChannelUpdated},
 };
-use frontdesk_testkit::{Mode, on_both_modes, reason};
+use frontdesk_testkit::{Mode, on_both_modes, reason, request_id};
 use tonic::Code;
 
 use crate::fixture::{Fixture, start, twenty};
 
 on_both_modes!(
     no_chat_starts_on_a_deleted_channel_and_the_open_ones_go_on,
-    twenty_deletions_at_once_delete_once,
+    a_deleted_channel_is_listed_on_request_only,
+    an_undeleted_channel_is_as_it_was_and_chats_start_on_it_again,
+    undeleting_a_channel_that_is_not_deleted_changes_nothing,
+    twenty_deletions_at_once_delete_once_and_twenty_undeletions_undelete_once,
     s2_another_accounts_channel_does_not_exist,
 );
 
+async fn delete(fixture: &Fixture, channel: &str) -> Channel {
+    let request = DeleteChannelRequest { channel_id: channel.into() };
+    fixture.channels().delete_channel(request).await.unwrap().into_inner().channel.unwrap()
+}
+
+async fn undelete(fixture: &Fixture, channel: &str) -> Channel {
+    let request = UndeleteChannelRequest { channel_id: channel.into() };
+    fixture.channels().undelete_channel(request).await.unwrap().into_inner().channel.unwrap()
+}
+
+async fn listed(fixture: &Fixture, show_deleted: bool) -> Vec<String> {
+    let request = ListChannelsRequest { show_deleted, ..ListChannelsRequest::default() };
+    let channels = fixture.channels().list_channels(request).await.unwrap().into_inner().channels;
+    channels.into_iter().map(|channel| channel.id).collect()
+}
+
 async fn no_chat_starts_on_a_deleted_channel_and_the_open_ones_go_on(mode: Mode) {
     let fixture = Fixture::start(mode).await;
-    let channel = fixture.channel(Greeter::Nobody).await;
+    let channel = fixture.channel().await;
     let open = fixture.chat_on(&channel, "v").await;
-    let request = DeleteChannelRequest { channel_id: channel.id.clone() };
-    let deleted = fixture.channels().delete_channel(request).await.unwrap().into_inner().channel.unwrap();
-    assert!(deleted.deleted);
+    let deleted = delete(&fixture, &channel.id).await;
+    assert!(deleted.delete_time.is_some() && deleted.delete_time == deleted.update_time);
+    assert_eq!(delete(&fixture, &channel.id).await, deleted, "a repeat changes nothing");
     let refused = fixture.chats("w").start_chat(start(&channel.id)).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "CHANNEL_DELETED"));
     assert_eq!(fixture.chat_on(&channel, "v").await.id, open.id);
+    assert!(fixture.service.appended::<ChannelUpdated>().await.is_empty());
 }
 
-async fn twenty_deletions_at_once_delete_once(mode: Mode) {
+async fn a_deleted_channel_is_listed_on_request_only(mode: Mode) {
     let fixture = Fixture::start(mode).await;
-    let channel = fixture.channel(Greeter::Nobody).await;
-    let deleted = twenty(|_| {
-        let (mut channels, request) = (fixture.channels(), DeleteChannelRequest { channel_id: channel.id.clone() });
-        async move { channels.delete_channel(request).await.unwrap() }
-    });
-    deleted.await;
-    assert_eq!(fixture.service.appended::<ChannelUpdated>().await.len(), 1);
+    let (kept, gone) = (fixture.channel().await.id, fixture.channel().await.id);
+    delete(&fixture, &gone).await;
+    assert_eq!(listed(&fixture, false).await, std::slice::from_ref(&kept));
+    let all = listed(&fixture, true).await;
+    assert!(all.len() == 2 && all.contains(&kept) && all.contains(&gone));
+}
+
+async fn an_undeleted_channel_is_as_it_was_and_chats_start_on_it_again(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let channel = fixture.channel().await;
+    let rotate =
+        RotateVisitorKeyRequest { channel_id: channel.id.clone(), keep_previous: None, request_id: request_id() };
+    let key = fixture.channels().rotate_visitor_key(rotate.clone()).await.unwrap().into_inner();
+    delete(&fixture, &channel.id).await;
+    let undeleted = undelete(&fixture, &channel.id).await;
+    let expected =
+        Channel { update_time: undeleted.update_time, version: 3, etag: undeleted.etag.clone(), ..channel.clone() };
+    assert_eq!(undeleted, expected);
+    let request = GetChannelRequest { channel_id: channel.id.clone() };
+    assert_eq!(fixture.channels().get_channel(request).await.unwrap().into_inner().channel.unwrap(), undeleted);
+    assert_eq!(fixture.channels().rotate_visitor_key(rotate).await.unwrap().into_inner(), key);
+    fixture.chat_on(&channel, "v").await;
+}
+
+async fn undeleting_a_channel_that_is_not_deleted_changes_nothing(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let channel = fixture.channel().await;
+    assert_eq!(undelete(&fixture, &channel.id).await, channel);
+    assert!(fixture.service.appended::<ChannelUndeleted>().await.is_empty());
+}
+
+async fn twenty_deletions_at_once_delete_once_and_twenty_undeletions_undelete_once(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let channel = fixture.channel().await;
+    twenty(|_| delete(&fixture, &channel.id)).await;
+    assert_eq!(fixture.service.appended::<ChannelDeleted>().await.len(), 1);
+    twenty(|_| undelete(&fixture, &channel.id)).await;
+    assert_eq!(fixture.service.appended::<ChannelUndeleted>().await.len(), 1);
 }
 
 async fn s2_another_accounts_channel_does_not_exist(mode: Mode) {
     let fixture = Fixture::start(mode).await;
-    let channel = fixture.channel(Greeter::Nobody).await;
+    let channel = fixture.channel().await;
     let mut elsewhere = ChannelServiceClient::new(fixture.in_another_account().as_admin());
-    let request = DeleteChannelRequest { channel_id: channel.id };
-    let refused = elsewhere.delete_channel(request).await.unwrap_err();
-    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
+    let deleted = elsewhere.delete_channel(DeleteChannelRequest { channel_id: channel.id.clone() }).await.map(drop);
+    let undeleted = elsewhere.undelete_channel(UndeleteChannelRequest { channel_id: channel.id }).await.map(drop);
+    for refused in [deleted.unwrap_err(), undeleted.unwrap_err()] {
+        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
+    }
 }

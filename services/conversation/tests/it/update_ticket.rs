@@ -1,7 +1,9 @@
-//! `UpdateTicket`: rule X3.
+//! `UpdateTicket`: rules X3, C12.
 
 use frontdesk_proto::{
-    conversation::v1::{TicketStatus, UpdateTicketRequest, ticket_service_client::TicketServiceClient},
+    conversation::v1::{
+        GetTicketRequest, Ticket, TicketStatus, UpdateTicketRequest, ticket_service_client::TicketServiceClient,
+    },
     event::v1::TicketUpdated,
 };
 use frontdesk_testkit::{Mode, on_both_modes, reason};
@@ -13,34 +15,67 @@ use crate::{
 };
 
 on_both_modes!(
-    x3_a_ticket_changes_and_the_same_again_changes_nothing,
+    x3_a_ticket_changes_and_its_link_is_cleared,
+    c12_a_repeat_of_an_update_succeeds_with_its_old_etag_and_changes_nothing,
+    c12_an_update_with_a_stale_etag_is_refused,
     x3_twenty_updates_at_once_change_it_once,
     s2_another_accounts_ticket_does_not_exist,
 );
 
-fn close(ticket: &str) -> UpdateTicketRequest {
-    UpdateTicketRequest { ticket_id: ticket.into(), status: TicketStatus::Closed.into(), subject: None }
+fn close(ticket: &Ticket) -> UpdateTicketRequest {
+    UpdateTicketRequest {
+        ticket_id: ticket.id.clone(),
+        status: Some(TicketStatus::Closed.into()),
+        ..UpdateTicketRequest::default()
+    }
 }
 
-async fn x3_a_ticket_changes_and_the_same_again_changes_nothing(mode: Mode) {
+fn link(ticket: &Ticket, url: &str) -> UpdateTicketRequest {
+    UpdateTicketRequest { ticket_id: ticket.id.clone(), url: Some(url.into()), ..UpdateTicketRequest::default() }
+}
+
+async fn updated(fixture: &Fixture, request: UpdateTicketRequest) -> Ticket {
+    fixture.tickets(ADA).update_ticket(request).await.unwrap().into_inner().ticket.unwrap()
+}
+
+async fn x3_a_ticket_changes_and_its_link_is_cleared(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let ticket = create(&fixture, &linked_chat(&fixture).await).await;
-    let mut tickets = fixture.tickets(ADA);
-    for _ in 0..2 {
-        let updated = tickets.update_ticket(close(&ticket.id)).await.unwrap().into_inner().ticket.unwrap();
-        assert_eq!((updated.status(), updated.subject.as_str()), (TicketStatus::Closed, "Refund"));
-    }
+    assert_eq!((ticket.version, ticket.update_time), (1, ticket.create_time));
+    let closed = updated(&fixture, close(&ticket)).await;
+    assert_eq!((closed.status(), closed.subject.as_str(), closed.version), (TicketStatus::Closed, "Refund", 2));
+    let linked = updated(&fixture, link(&ticket, "https://help.example/7")).await;
+    assert_eq!((linked.status(), linked.url.as_str()), (TicketStatus::Closed, "https://help.example/7"));
+    assert_eq!(updated(&fixture, link(&ticket, "")).await.url, "");
+    let subject = UpdateTicketRequest { subject: Some("Late".into()), status: None, ..close(&ticket) };
+    let renamed = updated(&fixture, subject).await;
+    assert_eq!((renamed.subject.as_str(), renamed.status(), renamed.version), ("Late", TicketStatus::Closed, 5));
+    let request = GetTicketRequest { ticket_id: ticket.id };
+    assert_eq!(fixture.tickets(ADA).get_ticket(request).await.unwrap().into_inner().ticket.unwrap(), renamed);
+}
+
+async fn c12_a_repeat_of_an_update_succeeds_with_its_old_etag_and_changes_nothing(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let ticket = create(&fixture, &linked_chat(&fixture).await).await;
+    let request = UpdateTicketRequest { etag: ticket.etag.clone(), ..close(&ticket) };
+    let first = updated(&fixture, request.clone()).await;
+    assert_eq!(updated(&fixture, request).await, first);
     assert_eq!(fixture.service.appended::<TicketUpdated>().await.len(), 1);
+}
+
+async fn c12_an_update_with_a_stale_etag_is_refused(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let ticket = create(&fixture, &linked_chat(&fixture).await).await;
+    updated(&fixture, close(&ticket)).await;
+    let stale = UpdateTicketRequest { etag: ticket.etag.clone(), ..link(&ticket, "https://help.example/7") };
+    let refused = fixture.tickets(ADA).update_ticket(stale).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Aborted, "ETAG_MISMATCH"));
 }
 
 async fn x3_twenty_updates_at_once_change_it_once(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let ticket = create(&fixture, &linked_chat(&fixture).await).await;
-    let updated = twenty(|_| {
-        let (mut tickets, request) = (fixture.tickets(ADA), close(&ticket.id));
-        async move { tickets.update_ticket(request).await.unwrap() }
-    });
-    updated.await;
+    twenty(|_| updated(&fixture, close(&ticket))).await;
     assert_eq!(fixture.service.appended::<TicketUpdated>().await.len(), 1);
 }
 
@@ -48,6 +83,6 @@ async fn s2_another_accounts_ticket_does_not_exist(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let ticket = create(&fixture, &linked_chat(&fixture).await).await;
     let mut tickets = TicketServiceClient::new(fixture.in_another_account().as_agent());
-    let refused = tickets.update_ticket(close(&ticket.id)).await.unwrap_err();
+    let refused = tickets.update_ticket(close(&ticket)).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
 }

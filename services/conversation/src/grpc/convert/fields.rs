@@ -1,0 +1,82 @@
+//! The rules of fields that the protos cannot state: addresses, time zones, and the size of properties.
+
+use std::collections::{BTreeMap, HashSet};
+
+use frontdesk_api::{ApiError, FieldError};
+use frontdesk_proto::conversation::v1 as pb;
+use tonic::Status;
+
+use crate::domain::NewEmail;
+
+/// Collects the errors of several fields, so that one response names them all.
+#[derive(Default)]
+pub(crate) struct Fields(Vec<FieldError>);
+
+impl Fields {
+    /// The value; its default when the field is invalid, which [`Self::check`] reports.
+    pub(crate) fn take<T: Default>(&mut self, value: Result<T, Vec<FieldError>>) -> T {
+        value.unwrap_or_else(|errors| {
+            self.0.extend(errors);
+            T::default()
+        })
+    }
+
+    /// Fails if a field was invalid.
+    pub(crate) fn check(self) -> Result<(), Status> {
+        if self.0.is_empty() { Ok(()) } else { Err(ApiError::fields(self.0).into()) }
+    }
+}
+
+/// The value, or the error for its field.
+pub(crate) fn one<T>(value: Result<T, Vec<FieldError>>) -> Result<T, Status> {
+    value.map_err(|errors| ApiError::fields(errors).into())
+}
+
+/// A time zone by its IANA name, or empty.
+pub(crate) fn time_zone(name: &str) -> Result<String, Vec<FieldError>> {
+    if name.is_empty() || name.parse::<chrono_tz::Tz>().is_ok() {
+        return Ok(name.to_owned());
+    }
+    Err(vec![FieldError::new("time_zone", "must be an IANA time zone such as Europe/Rome, or empty")])
+}
+
+/// An address that mail can go to, in its canonical spelling. None: empty.
+pub(crate) fn email(text: &str) -> Result<Option<String>, Vec<FieldError>> {
+    match text {
+        "" => Ok(None),
+        text => canonical("email".to_owned(), text).map(Some).map_err(|error| vec![error]),
+    }
+}
+
+/// The list of addresses in the field `path`, in which no address occurs twice.
+pub(crate) fn emails(path: &str, emails: Vec<pb::ContactEmail>) -> Result<Vec<NewEmail>, Vec<FieldError>> {
+    let (mut list, mut errors, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+    for (index, email) in emails.into_iter().enumerate() {
+        let path = format!("{path}[{index}].email");
+        match canonical(path.clone(), &email.email) {
+            Ok(address) if seen.insert(address.clone()) => list.push(NewEmail { address, verified: email.verified }),
+            Ok(_) => errors.push(FieldError::new(path, "must not be in the list twice")),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(list) } else { Err(errors) }
+}
+
+fn canonical(path: String, text: &str) -> Result<String, FieldError> {
+    let remedy = "must be an address that mail can go to, such as ada@example.com";
+    frontdesk_mail_address::canonical(text).ok_or_else(|| FieldError::new(path, remedy))
+}
+
+/// The properties in the field `path`, whose names and values have at most `max_size` bytes in all.
+pub(crate) fn properties(
+    path: &str,
+    properties: BTreeMap<String, String>,
+    max_size: usize,
+) -> Result<BTreeMap<String, String>, Vec<FieldError>> {
+    let size: usize = properties.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if size > max_size {
+        let remedy = format!("must have at most {} KiB in all names and values", max_size / 1024);
+        return Err(vec![FieldError::new(path, remedy)]);
+    }
+    Ok(properties)
+}
