@@ -3,20 +3,14 @@
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use frontdesk_transport::{InProcessListener, Tls};
-use rand::Rng;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::Server};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::{Admission, CallLayer, LimitSettings, listener::incoming};
-
-/// Maximum age of a connection, plus up to 33 % jitter: clients reconnect, and so reach replicas that are new. Calls and streams in
-/// progress end in their own time.
-const MAX_CONNECTION_AGE: Duration = Duration::from_secs(30 * 60);
-/// Interval between keepalive pings on a connection, and how long its client may take to answer one.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::{
+    Admission, CallLayer, LimitSettings, WebListener, http2, listener::incoming, reflection::add_reflection, web,
+};
 
 /// How a server listens and shuts down.
 pub struct ServerSettings {
@@ -28,12 +22,15 @@ pub struct ServerSettings {
     pub tls: Option<Tls>,
     /// Connections of services in this process.
     pub in_process: Option<InProcessListener>,
+    /// The listener for browsers.
+    pub web: Option<WebListener>,
 }
 
 impl ServerSettings {
     /// Without TLS, connections of this process, and limits of single callers.
     pub fn plain(drain: Duration) -> Self {
-        Self { drain, limits: LimitSettings::default().without_caller_limits(), tls: None, in_process: None }
+        let limits = LimitSettings::default().without_caller_limits();
+        Self { drain, limits, tls: None, in_process: None, web: None }
     }
 }
 
@@ -59,18 +56,18 @@ pub async fn serve(
     settings: ServerSettings,
     shutdown: CancellationToken,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let ServerSettings { drain, limits, tls, in_process } = settings;
+    let ServerSettings { drain, limits, tls, in_process, web } = settings;
     let (health, health_service) = tonic_health::server::health_reporter();
-    let mut reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(&services.descriptors)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .with_service_name("grpc.health.v1.Health");
-    for name in &services.listed {
-        reflection = reflection.with_service_name(*name);
-    }
-    let reflection = reflection.build_v1()?;
-    let routes = services.routes.add_service(health_service).add_service(reflection);
     let admission = Arc::new(admission);
+    let (calls, for_browsers, stop) = (services.routes.clone(), admission.clone(), shutdown.clone());
+    let web = async {
+        if let Some(web) = web {
+            web::serve(web, calls, for_browsers, &limits, stop).await;
+        }
+        Ok(())
+    };
+    let routes = services.routes.add_service(health_service);
+    let routes = add_reflection(routes, &services.descriptors, &services.listed)?;
     let incoming = incoming(in_process, listener, &limits, tls.clone(), shutdown.clone());
     let server = builder(&limits)
         .layer(CallLayer(admission.clone()))
@@ -87,7 +84,7 @@ pub async fn serve(
         tokio::time::sleep(drain).await;
     };
     tokio::select! {
-        ended = server => Ok(ended?),
+        ended = async { tokio::try_join!(server, web) } => Ok(ended.map(drop)?),
         // An open stream, for example a client's watch of the health service, would keep the server running.
         () = drained => Ok(()),
         () = admission.maintain() => Ok(()),
@@ -95,20 +92,19 @@ pub async fn serve(
     }
 }
 
-/// The HTTP/2 server with limits that tonic leaves unlimited by default, each as large as a client of this API needs.
+/// The HTTP/2 server with its limits.
 fn builder(limits: &LimitSettings) -> Server {
     Server::builder()
         .max_concurrent_streams(limits.streams_per_connection)
-        // One connection may carry all users of a gateway, whose calls are reset together when it restarts.
-        .http2_max_pending_accept_reset_streams(Some(64))
-        .http2_max_local_error_reset_streams(Some(256))
-        .http2_max_header_list_size(16 * 1024)
-        .max_frame_size(16 * 1024)
-        .initial_stream_window_size(256 * 1024)
-        .initial_connection_window_size(1024 * 1024)
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .max_connection_age(MAX_CONNECTION_AGE + rand::rng().random_range(Duration::ZERO..MAX_CONNECTION_AGE / 3))
+        .http2_max_pending_accept_reset_streams(Some(http2::MAX_PENDING_ACCEPT_RESET_STREAMS))
+        .http2_max_local_error_reset_streams(Some(http2::MAX_LOCAL_ERROR_RESET_STREAMS))
+        .http2_max_header_list_size(http2::MAX_HEADER_SIZE)
+        .max_frame_size(http2::MAX_FRAME_SIZE)
+        .initial_stream_window_size(http2::STREAM_WINDOW)
+        .initial_connection_window_size(http2::CONNECTION_WINDOW)
+        .http2_keepalive_interval(Some(http2::KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(http2::KEEPALIVE_TIMEOUT))
+        .max_connection_age(http2::max_connection_age())
 }
 
 /// Reports whether the services can be served until the shutdown, and that they cannot from then on.
@@ -163,8 +159,8 @@ mod tests {
         let (ready, shutdown) = (watch::Sender::new(true), CancellationToken::new());
         let names = vec!["frontdesk.test.v1.TestService"];
         let descriptors = frontdesk_proto::DESCRIPTORS;
-        let (listed, ready) = (names.clone(), ready.subscribe());
-        let services = GrpcServices { routes: Routes::default(), names, listed, descriptors: descriptors.into(), ready };
+        let (listed, descriptors) = (names.clone(), descriptors.into());
+        let services = GrpcServices { routes: Routes::default(), names, listed, descriptors, ready: ready.subscribe() };
         let settings = ServerSettings::plain(Duration::from_millis(20));
         let server = tokio::spawn(serve(listener, services, admission(), settings, shutdown.clone()));
 

@@ -18,6 +18,22 @@ fn parse<E: Error>(text: &str) -> Result<SocketAddr, E> {
     text.parse().map_err(|_| E::custom("it must be an IP address with a port, such as 127.0.0.1:7700"))
 }
 
+/// An address that may be unset, or set to none with an empty text:
+/// `#[serde(with = "frontdesk_settings::address::unset", default, skip_serializing_if = "Option::is_none")]`.
+pub mod unset {
+    use super::{Deserializer, Serializer, SocketAddr, optional};
+
+    /// Writes the address, or an empty text.
+    pub fn serialize<S: Serializer>(address: &Option<Option<SocketAddr>>, serializer: S) -> Result<S::Ok, S::Error> {
+        optional::serialize(&address.flatten(), serializer)
+    }
+
+    /// Reads an address, or an empty text.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<SocketAddr>>, D::Error> {
+        optional::deserialize(deserializer).map(Some)
+    }
+}
+
 /// An optional address, for which an empty text stands for none:
 /// `#[serde(with = "frontdesk_settings::address::optional")]`.
 pub mod optional {

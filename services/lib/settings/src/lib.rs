@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwn
 pub mod address;
 pub mod duration;
 mod error;
+pub mod list;
 
 pub use error::SettingsError;
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
-use crate::tls_config::{Configs, TlsError, load};
+use crate::tls_config::{Clients, Configs, TlsError, load};
 
 /// Interval between checks whether the files have changed.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
@@ -64,6 +64,7 @@ pub struct Tls(Arc<Shared>);
 
 struct Shared {
     settings: TlsSettings,
+    clients: Clients,
     current: RwLock<Configs>,
 }
 
@@ -73,8 +74,17 @@ impl Tls {
         if !settings.is_on() {
             return Ok(None);
         }
-        let current = RwLock::new(load(settings)?);
-        Ok(Some(Self(Arc::new(Shared { settings: settings.clone(), current }))))
+        Self::load_for(settings, Clients::Grpc).map(Some)
+    }
+
+    /// Loads a certificate and its key for a listener that browsers connect to: it also speaks HTTP/1.1, and asks for no certificate.
+    pub fn load_for_browsers(certificate_path: PathBuf, key_path: PathBuf) -> Result<Self, TlsError> {
+        Self::load_for(&TlsSettings { certificate_path, key_path, ..TlsSettings::default() }, Clients::Browsers)
+    }
+
+    fn load_for(settings: &TlsSettings, clients: Clients) -> Result<Self, TlsError> {
+        let current = RwLock::new(load(settings, clients)?);
+        Ok(Self(Arc::new(Shared { settings: settings.clone(), clients, current })))
     }
 
     /// Reloads the files when they have changed; never returns. Invalid files are logged, and the old certificates stay in use.
@@ -86,8 +96,8 @@ impl Tls {
             if modified_at == loaded_at {
                 continue;
             }
-            let settings = self.0.settings.clone();
-            match tokio::task::spawn_blocking(move || load(&settings)).await {
+            let (settings, clients) = (self.0.settings.clone(), self.0.clients);
+            match tokio::task::spawn_blocking(move || load(&settings, clients)).await {
                 Ok(Ok(loaded)) => {
                     *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = loaded;
                     loaded_at = modified_at;

@@ -13,13 +13,24 @@ use rustls::{
 
 use crate::TlsSettings;
 
-/// The ALPN protocol of HTTP/2.
+/// ALPN protocols.
 const ALPN_H2: &[u8] = b"h2";
+const ALPN_HTTP1: &[u8] = b"http/1.1";
+
+/// Who connects to a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Clients {
+    /// gRPC clients and our own services, which authenticate with certificates: HTTP/2.
+    Grpc,
+    /// Browsers, which are asked for no certificate: HTTP/2 and HTTP/1.1.
+    Browsers,
+}
 
 /// A file of the TLS settings is missing or invalid.
 #[derive(Debug, thiserror::Error)]
-#[error("tls.{setting} = {}: {why}", path.display())]
+#[error("{section}.{setting} = {}: {why}", path.display())]
 pub struct TlsError {
+    section: &'static str,
     setting: &'static str,
     path: PathBuf,
     why: String,
@@ -27,7 +38,12 @@ pub struct TlsError {
 
 impl TlsError {
     fn new(setting: &'static str, path: &Path, why: impl ToString) -> Self {
-        Self { setting, path: path.to_owned(), why: why.to_string() }
+        Self { section: "tls", setting, path: path.to_owned(), why: why.to_string() }
+    }
+
+    /// The error of a file that another section of the settings names.
+    pub fn in_section(self, section: &'static str) -> Self {
+        Self { section, ..self }
     }
 }
 
@@ -40,11 +56,11 @@ pub(crate) struct Configs {
 }
 
 /// Loads and checks the files of the settings.
-pub(crate) fn load(settings: &TlsSettings) -> Result<Configs, TlsError> {
+pub(crate) fn load(settings: &TlsSettings, clients: Clients) -> Result<Configs, TlsError> {
     let chain = own_chain(settings)?;
     let roots = settings.is_mutual().then(|| roots(settings).map(Arc::new)).transpose()?;
     // First, since it also checks that the key belongs to the certificate.
-    let server = server_config(settings, roots.clone(), chain.clone())?;
+    let server = server_config(settings, clients, roots.clone(), chain.clone())?;
     let client = roots.map(|roots| client_config(settings, roots, chain)).transpose()?;
     Ok(Configs { server: Arc::new(server), client: client.map(Arc::new) })
 }
@@ -53,7 +69,7 @@ pub(crate) fn load(settings: &TlsSettings) -> Result<Configs, TlsError> {
 fn own_chain(settings: &TlsSettings) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     for (setting, path) in [("certificate_path", &settings.certificate_path), ("key_path", &settings.key_path)] {
         if path.as_os_str().is_empty() {
-            let why = "it is not set; tls.certificate_path and tls.key_path go together";
+            let why = "it is not set; certificate_path and key_path go together";
             return Err(TlsError::new(setting, path, why));
         }
     }
@@ -90,6 +106,7 @@ fn roots(settings: &TlsSettings) -> Result<RootCertStore, TlsError> {
 
 fn server_config(
     settings: &TlsSettings,
+    clients: Clients,
     roots: Option<Arc<RootCertStore>>,
     chain: Vec<CertificateDer<'static>>,
 ) -> Result<ServerConfig, TlsError> {
@@ -108,7 +125,10 @@ fn server_config(
         }
         error => own(settings, error),
     })?;
-    server.alpn_protocols = vec![ALPN_H2.to_vec()];
+    server.alpn_protocols = match clients {
+        Clients::Grpc => vec![ALPN_H2.to_vec()],
+        Clients::Browsers => vec![ALPN_H2.to_vec(), ALPN_HTTP1.to_vec()],
+    };
     Ok(server)
 }
 

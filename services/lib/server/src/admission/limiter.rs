@@ -2,6 +2,7 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
+    net::IpAddr,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
@@ -37,7 +38,7 @@ pub(super) struct Limiter {
     overloaded: Vec<HeaderMap>,
     /// Calls refused since the last report because the process was overloaded.
     overloaded_count: AtomicUsize,
-    /// Calls refused since the last report because the caller exceeded a limit of its own.
+    /// Calls and preflights refused since the last report because the caller or the address exceeded a limit of its own.
     rate_limited_count: AtomicUsize,
 }
 
@@ -103,6 +104,13 @@ impl Limiter {
             let message =
                 format!("{subject} more often than this installation allows; nothing was done, try again in {wait} ms");
             rate_limited(scope, message, retry_after)
+        })
+    }
+
+    /// Counts a preflight from this address; fails with how long until the next one is allowed.
+    pub(super) fn check_preflight(&self, address: &IpAddr) -> Result<(), Duration> {
+        self.rates.check_preflight(address).inspect_err(|_| {
+            self.rate_limited_count.fetch_add(1, Ordering::Relaxed);
         })
     }
 

@@ -31,6 +31,8 @@ pub struct LimitSettings {
     pub admin_rate: u32,
     /// Calls per second of all callers of one account together.
     pub account_rate: u32,
+    /// CORS preflights per second from one address (of IPv6: from one /64), which carry no token; 0: no limit.
+    pub preflight_rate: u32,
 }
 
 impl Default for LimitSettings {
@@ -48,6 +50,7 @@ impl Default for LimitSettings {
             bot_rate: 200,
             admin_rate: 200,
             account_rate: 2_000,
+            preflight_rate: 100,
         }
     }
 }
@@ -73,7 +76,16 @@ impl LimitSettings {
 
     /// Without the limits of single callers and accounts, to measure what the process itself carries.
     pub fn without_caller_limits(self) -> Self {
-        Self { visitor_streams: 0, visitor_rate: 0, agent_rate: 0, bot_rate: 0, admin_rate: 0, account_rate: 0, ..self }
+        Self {
+            visitor_streams: 0,
+            visitor_rate: 0,
+            agent_rate: 0,
+            bot_rate: 0,
+            admin_rate: 0,
+            account_rate: 0,
+            preflight_rate: 0,
+            ..self
+        }
     }
 }
 

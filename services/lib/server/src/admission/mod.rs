@@ -12,6 +12,8 @@ mod rates;
 mod request_body;
 mod stream_permit;
 
+use std::{net::IpAddr, time::Duration};
+
 use frontdesk_auth::{Access, AccessMap, Identity};
 use frontdesk_clock::Clock;
 
@@ -50,6 +52,11 @@ impl Admission {
             return None;
         }
         self.access.find(path)
+    }
+
+    /// Counts a preflight, which names no caller, by its address; fails with how long until the next one is allowed.
+    pub(crate) fn check_preflight(&self, address: &IpAddr) -> Result<(), Duration> {
+        self.limiter.check_preflight(address)
     }
 
     /// Reports refused calls and frees memory, once a minute; never returns.

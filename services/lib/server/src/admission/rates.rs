@@ -1,6 +1,6 @@
-//! Rate limits: how often each caller and each account may call this process.
+//! Rate limits: how often each caller and each account may call this process, and each address send preflights.
 
-use std::{hash::Hash, num::NonZeroU32, time::Duration};
+use std::{hash::Hash, net::IpAddr, num::NonZeroU32, time::Duration};
 
 use frontdesk_auth::{Caller, CallerKind};
 use governor::{
@@ -19,10 +19,11 @@ const MIN_RETRY_DELAY: Duration = Duration::from_millis(10);
 
 type Rate<K> = RateLimiter<K, DashMapStateStore<K>, DefaultClock>;
 
-/// The rate of each kind of caller, and of accounts. None: no limit.
+/// The rate of each kind of caller, of accounts, and of the preflights of an address. None: no limit.
 pub(super) struct RateLimits {
     callers: [(CallerKind, Option<Rate<u64>>); 4],
     accounts: Option<Rate<Uuid>>,
+    preflights: Option<Rate<IpAddr>>,
     clock: DefaultClock,
 }
 
@@ -54,6 +55,7 @@ impl RateLimits {
                 (CallerKind::Admin, rate(settings.admin_rate)),
             ],
             accounts: rate(settings.account_rate),
+            preflights: rate(settings.preflight_rate),
             clock: DefaultClock::default(),
         }
     }
@@ -73,6 +75,14 @@ impl RateLimits {
         }
     }
 
+    /// Counts a preflight from this address; fails with how long until the next one is allowed.
+    pub(super) fn check_preflight(&self, address: &IpAddr) -> Result<(), Duration> {
+        match &self.preflights {
+            Some(rate) => rate.check_key(address).map_err(|early| early.wait_time_from(self.clock.now())),
+            None => Ok(()),
+        }
+    }
+
     fn check_key<K: Clone + Hash + Eq>(&self, scope: RateScope, rate: &Rate<K>, key: &K) -> Result<(), RateExceeded> {
         rate.check_key(key).map_err(|early| RateExceeded {
             scope,
@@ -80,10 +90,11 @@ impl RateLimits {
         })
     }
 
-    /// Frees the memory of callers and accounts that have not called for a while.
+    /// Frees the memory of callers, accounts and addresses that have not called for a while.
     pub(super) fn forget_inactive(&self) {
         self.callers.iter().filter_map(|(_, rate)| rate.as_ref()).for_each(RateLimiter::retain_recent);
         self.accounts.iter().for_each(RateLimiter::retain_recent);
+        self.preflights.iter().for_each(RateLimiter::retain_recent);
     }
 }
 

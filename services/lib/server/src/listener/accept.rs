@@ -8,10 +8,14 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{connection::Connection, connection_limits::ConnectionLimits, handshake::Handshake};
+use super::{
+    connection::Connection,
+    connection_limits::ConnectionLimits,
+    handshake::{Handshake, Protocols},
+};
 use crate::LimitSettings;
 
-/// Maximum time from accepting a connection to its first HTTP/2 frame.
+/// Maximum time from accepting a connection to its first HTTP/2 frame, or to its first bytes of HTTP/1.1.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause after a failed accept: without a free file descriptor the next attempt would fail at once.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
@@ -21,10 +25,11 @@ pub(super) async fn accept_connections(
     listener: TcpListener,
     limits: LimitSettings,
     tls: Option<Tls>,
+    protocols: Protocols,
     ready: mpsc::Sender<Connection>,
 ) {
     let connections = ConnectionLimits::new(limits.connections, limits.connections_per_address);
-    let handshake = Handshake { tls, limit_control_frames: limits.control_frames };
+    let handshake = Handshake { tls, protocols, limit_control_frames: limits.control_frames };
     loop {
         let (stream, address) = accept(&listener).await;
         let Some(permit) = connections.try_acquire(address) else { continue };

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IoSlice},
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -27,6 +28,8 @@ use super::{connection_limits::ConnectionPermit, control_frames::ControlFrameLim
 pub struct PeerInfo {
     /// The service that its certificate names, or that runs in this process.
     pub service: Option<Arc<str>>,
+    /// Its address; of IPv6 the /64 network. None: it is in this process.
+    pub address: Option<IpAddr>,
     /// Cancel it to close the connection.
     pub close: CancellationToken,
 }
@@ -56,7 +59,8 @@ impl Connection {
         service: Option<Arc<str>>,
         permit: Option<ConnectionPermit>,
     ) -> Self {
-        let peer = PeerInfo { service, close: CancellationToken::new() };
+        let address = permit.as_ref().map(ConnectionPermit::address);
+        let peer = PeerInfo { service, address, close: CancellationToken::new() };
         let closed = Box::pin(peer.close.clone().cancelled_owned());
         Self { stream, unread, unread_from: 0, control_frames, peer, closed, _permit: permit }
     }
@@ -65,6 +69,14 @@ impl Connection {
     pub(super) fn in_process(connection: InProcessConnection) -> Self {
         let stream = Either::Right(Either::Right(connection.stream));
         Self::new(stream, Vec::new(), None, Some(connection.service), None)
+    }
+
+    /// Fails once the connection is closed from its [`PeerInfo`].
+    fn check_open(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        match self.closed.as_mut().poll(context) {
+            Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Poll::Pending => Ok(()),
+        }
     }
 
     fn stream(self: Pin<&mut Self>) -> Pin<&mut Stream> {
@@ -90,9 +102,7 @@ impl AsyncRead for Connection {
             this.unread_from += length;
             return Poll::Ready(Ok(()));
         }
-        if this.closed.as_mut().poll(context).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
+        this.check_open(context)?;
         let filled = buffer.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
         if let Some(limiter) = &mut this.control_frames
@@ -118,6 +128,8 @@ impl AsyncWrite for Connection {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        // A client of HTTP/1.1 that pipelines requests and reads no answer is not read from.
+        this.check_open(context)?;
         let written = ready!(Pin::new(&mut this.stream).poll_write_vectored(context, slices))?;
         if let Some(limiter) = &mut this.control_frames {
             let mut left = written;

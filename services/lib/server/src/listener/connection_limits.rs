@@ -58,6 +58,13 @@ impl ConnectionLimits {
     }
 }
 
+impl ConnectionPermit {
+    /// The address that is counted.
+    pub(super) fn address(&self) -> IpAddr {
+        self.address
+    }
+}
+
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let open = &mut *self.limits.0.open.lock().unwrap_or_else(PoisonError::into_inner);

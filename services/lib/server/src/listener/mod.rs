@@ -15,8 +15,9 @@ use tokio::{net::TcpListener, sync::mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
+use self::accept::accept_connections;
 pub use self::connection::PeerInfo;
-use self::{accept::accept_connections, connection::Connection};
+pub(crate) use self::{connection::Connection, handshake::Protocols};
 use crate::LimitSettings;
 
 /// Maximum number of connections that are ready and wait for the server to take them.
@@ -30,15 +31,28 @@ pub(crate) fn incoming(
     tls: Option<Tls>,
     shutdown: CancellationToken,
 ) -> impl Stream<Item = io::Result<Connection>> + Send + use<> {
-    let (ready, accepted) = mpsc::channel(BACKLOG);
-    tokio::spawn(shutdown.run_until_cancelled_owned(accept_connections(listener, limits.clone(), tls, ready)));
+    let accepted = accepted(listener, limits, tls, Protocols::Http2, shutdown);
     let in_process = stream::iter(in_process).flat_map(|listener| {
         stream::unfold(listener, |mut listener| async move {
             let connection = Connection::in_process(listener.accept().await?);
             Some((connection, listener))
         })
     });
-    stream::select(ReceiverStream::new(accepted), in_process).map(Ok)
+    stream::select(accepted, in_process).map(Ok)
+}
+
+/// The connections that `listener` accepts until the shutdown, once they are ready for calls.
+pub(crate) fn accepted(
+    listener: TcpListener,
+    limits: &LimitSettings,
+    tls: Option<Tls>,
+    protocols: Protocols,
+    shutdown: CancellationToken,
+) -> ReceiverStream<Connection> {
+    let (ready, accepted) = mpsc::channel(BACKLOG);
+    let accept = accept_connections(listener, limits.clone(), tls, protocols, ready);
+    tokio::spawn(shutdown.run_until_cancelled_owned(accept));
+    ReceiverStream::new(accepted)
 }
 
 #[cfg(test)]
