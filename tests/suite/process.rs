@@ -56,6 +56,8 @@ impl Process {
             .args(["serve", "all"])
             .env("FRONTDESK__LISTEN", self.listen.to_string())
             .env("FRONTDESK__DATA_FOLDER", &self.folder)
+            // Tests that call as browsers do set a free port.
+            .env("FRONTDESK__WEB__LISTEN", "")
             .envs(self.environment.iter().cloned())
             .stdout(Stdio::null())
             .stderr(log)

@@ -1,21 +1,15 @@
 //! Settings that a process refuses to start with, checked before it opens anything.
 
-use crate::{ServerError, Service, Settings};
+use crate::{ServerError, Service, Settings, error::Listener};
 
 /// Fails with the first setting that cannot work.
 pub(crate) fn check(settings: &Settings, services: &[Service]) -> Result<(), ServerError> {
-    let (identity, tls) = (&settings.identity, &settings.tls);
-    if !settings.listen.ip().is_loopback() {
-        if identity.issuers.is_empty() {
-            return Err(ServerError::NoIssuer(settings.listen));
-        }
-        if identity.accepts_development_key() {
-            return Err(ServerError::DevelopmentKey(settings.listen));
-        }
-        if !tls.is_on() && !tls.terminated_outside {
-            return Err(ServerError::NoTls(settings.listen));
-        }
+    let (identity, tls, web) = (&settings.identity, &settings.tls, &settings.web);
+    check_address(settings, Listener { setting: "listen", address: settings.listen }, tls.is_on())?;
+    if let Some(address) = web.address() {
+        check_address(settings, Listener { setting: "web.listen", address }, tls.is_on() || web.has_certificate())?;
     }
+    web.check()?;
     settings.limits.check()?;
     if !identity.accepts_development_key() && identity.secret.is_empty() {
         return Err(ServerError::NoSecret);
@@ -40,6 +34,24 @@ pub(crate) fn check(settings: &Settings, services: &[Service]) -> Result<(), Ser
                 return Err(ServerError::NotMutual(other.setting()));
             }
         }
+    }
+    Ok(())
+}
+
+/// Fails when a listener can be reached from other machines, but not safely.
+fn check_address(settings: &Settings, listener: Listener, has_certificate: bool) -> Result<(), ServerError> {
+    let (identity, tls) = (&settings.identity, &settings.tls);
+    if listener.address.ip().is_loopback() {
+        return Ok(());
+    }
+    if identity.issuers.is_empty() {
+        return Err(ServerError::NoIssuer(listener));
+    }
+    if identity.accepts_development_key() {
+        return Err(ServerError::DevelopmentKey(listener));
+    }
+    if !has_certificate && !tls.terminated_outside {
+        return Err(ServerError::NoTls(listener));
     }
     Ok(())
 }

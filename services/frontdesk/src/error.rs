@@ -1,6 +1,12 @@
 //! Why a process cannot start, or how it failed.
 
-use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    fmt::{self, Display, Formatter},
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    time::Duration,
+};
 
 use frontdesk_auth::{IdentityError, UndeclaredMethod, UnknownPermission, WeakSecret};
 use frontdesk_bus::BusError;
@@ -9,6 +15,23 @@ use frontdesk_db::DbErr;
 use frontdesk_server::LimitError;
 use frontdesk_service::BuildError;
 use frontdesk_transport::TlsError;
+
+use crate::WebError;
+
+/// A listener, by its setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Listener {
+    /// The name of the setting.
+    pub setting: &'static str,
+    /// The address.
+    pub address: SocketAddr,
+}
+
+impl Display for Listener {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} = {}", self.setting, self.address)
+    }
+}
 
 /// A process cannot start, or failed. The text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -26,19 +49,19 @@ pub enum ServerError {
     Running(PathBuf),
     /// No issuer, on an address beyond loopback.
     #[error(
-        "listen = {0} can be reached from other machines, but only the development key identifies callers: add an issuer to identity.issuers, or listen on a loopback address"
+        "{0} can be reached from other machines, but only the development key identifies callers: add an issuer to identity.issuers, or listen on a loopback address"
     )]
-    NoIssuer(SocketAddr),
+    NoIssuer(Listener),
     /// The development key, on an address beyond loopback.
     #[error(
-        "listen = {0} can be reached from other machines, and identity.development_key = true accepts tokens of everyone who can read the data folder's key: set it to false, or listen on a loopback address"
+        "{0} can be reached from other machines, and identity.development_key = true accepts tokens of everyone who can read the data folder's key: set it to false, or listen on a loopback address"
     )]
-    DevelopmentKey(SocketAddr),
+    DevelopmentKey(Listener),
     /// Tokens without encryption, on an address beyond loopback.
     #[error(
-        "listen = {0} can be reached from other machines: set tls.certificate_path and tls.key_path, or tls.terminated_outside = true where a mesh or gateway encrypts"
+        "{0} can be reached from other machines: set tls.certificate_path and tls.key_path, or tls.terminated_outside = true where a mesh or gateway encrypts"
     )]
-    NoTls(SocketAddr),
+    NoTls(Listener),
     /// No secret to sign with.
     #[error(
         "identity.secret must be set where the development key is not accepted, the same for every process; make one with: openssl rand -base64 48"
@@ -128,11 +151,14 @@ pub enum ServerError {
         /// Why.
         source: BuildError,
     },
-    /// The operator's HTTP listener cannot be opened.
-    #[error("ops.listen = {address} cannot be opened: {source}; set it to another address, or leave it empty")]
-    Ops {
-        /// The address.
-        address: SocketAddr,
+    /// A setting of the listener for browsers.
+    #[error(transparent)]
+    Web(#[from] WebError),
+    /// An HTTP listener cannot be opened.
+    #[error("{listener} cannot be opened: {source}; set it to another address, or to an empty text")]
+    Http {
+        /// The listener.
+        listener: Listener,
         /// Why.
         source: io::Error,
     },

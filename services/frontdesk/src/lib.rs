@@ -13,10 +13,12 @@ mod server;
 mod server_channel;
 mod service;
 mod settings;
+mod web;
 
 pub use databases::{connect, connect_databases};
-pub use error::ServerError;
+pub use error::{Listener, ServerError};
 pub use server::Server;
 pub use server_channel::ServerChannel;
 pub use service::Service;
 pub use settings::{Development, OpsSettings, PerService, Settings};
+pub use web::{WebError, WebSettings};

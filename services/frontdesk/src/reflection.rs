@@ -7,7 +7,7 @@ use prost::{DecodeError, Message, bytes::Bytes};
 use prost_types::FileDescriptorProto;
 
 /// Part of the package names of calls between the services.
-const INTERNAL: &str = ".internal.";
+pub(crate) const INTERNAL: &str = ".internal.";
 
 /// What reflection shows.
 pub(crate) struct Reflection {

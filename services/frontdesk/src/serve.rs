@@ -38,6 +38,7 @@ impl Target {
 pub(crate) async fn run(settings: Settings, target: Target, config: Option<&Path>) -> Result<(), Failure> {
     let telemetry = frontdesk_telemetry::start(&settings.telemetry)?;
     let (listen, ops, folder) = (settings.listen, settings.ops.listen, settings.data_folder.clone());
+    let web = settings.web.url(target.services(), &settings.tls);
     let config = config.map(Path::to_owned);
     let server = Server::open(settings, target.services()).await?;
     let listener = TcpListener::bind(listen).await.map_err(|error| {
@@ -46,7 +47,8 @@ pub(crate) async fn run(settings: Settings, target: Target, config: Option<&Path
     let (address, has_development_key) = (listener.local_addr()?, server.development_key().is_some());
     tokio::spawn(stop_on_signal(server.shutdown()));
     let announce = move || {
-        print_addresses(address, ops, target, &folder, config.as_deref());
+        print_addresses(address, web.as_deref(), ops, target);
+        print_files(&folder, config.as_deref());
         if has_development_key {
             print_next_steps(address, config.as_deref());
         }
@@ -70,12 +72,18 @@ async fn stop_on_signal(shutdown: CancellationToken) {
     shutdown.cancel();
 }
 
-fn print_addresses(address: SocketAddr, ops: Option<SocketAddr>, target: Target, folder: &Path, config: Option<&Path>) {
+fn print_addresses(address: SocketAddr, web: Option<&str>, ops: Option<SocketAddr>, target: Target) {
     let names: Vec<&str> = target.services().iter().map(|service| service.name()).collect();
     println!("Frontdesk serves gRPC on {address} ({}; health, reflection).", names.join(", "));
+    if let Some(web) = web {
+        println!("Browsers call it at {web} (gRPC-Web).");
+    }
     if let Some(ops) = ops {
         println!("Probes and metrics are at http://{ops} (/livez, /readyz, /metrics).");
     }
+}
+
+fn print_files(folder: &Path, config: Option<&Path>) {
     println!("Data, keys and the mailbox are in {}.", folder.display());
     if let Some(config) = config {
         println!("Settings are from {}.", config.display());

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{DirBuilder, File, TryLockError},
+    net::SocketAddr,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -14,7 +15,7 @@ use frontdesk_bus::Bus;
 use frontdesk_client::Peer;
 use frontdesk_clock::{Clock, development};
 use frontdesk_db::Db;
-use frontdesk_server::{Admission, AuditLayer, GrpcServices, ServerSettings};
+use frontdesk_server::{Admission, AuditLayer, GrpcServices, ServerSettings, WebListener};
 use frontdesk_service::{AnyService, Process, ServiceContext, Worker};
 use frontdesk_transport::{InProcessConnector, Tls};
 use tokio::net::TcpListener;
@@ -26,6 +27,7 @@ use crate::{
     check::check,
     databases::{connect, migrate, wait_for_schema},
     dev,
+    error::Listener,
     reflection::Reflection,
 };
 
@@ -39,6 +41,7 @@ pub struct Server {
     identity: Identity,
     access: AccessMap,
     tls: Option<Tls>,
+    web_tls: Option<Tls>,
     databases: Vec<(Service, Db)>,
     bus: Bus,
     shutdown: CancellationToken,
@@ -64,6 +67,7 @@ impl Server {
         };
         let secret = installation_secret(&settings, development_key.as_ref(), &clock)?;
         let tls = Tls::load(&settings.tls)?;
+        let web_tls = settings.web.tls(&settings.tls)?;
         let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS)?;
         settings.identity.roles.check(&access)?;
         let identity = Identity::try_new(&settings.identity, development_key.clone(), secret.clone(), &clock)?;
@@ -81,6 +85,7 @@ impl Server {
             identity,
             access,
             tls,
+            web_tls,
             databases,
             bus,
             shutdown,
@@ -153,7 +158,8 @@ impl Server {
 
     /// Like [`Server::serve`]; calls `announce` when everything that can prevent the start has succeeded.
     pub async fn serve_announced(self, listener: TcpListener, announce: impl FnOnce()) -> Result<(), ServerError> {
-        let ops = self.listen_for_operators().await?;
+        let ops = listen("ops.listen", self.settings.ops.listen).await?;
+        let web = self.listen_for_browsers().await?;
         wait_for_schema(&self.databases, self.settings.schema_wait, &self.shutdown).await?;
         let (connector, in_process) = InProcessConnector::new();
         let services = self.build(&connector)?;
@@ -170,7 +176,7 @@ impl Server {
         let limits = self.settings.limits.clone();
         let admission = Admission::new(self.identity.clone(), self.access, audit, &limits, &self.clock);
         let drain = self.settings.drain;
-        let settings = ServerSettings { drain, limits, tls: self.tls, in_process: Some(in_process) };
+        let settings = ServerSettings { drain, limits, tls: self.tls, in_process: Some(in_process), web };
 
         if !self.shutdown.is_cancelled() {
             announce();
@@ -222,11 +228,22 @@ impl Server {
         }))
     }
 
-    async fn listen_for_operators(&self) -> Result<Option<TcpListener>, ServerError> {
-        let Some(address) = self.settings.ops.listen else { return Ok(None) };
-        let listener = TcpListener::bind(address).await;
-        listener.map(Some).map_err(|source| ServerError::Ops { address, source })
+    /// The listener for browsers, where this process has services for them.
+    async fn listen_for_browsers(&self) -> Result<Option<WebListener>, ServerError> {
+        let web = &self.settings.web;
+        let own: Vec<Service> = self.databases.iter().map(|(service, _)| *service).collect();
+        let services = web.services_of(&own);
+        let address = web.address().filter(|_| !services.is_empty());
+        let Some(listener) = listen("web.listen", address).await? else { return Ok(None) };
+        Ok(Some(web.listener(listener, self.web_tls.clone(), services)?))
     }
+}
+
+/// Opens the listener of this setting, where it has an address.
+async fn listen(setting: &'static str, address: Option<SocketAddr>) -> Result<Option<TcpListener>, ServerError> {
+    let Some(address) = address else { return Ok(None) };
+    let listener = TcpListener::bind(address).await;
+    listener.map(Some).map_err(|source| ServerError::Http { listener: Listener { setting, address }, source })
 }
 
 /// The installation's secret; the development key serves as one where none is set.

@@ -16,7 +16,7 @@ use frontdesk_telemetry::TelemetrySettings;
 use frontdesk_transport::TlsSettings;
 use serde::{Deserialize, Serialize};
 
-use crate::Service;
+use crate::{Service, WebSettings};
 
 /// All settings, with their defaults.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub struct Settings {
     /// Address of the gRPC listener. An address beyond loopback needs an issuer and TLS.
     #[serde(with = "frontdesk_settings::address")]
     pub listen: SocketAddr,
+    /// The listener for browsers.
+    pub web: WebSettings,
     /// The operator's HTTP listener.
     pub ops: OpsSettings,
     /// Folder of the development key, the SQLite files and the mailbox. Processes in distributed mode that accept the
@@ -105,6 +107,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7700),
+            web: WebSettings::default(),
             ops: OpsSettings::default(),
             data_folder: "data".into(),
             drain: Duration::from_secs(5),
@@ -125,7 +128,10 @@ impl Default for Settings {
 impl Settings {
     /// Defaults, then the file, then the environment.
     pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
-        frontdesk_settings::load(file, std::env::vars())
+        let mut settings: Self = frontdesk_settings::load(file, std::env::vars())?;
+        let embedded_development = !settings.is_distributed() && settings.identity.accepts_development_key();
+        settings.web.set_defaults(embedded_development);
+        Ok(settings)
     }
 
     /// True in distributed mode: events go through a broker, and each service may run in processes of its own.

@@ -6,7 +6,7 @@ mod taken_over;
 
 use std::{fmt::Display, time::Duration};
 
-use frontdesk::{Server, ServerChannel, Service, Settings, dev};
+use frontdesk::{Server, ServerChannel, Service, Settings, WebSettings, dev};
 use frontdesk_auth::DevelopmentKey;
 use frontdesk_clock::testing::new_id;
 use frontdesk_db::AccountId;
@@ -93,7 +93,8 @@ async fn on_new_server(settings: Settings) -> Result<(), Failure> {
     println!("No server runs; starting a new one on the data folder {}.", folder.display());
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let channel = ServerChannel::at(&format!("http://{}", listener.local_addr()?))?;
-    let server = Server::open(Settings { data_folder: folder, ..settings }, &Service::ALL).await?;
+    let server =
+        Server::open(Settings { data_folder: folder, web: WebSettings::default(), ..settings }, &Service::ALL).await?;
     let key = server.development_key().cloned().ok_or(NEEDS_DEVELOPMENT_KEY)?;
     let shutdown = server.shutdown();
     let serving = tokio::spawn(server.serve(listener));
