@@ -53,9 +53,7 @@ impl Binary {
                 return;
             }
             let error = String::from_utf8_lossy(&output.stderr).into_owned();
-            let field = error.split_once("unknown field `").and_then(|(_, rest)| rest.split_once('`'));
-            let field = field.map(|(field, _)| field.to_uppercase());
-            let Some(field) = field else { panic!("{} config: {error}", self.path.display()) };
+            let Some(field) = unknown_setting(&error) else { panic!("{} config: {error}", self.path.display()) };
             let unknown = self.known(environment).into_iter().map(|(name, _)| name);
             let unknown: Vec<String> = unknown.filter(|name| name.split("__").any(|part| part == field)).collect();
             assert!(!unknown.is_empty(), "{} config: {error}", self.path.display());
@@ -117,11 +115,24 @@ impl Process {
     }
 }
 
+/// The last part of the name of a setting that this error calls unknown, as the environment writes it.
+fn unknown_setting(error: &str) -> Option<String> {
+    let name = match error.split_once("unknown field `") {
+        Some((_, rest)) => rest.split_once('`')?.0,
+        None => {
+            error.split_once("settings: ")?.1.split_once([' ', ':']).filter(|_| error.contains("no such setting"))?.0
+        }
+    };
+    name.rsplit('.').next().map(str::to_uppercase)
+}
+
 /// The settings of every `frontdesk` process of the benchmark: no limits of callers, and few log lines.
 pub fn common_environment(data_folder: &Path) -> Environment {
     let mut environment = vec![
         ("FRONTDESK__DATA_FOLDER".into(), data_folder.display().to_string()),
         ("FRONTDESK__TELEMETRY__LOG".into(), "warn".into()),
+        // Two processes may run at once, and none serves browsers.
+        ("FRONTDESK__WEB__LISTEN".into(), String::new()),
     ];
     environment.extend(NO_LIMITS_OF_CALLERS.map(|(name, value)| (name.into(), value.into())));
     environment

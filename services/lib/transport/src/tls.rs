@@ -197,6 +197,23 @@ mod tests {
         assert!(connect(&tls(other_domain), &server).await.is_err(), "without ca_path it cannot call services");
     }
 
+    #[tokio::test]
+    async fn s5_a_listener_for_browsers_asks_for_no_certificate_and_speaks_http1_too() {
+        let authority = Authority::new();
+        let client = Tls::load(&authority.settings("client")).unwrap().unwrap();
+        let TlsSettings { certificate_path, key_path, .. } = authority.settings("server");
+        let server = Tls::load_for_browsers(certificate_path, key_path).unwrap();
+        assert_eq!(
+            connect(&client, &server).await.unwrap(),
+            None,
+            "the client has a certificate and is not asked for it"
+        );
+        assert_eq!(server.current().server.alpn_protocols, [&b"h2"[..], b"http/1.1"]);
+        assert_eq!(client.current().server.alpn_protocols, [b"h2"]);
+        let error = Tls::load_for_browsers("absent.pem".into(), "absent.key".into()).err().unwrap();
+        assert!(error.in_section("web").to_string().starts_with("web.certificate_path = absent.pem"));
+    }
+
     #[test]
     fn a_missing_or_invalid_file_is_named_with_its_setting() {
         let authority = Authority::new();

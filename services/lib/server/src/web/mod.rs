@@ -4,6 +4,8 @@
 
 mod cors;
 mod router;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 

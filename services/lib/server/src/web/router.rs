@@ -4,6 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use axum::{
     Router,
+    body::HttpBody,
     extract::{Request, State},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
@@ -12,7 +13,8 @@ use http::{
     Method, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
-use tonic::{Status, service::Routes};
+use http_body_util::BodyExt;
+use tonic::{Status, body::Body, service::Routes};
 use tonic_web::{GrpcWebLayer, GrpcWebService};
 use tower::{Layer, ServiceExt};
 
@@ -78,7 +80,15 @@ async fn answer(State(calls): State<Calls>, request: Request) -> Response {
         return refused;
     }
     match calls.service.oneshot(request).await {
-        Ok(response) => response.map(axum::body::Body::new),
+        Ok(response) => response.map(of_unknown_size),
         Err(never) => match never {},
+    }
+}
+
+/// The body without its size: the translation does not count what it adds, so a size would cut off the trailers.
+fn of_unknown_size(body: Body) -> axum::body::Body {
+    match body.is_end_stream() {
+        true => axum::body::Body::empty(),
+        false => axum::body::Body::from_stream(body.into_data_stream()),
     }
 }
