@@ -7,6 +7,7 @@ mod accounts;
 mod audit;
 mod bad_input;
 mod bots;
+mod browsers;
 mod canaries;
 mod chats;
 mod clients;

@@ -52,7 +52,7 @@ async fn missing_settings_of_a_production_configuration_are_named() {
                 settings.identity.secret = "short".to_owned().into();
             }),
         ),
-        ("tls.certificate_path", Box::new(|settings| settings.tls.certificate_path = "absent.pem".into())),
+        ("tls.key_path", Box::new(|settings| settings.tls.certificate_path = "absent.pem".into())),
         ("absent.json", Box::new(|settings| trust(settings, &issuer, "absent.json"))),
         ("https address", Box::new(|settings| trust(settings, &issuer, "http://login.example/jwks.json"))),
         (
@@ -97,6 +97,23 @@ async fn missing_settings_of_a_production_configuration_are_named() {
         ),
         ("valid from", Box::new(|settings| settings.tls = authority.expired("all"))),
         ("limits.in_flight", Box::new(|settings| settings.limits.in_flight = 0)),
+        ("web.listen", Box::new(|settings| settings.web.listen = Some(Some(outside)))),
+        (
+            "web.listen = 0.0.0.0:7700 can be reached from other machines: set tls.certificate_path",
+            Box::new(|settings| {
+                trusted(settings);
+                settings.web.listen = Some(Some(outside));
+            }),
+        ),
+        (
+            "web.certificate_path = absent.pem",
+            Box::new(|settings| {
+                settings.web.certificate_path = "absent.pem".into();
+                settings.web.key_path = "absent.key".into();
+            }),
+        ),
+        ("web.services", Box::new(|settings| settings.web.services.push("frontdesk.dev.v1.ClockService".into()))),
+        ("web.allowed_origins", Box::new(|settings| settings.web.allowed_origins = Some(vec!["shop.example".into()]))),
         ("leeway", Box::new(|settings| settings.identity.leeway = Duration::from_secs(61))),
     ];
     for (names, set) in cases {

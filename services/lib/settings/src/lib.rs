@@ -117,6 +117,10 @@ mod tests {
     struct All {
         #[serde(with = "address::optional")]
         listen: Option<SocketAddr>,
+        #[serde(with = "address::unset", skip_serializing_if = "Option::is_none")]
+        second: Option<Option<SocketAddr>>,
+        #[serde(deserialize_with = "list::deserialize")]
+        words: Vec<String>,
         smtp: Section,
     }
 
@@ -175,6 +179,31 @@ mod tests {
         let all: All = load(None, environment(&[("FRONTDESK__LISTEN", "")])).unwrap();
         assert_eq!(all.listen, None);
         assert!(toml::to_string(&all).unwrap().contains("listen = \"\""));
+    }
+
+    #[test]
+    fn an_address_may_be_unset_or_none() {
+        let read = |pairs: &[(&str, &str)]| load::<All>(None, environment(pairs)).unwrap();
+        assert_eq!(read(&[]).second, None);
+        assert!(!toml::to_string(&read(&[])).unwrap().contains("second"));
+        assert_eq!(read(&[("FRONTDESK__SECOND", "")]).second, Some(None));
+        let set = read(&[("FRONTDESK__SECOND", "127.0.0.1:1")]);
+        assert_eq!(set.second, Some(Some("127.0.0.1:1".parse().unwrap())));
+        assert!(toml::to_string(&set).unwrap().contains("second = \"127.0.0.1:1\""));
+    }
+
+    #[test]
+    fn a_list_is_a_list_in_the_file_and_one_text_in_the_environment() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        std::fs::write(&file, "words = ['a', 'b']").unwrap();
+        let read = |pairs: &[(&str, &str)]| load::<All>(Some(&file), environment(pairs)).map(|all| all.words);
+        assert_eq!(read(&[]).unwrap(), ["a", "b"]);
+        assert_eq!(read(&[("FRONTDESK__WORDS", "c, d")]).unwrap(), ["c", "d"]);
+        assert_eq!(read(&[("FRONTDESK__WORDS", "")]).unwrap(), [""; 0]);
+        std::fs::write(&file, "words = 1").unwrap();
+        let error = load::<All>(Some(&file), environment(&[])).unwrap_err().to_string();
+        assert!(error.contains("words = 1") && error.contains("commas"), "{error}");
     }
 
     #[test]
