@@ -192,6 +192,7 @@ mod tests {
         assert!(futures::poll!(&mut read).is_pending());
         peer.close.cancel();
         assert_eq!(read.await.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+        assert_eq!(connection.write(b"answer").await.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ use tonic::{body::Body, server::NamedService, service::Routes, transport::Endpoi
 use tower::{Service, ServiceExt};
 use uuid::Uuid;
 
-use super::{AllowedOrigins, WebListener, serve};
+use super::{AllowedOrigins, HTTP1_HEAD_TIMEOUT, WebListener, serve};
 use crate::{Admission, AuditLayer, LimitSettings};
 
 /// The service that is served to browsers.
@@ -316,6 +316,16 @@ async fn s4_the_head_of_a_request_is_limited() {
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;
     assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 431 "), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s4_a_client_that_sends_half_a_head_is_closed() {
+    let server = Server::open().await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: test\r\n").await.unwrap();
+    let began = tokio::time::Instant::now();
+    let _ = stream.read_to_end(&mut Vec::new()).await;
+    assert!(began.elapsed() < HTTP1_HEAD_TIMEOUT + Duration::from_secs(1));
 }
 
 #[tokio::test]
