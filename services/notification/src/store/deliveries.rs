@@ -76,8 +76,8 @@ pub(crate) async fn list<C: ConnectionTrait>(
     rows.into_iter().map(to_domain).collect()
 }
 
-/// Returns the ids of the `limit` newest deliveries of each status. Each status has a query of its own, which reads a range of
-/// an index in order: with `IN`, all deliveries of these statuses would be read and sorted.
+/// Returns the ids of the `limit` newest deliveries of each status. Each status has a query of its own, which reads an index in
+/// order and ends at the limit: one with `IN` would read and sort all deliveries of these statuses, or read past those of others.
 fn newest_of_each<'a>(all: &Select<Entity>, statuses: impl Iterator<Item = &'a str>, limit: u64) -> SelectStatement {
     let mut ids = statuses.map(|status| {
         let query = newest_first(all.clone().filter(Column::Status.eq(status))).limit(limit);

@@ -12,9 +12,9 @@ use frontdesk_clock::Time;
 use sea_orm::{ColumnTrait, Condition, DbErr};
 use uuid::Uuid;
 
-/// Returns the condition for rows after a cursor, newest first.
+/// Returns the condition for rows after a cursor, newest first. The first part bounds the range of the index that is read.
 fn after<C: ColumnTrait>(created_at: C, id: C, (at, last): (Time, Uuid)) -> Condition {
-    Condition::any().add(created_at.lt(at)).add(Condition::all().add(created_at.eq(at)).add(id.lt(last)))
+    Condition::all().add(created_at.lte(at)).add(Condition::any().add(created_at.lt(at)).add(id.lt(last)))
 }
 
 /// Returns the sequence that a column holds.
