@@ -14,6 +14,7 @@ use crate::{
     store::{
         display_names::{self, DisplayNames},
         inbox::{self, Filter},
+        newest_entries,
     },
 };
 
@@ -36,8 +37,8 @@ pub(crate) async fn list_conversations(
     let read = app.db.read_for(caller.account).await?;
     let conn = read.conn();
     let conversations = inbox::list(&conn, caller.account, filter, after, limit).await?;
-    let ids = conversations.iter().map(|conversation| conversation.id);
-    let entries = inbox::list_newest_entries(&conn, caller.account, ids).await?;
+    let ids = conversations.iter().map(|conversation| conversation.id).collect();
+    let entries = newest_entries::list(&conn, caller.account, ids).await?;
     let names = display_names::find_in_conversations(&conn, caller.account, &conversations, &entries).await?;
     let newest_entries = entries.into_iter().map(|entry| (entry.conversation_id, entry)).collect();
     Ok(Inbox { conversations, newest_entries, names })

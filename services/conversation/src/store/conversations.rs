@@ -77,8 +77,8 @@ pub(crate) async fn list_of_visitor<C: ConnectionTrait>(
         query = query.filter(Column::ChannelId.eq(channel));
     }
     if let Some((time, id)) = after {
-        let earlier = Column::CreatedAt.lt(time);
-        query = query.filter(Condition::any().add(earlier).add(Column::CreatedAt.eq(time).and(Column::Id.lt(id))));
+        let position = Expr::tuple([Expr::col((Entity, Column::CreatedAt)), Expr::col((Entity, Column::Id))]);
+        query = query.filter(position.lt(Expr::tuple([Expr::value(time), Expr::value(id)])));
     }
     let rows = query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).limit(limit).all(conn).await?;
     Ok(rows.into_iter().map(Conversation::from).collect())

@@ -1,4 +1,4 @@
-//! The inbox: conversations that match a filter, the latest activity first, and the newest message or comment of each.
+//! The inbox: conversations that match a filter, the latest activity first.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -7,15 +7,12 @@ use frontdesk_db::AccountId;
 use sea_orm::{
     Condition, DbErr, EntityTrait, FromQueryResult, Iterable, Order, QueryTrait,
     entity::prelude::*,
-    sea_query::{ExprTrait, Query, SelectStatement, SubQueryStatement, UnionType},
+    sea_query::{ExprTrait, Query, SelectStatement, UnionType},
 };
 use uuid::Uuid;
 
-use super::entity::{
-    conversation::{Column, Entity, Model},
-    entry,
-};
-use crate::domain::{Conversation, Entry, Owner, OwnerKind, Status};
+use super::entity::conversation::{Column, Entity, Model};
+use crate::domain::{Conversation, Owner, OwnerKind, Status};
 
 /// Which conversations an inbox shows: those that match one value of each set. An empty set matches all.
 #[derive(Clone, Debug, Default)]
@@ -44,22 +41,26 @@ pub(crate) async fn list<C: ConnectionTrait>(
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Conversation>, DbErr> {
+    let Some(rows) = select(account, filter, after, limit) else { return Ok(Vec::new()) };
+    let rows = Model::find_by_statement(conn.get_database_backend().build(&rows)).all(conn).await?;
+    Ok(rows.into_iter().map(Conversation::from).collect())
+}
+
+/// None: nothing can match.
+fn select(account: AccountId, filter: &Filter, after: Option<(Time, Uuid)>, limit: u64) -> Option<SelectStatement> {
     let arms = arms(filter).into_iter().map(|arm| {
         let mut query = Entity::find().filter(Column::AccountId.eq(account)).filter(arm);
         if let Some((time, id)) = after {
-            let earlier = Column::LastActivityAt.lt(time);
-            let before = Condition::any().add(earlier).add(Column::LastActivityAt.eq(time).and(Column::Id.lt(id)));
-            query = query.filter(before);
+            // As a row: PostgreSQL starts the scan of the index there, which it does not for `<` or `=` and `<`.
+            let position = Expr::tuple([Expr::col((Entity, Column::LastActivityAt)), Expr::col((Entity, Column::Id))]);
+            query = query.filter(position.lt(Expr::tuple([Expr::value(time), Expr::value(id)])));
         }
         newest_first(query.into_query(), limit)
     });
     // In a subquery each, since SQLite sorts and limits only whole unions.
     let arms = arms.map(|arm| Query::select().columns(Column::iter()).from_subquery(arm, "arm").take());
     let union = arms.reduce(|mut union, arm| union.union(UnionType::All, arm).take());
-    let Some(union) = union else { return Ok(Vec::new()) };
-    let rows = newest_first(union, limit);
-    let rows = Model::find_by_statement(conn.get_database_backend().build(&rows)).all(conn).await?;
-    Ok(rows.into_iter().map(Conversation::from).collect())
+    union.map(|union| newest_first(union, limit))
 }
 
 fn newest_first(mut query: SelectStatement, limit: u64) -> SelectStatement {
@@ -121,38 +122,4 @@ fn any(conditions: &[Condition]) -> Condition {
         return Condition::all();
     }
     conditions.iter().cloned().fold(Condition::any(), Condition::add)
-}
-
-/// The newest message or comment of each conversation that has one, read with one statement.
-pub(crate) async fn list_newest_entries<C: ConnectionTrait>(
-    conn: &C,
-    account: AccountId,
-    conversations: impl IntoIterator<Item = Uuid>,
-) -> Result<Vec<Entry>, DbErr> {
-    let is_written = Condition::any()
-        .add(Expr::col(("newest", entry::Column::Content)).like(r#"{"type":"message",%"#))
-        .add(Expr::col(("newest", entry::Column::Content)).like(r#"{"type":"comment",%"#));
-    let newest = Query::select()
-        .column(("newest", entry::Column::Sequence))
-        .from_as(entry::Entity, "newest")
-        .and_where(Expr::col(("newest", entry::Column::ConversationId)).equals((Entity, Column::Id)))
-        .cond_where(is_written)
-        .order_by(("newest", entry::Column::Sequence), Order::Desc)
-        .limit(1)
-        .take();
-    let newest = Expr::SubQuery(None, Box::new(SubQueryStatement::SelectStatement(newest)));
-    let rows = Query::select()
-        .columns(entry::Column::iter().map(|column| (entry::Entity, column)))
-        .from(Entity)
-        .inner_join(
-            entry::Entity,
-            Condition::all()
-                .add(Expr::col((entry::Entity, entry::Column::ConversationId)).equals((Entity, Column::Id)))
-                .add(Expr::col((entry::Entity, entry::Column::Sequence)).eq(newest)),
-        )
-        .and_where(Column::AccountId.eq(account))
-        .and_where(Column::Id.is_in(conversations))
-        .take();
-    let rows = entry::Model::find_by_statement(conn.get_database_backend().build(&rows)).all(conn).await?;
-    rows.into_iter().map(Entry::try_from).collect()
 }

@@ -15,6 +15,7 @@ pub(crate) mod entries;
 mod events;
 pub(crate) mod inbox;
 mod new_rows;
+pub(crate) mod newest_entries;
 pub(crate) mod tickets;
 pub(crate) mod visitor_keys;
 pub(crate) mod visitors;
