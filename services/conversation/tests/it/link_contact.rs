@@ -1,7 +1,11 @@
 //! `LinkContact`: rule X1.
 
-use frontdesk_proto::conversation::v1::{
-    CreateContactRequest, LinkContactRequest, conversation_service_client::ConversationServiceClient, entry::Content,
+use frontdesk_proto::{
+    conversation::v1::{
+        CreateContactRequest, LinkContactRequest, conversation_service_client::ConversationServiceClient,
+        entry::Content,
+    },
+    event::v1::ConversationUpdated,
 };
 use frontdesk_testkit::{Mode, new_id, on_both_modes, reason, request_id};
 use tonic::Code;
@@ -11,7 +15,7 @@ use crate::fixture::{ADA, BOB, Fixture, GONE, twenty};
 on_both_modes!(
     x1_the_conversation_belongs_to_the_contact_and_the_thread_reports_it_once,
     x1_twenty_links_at_once_are_reported_once,
-    x1_a_link_raises_the_version_of_each_chat_that_it_changes,
+    x1_a_link_raises_the_version_of_each_chat_that_it_changes_with_an_event,
     x1_a_contact_that_does_not_exist_or_a_deactivated_agent_links_nothing,
     s2_another_accounts_conversation_does_not_exist,
 );
@@ -58,7 +62,7 @@ async fn x1_twenty_links_at_once_are_reported_once(mode: Mode) {
     assert_eq!(links(&fixture, &chat.id).await, 1);
 }
 
-async fn x1_a_link_raises_the_version_of_each_chat_that_it_changes(mode: Mode) {
+async fn x1_a_link_raises_the_version_of_each_chat_that_it_changes_with_an_event(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let channel = fixture.channel().await;
     let old = fixture.chat_on(&channel, "v").await.id;
@@ -74,6 +78,12 @@ async fn x1_a_link_raises_the_version_of_each_chat_that_it_changes(mode: Mode) {
     assert!(linked.iter().all(|one| one.contact_id == contact));
     assert_eq!(versions[1], versions[0].map(|version| version + 1));
     assert_eq!(linked.map(|one| one.version), versions[1], "linking again changes nothing");
+    let events = fixture.service.appended::<ConversationUpdated>().await;
+    let mut updated: Vec<_> = events.into_iter().map(|event| event.conversation_id).collect();
+    updated.sort_unstable();
+    let mut both = [old, new];
+    both.sort_unstable();
+    assert_eq!(updated, both);
 }
 
 async fn x1_a_contact_that_does_not_exist_or_a_deactivated_agent_links_nothing(mode: Mode) {

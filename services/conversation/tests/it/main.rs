@@ -15,6 +15,7 @@ mod create_contact;
 mod create_ticket;
 mod delete_channel;
 mod fixture;
+mod get_closing_facts;
 mod hand_off;
 mod link_contact;
 mod list_conversations;

@@ -97,9 +97,11 @@ async fn c2a_twenty_starts_at_once_make_one_chat(mode: Mode) {
     let channel = fixture.bot_channel().await;
     let started = twenty(|_| {
         let (mut visitor, request) = (fixture.chats("v"), start(&channel.id));
-        async move { visitor.start_chat(request).await.unwrap().into_inner().chat.unwrap().id }
+        async move { visitor.start_chat(request).await.unwrap().into_inner() }
     });
-    let mut ids = started.await;
+    let started = started.await;
+    assert_eq!(started.iter().filter(|started| !started.resumed).count(), 1);
+    let mut ids: Vec<_> = started.into_iter().map(|started| started.chat.unwrap().id).collect();
     ids.dedup();
     assert_eq!(ids.len(), 1);
     assert_eq!(fixture.service.appended::<ConversationStarted>().await.len(), 1);
