@@ -133,3 +133,40 @@ impl Contact {
         self.emails.iter().filter(|email| !email.verified).count() < MAX_TYPED_ADDRESSES
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn x1_a_new_address_goes_behind_the_verified_ones_and_before_those_typed_earlier() {
+        let mut contact = Contact::new(Uuid::from_u128(1), AccountId(Uuid::from_u128(2)), Time(0));
+        for (address, verified, expected) in [
+            ("typed", false, "typed"),
+            ("corrected", false, "corrected typed"),
+            ("login", true, "login! corrected typed"),
+            ("typed", false, "login! typed corrected"),
+            ("other", true, "login! other! typed corrected"),
+            ("login", false, "login! other! typed corrected"),
+            ("corrected", true, "login! other! corrected! typed"),
+        ] {
+            contact.add_email(address.to_owned(), verified, Time(1));
+            let mark = |email: &ContactEmail| format!("{}{}", email.address, if email.verified { "!" } else { "" });
+            let emails: Vec<_> = contact.emails.iter().map(mark).collect();
+            assert_eq!(emails.join(" "), expected, "after {address}");
+        }
+    }
+
+    #[test]
+    fn x1_an_address_that_the_team_put_before_verified_ones_stays_there() {
+        let mut contact = Contact::new(Uuid::from_u128(1), AccountId(Uuid::from_u128(2)), Time(0));
+        let list = [("first", false), ("second", true)];
+        let emails = list.map(|(address, verified)| NewEmail { address: address.to_owned(), verified }).to_vec();
+        contact = contact.updated(ContactUpdate { emails: Some(emails), ..ContactUpdate::default() }, Time(1)).unwrap();
+        for (verified, expected) in [(false, [false, true]), (true, [true, true])] {
+            contact.add_email("first".to_owned(), verified, Time(2));
+            let emails: Vec<_> = contact.emails.iter().map(|email| (email.address.as_str(), email.verified)).collect();
+            assert_eq!(emails, [("first", expected[0]), ("second", expected[1])]);
+        }
+    }
+}
