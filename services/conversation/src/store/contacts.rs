@@ -179,7 +179,7 @@ async fn save_emails(tx: &Tx, contact: &Contact) -> Result<Option<Taken>, DbErr>
         .exec(tx.conn())
         .await?;
     let mut places: Vec<_> = (0..).zip(&contact.emails).collect();
-    // In one order everywhere: two transactions with the same addresses do not wait for each other.
+    // In one order everywhere: two transactions with the same addresses do not deadlock.
     places.sort_by_key(|(_, email)| &email.address);
     for (position, email) in places {
         while !save_email(tx, contact, position, email).await? {
