@@ -13,8 +13,8 @@ pub(crate) async fn start_session(app: &App, new: NewSession) -> Result<(), BotS
     let mut tx = app.db.begin().await?;
     let bot = store::bots::find(tx.conn(), new.account, new.bot).await?.ok_or(BotSessionError::NotFound("bot"))?;
 
-    let session = Session::start(new, bot);
-    if store::sessions::insert(&tx, &session).await? {
+    let session = Session::start(new);
+    if store::sessions::insert(&tx, &session, &bot.flow).await? {
         store::events::append_bot_session_started(&mut tx, &session).await?;
         let session_started = app.session_started.clone();
         tx.on_commit(move || session_started.notify_one());

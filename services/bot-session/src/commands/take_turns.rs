@@ -20,7 +20,7 @@ use visitor_messages::VisitorMessages;
 use crate::{
     App,
     conversation::CallError,
-    domain::{Session, Turn},
+    domain::{Flow, Session, Turn},
     store,
 };
 
@@ -47,13 +47,14 @@ pub(crate) async fn take_turns(app: &App, account: AccountId, id: Uuid) -> Resul
     let Some(_guard) = app.turn_guards.try_start(id) else {
         return Err(TurnError::Retry("another task is taking the session's turns".into()));
     };
+    let Some(flow) = store::sessions::find_flow(app.db.read(), account, id).await? else { return Ok(()) };
     let mut messages = VisitorMessages::default();
     for _ in 0..MAX_TURNS {
         let Some(session) = store::sessions::find(app.db.read(), account, id).await? else { return Ok(()) };
         if !session.is_open() {
             return Ok(());
         }
-        match take_turn(app, &session, &mut messages).await? {
+        match take_turn(app, &session, &flow, &mut messages).await? {
             TurnOutcome::Taken => {}
             TurnOutcome::NothingToAnswer | TurnOutcome::SessionOver => return Ok(()),
         }
@@ -70,8 +71,13 @@ enum TurnOutcome {
     SessionOver,
 }
 
-async fn take_turn(app: &App, session: &Session, messages: &mut VisitorMessages) -> Result<TurnOutcome, TurnError> {
-    match try_take_turn(app, session, messages).await {
+async fn take_turn(
+    app: &App,
+    session: &Session,
+    flow: &Flow,
+    messages: &mut VisitorMessages,
+) -> Result<TurnOutcome, TurnError> {
+    match try_take_turn(app, session, flow, messages).await {
         Ok(Some((turn, answered))) => {
             record_turn(app, session, turn, answered).await?;
             Ok(TurnOutcome::Taken)
@@ -90,16 +96,17 @@ async fn take_turn(app: &App, session: &Session, messages: &mut VisitorMessages)
 async fn try_take_turn(
     app: &App,
     session: &Session,
+    flow: &Flow,
     messages: &mut VisitorMessages,
 ) -> Result<Option<(Turn, i64)>, CallError> {
     if session.turn == 0 {
         // Messages that the visitor sent before the bot's first question do not answer it: they count as answered.
-        let (turn, posted) = perform_actions(app, session, session.flow.open()).await?;
+        let (turn, posted) = perform_actions(app, session, flow, flow.open()).await?;
         return Ok(Some((turn, posted.unwrap_or(0))));
     }
     let Some((sequence, input)) = messages.next(&app.conversation, session).await? else { return Ok(None) };
-    let turn = session.flow.advance(session.step.as_deref(), &input);
-    let (turn, _) = perform_actions(app, session, turn).await?;
+    let turn = flow.advance(session.step.as_deref(), &input);
+    let (turn, _) = perform_actions(app, session, flow, turn).await?;
     Ok(Some((turn, sequence)))
 }
 

@@ -4,7 +4,7 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
-use super::{Bot, Flow, InactivityTimeout};
+use super::InactivityTimeout;
 
 /// Status of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,7 +23,7 @@ pub(crate) enum SessionStatus {
     Closed,
 }
 
-/// A session.
+/// A session. Its flow, the bot's when it began, is stored beside it and never changes.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Session {
     pub(crate) id: Uuid,
@@ -31,8 +31,6 @@ pub(crate) struct Session {
     pub(crate) bot: Uuid,
     pub(crate) conversation: Uuid,
     pub(crate) status: SessionStatus,
-    /// The bot's flow when the session began.
-    pub(crate) flow: Flow,
     /// Id of the step where the session waits. None: before the first turn, and after the end of the flow.
     pub(crate) step: Option<String>,
     /// The visitor's messages up to this sequence of the thread are answered.
@@ -65,16 +63,15 @@ pub(crate) struct NewSession {
 }
 
 impl Session {
-    /// Returns a session that follows the flow of the bot as it is now.
-    pub(crate) fn start(new: NewSession, bot: Bot) -> Self {
+    /// Returns a session that has begun.
+    pub(crate) fn start(new: NewSession) -> Self {
         let deadline = new.timeout.map(|timeout| new.started_at.plus(timeout));
         Self {
             id: new.id,
             account: new.account,
-            bot: bot.summary.id,
+            bot: new.bot,
             conversation: new.conversation,
             status: SessionStatus::Open,
-            flow: bot.flow,
             step: None,
             last_sequence: 0,
             turn: 0,
@@ -129,7 +126,6 @@ pub(super) mod tests {
             bot: Uuid::from_u128(3),
             conversation: Uuid::from_u128(4),
             status: SessionStatus::Open,
-            flow: Flow::default(),
             step: None,
             last_sequence: 0,
             turn: 0,

@@ -2,8 +2,8 @@
 
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel,
-    QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 use uuid::Uuid;
 
@@ -54,8 +54,9 @@ pub(crate) async fn list<C: ConnectionTrait>(
         query = query.filter(Column::Deleted.eq(false));
     }
     if let Some((name, id)) = after {
-        let same_name = Column::Name.eq(name.as_str()).and(Column::Id.gt(*id));
-        query = query.filter(Condition::any().add(Column::Name.gt(name.as_str())).add(same_name));
+        // The name alone bounds the range of the index; an OR at the top would read it from its beginning.
+        query =
+            query.filter(Column::Name.gte(name.as_str())).filter(Column::Name.gt(name.as_str()).or(Column::Id.gt(*id)));
     }
     let query = query.order_by_asc(Column::Name).order_by_asc(Column::Id).limit(size + 1);
     Ok(query.into_partial_model::<Summary>().all(conn).await?.into_iter().map(summary_from_row).collect())

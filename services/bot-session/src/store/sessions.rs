@@ -1,21 +1,22 @@
-//! Table `bot_sessions`.
+//! Table `bot_sessions`. The flow of a session can be long: only [`find_flow`] reads it.
 
 use std::{cmp::Reverse, collections::BTreeSet};
 
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel,
-    QueryFilter, QueryOrder, QuerySelect, SelectExt,
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
+    SelectExt,
     sea_query::{LockBehavior, LockType, OnConflict},
 };
 use uuid::Uuid;
 
 use super::{
     columns,
-    entity::bot_session::{Column, Entity, Model},
+    entity::bot_session::{ActiveModel, Column, Entity, WithoutFlow},
 };
-use crate::domain::{Session, SessionStatus};
+use crate::domain::{Flow, Session, SessionStatus};
 
 /// Where a page of sessions begins: before this start and id.
 pub(crate) type SessionCursor = (Time, Uuid);
@@ -28,30 +29,40 @@ pub(crate) struct SessionFilter {
     pub(crate) statuses: BTreeSet<SessionStatus>,
 }
 
-/// Inserts a session. Returns false, and changes nothing, when there is one with its id.
-pub(crate) async fn insert(tx: &Tx, session: &Session) -> Result<bool, DbErr> {
-    let inserted = Entity::insert(to_row(session)?.into_active_model())
+/// Inserts a session with the flow that it keeps. Returns false, and changes nothing, when there is one with its id.
+pub(crate) async fn insert(tx: &Tx, session: &Session, flow: &Flow) -> Result<bool, DbErr> {
+    let row = ActiveModel { flow: Set(columns::flow_json(flow)?), ..to_row(session) };
+    let inserted = Entity::insert(row)
         .on_conflict(OnConflict::column(Column::Id).do_nothing().to_owned())
         .exec_without_returning(tx.conn())
         .await?;
     Ok(inserted == 1)
 }
 
-/// Updates a session that was found with [`find_for_update`], except its flow, which never changes.
+/// Updates a session that was found with [`find_for_update`].
 pub(crate) async fn save(tx: &Tx, session: &Session) -> Result<(), DbErr> {
-    let mut row = to_row(session)?.into_active_model().reset_all();
-    row.flow = sea_orm::ActiveValue::NotSet;
-    Entity::update(row).exec(tx.conn()).await?;
+    Entity::update(to_row(session)).exec(tx.conn()).await?;
     Ok(())
 }
 
 /// Returns the session. None: the account has none with this id.
 pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Session>, DbErr> {
-    Entity::find_by_id(id).filter(Column::AccountId.eq(account)).one(conn).await?.map(from_row).transpose()
+    let query = Entity::find_by_id(id).filter(Column::AccountId.eq(account));
+    query.into_partial_model::<WithoutFlow>().one(conn).await?.map(from_row).transpose()
 }
 
-/// Returns whether the session is open and has not answered the message of this sequence. Reads no flow, because it
-/// runs for each message of a visitor.
+/// Returns the flow of the session. None: the account has no session with this id.
+pub(crate) async fn find_flow<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    id: Uuid,
+) -> Result<Option<Flow>, DbErr> {
+    let query = Entity::find_by_id(id).filter(Column::AccountId.eq(account));
+    let flow: Option<String> = query.select_only().column(Column::Flow).into_tuple().one(conn).await?;
+    flow.map(|flow| columns::flow(&flow)).transpose()
+}
+
+/// Returns whether the session is open and has not answered the message of this sequence.
 pub(crate) async fn has_unanswered<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
@@ -68,8 +79,8 @@ pub(crate) async fn has_unanswered<C: ConnectionTrait>(
 
 /// Returns the session, locked until the transaction ends.
 pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Session>, DbErr> {
-    let row = Entity::find_by_id(id).filter(Column::AccountId.eq(account)).lock_exclusive().one(tx.conn()).await?;
-    row.map(from_row).transpose()
+    let query = Entity::find_by_id(id).filter(Column::AccountId.eq(account)).lock_exclusive();
+    query.into_partial_model::<WithoutFlow>().one(tx.conn()).await?.map(from_row).transpose()
 }
 
 /// Returns the session, locked until the transaction ends. None also when another transaction has locked the row.
@@ -78,9 +89,9 @@ pub(crate) async fn find_for_update_skip_locked(
     account: AccountId,
     id: Uuid,
 ) -> Result<Option<Session>, DbErr> {
-    let row = Entity::find_by_id(id).filter(Column::AccountId.eq(account));
-    let row = row.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked).one(tx.conn()).await?;
-    row.map(from_row).transpose()
+    let query = Entity::find_by_id(id).filter(Column::AccountId.eq(account));
+    let query = query.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    query.into_partial_model::<WithoutFlow>().one(tx.conn()).await?.map(from_row).transpose()
 }
 
 /// Returns the sessions, newest first. Up to `size` + 1 of them: the additional one says that another page follows.
@@ -94,13 +105,13 @@ pub(crate) async fn list<C: ConnectionTrait>(
     let query = Entity::find().filter(condition(account, filter, after)).limit(size + 1);
     let query = query.order_by_desc(Column::StartedAt).order_by_desc(Column::Id);
     if filter.statuses.is_empty() {
-        return query.all(conn).await?.into_iter().map(from_row).collect();
+        return query.into_partial_model::<WithoutFlow>().all(conn).await?.into_iter().map(from_row).collect();
     }
     // One query for each status: each reads a range of one index in its order, where a list of statuses would sort.
     let mut rows = Vec::new();
     for status in &filter.statuses {
         let of_status = query.clone().filter(Column::Status.eq(columns::status_text(*status)));
-        rows.extend(of_status.all(conn).await?);
+        rows.extend(of_status.into_partial_model::<WithoutFlow>().all(conn).await?);
     }
     rows.sort_by_key(|row| Reverse((row.started_at, row.id)));
     rows.truncate(usize::try_from(size).unwrap_or(usize::MAX).saturating_add(1));
@@ -109,9 +120,9 @@ pub(crate) async fn list<C: ConnectionTrait>(
 
 /// The sessions of the filter's bot and conversation that follow on the previous page.
 fn condition(account: AccountId, filter: &SessionFilter, after: Option<&SessionCursor>) -> Condition {
+    // The start alone bounds the range of the index; an OR at the top would read it from its beginning.
     let before = |(started_at, id): &SessionCursor| {
-        let same_start = Column::StartedAt.eq(*started_at).and(Column::Id.lt(*id));
-        Condition::any().add(Column::StartedAt.lt(*started_at)).add(same_start)
+        Column::StartedAt.lte(*started_at).and(Column::StartedAt.lt(*started_at).or(Column::Id.lt(*id)))
     };
     Condition::all()
         .add(Column::AccountId.eq(account))
@@ -120,34 +131,34 @@ fn condition(account: AccountId, filter: &SessionFilter, after: Option<&SessionC
         .add_option(after.map(before))
 }
 
-fn to_row(session: &Session) -> Result<Model, DbErr> {
-    Ok(Model {
-        id: session.id,
-        account_id: session.account,
-        bot_id: session.bot,
-        conversation_id: session.conversation,
-        status: columns::status_text(session.status).to_owned(),
-        flow: columns::flow_json(&session.flow)?,
-        step_id: session.step.clone(),
-        last_sequence: session.last_sequence,
-        turn: session.turn,
-        timeout_us: columns::micros(session.timeout),
-        started_at: session.started_at,
-        deadline_at: session.deadline_at,
-        next_check_at: session.next_check_at,
-        ended_at: session.ended_at,
-        version: session.version,
-    })
+/// The columns of a session, without its flow.
+fn to_row(session: &Session) -> ActiveModel {
+    ActiveModel {
+        id: Set(session.id),
+        account_id: Set(session.account),
+        bot_id: Set(session.bot),
+        conversation_id: Set(session.conversation),
+        status: Set(columns::status_text(session.status).to_owned()),
+        flow: NotSet,
+        step_id: Set(session.step.clone()),
+        last_sequence: Set(session.last_sequence),
+        turn: Set(session.turn),
+        timeout_us: Set(columns::micros(session.timeout)),
+        started_at: Set(session.started_at),
+        deadline_at: Set(session.deadline_at),
+        next_check_at: Set(session.next_check_at),
+        ended_at: Set(session.ended_at),
+        version: Set(session.version),
+    }
 }
 
-fn from_row(row: Model) -> Result<Session, DbErr> {
+fn from_row(row: WithoutFlow) -> Result<Session, DbErr> {
     Ok(Session {
         id: row.id,
         account: row.account_id,
         bot: row.bot_id,
         conversation: row.conversation_id,
         status: columns::status(&row.status)?,
-        flow: columns::flow(&row.flow)?,
         step: row.step_id,
         last_sequence: row.last_sequence,
         turn: row.turn,

@@ -3,7 +3,7 @@
 use crate::{
     App,
     conversation::{self, CallError},
-    domain::{BotAction, Session, Turn},
+    domain::{BotAction, Flow, Session, Turn},
 };
 
 /// Performs the turn's actions in order. Returns the turn that was taken, and the sequence of the last entry that it
@@ -11,6 +11,7 @@ use crate::{
 pub(super) async fn perform_actions(
     app: &App,
     session: &Session,
+    flow: &Flow,
     turn: Turn,
 ) -> Result<(Turn, Option<i64>), CallError> {
     let mut posted = None;
@@ -19,7 +20,7 @@ pub(super) async fn perform_actions(
             Ok(sequence) => posted = sequence.or(posted),
             Err(CallError::Rejected(reason)) if matches!(action, BotAction::RecordAnswer { .. }) => {
                 tracing::debug!(session_id = %session.id, reason, "the answer was rejected; asking again");
-                let retry = session.flow.retry(session.step.as_deref());
+                let retry = flow.retry(session.step.as_deref());
                 // Recording an answer is the first action of its turn and keeps no request id, so the id of this index
                 // is unused.
                 for action in &retry.actions {

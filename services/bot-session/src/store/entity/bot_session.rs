@@ -26,6 +26,26 @@ pub struct Model {
     pub version: i64,
 }
 
+/// A row without its flow.
+#[derive(Clone, Debug, DerivePartialModel)]
+#[sea_orm(entity = "Entity")]
+pub struct WithoutFlow {
+    pub id: Uuid,
+    pub account_id: AccountId,
+    pub bot_id: Uuid,
+    pub conversation_id: Uuid,
+    pub status: String,
+    pub step_id: Option<String>,
+    pub last_sequence: i64,
+    pub turn: i64,
+    pub timeout_us: Option<i64>,
+    pub started_at: Time,
+    pub deadline_at: Option<Time>,
+    pub next_check_at: Option<Time>,
+    pub ended_at: Option<Time>,
+    pub version: i64,
+}
+
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
