@@ -4,7 +4,7 @@ use frontdesk_auth::Caller;
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use super::{WATCH_ENTRIES, check_cursor, get_chat::read_chat};
+use super::{check_cursor, get_chat::read_chat};
 use crate::{
     App,
     domain::Conversation,
@@ -30,33 +30,7 @@ pub(crate) async fn list_chat_entries(
     read_entries(&read.conn(), &chat, after, until, limit).await
 }
 
-/// The beginning of a watch, as its caller: refused when the visitor has no such chat, or `after` is beyond its last visitor
-/// sequence.
-pub(crate) async fn begin_chat_watch(
-    app: &App,
-    caller: &Caller,
-    chat: Uuid,
-    after: i64,
-) -> Result<(), ConversationError> {
-    let read = app.db.read_for(caller.account).await?;
-    let chat = read_chat(&read.conn(), caller, chat).await?;
-    check_cursor(after, chat.last_visitor_sequence)
-}
-
-/// One read of a watch, after [`begin_chat_watch`]: outside of row-level security (ADR 0013). `after`: visitor sequence of the
-/// last entry before.
-pub(crate) async fn watch_chat_entries(
-    app: &App,
-    caller: &Caller,
-    chat: Uuid,
-    after: i64,
-) -> Result<(EntryPage, DisplayNames), ConversationError> {
-    let conn = app.db.read();
-    let chat = read_chat(conn, caller, chat).await?;
-    read_entries(conn, &chat, after, None, WATCH_ENTRIES).await
-}
-
-async fn read_entries<C: ConnectionTrait>(
+pub(super) async fn read_entries<C: ConnectionTrait>(
     conn: &C,
     chat: &Conversation,
     after: i64,

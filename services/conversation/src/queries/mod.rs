@@ -18,6 +18,7 @@ mod list_conversations;
 mod list_entries;
 mod list_tickets;
 mod list_visitor_keys;
+mod watch_chat_entries;
 
 pub(crate) use find_names::{find_names, find_owner_names};
 pub(crate) use get_channel::get_channel;
@@ -28,13 +29,14 @@ pub(crate) use get_conversation::get_conversation;
 pub(crate) use get_ticket::get_ticket;
 pub(crate) use is_visitor_key_active::is_visitor_key_active;
 pub(crate) use list_channels::list_channels;
-pub(crate) use list_chat_entries::{begin_chat_watch, list_chat_entries, watch_chat_entries};
+pub(crate) use list_chat_entries::list_chat_entries;
 pub(crate) use list_chats::list_chats;
 pub(crate) use list_contacts::list_contacts;
 pub(crate) use list_conversations::list_conversations;
 pub(crate) use list_entries::{begin_watch, list_entries, watch_entries};
 pub(crate) use list_tickets::list_tickets;
 pub(crate) use list_visitor_keys::list_visitor_keys;
+pub(crate) use watch_chat_entries::{begin_chat_watch, watch_chat_entries};
 
 use crate::error::ConversationError;
 pub(crate) use crate::store::{

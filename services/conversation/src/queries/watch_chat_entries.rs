@@ -1,0 +1,37 @@
+//! Watches of the entries that the visitor of a chat sees (rules C7, C10, S3).
+
+use frontdesk_auth::Caller;
+use uuid::Uuid;
+
+use super::{WATCH_ENTRIES, check_cursor, get_chat::read_chat, list_chat_entries::read_entries};
+use crate::{
+    App,
+    error::ConversationError,
+    store::{display_names::DisplayNames, entries::EntryPage},
+};
+
+/// The beginning of a watch, as its caller: refused when the visitor has no such chat, or `after` is beyond its last visitor
+/// sequence.
+pub(crate) async fn begin_chat_watch(
+    app: &App,
+    caller: &Caller,
+    chat: Uuid,
+    after: i64,
+) -> Result<(), ConversationError> {
+    let read = app.db.read_for(caller.account).await?;
+    let chat = read_chat(&read.conn(), caller, chat).await?;
+    check_cursor(after, chat.last_visitor_sequence)
+}
+
+/// One read of a watch, after [`begin_chat_watch`]: outside of row-level security (ADR 0013). `after`: visitor sequence of the
+/// last entry before.
+pub(crate) async fn watch_chat_entries(
+    app: &App,
+    caller: &Caller,
+    chat: Uuid,
+    after: i64,
+) -> Result<(EntryPage, DisplayNames), ConversationError> {
+    let conn = app.db.read();
+    let chat = read_chat(conn, caller, chat).await?;
+    read_entries(conn, &chat, after, None, WATCH_ENTRIES).await
+}
