@@ -1,9 +1,12 @@
 //! `ThreadService`.
 
-use frontdesk_api::{WatchTarget, page_size, parse_id, validated, watch_stream};
+use frontdesk_api::{CommonUpdates, WatchTarget, page_size, parse_id, validated, watch_stream};
 use frontdesk_idempotency::Key;
-use frontdesk_proto::conversation::v1::{
-    self as pb, PostCommentRequest, thread_service_server::ThreadService, watch_thread_response::Update,
+use frontdesk_proto::{
+    conversation::v1::{
+        self as pb, PostCommentRequest, thread_service_server::ThreadService, watch_thread_response::Update,
+    },
+    watch::v1::{CaughtUp, Heartbeat},
 };
 use tonic::{Request, Response, Status};
 
@@ -83,17 +86,27 @@ impl ThreadService for Threads {
         let cursor = request.after_sequence.into();
         queries::begin_watch(&self.0, &caller, id, cursor).await?;
         let (changes, reads) = (self.0.notifier.subscribe(id), self.0.thread_reads.clone());
-        let target = WatchTarget { id, cursor, changes, reads };
+        let target = WatchTarget { id, cursor, changes, reads, updates: common_updates() };
         let (app, shutdown) = (self.0.clone(), self.0.shutdown.clone());
         let read = move |after| {
             let (app, account) = (app.clone(), caller.account);
             async move {
                 let (page, names) = queries::watch_entries(&app, account, id, after).await?;
-                let response =
-                    |entry| pb::WatchThreadResponse { update: Some(Update::Entry(convert::entry(entry, &names))) };
+                let response = |entry| watch_response(Update::Entry(convert::entry(entry, &names)));
                 Ok(page.entries.iter().map(|entry| (entry.sequence, response(entry))).collect())
             }
         };
         Ok(Response::new(Box::pin(watch_stream(target, shutdown, read))))
+    }
+}
+
+fn watch_response(update: Update) -> pb::WatchThreadResponse {
+    pb::WatchThreadResponse { update: Some(update) }
+}
+
+fn common_updates() -> CommonUpdates<pb::WatchThreadResponse> {
+    CommonUpdates {
+        caught_up: watch_response(Update::CaughtUp(CaughtUp {})),
+        heartbeat: watch_response(Update::Heartbeat(Heartbeat {})),
     }
 }

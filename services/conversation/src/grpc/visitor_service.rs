@@ -1,10 +1,13 @@
 //! `VisitorService`: the calls of the widget.
 
-use frontdesk_api::{ApiError, WatchTarget, page_size, parse_id, parse_optional_id, validated, watch_stream};
+use frontdesk_api::{
+    ApiError, CommonUpdates, WatchTarget, page_size, parse_id, parse_optional_id, validated, watch_stream,
+};
 use frontdesk_clock::Time;
 use frontdesk_idempotency::Key;
-use frontdesk_proto::conversation::v1::{
-    self as pb, visitor_service_server::VisitorService, watch_chat_response::Update,
+use frontdesk_proto::{
+    conversation::v1::{self as pb, visitor_service_server::VisitorService, watch_chat_response::Update},
+    watch::v1::{CaughtUp, Heartbeat},
 };
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -132,21 +135,30 @@ impl VisitorService for Visitors {
         let cursor = request.after_visitor_sequence.into();
         queries::begin_chat_watch(&self.0, &caller, id, cursor).await?;
         let (changes, reads) = (self.0.notifier.subscribe(id), self.0.chat_reads.clone());
-        let target = WatchTarget { id, cursor, changes, reads };
+        let target = WatchTarget { id, cursor, changes, reads, updates: common_updates() };
         let (app, shutdown) = (self.0.clone(), self.0.shutdown.clone());
         let read = move |after| {
             let (app, caller) = (app.clone(), caller.clone());
             async move {
                 let (page, names) = queries::watch_chat_entries(&app, &caller, id, after).await?;
                 let visible = page.entries.iter().filter_map(|entry| convert::chat_entry(entry, &names));
-                let response = |entry: pb::ChatEntry| {
-                    let number = entry.visitor_sequence.into();
-                    (number, pb::WatchChatResponse { update: Some(Update::Entry(entry)) })
-                };
+                let response =
+                    |entry: pb::ChatEntry| (entry.visitor_sequence.into(), watch_response(Update::Entry(entry)));
                 Ok(visible.map(response).collect())
             }
         };
         Ok(Response::new(Box::pin(watch_stream(target, shutdown, read))))
+    }
+}
+
+fn watch_response(update: Update) -> pb::WatchChatResponse {
+    pb::WatchChatResponse { update: Some(update) }
+}
+
+fn common_updates() -> CommonUpdates<pb::WatchChatResponse> {
+    CommonUpdates {
+        caught_up: watch_response(Update::CaughtUp(CaughtUp {})),
+        heartbeat: watch_response(Update::Heartbeat(Heartbeat {})),
     }
 }
 

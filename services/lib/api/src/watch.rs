@@ -3,11 +3,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use frontdesk_proto::{
-    conversation::v1::{WatchChatResponse, WatchThreadResponse, watch_chat_response, watch_thread_response},
-    error::v1::Reason,
-    watch::v1::{CaughtUp, Heartbeat},
-};
+use frontdesk_proto::error::v1::Reason;
 use futures::{Stream, stream};
 use moka::future::Cache;
 use prost::Message;
@@ -33,29 +29,13 @@ const MAX_SHARED_BYTES: u64 = 64 * 1024 * 1024;
 /// Interval of silence after which a stream sends a heartbeat.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(20);
 
-/// The response of a watch: an item, or an update that all watches have.
-pub trait WatchResponse: Message + Clone + 'static {
+/// The responses that all watches have beside their items.
+pub struct CommonUpdates<T> {
     /// All items that existed at the start have been sent.
-    fn caught_up() -> Self;
+    pub caught_up: T,
     /// The stream is alive.
-    fn heartbeat() -> Self;
+    pub heartbeat: T,
 }
-
-macro_rules! watch_responses {
-    ($($module:ident::$response:ident),*) => {$(
-        impl WatchResponse for $response {
-            fn caught_up() -> Self {
-                Self { update: Some($module::Update::CaughtUp(CaughtUp {})) }
-            }
-
-            fn heartbeat() -> Self {
-                Self { update: Some($module::Update::Heartbeat(Heartbeat {})) }
-            }
-        }
-    )*};
-}
-
-watch_responses!(watch_chat_response::WatchChatResponse, watch_thread_response::WatchThreadResponse);
 
 /// Items with their sequence numbers, in order, as one read returned them.
 type Items<T> = Arc<Vec<(i64, T)>>;
@@ -98,10 +78,12 @@ pub struct WatchTarget<T> {
     pub changes: watch::Receiver<u64>,
     /// Reads that are shared with other streams.
     pub reads: SharedReads<T>,
+    /// What the stream sends beside the items.
+    pub updates: CommonUpdates<T>,
 }
 
-/// A stream of the items after the target's cursor: those that exist, then [`WatchResponse::caught_up`], then new ones as they
-/// come, with a [`WatchResponse::heartbeat`] after 20 seconds of silence. `read` returns the next few items after a sequence number, each with its
+/// A stream of the items after the target's cursor: those that exist, then [`CommonUpdates::caught_up`], then new ones as they
+/// come, with a [`CommonUpdates::heartbeat`] after 20 seconds of silence. `read` returns the next few items after a sequence number, each with its
 /// own, in order; the result must be the same for every client of the topic. An item is sent only when the client has room, so
 /// a slow client holds at most the result of one read in memory.
 ///
@@ -113,7 +95,7 @@ pub fn watch_stream<T, R, F>(
     read: R,
 ) -> impl Stream<Item = Result<T, Status>> + Send
 where
-    T: WatchResponse,
+    T: Message + Clone + 'static,
     R: Fn(i64) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Vec<(i64, T)>, Status>> + Send,
 {
@@ -157,7 +139,7 @@ struct Watch<R, T> {
 
 impl<R, T, F> Watch<R, T>
 where
-    T: WatchResponse,
+    T: Message + Clone + 'static,
     R: Fn(i64) -> F,
     F: Future<Output = Result<Vec<(i64, T)>, Status>>,
 {
@@ -178,7 +160,7 @@ where
             match self.read_batch().await {
                 Ok(items) if items.is_empty() && !self.caught_up => {
                     self.caught_up = true;
-                    return Some(Ok(T::caught_up()));
+                    return Some(Ok(self.target.updates.caught_up.clone()));
                 }
                 Ok(items) if items.is_empty() => {}
                 Ok(items) => {
@@ -188,7 +170,7 @@ where
                 Err(status) => return Some(Err(status)),
             }
             if self.last_sent.elapsed() >= HEARTBEAT_INTERVAL {
-                return Some(Ok(T::heartbeat()));
+                return Some(Ok(self.target.updates.heartbeat.clone()));
             }
             if let Err(error) = self.wait().await {
                 return Some(Err(self.with_cursor(error)));
@@ -257,16 +239,6 @@ mod tests {
     use super::*;
     use crate::{deadlines::CallDeadlines, has_reason};
 
-    impl WatchResponse for i64 {
-        fn caught_up() -> Self {
-            CAUGHT_UP
-        }
-
-        fn heartbeat() -> Self {
-            HEARTBEAT
-        }
-    }
-
     const CAUGHT_UP: i64 = -1;
     const HEARTBEAT: i64 = -2;
 
@@ -313,7 +285,8 @@ mod tests {
                 }
             };
             let (id, changes, reads) = (Uuid::nil(), self.changes.subscribe(), self.shared.clone());
-            Box::pin(watch_stream(WatchTarget { id, cursor, changes, reads }, self.shutdown.clone(), read))
+            let updates = CommonUpdates { caught_up: CAUGHT_UP, heartbeat: HEARTBEAT };
+            Box::pin(watch_stream(WatchTarget { id, cursor, changes, reads, updates }, self.shutdown.clone(), read))
         }
     }
 
