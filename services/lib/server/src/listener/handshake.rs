@@ -77,7 +77,7 @@ enum Opening {
 }
 
 /// Reads the preface and the header of the first frame. At the first byte that differs from the preface the client speaks HTTP/1.1;
-/// where that is not served, it is told so and this fails.
+/// where that is not served, this answers so and fails.
 async fn read_opening(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), protocols: Protocols) -> io::Result<Opening> {
     let mut opening = vec![0; OPENING_SIZE];
     let mut length = 0;
