@@ -147,7 +147,7 @@ async fn x2_of_twenty_contacts_with_one_new_external_id_one_is_created(mode: Mod
 
 async fn x2_an_invalid_list_of_addresses_or_too_many_properties_are_named(mode: Mode) {
     let fixture = Fixture::start(mode).await;
-    let twice = vec![email("vera@example.com", true), email("Vera@example.com", false), email("nowhere", true)];
+    let twice = [email("vera@example.com", true), email("Vera@example.com", false), email("nowhere", true)];
     let properties = |size: usize| -> BTreeMap<String, String> {
         (0..35).map(|n| (format!("name_{n}"), "x".repeat(size))).collect()
     };

@@ -108,7 +108,7 @@ async fn x1_the_new_list_of_addresses_replaces_the_old_one_and_mail_goes_to_its_
         updated(&fixture, readdress(&contact, emails)).await;
         assert_eq!(get(&fixture, &contact.id).await.emails, emails);
     }
-    let reversed: Vec<_> = list.iter().rev().cloned().map(|address| email(&address.email, !address.verified)).collect();
+    let reversed: Vec<_> = list.iter().rev().map(|address| email(&address.email, !address.verified)).collect();
     updated(&fixture, readdress(&contact, &reversed)).await;
     assert_eq!(get(&fixture, &contact.id).await.emails, reversed, "verified is what the team says last");
 }
