@@ -13,9 +13,9 @@ use crate::{
 
 on_both_modes!(
     a3_b4_b8_a_session_ends_as_its_conversation_did_and_keeps_its_first_end,
-    a_session_whose_end_arrives_before_its_start_ends,
-    twenty_events_of_one_end_end_the_session_once,
-    an_event_without_a_session_and_one_that_cannot_be_read_end_nothing,
+    a3_a_session_whose_end_arrives_before_its_start_ends,
+    i17_twenty_events_of_one_end_end_the_session_once,
+    a3_an_event_without_a_session_and_one_that_cannot_be_read_end_nothing,
     s2_an_event_of_another_account_ends_no_session,
 );
 
@@ -68,7 +68,7 @@ async fn a3_b4_b8_a_session_ends_as_its_conversation_did_and_keeps_its_first_end
     }
 }
 
-async fn a_session_whose_end_arrives_before_its_start_ends(mode: Mode) {
+async fn a3_a_session_whose_end_arrives_before_its_start_ends(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let here = new_account();
     let bot = fixture.create_bot(here, flow()).await;
@@ -80,7 +80,7 @@ async fn a_session_whose_end_arrives_before_its_start_ends(mode: Mode) {
     assert!(fixture.dead_letters().await.is_empty());
 }
 
-async fn twenty_events_of_one_end_end_the_session_once(mode: Mode) {
+async fn i17_twenty_events_of_one_end_end_the_session_once(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let here = new_account();
     let bot = fixture.create_bot(here, flow()).await;
@@ -90,7 +90,7 @@ async fn twenty_events_of_one_end_end_the_session_once(mode: Mode) {
     assert_eq!(fixture.events::<BotSessionEnded>().await.len(), 1);
 }
 
-async fn an_event_without_a_session_and_one_that_cannot_be_read_end_nothing(mode: Mode) {
+async fn a3_an_event_without_a_session_and_one_that_cannot_be_read_end_nothing(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let here = new_account();
     let bot = fixture.create_bot(here, flow()).await;

@@ -16,7 +16,7 @@ on_both_modes!(
     b1_a_conversation_with_a_bot_starts_a_session_that_takes_its_first_turn,
     b1_twenty_events_of_one_start_begin_one_session_with_one_greeting,
     b2_a_session_keeps_the_flow_and_the_timeout_it_began_with,
-    a_conversation_without_a_bot_starts_nothing,
+    b1_a_conversation_without_a_bot_starts_nothing,
     s2_a_bot_of_another_account_starts_nothing_and_the_events_after_it_are_handled,
 );
 
@@ -75,7 +75,7 @@ async fn b2_a_session_keeps_the_flow_and_the_timeout_it_began_with(mode: Mode) {
     assert_eq!(session.check_time.unwrap().seconds, session.start_time.unwrap().seconds + 90);
 }
 
-async fn a_conversation_without_a_bot_starts_nothing(mode: Mode) {
+async fn b1_a_conversation_without_a_bot_starts_nothing(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let here = new_account();
     let bot = fixture.create_bot(here, flow()).await;
