@@ -11,7 +11,9 @@ use frontdesk_proto::{
         CreateAgentRequest, DeactivateAgentRequest, ListAgentsRequest, UpdateAgentRequest,
         roster_service_client::RosterServiceClient,
     },
-    conversation::v1::{CreateChannelRequest, channel_service_client::ChannelServiceClient},
+    conversation::v1::{
+        CreateChannelRequest, NoGreeter, channel_service_client::ChannelServiceClient, create_channel_request::Greeter,
+    },
     notification::v1::{CreateSenderRequest, VerifySenderRequest, sender_service_client::SenderServiceClient},
 };
 use frontdesk_tests::{Account, Mode, TestSuite, call_raw, new_id, reason, request_id};
@@ -69,7 +71,7 @@ async fn an_administrative_call_leaves_one_record_with_its_outcome_and_no_conten
     roster.list_agents(ListAgentsRequest::default()).await.unwrap();
     // Refusals for a field, for a state, and for a missing permission are recorded too.
     let nameless = CreateAgentRequest { name: String::new(), agent_id: "CANARY, not an id".into(), ..create.clone() };
-    let taken = CreateAgentRequest { request_id: request_id(), ..create };
+    let taken = CreateAgentRequest { email: String::new(), request_id: request_id(), ..create };
     assert_eq!(roster.create_agent(nameless).await.unwrap_err().code(), Code::InvalidArgument);
     assert_eq!(reason(&roster.create_agent(taken).await.unwrap_err()), "HANDLE_TAKEN");
     let unprivileged = account.with_claims(CallerKind::Agent, &id, |_| {});
@@ -111,6 +113,7 @@ async fn every_service_keeps_its_own_audit_records_and_none_holds_a_mailed_code(
     let channel = CreateChannelRequest {
         name: "CANARY".into(),
         website_url: "https://canary.example/".into(),
+        greeter: Some(Greeter::NoGreeter(NoGreeter {})),
         request_id: request_id(),
         ..Default::default()
     };

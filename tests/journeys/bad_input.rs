@@ -367,7 +367,8 @@ fn check_refusal(one: &Try, seed: u64, status: &Status) -> Code {
         assert!(!fields.is_empty(), "no field: {at}");
         for field in fields {
             let name = field.field.split(['.', '[']).next().unwrap_or_default();
-            let known = name == "request" || one.input.get_field_by_name(name).is_some();
+            let is_oneof = one.input.oneofs().any(|oneof| oneof.name() == name);
+            let known = name == "request" || is_oneof || one.input.get_field_by_name(name).is_some();
             assert!(known && !field.description.is_empty(), "{:?} is not a field of the request: {at}", field.field);
         }
     }

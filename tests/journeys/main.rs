@@ -12,6 +12,7 @@ mod canaries;
 mod chats;
 mod clients;
 mod contacts;
+mod contract;
 mod distributed;
 mod identity;
 mod kills;

@@ -63,19 +63,6 @@ async fn two_of_each(account: Account, word: &str) -> Fixture {
     fixture
 }
 
-/// The request with only those fields of a valid one without which the method refuses it.
-async fn required(fixture: &Fixture, declared: &Declared, caller: &As) -> DynamicMessage {
-    let mut request = DynamicMessage::new(declared.method.input());
-    if let Err(status) = call_raw(caller, &declared.path, Request::new(Vec::new())).await {
-        let valid = fixture.request(&declared.method);
-        for violation in status.get_details_bad_request().unwrap().field_violations {
-            let field = declared.method.input().get_field_by_name(&violation.field).unwrap();
-            request.set_field(&field, valid.get_field(&field).into_owned());
-        }
-    }
-    request
-}
-
 /// Every list method, called for a first page of one row.
 async fn all_pages(fixture: &Fixture) -> Vec<Paged> {
     let mut all = Vec::new();
@@ -87,7 +74,7 @@ async fn all_pages(fixture: &Fixture) -> Vec<Paged> {
         let principal =
             if declared.principals.contains(&Principal::Agent) { Principal::Agent } else { declared.principals[0] };
         let caller = fixture.caller(principal);
-        let required = required(fixture, &declared, &caller).await;
+        let required = fixture.smallest_request(&declared, principal).await;
         let paged = Paged { declared, principal, required, token: String::new() };
         let two_rows = format!("{}: two rows in two_of_each or tests/suite/fixture.rs", paged.declared.path);
         let token = wait_for(&two_rows, || async {

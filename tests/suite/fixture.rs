@@ -16,12 +16,13 @@ use frontdesk_proto::{
     },
     notification::v1::{ListSendersRequest, sender_service_client::SenderServiceClient},
 };
-use frontdesk_testkit::{new_id, request_id};
+use frontdesk_testkit::{call_raw, new_id, request_id};
 use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, Kind as FieldKind, MapKey, MessageDescriptor, MethodDescriptor,
     OneofDescriptor, ReflectMessage, Value,
 };
 use tonic::Request;
+use tonic_types::StatusExt;
 use uuid::Uuid;
 
 use crate::{Account, As, Chat};
@@ -321,6 +322,19 @@ impl Fixture {
     /// Valid requests that together have every field of every oneof, the one of [`Self::request`] first.
     pub fn requests(&self, method: &MethodDescriptor) -> Vec<DynamicMessage> {
         (0..choice_count(&method.input())).map(|choice| self.request_with(method, choice)).collect()
+    }
+
+    /// The request with only those fields of a valid one without which the method refuses it.
+    pub async fn smallest_request(&self, declared: &Declared, principal: Principal) -> DynamicMessage {
+        let mut request = DynamicMessage::new(declared.method.input());
+        let empty = call_raw(&self.caller(principal), &declared.path, self.call(principal, &[])).await;
+        let details = empty.err().and_then(|status| status.get_details_bad_request());
+        let valid = self.request(&declared.method);
+        for violation in details.map(|details| details.field_violations).unwrap_or_default() {
+            let field = declared.method.input().get_field_by_name(&violation.field).unwrap();
+            request.set_field(&field, valid.get_field(&field).into_owned());
+        }
+        request
     }
 
     fn request_with(&self, method: &MethodDescriptor, choice: usize) -> DynamicMessage {

@@ -42,7 +42,6 @@ const NOT_LOOKED_UP: &[&str] = &[
     "ListConversations.assignees.bot_id",
     "ListConversations.channel_ids",
     "ListConversations.contact_ids",
-    "ListConversations.visitor_id",
     "ListDeliveries.conversation_id",
     "ListTickets.contact_id",
     "ListTickets.conversation_id",

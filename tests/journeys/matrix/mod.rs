@@ -9,7 +9,7 @@ mod services;
 mod timing;
 
 /// Id fields that name no resource.
-const NOT_RESOURCES: [&str; 5] = ["request_id", "id", "button_id", "next_step_id", "external_id"];
+const NOT_RESOURCES: [&str; 6] = ["request_id", "id", "button_id", "next_step_id", "external_id", "visitor_id"];
 
 fn is_id(name: &str) -> bool {
     name == "id" || name.ends_with("_id") || name.ends_with("_ids")
