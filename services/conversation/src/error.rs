@@ -148,12 +148,13 @@ impl Rejected {
                 Some(State { conversation, owner_name }),
             ) => {
                 let error = error.with("epoch", conversation.epoch).with("status", conversation.status.as_str());
+                // An unassigned conversation has none of these keys.
                 match conversation.owner {
                     Some(owner) => error
                         .with("owner_kind", owner.kind.as_str())
                         .with("owner_id", owner.id)
                         .with("owner_name", owner_name),
-                    None => error.with("owner_kind", "NOBODY"),
+                    None => error,
                 }
             }
             _ => error,
