@@ -1,1 +1,98 @@
+use std::collections::HashSet;
 
+use frontdesk_proto::{
+    botsession::v1::{
+        Bot, CreateBotRequest, GetBotRequest, NoTimeout, bot::Inactivity as Kept, create_bot_request::Inactivity,
+    },
+    event::v1::BotCreated,
+};
+use frontdesk_testkit::{Mode, on_both_modes, reason};
+use prost_types::Duration;
+use tokio::task::JoinSet;
+use tonic::{Code, Status};
+
+use crate::{
+    fixture::{Fixture, new_account, new_bot},
+    flows::{flow, invalid_flow, valid_flow},
+};
+
+on_both_modes!(
+    b2_a_created_bot_has_thirty_minutes_unless_set_or_switched_off,
+    b6_an_invalid_flow_is_rejected_with_all_its_problems,
+    c12_a_repeat_returns_the_first_bot_as_it_is_now,
+    c12_twenty_creations_with_one_request_id_create_one_bot,
+    s2_a_request_id_counts_within_its_account,
+);
+
+fn bot(response: Result<tonic::Response<frontdesk_proto::botsession::v1::CreateBotResponse>, Status>) -> Bot {
+    response.unwrap().into_inner().bot.unwrap()
+}
+
+async fn b2_a_created_bot_has_thirty_minutes_unless_set_or_switched_off(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let mut bots = fixture.bots(new_account());
+    let seconds = |seconds| Duration { seconds, nanos: 0 };
+    let kept = |seconds_| Some(Kept::InactivityTimeout(seconds(seconds_)));
+    let asked = |seconds_| Some(Inactivity::InactivityTimeout(seconds(seconds_)));
+
+    let by_default = bot(bots.create_bot(new_bot(flow(), "1")).await);
+    assert_eq!((by_default.inactivity, by_default.flow), (kept(1800), Some(flow())));
+    let set = CreateBotRequest { inactivity: asked(60), ..new_bot(flow(), "2") };
+    assert_eq!(bot(bots.create_bot(set.clone()).await).inactivity, kept(60));
+    let off = CreateBotRequest { inactivity: Some(Inactivity::NoTimeout(NoTimeout {})), ..new_bot(flow(), "3") };
+    assert_eq!(bot(bots.create_bot(off).await).inactivity, Some(Kept::NoTimeout(NoTimeout {})));
+
+    for outside in [-1, 0, 59, 86_401] {
+        let outside = CreateBotRequest { inactivity: asked(outside), request_id: "4".into(), ..set.clone() };
+        let refused = bots.create_bot(outside).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert!(refused.message().starts_with("inactivity_timeout: "), "{refused:?}");
+    }
+    assert_eq!(fixture.events::<BotCreated>().await.len(), 3);
+}
+
+async fn b6_an_invalid_flow_is_rejected_with_all_its_problems(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let refused = fixture.bots(new_account()).create_bot(new_bot(invalid_flow(), "1")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    for field in ["flow.steps[1].id", "flow.steps[1].next_step_id"] {
+        assert!(refused.message().contains(field), "{field} in {}", refused.message());
+    }
+    assert!(fixture.events::<BotCreated>().await.is_empty());
+}
+
+async fn c12_a_repeat_returns_the_first_bot_as_it_is_now(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let mut bots = fixture.bots(new_account());
+    let first = bot(bots.create_bot(new_bot(valid_flow(), "once")).await);
+    let delete = frontdesk_proto::botsession::v1::DeleteBotRequest { bot_id: first.id.clone() };
+    let deleted = bots.delete_bot(delete).await.unwrap().into_inner().bot.unwrap();
+    assert_eq!(bot(bots.create_bot(new_bot(valid_flow(), "once")).await), deleted);
+
+    let other = CreateBotRequest { name: "Other".into(), ..new_bot(valid_flow(), "once") };
+    assert_eq!(reason(&bots.create_bot(other).await.unwrap_err()), "REQUEST_ID_REUSED");
+    assert_eq!(fixture.events::<BotCreated>().await.len(), 1);
+}
+
+async fn c12_twenty_creations_with_one_request_id_create_one_bot(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let here = new_account();
+    let mut creations = JoinSet::new();
+    for _ in 0..20 {
+        let mut bots = fixture.bots(here);
+        creations.spawn(async move { bots.create_bot(new_bot(valid_flow(), "once")).await });
+    }
+    let ids: HashSet<String> = creations.join_all().await.into_iter().map(|response| bot(response).id).collect();
+    assert_eq!(ids.len(), 1);
+    assert_eq!(fixture.events::<BotCreated>().await.len(), 1);
+}
+
+async fn s2_a_request_id_counts_within_its_account(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let (here, there) = (new_account(), new_account());
+    let own = bot(fixture.bots(here).create_bot(new_bot(valid_flow(), "once")).await);
+    let other = bot(fixture.bots(there).create_bot(new_bot(flow(), "once")).await);
+    assert_ne!(own.id, other.id);
+    let get = GetBotRequest { bot_id: own.id };
+    assert_eq!(fixture.bots(there).get_bot(get).await.unwrap_err().code(), Code::NotFound);
+}
