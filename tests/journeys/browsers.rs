@@ -120,7 +120,7 @@ async fn the_answer_of_an_audited_method_has_its_status() {
     let (suite, web) = start(&[channels]).await;
     let account = suite.account().await;
     let (admin, channel_id) = (bearer(&account, CallerKind::Admin), account.channel(None).await);
-    let delete = frontdesk_proto::conversation::v1::DeleteChannelRequest { channel_id, ..Default::default() };
+    let delete = frontdesk_proto::conversation::v1::DeleteChannelRequest { channel_id };
     let answer = call(web, &format!("{channels}/DeleteChannel"), &admin, &delete, |_| false).await;
     assert!(contains(&answer, b"grpc-status:0\r\n"), "{}", String::from_utf8_lossy(&answer));
 }
