@@ -14,7 +14,6 @@ use crate::{
     App,
     commands::{self, CreateSender, UpdateSender},
     error::NotificationError,
-    mail::one_line,
     queries,
 };
 
@@ -33,7 +32,7 @@ impl SenderService for Senders {
             description: "must be a plain address such as team@example.com, without quotes, routes or address literals"
                 .into(),
         })?;
-        let command = CreateSender { email: email.to_owned(), display_name: display_name(&request.display_name) };
+        let command = CreateSender { email: email.to_owned(), display_name: request.display_name.clone() };
         let key = Key::new(&caller, &request.request_id, &request);
         let (sender, delivery) = commands::create_sender(&self.0, &caller, &key, command).await?;
         let delivery_id = delivery.map(|id| id.to_string()).unwrap_or_default();
@@ -57,7 +56,7 @@ impl SenderService for Senders {
         let (caller, request) = validated(request)?;
         let command = UpdateSender {
             sender: parse_id("sender_id", &request.sender_id)?,
-            display_name: request.display_name.as_deref().map(display_name),
+            display_name: request.display_name,
             etag: request.etag,
         };
         let sender = commands::update_sender(&self.0, &caller, command).await?;
@@ -96,9 +95,4 @@ impl SenderService for Senders {
         let sender = commands::set_fallback_sender(&self.0, &caller, id).await?;
         Ok(Response::new(SetFallbackSenderResponse { sender: Some(convert::sender(sender)) }))
     }
-}
-
-/// Returns the name as a header of a mail can hold it.
-fn display_name(name: &str) -> String {
-    one_line(name, 100)
 }

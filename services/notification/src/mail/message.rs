@@ -6,8 +6,8 @@ use frontdesk_clock::Time;
 use lettre::{
     Address, Message,
     message::{
-        Mailbox, MultiPart, SinglePart,
-        header::{HeaderName, HeaderValue},
+        Mailbox, Mailboxes, MultiPart, SinglePart,
+        header::{self, Header, HeaderName, HeaderValue},
     },
 };
 use uuid::Uuid;
@@ -60,8 +60,8 @@ pub(super) fn build(envelope: &Envelope, text: String, html: String) -> Result<C
     let message = Message::builder()
         .message_id(Some(message_id.clone()))
         .date(date)
-        .from(mailbox(&envelope.from_name, &envelope.from)?)
-        .to(mailbox(&envelope.to_name, &envelope.to)?)
+        .raw_header(address_header::<header::From>(mailbox(&envelope.from_name, &envelope.from)?))
+        .raw_header(address_header::<header::To>(mailbox(&envelope.to_name, &envelope.to)?))
         .subject(one_line(&envelope.subject, 200))
         .raw_header(auto_submitted)
         .multipart(parts)
@@ -74,6 +74,19 @@ fn mailbox(name: &str, address: &str) -> Result<Mailbox, ComposeError> {
     let address: Address =
         frontdesk_mail_address::parse(address).ok_or_else(invalid)?.parse().map_err(|_| invalid())?;
     // A name that looks like an address would be mistaken for the sender.
-    let name = one_line(name, 100).replace('@', " at ");
+    let name = one_line(&name.replace('@', " at "), 100);
     Ok(Mailbox::new((!name.is_empty()).then_some(name), address))
+}
+
+/// Returns the header of a mailbox. RFC 5322 allows a full stop in a name only within quotes, which the mail library does not
+/// write around one word.
+fn address_header<H: Header + From<Mailboxes>>(mailbox: Mailbox) -> HeaderValue {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
+    match &mailbox.name {
+        Some(name) if name.contains('.') && name.chars().all(is_plain) => {
+            let quoted = format!("\"{name}\" <{}>", mailbox.email);
+            HeaderValue::dangerous_new_pre_encoded(H::name(), quoted.clone(), quoted)
+        }
+        _ => H::from(Mailboxes::from(mailbox)).display(),
+    }
 }

@@ -102,7 +102,7 @@ fn t6_a_transcript_is_html_and_text_with_times_names_and_the_page() {
         assert!(text.contains(by), "{by} in {text}");
     }
     assert!(text.contains("because you chatted with Acme Support."));
-    assert!(html.contains("Größe?<br>"));
+    assert!(html.contains(">Größe?</div>"));
     assert!(html.contains("Pricing &amp; plans"));
     assert!(text.contains("\r\n    Größe?\r\n    Zweite Zeile\r\n"), "{text:?}");
 }
@@ -244,7 +244,7 @@ fn t7_nothing_changes_the_direction_of_the_text() {
     let transcript = transcript(lines);
     let (html, text) = render(&transcript, "x\u{202E}y").unwrap();
     for part in [html, text] {
-        assert!(!part.contains(['\u{202E}', '\u{2066}']));
+        assert!(!part.contains('\u{202E}') && part.contains("pay knab\u{2066} now\u{2069}"), "{part:?}");
     }
 }
 
@@ -274,6 +274,61 @@ fn t7_names_and_subjects_never_become_headers() {
         assert_eq!(address, "vera@visitor.example");
         assert!(!name.contains('@') && !name.contains('\u{202E}'), "{name}");
         assert!(!mail.subject().unwrap().contains(char::is_control));
+    }
+}
+
+#[test]
+fn t6_blanks_tabs_and_indentation_are_shown_as_they_were_written() {
+    let code = "a    b\n\tcode\n    x = 1\n\n  \nend  ";
+    let line = message(Author::Agent, "Ada", code);
+    let (html, text) = render(&transcript(vec![line]), "Chat").unwrap();
+    for line in ["a    b", "\tcode", "    x = 1", "  ", "end  "] {
+        let shown = format!("white-space:pre-wrap;\">{line}</div>");
+        assert!(html.contains(&shown), "{shown} in {html}");
+        assert!(text.contains(&format!("\r\n    {line}\r\n")), "{text}");
+    }
+    assert!(html.contains("<div><br></div>"), "an empty line keeps its height: {html}");
+}
+
+#[test]
+fn t6_each_line_has_its_own_direction() {
+    let line = message(Author::Agent, "Ada", "Hello\nשלום");
+    let (html, _) = render(&transcript(vec![line]), "Chat").unwrap();
+    for line in ["Hello", "שלום"] {
+        let own = html.lines().find(|shown| shown.contains(line)).unwrap();
+        assert!(own.starts_with("<div dir=\"auto\""), "{own}");
+    }
+}
+
+#[test]
+fn t6_t7_marks_and_isolates_are_kept_and_end_with_their_line() {
+    let order = "הזמנה C++\u{200F} מס' 12-34 \u{2066}ACME-7\u{2069} מוכנה.";
+    let open = "\u{2067}פתוח\u{2068}\nnext\u{2069} \u{61C}1\u{200E}\u{202E}2\u{202C}";
+    let lines = vec![message(Author::Agent, "Ada C++\u{200F}", order), message(Author::Visitor, "Vera", open)];
+    let (html, text) = render(&transcript(lines), "Chat").unwrap();
+    for part in [html.replace("&#x27;", "'"), text] {
+        let kept = ["Ada C++\u{200F}", order, "\u{2067}פתוח\u{2068}\u{2069}\u{2069}", "next \u{61C}1\u{200E}2"];
+        for line in kept {
+            assert!(part.contains(line), "{line:?} in {part:?}");
+        }
+        assert!(!part.contains("next\u{2069}"), "nothing ends what another line began");
+    }
+}
+
+#[test]
+fn t6_a_name_with_a_full_stop_is_quoted() {
+    for name in ["Booking.com", "J.R.R.", ".", "Acme Inc.", "Dr. \"Who\"", "Größe GmbH & Co.", "Acme_1-2"] {
+        let envelope = Envelope { from_name: name.into(), to_name: name.into(), ..envelope() };
+        let bytes = composed(&transcript(Vec::new()), &envelope);
+        let mail = parse(&bytes);
+        assert_eq!(only_address(mail.from()), (name.into(), "team@acme.example".into()));
+        assert_eq!(only_address(mail.to()), (name.into(), "vera@visitor.example".into()));
+        let head = String::from_utf8(bytes).unwrap();
+        for header in ["From: ", "To: "] {
+            let value = head.lines().find_map(|line| line.strip_prefix(header)).unwrap();
+            let atom = value.split(" <").next().unwrap();
+            assert!(atom.starts_with('"') || !atom.contains('.'), "{value}");
+        }
     }
 }
 
