@@ -93,10 +93,17 @@ fn value_kind(field: &FieldDescriptor) -> Kind {
 /// The message of Frontdesk that a field contains. None: it contains none.
 fn inner_message(field: &FieldDescriptor) -> Option<MessageDescriptor> {
     match value_kind(field) {
-        Kind::Message(inner) if inner.full_name().starts_with("frontdesk.") => Some(inner),
+        Kind::Message(inner) if is_ours(&inner) => Some(inner),
         _ => None,
     }
 }
+
+fn is_ours(message: &MessageDescriptor) -> bool {
+    message.full_name().starts_with("frontdesk.")
+}
+
+/// The type whose seconds and nanoseconds are brought into their ranges before the rules.
+const DURATION: &str = "google.protobuf.Duration";
 
 /// Generates `impl Normalize` for the messages of requests, by the option `text` of their fields.
 fn normalize(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
@@ -110,7 +117,9 @@ fn normalize(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
                 (_, Some(_)) => {
                     return Err(format!("{} has the option text and is not a string", field.full_name()).into());
                 }
-                (_, None) if inner_message(&field).is_some() => "Normalize::normalize",
+                (Kind::Message(inner), None) if is_ours(&inner) || inner.full_name() == DURATION => {
+                    "Normalize::normalize"
+                }
                 (_, None) => continue,
             };
             writeln!(code, "{}", statement(&message, &field, call))?;

@@ -34,6 +34,13 @@ impl<K, T: Normalize> Normalize for BTreeMap<K, T> {
     }
 }
 
+/// Seconds and nanoseconds of one sign, and less than a second of nanoseconds: rules compare them as they are.
+impl Normalize for prost_types::Duration {
+    fn normalize(&mut self) {
+        Self::normalize(self);
+    }
+}
+
 /// A field with texts: one, an optional one, or many.
 trait Texts {
     fn for_each(&mut self, rule: fn(&mut String));
@@ -109,9 +116,14 @@ mod tests {
     use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
     use super::{block, line};
+    use prost_types::Duration;
+
     use crate::{
         Normalize, Validate,
-        botsession::v1::{ButtonsStep, CreateBotRequest, Flow, FlowButton, Step, UpdateBotRequest, step::Action},
+        botsession::v1::{
+            ButtonsStep, CreateBotRequest, Flow, FlowButton, Step, UpdateBotRequest, step::Action,
+            update_bot_request::Inactivity,
+        },
         conversation::v1::{PostMessageRequest, StartChatRequest},
     };
 
@@ -212,6 +224,21 @@ mod tests {
             StartChatRequest { page_url: page_url.clone(), page_title: "Café \u{202E}".into(), ..Default::default() };
         start.normalize();
         assert_eq!((start.page_url, start.page_title.as_str()), (page_url, "Café"));
+    }
+
+    #[test]
+    fn b2_a_duration_is_compared_with_its_limits_in_its_normal_form() {
+        let accepted = |seconds, nanos| {
+            let inactivity = Some(Inactivity::InactivityTimeout(Duration { seconds, nanos }));
+            let mut request = UpdateBotRequest { inactivity, ..Default::default() };
+            request.bot_id = "01890a5d-ac96-774b-bcce-b302099a8057".into();
+            request.normalize();
+            request.validate().is_ok()
+        };
+        assert!(accepted(59, 1_000_000_000) && accepted(86_401, -1_000_000_000));
+        for (seconds, nanos) in [(86_399, 2_000_000_000), (61, -2_000_000_000), (i64::MAX, i32::MAX), (i64::MIN, 0)] {
+            assert!(!accepted(seconds, nanos), "{seconds} {nanos}");
+        }
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! Conversions from the domain to the protos.
+//! Conversions between the domain and the protos.
 
+use frontdesk_api::{ApiError, FieldError};
 use frontdesk_clock::Time;
 use frontdesk_proto::{actor::v1 as actor, assignment::v1 as pb};
+use tonic::Status;
 
 use crate::domain::{Actor, Agent, AssignmentCause, AssignmentView, NamedActor};
 
@@ -56,4 +58,12 @@ impl From<AssignmentCause> for pb::AssignmentCause {
             AssignmentCause::Reopened => Self::Reopened,
         }
     }
+}
+
+/// An address that mail can go to. Empty: none.
+pub(super) fn email(text: &str) -> Result<String, Status> {
+    let remedy = "must be an address that mail can go to, such as ada@example.com";
+    let address = if text.is_empty() { Some(text) } else { frontdesk_mail_address::parse(text) };
+    let address = address.ok_or_else(|| ApiError::fields(vec![FieldError::new("email", remedy)]))?;
+    Ok(address.to_owned())
 }

@@ -32,7 +32,7 @@ impl RosterService for Roster {
             id: parse_optional_id("agent_id", &request.agent_id)?,
             name: request.name,
             handle: request.handle,
-            email: request.email,
+            email: convert::email(&request.email)?,
         };
         let agent = commands::create_agent(&self.0, &caller, &key, command).await?;
         Ok(Response::new(CreateAgentResponse { agent: Some(convert::agent(agent)) }))
@@ -62,7 +62,11 @@ impl RosterService for Roster {
         let (caller, request) = validated(request)?;
         let command = UpdateAgent {
             id: parse_id("agent_id", &request.agent_id)?,
-            change: AgentChange { name: request.name, handle: request.handle, email: request.email },
+            change: AgentChange {
+                name: request.name,
+                handle: request.handle,
+                email: request.email.as_deref().map(convert::email).transpose()?,
+            },
             etag: request.etag,
         };
         let agent = commands::update_agent(&self.0, &caller, command).await?;

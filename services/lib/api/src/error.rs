@@ -95,7 +95,7 @@ impl ApiError {
 
     /// NOT_FOUND: there is no such resource, or the caller may not see it. `resource` is its kind, for example `contact`.
     pub fn not_found(resource: &str, message: impl Into<String>) -> Self {
-        Self::shared(Code::NotFound, Reason::NotFound, message).with("resource", resource)
+        Self::shared(Code::NotFound, Reason::NotFound, message).with("resource", resource.replace(' ', "_"))
     }
 
     /// FAILED_PRECONDITION: the request id was used with another content or for another method.
@@ -108,7 +108,7 @@ impl ApiError {
     /// ABORTED: the resource was edited since the caller read it. `resource` is its kind, for example `contact`.
     pub fn etag_mismatch(resource: &str) -> Self {
         let message = format!("the {resource} was edited since you read it; read it again and repeat the update");
-        Self::shared(Code::Aborted, Reason::EtagMismatch, message).with("resource", resource)
+        Self::shared(Code::Aborted, Reason::EtagMismatch, message).with("resource", resource.replace(' ', "_"))
     }
 
     /// OUT_OF_RANGE: a read begins after a number that is beyond `last`, the last one.

@@ -53,12 +53,14 @@ pub(crate) fn chat_entry(entry: &Entry, names: &DisplayNames) -> Option<pb::Chat
         | Content::TicketCreated { .. }
         | Content::TranscriptSent { .. } => return None,
     };
+    let by_visitor = author.kind() == PbActorKind::Visitor;
     Some(pb::ChatEntry {
         visitor_sequence: counter(entry.visitor_sequence?),
         author: Some(author),
         create_time: Some(entry.created_at.to_proto()),
         content: Some(content),
-        request_id: entry.request_id.clone().unwrap_or_default(),
+        // The ids that the team's programs choose are theirs.
+        request_id: entry.request_id.clone().filter(|_| by_visitor).unwrap_or_default(),
     })
 }
 
