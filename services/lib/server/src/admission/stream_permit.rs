@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use frontdesk_api::deadlines::CallDeadlines;
 use http::Response;
 use http_body_util::BodyExt;
@@ -35,14 +36,14 @@ pub(super) fn hold_stream_permit(
         Body::new(body.map_frame(move |frame| {
             // Dropped with the body.
             let _open = &open;
-            frame
+            // The encoder's buffer is often twice as large as the message, which may stay unread for a long time.
+            frame.map_data(|message| Bytes::copy_from_slice(&message))
         }))
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use frontdesk_api::deadlines::StreamEndReason;
     use http_body_util::Full;
     use tokio::time::Instant;
