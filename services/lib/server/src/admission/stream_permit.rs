@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use frontdesk_api::deadlines::CallDeadlines;
 use http::Response;
 use http_body_util::BodyExt;
@@ -36,14 +35,14 @@ pub(super) fn hold_stream_permit(
         Body::new(body.map_frame(move |frame| {
             // Dropped with the body.
             let _open = &open;
-            // The encoder's buffer is often twice as large as the message, which may stay unread for a long time.
-            frame.map_data(|message| Bytes::copy_from_slice(&message))
+            frame
         }))
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use frontdesk_api::deadlines::StreamEndReason;
     use http_body_util::Full;
     use tokio::time::Instant;
