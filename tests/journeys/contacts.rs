@@ -298,7 +298,9 @@ async fn a2_a_deactivated_agent_owns_no_new_conversation() {
     .await;
     let close = CloseConversationRequest { conversation_id: chat.id.clone(), ..Default::default() };
     let mut conversations = ConversationServiceClient::new(agent.clone());
-    conversations.close_conversation(close).await.unwrap();
+    assert_eq!(reason(&conversations.close_conversation(close.clone()).await.unwrap_err()), "AGENT_NOT_ACTIVE");
+    let (_, colleague) = account.agent("Ina").await;
+    ConversationServiceClient::new(colleague).close_conversation(close).await.unwrap();
     let reopen = ReopenConversationRequest { conversation_id: chat.id.clone(), ..Default::default() };
     assert_eq!(reason(&conversations.reopen_conversation(reopen).await.unwrap_err()), "AGENT_NOT_ACTIVE");
 }

@@ -11,6 +11,7 @@ import (
 // Refusal is what a program decides by, from the details of an error.
 type Refusal struct {
 	Code       codes.Code
+	Domain     string
 	Reason     string
 	Metadata   map[string]string
 	Fields     []string
@@ -23,7 +24,7 @@ func readRefusal(err error) Refusal {
 	for _, detail := range refused.Details() {
 		switch detail := detail.(type) {
 		case *errdetails.ErrorInfo:
-			refusal.Reason, refusal.Metadata = detail.Reason, detail.Metadata
+			refusal.Domain, refusal.Reason, refusal.Metadata = detail.Domain, detail.Reason, detail.Metadata
 		case *errdetails.RetryInfo:
 			refusal.RetryDelay = detail.RetryDelay.AsDuration()
 		case *errdetails.BadRequest:

@@ -13,6 +13,7 @@ class Refusal(NamedTuple):
     metadata: dict = {}
     fields: tuple = ()
     retry_delay: float = 0.0
+    domain: str = ""
 
 
 def read_refusal(error: grpc.RpcError) -> Refusal:
@@ -21,7 +22,7 @@ def read_refusal(error: grpc.RpcError) -> Refusal:
     for detail in status.details if status else ():
         info, retry, bad = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo(), error_details_pb2.BadRequest()
         if detail.Unpack(info):
-            refusal = refusal._replace(reason=info.reason, metadata=dict(info.metadata))
+            refusal = refusal._replace(domain=info.domain, reason=info.reason, metadata=dict(info.metadata))
         elif detail.Unpack(retry):
             refusal = refusal._replace(retry_delay=retry.retry_delay.ToTimedelta().total_seconds())
         elif detail.Unpack(bad):

@@ -9,6 +9,7 @@ export function readRefusal(error: unknown) {
   return {
     code: refusal.code,
     name: Code[refusal.code],
+    domain: info?.domain ?? "",
     reason: info?.reason ?? "",
     metadata: info?.metadata ?? {},
     fields: refusal.findDetails(BadRequestSchema).flatMap((bad) => bad.fieldViolations.map((violation) => violation.field)),

@@ -4,7 +4,7 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{Begun, ConversationChange};
+use super::steps::{Begun, ConversationChange, require_active, require_known_agent};
 use crate::{App, domain::Conversation, error::ConversationError, store::closing_facts};
 
 pub(crate) struct CloseConversation {
@@ -19,10 +19,14 @@ pub(crate) async fn close_conversation(
     caller: &Caller,
     command: CloseConversation,
 ) -> Result<Conversation, ConversationError> {
+    require_known_agent(app, caller, command.agent).await?;
     let mut begun = match ConversationChange::begin(app, caller, command.conversation, command.key).await? {
         Begun::First(begun) => begun,
         Begun::Repeat(begun, ()) => return Ok(begun.conversation),
     };
+    if begun.conversation.is_open() {
+        require_active(&begun.tx, caller.account, command.agent).await?;
+    }
     let facts = closing_facts::find(begun.tx.conn(), &begun.conversation).await?;
     let decision = begun.conversation.close_by_agent(command.agent, command.expected_epoch, facts, begun.now);
     begun.finish(decision).await

@@ -4,7 +4,7 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{Begun, ConversationChange, find_entry, mention_agent};
+use super::steps::{Begun, ConversationChange, find_entry, mention_agent, require_active, require_known_agent};
 use crate::{App, domain::Entry, error::ConversationError};
 
 pub(crate) struct PostComment {
@@ -16,12 +16,14 @@ pub(crate) struct PostComment {
 }
 
 pub(crate) async fn post_comment(app: &App, caller: &Caller, command: PostComment) -> Result<Entry, ConversationError> {
+    require_known_agent(app, caller, command.agent).await?;
     let mut begun = match ConversationChange::begin(app, caller, command.conversation, Some(command.key)).await? {
         Begun::First(begun) => begun,
         Begun::Repeat(begun, sequence) => {
             return find_entry(begun.tx.conn(), caller.account, command.conversation, sequence).await;
         }
     };
+    require_active(&begun.tx, caller.account, command.agent).await?;
     mention_agent(&begun.tx, caller.account, command.agent, caller.name.as_deref().unwrap_or_default()).await?;
     let entry = begun.conversation.append_comment(command.agent, command.text, command.request_id, begun.now);
     begun.commit(&entry.sequence).await?;

@@ -2,6 +2,7 @@
 
 use frontdesk_proto::{
     assignment::v1::{GetAgentRequest, GetAgentResponse},
+    conversation::v1::{CloseConversationRequest, PostCommentRequest},
     event::v1::{AgentDeactivated, AgentReactivated, Event},
 };
 use frontdesk_testkit::{Mode, event, on_both_modes, reason};
@@ -10,7 +11,7 @@ use tonic::{Request, Status};
 use crate::fixture::{ADA, Fixture, agent, message};
 
 on_both_modes!(
-    c11_a_deactivated_agent_posts_nothing_from_the_event_on_and_an_older_answer_changes_nothing,
+    c11_a_deactivated_agent_writes_nothing_from_the_event_on_and_an_older_answer_changes_nothing,
     c11_a_reactivated_agent_posts_again_from_the_event_on,
     an_event_about_an_agent_who_does_not_exist_holds_nothing_up,
 );
@@ -28,7 +29,7 @@ fn answer(fixture: &Fixture, active: bool, version: i32) {
     });
 }
 
-async fn c11_a_deactivated_agent_posts_nothing_from_the_event_on_and_an_older_answer_changes_nothing(mode: Mode) {
+async fn c11_a_deactivated_agent_writes_nothing_from_the_event_on_and_an_older_answer_changes_nothing(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let chat = fixture.chat("v").await;
     fixture.post(&chat.id, "hello").await;
@@ -43,6 +44,14 @@ async fn c11_a_deactivated_agent_posts_nothing_from_the_event_on_and_an_older_an
         let refused = fixture.threads(ADA).post_message(message(&chat.id, "more")).await.unwrap_err();
         assert_eq!(reason(&refused), "AGENT_NOT_ACTIVE");
     }
+    let comment = PostCommentRequest {
+        conversation_id: chat.id.clone(),
+        text: "for the team".into(),
+        request_id: "comment".into(),
+    };
+    assert_eq!(reason(&fixture.threads(ADA).post_comment(comment).await.unwrap_err()), "AGENT_NOT_ACTIVE");
+    let close = CloseConversationRequest { conversation_id: chat.id.clone(), ..Default::default() };
+    assert_eq!(reason(&fixture.conversations(ADA).close_conversation(close).await.unwrap_err()), "AGENT_NOT_ACTIVE");
 }
 
 async fn c11_a_reactivated_agent_posts_again_from_the_event_on(mode: Mode) {

@@ -77,7 +77,7 @@ impl Admission {
         access.check(&caller).map_err(|error| {
             let mut error = ApiError::shared(Code::PermissionDenied, Reason::NotPermitted, error)
                 .with("kind", caller.kind.as_str());
-            if !access.permission().is_empty() {
+            if access.lacks_permission(&caller) {
                 error = error.with("permission", access.permission());
             }
             Rejection { status: error.into(), audited: access.audited().then(|| caller.clone()) }

@@ -12,7 +12,7 @@ import java.util.List;
 import java.util.Map;
 
 /** What a program decides by, from the details of an error. */
-record Refusal(Status.Code code, String reason, Map<String, String> metadata, List<String> fields, long retryDelayMillis) {
+record Refusal(Status.Code code, String domain, String reason, Map<String, String> metadata, List<String> fields, long retryDelayMillis) {
     static Refusal read(StatusRuntimeException error) {
         ErrorInfo info = ErrorInfo.getDefaultInstance();
         BadRequest bad = BadRequest.getDefaultInstance();
@@ -28,6 +28,6 @@ record Refusal(Status.Code code, String reason, Map<String, String> metadata, Li
         }
         List<String> fields = bad.getFieldViolationsList().stream().map(BadRequest.FieldViolation::getField).toList();
         long delay = retry.getRetryDelay().getSeconds() * 1000 + retry.getRetryDelay().getNanos() / 1_000_000;
-        return new Refusal(error.getStatus().getCode(), info.getReason(), info.getMetadataMap(), fields, delay);
+        return new Refusal(error.getStatus().getCode(), info.getDomain(), info.getReason(), info.getMetadataMap(), fields, delay);
     }
 }
