@@ -17,7 +17,7 @@ on_both_modes!(
     c12_twenty_repeats_at_once_post_once,
     c11_an_agents_message_in_a_bots_chat_is_refused,
     e3_a_message_after_the_close_is_refused,
-    c10_readers_of_the_thread_and_the_chat_get_the_request_id,
+    c10_readers_of_the_thread_get_the_request_id_and_the_visitor_does_not,
     an_agent_who_is_unknown_or_deactivated_posts_nothing,
     the_roster_is_asked_once_about_an_unknown_agent,
     s2_another_accounts_conversation_does_not_exist,
@@ -68,7 +68,7 @@ async fn c11_an_agents_message_in_a_bots_chat_is_refused(mode: Mode) {
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "BOT_IN_CHARGE"));
 }
 
-async fn c10_readers_of_the_thread_and_the_chat_get_the_request_id(mode: Mode) {
+async fn c10_readers_of_the_thread_get_the_request_id_and_the_visitor_does_not(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let chat = fixture.chat("v").await;
     let request = message(&chat.id, "hello");
@@ -76,7 +76,11 @@ async fn c10_readers_of_the_thread_and_the_chat_get_the_request_id(mode: Mode) {
     let [joined, entry] = &fixture.entries(&chat.id).await[..] else { panic!() };
     assert_eq!((joined.request_id.as_str(), entry), ("", &posted));
     let seen = fixture.chat_entries("v", &chat.id).await.pop().unwrap();
-    assert_eq!([posted.request_id, seen.request_id], [request.request_id.clone(), request.request_id]);
+    assert_eq!(
+        [posted.request_id, seen.request_id],
+        [request.request_id, String::new()],
+        "an agent's stays in the team"
+    );
 }
 
 async fn e3_a_message_after_the_close_is_refused(mode: Mode) {
