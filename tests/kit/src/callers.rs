@@ -10,8 +10,9 @@ use tonic::{
 };
 use tonic_types::StatusExt;
 
-/// How long [`wait_for`] waits before the test fails.
-const WAIT: Duration = Duration::from_secs(20);
+/// How long [`wait_for`] waits before the test fails. An event that was retried eight times waits for 25 seconds, and twenty events
+/// of one session retry often on a loaded machine.
+const WAIT: Duration = Duration::from_secs(60);
 
 /// Adds a token to each call; without a token, nothing.
 #[derive(Clone)]
@@ -56,7 +57,7 @@ pub fn metadata(status: &Status, key: &str) -> String {
 /// Calls `find` until it returns a value.
 ///
 /// # Panics
-/// After 20 seconds.
+/// After 60 seconds.
 pub async fn wait_for<T, F: Future<Output = Option<T>>>(what: &str, find: impl Fn() -> F) -> T {
     let finding = async {
         loop {
@@ -72,7 +73,7 @@ pub async fn wait_for<T, F: Future<Output = Option<T>>>(what: &str, find: impl F
 /// Calls `holds` until it returns true.
 ///
 /// # Panics
-/// After 20 seconds.
+/// After 60 seconds.
 pub async fn wait_until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
     wait_for(what, || async { holds().await.then_some(()) }).await;
 }

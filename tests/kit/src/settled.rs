@@ -25,7 +25,7 @@ pub enum EventQueue {
 /// meanwhile. Timers and deliveries are no events: wait for their effect.
 ///
 /// # Panics
-/// After 20 seconds.
+/// After 60 seconds.
 pub async fn settled(databases: &[Db], queue: &EventQueue) {
     wait_until("every event to be handled", || async {
         // The queue is read between two looks at the outboxes: a handler that appends an event commits before it
