@@ -122,6 +122,7 @@ fn read(access: &DynamicMessage, streams: bool) -> Option<Access> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::CallerKind;
 
     #[test]
     fn s1_every_method_of_the_contract_declares_its_access() {
@@ -129,6 +130,20 @@ mod tests {
         assert!(map.iter().count() > 40);
         let change = map.find("/frontdesk.conversation.internal.v1.ArbiterService/ChangeAssignee").unwrap();
         assert_eq!(change.principals, [Principal::Service]);
+    }
+
+    #[test]
+    fn s1_only_callers_of_a_kind_that_may_call_a_method_can_lack_its_permission() {
+        let map = AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap();
+        let comment = map.find("/frontdesk.conversation.v1.ThreadService/PostComment").unwrap();
+        let of_kind = |kind| {
+            let service = Caller::service("test");
+            Caller { kind, ..service }
+        };
+        assert!(comment.lacks_permission(&of_kind(CallerKind::Agent)));
+        for kind in [CallerKind::Admin, CallerKind::Visitor, CallerKind::Service] {
+            assert!(!comment.lacks_permission(&of_kind(kind)), "{kind:?}");
+        }
     }
 
     #[test]

@@ -197,23 +197,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn s1_a_refusal_names_the_permission_only_if_the_method_requires_one() {
+    async fn s1_a_refusal_of_the_kind_names_no_permission() {
         let mut server = Server::new(&LimitSettings::default());
         let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap();
         let visitor = server.key.verify(&token(&server.key, CallerKind::Visitor)).unwrap();
         let authorization = format!("Bearer {}", token(&server.key, CallerKind::Visitor));
-        for requires_permission in [true, false] {
-            let is_refused = |access: &Access| {
-                !access.audited()
-                    && access.check(&visitor).is_err()
-                    && access.permission().is_empty() != requires_permission
-            };
-            server.method = access.iter().find(|(_, access)| is_refused(access)).unwrap().0.to_owned();
-            let status = server.call(&[("authorization", &authorization)], empty_message()).await;
-            let metadata = status.get_details_error_info().unwrap().metadata;
-            assert_eq!(metadata.get("kind").map(String::as_str), Some("visitor"), "{status:?}");
-            assert_eq!(metadata.contains_key("permission"), requires_permission, "{status:?}");
-        }
+        let is_refused =
+            |access: &Access| !access.audited() && access.check(&visitor).is_err() && !access.permission().is_empty();
+        server.method = access.iter().find(|(_, access)| is_refused(access)).unwrap().0.to_owned();
+        let status = server.call(&[("authorization", &authorization)], empty_message()).await;
+        let metadata = status.get_details_error_info().unwrap().metadata;
+        assert_eq!(metadata.get("kind").map(String::as_str), Some("visitor"), "{status:?}");
+        assert!(!metadata.contains_key("permission"), "{status:?}");
     }
 
     #[tokio::test]
