@@ -9,7 +9,7 @@ mod pattern_description;
 /// The whole contract as an encoded `FileDescriptorSet`, with comments and options.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
 
-pub use normalize::{Normalize, normalized_line};
+pub use normalize::{Normalize, normalized_line, says_something, visible_line};
 pub use pattern_description::PatternDescription;
 pub use prost_protovalidate::{Validate, ValidationError, Violation};
 

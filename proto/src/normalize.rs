@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
-use crate::characters::{is_isolate, is_override, is_zero_width};
+use crate::characters::{is_invisible, is_isolate, is_override, is_zero_width};
 
 /// Some files begin with it; a text does not.
 const BYTE_ORDER_MARK: char = '\u{FEFF}';
@@ -77,6 +77,19 @@ pub fn normalized_line(text: &str) -> String {
     text
 }
 
+/// An address, a number or a label that a person typed or pasted: normalised like a line of a request, and without any invisible
+/// character. Not for names and sentences: some languages and emoji need the joiners.
+pub fn visible_line(text: &str) -> String {
+    let mut text: String = text.chars().filter(|character| !is_invisible(*character)).collect();
+    line(&mut text);
+    text
+}
+
+/// True: the text has a character that is shown.
+pub fn says_something(text: &str) -> bool {
+    text.chars().any(|character| !character.is_whitespace() && !is_invisible(character))
+}
+
 /// The rule `TEXT_LINE`.
 fn line(texts: &mut impl Texts) {
     texts.for_each(|text| {
@@ -115,7 +128,7 @@ include!(concat!(env!("OUT_DIR"), "/normalize_impl.rs"));
 mod tests {
     use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
-    use super::{block, line};
+    use super::{block, line, says_something, visible_line};
     use prost_types::Duration;
 
     use crate::{
@@ -191,6 +204,32 @@ mod tests {
             }
             assert!(!line.contains(|char| matches!(char, '\u{2066}'..='\u{2069}' | '\u{200B}')), "{sent:?}");
             assert!(line.trim() == line && !block.contains('\r'), "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn b6_what_a_person_pasted_as_an_address_or_a_number_keeps_no_invisible_character() {
+        let address = "anna@visitor.example";
+        for pasted in [
+            format!("\u{200B}{address}"),
+            format!("\u{2068}{address}\u{2069}"),
+            format!("\u{200E}{address}"),
+            format!("\u{FEFF} {address}\u{A0}"),
+            "an\u{2060}na@visi\u{AD}tor.example".to_owned(),
+            format!("\u{202A}{address}\u{202C}"),
+        ] {
+            assert_eq!(visible_line(&pasted), address, "{pasted:?}");
+        }
+        assert_eq!(visible_line("e\u{200B}\u{301}"), "é");
+    }
+
+    #[test]
+    fn c4_a_text_of_spaces_and_invisible_characters_says_nothing() {
+        for empty in ["", " \n\t", "\u{200B}", "\u{2060}\u{FEFF} \u{AD}", "\u{200D}\u{FE0F}", "\u{3164}"] {
+            assert!(!says_something(empty), "{empty:?}");
+        }
+        for text in ["a", " . ", "👩\u{200D}💻", "\u{200F}שלום"] {
+            assert!(says_something(text), "{text:?}");
         }
     }
 

@@ -96,7 +96,7 @@ pub(crate) async fn perform(
 ) -> Result<Option<i64>, CallError> {
     let performed = match action {
         BotAction::Say { text, buttons } => post_message(peer, session, text, buttons, request_id).await,
-        BotAction::RecordAnswer { property, value } => record_answer(peer, session, property, value).await,
+        BotAction::RecordAnswer { property, value } => record_answer(peer, session, property, value, request_id).await,
         BotAction::HandOff { reason, agent } => hand_off(peer, session, reason, *agent, request_id).await,
         BotAction::Close => close(peer, session, request_id).await,
     };
@@ -127,12 +127,19 @@ async fn post_message(
     Ok(response.entry.map(|entry| entry.sequence.into()))
 }
 
-async fn record_answer(peer: &Peer, session: &Session, property: &str, value: &str) -> Result<Option<i64>, Status> {
+async fn record_answer(
+    peer: &Peer,
+    session: &Session,
+    property: &str,
+    value: &str,
+    request_id: String,
+) -> Result<Option<i64>, Status> {
     let request = RecordAnswerRequest {
         conversation_id: session.conversation.to_string(),
         bot_session_id: session.id.to_string(),
         property: property.to_owned(),
         value: value.to_owned(),
+        request_id,
     };
     as_bot(peer, session).record_answer(request).await?;
     Ok(None)
@@ -179,7 +186,7 @@ pub(crate) async fn close_idle(peer: &Peer, due: &[DueSession]) -> Result<Vec<Id
         conversation_id: due.conversation.to_string(),
         bot_session_id: due.session.to_string(),
     });
-    let request = CloseIdleConversationsRequest { conversations: conversations.collect() };
+    let request = CloseIdleConversationsRequest { conversations: conversations.collect(), handles_failed: false };
     // The call spans accounts: each conversation names its own.
     let mut client = ArbiterServiceClient::new(peer.for_account(AccountId(Uuid::nil())));
     let response = client.close_idle_conversations(request).await?.into_inner();

@@ -222,6 +222,7 @@ mod tests {
             channel_id: Uuid::from_u128(3),
             visitor_id: "v".into(),
             visitor_name: String::new(),
+            unusable_token_email: String::new(),
             contact_id: None,
             context: StartContext::default(),
             previous_id: None,

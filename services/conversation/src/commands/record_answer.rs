@@ -2,6 +2,7 @@
 
 use frontdesk_api::FieldError;
 use frontdesk_auth::Caller;
+use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
 use super::steps::{Begun, ConversationChange, VisitorInChat, record_visitor_answer};
@@ -16,6 +17,8 @@ pub(crate) struct RecordAnswer {
     pub(crate) session: Uuid,
     pub(crate) property: String,
     pub(crate) value: String,
+    /// None: the caller is of a release that sends no request id.
+    pub(crate) key: Option<Key>,
 }
 
 pub(crate) async fn record_answer(
@@ -23,12 +26,12 @@ pub(crate) async fn record_answer(
     caller: &Caller,
     command: RecordAnswer,
 ) -> Result<Conversation, ConversationError> {
-    let RecordAnswer { conversation, session, property, value } = command;
+    let RecordAnswer { conversation, session, property, value, key } = command;
     if property == "email" && frontdesk_mail_address::canonical(&value).is_none() {
         let remedy = "must be an address that mail can go to, such as ada@example.com";
         return Err(ConversationError::Fields(vec![FieldError::new("value", remedy)]));
     }
-    let mut begun = match ConversationChange::begin(app, caller, conversation, None).await? {
+    let mut begun = match ConversationChange::begin(app, caller, conversation, key).await? {
         Begun::First(begun) => begun,
         Begun::Repeat(begun, ()) => return Ok(begun.conversation),
     };

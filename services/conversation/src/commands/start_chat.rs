@@ -7,7 +7,7 @@ use frontdesk_idempotency::Key;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::steps::{contact_of_visitor, display_name, find_entry, recognise};
+use super::steps::{contact_of_visitor, display_name, find_entry, recognise, unusable_token_email};
 use crate::{
     App,
     domain::{Channel, Content, Conversation, Entry, Greeting, NewConversation, StartContext},
@@ -125,6 +125,7 @@ async fn new_conversation(
         channel_id: channel.id,
         visitor_id: caller.actor.id.clone(),
         visitor_name: display_name(caller.name.as_deref().unwrap_or_default()),
+        unusable_token_email: unusable_token_email(caller),
         contact_id: contact_of_visitor(app, tx, caller, None, now).await?,
         context: command.context.clone(),
         previous_id: previous.map(|previous| previous.id),

@@ -29,6 +29,24 @@ impl Agent {
         Self { account, id, name: name.to_owned(), roster: None }
     }
 
+    /// Whether this state replaces the other one.
+    pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
+        self.version() > other.version()
+    }
+
+    /// `read`: the agent as another service read them, active. A caller that sends no version does not say when.
+    pub(crate) fn require_not_deactivated_since(&self, read: &Self) -> Result<(), Rejection> {
+        match (self.roster, read.roster) {
+            (Some(roster), Some(_)) if !roster.active => Err(Rejection::AgentInactive),
+            _ => Ok(()),
+        }
+    }
+
+    /// Version on the roster. None: it is not known yet.
+    fn version(&self) -> Option<i64> {
+        self.roster.map(|roster| roster.version)
+    }
+
     /// An agent's message may make them the assignee, so they must be on the roster and active.
     pub(crate) fn require_active(agent: Option<&Self>) -> Result<(), Rejection> {
         match agent.and_then(|agent| agent.roster) {

@@ -16,6 +16,8 @@ pub(crate) struct ClosingFacts {
     pub(crate) transcript_enabled: bool,
     /// None: the account's fallback sender.
     pub(crate) sender_id: Option<Uuid>,
+    /// Whether the visitor's token had an address that mail cannot go to.
+    pub(crate) token_email_unusable: bool,
 }
 
 impl ClosingFacts {
@@ -49,6 +51,7 @@ impl ClosingFacts {
             had_ticket: tickets.iter().any(counts),
             transcript_enabled: channel.is_some_and(|channel| channel.transcript_enabled),
             sender_id: channel.and_then(|channel| channel.transcript_sender_id),
+            token_email_unusable: !conversation.unusable_token_email.is_empty(),
         }
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Conversation {
     pub(crate) visitor_id: String,
     /// The name in the visitor's token at the start. Empty: it had none.
     pub(crate) visitor_name: String,
+    /// The address in the visitor's token when mail cannot go to it, for the team. Empty: there is none such.
+    pub(crate) unusable_token_email: String,
     pub(crate) contact_id: Option<Uuid>,
     pub(crate) status: Status,
     pub(crate) context: StartContext,
@@ -156,6 +158,14 @@ impl Conversation {
     pub(crate) fn move_to_contact(&mut self, contact_id: Uuid) {
         if self.contact_id != Some(contact_id) {
             self.contact_id = Some(contact_id);
+            self.new_events.push(ConversationEvent::Updated);
+        }
+    }
+
+    /// Keeps the address of the visitor's token that mail cannot go to; empty when the token has a usable one.
+    pub(crate) fn set_unusable_token_email(&mut self, address: String) {
+        if self.unusable_token_email != address {
+            self.unusable_token_email = address;
             self.new_events.push(ConversationEvent::Updated);
         }
     }

@@ -17,6 +17,7 @@ fn new(greeting: Greeting) -> Conversation {
         channel_id: uuid(3),
         visitor_id: "v".into(),
         visitor_name: String::new(),
+        unusable_token_email: String::new(),
         contact_id: None,
         context: StartContext::default(),
         previous_id: None,

@@ -39,6 +39,8 @@ pub(crate) struct NewConversation {
     pub(crate) visitor_id: String,
     /// The name in the visitor's token. Empty: it has none.
     pub(crate) visitor_name: String,
+    /// The address in the visitor's token when mail cannot go to it. Empty: there is none such.
+    pub(crate) unusable_token_email: String,
     pub(crate) contact_id: Option<Uuid>,
     pub(crate) context: StartContext,
     pub(crate) previous_id: Option<Uuid>,
@@ -60,6 +62,7 @@ impl Conversation {
             channel_id: new.channel_id,
             visitor_id: new.visitor_id,
             visitor_name: new.visitor_name,
+            unusable_token_email: new.unusable_token_email,
             contact_id: new.contact_id,
             status: Status::Open,
             context: new.context,

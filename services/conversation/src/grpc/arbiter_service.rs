@@ -12,6 +12,7 @@ use frontdesk_proto::conversation::{
     v1::Button as PbButton,
 };
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
 use super::{
     convert::{self, counter, invalid, require_text},
@@ -20,7 +21,7 @@ use super::{
 use crate::{
     App,
     commands::{self, ChangeAssignee, CloseByBot, HandOff, IdleTimeout, PostMessage, RecordAnswer},
-    domain::{Actor, ActorKind, AppendMessage, Button, Owner, OwnerChange},
+    domain::{Actor, ActorKind, Agent, AppendMessage, Bot, Button, Owner, OwnerChange, RosterState},
     queries,
 };
 
@@ -34,10 +35,12 @@ impl ArbiterService for Arbiter {
         request: Request<pb::ChangeAssigneeRequest>,
     ) -> Result<Response<pb::ChangeAssigneeResponse>, Status> {
         let (caller, request) = validated(request)?;
-        // A repeat after the agent was renamed is still a repeat, and so is one by a release that sends no cause.
-        let compared = pb::ChangeAssigneeRequest { agent_name: String::new(), cause: 0, ..request.clone() };
+        // A repeat after the agent was changed is still a repeat, and so is one by a release that sends no cause or version.
+        let compared =
+            pb::ChangeAssigneeRequest { agent_name: String::new(), cause: 0, agent_version: 0, ..request.clone() };
+        let to = parse_optional_id("agent_id", &request.agent_id)?;
         let change = OwnerChange {
-            to: parse_optional_id("agent_id", &request.agent_id)?.map(Owner::agent),
+            to: to.map(Owner::agent),
             by: changing_actor(&caller),
             cause: convert::cause(request.cause()),
             expected_epoch: request.expected_epoch.into(),
@@ -45,7 +48,7 @@ impl ArbiterService for Arbiter {
         let command = ChangeAssignee {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             change,
-            agent_name: request.agent_name,
+            agent: to.map(|id| agent_as_read(caller.account, id, &request.agent_name, request.agent_version)),
             key: Key::new(&caller, &compared.request_id, &compared),
         };
         let (conversation, changed) = commands::change_assignee(&self.0, &caller, command).await?;
@@ -127,6 +130,35 @@ impl ArbiterService for Arbiter {
         Ok(Response::new(pb::CloseIdleConversationsResponse { results }))
     }
 
+    async fn apply_agent(
+        &self,
+        request: Request<pb::ApplyAgentRequest>,
+    ) -> Result<Response<pb::ApplyAgentResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let agent = Agent {
+            account: caller.account,
+            id: parse_id("agent_id", &request.agent_id)?,
+            name: request.name,
+            roster: Some(RosterState { active: request.active, version: request.version.into() }),
+        };
+        commands::apply_agent(&self.0, &caller, agent).await?;
+        Ok(Response::new(pb::ApplyAgentResponse {}))
+    }
+
+    async fn apply_bot(&self, request: Request<pb::ApplyBotRequest>) -> Result<Response<pb::ApplyBotResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let bot = Bot {
+            account: caller.account,
+            id: parse_id("bot_id", &request.bot_id)?,
+            name: request.name,
+            timeout: request.inactivity_timeout.and_then(|timeout| timeout.try_into().ok()),
+            deleted: request.deleted,
+            version: request.version.into(),
+        };
+        commands::apply_bot(&self.0, &caller, bot).await?;
+        Ok(Response::new(pb::ApplyBotResponse {}))
+    }
+
     async fn get_closing_facts(
         &self,
         request: Request<pb::GetClosingFactsRequest>,
@@ -143,6 +175,7 @@ impl ArbiterService for Arbiter {
     ) -> Result<Response<pb::RecordAnswerResponse>, Status> {
         let (caller, request) = validated(request)?;
         let command = RecordAnswer {
+            key: convert::optional_key(&caller, &request.request_id, &request),
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             session: parse_id("bot_session_id", &request.bot_session_id)?,
             property: request.property,
@@ -153,6 +186,12 @@ impl ArbiterService for Arbiter {
             conversation: to_response(&self.0, &caller, &conversation).await?,
         }))
     }
+}
+
+/// The agent whom the assignment service read as active.
+fn agent_as_read(account: AccountId, id: Uuid, name: &str, version: i32) -> Agent {
+    let roster = (version > 0).then_some(RosterState { active: true, version: version.into() });
+    Agent { roster, ..Agent::mentioned(account, id, name) }
 }
 
 /// The actor that the assignment service acts for.

@@ -32,6 +32,10 @@ impl MigratorTrait for Migrator {
                 text: include_str!("005_external_ids_and_update_times.sql"),
             }),
             Box::new(frontdesk_audit::RECORDS),
+            Box::new(Sql {
+                name: "conversation_006_visitors_names_and_unusable_addresses",
+                text: include_str!("006_visitors_names_and_unusable_addresses.sql"),
+            }),
         ]
     }
 }

@@ -57,6 +57,7 @@ impl Fixture {
             visitor_id: visitor.into(),
             contact_id: None,
             visitor_name: String::new(),
+            unusable_token_email: String::new(),
             context: StartContext::default(),
             previous_id: None,
             greeting: Greeting::Unassigned,

@@ -14,6 +14,7 @@ on_both_modes!(
     x1_an_address_of_another_contact_is_only_claimed,
     b6_a_session_that_is_not_in_charge_records_nothing,
     b6_twenty_answers_at_once_make_one_contact,
+    b6_c12_a_late_repeat_of_an_answer_does_not_replace_a_newer_one,
     s2_another_accounts_conversation_does_not_exist,
 );
 
@@ -23,6 +24,7 @@ pub fn answer(chat: &BotChat, property: &str, value: &str) -> RecordAnswerReques
         bot_session_id: chat.session.clone(),
         property: property.into(),
         value: value.into(),
+        request_id: request_id(),
     }
 }
 
@@ -84,6 +86,19 @@ async fn b6_twenty_answers_at_once_make_one_contact(mode: Mode) {
         answers.into_iter().map(|answer| answer.unwrap().conversation.unwrap().contact_id).collect();
     contacts.dedup();
     assert_eq!(contacts.len(), 1);
+}
+
+async fn b6_c12_a_late_repeat_of_an_answer_does_not_replace_a_newer_one(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.bot_chat("v").await;
+    let first = answer(&chat, "name", "Ann");
+    record(&fixture, first.clone()).await.unwrap();
+    record(&fixture, answer(&chat, "name", "Anna")).await.unwrap();
+    let before = contact_of(&fixture, &chat).await;
+    record(&fixture, first.clone()).await.unwrap();
+    assert_eq!((before.name.as_str(), &contact_of(&fixture, &chat).await), ("Anna", &before));
+    let other = record(&fixture, RecordAnswerRequest { value: "Bea".into(), ..first }).await.unwrap_err();
+    assert_eq!(reason(&other), "REQUEST_ID_REUSED");
 }
 
 async fn s2_another_accounts_conversation_does_not_exist(mode: Mode) {

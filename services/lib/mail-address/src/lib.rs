@@ -4,6 +4,14 @@
 //! mail library accepts more, and two services must agree: an address that one of them stores is one that the other can mail
 //! to.
 
+use std::borrow::Cow;
+
+use frontdesk_proto::visible_line;
+use idna::AsciiDenyList;
+
+#[cfg(test)]
+mod fuzz;
+
 /// Maximum length of an address in bytes (RFC 5321, 4.5.3.1.3, without the angle brackets).
 const MAX_LENGTH: usize = 254;
 /// Maximum length of the part before the `@` in bytes.
@@ -20,10 +28,30 @@ pub fn parse(text: &str) -> Option<&str> {
     (is_name(name) && is_host(host) && text.len() <= MAX_LENGTH).then_some(text)
 }
 
-/// The address in the one spelling in which it is stored and compared: without surrounding white space, in lower case. None:
-/// mail cannot or must not go there.
+/// The address that a person typed or pasted, in the case in which it was written: without invisible characters, full-width
+/// characters as ASCII, and an internationalised host in its ASCII form (RFC 5891). None: mail cannot or must not go there.
+pub fn normalized(text: &str) -> Option<String> {
+    let text: String = visible_line(text).chars().map(to_half_width).collect();
+    let (name, host) = text.rsplit_once('@')?;
+    let host = match host.is_ascii() {
+        true => Cow::Borrowed(host),
+        false => idna::domain_to_ascii_cow(host.as_bytes(), AsciiDenyList::STD3).ok()?,
+    };
+    parse(&format!("{name}@{host}")).map(str::to_owned)
+}
+
+/// The address as [`normalized`], in the one spelling in which it is stored and compared: in lower case. None: mail cannot or
+/// must not go there.
 pub fn canonical(text: &str) -> Option<String> {
-    parse(text).map(str::to_ascii_lowercase)
+    normalized(text).map(|address| address.to_ascii_lowercase())
+}
+
+/// Full-width forms of ASCII characters, as Japanese keyboards write them.
+fn to_half_width(character: char) -> char {
+    match character {
+        '\u{FF01}'..='\u{FF5E}' => char::from_u32(u32::from(character) - 0xFEE0).unwrap_or(character),
+        _ => character,
+    }
 }
 
 fn is_name(name: &str) -> bool {
@@ -92,7 +120,42 @@ mod tests {
         ];
         for odd in odd {
             assert_eq!(parse(odd), None, "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn x1_internationalised_hosts_are_stored_in_their_ascii_form() {
+        for (written, stored) in [
+            ("anna@bücher.example", "anna@xn--bcher-kva.example"),
+            ("anna@xn--bcher-kva.example", "anna@xn--bcher-kva.example"),
+            ("Anna@BÜCHER.example", "anna@xn--bcher-kva.example"),
+            ("anna@bu\u{308}cher.example", "anna@xn--bcher-kva.example"),
+            ("anna＠visitor．example", "anna@visitor.example"),
+            ("ａｎｎａ＠ｖｉｓｉｔｏｒ。example", "anna@visitor.example"),
+            ("anna@例え.テスト", "anna@xn--r8jz45g.xn--zckzah"),
+        ] {
+            assert_eq!(canonical(written).as_deref(), Some(stored), "{written:?}");
+        }
+        assert_eq!(normalized(" Anna@Bücher.example ").as_deref(), Some("Anna@xn--bcher-kva.example"));
+        // The part before the `@` stays ASCII, and a host that maps to other parts of an address is none.
+        for odd in
+            ["änna@bücher.example", "用户@例え.テスト", "a@b℀.example", "a@\u{2488}.example", "a@ü", "a@ü..example"]
+        {
             assert_eq!(canonical(odd), None, "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn x1_invisible_characters_of_a_pasted_address_are_removed() {
+        for pasted in [
+            "\u{200B}anna@visitor.example",
+            "\u{2068}anna@visitor.example\u{2069}",
+            "\u{200E}anna@visitor.example",
+            "an\u{2060}na@visitor.example",
+            "anna@visi\u{AD}tor.example",
+            "\u{FEFF}anna@visitor.example\u{A0}",
+        ] {
+            assert_eq!(canonical(pasted).as_deref(), Some("anna@visitor.example"), "{pasted:?}");
         }
     }
 

@@ -18,6 +18,8 @@ use crate::{
 
 /// Maximum length of a name (characters). Mail headers contain it.
 const MAX_NAME_LENGTH: usize = 200;
+/// Maximum length of an address of a token that mail cannot go to (characters).
+const MAX_ADDRESS_LENGTH: usize = 254;
 
 /// A visitor in one of their chats, which the caller of these steps changes and saves itself.
 #[derive(Clone, Copy)]
@@ -104,6 +106,16 @@ pub(crate) async fn recognise_before_message(
         tx.commit().await?;
     }
     Ok(())
+}
+
+/// The address in the caller's token when mail cannot go to it, which the team sees. Empty: there is none such.
+pub(crate) fn unusable_token_email(caller: &Caller) -> String {
+    match &caller.email {
+        Some(address) if vouched_address(caller).is_none() => {
+            display_name(address).chars().take(MAX_ADDRESS_LENGTH).collect()
+        }
+        _ => String::new(),
+    }
 }
 
 fn vouched_address(caller: &Caller) -> Option<String> {

@@ -15,9 +15,11 @@ pub(super) use find_bot::find_bot;
 pub(super) use find_entry::find_entry;
 pub(super) use identify_visitor::{
     VisitorInChat, contact_of_visitor, display_name, link_visitor, recognise, recognise_before_message,
-    record_visitor_answer,
+    record_visitor_answer, unusable_token_email,
 };
 pub(super) use reject::reject;
 pub(crate) use roster::RosterKnowledge;
-pub(super) use roster::{mention_agent, require_active, require_active_agent, require_known_agent};
+pub(super) use roster::{
+    mention_agent, require_active, require_active_agent, require_known_agent, require_still_active,
+};
 pub(super) use take_typed_emails::take_typed_emails;

@@ -153,6 +153,7 @@ pub(super) fn conversation(conversation: &Conversation, names: &DisplayNames) ->
         time_zone: context.time_zone.clone(),
         properties: context.properties.clone(),
         version: counter(conversation.version),
+        unusable_token_email: conversation.unusable_token_email.clone(),
     }
 }
 
@@ -245,6 +246,7 @@ pub(super) fn closing_facts(snapshot: ClosingSnapshot, visitor_name: String) -> 
         sender_id: id_or_empty(facts.sender_id),
         last_sequence: counter(snapshot.last_sequence),
         visitor_name,
+        token_email_unusable: facts.token_email_unusable,
     }
 }
 

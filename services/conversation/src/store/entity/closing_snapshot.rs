@@ -22,6 +22,7 @@ pub(crate) struct Model {
     pub transcript_enabled: bool,
     pub sender_id: Option<Uuid>,
     pub last_sequence: i64,
+    pub token_email_unusable: bool,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -45,6 +46,7 @@ impl From<ClosingSnapshot> for Model {
             transcript_enabled: facts.transcript_enabled,
             sender_id: facts.sender_id,
             last_sequence: snapshot.last_sequence,
+            token_email_unusable: facts.token_email_unusable,
         }
     }
 }
@@ -65,6 +67,7 @@ impl From<Model> for ClosingSnapshot {
                 had_ticket: row.had_ticket,
                 transcript_enabled: row.transcript_enabled,
                 sender_id: row.sender_id,
+                token_email_unusable: row.token_email_unusable,
             },
         }
     }

@@ -42,6 +42,7 @@ pub(crate) struct Model {
     pub language: String,
     pub time_zone: String,
     pub properties: String,
+    pub unusable_token_email: String,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -86,6 +87,7 @@ impl From<&Conversation> for Model {
             language: context.language.clone(),
             time_zone: context.time_zone.clone(),
             properties: serde_json::json!(context.properties).to_string(),
+            unusable_token_email: conversation.unusable_token_email.clone(),
         }
     }
 }
@@ -105,6 +107,7 @@ impl From<Model> for Conversation {
             channel_id: row.channel_id,
             visitor_id: row.visitor_id,
             visitor_name: row.visitor_name,
+            unusable_token_email: row.unusable_token_email,
             contact_id: row.contact_id,
             status: row.status,
             context: StartContext {
