@@ -143,7 +143,7 @@ async fn b4_b5_idle_chats_are_closed_in_batches_with_an_outcome_for_each() {
     }
     let service = || ArbiterServiceClient::new(account.with_claims(CallerKind::Service, "bot-session", |_| {}));
     let close = async |idle: &[IdleConversation]| {
-        let request = CloseIdleConversationsRequest { conversations: idle.to_vec() };
+        let request = CloseIdleConversationsRequest { conversations: idle.to_vec(), handles_failed: true };
         service().close_idle_conversations(request).await.unwrap().into_inner().results
     };
     let results = close(&idle).await;

@@ -81,7 +81,7 @@ async fn a1_a3_twenty_agents_take_over_and_one_wins() {
         conversation_id: chat.id.clone(),
         bot_session_id: session,
     };
-    let idle = CloseIdleConversationsRequest { conversations: vec![idle] };
+    let idle = CloseIdleConversationsRequest { conversations: vec![idle], handles_failed: true };
     let results = ArbiterServiceClient::new(service).close_idle_conversations(idle).await.unwrap().into_inner().results;
     assert_eq!(results[0].outcome(), IdleOutcome::NotInCharge);
     Account::until_closed(&agents[0].1, &control.id).await;

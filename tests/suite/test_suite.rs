@@ -150,14 +150,17 @@ impl TestSuite {
     }
 }
 
-/// Sets new databases on the PostgreSQL server of the tests, and a new prefix on the NATS server.
+/// Sets new databases on the PostgreSQL server of the tests, and a new prefix on the NATS server of the tests, or on the one that
+/// is set already.
 pub async fn use_test_servers(settings: &mut Settings) {
     let of = &mut settings.databases;
     for database in [&mut of.conversation, &mut of.assignment, &mut of.bot_session, &mut of.notification] {
         database.url = DatabaseUrl(servers::postgres_database().await);
         database.max_connections.get_or_insert(5);
     }
-    settings.bus.url = servers::nats().await;
+    if settings.bus.url.is_empty() {
+        settings.bus.url = servers::nats().await;
+    }
     settings.bus.prefix = servers::nats_prefix();
     // The NATS server reserves this for each stream of each test.
     settings.bus.stream_max_bytes = 8 << 20;

@@ -5,7 +5,10 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::AssignmentCause as ProtoCause,
-    conversation::internal::v1::{ChangeAssigneeRequest, arbiter_service_client::ArbiterServiceClient},
+    conversation::{
+        internal::v1::{ApplyAgentRequest, ChangeAssigneeRequest, arbiter_service_client::ArbiterServiceClient},
+        v1::Reason as ConversationReason,
+    },
 };
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -49,6 +52,7 @@ pub(crate) async fn change_assignee(app: &App, change: &ChangeAssignee) -> Resul
         agent_name: change.to.as_ref().map(|agent| agent.name.clone()).unwrap_or_default(),
         request_id: change.request_id.clone(),
         cause: ProtoCause::from(change.cause).into(),
+        agent_version: change.to.as_ref().map(version).unwrap_or_default(),
     };
     let channel = app.conversation.acting_for(change.account, &change.by);
     let response = ArbiterServiceClient::new(channel).change_assignee(request).await.map_err(error)?.into_inner();
@@ -56,8 +60,32 @@ pub(crate) async fn change_assignee(app: &App, change: &ChangeAssignee) -> Resul
     Ok(Epoch { number: response.epoch.into(), began_at })
 }
 
+/// Applies the agent's state to the copy by which the conversation service accepts their messages. Returns after that copy, or
+/// a newer one, is in force there.
+pub(crate) async fn apply_agent(app: &App, agent: &Agent) -> Result<(), AssignmentError> {
+    let request = ApplyAgentRequest {
+        agent_id: agent.id.to_string(),
+        name: agent.name.clone(),
+        active: agent.is_active(),
+        version: version(agent),
+    };
+    match ArbiterServiceClient::new(app.conversation.for_account(agent.account)).apply_agent(request).await {
+        Ok(_) => Ok(()),
+        Err(status) => {
+            tracing::warn!(code = ?status.code(), message = status.message(), "an agent's state was not applied to conversations");
+            Err(AssignmentError::NotAppliedToConversations)
+        }
+    }
+}
+
+fn version(agent: &Agent) -> i32 {
+    agent.version.try_into().unwrap_or(i32::MAX)
+}
+
 fn error(status: Status) -> AssignmentError {
+    let inactive = ConversationReason::AgentNotActive.as_str_name().trim_start_matches("REASON_");
     match status.code() {
+        Code::FailedPrecondition if frontdesk_api::has_reason(&status, inactive) => AssignmentError::AgentDeactivated,
         Code::Aborted | Code::FailedPrecondition | Code::NotFound | Code::InvalidArgument => {
             AssignmentError::Rejected(status)
         }

@@ -48,6 +48,12 @@ pub(crate) enum AssignmentError {
     /// The conversation service cannot be reached.
     #[error("the conversation service cannot be reached; try again")]
     ConversationUnavailable,
+    /// The roster has the agent's new state, and the conversation service did not take it over.
+    #[error(
+        "the roster is changed, but the conversation service cannot be reached and may still go by the old state; repeat the \
+         call until it succeeds"
+    )]
+    NotAppliedToConversations,
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbErr),
@@ -96,7 +102,7 @@ impl From<AssignmentError> for Status {
             AssignmentError::HandleTaken => error(Code::AlreadyExists, Reason::HandleTaken).into(),
             AssignmentError::EmailTaken => error(Code::AlreadyExists, Reason::EmailTaken).into(),
             AssignmentError::Rejected(status) => status,
-            AssignmentError::ConversationUnavailable => {
+            AssignmentError::ConversationUnavailable | AssignmentError::NotAppliedToConversations => {
                 error(Code::Unavailable, Reason::ConversationUnavailable).retry_after(RETRY_DELAY).into()
             }
             AssignmentError::Db(error) => ApiError::database(&error).into(),

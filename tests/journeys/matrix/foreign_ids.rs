@@ -18,6 +18,9 @@ use super::{
 
 /// Fields whose unknown ids are accepted: filters that match nothing, and ids that are stored and looked up later.
 const NOT_LOOKED_UP: &[&str] = &[
+    // Copies by id; the calling service has checked them.
+    "ApplyAgent.agent_id",
+    "ApplyBot.bot_id",
     // The calling service has checked the agent.
     "ChangeAssignee.agent_id",
     "HandOffConversation.agent_id",

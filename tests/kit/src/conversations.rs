@@ -10,7 +10,8 @@ use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
     conversation::{
         internal::v1::{
-            ChangeAssigneeRequest, ChangeAssigneeResponse, CloseByBotRequest, CloseByBotResponse,
+            ApplyAgentRequest, ApplyAgentResponse, ApplyBotRequest, ApplyBotResponse, ChangeAssigneeRequest,
+            ChangeAssigneeResponse, CloseByBotRequest, CloseByBotResponse,
             HandOffConversationRequest, HandOffConversationResponse, PostBotMessageRequest, PostBotMessageResponse,
             RecordAnswerRequest, RecordAnswerResponse,
         },
@@ -56,6 +57,8 @@ pub struct FakeConversation {
 impl FakeConversations {
     /// Serves the conversations by these methods of `fake`.
     pub fn serve_by(&self, fake: &FakeServices) {
+        fake.on(|_: Request<ApplyAgentRequest>| Ok(ApplyAgentResponse {}));
+        fake.on(|_: Request<ApplyBotRequest>| Ok(ApplyBotResponse {}));
         let rows = self.clone();
         fake.on(move |request: Request<GetConversationRequest>| {
             rows.change(&request.get_ref().conversation_id, |row| {

@@ -3,9 +3,10 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use crate::{App, domain::Agent, error::AssignmentError, store};
+use crate::{App, conversation, domain::Agent, error::AssignmentError, store};
 
-/// Deactivates an agent. A repeat changes nothing.
+/// Deactivates an agent. It returns after the conversation service refuses their messages; when that service cannot be reached,
+/// the agent is deactivated all the same, and a repeat of the call, which changes nothing else, asks it again.
 pub(crate) async fn deactivate_agent(app: &App, caller: &Caller, id: Uuid) -> Result<Agent, AssignmentError> {
     let mut tx = app.db.begin_for(caller.account).await?;
     let mut agent =
@@ -17,5 +18,6 @@ pub(crate) async fn deactivate_agent(app: &App, caller: &Caller, id: Uuid) -> Re
     }
 
     tx.commit().await?;
+    conversation::apply_agent(app, &agent).await?;
     Ok(agent)
 }

@@ -52,6 +52,10 @@ impl Consumer for HandedOff {
                 tracing::info!(message = status.message(), "the named agent does not get the conversation");
                 Outcome::Ack
             }
+            Err(AssignmentError::AgentDeactivated) => {
+                tracing::info!("the named agent was deactivated meanwhile and does not get the conversation");
+                Outcome::Ack
+            }
             Err(error) => Outcome::Retry(error.to_string()),
         }
     }

@@ -10,7 +10,7 @@ use frontdesk_proto::{
     conversation::internal::v1::{ChangeAssigneeRequest, ChangeAssigneeResponse},
     event::v1::ConversationReopened,
 };
-use frontdesk_testkit::{Mode, new_id};
+use frontdesk_testkit::{Mode, new_id, refused};
 use tokio::task::JoinSet;
 use tonic::{Code, Request, Status};
 
@@ -23,6 +23,7 @@ frontdesk_testkit::on_both_modes! {
     a1_assigning_to_the_owner_changes_nothing,
     a1_assigning_to_an_owner_that_the_history_does_not_know_yet_records_nothing,
     a2_only_active_agents_of_the_roster_get_conversations,
+    a2_an_agent_who_is_deactivated_meanwhile_is_refused_by_the_row,
     c12_a_repeat_gets_the_first_answer_also_after_others_took_it_and_other_content_is_refused,
     c12_a_repeat_gets_the_first_answer_also_after_the_agent_was_deactivated,
     c12_twenty_repeats_at_once_change_the_owner_once,
@@ -138,6 +139,21 @@ async fn a2_only_active_agents_of_the_roster_get_conversations(mode: Mode) {
     let to_foreign = calls.assign_conversation(assign(conversation, &foreign, 1, "2")).await.unwrap_err();
     assert_eq!(rejection(&to_foreign), (Code::NotFound, "NOT_FOUND".into()));
     assert_eq!(service.owner(conversation).0, 1, "nothing reached the row");
+}
+
+async fn a2_an_agent_who_is_deactivated_meanwhile_is_refused_by_the_row(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let here = account();
+    let (ada, bob) = (service.agent(here, "ada").await, service.agent(here, "bob").await);
+    // The row knows of a deactivation that came after the roster was read.
+    let version = bob.version;
+    service.fake.on(move |request: Request<ChangeAssigneeRequest>| -> Result<ChangeAssigneeResponse, Status> {
+        assert_eq!(request.get_ref().agent_version, version);
+        Err(refused(Code::FailedPrecondition, "AGENT_NOT_ACTIVE", []))
+    });
+    let assign = assign(service.conversation(), &bob, 1, "1");
+    let refused = service.calls_of(here, &ada).assign_conversation(assign).await.unwrap_err();
+    assert_eq!(rejection(&refused), (Code::FailedPrecondition, "AGENT_DEACTIVATED".into()));
 }
 
 async fn c12_a_repeat_gets_the_first_answer_also_after_others_took_it_and_other_content_is_refused(mode: Mode) {

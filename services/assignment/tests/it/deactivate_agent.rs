@@ -1,12 +1,19 @@
-use frontdesk_proto::{assignment::v1::DeactivateAgentRequest, event::v1::AgentDeactivated};
+use std::sync::mpsc;
+
+use frontdesk_proto::{
+    assignment::v1::{DeactivateAgentRequest, ReactivateAgentRequest},
+    conversation::internal::v1::{ApplyAgentRequest, ApplyAgentResponse},
+    event::v1::AgentDeactivated,
+};
 use frontdesk_testkit::Mode;
 use tokio::task::JoinSet;
-use tonic::Code;
+use tonic::{Code, Request, Status};
 
 use crate::fixture::{Fixture, account, rejection, take_over};
 
 frontdesk_testkit::on_both_modes! {
     a2_a_deactivated_agent_stays_known_and_keeps_conversations,
+    a2_a_deactivation_is_answered_when_the_conversation_service_has_applied_it_and_can_be_repeated,
     c12_twenty_deactivations_at_once_change_the_agent_once,
     s2_an_agent_of_another_account_is_not_found,
 }
@@ -27,6 +34,33 @@ async fn a2_a_deactivated_agent_stays_known_and_keeps_conversations(mode: Mode) 
     assert_eq!(service.owner(conversation), (2, ada.id));
     let history = service.history(here, conversation).await;
     assert_eq!(history[0].owner.as_ref().unwrap().name, "ADA", "the name stays in the history");
+}
+
+async fn a2_a_deactivation_is_answered_when_the_conversation_service_has_applied_it_and_can_be_repeated(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let here = account();
+    let ada = service.agent(here, "ada").await;
+    let deactivate = || DeactivateAgentRequest { agent_id: ada.id.clone() };
+    service
+        .fake
+        .on(|_: Request<ApplyAgentRequest>| -> Result<ApplyAgentResponse, _> { Err(Status::unavailable("not now")) });
+    for _ in 0..2 {
+        let unavailable = service.roster(here).deactivate_agent(deactivate()).await.unwrap_err();
+        assert_eq!(rejection(&unavailable), (Code::Unavailable, "CONVERSATION_UNAVAILABLE".into()));
+    }
+    assert_eq!(service.agent_now(here, &ada).await.version, 2, "deactivated, once");
+
+    let (applied, applies) = mpsc::channel();
+    service.fake.on(move |request: Request<ApplyAgentRequest>| {
+        applied.send(request.into_inner()).unwrap();
+        Ok(ApplyAgentResponse {})
+    });
+    service.roster(here).deactivate_agent(deactivate()).await.unwrap();
+    let state = ApplyAgentRequest { agent_id: ada.id.clone(), name: ada.name.clone(), active: false, version: 2 };
+    assert_eq!(applies.try_recv(), Ok(state.clone()));
+    let reactivate = ReactivateAgentRequest { agent_id: ada.id.clone() };
+    service.roster(here).reactivate_agent(reactivate).await.unwrap();
+    assert_eq!(applies.try_recv(), Ok(ApplyAgentRequest { active: true, version: 3, ..state }));
 }
 
 async fn c12_twenty_deactivations_at_once_change_the_agent_once(mode: Mode) {

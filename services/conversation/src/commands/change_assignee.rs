@@ -6,18 +6,18 @@ use frontdesk_idempotency::Key;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::steps::{Begun, ConversationChange, mention_agent};
+use super::steps::{Begun, ConversationChange, require_still_active};
 use crate::{
     App,
-    domain::{Conversation, Owner, OwnerChange},
+    domain::{Agent, Conversation, Owner, OwnerChange},
     error::ConversationError,
 };
 
 pub(crate) struct ChangeAssignee {
     pub(crate) conversation: Uuid,
     pub(crate) change: OwnerChange,
-    /// Name of the new owner, as the roster has it.
-    pub(crate) agent_name: String,
+    /// The agent who becomes the owner, as the roster had them. None: the conversation becomes unassigned.
+    pub(crate) agent: Option<Agent>,
     pub(crate) key: Key,
 }
 
@@ -52,8 +52,10 @@ pub(crate) async fn change_assignee(
             return Ok((begun.conversation, stored.into()));
         }
     };
-    if let Some(Owner { id, .. }) = command.change.to {
-        mention_agent(&begun.tx, begun.account, id, &command.agent_name).await?;
+    if let Some(agent) = command.agent
+        && let Err(rejection) = require_still_active(&begun.tx, agent).await?
+    {
+        return Err(begun.reject(rejection).await);
     }
 
     let epoch_before = begun.conversation.epoch;

@@ -3,6 +3,8 @@
 //! A command begins a transaction, loads the row locked, lets the domain decide, saves and commits. Messages go through the
 //! message writer instead, which does the same for a batch.
 
+mod apply_agent;
+mod apply_bot;
 mod change_assignee;
 mod choose_button;
 mod close_by_bot;
@@ -27,6 +29,8 @@ mod update_channel;
 mod update_contact;
 mod update_ticket;
 
+pub(crate) use apply_agent::apply_agent;
+pub(crate) use apply_bot::apply_bot;
 pub(crate) use change_assignee::{ChangeAssignee, change_assignee};
 pub(crate) use choose_button::{ChooseButton, choose_button};
 pub(crate) use close_by_bot::{CloseByBot, close_by_bot};

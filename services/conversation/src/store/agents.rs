@@ -26,3 +26,11 @@ pub(crate) async fn save(tx: &Tx, agent: Agent) -> Result<(), DbErr> {
     Entity::insert(row.into_active_model().reset_all()).on_conflict(newer).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
+
+/// Inserts the agent, unless there is a copy. It neither changes nor locks a copy that is there.
+pub(crate) async fn insert_if_absent(tx: &Tx, agent: Agent) -> Result<(), DbErr> {
+    let absent = OnConflict::columns([Column::AccountId, Column::Id]).do_nothing().to_owned();
+    let row = Model::from(agent).into_active_model().reset_all();
+    Entity::insert(row).on_conflict(absent).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}

@@ -1,19 +1,23 @@
-//! The consumer `conversation.agents`.
+//! The local copy of agents: the consumer `conversation.agents` and `ApplyAgent`.
 
 use frontdesk_proto::{
     assignment::v1::{GetAgentRequest, GetAgentResponse},
-    conversation::v1::{CloseConversationRequest, PostCommentRequest},
+    conversation::{
+        internal::v1::ApplyAgentRequest,
+        v1::{CloseConversationRequest, PostCommentRequest},
+    },
     event::v1::{AgentDeactivated, AgentReactivated, Event},
 };
 use frontdesk_testkit::{Mode, event, on_both_modes, reason};
 use tonic::{Request, Status};
 
-use crate::fixture::{ADA, Fixture, agent, message};
+use crate::fixture::{ADA, BOB, Fixture, agent, message};
 
 on_both_modes!(
     c11_a_deactivated_agent_writes_nothing_from_the_event_on_and_an_older_answer_changes_nothing,
     c11_a_reactivated_agent_posts_again_from_the_event_on,
     an_event_about_an_agent_who_does_not_exist_holds_nothing_up,
+    a2_c11_an_applied_deactivation_is_in_force_without_an_event_and_an_older_state_changes_nothing,
 );
 
 /// The roster's event about the agent.
@@ -52,6 +56,36 @@ async fn c11_a_deactivated_agent_writes_nothing_from_the_event_on_and_an_older_a
     assert_eq!(reason(&fixture.threads(ADA).post_comment(comment).await.unwrap_err()), "AGENT_NOT_ACTIVE");
     let close = CloseConversationRequest { conversation_id: chat.id.clone(), ..Default::default() };
     assert_eq!(reason(&fixture.conversations(ADA).close_conversation(close).await.unwrap_err()), "AGENT_NOT_ACTIVE");
+}
+
+/// The assignment service applies the agent's state.
+async fn apply(fixture: &Fixture, agent: uuid::Uuid, active: bool, version: i32) {
+    let request = ApplyAgentRequest { agent_id: agent.to_string(), name: "Ada".into(), active, version };
+    let request = fixture.on_behalf_of("service:assignment", request);
+    fixture.arbiter("assignment").apply_agent(request).await.unwrap();
+}
+
+async fn a2_c11_an_applied_deactivation_is_in_force_without_an_event_and_an_older_state_changes_nothing(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.chat("v").await;
+    // Bob is unknown to the service until the state is applied, Ada is known.
+    fixture.post(&chat.id, "hello").await;
+    for agent in [ADA, BOB] {
+        apply(&fixture, agent, false, 2).await;
+        for _ in 0..2 {
+            let refused = fixture.threads(agent).post_message(message(&chat.id, "more")).await.unwrap_err();
+            assert_eq!(reason(&refused), "AGENT_NOT_ACTIVE");
+            apply(&fixture, agent, true, 1).await;
+        }
+        // The event comes late, and asks a replica of the roster that is behind.
+        answer(&fixture, true, 1);
+        fixture.service.deliver_again(&about(&fixture, agent)).await;
+        fixture.service.settled().await;
+        let refused = fixture.threads(agent).post_message(message(&chat.id, "more")).await.unwrap_err();
+        assert_eq!(reason(&refused), "AGENT_NOT_ACTIVE");
+        apply(&fixture, agent, true, 3).await;
+        fixture.threads(agent).post_message(message(&chat.id, "back")).await.unwrap();
+    }
 }
 
 async fn c11_a_reactivated_agent_posts_again_from_the_event_on(mode: Mode) {

@@ -1,17 +1,19 @@
-//! The consumer `conversation.bots`.
+//! The local copy of bots: the consumer `conversation.bots` and `ApplyBot`.
 
 use frontdesk_proto::{
     botsession::v1::{GetBotRequest, GetBotResponse},
+    conversation::internal::v1::ApplyBotRequest,
     event::v1::{BotDeleted, BotUndeleted, Event},
 };
 use frontdesk_testkit::{Mode, event, on_both_modes};
 use tonic::Request;
 
-use crate::fixture::{Fixture, ROBIN, robin};
+use crate::fixture::{Fixture, ROBIN, TIMEOUT, robin};
 
 on_both_modes!(
     b1_chats_start_unassigned_once_the_channels_bot_was_deleted_and_an_older_answer_changes_nothing,
     b1_chats_start_with_the_bot_again_once_it_was_undeleted,
+    b1_an_applied_deletion_is_in_force_without_an_event_and_an_older_state_changes_nothing,
 );
 
 fn answer(fixture: &Fixture, deleted: bool, version: i32) {
@@ -50,5 +52,24 @@ async fn b1_chats_start_unassigned_once_the_channels_bot_was_deleted_and_an_olde
         deliver(&fixture, &deleted).await;
         let chat = fixture.chat_on(&channel, visitor).await;
         assert!(fixture.conversation(&chat.id).await.bot_session.is_none());
+    }
+}
+
+async fn b1_an_applied_deletion_is_in_force_without_an_event_and_an_older_state_changes_nothing(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let channel = fixture.bot_channel().await;
+    let states = [(true, 2, false), (false, 1, false), (false, 3, true), (true, 2, true)];
+    for (number, (deleted, version, greets)) in states.into_iter().enumerate() {
+        let request = ApplyBotRequest {
+            bot_id: ROBIN.to_string(),
+            name: "Robin".into(),
+            inactivity_timeout: Some(TIMEOUT.try_into().unwrap()),
+            deleted,
+            version,
+        };
+        let request = fixture.on_behalf_of("service:bot-session", request);
+        fixture.arbiter("bot-session").apply_bot(request).await.unwrap();
+        let chat = fixture.chat_on(&channel, &format!("v{number}")).await;
+        assert_eq!(fixture.conversation(&chat.id).await.bot_session.is_some(), greets, "state {number}");
     }
 }

@@ -4,7 +4,7 @@ use frontdesk_proto::{
     actor::v1::ActorKind,
     assignment::v1::AssignmentCause,
     conversation::{
-        internal::v1::{ChangeAssigneeRequest, ChangeAssigneeResponse},
+        internal::v1::{ApplyAgentRequest, ChangeAssigneeRequest, ChangeAssigneeResponse},
         v1::{AssigneeChangedEntry, Entry, entry::Content},
     },
     event::v1::AssigneeChanged,
@@ -22,6 +22,7 @@ on_both_modes!(
     a1_twenty_changes_at_one_epoch_and_one_wins,
     a1_the_same_owner_changes_nothing_and_answers_the_current_epoch,
     e3_a_closed_conversation_changes_no_owner,
+    a2_an_agent_who_was_deactivated_after_the_caller_read_them_gets_nothing,
     s2_another_accounts_conversation_does_not_exist,
 );
 
@@ -33,6 +34,7 @@ fn request(conversation: &str, expected_epoch: i32, agent: Option<uuid::Uuid>) -
         agent_name: "Ada".into(),
         request_id: request_id(),
         cause: AssignmentCause::ByHand.into(),
+        agent_version: 1,
     }
 }
 
@@ -147,4 +149,23 @@ async fn s2_another_accounts_conversation_does_not_exist(mode: Mode) {
     let request = fixture.on_behalf_of_in(other, &format!("agent:{ADA}"), request(&chat.id, 1, Some(ADA)));
     let refused = fixture.arbiter("assignment").change_assignee(request).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
+}
+
+async fn a2_an_agent_who_was_deactivated_after_the_caller_read_them_gets_nothing(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.chat("v").await;
+    let apply = ApplyAgentRequest { agent_id: ADA.to_string(), name: "Ada".into(), active: false, version: 2 };
+    let apply = fixture.on_behalf_of("service:assignment", apply);
+    fixture.arbiter("assignment").apply_agent(apply).await.unwrap();
+    let refused = change(&fixture, request(&chat.id, 1, Some(ADA))).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "AGENT_NOT_ACTIVE"));
+    assert_eq!(fixture.conversation(&chat.id).await.assignee, None);
+
+    // Read after a reactivation that has not arrived here yet.
+    let reactivated = ChangeAssigneeRequest { agent_version: 3, ..request(&chat.id, 1, Some(ADA)) };
+    change(&fixture, reactivated).await.unwrap();
+    fixture.post(&chat.id, "back").await;
+    // A caller of the release before sends no version.
+    let earlier = ChangeAssigneeRequest { agent_version: 0, ..request(&chat.id, 2, Some(BOB)) };
+    assert_eq!(change(&fixture, earlier).await.unwrap().epoch, 3);
 }

@@ -31,7 +31,7 @@ fn idle(account: AccountId, chat: &BotChat) -> IdleConversation {
 }
 
 async fn close_idle(fixture: &Fixture, conversations: Vec<IdleConversation>) -> Vec<IdleResult> {
-    let request = Request::new(CloseIdleConversationsRequest { conversations });
+    let request = Request::new(CloseIdleConversationsRequest { conversations, handles_failed: true });
     fixture.arbiter("bot-session").close_idle_conversations(request).await.unwrap().into_inner().results
 }
 

@@ -202,6 +202,7 @@ impl Fixture {
             agent_name: "Ada".into(),
             request_id: request_id(),
             cause: AssignmentCause::ByHand.into(),
+            agent_version: 1,
         };
         let request = self.on_behalf_of(&format!("agent:{ADA}"), request);
         self.arbiter("assignment").change_assignee(request).await.unwrap();

@@ -2,7 +2,7 @@
 
 use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
-use frontdesk_db::{AccountId, Tx};
+use frontdesk_db::Tx;
 use frontdesk_idempotency::Key;
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
@@ -19,7 +19,6 @@ use crate::{
 pub(crate) struct ConversationChange<'a> {
     app: &'a App,
     pub(crate) tx: Tx,
-    pub(crate) account: AccountId,
     pub(crate) conversation: Conversation,
     /// Time by the database's clock, read after the lock.
     pub(crate) now: Time,
@@ -74,7 +73,7 @@ impl<'a> ConversationChange<'a> {
             None => None,
         };
         let now = tx.now().await?;
-        let change = Self { app, tx, account: conversation.account, conversation, now, key };
+        let change = Self { app, tx, conversation, now, key };
         Ok(match first_result {
             Some(result) => Begun::Repeat(change, result),
             None => Begun::First(change),

@@ -81,7 +81,17 @@ async fn ask_roster(app: &App, caller: &Caller, id: Uuid) -> Result<Agent, Conve
     Ok(agent)
 }
 
-/// Stores the name of an agent that a call contains, until the roster's answer or event replaces it.
+/// Stores the name of an agent that a call contains, until the roster's answer or event replaces it. An agent who is known
+/// already stays as they are, and their row is not locked.
 pub(crate) async fn mention_agent(tx: &Tx, account: AccountId, id: Uuid, name: &str) -> Result<(), DbErr> {
-    agents::save(tx, Agent::mentioned(account, id, name)).await
+    agents::insert_if_absent(tx, Agent::mentioned(account, id, name)).await
+}
+
+/// Takes over the agent as the roster's caller read them, and requires that they were not deactivated since.
+pub(crate) async fn require_still_active(tx: &Tx, agent: Agent) -> Result<Result<(), Rejection>, DbErr> {
+    let copy = agents::find(tx.conn(), agent.account, agent.id).await?;
+    match copy.filter(|copy| !agent.is_newer_than(copy)) {
+        Some(copy) => Ok(copy.require_not_deactivated_since(&agent)),
+        None => agents::save(tx, agent).await.map(Ok),
+    }
 }
