@@ -7,7 +7,7 @@ CLIENTS := $(CURDIR)/target/clients
 BUF := $(TOOLS)/node_modules/.bin/buf
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run demo token build test chaos chaos-full bench bench-compare release check fmt clippy layers proto-lint docs python servers public-protos clients test-clients chromium clean
+.PHONY: help run demo token build test fuzz chaos chaos-full bench bench-compare release check fmt clippy layers proto-lint docs python servers public-protos clients test-clients chromium clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -28,9 +28,12 @@ NO_BROWSER := $(filter browser,$(SKIP))
 
 # Every line selects the whole workspace, so that features are the same and each crate is built once.
 test: python servers clients build ## Run every test: domain, services, journeys in both modes, process kills, clients in Python and in a browser, a real SMTP server. SKIP=browser leaves the browser out
-	FRONTDESK_TEST_SKIP=$(SKIP) FRONTDESK_TEST_PYTHON=$(PYTHON) cargo test --workspace
+	BOLERO_RANDOM_TEST_TIME_MS=10000 FRONTDESK_TEST_SKIP=$(SKIP) FRONTDESK_TEST_PYTHON=$(PYTHON) cargo test --workspace
 	FRONTDESK_TEST_SKIP=$(SKIP) FRONTDESK_TEST_PYTHON=$(PYTHON) FRONTDESK_TEST_MODE=distributed cargo test --workspace --test journeys
 	@$(if $(NO_BROWSER),echo "Skipped: the client in a browser (SKIP=browser)")
+
+fuzz: ## Fuzz each parser of untrusted bytes with libFuzzer (a C++ compiler is needed). [SECONDS_EACH=1800] [ONLY=<part of a test's name>]
+	tests/fuzz/fuzz.sh $(or $(SECONDS_EACH),1800) $(ONLY)
 
 chaos: servers release ## Inject faults (kills, pauses, cut connections) under load and check every promise: under 20 minutes
 	target/release/frontdesk-chaos short

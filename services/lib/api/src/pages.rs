@@ -197,4 +197,15 @@ mod tests {
         let other_method = pages.read_request::<u64, _>(&caller(1), &ListAgentsRequest::default(), 0, &token);
         assert!(other_method.is_err());
     }
+
+    #[test]
+    fn s8_no_page_token_that_another_made_is_accepted() {
+        const PIECES: &[&str] = &[".", "eyJ", "eyJhbGciOiJIUzI1NiJ9", "e30", "=", "-", "_", "AAAA", "null"];
+        let (caller, filter) = (caller(1), ListBotsRequest::default());
+        let pages = std::panic::AssertUnwindSafe(pages());
+        frontdesk_fuzz::check!().with_generator(frontdesk_fuzz::text(PIECES, 24)).for_each(|token| {
+            let read = pages.read_request::<serde_json::Value, _>(&caller, &filter, 2, token);
+            assert_eq!(read.is_ok(), token.is_empty(), "{token}");
+        });
+    }
 }

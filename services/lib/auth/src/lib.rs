@@ -7,6 +7,8 @@ mod access;
 mod caller;
 mod certificate;
 mod development_key;
+#[cfg(test)]
+mod fuzz;
 mod identity;
 mod installation_secret;
 mod issuer;

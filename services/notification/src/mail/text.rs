@@ -112,4 +112,54 @@ mod tests {
         assert_eq!(response.chars().count(), 500);
         assert!(!response.chars().any(char::is_control));
     }
+
+    #[test]
+    fn s8_t7_no_text_leaves_its_line_or_turns_the_direction_of_another() {
+        const PIECES: &[&str] = &[
+            "\r\n",
+            "\r",
+            "\n",
+            "\u{85}",
+            "\u{2028}",
+            "\t",
+            "=?utf-8?B?",
+            "?=",
+            "\u{202E}",
+            "\u{2066}",
+            "\u{2067}",
+            "\u{2069}",
+            "\u{200F}",
+            "\u{0}",
+            "\u{1b}[31m",
+            "Bcc: ",
+            "<",
+            "&",
+            "a",
+        ];
+        frontdesk_fuzz::check!().with_generator(frontdesk_fuzz::text(PIECES, 32)).for_each(|written| {
+            let (header, url, response) = (one_line(written, 20), visible_url(written), server_response(written));
+            for line in [&header, &url, &response] {
+                assert!(
+                    !line
+                        .chars()
+                        .any(|char| char.is_control() || is_line_break(char) || is_embedding(char) || is_isolate(char)),
+                    "{line:?}"
+                );
+            }
+            assert!(header.chars().count() <= 20 && !header.contains("=?"), "{header:?}");
+            for line in body_lines(written) {
+                assert!(
+                    !line
+                        .chars()
+                        .any(|char| (char.is_control() && char != '\t') || is_line_break(char) || is_embedding(char)),
+                    "{line:?}"
+                );
+                let closed = |open: usize, char| match char {
+                    END_OF_ISOLATE => open.checked_sub(1),
+                    _ => Some(open + usize::from(begins_isolate(char))),
+                };
+                assert_eq!(line.chars().try_fold(0, closed), Some(0), "{line:?}");
+            }
+        });
+    }
 }

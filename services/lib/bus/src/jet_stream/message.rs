@@ -159,6 +159,19 @@ mod tests {
         assert_eq!(Names("frontdesk".into()).subject(&event).split('.').count(), 6);
     }
 
+    fn message(headers: Option<async_nats::HeaderMap>, payload: Vec<u8>) -> async_nats::Message {
+        let subject = "subject".into();
+        async_nats::Message {
+            subject,
+            reply: None,
+            payload: payload.into(),
+            headers,
+            status: None,
+            description: None,
+            length: 0,
+        }
+    }
+
     #[test]
     fn an_event_survives_a_round_trip_through_a_message() {
         let event = Event {
@@ -177,15 +190,42 @@ mod tests {
             }),
         };
         let written = write(&event, &event.id).outbound_message(Names("frontdesk".into()).subject(&event));
-        let message = async_nats::Message {
-            subject: written.subject,
-            reply: None,
-            payload: written.payload,
-            headers: written.headers,
-            status: None,
-            description: None,
-            length: 0,
-        };
-        assert_eq!(read(&message).unwrap(), event);
+        assert_eq!(read(&message(written.headers, written.payload.to_vec())).unwrap(), event);
+    }
+
+    #[test]
+    fn s8_any_message_is_an_event_or_is_refused_and_an_event_is_written_as_it_was_read() {
+        const PIECES: &[&str] = &[
+            "0190b1c2-7a3e-7c3a-9d55-3f3f0c8a1b2c",
+            "frontdesk.event.v1.ConversationClosed",
+            "/",
+            "conversation",
+            "1",
+            "-1",
+            "2026-11-26T00:00:00Z",
+            "9999-12-31T23:59:60.999999999+23:59",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ];
+        const NAMES: [&str; 8] = [
+            "ce-id",
+            "ce-type",
+            "ce-source",
+            "ce-accountid",
+            "ce-aggregatetype",
+            "ce-aggregateid",
+            "ce-aggregateversion",
+            "ce-time",
+        ];
+        let values = std::array::from_fn::<_, 8, _>(|_| frontdesk_fuzz::text(PIECES, 3));
+        frontdesk_fuzz::check!().with_generator((values, frontdesk_fuzz::bytes(32))).for_each(|(values, payload)| {
+            let mut headers = async_nats::HeaderMap::new();
+            for (name, value) in NAMES.iter().zip(values) {
+                headers.insert(*name, one_line(value).as_str());
+            }
+            if let Ok(event) = read(&message(Some(headers), payload.clone())) {
+                let written = write(&event, &event.id).outbound_message("subject");
+                assert_eq!(read(&message(written.headers, written.payload.to_vec())).unwrap(), event);
+            }
+        });
     }
 }

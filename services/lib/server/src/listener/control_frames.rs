@@ -204,4 +204,19 @@ mod tests {
             assert_eq!(limiter.received(&frame(6, 0, 8).repeat(200), now), Ok(()), "second {second}: 200 pings");
         }
     }
+
+    #[test]
+    fn s8_frames_count_the_same_in_whatever_pieces_they_arrive() {
+        let frames = frontdesk_fuzz::bytes(256);
+        frontdesk_fuzz::check!().with_generator((frames, 1_usize..40)).for_each(|(frames, piece)| {
+            let now = Instant::now();
+            let (mut whole, mut pieces) = (limiter(now), limiter(now));
+            whole.sent(frames);
+            frames.chunks(*piece).for_each(|part| pieces.sent(part));
+            assert_eq!(whole.tokens, pieces.tokens);
+            let received = whole.received(frames, now);
+            assert_eq!(frames.chunks(*piece).try_for_each(|part| pieces.received(part, now)), received);
+            assert_eq!(whole.pending_resets, pieces.pending_resets);
+        });
+    }
 }
