@@ -100,6 +100,16 @@ impl AccessMap {
         self.0.get(path)
     }
 
+    /// The names of a service's methods, in order; empty: there is no such service.
+    pub fn methods(&self, service: &str) -> Vec<&str> {
+        let of_service =
+            |path: &'_ String| path.strip_prefix('/')?.strip_prefix(service)?.strip_prefix('/').map(str::len);
+        let methods = self.0.keys().filter_map(|path| of_service(path).map(|length| &path[path.len() - length..]));
+        let mut methods: Vec<&str> = methods.collect();
+        methods.sort_unstable();
+        methods
+    }
+
     /// The paths of all methods with their access.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Access)> {
         self.0.iter().map(|(path, access)| (path.as_str(), access))

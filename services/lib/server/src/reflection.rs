@@ -3,6 +3,9 @@
 use tonic::service::Routes;
 use tonic_reflection::server::{Builder, Error};
 
+/// Maximum size of a request in bytes: a name of a file or a symbol.
+const MAX_REQUEST_SIZE: usize = 4 * 1024;
+
 /// Adds reflection, which lists the named services and shows the encoded descriptors.
 pub(crate) fn add_reflection(routes: Routes, descriptors: &[u8], listed: &[&'static str]) -> Result<Routes, Error> {
     let builder = || {
@@ -12,7 +15,9 @@ pub(crate) fn add_reflection(routes: Routes, descriptors: &[u8], listed: &[&'sta
             .with_service_name("grpc.health.v1.Health");
         listed.iter().fold(builder, |builder, name| builder.with_service_name(*name))
     };
-    Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
+    let v1 = builder().build_v1()?.max_decoding_message_size(MAX_REQUEST_SIZE);
+    let v1alpha = builder().build_v1alpha()?.max_decoding_message_size(MAX_REQUEST_SIZE);
+    Ok(routes.add_service(v1).add_service(v1alpha))
 }
 
 #[cfg(test)]

@@ -16,12 +16,12 @@ use super::{
     authentication::{apply_on_behalf_of, authenticate},
     concurrency::{CallPermit, StreamPermit},
     deadlines::deadlines,
-    request_body::read_unary_body,
+    request_body::{RequestLimit, read_unary_body},
 };
 use crate::PeerInfo;
 
 /// How long a request may take to arrive.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A refused call.
 pub(super) struct Rejection {
@@ -58,7 +58,8 @@ impl Admission {
         let deadlines = self.deadlines(&head.headers, &caller);
         // The whole body is read before a permit is taken, so that slow senders hold none.
         let body_deadline = deadlines.answer.min(Instant::now() + REQUEST_TIMEOUT);
-        let body = tokio::time::timeout_at(body_deadline, read_unary_body(body)).await;
+        let limit = RequestLimit::Memory(&self.limiter, peer.as_ref());
+        let body = tokio::time::timeout_at(body_deadline, read_unary_body(body, &limit)).await;
         let body = match body.unwrap_or_else(|_| Err(deadline_exceeded())) {
             Ok(body) => body,
             Err(error) => return Err(Rejection { status: error.into(), audited }),
@@ -66,7 +67,7 @@ impl Admission {
         let permit = self.limiter.acquire_call(&caller)?;
         let stream = access.streams().then(|| self.limiter.acquire_stream(&caller)).transpose()?;
         head.extensions.insert(caller);
-        Ok(AdmittedCall { request: Request::from_parts(head, body), audited, deadlines, permit, stream, peer })
+        Ok(AdmittedCall { request: Request::from_parts(head, body.bytes), audited, deadlines, permit, stream, peer })
     }
 
     /// The caller, once it is authenticated, within its rates, and has the method's permission.
@@ -158,7 +159,7 @@ mod tests {
 
         /// The status of a call with these headers; a call that is admitted is answered UNIMPLEMENTED.
         async fn call(&self, headers: &[(&str, &str)], body: Body) -> Status {
-            let mut request = Request::builder().uri(self.method.as_str());
+            let mut request = Request::post(self.method.as_str()).header("content-type", "application/grpc");
             for (name, value) in headers {
                 request = request.header(*name, *value);
             }

@@ -48,6 +48,13 @@ struct CallerStream {
     caller: u64,
 }
 
+impl StreamPermit {
+    /// One of these permits. None: all are taken.
+    pub(super) fn try_of(permits: &Arc<Semaphore>) -> Option<Self> {
+        Some(Self { _process: permits.clone().try_acquire_owned().ok()?, _caller: None })
+    }
+}
+
 impl Drop for CallerStream {
     fn drop(&mut self) {
         let streams = &mut *self.streams.lock().unwrap_or_else(PoisonError::into_inner);

@@ -21,10 +21,13 @@ use tower::{Layer, Service};
 use tracing::Instrument;
 
 use super::{
-    Admission,
+    Admission, Method,
     admit::{AdmittedCall, deadline_exceeded},
+    answer_body::bound_answer,
     deadlines::deadlines,
+    open_methods::OpenMethod,
     stream_permit::hold_stream_permit,
+    transport_errors::refuse_other_protocols,
 };
 
 /// Puts [`Admission`] before every service of a server.
@@ -63,13 +66,17 @@ where
         // The instance that was polled ready handles the call; a clone takes its place.
         let clone = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, clone);
+        if let Some(response) = refuse_other_protocols(&request) {
+            return Box::pin(std::future::ready(Ok(response)));
+        }
         let path = request.uri().path().to_owned();
+        let is_declared = match self.admission.method(&path) {
+            Some(method) => matches!(method, Method::Declared(_)),
+            None => return Box::pin(std::future::ready(Ok(self.admission.unimplemented(&path).into_http()))),
+        };
         // An overloaded process refuses before any other work. Calls with the header of services pass: whether the caller is a
         // service is verified below, and if it is not, acquiring a permit refuses the call.
-        if self.admission.limiter.is_overloaded()
-            && !request.headers().contains_key(ACCOUNT_HEADER)
-            && self.admission.access(&path).is_some()
-        {
+        if is_declared && self.admission.limiter.is_overloaded() && !request.headers().contains_key(ACCOUNT_HEADER) {
             return Box::pin(std::future::ready(Ok(self.admission.limiter.overloaded_response())));
         }
         let span = tracing::info_span!("rpc", rpc.system.name = "grpc", rpc.method = %path.trim_start_matches('/'));
@@ -91,9 +98,10 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send + 'static,
     S::Future: Send + 'static,
 {
-    let Some(access) = admission.access(&path) else {
-        let deadlines = deadlines(request.headers(), None);
-        return Ok(answer(deadlines, inner.call(request), span).await);
+    let access = match admission.method(&path) {
+        Some(Method::Declared(access)) => access,
+        Some(Method::Open(method)) => return Ok(answer_open(&admission, method, inner, request, span).await),
+        None => return Ok(admission.unimplemented(&path).into_http()),
     };
     let call = match admission.admit(access, request).await {
         Ok(call) => call,
@@ -102,15 +110,40 @@ where
     let AdmittedCall { request, audited, deadlines, permit, stream, peer } = call;
     let audit = admission.clone();
     let handler = async move {
-        let response = match audited {
+        let Ok(response) = match audited {
             None => inner.call(request.map(|body| Body::new(Full::new(body)))).await,
             Some(caller) => Ok(audit.audit.record(&caller, &path, request, |request| inner.call(request)).await),
         };
         drop(permit);
-        response
+        Ok(audit.explain_unimplemented(response, &path))
     };
     let response = answer(deadlines, handler, span).await;
-    Ok(hold_stream_permit(response, stream, deadlines, peer))
+    Ok(match stream {
+        None => bound_answer(response, &admission.limiter, peer.as_ref()),
+        stream => hold_stream_permit(response, stream, deadlines, peer),
+    })
+}
+
+/// Answers a call of a method that needs no caller.
+async fn answer_open<S>(
+    admission: &Admission,
+    method: OpenMethod,
+    mut inner: S,
+    request: Request<Body>,
+    span: tracing::Span,
+) -> Response<Body>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send + 'static,
+    S::Future: Send + 'static,
+{
+    let deadlines = deadlines(request.headers(), None);
+    match admission.admit_open(method, request, deadlines).await {
+        Ok(call) => {
+            let (request, held) = call.split();
+            held.hold(answer(deadlines, inner.call(request), span).await)
+        }
+        Err(error) => Status::from(error).into_http(),
+    }
 }
 
 /// The handler's response, or DEADLINE_EXCEEDED. A caller that disconnects drops this future but not the handler's task: a write
@@ -151,22 +184,27 @@ mod tests {
     use frontdesk_audit::AuditLog;
     use frontdesk_auth::{AccessMap, DevelopmentKey, Identity};
     use frontdesk_clock::Clock;
+    use http_body_util::BodyExt;
 
     use super::*;
     use crate::{AuditLayer, LimitSettings};
 
     fn layer(folder: &tempfile::TempDir) -> CallLayer {
+        layer_with(folder, &LimitSettings::default())
+    }
+
+    fn layer_with(folder: &tempfile::TempDir, limits: &LimitSettings) -> CallLayer {
         let clock = Clock::system();
         let keys = DevelopmentKey::load_or_create(&folder.path().join("key"), &clock).unwrap();
         let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap();
         let audit = AuditLayer::try_new(AuditLog::default(), frontdesk_proto::DESCRIPTORS).unwrap();
-        let limits = LimitSettings::default();
-        CallLayer(Arc::new(Admission::new(Identity::from_development_key(&keys), access, audit, &limits, &clock)))
+        CallLayer(Arc::new(Admission::new(Identity::from_development_key(&keys), access, audit, limits, &clock)))
     }
 
-    /// A call of a method that declares no permission: it passes only what applies to every call.
+    /// A call of a method that needs no caller: it passes only what applies to every call.
     fn call() -> Request<Body> {
-        Request::builder().uri("/test.Service/Method").header("grpc-timeout", "200m").body(Body::empty()).unwrap()
+        let call = Request::post("/grpc.health.v1.Health/Check").header("content-type", "application/grpc");
+        call.header("grpc-timeout", "200m").body(Body::empty()).unwrap()
     }
 
     #[tokio::test(start_paused = true)]
@@ -200,5 +238,81 @@ mod tests {
         let answer = layer(&folder).layer(tower::service_fn(bug)).call(call()).await.unwrap();
         assert_eq!(answer.headers()["grpc-status"], "13", "INTERNAL");
         assert!(!format!("{:?}", answer.headers()).contains("a bug"), "the panic's message does not reach the caller");
+    }
+
+    const REFLECT: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    const WATCH: &str = "/grpc.health.v1.Health/Watch";
+
+    fn request(path: &str, body: Body) -> Request<Body> {
+        Request::post(path).header("content-type", "application/grpc").body(body).unwrap()
+    }
+
+    /// A stream that has sent nothing yet.
+    async fn silent(_: Request<Body>) -> Result<Response<Body>, Infallible> {
+        Ok(Response::new(Body::new(http_body_util::StreamBody::new(futures::stream::pending::<
+            Result<http_body::Frame<bytes::Bytes>, Status>,
+        >()))))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s4_streams_of_health_and_reflection_have_permits_and_an_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = LimitSettings { health_watches: 1, reflection_streams: 1, ..LimitSettings::default() };
+        let mut service = layer_with(&folder, &limits).layer(tower::service_fn(silent));
+        for (path, ends_within) in [(REFLECT, 60), (WATCH, 36 * 60)] {
+            let began = tokio::time::Instant::now();
+            let mut open = service.call(request(path, Body::empty())).await.unwrap().into_body();
+            let refused = service.call(request(path, Body::empty())).await.unwrap();
+            assert_eq!(refused.headers()["grpc-status"], "8", "{path}: RESOURCE_EXHAUSTED");
+            let end = open.frame().await.unwrap().unwrap().into_trailers().unwrap();
+            assert_eq!(end["grpc-status"], "14", "{path}: UNAVAILABLE");
+            assert!(began.elapsed() <= Duration::from_secs(ends_within), "{path}: {:?}", began.elapsed());
+            drop(open);
+            tokio::task::yield_now().await;
+            let next = service.call(request(path, Body::empty())).await.unwrap();
+            assert!(!next.headers().contains_key("grpc-status"), "{path}: its permit is free");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s4_requests_of_health_are_small_and_arrive_in_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut service = layer(&folder).layer(tower::service_fn(silent));
+        let large = [&[0, 0, 0, 0x10, 1][..], &[7; 100]].concat();
+        let endless = Body::new(http_body_util::StreamBody::new(futures::stream::pending::<
+            Result<http_body::Frame<bytes::Bytes>, Status>,
+        >()));
+        for (body, code) in [(Body::new(Full::new(large.into())), "3"), (endless, "4")] {
+            let answer = service.call(request(WATCH, body)).await.unwrap();
+            assert_eq!(answer.headers()["grpc-status"], code);
+        }
+    }
+
+    #[tokio::test]
+    async fn i22_a_request_that_is_no_call_of_a_method_learns_what_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let router = tower::service_fn(async |_: Request<Body>| Ok(Status::unimplemented("").into_http()));
+        let mut service = layer(&folder).layer(router);
+        for (path, words) in [
+            ("/acme.v1.Shop/Buy", "there is no service \"acme.v1.Shop\" here"),
+            ("/frontdesk.conversation.v1.VisitorService/Nothing", "has no method \"Nothing\"; it has "),
+        ] {
+            let answer = service.call(request(path, Body::empty())).await.unwrap();
+            let status = Status::from_header_map(answer.headers()).unwrap();
+            assert!(
+                status.code() == tonic::Code::Unimplemented && status.message().contains(words),
+                "{path}: {status:?}"
+            );
+        }
+        for (method, content_type, code) in [
+            ("POST", "application/json", 415),
+            ("POST", "application/grpc-web-text", 415),
+            ("POST", "application/grpcx", 415),
+            ("GET", "application/grpc", 405),
+        ] {
+            let call = Request::builder().method(method).uri(WATCH).header("content-type", content_type);
+            let answer = service.call(call.body(Body::empty()).unwrap()).await.unwrap();
+            assert_eq!(answer.status(), code, "{method} {content_type}");
+        }
     }
 }

@@ -3,7 +3,10 @@
 use std::{
     hash::{BuildHasher, RandomState},
     net::IpAddr,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -12,13 +15,16 @@ use frontdesk_auth::{Caller, CallerKind};
 use frontdesk_proto::error::v1::Reason;
 use http::{HeaderMap, Response};
 use rand::Rng;
+use tokio::sync::Semaphore;
 use tonic::{Code, Status, body::Body};
 
 use super::{
     LimitSettings,
     concurrency::{CallPermit, ConcurrencyLimits, StreamLimit, StreamPermit},
+    memory::{MemoryLimits, MessageMemory},
     rates::{RateExceeded, RateLimits, RateScope},
 };
+use crate::PeerInfo;
 
 /// Number of pre-built RESOURCE_EXHAUSTED responses, each with its own retry delay: building one costs more than all else that
 /// an overloaded process does for a refused call.
@@ -32,6 +38,9 @@ const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 pub(super) struct Limiter {
     concurrency: ConcurrencyLimits,
     rates: RateLimits,
+    memory: MemoryLimits,
+    health_watches: Arc<Semaphore>,
+    reflection_streams: Arc<Semaphore>,
     /// Maximum number of open streams of one visitor; 0: no limit.
     visitor_streams: usize,
     hasher: RandomState,
@@ -48,6 +57,9 @@ impl Limiter {
         Self {
             concurrency: ConcurrencyLimits::new(settings.in_flight, settings.streams),
             rates: RateLimits::new(settings),
+            memory: MemoryLimits::new(settings.unread_bytes),
+            health_watches: semaphore(settings.health_watches),
+            reflection_streams: semaphore(settings.reflection_streams),
             visitor_streams: settings.visitor_streams,
             hasher: RandomState::new(),
             overloaded: (0..PREBUILT_RESPONSES).map(prebuilt).collect(),
@@ -89,6 +101,30 @@ impl Limiter {
                 let message = format!("you have {max} streams open, the maximum of this installation; end one first");
                 rate_limited(RateScope::Caller, message, Duration::from_secs(1))
             }
+        })
+    }
+
+    /// A permit for a `Watch` of the health service.
+    pub(super) fn acquire_health_watch(&self) -> Result<StreamPermit, ApiError> {
+        StreamPermit::try_of(&self.health_watches).ok_or_else(|| self.overloaded())
+    }
+
+    /// A permit for a reflection stream.
+    pub(super) fn acquire_reflection_stream(&self) -> Result<StreamPermit, ApiError> {
+        StreamPermit::try_of(&self.reflection_streams).ok_or_else(|| self.overloaded())
+    }
+
+    /// Room for a large request of this size, which its client sends.
+    pub(super) fn acquire_request(&self, peer: &PeerInfo, bytes: usize) -> Result<MessageMemory, ApiError> {
+        self.memory.try_receive(&peer.memory, bytes).ok_or_else(|| self.overloaded())
+    }
+
+    /// Room for an answer of this size, which its client has still to read.
+    pub(super) fn acquire_answer(&self, peer: &PeerInfo, bytes: usize) -> Result<MessageMemory, ApiError> {
+        self.memory.try_answer(&peer.memory, bytes).ok_or_else(|| {
+            self.overloaded_count.fetch_add(1, Ordering::Relaxed);
+            let message = "too many large answers wait for their clients to read them; read yours, and call again";
+            overloaded_with(message)
         })
     }
 
@@ -138,9 +174,16 @@ impl Limiter {
     }
 }
 
+fn semaphore(permits: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)))
+}
+
 fn overloaded() -> ApiError {
+    overloaded_with("this replica is overloaded; nothing was done, try again")
+}
+
+fn overloaded_with(message: &str) -> ApiError {
     let retry_after = Duration::from_millis(rand::rng().random_range(OVERLOAD_RETRY_MS));
-    let message = "this replica is overloaded; nothing was done, try again";
     ApiError::shared(Code::ResourceExhausted, Reason::Overloaded, message).retry_after(retry_after)
 }
 

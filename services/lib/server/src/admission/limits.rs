@@ -19,6 +19,12 @@ pub struct LimitSettings {
     pub in_flight: usize,
     /// Maximum number of open streams.
     pub streams: usize,
+    /// Maximum number of open `Watch` calls of the health service, which need no token.
+    pub health_watches: usize,
+    /// Maximum number of open reflection streams, which need no token.
+    pub reflection_streams: usize,
+    /// Maximum number of bytes of answers that wait for their clients to read them: beyond it answers of more than 64 KiB are refused.
+    pub unread_bytes: usize,
     /// Maximum number of open streams of one visitor; 0: no limit.
     pub visitor_streams: usize,
     /// Calls per second of one visitor.
@@ -44,6 +50,9 @@ impl Default for LimitSettings {
             control_frames: true,
             in_flight: 256,
             streams: 20_000,
+            health_watches: 1_000,
+            reflection_streams: 16,
+            unread_bytes: 256 * 1024 * 1024,
             visitor_streams: 20,
             visitor_rate: 20,
             agent_rate: 100,
@@ -69,6 +78,9 @@ impl LimitSettings {
             ("streams_per_connection", self.streams_per_connection as usize),
             ("in_flight", self.in_flight),
             ("streams", self.streams),
+            ("health_watches", self.health_watches),
+            ("reflection_streams", self.reflection_streams),
+            ("unread_bytes", self.unread_bytes),
         ];
         let zero = capacities.into_iter().find(|(_, capacity)| *capacity == 0);
         zero.map_or(Ok(()), |(setting, _)| Err(LimitError(setting)))

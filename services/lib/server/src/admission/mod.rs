@@ -1,6 +1,7 @@
 //! What happens to every call before a handler sees it.
 
 mod admit;
+mod answer_body;
 mod audit;
 mod authentication;
 mod concurrency;
@@ -8,21 +9,25 @@ mod deadlines;
 mod layer;
 mod limiter;
 mod limits;
+mod memory;
+mod open_methods;
 mod rates;
 mod request_body;
 mod stream_permit;
+mod transport_errors;
 
 use std::{net::IpAddr, time::Duration};
 
 use frontdesk_auth::{Access, AccessMap, Identity};
 use frontdesk_clock::Clock;
 
-use self::limiter::Limiter;
+pub(crate) use self::memory::ConnectionMemory;
 pub use self::{
     audit::AuditLayer,
     layer::{CallLayer, CallService},
     limits::{LimitError, LimitSettings},
 };
+use self::{limiter::Limiter, open_methods::OpenMethod};
 
 /// Decides which calls reach their handlers.
 pub struct Admission {
@@ -31,6 +36,14 @@ pub struct Admission {
     audit: AuditLayer,
     clock: Clock,
     limiter: Limiter,
+}
+
+/// What a method requires.
+enum Method<'a> {
+    /// A caller with this access.
+    Declared(&'a Access),
+    /// No caller.
+    Open(OpenMethod),
 }
 
 impl Admission {
@@ -46,12 +59,12 @@ impl Admission {
         Self { identity, access, audit, clock: clock.clone(), limiter: Limiter::new(limits) }
     }
 
-    /// The method's declaration. None: the method needs no caller, or does not exist, which the router answers.
-    fn access(&self, path: &str) -> Option<&Access> {
-        if path.starts_with("/grpc.health.v1.") || path.starts_with("/grpc.reflection.") {
-            return None;
+    /// The method at this path. None: there is no such method.
+    fn method(&self, path: &str) -> Option<Method<'_>> {
+        match self.access.find(path) {
+            Some(access) => Some(Method::Declared(access)),
+            None => OpenMethod::find(path).map(Method::Open),
         }
-        self.access.find(path)
     }
 
     /// Counts a preflight, which names no caller, by its address; fails with how long until the next one is allowed.

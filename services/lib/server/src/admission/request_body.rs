@@ -5,27 +5,80 @@ use frontdesk_api::{ApiError, FieldError};
 use http_body_util::BodyExt;
 use tonic::body::Body;
 
+use super::{
+    limiter::Limiter,
+    memory::{MessageMemory, SMALL_MESSAGE},
+};
+use crate::PeerInfo;
+
 /// Maximum size of a request message in bytes: far more than the longest message with every field.
 const MAX_REQUEST_SIZE: usize = 1024 * 1024;
 /// Size of the prefix of a gRPC message in bytes: whether it is compressed, and its length.
 pub(super) const PREFIX_SIZE: usize = 5;
 
-/// Reads the message with its prefix. Fails with INVALID_ARGUMENT as soon as it is too large, not one message, or broken off.
-pub(super) async fn read_unary_body(mut body: Body) -> Result<Bytes, ApiError> {
+/// How large a request may be.
+pub(super) enum RequestLimit<'a> {
+    /// This number of bytes.
+    Size(usize),
+    /// 1 MiB, and what the memory of the connection and of the process allows.
+    Memory(&'a Limiter, Option<&'a PeerInfo>),
+}
+
+/// A request that has arrived.
+#[derive(Debug)]
+pub(super) struct RequestBody {
+    /// The message with its prefix.
+    pub(super) bytes: Bytes,
+    /// The room that a large one takes until it has a permit.
+    pub(super) _memory: Option<MessageMemory>,
+}
+
+impl RequestLimit<'_> {
+    fn max_size(&self) -> usize {
+        match self {
+            Self::Size(size) => *size,
+            Self::Memory(..) => MAX_REQUEST_SIZE,
+        }
+    }
+
+    fn max_size_text(&self) -> String {
+        match self {
+            Self::Size(size) => format!("{size} bytes"),
+            Self::Memory(..) => "1 MiB".to_owned(),
+        }
+    }
+
+    fn acquire(&self, length: usize) -> Result<Option<MessageMemory>, ApiError> {
+        match self {
+            Self::Memory(limiter, Some(peer)) if length > SMALL_MESSAGE => {
+                limiter.acquire_request(peer, length).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Reads the message. Fails with INVALID_ARGUMENT as soon as it is too large, not one message, or broken off, and with
+/// RESOURCE_EXHAUSTED when large messages take too much memory.
+pub(super) async fn read_unary_body(mut body: Body, limit: &RequestLimit<'_>) -> Result<RequestBody, ApiError> {
     let invalid = |description: &str| Err(ApiError::fields(vec![FieldError::new("request", description)]));
     let mut bytes = BytesMut::new();
+    let mut memory = None;
     loop {
         let prefix = bytes.first_chunk::<PREFIX_SIZE>();
         let length = prefix.map_or(0, |&[_, a, b, c, d]| u32::from_be_bytes([a, b, c, d]) as usize);
-        if length > MAX_REQUEST_SIZE {
-            return invalid("must be at most 1 MiB");
+        if length > limit.max_size() {
+            return invalid(&format!("must be at most {}", limit.max_size_text()));
+        }
+        if memory.is_none() {
+            memory = limit.acquire(length)?;
         }
         // The audit record of a request must be of the message that the handler decodes.
         if bytes.len() >= PREFIX_SIZE && bytes.len() > PREFIX_SIZE + length {
             return invalid("must be one message");
         }
         match body.frame().await {
-            None => return Ok(bytes.freeze()),
+            None => return Ok(RequestBody { bytes: bytes.freeze(), _memory: memory }),
             Some(Err(_)) => return invalid("must be whole"),
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
@@ -43,6 +96,7 @@ mod tests {
     use tonic::Status;
 
     use super::*;
+    use crate::LimitSettings;
 
     /// A body that arrives in these pieces, and then breaks off or, with None, does not end.
     async fn body(pieces: &[&'static [u8]], end: Option<Status>) -> Body {
@@ -60,13 +114,15 @@ mod tests {
     #[tokio::test]
     async fn a_request_is_one_message_of_at_most_1_mib() {
         let message = Bytes::from_static(b"\0\0\0\0\x03abc");
-        assert_eq!(read_unary_body(Body::new(Full::new(message.clone()))).await.unwrap(), message);
+        let limiter = Limiter::new(&LimitSettings::default());
+        let limit = RequestLimit::Memory(&limiter, None);
+        assert_eq!(read_unary_body(Body::new(Full::new(message.clone())), &limit).await.unwrap().bytes, message);
         for (pieces, end, description) in [
             (&[&b"\0\0\x10"[..], b"\0\x01"][..], None, "must be at most 1 MiB"),
             (&[b"\0\0\0\0\x03ab", b"cd"], None, "must be one message"),
             (&[b"\0\0\0\0\x03ab"], Some(Status::cancelled("reset")), "must be whole"),
         ] {
-            let error = Status::from(read_unary_body(body(pieces, end).await).await.unwrap_err());
+            let error = Status::from(read_unary_body(body(pieces, end).await, &limit).await.unwrap_err());
             assert!(error.message().contains(description), "{error:?}");
         }
     }

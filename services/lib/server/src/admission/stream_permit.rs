@@ -5,13 +5,14 @@ use std::time::Duration;
 use frontdesk_api::deadlines::CallDeadlines;
 use http::Response;
 use http_body_util::BodyExt;
+use tokio::{sync::oneshot, time::Instant};
 use tonic::body::Body;
 
 use super::concurrency::StreamPermit;
 use crate::PeerInfo;
 
-/// How long after a stream's end the client may take to read it.
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long after a stream's end, or after an answer, the client may take to read it.
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Releases the permit when the last message of the stream is sent or the client stops reading. Closes the connection of a client
 /// that has not read the end of the stream in time: nothing else frees that stream.
@@ -22,15 +23,7 @@ pub(super) fn hold_stream_permit(
     peer: Option<PeerInfo>,
 ) -> Response<Body> {
     let Some(permit) = permit else { return response };
-    let (open, ended) = tokio::sync::oneshot::channel::<()>();
-    tokio::spawn(async move {
-        let unread = tokio::time::timeout_at(deadlines.stream + READ_TIMEOUT, ended).await.is_err();
-        drop(permit);
-        if let Some(peer) = peer.filter(|_| unread) {
-            tracing::warn!("closed a connection: its client does not read the end of a stream");
-            peer.close.cancel();
-        }
-    });
+    let open = close_unless_read(deadlines.stream + READ_TIMEOUT, peer, "the end of a stream", || drop(permit));
     response.map(|body| {
         Body::new(body.map_frame(move |frame| {
             // Dropped with the body.
@@ -40,12 +33,31 @@ pub(super) fn hold_stream_permit(
     })
 }
 
+/// Closes the connection at the deadline, unless what is returned is dropped before, with the body that the client reads. Either
+/// way `end` runs first.
+pub(super) fn close_unless_read(
+    deadline: Instant,
+    peer: Option<PeerInfo>,
+    what: &'static str,
+    end: impl FnOnce() + Send + 'static,
+) -> oneshot::Sender<()> {
+    let (unread, read) = oneshot::channel();
+    tokio::spawn(async move {
+        let unread = tokio::time::timeout_at(deadline, read).await.is_err();
+        end();
+        if let Some(peer) = peer.filter(|peer| unread && !peer.close.is_cancelled()) {
+            tracing::warn!("closed a connection: its client does not read {what}");
+            peer.close.cancel();
+        }
+    });
+    unread
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
     use frontdesk_api::deadlines::StreamEndReason;
     use http_body_util::Full;
-    use tokio::time::Instant;
 
     use super::*;
     use crate::admission::concurrency::ConcurrencyLimits;

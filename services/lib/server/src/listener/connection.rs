@@ -6,13 +6,14 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use frontdesk_transport::InProcessConnection;
 use tokio::{
     io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
     net::TcpStream,
+    time::Sleep,
 };
 use tokio_rustls::server::TlsStream;
 use tokio_util::{
@@ -22,6 +23,11 @@ use tokio_util::{
 use tonic::transport::server::Connected;
 
 use super::{connection_limits::ConnectionPermit, control_frames::ControlFrameLimiter};
+use crate::admission::ConnectionMemory;
+
+/// How long a client may take until it reads any more of what it was sent: as long as HTTP/2 waits for the answer to a ping, which
+/// HTTP/1.1 does not have.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The other end of a connection.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +38,8 @@ pub struct PeerInfo {
     pub address: Option<IpAddr>,
     /// Cancel it to close the connection.
     pub close: CancellationToken,
+    /// What its messages use.
+    pub(crate) memory: ConnectionMemory,
 }
 
 /// A connection's bytes.
@@ -47,6 +55,8 @@ pub(crate) struct Connection {
     control_frames: Option<ControlFrameLimiter>,
     peer: PeerInfo,
     closed: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Runs while the client reads nothing of what was sent. None: it reads.
+    stalled: Option<Pin<Box<Sleep>>>,
     _permit: Option<ConnectionPermit>,
 }
 
@@ -60,9 +70,9 @@ impl Connection {
         permit: Option<ConnectionPermit>,
     ) -> Self {
         let address = permit.as_ref().map(ConnectionPermit::address);
-        let peer = PeerInfo { service, address, close: CancellationToken::new() };
+        let peer = PeerInfo { service, address, ..PeerInfo::default() };
         let closed = Box::pin(peer.close.clone().cancelled_owned());
-        Self { stream, unread, unread_from: 0, control_frames, peer, closed, _permit: permit }
+        Self { stream, unread, unread_from: 0, control_frames, peer, closed, stalled: None, _permit: permit }
     }
 
     /// A connection of a service in this process.
@@ -79,8 +89,16 @@ impl Connection {
         }
     }
 
-    fn stream(self: Pin<&mut Self>) -> Pin<&mut Stream> {
-        Pin::new(&mut self.get_mut().stream)
+    /// The result of a write. Fails instead of waiting once the client has read nothing for too long.
+    fn unless_stalled<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let timeout = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_TIMEOUT)));
+        ready!(timeout.as_mut().poll(context));
+        tracing::warn!("closed a connection: its client does not read what it is sent");
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -130,7 +148,8 @@ impl AsyncWrite for Connection {
         let this = self.get_mut();
         // A client of HTTP/1.1 that pipelines requests and reads no answer is not read from.
         this.check_open(context)?;
-        let written = ready!(Pin::new(&mut this.stream).poll_write_vectored(context, slices))?;
+        let written = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
+        let written = ready!(this.unless_stalled(written, context))?;
         if let Some(limiter) = &mut this.control_frames {
             let mut left = written;
             for slice in slices {
@@ -147,11 +166,15 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream().poll_flush(context)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.stream).poll_flush(context);
+        this.unless_stalled(flushed, context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream().poll_shutdown(context)
+        let this = self.get_mut();
+        let shut_down = Pin::new(&mut this.stream).poll_shutdown(context);
+        this.unless_stalled(shut_down, context)
     }
 }
 
@@ -205,6 +228,23 @@ mod tests {
             let mut received = Vec::new();
             assert_eq!(connection.read_to_end(&mut received).await.is_err(), limited);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s4_a_connection_whose_client_reads_nothing_is_closed() {
+        let (mut connection, mut client) = connection(b"", None);
+        let (began, answer) = (tokio::time::Instant::now(), vec![7; 2 * 1024 * 1024]);
+        let mut read = vec![0; 1024 * 1024];
+        // A slow client is served.
+        let slow = async {
+            tokio::time::sleep(WRITE_TIMEOUT / 2).await;
+            client.read_exact(&mut read).await.unwrap();
+        };
+        let (written, ()) = tokio::join!(connection.write_all(&answer), slow);
+        written.unwrap();
+        let error = connection.write_all(&answer).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(began.elapsed(), WRITE_TIMEOUT / 2 + WRITE_TIMEOUT);
     }
 
     #[tokio::test]

@@ -37,6 +37,8 @@ const TOO_MANY_PREFLIGHTS: &str = "Your address sends too many preflights; try a
 #[derive(Clone)]
 struct Calls {
     names: Arc<HashSet<String>>,
+    /// The answer to a call of any other service.
+    not_served: Arc<str>,
     service: GrpcWebService<CallService<Routes>>,
 }
 
@@ -48,7 +50,8 @@ pub(super) fn router(
     allowed_origins: &AllowedOrigins,
 ) -> Router {
     let service = GrpcWebLayer::new().layer(CallLayer(admission.clone()).layer(routes.prepare()));
-    let calls = Calls { names: Arc::new(services.into_iter().collect()), service };
+    let not_served = format!("this service is not served to browsers; those that are: {}", services.join(", ")).into();
+    let calls = Calls { names: Arc::new(services.into_iter().collect()), not_served, service };
     Router::new()
         .fallback(answer)
         .with_state(calls)
@@ -75,7 +78,7 @@ async fn answer(State(calls): State<Calls>, request: Request) -> Response {
     };
     let service = request.uri().path().split('/').nth(1).unwrap_or_default();
     if !calls.names.contains(service) {
-        let mut refused = Status::unimplemented("this service is not served to browsers").into_http();
+        let mut refused = Status::unimplemented(calls.not_served.as_ref()).into_http();
         refused.headers_mut().insert(CONTENT_TYPE, content_type);
         return refused;
     }
