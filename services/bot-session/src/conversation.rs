@@ -11,8 +11,8 @@ use frontdesk_db::AccountId;
 use frontdesk_proto::{
     conversation::{
         internal::v1::{
-            CloseByBotRequest, CloseIdleConversationsRequest, HandOffConversationRequest, IdleConversation,
-            IdleOutcome as ProtoIdleOutcome, IdleResult, PostBotMessageRequest, RecordAnswerRequest,
+            ApplyBotRequest, CloseByBotRequest, CloseIdleConversationsRequest, HandOffConversationRequest,
+            IdleConversation, IdleOutcome as ProtoIdleOutcome, IdleResult, PostBotMessageRequest, RecordAnswerRequest,
             arbiter_service_client::ArbiterServiceClient,
         },
         v1::{
@@ -25,7 +25,10 @@ use frontdesk_proto::{
 use tonic::{Code, Status, service::interceptor::InterceptedService};
 use uuid::Uuid;
 
-use crate::domain::{BotAction, Button, DueSession, IdleOutcome, Session};
+use crate::{
+    domain::{BotAction, BotSummary, Button, DueSession, IdleOutcome, Session},
+    error::BotSessionError,
+};
 
 /// Maximum number of entries asked for per page of a thread.
 const PAGE_SIZE: i32 = 50;
@@ -86,14 +89,22 @@ pub(crate) async fn list_entries(
     Ok(client.list_entries(request).await?.into_inner())
 }
 
-/// Performs one action of a turn as the session's bot. Returns the sequence of the entry that it posted, if the action
-/// posts one and the response holds it. Repeating a call with the same `request_id` changes nothing.
+/// A message that the bot posted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PostedMessage {
+    pub(crate) sequence: i64,
+    /// Its number among the entries that the visitor sees. None: the response does not say.
+    pub(crate) visitor_sequence: Option<i64>,
+}
+
+/// Performs one action of a turn as the session's bot. Returns the message that it posted, if the action posts one and the
+/// response holds it. Repeating a call with the same `request_id` changes nothing.
 pub(crate) async fn perform(
     peer: &Peer,
     session: &Session,
     action: &BotAction,
     request_id: String,
-) -> Result<Option<i64>, CallError> {
+) -> Result<Option<PostedMessage>, CallError> {
     let performed = match action {
         BotAction::Say { text, buttons } => post_message(peer, session, text, buttons, request_id).await,
         BotAction::RecordAnswer { property, value } => record_answer(peer, session, property, value, request_id).await,
@@ -114,7 +125,7 @@ async fn post_message(
     text: &str,
     buttons: &[Button],
     request_id: String,
-) -> Result<Option<i64>, Status> {
+) -> Result<Option<PostedMessage>, Status> {
     let buttons = buttons.iter().map(|button| ProtoButton { id: button.id.clone(), label: button.label.clone() });
     let request = PostBotMessageRequest {
         conversation_id: session.conversation.to_string(),
@@ -124,7 +135,10 @@ async fn post_message(
         request_id,
     };
     let response = as_bot(peer, session).post_bot_message(request).await?.into_inner();
-    Ok(response.entry.map(|entry| entry.sequence.into()))
+    Ok(response.entry.map(|entry| PostedMessage {
+        sequence: entry.sequence.into(),
+        visitor_sequence: Some(entry.visitor_sequence.into()).filter(|sequence| *sequence > 0),
+    }))
 }
 
 async fn record_answer(
@@ -133,7 +147,7 @@ async fn record_answer(
     property: &str,
     value: &str,
     request_id: String,
-) -> Result<Option<i64>, Status> {
+) -> Result<Option<PostedMessage>, Status> {
     let request = RecordAnswerRequest {
         conversation_id: session.conversation.to_string(),
         bot_session_id: session.id.to_string(),
@@ -151,7 +165,7 @@ async fn hand_off(
     reason: &str,
     agent: Option<Uuid>,
     request_id: String,
-) -> Result<Option<i64>, Status> {
+) -> Result<Option<PostedMessage>, Status> {
     let request = HandOffConversationRequest {
         conversation_id: session.conversation.to_string(),
         bot_session_id: session.id.to_string(),
@@ -163,7 +177,7 @@ async fn hand_off(
     Ok(None)
 }
 
-async fn close(peer: &Peer, session: &Session, request_id: String) -> Result<Option<i64>, Status> {
+async fn close(peer: &Peer, session: &Session, request_id: String) -> Result<Option<PostedMessage>, Status> {
     let request = CloseByBotRequest {
         conversation_id: session.conversation.to_string(),
         bot_session_id: session.id.to_string(),
@@ -179,6 +193,25 @@ fn as_bot(peer: &Peer, session: &Session) -> ArbiterServiceClient<InterceptedSer
     ArbiterServiceClient::new(peer.acting_for(session.account, &bot))
 }
 
+/// Applies the bot's state to the copy by which the conversation service starts chats. Returns after that copy, or a newer one, is
+/// in force there.
+pub(crate) async fn apply_bot(peer: &Peer, bot: &BotSummary) -> Result<(), BotSessionError> {
+    let request = ApplyBotRequest {
+        bot_id: bot.id.to_string(),
+        name: bot.name.clone(),
+        inactivity_timeout: bot.timeout.and_then(|timeout| timeout.try_into().ok()),
+        deleted: bot.deleted_at.is_some(),
+        version: bot.version.try_into().unwrap_or(i32::MAX),
+    };
+    match ArbiterServiceClient::new(peer.for_account(bot.account)).apply_bot(request).await {
+        Ok(_) => Ok(()),
+        Err(status) => {
+            tracing::warn!(code = ?status.code(), message = status.message(), "a bot's state was not applied to conversations");
+            Err(BotSessionError::NotAppliedToConversations)
+        }
+    }
+}
+
 /// Asks about all due sessions in one call. Returns one outcome for each, in their order.
 pub(crate) async fn close_idle(peer: &Peer, due: &[DueSession]) -> Result<Vec<IdleOutcome>, CallError> {
     let conversations = due.iter().map(|due| IdleConversation {
@@ -186,7 +219,7 @@ pub(crate) async fn close_idle(peer: &Peer, due: &[DueSession]) -> Result<Vec<Id
         conversation_id: due.conversation.to_string(),
         bot_session_id: due.session.to_string(),
     });
-    let request = CloseIdleConversationsRequest { conversations: conversations.collect(), handles_failed: false };
+    let request = CloseIdleConversationsRequest { conversations: conversations.collect(), handles_failed: true };
     // The call spans accounts: each conversation names its own.
     let mut client = ArbiterServiceClient::new(peer.for_account(AccountId(Uuid::nil())));
     let response = client.close_idle_conversations(request).await?.into_inner();
@@ -202,7 +235,11 @@ fn outcome(result: &IdleResult) -> IdleOutcome {
         (ProtoIdleOutcome::VisitorActive, Some(time)) => {
             IdleOutcome::VisitorActive { deadline: Time::from_proto(time) }
         }
-        _ => IdleOutcome::NotInCharge,
+        (ProtoIdleOutcome::NotInCharge | ProtoIdleOutcome::NotFound, _) => IdleOutcome::NotInCharge,
+        // Also an outcome of a later version: the session stays in charge of its timeout.
+        (ProtoIdleOutcome::Failed | ProtoIdleOutcome::VisitorActive | ProtoIdleOutcome::Unspecified, _) => {
+            IdleOutcome::Failed
+        }
     }
 }
 

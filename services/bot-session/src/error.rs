@@ -1,11 +1,19 @@
 //! Errors of the service, and their mapping to gRPC.
 
+use std::time::Duration;
+
 use frontdesk_api::ApiError;
 use frontdesk_idempotency::ClaimError;
+use frontdesk_proto::botsession::v1::Reason;
 use sea_orm::DbErr;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::domain::EtagMismatch;
+
+/// Domain of the service's errors in `google.rpc.ErrorInfo`.
+const DOMAIN: &str = "bot-session.frontdesk";
+/// How long a caller waits before a retry while the conversation service is unavailable (seconds).
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Why a call is rejected or fails.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +27,12 @@ pub(crate) enum BotSessionError {
     /// The bot was edited after the caller read it.
     #[error("the bot was edited since it was read")]
     EtagMismatch,
+    /// The bot has its new state here, and the conversation service did not take it over.
+    #[error(
+        "the bot is changed, but the conversation service cannot be reached and may still go by the old state; repeat the call until \
+         it succeeds"
+    )]
+    NotAppliedToConversations,
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbErr),
@@ -41,10 +55,15 @@ impl From<ClaimError> for BotSessionError {
 
 impl From<BotSessionError> for Status {
     fn from(error: BotSessionError) -> Self {
+        let message = error.to_string();
         let error = match error {
-            BotSessionError::NotFound(resource) => ApiError::not_found(resource, error.to_string()),
+            BotSessionError::NotFound(resource) => ApiError::not_found(resource, message),
             BotSessionError::RequestIdReused => ApiError::request_id_reused(),
             BotSessionError::EtagMismatch => ApiError::etag_mismatch("bot"),
+            BotSessionError::NotAppliedToConversations => {
+                let reason = Reason::ConversationUnavailable.as_str_name();
+                ApiError::new(Code::Unavailable, DOMAIN, reason, message).retry_after(RETRY_DELAY)
+            }
             BotSessionError::Db(error) => ApiError::database(&error),
         };
         error.into()

@@ -3,9 +3,10 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use crate::{App, domain::Bot, error::BotSessionError, store};
+use crate::{App, conversation, domain::Bot, error::BotSessionError, store};
 
-/// Deletes a bot; its open sessions continue. Deleting a deleted bot changes nothing.
+/// Deletes a bot; its open sessions continue. It returns after the conversation service starts no chat with it; when that service
+/// cannot be reached, the bot is deleted all the same, and a repeat of the call, which changes nothing else, asks it again.
 pub(crate) async fn delete_bot(app: &App, caller: &Caller, id: Uuid) -> Result<Bot, BotSessionError> {
     let mut tx = app.db.begin_for(caller.account).await?;
     let mut bot =
@@ -17,5 +18,6 @@ pub(crate) async fn delete_bot(app: &App, caller: &Caller, id: Uuid) -> Result<B
     }
 
     tx.commit().await?;
+    conversation::apply_bot(&app.conversation, &bot.summary).await?;
     Ok(bot)
 }

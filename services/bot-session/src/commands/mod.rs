@@ -3,6 +3,7 @@
 mod create_bot;
 mod delete_bot;
 mod end_session;
+mod settle_timeouts;
 mod start_session;
 mod take_turns;
 mod undelete_bot;
@@ -11,6 +12,7 @@ mod update_bot;
 pub(crate) use create_bot::{CreateBot, create_bot};
 pub(crate) use delete_bot::delete_bot;
 pub(crate) use end_session::end_session;
+pub(crate) use settle_timeouts::settle_timeouts;
 pub(crate) use start_session::start_session;
 pub(crate) use take_turns::{TurnError, TurnGuards, take_turns};
 pub(crate) use undelete_bot::undelete_bot;

@@ -1,25 +1,25 @@
 //! Starts the session that the conversation's row began (rule B1).
 
+use sea_orm::DbErr;
+
 use crate::{
     App,
     domain::{NewSession, Session},
-    error::BotSessionError,
     store,
 };
 
 /// Stores the session with the bot's current flow, even when the bot was deleted since. Starting it again changes
-/// nothing.
-pub(crate) async fn start_session(app: &App, new: NewSession) -> Result<(), BotSessionError> {
+/// nothing. A session whose bot does not exist is stored too: its first turn hands the chat to the team.
+pub(crate) async fn start_session(app: &App, new: NewSession) -> Result<(), DbErr> {
     let mut tx = app.db.begin().await?;
-    let bot = store::bots::find(tx.conn(), new.account, new.bot).await?.ok_or(BotSessionError::NotFound("bot"))?;
+    let flow_version = store::flows::ensure_current(&tx, new.account, new.bot).await?;
 
-    let session = Session::start(new);
-    if store::sessions::insert(&tx, &session, &bot.flow).await? {
+    let session = Session::start(new, flow_version);
+    if store::sessions::insert(&tx, &session).await? {
         store::events::append_bot_session_started(&mut tx, &session).await?;
         let session_started = app.session_started.clone();
         tx.on_commit(move || session_started.notify_one());
     }
 
-    tx.commit().await?;
-    Ok(())
+    tx.commit().await
 }

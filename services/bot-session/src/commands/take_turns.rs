@@ -9,6 +9,8 @@ mod perform_actions;
 mod turn_guard;
 mod visitor_messages;
 
+use std::time::Duration;
+
 use frontdesk_db::AccountId;
 use sea_orm::DbErr;
 use uuid::Uuid;
@@ -19,13 +21,20 @@ use visitor_messages::VisitorMessages;
 
 use crate::{
     App,
-    conversation::CallError,
-    domain::{Flow, Session, Turn},
-    store,
+    conversation::{self, CallError},
+    domain::{BotAction, Flow, Session, Turn},
+    store::{self, sessions::SessionFlow},
 };
 
 /// Maximum number of turns taken for one event. The event is retried while messages remain.
 const MAX_TURNS: usize = 50;
+
+/// How long an event waits for another task that is taking the turns of its session (milliseconds). The other events of a session
+/// are then answered or taken at once, instead of after the growing delays of a retry.
+const GUARD_WAIT: Duration = Duration::from_millis(250);
+
+/// Reason of a hand-off for the team, after a turn that can never succeed.
+const GAVE_UP: &str = "The bot could not continue.";
 
 /// Why not all turns were taken.
 #[derive(Debug, thiserror::Error)]
@@ -42,11 +51,23 @@ pub(crate) enum TurnError {
 }
 
 /// Takes turns until every message of the visitor is answered, or the session is over. A session that is not stored yet
-/// has nothing to answer: its start takes the turns.
-pub(crate) async fn take_turns(app: &App, account: AccountId, id: Uuid) -> Result<(), TurnError> {
-    let Some(_guard) = app.turn_guards.try_start(id) else {
+/// has nothing to answer: its start takes the turns. `sequence`: the message that asks for an answer; when it has one, no turn is
+/// taken.
+pub(crate) async fn take_turns(
+    app: &App,
+    account: AccountId,
+    id: Uuid,
+    sequence: Option<i64>,
+) -> Result<(), TurnError> {
+    let Some(_guard) = app.turn_guards.start(id, GUARD_WAIT).await else {
         return Err(TurnError::Retry("another task is taking the session's turns".into()));
     };
+    // Another task may have answered the message while this one waited for the guard.
+    if let Some(sequence) = sequence
+        && !store::sessions::has_unanswered(app.db.read(), account, id, sequence).await?
+    {
+        return Ok(());
+    }
     let Some(flow) = store::sessions::find_flow(app.db.read(), account, id).await? else { return Ok(()) };
     let mut messages = VisitorMessages::default();
     for _ in 0..MAX_TURNS {
@@ -74,45 +95,73 @@ enum TurnOutcome {
 async fn take_turn(
     app: &App,
     session: &Session,
-    flow: &Flow,
+    flow: &SessionFlow,
     messages: &mut VisitorMessages,
 ) -> Result<TurnOutcome, TurnError> {
+    let flow = match flow {
+        SessionFlow::Valid(flow) if flow.can_continue(session.step.as_deref()) => flow,
+        SessionFlow::Valid(_) => return give_up(app, session, "its flow does not have the session's step").await,
+        SessionFlow::Unreadable(reason) => return give_up(app, session, reason).await,
+    };
     match try_take_turn(app, session, flow, messages).await {
-        Ok(Some((turn, answered))) => {
-            record_turn(app, session, turn, answered).await?;
+        Ok(Some(taken)) => {
+            record_turn(app, session, taken).await?;
             Ok(TurnOutcome::Taken)
         }
         Ok(None) => Ok(TurnOutcome::NothingToAnswer),
         Err(CallError::SessionOver) => Ok(TurnOutcome::SessionOver),
         Err(error @ (CallError::Rejected(_) | CallError::ResponseTooLarge(_))) => {
-            Err(TurnError::Permanent(error.to_string()))
+            give_up(app, session, &error.to_string()).await
         }
         Err(error @ CallError::Unavailable(_)) => Err(TurnError::Retry(error.to_string())),
     }
 }
 
-/// Performs the next turn. Returns it with the sequence up to which the thread is answered; None: there is nothing to
-/// answer.
+/// Hands the chat to the team because the bot's turn can never succeed: otherwise the visitor would wait for a bot that says
+/// nothing (rule B7), and each of their messages would fail in the same way.
+async fn give_up(app: &App, session: &Session, reason: &str) -> Result<TurnOutcome, TurnError> {
+    tracing::error!(session_id = %session.id, reason, "the bot cannot take its turn; handing the chat to the team");
+    let hand_off = BotAction::HandOff { reason: GAVE_UP.to_owned(), agent: None };
+    let request_id = format!("bot-{}-gave-up", session.id);
+    match conversation::perform(&app.conversation, session, &hand_off, request_id).await {
+        Ok(_) | Err(CallError::SessionOver) => Ok(TurnOutcome::SessionOver),
+        Err(error @ CallError::Unavailable(_)) => Err(TurnError::Retry(error.to_string())),
+        Err(error) => Err(TurnError::Permanent(format!("{reason}; handing the chat to the team: {error}"))),
+    }
+}
+
+/// A turn whose actions are performed.
+struct TakenTurn {
+    turn: Turn,
+    /// Sequence up to which the thread is answered.
+    answered: i64,
+    /// Visitor sequence of the last message that the bot posted.
+    question: Option<i64>,
+}
+
+/// Performs the next turn. None: there is nothing to answer.
 async fn try_take_turn(
     app: &App,
     session: &Session,
     flow: &Flow,
     messages: &mut VisitorMessages,
-) -> Result<Option<(Turn, i64)>, CallError> {
+) -> Result<Option<TakenTurn>, CallError> {
     if session.turn == 0 {
         // Messages that the visitor sent before the bot's first question do not answer it: they count as answered.
         let (turn, posted) = perform_actions(app, session, flow, flow.open()).await?;
-        return Ok(Some((turn, posted.unwrap_or(0))));
+        let answered = posted.map_or(0, |posted| posted.sequence);
+        return Ok(Some(TakenTurn { turn, answered, question: posted.and_then(|posted| posted.visitor_sequence) }));
     }
-    let Some((sequence, input)) = messages.next(&app.conversation, session).await? else { return Ok(None) };
-    let turn = flow.advance(session.step.as_deref(), &input);
-    let (turn, _) = perform_actions(app, session, flow, turn).await?;
-    Ok(Some((turn, sequence)))
+    let Some((answered, input)) = messages.next(&app.conversation, session).await? else { return Ok(None) };
+    let turn = flow.advance(session.step.as_deref(), session.question, &input);
+    let (turn, posted) = perform_actions(app, session, flow, turn).await?;
+    Ok(Some(TakenTurn { turn, answered, question: posted.and_then(|posted| posted.visitor_sequence) }))
 }
 
 /// Records the turn, unless another replica recorded it or the session ended meanwhile. The next read of the row shows
 /// either.
-async fn record_turn(app: &App, before: &Session, turn: Turn, answered: i64) -> Result<(), DbErr> {
+async fn record_turn(app: &App, before: &Session, taken: TakenTurn) -> Result<(), DbErr> {
+    fail::fail_point!("turn-performed", |_| std::process::abort());
     let mut tx = app.db.begin().await?;
     let Some(mut session) = store::sessions::find_for_update(&tx, before.account, before.id).await? else {
         return Ok(());
@@ -120,7 +169,7 @@ async fn record_turn(app: &App, before: &Session, turn: Turn, answered: i64) -> 
     if !session.is_open() || session.turn != before.turn {
         return Ok(());
     }
-    let step_changed = session.record_turn(turn.step, answered);
+    let step_changed = session.record_turn(&taken.turn, taken.question, taken.answered);
     store::sessions::save(&tx, &session).await?;
     if step_changed {
         store::events::append_bot_session_step_reached(&mut tx, &session).await?;

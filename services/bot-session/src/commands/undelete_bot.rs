@@ -3,9 +3,9 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use crate::{App, domain::Bot, error::BotSessionError, store};
+use crate::{App, conversation, domain::Bot, error::BotSessionError, store};
 
-/// Undeletes a bot: it starts sessions again. Undeleting a bot that is not deleted changes nothing.
+/// Undeletes a bot: it starts sessions again, from the return on. Undeleting a bot that is not deleted changes nothing.
 pub(crate) async fn undelete_bot(app: &App, caller: &Caller, id: Uuid) -> Result<Bot, BotSessionError> {
     let mut tx = app.db.begin_for(caller.account).await?;
     let mut bot =
@@ -17,5 +17,6 @@ pub(crate) async fn undelete_bot(app: &App, caller: &Caller, id: Uuid) -> Result
     }
 
     tx.commit().await?;
+    conversation::apply_bot(&app.conversation, &bot.summary).await?;
     Ok(bot)
 }

@@ -11,7 +11,7 @@ use frontdesk_proto::event::v1::{self as proto, Event};
 use prost::Name;
 
 use super::turns_outcome;
-use crate::{App, commands, domain::NewSession, error::BotSessionError};
+use crate::{App, commands, domain::NewSession};
 
 /// Starts the session, then takes its turns. A redelivery repeats both without effect, so that a crash between the two
 /// leaves no visitor without a greeting.
@@ -39,9 +39,7 @@ impl Consumer for ConversationStarted {
         };
         let (account, session) = (new.account, new.id);
         match commands::start_session(&self.0, new).await {
-            Ok(()) => turns_outcome(commands::take_turns(&self.0, account, session).await),
-            // Bots are rows of this database and are never removed: an absent one will not appear.
-            Err(error @ BotSessionError::NotFound(_)) => Outcome::DeadLetter(error.to_string()),
+            Ok(()) => turns_outcome(commands::take_turns(&self.0, account, session, None).await),
             Err(error) => Outcome::Retry(error.to_string()),
         }
     }

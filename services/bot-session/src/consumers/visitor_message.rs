@@ -13,7 +13,7 @@ use prost::Name;
 use uuid::Uuid;
 
 use super::turns_outcome;
-use crate::{App, commands, queries};
+use crate::{App, commands};
 
 /// Takes the session's turns, unless the message is answered. The messages themselves are read from the thread, in its
 /// order, so that events which are redelivered or arrive out of order change nothing.
@@ -39,11 +39,8 @@ impl Consumer for VisitorMessage {
             Ok(None) => return Outcome::Ack,
             Err(reason) => return Outcome::DeadLetter(reason),
         };
-        match queries::has_unanswered(&self.0, message.account, message.session, message.sequence).await {
-            Ok(true) => turns_outcome(commands::take_turns(&self.0, message.account, message.session).await),
-            Ok(false) => Outcome::Ack,
-            Err(error) => Outcome::Retry(error.to_string()),
-        }
+        let MessageToBot { account, session, sequence } = message;
+        turns_outcome(commands::take_turns(&self.0, account, session, Some(sequence)).await)
     }
 }
 

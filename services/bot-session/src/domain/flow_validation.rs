@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Button, Flow, Step, StepAction};
+use super::{Button, Flow, Step, StepAction, label::label_key};
 
 /// One thing that is wrong with a flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ fn check_buttons(flow: &Flow, at: usize, buttons: &[Button], problems: &mut Vec<
         if !ids.insert(button.id.as_str()) {
             problems.push(problem(at, &field("id"), "another button of the step has this id; give each its own"));
         }
-        if !labels.insert(button.label.trim().to_lowercase()) {
+        if !labels.insert(label_key(&button.label)) {
             let what =
                 "another button of the step has this label; give each its own, so that a typed label names one button";
             problems.push(problem(at, &field("label"), what));

@@ -4,7 +4,7 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
-use super::InactivityTimeout;
+use super::{InactivityTimeout, Turn};
 
 /// Status of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,7 +23,7 @@ pub(crate) enum SessionStatus {
     Closed,
 }
 
-/// A session. Its flow, the bot's when it began, is stored beside it and never changes.
+/// A session. Its flow, the bot's when it began, never changes.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Session {
     pub(crate) id: Uuid,
@@ -33,6 +33,8 @@ pub(crate) struct Session {
     pub(crate) status: SessionStatus,
     /// Id of the step where the session waits. None: before the first turn, and after the end of the flow.
     pub(crate) step: Option<String>,
+    /// Visitor sequence of the message that asked the question of the step. None: it is not known.
+    pub(crate) question: Option<i64>,
     /// The visitor's messages up to this sequence of the thread are answered.
     pub(crate) last_sequence: i64,
     /// Number of turns taken. 0: the first turn is still to be taken.
@@ -46,9 +48,13 @@ pub(crate) struct Session {
     /// When a replica next asks the conversation service about the silence: the deadline, or the end of the current
     /// claim.
     pub(crate) next_check_at: Option<Time>,
+    /// Number of checks that failed since the last one that did not.
+    pub(crate) failed_checks: u32,
     pub(crate) ended_at: Option<Time>,
     /// Number of the session's events.
     pub(crate) version: i64,
+    /// Version of the bot whose flow the session runs. None: the session has its flow in its own row.
+    pub(crate) flow_version: Option<i64>,
 }
 
 /// What the conversation service says of a session that it began.
@@ -63,8 +69,8 @@ pub(crate) struct NewSession {
 }
 
 impl Session {
-    /// Returns a session that has begun.
-    pub(crate) fn start(new: NewSession) -> Self {
+    /// Returns a session that has begun with the flow of this version of its bot.
+    pub(crate) fn start(new: NewSession, flow_version: Option<i64>) -> Self {
         let deadline = new.timeout.map(|timeout| new.started_at.plus(timeout));
         Self {
             id: new.id,
@@ -73,14 +79,17 @@ impl Session {
             conversation: new.conversation,
             status: SessionStatus::Open,
             step: None,
+            question: None,
             last_sequence: 0,
             turn: 0,
             timeout: new.timeout,
             started_at: new.started_at,
             deadline_at: deadline,
             next_check_at: deadline,
+            failed_checks: 0,
             ended_at: None,
             version: 1,
+            flow_version,
         }
     }
 
@@ -102,11 +111,15 @@ impl Session {
         true
     }
 
-    /// Records a turn: the step where the session waits now, and the sequence of the message that it answered. Returns
-    /// true when the step changed.
-    pub(crate) fn record_turn(&mut self, step: Option<String>, last_sequence: i64) -> bool {
-        let step_changed = self.step != step;
-        self.step = step;
+    /// Records a turn: the step where the session waits now, and the sequence of the message that it answered. `question`:
+    /// visitor sequence of the last message that the bot posted in the turn. Returns true when the step changed.
+    pub(crate) fn record_turn(&mut self, turn: &Turn, question: Option<i64>, last_sequence: i64) -> bool {
+        let step_changed = self.step != turn.step;
+        self.step.clone_from(&turn.step);
+        // Asked again, a question is the one that was asked first: its buttons may be pressed at either place.
+        if !turn.asks_again {
+            self.question = question;
+        }
         self.last_sequence = self.last_sequence.max(last_sequence);
         self.turn += 1;
         self.version += i64::from(step_changed);
@@ -127,14 +140,17 @@ pub(super) mod tests {
             conversation: Uuid::from_u128(4),
             status: SessionStatus::Open,
             step: None,
+            question: None,
             last_sequence: 0,
             turn: 0,
             timeout: None,
             started_at: Time(0),
             deadline_at: Some(Time(5)),
             next_check_at: Some(Time(5)),
+            failed_checks: 0,
             ended_at: None,
             version: 1,
+            flow_version: None,
         }
     }
 
@@ -150,8 +166,20 @@ pub(super) mod tests {
     #[test]
     fn b6_a_turn_is_an_event_only_when_the_step_changes_and_the_answered_sequence_never_falls() {
         let mut session = open_session();
-        assert!(session.record_turn(Some("mail".into()), 3));
-        assert!(!session.record_turn(Some("mail".into()), 2));
+        let turn = Turn { step: Some("mail".into()), ..Turn::default() };
+        assert!(session.record_turn(&turn, Some(2), 3));
+        assert!(!session.record_turn(&turn, Some(4), 2));
         assert_eq!((session.turn, session.last_sequence, session.version), (2, 3, 2));
+    }
+
+    #[test]
+    fn b6_a_question_that_is_asked_again_is_the_one_that_was_asked_first() {
+        let mut session = open_session();
+        let turn = |asks_again| Turn { step: Some("pick".into()), asks_again, ..Turn::default() };
+        session.record_turn(&turn(false), Some(2), 1);
+        session.record_turn(&turn(true), Some(4), 3);
+        assert_eq!(session.question, Some(2));
+        session.record_turn(&turn(false), Some(6), 5);
+        assert_eq!(session.question, Some(6));
     }
 }

@@ -1,10 +1,26 @@
 //! What the conversation service answers about a session whose deadline has passed (rules B4, B5).
 
+use std::time::Duration;
+
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
 use super::{Session, SessionStatus};
+
+/// Minimum pause before a session is checked again whose visitor was active (milliseconds). The clocks of two databases may
+/// differ: the other one's deadline may have passed by this one's.
+const MIN_CHECK_PAUSE: Duration = Duration::from_millis(250);
+
+/// Pause after a first failed check (milliseconds). It doubles with each further one.
+const FIRST_RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// Maximum pause after a failed check (seconds).
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(64);
+
+/// Maximum number of failed checks that a failure of the whole call counts for: after an outage the sessions are checked again
+/// within the five seconds of rule B4.
+const MAX_FAILED_CALLS: u32 = 4;
 
 /// A session whose deadline has passed as far as this service knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,27 +39,55 @@ pub(crate) enum IdleOutcome {
     VisitorActive { deadline: Time },
     /// The session is no longer in charge. How it ended arrives as an event.
     NotInCharge,
+    /// This conversation could not be decided now; others could.
+    Failed,
+    /// The call failed for all conversations.
+    CallFailed,
 }
 
 impl Session {
     /// Applies the row's decision. Returns true when it ended the session.
     pub(crate) fn apply_idle_outcome(&mut self, outcome: IdleOutcome, now: Time) -> bool {
+        if !self.is_open() {
+            return false;
+        }
         match outcome {
             IdleOutcome::Closed => return self.end(SessionStatus::TimedOut, now),
-            IdleOutcome::VisitorActive { deadline } => self.set_deadline(Some(deadline)),
-            IdleOutcome::NotInCharge => self.set_deadline(None),
+            IdleOutcome::VisitorActive { deadline } => {
+                self.set_deadline(Some(deadline), Some(deadline.max(now.plus(MIN_CHECK_PAUSE))));
+            }
+            IdleOutcome::NotInCharge => self.set_deadline(None, None),
+            IdleOutcome::Failed => self.check_later(self.failed_checks.saturating_add(1), now),
+            IdleOutcome::CallFailed => {
+                let failed_checks = self.failed_checks.max((self.failed_checks + 1).min(MAX_FAILED_CALLS));
+                self.check_later(failed_checks, now);
+            }
         }
         false
     }
 
-    /// Sets the deadline of an open session, and with it the time of the next check. That is no event, and
-    /// keeps the version.
-    fn set_deadline(&mut self, deadline: Option<Time>) {
-        if self.is_open() {
-            self.deadline_at = deadline;
-            self.next_check_at = deadline;
-        }
+    /// Sets the deadline and the time of the next check. That is no event, and keeps the version.
+    fn set_deadline(&mut self, deadline: Option<Time>, next_check: Option<Time>) {
+        self.deadline_at = deadline;
+        self.next_check_at = next_check;
+        self.failed_checks = 0;
     }
+
+    /// Sets the next check after this number of failed ones.
+    fn check_later(&mut self, failed_checks: u32, now: Time) {
+        self.failed_checks = failed_checks;
+        self.next_check_at = Some(now.plus(retry_pause(self.id, failed_checks)));
+    }
+}
+
+/// Returns the pause after this number of failed checks: half of the full pause, and a part of the other half that differs between
+/// sessions and checks, so that sessions which failed together are not checked together for ever.
+fn retry_pause(session: Uuid, failed_checks: u32) -> Duration {
+    let doublings = failed_checks.saturating_sub(1).min(7);
+    let full = (FIRST_RETRY_PAUSE * (1 << doublings)).min(MAX_RETRY_PAUSE);
+    // The last bits of an id are random; each check takes other ones.
+    let part = session.as_u128().rotate_right(failed_checks.wrapping_mul(8) % 56) & 0xff;
+    full / 2 + full / 2 * part as u32 / 255
 }
 
 #[cfg(test)]
@@ -60,10 +104,57 @@ mod tests {
 
     #[test]
     fn b5_an_active_visitor_moves_the_deadline_and_the_next_check() {
+        let mut session = Session { failed_checks: 3, ..open_session() };
+        let deadline = Time(8_000_000);
+        assert!(!session.apply_idle_outcome(IdleOutcome::VisitorActive { deadline }, Time(6_000_000)));
+        assert_eq!((session.deadline_at, session.next_check_at), (Some(deadline), Some(deadline)));
+        assert_eq!((session.version, session.failed_checks), (1, 0));
+    }
+
+    #[test]
+    fn b4_a_deadline_that_has_passed_by_this_databases_clock_is_not_checked_at_once() {
         let mut session = open_session();
-        assert!(!session.apply_idle_outcome(IdleOutcome::VisitorActive { deadline: Time(8) }, Time(6)));
-        assert_eq!((session.deadline_at, session.next_check_at), (Some(Time(8)), Some(Time(8))));
-        assert_eq!(session.version, 1);
+        session.apply_idle_outcome(IdleOutcome::VisitorActive { deadline: Time(8) }, Time(10));
+        assert_eq!((session.deadline_at, session.next_check_at), (Some(Time(8)), Some(Time(250_010))));
+    }
+
+    #[test]
+    fn b4_a_session_that_fails_again_and_again_is_checked_less_and_less_often() {
+        let mut session = open_session();
+        let mut pauses = Vec::new();
+        for _ in 0..10 {
+            assert!(!session.apply_idle_outcome(IdleOutcome::Failed, Time(0)));
+            pauses.push(session.next_check_at.unwrap().0 / 1_000);
+        }
+        for (pause, full) in
+            pauses.iter().zip([500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 64_000, 64_000])
+        {
+            assert!((full / 2..=full).contains(pause), "{pauses:?}");
+        }
+    }
+
+    #[test]
+    fn b4_an_outage_delays_no_timeout_by_more_than_four_seconds() {
+        let mut session = open_session();
+        for _ in 0..100 {
+            session.apply_idle_outcome(IdleOutcome::CallFailed, Time(0));
+            assert!(session.next_check_at.unwrap() <= Time(4_000_000));
+        }
+        // One that failed alone before keeps its longer pause.
+        session.failed_checks = 8;
+        session.apply_idle_outcome(IdleOutcome::CallFailed, Time(0));
+        assert!(session.next_check_at.unwrap() > Time(4_000_000));
+    }
+
+    #[test]
+    fn b4_sessions_that_failed_together_are_checked_again_at_different_times() {
+        let mut times = std::collections::BTreeSet::new();
+        for id in 0..100 {
+            let mut session = Session { id: Uuid::from_u128(id * 0x0101_0101_0101_0101), ..open_session() };
+            session.apply_idle_outcome(IdleOutcome::Failed, Time(0));
+            times.insert(session.next_check_at);
+        }
+        assert!(times.len() > 50, "{} times", times.len());
     }
 
     #[test]
@@ -77,8 +168,13 @@ mod tests {
     fn b4_an_outcome_that_arrives_after_the_end_changes_nothing() {
         let mut ended = open_session();
         ended.end(SessionStatus::TakenOver, Time(3));
-        for outcome in [IdleOutcome::Closed, IdleOutcome::VisitorActive { deadline: Time(8) }, IdleOutcome::NotInCharge]
-        {
+        for outcome in [
+            IdleOutcome::Closed,
+            IdleOutcome::VisitorActive { deadline: Time(8) },
+            IdleOutcome::NotInCharge,
+            IdleOutcome::Failed,
+            IdleOutcome::CallFailed,
+        ] {
             let mut session = ended.clone();
             assert!(!session.apply_idle_outcome(outcome, Time(6)));
             assert_eq!(session, ended);

@@ -13,7 +13,7 @@ use super::convert;
 use crate::{
     App,
     commands::{self, CreateBot, UpdateBot},
-    domain::{BotChange, validate},
+    domain::BotChange,
     queries,
 };
 
@@ -88,8 +88,8 @@ impl BotService for Bots {
         request: Request<ValidateFlowRequest>,
     ) -> Result<Response<ValidateFlowResponse>, Status> {
         let (_, request) = validated(request)?;
-        let flow = convert::flow_from_proto(request.flow.unwrap_or_default());
-        let problems = validate(&flow).into_iter().map(convert::problem_to_proto).collect();
+        let (_, problems) = convert::checked_flow(request.flow.unwrap_or_default());
+        let problems = problems.into_iter().map(convert::problem_to_proto).collect();
         Ok(Response::new(ValidateFlowResponse { problems }))
     }
 }

@@ -27,6 +27,10 @@ impl MigratorTrait for Migrator {
                 name: "bot_session_004_times_of_changes_and_sessions_by_status",
                 text: include_str!("004_times_of_changes_and_sessions_by_status.sql"),
             }),
+            Box::new(Sql {
+                name: "bot_session_005_flows_questions_and_failed_checks",
+                text: include_str!("005_flows_questions_and_failed_checks.sql"),
+            }),
         ]
     }
 }

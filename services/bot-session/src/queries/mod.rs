@@ -2,12 +2,10 @@
 
 mod get_bot;
 mod get_bot_session;
-mod has_unanswered;
 mod list_bot_sessions;
 mod list_bots;
 
 pub(crate) use get_bot::get_bot;
 pub(crate) use get_bot_session::get_bot_session;
-pub(crate) use has_unanswered::has_unanswered;
 pub(crate) use list_bot_sessions::{SessionFilter, list_bot_sessions};
 pub(crate) use list_bots::list_bots;

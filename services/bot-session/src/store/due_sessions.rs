@@ -35,22 +35,14 @@ pub(crate) async fn claim(tx: &Tx, now: Time, until: Time, limit: u64) -> Result
         .await?;
     let due = rows.into_iter().map(|(account, session, conversation)| DueSession { account, session, conversation });
     let due: Vec<DueSession> = due.collect();
-    postpone(tx, &due, until).await?;
-    Ok(due)
-}
-
-/// Sets the next check of the sessions that are still open to `until`.
-pub(crate) async fn postpone(tx: &Tx, due: &[DueSession], until: Time) -> Result<(), DbErr> {
-    if due.is_empty() {
-        return Ok(());
+    if !due.is_empty() {
+        Entity::update_many()
+            .filter(Column::Id.is_in(due.iter().map(|due| due.session)))
+            .col_expr(Column::NextCheckAt, Expr::value(until))
+            .exec(tx.conn())
+            .await?;
     }
-    Entity::update_many()
-        .filter(Column::Id.is_in(due.iter().map(|due| due.session)))
-        .filter(Column::Status.eq(OPEN))
-        .col_expr(Column::NextCheckAt, Expr::value(until))
-        .exec(tx.conn())
-        .await?;
-    Ok(())
+    Ok(due)
 }
 
 /// Selects the open sessions that have a next check.

@@ -1,7 +1,8 @@
 //! The events that this service publishes: one function for each.
 
+use frontdesk_clock::Time;
 use frontdesk_db::Tx;
-use frontdesk_outbox::{Aggregate, append};
+use frontdesk_outbox::{Aggregate, Events, append};
 use frontdesk_proto::{
     botsession::v1::BotSessionStatus,
     event::v1::{
@@ -51,13 +52,27 @@ pub(crate) async fn append_bot_session_step_reached(tx: &mut Tx, session: &Sessi
 }
 
 pub(crate) async fn append_bot_session_ended(tx: &mut Tx, session: &Session) -> Result<(), DbErr> {
-    let event = BotSessionEnded {
+    append(tx, session_aggregate(session), &bot_session_ended(session)).await
+}
+
+/// Appends the ends of sessions that ended at the same time, with one statement.
+pub(crate) async fn append_bot_sessions_ended<'a>(
+    tx: &mut Tx,
+    sessions: impl Iterator<Item = &'a Session>,
+    now: Time,
+) -> Result<(), DbErr> {
+    let (mut events, traceparent) = (Events::new(now), frontdesk_telemetry::traceparent());
+    sessions.for_each(|session| events.push(session_aggregate(session), &bot_session_ended(session), &traceparent));
+    events.insert(tx).await
+}
+
+fn bot_session_ended(session: &Session) -> BotSessionEnded {
+    BotSessionEnded {
         bot_session_id: session.id.to_string(),
         conversation_id: session.conversation.to_string(),
         bot_id: session.bot.to_string(),
         status: status(session.status).into(),
-    };
-    append(tx, session_aggregate(session), &event).await
+    }
 }
 
 fn status(status: SessionStatus) -> BotSessionStatus {

@@ -6,4 +6,5 @@ pub(crate) mod due_sessions;
 #[allow(unreachable_pub, reason = "sea-orm derives public items of rows")]
 mod entity;
 pub(crate) mod events;
+pub(crate) mod flows;
 pub(crate) mod sessions;

@@ -1,4 +1,5 @@
-//! Table `bot_sessions`. The flow of a session can be long: only [`find_flow`] reads it.
+//! Table `bot_sessions`. A session names the version of its bot whose flow it runs ([`flows`](super::flows)). Sessions that began
+//! before flows had a table of their own have a copy, which only [`find_flow`] reads.
 
 use std::{cmp::Reverse, collections::BTreeSet};
 
@@ -6,8 +7,8 @@ use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
-    SelectExt,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
+    QuerySelect, SelectExt, Statement, Value,
     sea_query::{LockBehavior, LockType, OnConflict},
 };
 use uuid::Uuid;
@@ -15,8 +16,9 @@ use uuid::Uuid;
 use super::{
     columns,
     entity::bot_session::{ActiveModel, Column, Entity, WithoutFlow},
+    flows,
 };
-use crate::domain::{Flow, Session, SessionStatus};
+use crate::domain::{DueSession, Flow, Session, SessionStatus};
 
 /// Where a page of sessions begins: before this start and id.
 pub(crate) type SessionCursor = (Time, Uuid);
@@ -29,9 +31,9 @@ pub(crate) struct SessionFilter {
     pub(crate) statuses: BTreeSet<SessionStatus>,
 }
 
-/// Inserts a session with the flow that it keeps. Returns false, and changes nothing, when there is one with its id.
-pub(crate) async fn insert(tx: &Tx, session: &Session, flow: &Flow) -> Result<bool, DbErr> {
-    let row = ActiveModel { flow: Set(columns::flow_json(flow)?), ..to_row(session) };
+/// Inserts a session. Returns false, and changes nothing, when there is one with its id.
+pub(crate) async fn insert(tx: &Tx, session: &Session) -> Result<bool, DbErr> {
+    let row = ActiveModel { flow: Set(String::new()), flow_version: Set(session.flow_version), ..to_row(session) };
     let inserted = Entity::insert(row)
         .on_conflict(OnConflict::column(Column::Id).do_nothing().to_owned())
         .exec_without_returning(tx.conn())
@@ -51,15 +53,33 @@ pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: U
     query.into_partial_model::<WithoutFlow>().one(conn).await?.map(from_row).transpose()
 }
 
+/// The flow of a session.
+#[derive(Debug)]
+pub(crate) enum SessionFlow {
+    /// The flow.
+    Valid(Flow),
+    /// There is none, or it cannot be read, for this reason.
+    Unreadable(String),
+}
+
 /// Returns the flow of the session. None: the account has no session with this id.
 pub(crate) async fn find_flow<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
     id: Uuid,
-) -> Result<Option<Flow>, DbErr> {
-    let query = Entity::find_by_id(id).filter(Column::AccountId.eq(account));
-    let flow: Option<String> = query.select_only().column(Column::Flow).into_tuple().one(conn).await?;
-    flow.map(|flow| columns::flow(&flow)).transpose()
+) -> Result<Option<SessionFlow>, DbErr> {
+    let query = Entity::find_by_id(id).filter(Column::AccountId.eq(account)).select_only();
+    let query = query.columns([Column::BotId, Column::FlowVersion, Column::Flow]);
+    let row: Option<(Uuid, Option<i64>, String)> = query.into_tuple().one(conn).await?;
+    let Some((bot, version, copy)) = row else { return Ok(None) };
+    let text = match version {
+        Some(version) => flows::find_text(conn, account, bot, version).await?,
+        None => Some(copy),
+    };
+    Ok(Some(match columns::flow(&text.unwrap_or_default()) {
+        Ok(flow) => SessionFlow::Valid(flow),
+        Err(error) => SessionFlow::Unreadable(error.to_string()),
+    }))
 }
 
 /// Returns whether the session is open and has not answered the message of this sequence.
@@ -83,15 +103,46 @@ pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Re
     query.into_partial_model::<WithoutFlow>().one(tx.conn()).await?.map(from_row).transpose()
 }
 
-/// Returns the session, locked until the transaction ends. None also when another transaction has locked the row.
-pub(crate) async fn find_for_update_skip_locked(
-    tx: &Tx,
-    account: AccountId,
-    id: Uuid,
-) -> Result<Option<Session>, DbErr> {
-    let query = Entity::find_by_id(id).filter(Column::AccountId.eq(account));
-    let query = query.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
-    query.into_partial_model::<WithoutFlow>().one(tx.conn()).await?.map(from_row).transpose()
+/// Returns those of these sessions that are open and that no other transaction has locked, locked until the transaction ends.
+pub(crate) async fn list_open_for_update_skip_locked(tx: &Tx, due: &[DueSession]) -> Result<Vec<Session>, DbErr> {
+    let query = Entity::find()
+        .filter(Column::Id.is_in(due.iter().map(|due| due.session)))
+        .filter(Column::Status.eq(columns::OPEN))
+        .order_by_asc(Column::Id)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    query.into_partial_model::<WithoutFlow>().all(tx.conn()).await?.into_iter().map(from_row).collect()
+}
+
+/// The statement of [`save_checked`] on PostgreSQL, with one text for any number of sessions. Zero stands for no time: arrays of
+/// sea-orm hold no NULL.
+const SAVE_CHECKED: &str = "UPDATE bot_sessions AS old SET status = new.status, deadline_at = NULLIF(new.deadline_at, 0), \
+    ask_at = NULLIF(new.ask_at, 0), failed_checks = new.failed_checks, ended_at = NULLIF(new.ended_at, 0), version = new.version \
+    FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[]) \
+    AS new (id, status, deadline_at, ask_at, failed_checks, ended_at, version) WHERE old.id = new.id";
+
+/// Updates sessions that were found with [`list_open_for_update_skip_locked`], in what a check of their timeout changes.
+pub(crate) async fn save_checked(tx: &Tx, sessions: &[Session]) -> Result<(), DbErr> {
+    if tx.conn().get_database_backend() != DbBackend::Postgres {
+        // SQLite is in this process: a statement is no round trip.
+        for session in sessions {
+            save(tx, session).await?;
+        }
+        return Ok(());
+    }
+    let micros = |time: fn(&Session) -> Option<Time>| -> Value {
+        sessions.iter().map(|session| time(session).map_or(0, |time| time.0)).collect::<Vec<i64>>().into()
+    };
+    let values: [Value; 7] = [
+        sessions.iter().map(|session| session.id).collect::<Vec<_>>().into(),
+        sessions.iter().map(|session| columns::status_text(session.status).to_owned()).collect::<Vec<_>>().into(),
+        micros(|session| session.deadline_at),
+        micros(|session| session.next_check_at),
+        sessions.iter().map(|session| i64::from(session.failed_checks)).collect::<Vec<_>>().into(),
+        micros(|session| session.ended_at),
+        sessions.iter().map(|session| session.version).collect::<Vec<_>>().into(),
+    ];
+    tx.conn().execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, SAVE_CHECKED, values)).await?;
+    Ok(())
 }
 
 /// Returns the sessions, newest first. Up to `size` + 1 of them: the additional one says that another page follows.
@@ -131,7 +182,7 @@ fn condition(account: AccountId, filter: &SessionFilter, after: Option<&SessionC
         .add_option(after.map(before))
 }
 
-/// The columns of a session, without its flow.
+/// The columns of a session that may change.
 fn to_row(session: &Session) -> ActiveModel {
     ActiveModel {
         id: Set(session.id),
@@ -149,6 +200,9 @@ fn to_row(session: &Session) -> ActiveModel {
         next_check_at: Set(session.next_check_at),
         ended_at: Set(session.ended_at),
         version: Set(session.version),
+        flow_version: NotSet,
+        question_sequence: Set(session.question),
+        failed_checks: Set(session.failed_checks.into()),
     }
 }
 
@@ -168,5 +222,8 @@ fn from_row(row: WithoutFlow) -> Result<Session, DbErr> {
         next_check_at: row.next_check_at,
         ended_at: row.ended_at,
         version: row.version,
+        flow_version: row.flow_version,
+        question: row.question_sequence,
+        failed_checks: u32::try_from(row.failed_checks).unwrap_or(0),
     })
 }

@@ -7,10 +7,9 @@ use std::time::Duration;
 use sea_orm::DbErr;
 
 use crate::{
-    App,
-    conversation::{self, CallError},
+    App, commands, conversation,
     domain::{DueSession, IdleOutcome},
-    store::{self, due_sessions},
+    store::due_sessions,
 };
 
 /// Maximum number of due sessions claimed at once: as many as the conversation service accepts in one call.
@@ -20,7 +19,7 @@ const BATCH: u64 = 500;
 /// within the five seconds of rule B4. A call that takes longer is made twice, and the row closes once.
 const CLAIM_DURATION: Duration = Duration::from_secs(3);
 
-/// How long after a failed call or read the sessions are claimed again (milliseconds).
+/// Pause after a failed call or read (milliseconds).
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// Maximum pause between two reads of the next check (seconds), so that sessions started at other replicas are seen.
@@ -62,15 +61,18 @@ async fn settle_due(app: &App) -> Result<Duration, DbErr> {
         // Another replica has claimed them.
         return Ok(MIN_PAUSE);
     }
-    match conversation::close_idle(&app.conversation, &due).await {
-        Ok(outcomes) => settle(app, &due, &outcomes).await?,
+    fail::fail_point!("timeouts-claimed", |_| std::process::abort());
+    let (outcomes, pause) = match conversation::close_idle(&app.conversation, &due).await {
+        // A full batch says that more sessions may be due.
+        Ok(outcomes) => (outcomes, if due.len() as u64 == BATCH { Duration::ZERO } else { MIN_PAUSE }),
         Err(error) => {
-            postpone(app, &due, &error).await?;
-            return Ok(RETRY_PAUSE);
+            tracing::warn!(%error, sessions = due.len(), "idle conversations could not be closed; retrying");
+            (vec![IdleOutcome::CallFailed; due.len()], RETRY_PAUSE)
         }
-    }
-    // A full batch says that more sessions may be due.
-    Ok(if due.len() as u64 == BATCH { Duration::ZERO } else { MIN_PAUSE })
+    };
+    fail::fail_point!("timeouts-asked", |_| std::process::abort());
+    commands::settle_timeouts(app, &due, &outcomes).await?;
+    Ok(pause)
 }
 
 async fn claim_due(app: &App) -> Result<Vec<DueSession>, DbErr> {
@@ -79,34 +81,4 @@ async fn claim_due(app: &App) -> Result<Vec<DueSession>, DbErr> {
     let due = due_sessions::claim(&tx, now, now.plus(CLAIM_DURATION), BATCH).await?;
     tx.commit().await?;
     Ok(due)
-}
-
-/// Stores the outcomes, in the order of the session ids, so that two replicas cannot deadlock.
-async fn settle(app: &App, due: &[DueSession], outcomes: &[IdleOutcome]) -> Result<(), DbErr> {
-    let mut settled: Vec<_> = due.iter().zip(outcomes).collect();
-    settled.sort_by_key(|(due, _)| due.session);
-    let mut tx = app.db.begin().await?;
-    let now = tx.now().await?;
-    for (due, outcome) in settled {
-        // A locked session is being ended by its event, or its lock's holder stalls. It is claimed again when the claim
-        // ends, and the others do not wait for it.
-        let found = store::sessions::find_for_update_skip_locked(&tx, due.account, due.session).await?;
-        let Some(mut session) = found.filter(|session| session.is_open()) else { continue };
-        let deadline_at = session.deadline_at;
-        if session.apply_idle_outcome(*outcome, now) {
-            let lateness = deadline_at.map_or(Duration::ZERO, |deadline| now.since(deadline));
-            tracing::debug!(session_id = %session.id, lateness_ms = lateness.as_millis() as u64, "session timed out");
-            store::events::append_bot_session_ended(&mut tx, &session).await?;
-        }
-        store::sessions::save(&tx, &session).await?;
-    }
-    tx.commit().await
-}
-
-async fn postpone(app: &App, due: &[DueSession], error: &CallError) -> Result<(), DbErr> {
-    tracing::warn!(%error, sessions = due.len(), "idle conversations could not be closed; retrying");
-    let tx = app.db.begin().await?;
-    let now = tx.now().await?;
-    due_sessions::postpone(&tx, due, now.plus(RETRY_PAUSE)).await?;
-    tx.commit().await
 }

@@ -9,7 +9,7 @@ use tonic::Code;
 
 use crate::{
     fixture::{Fixture, event, new_account, twenty},
-    flows::{flow, valid_flow},
+    flows::{GAVE_UP, flow, valid_flow},
 };
 
 on_both_modes!(
@@ -17,7 +17,8 @@ on_both_modes!(
     b1_twenty_events_of_one_start_begin_one_session_with_one_greeting,
     b2_a_session_keeps_the_flow_and_the_timeout_it_began_with,
     b1_a_conversation_without_a_bot_starts_nothing,
-    s2_a_bot_of_another_account_starts_nothing_and_the_events_after_it_are_handled,
+    b1_flows_are_stored_once_for_each_version_of_their_bot,
+    s2_b7_a_chat_with_a_bot_of_another_account_goes_to_the_team_and_the_events_after_it_are_handled,
 );
 
 async fn b1_a_conversation_with_a_bot_starts_a_session_that_takes_its_first_turn(mode: Mode) {
@@ -92,7 +93,24 @@ async fn b1_a_conversation_without_a_bot_starts_nothing(mode: Mode) {
     assert_eq!(fixture.session(&chat).await.unwrap_err().code(), Code::NotFound);
 }
 
-async fn s2_a_bot_of_another_account_starts_nothing_and_the_events_after_it_are_handled(mode: Mode) {
+async fn b1_flows_are_stored_once_for_each_version_of_their_bot(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let here = new_account();
+    let bot = fixture.create_bot(here, flow()).await;
+    for _ in 0..3 {
+        let chat = fixture.start_chat(here, &bot, None).await;
+        assert_eq!(fixture.said(&chat), ["hi", "mail?"]);
+    }
+    assert_eq!(fixture.count("bot_flows").await, 1);
+    let edit = UpdateBotRequest { bot_id: bot.id.clone(), flow: Some(valid_flow()), ..UpdateBotRequest::default() };
+    fixture.bots(here).update_bot(edit).await.unwrap();
+    let chat = fixture.start_chat(here, &bot, None).await;
+    assert_eq!(fixture.said(&chat), ["hi"]);
+    assert_eq!(fixture.count("bot_flows").await, 2);
+    assert_eq!(fixture.count("bot_sessions WHERE flow <> ''").await, 0);
+}
+
+async fn s2_b7_a_chat_with_a_bot_of_another_account_goes_to_the_team_and_the_events_after_it_are_handled(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let (here, there) = (new_account(), new_account());
     let bot = fixture.create_bot(here, flow()).await;
@@ -103,7 +121,8 @@ async fn s2_a_bot_of_another_account_starts_nothing_and_the_events_after_it_are_
     fixture.settled().await;
     assert_eq!(fixture.said(&own), ["hi", "mail?"]);
     assert!(fixture.said(&foreign).is_empty());
-    let mut dead_letters = fixture.dead_letters().await;
-    dead_letters.sort();
-    assert_eq!(dead_letters, ["conversation_id is not a UUID", "there is no such bot"]);
+    assert_eq!(fixture.conversations.with(foreign.conversation, |row| row.hand_offs.clone()), [GAVE_UP]);
+    assert_eq!(fixture.dead_letters().await, ["conversation_id is not a UUID"]);
+    // The session is there, for the event of the hand-off to end it.
+    assert_eq!(fixture.session(&foreign).await.unwrap().status(), BotSessionStatus::Open);
 }

@@ -2,7 +2,8 @@ use std::collections::HashSet;
 
 use frontdesk_proto::{
     botsession::v1::{
-        Bot, CreateBotRequest, GetBotRequest, NoTimeout, bot::Inactivity as Kept, create_bot_request::Inactivity,
+        Bot, CreateBotRequest, GetBotRequest, NoTimeout, UpdateBotRequest, bot::Inactivity as Kept,
+        create_bot_request::Inactivity,
     },
     event::v1::BotCreated,
 };
@@ -13,12 +14,13 @@ use tonic::{Code, Status};
 
 use crate::{
     fixture::{Fixture, new_account, new_bot},
-    flows::{flow, invalid_flow, valid_flow},
+    flows::{BLANK_TEXTS, blank_flow, flow, invalid_flow, valid_flow},
 };
 
 on_both_modes!(
     b2_a_created_bot_has_thirty_minutes_unless_set_or_switched_off,
     b6_an_invalid_flow_is_rejected_with_all_its_problems,
+    b6_blank_texts_are_rejected_when_a_flow_is_stored,
     c12_a_repeat_returns_the_first_bot_as_it_is_now,
     c12_twenty_creations_with_one_request_id_create_one_bot,
     s2_a_request_id_counts_within_its_account,
@@ -59,6 +61,21 @@ async fn b6_an_invalid_flow_is_rejected_with_all_its_problems(mode: Mode) {
         assert!(refused.message().contains(field), "{field} in {}", refused.message());
     }
     assert!(fixture.events::<BotCreated>().await.is_empty());
+}
+
+async fn b6_blank_texts_are_rejected_when_a_flow_is_stored(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let mut bots = fixture.bots(new_account());
+    let valid = bot(bots.create_bot(new_bot(valid_flow(), "1")).await);
+    let update = UpdateBotRequest { bot_id: valid.id, flow: Some(blank_flow()), ..UpdateBotRequest::default() };
+    let created = bots.create_bot(new_bot(blank_flow(), "2")).await.unwrap_err();
+    for refused in [created, bots.update_bot(update).await.unwrap_err()] {
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        // The message names the first five.
+        for field in &BLANK_TEXTS[..5] {
+            assert!(refused.message().contains(field), "{field} in {}", refused.message());
+        }
+    }
 }
 
 async fn c12_a_repeat_returns_the_first_bot_as_it_is_now(mode: Mode) {

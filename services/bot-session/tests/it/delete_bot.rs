@@ -1,10 +1,16 @@
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+
 use frontdesk_proto::{
-    botsession::v1::{BotSessionStatus, DeleteBotRequest},
+    botsession::v1::{BotSessionStatus, DeleteBotRequest, UndeleteBotRequest},
+    conversation::internal::v1::{ApplyBotRequest, ApplyBotResponse},
     event::v1::BotDeleted,
 };
-use frontdesk_testkit::{Mode, on_both_modes};
+use frontdesk_testkit::{Mode, on_both_modes, reason};
 use tokio::task::JoinSet;
-use tonic::Code;
+use tonic::{Code, Request, Status};
 
 use crate::{
     fixture::{Fixture, new_account},
@@ -14,6 +20,7 @@ use crate::{
 on_both_modes!(
     c12_twenty_deletions_delete_a_bot_once_and_it_is_still_found,
     b2_an_open_session_continues_after_its_bot_is_deleted,
+    b1_a_deletion_is_answered_after_conversations_start_without_the_bot,
     s2_another_account_deletes_no_bot,
 );
 
@@ -43,6 +50,34 @@ async fn b2_an_open_session_continues_after_its_bot_is_deleted(mode: Mode) {
     fixture.send(&chat, "ada@example.org", "").await;
     let session = fixture.session(&chat).await.unwrap();
     assert_eq!((session.status(), session.step_id.as_str()), (BotSessionStatus::Open, "topic"));
+}
+
+async fn b1_a_deletion_is_answered_after_conversations_start_without_the_bot(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let here = new_account();
+    let created = fixture.create_bot(here, valid_flow()).await;
+    let (applied, is_down) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(true)));
+    let (seen, down) = (applied.clone(), is_down.clone());
+    fixture.fake.on(move |request: Request<ApplyBotRequest>| {
+        if down.load(Ordering::Relaxed) {
+            return Err(Status::unavailable("not now"));
+        }
+        let request = request.into_inner();
+        seen.lock().unwrap().push((request.bot_id, request.deleted, request.version));
+        Ok(ApplyBotResponse {})
+    });
+    let request = DeleteBotRequest { bot_id: created.id.clone() };
+    let refused = fixture.bots(here).delete_bot(request.clone()).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Unavailable, "CONVERSATION_UNAVAILABLE"));
+
+    // The bot is deleted already: the repeat applies it all the same.
+    is_down.store(false, Ordering::Relaxed);
+    let deleted = fixture.bots(here).delete_bot(request).await.unwrap().into_inner().bot.unwrap();
+    let undelete = UndeleteBotRequest { bot_id: created.id.clone() };
+    let undeleted = fixture.bots(here).undelete_bot(undelete).await.unwrap().into_inner().bot.unwrap();
+    let expected = [(created.id.clone(), true, deleted.version), (created.id, false, undeleted.version)];
+    assert_eq!(*applied.lock().unwrap(), expected);
+    assert_eq!(fixture.events::<BotDeleted>().await.len(), 1);
 }
 
 async fn s2_another_account_deletes_no_bot(mode: Mode) {

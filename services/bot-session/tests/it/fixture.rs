@@ -17,7 +17,7 @@ use frontdesk_proto::{
 };
 use frontdesk_testkit::{Calls, FakeConversations, FakeServices, Mode, ServiceUnderTest, new_id, request_id};
 use prost::{Message, Name};
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, Statement};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -103,7 +103,12 @@ impl Fixture {
 
     /// Appends a message of the visitor to the thread, typed unless it chooses a button; returns its sequence.
     pub fn append(&self, chat: &Chat, text: &str, button: &str) -> i32 {
-        let chosen = ChosenButton { button_id: button.into(), ..ChosenButton::default() };
+        self.append_choice(chat, text, button, 0)
+    }
+
+    /// Appends a message that chooses a button of the message with this visitor sequence.
+    pub fn append_choice(&self, chat: &Chat, text: &str, button: &str, question: i32) -> i32 {
+        let chosen = ChosenButton { button_id: button.into(), visitor_sequence: question };
         let chosen_button = Some(chosen).filter(|chosen| !chosen.button_id.is_empty());
         let message = ThreadMessage { text: text.into(), chosen_button, ..ThreadMessage::default() };
         self.conversations.with(chat.conversation, |row| row.append(ActorKind::Visitor, message))
@@ -144,6 +149,14 @@ impl Fixture {
     /// The service's events of one type, oldest first.
     pub async fn events<M: Message + Name + Default>(&self) -> Vec<M> {
         self.service.appended().await
+    }
+
+    /// Number of rows of `table`, which may have a condition after its name.
+    pub async fn count(&self, table: &str) -> i64 {
+        let db = self.service.db.read();
+        let sql = format!("SELECT count(*) AS number FROM {table}");
+        let statement = Statement::from_string(db.get_database_backend(), sql);
+        db.query_one_raw(statement).await.unwrap().unwrap().try_get("", "number").unwrap()
     }
 
     /// Statements run on the service's database as its own work, for all accounts.

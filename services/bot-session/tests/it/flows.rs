@@ -7,6 +7,9 @@ use frontdesk_proto::botsession::v1::{
 /// The text that a bot says before it offers its buttons again.
 pub const OFFER_AGAIN: &str = "Please choose one of these:";
 
+/// Reason of the hand-off of a bot that cannot take its turn.
+pub const GAVE_UP: &str = "The bot could not continue.";
+
 /// `hi`, `mail` (asks for the address), `topic` (button `p` People: `people`, button `b` Bye: `bye`), `people` (hands
 /// off), `bye` (closes).
 pub fn flow() -> Flow {
@@ -28,6 +31,51 @@ pub fn flow() -> Flow {
         ],
     }
 }
+
+/// `q1` and `q2`, whose buttons have the same ids (`yes`, `no`); `q2` leads to `bye` (closes) or `people` (hands off).
+pub fn two_questions() -> Flow {
+    let button = |id: &str, label: &str, next: &str| FlowButton {
+        id: id.into(),
+        label: label.into(),
+        next_step_id: next.into(),
+    };
+    let ask = |text: &str, yes: &str, no: &str| {
+        let buttons = vec![button("yes", "Yes", yes), button("no", "No", no)];
+        Action::Buttons(ButtonsStep { text: text.into(), buttons })
+    };
+    Flow {
+        steps: vec![
+            step("q1", ask("About an order?", "", "")),
+            step("q2", ask("May we close this chat?", "bye", "people")),
+            step("bye", Action::Close(CloseStep::default())),
+            step("people", Action::HandOff(HandOffStep::default())),
+        ],
+    }
+}
+
+/// A flow whose texts are all blank, in ways that remain after normalisation.
+pub fn blank_flow() -> Flow {
+    let ask = AskStep { text: "\n".into(), property: "name".into(), retry_text: " ".into(), check: 0 };
+    let label = FlowButton { id: "a".into(), label: "\u{2060}".into(), next_step_id: String::new() };
+    Flow {
+        steps: vec![
+            step("say", Action::Say(SayStep { text: " ".into() })),
+            step("ask", Action::Ask(ask)),
+            step("pick", Action::Buttons(ButtonsStep { text: "\u{200b}".into(), buttons: vec![label] })),
+            step("people", Action::HandOff(HandOffStep { text: "\t".into(), ..HandOffStep::default() })),
+        ],
+    }
+}
+
+/// Paths of the blank texts of [`blank_flow`].
+pub const BLANK_TEXTS: [&str; 6] = [
+    "flow.steps[0].say.text",
+    "flow.steps[1].ask.text",
+    "flow.steps[1].ask.retry_text",
+    "flow.steps[2].buttons.text",
+    "flow.steps[2].buttons.buttons[0].label",
+    "flow.steps[3].hand_off.text",
+];
 
 /// One step that says `hi`.
 pub fn valid_flow() -> Flow {

@@ -28,6 +28,8 @@ on_both_modes!(
     b4_a_row_that_cannot_be_asked_is_asked_again_soon,
     b4_a_session_whose_end_was_stored_first_keeps_it,
     b4_six_hundred_sessions_due_at_once_are_settled_in_batches,
+    b4_a_conversation_that_fails_is_asked_about_less_and_less_often_and_the_others_are_closed,
+    b4_an_outcome_that_cannot_be_stored_holds_up_no_other,
 );
 
 const HALF_AN_HOUR: Duration = Duration::from_secs(1_800);
@@ -195,4 +197,55 @@ async fn b4_six_hundred_sessions_due_at_once_are_settled_in_batches(mode: Mode) 
     assert_eq!((sessions.len(), calls.concat().len()), (600, 600));
     fixture.settled().await;
     assert_eq!(fixture.events::<BotSessionEnded>().await.len(), 600);
+}
+
+async fn b4_a_conversation_that_fails_is_asked_about_less_and_less_often_and_the_others_are_closed(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let asked = Asked::default();
+    let (failing, good) = (start_chat(&fixture, HALF_AN_HOUR).await, start_chat(&fixture, HALF_AN_HOUR).await);
+    let (calls, poison) = (asked.clone(), failing.conversation.to_string());
+    fixture.fake.on(move |request: Request<CloseIdleConversationsRequest>| {
+        let request = request.into_inner();
+        assert!(request.handles_failed);
+        calls.0.lock().unwrap().push(request.conversations.iter().map(|idle| idle.bot_session_id.clone()).collect());
+        let results = request.conversations.into_iter().map(|idle| IdleResult {
+            // 99: an outcome of a later version.
+            outcome: match (idle.conversation_id == poison, calls.0.lock().unwrap().len() % 2) {
+                (false, _) => IdleOutcome::Closed.into(),
+                (true, 0) => 99,
+                (true, _) => IdleOutcome::Failed.into(),
+            },
+            conversation_id: idle.conversation_id,
+            idle_time: None,
+        });
+        Ok(CloseIdleConversationsResponse { results: results.collect() })
+    });
+    fixture.clock.advance(HALF_AN_HOUR).unwrap();
+    timed_out(&fixture, &good).await;
+    wait_until("three calls", || async { asked.times(&failing) >= 3 }).await;
+    assert_eq!(asked.times(&good), 1);
+    let failed = "bot_sessions WHERE status = 'OPEN' AND failed_checks >= 2 AND deadline_at IS NOT NULL";
+    assert_eq!(fixture.count(failed).await, 1);
+
+    serve_idle(&fixture, &asked, Some((IdleOutcome::Closed, None)));
+    timed_out(&fixture, &failing).await;
+}
+
+async fn b4_an_outcome_that_cannot_be_stored_holds_up_no_other(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let asked = Asked::default();
+    serve_idle(&fixture, &asked, Some((IdleOutcome::Closed, None)));
+    let chats = [start_chat(&fixture, HALF_AN_HOUR).await, start_chat(&fixture, HALF_AN_HOUR).await];
+    // The event of the first session's end is there already, as after a restore of an older database.
+    let conflict = "INSERT INTO outbox_events \
+            (event_id, account_id, aggregate_id, version, event, created_at, published_at) \
+        SELECT session.id, session.account_id, session.id, session.version + 1, other.event, other.created_at, other.created_at \
+        FROM (SELECT * FROM bot_sessions ORDER BY started_at LIMIT 1) AS session, \
+            (SELECT event, created_at FROM outbox_events ORDER BY position LIMIT 1) AS other";
+    fixture.execute(conflict).await;
+    fixture.clock.advance(HALF_AN_HOUR).unwrap();
+    timed_out(&fixture, &chats[1]).await;
+    let failed = "bot_sessions WHERE status = 'OPEN' AND failed_checks > 0 AND ask_at IS NOT NULL";
+    wait_until("the first one to be put off", || async { fixture.count(failed).await == 1 }).await;
+    assert_eq!(fixture.session(&chats[0]).await.unwrap().status(), BotSessionStatus::Open);
 }

@@ -3,10 +3,10 @@ use frontdesk_testkit::{Mode, on_both_modes};
 
 use crate::{
     fixture::{Fixture, new_account},
-    flows::{flow, invalid_flow},
+    flows::{BLANK_TEXTS, blank_flow, flow, invalid_flow},
 };
 
-on_both_modes!(b6_the_problems_of_a_flow_are_answered_and_nothing_is_stored);
+on_both_modes!(b6_the_problems_of_a_flow_are_answered_and_nothing_is_stored, b6_blank_texts_of_a_flow_are_problems);
 
 async fn problems(fixture: &Fixture, flow: Flow) -> Vec<String> {
     let request = ValidateFlowRequest { flow: Some(flow) };
@@ -21,4 +21,9 @@ async fn b6_the_problems_of_a_flow_are_answered_and_nothing_is_stored(mode: Mode
     assert_eq!(found, ["flow.steps[1].id", "flow.steps[1].next_step_id"]);
     let listed = fixture.bots(new_account()).list_bots(ListBotsRequest::default()).await.unwrap().into_inner();
     assert!(listed.bots.is_empty());
+}
+
+async fn b6_blank_texts_of_a_flow_are_problems(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    assert_eq!(problems(&fixture, blank_flow()).await, BLANK_TEXTS);
 }

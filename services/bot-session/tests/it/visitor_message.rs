@@ -1,5 +1,5 @@
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
 };
 
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     fixture::{Chat, Fixture, event, new_account, twenty},
-    flows::{OFFER_AGAIN, flow},
+    flows::{GAVE_UP, OFFER_AGAIN, flow, two_questions},
 };
 
 on_both_modes!(
@@ -32,7 +32,12 @@ on_both_modes!(
     b6_a_flood_is_answered_page_by_page_and_an_answered_message_is_not_read_again,
     b6_short_pages_are_read_to_the_end,
     b6_a_page_of_long_messages_is_read,
-    b6_a_thread_that_is_unavailable_is_retried_and_one_that_is_too_large_is_a_dead_letter,
+    b6_b7_a_thread_that_is_unavailable_is_retried_and_one_that_is_too_large_goes_to_the_team,
+    b6_a_click_on_an_earlier_question_does_not_answer_the_next,
+    b6_what_people_paste_and_type_is_taken,
+    b7_a_turn_that_is_rejected_for_ever_hands_the_chat_to_the_team_once,
+    b7_a_flow_that_cannot_be_read_hands_the_chat_to_the_team,
+    b6_a_session_that_has_a_copy_of_its_flow_runs_it,
     a3_a_bot_says_nothing_after_a_person_took_over,
     s2_a_message_of_another_account_and_one_that_is_not_the_visitors_are_not_answered,
 );
@@ -47,6 +52,10 @@ async fn start_chat(fixture: &Fixture) -> Chat {
 
 async fn step(fixture: &Fixture, chat: &Chat) -> String {
     fixture.session(chat).await.unwrap().step_id
+}
+
+fn hand_offs(fixture: &Fixture, chat: &Chat) -> Vec<String> {
+    fixture.conversations.with(chat.conversation, |row| row.hand_offs.clone())
 }
 
 fn closes(fixture: &Fixture, chat: &Chat) -> usize {
@@ -135,15 +144,27 @@ async fn b6_an_action_whose_response_was_lost_takes_effect_once(mode: Mode) {
 async fn b6_an_answer_that_the_contact_rejects_is_asked_again(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let chat = start_chat(&fixture).await;
-    fixture.fake.on(|request: Request<RecordAnswerRequest>| match request.get_ref().value.as_str() {
-        "ada@example.org" => Err(refused(Code::InvalidArgument, "INVALID_FIELDS", [])),
-        _ => Ok(RecordAnswerResponse::default()),
+    let recorded = Arc::new(Mutex::new(Vec::<String>::new()));
+    let seen = recorded.clone();
+    fixture.fake.on(move |request: Request<RecordAnswerRequest>| {
+        seen.lock().unwrap().push(request.get_ref().request_id.clone());
+        match request.get_ref().value.as_str() {
+            "ada@example.org" => Err(refused(Code::InvalidArgument, "INVALID_FIELDS", [])),
+            _ => Ok(RecordAnswerResponse::default()),
+        }
     });
     fixture.send(&chat, "ada@example.org", "").await;
     assert_eq!(fixture.said(&chat), ["hi", "mail?", "again?"]);
     assert_eq!(step(&fixture, &chat).await, "mail");
     fixture.send(&chat, "bob@example.org", "").await;
     assert_eq!(fixture.said(&chat), ["hi", "mail?", "again?", "topic?"]);
+    // C12: no two actions share an id, also the answer and the question that is asked again instead.
+    let mut ids: Vec<String> = recorded.lock().unwrap().clone();
+    ids.extend(fixture.conversations.with(chat.conversation, |row| {
+        row.entries.iter().map(|entry| entry.request_id.clone()).filter(|id| !id.is_empty()).collect::<Vec<_>>()
+    }));
+    assert!(ids.iter().all(|id| !id.is_empty()) && ids.len() == 6, "{ids:?}");
+    assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 6, "{ids:?}");
 }
 
 async fn b6_a_message_before_the_first_question_does_not_answer_it(mode: Mode) {
@@ -215,7 +236,7 @@ async fn b6_a_page_of_long_messages_is_read(mode: Mode) {
     assert_eq!(fixture.said(&chat).len(), 52);
 }
 
-async fn b6_a_thread_that_is_unavailable_is_retried_and_one_that_is_too_large_is_a_dead_letter(mode: Mode) {
+async fn b6_b7_a_thread_that_is_unavailable_is_retried_and_one_that_is_too_large_goes_to_the_team(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let chat = start_chat(&fixture).await;
     let code = Arc::new(Mutex::new(Code::Unavailable));
@@ -231,8 +252,81 @@ async fn b6_a_thread_that_is_unavailable_is_retried_and_one_that_is_too_large_is
 
     *code.lock().unwrap() = Code::OutOfRange;
     fixture.settled().await;
-    let dead_letters = fixture.dead_letters().await;
-    assert!(matches!(&dead_letters[..], [reason] if reason.contains("too large")), "{dead_letters:?}");
+    assert_eq!(hand_offs(&fixture, &chat), [GAVE_UP]);
+    assert!(fixture.dead_letters().await.is_empty());
+}
+
+async fn b6_a_click_on_an_earlier_question_does_not_answer_the_next(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let here = new_account();
+    let bot = fixture.create_bot(here, two_questions()).await;
+    let chat = fixture.start_chat(here, &bot, None).await;
+    // Both wait when the bot reads the thread.
+    let typed = fixture.append(&chat, "yes", "");
+    let clicked = fixture.append_choice(&chat, "Yes", "yes", 1);
+    fixture.publish_all(&[event(here, &chat.posted(typed)), event(here, &chat.posted(clicked))]).await;
+    fixture.settled().await;
+    assert_eq!((step(&fixture, &chat).await.as_str(), closes(&fixture, &chat)), ("q2", 0));
+    assert_eq!(fixture.said(&chat), ["About an order?", "May we close this chat?", OFFER_AGAIN]);
+
+    // The question counts where it was asked first, and where its buttons were offered again.
+    let question = fixture.conversations.with(chat.conversation, |row| row.entries[3].sequence);
+    let clicked = fixture.append_choice(&chat, "No", "no", question);
+    fixture.publish(here, &chat.posted(clicked)).await;
+    fixture.settled().await;
+    assert_eq!(hand_offs(&fixture, &chat), [""]);
+}
+
+async fn b6_what_people_paste_and_type_is_taken(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    for (typed, recorded) in [
+        ("\u{200b}ada@example.org", "ada@example.org"),
+        ("\u{2068}ada@example.org\u{2069}", "ada@example.org"),
+        ("ada\u{2060}@exam\u{ad}ple.org", "ada@example.org"),
+        ("ada\u{ff20}example.org", "ada@example.org"),
+        ("ada@b\u{fc}cher.example", "ada@xn--bcher-kva.example"),
+    ] {
+        let chat = start_chat(&fixture).await;
+        fixture.send(&chat, typed, "").await;
+        assert_eq!(answers(&fixture, &chat), [("email".to_owned(), recorded.to_owned())], "{typed:?}");
+        fixture.send(&chat, "\u{200e}ＢＹＥ", "").await;
+        assert_eq!(closes(&fixture, &chat), 1);
+    }
+}
+
+async fn b7_a_turn_that_is_rejected_for_ever_hands_the_chat_to_the_team_once(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = start_chat(&fixture).await;
+    fixture.fake.on(|_: Request<PostBotMessageRequest>| -> Result<PostBotMessageResponse, Status> {
+        Err(refused(Code::InvalidArgument, "INVALID_FIELDS", []))
+    });
+    for text in ["ada@example.org", "hello?", "is anyone there?"] {
+        fixture.send(&chat, text, "").await;
+    }
+    assert_eq!(hand_offs(&fixture, &chat), [GAVE_UP]);
+    assert!(fixture.dead_letters().await.is_empty());
+}
+
+async fn b7_a_flow_that_cannot_be_read_hands_the_chat_to_the_team(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    for sql in ["UPDATE bot_flows SET flow = '{}'", "DELETE FROM bot_flows", "UPDATE bot_sessions SET step_id = 'gone'"]
+    {
+        let chat = start_chat(&fixture).await;
+        fixture.execute(sql).await;
+        fixture.send(&chat, "ada@example.org", "").await;
+        assert_eq!(hand_offs(&fixture, &chat), [GAVE_UP], "{sql}");
+    }
+    assert!(fixture.dead_letters().await.is_empty());
+}
+
+async fn b6_a_session_that_has_a_copy_of_its_flow_runs_it(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = start_chat(&fixture).await;
+    let copy = "UPDATE bot_sessions SET flow_version = NULL, flow = (SELECT flow FROM bots WHERE id = bot_id)";
+    fixture.execute(copy).await;
+    fixture.execute("DELETE FROM bot_flows").await;
+    fixture.send(&chat, "ada@example.org", "").await;
+    assert_eq!(fixture.said(&chat), ["hi", "mail?", "topic?"]);
 }
 
 async fn a3_a_bot_says_nothing_after_a_person_took_over(mode: Mode) {

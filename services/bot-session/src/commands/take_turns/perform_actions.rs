@@ -2,29 +2,29 @@
 
 use crate::{
     App,
-    conversation::{self, CallError},
+    conversation::{self, CallError, PostedMessage},
     domain::{BotAction, Flow, Session, Turn},
 };
 
-/// Performs the turn's actions in order. Returns the turn that was taken, and the sequence of the last entry that it
-/// posted, if any: an answer that the contact's record rejects is answered like one that fails the check.
+/// Performs the turn's actions in order. Returns the turn that was taken, and the last message that it posted, if any: an answer
+/// that the contact's record rejects is answered like one that fails the check.
 pub(super) async fn perform_actions(
     app: &App,
     session: &Session,
     flow: &Flow,
     turn: Turn,
-) -> Result<(Turn, Option<i64>), CallError> {
+) -> Result<(Turn, Option<PostedMessage>), CallError> {
     let mut posted = None;
     for (index, action) in turn.actions.iter().enumerate() {
         match perform(app, session, action, index).await {
-            Ok(sequence) => posted = sequence.or(posted),
+            Ok(message) => posted = message.or(posted),
             Err(CallError::Rejected(reason)) if matches!(action, BotAction::RecordAnswer { .. }) => {
                 tracing::debug!(session_id = %session.id, reason, "the answer was rejected; asking again");
                 let retry = flow.retry(session.step.as_deref());
-                // Recording an answer is the first action of its turn and keeps no request id, so the id of this index
-                // is unused.
-                for action in &retry.actions {
-                    posted = perform(app, session, action, index).await?.or(posted);
+                // Each id is used for one action: another replica may have recorded the answer, and gone on, under the
+                // first ids.
+                for (number, action) in retry.actions.iter().enumerate() {
+                    posted = perform(app, session, action, turn.actions.len() + number).await?.or(posted);
                 }
                 return Ok((retry, posted));
             }
@@ -34,7 +34,12 @@ pub(super) async fn perform_actions(
     Ok((turn, posted))
 }
 
-async fn perform(app: &App, session: &Session, action: &BotAction, index: usize) -> Result<Option<i64>, CallError> {
+async fn perform(
+    app: &App,
+    session: &Session,
+    action: &BotAction,
+    index: usize,
+) -> Result<Option<PostedMessage>, CallError> {
     let request_id = format!("bot-{}-{}-{index}", session.id, session.turn);
     conversation::perform(&app.conversation, session, action, request_id).await
 }

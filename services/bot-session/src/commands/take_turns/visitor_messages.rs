@@ -10,7 +10,7 @@ use frontdesk_proto::{
 
 use crate::{
     conversation::{self, CallError},
-    domain::{Session, VisitorInput},
+    domain::{PressedButton, Session, VisitorInput},
 };
 
 /// A reader of one thread. It fetches the next page only when all messages of the current one are used.
@@ -69,8 +69,12 @@ fn visitor_message(entry: Entry) -> Option<(i64, VisitorInput)> {
     }
     match entry.content? {
         Content::Message(message) => {
-            let button = message.chosen_button.map(|button| button.button_id);
-            Some((entry.sequence.into(), VisitorInput { text: message.text, button }))
+            let button = message.chosen_button.map(|button| PressedButton {
+                id: button.button_id,
+                offered_in: Some(button.visitor_sequence.into()).filter(|sequence| *sequence > 0),
+            });
+            let line = frontdesk_proto::visible_line(&message.text);
+            Some((entry.sequence.into(), VisitorInput { text: message.text, line, button }))
         }
         _ => None,
     }

@@ -5,7 +5,7 @@ use frontdesk_proto::botsession::v1::{self as proto, step::Action};
 use crate::domain::{AnswerCheck, Button, Flow, Step, StepAction};
 
 /// Returns the flow of a request that passed the checks of its fields: each step has an action, and agent ids are UUIDs.
-pub(in crate::grpc) fn flow_from_proto(flow: proto::Flow) -> Flow {
+pub(super) fn flow_from_proto(flow: proto::Flow) -> Flow {
     Flow { steps: flow.steps.into_iter().filter_map(step_from_proto).collect() }
 }
 

@@ -1,5 +1,6 @@
 //! Conversion between the domain and the contract.
 
+mod blank_texts;
 mod flow;
 mod timeout;
 
@@ -8,8 +9,8 @@ use frontdesk_clock::Time;
 use frontdesk_proto::botsession::v1 as proto;
 use tonic::Status;
 
-pub(super) use flow::flow_from_proto;
-use flow::flow_to_proto;
+use blank_texts::find_blank_texts;
+use flow::{flow_from_proto, flow_to_proto};
 use timeout::{inactivity_to_proto, timeout_to_proto};
 pub(super) use timeout::{timeout_to_create, timeout_to_update};
 
@@ -73,10 +74,17 @@ pub(super) fn status_from_proto(status: proto::BotSessionStatus) -> Option<Sessi
     STATUSES.iter().find(|(_, known)| *known == status).map(|(status, _)| *status)
 }
 
+/// Returns the flow of a request, and all its problems.
+pub(super) fn checked_flow(flow: proto::Flow) -> (Flow, Vec<FlowProblem>) {
+    let mut problems = find_blank_texts(&flow);
+    let flow = flow_from_proto(flow);
+    problems.extend(validate(&flow));
+    (flow, problems)
+}
+
 /// Returns the flow of a request. INVALID_ARGUMENT lists all its problems at once.
 pub(super) fn valid_flow(flow: proto::Flow) -> Result<Flow, Status> {
-    let flow = flow_from_proto(flow);
-    let problems = validate(&flow);
+    let (flow, problems) = checked_flow(flow);
     if problems.is_empty() {
         return Ok(flow);
     }

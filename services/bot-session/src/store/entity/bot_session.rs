@@ -13,6 +13,7 @@ pub struct Model {
     pub bot_id: Uuid,
     pub conversation_id: Uuid,
     pub status: String,
+    /// The flow of a session that names no version. Otherwise empty.
     pub flow: String,
     pub step_id: Option<String>,
     pub last_sequence: i64,
@@ -24,9 +25,12 @@ pub struct Model {
     pub next_check_at: Option<Time>,
     pub ended_at: Option<Time>,
     pub version: i64,
+    pub flow_version: Option<i64>,
+    pub question_sequence: Option<i64>,
+    pub failed_checks: i64,
 }
 
-/// A row without its flow.
+/// A row without the flow that older sessions have in it.
 #[derive(Clone, Debug, DerivePartialModel)]
 #[sea_orm(entity = "Entity")]
 pub struct WithoutFlow {
@@ -44,6 +48,9 @@ pub struct WithoutFlow {
     pub next_check_at: Option<Time>,
     pub ended_at: Option<Time>,
     pub version: i64,
+    pub flow_version: Option<i64>,
+    pub question_sequence: Option<i64>,
+    pub failed_checks: i64,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

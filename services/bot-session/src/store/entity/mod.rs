@@ -1,4 +1,5 @@
 //! Rows, one file for each table.
 
 pub(crate) mod bot;
+pub(crate) mod bot_flow;
 pub(crate) mod bot_session;

@@ -1,0 +1,63 @@
+//! Stores what the conversation service decided about due sessions (rules B4, B5).
+
+use std::{collections::HashMap, time::Duration};
+
+use sea_orm::DbErr;
+use uuid::Uuid;
+
+use crate::{
+    App,
+    domain::{DueSession, IdleOutcome, Session},
+    store,
+};
+
+/// Stores the outcomes of all sessions with one statement for each table. When one of them cannot be stored, each is stored by
+/// itself, and those that fail are checked again later.
+pub(crate) async fn settle_timeouts(app: &App, due: &[DueSession], outcomes: &[IdleOutcome]) -> Result<(), DbErr> {
+    match settle(app, due, outcomes).await {
+        Err(error) if !frontdesk_db::is_transient(&error) => {
+            tracing::warn!(%error, sessions = due.len(), "outcomes of timeouts cannot be stored together");
+        }
+        settled => return settled,
+    }
+    for (due, outcome) in due.iter().zip(outcomes) {
+        settle_alone(app, due, *outcome).await?;
+    }
+    Ok(())
+}
+
+/// Stores the outcome of one session. Fails only when a later call may succeed for this session and for others.
+async fn settle_alone(app: &App, due: &DueSession, outcome: IdleOutcome) -> Result<(), DbErr> {
+    let one = std::slice::from_ref(due);
+    for outcome in [outcome, IdleOutcome::Failed] {
+        match settle(app, one, &[outcome]).await {
+            Err(error) if !frontdesk_db::is_transient(&error) => {
+                tracing::error!(%error, session_id = %due.session, "the outcome of a timeout cannot be stored");
+            }
+            settled => return settled,
+        }
+    }
+    Ok(())
+}
+
+/// Stores the outcomes in one transaction. A session whose row is locked is left out: its end is being stored, or the holder of the
+/// lock stalls. It is claimed again when the claim ends.
+async fn settle(app: &App, due: &[DueSession], outcomes: &[IdleOutcome]) -> Result<(), DbErr> {
+    let outcomes: HashMap<Uuid, IdleOutcome> =
+        due.iter().map(|due| due.session).zip(outcomes.iter().copied()).collect();
+    let mut tx = app.db.begin().await?;
+    let mut sessions = store::sessions::list_open_for_update_skip_locked(&tx, due).await?;
+    let now = tx.now().await?;
+    for session in &mut sessions {
+        let deadline_at = session.deadline_at;
+        let Some(outcome) = outcomes.get(&session.id) else { continue };
+        if session.apply_idle_outcome(*outcome, now) {
+            let lateness = deadline_at.map_or(Duration::ZERO, |deadline| now.since(deadline));
+            tracing::debug!(session_id = %session.id, lateness_ms = lateness.as_millis() as u64, "session timed out");
+        }
+    }
+    store::sessions::save_checked(&tx, &sessions).await?;
+    let ended = sessions.iter().filter(|session: &&Session| !session.is_open());
+    store::events::append_bot_sessions_ended(&mut tx, ended, now).await?;
+    tx.commit().await
+}

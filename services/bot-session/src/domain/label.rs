@@ -1,0 +1,41 @@
+//! Labels of buttons, as visitors type them (rule B6).
+
+use caseless::Caseless;
+use unicode_normalization::UnicodeNormalization;
+
+/// Returns the form in which a typed label is compared with that of a button: compatibility characters, such as full-width
+/// letters, and the case of every script make no difference, and neither does the number of spaces between words.
+pub(super) fn label_key(label: &str) -> String {
+    let folded: String = label.nfkd().default_case_fold().nfkd().default_case_fold().nfkc().collect();
+    // Turkish has an i with a dot and one without in both cases: visitors type either.
+    let folded = folded.replace("i\u{307}", "i").replace('ı', "i");
+    folded.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b6_a_typed_label_is_recognised_in_every_script() {
+        for (label, typed) in [
+            ("Straße", "STRASSE"),
+            ("ΟΔΟΣ", "οδος"),
+            ("Οδός", "ΟΔΌΣ"),
+            ("Да", "ДА"),
+            ("Yes", "ＹＥＳ"),
+            ("カード", "ｶｰﾄﾞ"),
+            ("İade", "iade"),
+            ("ISI", "ısı"),
+            ("Café", "CAFE\u{301}"),
+            ("Talk to us", " talk  to\u{a0}us "),
+            ("ᏣᎳᎩ", "ꮳꮃꭹ"),
+            ("1️⃣", "1️⃣"),
+        ] {
+            assert_eq!(label_key(label), label_key(typed), "{label} and {typed}");
+        }
+        for (label, other) in [("Yes", "No"), ("resume", "résumé"), ("は", "ば")] {
+            assert_ne!(label_key(label), label_key(other), "{label} and {other}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Table `bot_flows`: the flows that sessions run, once for each version of their bot. Rows never change.
+
+use frontdesk_db::{AccountId, Tx};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, SelectExt,
+    sea_query::OnConflict,
+};
+use uuid::Uuid;
+
+use super::entity::{
+    bot,
+    bot_flow::{ActiveModel, Column, Entity},
+};
+
+/// Stores the bot's current flow unless it is stored. Returns the version under which it is. None: the account has no such bot.
+pub(crate) async fn ensure_current(tx: &Tx, account: AccountId, bot: Uuid) -> Result<Option<i64>, DbErr> {
+    let current = bot::Entity::find_by_id(bot).filter(bot::Column::AccountId.eq(account));
+    let version = current.clone().select_only().column(bot::Column::Version).into_tuple::<i64>().one(tx.conn()).await?;
+    let Some(version) = version else { return Ok(None) };
+    if Entity::find_by_id((bot, version)).exists(tx.conn()).await? {
+        return Ok(Some(version));
+    }
+    // The bot may have been edited since: the flow is stored under the version that it is read with.
+    let columns = [bot::Column::Version, bot::Column::Flow];
+    let read = current.select_only().columns(columns).into_tuple::<(i64, String)>().one(tx.conn()).await?;
+    let Some((version, flow)) = read else { return Ok(None) };
+    let row = ActiveModel { bot_id: Set(bot), version: Set(version), account_id: Set(account), flow: Set(flow) };
+    let once = OnConflict::columns([Column::BotId, Column::Version]).do_nothing().to_owned();
+    Entity::insert(row).on_conflict(once).exec_without_returning(tx.conn()).await?;
+    Ok(Some(version))
+}
+
+/// Returns the text of a stored flow. None: the account has none for this version of the bot.
+pub(super) async fn find_text<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    bot: Uuid,
+    version: i64,
+) -> Result<Option<String>, DbErr> {
+    let query = Entity::find_by_id((bot, version)).filter(Column::AccountId.eq(account));
+    query.select_only().column(Column::Flow).into_tuple().one(conn).await
+}
