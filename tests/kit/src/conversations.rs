@@ -11,9 +11,9 @@ use frontdesk_proto::{
     conversation::{
         internal::v1::{
             ApplyAgentRequest, ApplyAgentResponse, ApplyBotRequest, ApplyBotResponse, ChangeAssigneeRequest,
-            ChangeAssigneeResponse, CloseByBotRequest, CloseByBotResponse,
-            HandOffConversationRequest, HandOffConversationResponse, PostBotMessageRequest, PostBotMessageResponse,
-            RecordAnswerRequest, RecordAnswerResponse,
+            ChangeAssigneeResponse, CloseByBotRequest, CloseByBotResponse, HandOffConversationRequest,
+            HandOffConversationResponse, PostBotMessageRequest, PostBotMessageResponse, RecordAnswerRequest,
+            RecordAnswerResponse,
         },
         v1::{
             Conversation, Entry, GetConversationRequest, GetConversationResponse, ListEntriesRequest,
@@ -182,7 +182,8 @@ impl FakeConversations {
         row: &mut FakeConversation,
         request: &PostBotMessageRequest,
     ) -> Result<PostBotMessageResponse, Status> {
-        row.append(ActorKind::Bot, Message { text: request.text.clone(), ..Message::default() });
+        let (text, buttons) = (request.text.clone(), request.buttons.clone());
+        row.append(ActorKind::Bot, Message { text, buttons, ..Message::default() });
         let entry = row.entries.last_mut().map(|entry| {
             entry.request_id.clone_from(&request.request_id);
             entry.clone()
@@ -197,7 +198,8 @@ impl FakeConversation {
         let sequence = self.last_sequence() + 1;
         let author = Some(Actor { kind: author.into(), ..Actor::default() });
         let content = Some(Content::Message(message));
-        self.entries.push(Entry { sequence, author, content, ..Entry::default() });
+        // The visitor sees every message.
+        self.entries.push(Entry { sequence, visitor_sequence: sequence, author, content, ..Entry::default() });
         sequence
     }
 
