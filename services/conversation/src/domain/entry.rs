@@ -4,7 +4,7 @@ use frontdesk_clock::Time;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Actor, AssignmentCause, CloseReason, Owner};
+use super::{Actor, ActorKind, AssignmentCause, CloseReason, Owner};
 
 /// A button of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,12 +111,13 @@ impl Entry {
         buttons.iter().find(|button| button.id == button_id).map(|button| button.label.as_str())
     }
 
-    /// The newest message that offers buttons and whose choice is still to be made. `newest_first`: entries of the thread.
+    /// The newest message that offers buttons, unless the visitor wrote or chose something after it: that was the answer, and a
+    /// question has one. `newest_first`: entries of the thread.
     pub(crate) fn open_question(newest_first: impl IntoIterator<Item = Self>) -> Option<Self> {
         for entry in newest_first {
             match &entry.content {
                 Content::Message { buttons, .. } if !buttons.is_empty() => return Some(entry),
-                Content::Message { chosen: Some(_), .. } => return None,
+                Content::Message { .. } if entry.author.kind == ActorKind::Visitor => return None,
                 _ => {}
             }
         }

@@ -2,7 +2,7 @@
 
 use frontdesk_proto::{
     conversation::v1::{
-        ChooseButtonRequest, ChosenButton, chat_entry::Content as ChatContent, entry::Content,
+        ChooseButtonRequest, ChosenButton, SendMessageRequest, chat_entry::Content as ChatContent, entry::Content,
         visitor_service_client::VisitorServiceClient,
     },
     event::v1::MessagePosted,
@@ -16,6 +16,8 @@ on_both_modes!(
     b6_the_choice_is_a_message_with_the_buttons_label_and_names_question_and_button,
     c12_twenty_repeats_at_once_choose_once,
     b6_a_button_that_is_not_offered_is_refused,
+    b6_a_typed_answer_closes_the_question_until_it_is_asked_again,
+    b6_of_two_equal_choices_at_once_one_is_accepted,
     s3_another_visitors_chat_does_not_exist,
 );
 
@@ -76,6 +78,32 @@ async fn b6_a_button_that_is_not_offered_is_refused(mode: Mode) {
     visitor.choose_button(choose(&chat, newest, "yes")).await.unwrap();
     let refused = visitor.choose_button(choose(&chat, newest, "no")).await.unwrap_err();
     assert_eq!(reason(&refused), "BUTTON_NOT_OFFERED", "the choice was made");
+}
+
+async fn b6_a_typed_answer_closes_the_question_until_it_is_asked_again(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.bot_chat("v").await;
+    let answered = ask(&fixture, &chat).await;
+    let mut visitor = fixture.chats("v");
+    let typed = SendMessageRequest { chat_id: chat.id.clone(), text: "yes".into(), request_id: request_id() };
+    visitor.send_message(typed).await.unwrap();
+    let refused = visitor.choose_button(choose(&chat, answered, "yes")).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "BUTTON_NOT_OFFERED"));
+    let again = ask(&fixture, &chat).await;
+    visitor.choose_button(choose(&chat, again, "yes")).await.unwrap();
+}
+
+async fn b6_of_two_equal_choices_at_once_one_is_accepted(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.bot_chat("v").await;
+    let question = ask(&fixture, &chat).await;
+    let (mut one, mut other) = (fixture.chats("v"), fixture.chats("v"));
+    let (one, other) = tokio::join!(
+        one.choose_button(choose(&chat, question, "yes")),
+        other.choose_button(choose(&chat, question, "yes"))
+    );
+    assert!(one.is_ok() != other.is_ok());
+    assert_eq!(reason(&one.and(other).unwrap_err()), "BUTTON_NOT_OFFERED");
 }
 
 async fn s3_another_visitors_chat_does_not_exist(mode: Mode) {
