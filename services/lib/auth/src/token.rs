@@ -16,6 +16,8 @@ use crate::caller::CallerKind;
 const MAX_LENGTH: usize = 8 * 1024;
 /// Maximum length of a subject in characters.
 const MAX_SUBJECT_LENGTH: usize = 128;
+/// A time from which on it is one in milliseconds, as JavaScript counts them: in seconds it is in the year 5138.
+const MIN_MILLISECONDS: i64 = 100_000_000_000;
 
 /// The claims of a development token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -132,9 +134,9 @@ pub(crate) fn verify(
     let mut validation = Validation::new(expected.algorithm);
     validation.set_audience(&[expected.audience]);
     validation.set_issuer(&[expected.issuer]);
-    let required: &[&str] = if expected.require_nbf { &["exp", "nbf", "iss", "aud"] } else { &["exp", "iss", "aud"] };
-    validation.set_required_spec_claims(required);
-    // The library compares the times with the machine's clock; check_times compares them with the movable one.
+    validation.set_required_spec_claims(&["iss", "aud"]);
+    // The library compares the times with the machine's clock, and takes one of another type for missing; check_times compares them
+    // with the movable clock.
     validation.validate_exp = false;
     let claims = jsonwebtoken::decode::<Map<String, Value>>(token, key, &validation).map_err(from_library)?.claims;
     let expires_at = check_times(&claims, expected, clock)?;
@@ -143,12 +145,7 @@ pub(crate) fn verify(
 
 /// Checks `nbf` and `exp`, and returns the latter.
 fn check_times(claims: &Map<String, Value>, expected: &Expected<'_>, clock: &Clock) -> Result<Time, TokenError> {
-    let seconds = |name: &str| {
-        let value = claims.get(name).and_then(Value::as_i64);
-        value.ok_or_else(|| {
-            TokenError::invalid(format!("its claim {name} must be a whole number of seconds since 1970"))
-        })
-    };
+    let seconds = |name: &str| time_claim(name, claims.get(name));
     let now = clock.now().0 / 1_000_000;
     let not_before = if expected.require_nbf || claims.contains_key("nbf") { seconds("nbf")? } else { now };
     let expires = seconds("exp")?;
@@ -167,6 +164,20 @@ fn check_times(claims: &Map<String, Value>, expected: &Expected<'_>, clock: &Clo
         return Err(TokenError::Invalid(why));
     }
     Ok(Time(expires.saturating_mul(1_000_000)))
+}
+
+/// A time in a token, in seconds since 1970.
+fn time_claim(name: &str, value: Option<&Value>) -> Result<i64, TokenError> {
+    let mistake = match value {
+        None => "is missing: it must be",
+        Some(value) => match value.as_i64() {
+            Some(seconds) if seconds < MIN_MILLISECONDS => return Ok(seconds),
+            Some(_) => "is in milliseconds: it must be",
+            None if value.is_string() => "is a text: it must be a number,",
+            None => "must be",
+        },
+    };
+    Err(TokenError::Invalid(format!("its claim {name} {mistake} a whole number of seconds since 1970")))
 }
 
 fn from_library(error: jsonwebtoken::errors::Error) -> TokenError {
@@ -207,7 +218,24 @@ fn is_deceptive(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn i22_a_time_that_is_not_in_seconds_is_named_with_what_is_wrong() {
+        let mistake = |value: Option<Value>| time_claim("nbf", value.as_ref()).unwrap_err().to_string();
+        assert_eq!(time_claim("nbf", Some(&json!(1_795_000_000))).ok(), Some(1_795_000_000));
+        for (value, words) in [
+            (None, "nbf is missing: it must be a whole number of seconds"),
+            (Some(json!("1795000000")), "nbf is a text: it must be a number, a whole number of seconds"),
+            (Some(json!(1_795_000_000_000_i64)), "nbf is in milliseconds: it must be a whole number of seconds"),
+            (Some(json!(1_795_000_000.5)), "nbf must be a whole number of seconds"),
+        ] {
+            let mistake = mistake(value);
+            assert!(mistake.contains(words), "{mistake}");
+        }
+    }
 
     #[test]
     fn s5_a_subject_has_one_spelling_and_no_deceptive_characters() {
