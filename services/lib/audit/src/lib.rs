@@ -2,13 +2,14 @@
 //!
 //! A record is written before the call ([`AuditLog::begin`]): without a record there is no call. The outcome is added after the
 //! call ([`PendingRecord::finish`]); a record without an outcome belongs to a call that is running, or whose outcome is unknown
-//! because its process was killed. Nothing else changes a record, and after 400 days it is deleted ([`RETENTION`]).
+//! because its process was killed. Refused calls are counted ([`AuditLog::record_refused`]). Nothing else changes a record, and after 400 days it is deleted ([`RETENTION`]).
 //!
 //! A record contains ids, names of methods and reasons: never a text, a name or an address. [`Resources`] has no room for one.
 
 mod entity;
 mod log;
 mod record;
+mod refusals;
 
 use std::time::Duration;
 

@@ -9,6 +9,7 @@ use sea_orm::{EntityTrait, Set, entity::prelude::*};
 use crate::{
     entity::{ActiveModel, Column, Entity},
     record::Resources,
+    refusals::{RefusalKey, Refusals},
 };
 
 /// A call to be recorded.
@@ -26,13 +27,19 @@ pub struct Call<'a> {
 
 /// Writes records into the databases that the calls change. Clones share it.
 #[derive(Clone, Default)]
-pub struct AuditLog(Arc<Vec<(&'static str, Db)>>);
+pub struct AuditLog(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    databases: Vec<(&'static str, Db)>,
+    refusals: Refusals,
+}
 
 impl AuditLog {
     /// Each proto package with the database that records the calls of its methods. Calls of other packages are recorded in the
     /// first one.
     pub fn new(databases: Vec<(&'static str, Db)>) -> Self {
-        Self(Arc::new(databases))
+        Self(Arc::new(Shared { databases, refusals: Refusals::default() }))
     }
 
     /// Writes the record of a call that is about to be made.
@@ -43,15 +50,39 @@ impl AuditLog {
         Ok(PendingRecord { db, account, id, resources })
     }
 
-    /// Writes the record of a call that is refused before it is made.
+    /// Records a call that is refused before it is made. Of the same refusals of a minute only the first has a record, which
+    /// [`AuditLog::write_counts`] gives their number.
     pub async fn record_refused(&self, call: Call<'_>, outcome: &str) -> Result<(), DbErr> {
-        insert(self.database(call.method)?, call, Some(outcome)).await.map(drop)
+        let db = self.database(call.method)?.clone();
+        let key = RefusalKey {
+            account: call.caller.account,
+            actor: call.caller.actor.clone(),
+            method: call.method.to_owned(),
+            outcome: outcome.to_owned(),
+        };
+        if !self.0.refusals.count(&key) {
+            return Ok(());
+        }
+        let written = insert(&db, call, Some(outcome)).await;
+        self.0.refusals.recorded(&key, written.as_ref().ok().map(|id| (db, *id)));
+        written.map(drop)
+    }
+
+    /// Writes the numbers of refused calls into their records.
+    pub async fn write_counts(&self) -> Result<(), DbErr> {
+        self.0.refusals.write_counts().await
+    }
+
+    #[cfg(test)]
+    pub(crate) fn let_a_minute_pass(&self) {
+        self.0.refusals.let_a_minute_pass();
     }
 
     fn database(&self, method: &str) -> Result<&Db, DbErr> {
         let serves = |package: &str| method.strip_prefix(package).is_some_and(|rest| rest.starts_with('.'));
-        let own = self.0.iter().find(|(package, _)| serves(package));
-        let (_, db) = own.or(self.0.first()).ok_or_else(|| DbErr::Custom(format!("no database records {method}")))?;
+        let own = self.0.databases.iter().find(|(package, _)| serves(package));
+        let (_, db) =
+            own.or(self.0.databases.first()).ok_or_else(|| DbErr::Custom(format!("no database records {method}")))?;
         Ok(db)
     }
 }

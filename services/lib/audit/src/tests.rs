@@ -69,6 +69,38 @@ async fn a_call_is_recorded_before_it_is_made_and_its_outcome_after_it() {
 }
 
 #[tokio::test]
+async fn s4_the_same_refusals_of_a_minute_are_counted_in_one_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let db = db(&folder, "a", &clock).await;
+    let log = AuditLog::new(vec![("test.v1", db.clone())]);
+    let (one, mut other) = (caller(1), caller(1));
+    other.actor.id = "bob".into();
+    let refuse = async |caller: &Caller, times: usize| {
+        for _ in 0..times {
+            log.record_refused(call(caller, "test.v1.Things/Make"), "PERMISSION_DENIED NOT_PERMITTED").await.unwrap();
+        }
+    };
+    let outcomes = async || {
+        let records = list(&db, one.account, HOUR, 10).await.unwrap().into_iter();
+        records.map(|record| format!("{} {}", record.actor, record.outcome.unwrap())).collect::<Vec<_>>()
+    };
+    refuse(&one, 100).await;
+    refuse(&other, 1).await;
+    log.record_refused(call(&one, "test.v1.Things/Take"), "PERMISSION_DENIED NOT_PERMITTED").await.unwrap();
+    assert_eq!(outcomes().await.len(), 3, "one for each caller and method");
+    log.write_counts().await.unwrap();
+    let counted = "admin:ada PERMISSION_DENIED NOT_PERMITTED (100 times)";
+    assert_eq!(outcomes().await[2], counted);
+    refuse(&one, 1).await;
+    log.let_a_minute_pass();
+    log.write_counts().await.unwrap();
+    assert_eq!(outcomes().await[2], "admin:ada PERMISSION_DENIED NOT_PERMITTED (101 times)");
+    refuse(&one, 1).await;
+    assert_eq!(outcomes().await[0], "admin:ada PERMISSION_DENIED NOT_PERMITTED", "the next minute has its own record");
+}
+
+#[tokio::test]
 async fn calls_are_recorded_in_the_database_of_their_package() {
     let folder = tempfile::tempdir().unwrap();
     let (clock, caller) = (Clock::system(), caller(1));

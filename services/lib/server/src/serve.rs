@@ -83,13 +83,15 @@ pub async fn serve(
         report_health(&health, services.names, services.ready, &shutdown).await;
         tokio::time::sleep(drain).await;
     };
-    tokio::select! {
-        ended = async { tokio::try_join!(server, web) } => Ok(ended.map(drop)?),
+    let result = tokio::select! {
+        ended = async { tokio::try_join!(server, web) } => ended.map(drop).map_err(Into::into),
         // An open stream, for example a client's watch of the health service, would keep the server running.
         () = drained => Ok(()),
         () = admission.maintain() => Ok(()),
         () = reload_certificates => Ok(()),
-    }
+    };
+    admission.finish().await;
+    result
 }
 
 /// The HTTP/2 server with its limits.

@@ -37,6 +37,13 @@ impl AuditLayer {
         }
     }
 
+    /// Writes the numbers of refused calls.
+    pub(super) async fn write_counts(&self) {
+        if let Err(error) = self.log.write_counts().await {
+            tracing::error!(%error, "the audit log has not the number of the refused calls");
+        }
+    }
+
     /// Writes the record, runs the handler, and adds the outcome. Answers UNAVAILABLE without running the handler when the record
     /// cannot be written.
     pub(super) async fn record<F>(

@@ -29,6 +29,9 @@ pub use self::{
 };
 use self::{limiter::Limiter, open_methods::OpenMethod};
 
+/// Interval between writes of the numbers of refusals.
+const AUDIT_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Decides which calls reach their handlers.
 pub struct Admission {
     identity: Identity,
@@ -72,8 +75,19 @@ impl Admission {
         self.limiter.check_preflight(address)
     }
 
-    /// Reports refused calls and frees memory, once a minute; never returns.
+    /// Reports refused calls and frees memory, once a minute, and writes the numbers of refusals to the audit log; never returns.
     pub(crate) async fn maintain(&self) {
-        self.limiter.maintain().await;
+        let write_counts = async {
+            loop {
+                tokio::time::sleep(AUDIT_INTERVAL).await;
+                self.audit.write_counts().await;
+            }
+        };
+        tokio::join!(self.limiter.maintain(), write_counts);
+    }
+
+    /// Writes what is still to be written, at the shutdown.
+    pub(crate) async fn finish(&self) {
+        self.audit.write_counts().await;
     }
 }
