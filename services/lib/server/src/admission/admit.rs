@@ -64,8 +64,14 @@ impl Admission {
             Ok(body) => body,
             Err(error) => return Err(Rejection { status: error.into(), audited }),
         };
-        let permit = self.limiter.acquire_call(&caller)?;
-        let stream = access.streams().then(|| self.limiter.acquire_stream(&caller)).transpose()?;
+        let (permit, stream) = match access.streams() {
+            false => (self.limiter.acquire_call(&caller)?, None),
+            true => {
+                let stream = self.limiter.acquire_stream(&caller)?;
+                let opening = tokio::time::timeout_at(deadlines.answer, self.limiter.acquire_opening(&caller)).await;
+                (opening.map_err(|_| deadline_exceeded())??, Some(stream))
+            }
+        };
         head.extensions.insert(caller);
         Ok(AdmittedCall { request: Request::from_parts(head, body.bytes), audited, deadlines, permit, stream, peer })
     }

@@ -1,6 +1,6 @@
 //! Concurrency limits: permits for the calls in progress and for the open streams of this process.
 //!
-//! Open streams are a tokio semaphore. Calls in progress are a counter, which a semaphore cannot replace: calls between our
+//! Open streams, and those that are being opened, are tokio semaphores. Calls in progress are a counter, which a semaphore cannot replace: calls between our
 //! services are counted but never refused, so the count may exceed the limit.
 
 use std::{
@@ -13,6 +13,9 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+/// Number of calls in progress that are allowed for each stream that may be opening at the same time.
+const CALLS_PER_OPENING: usize = 8;
+
 /// Number of open streams of each caller that has one.
 type StreamsByCaller = Arc<Mutex<HashMap<u64, usize>>>;
 
@@ -20,17 +23,29 @@ type StreamsByCaller = Arc<Mutex<HashMap<u64, usize>>>;
 pub(super) struct ConcurrencyLimits {
     calls: Arc<AtomicUsize>,
     max_calls: usize,
+    /// Permits for the openings of streams.
+    openings: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     streams_by_caller: StreamsByCaller,
 }
 
-/// A call in progress; it ends when the permit is dropped.
+/// A call in progress, or the opening of a stream; it ends when the permit is dropped.
 #[derive(Debug)]
-pub(super) struct CallPermit(Arc<AtomicUsize>);
+pub(super) struct CallPermit(PermitKind);
+
+#[derive(Debug)]
+enum PermitKind {
+    /// Counted among the calls in progress.
+    Call(Arc<AtomicUsize>),
+    /// The opening of a stream.
+    Opening { _permit: Option<OwnedSemaphorePermit> },
+}
 
 impl Drop for CallPermit {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        if let PermitKind::Call(calls) = &self.0 {
+            calls.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -79,6 +94,7 @@ impl ConcurrencyLimits {
         Self {
             calls: Arc::default(),
             max_calls,
+            openings: Arc::new(Semaphore::new((max_calls / CALLS_PER_OPENING).clamp(1, Semaphore::MAX_PERMITS))),
             streams: Arc::new(Semaphore::new(max_streams.min(Semaphore::MAX_PERMITS))),
             streams_by_caller: Arc::default(),
         }
@@ -91,14 +107,20 @@ impl ConcurrencyLimits {
 
     /// A permit for a call. None: the limit is reached.
     pub(super) fn try_acquire_call(&self) -> Option<CallPermit> {
-        let permit = CallPermit(self.calls.clone());
+        let permit = CallPermit(PermitKind::Call(self.calls.clone()));
         (self.calls.fetch_add(1, Ordering::Relaxed) < self.max_calls).then_some(permit)
     }
 
     /// A permit for a call on behalf of another call in progress: it counts, and is never refused.
     pub(super) fn acquire_nested_call(&self) -> CallPermit {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        CallPermit(self.calls.clone())
+        CallPermit(PermitKind::Call(self.calls.clone()))
+    }
+
+    /// A permit for the opening of a stream, in the order of the requests.
+    pub(super) async fn acquire_opening(&self) -> CallPermit {
+        // The semaphore is never closed.
+        CallPermit(PermitKind::Opening { _permit: self.openings.clone().acquire_owned().await.ok() })
     }
 
     /// A permit for a stream. `caller`: the caller's key, and the maximum number of its streams.

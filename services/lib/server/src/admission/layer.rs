@@ -70,13 +70,13 @@ where
             return Box::pin(std::future::ready(Ok(response)));
         }
         let path = request.uri().path().to_owned();
-        let is_declared = match self.admission.method(&path) {
-            Some(method) => matches!(method, Method::Declared(_)),
+        let is_call = match self.admission.method(&path) {
+            Some(method) => matches!(method, Method::Declared(access) if !access.streams()),
             None => return Box::pin(std::future::ready(Ok(self.admission.unimplemented(&path).into_http()))),
         };
         // An overloaded process refuses before any other work. Calls with the header of services pass: whether the caller is a
         // service is verified below, and if it is not, acquiring a permit refuses the call.
-        if is_declared && self.admission.limiter.is_overloaded() && !request.headers().contains_key(ACCOUNT_HEADER) {
+        if is_call && self.admission.limiter.is_overloaded() && !request.headers().contains_key(ACCOUNT_HEADER) {
             return Box::pin(std::future::ready(Ok(self.admission.limiter.overloaded_response())));
         }
         let span = tracing::info_span!("rpc", rpc.system.name = "grpc", rpc.method = %path.trim_start_matches('/'));
@@ -170,8 +170,22 @@ pub(super) fn undecodable_as_invalid_argument(response: Response<Body>) -> Respo
     if !is_internal || headers.contains_key("grpc-status-details-bin") {
         return response;
     }
-    let remedy = "must be one message of the method's request type; generate your stubs again from the protos";
-    Status::from(ApiError::fields(vec![FieldError::new("request", remedy)])).into_http()
+    let status = Status::from_header_map(headers);
+    let error = status.and_then(|status| text_not_utf8(status.message())).unwrap_or_else(|| {
+        let remedy = "must be one message of the method's request type; generate your stubs again from the protos";
+        FieldError::new("request", remedy)
+    });
+    Status::from(ApiError::fields(vec![error])).into_http()
+}
+
+/// The field that prost could not decode because its text is not UTF-8, from prost's own words: `Message.field: Message.field: …`.
+/// None: the message is another one.
+fn text_not_utf8(message: &str) -> Option<FieldError> {
+    let (fields, _) = message.split_once("invalid string value")?;
+    let fields = fields.split(": ").filter(|part| !part.contains(' ')).filter_map(|part| part.split_once('.'));
+    let path: Vec<&str> = fields.map(|(_, field)| field).collect();
+    let path = if path.is_empty() { "request".to_owned() } else { path.join(".") };
+    Some(FieldError::new(path, "must be text in UTF-8; encode it as such before you send it"))
 }
 
 #[cfg(test)]
@@ -286,6 +300,18 @@ mod tests {
             let answer = service.call(request(WATCH, body)).await.unwrap();
             assert_eq!(answer.headers()["grpc-status"], code);
         }
+    }
+
+    #[test]
+    fn i22_a_text_that_is_not_utf8_is_named_as_such() {
+        use frontdesk_proto::conversation::v1::{SendMessageRequest, StartChatRequest};
+        use prost_reflect::prost::Message;
+        let message = SendMessageRequest { text: "xx".into(), ..SendMessageRequest::default() }.encode_to_vec();
+        let message: Vec<u8> = message.into_iter().map(|byte| if byte == b'x' { 0xff } else { byte }).collect();
+        let error = SendMessageRequest::decode(message.as_slice()).unwrap_err();
+        assert_eq!(text_not_utf8(&error.to_string()).unwrap().path, "text", "{error}");
+        let other = StartChatRequest::decode(&b"\xff\xff"[..]).unwrap_err();
+        assert_eq!(text_not_utf8(&other.to_string()), None);
     }
 
     #[tokio::test]

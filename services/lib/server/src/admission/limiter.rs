@@ -31,6 +31,8 @@ use crate::PeerInfo;
 const PREBUILT_RESPONSES: usize = 64;
 /// Bounds of the retry delay of an overloaded process, in milliseconds: random, so that refused callers do not return together.
 const OVERLOAD_RETRY_MS: std::ops::Range<u64> = 250..1_000;
+/// How long the opening of a stream may wait for others.
+const MAX_OPENING_WAIT: Duration = Duration::from_secs(5);
 /// Interval between reports of refused calls in the log, and between removals of inactive callers from memory.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -89,6 +91,16 @@ impl Limiter {
         self.concurrency.try_acquire_call().ok_or_else(|| self.overloaded())
     }
 
+    /// A permit for the opening of a stream: openings wait for one another, and not in the place of calls, because the clients of a
+    /// replica that stopped open all their streams together. Fails when the wait is too long.
+    pub(super) async fn acquire_opening(&self, caller: &Caller) -> Result<CallPermit, ApiError> {
+        if caller.kind == CallerKind::Service {
+            return Ok(self.concurrency.acquire_nested_call());
+        }
+        let opening = tokio::time::timeout(MAX_OPENING_WAIT, self.concurrency.acquire_opening()).await;
+        opening.map_err(|_| self.overloaded())
+    }
+
     /// A permit for an open stream of this caller.
     pub(super) fn acquire_stream(&self, caller: &Caller) -> Result<StreamPermit, ApiError> {
         let is_limited = caller.kind == CallerKind::Visitor && self.visitor_streams > 0;
@@ -135,6 +147,7 @@ impl Limiter {
             let subject = match scope {
                 RateScope::Caller => "you call",
                 RateScope::Account => "your account calls",
+                RateScope::AccountVisitors => "the visitors of your account call",
             };
             let wait = retry_after.as_millis();
             let message =
@@ -190,7 +203,7 @@ fn overloaded_with(message: &str) -> ApiError {
 fn rate_limited(scope: RateScope, message: String, retry_after: Duration) -> ApiError {
     let scope = match scope {
         RateScope::Caller => "caller",
-        RateScope::Account => "account",
+        RateScope::Account | RateScope::AccountVisitors => "account",
     };
     ApiError::shared(Code::ResourceExhausted, Reason::RateLimited, message)
         .with("whose", scope)
@@ -225,6 +238,23 @@ mod tests {
         drop((limiter.acquire_call(&Caller::service("any")).unwrap(), permit));
         assert!(!limiter.is_overloaded());
         assert_eq!(limiter.overloaded_count.load(Ordering::Relaxed), 2, "both are counted for the report");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s4_openings_of_streams_wait_and_take_no_permits_of_calls() {
+        let limiter = Limiter::new(&LimitSettings { in_flight: 16, ..LimitSettings::default() });
+        let openings = (0..500).map(|_| async {
+            let opening = limiter.acquire_opening(&visitor()).await?;
+            assert!(!limiter.is_overloaded(), "an opening takes no permit of calls");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            drop(opening);
+            Ok::<_, ApiError>(())
+        });
+        assert!(futures::future::join_all(openings).await.iter().all(Result::is_ok));
+        let _held =
+            [limiter.acquire_opening(&visitor()).await.unwrap(), limiter.acquire_opening(&visitor()).await.unwrap()];
+        let refused = Status::from(limiter.acquire_opening(&visitor()).await.unwrap_err());
+        assert!(has_reason(&refused, "OVERLOADED"), "{refused:?}");
     }
 
     #[test]

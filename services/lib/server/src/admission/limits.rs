@@ -35,8 +35,10 @@ pub struct LimitSettings {
     pub bot_rate: u32,
     /// Calls per second of one administrator, which is often the platform's back end.
     pub admin_rate: u32,
-    /// Calls per second of all callers of one account together.
+    /// Calls per second of all callers of one account together, without its visitors.
     pub account_rate: u32,
+    /// Calls per second of all visitors of one account together.
+    pub account_visitor_rate: u32,
     /// CORS preflights per second from one address (of IPv6: from one /64), which carry no token; 0: no limit.
     pub preflight_rate: u32,
 }
@@ -59,6 +61,7 @@ impl Default for LimitSettings {
             bot_rate: 200,
             admin_rate: 200,
             account_rate: 2_000,
+            account_visitor_rate: 2_000,
             preflight_rate: 100,
         }
     }
@@ -95,6 +98,7 @@ impl LimitSettings {
             bot_rate: 0,
             admin_rate: 0,
             account_rate: 0,
+            account_visitor_rate: 0,
             preflight_rate: 0,
             ..self
         }

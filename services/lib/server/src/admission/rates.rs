@@ -22,7 +22,9 @@ type Rate<K> = RateLimiter<K, DashMapStateStore<K>, DefaultClock>;
 /// The rate of each kind of caller, of accounts, and of the preflights of an address. None: no limit.
 pub(super) struct RateLimits {
     callers: [(CallerKind, Option<Rate<u64>>); 4],
+    /// Of the callers of an account that are not its visitors, who would otherwise use up its team's rate.
     accounts: Option<Rate<Uuid>>,
+    account_visitors: Option<Rate<Uuid>>,
     preflights: Option<Rate<IpAddr>>,
     clock: DefaultClock,
 }
@@ -41,8 +43,10 @@ pub(super) struct RateExceeded {
 pub(super) enum RateScope {
     /// The caller's own.
     Caller,
-    /// That of all callers of the account.
+    /// That of the account's team, bots and back end.
     Account,
+    /// That of all visitors of the account.
+    AccountVisitors,
 }
 
 impl RateLimits {
@@ -55,6 +59,7 @@ impl RateLimits {
                 (CallerKind::Admin, rate(settings.admin_rate)),
             ],
             accounts: rate(settings.account_rate),
+            account_visitors: rate(settings.account_visitor_rate),
             preflights: rate(settings.preflight_rate),
             clock: DefaultClock::default(),
         }
@@ -69,10 +74,11 @@ impl RateLimits {
         if let Some(rate) = own {
             self.check_key(RateScope::Caller, rate, &key())?;
         }
-        match &self.accounts {
-            Some(rate) => self.check_key(RateScope::Account, rate, &caller.account.0),
-            None => Ok(()),
-        }
+        let (scope, rate) = match caller.kind {
+            CallerKind::Visitor => (RateScope::AccountVisitors, &self.account_visitors),
+            _ => (RateScope::Account, &self.accounts),
+        };
+        rate.as_ref().map_or(Ok(()), |rate| self.check_key(scope, rate, &caller.account.0))
     }
 
     /// Counts a preflight from this address; fails with how long until the next one is allowed.
@@ -93,7 +99,7 @@ impl RateLimits {
     /// Frees the memory of callers, accounts and addresses that have not called for a while.
     pub(super) fn forget_inactive(&self) {
         self.callers.iter().filter_map(|(_, rate)| rate.as_ref()).for_each(RateLimiter::retain_recent);
-        self.accounts.iter().for_each(RateLimiter::retain_recent);
+        self.accounts.iter().chain(&self.account_visitors).for_each(RateLimiter::retain_recent);
         self.preflights.iter().for_each(RateLimiter::retain_recent);
     }
 }
@@ -110,8 +116,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s4_each_caller_has_its_own_rate_and_the_account_one_for_all() {
-        let settings = LimitSettings { visitor_rate: 1, account_rate: 2, ..LimitSettings::default() };
+    fn s4_each_caller_has_its_own_rate_and_the_account_one_for_its_visitors_and_one_for_its_team() {
+        let settings = LimitSettings { visitor_rate: 1, account_visitor_rate: 2, ..LimitSettings::default() };
         let limits = RateLimits::new(&settings);
         let visitor = Caller {
             kind: CallerKind::Visitor,
@@ -122,8 +128,10 @@ mod tests {
         assert_eq!(admitted(1), 3, "a burst of three seconds");
         assert_eq!(limits.check(&visitor, || 1).unwrap_err().scope, RateScope::Caller);
         assert_eq!(admitted(2), 3);
-        assert_eq!(admitted(3), 0, "the account's burst is used up");
-        assert_eq!(limits.check(&visitor, || 4).unwrap_err().scope, RateScope::Account);
+        assert_eq!(admitted(3), 0, "the burst of the account's visitors is used up");
+        assert_eq!(limits.check(&visitor, || 4).unwrap_err().scope, RateScope::AccountVisitors);
+        let agent = Caller { kind: CallerKind::Agent, ..visitor.clone() };
+        assert!((0..100).all(|_| limits.check(&agent, || 6).is_ok()), "visitors do not use up the team's rate");
         assert!((0..100).all(|_| limits.check(&Caller::service("any"), || 5).is_ok()));
     }
 
