@@ -136,6 +136,8 @@ fn is_number(answer: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use frontdesk_fuzz::{check, text};
+
     use super::*;
 
     fn accepted(check: AnswerCheck, text: &str) -> Option<String> {
@@ -184,6 +186,21 @@ mod tests {
         ] {
             assert_eq!(accepted(check, typed).as_deref(), Some(recorded), "{typed}");
         }
+    }
+
+    #[test]
+    fn s8_an_accepted_answer_is_accepted_again_and_unchanged() {
+        const PIECES: &[&str] = &[
+            "@", ".", "a", "example", "ü", "＠", "0", "7", "٣", "９", "²", "+", "＋", "-", "\u{2011}", "ー", " ",
+            "\u{a0}", "(", ")", "/", "\u{300}", "\u{2212}", "\n",
+        ];
+        check!().with_generator(text(PIECES, 16)).for_each(|text| {
+            for check in [AnswerCheck::Anything, AnswerCheck::Email, AnswerCheck::Phone, AnswerCheck::Number] {
+                let Some(answer) = accepted(check, text) else { continue };
+                assert_eq!(accepted(check, &answer).as_deref(), Some(answer.as_str()), "{check:?} {text:?}");
+                assert!(check == AnswerCheck::Anything || answer.is_ascii(), "{check:?} {answer:?}");
+            }
+        });
     }
 
     #[test]
