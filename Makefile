@@ -7,7 +7,7 @@ CLIENTS := $(CURDIR)/target/clients
 BUF := $(TOOLS)/node_modules/.bin/buf
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run demo token build test fuzz chaos chaos-full bench bench-compare release check fmt clippy layers proto-lint docs python servers public-protos clients test-clients chromium clean
+.PHONY: help run demo token build test fuzz chaos chaos-full bench bench-compare release release-with-kill-points check fmt clippy layers proto-lint docs python servers public-protos clients test-clients chromium clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -35,10 +35,10 @@ test: python servers clients build ## Run every test: domain, services, journeys
 fuzz: ## Fuzz each parser of untrusted bytes with libFuzzer (a C++ compiler is needed). [SECONDS_EACH=1800] [ONLY=<part of a test's name>]
 	tests/fuzz/fuzz.sh $(or $(SECONDS_EACH),1800) $(ONLY)
 
-chaos: servers release ## Inject faults (kills, pauses, cut connections) under load and check every promise: under 20 minutes
+chaos: servers release-with-kill-points ## Inject faults (kills, pauses, cut connections) under load and check every promise: under 20 minutes
 	target/release/frontdesk-chaos short
 
-chaos-full: servers release ## The same in full size: hours
+chaos-full: servers release-with-kill-points ## The same in full size: hours
 	target/release/frontdesk-chaos full
 
 bench: servers release ## Measure speed as ratios to PostgreSQL, NATS and tonic in the same run
@@ -50,7 +50,10 @@ bench-compare: servers release ## Compare the speed with another commit: BASE=<c
 
 # One set of packages for all, so that the dependencies are built once.
 release:
-	cargo build --release --package frontdesk --package frontdesk-chaos --package frontdesk-bench --bins
+	cargo build --release --package frontdesk --package frontdesk-bench --bins
+
+release-with-kill-points:
+	cargo build --release --package frontdesk --package frontdesk-chaos --bins --features frontdesk/kill-points
 
 check: fmt clippy layers proto-lint docs ## Check format, lints, layer and wording rules, protos and documentation; each says how to fix what it finds
 

@@ -66,6 +66,8 @@ enum Command {
 type Failure = Box<dyn Error + Send + Sync>;
 
 fn main() -> ExitCode {
+    let _kill_points = fail::FailScenario::setup();
+    fail::fail_point!("started", |_| std::process::abort());
     // Every TLS connection of the process uses this provider; without a choice the first one would panic.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let cli = Cli::parse();

@@ -82,6 +82,30 @@ impl Nats {
         assert!(self.process.is_none(), "the server runs: kill it first");
         std::fs::remove_dir_all(self.folder.path().join("store")).expect("the store");
     }
+
+    /// Copies the store into a folder, which it empties first.
+    ///
+    /// # Panics
+    /// When the server runs.
+    pub fn copy_store(&self, to: &Path) {
+        assert!(self.process.is_none(), "the server runs: kill it first");
+        copy_folder(&self.folder.path().join("store"), to);
+    }
+
+    /// Replaces the store by a copy, as after a power cut under a disk that had not written everything.
+    ///
+    /// # Panics
+    /// When the server runs.
+    pub fn restore_store(&self, from: &Path) {
+        assert!(self.process.is_none(), "the server runs: kill it first");
+        copy_folder(from, &self.folder.path().join("store"));
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    let copied = Command::new("cp").arg("-r").arg(from).arg(to).status().expect("cp");
+    assert!(copied.success(), "{} was not copied", from.display());
 }
 
 /// Path of the nats-server program.

@@ -47,7 +47,9 @@ impl Tx {
 
     /// Commits, then calls the actions given to [`Self::on_commit`], in their order.
     pub async fn commit(self) -> Result<(), DbErr> {
+        fail::fail_point!("before-commit", |_| std::process::abort());
         self.inner.commit().await?;
+        fail::fail_point!("after-commit", |_| std::process::abort());
         self.on_commit.into_iter().for_each(|action| action());
         Ok(())
     }

@@ -33,7 +33,7 @@ fn a_rule_without_evidence_is_not_evaluated() {
 }
 
 #[test]
-fn every_planted_fault_is_found_by_its_rule() {
+fn r20_every_planted_fault_is_found_by_its_rule() {
     let mut unseen = Vec::new();
     for (what, rule, plant) in PLANTED {
         let mut fixture = clean();

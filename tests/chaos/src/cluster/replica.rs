@@ -91,22 +91,41 @@ impl Replica {
 
     /// Starts it and waits until it listens.
     pub async fn start(&mut self) -> Result<(), Failure> {
-        let environment: Vec<(String, String)> = self.environment.iter().chain(&self.extra).cloned().collect();
         let until = Instant::now() + START_TIMEOUT;
         // A process that cannot reach its database at the start exits, and its supervisor restarts it.
         while Instant::now() < until {
-            let arguments = ["serve", self.service.name()];
-            let process = Supervised::start(&self.binary, &arguments, &environment, &self.log, None).await;
-            while process.runs() && Instant::now() < until {
-                if tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
-                    self.process = Some(process);
-                    return Ok(());
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
+            if self.start_once(until).await {
+                return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Err(format!("{} does not listen; its log is {}", self.name(), self.log.display()).into())
+    }
+
+    /// Starts its process and waits until it listens. False: the process ended, or does not listen at this time.
+    pub async fn start_once(&mut self, until: Instant) -> bool {
+        let environment: Vec<(String, String)> = self.environment.iter().chain(&self.extra).cloned().collect();
+        let arguments = ["serve", self.service.name()];
+        let process = Supervised::start(&self.binary, &arguments, &environment, &self.log, None).await;
+        while process.runs() && Instant::now() < until {
+            if tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
+                self.process = Some(process);
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        false
+    }
+
+    /// Waits until its process has ended. False: it had not at this time.
+    pub async fn has_ended(&self, until: Instant) -> bool {
+        while self.is_running() {
+            if Instant::now() > until {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        true
     }
 
     /// Whether its process runs.
@@ -151,7 +170,7 @@ impl Replica {
     }
 
     /// Removes the added environment variables, with a restart if there are any.
-    pub(super) async fn reset_environment(&mut self) -> Result<(), Failure> {
+    pub async fn reset_environment(&mut self) -> Result<(), Failure> {
         if self.extra.is_empty() {
             return Ok(());
         }

@@ -7,7 +7,9 @@ mod r15_broker_outage;
 mod r16_rolling_restart;
 mod r17_overload;
 mod r1_kill_every_process;
+mod r2_kill_points;
 mod r3_cancelled_calls;
+mod r4_older_store_of_the_broker;
 mod r5_watchers_across_restarts;
 mod r8_timeouts_with_failing_replicas;
 mod r9_races_at_the_timeout;
@@ -143,7 +145,9 @@ const ROWS: &[RowDefinition] = {
     use AccountKind::{WithMail, WithoutMail};
     &[
         RowDefinition::new("R1", 2, WithMail, true, |context| Box::pin(r1_kill_every_process::run(context))),
+        RowDefinition::new("R2", 2, WithMail, true, |context| Box::pin(r2_kill_points::run(context))),
         RowDefinition::new("R3", 1, WithoutMail, true, |context| Box::pin(r3_cancelled_calls::run(context))),
+        RowDefinition::new("R4", 2, WithMail, true, |context| Box::pin(r4_older_store_of_the_broker::run(context))),
         RowDefinition::new("R5", 1, WithoutMail, true, |context| Box::pin(r5_watchers_across_restarts::run(context))),
         RowDefinition::new("R9", 1, WithoutMail, true, |context| Box::pin(r9_races_at_the_timeout::run(context))),
         RowDefinition::new("R8", 1, WithoutMail, false, |context| {

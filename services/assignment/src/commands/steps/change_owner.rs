@@ -59,6 +59,7 @@ pub(crate) async fn change_owner(
         request_id: derive_request_id(caller, &request_id),
     };
     let epoch = conversation::change_assignee(app, &request).await?;
+    fail::fail_point!("owner-changed", |_| std::process::abort());
 
     let tx = app.db.begin_for(caller.account).await?;
     // Claimed after the row has answered, so that a rejected request may be repeated. The row gives concurrent repeats the
