@@ -142,6 +142,7 @@ impl ConversationClient {
                 contact_known: contact_id.is_some(),
                 email_usable: recipient.is_some(),
                 email_verified: response.recipient_verified,
+                token_email_unusable: response.token_email_unusable,
             },
             contact_id,
             recipient,

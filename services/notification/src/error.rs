@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use frontdesk_api::{ApiError, FieldError};
 use frontdesk_idempotency::ClaimError;
-use frontdesk_proto::notification::v1::Reason;
+use frontdesk_proto::{error::v1::Reason as SharedReason, notification::v1::Reason};
 use sea_orm::DbErr;
 use tonic::{Code, Status};
 
@@ -12,7 +12,8 @@ use crate::domain::{DeliveryStatus, MailLimitReached, SenderEdited};
 
 /// Domain of the service's errors in `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "notification.frontdesk";
-/// How long a caller waits before a retry while the conversation service is unavailable.
+/// How long a caller waits before a retry: while the conversation service is unavailable, a close is not decided, or previews are
+/// composed.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Why a call is rejected or fails.
@@ -35,6 +36,15 @@ pub(crate) enum NotificationError {
     /// Transcripts are sent by hand only after the conversation was closed (rule T4).
     #[error("the conversation is still open; close it first")]
     ConversationOpen,
+    /// There is no decision about an open conversation that was never closed, or not as often as the caller says.
+    #[error("the conversation is still open; there is a decision when it is closed, and PreviewTranscript foresees it")]
+    NotClosed,
+    /// The close is so recent that its event did not arrive yet.
+    #[error("the transcript of this close is not decided yet; ask again")]
+    NotDecided,
+    /// The maximum number of previews is being composed.
+    #[error("this replica composes its maximum number of previews; try again")]
+    TooManyPreviews,
     /// The resource was edited since the caller read it.
     #[error("the {0} was edited since the caller read it")]
     EtagMismatch(&'static str),
@@ -100,6 +110,11 @@ impl From<NotificationError> for Status {
             E::NotFound(resource) => ApiError::not_found(resource, message),
             E::RequestIdReused => ApiError::request_id_reused(),
             E::EtagMismatch(resource) => ApiError::etag_mismatch(resource),
+            E::NotClosed => error(Code::NotFound, Reason::NotClosed),
+            E::NotDecided => error(Code::NotFound, Reason::NotDecided).retry_after(RETRY_DELAY),
+            E::TooManyPreviews => {
+                ApiError::shared(Code::ResourceExhausted, SharedReason::Overloaded, message).retry_after(RETRY_DELAY)
+            }
             E::ConversationOpen => error(Code::FailedPrecondition, Reason::ConversationOpen),
             E::EmailNotOfContact => error(Code::FailedPrecondition, Reason::EmailNotOfContact),
             E::DeliveryStatus(status) => {

@@ -31,7 +31,8 @@ use frontdesk_proto::notification::v1::{
     transcript_service_server::{self, TranscriptServiceServer},
 };
 use frontdesk_service::{BuildError, Service, ServiceContext, Worker};
-use tokio::sync::Notify;
+use opentelemetry::{global, metrics::Counter};
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
@@ -56,6 +57,10 @@ pub struct App {
     pub(crate) installation_sender: (String, String),
     /// Wakes the delivery worker when a delivery may be due earlier than it knows.
     pub(crate) due: Arc<Notify>,
+    /// Permits to compose previews, which hold a whole transcript in memory.
+    pub(crate) previews: Arc<Semaphore>,
+    /// Attempts to send a mail, by their outcome.
+    pub(crate) attempts: Counter<u64>,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -75,13 +80,18 @@ impl Service for App {
         Ok(Self {
             installation_sender: settings.installation_sender()?,
             transport: Transport::try_new(&settings, &context.data_folder)?,
-            settings: Arc::new(settings),
             pages: context.pages(),
             conversation: ConversationClient(context.peer("conversation")?),
             db: context.db,
             clock: context.clock,
             due: Arc::default(),
+            previews: Arc::new(Semaphore::new(settings.previews_at_once.max(1))),
+            attempts: global::meter("frontdesk")
+                .u64_counter("frontdesk.mail.attempts")
+                .with_description("Attempts to send a mail, by outcome; configuration_fault needs a person")
+                .build(),
             shutdown: context.shutdown,
+            settings: Arc::new(settings),
         })
     }
 
@@ -97,8 +107,11 @@ impl Service for App {
     }
 
     fn workers(&self) -> Vec<Worker> {
-        let app = self.clone();
-        vec![Worker::new("deliveries", move || workers::deliver(app.clone()))]
+        let (deliver, forget) = (self.clone(), self.clone());
+        vec![
+            Worker::new("deliveries", move || workers::deliver(deliver.clone())),
+            Worker::new("mails-of-failed-deliveries", move || workers::forget_mails(forget.clone())),
+        ]
     }
 }
 

@@ -9,9 +9,15 @@ use frontdesk_settings::Secret;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    domain::{RetryPolicy, UnverifiedLimits},
+    domain::{AutomaticLimits, RetryPolicy},
     mail::one_line,
 };
+
+/// Minimum of `transcript_max_bytes` (bytes): with less, a mail would not hold any message.
+const MIN_TRANSCRIPT_BYTES: usize = 256 * 1024;
+
+/// How long a mail waits for faults of the settings of the mail server to be repaired (7 days).
+const MAX_REPAIR_TIME: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How mails are sent, and limits of their number.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,7 +27,14 @@ pub struct NotificationSettings {
     pub smtp: SmtpSettings,
     /// Sender of the installation's own mails, such as the codes that verify sender addresses: `Name <address>`.
     pub installation_sender: String,
-    /// Maximum number of automatic transcripts to one contact whose address is not verified, in 24 hours.
+    /// Maximum number of automatic transcripts of one conversation in an hour. For this and each other limit of mails, 0 means
+    /// that none is sent.
+    pub automatic_per_conversation_per_hour: u64,
+    /// Maximum number of automatic transcripts to one address in 24 hours.
+    pub automatic_per_recipient_per_day: u64,
+    /// Maximum number of automatic transcripts of one account in an hour.
+    pub automatic_per_account_per_hour: u64,
+    /// Maximum number of automatic transcripts to one address that is not verified, whichever contacts claim it, in 24 hours.
     pub unverified_per_contact_per_day: u64,
     /// Maximum number of automatic transcripts to unverified addresses of one account, in 24 hours.
     pub unverified_per_account_per_day: u64,
@@ -40,6 +53,11 @@ pub struct NotificationSettings {
     /// Maximum size of the HTML and the text of a transcript together (bytes); of a longer chat the first and the last part
     /// are mailed. Less than 256 KiB counts as 256 KiB.
     pub transcript_max_bytes: usize,
+    /// How long the text of a failed or parked delivery is kept, after its last attempt. A retry composes a transcript anew.
+    #[serde(with = "frontdesk_settings::duration")]
+    pub keep_failed_mails: Duration,
+    /// Maximum number of previews composed at the same time by one replica.
+    pub previews_at_once: usize,
     /// Maximum number of deliveries composed or sent at the same time by one replica.
     pub deliveries_at_once: usize,
     /// Number of attempts after which a delivery has failed.
@@ -54,6 +72,9 @@ impl Default for NotificationSettings {
         Self {
             smtp: SmtpSettings::default(),
             installation_sender: "Frontdesk <frontdesk@localhost.localdomain>".into(),
+            automatic_per_conversation_per_hour: 3,
+            automatic_per_recipient_per_day: 30,
+            automatic_per_account_per_hour: 5_000,
             unverified_per_contact_per_day: 5,
             unverified_per_account_per_day: 200,
             manual_per_account_per_hour: 500,
@@ -63,6 +84,8 @@ impl Default for NotificationSettings {
             codes_per_account_per_hour: 20,
             codes_per_caller_per_hour: 20,
             transcript_max_bytes: 10 * 1024 * 1024,
+            keep_failed_mails: Duration::from_secs(30 * 24 * 3600),
+            previews_at_once: 4,
             deliveries_at_once: 8,
             max_attempts: 12,
             retry_pause: Duration::from_secs(30),
@@ -84,14 +107,27 @@ impl NotificationSettings {
 
     /// Returns when and how often deliveries are retried.
     pub(crate) fn retry_policy(&self) -> RetryPolicy {
-        RetryPolicy { first_pause: self.retry_pause, max_attempts: self.max_attempts }
+        RetryPolicy {
+            first_pause: self.retry_pause,
+            max_attempts: self.max_attempts,
+            max_repair_time: MAX_REPAIR_TIME,
+            min_transcript_bytes: MIN_TRANSCRIPT_BYTES,
+        }
     }
 
-    /// Returns the limits of automatic transcripts to unverified addresses.
-    pub(crate) fn unverified_limits(&self) -> UnverifiedLimits {
-        UnverifiedLimits {
-            per_contact: self.unverified_per_contact_per_day,
-            per_account: self.unverified_per_account_per_day,
+    /// Returns the maximum size of the HTML and the text of a transcript together (bytes).
+    pub(crate) fn transcript_max_bytes(&self) -> usize {
+        self.transcript_max_bytes.max(MIN_TRANSCRIPT_BYTES)
+    }
+
+    /// Returns the limits of automatic transcripts.
+    pub(crate) fn automatic_limits(&self) -> AutomaticLimits {
+        AutomaticLimits {
+            per_conversation: self.automatic_per_conversation_per_hour,
+            per_recipient: self.automatic_per_recipient_per_day,
+            per_account: self.automatic_per_account_per_hour,
+            unverified_per_recipient: self.unverified_per_contact_per_day,
+            unverified_per_account: self.unverified_per_account_per_day,
         }
     }
 }
@@ -129,9 +165,13 @@ pub struct SmtpSettings {
     pub ca_path: String,
     /// The name in the EHLO greeting. Empty: this machine's.
     pub helo_name: String,
-    /// Maximum duration of each step of the exchange: connecting, the greeting, each command, the mail itself.
+    /// Maximum duration of each step of the exchange: connecting, the greeting, each command, each 64 KiB of the mail.
     #[serde(with = "frontdesk_settings::duration")]
     pub timeout: Duration,
+    /// Maximum duration from the end of a mail to the server's response, in which it may scan the mail. After it the outcome is
+    /// unknown and the mail is sent once more.
+    #[serde(with = "frontdesk_settings::duration")]
+    pub acceptance_timeout: Duration,
 }
 
 impl Default for SmtpSettings {
@@ -145,6 +185,7 @@ impl Default for SmtpSettings {
             ca_path: String::new(),
             helo_name: String::new(),
             timeout: Duration::from_secs(20),
+            acceptance_timeout: Duration::from_secs(300),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One attempt to send a mail: its beginning is committed before the first byte is sent, its outcome afterwards.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::steps::save_delivery;
 use crate::{
@@ -11,33 +11,49 @@ use crate::{
     transport::Mail,
 };
 
+/// An attempt that was counted and committed.
+pub(crate) struct Attempt {
+    pub(crate) mail: Mail,
+    /// End of the claim as this process's clock measures it. After a longer pause of the process another worker may have the
+    /// delivery.
+    pub(crate) claimed_until: Instant,
+}
+
 /// Counts and commits the attempt; a crash after this is detected when the claim ends. Returns the mail to send. None: the
-/// claim has ended.
+/// claim has ended, or the mail was forgotten.
 pub(crate) async fn begin_attempt(
     app: &App,
     claim: &Claim,
     duration: Duration,
-) -> Result<Option<Mail>, NotificationError> {
-    let tx = app.db.begin().await?;
+) -> Result<Option<Attempt>, NotificationError> {
+    let claimed_until = Instant::now() + duration;
+    let mut tx = app.db.begin().await?;
     let Some(mut delivery) = store::deliveries::find_claimed_for_update(&tx, claim).await? else { return Ok(None) };
-    let bytes = store::deliveries::find_mail(&tx, claim.account, claim.delivery)
-        .await?
-        .ok_or_else(|| NotificationError::Internal("the bytes of a composed mail are missing".into()))?;
+    let Some(bytes) = store::deliveries::find_mail(tx.conn(), claim.account, claim.delivery).await? else {
+        let reason = "The mail is not stored any more. A new code is mailed by CreateSender.";
+        let event = delivery.fail_composing(reason.into());
+        save_delivery(&mut tx, &delivery, Some(event)).await?;
+        tx.commit().await?;
+        return Ok(None);
+    };
     let now = tx.now().await?;
     delivery.begin_attempt(now.plus(duration));
     store::deliveries::save(&tx, &delivery).await?;
     tx.commit().await?;
-    Ok(Some(Mail {
+    fail::fail_point!("attempt-begun", |_| std::process::abort());
+    let mail = Mail {
         account: delivery.account,
         delivery: delivery.id,
         from: delivery.mail_from,
         to: delivery.recipient_email,
         bytes,
-    }))
+    };
+    Ok(Some(Attempt { mail, claimed_until }))
 }
 
 /// Records the outcome of the attempt, unless the claim has ended.
 pub(crate) async fn record_outcome(app: &App, claim: &Claim, outcome: AttemptOutcome) -> Result<(), NotificationError> {
+    fail::fail_point!("mail-accepted", |_| std::process::abort());
     let mut tx = app.db.begin().await?;
     let Some(mut delivery) = store::deliveries::find_claimed_for_update(&tx, claim).await? else { return Ok(()) };
     let now = tx.now().await?;

@@ -29,8 +29,11 @@ pub(crate) async fn compose_delivery(app: &App, claim: &Claim) -> Result<bool, N
     let Some(delivery) = store::deliveries::find(app.db.read(), claim.account, claim.delivery).await? else {
         return Ok(false);
     };
-    if !delivery.is_held_by(claim) || delivery.is_composed() {
-        return Ok(delivery.is_held_by(claim));
+    if !delivery.is_held_by(claim) {
+        return Ok(false);
+    }
+    if delivery.is_composed() && may_be_sent(app, &delivery).await? {
+        return Ok(true);
     }
     let date = app.db.now().await?;
     let composed = compose(app, &delivery, date).await;
@@ -44,12 +47,16 @@ pub(crate) async fn compose_delivery(app: &App, claim: &Claim) -> Result<bool, N
             None
         }
         Err(NotComposed::Retry(reason)) => {
+            delivery.compose_again();
             tracing::warn!(delivery = %delivery.id, reason, "a mail cannot be composed yet");
             let reason = "The conversation service cannot be reached; it is tried again.".into();
             delivery.retry_composing(reason, &app.settings.retry_policy(), tx.now().await?);
             None
         }
-        Err(NotComposed::Failed(reason)) => Some(delivery.fail_composing(reason)),
+        Err(NotComposed::Failed(reason)) => {
+            delivery.compose_again();
+            Some(delivery.fail_composing(reason))
+        }
         Err(NotComposed::Error(error)) => return Err(error),
     };
     save_delivery(&mut tx, &delivery, event).await?;
@@ -57,12 +64,27 @@ pub(crate) async fn compose_delivery(app: &App, claim: &Claim) -> Result<bool, N
     Ok(delivery.is_composed())
 }
 
+/// Returns whether the composed mail may still be sent: its sender was neither deleted nor changed since. After an unknown outcome
+/// a mail with another name would be shown beside the first.
+async fn may_be_sent(app: &App, delivery: &Delivery) -> Result<bool, NotificationError> {
+    if delivery.kind == DeliveryKind::SenderVerification {
+        return Ok(true);
+    }
+    let sender = store::senders::find_by_email(app.db.read(), delivery.account, &delivery.mail_from).await?;
+    let Some(sender) = sender.filter(|sender| sender.verified) else { return Ok(false) };
+    let changed = delivery.composed_at.is_some_and(|composed_at| sender.updated_at > composed_at);
+    Ok(!changed || delivery.unknown_outcomes > 0)
+}
+
 async fn compose(app: &App, delivery: &Delivery, date: Time) -> Result<ComposedMail, NotComposed> {
     let (data, recipient) = gather(app, delivery).await?;
     let chosen = if delivery.sender_from_channel { data.channel.sender_id } else { delivery.sender };
     let found = store::senders::find_chosen_or_fallback(app.db.read(), delivery.account, chosen).await?;
     let sender = Sender::require_usable(chosen, found)?;
-    let envelope = data.envelope(delivery.id, date, sender, recipient, &delivery.subject);
+    let mut envelope = data.envelope(delivery.id, date, sender, recipient, &delivery.subject);
+    if !delivery.mail_message_id.is_empty() {
+        envelope.message_id.clone_from(&delivery.mail_message_id);
+    }
     // Rendering a long transcript takes tens of milliseconds and must not block the threads that serve calls.
     tokio::task::spawn_blocking(move || mail::compose(&data.transcript, &envelope))
         .await
@@ -87,6 +109,7 @@ async fn gather(app: &App, delivery: &Delivery) -> Result<(TranscriptData, Strin
         visitor_name: &facts.visitor_name,
         until: delivery.until_sequence,
         time_zone: &delivery.time_zone,
+        max_bytes: delivery.max_transcript_bytes,
     };
     let data = gather_transcript(app, &query).await?;
     let (recipient, missing) = if as_closed {

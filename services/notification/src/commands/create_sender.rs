@@ -86,6 +86,7 @@ async fn mail_code(
     let (from_name, from) = app.installation_sender.clone();
     let envelope = Envelope {
         delivery: delivery.id,
+        message_id: mail::message_id(delivery.id, &from),
         date: now,
         from_name,
         from,

@@ -6,9 +6,10 @@ use uuid::Uuid;
 
 use crate::{
     App,
+    conversation::CallError,
     domain::{ConversationClose, Delivery, DeliveryKind, TranscriptDecision, decide},
     error::NotificationError,
-    queries::unverified_limit_reached,
+    queries::automatic_limit_reached,
     store,
 };
 
@@ -19,17 +20,22 @@ pub(crate) async fn decide_transcript(
     event: &Event,
     close: ConversationClose,
 ) -> Result<(), NotificationError> {
+    let by_facts = decide(&close.facts, None);
+    let recipient = if by_facts.is_none() { find_recipient(app, &close).await? } else { String::new() };
     let mut tx = app.db.begin().await?;
     if !frontdesk_outbox::mark_handled(&tx, consumer, event).await? {
         return Ok(());
     }
-    if close.unverified_contact().is_some() {
-        store::mail_counts::lock(&tx, close.account).await?;
-    }
     let now = tx.now().await?;
-    let limit_reached = unverified_limit_reached(tx.conn(), app.settings.unverified_limits(), &close, now).await?;
-    let skip_reason = decide(&close.facts, limit_reached);
-    let delivery = skip_reason.is_none().then(|| delivery(tx.new_id(), &close, now));
+    let skip_reason = match by_facts {
+        None => {
+            store::mail_counts::lock(&tx, close.account).await?;
+            let limits = app.settings.automatic_limits();
+            automatic_limit_reached(tx.conn(), limits, &close, &recipient, now).await?
+        }
+        skipped => skipped,
+    };
+    let delivery = skip_reason.is_none().then(|| delivery(tx.new_id(), &close, recipient, now));
     let decision = TranscriptDecision {
         id: tx.new_id(),
         close,
@@ -50,7 +56,17 @@ pub(crate) async fn decide_transcript(
     Ok(())
 }
 
-fn delivery(id: Uuid, close: &ConversationClose, now: Time) -> Delivery {
+/// Returns the address that the close stored, by which mails are counted; events hold no address. Empty: the conversation
+/// does not exist any more, or mail cannot go to the address, so that the delivery fails when it is composed.
+async fn find_recipient(app: &App, close: &ConversationClose) -> Result<String, NotificationError> {
+    match app.conversation.get_closing_facts(close.account, close.conversation, close.number).await {
+        Ok(facts) => Ok(facts.recipient.unwrap_or_default()),
+        Err(CallError::NotFound(_)) => Ok(String::new()),
+        Err(error @ CallError::Unavailable(_)) => Err(error.into()),
+    }
+}
+
+fn delivery(id: Uuid, close: &ConversationClose, recipient_email: String, now: Time) -> Delivery {
     Delivery {
         conversation: Some(close.conversation),
         close_number: close.number,
@@ -58,6 +74,7 @@ fn delivery(id: Uuid, close: &ConversationClose, now: Time) -> Delivery {
         sender: close.sender,
         until_sequence: close.last_sequence,
         unverified: !close.facts.email_verified,
+        recipient_email,
         ..Delivery::new(id, close.account, DeliveryKind::Transcript, now)
     }
 }

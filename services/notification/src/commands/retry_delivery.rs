@@ -6,7 +6,8 @@ use uuid::Uuid;
 use super::steps::save_delivery;
 use crate::{App, domain::Delivery, error::NotificationError, store};
 
-/// Queues the same mail again, or a new one if none was composed. A queued delivery stays as it is.
+/// Queues a failed or parked delivery again: a transcript is composed anew, a code is sent again. A queued delivery stays as it
+/// is.
 pub(crate) async fn retry_delivery(app: &App, caller: &Caller, id: Uuid) -> Result<Delivery, NotificationError> {
     let mut tx = app.db.begin_for(caller.account).await?;
     let mut delivery = store::deliveries::find_for_update(&tx, caller.account, id)

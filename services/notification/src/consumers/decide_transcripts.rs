@@ -62,6 +62,7 @@ fn close(event: &Event) -> Result<ConversationClose, String> {
             contact_known: contact.is_some(),
             email_usable: closed.email_usable,
             email_verified: closed.email_verified,
+            token_email_unusable: closed.token_email_unusable,
         },
     })
 }

@@ -18,6 +18,8 @@ pub(crate) struct DecisionFacts {
     /// The contact had an address that mail may go to.
     pub(crate) email_usable: bool,
     pub(crate) email_verified: bool,
+    /// The visitor's token had an address that mail cannot go to, so that it was not used.
+    pub(crate) token_email_unusable: bool,
 }
 
 /// One close of a conversation.
@@ -35,12 +37,4 @@ pub(crate) struct ConversationClose {
     pub(crate) last_sequence: i32,
     pub(crate) closed_at: Time,
     pub(crate) facts: DecisionFacts,
-}
-
-impl ConversationClose {
-    /// Returns the contact whose automatic transcripts are limited because its address is not verified. None: no limit
-    /// applies.
-    pub(crate) fn unverified_contact(&self) -> Option<Uuid> {
-        self.contact.filter(|_| !self.facts.email_verified)
-    }
 }

@@ -1,5 +1,6 @@
 //! One mail to one recipient, and what follows from each attempt (rule T8): a permanent failure ends it, a transient failure
-//! is retried after a growing pause, and an unknown outcome is retried once and then parked for a person.
+//! is retried after a growing pause, a fault of the settings waits until it is repaired, a mail that is too large is composed
+//! smaller, and an unknown outcome is retried once and then parked for a person.
 
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
@@ -28,12 +29,14 @@ pub(crate) struct Delivery {
     pub(crate) unverified: bool,
     /// The actor who requested it. Empty: it was sent automatically.
     pub(crate) requested_by: String,
-    /// Empty until the mail is composed, unless it was requested.
+    /// Empty: it is not known before the mail is composed.
     pub(crate) recipient_email: String,
     /// The requested subject. Empty: the default one.
     pub(crate) subject: String,
     /// The requested time zone. Empty: the contact's.
     pub(crate) time_zone: String,
+    /// Maximum size of the transcript in the mail (bytes), which the mail server's maximum set. None: the setting's.
+    pub(crate) max_transcript_bytes: Option<usize>,
     pub(crate) mail_from: String,
     pub(crate) mail_message_id: String,
     /// Date of the mail. None: it is not composed yet.
@@ -78,6 +81,7 @@ impl Delivery {
             recipient_email: String::new(),
             subject: String::new(),
             time_zone: String::new(),
+            max_transcript_bytes: None,
             mail_from: String::new(),
             mail_message_id: String::new(),
             composed_at: None,
@@ -113,7 +117,12 @@ impl Delivery {
 
     /// Returns whether the composed mail may still be sent, so that its bytes are kept.
     pub(crate) fn needs_mail(&self) -> bool {
-        !matches!(self.status, DeliveryStatus::Sent | DeliveryStatus::Cancelled)
+        self.is_composed() && !matches!(self.status, DeliveryStatus::Sent | DeliveryStatus::Cancelled)
+    }
+
+    /// Requires a new mail before the next attempt. It keeps its Message-ID, so that mail clients show both as one.
+    pub(crate) fn compose_again(&mut self) {
+        self.composed_at = None;
     }
 
     /// Claims the delivery for a worker until `until`, which ends an earlier claim.
@@ -178,6 +187,23 @@ impl Delivery {
                     self.fail("The mail server refused the mail permanently; its response is in last_response.".into()),
                 )
             }
+            AttemptOutcome::TooLarge { response, max_bytes } => {
+                self.last_response = response;
+                self.compose_smaller(max_bytes, policy, now)
+            }
+            AttemptOutcome::ConfigurationFault(response) => {
+                self.last_response = response;
+                if now.since(self.created_at) >= policy.max_repair_time {
+                    return Some(
+                        self.fail("The mail server refuses every mail; its response is in last_response.".into()),
+                    );
+                }
+                let reason = "The settings of the mail server have to be repaired; it is tried again.".into();
+                self.queue(reason, now.plus(policy.pause_until_repaired(self.attempt_count)));
+                // The attempt says nothing about the mail, so it does not count towards the maximum.
+                self.attempts_before_retry += 1;
+                None
+            }
             AttemptOutcome::TransientFailure(response) => {
                 self.last_response = response;
                 let counted = self.attempt_count - self.attempts_before_retry;
@@ -193,6 +219,21 @@ impl Delivery {
                 self.record_unknown_outcome(policy, now)
             }
         }
+    }
+
+    /// Queues the delivery to compose a smaller mail at once, or fails it when a smaller one would hold nothing.
+    fn compose_smaller(&mut self, max_mail_bytes: usize, policy: &RetryPolicy, now: Time) -> Option<DeliveryEvent> {
+        // Share of a mail that the transcript may have before it is encoded: base64 needs 1.37 bytes for each.
+        let encoded = max_mail_bytes / 10 * 7;
+        // A transcript whose encoding was larger than that becomes smaller each time.
+        let smaller = self.max_transcript_bytes.map_or(encoded, |max| encoded.min(max / 10 * 8));
+        if self.kind == DeliveryKind::SenderVerification || smaller < policy.min_transcript_bytes {
+            return Some(self.fail("The mail server does not take a mail of this size.".into()));
+        }
+        self.max_transcript_bytes = Some(smaller);
+        self.compose_again();
+        self.queue("The mail is too large for the mail server; a smaller one is composed.".into(), now);
+        None
     }
 
     /// Records that the server may or may not have accepted the mail. It is sent once more, byte for byte under the same
@@ -228,8 +269,11 @@ impl Delivery {
                 self.attempts_before_retry = self.attempt_count;
                 self.unknown_outcomes = 0;
                 self.compose_failures = 0;
-                // A missing sender is repaired in the channel's settings, so the channel is asked again (rule T5).
-                if !self.is_composed() {
+                // What stood in the way is repaired in the settings, in the channel's or in the contact's: the transcript is
+                // composed anew by them, and the channel is asked again for its sender (rule T5). Only the mail has a code.
+                if self.kind != DeliveryKind::SenderVerification {
+                    self.compose_again();
+                    self.max_transcript_bytes = None;
                     self.sender_from_channel = true;
                 }
                 Ok(true)

@@ -85,6 +85,14 @@ pub(crate) enum AttemptOutcome {
     Accepted(String),
     /// The mail was certainly not accepted; another attempt may succeed.
     TransientFailure(String),
+    /// The mail was certainly not accepted, nor would another one be before the settings or the server are repaired.
+    ConfigurationFault(String),
+    /// The mail was certainly not accepted because the server takes only smaller ones.
+    TooLarge {
+        response: String,
+        /// Maximum size of the mail (bytes).
+        max_bytes: usize,
+    },
     /// The mail was certainly not accepted, and no further attempt can succeed.
     PermanentFailure(String),
     /// The mail was handed over and the server did not answer: it may have accepted it.

@@ -2,7 +2,12 @@ use std::time::Duration;
 
 use super::*;
 
-const POLICY: RetryPolicy = RetryPolicy { first_pause: Duration::from_secs(30), max_attempts: 3 };
+const POLICY: RetryPolicy = RetryPolicy {
+    first_pause: Duration::from_secs(30),
+    max_attempts: 3,
+    max_repair_time: Duration::from_secs(7 * 24 * 3600),
+    min_transcript_bytes: 256 * 1024,
+};
 const NOW: Time = Time(1_000_000_000_000_000);
 
 fn not_composed() -> Delivery {
@@ -121,4 +126,48 @@ fn t8_kinds_and_states_are_read_back_from_their_names() {
         assert_eq!(DeliveryKind::parse(kind).unwrap().as_str(), kind);
     }
     assert_eq!(DeliveryStatus::parse(""), None);
+}
+
+#[test]
+fn t8_a_fault_of_the_settings_waits_until_it_is_repaired_and_not_for_ever() {
+    let mut delivery = delivery();
+    for number in 1..=20 {
+        assert_eq!(attempt(&mut delivery, AttemptOutcome::ConfigurationFault("535 no".into())), None);
+        assert_eq!((delivery.status, delivery.attempt_count), (DeliveryStatus::Queued, number));
+        assert_eq!(delivery.last_response, "535 no");
+        assert!(delivery.due_at <= NOW.plus(Duration::from_secs(1_800)));
+    }
+    // They do not count: a transient failure afterwards is retried.
+    assert_eq!(attempt(&mut delivery, AttemptOutcome::TransientFailure("451".into())), None);
+    assert_eq!(delivery.due_at, NOW.plus(Duration::from_secs(30)));
+
+    delivery.begin_attempt(NOW);
+    let late = NOW.plus(POLICY.max_repair_time);
+    let outcome = AttemptOutcome::ConfigurationFault("535 no".into());
+    assert_eq!(delivery.record_attempt(outcome, &POLICY, late), Some(DeliveryEvent::Failed));
+}
+
+#[test]
+fn t6_t8_a_mail_that_is_too_large_is_composed_smaller_until_nothing_would_be_left() {
+    let mut delivery = delivery();
+    let too_large = |max_bytes| AttemptOutcome::TooLarge { response: "552 5.3.4 no".into(), max_bytes };
+    assert_eq!(attempt(&mut delivery, too_large(10_240_000)), None);
+    assert_eq!((delivery.status, delivery.due_at), (DeliveryStatus::Queued, NOW));
+    assert_eq!((delivery.is_composed(), delivery.max_transcript_bytes), (false, Some(7_168_000)));
+    // An encoding that was larger than expected.
+    attempt(&mut delivery, too_large(10_240_000));
+    assert_eq!(delivery.max_transcript_bytes, Some(5_734_400));
+    assert_eq!(attempt(&mut delivery, too_large(300_000)), Some(DeliveryEvent::Failed));
+    // A person's retry begins with the setting again.
+    assert_eq!(delivery.retry(NOW), Ok(true));
+    assert_eq!(delivery.max_transcript_bytes, None);
+}
+
+#[test]
+fn t5_a_code_is_never_composed_again() {
+    let mut code = Delivery { kind: DeliveryKind::SenderVerification, ..delivery() };
+    attempt(&mut code, AttemptOutcome::PermanentFailure("550".into()));
+    assert_eq!((code.retry(NOW), code.is_composed(), code.sender_from_channel), (Ok(true), true, false));
+    let too_large = AttemptOutcome::TooLarge { response: "552".into(), max_bytes: 1_000_000 };
+    assert_eq!(attempt(&mut code, too_large), Some(DeliveryEvent::Failed));
 }

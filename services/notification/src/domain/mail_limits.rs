@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use frontdesk_clock::Time;
 
-use super::DeliveryKind;
+use super::{DeliveryKind, SkipReason};
 
-/// Window in which automatic transcripts to unverified addresses are counted (24 hours).
-pub(crate) const COUNTED_UNVERIFIED: Duration = Duration::from_secs(24 * 3600);
+/// Window in which automatic transcripts to one address, and to unverified addresses, are counted (24 hours).
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Window in which mails that callers request are counted (1 hour).
-pub(crate) const COUNTED_WINDOW: Duration = Duration::from_secs(3600);
+/// Window in which every other mail is counted (1 hour).
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 /// Which mails of an account count towards a limit.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub(crate) enum LimitScope {
     Recipient(String),
 }
 
-/// Maximum number of mails of one kind and scope in [`COUNTED_WINDOW`].
+/// Maximum number of mails of one kind and scope in [`HOUR`].
 #[derive(Clone, Debug)]
 pub(crate) struct MailLimit {
     pub(crate) kind: DeliveryKind,
@@ -42,38 +42,62 @@ pub(crate) struct MailLimitReached {
 }
 
 impl MailLimit {
-    /// Checks the limit, given when the oldest of the `max` newest mails in the window was created. None: there are fewer.
+    /// Checks the limit, given when the oldest of the `max` newest mails in the window was created. None: there are fewer. A
+    /// limit of 0 allows no mail.
     pub(crate) fn check(&self, oldest_within_limit: Option<Time>, now: Time) -> Result<(), MailLimitReached> {
         match oldest_within_limit {
+            // There is no mail to wait for: the setting must change.
+            None if self.max == 0 => Err(MailLimitReached { description: self.description, retry_after: HOUR }),
             None => Ok(()),
-            Some(created_at) => Err(MailLimitReached {
-                description: self.description,
-                retry_after: created_at.plus(COUNTED_WINDOW).since(now),
-            }),
+            Some(created_at) => {
+                Err(MailLimitReached { description: self.description, retry_after: created_at.plus(HOUR).since(now) })
+            }
         }
     }
 }
 
-/// Maximum numbers of automatic transcripts to unverified addresses in [`COUNTED_UNVERIFIED`].
+/// Maximum numbers of automatic transcripts. 0: none is sent.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct UnverifiedLimits {
-    pub(crate) per_contact: u64,
+pub(crate) struct AutomaticLimits {
+    /// Of one conversation, in an [`HOUR`].
+    pub(crate) per_conversation: u64,
+    /// To one address, in a [`DAY`].
+    pub(crate) per_recipient: u64,
+    /// Of one account, in an [`HOUR`].
     pub(crate) per_account: u64,
+    /// To one address that is not verified, in a [`DAY`].
+    pub(crate) unverified_per_recipient: u64,
+    /// To unverified addresses of one account, in a [`DAY`].
+    pub(crate) unverified_per_account: u64,
 }
 
-/// Numbers of automatic transcripts in [`COUNTED_UNVERIFIED`].
+/// Numbers of automatic transcripts in the windows of [`AutomaticLimits`].
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct UnverifiedCounts {
-    /// To the contact.
-    pub(crate) to_contact: u64,
-    /// To unverified addresses of the account.
+pub(crate) struct AutomaticCounts {
+    pub(crate) of_conversation: u64,
+    pub(crate) to_recipient: u64,
     pub(crate) of_account: u64,
+    /// To the address while it was not verified.
+    pub(crate) unverified_to_recipient: u64,
+    pub(crate) unverified_of_account: u64,
 }
 
-impl UnverifiedLimits {
-    /// Returns whether no further transcript goes to an unverified address of this contact (rule T2).
-    pub(crate) fn unverified_limit_reached(&self, counts: UnverifiedCounts) -> bool {
-        counts.to_contact >= self.per_contact || counts.of_account >= self.per_account
+impl AutomaticLimits {
+    /// Returns the limit that allows no further transcript to an address, which is verified or not. None: one may be sent.
+    pub(crate) fn reached(&self, counts: AutomaticCounts, verified: bool) -> Option<SkipReason> {
+        let unverified = counts.unverified_to_recipient >= self.unverified_per_recipient
+            || counts.unverified_of_account >= self.unverified_per_account;
+        if !verified && unverified {
+            Some(SkipReason::UnverifiedLimit)
+        } else if counts.of_conversation >= self.per_conversation {
+            Some(SkipReason::ConversationLimit)
+        } else if counts.to_recipient >= self.per_recipient {
+            Some(SkipReason::RecipientLimit)
+        } else if counts.of_account >= self.per_account {
+            Some(SkipReason::AccountLimit)
+        } else {
+            None
+        }
     }
 }
 
@@ -81,12 +105,53 @@ impl UnverifiedLimits {
 mod tests {
     use super::*;
 
+    const LIMITS: AutomaticLimits = AutomaticLimits {
+        per_conversation: 2,
+        per_recipient: 4,
+        per_account: 6,
+        unverified_per_recipient: 3,
+        unverified_per_account: 5,
+    };
+
     #[test]
-    fn t2_the_unverified_limit_is_reached_by_the_contact_or_by_the_account() {
-        let limits = UnverifiedLimits { per_contact: 2, per_account: 3 };
-        for (to_contact, of_account, reached) in [(1, 2, false), (2, 2, true), (0, 3, true), (0, 0, false)] {
-            assert_eq!(limits.unverified_limit_reached(UnverifiedCounts { to_contact, of_account }), reached);
+    fn t2_the_unverified_limit_is_reached_by_the_address_or_by_the_account() {
+        for (unverified_to_recipient, unverified_of_account, reached) in
+            [(2, 4, None), (3, 4, Some(SkipReason::UnverifiedLimit)), (0, 5, Some(SkipReason::UnverifiedLimit))]
+        {
+            let counts =
+                AutomaticCounts { unverified_to_recipient, unverified_of_account, ..AutomaticCounts::default() };
+            assert_eq!(LIMITS.reached(counts, false), reached);
+            assert_eq!(LIMITS.reached(counts, true), None, "a verified address");
         }
+    }
+
+    #[test]
+    fn s4_automatic_transcripts_are_limited_per_conversation_recipient_and_account_also_to_verified_addresses() {
+        use SkipReason::{AccountLimit, ConversationLimit, RecipientLimit};
+        for (of_conversation, to_recipient, of_account, reached) in [
+            (1, 3, 5, None),
+            (2, 3, 5, Some(ConversationLimit)),
+            (1, 4, 5, Some(RecipientLimit)),
+            (1, 3, 6, Some(AccountLimit)),
+        ] {
+            let counts = AutomaticCounts { of_conversation, to_recipient, of_account, ..AutomaticCounts::default() };
+            for verified in [true, false] {
+                assert_eq!(LIMITS.reached(counts, verified), reached);
+            }
+        }
+    }
+
+    #[test]
+    fn s4_a_limit_of_zero_allows_no_mail() {
+        let none = AutomaticLimits { per_account: 0, ..LIMITS };
+        assert_eq!(none.reached(AutomaticCounts::default(), true), Some(SkipReason::AccountLimit));
+        let limit = MailLimit {
+            kind: DeliveryKind::ManualTranscript,
+            scope: LimitScope::Account,
+            max: 0,
+            description: "of this account",
+        };
+        assert_eq!(limit.check(None, Time(0)).unwrap_err().retry_after, HOUR);
     }
 
     #[test]

@@ -12,6 +12,10 @@ pub(crate) struct RetryPolicy {
     pub(crate) first_pause: Duration,
     /// Number of attempts after which a delivery has failed.
     pub(crate) max_attempts: i32,
+    /// How long after its creation a delivery waits for faults of the settings to be repaired.
+    pub(crate) max_repair_time: Duration,
+    /// Minimum size of a transcript in a mail (bytes): with less, it would not hold any message.
+    pub(crate) min_transcript_bytes: usize,
 }
 
 impl RetryPolicy {
@@ -21,6 +25,14 @@ impl RetryPolicy {
         let step = usize::try_from(failures.max(1) - 1).unwrap_or(0).min(GROWTH.len() - 1);
         self.first_pause * GROWTH[step]
     }
+
+    /// Returns the pause after this number of attempts, of which the last one met a fault of the settings: 30 min at most, when
+    /// the first is 30 s, so that mails go out soon after the repair.
+    pub(crate) fn pause_until_repaired(&self, attempts: i32) -> Duration {
+        // Number of failures after which the pause is 60 times the first one.
+        const LAST_STEP: i32 = 4;
+        self.pause_after(attempts.min(LAST_STEP))
+    }
 }
 
 #[cfg(test)]
@@ -29,8 +41,14 @@ mod tests {
 
     #[test]
     fn t8_pauses_grow_from_half_a_minute_to_four_hours() {
-        let policy = RetryPolicy { first_pause: Duration::from_secs(30), max_attempts: 12 };
+        let policy = RetryPolicy {
+            first_pause: Duration::from_secs(30),
+            max_attempts: 12,
+            max_repair_time: Duration::from_secs(7 * 24 * 3600),
+            min_transcript_bytes: 0,
+        };
         let seconds: Vec<u64> = (1..=9).map(|failures| policy.pause_after(failures).as_secs()).collect();
         assert_eq!(seconds, [30, 120, 480, 1800, 3600, 7200, 14400, 14400, 14400]);
+        assert_eq!(policy.pause_until_repaired(100).as_secs(), 1800);
     }
 }

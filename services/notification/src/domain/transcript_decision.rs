@@ -13,9 +13,24 @@ pub(crate) enum SkipReason {
     Ticket,
     NoAddress,
     UnverifiedLimit,
+    ConversationLimit,
+    RecipientLimit,
+    AccountLimit,
 }
 
 impl SkipReason {
+    /// Every reason.
+    const ALL: [Self; 8] = [
+        Self::Disabled,
+        Self::BotConversation,
+        Self::Ticket,
+        Self::NoAddress,
+        Self::UnverifiedLimit,
+        Self::ConversationLimit,
+        Self::RecipientLimit,
+        Self::AccountLimit,
+    ];
+
     /// Returns its name in rows.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -24,14 +39,15 @@ impl SkipReason {
             Self::Ticket => "TICKET",
             Self::NoAddress => "NO_ADDRESS",
             Self::UnverifiedLimit => "UNVERIFIED_LIMIT",
+            Self::ConversationLimit => "CONVERSATION_LIMIT",
+            Self::RecipientLimit => "RECIPIENT_LIMIT",
+            Self::AccountLimit => "ACCOUNT_LIMIT",
         }
     }
 
     /// Returns the reason with this name.
     pub(crate) fn parse(name: &str) -> Option<Self> {
-        [Self::Disabled, Self::BotConversation, Self::Ticket, Self::NoAddress, Self::UnverifiedLimit]
-            .into_iter()
-            .find(|reason| reason.as_str() == name)
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
     }
 }
 
@@ -47,9 +63,9 @@ pub(crate) struct TranscriptDecision {
     pub(crate) created_at: Time,
 }
 
-/// Decides about a transcript. Returns the reason to skip it; None: send it. `unverified_limit_reached`: the limit of mails
-/// to unverified addresses is reached.
-pub(crate) fn decide(facts: &DecisionFacts, unverified_limit_reached: bool) -> Option<SkipReason> {
+/// Decides about a transcript. Returns the reason to skip it; None: send it. `limit_reached`: the limit of mails that allows
+/// no further one.
+pub(crate) fn decide(facts: &DecisionFacts, limit_reached: Option<SkipReason>) -> Option<SkipReason> {
     if !facts.transcript_enabled {
         Some(SkipReason::Disabled)
     } else if facts.had_bot_session && !facts.had_agent {
@@ -58,10 +74,8 @@ pub(crate) fn decide(facts: &DecisionFacts, unverified_limit_reached: bool) -> O
         Some(SkipReason::Ticket)
     } else if !facts.contact_known || !facts.email_usable {
         Some(SkipReason::NoAddress)
-    } else if !facts.email_verified && unverified_limit_reached {
-        Some(SkipReason::UnverifiedLimit)
     } else {
-        None
+        limit_reached
     }
 }
 
@@ -81,12 +95,25 @@ pub(crate) fn explain(skip: Option<SkipReason>, facts: &DecisionFacts) -> String
         Some(SkipReason::Ticket) => {
             "Not sent: a ticket was created for the contact, so the conversation goes on there."
         }
+        Some(SkipReason::NoAddress) if facts.token_email_unusable => {
+            "Not sent: the address in the visitor's token is not one that mail can go to, so it was not used. GetConversation shows \
+             it."
+        }
         Some(SkipReason::NoAddress) if facts.contact_known => {
             "Not sent: the contact had no address that mail may go to when the chat ended."
         }
         Some(SkipReason::NoAddress) => "Not sent: the visitor was unknown when the chat ended.",
         Some(SkipReason::UnverifiedLimit) => {
             "Not sent: the contact's address is not verified, and the limit of mails to unverified addresses in 24 hours is reached."
+        }
+        Some(SkipReason::ConversationLimit) => {
+            "Not sent: the limit of transcripts of one conversation in an hour is reached. An agent can send it."
+        }
+        Some(SkipReason::RecipientLimit) => {
+            "Not sent: the limit of transcripts to the contact's address in 24 hours is reached. An agent can send it."
+        }
+        Some(SkipReason::AccountLimit) => {
+            "Not sent: the limit of transcripts of the account in an hour is reached. An agent can send it."
         }
     };
     sentence.to_owned()
@@ -109,53 +136,69 @@ mod tests {
 
     #[test]
     fn t1_a_chat_with_a_person_is_mailed() {
-        assert_eq!(decide(&chat_with_a_person(), true), None);
+        assert_eq!(decide(&chat_with_a_person(), None), None);
     }
 
     #[test]
     fn t1_the_channels_switch_comes_before_every_other_reason() {
         let facts = DecisionFacts { had_bot_session: true, had_ticket: true, ..DecisionFacts::default() };
-        assert_eq!(decide(&facts, true), Some(SkipReason::Disabled));
+        assert_eq!(decide(&facts, Some(SkipReason::AccountLimit)), Some(SkipReason::Disabled));
     }
 
     #[test]
     fn t2_a_bots_chat_nobody_took_is_skipped() {
         let facts = DecisionFacts { had_bot_session: true, had_agent: false, ..chat_with_a_person() };
-        assert_eq!(decide(&facts, false), Some(SkipReason::BotConversation));
+        assert_eq!(decide(&facts, None), Some(SkipReason::BotConversation));
     }
 
     #[test]
     fn t2_a_bots_chat_that_a_person_took_over_is_mailed() {
         let facts = DecisionFacts { had_bot_session: true, ..chat_with_a_person() };
-        assert_eq!(decide(&facts, false), None);
+        assert_eq!(decide(&facts, None), None);
         assert!(explain(None, &facts).contains("answered after the bot"));
     }
 
     #[test]
     fn t2_a_chat_without_a_bot_is_not_a_bot_conversation_even_without_an_agent() {
         let facts = DecisionFacts { had_agent: false, ..chat_with_a_person() };
-        assert_eq!(decide(&facts, false), None);
+        assert_eq!(decide(&facts, None), None);
     }
 
     #[test]
     fn t2_a_ticket_stands_for_the_transcript() {
         let facts = DecisionFacts { had_ticket: true, ..chat_with_a_person() };
-        assert_eq!(decide(&facts, false), Some(SkipReason::Ticket));
+        assert_eq!(decide(&facts, None), Some(SkipReason::Ticket));
     }
 
     #[test]
     fn t2_without_a_contact_or_an_address_it_is_skipped() {
         let unknown = DecisionFacts { contact_known: false, ..chat_with_a_person() };
         let no_address = DecisionFacts { email_usable: false, ..chat_with_a_person() };
-        assert_eq!(decide(&unknown, false), Some(SkipReason::NoAddress));
-        assert_eq!(decide(&no_address, false), Some(SkipReason::NoAddress));
-        assert_ne!(explain(Some(SkipReason::NoAddress), &unknown), explain(Some(SkipReason::NoAddress), &no_address));
+        assert_eq!(decide(&unknown, None), Some(SkipReason::NoAddress));
+        assert_eq!(decide(&no_address, None), Some(SkipReason::NoAddress));
+        let not_used = DecisionFacts { token_email_unusable: true, ..unknown };
+        let explanations = [unknown, no_address, not_used].map(|facts| explain(Some(SkipReason::NoAddress), &facts));
+        assert!(explanations[0] != explanations[1] && explanations[2].contains("in the visitor's token"));
     }
 
     #[test]
-    fn t2_the_unverified_limit_does_not_apply_to_verified_addresses() {
-        let unverified = DecisionFacts { email_verified: false, ..chat_with_a_person() };
-        assert_eq!(decide(&unverified, true), Some(SkipReason::UnverifiedLimit));
-        assert_eq!(decide(&unverified, false), None);
+    fn s4_a_limit_skips_what_would_be_sent_and_says_which() {
+        for reason in [
+            SkipReason::UnverifiedLimit,
+            SkipReason::ConversationLimit,
+            SkipReason::RecipientLimit,
+            SkipReason::AccountLimit,
+        ] {
+            let facts = chat_with_a_person();
+            assert_eq!(decide(&facts, Some(reason)), Some(reason));
+            assert!(explain(Some(reason), &facts).contains("limit"));
+        }
+    }
+
+    #[test]
+    fn t3_a_stored_reason_is_read_back() {
+        for reason in SkipReason::ALL {
+            assert_eq!(SkipReason::parse(reason.as_str()), Some(reason));
+        }
     }
 }

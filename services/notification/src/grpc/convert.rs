@@ -97,6 +97,7 @@ pub(super) fn decision(decision: TranscriptDecision) -> proto::TranscriptDecisio
         email_usable: facts.email_usable,
         email_verified: facts.email_verified,
         transcript_enabled: facts.transcript_enabled,
+        token_email_unusable: facts.token_email_unusable,
     }
 }
 

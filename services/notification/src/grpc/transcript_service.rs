@@ -56,9 +56,10 @@ impl TranscriptService for Transcripts {
             subject: request.subject,
             time_zone: request.time_zone,
         };
-        let Preview { decision, content, total_size } = queries::preview_transcript(&self.0, &caller, query).await?;
+        let Preview { decision, content, total_size, missing } =
+            queries::preview_transcript(&self.0, &caller, query).await?;
         let decision = Some(convert::decision(decision));
-        Ok(Response::new(PreviewTranscriptResponse { decision, content, total_size }))
+        Ok(Response::new(PreviewTranscriptResponse { decision, content, total_size, missing_mail: missing }))
     }
 
     async fn explain_transcript(

@@ -23,6 +23,8 @@ pub(crate) struct ComposeError(pub(crate) String);
 #[derive(Clone, Debug)]
 pub(crate) struct Envelope {
     pub(crate) delivery: Uuid,
+    /// See [`message_id`]. A mail that is composed again keeps it.
+    pub(crate) message_id: String,
     pub(crate) date: Time,
     pub(crate) from_name: String,
     pub(crate) from: String,
@@ -50,7 +52,7 @@ pub(crate) fn message_id(delivery: Uuid, from: &str) -> String {
 /// Builds the message. Header values are reduced to one line without control characters first: a line break in a name would
 /// end the header, and the mail library panics on it.
 pub(super) fn build(envelope: &Envelope, text: String, html: String) -> Result<ComposedMail, ComposeError> {
-    let message_id = message_id(envelope.delivery, &envelope.from);
+    let message_id = envelope.message_id.clone();
     let date = UNIX_EPOCH + Duration::from_secs(u64::try_from(envelope.date.0 / 1_000_000).unwrap_or(0));
     let auto_submitted = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".into());
     let parts = MultiPart::alternative()

@@ -8,7 +8,7 @@ mod text;
 mod transcript;
 mod verification;
 
-pub(crate) use message::{ComposeError, ComposedMail, Envelope};
+pub(crate) use message::{ComposeError, ComposedMail, Envelope, message_id};
 pub(crate) use text::{one_line, server_response};
 pub(crate) use transcript::{compose, html, json, max_bytes_of_lines, rendered_size, text};
 pub(crate) use verification::compose as compose_verification;

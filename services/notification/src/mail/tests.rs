@@ -32,6 +32,7 @@ fn transcript(lines: Vec<TranscriptLine>) -> Transcript {
 fn envelope() -> Envelope {
     Envelope {
         delivery: Uuid::from_u128(7),
+        message_id: message_id(Uuid::from_u128(7), "team@acme.example"),
         date: START,
         from_name: "Acme".into(),
         from: "team@acme.example".into(),

@@ -11,9 +11,6 @@ use crate::{
     mail::{self, Envelope, one_line},
 };
 
-/// Minimum of the setting `transcript_max_bytes` (bytes): with less, a mail would not hold any message.
-const MIN_TRANSCRIPT_BYTES: usize = 256 * 1024;
-
 /// Maximum length of a subject (characters).
 const MAX_SUBJECT_CHARS: usize = 200;
 
@@ -35,6 +32,8 @@ pub(crate) struct TranscriptQuery<'a> {
     pub(crate) until: i32,
     /// The requested time zone. Empty: the contact's.
     pub(crate) time_zone: &'a str,
+    /// Maximum size of its HTML and text together (bytes). None: the setting's.
+    pub(crate) max_bytes: Option<usize>,
 }
 
 /// A transcript with its channel and its recipient.
@@ -75,7 +74,8 @@ async fn read_lines(
     visitor: &VisitorName,
     zone: chrono_tz::Tz,
 ) -> Result<Vec<TranscriptLine>, CallError> {
-    let max_bytes = app.settings.transcript_max_bytes.max(MIN_TRANSCRIPT_BYTES);
+    let setting = app.settings.transcript_max_bytes();
+    let max_bytes = query.max_bytes.map_or(setting, |max| max.min(setting));
     let mut excerpt = Excerpt::new(mail::max_bytes_of_lines(max_bytes));
     let (mut previous, mut failure) = (None, None);
     let on_line = |line: TranscriptLine| match mail::rendered_size(&line, zone, previous.replace(line.at)) {
@@ -133,6 +133,7 @@ impl TranscriptData {
     ) -> Envelope {
         Envelope {
             delivery,
+            message_id: mail::message_id(delivery, &sender.email),
             date,
             from_name: sender.display_name,
             from: sender.email,

@@ -1,5 +1,6 @@
-//! What a caller can ask, one file each. Commands ask [`gather_transcript()`] and [`unverified_limit_reached()`] too.
+//! What a caller can ask, one file each. Commands ask [`automatic_limit_reached()`] and [`gather_transcript()`] too.
 
+mod automatic_limit_reached;
 mod explain_transcript;
 mod gather_transcript;
 mod get_delivery;
@@ -7,8 +8,8 @@ mod list_deliveries;
 mod list_senders;
 mod list_transcript_decisions;
 mod preview_transcript;
-mod unverified_limit_reached;
 
+pub(crate) use automatic_limit_reached::automatic_limit_reached;
 pub(crate) use explain_transcript::explain_transcript;
 pub(crate) use gather_transcript::{TranscriptData, TranscriptQuery, gather_transcript};
 pub(crate) use get_delivery::get_delivery;
@@ -16,4 +17,3 @@ pub(crate) use list_deliveries::list_deliveries;
 pub(crate) use list_senders::list_senders;
 pub(crate) use list_transcript_decisions::list_transcript_decisions;
 pub(crate) use preview_transcript::{Preview, PreviewTranscript, TranscriptPart, preview_transcript};
-pub(crate) use unverified_limit_reached::unverified_limit_reached;

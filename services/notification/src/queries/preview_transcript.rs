@@ -1,13 +1,16 @@
 //! The decision about a transcript and a part of its mail, without sending it (rule T9).
 
+use std::time::Duration;
+
 use frontdesk_auth::Caller;
+use tokio::{sync::SemaphorePermit, time::timeout};
 use uuid::Uuid;
 
-use super::{TranscriptData, TranscriptQuery, gather_transcript, unverified_limit_reached};
+use super::{TranscriptData, TranscriptQuery, automatic_limit_reached, gather_transcript};
 use crate::{
     App,
     conversation::{ClosingFacts, Conversation},
-    domain::{ConversationClose, Delivery, Sender, TranscriptDecision, decide},
+    domain::{ConversationClose, Delivery, Sender, SenderUnavailable, TranscriptDecision, decide},
     error::NotificationError,
     mail::{self, ComposeError, Envelope},
     store,
@@ -15,6 +18,9 @@ use crate::{
 
 /// Maximum size of the content of one response (bytes).
 const MAX_CONTENT_BYTES: usize = 1024 * 1024;
+
+/// How long a preview waits for one of those that are being composed to end.
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// A part of a transcript.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +51,28 @@ pub(crate) struct Preview {
     pub(crate) content: Vec<u8>,
     /// Size of the whole part (bytes).
     pub(crate) total_size: i32,
+    /// Why there is no mail. Empty: there is one.
+    pub(crate) missing: String,
+}
+
+/// What a preview is composed from, besides the thread.
+struct Basis<'a> {
+    decision: &'a TranscriptDecision,
+    delivery: Option<&'a Delivery>,
+    facts: &'a ClosingFacts,
+    /// The sender, or why there is none.
+    sender: Result<Sender, SenderUnavailable>,
+}
+
+impl Basis<'_> {
+    /// Returns why the delivery would have no mail. Empty: it has one.
+    fn missing(&self) -> String {
+        match (&self.facts.recipient, &self.sender) {
+            (None, _) => "There is no address that mail may go to.".into(),
+            (Some(_), Err(reason)) => reason.to_string(),
+            (Some(_), Ok(_)) => String::new(),
+        }
+    }
 }
 
 /// Previews the transcript of a conversation, open or closed.
@@ -66,12 +94,42 @@ pub(crate) async fn preview_transcript(
         Some(decision) => decision,
         None => foresee_decision(app, caller, &conversation, query.conversation, &facts).await?,
     };
+    let sender = find_sender(app, caller, &conversation, delivery.as_ref(), &facts).await?;
+    let basis = Basis { decision: &decision, delivery: delivery.as_ref(), facts: &facts, sender };
+    let missing = basis.missing();
     let part = match query.part {
-        Some(part) => compose_part(app, part, &query, &decision, delivery.as_ref(), facts).await?,
+        Some(part) => compose_part(app, part, &query, basis).await?,
         None => Vec::new(),
     };
     let (content, total_size) = range(part, query.offset)?;
-    Ok(Preview { decision, content, total_size })
+    Ok(Preview { decision, content, total_size, missing })
+}
+
+/// Returns the sender that the mail has: the one stored at the close, or the channel's after a retry.
+async fn find_sender(
+    app: &App,
+    caller: &Caller,
+    conversation: &Conversation,
+    delivery: Option<&Delivery>,
+    facts: &ClosingFacts,
+) -> Result<Result<Sender, SenderUnavailable>, NotificationError> {
+    let chosen = match delivery {
+        Some(delivery) if delivery.sender_from_channel => {
+            app.conversation.get_channel(caller.account, conversation.channel_id).await?.sender_id
+        }
+        _ => facts.sender_id,
+    };
+    let read = app.db.read_for(caller.account).await?;
+    let found = store::senders::find_chosen_or_fallback(&read.conn(), caller.account, chosen).await?;
+    Ok(Sender::require_usable(chosen, found))
+}
+
+/// Waits for a permit to compose a preview, each of which holds a whole transcript.
+async fn permit(app: &App) -> Result<SemaphorePermit<'_>, NotificationError> {
+    match timeout(MAX_WAIT, app.previews.acquire()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        Ok(Err(_)) | Err(_) => Err(NotificationError::TooManyPreviews),
+    }
 }
 
 /// Returns the stored decision of the close and its delivery, if there are any.
@@ -112,8 +170,9 @@ async fn foresee_decision(
         facts: facts.decision_facts,
     };
     let read = app.db.read_for(caller.account).await?;
-    let limits = app.settings.unverified_limits();
-    let limit_reached = unverified_limit_reached(&read.conn(), limits, &close, now).await?;
+    let limits = app.settings.automatic_limits();
+    let recipient = facts.recipient.as_deref().unwrap_or_default();
+    let limit_reached = automatic_limit_reached(&read.conn(), limits, &close, recipient, now).await?;
     let skip_reason = decide(&close.facts, limit_reached);
     Ok(TranscriptDecision { id: Uuid::nil(), close, skip_reason, delivery: None, created_at: now })
 }
@@ -123,22 +182,34 @@ async fn compose_part(
     app: &App,
     part: TranscriptPart,
     query: &PreviewTranscript,
-    decision: &TranscriptDecision,
-    delivery: Option<&Delivery>,
-    facts: ClosingFacts,
+    basis: Basis<'_>,
 ) -> Result<Vec<u8>, NotificationError> {
+    let _permit = permit(app).await?;
+    let account = basis.decision.close.account;
+    // The mail that is about to be sent, as long as it is stored.
+    if let (TranscriptPart::Mail, Some(delivery)) = (part, basis.delivery)
+        && delivery.is_composed()
+        && query.subject.is_empty()
+        && query.time_zone.is_empty()
+    {
+        let read = app.db.read_for(account).await?;
+        if let Some(bytes) = store::deliveries::find_mail(&read.conn(), account, delivery.id).await? {
+            return Ok(bytes);
+        }
+    }
     let transcript_query = TranscriptQuery {
-        account: decision.close.account,
+        account,
         conversation: query.conversation,
-        contact: facts.contact_id,
+        contact: basis.facts.contact_id,
         as_closed: true,
-        visitor_name: &facts.visitor_name,
-        until: facts.last_sequence,
+        visitor_name: &basis.facts.visitor_name,
+        until: basis.facts.last_sequence,
         time_zone: &query.time_zone,
+        max_bytes: basis.delivery.and_then(|delivery| delivery.max_transcript_bytes),
     };
     let data = gather_transcript(app, &transcript_query).await?;
     let envelope = match part {
-        TranscriptPart::Mail => envelope(app, &query.subject, &data, decision, delivery, facts).await?,
+        TranscriptPart::Mail => envelope(app, &query.subject, &data, basis),
         TranscriptPart::Html | TranscriptPart::Text | TranscriptPart::Json => None,
     };
     let subject = data.subject(&query.subject);
@@ -150,31 +221,20 @@ async fn compose_part(
 }
 
 /// Returns the headers of the mail; those of its delivery, if there is one. None: there is no recipient or no sender.
-async fn envelope(
-    app: &App,
-    subject: &str,
-    data: &TranscriptData,
-    decision: &TranscriptDecision,
-    delivery: Option<&Delivery>,
-    facts: ClosingFacts,
-) -> Result<Option<Envelope>, NotificationError> {
-    let chosen = match delivery {
-        Some(delivery) if delivery.sender_from_channel => data.channel.sender_id,
-        _ => facts.sender_id,
-    };
-    let account = decision.close.account;
-    let read = app.db.read_for(account).await?;
-    let found = store::senders::find_chosen_or_fallback(&read.conn(), account, chosen).await?;
-    drop(read);
-    let Ok(sender) = Sender::require_usable(chosen, found) else { return Ok(None) };
-    let Some(recipient) = facts.recipient.filter(|_| data.contact.is_some()) else { return Ok(None) };
+fn envelope(app: &App, subject: &str, data: &TranscriptData, basis: Basis<'_>) -> Option<Envelope> {
+    let Basis { decision, delivery, facts, sender } = basis;
+    let recipient = facts.recipient.clone().filter(|_| data.contact.is_some())?;
     let date = delivery.and_then(|delivery| delivery.composed_at).unwrap_or(decision.close.closed_at);
     let id = match delivery {
         Some(delivery) => delivery.id,
         None if decision.id.is_nil() => app.db.new_id(),
         None => decision.id,
     };
-    Ok(Some(data.envelope(id, date, sender, recipient, subject)))
+    let mut envelope = data.envelope(id, date, sender.ok()?, recipient, subject);
+    if let Some(delivery) = delivery.filter(|delivery| !delivery.mail_message_id.is_empty()) {
+        envelope.message_id.clone_from(&delivery.mail_message_id);
+    }
+    Some(envelope)
 }
 
 fn render(

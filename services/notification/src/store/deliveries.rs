@@ -111,10 +111,14 @@ pub(crate) async fn save_mail(tx: &Tx, delivery: &Delivery, bytes: Vec<u8>) -> R
     Ok(())
 }
 
-/// Returns the bytes of the composed mail.
-pub(crate) async fn find_mail(tx: &Tx, account: AccountId, delivery: Uuid) -> Result<Option<Vec<u8>>, DbErr> {
+/// Returns the bytes of the composed mail. None: it is not composed, sent, or forgotten.
+pub(crate) async fn find_mail<C: ConnectionTrait>(
+    db: &C,
+    account: AccountId,
+    delivery: Uuid,
+) -> Result<Option<Vec<u8>>, DbErr> {
     let query = delivery_mail::Entity::find_by_id(delivery).filter(delivery_mail::Column::AccountId.eq(account));
-    Ok(query.one(tx.conn()).await?.map(|row| row.mail))
+    Ok(query.one(db).await?.map(|row| row.mail))
 }
 
 /// Deletes the bytes of the composed mail.
@@ -127,10 +131,37 @@ pub(crate) async fn delete_mail(tx: &Tx, account: AccountId, delivery: Uuid) -> 
     Ok(())
 }
 
+/// Deletes up to `limit` mails of failed and parked deliveries of all accounts whose last attempt ended before `before`. Returns
+/// their number.
+pub(crate) async fn delete_mails_of_failed(tx: &Tx, before: Time, limit: u64) -> Result<u64, DbErr> {
+    let failed = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::Status.is_in([DeliveryStatus::Failed.as_str(), DeliveryStatus::Parked.as_str()]))
+        .filter(Column::DueAt.lt(before))
+        .filter(Column::Id.in_subquery(
+            delivery_mail::Entity::find().select_only().column(delivery_mail::Column::DeliveryId).into_query(),
+        ))
+        .limit(limit)
+        .into_query();
+    let deleted = delivery_mail::Entity::delete_many()
+        .filter(delivery_mail::Column::DeliveryId.in_subquery(failed))
+        .exec(tx.conn())
+        .await?;
+    Ok(deleted.rows_affected)
+}
+
 /// Returns up to `limit` due deliveries of all accounts, locked; those that other replicas have locked are skipped.
-pub(crate) async fn list_due_for_update(tx: &Tx, now: Time, limit: u64) -> Result<Vec<Delivery>, DbErr> {
+/// Those of `running` are left out.
+pub(crate) async fn list_due_for_update(
+    tx: &Tx,
+    now: Time,
+    running: &[Uuid],
+    limit: u64,
+) -> Result<Vec<Delivery>, DbErr> {
     let rows = Entity::find()
         .filter(Column::Status.is_in(PENDING))
+        .filter(Column::Id.is_not_in(running.iter().copied()))
         .filter(Column::DueAt.lte(now))
         .order_by_asc(Column::DueAt)
         .limit(limit)
@@ -194,6 +225,7 @@ fn to_row(delivery: &Delivery) -> Model {
         recipient_email: delivery.recipient_email,
         subject: delivery.subject,
         time_zone: delivery.time_zone,
+        max_transcript_bytes: delivery.max_transcript_bytes.and_then(|max| i64::try_from(max).ok()).unwrap_or(0),
         mail_from: delivery.mail_from,
         mail_message_id: delivery.mail_message_id,
         composed_at: delivery.composed_at,
@@ -230,6 +262,7 @@ fn to_domain(row: Model) -> Result<Delivery, DbErr> {
         recipient_email: row.recipient_email,
         subject: row.subject,
         time_zone: row.time_zone,
+        max_transcript_bytes: usize::try_from(row.max_transcript_bytes).ok().filter(|max| *max > 0),
         mail_from: row.mail_from,
         mail_message_id: row.mail_message_id,
         composed_at: row.composed_at,

@@ -61,6 +61,9 @@ impl From<SkipReason> for proto::SkipReason {
             SkipReason::Ticket => Self::Ticket,
             SkipReason::NoAddress => Self::NoAddress,
             SkipReason::UnverifiedLimit => Self::UnverifiedLimit,
+            SkipReason::ConversationLimit => Self::ConversationLimit,
+            SkipReason::RecipientLimit => Self::RecipientLimit,
+            SkipReason::AccountLimit => Self::AccountLimit,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::entity::{
     delivery::{Column, Entity},
     mail_account,
 };
-use crate::domain::{DeliveryKind, LimitScope, MailLimit, UnverifiedCounts};
+use crate::domain::{AutomaticCounts, DAY, DeliveryKind, HOUR, LimitScope, MailLimit};
 
 /// Locks the account's row: of concurrent requests, each counts the mails of those before it.
 pub(crate) async fn lock(tx: &Tx, account: AccountId) -> Result<(), DbErr> {
@@ -24,17 +24,22 @@ pub(crate) async fn lock(tx: &Tx, account: AccountId) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Counts automatic transcripts created after `since`: those to the contact, and those to unverified addresses.
-pub(crate) async fn count_unverified<C: ConnectionTrait>(
+/// Counts the automatic transcripts that count towards the limits of another one, to `recipient`.
+pub(crate) async fn count_automatic<C: ConnectionTrait>(
     db: &C,
     account: AccountId,
-    contact: Uuid,
-    since: Time,
-) -> Result<UnverifiedCounts, DbErr> {
-    let transcripts = || created_after(account, DeliveryKind::Transcript, since);
-    Ok(UnverifiedCounts {
-        to_contact: transcripts().filter(Column::ContactId.eq(contact)).count(db).await?,
-        of_account: transcripts().filter(Column::Unverified.eq(true)).count(db).await?,
+    conversation: Uuid,
+    recipient: &str,
+    now: Time,
+) -> Result<AutomaticCounts, DbErr> {
+    let within = |window| created_after(account, DeliveryKind::Transcript, now.minus(window));
+    let unverified = || within(DAY).filter(Column::Unverified.eq(true));
+    Ok(AutomaticCounts {
+        of_conversation: within(HOUR).filter(Column::ConversationId.eq(conversation)).count(db).await?,
+        to_recipient: to(within(DAY), recipient).count(db).await?,
+        of_account: within(HOUR).count(db).await?,
+        unverified_to_recipient: to(unverified(), recipient).count(db).await?,
+        unverified_of_account: unverified().count(db).await?,
     })
 }
 
@@ -46,20 +51,19 @@ pub(crate) async fn oldest_within_limit(
     limit: &MailLimit,
     since: Time,
 ) -> Result<Option<Time>, DbErr> {
+    // The newest mail would be taken for one within a limit of 0.
+    let Some(before) = limit.max.checked_sub(1) else { return Ok(None) };
     let mails = created_after(account, limit.kind, since);
     let mails = match &limit.scope {
         LimitScope::Account => mails,
         LimitScope::RequestedBy(actor) => mails.filter(Column::RequestedBy.eq(actor)),
-        LimitScope::Recipient(address) => {
-            let lower = Func::lower(Expr::col((Entity, Column::RecipientEmail)));
-            mails.filter(Expr::expr(lower).eq(address.to_lowercase()))
-        }
+        LimitScope::Recipient(address) => to(mails, address),
     };
     mails
         .select_only()
         .column(Column::CreatedAt)
         .order_by_desc(Column::CreatedAt)
-        .offset(limit.max.saturating_sub(1))
+        .offset(before)
         .limit(1)
         .into_tuple()
         .one(tx.conn())
@@ -71,4 +75,10 @@ fn created_after(account: AccountId, kind: DeliveryKind, since: Time) -> Select<
         .filter(Column::AccountId.eq(account))
         .filter(Column::Kind.eq(kind.as_str()))
         .filter(Column::CreatedAt.gt(since))
+}
+
+/// The mails to this address, in any case of letters.
+fn to(mails: Select<Entity>, address: &str) -> Select<Entity> {
+    let lower = Func::lower(Expr::col((Entity, Column::RecipientEmail)));
+    mails.filter(Expr::expr(lower).eq(address.to_lowercase()))
 }

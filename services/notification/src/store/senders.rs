@@ -62,6 +62,16 @@ pub(crate) async fn find_chosen_or_fallback<C: ConnectionTrait>(
     Ok(query.one(db).await?.map(to_domain))
 }
 
+/// Returns the sender with this address.
+pub(crate) async fn find_by_email<C: ConnectionTrait>(
+    db: &C,
+    account: AccountId,
+    email: &str,
+) -> Result<Option<Sender>, DbErr> {
+    let query = not_deleted(account).filter(lower_case_email().eq(email.to_lowercase()));
+    Ok(query.one(db).await?.map(to_domain))
+}
+
 /// Ends the fallback of the account, so that another sender can become it.
 pub(crate) async fn clear_fallback(tx: &Tx, account: AccountId, now: Time) -> Result<(), DbErr> {
     Entity::update_many()

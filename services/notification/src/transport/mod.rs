@@ -1,6 +1,8 @@
 //! Sends composed mails: to files in a mailbox folder, or to a mail server.
 
+mod connect;
 mod file;
+mod refusal;
 mod smtp;
 
 use std::path::{Path, PathBuf};
@@ -41,7 +43,13 @@ impl Transport {
     pub(crate) fn try_new(settings: &NotificationSettings, data_folder: &Path) -> Result<Self, TransportError> {
         match settings.mailbox_folder(data_folder) {
             Some(folder) => Ok(Self::File(folder)),
-            None => Ok(Self::Smtp(Box::new(Smtp::try_new(&settings.smtp)?))),
+            None => {
+                let smtp = Smtp::try_new(&settings.smtp)?;
+                if let Some(warning) = smtp.warning() {
+                    tracing::warn!("{warning}");
+                }
+                Ok(Self::Smtp(Box::new(smtp)))
+            }
         }
     }
 

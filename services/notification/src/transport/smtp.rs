@@ -1,5 +1,5 @@
-//! Sends mails to a mail server, one step of the SMTP exchange at a time: only a failure between the first byte of the mail
-//! and the server's response to it has an unknown outcome.
+//! Sends mails to a mail server, one step of the SMTP exchange at a time: only a failure between the end of the mail and the
+//! server's response to it has an unknown outcome.
 
 use std::{future::Future, net::IpAddr, path::Path, time::Duration};
 
@@ -9,19 +9,29 @@ use lettre::{
         Error,
         authentication::{Credentials, Mechanism},
         client::{AsyncSmtpConnection, Certificate, TlsParameters},
-        commands::{Data, Mail as MailCommand, Quit, Rcpt},
+        commands::{Data, Ehlo, Mail as MailCommand, Quit, Rcpt},
         extension::{ClientId, MailBodyParameter, MailParameter},
         response::{Response, Severity},
     },
 };
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{sync::watch, time::timeout};
 
-use super::{Mail, TransportError};
+use super::{
+    Mail, TransportError,
+    connect::{Resolver, connect, resolve, system_resolver},
+    refusal,
+};
 use crate::{
     domain::AttemptOutcome,
     mail::server_response,
     settings::{SmtpSettings, SmtpTls},
 };
+
+/// Size of a mail that every mail server takes (bytes): the maximum size is asked for a larger one only.
+const SMALL_MAIL: usize = 512 * 1024;
+
+/// Size of the parts in which a mail is written (bytes); each may take one step's time.
+const PART: usize = 64 * 1024;
 
 /// See [`super::Transport::Smtp`].
 #[derive(Clone)]
@@ -34,6 +44,18 @@ pub(crate) struct Smtp {
     hello: ClientId,
     /// Maximum duration of one step of the exchange.
     step_timeout: Duration,
+    /// Maximum duration from the end of the mail to the server's response.
+    acceptance_timeout: Duration,
+    resolver: Resolver,
+}
+
+/// How far a mail is written.
+#[derive(Clone, Copy)]
+enum Progress {
+    /// Another part is being written.
+    Part,
+    /// Its end may have been written: the server may accept it.
+    End,
 }
 
 impl Smtp {
@@ -60,6 +82,8 @@ impl Smtp {
             credentials,
             hello,
             step_timeout: settings.timeout,
+            acceptance_timeout: settings.acceptance_timeout,
+            resolver: system_resolver(),
         })
     }
 
@@ -69,49 +93,100 @@ impl Smtp {
         }
     }
 
+    /// Returns what is wrong with the settings, as far as it shows before a mail is sent. None: nothing.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let name = self.hello.to_string();
+        let full = name.contains('.') || name.starts_with('[');
+        (!full).then(|| {
+            format!(
+                "many mail servers refuse the name {name:?} in the greeting: set notification.smtp.helo_name to a full host name \
+                 such as mail.example.com"
+            )
+        })
+    }
+
     /// Runs the exchange. An error ends it early, with the outcome.
     async fn exchange(&self, mail: &Mail) -> Result<AttemptOutcome, AttemptOutcome> {
         let (from, to) = (envelope(&mail.from)?, envelope(&mail.to)?);
         let mut connection = self.connect().await?;
+        let size = mail.bytes.len();
+        self.check_size(&mut connection, size).await?;
         // Composed mails are ASCII; other bytes must be announced with 8BITMIME.
         let body =
             if mail.bytes.is_ascii() { vec![] } else { vec![MailParameter::Body(MailBodyParameter::EightBitMime)] };
-        self.command("MAIL", connection.command(MailCommand::new(Some(from), body))).await?;
-        self.command("RCPT", connection.command(Rcpt::new(to, vec![]))).await?;
-        self.command("DATA", connection.command(Data)).await?;
-        let outcome = match timeout(self.step_timeout, connection.message(&mail.bytes)).await {
-            Ok(Ok(response)) => accepted(&response),
-            Ok(Err(error)) => answered(&error).unwrap_or_else(|| AttemptOutcome::Unknown(response_text(&error))),
-            Err(_) => {
-                let no_answer = format!("no answer to the mail within {:?}", self.step_timeout);
-                return Ok(AttemptOutcome::Unknown(no_answer));
-            }
-        };
+        self.command("MAIL", size, connection.command(MailCommand::new(Some(from), body))).await?;
+        self.command("RCPT", size, connection.command(Rcpt::new(to, vec![]))).await?;
+        self.command("DATA", size, connection.command(Data)).await?;
+        let outcome = self.send_content(&mut connection, &mail.bytes).await;
         // The outcome does not depend on QUIT.
         let _ = timeout(self.step_timeout.min(Duration::from_secs(1)), connection.command(Quit)).await;
         Ok(outcome)
     }
 
-    /// Connects, greets and authenticates. A refusal before MAIL does not concern the mail itself, so every failure is
-    /// transient: another attempt may succeed once the settings or the server are repaired.
+    /// Writes the mail and reads the response. A failure before the end of the mail was written is transient: the server cannot
+    /// have accepted it.
+    async fn send_content(&self, connection: &mut AsyncSmtpConnection, bytes: &[u8]) -> AttemptOutcome {
+        let (written, mut progress) = watch::channel(Progress::Part);
+        let mut parts = bytes.chunks(PART);
+        // The library asks for the next part when the one before is written, and writes the end when there is none.
+        let parts = std::iter::from_fn(move || {
+            let next = parts.next();
+            written.send_replace(if next.is_some() { Progress::Part } else { Progress::End });
+            next
+        });
+        let sending = connection.message_iter(parts);
+        tokio::pin!(sending);
+        loop {
+            let at = *progress.borrow_and_update();
+            let max = match at {
+                Progress::Part => self.step_timeout,
+                Progress::End => self.acceptance_timeout,
+            };
+            tokio::select! {
+                biased;
+                sent = &mut sending => return content_outcome(sent, *progress.borrow(), bytes.len()),
+                Ok(()) = progress.changed() => {}
+                () = tokio::time::sleep(max) => return match at {
+                    Progress::Part => {
+                        AttemptOutcome::TransientFailure(format!("the server took no more of the mail within {max:?}"))
+                    }
+                    Progress::End => AttemptOutcome::Unknown(format!("no answer to the mail within {max:?}")),
+                },
+            }
+        }
+    }
+
+    /// Asks for the server's maximum size (RFC 1870), which the mail library does not read.
+    async fn check_size(&self, connection: &mut AsyncSmtpConnection, size: usize) -> Result<(), AttemptOutcome> {
+        if size <= SMALL_MAIL {
+            return Ok(());
+        }
+        let response = self.before_mail("EHLO", connection.command(Ehlo::new(self.hello.clone()))).await?;
+        match response.message().find_map(announced_size) {
+            Some(max_bytes) if size > max_bytes => {
+                let response = format!("the mail has {size} bytes; the server takes {max_bytes}");
+                Err(AttemptOutcome::TooLarge { response, max_bytes })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Connects, greets and authenticates. No failure concerns the mail itself.
     async fn connect(&self) -> Result<AsyncSmtpConnection, AttemptOutcome> {
+        let connecting = |reason| AttemptOutcome::TransientFailure(server_response(&format!("connecting: {reason}")));
+        let addresses = resolve(&self.resolver, &self.host, self.port, self.step_timeout).await.map_err(connecting)?;
+        let stream = connect(&addresses, self.step_timeout).await.map_err(connecting)?;
         let mut connection = match (self.tls, &self.tls_parameters) {
             (SmtpTls::Implicit, Some(tls)) => {
-                let server = (self.host.as_str(), self.port);
-                let connecting = AsyncSmtpConnection::connect_tokio1(
-                    server,
-                    Some(self.step_timeout),
-                    &self.hello,
-                    Some(tls.clone()),
-                    None,
-                );
-                self.before_mail("connecting", connecting).await?
+                // The library opens a connection with TLS from the first byte only by itself: to the address that answered.
+                let address = stream.peer_addr().map_err(|error| connecting(error.to_string()))?;
+                drop(stream);
+                let max = Some(self.step_timeout);
+                let tls = Some(tls.clone());
+                let opening = AsyncSmtpConnection::connect_tokio1(address, max, &self.hello, tls, None);
+                self.before_mail("the greeting", opening).await?
             }
             _ => {
-                let stream =
-                    self.before_mail("connecting", TcpStream::connect((self.host.as_str(), self.port))).await?;
-                // Nagle's algorithm would delay each mail by the server's delayed acknowledgement (40 ms).
-                stream.set_nodelay(true).map_err(|error| AttemptOutcome::TransientFailure(response_text(&error)))?;
                 let greeting = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello);
                 self.before_mail("the greeting", greeting).await?
             }
@@ -126,30 +201,30 @@ impl Smtp {
         Ok(connection)
     }
 
-    async fn before_mail<T, E: std::error::Error>(
+    async fn before_mail<T>(
         &self,
         what: &str,
-        step: impl Future<Output = Result<T, E>>,
+        step: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, AttemptOutcome> {
         match timeout(self.step_timeout, step).await {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(AttemptOutcome::TransientFailure(server_response(&format!("{what}: {error}")))),
+            Ok(done) => done.map_err(|error| refusal::before_mail(what, &error)),
             Err(_) => {
                 Err(AttemptOutcome::TransientFailure(format!("{what}: no answer within {:?}", self.step_timeout)))
             }
         }
     }
 
+    /// Runs a command for a mail of this size (bytes).
     async fn command(
         &self,
         what: &str,
+        size: usize,
         command: impl Future<Output = Result<Response, Error>>,
     ) -> Result<Response, AttemptOutcome> {
         match timeout(self.step_timeout, command).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => {
-                Err(answered(&error).unwrap_or_else(|| AttemptOutcome::TransientFailure(response_text(&error))))
-            }
+            Ok(Err(error)) => Err(refusal::of_response(&error, size)
+                .unwrap_or_else(|| AttemptOutcome::TransientFailure(response_text(&error)))),
             Err(_) => {
                 Err(AttemptOutcome::TransientFailure(format!("no answer to {what} within {:?}", self.step_timeout)))
             }
@@ -186,18 +261,27 @@ fn accepted(response: &Response) -> AttemptOutcome {
     }
 }
 
-/// Returns the outcome that the server's response means. None: it did not respond.
-fn answered(error: &Error) -> Option<AttemptOutcome> {
-    // Response code of a server that requires authentication.
-    const AUTHENTICATION_REQUIRED: u16 = 530;
-    let code = u16::from(error.status()?);
-    let text = response_text(error);
-    Some(match code {
-        // The credentials in the settings are wrong or missing, not the mail.
-        AUTHENTICATION_REQUIRED => AttemptOutcome::TransientFailure(text),
-        500.. => AttemptOutcome::PermanentFailure(text),
-        _ => AttemptOutcome::TransientFailure(text),
-    })
+/// Returns the outcome of writing a mail of this size (bytes), as far as `at`.
+fn content_outcome(sent: Result<Response, Error>, at: Progress, size: usize) -> AttemptOutcome {
+    let error = match sent {
+        Ok(response) => return accepted(&response),
+        Err(error) => error,
+    };
+    match (refusal::of_response(&error, size), at) {
+        (Some(outcome), _) => outcome,
+        (None, Progress::Part) => AttemptOutcome::TransientFailure(response_text(&error)),
+        (None, Progress::End) => AttemptOutcome::Unknown(response_text(&error)),
+    }
+}
+
+/// Returns the maximum size (bytes) that a line of the response to EHLO announces. None: it announces none.
+fn announced_size(line: &str) -> Option<usize> {
+    let (name, size) = line.trim().split_once(' ')?;
+    if !name.eq_ignore_ascii_case("SIZE") {
+        return None;
+    }
+    // 0: the server has no maximum (RFC 1870).
+    size.trim().parse().ok().filter(|size| *size > 0)
 }
 
 fn response_text(error: &dyn std::fmt::Display) -> String {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use frontdesk_settings::Secret;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    net::TcpListener,
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::oneshot,
 };
 use uuid::Uuid;
@@ -14,6 +14,7 @@ use super::*;
 #[derive(Clone, Copy)]
 enum Step {
     Say(&'static str),
+    SayAfter(Duration, &'static str),
     Close,
     Hang,
 }
@@ -27,6 +28,7 @@ struct Script {
     rcpt: Step,
     data: Step,
     dot: Step,
+    dies_amid_the_mail: bool,
 }
 
 const ACCEPTS: Script = Script {
@@ -36,6 +38,7 @@ const ACCEPTS: Script = Script {
     rcpt: Step::Say("250 ok"),
     data: Step::Say("354 go on"),
     dot: Step::Say("250 2.0.0 queued as 42"),
+    dies_amid_the_mail: false,
 };
 
 /// Serves one connection; the receiver gets the mail.
@@ -58,6 +61,10 @@ async fn converse(mut stream: BufReader<TcpStream>, script: Script) -> String {
     loop {
         match next {
             Step::Say(line) => stream.get_mut().write_all(format!("{line}\r\n").as_bytes()).await.unwrap(),
+            Step::SayAfter(pause, line) => {
+                tokio::time::sleep(pause).await;
+                stream.get_mut().write_all(format!("{line}\r\n").as_bytes()).await.unwrap();
+            }
             Step::Close => return mail,
             Step::Hang => std::future::pending().await,
         }
@@ -69,6 +76,9 @@ async fn converse(mut stream: BufReader<TcpStream>, script: Script) -> String {
             }
             if !in_mail || line == ".\r\n" {
                 break;
+            }
+            if script.dies_amid_the_mail {
+                return mail;
             }
             mail.push_str(&line);
         }
@@ -87,7 +97,15 @@ async fn converse(mut stream: BufReader<TcpStream>, script: Script) -> String {
 
 fn settings(port: u16) -> SmtpSettings {
     let timeout = Duration::from_millis(300);
-    SmtpSettings { host: "127.0.0.1".into(), port, tls: SmtpTls::None, timeout, ..SmtpSettings::default() }
+    let acceptance_timeout = Duration::from_secs(2);
+    SmtpSettings {
+        host: "127.0.0.1".into(),
+        port,
+        tls: SmtpTls::None,
+        timeout,
+        acceptance_timeout,
+        ..SmtpSettings::default()
+    }
 }
 
 fn mail() -> Mail {
@@ -118,9 +136,8 @@ async fn t8_a_failure_before_the_mail_itself_is_transient() {
     let scripts = [
         ("closes before the banner", Script { banner: Step::Close, ..ACCEPTS }),
         ("no banner", Script { banner: Step::Hang, ..ACCEPTS }),
-        ("refuses every client", Script { banner: Step::Say("554 go away"), ..ACCEPTS }),
+        ("is busy", Script { banner: Step::Say("421 too many connections"), ..ACCEPTS }),
         ("closes at MAIL", Script { mail: Step::Close, ..ACCEPTS }),
-        ("requires authentication", Script { mail: Step::Say("530 5.7.0 authentication required"), ..ACCEPTS }),
         ("greylists", Script { rcpt: Step::Say("451 4.7.1 come back later"), ..ACCEPTS }),
         ("hangs at RCPT", Script { rcpt: Step::Hang, ..ACCEPTS }),
         ("closes at DATA", Script { data: Step::Close, ..ACCEPTS }),
@@ -140,7 +157,8 @@ async fn t8_a_permanent_refusal_by_the_server_is_permanent() {
         Script { mail: Step::Say("550 no such sender"), ..ACCEPTS },
         Script { rcpt: Step::Say("550 5.1.1 unknown user"), ..ACCEPTS },
         Script { data: Step::Say("554 no"), ..ACCEPTS },
-        Script { dot: Step::Say("552 too big"), ..ACCEPTS },
+        Script { rcpt: Step::Say("552 5.2.2 mailbox full"), ..ACCEPTS },
+        Script { dot: Step::Say("554 5.6.0 not understood"), ..ACCEPTS },
     ];
     for script in scripts {
         let outcome = outcome(script).await;
@@ -171,7 +189,7 @@ async fn t8_without_starttls_nothing_is_sent_where_the_settings_require_it() {
     let (port, received) = serve(ACCEPTS).await;
     let settings = SmtpSettings { tls: SmtpTls::Starttls, ..settings(port) };
     let outcome = Smtp::try_new(&settings).unwrap().send(&mail()).await;
-    assert!(matches!(&outcome, AttemptOutcome::TransientFailure(words) if words.contains("STARTTLS")), "{outcome:?}");
+    assert!(matches!(&outcome, AttemptOutcome::ConfigurationFault(words) if words.contains("STARTTLS")), "{outcome:?}");
     assert_eq!(received.await.unwrap(), "");
 }
 
@@ -188,4 +206,92 @@ fn t8_a_password_is_never_sent_without_encryption_to_another_machine() {
     for loopback in ["127.0.0.1", "localhost", "::1"] {
         assert!(Smtp::try_new(&settings(loopback)).is_ok(), "{loopback}");
     }
+}
+
+#[tokio::test]
+async fn t8_a_refusal_that_the_settings_cause_is_told_from_one_of_the_mail() {
+    let name = "504 5.5.2 <3f2a>: Helo command rejected: need fully-qualified hostname";
+    for (what, script) in [
+        ("the greeting", Script { banner: Step::Say("554 no mail from you"), ..ACCEPTS }),
+        ("the host name", Script { rcpt: Step::Say(name), ..ACCEPTS }),
+        ("no authentication", Script { mail: Step::Say("530 5.7.0 authentication required"), ..ACCEPTS }),
+        ("a foreign sender", Script { mail: Step::Say("553 5.7.1 not owned by this user"), ..ACCEPTS }),
+        ("Postfix does not relay", Script { rcpt: Step::Say("554 5.7.1 <a@b.c>: Relay access denied"), ..ACCEPTS }),
+        ("Exim does not relay", Script { rcpt: Step::Say("550 relay not permitted"), ..ACCEPTS }),
+        ("Exchange does not relay", Script { rcpt: Step::Say("550 5.7.54 SMTP; Unable to relay"), ..ACCEPTS }),
+    ] {
+        let outcome = outcome(script).await;
+        assert!(matches!(outcome, AttemptOutcome::ConfigurationFault(_)), "{what}: {outcome:?}");
+    }
+}
+
+#[test]
+fn t8_a_host_name_without_a_dot_is_warned_of() {
+    let named = |helo_name: &str| SmtpSettings { helo_name: helo_name.into(), ..settings(25) };
+    assert!(Smtp::try_new(&named("3f2a")).unwrap().warning().unwrap().contains("helo_name"));
+    assert_eq!(Smtp::try_new(&named("mail.shop.example")).unwrap().warning(), None);
+}
+
+#[tokio::test]
+async fn t8_a_server_that_scans_a_mail_for_longer_than_a_step_is_waited_for() {
+    let dot = Step::SayAfter(Duration::from_millis(900), "250 scanned");
+    assert_eq!(outcome(Script { dot, ..ACCEPTS }).await, AttemptOutcome::Accepted("250 scanned".into()));
+}
+
+#[tokio::test]
+async fn t8_a_connection_that_ends_before_the_end_of_the_mail_has_not_delivered_it() {
+    let (port, _mail) = serve(Script { dies_amid_the_mail: true, ..ACCEPTS }).await;
+    let large = Mail { bytes: format!("{}\r\n", "x".repeat(998)).repeat(32 * 1024).into_bytes(), ..mail() };
+    let outcome = Smtp::try_new(&settings(port)).unwrap().send(&large).await;
+    assert!(matches!(outcome, AttemptOutcome::TransientFailure(_)), "{outcome:?}");
+}
+
+/// An address that answers nothing: its backlog is full. The sockets keep it so.
+async fn silent() -> (std::net::SocketAddr, tokio::net::TcpListener, Vec<TcpStream>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(stream) = tokio::time::timeout(Duration::from_millis(100), TcpStream::connect(address)).await {
+        waiting.push(stream.unwrap());
+    }
+    (address, listener, waiting)
+}
+
+#[tokio::test]
+async fn t8_every_address_of_the_mail_server_is_tried_with_its_own_share_of_the_time() {
+    let (port, _mail) = serve(ACCEPTS).await;
+    let (address, _listener, _waiting) = silent().await;
+    let answers = (std::net::Ipv4Addr::LOCALHOST, port).into();
+    let mut smtp = Smtp::try_new(&settings(port)).unwrap();
+    smtp.resolver = std::sync::Arc::new(move |_, _| Box::pin(async move { Ok(vec![address, answers]) }));
+    let outcome = smtp.send(&mail()).await;
+    assert!(matches!(outcome, AttemptOutcome::Accepted(_)), "{outcome:?}");
+    smtp.resolver = std::sync::Arc::new(move |_, _| Box::pin(async move { Ok(vec![address, address]) }));
+    let outcome = smtp.send(&mail()).await;
+    assert!(
+        matches!(&outcome, AttemptOutcome::TransientFailure(words) if words.matches("no answer").count() == 2),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
+async fn t8_a_mail_larger_than_the_announced_size_is_not_sent() {
+    for (ehlo, max_bytes) in [
+        ("250-test\r\n250-SIZE 1000000\r\n250 8BITMIME", Some(1_000_000)),
+        ("250-test\r\n250 size 600000", Some(600_000)),
+        ("250-test\r\n250 SIZE 0", None),
+        ("250 test", None),
+    ] {
+        let (port, _mail) = serve(Script { ehlo, ..ACCEPTS }).await;
+        let large = Mail { bytes: "line\r\n".repeat(200_000).into_bytes(), ..mail() };
+        match (Smtp::try_new(&settings(port)).unwrap().send(&large).await, max_bytes) {
+            (AttemptOutcome::TooLarge { max_bytes, .. }, Some(expected)) => assert_eq!(max_bytes, expected),
+            (AttemptOutcome::Accepted(_), None) => {}
+            (outcome, _) => panic!("{ehlo:?}: {outcome:?}"),
+        }
+    }
+    let refused = outcome(Script { dot: Step::Say("552 5.3.4 too big"), ..ACCEPTS }).await;
+    assert!(matches!(refused, AttemptOutcome::TooLarge { .. }), "{refused:?}");
 }

@@ -1,12 +1,18 @@
 //! The delivery worker: claims due deliveries, composes and sends their mails, and records the outcomes.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
-use tokio::task::JoinSet;
+use opentelemetry::KeyValue;
+use tokio::task::{Id, JoinError, JoinSet};
 use tracing::Instrument;
+use uuid::Uuid;
 
 use crate::{
-    App, commands,
+    App,
+    commands::{self, Attempt},
     domain::{AttemptOutcome, Claim},
     error::NotificationError,
     store,
@@ -14,8 +20,11 @@ use crate::{
 
 /// Maximum interval between reads of the due deliveries: finds what other replicas queued.
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(2);
-/// Pause after an error of the database; before the n-th repeat of recording an outcome, n times as long.
+/// Pause after an error of the database.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
+/// Pause before recording an outcome is tried again: shorter than those of the workers that look for ended claims, so that an
+/// outcome that is known is recorded before the attempt is taken for an interrupted one.
+const RECORD_PAUSE: Duration = Duration::from_millis(200);
 /// Minimum pause when another replica claimed every due delivery.
 const MIN_CONTENTION_PAUSE: Duration = Duration::from_millis(100);
 /// How long a claim holds a delivery. It is renewed every [`RENEW_INTERVAL`]; after its end another worker claims the
@@ -23,8 +32,27 @@ const MIN_CONTENTION_PAUSE: Duration = Duration::from_millis(100);
 const CLAIM_DURATION: Duration = Duration::from_secs(15);
 /// Interval between renewals of a claim.
 const RENEW_INTERVAL: Duration = Duration::from_secs(4);
-/// Maximum number of tries to record an outcome.
-const MAX_RECORD_TRIES: u32 = 5;
+
+/// The deliveries that this worker processes.
+#[derive(Default)]
+struct Running {
+    tasks: JoinSet<()>,
+    deliveries: HashMap<Id, Uuid>,
+}
+
+impl Running {
+    fn ids(&self) -> Vec<Uuid> {
+        self.deliveries.values().copied().collect()
+    }
+
+    /// Waits until one has ended. None: there is none.
+    async fn next_ended(&mut self) -> Option<()> {
+        let ended = self.tasks.join_next_with_id().await?;
+        let id = ended.map_or_else(|error: JoinError| error.id(), |(id, ())| id);
+        self.deliveries.remove(&id);
+        Some(())
+    }
+}
 
 /// Delivers until the shutdown, then waits for the deliveries in progress.
 pub(crate) async fn deliver(app: App) {
@@ -35,7 +63,7 @@ pub(crate) async fn deliver(app: App) {
             () = tokio::time::sleep(ERROR_PAUSE) => {}
         }
     }
-    let mut running = JoinSet::new();
+    let mut running = Running::default();
     while !app.shutdown.is_cancelled() {
         let wait = match start_due(&app, &mut running).await {
             Ok(wait) => wait.unwrap_or(MAX_POLL_INTERVAL).min(MAX_POLL_INTERVAL),
@@ -44,16 +72,16 @@ pub(crate) async fn deliver(app: App) {
                 ERROR_PAUSE
             }
         };
-        let full = running.len() >= max_running(&app);
+        let full = running.deliveries.len() >= max_running(&app);
         tokio::select! {
             () = app.shutdown.cancelled() => {}
             () = app.due.notified(), if !full => {}
-            Some(_) = running.join_next() => {}
+            Some(()) = running.next_ended() => {}
             // Due times are by the database's clock; advancing the development clock ends this sleep.
             () = app.clock.sleep(wait), if !full => {}
         }
     }
-    while running.join_next().await.is_some() {}
+    while running.next_ended().await.is_some() {}
 }
 
 fn max_running(app: &App) -> usize {
@@ -73,8 +101,8 @@ async fn end_claims_of_previous_process(app: &App) -> Result<(), NotificationErr
 }
 
 /// Starts due deliveries, up to the maximum. Returns the time until the next delivery is due. None: unknown.
-async fn start_due(app: &App, running: &mut JoinSet<()>) -> Result<Option<Duration>, NotificationError> {
-    let free = max_running(app).saturating_sub(running.len());
+async fn start_due(app: &App, running: &mut Running) -> Result<Option<Duration>, NotificationError> {
+    let free = max_running(app).saturating_sub(running.deliveries.len());
     if free == 0 {
         return Ok(None);
     }
@@ -84,8 +112,9 @@ async fn start_due(app: &App, running: &mut JoinSet<()>) -> Result<Option<Durati
         Some(due) if due <= now => {}
         later => return Ok(later.map(|later| later.since(now))),
     }
-    let claims = commands::claim_deliveries(app, CLAIM_DURATION, free as u64).await?;
+    let claims = commands::claim_deliveries(app, CLAIM_DURATION, &running.ids(), free as u64).await?;
     let none_claimed = claims.is_empty();
+    fail::fail_point!("deliveries-claimed", |_| std::process::abort());
     for claim in claims {
         spawn(app, claim, running);
     }
@@ -94,8 +123,8 @@ async fn start_due(app: &App, running: &mut JoinSet<()>) -> Result<Option<Durati
     Ok(if none_claimed { next.map(|next| next.max(MIN_CONTENTION_PAUSE)) } else { next })
 }
 
-fn spawn(app: &App, claim: Claim, running: &mut JoinSet<()>) {
-    let app = app.clone();
+fn spawn(app: &App, claim: Claim, running: &mut Running) {
+    let (app, delivery) = (app.clone(), claim.delivery);
     let span = tracing::info_span!("delivery", delivery = %claim.delivery);
     frontdesk_telemetry::continue_trace(&span, &claim.traceparent);
     let task = async move {
@@ -103,7 +132,8 @@ fn spawn(app: &App, claim: Claim, running: &mut JoinSet<()>) {
             tracing::error!(%error, "a delivery stopped; it continues when its claim ends");
         }
     };
-    running.spawn(task.instrument(span));
+    let id = running.tasks.spawn(task.instrument(span)).id();
+    running.deliveries.insert(id, delivery);
 }
 
 /// Processes a claimed delivery and renews the claim meanwhile.
@@ -129,34 +159,66 @@ async fn process(app: &App, claim: &Claim) -> Result<(), NotificationError> {
     if !commands::compose_delivery(app, claim).await? {
         return Ok(());
     }
-    let Some(mail) = commands::begin_attempt(app, claim, CLAIM_DURATION).await? else { return Ok(()) };
-    let outcome = app.transport.send(mail).await;
-    log_outcome(app, &outcome);
-    record(app, claim, outcome).await
+    let Some(attempt) = commands::begin_attempt(app, claim, CLAIM_DURATION).await? else { return Ok(()) };
+    let outcome = send(app, attempt).await;
+    report(app, &outcome);
+    record(app, claim, &outcome).await
 }
 
-/// Records the outcome. If that fails, the server's answer would be lost, so it is tried several times.
-async fn record(app: &App, claim: &Claim, outcome: AttemptOutcome) -> Result<(), NotificationError> {
-    let mut tries = 1;
-    loop {
-        match commands::record_outcome(app, claim, outcome.clone()).await {
-            Err(error) if tries < MAX_RECORD_TRIES => {
-                tracing::warn!(%error, tries, "the outcome of a delivery was not recorded; trying again");
-                tokio::time::sleep(ERROR_PAUSE * tries).await;
-                tries += 1;
-            }
-            result => return result,
+/// Sends the mail, unless the process was paused for longer than the claim: another worker may be sending it.
+async fn send(app: &App, attempt: Attempt) -> AttemptOutcome {
+    if Instant::now() >= attempt.claimed_until {
+        return AttemptOutcome::TransientFailure("nothing was sent: the process was paused".into());
+    }
+    app.transport.send(attempt.mail).await
+}
+
+/// Records the outcome, unless the claim has ended. Otherwise the server's answer would be lost and the mail sent again, so it is
+/// tried until the database is available.
+async fn record(app: &App, claim: &Claim, outcome: &AttemptOutcome) -> Result<(), NotificationError> {
+    let mut failed = false;
+    while let Err(error) = commands::record_outcome(app, claim, outcome.clone()).await {
+        if !failed {
+            tracing::warn!(%error, "the outcome of a delivery was not recorded; trying until it is");
         }
+        failed = true;
+        tokio::time::sleep(RECORD_PAUSE).await;
     }
+    Ok(())
 }
 
-/// Logs the outcome without the server's response, which may contain an address.
-fn log_outcome(app: &App, outcome: &AttemptOutcome) {
+/// Logs and counts the outcome without the server's response, which may contain an address.
+fn report(app: &App, outcome: &AttemptOutcome) {
     let to = app.transport.as_str();
-    match outcome {
-        AttemptOutcome::Accepted(_) => tracing::info!(to, "mail accepted"),
-        AttemptOutcome::TransientFailure(_) => tracing::warn!(to, "mail not accepted yet"),
-        AttemptOutcome::PermanentFailure(_) => tracing::warn!(to, "mail refused permanently"),
-        AttemptOutcome::Unknown(_) => tracing::warn!(to, "unknown whether the mail was accepted"),
-    }
+    let name = match outcome {
+        AttemptOutcome::Accepted(_) => {
+            tracing::info!(to, "mail accepted");
+            "accepted"
+        }
+        AttemptOutcome::TransientFailure(_) => {
+            tracing::warn!(to, "mail not accepted yet");
+            "transient_failure"
+        }
+        AttemptOutcome::ConfigurationFault(_) => {
+            tracing::error!(
+                to,
+                "the mail server refuses every mail until its settings or Frontdesk's are repaired; GetDelivery shows its response \
+                 in last_response"
+            );
+            "configuration_fault"
+        }
+        AttemptOutcome::TooLarge { max_bytes, .. } => {
+            tracing::warn!(to, max_bytes, "mail too large for the mail server; a smaller one is composed");
+            "too_large"
+        }
+        AttemptOutcome::PermanentFailure(_) => {
+            tracing::warn!(to, "mail refused permanently");
+            "permanent_failure"
+        }
+        AttemptOutcome::Unknown(_) => {
+            tracing::warn!(to, "unknown whether the mail was accepted");
+            "unknown"
+        }
+    };
+    app.attempts.add(1, &[KeyValue::new("outcome", name)]);
 }

@@ -56,8 +56,13 @@ impl Chat {
     }
 
     pub async fn closed_with(mode: Mode, settings: NotificationSettings) -> Self {
+        let to_folder = settings.smtp.host.is_empty();
         let fixture = Fixture::start_with(mode, settings).await;
-        fixture.verified_fallback(ADDRESS).await;
+        if to_folder {
+            fixture.verified_fallback(ADDRESS).await;
+        } else {
+            fixture.unmailed_fallback().await;
+        }
         let (id, contact) = (new_id(), new_id());
         let answers = Answers {
             account: fixture.account.id.to_string(),

@@ -4,15 +4,19 @@ use std::{sync::mpsc, time::Duration};
 
 use frontdesk_notification::NotificationSettings;
 use frontdesk_proto::{
-    conversation::internal::v1::{GetClosingFactsRequest, GetClosingFactsResponse},
-    event::v1::{DeliveryFailed, DeliveryParked, DeliverySent},
-    notification::v1::{DeliveryKind, DeliveryStatus},
+    actor::v1::ActorKind,
+    conversation::{
+        internal::v1::GetClosingFactsRequest,
+        v1::{Channel, GetChannelRequest, GetChannelResponse},
+    },
+    event::v1::{ConversationClosed, DeliveryFailed, DeliveryParked, DeliverySent},
+    notification::v1::{DeliveryKind, DeliveryStatus, TranscriptPart, UpdateSenderRequest},
 };
 use frontdesk_testkit::{Mode, new_id, on_both_modes, wait_for};
 use tonic::Request;
 
 use crate::{
-    chat::{Chat, closed_event, facts, recipient_and_text},
+    chat::{Chat, closed_event, facts, recipient_and_text, said},
     fixture::{ADDRESS, Fixture, smtp},
     mail_server::MailServer,
 };
@@ -32,6 +36,11 @@ on_both_modes!(
     t2_x1_a_transcript_goes_to_the_address_that_the_close_froze,
     t2_without_a_frozen_address_it_fails_and_a_retry_does_not_use_another,
     t5_without_a_sender_a_transcript_fails_and_a_retry_uses_the_new_one,
+    t5_a_sender_deleted_after_composing_sends_nothing,
+    t5_a_sender_renamed_after_composing_sends_under_its_new_name,
+    t6_t8_a_mail_larger_than_the_mail_server_takes_is_composed_smaller,
+    t8_an_answer_is_recorded_after_an_outage_of_the_database,
+    x2_the_text_of_a_failed_delivery_is_forgotten_after_a_time,
 );
 
 async fn t8_a_mail_reaches_the_mailbox_once_and_its_bytes_are_deleted(mode: Mode) {
@@ -108,9 +117,10 @@ async fn t8_with_a_mailbox_folder_an_interrupted_attempt_is_repeated(mode: Mode)
 async fn t8_while_the_conversation_service_is_unavailable_a_transcript_waits_without_an_attempt(mode: Mode) {
     let settings = NotificationSettings { retry_pause: HOUR, ..NotificationSettings::default() };
     let chat = Chat::closed_with(mode, settings).await;
-    chat.fixture.service.fake.on(|_: Request<GetClosingFactsRequest>| {
-        Err::<GetClosingFactsResponse, _>(tonic::Status::unavailable("for a test"))
-    });
+    chat.fixture
+        .service
+        .fake
+        .on(|_: Request<GetChannelRequest>| Err::<GetChannelResponse, _>(tonic::Status::unavailable("for a test")));
     let id = chat.decide().await.delivery.unwrap().id;
     let delivery = chat.account().wait_for_delivery(&id, |delivery| !delivery.failure.is_empty()).await;
     assert_eq!((delivery.status(), delivery.attempt_count), (DeliveryStatus::Queued, 0));
@@ -123,12 +133,13 @@ async fn t8_a_delivery_cancelled_while_it_is_composed_is_not_sent(mode: Mode) {
     let chat = Chat::closed(mode).await;
     let (requested, wait_requested) = mpsc::channel();
     let (release, wait_released) = mpsc::channel::<()>();
-    let (facts, wait_released) = (facts(chat.contact, "second@vera.example"), std::sync::Mutex::new(wait_released));
-    chat.fixture.service.fake.on(move |_: Request<GetClosingFactsRequest>| {
+    chat.change(|answers| answers.facts.push(facts(chat.contact, "second@vera.example")));
+    let wait_released = std::sync::Mutex::new(wait_released);
+    chat.fixture.service.fake.on(move |_: Request<GetChannelRequest>| {
         // Received once, for the first close.
         let _ = requested.send(());
         tokio::task::block_in_place(|| wait_released.lock().unwrap().recv()).unwrap();
-        Ok(facts.clone())
+        Ok(GetChannelResponse { channel: Some(Channel::default()) })
     });
     let id = chat.decide().await.delivery.unwrap().id;
     tokio::task::spawn_blocking(move || wait_requested.recv_timeout(Duration::from_secs(20)).unwrap()).await.unwrap();
@@ -157,7 +168,11 @@ async fn t2_x1_a_transcript_goes_to_the_address_that_the_close_froze(mode: Mode)
     assert_eq!((recipient.as_str(), delivery.recipient_email.as_str()), ("second@vera.example", "second@vera.example"));
     assert!(text.contains("Vera (visitor):") && text.contains("Ada (team):"), "{text}");
     assert!(text.contains("because you chatted with Acme"), "{text}");
-    assert_eq!(chat.fixture.service.fake.calls::<GetClosingFactsRequest>(), before + 1, "asked once for one mail");
+    assert_eq!(
+        chat.fixture.service.fake.calls::<GetClosingFactsRequest>(),
+        before + 2,
+        "once to decide, and once to compose"
+    );
 }
 
 async fn t2_without_a_frozen_address_it_fails_and_a_retry_does_not_use_another(mode: Mode) {
@@ -185,6 +200,96 @@ async fn t5_without_a_sender_a_transcript_fails_and_a_retry_uses_the_new_one(mod
     let mail = chat.fixture.mail(&delivery.id);
     assert!(mail.contains("new@acme.example") && recipient_and_text(&mail).0 == "second@vera.example", "{mail}");
     assert_eq!(chat.fixture.service.appended::<DeliveryFailed>().await.len(), 1);
+}
+
+/// A chat whose transcript the mail server did not take at its first attempt.
+async fn waiting(mode: Mode, answers: &'static [&'static str]) -> (Chat, String, MailServer) {
+    let server = MailServer::start(answers).await;
+    let chat = Chat::closed_with(mode, smtp(server.port, HOUR)).await;
+    let id = chat.decide().await.delivery.unwrap().id;
+    chat.account().wait_for_delivery(&id, |delivery| delivery.attempt_count == 1 && is_queued(delivery.status)).await;
+    (chat, id, server)
+}
+
+async fn t5_a_sender_deleted_after_composing_sends_nothing(mode: Mode) {
+    let (chat, id, server) = waiting(mode, &["451 later", "250 ok"]).await;
+    let sender = chat.account().list_senders().await.remove(0);
+    let request = frontdesk_proto::notification::v1::DeleteSenderRequest { sender_id: sender.id };
+    chat.account().senders().delete_sender(request).await.unwrap();
+    chat.fixture.service.clock.advance(HOUR).unwrap();
+    let failed = chat.account().wait_for_status(&id, DeliveryStatus::Failed).await;
+    assert!(failed.failure.contains("There is no sender address"), "{failed:?}");
+    assert_eq!((server.mails(), chat.fixture.count("FROM delivery_mails").await), (1, 0));
+}
+
+async fn t5_a_sender_renamed_after_composing_sends_under_its_new_name(mode: Mode) {
+    let (chat, id, server) = waiting(mode, &["451 later", "250 ok"]).await;
+    let sender = chat.account().list_senders().await.remove(0);
+    let request =
+        UpdateSenderRequest { sender_id: sender.id, display_name: Some("Acme Support".into()), ..Default::default() };
+    chat.account().senders().update_sender(request).await.unwrap();
+    chat.fixture.service.clock.advance(HOUR).unwrap();
+    let sent = chat.account().wait_for_status(&id, DeliveryStatus::Sent).await;
+    let mail = server.last_mail();
+    assert!(mail.contains("\"Acme Support\" <team@acme.example>") && mail.contains(&sent.mail_message_id), "{mail}");
+}
+
+async fn t6_t8_a_mail_larger_than_the_mail_server_takes_is_composed_smaller(mode: Mode) {
+    const MESSAGES: i32 = 135;
+    let server = MailServer::start_with("250-test\r\n250 SIZE 1024000", &["250 ok"]).await;
+    let chat = Chat::closed_with(mode, smtp(server.port, HOUR)).await;
+    chat.change(|answers| {
+        let text = |number| format!("number {number}. {}", "\u{1F600}".repeat(2_000));
+        answers.entries = (1..=MESSAGES).map(|number| said(number, ActorKind::Visitor, "", &text(number))).collect();
+        answers.facts[0].last_sequence = MESSAGES;
+    });
+    let closed = ConversationClosed { last_sequence: MESSAGES, ..chat.closed_event() };
+    chat.fixture.service.publish("conversation", chat.account().id, &closed).await;
+    let id = wait_for("the decision", || async { chat.explain(1).await.ok() }).await.delivery.unwrap().id;
+    let sent = chat.account().wait_for_status(&id, DeliveryStatus::Sent).await;
+    assert_eq!((sent.attempt_count, server.mails()), (2, 1), "the first attempt sends nothing");
+    let mail = server.last_mail();
+    assert!(mail.len() <= 1_024_000 && mail.len() > 500_000, "{}", mail.len());
+    let (_, text) = recipient_and_text(&mail);
+    assert!(text.contains("number 1.") && text.contains(&format!("number {MESSAGES}.")), "the first and the last part");
+    assert!(text.contains("messages were left out here"), "{}", &text[..500]);
+    assert_eq!(chat.previewed_part(TranscriptPart::Text).await, text, "the preview is as small");
+}
+
+async fn t8_an_answer_is_recorded_after_an_outage_of_the_database(mode: Mode) {
+    let server = MailServer::start(&["250 ok"]).await;
+    let fixture = Fixture::start_with(mode, smtp(server.port, HOUR)).await;
+    // Every outcome fails to be recorded, for longer than a claim lasts.
+    fixture.execute("ALTER TABLE outbox_events RENAME TO away").await;
+    fixture.unmailed_fallback().await;
+    let created = fixture.account.create_sender("new@acme.example", "1").await.unwrap();
+    wait_for("the mail", || async { (server.mails() == 1).then_some(()) }).await;
+    fixture.service.clock.advance(Duration::from_secs(60)).unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    fixture.execute("ALTER TABLE away RENAME TO outbox_events").await;
+    let sent = fixture.account.wait_for_status(&created.delivery_id, DeliveryStatus::Sent).await;
+    assert_eq!((sent.attempt_count, server.mails()), (1, 1));
+}
+
+async fn x2_the_text_of_a_failed_delivery_is_forgotten_after_a_time(mode: Mode) {
+    let server = MailServer::start(&["550 no", "550 no", "250 ok"]).await;
+    let settings = NotificationSettings { keep_failed_mails: 10 * HOUR, ..smtp(server.port, HOUR) };
+    let chat = Chat::closed_with(mode, settings).await;
+    let transcript = chat.deliver_until(DeliveryStatus::Failed).await;
+    let code = chat.account().create_sender("new@acme.example", "1").await.unwrap().delivery_id;
+    chat.account().wait_for_status(&code, DeliveryStatus::Failed).await;
+    let advance = |hours: u32| chat.fixture.service.clock.advance(HOUR * hours).unwrap();
+    advance(9);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(chat.fixture.count("FROM delivery_mails").await, 2);
+    advance(2);
+    wait_for("no text", || async { (chat.fixture.count("FROM delivery_mails").await == 0).then_some(()) }).await;
+    // A transcript can be composed again, a code cannot.
+    chat.account().retry(&transcript.id).await.unwrap();
+    chat.account().wait_for_status(&transcript.id, DeliveryStatus::Sent).await;
+    chat.account().retry(&code).await.unwrap();
+    let failed = chat.account().wait_for_status(&code, DeliveryStatus::Failed).await;
+    assert!(failed.failure.contains("CreateSender"), "{failed:?}");
 }
 
 fn is_queued(status: i32) -> bool {

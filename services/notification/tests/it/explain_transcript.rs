@@ -1,14 +1,20 @@
 //! `ExplainTranscript`.
 
-use frontdesk_proto::notification::v1::{DeliveryStatus, ExplainTranscriptRequest};
+use frontdesk_proto::{
+    conversation::v1::ConversationStatus,
+    event::v1::ConversationClosed,
+    notification::v1::{DeliveryStatus, ExplainTranscriptRequest, SkipReason},
+};
 use frontdesk_testkit::{Mode, on_both_modes, reason};
-use tonic::Code;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
 use crate::chat::{Chat, closed_event};
 
 on_both_modes!(
     t3_a_decision_is_explained_with_its_delivery,
-    t3_a_close_without_a_decision_is_not_found,
+    t3_without_a_decision_the_caller_knows_whether_one_comes,
+    t2_an_address_in_the_token_that_was_not_used_is_named,
     s2_another_accounts_decision_is_not_found,
 );
 
@@ -24,11 +30,42 @@ async fn t3_a_decision_is_explained_with_its_delivery(mode: Mode) {
     assert_eq!(chat.explain(0).await.unwrap().decision.unwrap().close_number, 2, "0: the last close");
 }
 
-async fn t3_a_close_without_a_decision_is_not_found(mode: Mode) {
+async fn t3_without_a_decision_the_caller_knows_whether_one_comes(mode: Mode) {
     let chat = Chat::closed(mode).await;
-    assert_eq!(reason(&chat.explain(0).await.unwrap_err()), "NOT_FOUND");
+    let refused = |refused: Status| (refused.code(), reason(&refused), refused.get_details_retry_info().is_some());
+    let not_found = |reason: &str, again: bool| (Code::NotFound, reason.to_owned(), again);
+    // Its event did not arrive yet.
+    for number in [0, 1] {
+        assert_eq!(refused(chat.explain(number).await.unwrap_err()), not_found("NOT_DECIDED", true));
+    }
+    assert_eq!(refused(chat.explain(2).await.unwrap_err()), not_found("NOT_FOUND", false));
     chat.decide().await;
-    assert_eq!(reason(&chat.explain(2).await.unwrap_err()), "NOT_FOUND");
+    // Reopened.
+    chat.change(|answers| answers.conversation.status = ConversationStatus::Open.into());
+    assert_eq!(refused(chat.explain(2).await.unwrap_err()), not_found("NOT_CLOSED", false));
+    assert_eq!(refused(chat.explain(3).await.unwrap_err()), not_found("NOT_FOUND", false));
+
+    let never_closed = Chat::closed(mode).await;
+    never_closed.change(|answers| {
+        answers.conversation.status = ConversationStatus::Open.into();
+        answers.conversation.close_number = 0;
+    });
+    assert_eq!(refused(never_closed.explain(0).await.unwrap_err()), not_found("NOT_CLOSED", false));
+}
+
+async fn t2_an_address_in_the_token_that_was_not_used_is_named(mode: Mode) {
+    let chat = Chat::closed(mode).await;
+    let closed = ConversationClosed {
+        contact_id: String::new(),
+        email_usable: false,
+        token_email_unusable: true,
+        ..chat.closed_event()
+    };
+    chat.fixture.service.publish("conversation", chat.account().id, &closed).await;
+    chat.fixture.service.settled().await;
+    let decision = chat.explain(1).await.unwrap().decision.unwrap();
+    assert_eq!((decision.skip_reason(), decision.token_email_unusable), (SkipReason::NoAddress, true));
+    assert!(decision.explanation.contains("the address in the visitor's token"), "{decision:?}");
 }
 
 async fn s2_another_accounts_decision_is_not_found(mode: Mode) {

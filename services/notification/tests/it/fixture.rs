@@ -5,15 +5,19 @@ use std::time::Duration;
 use frontdesk_auth::CallerKind;
 use frontdesk_db::AccountId;
 use frontdesk_notification::{App, NotificationSettings, SmtpSettings, SmtpTls};
-use frontdesk_proto::notification::v1::{
-    CancelDeliveryRequest, CreateSenderRequest, CreateSenderResponse, Delivery, DeliveryStatus, GetDeliveryRequest,
-    ListDeliveriesRequest, ListSendersRequest, ListTranscriptDecisionsRequest, RetryDeliveryRequest, Sender,
-    SetFallbackSenderRequest, TranscriptDecision, VerifySenderRequest, delivery_service_client::DeliveryServiceClient,
-    sender_service_client::SenderServiceClient, transcript_service_client::TranscriptServiceClient,
+use frontdesk_proto::{
+    conversation::internal::v1::{GetClosingFactsRequest, GetClosingFactsResponse},
+    notification::v1::{
+        CancelDeliveryRequest, CreateSenderRequest, CreateSenderResponse, Delivery, DeliveryStatus, GetDeliveryRequest,
+        ListDeliveriesRequest, ListSendersRequest, ListTranscriptDecisionsRequest, RetryDeliveryRequest, Sender,
+        SetFallbackSenderRequest, TranscriptDecision, VerifySenderRequest,
+        delivery_service_client::DeliveryServiceClient, sender_service_client::SenderServiceClient,
+        transcript_service_client::TranscriptServiceClient,
+    },
 };
 use frontdesk_testkit::{Calls, Mode, ServiceUnderTest, new_id, request_id, wait_for};
 use sea_orm::{ConnectionTrait, Statement};
-use tonic::Status;
+use tonic::{Request, Status};
 
 /// An address that every account uses as its sender.
 pub const ADDRESS: &str = "team@acme.example";
@@ -31,6 +35,11 @@ impl Fixture {
 
     pub async fn start_with(mode: Mode, settings: NotificationSettings) -> Self {
         let service = ServiceUnderTest::start_with::<App>(mode, settings).await;
+        // Each conversation's visitor has an address of their own; nothing else is known of it.
+        service.fake.on(|request: Request<GetClosingFactsRequest>| {
+            let recipient_email = format!("{}@visitor.example", request.get_ref().conversation_id);
+            Ok(GetClosingFactsResponse { recipient_email, ..GetClosingFactsResponse::default() })
+        });
         let account = Account::new(&service);
         Self { service, account }
     }
@@ -43,6 +52,12 @@ impl Fixture {
     /// Another administrator and another agent of the same account.
     pub fn colleagues(&self) -> Account {
         Account::with_id(&self.service, self.account.id)
+    }
+
+    /// From now on every close has stored this address.
+    pub fn recipient(&self, recipient_email: &str) {
+        let facts = GetClosingFactsResponse { recipient_email: recipient_email.into(), ..Default::default() };
+        self.service.fake.on(move |_: Request<GetClosingFactsRequest>| Ok(facts.clone()));
     }
 
     /// The mails in the account's mailbox folder, by the id of their delivery.
@@ -68,6 +83,17 @@ impl Fixture {
         let code = self.code(&created.delivery_id).await;
         self.account.verify_sender(&sender.id, &code).await.unwrap();
         self.account.set_fallback(&sender.id).await.unwrap()
+    }
+
+    /// Makes [`ADDRESS`] the fallback without a mail to it.
+    pub async fn unmailed_fallback(&self) {
+        self.execute(&format!(
+            "INSERT INTO senders (id, account_id, address, display_name, verified, fallback, code_expires_at, code_tries, \
+             created_at, updated_at, version) VALUES ({}, {}, '{ADDRESS}', 'Acme', TRUE, TRUE, 0, 0, 0, 0, 1)",
+            self.uuid(&new_id().to_string()),
+            self.uuid(&self.account.id.to_string()),
+        ))
+        .await;
     }
 
     /// The code in the mail of a delivery.

@@ -1,9 +1,6 @@
 //! A mail server that accepts each mail and then answers as a test says.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::{Arc, Mutex};
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -13,20 +10,25 @@ use tokio::{
 /// A mail server on the loopback address.
 pub struct MailServer {
     pub port: u16,
-    mails: Arc<AtomicUsize>,
+    mails: Arc<Mutex<Vec<String>>>,
 }
 
 impl MailServer {
     /// Answers the n-th mail with `answers[n]`; without one, closes the connection instead.
     pub async fn start(answers: &'static [&'static str]) -> Self {
+        Self::start_with("250 ok", answers).await
+    }
+
+    /// The same, with this response to EHLO.
+    pub async fn start_with(ehlo: &'static str, answers: &'static [&'static str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let mails = Arc::new(AtomicUsize::new(0));
+        let mails = Arc::new(Mutex::new(Vec::new()));
         let received = mails.clone();
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                converse(BufReader::new(stream), answers, &received).await;
+                converse(BufReader::new(stream), ehlo, answers, &received).await;
             }
         });
         Self { port, mails }
@@ -34,13 +36,18 @@ impl MailServer {
 
     /// Number of mails received.
     pub fn mails(&self) -> usize {
-        self.mails.load(Ordering::SeqCst)
+        self.mails.lock().unwrap().len()
+    }
+
+    /// The mail received last.
+    pub fn last_mail(&self) -> String {
+        self.mails.lock().unwrap().last().unwrap().clone()
     }
 }
 
-async fn converse(mut stream: BufReader<TcpStream>, answers: &[&str], mails: &AtomicUsize) {
+async fn converse(mut stream: BufReader<TcpStream>, ehlo: &str, answers: &[&str], mails: &Mutex<Vec<String>>) {
     stream.get_mut().write_all(b"220 test\r\n").await.unwrap();
-    let (mut line, mut in_mail) = (String::new(), false);
+    let (mut line, mut mail, mut in_mail) = (String::new(), String::new(), false);
     loop {
         line.clear();
         if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
@@ -49,16 +56,25 @@ async fn converse(mut stream: BufReader<TcpStream>, answers: &[&str], mails: &At
         let answer = match line.trim_end() {
             "." if in_mail => {
                 in_mail = false;
-                match answers.get(mails.fetch_add(1, Ordering::SeqCst)) {
+                let number = {
+                    let mut mails = mails.lock().unwrap();
+                    mails.push(std::mem::take(&mut mail));
+                    mails.len() - 1
+                };
+                match answers.get(number) {
                     Some(answer) => answer,
                     None => return,
                 }
             }
-            _ if in_mail => continue,
+            _ if in_mail => {
+                mail.push_str(&line);
+                continue;
+            }
             "DATA" => {
                 in_mail = true;
                 "354 go on"
             }
+            greeting if greeting.starts_with("EHLO") => ehlo,
             _ => "250 ok",
         };
         stream.get_mut().write_all(format!("{answer}\r\n").as_bytes()).await.unwrap();

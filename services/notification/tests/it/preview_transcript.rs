@@ -3,15 +3,19 @@
 use frontdesk_notification::NotificationSettings;
 use frontdesk_proto::{
     actor::v1::ActorKind,
-    conversation::v1::{ConversationStatus, ListEntriesRequest},
+    conversation::v1::{Channel, ConversationStatus, GetChannelRequest, GetChannelResponse, ListEntriesRequest},
     event::v1::ConversationClosed,
     notification::v1::{DeliveryStatus, PreviewTranscriptRequest, SkipReason, TranscriptPart},
 };
 use frontdesk_testkit::{Mode, new_id, on_both_modes, reason};
-use tonic::Code;
+use tonic::{Code, Request};
 use tonic_types::StatusExt;
 
-use crate::chat::{Chat, closed_event, facts, recipient_and_text, said};
+use crate::{
+    chat::{Chat, closed_event, facts, recipient_and_text, said},
+    fixture::smtp,
+    mail_server::MailServer,
+};
 
 on_both_modes!(
     t9_the_preview_of_a_sent_transcript_has_the_bytes_of_its_mail,
@@ -20,6 +24,8 @@ on_both_modes!(
     t9_without_a_part_the_thread_is_not_read,
     t9_the_mail_of_a_closed_chat_that_is_not_sent_is_the_same_in_every_call,
     t9_without_a_sender_there_is_no_mail_to_preview,
+    t9_the_preview_of_a_mail_that_waits_has_its_stored_bytes,
+    s4_a_replica_composes_a_few_previews_at_a_time,
     t9_a_part_that_is_larger_than_a_response_is_read_to_its_end_by_offsets,
     t9_an_offset_beyond_the_part_is_refused_with_its_size,
     t6_of_a_chat_too_long_for_a_mail_the_first_and_the_last_part_are_mailed,
@@ -76,7 +82,7 @@ async fn t9_the_preview_of_an_open_chat_foresees_the_decision_of_a_close(mode: M
     });
     assert_eq!(skip_reason(&chat).await, SkipReason::Unspecified);
     for _ in 0..5 {
-        let closed = ConversationClosed { email_verified: false, ..closed_event(new_id(), 1, chat.contact) };
+        let closed = ConversationClosed { email_verified: false, ..closed_event(new_id(), 2, chat.contact) };
         chat.fixture.service.publish("conversation", chat.account().id, &closed).await;
     }
     chat.fixture.service.settled().await;
@@ -114,6 +120,45 @@ async fn t9_without_a_sender_there_is_no_mail_to_preview(mode: Mode) {
     chat.change(|answers| answers.facts[0].sender_id = new_id().to_string());
     assert_eq!(chat.previewed_part(TranscriptPart::Mail).await, "");
     assert!(chat.previewed_part(TranscriptPart::Json).await.contains("\"Hello\""));
+    let missing = chat.preview(TranscriptPart::Unspecified, 0).await.unwrap().missing_mail;
+    assert!(missing.contains("was deleted"), "{missing}");
+    // It is what the delivery says.
+    let closed = ConversationClosed { sender_id: new_id().to_string(), ..chat.closed_event() };
+    chat.fixture.service.publish("conversation", chat.account().id, &closed).await;
+    chat.fixture.service.settled().await;
+    let delivery = chat.explain(1).await.unwrap().delivery.unwrap();
+    assert_eq!(chat.account().wait_for_status(&delivery.id, DeliveryStatus::Failed).await.failure, missing);
+    chat.change(|answers| answers.facts[0].sender_id = String::new());
+    assert_eq!(chat.preview(TranscriptPart::Mail, 0).await.unwrap().missing_mail, "");
+    chat.change(|answers| answers.facts[0].recipient_email = String::new());
+    assert!(chat.preview(TranscriptPart::Mail, 0).await.unwrap().missing_mail.contains("no address"));
+}
+
+async fn t9_the_preview_of_a_mail_that_waits_has_its_stored_bytes(mode: Mode) {
+    let server = MailServer::start(&["451 later"]).await;
+    let chat = Chat::closed_with(mode, smtp(server.port, std::time::Duration::from_secs(3600))).await;
+    let id = chat.decide().await.delivery.unwrap().id;
+    chat.account().wait_for_delivery(&id, |delivery| !delivery.last_response.is_empty()).await;
+    chat.change(|answers| answers.channel.name = "Renamed".into());
+    let preview = chat.previewed_part(TranscriptPart::Mail).await;
+    // The mail library ends the last line once more.
+    assert_eq!(preview.trim_end(), server.last_mail().trim_end());
+}
+
+async fn s4_a_replica_composes_a_few_previews_at_a_time(mode: Mode) {
+    let settings = NotificationSettings { previews_at_once: 2, ..NotificationSettings::default() };
+    let chat = Chat::closed_with(mode, settings).await;
+    chat.fixture.service.fake.on(|_: Request<GetChannelRequest>| {
+        tokio::task::block_in_place(|| std::thread::sleep(std::time::Duration::from_millis(2_600)));
+        Ok(GetChannelResponse { channel: Some(Channel::default()) })
+    });
+    let previews = futures::future::join_all((0..4).map(|_| chat.preview(TranscriptPart::Text, 0))).await;
+    let refused: Vec<_> = previews.into_iter().filter_map(Result::err).collect();
+    assert!(refused.len() == 2, "{refused:?}");
+    for refused in refused {
+        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "OVERLOADED"));
+        assert!(refused.get_details_retry_info().is_some(), "{refused:?}");
+    }
 }
 
 async fn t9_a_part_that_is_larger_than_a_response_is_read_to_its_end_by_offsets(mode: Mode) {

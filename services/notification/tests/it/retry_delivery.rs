@@ -7,6 +7,7 @@ use frontdesk_testkit::{Mode, on_both_modes, reason};
 use tonic::Code;
 
 use crate::{
+    chat::Chat,
     fixture::{ADDRESS, Fixture, smtp, twenty_at_once},
     mail_server::MailServer,
 };
@@ -15,6 +16,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 on_both_modes!(
     t8_a_retry_of_a_failed_delivery_sends_the_same_mail,
+    t5_t8_a_retry_composes_a_transcript_anew_under_its_message_id,
     t8_a_retry_of_a_queued_delivery_changes_nothing,
     t8_a_sent_delivery_cannot_be_retried,
     t8_twenty_retries_at_once_send_one_mail,
@@ -35,6 +37,22 @@ async fn t8_a_retry_of_a_failed_delivery_sends_the_same_mail(mode: Mode) {
     assert_eq!(fixture.account.retry(&id).await.unwrap().status(), DeliveryStatus::Queued);
     let sent = fixture.account.wait_for_status(&id, DeliveryStatus::Sent).await;
     assert_eq!((sent.mail_message_id, sent.attempt_count), (failed.mail_message_id, 2));
+}
+
+async fn t5_t8_a_retry_composes_a_transcript_anew_under_its_message_id(mode: Mode) {
+    let server = MailServer::start(&["550 no", "250 ok"]).await;
+    let chat = Chat::closed_with(mode, smtp(server.port, HOUR)).await;
+    let failed = chat.deliver_until(DeliveryStatus::Failed).await;
+    let first = server.last_mail();
+    // The channel is given a name, and the account another sender.
+    chat.change(|answers| answers.channel.name = "Acme Support".into());
+    chat.fixture.execute("UPDATE senders SET address = 'desk@other.example'").await;
+    chat.account().retry(&failed.id).await.unwrap();
+    let sent = chat.account().wait_for_status(&failed.id, DeliveryStatus::Sent).await;
+    let second = server.last_mail();
+    assert!(second.contains("desk@other.example") && second.contains("Acme Support") && !first.contains("Support"));
+    assert_eq!(sent.mail_message_id, failed.mail_message_id);
+    assert!(first.contains(&sent.mail_message_id) && second.contains(&sent.mail_message_id), "{second}");
 }
 
 async fn t8_a_retry_of_a_queued_delivery_changes_nothing(mode: Mode) {

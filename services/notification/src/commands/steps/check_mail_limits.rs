@@ -4,7 +4,7 @@ use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 
 use crate::{
-    domain::{COUNTED_WINDOW, MailLimit},
+    domain::{HOUR, MailLimit},
     error::NotificationError,
     store,
 };
@@ -16,7 +16,7 @@ pub(crate) async fn check_mail_limits(
     limits: &[MailLimit],
     now: Time,
 ) -> Result<(), NotificationError> {
-    let since = now.minus(COUNTED_WINDOW);
+    let since = now.minus(HOUR);
     for limit in limits {
         let oldest = store::mail_counts::oldest_within_limit(tx, account, limit, since).await?;
         limit.check(oldest, now)?;

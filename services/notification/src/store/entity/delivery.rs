@@ -25,6 +25,8 @@ pub struct Model {
     pub recipient_email: String,
     pub subject: String,
     pub time_zone: String,
+    /// 0: none.
+    pub max_transcript_bytes: i64,
     pub mail_from: String,
     #[sea_orm(column_name = "message_id")]
     pub mail_message_id: String,

@@ -25,6 +25,7 @@ pub struct Model {
     pub email_usable: bool,
     #[sea_orm(column_name = "address_verified")]
     pub email_verified: bool,
+    pub token_email_unusable: bool,
     pub transcript_enabled: bool,
     pub closed_at: Time,
     pub created_at: Time,
