@@ -46,6 +46,9 @@ pub(crate) enum ConversationError {
     /// Another service cannot be reached.
     #[error("the {0} service cannot be reached now; try again")]
     Unreachable(&'static str),
+    /// Another transaction has had the conversation locked for too long; nothing was changed.
+    #[error("the conversation is being changed for longer than expected; try again with the same request_id")]
+    Locked,
     /// The connection was lost: the call may have taken effect.
     #[error(
         "the database cannot be reached now; the call may have taken effect, so try again with the same request_id"
@@ -113,15 +116,15 @@ impl fmt::Display for Rejected {
                 "you are not on the account's roster, or were deactivated; an administrator can create the agent with \
                  the id that is your token's subject",
             ),
-            Rejection::ButtonNotOffered => {
-                f.write_str("the newest message with buttons is another one, or does not offer that button")
-            }
+            Rejection::ButtonNotOffered => f.write_str(
+                "the newest message with buttons is another one, is answered, or does not offer that button",
+            ),
             Rejection::NewerConversationOpen => {
                 f.write_str("the visitor has a newer open conversation on this channel; go on there")
             }
-            Rejection::ContactUnknown => {
-                f.write_str("the conversation has no contact yet; it gets one when an address is known")
-            }
+            Rejection::ContactUnknown => f.write_str(
+                "the conversation has no contact yet; create one with CreateContact, and link it with LinkContact",
+            ),
         }
     }
 }
@@ -198,7 +201,7 @@ impl From<ConversationError> for Status {
             }
             E::EtagMismatch(resource) => ApiError::etag_mismatch(resource),
             E::CursorOutOfRange { last } => ApiError::cursor_out_of_range(last),
-            E::Unreachable(_) | E::DatabaseLost => ApiError::unavailable(message),
+            E::Unreachable(_) | E::Locked | E::DatabaseLost => ApiError::unavailable(message),
             E::Db(error) => ApiError::database(&error),
         }
         .into()

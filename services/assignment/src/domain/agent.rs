@@ -95,7 +95,7 @@ impl Agent {
 
     fn changed(&mut self, now: Time) {
         self.version += 1;
-        self.updated_at = now;
+        self.updated_at = self.updated_at.max(now);
     }
 }
 

@@ -1,17 +1,20 @@
 //! The timeouts of bot sessions close their conversations (rules B4, B5, E2): each is decided here, under the row's lock.
 
+use std::time::Duration;
+
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, is_connection_lost};
 use frontdesk_idempotency::RequestBatch;
+use sea_orm::DbErr;
 use uuid::Uuid;
 
 use crate::{
     App,
-    domain::IdleRejection,
+    domain::{ClosingFacts, Conversation, IdleRejection},
     error::ConversationError,
     store::{
         NewRows, closing_facts,
-        conversation_batch::{self, conversation_batch},
+        conversation_batch::{self, LockedRows, conversation_batch},
     },
 };
 
@@ -26,40 +29,71 @@ pub(crate) struct IdleTimeout {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum IdleOutcome {
     Closed,
-    VisitorActive { idle_at: Time },
+    VisitorActive {
+        idle_at: Time,
+    },
     NotInCharge,
     NotFound,
+    /// It could not be decided now.
+    Failed,
 }
 
 /// Maximum number of conversations that one transaction closes: their rows are locked until it ends.
 const MAX_BATCH: usize = 100;
+/// Maximum number of attempts to lock a conversation that another transaction has locked.
+const MAX_LOCK_ATTEMPTS: usize = 20;
+/// Pause between two of these attempts.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
-/// Returns the outcome of each, in their order.
+/// Returns the outcome of each, in their order. A conversation that cannot be closed affects no other one.
 pub(crate) async fn close_idle_conversations(
     app: &App,
-    timeouts: Vec<IdleTimeout>,
+    timeouts: &[IdleTimeout],
 ) -> Result<Vec<IdleOutcome>, ConversationError> {
-    let mut outcomes = Vec::with_capacity(timeouts.len());
-    for batch in timeouts.chunks(MAX_BATCH) {
-        match close_batch(app, batch).await {
-            Ok(closed) => outcomes.extend(closed),
-            // A deadlock, or one row that cannot be written: the others are closed one by one.
-            Err(ConversationError::Db(error)) if batch.len() > 1 && !is_connection_lost(&error) => {
-                for timeout in batch {
-                    outcomes.extend(close_batch(app, std::slice::from_ref(timeout)).await?);
-                }
+    let mut outcomes = vec![None; timeouts.len()];
+    for _ in 0..MAX_LOCK_ATTEMPTS {
+        let undecided: Vec<_> = (0..timeouts.len()).filter(|place| outcomes[*place].is_none()).collect();
+        for places in undecided.chunks(MAX_BATCH) {
+            let batch: Vec<_> = places.iter().map(|place| &timeouts[*place]).collect();
+            for (place, outcome) in places.iter().zip(close_each(app, &batch).await?) {
+                outcomes[*place] = outcome;
             }
-            Err(error) => return Err(error),
         }
+        if outcomes.iter().all(Option::is_some) {
+            break;
+        }
+        tokio::time::sleep(LOCK_PAUSE).await;
+    }
+    Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(IdleOutcome::Failed)).collect())
+}
+
+/// Closes the batch as a whole, or otherwise its members one by one. None: another transaction has locked the conversation.
+async fn close_each(app: &App, batch: &[&IdleTimeout]) -> Result<Vec<Option<IdleOutcome>>, ConversationError> {
+    match close_batch(app, batch).await {
+        Ok(outcomes) => return Ok(outcomes),
+        // Of the database, not of a row: the caller repeats the call.
+        Err(error) if is_connection_lost(&error) => return Err(error.into()),
+        Err(error) => tracing::debug!(%error, members = batch.len(), "idle conversations are closed one by one"),
+    }
+    let mut outcomes = Vec::with_capacity(batch.len());
+    for timeout in batch {
+        outcomes.push(match close_batch(app, &[*timeout]).await {
+            Ok(mut outcomes) => outcomes.pop().flatten(),
+            Err(error) if is_connection_lost(&error) => return Err(error.into()),
+            Err(error) => {
+                tracing::error!(%error, conversation_id = %timeout.conversation, "an idle conversation cannot be closed");
+                Some(IdleOutcome::Failed)
+            }
+        });
     }
     Ok(outcomes)
 }
 
-async fn close_batch(app: &App, batch: &[IdleTimeout]) -> Result<Vec<IdleOutcome>, ConversationError> {
+async fn close_batch(app: &App, batch: &[&IdleTimeout]) -> Result<Vec<Option<IdleOutcome>>, DbErr> {
     let store = conversation_batch(&app.db);
     let mut tx = app.db.begin_batch().await?;
     let keys: Vec<_> = batch.iter().map(|timeout| (timeout.account, timeout.conversation)).collect();
-    let mut conversations = store.lock(&tx, &keys).await?;
+    let LockedRows { mut conversations, busy, unreadable } = store.lock(&tx, &keys).await?;
     let facts = closing_facts::find_many(tx.conn(), &conversations.values().collect::<Vec<_>>()).await?;
     // Read after the lock: a message that committed before counts, one that comes later finds the close.
     let now = tx.now().await?;
@@ -67,21 +101,39 @@ async fn close_batch(app: &App, batch: &[IdleTimeout]) -> Result<Vec<IdleOutcome
     let mut outcomes = Vec::with_capacity(batch.len());
     for timeout in batch {
         let key = (timeout.account, timeout.conversation);
-        let Some(conversation) = conversations.get_mut(&key) else {
-            outcomes.push(IdleOutcome::NotFound);
-            continue;
-        };
-        let facts = facts.get(&key).cloned().unwrap_or_default();
-        outcomes.push(match conversation.close_idle(timeout.session, facts, now) {
-            Ok(()) => {
-                rows.take_from(conversation, &frontdesk_telemetry::traceparent())?;
-                IdleOutcome::Closed
+        outcomes.push(match conversations.get_mut(&key) {
+            Some(conversation) => {
+                let facts = facts.get(&key).cloned().unwrap_or_default();
+                Some(close(conversation, timeout.session, facts, &mut rows, now)?)
             }
-            Err(IdleRejection::VisitorActive { idle_at }) => IdleOutcome::VisitorActive { idle_at },
-            Err(IdleRejection::NotInCharge) => IdleOutcome::NotInCharge,
+            None if busy.contains(&key) => None,
+            None => Some(match unreadable.get(&key) {
+                Some(error) => {
+                    tracing::error!(error, conversation_id = %timeout.conversation, "an idle conversation cannot be read");
+                    IdleOutcome::Failed
+                }
+                None => IdleOutcome::NotFound,
+            }),
         });
     }
     conversation_batch::save(&*store, &mut tx, &app.notifier, &conversations, rows, RequestBatch::default()).await?;
     tx.commit().await?;
     Ok(outcomes)
+}
+
+fn close(
+    conversation: &mut Conversation,
+    session: Uuid,
+    facts: ClosingFacts,
+    rows: &mut NewRows,
+    now: Time,
+) -> Result<IdleOutcome, DbErr> {
+    Ok(match conversation.close_idle(session, facts, now) {
+        Ok(()) => {
+            rows.take_from(conversation, &frontdesk_telemetry::traceparent())?;
+            IdleOutcome::Closed
+        }
+        Err(IdleRejection::VisitorActive { idle_at }) => IdleOutcome::VisitorActive { idle_at },
+        Err(IdleRejection::NotInCharge) => IdleOutcome::NotInCharge,
+    })
 }

@@ -95,7 +95,7 @@ impl Conversation {
         now: Time,
     ) -> Result<Entry, Rejection> {
         self.require_open()?;
-        self.last_visitor_activity_at = now;
+        self.last_visitor_activity_at = self.not_before_the_last(now);
         Ok(self.append_message(Actor::visitor(&self.visitor_id), content, request_id, now))
     }
 
@@ -191,6 +191,7 @@ impl Conversation {
     ) -> Result<(), Rejection> {
         self.require_open()?;
         let bot = self.require_in_charge(session)?;
+        let now = self.not_before_the_last(now);
         self.end_bot_session();
         self.owner = None;
         self.epoch += 1;
@@ -251,6 +252,7 @@ impl Conversation {
         if has_newer {
             return Err(Rejection::NewerConversationOpen);
         }
+        let now = self.not_before_the_last(now);
         self.status = Status::Open;
         self.close_reason = None;
         self.closed_at = None;
@@ -269,6 +271,18 @@ impl Conversation {
             Some(in_charge) if in_charge.id == session => Ok(in_charge.bot),
             _ => Err(Rejection::SessionNotInCharge),
         }
+    }
+
+    /// The time of what happens now. The database's clock may be set back, also by a failover to another server; the times of a
+    /// conversation never go back.
+    fn not_before_the_last(&self, now: Time) -> Time {
+        now.max(self.last_activity_at)
+    }
+
+    /// The time at which the visitor's next conversation starts: later than everything in this one, so that the order of their
+    /// conversations is that of their starts.
+    pub(crate) fn time_after(&self, now: Time) -> Time {
+        now.max(self.last_activity_at.max(self.created_at).plus(Duration::from_micros(1)))
     }
 
     fn started_with(&self, session: Uuid) -> bool {
@@ -294,6 +308,7 @@ impl Conversation {
     }
 
     fn assign(&mut self, to: Option<Owner>, by: Actor, cause: AssignmentCause, now: Time) {
+        let now = self.not_before_the_last(now);
         let from = std::mem::replace(&mut self.owner, to);
         let ended_session = self.end_bot_session();
         self.had_agent |= to.is_some_and(Owner::is_agent);
@@ -305,6 +320,7 @@ impl Conversation {
     }
 
     fn close(&mut self, reason: CloseReason, by: Actor, facts: ClosingFacts, now: Time) {
+        let now = self.not_before_the_last(now);
         let bot_session = self.end_bot_session();
         self.status = Status::Closed;
         self.close_number += 1;
@@ -326,6 +342,7 @@ impl Conversation {
     }
 
     fn add_entry(&mut self, author: Actor, content: Content, request_id: Option<String>, now: Time) -> Entry {
+        let now = self.not_before_the_last(now);
         self.last_sequence += 1;
         let visitor_sequence = content.is_visible_to_visitor().then(|| {
             self.last_visitor_sequence += 1;

@@ -135,6 +135,25 @@ fn c11_while_a_bot_is_in_charge_an_agent_takes_over_first() {
 }
 
 /// A small generator, so that a failing run can be repeated from its seed.
+#[test]
+fn c3_b4_times_never_go_back_when_the_clock_is_set_back() {
+    let back = START.minus(Duration::from_secs(3_600));
+    let mut conversation = with_bot();
+    let late = START.plus(Duration::from_secs(60));
+    conversation.append_visitor_message(text(), None, late).unwrap();
+    conversation.append_visitor_message(text(), None, back).unwrap();
+    conversation.append_bot_message(uuid(9), text(), back).unwrap();
+    assert_eq!(conversation.last_visitor_activity_at, late, "the timeout is not earlier for it");
+    conversation.change_owner(change(Some(Owner::agent(uuid(5))), 1), back).unwrap();
+    conversation.close_by_agent(uuid(5), None, ClosingFacts::default(), back).unwrap();
+    assert_eq!(conversation.closed_at, Some(late));
+    conversation.reopen(uuid(5), false, back).unwrap();
+    assert_eq!(conversation.last_activity_at, late);
+    assert!(conversation.new_entries.iter().all(|entry| entry.created_at == late));
+    assert!(conversation.time_after(back) > late, "the visitor's next conversation");
+    assert_eq!(conversation.time_after(late.plus(TIMEOUT)), late.plus(TIMEOUT));
+}
+
 fn next(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     *seed >> 33

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use frontdesk_api::{parse_id, parse_optional_id, validated};
+use frontdesk_api::{ApiError, parse_id, parse_optional_id, validated};
 use frontdesk_auth::{Caller, CallerKind};
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     App,
-    commands::{self, ChangeAssignee, CloseByBot, HandOff, IdleTimeout, PostMessage, RecordAnswer},
+    commands::{self, ChangeAssignee, CloseByBot, HandOff, IdleOutcome, IdleTimeout, PostMessage, RecordAnswer},
     domain::{Actor, ActorKind, Agent, AppendMessage, Bot, Button, Owner, OwnerChange, RosterState},
     queries,
 };
@@ -124,7 +124,10 @@ impl ArbiterService for Arbiter {
             })
         });
         let timeouts = timeouts.collect::<Result<Vec<_>, Status>>()?;
-        let outcomes = commands::close_idle_conversations(&self.0, timeouts).await?;
+        let outcomes = commands::close_idle_conversations(&self.0, &timeouts).await?;
+        if !request.handles_failed && outcomes.iter().any(|outcome| matches!(outcome, IdleOutcome::Failed)) {
+            return Err(ApiError::unavailable("a conversation cannot be closed now; the others are closed").into());
+        }
         let results = request.conversations.into_iter().zip(outcomes);
         let results = results.map(|(idle, outcome)| convert::idle_result(idle.conversation_id, outcome)).collect();
         Ok(Response::new(pb::CloseIdleConversationsResponse { results }))

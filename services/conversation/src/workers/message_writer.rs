@@ -1,9 +1,10 @@
-//! The message writer: appends the messages that wait, as one batch in one transaction.
+//! The message writer: appends the messages of a batch in one transaction.
 //!
 //! Appending a message is the most frequent write of the service, and most of its cost is round trips and the commit. So
-//! requests queue here, and a worker takes those that queued while it wrote the batch before; a single request waits for no
-//! timer. Each member is decided by itself, on its conversation as the members before it left it: a member that is rejected,
-//! repeated or unknown affects no other, and when a batch cannot be written as a whole, its members are written one by one.
+//! requests queue (`message_queue.rs`) and are written together. Each member is decided by itself, on its conversation as the
+//! members before it left it: a member that is rejected, repeated or unknown affects no other, and when a batch cannot be
+//! written as a whole, its members are written one by one. A batch waits for no lock: a message whose conversation another
+//! transaction has locked is given back.
 //!
 //! A caller is answered after the commit. After a lost connection it is unknown whether the batch was committed, so the caller
 //! repeats with the same request id.
@@ -16,27 +17,21 @@ use frontdesk_db::{AccountId, Db, is_connection_lost};
 use frontdesk_idempotency::{ClaimError, Key};
 use futures::FutureExt;
 use sea_orm::DbErr;
-use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio::{sync::oneshot, time::Instant};
 use uuid::Uuid;
 
+use super::locked_messages::{MAX_WAIT, pause};
 use crate::{
     domain::{AppendMessage, Context, Conversation, Entry, Rejection},
     store::{
         NewRows,
         conversation_batch::{
-            self as store, BatchContext, ContextRequest, ConversationBatch, LockedConversations, RowKey,
+            self as store, BatchContext, ContextRequest, ConversationBatch, LockedConversations, LockedRows, RowKey,
         },
         display_names::DisplayNames,
     },
 };
 
-/// Maximum number of messages in one batch.
-const MAX_BATCH: usize = 128;
-/// Maximum number of requests in one worker's queue; further callers wait until the queue has space.
-const QUEUE_CAPACITY: usize = 1024;
-/// Number of workers on PostgreSQL: while one batch is committed the other is put together. SQLite has one writer anyway.
-const WORKERS: usize = 2;
 /// Maximum number of attempts to write one message whose request id another transaction used meanwhile.
 const MAX_ATTEMPTS: u32 = 3;
 
@@ -67,80 +62,39 @@ pub(crate) enum WriteError {
     Rejected(Rejection, Box<Conversation>),
     /// The connection was lost: the message may have been appended.
     ConnectionLost,
+    /// Another transaction has had the conversation locked for too long.
+    Locked,
     Db(DbErr),
 }
 
-type WriteResult = Result<WriteOutcome, WriteError>;
+pub(super) type WriteResult = Result<WriteOutcome, WriteError>;
 
-struct QueuedWrite {
+/// The result of an attempt. None: another transaction has locked the conversation, and nothing was decided.
+type Attempt = Option<WriteResult>;
+
+/// A request in the queue, with the caller who waits for its answer.
+pub(super) struct QueuedWrite {
     request: WriteRequest,
     /// Trace of the call, for its events.
     traceparent: String,
     answer: oneshot::Sender<WriteResult>,
+    /// When its conversation was first found to be locked.
+    pub(super) locked_since: Option<Instant>,
 }
 
-/// The queues of the message writer's workers. Clones share them.
-#[derive(Clone)]
-pub(crate) struct MessageQueue(Arc<Shared>);
-
-struct Shared {
-    writer: BatchWriter,
-    queues: Vec<Queue>,
-}
-
-/// The queue of one worker, which holds the receiver while it runs.
-struct Queue {
-    sender: mpsc::Sender<QueuedWrite>,
-    receiver: Mutex<mpsc::Receiver<QueuedWrite>>,
-}
-
-impl MessageQueue {
-    /// Empty queues, for [`MessageQueue::run_worker`].
-    pub(crate) fn new(db: &Db, clock: &Clock, notifier: &ChangeNotifier) -> Self {
-        let workers = if db.is_sqlite() { 1 } else { WORKERS };
-        let queues = (0..workers).map(|_| {
-            let (sender, receiver) = mpsc::channel(QUEUE_CAPACITY);
-            Queue { sender, receiver: Mutex::new(receiver) }
-        });
-        let queues = queues.collect();
-        Self(Arc::new(Shared { writer: BatchWriter::new(db, clock, notifier, store::conversation_batch(db)), queues }))
-    }
-
-    /// Number of workers to run.
-    pub(crate) fn workers(&self) -> usize {
-        self.0.queues.len()
-    }
-
-    /// Appends the message in the next batch.
-    pub(crate) async fn write(&self, request: WriteRequest) -> WriteResult {
-        // A conversation always has the same worker: two batches of one process never wait for each other's locks.
-        let queue = &self.0.queues[request.conversation.as_u128() as usize % self.0.queues.len()];
+impl QueuedWrite {
+    pub(super) fn new(request: WriteRequest) -> (Self, oneshot::Receiver<WriteResult>) {
         let (answer, answered) = oneshot::channel();
-        let queued = QueuedWrite { request, traceparent: frontdesk_telemetry::traceparent(), answer };
-        match queue.sender.send(queued).await {
-            Ok(()) => answered.await.unwrap_or(Err(WriteError::ConnectionLost)),
-            // The workers end with the shutdown: the last calls write their messages themselves.
-            Err(mpsc::error::SendError(queued)) => self.0.writer.write_one(&queued).await,
-        }
+        (Self { request, traceparent: frontdesk_telemetry::traceparent(), answer, locked_since: None }, answered)
     }
 
-    /// Runs one worker, which writes its queue in batches until the shutdown.
-    pub(crate) async fn run_worker(self, worker: usize, shutdown: CancellationToken) {
-        let mut queue = self.0.queues[worker].receiver.lock().await;
-        let mut batch = Vec::with_capacity(MAX_BATCH);
-        loop {
-            tokio::select! {
-                biased;
-                received = queue.recv_many(&mut batch, MAX_BATCH) => {
-                    if received == 0 {
-                        return;
-                    }
-                    self.0.writer.write(std::mem::take(&mut batch)).await;
-                }
-                // After it is closed, the queue still returns the messages that it holds.
-                () = shutdown.cancelled(), if !queue.is_closed() => queue.close(),
-            }
-        }
+    pub(super) fn row(&self) -> RowKey {
+        (self.request.account, self.request.conversation)
+    }
+
+    pub(super) fn answer(self, result: WriteResult) {
+        // A caller that no longer listens changes nothing: the message stays.
+        let _ = self.answer.send(result);
     }
 }
 
@@ -167,7 +121,7 @@ impl From<DbErr> for BatchError {
 }
 
 /// Writes batches.
-struct BatchWriter {
+pub(super) struct BatchWriter {
     db: Db,
     clock: Clock,
     notifier: ChangeNotifier,
@@ -175,72 +129,98 @@ struct BatchWriter {
 }
 
 impl BatchWriter {
-    fn new(db: &Db, clock: &Clock, notifier: &ChangeNotifier, store: Arc<dyn ConversationBatch>) -> Self {
+    pub(super) fn new(db: &Db, clock: &Clock, notifier: &ChangeNotifier, store: Arc<dyn ConversationBatch>) -> Self {
         Self { db: db.clone(), clock: clock.clone(), notifier: notifier.clone(), store }
     }
 
-    /// Writes the batch, or otherwise its members one by one, and answers each.
-    async fn write(&self, batch: Vec<QueuedWrite>) {
+    /// Writes the batch, or otherwise its members one by one, and answers each. Returns those whose conversation is locked.
+    pub(super) async fn write(&self, batch: Vec<QueuedWrite>) -> Vec<QueuedWrite> {
+        if batch.is_empty() {
+            return batch;
+        }
         match self.try_batch(&batch).await {
-            Ok(results) => {
-                for (queued, result) in batch.into_iter().zip(results) {
-                    // A caller that no longer listens changes nothing: the message stays.
-                    let _ = queued.answer.send(result);
-                }
+            Ok(attempts) => {
+                let pairs = batch.into_iter().zip(attempts);
+                pairs.filter_map(|(queued, attempt)| answer_unless_locked(queued, attempt)).collect()
             }
             Err(BatchError::ConnectionLost) => {
-                for queued in batch {
-                    let _ = queued.answer.send(Err(WriteError::ConnectionLost));
-                }
+                batch.into_iter().for_each(|queued| queued.answer(Err(WriteError::ConnectionLost)));
+                Vec::new()
             }
             Err(error) => {
                 tracing::debug!(?error, members = batch.len(), "a batch of messages is written one by one");
-                for queued in batch {
-                    let result = self.write_one(&queued).await;
-                    let _ = queued.answer.send(result);
-                }
+                self.write_each(batch).await
             }
         }
     }
 
-    async fn write_one(&self, queued: &QueuedWrite) -> WriteResult {
-        for _ in 0..MAX_ATTEMPTS {
-            return match self.try_batch(std::slice::from_ref(queued)).await {
-                Ok(mut results) => results.pop().unwrap_or(Err(WriteError::ConnectionLost)),
-                // The next attempt finds the id that another transaction used.
-                Err(BatchError::RequestIdTaken) => continue,
-                Err(BatchError::ConnectionLost) => Err(WriteError::ConnectionLost),
-                Err(BatchError::Db(error)) => Err(WriteError::Db(error)),
-                Err(BatchError::Panicked) => Err(WriteError::Db(DbErr::Custom("the message writer panicked".into()))),
-            };
+    async fn write_each(&self, batch: Vec<QueuedWrite>) -> Vec<QueuedWrite> {
+        let mut locked: Vec<QueuedWrite> = Vec::new();
+        for queued in batch {
+            // A message does not overtake an earlier one of its conversation.
+            let is_locked = locked.iter().any(|earlier| earlier.row() == queued.row());
+            let attempt = if is_locked { None } else { self.write_one(&queued).await };
+            locked.extend(answer_unless_locked(queued, attempt));
         }
-        Err(WriteError::Db(DbErr::Custom("a request id is taken and cannot be found".into())))
+        locked
     }
 
-    async fn try_batch(&self, batch: &[QueuedWrite]) -> Result<Vec<WriteResult>, BatchError> {
+    async fn write_one(&self, queued: &QueuedWrite) -> Attempt {
+        for _ in 0..MAX_ATTEMPTS {
+            return match self.try_batch(std::slice::from_ref(queued)).await {
+                Ok(mut attempts) => attempts.pop().unwrap_or(Some(Err(WriteError::ConnectionLost))),
+                // The next attempt finds the id that another transaction used.
+                Err(BatchError::RequestIdTaken) => continue,
+                Err(BatchError::ConnectionLost) => Some(Err(WriteError::ConnectionLost)),
+                Err(BatchError::Db(error)) => Some(Err(WriteError::Db(error))),
+                Err(BatchError::Panicked) => {
+                    Some(Err(WriteError::Db(DbErr::Custom("the message writer panicked".into()))))
+                }
+            };
+        }
+        Some(Err(WriteError::Db(DbErr::Custom("a request id is taken and cannot be found".into()))))
+    }
+
+    /// Writes one message, and waits as long as a worker for its conversation.
+    pub(super) async fn write_waiting(&self, queued: &QueuedWrite) -> WriteResult {
+        let began = Instant::now();
+        loop {
+            if let Some(result) = self.write_one(queued).await {
+                return result;
+            }
+            let waited = began.elapsed();
+            if waited >= MAX_WAIT {
+                return Err(WriteError::Locked);
+            }
+            tokio::time::sleep(pause(waited)).await;
+        }
+    }
+
+    async fn try_batch(&self, batch: &[QueuedWrite]) -> Result<Vec<Attempt>, BatchError> {
         // A bug that one message meets must not end the worker.
         AssertUnwindSafe(self.write_batch(batch)).catch_unwind().await.unwrap_or(Err(BatchError::Panicked))
     }
 
     /// Writes the batch and returns each member's result, or writes nothing.
-    async fn write_batch(&self, batch: &[QueuedWrite]) -> Result<Vec<WriteResult>, BatchError> {
+    async fn write_batch(&self, batch: &[QueuedWrite]) -> Result<Vec<Attempt>, BatchError> {
         let mut tx = self.db.begin_batch().await?;
-        let rows: Vec<_> = batch.iter().map(|queued| (queued.request.account, queued.request.conversation)).collect();
-        let mut conversations = self.store.lock(&tx, &rows).await?;
-        let wanted = self.context_request(batch, &conversations);
+        let keys: Vec<_> = batch.iter().map(QueuedWrite::row).collect();
+        let mut locked = self.store.lock(&tx, &keys).await?;
+        let wanted = self.context_request(batch, &locked.conversations);
         let mut context = self.store.load_context(&tx, wanted).await?;
 
         let mut rows = NewRows::new(context.now);
         let mut results = Vec::with_capacity(batch.len());
         for queued in batch {
-            results.push(append(queued, &mut conversations, &mut context, &mut rows)?);
+            let is_busy = locked.busy.contains(&queued.row());
+            results.push(if is_busy { None } else { Some(append(queued, &mut locked, &mut context, &mut rows)?) });
         }
         if rows.is_empty() {
             return Ok(results);
         }
 
         let requests = context.requests;
-        if !store::save(&*self.store, &mut tx, &self.notifier, &conversations, rows, requests).await? {
+        if !store::save(&*self.store, &mut tx, &self.notifier, &locked.conversations, rows, requests).await? {
             return Err(BatchError::RequestIdTaken);
         }
         // After a failed commit, whatever its error, nothing is known about the batch.
@@ -267,12 +247,15 @@ impl BatchWriter {
 /// Decides one member, on what the members before it left.
 fn append(
     queued: &QueuedWrite,
-    conversations: &mut LockedConversations,
+    locked: &mut LockedRows,
     context: &mut BatchContext,
     rows: &mut NewRows,
 ) -> Result<WriteResult, DbErr> {
     let WriteRequest { account, conversation, message, key } = &queued.request;
-    let found = conversations.get_mut(&(*account, *conversation));
+    if let Some(error) = locked.unreadable.get(&queued.row()) {
+        return Ok(Err(WriteError::Db(DbErr::Custom(error.clone()))));
+    }
+    let found = locked.conversations.get_mut(&(*account, *conversation));
     let Some(conversation) = found.filter(|conversation| message.may_address(conversation)) else {
         return Ok(Err(WriteError::NotFound));
     };
@@ -291,6 +274,17 @@ fn append(
     context.requests.store_result(key, &entry.sequence, context.now)?;
     let names = context.author_name(*account, &entry);
     Ok(Ok(WriteOutcome::Appended(Box::new(entry), names)))
+}
+
+/// Answers the message. Returns it when its conversation is locked.
+fn answer_unless_locked(queued: QueuedWrite, attempt: Attempt) -> Option<QueuedWrite> {
+    match attempt {
+        Some(result) => {
+            queued.answer(result);
+            None
+        }
+        None => Some(queued),
+    }
 }
 
 fn distinct(keys: impl Iterator<Item = RowKey>) -> Vec<RowKey> {

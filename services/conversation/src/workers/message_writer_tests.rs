@@ -1,8 +1,11 @@
 //! What the message writer promises, on SQLite and on PostgreSQL.
 
-use std::sync::{
-    Mutex as SyncMutex,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Mutex as SyncMutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
 use frontdesk_auth::{Actor, Caller, CallerKind};
@@ -12,12 +15,14 @@ use frontdesk_idempotency::RequestBatch;
 use frontdesk_proto::conversation::v1::PostMessageRequest;
 use frontdesk_testkit::{Mode, TestDatabase, on_both_modes};
 use futures::future::{BoxFuture, join_all};
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use sea_orm::{ConnectionTrait, Statement};
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
     domain::{Agent, ClosingFacts, Content, Greeting, NewConversation, RosterState, StartContext},
     store::{agents, conversations, entries},
+    workers::MessageQueue,
 };
 
 const ADA: Uuid = Uuid::from_u128(1);
@@ -109,12 +114,8 @@ impl Fixture {
 
     /// Writes them as one batch and returns their results.
     async fn batch(&self, requests: Vec<WriteRequest>) -> Vec<WriteResult> {
-        let queue = |request| {
-            let (answer, answered) = oneshot::channel();
-            (QueuedWrite { request, traceparent: String::new(), answer }, answered)
-        };
-        let (batch, answers): (Vec<_>, Vec<_>) = requests.into_iter().map(queue).unzip();
-        self.writer.write(batch).await;
+        let (batch, answers): (Vec<_>, Vec<_>) = requests.into_iter().map(QueuedWrite::new).unzip();
+        assert!(self.writer.write(batch).await.is_empty(), "no conversation is locked");
         join_all(answers).await.into_iter().map(|answer| answer.unwrap()).collect()
     }
 
@@ -156,7 +157,7 @@ struct Interrupted {
 
 #[async_trait::async_trait]
 impl ConversationBatch for Interrupted {
-    async fn lock(&self, tx: &Tx, conversations: &[RowKey]) -> Result<LockedConversations, DbErr> {
+    async fn lock(&self, tx: &Tx, conversations: &[RowKey]) -> Result<LockedRows, DbErr> {
         self.inner.lock(tx, conversations).await
     }
 
@@ -363,16 +364,58 @@ async fn c12_a_repeat_that_waited_for_the_lock_gets_the_first_answer_though_the_
     conversation.close_by_agent(ADA, None, ClosingFacts::default(), fixture.writer.clock.now()).unwrap();
     conversations::save(&mut tx, &fixture.writer.notifier, &mut conversation).await.unwrap();
 
-    let commit = async {
-        let waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        let waiting = || Statement::from_string(DbBackend::Postgres, waiting);
-        while fixture.writer.db.read().query_one_raw(waiting()).await.unwrap().is_none() {
-            tokio::task::yield_now().await;
+    let (repeat, answered) = QueuedWrite::new(fixture.message(id, "one"));
+    let locked = fixture.writer.write(vec![repeat]).await;
+    assert_eq!(locked.len(), 1, "it waits for the lock");
+    tx.commit().await.unwrap();
+    assert!(fixture.writer.write(locked).await.is_empty());
+    let answer = answered.await.unwrap();
+    assert!(matches!(answer, Ok(WriteOutcome::Duplicate { sequence: 7 })), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c3_a_locked_conversation_delays_only_its_own_messages_and_they_keep_their_order() {
+    let fixture = fixture(Mode::Distributed).await;
+    let held = fixture.start("held").await;
+    let mut others = Vec::new();
+    for visitor in ["a", "b", "c", "d"] {
+        others.push(fixture.start(visitor).await);
+    }
+    let BatchWriter { db, clock, notifier, .. } = &fixture.writer;
+    let (queue, shutdown) = (MessageQueue::new(db, clock, notifier), CancellationToken::new());
+    let workers: Vec<_> =
+        (0..queue.workers()).map(|worker| tokio::spawn(queue.clone().run_worker(worker, shutdown.clone()))).collect();
+
+    let tx = db.begin().await.unwrap();
+    conversations::find_for_update(&tx, fixture.account, held).await.unwrap().unwrap();
+    let mut waiting = Vec::new();
+    for text in ["first", "second", "third"] {
+        let (queue_of_held, request) = (queue.clone(), fixture.message(held, text));
+        waiting.push(tokio::spawn(async move { queue_of_held.write(request).await }));
+        // Each of the others is written while the messages before it wait.
+        for (number, id) in others.iter().enumerate() {
+            let request = fixture.message(*id, &format!("{text} {number}"));
+            let written = tokio::time::timeout(Duration::from_secs(5), queue.write(request)).await;
+            sequence(&written.expect("an answer while another conversation is locked"));
         }
-        tx.commit().await.unwrap();
+    }
+    assert!(waiting.iter().all(|write| !write.is_finished()));
+    drop(tx);
+    let results: Vec<_> = join_all(waiting).await.into_iter().map(|result| sequence(&result.unwrap())).collect();
+    assert_eq!(results, [2, 3, 4]);
+    assert_eq!(fixture.thread(held).await, ["first", "second", "third"]);
+
+    // A call after the shutdown writes its message itself, and waits as well.
+    shutdown.cancel();
+    join_all(workers).await;
+    let tx = db.begin().await.unwrap();
+    conversations::find_for_update(&tx, fixture.account, held).await.unwrap().unwrap();
+    let late = queue.write(fixture.message(held, "late"));
+    let release = async {
+        tokio::task::yield_now().await;
+        drop(tx);
     };
-    let (results, ()) = tokio::join!(fixture.batch(vec![fixture.message(id, "one")]), commit);
-    assert!(matches!(results[0], Ok(WriteOutcome::Duplicate { sequence: 7 })), "{results:?}");
+    assert_eq!(sequence(&tokio::join!(late, release).0), 5);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

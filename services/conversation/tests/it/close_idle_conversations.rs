@@ -12,7 +12,8 @@ use frontdesk_proto::{
     event::v1::ConversationClosed,
 };
 use frontdesk_testkit::{Mode, new_id, on_both_modes, request_id};
-use tonic::Request;
+use sea_orm::ConnectionTrait;
+use tonic::{Code, Request};
 
 use crate::fixture::{BotChat, Fixture, TIMEOUT, twenty};
 
@@ -20,6 +21,8 @@ on_both_modes!(
     b4_b5_each_is_closed_or_answered_with_what_is_true,
     b4_a_visitors_message_postpones_the_close,
     e5_twenty_timeouts_at_once_close_once,
+    b4_e2_a_conversation_that_cannot_be_closed_holds_up_no_other_one,
+    b4_a_caller_of_the_release_before_is_refused_after_the_others_are_closed,
 );
 
 fn idle(account: AccountId, chat: &BotChat) -> IdleConversation {
@@ -77,4 +80,60 @@ async fn e5_twenty_timeouts_at_once_close_once(mode: Mode) {
     let results = twenty(|_| close_idle(&fixture, vec![idle(fixture.account, &chat)])).await;
     assert!(results.iter().all(|results| results[0].outcome() == IdleOutcome::Closed));
     assert_eq!(fixture.service.appended::<ConversationClosed>().await.len(), 1);
+}
+
+/// Chats with silent visitors, of which the middle one cannot be closed: the third has a word that this release does not know,
+/// and the sixth an event number that is taken.
+async fn with_bad_rows(fixture: &Fixture) -> Vec<IdleConversation> {
+    let mut chats = Vec::new();
+    for number in 0..8 {
+        chats.push(fixture.bot_chat(&number.to_string()).await);
+    }
+    fixture.service.clock.advance(TIMEOUT).unwrap();
+    let tx = fixture.service.db.begin().await.unwrap();
+    for sql in [
+        "UPDATE conversations SET close_reason = 'LATER_RELEASE' WHERE visitor_id = '2'",
+        "UPDATE conversations SET version = 0 WHERE visitor_id = '5'",
+    ] {
+        tx.conn().execute_unprepared(sql).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    chats.iter().map(|chat| idle(fixture.account, chat)).collect()
+}
+
+async fn b4_e2_a_conversation_that_cannot_be_closed_holds_up_no_other_one(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let asked = with_bad_rows(&fixture).await;
+    for _ in 0..2 {
+        let results = close_idle(&fixture, asked.clone()).await;
+        for (number, result) in results.iter().enumerate() {
+            let expected = if [2, 5].contains(&number) { IdleOutcome::Failed } else { IdleOutcome::Closed };
+            assert_eq!((number, result.outcome()), (number, expected));
+        }
+    }
+    assert_eq!(fixture.service.appended::<ConversationClosed>().await.len(), 6);
+}
+
+async fn b4_a_caller_of_the_release_before_is_refused_after_the_others_are_closed(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let conversations = with_bad_rows(&fixture).await;
+    let request = Request::new(CloseIdleConversationsRequest { conversations, handles_failed: false });
+    let refused = fixture.arbiter("bot-session").close_idle_conversations(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert_eq!(fixture.service.appended::<ConversationClosed>().await.len(), 6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b4_a_locked_conversation_is_put_off_and_the_others_are_closed() {
+    let fixture = Fixture::start(Mode::Distributed).await;
+    let (held, other) = (fixture.bot_chat("held").await, fixture.bot_chat("other").await);
+    fixture.service.clock.advance(TIMEOUT).unwrap();
+    let asked = vec![idle(fixture.account, &held), idle(fixture.account, &other)];
+    let tx = fixture.service.db.begin().await.unwrap();
+    tx.conn().execute_unprepared("SELECT 1 FROM conversations WHERE visitor_id = 'held' FOR UPDATE").await.unwrap();
+    let results = close_idle(&fixture, asked.clone()).await;
+    assert_eq!([results[0].outcome(), results[1].outcome()], [IdleOutcome::Failed, IdleOutcome::Closed]);
+    drop(tx);
+    let results = close_idle(&fixture, asked).await;
+    assert!(results.iter().all(|result| result.outcome() == IdleOutcome::Closed), "{results:?}");
 }

@@ -35,6 +35,7 @@ pub(crate) async fn append_message(
             let read = app.db.read_for(caller.account).await?;
             Err(reject(&read.conn(), *conversation, rejection).await)
         }
+        Err(WriteError::Locked) => Err(ConversationError::Locked),
         Err(WriteError::ConnectionLost) => Err(ConversationError::DatabaseLost),
         Err(WriteError::Db(error)) => Err(error.into()),
     }

@@ -12,6 +12,7 @@ use frontdesk_proto::{
     actor::v1::{Actor as PbActor, ActorKind as PbActorKind},
     assignment::v1::AssignmentCause as PbCause,
     conversation::{internal::v1 as internal, v1 as pb},
+    says_something,
 };
 use tonic::Status;
 use uuid::Uuid;
@@ -51,10 +52,11 @@ pub(super) fn optional_key<M: prost::Message + prost::Name>(
     (!request_id.is_empty()).then(|| Key::new(caller, request_id, request))
 }
 
-/// Requires more than spaces and line breaks.
+/// Requires a character that is shown.
 pub(super) fn require_text(text: &str) -> Result<(), Status> {
-    if text.trim().is_empty() {
-        return Err(invalid("text", "must say something: it holds only spaces and line breaks"));
+    if !says_something(text) {
+        let remedy = "must say something: it holds only spaces, line breaks and invisible characters";
+        return Err(invalid("text", remedy));
     }
     Ok(())
 }
@@ -256,6 +258,7 @@ pub(super) fn idle_result(conversation_id: String, outcome: IdleOutcome) -> inte
         IdleOutcome::VisitorActive { idle_at } => (internal::IdleOutcome::VisitorActive, Some(idle_at.to_proto())),
         IdleOutcome::NotInCharge => (internal::IdleOutcome::NotInCharge, None),
         IdleOutcome::NotFound => (internal::IdleOutcome::NotFound, None),
+        IdleOutcome::Failed => (internal::IdleOutcome::Failed, None),
     };
     internal::IdleResult { conversation_id, outcome: outcome.into(), idle_time }
 }

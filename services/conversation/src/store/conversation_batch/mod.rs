@@ -6,16 +6,22 @@
 mod postgres;
 mod sqlite;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use frontdesk_bus::ChangeNotifier;
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Db, Tx};
 use frontdesk_idempotency::{Key, RequestBatch};
-use sea_orm::DbErr;
+use sea_orm::{DbErr, FromQueryResult, QueryResult};
 use uuid::Uuid;
 
-use super::{NewRows, closing_snapshots, display_names::DisplayNames, new_rows::notify_on_commit};
+use super::{
+    NewRows, closing_snapshots, display_names::DisplayNames, entity::conversation, new_rows::notify_on_commit,
+};
 use crate::domain::{Agent, Bot, Conversation, Entry, Owner, OwnerKind};
 
 /// Account and id of a row.
@@ -24,15 +30,45 @@ pub(crate) type RowKey = (AccountId, Uuid);
 /// The locked conversations of a batch, by account and id.
 pub(crate) type LockedConversations = HashMap<RowKey, Conversation>;
 
+/// The rows of a batch. Those that are in none of the fields do not exist.
+#[derive(Debug, Default)]
+pub(crate) struct LockedRows {
+    /// Locked until the transaction ends.
+    pub(crate) conversations: LockedConversations,
+    /// Locked by another transaction. A batch does not wait for them: its other members would wait too.
+    pub(crate) busy: HashSet<RowKey>,
+    /// Rows with a value that this release does not know, and the error about it.
+    pub(crate) unreadable: HashMap<RowKey, String>,
+}
+
+impl LockedRows {
+    fn add(&mut self, row: &QueryResult) -> Result<(), DbErr> {
+        let key = row_key(row)?;
+        match conversation::Model::from_query_result(row, "") {
+            Ok(row) => drop(self.conversations.insert(key, row.into())),
+            Err(error) => drop(self.unreadable.insert(key, error.to_string())),
+        }
+        Ok(())
+    }
+
+    fn contains(&self, key: &RowKey) -> bool {
+        self.conversations.contains_key(key) || self.unreadable.contains_key(key)
+    }
+}
+
+fn row_key(row: &QueryResult) -> Result<RowKey, DbErr> {
+    Ok((row.try_get("", "account_id")?, row.try_get("", "id")?))
+}
+
 /// The steps of the transaction of a batch, in their order.
 #[async_trait::async_trait]
 pub(crate) trait ConversationBatch: Send + Sync {
-    /// The conversations that exist, locked until the transaction ends.
-    async fn lock(&self, tx: &Tx, conversations: &[RowKey]) -> Result<LockedConversations, DbErr>;
+    /// Locks the conversations that exist and are not locked by another transaction.
+    async fn lock(&self, tx: &Tx, conversations: &[RowKey]) -> Result<LockedRows, DbErr>;
 
-    /// What the decisions need besides the conversations. A statement of its own after [`Self::lock`]: while that one waits
-    /// for a row, another transaction commits, and what it looked up beside the lock would be as of before that commit (READ
-    /// COMMITTED reads a statement as of its beginning).
+    /// What the decisions need besides the conversations. A statement of its own after [`Self::lock`]: another transaction may
+    /// commit between the beginning of that one and its lock, and what it looked up beside the lock would be as of before that
+    /// commit (READ COMMITTED reads a statement as of its beginning).
     async fn load_context(&self, tx: &Tx, wanted: ContextRequest<'_>) -> Result<BatchContext, DbErr>;
 
     /// Saves the rows of the conversations that changed, what was added to them, and the request ids. Returns the number of

@@ -4,7 +4,7 @@
 //! Lists travel as one array per column. sea-orm's arrays hold no NULLs: a column that may be NULL travels as a value that it
 //! never has (the zero UUID, zero, the empty text), and becomes NULL in the statement.
 
-use std::sync::LazyLock;
+use std::{collections::HashSet, sync::LazyLock};
 
 use frontdesk_clock::Time;
 use frontdesk_db::Tx;
@@ -13,7 +13,7 @@ use frontdesk_outbox::Events;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, IdenStatic, Iterable, Statement, Value};
 use uuid::Uuid;
 
-use super::{BatchContext, ContextRequest, ConversationBatch, LockedConversations, RowKey};
+use super::{BatchContext, ContextRequest, ConversationBatch, LockedRows, RowKey, row_key};
 use crate::{
     domain::Conversation,
     store::{
@@ -26,20 +26,22 @@ pub(super) struct PostgresBatch;
 
 #[async_trait::async_trait]
 impl ConversationBatch for PostgresBatch {
-    /// Locks in the order of the ids: two transactions that lock many wait for each other, and never in a circle.
-    async fn lock(&self, tx: &Tx, conversations: &[RowKey]) -> Result<LockedConversations, DbErr> {
-        let (mut accounts, mut ids) = unzip(conversations);
-        for list in [&mut accounts, &mut ids] {
-            list.sort_unstable();
-            list.dedup();
+    /// One statement while no row is absent or locked by another transaction; a second one tells those two apart.
+    async fn lock(&self, tx: &Tx, conversations: &[RowKey]) -> Result<LockedRows, DbErr> {
+        let mut wanted = conversations.to_vec();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut rows = LockedRows::default();
+        for row in tx.conn().query_all_raw(by_keys(&LOCK, &wanted)).await? {
+            rows.add(&row)?;
         }
-        let lock = Statement::from_sql_and_values(DbBackend::Postgres, LOCK.as_str(), [ids.into(), accounts.into()]);
-        let mut locked = LockedConversations::new();
-        for row in tx.conn().query_all_raw(lock).await? {
-            let row = conversation::Model::from_query_result(&row, "")?;
-            locked.insert((row.account_id, row.id), row.into());
+        wanted.retain(|key| !rows.contains(key));
+        if !wanted.is_empty() {
+            let existing = tx.conn().query_all_raw(by_keys(EXISTING, &wanted)).await?;
+            let existing = existing.iter().map(row_key).collect::<Result<HashSet<_>, _>>()?;
+            rows.busy = wanted.into_iter().filter(|key| existing.contains(key)).collect();
         }
-        Ok(locked)
+        Ok(rows)
     }
 
     async fn load_context(&self, tx: &Tx, wanted: ContextRequest<'_>) -> Result<BatchContext, DbErr> {
@@ -82,11 +84,20 @@ fn unzip(keys: &[RowKey]) -> (Vec<Uuid>, Vec<Uuid>) {
     keys.iter().map(|(account, id)| (account.0, *id)).unzip()
 }
 
+fn by_keys(sql: &str, keys: &[RowKey]) -> Statement {
+    let (mut accounts, ids) = unzip(keys);
+    accounts.dedup();
+    Statement::from_sql_and_values(DbBackend::Postgres, sql, [ids.into(), accounts.into()])
+}
+
+/// The rows that exist, locked or not.
+const EXISTING: &str = "SELECT account_id, id FROM conversations WHERE id = ANY ($1) AND account_id = ANY ($2)";
+
 /// Columns by name: a prepared `*` breaks when a migration adds one.
 static LOCK: LazyLock<String> = LazyLock::new(|| {
     let columns: Vec<&str> = conversation::Column::iter().map(|column| column.as_str()).collect();
     format!(
-        "SELECT {} FROM conversations WHERE id = ANY ($1) AND account_id = ANY ($2) ORDER BY id FOR UPDATE",
+        "SELECT {} FROM conversations WHERE id = ANY ($1) AND account_id = ANY ($2) ORDER BY id FOR UPDATE SKIP LOCKED",
         columns.join(", ")
     )
 });

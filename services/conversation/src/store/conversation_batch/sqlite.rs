@@ -3,9 +3,9 @@
 
 use frontdesk_db::Tx;
 use frontdesk_idempotency::RequestBatch;
-use sea_orm::{Condition, DbErr, EntityTrait, entity::prelude::*, sea_query::ExprTrait};
+use sea_orm::{Condition, DbBackend, DbErr, EntityTrait, QueryTrait, entity::prelude::*, sea_query::ExprTrait};
 
-use super::{BatchContext, ContextRequest, ConversationBatch, LockedConversations, RowKey};
+use super::{BatchContext, ContextRequest, ConversationBatch, LockedRows, RowKey};
 use crate::{
     domain::Conversation,
     store::{
@@ -19,11 +19,15 @@ pub(super) struct SqliteBatch;
 
 #[async_trait::async_trait]
 impl ConversationBatch for SqliteBatch {
-    async fn lock(&self, tx: &Tx, conversations: &[RowKey]) -> Result<LockedConversations, DbErr> {
+    async fn lock(&self, tx: &Tx, conversations: &[RowKey]) -> Result<LockedRows, DbErr> {
         use conversation::{Column, Entity};
         let (accounts, ids): (Vec<_>, Vec<_>) = conversations.iter().copied().unzip();
-        let rows = Entity::find().filter(Column::AccountId.is_in(accounts)).filter(Column::Id.is_in(ids));
-        Ok(rows.all(tx.conn()).await?.into_iter().map(|row| ((row.account_id, row.id), row.into())).collect())
+        let wanted = Entity::find().filter(Column::AccountId.is_in(accounts)).filter(Column::Id.is_in(ids));
+        let mut rows = LockedRows::default();
+        for row in tx.conn().query_all_raw(wanted.build(DbBackend::Sqlite)).await? {
+            rows.add(&row)?;
+        }
+        Ok(rows)
     }
 
     async fn load_context(&self, tx: &Tx, wanted: ContextRequest<'_>) -> Result<BatchContext, DbErr> {
