@@ -96,6 +96,9 @@ fn line(texts: &mut impl Texts) {
         if !text.is_ascii() {
             compose(text, |character| is_override(character) || is_isolate(character) || is_zero_width(character));
         }
+        if !says_something(text) {
+            text.clear();
+        }
         text.truncate(text.trim_end().len());
         text.drain(..text.len() - text.trim_start().len());
     });
@@ -290,6 +293,8 @@ mod tests {
         };
         assert!(long("e\u{301}".repeat(200)), "200 letters, sent as 400");
         assert!(!long("e\u{301}".repeat(201)));
-        assert!(!long(" \u{200B}\u{FEFF}".into()), "the stored text is empty");
+        for empty in [" \u{200B}\u{FEFF}", "\u{AD}\u{2060}", "\u{200E} \u{200D}"] {
+            assert!(!long(empty.into()), "the stored text is empty");
+        }
     }
 }

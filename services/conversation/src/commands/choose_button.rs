@@ -4,7 +4,7 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{Begun, ConversationChange, find_entry, recognise};
+use super::steps::{Begun, ConversationChange, find_entry, recognise_before_message};
 use crate::{
     App,
     domain::{ChosenButton, Content, Entry, Rejection},
@@ -25,6 +25,7 @@ pub(crate) async fn choose_button(
     caller: &Caller,
     command: ChooseButton,
 ) -> Result<Entry, ConversationError> {
+    recognise_before_message(app, caller, command.chat, &command.key).await?;
     let mut begun = match ConversationChange::begin_chat(app, caller, command.chat, Some(command.key)).await? {
         Begun::First(begun) => begun,
         Begun::Repeat(begun, sequence) => {
@@ -35,7 +36,6 @@ pub(crate) async fn choose_button(
     let question =
         Entry::open_question(newest).filter(|question| question.visitor_sequence == Some(command.visitor_sequence));
     let label = question.as_ref().and_then(|question| question.button_label(&command.button_id));
-    recognise(app, &mut begun.tx, caller, &mut begun.conversation, begun.now).await?;
 
     let content = Content::Message {
         text: label.unwrap_or_default().to_owned(),

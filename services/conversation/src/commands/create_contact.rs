@@ -4,7 +4,7 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::take_typed_emails;
+use super::steps::{lock_addresses, take_typed_emails};
 use crate::{
     App,
     domain::{Contact, ContactUpdate},
@@ -37,10 +37,12 @@ async fn try_create(app: &App, caller: &Caller, command: &CreateContact) -> Resu
         return contacts::find(tx.conn(), caller.account, id).await?.ok_or(ConversationError::NotFound("contact"));
     }
 
+    let addresses: Vec<String> = command.contact.emails.iter().flatten().map(|email| email.address.clone()).collect();
+    lock_addresses(&tx, caller.account, &addresses, None).await?;
     let now = tx.now().await?;
     let empty = Contact::new(tx.new_id(), caller.account, now);
     let contact = empty.updated(command.contact.clone(), now).unwrap_or(empty);
-    take_typed_emails(&mut tx, &contact, now).await?;
+    take_typed_emails(app, &mut tx, &contact, now).await?;
     if let Some(taken) = contacts::insert(&mut tx, &contact).await? {
         return Err(ConversationError::Taken(taken));
     }

@@ -9,7 +9,7 @@ use crate::{
     App,
     domain::{Actor, Content, Rejection, Ticket, TicketStatus},
     error::ConversationError,
-    store::tickets,
+    store::{tickets, visitors},
 };
 
 pub(crate) struct CreateTicket {
@@ -34,11 +34,13 @@ pub(crate) async fn create_ticket(
         }
     };
     let contact_id = begun.conversation.contact_id;
+    let visitor = visitors::find(begun.tx.conn(), caller.account, &begun.conversation.visitor_id).await?;
     let ticket = Ticket {
         id: begun.tx.new_id(),
         account: caller.account,
         conversation_id: command.conversation,
         contact_id: contact_id.ok_or(ConversationError::rejected(Rejection::ContactUnknown))?,
+        of_contact: visitor.and_then(|visitor| visitor.own_contact()) == contact_id,
         subject: command.subject,
         status: TicketStatus::Open,
         url: command.url,

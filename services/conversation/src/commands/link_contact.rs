@@ -4,13 +4,14 @@ use frontdesk_auth::Caller;
 use uuid::Uuid;
 
 use super::steps::{
-    Begun, ConversationChange, VisitorInChat, link_visitor, mention_agent, require_active, require_known_agent,
+    Begun, ConversationChange, Identities, VisitorInChat, link_visitor, mention_agent, require_active,
+    require_known_agent,
 };
 use crate::{
     App,
-    domain::{Actor, Conversation, Visitor, VisitorLink},
+    domain::{Actor, Conversation, NewLink, Visitor},
     error::ConversationError,
-    store::{contacts, visitors},
+    store::{contacts, conversations},
 };
 
 pub(crate) struct LinkContact {
@@ -26,15 +27,26 @@ pub(crate) async fn link_contact(
 ) -> Result<Conversation, ConversationError> {
     let LinkContact { conversation, contact, agent } = command;
     require_known_agent(app, caller, agent).await?;
-    let mut begun = match ConversationChange::begin(app, caller, conversation, None).await? {
+    let tx = app.db.begin_for(caller.account).await?;
+    let visitor = conversations::find(tx.conn(), caller.account, conversation).await?;
+    let visitor = visitor.ok_or(ConversationError::NotFound("conversation"))?.visitor_id;
+    let identities = Identities {
+        account: caller.account,
+        addresses: &[],
+        visitor: Some(&visitor),
+        chat: Some(conversation),
+        contact: Some(contact),
+    };
+    let locked = identities.lock(&tx).await?;
+    identities.lock_rows(&tx, &locked).await?;
+    let mut begun = match ConversationChange::begin_in(app, tx, caller, conversation, None).await? {
         Begun::First(begun) => begun,
         Begun::Repeat(begun, ()) => return Ok(begun.conversation),
     };
     if contacts::find(begun.tx.conn(), caller.account, contact).await?.is_none() {
         return Err(ConversationError::NotFound("contact"));
     }
-    let before = visitors::find(begun.tx.conn(), caller.account, &begun.conversation.visitor_id).await?;
-    let own_contact = before.as_ref().and_then(Visitor::own_contact);
+    let own_contact = locked.visitor.as_ref().and_then(Visitor::own_contact);
     if own_contact == Some(contact) && begun.conversation.contact_id == Some(contact) {
         return Ok(begun.conversation);
     }
@@ -42,7 +54,8 @@ pub(crate) async fn link_contact(
     require_active(&begun.tx, caller.account, agent).await?;
     mention_agent(&begun.tx, caller.account, agent, caller.name.as_deref().unwrap_or_default()).await?;
     let whose = VisitorInChat::from(&begun.conversation);
-    link_visitor(app, &mut begun.tx, whose, (contact, VisitorLink::Verified), None).await?;
+    link_visitor(app, &mut begun.tx, whose, NewLink::verified(contact), begun.now).await?;
+    contacts::keep(&begun.tx, caller.account, contact).await?;
     begun.conversation.link_contact(contact, Actor::agent(agent), begun.now);
     begun.finish(Ok(())).await
 }

@@ -5,11 +5,12 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{Begun, ConversationChange, VisitorInChat, record_visitor_answer};
+use super::steps::{Begun, ConversationChange, VisitorAnswer, VisitorInChat, record_visitor_answer};
 use crate::{
     App,
     domain::{Actor, Conversation},
     error::ConversationError,
+    store::conversations,
 };
 
 pub(crate) struct RecordAnswer {
@@ -27,11 +28,15 @@ pub(crate) async fn record_answer(
     command: RecordAnswer,
 ) -> Result<Conversation, ConversationError> {
     let RecordAnswer { conversation, session, property, value, key } = command;
-    if property == "email" && frontdesk_mail_address::canonical(&value).is_none() {
+    let Some(answer) = VisitorAnswer::try_new(property, value) else {
         let remedy = "must be an address that mail can go to, such as ada@example.com";
         return Err(ConversationError::Fields(vec![FieldError::new("value", remedy)]));
-    }
-    let mut begun = match ConversationChange::begin(app, caller, conversation, key).await? {
+    };
+    let tx = app.db.begin_for(caller.account).await?;
+    let visitor = conversations::find(tx.conn(), caller.account, conversation).await?;
+    let visitor = visitor.ok_or(ConversationError::NotFound("conversation"))?.visitor_id;
+    let locked = answer.lock(&tx, caller.account, &visitor, conversation).await?;
+    let mut begun = match ConversationChange::begin_in(app, tx, caller, conversation, key).await? {
         Begun::First(begun) => begun,
         Begun::Repeat(begun, ()) => return Ok(begun.conversation),
     };
@@ -40,7 +45,7 @@ pub(crate) async fn record_answer(
         Err(rejection) => return Err(begun.reject(rejection).await),
     };
     let whose = VisitorInChat::from(&begun.conversation);
-    let contact = record_visitor_answer(app, &mut begun.tx, whose, &property, &value, begun.now).await?;
+    let contact = record_visitor_answer(app, &mut begun.tx, whose, answer, locked, begun.now).await?;
     begun.conversation.link_contact(contact, Actor::bot(bot), begun.now);
     begun.finish(Ok(())).await
 }

@@ -7,13 +7,16 @@ use frontdesk_idempotency::Key;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::steps::{contact_of_visitor, display_name, find_entry, recognise, unusable_token_email};
+use super::steps::{CallingVisitor, display_name, find_entry, recognise, unusable_token_email};
 use crate::{
     App,
     domain::{Channel, Content, Conversation, Entry, Greeting, NewConversation, StartContext},
     error::ConversationError,
     store::{bots, channels, conversations},
 };
+
+/// Maximum number of attempts to start a chat while others start one for the same visitor.
+const MAX_ATTEMPTS: u32 = 5;
 
 pub(crate) struct StartChat {
     pub(crate) channel: Uuid,
@@ -56,11 +59,15 @@ pub(crate) async fn start_chat(
     caller: &Caller,
     command: StartChat,
 ) -> Result<StartedChat, ConversationError> {
-    match try_start(app, caller, &command).await {
-        // Two starts ran concurrently at two replicas: the unique index accepted one, and the other finds it now (rule C2a).
-        Err(ConversationError::Db(error)) if is_unique_violation(&error) => try_start(app, caller, &command).await,
-        result => result,
+    // Starts that run concurrently at several replicas: the unique index accepts one, and the others find it at their next
+    // attempt (rule C2a), unless it was closed meanwhile and another one started.
+    for _ in 1..MAX_ATTEMPTS {
+        match try_start(app, caller, &command).await {
+            Err(ConversationError::Db(error)) if is_unique_violation(&error) => {}
+            result => return result,
+        }
     }
+    try_start(app, caller, &command).await
 }
 
 async fn try_start(app: &App, caller: &Caller, command: &StartChat) -> Result<StartedChat, ConversationError> {
@@ -69,18 +76,24 @@ async fn try_start(app: &App, caller: &Caller, command: &StartChat) -> Result<St
     // A token that was signed with a channel's key is valid for that channel only.
     let channel = channel.filter(|channel| caller.scope.is_none_or(|scope| scope == channel.id));
     let channel = channel.ok_or(ConversationError::NotFound("channel"))?;
+    let visitor = CallingVisitor::lock(&tx, caller, None).await?;
     if let Some(first) = command.key.claim::<AnyStoredResult>(&tx).await? {
         return repeat(&tx, caller, first.into()).await;
     }
 
-    let now = tx.now().await?;
     let newest = conversations::find_newest_for_update(&tx, caller.account, channel.id, &caller.actor.id).await?;
+    // Read after the lock: what committed while this call waited for it happened before.
+    let now = tx.now().await?;
     let (mut conversation, resumed) = match newest {
         Some(mut open) if open.is_open() => {
-            recognise(app, &mut tx, caller, &mut open, now).await?;
+            recognise(app, &mut tx, caller, &visitor, &mut open, now).await?;
             (open, true)
         }
-        previous => (new_conversation(app, &mut tx, caller, &channel, previous, command, now).await?, false),
+        previous => {
+            let now = previous.as_ref().map_or(now, |previous| previous.time_after(now));
+            let contact = visitor.contact(app, &mut tx, now).await?;
+            (new_conversation(&tx, caller, &channel, previous, command, contact, now).await?, false)
+        }
     };
     let text = Some(&command.text).filter(|text| !text.is_empty());
     let request_id = || Some(command.request_id.clone());
@@ -108,12 +121,12 @@ async fn repeat(tx: &Tx, caller: &Caller, first: StoredResult) -> Result<Started
 }
 
 async fn new_conversation(
-    app: &App,
-    tx: &mut Tx,
+    tx: &Tx,
     caller: &Caller,
     channel: &Channel,
     previous: Option<Conversation>,
     command: &StartChat,
+    contact_id: Option<Uuid>,
     now: Time,
 ) -> Result<Conversation, ConversationError> {
     if channel.is_deleted() {
@@ -126,7 +139,7 @@ async fn new_conversation(
         visitor_id: caller.actor.id.clone(),
         visitor_name: display_name(caller.name.as_deref().unwrap_or_default()),
         unusable_token_email: unusable_token_email(caller),
-        contact_id: contact_of_visitor(app, tx, caller, None, now).await?,
+        contact_id,
         context: command.context.clone(),
         previous_id: previous.map(|previous| previous.id),
         greeting: greeting(tx, channel).await?,

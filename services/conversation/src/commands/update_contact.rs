@@ -3,7 +3,7 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::steps::take_typed_emails;
+use super::steps::{lock_addresses, take_typed_emails};
 use crate::{
     App,
     domain::{Contact, ContactUpdate},
@@ -33,6 +33,14 @@ pub(crate) async fn update_contact(
 
 async fn try_update(app: &App, caller: &Caller, command: &UpdateContact) -> Result<Contact, ConversationError> {
     let mut tx = app.db.begin_for(caller.account).await?;
+    if let Some(emails) = &command.update.emails {
+        // Those that the contact loses too: nobody else decides about them meanwhile.
+        let before = contacts::find(tx.conn(), caller.account, command.contact).await?;
+        let before = before.ok_or(ConversationError::NotFound("contact"))?.emails;
+        let addresses = before.into_iter().map(|email| email.address);
+        let addresses: Vec<_> = addresses.chain(emails.iter().map(|email| email.address.clone())).collect();
+        lock_addresses(&tx, caller.account, &addresses, Some(command.contact)).await?;
+    }
     let contact = contacts::find_for_update(&tx, caller.account, command.contact).await?;
     let contact = contact.ok_or(ConversationError::NotFound("contact"))?;
     let now = tx.now().await?;
@@ -41,7 +49,7 @@ async fn try_update(app: &App, caller: &Caller, command: &UpdateContact) -> Resu
         return Err(ConversationError::EtagMismatch("contact"));
     }
 
-    take_typed_emails(&mut tx, &updated, now).await?;
+    take_typed_emails(app, &mut tx, &updated, now).await?;
     if let Some(taken) = contacts::save(&mut tx, &mut updated, now).await? {
         return Err(ConversationError::Taken(taken));
     }

@@ -43,7 +43,9 @@ impl ClosingFacts {
         let counts = |ticket: &Ticket| {
             ticket.account == conversation.account
                 && (ticket.conversation_id == conversation.id
-                    || (ticket.status == TicketStatus::Open && Some(ticket.contact_id) == own_contact))
+                    || (ticket.of_contact
+                        && ticket.status == TicketStatus::Open
+                        && Some(ticket.contact_id) == own_contact))
         };
         Self {
             recipient: recipient.map(|(address, _)| address),

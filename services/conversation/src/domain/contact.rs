@@ -8,6 +8,10 @@ use uuid::Uuid;
 
 /// Maximum number of addresses that a contact gets by typing.
 const MAX_TYPED_ADDRESSES: usize = 5;
+/// Maximum number of properties of a contact.
+const MAX_PROPERTIES: usize = 50;
+/// Maximum size of a contact's properties (bytes of names and values).
+pub(crate) const MAX_PROPERTIES_SIZE: usize = 64 * 1024;
 
 /// A contact with their addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub(crate) struct Contact {
     pub(crate) updated_at: Time,
     /// Number of the contact's events; also its etag.
     pub(crate) version: i64,
+    /// Whether a visitor's answer or token made the contact, and the team has not used it since.
+    pub(crate) made_by_visitor: bool,
 }
 
 /// An address of a contact. Within an account an address belongs to one contact.
@@ -66,6 +72,11 @@ pub(crate) enum Taken {
 }
 
 impl Contact {
+    /// A contact that a visitor's answer or token makes.
+    pub(crate) fn of_visitor(id: Uuid, account: AccountId, now: Time) -> Self {
+        Self { made_by_visitor: true, ..Self::new(id, account, now) }
+    }
+
     pub(crate) fn new(id: Uuid, account: AccountId, now: Time) -> Self {
         Self {
             id,
@@ -79,6 +90,7 @@ impl Contact {
             created_at: now,
             updated_at: now,
             version: 1,
+            made_by_visitor: false,
         }
     }
 
@@ -97,7 +109,7 @@ impl Contact {
             emails: update.emails.map_or_else(|| self.emails.clone(), |emails| self.replaced_emails(emails, now)),
             ..self.clone()
         };
-        (after != *self).then_some(after)
+        (after != *self).then_some(Self { made_by_visitor: false, ..after })
     }
 
     /// The new list; an address that the contact has keeps the time at which it was added.
@@ -123,9 +135,13 @@ impl Contact {
         self.emails.insert(behind_verified, ContactEmail { address, verified, added_at: now });
     }
 
-    /// Whether the contact has the address, and it is verified.
-    pub(crate) fn has_verified(&self, address: &str) -> bool {
-        self.emails.iter().any(|email| email.verified && email.address == address)
+    /// Stores an answer as a property. One that has no room is left out: the thread holds it.
+    pub(crate) fn set_property(&mut self, property: &str, value: String) {
+        let others = self.properties.iter().filter(|(name, _)| *name != property);
+        let size: usize = others.clone().map(|(name, value)| name.len() + value.len()).sum();
+        if others.count() < MAX_PROPERTIES && size + property.len() + value.len() <= MAX_PROPERTIES_SIZE {
+            self.properties.insert(property.to_owned(), value);
+        }
     }
 
     /// Whether another address may be added by typing it.

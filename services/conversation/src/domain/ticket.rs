@@ -28,6 +28,9 @@ pub(crate) struct Ticket {
     pub(crate) account: AccountId,
     pub(crate) conversation_id: Uuid,
     pub(crate) contact_id: Uuid,
+    /// Whether the ticket counts for its contact. False: the visitor of its conversation only typed the contact's address, and it
+    /// counts for that conversation alone (rule X1).
+    pub(crate) of_contact: bool,
     pub(crate) subject: String,
     pub(crate) status: TicketStatus,
     /// Link to it in the customer's helpdesk. Empty: none.
@@ -49,6 +52,11 @@ pub(crate) struct TicketUpdate {
 impl Ticket {
     pub(crate) fn etag(&self) -> String {
         self.version.to_string()
+    }
+
+    /// The ticket after its conversation's visitor was verified to be this contact. None: it counted for a contact before.
+    pub(crate) fn settled(&self, contact_id: Uuid) -> Option<Self> {
+        (!self.of_contact).then(|| Self { contact_id, of_contact: true, ..self.clone() })
     }
 
     /// The ticket after the update. None: the update changes nothing.

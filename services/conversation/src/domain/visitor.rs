@@ -8,7 +8,7 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
-use super::{Contact, Conversation};
+use super::Contact;
 
 /// How a visitor is linked to their contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,34 @@ pub(crate) struct Visitor {
     pub(crate) link: VisitorLink,
     /// The address that a signed token vouched for, or that the visitor typed.
     pub(crate) address: Option<String>,
+    /// Their own name: of their token, or their answer. Empty: unknown.
+    pub(crate) name: String,
+}
+
+/// A link of a visitor that is about to be stored.
+#[derive(Clone, Debug)]
+pub(crate) struct NewLink {
+    pub(crate) contact_id: Uuid,
+    pub(crate) link: VisitorLink,
+    /// The address that proves the link, or that they typed. None: the one known before, if only the address is unknown.
+    pub(crate) address: Option<String>,
+    /// Their own name. None: the one known before.
+    pub(crate) name: Option<String>,
+}
+
+impl NewLink {
+    pub(crate) fn verified(contact_id: Uuid) -> Self {
+        Self { contact_id, link: VisitorLink::Verified, address: None, name: None }
+    }
+
+    /// The link that the visitor has.
+    pub(crate) fn same(visitor: &Visitor) -> Self {
+        Self { contact_id: visitor.contact_id, link: visitor.link, address: None, name: None }
+    }
+
+    pub(crate) fn claimed(contact_id: Uuid, address: String) -> Self {
+        Self { contact_id, link: VisitorLink::Claimed, address: Some(address), name: None }
+    }
 }
 
 impl Visitor {
@@ -46,25 +74,26 @@ impl Visitor {
         (self.link == VisitorLink::Verified).then_some(self.contact_id)
     }
 
-    /// Whether the visitor is known by this address as the contact that the conversation belongs to.
-    pub(crate) fn is_known_by(&self, address: &str, conversation: Option<&Conversation>) -> bool {
+    /// Their own name, or otherwise the one of the contact that they leave.
+    pub(crate) fn name_or(&self, contact_name: &str) -> String {
+        if self.name.is_empty() { contact_name.to_owned() } else { self.name.clone() }
+    }
+
+    /// Whether the visitor is known by this address of their token, and by this name if it has one.
+    pub(crate) fn is_known_as(&self, address: &str, name: Option<&str>) -> bool {
         self.link == VisitorLink::Verified
             && self.address.as_deref() == Some(address)
-            && conversation.is_some_and(|conversation| conversation.contact_id == Some(self.contact_id))
+            && name.is_none_or(|name| name == self.name)
     }
 
     /// The visitor after they were linked to a contact by an address. An address that was proved stays while the contact
     /// and the kind of the link stay. None: the link was so before.
-    pub(crate) fn linked(
-        before: Option<&Self>,
-        account: AccountId,
-        id: &str,
-        (contact_id, link): (Uuid, VisitorLink),
-        address: Option<String>,
-    ) -> Option<Self> {
+    pub(crate) fn linked(before: Option<&Self>, account: AccountId, id: &str, new: NewLink) -> Option<Self> {
+        let NewLink { contact_id, link, address, name } = new;
         let kept = before.filter(|before| before.contact_id == contact_id && before.link == link);
         let address = address.or_else(|| kept.and_then(|before| before.address.clone()));
-        let after = Self { account, id: id.to_owned(), contact_id, link, address };
+        let name = name.or_else(|| before.map(|before| before.name.clone())).unwrap_or_default();
+        let after = Self { account, id: id.to_owned(), contact_id, link, address, name };
         (before != Some(&after)).then_some(after)
     }
 }
@@ -108,9 +137,7 @@ pub(crate) fn apply_answer(
         }
         ("name", _) => contact.name = value,
         ("phone", _) => contact.phone = value,
-        (property, _) => {
-            contact.properties.insert(property.to_owned(), value);
-        }
+        (property, _) => contact.set_property(property, value),
     }
     AnswerEffect::ContactChanged
 }

@@ -12,12 +12,9 @@ use super::convert::{self, Fields, email, emails, one, properties, time_zone};
 use crate::{
     App,
     commands::{self, CreateContact, UpdateContact},
-    domain::{Contact, ContactUpdate},
+    domain::{Contact, ContactUpdate, MAX_PROPERTIES_SIZE},
     queries::{self, ContactFilter},
 };
-
-/// Maximum size of a contact's properties (bytes of names and values) in a request.
-const MAX_PROPERTIES_SIZE: usize = 64 * 1024;
 
 /// Serves `ContactService`.
 pub(crate) struct Contacts(pub(crate) App);

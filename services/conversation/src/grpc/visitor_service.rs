@@ -36,6 +36,9 @@ impl VisitorService for Visitors {
         request: Request<pb::StartChatRequest>,
     ) -> Result<Response<pb::StartChatResponse>, Status> {
         let (caller, request) = validated(request)?;
+        if !request.text.is_empty() {
+            require_text(&request.text)?;
+        }
         let key = Key::new(&caller, &request.request_id, &request);
         let mut fields = Fields::default();
         let context = StartContext {
@@ -44,7 +47,8 @@ impl VisitorService for Visitors {
             language: request.language,
             time_zone: fields.take(convert::time_zone(&request.time_zone)),
             properties: fields.take(convert::properties("properties", request.properties, MAX_PROPERTIES_SIZE)),
-        };
+        }
+        .shortened();
         fields.check()?;
         let channel = parse_id("channel_id", &request.channel_id)?;
         let command = StartChat { channel, context, text: request.text, request_id: request.request_id, key };

@@ -10,6 +10,13 @@ ALTER TABLE contacts ADD COLUMN made_by_visitor BOOLEAN NOT NULL DEFAULT FALSE;
 
 -- False: the ticket was made in the conversation of a visitor who only typed the contact's address, and counts there alone.
 ALTER TABLE tickets ADD COLUMN of_contact BOOLEAN NOT NULL DEFAULT TRUE;
+UPDATE tickets SET of_contact = FALSE
+WHERE EXISTS (
+    SELECT 1
+    FROM conversations
+    JOIN visitors ON visitors.account_id = conversations.account_id AND visitors.id = conversations.visitor_id
+    WHERE conversations.id = tickets.conversation_id AND visitors.link = 'TYPED'
+);
 
 -- The address of the visitor's token when mail cannot go to it. Empty: there is none such.
 ALTER TABLE conversations ADD COLUMN unusable_token_email TEXT NOT NULL DEFAULT '';

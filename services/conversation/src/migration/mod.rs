@@ -36,6 +36,11 @@ impl MigratorTrait for Migrator {
                 name: "conversation_006_visitors_names_and_unusable_addresses",
                 text: include_str!("006_visitors_names_and_unusable_addresses.sql"),
             }),
+            Box::new(frontdesk_outbox::OUTBOX_REPUBLISHING),
+            Box::new(Sql {
+                name: "conversation_007_inbox_of_a_channel",
+                text: include_str!("007_inbox_of_a_channel.sql"),
+            }),
         ]
     }
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     entity::channel::{Column, Entity, Model},
-    events,
+    events, keyset,
 };
 use crate::domain::{Channel, ChannelChange};
 
@@ -51,8 +51,7 @@ pub(crate) async fn list<C: ConnectionTrait>(
         query = query.filter(Column::Deleted.eq(false));
     }
     if let Some((name, id)) = after {
-        let later = Column::Name.gt(name.clone());
-        query = query.filter(Condition::any().add(later).add(Column::Name.eq(name).and(Column::Id.gt(id))));
+        query = query.filter(keyset::after([Column::Name, Column::Id], (name, id)));
     }
     let rows = query.order_by_asc(Column::Name).order_by_asc(Column::Id).limit(limit).all(conn).await?;
     Ok(rows.into_iter().map(Channel::from).collect())

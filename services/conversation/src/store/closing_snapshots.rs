@@ -1,10 +1,13 @@
 //! Closing snapshots: what is stored at each close (table `closes`).
 
 use frontdesk_db::{AccountId, Tx};
-use sea_orm::{DbErr, EntityTrait, IntoActiveModel, entity::prelude::*};
+use sea_orm::{DbErr, EntityTrait, IntoActiveModel, QuerySelect, QueryTrait, entity::prelude::*};
 use uuid::Uuid;
 
-use super::entity::closing_snapshot::{Column, Entity, Model};
+use super::entity::{
+    closing_snapshot::{Column, Entity, Model},
+    conversation,
+};
 use crate::domain::ClosingSnapshot;
 
 pub(crate) async fn find<C: ConnectionTrait>(
@@ -18,6 +21,21 @@ pub(crate) async fn find<C: ConnectionTrait>(
         .filter(Column::ConversationId.eq(conversation))
         .filter(Column::CloseNumber.eq(close_number));
     Ok(close.one(conn).await?.map(ClosingSnapshot::from))
+}
+
+/// Whether a close of one of the visitor's conversations names the contact: mail of it may still be sent.
+pub(crate) async fn any_of_contact(tx: &Tx, account: AccountId, visitor: &str, contact: Uuid) -> Result<bool, DbErr> {
+    let conversations = conversation::Entity::find()
+        .select_only()
+        .column(conversation::Column::Id)
+        .filter(conversation::Column::AccountId.eq(account))
+        .filter(conversation::Column::VisitorId.eq(visitor))
+        .into_query();
+    let closes = Entity::find()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::ConversationId.in_subquery(conversations))
+        .filter(Column::ContactId.eq(contact));
+    Ok(closes.one(tx.conn()).await?.is_some())
 }
 
 /// Inserts the snapshots of closes, in their transaction.

@@ -16,7 +16,7 @@ use super::{
         contact::{Column, Entity, Model},
         contact_email,
     },
-    events,
+    events, keyset,
 };
 use crate::domain::{Contact, ContactEmail, Taken};
 
@@ -43,6 +43,35 @@ pub(crate) async fn find_id_by_email<C: ConnectionTrait>(
     address: &str,
 ) -> Result<Option<Uuid>, DbErr> {
     Ok(find_ids_by_emails(conn, account, &[address.to_owned()]).await?.pop_first())
+}
+
+/// A contact that has an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AddressOwner {
+    pub(crate) contact_id: Uuid,
+    pub(crate) verified: bool,
+}
+
+/// The contacts that have the addresses, one for each address that a contact has.
+pub(crate) async fn find_owners<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    addresses: &[String],
+) -> Result<Vec<AddressOwner>, DbErr> {
+    let rows = contact_email::Entity::find()
+        .filter(contact_email::Column::AccountId.eq(account))
+        .filter(contact_email::Column::Address.is_in(addresses));
+    let owner = |row: contact_email::Model| AddressOwner { contact_id: row.contact_id, verified: row.verified };
+    Ok(rows.all(conn).await?.into_iter().map(owner).collect())
+}
+
+/// Locks contacts, in the order of their ids.
+pub(crate) async fn lock(tx: &Tx, account: AccountId, ids: &BTreeSet<Uuid>) -> Result<(), DbErr> {
+    if !ids.is_empty() {
+        let rows = in_account(account).filter(Column::Id.is_in(ids.iter().copied()));
+        rows.order_by_asc(Column::Id).lock_exclusive().all(tx.conn()).await?;
+    }
+    Ok(())
 }
 
 /// The contacts that have one of the addresses.
@@ -83,8 +112,7 @@ pub(crate) async fn list<C: ConnectionTrait>(
         query = query.filter(Column::ExternalId.eq(&filter.external_id));
     }
     if let Some((time, id)) = after {
-        let earlier = Column::CreatedAt.lt(time);
-        query = query.filter(Condition::any().add(earlier).add(Column::CreatedAt.eq(time).and(Column::Id.lt(id))));
+        query = query.filter(keyset::before([Column::CreatedAt, Column::Id], (time, id)));
     }
     let rows = query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).limit(limit).all(conn).await?;
     with_emails(conn, account, rows).await
@@ -142,11 +170,32 @@ pub(crate) async fn save(tx: &mut Tx, contact: &mut Contact, now: Time) -> Resul
         return Ok(Some(taken));
     }
     contact.version += 1;
-    contact.updated_at = now;
+    // A clock that went back moves no time back.
+    contact.updated_at = std::cmp::max(contact.updated_at, now);
     let row = Model::from(&*contact).into_active_model().reset_all();
     Entity::update(row).validate()?.filter(Column::AccountId.eq(contact.account)).exec(tx.conn()).await?;
     events::append_contact_updated(tx, contact).await?;
     save_emails(tx, contact).await
+}
+
+/// The team uses the contact: it stays, whoever made it. This is not a change of what it shows.
+pub(crate) async fn keep(tx: &Tx, account: AccountId, id: Uuid) -> Result<(), DbErr> {
+    Entity::update_many()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::Id.eq(id))
+        .filter(Column::MadeByVisitor.eq(true))
+        .col_expr(Column::MadeByVisitor, Expr::value(false))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Removes a contact without addresses, with its event.
+pub(crate) async fn delete(tx: &mut Tx, contact: &mut Contact) -> Result<(), DbErr> {
+    contact.version += 1;
+    let row = Entity::delete_many().filter(Column::AccountId.eq(contact.account)).filter(Column::Id.eq(contact.id));
+    row.exec(tx.conn()).await?;
+    events::append_contact_deleted(tx, contact).await
 }
 
 /// Whether [`insert`] or [`save`] failed because another transaction stored the external id at the same time: the next attempt

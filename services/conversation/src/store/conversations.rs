@@ -1,5 +1,7 @@
 //! Conversations: the arbiter rows, written together with their entries and events.
 
+use std::collections::BTreeSet;
+
 use frontdesk_bus::ChangeNotifier;
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
@@ -12,6 +14,7 @@ use uuid::Uuid;
 use super::{
     NewRows,
     entity::conversation::{Column, Entity, Model},
+    keyset,
 };
 use crate::domain::{Conversation, Status};
 
@@ -77,11 +80,47 @@ pub(crate) async fn list_of_visitor<C: ConnectionTrait>(
         query = query.filter(Column::ChannelId.eq(channel));
     }
     if let Some((time, id)) = after {
-        let position = Expr::tuple([Expr::col((Entity, Column::CreatedAt)), Expr::col((Entity, Column::Id))]);
-        query = query.filter(position.lt(Expr::tuple([Expr::value(time), Expr::value(id)])));
+        query = query.filter(keyset::before([Column::CreatedAt, Column::Id], (time, id)));
     }
     let rows = query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).limit(limit).all(conn).await?;
     Ok(rows.into_iter().map(Conversation::from).collect())
+}
+
+/// Locks the conversations that change when these visitors are linked to another contact: those that have none or one of
+/// these, open ones, and `chat`. In the order of their ids: two transactions that lock many wait for each other, and never in
+/// a circle.
+pub(crate) async fn lock_of_visitors(
+    tx: &Tx,
+    account: AccountId,
+    visitors: &BTreeSet<&str>,
+    contacts: &BTreeSet<Uuid>,
+    chat: Option<Uuid>,
+) -> Result<(), DbErr> {
+    let mut which = Condition::any().add(Column::ContactId.is_null()).add(Column::Status.eq(Status::Open));
+    if !contacts.is_empty() {
+        which = which.add(Column::ContactId.is_in(contacts.iter().copied()));
+    }
+    if let Some(chat) = chat {
+        which = which.add(Column::Id.eq(chat));
+    }
+    let rows = in_account(account).filter(Column::VisitorId.is_in(visitors.iter().copied())).filter(which);
+    let ids = rows.select_only().column(Column::Id).order_by_asc(Column::Id).lock_exclusive();
+    ids.into_tuple::<Uuid>().all(tx.conn()).await?;
+    Ok(())
+}
+
+/// Whether a conversation other than `chat` belongs to the contact.
+pub(crate) async fn any_of_contact(
+    tx: &Tx,
+    account: AccountId,
+    contact: Uuid,
+    chat: Option<Uuid>,
+) -> Result<bool, DbErr> {
+    let mut rows = in_account(account).filter(Column::ContactId.eq(contact));
+    if let Some(chat) = chat {
+        rows = rows.filter(Column::Id.ne(chat));
+    }
+    Ok(rows.one(tx.conn()).await?.is_some())
 }
 
 /// The visitor's conversations that have no contact, or this one, locked.

@@ -1,4 +1,5 @@
-//! Names that are shown to people: of agents and bots from the local copies, of visitors from their contacts or their tokens.
+//! Names that are shown to people: of agents and bots from the local copies, of visitors from their contacts, their tokens or their
+//! answers.
 
 use std::collections::{HashMap, HashSet};
 
@@ -105,25 +106,30 @@ pub(crate) async fn find_visitor<C: ConnectionTrait>(conn: &C, conversation: &Co
     Ok(names.remove(&conversation.id).unwrap_or_default())
 }
 
-/// The names of the visitors, by conversation: that of their own contact, otherwise the one in their token.
+/// The names of the visitors, by conversation: that of their own contact, otherwise the one in their token or answer. Visitors
+/// who share a contact, such as two people with one address, keep their own names.
 async fn find_visitors<C: ConnectionTrait>(
     conn: &C,
     conversations: &[&Conversation],
 ) -> Result<HashMap<Uuid, String>, DbErr> {
     let linked: Vec<_> = conversations.iter().filter(|conversation| conversation.contact_id.is_some()).collect();
-    let mut contacts = HashMap::new();
+    let (mut contacts, mut own_names) = (HashMap::new(), HashMap::new());
     if !linked.is_empty() {
         let visitors = linked.iter().map(|one| (one.account, one.visitor_id.as_str()));
         let visitors = visitors::find_many(conn, visitors).await?;
         for one in linked {
             let visitor = visitors.get(&(one.account, one.visitor_id.clone()));
             contacts.extend(ClosingFacts::own_contact(one, visitor).map(|contact| (one.id, (one.account, contact))));
+            own_names.extend(visitor.map(|visitor| (one.id, visitor.name.clone())));
         }
     }
     let contact_names = find_contacts(conn, contacts.values().copied()).await?;
+    let shared = visitors::find_shared_contacts(conn, contacts.values().copied()).await?;
     let name = |one: &&Conversation| {
-        let contact = contacts.get(&one.id).and_then(|contact| contact_names.get(contact));
-        (one.id, contact.filter(|name| !name.is_empty()).unwrap_or(&one.visitor_name).clone())
+        let own = own_names.get(&one.id).filter(|name| !name.is_empty()).unwrap_or(&one.visitor_name);
+        let contact = contacts.get(&one.id).filter(|contact| own.is_empty() || !shared.contains(contact));
+        let contact_name = contact.and_then(|contact| contact_names.get(contact)).filter(|name| !name.is_empty());
+        (one.id, contact_name.unwrap_or(own).clone())
     };
     Ok(conversations.iter().map(name).collect())
 }

@@ -159,6 +159,7 @@ fn push_conversation_closed(target: Target<'_>, conversation: &Conversation, clo
         bot_session_id: id_or_empty(closed.bot_session),
         epoch: counter(conversation.epoch),
         close_time: Some(closed.at.to_proto()),
+        token_email_unusable: facts.token_email_unusable,
     });
 }
 
@@ -206,6 +207,11 @@ pub(super) async fn append_contact_created(tx: &mut Tx, contact: &Contact) -> Re
 /// Appends `ContactUpdated`.
 pub(super) async fn append_contact_updated(tx: &mut Tx, contact: &Contact) -> Result<(), DbErr> {
     append(tx, contact_aggregate(contact), &pb::ContactUpdated { contact_id: contact.id.to_string() }).await
+}
+
+/// Appends `ContactDeleted`.
+pub(super) async fn append_contact_deleted(tx: &mut Tx, contact: &Contact) -> Result<(), DbErr> {
+    append(tx, contact_aggregate(contact), &pb::ContactDeleted { contact_id: contact.id.to_string() }).await
 }
 
 /// Appends `TicketCreated`.

@@ -11,7 +11,10 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::entity::conversation::{Column, Entity, Model};
+use super::{
+    entity::conversation::{Column, Entity, Model},
+    keyset,
+};
 use crate::domain::{Conversation, Owner, OwnerKind, Status};
 
 /// Which conversations an inbox shows: those that match one value of each set. An empty set matches all.
@@ -51,9 +54,7 @@ fn select(account: AccountId, filter: &Filter, after: Option<(Time, Uuid)>, limi
     let arms = arms(filter).into_iter().map(|arm| {
         let mut query = Entity::find().filter(Column::AccountId.eq(account)).filter(arm);
         if let Some((time, id)) = after {
-            // As a row: PostgreSQL starts the scan of the index there, which it does not for `<` or `=` and `<`.
-            let position = Expr::tuple([Expr::col((Entity, Column::LastActivityAt)), Expr::col((Entity, Column::Id))]);
-            query = query.filter(position.lt(Expr::tuple([Expr::value(time), Expr::value(id)])));
+            query = query.filter(keyset::before([Column::LastActivityAt, Column::Id], (time, id)));
         }
         newest_first(query.into_query(), limit)
     });
@@ -73,10 +74,8 @@ fn arms(filter: &Filter) -> Vec<Condition> {
     let by_status: Vec<_> = filter.statuses.iter().map(|status| one(Column::Status.eq(*status))).collect();
     let by_assignee = by_assignee(&filter.assignees);
     let by_contact: Vec<_> = filter.contacts.iter().map(|contact| one(Column::ContactId.eq(*contact))).collect();
-    let mut rest = Condition::all();
-    if !filter.channels.is_empty() {
-        rest = rest.add(Column::ChannelId.is_in(filter.channels.iter().copied()));
-    }
+    let by_channel: Vec<_> = filter.channels.iter().map(|channel| one(Column::ChannelId.eq(*channel))).collect();
+    let rest = any(&by_channel);
     if let Some(visitor) = &filter.visitor {
         let all = rest.add(Column::VisitorId.eq(visitor)).add(any(&by_status)).add(any(&by_assignee));
         return vec![all.add(any(&by_contact))];
@@ -90,9 +89,14 @@ fn arms(filter: &Filter) -> Vec<Condition> {
     } else {
         by_status
     };
-    let by_assignee = if by_assignee.is_empty() { vec![Condition::all()] } else { by_assignee };
-    let pairs = by_status.iter().flat_map(|status| by_assignee.iter().map(move |assignee| (status, assignee)));
-    pairs.map(|(status, assignee)| rest.clone().add(status.clone()).add(assignee.clone())).collect()
+    // With assignees and channels: the conversations of each assignee are read, and those of other channels left out.
+    let (second, rest) = match (by_assignee.is_empty(), by_channel.is_empty()) {
+        (false, _) => (by_assignee, rest),
+        (true, false) => (by_channel, Condition::all()),
+        (true, true) => (vec![Condition::all()], Condition::all()),
+    };
+    let pairs = by_status.iter().flat_map(|status| second.iter().map(move |second| (status, second)));
+    pairs.map(|(status, second)| rest.clone().add(status.clone()).add(second.clone())).collect()
 }
 
 fn by_assignee(assignees: &HashSet<AssigneeFilter>) -> Vec<Condition> {

@@ -5,14 +5,17 @@ use std::collections::HashSet;
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
-    Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*,
+    Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait, Select, entity::prelude::*,
     sea_query::ExprTrait,
 };
 use uuid::Uuid;
 
 use super::{
-    entity::ticket::{Column, Entity, Model},
-    events,
+    entity::{
+        conversation,
+        ticket::{Column, Entity, Model},
+    },
+    events, keyset,
 };
 use crate::domain::{Ticket, TicketStatus};
 
@@ -26,6 +29,30 @@ pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: U
 
 pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Ticket>, DbErr> {
     Ok(in_account(account).filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await?.map(Ticket::from))
+}
+
+/// The tickets of the visitor's conversations that do not count for a contact yet, locked.
+pub(crate) async fn list_unsettled_for_update(
+    tx: &Tx,
+    account: AccountId,
+    visitor: &str,
+) -> Result<Vec<Ticket>, DbErr> {
+    let conversations = conversation::Entity::find()
+        .select_only()
+        .column(conversation::Column::Id)
+        .filter(conversation::Column::AccountId.eq(account))
+        .filter(conversation::Column::VisitorId.eq(visitor))
+        .into_query();
+    let rows = in_account(account)
+        .filter(Column::ConversationId.in_subquery(conversations))
+        .filter(Column::OfContact.eq(false))
+        .order_by_asc(Column::Id);
+    Ok(rows.lock_exclusive().all(tx.conn()).await?.into_iter().map(Ticket::from).collect())
+}
+
+/// Whether the contact has a ticket, open or closed.
+pub(crate) async fn any_of_contact(tx: &Tx, account: AccountId, contact: Uuid) -> Result<bool, DbErr> {
+    Ok(in_account(account).filter(Column::ContactId.eq(contact)).one(tx.conn()).await?.is_some())
 }
 
 /// Tickets that were created in one of the conversations, and open ones of the contacts.
@@ -62,8 +89,7 @@ pub(crate) async fn list<C: ConnectionTrait>(
         query = query.filter(Column::ConversationId.eq(conversation));
     }
     if let Some((time, id)) = after {
-        let earlier = Column::CreatedAt.lt(time);
-        query = query.filter(Condition::any().add(earlier).add(Column::CreatedAt.eq(time).and(Column::Id.lt(id))));
+        query = query.filter(keyset::before([Column::CreatedAt, Column::Id], (time, id)));
     }
     let rows = query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).limit(limit).all(conn).await?;
     Ok(rows.into_iter().map(Ticket::from).collect())
@@ -79,7 +105,8 @@ pub(crate) async fn insert(tx: &mut Tx, ticket: &Ticket) -> Result<(), DbErr> {
 /// Saves a changed ticket under its next version, with its event.
 pub(crate) async fn save(tx: &mut Tx, ticket: &mut Ticket, now: Time) -> Result<(), DbErr> {
     ticket.version += 1;
-    ticket.updated_at = now;
+    // A clock that went back moves no time back.
+    ticket.updated_at = std::cmp::max(ticket.updated_at, now);
     let row = Model::from(ticket.clone()).into_active_model().reset_all();
     Entity::update(row).validate()?.filter(Column::AccountId.eq(ticket.account)).exec(tx.conn()).await?;
     events::append_ticket_updated(tx, ticket).await

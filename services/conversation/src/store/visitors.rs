@@ -1,12 +1,12 @@
 //! Visitors who are linked to a contact.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use frontdesk_db::{AccountId, Tx};
-use sea_orm::{DbErr, EntityTrait, IntoActiveModel, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{DbErr, EntityTrait, IntoActiveModel, QuerySelect, entity::prelude::*, sea_query::OnConflict};
 
 use super::entity::visitor::{Column, Entity, Model};
-use crate::domain::Visitor;
+use crate::domain::{Visitor, VisitorLink};
 
 pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: &str) -> Result<Option<Visitor>, DbErr> {
     let visitor = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::Id.eq(id)).one(conn).await?;
@@ -23,10 +23,58 @@ pub(crate) async fn find_many<C: ConnectionTrait>(
     Ok(rows.into_iter().map(|row| ((row.account_id, row.id.clone()), row.into())).collect())
 }
 
+/// The visitors whose own contact is one of these.
+pub(crate) async fn list_of_own_contacts<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    contacts: &BTreeSet<Uuid>,
+) -> Result<Vec<Visitor>, DbErr> {
+    if contacts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let own = Entity::find()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::ContactId.is_in(contacts.iter().copied()))
+        .filter(Column::Link.eq(VisitorLink::Verified));
+    Ok(own.all(conn).await?.into_iter().map(Visitor::from).collect())
+}
+
+/// Whether a visitor is linked to the contact.
+pub(crate) async fn any_of_contact(tx: &Tx, account: AccountId, contact: Uuid) -> Result<bool, DbErr> {
+    let linked = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::ContactId.eq(contact));
+    Ok(linked.one(tx.conn()).await?.is_some())
+}
+
+/// The contacts, of these, whose own visitors have different names.
+pub(crate) async fn find_shared_contacts<C: ConnectionTrait>(
+    conn: &C,
+    contacts: impl Iterator<Item = (AccountId, Uuid)>,
+) -> Result<HashSet<(AccountId, Uuid)>, DbErr> {
+    let (accounts, ids): (HashSet<_>, HashSet<_>) = contacts.unzip();
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let names = Entity::find()
+        .select_only()
+        .columns([Column::AccountId, Column::ContactId, Column::Name])
+        .distinct()
+        .filter(Column::AccountId.is_in(accounts))
+        .filter(Column::ContactId.is_in(ids))
+        .filter(Column::Link.eq(VisitorLink::Verified))
+        .filter(Column::Name.ne(""));
+    let (mut named, mut shared) = (HashSet::new(), HashSet::new());
+    for (account, contact, _) in names.into_tuple::<(AccountId, Uuid, String)>().all(conn).await? {
+        if !named.insert((account, contact)) {
+            shared.insert((account, contact));
+        }
+    }
+    Ok(shared)
+}
+
 /// Inserts or updates the visitor's link.
 pub(crate) async fn save(tx: &Tx, visitor: Visitor) -> Result<(), DbErr> {
     let known = OnConflict::columns([Column::AccountId, Column::Id])
-        .update_columns([Column::ContactId, Column::Link, Column::Address])
+        .update_columns([Column::ContactId, Column::Link, Column::Address, Column::Name])
         .to_owned();
     let row = Model::from(visitor).into_active_model().reset_all();
     Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await?;

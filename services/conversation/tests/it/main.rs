@@ -17,6 +17,7 @@ mod delete_channel;
 mod fixture;
 mod get_closing_facts;
 mod hand_off;
+mod identify_visitor;
 mod link_contact;
 mod list_conversations;
 mod post_bot_message;

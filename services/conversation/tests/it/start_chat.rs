@@ -1,10 +1,12 @@
 //! `StartChat`: rules C1, C2a, B1, E3.
 
+use frontdesk_clock::Time;
 use frontdesk_proto::{
-    conversation::v1::{StartChatRequest, visitor_service_client::VisitorServiceClient},
+    conversation::v1::{ListChatsRequest, StartChatRequest, visitor_service_client::VisitorServiceClient},
     event::v1::ConversationStarted,
 };
-use frontdesk_testkit::{Mode, on_both_modes, reason};
+use frontdesk_testkit::{Mode, on_both_modes, reason, wait_for};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use tonic::Code;
 use tonic_types::StatusExt;
 
@@ -14,8 +16,10 @@ on_both_modes!(
     c1_c12_a_chat_starts_with_its_first_message_and_a_repeat_gets_the_same_answer,
     c1_a_chat_keeps_language_time_zone_and_properties_of_its_start,
     c1_a_time_zone_or_properties_that_are_wrong_are_named,
+    c1_the_address_and_title_of_a_page_are_taken_as_browsers_give_them,
     b1_a_chat_that_a_bot_greets_has_bot_session_and_timeout_from_the_first_commit,
     c2a_twenty_starts_at_once_make_one_chat,
+    c4_a_first_message_of_white_space_is_refused_as_in_other_messages,
     e3_starting_after_a_close_makes_a_new_chat_that_points_to_the_one_before,
     s2_another_accounts_channel_does_not_exist,
 );
@@ -52,6 +56,39 @@ fn with_context(channel: &str, order: &str) -> StartChatRequest {
         properties: [("order_number".to_owned(), order.to_owned())].into(),
         ..start(channel)
     }
+}
+
+async fn c1_the_address_and_title_of_a_page_are_taken_as_browsers_give_them(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let channel = fixture.channel().await;
+    // Values of `location.href`, which browsers leave as they are.
+    let pages = [
+        "https://shop.example/?utm_term={keyword}",
+        "https://shop.example/search?color=red|blue",
+        "https://shop.example/a|b",
+        "https://shop.example/?q=`x`^2",
+        "https://shop.example/p?a=b\\c#f{x}",
+        "http://%60%7B%7D:%60%7B%7D@h/%60%7B%7D?`{}",
+        "http://example.org/foo/bar#\\",
+    ];
+    for (index, page) in pages.iter().enumerate() {
+        let visitor = format!("v{index}");
+        let request = StartChatRequest { page_url: (*page).into(), ..start(&channel.id) };
+        let chat = fixture.chats(&visitor).start_chat(request).await.unwrap().into_inner().chat.unwrap();
+        assert_eq!(fixture.conversation(&chat.id).await.page_url, *page);
+    }
+    let long = StartChatRequest {
+        page_url: format!("https://shop.example/page?state={}", "s".repeat(10_000)),
+        page_title: "t".repeat(2_000),
+        language: "en-US-u-hc-h12".into(),
+        ..start(&channel.id)
+    };
+    let chat = fixture.chats("long").start_chat(long).await.unwrap().into_inner().chat.unwrap();
+    let conversation = fixture.conversation(&chat.id).await;
+    assert_eq!((conversation.page_url.as_str(), conversation.page_title.len()), ("https://shop.example/page", 300));
+    let blank = StartChatRequest { page_url: "https://shop.example/a b".into(), ..start(&channel.id) };
+    let refused = fixture.chats("blank").start_chat(blank).await.unwrap_err();
+    assert!(refused.get_error_details().bad_request().unwrap().field_violations[0].description.contains("%20"));
 }
 
 async fn c1_a_chat_keeps_language_time_zone_and_properties_of_its_start(mode: Mode) {
@@ -92,6 +129,15 @@ async fn b1_a_chat_that_a_bot_greets_has_bot_session_and_timeout_from_the_first_
     assert_eq!(fixture.conversation(&chat.id).await.assignee.unwrap().name, "Robin");
 }
 
+async fn c4_a_first_message_of_white_space_is_refused_as_in_other_messages(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let channel = fixture.channel().await;
+    let blank = StartChatRequest { text: " \n".into(), ..start(&channel.id) };
+    let refused = fixture.chats("v").start_chat(blank).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert_eq!(refused.get_details_bad_request().unwrap().field_violations[0].field, "text");
+}
+
 async fn c2a_twenty_starts_at_once_make_one_chat(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let channel = fixture.bot_channel().await;
@@ -122,4 +168,54 @@ async fn s2_another_accounts_channel_does_not_exist(mode: Mode) {
     let mut visitor = VisitorServiceClient::new(fixture.in_another_account().as_visitor("v"));
     let refused = visitor.start_chat(start(&channel.id)).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
+}
+
+/// Only PostgreSQL lets two calls wait for one row.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b3_c3_a_start_that_waited_for_the_chat_happens_after_what_it_waited_for() {
+    let fixture = Fixture::start(Mode::Distributed).await;
+    let channel = fixture.bot_channel().await;
+    let chat = fixture.chat_on(&channel, "v").await;
+    let lock = fixture.service.db.begin().await.unwrap();
+    lock.conn().execute_unprepared("SELECT 1 FROM conversations FOR UPDATE").await.unwrap();
+    let (mut visitor, request) = (fixture.chats("v"), start(&channel.id));
+    let request = StartChatRequest { text: "waited".into(), ..request };
+    let starting = tokio::spawn(async move { visitor.start_chat(request).await.unwrap().into_inner() });
+    wait_for("the start at the lock", || async {
+        let waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let waiting = Statement::from_string(DbBackend::Postgres, waiting);
+        fixture.service.db.read().query_one_raw(waiting).await.unwrap()
+    })
+    .await;
+    let released_at = fixture.service.db.now().await.unwrap();
+    drop(lock);
+    let resumed = starting.await.unwrap();
+    assert!(resumed.resumed);
+    assert!(Time::from_proto(&resumed.entry.unwrap().create_time.unwrap()) >= released_at);
+    let silent_since = fixture.conversation(&chat.id).await.last_visitor_activity_time.unwrap();
+    assert!(
+        Time::from_proto(&silent_since) >= released_at,
+        "the visitor's silence counts from the message's acceptance"
+    );
+}
+
+#[tokio::test]
+async fn c2_c3_the_order_of_a_visitors_chats_stays_when_the_clock_is_set_back() {
+    let fixture = Fixture::start(Mode::Embedded).await;
+    let channel = fixture.channel().await;
+    let mut previous = String::new();
+    for _ in 0..3 {
+        // All that happened before seems to have happened an hour from now.
+        let tx = fixture.service.db.begin().await.unwrap();
+        let later = "UPDATE conversations SET created_at = created_at + 3600000000, \
+            last_activity_at = last_activity_at + 3600000000";
+        tx.conn().execute_unprepared(later).await.unwrap();
+        tx.commit().await.unwrap();
+        let chat = fixture.chat_on(&channel, "v").await;
+        assert_eq!(chat.previous_chat_id, previous);
+        let newest = fixture.chats("v").list_chats(ListChatsRequest::default()).await.unwrap().into_inner().chats;
+        assert_eq!(newest[0].id, chat.id);
+        crate::close_conversation::close(&fixture, &chat.id).await;
+        previous = chat.id;
+    }
 }

@@ -42,6 +42,17 @@ impl<'a> ConversationChange<'a> {
         key: Option<Key>,
     ) -> Result<Begun<'a, T>, ConversationError> {
         let tx = app.db.begin_for(caller.account).await?;
+        Self::begin_in(app, tx, caller, conversation, key).await
+    }
+
+    /// The same in a transaction that has locked what comes before conversations: addresses and visitors.
+    pub(crate) async fn begin_in<T: DeserializeOwned>(
+        app: &'a App,
+        tx: Tx,
+        caller: &Caller,
+        conversation: Uuid,
+        key: Option<Key>,
+    ) -> Result<Begun<'a, T>, ConversationError> {
         let conversation = conversations::find_for_update(&tx, caller.account, conversation).await?;
         let conversation = conversation.ok_or(ConversationError::NotFound("conversation"))?;
         Self::claim(app, tx, conversation, key).await

@@ -1,5 +1,5 @@
-//! Which contact a visitor is (rule X1): the step that starting a chat, writing in one and answering a bot have in common. The
-//! rules are in `domain/visitor.rs`.
+//! Which contact a calling visitor is, by the address in their token (rule X1): the step that starting a chat and writing in one
+//! have in common. The rules are in `domain/visitor.rs`.
 
 use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
@@ -8,10 +8,14 @@ use frontdesk_idempotency::{ClaimError, Key};
 use frontdesk_proto::normalized_line;
 use uuid::Uuid;
 
-use super::take_typed_emails;
+use super::{
+    VisitorInChat, link_visitor,
+    lock_identities::{Identities, LockedIdentities},
+    take_typed_emails,
+};
 use crate::{
     App,
-    domain::{Actor, AnswerEffect, Contact, Conversation, Visitor, VisitorLink, apply_answer},
+    domain::{Actor, Contact, Conversation, NewLink, Visitor},
     error::ConversationError,
     store::{contacts, conversations, visitors},
 };
@@ -21,39 +25,77 @@ const MAX_NAME_LENGTH: usize = 200;
 /// Maximum length of an address of a token that mail cannot go to (characters).
 const MAX_ADDRESS_LENGTH: usize = 254;
 
-/// A visitor in one of their chats, which the caller of these steps changes and saves itself.
-#[derive(Clone, Copy)]
-pub(crate) struct VisitorInChat<'a> {
-    pub(crate) account: AccountId,
-    pub(crate) visitor_id: &'a str,
-    /// None: a chat that starts now.
-    pub(crate) chat: Option<Uuid>,
-}
-
-impl<'a> From<&'a Conversation> for VisitorInChat<'a> {
-    fn from(conversation: &'a Conversation) -> Self {
-        Self { account: conversation.account, visitor_id: &conversation.visitor_id, chat: Some(conversation.id) }
-    }
-}
-
-/// The contact of a visitor who calls. The address that their token vouches for finds or creates one. `chat`: the open one,
-/// which the caller of this step changes and saves itself.
-pub(crate) async fn contact_of_visitor(
-    app: &App,
-    tx: &mut Tx,
-    caller: &Caller,
+/// The calling visitor, with everything locked that recognising them may change.
+pub(crate) struct CallingVisitor {
+    account: AccountId,
+    id: String,
+    /// The address that their token vouches for.
+    address: Option<String>,
+    /// The name in their token. None: it has none.
+    name: Option<String>,
     chat: Option<Uuid>,
-    now: Time,
-) -> Result<Option<Uuid>, ConversationError> {
-    let visitor = visitors::find(tx.conn(), caller.account, &caller.actor.id).await?;
-    let Some(address) = vouched_address(caller) else {
-        return Ok(visitor.map(|visitor| visitor.contact_id));
-    };
-    let own = visitor.as_ref().and_then(Visitor::own_contact);
-    let id = contact_with_vouched_address(tx, caller, own, address.clone(), now).await?;
-    let whose = VisitorInChat { account: caller.account, visitor_id: &caller.actor.id, chat };
-    link_visitor(app, tx, whose, (id, VisitorLink::Verified), Some(address)).await?;
-    Ok(Some(id))
+    locked: LockedIdentities,
+    /// Whether their link is right already.
+    is_known: bool,
+}
+
+impl CallingVisitor {
+    /// Locks in the one order: before any conversation or contact. `chat`: the one that is about to change.
+    pub(crate) async fn lock(tx: &Tx, caller: &Caller, chat: Option<Uuid>) -> Result<Self, ConversationError> {
+        let address = vouched_address(caller);
+        let (account, name) = (caller.account, token_name(caller));
+        let addresses: Vec<String> = address.iter().cloned().collect();
+        let id = caller.actor.id.as_str();
+        let identities = Identities { account, addresses: &addresses, visitor: Some(id), chat, contact: None };
+        let locked = identities.lock(tx).await?;
+        let is_known = address.as_ref().is_none_or(|address| {
+            let owns = |visitor: &&Visitor| {
+                let owner = locked.owners.iter().find(|owner| owner.verified);
+                visitor.is_known_as(address, name.as_deref())
+                    && owner.is_some_and(|owner| owner.contact_id == visitor.contact_id)
+            };
+            locked.visitor.as_ref().filter(owns).is_some()
+        });
+        if !is_known {
+            identities.lock_rows(tx, &locked).await?;
+        }
+        Ok(Self { account, id: id.to_owned(), address, name, chat, locked, is_known })
+    }
+
+    /// The visitor's contact. The address that their token vouches for finds or creates it.
+    pub(crate) async fn contact(&self, app: &App, tx: &mut Tx, now: Time) -> Result<Option<Uuid>, ConversationError> {
+        let visitor = self.locked.visitor.as_ref();
+        let Some(address) = self.address.clone().filter(|_| !self.is_known) else {
+            return Ok(visitor.map(|visitor| visitor.contact_id));
+        };
+        let own = visitor.and_then(Visitor::own_contact);
+        let id = self.contact_with_address(app, tx, own, address.clone(), now).await?;
+        let whose = VisitorInChat { account: self.account, visitor_id: &self.id, chat: self.chat };
+        let link = NewLink { address: Some(address), name: self.name.clone(), ..NewLink::verified(id) };
+        link_visitor(app, tx, whose, link, now).await?;
+        Ok(Some(id))
+    }
+
+    /// The contact that has the address, which a signed token verifies. `own`: the visitor's own contact until now.
+    async fn contact_with_address(
+        &self,
+        app: &App,
+        tx: &mut Tx,
+        own: Option<Uuid>,
+        address: String,
+        now: Time,
+    ) -> Result<Uuid, ConversationError> {
+        if let Some(owner) = self.locked.owners.iter().find(|owner| owner.verified) {
+            return Ok(owner.contact_id);
+        }
+        let mut contact = get_or_new_contact(tx, self.account, own, now).await?;
+        contact.add_email(address, true, now);
+        take_typed_emails(app, tx, &contact, now).await?;
+        if contact.name.is_empty() {
+            contact.name = self.name.clone().unwrap_or_default();
+        }
+        save_contact(tx, contact, own.is_none(), now).await
+    }
 }
 
 /// Links the conversation to the contact that the caller's token vouches for, also when the visitor logged in during it.
@@ -61,13 +103,17 @@ pub(crate) async fn recognise(
     app: &App,
     tx: &mut Tx,
     caller: &Caller,
+    visitor: &CallingVisitor,
     conversation: &mut Conversation,
     now: Time,
 ) -> Result<(), ConversationError> {
     if caller.email.is_none() {
         return Ok(());
     }
-    if let Some(contact) = contact_of_visitor(app, tx, caller, Some(conversation.id), now).await? {
+    conversation.set_unusable_token_email(unusable_token_email(caller));
+    if visitor.address.is_some()
+        && let Some(contact) = visitor.contact(app, tx, now).await?
+    {
         conversation.link_contact(contact, Actor::system(), now);
     }
     Ok(())
@@ -81,17 +127,11 @@ pub(crate) async fn recognise_before_message(
     chat: Uuid,
     key: &Key,
 ) -> Result<(), ConversationError> {
-    let Some(address) = vouched_address(caller) else { return Ok(()) };
-    let read = app.db.read_for(caller.account).await?;
-    let visitor = visitors::find(&read.conn(), caller.account, &caller.actor.id).await?;
-    let conversation = conversations::find(&read.conn(), caller.account, chat).await?;
-    drop(read);
-    let is_known = visitor.is_some_and(|visitor| visitor.is_known_by(&address, conversation.as_ref()));
-    if is_known || conversation.is_none() {
+    if caller.email.is_none() || !needs_recognition(app, caller, chat).await? {
         return Ok(());
     }
-
     let mut tx = app.db.begin_for(caller.account).await?;
+    let visitor = CallingVisitor::lock(&tx, caller, Some(chat)).await?;
     let conversation = conversations::find_for_update(&tx, caller.account, chat).await?;
     let own = conversation.filter(|conversation| conversation.visitor_id == caller.actor.id && conversation.is_open());
     let is_repeat = match key.find::<i64>(tx.conn()).await {
@@ -101,11 +141,26 @@ pub(crate) async fn recognise_before_message(
     };
     if let Some(mut conversation) = own.filter(|_| !is_repeat) {
         let now = tx.now().await?;
-        recognise(app, &mut tx, caller, &mut conversation, now).await?;
+        recognise(app, &mut tx, caller, &visitor, &mut conversation, now).await?;
         conversations::save(&mut tx, &app.notifier, &mut conversation).await?;
         tx.commit().await?;
     }
     Ok(())
+}
+
+/// Whether the token of the caller says something new about them, or about their chat.
+async fn needs_recognition(app: &App, caller: &Caller, chat: Uuid) -> Result<bool, ConversationError> {
+    let read = app.db.read_for(caller.account).await?;
+    let Some(conversation) = conversations::find(&read.conn(), caller.account, chat).await? else { return Ok(false) };
+    let Some(address) = vouched_address(caller) else {
+        return Ok(conversation.unusable_token_email != unusable_token_email(caller));
+    };
+    let visitor = visitors::find(&read.conn(), caller.account, &caller.actor.id).await?;
+    let is_known = |visitor: Visitor| {
+        visitor.is_known_as(&address, token_name(caller).as_deref())
+            && conversation.contact_id == Some(visitor.contact_id)
+    };
+    Ok(!visitor.is_some_and(is_known))
 }
 
 /// The address in the caller's token when mail cannot go to it, which the team sees. Empty: there is none such.
@@ -122,103 +177,29 @@ fn vouched_address(caller: &Caller) -> Option<String> {
     caller.email.as_deref().and_then(frontdesk_mail_address::canonical)
 }
 
-/// The contact that has the address, which a signed token verifies. `own`: the visitor's own contact until now.
-async fn contact_with_vouched_address(
-    tx: &mut Tx,
-    caller: &Caller,
-    own: Option<Uuid>,
-    address: String,
-    now: Time,
-) -> Result<Uuid, ConversationError> {
-    if let Some(owner) = contacts::find_id_by_email(tx.conn(), caller.account, &address).await? {
-        let contact = get_contact_for_update(tx, caller.account, owner).await?;
-        if contact.has_verified(&address) {
-            return Ok(owner);
-        }
-    }
-    let mut contact = get_or_new_contact(tx, caller.account, own, now).await?;
-    contact.add_email(address, true, now);
-    take_typed_emails(tx, &contact, now).await?;
-    if contact.name.is_empty() {
-        contact.name = display_name(caller.name.as_deref().unwrap_or_default());
-    }
-    save_contact(tx, contact, own.is_none(), now).await
+/// The name in the caller's token. None: it has none.
+fn token_name(caller: &Caller) -> Option<String> {
+    caller.name.as_deref().map(display_name).filter(|name| !name.is_empty())
 }
 
-/// Records the visitor's answer to a property. Returns the contact that their chats belong to then.
-pub(crate) async fn record_visitor_answer(
-    app: &App,
-    tx: &mut Tx,
-    whose: VisitorInChat<'_>,
-    property: &str,
-    value: &str,
-    now: Time,
-) -> Result<Uuid, ConversationError> {
-    let VisitorInChat { account, visitor_id, .. } = whose;
-    let visitor = visitors::find(tx.conn(), account, visitor_id).await?;
-    let own = visitor.as_ref().and_then(Visitor::own_contact);
-    let mut contact = get_or_new_contact(tx, account, own, now).await?;
-    let before = contact.clone();
-    let (value, owner) = match (property, frontdesk_mail_address::canonical(value)) {
-        ("email", Some(address)) => {
-            let owner = contacts::find_id_by_email(tx.conn(), account, &address).await?;
-            (address, owner)
-        }
-        ("name" | "phone", _) => (display_name(value), None),
-        _ => (value.to_owned(), None),
-    };
-    let (id, link, address) = match apply_answer(visitor.as_ref(), &mut contact, property, value, owner, now) {
-        AnswerEffect::ContactChanged if own.is_some() && contact == before => (contact.id, VisitorLink::Verified, None),
-        AnswerEffect::ContactChanged => {
-            (save_contact(tx, contact, own.is_none(), now).await?, VisitorLink::Verified, None)
-        }
-        AnswerEffect::Claims { contact_id, address } => (contact_id, VisitorLink::Claimed, Some(address)),
-        AnswerEffect::Nothing { contact_id } => return Ok(contact_id),
-    };
-    link_visitor(app, tx, whose, (id, link), address).await?;
-    Ok(id)
-}
-
-/// Links the visitor to the contact, and with them their other chats. `address`: the one that proves the link, or that they typed.
-pub(crate) async fn link_visitor(
-    app: &App,
-    tx: &mut Tx,
-    whose: VisitorInChat<'_>,
-    link: (Uuid, VisitorLink),
-    address: Option<String>,
-) -> Result<(), ConversationError> {
-    let VisitorInChat { account, visitor_id, chat } = whose;
-    let before = visitors::find(tx.conn(), account, visitor_id).await?;
-    if let Some(after) = Visitor::linked(before.as_ref(), account, visitor_id, link, address) {
-        let (from, to) = (before.map(|before| before.contact_id), after.contact_id);
-        visitors::save(tx, after).await?;
-        for mut other in conversations::list_of_contact_for_update(tx, account, visitor_id, from).await? {
-            if Some(other.id) != chat {
-                other.move_to_contact(to);
-                conversations::save(tx, &app.notifier, &mut other).await?;
-            }
-        }
-    }
-    Ok(())
-}
-
-async fn get_contact_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Contact, ConversationError> {
-    contacts::find_for_update(tx, account, id).await?.ok_or(ConversationError::NotFound("contact"))
-}
-
-async fn get_or_new_contact(
+pub(super) async fn get_or_new_contact(
     tx: &Tx,
     account: AccountId,
     id: Option<Uuid>,
     now: Time,
 ) -> Result<Contact, ConversationError> {
     match id {
-        Some(id) => get_contact_for_update(tx, account, id).await,
-        None => Ok(Contact::new(tx.new_id(), account, now)),
+        Some(id) => contacts::find_for_update(tx, account, id).await?.ok_or(ConversationError::NotFound("contact")),
+        None => Ok(Contact::of_visitor(tx.new_id(), account, now)),
     }
 }
 
-async fn save_contact(tx: &mut Tx, mut contact: Contact, is_new: bool, now: Time) -> Result<Uuid, ConversationError> {
+pub(super) async fn save_contact(
+    tx: &mut Tx,
+    mut contact: Contact,
+    is_new: bool,
+    now: Time,
+) -> Result<Uuid, ConversationError> {
     let taken = match is_new {
         true => contacts::insert(tx, &contact).await?,
         false => contacts::save(tx, &mut contact, now).await?,

@@ -5,6 +5,9 @@ mod change_conversation;
 mod find_bot;
 mod find_entry;
 mod identify_visitor;
+mod link_visitor;
+mod lock_identities;
+mod record_visitor_answer;
 mod reject;
 mod roster;
 mod take_typed_emails;
@@ -14,9 +17,11 @@ pub(super) use change_conversation::{Begun, ConversationChange};
 pub(super) use find_bot::find_bot;
 pub(super) use find_entry::find_entry;
 pub(super) use identify_visitor::{
-    VisitorInChat, contact_of_visitor, display_name, link_visitor, recognise, recognise_before_message,
-    record_visitor_answer, unusable_token_email,
+    CallingVisitor, display_name, recognise, recognise_before_message, unusable_token_email,
 };
+pub(super) use link_visitor::{VisitorInChat, link_visitor};
+pub(super) use lock_identities::{Identities, lock_addresses};
+pub(super) use record_visitor_answer::{VisitorAnswer, record_visitor_answer};
 pub(super) use reject::reject;
 pub(crate) use roster::RosterKnowledge;
 pub(super) use roster::{

@@ -34,7 +34,7 @@ pub(crate) fn one<T>(value: Result<T, Vec<FieldError>>) -> Result<T, Status> {
 
 /// A time zone by its IANA name, or empty.
 pub(crate) fn time_zone(name: &str) -> Result<String, Vec<FieldError>> {
-    if name.is_empty() || name.parse::<chrono_tz::Tz>().is_ok() {
+    if name.is_empty() || frontdesk_time_zone::parse(name).is_some() {
         return Ok(name.to_owned());
     }
     Err(vec![FieldError::new("time_zone", "must be an IANA time zone such as Europe/Rome, or empty")])

@@ -21,6 +21,7 @@ pub(crate) struct Model {
     pub created_at: Time,
     pub updated_at: Time,
     pub version: i64,
+    pub made_by_visitor: bool,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -41,6 +42,7 @@ impl From<&Contact> for Model {
             created_at: contact.created_at,
             updated_at: contact.updated_at,
             version: contact.version,
+            made_by_visitor: contact.made_by_visitor,
         }
     }
 }
@@ -60,6 +62,7 @@ impl Model {
             created_at: self.created_at,
             updated_at: self.updated_at,
             version: self.version,
+            made_by_visitor: self.made_by_visitor,
         }
     }
 }

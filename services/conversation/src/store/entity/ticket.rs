@@ -20,6 +20,7 @@ pub(crate) struct Model {
     pub created_at: Time,
     pub updated_at: Time,
     pub version: i64,
+    pub of_contact: bool,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -40,6 +41,7 @@ impl From<Ticket> for Model {
             created_at: ticket.created_at,
             updated_at: ticket.updated_at,
             version: ticket.version,
+            of_contact: ticket.of_contact,
         }
     }
 }
@@ -57,6 +59,7 @@ impl From<Model> for Ticket {
             created_at: row.created_at,
             updated_at: row.updated_at,
             version: row.version,
+            of_contact: row.of_contact,
         }
     }
 }

@@ -15,6 +15,7 @@ pub(crate) struct Model {
     pub contact_id: Uuid,
     pub link: VisitorLink,
     pub address: Option<String>,
+    pub name: String,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -24,14 +25,14 @@ impl ActiveModelBehavior for ActiveModel {}
 
 impl From<Visitor> for Model {
     fn from(visitor: Visitor) -> Self {
-        let Visitor { account, id, contact_id, link, address } = visitor;
-        Self { account_id: account, id, contact_id, link, address }
+        let Visitor { account, id, contact_id, link, address, name } = visitor;
+        Self { account_id: account, id, contact_id, link, address, name }
     }
 }
 
 impl From<Model> for Visitor {
     fn from(row: Model) -> Self {
-        let Model { account_id, id, contact_id, link, address } = row;
-        Self { account: account_id, id, contact_id, link, address }
+        let Model { account_id, id, contact_id, link, address, name } = row;
+        Self { account: account_id, id, contact_id, link, address, name }
     }
 }
