@@ -15,6 +15,7 @@ use crate::{
     development_key::{self, DevelopmentKey},
     installation_secret::InstallationSecret,
     issuer::Issuer,
+    jwks::Key,
     roles::Roles,
     settings::{IdentityError, IdentitySettings},
     token::{self, TokenError},
@@ -34,8 +35,8 @@ const MAX_QUOTED: usize = 100;
 #[derive(Clone)]
 enum SignedBy {
     DevelopmentKey,
-    /// The issuer at this place of the settings, with the key of this id.
-    Issuer(usize, Option<String>),
+    /// The issuer at this place of the settings, with this key, which the token names by this id.
+    Issuer(usize, Option<String>, Key),
     VisitorKey(VisitorKeyId),
 }
 
@@ -174,8 +175,8 @@ impl Inner {
         let header = token::unverified_header(token)?;
         if let Some(number) = self.issuers.iter().position(|issuer| issuer.name() == header.issuer) {
             let issuer = &self.issuers[number];
-            let caller = issuer.verify(token, &header, &self.roles, self.leeway, &self.clock).await?;
-            return Ok((caller, SignedBy::Issuer(number, header.key_id)));
+            let (caller, key) = issuer.verify(token, &header, &self.roles, self.leeway, &self.clock).await?;
+            return Ok((caller, SignedBy::Issuer(number, header.key_id, key)));
         }
         if header.issuer == development_key::ISSUER {
             let key = self.development_key.as_ref();
@@ -201,7 +202,9 @@ impl Inner {
     async fn require_valid_key(&self, caller: &Caller, signed_by: &SignedBy) -> Result<(), TokenError> {
         match (signed_by, self.visitor_keys.get()) {
             (SignedBy::DevelopmentKey, _) => Ok(()),
-            (SignedBy::Issuer(number, key_id), _) => self.issuers[*number].require_key(key_id.as_deref()).await,
+            (SignedBy::Issuer(number, key_id, key), _) => {
+                self.issuers[*number].require_key(key_id.as_deref(), key).await
+            }
             (SignedBy::VisitorKey(key), Some(keys)) => {
                 visitor_token::require_active(keys.as_ref(), caller.account, *key).await
             }

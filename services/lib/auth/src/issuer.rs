@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     caller::{Actor, Caller, CallerKind},
-    jwks::{self, Jwks, JwksError},
+    jwks::{self, Jwks, JwksError, Key},
     roles::Roles,
     settings::IssuerSettings,
     token::{self, Expected, TokenError, UnverifiedHeader},
@@ -53,7 +53,7 @@ impl Issuer {
         self.jwks.refresh().await
     }
 
-    /// The caller that the token names.
+    /// The caller that the token names, and the key that signed it.
     pub(crate) async fn verify(
         &self,
         token: &str,
@@ -61,7 +61,7 @@ impl Issuer {
         roles: &Roles,
         leeway: Duration,
         clock: &Clock,
-    ) -> Result<Caller, TokenError> {
+    ) -> Result<(Caller, Key), TokenError> {
         let key = self.jwks.key(header.key_id.as_deref()).await?;
         if header.algorithm != key.algorithm {
             return Err(TokenError::invalid("its algorithm is not its key's"));
@@ -76,12 +76,17 @@ impl Issuer {
             require_nbf: self.settings.not_before_required,
         };
         let (claims, ends) = token::verify(token, &key.key, &expected, clock)?;
-        self.caller(&claims, ends, roles)
+        Ok((self.caller(&claims, ends, roles)?, key))
     }
 
-    /// Checks that the issuer still publishes the key that verified a token.
-    pub(crate) async fn require_key(&self, key_id: Option<&str>) -> Result<(), TokenError> {
-        self.jwks.key(key_id).await.map(drop)
+    /// Checks that the issuer still publishes the key that signed a token, which names it by this id.
+    pub(crate) async fn require_key(&self, key_id: Option<&str>, signed_by: &Key) -> Result<(), TokenError> {
+        let key = self.jwks.key(key_id).await?;
+        if key.is(signed_by) {
+            Ok(())
+        } else {
+            Err(TokenError::invalid("its key was replaced; sign with the newest one"))
+        }
     }
 
     fn caller(&self, claims: &Map<String, Value>, ends: Time, roles: &Roles) -> Result<Caller, TokenError> {

@@ -80,6 +80,8 @@ pub(crate) struct Jwks {
 #[derive(Clone)]
 pub(crate) struct Key {
     id: Option<String>,
+    /// What distinguishes it from another key of the same id, or without one.
+    public: Arc<AlgorithmParameters>,
     pub(crate) algorithm: Algorithm,
     pub(crate) key: DecodingKey,
 }
@@ -255,7 +257,19 @@ impl Jwks {
             None => *of_its_type.iter().find(|algorithm| self.accepted.contains(algorithm))?,
         };
         let decoding = DecodingKey::from_jwk(key).ok()?;
-        self.accepted.contains(&algorithm).then(|| Key { id: key.common.key_id.clone(), algorithm, key: decoding })
+        self.accepted.contains(&algorithm).then(|| Key {
+            id: key.common.key_id.clone(),
+            public: Arc::new(key.algorithm.clone()),
+            algorithm,
+            key: decoding,
+        })
+    }
+}
+
+impl Key {
+    /// Whether this is the same key as the other, and not one that replaced it.
+    pub(crate) fn is(&self, other: &Key) -> bool {
+        Arc::ptr_eq(&self.public, &other.public) || self.public == other.public
     }
 }
 
@@ -376,6 +390,22 @@ mod tests {
         wait(100).await;
         assert!(matches!(jwks.key(Some("old")).await, Err(TokenError::Invalid(_))));
         jwks.key(Some("new")).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn s1_a_key_that_replaced_another_is_not_taken_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, jwks) = keys(&folder, [1, 60_000, 1, 1]);
+        let nameless = || jwk("x").replace(r#","kid":"x""#, "");
+        let (old, other) = (nameless(), nameless());
+        publish(&file, &[&old]);
+        jwks.refresh().await.unwrap();
+        let signed_by = jwks.key(None).await.unwrap();
+        jwks.refresh().await.unwrap();
+        assert!(jwks.key(None).await.unwrap().is(&signed_by), "it was published again");
+        publish(&file, &[&other]);
+        jwks.refresh().await.unwrap();
+        assert!(!jwks.key(None).await.unwrap().is(&signed_by), "another key, and the only one");
     }
 
     #[tokio::test]
