@@ -78,7 +78,7 @@ impl Admission {
 
     /// The caller, once it is authenticated, within its rates, and has the method's permission.
     async fn authorize(&self, access: &Access, head: &Parts, peer: Option<&PeerInfo>) -> Result<Caller, Rejection> {
-        let mut caller = authenticate(&self.identity, &head.headers, peer).await?;
+        let mut caller = authenticate(&self.identity, &self.limiter, &head.headers, peer).await?;
         // Before the permission, whose refusal may be recorded: callers must not fill the audit log.
         self.limiter.check_rate(&caller)?;
         access.check(&caller).map_err(|error| {

@@ -9,12 +9,14 @@ use percent_encoding::percent_decode_str;
 use tonic::Code;
 use uuid::Uuid;
 
+use super::limiter::Limiter;
 use crate::PeerInfo;
 
 /// The caller of a call with these headers on this connection. Fails with UNAUTHENTICATED, or UNAVAILABLE when the token cannot be
-/// verified now.
+/// verified now. Closes the connection when its address sends too many tokens that are not valid.
 pub(super) async fn authenticate(
     identity: &Identity,
+    limiter: &Limiter,
     headers: &HeaderMap,
     peer: Option<&PeerInfo>,
 ) -> Result<Caller, ApiError> {
@@ -32,7 +34,12 @@ pub(super) async fn authenticate(
         .ok_or_else(|| unauthenticated("the authorization metadata must be: Bearer <token>"))?
         .1;
     identity.authenticate(token.trim()).await.map_err(|error| match error {
-        TokenError::Invalid(_) | TokenError::UnknownKey => unauthenticated(&error.to_string()),
+        TokenError::Invalid(_) | TokenError::UnknownKey => {
+            if let Some(peer) = peer {
+                limiter.count_invalid_token(peer);
+            }
+            unauthenticated(&error.to_string())
+        }
         TokenError::Unavailable(_) => {
             tracing::warn!(%error, "a token cannot be verified");
             ApiError::unavailable("your token cannot be verified now; try again")

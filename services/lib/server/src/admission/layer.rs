@@ -70,13 +70,15 @@ where
             return Box::pin(std::future::ready(Ok(response)));
         }
         let path = request.uri().path().to_owned();
-        let is_call = match self.admission.method(&path) {
-            Some(method) => matches!(method, Method::Declared(access) if !access.streams()),
+        let limiter = &self.admission.limiter;
+        let is_refused = match self.admission.method(&path) {
+            Some(Method::Declared(access)) => !access.streams() && limiter.is_overloaded(),
+            Some(Method::Open(method)) => !limiter.has_permit(method),
             None => return Box::pin(std::future::ready(Ok(self.admission.unimplemented(&path).into_http()))),
         };
         // An overloaded process refuses before any other work. Calls with the header of services pass: whether the caller is a
         // service is verified below, and if it is not, acquiring a permit refuses the call.
-        if is_call && self.admission.limiter.is_overloaded() && !request.headers().contains_key(ACCOUNT_HEADER) {
+        if is_refused && !request.headers().contains_key(ACCOUNT_HEADER) {
             return Box::pin(std::future::ready(Ok(self.admission.limiter.overloaded_response())));
         }
         let span = tracing::info_span!("rpc", rpc.system.name = "grpc", rpc.method = %path.trim_start_matches('/'));

@@ -22,6 +22,7 @@ use super::{
     LimitSettings,
     concurrency::{CallPermit, ConcurrencyLimits, StreamLimit, StreamPermit},
     memory::{MemoryLimits, MessageMemory},
+    open_methods::OpenMethod,
     rates::{RateExceeded, RateLimits, RateScope},
 };
 use crate::PeerInfo;
@@ -116,6 +117,15 @@ impl Limiter {
         })
     }
 
+    /// Whether there is a permit for a call of this method.
+    pub(super) fn has_permit(&self, method: OpenMethod) -> bool {
+        match method {
+            OpenMethod::CheckHealth => true,
+            OpenMethod::WatchHealth => self.health_watches.available_permits() > 0,
+            OpenMethod::Reflect => self.reflection_streams.available_permits() > 0,
+        }
+    }
+
     /// A permit for a `Watch` of the health service.
     pub(super) fn acquire_health_watch(&self) -> Result<StreamPermit, ApiError> {
         StreamPermit::try_of(&self.health_watches).ok_or_else(|| self.overloaded())
@@ -161,6 +171,18 @@ impl Limiter {
         self.rates.check_preflight(address).inspect_err(|_| {
             self.rate_limited_count.fetch_add(1, Ordering::Relaxed);
         })
+    }
+
+    /// Counts a token that is not valid by its address, and closes the connection when there are too many: verifying one is the most
+    /// that a caller without a token can make this process do.
+    pub(super) fn count_invalid_token(&self, peer: &PeerInfo) {
+        if let Some(address) = &peer.address
+            && self.rates.check_invalid_token(address).is_err()
+            && !peer.close.is_cancelled()
+        {
+            tracing::warn!(%address, "closed a connection: its address sends too many tokens that are not valid");
+            peer.close.cancel();
+        }
     }
 
     /// A 64-bit hash of the caller's account and actor. Callers with the same hash, which are improbable, share their limits.
@@ -238,6 +260,18 @@ mod tests {
         drop((limiter.acquire_call(&Caller::service("any")).unwrap(), permit));
         assert!(!limiter.is_overloaded());
         assert_eq!(limiter.overloaded_count.load(Ordering::Relaxed), 2, "both are counted for the report");
+    }
+
+    #[test]
+    fn s4_the_connection_of_an_address_that_tries_tokens_is_closed() {
+        let limiter = Limiter::new(&LimitSettings { invalid_token_rate: 2, ..LimitSettings::default() });
+        let peer = |address: [u8; 4]| PeerInfo { address: Some(address.into()), ..PeerInfo::default() };
+        let (attacker, other) = (peer([192, 0, 2, 1]), peer([192, 0, 2, 2]));
+        (0..6).for_each(|_| limiter.count_invalid_token(&attacker));
+        assert!(!attacker.close.is_cancelled(), "a burst of three seconds");
+        limiter.count_invalid_token(&attacker);
+        limiter.count_invalid_token(&other);
+        assert!(attacker.close.is_cancelled() && !other.close.is_cancelled());
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,4 +1,5 @@
-//! Rate limits: how often each caller and each account may call this process, and each address send preflights.
+//! Rate limits: how often each caller and each account may call this process, and each address send preflights and
+//! tokens that are not valid.
 
 use std::{hash::Hash, net::IpAddr, num::NonZeroU32, time::Duration};
 
@@ -19,13 +20,14 @@ const MIN_RETRY_DELAY: Duration = Duration::from_millis(10);
 
 type Rate<K> = RateLimiter<K, DashMapStateStore<K>, DefaultClock>;
 
-/// The rate of each kind of caller, of accounts, and of the preflights of an address. None: no limit.
+/// The rate of each kind of caller, of accounts, and of what an address sends without a caller. None: no limit.
 pub(super) struct RateLimits {
     callers: [(CallerKind, Option<Rate<u64>>); 4],
     /// Of the callers of an account that are not its visitors, who would otherwise use up its team's rate.
     accounts: Option<Rate<Uuid>>,
     account_visitors: Option<Rate<Uuid>>,
     preflights: Option<Rate<IpAddr>>,
+    invalid_tokens: Option<Rate<IpAddr>>,
     clock: DefaultClock,
 }
 
@@ -61,6 +63,7 @@ impl RateLimits {
             accounts: rate(settings.account_rate),
             account_visitors: rate(settings.account_visitor_rate),
             preflights: rate(settings.preflight_rate),
+            invalid_tokens: rate(settings.invalid_token_rate),
             clock: DefaultClock::default(),
         }
     }
@@ -83,10 +86,16 @@ impl RateLimits {
 
     /// Counts a preflight from this address; fails with how long until the next one is allowed.
     pub(super) fn check_preflight(&self, address: &IpAddr) -> Result<(), Duration> {
-        match &self.preflights {
-            Some(rate) => rate.check_key(address).map_err(|early| early.wait_time_from(self.clock.now())),
-            None => Ok(()),
-        }
+        self.check_address(self.preflights.as_ref(), address)
+    }
+
+    /// Counts a token from this address that is not valid; fails when there are too many.
+    pub(super) fn check_invalid_token(&self, address: &IpAddr) -> Result<(), Duration> {
+        self.check_address(self.invalid_tokens.as_ref(), address)
+    }
+
+    fn check_address(&self, rate: Option<&Rate<IpAddr>>, address: &IpAddr) -> Result<(), Duration> {
+        rate.map_or(Ok(()), |rate| rate.check_key(address).map_err(|early| early.wait_time_from(self.clock.now())))
     }
 
     fn check_key<K: Clone + Hash + Eq>(&self, scope: RateScope, rate: &Rate<K>, key: &K) -> Result<(), RateExceeded> {
@@ -100,7 +109,7 @@ impl RateLimits {
     pub(super) fn forget_inactive(&self) {
         self.callers.iter().filter_map(|(_, rate)| rate.as_ref()).for_each(RateLimiter::retain_recent);
         self.accounts.iter().chain(&self.account_visitors).for_each(RateLimiter::retain_recent);
-        self.preflights.iter().for_each(RateLimiter::retain_recent);
+        self.preflights.iter().chain(&self.invalid_tokens).for_each(RateLimiter::retain_recent);
     }
 }
 
