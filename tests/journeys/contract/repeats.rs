@@ -206,10 +206,7 @@ async fn c12_every_change_without_a_request_id_has_the_same_result_when_it_is_re
         .sort_by_key(|declared| ["Delete", "Deactivate"].iter().any(|word| declared.method.name().starts_with(word)));
     for declared in &changes {
         let (principal, at) = (declared.principals[0], declared.path.as_str());
-        let mut request = fixture.request(&declared.method);
-        if declared.method.name() == "RecordAnswer" {
-            request = fixture.with_new_chat(request).await;
-        }
+        let request = fixture.request(&declared.method);
         let outcome = async || match call(&fixture, declared, principal, &request).await {
             Ok(response) => format!("{response:?}"),
             Err(status) => {
