@@ -1,9 +1,9 @@
 //! Connection pools of both databases.
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use sea_orm::{
-    ConnectOptions, DatabaseConnection, DbErr,
+    ConnectOptions, DatabaseConnection, DbErr, RuntimeErr,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 
@@ -72,5 +72,13 @@ pub(crate) async fn postgres(
                 ("tcp_user_timeout", "10s"),
             ])
         });
-    sea_orm::Database::connect(options).await
+    // It connects at first use, so what fails here is the address, which the error would quote with its password.
+    sea_orm::Database::connect(options).await.map_err(|_| {
+        unusable(&"PostgreSQL does not know its parameters (after the ?); sslmode and sslrootcert are usual ones")
+    })
+}
+
+/// The error of an address that cannot be used, without the address.
+pub(crate) fn unusable(why: &dyn Display) -> DbErr {
+    DbErr::Conn(RuntimeErr::Internal(format!("its address cannot be used: {why}")))
 }

@@ -17,16 +17,26 @@ pub fn is_connection_lost(error: &DbErr) -> bool {
 
 /// True: the database is unreachable, stopping or too busy to answer; the same statement may succeed later.
 pub fn is_transient(error: &DbErr) -> bool {
-    let code = match error {
-        DbErr::Exec(SqlxError(error)) | DbErr::Query(SqlxError(error)) => {
-            error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned()
-        }
-        _ => String::new(),
-    };
+    let code = code(error);
     // 53: out of resources. 57: an operator's intervention or a timeout. 40: a transaction rolled back by a conflict.
     // 55P03: a lock was not granted in time.
     let busy = ["53", "57", "40"].iter().any(|class| code.starts_with(class)) || code == "55P03";
     busy || is_connection_lost(error)
+}
+
+/// True: the database ended the statement because it took longer than it may. The database itself can be reached.
+pub fn is_timeout(error: &DbErr) -> bool {
+    code(error) == "57014"
+}
+
+/// The SQLSTATE of the database's answer, or SQLite's number; empty when the error is another one.
+fn code(error: &DbErr) -> String {
+    match error {
+        DbErr::Exec(SqlxError(error)) | DbErr::Query(SqlxError(error)) => {
+            error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned()
+        }
+        _ => String::new(),
+    }
 }
 
 /// True: a unique index refused the row. Which one: [`violated_unique_index`].
@@ -64,9 +74,10 @@ fn is_lost(error: &RuntimeErr) -> bool {
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
-        // 08: connection exceptions. 57P: the server shuts down or ends the connection.
+        // 08: connection exceptions. 57P: the server shuts down or ends the connection. 25P03: it ended the connection because
+        // its transaction was idle, as when this process was paused.
         sqlx::Error::Database(error) => {
-            error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
+            error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P") || code == "25P03")
         }
         _ => false,
     }

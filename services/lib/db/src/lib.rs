@@ -23,12 +23,12 @@ use sea_orm::{DatabaseConnection, DbBackend, SqliteTransactionMode, TransactionO
 use tokio::sync::Notify;
 
 pub use account::AccountId;
-pub use errors::{is_connection_lost, is_transient, is_unique_violation, violated_unique_index};
+pub use errors::{is_connection_lost, is_timeout, is_transient, is_unique_violation, violated_unique_index};
 pub use migration::{Sql, migrate, pending_migrations};
 pub use retention::{Retention, delete_expired, delete_expired_once};
 pub use row_level_security::Read;
 pub use sea_orm::DbErr;
-pub use settings::{DatabaseUrl, DbSettings};
+pub use settings::{AddressError, DatabaseUrl, DbSettings};
 pub use transaction::Tx;
 
 /// Maximum number of connections for [`Db::begin_batch`] (PostgreSQL), opened at first use and beside those of the settings.
@@ -47,6 +47,7 @@ pub struct Db {
 impl Db {
     /// Connects; a SQLite file is created when it does not exist.
     pub async fn connect(settings: &DbSettings, clock: &Clock) -> Result<Self, DbErr> {
+        settings.url.check().map_err(|error| connect::unusable(&error))?;
         let url = &settings.url.0;
         let (write, read, batch) = if url.starts_with("sqlite:") {
             // SQLite has one writer: one connection queues writes without 'busy' errors, the others read beside it.

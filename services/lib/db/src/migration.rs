@@ -1,6 +1,9 @@
 //! Migrations as SQL text, one text for both databases.
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, TransactionTrait};
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionTrait,
+};
 use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager};
 
 use crate::{Db, row_level_security};
@@ -39,17 +42,40 @@ impl MigrationTrait for Sql {
 const MIGRATION_LOCK: i64 = 0x66_726f_6e74_6465;
 
 /// Brings the schema up to date. Processes that start at once do it one after the other; the later ones find nothing to do.
+/// All changes and their marks are one transaction: a process that is stopped meanwhile leaves the schema as it was.
 pub async fn migrate<M: MigratorTrait>(db: &Db) -> Result<(), DbErr> {
-    if db.is_sqlite() {
-        return M::up(db.writer(), None).await;
+    let options = TransactionOptions {
+        // The lock from the start: another process waits instead of failing at its first change.
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    let tx = db.writer().begin_with_options(options).await?;
+    if !db.is_sqlite() {
+        tx.execute_unprepared("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
+            .await?;
+        tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
     }
-    // One transaction holds the lock and the changes: both end with the process, and either all changes stay or none.
-    let tx = db.writer().begin().await?;
-    tx.execute_unprepared("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
-        .await?;
-    tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
-    M::up(&tx, None).await?;
+    if let Err(error) = M::up(&tx, None).await {
+        return Err(if db.is_sqlite() { explained(&tx, error).await } else { error });
+    }
     tx.commit().await
+}
+
+/// The error of a migration on SQLite, with what to do where its changes are there and its mark is not: up to 1.0 they were
+/// not one transaction.
+async fn explained(tx: &DatabaseTransaction, error: DbErr) -> DbErr {
+    let text = error.to_string();
+    if !text.contains(" already exists") && !text.contains("duplicate column name") {
+        return error;
+    }
+    let main = Statement::from_string(DbBackend::Sqlite, "SELECT file FROM pragma_database_list WHERE name = 'main'");
+    let row = tx.query_one_raw(main).await.ok().flatten();
+    let file: String = row.and_then(|row| row.try_get("", "file").ok()).unwrap_or_default();
+    DbErr::Migration(format!(
+        "an earlier version of frontdesk was stopped while it created or upgraded {file}, which is half changed ({text}). If \
+         the data folder holds no chats yet, delete the folder and start again; otherwise restore the folder from a backup and \
+         start again"
+    ))
 }
 
 /// Names of the migrations that this binary knows and the database has not had. Migrations that only the database knows are

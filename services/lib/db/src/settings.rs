@@ -1,6 +1,7 @@
 //! Where a service's database is.
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 /// Where a service's database is.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -17,15 +18,56 @@ pub struct DbSettings {
 #[serde(transparent)]
 pub struct DatabaseUrl(pub String);
 
+/// Why a text is no address of a database. It never quotes the text, which may contain a password.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// Another kind of database.
+    #[error("it must begin with postgres:// (or sqlite:// for a file)")]
+    Scheme,
+    /// A password that would be taken for another part of the address.
+    #[error(
+        "in its user name and password these characters must be percent-encoded: / as %2F, ? as %3F, # as %23, @ as %40, : as %3A"
+    )]
+    Unescaped,
+    /// Not an address.
+    #[error("it must be like postgres://user:password@host:5432/database; {0}")]
+    Syntax(url::ParseError),
+}
+
+impl DatabaseUrl {
+    /// Whether the address can be used, as far as its text shows. The libraries below quote an address that they cannot read,
+    /// with its password: they must not be asked before.
+    pub fn check(&self) -> Result<(), AddressError> {
+        if self.0.starts_with("sqlite:") { Ok(()) } else { self.parse().map(drop) }
+    }
+
+    /// The parts of a PostgreSQL address.
+    fn parse(&self) -> Result<Url, AddressError> {
+        let (scheme, rest) = self.0.split_once("://").ok_or(AddressError::Scheme)?;
+        if !["postgres", "postgresql"].contains(&scheme) {
+            return Err(AddressError::Scheme);
+        }
+        let credentials = rest.rsplit_once('@').map_or("", |(credentials, _)| credentials);
+        if rest.contains('#') || credentials.contains(['/', '?', '@']) || credentials.matches(':').count() > 1 {
+            return Err(AddressError::Unescaped);
+        }
+        Url::parse(&self.0).map_err(AddressError::Syntax)
+    }
+}
+
 impl std::fmt::Debug for DatabaseUrl {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // A password may stand before the host or among the parameters.
-        let (address, parameters) =
-            self.0.split_once('?').map_or((self.0.as_str(), ""), |(address, _)| (address, "?(hidden)"));
-        match (address.split_once("://"), address.rsplit_once('@')) {
-            (Some((scheme, _)), Some((_, host))) => write!(formatter, "{scheme}://(hidden)@{host}{parameters}"),
-            _ => write!(formatter, "{address}{parameters}"),
+        if self.0.is_empty() || self.0.starts_with("sqlite:") {
+            return formatter.write_str(self.0.split('?').next().unwrap_or_default());
         }
+        let Ok(url) = self.parse() else { return formatter.write_str("(hidden: not an address)") };
+        let user = if url.username().is_empty() && url.password().is_none() { "" } else { "(hidden)@" };
+        write!(formatter, "{}://{user}{}", url.scheme(), url.host_str().unwrap_or_default())?;
+        if let Some(port) = url.port() {
+            write!(formatter, ":{port}")?;
+        }
+        let parameters = if url.query().is_some() { "?(hidden)" } else { "" };
+        write!(formatter, "{}{parameters}", url.path())
     }
 }
 
@@ -47,6 +89,32 @@ mod tests {
             ("sqlite://data/chat.db", "sqlite://data/chat.db"),
         ] {
             assert_eq!(format!("{:?}", DatabaseUrl(url.into())), shown);
+        }
+    }
+    #[test]
+    fn an_address_with_a_mistake_is_refused_with_the_remedy_and_never_shows_its_password() {
+        for (url, why) in [
+            ("postgres://u:s3cret#pw@h:5432/d", AddressError::Unescaped),
+            ("postgres://u:12#s3cret@h/d", AddressError::Unescaped),
+            ("postgres://u:s3c?ret@h/d", AddressError::Unescaped),
+            ("postgres://u:12/s3cret@h/d", AddressError::Unescaped),
+            ("postgres://u:s3c@ret@h/d", AddressError::Unescaped),
+            ("postgres://u:s3c:ret@h/d", AddressError::Unescaped),
+            ("postgres://s3cret:x/d", AddressError::Syntax(url::ParseError::InvalidPort)),
+            ("postgress://u:s3cret@h/d", AddressError::Scheme),
+            ("u:s3cret@h/d", AddressError::Scheme),
+        ] {
+            let url = DatabaseUrl(url.into());
+            let error = url.check().unwrap_err();
+            assert_eq!(error, why);
+            for shown in [format!("{url:?}"), error.to_string()] {
+                assert!(!shown.contains("ret") && !shown.contains("s3c"), "{shown}");
+            }
+        }
+        for url in
+            ["postgres://u:s3cret%23@h/d?sslmode=require", "postgresql:///d?host=/run/postgresql", "sqlite://a.db"]
+        {
+            assert_eq!(DatabaseUrl(url.into()).check(), Ok(()));
         }
     }
 }
