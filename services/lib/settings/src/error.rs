@@ -8,7 +8,7 @@ use crate::PREFIX;
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// A file cannot be read, or is not TOML.
-    #[error("settings: {0}")]
+    #[error("settings: {}", without_quotation(&.0.to_string()))]
     File(#[from] config::ConfigError),
     /// A value cannot be used, or a setting is unknown.
     #[error("settings: {setting}{origin}: {problem}")]
@@ -57,15 +57,30 @@ impl SettingsError {
             Some(_) => format!(" ({PREFIX}{})", key.replace('.', "__").to_uppercase()),
             None => String::new(),
         };
+        let is_address = |text: &str| text.contains("://");
+        let problem = match value.map(|value| &value.kind) {
+            // The problem quotes the value too.
+            Some(ValueKind::String(text)) if is_address(text) => problem.replace(text.as_str(), "(hidden)"),
+            _ => problem,
+        };
         let setting = match value.map(|value| &value.kind) {
             // The value of an unknown setting may be a secret whose name is misspelt.
             _ if is_unknown => key,
+            // An address may contain a password.
+            Some(ValueKind::String(text)) if is_address(text) => key,
             Some(ValueKind::String(text)) => format!("{key} = {text:?}"),
             Some(kind @ (ValueKind::I64(_) | ValueKind::Float(_) | ValueKind::Boolean(_))) => format!("{key} = {kind}"),
             _ => key,
         };
         Self::Invalid { setting, origin, problem }
     }
+}
+
+/// The error of a file that is not TOML, without the lines that it quotes: they may contain a secret.
+fn without_quotation(error: &str) -> String {
+    let is_quotation =
+        |line: &&str| line.trim_start_matches(|first: char| first == ' ' || first.is_ascii_digit()).starts_with('|');
+    error.lines().filter(|line| !is_quotation(line)).collect::<Vec<_>>().join(" ")
 }
 
 /// What the config crate calls the origin of a value from an environment variable.

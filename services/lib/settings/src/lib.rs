@@ -9,10 +9,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
 pub mod address;
+mod credentials;
 pub mod duration;
 mod error;
 pub mod list;
 
+pub use credentials::without_credentials;
 pub use error::SettingsError;
 
 /// Prefix of the environment variables.
@@ -211,5 +213,16 @@ mod tests {
         let pair = ("FRONTDESK__SMTP__PASSWORD_FILE", "/does/not/exist");
         let error = load::<All>(None, environment(&[pair])).unwrap_err().to_string();
         assert!(error.contains(pair.0) && error.contains(pair.1), "{error}");
+    }
+    #[test]
+    fn an_error_quotes_neither_a_line_of_the_file_nor_an_address() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        std::fs::write(&file, "[smtp]\npassword = \"s3cret").unwrap();
+        let error = load::<All>(Some(&file), environment(&[])).unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("a.toml") && !error.contains("s3cret"), "{error}");
+        let pair = ("FRONTDESK__SMTP", "smtp://ada:s3cret@mail");
+        let error = load::<All>(None, environment(&[pair])).unwrap_err().to_string();
+        assert!(error.contains("(FRONTDESK__SMTP)") && !error.contains("s3cret"), "{error}");
     }
 }

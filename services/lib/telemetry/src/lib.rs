@@ -89,12 +89,8 @@ pub fn start(settings: &TelemetrySettings) -> Result<Telemetry, Box<dyn std::err
             .with_endpoint(&settings.otlp_endpoint)
             .with_timeout(EXPORT_TIMEOUT)
             .build()
-            .map_err(|error| {
-                let endpoint = &settings.otlp_endpoint;
-                format!(
-                    "telemetry.otlp_endpoint = {endpoint:?} must be an address such as http://localhost:4317: {error}"
-                )
-            })?;
+            // The error would quote the address, which may contain a password.
+            .map_err(|_| "telemetry.otlp_endpoint must be an address such as http://localhost:4317")?;
         SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource()).build()
     };
     // Without this filter the spans of the exporter's own transport would be exported, without end.
