@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use frontdesk_bus::Bus;
 use frontdesk_db::{Db, Retention};
 use opentelemetry::global;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{net::TcpListener, sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{AnyService, Readiness, Worker, ops, supervisor::Supervisor};
@@ -14,9 +14,6 @@ use crate::{AnyService, Readiness, Worker, ops, supervisor::Supervisor};
 const DATABASE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a database may take to answer such a check.
 const DATABASE_CHECK_TIMEOUT: Duration = Duration::from_secs(2);
-/// Minimum time that background tasks have to end after a shutdown.
-const MIN_DRAIN: Duration = Duration::from_secs(1);
-
 /// A process that runs services.
 pub struct Process {
     /// The services.
@@ -53,17 +50,26 @@ pub async fn run<F: Future>(process: Process, serve: impl FnOnce(watch::Receiver
         async move { events.run(stop).await }
     });
     for task in tasks {
-        supervisor.supervise(task.name.to_owned(), task.start);
+        supervisor.supervise_worker(task.name.to_owned(), task);
     }
     for service in services {
         supervise_service(&supervisor, service, &bus, &readiness, &shutdown);
     }
 
+    let stopped_at = tokio::spawn({
+        let shutdown = shutdown.clone();
+        async move {
+            shutdown.cancelled().await;
+            Instant::now()
+        }
+    });
     let ended = serve(ready).await;
 
     // Also when the server ended by itself: the tasks that feed it must not go on without it.
     shutdown.cancel();
-    if !supervisor.wait(drain.max(MIN_DRAIN)).await {
+    // One time for all: what the server took to end is not added. A task that works for the server's calls ends after them.
+    let stopped_at = stopped_at.await.unwrap_or_else(|_| Instant::now());
+    if !supervisor.wait(stopped_at, drain).await {
         tracing::warn!("some background tasks did not end in time; their work goes on at the next start");
     }
     ended
@@ -97,7 +103,7 @@ fn supervise_service(
         }
     });
     for worker in service.workers() {
-        supervisor.supervise(task(worker.name), worker.start);
+        supervisor.supervise_worker(task(worker.name), worker);
     }
 }
 

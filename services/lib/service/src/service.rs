@@ -1,6 +1,6 @@
 //! The trait that each service implements.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use frontdesk_auth::VisitorKeyStore;
 use frontdesk_bus::Bus;
@@ -53,6 +53,8 @@ pub trait Service: Clone + Send + Sync + 'static {
 pub struct Worker {
     pub(crate) name: &'static str,
     pub(crate) start: Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
+    /// How long it may take to end after a stop; zero where the process's own time is enough.
+    pub(crate) drain: Duration,
 }
 
 impl Worker {
@@ -61,7 +63,12 @@ impl Worker {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Self { name, start: Box::new(move || Box::pin(start())) }
+        Self { name, start: Box::new(move || Box::pin(start())), drain: Duration::ZERO }
+    }
+
+    /// Lets the task take this long to end after a stop, where the process would give it less.
+    pub fn drains_for(self, drain: Duration) -> Self {
+        Self { drain, ..self }
     }
 }
 

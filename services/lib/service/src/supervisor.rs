@@ -3,16 +3,18 @@
 use std::{
     collections::BTreeSet,
     future::Future,
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use opentelemetry::{KeyValue, global, metrics::Counter};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::{
     sync::CancellationToken,
     task::{AbortOnDropHandle, TaskTracker},
 };
+
+use crate::Worker;
 
 /// Pause before the first restart of a task; doubled with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -20,6 +22,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// How long a task must run before its earlier failures are forgotten.
 const STABLE_AFTER: Duration = Duration::from_secs(60);
+/// Minimum time that tasks have to end after the server has ended.
+const MIN_DRAIN: Duration = Duration::from_secs(1);
 /// Number of failures in a row after which the process is no longer ready.
 const UNREADY_AFTER: u32 = 5;
 
@@ -65,6 +69,8 @@ pub(crate) struct Supervisor {
     shutdown: CancellationToken,
     readiness: Readiness,
     tasks: TaskTracker,
+    /// The workers that may take longer than the process's drain time to end, and how long.
+    slow: Mutex<Vec<(Duration, TaskTracker)>>,
     restarts: Counter<u64>,
 }
 
@@ -74,12 +80,23 @@ impl Supervisor {
             .u64_counter("frontdesk.task.restarts")
             .with_description("Restarts of background tasks after a panic or an unexpected end")
             .build();
-        Self { shutdown, readiness, tasks: TaskTracker::new(), restarts }
+        Self { shutdown, readiness, tasks: TaskTracker::new(), slow: Mutex::default(), restarts }
     }
 
     /// Tasks that end with the shutdown by themselves and need no restart.
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.tasks
+    }
+
+    /// Supervises a worker, which may have asked for more time to end.
+    pub(crate) fn supervise_worker(&self, name: String, worker: Worker) {
+        let Worker { start, drain, .. } = worker;
+        if drain.is_zero() {
+            return self.supervise(name, start);
+        }
+        let tracker = TaskTracker::new();
+        self.slow.lock().unwrap_or_else(PoisonError::into_inner).push((drain, tracker.clone()));
+        self.supervise(name, move || tracker.track_future(start()));
     }
 
     /// Runs a task, and again whenever it panics or ends before the shutdown, after a pause that grows to 30 seconds.
@@ -128,10 +145,23 @@ impl Supervisor {
         });
     }
 
-    /// Waits until every task has ended, at most `within`. False: some were still running.
-    pub(crate) async fn wait(&self, within: Duration) -> bool {
+    /// Waits until every task has ended: at most for `drain` since the stop, for a worker that asked for more as long as it
+    /// did, and for a second in any case. False: some were still running.
+    pub(crate) async fn wait(&self, stopped_at: Instant, drain: Duration) -> bool {
         self.tasks.close();
-        tokio::time::timeout(within, self.tasks.wait()).await.is_ok()
+        let earliest = Instant::now() + MIN_DRAIN;
+        let ended = |limit: Duration, tasks: TaskTracker| async move {
+            tokio::time::timeout_at((stopped_at + limit).max(earliest), tasks.wait()).await.is_ok()
+        };
+        if ended(drain, self.tasks.clone()).await {
+            return true;
+        }
+        let slow = std::mem::take(&mut *self.slow.lock().unwrap_or_else(PoisonError::into_inner));
+        for (limit, tasks) in slow {
+            tasks.close();
+            ended(limit, tasks).await;
+        }
+        self.tasks.is_empty()
     }
 }
 
@@ -170,7 +200,7 @@ mod tests {
         until(|| starts.load(Ordering::SeqCst) == 3).await;
         assert!(supervisor.readiness.problems().is_empty());
         supervisor.shutdown.cancel();
-        assert!(supervisor.wait(Duration::from_secs(1)).await);
+        assert!(supervisor.wait(Instant::now(), Duration::from_secs(1)).await);
         assert_eq!(starts.load(Ordering::SeqCst), 3, "a shutdown is no failure");
     }
 
@@ -184,6 +214,26 @@ mod tests {
         until(|| *ready.borrow()).await;
         assert_eq!(starts.load(Ordering::SeqCst), UNREADY_AFTER + 1);
         supervisor.shutdown.cancel();
-        assert!(supervisor.wait(Duration::from_secs(1)).await);
+        assert!(supervisor.wait(Instant::now(), Duration::from_secs(1)).await);
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_has_the_time_to_end_that_it_asks_for_and_the_others_the_drain_time() {
+        for (drain, ends, took) in [(Duration::ZERO, false, 5), (Duration::from_secs(30), true, 20)] {
+            let supervisor = Supervisor::new(CancellationToken::new(), Readiness::default());
+            let stop = supervisor.shutdown.clone();
+            let worker = Worker::new("mail", move || {
+                let stop = stop.clone();
+                async move {
+                    stop.cancelled().await;
+                    tokio::time::sleep(Duration::from_secs(20)).await;
+                }
+            });
+            supervisor.supervise_worker("mail".into(), worker.drains_for(drain));
+            tokio::task::yield_now().await;
+            let stopped_at = Instant::now();
+            supervisor.shutdown.cancel();
+            assert_eq!(supervisor.wait(stopped_at, Duration::from_secs(5)).await, ends);
+            assert_eq!(stopped_at.elapsed().as_secs(), took);
+        }
     }
 }
