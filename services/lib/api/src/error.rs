@@ -125,6 +125,10 @@ impl ApiError {
 
     /// A database error that the service does not map itself: UNAVAILABLE when it is transient, else INTERNAL.
     pub fn database(error: &frontdesk_db::DbErr) -> Self {
+        if frontdesk_db::is_timeout(error) {
+            tracing::warn!(%error, "the database took too long");
+            return Self::unavailable("the database took too long and stopped the operation; try again");
+        }
         if frontdesk_db::is_transient(error) {
             tracing::warn!(%error, "the database cannot be reached");
             return Self::unavailable("the database cannot be reached now; try again");

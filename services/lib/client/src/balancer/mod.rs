@@ -52,8 +52,10 @@ impl Balancer {
         let shared = Arc::downgrade(&balancer.0);
         tokio::spawn(async move {
             while let Some(shared) = shared.upgrade() {
-                shared.resolve().await;
-                drop(shared);
+                // In a task of its own: a panic ends one round, not the next ones.
+                if let Err(error) = tokio::spawn(async move { shared.resolve().await }).await {
+                    tracing::error!(%error, "resolving the names of a service panicked");
+                }
                 tokio::time::sleep(RESOLVE_INTERVAL).await;
             }
         });

@@ -21,7 +21,7 @@ pub struct PeerError {
 
 impl PeerError {
     fn new(address: impl ToString, why: &str) -> Self {
-        Self { address: address.to_string(), why: why.to_owned() }
+        Self { address: frontdesk_settings::without_credentials(&address.to_string()), why: why.to_owned() }
     }
 }
 
@@ -78,7 +78,9 @@ fn parse_addresses(addresses: &str, has_tls: bool) -> Result<Vec<Uri>, PeerError
 
 fn parse_address(address: &str) -> Result<Uri, PeerError> {
     let uri = address.parse::<Uri>().ok();
+    let has_credentials = |uri: &Uri| uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
     uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.port_u16().is_some())
+        .filter(|uri| !has_credentials(uri))
         .ok_or_else(|| PeerError::new(address, "it must be like http://host:port or https://host:port"))
 }
 
@@ -100,11 +102,12 @@ mod tests {
             ("http://a", false, "http://host:port"),
             ("ftp://a:1", false, "http://host:port"),
             ("http://a:1,", false, "http://host:port"),
+            ("http://ada:s3cret@a:1", false, "http://host:port"),
             ("http://a:1,https://b:1", true, "must be https, or none"),
             ("https://a:1", false, "tls.certificate_path"),
         ] {
             let error = parse(addresses, has_tls).unwrap_err();
-            assert!(error.contains(why), "{addresses}: {error}");
+            assert!(error.contains(why) && !error.contains("s3cret"), "{addresses}: {error}");
         }
     }
 
