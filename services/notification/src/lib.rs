@@ -109,7 +109,7 @@ impl Service for App {
     fn workers(&self) -> Vec<Worker> {
         let (deliver, forget) = (self.clone(), self.clone());
         vec![
-            Worker::new("deliveries", move || workers::deliver(deliver.clone())),
+            Worker::new("deliveries", move || workers::deliver(deliver.clone())).drains_for(self.settings.drain),
             Worker::new("mails-of-failed-deliveries", move || workers::forget_mails(forget.clone())),
         ]
     }

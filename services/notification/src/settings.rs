@@ -60,6 +60,10 @@ pub struct NotificationSettings {
     pub previews_at_once: usize,
     /// Maximum number of deliveries composed or sent at the same time by one replica.
     pub deliveries_at_once: usize,
+    /// How long the deliveries in progress may take to end after a stop, where the process's own time is shorter: an attempt that
+    /// is cut off has an unknown outcome.
+    #[serde(with = "frontdesk_settings::duration")]
+    pub drain: Duration,
     /// Number of attempts after which a delivery has failed.
     pub max_attempts: i32,
     /// Pause after the first failed attempt; later pauses are 4, 16, 60, 120, 240 and 480 times as long.
@@ -87,6 +91,7 @@ impl Default for NotificationSettings {
             keep_failed_mails: Duration::from_secs(30 * 24 * 3600),
             previews_at_once: 4,
             deliveries_at_once: 8,
+            drain: Duration::from_secs(15),
             max_attempts: 12,
             retry_pause: Duration::from_secs(30),
         }

@@ -1,7 +1,7 @@
 //! A transcript: the part of a thread that the visitor saw (rules T6, T7).
 
-use chrono_tz::Tz;
 use frontdesk_clock::Time;
+use jiff::tz::TimeZone;
 use url::Url;
 
 /// Author of a message.
@@ -97,13 +97,13 @@ pub(crate) struct Transcript {
     pub(crate) visitor: String,
     /// The recipient is the visitor, not another contact.
     pub(crate) to_visitor: bool,
-    pub(crate) zone: Tz,
+    pub(crate) zone: TimeZone,
     pub(crate) lines: Vec<TranscriptLine>,
 }
 
 /// Returns the time zone of the transcript: the first valid candidate, else UTC.
-pub(crate) fn zone(candidates: &[&str]) -> Tz {
-    candidates.iter().find_map(|name| name.parse().ok()).unwrap_or(Tz::UTC)
+pub(crate) fn zone(candidates: &[&str]) -> TimeZone {
+    candidates.iter().find_map(|name| frontdesk_time_zone::parse(name)).unwrap_or(TimeZone::UTC)
 }
 
 /// Returns the URL as a mail may link to it and show it: parsed, so that the text shown is the URL opened. None: it is not a
@@ -125,9 +125,10 @@ mod tests {
 
     #[test]
     fn t6_the_zone_asked_for_comes_first_and_what_is_no_zone_is_passed_over() {
-        assert_eq!(zone(&["Europe/Rome", "Asia/Tokyo"]), Tz::Europe__Rome);
-        assert_eq!(zone(&["", "Mars/Olympus", "Asia/Tokyo"]), Tz::Asia__Tokyo);
-        assert_eq!(zone(&["", ""]), Tz::UTC);
+        let named = |candidates: &[&str]| zone(candidates).iana_name().unwrap().to_owned();
+        assert_eq!(named(&["Europe/Rome", "Asia/Tokyo"]), "Europe/Rome");
+        assert_eq!(named(&["", "Mars/Olympus", "Asia/Tokyo"]), "Asia/Tokyo");
+        assert_eq!(named(&["", ""]), "UTC");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! `TranscriptService`.
 
-use chrono_tz::Tz;
 use frontdesk_api::{parse_id, parse_optional_id, validated};
 use frontdesk_clock::Time;
 use frontdesk_idempotency::Key;
@@ -93,7 +92,7 @@ impl TranscriptService for Transcripts {
 
 /// Rejects a requested time zone that does not exist. An unknown one of a contact or channel is skipped instead.
 fn check_time_zone(zone: &str) -> Result<(), NotificationError> {
-    if zone.is_empty() || zone.parse::<Tz>().is_ok() {
+    if zone.is_empty() || frontdesk_time_zone::parse(zone).is_some() {
         return Ok(());
     }
     let description = "must be an IANA time zone such as Europe/Rome, or empty".into();

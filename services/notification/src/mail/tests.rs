@@ -1,6 +1,5 @@
 use std::time::{Duration, Instant};
 
-use chrono_tz::Tz;
 use frontdesk_clock::Time;
 use mail_parser::{Address, HeaderValue, Message, MessageParser};
 use uuid::Uuid;
@@ -24,7 +23,7 @@ fn transcript(lines: Vec<TranscriptLine>) -> Transcript {
         started_at: START,
         visitor: "Vera".into(),
         to_visitor: true,
-        zone: Tz::Europe__Rome,
+        zone: frontdesk_time_zone::parse("Europe/Rome").unwrap(),
         lines,
     }
 }
@@ -209,9 +208,8 @@ fn t6_a_mail_is_never_larger_than_its_lines_and_the_maximum_around_them() {
             ]
         })
         .collect();
-    let mut before = None;
-    let lines_size: usize =
-        lines.iter().map(|line| rendered_size(line, Tz::Europe__Rome, before.replace(line.at)).unwrap()).sum();
+    let (mut before, rome) = (None, frontdesk_time_zone::parse("Europe/Rome").unwrap());
+    let lines_size: usize = lines.iter().map(|line| rendered_size(line, &rome, before.replace(line.at)).unwrap()).sum();
     let mut transcript = transcript(lines);
     let size = |transcript: &Transcript| {
         let (html, text) = render(transcript, &hostile.repeat(100)).unwrap();

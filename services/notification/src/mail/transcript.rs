@@ -1,8 +1,7 @@
 //! Transcripts as HTML, as plain text and as JSON (rules T6, T7, T9).
 
-use chrono::{DateTime, NaiveDate};
-use chrono_tz::Tz;
 use frontdesk_clock::Time;
+use jiff::{Timestamp, ZonedDateTime, civil::Date, tz::TimeZone};
 use serde::Serialize;
 use serde_json::json;
 
@@ -78,10 +77,14 @@ pub(crate) fn max_bytes_of_lines(max_bytes: usize) -> usize {
 
 /// Returns the size of a line in both parts together (bytes), with the heading of a day when it begins one. `previous`:
 /// time of the line before.
-pub(crate) fn rendered_size(line: &TranscriptLine, zone: Tz, previous: Option<Time>) -> Result<usize, ComposeError> {
+pub(crate) fn rendered_size(
+    line: &TranscriptLine,
+    zone: &TimeZone,
+    previous: Option<Time>,
+) -> Result<usize, ComposeError> {
     let at = local(line.at, zone);
     let mut rows = vec![row(line, &at)];
-    if previous.is_none_or(|previous| local(previous, zone).date_naive() != at.date_naive()) {
+    if previous.is_none_or(|previous| local(previous, zone).date() != at.date()) {
         rows.push(day(&at));
     }
     let mut bytes = 0;
@@ -105,7 +108,7 @@ fn view(transcript: &Transcript, subject: &str) -> View {
         })
         .sum();
     let plural = if messages == 1 { "" } else { "s" };
-    let date = local(transcript.started_at, transcript.zone).format("%A, %-d %B %Y").to_string();
+    let date = local(transcript.started_at, &transcript.zone).strftime("%A, %-d %B %Y").to_string();
     let channel = one_line(&transcript.channel, 200);
     let link = link(&transcript.page_url);
     let (whose, reason) = if transcript.to_visitor {
@@ -118,7 +121,7 @@ fn view(transcript: &Transcript, subject: &str) -> View {
         preheader: format!("{whose} chat of {date}: {messages} message{plural}."),
         channel,
         date,
-        zone: transcript.zone.name().to_owned(),
+        zone: zone_name(transcript).to_owned(),
         page_title: one_line(&transcript.page_title, 300),
         page_linked: link.is_some(),
         page_url: link.unwrap_or_else(|| visible_url(&transcript.page_url)),
@@ -129,11 +132,11 @@ fn view(transcript: &Transcript, subject: &str) -> View {
 
 fn rows(transcript: &Transcript) -> Vec<Row> {
     let mut rows = Vec::with_capacity(transcript.lines.len() + 1);
-    let mut shown: Option<NaiveDate> = None;
+    let mut shown: Option<Date> = None;
     for line in &transcript.lines {
-        let at = local(line.at, transcript.zone);
-        if shown != Some(at.date_naive()) {
-            shown = Some(at.date_naive());
+        let at = local(line.at, &transcript.zone);
+        if shown != Some(at.date()) {
+            shown = Some(at.date());
             rows.push(day(&at));
         }
         rows.push(row(line, &at));
@@ -141,12 +144,12 @@ fn rows(transcript: &Transcript) -> Vec<Row> {
     rows
 }
 
-fn day(at: &DateTime<Tz>) -> Row {
-    Row::Day { text: at.format("%A, %-d %B %Y").to_string() }
+fn day(at: &ZonedDateTime) -> Row {
+    Row::Day { text: at.strftime("%A, %-d %B %Y").to_string() }
 }
 
-fn row(line: &TranscriptLine, at: &DateTime<Tz>) -> Row {
-    let time = at.format("%H:%M:%S %Z").to_string();
+fn row(line: &TranscriptLine, at: &ZonedDateTime) -> Row {
+    let time = at.strftime("%H:%M:%S %Z").to_string();
     match &line.content {
         Content::Message { author, name, text, buttons } => Row::Message {
             author: author.as_str(),
@@ -169,13 +172,20 @@ fn row(line: &TranscriptLine, at: &DateTime<Tz>) -> Row {
     }
 }
 
-fn local(at: Time, zone: Tz) -> DateTime<Tz> {
-    at.to_utc().with_timezone(&zone)
+fn local(at: Time, zone: &TimeZone) -> ZonedDateTime {
+    Timestamp::from_microsecond(at.0).unwrap_or_default().to_zoned_datetime(zone.clone())
+}
+
+fn zone_name(transcript: &Transcript) -> &str {
+    transcript.zone.iana_name().unwrap_or("UTC")
 }
 
 /// Returns a transcript as JSON. Text is as it was written.
 pub(crate) fn json(transcript: &Transcript) -> String {
-    let time = |at: Time| local(at, transcript.zone).to_rfc3339();
+    let time = |at: Time| {
+        let at = local(at, &transcript.zone);
+        at.timestamp().display_with_offset(at.offset()).to_string()
+    };
     let lines: Vec<_> = transcript
         .lines
         .iter()
@@ -201,7 +211,7 @@ pub(crate) fn json(transcript: &Transcript) -> String {
         "page_url": transcript.page_url,
         "page_title": transcript.page_title,
         "start_time": time(transcript.started_at),
-        "time_zone": transcript.zone.name(),
+        "time_zone": zone_name(transcript),
         "visitor": transcript.visitor,
         "entries": lines,
     })

@@ -24,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(frontdesk_audit::RECORDS),
             Box::new(Sql { name: "notification_003_sender_times", text: include_str!("003_sender_times.sql") }),
             Box::new(Sql { name: "notification_004_mail_limits", text: include_str!("004_mail_limits.sql") }),
+            Box::new(frontdesk_outbox::OUTBOX_REPUBLISHING),
         ]
     }
 }

@@ -2,6 +2,7 @@
 
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
+use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use crate::{
@@ -62,7 +63,7 @@ pub(crate) async fn gather_transcript(app: &App, query: &TranscriptQuery<'_>) ->
     }
     let contact_zone = contact.as_ref().map_or("", |contact| contact.time_zone.as_str());
     let zone = zone(&[query.time_zone, contact_zone, &channel.time_zone]);
-    let lines = read_lines(app, query, &visitor, zone).await?;
+    let lines = read_lines(app, query, &visitor, &zone).await?;
     let transcript = transcript(conversation, &channel, visitor, to_visitor, zone, lines);
     Ok(TranscriptData { channel, contact, transcript })
 }
@@ -72,7 +73,7 @@ async fn read_lines(
     app: &App,
     query: &TranscriptQuery<'_>,
     visitor: &VisitorName,
-    zone: chrono_tz::Tz,
+    zone: &TimeZone,
 ) -> Result<Vec<TranscriptLine>, CallError> {
     let setting = app.settings.transcript_max_bytes();
     let max_bytes = query.max_bytes.map_or(setting, |max| max.min(setting));
@@ -94,7 +95,7 @@ fn transcript(
     channel: &Channel,
     visitor: VisitorName,
     to_visitor: bool,
-    zone: chrono_tz::Tz,
+    zone: TimeZone,
     lines: Vec<TranscriptLine>,
 ) -> Transcript {
     Transcript {

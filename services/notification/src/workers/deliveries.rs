@@ -159,6 +159,10 @@ async fn process(app: &App, claim: &Claim) -> Result<(), NotificationError> {
     if !commands::compose_delivery(app, claim).await? {
         return Ok(());
     }
+    // After a stop, attempts in progress end and none begins: another replica claims the delivery.
+    if app.shutdown.is_cancelled() {
+        return Ok(());
+    }
     let Some(attempt) = commands::begin_attempt(app, claim, CLAIM_DURATION).await? else { return Ok(()) };
     let outcome = send(app, attempt).await;
     report(app, &outcome);
