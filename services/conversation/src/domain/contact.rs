@@ -174,6 +174,19 @@ mod tests {
     }
 
     #[test]
+    fn b6_an_answer_that_has_no_room_among_the_properties_is_left_out() {
+        let mut contact = Contact::new(Uuid::from_u128(1), AccountId(Uuid::from_u128(2)), Time(0));
+        for number in 0..=MAX_PROPERTIES {
+            contact.set_property(&format!("p{number}"), "x".repeat(1_000));
+        }
+        assert_eq!((contact.properties.len(), contact.properties.contains_key("p50")), (MAX_PROPERTIES, false));
+        contact.set_property("p0", "new".to_owned());
+        assert_eq!(contact.properties["p0"], "new", "a known property is replaced");
+        contact.set_property("p1", "y".repeat(MAX_PROPERTIES_SIZE));
+        assert_eq!(contact.properties["p1"].len(), 1_000);
+    }
+
+    #[test]
     fn x1_an_address_that_the_team_put_before_verified_ones_stays_there() {
         let mut contact = Contact::new(Uuid::from_u128(1), AccountId(Uuid::from_u128(2)), Time(0));
         let list = [("first", false), ("second", true)];
