@@ -115,7 +115,9 @@ impl Service for App {
     }
 
     fn workers(&self) -> Vec<Worker> {
-        workers::message_writers(&self.message_queue, &self.shutdown)
+        let mut workers = workers::message_writers(&self.message_queue, &self.shutdown);
+        workers.push(workers::watched_conversations(&self.db, &self.notifier, &self.shutdown));
+        workers
     }
 
     fn visitor_keys(&self) -> Option<Arc<dyn VisitorKeyStore>> {

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use frontdesk_db::{AccountId, Tx, violated_unique_index};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel,
-    QueryFilter, QueryOrder, QuerySelect, sea_query::OnConflict,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect,
+    sea_query::{Expr, OnConflict},
 };
 use uuid::Uuid;
 
@@ -80,8 +81,9 @@ pub(crate) async fn list<C: ConnectionTrait>(
         query = query.filter(Column::Active.eq(true));
     }
     if let Some((name, id)) = after {
-        let same_name = Column::Name.eq(name.as_str()).and(Column::Id.gt(*id));
-        query = query.filter(Condition::any().add(Column::Name.gt(name.as_str())).add(same_name));
+        // As a row: PostgreSQL starts the scan of the index there, which it does not for `>` or `=` and `>`.
+        let position = Expr::tuple([Expr::col((Entity, Column::Name)), Expr::col((Entity, Column::Id))]);
+        query = query.filter(position.gt(Expr::tuple([Expr::value(name.as_str()), Expr::value(*id)])));
     }
     let rows = query.order_by_asc(Column::Name).order_by_asc(Column::Id).limit(size + 1).all(conn).await?;
     Ok(rows.into_iter().map(Agent::from).collect())

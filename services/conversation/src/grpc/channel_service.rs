@@ -10,7 +10,10 @@ use frontdesk_proto::conversation::v1::{
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::convert::{self, invalid, one, time_zone};
+use super::{
+    convert::{self, invalid, one, time_zone},
+    visitor_key_cache,
+};
 use crate::{
     App,
     commands::{self, CreateChannel, RotateVisitorKey, UpdateChannel},
@@ -121,12 +124,16 @@ impl ChannelService for Channels {
         let (caller, request) = validated(request)?;
         let keep_previous = request.keep_previous.map(Duration::try_from).transpose();
         let keep_previous = keep_previous.map_err(|_| invalid("keep_previous", "must not be negative"))?;
+        let keep_previous = keep_previous.unwrap_or(KEEP_PREVIOUS_KEYS);
         let command = RotateVisitorKey {
             channel: parse_id("channel_id", &request.channel_id)?,
-            keep_previous: keep_previous.unwrap_or(KEEP_PREVIOUS_KEYS),
+            keep_previous,
             key: Key::new(&caller, &request.request_id, &request),
         };
         let (key, secret) = commands::rotate_visitor_key(&self.0, &caller, command).await?;
+        if keep_previous.is_zero() {
+            visitor_key_cache::until_ends_are_noticed().await;
+        }
         Ok(Response::new(pb::RotateVisitorKeyResponse { key: Some(convert::visitor_key(&key)), secret }))
     }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{App, queries};
 
 /// How long an active key is cached: the longest delay until its end is noticed.
-const TTL: Duration = Duration::from_secs(5);
+const TTL: Duration = Duration::from_secs(1);
 /// Maximum number of cached keys.
 const CAPACITY: u64 = 10_000;
 
@@ -22,6 +22,11 @@ impl Default for VisitorKeyCache {
     fn default() -> Self {
         Self(Cache::builder().max_capacity(CAPACITY).time_to_live(TTL).build())
     }
+}
+
+/// Waits, after keys have ended, until no replica takes them for active any more.
+pub(super) async fn until_ends_are_noticed() {
+    tokio::time::sleep(TTL).await;
 }
 
 #[async_trait::async_trait]

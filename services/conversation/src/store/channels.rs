@@ -4,10 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
-use sea_orm::{
-    Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*,
-    sea_query::ExprTrait,
-};
+use sea_orm::{DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*};
 use uuid::Uuid;
 
 use super::{
@@ -67,7 +64,7 @@ pub(crate) async fn insert(tx: &mut Tx, channel: &Channel) -> Result<(), DbErr> 
 /// Saves a changed channel under its next version, with the event of the change.
 pub(crate) async fn save(tx: &mut Tx, channel: &mut Channel, change: ChannelChange, now: Time) -> Result<(), DbErr> {
     channel.version += 1;
-    channel.updated_at = Ord::max(channel.updated_at, now);
+    channel.updated_at = channel.updated_at.max(now);
     let row = Model::from(channel.clone()).into_active_model().reset_all();
     Entity::update(row).validate()?.filter(Column::AccountId.eq(channel.account)).exec(tx.conn()).await?;
     match change {

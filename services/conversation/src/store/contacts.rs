@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx, violated_unique_index};
 use sea_orm::{
-    Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select,
+    DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select,
     entity::prelude::*,
     sea_query::{ExprTrait, OnConflict},
 };

@@ -5,10 +5,7 @@ use std::collections::BTreeSet;
 use frontdesk_bus::ChangeNotifier;
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
-use sea_orm::{
-    Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*,
-    sea_query::ExprTrait,
-};
+use sea_orm::{Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*};
 use uuid::Uuid;
 
 use super::{
@@ -121,6 +118,12 @@ pub(crate) async fn any_of_contact(
         rows = rows.filter(Column::Id.ne(chat));
     }
     Ok(rows.one(tx.conn()).await?.is_some())
+}
+
+/// The last sequence of each of these conversations, of any account.
+pub(crate) async fn list_last_sequences<C: ConnectionTrait>(conn: &C, ids: &[Uuid]) -> Result<Vec<(Uuid, i64)>, DbErr> {
+    let rows = Entity::find().select_only().columns([Column::Id, Column::LastSequence]);
+    rows.filter(Column::Id.is_in(ids.iter().copied())).into_tuple().all(conn).await
 }
 
 /// The visitor's conversations that have no contact, or this one, locked.

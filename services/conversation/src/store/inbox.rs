@@ -7,7 +7,7 @@ use frontdesk_db::AccountId;
 use sea_orm::{
     Condition, DbErr, EntityTrait, FromQueryResult, Iterable, Order, QueryTrait,
     entity::prelude::*,
-    sea_query::{ExprTrait, Query, SelectStatement, UnionType},
+    sea_query::{Query, SelectStatement, UnionType},
 };
 use uuid::Uuid;
 

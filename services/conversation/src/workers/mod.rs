@@ -3,7 +3,10 @@
 mod locked_messages;
 mod message_queue;
 mod message_writer;
+mod watched_conversations;
 
+use frontdesk_bus::ChangeNotifier;
+use frontdesk_db::Db;
 use frontdesk_service::Worker;
 use tokio_util::sync::CancellationToken;
 
@@ -17,4 +20,12 @@ pub(crate) fn message_writers(queue: &MessageQueue, shutdown: &CancellationToken
         Worker::new("message-writer", move || queue.clone().run_worker(number, shutdown.clone()))
     };
     (0..queue.workers()).map(worker).collect()
+}
+
+/// The worker that finds changes of watched conversations whose notification was lost.
+pub(crate) fn watched_conversations(db: &Db, notifier: &ChangeNotifier, shutdown: &CancellationToken) -> Worker {
+    let (db, notifier, shutdown) = (db.clone(), notifier.clone(), shutdown.clone());
+    Worker::new("watched-conversations", move || {
+        watched_conversations::run(db.clone(), notifier.clone(), shutdown.clone())
+    })
 }

@@ -1,9 +1,13 @@
 //! What the team reads: `ListEntries`, `WatchThread`. Rules C3, C10.
 
+use std::time::Duration;
+
 use frontdesk_proto::conversation::v1::{
-    ListEntriesRequest, WatchThreadRequest, thread_service_client::ThreadServiceClient, watch_thread_response::Update,
+    ListEntriesRequest, WatchChatRequest, WatchThreadRequest, thread_service_client::ThreadServiceClient,
+    watch_chat_response::Update as ChatUpdate, watch_thread_response::Update,
 };
 use frontdesk_testkit::{Mode, metadata, on_both_modes, reason};
+use sea_orm::ConnectionTrait;
 use tonic::Code;
 
 use crate::fixture::{ADA, Fixture};
@@ -12,6 +16,7 @@ on_both_modes!(
     c3_a_page_of_a_thread_is_cut_at_its_maximum,
     c10_a_watch_of_a_thread_is_caught_up_once_and_then_has_what_is_new,
     c10_a_number_beyond_the_last_entry_is_refused,
+    c10_an_entry_whose_notification_was_lost_is_found_by_the_streams_of_its_conversation,
     s2_another_accounts_thread_is_not_watched,
 );
 
@@ -72,4 +77,35 @@ async fn s2_another_accounts_thread_is_not_watched(mode: Mode) {
     let mut threads = ThreadServiceClient::new(fixture.in_another_account().as_agent());
     let refused = threads.watch_thread(watch(&chat.id, 0)).await.map(drop).unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
+}
+
+async fn c10_an_entry_whose_notification_was_lost_is_found_by_the_streams_of_its_conversation(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.chat("v").await;
+    fixture.post(&chat.id, "one").await;
+    let watched = WatchChatRequest { chat_id: chat.id.clone(), after_visitor_sequence: 2 };
+    let mut visitor = fixture.chats("v").watch_chat(watched).await.unwrap().into_inner();
+    let mut team = fixture.threads(ADA).watch_thread(watch(&chat.id, 2)).await.unwrap().into_inner();
+    visitor.message().await.unwrap().unwrap();
+    team.message().await.unwrap().unwrap();
+    // As by a replica whose notification is lost.
+    let tx = fixture.service.db.begin().await.unwrap();
+    for sql in [
+        "INSERT INTO entries (conversation_id, sequence, visitor_sequence, account_id, author_kind, author_id, content, \
+            created_at, request_id) SELECT conversation_id, 3, 3, account_id, author_kind, author_id, content, created_at, NULL \
+            FROM entries WHERE sequence = 2",
+        "UPDATE conversations SET last_sequence = 3, last_visitor_sequence = 3",
+    ] {
+        tx.conn().execute_unprepared(sql).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let found = async {
+        let Some(Update::Entry(entry)) = team.message().await.unwrap().unwrap().update else { panic!("an entry") };
+        assert_eq!(entry.sequence, 3);
+        let Some(ChatUpdate::Entry(entry)) = visitor.message().await.unwrap().unwrap().update else {
+            panic!("an entry")
+        };
+        assert_eq!(entry.visitor_sequence, 3);
+    };
+    tokio::time::timeout(Duration::from_secs(30), found).await.expect("the entry");
 }

@@ -1,5 +1,6 @@
 //! Live streams: the items after a cursor, then new ones as they come. Change notifications say when to read again; the
-//! database says what.
+//! database says what. A silent stream reads nothing: a service in which notifications can be lost looks for changes of all its
+//! topics together, and notifies.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -17,8 +18,6 @@ use crate::{
     deadlines::{self, StreamEndReason},
 };
 
-/// Interval between reads without a notification: a lost one delays an item by at most this.
-const POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// Pause before the next read when notifications have ended.
 const UNNOTIFIED_PAUSE: Duration = Duration::from_millis(100);
 /// How long the result of a read is kept for other streams.
@@ -106,6 +105,7 @@ where
         shutdown,
         read,
         may_share: true,
+        is_current: false,
         caught_up: false,
         last_sent: Instant::now(),
         end: deadlines::stream_end(),
@@ -128,8 +128,10 @@ struct Watch<R, T> {
     sent: usize,
     shutdown: CancellationToken,
     read: R,
-    /// Whether a shared result may serve: not when notifications may have been lost.
+    /// Whether a shared result may serve: not when notifications have ended.
     may_share: bool,
+    /// Whether nothing was notified since the last read found nothing.
+    is_current: bool,
     /// Whether all items that existed at the start have been sent.
     caught_up: bool,
     last_sent: Instant,
@@ -157,17 +159,18 @@ where
                 self.sent += 1;
                 return Some(Ok(item.clone()));
             }
-            match self.read_batch().await {
-                Ok(items) if items.is_empty() && !self.caught_up => {
-                    self.caught_up = true;
-                    return Some(Ok(self.target.updates.caught_up.clone()));
+            if !self.is_current {
+                match self.read_batch().await {
+                    Ok(items) if items.is_empty() => self.is_current = true,
+                    Ok(items) => {
+                        (self.batch, self.sent) = (items, 0);
+                        continue;
+                    }
+                    Err(status) => return Some(Err(status)),
                 }
-                Ok(items) if items.is_empty() => {}
-                Ok(items) => {
-                    (self.batch, self.sent) = (items, 0);
-                    continue;
-                }
-                Err(status) => return Some(Err(status)),
+            }
+            if !std::mem::replace(&mut self.caught_up, true) {
+                return Some(Ok(self.target.updates.caught_up.clone()));
             }
             if self.last_sent.elapsed() >= HEARTBEAT_INTERVAL {
                 return Some(Ok(self.target.updates.heartbeat.clone()));
@@ -191,7 +194,7 @@ where
         }
     }
 
-    /// Waits until it is time to read again or to end the stream. Fails when this replica shuts down.
+    /// Waits until it is time to read again, to send a heartbeat or to end the stream. Fails when this replica shuts down.
     async fn wait(&mut self) -> Result<(), ApiError> {
         let until_heartbeat = HEARTBEAT_INTERVAL.saturating_sub(self.last_sent.elapsed());
         let end = self.end.map(|(at, _)| at);
@@ -208,12 +211,13 @@ where
                 return Err(ApiError::shared(Code::Unavailable, Reason::ShuttingDown, message));
             }
             change = self.target.changes.changed() => {
+                self.is_current = false;
                 if change.is_err() {
                     tokio::time::sleep(UNNOTIFIED_PAUSE).await;
                     self.may_share = false;
                 }
             }
-            () = tokio::time::sleep(POLL_INTERVAL.min(until_heartbeat)) => self.may_share = false,
+            () = tokio::time::sleep(until_heartbeat) => {}
         }
         Ok(())
     }
@@ -306,15 +310,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn c10_an_item_without_a_notification_is_read_at_the_next_poll() {
+    async fn c10_silent_streams_read_nothing() {
         let topic = Topic::new([1]);
         let mut stream = topic.watch(1);
-        assert_eq!(take(&mut stream, 1).await, [CAUGHT_UP]);
-        assert!(futures::poll!(stream.next()).is_pending());
+        assert_eq!(take(&mut stream, 10).await, [&[CAUGHT_UP][..], &[HEARTBEAT; 9]].concat());
+        assert_eq!(topic.reads.load(Ordering::Relaxed), 1);
         topic.append(2);
-        let before = Instant::now();
-        assert_eq!(take(&mut stream, 1).await, [2]);
-        assert_eq!(before.elapsed(), POLL_INTERVAL);
+        topic.notify();
+        assert_eq!(take(&mut stream, 2).await, [2, HEARTBEAT]);
+        assert_eq!(topic.reads.load(Ordering::Relaxed), 3, "the item, and that there is no other");
     }
 
     #[tokio::test(start_paused = true)]

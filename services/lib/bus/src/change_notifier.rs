@@ -54,8 +54,19 @@ impl ChangeNotifier {
         }
     }
 
+    /// The things that have subscribers at this replica. Those that have none any more are forgotten.
+    pub fn subscribed(&self) -> Vec<Uuid> {
+        let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        subscribers.retain(|_, sender| sender.receiver_count() > 0);
+        // What a peak of subscribers needed.
+        if subscribers.capacity() > 4 * subscribers.len() {
+            subscribers.shrink_to_fit();
+        }
+        subscribers.keys().copied().collect()
+    }
+
     /// Notifies the subscribers at this replica, and removes a thing without subscribers.
-    pub(crate) fn notify_local(&self, id: Uuid) {
+    pub fn notify_local(&self, id: Uuid) {
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
         if subscribers.get(&id).is_some_and(|sender| sender.send(next_number()).is_err()) {
             subscribers.remove(&id);
@@ -95,6 +106,20 @@ mod tests {
         notifier.notify(id);
         assert!(notifier.subscribers.lock().unwrap().is_empty());
         assert!(*notifier.subscribe(id).borrow() > before);
+    }
+
+    #[test]
+    fn c10_things_that_nobody_follows_any_more_take_no_memory() {
+        let notifier = ChangeNotifier::default();
+        let followed = Uuid::from_u128(0);
+        let subscription = notifier.subscribe(followed);
+        for number in 1..100_000 {
+            drop(notifier.subscribe(Uuid::from_u128(number)));
+        }
+        assert_eq!(notifier.subscribed(), [followed]);
+        assert!(notifier.subscribers.lock().unwrap().capacity() < 100);
+        notifier.notify(followed);
+        assert!(subscription.has_changed().unwrap());
     }
 
     #[test]
