@@ -45,6 +45,9 @@ pub(crate) enum CallError {
     /// The response exceeds the size limit of the client; a retry would exceed it too.
     #[error("the response of the conversation service is too large: {0}")]
     ResponseTooLarge(String),
+    /// An error of the conversation service that is no outage: a retry may succeed, or fail for ever.
+    #[error("the conversation service failed: {0}")]
+    Failed(String),
     /// Worth a retry.
     #[error("the conversation service did not answer: {0}")]
     Unavailable(String),
@@ -68,6 +71,7 @@ impl From<Status> for CallError {
             }
             // tonic answers OUT_OF_RANGE when a message exceeds the decoder's limit.
             Code::OutOfRange => Self::ResponseTooLarge(message),
+            Code::Internal | Code::Unknown | Code::DataLoss => Self::Failed(message),
             _ => Self::Unavailable(message),
         }
     }

@@ -14,6 +14,6 @@ pub(crate) use delete_bot::delete_bot;
 pub(crate) use end_session::end_session;
 pub(crate) use settle_timeouts::settle_timeouts;
 pub(crate) use start_session::start_session;
-pub(crate) use take_turns::{TurnError, TurnGuards, take_turns};
+pub(crate) use take_turns::{TurnError, TurnGuards, TurnRequest, take_turns};
 pub(crate) use undelete_bot::undelete_bot;
 pub(crate) use update_bot::{UpdateBot, update_bot};

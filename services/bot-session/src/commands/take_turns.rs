@@ -11,6 +11,7 @@ mod visitor_messages;
 
 use std::time::Duration;
 
+use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use sea_orm::DbErr;
 use uuid::Uuid;
@@ -36,12 +37,32 @@ const GUARD_WAIT: Duration = Duration::from_millis(250);
 /// Reason of a hand-off for the team, after a turn that can never succeed.
 const GAVE_UP: &str = "The bot could not continue.";
 
+/// How long a turn may fail with errors that are no outage (minutes). Then it counts as one that can never succeed.
+const MAX_FAILING: Duration = Duration::from_secs(5 * 60);
+
+/// An event that asks for turns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TurnRequest {
+    pub(crate) account: AccountId,
+    pub(crate) session: Uuid,
+    /// Sequence of the message to answer; when it has an answer, no turn is taken. None: the session started.
+    pub(crate) sequence: Option<i64>,
+    /// When the event happened, by the clock of the service that it comes from. None: the event does not say.
+    pub(crate) asked_at: Option<Time>,
+}
+
 /// Why not all turns were taken.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TurnError {
-    /// Worth a retry.
+    /// The conversation service failed; a retry may succeed.
     #[error("{0}")]
     Retry(String),
+    /// The conversation service does not answer.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Turns are being taken, or more than those of one event are to be taken: worth a retry in a moment.
+    #[error("{0}")]
+    Busy(String),
     /// A retry would fail in the same way.
     #[error("{0}")]
     Permanent(String),
@@ -51,16 +72,11 @@ pub(crate) enum TurnError {
 }
 
 /// Takes turns until every message of the visitor is answered, or the session is over. A session that is not stored yet
-/// has nothing to answer: its start takes the turns. `sequence`: the message that asks for an answer; when it has one, no turn is
-/// taken.
-pub(crate) async fn take_turns(
-    app: &App,
-    account: AccountId,
-    id: Uuid,
-    sequence: Option<i64>,
-) -> Result<(), TurnError> {
+/// has nothing to answer: its start takes the turns.
+pub(crate) async fn take_turns(app: &App, request: &TurnRequest) -> Result<(), TurnError> {
+    let TurnRequest { account, session: id, sequence, asked_at } = *request;
     let Some(_guard) = app.turn_guards.start(id, GUARD_WAIT).await else {
-        return Err(TurnError::Retry("another task is taking the session's turns".into()));
+        return Err(TurnError::Busy("another task is taking the session's turns".into()));
     };
     // Another task may have answered the message while this one waited for the guard.
     if let Some(sequence) = sequence
@@ -75,12 +91,12 @@ pub(crate) async fn take_turns(
         if !session.is_open() {
             return Ok(());
         }
-        match take_turn(app, &session, &flow, &mut messages).await? {
+        match take_turn(app, &session, &flow, &mut messages, asked_at).await? {
             TurnOutcome::Taken => {}
             TurnOutcome::NothingToAnswer | TurnOutcome::SessionOver => return Ok(()),
         }
     }
-    Err(TurnError::Retry(format!("the visitor wrote more than {MAX_TURNS} messages")))
+    Err(TurnError::Busy(format!("the visitor wrote more than {MAX_TURNS} messages")))
 }
 
 enum TurnOutcome {
@@ -97,6 +113,7 @@ async fn take_turn(
     session: &Session,
     flow: &SessionFlow,
     messages: &mut VisitorMessages,
+    asked_at: Option<Time>,
 ) -> Result<TurnOutcome, TurnError> {
     let flow = match flow {
         SessionFlow::Valid(flow) if flow.can_continue(session.step.as_deref()) => flow,
@@ -113,7 +130,14 @@ async fn take_turn(
         Err(error @ (CallError::Rejected(_) | CallError::ResponseTooLarge(_))) => {
             give_up(app, session, &error.to_string()).await
         }
-        Err(error @ CallError::Unavailable(_)) => Err(TurnError::Retry(error.to_string())),
+        Err(CallError::Failed(reason)) => {
+            let now = app.db.now().await?;
+            match asked_at.filter(|asked_at| now.since(*asked_at) > MAX_FAILING) {
+                Some(_) => give_up(app, session, &reason).await,
+                None => Err(TurnError::Retry(reason)),
+            }
+        }
+        Err(error @ CallError::Unavailable(_)) => Err(TurnError::Unavailable(error.to_string())),
     }
 }
 
@@ -125,7 +149,8 @@ async fn give_up(app: &App, session: &Session, reason: &str) -> Result<TurnOutco
     let request_id = format!("bot-{}-gave-up", session.id);
     match conversation::perform(&app.conversation, session, &hand_off, request_id).await {
         Ok(_) | Err(CallError::SessionOver) => Ok(TurnOutcome::SessionOver),
-        Err(error @ CallError::Unavailable(_)) => Err(TurnError::Retry(error.to_string())),
+        Err(error @ CallError::Failed(_)) => Err(TurnError::Retry(error.to_string())),
+        Err(error @ CallError::Unavailable(_)) => Err(TurnError::Unavailable(error.to_string())),
         Err(error) => Err(TurnError::Permanent(format!("{reason}; handing the chat to the team: {error}"))),
     }
 }

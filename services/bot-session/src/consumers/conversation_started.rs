@@ -10,8 +10,12 @@ use frontdesk_clock::Time;
 use frontdesk_proto::event::v1::{self as proto, Event};
 use prost::Name;
 
-use super::turns_outcome;
-use crate::{App, commands, domain::NewSession};
+use super::{database_outcome, turns_outcome};
+use crate::{
+    App,
+    commands::{self, TurnRequest},
+    domain::NewSession,
+};
 
 /// Starts the session, then takes its turns. A redelivery repeats both without effect, so that a crash between the two
 /// leaves no visitor without a greeting.
@@ -37,10 +41,11 @@ impl Consumer for ConversationStarted {
             Ok(None) => return Outcome::Ack,
             Err(reason) => return Outcome::DeadLetter(reason),
         };
-        let (account, session) = (new.account, new.id);
+        let NewSession { account, id: session, started_at, .. } = new;
+        let request = TurnRequest { account, session, sequence: None, asked_at: Some(started_at) };
         match commands::start_session(&self.0, new).await {
-            Ok(()) => turns_outcome(commands::take_turns(&self.0, account, session, None).await),
-            Err(error) => Outcome::Retry(error.to_string()),
+            Ok(()) => turns_outcome(commands::take_turns(&self.0, &request).await),
+            Err(error) => database_outcome(&error),
         }
     }
 }

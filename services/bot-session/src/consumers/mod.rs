@@ -10,6 +10,7 @@ pub(crate) use conversation_started::ConversationStarted;
 pub(crate) use visitor_message::VisitorMessage;
 
 use frontdesk_bus::Outcome;
+use sea_orm::DbErr;
 
 use crate::commands::TurnError;
 
@@ -18,6 +19,17 @@ fn turns_outcome(turns: Result<(), TurnError>) -> Outcome {
     match turns {
         Ok(()) => Outcome::Ack,
         Err(TurnError::Permanent(reason)) => Outcome::DeadLetter(reason),
-        Err(error) => Outcome::Retry(error.to_string()),
+        Err(TurnError::Unavailable(reason)) => Outcome::Unavailable(reason),
+        Err(TurnError::Busy(reason)) => Outcome::Locked(reason),
+        Err(TurnError::Retry(reason)) => Outcome::Retry(reason),
+        Err(TurnError::Db(error)) => database_outcome(&error),
+    }
+}
+
+/// Returns the outcome of an event whose effect the database did not store.
+fn database_outcome(error: &DbErr) -> Outcome {
+    match frontdesk_db::is_transient(error) {
+        true => Outcome::Unavailable(error.to_string()),
+        false => Outcome::Retry(error.to_string()),
     }
 }

@@ -13,6 +13,7 @@ mod get_bot_session;
 mod list_bot_sessions;
 mod list_bots;
 mod timeouts;
+mod timeouts_at_scale;
 mod undelete_bot;
 mod update_bot;
 mod validate_flow;

@@ -1,6 +1,7 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use frontdesk_proto::{
@@ -10,7 +11,7 @@ use frontdesk_proto::{
         internal::v1::{PostBotMessageRequest, PostBotMessageResponse, RecordAnswerRequest, RecordAnswerResponse},
         v1::{Entry, ListEntriesRequest, ListEntriesResponse, Message},
     },
-    event::v1::{AssigneeChanged, BotSessionStepReached, MessagePosted},
+    event::v1::{AssigneeChanged, BotSessionStepReached, Event, MessagePosted},
 };
 use frontdesk_testkit::{Mode, on_both_modes, refused, wait_until};
 use tonic::{Code, Request, Status};
@@ -36,6 +37,7 @@ on_both_modes!(
     b6_a_click_on_an_earlier_question_does_not_answer_the_next,
     b6_what_people_paste_and_type_is_taken,
     b7_a_turn_that_is_rejected_for_ever_hands_the_chat_to_the_team_once,
+    b7_a_turn_that_fails_for_minutes_hands_the_chat_to_the_team,
     b7_a_flow_that_cannot_be_read_hands_the_chat_to_the_team,
     b6_a_session_that_has_a_copy_of_its_flow_runs_it,
     a3_a_bot_says_nothing_after_a_person_took_over,
@@ -305,6 +307,23 @@ async fn b7_a_turn_that_is_rejected_for_ever_hands_the_chat_to_the_team_once(mod
     }
     assert_eq!(hand_offs(&fixture, &chat), [GAVE_UP]);
     assert!(fixture.dead_letters().await.is_empty());
+}
+
+async fn b7_a_turn_that_fails_for_minutes_hands_the_chat_to_the_team(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let (new, old) = (start_chat(&fixture).await, start_chat(&fixture).await);
+    fixture.fake.on(|_: Request<PostBotMessageRequest>| -> Result<PostBotMessageResponse, Status> {
+        Err(Status::internal("a bug"))
+    });
+    let before = fixture.fake.calls::<PostBotMessageRequest>();
+    let asked = |chat: &Chat, ago: u64| Event {
+        create_time: Some(fixture.clock.now().minus(Duration::from_secs(ago)).to_proto()),
+        ..event(chat.account, &chat.posted(fixture.append(chat, "ada@example.org", "")))
+    };
+    fixture.publish_all(&[asked(&new, 0), asked(&old, 301)]).await;
+    wait_until("some retries", || async { fixture.fake.calls::<PostBotMessageRequest>() >= before + 4 }).await;
+    wait_until("a hand-off", || async { hand_offs(&fixture, &old) == [GAVE_UP] }).await;
+    assert!(hand_offs(&fixture, &new).is_empty());
 }
 
 async fn b7_a_flow_that_cannot_be_read_hands_the_chat_to_the_team(mode: Mode) {
