@@ -186,8 +186,9 @@ fn a_command_calls_no_command() {
 
 /// Transactions over all accounts among commands, queries and handlers: work of the service itself, on events, timers
 /// and deliveries, which span accounts.
-const ACROSS_ACCOUNTS: [&str; 13] = [
+const ACROSS_ACCOUNTS: [&str; 15] = [
     "bot-session/src/commands/end_session.rs",
+    "bot-session/src/commands/settle_timeouts.rs",
     "bot-session/src/commands/start_session.rs",
     "bot-session/src/commands/take_turns.rs",
     "bot-session/src/queries/has_unanswered.rs",
@@ -199,6 +200,7 @@ const ACROSS_ACCOUNTS: [&str; 13] = [
     "notification/src/commands/claim_deliveries.rs",
     "notification/src/commands/compose_delivery.rs",
     "notification/src/commands/decide_transcript.rs",
+    "notification/src/commands/forget_mails.rs",
     "notification/src/commands/renew_claim.rs",
     "notification/src/commands/settle_interrupted.rs",
 ];

@@ -202,7 +202,7 @@ async fn s4_without_the_recipient_nothing_is_decided_until_it_is_known(mode: Mod
 /// Every way to have a transcript mailed automatically: a loop of reopening and closing, a new conversation for each, a new
 /// contact for each, an address that the team verified, and one that visitors claim.
 #[tokio::test(flavor = "multi_thread")]
-async fn s6_ten_thousand_attempts_to_mail_strangers_stay_within_the_limits() {
+async fn s4_ten_thousand_attempts_to_mail_strangers_stay_within_the_limits() {
     const ATTEMPTS: i32 = 10_000;
     let settings = NotificationSettings {
         automatic_per_account_per_hour: 60,
