@@ -35,6 +35,8 @@ pub const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 pub const END_HEADERS: u8 = 4;
 
+/// Maximum length of a frame that the server reads.
+pub const MAX_FRAME: usize = 16 * 1024;
 /// The largest flow-control window.
 pub const MAX_WINDOW: u32 = (1 << 31) - 1;
 const INITIAL_WINDOW_SIZE: u16 = 4;
@@ -136,6 +138,8 @@ pub struct Received {
     pub resets: BTreeMap<u32, u32>,
     /// Number of bytes of all messages.
     pub bytes: u32,
+    /// Number of bytes by which the server has widened the connection's window.
+    pub window: u64,
     /// Number of answered PINGs.
     pub pongs: usize,
     /// Error code of GOAWAY.
@@ -262,6 +266,7 @@ impl Received {
                 self.resets.entry(stream).or_insert(number(0).unwrap_or_default());
                 self.ended.insert(stream);
             }
+            WINDOW_UPDATE if stream == 0 => self.window += u64::from(number(0).unwrap_or_default()),
             PING if flags & ACK != 0 => self.pongs += 1,
             GOAWAY => self.goaway = number(4),
             _ => {}

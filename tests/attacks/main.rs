@@ -17,6 +17,7 @@ mod resource_exhaustion;
 mod slow_clients;
 mod target;
 mod tls;
+mod unread;
 
 use std::time::{Duration, Instant};
 
@@ -88,6 +89,16 @@ async fn s4_misbehaving_connections_are_cut_and_other_callers_do_not_notice() {
     report
         .attack("100 watches that are never read", MAX_MEMORY_GROWTH, async || {
             resource_exhaustion::unread_watches(to, &bearer, &thread).await
+        })
+        .await;
+    report
+        .attack("1,000 reflection streams without a window", MAX_MEMORY_GROWTH / 2, async || {
+            unread::reflection(to).await
+        })
+        .await;
+    report
+        .attack("400 large requests that never end", MAX_MEMORY_GROWTH / 2, async || {
+            unread::slow_bodies(to, &bearer).await
         })
         .await;
     let slow = slow.await.unwrap();
@@ -188,6 +199,29 @@ async fn s4_incomplete_requests_hold_no_permit() {
     assert!(refused, "{:?}", connection.received().ended);
 }
 
+/// Clients that open all their streams together, as after a restart, wait for one another and are all served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s4_streams_that_are_opened_together_are_all_served_and_calls_go_on() {
+    let _alone = ALONE.lock().await;
+    let target = Target::start(&[("FRONTDESK__LIMITS__IN_FLIGHT", "16")]).await;
+    let account = target.account().await;
+    let channel = account.channel(None).await;
+    let thread = account.start_chat(account.visitor("talker"), &channel).await.id;
+    let bearer = target.bearer(account.id);
+    let connections = (0..5).map(|_| resource_exhaustion::watches_at_once(target.process.listen, &bearer, &thread));
+    let mut honest = ChannelServiceClient::new(target.account().await.admin());
+    let calls = async {
+        for _ in 0..20 {
+            honest.list_channels(ListChannelsRequest::default()).await.unwrap();
+        }
+    };
+    let (connections, ()) = tokio::join!(futures::future::join_all(connections), calls);
+    for connection in connections {
+        let received = connection.received();
+        assert_eq!((received.with_message.len(), received.ended.len()), (100, 0), "open and refused");
+    }
+}
+
 /// A connection that does not read the end of its streams is cut ten seconds later, and their permits are free.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s4_unread_streams_are_cut_at_their_deadline() {
@@ -200,6 +234,63 @@ async fn s4_unread_streams_are_cut_at_their_deadline() {
     let cut = stalled.until(|received| received.closed.is_some(), Duration::from_secs(13)).await;
     assert!(cut, "it is still open");
     wait_until_served(&target).await;
+}
+
+/// Answers that their clients do not read are bounded in memory, on both listeners, and their connections are closed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s4_unread_answers_are_bounded_and_their_connections_are_closed() {
+    let _alone = ALONE.lock().await;
+    let web = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let unread_bytes = 16 * 1024 * 1024;
+    let target = Target::start(&[
+        ("FRONTDESK__LIMITS__UNREAD_BYTES", &unread_bytes.to_string()),
+        ("FRONTDESK__WEB__LISTEN", &web.to_string()),
+        ("FRONTDESK__WEB__SERVICES", "frontdesk.conversation.v1.ThreadService"),
+    ])
+    .await;
+    let account = target.account().await;
+    let thread = resource_exhaustion::long_thread(&account).await;
+    let bearer = target.bearer(account.id);
+    // What one page takes while it is read from the database is not what is measured.
+    drop(unread::unread_pages(target.process.listen, &bearer, &thread, 20, 0).await);
+    wait_until_served(&target).await;
+    let (descriptors, usual) = (target.descriptors(), target.memory());
+    let mut most = usual;
+    let mut small = unread::unread_pages(target.process.listen, &bearer, &thread, 1, 1).await;
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(unread::unread_pages(target.process.listen, &bearer, &thread, 40, 0).await);
+        most = most.max(target.memory());
+    }
+    let unread: usize = held
+        .iter()
+        .map(|connection| connection.received())
+        .map(|received| received.answered.difference(&received.ended).count())
+        .sum();
+    let mut browsers = Vec::new();
+    for _ in 0..40 {
+        browsers.push(unread::unread_page_of_browser(web, &bearer, &thread).await.unwrap());
+        most = most.max(target.memory());
+    }
+    let grew = most.saturating_sub(usual);
+    let open = target.descriptors();
+    println!("160 pages on 4 connections, {unread} are held; 40 of browsers: {} MiB, {open} descriptors", grew / MIB);
+    // A page is about 1 MiB.
+    assert!((8..=20).contains(&unread), "{unread} unread pages are held");
+    assert!(grew < MAX_MEMORY_GROWTH, "memory grew by {} MiB", grew / MIB);
+    assert!(
+        small.closed(Duration::from_secs(12)).await.is_some(),
+        "an answer of 30 KB is unread and its connection open"
+    );
+    wait_until_served(&target).await;
+    let began = Instant::now();
+    while target.descriptors() > descriptors + 5 {
+        assert!(began.elapsed() < Duration::from_secs(50), "{} of {open} descriptors are open", target.descriptors());
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    println!("closed after {:?}", began.elapsed());
+    drop((held, browsers));
+    assert_eq!(target.faults().0, [""; 0]);
 }
 
 /// Clients that measure bandwidth send a PING and a WINDOW_UPDATE for each response: thousands of both are not an

@@ -207,6 +207,18 @@ pub async fn unread_watches(to: SocketAddr, bearer: &str, conversation: &str) ->
     Outcome::default()
 }
 
+/// Opens as many watches as a connection may have, all at once, and waits for the first message of each.
+pub async fn watches_at_once(to: SocketAddr, bearer: &str, conversation: &str) -> Connection {
+    let watch = block(WATCH, &[("authorization", bearer)]);
+    let request = WatchThreadRequest { conversation_id: conversation.to_owned(), after_sequence: 0 }.encode_to_vec();
+    let mut connection = Connection::with_preface(to, Frames::preface()).await.unwrap();
+    let opening = streams(STREAMS).fold(Frames::default(), |frames, stream| frames.call(stream, &watch, &request));
+    connection.send(&opening).await.unwrap();
+    let served = |received: &crate::http2::Received| received.with_message.len() + received.ended.len() >= STREAMS;
+    connection.until(served, REACTION_TIMEOUT * 10).await;
+    connection
+}
+
 /// Opens two watches with a deadline of one second and no flow-control window.
 pub async fn watch_for_a_second(connection: &mut Connection, bearer: &str, conversation: &str) {
     let watch = block(WATCH, &[("authorization", bearer), ("grpc-timeout", "1S")]);

@@ -142,7 +142,14 @@ where
     match admission.admit_open(method, request, deadlines).await {
         Ok(call) => {
             let (request, held) = call.split();
-            held.hold(answer(deadlines, inner.call(request), span).await)
+            if method == OpenMethod::CheckHealth {
+                return answer(deadlines, inner.call(request), span).await;
+            }
+            // Streams write nothing, so that they need no task that completes when their client disconnects.
+            match tokio::time::timeout_at(deadlines.answer, inner.call(request).instrument(span)).await {
+                Ok(Ok(response)) => held.hold(response),
+                Err(_) => Status::from(deadline_exceeded()).into_http(),
+            }
         }
         Err(error) => Status::from(error).into_http(),
     }

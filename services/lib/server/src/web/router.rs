@@ -11,7 +11,7 @@ use axum::{
 };
 use http::{
     Method, StatusCode,
-    header::{CONTENT_TYPE, RETRY_AFTER},
+    header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
 };
 use http_body_util::BodyExt;
 use tonic::{Status, body::Body, service::Routes};
@@ -29,7 +29,7 @@ const GRPC_WEB: [&[u8]; 4] = [
     b"application/grpc-web-text+proto",
 ];
 /// The answer to a request that is no call by gRPC-Web.
-const NOT_FOUND: &str = "Nothing is here. This address serves gRPC-Web: POST /<service>/<method> with the content-type application/grpc-web+proto.\n";
+const NOT_FOUND: &str = "Nothing is here. This address serves gRPC-Web: POST /<service>/<method> with the content-type application/grpc-web+proto, or application/grpc-web-text for a body in base64.\n";
 /// The answer to preflights that are too many.
 const TOO_MANY_PREFLIGHTS: &str = "Your address sends too many preflights; try again later.\n";
 
@@ -71,7 +71,7 @@ async fn limit_preflights(State(admission): State<Arc<Admission>>, request: Requ
     next.run(request).await
 }
 
-async fn answer(State(calls): State<Calls>, request: Request) -> Response {
+async fn answer(State(calls): State<Calls>, mut request: Request) -> Response {
     let content_type = request.headers().get(CONTENT_TYPE).filter(|value| GRPC_WEB.contains(&value.as_bytes()));
     let Some(content_type) = content_type.filter(|_| request.method() == Method::POST).cloned() else {
         return (StatusCode::NOT_FOUND, NOT_FOUND).into_response();
@@ -81,6 +81,10 @@ async fn answer(State(calls): State<Calls>, request: Request) -> Response {
         let mut refused = Status::unimplemented(calls.not_served.as_ref()).into_http();
         refused.headers_mut().insert(CONTENT_TYPE, content_type);
         return refused;
+    }
+    // Without this a call in base64 that does not say what it accepts is answered in bytes.
+    if !request.headers().get(ACCEPT).is_some_and(|value| GRPC_WEB.contains(&value.as_bytes())) {
+        request.headers_mut().insert(ACCEPT, content_type);
     }
     match calls.service.oneshot(request).await {
         Ok(response) => response.map(of_unknown_size),
