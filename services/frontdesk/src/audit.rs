@@ -13,7 +13,7 @@ use crate::{Failure, require_data_folder};
 #[derive(clap::Args)]
 pub(crate) struct Audit {
     /// UUID of the account.
-    #[arg(long)]
+    #[arg(long, value_parser = crate::uuid)]
     account: Uuid,
     /// Age of the oldest call to list, such as 90m, 24h or 30days.
     #[arg(long, default_value = "24h", value_parser = humantime::parse_duration)]

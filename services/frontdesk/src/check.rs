@@ -21,9 +21,11 @@ pub(crate) fn check(settings: &Settings, services: &[Service]) -> Result<(), Ser
         };
     }
     for service in services {
-        if !settings.database(*service).url.0.starts_with("postgres") {
+        let url = settings.database(*service).url;
+        if url.0.starts_with("sqlite:") {
             return Err(ServerError::NotShared(service.setting()));
         }
+        url.check().map_err(|source| ServerError::DatabaseAddress { setting: service.setting(), source })?;
         for other in service.calls().filter(|other| !services.contains(other)) {
             let addresses = settings.peers.get(other);
             if addresses.is_empty() {

@@ -42,6 +42,11 @@ pub async fn connect_databases(
 }
 
 async fn connect_to(service: &'static str, settings: &DbSettings, clock: &Clock) -> Result<Db, ServerError> {
+    // First: the libraries quote an address that they cannot read, with its password.
+    settings
+        .url
+        .check()
+        .map_err(|source| ServerError::DatabaseAddress { setting: service.replace('-', "_"), source })?;
     Db::connect(settings, clock).await.map_err(|source| ServerError::Database { service, source })
 }
 

@@ -11,7 +11,7 @@ use std::{
 use frontdesk_auth::{IdentityError, UndeclaredMethod, UnknownPermission, WeakSecret};
 use frontdesk_bus::BusError;
 use frontdesk_client::PeerError;
-use frontdesk_db::DbErr;
+use frontdesk_db::{AddressError, DbErr};
 use frontdesk_server::LimitError;
 use frontdesk_service::BuildError;
 use frontdesk_transport::TlsError;
@@ -100,6 +100,14 @@ pub enum ServerError {
     /// A peer without an address.
     #[error("peers.{0} must be the address of that service, such as https://{0}:7700")]
     NoPeer(String),
+    /// The address of a database has a mistake. The address itself is not shown, since it may contain a password.
+    #[error("databases.{setting}.url: {source}")]
+    DatabaseAddress {
+        /// The service's name in settings.
+        setting: String,
+        /// What is wrong with it.
+        source: AddressError,
+    },
     /// A database cannot be used.
     #[error("the database of the {service} service cannot be used: {source}")]
     Database {

@@ -5,6 +5,7 @@
 //! shutdown. Tests do the same on port 0.
 
 mod check;
+pub mod data_folder;
 mod databases;
 pub mod dev;
 mod error;

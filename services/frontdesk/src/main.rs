@@ -5,13 +5,17 @@ mod audit;
 mod dead_letters;
 mod demo;
 mod serve;
+mod stop_signal;
 mod token;
 
 use std::{error::Error, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use frontdesk::{Server, Service, Settings};
+use frontdesk_settings::without_credentials;
+use stop_signal::StopSignal;
 use tokio::runtime;
+use uuid::Uuid;
 
 /// A call allocates hundreds of small pieces of memory and frees them on other threads, which costs a tenth of its time with
 /// the system's allocator.
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
     fail::fail_point!("started", |_| std::process::abort());
     // Every TLS connection of the process uses this provider; without a choice the first one would panic.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    frontdesk::data_folder::restrict_new_files();
     let cli = Cli::parse();
     // At least two workers: flushing traces at exit blocks one and needs another.
     let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
@@ -94,6 +99,11 @@ fn failed(error: &Failure) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Parses a UUID of the command line.
+fn uuid(text: &str) -> Result<Uuid, &'static str> {
+    text.parse().map_err(|_| "it must be a UUID, such as 0192f3a4-5b6c-7d8e-9f01-23456789abcd")
+}
+
 /// Fails without the data folder, for commands that look into the databases of a server. Distributed processes without the
 /// development key keep nothing in it.
 fn require_data_folder(settings: &Settings) -> Result<(), Failure> {
@@ -107,24 +117,50 @@ fn require_data_folder(settings: &Settings) -> Result<(), Failure> {
 }
 
 async fn run(cli: Cli) -> Result<(), Failure> {
-    let settings = Settings::load(cli.config.as_deref())?;
+    let load = || Settings::load(cli.config.as_deref());
     match cli.command {
-        Command::Serve { target } => serve::run(settings, target, cli.config.as_deref()).await,
-        Command::Migrate => migrate(settings).await,
-        Command::DeadLetters(command) => dead_letters::run(&settings, command).await,
-        Command::Audit(audit) => audit::run(&settings, audit).await,
+        Command::Serve { target } => {
+            let stop = StopSignal::listen()?;
+            serve::run(load()?, target, cli.config.as_deref(), stop).await
+        }
+        Command::Migrate => {
+            let stop = StopSignal::listen()?;
+            migrate(load()?, stop).await
+        }
+        Command::DeadLetters(command) => dead_letters::run(&load()?, command).await,
+        Command::Audit(audit) => audit::run(&load()?, audit).await,
         Command::Config => {
-            print!("{}", toml::to_string(&settings)?);
+            println!("# Time zones are those of release {} of the IANA data.", frontdesk_time_zone::version());
+            print!("{}", config(&load()?)?);
             Ok(())
         }
-        Command::Token(arguments) => token::run(&settings, arguments),
-        Command::Demo { address } => demo::run(settings, address).await,
+        Command::Token(arguments) => token::run(&load()?, arguments),
+        Command::Demo { address } => demo::run(load()?, address).await,
     }
 }
 
-async fn migrate(settings: Settings) -> Result<(), Failure> {
+/// The settings in TOML, without secrets.
+fn config(settings: &Settings) -> Result<String, Failure> {
+    let mut table = toml::Table::try_from(settings)?;
+    table.iter_mut().for_each(|(_, value)| hide_credentials(value));
+    Ok(toml::to_string(&table)?)
+}
+
+/// Hides passwords in addresses, wherever they are.
+fn hide_credentials(value: &mut toml::Value) {
+    match value {
+        toml::Value::String(text) => *text = without_credentials(text),
+        toml::Value::Array(values) => values.iter_mut().for_each(hide_credentials),
+        toml::Value::Table(table) => table.iter_mut().for_each(|(_, value)| hide_credentials(value)),
+        _ => {}
+    }
+}
+
+async fn migrate(settings: Settings, stop: StopSignal) -> Result<(), Failure> {
     let broker = if settings.is_distributed() { ", and the broker has every stream and consumer" } else { "" };
-    Server::open(settings, &Service::ALL).await?.migrate().await?;
+    let migrating = async { Server::open(settings, &Service::ALL).await?.migrate().await };
+    let migrated = stop.interrupting(migrating).await;
+    migrated.ok_or("stopped before everything was up to date; run it again")??;
     println!("Every database is up to date{broker}.");
     Ok(())
 }

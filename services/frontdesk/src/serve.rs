@@ -4,10 +4,9 @@ use std::{net::SocketAddr, path::Path};
 
 use clap::ValueEnum;
 use frontdesk::{Server, Service, Settings};
-use tokio::{net::TcpListener, signal::unix::SignalKind};
-use tokio_util::sync::CancellationToken;
+use tokio::net::TcpListener;
 
-use crate::Failure;
+use crate::{Failure, stop_signal::StopSignal};
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Target {
@@ -35,17 +34,26 @@ impl Target {
     }
 }
 
-pub(crate) async fn run(settings: Settings, target: Target, config: Option<&Path>) -> Result<(), Failure> {
+pub(crate) async fn run(
+    settings: Settings,
+    target: Target,
+    config: Option<&Path>,
+    stop: StopSignal,
+) -> Result<(), Failure> {
     let telemetry = frontdesk_telemetry::start(&settings.telemetry)?;
     let (listen, ops, folder) = (settings.listen, settings.ops.listen, settings.data_folder.clone());
     let web = settings.web.url(target.services(), &settings.tls);
     let config = config.map(Path::to_owned);
-    let server = Server::open(settings, target.services()).await?;
+    let Some(server) = stop.interrupting(Server::open(settings, target.services())).await else {
+        telemetry.shutdown().await;
+        return Ok(());
+    };
+    let server = server?;
     let listener = TcpListener::bind(listen).await.map_err(|error| {
         format!("cannot listen on {listen}: {error}; stop the process that does, or set FRONTDESK__LISTEN to another address such as 127.0.0.1:7701")
     })?;
     let (address, has_development_key) = (listener.local_addr()?, server.development_key().is_some());
-    tokio::spawn(stop_on_signal(server.shutdown()));
+    stop.cancel(server.shutdown());
     let announce = move || {
         print_addresses(address, web.as_deref(), ops, target);
         print_files(&folder, config.as_deref());
@@ -56,20 +64,6 @@ pub(crate) async fn run(settings: Settings, target: Target, config: Option<&Path
     server.serve_announced(listener, announce).await?;
     telemetry.shutdown().await;
     Ok(())
-}
-
-/// Cancels `shutdown` at SIGTERM or Ctrl-C.
-async fn stop_on_signal(shutdown: CancellationToken) {
-    let mut terminate = match tokio::signal::unix::signal(SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(error) => return tracing::error!(%error, "cannot listen for SIGTERM"),
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
-    tracing::info!("stopping");
-    shutdown.cancel();
 }
 
 fn print_addresses(address: SocketAddr, web: Option<&str>, ops: Option<SocketAddr>, target: Target) {

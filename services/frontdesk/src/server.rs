@@ -1,9 +1,8 @@
 //! Building a process that runs services, and running it.
 
 use std::{
-    fs::{DirBuilder, File, TryLockError},
+    fs::{File, TryLockError},
     net::SocketAddr,
-    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -25,6 +24,7 @@ use tonic::service::{Routes, RoutesBuilder};
 use crate::{
     ServerError, Service, Settings,
     check::check,
+    data_folder,
     databases::{connect, migrate, wait_for_schema},
     dev,
     error::Listener,
@@ -57,8 +57,7 @@ impl Server {
         check(&settings, services)?;
         let folder = settings.data_folder.clone();
         let unusable = |source| ServerError::DataFolder { folder: folder.clone(), source };
-        // It holds chats, addresses and the key: only this user may read it.
-        DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(unusable)?;
+        data_folder::open(&folder).map_err(unusable)?;
         let lock = if settings.is_distributed() { None } else { Some(lock(&folder)?) };
         let clock = dev::clock(&settings).map_err(unusable)?;
         let development_key = match settings.identity.accepts_development_key() {

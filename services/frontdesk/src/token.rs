@@ -1,6 +1,6 @@
 //! `frontdesk token`: mints a token with the development key.
 
-use std::{os::unix::fs::DirBuilderExt, time::Duration};
+use std::time::Duration;
 
 use clap::ValueEnum;
 use frontdesk::{Server, Settings, dev};
@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "admin")]
     kind: TokenKind,
     /// UUID of the account.
-    #[arg(long, default_value_t = DEVELOPMENT_ACCOUNT)]
+    #[arg(long, default_value_t = DEVELOPMENT_ACCOUNT, value_parser = crate::uuid)]
     account: Uuid,
     /// Id of the caller: a UUID for agents, any text for visitors and administrators. Default: a new UUID.
     #[arg(long)]
@@ -64,7 +64,7 @@ pub(crate) fn run(settings: &Settings, arguments: Arguments) -> Result<(), Failu
     {
         return Err(format!("--email {email:?} is not an address that mail can go to, such as ada@example.com").into());
     }
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&settings.data_folder)?;
+    frontdesk::data_folder::open(&settings.data_folder)?;
     let clock = dev::clock(settings)?;
     let key = DevelopmentKey::load_or_create(&Server::key_file(settings), &clock)?;
     let subject = arguments.subject.unwrap_or_else(|| clock.new_id().to_string());

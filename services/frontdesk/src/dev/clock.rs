@@ -12,10 +12,20 @@ use crate::Settings;
 /// The clock that these settings call for: the machine's, or in development one that [`ClockService`] moves.
 pub fn clock(settings: &Settings) -> io::Result<Clock> {
     if !settings.identity.accepts_development_key() {
-        return Ok(Clock::system());
+        let file = clock_file(&settings.data_folder);
+        return if file.exists() { Err(moved_clock(&file)) } else { Ok(Clock::system()) };
     }
     let skew = settings.development.clock_skew_seconds.saturating_mul(1_000_000);
     development::skewed_clock_from_file(&clock_file(&settings.data_folder), skew)
+}
+
+/// The error of a folder whose rows have times of a moved clock, where the development key is not accepted.
+fn moved_clock(file: &Path) -> io::Error {
+    io::Error::other(format!(
+        "AdvanceTime moved its clock ({}), which is for development: its chats have times in the future, and without the \
+         development key only the machine's time counts. Set data_folder to a new folder",
+        file.display()
+    ))
 }
 
 /// The file of the data folder that keeps how far the development clock was moved.

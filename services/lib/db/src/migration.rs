@@ -61,8 +61,8 @@ pub async fn migrate<M: MigratorTrait>(db: &Db) -> Result<(), DbErr> {
     tx.commit().await
 }
 
-/// The error of a migration on SQLite, with what to do where its changes are there and its mark is not: up to 1.0 they were
-/// not one transaction.
+/// The error of a migration on SQLite, with what to do about a file that an older version left half changed: its changes and
+/// their mark were not one transaction.
 async fn explained(tx: &DatabaseTransaction, error: DbErr) -> DbErr {
     let text = error.to_string();
     if !text.contains(" already exists") && !text.contains("duplicate column name") {
