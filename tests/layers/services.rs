@@ -191,7 +191,6 @@ const ACROSS_ACCOUNTS: [&str; 15] = [
     "bot-session/src/commands/settle_timeouts.rs",
     "bot-session/src/commands/start_session.rs",
     "bot-session/src/commands/take_turns.rs",
-    "bot-session/src/queries/has_unanswered.rs",
     // Repeated reads of a watch that was admitted, and the check of a key before the caller is known.
     "conversation/src/queries/is_visitor_key_active.rs",
     "conversation/src/queries/list_entries.rs",

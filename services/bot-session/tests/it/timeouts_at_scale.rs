@@ -30,6 +30,7 @@ async fn insert(fixture: &Fixture, sessions: usize, check_at: i64) {
     }
 }
 
+#[allow(clippy::print_stdout, reason = "the figures are the purpose")]
 async fn settle(fixture: &Fixture, sessions: usize) {
     let now = fixture.clock.now().0;
     insert(fixture, sessions, now - 1).await;
