@@ -178,7 +178,7 @@ pub(crate) async fn save(tx: &mut Tx, contact: &mut Contact, now: Time) -> Resul
     save_emails(tx, contact).await
 }
 
-/// The team uses the contact: it stays, whoever made it. This is not a change of what it shows.
+/// The team uses the contact: it is not removed as one that only answers made. This is not a change of what it shows.
 pub(crate) async fn keep(tx: &Tx, account: AccountId, id: Uuid) -> Result<(), DbErr> {
     Entity::update_many()
         .filter(Column::AccountId.eq(account))
