@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use frontdesk::{Service, Settings, connect, dev};
-use frontdesk_bus::{Bus, BusError, DeadLetter, delete_dead_letter, find_dead_letter, list_dead_letters};
+use frontdesk_bus::{
+    Bus, BusError, DeadLetter, delete_dead_letter, find_dead_letter, list_dead_letters, oldest_dead_letters,
+};
 use frontdesk_db::Db;
 use uuid::Uuid;
 
@@ -67,12 +69,9 @@ pub(crate) async fn run(settings: &Settings, command: DeadLetters) -> Result<(),
         DeadLetters::Replay { service, consumer, event_id, .. } => {
             let (databases, bus) = connect(settings, &[service], &clock).await?;
             for (_, db) in &databases {
-                let letters = match (&consumer, event_id) {
-                    (Some(consumer), Some(event_id)) => vec![get(db, consumer, event_id).await?],
-                    _ => list_dead_letters(db).await?,
-                };
-                for letter in letters {
-                    replay(db, &bus, &letter).await?;
+                match (&consumer, event_id) {
+                    (Some(consumer), Some(event_id)) => replay(db, &bus, &get(db, consumer, event_id).await?).await?,
+                    _ => replay_all(db, &bus).await?,
                 }
             }
             Ok(())
@@ -121,6 +120,20 @@ fn show(letter: &DeadLetter) {
     println!("protobuf, hex  {}", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
 }
 
+/// Replays the dead letters of now, the oldest first. An event that is given up again meanwhile is newer, and stays.
+async fn replay_all(db: &Db, bus: &Bus) -> Result<(), Failure> {
+    let Some(newest) = list_dead_letters(db).await?.first().map(|letter| letter.created_at) else { return Ok(()) };
+    loop {
+        let letters = oldest_dead_letters(db, newest).await?;
+        if letters.is_empty() {
+            return Ok(());
+        }
+        for letter in letters {
+            replay(db, bus, &letter).await?;
+        }
+    }
+}
+
 async fn replay(db: &Db, bus: &Bus, letter: &DeadLetter) -> Result<(), Failure> {
     let give_up = tokio::time::Instant::now() + BROKER_TIMEOUT;
     loop {
@@ -133,7 +146,7 @@ async fn replay(db: &Db, bus: &Bus, letter: &DeadLetter) -> Result<(), Failure> 
         }
     }
     // Only now: a kill in between replays it twice, and the consumer's handled mark ignores the second.
-    delete_dead_letter(db, &letter.consumer, letter.event.id.parse()?).await?;
+    delete_dead_letter(db, letter).await?;
     println!("Handed event {} to {} again.", letter.event.id, letter.consumer);
     Ok(())
 }

@@ -1,6 +1,10 @@
 //! One attempt to handle an event, the same on every bus.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use frontdesk_db::{Db, DbErr};
 use frontdesk_proto::event::v1::Event;
@@ -8,7 +12,7 @@ use frontdesk_telemetry::continue_trace;
 use tracing::Instrument;
 
 use crate::{
-    consumer::{Consumer, HANDLER_DEADLINE, MAX_ATTEMPTS, Outcome},
+    consumer::{Consumer, HANDLER_DEADLINE, MAX_ATTEMPTS, MAX_LOCKED_DELAY, Outcome},
     dead_letters,
 };
 
@@ -16,12 +20,42 @@ use crate::{
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 /// Longest delay between two attempts.
 const MAX_DELAY: Duration = Duration::from_secs(30);
+/// How long the failures of an event are counted after the last one. Another replica may have handled it meanwhile.
+const COUNTED_FOR: Duration = Duration::from_secs(600);
+/// Maximum number of events of one consumer that are handled at once, at one replica, so that a slow one does not delay the
+/// others.
+pub(crate) const MAX_CONCURRENT: usize = 16;
+/// Maximum number of them that were delivered before, so that events which fail slowly, again and again, leave room for new ones.
+pub(crate) const MAX_CONCURRENT_RETRIES: usize = MAX_CONCURRENT / 2;
 
 /// A consumer, with the database that stores its dead letters.
 pub(crate) struct Subscription {
     pub(crate) consumer: Box<dyn Consumer>,
     pub(crate) types: Vec<String>,
     pub(crate) dead_letters: Db,
+    failures: Failures,
+}
+
+/// Number of attempts of each event, by its id, that ended with [`Outcome::Retry`] in this process, and when the last one ended. The
+/// deliveries that the bus counts include those that say nothing about the event. A restart begins anew.
+#[derive(Default)]
+struct Failures(Mutex<HashMap<String, (i32, Instant)>>);
+
+impl Failures {
+    /// Counts a failure and returns the number of failures so far.
+    fn count(&self, event_id: &str) -> i32 {
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.len() == failures.capacity() {
+            failures.retain(|_, (_, at)| at.elapsed() < COUNTED_FOR);
+        }
+        let (count, at) = failures.entry(event_id.to_owned()).or_insert((0, Instant::now()));
+        (*count, *at) = (*count + 1, Instant::now());
+        *count
+    }
+
+    fn forget(&self, event_id: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(event_id);
+    }
 }
 
 /// How an attempt ended for the bus.
@@ -35,27 +69,39 @@ pub(crate) enum Verdict {
 impl Subscription {
     pub(crate) fn new(consumer: impl Consumer, dead_letters: Db) -> Arc<Self> {
         let types = consumer.types();
-        Arc::new(Self { consumer: Box::new(consumer), types, dead_letters })
+        Arc::new(Self { consumer: Box::new(consumer), types, dead_letters, failures: Failures::default() })
     }
 
     pub(crate) fn name(&self) -> &'static str {
         self.consumer.name()
     }
 
-    /// Makes the attempt with this number, from 1. Fails when a dead letter could not be stored: then the event must be
-    /// delivered again.
-    pub(crate) async fn attempt(self: &Arc<Self>, event: &Event, number: i32) -> Result<Verdict, DbErr> {
-        match self.handle(event).await {
-            Outcome::Ack => Ok(Verdict::Ack),
-            Outcome::Retry(reason) if number < MAX_ATTEMPTS => {
-                tracing::debug!(consumer = self.name(), event_type = event.r#type, attempts = number, reason, "retry");
-                Ok(Verdict::Nack(delay_after(number)))
+    /// Makes the attempt of a delivery with this number, from 1. Fails when a dead letter could not be stored: then the event must
+    /// be delivered again.
+    pub(crate) async fn attempt(self: &Arc<Self>, event: &Event, delivery: i32) -> Result<Verdict, DbErr> {
+        let (delay, reason) = match self.handle(event).await {
+            Outcome::Ack => {
+                fail::fail_point!("event-handled", |_| std::process::abort());
+                self.failures.forget(&event.id);
+                return Ok(Verdict::Ack);
             }
-            Outcome::Retry(reason) | Outcome::DeadLetter(reason) => {
-                self.store_dead_letter(event, reason, number).await?;
-                Ok(Verdict::Ack)
-            }
-        }
+            Outcome::Unavailable(reason) => (delay_after(delivery), reason),
+            Outcome::Locked(reason) => (delay_after(delivery).min(MAX_LOCKED_DELAY), reason),
+            Outcome::Retry(reason) => match self.failures.count(&event.id) {
+                failures if failures < MAX_ATTEMPTS => (delay_after(delivery), reason),
+                failures => return self.give_up(event, reason, failures).await,
+            },
+            Outcome::DeadLetter(reason) => return self.give_up(event, reason, delivery).await,
+        };
+        tracing::debug!(consumer = self.name(), event_type = event.r#type, delivery, reason, "retry");
+        Ok(Verdict::Nack(delay))
+    }
+
+    /// When the dead letter cannot be stored, the failures are counted anew: without their database none could have succeeded.
+    async fn give_up(&self, event: &Event, reason: String, attempts: i32) -> Result<Verdict, DbErr> {
+        self.failures.forget(&event.id);
+        self.store_dead_letter(event, reason, attempts).await?;
+        Ok(Verdict::Ack)
     }
 
     /// Stores the event as a dead letter.
@@ -66,6 +112,10 @@ impl Subscription {
     }
 
     async fn handle(self: &Arc<Self>, event: &Event) -> Outcome {
+        if !self.types.contains(&event.r#type) {
+            // During a roll-out a newer replica may handle it.
+            return Outcome::Retry(format!("this version of the consumer does not handle {}", event.r#type));
+        }
         let span =
             tracing::info_span!("event.handle", consumer = self.name(), event_type = event.r#type, event_id = event.id);
         continue_trace(&span, &event.traceparent);
@@ -84,7 +134,7 @@ impl Subscription {
 }
 
 /// The delay after this number of attempts: 100 ms, 200 ms, 400 ms and on to [`MAX_DELAY`].
-fn delay_after(attempts: i32) -> Duration {
+pub(crate) fn delay_after(attempts: i32) -> Duration {
     (FIRST_DELAY * (1 << attempts.clamp(1, 10))).min(MAX_DELAY)
 }
 
@@ -96,5 +146,56 @@ mod tests {
     fn delays_double_up_to_half_a_minute() {
         let delays: Vec<u128> = [1, 2, 3, 9, 10, 99].map(|attempts| delay_after(attempts).as_millis()).into();
         assert_eq!(delays, [100, 200, 400, 25_600, 30_000, 30_000]);
+    }
+
+    struct Scripted(Mutex<Vec<Outcome>>);
+
+    #[async_trait::async_trait]
+    impl Consumer for Scripted {
+        fn name(&self) -> &'static str {
+            "scripted"
+        }
+        fn source(&self) -> &'static str {
+            "test"
+        }
+        fn types(&self) -> Vec<String> {
+            vec!["test.Thing".into()]
+        }
+        async fn handle(&self, _: &Event) -> Outcome {
+            self.0.lock().unwrap().pop().unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn r7_an_outage_of_a_neighbour_and_a_lock_are_no_reason_to_give_up_an_event() {
+        const DELIVERIES: i32 = 3 * MAX_ATTEMPTS;
+        let url = frontdesk_db::DatabaseUrl("sqlite::memory:".into());
+        let settings = frontdesk_db::DbSettings { url, max_connections: Some(1) };
+        let db = Db::connect(&settings, &frontdesk_clock::Clock::system()).await.unwrap();
+        let uncounted = (0..DELIVERIES).map(|number| match number % 3 {
+            0 => Outcome::Locked("a row is locked".into()),
+            _ => Outcome::Unavailable("it does not answer".into()),
+        });
+        let outcomes = (1..MAX_ATTEMPTS).map(|_| Outcome::Retry("a bug".into())).chain(uncounted).collect();
+        let subscription = Subscription::new(Scripted(Mutex::new(outcomes)), db);
+        let event = Event { id: "an id".into(), r#type: "test.Thing".into(), ..Event::default() };
+        for delivery in 1..DELIVERIES + MAX_ATTEMPTS {
+            let Ok(Verdict::Nack(delay)) = subscription.attempt(&event, delivery).await else {
+                panic!("delivery {delivery} was the last one")
+            };
+            assert!(delivery > DELIVERIES || (DELIVERIES - delivery) % 3 != 0 || delay <= MAX_LOCKED_DELAY);
+        }
+        assert_eq!(subscription.failures.count(&event.id), MAX_ATTEMPTS, "the next failure is the last one");
+    }
+
+    #[test]
+    fn r13_failures_are_counted_for_each_event_until_it_is_forgotten() {
+        let failures = Failures::default();
+        for number in 1..=3 {
+            assert_eq!(failures.count("one"), number);
+        }
+        assert_eq!(failures.count("other"), 1);
+        failures.forget("one");
+        assert_eq!((failures.count("one"), failures.count("other")), (1, 2));
     }
 }

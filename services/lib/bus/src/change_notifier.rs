@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn c10_things_that_nobody_follows_any_more_take_no_memory() {
+    fn c10_things_without_subscribers_take_no_memory() {
         let notifier = ChangeNotifier::default();
         let followed = Uuid::from_u128(0);
         let subscription = notifier.subscribe(followed);

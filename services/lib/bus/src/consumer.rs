@@ -6,16 +6,24 @@ use frontdesk_proto::event::v1::Event;
 
 /// How long a handler may take before the attempt counts as failed and is retried.
 pub const HANDLER_DEADLINE: Duration = Duration::from_secs(20);
-/// Maximum number of attempts, the last ones 30 s apart; then the event becomes a dead letter.
+/// Maximum number of attempts that end with [`Outcome::Retry`], the last ones 30 s apart; then the event becomes a dead letter.
 pub const MAX_ATTEMPTS: i32 = 100;
+
+/// Longest delay after [`Outcome::Locked`].
+pub const MAX_LOCKED_DELAY: Duration = Duration::from_millis(500);
 
 /// The result of handling an event.
 #[derive(Debug)]
 pub enum Outcome {
     /// The effect is committed, or there was none: do not deliver the event again.
     Ack,
-    /// It failed for this reason and may succeed later: deliver the event again after a delay that grows.
+    /// It failed for this reason and may succeed later: deliver the event again after a delay that grows, [`MAX_ATTEMPTS`] times.
     Retry(String),
+    /// A service that the handler needs does not answer. As [`Retry`](Self::Retry), without a limit: an outage says nothing about
+    /// the event.
+    Unavailable(String),
+    /// Something holds what the handler needs, for a moment: deliver the event again within [`MAX_LOCKED_DELAY`], without a limit.
+    Locked(String),
     /// It failed for this reason and never can succeed: store the event as a dead letter.
     DeadLetter(String),
 }

@@ -4,7 +4,10 @@ use frontdesk_clock::Time;
 use frontdesk_db::{Db, Sql};
 use frontdesk_proto::event::v1::Event;
 use prost::Message;
-use sea_orm::{DbErr, EntityTrait, QueryOrder, QuerySelect, Set, sea_query::OnConflict};
+use sea_orm::{
+    ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+    sea_query::{Expr, OnConflict},
+};
 use uuid::Uuid;
 
 /// Maximum number of dead letters in a list.
@@ -61,7 +64,8 @@ pub struct DeadLetter {
     pub created_at: Time,
 }
 
-/// Stores an event that `consumer` could not handle; once it is stored, again changes nothing.
+/// Stores an event that `consumer` could not handle. One that is stored already becomes newer, so that a replay which read it
+/// before does not delete it.
 pub(crate) async fn insert(db: &Db, consumer: &str, event: &Event, reason: String, attempts: i32) -> Result<(), DbErr> {
     let tx = db.begin().await?;
     let row = entity::ActiveModel {
@@ -72,10 +76,12 @@ pub(crate) async fn insert(db: &Db, consumer: &str, event: &Event, reason: Strin
         attempts: Set(attempts),
         created_at: Set(tx.now().await?.0),
     };
-    entity::Entity::insert(row)
-        .on_conflict(OnConflict::columns([entity::Column::Consumer, entity::Column::EventId]).do_nothing().to_owned())
-        .exec_without_returning(tx.conn())
-        .await?;
+    let later = "CASE WHEN excluded.created_at > dead_letters.created_at THEN excluded.created_at ELSE dead_letters.created_at + 1 END";
+    let newer = OnConflict::columns([entity::Column::Consumer, entity::Column::EventId])
+        .update_columns([entity::Column::Event, entity::Column::Reason, entity::Column::Attempts])
+        .value(entity::Column::CreatedAt, Expr::cust(later))
+        .to_owned();
+    entity::Entity::insert(row).on_conflict(newer).exec_without_returning(tx.conn()).await?;
     tx.commit().await
 }
 
@@ -85,15 +91,29 @@ pub async fn list_dead_letters(db: &Db) -> Result<Vec<DeadLetter>, DbErr> {
     newest.all(db.read()).await?.into_iter().map(from_row).collect()
 }
 
+/// The oldest dead letters of a service's database that are not newer than `until`, at most 1,000.
+pub async fn oldest_dead_letters(db: &Db, until: Time) -> Result<Vec<DeadLetter>, DbErr> {
+    let oldest = entity::Entity::find()
+        .filter(entity::Column::CreatedAt.lte(until.0))
+        .order_by_asc(entity::Column::CreatedAt)
+        .limit(MAX_LISTED);
+    oldest.all(db.read()).await?.into_iter().map(from_row).collect()
+}
+
 /// The dead letter of this consumer with this event.
 pub async fn find_dead_letter(db: &Db, consumer: &str, event_id: Uuid) -> Result<Option<DeadLetter>, DbErr> {
     entity::Entity::find_by_id((consumer.to_owned(), event_id)).one(db.read()).await?.map(from_row).transpose()
 }
 
-/// Deletes a dead letter, after [`Bus::replay`](crate::Bus::replay).
-pub async fn delete_dead_letter(db: &Db, consumer: &str, event_id: Uuid) -> Result<(), DbErr> {
+/// Deletes a dead letter that was read, after [`Bus::replay`](crate::Bus::replay), unless its consumer has given up the event again
+/// since.
+pub async fn delete_dead_letter(db: &Db, letter: &DeadLetter) -> Result<(), DbErr> {
     let tx = db.begin().await?;
-    entity::Entity::delete_by_id((consumer.to_owned(), event_id)).exec(tx.conn()).await?;
+    let id = letter.event.id.parse::<Uuid>().unwrap_or_default();
+    entity::Entity::delete_by_id((letter.consumer.clone(), id))
+        .filter(entity::Column::CreatedAt.eq(letter.created_at.0))
+        .exec(tx.conn())
+        .await?;
     tx.commit().await
 }
 

@@ -1,7 +1,7 @@
 //! The bus within one process: a SQLite file with a row for each pending delivery of an event to a consumer.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -20,17 +20,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     BusError,
-    attempt::{Subscription, Verdict},
+    attempt::{MAX_CONCURRENT, MAX_CONCURRENT_RETRIES, Subscription, Verdict},
     consumer::Consumer,
 };
 
 /// Interval between two looks at the file, for rows that another process wrote: replayed dead letters.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
-/// Maximum number of events of one consumer that are handled at once, so that a slow one does not block the others.
-const MAX_CONCURRENT: usize = 16;
 /// Maximum number of rows in one INSERT: SQLite takes 32,766 parameters, and a row has six.
 const MAX_ROWS: usize = 1_000;
-/// Delay before the next attempt after the file could not be read.
+/// Delay before the next attempt after the file could not be read, or progress could not be stored.
 const ERROR_DELAY: Duration = Duration::from_secs(1);
 
 struct Migrator;
@@ -119,9 +117,19 @@ impl InProcess {
         Ok(())
     }
 
-    /// Delivers an event to one consumer again.
+    /// Delivers an event to one consumer again. A delivery of it that is about to end as a dead letter again may still be stored:
+    /// then it becomes later, so that its end does not delete it.
     pub(crate) async fn replay(&self, consumer: &str, event: &Event) -> Result<(), BusError> {
-        self.insert(&[self.pending(consumer, event)]).await
+        let tx = self.db.begin().await?;
+        let later = "CASE WHEN excluded.due_at > pending.due_at THEN excluded.due_at ELSE pending.due_at + 1 END";
+        let again = sea_orm::sea_query::OnConflict::columns([pending::Column::Consumer, pending::Column::EventId])
+            .value(pending::Column::DueAt, Expr::cust(later))
+            .to_owned();
+        pending::Entity::insert(self.pending(consumer, event))
+            .on_conflict(again)
+            .exec_without_returning(tx.conn())
+            .await?;
+        Ok(tx.commit().await?)
     }
 
     fn pending(&self, consumer: &str, event: &Event) -> pending::ActiveModel {
@@ -156,13 +164,13 @@ impl InProcess {
             let (bus, shutdown) = (self.clone(), shutdown.clone());
             loops.spawn(async move { bus.serve(subscription, published, shutdown).await });
         }
-        while loops.join_next().await.is_some() {}
+        crate::ended(loops).await;
     }
 
     /// Handles the events of one consumer, up to [`MAX_CONCURRENT`] at once.
     async fn serve(&self, subscription: Arc<Subscription>, published: Arc<Notify>, shutdown: CancellationToken) {
         let mut running: JoinSet<i64> = JoinSet::new();
-        let mut in_progress = HashSet::new();
+        let mut in_progress = HashMap::new();
         while !shutdown.is_cancelled() {
             let next_due = match self.start_due(&subscription, &mut running, &mut in_progress).await {
                 Ok(next_due) => next_due,
@@ -199,15 +207,35 @@ impl InProcess {
         &self,
         subscription: &Arc<Subscription>,
         running: &mut JoinSet<i64>,
-        in_progress: &mut HashSet<i64>,
+        in_progress: &mut HashMap<i64, bool>,
     ) -> Result<Option<Time>, BusError> {
-        let free = MAX_CONCURRENT - in_progress.len();
+        let retries = in_progress.values().filter(|is_retry| **is_retry).count();
+        let mut next_due = None;
+        for (is_retry, free) in [(true, MAX_CONCURRENT_RETRIES.saturating_sub(retries)), (false, MAX_CONCURRENT)] {
+            let free = free.min(MAX_CONCURRENT - in_progress.len());
+            let due = self.start_some(subscription, running, in_progress, is_retry, free).await?;
+            next_due = next_due.into_iter().chain(due).min();
+        }
+        Ok(next_due)
+    }
+
+    /// Starts up to `free` handlers, for deliveries that were tried before or for new ones.
+    async fn start_some(
+        &self,
+        subscription: &Arc<Subscription>,
+        running: &mut JoinSet<i64>,
+        in_progress: &mut HashMap<i64, bool>,
+        is_retry: bool,
+        free: usize,
+    ) -> Result<Option<Time>, BusError> {
         if free == 0 {
             return Ok(None);
         }
+        let attempts = pending::Column::Attempts;
         let rows = pending::Entity::find()
             .filter(pending::Column::Consumer.eq(subscription.name()))
-            .filter(pending::Column::Id.is_not_in(in_progress.iter().copied()))
+            .filter(pending::Column::Id.is_not_in(in_progress.keys().copied()))
+            .filter(if is_retry { attempts.gt(0) } else { attempts.eq(0) })
             .order_by_asc(pending::Column::DueAt)
             .order_by_asc(pending::Column::Id)
             .limit(free as u64)
@@ -218,12 +246,14 @@ impl InProcess {
             if row.due_at > now.0 {
                 return Ok(Some(Time(row.due_at)));
             }
-            in_progress.insert(row.id);
+            in_progress.insert(row.id, is_retry);
             let (bus, subscription) = (self.clone(), subscription.clone());
             running.spawn(async move {
                 let id = row.id;
                 if let Err(error) = bus.deliver(&subscription, row).await {
                     tracing::error!(consumer = subscription.name(), %error, "progress was not stored; the event will be delivered again");
+                    // The event is due again at once.
+                    tokio::time::sleep(ERROR_DELAY).await;
                 }
                 id
             });
@@ -232,23 +262,24 @@ impl InProcess {
     }
 
     async fn deliver(&self, subscription: &Arc<Subscription>, row: pending::Model) -> Result<(), BusError> {
-        let attempts = row.attempts + 1;
+        let delivery = row.attempts + 1;
         let Ok(event) = Event::decode(row.event.as_slice()) else {
             tracing::error!(
                 consumer = subscription.name(),
                 "an event in the file of the bus cannot be decoded; it is dropped"
             );
-            return self.delete(row.id).await;
+            return self.delete(&row).await;
         };
-        match subscription.attempt(&event, attempts).await? {
-            Verdict::Ack => self.delete(row.id).await,
-            Verdict::Nack(delay) => self.postpone(row.id, attempts, delay).await,
+        match subscription.attempt(&event, delivery).await? {
+            Verdict::Ack => self.delete(&row).await,
+            Verdict::Nack(delay) => self.postpone(row.id, delivery, delay).await,
         }
     }
 
-    async fn delete(&self, id: i64) -> Result<(), BusError> {
+    /// Deletes a delivery, unless the event was replayed since.
+    async fn delete(&self, row: &pending::Model) -> Result<(), BusError> {
         let tx = self.db.begin().await?;
-        pending::Entity::delete_by_id(id).exec(tx.conn()).await?;
+        pending::Entity::delete_by_id(row.id).filter(pending::Column::DueAt.eq(row.due_at)).exec(tx.conn()).await?;
         Ok(tx.commit().await?)
     }
 

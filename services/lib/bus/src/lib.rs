@@ -18,12 +18,17 @@ use frontdesk_clock::{Clock, Time};
 use frontdesk_db::Db;
 use frontdesk_proto::event::v1::Event;
 use sea_orm::DbErr;
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 
 pub use change_notifier::ChangeNotifier;
-pub use consumer::{Consumer, HANDLER_DEADLINE, MAX_ATTEMPTS, Outcome};
-pub use dead_letters::{DEAD_LETTERS, DeadLetter, delete_dead_letter, find_dead_letter, list_dead_letters};
+pub use consumer::{Consumer, HANDLER_DEADLINE, MAX_ATTEMPTS, MAX_LOCKED_DELAY, Outcome};
+pub use dead_letters::{
+    DEAD_LETTERS, DeadLetter, delete_dead_letter, find_dead_letter, list_dead_letters, oldest_dead_letters,
+};
 pub use event::decode;
 pub use settings::BusSettings;
 
@@ -59,6 +64,30 @@ pub struct StreamState {
     pub last_sequence: i64,
 }
 
+/// The broker's acknowledgement of a published event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// The event's number in the broker's stream; 0 within this process.
+    pub sequence: i64,
+    /// Whether the stream had the event already, under this number.
+    pub is_duplicate: bool,
+}
+
+/// Waits for the loops of a bus. A panic in one of them goes on in this task, whose supervisor counts it and starts all again.
+async fn ended(mut loops: JoinSet<()>) {
+    while let Some(ended) = loops.join_next().await {
+        if let Err(error) = ended {
+            resume_panic(error);
+        }
+    }
+}
+
+fn resume_panic(error: JoinError) {
+    if let Ok(panic) = error.try_into_panic() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
 impl Bus {
     /// A bus within this process that stores its progress in `db`.
     pub async fn in_process(db: Db, clock: &Clock) -> Result<Self, BusError> {
@@ -88,13 +117,12 @@ impl Bus {
         }
     }
 
-    /// Publishes events of one service, at most one of each aggregate. Returns for each, in their order, its number in the
-    /// broker's stream (0 within this process), or why it was not published. An event that was published before is not
-    /// published twice.
-    pub async fn publish(&self, events: &[Event]) -> Vec<Result<i64, BusError>> {
+    /// Publishes events of one service, at most one of each aggregate. Returns for each, in their order, the broker's
+    /// acknowledgement, or why it was not published. An event that was published before is not published twice.
+    pub async fn publish(&self, events: &[Event]) -> Vec<Result<Acknowledged, BusError>> {
         match self {
             Self::InProcess(bus) => match bus.publish(events).await {
-                Ok(()) => events.iter().map(|_| Ok(0)).collect(),
+                Ok(()) => events.iter().map(|_| Ok(Acknowledged { sequence: 0, is_duplicate: false })).collect(),
                 Err(error) => {
                     let why = error.to_string();
                     events.iter().map(|_| Err(BusError::Broker(why.clone()))).collect()
@@ -117,6 +145,16 @@ impl Bus {
         match self {
             Self::InProcess(_) => Ok(None),
             Self::JetStream(bus) => bus.stream_state(source).await.map(Some),
+        }
+    }
+
+    /// Lets the consumers of a service's events begin anew whose position is after `lost_after`: the numbers after it were lost and
+    /// are given again, to events that a consumer at a later position would never receive. Call it before the lost events are
+    /// published again. Events that a consumer handled before come again too.
+    pub async fn restart_consumers(&self, source: &str, lost_after: i64) -> Result<(), BusError> {
+        match self {
+            Self::InProcess(_) => Ok(()),
+            Self::JetStream(bus) => bus.restart_consumers(source, lost_after).await,
         }
     }
 

@@ -1,7 +1,9 @@
 //! Change notifications between replicas: ids of changed things, on a plain NATS subject that stores nothing.
 
+use std::sync::Arc;
+
 use futures::StreamExt;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -11,29 +13,37 @@ use crate::ChangeNotifier;
 /// Maximum number of ids in a message.
 const MAX_IDS: usize = 1_024;
 
-/// The notifier of one name, with its queue until the loop of that name starts.
+/// The notifier of one name, with its queue.
 pub(super) struct SharedNotifier {
     pub(super) name: &'static str,
     pub(super) notifier: ChangeNotifier,
-    queue: Option<mpsc::Receiver<Uuid>>,
+    queue: Arc<Mutex<mpsc::Receiver<Uuid>>>,
+    started: bool,
 }
 
 /// What the loop of one name works with.
 pub(super) struct Exchange {
     name: &'static str,
     notifier: ChangeNotifier,
-    queue: mpsc::Receiver<Uuid>,
+    /// Shared with the loop's successor, should it panic.
+    queue: Arc<Mutex<mpsc::Receiver<Uuid>>>,
 }
 
 impl SharedNotifier {
     pub(super) fn new(name: &'static str) -> Self {
         let (notifier, queue) = ChangeNotifier::with_queue();
-        Self { name, notifier, queue: Some(queue) }
+        Self { name, notifier, queue: Arc::new(Mutex::new(queue)), started: false }
     }
 
     /// None: the loop of this name has started already.
     pub(super) fn start(&mut self) -> Option<Exchange> {
-        Some(Exchange { name: self.name, notifier: self.notifier.clone(), queue: self.queue.take()? })
+        let started = std::mem::replace(&mut self.started, true);
+        (!started).then(|| Exchange { name: self.name, notifier: self.notifier.clone(), queue: self.queue.clone() })
+    }
+
+    /// Lets the loop start again, after all loops have ended.
+    pub(super) fn reset(&mut self) {
+        self.started = false;
     }
 }
 
@@ -41,7 +51,8 @@ impl JetStream {
     /// Sends the notifications of this replica to the others, as many in a message as wait, and passes theirs on to the
     /// subscribers here, until the shutdown.
     pub(super) async fn exchange_notifications(&self, exchange: Exchange, shutdown: CancellationToken) {
-        let Exchange { name, notifier, mut queue } = exchange;
+        let Exchange { name, notifier, queue } = exchange;
+        let mut queue = queue.lock().await;
         let subject = self.names.change_notifications(name);
         let mut reconnected = self.reconnected();
         // Names this replica, so that it ignores its own messages.

@@ -1,18 +1,27 @@
 //! Delivering events to consumers.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use async_nats::jetstream::{AckKind, Message, consumer::PullConsumer};
-use futures::StreamExt;
+use async_nats::{
+    connection::State,
+    jetstream::{
+        AckKind, Message,
+        consumer::{PullConsumer, pull::Batch},
+    },
+};
+use futures::{FutureExt, StreamExt};
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{ACK_WAIT, JetStream, message};
-use crate::attempt::{Subscription, Verdict};
+use crate::attempt::{MAX_CONCURRENT, MAX_CONCURRENT_RETRIES, Subscription, Verdict, delay_after};
 
-/// Maximum number of events of one consumer that a replica handles at once. It pulls no more than it can handle, so that no
-/// event waits here while its acknowledgement is due.
-const MAX_CONCURRENT: usize = 16;
 /// How long one pull request lasts. A broker that lost the request receives the next one after it.
 const PULL_DURATION: Duration = Duration::from_secs(5);
 /// Interval between progress acknowledgements while a handler runs.
@@ -23,23 +32,44 @@ const _: () = assert!(PROGRESS_INTERVAL.as_millis() * 2 < ACK_WAIT.as_millis());
 
 /// How a pull request ended.
 enum PullEnd {
-    /// Its time is up, or the connection is new: pull again.
+    /// Its time is up: pull again.
     Again,
+    /// The connection is new, and what the broker stores of the consumer may be older: look at it again.
+    Reconnected,
     /// The consumer or its stream may be gone: look for them.
     ConsumerLost(String),
+}
+
+/// The handlers of one consumer that run at this replica.
+#[derive(Default)]
+struct Handlers {
+    running: JoinSet<()>,
+    /// Number of them whose event was delivered before.
+    retries: Arc<AtomicUsize>,
 }
 
 impl JetStream {
     /// Delivers events to one consumer until the shutdown, then waits for its running handlers.
     pub(super) async fn consume(&self, subscription: Arc<Subscription>, shutdown: CancellationToken) {
-        let mut running = JoinSet::new();
+        let mut handlers = Handlers::default();
         let mut reconnected = self.reconnected();
         while !shutdown.is_cancelled() {
+            reconnected.borrow_and_update();
+            // The client would keep the requests until it is connected.
+            if self.client.connection_state() != State::Connected {
+                tokio::select! {
+                    () = shutdown.cancelled() => {}
+                    _ = reconnected.changed() => {}
+                    () = tokio::time::sleep(ERROR_DELAY) => {}
+                }
+                continue;
+            }
             let lost = match self.durable(&subscription).await {
                 Ok(consumer) => loop {
-                    match pull(&consumer, &subscription, &mut running, &mut reconnected, &shutdown).await {
+                    match pull(&consumer, &subscription, &mut handlers, &mut reconnected, &shutdown).await {
                         PullEnd::Again if shutdown.is_cancelled() => break None,
                         PullEnd::Again => {}
+                        PullEnd::Reconnected => break None,
                         PullEnd::ConsumerLost(why) => break Some(why),
                     }
                 },
@@ -54,52 +84,93 @@ impl JetStream {
                 }
             }
         }
-        while running.join_next().await.is_some() {}
+        while handlers.running.join_next().await.is_some() {}
     }
 }
 
-/// Makes one pull request for as many events as can be handled, and starts their handlers.
+/// Makes one pull request for as many events as can be handled, and starts their handlers. A replica pulls no more, so that no
+/// event waits here while its acknowledgement is due.
 async fn pull(
     consumer: &PullConsumer,
     subscription: &Arc<Subscription>,
-    running: &mut JoinSet<()>,
+    handlers: &mut Handlers,
     reconnected: &mut watch::Receiver<u64>,
     shutdown: &CancellationToken,
 ) -> PullEnd {
-    while running.len() >= MAX_CONCURRENT {
-        running.join_next().await;
+    while handlers.running.len() >= MAX_CONCURRENT {
+        handlers.running.join_next().await;
     }
-    while running.try_join_next().is_some() {}
-    reconnected.borrow_and_update();
-    let mut batch =
-        match consumer.batch().max_messages(MAX_CONCURRENT - running.len()).expires(PULL_DURATION).messages().await {
-            Ok(batch) => batch,
-            Err(error) => return PullEnd::ConsumerLost(error.to_string()),
-        };
-    loop {
+    while handlers.running.try_join_next().is_some() {}
+    let free = MAX_CONCURRENT - handlers.running.len();
+    let mut batch = match consumer.batch().max_messages(free).expires(PULL_DURATION).messages().await {
+        Ok(batch) => batch,
+        Err(error) => return PullEnd::ConsumerLost(error.to_string()),
+    };
+    let end = loop {
         tokio::select! {
-            () = shutdown.cancelled() => return PullEnd::Again,
+            () = shutdown.cancelled() => break PullEnd::Again,
             // The server that held the pull request may be gone.
-            _ = reconnected.changed() => return PullEnd::Again,
+            _ = reconnected.changed() => break PullEnd::Reconnected,
             message = batch.next() => match message {
-                Some(Ok(message)) => {
-                    let subscription = subscription.clone();
-                    running.spawn(async move { deliver(&subscription, message).await });
-                }
+                Some(Ok(message)) => handlers.start(subscription, message).await,
                 Some(Err(error)) => return PullEnd::ConsumerLost(error.to_string()),
                 None => return PullEnd::Again,
             },
         }
+    };
+    give_back(batch).await;
+    end
+}
+
+/// Gives deliveries that no handler was started for back to the broker, which would wait for their acknowledgements.
+async fn give_back(mut batch: Batch) {
+    while let Some(Some(Ok(message))) = batch.next().now_or_never() {
+        let _ = message.ack_with(AckKind::Nak(None)).await;
+    }
+}
+
+impl Handlers {
+    /// Starts the handler of a delivery. One that was delivered before is delivered again later when
+    /// [`MAX_CONCURRENT_RETRIES`] of them are handled.
+    async fn start(&mut self, subscription: &Arc<Subscription>, message: Message) {
+        let delivery = message.info().map_or(1, |info| i32::try_from(info.delivered).unwrap_or(i32::MAX));
+        let is_retry = delivery > 1;
+        if is_retry && self.retries.load(Ordering::Relaxed) >= MAX_CONCURRENT_RETRIES {
+            let _ = message.ack_with(AckKind::Nak(Some(delay_after(delivery)))).await;
+            return;
+        }
+        let counted = is_retry.then(|| Counted::new(&self.retries));
+        let subscription = subscription.clone();
+        self.running.spawn(async move {
+            deliver(&subscription, message, delivery).await;
+            drop(counted);
+        });
+    }
+}
+
+/// Counts a running handler until it is dropped.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// Handles one delivery, with progress acknowledgements to the broker until its verdict.
-async fn deliver(subscription: &Arc<Subscription>, message: Message) {
-    let attempts = message.info().map_or(1, |info| i32::try_from(info.delivered).unwrap_or(i32::MAX));
+async fn deliver(subscription: &Arc<Subscription>, message: Message, delivery: i32) {
+    let place = message.info().map(|info| format!("{}/{}", info.stream, info.stream_sequence)).unwrap_or_default();
     let verdict = async {
-        match message::read(&message) {
-            Ok(event) => subscription.attempt(&event, attempts).await,
-            Err((event, why)) => subscription.store_dead_letter(&event, why, attempts).await.map(|()| Verdict::Ack),
+        match message::read(&message, &place) {
+            Ok(event) => subscription.attempt(&event, delivery).await,
+            Err((event, why)) => subscription.store_dead_letter(&event, why, delivery).await.map(|()| Verdict::Ack),
         }
     };
     tokio::pin!(verdict);

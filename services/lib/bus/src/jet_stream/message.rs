@@ -114,8 +114,9 @@ fn one_line(value: &str) -> String {
     value.replace(['\r', '\n'], " ")
 }
 
-/// The event in a message; when it is incomplete, the part that can be read and what is missing.
-pub(super) fn read(message: &async_nats::Message) -> Result<Event, (Event, String)> {
+/// The event in a message; when it is incomplete, the part that can be read and what is missing. `place`: the message's stream and
+/// number there, the same at each delivery.
+pub(super) fn read(message: &async_nats::Message, place: &str) -> Result<Event, (Event, String)> {
     let headers = message.headers.clone().unwrap_or_default();
     let header = |name: &str| headers.get(name).map(|value| value.as_str().to_owned()).unwrap_or_default();
     let time = chrono::DateTime::parse_from_rfc3339(&header("ce-time")).ok();
@@ -135,8 +136,8 @@ pub(super) fn read(message: &async_nats::Message) -> Result<Event, (Event, Strin
     if event.id.parse::<Uuid>().is_ok() && !event.r#type.is_empty() {
         return Ok(event);
     }
-    // An id for the dead letter, the same at each delivery of the message.
-    let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, message.reply.as_deref().unwrap_or_default().as_bytes());
+    // An id for the dead letter.
+    let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, place.as_bytes());
     Err((
         Event { id: id.to_string(), ..event },
         "the message lacks ce-id or ce-type: it is not an event of Frontdesk".into(),
@@ -190,7 +191,7 @@ mod tests {
             }),
         };
         let written = write(&event, &event.id).outbound_message(Names("frontdesk".into()).subject(&event));
-        assert_eq!(read(&message(written.headers, written.payload.to_vec())).unwrap(), event);
+        assert_eq!(read(&message(written.headers, written.payload.to_vec()), "").unwrap(), event);
     }
 
     #[test]
@@ -222,9 +223,9 @@ mod tests {
             for (name, value) in NAMES.iter().zip(values) {
                 headers.insert(*name, one_line(value).as_str());
             }
-            if let Ok(event) = read(&message(Some(headers), payload.clone())) {
+            if let Ok(event) = read(&message(Some(headers), payload.clone()), "") {
                 let written = write(&event, &event.id).outbound_message("subject");
-                assert_eq!(read(&message(written.headers, written.payload.to_vec())).unwrap(), event);
+                assert_eq!(read(&message(written.headers, written.payload.to_vec()), "").unwrap(), event);
             }
         });
     }

@@ -5,10 +5,11 @@
 mod change_notifications;
 mod consume;
 mod message;
+mod room;
 mod streams;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -30,8 +31,11 @@ use tokio_util::sync::CancellationToken;
 use self::{
     change_notifications::{Exchange, SharedNotifier},
     message::Names,
+    room::Room,
 };
-use crate::{BusError, BusSettings, attempt::Subscription, change_notifier::ChangeNotifier, consumer::Consumer};
+use crate::{
+    Acknowledged, BusError, BusSettings, attempt::Subscription, change_notifier::ChangeNotifier, consumer::Consumer,
+};
 
 /// How long the broker waits for an acknowledgement before it delivers the event again, to this replica or another. A running
 /// handler extends it.
@@ -61,6 +65,7 @@ pub struct JetStream {
     /// Notified when a notifier was added.
     notifier_added: Arc<Notify>,
     reconnected: watch::Sender<u64>,
+    room: Arc<Mutex<Room>>,
     clock: Clock,
 }
 
@@ -84,6 +89,7 @@ impl JetStream {
             notifiers: Arc::default(),
             notifier_added: Arc::default(),
             reconnected,
+            room: Arc::default(),
             clock,
         })
     }
@@ -91,6 +97,10 @@ impl JetStream {
     pub(crate) fn subscribe(&self, consumer: impl Consumer, dead_letters: Db) {
         let subscription = Subscription::new(consumer, dead_letters);
         self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner).push(subscription);
+    }
+
+    fn room(&self) -> MutexGuard<'_, Room> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn subscriptions(&self) -> Vec<Arc<Subscription>> {
@@ -119,8 +129,18 @@ impl JetStream {
         notifiers.iter_mut().filter_map(SharedNotifier::start).collect()
     }
 
+    /// Publishes the events for which there is room; see [`room`].
+    pub(crate) async fn publish(&self, events: &[Event]) -> Vec<Result<Acknowledged, BusError>> {
+        let Some(source) = events.first().map(|event| event.source.clone()) else { return Vec::new() };
+        let (taken, refused) = self.reserve(&source, events).await;
+        let mut results = self.publish_all(&events[..taken]).await;
+        let why = refused.map(|error| error.to_string()).unwrap_or_default();
+        results.resize_with(events.len(), || Err(BusError::Broker(why.clone())));
+        results
+    }
+
     /// Sends all events, then waits for the acknowledgements; losing the connection ends the wait.
-    pub(crate) async fn publish(&self, events: &[Event]) -> Vec<Result<i64, BusError>> {
+    async fn publish_all(&self, events: &[Event]) -> Vec<Result<Acknowledged, BusError>> {
         let mut reconnected = self.reconnected.subscribe();
         let mut acknowledgements = Vec::with_capacity(events.len());
         for event in events {
@@ -128,7 +148,10 @@ impl JetStream {
         }
         let all = join_all(acknowledgements.into_iter().map(|sent| async {
             let acknowledged = sent?.await.map_err(|error| BusError::Broker(error.to_string()))?;
-            Ok(i64::try_from(acknowledged.sequence).unwrap_or(i64::MAX))
+            Ok(Acknowledged {
+                sequence: i64::try_from(acknowledged.sequence).unwrap_or(i64::MAX),
+                is_duplicate: acknowledged.duplicate,
+            })
         }));
         tokio::select! {
             results = all => results,
@@ -156,6 +179,7 @@ impl JetStream {
 
     pub(crate) async fn run(&self, shutdown: CancellationToken) {
         let mut loops = JoinSet::new();
+        self.notifiers.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().for_each(SharedNotifier::reset);
         for subscription in self.subscriptions() {
             let (bus, shutdown) = (self.clone(), shutdown.clone());
             loops.spawn(async move { bus.consume(subscription, shutdown).await });
@@ -168,9 +192,10 @@ impl JetStream {
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = self.notifier_added.notified() => {}
+                Some(Err(error)) = loops.join_next() => crate::resume_panic(error),
             }
         }
-        while loops.join_next().await.is_some() {}
+        crate::ended(loops).await;
         // The last acknowledgements are sent before the process ends.
         let _ = tokio::time::timeout(REQUEST_TIMEOUT, self.client.flush()).await;
     }

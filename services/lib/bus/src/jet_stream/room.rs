@@ -1,0 +1,122 @@
+//! How much may be published before a stream would discard an event that a consumer has not handled.
+
+use std::collections::HashMap;
+
+use async_nats::jetstream::{
+    consumer::{AckPolicy, Info},
+    stream,
+};
+use frontdesk_proto::event::v1::Event;
+use futures::StreamExt;
+use opentelemetry::{KeyValue, global};
+use prost::Message as _;
+
+use super::JetStream;
+use crate::BusError;
+
+/// Bytes that a message has in a stream beyond those of its event, at most: names of headers, subject, bookkeeping.
+const OVERHEAD: u64 = 512;
+
+/// Number of bytes that may be published to the stream of each source before the broker is asked again.
+pub(super) type Room = HashMap<String, u64>;
+
+/// What the consumers of a stream have not handled.
+struct Backlog {
+    /// Name of the consumer that is the furthest behind. None: all are handled.
+    consumer: Option<String>,
+    /// Number of the last event that every consumer has handled, like all before it.
+    handled: u64,
+}
+
+impl JetStream {
+    /// Number of the events, from the first, that the stream of `source` can take. An error says why it is not all of them.
+    pub(super) async fn reserve(&self, source: &str, events: &[Event]) -> (usize, Option<BusError>) {
+        let sizes = || events.iter().map(size);
+        if self.take_room(source, sizes()) == events.len() {
+            return (events.len(), None);
+        }
+        let (room, consumer) = match self.look_for_room(source).await {
+            Ok(found) => found,
+            Err(error) => return (0, Some(error)),
+        };
+        // An event that is larger than the whole stream is refused by the broker, with a better message.
+        let room = if consumer.is_none() { room.max(sizes().next().unwrap_or_default()) } else { room };
+        self.room().insert(source.to_owned(), room);
+        let taken = self.take_room(source, sizes());
+        let full = (taken < events.len()).then(|| {
+            let (stream, consumer) = (self.names.stream(source), consumer.unwrap_or_default());
+            BusError::Broker(format!("the stream {stream} is full of events that {consumer} has not handled"))
+        });
+        (taken, full)
+    }
+
+    /// Takes room for as many events as fit, and returns their number.
+    fn take_room(&self, source: &str, sizes: impl Iterator<Item = u64>) -> usize {
+        let mut room = self.room();
+        let Some(left) = room.get_mut(source) else { return 0 };
+        let mut taken = 0;
+        for size in sizes {
+            let Some(rest) = left.checked_sub(size) else { break };
+            *left = rest;
+            taken += 1;
+        }
+        taken
+    }
+
+    /// Asks the broker how many bytes can be published, and which consumer is behind.
+    async fn look_for_room(&self, source: &str) -> Result<(u64, Option<String>), BusError> {
+        let info = self.stream_info(source).await?;
+        let backlog = self.backlog(source, &info).await?;
+        Ok((room(&info, backlog.handled), backlog.consumer))
+    }
+
+    async fn backlog(&self, source: &str, info: &stream::Info) -> Result<Backlog, BusError> {
+        let last = info.state.last_sequence;
+        let mut backlog = Backlog { consumer: None, handled: last };
+        let mut consumers = self.stream(source).await?.consumers();
+        while let Some(consumer) = consumers.next().await {
+            let consumer = consumer.map_err(|error| BusError::Broker(error.to_string()))?;
+            if consumer.config.durable_name.is_none() || consumer.config.ack_policy != AckPolicy::Explicit {
+                continue;
+            }
+            report_unhandled(&consumer);
+            if has_unhandled(&consumer) && consumer.ack_floor.stream_sequence < backlog.handled {
+                backlog = Backlog { handled: consumer.ack_floor.stream_sequence, consumer: Some(consumer.name) };
+            }
+        }
+        Ok(backlog)
+    }
+
+    /// Records how far behind each consumer of the stream is.
+    pub(super) async fn report_backlog(&self, source: &str, info: &stream::Info) -> Result<(), BusError> {
+        self.backlog(source, info).await.map(|_| ())
+    }
+}
+
+fn has_unhandled(consumer: &Info) -> bool {
+    consumer.num_pending > 0 || consumer.num_ack_pending > 0
+}
+
+fn report_unhandled(consumer: &Info) {
+    let unhandled = consumer.num_pending.saturating_add(consumer.num_ack_pending as u64);
+    global::meter("frontdesk")
+        .u64_gauge("frontdesk.bus.unhandled")
+        .with_description("Events of the stream that a consumer has not handled")
+        .build()
+        .record(unhandled, &[KeyValue::new("consumer", consumer.name.clone())]);
+}
+
+/// Number of bytes that can be published before the stream discards an event after number `handled`: what is free, and what handled
+/// events occupy. These are discarded first. Half of them, because their sizes differ.
+fn room(info: &stream::Info, handled: u64) -> u64 {
+    let state = &info.state;
+    let Ok(max_bytes) = u64::try_from(info.config.max_bytes) else { return u64::MAX };
+    let free = max_bytes.saturating_sub(state.bytes);
+    let handled = (handled + 1).saturating_sub(state.first_sequence).min(state.messages);
+    let average = state.bytes / state.messages.max(1);
+    free.saturating_add(handled.saturating_mul(average) / 2)
+}
+
+fn size(event: &Event) -> u64 {
+    event.encoded_len() as u64 + OVERHEAD
+}
