@@ -12,11 +12,15 @@ use std::{
 use frontdesk_bus::{Bus, BusSettings, Consumer, DEAD_LETTERS, Outcome};
 use frontdesk_clock::Clock;
 use frontdesk_db::{DatabaseUrl, Db, DbSettings, Sql, migrate};
-use frontdesk_outbox::{OUTBOX, OUTBOX_LEADER_AND_STREAM};
+use frontdesk_outbox::{OUTBOX, OUTBOX_LEADER_AND_STREAM, OUTBOX_REPUBLISHING};
 use frontdesk_proto::event::v1::Event;
 use frontdesk_testkit::{EventQueue, Mode, new_id, servers, settled, wait_until};
+use sea_orm::ConnectionTrait;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::{
+    sync::{Notify, Semaphore},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Name of the service whose events are published.
@@ -34,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(frontdesk_idempotency::REQUESTS),
             Box::new(DEAD_LETTERS),
             Box::new(OUTBOX_LEADER_AND_STREAM),
+            Box::new(OUTBOX_REPUBLISHING),
             Box::new(Sql { name: "test_001_row_level_security", text: tables }),
         ]
     }
@@ -102,17 +107,20 @@ impl Backend {
     /// Opens the bus.
     pub async fn bus(&self) -> Bus {
         match &self.servers {
-            Servers::Embedded(_) => {
-                Bus::in_process(self.connect(self.file("bus.db")).await, &self.clock).await.unwrap()
-            }
+            Servers::Embedded(_) => Bus::in_process(self.bus_file().await, &self.clock).await.unwrap(),
             Servers::Distributed { bus, .. } => Bus::jet_stream(bus.clone(), &self.clock).await.unwrap(),
         }
+    }
+
+    /// Opens the file of the in-process bus.
+    pub async fn bus_file(&self) -> Db {
+        self.connect(self.file("bus.db")).await
     }
 
     /// Waits until every event that was published or appended to `db` is handled.
     pub async fn settled(&self, db: &Db) {
         let queue = match &self.servers {
-            Servers::Embedded(_) => EventQueue::InProcess(self.connect(self.file("bus.db")).await),
+            Servers::Embedded(_) => EventQueue::InProcess(self.bus_file().await),
             Servers::Distributed { bus, .. } => EventQueue::Nats { url: bus.url.clone(), prefix: bus.prefix.clone() },
         };
         settled(std::slice::from_ref(db), &queue).await;
@@ -129,6 +137,13 @@ impl Backend {
         let settings = DbSettings { url: DatabaseUrl(url), max_connections: Some(8) };
         Db::connect(&settings, &self.clock).await.unwrap()
     }
+}
+
+/// Executes SQL in a transaction.
+pub async fn execute(db: &Db, sql: &str) {
+    let tx = db.begin().await.unwrap();
+    tx.conn().execute_unprepared(sql).await.unwrap();
+    tx.commit().await.unwrap();
 }
 
 /// A bus that delivers events; dropping the token lets it run on.
@@ -184,16 +199,47 @@ pub struct Recorder {
     pub deliveries: Arc<Mutex<HashMap<String, usize>>>,
     changed: Arc<Notify>,
     handler: Arc<Handler>,
+    gate: Option<Gate>,
+}
+
+/// Holds up handlers until it is opened.
+#[derive(Clone)]
+pub struct Gate {
+    open: Arc<Semaphore>,
+    begun: Arc<AtomicUsize>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { open: Arc::new(Semaphore::new(0)), begun: Arc::default() }
+    }
+}
+
+impl Gate {
+    pub fn open(&self) {
+        self.open.add_permits(1);
+    }
+
+    /// Number of handlers that came to it.
+    pub fn begun(&self) -> usize {
+        self.begun.load(Ordering::SeqCst)
+    }
 }
 
 impl Recorder {
     pub fn new(name: &'static str, handler: impl Fn(&str, usize) -> Outcome + Send + Sync + 'static) -> Self {
-        Self { name, deliveries: Arc::default(), changed: Arc::default(), handler: Arc::new(handler) }
+        Self { name, deliveries: Arc::default(), changed: Arc::default(), handler: Arc::new(handler), gate: None }
     }
 
     /// A consumer that acknowledges every event.
     pub fn acknowledging(name: &'static str) -> Self {
         Self::new(name, |_, _| Outcome::Ack)
+    }
+
+    /// The consumer, with handlers that wait for the gate first.
+    pub fn behind(mut self, gate: &Gate) -> Self {
+        self.gate = Some(gate.clone());
+        self
     }
 
     pub async fn until(&self, what: &str, done: impl Fn(&HashMap<String, usize>) -> bool) {
@@ -229,6 +275,10 @@ impl Consumer for Recorder {
     }
 
     async fn handle(&self, event: &Event) -> Outcome {
+        if let Some(gate) = &self.gate {
+            gate.begun.fetch_add(1, Ordering::SeqCst);
+            drop(gate.open.acquire().await.unwrap());
+        }
         let times = {
             let mut deliveries = self.deliveries.lock().unwrap();
             let times = deliveries.entry(event.id.clone()).or_default();

@@ -1,18 +1,21 @@
 //! What every bus promises.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use frontdesk_bus::{Consumer, Outcome, delete_dead_letter, find_dead_letter, list_dead_letters};
+use frontdesk_bus::{Consumer, Outcome, delete_dead_letter, find_dead_letter, list_dead_letters, oldest_dead_letters};
 use frontdesk_proto::event::v1::Event;
 use frontdesk_testkit::{Mode, new_id, on_both_modes, wait_until};
 
-use crate::backend::{Backend, Recorder, SOURCE, Stuck, event, prepare, publish, run};
+use crate::backend::{Backend, Gate, Recorder, SOURCE, Stuck, event, execute, prepare, publish, run};
 
 on_both_modes!(
     every_consumer_of_a_type_gets_each_event_of_it_once,
     an_event_published_twice_is_delivered_once,
     retried_events_come_again_and_a_dead_letter_does_not_stop_the_others,
+    r13_a_thousand_retried_events_do_not_delay_others,
     a_replayed_dead_letter_is_delivered_to_its_consumer_only,
+    i17_a_replayed_event_that_is_given_up_again_stays_a_dead_letter,
+    i17_an_event_that_is_replayed_during_a_delivery_is_delivered_again,
     a_stuck_consumer_gets_a_limited_number_of_events_and_does_not_delay_others,
     unhandled_events_are_delivered_after_a_restart,
     a_handler_that_panics_gets_the_event_again,
@@ -93,11 +96,94 @@ async fn a_replayed_dead_letter_is_delivered_to_its_consumer_only(mode: Mode) {
     let id = thing.id.parse().unwrap();
     let letter = find_dead_letter(&db, "one", id).await.unwrap().unwrap();
     bus.replay(&letter.consumer, &letter.event).await.unwrap();
-    delete_dead_letter(&db, "one", id).await.unwrap();
+    delete_dead_letter(&db, &letter).await.unwrap();
     one.until("the second delivery", |deliveries| deliveries[&thing.id] == 2).await;
     backend.settled(&db).await;
     two.assert_once();
     assert!(list_dead_letters(&db).await.unwrap().is_empty());
+}
+
+async fn r13_a_thousand_retried_events_do_not_delay_others(mode: Mode) {
+    const RETRIED: usize = 1_200;
+    let backend = Backend::new(mode).await;
+    let (bus, db) = (backend.bus().await, backend.db().await);
+    let good: Vec<Event> = (0..20).map(|_| event("test.Thing")).collect();
+    let good_ids: Vec<String> = good.iter().map(|event| event.id.clone()).collect();
+    let ids = good_ids.clone();
+    let one = Recorder::new("one", move |id, _| match ids.iter().any(|good| good == id) {
+        true => Outcome::Ack,
+        false => Outcome::Retry("a bug".into()),
+    });
+    bus.subscribe(one.clone(), &db);
+    let _running = run(&bus).await;
+    publish(&bus, &(0..RETRIED).map(|_| event("test.Thing")).collect::<Vec<_>>()).await;
+    // Their second attempt comes after 100 ms, the third after 200 ms.
+    one.until("a third attempt of each", |seen| seen.values().filter(|times| **times >= 3).count() == RETRIED).await;
+    let began = Instant::now();
+    publish(&bus, &good).await;
+    one.until("the others", |seen| good_ids.iter().all(|id| seen.contains_key(id))).await;
+    assert!(began.elapsed() < Duration::from_secs(2), "they took {:?}", began.elapsed());
+    assert!(list_dead_letters(&db).await.unwrap().is_empty());
+}
+
+async fn i17_a_replayed_event_that_is_given_up_again_stays_a_dead_letter(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    let (bus, db) = (backend.bus().await, backend.db().await);
+    let one = Recorder::new("one", |_, times| Outcome::DeadLetter(format!("attempt {times}")));
+    bus.subscribe(one.clone(), &db);
+    let _running = run(&bus).await;
+    let things = [event("test.Thing"), event("test.Thing")];
+    for (number, thing) in things.iter().enumerate() {
+        publish(&bus, std::slice::from_ref(thing)).await;
+        wait_until("the dead letter", || async { list_dead_letters(&db).await.unwrap().len() == number + 1 }).await;
+    }
+    let newest = list_dead_letters(&db).await.unwrap()[0].created_at;
+    let oldest = oldest_dead_letters(&db, newest).await.unwrap();
+    assert_eq!(oldest.iter().map(|letter| &letter.event.id).collect::<Vec<_>>(), [&things[0].id, &things[1].id]);
+    // The consumer gives it up again before it is deleted.
+    bus.replay("one", &oldest[0].event).await.unwrap();
+    one.until("the second attempt", |seen| seen[&things[0].id] == 2).await;
+    backend.settled(&db).await;
+    delete_dead_letter(&db, &oldest[0]).await.unwrap();
+    let left = list_dead_letters(&db).await.unwrap();
+    let left: Vec<_> = left.iter().map(|letter| (&letter.event.id, letter.reason.as_str())).collect();
+    assert_eq!(left, [(&things[0].id, "attempt 2"), (&things[1].id, "attempt 1")]);
+    let again = oldest_dead_letters(&db, newest).await.unwrap();
+    assert_eq!(again.len(), 1, "what was given up again is newer");
+}
+
+async fn i17_an_event_that_is_replayed_during_a_delivery_is_delivered_again(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    let (bus, db) = (backend.bus().await, backend.db().await);
+    let gate = Gate::default();
+    let one = Recorder::acknowledging("one").behind(&gate);
+    bus.subscribe(one.clone(), &db);
+    let _running = run(&bus).await;
+    let thing = event("test.Thing");
+    publish(&bus, std::slice::from_ref(&thing)).await;
+    wait_until("the handler", || async { gate.begun() == 1 }).await;
+    bus.replay("one", &thing).await.unwrap();
+    gate.open();
+    one.until("both deliveries", |seen| seen.get(&thing.id) == Some(&2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r13_the_bus_within_the_process_pauses_when_its_file_takes_no_progress() {
+    let backend = Backend::new(Mode::Embedded).await;
+    let (bus, db) = (backend.bus().await, backend.db().await);
+    let one = Recorder::acknowledging("one");
+    bus.subscribe(one.clone(), &db);
+    let file = backend.bus_file().await;
+    let full = "CREATE TRIGGER full BEFORE DELETE ON pending BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
+    execute(&file, full).await;
+    let _running = run(&bus).await;
+    let thing = event("test.Thing");
+    publish(&bus, std::slice::from_ref(&thing)).await;
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let times = one.deliveries.lock().unwrap()[&thing.id];
+    assert!((1..=3).contains(&times), "it was delivered {times} times in 2.5 s");
+    execute(&file, "DROP TRIGGER full").await;
+    backend.settled(&db).await;
 }
 
 async fn a_stuck_consumer_gets_a_limited_number_of_events_and_does_not_delay_others(mode: Mode) {

@@ -6,6 +6,7 @@
 mod backend;
 mod broker;
 mod bus;
+mod consumers;
 mod database;
 mod outbox;
 mod row_level_security;

@@ -100,6 +100,28 @@ impl Nats {
         assert!(self.process.is_none(), "the server runs: kill it first");
         copy_folder(from, &self.folder.path().join("store"));
     }
+
+    /// Replaces the messages of the streams by those of a copy of the store. What the consumers received stays, and may be
+    /// newer than the messages.
+    ///
+    /// # Panics
+    /// When the server runs.
+    pub fn restore_messages(&self, from: &Path) {
+        assert!(self.process.is_none(), "the server runs: kill it first");
+        copy_messages(from, &self.folder.path().join("store"));
+    }
+}
+
+/// Replaces the messages of each stream below `to`; the files of its consumers stay.
+fn copy_messages(from: &Path, to: &Path) {
+    if from.ends_with("msgs") {
+        return copy_folder(from, to);
+    }
+    for entry in std::fs::read_dir(from).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        if entry.is_dir() {
+            copy_messages(&entry, &to.join(entry.file_name().expect("a name")));
+        }
+    }
 }
 
 fn copy_folder(from: &Path, to: &Path) {

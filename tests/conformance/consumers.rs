@@ -1,0 +1,158 @@
+//! Consumers after their stream came back shorter, or when they are far behind it. Rules I17, R4.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_nats::jetstream;
+use frontdesk_bus::{Bus, BusSettings, Consumer, Outcome};
+use frontdesk_proto::{auth::v1::Access, event::v1::Event};
+use frontdesk_test_servers::Nats;
+use frontdesk_testkit::{Mode, new_id, wait_until};
+use prost::Name;
+
+use crate::{
+    backend::{Backend, Gate, Recorder, SOURCE, event, prepare, publish, run},
+    outbox::{start_relay, unpublished, write},
+};
+
+/// Counts the deliveries of each version, without marks.
+#[derive(Clone, Default)]
+struct Versions(Arc<Mutex<HashMap<i64, usize>>>);
+
+impl Versions {
+    async fn until(&self, what: &str, versions: impl Iterator<Item = i64> + Clone, times: usize) {
+        wait_until(what, || async {
+            let seen = self.0.lock().unwrap();
+            versions.clone().all(|version| seen.get(&version).is_some_and(|seen| *seen >= times))
+        })
+        .await;
+    }
+}
+
+#[async_trait::async_trait]
+impl Consumer for Versions {
+    fn name(&self) -> &'static str {
+        "test.versions"
+    }
+
+    fn source(&self) -> &'static str {
+        SOURCE
+    }
+
+    fn types(&self) -> Vec<String> {
+        vec![Access::full_name()]
+    }
+
+    async fn handle(&self, event: &Event) -> Outcome {
+        *self.0.lock().unwrap().entry(event.version.into()).or_default() += 1;
+        Outcome::Ack
+    }
+}
+
+/// The consumers' files are newer than those of the stream, as after a power failure.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r4_events_of_a_stream_that_came_back_shorter_than_its_consumers_reach_them_again() {
+    let mut nats = Nats::start().await;
+    let backend = Backend::with_nats(nats.url()).await;
+    let (db, bus) = (backend.db().await, backend.bus().await);
+    let versions = Versions::default();
+    bus.subscribe(versions.clone(), &db);
+    let _running = run(&bus).await;
+    let _relay = start_relay(&db, &bus);
+    let id = new_id();
+    for version in 1..=40 {
+        write(&db, id, version, true).await;
+    }
+    versions.until("the first events", 1..=40, 1).await;
+    backend.settled(&db).await;
+    nats.kill().await;
+    let older = tempfile::tempdir().unwrap();
+    nats.copy_store(older.path());
+    nats.restart().await;
+    for version in 41..=80 {
+        write(&db, id, version, true).await;
+    }
+    versions.until("the later events", 41..=80, 1).await;
+    backend.settled(&db).await;
+    nats.kill().await;
+    nats.restore_messages(older.path());
+    for version in 81..=120 {
+        write(&db, id, version, true).await;
+    }
+    nats.restart().await;
+    versions.until("the new events", 81..=120, 1).await;
+    versions.until("the lost events", 41..=80, 2).await;
+    wait_until("every event to be marked as published", || async { unpublished(&db).await == 0 }).await;
+    assert!(versions.0.lock().unwrap().iter().all(|(version, times)| *version > 40 || *times == 1), "no other again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i17_a_stream_takes_no_event_in_the_place_of_one_that_a_consumer_has_not_handled() {
+    const EVENTS: usize = 600;
+    let backend = Backend::new(Mode::Distributed).await;
+    let settings = BusSettings { stream_max_bytes: 128 << 10, ..backend.bus_settings() };
+    let (db, bus) = (backend.db().await, Bus::jet_stream(settings, &backend.clock).await.unwrap());
+    let gate = Gate::default();
+    let (slow, quick) = (Recorder::acknowledging("slow").behind(&gate), Recorder::acknowledging("quick"));
+    bus.subscribe(slow.clone(), &db);
+    bus.subscribe(quick.clone(), &db);
+    let _running = run(&bus).await;
+    let events: Vec<Event> = (0..EVENTS).map(|_| event("test.Thing")).collect();
+    let mut published = 0;
+    while let Some(Ok(_)) = bus.publish(&events[published..=published]).await.first() {
+        published += 1;
+    }
+    assert!(published > 50, "{published} were published");
+    let refused = bus.publish(&events[published..]).await;
+    assert_eq!(refused.len(), EVENTS - published, "each has its result");
+    let why = refused.into_iter().next().unwrap().unwrap_err().to_string();
+    assert!(why.ends_with("is full of events that slow has not handled"), "{why}");
+    quick.until("what was published", |seen| seen.len() == published).await;
+
+    gate.open();
+    for next in published..EVENTS {
+        wait_until("room for the next event", || async { bus.publish(&events[next..=next]).await[0].is_ok() }).await;
+    }
+    for consumer in [slow, quick] {
+        consumer.until("every event", |seen| seen.len() == EVENTS).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn u1_an_older_replica_leaves_a_consumer_the_types_of_a_newer_one() {
+    struct Newer;
+    #[async_trait::async_trait]
+    impl Consumer for Newer {
+        fn name(&self) -> &'static str {
+            "one"
+        }
+        fn source(&self) -> &'static str {
+            SOURCE
+        }
+        fn types(&self) -> Vec<String> {
+            vec!["test.Thing".into(), "test.New".into()]
+        }
+        async fn handle(&self, _: &Event) -> Outcome {
+            Outcome::Ack
+        }
+    }
+    let backend = Backend::new(Mode::Distributed).await;
+    let (db, newer, older) = (backend.db().await, backend.bus().await, backend.bus().await);
+    newer.subscribe(Newer, &db);
+    prepare(&newer).await;
+    let recorder = Recorder::acknowledging("one");
+    older.subscribe(recorder.clone(), &db);
+    let running = run(&older).await;
+    publish(&older, &[event("test.New"), event("test.Thing")]).await;
+    recorder.until("the event of the known type", |seen| seen.len() == 1).await;
+    running.stop().await;
+    let context = jetstream::new(async_nats::connect(backend.bus_settings().url).await.unwrap());
+    let stream = context.get_stream(format!("{}_TEST", backend.bus_settings().prefix.to_uppercase())).await.unwrap();
+    let filters = stream.consumer_info("one").await.unwrap().config.filter_subjects;
+    assert!(filters.iter().any(|subject| subject.contains(".New.")), "{filters:?}");
+    let _running = run(&newer).await;
+    tokio::time::timeout(Duration::from_secs(20), backend.settled(&db)).await.expect("the new event is handled");
+}
