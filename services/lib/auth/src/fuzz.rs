@@ -103,7 +103,7 @@ fn s8_any_key_set_is_read_or_refused() {
 
 #[test]
 fn s8_a_damaged_certificate_names_a_service_or_none() {
-    let mut params = rcgen::CertificateParams::new(vec!["conversation".into()]).unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
     let uri = "spiffe://frontdesk/assignment".try_into().unwrap();
     params.subject_alt_names.push(rcgen::SanType::URI(uri));
     let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().der().to_vec();
