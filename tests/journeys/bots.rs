@@ -5,8 +5,9 @@ use std::time::Duration;
 use frontdesk_proto::{
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
     botsession::v1::{
-        BotSessionStatus, ListBotSessionsRequest, UpdateBotRequest, bot_service_client::BotServiceClient,
-        bot_session_service_client::BotSessionServiceClient, update_bot_request::Inactivity,
+        Bot, BotSessionStatus, ButtonsStep, CloseStep, CreateBotRequest, Flow, FlowButton, HandOffStep,
+        ListBotSessionsRequest, Step, UpdateBotRequest, bot_service_client::BotServiceClient,
+        bot_session_service_client::BotSessionServiceClient, step::Action, update_bot_request::Inactivity,
     },
     conversation::v1::{
         ChooseButtonRequest, CloseReason, ContactEmail, ConversationStatus, GetContactRequest, chat_entry,
@@ -85,6 +86,59 @@ async fn b6_b8_x1_a_flow_asks_offers_buttons_and_hands_off() {
     suite.advance(Duration::from_secs(24 * 3600));
     Account::until_closed(&agent, &control.id).await;
     assert_eq!(Account::conversation(&agent, &chat.id).await.status(), ConversationStatus::Open);
+}
+
+/// Two questions whose buttons have the same ids; the second one leads to a close (`yes`) or to the team (`no`).
+fn two_questions() -> Flow {
+    let button = |id: &str, label: &str, next: &str| FlowButton {
+        id: id.into(),
+        label: label.into(),
+        next_step_id: next.into(),
+    };
+    let ask = |text: &str, yes: &str, no: &str| {
+        let buttons = vec![button("yes", "Yes", yes), button("no", "No", no)];
+        Action::Buttons(ButtonsStep { text: text.into(), buttons })
+    };
+    let step = |id: &str, action| Step { id: id.into(), action: Some(action), next_step_id: String::new() };
+    Flow {
+        steps: vec![
+            step("q1", ask("About an order?", "", "")),
+            step("q2", ask("May we close this chat?", "bye", "people")),
+            step("bye", Action::Close(CloseStep::default())),
+            step("people", Action::HandOff(HandOffStep::default())),
+        ],
+    }
+}
+
+async fn create_bot(account: &Account, flow: Flow) -> Bot {
+    let request = CreateBotRequest {
+        name: "Robo".into(),
+        flow: Some(flow),
+        request_id: request_id(),
+        ..CreateBotRequest::default()
+    };
+    BotServiceClient::new(account.admin()).create_bot(request).await.unwrap().into_inner().bot.unwrap()
+}
+
+#[tokio::test]
+async fn b6_a_typed_answer_and_a_click_on_one_question_do_not_answer_two() {
+    let suite = TestSuite::start().await;
+    let account = suite.account().await;
+    let (_, agent) = account.agent("Ada").await;
+    let bot = create_bot(&account, two_questions()).await;
+    let channel = account.channel(Some(&bot)).await;
+    let chat = account.start_chat(account.visitor("v"), &channel).await;
+    let question = chat.until_text("About an order?").await.last().unwrap().visitor_sequence;
+    chat.say("yes").await.unwrap();
+    assert_eq!(reason(&choose(&chat, question, "yes").await.unwrap_err()), "BUTTON_NOT_OFFERED");
+    let question = chat.until_text("May we close this chat?").await.last().unwrap().visitor_sequence;
+    suite.settled().await;
+    assert_eq!(Account::conversation(&agent, &chat.id).await.status(), ConversationStatus::Open);
+
+    let (one, other) = tokio::join!(choose(&chat, question, "no"), choose(&chat, question, "no"));
+    assert!(one.is_ok() != other.is_ok());
+    assert_eq!(reason(&one.and(other).unwrap_err()), "BUTTON_NOT_OFFERED");
+    session(&agent, &chat.id, BotSessionStatus::HandedOff).await;
 }
 
 #[tokio::test]
