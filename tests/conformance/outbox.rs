@@ -7,7 +7,7 @@ use std::{
 
 use frontdesk_bus::{Bus, Consumer, Outcome};
 use frontdesk_db::{AccountId, Db};
-use frontdesk_outbox::{Aggregate, append, mark_handled, relay};
+use frontdesk_outbox::{Aggregate, Events, append, mark_handled, relay};
 use frontdesk_proto::{auth::v1::Access, event::v1::Event};
 use frontdesk_testkit::{Mode, new_id, on_both_modes, wait_until};
 use prost::Name;
@@ -85,6 +85,22 @@ pub async fn write(db: &Db, id: Uuid, version: i64, commit: bool) {
     let aggregate = Aggregate { source: SOURCE, account: AccountId(Uuid::nil()), kind: "thing", id, version };
     append(&mut tx, aggregate, &Access::default()).await.unwrap();
     if commit {
+        tx.commit().await.unwrap();
+    }
+}
+
+/// Writes this number of events of different things, as few statements do.
+pub async fn write_many(db: &Db, events: usize) {
+    const TOGETHER: usize = 2_000;
+    for done in (0..events).step_by(TOGETHER) {
+        let mut tx = db.begin().await.unwrap();
+        let mut batch = Events::new(tx.now().await.unwrap());
+        for _ in done..events.min(done + TOGETHER) {
+            let account = AccountId(Uuid::nil());
+            let aggregate = Aggregate { source: SOURCE, account, kind: "thing", id: new_id(), version: 1 };
+            batch.push(aggregate, &Access::default(), "");
+        }
+        batch.insert(&mut tx).await.unwrap();
         tx.commit().await.unwrap();
     }
 }

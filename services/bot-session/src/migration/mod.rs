@@ -31,6 +31,7 @@ impl MigratorTrait for Migrator {
                 name: "bot_session_005_flows_questions_and_failed_checks",
                 text: include_str!("005_flows_questions_and_failed_checks.sql"),
             }),
+            Box::new(frontdesk_outbox::OUTBOX_REPUBLISHING),
         ]
     }
 }

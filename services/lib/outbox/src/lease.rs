@@ -19,18 +19,24 @@ pub(crate) const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000):
 /// A held lease. In SQLite, the database of one process, it is always granted.
 pub(crate) struct Lease {
     db: Db,
+    pub(crate) key: LeaseKey,
+    renewed: Instant,
+}
+
+/// What proves in a transaction that a lease is held.
+#[derive(Clone, Debug)]
+pub(crate) struct LeaseKey {
     pub(crate) name: String,
     pub(crate) holder: Uuid,
     /// Rises with each change of the holder, so that a former holder recognises that its lease is over.
     pub(crate) term: i64,
-    renewed: Instant,
 }
 
 impl Lease {
     /// Acquires the lease for `holder`. None: another replica holds it.
     pub(crate) async fn acquire(db: &Db, name: String, holder: Uuid) -> Result<Option<Self>, DbErr> {
         let asked = Instant::now();
-        let mut lease = Self { db: db.clone(), name, holder, term: 0, renewed: asked };
+        let mut lease = Self { db: db.clone(), key: LeaseKey { name, holder, term: 0 }, renewed: asked };
         if db.is_sqlite() {
             return Ok(Some(lease));
         }
@@ -39,12 +45,12 @@ impl Lease {
              ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, term = leases.term + 1, ends_at = excluded.ends_at
              WHERE leases.ends_at < {NOW} RETURNING term"
         );
-        let values: [Value; 3] = [lease.name.clone().into(), holder.into(), micros(LEASE_DURATION).into()];
+        let values: [Value; 3] = [lease.key.name.clone().into(), holder.into(), micros(LEASE_DURATION).into()];
         let tx = db.begin().await?;
         let row = tx.conn().query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
         tx.commit().await?;
         let Some(row) = row else { return Ok(None) };
-        lease.term = row.try_get("", "term")?;
+        lease.key.term = row.try_get("", "term")?;
         Ok(Some(lease))
     }
 
@@ -57,7 +63,7 @@ impl Lease {
         }
         let sql = format!("UPDATE leases SET ends_at = {NOW} + $4 WHERE name = $1 AND holder = $2 AND term = $3");
         let values: [Value; 4] =
-            [self.name.clone().into(), self.holder.into(), self.term.into(), micros(LEASE_DURATION).into()];
+            [self.key.name.clone().into(), self.key.holder.into(), self.key.term.into(), micros(LEASE_DURATION).into()];
         let tx = self.db.begin().await?;
         let updated = tx.conn().execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
         tx.commit().await?;
@@ -89,7 +95,7 @@ impl Lease {
             return Ok(());
         }
         let sql = "UPDATE leases SET ends_at = 0 WHERE name = $1 AND holder = $2 AND term = $3";
-        let values: [Value; 3] = [self.name.clone().into(), self.holder.into(), self.term.into()];
+        let values: [Value; 3] = [self.key.name.clone().into(), self.key.holder.into(), self.key.term.into()];
         let tx = self.db.begin().await?;
         tx.conn().execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
         tx.commit().await

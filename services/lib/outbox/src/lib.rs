@@ -11,6 +11,7 @@ mod publish;
 mod relay;
 mod republish;
 mod retention;
+mod stream;
 
 use frontdesk_db::{AccountId, Sql, Tx};
 use prost::{Message, Name};
@@ -21,6 +22,7 @@ pub use batch::Events;
 pub use handled::mark_handled;
 pub use relay::relay;
 pub use retention::RETENTIONS;
+pub use stream::publish_again;
 
 /// The tables, for each service's migrations.
 pub const OUTBOX: Sql = Sql {
@@ -64,6 +66,14 @@ pub const OUTBOX_LEADER_AND_STREAM: Sql = Sql {
             term BIGINT NOT NULL,
             ends_at BIGINT NOT NULL
         )",
+};
+
+/// What is being published again, and its progress.
+pub const OUTBOX_REPUBLISHING: Sql = Sql {
+    name: "outbox_003_republishing",
+    text: "ALTER TABLE outbox_streams ADD COLUMN lost_after BIGINT;
+        ALTER TABLE outbox_streams ADD COLUMN republish_from BIGINT;
+        ALTER TABLE outbox_streams ADD COLUMN republish_to BIGINT",
 };
 
 /// The thing that an event is about, at the version that the change made.

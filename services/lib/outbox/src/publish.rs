@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Instant};
 
-use frontdesk_bus::{Bus, BusError};
+use frontdesk_bus::{Acknowledged, Bus, BusError};
 use frontdesk_db::{Db, DbErr};
 use frontdesk_proto::event::v1::Event;
 use prost::Message;
@@ -11,10 +11,14 @@ use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryOrder, QuerySelect, 
 use crate::{
     entity,
     lease::{LEASE_DURATION, Lease, NOW, micros},
+    stream::{report_loss, request_sql},
 };
 
 /// Maximum number of events that are read, published and marked together.
 const MAX_EVENTS: usize = 1_000;
+/// Maximum number of events that a stream that came back shorter took before the first one whose acknowledgement arrived: they
+/// have lower numbers than it, and numbers of lost events.
+const MAX_UNSEEN: i64 = 10_000;
 
 /// How a batch ended.
 pub(crate) enum Published {
@@ -22,12 +26,50 @@ pub(crate) enum Published {
     Events(usize),
     /// A full batch was published and marked: more events may be waiting.
     Full,
+    /// The events were published and marked, and showed that the broker had lost earlier ones.
+    LossFound,
     /// Another replica holds the lease now.
     LeaseLost,
 }
 
+/// The numbers of the broker's stream, by its acknowledgements.
+#[derive(Debug, Default)]
+pub(crate) struct Numbers {
+    /// Number of the last event. None: there is no broker, or its stream was not checked yet.
+    pub(crate) last: Option<i64>,
+    /// The events after this number were lost, which is not stored yet.
+    lost_after: Option<i64>,
+}
+
+impl Numbers {
+    /// Takes the acknowledgements of events that were sent together. False: the broker lost events that it had acknowledged,
+    /// because it gives their numbers again.
+    fn take(&mut self, acknowledged: &[Acknowledged]) -> bool {
+        let Some(known) = self.last else { return true };
+        let last = acknowledged.iter().map(|one| one.sequence).max().unwrap_or(known);
+        match acknowledged.iter().filter(|one| !one.is_duplicate).map(|one| one.sequence).min() {
+            Some(first) if first <= known => {
+                let lost_after = (first - 1 - MAX_UNSEEN).max(0);
+                self.lost_after = Some(self.lost_after.map_or(lost_after, |earlier| earlier.min(lost_after)));
+                self.last = Some(last);
+                false
+            }
+            _ => {
+                self.last = Some(known.max(last));
+                true
+            }
+        }
+    }
+}
+
 /// Publishes up to [`MAX_EVENTS`] waiting events. Fails when the bus did not take all of them; those that it took are marked.
-pub(crate) async fn publish_batch(db: &Db, bus: &Bus, source: &str, lease: &mut Lease) -> Result<Published, BusError> {
+pub(crate) async fn publish_batch(
+    db: &Db,
+    bus: &Bus,
+    source: &str,
+    lease: &mut Lease,
+    numbers: &mut Numbers,
+) -> Result<Published, BusError> {
     let rows = entity::Entity::find()
         .filter(entity::Column::PublishedAt.is_null())
         .order_by_asc(entity::Column::Position)
@@ -50,18 +92,35 @@ pub(crate) async fn publish_batch(db: &Db, bus: &Bus, source: &str, lease: &mut 
         }
         let events: Result<Vec<Event>, _> = batch.iter().map(|row| Event::decode(row.event.as_slice())).collect();
         let results = bus.publish(&events.map_err(|error| DbErr::Type(error.to_string()))?).await;
+        let (mut positions, mut acknowledged) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
         for (row, result) in batch.iter().zip(results) {
             match result {
-                Ok(sequence) => published.push((row.position, sequence)),
+                Ok(one) => {
+                    positions.push(row.position);
+                    acknowledged.push(one);
+                }
                 Err(error) => failed = Some(error),
             }
         }
+        if !numbers.take(&acknowledged) {
+            // What was sent before may be lost: it is not marked, and is sent again.
+            published.clear();
+        }
+        published.extend(positions.into_iter().zip(acknowledged.iter().map(|one| one.sequence)));
     }
-    if !mark_published(db, source, lease, &published).await? {
+    if let Some(lost_after) = numbers.lost_after {
+        bus.restart_consumers(source, lost_after).await?;
+    }
+    if !mark_published(db, source, lease, &published, numbers).await? {
         return Ok(Published::LeaseLost);
+    }
+    let lost_after = numbers.lost_after.take();
+    if let Some(lost_after) = lost_after {
+        report_loss(source, lost_after);
     }
     match failed {
         Some(error) => Err(error),
+        None if lost_after.is_some() => Ok(Published::LossFound),
         None if published.len() == MAX_EVENTS => Ok(Published::Full),
         None => Ok(Published::Events(published.len())),
     }
@@ -85,8 +144,15 @@ fn one_of_each_aggregate(rows: &[entity::Model]) -> Vec<Vec<&entity::Model>> {
 
 /// Marks the events, given by position and number in the stream, if this replica holds the lease in that same transaction.
 /// False: it does not.
-async fn mark_published(db: &Db, source: &str, lease: &mut Lease, published: &[(i64, i64)]) -> Result<bool, DbErr> {
+async fn mark_published(
+    db: &Db,
+    source: &str,
+    lease: &mut Lease,
+    published: &[(i64, i64)],
+    numbers: &Numbers,
+) -> Result<bool, DbErr> {
     let Some(last) = published.iter().map(|(_, sequence)| *sequence).max() else { return Ok(true) };
+    fail::fail_point!("event-published", |_| std::process::abort());
     let asked = Instant::now();
     let tx = db.begin().await?;
     if db.is_sqlite() {
@@ -99,6 +165,11 @@ async fn mark_published(db: &Db, source: &str, lease: &mut Lease, published: &[(
         tx.commit().await?;
         return Ok(true);
     }
+    // A loss is stored with the marks that show it.
+    let stream = match numbers.lost_after {
+        None => "last_sequence = greatest(last_sequence, $7)".to_owned(),
+        Some(_) => format!("last_sequence = $7, {}", request_sql(DbBackend::Postgres, 9)),
+    };
     let sql = format!(
         "WITH held AS (
              UPDATE leases SET ends_at = {NOW} + $4 WHERE name = $1 AND holder = $2 AND term = $3 RETURNING 1),
@@ -107,22 +178,23 @@ async fn mark_published(db: &Db, source: &str, lease: &mut Lease, published: &[(
              FROM unnest($5::bigint[], $6::bigint[]) AS taken (position, sequence)
              WHERE o.position = taken.position AND EXISTS (SELECT FROM held)),
          stream AS (
-             UPDATE outbox_streams SET last_sequence = greatest(last_sequence, $7)
+             UPDATE outbox_streams SET {stream}
              WHERE source = $8 AND EXISTS (SELECT FROM held))
          -- A mark that is lost in a crash is made again, so that the commit need not wait for the disk.
          SELECT count(*) AS held, set_config('synchronous_commit', 'off', true) FROM held"
     );
     let (positions, sequences): (Vec<i64>, Vec<i64>) = published.iter().copied().unzip();
-    let values: [Value; 8] = [
-        lease.name.clone().into(),
-        lease.holder.into(),
-        lease.term.into(),
+    let mut values: Vec<Value> = vec![
+        lease.key.name.clone().into(),
+        lease.key.holder.into(),
+        lease.key.term.into(),
         micros(LEASE_DURATION).into(),
         positions.into(),
         sequences.into(),
         last.into(),
         source.to_owned().into(),
     ];
+    values.extend(numbers.lost_after.map(Value::from));
     let row = tx.conn().query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
     let held: i64 = row.ok_or_else(|| DbErr::RecordNotFound("leases".into()))?.try_get("", "held")?;
     tx.commit().await?;
@@ -153,5 +225,28 @@ mod tests {
         let positions: Vec<Vec<i64>> =
             one_of_each_aggregate(&rows).iter().map(|batch| batch.iter().map(|row| row.position).collect()).collect();
         assert_eq!(positions, [vec![1, 3], vec![2, 5], vec![4]]);
+    }
+
+    fn acknowledged(sequences: impl IntoIterator<Item = i64>) -> Vec<Acknowledged> {
+        sequences.into_iter().map(|sequence| Acknowledged { sequence, is_duplicate: false }).collect()
+    }
+
+    #[test]
+    fn i17_a_number_that_is_given_again_shows_that_events_were_lost() {
+        let mut numbers = Numbers { last: Some(100_000), lost_after: None };
+        assert!(numbers.take(&acknowledged(100_001..100_010)));
+        let duplicate = [Acknowledged { sequence: 100_003, is_duplicate: true }];
+        assert!(numbers.take(&duplicate), "an event that the stream had already");
+        assert!(!numbers.take(&acknowledged(90_500..90_600)));
+        assert_eq!((numbers.last, numbers.lost_after), (Some(90_599), Some(90_499 - MAX_UNSEEN)));
+        assert!(numbers.take(&acknowledged([90_600])), "the numbers go on from there");
+    }
+
+    #[test]
+    fn without_a_broker_nothing_is_lost() {
+        let mut numbers = Numbers::default();
+        assert!(numbers.take(&acknowledged([0, 0])));
+        assert!(numbers.take(&acknowledged([0])));
+        assert_eq!(numbers.lost_after, None);
     }
 }

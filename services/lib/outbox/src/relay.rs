@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    lease::{ACQUIRE_INTERVAL, Lease, RENEW_INTERVAL},
-    publish::{Published, publish_batch},
-    republish::check_stream,
+    lease::{ACQUIRE_INTERVAL, Lease, LeaseKey, RENEW_INTERVAL},
+    publish::{Numbers, Published, publish_batch},
+    republish::{Part, republish_part},
+    stream::check_stream,
 };
 
 /// Shortest time between two batches while events keep coming, so that they are published together. A single event is
@@ -22,6 +23,8 @@ use crate::{
 const BATCH_INTERVAL: Duration = Duration::from_millis(10);
 /// Interval between two comparisons of the broker's stream with what it acknowledged; a new connection causes one too.
 const CHECK_STREAM_INTERVAL: Duration = Duration::from_secs(30);
+/// Delay before the next attempt after a part of the lost events could not be published again.
+const REPUBLISH_DELAY: Duration = Duration::from_secs(1);
 /// The id of the outbox for the change notifier.
 const OUTBOX: Uuid = Uuid::nil();
 
@@ -30,13 +33,25 @@ const OUTBOX: Uuid = Uuid::nil();
 pub fn relay(source: &'static str, db: Db, bus: Bus, shutdown: CancellationToken) -> impl Future<Output = ()> + Send {
     let notifier = bus.change_notifier(source);
     let holder = db.new_id();
-    let relay = Relay { source, db, bus, notifier, shutdown };
+    let relay = Relay {
+        source,
+        db,
+        bus,
+        notifier,
+        shutdown,
+        lost: watch::Sender::new(false),
+        drained: watch::Sender::new(false),
+    };
     async move {
         while !relay.shutdown.is_cancelled() {
             match Lease::acquire(&relay.db, format!("relay.{source}"), holder).await {
                 Ok(Some(mut lease)) => {
                     tracing::info!(source, "this replica publishes the events");
-                    relay.lead(&mut lease).await;
+                    let key = lease.key.clone();
+                    tokio::select! {
+                        () = relay.lead(&mut lease) => {}
+                        () = relay.republish(&key) => {}
+                    }
                     if let Err(error) = lease.release().await {
                         tracing::debug!(%error, "the relay's lease was not released; it expires");
                     }
@@ -57,6 +72,18 @@ struct Relay {
     bus: Bus,
     notifier: ChangeNotifier,
     shutdown: CancellationToken,
+    /// Whether lost events are to be published again.
+    lost: watch::Sender<bool>,
+    /// Whether no event was waiting at the last look.
+    drained: watch::Sender<bool>,
+}
+
+/// What the leader knows of the broker's stream.
+#[derive(Default)]
+struct StreamKnowledge {
+    /// When the stream was checked last. None: it must be checked before the next event is published.
+    checked: Option<Instant>,
+    numbers: Numbers,
 }
 
 impl Relay {
@@ -77,12 +104,12 @@ impl Relay {
     async fn lead(&self, lease: &mut Lease) {
         let mut written = self.notifier.subscribe(OUTBOX);
         let mut reconnected = self.bus.reconnected();
-        let mut stream_checked = None;
+        let mut stream = StreamKnowledge::default();
         let mut failures = 0_u32;
         while !self.shutdown.is_cancelled() {
             written.borrow_and_update();
             let began = tokio::time::Instant::now();
-            let wait = match self.tick(lease, &mut stream_checked, &mut reconnected).await {
+            let wait = match self.tick(lease, &mut stream, &mut reconnected).await {
                 Ok(Published::LeaseLost) => {
                     tracing::warn!(source = self.source, "another replica publishes the events now");
                     return;
@@ -91,8 +118,15 @@ impl Relay {
                     failures = 0;
                     continue;
                 }
+                Ok(Published::LossFound) => {
+                    failures = 0;
+                    // The stream may be another one: its state is stored before the first part.
+                    stream.checked = None;
+                    continue;
+                }
                 Ok(Published::Events(published)) => {
                     failures = 0;
+                    self.drained.send_replace(true);
                     if published > 1 {
                         tokio::time::sleep_until(began + BATCH_INTERVAL).await;
                     }
@@ -100,6 +134,8 @@ impl Relay {
                 }
                 Err(error) => {
                     failures += 1;
+                    // The broker may have lost events, or its stream, and be back before the next attempt.
+                    stream.checked = None;
                     tracing::warn!(%error, failures, "the relay could not publish; trying again");
                     delay_after(failures)
                 }
@@ -109,29 +145,82 @@ impl Relay {
                 () = self.db.outbox_written().notified(), if failures == 0 => {}
                 _ = written.changed(), if failures == 0 => {}
                 // After a new connection the stream is checked and publishing is tried at once.
-                _ = reconnected.changed() => stream_checked = None,
+                _ = reconnected.changed() => stream.checked = None,
                 () = tokio::time::sleep(wait) => {}
             }
         }
     }
 
-    /// Renews the lease and checks the stream when they are due, and publishes one batch. `stream_checked`: when the stream was
-    /// checked last.
+    /// Renews the lease and checks the stream when they are due, and publishes one batch.
     async fn tick(
         &self,
         lease: &mut Lease,
-        stream_checked: &mut Option<Instant>,
+        stream: &mut StreamKnowledge,
         reconnected: &mut watch::Receiver<u64>,
     ) -> Result<Published, BusError> {
         if lease.is_renewal_due() && !lease.renew().await? {
             return Ok(Published::LeaseLost);
         }
-        if stream_checked.is_none_or(|checked| checked.elapsed() >= CHECK_STREAM_INTERVAL) {
+        // Also between two full batches: a broker that is back may have lost the batch before.
+        let is_reconnected = reconnected.has_changed().unwrap_or(false);
+        if is_reconnected || stream.checked.is_none_or(|checked| checked.elapsed() >= CHECK_STREAM_INTERVAL) {
             reconnected.borrow_and_update();
-            check_stream(&self.db, &self.bus, self.source).await?;
-            *stream_checked = Some(Instant::now());
+            self.check(lease, stream, reconnected).await?;
         }
-        publish_batch(&self.db, &self.bus, self.source, lease).await
+        publish_batch(&self.db, &self.bus, self.source, lease, &mut stream.numbers).await
+    }
+
+    /// Checks the stream. When events were lost, the first part of them waits afterwards.
+    async fn check(
+        &self,
+        lease: &Lease,
+        stream: &mut StreamKnowledge,
+        reconnected: &mut watch::Receiver<u64>,
+    ) -> Result<(), BusError> {
+        let found = tokio::select! {
+            found = check_stream(&self.db, &self.bus, self.source) => found?,
+            // The answer may be lost with the connection: ask again instead of waiting for it.
+            _ = reconnected.changed() => return Err(BusError::Broker("the connection was lost or is new".into())),
+        };
+        stream.checked = Some(Instant::now());
+        let Some(found) = found else { return Ok(()) };
+        stream.numbers.last = Some(found.last_sequence);
+        let is_new = found.has_lost_events
+            && self.lost.send_if_modified(|lost| {
+                let was_lost = std::mem::replace(lost, true);
+                !was_lost
+            });
+        if is_new {
+            self.drained.send_replace(false);
+            // As far as one part goes, lost events precede the new ones of their aggregates.
+            let first = republish_part(&self.db, self.source, &lease.key);
+            if let Ok(Err(error)) = tokio::time::timeout(RENEW_INTERVAL, first).await {
+                tracing::warn!(source = self.source, %error, "lost events could not be published again; trying again");
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes lost events again while this replica leads: part by part, each when no event waits, so that new events wait
+    /// behind two parts at most. A failure delays the next part, never publishing.
+    async fn republish(&self, lease: &LeaseKey) {
+        let (mut lost, mut drained) = (self.lost.subscribe(), self.drained.subscribe());
+        while lost.wait_for(|lost| *lost).await.is_ok() && drained.wait_for(|drained| *drained).await.is_ok() {
+            self.lost.send_replace(false);
+            match republish_part(&self.db, self.source, lease).await {
+                Ok(Part::Done) => continue,
+                Ok(Part::Waiting(0)) => {}
+                Ok(Part::Waiting(_)) => {
+                    self.drained.send_replace(false);
+                    self.db.outbox_written().notify_one();
+                }
+                Err(error) => {
+                    tracing::warn!(source = self.source, %error, "lost events could not be published again; trying again");
+                    tokio::time::sleep(REPUBLISH_DELAY).await;
+                }
+            }
+            self.lost.send_replace(true);
+        }
     }
 }
 

@@ -17,7 +17,7 @@ const EVENTS: Retention = Retention {
 };
 
 /// Marks are kept for 14 days, longer than events, so that an event that is published again is still recognised.
-const HANDLED: Retention = Retention {
+pub(crate) const HANDLED: Retention = Retention {
     table: "handled_events",
     time_column: "handled_at",
     order_column: "handled_at",

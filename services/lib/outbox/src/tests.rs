@@ -15,7 +15,7 @@ struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(OUTBOX), Box::new(OUTBOX_LEADER_AND_STREAM)]
+        vec![Box::new(OUTBOX), Box::new(OUTBOX_LEADER_AND_STREAM), Box::new(OUTBOX_REPUBLISHING)]
     }
 }
 

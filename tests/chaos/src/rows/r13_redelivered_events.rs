@@ -9,7 +9,7 @@ use std::{
 use frontdesk_bus::{Bus, BusSettings, Consumer, DEAD_LETTERS, Outcome, decode};
 use frontdesk_clock::Clock;
 use frontdesk_db::{AccountId, DatabaseUrl, Db, DbErr, DbSettings, Sql, migrate};
-use frontdesk_outbox::{Aggregate, OUTBOX, OUTBOX_LEADER_AND_STREAM, append, mark_handled, relay};
+use frontdesk_outbox::{Aggregate, OUTBOX, OUTBOX_LEADER_AND_STREAM, OUTBOX_REPUBLISHING, append, mark_handled, relay};
 use frontdesk_proto::event::v1::{BotSessionStepReached, Event};
 use frontdesk_test_servers::{Nats, Postgres};
 use prost::{Message, Name};
@@ -43,7 +43,7 @@ struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(OUTBOX), Box::new(OUTBOX_LEADER_AND_STREAM), Box::new(DEAD_LETTERS), Box::new(EFFECTS)]
+        vec![Box::new(OUTBOX), Box::new(OUTBOX_LEADER_AND_STREAM), Box::new(OUTBOX_REPUBLISHING), Box::new(DEAD_LETTERS), Box::new(EFFECTS)]
     }
 }
 

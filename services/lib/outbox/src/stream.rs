@@ -1,0 +1,115 @@
+//! The broker's stream as its acknowledgements describe it, and what of it was lost. The database is the system of record:
+//! lost events are published again.
+
+use frontdesk_bus::{Bus, BusError};
+use frontdesk_clock::Time;
+use frontdesk_db::{Db, DbErr, Tx};
+use sea_orm::{
+    ActiveValue::NotSet, ConnectionTrait, DbBackend, EntityTrait, Set, Statement, Value, sea_query::OnConflict,
+};
+
+pub(crate) use entity::{Column, Entity, Model};
+
+mod entity {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "outbox_streams")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub source: String,
+        /// When the stream was created.
+        pub created_at: i64,
+        /// Number of the last event that the broker acknowledged.
+        pub last_sequence: i64,
+        /// Events with a later number in the stream were lost. NULL, like the two below: nothing is to be published again.
+        pub lost_after: Option<i64>,
+        /// Events up to this position were looked through for lost ones.
+        pub republish_from: Option<i64>,
+        /// The position up to which events are looked through.
+        pub republish_to: Option<i64>,
+    }
+
+    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// What a check of the stream found.
+pub(crate) struct Checked {
+    /// Number of the last event in the stream.
+    pub(crate) last_sequence: i64,
+    /// Whether lost events are to be published again, since this check or an earlier one.
+    pub(crate) has_lost_events: bool,
+}
+
+/// Compares the broker's stream with the events that it acknowledged, and requests that those it no longer has are published
+/// again. None: there is no broker.
+pub(crate) async fn check_stream(db: &Db, bus: &Bus, source: &str) -> Result<Option<Checked>, BusError> {
+    let Some(state) = bus.stream_state(source).await? else { return Ok(None) };
+    let tx = db.begin().await?;
+    let known = Entity::find_by_id(source).one(tx.conn()).await?;
+    let lost_after = match &known {
+        None => Some(0),
+        Some(known) if Time(known.created_at) != state.created_at => Some(0),
+        Some(known) if known.last_sequence > state.last_sequence => Some(state.last_sequence),
+        Some(_) => None,
+    };
+    let mut has_lost_events = known.as_ref().is_some_and(|known| known.republish_to.is_some());
+    let known_before = known.is_some();
+    if let Some(lost_after) = lost_after {
+        let row = entity::ActiveModel {
+            source: Set(source.to_owned()),
+            created_at: Set(state.created_at.0),
+            last_sequence: Set(state.last_sequence),
+            lost_after: NotSet,
+            republish_from: NotSet,
+            republish_to: NotSet,
+        };
+        let known =
+            OnConflict::column(Column::Source).update_columns([Column::CreatedAt, Column::LastSequence]).to_owned();
+        Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await?;
+        has_lost_events |= publish_again(&tx, source, lost_after).await?;
+        if known_before {
+            bus.restart_consumers(source, lost_after).await?;
+        }
+        tx.commit().await?;
+    }
+    Ok(Some(Checked { last_sequence: state.last_sequence, has_lost_events }))
+}
+
+/// Requests that the events of the service `source` whose number in the stream is greater than `lost_after` are published again.
+/// The leading relay does so, in parts. False: the outbox has no event.
+pub async fn publish_again(tx: &Tx, source: &str, lost_after: i64) -> Result<bool, DbErr> {
+    let backend = tx.conn().get_database_backend();
+    let sql = format!("UPDATE outbox_streams SET {} WHERE source = {}", request_sql(backend, 1), parameter(backend, 2));
+    let values: [Value; 2] = [lost_after.into(), source.to_owned().into()];
+    tx.conn().execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+    let requested = Entity::find_by_id(source).one(tx.conn()).await?.and_then(|stream| stream.republish_to);
+    if requested.is_some() {
+        report_loss(source, lost_after);
+    }
+    Ok(requested.is_some())
+}
+
+/// Assignments to the columns of `outbox_streams` that request publishing again after the number `$lost_after`. A request that
+/// is not completed yet is widened and begins anew, because the events that it published may be lost too.
+pub(crate) fn request_sql(backend: DbBackend, lost_after: usize) -> String {
+    let lost_after = parameter(backend, lost_after);
+    format!(
+        "lost_after = CASE WHEN lost_after < {lost_after} THEN lost_after ELSE {lost_after} END, republish_from = 0, \
+         republish_to = (SELECT max(position) FROM outbox_events)"
+    )
+}
+
+pub(crate) fn report_loss(source: &str, lost_after: i64) {
+    tracing::error!(source, lost_after, "the broker lost events; they are published again");
+}
+
+fn parameter(backend: DbBackend, number: usize) -> String {
+    match backend {
+        DbBackend::Postgres => format!("${number}"),
+        _ => format!("?{number}"),
+    }
+}
