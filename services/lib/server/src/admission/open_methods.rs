@@ -125,20 +125,24 @@ impl OpenAnswer {
         if stream.is_none() {
             return response;
         }
-        let mut trailers = HeaderMap::new();
-        let error = match deadlines.stream_end {
-            StreamEndReason::Deadline | StreamEndReason::TokenExpired => deadline_exceeded(),
-            StreamEndReason::MaxAge => ApiError::shared(
-                Code::Unavailable,
-                Reason::StreamAged,
-                "the stream reached its maximum age; call again",
-            ),
-        };
-        // A status that fits into headers, always: its texts are ours.
-        let _ = Status::from(error).add_header(&mut trailers);
-        let response = response.map(|body| Body::new(EndingBody::new(body, deadlines.stream, Some(trailers))));
+        let (end, reason) = (deadlines.stream, deadlines.stream_end);
+        let response = response.map(|body| Body::new(EndingBody::new(body, end, Some(reason))));
         hold_stream_permit(response, stream, deadlines, peer)
     }
+}
+
+/// The trailers of a stream that ends for this reason.
+fn trailers(reason: StreamEndReason) -> HeaderMap {
+    let error = match reason {
+        StreamEndReason::Deadline | StreamEndReason::TokenExpired => deadline_exceeded(),
+        StreamEndReason::MaxAge => {
+            ApiError::shared(Code::Unavailable, Reason::StreamAged, "the stream reached its maximum age; call again")
+        }
+    };
+    let mut trailers = HeaderMap::new();
+    // It fits into headers: the texts are ours.
+    let _ = Status::from(error).add_header(&mut trailers);
+    trailers
 }
 
 /// A body that ends at a deadline.
@@ -146,13 +150,13 @@ struct EndingBody {
     /// None: it has ended.
     body: Option<Body>,
     end: Pin<Box<Sleep>>,
-    /// What it ends with at the deadline.
-    trailers: Option<HeaderMap>,
+    /// Why a response ends then. None: it is a request.
+    reason: Option<StreamEndReason>,
 }
 
 impl EndingBody {
-    fn new(body: Body, end: Instant, trailers: Option<HeaderMap>) -> Self {
-        Self { body: Some(body), end: Box::pin(tokio::time::sleep_until(end)), trailers }
+    fn new(body: Body, end: Instant, reason: Option<StreamEndReason>) -> Self {
+        Self { body: Some(body), end: Box::pin(tokio::time::sleep_until(end)), reason }
     }
 }
 
@@ -165,7 +169,7 @@ impl http_body::Body for EndingBody {
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
         if this.end.as_mut().poll(context).is_ready() {
             this.body = None;
-            return Poll::Ready(this.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))));
+            return Poll::Ready(this.reason.map(|reason| Ok(Frame::trailers(trailers(reason)))));
         }
         Pin::new(body).poll_frame(context)
     }
