@@ -43,7 +43,7 @@ async fn deactivated_agents_write_nothing(account: &Account) {
 }
 
 /// Deletes bots and starts at once a chat on their channels.
-async fn deleted_bots_greet_nobody(account: &Account) {
+async fn deleted_bots_begin_no_session(account: &Account) {
     let (_, agent) = account.agent("Bea").await;
     for round in 0..ROUNDS {
         let bot = account.bot().await;
@@ -67,7 +67,7 @@ async fn a2_c11_a_deactivated_agent_writes_nothing_from_the_answer_on() {
 #[tokio::test]
 async fn b1_a_deleted_bot_begins_no_session_from_the_answer_on() {
     let suite = TestSuite::start().await;
-    deleted_bots_greet_nobody(&suite.account().await).await;
+    deleted_bots_begin_no_session(&suite.account().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -78,5 +78,5 @@ async fn a2_b1_c11_a_removal_is_in_force_from_the_answer_on_while_the_broker_is_
     let account = suite.account().await;
     broker.kill().await;
     deactivated_agents_write_nothing(&account).await;
-    deleted_bots_greet_nobody(&account).await;
+    deleted_bots_begin_no_session(&account).await;
 }
