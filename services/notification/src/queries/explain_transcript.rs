@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     App,
+    conversation::CallError,
     domain::{Delivery, TranscriptDecision},
     error::NotificationError,
     store,
@@ -34,7 +35,9 @@ pub(crate) async fn explain_transcript(
 async fn why_undecided(app: &App, caller: &Caller, conversation: Uuid, close_number: Option<i32>) -> NotificationError {
     let found = match app.conversation.get_conversation(caller.account, conversation).await {
         Ok(found) => found,
-        Err(error) => return error.into(),
+        Err(CallError::NotFound(resource)) => return NotificationError::NotFound(resource),
+        // Whether one comes is not known now: the caller asks again.
+        Err(CallError::Unavailable(_)) => return NotificationError::NotDecided,
     };
     let next = found.close_number + 1;
     match close_number.unwrap_or(found.close_number.max(1)) {
