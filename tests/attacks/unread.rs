@@ -1,4 +1,4 @@
-//! Answers that nobody reads, and requests that arrive slowly: what they hold in memory is bounded.
+//! Answers that their clients do not read, and requests that arrive slowly: what they hold in memory is bounded.
 
 use std::{io, net::SocketAddr, time::Duration};
 
