@@ -1,4 +1,4 @@
-//! Consumers after their stream came back shorter, or when they are far behind it. Rules I17, R4.
+//! Consumers after their stream came back shorter, when they are far behind it, and in a cluster.
 
 use std::{
     collections::HashMap,
@@ -155,4 +155,65 @@ async fn u1_an_older_replica_leaves_a_consumer_the_types_of_a_newer_one() {
     assert!(filters.iter().any(|subject| subject.contains(".New.")), "{filters:?}");
     let _running = run(&newer).await;
     tokio::time::timeout(Duration::from_secs(20), backend.settled(&db)).await.expect("the new event is handled");
+}
+
+/// The stream's leader is killed while events are published and handled, then started again, then the next leader.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r4_a_cluster_that_loses_a_node_loses_no_event() {
+    let mut nodes = Nats::start_cluster().await;
+    let urls = nodes.each_ref().map(Nats::url);
+    let backend = Backend::with_nats(urls.join(",")).await;
+    let settings = BusSettings { stream_replicas: 3, ..backend.bus_settings() };
+    let (db, bus) = (backend.db().await, Bus::jet_stream(settings, &backend.clock).await.unwrap());
+    let versions = Versions::default();
+    bus.subscribe(versions.clone(), &db);
+    let _running = run(&bus).await;
+    let _relay = start_relay(&db, &bus);
+    let id = new_id();
+    let mut last = 0;
+    let mut write_some = async || {
+        let first = last + 1;
+        for _ in 0..20 {
+            last += 1;
+            write(&db, id, last, true).await;
+        }
+        first..=last
+    };
+    versions.until("the first events", write_some().await, 1).await;
+    for _ in 0..2 {
+        let leader = stream_leader(&backend.bus_settings()).await;
+        let node = nodes.iter_mut().find(|node| node.name() == Some(leader.as_str())).unwrap();
+        // In flight while their leader is killed.
+        let in_flight = write_some().await;
+        node.kill().await;
+        versions.until("the events in flight", in_flight, 1).await;
+        versions.until("the events without the node", write_some().await, 1).await;
+        node.restart().await;
+    }
+    wait_until("every event to be marked as published", || async { unpublished(&db).await == 0 }).await;
+    let stored = stream_info(&backend.bus_settings()).await.state.messages;
+    assert_eq!(i64::try_from(stored).unwrap(), last, "each event once");
+}
+
+async fn stream_info(settings: &BusSettings) -> jetstream::stream::Info {
+    let servers: Vec<&str> = settings.url.split(',').collect();
+    let context = jetstream::new(async_nats::connect(servers).await.unwrap());
+    let name = format!("{}_TEST", settings.prefix.to_uppercase());
+    let found = tokio::sync::Mutex::new(None);
+    wait_until("the stream", || async {
+        *found.lock().await = context.get_stream(&name).await.ok().map(|stream| stream.cached_info().clone());
+        found.lock().await.is_some()
+    })
+    .await;
+    found.into_inner().unwrap()
+}
+
+/// Name of the server that leads the stream.
+async fn stream_leader(settings: &BusSettings) -> String {
+    loop {
+        if let Some(leader) = stream_info(settings).await.cluster.and_then(|cluster| cluster.leader) {
+            return leader;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

@@ -17,6 +17,8 @@ pub struct Nats {
     /// Port on the loopback address.
     pub port: u16,
     folder: TempDir,
+    /// Configuration of the cluster; empty for a single server.
+    cluster: String,
     _removed: RemovedAtExit,
     process: Option<Supervised>,
 }
@@ -27,11 +29,29 @@ impl Nats {
     /// # Panics
     /// When no nats-server is found; the message says how to get one.
     pub async fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let _removed = RemovedAtExit::new(folder.path());
-        let mut server = Self { port: free_port(), folder, _removed, process: None };
+        let mut server = Self::new(free_port(), String::new());
         server.restart().await;
         server
+    }
+
+    /// Starts a cluster of three servers. It takes requests once the servers have elected a leader.
+    pub async fn start_cluster() -> [Self; 3] {
+        let routes = [(); 3].map(|()| free_port());
+        let all = routes.map(|port| format!("nats://127.0.0.1:{port}")).join(", ");
+        let mut servers = routes.map(|port| {
+            let listen = format!("cluster {{ name: test, listen: \"127.0.0.1:{port}\", routes: [{all}] }}\n");
+            Self::new(free_port(), format!("server_name: n{port}\n{listen}"))
+        });
+        for server in &mut servers {
+            server.restart().await;
+        }
+        servers
+    }
+
+    fn new(port: u16, cluster: String) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let _removed = RemovedAtExit::new(folder.path());
+        Self { port, folder, cluster, _removed, process: None }
     }
 
     /// Starts the server again on the same port and store, and waits until it accepts connections.
@@ -40,13 +60,18 @@ impl Nats {
         let store = self.folder.path().join("store");
         // The server refuses streams whose maximum size does not fit into its limit. The default limit depends on the
         // free disk, and with it the result of tests would.
-        let text = format!("jetstream {{ store_dir: {:?}, max_file_store: 64GB }}\n", store.display());
+        let text = format!("jetstream {{ store_dir: {:?}, max_file_store: 64GB }}\n{}", store.display(), self.cluster);
         std::fs::write(&config, text).expect("a configuration");
         let arguments = ["--addr", "127.0.0.1", "--port", &self.port.to_string(), "--config"];
         let arguments = [arguments.as_slice(), &[config.to_str().expect("a path")]].concat();
         self.process = Some(Supervised::start(&program(), &arguments, &[], &self.log(), None).await);
         let log = || std::fs::read_to_string(self.log()).unwrap_or_default();
         assert!(listens(self.port).await, "nats-server does not listen: {}", log());
+    }
+
+    /// Name of the server in its cluster.
+    pub fn name(&self) -> Option<&str> {
+        self.cluster.lines().next()?.strip_prefix("server_name: ")
     }
 
     /// Address for clients.
