@@ -71,8 +71,7 @@ async fn b6_blank_texts_are_rejected_when_a_flow_is_stored(mode: Mode) {
     let created = bots.create_bot(new_bot(blank_flow(), "2")).await.unwrap_err();
     for refused in [created, bots.update_bot(update).await.unwrap_err()] {
         assert_eq!(refused.code(), Code::InvalidArgument);
-        // The message names the first five.
-        for field in &BLANK_TEXTS[..5] {
+        for field in BLANK_TEXTS {
             assert!(refused.message().contains(field), "{field} in {}", refused.message());
         }
     }
