@@ -1,17 +1,22 @@
 //! What only a broker can do: restart, lose its store, stand still; and what other replicas add.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use async_nats::jetstream::{self, consumer::pull};
 use frontdesk_bus::Bus;
+use frontdesk_db::Db;
 use frontdesk_test_servers::Nats;
 use frontdesk_testkit::{Mode, new_id, wait_until};
 use futures::StreamExt;
+use sea_orm::{ConnectionTrait, Statement};
 use uuid::Uuid;
 
 use crate::{
-    backend::{Backend, Recorder, Stuck, event, prepare, publish, run},
-    outbox::{HandledOnce, start_relay, unpublished, write},
+    backend::{Backend, Recorder, Stuck, event, execute, prepare, publish, run},
+    outbox::{HandledOnce, start_relay, unpublished, write, write_many},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -59,6 +64,103 @@ async fn i17_events_survive_a_restart_of_nats_and_the_loss_of_its_store() {
     for versions in stored.values() {
         assert!(versions.is_sorted(), "in order for each aggregate: {versions:?}");
     }
+}
+
+/// A statement that changes more rows than a part has fails, as it would at the statement timeout with millions of rows.
+const AT_MOST_ONE_PART: &str = "
+    CREATE TABLE republished (rows BIGINT NOT NULL);
+    CREATE FUNCTION at_most_one_part() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF (SELECT count(*) FROM changed) > 5000 THEN RAISE EXCEPTION 'too many rows for one statement'; END IF;
+        INSERT INTO republished SELECT count(*) FROM changed WHERE published_at IS NULL HAVING count(*) > 0;
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER at_most_one_part AFTER UPDATE ON outbox_events REFERENCING NEW TABLE AS changed
+        FOR EACH STATEMENT EXECUTE FUNCTION at_most_one_part()";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i17_a_lost_stream_is_published_again_in_parts_by_one_replica_and_new_events_do_not_wait() {
+    const EVENTS: i64 = 12_000;
+    let backend = Backend::new(Mode::Distributed).await;
+    let (db, bus, other) = (backend.db().await, backend.bus().await, backend.bus().await);
+    prepare(&bus).await;
+    write_many(&db, EVENTS as usize).await;
+    let (_one, _two) = (start_relay(&db, &bus), start_relay(&backend.db().await, &other));
+    wait_until("every event to be published", || async { unpublished(&db).await == 0 }).await;
+    execute(&db, AT_MOST_ONE_PART).await;
+
+    let context = connect(&backend.bus_settings().url).await;
+    let name = format!("{}_TEST", backend.bus_settings().prefix.to_uppercase());
+    context.delete_stream(&name).await.unwrap();
+    write(&db, new_id(), 1, true).await;
+    wait_until("every event to be in the new stream", || async {
+        let Ok(mut stream) = context.get_stream(&name).await else { return false };
+        stream.info().await.unwrap().state.messages as i64 == EVENTS + 1
+    })
+    .await;
+    wait_until("every event to be marked as published", || async { unpublished(&db).await == 0 }).await;
+    let new = format!("SELECT stream_sequence AS number FROM outbox_events WHERE position = {}", EVENTS + 1);
+    assert!(number(&db, &new).await <= 5_000 + 1, "the new event waited behind one part at most");
+    let republished = "SELECT sum(rows)::bigint AS number FROM republished";
+    // The new event too, where the broker took it before the loss was noticed.
+    let republished = number(&db, republished).await;
+    assert!([EVENTS, EVENTS + 1].contains(&republished), "{republished} marks: each event once, by one replica");
+    let left = "SELECT count(*) AS number FROM outbox_streams WHERE republish_to IS NOT NULL";
+    wait_until("the end of publishing again", || async { number(&db, left).await == 0 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i17_a_stream_that_gives_numbers_again_is_noticed_at_the_next_event() {
+    let backend = Backend::new(Mode::Distributed).await;
+    let (db, bus) = (backend.db().await, backend.bus().await);
+    prepare(&bus).await;
+    let _relay = start_relay(&db, &bus);
+    write_many(&db, 40).await;
+    wait_until("every event to be published", || async { unpublished(&db).await == 0 }).await;
+
+    // The relay's connection does not break, and its next event is taken.
+    let context = connect(&backend.bus_settings().url).await;
+    let name = format!("{}_TEST", backend.bus_settings().prefix.to_uppercase());
+    let config = context.get_stream(&name).await.unwrap().cached_info().config.clone();
+    context.delete_stream(&name).await.unwrap();
+    context.create_stream(config).await.unwrap();
+    let lost = Instant::now();
+    write(&db, new_id(), 1, true).await;
+    wait_until("every event to be in the new stream", || async {
+        context.get_stream(&name).await.unwrap().cached_info().state.messages == 41
+    })
+    .await;
+    assert!(lost.elapsed() < Duration::from_secs(10), "noticed by the acknowledgement, not by the next check");
+}
+
+async fn number(db: &Db, sql: &str) -> i64 {
+    let statement = Statement::from_string(db.read().get_database_backend(), sql);
+    db.read().query_one_raw(statement).await.unwrap().unwrap().try_get("", "number").unwrap()
+}
+
+/// The server is back after a different time in each round, at other moments of the clients' attempts to connect.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r14_after_each_restart_of_nats_the_first_event_comes_within_two_seconds() {
+    const RESTARTS: u32 = 20;
+    let mut nats = Nats::start().await;
+    let backend = Backend::with_nats(nats.url()).await;
+    let (db, bus) = (backend.db().await, backend.bus().await);
+    let once = HandledOnce::on(&db);
+    bus.subscribe(once.clone(), &db);
+    let _running = run(&bus).await;
+    let _relay = start_relay(&db, &bus);
+    let mut recoveries = Vec::new();
+    for restart in 1..=RESTARTS {
+        nats.kill().await;
+        write(&db, new_id(), restart.into(), true).await;
+        tokio::time::sleep(Duration::from_millis(u64::from(restart * 37 % 500))).await;
+        nats.restart().await;
+        let ready = Instant::now();
+        once.until(restart.into()).await;
+        recoveries.push(ready.elapsed());
+    }
+    let worst = recoveries.iter().max().unwrap();
+    assert!(*worst < Duration::from_secs(2), "{recoveries:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -80,7 +80,7 @@ pub(crate) async fn check_stream(db: &Db, bus: &Bus, source: &str) -> Result<Opt
 }
 
 /// Requests that the events of the service `source` whose number in the stream is greater than `lost_after` are published again.
-/// The leading relay does so, in parts. False: the outbox has no event.
+/// The leading relay does so, in parts. False: the outbox has no published event.
 pub async fn publish_again(tx: &Tx, source: &str, lost_after: i64) -> Result<bool, DbErr> {
     let backend = tx.conn().get_database_backend();
     let sql = format!("UPDATE outbox_streams SET {} WHERE source = {}", request_sql(backend, 1), parameter(backend, 2));
@@ -98,8 +98,8 @@ pub async fn publish_again(tx: &Tx, source: &str, lost_after: i64) -> Result<boo
 pub(crate) fn request_sql(backend: DbBackend, lost_after: usize) -> String {
     let lost_after = parameter(backend, lost_after);
     format!(
-        "lost_after = CASE WHEN lost_after < {lost_after} THEN lost_after ELSE {lost_after} END, republish_from = 0, \
-         republish_to = (SELECT max(position) FROM outbox_events)"
+        "lost_after = CASE WHEN republish_to IS NOT NULL AND lost_after < {lost_after} THEN lost_after ELSE {lost_after} END, republish_from = 0, \
+         republish_to = (SELECT max(position) FROM outbox_events WHERE published_at IS NOT NULL)"
     )
 }
 
