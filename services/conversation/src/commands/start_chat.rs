@@ -91,7 +91,7 @@ async fn try_start(app: &App, caller: &Caller, command: &StartChat) -> Result<St
         }
         previous => {
             let now = previous.as_ref().map_or(now, |previous| previous.time_after(now));
-            let contact = visitor.contact(app, &mut tx, now).await?;
+            let contact = visitor.contact(app, &mut tx, None, now).await?;
             (new_conversation(&tx, caller, &channel, previous, command, contact, now).await?, false)
         }
     };

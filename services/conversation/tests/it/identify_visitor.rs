@@ -25,6 +25,7 @@ on_both_modes!(
     x1_c2a_twenty_first_calls_of_a_visitor_with_an_address_get_the_first_answer,
     x1_twenty_people_with_one_address_in_their_tokens_are_one_contact,
     x1_two_visitors_who_type_one_address_at_once_are_both_recorded,
+    x1_c2a_a_login_in_an_open_chat_is_one_change_of_it,
     x1_answers_in_two_chats_of_one_visitor_at_once_make_one_contact,
     x1_links_of_two_chats_of_one_visitor_at_once_leave_one_contact,
     x1_edits_that_take_addresses_from_each_other_at_once_wait_for_each_other,
@@ -148,6 +149,22 @@ async fn x1_twenty_people_with_one_address_in_their_tokens_are_one_contact(mode:
 /// The visitor's token now has their own address beside.
 fn chats_of(fixture: &Fixture, index: usize) -> VisitorServiceClient<Calls> {
     chats(fixture, &format!("v{index}"), "", &format!("v{index}@example.com"))
+}
+
+async fn x1_c2a_a_login_in_an_open_chat_is_one_change_of_it(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let channel = fixture.channel().await;
+    let anonymous = fixture.chat_on(&channel, "v").await;
+    let resumed = started(chats(&fixture, "v", "Vera", ADDRESS), &channel.id).await;
+    let conversation = fixture.conversation(&anonymous.id).await;
+    assert_eq!((resumed.id, conversation.version, conversation.contact_id.is_empty()), (anonymous.id, 2, false));
+    // From a contact that they only claimed to be to their own.
+    let claimed = typed(&fixture, "mallory", ADDRESS).await.id;
+    let claimed = fixture.conversation(&claimed).await;
+    let own = started(chats(&fixture, "mallory", "Mallory", "mallory@example.com"), &claimed.channel_id).await;
+    let after = fixture.conversation(&own.id).await;
+    assert_eq!((&after.id, after.version), (&claimed.id, claimed.version + 1));
+    assert_ne!(after.contact_id, claimed.contact_id);
 }
 
 async fn x1_two_visitors_who_type_one_address_at_once_are_both_recorded(mode: Mode) {

@@ -33,7 +33,6 @@ pub(crate) struct CallingVisitor {
     address: Option<String>,
     /// The name in their token. None: it has none.
     name: Option<String>,
-    chat: Option<Uuid>,
     locked: LockedIdentities,
     /// Whether their link is right already.
     is_known: bool,
@@ -59,18 +58,25 @@ impl CallingVisitor {
         if !is_known {
             identities.lock_rows(tx, &locked).await?;
         }
-        Ok(Self { account, id: id.to_owned(), address, name, chat, locked, is_known })
+        Ok(Self { account, id: id.to_owned(), address, name, locked, is_known })
     }
 
-    /// The visitor's contact. The address that their token vouches for finds or creates it.
-    pub(crate) async fn contact(&self, app: &App, tx: &mut Tx, now: Time) -> Result<Option<Uuid>, ConversationError> {
+    /// The visitor's contact. The address that their token vouches for finds or creates it. `chat`: the one that the caller of
+    /// this step changes and saves itself.
+    pub(crate) async fn contact(
+        &self,
+        app: &App,
+        tx: &mut Tx,
+        chat: Option<Uuid>,
+        now: Time,
+    ) -> Result<Option<Uuid>, ConversationError> {
         let visitor = self.locked.visitor.as_ref();
         let Some(address) = self.address.clone().filter(|_| !self.is_known) else {
             return Ok(visitor.map(|visitor| visitor.contact_id));
         };
         let own = visitor.and_then(Visitor::own_contact);
         let id = self.contact_with_address(app, tx, own, address.clone(), now).await?;
-        let whose = VisitorInChat { account: self.account, visitor_id: &self.id, chat: self.chat };
+        let whose = VisitorInChat { account: self.account, visitor_id: &self.id, chat };
         let link = NewLink { address: Some(address), name: self.name.clone(), ..NewLink::verified(id) };
         link_visitor(app, tx, whose, link, now).await?;
         Ok(Some(id))
@@ -112,7 +118,7 @@ pub(crate) async fn recognise(
     }
     conversation.set_unusable_token_email(unusable_token_email(caller));
     if visitor.address.is_some()
-        && let Some(contact) = visitor.contact(app, tx, now).await?
+        && let Some(contact) = visitor.contact(app, tx, Some(conversation.id), now).await?
     {
         conversation.link_contact(contact, Actor::system(), now);
     }
