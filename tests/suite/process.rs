@@ -116,7 +116,10 @@ impl Process {
 }
 
 /// The binary that cargo built beside this test.
-fn binary() -> PathBuf {
+///
+/// # Panics
+/// When the path of this test is unknown.
+pub fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("a path");
     test.ancestors().nth(2).expect("target/debug").join("frontdesk")
 }
