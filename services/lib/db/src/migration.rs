@@ -91,3 +91,42 @@ pub async fn pending_migrations<M: MigratorTrait>(db: &Db) -> Result<Vec<String>
     let known = M::migrations().into_iter().map(|migration| migration.name().to_owned());
     Ok(known.filter(|name| !applied.contains(name)).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use frontdesk_clock::Clock;
+
+    use super::*;
+    use crate::{DatabaseUrl, DbSettings};
+
+    /// A migration that ends in its middle, as when the process is killed there, and what it should have been.
+    struct Interrupted;
+    struct Whole;
+
+    impl MigratorTrait for Interrupted {
+        fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+            vec![Box::new(Sql {
+                name: "001_things",
+                text: "CREATE TABLE things (id INTEGER); SELECT nothing FROM nowhere",
+            })]
+        }
+    }
+
+    impl MigratorTrait for Whole {
+        fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+            vec![Box::new(Sql { name: "001_things", text: "CREATE TABLE things (id INTEGER)" })]
+        }
+    }
+
+    #[tokio::test]
+    async fn i1_a_migration_that_ended_in_its_middle_is_done_by_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl(format!("sqlite://{}", folder.path().join("things.db").display()));
+        let db = Db::connect(&DbSettings { url, max_connections: None }, &Clock::system()).await.unwrap();
+        migrate::<Interrupted>(&db).await.unwrap_err();
+        assert!(!SchemaManager::new(db.writer()).has_table("things").await.unwrap());
+        migrate::<Whole>(&db).await.unwrap();
+        migrate::<Whole>(&db).await.unwrap();
+        assert!(pending_migrations::<Whole>(&db).await.unwrap().is_empty());
+    }
+}
