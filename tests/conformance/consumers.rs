@@ -86,7 +86,6 @@ async fn r4_events_of_a_stream_that_came_back_shorter_than_its_consumers_reach_t
     versions.until("the new events", 81..=120, 1).await;
     versions.until("the lost events", 41..=80, 2).await;
     wait_until("every event to be marked as published", || async { unpublished(&db).await == 0 }).await;
-    assert!(versions.0.lock().unwrap().iter().all(|(version, times)| *version > 40 || *times == 1), "no other again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -122,7 +121,7 @@ async fn i17_a_stream_takes_no_event_in_the_place_of_one_that_a_consumer_has_not
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn u1_an_older_replica_leaves_a_consumer_the_types_of_a_newer_one() {
+async fn i17_an_older_replica_leaves_a_consumer_the_types_of_a_newer_one() {
     struct Newer;
     #[async_trait::async_trait]
     impl Consumer for Newer {

@@ -56,6 +56,7 @@ impl Consumer for HandedOff {
                 tracing::info!("the named agent was deactivated meanwhile and does not get the conversation");
                 Outcome::Ack
             }
+            Err(error @ AssignmentError::ConversationUnavailable) => Outcome::Unavailable(error.to_string()),
             Err(error) => Outcome::Retry(error.to_string()),
         }
     }

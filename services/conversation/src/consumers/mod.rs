@@ -11,10 +11,13 @@ pub(crate) use sent_transcripts::SentTranscripts;
 use frontdesk_bus::Outcome;
 use tonic::{Code, Status};
 
-/// The outcome when the owning service did not answer: an error of the request is final, any other may pass.
+/// The outcome when the owning service did not answer: an error of the request is final, any other may pass, and an outage does.
 fn not_answered(status: &Status) -> Outcome {
     match status.code() {
         Code::NotFound | Code::InvalidArgument | Code::Unimplemented => Outcome::DeadLetter(status.to_string()),
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::ResourceExhausted => {
+            Outcome::Unavailable(status.to_string())
+        }
         _ => Outcome::Retry(status.to_string()),
     }
 }

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn r7_an_outage_of_a_neighbour_and_a_lock_are_no_reason_to_give_up_an_event() {
+    async fn r13_an_outage_of_a_neighbour_and_a_lock_are_no_reason_to_give_up_an_event() {
         const DELIVERIES: i32 = 3 * MAX_ATTEMPTS;
         let url = frontdesk_db::DatabaseUrl("sqlite::memory:".into());
         let settings = frontdesk_db::DbSettings { url, max_connections: Some(1) };

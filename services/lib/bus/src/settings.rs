@@ -28,7 +28,8 @@ pub struct BusSettings {
     /// How long events stay in a stream. The outboxes keep them for seven days.
     #[serde(with = "frontdesk_settings::duration")]
     pub stream_max_age: Duration,
-    /// Maximum size of a stream on disk, in bytes; the oldest events go first. Keep all four streams together far below the
+    /// Maximum size of a stream on disk, in bytes; the oldest handled events go first, and a stream that is full of unhandled ones
+    /// takes no more. Keep all four streams together far below the
     /// size of the disk: a server whose disk is full must be restarted.
     pub stream_max_bytes: i64,
 }

@@ -26,6 +26,7 @@ const MIN_VERSION: (u32, u32) = (2, 12);
 impl JetStream {
     /// The stream of a service's events; created when it does not exist and the settings allow it.
     pub(super) async fn stream(&self, source: &str) -> Result<Stream, BusError> {
+        check_version(&self.client.server_info().version)?;
         let name = self.names.stream(source);
         let found = if self.settings.manage_streams {
             self.context.get_or_create_stream(self.stream_config(source)).await.map_err(explain)
@@ -142,7 +143,6 @@ impl JetStream {
 
     /// Creates or checks the streams of these services and the consumers of every subscription.
     pub(crate) async fn prepare(&self, sources: &[&str]) -> Result<(), BusError> {
-        check_version(&self.client.server_info().version)?;
         for source in sources {
             let stream = self.stream(source).await?;
             if self.settings.manage_streams {
