@@ -381,10 +381,9 @@ impl Fixture {
                 (FieldKind::Enum(_), "status" | "statuses") if method.starts_with("List") => None,
                 (FieldKind::String, "external_id") if method.starts_with("List") => None,
                 (FieldKind::String, name) => self.text(name).map(Value::String),
-                (FieldKind::Int32, "version") => Some(Value::I32(1)),
                 (FieldKind::Enum(_), "check") => None,
                 (FieldKind::Enum(_), _) => Some(Value::EnumNumber(1)),
-                (FieldKind::Int32, "expected_epoch" | "visitor_sequence") => Some(Value::I32(1)),
+                (FieldKind::Int32, "expected_epoch" | "visitor_sequence" | "version") => Some(Value::I32(1)),
                 _ => None,
             };
             if let Some(value) = value {
