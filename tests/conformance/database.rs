@@ -10,13 +10,14 @@ use std::{
 
 use frontdesk_auth::{Actor, Caller, CallerKind};
 use frontdesk_clock::{Clock, development::skewed_clock_from_file};
-use frontdesk_db::{AccountId, DbErr, migrate, pending_migrations};
+use frontdesk_db::{AccountId, DbErr, is_connection_lost, is_timeout, is_transient, migrate, pending_migrations};
 use frontdesk_idempotency::{ClaimError, Key};
 use frontdesk_proto::auth::v1::Access;
 use frontdesk_testkit::{Mode, on_both_modes};
 use futures::future::join_all;
 use rand::Rng;
 use sea_orm::{ConnectionTrait, Statement};
+use sea_orm_migration::MigratorTrait;
 use uuid::Uuid;
 
 use crate::backend::{Backend, Migrator};
@@ -27,12 +28,13 @@ on_both_modes!(
     c12_twenty_claims_at_once_run_one_request_and_share_its_result,
     actions_on_commit_do_not_run_after_a_rollback,
     i7_the_database_clock_decides_and_the_test_clock_moves_it,
+    i22_a_statement_that_takes_too_long_and_a_transaction_that_was_idle_are_told_apart,
 );
 
 async fn replicas_migrate_at_once_and_see_which_migrations_are_pending(mode: Mode) {
     let backend = Backend::new(mode).await;
     let db = backend.empty_db().await;
-    assert_eq!(pending_migrations::<Migrator>(&db).await.unwrap().len(), 5);
+    assert_eq!(pending_migrations::<Migrator>(&db).await.unwrap().len(), Migrator::migrations().len());
     let replicas = if backend.is_distributed() { 8 } else { 1 };
     let replicas = join_all((0..replicas).map(|_| backend.empty_db())).await;
     for migrated in join_all(replicas.iter().map(migrate::<Migrator>)).await {
@@ -148,4 +150,23 @@ async fn i7_the_database_clock_decides_and_the_test_clock_moves_it(mode: Mode) {
     let moved = tx.now().await.unwrap().0 - now;
     assert!((moved - HOUR / 2).abs() < 60_000_000, "{moved}");
     assert!(matches!(tx.commit().await, Ok::<(), DbErr>(())));
+}
+
+async fn i22_a_statement_that_takes_too_long_and_a_transaction_that_was_idle_are_told_apart(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    if !backend.is_distributed() {
+        // SQLite has neither limit.
+        return;
+    }
+    let db = backend.db().await;
+    let tx = db.begin().await.unwrap();
+    tx.conn().execute_unprepared("SET LOCAL statement_timeout = '50ms'").await.unwrap();
+    let slow = tx.conn().execute_unprepared("SELECT pg_sleep(5)").await.unwrap_err();
+    assert!(is_timeout(&slow) && is_transient(&slow) && !is_connection_lost(&slow), "{slow}");
+
+    let tx = db.begin().await.unwrap();
+    tx.conn().execute_unprepared("SET LOCAL idle_in_transaction_session_timeout = '50ms'").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let idle = tx.conn().execute_unprepared("SELECT 1").await.unwrap_err();
+    assert!(is_connection_lost(&idle) && is_transient(&idle) && !is_timeout(&idle), "{idle}");
 }
