@@ -118,6 +118,9 @@ async fn i17_a_stream_that_gives_numbers_again_is_noticed_at_the_next_event() {
     write_many(&db, 40).await;
     wait_until("every event to be published", || async { unpublished(&db).await == 0 }).await;
 
+    // The marks of this event may be forgotten: it is not published again.
+    let old = "UPDATE outbox_events SET created_at = created_at - 1123200000000 WHERE position = 1";
+    execute(&db, old).await;
     // The relay's connection does not break, and its next event is taken.
     let context = connect(&backend.bus_settings().url).await;
     let name = format!("{}_TEST", backend.bus_settings().prefix.to_uppercase());
@@ -126,8 +129,8 @@ async fn i17_a_stream_that_gives_numbers_again_is_noticed_at_the_next_event() {
     context.create_stream(config).await.unwrap();
     let lost = Instant::now();
     write(&db, new_id(), 1, true).await;
-    wait_until("every event to be in the new stream", || async {
-        context.get_stream(&name).await.unwrap().cached_info().state.messages == 41
+    wait_until("every event but that to be in the new stream", || async {
+        context.get_stream(&name).await.unwrap().cached_info().state.messages == 40
     })
     .await;
     assert!(lost.elapsed() < Duration::from_secs(10), "noticed by the acknowledgement, not by the next check");
