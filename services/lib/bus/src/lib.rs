@@ -182,3 +182,16 @@ impl Bus {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_of_one_loop_reaches_the_task_that_runs_them_all() {
+        let mut loops = JoinSet::new();
+        loops.spawn(std::future::pending());
+        loops.spawn(async { panic!("planted") });
+        assert!(tokio::spawn(ended(loops)).await.unwrap_err().is_panic());
+    }
+}
