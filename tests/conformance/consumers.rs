@@ -77,6 +77,8 @@ async fn r4_events_of_a_stream_that_came_back_shorter_than_its_consumers_reach_t
     }
     versions.until("the later events", 41..=80, 1).await;
     backend.settled(&db).await;
+    // In order, so that the position of the consumer is stored.
+    nats.process().terminate(Duration::from_secs(10)).await.expect("the end of the server");
     nats.kill().await;
     nats.restore_messages(older.path());
     for version in 81..=120 {
