@@ -43,7 +43,13 @@ struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(OUTBOX), Box::new(OUTBOX_LEADER_AND_STREAM), Box::new(OUTBOX_REPUBLISHING), Box::new(DEAD_LETTERS), Box::new(EFFECTS)]
+        vec![
+            Box::new(OUTBOX),
+            Box::new(OUTBOX_LEADER_AND_STREAM),
+            Box::new(OUTBOX_REPUBLISHING),
+            Box::new(DEAD_LETTERS),
+            Box::new(EFFECTS),
+        ]
     }
 }
 
