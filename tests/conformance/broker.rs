@@ -163,7 +163,9 @@ async fn r14_after_each_restart_of_nats_the_first_event_comes_within_two_seconds
         recoveries.push(ready.elapsed());
     }
     let worst = recoveries.iter().max().unwrap();
-    assert!(*worst < Duration::from_secs(2), "{recoveries:?}");
+    println!("{RESTARTS} restarts, the longest recovery {worst:?}");
+    // A request whose answer was lost with the connection would wait for two seconds.
+    assert!(*worst < Duration::from_millis(1_500), "{recoveries:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -64,7 +64,12 @@ impl JetStream {
                 }
                 continue;
             }
-            let lost = match self.durable(&subscription).await {
+            let found = tokio::select! {
+                found = self.durable(&subscription) => found,
+                // The answer may be lost with the connection: ask again instead of waiting for it.
+                _ = reconnected.changed() => continue,
+            };
+            let lost = match found {
                 Ok(consumer) => loop {
                     match pull(&consumer, &subscription, &mut handlers, &mut reconnected, &shutdown).await {
                         PullEnd::Again if shutdown.is_cancelled() => break None,

@@ -132,7 +132,11 @@ impl JetStream {
     /// Publishes the events for which there is room; see [`room`].
     pub(crate) async fn publish(&self, events: &[Event]) -> Vec<Result<Acknowledged, BusError>> {
         let Some(source) = events.first().map(|event| event.source.clone()) else { return Vec::new() };
-        let (taken, refused) = self.reserve(&source, events).await;
+        let mut reconnected = self.reconnected.subscribe();
+        let (taken, refused) = tokio::select! {
+            reserved = self.reserve(&source, events) => reserved,
+            _ = reconnected.changed() => (0, Some(BusError::Broker("the connection was lost or is new".into()))),
+        };
         let mut results = self.publish_all(&events[..taken]).await;
         let why = refused.map(|error| error.to_string()).unwrap_or_default();
         results.resize_with(events.len(), || Err(BusError::Broker(why.clone())));
