@@ -58,7 +58,7 @@ impl Filler<'_> {
             let value = match (field.is_map(), field.is_list()) {
                 (true, _) => {
                     let Kind::Message(entry) = field.kind() else { continue };
-                    let key = self.text().into();
+                    let key = self.text();
                     Value::Map(
                         [(prost_reflect::MapKey::String(key), self.value(&entry.map_entry_value_field(), depth))]
                             .into(),
