@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use frontdesk_api::{ApiError, parse_id, parse_optional_id, validated};
-use frontdesk_auth::{Caller, CallerKind};
+use frontdesk_auth::{ACCOUNT_HEADER, Caller, CallerKind};
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use frontdesk_idempotency::Key;
@@ -27,6 +27,14 @@ use crate::{
 
 /// Serves `ArbiterService`.
 pub(crate) struct Arbiter(pub(crate) App);
+
+/// The account that the service names, for calls that create what they do not find (rule S5).
+fn named_account(caller: &Caller) -> Result<AccountId, Status> {
+    match caller.account {
+        AccountId(account) if account.is_nil() => Err(invalid(ACCOUNT_HEADER, "is required: the account to act in")),
+        account => Ok(account),
+    }
+}
 
 #[tonic::async_trait]
 impl ArbiterService for Arbiter {
@@ -139,7 +147,7 @@ impl ArbiterService for Arbiter {
     ) -> Result<Response<pb::ApplyAgentResponse>, Status> {
         let (caller, request) = validated(request)?;
         let agent = Agent {
-            account: caller.account,
+            account: named_account(&caller)?,
             id: parse_id("agent_id", &request.agent_id)?,
             name: request.name,
             roster: Some(RosterState { active: request.active, version: request.version.into() }),
@@ -151,7 +159,7 @@ impl ArbiterService for Arbiter {
     async fn apply_bot(&self, request: Request<pb::ApplyBotRequest>) -> Result<Response<pb::ApplyBotResponse>, Status> {
         let (caller, request) = validated(request)?;
         let bot = Bot {
-            account: caller.account,
+            account: named_account(&caller)?,
             id: parse_id("bot_id", &request.bot_id)?,
             name: request.name,
             timeout: request.inactivity_timeout.and_then(|timeout| timeout.try_into().ok()),
