@@ -23,6 +23,9 @@ const OF_EVERY_SERVICE: [&str; 3] = ["before-commit", "after-commit", "event-han
 /// How often a service passes a kill point before it dies there, in turn.
 const PASSES: [u32; 3] = [0, 2, 9];
 
+/// The kill points that a service passes once after each advance of the clock: it dies there at once.
+const ONCE: [&str; 2] = ["timeouts-claimed", "timeouts-asked"];
+
 /// Maximum time until a service reaches a kill point under load.
 const REACHED: Duration = Duration::from_secs(20);
 
@@ -83,7 +86,7 @@ async fn kill_at_each_point(context: &mut Context, passes: &[u32]) -> Result<(us
             let services = context.cluster.replicas.chunks_mut(REPLICAS);
             let dying = services.filter_map(|replicas| {
                 let point = *kill_points(replicas[0].service).get(round)?;
-                Some(die_at(replicas, point, *passes, log))
+                Some(die_at(replicas, point, if ONCE.contains(&point) { 0 } else { *passes }, log))
             });
             for (name, reached) in join_all(dying).await {
                 match reached? {
