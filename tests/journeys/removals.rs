@@ -3,24 +3,12 @@
 use frontdesk_proto::{
     assignment::v1::{DeactivateAgentRequest, roster_service_client::RosterServiceClient},
     botsession::v1::{DeleteBotRequest, bot_service_client::BotServiceClient},
-    conversation::v1::{PostMessageRequest, thread_service_client::ThreadServiceClient},
 };
 use frontdesk_test_servers::Nats;
-use frontdesk_tests::{Account, As, Chat, Mode, TestSuite, reason, request_id};
-use tonic::Status;
+use frontdesk_tests::{Account, Mode, TestSuite, reason, request_id};
 
 /// Number of agents and of bots; with events alone some of them were always late.
 const ROUNDS: usize = 30;
-
-async fn post(agent: &As, chat: &Chat) -> Result<(), Status> {
-    let message = PostMessageRequest {
-        conversation_id: chat.id.clone(),
-        text: "hello".into(),
-        request_id: request_id(),
-        ..Default::default()
-    };
-    ThreadServiceClient::new(agent.clone()).post_message(message).await.map(drop)
-}
 
 /// Deactivates agents and tries at once to post as them.
 async fn deactivated_agents_write_nothing(account: &Account) {
@@ -32,10 +20,10 @@ async fn deactivated_agents_write_nothing(account: &Account) {
         // In every other round the conversation service knows the agent already.
         if round % 2 == 0 {
             let other = account.start_chat(account.visitor(&request_id()), &channel).await;
-            post(&agent, &other).await.unwrap();
+            other.reply(&agent).await.unwrap();
         }
         roster.deactivate_agent(DeactivateAgentRequest { agent_id: id.to_string() }).await.unwrap();
-        let refused = post(&agent, &chat).await.expect_err("a post of a deactivated agent");
+        let refused = chat.reply(&agent).await.expect_err("a post of a deactivated agent");
         assert_eq!(reason(&refused), "AGENT_NOT_ACTIVE", "round {round}");
     }
     let (_, colleague) = account.agent("Ada").await;

@@ -13,7 +13,7 @@ use frontdesk_proto::{
     },
     conversation::v1::{
         ChatEntry, Conversation, ConversationStatus, CreateChannelRequest, Entry, GetConversationRequest,
-        ListEntriesRequest, NoGreeter, SendMessageRequest, StartChatRequest, WatchChatRequest,
+        ListEntriesRequest, NoGreeter, PostMessageRequest, SendMessageRequest, StartChatRequest, WatchChatRequest,
         channel_service_client::ChannelServiceClient, conversation_service_client::ConversationServiceClient,
         create_channel_request::Greeter, thread_service_client::ThreadServiceClient,
         visitor_service_client::VisitorServiceClient,
@@ -260,6 +260,17 @@ impl Chat {
         let request = SendMessageRequest { chat_id: self.id.clone(), text: text.to_owned(), request_id: request_id() };
         let answer = VisitorServiceClient::new(self.visitor.clone()).send_message(request).await?;
         Ok(answer.into_inner().entry.expect("an entry"))
+    }
+
+    /// Posts a message of an agent in the chat.
+    pub async fn reply(&self, agent: &As) -> Result<(), Status> {
+        let message = PostMessageRequest {
+            conversation_id: self.id.clone(),
+            text: "hello".into(),
+            request_id: request_id(),
+            ..Default::default()
+        };
+        ThreadServiceClient::new(agent.clone()).post_message(message).await.map(drop)
     }
 
     /// Watches the chat as the visitor until `found` accepts an entry; returns every entry up to that one.

@@ -1,12 +1,12 @@
 //! Closing snapshots: what is stored at each close (table `closes`).
 
 use frontdesk_db::{AccountId, Tx};
-use sea_orm::{DbErr, EntityTrait, IntoActiveModel, QuerySelect, QueryTrait, entity::prelude::*};
+use sea_orm::{DbErr, EntityTrait, IntoActiveModel, entity::prelude::*};
 use uuid::Uuid;
 
-use super::entity::{
-    closing_snapshot::{Column, Entity, Model},
-    conversation,
+use super::{
+    conversations,
+    entity::closing_snapshot::{Column, Entity, Model},
 };
 use crate::domain::ClosingSnapshot;
 
@@ -25,12 +25,7 @@ pub(crate) async fn find<C: ConnectionTrait>(
 
 /// Whether a close of one of the visitor's conversations names the contact: mail of it may still be sent.
 pub(crate) async fn any_of_contact(tx: &Tx, account: AccountId, visitor: &str, contact: Uuid) -> Result<bool, DbErr> {
-    let conversations = conversation::Entity::find()
-        .select_only()
-        .column(conversation::Column::Id)
-        .filter(conversation::Column::AccountId.eq(account))
-        .filter(conversation::Column::VisitorId.eq(visitor))
-        .into_query();
+    let conversations = conversations::ids_of_visitor(account, visitor);
     let closes = Entity::find()
         .filter(Column::AccountId.eq(account))
         .filter(Column::ConversationId.in_subquery(conversations))

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use frontdesk_bus::ChangeNotifier;
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
-use sea_orm::{Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*};
+use sea_orm::{
+    Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait, Select, entity::prelude::*,
+    sea_query::SelectStatement,
+};
 use uuid::Uuid;
 
 use super::{
@@ -17,6 +20,11 @@ use crate::domain::{Conversation, Status};
 
 fn in_account(account: AccountId) -> Select<Entity> {
     Entity::find().filter(Column::AccountId.eq(account))
+}
+
+/// A subquery: the ids of the visitor's conversations.
+pub(super) fn ids_of_visitor(account: AccountId, visitor: &str) -> SelectStatement {
+    in_account(account).filter(Column::VisitorId.eq(visitor)).select_only().column(Column::Id).into_query()
 }
 
 /// The conversation, locked until the transaction ends.

@@ -5,16 +5,14 @@ use std::collections::HashSet;
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
-    Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait, Select, entity::prelude::*,
+    Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*,
     sea_query::ExprTrait,
 };
 use uuid::Uuid;
 
 use super::{
-    entity::{
-        conversation,
-        ticket::{Column, Entity, Model},
-    },
+    conversations,
+    entity::ticket::{Column, Entity, Model},
     events, keyset,
 };
 use crate::domain::{Ticket, TicketStatus};
@@ -37,12 +35,7 @@ pub(crate) async fn list_unsettled_for_update(
     account: AccountId,
     visitor: &str,
 ) -> Result<Vec<Ticket>, DbErr> {
-    let conversations = conversation::Entity::find()
-        .select_only()
-        .column(conversation::Column::Id)
-        .filter(conversation::Column::AccountId.eq(account))
-        .filter(conversation::Column::VisitorId.eq(visitor))
-        .into_query();
+    let conversations = conversations::ids_of_visitor(account, visitor);
     let rows = in_account(account)
         .filter(Column::ConversationId.in_subquery(conversations))
         .filter(Column::OfContact.eq(false))

@@ -48,8 +48,7 @@ pub(crate) struct Checked {
 /// again. None: there is no broker.
 pub(crate) async fn check_stream(db: &Db, bus: &Bus, source: &str) -> Result<Option<Checked>, BusError> {
     let Some(state) = bus.stream_state(source).await? else { return Ok(None) };
-    let tx = db.begin().await?;
-    let known = Entity::find_by_id(source).one(tx.conn()).await?;
+    let known = Entity::find_by_id(source).one(db.read()).await?;
     let lost_after = match &known {
         None => Some(0),
         Some(known) if Time(known.created_at) != state.created_at => Some(0),
@@ -57,8 +56,12 @@ pub(crate) async fn check_stream(db: &Db, bus: &Bus, source: &str) -> Result<Opt
         Some(_) => None,
     };
     let mut has_lost_events = known.as_ref().is_some_and(|known| known.republish_to.is_some());
-    let known_before = known.is_some();
     if let Some(lost_after) = lost_after {
+        // Before the request is stored: if this fails, the next check finds the loss again.
+        if known.is_some() {
+            bus.restart_consumers(source, lost_after).await?;
+        }
+        let tx = db.begin().await?;
         let row = entity::ActiveModel {
             source: Set(source.to_owned()),
             created_at: Set(state.created_at.0),
@@ -67,13 +70,10 @@ pub(crate) async fn check_stream(db: &Db, bus: &Bus, source: &str) -> Result<Opt
             republish_from: NotSet,
             republish_to: NotSet,
         };
-        let known =
+        let update =
             OnConflict::column(Column::Source).update_columns([Column::CreatedAt, Column::LastSequence]).to_owned();
-        Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await?;
+        Entity::insert(row).on_conflict(update).exec_without_returning(tx.conn()).await?;
         has_lost_events |= publish_again(&tx, source, lost_after).await?;
-        if known_before {
-            bus.restart_consumers(source, lost_after).await?;
-        }
         tx.commit().await?;
     }
     Ok(Some(Checked { last_sequence: state.last_sequence, has_lost_events }))
