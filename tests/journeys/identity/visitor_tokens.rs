@@ -51,14 +51,14 @@ async fn s3_visitor_tokens_are_signed_with_the_channels_key_and_end_with_it() {
     assert_eq!(listed.rows[0].conversation.as_ref().unwrap().visitor_id, format!("{shop}/mario"));
 
     // A stream ends when its token expires, with a cursor to resume from.
-    let mut short = VisitorServiceClient::new(with(&channel, &token(&first, 1)));
+    let mut short = VisitorServiceClient::new(with(&channel, &token(&first, 5)));
     let watch = |after| WatchChatRequest { chat_id: chat.id.clone(), after_visitor_sequence: after };
     let mut lines = short.watch_chat(watch(0)).await.unwrap().into_inner();
     let mut says = VisitorServiceClient::new(mario.clone());
     let message = SendMessageRequest { chat_id: chat.id.clone(), text: "Hello?".into(), request_id: request_id() };
     says.send_message(message).await.unwrap();
     let seen = next_chat_entry(&mut lines).await.unwrap().unwrap();
-    let ended = tokio::time::timeout(Duration::from_secs(5), next_chat_entry(&mut lines)).await.unwrap().unwrap_err();
+    let ended = tokio::time::timeout(Duration::from_secs(15), next_chat_entry(&mut lines)).await.unwrap().unwrap_err();
     assert_eq!((ended.code(), reason(&ended).as_str()), (Code::Unauthenticated, "NOT_AUTHENTICATED"));
     assert_eq!(ended.get_details_error_info().unwrap().metadata["cursor"], seen.visitor_sequence.to_string());
 
