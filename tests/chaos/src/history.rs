@@ -182,6 +182,9 @@ pub fn load(file: &Path) -> std::io::Result<Vec<Record>> {
         .collect()
 }
 
+/// The fault that a broker is restarted with an older store, so that it lost events.
+pub const RESTORE_OLDER_STORE: &str = "restore-older-store";
+
 /// A fault that was injected. Times are nanoseconds of the driver's clock.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FaultRecord {

@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{Context, Failure, FinishOptions, Row, Verdict};
-use crate::workload::{Script, run_chats};
+use crate::{
+    history::RESTORE_OLDER_STORE,
+    workload::{Script, run_chats},
+};
 
 /// How long events are published that the older store does not have.
 const LOST: Duration = Duration::from_secs(4);
@@ -49,7 +52,7 @@ async fn lose_events(context: &mut Context, losses: usize) -> Result<Instant, Fa
     let older = tempfile::tempdir()?;
     let mut ready = Instant::now();
     for _ in 0..losses {
-        let number = context.log.start("restore-older-store", "nats");
+        let number = context.log.start(RESTORE_OLDER_STORE, "nats");
         let nats = &mut context.cluster.nats;
         nats.kill().await;
         nats.copy_store(older.path());
