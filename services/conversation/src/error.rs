@@ -31,6 +31,12 @@ pub(crate) enum ConversationError {
     /// A channel names a bot that does not exist or was deleted.
     #[error("there is no such bot, or it was deleted; create one first")]
     BotUnknown,
+    /// A channel names a sender address that does not exist or was deleted.
+    #[error(
+        "transcript_sender_id: the account has no such sender address, or it was deleted; create it first, or leave the field empty \
+         for the account's fallback"
+    )]
+    SenderUnknown,
     /// The channel was deleted.
     #[error("the channel was deleted; undelete it first")]
     ChannelDeleted,
@@ -192,6 +198,7 @@ impl From<ConversationError> for Status {
             E::RequestIdReused => ApiError::request_id_reused(),
             E::Rejected(rejected) => rejected.into_api_error(),
             E::BotUnknown => error(Code::FailedPrecondition, Reason::BotUnknown),
+            E::SenderUnknown => error(Code::FailedPrecondition, Reason::SenderUnknown),
             E::ChannelDeleted => error(Code::FailedPrecondition, Reason::ChannelDeleted),
             E::Taken(Taken::Email(contact)) => {
                 error(Code::AlreadyExists, Reason::EmailTaken).with("contact_id", contact)

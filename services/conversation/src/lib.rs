@@ -15,6 +15,7 @@ mod domain;
 mod error;
 mod grpc;
 mod migration;
+mod notification;
 mod queries;
 mod store;
 mod workers;
@@ -60,6 +61,7 @@ pub struct App {
     pub(crate) chat_reads: SharedReads<WatchChatResponse>,
     pub(crate) assignment: Peer,
     pub(crate) bot_session: Peer,
+    pub(crate) notification: Peer,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -75,7 +77,7 @@ impl Service for App {
         ticket_service_server::SERVICE_NAME,
         arbiter_service_server::SERVICE_NAME,
     ];
-    const CALLS: &'static [&'static str] = &["assignment", "bot-session"];
+    const CALLS: &'static [&'static str] = &["assignment", "bot-session", "notification"];
     type Migrator = migration::Migrator;
     type Settings = ();
 
@@ -85,6 +87,7 @@ impl Service for App {
             pages: context.pages(),
             assignment: context.peer("assignment")?,
             bot_session: context.peer("bot-session")?,
+            notification: context.peer("notification")?,
             message_queue: workers::MessageQueue::new(&context.db, &context.clock, &notifier),
             visitor_keys: grpc::VisitorKeyCache::default(),
             roster_knowledge: commands::RosterKnowledge::default(),

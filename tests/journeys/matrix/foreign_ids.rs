@@ -34,8 +34,6 @@ const NOT_LOOKED_UP: &[&str] = &[
     "CreateBot.flow.steps.hand_off.agent_id",
     "UpdateBot.flow.steps.hand_off.agent_id",
     "ValidateFlow.flow.steps.hand_off.agent_id",
-    "CreateChannel.transcript_sender_id",
-    "UpdateChannel.transcript_sender_id",
     // Filters.
     "ListAssignments.conversation_id",
     "ListBotSessions.bot_id",

@@ -4,7 +4,7 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::find_bot;
+use super::steps::{find_bot, require_sender};
 use crate::{
     App,
     domain::{Bot, Channel},
@@ -28,7 +28,7 @@ pub(crate) async fn create_channel(
     caller: &Caller,
     command: CreateChannel,
 ) -> Result<Channel, ConversationError> {
-    let bot = find_bot_unless_repeated(app, caller, &command).await?;
+    let bot = check_unless_repeated(app, caller, &command).await?;
     let mut tx = app.db.begin_for(caller.account).await?;
     if let Some(id) = command.key.claim(&tx).await? {
         return channels::find(tx.conn(), caller.account, id).await?.ok_or(ConversationError::NotFound("channel"));
@@ -58,16 +58,28 @@ pub(crate) async fn create_channel(
     Ok(channel)
 }
 
-/// The channel's bot. A repeat gets the first answer, also when the bot was deleted since, so it does not ask.
-async fn find_bot_unless_repeated(
+/// Checks that bot and sender address exist; returns the bot. A repeat gets the first answer, also when they were deleted since,
+/// so it does not ask.
+async fn check_unless_repeated(
     app: &App,
     caller: &Caller,
     command: &CreateChannel,
 ) -> Result<Option<Bot>, ConversationError> {
-    let Some(bot) = command.bot else { return Ok(None) };
+    if command.bot.is_none() && command.transcript_sender_id.is_none() {
+        return Ok(None);
+    }
     let read = app.db.read_for(caller.account).await?;
     let is_repeat = command.key.find::<Uuid>(&read.conn()).await?.is_some();
     // The read ends before another service is asked.
     drop(read);
-    if is_repeat { Ok(None) } else { find_bot(app, caller.account, bot).await.map(Some) }
+    if is_repeat {
+        return Ok(None);
+    }
+    if let Some(sender) = command.transcript_sender_id {
+        require_sender(app, caller.account, sender).await?;
+    }
+    match command.bot {
+        Some(bot) => find_bot(app, caller.account, bot).await.map(Some),
+        None => Ok(None),
+    }
 }

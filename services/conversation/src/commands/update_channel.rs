@@ -3,7 +3,7 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::steps::find_bot;
+use super::steps::{find_bot, require_sender};
 use crate::{
     App,
     domain::{Channel, ChannelChange, ChannelUpdate},
@@ -23,19 +23,23 @@ pub(crate) async fn update_channel(
     caller: &Caller,
     command: UpdateChannel,
 ) -> Result<Channel, ConversationError> {
-    let bot = match command.update.bot_id {
-        Some(Some(bot)) => {
-            let read = app.db.read_for(caller.account).await?;
-            let channel = channels::find(&read.conn(), caller.account, command.channel).await?;
-            // The read ends before another service is asked.
-            drop(read);
-            let channel = channel.ok_or(ConversationError::NotFound("channel"))?;
-            if updated(&channel, &command)?.is_none() {
-                return Ok(channel);
-            }
-            Some(find_bot(app, caller.account, bot).await?)
+    let (bot, sender) = (command.update.bot_id.flatten(), command.update.transcript_sender_id.flatten());
+    if bot.is_some() || sender.is_some() {
+        let read = app.db.read_for(caller.account).await?;
+        let channel = channels::find(&read.conn(), caller.account, command.channel).await?;
+        // The read ends before another service is asked.
+        drop(read);
+        let channel = channel.ok_or(ConversationError::NotFound("channel"))?;
+        if updated(&channel, &command)?.is_none() {
+            return Ok(channel);
         }
-        Some(None) | None => None,
+    }
+    if let Some(sender) = sender {
+        require_sender(app, caller.account, sender).await?;
+    }
+    let bot = match bot {
+        Some(bot) => Some(find_bot(app, caller.account, bot).await?),
+        None => None,
     };
     let mut tx = app.db.begin_for(caller.account).await?;
     let channel = channels::find_for_update(&tx, caller.account, command.channel).await?;

@@ -1,4 +1,5 @@
-//! The running service with an account: agents Ada and Bob, Gone, who was deactivated, and the bot Robin.
+//! The running service with an account: agents Ada and Bob, Gone, who was deactivated, the bot Robin, and the sender address
+//! Sales, which is not verified.
 
 use std::{future::Future, time::Duration};
 
@@ -19,6 +20,7 @@ use frontdesk_proto::{
         thread_service_client::ThreadServiceClient, ticket_service_client::TicketServiceClient,
         visitor_service_client::VisitorServiceClient,
     },
+    notification::v1::{GetSenderRequest, GetSenderResponse, Sender},
 };
 use frontdesk_testkit::{Calls, Mode, ServiceUnderTest, new_id, request_id};
 use futures::future::join_all;
@@ -29,6 +31,7 @@ pub const ADA: Uuid = Uuid::from_u128(0xADA);
 pub const BOB: Uuid = Uuid::from_u128(0xB0B);
 pub const GONE: Uuid = Uuid::from_u128(0x60E);
 pub const ROBIN: Uuid = Uuid::from_u128(0x0B17);
+pub const SALES: Uuid = Uuid::from_u128(0x5A1E5);
 /// Inactivity timeout of Robin's sessions.
 pub const TIMEOUT: Duration = Duration::from_secs(1_800);
 
@@ -62,6 +65,13 @@ impl Fixture {
                 return Err(Status::not_found("no such bot"));
             }
             Ok(GetBotResponse { bot: Some(robin(false, 1)) })
+        });
+        service.fake.on(|request: Request<GetSenderRequest>| {
+            let id = request.get_ref().sender_id.clone();
+            if id != SALES.to_string() {
+                return Err(Status::not_found("no such sender"));
+            }
+            Ok(GetSenderResponse { sender: Some(Sender { id, verified: false, ..Sender::default() }) })
         });
         Self { service, account: AccountId(new_id()) }
     }

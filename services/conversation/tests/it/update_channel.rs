@@ -1,4 +1,4 @@
-//! `UpdateChannel`: rules B1, C12.
+//! `UpdateChannel`: rules B1, C12, T5.
 
 use frontdesk_proto::{
     botsession::v1::{GetBotRequest, GetBotResponse},
@@ -7,17 +7,19 @@ use frontdesk_proto::{
         channel_service_client::ChannelServiceClient, update_channel_request::Greeter,
     },
     event::v1::ChannelUpdated,
+    notification::v1::{GetSenderRequest, GetSenderResponse},
 };
 use frontdesk_testkit::{Mode, new_id, on_both_modes, reason};
 use tonic::{Code, Request, Status};
 
-use crate::fixture::{Fixture, ROBIN, new_channel, twenty};
+use crate::fixture::{Fixture, ROBIN, SALES, new_channel, twenty};
 
 on_both_modes!(
     c12_a_repeat_of_an_update_succeeds_with_its_old_etag_and_changes_nothing,
     c12_an_update_with_a_stale_etag_is_refused,
     every_field_of_a_channel_changes_and_each_optional_one_is_cleared,
     b1_a_channel_gets_a_bot_that_exists_and_loses_it,
+    t5_a_channel_gets_a_sender_that_exists,
     twenty_updates_of_one_etag_and_one_wins,
     a_deleted_channel_is_not_updated,
     s2_another_accounts_channel_does_not_exist,
@@ -36,6 +38,7 @@ async fn c12_a_repeat_of_an_update_succeeds_with_its_old_etag_and_changes_nothin
     let channel = fixture.channel().await;
     let request = UpdateChannelRequest {
         greeter: Some(Greeter::BotId(ROBIN.to_string())),
+        transcript_sender_id: Some(SALES.to_string()),
         etag: channel.etag.clone(),
         ..update(&channel.id)
     };
@@ -44,6 +47,7 @@ async fn c12_a_repeat_of_an_update_succeeds_with_its_old_etag_and_changes_nothin
     assert!(first.etag != channel.etag && first.update_time != channel.update_time);
     // A repeat asks about nothing that the first call decided.
     fixture.service.fake.on(|_: Request<GetBotRequest>| Err::<GetBotResponse, _>(Status::not_found("deleted")));
+    fixture.service.fake.on(|_: Request<GetSenderRequest>| Err::<GetSenderResponse, _>(Status::not_found("deleted")));
     assert_eq!(updated(&fixture, request).await, first);
     assert_eq!(fixture.service.appended::<ChannelUpdated>().await.len(), 1);
 }
@@ -66,7 +70,7 @@ async fn every_field_of_a_channel_changes_and_each_optional_one_is_cleared(mode:
     let fixture = Fixture::start(mode).await;
     let created = CreateChannelRequest { time_zone: "Europe/Rome".into(), ..new_channel() };
     let channel = fixture.channels().create_channel(created).await.unwrap().into_inner().channel.unwrap();
-    let sender = new_id().to_string();
+    let sender = SALES.to_string();
     let all = UpdateChannelRequest {
         name: Some("Outlet".into()),
         website_url: Some("https://outlet.example".into()),
@@ -111,6 +115,27 @@ async fn b1_a_channel_gets_a_bot_that_exists_and_loses_it(mode: Mode) {
     assert_eq!(renamed.greeter, with_bot.greeter, "unset is unchanged");
     let without = updated(&fixture, greet(Greeter::NoGreeter(NoGreeter {}))).await;
     assert_eq!(without.greeter, Some(channel::Greeter::NoGreeter(NoGreeter {})));
+}
+
+async fn t5_a_channel_gets_a_sender_that_exists(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let channel = fixture.channel().await;
+    let with_sender =
+        |id: uuid::Uuid| UpdateChannelRequest { transcript_sender_id: Some(id.to_string()), ..update(&channel.id) };
+    let refused = fixture.channels().update_channel(with_sender(new_id())).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "SENDER_UNKNOWN"));
+    // A stale etag, a channel that does not exist, and an update without a sender ask nothing.
+    let stale = UpdateChannelRequest { etag: "0".into(), ..with_sender(SALES) };
+    assert_eq!(reason(&fixture.channels().update_channel(stale).await.unwrap_err()), "ETAG_MISMATCH");
+    let absent = UpdateChannelRequest { channel_id: new_id().to_string(), ..with_sender(SALES) };
+    assert_eq!(fixture.channels().update_channel(absent).await.unwrap_err().code(), Code::NotFound);
+    updated(&fixture, UpdateChannelRequest { name: Some("Other".into()), ..update(&channel.id) }).await;
+    assert_eq!(fixture.service.fake.calls::<GetSenderRequest>(), 1);
+    assert_eq!(updated(&fixture, with_sender(SALES)).await.transcript_sender_id, SALES.to_string());
+    fixture.service.fake.on(|_: Request<GetSenderRequest>| Err::<GetSenderResponse, _>(Status::internal("broken")));
+    let other = fixture.channels().update_channel(with_sender(new_id())).await.unwrap_err();
+    assert_eq!(other.code(), Code::Unavailable);
+    assert_eq!(fixture.service.appended::<ChannelUpdated>().await.len(), 2);
 }
 
 async fn twenty_updates_of_one_etag_and_one_wins(mode: Mode) {

@@ -3,9 +3,10 @@
 use frontdesk_api::{parse_id, validated};
 use frontdesk_idempotency::Key;
 use frontdesk_proto::notification::v1::{
-    CreateSenderRequest, CreateSenderResponse, DeleteSenderRequest, DeleteSenderResponse, ListSendersRequest,
-    ListSendersResponse, SetFallbackSenderRequest, SetFallbackSenderResponse, UpdateSenderRequest,
-    UpdateSenderResponse, VerifySenderRequest, VerifySenderResponse, sender_service_server::SenderService,
+    CreateSenderRequest, CreateSenderResponse, DeleteSenderRequest, DeleteSenderResponse, GetSenderRequest,
+    GetSenderResponse, ListSendersRequest, ListSendersResponse, SetFallbackSenderRequest, SetFallbackSenderResponse,
+    UpdateSenderRequest, UpdateSenderResponse, VerifySenderRequest, VerifySenderResponse,
+    sender_service_server::SenderService,
 };
 use tonic::{Request, Response, Status};
 
@@ -61,6 +62,12 @@ impl SenderService for Senders {
         };
         let sender = commands::update_sender(&self.0, &caller, command).await?;
         Ok(Response::new(UpdateSenderResponse { sender: Some(convert::sender(sender)) }))
+    }
+
+    async fn get_sender(&self, request: Request<GetSenderRequest>) -> Result<Response<GetSenderResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let sender = queries::get_sender(&self.0, &caller, parse_id("sender_id", &request.sender_id)?).await?;
+        Ok(Response::new(GetSenderResponse { sender: Some(convert::sender(sender)) }))
     }
 
     async fn list_senders(

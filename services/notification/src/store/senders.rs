@@ -29,6 +29,11 @@ pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Re
     Ok(not_deleted(account).filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await?.map(to_domain))
 }
 
+/// Returns the sender, unless it is deleted.
+pub(crate) async fn find<C: ConnectionTrait>(db: &C, account: AccountId, id: Uuid) -> Result<Option<Sender>, DbErr> {
+    Ok(not_deleted(account).filter(Column::Id.eq(id)).one(db).await?.map(to_domain))
+}
+
 /// Returns the sender, deleted or not, locked until the transaction ends.
 pub(crate) async fn find_also_deleted_for_update(
     tx: &Tx,
@@ -55,11 +60,10 @@ pub(crate) async fn find_chosen_or_fallback<C: ConnectionTrait>(
     account: AccountId,
     chosen: Option<Uuid>,
 ) -> Result<Option<Sender>, DbErr> {
-    let query = match chosen {
-        Some(id) => not_deleted(account).filter(Column::Id.eq(id)),
-        None => not_deleted(account).filter(Column::Fallback.eq(true)),
-    };
-    Ok(query.one(db).await?.map(to_domain))
+    match chosen {
+        Some(id) => find(db, account, id).await,
+        None => Ok(not_deleted(account).filter(Column::Fallback.eq(true)).one(db).await?.map(to_domain)),
+    }
 }
 
 /// Returns the sender with this address.

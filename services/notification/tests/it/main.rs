@@ -10,6 +10,7 @@ mod delete_sender;
 mod deliver;
 mod explain_transcript;
 mod fixture;
+mod get_sender;
 mod lists;
 mod mail_server;
 mod preview_transcript;

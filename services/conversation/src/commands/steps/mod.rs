@@ -9,6 +9,7 @@ mod link_visitor;
 mod lock_identities;
 mod record_visitor_answer;
 mod reject;
+mod require_sender;
 mod roster;
 mod take_typed_emails;
 
@@ -23,6 +24,7 @@ pub(super) use link_visitor::{VisitorInChat, link_visitor};
 pub(super) use lock_identities::{Identities, lock_addresses};
 pub(super) use record_visitor_answer::{VisitorAnswer, record_visitor_answer};
 pub(super) use reject::reject;
+pub(super) use require_sender::require_sender;
 pub(crate) use roster::RosterKnowledge;
 pub(super) use roster::{
     mention_agent, require_active, require_active_agent, require_known_agent, require_still_active,
