@@ -8,7 +8,7 @@ use frontdesk_proto::botsession::v1::Reason;
 use sea_orm::DbErr;
 use tonic::{Code, Status};
 
-use crate::domain::EtagMismatch;
+use crate::domain::{EtagMismatch, FlowProblem};
 
 /// Domain of the service's errors in `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "bot-session.frontdesk";
@@ -27,6 +27,12 @@ pub(crate) enum BotSessionError {
     /// The bot was edited after the caller read it.
     #[error("the bot was edited since it was read")]
     EtagMismatch,
+    /// Hand-off steps of the flow name agents who are not in the roster, or were deactivated.
+    #[error("{}", describe(.0))]
+    AgentsNotActive(Vec<FlowProblem>),
+    /// The assignment service does not answer.
+    #[error("the assignment service cannot be reached now; try again")]
+    RosterUnavailable,
     /// The bot has its new state here, and the conversation service did not take it over.
     #[error(
         "the bot is changed, but the conversation service cannot be reached and may still go by the old state; repeat the call until \
@@ -53,6 +59,12 @@ impl From<ClaimError> for BotSessionError {
     }
 }
 
+/// Names each field with its problem.
+fn describe(problems: &[FlowProblem]) -> String {
+    let described = problems.iter().map(|problem| format!("{}: {}", problem.field, problem.description));
+    described.collect::<Vec<_>>().join("; ")
+}
+
 impl From<BotSessionError> for Status {
     fn from(error: BotSessionError) -> Self {
         let message = error.to_string();
@@ -60,6 +72,10 @@ impl From<BotSessionError> for Status {
             BotSessionError::NotFound(resource) => ApiError::not_found(resource, message),
             BotSessionError::RequestIdReused => ApiError::request_id_reused(),
             BotSessionError::EtagMismatch => ApiError::etag_mismatch("bot"),
+            BotSessionError::AgentsNotActive(_) => {
+                ApiError::new(Code::FailedPrecondition, DOMAIN, Reason::AgentNotActive.as_str_name(), message)
+            }
+            BotSessionError::RosterUnavailable => ApiError::unavailable(message),
             BotSessionError::NotAppliedToConversations => {
                 let reason = Reason::ConversationUnavailable.as_str_name();
                 ApiError::new(Code::Unavailable, DOMAIN, reason, message).retry_after(RETRY_DELAY)

@@ -7,6 +7,7 @@
 //!
 //! Start reading at `commands/take_turns.rs`, then `workers/timeouts.rs`.
 
+mod assignment;
 mod commands;
 mod consumers;
 mod conversation;
@@ -48,6 +49,7 @@ pub struct App {
     pub(crate) clock: Clock,
     pub(crate) pages: Pages,
     pub(crate) conversation: Peer,
+    pub(crate) assignment: Peer,
     pub(crate) shutdown: CancellationToken,
     /// Wakes the timeouts worker: the deadline of a session that started may be the earliest.
     pub(crate) session_started: Arc<Notify>,
@@ -59,7 +61,7 @@ impl Service for App {
     const PACKAGE: &'static str = "frontdesk.botsession.v1";
     const GRPC_SERVICES: &'static [&'static str] =
         &[bot_service_server::SERVICE_NAME, bot_session_service_server::SERVICE_NAME];
-    const CALLS: &'static [&'static str] = &["conversation"];
+    const CALLS: &'static [&'static str] = &["conversation", "assignment"];
     type Migrator = Migrator;
     type Settings = ();
 
@@ -67,6 +69,7 @@ impl Service for App {
         Ok(Self {
             pages: context.pages(),
             conversation: context.peer("conversation")?,
+            assignment: context.peer("assignment")?,
             db: context.db,
             clock: context.clock,
             shutdown: context.shutdown,

@@ -16,7 +16,8 @@ use super::{
     is_id,
 };
 
-/// Fields whose unknown ids are accepted: filters that match nothing, and ids that are stored and looked up later.
+/// Fields whose unknown ids are accepted: filters that match nothing, and ids that the calling service
+/// has checked.
 const NOT_LOOKED_UP: &[&str] = &[
     // Copies by id; the calling service has checked them.
     "ApplyAgent.agent_id",
@@ -30,9 +31,7 @@ const NOT_LOOKED_UP: &[&str] = &[
     "CloseIdleConversations.conversations.conversation_id",
     // Chosen by the account; the same id in another account is another agent.
     "CreateAgent.agent_id",
-    // Looked up when it is used.
-    "CreateBot.flow.steps.hand_off.agent_id",
-    "UpdateBot.flow.steps.hand_off.agent_id",
+    // The response has a problem for it.
     "ValidateFlow.flow.steps.hand_off.agent_id",
     // Filters.
     "ListAssignments.conversation_id",
@@ -83,9 +82,9 @@ async fn s2_s3_an_id_of_another_account_is_answered_like_an_unknown_one() {
     tokio::join!(one.fallback_sender(), two.fallback_sender());
     let (ours, theirs) = tokio::join!(Fixture::new(one, "ourword"), Fixture::new(two, "theirword"));
     let (mut compared, mut silent) = (0_usize, BTreeSet::new());
-    // `Create` comes last: an account may create an agent with the id of another account's agent, and then owns that
+    // `CreateAgent` comes last: an account may create an agent with the id of another account's agent, and then owns that
     // id.
-    for method in &in_order(&["Create"]) {
+    for method in &in_order(&["CreateAgent"]) {
         for principal in &method.principals {
             let caller = ours.caller(*principal);
             let ask = async |message: &DynamicMessage| {

@@ -5,6 +5,7 @@ mod delete_bot;
 mod end_session;
 mod settle_timeouts;
 mod start_session;
+mod steps;
 mod take_turns;
 mod undelete_bot;
 mod update_bot;

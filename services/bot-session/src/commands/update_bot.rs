@@ -3,6 +3,7 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
+use super::steps::require_agents;
 use crate::{
     App,
     domain::{Bot, BotChange},
@@ -22,6 +23,11 @@ pub(crate) struct UpdateBot {
 /// Edits a bot, also a deleted one. Its open sessions keep the flow and the timeout they began with (rule B2). An edit
 /// that changes nothing succeeds whatever its etag, and appends no event (rule C12).
 pub(crate) async fn update_bot(app: &App, caller: &Caller, command: UpdateBot) -> Result<Bot, BotSessionError> {
+    if let Some(flow) = command.change.flow.as_ref().filter(|flow| flow.agents().next().is_some())
+        && changes_flow(app, caller, &command).await?
+    {
+        require_agents(app, caller.account, flow).await?;
+    }
     let mut tx = app.db.begin_for(caller.account).await?;
     let mut bot =
         store::bots::find_for_update(&tx, caller.account, command.id).await?.ok_or(BotSessionError::NotFound("bot"))?;
@@ -33,4 +39,16 @@ pub(crate) async fn update_bot(app: &App, caller: &Caller, command: UpdateBot) -
 
     tx.commit().await?;
     Ok(bot)
+}
+
+/// Returns whether the edit changes the flow of the bot as it is now. Fails where the edit would be rejected.
+async fn changes_flow(app: &App, caller: &Caller, command: &UpdateBot) -> Result<bool, BotSessionError> {
+    let read = app.db.read_for(caller.account).await?;
+    let bot = store::bots::find(&read.conn(), caller.account, command.id).await?;
+    // The read ends before another service is asked.
+    drop(read);
+    let bot = bot.ok_or(BotSessionError::NotFound("bot"))?;
+    let mut edited = bot.clone();
+    edited.update(command.change.clone(), &command.etag, bot.summary.updated_at)?;
+    Ok(edited.flow != bot.flow)
 }

@@ -100,6 +100,14 @@ impl Flow {
             None => Some(position + 1).filter(|next| *next < self.steps.len()),
         }
     }
+
+    /// Returns the agents whom hand-off steps name, each with the index of the step.
+    pub(crate) fn agents(&self) -> impl Iterator<Item = (usize, Uuid)> {
+        self.steps.iter().enumerate().filter_map(|(at, step)| match step.action {
+            StepAction::HandOff { agent, .. } => agent.map(|agent| (at, agent)),
+            _ => None,
+        })
+    }
 }
 
 impl Step {

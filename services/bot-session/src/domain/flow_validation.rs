@@ -38,6 +38,13 @@ pub(crate) fn validate(flow: &Flow) -> Vec<FlowProblem> {
     problems
 }
 
+/// Returns the problem of a hand-off step whose agent is not in the roster, or was deactivated.
+pub(crate) fn inactive_agent(at: usize) -> FlowProblem {
+    let what =
+        "the agent is not in the roster, or was deactivated; create or reactivate them first, or leave the field empty";
+    problem(at, "hand_off.agent_id", what)
+}
+
 fn problem(at: usize, field: &str, description: &str) -> FlowProblem {
     FlowProblem { field: format!("flow.steps[{at}].{field}"), description: description.to_owned() }
 }

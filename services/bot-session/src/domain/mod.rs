@@ -11,7 +11,7 @@ mod turn;
 
 pub(crate) use bot::{Bot, BotChange, BotSummary, DEFAULT_TIMEOUT, EtagMismatch, InactivityTimeout};
 pub(crate) use flow::{AnswerCheck, Button, Flow, Step, StepAction};
-pub(crate) use flow_validation::{FlowProblem, validate};
+pub(crate) use flow_validation::{FlowProblem, inactive_agent, validate};
 pub(crate) use session::{NewSession, Session, SessionStatus};
 pub(crate) use timeout::{DueSession, IdleOutcome};
 pub(crate) use turn::{BotAction, PressedButton, Turn, VisitorInput};

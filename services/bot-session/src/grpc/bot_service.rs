@@ -87,8 +87,9 @@ impl BotService for Bots {
         &self,
         request: Request<ValidateFlowRequest>,
     ) -> Result<Response<ValidateFlowResponse>, Status> {
-        let (_, request) = validated(request)?;
-        let (_, problems) = convert::checked_flow(request.flow.unwrap_or_default());
+        let (caller, request) = validated(request)?;
+        let (flow, mut problems) = convert::checked_flow(request.flow.unwrap_or_default());
+        problems.extend(queries::find_inactive_agents(&self.0, caller.account, &flow).await?);
         let problems = problems.into_iter().map(convert::problem_to_proto).collect();
         Ok(Response::new(ValidateFlowResponse { problems }))
     }

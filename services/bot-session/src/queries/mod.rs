@@ -1,10 +1,12 @@
-//! What a caller can ask, one file each.
+//! What a caller can ask, one file each. Commands ask [`find_inactive_agents()`] too.
 
+mod find_inactive_agents;
 mod get_bot;
 mod get_bot_session;
 mod list_bot_sessions;
 mod list_bots;
 
+pub(crate) use find_inactive_agents::find_inactive_agents;
 pub(crate) use get_bot::get_bot;
 pub(crate) use get_bot_session::get_bot_session;
 pub(crate) use list_bot_sessions::{SessionFilter, list_bot_sessions};

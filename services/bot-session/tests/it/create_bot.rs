@@ -1,26 +1,30 @@
 use std::collections::HashSet;
 
 use frontdesk_proto::{
+    assignment::v1::{GetAgentRequest, GetAgentResponse},
     botsession::v1::{
         Bot, CreateBotRequest, GetBotRequest, NoTimeout, UpdateBotRequest, bot::Inactivity as Kept,
         create_bot_request::Inactivity,
     },
     event::v1::BotCreated,
 };
-use frontdesk_testkit::{Mode, on_both_modes, reason};
+use frontdesk_testkit::{Mode, new_id, on_both_modes, reason};
 use prost_types::Duration;
 use tokio::task::JoinSet;
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 
 use crate::{
-    fixture::{Fixture, new_account, new_bot},
-    flows::{BLANK_TEXTS, blank_flow, flow, invalid_flow, valid_flow},
+    fixture::{ADA, BOB, Fixture, GONE, new_account, new_bot},
+    flows::{BLANK_TEXTS, blank_flow, flow, flow_to, invalid_flow, valid_flow},
 };
 
 on_both_modes!(
     b2_a_created_bot_has_thirty_minutes_unless_set_or_switched_off,
     b6_an_invalid_flow_is_rejected_with_all_its_problems,
     b6_blank_texts_are_rejected_when_a_flow_is_stored,
+    b8_a_flow_hands_off_to_active_agents_only,
+    b8_c12_a_repeat_gets_the_first_bot_whatever_became_of_its_agents,
+    b8_no_bot_is_created_while_the_roster_does_not_answer,
     c12_a_repeat_returns_the_first_bot_as_it_is_now,
     c12_twenty_creations_with_one_request_id_create_one_bot,
     s2_a_request_id_counts_within_its_account,
@@ -75,6 +79,43 @@ async fn b6_blank_texts_are_rejected_when_a_flow_is_stored(mode: Mode) {
             assert!(refused.message().contains(field), "{field} in {}", refused.message());
         }
     }
+}
+
+async fn b8_a_flow_hands_off_to_active_agents_only(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let mut bots = fixture.bots(new_account());
+    let refused = bots.create_bot(new_bot(flow_to(&[ADA, GONE, BOB, new_id()]), "1")).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "AGENT_NOT_ACTIVE"));
+    for (step, named) in [(1, false), (2, true), (3, false), (4, true)] {
+        let field = format!("flow.steps[{step}].hand_off.agent_id: ");
+        assert_eq!(refused.message().contains(&field), named, "{}", refused.message());
+    }
+    assert!(fixture.events::<BotCreated>().await.is_empty());
+    assert_eq!(fixture.fake.calls::<GetAgentRequest>(), 4);
+    // An agent of several steps is asked about once, and a flow without agents asks about none.
+    bot(bots.create_bot(new_bot(flow_to(&[ADA, BOB, ADA, BOB]), "2")).await);
+    bot(bots.create_bot(new_bot(flow(), "3")).await);
+    assert_eq!(fixture.fake.calls::<GetAgentRequest>(), 6);
+}
+
+async fn b8_c12_a_repeat_gets_the_first_bot_whatever_became_of_its_agents(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let mut bots = fixture.bots(new_account());
+    let first = bot(bots.create_bot(new_bot(flow_to(&[ADA]), "once")).await);
+    fixture.fake.on(|_: Request<GetAgentRequest>| Err::<GetAgentResponse, _>(Status::not_found("no such agent")));
+    assert_eq!(bot(bots.create_bot(new_bot(flow_to(&[ADA]), "once")).await), first);
+    let other = bots.create_bot(new_bot(flow_to(&[BOB]), "once")).await.unwrap_err();
+    assert_eq!(reason(&other), "REQUEST_ID_REUSED");
+    assert_eq!(fixture.fake.calls::<GetAgentRequest>(), 1);
+}
+
+async fn b8_no_bot_is_created_while_the_roster_does_not_answer(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    fixture.fake.on(|_: Request<GetAgentRequest>| Err::<GetAgentResponse, _>(Status::internal("broken")));
+    let refused = fixture.bots(new_account()).create_bot(new_bot(flow_to(&[ADA]), "1")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert!(refused.message().contains("assignment"), "{}", refused.message());
+    assert!(fixture.events::<BotCreated>().await.is_empty());
 }
 
 async fn c12_a_repeat_returns_the_first_bot_as_it_is_now(mode: Mode) {

@@ -1,4 +1,5 @@
-//! The service under test, its callers, and the conversation service's part in a chat.
+//! The service under test, its callers, the conversation service's part in a chat, and a roster of Ada, Bob, and Gone, who was
+//! deactivated.
 
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use frontdesk_clock::Clock;
 use frontdesk_db::AccountId;
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
+    assignment::v1::{Agent, GetAgentRequest, GetAgentResponse},
     botsession::v1::{
         Bot, BotSession, CreateBotRequest, Flow, GetBotRequest, GetBotSessionRequest,
         bot_service_client::BotServiceClient, bot_session_service_client::BotSessionServiceClient,
@@ -18,8 +20,12 @@ use frontdesk_proto::{
 use frontdesk_testkit::{Calls, FakeConversations, FakeServices, Mode, ServiceUnderTest, new_id, request_id};
 use prost::{Message, Name};
 use sea_orm::{ConnectionTrait, Statement};
-use tonic::Status;
+use tonic::{Request, Status};
 use uuid::Uuid;
+
+pub const ADA: Uuid = Uuid::from_u128(0xADA);
+pub const BOB: Uuid = Uuid::from_u128(0xB0B);
+pub const GONE: Uuid = Uuid::from_u128(0x60E);
 
 /// The bot-session service with a fake of the conversation service.
 pub struct Fixture {
@@ -43,6 +49,15 @@ impl Fixture {
         let service = ServiceUnderTest::start::<App>(mode).await;
         let conversations = FakeConversations::default();
         conversations.serve_by(&service.fake);
+        service.fake.on(|request: Request<GetAgentRequest>| {
+            let id = request.get_ref().agent_id.clone();
+            let deactivate_time = match id.parse().unwrap() {
+                ADA | BOB => None,
+                GONE => Some(prost_types::Timestamp::default()),
+                _ => return Err(Status::not_found("no such agent")),
+            };
+            Ok(GetAgentResponse { agent: Some(Agent { id, deactivate_time, ..Agent::default() }) })
+        });
         Self { fake: service.fake.clone(), conversations, clock: service.clock.clone(), service }
     }
 

@@ -3,6 +3,7 @@
 use frontdesk_proto::botsession::v1::{
     AskStep, ButtonsStep, CloseStep, Flow, FlowButton, HandOffStep, SayStep, Step, step::Action,
 };
+use uuid::Uuid;
 
 /// The text that a bot says before it offers its buttons again.
 pub const OFFER_AGAIN: &str = "Please choose one of these:";
@@ -51,6 +52,21 @@ pub fn two_questions() -> Flow {
             step("people", Action::HandOff(HandOffStep::default())),
         ],
     }
+}
+
+/// A flow that hands off to one of these agents: a button for each.
+pub fn flow_to(agents: &[Uuid]) -> Flow {
+    let button = |at: usize| {
+        let id = format!("to-{at}");
+        FlowButton { id: id.clone(), label: id.clone(), next_step_id: id }
+    };
+    let buttons = (0..agents.len()).map(button).collect();
+    let mut steps = vec![step("whom", Action::Buttons(ButtonsStep { text: "whom?".into(), buttons }))];
+    steps.extend(agents.iter().enumerate().map(|(at, agent)| {
+        let hand_off = HandOffStep { agent_id: agent.to_string(), ..HandOffStep::default() };
+        step(&format!("to-{at}"), Action::HandOff(hand_off))
+    }));
+    Flow { steps }
 }
 
 /// A flow whose texts are all blank, in ways that remain after normalisation.

@@ -1,17 +1,18 @@
 use frontdesk_proto::{
+    assignment::v1::{GetAgentRequest, GetAgentResponse},
     botsession::v1::{
         Bot, DeleteBotRequest, NoTimeout, UpdateBotRequest, UpdateBotResponse, bot, update_bot_request::Inactivity,
     },
     event::v1::BotUpdated,
 };
-use frontdesk_testkit::{Mode, on_both_modes, reason};
+use frontdesk_testkit::{Mode, new_id, on_both_modes, reason};
 use prost_types::Duration;
 use tokio::task::JoinSet;
-use tonic::{Code, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use crate::{
-    fixture::{Fixture, new_account},
-    flows::{flow, invalid_flow, valid_flow},
+    fixture::{ADA, BOB, Fixture, GONE, new_account},
+    flows::{flow, flow_to, invalid_flow, valid_flow},
 };
 
 on_both_modes!(
@@ -20,6 +21,7 @@ on_both_modes!(
     c12_an_edit_with_an_old_etag_is_rejected,
     b2_a_deleted_bot_is_edited_and_stays_deleted,
     b6_an_edit_with_an_invalid_flow_is_rejected,
+    b8_a_changed_flow_hands_off_to_active_agents_only,
     c12_of_twenty_edits_with_one_etag_one_wins,
     s2_another_account_edits_no_bot,
 );
@@ -112,6 +114,35 @@ async fn b6_an_edit_with_an_invalid_flow_is_rejected(mode: Mode) {
     let refused = fixture.bots(here).update_bot(edit).await.unwrap_err();
     assert!(refused.code() == Code::InvalidArgument && refused.message().contains("flow.steps[1].next_step_id"));
     assert_eq!(fixture.bot(here, &created.id).await.unwrap(), created);
+}
+
+async fn b8_a_changed_flow_hands_off_to_active_agents_only(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let here = new_account();
+    let mut bots = fixture.bots(here);
+    let created = fixture.create_bot(here, valid_flow()).await;
+    let edit = |agents: &[uuid::Uuid]| UpdateBotRequest { flow: Some(flow_to(agents)), ..rename(&created, "Robo") };
+    let refused = bots.update_bot(edit(&[GONE])).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "AGENT_NOT_ACTIVE"));
+    assert!(refused.message().starts_with("flow.steps[1].hand_off.agent_id: "), "{}", refused.message());
+    assert_eq!(fixture.bot(here, &created.id).await.unwrap(), created);
+    // An edit that is rejected asks about no agent.
+    let stale = UpdateBotRequest { etag: "0".into(), ..edit(&[ADA]) };
+    assert_eq!(reason(&bots.update_bot(stale).await.unwrap_err()), "ETAG_MISMATCH");
+    let absent = UpdateBotRequest { bot_id: new_id().to_string(), ..edit(&[ADA]) };
+    assert_eq!(bots.update_bot(absent).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(fixture.fake.calls::<GetAgentRequest>(), 1);
+
+    let first = edited(bots.update_bot(edit(&[ADA])).await);
+    assert_eq!(first.flow, Some(flow_to(&[ADA])));
+    // Neither a repeat nor an edit that keeps the flow asks about its agents.
+    fixture.fake.on(|_: Request<GetAgentRequest>| Err::<GetAgentResponse, _>(Status::internal("broken")));
+    assert_eq!(edited(bots.update_bot(edit(&[ADA])).await), first);
+    let renamed = UpdateBotRequest { flow: Some(flow_to(&[ADA])), ..rename(&created, "Eve") };
+    assert_eq!(edited(bots.update_bot(renamed).await).name, "Eve");
+    let unanswered = bots.update_bot(edit(&[BOB])).await.unwrap_err();
+    assert_eq!(unanswered.code(), Code::Unavailable);
+    assert_eq!(fixture.events::<BotUpdated>().await.len(), 2);
 }
 
 async fn c12_of_twenty_edits_with_one_etag_one_wins(mode: Mode) {

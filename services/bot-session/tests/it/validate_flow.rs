@@ -1,12 +1,16 @@
 use frontdesk_proto::botsession::v1::{Flow, ListBotsRequest, ValidateFlowRequest};
-use frontdesk_testkit::{Mode, on_both_modes};
+use frontdesk_testkit::{Mode, new_id, on_both_modes};
 
 use crate::{
-    fixture::{Fixture, new_account},
-    flows::{BLANK_TEXTS, blank_flow, flow, invalid_flow},
+    fixture::{ADA, Fixture, GONE, new_account},
+    flows::{BLANK_TEXTS, blank_flow, flow, flow_to, invalid_flow},
 };
 
-on_both_modes!(b6_the_problems_of_a_flow_are_answered_and_nothing_is_stored, b6_blank_texts_of_a_flow_are_problems);
+on_both_modes!(
+    b6_the_problems_of_a_flow_are_answered_and_nothing_is_stored,
+    b6_blank_texts_of_a_flow_are_problems,
+    b8_agents_of_a_flow_who_are_not_active_are_problems,
+);
 
 async fn problems(fixture: &Fixture, flow: Flow) -> Vec<String> {
     let request = ValidateFlowRequest { flow: Some(flow) };
@@ -26,4 +30,10 @@ async fn b6_the_problems_of_a_flow_are_answered_and_nothing_is_stored(mode: Mode
 async fn b6_blank_texts_of_a_flow_are_problems(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     assert_eq!(problems(&fixture, blank_flow()).await, BLANK_TEXTS);
+}
+
+async fn b8_agents_of_a_flow_who_are_not_active_are_problems(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let found = problems(&fixture, flow_to(&[GONE, ADA, new_id()])).await;
+    assert_eq!(found, ["flow.steps[1].hand_off.agent_id", "flow.steps[3].hand_off.agent_id"]);
 }
