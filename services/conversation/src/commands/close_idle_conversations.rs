@@ -14,7 +14,7 @@ use crate::{
     error::ConversationError,
     store::{
         NewRows, closing_facts,
-        conversation_batch::{self, LockedRows, conversation_batch},
+        conversation_batch::{self, BatchContext, BatchRequest, BatchRows, Locking, conversation_batch},
     },
 };
 
@@ -93,10 +93,11 @@ async fn close_batch(app: &App, batch: &[&IdleTimeout]) -> Result<Vec<Option<Idl
     let store = conversation_batch(&app.db);
     let mut tx = app.db.begin_batch().await?;
     let keys: Vec<_> = batch.iter().map(|timeout| (timeout.account, timeout.conversation)).collect();
-    let LockedRows { mut conversations, busy, unreadable } = store.lock(&tx, &keys).await?;
+    let wanted = BatchRequest { conversations: keys, clock_offset: tx.clock_offset(), ..BatchRequest::default() };
+    // The time is read after the lock: a message that committed before counts, one that comes later finds the close.
+    let (BatchRows { mut conversations, busy, unreadable }, BatchContext { now, .. }) =
+        store.load(&tx, &wanted, Locking::Lock).await?;
     let facts = closing_facts::find_many(tx.conn(), &conversations.values().collect::<Vec<_>>()).await?;
-    // Read after the lock: a message that committed before counts, one that comes later finds the close.
-    let now = tx.now().await?;
     let mut rows = NewRows::new(now);
     let mut outcomes = Vec::with_capacity(batch.len());
     for timeout in batch {

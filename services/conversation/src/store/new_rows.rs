@@ -1,5 +1,7 @@
 //! Rows that are inserted beside the rows of conversations: entries, events, closing snapshots.
 
+use std::collections::BTreeMap;
+
 use frontdesk_bus::ChangeNotifier;
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
@@ -10,19 +12,19 @@ use uuid::Uuid;
 use super::{closing_snapshots, entity::entry, entries, events};
 use crate::domain::{ClosingSnapshot, Conversation, ConversationEvent};
 
-/// Taken from conversations whose rows are locked, in the order in which they happened.
+/// Taken from loaded conversations, in the order in which they happened.
 pub(crate) struct NewRows {
     pub(super) entries: Vec<entry::Model>,
     pub(super) events: Events,
     pub(super) snapshots: Vec<ClosingSnapshot>,
-    /// The conversations that changed, each once or more.
-    pub(super) changed: Vec<(AccountId, Uuid)>,
+    /// The conversations that changed, with the version of the row that was loaded.
+    pub(super) changed: BTreeMap<(AccountId, Uuid), i64>,
 }
 
 impl NewRows {
     /// No rows. `now`: time by the database's clock.
     pub(crate) fn new(now: Time) -> Self {
-        Self { entries: Vec::new(), events: Events::new(now), snapshots: Vec::new(), changed: Vec::new() }
+        Self { entries: Vec::new(), events: Events::new(now), snapshots: Vec::new(), changed: BTreeMap::new() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -35,7 +37,7 @@ impl NewRows {
         if !conversation.has_changed() {
             return Ok(());
         }
-        self.changed.push((conversation.account, conversation.id));
+        self.changed.entry((conversation.account, conversation.id)).or_insert(conversation.version);
         for new in conversation.new_entries.drain(..) {
             self.entries.push(entry::Model::new(conversation.account, new)?);
         }
@@ -53,7 +55,7 @@ impl NewRows {
 
     /// Inserts the rows.
     pub(super) async fn insert(self, tx: &mut Tx, notifier: &ChangeNotifier) -> Result<(), DbErr> {
-        notify_on_commit(tx, notifier, self.changed.into_iter().map(|(_, id)| id).collect());
+        notify_on_commit(tx, notifier, self.changed.into_keys().map(|(_, id)| id).collect());
         entries::insert(tx, self.entries).await?;
         closing_snapshots::insert(tx, self.snapshots).await?;
         self.events.insert(tx).await

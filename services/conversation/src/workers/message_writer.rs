@@ -4,7 +4,10 @@
 //! requests queue (`message_queue.rs`) and are written together. Each member is decided by itself, on its conversation as the
 //! members before it left it: a member that is rejected, repeated or unknown affects no other, and when a batch cannot be
 //! written as a whole, its members are written one by one. A batch waits for no lock: a message whose conversation another
-//! transaction has locked is given back.
+//! transaction has locked, or changed since it was loaded, is given back.
+//!
+//! On PostgreSQL the first attempt locks nothing. It loads the conversations with one statement, and saves with another one
+//! those that have not changed since, which is a transaction of its own: two round trips in all. A further attempt locks.
 //!
 //! A caller is answered after the commit. After a lost connection it is unknown whether the batch was committed, so the caller
 //! repeats with the same request id.
@@ -14,7 +17,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 use frontdesk_bus::ChangeNotifier;
 use frontdesk_clock::Clock;
 use frontdesk_db::{AccountId, Db, is_connection_lost};
-use frontdesk_idempotency::{ClaimError, Key};
+use frontdesk_idempotency::{ClaimError, Key, is_id_taken};
 use futures::FutureExt;
 use sea_orm::DbErr;
 use tokio::{sync::oneshot, time::Instant};
@@ -26,7 +29,7 @@ use crate::{
     store::{
         NewRows,
         conversation_batch::{
-            self as store, BatchContext, ContextRequest, ConversationBatch, LockedConversations, LockedRows, RowKey,
+            self as store, BatchContext, BatchRequest, BatchRows, ConversationBatch, Locking, RowKey,
         },
         display_names::DisplayNames,
     },
@@ -112,6 +115,9 @@ enum BatchError {
 
 impl From<DbErr> for BatchError {
     fn from(error: DbErr) -> Self {
+        if is_id_taken(&error) {
+            return Self::RequestIdTaken;
+        }
         if is_connection_lost(&error) {
             tracing::warn!(%error, "the connection was lost while a batch of messages was written");
             return Self::ConnectionLost;
@@ -138,7 +144,10 @@ impl BatchWriter {
         if batch.is_empty() {
             return batch;
         }
-        match self.try_batch(&batch).await {
+        // A message that waited for a lock may wait for ever if others change its conversation again and again.
+        let is_first = batch.iter().all(|queued| queued.locked_since.is_none());
+        let locking = if is_first { self.store.first_attempt() } else { Locking::Lock };
+        match self.try_batch(&batch, locking).await {
             Ok(attempts) => {
                 let pairs = batch.into_iter().zip(attempts);
                 pairs.filter_map(|(queued, attempt)| answer_unless_locked(queued, attempt)).collect()
@@ -167,7 +176,7 @@ impl BatchWriter {
 
     async fn write_one(&self, queued: &QueuedWrite) -> Attempt {
         for _ in 0..MAX_ATTEMPTS {
-            return match self.try_batch(std::slice::from_ref(queued)).await {
+            return match self.try_batch(std::slice::from_ref(queued), Locking::Lock).await {
                 Ok(mut attempts) => attempts.pop().unwrap_or(Some(Err(WriteError::ConnectionLost))),
                 // The next attempt finds the id that another transaction used.
                 Err(BatchError::RequestIdTaken) => continue,
@@ -196,49 +205,48 @@ impl BatchWriter {
         }
     }
 
-    async fn try_batch(&self, batch: &[QueuedWrite]) -> Result<Vec<Attempt>, BatchError> {
+    async fn try_batch(&self, batch: &[QueuedWrite], locking: Locking) -> Result<Vec<Attempt>, BatchError> {
         // A bug that one message meets must not end the worker.
-        AssertUnwindSafe(self.write_batch(batch)).catch_unwind().await.unwrap_or(Err(BatchError::Panicked))
+        AssertUnwindSafe(self.write_batch(batch, locking)).catch_unwind().await.unwrap_or(Err(BatchError::Panicked))
     }
 
     /// Writes the batch and returns each member's result, or writes nothing.
-    async fn write_batch(&self, batch: &[QueuedWrite]) -> Result<Vec<Attempt>, BatchError> {
-        let mut tx = self.db.begin_batch().await?;
-        let keys: Vec<_> = batch.iter().map(QueuedWrite::row).collect();
-        let mut locked = self.store.lock(&tx, &keys).await?;
-        let wanted = self.context_request(batch, &locked.conversations);
-        let mut context = self.store.load_context(&tx, wanted).await?;
+    async fn write_batch(&self, batch: &[QueuedWrite], locking: Locking) -> Result<Vec<Attempt>, BatchError> {
+        let mut tx = match locking {
+            Locking::Lock => self.db.begin_batch().await?,
+            Locking::Optimistic => self.db.begin_statement(),
+        };
+        let (mut loaded, mut context) = self.store.load(&tx, &self.batch_request(batch), locking).await?;
 
         let mut rows = NewRows::new(context.now);
         let mut results = Vec::with_capacity(batch.len());
         for queued in batch {
-            let is_busy = locked.busy.contains(&queued.row());
-            results.push(if is_busy { None } else { Some(append(queued, &mut locked, &mut context, &mut rows)?) });
+            let is_busy = loaded.busy.contains(&queued.row());
+            results.push(if is_busy { None } else { Some(append(queued, &mut loaded, &mut context, &mut rows)?) });
         }
         if rows.is_empty() {
             return Ok(results);
         }
 
         let requests = context.requests;
-        if !store::save(&*self.store, &mut tx, &self.notifier, &locked.conversations, rows, requests).await? {
-            return Err(BatchError::RequestIdTaken);
-        }
+        let unsaved = store::save(&*self.store, &mut tx, &self.notifier, &loaded.conversations, rows, requests).await?;
         // After a failed commit, whatever its error, nothing is known about the batch.
         tx.commit().await.map_err(|error| {
             tracing::warn!(%error, "it is unknown whether a batch of messages was committed");
             BatchError::ConnectionLost
         })?;
+        for (queued, result) in batch.iter().zip(&mut results) {
+            result.take_if(|_| unsaved.contains(&queued.row()));
+        }
         Ok(results)
     }
 
-    fn context_request<'a>(&self, batch: &'a [QueuedWrite], conversations: &LockedConversations) -> ContextRequest<'a> {
+    fn batch_request<'a>(&self, batch: &'a [QueuedWrite]) -> BatchRequest<'a> {
         let requests = batch.iter().map(|queued| &queued.request);
-        ContextRequest {
+        BatchRequest {
+            conversations: distinct(batch.iter().map(QueuedWrite::row)),
             keys: requests.clone().map(|request| &request.key).collect(),
             agents: distinct(requests.filter_map(|request| Some((request.account, request.message.agent()?)))),
-            bots: distinct(conversations.values().filter_map(|conversation| {
-                conversation.session_in_charge().map(|session| (conversation.account, session.bot))
-            })),
             clock_offset: self.clock.offset(),
         }
     }
@@ -247,15 +255,15 @@ impl BatchWriter {
 /// Decides one member, on what the members before it left.
 fn append(
     queued: &QueuedWrite,
-    locked: &mut LockedRows,
+    loaded: &mut BatchRows,
     context: &mut BatchContext,
     rows: &mut NewRows,
 ) -> Result<WriteResult, DbErr> {
     let WriteRequest { account, conversation, message, key } = &queued.request;
-    if let Some(error) = locked.unreadable.get(&queued.row()) {
+    if let Some(error) = loaded.unreadable.get(&queued.row()) {
         return Ok(Err(WriteError::Db(DbErr::Custom(error.clone()))));
     }
-    let found = locked.conversations.get_mut(&(*account, *conversation));
+    let found = loaded.conversations.get_mut(&(*account, *conversation));
     let Some(conversation) = found.filter(|conversation| message.may_address(conversation)) else {
         return Ok(Err(WriteError::NotFound));
     };
@@ -271,7 +279,7 @@ fn append(
         Err(rejection) => return Ok(Err(WriteError::Rejected(rejection, Box::new(conversation.clone())))),
     };
     rows.take_from(conversation, &queued.traceparent)?;
-    context.requests.store_result(key, &entry.sequence, context.now)?;
+    context.requests.store_result(key, &entry.sequence, conversation.id, context.now)?;
     let names = context.author_name(*account, &entry);
     Ok(Ok(WriteOutcome::Appended(Box::new(entry), names)))
 }

@@ -1,6 +1,7 @@
 //! What the message writer promises, on SQLite and on PostgreSQL.
 
 use std::{
+    collections::HashSet,
     sync::{
         Mutex as SyncMutex,
         atomic::{AtomicU32, Ordering},
@@ -140,7 +141,7 @@ impl Fixture {
         rows.iter().map(|row| (row.try_get("", "aggregate_id").unwrap(), row.try_get("", "version").unwrap())).collect()
     }
 
-    /// Runs this once, in the next batch after its context was loaded and before it is saved.
+    /// Runs this once, in the next batch after it was loaded and before it is saved.
     fn before_save(&mut self, then: impl FnOnce() -> BoxFuture<'static, ()> + Send + 'static) {
         let inner = self.writer.store.clone();
         self.writer.store = Arc::new(Interrupted { inner, before_save: SyncMutex::new(Some(Box::new(then))) });
@@ -157,12 +158,17 @@ struct Interrupted {
 
 #[async_trait::async_trait]
 impl ConversationBatch for Interrupted {
-    async fn lock(&self, tx: &Tx, conversations: &[RowKey]) -> Result<LockedRows, DbErr> {
-        self.inner.lock(tx, conversations).await
+    fn first_attempt(&self) -> Locking {
+        self.inner.first_attempt()
     }
 
-    async fn load_context(&self, tx: &Tx, wanted: ContextRequest<'_>) -> Result<BatchContext, DbErr> {
-        self.inner.load_context(tx, wanted).await
+    async fn load(
+        &self,
+        tx: &Tx,
+        wanted: &BatchRequest<'_>,
+        locking: Locking,
+    ) -> Result<(BatchRows, BatchContext), DbErr> {
+        self.inner.load(tx, wanted, locking).await
     }
 
     async fn save_rows(
@@ -171,7 +177,7 @@ impl ConversationBatch for Interrupted {
         changed: &[&Conversation],
         rows: NewRows,
         requests: RequestBatch,
-    ) -> Result<u64, DbErr> {
+    ) -> Result<HashSet<RowKey>, DbErr> {
         let interruption = self.before_save.lock().unwrap().take();
         if let Some(interruption) = interruption {
             interruption().await;
@@ -374,6 +380,37 @@ async fn c12_a_repeat_that_waited_for_the_lock_gets_the_first_answer_though_the_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c3_a_conversation_that_changed_since_it_was_loaded_is_decided_again_and_affects_no_other() {
+    let mut fixture = fixture(Mode::Distributed).await;
+    let (here, there) = (fixture.start("a").await, fixture.start("b").await);
+    let replica = BatchWriter::new(
+        &fixture.writer.db,
+        &fixture.writer.clock,
+        &ChangeNotifier::default(),
+        store::conversation_batch(&fixture.writer.db),
+    );
+    let (earlier, written) = QueuedWrite::new(fixture.message(here, "earlier"));
+    fixture.before_save(move || {
+        Box::pin(async move {
+            assert!(replica.write(vec![earlier]).await.is_empty());
+        })
+    });
+    let requests = [fixture.message(here, "one"), fixture.message(there, "other"), fixture.message(here, "two")];
+    let (batch, answers): (Vec<_>, Vec<_>) = requests.into_iter().map(QueuedWrite::new).unzip();
+    let changed = fixture.writer.write(batch).await;
+    assert_eq!(changed.len(), 2, "the messages of the conversation that changed are given back");
+    assert_eq!(fixture.thread(there).await, ["other"]);
+    assert_eq!(fixture.thread(here).await, ["earlier"]);
+    assert!(fixture.writer.write(changed).await.is_empty());
+    let answers: Vec<_> = join_all(answers).await.into_iter().map(|answer| sequence(&answer.unwrap())).collect();
+    assert_eq!((sequence(&written.await.unwrap()), answers), (2, vec![3, 2, 4]));
+    assert_eq!(fixture.thread(here).await, ["earlier", "one", "two"]);
+    let conversation = fixture.conversation(here).await;
+    let events = fixture.events().await.into_iter().filter(|(of, _)| *of == here);
+    assert!(events.map(|(_, version)| version).eq(1..=conversation.version), "one event for each change, and no other");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c3_a_locked_conversation_delays_only_its_own_messages_and_they_keep_their_order() {
     let fixture = fixture(Mode::Distributed).await;
     let held = fixture.start("held").await;
@@ -426,7 +463,7 @@ async fn a_lost_connection_is_reported_to_every_member_and_the_same_requests_can
     fixture.before_save(move || {
         Box::pin(async move {
             let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE \
-                datname = current_database() AND pid <> pg_backend_pid() AND state LIKE 'idle in%'";
+                datname = current_database() AND pid <> pg_backend_pid() AND query LIKE 'WITH conversation%'";
             db.read().execute_unprepared(terminate).await.unwrap();
         })
     });

@@ -29,10 +29,18 @@ pub use retention::{Retention, delete_expired, delete_expired_once};
 pub use row_level_security::Read;
 pub use sea_orm::DbErr;
 pub use settings::{AddressError, DatabaseUrl, DbSettings};
-pub use transaction::Tx;
+pub use transaction::{Connection, Tx};
 
 /// Maximum number of connections for [`Db::begin_batch`] (PostgreSQL), opened at first use and beside those of the settings.
 const BATCH_CONNECTIONS: u32 = 4;
+
+/// For PostgreSQL: the condition that the query returns the value, for a statement of [`Db::begin_batch`].
+///
+/// With IS TRUE the planner keeps the query as a subquery and hashes its rows. It makes a plain IN a join, which compares each
+/// value with each row.
+pub fn is_in(value: &str, query: &str) -> String {
+    format!("({value} IN ({query})) IS TRUE")
+}
 
 /// A service's database. Clones share it.
 #[derive(Clone)]
@@ -93,6 +101,12 @@ impl Db {
         self.begin_on(&self.batch, None).await
     }
 
+    /// Like [`Self::begin_batch`] (PostgreSQL), for a write in one statement, which commits by itself: no round trips to begin and
+    /// to commit. After an error of the statement nothing was written, unless the connection was lost.
+    pub fn begin_statement(&self) -> Tx {
+        self.tx(Connection::Pool(self.batch.clone()))
+    }
+
     async fn begin_on(&self, pool: &DatabaseConnection, first: Option<String>) -> Result<Tx, DbErr> {
         let options = TransactionOptions {
             // A deferred transaction that reads first fails at once when another one wrote meanwhile, whatever the busy
@@ -100,12 +114,11 @@ impl Db {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        Ok(Tx {
-            inner: transaction::begin(pool, options, first).await?,
-            clock: self.clock.clone(),
-            outbox: self.outbox.clone(),
-            on_commit: Vec::new(),
-        })
+        Ok(self.tx(Connection::Transaction(transaction::begin(pool, options, first).await?)))
+    }
+
+    fn tx(&self, conn: Connection) -> Tx {
+        Tx { conn, clock: self.clock.clone(), outbox: self.outbox.clone(), on_commit: Vec::new() }
     }
 
     /// Whether it is SQLite; otherwise it is PostgreSQL.

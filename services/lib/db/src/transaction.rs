@@ -1,17 +1,17 @@
 //! A transaction that may write.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use frontdesk_clock::{Clock, Time};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement, TransactionOptions,
-    TransactionTrait, prelude::Uuid,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement,
+    TransactionOptions, TransactionTrait, prelude::Uuid,
 };
 use tokio::sync::Notify;
 
 /// A transaction that may write. Dropping it without a commit rolls it back.
 pub struct Tx {
-    pub(crate) inner: DatabaseTransaction,
+    pub(crate) conn: Connection,
     pub(crate) clock: Clock,
     pub(crate) outbox: Arc<Notify>,
     pub(crate) on_commit: Vec<Box<dyn FnOnce() + Send + Sync>>,
@@ -19,14 +19,19 @@ pub struct Tx {
 
 impl Tx {
     /// For statements.
-    pub fn conn(&self) -> &DatabaseTransaction {
-        &self.inner
+    pub fn conn(&self) -> &Connection {
+        &self.conn
     }
 
     /// The time by the database's clock, the one clock that decides about its rows. SQLite lives in this process: its clock
     /// is the process's.
     pub async fn now(&self) -> Result<Time, DbErr> {
-        now(&self.inner, &self.clock).await
+        now(&self.conn, &self.clock).await
+    }
+
+    /// How far the process's clock was moved forward.
+    pub fn clock_offset(&self) -> Duration {
+        self.clock.offset()
     }
 
     /// The id of a new row ([`Clock::new_id`]).
@@ -47,11 +52,60 @@ impl Tx {
 
     /// Commits, then calls the actions given to [`Self::on_commit`], in their order.
     pub async fn commit(self) -> Result<(), DbErr> {
-        fail::fail_point!("before-commit", |_| std::process::abort());
-        self.inner.commit().await?;
+        if let Connection::Transaction(transaction) = self.conn {
+            fail::fail_point!("before-commit", |_| std::process::abort());
+            transaction.commit().await?;
+        }
         fail::fail_point!("after-commit", |_| std::process::abort());
         self.on_commit.into_iter().for_each(|action| action());
         Ok(())
+    }
+}
+
+/// What the statements of a [`Tx`] are executed on.
+pub enum Connection {
+    /// An open transaction.
+    Transaction(DatabaseTransaction),
+    /// A pool: each statement is a transaction of its own ([`Db::begin_statement`](crate::Db::begin_statement)).
+    Pool(DatabaseConnection),
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Connection {
+    fn get_database_backend(&self) -> DbBackend {
+        match self {
+            Self::Transaction(transaction) => transaction.get_database_backend(),
+            Self::Pool(pool) => pool.get_database_backend(),
+        }
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        match self {
+            Self::Transaction(transaction) => transaction.execute_raw(statement).await,
+            Self::Pool(pool) => pool.execute_raw(statement).await,
+        }
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        match self {
+            Self::Transaction(transaction) => transaction.execute_unprepared(sql).await,
+            Self::Pool(pool) => pool.execute_unprepared(sql).await,
+        }
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        match self {
+            Self::Transaction(transaction) => transaction.query_one_raw(statement).await,
+            // sqlx returns the first row before the server has reported the commit of the statement.
+            Self::Pool(pool) => Ok(pool.query_all_raw(statement).await?.into_iter().next()),
+        }
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        match self {
+            Self::Transaction(transaction) => transaction.query_all_raw(statement).await,
+            Self::Pool(pool) => pool.query_all_raw(statement).await,
+        }
     }
 }
 

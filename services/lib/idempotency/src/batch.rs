@@ -1,21 +1,20 @@
 //! The keys of many requests: looked up with one statement, stored with one.
 //!
-//! A batch claims nothing: its writer locks its rows, looks the keys up, decides and stores the results. Only an id that is used
-//! at the same time for a row outside the batch can interfere; [`RequestBatch::insert`] then stores fewer results than expected.
+//! A batch claims nothing: its writer reads its rows, looks the keys up, decides and stores the results. An id that is used at
+//! the same time for another row violates the primary key then ([`is_id_taken`]).
 
 use std::collections::HashMap;
 
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{Tx, is_in, violated_unique_index};
 use sea_orm::{
-    Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryResult, Set, Value,
-    entity::prelude::*,
-    sea_query::{ExprTrait, OnConflict},
+    Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, IntoActiveModel, QueryResult, Value,
+    entity::prelude::*, sea_query::ExprTrait,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    entity::{ActiveModel, Column, Entity, Model},
+    entity::{Column, Entity, Model},
     key::{ClaimError, Key},
 };
 
@@ -25,7 +24,13 @@ type Id = (Uuid, String, String);
 #[derive(Debug, Default)]
 pub struct RequestBatch {
     rows: HashMap<Id, Model>,
-    new: Vec<Id>,
+    /// With the row that each changes.
+    new: Vec<(Id, Uuid)>,
+}
+
+/// True: the statement was refused because another transaction used one of the request ids after they were looked up.
+pub fn is_id_taken(error: &DbErr) -> bool {
+    violated_unique_index(error).is_some_and(|index| index == "requests_pk" || index.starts_with("requests."))
 }
 
 impl RequestBatch {
@@ -78,10 +83,10 @@ impl RequestBatch {
         self.rows.get(&key.id()).map(|first| key.result_of(first)).transpose()
     }
 
-    /// Adds a reference to what the request made, to be stored by [`Self::insert`].
-    pub fn store_result<T: Serialize>(&mut self, key: &Key, result: &T, now: Time) -> Result<(), DbErr> {
+    /// Adds a reference to what the request made, to be stored by [`Self::insert`]. `changed`: the row that it changed.
+    pub fn store_result<T: Serialize>(&mut self, key: &Key, result: &T, changed: Uuid, now: Time) -> Result<(), DbErr> {
         let result = serde_json::to_string(result).map_err(|error| DbErr::Type(error.to_string()))?;
-        self.new.push(key.id());
+        self.new.push((key.id(), changed));
         self.add_row(Model {
             account_id: key.account.0,
             actor: key.actor.clone(),
@@ -93,59 +98,48 @@ impl RequestBatch {
         Ok(())
     }
 
-    /// Number of requests that the batch makes.
-    pub fn new_count(&self) -> usize {
-        self.new.len()
-    }
-
-    /// Stores the requests that the batch makes and returns their number, which is less than [`Self::new_count`] when one of
-    /// the ids was used meanwhile.
-    pub async fn insert(self, tx: &Tx) -> Result<u64, DbErr> {
+    /// Stores the requests that the batch makes. Fails when one of the ids was used meanwhile ([`is_id_taken`]).
+    pub async fn insert(self, tx: &Tx) -> Result<(), DbErr> {
         if self.new.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
-        let rows = self.into_new().into_iter().map(|row| ActiveModel {
-            account_id: Set(row.account_id),
-            actor: Set(row.actor),
-            request_id: Set(row.request_id),
-            fingerprint: Set(row.fingerprint),
-            result: Set(row.result),
-            created_at: Set(row.created_at),
-        });
-        let primary_key = [Column::AccountId, Column::Actor, Column::RequestId];
-        Entity::insert_many(rows)
-            .on_conflict(OnConflict::columns(primary_key).do_nothing().to_owned())
-            .exec_without_returning(tx.conn())
-            .await
+        let rows = self.into_new().into_iter().map(|(row, _)| row.into_active_model().reset_all());
+        Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+        Ok(())
     }
 
     /// For PostgreSQL: [`Self::insert`] as a part of a larger statement, the same text for any number of requests, with
-    /// [`Self::PARAMETERS`] parameters from `$first` on.
-    pub fn insert_sql(first: usize) -> String {
-        let [accounts, actors, ids, fingerprints, results, times] = std::array::from_fn(|n| first + n);
+    /// [`Self::PARAMETERS`] parameters from `$first` on. Only requests whose row the query `changed` returns are stored.
+    pub fn insert_sql(first: usize, changed: &str) -> String {
+        let [accounts, actors, ids, fingerprints, results, times, rows] = std::array::from_fn(|n| first + n);
         format!(
-            "INSERT INTO requests (account_id, actor, request_id, fingerprint, result, created_at) SELECT * FROM unnest(\
+            "INSERT INTO requests (account_id, actor, request_id, fingerprint, result, created_at) \
+             SELECT account_id, actor, request_id, fingerprint, result, created_at FROM unnest(\
              ${accounts}::uuid[], ${actors}::text[], ${ids}::text[], ${fingerprints}::bytea[], ${results}::text[], \
-             ${times}::bigint[]) ON CONFLICT DO NOTHING"
+             ${times}::bigint[], ${rows}::uuid[]) \
+             AS new (account_id, actor, request_id, fingerprint, result, created_at, changed) \
+             WHERE {}",
+            is_in("changed", changed)
         )
     }
 
     /// Number of parameters of [`Self::insert_sql`].
-    pub const PARAMETERS: usize = 6;
+    pub const PARAMETERS: usize = 7;
 
     /// The parameters of [`Self::insert_sql`].
     pub fn into_values(self) -> [Value; Self::PARAMETERS] {
         let rows = self.into_new();
-        let accounts: Vec<Uuid> = rows.iter().map(|row| row.account_id).collect();
-        let times: Vec<i64> = rows.iter().map(|row| row.created_at).collect();
+        let accounts: Vec<Uuid> = rows.iter().map(|(row, _)| row.account_id).collect();
+        let times: Vec<i64> = rows.iter().map(|(row, _)| row.created_at).collect();
+        let changed: Vec<Uuid> = rows.iter().map(|(_, changed)| *changed).collect();
         let (mut actors, mut ids, mut fingerprints, mut results) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for row in rows {
+        for (row, _) in rows {
             actors.push(row.actor);
             ids.push(row.request_id);
             fingerprints.push(row.fingerprint);
             results.push(row.result.unwrap_or_default());
         }
-        [accounts.into(), actors.into(), ids.into(), fingerprints.into(), results.into(), times.into()]
+        [accounts.into(), actors.into(), ids.into(), fingerprints.into(), results.into(), times.into(), changed.into()]
     }
 
     fn add_row(&mut self, row: Model) {
@@ -153,8 +147,8 @@ impl RequestBatch {
     }
 
     /// The new rows, always in the same order, so that two batches at once do not deadlock.
-    fn into_new(mut self) -> Vec<Model> {
+    fn into_new(mut self) -> Vec<(Model, Uuid)> {
         self.new.sort_unstable();
-        self.new.iter().filter_map(|id| self.rows.remove(id)).collect()
+        self.new.iter().filter_map(|(id, changed)| Some((self.rows.remove(id)?, *changed))).collect()
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use frontdesk_db::{Retention, Sql};
 
-pub use batch::RequestBatch;
+pub use batch::{RequestBatch, is_id_taken};
 pub use key::{ClaimError, Key};
 
 /// The table, for each service's migrations.

@@ -1,7 +1,7 @@
 //! The events of many changes, built one by one and written with one statement.
 
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{Tx, is_in};
 use frontdesk_proto::event::v1::Event;
 use prost::{Message, Name};
 use sea_orm::{ActiveValue::NotSet, DbErr, EntityTrait, Set, Value};
@@ -75,15 +75,16 @@ impl Events {
     }
 
     /// For PostgreSQL: [`Self::insert`] as a part of a larger statement, the same text for any number of events, with
-    /// [`Self::PARAMETERS`] parameters from `$first` on. Positions rise in the order of the events. The caller also calls
-    /// [`Tx::wake_outbox_on_commit`].
-    pub fn insert_sql(first: usize) -> String {
+    /// [`Self::PARAMETERS`] parameters from `$first` on. Only events whose aggregate the query `changed` returns are written.
+    /// Positions rise in the order of the events. The caller also calls [`Tx::wake_outbox_on_commit`].
+    pub fn insert_sql(first: usize, changed: &str) -> String {
         let [ids, accounts, aggregates, versions, events, at] = std::array::from_fn(|n| first + n);
         format!(
             "INSERT INTO outbox_events (event_id, account_id, aggregate_id, version, event, created_at) \
              SELECT event_id, account_id, aggregate_id, version, event, ${at} FROM unnest(\
              ${ids}::uuid[], ${accounts}::uuid[], ${aggregates}::uuid[], ${versions}::bigint[], ${events}::bytea[]) \
-             WITH ORDINALITY AS new (event_id, account_id, aggregate_id, version, event, number) ORDER BY number"
+             WITH ORDINALITY AS new (event_id, account_id, aggregate_id, version, event, number) WHERE {} ORDER BY number",
+            is_in("aggregate_id", changed)
         )
     }
 

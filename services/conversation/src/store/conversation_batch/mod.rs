@@ -27,21 +27,20 @@ use crate::domain::{Agent, Bot, Conversation, Entry, Owner, OwnerKind};
 /// Account and id of a row.
 pub(crate) type RowKey = (AccountId, Uuid);
 
-/// The locked conversations of a batch, by account and id.
-pub(crate) type LockedConversations = HashMap<RowKey, Conversation>;
+/// The conversations of a batch, by account and id.
+pub(crate) type BatchConversations = HashMap<RowKey, Conversation>;
 
 /// The rows of a batch. Those that are in none of the fields do not exist.
 #[derive(Debug, Default)]
-pub(crate) struct LockedRows {
-    /// Locked until the transaction ends.
-    pub(crate) conversations: LockedConversations,
-    /// Locked by another transaction. A batch does not wait for them: its other members would wait too.
+pub(crate) struct BatchRows {
+    pub(crate) conversations: BatchConversations,
+    /// Locked by another transaction, if the batch is to lock its rows. It does not wait: its other members would wait too.
     pub(crate) busy: HashSet<RowKey>,
     /// Rows with a value that this release does not know, and the error about it.
     pub(crate) unreadable: HashMap<RowKey, String>,
 }
 
-impl LockedRows {
+impl BatchRows {
     fn add(&mut self, row: &QueryResult) -> Result<(), DbErr> {
         let key = row_key(row)?;
         match conversation::Model::from_query_result(row, "") {
@@ -50,36 +49,45 @@ impl LockedRows {
         }
         Ok(())
     }
-
-    fn contains(&self, key: &RowKey) -> bool {
-        self.conversations.contains_key(key) || self.unreadable.contains_key(key)
-    }
 }
 
 fn row_key(row: &QueryResult) -> Result<RowKey, DbErr> {
     Ok((row.try_get("", "account_id")?, row.try_get("", "id")?))
 }
 
+/// Whether a batch locks the conversations that it loads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Locking {
+    /// They are locked until the transaction ends.
+    Lock,
+    /// They are not. Saving skips those that another transaction has changed or locked since.
+    Optimistic,
+}
+
 /// The steps of the transaction of a batch, in their order.
 #[async_trait::async_trait]
 pub(crate) trait ConversationBatch: Send + Sync {
-    /// Locks the conversations that exist and are not locked by another transaction.
-    async fn lock(&self, tx: &Tx, conversations: &[RowKey]) -> Result<LockedRows, DbErr>;
+    /// How a batch is tried first. A further attempt locks.
+    fn first_attempt(&self) -> Locking;
 
-    /// What the decisions need besides the conversations. A statement of its own after [`Self::lock`]: another transaction may
-    /// commit between the beginning of that one and its lock, and what it looked up beside the lock would be as of before that
-    /// commit (READ COMMITTED reads a statement as of its beginning).
-    async fn load_context(&self, tx: &Tx, wanted: ContextRequest<'_>) -> Result<BatchContext, DbErr>;
+    /// Loads the conversations that exist, and what the decisions need besides them, all as of one moment.
+    async fn load(
+        &self,
+        tx: &Tx,
+        wanted: &BatchRequest<'_>,
+        locking: Locking,
+    ) -> Result<(BatchRows, BatchContext), DbErr>;
 
-    /// Saves the rows of the conversations that changed, what was added to them, and the request ids. Returns the number of
-    /// request ids: fewer than given when another transaction used one of them after [`Self::load_context`]; roll back then.
+    /// Saves the rows of the conversations that changed, what was added to them, and the request ids. Returns the conversations
+    /// of which nothing was saved, because another transaction has changed or locked them since they were loaded. Fails when
+    /// another transaction has used one of the request ids since ([`frontdesk_idempotency::is_id_taken`]).
     async fn save_rows(
         &self,
         tx: &mut Tx,
         changed: &[&Conversation],
         rows: NewRows,
         requests: RequestBatch,
-    ) -> Result<u64, DbErr>;
+    ) -> Result<HashSet<RowKey>, DbErr>;
 }
 
 /// The implementation for this database.
@@ -87,14 +95,13 @@ pub(crate) fn conversation_batch(db: &Db) -> Arc<dyn ConversationBatch> {
     if db.is_sqlite() { Arc::new(sqlite::SqliteBatch) } else { Arc::new(postgres::PostgresBatch) }
 }
 
-/// What [`ConversationBatch::load_context`] looks up.
+/// What [`ConversationBatch::load`] looks up.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ContextRequest<'a> {
+pub(crate) struct BatchRequest<'a> {
+    pub(crate) conversations: Vec<RowKey>,
     pub(crate) keys: Vec<&'a Key>,
     /// The agents who write, each once.
     pub(crate) agents: Vec<RowKey>,
-    /// The bots in charge, each once.
-    pub(crate) bots: Vec<RowKey>,
     /// How far the process's clock was moved forward.
     pub(crate) clock_offset: Duration,
 }
@@ -139,26 +146,22 @@ impl BatchContext {
     }
 }
 
-/// Saves what was taken from the conversations, and their rows. Does nothing when nothing was taken. False: another
-/// transaction used one of the request ids meanwhile; roll back.
+/// Saves what was taken from the conversations, and their rows. Returns those of which nothing was saved; see
+/// [`ConversationBatch::save_rows`].
 pub(crate) async fn save(
     store: &dyn ConversationBatch,
     tx: &mut Tx,
     notifier: &ChangeNotifier,
-    conversations: &LockedConversations,
+    conversations: &BatchConversations,
     mut rows: NewRows,
     requests: RequestBatch,
-) -> Result<bool, DbErr> {
-    if rows.is_empty() {
-        return Ok(true);
+) -> Result<HashSet<RowKey>, DbErr> {
+    let changed: Vec<&Conversation> = rows.changed.keys().filter_map(|key| conversations.get(key)).collect();
+    if changed.is_empty() {
+        return Ok(HashSet::new());
     }
-    let mut changed = std::mem::take(&mut rows.changed);
-    changed.sort_unstable();
-    changed.dedup();
-    notify_on_commit(tx, notifier, changed.iter().map(|(_, id)| *id).collect());
+    notify_on_commit(tx, notifier, changed.iter().map(|one| one.id).collect());
     closing_snapshots::insert(tx, std::mem::take(&mut rows.snapshots)).await?;
     tx.wake_outbox_on_commit();
-    let changed: Vec<&Conversation> = changed.iter().filter_map(|key| conversations.get(key)).collect();
-    let expected = requests.new_count() as u64;
-    Ok(store.save_rows(tx, &changed, rows, requests).await? == expected)
+    store.save_rows(tx, &changed, rows, requests).await
 }

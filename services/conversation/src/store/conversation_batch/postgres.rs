@@ -1,5 +1,5 @@
-//! PostgreSQL: one statement locks the conversations, one loads the context, one saves everything. Their texts are the same
-//! for any number of rows, so each is prepared once.
+//! PostgreSQL: one statement loads the conversations and the context, or one locks and one loads the context; one saves
+//! everything. Their texts are the same for any number of rows, so each is prepared once.
 //!
 //! Lists travel as one array per column. sea-orm's arrays hold no NULLs: a column that may be NULL travels as a value that it
 //! never has (the zero UUID, zero, the empty text), and becomes NULL in the statement.
@@ -7,13 +7,13 @@
 use std::{collections::HashSet, sync::LazyLock};
 
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{Tx, is_in};
 use frontdesk_idempotency::RequestBatch;
 use frontdesk_outbox::Events;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, IdenStatic, Iterable, Statement, Value};
 use uuid::Uuid;
 
-use super::{BatchContext, ContextRequest, ConversationBatch, LockedRows, RowKey, row_key};
+use super::{BatchContext, BatchRequest, BatchRows, ConversationBatch, Locking, RowKey, row_key};
 use crate::{
     domain::Conversation,
     store::{
@@ -26,41 +26,49 @@ pub(super) struct PostgresBatch;
 
 #[async_trait::async_trait]
 impl ConversationBatch for PostgresBatch {
-    /// One statement while no row is absent or locked by another transaction; a second one tells those two apart.
-    async fn lock(&self, tx: &Tx, conversations: &[RowKey]) -> Result<LockedRows, DbErr> {
-        let mut wanted = conversations.to_vec();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let mut rows = LockedRows::default();
-        for row in tx.conn().query_all_raw(by_keys(&LOCK, &wanted)).await? {
-            rows.add(&row)?;
-        }
-        wanted.retain(|key| !rows.contains(key));
-        if !wanted.is_empty() {
-            let existing = tx.conn().query_all_raw(by_keys(EXISTING, &wanted)).await?;
-            let existing = existing.iter().map(row_key).collect::<Result<HashSet<_>, _>>()?;
-            rows.busy = wanted.into_iter().filter(|key| existing.contains(key)).collect();
-        }
-        Ok(rows)
+    fn first_attempt(&self) -> Locking {
+        Locking::Optimistic
     }
 
-    async fn load_context(&self, tx: &Tx, wanted: ContextRequest<'_>) -> Result<BatchContext, DbErr> {
-        let mut values: Vec<Value> = RequestBatch::select_values(wanted.keys.into_iter()).into();
-        for keys in [wanted.agents, wanted.bots] {
-            let (accounts, ids) = unzip(&keys);
-            values.extend([accounts.into(), ids.into()]);
-        }
-        let load = Statement::from_sql_and_values(DbBackend::Postgres, LOAD_CONTEXT.as_str(), values);
+    /// Rows that are to be locked are locked by a statement before: another transaction may commit between the beginning of that
+    /// one and its lock, and what it returned would be as of before that commit (READ COMMITTED reads a statement as of its
+    /// beginning).
+    async fn load(
+        &self,
+        tx: &Tx,
+        wanted: &BatchRequest<'_>,
+        locking: Locking,
+    ) -> Result<(BatchRows, BatchContext), DbErr> {
+        let (accounts, ids) = unzip(&wanted.conversations);
+        let conversations: [Value; 2] = [ids.into(), distinct(accounts).into()];
+        let locked = match locking {
+            Locking::Optimistic => None,
+            Locking::Lock => {
+                let lock = Statement::from_sql_and_values(DbBackend::Postgres, LOCK, conversations.clone());
+                let rows = tx.conn().query_all_raw(lock).await?;
+                Some(rows.iter().map(row_key).collect::<Result<HashSet<_>, _>>()?)
+            }
+        };
+        let (agent_accounts, agents) = unzip(&wanted.agents);
+        let keys = RequestBatch::select_values(wanted.keys.iter().copied());
+        let values = conversations.into_iter().chain(keys).chain([agent_accounts.into(), agents.into()]);
+        let load = Statement::from_sql_and_values(DbBackend::Postgres, LOAD.as_str(), values);
+        let mut rows = BatchRows::default();
         let mut context = BatchContext::new(Time(0), RequestBatch::default());
         for row in tx.conn().query_all_raw(load).await? {
             match row.try_get("", "kind")? {
+                CONVERSATION => rows.add(&row)?,
                 CLOCK => context.now = Time(row.try_get("", "created_at")?).plus(wanted.clock_offset),
                 REQUEST => context.requests.add(&row)?,
                 AGENT => context.add_agent(agent::Model::from_query_result(&row, "")?.into()),
                 _ => context.add_bot(bot::Model::from_query_result(&row, "")?.into()),
             }
         }
-        Ok(context)
+        if let Some(locked) = locked {
+            let busy = rows.conversations.extract_if(|key, _| !locked.contains(key));
+            rows.busy = busy.map(|(key, _)| key).collect();
+        }
+        Ok((rows, context))
     }
 
     async fn save_rows(
@@ -69,14 +77,19 @@ impl ConversationBatch for PostgresBatch {
         changed: &[&Conversation],
         rows: NewRows,
         requests: RequestBatch,
-    ) -> Result<u64, DbErr> {
+    ) -> Result<HashSet<RowKey>, DbErr> {
         let mut values = conversation_columns(changed);
+        values.push(rows.changed.into_values().collect::<Vec<_>>().into());
         values.extend(entry_columns(rows.entries));
         values.extend(requests.into_values());
         values.extend(rows.events.into_values(tx));
         let save = Statement::from_sql_and_values(DbBackend::Postgres, SAVE.as_str(), values);
-        let row = tx.conn().query_one_raw(save).await?.ok_or_else(|| DbErr::RecordNotFound("count".into()))?;
-        Ok(u64::try_from(row.try_get::<i64>("", "stored")?).unwrap_or(0))
+        let saved = tx.conn().query_all_raw(save).await?;
+        if saved.len() == changed.len() {
+            return Ok(HashSet::new());
+        }
+        let saved = saved.iter().map(|row| row.try_get("", "id")).collect::<Result<HashSet<Uuid>, _>>()?;
+        Ok(changed.iter().filter(|one| !saved.contains(&one.id)).map(|one| (one.account, one.id)).collect())
     }
 }
 
@@ -84,63 +97,95 @@ fn unzip(keys: &[RowKey]) -> (Vec<Uuid>, Vec<Uuid>) {
     keys.iter().map(|(account, id)| (account.0, *id)).unzip()
 }
 
-fn by_keys(sql: &str, keys: &[RowKey]) -> Statement {
-    let (mut accounts, ids) = unzip(keys);
-    accounts.dedup();
-    Statement::from_sql_and_values(DbBackend::Postgres, sql, [ids.into(), accounts.into()])
+fn distinct(mut ids: Vec<Uuid>) -> Vec<Uuid> {
+    ids.sort_unstable();
+    ids.dedup();
+    ids
 }
 
-/// The rows that exist, locked or not.
-const EXISTING: &str = "SELECT account_id, id FROM conversations WHERE id = ANY ($1) AND account_id = ANY ($2)";
+/// Nothing waits for a lock, so the order of the rows does not matter.
+const LOCK: &str =
+    "SELECT account_id, id FROM conversations WHERE id = ANY ($1) AND account_id = ANY ($2) FOR UPDATE SKIP LOCKED";
 
-/// Columns by name: a prepared `*` breaks when a migration adds one.
-static LOCK: LazyLock<String> = LazyLock::new(|| {
-    let columns: Vec<&str> = conversation::Column::iter().map(|column| column.as_str()).collect();
-    format!(
-        "SELECT {} FROM conversations WHERE id = ANY ($1) AND account_id = ANY ($2) ORDER BY id FOR UPDATE SKIP LOCKED",
-        columns.join(", ")
-    )
-});
-
-// Kinds of the rows that LOAD_CONTEXT returns.
+// Kinds of the rows that LOAD returns.
 const CLOCK: i32 = 0;
-const REQUEST: i32 = 1;
-const AGENT: i32 = 2;
-const BOT: i32 = 3;
+const CONVERSATION: i32 = 1;
+const REQUEST: i32 = 2;
+const AGENT: i32 = 3;
+const BOT: i32 = 4;
 
-static LOAD_CONTEXT: LazyLock<String> = LazyLock::new(|| {
-    let requests = RequestBatch::select_sql(1);
+/// The columns that LOAD returns besides those of the conversations, with their types.
+const OTHER_COLUMNS: [(&str, &str); 8] = [
+    ("name", "text"),
+    ("active", "boolean"),
+    ("deleted", "boolean"),
+    ("timeout_us", "bigint"),
+    ("actor", "text"),
+    ("request_id", "text"),
+    ("fingerprint", "bytea"),
+    ("result", "text"),
+];
+
+/// Each kind of row has the columns of all kinds; those that it lacks are NULL. Columns by name: a prepared `*` breaks when a
+/// migration adds one.
+static LOAD: LazyLock<String> = LazyLock::new(|| {
+    let of_conversations: Vec<&str> = conversation::Column::iter().map(|column| column.as_str()).collect();
+    let select = |kind: i32, own: &[&str]| {
+        let of_conversation = of_conversations.iter().map(|column| (*column, None));
+        let others = OTHER_COLUMNS.iter().map(|(column, sql_type)| (*column, Some(*sql_type)));
+        let columns = of_conversation.chain(others).map(|(column, sql_type)| match (own.contains(&column), sql_type) {
+            (true, _) => column.to_owned(),
+            (false, Some(sql_type)) => format!("NULL::{sql_type} AS {column}"),
+            (false, None) => format!("NULL AS {column}"),
+        });
+        format!("SELECT {kind} AS kind, {}", columns.collect::<Vec<_>>().join(", "))
+    };
     format!(
-        "SELECT {CLOCK} AS kind, NULL::uuid AS account_id, NULL::uuid AS id, NULL::text AS name, NULL::boolean AS active, \
-           NULL::boolean AS deleted, NULL::bigint AS timeout_us, NULL::bigint AS version, NULL::text AS actor, \
-           NULL::text AS request_id, NULL::bytea AS fingerprint, NULL::text AS result, \
-           (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS created_at \
-         UNION ALL \
-         SELECT {REQUEST}, account_id, NULL, NULL, NULL, NULL, NULL, NULL, actor, request_id, fingerprint, result, created_at \
-           FROM ({requests}) AS request \
-         UNION ALL \
-         SELECT {AGENT}, agent.account_id, agent.id, name, active, NULL, NULL, version, NULL, NULL, NULL, NULL, NULL \
-           FROM unnest($4::uuid[], $5::uuid[]) AS wanted (account_id, id) CROSS JOIN LATERAL (\
-             SELECT * FROM agents WHERE agents.account_id = wanted.account_id AND agents.id = wanted.id LIMIT 1) AS agent \
-         UNION ALL \
-         SELECT {BOT}, bot.account_id, bot.id, name, NULL, deleted, timeout_us, version, NULL, NULL, NULL, NULL, NULL \
-           FROM unnest($6::uuid[], $7::uuid[]) AS wanted (account_id, id) CROSS JOIN LATERAL (\
-             SELECT * FROM bots WHERE bots.account_id = wanted.account_id AND bots.id = wanted.id LIMIT 1) AS bot"
+        "WITH conversation AS (
+           SELECT {} FROM conversations WHERE id = ANY ($1) AND account_id = ANY ($2)
+         )
+         {} FROM conversation
+         UNION ALL
+         {} FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS created_at) AS clock
+         UNION ALL
+         {} FROM ({}) AS request
+         UNION ALL
+         {} FROM unnest($6::uuid[], $7::uuid[]) AS wanted (of_account, agent) CROSS JOIN LATERAL (
+           SELECT * FROM agents WHERE account_id = of_account AND id = agent LIMIT 1) AS agent
+         UNION ALL
+         {} FROM (SELECT DISTINCT account_id AS of_account, bot_id AS bot FROM conversation WHERE bot_in_charge) AS wanted
+           CROSS JOIN LATERAL (SELECT * FROM bots WHERE account_id = of_account AND id = bot LIMIT 1) AS bot",
+        of_conversations.join(", "),
+        select(CONVERSATION, &of_conversations),
+        select(CLOCK, &["created_at"]),
+        select(REQUEST, &["account_id", "actor", "request_id", "fingerprint", "result", "created_at"]),
+        RequestBatch::select_sql(3),
+        select(AGENT, &["account_id", "id", "name", "active", "version"]),
+        select(BOT, &["account_id", "id", "name", "deleted", "timeout_us", "version"]),
     )
 });
 
-/// Number of parameters that hold columns of conversations and of entries.
-const CONVERSATION_COLUMNS: usize = 17;
+/// Number of parameters that hold columns of conversations, with the version of the row that was loaded, and of entries.
+const CONVERSATION_COLUMNS: usize = 18;
 const ENTRY_COLUMNS: usize = 9;
 
+/// Saves the conversations that are as they were loaded, and no others: what was read without a lock may have changed since.
 static SAVE: LazyLock<String> = LazyLock::new(|| {
     let entries = CONVERSATION_COLUMNS + 1;
     let requests = entries + ENTRY_COLUMNS;
     let events = requests + RequestBatch::PARAMETERS;
     let [id, sequence, visible, account, kind, author, content, at, request] = std::array::from_fn(|n| entries + n);
-    let (requests, events) = (RequestBatch::insert_sql(requests), Events::insert_sql(events));
+    let unchanged = "SELECT id FROM unchanged";
     format!(
-        "WITH saved_conversations AS (
+        "WITH unchanged AS MATERIALIZED (
+           SELECT new.* FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::bigint[],
+             $8::boolean[], $9::boolean[], $10::bigint[], $11::bigint[], $12::integer[], $13::text[], $14::bigint[],
+             $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[]) AS new (id, account_id, contact_id, status,
+             assignee_kind, assignee_id, epoch, bot_in_charge, had_agent, last_sequence, last_visitor_sequence, close_number,
+             close_reason, closed_at, last_visitor_activity_at, last_activity_at, version, version_before)
+           JOIN conversations AS old ON old.id = new.id AND old.account_id = new.account_id AND old.version = version_before
+           FOR UPDATE OF old SKIP LOCKED
+         ), saved_conversations AS (
            UPDATE conversations AS old SET
              contact_id = NULLIF(new.contact_id, '{nil}'), status = new.status,
              assignee_kind = NULLIF(new.assignee_kind, ''), assignee_id = NULLIF(new.assignee_id, '{nil}'),
@@ -149,12 +194,7 @@ static SAVE: LazyLock<String> = LazyLock::new(|| {
              close_number = new.close_number, close_reason = NULLIF(new.close_reason, ''),
              closed_at = NULLIF(new.closed_at, 0), last_visitor_activity_at = new.last_visitor_activity_at,
              last_activity_at = new.last_activity_at, version = new.version
-           FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::bigint[], $8::boolean[],
-             $9::boolean[], $10::bigint[], $11::bigint[], $12::integer[], $13::text[], $14::bigint[], $15::bigint[],
-             $16::bigint[], $17::bigint[]) AS new (id, account_id, contact_id, status, assignee_kind, assignee_id, epoch,
-             bot_in_charge, had_agent, last_sequence, last_visitor_sequence, close_number, close_reason, closed_at,
-             last_visitor_activity_at, last_activity_at, version)
-           WHERE old.id = new.id
+           FROM unchanged AS new WHERE old.id = new.id
          ), saved_entries AS (
            INSERT INTO entries (conversation_id, sequence, visitor_sequence, account_id, author_kind, author_id, content,
              created_at, request_id)
@@ -163,11 +203,15 @@ static SAVE: LazyLock<String> = LazyLock::new(|| {
            FROM unnest(${id}::uuid[], ${sequence}::bigint[], ${visible}::bigint[], ${account}::uuid[], ${kind}::text[],
              ${author}::text[], ${content}::text[], ${at}::bigint[], ${request}::text[]) AS new (conversation_id, sequence,
              visitor_sequence, account_id, author_kind, author_id, content, created_at, request_id)
+           WHERE {is_unchanged}
          ), saved_events AS (
            {events}
          ), saved_requests AS (
-           {requests} RETURNING 1
-         ) SELECT count(*) AS stored FROM saved_requests",
+           {requests}
+         ) {unchanged}",
+        is_unchanged = is_in("conversation_id", unchanged),
+        events = Events::insert_sql(events, unchanged),
+        requests = RequestBatch::insert_sql(requests, unchanged),
         nil = Uuid::nil(),
     )
 });
