@@ -1,6 +1,6 @@
 //! `ThreadService`.
 
-use frontdesk_api::{CommonUpdates, WatchTarget, page_size, parse_id, validated, watch_stream};
+use frontdesk_api::{CommonUpdates, Items, WatchTarget, page_size, parse_id, validated, watch_stream};
 use frontdesk_idempotency::Key;
 use frontdesk_proto::{
     conversation::v1::{
@@ -93,7 +93,8 @@ impl ThreadService for Threads {
             async move {
                 let (page, names) = queries::watch_entries(&app, account, id, after).await?;
                 let response = |entry| watch_response(Update::Entry(convert::entry(entry, &names)));
-                Ok(page.entries.iter().map(|entry| (entry.sequence, response(entry))).collect())
+                let items = page.entries.iter().map(|entry| (entry.sequence, response(entry))).collect();
+                Ok(Items { items, has_more: page.has_more })
             }
         };
         Ok(Response::new(Box::pin(watch_stream(target, shutdown, read))))

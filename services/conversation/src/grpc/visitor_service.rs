@@ -1,7 +1,7 @@
 //! `VisitorService`: the calls of the widget.
 
 use frontdesk_api::{
-    ApiError, CommonUpdates, WatchTarget, page_size, parse_id, parse_optional_id, validated, watch_stream,
+    ApiError, CommonUpdates, Items, WatchTarget, page_size, parse_id, parse_optional_id, validated, watch_stream,
 };
 use frontdesk_clock::Time;
 use frontdesk_idempotency::Key;
@@ -14,17 +14,14 @@ use uuid::Uuid;
 
 use super::{
     DEFAULT_ENTRIES, MAX_ENTRIES, ResponseStream,
-    convert::{self, Fields, require_text},
+    convert::{self, require_text},
 };
 use crate::{
     App,
     commands::{self, ChooseButton, SendMessage, StartChat},
-    domain::{Entry, StartContext},
+    domain::Entry,
     queries::{self, DisplayNames},
 };
-
-/// Maximum size of a chat's properties (bytes of names and values).
-const MAX_PROPERTIES_SIZE: usize = 4 * 1024;
 
 /// Serves `VisitorService`.
 pub(crate) struct Visitors(pub(crate) App);
@@ -40,16 +37,7 @@ impl VisitorService for Visitors {
             require_text(&request.text)?;
         }
         let key = Key::new(&caller, &request.request_id, &request);
-        let mut fields = Fields::default();
-        let context = StartContext {
-            page_url: request.page_url,
-            page_title: request.page_title,
-            language: request.language,
-            time_zone: fields.take(convert::time_zone(&request.time_zone)),
-            properties: fields.take(convert::properties("properties", request.properties, MAX_PROPERTIES_SIZE)),
-        }
-        .shortened();
-        fields.check()?;
+        let context = convert::start_context(&request);
         let channel = parse_id("channel_id", &request.channel_id)?;
         let command = StartChat { channel, context, text: request.text, request_id: request.request_id, key };
         let started = commands::start_chat(&self.0, &caller, command).await?;
@@ -148,7 +136,7 @@ impl VisitorService for Visitors {
                 let visible = page.entries.iter().filter_map(|entry| convert::chat_entry(entry, &names));
                 let response =
                     |entry: pb::ChatEntry| (entry.visitor_sequence.into(), watch_response(Update::Entry(entry)));
-                Ok(visible.map(response).collect())
+                Ok(Items { items: visible.map(response).collect(), has_more: page.has_more })
             }
         };
         Ok(Response::new(Box::pin(watch_stream(target, shutdown, read))))

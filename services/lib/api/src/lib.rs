@@ -14,4 +14,4 @@ mod watch;
 pub use error::{ApiError, FieldError, has_reason};
 pub use pages::{Page, Pages, page_size};
 pub use validation::{caller, parse_id, parse_optional_id, validated};
-pub use watch::{CommonUpdates, SharedReads, WatchTarget, watch_stream};
+pub use watch::{CommonUpdates, Items, SharedReads, WatchTarget, watch_stream};

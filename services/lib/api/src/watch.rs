@@ -2,14 +2,17 @@
 //! database says what. A silent stream reads nothing: a service in which notifications can be lost looks for changes of all its
 //! topics together, and notifies.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use frontdesk_proto::error::v1::Reason;
 use futures::{Stream, stream};
 use moka::future::Cache;
 use prost::Message;
-use tokio::{sync::watch, time::Instant};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    sync::watch,
+    time::{Instant, Sleep},
+};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
@@ -36,17 +39,22 @@ pub struct CommonUpdates<T> {
     pub heartbeat: T,
 }
 
-/// Items with their sequence numbers, in order, as one read returned them.
-type Items<T> = Arc<Vec<(i64, T)>>;
+/// What one read returned.
+pub struct Items<T> {
+    /// Items with their sequence numbers, in order.
+    pub items: Vec<(i64, T)>,
+    /// Whether more items follow.
+    pub has_more: bool,
+}
 
 /// Results of recent reads: a thousand streams of one topic that see the same notification are served by one read.
 #[derive(Clone)]
-pub struct SharedReads<T>(Cache<(Uuid, i64, u64), Items<T>>);
+pub struct SharedReads<T>(Cache<(Uuid, i64, u64), Arc<Items<T>>>);
 
 impl<T: Message + 'static> Default for SharedReads<T> {
     fn default() -> Self {
-        let bytes = |_: &_, items: &Items<T>| {
-            let bytes: usize = items.iter().map(|(_, item)| item.encoded_len()).sum();
+        let bytes = |_: &_, read: &Arc<Items<T>>| {
+            let bytes: usize = read.items.iter().map(|(_, item)| item.encoded_len()).sum();
             u32::try_from(bytes).unwrap_or(u32::MAX).max(1)
         };
         Self(Cache::builder().weigher(bytes).max_capacity(MAX_SHARED_BYTES).time_to_live(SHARED_FOR).build())
@@ -55,15 +63,24 @@ impl<T: Message + 'static> Default for SharedReads<T> {
 
 impl<T: Message + 'static> SharedReads<T> {
     /// The items of `id` after `cursor` as of notification `version`: the result of a recent or running read, or else of `read`.
-    async fn get_or_read(
+    async fn get_or_read<F>(
         &self,
         id: Uuid,
         cursor: i64,
         version: u64,
-        read: impl Future<Output = Result<Vec<(i64, T)>, Status>>,
-    ) -> Result<Items<T>, Status> {
-        let read = async { read.await.map(Arc::new) };
-        self.0.try_get_with((id, cursor, version), read).await.map_err(|status| (*status).clone())
+        read: impl FnOnce() -> F,
+    ) -> Result<Arc<Items<T>>, Status>
+    where
+        F: Future<Output = Result<Items<T>, Status>>,
+    {
+        let key = (id, cursor, version);
+        if let Some(items) = self.0.get(&key).await {
+            return Ok(items);
+        }
+        // Boxed, because few of the streams come here, and the future is large.
+        let read = read();
+        let read = Box::pin(self.0.try_get_with(key, async { read.await.map(Arc::new) }));
+        read.await.map_err(|status| (*status).clone())
     }
 }
 
@@ -82,8 +99,8 @@ pub struct WatchTarget<T> {
 }
 
 /// A stream of the items after the target's cursor: those that exist, then [`CommonUpdates::caught_up`], then new ones as they
-/// come, with a [`CommonUpdates::heartbeat`] after 20 seconds of silence. `read` returns the next few items after a sequence number, each with its
-/// own, in order; the result must be the same for every client of the topic. An item is sent only when the client has room, so
+/// come, with a [`CommonUpdates::heartbeat`] after 20 seconds of silence. `read` returns the next few items after a sequence number; the
+/// result must be the same for every client of the topic. An item is sent only when the client has room, so
 /// a slow client holds at most the result of one read in memory.
 ///
 /// The stream ends with an error when this replica shuts down, when the caller's token or deadline expires, and at its maximum
@@ -96,13 +113,15 @@ pub fn watch_stream<T, R, F>(
 where
     T: Message + Clone + 'static,
     R: Fn(i64) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<Vec<(i64, T)>, Status>> + Send,
+    F: Future<Output = Result<Items<T>, Status>> + Send,
 {
-    let watch = Watch {
+    // Boxed, because it is moved for each item.
+    let watch = Box::new(Watch {
         target,
-        batch: Arc::default(),
+        batch: Arc::new(Items { items: Vec::new(), has_more: true }),
         sent: 0,
-        shutdown,
+        shutdown: Box::pin(shutdown.cancelled_owned()),
+        timer: Box::pin(tokio::time::sleep(HEARTBEAT_INTERVAL)),
         read,
         may_share: true,
         is_current: false,
@@ -110,7 +129,7 @@ where
         last_sent: Instant::now(),
         end: deadlines::stream_end(),
         ended: false,
-    };
+    });
     stream::unfold(watch, |mut watch| async move {
         let item = watch.next().await?;
         watch.ended = item.is_err();
@@ -123,14 +142,16 @@ where
 struct Watch<R, T> {
     target: WatchTarget<T>,
     /// The result of the last read.
-    batch: Items<T>,
+    batch: Arc<Items<T>>,
     /// How many items of the batch are sent.
     sent: usize,
-    shutdown: CancellationToken,
+    shutdown: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Fires at the next heartbeat or at the end, or earlier: it is set again when it fires, not for each item.
+    timer: Pin<Box<Sleep>>,
     read: R,
     /// Whether a shared result may serve: not when notifications have ended.
     may_share: bool,
-    /// Whether nothing was notified since the last read found nothing.
+    /// Whether nothing was notified since the last read, which returned all items that there were.
     is_current: bool,
     /// Whether all items that existed at the start have been sent.
     caught_up: bool,
@@ -143,7 +164,7 @@ impl<R, T, F> Watch<R, T>
 where
     T: Message + Clone + 'static,
     R: Fn(i64) -> F,
-    F: Future<Output = Result<Vec<(i64, T)>, Status>>,
+    F: Future<Output = Result<Items<T>, Status>>,
 {
     /// The next item, or the error that ends the stream. None: it has ended.
     async fn next(&mut self) -> Option<Result<T, Status>> {
@@ -154,16 +175,16 @@ where
             {
                 return Some(Err(self.with_cursor(reason.error())));
             }
-            if let Some((number, item)) = self.batch.get(self.sent) {
+            if let Some((number, item)) = self.batch.items.get(self.sent) {
                 self.target.cursor = *number;
                 self.sent += 1;
                 return Some(Ok(item.clone()));
             }
             if !self.is_current {
                 match self.read_batch().await {
-                    Ok(items) if items.is_empty() => self.is_current = true,
-                    Ok(items) => {
-                        (self.batch, self.sent) = (items, 0);
+                    Ok(batch) => {
+                        self.is_current = !batch.has_more || batch.items.is_empty();
+                        (self.batch, self.sent) = (batch, 0);
                         continue;
                     }
                     Err(status) => return Some(Err(status)),
@@ -182,31 +203,27 @@ where
         None
     }
 
-    async fn read_batch(&mut self) -> Result<Items<T>, Status> {
+    async fn read_batch(&mut self) -> Result<Arc<Items<T>>, Status> {
         // Marked as seen before the read: a commit during the read notifies again.
         let version = *self.target.changes.borrow_and_update();
         let WatchTarget { id, cursor, reads, .. } = &self.target;
-        let read = (self.read)(*cursor);
         if std::mem::replace(&mut self.may_share, true) {
-            reads.get_or_read(*id, *cursor, version, read).await
+            reads.get_or_read(*id, *cursor, version, || (self.read)(*cursor)).await
         } else {
-            read.await.map(Arc::new)
+            (self.read)(*cursor).await.map(Arc::new)
         }
     }
 
     /// Waits until it is time to read again, to send a heartbeat or to end the stream. Fails when this replica shuts down.
     async fn wait(&mut self) -> Result<(), ApiError> {
-        let until_heartbeat = HEARTBEAT_INTERVAL.saturating_sub(self.last_sent.elapsed());
-        let end = self.end.map(|(at, _)| at);
-        let end = async {
-            match end {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
+        let next_heartbeat = self.last_sent + HEARTBEAT_INTERVAL;
+        let next = self.end.map_or(next_heartbeat, |(end, _)| end.min(next_heartbeat));
+        if self.timer.is_elapsed() || self.timer.deadline() > next {
+            self.timer.as_mut().reset(next);
+        }
         tokio::select! {
-            () = end => {}
-            () = self.shutdown.cancelled() => {
+            () = &mut self.timer => {}
+            () = &mut self.shutdown => {
                 let message = "this replica is stopping; call again with the last number you saw";
                 return Err(ApiError::shared(Code::Unavailable, Reason::ShuttingDown, message));
             }
@@ -217,7 +234,6 @@ where
                     self.may_share = false;
                 }
             }
-            () = tokio::time::sleep(until_heartbeat) => {}
         }
         Ok(())
     }
@@ -229,12 +245,9 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        pin::Pin,
-        sync::{
-            Mutex,
-            atomic::{AtomicUsize, Ordering},
-        },
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
     };
 
     use futures::StreamExt;
@@ -256,7 +269,7 @@ mod tests {
         shutdown: CancellationToken,
     }
 
-    type Items = Pin<Box<dyn Stream<Item = Result<i64, Status>> + Send>>;
+    type Updates = Pin<Box<dyn Stream<Item = Result<i64, Status>> + Send>>;
 
     impl Topic {
         fn new(items: impl IntoIterator<Item = i64>) -> Self {
@@ -278,14 +291,15 @@ mod tests {
         }
 
         /// A stream whose reads return at most two items.
-        fn watch(&self, cursor: i64) -> Items {
+        fn watch(&self, cursor: i64) -> Updates {
             let (items, reads) = (self.items.clone(), self.reads.clone());
             let read = move |after| {
                 let (items, reads) = (items.clone(), reads.clone());
                 async move {
                     reads.fetch_add(1, Ordering::Relaxed);
                     let items = items.lock().unwrap();
-                    Ok(items.iter().filter(|item| **item > after).take(2).map(|item| (*item, *item)).collect())
+                    let mut next = items.iter().filter(|item| **item > after).map(|item| (*item, *item));
+                    Ok(Items { items: next.by_ref().take(2).collect(), has_more: next.next().is_some() })
                 }
             };
             let (id, changes, reads) = (Uuid::nil(), self.changes.subscribe(), self.shared.clone());
@@ -294,7 +308,7 @@ mod tests {
         }
     }
 
-    async fn take(stream: &mut Items, count: usize) -> Vec<i64> {
+    async fn take(stream: &mut Updates, count: usize) -> Vec<i64> {
         stream.take(count).map(Result::unwrap).collect().await
     }
 
@@ -318,7 +332,7 @@ mod tests {
         topic.append(2);
         topic.notify();
         assert_eq!(take(&mut stream, 2).await, [2, HEARTBEAT]);
-        assert_eq!(topic.reads.load(Ordering::Relaxed), 3, "the item, and that there is no other");
+        assert_eq!(topic.reads.load(Ordering::Relaxed), 2, "with the item it is known that there is no other");
     }
 
     #[tokio::test(start_paused = true)]
@@ -341,7 +355,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn c10_streams_that_see_the_same_notification_share_a_read() {
         let topic = Topic::new(1..=2);
-        let mut streams: Vec<Items> = (0..100).map(|_| topic.watch(0)).collect();
+        let mut streams: Vec<Updates> = (0..100).map(|_| topic.watch(0)).collect();
         for stream in &mut streams {
             assert_eq!(take(stream, 2).await, [1, 2]);
         }
