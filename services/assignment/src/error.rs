@@ -27,8 +27,13 @@ pub(crate) enum AssignmentError {
     /// The agent is deactivated.
     #[error("the agent was deactivated; reactivate them first")]
     AgentDeactivated,
+    /// The calling agent is deactivated.
+    #[error("you were deactivated on the account's roster; an administrator can undo it with ReactivateAgent")]
+    CallerDeactivated,
     /// The calling agent is not on the roster.
-    #[error("you are not on the account's roster: create the agent first, with the id that is your token's subject")]
+    #[error(
+        "you are not on the account's roster; an administrator can create the agent with the id that is your token's subject"
+    )]
     NotOnRoster,
     /// The account has an agent with the id.
     #[error("the account has an agent with that id; they may be deactivated, which ReactivateAgent undoes")]
@@ -96,7 +101,9 @@ impl From<AssignmentError> for Status {
             AssignmentError::NotFound(resource) => ApiError::not_found(resource, message).into(),
             AssignmentError::RequestIdReused => ApiError::request_id_reused().into(),
             AssignmentError::EtagMismatch => ApiError::etag_mismatch("agent").into(),
-            AssignmentError::AgentDeactivated => error(Code::FailedPrecondition, Reason::AgentDeactivated).into(),
+            AssignmentError::AgentDeactivated | AssignmentError::CallerDeactivated => {
+                error(Code::FailedPrecondition, Reason::AgentDeactivated).into()
+            }
             AssignmentError::NotOnRoster => error(Code::FailedPrecondition, Reason::NotOnRoster).into(),
             AssignmentError::AgentExists => error(Code::AlreadyExists, Reason::AgentExists).into(),
             AssignmentError::HandleTaken => error(Code::AlreadyExists, Reason::HandleTaken).into(),

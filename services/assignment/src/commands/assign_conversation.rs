@@ -3,7 +3,7 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::steps::{OwnerChange, change_owner, first_answer};
+use super::steps::{OwnerChange, change_owner, first_answer, require_active_caller};
 use crate::{
     App,
     domain::{Actor, AssignmentView},
@@ -22,6 +22,7 @@ pub(crate) async fn assign_conversation(
     if let Some(first) = first_answer(&read.conn(), caller, &change, Some(Actor::agent(agent))).await? {
         return Ok(first);
     }
+    require_active_caller(&read.conn(), caller).await?;
     let agent = store::agents::find(&read.conn(), caller.account, agent)
         .await?
         .ok_or(AssignmentError::NotFound("agent"))?

@@ -2,12 +2,11 @@
 
 use frontdesk_auth::Caller;
 
-use super::steps::{OwnerChange, change_owner, first_answer};
+use super::steps::{OwnerChange, change_owner, find_active_caller, first_answer};
 use crate::{
     App,
     domain::{Actor, AssignmentView},
     error::AssignmentError,
-    store,
 };
 
 /// Assigns a conversation to the calling agent, unless its owner changed since the expected epoch (rule A1). A bot's session
@@ -22,10 +21,7 @@ pub(crate) async fn take_over_conversation(
     if let Some(first) = first_answer(&read.conn(), caller, &change, Some(Actor::agent(id))).await? {
         return Ok(first);
     }
-    let agent = store::agents::find(&read.conn(), caller.account, id)
-        .await?
-        .ok_or(AssignmentError::NotOnRoster)?
-        .require_active()?;
+    let agent = find_active_caller(&read.conn(), caller).await?;
     drop(read);
 
     change_owner(app, caller, change, Some(agent)).await

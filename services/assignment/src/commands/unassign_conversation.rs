@@ -2,7 +2,7 @@
 
 use frontdesk_auth::Caller;
 
-use super::steps::{OwnerChange, change_owner, first_answer};
+use super::steps::{OwnerChange, change_owner, first_answer, require_active_caller};
 use crate::{App, domain::AssignmentView, error::AssignmentError};
 
 /// Leaves a conversation unassigned, unless its owner changed since the expected epoch (rule A1).
@@ -15,6 +15,7 @@ pub(crate) async fn unassign_conversation(
     if let Some(first) = first_answer(&read.conn(), caller, &change, None).await? {
         return Ok(first);
     }
+    require_active_caller(&read.conn(), caller).await?;
     drop(read);
 
     change_owner(app, caller, change, None).await

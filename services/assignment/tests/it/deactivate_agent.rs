@@ -5,15 +5,17 @@ use frontdesk_proto::{
     conversation::internal::v1::{ApplyAgentRequest, ApplyAgentResponse},
     event::v1::AgentDeactivated,
 };
-use frontdesk_testkit::Mode;
+use frontdesk_testkit::{Mode, new_id};
 use tokio::task::JoinSet;
 use tonic::{Code, Request, Status};
 
-use crate::fixture::{Fixture, account, rejection, take_over};
+use crate::fixture::{Fixture, account, assign, rejection, take_over, unassign};
 
 frontdesk_testkit::on_both_modes! {
     a2_a_deactivated_agent_stays_known_and_keeps_conversations,
     a2_a_deactivation_is_answered_when_the_conversation_service_has_applied_it_and_can_be_repeated,
+    a2_an_agent_who_is_not_active_changes_no_owner,
+    c12_a_repeat_gets_the_first_answer_also_after_the_caller_was_deactivated,
     c12_twenty_deactivations_at_once_change_the_agent_once,
     s2_an_agent_of_another_account_is_not_found,
 }
@@ -53,7 +55,7 @@ async fn a2_a_deactivation_is_answered_when_the_conversation_service_has_applied
     let (applied, applies) = mpsc::channel();
     service.fake.on(move |request: Request<ApplyAgentRequest>| {
         applied.send(request.into_inner()).unwrap();
-        Ok(ApplyAgentResponse {})
+        Ok(ApplyAgentResponse::default())
     });
     service.roster(here).deactivate_agent(deactivate()).await.unwrap();
     let state = ApplyAgentRequest { agent_id: ada.id.clone(), name: ada.name.clone(), active: false, version: 2 };
@@ -88,4 +90,42 @@ async fn s2_an_agent_of_another_account_is_not_found(mode: Mode) {
     let deactivate = DeactivateAgentRequest { agent_id: ada.id };
     let foreign = service.roster(account()).deactivate_agent(deactivate).await.unwrap_err();
     assert_eq!(rejection(&foreign), (Code::NotFound, "NOT_FOUND".into()));
+}
+
+async fn a2_an_agent_who_is_not_active_changes_no_owner(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let here = account();
+    let (ada, gone) = (service.agent(here, "ada").await, service.agent(here, "gone").await);
+    let conversation = service.conversation_of(&ada);
+    let deactivate = DeactivateAgentRequest { agent_id: gone.id.clone() };
+    service.roster(here).deactivate_agent(deactivate).await.unwrap();
+    for (agent, reason) in [(gone.id.parse().unwrap(), "AGENT_DEACTIVATED"), (new_id(), "NOT_ON_ROSTER")] {
+        let mut calls = service.assignments(here, agent);
+        let rejected = [
+            calls.take_over_conversation(take_over(conversation, 1, "1")).await.unwrap_err(),
+            calls.assign_conversation(assign(conversation, &ada, 1, "2")).await.unwrap_err(),
+            calls.unassign_conversation(unassign(conversation, 1, "3")).await.unwrap_err(),
+        ];
+        for rejected in rejected {
+            assert_eq!(rejection(&rejected), (Code::FailedPrecondition, reason.into()));
+            assert!(rejected.message().starts_with("you "), "{rejected}");
+        }
+    }
+    assert_eq!(service.owner(conversation), (1, ada.id));
+}
+
+async fn c12_a_repeat_gets_the_first_answer_also_after_the_caller_was_deactivated(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let here = account();
+    let (ada, bob) = (service.agent(here, "ada").await, service.agent(here, "bob").await);
+    let conversation = service.conversation();
+    let mut calls = service.calls_of(here, &bob);
+    let assigned = calls.assign_conversation(assign(conversation, &ada, 1, "1")).await.unwrap().into_inner();
+    let unassigned = calls.unassign_conversation(unassign(conversation, 2, "2")).await.unwrap().into_inner();
+    service.roster(here).deactivate_agent(DeactivateAgentRequest { agent_id: bob.id }).await.unwrap();
+    // The assignment has ended since.
+    let repeated = calls.assign_conversation(assign(conversation, &ada, 1, "1")).await.unwrap().into_inner();
+    assert_eq!(repeated.assignment.unwrap().epoch, assigned.assignment.unwrap().epoch);
+    let repeated = calls.unassign_conversation(unassign(conversation, 2, "2")).await.unwrap().into_inner();
+    assert_eq!(repeated, unassigned);
 }

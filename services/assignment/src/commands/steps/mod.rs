@@ -1,6 +1,8 @@
 //! Steps that several commands share.
 
 mod change_owner;
+mod require_active_caller;
 
 pub(crate) use change_owner::OwnerChange;
 pub(super) use change_owner::{change_owner, first_answer};
+pub(super) use require_active_caller::{find_active_caller, require_active_caller};
