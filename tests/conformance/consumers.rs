@@ -15,7 +15,7 @@ use prost::Name;
 
 use crate::{
     backend::{Backend, Gate, Recorder, SOURCE, event, prepare, publish, run},
-    outbox::{start_relay, unpublished, write},
+    outbox::{start_relay, unpublished, write, write_many},
 };
 
 /// Counts the deliveries of each version, without marks.
@@ -120,6 +120,37 @@ async fn i17_a_stream_takes_no_event_in_the_place_of_one_that_a_consumer_has_not
     for consumer in [slow, quick] {
         consumer.until("every event", |seen| seen.len() == EVENTS).await;
     }
+}
+
+/// What a relay knew of the stream when it led before does not hold after another one filled it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i17_a_relay_that_leads_again_publishes_nothing_in_the_place_of_unhandled_events() {
+    let backend = Backend::new(Mode::Distributed).await;
+    let settings = BusSettings { stream_max_bytes: 128 << 10, ..backend.bus_settings() };
+    let open = async || Bus::jet_stream(settings.clone(), &backend.clock).await.unwrap();
+    let (db, former, other) = (backend.db().await, open().await, open().await);
+    let slow = Recorder::acknowledging("slow");
+    former.subscribe(slow.clone(), &db);
+    prepare(&former).await;
+    let (shutdown, relay) = start_relay(&db, &former);
+    write(&db, new_id(), 1, true).await;
+    wait_until("the first event to be published", || async { unpublished(&db).await == 0 }).await;
+    shutdown.cancel();
+    relay.await.unwrap();
+
+    prepare(&other).await;
+    let mut published = 0;
+    while other.publish(&[event("test.Thing")]).await[0].is_ok() {
+        published += 1;
+    }
+    write_many(&db, 300).await;
+    let _relay = start_relay(&db, &former);
+    // Long enough for some attempts.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let replayed = former.replay("slow", &event("test.Thing")).await.unwrap_err().to_string();
+    assert!(replayed.ends_with("is full of events that slow has not handled"), "{replayed}");
+    let _running = run(&former).await;
+    slow.until("every event", |seen| seen.len() == published).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

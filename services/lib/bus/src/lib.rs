@@ -140,7 +140,8 @@ impl Bus {
         }
     }
 
-    /// State of the broker's stream of a service's events. None: there is no broker that could lose them.
+    /// State of the broker's stream of a service's events. None: there is no broker that could lose them. The next events ask the
+    /// broker for room, so call it before publishing when another process may have published.
     pub async fn stream_state(&self, source: &str) -> Result<Option<StreamState>, BusError> {
         match self {
             Self::InProcess(_) => Ok(None),

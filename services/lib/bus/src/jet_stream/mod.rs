@@ -175,6 +175,7 @@ impl JetStream {
     }
 
     pub(crate) async fn replay(&self, consumer: &str, event: &Event) -> Result<(), BusError> {
+        self.require_room(&event.source, event).await?;
         let subject = self.names.replay(&event.source, &message::durable_name(consumer));
         // A new message id: the broker must not take it for a duplicate.
         let sent = self.send(subject, event, &self.clock.new_id().to_string()).await?;

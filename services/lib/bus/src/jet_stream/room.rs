@@ -17,7 +17,8 @@ use crate::BusError;
 /// Bytes that a message has in a stream beyond those of its event, at most: names of headers, subject, bookkeeping.
 const OVERHEAD: u64 = 512;
 
-/// Number of bytes that may be published to the stream of each source before the broker is asked again.
+/// Number of bytes that may be published to the stream of each source before the broker is asked again. Valid while one process
+/// alone publishes: [`JetStream::forget_room`].
 pub(super) type Room = HashMap<String, u64>;
 
 /// What the consumers of a stream have not handled.
@@ -43,11 +44,25 @@ impl JetStream {
         let room = if consumer.is_none() { room.max(sizes().next().unwrap_or_default()) } else { room };
         self.room().insert(source.to_owned(), room);
         let taken = self.take_room(source, sizes());
-        let full = (taken < events.len()).then(|| {
-            let (stream, consumer) = (self.names.stream(source), consumer.unwrap_or_default());
-            BusError::Broker(format!("the stream {stream} is full of events that {consumer} has not handled"))
-        });
+        let full = (taken < events.len()).then(|| self.full(source, consumer));
         (taken, full)
+    }
+
+    /// Fails when the stream of `source` cannot take one more event now. For what is published beside the relay.
+    pub(super) async fn require_room(&self, source: &str, event: &Event) -> Result<(), BusError> {
+        let (room, consumer) = self.look_for_room(source).await?;
+        if consumer.is_some() && room < size(event) { Err(self.full(source, consumer)) } else { Ok(()) }
+    }
+
+    /// Lets the next events ask the broker for room. Another process may have published since, and a stream or a consumer that
+    /// is created anew has another backlog.
+    pub(super) fn forget_room(&self, source: &str) {
+        self.room().remove(source);
+    }
+
+    fn full(&self, source: &str, consumer: Option<String>) -> BusError {
+        let (stream, consumer) = (self.names.stream(source), consumer.unwrap_or_default());
+        BusError::Broker(format!("the stream {stream} is full of events that {consumer} has not handled"))
     }
 
     /// Takes room for as many events as fit, and returns their number.

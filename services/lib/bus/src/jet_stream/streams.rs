@@ -78,6 +78,7 @@ impl JetStream {
 
     /// Creates the consumers of a stream anew whose position is after `lost_after`.
     pub(crate) async fn restart_consumers(&self, source: &str, lost_after: i64) -> Result<(), BusError> {
+        self.forget_room(source);
         let lost_after = u64::try_from(lost_after).unwrap_or(0);
         let stream = self.stream(source).await?;
         let mut consumers = stream.consumers();
@@ -130,8 +131,10 @@ impl JetStream {
         stream.get_info().await.map_err(|error| BusError::Broker(error.to_string()))
     }
 
-    /// The state of the stream, which is created first when it does not exist.
+    /// The state of the stream, which is created first when it does not exist. A relay asks for it when it begins to lead and when
+    /// it may have missed something: what was known of the stream before does not hold.
     pub(crate) async fn stream_state(&self, source: &str) -> Result<StreamState, BusError> {
+        self.forget_room(source);
         let info = self.stream_info(source).await?;
         self.report_backlog(source, &info).await?;
         let created_at = info.created.unix_timestamp_nanos() / 1_000;
