@@ -38,7 +38,7 @@ pub(crate) enum ConversationError {
     )]
     SenderUnknown,
     /// The channel was deleted.
-    #[error("the channel was deleted; undelete it first")]
+    #[error("the channel was deleted; the team can undelete it with UndeleteChannel")]
     ChannelDeleted,
     /// Another contact has a value that only one contact of an account can have.
     #[error("{}", taken_message(.0))]
@@ -118,9 +118,12 @@ impl fmt::Display for Rejected {
             Rejection::BotInCharge => f.write_str("a bot is in charge; take the conversation over first"),
             Rejection::SessionNotInCharge => write!(f, "that bot session is not in charge; {owner}"),
             Rejection::OwnerChanged => write!(f, "the owner changed; {owner}, at epoch {epoch}"),
-            Rejection::AgentUnknown | Rejection::AgentInactive => f.write_str(
-                "you are not on the account's roster, or were deactivated; an administrator can create the agent with \
-                 the id that is your token's subject",
+            Rejection::AgentUnknown => f.write_str(
+                "you are not on the account's roster; an administrator can create the agent with the id that is your \
+                 token's subject",
+            ),
+            Rejection::AgentInactive => f.write_str(
+                "you were deactivated on the account's roster; an administrator can undo it with ReactivateAgent",
             ),
             Rejection::ButtonNotOffered => f.write_str(
                 "the newest message with buttons is another one, is answered, or does not offer that button",

@@ -6,7 +6,7 @@ use frontdesk_idempotency::Key;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::steps::{Begun, ConversationChange, require_still_active};
+use super::steps::{Begun, ConversationChange, require_active_caller, require_known_caller, require_still_active};
 use crate::{
     App,
     domain::{Agent, Conversation, Owner, OwnerChange},
@@ -45,6 +45,7 @@ pub(crate) async fn change_assignee(
     caller: &Caller,
     command: ChangeAssignee,
 ) -> Result<(Conversation, ChangedAssignee), ConversationError> {
+    require_known_caller(app, caller).await?;
     let mut begun = match ConversationChange::begin(app, caller, command.conversation, Some(command.key)).await? {
         Begun::First(begun) => begun,
         Begun::Repeat(begun, stored) => {
@@ -52,6 +53,7 @@ pub(crate) async fn change_assignee(
             return Ok((begun.conversation, stored.into()));
         }
     };
+    require_active_caller(&begun.tx, caller).await?;
     if let Some(agent) = command.agent
         && let Err(rejection) = require_still_active(&begun.tx, agent).await?
     {

@@ -4,7 +4,7 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{find_bot, require_sender};
+use super::steps::{find_bot, require_active_caller, require_known_caller, require_sender};
 use crate::{
     App,
     domain::{Bot, Channel},
@@ -28,12 +28,14 @@ pub(crate) async fn create_channel(
     caller: &Caller,
     command: CreateChannel,
 ) -> Result<Channel, ConversationError> {
+    require_known_caller(app, caller).await?;
     let bot = check_unless_repeated(app, caller, &command).await?;
     let mut tx = app.db.begin_for(caller.account).await?;
     if let Some(id) = command.key.claim(&tx).await? {
         return channels::find(tx.conn(), caller.account, id).await?.ok_or(ConversationError::NotFound("channel"));
     }
 
+    require_active_caller(&tx, caller).await?;
     if let Some(bot) = bot {
         bots::save(&tx, bot).await?;
     }

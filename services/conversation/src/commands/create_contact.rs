@@ -4,7 +4,7 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{lock_addresses, take_typed_emails};
+use super::steps::{lock_addresses, require_active_caller, require_known_caller, take_typed_emails};
 use crate::{
     App,
     domain::{Contact, ContactUpdate},
@@ -23,6 +23,7 @@ pub(crate) async fn create_contact(
     caller: &Caller,
     command: CreateContact,
 ) -> Result<Contact, ConversationError> {
+    require_known_caller(app, caller).await?;
     match try_create(app, caller, &command).await {
         Err(ConversationError::Db(error)) if contacts::is_external_id_raced(&error) => {
             try_create(app, caller, &command).await
@@ -39,6 +40,7 @@ async fn try_create(app: &App, caller: &Caller, command: &CreateContact) -> Resu
 
     let addresses: Vec<String> = command.contact.emails.iter().flatten().map(|email| email.address.clone()).collect();
     lock_addresses(&tx, caller.account, &addresses, None).await?;
+    require_active_caller(&tx, caller).await?;
     let now = tx.now().await?;
     let empty = Contact::new(tx.new_id(), caller.account, now);
     let contact = empty.updated(command.contact.clone(), now).unwrap_or(empty);

@@ -4,7 +4,7 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{Begun, ConversationChange, mention_agent, require_active_agent};
+use super::steps::{Begun, ConversationChange, mention_agent, require_active, require_known_agent};
 use crate::{
     App,
     domain::{Actor, Content, Rejection, Ticket, TicketStatus},
@@ -25,7 +25,7 @@ pub(crate) async fn create_ticket(
     caller: &Caller,
     command: CreateTicket,
 ) -> Result<Ticket, ConversationError> {
-    require_active_agent(app, caller, command.agent).await?;
+    require_known_agent(app, caller, command.agent).await?;
     let mut begun = match ConversationChange::begin(app, caller, command.conversation, Some(command.key)).await? {
         Begun::First(begun) => begun,
         Begun::Repeat(begun, id) => {
@@ -33,6 +33,7 @@ pub(crate) async fn create_ticket(
             return ticket.ok_or(ConversationError::NotFound("ticket"));
         }
     };
+    require_active(&begun.tx, caller.account, command.agent).await?;
     let contact_id = begun.conversation.contact_id;
     let visitor = visitors::find(begun.tx.conn(), caller.account, &begun.conversation.visitor_id).await?;
     let ticket = Ticket {

@@ -6,6 +6,7 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
+use super::steps::{require_active_caller, require_known_caller};
 use crate::{
     App,
     domain::VisitorKey,
@@ -26,6 +27,7 @@ pub(crate) async fn rotate_visitor_key(
     caller: &Caller,
     command: RotateVisitorKey,
 ) -> Result<(VisitorKey, String), ConversationError> {
+    require_known_caller(app, caller).await?;
     let tx = app.db.begin_for(caller.account).await?;
     let channel = channels::find_for_update(&tx, caller.account, command.channel).await?;
     let channel = channel.ok_or(ConversationError::NotFound("channel"))?;
@@ -37,6 +39,7 @@ pub(crate) async fn rotate_visitor_key(
         return Err(ConversationError::ChannelDeleted);
     }
 
+    require_active_caller(&tx, caller).await?;
     let now = tx.now().await?;
     let newest = visitor_keys::find_newest(tx.conn(), caller.account, channel.id).await?;
     visitor_keys::end_active(&tx, caller.account, channel.id, now.plus(command.keep_previous)).await?;

@@ -3,7 +3,7 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::steps::{find_bot, require_sender};
+use super::steps::{find_bot, require_active_caller, require_known_caller, require_sender};
 use crate::{
     App,
     domain::{Channel, ChannelChange, ChannelUpdate},
@@ -23,6 +23,7 @@ pub(crate) async fn update_channel(
     caller: &Caller,
     command: UpdateChannel,
 ) -> Result<Channel, ConversationError> {
+    require_known_caller(app, caller).await?;
     let (bot, sender) = (command.update.bot_id.flatten(), command.update.transcript_sender_id.flatten());
     if bot.is_some() || sender.is_some() {
         let read = app.db.read_for(caller.account).await?;
@@ -45,6 +46,7 @@ pub(crate) async fn update_channel(
     let channel = channels::find_for_update(&tx, caller.account, command.channel).await?;
     let channel = channel.ok_or(ConversationError::NotFound("channel"))?;
     let Some(mut updated) = updated(&channel, &command)? else { return Ok(channel) };
+    require_active_caller(&tx, caller).await?;
     if let Some(bot) = bot {
         bots::save(&tx, bot).await?;
     }

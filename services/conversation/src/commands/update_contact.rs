@@ -3,7 +3,7 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::steps::{lock_addresses, take_typed_emails};
+use super::steps::{lock_addresses, require_active_caller, require_known_caller, take_typed_emails};
 use crate::{
     App,
     domain::{Contact, ContactUpdate},
@@ -23,6 +23,7 @@ pub(crate) async fn update_contact(
     caller: &Caller,
     command: UpdateContact,
 ) -> Result<Contact, ConversationError> {
+    require_known_caller(app, caller).await?;
     match try_update(app, caller, &command).await {
         Err(ConversationError::Db(error)) if contacts::is_external_id_raced(&error) => {
             try_update(app, caller, &command).await
@@ -49,6 +50,7 @@ async fn try_update(app: &App, caller: &Caller, command: &UpdateContact) -> Resu
         return Err(ConversationError::EtagMismatch("contact"));
     }
 
+    require_active_caller(&tx, caller).await?;
     take_typed_emails(app, &mut tx, &updated, now).await?;
     if let Some(taken) = contacts::save(&mut tx, &mut updated, now).await? {
         return Err(ConversationError::Taken(taken));

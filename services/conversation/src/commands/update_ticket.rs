@@ -3,6 +3,7 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
+use super::steps::{require_active_caller, require_known_caller};
 use crate::{
     App,
     domain::{Ticket, TicketUpdate},
@@ -22,6 +23,7 @@ pub(crate) async fn update_ticket(
     caller: &Caller,
     command: UpdateTicket,
 ) -> Result<Ticket, ConversationError> {
+    require_known_caller(app, caller).await?;
     let mut tx = app.db.begin_for(caller.account).await?;
     let ticket = tickets::find_for_update(&tx, caller.account, command.ticket).await?;
     let ticket = ticket.ok_or(ConversationError::NotFound("ticket"))?;
@@ -30,6 +32,7 @@ pub(crate) async fn update_ticket(
         return Err(ConversationError::EtagMismatch("ticket"));
     }
 
+    require_active_caller(&tx, caller).await?;
     let now = tx.now().await?;
     tickets::save(&mut tx, &mut updated, now).await?;
     tx.commit().await?;

@@ -1,23 +1,36 @@
-//! The local copy of agents: the consumer `conversation.agents` and `ApplyAgent`.
+//! The local copy of agents: the consumer `conversation.agents` and `ApplyAgent`. What an agent who is not active may not do.
+
+use std::time::Duration;
 
 use frontdesk_proto::{
     assignment::v1::{GetAgentRequest, GetAgentResponse},
     conversation::{
-        internal::v1::ApplyAgentRequest,
-        v1::{CloseConversationRequest, PostCommentRequest},
+        internal::v1::{ApplyAgentRequest, ChangeAssigneeRequest},
+        v1::{
+            CloseConversationRequest, DeleteChannelRequest, LinkContactRequest, PostCommentRequest,
+            ReopenConversationRequest, RotateVisitorKeyRequest, UndeleteChannelRequest, UpdateChannelRequest,
+            UpdateContactRequest, UpdateTicketRequest,
+        },
     },
     event::v1::{AgentDeactivated, AgentReactivated, Event},
 };
-use frontdesk_testkit::{Mode, event, on_both_modes, reason};
+use frontdesk_testkit::{Mode, event, on_both_modes, reason, request_id};
+use sea_orm::ConnectionTrait;
 use tonic::{Request, Status};
 
-use crate::fixture::{ADA, BOB, Fixture, agent, message};
+use crate::{
+    create_contact, create_ticket,
+    fixture::{ADA, BOB, Fixture, GONE, STRANGER, agent, message, new_channel},
+};
 
 on_both_modes!(
     c11_a_deactivated_agent_writes_nothing_from_the_event_on_and_an_older_answer_changes_nothing,
     c11_a_reactivated_agent_posts_again_from_the_event_on,
     an_event_about_an_agent_who_does_not_exist_holds_nothing_up,
     a2_c11_an_applied_deactivation_is_in_force_without_an_event_and_an_older_state_changes_nothing,
+    a2_a_state_of_the_same_version_is_in_force_and_the_answer_names_the_version_of_the_copy,
+    a2_an_agent_who_is_not_active_changes_nothing,
+    c12_a_repeat_gets_the_first_answer_also_after_the_agent_was_deactivated,
 );
 
 /// The roster's event about the agent.
@@ -58,11 +71,11 @@ async fn c11_a_deactivated_agent_writes_nothing_from_the_event_on_and_an_older_a
     assert_eq!(reason(&fixture.conversations(ADA).close_conversation(close).await.unwrap_err()), "AGENT_NOT_ACTIVE");
 }
 
-/// The assignment service applies the agent's state.
-async fn apply(fixture: &Fixture, agent: uuid::Uuid, active: bool, version: i32) {
+/// The assignment service applies the agent's state. Returns the version of the copy.
+async fn apply(fixture: &Fixture, agent: uuid::Uuid, active: bool, version: i32) -> i32 {
     let request = ApplyAgentRequest { agent_id: agent.to_string(), name: "Ada".into(), active, version };
     let request = fixture.on_behalf_of("service:assignment", request);
-    fixture.arbiter("assignment").apply_agent(request).await.unwrap();
+    fixture.arbiter("assignment").apply_agent(request).await.unwrap().into_inner().version
 }
 
 async fn a2_c11_an_applied_deactivation_is_in_force_without_an_event_and_an_older_state_changes_nothing(mode: Mode) {
@@ -88,6 +101,19 @@ async fn a2_c11_an_applied_deactivation_is_in_force_without_an_event_and_an_olde
     }
 }
 
+/// After the roster was restored to an older point in time it gives versions again that the copy has with another state.
+async fn a2_a_state_of_the_same_version_is_in_force_and_the_answer_names_the_version_of_the_copy(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.chat("v").await;
+    assert_eq!(apply(&fixture, ADA, true, 4).await, 4);
+    assert_eq!(apply(&fixture, ADA, false, 2).await, 4);
+    fixture.threads(ADA).post_message(message(&chat.id, "hello")).await.unwrap();
+    assert_eq!(apply(&fixture, ADA, false, 4).await, 4);
+    let refused = fixture.threads(ADA).post_message(message(&chat.id, "more")).await.unwrap_err();
+    assert_eq!(reason(&refused), "AGENT_NOT_ACTIVE");
+    assert_eq!(apply(&fixture, ADA, true, 5).await, 5);
+}
+
 async fn c11_a_reactivated_agent_posts_again_from_the_event_on(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let chat = fixture.chat("v").await;
@@ -111,4 +137,109 @@ async fn an_event_about_an_agent_who_does_not_exist_holds_nothing_up(mode: Mode)
     fixture.service.settled().await;
     let chat = fixture.chat("v").await;
     fixture.post(&chat.id, "hello").await;
+}
+
+/// Requires that the call was refused because of its agent.
+fn refused<T>(what: &str, result: Result<T, Status>) {
+    assert_eq!(result.err().map(|status| reason(&status)).as_deref(), Some("AGENT_NOT_ACTIVE"), "{what}");
+}
+
+async fn a2_an_agent_who_is_not_active_changes_nothing(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = create_ticket::linked_chat(&fixture).await;
+    let ticket_id = create_ticket::create(&fixture, &chat).await.id;
+    let contact_id = create_contact::create(&fixture, "Vera", "vera@example.com").await.id;
+    let channel_id = fixture.channel().await.id;
+    let deleted = fixture.channel().await.id;
+    fixture.channels().delete_channel(DeleteChannelRequest { channel_id: deleted.clone() }).await.unwrap();
+    let entries = fixture.entries(&chat).await;
+    for agent in [GONE, STRANGER] {
+        let mut contacts = fixture.contacts_as(agent);
+        refused("CreateContact", contacts.create_contact(create_contact::request("X", "x@evil.example")).await);
+        let rename =
+            UpdateContactRequest { contact_id: contact_id.clone(), name: Some("X".into()), ..Default::default() };
+        refused("UpdateContact", contacts.update_contact(rename).await);
+        let mut conversations = fixture.conversations(agent);
+        let link = LinkContactRequest { conversation_id: chat.clone(), contact_id: contact_id.clone() };
+        refused("LinkContact", conversations.link_contact(link).await);
+        refused("CloseConversation", conversations.close_conversation(close(&chat)).await);
+        let mut tickets = fixture.tickets(agent);
+        refused("CreateTicket", tickets.create_ticket(create_ticket::request(&chat)).await);
+        let update =
+            UpdateTicketRequest { ticket_id: ticket_id.clone(), subject: Some("X".into()), ..Default::default() };
+        refused("UpdateTicket", tickets.update_ticket(update).await);
+        refused("PostMessage", fixture.threads(agent).post_message(message(&chat, "X")).await);
+
+        let mut channels = fixture.channels_as(agent);
+        refused("CreateChannel", channels.create_channel(new_channel()).await);
+        let rename =
+            UpdateChannelRequest { channel_id: channel_id.clone(), name: Some("X".into()), ..Default::default() };
+        refused("UpdateChannel", channels.update_channel(rename).await);
+        let rotate =
+            RotateVisitorKeyRequest { channel_id: channel_id.clone(), keep_previous: None, request_id: request_id() };
+        refused("RotateVisitorKey", channels.rotate_visitor_key(rotate).await);
+        let delete = DeleteChannelRequest { channel_id: channel_id.clone() };
+        refused("DeleteChannel", channels.delete_channel(delete).await);
+        let undelete = UndeleteChannelRequest { channel_id: deleted.clone() };
+        refused("UndeleteChannel", channels.undelete_channel(undelete).await);
+        for to in ["", &ADA.to_string()] {
+            let change = ChangeAssigneeRequest {
+                conversation_id: chat.clone(),
+                expected_epoch: 1,
+                agent_id: to.into(),
+                request_id: request_id(),
+                ..Default::default()
+            };
+            let change = fixture.on_behalf_of(&format!("agent:{agent}"), change);
+            refused("ChangeAssignee", fixture.arbiter("assignment").change_assignee(change).await);
+        }
+    }
+    assert_eq!(fixture.entries(&chat).await, entries);
+    fixture.conversations(ADA).close_conversation(close(&chat)).await.unwrap();
+    for agent in [GONE, STRANGER] {
+        let reopen = ReopenConversationRequest { conversation_id: chat.clone(), ..Default::default() };
+        refused("ReopenConversation", fixture.conversations(agent).reopen_conversation(reopen).await);
+    }
+}
+
+fn close(conversation: &str) -> CloseConversationRequest {
+    CloseConversationRequest { conversation_id: conversation.into(), ..Default::default() }
+}
+
+async fn c12_a_repeat_gets_the_first_answer_also_after_the_agent_was_deactivated(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = create_ticket::linked_chat(&fixture).await;
+    let channel_id = fixture.channel().await.id;
+    let (ticket, contact) = (create_ticket::request(&chat), create_contact::request("Vera", "vera@example.com"));
+    let rotate = RotateVisitorKeyRequest { channel_id, keep_previous: None, request_id: request_id() };
+    let (mut tickets, mut contacts) = (fixture.tickets(BOB), fixture.contacts_as(BOB));
+    let mut channels = fixture.channels_as(BOB);
+    let first = (
+        tickets.create_ticket(ticket.clone()).await.unwrap().into_inner(),
+        contacts.create_contact(contact.clone()).await.unwrap().into_inner(),
+        channels.rotate_visitor_key(rotate.clone()).await.unwrap().into_inner(),
+    );
+    apply(&fixture, BOB, false, 2).await;
+    let again = (
+        tickets.create_ticket(ticket).await.unwrap().into_inner(),
+        contacts.create_contact(contact).await.unwrap().into_inner(),
+        channels.rotate_visitor_key(rotate).await.unwrap().into_inner(),
+    );
+    assert_eq!(again, first);
+}
+
+/// On PostgreSQL alone: SQLite has one writer and no lock of a row.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a2_a_change_that_waits_for_a_lock_is_refused_when_its_agent_is_deactivated_meanwhile() {
+    let fixture = Fixture::start(Mode::Distributed).await;
+    let chat = create_ticket::linked_chat(&fixture).await;
+    fixture.threads(BOB).post_message(message(&chat, "hello")).await.unwrap();
+    let lock = fixture.service.db.begin().await.unwrap();
+    lock.conn().execute_unprepared("SELECT 1 FROM conversations FOR UPDATE").await.unwrap();
+    let mut tickets = fixture.tickets(BOB);
+    let waiting = tokio::spawn(async move { tickets.create_ticket(create_ticket::request(&chat)).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    apply(&fixture, BOB, false, 2).await;
+    lock.commit().await.unwrap();
+    refused("CreateTicket", waiting.await.unwrap());
 }

@@ -30,6 +30,8 @@ use uuid::Uuid;
 pub const ADA: Uuid = Uuid::from_u128(0xADA);
 pub const BOB: Uuid = Uuid::from_u128(0xB0B);
 pub const GONE: Uuid = Uuid::from_u128(0x60E);
+/// An agent who is not on the roster.
+pub const STRANGER: Uuid = Uuid::from_u128(0x57A);
 pub const ROBIN: Uuid = Uuid::from_u128(0x0B17);
 pub const SALES: Uuid = Uuid::from_u128(0x5A1E5);
 /// Inactivity timeout of Robin's sessions.
@@ -85,7 +87,11 @@ impl Fixture {
     }
 
     pub fn contacts(&self) -> ContactServiceClient<Calls> {
-        ContactServiceClient::new(self.as_agent(ADA))
+        self.contacts_as(ADA)
+    }
+
+    pub fn contacts_as(&self, agent: Uuid) -> ContactServiceClient<Calls> {
+        ContactServiceClient::new(self.as_agent(agent))
     }
 
     pub fn tickets(&self, agent: Uuid) -> TicketServiceClient<Calls> {
@@ -94,6 +100,13 @@ impl Fixture {
 
     pub fn channels(&self) -> ChannelServiceClient<Calls> {
         ChannelServiceClient::new(self.service.calls(self.account, CallerKind::Admin, "root"))
+    }
+
+    /// Calls of an agent whose role lets them change channels.
+    pub fn channels_as(&self, agent: Uuid) -> ChannelServiceClient<Calls> {
+        let permit = |claims: &mut frontdesk_auth::Claims| claims.permissions = vec!["channels.write".into()];
+        let calls = self.service.calls_with(self.account, CallerKind::Agent, &agent.to_string(), permit);
+        ChannelServiceClient::new(calls)
     }
 
     pub fn chats(&self, visitor: &str) -> VisitorServiceClient<Calls> {

@@ -27,6 +27,7 @@ pub(super) use reject::reject;
 pub(super) use require_sender::require_sender;
 pub(crate) use roster::RosterKnowledge;
 pub(super) use roster::{
-    mention_agent, require_active, require_active_agent, require_known_agent, require_still_active,
+    mention_agent, require_active, require_active_caller, require_known_agent, require_known_caller,
+    require_still_active,
 };
 pub(super) use take_typed_emails::take_typed_emails;

@@ -1,10 +1,10 @@
-//! The roster of agents, as commands use it: an acting agent must be on it and active, since what they write may make them the
-//! assignee.
+//! The roster of agents, as commands use it: an agent who changes anything must be on it and active. Tokens are not revoked: the
+//! deactivation of an agent is what ends their writes.
 //!
 //! The roster belongs to the assignment service. This service has a local copy, which events keep up to date, and asks the
 //! assignment service only about an agent whom the copy lacks.
 
-use frontdesk_auth::Caller;
+use frontdesk_auth::{Caller, CallerKind};
 use frontdesk_db::{AccountId, Tx};
 use moka::future::Cache;
 use sea_orm::DbErr;
@@ -40,17 +40,37 @@ pub(crate) async fn require_known_agent(app: &App, caller: &Caller, id: Uuid) ->
     find_agent(app, caller, id).await.map(drop)
 }
 
-/// Requires that the agent is on the roster and active.
-pub(crate) async fn require_active_agent(app: &App, caller: &Caller, id: Uuid) -> Result<(), ConversationError> {
-    let agent = find_agent(app, caller, id).await?;
-    Agent::require_active(Some(&agent)).map_err(ConversationError::rejected)
-}
-
 /// The same by the local copy alone, inside of a transaction and after [`require_known_agent`]: a repeat is answered before it
 /// (rule C12).
 pub(crate) async fn require_active(tx: &Tx, account: AccountId, id: Uuid) -> Result<(), ConversationError> {
     let agent = agents::find(tx.conn(), account, id).await?;
     Agent::require_active(agent.as_ref()).map_err(ConversationError::rejected)
+}
+
+/// Requires of a calling agent that they are on the roster ([`require_known_agent`]). Other callers are not on a roster.
+pub(crate) async fn require_known_caller(app: &App, caller: &Caller) -> Result<(), ConversationError> {
+    match acting_agent(caller)? {
+        Some(id) => require_known_agent(app, caller, id).await,
+        None => Ok(()),
+    }
+}
+
+/// Requires of a calling agent that they are active ([`require_active`]).
+pub(crate) async fn require_active_caller(tx: &Tx, caller: &Caller) -> Result<(), ConversationError> {
+    match acting_agent(caller)? {
+        Some(id) => require_active(tx, caller.account, id).await,
+        None => Ok(()),
+    }
+}
+
+/// The agent who calls, or for whom a service calls. None: the actor is no agent.
+fn acting_agent(caller: &Caller) -> Result<Option<Uuid>, ConversationError> {
+    match caller.actor.kind {
+        CallerKind::Agent => {
+            caller.agent_id().map(Some).ok_or_else(|| ConversationError::rejected(Rejection::AgentUnknown))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// The agent from the local copy, or otherwise from the roster.
