@@ -7,7 +7,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, Messa
 /// The fields that are neither: values that the server issued and compares or looks up unchanged, and addresses of pages, which
 /// must not change.
 const UNCHANGED: &[&str] =
-    &["etag", "page_token", "next_step_id", "time_zone", "page_url", "website_url", "url", "visitor_id"];
+    &["etag", "page_token", "next_step_id", "language", "time_zone", "page_url", "website_url", "url", "visitor_id"];
 
 fn pool() -> DescriptorPool {
     DescriptorPool::decode(frontdesk_proto::DESCRIPTORS).unwrap()

@@ -8,11 +8,6 @@ use uuid::Uuid;
 
 use super::{BotSession, Conversation, ConversationEvent, Owner, Status};
 
-/// Maximum length of the address of a page (characters).
-const MAX_PAGE_URL_LENGTH: usize = 2_000;
-/// Maximum length of the title of a page (characters).
-const MAX_PAGE_TITLE_LENGTH: usize = 300;
-
 /// How a new conversation begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Greeting {
@@ -33,30 +28,6 @@ pub(crate) struct StartContext {
     /// IANA name. Empty: none was given.
     pub(crate) time_zone: String,
     pub(crate) properties: BTreeMap<String, String>,
-}
-
-impl StartContext {
-    /// With an address and a title of a page that are not longer than what is stored. An address without its fragment or query
-    /// opens the page still.
-    pub(crate) fn shortened(self) -> Self {
-        Self {
-            page_url: shortened_url(self.page_url),
-            page_title: self.page_title.chars().take(MAX_PAGE_TITLE_LENGTH).collect(),
-            ..self
-        }
-    }
-}
-
-fn shortened_url(url: String) -> String {
-    let is_short = |url: &str| url.chars().count() <= MAX_PAGE_URL_LENGTH;
-    if is_short(&url) {
-        return url;
-    }
-    let without = |marks: &[char]| url.split(marks).next().unwrap_or_default();
-    match [without(&['#']), without(&['?', '#'])].into_iter().find(|url| is_short(url)) {
-        Some(short) => short.to_owned(),
-        None => url.chars().take(MAX_PAGE_URL_LENGTH).collect(),
-    }
 }
 
 /// What a new conversation consists of.
@@ -112,24 +83,5 @@ impl Conversation {
             new_entries: Vec::new(),
             new_events: vec![ConversationEvent::Started],
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn c1_the_address_of_a_page_is_kept_as_browsers_give_it_and_shortened_when_it_is_too_long() {
-        let shortened = |page_url: &str| {
-            StartContext { page_url: page_url.to_owned(), ..StartContext::default() }.shortened().page_url
-        };
-        let page = "https://shop.example/p?a=b\\c#f{x}";
-        assert_eq!(shortened(page), page);
-        let long = "é".repeat(MAX_PAGE_URL_LENGTH);
-        assert_eq!(shortened(&format!("{page}{long}")), "https://shop.example/p?a=b\\c");
-        assert_eq!(shortened(&format!("https://shop.example/p?{long}#f")), "https://shop.example/p");
-        let cut = shortened(&format!("https://shop.example/{long}?a"));
-        assert!(cut.starts_with("https://shop.example/é") && cut.chars().count() == MAX_PAGE_URL_LENGTH);
     }
 }

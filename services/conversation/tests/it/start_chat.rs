@@ -1,5 +1,7 @@
 //! `StartChat`: rules C1, C2a, B1, E3.
 
+use std::collections::BTreeMap;
+
 use frontdesk_clock::Time;
 use frontdesk_proto::{
     conversation::v1::{ListChatsRequest, StartChatRequest, visitor_service_client::VisitorServiceClient},
@@ -15,7 +17,8 @@ use crate::fixture::{Fixture, ROBIN, start, twenty};
 on_both_modes!(
     c1_c12_a_chat_starts_with_its_first_message_and_a_repeat_gets_the_same_answer,
     c1_a_chat_keeps_language_time_zone_and_properties_of_its_start,
-    c1_a_time_zone_or_properties_that_are_wrong_are_named,
+    c1_what_a_browser_says_refuses_no_chat,
+    c1_values_of_properties_are_cleaned_and_those_without_room_are_left_out,
     c1_the_address_and_title_of_a_page_are_taken_as_browsers_give_them,
     b1_a_chat_that_a_bot_greets_has_bot_session_and_timeout_from_the_first_commit,
     c2a_twenty_starts_at_once_make_one_chat,
@@ -105,19 +108,51 @@ async fn c1_a_chat_keeps_language_time_zone_and_properties_of_its_start(mode: Mo
     assert_eq!(conversation.properties, with_context(&channel.id, "42").properties);
 }
 
-async fn c1_a_time_zone_or_properties_that_are_wrong_are_named(mode: Mode) {
+async fn c1_what_a_browser_says_refuses_no_chat(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let channel = fixture.channel().await;
-    let value = "x".repeat(500);
-    let properties = |count: u8| (0..count).map(|n| (format!("property_{n}"), value.clone())).collect();
-    let time_zone = "Europe/Atlantis".into();
-    let wrong = StartChatRequest { time_zone, properties: properties(9), ..start(&channel.id) };
-    let refused = fixture.chats("v").start_chat(wrong).await.unwrap_err();
-    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "INVALID_FIELDS"));
-    let fields = refused.get_details_bad_request().unwrap().field_violations;
-    assert_eq!(fields.iter().map(|field| field.field.as_str()).collect::<Vec<_>>(), ["time_zone", "properties"]);
-    let full = StartChatRequest { properties: properties(8), ..start(&channel.id) };
-    fixture.chats("v").start_chat(full).await.unwrap();
+    let context = |page_title: &str, language: &str, time_zone: &str| StartChatRequest {
+        page_title: page_title.into(),
+        language: language.into(),
+        time_zone: time_zone.into(),
+        ..start(&channel.id)
+    };
+    for (index, (request, stored)) in [
+        (context("Shop\u{1} A\u{85}B\0", "en-US@posix", "Etc/Unknown"), ("Shop A B", "", "")),
+        (context("\u{1}", "it_IT", "+02:00"), ("", "", "")),
+        (context(" Shop\nB", "x-pig", "europe/rome"), ("Shop B", "", "")),
+        (context(&"t".repeat(20_000), "und\0efined", "\0"), (&*"t".repeat(300), "", "")),
+        (context("Shop", &"it-".repeat(300), &"x".repeat(900)), ("Shop", "", "")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let chat = fixture.chats(&format!("v{index}")).start_chat(request).await.unwrap().into_inner().chat.unwrap();
+        let conversation = fixture.conversation(&chat.id).await;
+        let got = (conversation.page_title.as_str(), conversation.language.as_str(), conversation.time_zone.as_str());
+        assert_eq!(got, stored);
+    }
+}
+
+async fn c1_values_of_properties_are_cleaned_and_those_without_room_are_left_out(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let channel = fixture.channel().await;
+    let mut properties: BTreeMap<_, _> = (0..9).map(|n| (format!("property_{n}"), "x".repeat(600))).collect();
+    properties.insert("a".into(), "one\u{1}\r\ntwo\0".into());
+    let request = StartChatRequest { properties, ..start(&channel.id) };
+    let chat = fixture.chats("v").start_chat(request).await.unwrap().into_inner().chat.unwrap();
+    let stored = fixture.conversation(&chat.id).await.properties;
+    assert_eq!(stored["a"], "one\ntwo");
+    assert_eq!(
+        stored.keys().skip(1).cloned().collect::<Vec<_>>(),
+        (0..8).map(|n| format!("property_{n}")).collect::<Vec<_>>()
+    );
+    assert!(stored.values().skip(1).all(|value| value.len() == 500), "{stored:?}");
+
+    let misnamed = [("orderNumber".to_owned(), "1".to_owned())].into();
+    let misnamed = StartChatRequest { properties: misnamed, ..start(&channel.id) };
+    let refused = fixture.chats("w").start_chat(misnamed).await.unwrap_err();
+    assert_eq!(reason(&refused), "INVALID_FIELDS");
 }
 
 async fn b1_a_chat_that_a_bot_greets_has_bot_session_and_timeout_from_the_first_commit(mode: Mode) {

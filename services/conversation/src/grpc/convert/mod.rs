@@ -4,6 +4,7 @@
 mod chat;
 mod fields;
 mod records;
+mod start_context;
 
 use frontdesk_api::{ApiError, FieldError};
 use frontdesk_auth::Caller;
@@ -29,6 +30,7 @@ use crate::{
 pub(super) use chat::{chat, chat_entry};
 pub(super) use fields::{Fields, email, emails, one, properties, time_zone};
 pub(super) use records::{channel, contact, ticket, ticket_status, visitor_key};
+pub(super) use start_context::start_context;
 
 /// Maximum length of the text in a row of the inbox (characters).
 const MAX_ROW_TEXT: usize = 200;
