@@ -14,10 +14,11 @@ use frontdesk_proto::{
         sender_service_client::SenderServiceClient,
     },
 };
-use frontdesk_tests::{Account, As, TestSuite, request_id, wait_for};
+use frontdesk_tests::{Account, As, Process, TestSuite, new_id, request_id, wait_for};
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
     process::{Child, Command},
 };
 
@@ -159,4 +160,52 @@ async fn t8_a_refused_recipient_fails_with_the_servers_reply_and_a_wrong_passwor
     assert!(matches!(waiting.status(), DeliveryStatus::Queued | DeliveryStatus::Sending), "{waiting:?}");
     assert!(waiting.last_response.contains("535"), "{waiting:?}");
     assert!(server.received("other@shop.example").is_empty());
+}
+
+/// The metrics at this address.
+async fn metrics(address: &str) -> String {
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    connection.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+/// The value of the counter of attempts with this outcome. None: there is no such counter.
+fn attempts(metrics: &str, outcome: &str) -> Option<u64> {
+    let counters = metrics.lines().filter(|line| line.starts_with("frontdesk_mail_attempts_total{"));
+    let counter = counters.into_iter().find(|line| line.contains(&format!("outcome=\"{outcome}\"")))?;
+    counter.rsplit(' ').next()?.parse().ok()
+}
+
+#[tokio::test]
+async fn t8_the_metrics_count_attempts_by_outcome_from_the_start() {
+    let server = SmtpServer::start("s3cret").await;
+    let folder = tempfile::tempdir().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    let (port, ca) = (server.port.to_string(), server.folder.path().join("ca.pem").display().to_string());
+    let environment = [
+        ("FRONTDESK__OPS__LISTEN", free.as_str()),
+        ("FRONTDESK__NOTIFICATION__SMTP__HOST", "localhost"),
+        ("FRONTDESK__NOTIFICATION__SMTP__PORT", &port),
+        ("FRONTDESK__NOTIFICATION__SMTP__CA_PATH", &ca),
+        ("FRONTDESK__NOTIFICATION__SMTP__USERNAME", "frontdesk"),
+        ("FRONTDESK__NOTIFICATION__SMTP__PASSWORD", "wrong"),
+    ];
+    let process = Process::start(folder.path(), &environment).await;
+    let account = Account::open(&process.address(), &process.keys(), new_id()).await;
+    let before = metrics(&free).await;
+    for outcome in ["accepted", "transient_failure", "configuration_fault", "too_large", "permanent_failure", "unknown"]
+    {
+        assert_eq!(attempts(&before, outcome), Some(0), "{outcome}: {before}");
+    }
+
+    let sender =
+        CreateSenderRequest { email: "desk@shop.example".into(), request_id: request_id(), ..Default::default() };
+    SenderServiceClient::new(account.admin()).create_sender(sender).await.unwrap();
+    let address = free.as_str();
+    wait_for("the refused attempt", || async move {
+        attempts(&metrics(address).await, "configuration_fault").filter(|count| *count > 0)
+    })
+    .await;
 }

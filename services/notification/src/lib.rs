@@ -31,7 +31,6 @@ use frontdesk_proto::notification::v1::{
     transcript_service_server::{self, TranscriptServiceServer},
 };
 use frontdesk_service::{BuildError, Service, ServiceContext, Worker};
-use opentelemetry::{global, metrics::Counter};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
@@ -40,6 +39,7 @@ use conversation::ConversationClient;
 pub use migration::Migrator;
 pub use settings::{NotificationSettings, SmtpSettings, SmtpTls};
 use transport::Transport;
+use workers::AttemptCounter;
 
 /// Name of the service in events, tokens and consumers.
 const NAME: &str = "notification";
@@ -59,8 +59,7 @@ pub struct App {
     pub(crate) due: Arc<Notify>,
     /// Permits to compose previews, which hold a whole transcript in memory.
     pub(crate) previews: Arc<Semaphore>,
-    /// Attempts to send a mail, by their outcome.
-    pub(crate) attempts: Counter<u64>,
+    pub(crate) attempts: AttemptCounter,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -86,10 +85,7 @@ impl Service for App {
             clock: context.clock,
             due: Arc::default(),
             previews: Arc::new(Semaphore::new(settings.previews_at_once.max(1))),
-            attempts: global::meter("frontdesk")
-                .u64_counter("frontdesk.mail.attempts")
-                .with_description("Attempts to send a mail, by outcome; configuration_fault needs a person")
-                .build(),
+            attempts: AttemptCounter::new(),
             shutdown: context.shutdown,
             settings: Arc::new(settings),
         })

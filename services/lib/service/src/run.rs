@@ -4,7 +4,6 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use frontdesk_bus::Bus;
 use frontdesk_db::{Db, Retention};
-use opentelemetry::global;
 use tokio::{net::TcpListener, sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +33,6 @@ pub struct Process {
 /// readiness of the process. Returns what `serve` returned, when everything has ended or the drain time is over.
 pub async fn run<F: Future>(process: Process, serve: impl FnOnce(watch::Receiver<bool>) -> F) -> F::Output {
     let Process { services, bus, tasks, ops, drain, shutdown } = process;
-    frontdesk_telemetry::start_metrics();
     let readiness = Readiness::default();
     let supervisor = Supervisor::new(shutdown.clone(), readiness.clone());
     let ready = readiness.follow(supervisor.tasks(), shutdown.clone());
@@ -126,7 +124,7 @@ fn retentions() -> Vec<Retention> {
 
 fn observe_readiness(readiness: &Readiness) {
     let readiness = readiness.clone();
-    let _observed = global::meter("frontdesk")
+    let _observed = frontdesk_telemetry::meter()
         .u64_observable_gauge("frontdesk.ready")
         .with_description("1 while this process serves calls, 0 while it does not")
         .with_callback(move |observer| observer.observe(u64::from(readiness.problems().is_empty()), &[]))

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry::{KeyValue, global, metrics::Counter};
+use opentelemetry::{KeyValue, metrics::Counter};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::{
     sync::CancellationToken,
@@ -76,7 +76,7 @@ pub(crate) struct Supervisor {
 
 impl Supervisor {
     pub(crate) fn new(shutdown: CancellationToken, readiness: Readiness) -> Self {
-        let restarts = global::meter("frontdesk")
+        let restarts = frontdesk_telemetry::meter()
             .u64_counter("frontdesk.task.restarts")
             .with_description("Restarts of background tasks after a panic or an unexpected end")
             .build();

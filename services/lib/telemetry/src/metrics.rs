@@ -2,15 +2,22 @@
 
 use std::sync::OnceLock;
 
-use opentelemetry::global;
+use opentelemetry::{global, metrics::Meter};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Registry, TextEncoder};
 
 /// The metrics of this process.
 static REGISTRY: OnceLock<Registry> = OnceLock::new();
 
-/// Collects the metrics of the process from now on. Instruments made before are not collected. Further calls do nothing.
-pub fn start_metrics() {
+/// Returns the meter that makes the instruments of this process, and starts their collection at the first call.
+#[expect(clippy::disallowed_methods, reason = "the one place that starts the collection first")]
+pub fn meter() -> Meter {
+    start();
+    global::meter("frontdesk")
+}
+
+/// Collects the metrics of the process from now on. OpenTelemetry does not collect instruments made before.
+fn start() {
     REGISTRY.get_or_init(|| {
         let registry = Registry::new();
         match opentelemetry_prometheus::exporter().with_registry(registry.clone()).build() {
@@ -24,7 +31,7 @@ pub fn start_metrics() {
     });
 }
 
-/// The metrics in the Prometheus text format; empty before [`start_metrics`].
+/// Returns the metrics in the Prometheus text format; empty before the first instrument.
 pub fn metrics_text() -> String {
     let Some(registry) = REGISTRY.get() else { return String::new() };
     TextEncoder::new().encode_to_string(&registry.gather()).unwrap_or_else(|error| {
@@ -39,8 +46,7 @@ mod tests {
 
     #[test]
     fn metrics_name_the_service() {
-        start_metrics();
-        global::meter("frontdesk").u64_counter("frontdesk.test").build().add(1, &[]);
+        meter().u64_counter("frontdesk.test").build().add(1, &[]);
         let text = metrics_text();
         assert!(text.contains(r#"service_name="frontdesk""#), "{text}");
     }

@@ -99,6 +99,25 @@ pub(crate) enum AttemptOutcome {
     Unknown(String),
 }
 
+impl AttemptOutcome {
+    /// The names of all outcomes in the metrics.
+    pub(crate) const NAMES: [&str; 6] =
+        ["accepted", "transient_failure", "configuration_fault", "too_large", "permanent_failure", "unknown"];
+
+    /// Returns its name in the metrics.
+    pub(crate) fn name(&self) -> &'static str {
+        let [accepted, transient_failure, configuration_fault, too_large, permanent_failure, unknown] = Self::NAMES;
+        match self {
+            Self::Accepted(_) => accepted,
+            Self::TransientFailure(_) => transient_failure,
+            Self::ConfigurationFault(_) => configuration_fault,
+            Self::TooLarge { .. } => too_large,
+            Self::PermanentFailure(_) => permanent_failure,
+            Self::Unknown(_) => unknown,
+        }
+    }
+}
+
 /// A change of a delivery that is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DeliveryEvent {

@@ -5,7 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use opentelemetry::KeyValue;
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::Instrument;
 use uuid::Uuid;
@@ -194,35 +193,21 @@ async fn record(app: &App, claim: &Claim, outcome: &AttemptOutcome) -> Result<()
 /// Logs and counts the outcome without the server's response, which may contain an address.
 fn report(app: &App, outcome: &AttemptOutcome) {
     let to = app.transport.as_str();
-    let name = match outcome {
-        AttemptOutcome::Accepted(_) => {
-            tracing::info!(to, "mail accepted");
-            "accepted"
-        }
-        AttemptOutcome::TransientFailure(_) => {
-            tracing::warn!(to, "mail not accepted yet");
-            "transient_failure"
-        }
+    match outcome {
+        AttemptOutcome::Accepted(_) => tracing::info!(to, "mail accepted"),
+        AttemptOutcome::TransientFailure(_) => tracing::warn!(to, "mail not accepted yet"),
         AttemptOutcome::ConfigurationFault(_) => {
             tracing::error!(
                 to,
                 "the mail server refuses every mail until its settings or Frontdesk's are repaired; GetDelivery shows its response \
                  in last_response"
             );
-            "configuration_fault"
         }
         AttemptOutcome::TooLarge { max_bytes, .. } => {
             tracing::warn!(to, max_bytes, "mail too large for the mail server; a smaller one is composed");
-            "too_large"
         }
-        AttemptOutcome::PermanentFailure(_) => {
-            tracing::warn!(to, "mail refused permanently");
-            "permanent_failure"
-        }
-        AttemptOutcome::Unknown(_) => {
-            tracing::warn!(to, "unknown whether the mail was accepted");
-            "unknown"
-        }
-    };
-    app.attempts.add(1, &[KeyValue::new("outcome", name)]);
+        AttemptOutcome::PermanentFailure(_) => tracing::warn!(to, "mail refused permanently"),
+        AttemptOutcome::Unknown(_) => tracing::warn!(to, "unknown whether the mail was accepted"),
+    }
+    app.attempts.count(outcome);
 }

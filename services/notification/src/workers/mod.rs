@@ -1,7 +1,9 @@
 //! Background tasks of the service.
 
+mod attempt_counter;
 mod deliveries;
 mod forget_mails;
 
+pub(crate) use attempt_counter::AttemptCounter;
 pub(crate) use deliveries::deliver;
 pub(crate) use forget_mails::forget_mails;

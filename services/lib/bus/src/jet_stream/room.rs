@@ -8,7 +8,7 @@ use async_nats::jetstream::{
 };
 use frontdesk_proto::event::v1::Event;
 use futures::StreamExt;
-use opentelemetry::{KeyValue, global};
+use opentelemetry::KeyValue;
 use prost::Message as _;
 
 use super::JetStream;
@@ -114,7 +114,7 @@ fn has_unhandled(consumer: &Info) -> bool {
 
 fn report_unhandled(consumer: &Info) {
     let unhandled = consumer.num_pending.saturating_add(consumer.num_ack_pending as u64);
-    global::meter("frontdesk")
+    frontdesk_telemetry::meter()
         .u64_gauge("frontdesk.bus.unhandled")
         .with_description("Events of the stream that a consumer has not handled")
         .build()
