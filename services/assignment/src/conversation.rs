@@ -60,9 +60,9 @@ pub(crate) async fn change_assignee(app: &App, change: &ChangeAssignee) -> Resul
     Ok(Epoch { number: response.epoch.into(), began_at })
 }
 
-/// Applies the agent's state to the copy by which the conversation service accepts their messages. Returns after that copy, or
-/// a newer one, is in force there.
-pub(crate) async fn apply_agent(app: &App, agent: &Agent) -> Result<(), AssignmentError> {
+/// Applies the agent's state to the copy by which the conversation service accepts their messages, unless the copy is newer.
+/// Returns the version of the copy.
+pub(crate) async fn apply_agent(app: &App, agent: &Agent) -> Result<i64, AssignmentError> {
     let request = ApplyAgentRequest {
         agent_id: agent.id.to_string(),
         name: agent.name.clone(),
@@ -70,7 +70,7 @@ pub(crate) async fn apply_agent(app: &App, agent: &Agent) -> Result<(), Assignme
         version: version(agent),
     };
     match ArbiterServiceClient::new(app.conversation.for_account(agent.account)).apply_agent(request).await {
-        Ok(_) => Ok(()),
+        Ok(response) => Ok(response.into_inner().version.into()),
         Err(status) => {
             tracing::warn!(code = ?status.code(), message = status.message(), "an agent's state was not applied to conversations");
             Err(AssignmentError::NotAppliedToConversations)

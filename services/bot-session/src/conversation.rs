@@ -197,9 +197,9 @@ fn as_bot(peer: &Peer, session: &Session) -> ArbiterServiceClient<InterceptedSer
     ArbiterServiceClient::new(peer.acting_for(session.account, &bot))
 }
 
-/// Applies the bot's state to the copy by which the conversation service starts chats. Returns after that copy, or a newer one, is
-/// in force there.
-pub(crate) async fn apply_bot(peer: &Peer, bot: &BotSummary) -> Result<(), BotSessionError> {
+/// Applies the bot's state to the copy by which the conversation service starts chats, unless the copy is newer. Returns the version
+/// of the copy.
+pub(crate) async fn apply_bot(peer: &Peer, bot: &BotSummary) -> Result<i64, BotSessionError> {
     let request = ApplyBotRequest {
         bot_id: bot.id.to_string(),
         name: bot.name.clone(),
@@ -208,7 +208,7 @@ pub(crate) async fn apply_bot(peer: &Peer, bot: &BotSummary) -> Result<(), BotSe
         version: bot.version.try_into().unwrap_or(i32::MAX),
     };
     match ArbiterServiceClient::new(peer.for_account(bot.account)).apply_bot(request).await {
-        Ok(_) => Ok(()),
+        Ok(response) => Ok(response.into_inner().version.into()),
         Err(status) => {
             tracing::warn!(code = ?status.code(), message = status.message(), "a bot's state was not applied to conversations");
             Err(BotSessionError::NotAppliedToConversations)

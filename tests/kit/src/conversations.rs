@@ -57,8 +57,8 @@ pub struct FakeConversation {
 impl FakeConversations {
     /// Serves the conversations by these methods of `fake`.
     pub fn serve_by(&self, fake: &FakeServices) {
-        fake.on(|_: Request<ApplyAgentRequest>| Ok(ApplyAgentResponse {}));
-        fake.on(|_: Request<ApplyBotRequest>| Ok(ApplyBotResponse {}));
+        fake.on(|_: Request<ApplyAgentRequest>| Ok(ApplyAgentResponse::default()));
+        fake.on(|_: Request<ApplyBotRequest>| Ok(ApplyBotResponse::default()));
         let rows = self.clone();
         fake.on(move |request: Request<GetConversationRequest>| {
             rows.change(&request.get_ref().conversation_id, |row| {

@@ -3,7 +3,8 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use crate::{App, conversation, domain::Agent, error::AssignmentError, store};
+use super::steps::apply_to_conversations;
+use crate::{App, domain::Agent, error::AssignmentError, store};
 
 /// Deactivates an agent. It returns after the conversation service refuses their messages; when that service cannot be reached,
 /// the agent is deactivated all the same, and a repeat of the call, which changes nothing else, asks it again.
@@ -18,6 +19,5 @@ pub(crate) async fn deactivate_agent(app: &App, caller: &Caller, id: Uuid) -> Re
     }
 
     tx.commit().await?;
-    conversation::apply_agent(app, &agent).await?;
-    Ok(agent)
+    apply_to_conversations(app, caller, agent).await
 }

@@ -83,6 +83,12 @@ impl Agent {
         true
     }
 
+    /// Gives the agent the version after `version`, which another service has of them already.
+    pub(crate) fn overtake(&mut self, version: i64, now: Time) {
+        self.version = self.version.max(version);
+        self.changed(now);
+    }
+
     /// Returns whether conversations may be assigned to the agent (rule A2).
     pub(crate) fn is_active(&self) -> bool {
         self.deactivated_at.is_none()

@@ -1,4 +1,4 @@
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 
 use frontdesk_proto::{
     assignment::v1::{DeactivateAgentRequest, ReactivateAgentRequest},
@@ -14,6 +14,7 @@ use crate::fixture::{Fixture, account, assign, rejection, take_over, unassign};
 frontdesk_testkit::on_both_modes! {
     a2_a_deactivated_agent_stays_known_and_keeps_conversations,
     a2_a_deactivation_is_answered_when_the_conversation_service_has_applied_it_and_can_be_repeated,
+    a2_a_deactivation_is_in_force_where_the_copy_is_newer_than_the_roster,
     a2_an_agent_who_is_not_active_changes_no_owner,
     c12_a_repeat_gets_the_first_answer_also_after_the_caller_was_deactivated,
     c12_twenty_deactivations_at_once_change_the_agent_once,
@@ -63,6 +64,33 @@ async fn a2_a_deactivation_is_answered_when_the_conversation_service_has_applied
     let reactivate = ReactivateAgentRequest { agent_id: ada.id.clone() };
     service.roster(here).reactivate_agent(reactivate).await.unwrap();
     assert_eq!(applies.try_recv(), Ok(ApplyAgentRequest { active: true, version: 3, ..state }));
+}
+
+/// A restore of the roster to an older point in time leaves the copy of the conversation service as it was.
+async fn a2_a_deactivation_is_in_force_where_the_copy_is_newer_than_the_roster(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let here = account();
+    let ada = service.agent(here, "ada").await;
+    let copy = Arc::new(Mutex::new((4, true)));
+    let applied = copy.clone();
+    service.fake.on(move |request: Request<ApplyAgentRequest>| {
+        let (request, mut copy) = (request.into_inner(), applied.lock().unwrap());
+        *copy = (*copy).max((request.version, request.active));
+        Ok(ApplyAgentResponse { version: copy.0 })
+    });
+    let deactivate = || DeactivateAgentRequest { agent_id: ada.id.clone() };
+    for _ in 0..2 {
+        let deactivated = service.roster(here).deactivate_agent(deactivate()).await.unwrap().into_inner().agent;
+        assert_eq!(*copy.lock().unwrap(), (5, false));
+        assert_eq!(deactivated, Some(service.agent_now(here, &ada).await));
+        assert_eq!(deactivated.unwrap().version, 5);
+    }
+    let events = service.appended::<AgentDeactivated>().await;
+    assert_eq!(events.len(), 2, "one for each new version");
+    *copy.lock().unwrap() = (7, false);
+    let reactivate = ReactivateAgentRequest { agent_id: ada.id.clone() };
+    service.roster(here).reactivate_agent(reactivate).await.unwrap();
+    assert_eq!(*copy.lock().unwrap(), (8, true));
 }
 
 async fn c12_twenty_deactivations_at_once_change_the_agent_once(mode: Mode) {

@@ -3,7 +3,8 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use crate::{App, conversation, domain::Bot, error::BotSessionError, store};
+use super::steps::apply_to_conversations;
+use crate::{App, domain::Bot, error::BotSessionError, store};
 
 /// Deletes a bot; its open sessions continue. It returns after the conversation service starts no chat with it; when that service
 /// cannot be reached, the bot is deleted all the same, and a repeat of the call, which changes nothing else, asks it again.
@@ -18,6 +19,5 @@ pub(crate) async fn delete_bot(app: &App, caller: &Caller, id: Uuid) -> Result<B
     }
 
     tx.commit().await?;
-    conversation::apply_bot(&app.conversation, &bot.summary).await?;
-    Ok(bot)
+    apply_to_conversations(app, caller, bot).await
 }

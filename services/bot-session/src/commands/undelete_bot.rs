@@ -3,7 +3,8 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use crate::{App, conversation, domain::Bot, error::BotSessionError, store};
+use super::steps::apply_to_conversations;
+use crate::{App, domain::Bot, error::BotSessionError, store};
 
 /// Undeletes a bot: it starts sessions again, from the return on. Undeleting a bot that is not deleted changes nothing.
 pub(crate) async fn undelete_bot(app: &App, caller: &Caller, id: Uuid) -> Result<Bot, BotSessionError> {
@@ -17,6 +18,5 @@ pub(crate) async fn undelete_bot(app: &App, caller: &Caller, id: Uuid) -> Result
     }
 
     tx.commit().await?;
-    conversation::apply_bot(&app.conversation, &bot.summary).await?;
-    Ok(bot)
+    apply_to_conversations(app, caller, bot).await
 }

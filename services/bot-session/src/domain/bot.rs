@@ -100,6 +100,12 @@ impl Bot {
         true
     }
 
+    /// Gives the bot the version after `version`, which another service has of it already.
+    pub(crate) fn overtake(&mut self, version: i64, now: Time) {
+        self.summary.version = self.summary.version.max(version);
+        self.record_change(now);
+    }
+
     fn record_change(&mut self, now: Time) {
         self.summary.version += 1;
         self.summary.updated_at = now;

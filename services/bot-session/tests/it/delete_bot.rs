@@ -21,6 +21,7 @@ on_both_modes!(
     c12_twenty_deletions_delete_a_bot_once_and_it_is_still_found,
     b2_an_open_session_continues_after_its_bot_is_deleted,
     b1_a_deletion_is_answered_after_conversations_start_without_the_bot,
+    b1_a_deletion_is_in_force_where_the_copy_is_newer_than_the_bot,
     s2_another_account_deletes_no_bot,
 );
 
@@ -64,7 +65,7 @@ async fn b1_a_deletion_is_answered_after_conversations_start_without_the_bot(mod
         }
         let request = request.into_inner();
         seen.lock().unwrap().push((request.bot_id, request.deleted, request.version));
-        Ok(ApplyBotResponse {})
+        Ok(ApplyBotResponse::default())
     });
     let request = DeleteBotRequest { bot_id: created.id.clone() };
     let refused = fixture.bots(here).delete_bot(request.clone()).await.unwrap_err();
@@ -78,6 +79,30 @@ async fn b1_a_deletion_is_answered_after_conversations_start_without_the_bot(mod
     let expected = [(created.id.clone(), true, deleted.version), (created.id, false, undeleted.version)];
     assert_eq!(*applied.lock().unwrap(), expected);
     assert_eq!(fixture.events::<BotDeleted>().await.len(), 1);
+}
+
+/// A restore of the bots to an older point in time leaves the copy of the conversation service as it was.
+async fn b1_a_deletion_is_in_force_where_the_copy_is_newer_than_the_bot(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let here = new_account();
+    let created = fixture.create_bot(here, valid_flow()).await;
+    let copy = Arc::new(Mutex::new((4, false)));
+    let applied = copy.clone();
+    fixture.fake.on(move |request: Request<ApplyBotRequest>| {
+        let (request, mut copy) = (request.into_inner(), applied.lock().unwrap());
+        *copy = (*copy).max((request.version, request.deleted));
+        Ok(ApplyBotResponse { version: copy.0 })
+    });
+    for _ in 0..2 {
+        let request = DeleteBotRequest { bot_id: created.id.clone() };
+        let deleted = fixture.bots(here).delete_bot(request).await.unwrap().into_inner().bot.unwrap();
+        assert_eq!(*copy.lock().unwrap(), (5, true));
+        assert_eq!((deleted.version, fixture.bot(here, &created.id).await.unwrap()), (5, deleted));
+    }
+    *copy.lock().unwrap() = (7, true);
+    let undelete = UndeleteBotRequest { bot_id: created.id.clone() };
+    fixture.bots(here).undelete_bot(undelete).await.unwrap();
+    assert_eq!(*copy.lock().unwrap(), (8, false));
 }
 
 async fn s2_another_account_deletes_no_bot(mode: Mode) {

@@ -152,8 +152,8 @@ impl ArbiterService for Arbiter {
             name: request.name,
             roster: Some(RosterState { active: request.active, version: request.version.into() }),
         };
-        commands::apply_agent(&self.0, &caller, agent).await?;
-        Ok(Response::new(pb::ApplyAgentResponse {}))
+        let version = commands::apply_agent(&self.0, &caller, agent).await?;
+        Ok(Response::new(pb::ApplyAgentResponse { version: version.try_into().unwrap_or(i32::MAX) }))
     }
 
     async fn apply_bot(&self, request: Request<pb::ApplyBotRequest>) -> Result<Response<pb::ApplyBotResponse>, Status> {
@@ -166,8 +166,8 @@ impl ArbiterService for Arbiter {
             deleted: request.deleted,
             version: request.version.into(),
         };
-        commands::apply_bot(&self.0, &caller, bot).await?;
-        Ok(Response::new(pb::ApplyBotResponse {}))
+        let version = commands::apply_bot(&self.0, &caller, bot).await?;
+        Ok(Response::new(pb::ApplyBotResponse { version: version.try_into().unwrap_or(i32::MAX) }))
     }
 
     async fn get_closing_facts(

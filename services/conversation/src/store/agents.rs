@@ -16,12 +16,13 @@ pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: U
     Ok(agent.map(Agent::from))
 }
 
-/// Writes the agent, unless the copy is as new or newer.
+/// Writes the agent, unless the copy is newer. A version has another state again after the roster was restored to an older point
+/// in time: the later write holds.
 pub(crate) async fn save(tx: &Tx, agent: Agent) -> Result<(), DbErr> {
     let row = Model::from(agent);
     let newer = OnConflict::columns([Column::AccountId, Column::Id])
         .update_columns([Column::Name, Column::Active, Column::Version])
-        .action_and_where(Expr::col((Entity, Column::Version)).lt(row.version))
+        .action_and_where(Expr::col((Entity, Column::Version)).lte(row.version))
         .to_owned();
     Entity::insert(row.into_active_model().reset_all()).on_conflict(newer).exec_without_returning(tx.conn()).await?;
     Ok(())

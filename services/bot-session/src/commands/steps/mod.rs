@@ -1,5 +1,7 @@
 //! Steps that several commands share.
 
+mod apply_to_conversations;
 mod require_agents;
 
+pub(super) use apply_to_conversations::apply_to_conversations;
 pub(super) use require_agents::require_agents;
