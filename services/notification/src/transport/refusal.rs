@@ -2,6 +2,7 @@
 
 use lettre::transport::smtp::Error;
 
+use super::Mail;
 use crate::{domain::AttemptOutcome, mail::server_response};
 
 /// Returns what a failure before MAIL means. The mail itself is not concerned: a refusal, a missing extension or a certificate that is
@@ -15,28 +16,92 @@ pub(super) fn before_mail(step: &str, error: &Error) -> AttemptOutcome {
     }
 }
 
-/// Returns what the server's response to MAIL, RCPT, DATA or the mail means. None: it did not respond.
-pub(super) fn of_response(error: &Error, size: usize) -> Option<AttemptOutcome> {
+/// The step of the exchange that a response answers.
+#[derive(Clone, Copy)]
+pub(super) enum Step {
+    /// MAIL, with the sender's address.
+    Sender,
+    /// RCPT, with the recipient's address.
+    Recipient,
+    /// DATA, or the mail itself.
+    Content,
+}
+
+/// Returns what the server's response to a step means for the mail. None: it did not respond.
+pub(super) fn of_response(error: &Error, step: Step, mail: &Mail) -> Option<AttemptOutcome> {
     let code = u16::from(error.status()?);
     let text = server_response(&error.to_string());
-    let lower = text.to_lowercase();
+    let refusal = Refusal::new(code, &text, mail);
     Some(match code {
         ..500 => AttemptOutcome::TransientFailure(text),
-        // Code of a mail that is too large; the enhanced codes tell it from a full mailbox, which has the same code (RFC 3463).
-        552 if lower.contains("5.3.4") || lower.contains("5.2.3") => {
-            AttemptOutcome::TooLarge { response: text, max_bytes: size / 2 }
-        }
-        _ if is_configuration(code, &lower) => AttemptOutcome::ConfigurationFault(text),
+        _ if refusal.is_too_large() => AttemptOutcome::TooLarge { response: text, max_bytes: mail.bytes.len() / 2 },
+        _ if refusal.is_configuration(step) => AttemptOutcome::ConfigurationFault(text),
         _ => AttemptOutcome::PermanentFailure(text),
     })
 }
 
-/// Returns whether every mail would be refused like this: the settings or the server are wrong, not the mail. `text` is in lower
-/// case.
-fn is_configuration(code: u16, text: &str) -> bool {
-    /// Codes for authentication that is missing, failed, too weak or not encrypted (RFC 4954), and for a refused host name.
-    const CODES: [u16; 5] = [504, 530, 534, 535, 538];
-    /// Refusals by policy have enhanced codes of the class 5.7 (RFC 3463); those of a relay do not always.
-    const POLICY: [&str; 2] = [" 5.7.", "relay"];
-    CODES.contains(&code) || POLICY.iter().any(|policy| text.contains(policy))
+/// A permanent refusal, by the words that the server wrote itself. Servers repeat the addresses of a mail, and a visitor chooses one
+/// of them.
+struct Refusal {
+    code: u16,
+    /// Subject and detail of the enhanced code, such as 1 and 1 of 5.1.1 (RFC 3463). None: the server sends none.
+    enhanced: Option<(u16, u16)>,
+    mentions_relay: bool,
+}
+
+impl Refusal {
+    fn new(code: u16, text: &str, mail: &Mail) -> Self {
+        let text = without_brackets(&text.to_lowercase());
+        let repeated = [&mail.to, &mail.from].map(|address| address.to_lowercase());
+        let repeated: Vec<&str> =
+            repeated.iter().flat_map(|address| address.split('@').chain([address.as_str()])).collect();
+        let is_end = |char: char| !char.is_alphanumeric() && !".-_+@".contains(char);
+        let words = text.split(is_end).map(|word| word.trim_end_matches('.'));
+        let words: Vec<&str> = words.filter(|word| !repeated.contains(word)).collect();
+        Self {
+            code,
+            enhanced: words.iter().find_map(|word| enhanced_code(word)),
+            mentions_relay: words.iter().any(|word| ["relay", "relaying"].contains(word)),
+        }
+    }
+
+    /// Returns whether the mail is too large; the enhanced code tells it from a full mailbox, which has the same code.
+    fn is_too_large(&self) -> bool {
+        self.code == 552 && matches!(self.enhanced, Some((3, 4) | (2, 3)))
+    }
+
+    /// Returns whether every mail would be refused like this: the settings or the server are wrong, not the mail or its recipient.
+    fn is_configuration(&self, step: Step) -> bool {
+        /// Codes for authentication that is missing, failed, too weak or not encrypted (RFC 4954), and for a refused host name.
+        const CODES: [u16; 5] = [504, 530, 534, 535, 538];
+        let is_of_client = match (step, self.enhanced) {
+            // A bad address, whatever else the server writes.
+            (_, Some((1, _))) => return false,
+            // Nothing but the client and the sender is known at this step.
+            (Step::Sender, Some((7, _))) => true,
+            // Codes about the client: its authentication, and the DNS records of its address and of the sender's domain.
+            (_, Some((7, 8 | 25..=27))) => true,
+            (Step::Recipient, Some((7, 0))) => true,
+            _ => false,
+        };
+        is_of_client || self.mentions_relay || CODES.contains(&self.code)
+    }
+}
+
+/// The text without what is in angle brackets: addresses and host names.
+fn without_brackets(text: &str) -> String {
+    let mut rest = text;
+    let mut without = String::new();
+    while let Some((before, after)) = rest.split_once('<') {
+        without.push_str(before);
+        without.push(' ');
+        rest = after.split_once('>').map_or("", |(_, after)| after);
+    }
+    without + rest
+}
+
+/// Subject and detail of an enhanced code of class 5. None: the word is none.
+fn enhanced_code(word: &str) -> Option<(u16, u16)> {
+    let (subject, detail) = word.strip_prefix("5.")?.split_once('.')?;
+    Some((subject.parse().ok()?, detail.parse().ok()?))
 }

@@ -19,7 +19,7 @@ use tokio::{sync::watch, time::timeout};
 use super::{
     Mail, TransportError,
     connect::{Resolver, connect, resolve, system_resolver},
-    refusal,
+    refusal::{self, Step},
 };
 use crate::{
     domain::AttemptOutcome,
@@ -109,15 +109,14 @@ impl Smtp {
     async fn exchange(&self, mail: &Mail) -> Result<AttemptOutcome, AttemptOutcome> {
         let (from, to) = (envelope(&mail.from)?, envelope(&mail.to)?);
         let mut connection = self.connect().await?;
-        let size = mail.bytes.len();
-        self.check_size(&mut connection, size).await?;
+        self.check_size(&mut connection, mail.bytes.len()).await?;
         // Composed mails are ASCII; other bytes must be announced with 8BITMIME.
         let body =
             if mail.bytes.is_ascii() { vec![] } else { vec![MailParameter::Body(MailBodyParameter::EightBitMime)] };
-        self.command("MAIL", size, connection.command(MailCommand::new(Some(from), body))).await?;
-        self.command("RCPT", size, connection.command(Rcpt::new(to, vec![]))).await?;
-        self.command("DATA", size, connection.command(Data)).await?;
-        let outcome = self.send_content(&mut connection, &mail.bytes).await;
+        self.command("MAIL", Step::Sender, mail, connection.command(MailCommand::new(Some(from), body))).await?;
+        self.command("RCPT", Step::Recipient, mail, connection.command(Rcpt::new(to, vec![]))).await?;
+        self.command("DATA", Step::Content, mail, connection.command(Data)).await?;
+        let outcome = self.send_content(&mut connection, mail).await;
         // The outcome does not depend on QUIT.
         let _ = timeout(self.step_timeout.min(Duration::from_secs(1)), connection.command(Quit)).await;
         Ok(outcome)
@@ -125,9 +124,9 @@ impl Smtp {
 
     /// Writes the mail and reads the response. A failure before the end of the mail was written is transient: the server cannot
     /// have accepted it.
-    async fn send_content(&self, connection: &mut AsyncSmtpConnection, bytes: &[u8]) -> AttemptOutcome {
+    async fn send_content(&self, connection: &mut AsyncSmtpConnection, mail: &Mail) -> AttemptOutcome {
         let (written, mut progress) = watch::channel(Progress::Part);
-        let mut parts = bytes.chunks(PART);
+        let mut parts = mail.bytes.chunks(PART);
         // The library asks for the next part when the one before is written, and writes the end when there is none.
         let parts = std::iter::from_fn(move || {
             let next = parts.next();
@@ -144,7 +143,7 @@ impl Smtp {
             };
             tokio::select! {
                 biased;
-                sent = &mut sending => return content_outcome(sent, *progress.borrow(), bytes.len()),
+                sent = &mut sending => return content_outcome(sent, *progress.borrow(), mail),
                 Ok(()) = progress.changed() => {}
                 () = tokio::time::sleep(max) => return match at {
                     Progress::Part => {
@@ -214,16 +213,17 @@ impl Smtp {
         }
     }
 
-    /// Runs a command for a mail of this size (bytes).
+    /// Runs a command for the mail.
     async fn command(
         &self,
         what: &str,
-        size: usize,
+        step: Step,
+        mail: &Mail,
         command: impl Future<Output = Result<Response, Error>>,
     ) -> Result<Response, AttemptOutcome> {
         match timeout(self.step_timeout, command).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(refusal::of_response(&error, size)
+            Ok(Err(error)) => Err(refusal::of_response(&error, step, mail)
                 .unwrap_or_else(|| AttemptOutcome::TransientFailure(response_text(&error)))),
             Err(_) => {
                 Err(AttemptOutcome::TransientFailure(format!("no answer to {what} within {:?}", self.step_timeout)))
@@ -261,13 +261,13 @@ fn accepted(response: &Response) -> AttemptOutcome {
     }
 }
 
-/// Returns the outcome of writing a mail of this size (bytes), as far as `at`.
-fn content_outcome(sent: Result<Response, Error>, at: Progress, size: usize) -> AttemptOutcome {
+/// Returns the outcome of writing the mail, as far as `at`.
+fn content_outcome(sent: Result<Response, Error>, at: Progress, mail: &Mail) -> AttemptOutcome {
     let error = match sent {
         Ok(response) => return accepted(&response),
         Err(error) => error,
     };
-    match (refusal::of_response(&error, size), at) {
+    match (refusal::of_response(&error, Step::Content, mail), at) {
         (Some(outcome), _) => outcome,
         (None, Progress::Part) => AttemptOutcome::TransientFailure(response_text(&error)),
         (None, Progress::End) => AttemptOutcome::Unknown(response_text(&error)),

@@ -218,10 +218,47 @@ async fn t8_a_refusal_that_the_settings_cause_is_told_from_one_of_the_mail() {
         ("a foreign sender", Script { mail: Step::Say("553 5.7.1 not owned by this user"), ..ACCEPTS }),
         ("Postfix does not relay", Script { rcpt: Step::Say("554 5.7.1 <a@b.c>: Relay access denied"), ..ACCEPTS }),
         ("Exim does not relay", Script { rcpt: Step::Say("550 relay not permitted"), ..ACCEPTS }),
+        ("no reverse DNS", Script { rcpt: Step::Say("550 5.7.25 no PTR record"), ..ACCEPTS }),
+        (
+            "the sender's domain",
+            Script { dot: Step::Say("550-5.7.26 unauthenticated\r\n550 5.7.26 sender"), ..ACCEPTS },
+        ),
         ("Exchange does not relay", Script { rcpt: Step::Say("550 5.7.54 SMTP; Unable to relay"), ..ACCEPTS }),
     ] {
         let outcome = outcome(script).await;
         assert!(matches!(outcome, AttemptOutcome::ConfigurationFault(_)), "{what}: {outcome:?}");
+    }
+}
+
+/// What a server repeats of a mail's addresses, and what it says of one recipient or of one mail.
+#[tokio::test]
+async fn t8_a_refusal_of_one_recipient_or_of_one_mail_is_permanent_whatever_their_address_is() {
+    let at_rcpt = |line| Script { rcpt: Step::Say(line), ..ACCEPTS };
+    let refuse = |to: &'static str, line| (to, at_rcpt(line));
+    for (to, script) in [
+        refuse("nobody@relay.example", "550 5.1.1 <nobody@relay.example>: Recipient address rejected: User unknown"),
+        refuse("nobody@relay.example", "550 nobody@relay.example: no such user"),
+        refuse("nobody@relay.example", "550 no mailbox at relay.example"),
+        refuse("Relay@shop.example", "550 Unknown user: relay"),
+        refuse("a.5.7.8@shop.example", "550 Unknown user a.5.7.8"),
+        refuse("5.7.8@shop.example", "550 Unknown user 5.7.8 in shop.example"),
+        refuse("vera@visitor.example", "550 mx.relay.example says: no such user"),
+        refuse("vera@visitor.example", "550 5.1.10 this relay knows no such recipient"),
+        refuse(
+            "vera@visitor.example",
+            "550 5.7.1 <vera@visitor.example>: Recipient address rejected: no mail from outside",
+        ),
+        refuse("vera@visitor.example", "550 5.7.129 RESOLVER.RST.RestrictedToRecipientsPermission"),
+        (
+            "vera@visitor.example",
+            Script { dot: Step::Say("554 5.7.1 Message rejected due to content restrictions"), ..ACCEPTS },
+        ),
+        ("vera@visitor.example", Script { dot: Step::Say("552 5.7.0 blocked: potential security issue"), ..ACCEPTS }),
+    ] {
+        let (port, _mail) = serve(script).await;
+        let mail = Mail { to: to.into(), ..mail() };
+        let outcome = Smtp::try_new(&settings(port)).unwrap().send(&mail).await;
+        assert!(matches!(outcome, AttemptOutcome::PermanentFailure(_)), "{to}: {outcome:?}");
     }
 }
 
