@@ -38,7 +38,8 @@ pub struct NotificationSettings {
     pub unverified_per_contact_per_day: u64,
     /// Maximum number of automatic transcripts to unverified addresses of one account, in 24 hours.
     pub unverified_per_account_per_day: u64,
-    /// Maximum number of transcripts that the agents of one account send by hand in an hour.
+    /// Maximum number of transcripts that the agents of one account send by hand in an hour. For this and the next two, the retries of
+    /// deliveries have a count of their own with the same maximum.
     pub manual_per_account_per_hour: u64,
     /// Maximum number of transcripts that one agent sends by hand in an hour.
     pub manual_per_agent_per_hour: u64,
@@ -209,7 +210,7 @@ impl SmtpSettings {
 
 /// Encryption of the connection to the mail server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", try_from = "String")]
 pub enum SmtpTls {
     /// None. A password is then sent only to a server on this machine.
     None,
@@ -217,6 +218,19 @@ pub enum SmtpTls {
     Starttls,
     /// TLS from the first byte.
     Implicit,
+}
+
+impl TryFrom<String> for SmtpTls {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "none" => Ok(Self::None),
+            "starttls" => Ok(Self::Starttls),
+            "implicit" => Ok(Self::Implicit),
+            _ => Err("it must be starttls, implicit or none"),
+        }
+    }
 }
 
 #[cfg(test)]

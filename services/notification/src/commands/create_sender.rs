@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::steps::check_mail_limits;
 use crate::{
     App,
-    domain::{Delivery, DeliveryKind, LimitScope, MailLimit, Sender},
+    domain::{Counted, Delivery, DeliveryKind, LimitScope, MailLimit, Sender},
     error::NotificationError,
     mail::{self, Envelope},
     settings::NotificationSettings,
@@ -105,7 +105,8 @@ async fn mail_code(
 
 /// Codes are mailed to addresses that are not confirmed yet, so their number is limited (rule S4).
 fn limits(settings: &NotificationSettings, requested_by: &str, address: &str) -> [MailLimit; 3] {
-    let limit = |scope, max, description| MailLimit { kind: DeliveryKind::SenderVerification, scope, max, description };
+    let counted = Counted::Mails(DeliveryKind::SenderVerification);
+    let limit = |scope, max, description| MailLimit { counted, scope, max, description };
     [
         limit(LimitScope::Account, settings.codes_per_account_per_hour, "with codes of this account"),
         limit(

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::steps::check_mail_limits;
 use crate::{
     App,
-    domain::{Delivery, DeliveryKind, LimitScope, MailLimit},
+    domain::{Counted, Delivery, DeliveryKind, LimitScope, MailLimit},
     error::NotificationError,
     settings::NotificationSettings,
     store,
@@ -94,7 +94,8 @@ async fn find_recipient(
 }
 
 fn limits(settings: &NotificationSettings, requested_by: &str, recipient: &str) -> [MailLimit; 3] {
-    let limit = |scope, max, description| MailLimit { kind: DeliveryKind::ManualTranscript, scope, max, description };
+    let counted = Counted::Mails(DeliveryKind::ManualTranscript);
+    let limit = |scope, max, description| MailLimit { counted, scope, max, description };
     [
         limit(LimitScope::Account, settings.manual_per_account_per_hour, "of this account"),
         limit(LimitScope::RequestedBy(requested_by.to_owned()), settings.manual_per_agent_per_hour, "of this agent"),

@@ -12,25 +12,46 @@ pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Window in which every other mail is counted (1 hour).
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
-/// Which mails of an account count towards a limit.
+/// What a limit counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Counted {
+    /// Mails of this kind, by the time of the request.
+    Mails(DeliveryKind),
+    /// Retries of any mail, by their own time.
+    Retries,
+}
+
+/// Which mails or retries of an account count towards a limit.
 #[derive(Clone, Debug)]
 pub(crate) enum LimitScope {
     /// All of them.
     Account,
     /// Those that this actor requested.
     RequestedBy(String),
-    /// Those to this address, in any case of letters.
+    /// Those to the [`mailbox`] of this address.
     Recipient(String),
 }
 
-/// Maximum number of mails of one kind and scope in [`HOUR`].
+/// Maximum number of mails of one kind, or of retries, of one scope in [`HOUR`].
 #[derive(Clone, Debug)]
 pub(crate) struct MailLimit {
-    pub(crate) kind: DeliveryKind,
+    pub(crate) counted: Counted,
     pub(crate) scope: LimitScope,
     pub(crate) max: u64,
     /// Completes the sentence "too many mails ...".
     pub(crate) description: &'static str,
+}
+
+/// Returns the mailbox that an address leads to, as far as its spelling shows: in lower case, without the tag after `+`, and for
+/// Gmail without dots.
+pub(crate) fn mailbox(address: &str) -> String {
+    let address = address.to_lowercase();
+    let Some((local, host)) = address.rsplit_once('@') else { return address };
+    let name = local.split('+').next().filter(|name| !name.is_empty()).unwrap_or(local);
+    match host {
+        "gmail.com" | "googlemail.com" => format!("{}@gmail.com", name.replace('.', "")),
+        _ => format!("{name}@{host}"),
+    }
 }
 
 /// A limit was reached.
@@ -114,6 +135,21 @@ mod tests {
     };
 
     #[test]
+    fn s4_the_spellings_of_one_mailbox_are_counted_together() {
+        for (address, expected) in [
+            ("Vera@Shop.example", "vera@shop.example"),
+            ("vera+1@shop.example", "vera@shop.example"),
+            ("v.era+a+b@shop.example", "v.era@shop.example"),
+            ("v.e.ra+1@gmail.com", "vera@gmail.com"),
+            ("Vera@GoogleMail.com", "vera@gmail.com"),
+            ("+1@shop.example", "+1@shop.example"),
+            ("", ""),
+        ] {
+            assert_eq!(mailbox(address), expected);
+        }
+    }
+
+    #[test]
     fn t2_the_unverified_limit_is_reached_by_the_address_or_by_the_account() {
         for (unverified_to_recipient, unverified_of_account, reached) in
             [(2, 4, None), (3, 4, Some(SkipReason::UnverifiedLimit)), (0, 5, Some(SkipReason::UnverifiedLimit))]
@@ -146,7 +182,7 @@ mod tests {
         let none = AutomaticLimits { per_account: 0, ..LIMITS };
         assert_eq!(none.reached(AutomaticCounts::default(), true), Some(SkipReason::AccountLimit));
         let limit = MailLimit {
-            kind: DeliveryKind::ManualTranscript,
+            counted: Counted::Mails(DeliveryKind::ManualTranscript),
             scope: LimitScope::Account,
             max: 0,
             description: "of this account",
@@ -157,7 +193,7 @@ mod tests {
     #[test]
     fn s4_a_limit_ends_when_its_oldest_mail_leaves_the_window() {
         let limit = MailLimit {
-            kind: DeliveryKind::ManualTranscript,
+            counted: Counted::Mails(DeliveryKind::ManualTranscript),
             scope: LimitScope::Account,
             max: 5,
             description: "of this account",

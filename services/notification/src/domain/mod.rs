@@ -17,7 +17,9 @@ pub(crate) use contact::Contact;
 pub(crate) use delivery::Delivery;
 pub(crate) use delivery_status::{AttemptOutcome, Claim, DeliveryEvent, DeliveryFilter, DeliveryKind, DeliveryStatus};
 pub(crate) use excerpt::Excerpt;
-pub(crate) use mail_limits::{AutomaticCounts, AutomaticLimits, DAY, HOUR, LimitScope, MailLimit, MailLimitReached};
+pub(crate) use mail_limits::{
+    AutomaticCounts, AutomaticLimits, Counted, DAY, HOUR, LimitScope, MailLimit, MailLimitReached, mailbox,
+};
 pub(crate) use retry_policy::RetryPolicy;
 pub(crate) use sender::{Sender, SenderEdited, SenderUnavailable};
 pub(crate) use transcript::{Author, Content, Transcript, TranscriptLine, VisitorName, link, zone};

@@ -25,6 +25,10 @@ impl MigratorTrait for Migrator {
             Box::new(Sql { name: "notification_003_sender_times", text: include_str!("003_sender_times.sql") }),
             Box::new(Sql { name: "notification_004_mail_limits", text: include_str!("004_mail_limits.sql") }),
             Box::new(frontdesk_outbox::OUTBOX_REPUBLISHING),
+            Box::new(Sql {
+                name: "notification_005_retries_and_mailboxes",
+                text: include_str!("005_retries_and_mailboxes.sql"),
+            }),
         ]
     }
 }

@@ -12,7 +12,7 @@ use super::entity::{
     delivery::{Column, Entity, Model},
     delivery_mail,
 };
-use crate::domain::{Claim, Delivery, DeliveryFilter, DeliveryKind, DeliveryStatus};
+use crate::domain::{Claim, Delivery, DeliveryFilter, DeliveryKind, DeliveryStatus, mailbox};
 
 /// Statuses of deliveries that are due at some time.
 const PENDING: [&str; 2] = ["QUEUED", "SENDING"];
@@ -222,6 +222,7 @@ fn to_row(delivery: &Delivery) -> Model {
         until_sequence: delivery.until_sequence.into(),
         unverified: delivery.unverified,
         requested_by: delivery.requested_by,
+        mailbox: mailbox(&delivery.recipient_email),
         recipient_email: delivery.recipient_email,
         subject: delivery.subject,
         time_zone: delivery.time_zone,

@@ -3,16 +3,15 @@
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
-    ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryOrder, QuerySelect, Select, Set,
-    entity::prelude::*,
-    sea_query::{ExprTrait, Func, OnConflict},
+    ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryOrder, QuerySelect, Select, SelectGetableTuple, Selector,
+    Set, entity::prelude::*, sea_query::OnConflict,
 };
 
 use super::entity::{
     delivery::{Column, Entity},
-    mail_account,
+    delivery_retry, mail_account,
 };
-use crate::domain::{AutomaticCounts, DAY, DeliveryKind, HOUR, LimitScope, MailLimit};
+use crate::domain::{AutomaticCounts, Counted, DAY, Delivery, DeliveryKind, HOUR, LimitScope, MailLimit, mailbox};
 
 /// Locks the account's row: of concurrent requests, each counts the mails of those before it.
 pub(crate) async fn lock(tx: &Tx, account: AccountId) -> Result<(), DbErr> {
@@ -53,21 +52,56 @@ pub(crate) async fn oldest_within_limit(
 ) -> Result<Option<Time>, DbErr> {
     // The newest mail would be taken for one within a limit of 0.
     let Some(before) = limit.max.checked_sub(1) else { return Ok(None) };
-    let mails = created_after(account, limit.kind, since);
-    let mails = match &limit.scope {
-        LimitScope::Account => mails,
-        LimitScope::RequestedBy(actor) => mails.filter(Column::RequestedBy.eq(actor)),
-        LimitScope::Recipient(address) => to(mails, address),
+    match limit.counted {
+        Counted::Mails(kind) => {
+            let mails = created_after(account, kind, since);
+            let mails = match &limit.scope {
+                LimitScope::Account => mails,
+                LimitScope::RequestedBy(actor) => mails.filter(Column::RequestedBy.eq(actor)),
+                LimitScope::Recipient(address) => to(mails, address),
+            };
+            newest_but(mails, Column::CreatedAt, before).one(tx.conn()).await
+        }
+        Counted::Retries => {
+            use delivery_retry::Column;
+            let retries = delivery_retry::Entity::find().filter(Column::AccountId.eq(account));
+            let retries = retries.filter(Column::CreatedAt.gt(since));
+            let retries = match &limit.scope {
+                LimitScope::Account => retries,
+                LimitScope::RequestedBy(actor) => retries.filter(Column::RequestedBy.eq(actor)),
+                LimitScope::Recipient(address) => retries.filter(Column::Mailbox.eq(mailbox(address))),
+            };
+            newest_but(retries, Column::CreatedAt, before).one(tx.conn()).await
+        }
+    }
+}
+
+/// Counts a retry of the delivery from now on, and forgets those that count no more.
+pub(crate) async fn insert_retry(tx: &Tx, delivery: &Delivery, requested_by: String, now: Time) -> Result<(), DbErr> {
+    use delivery_retry::{ActiveModel, Column, Entity};
+    Entity::delete_many()
+        .filter(Column::AccountId.eq(delivery.account))
+        .filter(Column::CreatedAt.lte(now.minus(HOUR)))
+        .exec(tx.conn())
+        .await?;
+    let retry = ActiveModel {
+        id: Set(tx.new_id()),
+        account_id: Set(delivery.account),
+        requested_by: Set(requested_by),
+        mailbox: Set(mailbox(&delivery.recipient_email)),
+        created_at: Set(now),
     };
-    mails
-        .select_only()
-        .column(Column::CreatedAt)
-        .order_by_desc(Column::CreatedAt)
-        .offset(before)
-        .limit(1)
-        .into_tuple()
-        .one(tx.conn())
-        .await
+    Entity::insert(retry).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// Selects the time of the row that has `before` newer ones.
+fn newest_but<E: EntityTrait>(
+    rows: Select<E>,
+    created_at: E::Column,
+    before: u64,
+) -> Selector<SelectGetableTuple<Time>> {
+    rows.select_only().column(created_at).order_by_desc(created_at).offset(before).limit(1).into_tuple()
 }
 
 fn created_after(account: AccountId, kind: DeliveryKind, since: Time) -> Select<Entity> {
@@ -77,8 +111,7 @@ fn created_after(account: AccountId, kind: DeliveryKind, since: Time) -> Select<
         .filter(Column::CreatedAt.gt(since))
 }
 
-/// The mails to this address, in any case of letters.
+/// The mails to the mailbox of this address.
 fn to(mails: Select<Entity>, address: &str) -> Select<Entity> {
-    let lower = Func::lower(Expr::col((Entity, Column::RecipientEmail)));
-    mails.filter(Expr::expr(lower).eq(address.to_lowercase()))
+    mails.filter(Column::Mailbox.eq(mailbox(address)))
 }

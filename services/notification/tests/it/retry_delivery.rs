@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use frontdesk_notification::NotificationSettings;
 use frontdesk_proto::notification::v1::DeliveryStatus;
 use frontdesk_testkit::{Mode, on_both_modes, reason};
 use tonic::Code;
@@ -20,6 +21,7 @@ on_both_modes!(
     t8_a_retry_of_a_queued_delivery_changes_nothing,
     t8_a_sent_delivery_cannot_be_retried,
     t8_twenty_retries_at_once_send_one_mail,
+    s4_retries_are_limited_per_recipient_and_per_agent,
     s2_another_accounts_delivery_cannot_be_retried,
 );
 
@@ -92,6 +94,42 @@ async fn t8_twenty_retries_at_once_send_one_mail(mode: Mode) {
     );
     let sent = fixture.account.wait_for_status(&id, DeliveryStatus::Sent).await;
     assert_eq!((sent.attempt_count, server.mails()), (2, 2));
+}
+
+async fn s4_retries_are_limited_per_recipient_and_per_agent(mode: Mode) {
+    let server = MailServer::start(&["550 no"; 20]).await;
+    let settings = NotificationSettings {
+        manual_per_recipient_per_hour: 2,
+        manual_per_agent_per_hour: 3,
+        ..smtp(server.port, HOUR)
+    };
+    let fixture = Fixture::start_with(mode, settings).await;
+    let account = &fixture.account;
+    let first = account.create_sender(ADDRESS, "1").await.unwrap().delivery_id;
+    let second = account.create_sender("second@acme.example", "2").await.unwrap().delivery_id;
+    let retry = async |id: &str, limit: Option<&str>| {
+        account.wait_for_status(id, DeliveryStatus::Failed).await;
+        match (account.retry(id).await, limit) {
+            (Ok(_), None) => {}
+            (Err(refused), Some(limit)) => {
+                assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "MAIL_LIMIT"));
+                assert!(refused.message().contains(limit), "{refused:?}");
+                assert_eq!(account.delivery(id).await.unwrap().status(), DeliveryStatus::Failed);
+            }
+            (retried, limit) => panic!("{limit:?}: {retried:?}"),
+        }
+    };
+    for limit in [None, None, Some("to this address")] {
+        retry(&first, limit).await;
+    }
+    for limit in [None, Some("by you")] {
+        retry(&second, limit).await;
+    }
+    account.wait_for_status(&second, DeliveryStatus::Failed).await;
+    assert_eq!(server.mails(), 5);
+    fixture.service.clock.advance(Duration::from_secs(3601)).unwrap();
+    retry(&first, None).await;
+    assert_eq!(fixture.count("FROM delivery_retries").await, 1, "those of the hour before are forgotten");
 }
 
 async fn s2_another_accounts_delivery_cannot_be_retried(mode: Mode) {

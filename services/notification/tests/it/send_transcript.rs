@@ -111,6 +111,11 @@ async fn s4_transcripts_by_hand_are_limited_per_recipient_and_per_agent(mode: Mo
     }
     let refused = chat.send(to("First@vera.example")).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "MAIL_LIMIT"));
+    // Another spelling of the same mailbox.
+    chat.change(|answers| answers.contacts[0].emails[0].email = "first+1@vera.example".into());
+    let refused = chat.send(to("first+1@vera.example")).await.unwrap_err();
+    assert_eq!(reason(&refused), "MAIL_LIMIT");
+    chat.change(|answers| answers.contacts[0].emails[0].email = "first@vera.example".into());
     assert!(refused.message().contains("to this address"), "{refused:?}");
     chat.send(to("second@vera.example")).await.unwrap();
     let refused = chat.send(to("second@vera.example")).await.unwrap_err();

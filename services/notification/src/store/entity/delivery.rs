@@ -23,6 +23,8 @@ pub struct Model {
     pub requested_by: String,
     #[sea_orm(column_name = "recipient")]
     pub recipient_email: String,
+    /// The mailbox that the recipient's address leads to, by which mails are counted.
+    pub mailbox: String,
     pub subject: String,
     pub time_zone: String,
     /// 0: none.
