@@ -52,10 +52,15 @@ impl SettingsError {
             return Self::Invalid { setting: "invalid".into(), origin: String::new(), problem };
         }
         let value = find(values, &key);
-        let origin = match value.and_then(Value::origin) {
+        let origin = match value.and_then(origin) {
             Some(file) if file != ENVIRONMENT => format!(" ({file})"),
             Some(_) => format!(" ({PREFIX}{})", key.replace('.', "__").to_uppercase()),
             None => String::new(),
+        };
+        let problem = match problem.strip_prefix("it must be ") {
+            Some(expected) => format!("it must be {}", plain(expected, value)),
+            None if problem.contains("expected struct ") => "it is a section: set the settings in it".to_owned(),
+            None => problem,
         };
         let is_address = |text: &str| text.contains("://");
         let problem = match value.map(|value| &value.kind) {
@@ -81,6 +86,28 @@ fn without_quotation(error: &str) -> String {
     let is_quotation =
         |line: &&str| line.trim_start_matches(|first: char| first == ' ' || first.is_ascii_digit()).starts_with('|');
     error.lines().filter(|line| !is_quotation(line)).collect::<Vec<_>>().join(" ")
+}
+
+/// What a value must be, where the config crate describes a Rust type.
+fn plain(expected: &str, value: Option<&Value>) -> String {
+    let number = || value.and_then(|value| value.clone().into_string().ok()?.parse::<i128>().ok());
+    match expected {
+        "a boolean" => "true or false".to_owned(),
+        _ if expected.ends_with("integer") => match number() {
+            Some(..0) => "a whole number of at least 0".to_owned(),
+            Some(0..) => "a smaller whole number".to_owned(),
+            None => "a whole number".to_owned(),
+        },
+        _ => expected.to_owned(),
+    }
+}
+
+/// The file or the environment that a value is from; a section has the origin of its first setting.
+fn origin(value: &Value) -> Option<&str> {
+    match &value.kind {
+        ValueKind::Table(table) => value.origin().or_else(|| table.values().find_map(origin)),
+        _ => value.origin(),
+    }
 }
 
 /// What the config crate calls the origin of a value from an environment variable.

@@ -13,6 +13,7 @@ mod credentials;
 pub mod duration;
 mod error;
 pub mod list;
+pub mod path;
 
 pub use credentials::without_credentials;
 pub use error::SettingsError;
@@ -86,9 +87,10 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// Written as an empty text where it is not set, so that what is written can be read again.
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{self:?}"))
+        serializer.serialize_str(if self.is_empty() { "" } else { "(hidden)" })
     }
 }
 
@@ -123,6 +125,9 @@ mod tests {
         second: Option<Option<SocketAddr>>,
         #[serde(deserialize_with = "list::deserialize")]
         words: Vec<String>,
+        size: usize,
+        #[serde(deserialize_with = "path::required")]
+        folder: std::path::PathBuf,
         smtp: Section,
     }
 
@@ -167,7 +172,7 @@ mod tests {
         for (name, value, parts) in [
             ("LISTEN", "localhost:7700", ["listen = \"localhost:7700\"", "such as 127.0.0.1:7700"]),
             ("SMTP__TIMEOUT", "5", ["smtp.timeout = \"5\"", "such as 5s"]),
-            ("SMTP__PORT", "many", ["smtp.port = \"many\"", "integer"]),
+            ("SMTP__PORT", "many", ["smtp.port = \"many\"", "it must be a whole number"]),
         ] {
             let name = format!("FRONTDESK__{name}");
             let error = load::<All>(None, environment(&[(&name, value)])).unwrap_err().to_string();
@@ -206,6 +211,38 @@ mod tests {
         std::fs::write(&file, "words = 1").unwrap();
         let error = load::<All>(Some(&file), environment(&[])).unwrap_err().to_string();
         assert!(error.contains("words = 1") && error.contains("commas"), "{error}");
+    }
+
+    #[test]
+    fn an_error_of_a_section_names_its_source_and_says_that_it_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        for (text, parts) in [
+            ("[smpt]\nhost = 'h'", ["smpt (", "a.toml): there is no such setting"]),
+            ("smtp = 1", ["smtp = 1 (", "a.toml): it is a section: set the settings in it"]),
+            ("[smtp]\nport = -1", ["smtp.port = -1 (", "a.toml): it must be a whole number of at least 0"]),
+            ("[smtp]\nport = 70000", ["smtp.port = 70000 (", "a.toml): it must be a smaller whole number"]),
+            ("size = -1", ["size = -1 (", "a.toml): it must be a whole number of at least 0"]),
+            ("folder = ''", ["folder = \"\" (", "a.toml): it must be a path"]),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let error = load::<All>(Some(&file), environment(&[])).unwrap_err().to_string();
+            assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+        }
+        for (name, value, parts) in [
+            ("SMPT__HOST", "h", ["smpt (FRONTDESK__SMPT", "there is no such setting"]),
+            ("SMTP", "", ["smtp = \"\" (FRONTDESK__SMTP)", "it is a section"]),
+            (
+                "SMTP__PORT",
+                "-1",
+                ["smtp.port = \"-1\" (FRONTDESK__SMTP__PORT)", "it must be a whole number of at least 0"],
+            ),
+            ("SIZE", "-1", ["size = \"-1\" (FRONTDESK__SIZE)", "it must be a whole number of at least 0"]),
+        ] {
+            let error =
+                load::<All>(None, environment(&[(&format!("FRONTDESK__{name}"), value)])).unwrap_err().to_string();
+            assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+        }
     }
 
     #[test]
