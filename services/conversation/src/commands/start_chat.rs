@@ -71,17 +71,17 @@ pub(crate) async fn start_chat(
 }
 
 async fn try_start(app: &App, caller: &Caller, command: &StartChat) -> Result<StartedChat, ConversationError> {
-    let mut tx = app.db.begin_for(caller.account).await?;
-    let channel = channels::find(tx.conn(), caller.account, command.channel).await?;
     // A token that was signed with a channel's key is valid for that channel only.
-    let channel = channel.filter(|channel| caller.scope.is_none_or(|scope| scope == channel.id));
-    let channel = channel.ok_or(ConversationError::NotFound("channel"))?;
+    if caller.scope.is_some_and(|scope| scope != command.channel) {
+        return Err(ConversationError::NotFound("channel"));
+    }
+    let mut tx = app.db.begin_for(caller.account).await?;
     let visitor = CallingVisitor::lock(&tx, caller, None).await?;
     if let Some(first) = command.key.claim::<AnyStoredResult>(&tx).await? {
         return repeat(&tx, caller, first.into()).await;
     }
 
-    let newest = conversations::find_newest_for_update(&tx, caller.account, channel.id, &caller.actor.id).await?;
+    let newest = conversations::find_newest_for_update(&tx, caller.account, command.channel, &caller.actor.id).await?;
     // Read after the lock: what committed while this call waited for it happened before.
     let now = tx.now().await?;
     let (mut conversation, resumed) = match newest {
@@ -92,7 +92,7 @@ async fn try_start(app: &App, caller: &Caller, command: &StartChat) -> Result<St
         previous => {
             let now = previous.as_ref().map_or(now, |previous| previous.time_after(now));
             let contact = visitor.contact(app, &mut tx, None, now).await?;
-            (new_conversation(&tx, caller, &channel, previous, command, contact, now).await?, false)
+            (new_conversation(&tx, caller, previous, command, contact, now).await?, false)
         }
     };
     let text = Some(&command.text).filter(|text| !text.is_empty());
@@ -123,12 +123,14 @@ async fn repeat(tx: &Tx, caller: &Caller, first: StoredResult) -> Result<Started
 async fn new_conversation(
     tx: &Tx,
     caller: &Caller,
-    channel: &Channel,
     previous: Option<Conversation>,
     command: &StartChat,
     contact_id: Option<Uuid>,
     now: Time,
 ) -> Result<Conversation, ConversationError> {
+    // Read last, after everything that this call waits for, and locked: a deletion is answered when no chat starts any more.
+    let channel = channels::find_for_share(tx, caller.account, command.channel).await?;
+    let channel = channel.ok_or(ConversationError::NotFound("channel"))?;
     if channel.is_deleted() {
         return Err(ConversationError::ChannelDeleted);
     }
@@ -142,7 +144,7 @@ async fn new_conversation(
         contact_id,
         context: command.context.clone(),
         previous_id: previous.map(|previous| previous.id),
-        greeting: greeting(tx, channel).await?,
+        greeting: greeting(tx, &channel).await?,
     };
     Ok(Conversation::start(new, now))
 }

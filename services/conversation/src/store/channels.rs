@@ -35,6 +35,11 @@ pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Re
     Ok(in_account(account).filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await?.map(Channel::from))
 }
 
+/// The channel, which no other transaction changes until this one ends. Several transactions may lock it like this.
+pub(crate) async fn find_for_share(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Channel>, DbErr> {
+    Ok(in_account(account).filter(Column::Id.eq(id)).lock_shared().one(tx.conn()).await?.map(Channel::from))
+}
+
 /// Channels by name, after the cursor (name and id of the last one before). `show_deleted`: deleted ones too.
 pub(crate) async fn list<C: ConnectionTrait>(
     conn: &C,

@@ -1,16 +1,19 @@
 //! `DeleteChannel` and `UndeleteChannel`.
 
+use std::time::Duration;
+
 use frontdesk_proto::{
     conversation::v1::{
-        Channel, DeleteChannelRequest, GetChannelRequest, ListChannelsRequest, RotateVisitorKeyRequest,
-        UndeleteChannelRequest, channel_service_client::ChannelServiceClient,
+        Channel, CloseConversationRequest, DeleteChannelRequest, GetChannelRequest, ListChannelsRequest,
+        RotateVisitorKeyRequest, UndeleteChannelRequest, channel_service_client::ChannelServiceClient,
     },
-    event::v1::{ChannelDeleted, ChannelUndeleted, ChannelUpdated},
+    event::v1::{ChannelDeleted, ChannelUndeleted, ChannelUpdated, ConversationStarted},
 };
 use frontdesk_testkit::{Mode, on_both_modes, reason, request_id};
+use sea_orm::ConnectionTrait;
 use tonic::Code;
 
-use crate::fixture::{Fixture, start, twenty};
+use crate::fixture::{ADA, Fixture, start, twenty};
 
 on_both_modes!(
     no_chat_starts_on_a_deleted_channel_and_the_open_ones_go_on,
@@ -101,4 +104,39 @@ async fn s2_another_accounts_channel_does_not_exist(mode: Mode) {
     for refused in [deleted.unwrap_err(), undeleted.unwrap_err()] {
         assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
     }
+}
+
+/// On PostgreSQL alone: SQLite has one writer and no lock of a row.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c1_a_start_that_waits_for_a_lock_is_refused_when_its_channel_is_deleted_meanwhile() {
+    let fixture = Fixture::start(Mode::Distributed).await;
+    let channel = fixture.channel().await;
+    let chat = fixture.chat_on(&channel, "v").await;
+    let close = CloseConversationRequest { conversation_id: chat.id, ..Default::default() };
+    fixture.conversations(ADA).close_conversation(close).await.unwrap();
+    let lock = fixture.service.db.begin().await.unwrap();
+    lock.conn().execute_unprepared("SELECT 1 FROM conversations FOR UPDATE").await.unwrap();
+    let (mut chats, request) = (fixture.chats("v"), start(&channel.id));
+    let waiting = tokio::spawn(async move { chats.start_chat(request).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    delete(&fixture, &channel.id).await;
+    lock.commit().await.unwrap();
+    let refused = waiting.await.unwrap().unwrap_err();
+    assert_eq!(reason(&refused), "CHANNEL_DELETED");
+}
+
+/// A deletion waits for the starts that it does not refuse, so that none of them comes after its answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c1_no_chat_starts_after_a_deletion_was_answered() {
+    let fixture = Fixture::start(Mode::Distributed).await;
+    let channel = fixture.channel().await;
+    let starts = tokio::task::JoinSet::from_iter((0..40).map(|visitor| {
+        let (mut chats, request) = (fixture.chats(&format!("v{visitor}")), start(&channel.id));
+        async move { chats.start_chat(request).await }
+    }));
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    delete(&fixture, &channel.id).await;
+    let started = fixture.service.appended::<ConversationStarted>().await.len();
+    let accepted = starts.join_all().await.into_iter().filter(Result::is_ok).count();
+    assert_eq!(accepted, started);
 }
