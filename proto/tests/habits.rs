@@ -9,7 +9,8 @@ use prost_reflect::{
 };
 
 /// Codes whose comment names a reason.
-const CODES: &[&str] = &["FAILED_PRECONDITION", "ABORTED", "ALREADY_EXISTS", "OUT_OF_RANGE", "RESOURCE_EXHAUSTED"];
+const CODES: &[&str] =
+    &["FAILED_PRECONDITION", "ABORTED", "ALREADY_EXISTS", "OUT_OF_RANGE", "RESOURCE_EXHAUSTED", "UNAVAILABLE"];
 
 /// Reserved words of Python, Java, C++, C#, Go, TypeScript, Kotlin and Swift that a contract is likely to use as a name.
 const RESERVED: &[&str] = &[

@@ -68,6 +68,17 @@ pub(crate) enum NotificationError {
     /// A limit of mails was reached (rule S4).
     #[error("too many mails {}; try again later", .0.description)]
     MailLimit(MailLimitReached),
+    /// The calling agent is not on the roster.
+    #[error(
+        "you are not on the account's roster; an administrator can create the agent with the id that is your token's subject"
+    )]
+    AgentUnknown,
+    /// The calling agent was deactivated.
+    #[error("you were deactivated on the account's roster; an administrator can undo it with ReactivateAgent")]
+    AgentDeactivated,
+    /// The assignment service cannot be reached.
+    #[error("the assignment service cannot be reached: {0}")]
+    AssignmentUnavailable(String),
     /// The conversation service cannot be reached.
     #[error("the conversation service cannot be reached: {0}")]
     ConversationUnavailable(String),
@@ -123,6 +134,11 @@ impl From<NotificationError> for Status {
             E::SenderNotVerified => error(Code::FailedPrecondition, Reason::SenderNotVerified),
             E::CodeWrong => error(Code::FailedPrecondition, Reason::CodeWrong),
             E::MailLimit(reached) => error(Code::ResourceExhausted, Reason::MailLimit).retry_after(reached.retry_after),
+            E::AgentUnknown | E::AgentDeactivated => error(Code::FailedPrecondition, Reason::AgentNotActive),
+            E::AssignmentUnavailable(reason) => {
+                tracing::warn!(reason, "the assignment service cannot be reached");
+                ApiError::unavailable("the assignment service cannot be reached; try again")
+            }
             E::ConversationUnavailable(reason) => {
                 tracing::warn!(reason, "the conversation service cannot be reached");
                 let message = "the conversation service cannot be reached; try again";

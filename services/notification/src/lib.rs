@@ -5,6 +5,8 @@
 //! (T8); a transcript contains only what the visitor saw (T7). Start reading at `commands/decide_transcript.rs`, then
 //! `workers/deliveries.rs`; the rules are in `domain/`.
 
+mod actor;
+mod assignment;
 mod commands;
 mod consumers;
 mod conversation;
@@ -35,6 +37,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
+use assignment::AssignmentClient;
 use conversation::ConversationClient;
 pub use migration::Migrator;
 pub use settings::{NotificationSettings, SmtpSettings, SmtpTls};
@@ -51,6 +54,7 @@ pub struct App {
     pub(crate) db: Db,
     pub(crate) clock: Clock,
     pub(crate) pages: Pages,
+    pub(crate) assignment: AssignmentClient,
     pub(crate) conversation: ConversationClient,
     pub(crate) transport: Transport,
     /// Display name and address of the installation's own mails.
@@ -71,7 +75,7 @@ impl Service for App {
         delivery_service_server::SERVICE_NAME,
         sender_service_server::SERVICE_NAME,
     ];
-    const CALLS: &'static [&'static str] = &["conversation"];
+    const CALLS: &'static [&'static str] = &["conversation", "assignment"];
     type Migrator = Migrator;
     type Settings = NotificationSettings;
 
@@ -80,6 +84,7 @@ impl Service for App {
             installation_sender: settings.installation_sender()?,
             transport: Transport::try_new(&settings, &context.data_folder)?,
             pages: context.pages(),
+            assignment: AssignmentClient(context.peer("assignment")?),
             conversation: ConversationClient(context.peer("conversation")?),
             db: context.db,
             clock: context.clock,

@@ -6,14 +6,17 @@ use frontdesk_bus::{
 };
 use frontdesk_db::AccountId;
 use frontdesk_outbox::mark_handled;
-use frontdesk_proto::event::v1::{DeliverySent, Event};
+use frontdesk_proto::{
+    actor::v1::ActorKind as PbActorKind,
+    event::v1::{DeliverySent, Event},
+};
 use prost::Name;
 use sea_orm::DbErr;
 use uuid::Uuid;
 
 use crate::{
     App,
-    domain::{Actor, Content},
+    domain::{Actor, ActorKind, Content},
     store::conversations,
 };
 
@@ -27,6 +30,7 @@ impl SentTranscripts {
         event: &Event,
         account: AccountId,
         conversation: Uuid,
+        author: Actor,
         content: Content,
     ) -> Result<(), DbErr> {
         let mut tx = self.0.db.begin().await?;
@@ -35,7 +39,7 @@ impl SentTranscripts {
         }
         if let Some(mut conversation) = conversations::find_for_update(&tx, account, conversation).await? {
             let now = tx.now().await?;
-            conversation.add_system_entry(Actor::system(), content, now);
+            conversation.add_system_entry(author, content, now);
             conversations::save(&mut tx, &self.0.notifier, &mut conversation).await?;
         }
         tx.commit().await
@@ -58,8 +62,8 @@ impl Consumer for SentTranscripts {
 
     async fn handle(&self, event: &Event) -> Outcome {
         match read(event) {
-            Ok(Some((account, conversation, content))) => {
-                self.add_entry(event, account, conversation, content).await.into()
+            Ok(Some((account, conversation, author, content))) => {
+                self.add_entry(event, account, conversation, author, content).await.into()
             }
             Ok(None) => Outcome::Ack,
             Err(reason) => Outcome::DeadLetter(reason),
@@ -67,13 +71,27 @@ impl Consumer for SentTranscripts {
     }
 }
 
-/// The conversation and the content of its entry. None: the mail was about no conversation.
-fn read(event: &Event) -> Result<Option<(AccountId, Uuid, Content)>, String> {
+/// The conversation, and the author and content of its entry. None: the mail was about no conversation.
+fn read(event: &Event) -> Result<Option<(AccountId, Uuid, Actor, Content)>, String> {
     let sent: DeliverySent = decode(event)?;
     if sent.conversation_id.is_empty() {
         return Ok(None);
     }
     let conversation = uuid("conversation_id", &sent.conversation_id)?;
     let delivery_id = uuid("delivery_id", &sent.delivery_id)?;
-    Ok(Some((account_id(event)?, conversation, Content::TranscriptSent { delivery_id, manual: sent.manual })))
+    let content = Content::TranscriptSent { delivery_id, manual: sent.manual };
+    Ok(Some((account_id(event)?, conversation, author(sent), content)))
+}
+
+/// Who sent the transcript: Frontdesk itself, where the event names no agent or administrator, as events of earlier releases do.
+fn author(sent: DeliverySent) -> Actor {
+    let Some(requested_by) = sent.requested_by else { return Actor::system() };
+    let kind = match requested_by.kind() {
+        PbActorKind::Agent => ActorKind::Agent,
+        PbActorKind::Admin => ActorKind::Admin,
+        PbActorKind::Bot | PbActorKind::Visitor | PbActorKind::System | PbActorKind::Unspecified => {
+            return Actor::system();
+        }
+    };
+    Actor { kind, id: requested_by.id }
 }

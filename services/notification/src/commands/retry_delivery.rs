@@ -3,7 +3,7 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::steps::{check_mail_limits, save_delivery};
+use super::steps::{check_mail_limits, require_active_caller, save_delivery};
 use crate::{
     App,
     domain::{Counted, Delivery, LimitScope, MailLimit},
@@ -15,6 +15,7 @@ use crate::{
 /// Queues a failed or parked delivery again: a transcript is composed anew, a code is sent again. A queued delivery stays as it
 /// is. Retries are limited like mails that are sent by hand (rule S4).
 pub(crate) async fn retry_delivery(app: &App, caller: &Caller, id: Uuid) -> Result<Delivery, NotificationError> {
+    require_active_caller(app, caller).await?;
     let mut tx = app.db.begin_for(caller.account).await?;
     store::mail_counts::lock(&tx, caller.account).await?;
     let mut delivery = store::deliveries::find_for_update(&tx, caller.account, id)

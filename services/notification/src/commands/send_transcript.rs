@@ -5,7 +5,7 @@ use frontdesk_db::Tx;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::check_mail_limits;
+use super::steps::{check_mail_limits, require_active_caller};
 use crate::{
     App,
     domain::{Counted, Delivery, DeliveryKind, LimitScope, MailLimit},
@@ -38,6 +38,7 @@ pub(crate) async fn send_transcript(
     }
     drop(tx);
 
+    require_active_caller(app, caller).await?;
     let (recipient, until_sequence) = find_recipient(app, caller, &command).await?;
 
     let mut tx = app.db.begin_for(caller.account).await?;

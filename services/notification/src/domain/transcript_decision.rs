@@ -83,7 +83,7 @@ pub(crate) fn decide(facts: &DecisionFacts, limit_reached: Option<SkipReason>) -
 pub(crate) fn explain(skip: Option<SkipReason>, facts: &DecisionFacts) -> String {
     let sentence = match skip {
         None if facts.had_bot_session => {
-            "To be sent: a person answered after the bot, and the contact has an address that mail may go to."
+            "To be sent: the conversation was assigned to an agent after the bot, and the contact has an address that mail may go to."
         }
         None => "To be sent: the contact has an address that mail may go to.",
         Some(SkipReason::Disabled) => {
@@ -93,7 +93,7 @@ pub(crate) fn explain(skip: Option<SkipReason>, facts: &DecisionFacts) -> String
             "Not sent: it was a bot's chat. A bot greeted, and no agent was its assignee before it ended."
         }
         Some(SkipReason::Ticket) => {
-            "Not sent: a ticket was created for the contact, so the conversation goes on there."
+            "Not sent: a ticket was created in the chat, or the contact had an open one, so the conversation goes on there."
         }
         Some(SkipReason::NoAddress) if facts.token_email_unusable => {
             "Not sent: the address in the visitor's token is not one that mail can go to, so it was not used. GetConversation shows \
@@ -155,7 +155,7 @@ mod tests {
     fn t2_a_bots_chat_that_a_person_took_over_is_mailed() {
         let facts = DecisionFacts { had_bot_session: true, ..chat_with_a_person() };
         assert_eq!(decide(&facts, None), None);
-        assert!(explain(None, &facts).contains("answered after the bot"));
+        assert!(explain(None, &facts).contains("assigned to an agent after the bot"));
     }
 
     #[test]

@@ -4,9 +4,18 @@ use frontdesk_proto::notification::v1 as proto;
 use uuid::Uuid;
 
 use crate::{
+    actor,
     domain::{Delivery, DeliveryKind, DeliveryStatus, Sender, TranscriptDecision, explain},
+    error::NotificationError,
     queries::TranscriptPart,
 };
+
+/// Returns an address that mail can go to, in ASCII.
+pub(super) fn email(text: &str) -> Result<String, NotificationError> {
+    let description = "must be an address that mail can go to, such as team@example.com: ASCII before the @, without quotes or routes";
+    frontdesk_mail_address::normalized(text)
+        .ok_or_else(|| NotificationError::Field { field: "email", description: description.into() })
+}
 
 fn id_or_empty(id: Option<Uuid>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
@@ -44,6 +53,7 @@ pub(super) fn delivery(delivery: Delivery) -> proto::Delivery {
         create_time: Some(delivery.created_at.to_proto()),
         next_attempt_time: (delivery.status == DeliveryStatus::Queued).then(|| delivery.due_at.to_proto()),
         send_time: delivery.sent_at.map(|at| at.to_proto()),
+        requested_by: actor::to_proto(&delivery.requested_by),
     }
 }
 

@@ -10,7 +10,7 @@ use sea_orm::DbErr;
 use uuid::Uuid;
 
 use crate::{
-    NAME,
+    NAME, actor,
     domain::{Delivery, DeliveryKind, SkipReason, TranscriptDecision},
 };
 
@@ -39,6 +39,7 @@ pub(crate) async fn append_delivery_sent(tx: &mut Tx, delivery: &Delivery) -> Re
         conversation_id: id_or_empty(delivery.conversation),
         contact_id: id_or_empty(delivery.contact),
         manual: delivery.kind == DeliveryKind::ManualTranscript,
+        requested_by: actor::to_proto(&delivery.requested_by),
     };
     append(tx, delivery_aggregate(delivery), &sent).await
 }

@@ -6,6 +6,7 @@ use frontdesk_auth::CallerKind;
 use frontdesk_db::AccountId;
 use frontdesk_notification::{App, NotificationSettings, SmtpSettings, SmtpTls};
 use frontdesk_proto::{
+    assignment::v1::{Agent, GetAgentRequest, GetAgentResponse},
     conversation::internal::v1::{GetClosingFactsRequest, GetClosingFactsResponse},
     notification::v1::{
         CancelDeliveryRequest, CreateSenderRequest, CreateSenderResponse, Delivery, DeliveryStatus, GetDeliveryRequest,
@@ -35,6 +36,7 @@ impl Fixture {
 
     pub async fn start_with(mode: Mode, settings: NotificationSettings) -> Self {
         let service = ServiceUnderTest::start_with::<App>(mode, settings).await;
+        service.fake.on(|request: Request<GetAgentRequest>| Ok(agent(&request.get_ref().agent_id, true)));
         // Each conversation's visitor has an address of their own; nothing else is known of it.
         service.fake.on(|request: Request<GetClosingFactsRequest>| {
             let recipient_email = format!("{}@visitor.example", request.get_ref().conversation_id);
@@ -140,6 +142,8 @@ impl Fixture {
 #[derive(Clone)]
 pub struct Account {
     pub id: AccountId,
+    /// Subject of the agent's token.
+    pub agent_id: String,
     admin: Calls,
     agent: Calls,
 }
@@ -150,8 +154,9 @@ impl Account {
     }
 
     fn with_id(service: &ServiceUnderTest, id: AccountId) -> Self {
-        let calls = |kind| service.calls(id, kind, &new_id().to_string());
-        Self { id, admin: calls(CallerKind::Admin), agent: calls(CallerKind::Agent) }
+        let (admin, agent_id) = (new_id().to_string(), new_id().to_string());
+        let calls = |kind, subject| service.calls(id, kind, subject);
+        Self { id, admin: calls(CallerKind::Admin, &admin), agent: calls(CallerKind::Agent, &agent_id), agent_id }
     }
 
     pub fn senders(&self) -> SenderServiceClient<Calls> {
@@ -222,6 +227,12 @@ impl Account {
     pub async fn wait_for_delivery(&self, id: &str, holds: impl Fn(&Delivery) -> bool) -> Delivery {
         wait_for("the status of a delivery", || async { Some(self.delivery(id).await.unwrap()).filter(&holds) }).await
     }
+}
+
+/// An agent as the roster answers it.
+pub fn agent(id: &str, active: bool) -> GetAgentResponse {
+    let deactivate_time = (!active).then(prost_types::Timestamp::default);
+    GetAgentResponse { agent: Some(Agent { id: id.into(), deactivate_time, ..Agent::default() }) }
 }
 
 /// The line of 8 digits in a mail.

@@ -2,22 +2,27 @@
 
 use frontdesk_notification::NotificationSettings;
 use frontdesk_proto::{
+    actor::v1::ActorKind,
+    assignment::v1::{GetAgentRequest, GetAgentResponse},
     conversation::v1::{ConversationStatus, GetConversationRequest},
     event::v1::DeliverySent,
     notification::v1::{DeliveryKind, DeliveryStatus, SendTranscriptRequest},
 };
 use frontdesk_testkit::{Mode, new_id, on_both_modes, reason, request_id};
-use tonic::Code;
+use tonic::{Code, Request, Status};
 
 use crate::{
     chat::{Chat, contact},
-    fixture::twenty_at_once,
+    fixture::{agent, twenty_at_once},
 };
 
 on_both_modes!(
     t4_a_transcript_goes_to_the_visitor_under_the_requested_subject,
     t4_another_contact_reads_the_visitors_name,
+    t4_an_address_of_the_contact_is_found_in_any_spelling,
     c12_a_repeated_request_sends_one_transcript_even_after_the_chat_was_reopened,
+    a2_an_agent_who_is_not_active_sends_retries_and_cancels_nothing,
+    c12_a_repeat_gets_the_first_delivery_also_after_the_agent_was_deactivated,
     t4_the_transcript_of_an_open_chat_cannot_be_sent,
     s4_an_address_that_is_not_the_contacts_is_refused,
     t4_an_unknown_time_zone_is_refused,
@@ -40,6 +45,21 @@ async fn t4_a_transcript_goes_to_the_visitor_under_the_requested_subject(mode: M
     let sent = chat.fixture.service.appended::<DeliverySent>().await;
     let sent = sent.iter().find(|event| event.delivery_id == delivery.id).unwrap();
     assert!(sent.manual && sent.contact_id == chat.contact.to_string());
+    let by = sent.requested_by.clone().unwrap();
+    assert_eq!((by.kind(), by.id.as_str(), by.name.as_str()), (ActorKind::Agent, chat.account().agent_id.as_str(), ""));
+    assert_eq!(chat.account().delivery(&delivery.id).await.unwrap().requested_by, Some(by));
+}
+
+async fn t4_an_address_of_the_contact_is_found_in_any_spelling(mode: Mode) {
+    let chat = Chat::closed(mode).await;
+    let other = new_id();
+    chat.change(|answers| answers.contacts.push(contact(other, "Nina", &["nina@xn--mller-kva.example"])));
+    let request = SendTranscriptRequest { email: "Nina@Müller.example".into(), ..chat.send_request(other) };
+    let delivery = chat.send(request).await.unwrap();
+    chat.account().wait_for_status(&delivery.id, DeliveryStatus::Sent).await;
+    assert_eq!(chat.recipient_and_text(&delivery.id).0, "nina@xn--mller-kva.example");
+    let none = SendTranscriptRequest { email: "nina@".into(), ..chat.send_request(other) };
+    assert_eq!(chat.send(none).await.unwrap_err().code(), Code::InvalidArgument);
 }
 
 async fn t4_another_contact_reads_the_visitors_name(mode: Mode) {
@@ -160,4 +180,38 @@ async fn s2_another_accounts_conversation_cannot_be_sent(mode: Mode) {
     let refused = other.transcripts().send_transcript(request).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
     assert!(other.list_deliveries().await.is_empty());
+}
+
+async fn a2_an_agent_who_is_not_active_sends_retries_and_cancels_nothing(mode: Mode) {
+    let chat = Chat::closed(mode).await;
+    let delivery = chat.deliver_until(DeliveryStatus::Sent).await;
+    assert_eq!(delivery.requested_by, None, "sent automatically");
+    let fake = &chat.fixture.service.fake;
+    let (account, known) = (chat.account(), chat.account().list_deliveries().await.len());
+    let not_active = ("AGENT_NOT_ACTIVE", Code::FailedPrecondition);
+    for (state, (expected, code)) in [(1, not_active), (2, not_active), (3, ("UNAVAILABLE", Code::Unavailable))] {
+        fake.on(move |request: Request<GetAgentRequest>| match state {
+            1 => Ok(agent(&request.get_ref().agent_id, false)),
+            2 => Err::<GetAgentResponse, _>(Status::not_found("no such agent")),
+            _ => Err(Status::unavailable("not now")),
+        });
+        let refused = [
+            chat.send(chat.send_request(chat.contact)).await.unwrap_err(),
+            account.retry(&delivery.id).await.unwrap_err(),
+            account.cancel(&delivery.id).await.unwrap_err(),
+        ];
+        for refused in refused {
+            assert_eq!((reason(&refused).as_str(), refused.code()), (expected, code), "{refused}");
+        }
+    }
+    assert_eq!(account.list_deliveries().await.len(), known);
+}
+
+async fn c12_a_repeat_gets_the_first_delivery_also_after_the_agent_was_deactivated(mode: Mode) {
+    let chat = Chat::closed(mode).await;
+    let request = chat.send_request(chat.contact);
+    let first = chat.send(request.clone()).await.unwrap();
+    let fake = &chat.fixture.service.fake;
+    fake.on(|request: Request<GetAgentRequest>| Ok(agent(&request.get_ref().agent_id, false)));
+    assert_eq!(chat.send(request).await.unwrap().id, first.id);
 }

@@ -1,7 +1,9 @@
 //! Steps that several commands share.
 
 mod check_mail_limits;
+mod require_active_caller;
 mod save_delivery;
 
 pub(super) use check_mail_limits::check_mail_limits;
+pub(super) use require_active_caller::require_active_caller;
 pub(super) use save_delivery::save_delivery;
