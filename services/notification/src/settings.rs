@@ -52,7 +52,7 @@ pub struct NotificationSettings {
     /// Maximum number of codes that one administrator requests in an hour.
     pub codes_per_caller_per_hour: u64,
     /// Maximum size of the HTML and the text of a transcript together (bytes); of a longer chat the first and the last part
-    /// are mailed. Less than 256 KiB counts as 256 KiB.
+    /// are mailed. At least 256 KiB.
     pub transcript_max_bytes: usize,
     /// How long the text of a failed or parked delivery is kept, after its last attempt. A retry composes a transcript anew.
     #[serde(with = "frontdesk_settings::duration")]
@@ -147,9 +147,9 @@ pub(crate) struct InvalidSender;
 fn parse_mailbox(text: &str) -> Option<(String, String)> {
     match text.trim().strip_suffix('>').and_then(|text| text.rsplit_once('<')) {
         Some((name, address)) => {
-            Some((one_line(name.trim().trim_matches('"'), 100), frontdesk_mail_address::parse(address)?.to_owned()))
+            Some((one_line(name.trim().trim_matches('"'), 100), frontdesk_mail_address::normalized(address)?))
         }
-        None => Some((String::new(), frontdesk_mail_address::parse(text)?.to_owned())),
+        None => Some((String::new(), frontdesk_mail_address::normalized(text)?)),
     }
 }
 
@@ -245,6 +245,7 @@ mod tests {
             mailbox("Frontdesk", "f@localhost.localdomain")
         );
         assert_eq!(parse_mailbox("f@example.com"), mailbox("", "f@example.com"));
+        assert_eq!(parse_mailbox("Frontdesk <f@müller.example>"), mailbox("Frontdesk", "f@xn--mller-kva.example"));
         assert_eq!(parse_mailbox("Frontdesk <f@localhost"), None);
     }
 }

@@ -60,10 +60,12 @@ impl From<AssignmentCause> for pb::AssignmentCause {
     }
 }
 
-/// An address that mail can go to. Empty: none.
+/// An address that mail can go to, in ASCII. Empty: none.
 pub(super) fn email(text: &str) -> Result<String, Status> {
     let remedy = "must be an address that mail can go to, such as ada@example.com";
-    let address = if text.is_empty() { Some(text) } else { frontdesk_mail_address::parse(text) };
-    let address = address.ok_or_else(|| ApiError::fields(vec![FieldError::new("email", remedy)]))?;
-    Ok(address.to_owned())
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    let address = frontdesk_mail_address::normalized(text);
+    address.ok_or_else(|| ApiError::fields(vec![FieldError::new("email", remedy)]).into())
 }

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use frontdesk_proto::{
-    assignment::v1::{CreateAgentRequest, DeactivateAgentRequest, GetAgentRequest},
+    assignment::v1::{CreateAgentRequest, DeactivateAgentRequest, GetAgentRequest, UpdateAgentRequest},
     event::v1::AgentCreated,
 };
 use frontdesk_testkit::{Mode, new_id};
@@ -14,6 +14,7 @@ frontdesk_testkit::on_both_modes! {
     c12_twenty_creations_with_one_request_id_make_one_agent,
     twenty_creations_of_one_id_handle_or_address_at_once_make_one_agent,
     ids_handles_and_addresses_are_unique_within_an_account_and_each_has_its_reason,
+    an_address_at_an_internationalised_host_is_stored_in_ascii,
     s2_another_account_finds_no_agent_and_may_have_one_with_the_same_id,
 }
 
@@ -36,6 +37,24 @@ async fn c12_twenty_creations_with_one_request_id_make_one_agent(mode: Mode) {
     assert_eq!((agent.version, agent.update_time, agent.deactivate_time), (1, agent.create_time, None));
     let other = service.roster(here).create_agent(new_agent("bob", "once")).await.unwrap_err();
     assert_eq!(rejection(&other), (Code::FailedPrecondition, "REQUEST_ID_REUSED".into()));
+}
+
+async fn an_address_at_an_internationalised_host_is_stored_in_ascii(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let mut roster = service.roster(account());
+    let request = CreateAgentRequest { email: "Nina@müller.example".into(), ..new_agent("nina", "1") };
+    let agent = roster.create_agent(request).await.unwrap().into_inner().agent.unwrap();
+    assert_eq!(agent.email, "Nina@xn--mller-kva.example");
+    let update = |email: &str| UpdateAgentRequest {
+        agent_id: agent.id.clone(),
+        email: Some(email.into()),
+        ..UpdateAgentRequest::default()
+    };
+    let updated = roster.update_agent(update("nina＠bücher.example")).await.unwrap().into_inner().agent.unwrap();
+    assert_eq!(updated.email, "nina@xn--bcher-kva.example");
+    let cleared = roster.update_agent(update("")).await.unwrap().into_inner().agent.unwrap();
+    assert_eq!(cleared.email, "");
+    assert_eq!(roster.update_agent(update("nïna@b.example")).await.unwrap_err().code(), Code::InvalidArgument);
 }
 
 async fn twenty_creations_of_one_id_handle_or_address_at_once_make_one_agent(mode: Mode) {

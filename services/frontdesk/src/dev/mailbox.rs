@@ -6,7 +6,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use frontdesk_api::{ApiError, Pages, page_size, validated};
+use frontdesk_api::{ApiError, FieldError, Pages, page_size, validated};
 use frontdesk_proto::dev::v1::{
     ListMailsRequest, ListMailsResponse, Mail, Reason, mailbox_service_server::MailboxService,
 };
@@ -44,11 +44,12 @@ impl MailboxService for Mailbox {
         })?;
         // Callers see the mails of their own account only (rule S2).
         let folder = folder.join(caller.account.to_string());
+        let recipient = recipient(&request.recipient_email)?;
         let filter = ListMailsRequest { page_size: 0, page_token: String::new(), ..request.clone() };
         let size = i32::try_from(page_size(request.page_size, PAGE_SIZES.0, PAGE_SIZES.1)).unwrap_or(i32::MAX);
         let page = self.pages.read_request::<Cursor, _>(&caller, &filter, size, &request.page_token)?;
         let (after, size) = (page.cursor.clone(), usize::try_from(page.size).unwrap_or(usize::MAX));
-        let read = move || list_mails(&folder, &request.recipient_email, after.as_ref(), size);
+        let read = move || list_mails(&folder, &recipient, after.as_ref(), size);
         let rows = tokio::task::spawn_blocking(read).await.map_err(|error| ApiError::internal(&error))?;
         let mut rows = rows.map_err(|error| ApiError::internal(&error))?;
         let next_page_token =
@@ -56,6 +57,17 @@ impl MailboxService for Mailbox {
         let mails = rows.into_iter().map(|(_, mail)| mail).collect();
         Ok(Response::new(ListMailsResponse { mails, next_page_token }))
     }
+}
+
+/// The address of a request in ASCII, as mails have it. Empty: none.
+fn recipient(text: &str) -> Result<String, Status> {
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    frontdesk_mail_address::normalized(text).ok_or_else(|| {
+        let remedy = "must be an address that mail can go to, such as ada@example.com";
+        ApiError::fields(vec![FieldError::new("recipient_email", remedy)]).into()
+    })
 }
 
 /// The newest mails to the recipient in the account's folder, those after the cursor: one more than `size`, or fewer if
@@ -109,4 +121,16 @@ fn is_to(mail: &[u8], recipient: &str) -> bool {
     let parsed = mail_parser::MessageParser::default().parse(mail);
     let to = parsed.as_ref().and_then(|mail| mail.to());
     to.is_some_and(|to| to.iter().filter_map(|to| to.address()).any(|address| address.eq_ignore_ascii_case(recipient)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_found_in_any_spelling() {
+        assert_eq!(recipient("Nina@müller.example").unwrap(), "Nina@xn--mller-kva.example");
+        assert_eq!(recipient("").unwrap(), "");
+        assert_eq!(recipient("nina@").unwrap_err().code(), Code::InvalidArgument);
+    }
 }

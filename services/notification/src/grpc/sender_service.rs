@@ -14,7 +14,6 @@ use super::convert;
 use crate::{
     App,
     commands::{self, CreateSender, UpdateSender},
-    error::NotificationError,
     queries,
 };
 
@@ -28,12 +27,8 @@ impl SenderService for Senders {
         request: Request<CreateSenderRequest>,
     ) -> Result<Response<CreateSenderResponse>, Status> {
         let (caller, request) = validated(request)?;
-        let email = frontdesk_mail_address::parse(&request.email).ok_or(NotificationError::Field {
-            field: "email",
-            description: "must be a plain address such as team@example.com, without quotes, routes or address literals"
-                .into(),
-        })?;
-        let command = CreateSender { email: email.to_owned(), display_name: request.display_name.clone() };
+        let email = convert::email(&request.email)?;
+        let command = CreateSender { email, display_name: request.display_name.clone() };
         let key = Key::new(&caller, &request.request_id, &request);
         let (sender, delivery) = commands::create_sender(&self.0, &caller, &key, command).await?;
         let delivery_id = delivery.map(|id| id.to_string()).unwrap_or_default();

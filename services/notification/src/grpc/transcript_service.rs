@@ -34,7 +34,10 @@ impl TranscriptService for Transcripts {
         let command = SendTranscript {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             contact: parse_id("contact_id", &request.contact_id)?,
-            email: request.email,
+            email: match request.email.as_str() {
+                "" => String::new(),
+                email => convert::email(email)?,
+            },
             subject: request.subject,
             time_zone: request.time_zone,
         };

@@ -13,6 +13,7 @@ on_both_modes!(
     t5_a_new_sender_is_not_verified_and_is_mailed_a_code,
     c12_a_repeated_request_mails_one_code,
     s4_an_odd_address_is_refused,
+    t5_a_sender_at_an_internationalised_host_is_stored_in_ascii,
     s4_five_codes_an_hour_are_enough_for_an_address,
     s4_codes_are_limited_per_administrator_and_per_account,
     s4_twenty_create_one_address_at_once_and_there_is_one_sender,
@@ -47,6 +48,16 @@ async fn s4_an_odd_address_is_refused(mode: Mode) {
     let violations = refused.get_details_bad_request().unwrap().field_violations;
     assert_eq!(violations[0].field, "email");
     assert!(fixture.account.list_senders().await.is_empty());
+}
+
+async fn t5_a_sender_at_an_internationalised_host_is_stored_in_ascii(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let created = fixture.account.create_sender(" Nina@müller.example\u{200B}", "1").await.unwrap();
+    let sender = created.sender.unwrap();
+    assert_eq!(sender.email, "Nina@xn--mller-kva.example");
+    assert_eq!(fixture.code(&created.delivery_id).await.len(), 8);
+    let same = fixture.account.create_sender("nina@xn--mller-kva.example", "2").await.unwrap().sender.unwrap();
+    assert_eq!(same.id, sender.id);
 }
 
 async fn s4_five_codes_an_hour_are_enough_for_an_address(mode: Mode) {
