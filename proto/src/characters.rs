@@ -11,12 +11,13 @@ pub fn is_directional(character: char) -> bool {
 
 /// True: the character takes no room, so that two texts that look the same are not. Includes the directional characters.
 ///
-/// The default-ignorable characters of Unicode, the byte order mark, and the fillers that are shown as nothing.
+/// The default-ignorable characters of Unicode, the byte order mark, and the fillers and the empty Braille pattern, which are shown as
+/// nothing.
 pub fn is_invisible(character: char) -> bool {
     matches!(
         character,
         '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
-            | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}'
+            | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}'
             | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1D173}'..='\u{1D17A}'
             | '\u{E0000}'..='\u{E0FFF}'
     )

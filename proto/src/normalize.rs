@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+use unicode_normalization::{IsNormalized, UnicodeNormalization, char::is_combining_mark, is_nfc_quick};
 
 use crate::characters::{is_invisible, is_isolate, is_override, is_zero_width};
 
@@ -85,9 +85,11 @@ pub fn visible_line(text: &str) -> String {
     text
 }
 
-/// True: the text has a character that is shown.
+/// True: the text has a character that is shown by itself. An accent is shown on a letter.
 pub fn says_something(text: &str) -> bool {
-    text.chars().any(|character| !character.is_whitespace() && !is_invisible(character))
+    let is_shown =
+        |character: char| !character.is_whitespace() && !is_invisible(character) && !is_combining_mark(character);
+    text.chars().any(is_shown)
 }
 
 /// The rule `TEXT_LINE`.
@@ -228,7 +230,17 @@ mod tests {
 
     #[test]
     fn c4_a_text_of_spaces_and_invisible_characters_says_nothing() {
-        for empty in ["", " \n\t", "\u{200B}", "\u{2060}\u{FEFF} \u{AD}", "\u{200D}\u{FE0F}", "\u{3164}"] {
+        for empty in [
+            "",
+            " \n\t",
+            "\u{200B}",
+            "\u{2060}\u{FEFF} \u{AD}",
+            "\u{200D}\u{FE0F}",
+            "\u{3164}",
+            "\u{2800}",
+            "\u{301}",
+            " \u{20E3}",
+        ] {
             assert!(!says_something(empty), "{empty:?}");
         }
         for text in ["a", " . ", "👩\u{200D}💻", "\u{200F}שלום"] {

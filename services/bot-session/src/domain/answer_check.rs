@@ -116,7 +116,7 @@ fn typed_number(line: &str) -> String {
 }
 
 /// Returns the ASCII form of a decimal digit of any script. None: the character is none.
-fn decimal_digit(character: char) -> Option<char> {
+pub(super) fn decimal_digit(character: char) -> Option<char> {
     let zero = ZEROS[..ZEROS.partition_point(|zero| *zero <= character)].last()?;
     char::from_digit(u32::from(character) - u32::from(*zero), 10)
 }

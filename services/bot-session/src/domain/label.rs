@@ -3,12 +3,15 @@
 use caseless::Caseless;
 use unicode_normalization::UnicodeNormalization;
 
+use super::answer_check::decimal_digit;
+
 /// Returns the form in which a typed label is compared with that of a button: compatibility characters, such as full-width
-/// letters, and the case of every script make no difference, and neither does the number of spaces between words.
+/// letters, the case of every script and its own digits make no difference, and neither does the number of spaces between words.
 pub(super) fn label_key(label: &str) -> String {
     let folded: String = label.nfkd().default_case_fold().nfkd().default_case_fold().nfkc().collect();
     // Turkish has an i with a dot and one without in both cases: visitors type either.
     let folded = folded.replace("i\u{307}", "i").replace('ı', "i");
+    let folded: String = folded.chars().map(|character| decimal_digit(character).unwrap_or(character)).collect();
     folded.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -31,6 +34,9 @@ mod tests {
             ("Talk to us", " talk  to\u{a0}us "),
             ("ᏣᎳᎩ", "ꮳꮃꭹ"),
             ("1️⃣", "1️⃣"),
+            ("متجر ١", "متجر 1"),
+            ("१", "1"),
+            ("1", "۱"),
         ] {
             assert_eq!(label_key(label), label_key(typed), "{label} and {typed}");
         }
