@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::backend::{Backend, SOURCE, run};
+use crate::backend::{Backend, SOURCE, execute, run};
 
 on_both_modes!(
     i17_committed_events_have_their_effect_once_and_rolled_back_ones_none,
@@ -178,4 +178,24 @@ async fn another_relay_takes_over_when_one_dies(mode: Mode) {
     once.until(40).await;
     shutdown.cancel();
     tokio::time::timeout(Duration::from_secs(10), second).await.unwrap().unwrap();
+}
+
+/// The leader dies, and the database's clock goes back ten minutes with its fail-over. SQLite has no lease.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i17_events_are_published_although_the_databases_clock_was_set_back_before_the_leader_died() {
+    let backend = Backend::new(Mode::Distributed).await;
+    let (db, bus) = (backend.db().await, backend.bus().await);
+    let once = HandledOnce::on(&db);
+    bus.subscribe(once.clone(), &db);
+    let _running = run(&bus).await;
+    let (_, first) = start_relay(&db, &bus);
+    let id = new_id();
+    write(&db, id, 1, true).await;
+    once.until(1).await;
+    first.abort();
+    let _ = first.await;
+    execute(&db, "UPDATE leases SET ends_at = ends_at + 600000000").await;
+    let _second = start_relay(&backend.db().await, &backend.bus().await);
+    write(&db, id, 2, true).await;
+    once.until(2).await;
 }

@@ -13,5 +13,5 @@ pub(crate) use bot::{Bot, BotChange, BotSummary, DEFAULT_TIMEOUT, EtagMismatch, 
 pub(crate) use flow::{AnswerCheck, Button, Flow, Step, StepAction};
 pub(crate) use flow_validation::{FlowProblem, inactive_agent, validate};
 pub(crate) use session::{NewSession, Session, SessionStatus};
-pub(crate) use timeout::{DueSession, IdleOutcome};
+pub(crate) use timeout::{DueSession, IdleOutcome, MAX_RETRY_PAUSE};
 pub(crate) use turn::{BotAction, PressedButton, Turn, VisitorInput};

@@ -16,7 +16,7 @@ const MIN_CHECK_PAUSE: Duration = Duration::from_millis(250);
 const FIRST_RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// Maximum pause after a failed check (seconds).
-const MAX_RETRY_PAUSE: Duration = Duration::from_secs(64);
+pub(crate) const MAX_RETRY_PAUSE: Duration = Duration::from_secs(64);
 
 /// Maximum number of failed checks that a failure of the whole call counts for: after an outage the sessions are checked again
 /// within the five seconds of rule B4.

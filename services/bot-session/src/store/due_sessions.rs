@@ -4,7 +4,7 @@ use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
-    sea_query::{Expr, LockBehavior, LockType},
+    sea_query::{Expr, ExprTrait, LockBehavior, LockType},
 };
 use uuid::Uuid;
 
@@ -43,6 +43,19 @@ pub(crate) async fn claim(tx: &Tx, now: Time, until: Time, limit: u64) -> Result
             .await?;
     }
     Ok(due)
+}
+
+/// Makes the sessions due at `now` whose next check is neither their deadline nor before `latest`: the time of a claim or a pause
+/// from before the database's clock was set back.
+pub(crate) async fn end_void_claims(tx: &Tx, now: Time, latest: Time) -> Result<(), DbErr> {
+    Entity::update_many()
+        .filter(Column::Status.eq(OPEN))
+        .filter(Column::NextCheckAt.gt(latest))
+        .filter(Expr::col(Column::NextCheckAt).gt(Expr::col(Column::DeadlineAt)))
+        .col_expr(Column::NextCheckAt, Expr::value(now))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
 }
 
 /// Selects the open sessions that have a next check.

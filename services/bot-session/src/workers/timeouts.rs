@@ -2,13 +2,13 @@
 //! B5). The conversation's row decides: it closes the conversation, or answers the time at which the timeout ends now, or
 //! that the session is not in charge.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::DbErr;
 
 use crate::{
     App, commands, conversation,
-    domain::{DueSession, IdleOutcome},
+    domain::{DueSession, IdleOutcome, MAX_RETRY_PAUSE},
     store::due_sessions,
 };
 
@@ -18,6 +18,9 @@ const BATCH: u64 = 500;
 /// How long a claim lasts (seconds). After it another replica claims the sessions of one that crashed or stalled,
 /// within the five seconds of rule B4. A call that takes longer is made twice, and the row closes once.
 const CLAIM_DURATION: Duration = Duration::from_secs(3);
+
+/// Interval between two searches for claims that end too late (seconds).
+const VOID_CLAIMS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Pause after a failed call or read (milliseconds).
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -30,7 +33,14 @@ const MIN_PAUSE: Duration = Duration::from_millis(20);
 
 /// Settles due sessions until the shutdown.
 pub(crate) async fn watch_timeouts(app: App) {
+    let mut searched: Option<Instant> = None;
     while !app.shutdown.is_cancelled() {
+        if searched.is_none_or(|searched| searched.elapsed() >= VOID_CLAIMS_INTERVAL) {
+            searched = Some(Instant::now());
+            if let Err(error) = end_void_claims(&app).await {
+                tracing::warn!(%error, "claims that end too late cannot be ended; trying again");
+            }
+        }
         let pause = match settle_due(&app).await {
             Ok(pause) => pause,
             Err(error) => {
@@ -46,6 +56,15 @@ pub(crate) async fn watch_timeouts(app: App) {
             () = app.clock.sleep(pause) => {}
         }
     }
+}
+
+/// Ends claims and pauses that end later than any of now can: the database's clock was set back since. A session that is claimed
+/// still is asked about twice, and the row closes once.
+async fn end_void_claims(app: &App) -> Result<(), DbErr> {
+    let tx = app.db.begin().await?;
+    let now = tx.now().await?;
+    due_sessions::end_void_claims(&tx, now, now.plus(MAX_RETRY_PAUSE)).await?;
+    tx.commit().await
 }
 
 /// Settles up to [`BATCH`] due sessions. Returns how long to wait before the next read.

@@ -30,6 +30,7 @@ on_both_modes!(
     b4_six_hundred_sessions_due_at_once_are_settled_in_batches,
     b4_a_conversation_that_fails_is_asked_about_less_and_less_often_and_the_others_are_closed,
     b4_an_outcome_that_cannot_be_stored_holds_up_no_other,
+    b4_a_session_that_was_claimed_before_the_databases_clock_was_set_back_times_out,
 );
 
 const HALF_AN_HOUR: Duration = Duration::from_secs(1_800);
@@ -248,4 +249,20 @@ async fn b4_an_outcome_that_cannot_be_stored_holds_up_no_other(mode: Mode) {
     let failed = "bot_sessions WHERE status = 'OPEN' AND failed_checks > 0 AND ask_at IS NOT NULL";
     wait_until("the first one to be put off", || async { fixture.count(failed).await == 1 }).await;
     assert_eq!(fixture.session(&chats[0]).await.unwrap().status(), BotSessionStatus::Open);
+}
+
+/// The replica that claimed the session has died, and the database's clock went back ten minutes with its fail-over.
+async fn b4_a_session_that_was_claimed_before_the_databases_clock_was_set_back_times_out(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let asked = Asked::default();
+    let chat = start_chat(&fixture, HALF_AN_HOUR).await;
+    let later = start_chat(&fixture, HALF_AN_HOUR).await;
+    serve_idle(&fixture, &asked, Some((IdleOutcome::Closed, None)));
+    let claim_end = fixture.clock.now().plus(Duration::from_secs(600)).0;
+    let (deadline, session) = (claim_end - 3_000_000, chat.session.simple());
+    let id = if matches!(mode, Mode::Embedded) { format!("X'{session}'") } else { format!("'{session}'") };
+    let claim = format!("UPDATE bot_sessions SET ask_at = {claim_end}, deadline_at = {deadline} WHERE id = {id}");
+    fixture.execute(&claim).await;
+    timed_out(&fixture, &chat).await;
+    assert_eq!((asked.times(&chat), asked.times(&later)), (1, 0));
 }

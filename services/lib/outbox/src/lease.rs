@@ -8,6 +8,9 @@ use uuid::Uuid;
 
 /// How long a lease lasts after it was renewed; then another replica can acquire it.
 pub(crate) const LEASE_DURATION: Duration = Duration::from_secs(3);
+/// Maximum time from now to the end of a lease. One that ends later was renewed before the database's clock was set back, and is void:
+/// its holder may have died, and a living one renews it anew.
+const MAX_REMAINING: Duration = LEASE_DURATION.saturating_mul(2);
 /// Interval between two attempts of a stand-by replica to acquire the lease.
 pub(crate) const ACQUIRE_INTERVAL: Duration = Duration::from_millis(500);
 /// How long after its last renewal a lease is renewed; publishing renews it too.
@@ -43,9 +46,10 @@ impl Lease {
         let sql = format!(
             "INSERT INTO leases (name, holder, term, ends_at) VALUES ($1, $2, 1, {NOW} + $3)
              ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, term = leases.term + 1, ends_at = excluded.ends_at
-             WHERE leases.ends_at < {NOW} RETURNING term"
+             WHERE leases.ends_at < {NOW} OR leases.ends_at > {NOW} + $4 RETURNING term"
         );
-        let values: [Value; 3] = [lease.key.name.clone().into(), holder.into(), micros(LEASE_DURATION).into()];
+        let values: [Value; 4] =
+            [lease.key.name.clone().into(), holder.into(), micros(LEASE_DURATION).into(), micros(MAX_REMAINING).into()];
         let tx = db.begin().await?;
         let row = tx.conn().query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
         tx.commit().await?;

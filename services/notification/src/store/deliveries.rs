@@ -196,11 +196,26 @@ pub(crate) async fn next_due<C: ConnectionTrait>(db: &C) -> Result<Option<Time>,
     Ok(due.flatten())
 }
 
-/// Ends all claims: the deliveries are due at `now`.
-pub(crate) async fn end_claims(tx: &Tx, now: Time) -> Result<(), DbErr> {
-    Entity::update_many()
+/// Returns whether a claim ends after this time.
+pub(crate) async fn has_claims_after<C: ConnectionTrait>(db: &C, end: Time) -> Result<bool, DbErr> {
+    let claims = Entity::find().filter(Column::Status.is_in(PENDING)).filter(Column::DueAt.gt(end));
+    Ok(claims
         .filter(Column::Claimed.eq(true))
-        .filter(Column::DueAt.gt(now))
+        .select_only()
+        .column(Column::Id)
+        .limit(1)
+        .into_tuple::<Uuid>()
+        .one(db)
+        .await?
+        .is_some())
+}
+
+/// Ends the claims that would end after `end`: the deliveries are due at `now`.
+pub(crate) async fn end_claims_after(tx: &Tx, end: Time, now: Time) -> Result<(), DbErr> {
+    Entity::update_many()
+        .filter(Column::Status.is_in(PENDING))
+        .filter(Column::Claimed.eq(true))
+        .filter(Column::DueAt.gt(end))
         .col_expr(Column::DueAt, Expr::value(now.0))
         .exec(tx.conn())
         .await?;

@@ -31,6 +31,9 @@ const MIN_CONTENTION_PAUSE: Duration = Duration::from_millis(100);
 const CLAIM_DURATION: Duration = Duration::from_secs(15);
 /// Interval between renewals of a claim.
 const RENEW_INTERVAL: Duration = Duration::from_secs(4);
+/// Interval between two searches for claims that end too late: longer than that between renewals, so that a claim that two searches
+/// find has no living holder.
+const VOID_CLAIMS_INTERVAL: Duration = Duration::from_secs(6);
 
 /// The deliveries that this worker processes.
 #[derive(Default)]
@@ -62,8 +65,11 @@ pub(crate) async fn deliver(app: App) {
             () = tokio::time::sleep(ERROR_PAUSE) => {}
         }
     }
-    let mut running = Running::default();
+    let (mut running, mut void_claims) = (Running::default(), VoidClaims::default());
     while !app.shutdown.is_cancelled() {
+        if let Err(error) = void_claims.end(&app).await {
+            tracing::warn!(%error, "claims that end too late cannot be ended; trying again");
+        }
         let wait = match start_due(&app, &mut running).await {
             Ok(wait) => wait.unwrap_or(MAX_POLL_INTERVAL).min(MAX_POLL_INTERVAL),
             Err(error) => {
@@ -95,8 +101,37 @@ async fn end_claims_of_previous_process(app: &App) -> Result<(), NotificationErr
     }
     let tx = app.db.begin().await?;
     let now = tx.now().await?;
-    store::deliveries::end_claims(&tx, now).await?;
+    store::deliveries::end_claims_after(&tx, now, now).await?;
     Ok(tx.commit().await?)
+}
+
+/// Claims that end later than a claim of now can: the database's clock was set back since. A living holder renews its claim by the
+/// new time; one that has died would hold the delivery until the clock reaches the old time again.
+#[derive(Default)]
+struct VoidClaims {
+    searched: Option<Instant>,
+    /// Whether the last search found one.
+    found: bool,
+}
+
+impl VoidClaims {
+    /// Ends the claims that this search and the one before found, when it is time to search.
+    async fn end(&mut self, app: &App) -> Result<(), NotificationError> {
+        if self.searched.is_some_and(|searched| searched.elapsed() < VOID_CLAIMS_INTERVAL) {
+            return Ok(());
+        }
+        self.searched = Some(Instant::now());
+        let latest = app.db.now().await?.plus(2 * CLAIM_DURATION);
+        let found_before =
+            std::mem::replace(&mut self.found, store::deliveries::has_claims_after(app.db.read(), latest).await?);
+        if self.found && found_before {
+            let tx = app.db.begin().await?;
+            let now = tx.now().await?;
+            store::deliveries::end_claims_after(&tx, now.plus(2 * CLAIM_DURATION), now).await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    }
 }
 
 /// Starts due deliveries, up to the maximum. Returns the time until the next delivery is due. None: unknown.

@@ -30,6 +30,7 @@ on_both_modes!(
     t8_a_permanent_refusal_fails_the_delivery_with_the_servers_response,
     t8_two_unknown_outcomes_park_the_delivery,
     t8_a_worker_that_died_amid_an_attempt_leaves_an_unknown_outcome,
+    t8_a_claim_from_before_the_databases_clock_was_set_back_ends,
     t8_with_a_mailbox_folder_an_interrupted_attempt_is_repeated,
     t8_while_the_conversation_service_is_unavailable_a_transcript_waits_without_an_attempt,
     t8_a_delivery_cancelled_while_it_is_composed_is_not_sent,
@@ -96,6 +97,18 @@ async fn t8_a_worker_that_died_amid_an_attempt_leaves_an_unknown_outcome(mode: M
     fixture.service.clock.advance(HOUR).unwrap();
     let delivery = fixture.account.wait_for_status(&id, DeliveryStatus::Sent).await;
     assert_eq!((delivery.attempt_count, server.mails()), (3, 2));
+}
+
+/// The worker that claimed the delivery has died, and the database's clock went back an hour with its fail-over.
+async fn t8_a_claim_from_before_the_databases_clock_was_set_back_ends(mode: Mode) {
+    let server = MailServer::start(&["451 later", "250 ok"]).await;
+    let fixture = Fixture::start_with(mode, smtp(server.port, HOUR)).await;
+    let id = fixture.account.create_sender(ADDRESS, "1").await.unwrap().delivery_id;
+    fixture.account.wait_for_delivery(&id, |delivery| delivery.attempt_count == 1 && is_queued(delivery.status)).await;
+    fixture.interrupt(&id).await;
+    fixture.execute("UPDATE deliveries SET due_at = due_at + 3600000000").await;
+    let delivery = fixture.account.wait_for_status(&id, DeliveryStatus::Queued).await;
+    assert!(delivery.failure.contains("did not answer"), "{delivery:?}");
 }
 
 async fn t8_with_a_mailbox_folder_an_interrupted_attempt_is_repeated(mode: Mode) {
