@@ -10,7 +10,9 @@ use std::{
 
 use frontdesk_auth::{Actor, Caller, CallerKind};
 use frontdesk_clock::{Clock, development::skewed_clock_from_file};
-use frontdesk_db::{AccountId, DbErr, is_connection_lost, is_timeout, is_transient, migrate, pending_migrations};
+use frontdesk_db::{
+    AccountId, DbErr, is_conflict, is_connection_lost, is_timeout, is_transient, migrate, pending_migrations,
+};
 use frontdesk_idempotency::{ClaimError, Key};
 use frontdesk_proto::auth::v1::Access;
 use frontdesk_testkit::{Mode, on_both_modes};
@@ -20,7 +22,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use sea_orm_migration::MigratorTrait;
 use uuid::Uuid;
 
-use crate::backend::{Backend, Migrator};
+use crate::backend::{Backend, Migrator, execute};
 
 on_both_modes!(
     replicas_migrate_at_once_and_see_which_migrations_are_pending,
@@ -169,4 +171,20 @@ async fn i22_a_statement_that_takes_too_long_and_a_transaction_that_was_idle_are
     tokio::time::sleep(Duration::from_millis(300)).await;
     let idle = tx.conn().execute_unprepared("SELECT 1").await.unwrap_err();
     assert!(is_connection_lost(&idle) && is_transient(&idle) && !is_timeout(&idle), "{idle}");
+}
+
+/// On PostgreSQL alone: SQLite has one writer and no deadlock.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i22_a_deadlock_is_told_from_a_database_that_cannot_be_reached() {
+    let backend = Backend::new(Mode::Distributed).await;
+    let db = backend.db().await;
+    execute(&db, "CREATE TABLE things (n BIGINT NOT NULL); INSERT INTO things VALUES (1), (2)").await;
+    let lock = |n: i64| format!("SELECT n FROM things WHERE n = {n} FOR UPDATE");
+    let (one, other) = (db.begin().await.unwrap(), db.begin().await.unwrap());
+    one.conn().execute_unprepared(&lock(1)).await.unwrap();
+    other.conn().execute_unprepared(&lock(2)).await.unwrap();
+    let (second, first) = (lock(2), lock(1));
+    let ended = tokio::join!(one.conn().execute_unprepared(&second), other.conn().execute_unprepared(&first));
+    let error = ended.0.err().or(ended.1.err()).expect("one of them is ended");
+    assert!(is_conflict(&error) && is_transient(&error) && !is_connection_lost(&error), "{error}");
 }

@@ -33,6 +33,17 @@ pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Re
     Ok(row.map(Conversation::from))
 }
 
+/// The visitor's conversation, locked until the transaction ends. One of another visitor is not found, and not locked.
+pub(crate) async fn find_of_visitor_for_update(
+    tx: &Tx,
+    account: AccountId,
+    id: Uuid,
+    visitor: &str,
+) -> Result<Option<Conversation>, DbErr> {
+    let own = in_account(account).filter(Column::Id.eq(id)).filter(Column::VisitorId.eq(visitor));
+    Ok(own.lock_exclusive().one(tx.conn()).await?.map(Conversation::from))
+}
+
 pub(crate) async fn find<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,

@@ -1,12 +1,16 @@
 //! `SendMessage`: rules C4, C12, E3, X1, S3.
 
+use std::time::{Duration, Instant};
+
 use frontdesk_proto::{
     conversation::v1::{
-        ListContactsRequest, SendMessageRequest, entry::Content, visitor_service_client::VisitorServiceClient,
+        ChooseButtonRequest, ListContactsRequest, SendMessageRequest, entry::Content,
+        visitor_service_client::VisitorServiceClient,
     },
     event::v1::MessagePosted,
 };
 use frontdesk_testkit::{Mode, on_both_modes, reason, request_id};
+use sea_orm::ConnectionTrait;
 use tonic::Code;
 
 use crate::fixture::{Fixture, twenty};
@@ -111,4 +115,26 @@ async fn s3_another_visitors_chat_does_not_exist(mode: Mode) {
         assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
     }
     assert!(fixture.entries(&chat.id).await.is_empty());
+}
+
+/// On PostgreSQL alone: SQLite has one writer and no lock of a row.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s3_another_visitors_chat_is_not_locked() {
+    let fixture = Fixture::start(Mode::Distributed).await;
+    let chat = fixture.bot_chat("v").await.id;
+    let lock = fixture.service.db.begin().await.unwrap();
+    lock.conn().execute_unprepared("SELECT 1 FROM conversations FOR UPDATE").await.unwrap();
+    let begun = Instant::now();
+    for mut other in [fixture.chats("w"), fixture.chats_with_address("w", "w@example.com")] {
+        let refused = other.send_message(send(&chat, "hello")).await.unwrap_err();
+        assert_eq!(refused.code(), Code::NotFound);
+        let choice = ChooseButtonRequest {
+            chat_id: chat.clone(),
+            visitor_sequence: 1,
+            button_id: "yes".into(),
+            request_id: request_id(),
+        };
+        assert_eq!(other.choose_button(choice).await.unwrap_err().code(), Code::NotFound);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
 }

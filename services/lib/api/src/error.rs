@@ -129,6 +129,10 @@ impl ApiError {
             tracing::warn!(%error, "the database took too long");
             return Self::unavailable("the database took too long and stopped the operation; try again");
         }
+        if frontdesk_db::is_conflict(error) {
+            tracing::warn!(%error, "the operation met another one at the same rows");
+            return Self::unavailable("the operation met another one at the same data; try again");
+        }
         if frontdesk_db::is_transient(error) {
             tracing::warn!(%error, "the database cannot be reached");
             return Self::unavailable("the database cannot be reached now; try again");

@@ -18,10 +18,16 @@ pub fn is_connection_lost(error: &DbErr) -> bool {
 /// True: the database is unreachable, stopping or too busy to answer; the same statement may succeed later.
 pub fn is_transient(error: &DbErr) -> bool {
     let code = code(error);
-    // 53: out of resources. 57: an operator's intervention or a timeout. 40: a transaction rolled back by a conflict.
-    // 55P03: a lock was not granted in time.
-    let busy = ["53", "57", "40"].iter().any(|class| code.starts_with(class)) || code == "55P03";
-    busy || is_connection_lost(error)
+    // 53: out of resources. 57: an operator's intervention or a timeout.
+    let busy = ["53", "57"].iter().any(|class| code.starts_with(class));
+    busy || is_conflict(error) || is_connection_lost(error)
+}
+
+/// True: the transaction met another one at the same rows and was rolled back, as after a deadlock. The database can be reached.
+pub fn is_conflict(error: &DbErr) -> bool {
+    let code = code(error);
+    // 40: a transaction rolled back by a conflict. 55P03: a lock was not granted in time.
+    code.starts_with("40") || code == "55P03"
 }
 
 /// True: the database ended the statement because it took longer than it may. The database itself can be reached.

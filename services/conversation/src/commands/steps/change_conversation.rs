@@ -66,10 +66,8 @@ impl<'a> ConversationChange<'a> {
         key: Option<Key>,
     ) -> Result<Begun<'a, T>, ConversationError> {
         let tx = app.db.begin_for(caller.account).await?;
-        let conversation = conversations::find_for_update(&tx, caller.account, chat).await?;
-        let conversation = conversation
-            .filter(|conversation| conversation.visitor_id == caller.actor.id)
-            .ok_or(ConversationError::NotFound("chat"))?;
+        let own = conversations::find_of_visitor_for_update(&tx, caller.account, chat, &caller.actor.id).await?;
+        let conversation = own.ok_or(ConversationError::NotFound("chat"))?;
         Self::claim(app, tx, conversation, key).await
     }
 

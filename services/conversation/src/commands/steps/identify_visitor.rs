@@ -138,14 +138,14 @@ pub(crate) async fn recognise_before_message(
     }
     let mut tx = app.db.begin_for(caller.account).await?;
     let visitor = CallingVisitor::lock(&tx, caller, Some(chat)).await?;
-    let conversation = conversations::find_for_update(&tx, caller.account, chat).await?;
-    let own = conversation.filter(|conversation| conversation.visitor_id == caller.actor.id && conversation.is_open());
+    let own = conversations::find_of_visitor_for_update(&tx, caller.account, chat, &caller.actor.id).await?;
+    let open = own.filter(Conversation::is_open);
     let is_repeat = match key.find::<i64>(tx.conn()).await {
         Ok(first) => first.is_some(),
         Err(ClaimError::Reused) => true,
         Err(error) => return Err(error.into()),
     };
-    if let Some(mut conversation) = own.filter(|_| !is_repeat) {
+    if let Some(mut conversation) = open.filter(|_| !is_repeat) {
         let now = tx.now().await?;
         recognise(app, &mut tx, caller, &visitor, &mut conversation, now).await?;
         conversations::save(&mut tx, &app.notifier, &mut conversation).await?;
@@ -154,10 +154,13 @@ pub(crate) async fn recognise_before_message(
     Ok(())
 }
 
-/// Whether the token of the caller says something new about them, or about their chat.
+/// Whether the token of the caller says something new about them, or about their open chat. The chat of another visitor is nothing to
+/// lock for.
 async fn needs_recognition(app: &App, caller: &Caller, chat: Uuid) -> Result<bool, ConversationError> {
     let read = app.db.read_for(caller.account).await?;
-    let Some(conversation) = conversations::find(&read.conn(), caller.account, chat).await? else { return Ok(false) };
+    let conversation = conversations::find(&read.conn(), caller.account, chat).await?;
+    let own = conversation.filter(|conversation| conversation.visitor_id == caller.actor.id && conversation.is_open());
+    let Some(conversation) = own else { return Ok(false) };
     let Some(address) = vouched_address(caller) else {
         return Ok(conversation.unusable_token_email != unusable_token_email(caller));
     };
