@@ -256,3 +256,43 @@ async fn an_account_that_is_no_uuid_is_refused_with_what_it_must_be() {
         assert!(!refused.status.success() && error.contains(remedy), "{error}");
     }
 }
+
+#[tokio::test]
+async fn commands_that_read_a_servers_folder_create_nothing_where_there_is_none() {
+    let parent = tempfile::tempdir().unwrap();
+    let (empty, absent) = (parent.path().join("empty"), parent.path().join("absent"));
+    std::fs::create_dir(&empty).unwrap();
+    for arguments in [
+        ["token"].as_slice(),
+        &["audit", "--account", "0190b1c2-7a3e-7c3a-9d55-3f3f0c8a1b2c"],
+        &["dead-letters", "list"],
+        &["dead-letters", "replay", "conversation", "--all"],
+    ] {
+        for folder in [&empty, &absent] {
+            let refused = frontdesk(folder, arguments).output().await.unwrap();
+            let error = String::from_utf8_lossy(&refused.stderr);
+            assert!(!refused.status.success() && error.contains("data_folder, --config"), "{arguments:?}: {error}");
+            assert!(refused.stdout.is_empty(), "{arguments:?}");
+        }
+        assert!(!absent.exists() && std::fs::read_dir(&empty).unwrap().next().is_none(), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_setting_that_cannot_be_used_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, value, error) in [
+        ("FRONTDESK__NOTIFICATION__MAX_ATTEMPTS", "0", "notification.max_attempts = 0: it must be from 1 to 1000"),
+        ("FRONTDESK__NOTIFICATION__SMTP__TLS", "ssl", "it must be starttls, implicit or none"),
+        ("FRONTDESK__LIMITS", "", "limits = \"\" (FRONTDESK__LIMITS): it is a section"),
+        ("FRONTDESK__LIMITS__CONNECTIONS", "-1", "it must be a whole number of at least 0"),
+        ("FRONTDESK__DATA_FOLDER", "", "data_folder = \"\" (FRONTDESK__DATA_FOLDER): it must be a path"),
+    ] {
+        let refused = frontdesk(folder.path(), &["migrate"]).env(name, value).output().await.unwrap();
+        let text = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && text.contains(error), "{name}: {text}");
+    }
+    let ignored = frontdesk(folder.path(), &["config"]).env("FRONTDESK_LISTEN", "127.0.0.1:1").output().await.unwrap();
+    let warning = String::from_utf8_lossy(&ignored.stderr);
+    assert!(ignored.status.success() && warning.contains("did you mean FRONTDESK__LISTEN"), "{warning}");
+}

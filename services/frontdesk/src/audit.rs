@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use frontdesk::{Service, Settings, connect_databases, dev};
+use frontdesk::{Service, Settings, connect_databases, dev, require_databases};
 use frontdesk_audit::Record;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
-use crate::{Failure, require_data_folder};
+use crate::Failure;
 
 #[derive(clap::Args)]
 pub(crate) struct Audit {
@@ -27,7 +27,7 @@ pub(crate) struct Audit {
 }
 
 pub(crate) async fn run(settings: &Settings, audit: Audit) -> Result<(), Failure> {
-    require_data_folder(settings)?;
+    require_databases(settings, &Service::ALL)?;
     let clock = dev::clock(settings)?;
     let mut records: Vec<(Service, Record)> = Vec::new();
     for (service, db) in connect_databases(settings, &Service::ALL, &clock).await? {

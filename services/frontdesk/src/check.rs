@@ -1,6 +1,6 @@
 //! Settings that a process refuses to start with, checked before it opens anything.
 
-use crate::{ServerError, Service, Settings, error::Listener};
+use crate::{ServerError, Service, Settings, bounds, error::Listener};
 
 /// Fails with the first setting that cannot work.
 pub(crate) fn check(settings: &Settings, services: &[Service]) -> Result<(), ServerError> {
@@ -11,6 +11,7 @@ pub(crate) fn check(settings: &Settings, services: &[Service]) -> Result<(), Ser
     }
     web.check()?;
     settings.limits.check()?;
+    bounds::check(settings)?;
     if !identity.accepts_development_key() && identity.secret.is_empty() {
         return Err(ServerError::NoSecret);
     }

@@ -1,6 +1,6 @@
 //! Connecting to the databases and the event bus, for a process that serves and for commands that look into them meanwhile.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use frontdesk_bus::Bus;
 use frontdesk_clock::Clock;
@@ -26,6 +26,18 @@ pub async fn connect(
         Bus::in_process(connect_to("bus", &settings.bus_database(), clock).await?, clock).await?
     };
     Ok((databases, bus))
+}
+
+/// Fails where a database is a file that does not exist: connecting would create it.
+pub fn require_databases(settings: &Settings, services: &[Service]) -> Result<(), ServerError> {
+    for service in services {
+        let url = settings.database(*service).url.0;
+        let file = url.strip_prefix("sqlite://").map(|path| Path::new(path.split('?').next().unwrap_or_default()));
+        if let Some(file) = file.filter(|file| !file.is_file()) {
+            return Err(ServerError::NoDatabase { service: service.name(), file: file.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 /// Connects to the services' databases.

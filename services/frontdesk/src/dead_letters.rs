@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use clap::Subcommand;
-use frontdesk::{Service, Settings, connect, dev};
+use frontdesk::{Service, Settings, connect, dev, require_databases};
 use frontdesk_bus::{
     Bus, BusError, DeadLetter, delete_dead_letter, find_dead_letter, list_dead_letters, oldest_dead_letters,
 };
 use frontdesk_db::Db;
 use uuid::Uuid;
 
-use crate::{Failure, require_data_folder};
+use crate::Failure;
 
 /// How long connecting to the broker may take.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,23 +51,24 @@ pub(crate) struct Selection {
 }
 
 pub(crate) async fn run(settings: &Settings, command: DeadLetters) -> Result<(), Failure> {
-    require_data_folder(settings)?;
+    let services = match &command {
+        DeadLetters::List { service: None } => Service::ALL.to_vec(),
+        DeadLetters::List { service: Some(service) }
+        | DeadLetters::Show(Selection { service, .. })
+        | DeadLetters::Replay { service, .. } => vec![*service],
+    };
+    require_databases(settings, &services)?;
     let clock = dev::clock(settings)?;
+    let (databases, bus) = connect(settings, &services, &clock).await?;
     match command {
-        DeadLetters::List { service } => {
-            let services = service.map_or(Service::ALL.to_vec(), |service| vec![service]);
-            let (databases, _) = connect(settings, &services, &clock).await?;
-            list(&databases).await
-        }
-        DeadLetters::Show(Selection { service, consumer, event_id }) => {
-            let (databases, _) = connect(settings, &[service], &clock).await?;
+        DeadLetters::List { .. } => list(&databases).await,
+        DeadLetters::Show(Selection { consumer, event_id, .. }) => {
             for (_, db) in &databases {
                 show(&get(db, &consumer, event_id).await?);
             }
             Ok(())
         }
-        DeadLetters::Replay { service, consumer, event_id, .. } => {
-            let (databases, bus) = connect(settings, &[service], &clock).await?;
+        DeadLetters::Replay { consumer, event_id, .. } => {
             for (_, db) in &databases {
                 match (&consumer, event_id) {
                     (Some(consumer), Some(event_id)) => replay(db, &bus, &get(db, consumer, event_id).await?).await?,

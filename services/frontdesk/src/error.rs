@@ -16,7 +16,7 @@ use frontdesk_server::LimitError;
 use frontdesk_service::BuildError;
 use frontdesk_transport::TlsError;
 
-use crate::WebError;
+use crate::{OutOfBounds, WebError};
 
 /// A listener, by its setting.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +75,9 @@ pub enum ServerError {
     /// A limit that admits no call.
     #[error(transparent)]
     Limit(#[from] LimitError),
+    /// A number or a duration beyond its bounds.
+    #[error(transparent)]
+    Bounds(#[from] OutOfBounds),
     /// The secret of the installation is too short.
     #[error(transparent)]
     Secret(#[from] WeakSecret),
@@ -107,6 +110,16 @@ pub enum ServerError {
         setting: String,
         /// What is wrong with it.
         source: AddressError,
+    },
+    /// A command that looks into the databases of a server found none.
+    #[error(
+        "there is no database {file} of the {service} service: run this with the settings of the server (data_folder, --config)"
+    )]
+    NoDatabase {
+        /// The service.
+        service: &'static str,
+        /// The file.
+        file: PathBuf,
     },
     /// A database cannot be used.
     #[error("the database of the {service} service cannot be used: {source}")]

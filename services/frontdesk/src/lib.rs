@@ -4,11 +4,13 @@
 //! [`Server::open`] builds everything from [`Settings`], top to bottom; [`Server::serve`] runs it on a listener until the
 //! shutdown. Tests do the same on port 0.
 
+mod bounds;
 mod check;
 pub mod data_folder;
 mod databases;
 pub mod dev;
 mod error;
+mod misspelt;
 mod reflection;
 mod server;
 mod server_channel;
@@ -16,7 +18,8 @@ mod service;
 mod settings;
 mod web;
 
-pub use databases::{connect, connect_databases};
+pub use bounds::OutOfBounds;
+pub use databases::{connect, connect_databases, require_databases};
 pub use error::{Listener, ServerError};
 pub use server::Server;
 pub use server_channel::ServerChannel;

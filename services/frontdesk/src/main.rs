@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints to its user")]
 
 mod audit;
+mod config;
 mod dead_letters;
 mod demo;
 mod serve;
@@ -12,7 +13,6 @@ use std::{error::Error, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use frontdesk::{Server, Service, Settings};
-use frontdesk_settings::without_credentials;
 use stop_signal::StopSignal;
 use tokio::runtime;
 use uuid::Uuid;
@@ -53,8 +53,8 @@ enum Command {
     /// Lists administrative calls of an account, of all services, newest first: when, by whom, which method, on which
     /// resources, with which outcome.
     Audit(audit::Audit),
-    /// Prints the effective settings, with secrets hidden. Optional settings without a value are left out:
-    /// identity.development_key and databases.*.max_connections.
+    /// Prints the effective settings as a file for --config. Those with a secret are comments, in which it is hidden; optional
+    /// settings without a value are left out: identity.development_key and databases.*.max_connections.
     Config,
     /// Mints a token with the development key.
     Token(token::Arguments),
@@ -104,20 +104,13 @@ fn uuid(text: &str) -> Result<Uuid, &'static str> {
     text.parse().map_err(|_| "it must be a UUID, such as 0192f3a4-5b6c-7d8e-9f01-23456789abcd")
 }
 
-/// Fails without the data folder, for commands that look into the databases of a server. Distributed processes without the
-/// development key keep nothing in it.
-fn require_data_folder(settings: &Settings) -> Result<(), Failure> {
-    let folder = &settings.data_folder;
-    if folder.is_dir() || (settings.is_distributed() && !settings.identity.accepts_development_key()) {
-        return Ok(());
-    }
-    let folder = folder.display();
-    Err(format!("there is no data folder {folder}: run this with the settings of the server (data_folder, --config)")
-        .into())
-}
-
 async fn run(cli: Cli) -> Result<(), Failure> {
-    let load = || Settings::load(cli.config.as_deref());
+    let load = || {
+        for (variable, setting) in Settings::misspelt_variables() {
+            eprintln!("frontdesk: warning: {variable} is not used: did you mean {setting}?");
+        }
+        Settings::load(cli.config.as_deref())
+    };
     match cli.command {
         Command::Serve { target } => {
             let stop = StopSignal::listen()?;
@@ -131,28 +124,11 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Audit(audit) => audit::run(&load()?, audit).await,
         Command::Config => {
             println!("# Time zones are those of release {} of the IANA data.", frontdesk_time_zone::version());
-            print!("{}", config(&load()?)?);
+            print!("{}", config::text(&load()?)?);
             Ok(())
         }
         Command::Token(arguments) => token::run(&load()?, arguments),
         Command::Demo { address } => demo::run(load()?, address).await,
-    }
-}
-
-/// The settings in TOML, without secrets.
-fn config(settings: &Settings) -> Result<String, Failure> {
-    let mut table = toml::Table::try_from(settings)?;
-    table.iter_mut().for_each(|(_, value)| hide_credentials(value));
-    Ok(toml::to_string(&table)?)
-}
-
-/// Hides passwords in addresses, wherever they are.
-fn hide_credentials(value: &mut toml::Value) {
-    match value {
-        toml::Value::String(text) => *text = without_credentials(text),
-        toml::Value::Array(values) => values.iter_mut().for_each(hide_credentials),
-        toml::Value::Table(table) => table.iter_mut().for_each(|(_, value)| hide_credentials(value)),
-        _ => {}
     }
 }
 

@@ -16,7 +16,7 @@ use frontdesk_telemetry::TelemetrySettings;
 use frontdesk_transport::TlsSettings;
 use serde::{Deserialize, Serialize};
 
-use crate::{Service, WebSettings};
+use crate::{Service, WebSettings, misspelt};
 
 /// All settings, with their defaults.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,6 +31,7 @@ pub struct Settings {
     pub ops: OpsSettings,
     /// Folder of the development key, the SQLite files and the mailbox. Processes in distributed mode that accept the
     /// development key share it.
+    #[serde(deserialize_with = "frontdesk_settings::path::required")]
     pub data_folder: PathBuf,
     /// How long calls, streams and background tasks may take to end after a stop.
     #[serde(with = "frontdesk_settings::duration")]
@@ -132,6 +133,12 @@ impl Settings {
         let embedded_development = !settings.is_distributed() && settings.identity.accepts_development_key();
         settings.web.set_defaults(embedded_development);
         Ok(settings)
+    }
+
+    /// Environment variables that are not read because one underscore stands where two must be, such as `FRONTDESK_LISTEN`; each
+    /// with the name that is read.
+    pub fn misspelt_variables() -> Vec<(String, String)> {
+        misspelt::misspelt(std::env::vars().map(|(name, _)| name))
     }
 
     /// True in distributed mode: events go through a broker, and each service may run in processes of its own.

@@ -64,9 +64,16 @@ pub(crate) fn run(settings: &Settings, arguments: Arguments) -> Result<(), Failu
     {
         return Err(format!("--email {email:?} is not an address that mail can go to, such as ada@example.com").into());
     }
-    frontdesk::data_folder::open(&settings.data_folder)?;
+    let file = Server::key_file(settings);
+    if !file.is_file() {
+        let message = format!(
+            "there is no development key {}: start the server first, and run this with its settings (data_folder, --config)",
+            file.display()
+        );
+        return Err(message.into());
+    }
     let clock = dev::clock(settings)?;
-    let key = DevelopmentKey::load_or_create(&Server::key_file(settings), &clock)?;
+    let key = DevelopmentKey::load_or_create(&file, &clock)?;
     let subject = arguments.subject.unwrap_or_else(|| clock.new_id().to_string());
     let mut claims = key.claims(AccountId(arguments.account), kind, &subject, arguments.valid);
     claims.name = arguments.name;

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use frontdesk_settings::Secret;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use crate::{caller::CallerKind, roles::Roles};
 
@@ -70,6 +70,7 @@ pub struct IssuerSettings {
     /// Signature algorithms that are accepted, of RS256, RS384, RS512, PS256, ES256, ES384, EdDSA.
     pub algorithms: Vec<String>,
     /// Kinds of callers whose tokens it may issue: never services.
+    #[serde(deserialize_with = "kinds")]
     pub kinds: Vec<CallerKind>,
     /// Whether its tokens must contain the claim `nbf`. Some issuers never set it: with false, such a token is valid at once.
     pub not_before_required: bool,
@@ -93,6 +94,16 @@ pub struct ClaimNames {
     pub permissions: String,
     /// The caller's name.
     pub name: String,
+}
+
+/// Reads kinds of callers; the error lists those that exist.
+fn kinds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CallerKind>, D::Error> {
+    let kind = |name: String| {
+        let all = [CallerKind::Agent, CallerKind::Admin, CallerKind::Bot, CallerKind::Visitor, CallerKind::Service];
+        let kind = all.into_iter().find(|kind| kind.as_str() == name);
+        kind.ok_or_else(|| D::Error::custom("it must be a list of agent, admin, bot, visitor"))
+    };
+    Vec::<String>::deserialize(deserializer)?.into_iter().map(kind).collect()
 }
 
 impl Default for IssuerSettings {
