@@ -6,15 +6,24 @@ use frontdesk_proto::assignment::v1::{GetAgentRequest, roster_service_client::Ro
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-/// Returns whether the agent is in the roster and was not deactivated.
-pub(crate) async fn is_active(peer: &Peer, account: AccountId, agent: Uuid) -> Result<bool, Status> {
+/// The state of an agent on the roster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AgentState {
+    Active,
+    Deactivated,
+    /// The account has no agent with the id.
+    Unknown,
+}
+
+/// Returns the state of the agent on the roster.
+pub(crate) async fn get_agent_state(peer: &Peer, account: AccountId, agent: Uuid) -> Result<AgentState, Status> {
     let mut roster = RosterServiceClient::new(peer.for_account(account));
     match roster.get_agent(GetAgentRequest { agent_id: agent.to_string() }).await {
         Ok(response) => {
             let agent = response.into_inner().agent.ok_or_else(|| Status::internal("the response has no agent"))?;
-            Ok(agent.deactivate_time.is_none())
+            Ok(if agent.deactivate_time.is_none() { AgentState::Active } else { AgentState::Deactivated })
         }
-        Err(status) if status.code() == Code::NotFound => Ok(false),
+        Err(status) if status.code() == Code::NotFound => Ok(AgentState::Unknown),
         Err(status) => Err(status),
     }
 }

@@ -30,6 +30,14 @@ pub(crate) enum BotSessionError {
     /// Hand-off steps of the flow name agents who are not in the roster, or were deactivated.
     #[error("{}", describe(.0))]
     AgentsNotActive(Vec<FlowProblem>),
+    /// The calling agent is not on the roster.
+    #[error(
+        "you are not on the account's roster; an administrator can create the agent with the id that is your token's subject"
+    )]
+    CallerUnknown,
+    /// The calling agent was deactivated.
+    #[error("you were deactivated on the account's roster; an administrator can undo it with ReactivateAgent")]
+    CallerDeactivated,
     /// The assignment service does not answer.
     #[error("the assignment service cannot be reached now; try again")]
     RosterUnavailable,
@@ -72,7 +80,9 @@ impl From<BotSessionError> for Status {
             BotSessionError::NotFound(resource) => ApiError::not_found(resource, message),
             BotSessionError::RequestIdReused => ApiError::request_id_reused(),
             BotSessionError::EtagMismatch => ApiError::etag_mismatch("bot"),
-            BotSessionError::AgentsNotActive(_) => {
+            BotSessionError::AgentsNotActive(_)
+            | BotSessionError::CallerUnknown
+            | BotSessionError::CallerDeactivated => {
                 ApiError::new(Code::FailedPrecondition, DOMAIN, Reason::AgentNotActive.as_str_name(), message)
             }
             BotSessionError::RosterUnavailable => ApiError::unavailable(message),

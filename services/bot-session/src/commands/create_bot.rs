@@ -4,7 +4,7 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::require_agents;
+use super::steps::{require_active_caller, require_agents};
 use crate::{
     App,
     domain::{Bot, BotSummary, Flow, InactivityTimeout},
@@ -28,7 +28,7 @@ pub(crate) async fn create_bot(
     key: &Key,
     command: CreateBot,
 ) -> Result<Bot, BotSessionError> {
-    require_agents_unless_repeated(app, caller, key, &command.flow).await?;
+    check_unless_repeated(app, caller, key, &command.flow).await?;
     let mut tx = app.db.begin_for(caller.account).await?;
     if let Some(id) = key.claim::<Uuid>(&tx).await? {
         return store::bots::find(tx.conn(), caller.account, id).await?.ok_or(BotSessionError::NotFound("bot"));
@@ -54,19 +54,16 @@ pub(crate) async fn create_bot(
     Ok(bot)
 }
 
-/// A repeat gets the first answer, also when an agent was deactivated since, so it does not ask.
-async fn require_agents_unless_repeated(
-    app: &App,
-    caller: &Caller,
-    key: &Key,
-    flow: &Flow,
-) -> Result<(), BotSessionError> {
-    if flow.agents().next().is_none() {
-        return Ok(());
-    }
+/// Checks the calling agent and those whom the flow names. A repeat gets the first answer, also when an agent was deactivated
+/// since, so it does not ask.
+async fn check_unless_repeated(app: &App, caller: &Caller, key: &Key, flow: &Flow) -> Result<(), BotSessionError> {
     let read = app.db.read_for(caller.account).await?;
     let is_repeat = key.find::<Uuid>(&read.conn()).await?.is_some();
     // The read ends before another service is asked.
     drop(read);
-    if is_repeat { Ok(()) } else { require_agents(app, caller.account, flow).await }
+    if is_repeat {
+        return Ok(());
+    }
+    require_active_caller(app, caller).await?;
+    require_agents(app, caller.account, flow).await
 }

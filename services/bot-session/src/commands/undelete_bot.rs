@@ -3,11 +3,12 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::steps::apply_to_conversations;
+use super::steps::{apply_to_conversations, require_active_caller};
 use crate::{App, domain::Bot, error::BotSessionError, store};
 
 /// Undeletes a bot: it starts sessions again, from the return on. Undeleting a bot that is not deleted changes nothing.
 pub(crate) async fn undelete_bot(app: &App, caller: &Caller, id: Uuid) -> Result<Bot, BotSessionError> {
+    require_active_caller(app, caller).await?;
     let mut tx = app.db.begin_for(caller.account).await?;
     let mut bot =
         store::bots::find_for_update(&tx, caller.account, id).await?.ok_or(BotSessionError::NotFound("bot"))?;

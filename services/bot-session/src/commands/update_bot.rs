@@ -3,7 +3,7 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::steps::require_agents;
+use super::steps::{require_active_caller, require_agents};
 use crate::{
     App,
     domain::{Bot, BotChange},
@@ -23,6 +23,7 @@ pub(crate) struct UpdateBot {
 /// Edits a bot, also a deleted one. Its open sessions keep the flow and the timeout they began with (rule B2). An edit
 /// that changes nothing succeeds whatever its etag, and appends no event (rule C12).
 pub(crate) async fn update_bot(app: &App, caller: &Caller, command: UpdateBot) -> Result<Bot, BotSessionError> {
+    require_active_caller(app, caller).await?;
     if let Some(flow) = command.change.flow.as_ref().filter(|flow| flow.agents().next().is_some())
         && changes_flow(app, caller, &command).await?
     {

@@ -6,7 +6,8 @@ use frontdesk_db::AccountId;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{
-    App, assignment,
+    App,
+    assignment::{self, AgentState},
     domain::{Flow, FlowProblem, inactive_agent},
     error::BotSessionError,
 };
@@ -23,13 +24,14 @@ pub(crate) async fn find_inactive_agents(
 ) -> Result<Vec<FlowProblem>, BotSessionError> {
     let agents: BTreeSet<_> = flow.agents().map(|(_, agent)| agent).collect();
     let asked = stream::iter(agents).map(async |agent| {
-        let active = assignment::is_active(&app.assignment, account, agent).await;
-        active.map(|active| (agent, active)).map_err(|status| {
+        let state = assignment::get_agent_state(&app.assignment, account, agent).await;
+        state.map(|state| (agent, state)).map_err(|status| {
             tracing::warn!(code = ?status.code(), message = status.message(), "the roster did not answer about an agent");
             BotSessionError::RosterUnavailable
         })
     });
     let answers: Vec<_> = asked.buffer_unordered(CONCURRENT).try_collect().await?;
-    let inactive: BTreeSet<_> = answers.into_iter().filter(|(_, active)| !active).map(|(agent, _)| agent).collect();
+    let inactive: BTreeSet<_> =
+        answers.into_iter().filter(|(_, state)| *state != AgentState::Active).map(|(agent, _)| agent).collect();
     Ok(flow.agents().filter(|(_, agent)| inactive.contains(agent)).map(|(step, _)| inactive_agent(step)).collect())
 }

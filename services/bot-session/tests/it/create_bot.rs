@@ -3,8 +3,8 @@ use std::collections::HashSet;
 use frontdesk_proto::{
     assignment::v1::{GetAgentRequest, GetAgentResponse},
     botsession::v1::{
-        Bot, CreateBotRequest, GetBotRequest, NoTimeout, UpdateBotRequest, bot::Inactivity as Kept,
-        create_bot_request::Inactivity,
+        Bot, CreateBotRequest, DeleteBotRequest, GetBotRequest, NoTimeout, UndeleteBotRequest, UpdateBotRequest,
+        bot::Inactivity as Kept, create_bot_request::Inactivity,
     },
     event::v1::BotCreated,
 };
@@ -25,6 +25,7 @@ on_both_modes!(
     b8_a_flow_hands_off_to_active_agents_only,
     b8_c12_a_repeat_gets_the_first_bot_whatever_became_of_its_agents,
     b8_no_bot_is_created_while_the_roster_does_not_answer,
+    a2_an_agent_who_is_not_active_changes_no_bot,
     c12_a_repeat_returns_the_first_bot_as_it_is_now,
     c12_twenty_creations_with_one_request_id_create_one_bot,
     s2_a_request_id_counts_within_its_account,
@@ -152,4 +153,30 @@ async fn s2_a_request_id_counts_within_its_account(mode: Mode) {
     assert_ne!(own.id, other.id);
     let get = GetBotRequest { bot_id: own.id };
     assert_eq!(fixture.bots(there).get_bot(get).await.unwrap_err().code(), Code::NotFound);
+}
+
+async fn a2_an_agent_who_is_not_active_changes_no_bot(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let account = new_account();
+    let first = new_bot(flow(), "1");
+    let bot_id = bot(fixture.bots_as(account, BOB).create_bot(first.clone()).await).id;
+    for agent in [GONE, new_id()] {
+        let mut bots = fixture.bots_as(account, agent);
+        let rename = UpdateBotRequest { bot_id: bot_id.clone(), name: Some("X".into()), ..Default::default() };
+        let refused = [
+            bots.create_bot(new_bot(flow(), "2")).await.err(),
+            bots.update_bot(rename).await.err(),
+            bots.delete_bot(DeleteBotRequest { bot_id: bot_id.clone() }).await.err(),
+            bots.undelete_bot(UndeleteBotRequest { bot_id: bot_id.clone() }).await.err(),
+        ];
+        for refused in refused {
+            let refused = refused.unwrap();
+            assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "AGENT_NOT_ACTIVE"));
+            assert!(refused.message().starts_with("you "), "{refused}");
+        }
+    }
+    assert_eq!(fixture.events::<BotCreated>().await.len(), 1);
+    // A repeat gets the first answer, also after the agent was deactivated.
+    fixture.fake.on(|_: Request<GetAgentRequest>| Err::<GetAgentResponse, _>(Status::not_found("no such agent")));
+    assert_eq!(bot(fixture.bots_as(account, BOB).create_bot(first).await).id, bot_id);
 }

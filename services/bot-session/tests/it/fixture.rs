@@ -69,6 +69,12 @@ impl Fixture {
         BotServiceClient::new(self.calls(account))
     }
 
+    /// Calls of an agent whose role lets them change bots.
+    pub fn bots_as(&self, account: AccountId, agent: Uuid) -> BotServiceClient<Calls> {
+        let permit = |claims: &mut frontdesk_auth::Claims| claims.permissions = vec!["bots.write".into()];
+        BotServiceClient::new(self.service.calls_with(account, CallerKind::Agent, &agent.to_string(), permit))
+    }
+
     pub fn sessions(&self, account: AccountId) -> BotSessionServiceClient<Calls> {
         BotSessionServiceClient::new(self.calls(account))
     }
