@@ -5,7 +5,6 @@
 //! (T8); a transcript contains only what the visitor saw (T7). Start reading at `commands/decide_transcript.rs`, then
 //! `workers/deliveries.rs`; the rules are in `domain/`.
 
-mod actor;
 mod assignment;
 mod commands;
 mod consumers;

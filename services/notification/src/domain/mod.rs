@@ -7,6 +7,7 @@ mod delivery;
 mod delivery_status;
 mod excerpt;
 mod mail_limits;
+mod requester;
 mod retry_policy;
 mod sender;
 mod transcript;
@@ -20,6 +21,7 @@ pub(crate) use excerpt::Excerpt;
 pub(crate) use mail_limits::{
     AutomaticCounts, AutomaticLimits, Counted, DAY, HOUR, LimitScope, MailLimit, MailLimitReached, mailbox,
 };
+pub(crate) use requester::Requester;
 pub(crate) use retry_policy::RetryPolicy;
 pub(crate) use sender::{Sender, SenderEdited, SenderUnavailable};
 pub(crate) use transcript::{Author, Content, Transcript, TranscriptLine, VisitorName, link, zone};

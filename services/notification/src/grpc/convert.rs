@@ -4,8 +4,7 @@ use frontdesk_proto::notification::v1 as proto;
 use uuid::Uuid;
 
 use crate::{
-    actor,
-    domain::{Delivery, DeliveryKind, DeliveryStatus, Sender, TranscriptDecision, explain},
+    domain::{Delivery, DeliveryKind, DeliveryStatus, Requester, Sender, TranscriptDecision, explain},
     error::NotificationError,
     queries::TranscriptPart,
 };
@@ -39,6 +38,7 @@ pub(super) fn delivery(delivery: Delivery) -> proto::Delivery {
         DeliveryStatus::Parked => proto::DeliveryStatus::Parked,
         DeliveryStatus::Cancelled => proto::DeliveryStatus::Cancelled,
     };
+    let requested_by = Requester::of(&delivery).map(Into::into);
     proto::Delivery {
         id: delivery.id.to_string(),
         kind: kind.into(),
@@ -53,7 +53,7 @@ pub(super) fn delivery(delivery: Delivery) -> proto::Delivery {
         create_time: Some(delivery.created_at.to_proto()),
         next_attempt_time: (delivery.status == DeliveryStatus::Queued).then(|| delivery.due_at.to_proto()),
         send_time: delivery.sent_at.map(|at| at.to_proto()),
-        requested_by: actor::to_proto(&delivery.requested_by),
+        requested_by,
     }
 }
 

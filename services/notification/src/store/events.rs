@@ -3,6 +3,7 @@
 use frontdesk_db::Tx;
 use frontdesk_outbox::{Aggregate, append};
 use frontdesk_proto::{
+    actor::v1::{Actor, ActorKind},
     event::v1::{DeliveryFailed, DeliveryParked, DeliverySent, TranscriptDecided},
     notification::v1 as proto,
 };
@@ -10,8 +11,8 @@ use sea_orm::DbErr;
 use uuid::Uuid;
 
 use crate::{
-    NAME, actor,
-    domain::{Delivery, DeliveryKind, SkipReason, TranscriptDecision},
+    NAME,
+    domain::{Delivery, DeliveryKind, Requester, SkipReason, TranscriptDecision},
 };
 
 pub(crate) async fn append_transcript_decided(tx: &mut Tx, decision: &TranscriptDecision) -> Result<(), DbErr> {
@@ -39,7 +40,7 @@ pub(crate) async fn append_delivery_sent(tx: &mut Tx, delivery: &Delivery) -> Re
         conversation_id: id_or_empty(delivery.conversation),
         contact_id: id_or_empty(delivery.contact),
         manual: delivery.kind == DeliveryKind::ManualTranscript,
-        requested_by: actor::to_proto(&delivery.requested_by),
+        requested_by: Requester::of(delivery).map(Into::into),
     };
     append(tx, delivery_aggregate(delivery), &sent).await
 }
@@ -66,6 +67,16 @@ impl From<SkipReason> for proto::SkipReason {
             SkipReason::RecipientLimit => Self::RecipientLimit,
             SkipReason::AccountLimit => Self::AccountLimit,
         }
+    }
+}
+
+impl From<Requester> for Actor {
+    fn from(requester: Requester) -> Self {
+        let (kind, id) = match requester {
+            Requester::Agent(id) => (ActorKind::Agent, id),
+            Requester::Admin(id) => (ActorKind::Admin, id),
+        };
+        Self { kind: kind.into(), id, name: String::new() }
     }
 }
 
