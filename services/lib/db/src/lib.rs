@@ -10,6 +10,7 @@
 mod account;
 mod connect;
 mod errors;
+mod json_rows;
 mod migration;
 mod retention;
 mod row_level_security;
@@ -26,6 +27,7 @@ pub use account::AccountId;
 pub use errors::{
     is_conflict, is_connection_lost, is_timeout, is_transient, is_unique_violation, violated_unique_index,
 };
+pub use json_rows::{hex, json_rows};
 pub use migration::{Sql, migrate, pending_migrations};
 pub use retention::{Retention, delete_expired, delete_expired_once};
 pub use row_level_security::Read;

@@ -6,17 +6,24 @@
 use std::collections::HashMap;
 
 use frontdesk_clock::Time;
-use frontdesk_db::{Tx, is_in, violated_unique_index};
-use sea_orm::{
-    Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, IntoActiveModel, QueryResult, Value,
-    entity::prelude::*, sea_query::ExprTrait,
-};
+use frontdesk_db::{Tx, hex, is_in, json_rows, violated_unique_index};
+use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, QueryResult, Value, prelude::Uuid};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
 
 use crate::{
-    entity::{Column, Entity, Model},
+    entity::Model,
     key::{ClaimError, Key},
 };
+
+// CROSS JOIN keeps the order: each request is found by its key.
+const FIND_ON_SQLITE: &str =
+    "SELECT requests.account_id, requests.actor, requests.request_id, fingerprint, result, created_at
+    FROM json_each(?1) AS key CROSS JOIN requests ON requests.account_id = unhex(key.value->>0)
+        AND requests.actor = key.value->>1 AND requests.request_id = key.value->>2";
+
+const INSERT_ON_SQLITE: &str = "INSERT INTO requests (account_id, actor, request_id, fingerprint, result, created_at)
+    SELECT unhex(value->>0), value->>1, value->>2, unhex(value->>3), value->>4, value->>5 FROM json_each(?1)";
 
 type Id = (Uuid, String, String);
 
@@ -34,19 +41,18 @@ pub fn is_id_taken(error: &DbErr) -> bool {
 }
 
 impl RequestBatch {
-    /// The requests with these keys that were made before.
+    /// For SQLite: the requests with these keys that were made before.
     pub async fn find<'a>(conn: &impl ConnectionTrait, keys: impl Iterator<Item = &'a Key>) -> Result<Self, DbErr> {
-        let any = keys.fold(Condition::any(), |any, key| {
-            let one = Column::AccountId.eq(key.account.0).and(Column::Actor.eq(key.actor.as_str()));
-            any.add(one.and(Column::RequestId.eq(key.request_id.as_str())))
-        });
+        let keys = keys.map(|key| json!([hex(key.account.0.as_bytes()), key.actor, key.request_id]));
         let mut found = Self::default();
-        Entity::find().filter(any).all(conn).await?.into_iter().for_each(|row| found.add_row(row));
+        for row in conn.query_all_raw(json_rows(FIND_ON_SQLITE, keys)).await? {
+            found.add(&row)?;
+        }
         Ok(found)
     }
 
-    /// For PostgreSQL: the query of [`Self::find`] as a part of a larger statement, the same text for any number of keys, with
-    /// three parameters from `$first` on. Its rows have the columns of the table and are given to [`Self::add`].
+    /// For PostgreSQL: the query of the requests that were made before as a part of a larger statement, the same text for any
+    /// number of keys, with three parameters from `$first` on. Its rows have the columns of the table and are given to [`Self::add`].
     ///
     /// Each request is looked up by its whole key in a lateral subquery: for a plain join the planner may read all requests of
     /// the account for each key.
@@ -98,18 +104,20 @@ impl RequestBatch {
         Ok(())
     }
 
-    /// Stores the requests that the batch makes. Fails when one of the ids was used meanwhile ([`is_id_taken`]).
+    /// For SQLite: stores the requests that the batch makes.
     pub async fn insert(self, tx: &Tx) -> Result<(), DbErr> {
-        if self.new.is_empty() {
-            return Ok(());
-        }
-        let rows = self.into_new().into_iter().map(|(row, _)| row.into_active_model().reset_all());
-        Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+        let rows = self.into_new();
+        let rows = rows.iter().map(|(row, _)| {
+            let (account, fingerprint) = (hex(row.account_id.as_bytes()), hex(&row.fingerprint));
+            json!([account, row.actor, row.request_id, fingerprint, row.result, row.created_at])
+        });
+        tx.conn().execute_raw(json_rows(INSERT_ON_SQLITE, rows)).await?;
         Ok(())
     }
 
-    /// For PostgreSQL: [`Self::insert`] as a part of a larger statement, the same text for any number of requests, with
-    /// [`Self::PARAMETERS`] parameters from `$first` on. Only requests whose row the query `changed` returns are stored.
+    /// For PostgreSQL: storing the requests as a part of a larger statement, the same text for any number of requests, with
+    /// [`Self::PARAMETERS`] parameters from `$first` on. Only requests whose row the query `changed` returns are stored. Fails
+    /// when one of the ids was used meanwhile ([`is_id_taken`]).
     pub fn insert_sql(first: usize, changed: &str) -> String {
         let [accounts, actors, ids, fingerprints, results, times, rows] = std::array::from_fn(|n| first + n);
         format!(

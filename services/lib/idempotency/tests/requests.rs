@@ -5,7 +5,7 @@
 use frontdesk_auth::{Actor, Caller, CallerKind};
 use frontdesk_clock::Clock;
 use frontdesk_db::{AccountId, DatabaseUrl, Db, DbSettings, delete_expired_once, migrate};
-use frontdesk_idempotency::{ClaimError, Key, REQUESTS, RETENTION, RequestBatch};
+use frontdesk_idempotency::{ClaimError, Key, REQUESTS, RETENTION, RequestBatch, is_id_taken};
 use frontdesk_proto::auth::v1::Access;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use uuid::Uuid;
@@ -85,23 +85,24 @@ async fn c12_a_batch_finds_earlier_requests_and_its_own_and_stores_the_new_ones(
     assert_eq!(batch.result::<i64>(&first).unwrap(), Some(7), "an earlier request");
     assert!(matches!(batch.result::<i64>(&other), Err(ClaimError::Reused)), "other content");
     assert_eq!(batch.result::<i64>(&new).unwrap(), None);
-    batch.store_result(&new, &8_i64, tx.now().await.unwrap()).unwrap();
+    batch.store_result(&new, &8_i64, Uuid::nil(), tx.now().await.unwrap()).unwrap();
     assert_eq!(batch.result::<i64>(&new).unwrap(), Some(8), "a repeat within the batch");
-    assert_eq!((batch.new_count(), batch.insert(&tx).await.unwrap()), (1, 1));
+    batch.insert(&tx).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(claim(&db, &new, 9).await.unwrap(), 8);
 }
 
 #[tokio::test]
-async fn c12_a_batch_stores_no_result_for_an_id_that_was_used_meanwhile() {
+async fn c12_a_batch_is_refused_when_an_id_was_used_meanwhile() {
     let folder = tempfile::tempdir().unwrap();
     let db = db(&folder, &Clock::system()).await;
     let key = key(1, "v", "id", "a");
     let mut batch = RequestBatch::find(db.read(), std::iter::once(&key)).await.unwrap();
     claim(&db, &key, 7).await.unwrap();
     let tx = db.begin().await.unwrap();
-    batch.store_result(&key, &8_i64, tx.now().await.unwrap()).unwrap();
-    assert_eq!((batch.new_count(), batch.insert(&tx).await.unwrap()), (1, 0));
+    batch.store_result(&key, &8_i64, Uuid::nil(), tx.now().await.unwrap()).unwrap();
+    let refused = batch.insert(&tx).await.unwrap_err();
+    assert!(is_id_taken(&refused), "{refused}");
 }
 
 #[tokio::test]

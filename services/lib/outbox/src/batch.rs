@@ -1,13 +1,19 @@
 //! The events of many changes, built one by one and written with one statement.
 
 use frontdesk_clock::Time;
-use frontdesk_db::{Tx, is_in};
+use frontdesk_db::{Tx, hex, is_in, json_rows};
 use frontdesk_proto::event::v1::Event;
 use prost::{Message, Name};
-use sea_orm::{ActiveValue::NotSet, DbErr, EntityTrait, Set, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
+use serde_json::json;
 use uuid::Uuid;
 
-use crate::{Aggregate, entity};
+use crate::Aggregate;
+
+const INSERT_ON_SQLITE: &str =
+    "INSERT INTO outbox_events (event_id, account_id, aggregate_id, version, event, created_at)
+    SELECT unhex(value->>0), unhex(value->>1), unhex(value->>2), value->>3, unhex(value->>4), value->>5
+    FROM json_each(?1) ORDER BY key";
 
 /// Events to be written, in the order in which they are to be published.
 #[derive(Debug)]
@@ -54,37 +60,34 @@ impl Events {
         if self.rows.is_empty() {
             return Ok(());
         }
-        let now = self.now;
-        let rows = self.rows.into_iter().map(|row| {
-            let (aggregate, event_id, event) = row.encode(tx);
-            entity::ActiveModel {
-                position: NotSet,
-                event_id: Set(event_id),
-                account_id: Set(aggregate.account.0),
-                aggregate_id: Set(aggregate.id),
-                version: Set(aggregate.version),
-                event: Set(event),
-                created_at: Set(now.0),
-                published_at: Set(None),
-                stream_sequence: Set(None),
-            }
-        });
-        entity::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+        if tx.conn().get_database_backend() == DbBackend::Sqlite {
+            let rows: Vec<_> = self.rows.into_iter().map(|row| row.encode(tx)).collect();
+            let rows = rows.iter().map(|(aggregate, id, event)| {
+                let account = hex(aggregate.account.0.as_bytes());
+                let aggregate_id = hex(aggregate.id.as_bytes());
+                json!([hex(id.as_bytes()), account, aggregate_id, aggregate.version, hex(event), self.now.0])
+            });
+            tx.conn().execute_raw(json_rows(INSERT_ON_SQLITE, rows)).await?;
+        } else {
+            let sql = Self::insert_sql(1, None);
+            let values = self.into_values(tx);
+            tx.conn().execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
+        }
         tx.wake_outbox_on_commit();
         Ok(())
     }
 
     /// For PostgreSQL: [`Self::insert`] as a part of a larger statement, the same text for any number of events, with
-    /// [`Self::PARAMETERS`] parameters from `$first` on. Only events whose aggregate the query `changed` returns are written.
-    /// Positions rise in the order of the events. The caller also calls [`Tx::wake_outbox_on_commit`].
-    pub fn insert_sql(first: usize, changed: &str) -> String {
+    /// [`Self::PARAMETERS`] parameters from `$first` on. If there is a query `changed`, only events whose aggregate it returns are
+    /// written. Positions rise in the order of the events. The caller also calls [`Tx::wake_outbox_on_commit`].
+    pub fn insert_sql(first: usize, changed: Option<&str>) -> String {
         let [ids, accounts, aggregates, versions, events, at] = std::array::from_fn(|n| first + n);
         format!(
             "INSERT INTO outbox_events (event_id, account_id, aggregate_id, version, event, created_at) \
              SELECT event_id, account_id, aggregate_id, version, event, ${at} FROM unnest(\
              ${ids}::uuid[], ${accounts}::uuid[], ${aggregates}::uuid[], ${versions}::bigint[], ${events}::bytea[]) \
              WITH ORDINALITY AS new (event_id, account_id, aggregate_id, version, event, number) WHERE {} ORDER BY number",
-            is_in("aggregate_id", changed)
+            changed.map_or("true".to_owned(), |changed| is_in("aggregate_id", changed))
         )
     }
 

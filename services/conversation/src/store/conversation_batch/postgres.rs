@@ -210,7 +210,7 @@ static SAVE: LazyLock<String> = LazyLock::new(|| {
            {requests}
          ) {unchanged}",
         is_unchanged = is_in("conversation_id", unchanged),
-        events = Events::insert_sql(events, unchanged),
+        events = Events::insert_sql(events, Some(unchanged)),
         requests = RequestBatch::insert_sql(requests, unchanged),
         nil = Uuid::nil(),
     )
