@@ -5,6 +5,7 @@ mod callers;
 mod comparable;
 mod contract;
 mod foreign_ids;
+mod inactive_agents;
 mod services;
 mod timing;
 
