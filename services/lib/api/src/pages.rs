@@ -109,7 +109,7 @@ fn audience<M: prost::Message + prost::Name>(caller: &Caller, filter: &M) -> Str
 }
 
 fn invalid_token() -> ApiError {
-    let remedy = "must be the next_page_token of the same call with the same filters, at most a day old; \
+    let remedy = "must be the next_page_token of the same call by the same caller with the same filters, at most a day old; \
                   leave it empty to begin with the first page";
     ApiError::fields(vec![FieldError::new("page_token", remedy)])
 }
