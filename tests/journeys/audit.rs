@@ -224,7 +224,7 @@ async fn the_audit_command_lists_records_of_all_services_newest_first() {
     let mut elsewhere = suite.settings.clone();
     elsewhere.data_folder = suite.folder.path().join("absent");
     let absent = frontdesk(&elsewhere, &["audit", "--account", &id]).await;
-    assert!(!absent.status.success() && text_of(&absent).contains("there is no data folder"), "{}", text_of(&absent));
+    assert!(!absent.status.success() && text_of(&absent).contains("there is no database"), "{}", text_of(&absent));
     assert!(!elsewhere.data_folder.exists());
 }
 
