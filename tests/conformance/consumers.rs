@@ -90,6 +90,42 @@ async fn r4_events_of_a_stream_that_came_back_shorter_than_its_consumers_reach_t
     wait_until("every event to be marked as published", || async { unpublished(&db).await == 0 }).await;
 }
 
+/// Events that were sent before the connection was lost can arrive after it, and their acknowledgements be lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r4_events_that_a_shorter_stream_takes_before_it_is_checked_hide_no_lost_event() {
+    let mut nats = Nats::start().await;
+    let backend = Backend::with_nats(nats.url()).await;
+    let (db, bus) = (backend.db().await, backend.bus().await);
+    let versions = Versions::default();
+    bus.subscribe(versions.clone(), &db);
+    let _running = run(&bus).await;
+    let (stop, relay) = start_relay(&db, &bus);
+    write(&db, new_id(), 1, true).await;
+    versions.until("the first event", 1..=1, 1).await;
+    nats.kill().await;
+    let older = tempfile::tempdir().unwrap();
+    nats.copy_store(older.path());
+    nats.restart().await;
+    let id = new_id();
+    for version in 1..=10 {
+        write(&db, id, version, true).await;
+    }
+    versions.until("the later events", 2..=10, 1).await;
+    wait_until("every event to be marked as published", || async { unpublished(&db).await == 0 }).await;
+    stop.cancel();
+    relay.await.unwrap();
+    nats.kill().await;
+    nats.restore_store(older.path());
+    nats.restart().await;
+    let unseen: Vec<Event> = (0..3).map(|_| event("test.Other")).collect();
+    wait_until("events that take the numbers of lost ones", || async {
+        bus.publish(&unseen).await.iter().all(Result::is_ok)
+    })
+    .await;
+    let _relay = start_relay(&db, &bus);
+    versions.until("the lost events", 1..=10, 2).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i17_a_stream_takes_no_event_in_the_place_of_one_that_a_consumer_has_not_handled() {
     const EVENTS: usize = 600;

@@ -11,14 +11,11 @@ use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryOrder, QuerySelect, 
 use crate::{
     entity,
     lease::{LEASE_DURATION, Lease, NOW, micros},
-    stream::{report_loss, request_sql},
+    stream::{lost_after, report_loss, request_sql},
 };
 
 /// Maximum number of events that are read, published and marked together.
 const MAX_EVENTS: usize = 1_000;
-/// Maximum number of events that a stream that came back shorter took before the first one whose acknowledgement arrived: they
-/// have lower numbers than it, and numbers of lost events.
-const MAX_UNSEEN: i64 = 10_000;
 
 /// How a batch ended.
 pub(crate) enum Published {
@@ -49,7 +46,7 @@ impl Numbers {
         let last = acknowledged.iter().map(|one| one.sequence).max().unwrap_or(known);
         match acknowledged.iter().filter(|one| !one.is_duplicate).map(|one| one.sequence).min() {
             Some(first) if first <= known => {
-                let lost_after = (first - 1 - MAX_UNSEEN).max(0);
+                let lost_after = lost_after(first - 1);
                 self.lost_after = Some(self.lost_after.map_or(lost_after, |earlier| earlier.min(lost_after)));
                 self.last = Some(last);
                 false
@@ -238,7 +235,7 @@ mod tests {
         let duplicate = [Acknowledged { sequence: 100_003, is_duplicate: true }];
         assert!(numbers.take(&duplicate), "an event that the stream had already");
         assert!(!numbers.take(&acknowledged(90_500..90_600)));
-        assert_eq!((numbers.last, numbers.lost_after), (Some(90_599), Some(90_499 - MAX_UNSEEN)));
+        assert_eq!((numbers.last, numbers.lost_after), (Some(90_599), Some(lost_after(90_499))));
         assert!(numbers.take(&acknowledged([90_600])), "the numbers go on from there");
     }
 

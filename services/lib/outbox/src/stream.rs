@@ -36,6 +36,16 @@ mod entity {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+/// Maximum number of events that a stream that came back shorter takes before the first one whose number is seen, by an
+/// acknowledgement or in the stream's state: events that were sent before the connection was lost and arrive after it. They have
+/// numbers of lost events.
+const MAX_UNSEEN: i64 = 10_000;
+
+/// The number after which events were lost, when the stream came back shorter and its last event is, or was, `last`.
+pub(crate) fn lost_after(last: i64) -> i64 {
+    (last - MAX_UNSEEN).max(0)
+}
+
 /// What a check of the stream found.
 pub(crate) struct Checked {
     /// Number of the last event in the stream.
@@ -49,14 +59,14 @@ pub(crate) struct Checked {
 pub(crate) async fn check_stream(db: &Db, bus: &Bus, source: &str) -> Result<Option<Checked>, BusError> {
     let Some(state) = bus.stream_state(source).await? else { return Ok(None) };
     let known = Entity::find_by_id(source).one(db.read()).await?;
-    let lost_after = match &known {
+    let lost = match &known {
         None => Some(0),
         Some(known) if Time(known.created_at) != state.created_at => Some(0),
-        Some(known) if known.last_sequence > state.last_sequence => Some(state.last_sequence),
+        Some(known) if known.last_sequence > state.last_sequence => Some(lost_after(state.last_sequence)),
         Some(_) => None,
     };
     let mut has_lost_events = known.as_ref().is_some_and(|known| known.republish_to.is_some());
-    if let Some(lost_after) = lost_after {
+    if let Some(lost_after) = lost {
         // Before the request is stored: if this fails, the next check finds the loss again.
         if known.is_some() {
             bus.restart_consumers(source, lost_after).await?;
