@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 /// Name of the service whose events are published.
 pub const SOURCE: &str = "test";
 /// How long [`Recorder::until`] waits before the test fails.
-const WAIT: Duration = Duration::from_secs(30);
+const WAIT: Duration = Duration::from_secs(90);
 
 pub struct Migrator;
 
