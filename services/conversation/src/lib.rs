@@ -88,7 +88,7 @@ impl Service for App {
             assignment: context.peer("assignment")?,
             bot_session: context.peer("bot-session")?,
             notification: context.peer("notification")?,
-            message_queue: workers::MessageQueue::new(&context.db, &context.clock, &notifier),
+            message_queue: workers::MessageQueue::new(&context.db, &notifier),
             visitor_keys: grpc::VisitorKeyCache::default(),
             roster_knowledge: commands::RosterKnowledge::default(),
             thread_reads: SharedReads::default(),

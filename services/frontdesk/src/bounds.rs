@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use frontdesk_notification::MIN_TRANSCRIPT_BYTES;
+
 use crate::Settings;
 
 /// A number or a duration.
@@ -117,7 +119,7 @@ fn of_notification(settings: &Settings) -> Vec<OutOfBounds> {
         count("notification.codes_per_sender_per_hour", mails.codes_per_sender_per_hour, 0),
         count("notification.codes_per_account_per_hour", mails.codes_per_account_per_hour, 0),
         count("notification.codes_per_caller_per_hour", mails.codes_per_caller_per_hour, 0),
-        number("notification.transcript_max_bytes", mails.transcript_max_bytes, 256 * 1024, 1 << 30),
+        number("notification.transcript_max_bytes", mails.transcript_max_bytes, MIN_TRANSCRIPT_BYTES as i128, 1 << 30),
         time("notification.keep_failed_mails", mails.keep_failed_mails, Duration::ZERO, 3_660 * DAY),
         number("notification.previews_at_once", mails.previews_at_once, 1, 10_000),
         number("notification.deliveries_at_once", mails.deliveries_at_once, 1, 10_000),

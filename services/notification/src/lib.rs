@@ -39,7 +39,7 @@ use tonic::service::RoutesBuilder;
 use assignment::AssignmentClient;
 use conversation::ConversationClient;
 pub use migration::Migrator;
-pub use settings::{NotificationSettings, SmtpSettings, SmtpTls};
+pub use settings::{MIN_TRANSCRIPT_BYTES, NotificationSettings, SmtpSettings, SmtpTls};
 use transport::Transport;
 use workers::AttemptCounter;
 
@@ -88,7 +88,7 @@ impl Service for App {
             db: context.db,
             clock: context.clock,
             due: Arc::default(),
-            previews: Arc::new(Semaphore::new(settings.previews_at_once.max(1))),
+            previews: Arc::new(Semaphore::new(settings.previews_at_once)),
             attempts: AttemptCounter::new(),
             shutdown: context.shutdown,
             settings: Arc::new(settings),

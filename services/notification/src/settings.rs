@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Minimum of `transcript_max_bytes` (bytes): with less, a mail would not hold any message.
-const MIN_TRANSCRIPT_BYTES: usize = 256 * 1024;
+pub const MIN_TRANSCRIPT_BYTES: usize = 256 * 1024;
 
 /// How long a mail waits for faults of the settings of the mail server to be repaired (7 days).
 const MAX_REPAIR_TIME: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -119,11 +119,6 @@ impl NotificationSettings {
             max_repair_time: MAX_REPAIR_TIME,
             min_transcript_bytes: MIN_TRANSCRIPT_BYTES,
         }
-    }
-
-    /// Returns the maximum size of the HTML and the text of a transcript together (bytes).
-    pub(crate) fn transcript_max_bytes(&self) -> usize {
-        self.transcript_max_bytes.max(MIN_TRANSCRIPT_BYTES)
     }
 
     /// Returns the limits of automatic transcripts.

@@ -32,6 +32,10 @@ impl MigratorTrait for Migrator {
                 text: include_str!("005_flows_questions_and_failed_checks.sql"),
             }),
             Box::new(frontdesk_outbox::OUTBOX_REPUBLISHING),
+            Box::new(Sql {
+                name: "bot_session_006_checks_after_the_deadline",
+                text: include_str!("006_checks_after_the_deadline.sql"),
+            }),
         ]
     }
 }

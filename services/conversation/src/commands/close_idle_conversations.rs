@@ -93,7 +93,7 @@ async fn close_batch(app: &App, batch: &[&IdleTimeout]) -> Result<Vec<Option<Idl
     let store = conversation_batch(&app.db);
     let mut tx = app.db.begin_batch().await?;
     let keys: Vec<_> = batch.iter().map(|timeout| (timeout.account, timeout.conversation)).collect();
-    let wanted = BatchRequest { conversations: keys, clock_offset: tx.clock_offset(), ..BatchRequest::default() };
+    let wanted = BatchRequest { conversations: keys, ..BatchRequest::default() };
     // The time is read after the lock: a message that committed before counts, one that comes later finds the close.
     let (BatchRows { mut conversations, busy, unreadable }, BatchContext { now, .. }) =
         store.load(&tx, &wanted, Locking::Lock).await?;

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use frontdesk_bus::ChangeNotifier;
-use frontdesk_clock::Clock;
 use frontdesk_db::Db;
 use tokio::{
     sync::{Mutex, mpsc},
@@ -42,14 +41,14 @@ struct Queue {
 
 impl MessageQueue {
     /// Empty queues, for [`MessageQueue::run_worker`].
-    pub(crate) fn new(db: &Db, clock: &Clock, notifier: &ChangeNotifier) -> Self {
+    pub(crate) fn new(db: &Db, notifier: &ChangeNotifier) -> Self {
         let workers = if db.is_sqlite() { 1 } else { WORKERS };
         let queues = (0..workers).map(|_| {
             let (sender, receiver) = mpsc::channel(QUEUE_CAPACITY);
             Queue { sender, receiver: Mutex::new(receiver) }
         });
         let queues = queues.collect();
-        Self(Arc::new(Shared { writer: BatchWriter::new(db, clock, notifier, conversation_batch(db)), queues }))
+        Self(Arc::new(Shared { writer: BatchWriter::new(db, notifier, conversation_batch(db)), queues }))
     }
 
     /// Number of workers to run.

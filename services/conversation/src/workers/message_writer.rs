@@ -15,7 +15,6 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use frontdesk_bus::ChangeNotifier;
-use frontdesk_clock::Clock;
 use frontdesk_db::{AccountId, Db, is_connection_lost};
 use frontdesk_idempotency::{ClaimError, Key, is_id_taken};
 use futures::FutureExt;
@@ -129,14 +128,13 @@ impl From<DbErr> for BatchError {
 /// Writes batches.
 pub(super) struct BatchWriter {
     db: Db,
-    clock: Clock,
     notifier: ChangeNotifier,
     store: Arc<dyn ConversationBatch>,
 }
 
 impl BatchWriter {
-    pub(super) fn new(db: &Db, clock: &Clock, notifier: &ChangeNotifier, store: Arc<dyn ConversationBatch>) -> Self {
-        Self { db: db.clone(), clock: clock.clone(), notifier: notifier.clone(), store }
+    pub(super) fn new(db: &Db, notifier: &ChangeNotifier, store: Arc<dyn ConversationBatch>) -> Self {
+        Self { db: db.clone(), notifier: notifier.clone(), store }
     }
 
     /// Writes the batch, or otherwise its members one by one, and answers each. Returns those whose conversation is locked.
@@ -144,7 +142,6 @@ impl BatchWriter {
         if batch.is_empty() {
             return batch;
         }
-        // A message that waited for a lock may wait for ever if others change its conversation again and again.
         let is_first = batch.iter().all(|queued| queued.locked_since.is_none());
         let locking = if is_first { self.store.first_attempt() } else { Locking::Lock };
         match self.try_batch(&batch, locking).await {
@@ -247,7 +244,6 @@ impl BatchWriter {
             conversations: distinct(batch.iter().map(QueuedWrite::row)),
             keys: requests.clone().map(|request| &request.key).collect(),
             agents: distinct(requests.filter_map(|request| Some((request.account, request.message.agent()?)))),
-            clock_offset: self.clock.offset(),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use frontdesk_auth::{Actor, Caller, CallerKind};
-use frontdesk_clock::Time;
+use frontdesk_clock::{Clock, Time};
 use frontdesk_db::{Tx, migrate};
 use frontdesk_idempotency::RequestBatch;
 use frontdesk_proto::conversation::v1::PostMessageRequest;
@@ -33,6 +33,7 @@ const OTHER_ACCOUNT: AccountId = AccountId(Uuid::from_u128(3));
 /// A writer on a database with Ada, who is active, and one agent who is not.
 struct Fixture {
     writer: BatchWriter,
+    clock: Clock,
     account: AccountId,
     _database: TestDatabase,
 }
@@ -49,8 +50,8 @@ async fn fixture(mode: Mode) -> Fixture {
         agents::save(&tx, Agent { account, id, name: name.into(), roster }).await.unwrap();
     }
     tx.commit().await.unwrap();
-    let writer = BatchWriter::new(&db, &clock, &ChangeNotifier::default(), store::conversation_batch(&db));
-    Fixture { writer, account, _database: database }
+    let writer = BatchWriter::new(&db, &ChangeNotifier::default(), store::conversation_batch(&db));
+    Fixture { writer, clock, account, _database: database }
 }
 
 impl Fixture {
@@ -68,7 +69,7 @@ impl Fixture {
             previous_id: None,
             greeting: Greeting::Unassigned,
         };
-        let mut conversation = Conversation::start(new, self.writer.clock.now());
+        let mut conversation = Conversation::start(new, self.clock.now());
         let mut tx = self.writer.db.begin().await.unwrap();
         conversations::insert(&mut tx, &self.writer.notifier, &mut conversation).await.unwrap();
         tx.commit().await.unwrap();
@@ -78,7 +79,7 @@ impl Fixture {
     async fn close(&self, id: Uuid) {
         let mut tx = self.writer.db.begin().await.unwrap();
         let mut conversation = conversations::find_for_update(&tx, self.account, id).await.unwrap().unwrap();
-        conversation.close_by_agent(ADA, None, ClosingFacts::default(), self.writer.clock.now()).unwrap();
+        conversation.close_by_agent(ADA, None, ClosingFacts::default(), self.clock.now()).unwrap();
         conversations::save(&mut tx, &self.writer.notifier, &mut conversation).await.unwrap();
         tx.commit().await.unwrap();
     }
@@ -303,8 +304,8 @@ async fn waiting_messages_are_written_together_and_every_caller_is_answered(mode
     for visitor in 0..10 {
         conversations.push(fixture.start(&visitor.to_string()).await);
     }
-    let BatchWriter { db, clock, notifier, .. } = &fixture.writer;
-    let queue = MessageQueue::new(db, clock, notifier);
+    let BatchWriter { db, notifier, .. } = &fixture.writer;
+    let queue = MessageQueue::new(db, notifier);
     let shutdown = CancellationToken::new();
     let workers: Vec<_> =
         (0..queue.workers()).map(|worker| tokio::spawn(queue.clone().run_worker(worker, shutdown.clone()))).collect();
@@ -367,7 +368,7 @@ async fn c12_a_repeat_that_waited_for_the_lock_gets_the_first_answer_though_the_
     let key = fixture.key(id, "one", "one");
     assert_eq!(key.claim::<i64>(&tx).await.unwrap(), None);
     key.store_result(&tx, &7).await.unwrap();
-    conversation.close_by_agent(ADA, None, ClosingFacts::default(), fixture.writer.clock.now()).unwrap();
+    conversation.close_by_agent(ADA, None, ClosingFacts::default(), fixture.clock.now()).unwrap();
     conversations::save(&mut tx, &fixture.writer.notifier, &mut conversation).await.unwrap();
 
     let (repeat, answered) = QueuedWrite::new(fixture.message(id, "one"));
@@ -383,12 +384,8 @@ async fn c12_a_repeat_that_waited_for_the_lock_gets_the_first_answer_though_the_
 async fn c3_a_conversation_that_changed_since_it_was_loaded_is_decided_again_and_affects_no_other() {
     let mut fixture = fixture(Mode::Distributed).await;
     let (here, there) = (fixture.start("a").await, fixture.start("b").await);
-    let replica = BatchWriter::new(
-        &fixture.writer.db,
-        &fixture.writer.clock,
-        &ChangeNotifier::default(),
-        store::conversation_batch(&fixture.writer.db),
-    );
+    let db = &fixture.writer.db;
+    let replica = BatchWriter::new(db, &ChangeNotifier::default(), store::conversation_batch(db));
     let (earlier, written) = QueuedWrite::new(fixture.message(here, "earlier"));
     fixture.before_save(move || {
         Box::pin(async move {
@@ -418,8 +415,8 @@ async fn c3_a_locked_conversation_delays_only_its_own_messages_and_they_keep_the
     for visitor in ["a", "b", "c", "d"] {
         others.push(fixture.start(visitor).await);
     }
-    let BatchWriter { db, clock, notifier, .. } = &fixture.writer;
-    let (queue, shutdown) = (MessageQueue::new(db, clock, notifier), CancellationToken::new());
+    let BatchWriter { db, notifier, .. } = &fixture.writer;
+    let (queue, shutdown) = (MessageQueue::new(db, notifier), CancellationToken::new());
     let workers: Vec<_> =
         (0..queue.workers()).map(|worker| tokio::spawn(queue.clone().run_worker(worker, shutdown.clone()))).collect();
 

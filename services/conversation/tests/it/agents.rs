@@ -1,7 +1,5 @@
 //! The local copy of agents: the consumer `conversation.agents` and `ApplyAgent`. What an agent who is not active may not do.
 
-use std::time::Duration;
-
 use frontdesk_proto::{
     assignment::v1::{GetAgentRequest, GetAgentResponse},
     conversation::{
@@ -238,7 +236,7 @@ async fn a2_a_change_that_waits_for_a_lock_is_refused_when_its_agent_is_deactiva
     lock.conn().execute_unprepared("SELECT 1 FROM conversations FOR UPDATE").await.unwrap();
     let mut tickets = fixture.tickets(BOB);
     let waiting = tokio::spawn(async move { tickets.create_ticket(create_ticket::request(&chat)).await });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    fixture.wait_for_a_lock().await;
     apply(&fixture, BOB, false, 2).await;
     lock.commit().await.unwrap();
     refused("CreateTicket", waiting.await.unwrap());

@@ -118,7 +118,7 @@ async fn c1_a_start_that_waits_for_a_lock_is_refused_when_its_channel_is_deleted
     lock.conn().execute_unprepared("SELECT 1 FROM conversations FOR UPDATE").await.unwrap();
     let (mut chats, request) = (fixture.chats("v"), start(&channel.id));
     let waiting = tokio::spawn(async move { chats.start_chat(request).await });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    fixture.wait_for_a_lock().await;
     delete(&fixture, &channel.id).await;
     lock.commit().await.unwrap();
     let refused = waiting.await.unwrap().unwrap_err();

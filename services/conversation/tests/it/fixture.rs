@@ -22,8 +22,9 @@ use frontdesk_proto::{
     },
     notification::v1::{GetSenderRequest, GetSenderResponse, Sender},
 };
-use frontdesk_testkit::{Calls, Mode, ServiceUnderTest, new_id, request_id};
+use frontdesk_testkit::{Calls, Mode, ServiceUnderTest, new_id, request_id, wait_for};
 use futures::future::join_all;
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use tonic::{Request, Status};
 use uuid::Uuid;
 
@@ -49,6 +50,17 @@ pub struct BotChat {
 }
 
 impl Fixture {
+    /// Waits until a transaction waits for a lock (PostgreSQL).
+    pub async fn wait_for_a_lock(&self) {
+        wait_for("a transaction at a lock", || async {
+            let waiting =
+                "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            let waiting = Statement::from_string(DbBackend::Postgres, waiting);
+            self.service.db.read().query_one_raw(waiting).await.unwrap()
+        })
+        .await;
+    }
+
     pub async fn start(mode: Mode) -> Self {
         let service = ServiceUnderTest::start::<App>(mode).await;
         service.fake.on(|request: Request<GetAgentRequest>| {

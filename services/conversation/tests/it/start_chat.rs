@@ -7,8 +7,8 @@ use frontdesk_proto::{
     conversation::v1::{ListChatsRequest, StartChatRequest, visitor_service_client::VisitorServiceClient},
     event::v1::ConversationStarted,
 };
-use frontdesk_testkit::{Mode, on_both_modes, reason, wait_for};
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use frontdesk_testkit::{Mode, on_both_modes, reason};
+use sea_orm::ConnectionTrait;
 use tonic::Code;
 use tonic_types::StatusExt;
 
@@ -216,12 +216,7 @@ async fn b3_c3_a_start_that_waited_for_the_chat_happens_after_what_it_waited_for
     let (mut visitor, request) = (fixture.chats("v"), start(&channel.id));
     let request = StartChatRequest { text: "waited".into(), ..request };
     let starting = tokio::spawn(async move { visitor.start_chat(request).await.unwrap().into_inner() });
-    wait_for("the start at the lock", || async {
-        let waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        let waiting = Statement::from_string(DbBackend::Postgres, waiting);
-        fixture.service.db.read().query_one_raw(waiting).await.unwrap()
-    })
-    .await;
+    fixture.wait_for_a_lock().await;
     let released_at = fixture.service.db.now().await.unwrap();
     drop(lock);
     let resumed = starting.await.unwrap();

@@ -9,7 +9,8 @@ use sea_orm::{
 };
 use tokio::sync::Notify;
 
-/// A transaction that may write. Dropping it without a commit rolls it back.
+/// A transaction that may write. Dropping it without a commit rolls it back, except one of [`Db::begin_statement`](crate::Db::begin_statement),
+/// whose statement commits by itself.
 pub struct Tx {
     pub(crate) conn: Connection,
     pub(crate) clock: Clock,

@@ -75,7 +75,7 @@ async fn read_lines(
     visitor: &VisitorName,
     zone: &TimeZone,
 ) -> Result<Vec<TranscriptLine>, CallError> {
-    let setting = app.settings.transcript_max_bytes();
+    let setting = app.settings.transcript_max_bytes;
     let max_bytes = query.max_bytes.map_or(setting, |max| max.min(setting));
     let mut excerpt = Excerpt::new(mail::max_bytes_of_lines(max_bytes));
     let (mut previous, mut failure) = (None, None);

@@ -77,7 +77,7 @@ pub(crate) async fn deliver(app: App) {
                 ERROR_PAUSE
             }
         };
-        let full = running.deliveries.len() >= max_running(&app);
+        let full = running.deliveries.len() >= app.settings.deliveries_at_once;
         tokio::select! {
             () = app.shutdown.cancelled() => {}
             () = app.due.notified(), if !full => {}
@@ -87,10 +87,6 @@ pub(crate) async fn deliver(app: App) {
         }
     }
     while running.next_ended().await.is_some() {}
-}
-
-fn max_running(app: &App) -> usize {
-    app.settings.deliveries_at_once.max(1)
 }
 
 /// Ends the claims of a process that ended. A SQLite database has one process, so at its start the holders of all claims
@@ -136,7 +132,7 @@ impl VoidClaims {
 
 /// Starts due deliveries, up to the maximum. Returns the time until the next delivery is due. None: unknown.
 async fn start_due(app: &App, running: &mut Running) -> Result<Option<Duration>, NotificationError> {
-    let free = max_running(app).saturating_sub(running.deliveries.len());
+    let free = app.settings.deliveries_at_once.saturating_sub(running.deliveries.len());
     if free == 0 {
         return Ok(None);
     }

@@ -9,7 +9,6 @@ mod sqlite;
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
-    time::Duration,
 };
 
 use frontdesk_bus::ChangeNotifier;
@@ -67,7 +66,8 @@ pub(crate) enum Locking {
 /// The steps of the transaction of a batch, in their order.
 #[async_trait::async_trait]
 pub(crate) trait ConversationBatch: Send + Sync {
-    /// How a batch is tried first. A further attempt locks.
+    /// How a batch is tried first. A further attempt locks: without it, a message could wait for ever while others change its
+    /// conversation again and again.
     fn first_attempt(&self) -> Locking;
 
     /// Loads the conversations that exist, and what the decisions need besides them, all as of one moment.
@@ -98,12 +98,11 @@ pub(crate) fn conversation_batch(db: &Db) -> Arc<dyn ConversationBatch> {
 /// What [`ConversationBatch::load`] looks up.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BatchRequest<'a> {
+    /// The conversations, each once.
     pub(crate) conversations: Vec<RowKey>,
     pub(crate) keys: Vec<&'a Key>,
     /// The agents who write, each once.
     pub(crate) agents: Vec<RowKey>,
-    /// How far the process's clock was moved forward.
-    pub(crate) clock_offset: Duration,
 }
 
 /// What the decisions of a batch need besides the conversations.

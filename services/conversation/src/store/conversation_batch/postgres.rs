@@ -4,7 +4,10 @@
 //! Lists travel as one array per column. sea-orm's arrays hold no NULLs: a column that may be NULL travels as a value that it
 //! never has (the zero UUID, zero, the empty text), and becomes NULL in the statement.
 
-use std::{collections::HashSet, sync::LazyLock};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::LazyLock,
+};
 
 use frontdesk_clock::Time;
 use frontdesk_db::{Tx, is_in};
@@ -40,7 +43,8 @@ impl ConversationBatch for PostgresBatch {
         locking: Locking,
     ) -> Result<(BatchRows, BatchContext), DbErr> {
         let (accounts, ids) = unzip(&wanted.conversations);
-        let conversations: [Value; 2] = [ids.into(), distinct(accounts).into()];
+        let accounts: Vec<Uuid> = BTreeSet::from_iter(accounts).into_iter().collect();
+        let conversations: [Value; 2] = [ids.into(), accounts.into()];
         let locked = match locking {
             Locking::Optimistic => None,
             Locking::Lock => {
@@ -58,7 +62,7 @@ impl ConversationBatch for PostgresBatch {
         for row in tx.conn().query_all_raw(load).await? {
             match row.try_get("", "kind")? {
                 CONVERSATION => rows.add(&row)?,
-                CLOCK => context.now = Time(row.try_get("", "created_at")?).plus(wanted.clock_offset),
+                CLOCK => context.now = Time(row.try_get("", "created_at")?).plus(tx.clock_offset()),
                 REQUEST => context.requests.add(&row)?,
                 AGENT => context.add_agent(agent::Model::from_query_result(&row, "")?.into()),
                 _ => context.add_bot(bot::Model::from_query_result(&row, "")?.into()),
@@ -95,12 +99,6 @@ impl ConversationBatch for PostgresBatch {
 
 fn unzip(keys: &[RowKey]) -> (Vec<Uuid>, Vec<Uuid>) {
     keys.iter().map(|(account, id)| (account.0, *id)).unzip()
-}
-
-fn distinct(mut ids: Vec<Uuid>) -> Vec<Uuid> {
-    ids.sort_unstable();
-    ids.dedup();
-    ids
 }
 
 /// Nothing waits for a lock, so the order of the rows does not matter.

@@ -1,0 +1,162 @@
+//! What a live stream sends, and when it ends.
+
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use futures::StreamExt;
+use tonic_types::StatusExt;
+
+use super::*;
+use crate::{deadlines::CallDeadlines, has_reason};
+
+const CAUGHT_UP: i64 = -1;
+const HEARTBEAT: i64 = -2;
+
+/// A topic whose items are their own numbers.
+#[derive(Clone)]
+struct Topic {
+    items: Arc<Mutex<Vec<i64>>>,
+    reads: Arc<AtomicUsize>,
+    changes: watch::Sender<u64>,
+    shared: SharedReads<i64>,
+    shutdown: CancellationToken,
+}
+
+type Updates = Pin<Box<dyn Stream<Item = Result<i64, Status>> + Send>>;
+
+impl Topic {
+    fn new(items: impl IntoIterator<Item = i64>) -> Self {
+        Self {
+            items: Arc::new(Mutex::new(items.into_iter().collect())),
+            reads: Arc::default(),
+            changes: watch::Sender::new(0),
+            shared: SharedReads::default(),
+            shutdown: CancellationToken::new(),
+        }
+    }
+
+    fn append(&self, item: i64) {
+        self.items.lock().unwrap().push(item);
+    }
+
+    fn notify(&self) {
+        self.changes.send_modify(|version| *version += 1);
+    }
+
+    /// A stream whose reads return at most two items.
+    fn watch(&self, cursor: i64) -> Updates {
+        let (items, reads) = (self.items.clone(), self.reads.clone());
+        let read = move |after| {
+            let (items, reads) = (items.clone(), reads.clone());
+            async move {
+                reads.fetch_add(1, Ordering::Relaxed);
+                let items = items.lock().unwrap();
+                let mut next = items.iter().filter(|item| **item > after).map(|item| (*item, *item));
+                Ok(Items { items: next.by_ref().take(2).collect(), has_more: next.next().is_some() })
+            }
+        };
+        let (id, changes, reads) = (Uuid::nil(), self.changes.subscribe(), self.shared.clone());
+        let updates = CommonUpdates { caught_up: CAUGHT_UP, heartbeat: HEARTBEAT };
+        Box::pin(watch_stream(WatchTarget { id, cursor, changes, reads, updates }, self.shutdown.clone(), read))
+    }
+}
+
+async fn take(stream: &mut Updates, count: usize) -> Vec<i64> {
+    stream.take(count).map(Result::unwrap).collect().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn c10_a_stream_continues_after_its_cursor_and_with_what_is_notified() {
+    let topic = Topic::new(1..=5);
+    let mut stream = topic.watch(1);
+    assert_eq!(take(&mut stream, 5).await, [2, 3, 4, 5, CAUGHT_UP]);
+    assert!(futures::poll!(stream.next()).is_pending());
+    topic.append(6);
+    topic.notify();
+    assert_eq!(take(&mut stream, 1).await, [6]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c10_silent_streams_read_nothing() {
+    let topic = Topic::new([1]);
+    let mut stream = topic.watch(1);
+    assert_eq!(take(&mut stream, 10).await, [&[CAUGHT_UP][..], &[HEARTBEAT; 9]].concat());
+    assert_eq!(topic.reads.load(Ordering::Relaxed), 1);
+    topic.append(2);
+    topic.notify();
+    assert_eq!(take(&mut stream, 2).await, [2, HEARTBEAT]);
+    assert_eq!(topic.reads.load(Ordering::Relaxed), 2, "with the item it is known that there is no other");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c10_a_silent_stream_sends_heartbeats_and_is_caught_up_once() {
+    let topic = Topic::new([]);
+    let mut stream = topic.watch(0);
+    assert_eq!(take(&mut stream, 1).await, [CAUGHT_UP]);
+    let before = Instant::now();
+    assert_eq!(take(&mut stream, 2).await, [HEARTBEAT, HEARTBEAT]);
+    assert_eq!(before.elapsed(), 2 * HEARTBEAT_INTERVAL);
+    tokio::time::advance(HEARTBEAT_INTERVAL / 2).await;
+    topic.append(1);
+    topic.notify();
+    assert_eq!(take(&mut stream, 1).await, [1]);
+    let before = Instant::now();
+    assert_eq!(take(&mut stream, 1).await, [HEARTBEAT]);
+    assert_eq!(before.elapsed(), HEARTBEAT_INTERVAL, "an item breaks the silence");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c10_streams_that_see_the_same_notification_share_a_read() {
+    let topic = Topic::new(1..=2);
+    let mut streams: Vec<Updates> = (0..100).map(|_| topic.watch(0)).collect();
+    for stream in &mut streams {
+        assert_eq!(take(stream, 2).await, [1, 2]);
+    }
+    assert_eq!(topic.reads.load(Ordering::Relaxed), 1);
+    let _other = topic.watch(1).next().await;
+    assert_eq!(topic.reads.load(Ordering::Relaxed), 2, "another cursor is another read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c10_a_stream_ends_with_its_reason_and_the_cursor_to_resume_from() {
+    for (reason, name) in [
+        (StreamEndReason::Deadline, "DEADLINE_EXCEEDED"),
+        (StreamEndReason::TokenExpired, "NOT_AUTHENTICATED"),
+        (StreamEndReason::MaxAge, "STREAM_AGED"),
+    ] {
+        let topic = Topic::new([7]);
+        let end = Instant::now() + Duration::from_secs(3);
+        let deadlines = CallDeadlines { answer: end, stream: end, stream_end: reason };
+        let mut stream = deadlines::scope(deadlines, async { topic.watch(0) }).await;
+        assert_eq!(take(&mut stream, 2).await, [7, CAUGHT_UP]);
+        let status = stream.next().await.unwrap().unwrap_err();
+        assert!(has_reason(&status, name), "{status:?}");
+        assert_eq!(status.get_details_error_info().unwrap().metadata["cursor"], "7");
+        assert_eq!(Instant::now(), end);
+        assert!(stream.next().await.is_none(), "an error is the last item");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c10_a_stream_with_a_backlog_ends_too() {
+    let topic = Topic::new(1..=1_000);
+    let end = Instant::now() + Duration::from_secs(3);
+    let deadlines = CallDeadlines { answer: end, stream: end, stream_end: StreamEndReason::MaxAge };
+    let mut stream = deadlines::scope(deadlines, async { topic.watch(0) }).await;
+    assert_eq!(take(&mut stream, 3).await, [1, 2, 3]);
+    tokio::time::advance(Duration::from_secs(3)).await;
+    assert!(has_reason(&stream.next().await.unwrap().unwrap_err(), "STREAM_AGED"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c10_a_stream_ends_when_its_replica_shuts_down() {
+    let topic = Topic::new([]);
+    let mut stream = topic.watch(0);
+    assert_eq!(take(&mut stream, 1).await, [CAUGHT_UP]);
+    topic.shutdown.cancel();
+    let status = stream.next().await.unwrap().unwrap_err();
+    assert!(has_reason(&status, "SHUTTING_DOWN"), "{status:?}");
+    assert!(stream.next().await.is_none());
+}
