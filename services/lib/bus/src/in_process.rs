@@ -35,7 +35,7 @@ struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(Sql {
+        let pending = Sql {
             name: "bus_001_pending",
             text: "CREATE TABLE pending (
                     id {identity},
@@ -47,7 +47,15 @@ impl MigratorTrait for Migrator {
                     CONSTRAINT pending_once UNIQUE (consumer, event_id)
                 );
                 CREATE INDEX pending_due ON pending (consumer, due_at)",
-        })]
+        };
+        // One index for each of the two searches: with one for both, each passes over all deliveries of the other.
+        let pending_by_attempts = Sql {
+            name: "bus_002_pending_by_attempts",
+            text: "CREATE INDEX pending_first ON pending (consumer, due_at, id) WHERE attempts = 0;
+                CREATE INDEX pending_again ON pending (consumer, due_at, id) WHERE attempts > 0;
+                DROP INDEX pending_due",
+        };
+        vec![Box::new(pending), Box::new(pending_by_attempts)]
     }
 }
 
@@ -231,11 +239,12 @@ impl InProcess {
         if free == 0 {
             return Ok(None);
         }
-        let attempts = pending::Column::Attempts;
+        // Literals: an index of some rows serves no condition with a parameter.
+        let attempts = if is_retry { "attempts > 0" } else { "attempts = 0" };
         let rows = pending::Entity::find()
             .filter(pending::Column::Consumer.eq(subscription.name()))
             .filter(pending::Column::Id.is_not_in(in_progress.keys().copied()))
-            .filter(if is_retry { attempts.gt(0) } else { attempts.eq(0) })
+            .filter(Expr::cust(attempts))
             .order_by_asc(pending::Column::DueAt)
             .order_by_asc(pending::Column::Id)
             .limit(free as u64)
