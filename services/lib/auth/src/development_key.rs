@@ -6,11 +6,10 @@ use frontdesk_clock::{Clock, Time};
 use frontdesk_db::AccountId;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use rand::RngCore;
-use serde::Deserialize;
-use serde_json::Value;
 
 use crate::{
     caller::{Actor, Caller, CallerKind},
+    claims::Claim,
     installation_secret::InstallationSecret,
     roles::Roles,
     token::{self, Claims, Expected, TokenError},
@@ -100,16 +99,16 @@ impl DevelopmentKey {
             }
             error => error,
         })?;
-        let claims =
-            Claims::deserialize(Value::Object(claims)).map_err(|error| TokenError::invalid(error.to_string()))?;
-        let id = token::subject(claims.kind, &claims.sub)?;
+        let claim = |name| Claim { name, value: claims.get(name) };
+        let kind = claim("kind").kind()?;
+        let text = |name| claim(name).optional_text("a text").map(|text| text.map(str::to_owned));
         Ok(Caller {
-            account: claims.account,
-            kind: claims.kind,
-            actor: Actor { kind: claims.kind, id },
-            name: claims.name,
-            email: claims.email,
-            permissions: Arc::new(claims.permissions.into_iter().collect()),
+            account: claim("account").account()?,
+            kind,
+            actor: Actor { kind, id: claim("sub").subject(kind)? },
+            name: text("name")?,
+            email: text("email")?,
+            permissions: Arc::new(claim("permissions").texts()?.into_iter().collect()),
             scope: None,
             ends: Some(ends),
         })
@@ -145,6 +144,7 @@ fn create(file: &Path) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     use uuid::Uuid;
 
     use super::*;
@@ -166,6 +166,30 @@ mod tests {
         assert!(refused.contains("made with another key"), "{refused}");
         clock.advance(Duration::from_secs(700)).unwrap();
         assert!(key.verify(&token).unwrap_err().to_string().contains("expired"));
+    }
+
+    #[test]
+    fn i22_a_header_or_claim_that_is_wrong_is_named() {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::system());
+        let key = development_key(&folder, &clock);
+        let claims = key.claims(AccountId(Uuid::from_u128(7)), CallerKind::Admin, "ada", Duration::from_secs(600));
+        let claims = serde_json::to_value(claims).unwrap();
+        let refused = |header: &str, claims: &serde_json::Value| {
+            let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+            let signed = format!("{}.{}", part(header), part(&claims.to_string()));
+            let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key.encoding, Algorithm::HS256).unwrap();
+            key.verify(&format!("{signed}.{signature}")).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        let header = r#"{"alg":"HS256"}"#;
+        assert_eq!(refused(header, &claims), "");
+        let refused_kid = refused(r#"{"alg":"HS256","kid":null}"#, &claims);
+        assert!(refused_kid.contains("its header kid must be a text"), "{refused_kid}");
+        for name in ["iss", "aud", "sub", "account", "kind", "nbf", "exp"] {
+            let mut claims = claims.clone();
+            claims.as_object_mut().unwrap().remove(name);
+            let refused = refused(header, &claims);
+            assert!(refused.contains(&format!("its claim {name} ")), "{name}: {refused}");
+        }
     }
 
     #[test]

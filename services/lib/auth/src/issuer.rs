@@ -3,13 +3,12 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use frontdesk_clock::{Clock, Time};
-use frontdesk_db::AccountId;
 use serde_json::{Map, Value};
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
 use crate::{
     caller::{Actor, Caller, CallerKind},
+    claims::Claim,
     jwks::{self, Jwks, JwksError, Key},
     roles::Roles,
     settings::IssuerSettings,
@@ -91,13 +90,10 @@ impl Issuer {
 
     fn caller(&self, claims: &Map<String, Value>, ends: Time, roles: &Roles) -> Result<Caller, TokenError> {
         let names = &self.settings.claims;
-        let text = |name: &str| find(claims, name).and_then(Value::as_str).unwrap_or_default();
-        let missing = |name: &str, what: &str| TokenError::invalid(format!("its claim {name} must be {what}"));
-        let account =
-            text(&names.account).parse::<Uuid>().map_err(|_| missing(&names.account, "the account's UUID"))?;
-        let kind = match (text(&names.kind), find(claims, &names.kind)) {
-            ("", None) => CallerKind::Agent,
-            (kind, _) => kind.parse().map_err(|_| missing(&names.kind, "agent, admin, bot or visitor"))?,
+        let account = claim(claims, &names.account).account()?;
+        let kind = match find(claims, &names.kind) {
+            None => CallerKind::Agent,
+            Some(_) => claim(claims, &names.kind).kind()?,
         };
         if !self.settings.kinds.contains(&kind) {
             return Err(TokenError::invalid(format!("its issuer may not issue tokens of kind {}", kind.as_str())));
@@ -111,15 +107,16 @@ impl Issuer {
             permissions.extend(words(permissions_claim).into_iter().map(String::from));
             permissions
         };
-        let subject = token::subject(kind, text(&names.subject))?;
+        let subject = claim(claims, &names.subject).subject(kind)?;
         if kind == CallerKind::Visitor && subject.contains('/') {
             return Err(TokenError::invalid(
                 "a visitor's subject must not contain '/': it separates scope and subject in tokens of a scope's key",
             ));
         }
-        let name = text(&names.name);
+        // A name of another type belongs to something else of the issuer's.
+        let name = find(claims, &names.name).and_then(Value::as_str).unwrap_or_default();
         Ok(Caller {
-            account: AccountId(account),
+            account,
             kind,
             actor: Actor { kind, id: subject },
             name: (!name.is_empty()).then(|| name.to_owned()),
@@ -129,6 +126,11 @@ impl Issuer {
             ends: Some(ends),
         })
     }
+}
+
+/// A claim by its name, or by its JSON pointer.
+fn claim<'a>(claims: &'a Map<String, Value>, name: &'a str) -> Claim<'a> {
+    Claim { name, value: find(claims, name) }
 }
 
 /// The claim of this name, or at this JSON pointer.

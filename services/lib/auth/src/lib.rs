@@ -6,6 +6,7 @@
 mod access;
 mod caller;
 mod certificate;
+mod claims;
 mod development_key;
 #[cfg(test)]
 mod fuzz;
