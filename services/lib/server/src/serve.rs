@@ -5,11 +5,15 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use frontdesk_transport::{InProcessListener, Tls};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
-use tonic::{service::Routes, transport::Server};
+use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
+use tower::Layer;
 
 use crate::{
-    Admission, CallLayer, LimitSettings, WebListener, http2, listener::incoming, reflection::add_reflection, web,
+    Admission, CallLayer, LimitSettings, WebListener,
+    listener::{ConnectionSettings, Protocols, incoming, serve_connections},
+    reflection::add_reflection,
+    web,
 };
 
 /// How a server listens and shuts down.
@@ -64,15 +68,13 @@ pub async fn serve(
         if let Some(web) = web {
             web::serve(web, calls, for_browsers, &limits, stop).await;
         }
-        Ok(())
     };
     let routes = services.routes.add_service(health_service);
     let routes = add_reflection(routes, &services.descriptors, &services.listed)?;
     let incoming = incoming(in_process, listener, &limits, tls.clone(), shutdown.clone());
-    let server = builder(&limits)
-        .layer(CallLayer(admission.clone()))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
+    let settings = ConnectionSettings { protocols: Protocols::Http2, max_streams: limits.streams_per_connection };
+    let service = CallLayer(admission.clone()).layer(routes.prepare());
+    let server = serve_connections(incoming, service, settings, shutdown.clone());
     let reload_certificates = async {
         match &tls {
             Some(tls) => tls.reload_on_change().await,
@@ -83,30 +85,15 @@ pub async fn serve(
         report_health(&health, services.names, services.ready, &shutdown).await;
         tokio::time::sleep(drain).await;
     };
-    let result = tokio::select! {
-        ended = async { tokio::try_join!(server, web) } => ended.map(drop).map_err(Into::into),
+    tokio::select! {
+        _ = async { tokio::join!(server, web) } => {}
         // An open stream, for example a client's watch of the health service, would keep the server running.
-        () = drained => Ok(()),
-        () = admission.maintain() => Ok(()),
-        () = reload_certificates => Ok(()),
-    };
+        () = drained => {}
+        () = admission.maintain() => {}
+        () = reload_certificates => {}
+    }
     admission.finish().await;
-    result
-}
-
-/// The HTTP/2 server with its limits.
-fn builder(limits: &LimitSettings) -> Server {
-    Server::builder()
-        .max_concurrent_streams(limits.streams_per_connection)
-        .http2_max_pending_accept_reset_streams(Some(http2::MAX_PENDING_ACCEPT_RESET_STREAMS))
-        .http2_max_local_error_reset_streams(Some(http2::MAX_LOCAL_ERROR_RESET_STREAMS))
-        .http2_max_header_list_size(http2::MAX_HEADER_SIZE)
-        .max_frame_size(http2::MAX_FRAME_SIZE)
-        .initial_stream_window_size(http2::STREAM_WINDOW)
-        .initial_connection_window_size(http2::CONNECTION_WINDOW)
-        .http2_keepalive_interval(Some(http2::KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(http2::KEEPALIVE_TIMEOUT))
-        .max_connection_age(http2::max_connection_age())
+    Ok(())
 }
 
 /// Reports whether the services can be served until the shutdown, and that they cannot from then on.

@@ -16,7 +16,7 @@ use tonic::{Status, body::Body};
 use super::{
     limiter::Limiter,
     memory::MessageMemory,
-    stream_permit::{READ_TIMEOUT, close_unless_read},
+    stream_permit::{READ_TIMEOUT, ReadDeadline},
 };
 use crate::PeerInfo;
 
@@ -27,7 +27,7 @@ const PIECE: usize = 16 * 1024;
 /// Number of bytes per second that a client must read, once [`READ_TIMEOUT`] has passed.
 const MIN_BYTES_PER_SECOND: usize = 32 * 1024;
 
-/// Bounds an answer that waits for its client: RESOURCE_EXHAUSTED when too much is unread already, and a closed connection when the
+/// Bounds an answer that waits for its client: RESOURCE_EXHAUSTED when too much is unread already, and a call that is reset when the
 /// client does not read it in time. Answers to our own services are not bounded.
 pub(super) fn bound_answer(response: Response<Body>, limiter: &Limiter, peer: Option<&PeerInfo>) -> Response<Body> {
     let Some(peer) = peer.filter(|peer| peer.service.is_none() && !response.body().is_end_stream()) else {
@@ -52,18 +52,17 @@ pub(super) fn bound_answer(response: Response<Body>, limiter: &Limiter, peer: Op
     Response::from_parts(head, Body::new(answer))
 }
 
-/// Closes the connection unless the client reads this message in time.
+/// Resets the call unless its client reads this message in time.
 fn unread(message: &Bytes, memory: MessageMemory, peer: &PeerInfo) -> UnreadAnswer {
     let time_to_read = READ_TIMEOUT + Duration::from_secs((message.len() / MIN_BYTES_PER_SECOND) as u64);
     let deadline = tokio::time::Instant::now() + time_to_read;
-    let read = close_unless_read(deadline, Some(peer.clone()), "an answer", || ());
-    UnreadAnswer { _memory: memory, _read: read }
+    UnreadAnswer { _memory: memory, _deadline: ReadDeadline::new(deadline, Some(peer.clone()), "an answer") }
 }
 
 /// An answer that is not read yet; dropped with the body.
 struct UnreadAnswer {
     _memory: MessageMemory,
-    _read: tokio::sync::oneshot::Sender<()>,
+    _deadline: ReadDeadline,
 }
 
 /// A message in pieces, and then the rest of its body.
@@ -154,7 +153,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn s4_the_connection_of_an_answer_that_is_not_read_to_its_last_byte_is_closed() {
+    async fn s4_the_connection_of_an_answer_that_is_not_read_to_its_last_byte_is_closed_where_it_carries_one_call() {
         let (limiter, peer, began) = (limiter(1024 * 1024), PeerInfo::default(), Instant::now());
         let mut body = answer(TINY_ANSWER + 1, &limiter, &peer).into_body();
         // All but the last byte.

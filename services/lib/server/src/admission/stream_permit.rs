@@ -1,4 +1,4 @@
-//! Holds the permit of an open stream until the stream has ended, and closes the connection of a stream that is not read.
+//! Holds the permit of an open stream until the stream has ended, and ends a stream that is not read.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use tokio::{sync::oneshot, time::Instant};
 use tonic::body::Body;
 
 use super::concurrency::StreamPermit;
-use crate::PeerInfo;
+use crate::{PeerInfo, listener::reset_at};
 
 /// How long after a stream's end, or after an answer, the client may take to read it.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Releases the permit when the last message of the stream is sent or the client stops reading. Closes the connection of a client
-/// that has not read the end of the stream in time: nothing else frees that stream.
+/// Releases the permit when the last message of the stream is sent, the client stops reading, or the client has not read the end of
+/// the stream in time.
 pub(super) fn hold_stream_permit(
     response: Response<Body>,
     permit: Option<StreamPermit>,
@@ -23,7 +23,7 @@ pub(super) fn hold_stream_permit(
     peer: Option<PeerInfo>,
 ) -> Response<Body> {
     let Some(permit) = permit else { return response };
-    let open = close_unless_read(deadlines.stream + READ_TIMEOUT, peer, "the end of a stream", || drop(permit));
+    let open = (permit, ReadDeadline::new(deadlines.stream + READ_TIMEOUT, peer, "the end of a stream"));
     response.map(|body| {
         Body::new(body.map_frame(move |frame| {
             // Dropped with the body.
@@ -33,19 +33,25 @@ pub(super) fn hold_stream_permit(
     })
 }
 
-/// Closes the connection at the deadline, unless what is returned is dropped before, with the body that the client reads. Either
-/// way `end` runs first.
-pub(super) fn close_unless_read(
-    deadline: Instant,
-    peer: Option<PeerInfo>,
-    what: &'static str,
-    end: impl FnOnce() + Send + 'static,
-) -> oneshot::Sender<()> {
+/// The time that a client has to read an answer. It is dropped with the answer's body: read by the client, or not.
+pub(super) struct ReadDeadline {
+    /// Its drop keeps a connection open that carries one call at a time.
+    _read: Option<oneshot::Sender<()>>,
+}
+
+impl ReadDeadline {
+    /// At the deadline a call of HTTP/2 is reset, and the connection of a call of HTTP/1.1 is closed.
+    pub(super) fn new(deadline: Instant, peer: Option<PeerInfo>, what: &'static str) -> Self {
+        let is_reset = reset_at(deadline, what);
+        Self { _read: peer.filter(|_| !is_reset).map(|peer| close_unless_read(deadline, peer, what)) }
+    }
+}
+
+/// Closes the connection at the deadline, unless what is returned is dropped before.
+fn close_unless_read(deadline: Instant, peer: PeerInfo, what: &'static str) -> oneshot::Sender<()> {
     let (unread, read) = oneshot::channel();
     tokio::spawn(async move {
-        let unread = tokio::time::timeout_at(deadline, read).await.is_err();
-        end();
-        if let Some(peer) = peer.filter(|peer| unread && !peer.close.is_cancelled()) {
+        if tokio::time::timeout_at(deadline, read).await.is_err() && !peer.close.is_cancelled() {
             tracing::warn!("closed a connection: its client does not read {what}");
             peer.close.cancel();
         }
@@ -85,11 +91,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn s4_the_connection_of_a_stream_whose_end_is_not_read_is_closed() {
+    async fn s4_the_connection_of_a_stream_whose_end_is_not_read_is_closed_where_it_carries_one_call() {
         let (limits, peer) = (ConcurrencyLimits::new(1, 1), PeerInfo::default());
         let (_unread, opened) = (open(&limits, &peer), Instant::now());
         peer.close.cancelled().await;
         assert_eq!(opened.elapsed(), Duration::from_secs(10) + READ_TIMEOUT);
-        assert!(limits.try_acquire_stream(None).is_ok(), "its permit is free");
     }
 }

@@ -2,12 +2,12 @@
 //! frames.
 
 mod accept;
+mod call_task;
 mod connection;
 mod connection_limits;
 mod control_frames;
 mod handshake;
-
-use std::io;
+mod serve;
 
 use frontdesk_transport::{InProcessListener, Tls};
 use futures::{Stream, StreamExt, stream};
@@ -17,7 +17,14 @@ use tokio_util::sync::CancellationToken;
 
 use self::accept::accept_connections;
 pub use self::connection::PeerInfo;
-pub(crate) use self::{connection::Connection, handshake::Protocols};
+#[cfg(test)]
+pub(crate) use self::serve::HTTP1_HEAD_TIMEOUT;
+pub(crate) use self::{
+    call_task::reset_at,
+    connection::Connection,
+    handshake::Protocols,
+    serve::{ConnectionSettings, serve_connections},
+};
 use crate::LimitSettings;
 
 /// Maximum number of connections that are ready and wait for the server to take them.
@@ -30,7 +37,7 @@ pub(crate) fn incoming(
     limits: &LimitSettings,
     tls: Option<Tls>,
     shutdown: CancellationToken,
-) -> impl Stream<Item = io::Result<Connection>> + Send + use<> {
+) -> impl Stream<Item = Connection> + Send + use<> {
     let accepted = accepted(listener, limits, tls, Protocols::Http2, shutdown);
     let in_process = stream::iter(in_process).flat_map(|listener| {
         stream::unfold(listener, |mut listener| async move {
@@ -38,7 +45,7 @@ pub(crate) fn incoming(
             Some((connection, listener))
         })
     });
-    stream::select(accepted, in_process).map(Ok)
+    stream::select(accepted, in_process)
 }
 
 /// The connections that `listener` accepts until the shutdown, once they are ready for calls.
@@ -69,7 +76,7 @@ mod tests {
 
     use super::*;
 
-    type Incoming = Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send>>;
+    type Incoming = Pin<Box<dyn Stream<Item = Connection> + Send>>;
 
     /// The preface and the header of an empty SETTINGS frame.
     const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -94,11 +101,11 @@ mod tests {
     async fn s4_connections_over_the_limit_are_closed_and_one_that_ends_makes_room() {
         let (mut incoming, address) = listen(LimitSettings { connections: 1, ..LimitSettings::default() }, None).await;
         let _client = open(address).await;
-        let connection = incoming.next().await.unwrap().unwrap();
+        let connection = incoming.next().await.unwrap();
         assert!(is_closed(open(address).await).await);
         drop(connection);
         let _client = open(address).await;
-        assert!(incoming.next().await.unwrap().is_ok());
+        assert!(incoming.next().await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -106,7 +113,7 @@ mod tests {
         let (mut incoming, address) = listen(LimitSettings::default(), None).await;
         let (silent, connected) = (TcpStream::connect(address).await.unwrap(), Instant::now());
         let _client = open(address).await;
-        assert!(incoming.next().await.unwrap().is_ok());
+        assert!(incoming.next().await.is_some());
         assert!(is_closed(silent).await);
         assert!(connected.elapsed() < Duration::from_secs(6));
     }
@@ -116,10 +123,10 @@ mod tests {
         let (connector, listener) = InProcessConnector::new();
         let (mut incoming, address) = listen(LimitSettings::default(), Some(listener)).await;
         let _client = connector.connect(&Arc::from("conversation")).await.unwrap();
-        let connection = incoming.next().await.unwrap().unwrap();
+        let connection = incoming.next().await.unwrap();
         assert_eq!(connection.connect_info().service.as_deref(), Some("conversation"));
         let _client = open(address).await;
-        let connection = incoming.next().await.unwrap().unwrap();
+        let connection = incoming.next().await.unwrap();
         assert_eq!(
             connection.connect_info().service,
             None,

@@ -19,8 +19,8 @@ use tonic::{body::Body, server::NamedService, service::Routes, transport::Endpoi
 use tower::{Service, ServiceExt};
 use uuid::Uuid;
 
-use super::{AllowedOrigins, HTTP1_HEAD_TIMEOUT, WebListener, serve};
-use crate::{Admission, AuditLayer, LimitSettings};
+use super::{AllowedOrigins, WebListener, serve};
+use crate::{Admission, AuditLayer, LimitSettings, listener::HTTP1_HEAD_TIMEOUT};
 
 /// The service that is served to browsers.
 const SERVICE: &str = "frontdesk.conversation.v1.VisitorService";

@@ -1,0 +1,60 @@
+//! The task of each call of HTTP/2: it can reset its call alone, so that a client that does not read one answer costs the other calls
+//! of its connection nothing.
+
+use std::{
+    cell::RefCell,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::Poll,
+};
+
+use hyper::rt::Executor;
+use tokio::time::{Instant, Sleep};
+
+tokio::task_local! {
+    /// When the call of this task is reset. None: it has no deadline.
+    static RESET: RefCell<Option<Reset>>;
+}
+
+/// The end of a call whose client does not read it.
+struct Reset {
+    at: Pin<Box<Sleep>>,
+    what: &'static str,
+}
+
+/// Resets the call of this task at the deadline, unless it has ended by then: everything that it holds is dropped. False: the call has
+/// no task of its own, because its connection carries one call at a time.
+pub(crate) fn reset_at(deadline: Instant, what: &'static str) -> bool {
+    let reset = Reset { at: Box::pin(tokio::time::sleep_until(deadline)), what };
+    RESET.try_with(|current| current.replace(Some(reset))).is_ok()
+}
+
+/// Runs each call of a connection in a task.
+#[derive(Clone, Copy)]
+pub(super) struct CallExecutor;
+
+impl<F> Executor<F> for CallExecutor
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    fn execute(&self, call: F) {
+        tokio::spawn(RESET.scope(RefCell::new(None), run(call)));
+    }
+}
+
+/// Runs a call until it ends or is reset.
+async fn run(call: impl Future) {
+    let mut call = pin!(call);
+    let unread = poll_fn(|context| match call.as_mut().poll(context) {
+        Poll::Ready(_) => Poll::Ready(None),
+        Poll::Pending => RESET.with(|reset| match &mut *reset.borrow_mut() {
+            Some(Reset { at, what }) => at.as_mut().poll(context).map(|()| Some(*what)),
+            None => Poll::Pending,
+        }),
+    })
+    .await;
+    if let Some(what) = unread {
+        tracing::warn!("reset a call: its client does not read {what}");
+    }
+}
