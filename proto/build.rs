@@ -1,6 +1,6 @@
 //! Compiles the contract without an installed protoc: protox reads the protos, tonic and prost generate the Rust types,
 //! protovalidate's generator the validation of the fields, [`normalize`] the normalisation of their texts, and
-//! [`pattern_descriptions`] the descriptions of violated patterns.
+//! [`field_descriptions`] the descriptions of violated rules.
 use std::{
     collections::BTreeSet,
     env,
@@ -12,7 +12,7 @@ use std::{
 
 use heck::{ToSnakeCase, ToUpperCamelCase};
 use protox::prost_reflect::{
-    DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor,
+    DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor, OneofDescriptor,
 };
 
 #[path = "build/oneofs.rs"]
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let encoded = compiler.encode_file_descriptor_set();
     let pool = DescriptorPool::decode(encoded.as_slice())?;
     fs::write(out.join("normalize_impl.rs"), normalize(&pool)?)?;
-    fs::write(out.join("pattern_description_impl.rs"), pattern_descriptions(&pool)?)?;
+    fs::write(out.join("field_description_impl.rs"), field_descriptions(&pool)?)?;
     fs::write(&descriptors, &encoded)?;
 
     let mut names = prost_build::Config::new();
@@ -129,20 +129,26 @@ fn normalize(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
     Ok(code)
 }
 
-/// Generates `impl PatternDescription` for the messages of requests, by the patterns of their fields.
-fn pattern_descriptions(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
+/// Generates `impl FieldDescription` for the messages of requests, by their required oneofs and by the patterns and minimums of their
+/// fields.
+fn field_descriptions(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
     let mut code = String::new();
     for message in request_messages(pool) {
         let mut arms = String::new();
+        for oneof in message.oneofs() {
+            if is_required(pool, &oneof)? {
+                writeln!(arms, "({:?}, _) => Some({:?}),", oneof.name(), choices(&oneof))?;
+            }
+        }
         for field in message.fields() {
             if let Some(inner) = inner_message(&field) {
                 let inner = path(&inner);
                 writeln!(
                     arms,
-                    "({:?}, rest) => <{inner} as PatternDescription>::pattern_description(rest),",
+                    "({:?}, rest) => <{inner} as FieldDescription>::field_description(rest),",
                     field.name()
                 )?;
-            } else if let Some(description) = pattern_description(pool, &field)? {
+            } else if let Some(description) = field_description(pool, &field)? {
                 writeln!(arms, "({:?}, _) => Some({description:?}),", field.name())?;
             }
         }
@@ -150,25 +156,52 @@ fn pattern_descriptions(pool: &DescriptorPool) -> Result<String, Box<dyn Error>>
             true => ("_", "None".to_owned()),
             false => ("path", format!("match split_path(path) {{\n{arms}_ => None,\n}}")),
         };
-        writeln!(code, "impl PatternDescription for {} {{", path(&message))?;
-        writeln!(code, "fn pattern_description({argument}: &str) -> Option<&'static str> {{\n{body}\n}}\n}}")?;
+        writeln!(code, "impl FieldDescription for {} {{", path(&message))?;
+        writeln!(code, "fn field_description({argument}: &str) -> Option<&'static str> {{\n{body}\n}}\n}}")?;
     }
     Ok(code)
 }
 
-/// What a field with a pattern must be: by its option, or by its kind of text or its name. None: it has no pattern.
-fn pattern_description(pool: &DescriptorPool, field: &FieldDescriptor) -> Result<Option<String>, Box<dyn Error>> {
-    let extension = |name| pool.get_extension_by_name(name).ok_or_else(|| format!("no option {name}"));
+/// Whether one field of the oneof must be set.
+fn is_required(pool: &DescriptorPool, oneof: &OneofDescriptor) -> Result<bool, Box<dyn Error>> {
+    let rules = oneof.options().get_extension(&extension(pool, "buf.validate.oneof")?).into_owned();
+    let required = rules.as_message().and_then(|rules| rules.get_field_by_name("required"));
+    Ok(required.is_some_and(|required| required.as_bool() == Some(true)))
+}
+
+/// What to set of a required oneof.
+fn choices(oneof: &OneofDescriptor) -> String {
+    let names: Vec<String> = oneof.fields().map(|field| field.name().to_owned()).collect();
+    match names.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("is required: set {} or {last}", others.join(", ")),
+        _ => format!("is required: set {}", names.join(", ")),
+    }
+}
+
+/// What a field with a pattern or with a minimum above 0 must be: by its option, or by its kind of text or its name. None: it has
+/// neither.
+fn field_description(pool: &DescriptorPool, field: &FieldDescriptor) -> Result<Option<String>, Box<dyn Error>> {
     let options = field.options();
-    let rules = options.get_extension(&extension("buf.validate.field")?).into_owned();
-    let has_pattern = rules.as_message().is_some_and(has_pattern);
-    let description = options.get_extension(&extension("frontdesk.validation.v1.pattern_description")?).into_owned();
-    let description = description.as_str().filter(|description| !description.is_empty());
-    let text = rule(field, &extension("frontdesk.text.v1.text")?)?;
-    match (has_pattern, description, text, field.name()) {
-        (false, None, ..) => Ok(None),
-        (false, Some(_), ..) => Err(format!("{} has a pattern_description and no pattern", field.full_name()).into()),
-        (true, Some(description), ..) => Ok(Some(description.to_owned())),
+    let rules = options.get_extension(&extension(pool, "buf.validate.field")?).into_owned();
+    let rules = rules.as_message();
+    let described = |name: &str, is_needed: bool| -> Result<Option<String>, Box<dyn Error>> {
+        let description =
+            options.get_extension(&extension(pool, &format!("frontdesk.validation.v1.{name}"))?).into_owned();
+        let description = description.as_str().filter(|description| !description.is_empty()).map(str::to_owned);
+        match (is_needed, &description) {
+            (false, Some(_)) => Err(format!("{} has a {name} and no rule for it", field.full_name()).into()),
+            _ => Ok(description),
+        }
+    };
+    let (has_pattern, has_minimum) = (rules.is_some_and(has_pattern), rules.is_some_and(has_minimum));
+    let text = rule(field, &extension(pool, "frontdesk.text.v1.text")?)?;
+    let number = described("number_description", has_minimum)?;
+    match (has_pattern, described("pattern_description", has_pattern)?, text, field.name()) {
+        (false, ..) if has_minimum && number.is_none() => {
+            Err(format!("{} has a minimum above 0 and no number_description", field.full_name()).into())
+        }
+        (false, ..) => Ok(number),
+        (true, Some(description), ..) => Ok(Some(description)),
         (true, None, Some("line"), _) => Ok(Some("must be one line without control characters".to_owned())),
         (true, None, Some(_), _) => {
             Ok(Some("must not contain control characters other than tabs and line breaks".to_owned()))
@@ -176,6 +209,10 @@ fn pattern_description(pool: &DescriptorPool, field: &FieldDescriptor) -> Result
         (true, None, None, "request_id") => Ok(Some(REQUEST_ID.to_owned())),
         (true, None, None, _) => Err(format!("{} has a pattern and no pattern_description", field.full_name()).into()),
     }
+}
+
+fn extension(pool: &DescriptorPool, name: &str) -> Result<ExtensionDescriptor, String> {
+    pool.get_extension_by_name(name).ok_or_else(|| format!("no option {name}"))
 }
 
 /// What a request id must be, in all methods that have one.
@@ -197,6 +234,13 @@ fn has_pattern(rules: &DynamicMessage) -> bool {
                 map.get_field_by_name(part).is_some_and(|rules| rules.as_message().is_some_and(has_pattern))
             })
         })
+}
+
+/// Whether field rules have a minimum above 0, so that a number that was left out violates them.
+fn has_minimum(rules: &DynamicMessage) -> bool {
+    let number = rules.get_field_by_name("int32");
+    let minimum = number.as_ref().and_then(|rules| rules.as_message()?.get_field_by_name("gte"));
+    minimum.and_then(|minimum| minimum.as_i32()).is_some_and(|minimum| minimum > 0)
 }
 
 /// Whether field rules are set.

@@ -3,14 +3,14 @@
 #![allow(clippy::all, missing_docs, rustdoc::all)]
 
 pub mod characters;
+mod field_description;
 mod normalize;
-mod pattern_description;
 
 /// The whole contract as an encoded `FileDescriptorSet`, with comments and options.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
 
+pub use field_description::FieldDescription;
 pub use normalize::{Normalize, normalized_line, says_something, visible_line};
-pub use pattern_description::PatternDescription;
 pub use prost_protovalidate::{Validate, ValidationError, Violation};
 
 include!(concat!(env!("OUT_DIR"), "/validate_impl.rs"));

@@ -1,7 +1,7 @@
 //! Validation of requests: the authenticated caller, and the message once its fields satisfy the rules of its proto.
 
 use frontdesk_auth::Caller;
-use frontdesk_proto::{Normalize, PatternDescription, Validate, Violation};
+use frontdesk_proto::{FieldDescription, Normalize, Validate, Violation};
 use tonic::{Request, Status};
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ const MUST_BE_A_UUID: &str = "must be a UUID such as 0190b1c2-7a3e-7c3a-9d55-3f3
 
 /// The caller and the message, its texts normalised, when all its fields are valid. Fails with INVALID_ARGUMENT that names every
 /// invalid field.
-pub fn validated<T: Validate + Normalize + PatternDescription>(request: Request<T>) -> Result<(Caller, T), Status> {
+pub fn validated<T: Validate + Normalize + FieldDescription>(request: Request<T>) -> Result<(Caller, T), Status> {
     let caller = caller(&request)?;
     let mut message = request.into_inner();
     // Before validation, whose lengths count what is stored, and before a retry is compared with the first call (rule C12).
@@ -22,18 +22,20 @@ pub fn validated<T: Validate + Normalize + PatternDescription>(request: Request<
     }
 }
 
-fn field_error<T: PatternDescription>(violation: &Violation) -> FieldError {
+fn field_error<T: FieldDescription>(violation: &Violation) -> FieldError {
     let path = violation.field_path();
-    let description = match violation.rule_id() {
-        "string.pattern" => T::pattern_description(&path).map(str::to_owned),
-        rule => describe_rule(rule).map(str::to_owned),
+    let rule = violation.rule_id();
+    let described = match rule {
+        "string.pattern" | "int32.gte" | "required" => T::field_description(&path),
+        _ => None,
     };
-    let description = description.unwrap_or_else(|| match violation.message() {
-        "" => format!("violates the rule {}", violation.rule_id()),
-        message => message.to_owned(),
-    });
+    let description = match (described.or_else(|| describe_rule(rule)), violation.message()) {
+        (Some(description), _) => description.to_owned(),
+        (None, "") => format!("violates the rule {rule}"),
+        (None, message) => message.to_owned(),
+    };
     let path = if path.is_empty() { "request".to_owned() } else { path };
-    FieldError::with_rule(path, description, violation.rule_id())
+    FieldError::with_rule(path, description, rule)
 }
 
 /// What a value must be, for rules whose own message names only the rule.
@@ -69,7 +71,10 @@ pub fn parse_optional_id(field: &str, id: &str) -> Result<Option<Uuid>, Status> 
 
 #[cfg(test)]
 mod tests {
-    use frontdesk_proto::botsession::v1::{AskStep, CreateBotRequest, Flow, GetBotRequest, Step, step::Action};
+    use frontdesk_proto::{
+        assignment::v1::TakeOverConversationRequest,
+        botsession::v1::{AskStep, CreateBotRequest, Flow, GetBotRequest, Step, step::Action},
+    };
     use tonic::Code;
     use tonic_types::StatusExt;
 
@@ -102,6 +107,23 @@ mod tests {
         assert!(violations.iter().all(|violation| !violation.description.contains("A-Za-z")), "no regular expression");
         let reasons: Vec<_> = violations.iter().map(|violation| violation.reason.as_str()).collect();
         assert!(reasons.contains(&"STRING_MIN_LEN") && reasons.contains(&"STRING_PATTERN"), "{reasons:?}");
+    }
+
+    #[test]
+    fn i22_what_was_left_out_is_required_and_says_what_to_set() {
+        let described = |status: Status, field: &str| {
+            let violations = status.get_details_bad_request().unwrap().field_violations;
+            let found = violations.iter().find(|violation| violation.field == field);
+            found.unwrap_or_else(|| panic!("{field} is not in {violations:?}")).description.clone()
+        };
+        let take_over = validated(request(TakeOverConversationRequest::default())).unwrap_err();
+        let epoch = described(take_over, "expected_epoch");
+        assert!(epoch.starts_with("is required: the epoch of the conversation that you read"), "{epoch}");
+        let create = CreateBotRequest { flow: Some(Flow { steps: vec![Step::default()] }), ..Default::default() };
+        let action = described(validated(request(create)).unwrap_err(), "flow.steps[0].action");
+        assert_eq!(action, "is required: set say, ask, buttons, hand_off or close");
+        let bot_id = described(validated(request(GetBotRequest::default())).unwrap_err(), "bot_id");
+        assert_eq!(bot_id, MUST_BE_A_UUID);
     }
 
     #[test]
