@@ -33,9 +33,23 @@ pub(crate) fn validate(flow: &Flow) -> Vec<FlowProblem> {
     }
     let reached = reachable(flow);
     for (at, _) in flow.steps.iter().enumerate().filter(|(at, _)| !reached.contains(at)) {
-        problems.push(problem(at, "id", "no step leads to this one; link to it or remove it"));
+        problems.push(problem(at, "id", unreachable(flow, at)));
     }
     problems
+}
+
+/// Returns what is wrong with a step that is never reached.
+fn unreachable(flow: &Flow, at: usize) -> &'static str {
+    let follows_an_end = flow.steps.iter().enumerate().any(|(before, step)| {
+        matches!(step.action, StepAction::HandOff { .. } | StepAction::Close { .. })
+            && flow.following(before, step.next.as_deref()) == Some(at)
+    });
+    if follows_an_end {
+        "no step leads to this one: a hand_off or close ends the flow, also one with a next_step_id; link to it from another step, or \
+         remove it"
+    } else {
+        "no step leads to this one; link to it or remove it"
+    }
 }
 
 /// Returns the problem of a hand-off step whose agent is not in the roster, or was deactivated.
@@ -176,5 +190,17 @@ mod tests {
     #[test]
     fn b6_an_unreachable_step_is_a_problem() {
         assert_eq!(fields(vec![say("a", Some("c")), say("b", None), say("c", None)]), ["flow.steps[1].id"]);
+    }
+
+    #[test]
+    fn b8_a_step_behind_a_hand_off_is_reported_with_the_reason() {
+        let hand_off = StepAction::HandOff { text: String::new(), reason: String::new(), agent: None };
+        for next in [Some("b"), None] {
+            let end = Step { id: "a".into(), action: hand_off.clone(), next: next.map(Into::into) };
+            let problems = validate(&Flow { steps: vec![end, say("b", None)] });
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert_eq!(problems[0].field, "flow.steps[1].id");
+            assert!(problems[0].description.contains("a hand_off or close ends the flow"), "{problems:?}");
+        }
     }
 }
