@@ -202,6 +202,9 @@ async fn dead_letters_are_listed_shown_and_replayed() {
     let settings = &suite.settings;
     let list = frontdesk(settings, &["dead-letters", "list"]).await;
     assert!(text_of(&list).contains("There are no dead letters."), "{}", text_of(&list));
+    let nothing = frontdesk(settings, &["dead-letters", "replay", "notification", "--all"]).await;
+    assert!(nothing.status.success(), "{}", text_of(&nothing));
+    assert!(text_of(&nothing).contains("There are no dead letters of the notification service."), "{nothing:?}");
 
     // A message that is not an event, on a subject of the suite.
     let broker = async_nats::connect(&settings.bus.url).await.unwrap();

@@ -243,11 +243,15 @@ async fn a_moved_clock_is_refused_where_the_development_key_is_not_accepted() {
 }
 
 #[tokio::test]
-async fn an_account_that_is_no_uuid_is_refused_with_what_it_must_be() {
+async fn an_argument_that_is_wrong_is_refused_with_what_it_must_be() {
     let folder = tempfile::tempdir().unwrap();
+    let account = "0190b1c2-7a3e-7c3a-9d55-3f3f0c8a1b2c";
     for (arguments, remedy) in [
         (["token", "--account", "acme"].as_slice(), "must be a UUID"),
         (&["audit", "--account", "acme"], "must be a UUID"),
+        (&["audit", "--account", account, "--since", "yesterday"], "a duration with a unit, such as 90m, 24h or 30days"),
+        (&["token", "--valid", "12"], "a duration with a unit, such as 90m, 24h or 30days"),
+        (&["dead-letters", "replay", "notification"], "frontdesk dead-letters replay <SERVICE> --all"),
         (&["token", "--kind", "visitor", "--email", "not an address"], "is not an address that mail can go to"),
         (&["demo", "--address", "http://127.0.0.1:1"], "no server answers at http://127.0.0.1:1"),
     ] {

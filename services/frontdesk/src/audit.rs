@@ -16,7 +16,7 @@ pub(crate) struct Audit {
     #[arg(long, value_parser = crate::uuid)]
     account: Uuid,
     /// Age of the oldest call to list, such as 90m, 24h or 30days.
-    #[arg(long, default_value = "24h", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "24h", value_parser = crate::duration)]
     since: Duration,
     /// Maximum number of calls.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100_000))]

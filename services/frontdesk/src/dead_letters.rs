@@ -15,6 +15,10 @@ use crate::Failure;
 /// How long connecting to the broker may take.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Both forms of the command: clap's own usage leaves out the second.
+const REPLAY_USAGE: &str = "frontdesk dead-letters replay <SERVICE> <CONSUMER> <EVENT_ID>
+       frontdesk dead-letters replay <SERVICE> --all";
+
 #[derive(Subcommand)]
 pub(crate) enum DeadLetters {
     /// Lists dead letters, newest first, at most 1,000 of each service.
@@ -26,6 +30,7 @@ pub(crate) enum DeadLetters {
     /// Shows one dead letter with its event.
     Show(Selection),
     /// Hands one dead letter, or all of a service, to their consumers again, and deletes them.
+    #[command(override_usage = REPLAY_USAGE)]
     Replay {
         /// The service of the consumer.
         service: Service,
@@ -69,10 +74,10 @@ pub(crate) async fn run(settings: &Settings, command: DeadLetters) -> Result<(),
             Ok(())
         }
         DeadLetters::Replay { consumer, event_id, .. } => {
-            for (_, db) in &databases {
+            for (service, db) in &databases {
                 match (&consumer, event_id) {
                     (Some(consumer), Some(event_id)) => replay(db, &bus, &get(db, consumer, event_id).await?).await?,
-                    _ => replay_all(db, &bus).await?,
+                    _ => replay_all(*service, db, &bus).await?,
                 }
             }
             Ok(())
@@ -122,8 +127,11 @@ fn show(letter: &DeadLetter) {
 }
 
 /// Replays the dead letters of now, the oldest first. An event that is given up again meanwhile is newer, and stays.
-async fn replay_all(db: &Db, bus: &Bus) -> Result<(), Failure> {
-    let Some(newest) = list_dead_letters(db).await?.first().map(|letter| letter.created_at) else { return Ok(()) };
+async fn replay_all(service: Service, db: &Db, bus: &Bus) -> Result<(), Failure> {
+    let Some(newest) = list_dead_letters(db).await?.first().map(|letter| letter.created_at) else {
+        println!("There are no dead letters of the {} service.", service.name());
+        return Ok(());
+    };
     loop {
         let letters = oldest_dead_letters(db, newest).await?;
         if letters.is_empty() {

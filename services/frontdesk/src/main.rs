@@ -104,6 +104,11 @@ fn uuid(text: &str) -> Result<Uuid, &'static str> {
     text.parse().map_err(|_| "it must be a UUID, such as 0192f3a4-5b6c-7d8e-9f01-23456789abcd")
 }
 
+/// Parses a duration of the command line.
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    humantime::parse_duration(text).map_err(|_| "it must be a duration with a unit, such as 90m, 24h or 30days")
+}
+
 async fn run(cli: Cli) -> Result<(), Failure> {
     let load = || {
         for (variable, setting) in Settings::misspelt_variables() {

@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     email: Option<String>,
     /// How long the token is valid.
-    #[arg(long, default_value = "12h", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "12h", value_parser = crate::duration)]
     valid: Duration,
 }
 
