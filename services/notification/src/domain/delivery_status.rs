@@ -15,6 +15,8 @@ pub(crate) enum DeliveryKind {
 }
 
 impl DeliveryKind {
+    pub(crate) const ALL: [Self; 3] = [Self::Transcript, Self::ManualTranscript, Self::SenderVerification];
+
     /// Returns its name in rows.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -26,9 +28,7 @@ impl DeliveryKind {
 
     /// Returns the kind with this name.
     pub(crate) fn parse(name: &str) -> Option<Self> {
-        [Self::Transcript, Self::ManualTranscript, Self::SenderVerification]
-            .into_iter()
-            .find(|kind| kind.as_str() == name)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Deliveries and the bytes of their mails.
+//! Deliveries and the bytes of their mails. Deliveries of a kind that this version does not know are left to the later version that
+//! queued them.
 
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
@@ -17,6 +18,14 @@ use crate::domain::{Claim, Delivery, DeliveryFilter, DeliveryKind, DeliveryStatu
 /// Statuses of deliveries that are due at some time.
 const PENDING: [&str; 2] = ["QUEUED", "SENDING"];
 
+/// How long a delivery with a row that cannot be read is put off (microseconds).
+const UNREADABLE_PAUSE: i64 = 3_600_000_000;
+
+/// Selects the deliveries of known kinds.
+fn find_known() -> Select<Entity> {
+    Entity::find().filter(Column::Kind.is_in(DeliveryKind::ALL.map(DeliveryKind::as_str)))
+}
+
 /// Inserts a delivery, with the current trace context.
 pub(crate) async fn insert(tx: &Tx, delivery: &Delivery) -> Result<(), DbErr> {
     let mut row = to_row(delivery).into_active_model();
@@ -34,13 +43,13 @@ pub(crate) async fn save(tx: &Tx, delivery: &Delivery) -> Result<(), DbErr> {
 
 /// Returns the delivery.
 pub(crate) async fn find<C: ConnectionTrait>(db: &C, account: AccountId, id: Uuid) -> Result<Option<Delivery>, DbErr> {
-    let query = Entity::find_by_id(id).filter(Column::AccountId.eq(account));
+    let query = find_known().filter(Column::Id.eq(id)).filter(Column::AccountId.eq(account));
     query.one(db).await?.map(to_domain).transpose()
 }
 
 /// Returns the delivery, locked until the transaction ends.
 pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Delivery>, DbErr> {
-    let query = Entity::find_by_id(id).filter(Column::AccountId.eq(account));
+    let query = find_known().filter(Column::Id.eq(id)).filter(Column::AccountId.eq(account));
     query.lock_exclusive().one(tx.conn()).await?.map(to_domain).transpose()
 }
 
@@ -58,7 +67,7 @@ pub(crate) async fn list<C: ConnectionTrait>(
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Delivery>, DbErr> {
-    let mut all = Entity::find().filter(Column::AccountId.eq(account));
+    let mut all = find_known().filter(Column::AccountId.eq(account));
     if let Some(last) = after {
         all = all.filter(super::after(Column::CreatedAt, Column::Id, last));
     }
@@ -152,14 +161,14 @@ pub(crate) async fn delete_mails_of_failed(tx: &Tx, before: Time, limit: u64) ->
 }
 
 /// Returns up to `limit` due deliveries of all accounts, locked; those that other replicas have locked are skipped.
-/// Those of `running` are left out.
+/// Those of `running` are left out. A row that cannot be read is reported and put off, so that it delays no other delivery.
 pub(crate) async fn list_due_for_update(
     tx: &Tx,
     now: Time,
     running: &[Uuid],
     limit: u64,
 ) -> Result<Vec<Delivery>, DbErr> {
-    let rows = Entity::find()
+    let rows = find_known()
         .filter(Column::Status.is_in(PENDING))
         .filter(Column::Id.is_not_in(running.iter().copied()))
         .filter(Column::DueAt.lte(now))
@@ -168,7 +177,25 @@ pub(crate) async fn list_due_for_update(
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .all(tx.conn())
         .await?;
-    rows.into_iter().map(to_domain).collect()
+    let (mut due, mut unreadable) = (Vec::with_capacity(rows.len()), Vec::new());
+    for row in rows {
+        let (delivery, account) = (row.id, row.account_id);
+        match to_domain(row) {
+            Ok(readable) => due.push(readable),
+            Err(error) => {
+                tracing::error!(%delivery, %account, %error, "a delivery cannot be read; it is tried again in an hour");
+                unreadable.push(delivery);
+            }
+        }
+    }
+    if !unreadable.is_empty() {
+        Entity::update_many()
+            .filter(Column::Id.is_in(unreadable))
+            .col_expr(Column::DueAt, Expr::value(now.0.saturating_add(UNREADABLE_PAUSE)))
+            .exec(tx.conn())
+            .await?;
+    }
+    Ok(due)
 }
 
 /// Renews a claim until `until`, if it still holds the delivery.
@@ -186,7 +213,7 @@ pub(crate) async fn renew(tx: &Tx, claim: &Claim, until: Time) -> Result<(), DbE
 
 /// Returns when a delivery of any account is due next.
 pub(crate) async fn next_due<C: ConnectionTrait>(db: &C) -> Result<Option<Time>, DbErr> {
-    let due: Option<Option<Time>> = Entity::find()
+    let due: Option<Option<Time>> = find_known()
         .select_only()
         .column_as(Column::DueAt.min(), "due_at")
         .filter(Column::Status.is_in(PENDING))

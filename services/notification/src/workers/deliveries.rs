@@ -15,6 +15,7 @@ use crate::{
     domain::{AttemptOutcome, Claim},
     error::NotificationError,
     store,
+    transport::Transport,
 };
 
 /// Maximum interval between reads of the due deliveries: finds what other replicas queued.
@@ -194,17 +195,17 @@ async fn process(app: &App, claim: &Claim) -> Result<(), NotificationError> {
         return Ok(());
     }
     let Some(attempt) = commands::begin_attempt(app, claim, CLAIM_DURATION).await? else { return Ok(()) };
-    let outcome = send(app, attempt).await;
+    let outcome = send(&app.transport, attempt).await;
     report(app, &outcome);
     record(app, claim, &outcome).await
 }
 
 /// Sends the mail, unless the process was paused for longer than the claim: another worker may be sending it.
-async fn send(app: &App, attempt: Attempt) -> AttemptOutcome {
+async fn send(transport: &Transport, attempt: Attempt) -> AttemptOutcome {
     if Instant::now() >= attempt.claimed_until {
         return AttemptOutcome::TransientFailure("nothing was sent: the process was paused".into());
     }
-    app.transport.send(attempt.mail).await
+    transport.send(attempt.mail).await
 }
 
 /// Records the outcome, unless the claim has ended. Otherwise the server's answer would be lost and the mail sent again, so it is
@@ -241,4 +242,31 @@ fn report(app: &App, outcome: &AttemptOutcome) {
         AttemptOutcome::Unknown(_) => tracing::warn!(to, "unknown whether the mail was accepted"),
     }
     app.attempts.count(outcome);
+}
+
+#[cfg(test)]
+mod tests {
+    use frontdesk_db::AccountId;
+
+    use super::*;
+    use crate::transport::Mail;
+
+    #[tokio::test]
+    async fn t8_a_process_that_was_paused_for_longer_than_its_claim_sends_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let transport = Transport::File(folder.path().into());
+        let mail = Mail {
+            account: AccountId(Uuid::from_u128(1)),
+            delivery: Uuid::from_u128(2),
+            from: "team@acme.example".into(),
+            to: "vera@visitor.example".into(),
+            bytes: b"a mail".into(),
+        };
+        let attempt = |claimed_until| Attempt { mail: mail.clone(), claimed_until };
+        let late = send(&transport, attempt(Instant::now())).await;
+        assert!(matches!(late, AttemptOutcome::TransientFailure(_)), "{late:?}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let in_time = send(&transport, attempt(Instant::now() + CLAIM_DURATION)).await;
+        assert!(matches!(in_time, AttemptOutcome::Accepted(_)), "{in_time:?}");
+    }
 }

@@ -41,6 +41,7 @@ on_both_modes!(
     t5_a_sender_renamed_after_composing_sends_under_its_new_name,
     t6_t8_a_mail_larger_than_the_mail_server_takes_is_composed_smaller,
     t8_an_answer_is_recorded_after_an_outage_of_the_database,
+    t8_a_delivery_that_cannot_be_read_holds_up_no_other,
     x2_the_text_of_a_failed_delivery_is_forgotten_after_a_time,
 );
 
@@ -307,4 +308,31 @@ async fn x2_the_text_of_a_failed_delivery_is_forgotten_after_a_time(mode: Mode) 
 
 fn is_queued(status: i32) -> bool {
     status == i32::from(DeliveryStatus::Queued)
+}
+
+/// One of a kind that a later version queued, and one with a damaged row, are due before all others, and the worker takes one
+/// delivery at a time.
+async fn t8_a_delivery_that_cannot_be_read_holds_up_no_other(mode: Mode) {
+    let server = MailServer::start(&["451 later", "451 later", "250 ok", "250 ok"]).await;
+    let fixture =
+        Fixture::start_with(mode, NotificationSettings { deliveries_at_once: 1, ..smtp(server.port, HOUR) }).await;
+    let mut ids = Vec::new();
+    for (request, change) in [("1", "kind = 'OF_A_LATER_VERSION'"), ("2", "until_sequence = 9999999999")] {
+        let id = fixture.account.create_sender(&format!("{request}{ADDRESS}"), request).await.unwrap().delivery_id;
+        fixture
+            .account
+            .wait_for_delivery(&id, |delivery| delivery.attempt_count == 1 && is_queued(delivery.status))
+            .await;
+        fixture.execute(&format!("UPDATE deliveries SET {change} WHERE id = {}", fixture.uuid(&id))).await;
+        ids.push(id);
+    }
+    fixture.service.clock.advance(HOUR).unwrap();
+    let id = fixture.account.create_sender(ADDRESS, "3").await.unwrap().delivery_id;
+    fixture.account.wait_for_status(&id, DeliveryStatus::Sent).await;
+    assert_eq!(fixture.account.delivery(&ids[0]).await.unwrap_err().code(), tonic::Code::NotFound);
+    assert_eq!(server.mails(), 3);
+
+    // The later version is back.
+    fixture.execute("UPDATE deliveries SET kind = 'SENDER_VERIFICATION'").await;
+    fixture.account.wait_for_status(&ids[0], DeliveryStatus::Sent).await;
 }
