@@ -63,7 +63,7 @@ pub(crate) enum NotificationError {
     #[error("the sender address is not verified; verify it with the code that was mailed to it")]
     SenderNotVerified,
     /// The code is wrong, used up or expired.
-    #[error("the code is wrong, used up or too old; ask for a new one with CreateSender")]
+    #[error("the code is wrong, used up, too old or not of the newest mail; ask for a new one with CreateSender")]
     CodeWrong,
     /// A limit of mails was reached (rule S4).
     #[error("too many mails {}; try again later", .0.description)]

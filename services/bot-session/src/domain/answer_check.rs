@@ -95,7 +95,7 @@ impl AnswerCheck {
     /// Returns what the bot says after an answer that does not pass, when the step has no text of its own for it.
     pub(super) fn default_retry_text(self) -> &'static str {
         match self {
-            Self::Anything => "That does not fit. Please try again.",
+            Self::Anything => "Please type an answer of at most 2,000 characters.",
             Self::Email => "That does not look like an e-mail address. Please try again.",
             Self::Phone => "That does not look like a phone number. Please try again.",
             Self::Number => "Please answer with a whole number.",

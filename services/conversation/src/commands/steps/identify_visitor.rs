@@ -218,7 +218,22 @@ pub(super) async fn save_contact(
 
 /// A name on one line, normalised as a line of a request is.
 pub(crate) fn display_name(text: &str) -> String {
-    let line = normalized_line(text);
+    // Before normalisation, which takes a control character for one that is shown.
+    let text: String = text.chars().filter(|c| !c.is_control() || c.is_whitespace()).collect();
+    let line = normalized_line(&text);
     let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
-    words.chars().filter(|c| !c.is_control()).take(MAX_NAME_LENGTH).collect()
+    words.chars().take(MAX_NAME_LENGTH).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::display_name;
+
+    #[test]
+    fn s3_a_name_is_one_line_and_without_a_character_that_is_shown_it_is_none() {
+        assert_eq!(display_name(" Vic\n Tor\0\u{200B} "), "Vic Tor");
+        for blank in ["", " \t", "\u{2800}", "\u{301}", "\0\u{301}", "\u{1} \u{2800}"] {
+            assert_eq!(display_name(blank), "", "{blank:?}");
+        }
+    }
 }
