@@ -154,20 +154,33 @@ impl Identity {
     /// before its signature is verified.
     pub async fn authenticate(&self, token: &str) -> Result<Caller, TokenError> {
         let inner = &self.0;
-        let digest = digest::digest(&digest::SHA256, token.as_bytes());
-        let digest: [u8; 32] =
-            digest.as_ref().try_into().map_err(|_| TokenError::invalid("it is not a JSON Web Token"))?;
-        if let Some((caller, signed_by)) = inner.verified.get(&digest).await
-            && caller.ends.is_some_and(|ends| ends.plus(inner.leeway) > inner.clock.now())
-        {
-            inner.require_valid_key(&caller, &signed_by).await?;
+        if let Some(caller) = self.find_verified(token).await? {
             return Ok(caller);
         }
         let (caller, signed_by) = inner.verify(token).await?;
         inner.require_valid_key(&caller, &signed_by).await?;
-        inner.verified.insert(digest, (caller.clone(), signed_by)).await;
+        inner.verified.insert(sha256(token), (caller.clone(), signed_by)).await;
         Ok(caller)
     }
+
+    /// The caller that a token names, when the token was verified a short time ago. None: it must be verified.
+    pub async fn find_verified(&self, token: &str) -> Result<Option<Caller>, TokenError> {
+        let inner = &self.0;
+        if let Some((caller, signed_by)) = inner.verified.get(&sha256(token)).await
+            && caller.ends.is_some_and(|ends| ends.plus(inner.leeway) > inner.clock.now())
+        {
+            inner.require_valid_key(&caller, &signed_by).await?;
+            return Ok(Some(caller));
+        }
+        Ok(None)
+    }
+}
+
+/// The SHA-256 digest of a token.
+fn sha256(token: &str) -> [u8; 32] {
+    let mut digest = [0; 32];
+    digest.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+    digest
 }
 
 impl Inner {
@@ -200,7 +213,7 @@ impl Inner {
 
     /// Checks at each call that the key that signed the token was neither withdrawn nor replaced.
     async fn require_valid_key(&self, caller: &Caller, signed_by: &SignedBy) -> Result<(), TokenError> {
-        match (signed_by, self.visitor_keys.get()) {
+        let valid = match (signed_by, self.visitor_keys.get()) {
             (SignedBy::DevelopmentKey, _) => Ok(()),
             (SignedBy::Issuer(number, key_id, key), _) => {
                 self.issuers[*number].require_key(key_id.as_deref(), key).await
@@ -211,6 +224,7 @@ impl Inner {
             (SignedBy::VisitorKey(_), None) => {
                 Err(TokenError::invalid("visitors' tokens are not accepted by this service"))
             }
-        }
+        };
+        valid.map_err(TokenError::of_verified)
     }
 }

@@ -50,6 +50,9 @@ pub enum TokenError {
     /// The issuer, audience or a time is wrong, or a claim is missing.
     #[error("the token is not valid: {0}")]
     Invalid(String),
+    /// Its signature is right, but it is not in force at this time: it has expired, or its key was replaced or withdrawn.
+    #[error("the token is not valid: {0}")]
+    NotInForce(String),
     /// The signature does not match the key: another key may be tried.
     #[error("the token is not valid: it was signed with another key")]
     UnknownKey,
@@ -61,6 +64,14 @@ pub enum TokenError {
 impl TokenError {
     pub(crate) fn invalid(why: impl Into<String>) -> Self {
         Self::Invalid(why.into())
+    }
+
+    /// The same error of a token whose signature was verified before.
+    pub(crate) fn of_verified(self) -> Self {
+        match self {
+            Self::Invalid(why) => Self::NotInForce(why),
+            other => other,
+        }
     }
 }
 
@@ -149,10 +160,10 @@ fn check_times(claims: &Map<String, Value>, expected: &Expected<'_>, clock: &Clo
     let expires = seconds("exp")?;
     let leeway = i64::try_from(expected.leeway.as_secs()).unwrap_or(i64::MAX);
     if expires.saturating_add(leeway) <= now {
-        return Err(TokenError::invalid("it has expired"));
+        return Err(TokenError::NotInForce("it has expired".into()));
     }
     if not_before.saturating_sub(leeway) > now {
-        return Err(TokenError::invalid("it is not valid yet"));
+        return Err(TokenError::NotInForce("it is not valid yet".into()));
     }
     if let Some(max_lifetime) = expected.max_lifetime
         && expires.saturating_sub(not_before) > i64::try_from(max_lifetime.as_secs()).unwrap_or(i64::MAX)

@@ -127,7 +127,7 @@ pub(super) fn deadline_exceeded() -> ApiError {
 mod tests {
     use frontdesk_api::has_reason;
     use frontdesk_audit::AuditLog;
-    use frontdesk_auth::{ACCOUNT_HEADER, AccessMap, CallerKind, DevelopmentKey, Identity};
+    use frontdesk_auth::{ACCOUNT_HEADER, AccessMap, CallerKind, Claims, DevelopmentKey, Identity};
     use frontdesk_clock::Clock;
     use frontdesk_db::AccountId;
     use futures::{StreamExt, stream};
@@ -144,6 +144,8 @@ mod tests {
         key: DevelopmentKey,
         /// A method that agents may call, and that is neither audited nor a stream.
         method: String,
+        /// The connection of its calls.
+        peer: PeerInfo,
     }
 
     impl Server {
@@ -156,7 +158,8 @@ mod tests {
             let method = access.iter().find(|(_, access)| is_plain(access)).unwrap().0.to_owned();
             let audit = AuditLayer::try_new(AuditLog::default(), frontdesk_proto::DESCRIPTORS).unwrap();
             let identity = Identity::from_development_key(&key);
-            Self { admission: Arc::new(Admission::new(identity, access, audit, limits, &clock)), key, method }
+            let peer = PeerInfo { address: Some([192, 0, 2, 1].into()), ..PeerInfo::default() };
+            Self { admission: Arc::new(Admission::new(identity, access, audit, limits, &clock)), key, method, peer }
         }
 
         fn agent(&self) -> String {
@@ -166,6 +169,7 @@ mod tests {
         /// The status of a call with these headers; a call that is admitted is answered UNIMPLEMENTED.
         async fn call(&self, headers: &[(&str, &str)], body: Body) -> Status {
             let mut request = Request::post(self.method.as_str()).header("content-type", "application/grpc");
+            request = request.extension(self.peer.clone());
             for (name, value) in headers {
                 request = request.header(*name, *value);
             }
@@ -201,6 +205,41 @@ mod tests {
         }
         let status = server.call(&[("authorization", &server.agent())], empty_message()).await;
         assert_eq!(status.message(), "admitted");
+    }
+
+    #[tokio::test]
+    async fn s1_two_tokens_in_one_call_are_refused() {
+        let server = Server::new(&LimitSettings::default());
+        let agent = server.agent();
+        let status = server.call(&[("authorization", &agent), ("authorization", "Bearer abc")], empty_message()).await;
+        assert!(status.code() == Code::Unauthenticated && status.message().contains("more than once"), "{status:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s4_callers_go_on_while_their_connection_carries_tokens_that_are_not_valid() {
+        let server = Server::new(&LimitSettings { invalid_token_rate: 10, ..LimitSettings::default() });
+        let call = async |token: &str| {
+            let authorization = format!("Bearer {token}");
+            server.call(&[("authorization", &authorization)], empty_message()).await
+        };
+        let (known, new) = (token(&server.key, CallerKind::Agent), token(&server.key, CallerKind::Admin));
+        let expired = server.key.claims(AccountId(Uuid::nil()), CallerKind::Agent, "1", Duration::from_secs(60));
+        let expired = server.key.mint(&Claims { nbf: 0, exp: 1, ..expired }).unwrap();
+        assert_eq!(call(&known).await.message(), "admitted");
+        for _ in 0..100 {
+            assert!(call(&expired).await.message().contains("expired"), "those that have expired are not counted");
+        }
+        let refused = async |token: &str| has_reason(&call(token).await, "RATE_LIMITED");
+        let mut verified = 0;
+        while !refused("invalid").await {
+            verified += 1;
+        }
+        assert!((31..100).contains(&verified), "{verified}: a burst of three seconds, and the one that exceeds it");
+        assert!(refused(&new).await, "a new token is not verified now");
+        assert_eq!(call(&known).await.message(), "admitted");
+        assert!(!server.peer.close.is_cancelled());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!refused(&new).await, "it is verified now");
     }
 
     #[tokio::test]

@@ -23,7 +23,7 @@ use super::{
     concurrency::{CallPermit, ConcurrencyLimits, StreamLimit, StreamPermit},
     memory::{MemoryLimits, MessageMemory},
     open_methods::OpenMethod,
-    rates::{RateExceeded, RateLimits, RateScope},
+    rates::{MIN_RETRY_DELAY, RateExceeded, RateLimits, RateScope},
 };
 use crate::PeerInfo;
 
@@ -112,7 +112,7 @@ impl Limiter {
                 self.rate_limited_count.fetch_add(1, Ordering::Relaxed);
                 let max = self.visitor_streams;
                 let message = format!("you have {max} streams open, the maximum of this installation; end one first");
-                rate_limited(RateScope::Caller, message, Duration::from_secs(1))
+                rate_limited("caller", message, Duration::from_secs(1))
             }
         })
     }
@@ -154,15 +154,15 @@ impl Limiter {
     pub(super) fn check_rate(&self, caller: &Caller) -> Result<(), ApiError> {
         self.rates.check(caller, || self.key(caller)).map_err(|RateExceeded { scope, retry_after }| {
             self.rate_limited_count.fetch_add(1, Ordering::Relaxed);
-            let subject = match scope {
-                RateScope::Caller => "you call",
-                RateScope::Account => "your account calls",
-                RateScope::AccountVisitors => "the visitors of your account call",
+            let (whose, subject) = match scope {
+                RateScope::Caller => ("caller", "you call"),
+                RateScope::Account => ("account", "your account calls"),
+                RateScope::AccountVisitors => ("account", "the visitors of your account call"),
             };
             let wait = retry_after.as_millis();
             let message =
                 format!("{subject} more often than this installation allows; nothing was done, try again in {wait} ms");
-            rate_limited(scope, message, retry_after)
+            rate_limited(whose, message, retry_after)
         })
     }
 
@@ -173,16 +173,34 @@ impl Limiter {
         })
     }
 
-    /// Counts a token that is not valid by its address, and closes the connection when there are too many: verifying one is the most
-    /// that a caller without a token can make this process do.
+    /// Counts a token that is not valid by its address: verifying one is the most that a caller without a token can make this process
+    /// do. When there are too many, a connection that has carried no valid token is closed.
     pub(super) fn count_invalid_token(&self, peer: &PeerInfo) {
         if let Some(address) = &peer.address
             && self.rates.check_invalid_token(address).is_err()
+            && !peer.is_authenticated.load(Ordering::Relaxed)
             && !peer.close.is_cancelled()
         {
             tracing::warn!(%address, "closed a connection: its address sends too many tokens that are not valid");
             peer.close.cancel();
         }
+    }
+
+    /// Whether a token that was not verified a short time ago is verified now. Fails on a connection that has carried a valid token
+    /// while its address sends too many that are not valid.
+    pub(super) fn check_new_token(&self, peer: &PeerInfo) -> Result<(), ApiError> {
+        let Some(address) = peer.address.filter(|_| peer.is_authenticated.load(Ordering::Relaxed)) else {
+            return Ok(());
+        };
+        self.rates.check_new_token(&address).map_err(|wait| {
+            self.rate_limited_count.fetch_add(1, Ordering::Relaxed);
+            let wait = wait.max(MIN_RETRY_DELAY);
+            let message = format!(
+                "your address sends too many tokens that are not valid; yours was not verified, try again in {} ms",
+                wait.as_millis()
+            );
+            rate_limited("address", message, wait)
+        })
     }
 
     /// A 64-bit hash of the caller's account and actor. Callers with the same hash, which are improbable, share their limits.
@@ -222,13 +240,9 @@ fn overloaded_with(message: &str) -> ApiError {
     ApiError::shared(Code::ResourceExhausted, Reason::Overloaded, message).retry_after(retry_after)
 }
 
-fn rate_limited(scope: RateScope, message: String, retry_after: Duration) -> ApiError {
-    let scope = match scope {
-        RateScope::Caller => "caller",
-        RateScope::Account | RateScope::AccountVisitors => "account",
-    };
+fn rate_limited(whose: &'static str, message: String, retry_after: Duration) -> ApiError {
     ApiError::shared(Code::ResourceExhausted, Reason::RateLimited, message)
-        .with("whose", scope)
+        .with("whose", whose)
         .retry_after(retry_after)
 }
 
@@ -262,16 +276,25 @@ mod tests {
         assert_eq!(limiter.overloaded_count.load(Ordering::Relaxed), 2, "both are counted for the report");
     }
 
-    #[test]
-    fn s4_the_connection_of_an_address_that_tries_tokens_is_closed() {
+    #[tokio::test(start_paused = true)]
+    async fn s4_only_a_connection_without_a_valid_token_is_closed_for_tokens_that_are_not_valid() {
         let limiter = Limiter::new(&LimitSettings { invalid_token_rate: 2, ..LimitSettings::default() });
         let peer = |address: [u8; 4]| PeerInfo { address: Some(address.into()), ..PeerInfo::default() };
-        let (attacker, other) = (peer([192, 0, 2, 1]), peer([192, 0, 2, 2]));
+        let (attacker, shared, other) = (peer([192, 0, 2, 1]), peer([192, 0, 2, 1]), peer([192, 0, 2, 2]));
+        shared.is_authenticated.store(true, Ordering::Relaxed);
         (0..6).for_each(|_| limiter.count_invalid_token(&attacker));
-        assert!(!attacker.close.is_cancelled(), "a burst of three seconds");
-        limiter.count_invalid_token(&attacker);
-        limiter.count_invalid_token(&other);
-        assert!(attacker.close.is_cancelled() && !other.close.is_cancelled());
+        assert!(!attacker.close.is_cancelled() && limiter.check_new_token(&shared).is_ok(), "a burst of three seconds");
+        for peer in [&attacker, &shared, &other] {
+            limiter.count_invalid_token(peer);
+        }
+        assert!(attacker.close.is_cancelled() && !shared.close.is_cancelled() && !other.close.is_cancelled());
+        let refused = Status::from(limiter.check_new_token(&shared).unwrap_err());
+        assert!(has_reason(&refused, "RATE_LIMITED"), "{refused:?}");
+        assert_eq!(refused.get_details_error_info().unwrap().metadata["whose"], "address");
+        let wait = refused.get_details_retry_info().unwrap().retry_delay.unwrap();
+        assert!(wait <= Duration::from_millis(500), "{wait:?}");
+        tokio::time::sleep(wait).await;
+        assert!(limiter.check_new_token(&shared).is_ok(), "after the retry delay its tokens are verified again");
     }
 
     #[tokio::test(start_paused = true)]

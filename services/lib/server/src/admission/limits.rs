@@ -41,7 +41,7 @@ pub struct LimitSettings {
     pub account_visitor_rate: u32,
     /// CORS preflights per second from one address (of IPv6: from one /64), which carry no token; 0: no limit.
     pub preflight_rate: u32,
-    /// Tokens per second from one address (of IPv6: from one /64) that are not valid; 0: no limit.
+    /// Tokens per second from one address (of IPv6: from one /64) that are not valid, without those that have expired; 0: no limit.
     pub invalid_token_rate: u32,
 }
 
@@ -65,7 +65,7 @@ impl Default for LimitSettings {
             account_rate: 2_000,
             account_visitor_rate: 2_000,
             preflight_rate: 100,
-            invalid_token_rate: 100,
+            invalid_token_rate: 1_000,
         }
     }
 }

@@ -1,7 +1,14 @@
 //! Rate limits: how often each caller and each account may call this process, and each address send preflights and
 //! tokens that are not valid.
 
-use std::{hash::Hash, net::IpAddr, num::NonZeroU32, time::Duration};
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    net::IpAddr,
+    num::NonZeroU32,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use frontdesk_auth::{Caller, CallerKind};
 use governor::{
@@ -9,6 +16,7 @@ use governor::{
     clock::{Clock, DefaultClock},
     state::keyed::DashMapStateStore,
 };
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::LimitSettings;
@@ -16,7 +24,7 @@ use super::LimitSettings;
 /// Length of the burst that a rate allows, in seconds of that rate.
 const BURST_SECONDS: u32 = 3;
 /// Minimum delay that a refused caller is asked to wait.
-const MIN_RETRY_DELAY: Duration = Duration::from_millis(10);
+pub(super) const MIN_RETRY_DELAY: Duration = Duration::from_millis(10);
 
 type Rate<K> = RateLimiter<K, DashMapStateStore<K>, DefaultClock>;
 
@@ -28,6 +36,8 @@ pub(super) struct RateLimits {
     account_visitors: Option<Rate<Uuid>>,
     preflights: Option<Rate<IpAddr>>,
     invalid_tokens: Option<Rate<IpAddr>>,
+    /// Until when no new tokens of an address are verified, of the addresses above the rate of invalid ones.
+    paused: Mutex<HashMap<IpAddr, Instant>>,
     clock: DefaultClock,
 }
 
@@ -64,6 +74,7 @@ impl RateLimits {
             account_visitors: rate(settings.account_visitor_rate),
             preflights: rate(settings.preflight_rate),
             invalid_tokens: rate(settings.invalid_token_rate),
+            paused: Mutex::default(),
             clock: DefaultClock::default(),
         }
     }
@@ -89,9 +100,24 @@ impl RateLimits {
         self.check_address(self.preflights.as_ref(), address)
     }
 
-    /// Counts a token from this address that is not valid; fails when there are too many.
+    /// Counts a token from this address that is not valid; fails when there are too many, and pauses the verification of new ones.
     pub(super) fn check_invalid_token(&self, address: &IpAddr) -> Result<(), Duration> {
-        self.check_address(self.invalid_tokens.as_ref(), address)
+        self.check_address(self.invalid_tokens.as_ref(), address).inspect_err(|wait| {
+            let until = Instant::now() + (*wait).max(MIN_RETRY_DELAY);
+            self.paused.lock().unwrap_or_else(PoisonError::into_inner).insert(*address, until);
+        })
+    }
+
+    /// Fails while no new tokens of this address are verified, with how long that lasts.
+    pub(super) fn check_new_token(&self, address: &IpAddr) -> Result<(), Duration> {
+        let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(until) = paused.get(address) else { return Ok(()) };
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            paused.remove(address);
+            return Ok(());
+        }
+        Err(left)
     }
 
     fn check_address(&self, rate: Option<&Rate<IpAddr>>, address: &IpAddr) -> Result<(), Duration> {
@@ -110,6 +136,8 @@ impl RateLimits {
         self.callers.iter().filter_map(|(_, rate)| rate.as_ref()).for_each(RateLimiter::retain_recent);
         self.accounts.iter().chain(&self.account_visitors).for_each(RateLimiter::retain_recent);
         self.preflights.iter().chain(&self.invalid_tokens).for_each(RateLimiter::retain_recent);
+        let now = Instant::now();
+        self.paused.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, until| *until > now);
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     io::{self, IoSlice},
     net::IpAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -38,6 +38,8 @@ pub struct PeerInfo {
     pub address: Option<IpAddr>,
     /// Cancel it to close the connection.
     pub close: CancellationToken,
+    /// Whether one of its calls had a valid token. Clones share it.
+    pub(crate) is_authenticated: Arc<AtomicBool>,
     /// What its messages use.
     pub(crate) memory: ConnectionMemory,
 }
