@@ -2,7 +2,7 @@
 
 use frontdesk_clock::Time;
 use jiff::tz::TimeZone;
-use url::Url;
+use url::{Host, Url};
 
 /// Author of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +112,13 @@ pub(crate) fn link(address: &str) -> Option<String> {
     // Maximum length of a linked URL (bytes).
     const MAX_LENGTH: usize = 2_000;
     let url = Url::parse(address).ok()?;
-    let web = matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|host| !host.is_empty());
+    // A host with quotation marks or other punctuation is none of the DNS, and its end cannot be seen in a text.
+    let is_of_dns = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let has_host = match url.host() {
+        Some(Host::Domain(name)) => !name.is_empty() && name.bytes().all(is_of_dns),
+        host => host.is_some(),
+    };
+    let web = matches!(url.scheme(), "http" | "https") && has_host;
     // User information before an @ looks like a host.
     let plain = url.username().is_empty() && url.password().is_none();
     let link = String::from(url);
@@ -162,6 +168,8 @@ mod tests {
             "ftp://example.com/",
             "https://a\" onclick=x",
             "https://a b",
+            "https://a\"b/",
+            "https://shop.example,evil.example/",
             "https://",
             "//example.com",
             "http",
@@ -170,5 +178,47 @@ mod tests {
             assert_eq!(link(bad), None, "{bad}");
         }
         assert_eq!(link(&format!("https://example.com/{}", "ä".repeat(400))), None, "too long once it is encoded");
+    }
+
+    #[test]
+    fn s8_an_address_is_linked_as_what_it_opens_or_not_at_all() {
+        const PIECES: &[&str] = &[
+            "https://",
+            "http:",
+            "javascript:",
+            "data:",
+            "//",
+            "\\",
+            "/",
+            "?",
+            "#",
+            "@",
+            ":",
+            ":443",
+            "%2F",
+            "%00",
+            "shop.example",
+            "[::1]",
+            "xn--",
+            "\u{202E}",
+            "\u{200B}",
+            "\u{FF0E}",
+            "\t",
+            "\n",
+            " ",
+            "\"",
+            "<",
+            "'",
+        ];
+        frontdesk_fuzz::check!().with_generator(frontdesk_fuzz::text(PIECES, 24)).for_each(|address| {
+            let Some(link) = link(address) else { return };
+            assert!(link.is_ascii() && link.len() <= 2_000, "{link:?}");
+            let markup = |char: char| char.is_control() || matches!(char, ' ' | '"' | '<' | '>');
+            assert!(!link.contains(markup), "{link:?}");
+            let rest = link.strip_prefix("https://").or_else(|| link.strip_prefix("http://")).unwrap();
+            let host = rest.split(['/', '?', '#']).next().unwrap();
+            assert!(!host.is_empty() && !host.contains(['@', '\\', '%']), "{link:?}");
+            assert_eq!(super::link(&link), Some(link.clone()), "what is shown is what is opened");
+        });
     }
 }

@@ -387,3 +387,49 @@ fn s4_no_mail_is_composed_to_an_odd_address() {
         assert!(compose(&transcript(Vec::new()), &envelope).is_err(), "{odd:?}");
     }
 }
+
+#[test]
+fn s8_a_text_fills_its_place_in_a_mail_and_no_other() {
+    const PIECES: &[&str] = &[
+        "<",
+        ">",
+        "&",
+        "&lt;",
+        "\"",
+        "'",
+        "</title>",
+        "<!--",
+        "-->",
+        "]]>",
+        "<script>",
+        "{{",
+        "}}",
+        "{%",
+        "%}",
+        "{#",
+        "\r\n",
+        "\r\n.\r\n",
+        "\0",
+        "\u{2028}",
+        "\u{202E}",
+        "https://",
+        "=?utf-8?B?",
+    ];
+    let tags = |html: &str| -> Vec<String> {
+        html.split('<').skip(1).map(|tag| tag.split('>').next().unwrap_or_default().to_owned()).collect()
+    };
+    let with = |written: &str| {
+        let line: String = written.chars().filter(|char| !char.is_whitespace() && !char.is_control()).collect();
+        Transcript {
+            channel: written.into(),
+            page_url: format!("no page {written}"),
+            page_title: format!("title {written}"),
+            ..transcript(vec![message(Author::Visitor, written, &format!("text {line}"))])
+        }
+    };
+    let expected = tags(&html(&with(""), "").unwrap());
+    frontdesk_fuzz::check!().with_generator(frontdesk_fuzz::text(PIECES, 16)).for_each(|written| {
+        let (html, _) = render(&with(written), written).unwrap();
+        assert_eq!(tags(&html), expected, "{written:?}");
+    });
+}

@@ -105,3 +105,48 @@ fn enhanced_code(word: &str) -> Option<(u16, u16)> {
     let (subject, detail) = word.strip_prefix("5.")?.split_once('.')?;
     Some((subject.parse().ok()?, detail.parse().ok()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use frontdesk_db::AccountId;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn s8_any_response_of_a_mail_server_is_read_and_an_address_in_it_changes_nothing() {
+        const PIECES: &[&str] = &[
+            "5.7.8",
+            "5.7.",
+            "5.1.1",
+            "5.",
+            ".",
+            "5.99999.1",
+            "relay",
+            "relaying",
+            "denied",
+            "<",
+            ">",
+            " ",
+            "vera@visitor.example",
+            "@",
+            "\r\n",
+        ];
+        let mail = Mail {
+            account: AccountId(Uuid::nil()),
+            delivery: Uuid::nil(),
+            from: "team@acme.example".into(),
+            to: "vera@visitor.example".into(),
+            bytes: Vec::new(),
+        };
+        let read = |code, text: &str| {
+            let refusal = Refusal::new(code, text, &mail);
+            let steps = [Step::Sender, Step::Recipient, Step::Content];
+            (refusal.is_too_large(), steps.map(|step| refusal.is_configuration(step)))
+        };
+        let responses = (500_u16..560, frontdesk_fuzz::text(PIECES, 12));
+        frontdesk_fuzz::check!().with_generator(responses).for_each(|(code, text)| {
+            assert_eq!(read(*code, text), read(*code, &format!("{text} <relay 5.7.8>")), "{text:?}");
+        });
+    }
+}

@@ -332,3 +332,15 @@ async fn t8_a_mail_larger_than_the_announced_size_is_not_sent() {
     let refused = outcome(Script { dot: Step::Say("552 5.3.4 too big"), ..ACCEPTS }).await;
     assert!(matches!(refused, AttemptOutcome::TooLarge { .. }), "{refused:?}");
 }
+
+#[test]
+fn s8_any_size_that_a_mail_server_announces_is_read() {
+    const PIECES: &[&str] = &["SIZE", "size", " ", "0", "1", "18446744073709551616", "-", "+", "\t"];
+    frontdesk_fuzz::check!().with_generator(frontdesk_fuzz::text(PIECES, 8)).for_each(|line| {
+        let size = announced_size(line);
+        assert!(
+            size.is_none_or(|size| size > 0 && line.trim().to_uppercase().starts_with("SIZE")),
+            "{line:?}: {size:?}"
+        );
+    });
+}
