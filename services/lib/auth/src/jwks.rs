@@ -68,6 +68,8 @@ enum Source {
 /// The keys of one issuer.
 pub(crate) struct Jwks {
     source: Source,
+    /// The source without a password, for errors.
+    source_name: String,
     accepted: Vec<Algorithm>,
     policy: RefreshPolicy,
     cached: RwLock<Arc<CachedKeys>>,
@@ -105,7 +107,8 @@ impl Jwks {
         accepted: Vec<Algorithm>,
         tasks: &TaskTracker,
     ) -> Result<Self, JwksError> {
-        let wrong = |why: String| JwksError { source_name: source.to_owned(), why };
+        let source_name = frontdesk_settings::without_credentials(source);
+        let wrong = |why: String| JwksError { source_name: source_name.clone(), why };
         let source = match source.split_once("://") {
             Some(("file", path)) => Source::File(path.into()),
             None => Source::File(source.into()),
@@ -122,6 +125,7 @@ impl Jwks {
         };
         Ok(Self {
             source,
+            source_name,
             accepted,
             policy: REFRESH_POLICY,
             cached: RwLock::default(),
@@ -204,13 +208,11 @@ impl Jwks {
     }
 
     async fn load(&self) -> Result<Vec<Key>, JwksError> {
-        let (name, bytes) = match &self.source {
-            Source::File(path) => {
-                (path.display().to_string(), tokio::fs::read(path).await.map_err(|error| error.to_string()))
-            }
-            Source::Url(url, client) => (url.clone(), fetch(client, url).await),
+        let bytes = match &self.source {
+            Source::File(path) => tokio::fs::read(path).await.map_err(|error| error.to_string()),
+            Source::Url(url, client) => fetch(client, url).await,
         };
-        let wrong = |why: String| JwksError { source_name: name.clone(), why };
+        let wrong = |why: String| JwksError { source_name: self.source_name.clone(), why };
         #[derive(serde::Deserialize)]
         struct Set {
             keys: Vec<serde_json::Value>,

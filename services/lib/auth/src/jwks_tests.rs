@@ -106,3 +106,18 @@ async fn s5_only_public_signature_keys_of_accepted_algorithms_are_used() {
     let known: Vec<_> = jwks.load().await.unwrap().into_iter().map(|key| (key.id, key.algorithm)).collect();
     assert_eq!(known, [(Some("good".into()), Algorithm::ES256)]);
 }
+
+#[tokio::test]
+async fn s1_no_error_of_an_issuers_keys_has_the_password_of_their_address() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let tasks = TaskTracker::new();
+    let jwks = |source: &str| Jwks::try_new(source, Path::new(""), vec![Algorithm::ES256], &tasks);
+    // Nothing listens at this port.
+    let unreachable = jwks("http://u:s3cret@127.0.0.1:1/keys").unwrap();
+    let not_read = unreachable.refresh().await.unwrap_err().to_string();
+    let refused = jwks("http://u:s3cret@keys.example/").err().unwrap().to_string();
+    let invalid = jwks("https://u:s3cret@keys example/").err().unwrap().to_string();
+    for error in [not_read, refused, invalid, unreachable.cached().last_error.clone()] {
+        assert!(!error.contains("s3cret") && error.contains("(hidden)@"), "{error}");
+    }
+}
