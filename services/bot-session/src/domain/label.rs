@@ -44,4 +44,15 @@ mod tests {
             assert_ne!(label_key(label), label_key(other), "{label} and {other}");
         }
     }
+
+    #[test]
+    fn s8_any_label_has_a_form_to_compare() {
+        const PIECES: &[&str] =
+            &["\u{130}", "ı", "\u{307}", "ß", "ﬁ", "Ⅷ", "\u{345}", "١", "1️⃣", "\u{FDFA}", " ", "\u{A0}", "\u{200D}"];
+        frontdesk_fuzz::check!().with_generator(frontdesk_fuzz::text(PIECES, 24)).for_each(|label| {
+            let key = label_key(label);
+            assert_eq!(key, label_key(&format!("  {label}\u{3000}")), "{label:?}");
+            assert_eq!(key.split_whitespace().collect::<Vec<_>>().join(" "), key, "{label:?}");
+        });
+    }
 }

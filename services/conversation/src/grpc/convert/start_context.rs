@@ -143,4 +143,24 @@ mod tests {
             assert!(!is_language_tag(text), "{text:?}");
         }
     }
+
+    #[test]
+    fn s8_any_address_and_title_of_a_page_are_shortened() {
+        const PIECES: &[&str] =
+            &["https://h/", "?", "#", "%", "%C3", "%A9", "%F0%9F", "%zz", "é", "\u{1F4BB}", "\0", "\n"];
+        // Lengths around the maximum are those that are cut.
+        let texts = (frontdesk_fuzz::text(PIECES, 12), 0..12_usize, frontdesk_fuzz::text(PIECES, 12));
+        frontdesk_fuzz::check!().with_generator(texts).for_each(|(begin, missing, end)| {
+            let fill = MAX_PAGE_URL_LENGTH.saturating_sub(begin.chars().count() + missing);
+            let url = format!("{begin}{}{end}", "a".repeat(fill));
+            let kept = shortened_url(&url);
+            assert!(url.starts_with(kept) && kept.chars().count() <= MAX_PAGE_URL_LENGTH, "{url:?}");
+            assert!(kept == url || url.chars().count() > MAX_PAGE_URL_LENGTH, "{url:?}");
+            let title = cleaned_title(&url);
+            assert!(
+                title.chars().count() <= MAX_PAGE_TITLE_LENGTH && !title.chars().any(char::is_control),
+                "{title:?}"
+            );
+        });
+    }
 }
