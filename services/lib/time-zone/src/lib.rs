@@ -33,6 +33,9 @@ mod tests {
             ("Africa/Casablanca", "2026-12-15T12:00:00Z", 0),
             ("Africa/El_Aaiun", "2026-12-15T12:00:00Z", 0),
             ("Asia/Manila", "2026-12-15T12:00:00Z", 8),
+            // All year since 2025; the second zone is new.
+            ("America/Asuncion", "2026-06-15T12:00:00Z", -3),
+            ("America/Coyhaique", "2026-06-15T12:00:00Z", -3),
             ("Europe/Rome", "2026-12-15T12:00:00Z", 1),
             ("Europe/Rome", "2026-07-15T12:00:00Z", 2),
         ] {
