@@ -9,6 +9,7 @@ mod room;
 mod streams;
 
 use std::{
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -206,6 +207,17 @@ impl JetStream {
     }
 }
 
+/// Returns whether a server that is reached over a network may get the password without TLS. A credentials file only signs.
+fn sends_password_unencrypted(settings: &BusSettings) -> bool {
+    let is_open = |address: &str| {
+        let (scheme, rest) = address.trim().split_once("://").unwrap_or(("nats", address.trim()));
+        let host = rest.rsplit_once(':').map_or(rest, |(host, _)| host).trim_matches(['[', ']']);
+        let is_local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        !matches!(scheme, "tls" | "wss") && !is_local
+    };
+    !settings.username.is_empty() && settings.ca_path.is_empty() && settings.url.split(',').any(is_open)
+}
+
 async fn options(settings: &BusSettings, reconnected: watch::Sender<u64>) -> Result<ConnectOptions, BusError> {
     if settings.url.contains('@') {
         return Err(BusError::Settings("url must not contain a password: set username and password".into()));
@@ -213,6 +225,11 @@ async fn options(settings: &BusSettings, reconnected: watch::Sender<u64>) -> Res
     let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
     if settings.prefix.is_empty() || !settings.prefix.bytes().all(is_allowed) {
         return Err(BusError::Settings("prefix must consist of a-z 0-9 _ -, such as frontdesk".into()));
+    }
+    if sends_password_unencrypted(settings) {
+        tracing::warn!(
+            "the password for the broker is sent without TLS: set bus.ca_path, or begin the addresses of bus.url with tls://"
+        );
     }
     let mut options = ConnectOptions::new();
     if !settings.credentials_path.is_empty() {
@@ -257,4 +274,23 @@ async fn options(settings: &BusSettings, reconnected: watch::Sender<u64>) -> Res
                 }
             }
         }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s4_a_password_that_is_sent_without_tls_is_noticed() {
+        let settings = |url: &str| BusSettings { url: url.into(), username: "u".into(), ..BusSettings::default() };
+        for url in ["nats://nats:4222", "nats.example:4222", "10.0.0.1", "tls://a:4222, nats://b:4222"] {
+            assert!(sends_password_unencrypted(&settings(url)), "{url}");
+        }
+        for url in ["tls://nats:4222", "wss://nats", "nats://localhost:4222", "127.0.0.1:4222", "nats://[::1]:4222"] {
+            assert!(!sends_password_unencrypted(&settings(url)), "{url}");
+        }
+        let trusted = BusSettings { ca_path: "ca.pem".into(), ..settings("nats://nats:4222") };
+        let without = BusSettings { username: String::new(), ..settings("nats://nats:4222") };
+        assert!(!sends_password_unencrypted(&trusted) && !sends_password_unencrypted(&without));
+    }
 }
