@@ -40,6 +40,7 @@ async fn s4_a_rate_limited_caller_gets_a_retry_delay_and_others_are_served() {
 async fn s4_open_streams_are_limited_and_an_ended_one_frees_a_permit() {
     let suite = TestSuite::start_on(Mode::Embedded, |settings| {
         settings.limits.streams = 3;
+        settings.limits.account_share = 100;
         settings.limits.visitor_streams = 2;
     })
     .await;

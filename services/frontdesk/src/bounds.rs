@@ -81,8 +81,11 @@ fn of_limits(settings: &Settings) -> Vec<OutOfBounds> {
         count("limits.in_flight", limits.in_flight, 1),
         count("limits.streams", limits.streams, 1),
         count("limits.health_watches", limits.health_watches, 1),
+        count("limits.health_watches_per_address", limits.health_watches_per_address, 1),
         count("limits.reflection_streams", limits.reflection_streams, 1),
+        count("limits.reflection_streams_per_address", limits.reflection_streams_per_address, 1),
         number("limits.unread_bytes", limits.unread_bytes, 1, 1 << 40),
+        number("limits.account_share", limits.account_share, 1, 100),
         count("limits.visitor_streams", limits.visitor_streams, 0),
         count("limits.visitor_rate", limits.visitor_rate, 0),
         count("limits.agent_rate", limits.agent_rate, 0),
@@ -99,7 +102,8 @@ fn of_bus(settings: &Settings) -> Vec<OutOfBounds> {
     let bus = &settings.bus;
     vec![
         number("bus.stream_replicas", bus.stream_replicas, 1, 5),
-        time("bus.stream_max_age", bus.stream_max_age, HOUR, 366 * DAY),
+        // No shorter than the outboxes keep events: a consumer that is away for less than this misses none.
+        time("bus.stream_max_age", bus.stream_max_age, 7 * DAY, 366 * DAY),
         number("bus.stream_max_bytes", bus.stream_max_bytes, 1 << 20, 1 << 50),
     ]
 }
@@ -192,7 +196,7 @@ mod tests {
     fn a_value_beyond_its_bounds_is_refused_with_the_name_of_its_setting() {
         let zero = Settings::default();
         type Set = fn(&mut Settings);
-        let cases: [(Set, &str); 7] = [
+        let cases: [(Set, &str); 8] = [
             (
                 |settings| settings.notification.transcript_max_bytes = 5,
                 "notification.transcript_max_bytes = 5: it must be from 262144 to 1073741824",
@@ -209,6 +213,10 @@ mod tests {
             (
                 |settings| settings.databases.assignment.max_connections = Some(0),
                 "databases.assignment.max_connections = 0",
+            ),
+            (
+                |settings| settings.bus.stream_max_age = HOUR,
+                "bus.stream_max_age = 1h: it must be from 7days to 1year",
             ),
             (|settings| settings.limits.connections = usize::MAX, "limits.connections = 18446744073709551615"),
             (|settings| settings.drain = Duration::MAX, "drain = 584"),

@@ -41,7 +41,8 @@ async fn listens(port: u16) -> bool {
 
 /// Environment of a process without limits per caller, for load tests: many callers share an account, a connection and
 /// its streams.
-pub const NO_LIMITS_OF_CALLERS: [(&str, &str); 7] = [
+pub const NO_LIMITS_OF_CALLERS: [(&str, &str); 8] = [
+    ("FRONTDESK__LIMITS__ACCOUNT_SHARE", "100"),
     ("FRONTDESK__LIMITS__VISITOR_RATE", "0"),
     ("FRONTDESK__LIMITS__AGENT_RATE", "0"),
     ("FRONTDESK__LIMITS__BOT_RATE", "0"),

@@ -14,8 +14,9 @@ use tracing::Instrument;
 use super::{
     Admission,
     authentication::{apply_on_behalf_of, authenticate},
-    concurrency::{CallPermit, StreamPermit},
+    concurrency::CallPermit,
     deadlines::deadlines,
+    pool::Permit,
     request_body::{RequestLimit, read_unary_body},
 };
 use crate::PeerInfo;
@@ -44,7 +45,9 @@ pub(super) struct AdmittedCall {
     pub(super) deadlines: CallDeadlines,
     pub(super) permit: CallPermit,
     /// For a method that streams.
-    pub(super) stream: Option<StreamPermit>,
+    pub(super) stream: Option<Permit>,
+    /// Counts what its client has not read of the answer. None: that is not bounded.
+    pub(super) unread: Option<Permit>,
     pub(super) peer: Option<PeerInfo>,
 }
 
@@ -58,8 +61,8 @@ impl Admission {
         let deadlines = self.deadlines(&head.headers, &caller);
         // The whole body is read before a permit is taken, so that slow senders hold none.
         let body_deadline = deadlines.answer.min(Instant::now() + REQUEST_TIMEOUT);
-        let limit = RequestLimit::Memory(&self.limiter, peer.as_ref());
-        let body = tokio::time::timeout_at(body_deadline, read_unary_body(body, &limit)).await;
+        let limit = RequestLimit::Memory(&self.limiter, self.limiter.request_permit(&caller, peer.as_ref()));
+        let body = tokio::time::timeout_at(body_deadline, read_unary_body(body, limit)).await;
         let body = match body.unwrap_or_else(|_| Err(deadline_exceeded())) {
             Ok(body) => body,
             Err(error) => return Err(Rejection { status: error.into(), audited }),
@@ -72,8 +75,10 @@ impl Admission {
                 (opening.map_err(|_| deadline_exceeded())??, Some(stream))
             }
         };
+        let unread = peer.as_ref().and_then(|peer| self.limiter.answer_permit(&caller, peer));
         head.extensions.insert(caller);
-        Ok(AdmittedCall { request: Request::from_parts(head, body.bytes), audited, deadlines, permit, stream, peer })
+        let request = Request::from_parts(head, body.bytes);
+        Ok(AdmittedCall { request, audited, deadlines, permit, stream, unread, peer })
     }
 
     /// The caller, once it is authenticated, within its rates, and has the method's permission.

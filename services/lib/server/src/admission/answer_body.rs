@@ -15,7 +15,7 @@ use tonic::{Status, body::Body};
 
 use super::{
     limiter::Limiter,
-    memory::MessageMemory,
+    pool::Permit,
     stream_permit::{READ_TIMEOUT, ReadDeadline},
 };
 use crate::PeerInfo;
@@ -28,11 +28,14 @@ const PIECE: usize = 16 * 1024;
 const MIN_BYTES_PER_SECOND: usize = 32 * 1024;
 
 /// Bounds an answer that waits for its client: RESOURCE_EXHAUSTED when too much is unread already, and a call that is reset when the
-/// client does not read it in time. Answers to our own services are not bounded.
-pub(super) fn bound_answer(response: Response<Body>, limiter: &Limiter, peer: Option<&PeerInfo>) -> Response<Body> {
-    let Some(peer) = peer.filter(|peer| peer.service.is_none() && !response.body().is_end_stream()) else {
-        return response;
-    };
+/// client does not read it in time. `unread`: counts what the client has not read. None: the answer is not bounded.
+pub(super) fn bound_answer(
+    response: Response<Body>,
+    limiter: &Limiter,
+    unread: Option<Permit>,
+    peer: Option<PeerInfo>,
+) -> Response<Body> {
+    let Some(permit) = unread.filter(|_| !response.body().is_end_stream()) else { return response };
     let (head, mut rest) = response.into_parts();
     // The message of a unary call is there: the first poll encodes it.
     let frame = match rest.frame().now_or_never() {
@@ -43,8 +46,10 @@ pub(super) fn bound_answer(response: Response<Body>, limiter: &Limiter, peer: Op
     };
     let answer = match frame.into_data() {
         Ok(message) if message.len() <= TINY_ANSWER => AnswerBody { message, trailers: None, rest, unread: None },
-        Ok(message) => match limiter.acquire_answer(peer, message.len()) {
-            Ok(memory) => AnswerBody { unread: Some(unread(&message, memory, peer)), message, trailers: None, rest },
+        Ok(message) => match limiter.hold_answer(permit, message.len()) {
+            Ok(permit) => {
+                AnswerBody { unread: Some(unread_answer(&message, permit, peer)), message, trailers: None, rest }
+            }
             Err(error) => return Status::from(error).into_http(),
         },
         Err(trailers) => AnswerBody { message: Bytes::new(), trailers: Some(trailers), rest, unread: None },
@@ -53,15 +58,15 @@ pub(super) fn bound_answer(response: Response<Body>, limiter: &Limiter, peer: Op
 }
 
 /// Resets the call unless its client reads this message in time.
-fn unread(message: &Bytes, memory: MessageMemory, peer: &PeerInfo) -> UnreadAnswer {
+fn unread_answer(message: &Bytes, permit: Permit, peer: Option<PeerInfo>) -> UnreadAnswer {
     let time_to_read = READ_TIMEOUT + Duration::from_secs((message.len() / MIN_BYTES_PER_SECOND) as u64);
     let deadline = tokio::time::Instant::now() + time_to_read;
-    UnreadAnswer { _memory: memory, _deadline: ReadDeadline::new(deadline, Some(peer.clone()), "an answer") }
+    UnreadAnswer { _permit: permit, _deadline: ReadDeadline::new(deadline, peer, "an answer") }
 }
 
 /// An answer that is not read yet; dropped with the body.
 struct UnreadAnswer {
-    _memory: MessageMemory,
+    _permit: Permit,
     _deadline: ReadDeadline,
 }
 
@@ -118,6 +123,8 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use frontdesk_auth::{Caller, CallerKind};
+
     use crate::LimitSettings;
 
     fn limiter(unread_bytes: usize) -> Limiter {
@@ -127,7 +134,8 @@ mod tests {
     fn answer(size: usize, limiter: &Limiter, peer: &PeerInfo) -> Response<Body> {
         let trailers = HeaderMap::from_iter([(http::HeaderName::from_static("grpc-status"), "0".parse().unwrap())]);
         let body = Full::new(Bytes::from(vec![7; size])).with_trailers(std::future::ready(Some(Ok(trailers))));
-        bound_answer(Response::new(Body::new(body)), limiter, Some(peer))
+        let admin = Caller { kind: CallerKind::Admin, ..Caller::service("") };
+        bound_answer(Response::new(Body::new(body)), limiter, limiter.answer_permit(&admin, peer), Some(peer.clone()))
     }
 
     #[tokio::test(start_paused = true)]

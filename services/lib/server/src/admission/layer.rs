@@ -109,7 +109,7 @@ where
         Ok(call) => call,
         Err(rejection) => return Ok(admission.clone().reject(rejection, path, span).await),
     };
-    let AdmittedCall { request, audited, deadlines, permit, stream, peer } = call;
+    let AdmittedCall { request, audited, deadlines, permit, stream, unread, peer } = call;
     let audit = admission.clone();
     let handler = async move {
         let Ok(response) = match audited {
@@ -121,7 +121,7 @@ where
     };
     let response = answer(deadlines, handler, span).await;
     Ok(match stream {
-        None => bound_answer(response, &admission.limiter, peer.as_ref()),
+        None => bound_answer(response, &admission.limiter, unread, peer),
         stream => hold_stream_permit(response, stream, deadlines, peer),
     })
 }

@@ -3,10 +3,7 @@
 use std::{
     hash::{BuildHasher, RandomState},
     net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -15,14 +12,13 @@ use frontdesk_auth::{Caller, CallerKind};
 use frontdesk_proto::error::v1::Reason;
 use http::{HeaderMap, Response};
 use rand::Rng;
-use tokio::sync::Semaphore;
 use tonic::{Code, Status, body::Body};
 
 use super::{
     LimitSettings,
-    concurrency::{CallPermit, ConcurrencyLimits, StreamLimit, StreamPermit},
-    memory::{MemoryLimits, MessageMemory},
+    concurrency::{CallPermit, ConcurrencyLimits},
     open_methods::OpenMethod,
+    pool::{Holder, Permit, Pool, PoolExceeded, Resource},
     rates::{MIN_RETRY_DELAY, RateExceeded, RateLimits, RateScope},
 };
 use crate::PeerInfo;
@@ -37,15 +33,31 @@ const MAX_OPENING_WAIT: Duration = Duration::from_secs(5);
 /// Interval between reports of refused calls in the log, and between removals of inactive callers from memory.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 
+/// Size of a message in bytes that always has room: what the rates of callers bound is not refused here.
+pub(super) const SMALL_MESSAGE: usize = 64 * 1024;
+/// Maximum number of bytes of large requests that may be arriving, in all.
+const MAX_INCOMING: usize = 64 * 1024 * 1024;
+/// The same of one connection.
+const MAX_INCOMING_PER_CONNECTION: usize = 4 * 1024 * 1024;
+/// The same of one visitor: half of a connection, which a gateway shares among its clients.
+const MAX_INCOMING_PER_VISITOR: usize = MAX_INCOMING_PER_CONNECTION / 2;
+/// Maximum number of bytes of answers that one connection may leave unread.
+const MAX_UNREAD_PER_CONNECTION: usize = 16 * 1024 * 1024;
+/// The same of one visitor: a quarter of a connection.
+const MAX_UNREAD_PER_VISITOR: usize = MAX_UNREAD_PER_CONNECTION / 4;
+/// Delay after which a caller whose maximum is reached is asked to try again: others of its calls end at any time.
+const POOL_RETRY_DELAY: Duration = Duration::from_secs(1);
+
 /// The limits of this process.
 pub(super) struct Limiter {
     concurrency: ConcurrencyLimits,
     rates: RateLimits,
-    memory: MemoryLimits,
-    health_watches: Arc<Semaphore>,
-    reflection_streams: Arc<Semaphore>,
-    /// Maximum number of open streams of one visitor; 0: no limit.
-    visitor_streams: usize,
+    streams: Pool,
+    health_watches: Pool,
+    reflection_streams: Pool,
+    requests: Pool,
+    answers: Pool,
+    settings: LimitSettings,
     hasher: RandomState,
     overloaded: Vec<HeaderMap>,
     /// Calls refused since the last report because the process was overloaded.
@@ -58,12 +70,14 @@ impl Limiter {
     pub(super) fn new(settings: &LimitSettings) -> Self {
         let prebuilt = |_| Status::from(overloaded()).into_http::<Body>().headers().clone();
         Self {
-            concurrency: ConcurrencyLimits::new(settings.in_flight, settings.streams),
+            concurrency: ConcurrencyLimits::new(settings.in_flight),
             rates: RateLimits::new(settings),
-            memory: MemoryLimits::new(settings.unread_bytes),
-            health_watches: semaphore(settings.health_watches),
-            reflection_streams: semaphore(settings.reflection_streams),
-            visitor_streams: settings.visitor_streams,
+            streams: Pool::new(Resource::Streams, settings.streams),
+            health_watches: Pool::new(Resource::HealthWatches, settings.health_watches),
+            reflection_streams: Pool::new(Resource::ReflectionStreams, settings.reflection_streams),
+            requests: Pool::new(Resource::Requests, MAX_INCOMING),
+            answers: Pool::new(Resource::Answers, settings.unread_bytes),
+            settings: settings.clone(),
             hasher: RandomState::new(),
             overloaded: (0..PREBUILT_RESPONSES).map(prebuilt).collect(),
             overloaded_count: AtomicUsize::new(0),
@@ -103,51 +117,90 @@ impl Limiter {
     }
 
     /// A permit for an open stream of this caller.
-    pub(super) fn acquire_stream(&self, caller: &Caller) -> Result<StreamPermit, ApiError> {
-        let is_limited = caller.kind == CallerKind::Visitor && self.visitor_streams > 0;
-        let own = is_limited.then(|| (self.key(caller), self.visitor_streams));
-        self.concurrency.try_acquire_stream(own).map_err(|limit| match limit {
-            StreamLimit::Process => self.overloaded(),
-            StreamLimit::Caller => {
-                self.rate_limited_count.fetch_add(1, Ordering::Relaxed);
-                let max = self.visitor_streams;
-                let message = format!("you have {max} streams open, the maximum of this installation; end one first");
-                rate_limited("caller", message, Duration::from_secs(1))
-            }
-        })
+    pub(super) fn acquire_stream(&self, caller: &Caller) -> Result<Permit, ApiError> {
+        let visitor = match self.settings.visitor_streams {
+            0 => usize::MAX,
+            max => max,
+        };
+        let mut permit = self.streams.permit(self.holders(caller, visitor, self.settings.streams));
+        self.hold(&mut permit, 1)?;
+        Ok(permit)
     }
 
     /// Whether there is a permit for a call of this method.
     pub(super) fn has_permit(&self, method: OpenMethod) -> bool {
         match method {
             OpenMethod::CheckHealth => true,
-            OpenMethod::WatchHealth => self.health_watches.available_permits() > 0,
-            OpenMethod::Reflect => self.reflection_streams.available_permits() > 0,
+            OpenMethod::WatchHealth => !self.health_watches.is_full(),
+            OpenMethod::Reflect => !self.reflection_streams.is_full(),
         }
     }
 
     /// A permit for a `Watch` of the health service.
-    pub(super) fn acquire_health_watch(&self) -> Result<StreamPermit, ApiError> {
-        StreamPermit::try_of(&self.health_watches).ok_or_else(|| self.overloaded())
+    pub(super) fn acquire_health_watch(&self, peer: Option<&PeerInfo>) -> Result<Permit, ApiError> {
+        self.acquire_open(&self.health_watches, peer, self.settings.health_watches_per_address)
     }
 
     /// A permit for a reflection stream.
-    pub(super) fn acquire_reflection_stream(&self) -> Result<StreamPermit, ApiError> {
-        StreamPermit::try_of(&self.reflection_streams).ok_or_else(|| self.overloaded())
+    pub(super) fn acquire_reflection_stream(&self, peer: Option<&PeerInfo>) -> Result<Permit, ApiError> {
+        self.acquire_open(&self.reflection_streams, peer, self.settings.reflection_streams_per_address)
     }
 
-    /// Room for a large request of this size, which its client sends.
-    pub(super) fn acquire_request(&self, peer: &PeerInfo, bytes: usize) -> Result<MessageMemory, ApiError> {
-        self.memory.try_receive(&peer.memory, bytes).ok_or_else(|| self.overloaded())
+    /// A permit for a stream that needs no caller, of an address with this maximum. Our own services have no such maximum.
+    fn acquire_open(&self, pool: &Pool, peer: Option<&PeerInfo>, max: usize) -> Result<Permit, ApiError> {
+        let address = peer.filter(|peer| peer.service.is_none()).and_then(|peer| peer.address);
+        let mut permit = pool.permit(address.map(|address| (Holder::Address(address), max)).into_iter().collect());
+        self.hold(&mut permit, 1)?;
+        Ok(permit)
     }
 
-    /// Room for an answer of this size, which its client has still to read.
-    pub(super) fn acquire_answer(&self, peer: &PeerInfo, bytes: usize) -> Result<MessageMemory, ApiError> {
-        self.memory.try_answer(&peer.memory, bytes).ok_or_else(|| {
-            self.overloaded_count.fetch_add(1, Ordering::Relaxed);
-            let message = "too many large answers wait for their clients to read them; read yours, and call again";
-            overloaded_with(message)
+    /// A permit for the bytes of a large request, which are counted as they arrive. Those of our own services are not refused.
+    pub(super) fn request_permit(&self, caller: &Caller, peer: Option<&PeerInfo>) -> Permit {
+        if caller.kind == CallerKind::Service {
+            return self.requests.permit(Vec::new()).without_maximum();
+        }
+        let mut holders = self.holders(caller, MAX_INCOMING_PER_VISITOR, MAX_INCOMING);
+        holders.extend(peer.map(|peer| (Holder::Connection(peer.id), MAX_INCOMING_PER_CONNECTION)));
+        self.requests.permit(holders)
+    }
+
+    /// A permit for the bytes of an answer that its client has still to read. None: a service of ours reads it.
+    pub(super) fn answer_permit(&self, caller: &Caller, peer: &PeerInfo) -> Option<Permit> {
+        if peer.service.is_some() {
+            return None;
+        }
+        let mut holders = self.holders(caller, MAX_UNREAD_PER_VISITOR, self.settings.unread_bytes);
+        holders.push((Holder::Connection(peer.id), MAX_UNREAD_PER_CONNECTION));
+        Some(self.answers.permit(holders))
+    }
+
+    /// The permit with the bytes of an answer; a small one always has room.
+    pub(super) fn hold_answer(&self, permit: Permit, bytes: usize) -> Result<Permit, ApiError> {
+        let mut permit = if bytes <= SMALL_MESSAGE { permit.without_maximum() } else { permit };
+        self.hold(&mut permit, bytes)?;
+        Ok(permit)
+    }
+
+    /// Adds units to a permit.
+    pub(super) fn hold(&self, permit: &mut Permit, units: usize) -> Result<(), ApiError> {
+        permit.try_add(units).map_err(|exceeded| {
+            let count = match exceeded.holder {
+                Holder::All => &self.overloaded_count,
+                _ => &self.rate_limited_count,
+            };
+            count.fetch_add(1, Ordering::Relaxed);
+            pool_exceeded(&exceeded)
         })
+    }
+
+    /// Who holds what a call of this caller takes: a visitor with this maximum, and the account with its share of the pool's.
+    fn holders(&self, caller: &Caller, visitor_max: usize, pool_max: usize) -> Vec<(Holder, usize)> {
+        let account = (Holder::Account(caller.account.0), self.settings.account_part(pool_max));
+        match caller.kind {
+            CallerKind::Service => Vec::new(),
+            CallerKind::Visitor => vec![(Holder::Visitor(self.key(caller)), visitor_max), account],
+            _ => vec![account],
+        }
     }
 
     /// Counts a call of this caller; fails when the caller or the account calls too often.
@@ -227,10 +280,6 @@ impl Limiter {
     }
 }
 
-fn semaphore(permits: usize) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)))
-}
-
 fn overloaded() -> ApiError {
     overloaded_with("this replica is overloaded; nothing was done, try again")
 }
@@ -238,6 +287,30 @@ fn overloaded() -> ApiError {
 fn overloaded_with(message: &str) -> ApiError {
     let retry_after = Duration::from_millis(rand::rng().random_range(OVERLOAD_RETRY_MS));
     ApiError::shared(Code::ResourceExhausted, Reason::Overloaded, message).retry_after(retry_after)
+}
+
+/// Says whose maximum is reached, and what to do.
+fn pool_exceeded(exceeded: &PoolExceeded) -> ApiError {
+    let (what, remedy) = match exceeded.resource {
+        Resource::Streams => ("open streams", "end one first"),
+        Resource::HealthWatches => ("open watches of the health service", "end one first"),
+        Resource::ReflectionStreams => ("open reflection streams", "end one first"),
+        Resource::Requests => ("bytes of large requests that are arriving", "wait until some are answered"),
+        Resource::Answers => ("bytes of answers that are not read yet", "read some first"),
+    };
+    let (whose, possessive) = match exceeded.holder {
+        Holder::Visitor(_) => ("caller", "your"),
+        Holder::Connection(_) => ("connection", "your connection's"),
+        Holder::Address(_) => ("address", "your address's"),
+        Holder::Account(_) => ("account", "your account's"),
+        Holder::All => return overloaded_with(&format!("this replica has its maximum of {what}; try again")),
+    };
+    let max = exceeded.max;
+    rate_limited(
+        whose,
+        format!("{possessive} maximum of {max} {what} at this replica is reached; {remedy}"),
+        POOL_RETRY_DELAY,
+    )
 }
 
 fn rate_limited(whose: &'static str, message: String, retry_after: Duration) -> ApiError {
@@ -249,7 +322,10 @@ fn rate_limited(whose: &'static str, message: String, retry_after: Duration) -> 
 #[cfg(test)]
 mod tests {
     use frontdesk_api::has_reason;
+    use frontdesk_auth::Actor;
+    use frontdesk_db::AccountId;
     use tonic_types::StatusExt;
+    use uuid::Uuid;
 
     use super::*;
 
@@ -314,16 +390,111 @@ mod tests {
         assert!(has_reason(&refused, "OVERLOADED"), "{refused:?}");
     }
 
+    fn admin(account: u128) -> Caller {
+        Caller { kind: CallerKind::Admin, account: AccountId(Uuid::from_u128(account)), ..Caller::service("") }
+    }
+
+    fn visitor_of(account: u128, id: &str) -> Caller {
+        let actor = Actor { kind: CallerKind::Visitor, id: id.to_owned() };
+        Caller { kind: CallerKind::Visitor, actor, ..admin(account) }
+    }
+
+    /// Whose maximum is reached, as the refusal says; and its text.
+    fn whose<T>(refused: Result<T, ApiError>) -> (String, String) {
+        let status = Status::from(refused.err().unwrap());
+        let wait = status.get_details_retry_info().unwrap().retry_delay.unwrap();
+        assert!(status.code() == Code::ResourceExhausted && !wait.is_zero(), "{status:?}");
+        let whose = status.get_details_error_info().unwrap().metadata.get("whose").cloned();
+        (whose.unwrap_or_else(|| "replica".into()), status.message().to_owned())
+    }
+
     #[test]
-    fn s4_a_visitor_over_the_stream_limit_learns_whose_limit_it_is() {
-        let limiter = Limiter::new(&LimitSettings { visitor_streams: 1, ..LimitSettings::default() });
-        let _stream = limiter.acquire_stream(&visitor()).unwrap();
-        let status = Status::from(limiter.acquire_stream(&visitor()).unwrap_err());
-        assert!(has_reason(&status, "RATE_LIMITED"), "{status:?}");
-        assert_eq!(status.get_details_error_info().unwrap().metadata["whose"], "caller");
-        assert!(
-            limiter.acquire_stream(&Caller { kind: CallerKind::Agent, ..visitor() }).is_ok(),
-            "agents have no such limit"
+    fn s4_streams_are_limited_for_a_visitor_an_account_and_the_process() {
+        let limiter = Limiter::new(&LimitSettings { streams: 6, visitor_streams: 2, ..LimitSettings::default() });
+        let one = visitor_of(1, "one");
+        let mut open = vec![limiter.acquire_stream(&one).unwrap(), limiter.acquire_stream(&one).unwrap()];
+        let (holder, text) = whose(limiter.acquire_stream(&one));
+        assert_eq!(
+            (holder.as_str(), text.as_str()),
+            ("caller", "your maximum of 2 open streams at this replica is reached; end one first")
         );
+        open.push(limiter.acquire_stream(&visitor_of(1, "two")).unwrap());
+        for caller in [visitor_of(1, "three"), admin(1)] {
+            let (holder, text) = whose(limiter.acquire_stream(&caller));
+            assert!(holder == "account" && text.starts_with("your account's maximum of 3 open streams"), "{text}");
+        }
+        open.extend((0..3).map(|_| limiter.acquire_stream(&admin(2)).unwrap()));
+        assert_eq!(whose(limiter.acquire_stream(&admin(3))).0, "replica");
+        drop(open);
+        let services: Vec<_> = (0..6).map(|_| limiter.acquire_stream(&Caller::service("any"))).collect();
+        assert!(services.iter().all(Result::is_ok), "services have no share");
+    }
+
+    #[test]
+    fn s4_streams_without_a_caller_are_limited_for_an_address() {
+        let limiter = Limiter::new(&LimitSettings { reflection_streams_per_address: 1, ..LimitSettings::default() });
+        let peer = |address: [u8; 4]| PeerInfo { address: Some(address.into()), ..PeerInfo::default() };
+        let (attacker, other) = (peer([192, 0, 2, 1]), peer([192, 0, 2, 2]));
+        let service = PeerInfo { service: Some("assignment".into()), ..attacker.clone() };
+        let per_address = LimitSettings::default().health_watches_per_address;
+        let _watches: Vec<_> =
+            (0..per_address).map(|_| limiter.acquire_health_watch(Some(&attacker)).unwrap()).collect();
+        let _stream = limiter.acquire_reflection_stream(Some(&attacker)).unwrap();
+        for (refused, words) in [
+            (limiter.acquire_health_watch(Some(&attacker)), "your address's maximum of 50 open watches"),
+            (limiter.acquire_reflection_stream(Some(&attacker)), "your address's maximum of 1 open reflection streams"),
+        ] {
+            let (holder, text) = whose(refused);
+            assert!(holder == "address" && text.starts_with(words), "{text}");
+        }
+        for peer in [Some(&other), Some(&service), None] {
+            assert!(limiter.acquire_health_watch(peer).is_ok() && limiter.acquire_reflection_stream(peer).is_ok());
+        }
+    }
+
+    #[test]
+    fn s4_messages_are_bounded_for_a_visitor_a_connection_an_account_and_the_process() {
+        const MIB: usize = 1024 * 1024;
+        let limiter = Limiter::new(&LimitSettings { unread_bytes: 64 * MIB, ..LimitSettings::default() });
+        let mut held = Vec::new();
+        // As many of a MiB as there is room for, and whose maximum is reached then.
+        let mut fill = |is_request: bool, caller: &Caller, peer: &PeerInfo| {
+            for number in 0.. {
+                let permit = match is_request {
+                    true => Some(limiter.request_permit(caller, Some(peer))),
+                    false => limiter.answer_permit(caller, peer),
+                };
+                let mut permit = permit.unwrap();
+                if let Err(refused) = limiter.hold(&mut permit, MIB) {
+                    return (number, whose::<()>(Err(refused)).0);
+                }
+                held.push(permit);
+            }
+            unreachable!()
+        };
+        let connection = PeerInfo::default;
+        let result = |number, whose: &str| (number, whose.to_owned());
+        for (is_request, of_visitor, of_connection, of_account) in [(true, 2, 4, 32), (false, 4, 16, 32)] {
+            let shared = connection();
+            assert_eq!(fill(is_request, &visitor_of(1, "one"), &shared), result(of_visitor, "caller"));
+            assert_eq!(fill(is_request, &admin(2), &shared), result(of_connection - of_visitor, "connection"));
+            assert_eq!(fill(is_request, &visitor_of(1, "one"), &connection()), result(0, "caller"));
+            let mut others = 0;
+            while others < of_account - of_visitor {
+                others += fill(is_request, &admin(1), &connection()).0;
+            }
+            assert_eq!(fill(is_request, &admin(1), &connection()), result(0, "account"));
+            for _ in 0..10 {
+                fill(is_request, &admin(3), &connection());
+            }
+            assert_eq!(fill(is_request, &admin(4), &connection()).1, "replica");
+        }
+        let small = limiter.answer_permit(&visitor_of(1, "one"), &connection()).unwrap();
+        assert!(limiter.hold_answer(small, SMALL_MESSAGE).is_ok(), "a small answer has room");
+        let mut nested = limiter.request_permit(&Caller::service("any"), Some(&connection()));
+        assert!(limiter.hold(&mut nested, MIB).is_ok(), "a request of a service has room");
+        drop(held);
+        let large = limiter.answer_permit(&visitor_of(1, "one"), &connection()).unwrap();
+        assert!(limiter.hold_answer(large, 5 * MIB).is_ok(), "one answer alone has room");
     }
 }

@@ -21,10 +21,17 @@ pub struct LimitSettings {
     pub streams: usize,
     /// Maximum number of open `Watch` calls of the health service, which need no token.
     pub health_watches: usize,
+    /// The same from one address (of IPv6: from one /64).
+    pub health_watches_per_address: usize,
     /// Maximum number of open reflection streams, which need no token.
     pub reflection_streams: usize,
+    /// The same from one address (of IPv6: from one /64).
+    pub reflection_streams_per_address: usize,
     /// Maximum number of bytes of answers that wait for their clients to read them: beyond it answers of more than 64 KiB are refused.
     pub unread_bytes: usize,
+    /// Part of the open streams, of the unread answers and of the large requests that are arriving which one account may have, in
+    /// percent.
+    pub account_share: u32,
     /// Maximum number of open streams of one visitor; 0: no limit.
     pub visitor_streams: usize,
     /// Calls per second of one visitor.
@@ -55,8 +62,11 @@ impl Default for LimitSettings {
             in_flight: 256,
             streams: 20_000,
             health_watches: 1_000,
+            health_watches_per_address: 50,
             reflection_streams: 16,
+            reflection_streams_per_address: 4,
             unread_bytes: 256 * 1024 * 1024,
+            account_share: 50,
             visitor_streams: 20,
             visitor_rate: 20,
             agent_rate: 100,
@@ -85,16 +95,26 @@ impl LimitSettings {
             ("in_flight", self.in_flight),
             ("streams", self.streams),
             ("health_watches", self.health_watches),
+            ("health_watches_per_address", self.health_watches_per_address),
             ("reflection_streams", self.reflection_streams),
+            ("reflection_streams_per_address", self.reflection_streams_per_address),
             ("unread_bytes", self.unread_bytes),
+            ("account_share", self.account_share as usize),
         ];
         let zero = capacities.into_iter().find(|(_, capacity)| *capacity == 0);
         zero.map_or(Ok(()), |(setting, _)| Err(LimitError(setting)))
     }
 
+    /// The part of a maximum that one account may have; at least 1.
+    pub(super) fn account_part(&self, max: usize) -> usize {
+        let share = self.account_share as usize;
+        (max / 100).saturating_mul(share) + (max % 100 * share).div_ceil(100)
+    }
+
     /// Without the limits of single callers and accounts, to measure what the process itself carries.
     pub fn without_caller_limits(self) -> Self {
         Self {
+            account_share: 100,
             visitor_streams: 0,
             visitor_rate: 0,
             agent_rate: 0,

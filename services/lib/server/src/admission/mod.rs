@@ -9,8 +9,8 @@ mod deadlines;
 mod layer;
 mod limiter;
 mod limits;
-mod memory;
 mod open_methods;
+mod pool;
 mod rates;
 mod request_body;
 mod stream_permit;
@@ -21,7 +21,7 @@ use std::{net::IpAddr, time::Duration};
 use frontdesk_auth::{Access, AccessMap, Identity};
 use frontdesk_clock::Clock;
 
-pub(crate) use self::memory::ConnectionMemory;
+pub(crate) use self::pool::ConnectionId;
 pub use self::{
     audit::AuditLayer,
     layer::{CallLayer, CallService},

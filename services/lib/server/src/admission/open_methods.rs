@@ -21,7 +21,7 @@ use tonic::{Code, Status, body::Body};
 use super::{
     Admission,
     admit::{REQUEST_TIMEOUT, deadline_exceeded},
-    concurrency::StreamPermit,
+    pool::Permit,
     request_body::{RequestLimit, read_unary_body},
     stream_permit::hold_stream_permit,
 };
@@ -62,7 +62,7 @@ impl OpenMethod {
 pub(super) struct OpenCall {
     pub(super) request: Request<Body>,
     pub(super) deadlines: CallDeadlines,
-    stream: Option<StreamPermit>,
+    stream: Option<Permit>,
     peer: Option<PeerInfo>,
 }
 
@@ -79,10 +79,11 @@ impl Admission {
         let (body, stream) = match method {
             OpenMethod::CheckHealth => (read_health_request(body, &deadlines).await?, None),
             OpenMethod::WatchHealth => {
-                (read_health_request(body, &deadlines).await?, Some(self.limiter.acquire_health_watch()?))
+                let body = read_health_request(body, &deadlines).await?;
+                (body, Some(self.limiter.acquire_health_watch(peer.as_ref())?))
             }
             OpenMethod::Reflect => {
-                let permit = self.limiter.acquire_reflection_stream()?;
+                let permit = self.limiter.acquire_reflection_stream(peer.as_ref())?;
                 let end = Instant::now() + MAX_REFLECTION_AGE;
                 if end < deadlines.stream {
                     (deadlines.stream, deadlines.stream_end) = (end, StreamEndReason::MaxAge);
@@ -99,14 +100,14 @@ impl Admission {
 
 async fn read_health_request(body: Body, deadlines: &CallDeadlines) -> Result<Body, ApiError> {
     let deadline = deadlines.answer.min(Instant::now() + REQUEST_TIMEOUT);
-    let read = read_unary_body(body, &RequestLimit::Size(MAX_HEALTH_REQUEST));
+    let read = read_unary_body(body, RequestLimit::Size(MAX_HEALTH_REQUEST));
     let read = tokio::time::timeout_at(deadline, read).await.unwrap_or_else(|_| Err(deadline_exceeded()))?;
     Ok(Body::new(Full::new(read.bytes)))
 }
 
 /// What an open call holds until its answer is read.
 pub(super) struct OpenAnswer {
-    stream: Option<StreamPermit>,
+    stream: Option<Permit>,
     deadlines: CallDeadlines,
     peer: Option<PeerInfo>,
 }

@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use tokio::{sync::oneshot, time::Instant};
 use tonic::body::Body;
 
-use super::concurrency::StreamPermit;
+use super::pool::Permit;
 use crate::{PeerInfo, listener::reset_at};
 
 /// How long after a stream's end, or after an answer, the client may take to read it.
@@ -18,7 +18,7 @@ pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// the stream in time.
 pub(super) fn hold_stream_permit(
     response: Response<Body>,
-    permit: Option<StreamPermit>,
+    permit: Option<Permit>,
     deadlines: CallDeadlines,
     peer: Option<PeerInfo>,
 ) -> Response<Body> {
@@ -66,11 +66,12 @@ mod tests {
     use http_body_util::Full;
 
     use super::*;
-    use crate::admission::concurrency::ConcurrencyLimits;
+    use crate::admission::pool::{Pool, Resource};
 
-    /// Opens the only stream that `limits` allow; it ends in ten seconds.
-    fn open(limits: &ConcurrencyLimits, peer: &PeerInfo) -> Response<Body> {
-        let permit = limits.try_acquire_stream(None).unwrap();
+    /// Opens the only stream of the pool; it ends in ten seconds.
+    fn open(pool: &Pool, peer: &PeerInfo) -> Response<Body> {
+        let mut permit = pool.permit(Vec::new());
+        permit.try_add(1).unwrap();
         let end = Instant::now() + Duration::from_secs(10);
         let deadlines = CallDeadlines { answer: end, stream: end, stream_end: StreamEndReason::MaxAge };
         let response = Response::new(Body::new(Full::new(Bytes::from_static(b"message"))));
@@ -79,21 +80,21 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn s4_a_stream_holds_its_permit_until_it_is_read_or_dropped() {
-        let (limits, peer) = (ConcurrencyLimits::new(1, 1), PeerInfo::default());
-        let stream = open(&limits, &peer);
-        assert!(limits.try_acquire_stream(None).is_err());
+        let (pool, peer) = (Pool::new(Resource::Streams, 1), PeerInfo::default());
+        let stream = open(&pool, &peer);
+        assert!(pool.is_full());
         assert_eq!(stream.into_body().collect().await.unwrap().to_bytes(), "message");
         tokio::task::yield_now().await;
-        drop(open(&limits, &peer));
+        drop(open(&pool, &peer));
         tokio::task::yield_now().await;
-        assert!(limits.try_acquire_stream(None).is_ok());
+        assert!(!pool.is_full());
         assert!(!peer.close.is_cancelled());
     }
 
     #[tokio::test(start_paused = true)]
     async fn s4_the_connection_of_a_stream_whose_end_is_not_read_is_closed_where_it_carries_one_call() {
-        let (limits, peer) = (ConcurrencyLimits::new(1, 1), PeerInfo::default());
-        let (_unread, opened) = (open(&limits, &peer), Instant::now());
+        let (pool, peer) = (Pool::new(Resource::Streams, 1), PeerInfo::default());
+        let (_unread, opened) = (open(&pool, &peer), Instant::now());
         peer.close.cancelled().await;
         assert_eq!(opened.elapsed(), Duration::from_secs(10) + READ_TIMEOUT);
     }

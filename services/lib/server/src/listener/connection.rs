@@ -23,7 +23,7 @@ use tokio_util::{
 use tonic::transport::server::Connected;
 
 use super::{connection_limits::ConnectionPermit, control_frames::ControlFrameLimiter};
-use crate::admission::ConnectionMemory;
+use crate::admission::ConnectionId;
 
 /// How long a client may take until it reads any more of what it was sent: as long as HTTP/2 waits for the answer to a ping, which
 /// HTTP/1.1 does not have.
@@ -40,8 +40,8 @@ pub struct PeerInfo {
     pub close: CancellationToken,
     /// Whether one of its calls had a valid token. Clones share it.
     pub(crate) is_authenticated: Arc<AtomicBool>,
-    /// What its messages use.
-    pub(crate) memory: ConnectionMemory,
+    /// Its id.
+    pub(crate) id: ConnectionId,
 }
 
 /// A connection's bytes.
