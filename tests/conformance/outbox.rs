@@ -20,6 +20,7 @@ use crate::backend::{Backend, SOURCE, execute, run};
 
 on_both_modes!(
     i17_committed_events_have_their_effect_once_and_rolled_back_ones_none,
+    i17_an_event_that_cannot_be_read_holds_up_no_other,
     i17_two_changes_cannot_use_the_same_version,
     another_relay_takes_over_when_one_dies,
 );
@@ -134,6 +135,27 @@ async fn i17_committed_events_have_their_effect_once_and_rolled_back_ones_none(m
     once.until(31).await;
     backend.settled(&db).await;
     assert_eq!(once.sorted(), (1..=31).collect::<Vec<_>>());
+    shutdown.cancel();
+}
+
+/// The event of a row that was damaged: those before and after it are published, also those of the same aggregate.
+async fn i17_an_event_that_cannot_be_read_holds_up_no_other(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    let (db, bus) = (backend.db().await, backend.bus().await);
+    let once = HandledOnce::on(&db);
+    bus.subscribe(once.clone(), &db);
+    let _running = run(&bus).await;
+    let id = new_id();
+    for version in 1..=5 {
+        write(&db, id, version, true).await;
+    }
+    let damaged = if db.is_sqlite() { "x'ff'" } else { "'\\xff'" };
+    execute(&db, &format!("UPDATE outbox_events SET event = {damaged} WHERE version IN (1, 3)")).await;
+    let (shutdown, _) = start_relay(&db, &bus);
+    wait_until("the events are published", || async { unpublished(&db).await == 0 }).await;
+    backend.settled(&db).await;
+    write(&db, new_id(), 6, true).await;
+    wait_until("the events have their effect", || async { once.sorted() == [2, 4, 5, 6] }).await;
     shutdown.cancel();
 }
 

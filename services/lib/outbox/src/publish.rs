@@ -3,10 +3,11 @@
 use std::{collections::HashMap, time::Instant};
 
 use frontdesk_bus::{Acknowledged, Bus, BusError};
-use frontdesk_db::{Db, DbErr};
+use frontdesk_db::{Db, DbErr, json_rows};
 use frontdesk_proto::event::v1::Event;
 use prost::Message;
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryOrder, QuerySelect, Statement, Value, entity::prelude::*};
+use serde_json::json;
 
 use crate::{
     entity,
@@ -16,6 +17,9 @@ use crate::{
 
 /// Maximum number of events that are read, published and marked together.
 const MAX_EVENTS: usize = 1_000;
+
+const MARK_ON_SQLITE: &str =
+    "UPDATE outbox_events SET published_at = value->>1 FROM json_each(?1) WHERE position = value->>0";
 
 /// How a batch ended.
 pub(crate) enum Published {
@@ -77,7 +81,7 @@ pub(crate) async fn publish_batch(
         return Ok(Published::Events(0));
     }
     let mut published = Vec::with_capacity(rows.len());
-    let mut failed = None;
+    let (mut failed, mut unreadable) = (None, Vec::new());
     for batch in one_of_each_aggregate(&rows) {
         // After the lease may have ended nothing is sent: another replica may send later events of the same aggregates.
         if !lease.is_held() && !lease.renew().await? {
@@ -87,8 +91,8 @@ pub(crate) async fn publish_batch(
         if failed.is_some() {
             break;
         }
-        let events: Result<Vec<Event>, _> = batch.iter().map(|row| Event::decode(row.event.as_slice())).collect();
-        let results = bus.publish(&events.map_err(|error| DbErr::Type(error.to_string()))?).await;
+        let (batch, events) = decode(batch, &mut unreadable);
+        let results = bus.publish(&events).await;
         let (mut positions, mut acknowledged) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
         for (row, result) in batch.iter().zip(results) {
             match result {
@@ -108,6 +112,8 @@ pub(crate) async fn publish_batch(
     if let Some(lost_after) = numbers.lost_after {
         bus.restart_consumers(source, lost_after).await?;
     }
+    // They have no number in the stream.
+    published.extend(unreadable.iter().map(|position| (*position, 0)));
     if !mark_published(db, source, lease, &published, numbers).await? {
         return Ok(Published::LeaseLost);
     }
@@ -139,6 +145,20 @@ fn one_of_each_aggregate(rows: &[entity::Model]) -> Vec<Vec<&entity::Model>> {
     batches
 }
 
+/// Decodes the events of the rows. A row that cannot be read is reported and left out, and its position is added to `unreadable`.
+fn decode<'a>(batch: Vec<&'a entity::Model>, unreadable: &mut Vec<i64>) -> (Vec<&'a entity::Model>, Vec<Event>) {
+    let readable = batch.into_iter().filter_map(|row| match Event::decode(row.event.as_slice()) {
+        Ok(event) => Some((row, event)),
+        Err(error) => {
+            let (event, account, position) = (row.event_id, row.account_id, row.position);
+            tracing::error!(%event, %account, position, %error, "an event of the outbox cannot be read, and is not published");
+            unreadable.push(position);
+            None
+        }
+    });
+    readable.unzip()
+}
+
 /// Marks the events, given by position and number in the stream, if this replica holds the lease in that same transaction.
 /// False: it does not.
 async fn mark_published(
@@ -154,11 +174,8 @@ async fn mark_published(
     let tx = db.begin().await?;
     if db.is_sqlite() {
         let now = tx.now().await?;
-        entity::Entity::update_many()
-            .filter(entity::Column::Position.is_in(published.iter().map(|(position, _)| *position)))
-            .col_expr(entity::Column::PublishedAt, Expr::value(now.0))
-            .exec(tx.conn())
-            .await?;
+        let rows = published.iter().map(|(position, _)| json!([position, now.0]));
+        tx.conn().execute_raw(json_rows(MARK_ON_SQLITE, rows)).await?;
         tx.commit().await?;
         return Ok(true);
     }
