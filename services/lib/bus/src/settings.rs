@@ -25,7 +25,7 @@ pub struct BusSettings {
     pub manage_streams: bool,
     /// Number of copies of each stream in a NATS cluster: 3 there, 1 for a single server.
     pub stream_replicas: usize,
-    /// How long events stay in a stream. The outboxes keep them for seven days.
+    /// How long events stay in a stream: at least the seven days for which the outboxes keep them.
     #[serde(with = "frontdesk_settings::duration")]
     pub stream_max_age: Duration,
     /// Maximum size of a stream on disk, in bytes; the oldest handled events go first, and a stream that is full of unhandled ones
