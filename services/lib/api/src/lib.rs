@@ -8,10 +8,12 @@
 pub mod deadlines;
 mod error;
 mod pages;
+mod shared_reads;
 mod validation;
 mod watch;
 
 pub use error::{ApiError, FieldError, has_reason};
 pub use pages::{Page, Pages, page_size};
+pub use shared_reads::{Items, SharedReads};
 pub use validation::{caller, parse_id, parse_optional_id, validated};
-pub use watch::{CommonUpdates, Items, SharedReads, WatchTarget, watch_stream};
+pub use watch::{CommonUpdates, WatchTarget, watch_stream};

@@ -1,12 +1,11 @@
 //! Live streams: the items after a cursor, then new ones as they come. Change notifications say when to read again; the
-//! database says what. A silent stream reads nothing: a service in which notifications can be lost looks for changes of all its
-//! topics together, and notifies.
+//! database says what. A stream that has caught up takes what the topic's feed reads for all its streams. A silent stream reads
+//! nothing: a service in which notifications can be lost looks for changes of all its topics together, and notifies.
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use frontdesk_proto::error::v1::Reason;
 use futures::{Stream, stream};
-use moka::future::Cache;
 use prost::Message;
 use tokio::{
     sync::watch,
@@ -19,14 +18,8 @@ use uuid::Uuid;
 use crate::{
     ApiError,
     deadlines::{self, StreamEndReason},
+    shared_reads::{Batch, Items, SharedReads},
 };
-
-/// Pause before the next read when notifications have ended.
-const UNNOTIFIED_PAUSE: Duration = Duration::from_millis(100);
-/// How long the result of a read is kept for other streams.
-const SHARED_FOR: Duration = Duration::from_secs(2);
-/// Maximum number of bytes of kept results.
-const MAX_SHARED_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Interval of silence after which a stream sends a heartbeat.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(20);
@@ -37,51 +30,6 @@ pub struct CommonUpdates<T> {
     pub caught_up: T,
     /// The stream is alive.
     pub heartbeat: T,
-}
-
-/// What one read returned.
-pub struct Items<T> {
-    /// Items with their sequence numbers, in order.
-    pub items: Vec<(i64, T)>,
-    /// Whether more items follow.
-    pub has_more: bool,
-}
-
-/// Results of recent reads: a thousand streams of one topic that see the same notification are served by one read.
-#[derive(Clone)]
-pub struct SharedReads<T>(Cache<(Uuid, i64, u64), Arc<Items<T>>>);
-
-impl<T: Message + 'static> Default for SharedReads<T> {
-    fn default() -> Self {
-        let bytes = |_: &_, read: &Arc<Items<T>>| {
-            let bytes: usize = read.items.iter().map(|(_, item)| item.encoded_len()).sum();
-            u32::try_from(bytes).unwrap_or(u32::MAX).max(1)
-        };
-        Self(Cache::builder().weigher(bytes).max_capacity(MAX_SHARED_BYTES).time_to_live(SHARED_FOR).build())
-    }
-}
-
-impl<T: Message + 'static> SharedReads<T> {
-    /// The items of `id` after `cursor` as of notification `version`: the result of a recent or running read, or else of `read`.
-    async fn get_or_read<F>(
-        &self,
-        id: Uuid,
-        cursor: i64,
-        version: u64,
-        read: impl FnOnce() -> F,
-    ) -> Result<Arc<Items<T>>, Status>
-    where
-        F: Future<Output = Result<Items<T>, Status>>,
-    {
-        let key = (id, cursor, version);
-        if let Some(items) = self.0.get(&key).await {
-            return Ok(items);
-        }
-        // Boxed, because few of the streams come here, and the future is large.
-        let read = read();
-        let read = Box::pin(self.0.try_get_with(key, async { read.await.map(Arc::new) }));
-        read.await.map_err(|status| (*status).clone())
-    }
 }
 
 /// What a stream watches.
@@ -113,17 +61,17 @@ pub fn watch_stream<T, R, F>(
 where
     T: Message + Clone + 'static,
     R: Fn(i64) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<Items<T>, Status>> + Send,
+    F: Future<Output = Result<Items<T>, Status>> + Send + 'static,
 {
     // Boxed, because it is moved for each item.
     let watch = Box::new(Watch {
         target,
-        batch: Arc::new(Items { items: Vec::new(), has_more: true }),
+        batch: Arc::default(),
         sent: 0,
         shutdown: Box::pin(shutdown.cancelled_owned()),
         timer: Box::pin(tokio::time::sleep(HEARTBEAT_INTERVAL)),
-        read,
-        may_share: true,
+        read: Arc::new(read),
+        feed: None,
         is_current: false,
         caught_up: false,
         last_sent: Instant::now(),
@@ -148,10 +96,10 @@ struct Watch<R, T> {
     shutdown: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Fires at the next heartbeat or at the end, or earlier: it is set again when it fires, not for each item.
     timer: Pin<Box<Sleep>>,
-    read: R,
-    /// Whether a shared result may serve: not when notifications have ended.
-    may_share: bool,
-    /// Whether nothing was notified since the last read, which returned all items that there were.
+    read: Arc<R>,
+    /// What the topic's feed reads. None: the stream has not caught up yet, or the feed has ended.
+    feed: Option<watch::Receiver<Batch<T>>>,
+    /// Whether the batch ends with the last item that there was, and the feed has read nothing since.
     is_current: bool,
     /// Whether all items that existed at the start have been sent.
     caught_up: bool,
@@ -163,8 +111,8 @@ struct Watch<R, T> {
 impl<R, T, F> Watch<R, T>
 where
     T: Message + Clone + 'static,
-    R: Fn(i64) -> F,
-    F: Future<Output = Result<Items<T>, Status>>,
+    R: Fn(i64) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<Items<T>, Status>> + Send + 'static,
 {
     /// The next item, or the error that ends the stream. None: it has ended.
     async fn next(&mut self) -> Option<Result<T, Status>> {
@@ -181,14 +129,10 @@ where
                 return Some(Ok(item.clone()));
             }
             if !self.is_current {
-                match self.read_batch().await {
-                    Ok(batch) => {
-                        self.is_current = !batch.has_more || batch.items.is_empty();
-                        (self.batch, self.sent) = (batch, 0);
-                        continue;
-                    }
-                    Err(status) => return Some(Err(status)),
+                if let Err(status) = self.next_batch().await {
+                    return Some(Err(status));
                 }
+                continue;
             }
             if !std::mem::replace(&mut self.caught_up, true) {
                 return Some(Ok(self.target.updates.caught_up.clone()));
@@ -203,15 +147,29 @@ where
         None
     }
 
-    async fn read_batch(&mut self) -> Result<Arc<Items<T>>, Status> {
-        // Marked as seen before the read: a commit during the read notifies again.
-        let version = *self.target.changes.borrow_and_update();
-        let WatchTarget { id, cursor, reads, .. } = &self.target;
-        if std::mem::replace(&mut self.may_share, true) {
-            reads.get_or_read(*id, *cursor, version, || (self.read)(*cursor)).await
-        } else {
-            (self.read)(*cursor).await.map(Arc::new)
+    /// Takes the items of the feed, or reads those that come before.
+    async fn next_batch(&mut self) -> Result<(), Status> {
+        let WatchTarget { id, cursor, changes, reads, .. } = &mut self.target;
+        if let Some(feed) = &mut self.feed {
+            let latest = feed.borrow_and_update().clone();
+            if latest.after <= *cursor {
+                self.sent = latest.items.first_after(*cursor);
+                self.batch = latest.items;
+                self.is_current = true;
+                return Ok(());
+            }
         }
+        // Marked as seen before the read: a commit during the read notifies again.
+        let version = *changes.borrow_and_update();
+        let read = reads.get_or_read(*id, *cursor, version, || (self.read)(*cursor)).await?;
+        if !read.has_more || read.items.is_empty() {
+            // What the feed reads from now on is not read yet.
+            self.is_current = self.feed.is_some();
+            let last = read.items.last().map_or(*cursor, |(number, _)| *number);
+            self.feed.get_or_insert_with(|| reads.follow(*id, last, changes, &self.read));
+        }
+        (self.batch, self.sent) = (read, 0);
+        Ok(())
     }
 
     /// Waits until it is time to read again, to send a heartbeat or to end the stream. Fails when this replica shuts down.
@@ -221,17 +179,18 @@ where
         if self.timer.is_elapsed() || self.timer.deadline() > next {
             self.timer.as_mut().reset(next);
         }
+        // The stream is current, so there is a feed.
+        let Some(feed) = &mut self.feed else { return Ok(()) };
         tokio::select! {
             () = &mut self.timer => {}
             () = &mut self.shutdown => {
                 let message = "this replica is stopping; call again with the last number you saw";
                 return Err(ApiError::shared(Code::Unavailable, Reason::ShuttingDown, message));
             }
-            change = self.target.changes.changed() => {
+            change = feed.changed() => {
                 self.is_current = false;
                 if change.is_err() {
-                    tokio::time::sleep(UNNOTIFIED_PAUSE).await;
-                    self.may_share = false;
+                    self.feed = None;
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Mutex,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use futures::StreamExt;
@@ -20,6 +20,8 @@ struct Topic {
     items: Arc<Mutex<Vec<i64>>>,
     reads: Arc<AtomicUsize>,
     changes: watch::Sender<u64>,
+    /// Fails the reads.
+    fails: Arc<AtomicBool>,
     shared: SharedReads<i64>,
     shutdown: CancellationToken,
 }
@@ -32,6 +34,7 @@ impl Topic {
             items: Arc::new(Mutex::new(items.into_iter().collect())),
             reads: Arc::default(),
             changes: watch::Sender::new(0),
+            fails: Arc::default(),
             shared: SharedReads::default(),
             shutdown: CancellationToken::new(),
         }
@@ -47,11 +50,14 @@ impl Topic {
 
     /// A stream whose reads return at most two items.
     fn watch(&self, cursor: i64) -> Updates {
-        let (items, reads) = (self.items.clone(), self.reads.clone());
+        let topic = self.clone();
         let read = move |after| {
-            let (items, reads) = (items.clone(), reads.clone());
+            let Self { items, reads, fails, .. } = topic.clone();
             async move {
                 reads.fetch_add(1, Ordering::Relaxed);
+                if fails.load(Ordering::Relaxed) {
+                    return Err(Status::unavailable("the database"));
+                }
                 let items = items.lock().unwrap();
                 let mut next = items.iter().filter(|item| **item > after).map(|item| (*item, *item));
                 Ok(Items { items: next.by_ref().take(2).collect(), has_more: next.next().is_some() })
@@ -117,6 +123,66 @@ async fn c10_streams_that_see_the_same_notification_share_a_read() {
     assert_eq!(topic.reads.load(Ordering::Relaxed), 1);
     let _other = topic.watch(1).next().await;
     assert_eq!(topic.reads.load(Ordering::Relaxed), 2, "another cursor is another read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c10_one_read_serves_all_streams_that_have_caught_up() {
+    let topic = Topic::new([1]);
+    let mut streams: Vec<Updates> = (0..100).map(|_| topic.watch(0)).collect();
+    for stream in &mut streams {
+        assert_eq!(take(stream, 2).await, [1, CAUGHT_UP]);
+    }
+    topic.append(2);
+    topic.notify();
+    for stream in &mut streams {
+        assert_eq!(take(stream, 1).await, [2]);
+    }
+    assert_eq!(topic.reads.load(Ordering::Relaxed), 2);
+    drop(streams);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(topic.shared.has_no_feed(), "no stream follows it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c10_a_stream_that_is_slower_than_the_feed_misses_nothing() {
+    let topic = Topic::new([1]);
+    let (mut fast, mut slow) = (topic.watch(0), topic.watch(0));
+    assert_eq!((take(&mut fast, 2).await, take(&mut slow, 2).await), (vec![1, CAUGHT_UP], vec![1, CAUGHT_UP]));
+    for item in 2..=20 {
+        topic.append(item);
+        topic.notify();
+        assert_eq!(take(&mut fast, 1).await, [item]);
+    }
+    let mut late = topic.watch(7);
+    assert_eq!(take(&mut slow, 19).await, Vec::from_iter(2..=20));
+    assert_eq!(take(&mut late, 14).await, [Vec::from_iter(8..=20), vec![CAUGHT_UP]].concat());
+    topic.append(21);
+    topic.notify();
+    for stream in [&mut fast, &mut slow, &mut late] {
+        assert_eq!(take(stream, 1).await, [21]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c10_a_failed_read_ends_the_streams_and_the_next_ones_are_served() {
+    let topic = Topic::new([1]);
+    let mut streams = [topic.watch(0), topic.watch(0)];
+    for stream in &mut streams {
+        assert_eq!(take(stream, 2).await, [1, CAUGHT_UP]);
+    }
+    topic.fails.store(true, Ordering::Relaxed);
+    topic.append(2);
+    topic.notify();
+    for stream in &mut streams {
+        assert_eq!(stream.next().await.unwrap().unwrap_err().code(), Code::Unavailable);
+        assert!(stream.next().await.is_none());
+    }
+    topic.fails.store(false, Ordering::Relaxed);
+    let mut stream = topic.watch(1);
+    assert_eq!(take(&mut stream, 2).await, [2, CAUGHT_UP]);
+    topic.append(3);
+    topic.notify();
+    assert_eq!(take(&mut stream, 1).await, [3]);
 }
 
 #[tokio::test(start_paused = true)]
