@@ -7,11 +7,14 @@ use std::{
 };
 
 use frontdesk_clock::{Clock, Time};
-use frontdesk_db::{Db, Sql};
+use frontdesk_db::{Db, Sql, hex, json_rows};
 use frontdesk_proto::event::v1::Event;
 use prost::Message as _;
-use sea_orm::{ActiveValue::NotSet, EntityTrait, QueryOrder, QuerySelect, Set, entity::prelude::*};
+use sea_orm::{
+    ActiveValue::NotSet, ConnectionTrait, EntityTrait, QueryOrder, QuerySelect, Set, Statement, entity::prelude::*,
+};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
+use serde_json::json;
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
@@ -26,10 +29,16 @@ use crate::{
 
 /// Interval between two looks at the file, for rows that another process wrote: replayed dead letters.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
-/// Maximum number of rows in one INSERT: SQLite takes 32,766 parameters, and a row has six.
-const MAX_ROWS: usize = 1_000;
 /// Delay before the next attempt after the file could not be read, or progress could not be stored.
 const ERROR_DELAY: Duration = Duration::from_secs(1);
+
+/// Stores events: rows of id, event, time, and names of the consumers.
+const INSERT: &str = "INSERT INTO pending (consumer, event_id, event, attempts, due_at)
+    SELECT consumer.value, unhex(event.value->>0), unhex(event.value->>1), 0, event.value->>2
+    FROM json_each(?1) AS event, json_each(event.value, '$[3]') AS consumer WHERE true ORDER BY event.key
+    ON CONFLICT (consumer, event_id) DO NOTHING";
+/// Deletes deliveries, unless the event was replayed since: rows of id and time.
+const DELETE: &str = "DELETE FROM pending WHERE (id, due_at) IN (SELECT value->>0, value->>1 FROM json_each(?1))";
 
 struct Migrator;
 
@@ -90,6 +99,13 @@ pub struct InProcess {
     reconnected: watch::Sender<u64>,
 }
 
+/// A delivery whose attempt has ended.
+struct Ended {
+    id: i64,
+    /// When the delivery was due, if the event is handled.
+    handled: Option<i64>,
+}
+
 /// A consumer, notified when events for it were stored.
 type Subscribed = (Arc<Subscription>, Arc<Notify>);
 
@@ -113,15 +129,20 @@ impl InProcess {
     }
 
     pub(crate) async fn publish(&self, events: &[Event]) -> Result<(), BusError> {
-        let consumers = self.consumers();
-        let mut rows = Vec::new();
-        for event in events {
-            for (subscription, _) in consumers.iter().filter(|(consumer, _)| consumer.types.contains(&event.r#type)) {
-                rows.push(self.pending(subscription.name(), event));
-            }
+        let (consumers, now) = (self.consumers(), self.clock.now().0);
+        let rows: Vec<_> = events
+            .iter()
+            .filter_map(|event| {
+                let handles = |(consumer, _): &&Subscribed| consumer.types.contains(&event.r#type);
+                let names: Vec<_> = consumers.iter().filter(handles).map(|(consumer, _)| consumer.name()).collect();
+                let id = event.id.parse::<Uuid>().unwrap_or_default();
+                (!names.is_empty()).then(|| json!([hex(id.as_bytes()), hex(&event.encode_to_vec()), now, names]))
+            })
+            .collect();
+        if !rows.is_empty() {
+            self.write(json_rows(INSERT, rows.into_iter())).await?;
+            consumers.iter().for_each(|(_, published)| published.notify_one());
         }
-        self.insert(&rows).await?;
-        consumers.iter().for_each(|(_, published)| published.notify_one());
         Ok(())
     }
 
@@ -151,18 +172,10 @@ impl InProcess {
         }
     }
 
-    async fn insert(&self, rows: &[pending::ActiveModel]) -> Result<(), BusError> {
-        if rows.is_empty() {
-            return Ok(());
-        }
+    /// Executes a statement in a transaction of its own.
+    async fn write(&self, statement: Statement) -> Result<(), BusError> {
         let tx = self.db.begin().await?;
-        for rows in rows.chunks(MAX_ROWS) {
-            let once = sea_orm::sea_query::OnConflict::columns([pending::Column::Consumer, pending::Column::EventId]);
-            pending::Entity::insert_many(rows.iter().cloned())
-                .on_conflict(once.clone().do_nothing().to_owned())
-                .exec_without_returning(tx.conn())
-                .await?;
-        }
+        tx.conn().execute_raw(statement).await?;
         Ok(tx.commit().await?)
     }
 
@@ -177,7 +190,7 @@ impl InProcess {
 
     /// Handles the events of one consumer, up to [`MAX_CONCURRENT`] at once.
     async fn serve(&self, subscription: Arc<Subscription>, published: Arc<Notify>, shutdown: CancellationToken) {
-        let mut running: JoinSet<i64> = JoinSet::new();
+        let mut running: JoinSet<Ended> = JoinSet::new();
         let mut in_progress = HashMap::new();
         while !shutdown.is_cancelled() {
             let next_due = match self.start_due(&subscription, &mut running, &mut in_progress).await {
@@ -190,16 +203,33 @@ impl InProcess {
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = published.notified(), if in_progress.len() < MAX_CONCURRENT => {}
-                Some(done) = running.join_next() => {
-                    if let Ok(id) = done {
-                        in_progress.remove(&id);
+                Some(first) = running.join_next() => {
+                    let others = std::iter::from_fn(|| running.try_join_next());
+                    let ended: Vec<Ended> = std::iter::once(first).chain(others).filter_map(Result::ok).collect();
+                    self.delete_handled(&subscription, &ended).await;
+                    for one in ended {
+                        in_progress.remove(&one.id);
                     }
                 }
                 () = self.sleep_until(next_due) => {}
                 () = tokio::time::sleep(POLL_INTERVAL) => {}
             }
         }
-        while running.join_next().await.is_some() {}
+        let mut ended = Vec::new();
+        while let Some(one) = running.join_next().await {
+            ended.extend(one);
+        }
+        self.delete_handled(&subscription, &ended).await;
+    }
+
+    /// Deletes those of the deliveries that were handled. If that fails they are due again at once.
+    async fn delete_handled(&self, subscription: &Subscription, ended: &[Ended]) {
+        let handled: Vec<_> = ended.iter().filter_map(|one| Some(json!([one.id, one.handled?]))).collect();
+        if !handled.is_empty()
+            && let Err(error) = self.write(json_rows(DELETE, handled.into_iter())).await
+        {
+            not_stored(subscription, &error).await;
+        }
     }
 
     async fn sleep_until(&self, moment: Option<Time>) {
@@ -214,7 +244,7 @@ impl InProcess {
     async fn start_due(
         &self,
         subscription: &Arc<Subscription>,
-        running: &mut JoinSet<i64>,
+        running: &mut JoinSet<Ended>,
         in_progress: &mut HashMap<i64, bool>,
     ) -> Result<Option<Time>, BusError> {
         let retries = in_progress.values().filter(|is_retry| **is_retry).count();
@@ -231,7 +261,7 @@ impl InProcess {
     async fn start_some(
         &self,
         subscription: &Arc<Subscription>,
-        running: &mut JoinSet<i64>,
+        running: &mut JoinSet<Ended>,
         in_progress: &mut HashMap<i64, bool>,
         is_retry: bool,
         free: usize,
@@ -258,38 +288,30 @@ impl InProcess {
             in_progress.insert(row.id, is_retry);
             let (bus, subscription) = (self.clone(), subscription.clone());
             running.spawn(async move {
-                let id = row.id;
-                if let Err(error) = bus.deliver(&subscription, row).await {
-                    tracing::error!(consumer = subscription.name(), %error, "progress was not stored; the event will be delivered again");
-                    // The event is due again at once.
-                    tokio::time::sleep(ERROR_DELAY).await;
+                let delivered = bus.deliver(&subscription, &row).await;
+                if let Err(error) = &delivered {
+                    not_stored(&subscription, error).await;
                 }
-                id
+                Ended { id: row.id, handled: delivered.unwrap_or(false).then_some(row.due_at) }
             });
         }
         Ok(None)
     }
 
-    async fn deliver(&self, subscription: &Arc<Subscription>, row: pending::Model) -> Result<(), BusError> {
+    /// Makes an attempt. True: the event is handled, and its delivery is to be deleted.
+    async fn deliver(&self, subscription: &Arc<Subscription>, row: &pending::Model) -> Result<bool, BusError> {
         let delivery = row.attempts + 1;
         let Ok(event) = Event::decode(row.event.as_slice()) else {
             tracing::error!(
                 consumer = subscription.name(),
                 "an event in the file of the bus cannot be decoded; it is dropped"
             );
-            return self.delete(&row).await;
+            return Ok(true);
         };
         match subscription.attempt(&event, delivery).await? {
-            Verdict::Ack => self.delete(&row).await,
-            Verdict::Nack(delay) => self.postpone(row.id, delivery, delay).await,
+            Verdict::Ack => Ok(true),
+            Verdict::Nack(delay) => self.postpone(row.id, delivery, delay).await.map(|()| false),
         }
-    }
-
-    /// Deletes a delivery, unless the event was replayed since.
-    async fn delete(&self, row: &pending::Model) -> Result<(), BusError> {
-        let tx = self.db.begin().await?;
-        pending::Entity::delete_by_id(row.id).filter(pending::Column::DueAt.eq(row.due_at)).exec(tx.conn()).await?;
-        Ok(tx.commit().await?)
     }
 
     async fn postpone(&self, id: i64, attempts: i32, delay: Duration) -> Result<(), BusError> {
@@ -303,4 +325,10 @@ impl InProcess {
             .await?;
         Ok(tx.commit().await?)
     }
+}
+
+/// Reports that progress was not stored, and pauses: the deliveries are due again at once.
+async fn not_stored(subscription: &Subscription, error: &BusError) {
+    tracing::error!(consumer = subscription.name(), %error, "progress was not stored; the event will be delivered again");
+    tokio::time::sleep(ERROR_DELAY).await;
 }

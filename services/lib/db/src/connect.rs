@@ -21,6 +21,12 @@ pub(crate) const BATCH_PLANNER_SETTINGS: [(&str, &str); 4] = [
     ("enable_mergejoin", "off"),
 ];
 
+/// Memory of each SQLite connection for pages, in KiB, as SQLite writes it: negative.
+const SQLITE_CACHE: &str = "-16384";
+/// Number of pages of 4 KiB in the write-ahead log after which SQLite copies them into the database. A page that changes often is
+/// copied once; after a crash the log is read, which takes about as long as reading a file of its size.
+const SQLITE_CHECKPOINT_PAGES: &str = "8192";
+
 pub(crate) async fn sqlite(url: &str, connections: u32) -> Result<DatabaseConnection, DbErr> {
     let mut options = ConnectOptions::new(url);
     options
@@ -35,6 +41,10 @@ pub(crate) async fn sqlite(url: &str, connections: u32) -> Result<DatabaseConnec
                 // A committed transaction survives a power cut.
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
+                // A statement that changes many rows keeps what undoes it; in a file this is as much as it writes.
+                .pragma("temp_store", "MEMORY")
+                .pragma("cache_size", SQLITE_CACHE)
+                .pragma("wal_autocheckpoint", SQLITE_CHECKPOINT_PAGES)
                 .busy_timeout(Duration::from_secs(10))
         })
         .map_sqlx_sqlite_pool_opts(|pool| pool.idle_timeout(None).max_lifetime(None));
