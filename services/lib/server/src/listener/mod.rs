@@ -10,7 +10,7 @@ mod handshake;
 mod serve;
 
 use frontdesk_transport::{InProcessListener, Tls};
-use futures::{Stream, StreamExt, stream};
+use futures::{FutureExt, Stream, StreamExt, stream};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -55,16 +55,17 @@ pub(crate) fn accepted(
     tls: Option<Tls>,
     protocols: Protocols,
     shutdown: CancellationToken,
-) -> ReceiverStream<Connection> {
+) -> impl Stream<Item = Connection> + Send + use<> {
     let (ready, accepted) = mpsc::channel(BACKLOG);
     let accept = accept_connections(listener, limits.clone(), tls, protocols, ready);
-    tokio::spawn(shutdown.run_until_cancelled_owned(accept));
-    ReceiverStream::new(accepted)
+    // In the task that serves the connections, so that a panic ends the server and not only the listener.
+    let accept = shutdown.run_until_cancelled_owned(accept).into_stream().filter_map(async |_| None);
+    stream::select(ReceiverStream::new(accepted), accept)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+    use std::{net::SocketAddr, sync::Arc, time::Duration};
 
     use frontdesk_transport::InProcessConnector;
     use tokio::{
@@ -76,15 +77,22 @@ mod tests {
 
     use super::*;
 
-    type Incoming = Pin<Box<dyn Stream<Item = Connection> + Send>>;
-
     /// The preface and the header of an empty SETTINGS frame.
     const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-    async fn listen(limits: LimitSettings, in_process: Option<InProcessListener>) -> (Incoming, SocketAddr) {
+    async fn listen(
+        limits: LimitSettings,
+        in_process: Option<InProcessListener>,
+    ) -> (mpsc::Receiver<Connection>, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        (Box::pin(incoming(in_process, listener, &limits, None, CancellationToken::new())), address)
+        let incoming = incoming(in_process, listener, &limits, None, CancellationToken::new());
+        let (ready, connections) = mpsc::channel(BACKLOG);
+        tokio::spawn(incoming.for_each(move |connection| {
+            let ready = ready.clone();
+            async move { drop(ready.send(connection).await) }
+        }));
+        (connections, address)
     }
 
     async fn open(address: SocketAddr) -> TcpStream {
@@ -101,11 +109,11 @@ mod tests {
     async fn s4_connections_over_the_limit_are_closed_and_one_that_ends_makes_room() {
         let (mut incoming, address) = listen(LimitSettings { connections: 1, ..LimitSettings::default() }, None).await;
         let _client = open(address).await;
-        let connection = incoming.next().await.unwrap();
+        let connection = incoming.recv().await.unwrap();
         assert!(is_closed(open(address).await).await);
         drop(connection);
         let _client = open(address).await;
-        assert!(incoming.next().await.is_some());
+        assert!(incoming.recv().await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -113,7 +121,7 @@ mod tests {
         let (mut incoming, address) = listen(LimitSettings::default(), None).await;
         let (silent, connected) = (TcpStream::connect(address).await.unwrap(), Instant::now());
         let _client = open(address).await;
-        assert!(incoming.next().await.is_some());
+        assert!(incoming.recv().await.is_some());
         assert!(is_closed(silent).await);
         assert!(connected.elapsed() < Duration::from_secs(6));
     }
@@ -123,10 +131,10 @@ mod tests {
         let (connector, listener) = InProcessConnector::new();
         let (mut incoming, address) = listen(LimitSettings::default(), Some(listener)).await;
         let _client = connector.connect(&Arc::from("conversation")).await.unwrap();
-        let connection = incoming.next().await.unwrap();
+        let connection = incoming.recv().await.unwrap();
         assert_eq!(connection.connect_info().service.as_deref(), Some("conversation"));
         let _client = open(address).await;
-        let connection = incoming.next().await.unwrap();
+        let connection = incoming.recv().await.unwrap();
         assert_eq!(
             connection.connect_info().service,
             None,
