@@ -33,6 +33,7 @@ const REACHED: Duration = Duration::from_secs(20);
 fn kill_points(service: Service) -> Vec<&'static str> {
     let own: &[&str] = match service {
         Service::Conversation => &["event-published"],
+        // Its events are those of the roster, which the load does not change; the relay is the one of the other services.
         Service::Assignment => &["owner-changed"],
         Service::BotSession => &["event-published", "turn-performed", "timeouts-claimed", "timeouts-asked"],
         Service::Notification => &["event-published", "deliveries-claimed", "attempt-begun", "mail-accepted"],
