@@ -1,9 +1,43 @@
-//! Row-level security of every table of the services (rule S2).
+//! Migrations, and row-level security of every table of the services (rule S2).
 
 use frontdesk::{Server, Service, Settings};
-use frontdesk_db::DatabaseUrl;
-use frontdesk_testkit::servers;
+use frontdesk_db::{DatabaseUrl, Sql, migrate, pending_migrations};
+use frontdesk_testkit::{Mode, on_both_modes, servers};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+use crate::backend::Backend;
+
+on_both_modes!(i1_a_migration_that_ended_in_its_middle_is_done_by_the_next_start);
+
+/// A migration that ends in its middle, as when the process is killed there, and what it should have been.
+struct Interrupted;
+struct Whole;
+
+impl MigratorTrait for Interrupted {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        let text = "CREATE TABLE things (id INTEGER); SELECT nothing FROM nowhere";
+        vec![Box::new(Sql { name: "001_things", text })]
+    }
+}
+
+impl MigratorTrait for Whole {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(Sql { name: "001_things", text: "CREATE TABLE things (id INTEGER)" })]
+    }
+}
+
+async fn i1_a_migration_that_ended_in_its_middle_is_done_by_the_next_start(mode: Mode) {
+    let backend = Backend::new(mode).await;
+    let db = backend.empty_db().await;
+    migrate::<Interrupted>(&db).await.unwrap_err();
+    let tx = db.begin().await.unwrap();
+    assert!(tx.conn().execute_unprepared("SELECT count(*) FROM things").await.is_err(), "nothing is left of it");
+    drop(tx);
+    migrate::<Whole>(&db).await.unwrap();
+    migrate::<Whole>(&db).await.unwrap();
+    assert!(pending_migrations::<Whole>(&db).await.unwrap().is_empty());
+}
 
 /// Tables with an account, and whether exactly one policy restricts every role, the owner included.
 const TABLES: &str = "SELECT relname, relrowsecurity AND relforcerowsecurity AND (

@@ -18,6 +18,7 @@ use frontdesk_proto::{
 use frontdesk_tests::{
     Account, Chat, Mode, TestSuite, new_id, next_chat_entry, next_entry, reason, request_id, servers, wait_for,
 };
+use sea_orm::{ConnectionTrait, Database};
 use tokio::{net::TcpListener, process::Command};
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -196,6 +197,46 @@ async fn i22_an_unreachable_service_is_reported_as_unavailable_at_once() {
     serving.await.unwrap().unwrap();
 }
 
+/// Publishes a message that is not an event, on a subject of the suite. Returns its id.
+async fn publish_invalid(settings: &Settings) -> String {
+    let broker = async_nats::connect(&settings.bus.url).await.unwrap();
+    let subject = format!("{}.v1.conversation.ConversationClosed.x.1", settings.bus.prefix);
+    let event_id = new_id().to_string();
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("ce-id", event_id.as_str());
+    headers.insert("ce-type", "frontdesk.event.v1.ConversationClosed");
+    headers.insert("ce-source", "/frontdesk/conversation");
+    broker.publish_with_headers(subject, headers, vec![255; 20].into()).await.unwrap();
+    broker.flush().await.unwrap();
+    event_id
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r13_a_dead_letter_that_cannot_be_replayed_holds_up_no_other() {
+    let suite = suite().await;
+    let settings = &suite.settings;
+    let command = async |arguments: &[&str]| frontdesk(settings, &[&["dead-letters"], arguments].concat()).await;
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let id = publish_invalid(settings).await;
+        wait_for("the dead letter", || async { text_of(&command(&["list"]).await).contains(&id).then_some(()) }).await;
+        ids.push(id);
+    }
+    let db = Database::connect(&settings.databases.notification.url.0).await.unwrap();
+    let damage = format!("UPDATE dead_letters SET event = '\\xff' WHERE event_id = '{}'", ids[0]);
+    db.execute_unprepared(&damage).await.unwrap();
+
+    let listed = text_of(&command(&["list"]).await);
+    assert!(ids.iter().all(|id| listed.contains(id)) && listed.contains("damaged"), "{listed}");
+    let shown = text_of(&command(&["show", "notification", "notification.decide", &ids[0]]).await);
+    assert!(shown.contains("cannot be read") && shown.contains("The stored event is damaged."), "{shown}");
+    let replayed = command(&["replay", "notification", "--all"]).await;
+    let text = text_of(&replayed);
+    assert!(!replayed.status.success() && text.contains("one dead letter of the notification service"), "{text}");
+    let kept = format!("Kept event {} of notification.decide: the stored event is damaged", ids[0]);
+    assert!(text.contains(&kept) && text.contains(&format!("Handed event {} to", ids[1])), "{text}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_letters_are_listed_shown_and_replayed() {
     let suite = suite().await;
@@ -206,17 +247,7 @@ async fn dead_letters_are_listed_shown_and_replayed() {
     assert!(nothing.status.success(), "{}", text_of(&nothing));
     assert!(text_of(&nothing).contains("There are no dead letters of the notification service."), "{nothing:?}");
 
-    // A message that is not an event, on a subject of the suite.
-    let broker = async_nats::connect(&settings.bus.url).await.unwrap();
-    let subject = format!("{}.v1.conversation.ConversationClosed.x.1", settings.bus.prefix);
-    let event_id = new_id().to_string();
-    let mut headers = async_nats::HeaderMap::new();
-    headers.insert("ce-id", event_id.as_str());
-    headers.insert("ce-type", "frontdesk.event.v1.ConversationClosed");
-    headers.insert("ce-source", "/frontdesk/conversation");
-    broker.publish_with_headers(subject, headers, vec![255; 20].into()).await.unwrap();
-    broker.flush().await.unwrap();
-
+    let event_id = publish_invalid(settings).await;
     let listed = wait_for("the dead letter", || async {
         let listed = text_of(&frontdesk(settings, &["dead-letters", "list", "--service", "notification"]).await);
         listed.contains("notification.decide").then_some(listed)

@@ -98,20 +98,48 @@ async fn previous_version<S: Service>(folder: &Path) {
     let db = database(folder, S::NAME).await;
     let all = u32::try_from(S::Migrator::migrations().len()).unwrap();
     S::Migrator::up(&db, Some(all - 1)).await.unwrap();
+    fill(&db, S::NAME).await;
+    db.close().await.unwrap();
+}
+
+/// The events of the bus within the process, as the first version kept them. Its migrations are private to the bus.
+async fn previous_bus(folder: &Path) {
+    let db = database(folder, "bus").await;
+    db.execute_unprepared(
+        "CREATE TABLE seaql_migrations (version VARCHAR NOT NULL PRIMARY KEY, applied_at BIGINT NOT NULL);
+        INSERT INTO seaql_migrations VALUES ('bus_001_pending', 0);
+        CREATE TABLE pending (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            consumer TEXT NOT NULL,
+            event_id BLOB NOT NULL,
+            event BLOB NOT NULL,
+            attempts INTEGER NOT NULL,
+            due_at BIGINT NOT NULL,
+            CONSTRAINT pending_once UNIQUE (consumer, event_id)
+        );
+        CREATE INDEX pending_due ON pending (consumer, due_at)",
+    )
+    .await
+    .unwrap();
+    fill(&db, "the bus").await;
+    db.close().await.unwrap();
+}
+
+/// Adds a row to each table that takes one.
+async fn fill(db: &DatabaseConnection, name: &str) {
     db.execute_unprepared("PRAGMA foreign_keys = OFF").await.unwrap();
     let mut filled = 0;
-    for table in tables(&db).await {
+    for table in tables(db).await {
         // Times in the future: nothing is due, and no row is so old that it is deleted.
         let value = "CASE WHEN name = 'at' OR name LIKE '%#_at' ESCAPE '#' THEN '4102444800000000'
             WHEN upper(type) IN ('INTEGER', 'BIGINT') THEN '1' WHEN upper(type) = 'BLOB' THEN 'x''00''' ELSE '''1''' END";
         let select = |what: &str| format!("SELECT {what} FROM pragma_table_info('{table}')");
-        let columns = texts(&db, &select("name")).await.join(", ");
-        let values = texts(&db, &select(value)).await.join(", ");
+        let columns = texts(db, &select("name")).await.join(", ");
+        let values = texts(db, &select(value)).await.join(", ");
         let inserted = db.execute_unprepared(&format!("INSERT INTO {table} ({columns}) VALUES ({values})")).await;
         filled += u32::from(inserted.is_ok());
     }
-    assert!(filled > 0, "{} has rows", S::NAME);
-    db.close().await.unwrap();
+    assert!(filled > 0, "{name} has rows");
 }
 
 async fn upgradable(folder: &Path) {
@@ -119,12 +147,13 @@ async fn upgradable(folder: &Path) {
     previous_version::<frontdesk_assignment::App>(folder).await;
     previous_version::<frontdesk_bot_session::App>(folder).await;
     previous_version::<frontdesk_notification::App>(folder).await;
+    previous_bus(folder).await;
 }
 
-/// The number of rows of each table of the four databases.
+/// The number of rows of each table of the databases.
 async fn rows(folder: &Path) -> Vec<(String, String)> {
     let mut all = Vec::new();
-    for service in ["conversation", "assignment", "bot-session", "notification"] {
+    for service in ["conversation", "assignment", "bot-session", "notification", "bus"] {
         let db = database(folder, service).await;
         for table in tables(&db).await {
             let rows = texts(&db, &format!("SELECT CAST(count(*) AS TEXT) FROM {table}")).await;
@@ -226,6 +255,7 @@ async fn no_command_prints_a_password_that_is_part_of_an_address() {
     }
     let config = run(&["config"], "DATABASES__CONVERSATION__URL", "postgres://u:s3cret@db.example:5432/d").await;
     assert!(config.contains("postgres://(hidden)@db.example:5432/d"), "{config}");
+    assert!(config.starts_with("# Time zones are those of release 20"), "{config}");
 }
 
 #[tokio::test]
@@ -249,7 +279,10 @@ async fn an_argument_that_is_wrong_is_refused_with_what_it_must_be() {
     for (arguments, remedy) in [
         (["token", "--account", "acme"].as_slice(), "must be a UUID"),
         (&["audit", "--account", "acme"], "must be a UUID"),
-        (&["audit", "--account", account, "--since", "yesterday"], "a duration with a unit, such as 90m, 24h or 30days"),
+        (
+            &["audit", "--account", account, "--since", "yesterday"],
+            "a duration with a unit, such as 90m, 24h or 30days",
+        ),
         (&["token", "--valid", "12"], "a duration with a unit, such as 90m, 24h or 30days"),
         (&["dead-letters", "replay", "notification"], "frontdesk dead-letters replay <SERVICE> --all"),
         (&["token", "--kind", "visitor", "--email", "not an address"], "is not an address that mail can go to"),

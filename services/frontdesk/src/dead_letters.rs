@@ -8,6 +8,7 @@ use frontdesk_bus::{
     Bus, BusError, DeadLetter, delete_dead_letter, find_dead_letter, list_dead_letters, oldest_dead_letters,
 };
 use frontdesk_db::Db;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::Failure;
@@ -76,7 +77,10 @@ pub(crate) async fn run(settings: &Settings, command: DeadLetters) -> Result<(),
         DeadLetters::Replay { consumer, event_id, .. } => {
             for (service, db) in &databases {
                 match (&consumer, event_id) {
-                    (Some(consumer), Some(event_id)) => replay(db, &bus, &get(db, consumer, event_id).await?).await?,
+                    (Some(consumer), Some(event_id)) => {
+                        let letter = get(db, consumer, event_id).await?;
+                        replay(db, &bus, &letter, Instant::now() + BROKER_TIMEOUT).await?;
+                    }
                     _ => replay_all(*service, db, &bus).await?,
                 }
             }
@@ -97,9 +101,10 @@ async fn list(databases: &[(Service, Db)]) -> Result<(), Failure> {
     for (service, db) in databases {
         for letter in list_dead_letters(db).await? {
             none = false;
-            let DeadLetter { consumer, event, reason, attempts, created_at } = letter;
-            let (time, kind) = (created_at.to_utc().to_rfc3339(), event.r#type.rsplit('.').next().unwrap_or_default());
-            println!("{}  {consumer}  {}  {kind}  {time}  {attempts} attempts  {reason}", service.name(), event.id);
+            let DeadLetter { consumer, event_id, event, reason, attempts, created_at } = letter;
+            let name = event.as_ref().and_then(|event| event.r#type.rsplit('.').next());
+            let (time, name) = (created_at.to_utc().to_rfc3339(), name.unwrap_or("damaged"));
+            println!("{}  {consumer}  {event_id}  {name}  {time}  {attempts} attempts  {reason}", service.name());
         }
     }
     if none {
@@ -109,11 +114,14 @@ async fn list(databases: &[(Service, Db)]) -> Result<(), Failure> {
 }
 
 fn show(letter: &DeadLetter) {
-    let event = &letter.event;
     println!("consumer       {}", letter.consumer);
     println!("given up       {}, after {} attempts", letter.created_at.to_utc().to_rfc3339(), letter.attempts);
     println!("reason         {}", letter.reason);
-    println!("event          {}", event.id);
+    println!("event          {}", letter.event_id);
+    let Some(event) = &letter.event else {
+        println!("The stored event is damaged.");
+        return;
+    };
     println!("type           {}", event.r#type);
     println!("source         {}", event.source);
     println!("account        {}", event.account_id);
@@ -126,29 +134,43 @@ fn show(letter: &DeadLetter) {
     println!("protobuf, hex  {}", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
 }
 
-/// Replays the dead letters of now, the oldest first. An event that is given up again meanwhile is newer, and stays.
+/// Replays the dead letters of now, the oldest first. An event that is given up again meanwhile is newer, and stays. One that cannot be
+/// replayed stays too, and those after it are replayed.
 async fn replay_all(service: Service, db: &Db, bus: &Bus) -> Result<(), Failure> {
     let Some(newest) = list_dead_letters(db).await?.first().map(|letter| letter.created_at) else {
         println!("There are no dead letters of the {} service.", service.name());
         return Ok(());
     };
+    let (mut kept, mut give_up) = (0, Instant::now() + BROKER_TIMEOUT);
     loop {
-        let letters = oldest_dead_letters(db, newest).await?;
+        let letters = oldest_dead_letters(db, newest, kept).await?;
         if letters.is_empty() {
-            return Ok(());
+            break;
         }
         for letter in letters {
-            replay(db, bus, &letter).await?;
+            match replay(db, bus, &letter, give_up).await {
+                Ok(()) => give_up = Instant::now() + BROKER_TIMEOUT,
+                Err(error) => {
+                    kept += 1;
+                    println!("Kept event {} of {}: {error}", letter.event_id, letter.consumer);
+                }
+            }
         }
+    }
+    match kept {
+        0 => Ok(()),
+        1 => Err(format!("one dead letter of the {} service was not replayed", service.name()).into()),
+        kept => Err(format!("{kept} dead letters of the {} service were not replayed", service.name()).into()),
     }
 }
 
-async fn replay(db: &Db, bus: &Bus, letter: &DeadLetter) -> Result<(), Failure> {
-    let give_up = tokio::time::Instant::now() + BROKER_TIMEOUT;
+/// Replays one dead letter. A broker that cannot be reached is tried until `give_up`.
+async fn replay(db: &Db, bus: &Bus, letter: &DeadLetter, give_up: Instant) -> Result<(), Failure> {
+    let event = letter.event.as_ref().ok_or("the stored event is damaged")?;
     loop {
-        match bus.replay(&letter.consumer, &letter.event).await {
+        match bus.replay(&letter.consumer, event).await {
             Ok(()) => break,
-            Err(BusError::Broker(_)) if tokio::time::Instant::now() < give_up => {
+            Err(BusError::Broker(_)) if Instant::now() < give_up => {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             Err(error) => return Err(error.into()),
@@ -156,6 +178,6 @@ async fn replay(db: &Db, bus: &Bus, letter: &DeadLetter) -> Result<(), Failure> 
     }
     // Only now: a kill in between replays it twice, and the consumer's handled mark ignores the second.
     delete_dead_letter(db, letter).await?;
-    println!("Handed event {} to {} again.", letter.event.id, letter.consumer);
+    println!("Handed event {} to {} again.", letter.event_id, letter.consumer);
     Ok(())
 }

@@ -54,8 +54,10 @@ mod entity {
 pub struct DeadLetter {
     /// The consumer's name.
     pub consumer: String,
-    /// The event.
-    pub event: Event,
+    /// Id of the event.
+    pub event_id: Uuid,
+    /// The event. None: the stored one is damaged.
+    pub event: Option<Event>,
     /// Why the last attempt failed.
     pub reason: String,
     /// Number of attempts.
@@ -88,37 +90,44 @@ pub(crate) async fn insert(db: &Db, consumer: &str, event: &Event, reason: Strin
 /// The newest dead letters of a service's database, at most 1,000.
 pub async fn list_dead_letters(db: &Db) -> Result<Vec<DeadLetter>, DbErr> {
     let newest = entity::Entity::find().order_by_desc(entity::Column::CreatedAt).limit(MAX_LISTED);
-    newest.all(db.read()).await?.into_iter().map(from_row).collect()
+    Ok(newest.all(db.read()).await?.into_iter().map(from_row).collect())
 }
 
-/// The oldest dead letters of a service's database that are not newer than `until`, at most 1,000.
-pub async fn oldest_dead_letters(db: &Db, until: Time) -> Result<Vec<DeadLetter>, DbErr> {
+/// The oldest dead letters of a service's database that are not newer than `until`, without the first `skipped`, at most 1,000.
+pub async fn oldest_dead_letters(db: &Db, until: Time, skipped: u64) -> Result<Vec<DeadLetter>, DbErr> {
     let oldest = entity::Entity::find()
         .filter(entity::Column::CreatedAt.lte(until.0))
         .order_by_asc(entity::Column::CreatedAt)
+        .order_by_asc(entity::Column::Consumer)
+        .order_by_asc(entity::Column::EventId)
+        .offset(skipped)
         .limit(MAX_LISTED);
-    oldest.all(db.read()).await?.into_iter().map(from_row).collect()
+    Ok(oldest.all(db.read()).await?.into_iter().map(from_row).collect())
 }
 
 /// The dead letter of this consumer with this event.
 pub async fn find_dead_letter(db: &Db, consumer: &str, event_id: Uuid) -> Result<Option<DeadLetter>, DbErr> {
-    entity::Entity::find_by_id((consumer.to_owned(), event_id)).one(db.read()).await?.map(from_row).transpose()
+    Ok(entity::Entity::find_by_id((consumer.to_owned(), event_id)).one(db.read()).await?.map(from_row))
 }
 
 /// Deletes a dead letter that was read, after [`Bus::replay`](crate::Bus::replay), unless its consumer has given up the event again
 /// since.
 pub async fn delete_dead_letter(db: &Db, letter: &DeadLetter) -> Result<(), DbErr> {
     let tx = db.begin().await?;
-    let id = letter.event.id.parse::<Uuid>().unwrap_or_default();
-    entity::Entity::delete_by_id((letter.consumer.clone(), id))
+    entity::Entity::delete_by_id((letter.consumer.clone(), letter.event_id))
         .filter(entity::Column::CreatedAt.eq(letter.created_at.0))
         .exec(tx.conn())
         .await?;
     tx.commit().await
 }
 
-fn from_row(row: entity::Model) -> Result<DeadLetter, DbErr> {
-    let event = Event::decode(row.event.as_slice()).map_err(|error| DbErr::Type(error.to_string()))?;
-    let (consumer, reason, attempts) = (row.consumer, row.reason, row.attempts);
-    Ok(DeadLetter { consumer, event, reason, attempts, created_at: Time(row.created_at) })
+fn from_row(row: entity::Model) -> DeadLetter {
+    DeadLetter {
+        consumer: row.consumer,
+        event_id: row.event_id,
+        event: Event::decode(row.event.as_slice()).ok(),
+        reason: row.reason,
+        attempts: row.attempts,
+        created_at: Time(row.created_at),
+    }
 }
