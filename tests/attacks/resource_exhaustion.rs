@@ -219,6 +219,16 @@ pub async fn watches_at_once(to: SocketAddr, bearer: &str, conversation: &str) -
     connection
 }
 
+/// Opens a watch on stream 1 and waits for its first message.
+pub async fn open_watch(to: SocketAddr, bearer: &str, conversation: &str) -> Connection {
+    let watch = block(WATCH, &[("authorization", bearer)]);
+    let request = WatchThreadRequest { conversation_id: conversation.to_owned(), after_sequence: 0 }.encode_to_vec();
+    let mut connection = Connection::with_preface(to, Frames::preface()).await.unwrap();
+    connection.send(&Frames::default().call(1, &watch, &request)).await.unwrap();
+    assert!(connection.until(|received| received.with_message.contains(&1), REACTION_TIMEOUT * 10).await, "no message");
+    connection
+}
+
 /// Opens two watches with a deadline of one second and no flow-control window.
 pub async fn watch_for_a_second(connection: &mut Connection, bearer: &str, conversation: &str) {
     let watch = block(WATCH, &[("authorization", bearer), ("grpc-timeout", "1S")]);

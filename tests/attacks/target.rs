@@ -36,8 +36,13 @@ impl Target {
 
     /// Value of the header `authorization` for an administrator.
     pub fn bearer(&self, account: AccountId) -> String {
+        self.bearer_of(account, CallerKind::Admin, "administrator")
+    }
+
+    /// Value of the header `authorization` for a caller of this kind.
+    pub fn bearer_of(&self, account: AccountId, kind: CallerKind, subject: &str) -> String {
         let keys = self.process.keys();
-        let claims = keys.claims(account, CallerKind::Admin, "administrator", Duration::from_secs(3600));
+        let claims = keys.claims(account, kind, subject, Duration::from_secs(3600));
         format!("Bearer {}", keys.mint(&claims).unwrap())
     }
 

@@ -18,8 +18,8 @@ use crate::{
 const REACTION_TIMEOUT: Duration = Duration::from_secs(1);
 /// Maximum number of concurrent streams of a connection.
 const STREAMS: u32 = 100;
-/// Maximum number of open reflection streams.
-const REFLECTION_STREAMS: usize = 16;
+/// Maximum number of open reflection streams of one address.
+const REFLECTION_STREAMS: usize = 4;
 const REFLECT: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 const CREATE: &str = "/frontdesk.conversation.v1.ChannelService/CreateChannel";
 const LIST: &str = "/frontdesk.conversation.v1.ThreadService/ListEntries";
