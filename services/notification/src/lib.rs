@@ -106,6 +106,11 @@ impl Service for App {
         bus.subscribe(consumers::DecideTranscripts(self.clone()), &self.db);
     }
 
+    fn warnings(&self) -> Vec<String> {
+        let refuses = "notification: the mail server refuses every mail until its settings or Frontdesk's are repaired";
+        self.attempts.refuses_every_mail().then(|| refuses.to_owned()).into_iter().collect()
+    }
+
     fn workers(&self) -> Vec<Worker> {
         let (deliver, forget) = (self.clone(), self.clone());
         vec![

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::Readiness;
+use crate::{AnyService, Readiness};
 
 /// Media type of the Prometheus text format.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -31,9 +31,16 @@ const MAX_HEAD_SIZE: usize = 16 * 1024;
 /// Pause after a connection that could not be accepted, as when no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// What `/readyz` shows.
+#[derive(Clone)]
+pub(crate) struct Health {
+    pub(crate) readiness: Readiness,
+    pub(crate) services: Vec<Arc<dyn AnyService>>,
+}
+
 /// Serves `/livez`, `/readyz` and `/metrics` until the shutdown, which closes the connections.
-pub(crate) async fn serve(listener: Arc<TcpListener>, readiness: Readiness, shutdown: CancellationToken) {
-    let service = TowerToHyperService::new(router(readiness));
+pub(crate) async fn serve(listener: Arc<TcpListener>, health: Health, shutdown: CancellationToken) {
+    let service = TowerToHyperService::new(router(health));
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let accept = async {
         let mut connections = JoinSet::new();
@@ -71,20 +78,24 @@ async fn serve_connection(stream: TcpStream, service: TowerToHyperService<Router
     }
 }
 
-fn router(readiness: Readiness) -> Router {
+fn router(health: Health) -> Router {
     Router::new()
         // Liveness depends on nothing else: a restart repairs no database.
         .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(move || async move { ready(&readiness) }))
+        .route("/readyz", get(move || async move { ready(&health) }))
         .route("/metrics", get(metrics))
 }
 
-fn ready(readiness: &Readiness) -> impl IntoResponse + use<> {
-    let problems = readiness.problems();
-    match problems.is_empty() {
-        true => (StatusCode::OK, "ok\n".to_owned()),
-        false => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", problems.join("\n"))),
+/// The problems, or else `ok`; then the warnings, which do not take the process out of service.
+fn ready(health: &Health) -> impl IntoResponse + use<> {
+    let mut lines = health.readiness.problems();
+    let status = if lines.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    if lines.is_empty() {
+        lines.push("ok".into());
     }
+    let warnings = health.services.iter().flat_map(|service| service.warnings());
+    lines.extend(warnings.map(|warning| format!("warning: {warning}")));
+    (status, format!("{}\n", lines.join("\n")))
 }
 
 async fn metrics() -> impl IntoResponse {
@@ -97,7 +108,54 @@ mod tests {
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+    use frontdesk_auth::VisitorKeyStore;
+    use frontdesk_bus::Bus;
+    use frontdesk_db::Db;
+    use tonic::service::RoutesBuilder;
+
     use super::*;
+    use crate::{ServiceDefinition, Worker};
+
+    /// A service that works, with something to repair.
+    struct Warned;
+
+    impl AnyService for Warned {
+        fn definition(&self) -> ServiceDefinition {
+            unimplemented!("not asked")
+        }
+
+        fn routes(&self, _: &mut RoutesBuilder) {}
+
+        fn subscribe(&self, _: &Bus) {}
+
+        fn workers(&self) -> Vec<Worker> {
+            Vec::new()
+        }
+
+        fn warnings(&self) -> Vec<String> {
+            vec!["the mail server refuses every mail".into()]
+        }
+
+        fn visitor_keys(&self) -> Option<Arc<dyn VisitorKeyStore>> {
+            None
+        }
+
+        fn db(&self) -> &Db {
+            unimplemented!("not asked")
+        }
+    }
+
+    #[tokio::test]
+    async fn t8_a_warning_is_shown_by_a_process_that_is_ready() {
+        let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let address = listener.local_addr().unwrap();
+        let health = Health { readiness: Readiness::default(), services: vec![Arc::new(Warned)] };
+        let serving = tokio::spawn(serve(listener, health, CancellationToken::new()));
+        let ready = get(address, "/readyz").await;
+        assert!(ready.starts_with("HTTP/1.1 200 "), "{ready}");
+        assert!(ready.ends_with("ok\nwarning: the mail server refuses every mail\n"), "{ready}");
+        serving.abort();
+    }
 
     async fn get(address: SocketAddr, path: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
@@ -112,7 +170,11 @@ mod tests {
         let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
         let address = listener.local_addr().unwrap();
         let (readiness, shutdown) = (Readiness::default(), CancellationToken::new());
-        let serving = tokio::spawn(serve(listener, readiness.clone(), shutdown.clone()));
+        let serving = tokio::spawn(serve(
+            listener,
+            Health { readiness: readiness.clone(), services: Vec::new() },
+            shutdown.clone(),
+        ));
         assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200 "));
         readiness.set("the database of test does not answer", true);
         let unready = get(address, "/readyz").await;

@@ -7,7 +7,11 @@ use frontdesk_db::{Db, Retention};
 use tokio::{net::TcpListener, sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::{AnyService, Readiness, Worker, ops, supervisor::Supervisor};
+use crate::{
+    AnyService, Readiness, Worker,
+    ops::{self, Health},
+    supervisor::Supervisor,
+};
 
 /// Interval between two checks whether the databases answer.
 const DATABASE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -39,8 +43,9 @@ pub async fn run<F: Future>(process: Process, serve: impl FnOnce(watch::Receiver
     observe_readiness(&readiness);
 
     if let Some(listener) = ops {
-        let (listener, readiness, stop) = (Arc::new(listener), readiness.clone(), shutdown.clone());
-        supervisor.supervise("ops".into(), move || ops::serve(listener.clone(), readiness.clone(), stop.clone()));
+        let (listener, stop) = (Arc::new(listener), shutdown.clone());
+        let health = Health { readiness: readiness.clone(), services: services.clone() };
+        supervisor.supervise("ops".into(), move || ops::serve(listener.clone(), health.clone(), stop.clone()));
     }
     let (events, stop) = (bus.clone(), shutdown.clone());
     supervisor.supervise("bus".into(), move || {

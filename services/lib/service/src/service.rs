@@ -43,6 +43,11 @@ pub trait Service: Clone + Send + Sync + 'static {
         Vec::new()
     }
 
+    /// What an operator should repair although the service serves calls, one line each. `/readyz` shows them.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The keys that visitors' tokens are signed with, where this service holds them.
     fn visitor_keys(&self) -> Option<Arc<dyn VisitorKeyStore>> {
         None
@@ -82,6 +87,8 @@ pub trait AnyService: Send + Sync {
     fn subscribe(&self, bus: &Bus);
     /// See [`Service::workers`].
     fn workers(&self) -> Vec<Worker>;
+    /// See [`Service::warnings`].
+    fn warnings(&self) -> Vec<String>;
     /// See [`Service::visitor_keys`].
     fn visitor_keys(&self) -> Option<Arc<dyn VisitorKeyStore>>;
     /// Its database.
@@ -109,6 +116,10 @@ impl<S: Service> AnyService for Built<S> {
 
     fn workers(&self) -> Vec<Worker> {
         self.service.workers()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.service.warnings()
     }
 
     fn visitor_keys(&self) -> Option<Arc<dyn VisitorKeyStore>> {
