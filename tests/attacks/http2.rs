@@ -142,6 +142,8 @@ pub struct Received {
     pub window: u64,
     /// Number of answered PINGs.
     pub pongs: usize,
+    /// Payloads of the server's PINGs.
+    pub pings: Vec<Vec<u8>>,
     /// Error code of GOAWAY.
     pub goaway: Option<u32>,
     /// When the connection was closed.
@@ -211,6 +213,22 @@ impl Connection {
         timeout(within, self.received.wait_for(what)).await.is_ok_and(|waited| waited.is_ok())
     }
 
+    /// Like [`Self::until`], of a client that answers the server's PINGs: one that does not is closed.
+    pub async fn until_alive(&mut self, mut what: impl FnMut(&Received) -> bool, within: Duration) -> bool {
+        let (end, mut answered) = (Instant::now() + within, 0);
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let done = self.until(|received| received.pings.len() > answered || what(received), left).await;
+            let pings = self.received().pings.split_off(answered);
+            if pings.is_empty() {
+                return done;
+            }
+            let answers = pings.iter().fold(Frames::default(), |frames, ping| frames.frame(PING, ACK, 0, ping));
+            let _ = self.send(&answers).await;
+            answered += pings.len();
+        }
+    }
+
     /// When the connection was closed. None: it was not, within that time.
     pub async fn closed(&mut self, within: Duration) -> Option<Instant> {
         self.until(|received| received.closed.is_some(), within).await;
@@ -268,6 +286,7 @@ impl Received {
             }
             WINDOW_UPDATE if stream == 0 => self.window += u64::from(number(0).unwrap_or_default()),
             PING if flags & ACK != 0 => self.pongs += 1,
+            PING => self.pings.push(payload.to_vec()),
             GOAWAY => self.goaway = number(4),
             _ => {}
         }
