@@ -214,10 +214,7 @@ mod tests {
                 |settings| settings.databases.assignment.max_connections = Some(0),
                 "databases.assignment.max_connections = 0",
             ),
-            (
-                |settings| settings.bus.stream_max_age = HOUR,
-                "bus.stream_max_age = 1h: it must be from 7days to 1year",
-            ),
+            (|settings| settings.bus.stream_max_age = HOUR, "bus.stream_max_age = 1h: it must be from 7days to 1year"),
             (|settings| settings.limits.connections = usize::MAX, "limits.connections = 18446744073709551615"),
             (|settings| settings.drain = Duration::MAX, "drain = 584"),
         ];
