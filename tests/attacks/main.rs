@@ -302,6 +302,34 @@ async fn s4_unread_answers_are_bounded_and_their_calls_are_reset() {
     assert_eq!(target.faults().0, [""; 0]);
 }
 
+/// Previews of a long chat, all at once: a few are composed at a time, and the others wait or are refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s4_previews_at_once_are_bounded_in_memory() {
+    let _alone = ALONE.lock().await;
+    let target = Target::start(&[]).await;
+    let account = target.account().await;
+    let thread = resource_exhaustion::long_thread(&account).await;
+    let bearer = target.bearer(account.id);
+    // What one preview takes, and what the allocator keeps of it, is not what is measured.
+    unread::previews(target.process.listen, &bearer, &thread, 2).await;
+    let usual = target.memory();
+    let attack = unread::previews(target.process.listen, &bearer, &thread, 40);
+    let mut attack = std::pin::pin!(attack);
+    let mut most = usual;
+    let answered = loop {
+        tokio::select! {
+            answered = &mut attack => break answered,
+            () = tokio::time::sleep(Duration::from_millis(50)) => most = most.max(target.memory()),
+        }
+    };
+    let grew = most.saturating_sub(usual);
+    println!("40 previews of 1.5 MB at once: {answered} answered with a part, {} MiB", grew / MIB);
+    assert!(answered > 0, "none was composed");
+    assert!(grew < MAX_MEMORY_GROWTH, "memory grew by {} MiB", grew / MIB);
+    wait_until_served(&target).await;
+    assert_eq!(target.faults().0, [""; 0]);
+}
+
 /// Clients that measure bandwidth send a PING and a WINDOW_UPDATE for each response: thousands of both are not an
 /// attack.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

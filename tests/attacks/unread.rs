@@ -2,7 +2,10 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use frontdesk_proto::conversation::v1::ListEntriesRequest;
+use frontdesk_proto::{
+    conversation::v1::ListEntriesRequest,
+    notification::v1::{PreviewTranscriptRequest, TranscriptPart},
+};
 use prost::Message;
 use tokio::{
     io::AsyncWriteExt,
@@ -10,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    http2::{Connection, Frames, MAX_FRAME, block, message_of},
+    http2::{Connection, Frames, MAX_FRAME, MAX_WINDOW, block, message_of},
     report::Outcome,
 };
 
@@ -23,6 +26,7 @@ const REFLECTION_STREAMS: usize = 4;
 const REFLECT: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 const CREATE: &str = "/frontdesk.conversation.v1.ChannelService/CreateChannel";
 const LIST: &str = "/frontdesk.conversation.v1.ThreadService/ListEntries";
+const PREVIEW: &str = "/frontdesk.notification.v1.TranscriptService/PreviewTranscript";
 
 /// The identifiers of a client's streams.
 fn streams(count: u32) -> impl Iterator<Item = u32> {
@@ -114,6 +118,25 @@ pub async fn unread_page_of_browser(to: SocketAddr, bearer: &str, thread: &str) 
     let mut stream = socket.connect(to).await?;
     stream.write_all(&[head.as_bytes(), &body].concat()).await?;
     Ok(stream)
+}
+
+/// Calls PreviewTranscript `count` times at once, and waits for all answers. Returns how many have a message.
+pub async fn previews(to: SocketAddr, bearer: &str, thread: &str, count: u32) -> usize {
+    let preview = block(PREVIEW, &[("authorization", bearer)]);
+    let part = TranscriptPart::Html.into();
+    let conversation_id = thread.to_owned();
+    let request = PreviewTranscriptRequest { conversation_id, part, ..Default::default() }.encode_to_vec();
+    let wide = Frames::preface_with_window(MAX_WINDOW).window(0, MAX_WINDOW - 65_535);
+    let mut connection = Connection::with_preface(to, wide).await.unwrap();
+    let calls = streams(count).fold(Frames::default(), |frames, stream| frames.call(stream, &preview, &request));
+    connection.send(&calls).await.unwrap();
+    let all = |received: &crate::http2::Received| received.ended.len() == count as usize;
+    assert!(
+        connection.until_alive(all, Duration::from_secs(60)).await,
+        "{} of {count}",
+        connection.received().ended.len()
+    );
+    connection.received().with_message.len()
 }
 
 fn page(thread: &str, until_sequence: i32) -> Vec<u8> {
