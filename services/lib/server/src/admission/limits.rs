@@ -105,10 +105,12 @@ impl LimitSettings {
         zero.map_or(Ok(()), |(setting, _)| Err(LimitError(setting)))
     }
 
-    /// The part of a maximum that one account may have; at least 1.
+    /// The part of a maximum that one account may have; at least 1. Without a limit if it may have all: what is full then is the whole.
     pub(super) fn account_part(&self, max: usize) -> usize {
-        let share = self.account_share as usize;
-        (max / 100).saturating_mul(share) + (max % 100 * share).div_ceil(100)
+        match self.account_share as usize {
+            100 => usize::MAX,
+            share => (max / 100).saturating_mul(share) + (max % 100 * share).div_ceil(100),
+        }
     }
 
     /// Without the limits of single callers and accounts, to measure what the process itself carries.
