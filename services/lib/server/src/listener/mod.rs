@@ -39,13 +39,14 @@ pub(crate) fn incoming(
     shutdown: CancellationToken,
 ) -> impl Stream<Item = Connection> + Send + use<> {
     let accepted = accepted(listener, limits, tls, Protocols::Http2, shutdown);
-    let in_process = stream::iter(in_process).flat_map(|listener| {
-        stream::unfold(listener, |mut listener| async move {
-            let connection = Connection::in_process(listener.accept().await?);
-            Some((connection, listener))
-        })
-    });
-    stream::select(accepted, in_process)
+    stream::select(accepted, stream::iter(in_process).flat_map(in_process_connections))
+}
+
+fn in_process_connections(listener: InProcessListener) -> impl Stream<Item = Connection> + Send {
+    stream::unfold(listener, |mut listener| async move {
+        let connection = Connection::in_process(listener.accept().await?);
+        Some((connection, listener))
+    })
 }
 
 /// The connections that `listener` accepts until the shutdown, once they are ready for calls.

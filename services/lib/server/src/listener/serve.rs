@@ -44,7 +44,7 @@ pub(crate) async fn serve_connections<S, B>(
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let (mut connections, mut open) = (pin!(connections), JoinSet::new());
+    let (mut connections, mut open) = (Box::pin(connections), JoinSet::new());
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
@@ -57,6 +57,8 @@ pub(crate) async fn serve_connections<S, B>(
             },
         }
     }
+    // New connections are refused, so that their clients go to another replica, and those that wait here are closed.
+    drop(connections);
     while open.join_next().await.is_some() {}
 }
 
@@ -126,7 +128,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::listener::{PeerInfo, reset_at};
+    use crate::listener::{PeerInfo, in_process_connections, reset_at};
 
     /// How long the client of a test may take to read an answer.
     const TIME_TO_READ: Duration = Duration::from_secs(10);
@@ -153,20 +155,18 @@ mod tests {
         }))
     }
 
-    /// A client on a connection to a server that answers.
-    async fn client(shutdown: CancellationToken) -> SendRequest<Empty<Bytes>> {
-        let (connector, mut listener) = InProcessConnector::new();
-        tokio::spawn(async move {
-            let connections = stream::once(async move { Connection::in_process(listener.accept().await.unwrap()) });
-            let settings = ConnectionSettings { protocols: Protocols::Http2, max_streams: 10 };
-            serve_connections(connections, tower::service_fn(answer), settings, shutdown).await;
-        });
+    /// A client on a connection to a server that answers, and the way to another connection.
+    async fn client(shutdown: CancellationToken) -> (SendRequest<Empty<Bytes>>, InProcessConnector) {
+        let (connector, listener) = InProcessConnector::new();
+        let settings = ConnectionSettings { protocols: Protocols::Http2, max_streams: 10 };
+        let connections = in_process_connections(listener);
+        tokio::spawn(serve_connections(connections, tower::service_fn(answer), settings, shutdown));
         let stream = connector.connect(&Arc::from("test")).await.unwrap();
         let mut client = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
         client.initial_stream_window_size(64 * 1024);
         let (client, connection) = client.handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
-        client
+        (client, connector)
     }
 
     async fn call(client: &mut SendRequest<Empty<Bytes>>, path: &str) -> Incoming {
@@ -175,7 +175,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn s4_a_call_whose_answer_is_not_read_is_reset_and_the_others_of_its_connection_go_on() {
-        let mut client = client(CancellationToken::new()).await;
+        let (mut client, _) = client(CancellationToken::new()).await;
         let mut open = call(&mut client, "/open").await;
         let read = call(&mut client, "/large").await.collect().await.unwrap().to_bytes();
         assert_eq!(read.len(), LARGE);
@@ -188,9 +188,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_server_that_stops_takes_no_connection_while_calls_end() {
+        let shutdown = CancellationToken::new();
+        let (mut client, connector) = client(shutdown.clone()).await;
+        let mut open = call(&mut client, "/open").await;
+        shutdown.cancel();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(connector.connect(&Arc::from("test")).await.is_err());
+        assert!(futures::poll!(open.frame()).is_pending(), "the stream is open");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_shutdown_lets_calls_in_progress_end() {
         let shutdown = CancellationToken::new();
-        let mut client = client(shutdown.clone()).await;
+        let (mut client, _) = client(shutdown.clone()).await;
         let unread = call(&mut client, "/large").await;
         shutdown.cancel();
         tokio::time::sleep(Duration::from_secs(1)).await;
