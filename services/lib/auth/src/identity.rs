@@ -186,6 +186,7 @@ fn sha256(token: &str) -> [u8; 32] {
 impl Inner {
     async fn verify(&self, token: &str) -> Result<(Caller, SignedBy), TokenError> {
         let header = token::unverified_header(token)?;
+        header.check_times(self.leeway, &self.clock)?;
         if let Some(number) = self.issuers.iter().position(|issuer| issuer.name() == header.issuer) {
             let issuer = &self.issuers[number];
             let (caller, key) = issuer.verify(token, &header, &self.roles, self.leeway, &self.clock).await?;

@@ -50,7 +50,7 @@ pub enum TokenError {
     /// The issuer, audience or a time is wrong, or a claim is missing.
     #[error("the token is not valid: {0}")]
     Invalid(String),
-    /// Its signature is right, but it is not in force at this time: it has expired, or its key was replaced or withdrawn.
+    /// It is not in force at this time: it has expired, is not valid yet, or its key was replaced or withdrawn.
     #[error("the token is not valid: {0}")]
     NotInForce(String),
     /// The signature does not match the key: another key may be tried.
@@ -80,6 +80,15 @@ pub(crate) struct UnverifiedHeader {
     pub(crate) algorithm: Algorithm,
     pub(crate) key_id: Option<String>,
     pub(crate) issuer: String,
+    claims: Map<String, Value>,
+}
+
+impl UnverifiedHeader {
+    /// Refuses a token that cannot be in force at this time, before the time that its signature takes.
+    pub(crate) fn check_times(&self, leeway: Duration, clock: &Clock) -> Result<(), TokenError> {
+        let seconds = |name: &str| self.claims.get(name).and_then(Value::as_i64);
+        check_force(seconds("nbf"), seconds("exp"), leeway, clock)
+    }
 }
 
 /// Reads the header of a token, and refuses one that is not valid under any key.
@@ -115,6 +124,7 @@ pub(crate) fn unverified_header(token: &str) -> Result<UnverifiedHeader, TokenEr
         algorithm: algorithm.ok_or_else(|| TokenError::invalid("its algorithm is not one that is accepted"))?,
         key_id,
         issuer: issuer.to_owned(),
+        claims,
     })
 }
 
@@ -158,13 +168,7 @@ fn check_times(claims: &Map<String, Value>, expected: &Expected<'_>, clock: &Clo
     let now = clock.now().0 / 1_000_000;
     let not_before = if expected.require_nbf || claims.contains_key("nbf") { seconds("nbf")? } else { now };
     let expires = seconds("exp")?;
-    let leeway = i64::try_from(expected.leeway.as_secs()).unwrap_or(i64::MAX);
-    if expires.saturating_add(leeway) <= now {
-        return Err(TokenError::NotInForce("it has expired".into()));
-    }
-    if not_before.saturating_sub(leeway) > now {
-        return Err(TokenError::NotInForce("it is not valid yet".into()));
-    }
+    check_force(Some(not_before), Some(expires), expected.leeway, clock)?;
     if let Some(max_lifetime) = expected.max_lifetime
         && expires.saturating_sub(not_before) > i64::try_from(max_lifetime.as_secs()).unwrap_or(i64::MAX)
     {
@@ -173,6 +177,23 @@ fn check_times(claims: &Map<String, Value>, expected: &Expected<'_>, clock: &Clo
         return Err(TokenError::Invalid(why));
     }
     Ok(Time(expires.saturating_mul(1_000_000)))
+}
+
+/// Fails when a token with these times, in seconds since 1970, is not in force now.
+fn check_force(
+    not_before: Option<i64>,
+    expires: Option<i64>,
+    leeway: Duration,
+    clock: &Clock,
+) -> Result<(), TokenError> {
+    let (now, leeway) = (clock.now().0 / 1_000_000, i64::try_from(leeway.as_secs()).unwrap_or(i64::MAX));
+    if expires.is_some_and(|expires| expires.saturating_add(leeway) <= now) {
+        return Err(TokenError::NotInForce("it has expired".into()));
+    }
+    if not_before.is_some_and(|not_before| not_before.saturating_sub(leeway) > now) {
+        return Err(TokenError::NotInForce("it is not valid yet".into()));
+    }
+    Ok(())
 }
 
 fn from_library(error: &jsonwebtoken::errors::Error, expected: &Expected<'_>) -> TokenError {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -9,6 +10,7 @@ use std::{
 use frontdesk_clock::{Clock, Time};
 use frontdesk_db::{Db, Sql, hex, json_rows};
 use frontdesk_proto::event::v1::Event;
+use futures::FutureExt;
 use prost::Message as _;
 use sea_orm::{
     ActiveValue::NotSet, ConnectionTrait, EntityTrait, QueryOrder, QuerySelect, Set, Statement, entity::prelude::*,
@@ -288,7 +290,9 @@ impl InProcess {
             in_progress.insert(row.id, is_retry);
             let (bus, subscription) = (self.clone(), subscription.clone());
             running.spawn(async move {
-                let delivered = bus.deliver(&subscription, &row).await;
+                // A bug that one delivery meets must not keep its place.
+                let delivered = AssertUnwindSafe(bus.deliver(&subscription, &row)).catch_unwind().await;
+                let delivered = delivered.unwrap_or_else(|_| Err(DbErr::Custom("the delivery panicked".into()).into()));
                 if let Err(error) = &delivered {
                     not_stored(&subscription, error).await;
                 }

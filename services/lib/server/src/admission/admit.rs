@@ -59,6 +59,10 @@ impl Admission {
         let caller = self.authorize(access, &head, peer.as_ref()).await?;
         let audited = access.audited().then(|| caller.clone());
         let deadlines = self.deadlines(&head.headers, &caller);
+        let unread = match &peer {
+            Some(peer) if !access.streams() => self.limiter.answer_permit(&caller, peer)?,
+            _ => None,
+        };
         // The whole body is read before a permit is taken, so that slow senders hold none.
         let body_deadline = deadlines.answer.min(Instant::now() + REQUEST_TIMEOUT);
         let limit = RequestLimit::Memory(&self.limiter, self.limiter.request_permit(&caller, peer.as_ref()));
@@ -75,7 +79,6 @@ impl Admission {
                 (opening.map_err(|_| deadline_exceeded())??, Some(stream))
             }
         };
-        let unread = peer.as_ref().and_then(|peer| self.limiter.answer_permit(&caller, peer));
         head.extensions.insert(caller);
         let request = Request::from_parts(head, body.bytes);
         Ok(AdmittedCall { request, audited, deadlines, permit, stream, unread, peer })

@@ -135,7 +135,12 @@ mod tests {
         let trailers = HeaderMap::from_iter([(http::HeaderName::from_static("grpc-status"), "0".parse().unwrap())]);
         let body = Full::new(Bytes::from(vec![7; size])).with_trailers(std::future::ready(Some(Ok(trailers))));
         let admin = Caller { kind: CallerKind::Admin, ..Caller::service("") };
-        bound_answer(Response::new(Body::new(body)), limiter, limiter.answer_permit(&admin, peer), Some(peer.clone()))
+        bound_answer(
+            Response::new(Body::new(body)),
+            limiter,
+            limiter.answer_permit(&admin, peer).unwrap(),
+            Some(peer.clone()),
+        )
     }
 
     #[tokio::test(start_paused = true)]
@@ -173,8 +178,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn s4_an_answer_is_refused_while_too_much_is_unread() {
-        let (limiter, peer) = (limiter(1024 * 1024), PeerInfo::default());
-        let held = answer(1024 * 1024, &limiter, &peer);
+        // The account may leave 2 MiB unread.
+        let (limiter, peer) = (limiter(4 * 1024 * 1024), PeerInfo::default());
+        let held = answer(2 * 1024 * 1024 - 50 * 1024, &limiter, &peer);
         let refused = answer(100 * 1024, &limiter, &PeerInfo::default());
         assert_eq!(refused.headers()["grpc-status"], "8", "RESOURCE_EXHAUSTED");
         assert!(!answer(10 * 1024, &limiter, &peer).headers().contains_key("grpc-status"), "a small one has room");

@@ -164,14 +164,17 @@ impl Limiter {
         self.requests.permit(holders)
     }
 
-    /// A permit for the bytes of an answer that its client has still to read. None: a service of ours reads it.
-    pub(super) fn answer_permit(&self, caller: &Caller, peer: &PeerInfo) -> Option<Permit> {
+    /// A permit for the bytes of an answer that its client has still to read. None: a service of ours reads it. Fails when the visitor or
+    /// the account leaves too much unread already: a call that was served is not refused for a small answer.
+    pub(super) fn answer_permit(&self, caller: &Caller, peer: &PeerInfo) -> Result<Option<Permit>, ApiError> {
         if peer.service.is_some() {
-            return None;
+            return Ok(None);
         }
         let mut holders = self.holders(caller, MAX_UNREAD_PER_VISITOR, self.settings.unread_bytes);
         holders.push((Holder::Connection(peer.id), MAX_UNREAD_PER_CONNECTION));
-        Some(self.answers.permit(holders))
+        let permit = self.answers.permit(holders);
+        permit.check_room().map_err(|exceeded| self.pool_exceeded(&exceeded))?;
+        Ok(Some(permit))
     }
 
     /// The permit with the bytes of an answer; a small one always has room.
@@ -183,14 +186,16 @@ impl Limiter {
 
     /// Adds units to a permit.
     pub(super) fn hold(&self, permit: &mut Permit, units: usize) -> Result<(), ApiError> {
-        permit.try_add(units).map_err(|exceeded| {
-            let count = match exceeded.holder {
-                Holder::All => &self.overloaded_count,
-                _ => &self.rate_limited_count,
-            };
-            count.fetch_add(1, Ordering::Relaxed);
-            pool_exceeded(&exceeded)
-        })
+        permit.try_add(units).map_err(|exceeded| self.pool_exceeded(&exceeded))
+    }
+
+    fn pool_exceeded(&self, exceeded: &PoolExceeded) -> ApiError {
+        let count = match exceeded.holder {
+            Holder::All => &self.overloaded_count,
+            _ => &self.rate_limited_count,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        pool_exceeded(exceeded)
     }
 
     /// Who holds what a call of this caller takes: a visitor with this maximum, and the account with its share of the pool's.
@@ -461,14 +466,13 @@ mod tests {
         let mut fill = |is_request: bool, caller: &Caller, peer: &PeerInfo| {
             for number in 0.. {
                 let permit = match is_request {
-                    true => Some(limiter.request_permit(caller, Some(peer))),
-                    false => limiter.answer_permit(caller, peer),
+                    true => Ok(limiter.request_permit(caller, Some(peer))),
+                    false => limiter.answer_permit(caller, peer).map(Option::unwrap),
                 };
-                let mut permit = permit.unwrap();
-                if let Err(refused) = limiter.hold(&mut permit, MIB) {
-                    return (number, whose::<()>(Err(refused)).0);
+                match permit.and_then(|mut permit| limiter.hold(&mut permit, MIB).map(|()| permit)) {
+                    Ok(permit) => held.push(permit),
+                    Err(refused) => return (number, whose::<()>(Err(refused)).0),
                 }
-                held.push(permit);
             }
             unreachable!()
         };
@@ -489,12 +493,19 @@ mod tests {
             }
             assert_eq!(fill(is_request, &admin(4), &connection()).1, "replica");
         }
-        let small = limiter.answer_permit(&visitor_of(1, "one"), &connection()).unwrap();
-        assert!(limiter.hold_answer(small, SMALL_MESSAGE).is_ok(), "a small answer has room");
+        let mut small = Vec::new();
+        while let Ok(permit) = limiter.answer_permit(&visitor_of(5, "one"), &connection()) {
+            small.push(limiter.hold_answer(permit.unwrap(), SMALL_MESSAGE).unwrap());
+        }
+        assert_eq!(
+            small.len(),
+            4 * MIB / SMALL_MESSAGE,
+            "small answers are not refused, but the visitor's next call is"
+        );
         let mut nested = limiter.request_permit(&Caller::service("any"), Some(&connection()));
         assert!(limiter.hold(&mut nested, MIB).is_ok(), "a request of a service has room");
         drop(held);
-        let large = limiter.answer_permit(&visitor_of(1, "one"), &connection()).unwrap();
+        let large = limiter.answer_permit(&visitor_of(1, "one"), &connection()).unwrap().unwrap();
         assert!(limiter.hold_answer(large, 5 * MIB).is_ok(), "one answer alone has room");
     }
 }

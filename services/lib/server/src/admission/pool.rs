@@ -124,6 +124,19 @@ impl Permit {
         Ok(())
     }
 
+    /// Fails when a visitor or an account of its holders has its maximum.
+    pub(super) fn check_room(&self) -> Result<(), PoolExceeded> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = |(holder, max): &&(Holder, usize)| {
+            matches!(holder, Holder::Visitor(_) | Holder::Account(_))
+                && held.get(holder).is_some_and(|held| held >= max)
+        };
+        match self.holders.iter().find(is_full) {
+            Some(&(holder, max)) => Err(PoolExceeded { resource: self.resource, holder, max }),
+            None => Ok(()),
+        }
+    }
+
     /// The same without a maximum.
     pub(super) fn without_maximum(mut self) -> Self {
         self.holders.iter_mut().for_each(|(_, max)| *max = usize::MAX);
