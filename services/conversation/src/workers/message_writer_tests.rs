@@ -467,7 +467,7 @@ async fn a_lost_connection_is_reported_to_every_member_and_the_same_requests_can
     let db = fixture.writer.db.clone();
     fixture.before_save(move || {
         Box::pin(async move {
-            let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE \
+            let terminate = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE \
                 datname = current_database() AND pid <> pg_backend_pid() AND query LIKE 'WITH conversation%'";
             db.read().execute_unprepared(terminate).await.unwrap();
         })
