@@ -467,6 +467,8 @@ async fn a_lost_connection_is_reported_to_every_member_and_the_same_requests_can
     let db = fixture.writer.db.clone();
     fixture.before_save(move || {
         Box::pin(async move {
+            // The connection is back in the pool, which has no other one for the statement that saves.
+            tokio::time::sleep(Duration::from_millis(100)).await;
             let terminate = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE \
                 datname = current_database() AND pid <> pg_backend_pid() AND query LIKE 'WITH conversation%'";
             db.read().execute_unprepared(terminate).await.unwrap();
