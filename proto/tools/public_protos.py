@@ -17,7 +17,7 @@ from pathlib import Path
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import Message
 
-OPTIONS = r"\(frontdesk\.(?:auth\.v1\.access|text\.v1\.text|validation\.v1\.pattern_description)\) ="
+OPTIONS = r"\(frontdesk\.(?:auth\.v1\.access|text\.v1\.text|validation\.v1\.(?:pattern|number)_description)\) ="
 OPTION_FILES = ("frontdesk/auth/v1/access.proto", "frontdesk/text/v1/text.proto", "frontdesk/validation/v1/validation.proto")
 
 # The sources are formatted by buf, so an option of a method is a statement of its own lines, and an option of a field is one
