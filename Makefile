@@ -55,7 +55,7 @@ release:
 release-with-kill-points:
 	cargo build --release --package frontdesk --package frontdesk-chaos --bins --features frontdesk/kill-points
 
-check: fmt clippy layers proto-lint docs ## Check format, lints, layer and wording rules, protos and documentation; each says how to fix what it finds
+check: fmt clippy layers proto-lint public-protos docs ## Check format, lints, layer and wording rules, protos, their export and documentation; each says how to fix what it finds
 
 fmt:
 	@cargo fmt --all --check || { echo "The format differs. Fix it with: cargo fmt --all"; exit 1; }
