@@ -101,7 +101,7 @@ pub(crate) async fn preview_transcript(
         Some(part) => compose_part(app, part, &query, basis).await?,
         None => Vec::new(),
     };
-    let (content, total_size) = range(part, query.offset)?;
+    let (content, total_size) = range(&part, query.offset)?;
     Ok(Preview { decision, content, total_size, missing })
 }
 
@@ -255,7 +255,7 @@ fn render(
 }
 
 /// Returns the bytes of the part from `offset` on that fit into one response, and the size of the whole part.
-fn range(mut part: Vec<u8>, offset: i32) -> Result<(Vec<u8>, i32), NotificationError> {
+fn range(part: &[u8], offset: i32) -> Result<(Vec<u8>, i32), NotificationError> {
     let total_size = i32::try_from(part.len())
         .map_err(|_| NotificationError::Internal(format!("a part of a transcript has {} bytes", part.len())))?;
     let from = usize::try_from(offset).ok().filter(|from| *from <= part.len());
@@ -263,9 +263,8 @@ fn range(mut part: Vec<u8>, offset: i32) -> Result<(Vec<u8>, i32), NotificationE
         field: "offset",
         description: format!("must be at most {total_size}, the size of the part (bytes)"),
     })?;
-    part.drain(..from);
-    part.truncate(MAX_CONTENT_BYTES);
-    Ok((part, total_size))
+    let until = part.len().min(from + MAX_CONTENT_BYTES);
+    Ok((part[from..until].to_vec(), total_size))
 }
 
 #[cfg(test)]
@@ -277,12 +276,12 @@ mod tests {
         let part: Vec<u8> = (0..MAX_CONTENT_BYTES * 2 + 5).map(|number| number.to_le_bytes()[0]).collect();
         let mut read = Vec::new();
         for size in [MAX_CONTENT_BYTES, MAX_CONTENT_BYTES, 5, 0] {
-            let (content, total_size) = range(part.clone(), read.len().try_into().unwrap()).unwrap();
+            let (content, total_size) = range(&part, read.len().try_into().unwrap()).unwrap();
             assert_eq!((content.len(), usize::try_from(total_size).unwrap()), (size, part.len()));
             read.extend(content);
         }
         assert_eq!(read, part);
-        let beyond = range(part, i32::try_from(read.len()).unwrap() + 1).unwrap_err();
+        let beyond = range(&part, i32::try_from(read.len()).unwrap() + 1).unwrap_err();
         assert!(matches!(beyond, NotificationError::Field { field: "offset", .. }));
     }
 }
