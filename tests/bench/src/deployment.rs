@@ -147,7 +147,7 @@ impl Deployment {
 
     /// A client of the server at this address, with the agent's token.
     pub async fn client_of(&self, address: &str, connections: usize) -> Client {
-        Client::connect(address, connections, &self.tokens.agent()).await
+        Client::connect(&[address.to_owned()], connections, &self.tokens.agent()).await.unwrap()
     }
 
     /// Address of the second conversation replica, which is started when it is first needed. With the in-process bus it is the

@@ -89,9 +89,9 @@ impl Tokens {
         self.0.mint(&claims).unwrap()
     }
 
-    /// A token of the agent.
+    /// The `authorization` header of the agent.
     pub fn agent(&self) -> String {
-        self.token(CallerKind::Agent, &AGENT.to_string())
+        format!("Bearer {}", self.token(CallerKind::Agent, &AGENT.to_string()))
     }
 
     /// Creates the agent in the assignment service at this address.

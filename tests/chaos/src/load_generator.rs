@@ -118,7 +118,7 @@ struct Inner {
 
 impl LoadGenerator {
     /// A load generator that posts into these conversations with the caller's token, on connections to these addresses.
-    pub fn new(
+    pub async fn new(
         caller: &Caller,
         addresses: &[String],
         chats: Vec<String>,
@@ -126,7 +126,7 @@ impl LoadGenerator {
         recorder: Recorder,
     ) -> Result<Self, Failure> {
         Ok(Self(Rc::new(Inner {
-            client: Client::connect_lazy(addresses, CONNECTIONS, caller.bearer().clone())?,
+            client: Client::connect(addresses, CONNECTIONS, caller.bearer().to_str()?).await?,
             chats,
             messages: Messages::new(canary),
             next_number: Cell::new(0),

@@ -26,8 +26,6 @@ const PEAK_CALLERS: usize = 256;
 const OVERLOAD: usize = 4;
 /// Time to warm up connections, query plans and caches before the measurement.
 const WARM_UP: Duration = Duration::from_secs(1);
-/// Time to open all connections.
-const CONNECT: Duration = Duration::from_millis(200);
 /// Length of the windows over which latencies are compared after the overload.
 const WINDOW: Duration = Duration::from_millis(500);
 /// Number of consecutive windows with the usual latency after which the installation counts as recovered.
@@ -95,8 +93,7 @@ fn run_load(
     let agent = &account.agents[0];
     let recorder = driver.recorder.clone();
     LocalSet::new().block_on(&runtime, async {
-        let generator = LoadGenerator::new(agent, addresses, chats, &account.canary, recorder.clone())?;
-        tokio::time::sleep(CONNECT).await;
+        let generator = LoadGenerator::new(agent, addresses, chats, &account.canary, recorder.clone()).await?;
         generator.closed_loop(PEAK_CALLERS, WARM_UP).await;
         let begin = || (recorder.now(), processor_seconds());
         let end = |(from, before): (u64, f64)| {
