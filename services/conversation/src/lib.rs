@@ -118,9 +118,10 @@ impl Service for App {
     }
 
     fn workers(&self) -> Vec<Worker> {
-        let mut workers = workers::message_writers(&self.message_queue, &self.shutdown);
-        workers.push(workers::watched_conversations(&self.db, &self.notifier, &self.shutdown));
-        workers
+        vec![
+            workers::message_writer(&self.message_queue, &self.shutdown),
+            workers::watched_conversations(&self.db, &self.notifier, &self.shutdown),
+        ]
     }
 
     fn visitor_keys(&self) -> Option<Arc<dyn VisitorKeyStore>> {

@@ -1,4 +1,4 @@
-//! The queues of the message writer: a worker takes the requests that queued while it wrote the batch before, so a single
+//! The queue of the message writer: its worker takes the requests that queued while it wrote the batch before, so a single
 //! request waits for no timer. Messages of a conversation that another transaction has locked wait aside, in their order.
 
 use std::sync::Arc;
@@ -19,58 +19,40 @@ use crate::store::conversation_batch::conversation_batch;
 
 /// Maximum number of messages in one batch.
 const MAX_BATCH: usize = 128;
-/// Maximum number of requests in one worker's queue; further callers wait until the queue has space.
+/// Maximum number of requests in the queue; further callers wait until the queue has space.
 const QUEUE_CAPACITY: usize = 1024;
-/// Number of workers on PostgreSQL: while one batch is committed the other is put together. SQLite has one writer anyway.
-const WORKERS: usize = 2;
-
-/// The queues of the message writer's workers. Clones share them.
+/// The queue of the message writer. Clones share it.
 #[derive(Clone)]
 pub(crate) struct MessageQueue(Arc<Shared>);
 
 struct Shared {
     writer: BatchWriter,
-    queues: Vec<Queue>,
-}
-
-/// The queue of one worker, which holds the receiver while it runs.
-struct Queue {
     sender: mpsc::Sender<QueuedWrite>,
+    /// The worker holds it while it runs.
     receiver: Mutex<mpsc::Receiver<QueuedWrite>>,
 }
 
 impl MessageQueue {
-    /// Empty queues, for [`MessageQueue::run_worker`].
+    /// An empty queue, for [`MessageQueue::run_worker`].
     pub(crate) fn new(db: &Db, notifier: &ChangeNotifier) -> Self {
-        let workers = if db.is_sqlite() { 1 } else { WORKERS };
-        let queues = (0..workers).map(|_| {
-            let (sender, receiver) = mpsc::channel(QUEUE_CAPACITY);
-            Queue { sender, receiver: Mutex::new(receiver) }
-        });
-        let queues = queues.collect();
-        Self(Arc::new(Shared { writer: BatchWriter::new(db, notifier, conversation_batch(db)), queues }))
-    }
-
-    /// Number of workers to run.
-    pub(crate) fn workers(&self) -> usize {
-        self.0.queues.len()
+        let (sender, receiver) = mpsc::channel(QUEUE_CAPACITY);
+        let writer = BatchWriter::new(db, notifier, conversation_batch(db));
+        Self(Arc::new(Shared { writer, sender, receiver: Mutex::new(receiver) }))
     }
 
     /// Appends the message in the next batch.
     pub(crate) async fn write(&self, request: WriteRequest) -> WriteResult {
-        // A conversation always has the same worker: two batches of one process never wait for each other's locks.
-        let queue = &self.0.queues[request.conversation.as_u128() as usize % self.0.queues.len()];
         let (queued, answered) = QueuedWrite::new(request);
-        match queue.sender.send(queued).await {
+        match self.0.sender.send(queued).await {
             Ok(()) => answered.await.unwrap_or(Err(WriteError::ConnectionLost)),
-            // The workers end with the shutdown: the last calls write their messages themselves.
+            // The worker ends with the shutdown: the last calls write their messages themselves.
             Err(mpsc::error::SendError(queued)) => self.0.writer.write_waiting(&queued).await,
         }
     }
 
-    /// Runs one worker, which writes its queue in batches until the shutdown.
-    pub(crate) async fn run_worker(self, worker: usize, shutdown: CancellationToken) {
-        let mut queue = self.0.queues[worker].receiver.lock().await;
+    /// Runs the worker, which writes the queue in batches until the shutdown.
+    pub(crate) async fn run_worker(self, shutdown: CancellationToken) {
+        let mut queue = self.0.receiver.lock().await;
         let mut locked = LockedMessages::default();
         let mut batch = Vec::with_capacity(MAX_BATCH);
         loop {

@@ -315,8 +315,7 @@ async fn waiting_messages_are_written_together_and_every_caller_is_answered(mode
     let BatchWriter { db, notifier, .. } = &fixture.writer;
     let queue = MessageQueue::new(db, notifier);
     let shutdown = CancellationToken::new();
-    let workers: Vec<_> =
-        (0..queue.workers()).map(|worker| tokio::spawn(queue.clone().run_worker(worker, shutdown.clone()))).collect();
+    let worker = tokio::spawn(queue.clone().run_worker(shutdown.clone()));
     let writes = (0..300).map(|n: usize| {
         let id = conversations[n % 10];
         let key = fixture.key(id, &format!("id{n}"), "x");
@@ -337,9 +336,9 @@ async fn waiting_messages_are_written_together_and_every_caller_is_answered(mode
     times.dedup();
     assert!(times.len() <= 20, "300 messages in {} transactions", times.len());
 
-    // After the shutdown the workers end, and a late call writes its message itself.
+    // After the shutdown the worker ends, and a late call writes its message itself.
     shutdown.cancel();
-    join_all(workers).await.into_iter().for_each(|ended| ended.unwrap());
+    worker.await.unwrap();
     assert_eq!(sequence(&queue.write(fixture.message(conversations[0], "late")).await), 32);
 }
 
@@ -425,8 +424,7 @@ async fn c3_a_locked_conversation_delays_only_its_own_messages_and_they_keep_the
     }
     let BatchWriter { db, notifier, .. } = &fixture.writer;
     let (queue, shutdown) = (MessageQueue::new(db, notifier), CancellationToken::new());
-    let workers: Vec<_> =
-        (0..queue.workers()).map(|worker| tokio::spawn(queue.clone().run_worker(worker, shutdown.clone()))).collect();
+    let worker = tokio::spawn(queue.clone().run_worker(shutdown.clone()));
 
     let tx = db.begin().await.unwrap();
     conversations::find_for_update(&tx, fixture.account, held).await.unwrap().unwrap();
@@ -449,7 +447,7 @@ async fn c3_a_locked_conversation_delays_only_its_own_messages_and_they_keep_the
 
     // A call after the shutdown writes its message itself, and waits as well.
     shutdown.cancel();
-    join_all(workers).await;
+    worker.await.unwrap();
     let tx = db.begin().await.unwrap();
     conversations::find_for_update(&tx, fixture.account, held).await.unwrap().unwrap();
     let late = queue.write(fixture.message(held, "late"));

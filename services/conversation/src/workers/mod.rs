@@ -13,13 +13,10 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use message_queue::MessageQueue;
 pub(crate) use message_writer::{WriteError, WriteOutcome, WriteRequest};
 
-/// The workers that write the messages of the queue.
-pub(crate) fn message_writers(queue: &MessageQueue, shutdown: &CancellationToken) -> Vec<Worker> {
-    let worker = |number| {
-        let (queue, shutdown) = (queue.clone(), shutdown.clone());
-        Worker::new("message-writer", move || queue.clone().run_worker(number, shutdown.clone()))
-    };
-    (0..queue.workers()).map(worker).collect()
+/// The worker that writes the messages of the queue.
+pub(crate) fn message_writer(queue: &MessageQueue, shutdown: &CancellationToken) -> Worker {
+    let (queue, shutdown) = (queue.clone(), shutdown.clone());
+    Worker::new("message-writer", move || queue.clone().run_worker(shutdown.clone()))
 }
 
 /// The worker that finds changes of watched conversations whose notification was lost.

@@ -72,8 +72,9 @@ pub async fn run<F: Future>(process: Process, serve: impl FnOnce(watch::Receiver
     shutdown.cancel();
     // One time for all: what the server took to end is not added. A task that works for the server's calls ends after them.
     let stopped_at = stopped_at.await.unwrap_or_else(|_| Instant::now());
-    if !supervisor.wait(stopped_at, drain).await {
-        tracing::warn!("some background tasks did not end in time; their work goes on at the next start");
+    let running = supervisor.wait(stopped_at, drain).await;
+    if !running.is_empty() {
+        tracing::warn!(tasks = ?running, "background tasks did not end in time; their work goes on at the next start");
     }
     ended
 }

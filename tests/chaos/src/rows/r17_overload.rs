@@ -30,7 +30,7 @@ const WARM_UP: Duration = Duration::from_secs(1);
 const WINDOW: Duration = Duration::from_millis(500);
 /// Number of consecutive windows with the usual latency after which the installation counts as recovered.
 const RECOVERED_WINDOWS: usize = 3;
-/// Latency in milliseconds that is noise on two cores: a window is as usual up to twice the usual latency, or this much more.
+/// Difference of latencies in milliseconds that is noise on two cores.
 const NOISE_MS: f64 = 20.0;
 /// Minimum throughput in overload, as a share of the peak.
 const MIN_GOODPUT: f64 = 0.9;
@@ -145,15 +145,19 @@ impl LoadResult {
         percentile(&mut latencies, 99.0)
     }
 
-    /// Seconds from the end of the overload until the latency was as usual for [`RECOVERED_WINDOWS`] windows.
-    fn recovered_after(&self, usual: f64) -> Option<f64> {
-        let window = u64::try_from(WINDOW.as_nanos()).ok()?;
-        let count = (self.after.to - self.after.from) / window;
-        let limit = (usual * 2.0).max(usual + NOISE_MS);
-        let as_usual: Vec<bool> = (0..count)
-            .map(|number| self.after.from + number * window)
-            .map(|from| self.p99(from, from + window) <= limit)
-            .collect();
+    /// The 99th percentile of the latency in each window of a phase, in milliseconds.
+    fn p99_of_windows(&self, phase: Phase) -> Vec<f64> {
+        let window = WINDOW.as_nanos() as u64;
+        let windows = (0..(phase.to - phase.from) / window).map(|number| phase.from + number * window);
+        windows.map(|from| self.p99(from, from + window)).collect()
+    }
+
+    /// Seconds from the end of the overload until the latency was no worse than before it, at the same rate, for
+    /// [`RECOVERED_WINDOWS`] windows.
+    fn recovered_after(&self) -> Option<f64> {
+        let usual = self.p99_of_windows(self.half).into_iter().fold(0.0, f64::max);
+        let as_usual: Vec<bool> =
+            self.p99_of_windows(self.after).into_iter().map(|p99| p99 <= usual + NOISE_MS).collect();
         let first = as_usual.windows(RECOVERED_WINDOWS).position(|windows| windows.iter().all(|usual| *usual))?;
         Some(first as f64 * WINDOW.as_secs_f64())
     }
@@ -182,7 +186,7 @@ fn judge(load: &LoadResult, verdict: &Verdict) -> Row {
     let refusal_p99 = percentile(&mut refusals, 99.0);
     let mut send_delays: Vec<f64> = offered.iter().map(|call| call.send_delay_ms()).collect();
     let usual = load.p99(load.half.from, load.half.to);
-    let recovered = load.recovered_after(usual);
+    let recovered = load.recovered_after();
     let pass = goodput >= MIN_GOODPUT
         && usual.is_finite()
         && !refusals.is_empty()

@@ -17,6 +17,8 @@ const CALLS_PER_OPENING: usize = 8;
 pub(super) struct ConcurrencyLimits {
     calls: Arc<AtomicUsize>,
     max_calls: usize,
+    /// Number of calls that have arrived and whose tasks have not run yet.
+    arriving: Arc<AtomicUsize>,
     /// Permits for the openings of streams.
     openings: Arc<Semaphore>,
 }
@@ -46,13 +48,23 @@ impl ConcurrencyLimits {
         Self {
             calls: Arc::default(),
             max_calls,
+            arriving: Arc::default(),
             openings: Arc::new(Semaphore::new((max_calls / CALLS_PER_OPENING).clamp(1, Semaphore::MAX_PERMITS))),
         }
     }
 
     /// Whether the next call would be refused.
     pub(super) fn is_exhausted(&self) -> bool {
-        self.calls.load(Ordering::Relaxed) >= self.max_calls
+        let (calls, arriving) = (self.calls.load(Ordering::Relaxed), self.arriving.load(Ordering::Relaxed));
+        // Arriving calls may be refused for any reason yet. They count only where admitted calls make the process busy, so that a
+        // burst of calls without a valid token does not refuse others.
+        calls >= self.max_calls || (calls >= self.max_calls.div_ceil(2) && calls + arriving >= self.max_calls)
+    }
+
+    /// Counts a call that has arrived until its task runs.
+    pub(super) fn count_arriving_call(&self) -> CallPermit {
+        self.arriving.fetch_add(1, Ordering::Relaxed);
+        CallPermit(PermitKind::Call(self.arriving.clone()))
     }
 
     /// A permit for a call. None: the limit is reached.

@@ -24,6 +24,7 @@ use super::{
     Admission, Method,
     admit::{AdmittedCall, deadline_exceeded},
     answer_body::bound_answer,
+    concurrency::CallPermit,
     deadlines::deadlines,
     open_methods::OpenMethod,
     stream_permit::hold_stream_permit,
@@ -85,8 +86,18 @@ where
         if let Some(parent) = request.headers().get("traceparent").and_then(|value| value.to_str().ok()) {
             frontdesk_telemetry::continue_trace(&span, parent);
         }
-        Box::pin(admit_and_answer(self.admission.clone(), inner, request, path, span))
+        let arriving = self.admission.limiter.count_arriving_call();
+        let call = admit_and_answer(self.admission.clone(), inner, request, path, span);
+        Box::pin(run_in_turn(call, arriving))
     }
+}
+
+/// Runs a call in the turn of its task, and not at the first poll, which the task of the connection makes. Until then it counts as
+/// arriving: of calls that arrive together, those beyond the limit are refused at once and not after the work of the others.
+async fn run_in_turn<T>(call: impl Future<Output = T>, arriving: CallPermit) -> T {
+    tokio::task::yield_now().await;
+    drop(arriving);
+    call.await
 }
 
 async fn admit_and_answer<S>(

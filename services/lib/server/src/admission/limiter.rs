@@ -90,6 +90,11 @@ impl Limiter {
         self.concurrency.is_exhausted()
     }
 
+    /// Counts a call that has arrived until its task runs.
+    pub(super) fn count_arriving_call(&self) -> CallPermit {
+        self.concurrency.count_arriving_call()
+    }
+
     /// A pre-built response for calls refused before authentication.
     pub(super) fn overloaded_response(&self) -> Response<Body> {
         self.overloaded_count.fetch_add(1, Ordering::Relaxed);

@@ -39,7 +39,12 @@ where
     F::Output: Send,
 {
     fn execute(&self, call: F) {
-        tokio::spawn(RESET.scope(RefCell::new(None), run(call)));
+        let mut call = Box::pin(RESET.scope(RefCell::new(None), run(call)));
+        // A call that is refused is answered here.
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        if call.as_mut().poll(&mut context).is_pending() {
+            tokio::spawn(call);
+        }
     }
 }
 
