@@ -145,6 +145,12 @@ impl Deployment {
         self.client_of(&self.conversation[0].address, CONNECTIONS).await
     }
 
+    /// A client of all conversation replicas, with as many connections as one of the first.
+    pub async fn client_of_all(&self) -> Client {
+        let addresses: Vec<String> = self.conversation.iter().map(|replica| replica.address.clone()).collect();
+        Client::connect(&addresses, CONNECTIONS / addresses.len(), &self.tokens.agent()).await.unwrap()
+    }
+
     /// A client of the server at this address, with the agent's token.
     pub async fn client_of(&self, address: &str, connections: usize) -> Client {
         Client::connect(&[address.to_owned()], connections, &self.tokens.agent()).await.unwrap()
@@ -167,6 +173,11 @@ impl Deployment {
     /// A connection to the conversation database.
     pub async fn database(&self) -> PgConnection {
         PgConnection::connect(&self.postgres.url(&self.database_name())).await.unwrap()
+    }
+
+    /// Runs a statement in the conversation database.
+    pub async fn execute(&self, statement: &str) {
+        self.postgres.psql(&self.database_name(), statement).await;
     }
 
     /// Checks that every thread is numbered without a gap, so that all acknowledged messages are stored.

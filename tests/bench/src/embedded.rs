@@ -61,7 +61,7 @@ impl Embedded {
 
     /// A client with the agent's token.
     pub async fn client(&self) -> Client {
-        Client::connect(&[self.process.address.clone()], CONNECTIONS, &self.tokens.agent()).await.unwrap()
+        Client::connect(std::slice::from_ref(&self.process.address), CONNECTIONS, &self.tokens.agent()).await.unwrap()
     }
 
     /// Waits until the outbox is published; returns how long that took.

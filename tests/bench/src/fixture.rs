@@ -37,6 +37,31 @@ pub fn conversations() -> String {
     )
 }
 
+/// The statements that store closed conversations with entries of the usual size, and bring the planner's statistics up to date.
+pub fn stored_conversations(conversations: u32, entries: u32) -> [String; 4] {
+    let id = "('00000000-0000-7000-9000-' || (100000000000 + number)::text)::uuid";
+    let us = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+    let content = sample_content();
+    [
+        format!(
+            "INSERT INTO conversations (id, account_id, channel_id, visitor_id, status, page_url, page_title, epoch,
+                bot_in_charge, had_agent, last_sequence, last_visitor_sequence, close_number, close_reason, closed_at,
+                created_at, last_visitor_activity_at, last_activity_at, version)
+            SELECT {id}, '{ACCOUNT}', '{CHANNEL}', 'stored-' || number, 'CLOSED', '', '', 3, FALSE, TRUE, {entries},
+                {entries}, 1, 'AGENT', {us}, {us}, {us}, {us}, 0
+            FROM generate_series(1, {conversations}) AS number"
+        ),
+        format!(
+            "INSERT INTO entries (conversation_id, sequence, visitor_sequence, account_id, author_kind, author_id, content,
+                created_at)
+            SELECT {id}, sequence, sequence, '{ACCOUNT}', 'AGENT', '{AGENT}', '{content}', {us}
+            FROM generate_series(1, {conversations}) AS number, generate_series(1, {entries}) AS sequence"
+        ),
+        "ANALYZE".into(),
+        "CHECKPOINT".into(),
+    ]
+}
+
 /// An encoded event of a posted message.
 pub fn message_posted(id: Uuid, conversation: &str, version: i32) -> Vec<u8> {
     let message = MessagePosted {

@@ -36,7 +36,8 @@ impl Client {
         let mut opened = Vec::new();
         for _ in 0..connections {
             for address in addresses {
-                let connection = tokio::time::timeout(CONNECT_TIMEOUT, Connection::open(address, authorization)).await?;
+                let connection =
+                    tokio::time::timeout(CONNECT_TIMEOUT, Connection::open(address, authorization)).await?;
                 opened.push(connection?);
             }
         }
@@ -86,7 +87,8 @@ impl Connection {
     /// Posts a message with a deadline, which the server enforces.
     pub async fn post_with_deadline(&mut self, message: Bytes, deadline: Duration) -> Result<Bytes, Status> {
         let mut request = self.post.clone();
-        let timeout = format!("{}m", deadline.as_millis()).parse().map_err(|error| unavailable(io::Error::other(error)))?;
+        let timeout =
+            format!("{}m", deadline.as_millis()).parse().map_err(|error| unavailable(io::Error::other(error)))?;
         request.headers_mut().insert("grpc-timeout", timeout);
         self.unary(request, message).await
     }

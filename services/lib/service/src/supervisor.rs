@@ -82,7 +82,14 @@ impl Supervisor {
             .u64_counter("frontdesk.task.restarts")
             .with_description("Restarts of background tasks after a panic or an unexpected end")
             .build();
-        Self { shutdown, readiness, tasks: TaskTracker::new(), slow: Mutex::default(), running: Arc::default(), restarts }
+        Self {
+            shutdown,
+            readiness,
+            tasks: TaskTracker::new(),
+            slow: Mutex::default(),
+            running: Arc::default(),
+            restarts,
+        }
     }
 
     /// Tasks that end with the shutdown by themselves and need no restart.

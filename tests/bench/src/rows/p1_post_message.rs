@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use frontdesk_bench::raw::Client;
-use sea_orm::sqlx::PgConnection;
+use sea_orm::sqlx::{self, PgConnection};
 
 use super::{Plan, print_round};
 use crate::{
@@ -73,7 +73,7 @@ pub async fn rate(
     in_flight: usize,
     length: Duration,
 ) -> Round {
-    let began = Instant::now();
+    let (began, wal_before) = (Instant::now(), wal_bytes(database).await);
     let result = load::closed_loop(client, &deployment.messages, in_flight, length).await;
     let drain = deployment.drain_outbox(database).await;
     Round {
@@ -82,10 +82,17 @@ pub async fn rate(
         more: vec![
             ("until_last_response", result.rate()),
             ("drain_seconds", drain.as_secs_f64()),
+            ("wal_bytes_per_message", (wal_bytes(database).await - wal_before) / result.calls()),
             ("p50_ms", result.latency(500)),
             ("p99_ms", result.latency(990)),
         ],
     }
+}
+
+/// Number of bytes that the server has written to its write-ahead log.
+async fn wal_bytes(database: &mut PgConnection) -> f64 {
+    let position = sqlx::query_scalar("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8");
+    position.fetch_one(database).await.unwrap()
 }
 
 /// Messages per second with 64 calls in flight, for the rows whose rate depends on it.

@@ -2,12 +2,14 @@
 //! where the process aborts when the environment variable `FAILPOINTS` says so (crate `fail`).
 
 use std::{
+    pin::pin,
     process::Stdio,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
 use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
+use tokio::time::timeout;
 
 use super::{Context, Failure, FinishOptions, Row, Verdict};
 use crate::{
@@ -28,6 +30,12 @@ const ONCE: [&str; 2] = ["timeouts-claimed", "timeouts-asked"];
 
 /// Maximum time until a service reaches a kill point under load.
 const REACHED: Duration = Duration::from_secs(20);
+
+/// Time by which the clock is advanced: longer than the timeout of the sessions.
+const SILENCE: Duration = Duration::from_secs(61);
+
+/// Interval between two advances while a kill point is not reached.
+const ADVANCE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The kill points of a service.
 fn kill_points(service: Service) -> Vec<&'static str> {
@@ -80,16 +88,25 @@ async fn kill_at_each_point(context: &mut Context, passes: &[u32]) -> Result<(us
     let (mut killed, mut missed) = (0, Vec::new());
     for passes in passes {
         for round in 0..rounds {
-            // The timeouts of silent chats are part of the load. The call is not repeated when the connection to a replica that has
-            // restarted is lost: another round advances the clock again.
-            let _ = context.advance(Duration::from_secs(61)).await;
+            let (driver, admin) = (context.driver.clone(), context.admin.clone());
+            // The timeouts of silent chats are part of the load. Those of one advance may be settled before the replicas are killed,
+            // and a call may fail because its replica has just restarted.
+            let advance = async || driver.advance(&admin, SILENCE).await;
+            let _ = advance().await;
             let log = &context.log;
             let services = context.cluster.replicas.chunks_mut(REPLICAS);
             let dying = services.filter_map(|replicas| {
                 let point = *kill_points(replicas[0].service).get(round)?;
                 Some(die_at(replicas, point, if ONCE.contains(&point) { 0 } else { *passes }, log))
             });
-            for (name, reached) in join_all(dying).await {
+            let mut dying = pin!(join_all(dying));
+            let reached = loop {
+                match timeout(ADVANCE_INTERVAL, &mut dying).await {
+                    Ok(reached) => break reached,
+                    Err(_) => _ = advance().await,
+                }
+            };
+            for (name, reached) in reached {
                 match reached? {
                     true => killed += 1,
                     false => missed.push(name),

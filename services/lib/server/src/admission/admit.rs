@@ -138,7 +138,7 @@ mod tests {
     use frontdesk_auth::{ACCOUNT_HEADER, AccessMap, CallerKind, Claims, DevelopmentKey, Identity};
     use frontdesk_clock::Clock;
     use frontdesk_db::AccountId;
-    use futures::{StreamExt, stream};
+    use futures::{FutureExt, StreamExt, stream};
     use http_body_util::{BodyExt, Full, StreamBody};
     use tonic_types::StatusExt;
     use tower::{Layer, Service};
@@ -278,6 +278,19 @@ mod tests {
         assert!(has_reason(&not_a_service, "OVERLOADED"), "{not_a_service:?}");
     }
 
+    #[tokio::test]
+    async fn r17_of_calls_that_arrive_together_those_beyond_the_limit_are_refused_before_any_work() {
+        let server = Server::new(&LimitSettings { in_flight: 2, ..LimitSettings::default() });
+        let _call = server.admission.limiter.acquire_call(&Caller::service("any")).unwrap();
+        let agent = server.agent();
+        let headers = [("authorization", agent.as_str())];
+        let mut first = std::pin::pin!(server.call(&headers, empty_message()));
+        assert!(futures::poll!(&mut first).is_pending(), "it waits for its turn");
+        let second = server.call(&headers, empty_message()).now_or_never().expect("refused at the first poll");
+        assert!(has_reason(&second, "OVERLOADED"), "{second:?}");
+        assert_eq!(first.await.message(), "admitted");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn s4_a_request_that_does_not_arrive_holds_no_permit_and_ends_in_five_seconds() {
         let server = Server::new(&LimitSettings { in_flight: 1, ..LimitSettings::default() });
@@ -288,7 +301,10 @@ mod tests {
         let began = Instant::now();
         let headers = [("authorization", agent.as_str())];
         let mut slow = std::pin::pin!(server.call(&headers, endless));
-        assert!(futures::poll!(&mut slow).is_pending());
+        // It gets its turn, and waits for the rest of the request.
+        for _ in 0..2 {
+            assert!(futures::poll!(&mut slow).is_pending());
+        }
         assert_eq!(server.call(&headers, empty_message()).await.message(), "admitted");
         assert_eq!(slow.await.code(), Code::DeadlineExceeded);
         assert_eq!(began.elapsed(), REQUEST_TIMEOUT);

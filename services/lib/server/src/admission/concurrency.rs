@@ -102,6 +102,18 @@ mod tests {
     }
 
     #[test]
+    fn s4_calls_that_arrive_count_where_admitted_calls_make_the_process_busy() {
+        let limits = ConcurrencyLimits::new(4);
+        let arriving: Vec<CallPermit> = (0..10).map(|_| limits.count_arriving_call()).collect();
+        assert!(!limits.is_exhausted(), "they may be refused for any reason");
+        let admitted = [limits.try_acquire_call().unwrap(), limits.try_acquire_call().unwrap()];
+        assert!(limits.is_exhausted());
+        drop(arriving);
+        assert!(!limits.is_exhausted());
+        drop(admitted);
+    }
+
+    #[test]
     fn s4_nested_calls_count_and_are_not_refused() {
         let limits = ConcurrencyLimits::new(1);
         let call = limits.try_acquire_call().unwrap();
