@@ -28,6 +28,8 @@ pub enum BusKind {
 pub const CONNECTIONS: usize = 8;
 /// Database of the baselines: a copy of the conversation database before the first message.
 pub const BASELINE_DATABASE: &str = "limits";
+/// Number of segments of the write-ahead log that exist before the measurement; `min_wal_size` keeps them.
+const WAL_SEGMENTS: u32 = 100;
 /// How long the outbox may take to drain.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -63,7 +65,21 @@ impl Deployment {
         // A copy has the same tables, indexes and rows, whatever the current schema is.
         let copy = format!("CREATE DATABASE {BASELINE_DATABASE} TEMPLATE {source}");
         deployment.postgres.psql("postgres", &copy).await;
+        deployment.create_wal_segments().await;
         deployment.serve().await
+    }
+
+    /// Gives the server the segments of its write-ahead log, as one that runs for a while has them for reuse. A new server creates
+    /// each when it is needed, and commits wait about 50 ms until its 16 MiB are on disk.
+    async fn create_wal_segments(&self) {
+        self.postgres.psql("postgres", "ALTER SYSTEM SET min_wal_size = '2GB'").await;
+        self.postgres.psql("postgres", "SELECT pg_reload_conf()").await;
+        for _ in 0..WAL_SEGMENTS {
+            // A segment without a record is not switched.
+            self.postgres.psql("postgres", "SELECT pg_logical_emit_message(false, 'bench', '')").await;
+            self.postgres.psql("postgres", "SELECT pg_switch_wal()").await;
+        }
+        self.postgres.psql("postgres", "CHECKPOINT").await;
     }
 
     /// Starts a deployment of this binary. Several deployments can share a PostgreSQL server if their prefixes differ; each has
