@@ -4,8 +4,9 @@
 use std::{
     cell::RefCell,
     future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
-    task::Poll,
+    task::{Context, Poll, Waker},
 };
 
 use hyper::rt::Executor;
@@ -40,9 +41,9 @@ where
 {
     fn execute(&self, call: F) {
         let mut call = Box::pin(RESET.scope(RefCell::new(None), run(call)));
-        // A call that is refused is answered here.
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        if call.as_mut().poll(&mut context).is_pending() {
+        // A call that is refused is answered here, and one that panics here is reset alone.
+        let mut context = Context::from_waker(Waker::noop());
+        if let Ok(Poll::Pending) = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(&mut context))) {
             tokio::spawn(call);
         }
     }

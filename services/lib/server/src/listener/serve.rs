@@ -142,7 +142,8 @@ mod tests {
         Body::new(StreamBody::new(stream::iter(pieces)))
     }
 
-    /// Answers `/large` with an answer that is to be read in time, `/open` with a stream that does not end, and anything else at once.
+    /// Answers `/large` with an answer that is to be read in time, `/open` with a stream that does not end, and anything but `/panic` at
+    /// once.
     async fn answer(request: Request<Body>) -> Result<Response<Body>, Infallible> {
         assert!(request.extensions().get::<PeerInfo>().is_some());
         Ok(Response::new(match request.uri().path() {
@@ -150,6 +151,7 @@ mod tests {
                 assert!(reset_at(Instant::now() + TIME_TO_READ, "an answer"));
                 large()
             }
+            "/panic" => panic!("planted"),
             "/open" => Body::new(StreamBody::new(stream::pending::<Result<_, tonic::Status>>())),
             _ => Body::new(Full::new(Bytes::from_static(b"answer"))),
         }))
@@ -185,6 +187,14 @@ mod tests {
         assert!(format!("{error:?}").contains("CANCEL"), "{error:?}");
         assert_eq!(call(&mut client, "/").await.collect().await.unwrap().to_bytes(), "answer");
         assert!(futures::poll!(open.frame()).is_pending(), "the stream is open");
+    }
+
+    #[tokio::test]
+    async fn i22_a_call_that_panics_ends_alone() {
+        let (mut client, _) = client(CancellationToken::new()).await;
+        let panics = client.send_request(Request::post("/panic").body(Empty::new()).unwrap()).await;
+        assert!(panics.is_err());
+        assert_eq!(call(&mut client, "/").await.collect().await.unwrap().to_bytes(), "answer");
     }
 
     #[tokio::test(start_paused = true)]
