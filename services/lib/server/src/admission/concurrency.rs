@@ -56,8 +56,8 @@ impl ConcurrencyLimits {
     /// Whether the next call would be refused.
     pub(super) fn is_exhausted(&self) -> bool {
         let (calls, arriving) = (self.calls.load(Ordering::Relaxed), self.arriving.load(Ordering::Relaxed));
-        // Arriving calls may be refused for any reason yet. They count only where admitted calls make the process busy, so that a
-        // burst of calls without a valid token does not refuse others.
+        // Arriving calls may still be refused, because their tokens are not verified. They count only where admitted calls hold half of
+        // the permits, so that a burst of calls without a valid token refuses nobody below that load.
         calls >= self.max_calls || (calls >= self.max_calls.div_ceil(2) && calls + arriving >= self.max_calls)
     }
 

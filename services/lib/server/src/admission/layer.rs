@@ -72,29 +72,32 @@ where
         }
         let path = request.uri().path().to_owned();
         let limiter = &self.admission.limiter;
-        let is_refused = match self.admission.method(&path) {
-            Some(Method::Declared(access)) => !access.streams() && limiter.is_overloaded(),
-            Some(Method::Open(method)) => !limiter.has_permit(method),
+        let (takes_permit, is_refused) = match self.admission.method(&path) {
+            Some(Method::Declared(access)) if access.streams() => (false, false),
+            Some(Method::Declared(_)) => (true, limiter.is_overloaded()),
+            Some(Method::Open(method)) => (false, !limiter.has_permit(method)),
             None => return Box::pin(std::future::ready(Ok(self.admission.unimplemented(&path).into_http()))),
         };
         // An overloaded process refuses before any other work. Calls with the header of services pass: whether the caller is a
         // service is verified below, and if it is not, acquiring a permit refuses the call.
-        if is_refused && !request.headers().contains_key(ACCOUNT_HEADER) {
+        let may_be_nested = request.headers().contains_key(ACCOUNT_HEADER);
+        if is_refused && !may_be_nested {
             return Box::pin(std::future::ready(Ok(self.admission.limiter.overloaded_response())));
         }
         let span = tracing::info_span!("rpc", rpc.system.name = "grpc", rpc.method = %path.trim_start_matches('/'));
         if let Some(parent) = request.headers().get("traceparent").and_then(|value| value.to_str().ok()) {
             frontdesk_telemetry::continue_trace(&span, parent);
         }
-        let arriving = self.admission.limiter.count_arriving_call();
+        // Openings of streams take no permit of calls, and nested calls are not refused.
+        let arriving = (takes_permit && !may_be_nested).then(|| limiter.count_arriving_call());
         let call = admit_and_answer(self.admission.clone(), inner, request, path, span);
         Box::pin(run_in_turn(call, arriving))
     }
 }
 
-/// Runs a call in the turn of its task, and not at the first poll, which the task of the connection makes. Until then it counts as
+/// Runs a call when its task is scheduled, and not at the first poll, which the task of the connection makes. Until then it counts as
 /// arriving: of calls that arrive together, those beyond the limit are refused at once and not after the work of the others.
-async fn run_in_turn<T>(call: impl Future<Output = T>, arriving: CallPermit) -> T {
+async fn run_in_turn<T>(call: impl Future<Output = T>, arriving: Option<CallPermit>) -> T {
     tokio::task::yield_now().await;
     drop(arriving);
     call.await
