@@ -145,7 +145,8 @@ async fn measure_deployment(selected: &[Name], plan: Plan, bus: BusKind) -> Vec<
             rows.push(p4_latency_at_fixed_rate::run_watch(&mut deployment, plan, p1_rate).await);
         }
     }
-    if selected.contains(&Name::Q4Replicas) {
+    // With the in-process bus there is one process.
+    if selected.contains(&Name::Q4Replicas) && bus == BusKind::Nats {
         rows.push(q4_growth::run_replicas(&mut deployment, plan).await);
     }
     if selected.contains(&Name::Q4Entries) {

@@ -22,11 +22,11 @@ pub(crate) async fn find_next_check_at<C: ConnectionTrait>(conn: &C) -> Result<O
 }
 
 /// Claims up to `limit` due sessions until `until`, the earliest first. Skips the rows that another replica has locked.
-pub(crate) async fn claim(tx: &Tx, now: Time, until: Time, limit: usize) -> Result<Vec<DueSession>, DbErr> {
+pub(crate) async fn claim(tx: &Tx, now: Time, until: Time, limit: u64) -> Result<Vec<DueSession>, DbErr> {
     let rows: Vec<(AccountId, Uuid, Uuid)> = with_next_check()
         .filter(Column::NextCheckAt.lte(now))
         .order_by_asc(Column::NextCheckAt)
-        .limit(limit as u64)
+        .limit(limit)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .select_only()
         .columns([Column::AccountId, Column::Id, Column::ConversationId])

@@ -4,7 +4,6 @@
 
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
 use sea_orm::DbErr;
 
 use crate::{
@@ -13,11 +12,8 @@ use crate::{
     store::due_sessions,
 };
 
-/// Maximum number of sessions that one call asks about: as many as the conversation service accepts.
-const BATCH: usize = 500;
-
-/// Maximum number of calls at the same time.
-const CALLS: usize = 2;
+/// Maximum number of due sessions claimed at once: as many as the conversation service accepts in one call.
+const BATCH: u64 = 500;
 
 /// How long a claim lasts (seconds). After it another replica claims the sessions of one that crashed or stalled,
 /// within the five seconds of rule B4. A call that takes longer is made twice, and the row closes once.
@@ -71,7 +67,7 @@ async fn end_void_claims(app: &App) -> Result<(), DbErr> {
     tx.commit().await
 }
 
-/// Settles up to [`CALLS`] batches of due sessions. Returns how long to wait before the next read.
+/// Settles up to [`BATCH`] due sessions. Returns how long to wait before the next read.
 async fn settle_due(app: &App) -> Result<Duration, DbErr> {
     let Some(next_check_at) = due_sessions::find_next_check_at(app.db.read()).await? else { return Ok(MAX_PAUSE) };
     let now = app.db.now().await?;
@@ -85,31 +81,23 @@ async fn settle_due(app: &App) -> Result<Duration, DbErr> {
         return Ok(MIN_PAUSE);
     }
     fail::fail_point!("timeouts-claimed", |_| std::process::abort());
-    let settled = join_all(due.chunks(BATCH).map(|batch| settle_batch(app, batch))).await;
-    let pauses: Vec<Duration> = settled.into_iter().collect::<Result<_, _>>()?;
-    // A full claim says that more sessions may be due.
-    let pause = if due.len() == CALLS * BATCH { Duration::ZERO } else { MIN_PAUSE };
-    Ok(pauses.into_iter().fold(pause, Duration::max))
-}
-
-/// Asks about the sessions of one batch and stores the outcomes. Returns how long to wait before the next batch.
-async fn settle_batch(app: &App, due: &[DueSession]) -> Result<Duration, DbErr> {
-    let (outcomes, pause) = match conversation::close_idle(&app.conversation, due).await {
-        Ok(outcomes) => (outcomes, Duration::ZERO),
+    let (outcomes, pause) = match conversation::close_idle(&app.conversation, &due).await {
+        // A full batch says that more sessions may be due.
+        Ok(outcomes) => (outcomes, if due.len() as u64 == BATCH { Duration::ZERO } else { MIN_PAUSE }),
         Err(error) => {
             tracing::warn!(%error, sessions = due.len(), "idle conversations could not be closed; retrying");
             (vec![IdleOutcome::CallFailed; due.len()], RETRY_PAUSE)
         }
     };
     fail::fail_point!("timeouts-asked", |_| std::process::abort());
-    commands::settle_timeouts(app, due, &outcomes).await?;
+    commands::settle_timeouts(app, &due, &outcomes).await?;
     Ok(pause)
 }
 
 async fn claim_due(app: &App) -> Result<Vec<DueSession>, DbErr> {
     let tx = app.db.begin().await?;
     let now = tx.now().await?;
-    let due = due_sessions::claim(&tx, now, now.plus(CLAIM_DURATION), CALLS * BATCH).await?;
+    let due = due_sessions::claim(&tx, now, now.plus(CLAIM_DURATION), BATCH).await?;
     tx.commit().await?;
     Ok(due)
 }

@@ -21,6 +21,7 @@ use crate::store::conversation_batch::conversation_batch;
 const MAX_BATCH: usize = 128;
 /// Maximum number of requests in the queue; further callers wait until the queue has space.
 const QUEUE_CAPACITY: usize = 1024;
+
 /// The queue of the message writer. Clones share it.
 #[derive(Clone)]
 pub(crate) struct MessageQueue(Arc<Shared>);

@@ -284,6 +284,11 @@ mod tests {
         let _call = server.admission.limiter.acquire_call(&Caller::service("any")).unwrap();
         let agent = server.agent();
         let headers = [("authorization", agent.as_str())];
+        {
+            let mut without_token = std::pin::pin!(server.call(&[], empty_message()));
+            assert!(futures::poll!(&mut without_token).is_pending());
+            assert_eq!(server.call(&headers, empty_message()).await.message(), "admitted", "it does not count");
+        }
         let mut first = std::pin::pin!(server.call(&headers, empty_message()));
         assert!(futures::poll!(&mut first).is_pending(), "it waits for its turn");
         let second = server.call(&headers, empty_message()).now_or_never().expect("refused at the first poll");

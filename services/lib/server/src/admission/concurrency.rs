@@ -56,8 +56,8 @@ impl ConcurrencyLimits {
     /// Whether the next call would be refused.
     pub(super) fn is_exhausted(&self) -> bool {
         let (calls, arriving) = (self.calls.load(Ordering::Relaxed), self.arriving.load(Ordering::Relaxed));
-        // Arriving calls may still be refused, because their tokens are not verified. They count only where admitted calls hold half of
-        // the permits, so that a burst of calls without a valid token refuses nobody below that load.
+        // Arriving calls may still be refused: their tokens and rates are not checked. They count only where admitted calls hold half of
+        // the permits, so that a burst of calls that will be refused has no effect below that load.
         calls >= self.max_calls || (calls >= self.max_calls.div_ceil(2) && calls + arriving >= self.max_calls)
     }
 
@@ -105,7 +105,7 @@ mod tests {
     fn s4_calls_that_arrive_count_where_admitted_calls_make_the_process_busy() {
         let limits = ConcurrencyLimits::new(4);
         let arriving: Vec<CallPermit> = (0..10).map(|_| limits.count_arriving_call()).collect();
-        assert!(!limits.is_exhausted(), "they may be refused for any reason");
+        assert!(!limits.is_exhausted(), "they may still be refused");
         let admitted = [limits.try_acquire_call().unwrap(), limits.try_acquire_call().unwrap()];
         assert!(limits.is_exhausted());
         drop(arriving);

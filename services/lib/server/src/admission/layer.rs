@@ -5,7 +5,7 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
 };
 
@@ -30,6 +30,7 @@ use super::{
     stream_permit::hold_stream_permit,
     transport_errors::refuse_other_protocols,
 };
+use crate::PeerInfo;
 
 /// Puts [`Admission`] before every service of a server.
 #[derive(Clone)]
@@ -88,8 +89,12 @@ where
         if let Some(parent) = request.headers().get("traceparent").and_then(|value| value.to_str().ok()) {
             frontdesk_telemetry::continue_trace(&span, parent);
         }
-        // Openings of streams take no permit of calls, and nested calls are not refused.
-        let arriving = (takes_permit && !may_be_nested).then(|| limiter.count_arriving_call());
+        // Openings of streams take no permit of calls, nested calls are not refused, and connections without a valid token must not
+        // have the calls of others refused.
+        let peer = request.extensions().get::<PeerInfo>();
+        let is_authenticated = peer.is_some_and(|peer| peer.is_authenticated.load(Ordering::Relaxed));
+        let is_counted = takes_permit && is_authenticated && !may_be_nested;
+        let arriving = is_counted.then(|| limiter.count_arriving_call());
         let call = admit_and_answer(self.admission.clone(), inner, request, path, span);
         Box::pin(run_in_turn(call, arriving))
     }

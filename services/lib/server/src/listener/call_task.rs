@@ -30,7 +30,7 @@ pub(crate) fn reset_at(deadline: Instant, what: &'static str) -> bool {
     RESET.try_with(|current| current.replace(Some(reset))).is_ok()
 }
 
-/// Runs each call of a connection in a task.
+/// Polls each call of a connection once where it is, which is enough for one that is refused, and runs the others in tasks.
 #[derive(Clone, Copy)]
 pub(super) struct CallExecutor;
 
@@ -41,7 +41,7 @@ where
 {
     fn execute(&self, call: F) {
         let mut call = Box::pin(RESET.scope(RefCell::new(None), run(call)));
-        // A call that is refused is answered here, and one that panics here is reset alone.
+        // A call that panics here is reset alone.
         let mut context = Context::from_waker(Waker::noop());
         if let Ok(Poll::Pending) = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(&mut context))) {
             tokio::spawn(call);
