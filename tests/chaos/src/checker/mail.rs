@@ -110,14 +110,15 @@ fn count(index: &Index<'_>, rule: &'static str, delivery: &Delivery, mails: &[&M
     }
 }
 
-/// Whether the outcome of the first attempt was unknown: its reply 250 was not sent, or a fault hit a process that would have
-/// recorded it before the second attempt.
+/// Whether the outcome of the first attempt was unknown: its reply 250 was not sent, a fault hit a process that would have recorded it
+/// before the second attempt, or the clock was advanced, which ends the claims of attempts in progress.
 fn was_unknown(index: &Index<'_>, first: &Mail, second: &Mail) -> bool {
+    let is_between = |from: u64, to: u64| from <= second.at && to.saturating_add(1_000_000_000) >= first.at;
     let affects = |target: &str| MAKES_UNKNOWN.iter().any(|name| target.contains(name));
+    let (faults, history) = (index.evidence.faults, index.evidence.history);
     !first.answered
-        || index.evidence.faults.iter().any(|fault| {
-            affects(&fault.target) && fault.from <= second.at && fault.to.saturating_add(1_000_000_000) >= first.at
-        })
+        || faults.iter().any(|fault| affects(&fault.target) && is_between(fault.from, fault.to))
+        || history.iter().any(|record| record.call == "AdvanceTime" && is_between(record.at, record.at))
 }
 
 /// One manual delivery for each acknowledged request of an agent.

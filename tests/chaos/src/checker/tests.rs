@@ -61,7 +61,7 @@ fn i10_a_mail_whose_first_reply_was_lost_may_be_sent_twice_and_no_more() {
 }
 
 #[test]
-fn i10_a_mail_may_be_sent_twice_if_the_service_was_killed_in_between() {
+fn i10_a_mail_may_be_sent_twice_if_the_service_was_killed_or_the_clock_advanced_in_between() {
     let mut fixture = clean();
     delivery(&mut fixture, "d1").unknown = 1;
     let mut again = mail("d1");
@@ -71,6 +71,9 @@ fn i10_a_mail_may_be_sent_twice_if_the_service_was_killed_in_between() {
     let (fault, target) = ("kill".into(), "notification-2".into());
     fixture.faults.push(FaultRecord { fault, target, from: 6_000, to: 9_000 });
     assert_eq!(fixture.check().total(), 0);
+    fixture.faults.clear();
+    fixture.line((900, "AdvanceTime", "admin:a", ""), Kind::Invoke, Value::Null, Value::Null);
+    assert_eq!(fixture.check().of(&["I10"]), 0, "the clock was advanced");
 }
 
 fn entry(fixture: &mut Fixture, text: &str) -> usize {
