@@ -1,9 +1,10 @@
 //! The middleware before every method, in this order: overload, span and trace, authentication, rates, permission, deadlines, the
-//! whole request, permits; then the handler, in a task of its own.
+//! whole request, permits; then the handler, which is completed also when its caller disconnects.
 
 use std::{
     convert::Infallible,
     future::Future,
+    panic::AssertUnwindSafe,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
@@ -14,6 +15,7 @@ use frontdesk_api::{
     deadlines::{self, CallDeadlines},
 };
 use frontdesk_auth::ACCOUNT_HEADER;
+use futures::FutureExt;
 use http::{Request, Response};
 use http_body_util::Full;
 use tonic::{Status, body::Body};
@@ -24,6 +26,7 @@ use super::{
     Admission, Method,
     admit::{AdmittedCall, deadline_exceeded},
     answer_body::bound_answer,
+    complete_on_drop::CompleteOnDrop,
     concurrency::CallPermit,
     deadlines::deadlines,
     open_methods::OpenMethod,
@@ -174,18 +177,22 @@ where
     }
 }
 
-/// The handler's response, or DEADLINE_EXCEEDED. A caller that disconnects drops this future but not the handler's task: a write
-/// that has begun is completed.
+/// The handler's response, or DEADLINE_EXCEEDED. A caller that disconnects drops this future but not the handler: a write that has
+/// begun is completed.
 async fn answer(
     deadlines: CallDeadlines,
     handler: impl Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
     span: tracing::Span,
 ) -> Response<Body> {
-    let handler = tokio::spawn(deadlines::scope(deadlines, handler).instrument(span));
-    match tokio::time::timeout_at(deadlines.answer, handler).await {
+    let handler = AssertUnwindSafe(deadlines::scope(deadlines, handler).instrument(span)).catch_unwind();
+    match tokio::time::timeout_at(deadlines.answer, CompleteOnDrop::new(handler)).await {
         Ok(Ok(Ok(response))) => undecodable_as_invalid_argument(response),
         Ok(Ok(Err(never))) => match never {},
-        Ok(Err(panic)) => Status::from(ApiError::internal(&panic)).into_http(),
+        Ok(Err(panic)) => {
+            let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+            let error = format!("the handler panicked: {}", text.unwrap_or_default());
+            Status::from(ApiError::internal(&error)).into_http()
+        }
         Err(_) => Status::from(deadline_exceeded()).into_http(),
     }
 }

@@ -4,6 +4,7 @@ mod admit;
 mod answer_body;
 mod audit;
 mod authentication;
+mod complete_on_drop;
 mod concurrency;
 mod deadlines;
 mod layer;
