@@ -95,11 +95,26 @@ impl JetStream {
                 continue;
             }
             report_unhandled(&consumer);
+            if has_unhandled(&consumer) && self.discards_soon(info, consumer.ack_floor.stream_sequence) {
+                tracing::error!(
+                    consumer = consumer.name,
+                    discarded_after = ?info.config.max_age,
+                    "a consumer has not handled the oldest events of its stream, which will be discarded by their age"
+                );
+            }
             if has_unhandled(&consumer) && consumer.ack_floor.stream_sequence < backlog.handled {
                 backlog = Backlog { handled: consumer.ack_floor.stream_sequence, consumer: Some(consumer.name) };
             }
         }
         Ok(backlog)
+    }
+
+    /// Whether the oldest event of the stream comes after number `handled` and has reached half of the age at which it is discarded.
+    fn discards_soon(&self, info: &stream::Info, handled: u64) -> bool {
+        let oldest = info.state.first_timestamp.unix_timestamp_nanos() / 1_000;
+        let age = i128::from(self.clock.now().0) - oldest;
+        let max_age = i128::try_from(info.config.max_age.as_micros()).unwrap_or(i128::MAX);
+        max_age > 0 && handled < info.state.first_sequence && age > max_age / 2
     }
 
     /// Records how far behind each consumer of the stream is.
