@@ -92,6 +92,13 @@ fn main() -> ExitCode {
 
 fn failed(error: &Failure) -> ExitCode {
     match error.downcast_ref::<tonic::Status>() {
+        // A status that the server sent has no source.
+        Some(status) if status.source().is_some() => {
+            eprintln!(
+                "frontdesk: the connection to the server was lost ({}). Does it still run? Its log tells why it ended",
+                status.message()
+            );
+        }
         // Its own text has the metadata and details too.
         Some(status) => eprintln!("frontdesk: the server answered {:?}: {}", status.code(), status.message()),
         None => eprintln!("frontdesk: {error}"),
