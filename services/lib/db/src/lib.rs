@@ -17,7 +17,7 @@ mod row_level_security;
 mod settings;
 mod transaction;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use frontdesk_clock::{Clock, Time};
 use sea_orm::{DatabaseConnection, DbBackend, SqliteTransactionMode, TransactionOptions, prelude::Uuid};
@@ -52,6 +52,8 @@ pub struct Db {
     write: DatabaseConnection,
     read: DatabaseConnection,
     batch: DatabaseConnection,
+    statement: DatabaseConnection,
+    relay: DatabaseConnection,
     clock: Clock,
     outbox: Arc<Notify>,
 }
@@ -61,16 +63,21 @@ impl Db {
     pub async fn connect(settings: &DbSettings, clock: &Clock) -> Result<Self, DbErr> {
         settings.url.check().map_err(|error| connect::unusable(&error))?;
         let url = &settings.url.0;
-        let (write, read, batch) = if url.starts_with("sqlite:") {
+        let (clock, outbox) = (clock.clone(), Arc::default());
+        if url.starts_with("sqlite:") {
             // SQLite has one writer: one connection queues writes without 'busy' errors, the others read beside it.
-            let write = connect::sqlite(url, 1).await?;
-            (write.clone(), connect::sqlite(url, 4).await?, write)
-        } else {
-            let pool = connect::postgres(url, settings.max_connections.unwrap_or(16), &[]).await?;
-            let batch = connect::postgres(url, BATCH_CONNECTIONS, &connect::BATCH_PLANNER_SETTINGS).await?;
-            (pool.clone(), pool, batch)
-        };
-        Ok(Self { write, read, batch, clock: clock.clone(), outbox: Arc::default() })
+            let (write, read) = (connect::sqlite(url, 1).await?, connect::sqlite(url, 4).await?);
+            let (batch, statement, relay) = (write.clone(), write.clone(), read.clone());
+            return Ok(Self { write, read, batch, statement, relay, clock, outbox });
+        }
+        let pool = connect::postgres(url, settings.max_connections.unwrap_or(16), &[]).await?;
+        let for_batches =
+            async |connections| connect::postgres(url, connections, &connect::BATCH_PLANNER_SETTINGS).await;
+        let batch = for_batches(BATCH_CONNECTIONS).await?;
+        // A pool gives its connections in turn. A task that executes one statement after the other has one connection, whose server
+        // process has what the statements need in its caches.
+        let (statement, relay) = (for_batches(1).await?, for_batches(1).await?);
+        Ok(Self { write: pool.clone(), read: pool, batch, statement, relay, clock, outbox })
     }
 
     /// For reads of the server's own work, outside a transaction.
@@ -106,9 +113,20 @@ impl Db {
     }
 
     /// Like [`Self::begin_batch`] (PostgreSQL), for a write in one statement, which commits by itself: no round trips to begin and
-    /// to commit. After an error of the statement nothing was written, unless the connection was lost.
+    /// to commit. After an error of the statement nothing was written, unless the connection was lost. All such statements share
+    /// one connection.
     pub fn begin_statement(&self) -> Tx {
-        self.tx(Connection::Pool(self.batch.clone()))
+        self.tx(Connection::Pool(self.statement.clone()))
+    }
+
+    /// Like [`Self::begin_statement`], on the connection of the relay of the outbox.
+    pub fn begin_relay_statement(&self) -> Tx {
+        self.tx(Connection::Pool(self.relay.clone()))
+    }
+
+    /// For the reads of the relay of the outbox.
+    pub fn relay(&self) -> &DatabaseConnection {
+        &self.relay
     }
 
     async fn begin_on(&self, pool: &DatabaseConnection, first: Option<String>) -> Result<Tx, DbErr> {
@@ -139,6 +157,11 @@ impl Db {
     /// The time by this database's clock, for waiting and for reads; a decision asks its transaction ([`Tx::now`]).
     pub async fn now(&self) -> Result<Time, DbErr> {
         transaction::now(&self.read, &self.clock).await
+    }
+
+    /// How far the process's clock was moved forward.
+    pub fn clock_offset(&self) -> Duration {
+        self.clock.offset()
     }
 
     /// A new id ([`Clock::new_id`]).

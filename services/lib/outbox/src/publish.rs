@@ -1,6 +1,9 @@
-//! Publishing one batch: the holder of the lease sends the waiting events to the bus and marks them as published.
+//! Publishing in batches: the holder of the lease sends the waiting events to the bus and marks them as published.
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use frontdesk_bus::{Acknowledged, Bus, BusError};
 use frontdesk_db::{Db, DbErr, json_rows};
@@ -11,12 +14,16 @@ use serde_json::json;
 
 use crate::{
     entity,
-    lease::{LEASE_DURATION, Lease, NOW, micros},
+    lease::{LEASE_DURATION, Lease, LeaseKey, NOW, micros},
     stream::{lost_after, report_loss, request_sql},
 };
 
 /// Maximum number of events that are read, published and marked together.
 const MAX_EVENTS: usize = 1_000;
+
+/// How long events that were published on SQLite stay unmarked at least. A transaction that marks them waits for the disk like one that
+/// writes messages, and both wait for each other.
+const MARK_INTERVAL_ON_SQLITE: Duration = Duration::from_millis(50);
 
 const MARK_ON_SQLITE: &str =
     "UPDATE outbox_events SET published_at = value->>1 FROM json_each(?1) WHERE position = value->>0";
@@ -25,7 +32,7 @@ const MARK_ON_SQLITE: &str =
 pub(crate) enum Published {
     /// This number of events was published and marked, and no more were waiting.
     Events(usize),
-    /// A full batch was published and marked: more events may be waiting.
+    /// More events may be waiting. Those of a full batch were published and are marked with the next one.
     Full,
     /// The events were published and marked, and showed that the broker had lost earlier ones.
     LossFound,
@@ -63,32 +70,152 @@ impl Numbers {
     }
 }
 
-/// Publishes up to [`MAX_EVENTS`] waiting events. Fails when the bus did not take all of them; those that it took are marked.
-pub(crate) async fn publish_batch(
-    db: &Db,
-    bus: &Bus,
-    source: &str,
-    lease: &mut Lease,
-    numbers: &mut Numbers,
-) -> Result<Published, BusError> {
-    let rows = entity::Entity::find()
-        .filter(entity::Column::PublishedAt.is_null())
-        .order_by_asc(entity::Column::Position)
-        .limit(MAX_EVENTS as u64)
-        .all(db.read())
-        .await?;
-    if rows.is_empty() {
-        return Ok(Published::Events(0));
+/// Publishes the waiting events of one service in batches. While events of a full batch are sent, those of the batch before are
+/// marked and the next ones are read.
+pub(crate) struct Publisher<'a> {
+    db: &'a Db,
+    bus: &'a Bus,
+    source: &'a str,
+    pub(crate) numbers: Numbers,
+    /// The events that follow a full batch, read while it was sent.
+    next: Vec<entity::Model>,
+    /// Events that were published and are not marked yet.
+    unmarked: Vec<Mark>,
+    /// When the first of them was published.
+    unmarked_since: Option<Instant>,
+}
+
+/// The mark of a published event: its position, and its number in the stream.
+type Mark = (i64, i64);
+
+impl<'a> Publisher<'a> {
+    pub(crate) fn new(db: &'a Db, bus: &'a Bus, source: &'a str) -> Self {
+        let numbers = Numbers::default();
+        Self { db, bus, source, numbers, next: Vec::new(), unmarked: Vec::new(), unmarked_since: None }
     }
-    let mut published = Vec::with_capacity(rows.len());
-    let (mut failed, mut unreadable) = (None, Vec::new());
-    for batch in one_of_each_aggregate(&rows) {
+
+    /// Publishes up to [`MAX_EVENTS`] waiting events. Fails when the bus did not take all of them; those that it took are marked.
+    pub(crate) async fn publish_batch(&mut self, lease: &mut Lease) -> Result<Published, BusError> {
+        let mut rows = std::mem::take(&mut self.next);
+        let is_continued = !rows.is_empty();
+        if !is_continued {
+            if self.is_mark_due() && !self.mark(lease).await? {
+                return Ok(Published::LeaseLost);
+            }
+            // On SQLite, whose transactions commit in the order of their positions, published events may still be unmarked.
+            let last_published = self.unmarked.iter().map(|(position, _)| *position).max();
+            rows = waiting(self.db, last_published.unwrap_or(0)).await?;
+        }
+        let Some(last) = rows.last() else { return Ok(Published::Events(0)) };
+        let is_full = rows.len() == MAX_EVENTS;
         // After the lease may have ended nothing is sent: another replica may send later events of the same aggregates.
         if !lease.is_held() && !lease.renew().await? {
             return Ok(Published::LeaseLost);
         }
+        let unmarked = if self.is_mark_due() { self.take_unmarked() } else { Vec::new() };
+        let asked = Instant::now();
+        let next = async { if is_full { waiting(self.db, last.position).await } else { Ok(Vec::new()) } };
+        let (sent, is_held, next) = tokio::join!(
+            send(self.bus, &mut self.numbers, &rows, lease),
+            mark_published(self.db, self.source, &lease.key, &unmarked, None),
+            next
+        );
+        if !is_held? {
+            return Ok(Published::LeaseLost);
+        }
+        if !unmarked.is_empty() {
+            lease.renewed_at(asked);
+        }
+        let (published, lost_after) = (sent.marks.len(), self.numbers.lost_after);
+        self.unmarked_since.get_or_insert_with(Instant::now);
+        self.unmarked.extend(sent.marks);
+        if is_full && sent.is_complete && lost_after.is_none() {
+            self.next = next?;
+            return Ok(Published::Full);
+        }
+        if let Some(lost_after) = lost_after {
+            self.bus.restart_consumers(self.source, lost_after).await?;
+        }
+        let may_wait = self.db.is_sqlite() && sent.is_complete;
+        if !may_wait && !self.mark(lease).await? {
+            return Ok(Published::LeaseLost);
+        }
+        if let Some(lost_after) = lost_after {
+            report_loss(self.source, lost_after);
+        }
+        match sent.failed {
+            Some(error) => Err(error),
+            None if lost_after.is_some() => Ok(Published::LossFound),
+            // Others may wait at earlier positions, whose transactions ended later than those of the batches before.
+            None if is_continued || !sent.is_complete => Ok(Published::Full),
+            None => Ok(Published::Events(published)),
+        }
+    }
+
+    /// Marks the events that are published and not marked yet. False: another replica holds the lease now.
+    pub(crate) async fn mark(&mut self, lease: &mut Lease) -> Result<bool, DbErr> {
+        let (asked, unmarked) = (Instant::now(), self.take_unmarked());
+        if unmarked.is_empty() {
+            return Ok(true);
+        }
+        let lost_after = self.numbers.lost_after;
+        let is_held = mark_published(self.db, self.source, &lease.key, &unmarked, lost_after).await?;
+        if is_held {
+            self.numbers.lost_after = None;
+            lease.renewed_at(asked);
+        }
+        Ok(is_held)
+    }
+
+    /// Forgets what was read and what is not marked, after a failure: these events are read and published again.
+    pub(crate) fn reset(&mut self) {
+        self.next.clear();
+        self.take_unmarked();
+    }
+
+    /// How long until published events are to be marked. None: all are marked.
+    pub(crate) fn until_mark(&self) -> Option<Duration> {
+        let interval = if self.db.is_sqlite() { MARK_INTERVAL_ON_SQLITE } else { Duration::ZERO };
+        self.unmarked_since.map(|since| interval.saturating_sub(since.elapsed()))
+    }
+
+    fn is_mark_due(&self) -> bool {
+        self.unmarked.len() >= MAX_EVENTS || self.until_mark() == Some(Duration::ZERO)
+    }
+
+    fn take_unmarked(&mut self) -> Vec<Mark> {
+        self.unmarked_since = None;
+        std::mem::take(&mut self.unmarked)
+    }
+}
+
+/// The first waiting events after a position.
+async fn waiting(db: &Db, after: i64) -> Result<Vec<entity::Model>, DbErr> {
+    entity::Entity::find()
+        .filter(entity::Column::PublishedAt.is_null())
+        .filter(entity::Column::Position.gt(after))
+        .order_by_asc(entity::Column::Position)
+        .limit(MAX_EVENTS as u64)
+        .all(db.relay())
+        .await
+}
+
+/// What was sent of the rows of a batch.
+struct Sent {
+    marks: Vec<Mark>,
+    failed: Option<BusError>,
+    /// Whether all of them were sent.
+    is_complete: bool,
+}
+
+/// Sends the events of the rows while the lease is held.
+async fn send(bus: &Bus, numbers: &mut Numbers, rows: &[entity::Model], lease: &Lease) -> Sent {
+    let mut sent = Sent { marks: Vec::with_capacity(rows.len()), failed: None, is_complete: true };
+    let mut unreadable = Vec::new();
+    for batch in one_of_each_aggregate(rows) {
         // A failure ends the batches, so that no later event overtakes the failed one of its aggregate.
-        if failed.is_some() {
+        sent.is_complete = sent.failed.is_none() && lease.is_held();
+        if !sent.is_complete {
             break;
         }
         let (batch, events) = decode(batch, &mut unreadable);
@@ -100,33 +227,19 @@ pub(crate) async fn publish_batch(
                     positions.push(row.position);
                     acknowledged.push(one);
                 }
-                Err(error) => failed = Some(error),
+                Err(error) => sent.failed = Some(error),
             }
         }
         if !numbers.take(&acknowledged) {
             // What was sent before may be lost: it is not marked, and is sent again.
-            published.clear();
+            sent.marks.clear();
         }
-        published.extend(positions.into_iter().zip(acknowledged.iter().map(|one| one.sequence)));
+        sent.marks.extend(positions.into_iter().zip(acknowledged.iter().map(|one| one.sequence)));
     }
-    if let Some(lost_after) = numbers.lost_after {
-        bus.restart_consumers(source, lost_after).await?;
-    }
+    sent.is_complete &= sent.failed.is_none();
     // They have no number in the stream.
-    published.extend(unreadable.iter().map(|position| (*position, 0)));
-    if !mark_published(db, source, lease, &published, numbers).await? {
-        return Ok(Published::LeaseLost);
-    }
-    let lost_after = numbers.lost_after.take();
-    if let Some(lost_after) = lost_after {
-        report_loss(source, lost_after);
-    }
-    match failed {
-        Some(error) => Err(error),
-        None if lost_after.is_some() => Ok(Published::LossFound),
-        None if published.len() == MAX_EVENTS => Ok(Published::Full),
-        None => Ok(Published::Events(published.len())),
-    }
+    sent.marks.extend(unreadable.iter().map(|position| (*position, 0)));
+    sent
 }
 
 /// The rows, in batches with at most one event of each aggregate. Each batch is sent when the one before is acknowledged, so
@@ -159,28 +272,26 @@ fn decode<'a>(batch: Vec<&'a entity::Model>, unreadable: &mut Vec<i64>) -> (Vec<
     readable.unzip()
 }
 
-/// Marks the events, given by position and number in the stream, if this replica holds the lease in that same transaction.
-/// False: it does not.
+/// Marks the events, and renews the lease in the same transaction; with `lost_after` the loss is stored that they show. False:
+/// another replica holds the lease, and nothing was stored.
 async fn mark_published(
     db: &Db,
     source: &str,
-    lease: &mut Lease,
-    published: &[(i64, i64)],
-    numbers: &Numbers,
+    lease: &LeaseKey,
+    marks: &[Mark],
+    lost_after: Option<i64>,
 ) -> Result<bool, DbErr> {
-    let Some(last) = published.iter().map(|(_, sequence)| *sequence).max() else { return Ok(true) };
+    let Some(last) = marks.iter().map(|(_, sequence)| *sequence).max() else { return Ok(true) };
     fail::fail_point!("event-published", |_| std::process::abort());
-    let asked = Instant::now();
-    let tx = db.begin().await?;
     if db.is_sqlite() {
+        let tx = db.begin().await?;
         let now = tx.now().await?;
-        let rows = published.iter().map(|(position, _)| json!([position, now.0]));
+        let rows = marks.iter().map(|(position, _)| json!([position, now.0]));
         tx.conn().execute_raw(json_rows(MARK_ON_SQLITE, rows)).await?;
         tx.commit().await?;
         return Ok(true);
     }
-    // A loss is stored with the marks that show it.
-    let stream = match numbers.lost_after {
+    let stream = match lost_after {
         None => "last_sequence = greatest(last_sequence, $7)".to_owned(),
         Some(_) => format!("last_sequence = $7, {}", request_sql(DbBackend::Postgres, 9)),
     };
@@ -197,24 +308,22 @@ async fn mark_published(
          -- A mark that is lost in a crash is made again, so that the commit need not wait for the disk.
          SELECT count(*) AS held, set_config('synchronous_commit', 'off', true) FROM held"
     );
-    let (positions, sequences): (Vec<i64>, Vec<i64>) = published.iter().copied().unzip();
+    let (positions, sequences): (Vec<i64>, Vec<i64>) = marks.iter().copied().unzip();
     let mut values: Vec<Value> = vec![
-        lease.key.name.clone().into(),
-        lease.key.holder.into(),
-        lease.key.term.into(),
+        lease.name.clone().into(),
+        lease.holder.into(),
+        lease.term.into(),
         micros(LEASE_DURATION).into(),
         positions.into(),
         sequences.into(),
         last.into(),
         source.to_owned().into(),
     ];
-    values.extend(numbers.lost_after.map(Value::from));
+    values.extend(lost_after.map(Value::from));
+    let tx = db.begin_relay_statement();
     let row = tx.conn().query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
     let held: i64 = row.ok_or_else(|| DbErr::RecordNotFound("leases".into()))?.try_get("", "held")?;
     tx.commit().await?;
-    if held == 1 {
-        lease.renewed_at(asked);
-    }
     Ok(held == 1)
 }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     lease::{ACQUIRE_INTERVAL, Lease, LeaseKey, RENEW_INTERVAL},
-    publish::{Numbers, Published, publish_batch},
+    publish::{Published, Publisher},
     republish::{Part, republish_part},
     stream::check_stream,
 };
@@ -78,14 +78,6 @@ struct Relay {
     drained: watch::Sender<bool>,
 }
 
-/// What the leader knows of the broker's stream.
-#[derive(Default)]
-struct StreamKnowledge {
-    /// When the stream was checked last. None: it must be checked before the next event is published.
-    checked: Option<Instant>,
-    numbers: Numbers,
-}
-
 impl Relay {
     /// Notifies the leader of events that are written here, until it is time to ask for the lease again.
     async fn stand_by(&self) {
@@ -104,12 +96,14 @@ impl Relay {
     async fn lead(&self, lease: &mut Lease) {
         let mut written = self.notifier.subscribe(OUTBOX);
         let mut reconnected = self.bus.reconnected();
-        let mut stream = StreamKnowledge::default();
+        let mut publisher = Publisher::new(&self.db, &self.bus, self.source);
+        // When the stream was checked last. None: it must be checked before the next event is published.
+        let mut checked = None;
         let mut failures = 0_u32;
         while !self.shutdown.is_cancelled() {
             written.borrow_and_update();
             let began = tokio::time::Instant::now();
-            let wait = match self.tick(lease, &mut stream, &mut reconnected).await {
+            let wait = match self.tick(lease, &mut publisher, &mut checked, &mut reconnected).await {
                 Ok(Published::LeaseLost) => {
                     tracing::warn!(source = self.source, "another replica publishes the events now");
                     return;
@@ -121,7 +115,7 @@ impl Relay {
                 Ok(Published::LossFound) => {
                     failures = 0;
                     // The stream may be another one: its state is stored before the first part.
-                    stream.checked = None;
+                    checked = None;
                     continue;
                 }
                 Ok(Published::Events(published)) => {
@@ -130,12 +124,13 @@ impl Relay {
                     if published > 1 {
                         tokio::time::sleep_until(began + BATCH_INTERVAL).await;
                     }
-                    RENEW_INTERVAL
+                    publisher.until_mark().unwrap_or(RENEW_INTERVAL)
                 }
                 Err(error) => {
                     failures += 1;
+                    publisher.reset();
                     // The broker may have lost events, or its stream, and be back before the next attempt.
-                    stream.checked = None;
+                    checked = None;
                     tracing::warn!(%error, failures, "the relay could not publish; trying again");
                     delay_after(failures)
                 }
@@ -145,9 +140,12 @@ impl Relay {
                 () = self.db.outbox_written().notified(), if failures == 0 => {}
                 _ = written.changed(), if failures == 0 => {}
                 // After a new connection the stream is checked and publishing is tried at once.
-                _ = reconnected.changed() => stream.checked = None,
+                _ = reconnected.changed() => checked = None,
                 () = tokio::time::sleep(wait) => {}
             }
+        }
+        if let Err(error) = publisher.mark(lease).await {
+            tracing::debug!(%error, "published events were not marked; they are published again");
         }
     }
 
@@ -155,7 +153,8 @@ impl Relay {
     async fn tick(
         &self,
         lease: &mut Lease,
-        stream: &mut StreamKnowledge,
+        publisher: &mut Publisher<'_>,
+        checked: &mut Option<Instant>,
         reconnected: &mut watch::Receiver<u64>,
     ) -> Result<Published, BusError> {
         if lease.is_renewal_due() && !lease.renew().await? {
@@ -163,28 +162,30 @@ impl Relay {
         }
         // Also between two full batches: a broker that is back may have lost the batch before.
         let is_reconnected = reconnected.has_changed().unwrap_or(false);
-        if is_reconnected || stream.checked.is_none_or(|checked| checked.elapsed() >= CHECK_STREAM_INTERVAL) {
+        if is_reconnected || checked.is_none_or(|checked| checked.elapsed() >= CHECK_STREAM_INTERVAL) {
             reconnected.borrow_and_update();
-            self.check(lease, stream, reconnected).await?;
+            // The check compares the stream with the marks.
+            if !publisher.mark(lease).await? {
+                return Ok(Published::LeaseLost);
+            }
+            publisher.reset();
+            if let Some(last_sequence) = self.check(lease, reconnected).await? {
+                publisher.numbers.last = Some(last_sequence);
+            }
+            *checked = Some(Instant::now());
         }
-        publish_batch(&self.db, &self.bus, self.source, lease, &mut stream.numbers).await
+        publisher.publish_batch(lease).await
     }
 
-    /// Checks the stream. When events were lost, the first part of them waits afterwards.
-    async fn check(
-        &self,
-        lease: &Lease,
-        stream: &mut StreamKnowledge,
-        reconnected: &mut watch::Receiver<u64>,
-    ) -> Result<(), BusError> {
+    /// Checks the stream, and returns the number of its last event if there is a broker. When events were lost, the first part of
+    /// them waits afterwards.
+    async fn check(&self, lease: &Lease, reconnected: &mut watch::Receiver<u64>) -> Result<Option<i64>, BusError> {
         let found = tokio::select! {
             found = check_stream(&self.db, &self.bus, self.source) => found?,
             // The answer may be lost with the connection: ask again instead of waiting for it.
             _ = reconnected.changed() => return Err(BusError::Broker("the connection was lost or is new".into())),
         };
-        stream.checked = Some(Instant::now());
-        let Some(found) = found else { return Ok(()) };
-        stream.numbers.last = Some(found.last_sequence);
+        let Some(found) = found else { return Ok(None) };
         let is_new = found.has_lost_events
             && self.lost.send_if_modified(|lost| {
                 let was_lost = std::mem::replace(lost, true);
@@ -198,7 +199,7 @@ impl Relay {
                 tracing::warn!(source = self.source, %error, "lost events could not be published again; trying again");
             }
         }
-        Ok(())
+        Ok(Some(found.last_sequence))
     }
 
     /// Publishes lost events again while this replica leads: part by part, each when no event waits, so that new events wait
