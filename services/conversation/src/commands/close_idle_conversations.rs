@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, is_connection_lost};
-use frontdesk_idempotency::RequestBatch;
 use sea_orm::DbErr;
 use uuid::Uuid;
 
@@ -14,7 +13,7 @@ use crate::{
     error::ConversationError,
     store::{
         NewRows, closing_facts,
-        conversation_batch::{self, BatchContext, BatchRequest, BatchRows, Locking, conversation_batch},
+        conversation_batch::{self, BatchRequest, BatchRows, Locking, conversation_batch},
     },
 };
 
@@ -95,8 +94,8 @@ async fn close_batch(app: &App, batch: &[&IdleTimeout]) -> Result<Vec<Option<Idl
     let keys: Vec<_> = batch.iter().map(|timeout| (timeout.account, timeout.conversation)).collect();
     let wanted = BatchRequest { conversations: keys, ..BatchRequest::default() };
     // The time is read after the lock: a message that committed before counts, one that comes later finds the close.
-    let (BatchRows { mut conversations, busy, unreadable }, BatchContext { now, .. }) =
-        store.load(&tx, &wanted, Locking::Lock).await?;
+    let (BatchRows { mut conversations, busy, unreadable }, context) = store.load(&tx, &wanted, Locking::Lock).await?;
+    let now = context.now;
     let facts = closing_facts::find_many(tx.conn(), &conversations.values().collect::<Vec<_>>()).await?;
     let mut rows = NewRows::new(now);
     let mut outcomes = Vec::with_capacity(batch.len());
@@ -117,7 +116,7 @@ async fn close_batch(app: &App, batch: &[&IdleTimeout]) -> Result<Vec<Option<Idl
             }),
         });
     }
-    conversation_batch::save(&*store, &mut tx, &app.notifier, &conversations, rows, RequestBatch::default()).await?;
+    conversation_batch::save(&*store, &mut tx, &app.notifier, &conversations, rows, context).await?;
     tx.commit().await?;
     Ok(outcomes)
 }

@@ -31,6 +31,11 @@ impl NewRows {
         self.changed.is_empty()
     }
 
+    /// The conversations that changed, with the version that each had before.
+    pub(crate) fn changed(&self) -> &BTreeMap<(AccountId, Uuid), i64> {
+        &self.changed
+    }
+
     /// Takes the entries and events that were added to the conversation, and numbers its events. `traceparent`: trace of the
     /// call that added them.
     pub(crate) fn take_from(&mut self, conversation: &mut Conversation, traceparent: &str) -> Result<(), DbErr> {

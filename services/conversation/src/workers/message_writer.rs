@@ -6,8 +6,9 @@
 //! written as a whole, its members are written one by one. A batch waits for no lock: a message whose conversation another
 //! transaction has locked, or changed since it was loaded, is given back.
 //!
-//! On PostgreSQL the first attempt locks nothing. It loads the conversations with one statement, and saves with another one
-//! those that have not changed since, which is a transaction of its own: two round trips in all. A further attempt locks.
+//! On PostgreSQL the first attempt locks nothing. It loads the conversations with one statement, unless they are remembered
+//! (`recent_rows.rs`), and saves with another one those that have not changed since, which is a transaction of its own: one round
+//! trip or two. A further attempt locks.
 //!
 //! A caller is answered after the commit. After a lost connection it is unknown whether the batch was committed, so the caller
 //! repeats with the same request id.
@@ -22,13 +23,16 @@ use sea_orm::DbErr;
 use tokio::{sync::oneshot, time::Instant};
 use uuid::Uuid;
 
-use super::locked_messages::{MAX_WAIT, pause};
+use super::{
+    locked_messages::{MAX_WAIT, pause},
+    recent_rows::RecentRows,
+};
 use crate::{
-    domain::{AppendMessage, Context, Conversation, Entry, Rejection},
+    domain::{Agent, AppendMessage, Context, Conversation, Entry, Rejection},
     store::{
         NewRows,
         conversation_batch::{
-            self as store, BatchContext, BatchRequest, BatchRows, ConversationBatch, Locking, RowKey,
+            self as store, BatchContext, BatchRequest, BatchRows, ConversationBatch, Locking, RowKey, Saved,
         },
         display_names::DisplayNames,
     },
@@ -94,6 +98,10 @@ impl QueuedWrite {
         (self.request.account, self.request.conversation)
     }
 
+    pub(super) fn message(&self) -> &AppendMessage {
+        &self.request.message
+    }
+
     pub(super) fn answer(self, result: WriteResult) {
         // A caller that no longer listens changes nothing: the message stays.
         let _ = self.answer.send(result);
@@ -125,37 +133,61 @@ impl From<DbErr> for BatchError {
     }
 }
 
+/// What a batch is decided on.
+enum Rows {
+    /// Remembered rows.
+    Recent(BatchRows, BatchContext),
+    /// Rows of the database.
+    Loaded(Locking),
+}
+
 /// Writes batches.
 pub(super) struct BatchWriter {
     db: Db,
     notifier: ChangeNotifier,
     store: Arc<dyn ConversationBatch>,
+    recent: RecentRows,
 }
 
 impl BatchWriter {
     pub(super) fn new(db: &Db, notifier: &ChangeNotifier, store: Arc<dyn ConversationBatch>) -> Self {
-        Self { db: db.clone(), notifier: notifier.clone(), store }
+        Self { db: db.clone(), notifier: notifier.clone(), store, recent: RecentRows::new() }
     }
 
     /// Writes the batch, or otherwise its members one by one, and answers each. Returns those whose conversation is locked.
     pub(super) async fn write(&self, batch: Vec<QueuedWrite>) -> Vec<QueuedWrite> {
+        let is_first = batch.iter().all(|queued| queued.locked_since.is_none());
+        let locking = if is_first { self.store.first_attempt() } else { Locking::Lock };
+        let batch = if locking == Locking::Optimistic { self.write_recent(batch).await } else { batch };
         if batch.is_empty() {
             return batch;
         }
-        let is_first = batch.iter().all(|queued| queued.locked_since.is_none());
-        let locking = if is_first { self.store.first_attempt() } else { Locking::Lock };
-        match self.try_batch(&batch, locking).await {
-            Ok(attempts) => {
-                let pairs = batch.into_iter().zip(attempts);
-                pairs.filter_map(|(queued, attempt)| answer_unless_locked(queued, attempt)).collect()
-            }
-            Err(BatchError::ConnectionLost) => {
-                batch.into_iter().for_each(|queued| queued.answer(Err(WriteError::ConnectionLost)));
-                Vec::new()
-            }
+        match self.try_batch(&batch, Rows::Loaded(locking)).await {
+            Ok(attempts) => answer_decided(batch, attempts),
+            Err(BatchError::ConnectionLost) => answer_connection_lost(batch),
             Err(error) => {
                 tracing::debug!(?error, members = batch.len(), "a batch of messages is written one by one");
                 self.write_each(batch).await
+            }
+        }
+    }
+
+    /// Writes the batch on remembered rows, if all are. Returns the messages that are to be decided on loaded rows.
+    async fn write_recent(&self, batch: Vec<QueuedWrite>) -> Vec<QueuedWrite> {
+        let Some((rows, context)) = self.recent.find(&batch, self.db.clock_offset()).await else { return batch };
+        match self.try_batch(&batch, Rows::Recent(rows, context)).await {
+            Ok(attempts) => {
+                let outdated = answer_decided(batch, attempts);
+                for queued in &outdated {
+                    self.recent.forget(queued).await;
+                }
+                outdated
+            }
+            Err(BatchError::ConnectionLost) => answer_connection_lost(batch),
+            Err(error) => {
+                tracing::debug!(?error, members = batch.len(), "a batch of messages is decided on loaded rows");
+                self.recent.pause();
+                batch
             }
         }
     }
@@ -165,15 +197,17 @@ impl BatchWriter {
         for queued in batch {
             // A message does not overtake an earlier one of its conversation.
             let is_locked = locked.iter().any(|earlier| earlier.row() == queued.row());
-            let attempt = if is_locked { None } else { self.write_one(&queued).await };
-            locked.extend(answer_unless_locked(queued, attempt));
+            match if is_locked { None } else { self.write_one(&queued).await } {
+                Some(result) => queued.answer(result),
+                None => locked.push(queued),
+            }
         }
         locked
     }
 
     async fn write_one(&self, queued: &QueuedWrite) -> Attempt {
         for _ in 0..MAX_ATTEMPTS {
-            return match self.try_batch(std::slice::from_ref(queued), Locking::Lock).await {
+            return match self.try_batch(std::slice::from_ref(queued), Rows::Loaded(Locking::Lock)).await {
                 Ok(mut attempts) => attempts.pop().unwrap_or(Some(Err(WriteError::ConnectionLost))),
                 // The next attempt finds the id that another transaction used.
                 Err(BatchError::RequestIdTaken) => continue,
@@ -202,38 +236,52 @@ impl BatchWriter {
         }
     }
 
-    async fn try_batch(&self, batch: &[QueuedWrite], locking: Locking) -> Result<Vec<Attempt>, BatchError> {
+    async fn try_batch(&self, batch: &[QueuedWrite], rows: Rows) -> Result<Vec<Attempt>, BatchError> {
         // A bug that one message meets must not end the worker.
-        AssertUnwindSafe(self.write_batch(batch, locking)).catch_unwind().await.unwrap_or(Err(BatchError::Panicked))
+        AssertUnwindSafe(self.write_batch(batch, rows)).catch_unwind().await.unwrap_or(Err(BatchError::Panicked))
     }
 
     /// Writes the batch and returns each member's result, or writes nothing.
-    async fn write_batch(&self, batch: &[QueuedWrite], locking: Locking) -> Result<Vec<Attempt>, BatchError> {
-        let mut tx = match locking {
-            Locking::Lock => self.db.begin_batch().await?,
-            Locking::Optimistic => self.db.begin_statement(),
+    async fn write_batch(&self, batch: &[QueuedWrite], rows: Rows) -> Result<Vec<Attempt>, BatchError> {
+        let mut tx = match rows {
+            Rows::Loaded(Locking::Lock) => self.db.begin_batch().await?,
+            Rows::Loaded(Locking::Optimistic) | Rows::Recent(..) => self.db.begin_statement(),
         };
-        let (mut loaded, mut context) = self.store.load(&tx, &self.batch_request(batch), locking).await?;
+        let is_recent = matches!(rows, Rows::Recent(..));
+        let (mut loaded, mut context) = match rows {
+            Rows::Recent(rows, context) => (rows, context),
+            Rows::Loaded(locking) => self.store.load(&tx, &self.batch_request(batch), locking).await?,
+        };
 
         let mut rows = NewRows::new(context.now);
         let mut results = Vec::with_capacity(batch.len());
         for queued in batch {
             let is_busy = loaded.busy.contains(&queued.row());
-            results.push(if is_busy { None } else { Some(append(queued, &mut loaded, &mut context, &mut rows)?) });
+            let result = if is_busy { None } else { Some(append(queued, &mut loaded, &mut context, &mut rows)?) };
+            // Anything else that was decided on a remembered row is decided again.
+            results.push(result.filter(|result| !is_recent || matches!(result, Ok(WriteOutcome::Appended(..)))));
         }
         if rows.is_empty() {
             return Ok(results);
         }
 
-        let requests = context.requests;
-        let unsaved = store::save(&*self.store, &mut tx, &self.notifier, &loaded.conversations, rows, requests).await?;
+        let versions_before = rows.changed().clone();
+        let agents: Vec<Agent> = context.agents().cloned().collect();
+        let sent = Instant::now();
+        let saved = store::save(&*self.store, &mut tx, &self.notifier, &loaded.conversations, rows, context).await?;
         // After a failed commit, whatever its error, nothing is known about the batch.
         tx.commit().await.map_err(|error| {
             tracing::warn!(%error, "it is unknown whether a batch of messages was committed");
             BatchError::ConnectionLost
         })?;
         for (queued, result) in batch.iter().zip(&mut results) {
-            result.take_if(|_| unsaved.contains(&queued.row()));
+            result.take_if(|_| saved.unsaved.contains(&queued.row()));
+        }
+        if let Saved { unsaved, now: Some(now) } = saved {
+            let versions = versions_before.into_iter().filter(|(key, _)| !unsaved.contains(key));
+            let conversations =
+                versions.filter_map(|(key, version)| Some((loaded.conversations.remove(&key)?, version)));
+            self.recent.remember(conversations, &agents, now, sent).await;
         }
         Ok(results)
     }
@@ -280,15 +328,22 @@ fn append(
     Ok(Ok(WriteOutcome::Appended(Box::new(entry), names)))
 }
 
-/// Answers the message. Returns it when its conversation is locked.
-fn answer_unless_locked(queued: QueuedWrite, attempt: Attempt) -> Option<QueuedWrite> {
-    match attempt {
-        Some(result) => {
-            queued.answer(result);
-            None
+/// Answers the messages that were decided. Returns the others.
+fn answer_decided(batch: Vec<QueuedWrite>, attempts: Vec<Attempt>) -> Vec<QueuedWrite> {
+    let mut undecided = Vec::new();
+    for (queued, attempt) in batch.into_iter().zip(attempts) {
+        match attempt {
+            Some(result) => queued.answer(result),
+            None => undecided.push(queued),
         }
-        None => Some(queued),
     }
+    undecided
+}
+
+/// Answers that it is unknown whether the messages were written. Returns none.
+fn answer_connection_lost(batch: Vec<QueuedWrite>) -> Vec<QueuedWrite> {
+    batch.into_iter().for_each(|queued| queued.answer(Err(WriteError::ConnectionLost)));
+    Vec::new()
 }
 
 fn distinct(keys: impl Iterator<Item = RowKey>) -> Vec<RowKey> {

@@ -1,7 +1,6 @@
 //! What the message writer promises, on SQLite and on PostgreSQL.
 
 use std::{
-    collections::HashSet,
     sync::{
         Mutex as SyncMutex,
         atomic::{AtomicU32, Ordering},
@@ -12,7 +11,6 @@ use std::{
 use frontdesk_auth::{Actor, Caller, CallerKind};
 use frontdesk_clock::{Clock, Time};
 use frontdesk_db::{Tx, migrate};
-use frontdesk_idempotency::RequestBatch;
 use frontdesk_proto::conversation::v1::PostMessageRequest;
 use frontdesk_testkit::{Mode, TestDatabase, on_both_modes};
 use futures::future::{BoxFuture, join_all};
@@ -152,8 +150,19 @@ impl Fixture {
 
     /// Runs this once, in the next batch after it was loaded and before it is saved.
     fn before_save(&mut self, then: impl FnOnce() -> BoxFuture<'static, ()> + Send + 'static) {
-        let inner = self.writer.store.clone();
-        self.writer.store = Arc::new(Interrupted { inner, before_save: SyncMutex::new(Some(Box::new(then))) });
+        self.interrupt(Some(Box::new(then)));
+    }
+
+    /// Returns the number of batches that are loaded from now on.
+    fn count_loads(&mut self) -> Arc<AtomicU32> {
+        self.interrupt(None)
+    }
+
+    fn interrupt(&mut self, before_save: Option<Interruption>) -> Arc<AtomicU32> {
+        let (inner, loads) = (self.writer.store.clone(), Arc::new(AtomicU32::new(0)));
+        let before_save = SyncMutex::new(before_save);
+        self.writer.store = Arc::new(Interrupted { inner, before_save, loads: loads.clone() });
+        loads
     }
 }
 
@@ -163,6 +172,7 @@ type Interruption = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 struct Interrupted {
     inner: Arc<dyn ConversationBatch>,
     before_save: SyncMutex<Option<Interruption>>,
+    loads: Arc<AtomicU32>,
 }
 
 #[async_trait::async_trait]
@@ -177,6 +187,7 @@ impl ConversationBatch for Interrupted {
         wanted: &BatchRequest<'_>,
         locking: Locking,
     ) -> Result<(BatchRows, BatchContext), DbErr> {
+        self.loads.fetch_add(1, Ordering::Relaxed);
         self.inner.load(tx, wanted, locking).await
     }
 
@@ -185,13 +196,13 @@ impl ConversationBatch for Interrupted {
         tx: &mut Tx,
         changed: &[&Conversation],
         rows: NewRows,
-        requests: RequestBatch,
-    ) -> Result<HashSet<RowKey>, DbErr> {
+        context: BatchContext,
+    ) -> Result<Saved, DbErr> {
         let interruption = self.before_save.lock().unwrap().take();
         if let Some(interruption) = interruption {
             interruption().await;
         }
-        self.inner.save_rows(tx, changed, rows, requests).await
+        self.inner.save_rows(tx, changed, rows, context).await
     }
 }
 
@@ -468,7 +479,7 @@ async fn a_lost_connection_is_reported_to_every_member_and_the_same_requests_can
             // The connection is back in the pool, which has no other one for the statement that saves.
             tokio::time::sleep(Duration::from_millis(100)).await;
             let terminate = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE \
-                datname = current_database() AND pid <> pg_backend_pid() AND query LIKE 'WITH conversation%'";
+                datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%AS now, conversation.%'";
             db.read().execute_unprepared(terminate).await.unwrap();
         })
     });
@@ -477,4 +488,79 @@ async fn a_lost_connection_is_reported_to_every_member_and_the_same_requests_can
     assert!(results.iter().all(|result| matches!(result, Err(WriteError::ConnectionLost))), "{results:?}");
     assert_eq!(fixture.thread(id).await, Vec::<String>::new());
     assert_eq!(fixture.batch(both).await.iter().map(sequence).collect::<Vec<_>>(), [2, 3]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c3_a_remembered_conversation_is_not_loaded_until_another_replica_writes_to_it() {
+    let mut fixture = fixture(Mode::Distributed).await;
+    let id = fixture.start("a").await;
+    let loads = fixture.count_loads();
+    for (text, expected) in [("first", 2), ("second", 3)] {
+        assert_eq!(sequence(&fixture.batch(vec![fixture.message(id, text)]).await[0]), expected);
+    }
+    assert_eq!(loads.swap(0, Ordering::Relaxed), 1);
+    let both = vec![fixture.message(id, "third"), fixture.message(id, "fourth")];
+    assert_eq!(fixture.batch(both).await.iter().map(sequence).collect::<Vec<_>>(), [4, 5]);
+    assert_eq!(loads.load(Ordering::Relaxed), 0);
+
+    let db = &fixture.writer.db;
+    let replica = BatchWriter::new(db, &ChangeNotifier::default(), store::conversation_batch(db));
+    let (other, written) = QueuedWrite::new(fixture.message(id, "other"));
+    assert!(replica.write(vec![other]).await.is_empty());
+    assert_eq!(sequence(&written.await.unwrap()), 6);
+    for (text, expected) in [("fifth", 7), ("sixth", 8), ("seventh", 9)] {
+        assert_eq!(sequence(&fixture.batch(vec![fixture.message(id, text)]).await[0]), expected);
+    }
+    assert_eq!(loads.load(Ordering::Relaxed), 2, "for the message after the other's, and for the next");
+    let texts = ["first", "second", "third", "fourth", "other", "fifth", "sixth", "seventh"];
+    assert_eq!(fixture.thread(id).await, texts);
+    let conversation = fixture.conversation(id).await;
+    let events = fixture.events().await.into_iter().map(|(_, version)| version);
+    assert!(events.eq(1..=conversation.version), "one event for each change, and no other");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c12_c11_what_a_remembered_conversation_does_not_show_is_decided_on_the_loaded_one() {
+    let fixture = fixture(Mode::Distributed).await;
+    let (repeated, closed, left) = (fixture.start("a").await, fixture.start("b").await, fixture.start("c").await);
+    sequence(&fixture.batch(vec![fixture.message(repeated, "first")]).await[0]);
+    let repeat = fixture.batch(vec![fixture.message(repeated, "first")]).await;
+    assert!(matches!(repeat[..], [Ok(WriteOutcome::Duplicate { sequence: 2 })]), "{repeat:?}");
+
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    sequence(&fixture.batch(vec![fixture.message(closed, "one")]).await[0]);
+    fixture.close(closed).await;
+    let late = fixture.batch(vec![fixture.message(closed, "late")]).await;
+    assert!(matches!(&late[..], [Err(WriteError::Rejected(_, now))] if !now.is_open()), "{late:?}");
+
+    sequence(&fixture.batch(vec![fixture.message(left, "two")]).await[0]);
+    // Ada becomes the owner by the message that another replica writes.
+    let moved = fixture.start("d").await;
+    let message = |id: &str, message| WriteRequest {
+        account: fixture.account,
+        conversation: moved,
+        message,
+        key: fixture.key(moved, id, id),
+    };
+    let by_visitor = AppendMessage::Visitor { visitor: "d".into(), text: "v".into(), request_id: "v".into() };
+    sequence(&fixture.batch(vec![message("v", by_visitor)]).await[0]);
+    let by_ada = |id: &str, expected_epoch| AppendMessage::Agent {
+        agent: ADA,
+        text: id.into(),
+        request_id: id.into(),
+        expected_epoch,
+    };
+    let db = &fixture.writer.db;
+    let replica = BatchWriter::new(db, &ChangeNotifier::default(), store::conversation_batch(db));
+    assert!(replica.write(vec![QueuedWrite::new(message("a", by_ada("a", None))).0]).await.is_empty());
+    let epoch = fixture.conversation(moved).await.epoch;
+    sequence(&fixture.batch(vec![message("b", by_ada("b", Some(epoch)))]).await[0]);
+
+    let tx = fixture.writer.db.begin().await.unwrap();
+    let roster = Some(RosterState { active: false, version: 2 });
+    agents::save(&tx, Agent { account: fixture.account, id: ADA, name: "Ada".into(), roster }).await.unwrap();
+    tx.commit().await.unwrap();
+    let inactive = fixture.batch(vec![fixture.message(left, "three")]).await;
+    assert!(matches!(inactive[..], [Err(WriteError::Rejected(..))]), "{inactive:?}");
+    assert_eq!(fixture.thread(left).await, ["two"]);
 }

@@ -3,6 +3,7 @@
 mod locked_messages;
 mod message_queue;
 mod message_writer;
+mod recent_rows;
 mod watched_conversations;
 
 use frontdesk_bus::ChangeNotifier;

@@ -7,12 +7,12 @@ use std::collections::HashMap;
 
 use frontdesk_clock::Time;
 use frontdesk_db::{Tx, hex, is_in, json_rows, violated_unique_index};
-use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, QueryResult, Value, prelude::Uuid};
+use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, IdenStatic, Iterable, QueryResult, Value, prelude::Uuid};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
 use crate::{
-    entity::Model,
+    entity::{Column, Model},
     key::{ClaimError, Key},
 };
 
@@ -24,6 +24,9 @@ const FIND_ON_SQLITE: &str =
 
 const INSERT_ON_SQLITE: &str = "INSERT INTO requests (account_id, actor, request_id, fingerprint, result, created_at)
     SELECT unhex(value->>0), value->>1, value->>2, unhex(value->>3), value->>4, value->>5 FROM json_each(?1)";
+
+/// Prefix of the columns of [`RequestBatch::columns_sql`].
+const PREFIX: &str = "request_";
 
 type Id = (Uuid, String, String);
 
@@ -46,28 +49,27 @@ impl RequestBatch {
         let keys = keys.map(|key| json!([hex(key.account.0.as_bytes()), key.actor, key.request_id]));
         let mut found = Self::default();
         for row in conn.query_all_raw(json_rows(FIND_ON_SQLITE, keys)).await? {
-            found.add(&row)?;
+            found.add_row(Model::from_query_result(&row, "")?);
         }
         Ok(found)
     }
 
-    /// For PostgreSQL: the query of the requests that were made before as a part of a larger statement, the same text for any
-    /// number of keys, with three parameters from `$first` on. Its rows have the columns of the table and are given to [`Self::add`].
-    ///
-    /// Each request is looked up by its whole key in a lateral subquery: for a plain join the planner may read all requests of
-    /// the account for each key.
-    pub fn select_sql(first: usize) -> String {
-        let [accounts, actors, ids] = std::array::from_fn(|n| first + n);
+    /// For PostgreSQL: the query of the request with this key, given by the expressions of its three parts, as a lateral subquery of a
+    /// larger statement: for a plain join the planner may read all requests of the account for each key.
+    pub fn select_sql([account, actor, id]: [&str; 3]) -> String {
         format!(
-            "SELECT found.* FROM unnest(${accounts}::uuid[], ${actors}::text[], ${ids}::text[]) \
-               AS keys (account_id, actor, request_id) CROSS JOIN LATERAL (\
-             SELECT account_id, actor, request_id, fingerprint, result, created_at FROM requests \
-               WHERE requests.account_id = keys.account_id AND requests.actor = keys.actor \
-               AND requests.request_id = keys.request_id LIMIT 1) AS found"
+            "SELECT * FROM requests WHERE requests.account_id = {account} AND requests.actor = {actor} \
+             AND requests.request_id = {id} LIMIT 1"
         )
     }
 
-    /// The parameters of [`Self::select_sql`].
+    /// The columns of a row that [`Self::select_sql`] finds as `found`, for [`Self::add`].
+    pub fn columns_sql(found: &str) -> String {
+        let columns = Column::iter().map(|column| column.as_str().to_owned());
+        columns.map(|column| format!("{found}.{column} AS {PREFIX}{column}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The parts of the keys, a list each.
     pub fn select_values<'a>(keys: impl Iterator<Item = &'a Key>) -> [Value; 3] {
         let (mut accounts, mut actors, mut ids) = (Vec::new(), Vec::new(), Vec::new());
         for key in keys {
@@ -78,9 +80,11 @@ impl RequestBatch {
         [accounts.into(), actors.into(), ids.into()]
     }
 
-    /// Adds a row that [`Self::select_sql`] found.
+    /// Adds the request that is in this row, if there is one, by [`Self::columns_sql`].
     pub fn add(&mut self, row: &QueryResult) -> Result<(), DbErr> {
-        self.add_row(Model::from_query_result(row, "")?);
+        if row.try_get::<Option<Uuid>>(PREFIX, Column::AccountId.as_str())?.is_some() {
+            self.add_row(Model::from_query_result(row, PREFIX)?);
+        }
         Ok(())
     }
 

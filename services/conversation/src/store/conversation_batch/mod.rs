@@ -78,16 +78,25 @@ pub(crate) trait ConversationBatch: Send + Sync {
         locking: Locking,
     ) -> Result<(BatchRows, BatchContext), DbErr>;
 
-    /// Saves the rows of the conversations that changed, what was added to them, and the request ids. Returns the conversations
-    /// of which nothing was saved, because another transaction has changed or locked them since they were loaded. Fails when
-    /// another transaction has used one of the request ids since ([`frontdesk_idempotency::is_id_taken`]).
+    /// Saves the rows of the conversations that changed, what was added to them, and the request ids. Nothing is saved of
+    /// conversations that another transaction has changed or locked since they were loaded, and nothing at all when one of the
+    /// agents has. Fails when another transaction has used one of the request ids since ([`frontdesk_idempotency::is_id_taken`]).
     async fn save_rows(
         &self,
         tx: &mut Tx,
         changed: &[&Conversation],
         rows: NewRows,
-        requests: RequestBatch,
-    ) -> Result<HashSet<RowKey>, DbErr>;
+        context: BatchContext,
+    ) -> Result<Saved, DbErr>;
+}
+
+/// What [`ConversationBatch::save_rows`] saved.
+#[derive(Debug, Default)]
+pub(crate) struct Saved {
+    /// The conversations of which nothing was saved.
+    pub(crate) unsaved: HashSet<RowKey>,
+    /// Time by the database's clock, without the offset of a moved clock. None: it was not read.
+    pub(crate) now: Option<Time>,
 }
 
 /// The implementation for this database.
@@ -117,16 +126,20 @@ pub(crate) struct BatchContext {
 }
 
 impl BatchContext {
-    fn new(now: Time, requests: RequestBatch) -> Self {
+    pub(crate) fn new(now: Time, requests: RequestBatch) -> Self {
         Self { now, requests, agents: HashMap::new(), bots: HashMap::new() }
     }
 
-    fn add_agent(&mut self, agent: Agent) {
+    pub(crate) fn add_agent(&mut self, agent: Agent) {
         self.agents.insert((agent.account, agent.id), agent);
     }
 
     fn add_bot(&mut self, bot: Bot) {
         self.bots.insert((bot.account, bot.id), bot);
+    }
+
+    pub(crate) fn agents(&self) -> impl Iterator<Item = &Agent> {
+        self.agents.values()
     }
 
     pub(crate) fn agent(&self, key: RowKey) -> Option<&Agent> {
@@ -145,22 +158,21 @@ impl BatchContext {
     }
 }
 
-/// Saves what was taken from the conversations, and their rows. Returns those of which nothing was saved; see
-/// [`ConversationBatch::save_rows`].
+/// Saves what was taken from the conversations, and their rows; see [`ConversationBatch::save_rows`].
 pub(crate) async fn save(
     store: &dyn ConversationBatch,
     tx: &mut Tx,
     notifier: &ChangeNotifier,
     conversations: &BatchConversations,
     mut rows: NewRows,
-    requests: RequestBatch,
-) -> Result<HashSet<RowKey>, DbErr> {
+    context: BatchContext,
+) -> Result<Saved, DbErr> {
     let changed: Vec<&Conversation> = rows.changed.keys().filter_map(|key| conversations.get(key)).collect();
     if changed.is_empty() {
-        return Ok(HashSet::new());
+        return Ok(Saved::default());
     }
     notify_on_commit(tx, notifier, changed.iter().map(|one| one.id).collect());
     closing_snapshots::insert(tx, std::mem::take(&mut rows.snapshots)).await?;
     tx.wake_outbox_on_commit();
-    store.save_rows(tx, &changed, rows, requests).await
+    store.save_rows(tx, &changed, rows, context).await
 }

@@ -4,10 +4,7 @@
 //! Lists travel as one array per column. sea-orm's arrays hold no NULLs: a column that may be NULL travels as a value that it
 //! never has (the zero UUID, zero, the empty text), and becomes NULL in the statement.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    sync::LazyLock,
-};
+use std::{collections::HashSet, sync::LazyLock};
 
 use frontdesk_clock::Time;
 use frontdesk_db::{Tx, is_in};
@@ -16,9 +13,9 @@ use frontdesk_outbox::Events;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, IdenStatic, Iterable, Statement, Value};
 use uuid::Uuid;
 
-use super::{BatchContext, BatchRequest, BatchRows, ConversationBatch, Locking, RowKey, row_key};
+use super::{BatchContext, BatchRequest, BatchRows, ConversationBatch, Locking, RowKey, Saved, row_key};
 use crate::{
-    domain::Conversation,
+    domain::{Conversation, RosterState},
     store::{
         NewRows,
         entity::{agent, bot, conversation, entry},
@@ -43,8 +40,7 @@ impl ConversationBatch for PostgresBatch {
         locking: Locking,
     ) -> Result<(BatchRows, BatchContext), DbErr> {
         let (accounts, ids) = unzip(&wanted.conversations);
-        let accounts: Vec<Uuid> = BTreeSet::from_iter(accounts).into_iter().collect();
-        let conversations: [Value; 2] = [ids.into(), accounts.into()];
+        let conversations: [Value; 2] = [accounts.into(), ids.into()];
         let locked = match locking {
             Locking::Optimistic => None,
             Locking::Lock => {
@@ -60,12 +56,17 @@ impl ConversationBatch for PostgresBatch {
         let mut rows = BatchRows::default();
         let mut context = BatchContext::new(Time(0), RequestBatch::default());
         for row in tx.conn().query_all_raw(load).await? {
-            match row.try_get("", "kind")? {
-                CONVERSATION => rows.add(&row)?,
-                CLOCK => context.now = Time(row.try_get("", "created_at")?).plus(tx.clock_offset()),
-                REQUEST => context.requests.add(&row)?,
-                AGENT => context.add_agent(agent::Model::from_query_result(&row, "")?.into()),
-                _ => context.add_bot(bot::Model::from_query_result(&row, "")?.into()),
+            context.now = Time(row.try_get("", "now")?).plus(tx.clock_offset());
+            context.requests.add(&row)?;
+            let has = |prefix| row.try_get::<Option<Uuid>>(prefix, "id").map(|id| id.is_some());
+            if has("")? {
+                rows.add(&row)?;
+            }
+            if has(AGENT)? {
+                context.add_agent(agent::Model::from_query_result(&row, AGENT)?.into());
+            }
+            if has(BOT)? {
+                context.add_bot(bot::Model::from_query_result(&row, BOT)?.into());
             }
         }
         if let Some(locked) = locked {
@@ -80,20 +81,23 @@ impl ConversationBatch for PostgresBatch {
         tx: &mut Tx,
         changed: &[&Conversation],
         rows: NewRows,
-        requests: RequestBatch,
-    ) -> Result<HashSet<RowKey>, DbErr> {
+        context: BatchContext,
+    ) -> Result<Saved, DbErr> {
         let mut values = conversation_columns(changed);
         values.push(rows.changed.into_values().collect::<Vec<_>>().into());
         values.extend(entry_columns(rows.entries));
-        values.extend(requests.into_values());
+        values.extend(agent_columns(&context));
+        values.extend(context.requests.into_values());
         values.extend(rows.events.into_values(tx));
         let save = Statement::from_sql_and_values(DbBackend::Postgres, SAVE.as_str(), values);
-        let saved = tx.conn().query_all_raw(save).await?;
-        if saved.len() == changed.len() {
-            return Ok(HashSet::new());
+        let rows = tx.conn().query_all_raw(save).await?;
+        let now = rows.first().map(|row| row.try_get("", "now").map(Time)).transpose()?;
+        if rows.len() == changed.len() {
+            return Ok(Saved { unsaved: HashSet::new(), now });
         }
-        let saved = saved.iter().map(|row| row.try_get("", "id")).collect::<Result<HashSet<Uuid>, _>>()?;
-        Ok(changed.iter().filter(|one| !saved.contains(&one.id)).map(|one| (one.account, one.id)).collect())
+        let saved = rows.iter().map(|row| row.try_get("", "id")).collect::<Result<HashSet<Uuid>, _>>()?;
+        let unsaved = changed.iter().filter(|one| !saved.contains(&one.id)).map(|one| (one.account, one.id)).collect();
+        Ok(Saved { unsaved, now })
     }
 }
 
@@ -102,77 +106,58 @@ fn unzip(keys: &[RowKey]) -> (Vec<Uuid>, Vec<Uuid>) {
 }
 
 /// Nothing waits for a lock, so the order of the rows does not matter.
-const LOCK: &str =
-    "SELECT account_id, id FROM conversations WHERE id = ANY ($1) AND account_id = ANY ($2) FOR UPDATE SKIP LOCKED";
+const LOCK: &str = "SELECT account_id, id FROM conversations
+    WHERE id = ANY ($2::uuid[]) AND account_id = ANY ($1::uuid[]) FOR UPDATE SKIP LOCKED";
 
-// Kinds of the rows that LOAD returns.
-const CLOCK: i32 = 0;
-const CONVERSATION: i32 = 1;
-const REQUEST: i32 = 2;
-const AGENT: i32 = 3;
-const BOT: i32 = 4;
+/// The time by the database's clock.
+const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
-/// The columns that LOAD returns besides those of the conversations, with their types.
-const OTHER_COLUMNS: [(&str, &str); 8] = [
-    ("name", "text"),
-    ("active", "boolean"),
-    ("deleted", "boolean"),
-    ("timeout_us", "bigint"),
-    ("actor", "text"),
-    ("request_id", "text"),
-    ("fingerprint", "bytea"),
-    ("result", "text"),
-];
+// Prefixes of the columns of agents and bots that LOAD returns.
+const AGENT: &str = "agent_";
+const BOT: &str = "in_charge_";
 
-/// Each kind of row has the columns of all kinds; those that it lacks are NULL. Columns by name: a prepared `*` breaks when a
-/// migration adds one.
+/// A row has a conversation with the bot in charge of it, a request and an agent: those with the same number in their lists. Columns
+/// by name: a prepared `*` breaks when a migration adds one. Lateral subqueries, so that each row is found by its key.
 static LOAD: LazyLock<String> = LazyLock::new(|| {
-    let of_conversations: Vec<&str> = conversation::Column::iter().map(|column| column.as_str()).collect();
-    let select = |kind: i32, own: &[&str]| {
-        let of_conversation = of_conversations.iter().map(|column| (*column, None));
-        let others = OTHER_COLUMNS.iter().map(|(column, sql_type)| (*column, Some(*sql_type)));
-        let columns = of_conversation.chain(others).map(|(column, sql_type)| match (own.contains(&column), sql_type) {
-            (true, _) => column.to_owned(),
-            (false, Some(sql_type)) => format!("NULL::{sql_type} AS {column}"),
-            (false, None) => format!("NULL AS {column}"),
-        });
-        format!("SELECT {kind} AS kind, {}", columns.collect::<Vec<_>>().join(", "))
-    };
+    fn columns<C: Iterable + IdenStatic>(table: &str, prefix: &str) -> String {
+        let columns = C::iter().map(|column| column.as_str().to_owned());
+        columns.map(|column| format!("{table}.{column} AS {prefix}{column}")).collect::<Vec<_>>().join(", ")
+    }
     format!(
-        "WITH conversation AS (
-           SELECT {} FROM conversations WHERE id = ANY ($1) AND account_id = ANY ($2)
-         )
-         {} FROM conversation
-         UNION ALL
-         {} FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS created_at) AS clock
-         UNION ALL
-         {} FROM ({}) AS request
-         UNION ALL
-         {} FROM unnest($6::uuid[], $7::uuid[]) AS wanted (of_account, agent) CROSS JOIN LATERAL (
-           SELECT * FROM agents WHERE account_id = of_account AND id = agent LIMIT 1) AS agent
-         UNION ALL
-         {} FROM (SELECT DISTINCT account_id AS of_account, bot_id AS bot FROM conversation WHERE bot_in_charge) AS wanted
-           CROSS JOIN LATERAL (SELECT * FROM bots WHERE account_id = of_account AND id = bot LIMIT 1) AS bot",
-        of_conversations.join(", "),
-        select(CONVERSATION, &of_conversations),
-        select(CLOCK, &["created_at"]),
-        select(REQUEST, &["account_id", "actor", "request_id", "fingerprint", "result", "created_at"]),
-        RequestBatch::select_sql(3),
-        select(AGENT, &["account_id", "id", "name", "active", "version"]),
-        select(BOT, &["account_id", "id", "name", "deleted", "timeout_us", "version"]),
+        "SELECT {NOW} AS now, {}, {}, {}, {}
+         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::uuid[])
+           AS wanted (account, conversation, request_account, actor, request, agent_account, agent)
+         LEFT JOIN LATERAL (
+           SELECT * FROM conversations WHERE id = wanted.conversation AND account_id = wanted.account LIMIT 1
+         ) AS conversation ON true
+         LEFT JOIN LATERAL ({}) AS request ON true
+         LEFT JOIN LATERAL (
+           SELECT * FROM agents WHERE account_id = wanted.agent_account AND id = wanted.agent LIMIT 1
+         ) AS agent ON true
+         LEFT JOIN LATERAL (
+           SELECT * FROM bots WHERE account_id = conversation.account_id AND id = conversation.bot_id LIMIT 1
+         ) AS bot ON conversation.bot_in_charge",
+        columns::<conversation::Column>("conversation", ""),
+        RequestBatch::columns_sql("request"),
+        columns::<agent::Column>("agent", AGENT),
+        columns::<bot::Column>("bot", BOT),
+        RequestBatch::select_sql(["wanted.request_account", "wanted.actor", "wanted.request"]),
     )
 });
 
-/// Number of parameters that hold columns of conversations, with the version of the row that was loaded, and of entries.
+/// Number of parameters that hold columns of conversations, with the version of the row that was loaded, of entries, and of agents.
 const CONVERSATION_COLUMNS: usize = 18;
 const ENTRY_COLUMNS: usize = 9;
+const AGENT_COLUMNS: usize = 3;
 
-/// Saves the conversations that are as they were loaded, and no others: what was read without a lock may have changed since.
+/// Saves the conversations that are as they were loaded, if the agents are too: what was read without a lock may have changed since.
 static SAVE: LazyLock<String> = LazyLock::new(|| {
     let entries = CONVERSATION_COLUMNS + 1;
-    let requests = entries + ENTRY_COLUMNS;
+    let agents = entries + ENTRY_COLUMNS;
+    let requests = agents + AGENT_COLUMNS;
     let events = requests + RequestBatch::PARAMETERS;
     let [id, sequence, visible, account, kind, author, content, at, request] = std::array::from_fn(|n| entries + n);
+    let [agent_account, agent, agent_version] = std::array::from_fn(|n| agents + n);
     let unchanged = "SELECT id FROM unchanged";
     format!(
         "WITH unchanged AS MATERIALIZED (
@@ -182,6 +167,11 @@ static SAVE: LazyLock<String> = LazyLock::new(|| {
              assignee_kind, assignee_id, epoch, bot_in_charge, had_agent, last_sequence, last_visitor_sequence, close_number,
              close_reason, closed_at, last_visitor_activity_at, last_activity_at, version, version_before)
            JOIN conversations AS old ON old.id = new.id AND old.account_id = new.account_id AND old.version = version_before
+           WHERE NOT EXISTS (
+             SELECT FROM unnest(${agent_account}::uuid[], ${agent}::uuid[], ${agent_version}::bigint[])
+               AS author (account, agent, version)
+             WHERE NOT EXISTS (SELECT FROM agents WHERE agents.account_id = author.account AND agents.id = author.agent
+               AND agents.active AND agents.version = author.version))
            FOR UPDATE OF old SKIP LOCKED
          ), saved_conversations AS (
            UPDATE conversations AS old SET
@@ -206,7 +196,7 @@ static SAVE: LazyLock<String> = LazyLock::new(|| {
            {events}
          ), saved_requests AS (
            {requests}
-         ) {unchanged}",
+         ) SELECT id, {NOW} AS now FROM unchanged",
         is_unchanged = is_in("conversation_id", unchanged),
         events = Events::insert_sql(events, Some(unchanged)),
         requests = RequestBatch::insert_sql(requests, unchanged),
@@ -241,6 +231,19 @@ fn conversation_columns(conversations: &[&Conversation]) -> Vec<Value> {
         column(all, |one| one.last_activity_at.0),
         column(all, |one| one.version),
     ]
+}
+
+/// The agents that wrote, with the version by which each was found to be active.
+fn agent_columns(context: &BatchContext) -> [Value; AGENT_COLUMNS] {
+    let (mut accounts, mut ids, mut versions) = (Vec::new(), Vec::new(), Vec::new());
+    for agent in context.agents() {
+        if let Some(RosterState { active: true, version }) = agent.roster {
+            accounts.push(agent.account.0);
+            ids.push(agent.id);
+            versions.push(version);
+        }
+    }
+    [accounts.into(), ids.into(), versions.into()]
 }
 
 fn entry_columns(entries: Vec<entry::Model>) -> [Value; ENTRY_COLUMNS] {

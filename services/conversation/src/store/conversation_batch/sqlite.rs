@@ -1,13 +1,11 @@
 //! SQLite. There is nothing to lock: the transaction is the only one that writes. One statement for each table.
 
-use std::collections::HashSet;
-
 use frontdesk_db::{Tx, hex, json_rows};
 use frontdesk_idempotency::RequestBatch;
 use sea_orm::{Condition, DbErr, EntityTrait, entity::prelude::*, sea_query::ExprTrait};
 use serde_json::json;
 
-use super::{BatchContext, BatchRequest, BatchRows, ConversationBatch, Locking, RowKey};
+use super::{BatchContext, BatchRequest, BatchRows, ConversationBatch, Locking, RowKey, Saved};
 use crate::{
     domain::Conversation,
     store::{
@@ -52,13 +50,13 @@ impl ConversationBatch for SqliteBatch {
         tx: &mut Tx,
         changed: &[&Conversation],
         rows: NewRows,
-        requests: RequestBatch,
-    ) -> Result<HashSet<RowKey>, DbErr> {
+        context: BatchContext,
+    ) -> Result<Saved, DbErr> {
         tx.conn().execute_raw(json_rows(UPDATE, changed.iter().map(|one| columns(one)))).await?;
         tx.conn().execute_raw(json_rows(INSERT_ENTRIES, rows.entries.iter().map(entry_columns))).await?;
         rows.events.insert(tx).await?;
-        requests.insert(tx).await?;
-        Ok(HashSet::new())
+        context.requests.insert(tx).await?;
+        Ok(Saved::default())
     }
 }
 
