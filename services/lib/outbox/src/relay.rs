@@ -18,8 +18,8 @@ use crate::{
     stream::check_stream,
 };
 
-/// Shortest time between two batches while events keep coming, so that they are published together. A single event is
-/// published without delay.
+/// Shortest time between two batches while events keep coming, so that they are published together. An event that comes after a longer
+/// pause is published without delay.
 const BATCH_INTERVAL: Duration = Duration::from_millis(10);
 /// Interval between two comparisons of the broker's stream with what it acknowledged; a new connection causes one too.
 const CHECK_STREAM_INTERVAL: Duration = Duration::from_secs(30);
@@ -100,6 +100,7 @@ impl Relay {
         // When the stream was checked last. None: it must be checked before the next event is published.
         let mut checked = None;
         let mut failures = 0_u32;
+        let mut published_at = None;
         while !self.shutdown.is_cancelled() {
             written.borrow_and_update();
             let began = tokio::time::Instant::now();
@@ -121,8 +122,11 @@ impl Relay {
                 Ok(Published::Events(published)) => {
                     failures = 0;
                     self.drained.send_replace(true);
-                    if published > 1 {
-                        tokio::time::sleep_until(began + BATCH_INTERVAL).await;
+                    if published > 0 {
+                        let earlier = published_at.replace(began);
+                        if published > 1 || earlier.is_some_and(|earlier| began - earlier < 2 * BATCH_INTERVAL) {
+                            tokio::time::sleep_until(began + BATCH_INTERVAL).await;
+                        }
                     }
                     publisher.until_mark().unwrap_or(RENEW_INTERVAL)
                 }

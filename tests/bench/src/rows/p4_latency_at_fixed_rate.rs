@@ -11,9 +11,11 @@ use std::{
 
 use frontdesk_bench::{
     messages::{Messages, number_in, watch_request},
-    raw::Client,
+    raw::{Client, Connection},
 };
+use prost::bytes::Bytes;
 use tokio::task::JoinSet;
+use tonic::Code;
 
 use super::{Plan, p3_fan_out::last_sequence, print_round};
 use crate::{
@@ -28,6 +30,8 @@ use crate::{
 const WATCHED: u64 = 100;
 /// Number of messages whose due times are kept. The oldest are overwritten.
 const DUE_TIMES: usize = 1 << 20;
+/// Delay before a refused message is posted again: the least that an overloaded replica asks for.
+const RETRY_DELAY: Duration = Duration::from_millis(250);
 /// How long the watches may take to receive the last message.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -98,11 +102,17 @@ async fn post_at_rate(deployment: &Deployment, client: &Client, rate: f64, lengt
     let call = move |number: u64, _: Instant| {
         let mut connection = client.connection(usize::try_from(number).unwrap());
         let message = messages.next().1;
-        async move {
-            connection.post(message).await.unwrap();
-        }
+        async move { post(&mut connection, message).await }
     };
     load::open_loop(rate, length, call).await
+}
+
+/// Posts a message, again after each refusal of an overloaded replica. The latency counts from the first attempt.
+async fn post(connection: &mut Connection, message: Bytes) {
+    while let Err(status) = connection.post(message.clone()).await {
+        assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+        tokio::time::sleep(RETRY_DELAY).await;
+    }
 }
 
 /// Measures the time from the post to the watch.
@@ -197,9 +207,7 @@ impl Watches {
             if Messages::conversation_of(number) < WATCHED {
                 counted.fetch_add(1, Ordering::Relaxed);
             }
-            async move {
-                connection.post(message).await.unwrap();
-            }
+            async move { post(&mut connection, message).await }
         };
         let duration = load::open_loop(rate, length, call).await.duration;
         let expected = usize::try_from(expected.load(Ordering::Relaxed)).unwrap();
