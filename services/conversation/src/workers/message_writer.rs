@@ -136,7 +136,7 @@ impl From<DbErr> for BatchError {
 /// What a batch is decided on.
 enum Rows {
     /// Remembered rows.
-    Recent(BatchRows, BatchContext),
+    Recent(Box<(BatchRows, BatchContext)>),
     /// Rows of the database.
     Loaded(Locking),
 }
@@ -174,8 +174,8 @@ impl BatchWriter {
 
     /// Writes the batch on remembered rows, if all are. Returns the messages that are to be decided on loaded rows.
     async fn write_recent(&self, batch: Vec<QueuedWrite>) -> Vec<QueuedWrite> {
-        let Some((rows, context)) = self.recent.find(&batch, self.db.clock_offset()).await else { return batch };
-        match self.try_batch(&batch, Rows::Recent(rows, context)).await {
+        let Some(rows) = self.recent.find(&batch, self.db.clock_offset()).await else { return batch };
+        match self.try_batch(&batch, Rows::Recent(Box::new(rows))).await {
             Ok(attempts) => {
                 let outdated = answer_decided(batch, attempts);
                 for queued in &outdated {
@@ -249,7 +249,7 @@ impl BatchWriter {
         };
         let is_recent = matches!(rows, Rows::Recent(..));
         let (mut loaded, mut context) = match rows {
-            Rows::Recent(rows, context) => (rows, context),
+            Rows::Recent(rows) => *rows,
             Rows::Loaded(locking) => self.store.load(&tx, &self.batch_request(batch), locking).await?,
         };
 

@@ -49,13 +49,18 @@ pub fn is_in(value: &str, query: &str) -> String {
 /// A service's database. Clones share it.
 #[derive(Clone)]
 pub struct Db {
+    pools: Arc<Pools>,
+    clock: Clock,
+    outbox: Arc<Notify>,
+}
+
+/// The pools of connections. With SQLite some are the same.
+struct Pools {
     write: DatabaseConnection,
     read: DatabaseConnection,
     batch: DatabaseConnection,
     statement: DatabaseConnection,
     relay: DatabaseConnection,
-    clock: Clock,
-    outbox: Arc<Notify>,
 }
 
 impl Db {
@@ -68,7 +73,7 @@ impl Db {
             // SQLite has one writer: one connection queues writes without 'busy' errors, the others read beside it.
             let (write, read) = (connect::sqlite(url, 1).await?, connect::sqlite(url, 4).await?);
             let (batch, statement, relay) = (write.clone(), write.clone(), read.clone());
-            return Ok(Self { write, read, batch, statement, relay, clock, outbox });
+            return Ok(Self { pools: Arc::new(Pools { write, read, batch, statement, relay }), clock, outbox });
         }
         let pool = connect::postgres(url, settings.max_connections.unwrap_or(16), &[]).await?;
         let for_batches =
@@ -77,56 +82,57 @@ impl Db {
         // A pool gives its connections in turn. A task that executes one statement after the other has one connection, whose server
         // process has what the statements need in its caches.
         let (statement, relay) = (for_batches(1).await?, for_batches(1).await?);
-        Ok(Self { write: pool.clone(), read: pool, batch, statement, relay, clock, outbox })
+        let pools = Pools { write: pool.clone(), read: pool, batch, statement, relay };
+        Ok(Self { pools: Arc::new(pools), clock, outbox })
     }
 
     /// For reads of the server's own work, outside a transaction.
     pub fn read(&self) -> &DatabaseConnection {
-        &self.read
+        &self.pools.read
     }
 
     /// For reads on behalf of a caller of the account. Drop it as soon as the queries are done.
     pub async fn read_for(&self, account: AccountId) -> Result<Read, DbErr> {
         if self.is_sqlite() {
-            return Ok(Read(row_level_security::Inner::Pool(self.read.clone())));
+            return Ok(Read(row_level_security::Inner::Pool(self.pools.read.clone())));
         }
         let first = Some(row_level_security::read_for(account));
-        let tx = transaction::begin(&self.read, TransactionOptions::default(), first).await?;
+        let tx = transaction::begin(&self.pools.read, TransactionOptions::default(), first).await?;
         Ok(Read(row_level_security::Inner::Transaction(tx)))
     }
 
     /// Begins a transaction of the server's own work.
     pub async fn begin(&self) -> Result<Tx, DbErr> {
-        self.begin_on(&self.write, None).await
+        self.begin_on(&self.pools.write, None).await
     }
 
     /// Begins a transaction on behalf of a caller of the account.
     pub async fn begin_for(&self, account: AccountId) -> Result<Tx, DbErr> {
         let first = (!self.is_sqlite()).then(|| row_level_security::write_for(account));
-        self.begin_on(&self.write, first).await
+        self.begin_on(&self.pools.write, first).await
     }
 
     /// Like [`Self::begin`], for a few large statements that find each row by its key. On PostgreSQL these have connections of
     /// their own, where a statement is planned once, whatever its number of rows.
     pub async fn begin_batch(&self) -> Result<Tx, DbErr> {
-        self.begin_on(&self.batch, None).await
+        self.begin_on(&self.pools.batch, None).await
     }
 
     /// Like [`Self::begin_batch`] (PostgreSQL), for a write in one statement, which commits by itself: no round trips to begin and
     /// to commit. After an error of the statement nothing was written, unless the connection was lost. All such statements share
     /// one connection.
     pub fn begin_statement(&self) -> Tx {
-        self.tx(Connection::Pool(self.statement.clone()))
+        self.tx(Connection::Pool(self.pools.statement.clone()))
     }
 
     /// Like [`Self::begin_statement`], on the connection of the relay of the outbox.
     pub fn begin_relay_statement(&self) -> Tx {
-        self.tx(Connection::Pool(self.relay.clone()))
+        self.tx(Connection::Pool(self.pools.relay.clone()))
     }
 
     /// For the reads of the relay of the outbox.
     pub fn relay(&self) -> &DatabaseConnection {
-        &self.relay
+        &self.pools.relay
     }
 
     async fn begin_on(&self, pool: &DatabaseConnection, first: Option<String>) -> Result<Tx, DbErr> {
@@ -145,18 +151,18 @@ impl Db {
 
     /// Whether it is SQLite; otherwise it is PostgreSQL.
     pub fn is_sqlite(&self) -> bool {
-        self.write.get_database_backend() == DbBackend::Sqlite
+        self.pools.write.get_database_backend() == DbBackend::Sqlite
     }
 
     /// True: the role that connects is a superuser or has BYPASSRLS, so that row-level security does not isolate accounts.
     /// Always false on SQLite, which has neither roles nor row-level security.
     pub async fn bypasses_row_level_security(&self) -> Result<bool, DbErr> {
-        if self.is_sqlite() { Ok(false) } else { row_level_security::is_bypassed(&self.read).await }
+        if self.is_sqlite() { Ok(false) } else { row_level_security::is_bypassed(&self.pools.read).await }
     }
 
     /// The time by this database's clock, for waiting and for reads; a decision asks its transaction ([`Tx::now`]).
     pub async fn now(&self) -> Result<Time, DbErr> {
-        transaction::now(&self.read, &self.clock).await
+        transaction::now(&self.pools.read, &self.clock).await
     }
 
     /// How far the process's clock was moved forward.
@@ -176,6 +182,6 @@ impl Db {
 
     /// The connection that writes, for migrations.
     pub(crate) fn writer(&self) -> &DatabaseConnection {
-        &self.write
+        &self.pools.write
     }
 }
