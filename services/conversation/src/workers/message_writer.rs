@@ -179,7 +179,7 @@ impl BatchWriter {
             Ok(attempts) => {
                 let outdated = answer_decided(batch, attempts);
                 for queued in &outdated {
-                    self.recent.forget(queued).await;
+                    self.recent.mark_outdated(queued).await;
                 }
                 outdated
             }
@@ -354,5 +354,5 @@ fn distinct(keys: impl Iterator<Item = RowKey>) -> Vec<RowKey> {
 }
 
 #[cfg(test)]
-#[path = "message_writer_tests.rs"]
+#[path = "message_writer_tests/mod.rs"]
 mod tests;

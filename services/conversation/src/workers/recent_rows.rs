@@ -125,8 +125,8 @@ impl RecentRows {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clock = clock;
     }
 
-    /// Finds the rows that the message was decided on no more, because those of the database are others.
-    pub(super) async fn forget(&self, queued: &QueuedWrite) {
+    /// Has the rows that the message was decided on loaded the next time, because those of the database are others.
+    pub(super) async fn mark_outdated(&self, queued: &QueuedWrite) {
         if let Some(remembered) = self.conversations.get(&queued.row()).await {
             self.conversations.insert(queued.row(), Remembered { is_contended: true, ..remembered }).await;
         }

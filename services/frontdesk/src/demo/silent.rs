@@ -4,7 +4,7 @@ use frontdesk_auth::CallerKind;
 use frontdesk_clock::testing::new_id;
 use frontdesk_proto::{
     conversation::v1::{
-        CloseReason, GetConversationRequest, SendMessageRequest, StartChatRequest, chat_entry::Content,
+        CloseReason, Conversation, GetConversationRequest, SendMessageRequest, StartChatRequest, chat_entry::Content,
         conversation_service_client::ConversationServiceClient, visitor_service_client::VisitorServiceClient,
     },
     dev::v1::{AdvanceTimeRequest, clock_service_client::ClockServiceClient},
@@ -66,17 +66,14 @@ pub(super) async fn play(account: &Account, fixture: &Fixture) -> Result<(), Fai
     check("T1", "no mail is in the visitor's mailbox", account.mails(&address).await?.is_empty())
 }
 
-async fn conversation(
-    fixture: &Fixture,
-    chat_id: &str,
-) -> Result<frontdesk_proto::conversation::v1::Conversation, Failure> {
+async fn conversation(fixture: &Fixture, chat_id: &str) -> Result<Conversation, Failure> {
     let request = GetConversationRequest { conversation_id: chat_id.to_owned() };
     let answer = ConversationServiceClient::new(fixture.agent.clone()).get_conversation(request).await?;
     Ok(answer.into_inner().conversation.ok_or("no conversation")?)
 }
 
 /// Whether the conversation was closed less than the timeout of the bot's session after the visitor's last activity.
-fn is_closed_early(conversation: &frontdesk_proto::conversation::v1::Conversation) -> bool {
+fn is_closed_early(conversation: &Conversation) -> bool {
     let seconds = |time: Option<prost_types::Timestamp>| time.map(|time| time.seconds);
     let (closed, active) = (seconds(conversation.close_time), seconds(conversation.last_visitor_activity_time));
     closed.zip(active).is_some_and(|(closed, active)| closed - active < TIMEOUT_SECONDS)

@@ -20,7 +20,9 @@ mod transaction;
 use std::{sync::Arc, time::Duration};
 
 use frontdesk_clock::{Clock, Time};
-use sea_orm::{DatabaseConnection, DbBackend, SqliteTransactionMode, TransactionOptions, prelude::Uuid};
+use sea_orm::{
+    DatabaseConnection, DbBackend, IdenStatic, Iterable, SqliteTransactionMode, TransactionOptions, prelude::Uuid,
+};
 use tokio::sync::Notify;
 
 pub use account::AccountId;
@@ -33,7 +35,7 @@ pub use retention::{Retention, delete_expired, delete_expired_once};
 pub use row_level_security::Read;
 pub use sea_orm::DbErr;
 pub use settings::{AddressError, DatabaseUrl, DbSettings};
-pub use transaction::{Connection, Tx};
+pub use transaction::{Connection, NOW_ON_POSTGRES, Tx};
 
 /// Maximum number of connections for [`Db::begin_batch`] (PostgreSQL), opened at first use and beside those of the settings.
 const BATCH_CONNECTIONS: u32 = 4;
@@ -44,6 +46,13 @@ const BATCH_CONNECTIONS: u32 = 4;
 /// value with each row.
 pub fn is_in(value: &str, query: &str) -> String {
     format!("({value} IN ({query})) IS TRUE")
+}
+
+/// The columns of a table, or of a subquery with that name, as those of a result; `prefix` precedes their names, as
+/// `FromQueryResult` takes it.
+pub fn columns_as<C: Iterable + IdenStatic>(table: &str, prefix: &str) -> String {
+    let columns = C::iter().map(|column| column.as_str().to_owned());
+    columns.map(|column| format!("{table}.{column} AS {prefix}{column}")).collect::<Vec<_>>().join(", ")
 }
 
 /// A service's database. Clones share it.

@@ -129,12 +129,15 @@ pub(crate) async fn begin(
     begun.await.map_err(|error| DbErr::Custom(format!("beginning a transaction: {error}")))?
 }
 
+/// The time by PostgreSQL's own clock in microseconds, as an expression of a statement.
+pub const NOW_ON_POSTGRES: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+
 pub(crate) async fn now(conn: &impl ConnectionTrait, clock: &Clock) -> Result<Time, DbErr> {
     if conn.get_database_backend() == DbBackend::Sqlite {
         return Ok(clock.now());
     }
-    let now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now";
-    let row = conn.query_one_raw(Statement::from_string(DbBackend::Postgres, now)).await?;
+    let now = Statement::from_string(DbBackend::Postgres, format!("SELECT {NOW_ON_POSTGRES} AS now"));
+    let row = conn.query_one_raw(now).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("clock_timestamp()".into()))?;
     Ok(Time(row.try_get("", "now")?).plus(clock.offset()))
 }

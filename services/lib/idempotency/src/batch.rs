@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 
 use frontdesk_clock::Time;
-use frontdesk_db::{Tx, hex, is_in, json_rows, violated_unique_index};
-use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, IdenStatic, Iterable, QueryResult, Value, prelude::Uuid};
+use frontdesk_db::{Tx, columns_as, hex, is_in, json_rows, violated_unique_index};
+use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, IdenStatic, QueryResult, Value, prelude::Uuid};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
@@ -65,8 +65,7 @@ impl RequestBatch {
 
     /// The columns of a row that [`Self::select_sql`] finds as `found`, for [`Self::add`].
     pub fn columns_sql(found: &str) -> String {
-        let columns = Column::iter().map(|column| column.as_str().to_owned());
-        columns.map(|column| format!("{found}.{column} AS {PREFIX}{column}")).collect::<Vec<_>>().join(", ")
+        columns_as::<Column>(found, PREFIX)
     }
 
     /// The parts of the keys, a list each.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use frontdesk_db::{Db, DbErr};
+use frontdesk_db::{Db, DbErr, NOW_ON_POSTGRES as NOW};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;
 
@@ -16,10 +16,7 @@ pub(crate) const ACQUIRE_INTERVAL: Duration = Duration::from_millis(500);
 /// How long after its last renewal a lease is renewed; publishing renews it too.
 pub(crate) const RENEW_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The database's own clock, in microseconds. Without the offset of a moved clock: moving it ends no lease.
-pub(crate) const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
-
-/// A held lease. In SQLite, the database of one process, it is always granted.
+/// A held lease. Its end counts by the database's own clock, without the offset of a moved clock: moving it ends no lease. In SQLite, the database of one process, it is always granted.
 pub(crate) struct Lease {
     db: Db,
     pub(crate) key: LeaseKey,

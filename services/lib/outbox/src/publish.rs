@@ -1,12 +1,9 @@
 //! Publishing in batches: the holder of the lease sends the waiting events to the bus and marks them as published.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, time::Instant};
 
 use frontdesk_bus::{Acknowledged, Bus, BusError};
-use frontdesk_db::{Db, DbErr, json_rows};
+use frontdesk_db::{Db, DbErr, NOW_ON_POSTGRES as NOW, json_rows};
 use frontdesk_proto::event::v1::Event;
 use prost::Message;
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryOrder, QuerySelect, Statement, Value, entity::prelude::*};
@@ -14,16 +11,12 @@ use serde_json::json;
 
 use crate::{
     entity,
-    lease::{LEASE_DURATION, Lease, LeaseKey, NOW, micros},
+    lease::{LEASE_DURATION, Lease, LeaseKey, micros},
     stream::{lost_after, report_loss, request_sql},
 };
 
 /// Maximum number of events that are read, published and marked together.
 const MAX_EVENTS: usize = 1_000;
-
-/// How long events that were published on SQLite stay unmarked at least. A transaction that marks them waits for the disk like one that
-/// writes messages, and both wait for each other.
-const MARK_INTERVAL_ON_SQLITE: Duration = Duration::from_millis(50);
 
 const MARK_ON_SQLITE: &str =
     "UPDATE outbox_events SET published_at = value->>1 FROM json_each(?1) WHERE position = value->>0";
@@ -81,8 +74,6 @@ pub(crate) struct Publisher<'a> {
     next: Vec<entity::Model>,
     /// Events that were published and are not marked yet.
     unmarked: Vec<Mark>,
-    /// When the first of them was published.
-    unmarked_since: Option<Instant>,
 }
 
 /// The mark of a published event: its position, and its number in the stream.
@@ -90,8 +81,7 @@ type Mark = (i64, i64);
 
 impl<'a> Publisher<'a> {
     pub(crate) fn new(db: &'a Db, bus: &'a Bus, source: &'a str) -> Self {
-        let numbers = Numbers::default();
-        Self { db, bus, source, numbers, next: Vec::new(), unmarked: Vec::new(), unmarked_since: None }
+        Self { db, bus, source, numbers: Numbers::default(), next: Vec::new(), unmarked: Vec::new() }
     }
 
     /// Publishes up to [`MAX_EVENTS`] waiting events. Fails when the bus did not take all of them; those that it took are marked.
@@ -99,12 +89,10 @@ impl<'a> Publisher<'a> {
         let mut rows = std::mem::take(&mut self.next);
         let is_continued = !rows.is_empty();
         if !is_continued {
-            if self.is_mark_due() && !self.mark(lease).await? {
+            if !self.mark(lease).await? {
                 return Ok(Published::LeaseLost);
             }
-            // On SQLite, whose transactions commit in the order of their positions, published events may still be unmarked.
-            let last_published = self.unmarked.iter().map(|(position, _)| *position).max();
-            rows = waiting(self.db, last_published.unwrap_or(0)).await?;
+            rows = waiting(self.db, 0).await?;
         }
         let Some(last) = rows.last() else { return Ok(Published::Events(0)) };
         let is_full = rows.len() == MAX_EVENTS;
@@ -112,8 +100,7 @@ impl<'a> Publisher<'a> {
         if !lease.is_held() && !lease.renew().await? {
             return Ok(Published::LeaseLost);
         }
-        let unmarked = if self.is_mark_due() { self.take_unmarked() } else { Vec::new() };
-        let asked = Instant::now();
+        let (asked, unmarked) = (Instant::now(), std::mem::take(&mut self.unmarked));
         let next = async { if is_full { waiting(self.db, last.position).await } else { Ok(Vec::new()) } };
         let (sent, is_held, next) = tokio::join!(
             send(self.bus, &mut self.numbers, &rows, lease),
@@ -127,8 +114,7 @@ impl<'a> Publisher<'a> {
             lease.renewed_at(asked);
         }
         let (published, lost_after) = (sent.marks.len(), self.numbers.lost_after);
-        self.unmarked_since.get_or_insert_with(Instant::now);
-        self.unmarked.extend(sent.marks);
+        self.unmarked = sent.marks;
         if is_full && sent.is_complete && lost_after.is_none() {
             self.next = next?;
             return Ok(Published::Full);
@@ -136,8 +122,7 @@ impl<'a> Publisher<'a> {
         if let Some(lost_after) = lost_after {
             self.bus.restart_consumers(self.source, lost_after).await?;
         }
-        let may_wait = self.db.is_sqlite() && sent.is_complete;
-        if !may_wait && !self.mark(lease).await? {
+        if !self.mark(lease).await? {
             return Ok(Published::LeaseLost);
         }
         if let Some(lost_after) = lost_after {
@@ -154,7 +139,7 @@ impl<'a> Publisher<'a> {
 
     /// Marks the events that are published and not marked yet. False: another replica holds the lease now.
     pub(crate) async fn mark(&mut self, lease: &mut Lease) -> Result<bool, DbErr> {
-        let (asked, unmarked) = (Instant::now(), self.take_unmarked());
+        let (asked, unmarked) = (Instant::now(), std::mem::take(&mut self.unmarked));
         if unmarked.is_empty() {
             return Ok(true);
         }
@@ -170,22 +155,7 @@ impl<'a> Publisher<'a> {
     /// Forgets what was read and what is not marked, after a failure: these events are read and published again.
     pub(crate) fn reset(&mut self) {
         self.next.clear();
-        self.take_unmarked();
-    }
-
-    /// How long until published events are to be marked. None: all are marked.
-    pub(crate) fn until_mark(&self) -> Option<Duration> {
-        let interval = if self.db.is_sqlite() { MARK_INTERVAL_ON_SQLITE } else { Duration::ZERO };
-        self.unmarked_since.map(|since| interval.saturating_sub(since.elapsed()))
-    }
-
-    fn is_mark_due(&self) -> bool {
-        self.unmarked.len() >= MAX_EVENTS || self.until_mark() == Some(Duration::ZERO)
-    }
-
-    fn take_unmarked(&mut self) -> Vec<Mark> {
-        self.unmarked_since = None;
-        std::mem::take(&mut self.unmarked)
+        self.unmarked.clear();
     }
 }
 

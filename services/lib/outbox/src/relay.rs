@@ -18,8 +18,8 @@ use crate::{
     stream::check_stream,
 };
 
-/// Shortest time between two batches while events keep coming, so that they are published together. An event that comes after a longer
-/// pause is published without delay.
+/// Shortest time between two batches while events keep coming, so that they are published together. An event that comes after a pause
+/// of twice this time is published without delay.
 const BATCH_INTERVAL: Duration = Duration::from_millis(10);
 /// Interval between two comparisons of the broker's stream with what it acknowledged; a new connection causes one too.
 const CHECK_STREAM_INTERVAL: Duration = Duration::from_secs(30);
@@ -128,7 +128,7 @@ impl Relay {
                             tokio::time::sleep_until(began + BATCH_INTERVAL).await;
                         }
                     }
-                    publisher.until_mark().unwrap_or(RENEW_INTERVAL)
+                    RENEW_INTERVAL
                 }
                 Err(error) => {
                     failures += 1;

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use frontdesk_db::{Db, DbErr, Tx};
+use frontdesk_db::{Db, DbErr, NOW_ON_POSTGRES as NOW, Tx};
 use sea_orm::{
     Condition, ConnectionTrait, DbBackend, EntityTrait, QueryOrder, QuerySelect, Statement, entity::prelude::*,
 };
 
 use crate::{
     entity,
-    lease::{LeaseKey, NOW},
+    lease::LeaseKey,
     retention,
     stream::{self, Model as Stream},
 };

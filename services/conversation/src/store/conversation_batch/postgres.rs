@@ -7,10 +7,10 @@
 use std::{collections::HashSet, sync::LazyLock};
 
 use frontdesk_clock::Time;
-use frontdesk_db::{Tx, is_in};
+use frontdesk_db::{NOW_ON_POSTGRES as NOW, Tx, columns_as, is_in};
 use frontdesk_idempotency::RequestBatch;
 use frontdesk_outbox::Events;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, IdenStatic, Iterable, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement, Value};
 use uuid::Uuid;
 
 use super::{BatchContext, BatchRequest, BatchRows, ConversationBatch, Locking, RowKey, Saved, row_key};
@@ -109,20 +109,14 @@ fn unzip(keys: &[RowKey]) -> (Vec<Uuid>, Vec<Uuid>) {
 const LOCK: &str = "SELECT account_id, id FROM conversations
     WHERE id = ANY ($2::uuid[]) AND account_id = ANY ($1::uuid[]) FOR UPDATE SKIP LOCKED";
 
-/// The time by the database's clock.
-const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
-
 // Prefixes of the columns of agents and bots that LOAD returns.
 const AGENT: &str = "agent_";
 const BOT: &str = "in_charge_";
 
-/// A row has a conversation with the bot in charge of it, a request and an agent: those with the same number in their lists. Columns
-/// by name: a prepared `*` breaks when a migration adds one. Lateral subqueries, so that each row is found by its key.
+/// A row has a conversation with the bot in charge of it, a request and an agent: those with the same number in their lists. The
+/// result names its columns: one of `*` breaks a prepared statement when a migration adds a column. Lateral subqueries, so that each
+/// row is found by its key.
 static LOAD: LazyLock<String> = LazyLock::new(|| {
-    fn columns<C: Iterable + IdenStatic>(table: &str, prefix: &str) -> String {
-        let columns = C::iter().map(|column| column.as_str().to_owned());
-        columns.map(|column| format!("{table}.{column} AS {prefix}{column}")).collect::<Vec<_>>().join(", ")
-    }
     format!(
         "SELECT {NOW} AS now, {}, {}, {}, {}
          FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::uuid[])
@@ -137,10 +131,10 @@ static LOAD: LazyLock<String> = LazyLock::new(|| {
          LEFT JOIN LATERAL (
            SELECT * FROM bots WHERE account_id = conversation.account_id AND id = conversation.bot_id LIMIT 1
          ) AS bot ON conversation.bot_in_charge",
-        columns::<conversation::Column>("conversation", ""),
+        columns_as::<conversation::Column>("conversation", ""),
         RequestBatch::columns_sql("request"),
-        columns::<agent::Column>("agent", AGENT),
-        columns::<bot::Column>("bot", BOT),
+        columns_as::<agent::Column>("agent", AGENT),
+        columns_as::<bot::Column>("bot", BOT),
         RequestBatch::select_sql(["wanted.request_account", "wanted.actor", "wanted.request"]),
     )
 });

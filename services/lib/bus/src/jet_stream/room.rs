@@ -6,6 +6,7 @@ use async_nats::jetstream::{
     consumer::{AckPolicy, Info},
     stream,
 };
+use frontdesk_clock::Time;
 use frontdesk_proto::event::v1::Event;
 use futures::StreamExt;
 use opentelemetry::KeyValue;
@@ -95,7 +96,7 @@ impl JetStream {
                 continue;
             }
             report_unhandled(&consumer);
-            if has_unhandled(&consumer) && self.discards_soon(info, consumer.ack_floor.stream_sequence) {
+            if has_unhandled(&consumer) && discards_soon(info, consumer.ack_floor.stream_sequence, self.clock.now()) {
                 tracing::error!(
                     consumer = consumer.name,
                     discarded_after = ?info.config.max_age,
@@ -109,14 +110,6 @@ impl JetStream {
         Ok(backlog)
     }
 
-    /// Whether the oldest event of the stream comes after number `handled` and has reached half of the age at which it is discarded.
-    fn discards_soon(&self, info: &stream::Info, handled: u64) -> bool {
-        let oldest = info.state.first_timestamp.unix_timestamp_nanos() / 1_000;
-        let age = i128::from(self.clock.now().0) - oldest;
-        let max_age = i128::try_from(info.config.max_age.as_micros()).unwrap_or(i128::MAX);
-        max_age > 0 && handled < info.state.first_sequence && age > max_age / 2
-    }
-
     /// Records how far behind each consumer of the stream is.
     pub(super) async fn report_backlog(&self, source: &str, info: &stream::Info) -> Result<(), BusError> {
         self.backlog(source, info).await.map(|_| ())
@@ -125,6 +118,13 @@ impl JetStream {
 
 fn has_unhandled(consumer: &Info) -> bool {
     consumer.num_pending > 0 || consumer.num_ack_pending > 0
+}
+
+/// Whether the oldest event of the stream comes after number `handled` and has reached half of the age at which it is discarded.
+fn discards_soon(info: &stream::Info, handled: u64, now: Time) -> bool {
+    let age = i128::from(now.0) - info.state.first_timestamp.unix_timestamp_nanos() / 1_000;
+    let max_age = i128::try_from(info.config.max_age.as_micros()).unwrap_or(i128::MAX);
+    max_age > 0 && handled < info.state.first_sequence && age > max_age / 2
 }
 
 fn report_unhandled(consumer: &Info) {
@@ -149,4 +149,31 @@ fn room(info: &stream::Info, handled: u64) -> u64 {
 
 fn size(event: &Event) -> u64 {
     event.encoded_len() as u64 + OVERHEAD
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn i17_events_that_a_consumer_has_not_handled_are_reported_from_half_of_their_age_on() {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        let oldest = Time(1_700_000_000_000_000);
+        let info = |max_age: Duration| {
+            let config = serde_json::json!({ "name": "S", "subjects": ["s"], "retention": "limits", "max_consumers": -1,
+                "max_msgs": -1, "max_bytes": -1, "max_age": max_age.as_nanos() as u64, "storage": "file", "discard": "old",
+                "num_replicas": 1 });
+            let state = serde_json::json!({ "messages": 1, "bytes": 1, "first_seq": 100, "first_ts": "2023-11-14T22:13:20Z",
+                "last_seq": 100, "last_ts": "2023-11-14T22:13:20Z", "consumer_count": 1 });
+            let info = serde_json::json!({ "config": config, "created": "2023-11-14T22:13:20Z", "state": state });
+            serde_json::from_value::<stream::Info>(info).unwrap()
+        };
+        let (week, ever) = (info(7 * DAY), info(Duration::ZERO));
+        assert!(!discards_soon(&week, 99, oldest.plus(3 * DAY)));
+        assert!(discards_soon(&week, 99, oldest.plus(4 * DAY)));
+        assert!(!discards_soon(&week, 100, oldest.plus(4 * DAY)), "the oldest event is handled");
+        assert!(!discards_soon(&ever, 99, oldest.plus(400 * DAY)), "events are kept for ever");
+    }
 }
