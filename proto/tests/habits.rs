@@ -9,8 +9,15 @@ use prost_reflect::{
 };
 
 /// Codes whose comment names a reason.
-const CODES: &[&str] =
-    &["FAILED_PRECONDITION", "ABORTED", "ALREADY_EXISTS", "OUT_OF_RANGE", "RESOURCE_EXHAUSTED", "UNAVAILABLE"];
+const CODES: &[&str] = &[
+    "FAILED_PRECONDITION",
+    "PERMISSION_DENIED",
+    "ABORTED",
+    "ALREADY_EXISTS",
+    "OUT_OF_RANGE",
+    "RESOURCE_EXHAUSTED",
+    "UNAVAILABLE",
+];
 
 /// Reserved words of Python, Java, C++, C#, Go, TypeScript, Kotlin and Swift that a contract is likely to use as a name.
 const RESERVED: &[&str] = &[
@@ -146,7 +153,10 @@ fn callers(pool: &DescriptorPool, method: &MethodDescriptor) -> String {
     if !permission.is_empty() {
         team = format!("{team} with `{permission}`");
     }
-    let others = [(3, "bots"), (4, "services")].iter().filter(|(kind, _)| has(*kind)).map(|(_, name)| name.to_string());
+    let others = [(3, "bots"), (4, "services"), (6, "widgets")]
+        .iter()
+        .filter(|(kind, _)| has(*kind))
+        .map(|(_, name)| name.to_string());
     let visitors = has(1).then(|| "visitors".to_owned());
     let kinds = visitors.into_iter().chain((!team.is_empty()).then_some(team)).chain(others);
     format!("Callers: {}.", kinds.collect::<Vec<_>>().join("; "))

@@ -40,7 +40,7 @@ class Server:
     """`frontdesk serve all` with its data in a temporary folder. `page` is the origin that may call it from a browser."""
 
     def __init__(self, binary, page):
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder, self.page = tempfile.TemporaryDirectory(), page
         self.address, self.web = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
         settings = Path(self.folder.name, "frontdesk.toml")
         settings.write_text(f'listen = "{self.address}"\ndata_folder = "{self.folder.name}/data"\n[web]\nlisten = "{self.web}"\nallowed_origins = ["{page}"]\n')
@@ -128,10 +128,12 @@ class Team:
             roster_service_pb2.CreateAgentRequest(agent_id=agent_id, name="Grace", handle=f"grace-{agent_id[:8]}", request_id=agent_id), metadata=admin)
         channels = channel_service_pb2_grpc.ChannelServiceStub(self.channel)
         shop = channels.CreateChannel(channel_service_pb2.CreateChannelRequest(
-            name="Shop", website_url="https://shop.example", no_greeter={}, request_id=agent_id), metadata=admin).channel
+            name="Shop", website_url="https://shop.example", no_greeter={}, anonymous_visitors={"allowed_origins": [server.page]},
+            request_id=agent_id), metadata=admin).channel
         key = channels.RotateVisitorKey(
             channel_service_pb2.RotateVisitorKeyRequest(channel_id=shop.id, request_id=f"key-{agent_id}"), metadata=admin)
         self.channel_id, self.key = shop.id, (key.key.key_id, key.secret)
+        self.widget = {"WIDGET_TOKEN": shop.widget_token, "PAGE_ORIGIN": server.page}
         self.threads = thread_service_pb2_grpc.ThreadServiceStub(self.channel)
         self.conversations = conversation_service_pb2_grpc.ConversationServiceStub(self.channel)
         self.message, self.close = thread_service_pb2.PostMessageRequest, conversation_service_pb2.CloseConversationRequest
@@ -144,7 +146,7 @@ class Team:
         """The settings of a program, for a visitor of its own. The expired token is five minutes too old."""
         now = int(time.time())
         token = lambda **times: visitor_token(ACCOUNT, self.channel_id, *self.key, visitor, **times)
-        return {"CHANNEL_ID": self.channel_id, "VISITOR_TOKEN": token(), "EXPIRED_TOKEN": token(nbf=now - 3600, exp=now - 300)}
+        return {**self.widget, "CHANNEL_ID": self.channel_id, "VISITOR_TOKEN": token(), "EXPIRED_TOKEN": token(nbf=now - 3600, exp=now - 300)}
 
     def answer_and_close(self, chat_id):
         for text in ("Nearly.", "Now it is."):

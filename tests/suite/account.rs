@@ -12,10 +12,11 @@ use frontdesk_proto::{
         bot_service_client::BotServiceClient, step::Action,
     },
     conversation::v1::{
-        ChatEntry, Conversation, ConversationStatus, CreateChannelRequest, Entry, GetConversationRequest,
-        ListEntriesRequest, NoGreeter, PostMessageRequest, SendMessageRequest, StartChatRequest, WatchChatRequest,
+        AnonymousVisitors, ChatEntry, Conversation, ConversationStatus, CreateAnonymousVisitorRequest,
+        CreateChannelRequest, Entry, GetConversationRequest, ListEntriesRequest, NoGreeter, PostMessageRequest,
+        SendMessageRequest, StartChatRequest, UpdateChannelRequest, WatchChatRequest,
         channel_service_client::ChannelServiceClient, conversation_service_client::ConversationServiceClient,
-        create_channel_request::Greeter, thread_service_client::ThreadServiceClient,
+        create_channel_request::Greeter, thread_service_client::ThreadServiceClient, update_channel_request::Anonymous,
         visitor_service_client::VisitorServiceClient,
     },
     dev::v1::{ListMailsRequest, Mail, mailbox_service_client::MailboxServiceClient},
@@ -108,6 +109,20 @@ impl Account {
     /// A visitor.
     pub fn visitor(&self, id: &str) -> As {
         self.with_claims(CallerKind::Visitor, id, |_| {})
+    }
+
+    /// Gives the channel anonymous visitors; returns the token of a new one.
+    pub async fn anonymous_visitor(&self, channel: &str) -> String {
+        let open = UpdateChannelRequest {
+            channel_id: channel.to_owned(),
+            anonymous: Some(Anonymous::AnonymousVisitors(AnonymousVisitors::default())),
+            ..Default::default()
+        };
+        let channel = ChannelServiceClient::new(self.admin()).update_channel(open).await.expect("an update");
+        let token = channel.into_inner().channel.expect("a channel").widget_token;
+        let mut widget = VisitorServiceClient::new(self.with_token(&token));
+        let created = widget.create_anonymous_visitor(CreateAnonymousVisitorRequest::default()).await;
+        created.expect("an anonymous visitor").into_inner().visitor_token
     }
 
     /// A visitor whose token states their mail address.

@@ -171,6 +171,7 @@ impl Fixture {
         let (bot, separate_bot) = (account.bot().await, account.bot().await);
         let separate_channel = account.channel(Some(&separate_bot)).await;
         let (greeted, quiet) = (account.channel(Some(&bot)).await, account.channel(None).await);
+        let anonymous_token = account.anonymous_visitor(&greeted).await;
         let visitor = |id: &str| Self::visitor(&account, word, id);
         let mut closed = Vec::new();
         for id in ["w", "v"] {
@@ -216,6 +217,7 @@ impl Fixture {
         let ids = HashMap::from([
             ("account_id", account.id.to_string()),
             ("agent_id", agent_id.to_string()),
+            ("anonymous_token", anonymous_token),
             ("bot_id", bot.id.clone()),
             ("bot_session_id", conversation.bot_session.unwrap().bot_session_id),
             ("channel_id", greeted),
@@ -284,6 +286,7 @@ impl Fixture {
         let account = &self.account;
         match principal {
             Principal::Visitor => Self::visitor(account, &self.word, "v"),
+            Principal::Widget => account.with_claims(CallerKind::Widget, &self.ids["channel_id"], |_| {}),
             Principal::Agent => account.with_claims(CallerKind::Agent, &self.agent_id.to_string(), |claims| {
                 claims.permissions = self.every_permission();
             }),
@@ -401,7 +404,7 @@ impl Fixture {
             "request_id" => request_id(),
             "id" => "one".into(),
             "button_id" => "people".into(),
-            "next_step_id" | "page_token" | "etag" | "time_zone" => return None,
+            "next_step_id" | "page_token" | "etag" | "time_zone" | "previous_token" | "allowed_origins" => return None,
             "external_id" => format!("x{}", new_id().simple()),
             "language" => "it".into(),
             "handle" => format!("h{}", new_id().simple()),

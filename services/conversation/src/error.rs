@@ -4,11 +4,11 @@ use std::fmt;
 
 use frontdesk_api::{ApiError, FieldError};
 use frontdesk_idempotency::ClaimError;
-use frontdesk_proto::conversation::v1::Reason;
+use frontdesk_proto::{conversation::v1::Reason, error::v1::Reason as SharedReason};
 use sea_orm::DbErr;
 use tonic::{Code, Status};
 
-use crate::domain::{Conversation, Owner, OwnerKind, Rejection, Taken};
+use crate::domain::{Conversation, NotAdmitted, Owner, OwnerKind, Rejection, Taken};
 
 /// Domain of the service's errors in `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "conversation.frontdesk";
@@ -40,6 +40,12 @@ pub(crate) enum ConversationError {
     /// The channel was deleted.
     #[error("the channel was deleted; the team can undelete it with UndeleteChannel")]
     ChannelDeleted,
+    /// The channel admits no anonymous visitors, or not from this page.
+    #[error("{}", not_admitted_message(.0))]
+    NotAdmitted(NotAdmitted),
+    /// An anonymous visitor asks for what only a known one may do.
+    #[error("you are an anonymous visitor; call with a visitor token that your back end signed")]
+    Anonymous,
     /// Another contact has a value that only one contact of an account can have.
     #[error("{}", taken_message(.0))]
     Taken(Taken),
@@ -183,6 +189,22 @@ impl From<ClaimError> for ConversationError {
     }
 }
 
+fn not_admitted_message(why: &NotAdmitted) -> String {
+    match why {
+        NotAdmitted::Disabled => {
+            "the channel has no anonymous visitors; let your back end sign a visitor token, or enable them with UpdateChannel".to_owned()
+        }
+        NotAdmitted::Origin(Some(origin)) => format!(
+            "pages of {origin} may not create anonymous visitors of this channel; add the origin to allowed_origins with UpdateChannel"
+        ),
+        NotAdmitted::Origin(None) => {
+            "the channel admits anonymous visitors from pages of certain origins only, and this call names none; browsers send it as \
+             the header origin"
+                .to_owned()
+        }
+    }
+}
+
 fn taken_message(taken: &Taken) -> &'static str {
     match taken {
         Taken::Email(_) => "another contact of the account has one of the addresses; its id is in contact_id",
@@ -203,6 +225,13 @@ impl From<ConversationError> for Status {
             E::BotUnknown => error(Code::FailedPrecondition, Reason::BotUnknown),
             E::SenderUnknown => error(Code::FailedPrecondition, Reason::SenderUnknown),
             E::ChannelDeleted => error(Code::FailedPrecondition, Reason::ChannelDeleted),
+            E::NotAdmitted(NotAdmitted::Disabled) => error(Code::FailedPrecondition, Reason::AnonymousVisitorsDisabled),
+            E::NotAdmitted(NotAdmitted::Origin(origin)) => {
+                error(Code::PermissionDenied, Reason::OriginNotAllowed).with("origin", origin.unwrap_or_default())
+            }
+            E::Anonymous => {
+                ApiError::shared(Code::PermissionDenied, SharedReason::NotPermitted, message).with("kind", "visitor")
+            }
             E::Taken(Taken::Email(contact)) => {
                 error(Code::AlreadyExists, Reason::EmailTaken).with("contact_id", contact)
             }

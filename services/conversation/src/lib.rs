@@ -42,6 +42,7 @@ use frontdesk_proto::conversation::{
 use frontdesk_service::{BuildError, Service, ServiceContext, Worker};
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
+use uuid::Uuid;
 
 /// Name of the service in events, tokens and consumers.
 const NAME: &str = "conversation";
@@ -57,12 +58,23 @@ pub struct App {
     pub(crate) message_queue: workers::MessageQueue,
     pub(crate) visitor_keys: grpc::VisitorKeyCache,
     pub(crate) roster_knowledge: commands::RosterKnowledge,
+    pub(crate) recent_signals: commands::RecentSignals,
     pub(crate) thread_reads: SharedReads<WatchThreadResponse>,
     pub(crate) chat_reads: SharedReads<WatchChatResponse>,
     pub(crate) assignment: Peer,
     pub(crate) bot_session: Peer,
     pub(crate) notification: Peer,
     pub(crate) shutdown: CancellationToken,
+}
+
+impl App {
+    /// Sends a signal to the watches of the conversation, at every replica.
+    pub(crate) fn signal(&self, conversation: Uuid, signal: &domain::Signal) {
+        // Its serialisation does not fail.
+        if let Ok(json) = serde_json::to_vec(signal) {
+            self.notifier.signal(conversation, json.into());
+        }
+    }
 }
 
 impl Service for App {
@@ -91,6 +103,7 @@ impl Service for App {
             message_queue: workers::MessageQueue::new(&context.db, &notifier),
             visitor_keys: grpc::VisitorKeyCache::default(),
             roster_knowledge: commands::RosterKnowledge::default(),
+            recent_signals: commands::RecentSignals::default(),
             thread_reads: SharedReads::default(),
             chat_reads: SharedReads::default(),
             notifier,

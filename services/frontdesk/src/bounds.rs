@@ -93,6 +93,7 @@ fn of_limits(settings: &Settings) -> Vec<OutOfBounds> {
         count("limits.admin_rate", limits.admin_rate, 0),
         count("limits.account_rate", limits.account_rate, 0),
         count("limits.account_visitor_rate", limits.account_visitor_rate, 0),
+        count("limits.anonymous_visitor_rate", limits.anonymous_visitor_rate, 0),
         count("limits.preflight_rate", limits.preflight_rate, 0),
         count("limits.invalid_token_rate", limits.invalid_token_rate, 0),
     ]

@@ -201,6 +201,7 @@ fn line(entry: proto::Entry, visitor: &VisitorName) -> Option<TranscriptLine> {
         // Only the team sees comments, links, tickets and sent transcripts (rule C7).
         ProtoContent::Comment(_)
         | ProtoContent::ContactLinked(_)
+        | ProtoContent::VisitorSignedIn(_)
         | ProtoContent::HandedOff(_)
         | ProtoContent::TicketCreated(_)
         | ProtoContent::TranscriptSent(_) => return None,

@@ -18,8 +18,8 @@ const ended = new Promise((resolve) => {
   tab.on("pageerror", (error) => { console.log(error.message); resolve(1); });
   setTimeout(() => { console.log("no end within 60 seconds"); resolve(1); }, 60_000);
 });
-const { ADDRESS, CHANNEL_ID, VISITOR_TOKEN, EXPIRED_TOKEN } = process.env;
-const hash = new URLSearchParams({ ADDRESS, CHANNEL_ID, VISITOR_TOKEN, EXPIRED_TOKEN });
+const { ADDRESS, CHANNEL_ID, VISITOR_TOKEN, EXPIRED_TOKEN, WIDGET_TOKEN } = process.env;
+const hash = new URLSearchParams({ ADDRESS, CHANNEL_ID, VISITOR_TOKEN, EXPIRED_TOKEN, WIDGET_TOKEN });
 await tab.goto(`http://127.0.0.1:${process.env.PAGE_PORT}/#${hash}`);
 const code = await ended;
 await browser.close();

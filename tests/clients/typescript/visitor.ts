@@ -4,8 +4,10 @@ import { VisitorService } from "./gen/frontdesk/conversation/v1/visitor_service_
 import { readRefusal } from "./refusal.js";
 import { watchChat } from "./watch.js";
 
-/** Settings of the driver (tests/clients/run.py). EXPIRED_TOKEN is an older token of the same visitor. */
-export interface Settings { ADDRESS: string; CHANNEL_ID: string; VISITOR_TOKEN: string; EXPIRED_TOKEN: string }
+/** Settings of the driver (tests/clients/run.py). EXPIRED_TOKEN is an older token of the same visitor. PAGE_ORIGIN is only for Node.js. */
+export interface Settings {
+  ADDRESS: string; CHANNEL_ID: string; VISITOR_TOKEN: string; EXPIRED_TOKEN: string; WIDGET_TOKEN: string; PAGE_ORIGIN?: string;
+}
 
 function expect(found: unknown, wanted: unknown) {
   const [left, right] = [JSON.stringify(found), JSON.stringify(wanted)];
@@ -57,5 +59,23 @@ export async function visit(transport: Transport, settings: Settings, print: (li
   const invalid = await refused(visitors.sendMessage({ chatId: "x", requestId: crypto.randomUUID() }, caller));
   expect([invalid.code, invalid.reason], [Code.InvalidArgument, "INVALID_FIELDS"]);
   expect(invalid.fields.sort(), ["chat_id", "text"]);
+
+  // Before they sign in, a person chats as an anonymous visitor, and leaves an address. Then the chat is theirs.
+  const origin = settings.PAGE_ORIGIN; // A browser sends it by itself, and lets no page choose it.
+  const page = { headers: { authorization: `Bearer ${settings.WIDGET_TOKEN}`, ...(origin && { origin }) } };
+  const created = await visitors.createAnonymousVisitor({}, page);
+  const renewed = await visitors.createAnonymousVisitor({ previousToken: created.visitorToken }, page);
+  expect([created.renewed, renewed.renewed], [false, true]);
+  const anonymous = { headers: { authorization: `Bearer ${renewed.visitorToken}` } };
+  const again = { ...start, text: "Do you repair tyres?", requestId: crypto.randomUUID() };
+  const before = (await visitors.startChat(again, anonymous)).chat!.id;
+  const widget = (await visitors.getWidget({ channelId: settings.CHANNEL_ID }, anonymous)).widget!;
+  expect([widget.name, widget.openChat?.id], ["Shop", before]);
+  const left = { chatId: before, email: "Ada@Shop.example", requestId: crypto.randomUUID() };
+  expect((await visitors.leaveAddress(left, anonymous)).email, "ada@shop.example");
+  expect((await visitors.claimAnonymousChats({ anonymousToken: renewed.visitorToken }, caller)).remainingChatId, "");
+  expect((await visitors.listChats({}, caller)).chats.map((chat) => chat.id), [before, chatId]);
+  const gone = await refused(visitors.getChat({ chatId: before }, anonymous));
+  expect([gone.code, gone.reason], [Code.NotFound, "NOT_FOUND"]);
   print("done");
 }

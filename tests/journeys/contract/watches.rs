@@ -34,18 +34,27 @@ impl Watch {
         Self::Chat(VisitorServiceClient::new(visitor.clone()).watch_chat(request).await.unwrap().into_inner())
     }
 
+    /// The next update of those that both watches have.
     async fn next(&mut self) -> Update {
-        match self {
-            Self::Thread(stream) => match stream.message().await.unwrap().unwrap().update.unwrap() {
-                watch_thread_response::Update::Entry(entry) => Update::Entry(entry.sequence, entry.request_id),
-                watch_thread_response::Update::CaughtUp(_) => Update::CaughtUp,
-                watch_thread_response::Update::Heartbeat(_) => Update::Heartbeat,
-            },
-            Self::Chat(stream) => match stream.message().await.unwrap().unwrap().update.unwrap() {
-                watch_chat_response::Update::Entry(entry) => Update::Entry(entry.visitor_sequence, entry.request_id),
-                watch_chat_response::Update::CaughtUp(_) => Update::CaughtUp,
-                watch_chat_response::Update::Heartbeat(_) => Update::Heartbeat,
-            },
+        loop {
+            match self {
+                Self::Thread(stream) => match stream.message().await.unwrap().unwrap().update.unwrap() {
+                    watch_thread_response::Update::Entry(entry) => {
+                        return Update::Entry(entry.sequence, entry.request_id);
+                    }
+                    watch_thread_response::Update::CaughtUp(_) => return Update::CaughtUp,
+                    watch_thread_response::Update::Heartbeat(_) => return Update::Heartbeat,
+                    watch_thread_response::Update::Typing(_) | watch_thread_response::Update::VisitorMarks(_) => {}
+                },
+                Self::Chat(stream) => match stream.message().await.unwrap().unwrap().update.unwrap() {
+                    watch_chat_response::Update::Entry(entry) => {
+                        return Update::Entry(entry.visitor_sequence, entry.request_id);
+                    }
+                    watch_chat_response::Update::CaughtUp(_) => return Update::CaughtUp,
+                    watch_chat_response::Update::Heartbeat(_) => return Update::Heartbeat,
+                    watch_chat_response::Update::Typing(_) => {}
+                },
+            }
         }
     }
 

@@ -12,8 +12,8 @@ use frontdesk_tests::{
 use tonic::{Code, Request};
 use tonic_types::StatusExt;
 
-const KINDS: [Principal; 5] =
-    [Principal::Visitor, Principal::Agent, Principal::Bot, Principal::Service, Principal::Admin];
+const KINDS: [Principal; 6] =
+    [Principal::Visitor, Principal::Agent, Principal::Bot, Principal::Service, Principal::Admin, Principal::Widget];
 
 /// Every kind of caller sends an empty request: its refusal shows whether the caller was admitted.
 #[tokio::test]
@@ -28,10 +28,17 @@ async fn s1_every_method_is_refused_to_kinds_of_callers_that_it_does_not_declare
         account.keys.mint(&claims).unwrap()
     };
     let kind = |principal: Principal| {
-        [CallerKind::Visitor, CallerKind::Agent, CallerKind::Bot, CallerKind::Service, CallerKind::Admin]
-            .into_iter()
-            .find(|kind| kind.principal() == principal)
-            .unwrap()
+        [
+            CallerKind::Visitor,
+            CallerKind::Agent,
+            CallerKind::Bot,
+            CallerKind::Service,
+            CallerKind::Admin,
+            CallerKind::Widget,
+        ]
+        .into_iter()
+        .find(|kind| kind.principal() == principal)
+        .unwrap()
     };
     // For every kind of caller: an expired token, one that is not valid yet, one with the signature of another token.
     let mut strangers = vec![("no token", account.without_token()), ("not a token", account.with_token("not.a.token"))];

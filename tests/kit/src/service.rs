@@ -124,8 +124,12 @@ impl ServiceUnderTest {
     ) -> Calls {
         let mut claims = self.key.claims(account, kind, subject, TOKEN_LIFETIME);
         change(&mut claims);
-        let token = self.key.mint(&claims).expect("a token");
-        InterceptedService::new(self.channel.clone(), BearerToken::new(&token))
+        self.calls_with_token(&self.key.mint(&claims).expect("a token"))
+    }
+
+    /// Calls of a caller with this token.
+    pub fn calls_with_token(&self, token: &str) -> Calls {
+        InterceptedService::new(self.channel.clone(), BearerToken::new(token))
     }
 
     /// Publishes an event of the service `source`, as that service's outbox relay does; returns it.

@@ -38,7 +38,7 @@ impl From<&frontdesk_auth::Actor> for Actor {
             CallerKind::Agent => Self::Agent(actor.id.clone()),
             CallerKind::Bot => Self::Bot(actor.id.clone()),
             CallerKind::Admin => Self::Admin(actor.id.clone()),
-            CallerKind::Service | CallerKind::Visitor => Self::System,
+            CallerKind::Service | CallerKind::Visitor | CallerKind::Widget => Self::System,
         }
     }
 }

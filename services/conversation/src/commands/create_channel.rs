@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::steps::{find_bot, require_active_caller, require_known_caller, require_sender};
 use crate::{
     App,
-    domain::{Bot, Channel},
+    domain::{AnonymousVisitors, Bot, Channel},
     error::ConversationError,
     store::{bots, channels},
 };
@@ -20,6 +20,7 @@ pub(crate) struct CreateChannel {
     pub(crate) transcript_enabled: bool,
     pub(crate) transcript_sender_id: Option<Uuid>,
     pub(crate) time_zone: String,
+    pub(crate) anonymous_visitors: Option<AnonymousVisitors>,
     pub(crate) key: Key,
 }
 
@@ -49,6 +50,7 @@ pub(crate) async fn create_channel(
         transcript_enabled: command.transcript_enabled,
         transcript_sender_id: command.transcript_sender_id,
         time_zone: command.time_zone,
+        anonymous_visitors: command.anonymous_visitors,
         created_at: now,
         updated_at: now,
         deleted_at: None,

@@ -34,6 +34,7 @@ pub(crate) async fn link_contact(
         account: caller.account,
         addresses: &[],
         visitor: Some(&visitor),
+        joined: None,
         chat: Some(conversation),
         contact: Some(contact),
     };

@@ -34,9 +34,10 @@ pub(crate) async fn reopen_conversation(
     }
     require_active(&begun.tx, caller.account, command.agent).await?;
     let before = &begun.conversation;
-    let has_newer = conversations::has_open(&begun.tx, caller.account, before.channel_id, &before.visitor_id).await?;
+    let conn = begun.tx.conn();
+    let newer = conversations::find_open(conn, caller.account, before.channel_id, &before.visitor_id).await?;
     mention_agent(&begun.tx, caller.account, command.agent, caller.name.as_deref().unwrap_or_default()).await?;
-    let decision = begun.conversation.reopen(command.agent, has_newer, begun.now);
+    let decision = begun.conversation.reopen(command.agent, newer.is_some(), begun.now);
     match begun.finish(decision).await {
         // The visitor started a new conversation concurrently: the unique index accepted one of the two.
         Err(ConversationError::Db(error)) if is_unique_violation(&error) => {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::steps::{CallingVisitor, display_name, find_entry, recognise, unusable_token_email};
 use crate::{
     App,
-    domain::{Channel, Content, Conversation, Entry, Greeting, NewConversation, StartContext},
+    domain::{Channel, Content, Conversation, Entry, Greeting, NewConversation, NotAdmitted, StartContext},
     error::ConversationError,
     store::{bots, channels, conversations},
 };
@@ -133,6 +133,9 @@ async fn new_conversation(
     let channel = channel.ok_or(ConversationError::NotFound("channel"))?;
     if channel.is_deleted() {
         return Err(ConversationError::ChannelDeleted);
+    }
+    if caller.is_anonymous_visitor() && channel.anonymous_visitors.is_none() {
+        return Err(ConversationError::NotAdmitted(NotAdmitted::Disabled));
     }
     let new = NewConversation {
         id: tx.new_id(),

@@ -20,12 +20,30 @@ pub(crate) struct Channel {
     pub(crate) transcript_sender_id: Option<Uuid>,
     /// IANA name. Empty: unknown.
     pub(crate) time_zone: String,
+    /// None: there are no anonymous visitors.
+    pub(crate) anonymous_visitors: Option<AnonymousVisitors>,
     pub(crate) created_at: Time,
     pub(crate) updated_at: Time,
     /// None: the channel is not deleted.
     pub(crate) deleted_at: Option<Time>,
     /// Number of the channel's events; also its etag.
     pub(crate) version: i64,
+}
+
+/// Settings of a channel's anonymous visitors (rule S6).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AnonymousVisitors {
+    /// Origins of the pages that may create them. Empty: any.
+    pub(crate) allowed_origins: Vec<String>,
+}
+
+/// Why an anonymous visitor is not created, or starts no chat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NotAdmitted {
+    /// The channel has none.
+    Disabled,
+    /// The page is of another origin. None: the call names no origin.
+    Origin(Option<String>),
 }
 
 /// What an update changes. None: unchanged.
@@ -39,6 +57,8 @@ pub(crate) struct ChannelUpdate {
     /// Some(None): the account's fallback sender.
     pub(crate) transcript_sender_id: Option<Option<Uuid>>,
     pub(crate) time_zone: Option<String>,
+    /// Some(None): no anonymous visitors.
+    pub(crate) anonymous_visitors: Option<Option<AnonymousVisitors>>,
 }
 
 /// The change of a channel, which decides its event.
@@ -67,6 +87,7 @@ impl Channel {
             transcript_enabled: update.transcript_enabled.unwrap_or(self.transcript_enabled),
             transcript_sender_id: update.transcript_sender_id.unwrap_or(self.transcript_sender_id),
             time_zone: update.time_zone.unwrap_or_else(|| self.time_zone.clone()),
+            anonymous_visitors: update.anonymous_visitors.unwrap_or_else(|| self.anonymous_visitors.clone()),
             ..self.clone()
         };
         (after != *self).then_some(after)
@@ -84,6 +105,16 @@ impl Channel {
     /// Undoes the deletion. None: the channel is not deleted.
     pub(crate) fn undelete(&mut self) -> Option<ChannelChange> {
         self.deleted_at.take().map(|_| ChannelChange::Undeleted)
+    }
+
+    /// Requires that an anonymous visitor may be created by a page of this origin. None: the call names no origin.
+    pub(crate) fn admit_page(&self, origin: Option<&str>) -> Result<(), NotAdmitted> {
+        let AnonymousVisitors { allowed_origins } = self.anonymous_visitors.as_ref().ok_or(NotAdmitted::Disabled)?;
+        let is_allowed = |origin: &str| allowed_origins.iter().any(|allowed| allowed == origin);
+        if allowed_origins.is_empty() || origin.is_some_and(is_allowed) {
+            return Ok(());
+        }
+        Err(NotAdmitted::Origin(origin.map(str::to_owned)))
     }
 
     /// How a conversation starts now: with the channel's bot unless it was deleted, otherwise unassigned (rule B1).

@@ -162,6 +162,13 @@ impl Conversation {
         }
     }
 
+    /// The anonymous visitor signed in: the conversation is this visitor's from now on (rule S6).
+    pub(crate) fn sign_in(&mut self, visitor: &str, name: &str, now: Time) {
+        let anonymous_visitor_id = std::mem::replace(&mut self.visitor_id, visitor.to_owned());
+        self.visitor_name = name.to_owned();
+        self.add_system_entry(Actor::visitor(visitor), Content::VisitorSignedIn { anonymous_visitor_id }, now);
+    }
+
     /// Keeps the address of the visitor's token that mail cannot go to; empty when the token has a usable one.
     pub(crate) fn set_unusable_token_email(&mut self, address: String) {
         if self.unusable_token_email != address {

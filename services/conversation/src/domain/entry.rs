@@ -60,6 +60,9 @@ pub(crate) enum Content {
     ContactLinked {
         contact_id: Uuid,
     },
+    VisitorSignedIn {
+        anonymous_visitor_id: String,
+    },
     TicketCreated {
         ticket_id: Uuid,
     },
@@ -83,6 +86,7 @@ impl Content {
             Self::Comment { .. }
             | Self::HandedOff { .. }
             | Self::ContactLinked { .. }
+            | Self::VisitorSignedIn { .. }
             | Self::TicketCreated { .. }
             | Self::TranscriptSent { .. } => false,
         }

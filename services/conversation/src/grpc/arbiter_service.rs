@@ -211,7 +211,7 @@ fn changing_actor(caller: &Caller) -> Actor {
         CallerKind::Agent => ActorKind::Agent,
         CallerKind::Bot => ActorKind::Bot,
         CallerKind::Admin => ActorKind::Admin,
-        CallerKind::Visitor | CallerKind::Service => return Actor::system(),
+        CallerKind::Visitor | CallerKind::Service | CallerKind::Widget => return Actor::system(),
     };
     Actor { kind, id: caller.actor.id.clone() }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use frontdesk_api::{parse_id, parse_optional_id, validated};
+use frontdesk_api::{ApiError, parse_id, parse_optional_id, validated};
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{
     self as pb, channel_service_server::ChannelService, create_channel_request, update_channel_request,
@@ -11,13 +11,13 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{
-    convert::{self, invalid, one, time_zone},
+    convert::{self, anonymous_visitors, invalid, one, time_zone},
     visitor_key_cache,
 };
 use crate::{
     App,
     commands::{self, CreateChannel, RotateVisitorKey, UpdateChannel},
-    domain::ChannelUpdate,
+    domain::{Channel, ChannelUpdate},
     queries,
 };
 
@@ -26,6 +26,13 @@ const KEEP_PREVIOUS_KEYS: Duration = Duration::from_secs(24 * 3600);
 
 /// Serves `ChannelService`.
 pub(crate) struct Channels(pub(crate) App);
+
+impl Channels {
+    fn to_response(&self, channel: &Channel) -> Result<pb::Channel, Status> {
+        let token = self.0.installation_secret.widget_token(channel.account, channel.id);
+        Ok(convert::channel(channel, token.map_err(|error| ApiError::internal(&error))?))
+    }
+}
 
 #[tonic::async_trait]
 impl ChannelService for Channels {
@@ -43,11 +50,12 @@ impl ChannelService for Channels {
             transcript_enabled: request.transcript_enabled.unwrap_or(true),
             transcript_sender_id: parse_optional_id("transcript_sender_id", &request.transcript_sender_id)?,
             time_zone: one(time_zone(&request.time_zone))?,
+            anonymous_visitors: one(request.anonymous_visitors.map(anonymous_visitors).transpose())?,
             name: request.name,
             website_url: request.website_url,
         };
         let channel = commands::create_channel(&self.0, &caller, command).await?;
-        Ok(Response::new(pb::CreateChannelResponse { channel: Some(convert::channel(&channel)) }))
+        Ok(Response::new(pb::CreateChannelResponse { channel: Some(self.to_response(&channel)?) }))
     }
 
     async fn get_channel(
@@ -56,7 +64,7 @@ impl ChannelService for Channels {
     ) -> Result<Response<pb::GetChannelResponse>, Status> {
         let (caller, request) = validated(request)?;
         let channel = queries::get_channel(&self.0, &caller, parse_id("channel_id", &request.channel_id)?).await?;
-        Ok(Response::new(pb::GetChannelResponse { channel: Some(convert::channel(&channel)) }))
+        Ok(Response::new(pb::GetChannelResponse { channel: Some(self.to_response(&channel)?) }))
     }
 
     async fn list_channels(
@@ -70,7 +78,7 @@ impl ChannelService for Channels {
         let (after, limit) = (page.cursor.clone(), page.size + 1);
         let mut channels = queries::list_channels(&self.0, &caller, request.show_deleted, after, limit).await?;
         let next_page_token = self.0.pages.next_page_token(page, &mut channels, |last| (last.name.clone(), last.id))?;
-        let channels = channels.iter().map(convert::channel).collect();
+        let channels = channels.iter().map(|channel| self.to_response(channel)).collect::<Result<_, _>>()?;
         Ok(Response::new(pb::ListChannelsResponse { channels, next_page_token }))
     }
 
@@ -89,13 +97,20 @@ impl ChannelService for Channels {
             transcript_enabled: request.transcript_enabled,
             transcript_sender_id: sender.map(|id| parse_optional_id("transcript_sender_id", id)).transpose()?,
             time_zone: one(request.time_zone.as_deref().map(time_zone).transpose())?,
+            anonymous_visitors: match request.anonymous {
+                Some(update_channel_request::Anonymous::AnonymousVisitors(settings)) => {
+                    Some(Some(one(anonymous_visitors(settings))?))
+                }
+                Some(update_channel_request::Anonymous::NoAnonymousVisitors(_)) => Some(None),
+                None => None,
+            },
             name: request.name,
             website_url: request.website_url,
         };
         let channel = parse_id("channel_id", &request.channel_id)?;
         let command = UpdateChannel { channel, update, etag: request.etag };
         let channel = commands::update_channel(&self.0, &caller, command).await?;
-        Ok(Response::new(pb::UpdateChannelResponse { channel: Some(convert::channel(&channel)) }))
+        Ok(Response::new(pb::UpdateChannelResponse { channel: Some(self.to_response(&channel)?) }))
     }
 
     async fn delete_channel(
@@ -104,7 +119,7 @@ impl ChannelService for Channels {
     ) -> Result<Response<pb::DeleteChannelResponse>, Status> {
         let (caller, request) = validated(request)?;
         let channel = commands::delete_channel(&self.0, &caller, parse_id("channel_id", &request.channel_id)?).await?;
-        Ok(Response::new(pb::DeleteChannelResponse { channel: Some(convert::channel(&channel)) }))
+        Ok(Response::new(pb::DeleteChannelResponse { channel: Some(self.to_response(&channel)?) }))
     }
 
     async fn undelete_channel(
@@ -114,7 +129,7 @@ impl ChannelService for Channels {
         let (caller, request) = validated(request)?;
         let id = parse_id("channel_id", &request.channel_id)?;
         let channel = commands::undelete_channel(&self.0, &caller, id).await?;
-        Ok(Response::new(pb::UndeleteChannelResponse { channel: Some(convert::channel(&channel)) }))
+        Ok(Response::new(pb::UndeleteChannelResponse { channel: Some(self.to_response(&channel)?) }))
     }
 
     async fn rotate_visitor_key(

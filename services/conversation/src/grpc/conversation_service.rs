@@ -46,9 +46,8 @@ impl ConversationService for Conversations {
         let filter = filter(&caller, &request)?;
         let inbox = queries::list_conversations(&self.0, &caller, &filter, page.cursor, page.size + 1).await?;
         let row = |conversation: &Conversation| {
-            let newest = inbox.newest_entries.get(&conversation.id);
             let cursor = (conversation.last_activity_at, conversation.id);
-            (cursor, convert::inbox_row(conversation, newest, &inbox.names))
+            (cursor, convert::inbox_row(conversation, &inbox))
         };
         let mut rows: Vec<_> = inbox.conversations.iter().map(row).collect();
         let pages = &self.0.pages;
@@ -112,7 +111,19 @@ fn filter(caller: &Caller, request: &pb::ListConversationsRequest) -> Result<Fil
         channels: ids("channel_ids", &request.channel_ids)?,
         contacts: ids("contact_ids", &request.contact_ids)?,
         visitor: Some(request.visitor_id.clone()).filter(|visitor| !visitor.is_empty()),
+        unread_by: unread_by(caller, request.unread)?,
+        active_since: request.active_since_time.as_ref().map(Time::from_proto),
+        active_before: request.active_before_time.as_ref().map(Time::from_proto),
     })
+}
+
+/// The agent whose unread conversations match. None: read ones match too.
+fn unread_by(caller: &Caller, unread: bool) -> Result<Option<Uuid>, Status> {
+    match (unread, caller.agent_id()) {
+        (false, _) => Ok(None),
+        (true, Some(agent)) => Ok(Some(agent)),
+        (true, None) => Err(invalid("unread", "must be false: you are no agent and have read nothing")),
+    }
 }
 
 fn assignee(caller: &Caller, filter: &pb::AssigneeFilter) -> Result<AssigneeFilter, Status> {

@@ -1,6 +1,6 @@
 //! `ThreadService`.
 
-use frontdesk_api::{CommonUpdates, Items, WatchTarget, page_size, parse_id, validated, watch_stream};
+use frontdesk_api::{CommonUpdates, Items, Signals, WatchTarget, page_size, parse_id, validated, watch_stream};
 use frontdesk_idempotency::Key;
 use frontdesk_proto::{
     conversation::v1::{
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     App,
-    commands::{self, PostComment, PostMessage},
+    commands::{self, Mark, MarkRead, PostComment, PostMessage},
     domain::AppendMessage,
     queries,
 };
@@ -61,6 +61,41 @@ impl ThreadService for Threads {
         Ok(Response::new(pb::PostCommentResponse { entry: Some(convert::entry(&entry, &names)) }))
     }
 
+    async fn mark_read(&self, request: Request<pb::MarkReadRequest>) -> Result<Response<pb::MarkReadResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let command = MarkRead {
+            conversation: parse_id("conversation_id", &request.conversation_id)?,
+            agent: agent(&caller)?,
+            mark: Mark::Read(request.sequence.into()),
+        };
+        let state = commands::mark_read(&self.0, &caller, command).await?;
+        Ok(Response::new(pb::MarkReadResponse { state: Some(convert::read_state(state)) }))
+    }
+
+    async fn mark_unread(
+        &self,
+        request: Request<pb::MarkUnreadRequest>,
+    ) -> Result<Response<pb::MarkUnreadResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let command = MarkRead {
+            conversation: parse_id("conversation_id", &request.conversation_id)?,
+            agent: agent(&caller)?,
+            mark: Mark::Unread(request.sequence.into()),
+        };
+        let state = commands::mark_read(&self.0, &caller, command).await?;
+        Ok(Response::new(pb::MarkUnreadResponse { state: Some(convert::read_state(state)) }))
+    }
+
+    async fn signal_typing(
+        &self,
+        request: Request<pb::ThreadServiceSignalTypingRequest>,
+    ) -> Result<Response<pb::ThreadServiceSignalTypingResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let id = parse_id("conversation_id", &request.conversation_id)?;
+        commands::signal_agent_typing(&self.0, &caller, id, agent(&caller)?, request.comment).await?;
+        Ok(Response::new(pb::ThreadServiceSignalTypingResponse {}))
+    }
+
     async fn list_entries(
         &self,
         request: Request<pb::ListEntriesRequest>,
@@ -84,9 +119,15 @@ impl ThreadService for Threads {
         let (caller, request) = validated(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
         let cursor = request.after_sequence.into();
-        queries::begin_watch(&self.0, &caller, id, cursor).await?;
+        // Subscribed before the marks are read, so that no change between the two is missed.
+        let signals = Signals {
+            receiver: self.0.notifier.subscribe_signals(id),
+            response: Box::new(|signal| convert::thread_signal(signal).map(watch_response)),
+        };
+        let marks = queries::begin_watch(&self.0, &caller, id, cursor).await?;
         let (changes, reads) = (self.0.notifier.subscribe(id), self.0.thread_reads.clone());
-        let target = WatchTarget { id, cursor, changes, reads, updates: common_updates() };
+        let state = Some(watch_response(Update::VisitorMarks(convert::visitor_marks(marks))));
+        let target = WatchTarget { id, cursor, changes, reads, updates: common_updates(), state, signals };
         let (app, shutdown) = (self.0.clone(), self.0.shutdown.clone());
         let read = move |after| {
             let (app, account) = (app.clone(), caller.account);

@@ -1,7 +1,8 @@
 //! `VisitorService`: the calls of the widget.
 
 use frontdesk_api::{
-    ApiError, CommonUpdates, Items, WatchTarget, page_size, parse_id, parse_optional_id, validated, watch_stream,
+    ApiError, CommonUpdates, Items, Signals, WatchTarget, page_size, parse_id, parse_optional_id, validated,
+    watch_stream,
 };
 use frontdesk_clock::Time;
 use frontdesk_idempotency::Key;
@@ -14,20 +15,75 @@ use uuid::Uuid;
 
 use super::{
     DEFAULT_ENTRIES, MAX_ENTRIES, ResponseStream,
-    convert::{self, require_text},
+    convert::{self, email, invalid, one, require_text},
 };
 use crate::{
     App,
-    commands::{self, ChooseButton, SendMessage, StartChat},
-    domain::Entry,
+    commands::{self, ChooseButton, CreateAnonymousVisitor, LeaveAddress, SendMessage, StartChat, VisitorAnswer},
+    domain::{Entry, VisitorMarks},
     queries::{self, DisplayNames},
 };
+
+/// Metadata in which a browser names the origin of its page.
+const ORIGIN: &str = "origin";
 
 /// Serves `VisitorService`.
 pub(crate) struct Visitors(pub(crate) App);
 
 #[tonic::async_trait]
 impl VisitorService for Visitors {
+    async fn create_anonymous_visitor(
+        &self,
+        request: Request<pb::CreateAnonymousVisitorRequest>,
+    ) -> Result<Response<pb::CreateAnonymousVisitorResponse>, Status> {
+        let origin = request.metadata().get(ORIGIN).and_then(|origin| origin.to_str().ok()).map(str::to_owned);
+        let (caller, request) = validated(request)?;
+        let command = CreateAnonymousVisitor { origin, previous_token: request.previous_token };
+        let (token, renewed) = commands::create_anonymous_visitor(&self.0, &caller, command).await?;
+        Ok(Response::new(pb::CreateAnonymousVisitorResponse {
+            visitor_token: token.token,
+            expire_time: Some(token.expires_at.to_proto()),
+            renew_time: Some(token.renew_at.to_proto()),
+            renewed,
+        }))
+    }
+
+    async fn claim_anonymous_chats(
+        &self,
+        request: Request<pb::ClaimAnonymousChatsRequest>,
+    ) -> Result<Response<pb::ClaimAnonymousChatsResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let remaining = commands::claim_anonymous_chats(&self.0, &caller, &request.anonymous_token).await?;
+        let remaining_chat_id = remaining.map(|chat| chat.to_string()).unwrap_or_default();
+        Ok(Response::new(pb::ClaimAnonymousChatsResponse { remaining_chat_id }))
+    }
+
+    async fn get_widget(
+        &self,
+        request: Request<pb::GetWidgetRequest>,
+    ) -> Result<Response<pb::GetWidgetResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let channel = parse_id("channel_id", &request.channel_id)?;
+        let widget = queries::get_widget(&self.0, &caller, channel).await?;
+        Ok(Response::new(pb::GetWidgetResponse { widget: Some(convert::widget(&widget)) }))
+    }
+
+    async fn leave_address(
+        &self,
+        request: Request<pb::LeaveAddressRequest>,
+    ) -> Result<Response<pb::LeaveAddressResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let email = one(email(&request.email))?.unwrap_or_default();
+        let answer = VisitorAnswer::try_new("email".to_owned(), email.clone());
+        let command = LeaveAddress {
+            key: Key::new(&caller, &request.request_id, &request),
+            chat: parse_id("chat_id", &request.chat_id)?,
+            answer: answer.ok_or_else(|| invalid("email", "must be an address that mail can go to"))?,
+        };
+        commands::leave_address(&self.0, &caller, command).await?;
+        Ok(Response::new(pb::LeaveAddressResponse { email }))
+    }
+
     async fn start_chat(
         &self,
         request: Request<pb::StartChatRequest>,
@@ -81,6 +137,27 @@ impl VisitorService for Visitors {
         Ok(Response::new(pb::ChooseButtonResponse { entry: Some(own_entry(&entry)?) }))
     }
 
+    async fn mark_chat_read(
+        &self,
+        request: Request<pb::MarkChatReadRequest>,
+    ) -> Result<Response<pb::MarkChatReadResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let chat = parse_id("chat_id", &request.chat_id)?;
+        let (delivered, read) = (request.delivered_visitor_sequence, request.read_visitor_sequence);
+        let marks = VisitorMarks { delivered: delivered.into(), read: read.into() };
+        commands::mark_chat_read(&self.0, &caller, chat, marks).await?;
+        Ok(Response::new(pb::MarkChatReadResponse {}))
+    }
+
+    async fn signal_typing(
+        &self,
+        request: Request<pb::VisitorServiceSignalTypingRequest>,
+    ) -> Result<Response<pb::VisitorServiceSignalTypingResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        commands::signal_visitor_typing(&self.0, &caller, parse_id("chat_id", &request.chat_id)?).await?;
+        Ok(Response::new(pb::VisitorServiceSignalTypingResponse {}))
+    }
+
     async fn get_chat(&self, request: Request<pb::GetChatRequest>) -> Result<Response<pb::GetChatResponse>, Status> {
         let (caller, request) = validated(request)?;
         let (chat, names) = queries::get_chat(&self.0, &caller, parse_id("chat_id", &request.chat_id)?).await?;
@@ -127,7 +204,13 @@ impl VisitorService for Visitors {
         let cursor = request.after_visitor_sequence.into();
         queries::begin_chat_watch(&self.0, &caller, id, cursor).await?;
         let (changes, reads) = (self.0.notifier.subscribe(id), self.0.chat_reads.clone());
-        let target = WatchTarget { id, cursor, changes, reads, updates: common_updates() };
+        let signals = Signals {
+            receiver: self.0.notifier.subscribe_signals(id),
+            response: Box::new(move |signal| {
+                convert::chat_signal(id, signal).map(|typing| watch_response(Update::Typing(typing)))
+            }),
+        };
+        let target = WatchTarget { id, cursor, changes, reads, updates: common_updates(), state: None, signals };
         let (app, shutdown) = (self.0.clone(), self.0.shutdown.clone());
         let read = move |after| {
             let (app, caller) = (app.clone(), caller.clone());

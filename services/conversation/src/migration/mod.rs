@@ -41,6 +41,12 @@ impl MigratorTrait for Migrator {
                 name: "conversation_007_inbox_of_a_channel",
                 text: include_str!("007_inbox_of_a_channel.sql"),
             }),
+            Box::new(Sql {
+                name: "conversation_008_anonymous_visitors",
+                text: include_str!("008_anonymous_visitors.sql"),
+            }),
+            Box::new(Sql { name: "conversation_009_read_marks", text: include_str!("009_read_marks.sql") }),
+            Box::new(Sql { name: "conversation_010_visitor_marks", text: include_str!("010_visitor_marks.sql") }),
         ]
     }
 }

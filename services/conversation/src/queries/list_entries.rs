@@ -8,11 +8,12 @@ use uuid::Uuid;
 use super::{WATCH_ENTRIES, check_cursor, get_conversation::read_conversation};
 use crate::{
     App,
-    domain::Conversation,
+    domain::{Conversation, VisitorMarks},
     error::ConversationError,
     store::{
         display_names::{self, DisplayNames},
         entries::{self, EntryPage},
+        visitor_marks,
     },
 };
 
@@ -32,16 +33,17 @@ pub(crate) async fn list_entries(
 }
 
 /// The beginning of a watch, as its caller: refused when the conversation does not exist, or `after` is beyond its last
-/// sequence.
+/// sequence. Returns how far the visitor has read.
 pub(crate) async fn begin_watch(
     app: &App,
     caller: &Caller,
     conversation: Uuid,
     after: i64,
-) -> Result<(), ConversationError> {
+) -> Result<VisitorMarks, ConversationError> {
     let read = app.db.read_for(caller.account).await?;
     let conversation = read_conversation(&read.conn(), caller.account, conversation).await?;
-    check_cursor(after, conversation.last_sequence)
+    check_cursor(after, conversation.last_sequence)?;
+    Ok(visitor_marks::find(&read.conn(), caller.account, conversation.id).await?)
 }
 
 /// One read of a watch, after [`begin_watch`]: outside of row-level security, since callers of several

@@ -72,13 +72,29 @@ pub(crate) async fn find_newest_for_update(
     Ok(newest.map(Conversation::from))
 }
 
-/// Whether the visitor has an open conversation on the channel.
-pub(crate) async fn has_open(tx: &Tx, account: AccountId, channel: Uuid, visitor: &str) -> Result<bool, DbErr> {
+/// The visitor's open conversation on the channel.
+pub(crate) async fn find_open<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    channel: Uuid,
+    visitor: &str,
+) -> Result<Option<Conversation>, DbErr> {
     let open = in_account(account)
         .filter(Column::ChannelId.eq(channel))
         .filter(Column::VisitorId.eq(visitor))
         .filter(Column::Status.eq(Status::Open));
-    Ok(open.one(tx.conn()).await?.is_some())
+    Ok(open.one(conn).await?.map(Conversation::from))
+}
+
+/// All conversations of the visitor, locked.
+pub(crate) async fn list_of_visitor_for_update(
+    tx: &Tx,
+    account: AccountId,
+    visitor: &str,
+) -> Result<Vec<Conversation>, DbErr> {
+    let rows = in_account(account).filter(Column::VisitorId.eq(visitor));
+    let rows = rows.order_by_asc(Column::Id).lock_exclusive().all(tx.conn()).await?;
+    Ok(rows.into_iter().map(Conversation::from).collect())
 }
 
 /// The visitor's conversations, newest first, after the cursor (time and id of the last one before). `channel`: only those on
@@ -103,14 +119,15 @@ pub(crate) async fn list_of_visitor<C: ConnectionTrait>(
 }
 
 /// Locks the conversations that change when these visitors are linked to another contact: those that have none or one of
-/// these, open ones, and `chat`. In the order of their ids: two transactions that lock many wait for each other, and never in
-/// a circle.
+/// these, open ones, `chat`, and all of the visitor `joined`. In the order of their ids: two transactions that lock many wait for
+/// each other, and never in a circle.
 pub(crate) async fn lock_of_visitors(
     tx: &Tx,
     account: AccountId,
     visitors: &BTreeSet<&str>,
     contacts: &BTreeSet<Uuid>,
     chat: Option<Uuid>,
+    joined: Option<&str>,
 ) -> Result<(), DbErr> {
     let mut which = Condition::any().add(Column::ContactId.is_null()).add(Column::Status.eq(Status::Open));
     if !contacts.is_empty() {
@@ -118,6 +135,9 @@ pub(crate) async fn lock_of_visitors(
     }
     if let Some(chat) = chat {
         which = which.add(Column::Id.eq(chat));
+    }
+    if let Some(joined) = joined {
+        which = which.add(Column::VisitorId.eq(joined));
     }
     let rows = in_account(account).filter(Column::VisitorId.is_in(visitors.iter().copied())).filter(which);
     let ids = rows.select_only().column(Column::Id).order_by_asc(Column::Id).lock_exclusive();

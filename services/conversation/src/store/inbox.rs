@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     entity::conversation::{Column, Entity, Model},
-    keyset,
+    keyset, read_marks,
 };
 use crate::domain::{Conversation, Owner, OwnerKind, Status};
 
@@ -26,6 +26,12 @@ pub(crate) struct Filter {
     pub(crate) contacts: BTreeSet<Uuid>,
     /// Only of this visitor.
     pub(crate) visitor: Option<String>,
+    /// Only with entries that this agent has not read.
+    pub(crate) unread_by: Option<Uuid>,
+    /// Only with activity at or after this time.
+    pub(crate) active_since: Option<Time>,
+    /// Only with activity before this time.
+    pub(crate) active_before: Option<Time>,
 }
 
 /// Which assignee they have.
@@ -55,6 +61,15 @@ fn select(account: AccountId, filter: &Filter, after: Option<(Time, Uuid)>, limi
         let mut query = Entity::find().filter(Column::AccountId.eq(account)).filter(arm);
         if let Some((time, id)) = after {
             query = query.filter(keyset::before([Column::LastActivityAt, Column::Id], (time, id)));
+        }
+        if let Some(since) = filter.active_since {
+            query = query.filter(Column::LastActivityAt.gte(since));
+        }
+        if let Some(before) = filter.active_before {
+            query = query.filter(Column::LastActivityAt.lt(before));
+        }
+        if let Some(agent) = filter.unread_by {
+            query = query.filter(read_marks::has_unread(account, agent));
         }
         newest_first(query.into_query(), limit)
     });

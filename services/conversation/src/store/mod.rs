@@ -18,8 +18,10 @@ pub(crate) mod inbox;
 mod keyset;
 mod new_rows;
 pub(crate) mod newest_entries;
+pub(crate) mod read_marks;
 pub(crate) mod tickets;
 pub(crate) mod visitor_keys;
+pub(crate) mod visitor_marks;
 pub(crate) mod visitors;
 
 pub(crate) use new_rows::NewRows;

@@ -71,6 +71,12 @@ pub(crate) async fn find_shared_contacts<C: ConnectionTrait>(
     Ok(shared)
 }
 
+/// Deletes the visitor's link.
+pub(crate) async fn delete(tx: &Tx, account: AccountId, id: &str) -> Result<(), DbErr> {
+    let visitor = Entity::delete_many().filter(Column::AccountId.eq(account)).filter(Column::Id.eq(id));
+    visitor.exec(tx.conn()).await.map(drop)
+}
+
 /// Inserts or updates the visitor's link.
 pub(crate) async fn save(tx: &Tx, visitor: Visitor) -> Result<(), DbErr> {
     let known = OnConflict::columns([Column::AccountId, Column::Id])

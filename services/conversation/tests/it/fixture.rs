@@ -13,12 +13,12 @@ use frontdesk_proto::{
         ChangeAssigneeRequest, PostBotMessageRequest, arbiter_service_client::ArbiterServiceClient,
     },
     conversation::v1::{
-        Button, Channel, Chat, ChatEntry, Conversation, CreateChannelRequest, Entry, GetConversationRequest,
-        ListChatEntriesRequest, ListEntriesRequest, NoGreeter, PostMessageRequest, StartChatRequest,
-        channel_service_client::ChannelServiceClient, contact_service_client::ContactServiceClient,
-        conversation_service_client::ConversationServiceClient, create_channel_request::Greeter,
-        thread_service_client::ThreadServiceClient, ticket_service_client::TicketServiceClient,
-        visitor_service_client::VisitorServiceClient,
+        AnonymousVisitors, Button, Channel, Chat, ChatEntry, Conversation, CreateAnonymousVisitorRequest,
+        CreateChannelRequest, Entry, GetConversationRequest, ListChatEntriesRequest, ListEntriesRequest, NoGreeter,
+        PostMessageRequest, StartChatRequest, channel_service_client::ChannelServiceClient,
+        contact_service_client::ContactServiceClient, conversation_service_client::ConversationServiceClient,
+        create_channel_request::Greeter, thread_service_client::ThreadServiceClient,
+        ticket_service_client::TicketServiceClient, visitor_service_client::VisitorServiceClient,
     },
     notification::v1::{GetSenderRequest, GetSenderResponse, Sender},
 };
@@ -131,6 +131,24 @@ impl Fixture {
         VisitorServiceClient::new(self.service.calls_with(self.account, CallerKind::Visitor, visitor, set_address))
     }
 
+    /// Calls with this visitor token or widget token.
+    pub fn chats_with_token(&self, token: &str) -> VisitorServiceClient<Calls> {
+        VisitorServiceClient::new(self.service.calls_with_token(token))
+    }
+
+    /// A channel with anonymous visitors, unassigned at the start.
+    pub async fn open_channel(&self) -> Channel {
+        let anonymous_visitors = Some(AnonymousVisitors::default());
+        self.create_channel(CreateChannelRequest { anonymous_visitors, ..new_channel() }).await
+    }
+
+    /// The token of a new anonymous visitor of the channel.
+    pub async fn anonymous_visitor(&self, channel: &Channel) -> String {
+        let mut widget = self.chats_with_token(&channel.widget_token);
+        let created = widget.create_anonymous_visitor(CreateAnonymousVisitorRequest::default()).await.unwrap();
+        created.into_inner().visitor_token
+    }
+
     fn as_agent(&self, agent: Uuid) -> Calls {
         self.service.calls(self.account, CallerKind::Agent, &agent.to_string())
     }
@@ -178,7 +196,7 @@ impl Fixture {
             .await
     }
 
-    async fn create_channel(&self, request: CreateChannelRequest) -> Channel {
+    pub async fn create_channel(&self, request: CreateChannelRequest) -> Channel {
         self.channels().create_channel(request).await.unwrap().into_inner().channel.unwrap()
     }
 

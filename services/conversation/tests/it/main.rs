@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod agents;
+mod anonymous_visitors;
 mod bots;
 mod change_assignee;
 mod chats;
@@ -16,10 +17,13 @@ mod create_ticket;
 mod delete_channel;
 mod fixture;
 mod get_closing_facts;
+mod get_widget;
 mod hand_off;
 mod identify_visitor;
+mod leave_address;
 mod link_contact;
 mod list_conversations;
+mod mark_read;
 mod post_bot_message;
 mod post_comment;
 mod post_message;
@@ -28,6 +32,7 @@ mod reopen_conversation;
 mod rotate_visitor_key;
 mod send_message;
 mod sent_transcripts;
+mod signals;
 mod start_chat;
 mod threads;
 mod update_channel;

@@ -180,6 +180,7 @@ pub(super) async fn show_thread(agent: &Client, chat_id: &str) -> Result<Vec<Ent
                 format!("[closed: {}]", closed.reason().as_str_name().trim_start_matches("CLOSE_REASON_"))
             }
             Some(Content::ContactLinked(_)) => "[the visitor's contact is known]".to_owned(),
+            Some(Content::VisitorSignedIn(_)) => "[the visitor signed in]".to_owned(),
             Some(_) | None => "[…]".to_owned(),
         };
         println!("           {:>3}  {who}: {what}", entry.sequence);

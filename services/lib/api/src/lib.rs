@@ -16,4 +16,4 @@ pub use error::{ApiError, FieldError, has_reason};
 pub use pages::{Page, Pages, page_size};
 pub use shared_reads::{Items, SharedReads};
 pub use validation::{caller, parse_id, parse_optional_id, validated};
-pub use watch::{CommonUpdates, WatchTarget, watch_stream};
+pub use watch::{CommonUpdates, SignalResponse, Signals, WatchTarget, watch_stream};

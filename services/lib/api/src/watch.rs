@@ -4,11 +4,12 @@
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use frontdesk_proto::error::v1::Reason;
 use futures::{Stream, stream};
 use prost::Message;
 use tokio::{
-    sync::watch,
+    sync::{broadcast, watch},
     time::{Instant, Sleep},
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -44,6 +45,21 @@ pub struct WatchTarget<T> {
     pub reads: SharedReads<T>,
     /// What the stream sends beside the items.
     pub updates: CommonUpdates<T>,
+    /// What it sends once, after all items that existed at the start. None: nothing.
+    pub state: Option<T>,
+    /// Signals of the topic, sent as they come: the client may miss one, and none is repeated.
+    pub signals: Signals<T>,
+}
+
+/// The response for a signal. None: it is not for this stream.
+pub type SignalResponse<T> = Box<dyn Fn(&[u8]) -> Option<T> + Send + Sync>;
+
+/// Signals of a topic.
+pub struct Signals<T> {
+    /// The signals.
+    pub receiver: broadcast::Receiver<Bytes>,
+    /// What the stream sends for each.
+    pub response: SignalResponse<T>,
 }
 
 /// A stream of the items after the target's cursor: those that exist, then [`CommonUpdates::caught_up`], then new ones as they
@@ -140,8 +156,13 @@ where
             if self.last_sent.elapsed() >= HEARTBEAT_INTERVAL {
                 return Some(Ok(self.target.updates.heartbeat.clone()));
             }
-            if let Err(error) = self.wait().await {
-                return Some(Err(self.with_cursor(error)));
+            if let Some(state) = self.target.state.take() {
+                return Some(Ok(state));
+            }
+            match self.wait().await {
+                Ok(Some(signal)) => return Some(Ok(signal)),
+                Ok(None) => {}
+                Err(error) => return Some(Err(self.with_cursor(error))),
             }
         }
         None
@@ -172,15 +193,17 @@ where
         Ok(())
     }
 
-    /// Waits until it is time to read again, to send a heartbeat or to end the stream. Fails when this replica shuts down.
-    async fn wait(&mut self) -> Result<(), ApiError> {
+    /// Waits until it is time to read again, to send a heartbeat or to end the stream, or for a signal, which it returns. Fails when
+    /// this replica shuts down.
+    async fn wait(&mut self) -> Result<Option<T>, ApiError> {
         let next_heartbeat = self.last_sent + HEARTBEAT_INTERVAL;
         let next = self.end.map_or(next_heartbeat, |(end, _)| end.min(next_heartbeat));
         if self.timer.is_elapsed() || self.timer.deadline() > next {
             self.timer.as_mut().reset(next);
         }
         // The stream is current, so there is a feed.
-        let Some(feed) = &mut self.feed else { return Ok(()) };
+        let Some(feed) = &mut self.feed else { return Ok(None) };
+        let signals = &mut self.target.signals;
         tokio::select! {
             () = &mut self.timer => {}
             () = &mut self.shutdown => {
@@ -193,8 +216,9 @@ where
                     self.feed = None;
                 }
             }
+            Ok(signal) = signals.receiver.recv() => return Ok((signals.response)(&signal)),
         }
-        Ok(())
+        Ok(None)
     }
 
     fn with_cursor(&self, error: ApiError) -> Status {

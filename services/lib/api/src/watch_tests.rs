@@ -20,6 +20,9 @@ struct Topic {
     items: Arc<Mutex<Vec<i64>>>,
     reads: Arc<AtomicUsize>,
     changes: watch::Sender<u64>,
+    signals: broadcast::Sender<Bytes>,
+    /// Sent once after the caught-up update.
+    state: Option<i64>,
     /// Fails the reads.
     fails: Arc<AtomicBool>,
     shared: SharedReads<i64>,
@@ -34,6 +37,8 @@ impl Topic {
             items: Arc::new(Mutex::new(items.into_iter().collect())),
             reads: Arc::default(),
             changes: watch::Sender::new(0),
+            signals: broadcast::Sender::new(2),
+            state: None,
             fails: Arc::default(),
             shared: SharedReads::default(),
             shutdown: CancellationToken::new(),
@@ -65,7 +70,10 @@ impl Topic {
         };
         let (id, changes, reads) = (Uuid::nil(), self.changes.subscribe(), self.shared.clone());
         let updates = CommonUpdates { caught_up: CAUGHT_UP, heartbeat: HEARTBEAT };
-        Box::pin(watch_stream(WatchTarget { id, cursor, changes, reads, updates }, self.shutdown.clone(), read))
+        let response = Box::new(|signal: &[u8]| signal.first().map(|byte| i64::from(*byte)));
+        let signals = Signals { receiver: self.signals.subscribe(), response };
+        let target = WatchTarget { id, cursor, changes, reads, updates, state: self.state, signals };
+        Box::pin(watch_stream(target, self.shutdown.clone(), read))
     }
 }
 
@@ -82,6 +90,27 @@ async fn c10_a_stream_continues_after_its_cursor_and_with_what_is_notified() {
     topic.append(6);
     topic.notify();
     assert_eq!(take(&mut stream, 1).await, [6]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c13_a_stream_sends_the_state_once_and_signals_as_they_come() {
+    let topic = Topic { state: Some(-7), ..Topic::new([1]) };
+    let mut stream = topic.watch(0);
+    topic.signals.send(Bytes::from_static(&[40])).unwrap();
+    assert_eq!(take(&mut stream, 4).await, [1, CAUGHT_UP, -7, 40], "after what existed at the start");
+    topic.append(2);
+    topic.notify();
+    assert_eq!(take(&mut stream, 1).await, [2]);
+    // Signals that a slow client missed are not sent, and one that is not for the stream neither.
+    for signal in [41, 42, 43] {
+        topic.signals.send(Bytes::from(vec![signal])).unwrap();
+    }
+    topic.signals.send(Bytes::new()).unwrap();
+    topic.append(3);
+    topic.notify();
+    let next = take(&mut stream, 2).await;
+    assert!(next.contains(&3) && next.contains(&43), "{next:?}");
+    assert_eq!(topic.reads.load(Ordering::Relaxed), 3, "signals read nothing");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,6 +8,8 @@ use frontdesk_proto::auth::v1::Principal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::anonymous_visitor::ANONYMOUS_PREFIX;
+
 /// The kind of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -22,6 +24,8 @@ pub enum CallerKind {
     Service,
     /// The account's administrator.
     Admin,
+    /// A page that shows the widget, by the public widget token of a channel.
+    Widget,
 }
 
 impl CallerKind {
@@ -33,6 +37,7 @@ impl CallerKind {
             Self::Bot => "bot",
             Self::Service => "service",
             Self::Admin => "admin",
+            Self::Widget => "widget",
         }
     }
 
@@ -44,6 +49,7 @@ impl CallerKind {
             Self::Bot => Principal::Bot,
             Self::Service => Principal::Service,
             Self::Admin => Principal::Admin,
+            Self::Widget => Principal::Widget,
         }
     }
 }
@@ -52,10 +58,10 @@ impl FromStr for CallerKind {
     type Err = NotAllowed;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Visitor, Self::Agent, Self::Bot, Self::Service, Self::Admin]
+        [Self::Visitor, Self::Agent, Self::Bot, Self::Service, Self::Admin, Self::Widget]
             .into_iter()
             .find(|kind| kind.as_str() == text)
-            .ok_or(NotAllowed("an actor must be of kind visitor, agent, bot, service or admin"))
+            .ok_or(NotAllowed("an actor must be of kind visitor, agent, bot, service, admin or widget"))
     }
 }
 
@@ -65,7 +71,7 @@ pub struct Actor {
     /// Its kind.
     pub kind: CallerKind,
     /// Its id: a UUID for agents and bots, an id of the platform's choice for visitors and administrators, a name for
-    /// services.
+    /// services, the channel's UUID for widgets.
     pub id: String,
 }
 
@@ -123,6 +129,11 @@ impl Caller {
             scope: None,
             ends: None,
         }
+    }
+
+    /// Whether it is a visitor of whom the account's back end says nothing (rule S6).
+    pub fn is_anonymous_visitor(&self) -> bool {
+        self.kind == CallerKind::Visitor && self.actor.id.starts_with(ANONYMOUS_PREFIX)
     }
 
     /// The id of the actor, when it is an agent.

@@ -11,9 +11,10 @@ use moka::future::Cache;
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    anonymous_visitor,
     caller::Caller,
     development_key::{self, DevelopmentKey},
-    installation_secret::InstallationSecret,
+    installation_secret::{self, InstallationSecret},
     issuer::Issuer,
     jwks::Key,
     roles::Roles,
@@ -38,6 +39,7 @@ enum SignedBy {
     /// The issuer at this place of the settings, with this key, which the token names by this id.
     Issuer(usize, Option<String>, Key),
     VisitorKey(VisitorKeyId),
+    InstallationSecret,
 }
 
 /// Authenticates callers by their tokens. Clones share the cache.
@@ -82,9 +84,9 @@ impl Identity {
         let issuers = issuers.collect::<Result<Vec<_>, _>>().map_err(IdentityError)?;
         for (place, issuer) in issuers.iter().enumerate() {
             let name = issuer.name();
-            if name == development_key::ISSUER {
+            if [development_key::ISSUER, installation_secret::ISSUER].contains(&name) {
                 return Err(IdentityError(format!(
-                    "identity.issuers must not be called {name:?}: that is the development key"
+                    "identity.issuers must not be called {name:?}: Frontdesk issues tokens of its own under that name"
                 )));
             }
             if issuers[..place].iter().any(|other| other.name() == name) {
@@ -183,6 +185,10 @@ fn sha256(token: &str) -> [u8; 32] {
     digest
 }
 
+fn visitors_not_accepted() -> TokenError {
+    TokenError::invalid("visitors' tokens are not accepted by this service")
+}
+
 impl Inner {
     async fn verify(&self, token: &str) -> Result<(Caller, SignedBy), TokenError> {
         let header = token::unverified_header(token)?;
@@ -197,12 +203,18 @@ impl Inner {
             let key = key.ok_or_else(|| TokenError::invalid("the development key is not accepted here"))?;
             return Ok((key.verify(token)?, SignedBy::DevelopmentKey));
         }
+        if header.issuer == installation_secret::ISSUER {
+            if self.visitor_keys.get().is_none() {
+                return Err(visitors_not_accepted());
+            }
+            return Ok((anonymous_visitor::verify(token, &self.installation_secret)?, SignedBy::InstallationSecret));
+        }
         match (visitor_token::key_id(&header), self.visitor_keys.get()) {
             (Some(key), Some(_)) => {
                 let caller = visitor_token::verify(token, key, &self.installation_secret, &self.audience, self.leeway)?;
                 Ok((caller, SignedBy::VisitorKey(key)))
             }
-            (Some(_), None) => Err(TokenError::invalid("visitors' tokens are not accepted by this service")),
+            (Some(_), None) => Err(visitors_not_accepted()),
             (None, _) => {
                 let issuer: String = header.issuer.chars().take(MAX_QUOTED).collect();
                 Err(TokenError::invalid(format!(
@@ -215,16 +227,14 @@ impl Inner {
     /// Checks at each call that the key that signed the token was neither withdrawn nor replaced.
     async fn require_valid_key(&self, caller: &Caller, signed_by: &SignedBy) -> Result<(), TokenError> {
         let valid = match (signed_by, self.visitor_keys.get()) {
-            (SignedBy::DevelopmentKey, _) => Ok(()),
+            (SignedBy::DevelopmentKey | SignedBy::InstallationSecret, _) => Ok(()),
             (SignedBy::Issuer(number, key_id, key), _) => {
                 self.issuers[*number].require_key(key_id.as_deref(), key).await
             }
             (SignedBy::VisitorKey(key), Some(keys)) => {
                 visitor_token::require_active(keys.as_ref(), caller.account, *key).await
             }
-            (SignedBy::VisitorKey(_), None) => {
-                Err(TokenError::invalid("visitors' tokens are not accepted by this service"))
-            }
+            (SignedBy::VisitorKey(_), None) => Err(visitors_not_accepted()),
         };
         valid.map_err(TokenError::of_verified)
     }

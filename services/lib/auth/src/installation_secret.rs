@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use frontdesk_clock::Clock;
+use frontdesk_clock::{Clock, Time};
 use frontdesk_db::AccountId;
 use frontdesk_settings::Secret;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
@@ -14,7 +14,8 @@ use uuid::Uuid;
 
 use crate::token::{self, Expected, TokenError};
 
-const ISSUER: &str = "frontdesk";
+/// The issuer of tokens that the installation's secret signs.
+pub(crate) const ISSUER: &str = "frontdesk";
 /// Minimum length of a secret in bytes.
 const MIN_LENGTH: usize = 32;
 
@@ -82,6 +83,16 @@ impl InstallationSecret {
 
     /// Signs content for one audience, valid for this time from now.
     pub fn sign<T: Serialize>(&self, audience: &str, valid: Duration, content: &T) -> Result<String, TokenError> {
+        self.sign_until(audience, self.clock.now().plus(valid), content)
+    }
+
+    /// Signs content for one audience, valid until this time.
+    pub(crate) fn sign_until<T: Serialize>(
+        &self,
+        audience: &str,
+        expires_at: Time,
+        content: &T,
+    ) -> Result<String, TokenError> {
         #[derive(Serialize)]
         struct Signed<'a, T> {
             iss: &'a str,
@@ -92,7 +103,7 @@ impl InstallationSecret {
             #[serde(rename = "said")]
             content: &'a T,
         }
-        let exp = self.clock.now().plus(valid).0 / 1_000_000;
+        let exp = expires_at.0 / 1_000_000;
         let signed = Signed { iss: ISSUER, aud: audience, nbf: 0, exp, content };
         let current = self.keys.first().ok_or_else(|| TokenError::invalid("there is no secret"))?;
         let key = EncodingKey::from_secret(current.derive(&[b"signed"]).as_ref());
@@ -102,6 +113,15 @@ impl InstallationSecret {
 
     /// The content of a token that was signed for this audience and has not expired.
     pub fn verify<T: DeserializeOwned>(&self, token: &str, audience: &str) -> Result<T, TokenError> {
+        self.verify_with_expiry(token, audience).map(|(content, _)| content)
+    }
+
+    /// The same, and when the token expires.
+    pub(crate) fn verify_with_expiry<T: DeserializeOwned>(
+        &self,
+        token: &str,
+        audience: &str,
+    ) -> Result<(T, Time), TokenError> {
         let header = token::unverified_header(token)?;
         let key = self.keys.iter().find(|key| header.key_id.as_deref() == Some(&key.id));
         let key = key.ok_or(TokenError::UnknownKey)?;
@@ -114,9 +134,10 @@ impl InstallationSecret {
             require_nbf: true,
         };
         let secret = DecodingKey::from_secret(key.derive(&[b"signed"]).as_ref());
-        let (mut claims, _) = token::verify(token, &secret, &expected, &self.clock)?;
+        let (mut claims, expires_at) = token::verify(token, &secret, &expected, &self.clock)?;
         let content = claims.remove("said").unwrap_or_default();
-        serde_json::from_value(content).map_err(|error| TokenError::invalid(error.to_string()))
+        let content = serde_json::from_value(content).map_err(|error| TokenError::invalid(error.to_string()))?;
+        Ok((content, expires_at))
     }
 
     /// The id of the current secret, for [`InstallationSecret::derive`].

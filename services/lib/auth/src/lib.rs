@@ -4,6 +4,7 @@
 //! [`InstallationSecret`] signs and derives what an installation hands out, [`DevelopmentKey`] mints tokens in development.
 
 mod access;
+mod anonymous_visitor;
 mod caller;
 mod certificate;
 mod claims;
@@ -20,6 +21,7 @@ mod token;
 mod visitor_token;
 
 pub use access::{Access, AccessMap, UndeclaredMethod};
+pub use anonymous_visitor::{AnonymousToken, AnonymousVisitor};
 pub use caller::{Actor, Caller, CallerKind, NotAllowed};
 pub use certificate::{check_validity, service_name};
 pub use development_key::DevelopmentKey;

@@ -45,7 +45,7 @@ impl Roles {
         match kind {
             CallerKind::Agent => Some("agent"),
             CallerKind::Admin => Some("administrator"),
-            CallerKind::Visitor | CallerKind::Bot | CallerKind::Service => None,
+            CallerKind::Visitor | CallerKind::Bot | CallerKind::Service | CallerKind::Widget => None,
         }
     }
 

@@ -1,5 +1,5 @@
 //! Change notifications for live streams. A notification is only a reason to read, so that a lost or repeated one does no
-//! harm.
+//! harm. Signals, such as that somebody types, take the same way: they are stored nowhere, and a lost one is not sent again.
 
 use std::{
     collections::HashMap,
@@ -9,12 +9,15 @@ use std::{
     },
 };
 
-use tokio::sync::{mpsc, watch};
+use bytes::Bytes;
+use tokio::sync::{broadcast, mpsc, watch};
 use uuid::Uuid;
 
-/// Maximum number of notifications that wait to be sent to the other replicas. More are dropped; their readers find the change
-/// by their next read.
+/// Maximum number of notifications and signals that wait to be sent to the other replicas. More are dropped; the readers of a
+/// dropped notification find the change by their next read.
 const MAX_QUEUED: usize = 8_192;
+/// Maximum number of signals of a thing that wait for a subscriber, which misses the oldest when there are more.
+const MAX_WAITING_SIGNALS: usize = 8;
 
 /// The next number of a change, increasing for the whole process: a thing that is removed and subscribed to again never
 /// shows the same number twice.
@@ -24,19 +27,49 @@ fn next_number() -> u64 {
     NEXT_NUMBER.fetch_add(1, Ordering::Relaxed)
 }
 
+/// What is sent to the other replicas.
+#[derive(Debug)]
+pub(crate) enum ForOtherReplicas {
+    Changed(Uuid),
+    Signal(Uuid, Bytes),
+}
+
 /// Notifies the subscribers of a thing that it changed, at this replica and, where the bus has several, at the others. Clones
 /// share the subscribers.
 #[derive(Clone, Default)]
 pub struct ChangeNotifier {
     subscribers: Arc<Mutex<HashMap<Uuid, watch::Sender<u64>>>>,
-    other_replicas: Option<mpsc::Sender<Uuid>>,
+    signals: Arc<Mutex<HashMap<Uuid, broadcast::Sender<Bytes>>>>,
+    other_replicas: Option<mpsc::Sender<ForOtherReplicas>>,
 }
 
 impl ChangeNotifier {
-    /// A notifier, and the queue of the notifications for the other replicas.
-    pub(crate) fn with_queue() -> (Self, mpsc::Receiver<Uuid>) {
+    /// A notifier, and the queue for the other replicas.
+    pub(crate) fn with_queue() -> (Self, mpsc::Receiver<ForOtherReplicas>) {
         let (other_replicas, queue) = mpsc::channel(MAX_QUEUED);
-        (Self { subscribers: Arc::default(), other_replicas: Some(other_replicas) }, queue)
+        (Self { other_replicas: Some(other_replicas), ..Self::default() }, queue)
+    }
+
+    /// Signals about the thing from now on.
+    pub fn subscribe_signals(&self, id: Uuid) -> broadcast::Receiver<Bytes> {
+        let mut signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
+        signals.entry(id).or_insert_with(|| broadcast::Sender::new(MAX_WAITING_SIGNALS)).subscribe()
+    }
+
+    /// Sends a signal to the subscribers of the thing at every replica, each of which may miss it.
+    pub fn signal(&self, id: Uuid, signal: Bytes) {
+        self.signal_local(id, signal.clone());
+        if let Some(other_replicas) = &self.other_replicas {
+            let _ = other_replicas.try_send(ForOtherReplicas::Signal(id, signal));
+        }
+    }
+
+    /// Sends a signal to the subscribers at this replica.
+    pub(crate) fn signal_local(&self, id: Uuid, signal: Bytes) {
+        let signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = signals.get(&id) {
+            let _ = sender.send(signal);
+        }
     }
 
     /// Notifications about the thing from now on: a number that increases. A read made after a number was received finds all
@@ -50,12 +83,18 @@ impl ChangeNotifier {
     pub fn notify(&self, id: Uuid) {
         self.notify_local(id);
         if let Some(other_replicas) = &self.other_replicas {
-            let _ = other_replicas.try_send(id);
+            let _ = other_replicas.try_send(ForOtherReplicas::Changed(id));
         }
     }
 
     /// The things that have subscribers at this replica. Those that have none any more are forgotten.
     pub fn subscribed(&self) -> Vec<Uuid> {
+        let mut signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
+        signals.retain(|_, sender| sender.receiver_count() > 0);
+        if signals.capacity() > 4 * signals.len() {
+            signals.shrink_to_fit();
+        }
+        drop(signals);
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
         subscribers.retain(|_, sender| sender.receiver_count() > 0);
         // What a peak of subscribers needed.
@@ -115,11 +154,23 @@ mod tests {
         let subscription = notifier.subscribe(followed);
         for number in 1..100_000 {
             drop(notifier.subscribe(Uuid::from_u128(number)));
+            drop(notifier.subscribe_signals(Uuid::from_u128(number)));
         }
         assert_eq!(notifier.subscribed(), [followed]);
         assert!(notifier.subscribers.lock().unwrap().capacity() < 100);
+        assert!(notifier.signals.lock().unwrap().capacity() < 100);
         notifier.notify(followed);
         assert!(subscription.has_changed().unwrap());
+    }
+
+    #[tokio::test]
+    async fn c13_signals_reach_the_subscribers_of_their_thing_and_no_others() {
+        let notifier = ChangeNotifier::default();
+        let (one, two) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let (mut first, mut second) = (notifier.subscribe_signals(one), notifier.subscribe_signals(two));
+        notifier.signal(one, Bytes::from_static(b"typing"));
+        assert_eq!(first.recv().await.unwrap(), "typing");
+        assert!(second.try_recv().is_err());
     }
 
     #[test]

@@ -18,7 +18,7 @@ impl Requester {
         match kind {
             CallerKind::Agent => Some(Self::Agent(id)),
             CallerKind::Admin => Some(Self::Admin(id)),
-            CallerKind::Visitor | CallerKind::Bot | CallerKind::Service => None,
+            CallerKind::Visitor | CallerKind::Bot | CallerKind::Service | CallerKind::Widget => None,
         }
     }
 }

@@ -110,7 +110,8 @@ fn run_load(
         let half = end(began);
         let began = begin();
         generator.closed_loop_with_retry_delay(PEAK_CALLERS * OVERLOAD, Duration::from_secs(overload)).await;
-        let overload = end(began);
+        // Without the time in which the callers that wait for a retry delay end.
+        let overload = Phase { to: began.0 + overload * 1_000_000_000, ..end(began) };
         // Half of the peak rate without a pause, so that calls queue behind those of the overload.
         let began = begin();
         generator.open_loop(peak_rate / 2.0, Duration::from_secs(after)).await;

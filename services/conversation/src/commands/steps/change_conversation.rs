@@ -66,6 +66,17 @@ impl<'a> ConversationChange<'a> {
         key: Option<Key>,
     ) -> Result<Begun<'a, T>, ConversationError> {
         let tx = app.db.begin_for(caller.account).await?;
+        Self::begin_chat_in(app, tx, caller, chat, key).await
+    }
+
+    /// The same in a transaction that has locked what comes before conversations: addresses and visitors.
+    pub(crate) async fn begin_chat_in<T: DeserializeOwned>(
+        app: &'a App,
+        tx: Tx,
+        caller: &Caller,
+        chat: Uuid,
+        key: Option<Key>,
+    ) -> Result<Begun<'a, T>, ConversationError> {
         let own = conversations::find_of_visitor_for_update(&tx, caller.account, chat, &caller.actor.id).await?;
         let conversation = own.ok_or(ConversationError::NotFound("chat"))?;
         Self::claim(app, tx, conversation, key).await

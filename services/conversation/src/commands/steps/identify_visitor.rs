@@ -41,11 +41,21 @@ pub(crate) struct CallingVisitor {
 impl CallingVisitor {
     /// Locks in the one order: before any conversation or contact. `chat`: the one that is about to change.
     pub(crate) async fn lock(tx: &Tx, caller: &Caller, chat: Option<Uuid>) -> Result<Self, ConversationError> {
+        Self::lock_with(tx, caller, chat, None).await
+    }
+
+    /// The same together with another visitor, whose chats are about to become the caller's.
+    pub(crate) async fn lock_with(
+        tx: &Tx,
+        caller: &Caller,
+        chat: Option<Uuid>,
+        joined: Option<&str>,
+    ) -> Result<Self, ConversationError> {
         let address = vouched_address(caller);
         let (account, name) = (caller.account, token_name(caller));
         let addresses: Vec<String> = address.iter().cloned().collect();
         let id = caller.actor.id.as_str();
-        let identities = Identities { account, addresses: &addresses, visitor: Some(id), chat, contact: None };
+        let identities = Identities { account, addresses: &addresses, visitor: Some(id), joined, chat, contact: None };
         let locked = identities.lock(tx).await?;
         let is_known = address.as_ref().is_none_or(|address| {
             let owns = |visitor: &&Visitor| {
@@ -55,7 +65,7 @@ impl CallingVisitor {
             };
             locked.visitor.as_ref().filter(owns).is_some()
         });
-        if !is_known {
+        if !is_known || joined.is_some() {
             identities.lock_rows(tx, &locked).await?;
         }
         Ok(Self { account, id: id.to_owned(), address, name, locked, is_known })

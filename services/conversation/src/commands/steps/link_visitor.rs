@@ -48,11 +48,7 @@ pub(crate) async fn link_visitor(
         }
     }
     if is_verified {
-        for ticket in tickets::list_unsettled_for_update(tx, account, visitor_id).await? {
-            if let Some(mut ticket) = ticket.settled(to) {
-                tickets::save(tx, &mut ticket, now).await?;
-            }
-        }
+        settle_tickets(tx, whose, to, now).await?;
     }
     match from.filter(|from| *from != to) {
         Some(from) => remove_if_unused(tx, whose, from).await,
@@ -60,9 +56,24 @@ pub(crate) async fn link_visitor(
     }
 }
 
+/// The tickets made in the visitor's chats count for their own contact.
+pub(crate) async fn settle_tickets(
+    tx: &mut Tx,
+    whose: VisitorInChat<'_>,
+    contact: Uuid,
+    now: Time,
+) -> Result<(), ConversationError> {
+    for ticket in tickets::list_unsettled_for_update(tx, whose.account, whose.visitor_id).await? {
+        if let Some(mut ticket) = ticket.settled(contact) {
+            tickets::save(tx, &mut ticket, now).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes the contact that the visitor had, if a visitor's answer made it and nothing is left of it: no visitor, conversation,
 /// address, ticket, nor a close whose mail may still be sent.
-async fn remove_if_unused(tx: &mut Tx, whose: VisitorInChat<'_>, id: Uuid) -> Result<(), ConversationError> {
+pub(crate) async fn remove_if_unused(tx: &mut Tx, whose: VisitorInChat<'_>, id: Uuid) -> Result<(), ConversationError> {
     let VisitorInChat { account, visitor_id, chat } = whose;
     let Some(mut contact) = contacts::find_for_update(tx, account, id).await? else { return Ok(()) };
     if !contact.made_by_visitor || !contact.emails.is_empty() {

@@ -23,6 +23,8 @@ pub(crate) struct Identities<'a> {
     pub(crate) addresses: &'a [String],
     /// None: the team changes a contact.
     pub(crate) visitor: Option<&'a str>,
+    /// Another visitor, whose chats become those of `visitor`.
+    pub(crate) joined: Option<&'a str>,
     pub(crate) chat: Option<Uuid>,
     /// The contact that the team changes or chooses.
     pub(crate) contact: Option<Uuid>,
@@ -49,7 +51,7 @@ impl Identities<'_> {
         let typed = owners.iter().filter(|owner| !owner.verified).map(|owner| owner.contact_id).collect();
         let typed = visitors::list_of_own_contacts(tx.conn(), self.account, &typed).await?;
         let mut ids: BTreeSet<String> = typed.into_iter().map(|visitor| visitor.id).collect();
-        ids.extend(self.visitor.map(str::to_owned));
+        ids.extend(self.visitor.into_iter().chain(self.joined).map(str::to_owned));
         identity_locks::lock_visitors(tx, self.account, ids.iter().map(String::as_str)).await?;
         let visitor = match self.visitor {
             Some(id) => visitors::find(tx.conn(), self.account, id).await?,
@@ -65,7 +67,7 @@ impl Identities<'_> {
         if !ids.is_empty() {
             let keys = ids.iter().map(|id| (self.account, *id));
             contacts = visitors::find_many(tx.conn(), keys).await?.into_values().map(|one| one.contact_id).collect();
-            conversations::lock_of_visitors(tx, self.account, &ids, &contacts, self.chat).await?;
+            conversations::lock_of_visitors(tx, self.account, &ids, &contacts, self.chat, self.joined).await?;
         }
         contacts.extend(locked.owners.iter().map(|owner| owner.contact_id));
         contacts.extend(self.contact);
@@ -80,7 +82,7 @@ pub(crate) async fn lock_addresses(
     addresses: &[String],
     contact: Option<Uuid>,
 ) -> Result<(), DbErr> {
-    let identities = Identities { account, addresses, visitor: None, chat: None, contact };
+    let identities = Identities { account, addresses, visitor: None, joined: None, chat: None, contact };
     let locked = identities.lock(tx).await?;
     identities.lock_rows(tx, &locked).await
 }

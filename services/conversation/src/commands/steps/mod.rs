@@ -20,9 +20,10 @@ pub(super) use find_entry::find_entry;
 pub(super) use identify_visitor::{
     CallingVisitor, display_name, recognise, recognise_before_message, unusable_token_email,
 };
-pub(super) use link_visitor::{VisitorInChat, link_visitor};
+pub(super) use link_visitor::{VisitorInChat, link_visitor, remove_if_unused, settle_tickets};
 pub(super) use lock_identities::{Identities, lock_addresses};
-pub(super) use record_visitor_answer::{VisitorAnswer, record_visitor_answer};
+pub(crate) use record_visitor_answer::VisitorAnswer;
+pub(super) use record_visitor_answer::record_visitor_answer;
 pub(super) use reject::reject;
 pub(super) use require_sender::require_sender;
 pub(crate) use roster::RosterKnowledge;

@@ -52,8 +52,14 @@ impl VisitorAnswer {
         visitor: &str,
         chat: Uuid,
     ) -> Result<LockedIdentities, ConversationError> {
-        let identities =
-            Identities { account, addresses: &self.addresses, visitor: Some(visitor), chat: Some(chat), contact: None };
+        let identities = Identities {
+            account,
+            addresses: &self.addresses,
+            visitor: Some(visitor),
+            joined: None,
+            chat: Some(chat),
+            contact: None,
+        };
         let locked = identities.lock(tx).await?;
         // Other answers of a visitor with a contact move nothing.
         if locked.visitor.is_none() || !self.addresses.is_empty() {

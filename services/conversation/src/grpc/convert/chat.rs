@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::{button, chosen_button, counter, id_or_empty, owner_kind};
 use crate::{
-    domain::{CloseReason, Content, Conversation, Entry, Owner},
-    queries::DisplayNames,
+    domain::{Author, CloseReason, Content, Conversation, Entry, Owner, Signal},
+    queries::{DisplayNames, Widget},
 };
 
 /// A conversation as its visitor sees it.
@@ -50,6 +50,7 @@ pub(crate) fn chat_entry(entry: &Entry, names: &DisplayNames) -> Option<pb::Chat
         | Content::Comment { .. }
         | Content::HandedOff { .. }
         | Content::ContactLinked { .. }
+        | Content::VisitorSignedIn { .. }
         | Content::TicketCreated { .. }
         | Content::TranscriptSent { .. } => return None,
     };
@@ -62,6 +63,33 @@ pub(crate) fn chat_entry(entry: &Entry, names: &DisplayNames) -> Option<pb::Chat
         // The ids that the team's programs choose are theirs.
         request_id: entry.request_id.clone().filter(|_| by_visitor).unwrap_or_default(),
     })
+}
+
+/// A channel as its visitors see it.
+pub(crate) fn widget(widget: &Widget) -> pb::Widget {
+    pb::Widget {
+        channel_id: widget.channel.id.to_string(),
+        name: widget.channel.name.clone(),
+        greeter: widget.greeter.map(|greeter| pb::ChatAuthor {
+            kind: owner_kind(greeter.kind).into(),
+            id: String::new(),
+            name: widget.names.owner(greeter),
+        }),
+        open_chat: widget.open_chat.as_ref().map(|open| chat(open, &widget.names)),
+    }
+}
+
+/// What the watches of a chat get of a signal. A comment is not for the visitor, and what the visitor does is no news to them.
+pub(crate) fn chat_signal(conversation: Uuid, signal: &[u8]) -> Option<pb::ChatTyping> {
+    match serde_json::from_slice(signal).ok()? {
+        Signal::Typing { author: Author::Agent { id, name }, comment: false } => {
+            let agent = Owner::agent(id);
+            let author =
+                pb::ChatAuthor { kind: owner_kind(agent.kind).into(), id: author_id(conversation, agent), name };
+            Some(pb::ChatTyping { author: Some(author) })
+        }
+        Signal::Typing { .. } | Signal::VisitorMarks(_) => None,
+    }
 }
 
 fn nameless(kind: PbActorKind) -> pb::ChatAuthor {

@@ -6,7 +6,7 @@ use frontdesk_api::{ApiError, FieldError};
 use frontdesk_proto::conversation::v1 as pb;
 use tonic::Status;
 
-use crate::domain::NewEmail;
+use crate::domain::{AnonymousVisitors, NewEmail};
 
 /// Collects the errors of several fields, so that one response names them all.
 #[derive(Default)]
@@ -60,6 +60,19 @@ pub(crate) fn emails(path: &str, emails: Vec<pb::ContactEmail>) -> Result<Vec<Ne
         }
     }
     if errors.is_empty() { Ok(list) } else { Err(errors) }
+}
+
+/// Settings of anonymous visitors, without the origins that no browser sends: those that name the port of their scheme.
+pub(crate) fn anonymous_visitors(settings: pb::AnonymousVisitors) -> Result<AnonymousVisitors, Vec<FieldError>> {
+    let names_default_port = |origin: &&String| {
+        let port = |scheme: &str, port: &str| origin.starts_with(scheme) && origin.ends_with(port);
+        port("https://", ":443") || port("http://", ":80")
+    };
+    if let Some(place) = settings.allowed_origins.iter().position(|origin| names_default_port(&origin)) {
+        let path = format!("anonymous_visitors.allowed_origins[{place}]");
+        return Err(vec![FieldError::new(path, "must not name the port of its scheme: browsers leave it out")]);
+    }
+    Ok(AnonymousVisitors { allowed_origins: settings.allowed_origins })
 }
 
 fn canonical(path: String, text: &str) -> Result<String, FieldError> {

@@ -21,14 +21,14 @@ use uuid::Uuid;
 use crate::{
     commands::IdleOutcome,
     domain::{
-        ActorKind, AssignmentCause, Button, ChosenButton, CloseReason, ClosingSnapshot, Content, Conversation, Entry,
-        Owner, OwnerKind, Status as ConversationStatus,
+        Actor, ActorKind, AssignmentCause, Button, ChosenButton, CloseReason, ClosingSnapshot, Content, Conversation,
+        Entry, Owner, OwnerKind, ReadState, Signal, Status as ConversationStatus, VisitorMarks,
     },
-    queries::DisplayNames,
+    queries::{DisplayNames, Inbox},
 };
 
-pub(super) use chat::{chat, chat_entry};
-pub(super) use fields::{Fields, email, emails, one, properties, time_zone};
+pub(super) use chat::{chat, chat_entry, chat_signal, widget};
+pub(super) use fields::{Fields, anonymous_visitors, email, emails, one, properties, time_zone};
 pub(super) use records::{channel, contact, ticket, ticket_status, visitor_key};
 pub(super) use start_context::start_context;
 
@@ -73,14 +73,17 @@ fn id_or_empty(id: Option<Uuid>) -> String {
 }
 
 fn author(entry: &Entry, names: &DisplayNames) -> PbActor {
-    let kind = match entry.author.kind {
+    PbActor { kind: actor_kind(entry.author.kind).into(), id: entry.author.id.clone(), name: names.author(entry) }
+}
+
+fn actor_kind(kind: ActorKind) -> PbActorKind {
+    match kind {
         ActorKind::Visitor => PbActorKind::Visitor,
         ActorKind::Agent => PbActorKind::Agent,
         ActorKind::Bot => PbActorKind::Bot,
         ActorKind::System => PbActorKind::System,
         ActorKind::Admin => PbActorKind::Admin,
-    };
-    PbActor { kind: kind.into(), id: entry.author.id.clone(), name: names.author(entry) }
+    }
 }
 
 pub(super) fn owner(owner: Owner, names: &DisplayNames) -> PbActor {
@@ -199,6 +202,9 @@ pub(super) fn entry(entry: &Entry, names: &DisplayNames) -> pb::Entry {
         Content::ContactLinked { contact_id } => {
             C::ContactLinked(pb::ContactLinkedEntry { contact_id: contact_id.to_string() })
         }
+        Content::VisitorSignedIn { anonymous_visitor_id } => {
+            C::VisitorSignedIn(pb::VisitorSignedInEntry { anonymous_visitor_id: anonymous_visitor_id.clone() })
+        }
         Content::TicketCreated { ticket_id } => {
             C::TicketCreated(pb::TicketCreatedEntry { ticket_id: ticket_id.to_string() })
         }
@@ -221,20 +227,51 @@ fn chosen_button(chosen: &ChosenButton) -> pb::ChosenButton {
     pb::ChosenButton { visitor_sequence: counter(chosen.visitor_sequence), button_id: chosen.button_id.clone() }
 }
 
-/// A row of the inbox. `newest`: the newest message or comment.
-pub(super) fn inbox_row(of: &Conversation, newest: Option<&Entry>, names: &DisplayNames) -> pb::InboxRow {
+pub(super) fn read_state(state: ReadState) -> pb::ReadState {
+    pb::ReadState { read_sequence: counter(state.read), unread_count: counter(state.unread) }
+}
+
+/// What the watches of a thread get of a signal.
+pub(super) fn thread_signal(signal: &[u8]) -> Option<pb::watch_thread_response::Update> {
+    use pb::watch_thread_response::Update;
+    // A signal of a later release that this one does not know is skipped.
+    Some(match serde_json::from_slice(signal).ok()? {
+        Signal::Typing { author, comment } => {
+            let Actor { kind, id } = author.actor();
+            let author = PbActor { kind: actor_kind(kind).into(), id, name: author.name().to_owned() };
+            Update::Typing(pb::Typing { author: Some(author), comment })
+        }
+        Signal::VisitorMarks(marks) => Update::VisitorMarks(visitor_marks(marks)),
+    })
+}
+
+pub(super) fn visitor_marks(marks: VisitorMarks) -> pb::VisitorMarks {
+    pb::VisitorMarks {
+        delivered_visitor_sequence: counter(marks.delivered),
+        read_visitor_sequence: counter(marks.read),
+    }
+}
+
+/// A row of the inbox.
+pub(super) fn inbox_row(of: &Conversation, inbox: &Inbox) -> pb::InboxRow {
+    let names = &inbox.names;
     let cut = |text: &mut String| {
         if let Some((end, _)) = text.char_indices().nth(MAX_ROW_TEXT) {
             text.truncate(end);
         }
     };
-    let mut last_entry = newest.map(|newest| entry(newest, names));
+    let mut last_entry = inbox.newest_entries.get(&of.id).map(|newest| entry(newest, names));
     match last_entry.as_mut().and_then(|entry| entry.content.as_mut()) {
         Some(pb::entry::Content::Message(message)) => cut(&mut message.text),
         Some(pb::entry::Content::Comment(comment)) => cut(&mut comment.text),
         _ => {}
     }
-    pb::InboxRow { conversation: Some(conversation(of, names)), visitor_name: names.visitor(of.id), last_entry }
+    pb::InboxRow {
+        conversation: Some(conversation(of, names)),
+        visitor_name: names.visitor(of.id),
+        last_entry,
+        read_state: inbox.read_states.get(&of.id).copied().map(read_state),
+    }
 }
 
 pub(super) fn closing_facts(snapshot: ClosingSnapshot, visitor_name: String) -> internal::GetClosingFactsResponse {

@@ -29,7 +29,9 @@ pub(crate) fn contact(contact: &Contact) -> pb::Contact {
     }
 }
 
-pub(crate) fn channel(channel: &Channel) -> pb::Channel {
+/// `widget_token`: the channel's, which is shown while it has anonymous visitors.
+pub(crate) fn channel(channel: &Channel, widget_token: String) -> pb::Channel {
+    let anonymous = channel.anonymous_visitors.as_ref();
     let greeter = match channel.bot_id {
         Some(bot) => Greeter::BotId(bot.to_string()),
         None => Greeter::NoGreeter(pb::NoGreeter {}),
@@ -47,6 +49,8 @@ pub(crate) fn channel(channel: &Channel) -> pb::Channel {
         delete_time: channel.deleted_at.map(|time| time.to_proto()),
         version: version(channel.version),
         etag: channel.etag(),
+        anonymous_visitors: anonymous.map(|all| pb::AnonymousVisitors { allowed_origins: all.allowed_origins.clone() }),
+        widget_token: anonymous.map(|_| widget_token).unwrap_or_default(),
     }
 }
 

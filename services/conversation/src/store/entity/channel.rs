@@ -3,8 +3,9 @@
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use sea_orm::entity::prelude::*;
+use serde_json::Value;
 
-use crate::domain::Channel;
+use crate::domain::{AnonymousVisitors, Channel};
 
 /// Says in `greeter` that the channel's bot greets.
 const BOT: &str = "BOT";
@@ -25,6 +26,8 @@ pub(crate) struct Model {
     pub transcript_enabled: bool,
     pub transcript_sender_id: Option<Uuid>,
     pub time_zone: String,
+    /// A JSON list. None: there are no anonymous visitors.
+    pub anonymous_origins: Option<String>,
     pub deleted: bool,
     pub created_at: Time,
     pub updated_at: Time,
@@ -50,6 +53,7 @@ impl From<Channel> for Model {
             transcript_enabled: channel.transcript_enabled,
             transcript_sender_id: channel.transcript_sender_id,
             time_zone: channel.time_zone,
+            anonymous_origins: channel.anonymous_visitors.map(|all| Value::from(all.allowed_origins).to_string()),
             deleted,
             created_at: channel.created_at,
             updated_at: channel.updated_at,
@@ -70,6 +74,9 @@ impl From<Model> for Channel {
             transcript_enabled: row.transcript_enabled,
             transcript_sender_id: row.transcript_sender_id,
             time_zone: row.time_zone,
+            anonymous_visitors: row.anonymous_origins.map(|origins| AnonymousVisitors {
+                allowed_origins: serde_json::from_str(&origins).unwrap_or_default(),
+            }),
             created_at: row.created_at,
             updated_at: row.updated_at,
             // An older binary stores no time.

@@ -40,6 +40,11 @@ impl Names {
         format!("{}.hints.v1.{}", self.0, token(name))
     }
 
+    /// The subject of signals, outside of every stream.
+    pub(super) fn signals(&self, name: &str) -> String {
+        format!("{}.signals", self.change_notifications(name))
+    }
+
     /// `frontdesk.v1.<service>.<event>.<account>.<partition>`
     pub(super) fn subject(&self, event: &Event) -> String {
         format!(

@@ -213,14 +213,16 @@ impl Limiter {
         }
     }
 
-    /// Counts a call of this caller; fails when the caller or the account calls too often.
-    pub(super) fn check_rate(&self, caller: &Caller) -> Result<(), ApiError> {
-        self.rates.check(caller, || self.key(caller)).map_err(|RateExceeded { scope, retry_after }| {
+    /// Counts a call of this caller; fails when the caller, the account or, for a widget, the address calls too often.
+    pub(super) fn check_rate(&self, caller: &Caller, peer: Option<&PeerInfo>) -> Result<(), ApiError> {
+        let address = peer.and_then(|peer| peer.address.as_ref());
+        self.rates.check(caller, address, || self.key(caller)).map_err(|RateExceeded { scope, retry_after }| {
             self.rate_limited_count.fetch_add(1, Ordering::Relaxed);
             let (whose, subject) = match scope {
                 RateScope::Caller => ("caller", "you call"),
                 RateScope::Account => ("account", "your account calls"),
                 RateScope::AccountVisitors => ("account", "the visitors of your account call"),
+                RateScope::Address => ("address", "your address creates anonymous visitors"),
             };
             let wait = retry_after.as_millis();
             let message =

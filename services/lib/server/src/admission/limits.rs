@@ -46,6 +46,8 @@ pub struct LimitSettings {
     pub account_rate: u32,
     /// Calls per second of all visitors of one account together.
     pub account_visitor_rate: u32,
+    /// New tokens of anonymous visitors per minute from one address (of IPv6: from one /64); 0: no limit.
+    pub anonymous_visitor_rate: u32,
     /// CORS preflights per second from one address (of IPv6: from one /64), which carry no token; 0: no limit.
     pub preflight_rate: u32,
     /// Tokens per second from one address (of IPv6: from one /64) that are not valid, without those that have expired; 0: no limit.
@@ -74,6 +76,7 @@ impl Default for LimitSettings {
             admin_rate: 200,
             account_rate: 2_000,
             account_visitor_rate: 2_000,
+            anonymous_visitor_rate: 60,
             preflight_rate: 100,
             invalid_token_rate: 1_000,
         }
@@ -124,6 +127,7 @@ impl LimitSettings {
             admin_rate: 0,
             account_rate: 0,
             account_visitor_rate: 0,
+            anonymous_visitor_rate: 0,
             preflight_rate: 0,
             invalid_token_rate: 0,
             ..self

@@ -1,0 +1,47 @@
+//! An agent marks a conversation as read or unread (rule C13).
+
+use frontdesk_auth::Caller;
+use uuid::Uuid;
+
+use super::steps::{require_active, require_known_agent};
+use crate::{
+    App,
+    domain::ReadState,
+    error::ConversationError,
+    store::{conversations, read_marks},
+};
+
+pub(crate) struct MarkRead {
+    pub(crate) conversation: Uuid,
+    pub(crate) agent: Uuid,
+    pub(crate) mark: Mark,
+}
+
+/// What the agent says of an entry, which has this sequence.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Mark {
+    /// It and all before are read. What is read already stays so.
+    Read(i64),
+    /// It and all after are unread.
+    Unread(i64),
+}
+
+pub(crate) async fn mark_read(app: &App, caller: &Caller, command: MarkRead) -> Result<ReadState, ConversationError> {
+    let MarkRead { conversation, agent, mark } = command;
+    require_known_agent(app, caller, agent).await?;
+    let tx = app.db.begin_for(caller.account).await?;
+    let found = conversations::find(tx.conn(), caller.account, conversation).await?;
+    let last = found.ok_or(ConversationError::NotFound("conversation"))?.last_sequence;
+    let (Mark::Read(sequence) | Mark::Unread(sequence)) = mark;
+    if sequence > last {
+        return Err(ConversationError::CursorOutOfRange { last });
+    }
+    require_active(&tx, caller.account, agent).await?;
+    match mark {
+        Mark::Read(sequence) => read_marks::raise(&tx, caller.account, agent, conversation, sequence).await?,
+        Mark::Unread(sequence) => read_marks::set(&tx, caller.account, agent, conversation, sequence - 1).await?,
+    }
+    let state = read_marks::list(tx.conn(), caller.account, agent, vec![conversation]).await?;
+    tx.commit().await?;
+    Ok(state.get(&conversation).copied().unwrap_or_default())
+}

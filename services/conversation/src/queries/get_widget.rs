@@ -1,0 +1,50 @@
+//! What a widget shows before a chat begins.
+
+use frontdesk_auth::Caller;
+use uuid::Uuid;
+
+use crate::{
+    App,
+    domain::{Channel, Conversation, Greeting, Owner},
+    error::ConversationError,
+    store::{
+        bots, channels, conversations,
+        display_names::{self, DisplayNames},
+    },
+};
+
+/// A channel as a visitor sees it.
+pub(crate) struct Widget {
+    pub(crate) channel: Channel,
+    /// The bot that greets in a new chat. None: people answer.
+    pub(crate) greeter: Option<Owner>,
+    /// The visitor's open chat on it.
+    pub(crate) open_chat: Option<Conversation>,
+    pub(crate) names: DisplayNames,
+}
+
+pub(crate) async fn get_widget(app: &App, caller: &Caller, channel: Uuid) -> Result<Widget, ConversationError> {
+    let (account, visitor) = (caller.account, &caller.actor.id);
+    // A token that was signed for one channel is valid for that channel only.
+    if caller.scope.is_some_and(|scope| scope != channel) {
+        return Err(ConversationError::NotFound("channel"));
+    }
+    let read = app.db.read_for(account).await?;
+    let conn = read.conn();
+    let channel = channels::find(&conn, account, channel).await?.ok_or(ConversationError::NotFound("channel"))?;
+    if channel.is_deleted() {
+        return Err(ConversationError::ChannelDeleted);
+    }
+    let bot = match channel.bot_id {
+        Some(bot) => bots::find(&conn, account, bot).await?,
+        None => None,
+    };
+    let greeter = match channel.greeting(bot.as_ref(), Uuid::nil()) {
+        Greeting::Bot { bot, .. } => Some(Owner::bot(bot)),
+        Greeting::Unassigned => None,
+    };
+    let open_chat = conversations::find_open(&conn, account, channel.id, visitor).await?;
+    let owners = greeter.into_iter().chain(open_chat.as_ref().and_then(|chat| chat.owner));
+    let names = display_names::find_owners(&conn, account, owners).await?;
+    Ok(Widget { channel, greeter, open_chat, names })
+}

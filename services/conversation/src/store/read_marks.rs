@@ -1,0 +1,137 @@
+//! How far each agent has read each conversation (rule C13).
+
+use std::collections::HashMap;
+
+use frontdesk_db::{AccountId, Tx};
+use sea_orm::{
+    ActiveValue::Set,
+    DbErr, EntityTrait, FromQueryResult,
+    entity::prelude::*,
+    sea_query::{ExprTrait, Func, OnConflict, Query, SelectStatement, SubQueryStatement},
+};
+use uuid::Uuid;
+
+use super::{
+    entity::{
+        conversation, entry,
+        read_mark::{ActiveModel, Column, Entity},
+    },
+    newest_entries::is_written,
+};
+use crate::domain::{ActorKind, ReadState};
+
+/// Maximum number of unread entries that are counted.
+const MAX_COUNTED: u64 = 100;
+
+/// Raises the agent's mark to this sequence. A higher one stays.
+pub(crate) async fn raise(
+    tx: &Tx,
+    account: AccountId,
+    agent: Uuid,
+    conversation: Uuid,
+    sequence: i64,
+) -> Result<(), DbErr> {
+    let rises = Expr::col(("excluded", Column::Sequence)).gt(Expr::col((Entity, Column::Sequence)));
+    let known = key().update_column(Column::Sequence).action_and_where(rises).to_owned();
+    insert(tx, (account, agent, conversation, sequence), known).await
+}
+
+/// Sets the agent's mark to this sequence.
+pub(crate) async fn set(
+    tx: &Tx,
+    account: AccountId,
+    agent: Uuid,
+    conversation: Uuid,
+    sequence: i64,
+) -> Result<(), DbErr> {
+    insert(tx, (account, agent, conversation, sequence), key().update_column(Column::Sequence).to_owned()).await
+}
+
+fn key() -> OnConflict {
+    OnConflict::columns([Column::AccountId, Column::AgentId, Column::ConversationId])
+}
+
+async fn insert(
+    tx: &Tx,
+    (account, agent, conversation, sequence): (AccountId, Uuid, Uuid, i64),
+    known: OnConflict,
+) -> Result<(), DbErr> {
+    let row = ActiveModel {
+        account_id: Set(account),
+        agent_id: Set(agent),
+        conversation_id: Set(conversation),
+        sequence: Set(sequence),
+    };
+    match Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await {
+        Ok(_) | Err(DbErr::RecordNotInserted) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    conversation_id: Uuid,
+    read: i64,
+    unread: i64,
+}
+
+/// How far the agent has read each of these conversations, with one statement.
+pub(crate) async fn list<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    agent: Uuid,
+    conversations: Vec<Uuid>,
+) -> Result<HashMap<Uuid, ReadState>, DbErr> {
+    let counted = Query::select().expr(Expr::value(1)).from(entry::Entity).cond_where(is_unread(account, agent)).take();
+    let counted = Query::select()
+        .expr(Func::count(Expr::value(1)))
+        .from_subquery(counted.clone().limit(MAX_COUNTED).take(), "counted")
+        .take();
+    let rows = Query::select()
+        .expr_as(Expr::col((conversation::Entity, conversation::Column::Id)), "conversation_id")
+        .expr_as(mark(account, agent), "read")
+        .expr_as(subquery(counted), "unread")
+        .from(conversation::Entity)
+        .and_where(Expr::col((conversation::Entity, conversation::Column::AccountId)).eq(account))
+        .and_where(Expr::col((conversation::Entity, conversation::Column::Id)).is_in(conversations))
+        .take();
+    let rows = Row::find_by_statement(conn.get_database_backend().build(&rows)).all(conn).await?;
+    let state = |row: Row| (row.conversation_id, ReadState { read: row.read, unread: row.unread });
+    Ok(rows.into_iter().map(state).collect())
+}
+
+/// Whether a conversation of the surrounding query has an entry that the agent has not read.
+pub(super) fn has_unread(account: AccountId, agent: Uuid) -> Expr {
+    let last = Expr::col((conversation::Entity, conversation::Column::LastSequence));
+    let unread = Query::select().expr(Expr::value(1)).from(entry::Entity).cond_where(is_unread(account, agent)).take();
+    last.gt(mark(account, agent)).and(Expr::exists(unread))
+}
+
+/// Whether an entry belongs to the conversation of the surrounding query, and the agent has neither read nor written it.
+fn is_unread(account: AccountId, agent: Uuid) -> sea_orm::Condition {
+    let column = |column: entry::Column| Expr::col((entry::Entity, column));
+    let own = column(entry::Column::AuthorKind)
+        .eq(ActorKind::Agent)
+        .and(column(entry::Column::AuthorId).eq(agent.to_string()));
+    sea_orm::Condition::all()
+        .add(column(entry::Column::ConversationId).equals((conversation::Entity, conversation::Column::Id)))
+        .add(column(entry::Column::Sequence).gt(mark(account, agent)))
+        .add(is_written())
+        .add(own.not())
+}
+
+/// The agent's mark in the conversation of the surrounding query; 0: none.
+fn mark(account: AccountId, agent: Uuid) -> Expr {
+    let mark = Query::select()
+        .expr(Expr::col((Entity, Column::Sequence)))
+        .from(Entity)
+        .and_where(Expr::col((Entity, Column::AccountId)).eq(account))
+        .and_where(Expr::col((Entity, Column::AgentId)).eq(agent))
+        .and_where(Expr::col((Entity, Column::ConversationId)).equals((conversation::Entity, conversation::Column::Id)))
+        .take();
+    Func::coalesce([subquery(mark), Expr::value(0_i64)]).into()
+}
+
+fn subquery(select: SelectStatement) -> Expr {
+    Expr::SubQuery(None, Box::new(SubQueryStatement::SelectStatement(select)))
+}
