@@ -6,8 +6,20 @@ use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, Messa
 
 /// The fields that are neither: values that the server issued and compares or looks up unchanged, and addresses of pages, which
 /// must not change.
-const UNCHANGED: &[&str] =
-    &["etag", "page_token", "next_step_id", "language", "time_zone", "page_url", "website_url", "url", "visitor_id"];
+const UNCHANGED: &[&str] = &[
+    "allowed_origins",
+    "anonymous_token",
+    "etag",
+    "language",
+    "next_step_id",
+    "page_token",
+    "page_url",
+    "previous_token",
+    "time_zone",
+    "url",
+    "visitor_id",
+    "website_url",
+];
 
 fn pool() -> DescriptorPool {
     DescriptorPool::decode(frontdesk_proto::DESCRIPTORS).unwrap()

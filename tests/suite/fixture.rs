@@ -386,7 +386,9 @@ impl Fixture {
                 (FieldKind::String, name) => self.text(name).map(Value::String),
                 (FieldKind::Enum(_), "check") => None,
                 (FieldKind::Enum(_), _) => Some(Value::EnumNumber(1)),
-                (FieldKind::Int32, "expected_epoch" | "visitor_sequence" | "version") => Some(Value::I32(1)),
+                (FieldKind::Int32, "expected_epoch" | "sequence" | "visitor_sequence" | "version") => {
+                    Some(Value::I32(1))
+                }
                 _ => None,
             };
             if let Some(value) = value {
