@@ -109,7 +109,8 @@ async fn play(account: Account, word: &str) -> Played {
     AssignmentServiceClient::new(agent.clone()).take_over_conversation(taken).await.unwrap();
     let (comment, mut threads) = (format!("{word}-comment"), ThreadServiceClient::new(agent.clone()));
     let text = format!("they are rude: {comment}");
-    let request = PostCommentRequest { conversation_id: id.clone(), text, request_id: request_id() };
+    let request =
+        PostCommentRequest { conversation_id: id.clone(), text, request_id: request_id(), ..Default::default() };
     threads.post_comment(request).await.unwrap();
     let text = format!("{word}-answer");
     let request =

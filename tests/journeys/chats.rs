@@ -67,8 +67,12 @@ async fn c1_c2a_c3_a_chat_keeps_its_page_and_gapless_sequences() {
         ("https://shop.example/a?b=c#d", "A – B")
     );
     let mut threads = ThreadServiceClient::new(agent.clone());
-    let comment =
-        PostCommentRequest { conversation_id: chat.id.clone(), text: "hidden".into(), request_id: request_id() };
+    let comment = PostCommentRequest {
+        conversation_id: chat.id.clone(),
+        text: "hidden".into(),
+        request_id: request_id(),
+        ..Default::default()
+    };
     threads.post_comment(comment).await.unwrap();
     threads.post_message(message(&chat.id, "hello")).await.unwrap();
 
@@ -317,6 +321,7 @@ async fn c7_s3_no_internal_content_reaches_the_visitor() {
         conversation_id: chat.id.clone(),
         text: text.into(),
         request_id: request_id(),
+        ..Default::default()
     };
     threads.post_comment(comment("CANARY-COMMENT")).await.unwrap();
     threads.post_message(message(&chat.id, "hello")).await.unwrap();

@@ -1,12 +1,13 @@
 //! Errors of the service, and their mapping to gRPC.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use frontdesk_api::{ApiError, FieldError};
 use frontdesk_idempotency::ClaimError;
 use frontdesk_proto::{conversation::v1::Reason, error::v1::Reason as SharedReason};
 use sea_orm::DbErr;
 use tonic::{Code, Status};
+use uuid::Uuid;
 
 use crate::domain::{Conversation, NotAdmitted, Owner, OwnerKind, Rejection, Taken};
 
@@ -46,6 +47,12 @@ pub(crate) enum ConversationError {
     /// An anonymous visitor asks for what only a known one may do.
     #[error("you are an anonymous visitor; call with a visitor token that your back end signed")]
     Anonymous,
+    /// The visitor left too many addresses.
+    #[error("you have left many addresses; try again in an hour")]
+    TooManyAddresses { retry_after: Duration },
+    /// A comment mentions an agent who is not in the roster, or was deactivated. The name is empty if it is not known.
+    #[error("mentions: {}", mentioned_message(.agent, .name))]
+    MentionedAgent { agent: Uuid, name: String },
     /// Another contact has a value that only one contact of an account can have.
     #[error("{}", taken_message(.0))]
     Taken(Taken),
@@ -205,6 +212,13 @@ fn not_admitted_message(why: &NotAdmitted) -> String {
     }
 }
 
+fn mentioned_message(agent: &Uuid, name: &str) -> String {
+    match name {
+        "" => format!("the account has no agent {agent}; leave out the mention"),
+        name => format!("{name} was deactivated on the account's roster; leave out the mention"),
+    }
+}
+
 fn taken_message(taken: &Taken) -> &'static str {
     match taken {
         Taken::Email(_) => "another contact of the account has one of the addresses; its id is in contact_id",
@@ -232,6 +246,14 @@ impl From<ConversationError> for Status {
             E::Anonymous => {
                 ApiError::shared(Code::PermissionDenied, SharedReason::NotPermitted, message).with("kind", "visitor")
             }
+            E::TooManyAddresses { retry_after } => {
+                ApiError::shared(Code::ResourceExhausted, SharedReason::RateLimited, message)
+                    .with("whose", "caller")
+                    .retry_after(retry_after)
+            }
+            E::MentionedAgent { agent, name } => error(Code::FailedPrecondition, Reason::MentionedAgentNotActive)
+                .with("agent_id", agent)
+                .with("agent_name", name),
             E::Taken(Taken::Email(contact)) => {
                 error(Code::AlreadyExists, Reason::EmailTaken).with("contact_id", contact)
             }
@@ -251,7 +273,6 @@ impl From<ConversationError> for Status {
 mod tests {
     use frontdesk_clock::Time;
     use frontdesk_db::AccountId;
-    use uuid::Uuid;
 
     use super::*;
     use crate::domain::{Greeting, NewConversation, StartContext};

@@ -79,6 +79,7 @@ fn of_limits(settings: &Settings) -> Vec<OutOfBounds> {
         count("limits.connections_per_address", limits.connections_per_address, 1),
         count("limits.streams_per_connection", limits.streams_per_connection, 1),
         count("limits.in_flight", limits.in_flight, 1),
+        number("limits.visitor_share", limits.visitor_share, 1, 100),
         count("limits.streams", limits.streams, 1),
         count("limits.health_watches", limits.health_watches, 1),
         count("limits.health_watches_per_address", limits.health_watches_per_address, 1),

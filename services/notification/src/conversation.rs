@@ -204,6 +204,7 @@ fn line(entry: proto::Entry, visitor: &VisitorName) -> Option<TranscriptLine> {
         | ProtoContent::VisitorSignedIn(_)
         | ProtoContent::HandedOff(_)
         | ProtoContent::TicketCreated(_)
+        | ProtoContent::TicketUpdated(_)
         | ProtoContent::TranscriptSent(_) => return None,
     };
     Some(TranscriptLine { at: time(entry.create_time.as_ref()), content })

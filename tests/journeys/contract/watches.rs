@@ -89,7 +89,12 @@ async fn c10_a_watch_says_once_that_it_has_caught_up_and_sends_heartbeats_in_sil
     chats.send_message(say(&ids[1])).await.unwrap();
     let mut threads = ThreadServiceClient::new(agent.clone());
     let conversation_id = chat.clone();
-    let comment = PostCommentRequest { conversation_id, text: "internal".into(), request_id: ids[2].clone() };
+    let comment = PostCommentRequest {
+        conversation_id,
+        text: "internal".into(),
+        request_id: ids[2].clone(),
+        ..Default::default()
+    };
     threads.post_comment(comment).await.unwrap();
 
     let mut watches = [

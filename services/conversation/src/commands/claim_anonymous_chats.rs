@@ -6,7 +6,9 @@ use frontdesk_clock::Time;
 use frontdesk_db::{Tx, is_unique_violation};
 use uuid::Uuid;
 
-use super::steps::{CallingVisitor, VisitorInChat, display_name, link_visitor, remove_if_unused, settle_tickets};
+use super::steps::{
+    CallingVisitor, VisitorInChat, display_name, link_visitor, remove_if_unused, settle_tickets, unusable_token_email,
+};
 use crate::{
     App,
     domain::{NewLink, Visitor, VisitorLink},
@@ -39,15 +41,16 @@ async fn try_claim(
     let (account, id, anonymous_id) = (caller.account, caller.actor.id.as_str(), anonymous.to_string());
     let mut tx = app.db.begin_for(account).await?;
     let visitor = CallingVisitor::lock_with(&tx, caller, None, Some(&anonymous_id)).await?;
-    let chats = conversations::list_of_visitor_for_update(&tx, account, &anonymous_id).await?;
-    if chats.is_empty() {
+    if conversations::list_of_visitor_for_update(&tx, account, &anonymous_id).await?.is_empty() {
         return Ok(None);
     }
     let has_open = conversations::find_open(tx.conn(), account, anonymous.channel, id).await?.is_some();
     let now = tx.now().await?;
-    let before = visitors::find(tx.conn(), account, &anonymous_id).await?;
-    let contact = contact_of_both(app, &mut tx, caller, &visitor, before.as_ref(), now).await?;
+    let contact = contact_of_both(app, &mut tx, caller, &visitor, &anonymous_id, now).await?;
 
+    // Read after the caller was recognised, which moves the chats of those who typed the address of their token.
+    let before = visitors::find(tx.conn(), account, &anonymous_id).await?;
+    let chats = conversations::list_of_visitor_for_update(&tx, account, &anonymous_id).await?;
     let name = display_name(caller.name.as_deref().unwrap_or_default());
     let mut remaining = None;
     for mut chat in chats {
@@ -56,6 +59,7 @@ async fn try_claim(
             continue;
         }
         chat.sign_in(id, &name, now);
+        chat.set_unusable_token_email(unusable_token_email(caller));
         // A contact that an agent chose for the chat stays.
         let follows = chat.contact_id.is_none() || chat.contact_id == before.as_ref().map(|before| before.contact_id);
         if let Some(contact) = contact.filter(|_| follows) {
@@ -93,18 +97,19 @@ async fn contact_of_both(
     tx: &mut Tx,
     caller: &Caller,
     visitor: &CallingVisitor,
-    before: Option<&Visitor>,
+    anonymous_id: &str,
     now: Time,
 ) -> Result<Option<Uuid>, ConversationError> {
     if let Some(contact) = visitor.contact(app, tx, None, now).await? {
         return Ok(Some(contact));
     }
-    let Some(before) = before else { return Ok(None) };
+    let Some(before) = visitors::find(tx.conn(), caller.account, anonymous_id).await? else { return Ok(None) };
     let link = match (before.link, &before.address) {
         (VisitorLink::Claimed, Some(address)) => NewLink::claimed(before.contact_id, address.clone()),
-        _ => NewLink::same(before),
+        _ => NewLink::same(&before),
     };
-    let link = NewLink { name: Some(before.name.clone()).filter(|name| !name.is_empty()), ..link };
+    let named = [display_name(caller.name.as_deref().unwrap_or_default()), before.name.clone()];
+    let link = NewLink { name: named.into_iter().find(|name| !name.is_empty()), ..link };
     let whose = VisitorInChat { account: caller.account, visitor_id: &caller.actor.id, chat: None };
     link_visitor(app, tx, whose, link, now).await?;
     Ok(Some(before.contact_id))

@@ -7,7 +7,8 @@ use crate::{
     App,
     domain::{Signal, VisitorMarks},
     error::ConversationError,
-    store::{conversations, visitor_marks},
+    queries::read_chat,
+    store::visitor_marks,
 };
 
 /// Raises the marks of the chat; lower numbers change nothing.
@@ -17,19 +18,21 @@ pub(crate) async fn mark_chat_read(
     chat: Uuid,
     reported: VisitorMarks,
 ) -> Result<(), ConversationError> {
-    let tx = app.db.begin_for(caller.account).await?;
-    // Locked, so that marks of two tabs are raised one after the other.
-    let own = conversations::find_of_visitor_for_update(&tx, caller.account, chat, &caller.actor.id).await?;
-    let last = own.ok_or(ConversationError::NotFound("chat"))?.last_visitor_sequence;
+    let read = app.db.read_for(caller.account).await?;
+    let last = read_chat(&read.conn(), caller, chat).await?.last_visitor_sequence;
     if reported.delivered.max(reported.read) > last {
         return Err(ConversationError::CursorOutOfRange { last });
     }
-    let before = visitor_marks::find(tx.conn(), caller.account, chat).await?;
-    let after = before.raised(reported);
-    if after != before {
-        visitor_marks::save(&tx, caller.account, chat, after).await?;
-        tx.commit().await?;
-        app.signal(chat, &Signal::VisitorMarks(after));
+    let before = visitor_marks::find(&read.conn(), caller.account, chat).await?;
+    drop(read);
+    if before.raised(reported) == before {
+        return Ok(());
     }
+    // The conversation is not locked: the statement raises each mark, also beside another one of the same chat.
+    let tx = app.db.begin_for(caller.account).await?;
+    visitor_marks::raise(&tx, caller.account, chat, before.raised(reported)).await?;
+    let after = visitor_marks::find(tx.conn(), caller.account, chat).await?;
+    tx.commit().await?;
+    app.signal(chat, &Signal::VisitorMarks(after));
     Ok(())
 }

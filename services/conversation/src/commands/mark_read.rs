@@ -39,7 +39,7 @@ pub(crate) async fn mark_read(app: &App, caller: &Caller, command: MarkRead) -> 
     require_active(&tx, caller.account, agent).await?;
     match mark {
         Mark::Read(sequence) => read_marks::raise(&tx, caller.account, agent, conversation, sequence).await?,
-        Mark::Unread(sequence) => read_marks::set(&tx, caller.account, agent, conversation, sequence - 1).await?,
+        Mark::Unread(sequence) => read_marks::lower(&tx, caller.account, agent, conversation, sequence - 1).await?,
     }
     let state = read_marks::list(tx.conn(), caller.account, agent, vec![conversation]).await?;
     tx.commit().await?;

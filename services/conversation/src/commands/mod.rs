@@ -49,7 +49,7 @@ pub(crate) use create_contact::{CreateContact, create_contact};
 pub(crate) use create_ticket::{CreateTicket, create_ticket};
 pub(crate) use delete_channel::delete_channel;
 pub(crate) use hand_off::{HandOff, hand_off};
-pub(crate) use leave_address::{LeaveAddress, leave_address};
+pub(crate) use leave_address::{LeaveAddress, LeftAddresses, leave_address};
 pub(crate) use link_contact::{LinkContact, link_contact};
 pub(crate) use mark_chat_read::mark_chat_read;
 pub(crate) use mark_read::{Mark, MarkRead, mark_read};

@@ -1,22 +1,39 @@
 //! An agent posts a comment (rules C7, C11, C12).
 
+use std::collections::BTreeSet;
+
 use frontdesk_auth::Caller;
+use frontdesk_db::Tx;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
 use super::steps::{Begun, ConversationChange, find_entry, mention_agent, require_active, require_known_agent};
-use crate::{App, domain::Entry, error::ConversationError};
+use crate::{
+    App,
+    domain::{Agent, Entry, Mention},
+    error::ConversationError,
+    store::agents,
+};
 
 pub(crate) struct PostComment {
     pub(crate) conversation: Uuid,
     pub(crate) agent: Uuid,
     pub(crate) text: String,
+    /// Within the text, in its order, and without overlaps.
+    pub(crate) mentions: Vec<Mention>,
     pub(crate) request_id: String,
     pub(crate) key: Key,
 }
 
 pub(crate) async fn post_comment(app: &App, caller: &Caller, command: PostComment) -> Result<Entry, ConversationError> {
     require_known_agent(app, caller, command.agent).await?;
+    let mentioned: BTreeSet<Uuid> = command.mentions.iter().map(|mention| mention.agent_id).collect();
+    for agent in &mentioned {
+        require_known_agent(app, caller, *agent).await.map_err(|error| match error {
+            ConversationError::Rejected(_) => ConversationError::MentionedAgent { agent: *agent, name: String::new() },
+            error => error,
+        })?;
+    }
     let mut begun = match ConversationChange::begin(app, caller, command.conversation, Some(command.key)).await? {
         Begun::First(begun) => begun,
         Begun::Repeat(begun, sequence) => {
@@ -24,8 +41,22 @@ pub(crate) async fn post_comment(app: &App, caller: &Caller, command: PostCommen
         }
     };
     require_active(&begun.tx, caller.account, command.agent).await?;
+    require_mentionable(&begun.tx, caller, &mentioned).await?;
     mention_agent(&begun.tx, caller.account, command.agent, caller.name.as_deref().unwrap_or_default()).await?;
-    let entry = begun.conversation.append_comment(command.agent, command.text, command.request_id, begun.now);
+    let PostComment { agent, text, mentions, request_id, .. } = command;
+    let entry = begun.conversation.append_comment(agent, text, mentions, request_id, begun.now);
     begun.commit(&entry.sequence).await?;
     Ok(entry)
+}
+
+/// Requires that the agents are active, by the local copy.
+async fn require_mentionable(tx: &Tx, caller: &Caller, mentioned: &BTreeSet<Uuid>) -> Result<(), ConversationError> {
+    for id in mentioned {
+        let agent = agents::find(tx.conn(), caller.account, *id).await?;
+        if Agent::require_active(agent.as_ref()).is_err() {
+            let name = agent.map(|agent| agent.name).unwrap_or_default();
+            return Err(ConversationError::MentionedAgent { agent: *id, name });
+        }
+    }
+    Ok(())
 }

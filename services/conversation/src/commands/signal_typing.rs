@@ -19,9 +19,9 @@ const MIN_INTERVAL: Duration = Duration::from_secs(2);
 /// Maximum number of people whose last signal is remembered.
 const CAPACITY: u64 = 100_000;
 
-/// Who has signalled lately, in which conversation.
+/// Who has signalled lately, in which conversation, and whether for a comment.
 #[derive(Clone)]
-pub(crate) struct RecentSignals(Cache<(Uuid, String), ()>);
+pub(crate) struct RecentSignals(Cache<(Uuid, String, bool), ()>);
 
 impl Default for RecentSignals {
     fn default() -> Self {
@@ -31,7 +31,7 @@ impl Default for RecentSignals {
 
 /// A visitor writes in their chat.
 pub(crate) async fn signal_visitor_typing(app: &App, caller: &Caller, chat: Uuid) -> Result<(), ConversationError> {
-    if !is_due(app, caller, chat).await {
+    if !is_due(app, caller, chat, false).await {
         return Ok(());
     }
     let read = app.db.read_for(caller.account).await?;
@@ -51,7 +51,7 @@ pub(crate) async fn signal_agent_typing(
     agent: Uuid,
     comment: bool,
 ) -> Result<(), ConversationError> {
-    if !is_due(app, caller, conversation).await {
+    if !is_due(app, caller, conversation, comment).await {
         return Ok(());
     }
     require_known_agent(app, caller, agent).await?;
@@ -65,13 +65,13 @@ pub(crate) async fn signal_agent_typing(
     Ok(())
 }
 
-async fn is_due(app: &App, caller: &Caller, conversation: Uuid) -> bool {
-    app.recent_signals.0.get(&(conversation, caller.actor.to_string())).await.is_none()
+async fn is_due(app: &App, caller: &Caller, conversation: Uuid, comment: bool) -> bool {
+    app.recent_signals.0.get(&(conversation, caller.actor.to_string(), comment)).await.is_none()
 }
 
 async fn signal(app: &App, caller: &Caller, conversation: &Conversation, author: Author, comment: bool) {
     if conversation.is_open() {
-        app.recent_signals.0.insert((conversation.id, caller.actor.to_string()), ()).await;
+        app.recent_signals.0.insert((conversation.id, caller.actor.to_string(), comment), ()).await;
         app.signal(conversation.id, &Signal::Typing { author, comment });
     }
 }

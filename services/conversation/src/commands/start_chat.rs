@@ -112,7 +112,9 @@ async fn try_start(app: &App, caller: &Caller, command: &StartChat) -> Result<St
 
 async fn repeat(tx: &Tx, caller: &Caller, first: StoredResult) -> Result<StartedChat, ConversationError> {
     let conversation = conversations::find(tx.conn(), caller.account, first.conversation).await?;
-    let conversation = conversation.ok_or(ConversationError::NotFound("chat"))?;
+    // A chat that another visitor claimed since is not the caller's any more.
+    let own = conversation.filter(|conversation| conversation.visitor_id == caller.actor.id);
+    let conversation = own.ok_or(ConversationError::NotFound("chat"))?;
     let entry = match first.message {
         Some(sequence) => Some(find_entry(tx.conn(), caller.account, conversation.id, sequence).await?),
         None => None,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Actor, AssigneeChanged, AssignmentCause, CloseReason, Closed, ClosingFacts, Content, ConversationEvent, Entry,
-    IdleRejection, Owner, Rejection, StartContext, Status,
+    IdleRejection, Mention, Owner, Rejection, StartContext, Status,
 };
 
 /// The bot session that a conversation started with.
@@ -133,10 +133,18 @@ impl Conversation {
     }
 
     /// An agent comments, in any state of the conversation (rules C7, C11).
-    pub(crate) fn append_comment(&mut self, agent: Uuid, text: String, request_id: String, now: Time) -> Entry {
+    pub(crate) fn append_comment(
+        &mut self,
+        agent: Uuid,
+        text: String,
+        mentions: Vec<Mention>,
+        request_id: String,
+        now: Time,
+    ) -> Entry {
         let author = Actor::agent(agent);
-        let entry = self.add_entry(author.clone(), Content::Comment { text }, Some(request_id), now);
-        self.new_events.push(ConversationEvent::CommentPosted { sequence: entry.sequence, author });
+        let mentioned = mentions.iter().map(|mention| mention.agent_id).collect();
+        let entry = self.add_entry(author.clone(), Content::Comment { text, mentions }, Some(request_id), now);
+        self.new_events.push(ConversationEvent::CommentPosted { sequence: entry.sequence, author, mentioned });
         entry
     }
 

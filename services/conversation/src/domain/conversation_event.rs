@@ -1,5 +1,7 @@
 //! What happened to a conversation, for the public events. The store adds what the row holds.
 
+use std::collections::BTreeSet;
+
 use frontdesk_clock::Time;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -32,6 +34,7 @@ pub(crate) enum ConversationEvent {
     CommentPosted {
         sequence: i64,
         author: Actor,
+        mentioned: BTreeSet<Uuid>,
     },
     AssigneeChanged(AssigneeChanged),
     HandedOff {
@@ -42,7 +45,7 @@ pub(crate) enum ConversationEvent {
         at: Time,
     },
     Closed(Closed),
-    /// It was linked to a contact, or a ticket or a sent transcript was recorded in its thread.
+    /// It was linked to a contact, a ticket or a sent transcript was recorded in its thread, or its visitor signed in.
     Updated,
     Reopened {
         by: Actor,

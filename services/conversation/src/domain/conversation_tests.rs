@@ -82,7 +82,7 @@ fn b3_b4_b5_only_the_visitors_silence_counts_and_not_a_moment_less() {
     let wrote = START.plus(Duration::from_secs(600));
     conversation.append_visitor_message(text(), None, wrote).unwrap();
     conversation.append_bot_message(uuid(9), text(), wrote.plus(Duration::from_secs(60))).unwrap();
-    conversation.append_comment(uuid(5), "x".into(), "id".into(), wrote.plus(Duration::from_secs(90)));
+    conversation.append_comment(uuid(5), "x".into(), Vec::new(), "id".into(), wrote.plus(Duration::from_secs(90)));
     let idle_at = wrote.plus(TIMEOUT);
     let early = idle_at.minus(Duration::from_micros(1));
     assert_eq!(
@@ -118,7 +118,7 @@ fn e3_e5_closing_is_one_change_and_nothing_is_said_after_it() {
     assert_eq!(conversation.append_visitor_message(text(), None, START), Err(Rejection::Closed));
     assert_eq!(conversation.append_agent_message(uuid(5), "x".into(), None, None, START), Err(Rejection::Closed));
     assert_eq!(conversation.change_owner(change(None, 1), START), Err(Rejection::Closed));
-    conversation.append_comment(uuid(5), "x".into(), "id".into(), START);
+    conversation.append_comment(uuid(5), "x".into(), Vec::new(), "id".into(), START);
     conversation.reopen(uuid(6), false, START).unwrap();
     assert!(conversation.had_agent && conversation.epoch == 2 && conversation.close_number == 1);
     conversation.close_by_agent(uuid(6), None, ClosingFacts::default(), START).unwrap();

@@ -37,6 +37,8 @@ pub(crate) enum Content {
     },
     Comment {
         text: String,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        mentions: Vec<Mention>,
     },
     AssigneeChanged {
         from: Option<Owner>,
@@ -66,10 +68,34 @@ pub(crate) enum Content {
     TicketCreated {
         ticket_id: Uuid,
     },
+    TicketUpdated(TicketChange),
     TranscriptSent {
         delivery_id: Uuid,
         manual: bool,
     },
+    /// Content of a later release, which a replica of this one cannot show.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A mention of an agent in a comment: a range of its text, in code points. Stored as JSON: add, never rename.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mention {
+    pub(crate) start: usize,
+    pub(crate) length: usize,
+    pub(crate) agent_id: Uuid,
+}
+
+/// What changed of a ticket. None: unchanged. Stored as JSON: add, never rename.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TicketChange {
+    pub(crate) ticket_id: Uuid,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) subject: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) closed: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) url: Option<String>,
 }
 
 impl Content {
@@ -88,7 +114,9 @@ impl Content {
             | Self::ContactLinked { .. }
             | Self::VisitorSignedIn { .. }
             | Self::TicketCreated { .. }
-            | Self::TranscriptSent { .. } => false,
+            | Self::TicketUpdated(_)
+            | Self::TranscriptSent { .. }
+            | Self::Unknown => false,
         }
     }
 }
@@ -142,6 +170,15 @@ mod tests {
         assert_eq!(read(r#"{"type":"message","text":"Yes"}"#), message(None));
         let unassigned = Content::AssigneeChanged { from: None, to: None, epoch: 2, cause: None };
         assert_eq!(read(r#"{"type":"assignee_changed","from":null,"to":null,"epoch":2}"#), unassigned);
+        let comment = Content::Comment { text: "note".into(), mentions: Vec::new() };
+        assert_eq!(read(r#"{"type":"comment","text":"note"}"#), comment);
+    }
+
+    #[test]
+    fn c3_a_content_of_a_later_release_does_not_hide_the_thread() {
+        for json in [r#"{"type":"poll","question":"Which?"}"#, r#"{"type":"poll"}"#] {
+            assert_eq!(serde_json::from_str::<Content>(json).unwrap(), Content::Unknown);
+        }
     }
 
     #[test]
@@ -153,6 +190,16 @@ mod tests {
             Content::Message { text: "Yes".into(), buttons: Vec::new(), chosen },
             Content::Message { text: "Which?".into(), buttons, chosen: None },
             changed,
+            Content::Comment {
+                text: "@Ada".into(),
+                mentions: vec![Mention { start: 0, length: 4, agent_id: Uuid::from_u128(1) }],
+            },
+            Content::TicketUpdated(TicketChange {
+                ticket_id: Uuid::from_u128(2),
+                subject: None,
+                closed: Some(true),
+                url: Some(String::new()),
+            }),
         ] {
             let json = serde_json::to_string(&content).unwrap();
             assert_eq!(serde_json::from_str::<Content>(&json).unwrap(), content, "{json}");

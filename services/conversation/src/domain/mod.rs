@@ -29,7 +29,7 @@ pub(crate) use closing_facts::{ClosingFacts, ClosingSnapshot};
 pub(crate) use contact::{Contact, ContactEmail, ContactUpdate, MAX_PROPERTIES_SIZE, NewEmail, Taken};
 pub(crate) use conversation::{BotSession, Conversation, OwnerChange};
 pub(crate) use conversation_event::{AssigneeChanged, AssignmentCause, Closed, ConversationEvent};
-pub(crate) use entry::{Button, ChosenButton, Content, Entry};
+pub(crate) use entry::{Button, ChosenButton, Content, Entry, Mention, TicketChange};
 pub(crate) use new_conversation::{Greeting, NewConversation, StartContext};
 pub(crate) use read_state::ReadState;
 pub(crate) use rejection::{IdleRejection, Rejection};

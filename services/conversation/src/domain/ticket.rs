@@ -4,6 +4,8 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
+use super::TicketChange;
+
 /// The status of a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TicketStatus {
@@ -57,6 +59,16 @@ impl Ticket {
     /// The ticket after its conversation's visitor was verified to be this contact. None: it counted for a contact before.
     pub(crate) fn settled(&self, contact_id: Uuid) -> Option<Self> {
         (!self.of_contact).then(|| Self { contact_id, of_contact: true, ..self.clone() })
+    }
+
+    /// What differs in the ticket after a change, for the thread of its conversation.
+    pub(crate) fn change_to(&self, after: &Self) -> TicketChange {
+        TicketChange {
+            ticket_id: self.id,
+            subject: (self.subject != after.subject).then(|| after.subject.clone()),
+            closed: (self.status != after.status).then_some(after.status == TicketStatus::Closed),
+            url: (self.url != after.url).then(|| after.url.clone()),
+        }
     }
 
     /// The ticket after the update. None: the update changes nothing.

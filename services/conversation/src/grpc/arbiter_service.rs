@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use frontdesk_api::{ApiError, parse_id, parse_optional_id, validated};
-use frontdesk_auth::{ACCOUNT_HEADER, Caller, CallerKind};
+use frontdesk_auth::{ACCOUNT_HEADER, Caller};
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use frontdesk_idempotency::Key;
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     App,
     commands::{self, ChangeAssignee, CloseByBot, HandOff, IdleOutcome, IdleTimeout, PostMessage, RecordAnswer},
-    domain::{Actor, ActorKind, Agent, AppendMessage, Bot, Button, Owner, OwnerChange, RosterState},
+    domain::{Agent, AppendMessage, Bot, Button, Owner, OwnerChange, RosterState},
     queries,
 };
 
@@ -49,7 +49,7 @@ impl ArbiterService for Arbiter {
         let to = parse_optional_id("agent_id", &request.agent_id)?;
         let change = OwnerChange {
             to: to.map(Owner::agent),
-            by: changing_actor(&caller),
+            by: convert::acting(&caller),
             cause: convert::cause(request.cause()),
             expected_epoch: request.expected_epoch.into(),
         };
@@ -203,17 +203,6 @@ impl ArbiterService for Arbiter {
 fn agent_as_read(account: AccountId, id: Uuid, name: &str, version: i32) -> Agent {
     let roster = (version > 0).then_some(RosterState { active: true, version: version.into() });
     Agent { roster, ..Agent::mentioned(account, id, name) }
-}
-
-/// The actor that the assignment service acts for.
-fn changing_actor(caller: &Caller) -> Actor {
-    let kind = match caller.actor.kind {
-        CallerKind::Agent => ActorKind::Agent,
-        CallerKind::Bot => ActorKind::Bot,
-        CallerKind::Admin => ActorKind::Admin,
-        CallerKind::Visitor | CallerKind::Service | CallerKind::Widget => return Actor::system(),
-    };
-    Actor { kind, id: caller.actor.id.clone() }
 }
 
 fn distinct_buttons(buttons: Vec<PbButton>) -> Result<Vec<Button>, Status> {

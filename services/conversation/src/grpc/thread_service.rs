@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     DEFAULT_ENTRIES, MAX_ENTRIES, ResponseStream,
-    convert::{self, agent, require_text},
+    convert::{self, agent, mentions, one, require_text},
 };
 use crate::{
     App,
@@ -54,8 +54,9 @@ impl ThreadService for Threads {
         require_text(&request.text)?;
         let conversation = parse_id("conversation_id", &request.conversation_id)?;
         let key = Key::new(&caller, &request.request_id, &request);
+        let mentions = one(mentions(&request.text, &request.mentions))?;
         let PostCommentRequest { text, request_id, .. } = request;
-        let command = PostComment { conversation, agent: agent(&caller)?, text, request_id, key };
+        let command = PostComment { conversation, agent: agent(&caller)?, text, mentions, request_id, key };
         let entry = commands::post_comment(&self.0, &caller, command).await?;
         let names = queries::find_owner_names(&self.0, &caller, entry.author.as_owner()).await?;
         Ok(Response::new(pb::PostCommentResponse { entry: Some(convert::entry(&entry, &names)) }))

@@ -75,6 +75,7 @@ impl TicketService for Tickets {
                 url: request.url,
             },
             etag: request.etag,
+            by: convert::acting(&caller),
         };
         let ticket = commands::update_ticket(&self.0, &caller, command).await?;
         Ok(Response::new(pb::UpdateTicketResponse { ticket: Some(convert::ticket(&ticket)) }))

@@ -4,12 +4,14 @@ use frontdesk_api::{
     ApiError, CommonUpdates, Items, Signals, WatchTarget, page_size, parse_id, parse_optional_id, validated,
     watch_stream,
 };
+use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
 use frontdesk_idempotency::Key;
 use frontdesk_proto::{
     conversation::v1::{self as pb, visitor_service_server::VisitorService, watch_chat_response::Update},
     watch::v1::{CaughtUp, Heartbeat},
 };
+use sha2::{Digest, Sha256};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -210,7 +212,9 @@ impl VisitorService for Visitors {
                 convert::chat_signal(id, signal).map(|typing| watch_response(Update::Typing(typing)))
             }),
         };
-        let target = WatchTarget { id, cursor, changes, reads, updates: common_updates(), state: None, signals };
+        // Reads are shared by the watches of one visitor: the chat may become another's.
+        let topic = watch_topic(id, &caller);
+        let target = WatchTarget { id: topic, cursor, changes, reads, updates: common_updates(), state: None, signals };
         let (app, shutdown) = (self.0.clone(), self.0.shutdown.clone());
         let read = move |after| {
             let (app, caller) = (app.clone(), caller.clone());
@@ -224,6 +228,14 @@ impl VisitorService for Visitors {
         };
         Ok(Response::new(Box::pin(watch_stream(target, shutdown, read))))
     }
+}
+
+/// What the watches of a visitor in a chat share their reads by.
+fn watch_topic(chat: Uuid, caller: &Caller) -> Uuid {
+    let digest = Sha256::new().chain_update(chat.as_bytes()).chain_update(&caller.actor.id).finalize();
+    let mut topic = [0; 16];
+    topic.copy_from_slice(&digest[..16]);
+    Uuid::from_bytes(topic)
 }
 
 fn watch_response(update: Update) -> pb::WatchChatResponse {

@@ -25,8 +25,8 @@ pub(crate) async fn get_chat(
     Ok((chat, names))
 }
 
-/// For queries about a chat: another visitor's does not exist.
-pub(super) async fn read_chat<C: ConnectionTrait>(
+/// For calls about a chat: another visitor's does not exist.
+pub(crate) async fn read_chat<C: ConnectionTrait>(
     conn: &C,
     caller: &Caller,
     id: Uuid,

@@ -23,7 +23,7 @@ mod watch_chat_entries;
 
 pub(crate) use find_names::{find_names, find_owner_names};
 pub(crate) use get_channel::get_channel;
-pub(crate) use get_chat::get_chat;
+pub(crate) use get_chat::{get_chat, read_chat};
 pub(crate) use get_closing_facts::get_closing_facts;
 pub(crate) use get_contact::get_contact;
 pub(crate) use get_conversation::get_conversation;

@@ -4,6 +4,8 @@
 //! The events of conversations are pushed to a batch, since one transaction may change several conversations; the others are
 //! appended to the outbox at once.
 
+use std::collections::BTreeSet;
+
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use frontdesk_outbox::{Aggregate, Events, append};
@@ -54,7 +56,9 @@ pub(super) fn push(
         E::MessagePosted { sequence, visitor_sequence, author, bot_session } => {
             push_message_posted(target, conversation, (*sequence, *visitor_sequence), author, *bot_session);
         }
-        E::CommentPosted { sequence, author } => push_comment_posted(target, conversation, *sequence, author),
+        E::CommentPosted { sequence, author, mentioned } => {
+            push_comment_posted(target, conversation, *sequence, author, mentioned);
+        }
         E::AssigneeChanged(changed) => push_assignee_changed(target, conversation, changed),
         E::HandedOff { bot_session, bot, agent, at } => {
             push_conversation_handed_off(target, conversation, *bot_session, *bot, *agent, *at);
@@ -95,11 +99,18 @@ fn push_message_posted(
     });
 }
 
-fn push_comment_posted(target: Target<'_>, conversation: &Conversation, sequence: i64, author: &Actor) {
+fn push_comment_posted(
+    target: Target<'_>,
+    conversation: &Conversation,
+    sequence: i64,
+    author: &Actor,
+    mentioned: &BTreeSet<Uuid>,
+) {
     target.push(&pb::CommentPosted {
         conversation_id: conversation.id.to_string(),
         sequence: counter(sequence),
         author: Some(actor(author)),
+        mentioned_agent_ids: mentioned.iter().map(Uuid::to_string).collect(),
     });
 }
 

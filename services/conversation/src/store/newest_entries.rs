@@ -51,20 +51,16 @@ fn select(account: AccountId, conversations: Vec<Uuid>) -> SelectStatement {
         .take()
 }
 
-/// Whether an entry is a message or a comment.
-pub(super) fn is_written() -> Condition {
-    Condition::any()
-        .add(Column::Content.like(r#"{"type":"message",%"#))
-        .add(Column::Content.like(r#"{"type":"comment",%"#))
-}
-
 /// Sequence of the conversation's newest message or comment after the sequence `after`.
 fn newest(after: Option<Expr>) -> Expr {
+    let is_written = Condition::any()
+        .add(Column::Content.like(r#"{"type":"message",%"#))
+        .add(Column::Content.like(r#"{"type":"comment",%"#));
     let mut newest = Query::select()
         .column(Column::Sequence)
         .from(Entity)
         .and_where(Expr::col((Entity, Column::ConversationId)).equals((conversation::Entity, conversation::Column::Id)))
-        .cond_where(is_written())
+        .cond_where(is_written)
         .order_by(Column::Sequence, Order::Desc)
         .limit(1)
         .take();

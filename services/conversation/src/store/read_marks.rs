@@ -11,15 +11,16 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{
-    entity::{
-        conversation, entry,
-        read_mark::{ActiveModel, Column, Entity},
-    },
-    newest_entries::is_written,
+use super::entity::{
+    conversation, entry,
+    read_mark::{ActiveModel, Column, Entity},
 };
 use crate::domain::{ActorKind, ReadState};
 
+/// Beginning of the content of messages.
+const MESSAGE: &str = r#"{"type":"message","#;
+/// Beginning of the content of comments, which is as long.
+const COMMENT: &str = r#"{"type":"comment","#;
 /// Maximum number of unread entries that are counted.
 const MAX_COUNTED: u64 = 100;
 
@@ -32,40 +33,36 @@ pub(crate) async fn raise(
     sequence: i64,
 ) -> Result<(), DbErr> {
     let rises = Expr::col(("excluded", Column::Sequence)).gt(Expr::col((Entity, Column::Sequence)));
-    let known = key().update_column(Column::Sequence).action_and_where(rises).to_owned();
-    insert(tx, (account, agent, conversation, sequence), known).await
-}
-
-/// Sets the agent's mark to this sequence.
-pub(crate) async fn set(
-    tx: &Tx,
-    account: AccountId,
-    agent: Uuid,
-    conversation: Uuid,
-    sequence: i64,
-) -> Result<(), DbErr> {
-    insert(tx, (account, agent, conversation, sequence), key().update_column(Column::Sequence).to_owned()).await
-}
-
-fn key() -> OnConflict {
-    OnConflict::columns([Column::AccountId, Column::AgentId, Column::ConversationId])
-}
-
-async fn insert(
-    tx: &Tx,
-    (account, agent, conversation, sequence): (AccountId, Uuid, Uuid, i64),
-    known: OnConflict,
-) -> Result<(), DbErr> {
+    let known = OnConflict::columns([Column::AccountId, Column::AgentId, Column::ConversationId])
+        .update_column(Column::Sequence)
+        .action_and_where(rises)
+        .to_owned();
     let row = ActiveModel {
         account_id: Set(account),
         agent_id: Set(agent),
         conversation_id: Set(conversation),
         sequence: Set(sequence),
     };
-    match Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await {
-        Ok(_) | Err(DbErr::RecordNotInserted) => Ok(()),
-        Err(error) => Err(error),
-    }
+    Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await.map(drop)
+}
+
+/// Lowers the agent's mark to this sequence. A lower one stays, and without one nothing is read.
+pub(crate) async fn lower(
+    tx: &Tx,
+    account: AccountId,
+    agent: Uuid,
+    conversation: Uuid,
+    sequence: i64,
+) -> Result<(), DbErr> {
+    Entity::update_many()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::AgentId.eq(agent))
+        .filter(Column::ConversationId.eq(conversation))
+        .filter(Column::Sequence.gt(sequence))
+        .col_expr(Column::Sequence, Expr::value(sequence))
+        .exec(tx.conn())
+        .await
+        .map(drop)
 }
 
 #[derive(FromQueryResult)]
@@ -134,4 +131,14 @@ fn mark(account: AccountId, agent: Uuid) -> Expr {
 
 fn subquery(select: SelectStatement) -> Expr {
     Expr::SubQuery(None, Box::new(SubQueryStatement::SelectStatement(select)))
+}
+
+/// Whether an entry is a message or a comment. Of its content only the beginning is read: a long text is stored apart from the row.
+fn is_written() -> Expr {
+    let beginning = Func::cust("substr").args([
+        Expr::col((entry::Entity, entry::Column::Content)),
+        Expr::value(1),
+        Expr::value(MESSAGE.len() as i32),
+    ]);
+    Expr::from(beginning).is_in([MESSAGE, COMMENT])
 }

@@ -63,6 +63,7 @@ async fn c11_a_deactivated_agent_writes_nothing_from_the_event_on_and_an_older_a
         conversation_id: chat.id.clone(),
         text: "for the team".into(),
         request_id: "comment".into(),
+        ..Default::default()
     };
     assert_eq!(reason(&fixture.threads(ADA).post_comment(comment).await.unwrap_err()), "AGENT_NOT_ACTIVE");
     let close = CloseConversationRequest { conversation_id: chat.id.clone(), ..Default::default() };

@@ -4,9 +4,9 @@ use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
     conversation::v1::{
         AnonymousVisitors, Channel, ClaimAnonymousChatsRequest, CreateAnonymousVisitorRequest, CreateChannelRequest,
-        CreateContactRequest, GetChatRequest, LeaveAddressRequest, LinkContactRequest, ListChatsRequest,
-        NoAnonymousVisitors, SendMessageRequest, StartChatRequest, UpdateChannelRequest, entry::Content,
-        update_channel_request::Anonymous,
+        CreateContactRequest, GetChatRequest, GetContactRequest, LeaveAddressRequest, LinkContactRequest,
+        ListChatsRequest, NoAnonymousVisitors, SendMessageRequest, StartChatRequest, UpdateChannelRequest,
+        WatchChatRequest, entry::Content, update_channel_request::Anonymous, watch_chat_response::Update,
     },
     event::v1::ConversationUpdated,
 };
@@ -29,6 +29,8 @@ on_both_modes!(
     s6_an_open_chat_stays_while_the_visitor_has_one,
     s6_x1_the_contact_that_the_anonymous_visitor_left_follows_them,
     s6_x1_chats_go_to_the_contact_of_the_token_and_one_that_an_agent_chose_stays,
+    s6_x1_an_address_that_the_anonymous_visitor_left_and_the_token_vouches_for_is_one_contact,
+    s6_s3_after_a_claim_the_anonymous_visitor_sees_nothing_of_the_chat,
     s6_a_token_of_another_channel_account_or_kind_claims_nothing,
 );
 
@@ -294,6 +296,51 @@ async fn s6_x1_chats_go_to_the_contact_of_the_token_and_one_that_an_agent_chose_
     // The link made Ines the anonymous visitor's contact, so their chats follow them to the contact of the token.
     vera.claim_anonymous_chats(claim(&anonymous)).await.unwrap();
     assert_eq!(fixture.conversation(&third).await.contact_id, first.contact_id);
+}
+
+async fn s6_x1_an_address_that_the_anonymous_visitor_left_and_the_token_vouches_for_is_one_contact(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let channel = fixture.open_channel().await;
+    let anonymous = fixture.anonymous_visitor(&channel).await;
+    let first = start_as(&fixture, &channel, &anonymous).await;
+    let address =
+        LeaveAddressRequest { chat_id: first.clone(), email: "vera@example.com".into(), request_id: request_id() };
+    fixture.chats_with_token(&anonymous).leave_address(address).await.unwrap();
+    close(&fixture, &first).await;
+    let second = start_as(&fixture, &channel, &anonymous).await;
+    // Her first call is the claim: her token proves the address, which moves the chats before they become hers.
+    let mut vera = fixture.chats_with_address("vera", "vera@example.com");
+    vera.claim_anonymous_chats(claim(&anonymous)).await.unwrap();
+    let (first, second) = (fixture.conversation(&first).await, fixture.conversation(&second).await);
+    assert_eq!((first.visitor_id.as_str(), second.visitor_id.as_str()), ("vera", "vera"));
+    assert_eq!(first.contact_id, second.contact_id);
+    let request = GetContactRequest { contact_id: first.contact_id };
+    let contact = fixture.contacts().get_contact(request).await.unwrap().into_inner().contact.unwrap();
+    let [email] = &contact.emails[..] else { panic!("{contact:?}") };
+    assert_eq!((email.email.as_str(), email.verified), ("vera@example.com", true));
+}
+
+async fn s6_s3_after_a_claim_the_anonymous_visitor_sees_nothing_of_the_chat(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let channel = fixture.open_channel().await;
+    let anonymous = fixture.anonymous_visitor(&channel).await;
+    let started = StartChatRequest { text: "hello".into(), ..start(&channel.id) };
+    let mut old = fixture.chats_with_token(&anonymous);
+    let chat = old.start_chat(started.clone()).await.unwrap().into_inner().chat.unwrap().id;
+    let watch = |after_visitor_sequence| WatchChatRequest { chat_id: chat.clone(), after_visitor_sequence };
+    let mut watched = old.watch_chat(watch(1)).await.unwrap().into_inner();
+    assert!(matches!(watched.message().await.unwrap().unwrap().update, Some(Update::CaughtUp(_))));
+
+    fixture.chats("vera").claim_anonymous_chats(claim(&anonymous)).await.unwrap();
+    let mut hers = fixture.chats("vera").watch_chat(watch(1)).await.unwrap().into_inner();
+    assert!(matches!(hers.message().await.unwrap().unwrap().update, Some(Update::CaughtUp(_))));
+    fixture.chats("vera").send_message(text(&chat, "a secret")).await.unwrap();
+    let Some(Update::Entry(entry)) = hers.message().await.unwrap().unwrap().update else { panic!() };
+    assert_eq!(entry.visitor_sequence, 2);
+    let ended = watched.message().await.unwrap_err();
+    assert_eq!(refusal(&ended), (Code::NotFound, "NOT_FOUND".into()), "the watch from before");
+    let repeated = old.start_chat(started).await.unwrap_err();
+    assert_eq!(refusal(&repeated), (Code::NotFound, "NOT_FOUND".into()), "the repeat of the first call");
 }
 
 async fn s6_a_token_of_another_channel_account_or_kind_claims_nothing(mode: Mode) {

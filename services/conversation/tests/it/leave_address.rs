@@ -16,6 +16,7 @@ on_both_modes!(
     x1_an_address_of_another_contact_is_only_claimed_and_not_shown,
     x1_an_address_can_be_left_with_a_closed_chat,
     x1_twenty_addresses_at_once_make_one_contact,
+    s4_a_visitor_leaves_at_most_ten_addresses_within_an_hour,
     s3_another_visitors_chat_and_wrong_addresses_are_refused,
 );
 
@@ -77,13 +78,29 @@ async fn x1_an_address_can_be_left_with_a_closed_chat(mode: Mode) {
 async fn x1_twenty_addresses_at_once_make_one_contact(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let chat = fixture.chat("v").await.id;
-    let left = twenty(async |number| {
-        leave(&fixture, "v", address(&chat, &format!("vera{}@example.com", number % 2))).await.unwrap()
-    });
-    assert_eq!(left.await.len(), 20);
+    let left =
+        twenty(async |number| leave(&fixture, "v", address(&chat, &format!("vera{}@example.com", number % 2))).await);
+    let left = left.await;
+    assert_eq!(left.iter().filter(|left| left.is_ok()).count(), 10, "{left:?}");
+    assert!(left.iter().flat_map(|left| left.as_ref().err()).all(|refused| reason(refused) == "RATE_LIMITED"));
     let mut emails = emails(&fixture, fixture.conversation(&chat).await.contact_id).await;
     emails.sort();
     assert_eq!(emails, [("vera0@example.com".to_owned(), false), ("vera1@example.com".to_owned(), false)]);
+}
+
+async fn s4_a_visitor_leaves_at_most_ten_addresses_within_an_hour(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.chat("v").await.id;
+    let first = address(&chat, "vera@example.com");
+    for number in 0..10 {
+        let request = if number == 0 { first.clone() } else { address(&chat, "vera@example.com") };
+        leave(&fixture, "v", request).await.unwrap();
+    }
+    let refused = leave(&fixture, "v", address(&chat, "vera@example.com")).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "RATE_LIMITED"));
+    leave(&fixture, "v", first).await.expect("a repeat is no other address");
+    let other = fixture.chat("w").await.id;
+    leave(&fixture, "w", address(&other, "w@example.com")).await.unwrap();
 }
 
 async fn s3_another_visitors_chat_and_wrong_addresses_are_refused(mode: Mode) {

@@ -125,7 +125,12 @@ async fn c9_pages_are_complete_and_without_repeats_while_rows_move(mode: Mode) {
 }
 
 fn comment(conversation: &str, text: &str) -> PostCommentRequest {
-    PostCommentRequest { conversation_id: conversation.into(), text: text.into(), request_id: request_id() }
+    PostCommentRequest {
+        conversation_id: conversation.into(),
+        text: text.into(),
+        request_id: request_id(),
+        ..PostCommentRequest::default()
+    }
 }
 
 async fn c9_a_row_has_the_visitors_name_and_the_newest_message_or_comment(mode: Mode) {

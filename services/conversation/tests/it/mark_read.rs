@@ -47,7 +47,12 @@ async fn c13_what_others_wrote_after_the_mark_is_unread(mode: Mode) {
     say(&fixture, "v", &chat).await;
     // Ada becomes the assignee with an entry, and answers: 3 and 4. Bob comments: 5.
     fixture.post(&chat, "hello").await;
-    let comment = PostCommentRequest { conversation_id: chat.clone(), text: "note".into(), request_id: request_id() };
+    let comment = PostCommentRequest {
+        conversation_id: chat.clone(),
+        text: "note".into(),
+        request_id: request_id(),
+        ..Default::default()
+    };
     fixture.threads(BOB).post_comment(comment).await.unwrap();
     assert_eq!(mark(&fixture, ADA, &chat, 1).await.unwrap(), state(1, 2), "the second message and the comment");
     assert_eq!(mark(&fixture, BOB, &chat, 1).await.unwrap(), state(1, 2), "the second message and the answer");
@@ -69,6 +74,7 @@ async fn c13_a_mark_only_rises_until_the_agent_marks_the_thread_unread(mode: Mod
     assert_eq!(mark(&fixture, ADA, &chat, 3).await.unwrap(), state(3, 0));
     assert_eq!(mark(&fixture, ADA, &chat, 2).await.unwrap(), state(3, 0), "a late call changes nothing");
     assert_eq!(mark_unread(&fixture, &chat, 2).await, state(1, 2));
+    assert_eq!(mark_unread(&fixture, &chat, 3).await, state(1, 2), "what is unread stays so");
     assert_eq!(mark_unread(&fixture, &chat, 1).await, state(0, 3));
     assert_eq!(mark(&fixture, ADA, &chat, 3).await.unwrap(), state(3, 0));
     assert_eq!(mark(&fixture, BOB, &chat, 1).await.unwrap(), state(1, 2), "each agent has a mark of their own");

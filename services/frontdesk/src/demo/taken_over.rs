@@ -55,8 +55,12 @@ pub(super) async fn play(account: &Account, fixture: &Fixture) -> Result<(), Fai
     take_over(fixture, &chat_id).await?;
     widget.until("Ada to join", |line| author_name(line) == "Ada Byron").await?;
     let mut threads = ThreadServiceClient::new(fixture.agent.clone());
-    let comment =
-        PostCommentRequest { conversation_id: chat_id.clone(), text: SECRET.into(), request_id: request_id() };
+    let comment = PostCommentRequest {
+        conversation_id: chat_id.clone(),
+        text: SECRET.into(),
+        request_id: request_id(),
+        ..Default::default()
+    };
     threads.post_comment(comment).await?;
     step("agent", format!("comments, for the team only: {SECRET}"));
     let reply = PostMessageRequest {

@@ -102,6 +102,17 @@ where
     })
 }
 
+impl<T> Signals<T> {
+    /// The response for the next signal. None: it is not for this stream, or some were missed.
+    async fn next(&mut self) -> Option<T> {
+        match self.receiver.recv().await {
+            Ok(signal) => (self.response)(&signal),
+            Err(broadcast::error::RecvError::Lagged(_)) => None,
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
 /// A running watch stream.
 struct Watch<R, T> {
     target: WatchTarget<T>,
@@ -216,7 +227,7 @@ where
                     self.feed = None;
                 }
             }
-            Ok(signal) = signals.receiver.recv() => return Ok((signals.response)(&signal)),
+            signal = signals.next() => return Ok(signal),
         }
         Ok(None)
     }

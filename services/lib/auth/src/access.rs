@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use frontdesk_proto::auth::v1::Principal;
 use prost_reflect::{DescriptorPool, DynamicMessage, Value};
 
-use crate::caller::Caller;
+use crate::caller::{Caller, CallerKind};
 
 /// What a method requires of its caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,7 @@ pub struct Access {
     permission: String,
     streams: bool,
     audited: bool,
+    limited_by_address: bool,
 }
 
 impl Access {
@@ -54,6 +55,12 @@ impl Access {
     /// Whether its calls are recorded in the audit log.
     pub fn audited(&self) -> bool {
         self.audited
+    }
+
+    /// Whether this caller's calls of the method count toward the rate of their address: widgets and anonymous visitors cost nothing to
+    /// make (rule S6).
+    pub fn limited_by_address(&self, caller: &Caller) -> bool {
+        self.limited_by_address && (caller.kind == CallerKind::Widget || caller.is_anonymous_visitor())
     }
 
     /// The kinds of callers that may call the method.
@@ -126,13 +133,13 @@ fn read(access: &DynamicMessage, streams: bool) -> Option<Access> {
         .collect();
     let permission = access.get_field_by_name("permission")?.as_str()?.to_owned();
     let audited = access.get_field_by_name("audited")?.as_bool()?;
-    (!principals.is_empty()).then_some(Access { principals, permission, streams, audited })
+    let limited_by_address = access.get_field_by_name("limited_by_address")?.as_bool()?;
+    (!principals.is_empty()).then_some(Access { principals, permission, streams, audited, limited_by_address })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::CallerKind;
 
     #[test]
     fn s1_every_method_of_the_contract_declares_its_access() {

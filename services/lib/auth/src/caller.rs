@@ -133,7 +133,8 @@ impl Caller {
 
     /// Whether it is a visitor of whom the account's back end says nothing (rule S6).
     pub fn is_anonymous_visitor(&self) -> bool {
-        self.kind == CallerKind::Visitor && self.actor.id.starts_with(ANONYMOUS_PREFIX)
+        let anonymous = self.actor.id.strip_prefix(ANONYMOUS_PREFIX);
+        self.kind == CallerKind::Visitor && anonymous.is_some_and(|id| id.contains('/'))
     }
 
     /// The id of the actor, when it is an agent.

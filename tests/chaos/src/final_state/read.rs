@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_nats::jetstream;
@@ -21,6 +21,9 @@ use crate::{
     cluster::{Cluster, Failure, Service},
     workload::{Account, BOT_TEXTS},
 };
+
+/// Maximum time that a message may be in flight after the installation was quiescent.
+const MAX_IN_FLIGHT: Duration = Duration::from_secs(10);
 
 /// Connections to the databases of all services.
 pub struct Databases([DatabaseConnection; 4]);
@@ -199,17 +202,7 @@ async fn broker(cluster: &Cluster, event_ids: &HashSet<String>, state: &mut Fina
     let mut names = context.stream_names();
     while let Some(name) = names.try_next().await? {
         let mut stream = context.get_stream(&name).await?;
-        let mut consumers = stream.consumers();
-        while let Some(consumer) = consumers.try_next().await? {
-            if consumer.config.durable_name.is_none() {
-                continue;
-            }
-            state.consumers.push(ConsumerProgress {
-                name: consumer.name,
-                pending: consumer.num_pending,
-                unacknowledged: consumer.num_ack_pending as u64,
-            });
-        }
+        state.consumers.extend(consumers(&stream).await?);
         let held = stream.info().await?.state.messages;
         if held == 0 {
             continue;
@@ -232,6 +225,28 @@ async fn broker(cluster: &Cluster, event_ids: &HashSet<String>, state: &mut Fina
         }
     }
     Ok(())
+}
+
+/// The durable consumers of a stream, once they have processed all messages. A chat that times out now, of this row or of one before,
+/// makes a message that is in flight for a moment: what stays is unprocessed.
+async fn consumers(stream: &jetstream::stream::Stream) -> Result<Vec<ConsumerProgress>, Failure> {
+    let began = Instant::now();
+    loop {
+        let all: Vec<jetstream::consumer::Info> = stream.consumers().try_collect().await?;
+        let durable = all.into_iter().filter(|consumer| consumer.config.durable_name.is_some());
+        let progress: Vec<_> = durable
+            .map(|consumer| ConsumerProgress {
+                name: consumer.name,
+                pending: consumer.num_pending,
+                unacknowledged: consumer.num_ack_pending as u64,
+            })
+            .collect();
+        let is_done = progress.iter().all(|consumer| consumer.pending == 0 && consumer.unacknowledged == 0);
+        if is_done || began.elapsed() > MAX_IN_FLIGHT {
+            return Ok(progress);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Panics and canaries in the logs of the replicas.

@@ -35,6 +35,7 @@ pub fn entry_digest(entry: &Entry) -> String {
         Some(Content::ContactLinked(_)) => digest("contact_linked", ""),
         Some(Content::VisitorSignedIn(_)) => digest("visitor_signed_in", ""),
         Some(Content::TicketCreated(_)) => digest("ticket_created", ""),
+        Some(Content::TicketUpdated(_)) => digest("ticket_updated", ""),
         Some(Content::TranscriptSent(_)) => digest("transcript_sent", ""),
         None => String::new(),
     }
@@ -196,6 +197,7 @@ impl Driver {
             conversation_id: conversation.to_owned(),
             text: text.to_owned(),
             request_id: request_id(),
+            ..Default::default()
         };
         let id = request.request_id.clone();
         let summarize =

@@ -52,7 +52,9 @@ pub(crate) fn chat_entry(entry: &Entry, names: &DisplayNames) -> Option<pb::Chat
         | Content::ContactLinked { .. }
         | Content::VisitorSignedIn { .. }
         | Content::TicketCreated { .. }
-        | Content::TranscriptSent { .. } => return None,
+        | Content::TicketUpdated(_)
+        | Content::TranscriptSent { .. }
+        | Content::Unknown => return None,
     };
     let by_visitor = author.kind() == PbActorKind::Visitor;
     Some(pb::ChatEntry {

@@ -6,7 +6,7 @@ use frontdesk_api::{ApiError, FieldError};
 use frontdesk_proto::conversation::v1 as pb;
 use tonic::Status;
 
-use crate::domain::{AnonymousVisitors, NewEmail};
+use crate::domain::{AnonymousVisitors, Mention, NewEmail};
 
 /// Collects the errors of several fields, so that one response names them all.
 #[derive(Default)]
@@ -73,6 +73,26 @@ pub(crate) fn anonymous_visitors(settings: pb::AnonymousVisitors) -> Result<Anon
         return Err(vec![FieldError::new(path, "must not name the port of its scheme: browsers leave it out")]);
     }
     Ok(AnonymousVisitors { allowed_origins: settings.allowed_origins })
+}
+
+/// The mentions of a text, which lie within it in its order and do not overlap.
+pub(crate) fn mentions(text: &str, mentions: &[pb::Mention]) -> Result<Vec<Mention>, Vec<FieldError>> {
+    let (length, mut free_from, mut read) = (text.chars().count(), 0, Vec::new());
+    for (place, mention) in mentions.iter().enumerate() {
+        let number = |number: i32| usize::try_from(number).unwrap_or(usize::MAX);
+        let (start, end) = (number(mention.start), number(mention.start).saturating_add(number(mention.length)));
+        let error = |remedy: &str| vec![FieldError::new(format!("mentions[{place}]"), remedy)];
+        if end > length {
+            return Err(error("must lie within the text, counted in code points of its stored form"));
+        }
+        if start < free_from {
+            return Err(error("must begin after the mention before it ends"));
+        }
+        let agent_id = mention.agent_id.parse().map_err(|_| error("must have the UUID of an agent"))?;
+        read.push(Mention { start, length: end - start, agent_id });
+        free_from = end;
+    }
+    Ok(read)
 }
 
 fn canonical(path: String, text: &str) -> Result<String, FieldError> {

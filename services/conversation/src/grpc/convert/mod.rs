@@ -7,7 +7,7 @@ mod records;
 mod start_context;
 
 use frontdesk_api::{ApiError, FieldError};
-use frontdesk_auth::Caller;
+use frontdesk_auth::{Caller, CallerKind};
 use frontdesk_idempotency::Key;
 use frontdesk_proto::{
     actor::v1::{Actor as PbActor, ActorKind as PbActorKind},
@@ -22,13 +22,13 @@ use crate::{
     commands::IdleOutcome,
     domain::{
         Actor, ActorKind, AssignmentCause, Button, ChosenButton, CloseReason, ClosingSnapshot, Content, Conversation,
-        Entry, Owner, OwnerKind, ReadState, Signal, Status as ConversationStatus, VisitorMarks,
+        Entry, Mention, Owner, OwnerKind, ReadState, Signal, Status as ConversationStatus, TicketChange, VisitorMarks,
     },
     queries::{DisplayNames, Inbox},
 };
 
 pub(super) use chat::{chat, chat_entry, chat_signal, widget};
-pub(super) use fields::{Fields, anonymous_visitors, email, emails, one, properties, time_zone};
+pub(super) use fields::{Fields, anonymous_visitors, email, emails, mentions, one, properties, time_zone};
 pub(super) use records::{channel, contact, ticket, ticket_status, visitor_key};
 pub(super) use start_context::start_context;
 
@@ -38,6 +38,17 @@ const MAX_ROW_TEXT: usize = 200;
 /// The error for one field.
 pub(super) fn invalid(field: &str, remedy: &str) -> Status {
     ApiError::fields(vec![FieldError::new(field, remedy)]).into()
+}
+
+/// The actor who acts, or for whom a service acts.
+pub(super) fn acting(caller: &Caller) -> Actor {
+    let kind = match caller.actor.kind {
+        CallerKind::Agent => ActorKind::Agent,
+        CallerKind::Bot => ActorKind::Bot,
+        CallerKind::Admin => ActorKind::Admin,
+        CallerKind::Visitor | CallerKind::Service | CallerKind::Widget => return Actor::system(),
+    };
+    Actor { kind, id: caller.actor.id.clone() }
 }
 
 /// The acting agent.
@@ -177,15 +188,18 @@ fn button(button: &Button) -> pb::Button {
     pb::Button { id: button.id.clone(), label: button.label.clone() }
 }
 
-pub(super) fn entry(entry: &Entry, names: &DisplayNames) -> pb::Entry {
+/// None: content of a later release, which this one cannot show.
+fn content(content: &Content, names: &DisplayNames) -> Option<pb::entry::Content> {
     use pb::entry::Content as C;
-    let content = match &entry.content {
+    Some(match content {
         Content::Message { text, buttons, chosen } => C::Message(pb::Message {
             text: text.clone(),
             buttons: buttons.iter().map(button).collect(),
             chosen_button: chosen.as_ref().map(chosen_button),
         }),
-        Content::Comment { text } => C::Comment(pb::Comment { text: text.clone() }),
+        Content::Comment { text, mentions } => {
+            C::Comment(pb::Comment { text: text.clone(), mentions: mentions.iter().map(mention).collect() })
+        }
         Content::AssigneeChanged { from, to, epoch, cause } => C::AssigneeChanged(pb::AssigneeChangedEntry {
             previous_owner: from.map(|from| owner(from, names)),
             new_owner: to.map(|to| owner(to, names)),
@@ -208,19 +222,40 @@ pub(super) fn entry(entry: &Entry, names: &DisplayNames) -> pb::Entry {
         Content::TicketCreated { ticket_id } => {
             C::TicketCreated(pb::TicketCreatedEntry { ticket_id: ticket_id.to_string() })
         }
+        Content::TicketUpdated(TicketChange { ticket_id, subject, closed, url }) => {
+            let status = closed.map_or(pb::TicketStatus::Unspecified, |closed| match closed {
+                true => pb::TicketStatus::Closed,
+                false => pb::TicketStatus::Open,
+            });
+            C::TicketUpdated(pb::TicketUpdatedEntry {
+                ticket_id: ticket_id.to_string(),
+                subject: subject.clone(),
+                status: status.into(),
+                url: url.clone(),
+            })
+        }
         Content::TranscriptSent { delivery_id, manual } => {
             C::TranscriptSent(pb::TranscriptSentEntry { delivery_id: delivery_id.to_string(), manual: *manual })
         }
-    };
+        Content::Unknown => return None,
+    })
+}
+
+pub(super) fn entry(entry: &Entry, names: &DisplayNames) -> pb::Entry {
     pb::Entry {
         conversation_id: entry.conversation_id.to_string(),
         sequence: counter(entry.sequence),
         visitor_sequence: counter(entry.visitor_sequence.unwrap_or(0)),
         author: Some(author(entry, names)),
         create_time: Some(entry.created_at.to_proto()),
-        content: Some(content),
+        content: content(&entry.content, names),
         request_id: entry.request_id.clone().unwrap_or_default(),
     }
+}
+
+fn mention(mention: &Mention) -> pb::Mention {
+    let number = |number| i32::try_from(number).unwrap_or(i32::MAX);
+    pb::Mention { start: number(mention.start), length: number(mention.length), agent_id: mention.agent_id.to_string() }
 }
 
 fn chosen_button(chosen: &ChosenButton) -> pb::ChosenButton {

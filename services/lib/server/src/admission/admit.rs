@@ -88,7 +88,10 @@ impl Admission {
     async fn authorize(&self, access: &Access, head: &Parts, peer: Option<&PeerInfo>) -> Result<Caller, Rejection> {
         let mut caller = authenticate(&self.identity, &self.limiter, &head.headers, peer).await?;
         // Before the permission, whose refusal may be recorded: callers must not fill the audit log.
-        self.limiter.check_rate(&caller, peer)?;
+        self.limiter.check_rate(&caller)?;
+        if access.limited_by_address(&caller) {
+            self.limiter.check_anonymous_visitor(peer)?;
+        }
         access.check(&caller).map_err(|error| {
             let mut error = ApiError::shared(Code::PermissionDenied, Reason::NotPermitted, error)
                 .with("kind", caller.kind.as_str());

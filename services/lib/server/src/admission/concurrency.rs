@@ -17,6 +17,9 @@ const CALLS_PER_OPENING: usize = 8;
 pub(super) struct ConcurrencyLimits {
     calls: Arc<AtomicUsize>,
     max_calls: usize,
+    /// Those of visitors, which also count among the calls.
+    visitor_calls: Arc<AtomicUsize>,
+    max_visitor_calls: usize,
     /// Number of calls that have arrived and whose tasks have not run yet.
     arriving: Arc<AtomicUsize>,
     /// Permits for the openings of streams.
@@ -31,23 +34,34 @@ pub(super) struct CallPermit(PermitKind);
 enum PermitKind {
     /// Counted among the calls in progress.
     Call(Arc<AtomicUsize>),
+    /// Counted among those of visitors too.
+    VisitorCall { calls: Arc<AtomicUsize>, visitor_calls: Arc<AtomicUsize> },
     /// The opening of a stream.
     Opening { _permit: Option<OwnedSemaphorePermit> },
 }
 
 impl Drop for CallPermit {
     fn drop(&mut self) {
-        if let PermitKind::Call(calls) = &self.0 {
-            calls.fetch_sub(1, Ordering::Relaxed);
+        match &self.0 {
+            PermitKind::Call(calls) => {
+                calls.fetch_sub(1, Ordering::Relaxed);
+            }
+            PermitKind::VisitorCall { calls, visitor_calls } => {
+                calls.fetch_sub(1, Ordering::Relaxed);
+                visitor_calls.fetch_sub(1, Ordering::Relaxed);
+            }
+            PermitKind::Opening { .. } => {}
         }
     }
 }
 
 impl ConcurrencyLimits {
-    pub(super) fn new(max_calls: usize) -> Self {
+    pub(super) fn new(max_calls: usize, max_visitor_calls: usize) -> Self {
         Self {
             calls: Arc::default(),
             max_calls,
+            visitor_calls: Arc::default(),
+            max_visitor_calls,
             arriving: Arc::default(),
             openings: Arc::new(Semaphore::new((max_calls / CALLS_PER_OPENING).clamp(1, Semaphore::MAX_PERMITS))),
         }
@@ -73,6 +87,14 @@ impl ConcurrencyLimits {
         (self.calls.fetch_add(1, Ordering::Relaxed) < self.max_calls).then_some(permit)
     }
 
+    /// A permit for a call of a visitor. None: the limit of visitors, or that of all, is reached.
+    pub(super) fn try_acquire_visitor_call(&self) -> Option<CallPermit> {
+        let (calls, visitor_calls) = (self.calls.clone(), self.visitor_calls.clone());
+        let counts = [self.calls.fetch_add(1, Ordering::Relaxed), self.visitor_calls.fetch_add(1, Ordering::Relaxed)];
+        let permit = CallPermit(PermitKind::VisitorCall { calls, visitor_calls });
+        (counts[0] < self.max_calls && counts[1] < self.max_visitor_calls).then_some(permit)
+    }
+
     /// A permit for a call on behalf of another call in progress: it counts, and is never refused.
     pub(super) fn acquire_nested_call(&self) -> CallPermit {
         self.calls.fetch_add(1, Ordering::Relaxed);
@@ -92,7 +114,7 @@ mod tests {
 
     #[test]
     fn s4_calls_in_progress_do_not_exceed_the_limit_and_end_with_their_permits() {
-        let limits = ConcurrencyLimits::new(2);
+        let limits = ConcurrencyLimits::new(2, 2);
         let first = limits.try_acquire_call().unwrap();
         let second = limits.try_acquire_call().unwrap();
         assert!(limits.is_exhausted() && limits.try_acquire_call().is_none() && limits.try_acquire_call().is_none());
@@ -103,7 +125,7 @@ mod tests {
 
     #[test]
     fn s4_calls_that_arrive_count_where_admitted_calls_make_the_process_busy() {
-        let limits = ConcurrencyLimits::new(4);
+        let limits = ConcurrencyLimits::new(4, 4);
         let arriving: Vec<CallPermit> = (0..10).map(|_| limits.count_arriving_call()).collect();
         assert!(!limits.is_exhausted(), "they may still be refused");
         let admitted = [limits.try_acquire_call().unwrap(), limits.try_acquire_call().unwrap()];
@@ -114,8 +136,23 @@ mod tests {
     }
 
     #[test]
+    fn s4_visitors_leave_permits_to_the_team() {
+        let limits = ConcurrencyLimits::new(4, 3);
+        let visitors: Vec<CallPermit> = (0..10).filter_map(|_| limits.try_acquire_visitor_call()).collect();
+        assert_eq!(visitors.len(), 3);
+        let team = limits.try_acquire_call().unwrap();
+        assert!(limits.try_acquire_call().is_none() && limits.try_acquire_visitor_call().is_none());
+        drop(visitors);
+        let calls: Vec<CallPermit> = (0..10).filter_map(|_| limits.try_acquire_call()).collect();
+        assert_eq!(calls.len(), 3, "the team may use all");
+        assert!(limits.try_acquire_visitor_call().is_none());
+        drop((team, calls));
+        assert!(limits.try_acquire_visitor_call().is_some());
+    }
+
+    #[test]
     fn s4_nested_calls_count_and_are_not_refused() {
-        let limits = ConcurrencyLimits::new(1);
+        let limits = ConcurrencyLimits::new(1, 1);
         let call = limits.try_acquire_call().unwrap();
         let nested = [limits.acquire_nested_call(), limits.acquire_nested_call()];
         drop(call);

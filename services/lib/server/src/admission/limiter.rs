@@ -70,7 +70,7 @@ impl Limiter {
     pub(super) fn new(settings: &LimitSettings) -> Self {
         let prebuilt = |_| Status::from(overloaded()).into_http::<Body>().headers().clone();
         Self {
-            concurrency: ConcurrencyLimits::new(settings.in_flight),
+            concurrency: ConcurrencyLimits::new(settings.in_flight, settings.max_visitor_calls()),
             rates: RateLimits::new(settings),
             streams: Pool::new(Resource::Streams, settings.streams),
             health_watches: Pool::new(Resource::HealthWatches, settings.health_watches),
@@ -108,7 +108,11 @@ impl Limiter {
         if caller.kind == CallerKind::Service {
             return Ok(self.concurrency.acquire_nested_call());
         }
-        self.concurrency.try_acquire_call().ok_or_else(|| self.overloaded())
+        let permit = match caller.kind {
+            CallerKind::Visitor | CallerKind::Widget => self.concurrency.try_acquire_visitor_call(),
+            _ => self.concurrency.try_acquire_call(),
+        };
+        permit.ok_or_else(|| self.overloaded())
     }
 
     /// A permit for the opening of a stream: openings wait for one another, and not in the place of calls, because the clients of a
@@ -203,32 +207,44 @@ impl Limiter {
         pool_exceeded(exceeded)
     }
 
-    /// Who holds what a call of this caller takes: a visitor with this maximum, and the account with its share of the pool's.
+    /// Who holds what a call of this caller takes: a visitor with this maximum, and the account and its visitors with their shares of
+    /// the pool's.
     fn holders(&self, caller: &Caller, visitor_max: usize, pool_max: usize) -> Vec<(Holder, usize)> {
         let account = (Holder::Account(caller.account.0), self.settings.account_part(pool_max));
         match caller.kind {
             CallerKind::Service => Vec::new(),
-            CallerKind::Visitor => vec![(Holder::Visitor(self.key(caller)), visitor_max), account],
+            CallerKind::Visitor => {
+                let visitors = (Holder::AccountVisitors(caller.account.0), self.settings.visitor_part(pool_max));
+                vec![(Holder::Visitor(self.key(caller)), visitor_max), visitors, account]
+            }
             _ => vec![account],
         }
     }
 
-    /// Counts a call of this caller; fails when the caller, the account or, for a widget, the address calls too often.
-    pub(super) fn check_rate(&self, caller: &Caller, peer: Option<&PeerInfo>) -> Result<(), ApiError> {
+    /// Counts a call of this caller; fails when the caller or the account calls too often.
+    pub(super) fn check_rate(&self, caller: &Caller) -> Result<(), ApiError> {
+        self.rates.check(caller, || self.key(caller)).map_err(|exceeded| self.rate_exceeded(exceeded))
+    }
+
+    /// Counts a call that creates an anonymous visitor or starts a chat of one; fails when its address makes too many.
+    pub(super) fn check_anonymous_visitor(&self, peer: Option<&PeerInfo>) -> Result<(), ApiError> {
         let address = peer.and_then(|peer| peer.address.as_ref());
-        self.rates.check(caller, address, || self.key(caller)).map_err(|RateExceeded { scope, retry_after }| {
-            self.rate_limited_count.fetch_add(1, Ordering::Relaxed);
-            let (whose, subject) = match scope {
-                RateScope::Caller => ("caller", "you call"),
-                RateScope::Account => ("account", "your account calls"),
-                RateScope::AccountVisitors => ("account", "the visitors of your account call"),
-                RateScope::Address => ("address", "your address creates anonymous visitors"),
-            };
-            let wait = retry_after.as_millis();
-            let message =
-                format!("{subject} more often than this installation allows; nothing was done, try again in {wait} ms");
-            rate_limited(whose, message, retry_after)
-        })
+        let checked = address.map_or(Ok(()), |address| self.rates.check_anonymous_visitor(address));
+        checked.map_err(|exceeded| self.rate_exceeded(exceeded))
+    }
+
+    fn rate_exceeded(&self, RateExceeded { scope, retry_after }: RateExceeded) -> ApiError {
+        self.rate_limited_count.fetch_add(1, Ordering::Relaxed);
+        let (whose, subject) = match scope {
+            RateScope::Caller => ("caller", "you call"),
+            RateScope::Account => ("account", "your account calls"),
+            RateScope::AccountVisitors => ("account", "the visitors of your account call"),
+            RateScope::Address => ("address", "your address creates anonymous visitors and starts their chats"),
+        };
+        let wait = retry_after.as_millis();
+        let message =
+            format!("{subject} more often than this installation allows; nothing was done, try again in {wait} ms");
+        rate_limited(whose, message, retry_after)
     }
 
     /// Counts a preflight from this address; fails with how long until the next one is allowed.
@@ -315,6 +331,7 @@ fn pool_exceeded(exceeded: &PoolExceeded) -> ApiError {
         Holder::Connection(_) => ("connection", "your connection's"),
         Holder::Address(_) => ("address", "your address's"),
         Holder::Account(_) => ("account", "your account's"),
+        Holder::AccountVisitors(_) => ("account", "your account's visitors'"),
         Holder::All => return overloaded_with(&format!("this replica has its maximum of {what}; try again")),
     };
     let max = exceeded.max;

@@ -17,6 +17,9 @@ pub struct LimitSettings {
     pub control_frames: bool,
     /// Maximum number of calls in progress; open streams do not count.
     pub in_flight: usize,
+    /// Part of the calls in progress that visitors may have, and of an account's part that its visitors may have, in percent: the rest is
+    /// for the team while they flood.
+    pub visitor_share: u32,
     /// Maximum number of open streams.
     pub streams: usize,
     /// Maximum number of open `Watch` calls of the health service, which need no token.
@@ -46,7 +49,7 @@ pub struct LimitSettings {
     pub account_rate: u32,
     /// Calls per second of all visitors of one account together.
     pub account_visitor_rate: u32,
-    /// New tokens of anonymous visitors per minute from one address (of IPv6: from one /64); 0: no limit.
+    /// Calls per minute from one address (of IPv6: from one /64) that create anonymous visitors or start their chats; 0: no limit.
     pub anonymous_visitor_rate: u32,
     /// CORS preflights per second from one address (of IPv6: from one /64), which carry no token; 0: no limit.
     pub preflight_rate: u32,
@@ -62,6 +65,7 @@ impl Default for LimitSettings {
             streams_per_connection: 100,
             control_frames: true,
             in_flight: 256,
+            visitor_share: 75,
             streams: 20_000,
             health_watches: 1_000,
             health_watches_per_address: 50,
@@ -103,6 +107,7 @@ impl LimitSettings {
             ("reflection_streams_per_address", self.reflection_streams_per_address),
             ("unread_bytes", self.unread_bytes),
             ("account_share", self.account_share as usize),
+            ("visitor_share", self.visitor_share as usize),
         ];
         let zero = capacities.into_iter().find(|(_, capacity)| *capacity == 0);
         zero.map_or(Ok(()), |(setting, _)| Err(LimitError(setting)))
@@ -116,10 +121,29 @@ impl LimitSettings {
         }
     }
 
+    /// The part of a maximum that the visitors of one account may have; at least 1.
+    pub(super) fn visitor_part(&self, max: usize) -> usize {
+        match self.visitor_share {
+            100 => usize::MAX,
+            _ => self.share_of_visitors(self.account_part(max).min(max)),
+        }
+    }
+
+    /// Maximum number of calls in progress that visitors may have; at least 1.
+    pub(super) fn max_visitor_calls(&self) -> usize {
+        self.share_of_visitors(self.in_flight)
+    }
+
+    fn share_of_visitors(&self, max: usize) -> usize {
+        let share = self.visitor_share as usize;
+        ((max / 100).saturating_mul(share) + (max % 100 * share).div_ceil(100)).max(1)
+    }
+
     /// Without the limits of single callers and accounts, to measure what the process itself carries.
     pub fn without_caller_limits(self) -> Self {
         Self {
             account_share: 100,
+            visitor_share: 100,
             visitor_streams: 0,
             visitor_rate: 0,
             agent_rate: 0,

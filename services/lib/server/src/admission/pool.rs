@@ -33,6 +33,8 @@ pub(super) enum Holder {
     Connection(ConnectionId),
     /// The connections of an address; of IPv6 the /64 network.
     Address(IpAddr),
+    /// The visitors of an account.
+    AccountVisitors(Uuid),
     /// The callers of an account.
     Account(Uuid),
     /// All callers.

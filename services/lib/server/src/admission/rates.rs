@@ -34,8 +34,8 @@ pub(super) struct RateLimits {
     /// Of the callers of an account that are not its visitors, who would otherwise use up its team's rate.
     accounts: Option<Rate<Uuid>>,
     account_visitors: Option<Rate<Uuid>>,
-    /// Calls of widgets, whose tokens are public.
-    widgets: Option<Rate<IpAddr>>,
+    /// Calls that create anonymous visitors and start their chats.
+    anonymous_visitors: Option<Rate<IpAddr>>,
     preflights: Option<Rate<IpAddr>>,
     invalid_tokens: Option<Rate<IpAddr>>,
     /// Until when no new tokens of an address are verified, of the addresses above the rate of invalid ones.
@@ -76,7 +76,7 @@ impl RateLimits {
             ],
             accounts: rate(settings.account_rate),
             account_visitors: rate(settings.account_visitor_rate),
-            widgets: quota_per_minute(settings.anonymous_visitor_rate).map(Rate::dashmap),
+            anonymous_visitors: quota_per_minute(settings.anonymous_visitor_rate).map(Rate::dashmap),
             preflights: rate(settings.preflight_rate),
             invalid_tokens: rate(settings.invalid_token_rate),
             paused: Mutex::default(),
@@ -84,19 +84,10 @@ impl RateLimits {
         }
     }
 
-    /// Counts a call of this caller from this address; `key` computes its key. Services have no rate: the rates of their own callers
-    /// bound them.
-    pub(super) fn check(
-        &self,
-        caller: &Caller,
-        address: Option<&IpAddr>,
-        key: impl FnOnce() -> u64,
-    ) -> Result<(), RateExceeded> {
+    /// Counts a call of this caller; `key` computes its key. Services have no rate: the rates of their own callers bound them.
+    pub(super) fn check(&self, caller: &Caller, key: impl FnOnce() -> u64) -> Result<(), RateExceeded> {
         if caller.kind == CallerKind::Service {
             return Ok(());
-        }
-        if let (CallerKind::Widget, Some(rate), Some(address)) = (caller.kind, &self.widgets, address) {
-            self.check_key(RateScope::Address, rate, address)?;
         }
         let own = self.callers.iter().find(|(kind, _)| *kind == caller.kind).and_then(|(_, rate)| rate.as_ref());
         if let Some(rate) = own {
@@ -107,6 +98,12 @@ impl RateLimits {
             _ => (RateScope::Account, &self.accounts),
         };
         rate.as_ref().map_or(Ok(()), |rate| self.check_key(scope, rate, &caller.account.0))
+    }
+
+    /// Counts a call from this address that creates an anonymous visitor or starts a chat of one.
+    pub(super) fn check_anonymous_visitor(&self, address: &IpAddr) -> Result<(), RateExceeded> {
+        let rate = self.anonymous_visitors.as_ref();
+        rate.map_or(Ok(()), |rate| self.check_key(RateScope::Address, rate, address))
     }
 
     /// Counts a preflight from this address; fails with how long until the next one is allowed.
@@ -149,7 +146,8 @@ impl RateLimits {
     pub(super) fn forget_inactive(&self) {
         self.callers.iter().filter_map(|(_, rate)| rate.as_ref()).for_each(RateLimiter::retain_recent);
         self.accounts.iter().chain(&self.account_visitors).for_each(RateLimiter::retain_recent);
-        self.widgets.iter().chain(&self.preflights).chain(&self.invalid_tokens).for_each(RateLimiter::retain_recent);
+        let addresses = self.anonymous_visitors.iter().chain(&self.preflights).chain(&self.invalid_tokens);
+        addresses.for_each(RateLimiter::retain_recent);
         let now = Instant::now();
         self.paused.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, until| *until > now);
     }
@@ -180,33 +178,31 @@ mod tests {
             actor: Actor { kind: CallerKind::Visitor, id: "one".into() },
             ..Caller::service("")
         };
-        let admitted = |key| (0..10).filter(|_| limits.check(&visitor, None, || key).is_ok()).count();
+        let admitted = |key| (0..10).filter(|_| limits.check(&visitor, || key).is_ok()).count();
         assert_eq!(admitted(1), 3, "a burst of three seconds");
-        assert_eq!(limits.check(&visitor, None, || 1).unwrap_err().scope, RateScope::Caller);
+        assert_eq!(limits.check(&visitor, || 1).unwrap_err().scope, RateScope::Caller);
         assert_eq!(admitted(2), 3);
         assert_eq!(admitted(3), 0, "the burst of the account's visitors is used up");
-        assert_eq!(limits.check(&visitor, None, || 4).unwrap_err().scope, RateScope::AccountVisitors);
+        assert_eq!(limits.check(&visitor, || 4).unwrap_err().scope, RateScope::AccountVisitors);
         let agent = Caller { kind: CallerKind::Agent, ..visitor.clone() };
-        assert!((0..100).all(|_| limits.check(&agent, None, || 6).is_ok()), "visitors do not use up the team's rate");
-        assert!((0..100).all(|_| limits.check(&Caller::service("any"), None, || 5).is_ok()));
+        assert!((0..100).all(|_| limits.check(&agent, || 6).is_ok()), "visitors do not use up the team's rate");
+        assert!((0..100).all(|_| limits.check(&Caller::service("any"), || 5).is_ok()));
     }
 
     #[test]
     fn a_rate_of_zero_is_no_limit() {
         let limits = RateLimits::new(&LimitSettings::default().without_caller_limits());
         let visitor = Caller { kind: CallerKind::Visitor, ..Caller::service("") };
-        assert!((0..10_000).all(|_| limits.check(&visitor, None, || 1).is_ok()));
+        assert!((0..10_000).all(|_| limits.check(&visitor, || 1).is_ok()));
     }
 
     #[test]
     fn s6_an_address_creates_a_limited_number_of_anonymous_visitors() {
         let limits = RateLimits::new(&LimitSettings { anonymous_visitor_rate: 2, ..LimitSettings::default() });
-        let actor = Actor { kind: CallerKind::Widget, id: "a channel".into() };
-        let widget = Caller { kind: CallerKind::Widget, actor, ..Caller::service("") };
         let (one, other) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
-        let admitted = |address| (0..10).filter(|_| limits.check(&widget, Some(address), || 1).is_ok()).count();
+        let admitted = |address| (0..10).filter(|_| limits.check_anonymous_visitor(address).is_ok()).count();
         assert_eq!((admitted(&one), admitted(&other)), (2, 2), "each address has its own rate");
-        let exceeded = limits.check(&widget, Some(&one), || 1).unwrap_err();
+        let exceeded = limits.check_anonymous_visitor(&one).unwrap_err();
         assert!(exceeded.scope == RateScope::Address && exceeded.retry_after > Duration::from_secs(20), "{exceeded:?}");
     }
 }
