@@ -24,9 +24,17 @@ fn t7_only_what_the_visitor_saw_is_in_a_transcript() {
     let entries = [
         entry(1, actor(Visitor, ""), said("Hello")),
         entry(2, actor(Bot, "Robo"), said("Hi")),
-        entry(0, actor(Agent, "Ada"), ProtoContent::Comment(proto::Comment { text: "for the team".into() })),
+        entry(
+            0,
+            actor(Agent, "Ada"),
+            ProtoContent::Comment(proto::Comment { text: "for the team".into(), ..Default::default() }),
+        ),
         // A comment is never shown, even with a visitor sequence.
-        entry(9, actor(Agent, "Ada"), ProtoContent::Comment(proto::Comment { text: "for the team".into() })),
+        entry(
+            9,
+            actor(Agent, "Ada"),
+            ProtoContent::Comment(proto::Comment { text: "for the team".into(), ..Default::default() }),
+        ),
         entry(0, actor(Agent, "Ada"), said("not for the visitor")),
         entry(3, actor(Agent, "Ada"), ProtoContent::AssigneeChanged(to_agent)),
         entry(0, actor(Agent, "Ada"), ProtoContent::TicketCreated(proto::TicketCreatedEntry::default())),

@@ -89,7 +89,7 @@ fn whose<T>(refused: Result<T, ApiError>) -> (String, String) {
 
 #[test]
 fn s4_streams_are_limited_for_a_visitor_an_account_and_the_process() {
-    let limiter = Limiter::new(&LimitSettings { streams: 6, visitor_streams: 2, ..LimitSettings::default() });
+    let limiter = Limiter::new(&LimitSettings { streams: 8, visitor_streams: 2, ..LimitSettings::default() });
     let one = visitor_of(1, "one");
     let mut open = vec![limiter.acquire_stream(&one).unwrap(), limiter.acquire_stream(&one).unwrap()];
     let (holder, text) = whose(limiter.acquire_stream(&one));
@@ -98,11 +98,13 @@ fn s4_streams_are_limited_for_a_visitor_an_account_and_the_process() {
         ("caller", "your maximum of 2 open streams at this replica is reached; end one first")
     );
     open.push(limiter.acquire_stream(&visitor_of(1, "two")).unwrap());
-    for caller in [visitor_of(1, "three"), admin(1)] {
-        let (holder, text) = whose(limiter.acquire_stream(&caller));
-        assert!(holder == "account" && text.starts_with("your account's maximum of 3 open streams"), "{text}");
-    }
-    open.extend((0..3).map(|_| limiter.acquire_stream(&admin(2)).unwrap()));
+    let (holder, text) = whose(limiter.acquire_stream(&visitor_of(1, "three")));
+    assert!(holder == "account" && text.starts_with("your account's visitors' maximum of 3 open streams"), "{text}");
+    // The rest of the account's part is for its team.
+    open.push(limiter.acquire_stream(&admin(1)).unwrap());
+    let (holder, text) = whose(limiter.acquire_stream(&admin(1)));
+    assert!(holder == "account" && text.starts_with("your account's maximum of 4 open streams"), "{text}");
+    open.extend((0..4).map(|_| limiter.acquire_stream(&admin(2)).unwrap()));
     assert_eq!(whose(limiter.acquire_stream(&admin(3))).0, "replica");
     drop(open);
     let services: Vec<_> = (0..6).map(|_| limiter.acquire_stream(&Caller::service("any"))).collect();
