@@ -47,6 +47,9 @@ pub(crate) enum ConversationError {
     /// An anonymous visitor asks for what only a known one may do.
     #[error("you are an anonymous visitor; call with a visitor token that your back end signed")]
     Anonymous,
+    /// A mark names an entry beyond the last one.
+    #[error("{field}: must be at most {last}, the number of the last entry")]
+    MarkOutOfRange { field: &'static str, last: i64 },
     /// The visitor left too many addresses.
     #[error("you have left many addresses; try again in an hour")]
     TooManyAddresses { retry_after: Duration },
@@ -245,6 +248,9 @@ impl From<ConversationError> for Status {
             }
             E::Anonymous => {
                 ApiError::shared(Code::PermissionDenied, SharedReason::NotPermitted, message).with("kind", "visitor")
+            }
+            E::MarkOutOfRange { last, .. } => {
+                ApiError::shared(Code::OutOfRange, SharedReason::CursorOutOfRange, message).with("last_sequence", last)
             }
             E::TooManyAddresses { retry_after } => {
                 ApiError::shared(Code::ResourceExhausted, SharedReason::RateLimited, message)

@@ -202,6 +202,7 @@ fn line(entry: proto::Entry, visitor: &VisitorName) -> Option<TranscriptLine> {
         ProtoContent::Comment(_)
         | ProtoContent::ContactLinked(_)
         | ProtoContent::VisitorSignedIn(_)
+        | ProtoContent::AddressLeft(_)
         | ProtoContent::HandedOff(_)
         | ProtoContent::TicketCreated(_)
         | ProtoContent::TicketUpdated(_)

@@ -15,7 +15,12 @@ use moka::future::Cache;
 use uuid::Uuid;
 
 use super::steps::{Begun, ConversationChange, VisitorAnswer, VisitorInChat, record_visitor_answer};
-use crate::{App, domain::Actor, error::ConversationError, store::conversations};
+use crate::{
+    App,
+    domain::{Actor, Content},
+    error::ConversationError,
+    store::conversations,
+};
 
 /// Maximum number of addresses that a visitor may leave at one replica within [`LIMIT_PERIOD`]: each may move their chats.
 const MAX_ADDRESSES: u32 = 10;
@@ -36,12 +41,14 @@ impl Default for LeftAddresses {
 
 pub(crate) struct LeaveAddress {
     pub(crate) chat: Uuid,
+    /// In its canonical spelling.
+    pub(crate) email: String,
     pub(crate) answer: VisitorAnswer,
     pub(crate) key: Key,
 }
 
 pub(crate) async fn leave_address(app: &App, caller: &Caller, command: LeaveAddress) -> Result<(), ConversationError> {
-    let LeaveAddress { chat, answer, key } = command;
+    let LeaveAddress { chat, email, answer, key } = command;
     let (account, visitor) = (caller.account, caller.actor.id.as_str());
     let tx = app.db.begin_for(account).await?;
     // The chat of another visitor is nothing to lock for.
@@ -56,6 +63,8 @@ pub(crate) async fn leave_address(app: &App, caller: &Caller, command: LeaveAddr
     if left.fetch_add(1, Ordering::Relaxed) >= MAX_ADDRESSES {
         return Err(ConversationError::TooManyAddresses { retry_after: LIMIT_PERIOD });
     }
+    // Also when the contact does not get it (rule X1), so that the team sees it.
+    begun.conversation.add_system_entry(Actor::visitor(visitor), Content::AddressLeft { email }, begun.now);
     let whose = VisitorInChat::from(&begun.conversation);
     let contact = record_visitor_answer(app, &mut begun.tx, whose, answer, locked, begun.now).await?;
     begun.conversation.link_contact(contact, Actor::visitor(visitor), begun.now);

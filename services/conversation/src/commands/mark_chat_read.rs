@@ -20,8 +20,9 @@ pub(crate) async fn mark_chat_read(
 ) -> Result<(), ConversationError> {
     let read = app.db.read_for(caller.account).await?;
     let last = read_chat(&read.conn(), caller, chat).await?.last_visitor_sequence;
-    if reported.delivered.max(reported.read) > last {
-        return Err(ConversationError::CursorOutOfRange { last });
+    let marks = [("delivered_visitor_sequence", reported.delivered), ("read_visitor_sequence", reported.read)];
+    if let Some((field, _)) = marks.into_iter().find(|(_, mark)| *mark > last) {
+        return Err(ConversationError::MarkOutOfRange { field, last });
     }
     let before = visitor_marks::find(&read.conn(), caller.account, chat).await?;
     drop(read);

@@ -34,7 +34,7 @@ pub(crate) async fn mark_read(app: &App, caller: &Caller, command: MarkRead) -> 
     let last = found.ok_or(ConversationError::NotFound("conversation"))?.last_sequence;
     let (Mark::Read(sequence) | Mark::Unread(sequence)) = mark;
     if sequence > last {
-        return Err(ConversationError::CursorOutOfRange { last });
+        return Err(ConversationError::MarkOutOfRange { field: "sequence", last });
     }
     require_active(&tx, caller.account, agent).await?;
     match mark {

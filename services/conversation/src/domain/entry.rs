@@ -65,6 +65,9 @@ pub(crate) enum Content {
     VisitorSignedIn {
         anonymous_visitor_id: String,
     },
+    AddressLeft {
+        email: String,
+    },
     TicketCreated {
         ticket_id: Uuid,
     },
@@ -113,6 +116,7 @@ impl Content {
             | Self::HandedOff { .. }
             | Self::ContactLinked { .. }
             | Self::VisitorSignedIn { .. }
+            | Self::AddressLeft { .. }
             | Self::TicketCreated { .. }
             | Self::TicketUpdated(_)
             | Self::TranscriptSent { .. }

@@ -104,6 +104,13 @@ impl ConversationService for Conversations {
 }
 
 fn filter(caller: &Caller, request: &pb::ListConversationsRequest) -> Result<Filter, Status> {
+    let active_since = request.active_since_time.as_ref().map(Time::from_proto);
+    let active_before = request.active_before_time.as_ref().map(Time::from_proto);
+    if let (Some(since), Some(before)) = (active_since, active_before)
+        && since >= before
+    {
+        return Err(invalid("active_before_time", "must be after active_since_time"));
+    }
     let ids = |field: &str, ids: &[String]| ids.iter().map(|id| parse_id(field, id)).collect::<Result<_, Status>>();
     Ok(Filter {
         statuses: request.statuses().filter_map(convert::status).collect(),
@@ -112,8 +119,8 @@ fn filter(caller: &Caller, request: &pb::ListConversationsRequest) -> Result<Fil
         contacts: ids("contact_ids", &request.contact_ids)?,
         visitor: Some(request.visitor_id.clone()).filter(|visitor| !visitor.is_empty()),
         unread_by: unread_by(caller, request.unread)?,
-        active_since: request.active_since_time.as_ref().map(Time::from_proto),
-        active_before: request.active_before_time.as_ref().map(Time::from_proto),
+        active_since,
+        active_before,
     })
 }
 

@@ -26,6 +26,8 @@ use crate::{
     queries::{self, DisplayNames},
 };
 
+/// Maximum length of an origin that is compared and shown (characters): no allowed one is longer.
+const MAX_ORIGIN: usize = 301;
 /// Metadata in which a browser names the origin of its page.
 const ORIGIN: &str = "origin";
 
@@ -38,7 +40,8 @@ impl VisitorService for Visitors {
         &self,
         request: Request<pb::CreateAnonymousVisitorRequest>,
     ) -> Result<Response<pb::CreateAnonymousVisitorResponse>, Status> {
-        let origin = request.metadata().get(ORIGIN).and_then(|origin| origin.to_str().ok()).map(str::to_owned);
+        let origin = request.metadata().get(ORIGIN).and_then(|origin| origin.to_str().ok());
+        let origin = origin.map(|origin| origin.chars().take(MAX_ORIGIN).collect());
         let (caller, request) = validated(request)?;
         let command = CreateAnonymousVisitor { origin, previous_token: request.previous_token };
         let (token, renewed) = commands::create_anonymous_visitor(&self.0, &caller, command).await?;
@@ -80,6 +83,7 @@ impl VisitorService for Visitors {
         let command = LeaveAddress {
             key: Key::new(&caller, &request.request_id, &request),
             chat: parse_id("chat_id", &request.chat_id)?,
+            email: email.clone(),
             answer: answer.ok_or_else(|| invalid("email", "must be an address that mail can go to"))?,
         };
         commands::leave_address(&self.0, &caller, command).await?;

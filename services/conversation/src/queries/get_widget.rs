@@ -20,6 +20,8 @@ pub(crate) struct Widget {
     pub(crate) greeter: Option<Owner>,
     /// The visitor's open chat on it.
     pub(crate) open_chat: Option<Conversation>,
+    /// Whether the visitor can start a chat.
+    pub(crate) can_start_chat: bool,
     pub(crate) names: DisplayNames,
 }
 
@@ -46,5 +48,6 @@ pub(crate) async fn get_widget(app: &App, caller: &Caller, channel: Uuid) -> Res
     let open_chat = conversations::find_open(&conn, account, channel.id, visitor).await?;
     let owners = greeter.into_iter().chain(open_chat.as_ref().and_then(|chat| chat.owner));
     let names = display_names::find_owners(&conn, account, owners).await?;
-    Ok(Widget { channel, greeter, open_chat, names })
+    let can_start_chat = !caller.is_anonymous_visitor() || channel.anonymous_visitors.is_some();
+    Ok(Widget { channel, greeter, open_chat, can_start_chat, names })
 }

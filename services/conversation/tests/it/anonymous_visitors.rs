@@ -4,9 +4,10 @@ use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
     conversation::v1::{
         AnonymousVisitors, Channel, ClaimAnonymousChatsRequest, CreateAnonymousVisitorRequest, CreateChannelRequest,
-        CreateContactRequest, GetChatRequest, GetContactRequest, LeaveAddressRequest, LinkContactRequest,
-        ListChatsRequest, NoAnonymousVisitors, SendMessageRequest, StartChatRequest, UpdateChannelRequest,
-        WatchChatRequest, entry::Content, update_channel_request::Anonymous, watch_chat_response::Update,
+        CreateContactRequest, GetChatRequest, GetContactRequest, GetWidgetRequest, LeaveAddressRequest,
+        LinkContactRequest, ListChatsRequest, NoAnonymousVisitors, SendMessageRequest, StartChatRequest,
+        UpdateChannelRequest, WatchChatRequest, entry::Content, update_channel_request::Anonymous,
+        watch_chat_response::Update,
     },
     event::v1::ConversationUpdated,
 };
@@ -182,6 +183,10 @@ async fn s6_without_anonymous_visitors_a_channel_has_no_token_and_open_chats_go_
     assert_eq!(refusal(&refused), disabled);
     fixture.chats_with_token(&visitor).send_message(text(&chat, "still here")).await.unwrap();
     assert!(fixture.chats_with_token(&visitor).start_chat(start(&channel.id)).await.unwrap().into_inner().resumed);
+    // A visitor who has a chat can renew their token, and learns that they cannot start another one.
+    assert!(widget.create_anonymous_visitor(create(&visitor)).await.unwrap().into_inner().renewed);
+    let shown = fixture.chats_with_token(&visitor).get_widget(GetWidgetRequest { channel_id: channel.id }).await;
+    assert!(!shown.unwrap().into_inner().widget.unwrap().can_start_chat);
 }
 
 async fn s6_chats_follow_the_visitor_who_signs_in(mode: Mode) {

@@ -27,7 +27,7 @@ async fn s3_a_widget_shows_the_channel_the_greeter_and_the_visitors_open_chat(mo
     let (people, bots) = (fixture.channel().await, fixture.bot_channel().await);
     let shown = widget(&fixture, "v", &people.id).await.unwrap();
     assert_eq!((shown.name.as_str(), &shown.channel_id), ("Shop", &people.id));
-    assert_eq!((shown.greeter, shown.open_chat), (None, None));
+    assert_eq!((shown.greeter, shown.open_chat, shown.can_start_chat), (None, None, true));
     let greeter = widget(&fixture, "v", &bots.id).await.unwrap().greeter.unwrap();
     assert_eq!((greeter.kind(), greeter.name, greeter.id), (ActorKind::Bot, robin(false, 1).name, String::new()));
     let chat = fixture.chat_on(&bots, "v").await;

@@ -15,6 +15,7 @@ on_both_modes!(
     x1_an_address_makes_a_contact_and_a_repeat_changes_nothing,
     x1_an_address_of_another_contact_is_only_claimed_and_not_shown,
     x1_an_address_can_be_left_with_a_closed_chat,
+    x1_the_thread_has_each_address_also_one_that_the_contact_does_not_get,
     x1_twenty_addresses_at_once_make_one_contact,
     s4_a_visitor_leaves_at_most_ten_addresses_within_an_hour,
     s3_another_visitors_chat_and_wrong_addresses_are_refused,
@@ -73,6 +74,28 @@ async fn x1_an_address_can_be_left_with_a_closed_chat(mode: Mode) {
     close(&fixture, &chat).await;
     leave(&fixture, "v", address(&chat, "vera@example.com")).await.unwrap();
     assert_ne!(fixture.conversation(&chat).await.contact_id, "");
+}
+
+async fn x1_the_thread_has_each_address_also_one_that_the_contact_does_not_get(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let other = fixture.chat("w").await.id;
+    leave(&fixture, "w", address(&other, "taken@example.com")).await.unwrap();
+    let chat = fixture.chat("v").await.id;
+    for email in ["tpyo@example.com", "taken@example.com"] {
+        leave(&fixture, "v", address(&chat, email)).await.unwrap();
+    }
+    let contact = fixture.conversation(&chat).await.contact_id;
+    assert_eq!(emails(&fixture, contact).await, [("tpyo@example.com".to_owned(), false)]);
+    let left: Vec<_> = fixture
+        .entries(&chat)
+        .await
+        .into_iter()
+        .filter_map(|entry| match entry.content {
+            Some(Content::AddressLeft(left)) => Some((left.email, entry.visitor_sequence)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(left, [("tpyo@example.com".to_owned(), 0), ("taken@example.com".to_owned(), 0)]);
 }
 
 async fn x1_twenty_addresses_at_once_make_one_contact(mode: Mode) {

@@ -33,6 +33,7 @@ pub fn entry_digest(entry: &Entry) -> String {
         Some(Content::Closed(_)) => digest("closed", ""),
         Some(Content::Reopened(_)) => digest("reopened", ""),
         Some(Content::ContactLinked(_)) => digest("contact_linked", ""),
+        Some(Content::AddressLeft(_)) => digest("address_left", ""),
         Some(Content::VisitorSignedIn(_)) => digest("visitor_signed_in", ""),
         Some(Content::TicketCreated(_)) => digest("ticket_created", ""),
         Some(Content::TicketUpdated(_)) => digest("ticket_updated", ""),

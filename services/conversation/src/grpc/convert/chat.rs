@@ -51,6 +51,7 @@ pub(crate) fn chat_entry(entry: &Entry, names: &DisplayNames) -> Option<pb::Chat
         | Content::HandedOff { .. }
         | Content::ContactLinked { .. }
         | Content::VisitorSignedIn { .. }
+        | Content::AddressLeft { .. }
         | Content::TicketCreated { .. }
         | Content::TicketUpdated(_)
         | Content::TranscriptSent { .. }
@@ -77,6 +78,7 @@ pub(crate) fn widget(widget: &Widget) -> pb::Widget {
             id: String::new(),
             name: widget.names.owner(greeter),
         }),
+        can_start_chat: widget.can_start_chat,
         open_chat: widget.open_chat.as_ref().map(|open| chat(open, &widget.names)),
     }
 }

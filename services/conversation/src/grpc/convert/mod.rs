@@ -216,6 +216,7 @@ fn content(content: &Content, names: &DisplayNames) -> Option<pb::entry::Content
         Content::ContactLinked { contact_id } => {
             C::ContactLinked(pb::ContactLinkedEntry { contact_id: contact_id.to_string() })
         }
+        Content::AddressLeft { email } => C::AddressLeft(pb::AddressLeftEntry { email: email.clone() }),
         Content::VisitorSignedIn { anonymous_visitor_id } => {
             C::VisitorSignedIn(pb::VisitorSignedInEntry { anonymous_visitor_id: anonymous_visitor_id.clone() })
         }
