@@ -372,6 +372,12 @@ impl Fixture {
                     duration.set_field_by_name("seconds", Value::I64(if name == "by" { 0 } else { 600 }));
                     Some(Value::Message(duration))
                 }
+                // A period has an end after its beginning.
+                (FieldKind::Message(inner), "active_before_time") => {
+                    let mut end = DynamicMessage::new(inner);
+                    end.set_field_by_name("seconds", Value::I64(4_102_444_800));
+                    Some(Value::Message(end))
+                }
                 (FieldKind::Message(inner), _) => {
                     Some(Value::Message(self.message(&inner, method, conversation, choice)))
                 }
@@ -386,7 +392,7 @@ impl Fixture {
                 (FieldKind::String, name) => self.text(name).map(Value::String),
                 (FieldKind::Enum(_), "check") => None,
                 (FieldKind::Enum(_), _) => Some(Value::EnumNumber(1)),
-                (FieldKind::Int32, "expected_epoch" | "sequence" | "visitor_sequence" | "version") => {
+                (FieldKind::Int32, "expected_epoch" | "length" | "sequence" | "visitor_sequence" | "version") => {
                     Some(Value::I32(1))
                 }
                 _ => None,

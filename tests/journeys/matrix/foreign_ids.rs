@@ -83,8 +83,8 @@ async fn s2_s3_an_id_of_another_account_is_answered_like_an_unknown_one() {
     let (ours, theirs) = tokio::join!(Fixture::new(one, "ourword"), Fixture::new(two, "theirword"));
     let (mut compared, mut silent) = (0_usize, BTreeSet::new());
     // `CreateAgent` comes last: an account may create an agent with the id of another account's agent, and then owns that
-    // id.
-    for method in &in_order(&["CreateAgent"]) {
+    // id. So do the calls that write the copies of agents and bots.
+    for method in &in_order(&["CreateAgent", "ApplyAgent", "ApplyBot"]) {
         for principal in &method.principals {
             let caller = ours.caller(*principal);
             let ask = async |message: &DynamicMessage| {
