@@ -54,7 +54,7 @@ pub(crate) enum ConversationError {
     #[error("you have left many addresses; try again in an hour")]
     TooManyAddresses { retry_after: Duration },
     /// A comment mentions an agent who is not in the roster, or was deactivated. The name is empty if it is not known.
-    #[error("mentions: {}", mentioned_message(.agent, .name))]
+    #[error("mentions: {}", mentioned_message(.name))]
     MentionedAgent { agent: Uuid, name: String },
     /// Another contact has a value that only one contact of an account can have.
     #[error("{}", taken_message(.0))]
@@ -215,9 +215,9 @@ fn not_admitted_message(why: &NotAdmitted) -> String {
     }
 }
 
-fn mentioned_message(agent: &Uuid, name: &str) -> String {
+fn mentioned_message(name: &str) -> String {
     match name {
-        "" => format!("the account has no agent {agent}; leave out the mention"),
+        "" => "the account has no agent with the id in agent_id; leave out the mention".to_owned(),
         name => format!("{name} was deactivated on the account's roster; leave out the mention"),
     }
 }

@@ -107,13 +107,12 @@ async fn c7_a_comment_mentions_agents_and_its_event_names_each_once(mode: Mode) 
 async fn c7_a_comment_that_mentions_somebody_who_is_not_active_is_refused_by_name(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let chat = fixture.chat("v").await;
-    let unknown = new_id();
-    for (agent, name) in [(GONE, "Gone".to_owned()), (unknown, unknown.to_string())] {
+    for (agent, text) in [(GONE, "Gone was deactivated"), (new_id(), "the account has no agent")] {
         let request = PostCommentRequest { mentions: vec![mention(0, 4, agent)], ..comment(&chat.id) };
         let refused = fixture.threads(ADA).post_comment(request).await.unwrap_err();
         let expected = (Code::FailedPrecondition, "MENTIONED_AGENT_NOT_ACTIVE");
         assert_eq!((refused.code(), reason(&refused).as_str()), expected);
-        assert!(refused.message().contains(&name), "{refused:?}");
+        assert!(refused.message().contains(text), "{refused:?}");
         assert_eq!(refused.get_details_error_info().unwrap().metadata["agent_id"], agent.to_string());
     }
     assert!(fixture.entries(&chat.id).await.is_empty());
