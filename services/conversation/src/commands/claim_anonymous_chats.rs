@@ -41,7 +41,7 @@ async fn try_claim(
     let (account, id, anonymous_id) = (caller.account, caller.actor.id.as_str(), anonymous.to_string());
     let mut tx = app.db.begin_for(account).await?;
     let visitor = CallingVisitor::lock_with(&tx, caller, None, Some(&anonymous_id)).await?;
-    if conversations::list_of_visitor_for_update(&tx, account, &anonymous_id).await?.is_empty() {
+    if conversations::list_of_visitor(tx.conn(), account, &anonymous_id, None, None, 1).await?.is_empty() {
         return Ok(None);
     }
     let has_open = conversations::find_open(tx.conn(), account, anonymous.channel, id).await?.is_some();

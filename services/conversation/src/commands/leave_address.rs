@@ -19,7 +19,7 @@ use crate::{
     App,
     domain::{Actor, Content},
     error::ConversationError,
-    store::conversations,
+    queries::read_chat,
 };
 
 /// Maximum number of addresses that a visitor may leave at one replica within [`LIMIT_PERIOD`]: each may move their chats.
@@ -43,17 +43,16 @@ pub(crate) struct LeaveAddress {
     pub(crate) chat: Uuid,
     /// In its canonical spelling.
     pub(crate) email: String,
-    pub(crate) answer: VisitorAnswer,
     pub(crate) key: Key,
 }
 
 pub(crate) async fn leave_address(app: &App, caller: &Caller, command: LeaveAddress) -> Result<(), ConversationError> {
-    let LeaveAddress { chat, email, answer, key } = command;
+    let LeaveAddress { chat, email, key } = command;
+    let answer = VisitorAnswer::email(email.clone());
     let (account, visitor) = (caller.account, caller.actor.id.as_str());
     let tx = app.db.begin_for(account).await?;
     // The chat of another visitor is nothing to lock for.
-    let own = conversations::find(tx.conn(), account, chat).await?;
-    own.filter(|own| own.visitor_id == visitor).ok_or(ConversationError::NotFound("chat"))?;
+    read_chat(tx.conn(), caller, chat).await?;
     let locked = answer.lock(&tx, account, visitor, chat).await?;
     let mut begun = match ConversationChange::begin_chat_in(app, tx, caller, chat, Some(key)).await? {
         Begun::First(begun) => begun,

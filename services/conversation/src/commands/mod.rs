@@ -61,7 +61,7 @@ pub(crate) use rotate_visitor_key::{RotateVisitorKey, rotate_visitor_key};
 pub(crate) use send_message::{SendMessage, send_message};
 pub(crate) use signal_typing::{RecentSignals, signal_agent_typing, signal_visitor_typing};
 pub(crate) use start_chat::{StartChat, start_chat};
-pub(crate) use steps::{RosterKnowledge, VisitorAnswer};
+pub(crate) use steps::RosterKnowledge;
 pub(crate) use undelete_channel::undelete_channel;
 pub(crate) use update_channel::{UpdateChannel, update_channel};
 pub(crate) use update_contact::{UpdateContact, update_contact};

@@ -51,10 +51,11 @@ pub(crate) async fn post_comment(app: &App, caller: &Caller, command: PostCommen
 
 /// Requires that the agents are active, by the local copy.
 async fn require_mentionable(tx: &Tx, caller: &Caller, mentioned: &BTreeSet<Uuid>) -> Result<(), ConversationError> {
+    let agents = agents::find_many(tx.conn(), caller.account, mentioned).await?;
     for id in mentioned {
-        let agent = agents::find(tx.conn(), caller.account, *id).await?;
-        if Agent::require_active(agent.as_ref()).is_err() {
-            let name = agent.map(|agent| agent.name).unwrap_or_default();
+        let agent = agents.get(id);
+        if Agent::require_active(agent).is_err() {
+            let name = agent.map(|agent| agent.name.clone()).unwrap_or_default();
             return Err(ConversationError::MentionedAgent { agent: *id, name });
         }
     }

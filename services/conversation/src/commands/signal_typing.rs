@@ -11,6 +11,7 @@ use crate::{
     App,
     domain::{Agent, Author, Conversation, Signal},
     error::ConversationError,
+    queries::read_chat,
     store::{agents, conversations, display_names},
 };
 
@@ -35,8 +36,7 @@ pub(crate) async fn signal_visitor_typing(app: &App, caller: &Caller, chat: Uuid
         return Ok(());
     }
     let read = app.db.read_for(caller.account).await?;
-    let own = conversations::find(&read.conn(), caller.account, chat).await?;
-    let own = own.filter(|own| own.visitor_id == caller.actor.id).ok_or(ConversationError::NotFound("chat"))?;
+    let own = read_chat(&read.conn(), caller, chat).await?;
     let names = display_names::find(&read.conn(), &own, &[]).await?;
     let author = Author::Visitor { id: own.visitor_id.clone(), name: names.visitor(chat) };
     signal(app, caller, &own, author, false).await;

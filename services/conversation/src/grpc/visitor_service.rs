@@ -17,11 +17,11 @@ use uuid::Uuid;
 
 use super::{
     DEFAULT_ENTRIES, MAX_ENTRIES, ResponseStream,
-    convert::{self, email, invalid, one, require_text},
+    convert::{self, email, one, require_text},
 };
 use crate::{
     App,
-    commands::{self, ChooseButton, CreateAnonymousVisitor, LeaveAddress, SendMessage, StartChat, VisitorAnswer},
+    commands::{self, ChooseButton, CreateAnonymousVisitor, LeaveAddress, SendMessage, StartChat},
     domain::{Entry, VisitorMarks},
     queries::{self, DisplayNames},
 };
@@ -79,12 +79,10 @@ impl VisitorService for Visitors {
     ) -> Result<Response<pb::LeaveAddressResponse>, Status> {
         let (caller, request) = validated(request)?;
         let email = one(email(&request.email))?.unwrap_or_default();
-        let answer = VisitorAnswer::try_new("email".to_owned(), email.clone());
         let command = LeaveAddress {
             key: Key::new(&caller, &request.request_id, &request),
             chat: parse_id("chat_id", &request.chat_id)?,
             email: email.clone(),
-            answer: answer.ok_or_else(|| invalid("email", "must be an address that mail can go to"))?,
         };
         commands::leave_address(&self.0, &caller, command).await?;
         Ok(Response::new(pb::LeaveAddressResponse { email }))

@@ -1,5 +1,7 @@
 //! The local copy of agents.
 
+use std::collections::{BTreeSet, HashMap};
+
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
     DbErr, EntityTrait, IntoActiveModel,
@@ -14,6 +16,19 @@ use crate::domain::Agent;
 pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Agent>, DbErr> {
     let agent = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::Id.eq(id)).one(conn).await?;
     Ok(agent.map(Agent::from))
+}
+
+/// Those of these agents of whom there is a copy.
+pub(crate) async fn find_many<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    ids: &BTreeSet<Uuid>,
+) -> Result<HashMap<Uuid, Agent>, DbErr> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let agents = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::Id.is_in(ids.iter().copied()));
+    Ok(agents.all(conn).await?.into_iter().map(|row| (row.id, row.into())).collect())
 }
 
 /// Writes the agent, unless the copy is newer. A version has another state again after the roster was restored to an older point

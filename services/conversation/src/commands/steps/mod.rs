@@ -22,8 +22,7 @@ pub(super) use identify_visitor::{
 };
 pub(super) use link_visitor::{VisitorInChat, link_visitor, remove_if_unused, settle_tickets};
 pub(super) use lock_identities::{Identities, lock_addresses};
-pub(crate) use record_visitor_answer::VisitorAnswer;
-pub(super) use record_visitor_answer::record_visitor_answer;
+pub(super) use record_visitor_answer::{VisitorAnswer, record_visitor_answer};
 pub(super) use reject::reject;
 pub(super) use require_sender::require_sender;
 pub(crate) use roster::RosterKnowledge;

@@ -44,6 +44,11 @@ impl VisitorAnswer {
         Some(Self { property, value, addresses })
     }
 
+    /// A mail address in its canonical spelling.
+    pub(crate) fn email(address: String) -> Self {
+        Self { property: "email".to_owned(), value: address.clone(), addresses: vec![address] }
+    }
+
     /// Locks what recording the answer may change.
     pub(crate) async fn lock(
         &self,
