@@ -4,7 +4,7 @@
 mod event;
 mod read;
 
-pub use read::{Databases, last_numbers, read};
+pub use read::{Databases, last_events, last_numbers, read};
 
 use std::collections::BTreeMap;
 

@@ -269,6 +269,17 @@ fn logs(cluster: &Cluster, state: &mut FinalState) -> Result<(), Failure> {
     Ok(())
 }
 
+/// By service: position of the last event of these accounts in its outbox.
+pub async fn last_events(databases: &Databases, accounts: &[Account]) -> Result<[i64; 4], DbErr> {
+    let sql =
+        format!("SELECT coalesce(max(position), 0) FROM outbox_events WHERE account_id IN ({})", id_list(accounts));
+    let mut last = [0; 4];
+    for (service, last) in Service::ALL.into_iter().zip(&mut last) {
+        *last = databases.number(service, &sql).await?;
+    }
+    Ok(last)
+}
+
 /// By conversation: sequence of the last entry, and visitor sequence of the last entry that the visitor sees.
 pub async fn last_numbers(databases: &Databases, accounts: &[Account]) -> Result<BTreeMap<String, (u64, u64)>, DbErr> {
     let ids = id_list(accounts);

@@ -40,6 +40,11 @@ const AGENTS: usize = 4;
 /// How long watchers may take to receive the last entry of their conversation once the installation is quiescent.
 const WATCHERS_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Maximum number of reads of a final state that changes meanwhile.
+const MAX_READS: usize = 10;
+/// How long a message of a chat that timed out may be in flight.
+const IN_FLIGHT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Size of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
@@ -265,7 +270,7 @@ impl Context {
             let last_of = |id: &str| last.get(id).copied().unwrap_or_default();
             watchers.finish(last_of, WATCHERS_TIMEOUT).await;
         }
-        let state = final_state::read(&self.cluster, &self.databases, &self.accounts).await?;
+        let state = self.final_state().await?;
         std::fs::write(self.folder.join("final.json"), serde_json::to_vec(&state)?)?;
         let history = self.driver.recorder.finish();
         let faults = self.log.all();
@@ -276,6 +281,21 @@ impl Context {
             verdict.add_not_quiescent(&error.to_string());
         }
         Ok((verdict, state))
+    }
+
+    /// The final state, as of one moment: it is read again when something changed meanwhile, because a chat times out at any time.
+    async fn final_state(&self) -> Result<FinalState, Failure> {
+        let last_events = || final_state::last_events(&self.databases, &self.accounts);
+        for _ in 1..MAX_READS {
+            let before = last_events().await?;
+            // What stays pending was reported before.
+            let _ = wait_until_quiescent(&self.cluster, &self.databases, &self.driver, None, IN_FLIGHT_TIMEOUT).await;
+            let state = final_state::read(&self.cluster, &self.databases, &self.accounts).await?;
+            if last_events().await? == before {
+                return Ok(state);
+            }
+        }
+        final_state::read(&self.cluster, &self.databases, &self.accounts).await
     }
 }
 
