@@ -92,16 +92,20 @@ impl<'a> Publisher<'a> {
             if !self.mark(lease).await? {
                 return Ok(Published::LeaseLost);
             }
-            rows = waiting(self.db, 0).await?;
+            rows = waiting(self.db, &[]).await?;
         }
-        let Some(last) = rows.last() else { return Ok(Published::Events(0)) };
+        if rows.is_empty() {
+            return Ok(Published::Events(0));
+        }
         let is_full = rows.len() == MAX_EVENTS;
         // After the lease may have ended nothing is sent: another replica may send later events of the same aggregates.
         if !lease.is_held() && !lease.renew().await? {
             return Ok(Published::LeaseLost);
         }
         let (asked, unmarked) = (Instant::now(), std::mem::take(&mut self.unmarked));
-        let next = async { if is_full { waiting(self.db, last.position).await } else { Ok(Vec::new()) } };
+        let taken: Vec<i64> =
+            unmarked.iter().map(|(position, _)| *position).chain(rows.iter().map(|row| row.position)).collect();
+        let next = async { if is_full { waiting(self.db, &taken).await } else { Ok(Vec::new()) } };
         let (sent, is_held, next) = tokio::join!(
             send(self.bus, &mut self.numbers, &rows, lease),
             mark_published(self.db, self.source, &lease.key, &unmarked, None),
@@ -131,7 +135,7 @@ impl<'a> Publisher<'a> {
         match sent.failed {
             Some(error) => Err(error),
             None if lost_after.is_some() => Ok(Published::LossFound),
-            // Others may wait at earlier positions, whose transactions ended later than those of the batches before.
+            // Others may wait since the rows were read.
             None if is_continued || !sent.is_complete => Ok(Published::Full),
             None => Ok(Published::Events(published)),
         }
@@ -159,11 +163,19 @@ impl<'a> Publisher<'a> {
     }
 }
 
-/// The first waiting events after a position.
-async fn waiting(db: &Db, after: i64) -> Result<Vec<entity::Model>, DbErr> {
+/// The first waiting events other than those that are taken already. Not those after a position: a transaction may end later than one that
+/// got later positions, and the next event of its aggregate must not overtake its own.
+pub(crate) async fn waiting(db: &Db, taken: &[i64]) -> Result<Vec<entity::Model>, DbErr> {
+    // One parameter, so that the statement is prepared once. With IS NOT TRUE the planner hashes the positions.
+    let is_other = if db.is_sqlite() {
+        let taken = json!(taken).to_string();
+        Expr::cust_with_values("position NOT IN (SELECT value FROM json_each(?))", [taken])
+    } else {
+        Expr::cust_with_values("(position IN (SELECT unnest($1))) IS NOT TRUE", [taken.to_vec()])
+    };
     entity::Entity::find()
         .filter(entity::Column::PublishedAt.is_null())
-        .filter(entity::Column::Position.gt(after))
+        .filter(is_other)
         .order_by_asc(entity::Column::Position)
         .limit(MAX_EVENTS as u64)
         .all(db.relay())

@@ -106,3 +106,21 @@ async fn published_events_are_kept_for_seven_days_and_unpublished_ones_for_ever(
     assert_eq!(deleted().await, [0, 1], "marks, for 14 days");
     assert_eq!(rows(&db).await.iter().map(|row| row.version).collect::<Vec<_>>(), [2]);
 }
+
+#[tokio::test]
+async fn i17_the_next_batch_has_an_event_that_became_visible_after_later_ones() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::system());
+    let db = db(&folder, &clock).await;
+    let mut tx = db.begin().await.unwrap();
+    let mut events = Events::new(tx.now().await.unwrap());
+    for version in 1..=4 {
+        events.push(aggregate(version), &ConversationClosed::default(), "");
+    }
+    events.insert(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+    let versions = |rows: Vec<Model>| rows.into_iter().map(|row| row.version).collect::<Vec<_>>();
+    let all = rows(&db).await;
+    // As if the second had become visible after the third was read.
+    assert_eq!(versions(publish::waiting(&db, &[all[0].position, all[2].position]).await.unwrap()), [2, 4]);
+    assert_eq!(versions(publish::waiting(&db, &[]).await.unwrap()), [1, 2, 3, 4]);
+}
