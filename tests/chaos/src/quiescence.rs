@@ -68,6 +68,11 @@ pub async fn wait_until_quiescent(
     }
 }
 
+/// Whether nothing is pending now.
+pub async fn is_quiescent(cluster: &Cluster, databases: &Databases) -> Result<bool, Failure> {
+    Ok(pending(cluster, databases).await? == Pending::default())
+}
+
 async fn pending(cluster: &Cluster, databases: &Databases) -> Result<Pending, Failure> {
     let mut pending = Pending { unprocessed: unprocessed(cluster).await?, ..Pending::default() };
     for service in Service::ALL {

@@ -25,12 +25,12 @@ use futures::future::BoxFuture;
 
 use crate::{
     checker::{Evidence, Verdict, check},
-    cluster::{Cluster, Failure},
+    cluster::{Cluster, Failure, Service},
     driver::{Caller, Driver},
     faults::FaultLog,
     final_state::{self, Databases, FinalState},
     history::Recorder,
-    quiescence::wait_until_quiescent,
+    quiescence::{is_quiescent, wait_until_quiescent},
     report::{Report, Row},
     workload::{Account, AccountKind, Watchers},
 };
@@ -40,10 +40,9 @@ const AGENTS: usize = 4;
 /// How long watchers may take to receive the last entry of their conversation once the installation is quiescent.
 const WATCHERS_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Maximum number of reads of a final state that changes meanwhile.
-const MAX_READS: usize = 10;
-/// How long a message of a chat that timed out may be in flight.
-const IN_FLIGHT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum number of attempts to read the final state while no timeout is in progress, and the pause between two.
+const MAX_READS: usize = 100;
+const READ_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// Size of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -283,19 +282,31 @@ impl Context {
         Ok((verdict, state))
     }
 
-    /// The final state, as of one moment: it is read again when something changed meanwhile, because a chat times out at any time.
+    /// The final state, as of one moment: chats time out at any time, so the service that ends them is paused while it is read.
     async fn final_state(&self) -> Result<FinalState, Failure> {
-        let last_events = || final_state::last_events(&self.databases, &self.accounts);
+        let replicas = self.cluster.replicas.iter().filter(|replica| replica.service == Service::BotSession);
+        let replicas: Vec<_> = replicas.collect();
         for _ in 1..MAX_READS {
-            let before = last_events().await?;
-            // What stays pending was reported before.
-            let _ = wait_until_quiescent(&self.cluster, &self.databases, &self.driver, None, IN_FLIGHT_TIMEOUT).await;
-            let state = final_state::read(&self.cluster, &self.databases, &self.accounts).await?;
-            if last_events().await? == before {
+            replicas.iter().for_each(|replica| replica.pause());
+            let state = self.read_paused().await;
+            replicas.iter().for_each(|replica| replica.resume());
+            if let Some(state) = state? {
                 return Ok(state);
             }
+            tokio::time::sleep(READ_AGAIN_AFTER).await;
         }
         final_state::read(&self.cluster, &self.databases, &self.accounts).await
+    }
+
+    /// None: a timeout is not finished everywhere.
+    async fn read_paused(&self) -> Result<Option<FinalState>, Failure> {
+        let last_events = || final_state::last_events(&self.databases, &self.accounts);
+        let before = last_events().await?;
+        if !is_quiescent(&self.cluster, &self.databases).await? {
+            return Ok(None);
+        }
+        let state = final_state::read(&self.cluster, &self.databases, &self.accounts).await?;
+        Ok((last_events().await? == before).then_some(state))
     }
 }
 
