@@ -157,8 +157,8 @@ impl BatchWriter {
     /// Writes the batch, or otherwise its members one by one, and answers each. Returns those whose conversation is locked.
     pub(super) async fn write(&self, batch: Vec<QueuedWrite>) -> Vec<QueuedWrite> {
         let is_first = batch.iter().all(|queued| queued.locked_since.is_none());
-        let locking = if is_first { self.store.first_attempt() } else { Locking::Lock };
-        let batch = if locking == Locking::Optimistic { self.write_recent(batch).await } else { batch };
+        let locking = if is_first { Locking::Optimistic } else { Locking::Lock };
+        let batch = if is_first { self.write_recent(batch).await } else { batch };
         if batch.is_empty() {
             return batch;
         }
@@ -243,10 +243,11 @@ impl BatchWriter {
 
     /// Writes the batch and returns each member's result, or writes nothing.
     async fn write_batch(&self, batch: &[QueuedWrite], rows: Rows) -> Result<Vec<Attempt>, BatchError> {
-        let mut tx = match rows {
-            Rows::Loaded(Locking::Lock) => self.db.begin_batch().await?,
-            Rows::Loaded(Locking::Optimistic) | Rows::Recent(..) => self.db.begin_statement(),
+        let locking = match &rows {
+            Rows::Recent(..) => Locking::Optimistic,
+            Rows::Loaded(locking) => *locking,
         };
+        let mut tx = self.store.begin(&self.db, locking).await?;
         let is_recent = matches!(rows, Rows::Recent(..));
         let (mut loaded, mut context) = match rows {
             Rows::Recent(rows) => *rows,

@@ -4,9 +4,14 @@
 use sea_orm::{DbBackend, Statement};
 use serde_json::Value;
 
-/// A statement of SQLite whose only parameter, `?1`, is an array of rows, each an array of columns.
+/// A statement of SQLite whose only parameter is an array of rows, each an array of columns.
 pub fn json_rows(sql: &str, rows: impl Iterator<Item = Value>) -> Statement {
-    Statement::from_sql_and_values(DbBackend::Sqlite, sql, [Value::Array(rows.collect()).to_string().into()])
+    Statement::from_sql_and_values(DbBackend::Sqlite, sql, [json_array(rows)])
+}
+
+/// An array of rows as a parameter.
+pub fn json_array(rows: impl Iterator<Item = Value>) -> sea_orm::Value {
+    Value::Array(rows.collect()).to_string().into()
 }
 
 /// Bytes as a column of [`json_rows`].

@@ -29,7 +29,7 @@ pub use account::AccountId;
 pub use errors::{
     is_conflict, is_connection_lost, is_timeout, is_transient, is_unique_violation, violated_unique_index,
 };
-pub use json_rows::{hex, json_rows};
+pub use json_rows::{hex, json_array, json_rows};
 pub use migration::{Sql, migrate, pending_migrations};
 pub use retention::{Retention, delete_expired, delete_expired_once};
 pub use row_level_security::Read;

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use frontdesk_clock::Time;
-use frontdesk_db::{Tx, columns_as, hex, is_in, json_rows, violated_unique_index};
+use frontdesk_db::{columns_as, hex, is_in, json_array, json_rows, violated_unique_index};
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, IdenStatic, QueryResult, Value, prelude::Uuid};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
@@ -21,9 +21,6 @@ const FIND_ON_SQLITE: &str =
     "SELECT requests.account_id, requests.actor, requests.request_id, fingerprint, result, created_at
     FROM json_each(?1) AS key CROSS JOIN requests ON requests.account_id = unhex(key.value->>0)
         AND requests.actor = key.value->>1 AND requests.request_id = key.value->>2";
-
-const INSERT_ON_SQLITE: &str = "INSERT INTO requests (account_id, actor, request_id, fingerprint, result, created_at)
-    SELECT unhex(value->>0), value->>1, value->>2, unhex(value->>3), value->>4, value->>5 FROM json_each(?1)";
 
 /// Prefix of the columns of [`RequestBatch::columns_sql`].
 const PREFIX: &str = "request_";
@@ -92,7 +89,7 @@ impl RequestBatch {
         self.rows.get(&key.id()).map(|first| key.result_of(first)).transpose()
     }
 
-    /// Adds a reference to what the request made, to be stored by [`Self::insert`]. `changed`: the row that it changed.
+    /// Adds a reference to what the request made, to be stored by [`Self::insert_sql`] or [`Self::insert_on_sqlite_sql`]. `changed`: the row that it changed.
     pub fn store_result<T: Serialize>(&mut self, key: &Key, result: &T, changed: Uuid, now: Time) -> Result<(), DbErr> {
         let result = serde_json::to_string(result).map_err(|error| DbErr::Type(error.to_string()))?;
         self.new.push((key.id(), changed));
@@ -107,15 +104,23 @@ impl RequestBatch {
         Ok(())
     }
 
-    /// For SQLite: stores the requests that the batch makes.
-    pub async fn insert(self, tx: &Tx) -> Result<(), DbErr> {
-        let rows = self.into_new();
-        let rows = rows.iter().map(|(row, _)| {
+    /// For SQLite: the statement that stores the requests that the batch makes, with the parameter [`Self::into_json`]. Only requests
+    /// whose row the query `changed` returns are stored. Fails when one of the ids was used meanwhile ([`is_id_taken`]).
+    pub fn insert_on_sqlite_sql(changed: &str) -> String {
+        format!(
+            "INSERT INTO requests (account_id, actor, request_id, fingerprint, result, created_at)
+             SELECT unhex(new.value->>0), new.value->>1, new.value->>2, unhex(new.value->>3), new.value->>4, new.value->>5
+             FROM json_each(?) AS new WHERE unhex(new.value->>6) IN ({changed})"
+        )
+    }
+
+    /// The parameter of [`Self::insert_on_sqlite_sql`].
+    pub fn into_json(self) -> Value {
+        json_array(self.into_new().iter().map(|(row, changed)| {
             let (account, fingerprint) = (hex(row.account_id.as_bytes()), hex(&row.fingerprint));
-            json!([account, row.actor, row.request_id, fingerprint, row.result, row.created_at])
-        });
-        tx.conn().execute_raw(json_rows(INSERT_ON_SQLITE, rows)).await?;
-        Ok(())
+            let changed = hex(changed.as_bytes());
+            json!([account, row.actor, row.request_id, fingerprint, row.result, row.created_at, changed])
+        }))
     }
 
     /// For PostgreSQL: storing the requests as a part of a larger statement, the same text for any number of requests, with

@@ -1,7 +1,7 @@
 //! The events of many changes, built one by one and written with one statement.
 
 use frontdesk_clock::Time;
-use frontdesk_db::{Tx, hex, is_in, json_rows};
+use frontdesk_db::{Tx, hex, is_in, json_array};
 use frontdesk_proto::event::v1::Event;
 use prost::{Message, Name};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
@@ -9,11 +9,6 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::Aggregate;
-
-const INSERT_ON_SQLITE: &str =
-    "INSERT INTO outbox_events (event_id, account_id, aggregate_id, version, event, created_at)
-    SELECT unhex(value->>0), unhex(value->>1), unhex(value->>2), value->>3, unhex(value->>4), value->>5
-    FROM json_each(?1) ORDER BY key";
 
 /// Events to be written, in the order in which they are to be published.
 #[derive(Debug)]
@@ -60,21 +55,37 @@ impl Events {
         if self.rows.is_empty() {
             return Ok(());
         }
-        if tx.conn().get_database_backend() == DbBackend::Sqlite {
-            let rows: Vec<_> = self.rows.into_iter().map(|row| row.encode(tx)).collect();
-            let rows = rows.iter().map(|(aggregate, id, event)| {
-                let account = hex(aggregate.account.0.as_bytes());
-                let aggregate_id = hex(aggregate.id.as_bytes());
-                json!([hex(id.as_bytes()), account, aggregate_id, aggregate.version, hex(event), self.now.0])
-            });
-            tx.conn().execute_raw(json_rows(INSERT_ON_SQLITE, rows)).await?;
+        let backend = tx.conn().get_database_backend();
+        let insert = if backend == DbBackend::Sqlite {
+            Statement::from_sql_and_values(backend, Self::insert_on_sqlite_sql(None), [self.into_json(tx)])
         } else {
-            let sql = Self::insert_sql(1, None);
-            let values = self.into_values(tx);
-            tx.conn().execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
-        }
+            Statement::from_sql_and_values(backend, Self::insert_sql(1, None), self.into_values(tx))
+        };
+        tx.conn().execute_raw(insert).await?;
         tx.wake_outbox_on_commit();
         Ok(())
+    }
+
+    /// For SQLite: the statement of [`Self::insert`], with the parameter [`Self::into_json`]. If there is a query `changed`, only events
+    /// whose aggregate it returns are written. The caller also calls [`Tx::wake_outbox_on_commit`].
+    pub fn insert_on_sqlite_sql(changed: Option<&str>) -> String {
+        let is_changed = changed.map_or("true".to_owned(), |changed| format!("unhex(new.value->>2) IN ({changed})"));
+        format!(
+            "INSERT INTO outbox_events (event_id, account_id, aggregate_id, version, event, created_at)
+             SELECT unhex(new.value->>0), unhex(new.value->>1), unhex(new.value->>2), new.value->>3, unhex(new.value->>4),
+               new.value->>5
+             FROM json_each(?) AS new WHERE {is_changed} ORDER BY new.key"
+        )
+    }
+
+    /// The parameter of [`Self::insert_on_sqlite_sql`], for this transaction.
+    pub fn into_json(self, tx: &Tx) -> Value {
+        let at = self.now.0;
+        json_array(self.rows.into_iter().map(|row| {
+            let (aggregate, id, event) = row.encode(tx);
+            let [account, aggregate_id] = [aggregate.account.0, aggregate.id].map(|id| hex(id.as_bytes()));
+            json!([hex(id.as_bytes()), account, aggregate_id, aggregate.version, hex(&event), at])
+        }))
     }
 
     /// For PostgreSQL: [`Self::insert`] as a part of a larger statement, the same text for any number of events, with

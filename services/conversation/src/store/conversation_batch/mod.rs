@@ -54,7 +54,8 @@ fn row_key(row: &QueryResult) -> Result<RowKey, DbErr> {
     Ok((row.try_get("", "account_id")?, row.try_get("", "id")?))
 }
 
-/// Whether a batch locks the conversations that it loads.
+/// Whether a batch locks the conversations that it loads. The second attempt does: without it, a message could wait for ever while
+/// others change its conversation again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Locking {
     /// They are locked until the transaction ends.
@@ -66,9 +67,8 @@ pub(crate) enum Locking {
 /// The steps of the transaction of a batch, in their order.
 #[async_trait::async_trait]
 pub(crate) trait ConversationBatch: Send + Sync {
-    /// How a batch is tried first. A further attempt locks: without it, a message could wait for ever while others change its
-    /// conversation again and again.
-    fn first_attempt(&self) -> Locking;
+    /// Begins the transaction of a batch.
+    async fn begin(&self, db: &Db, locking: Locking) -> Result<Tx, DbErr>;
 
     /// Loads the conversations that exist, and what the decisions need besides them, all as of one moment.
     async fn load(
@@ -97,6 +97,15 @@ pub(crate) struct Saved {
     pub(crate) unsaved: HashSet<RowKey>,
     /// Time by the database's clock, without the offset of a moved clock. None: it was not read.
     pub(crate) now: Option<Time>,
+}
+
+/// The conversations that are not among the rows that were saved.
+fn unsaved(changed: &[&Conversation], saved: &[QueryResult]) -> Result<HashSet<RowKey>, DbErr> {
+    if saved.len() == changed.len() {
+        return Ok(HashSet::new());
+    }
+    let saved = saved.iter().map(|row| row.try_get("", "id")).collect::<Result<HashSet<Uuid>, _>>()?;
+    Ok(changed.iter().filter(|one| !saved.contains(&one.id)).map(|one| (one.account, one.id)).collect())
 }
 
 /// The implementation for this database.

@@ -7,13 +7,13 @@
 use std::{collections::HashSet, sync::LazyLock};
 
 use frontdesk_clock::Time;
-use frontdesk_db::{NOW_ON_POSTGRES as NOW, Tx, columns_as, is_in};
+use frontdesk_db::{Db, NOW_ON_POSTGRES as NOW, Tx, columns_as, is_in};
 use frontdesk_idempotency::RequestBatch;
 use frontdesk_outbox::Events;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement, Value};
 use uuid::Uuid;
 
-use super::{BatchContext, BatchRequest, BatchRows, ConversationBatch, Locking, RowKey, Saved, row_key};
+use super::{BatchContext, BatchRequest, BatchRows, ConversationBatch, Locking, RowKey, Saved, row_key, unsaved};
 use crate::{
     domain::{Conversation, RosterState},
     store::{
@@ -26,8 +26,11 @@ pub(super) struct PostgresBatch;
 
 #[async_trait::async_trait]
 impl ConversationBatch for PostgresBatch {
-    fn first_attempt(&self) -> Locking {
-        Locking::Optimistic
+    async fn begin(&self, db: &Db, locking: Locking) -> Result<Tx, DbErr> {
+        match locking {
+            Locking::Lock => db.begin_batch().await,
+            Locking::Optimistic => Ok(db.begin_statement()),
+        }
     }
 
     /// Rows that are to be locked are locked by a statement before: another transaction may commit between the beginning of that
@@ -92,12 +95,7 @@ impl ConversationBatch for PostgresBatch {
         let save = Statement::from_sql_and_values(DbBackend::Postgres, SAVE.as_str(), values);
         let rows = tx.conn().query_all_raw(save).await?;
         let now = rows.first().map(|row| row.try_get("", "now").map(Time)).transpose()?;
-        if rows.len() == changed.len() {
-            return Ok(Saved { unsaved: HashSet::new(), now });
-        }
-        let saved = rows.iter().map(|row| row.try_get("", "id")).collect::<Result<HashSet<Uuid>, _>>()?;
-        let unsaved = changed.iter().filter(|one| !saved.contains(&one.id)).map(|one| (one.account, one.id)).collect();
-        Ok(Saved { unsaved, now })
+        Ok(Saved { unsaved: unsaved(changed, &rows)?, now })
     }
 }
 
@@ -140,7 +138,7 @@ static LOAD: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Number of parameters that hold columns of conversations, with the version of the row that was loaded, of entries, and of agents.
-const CONVERSATION_COLUMNS: usize = 18;
+const CONVERSATION_COLUMNS: usize = 19;
 const ENTRY_COLUMNS: usize = 9;
 const AGENT_COLUMNS: usize = 3;
 
@@ -157,9 +155,9 @@ static SAVE: LazyLock<String> = LazyLock::new(|| {
         "WITH unchanged AS MATERIALIZED (
            SELECT new.* FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::bigint[],
              $8::boolean[], $9::boolean[], $10::bigint[], $11::bigint[], $12::integer[], $13::text[], $14::bigint[],
-             $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[]) AS new (id, account_id, contact_id, status,
+             $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[]) AS new (id, account_id, contact_id, status,
              assignee_kind, assignee_id, epoch, bot_in_charge, had_agent, last_sequence, last_visitor_sequence, close_number,
-             close_reason, closed_at, last_visitor_activity_at, last_activity_at, version, version_before)
+             close_reason, closed_at, last_visitor_activity_at, last_activity_at, version, waiting_since, version_before)
            JOIN conversations AS old ON old.id = new.id AND old.account_id = new.account_id AND old.version = version_before
            WHERE NOT EXISTS (
              SELECT FROM unnest(${agent_account}::uuid[], ${agent}::uuid[], ${agent_version}::bigint[])
@@ -175,7 +173,8 @@ static SAVE: LazyLock<String> = LazyLock::new(|| {
              last_sequence = new.last_sequence, last_visitor_sequence = new.last_visitor_sequence,
              close_number = new.close_number, close_reason = NULLIF(new.close_reason, ''),
              closed_at = NULLIF(new.closed_at, 0), last_visitor_activity_at = new.last_visitor_activity_at,
-             last_activity_at = new.last_activity_at, version = new.version
+             last_activity_at = new.last_activity_at, version = new.version,
+             waiting_since = NULLIF(new.waiting_since, 0)
            FROM unchanged AS new WHERE old.id = new.id
          ), saved_entries AS (
            INSERT INTO entries (conversation_id, sequence, visitor_sequence, account_id, author_kind, author_id, content,
@@ -224,6 +223,7 @@ fn conversation_columns(conversations: &[&Conversation]) -> Vec<Value> {
         column(all, |one| one.last_visitor_activity_at.0),
         column(all, |one| one.last_activity_at.0),
         column(all, |one| one.version),
+        column(all, |one| one.waiting_since.map_or(0, |at| at.0)),
     ]
 }
 

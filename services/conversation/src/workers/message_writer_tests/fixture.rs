@@ -176,8 +176,8 @@ struct Interrupted {
 
 #[async_trait::async_trait]
 impl ConversationBatch for Interrupted {
-    fn first_attempt(&self) -> Locking {
-        self.inner.first_attempt()
+    async fn begin(&self, db: &Db, locking: Locking) -> Result<Tx, DbErr> {
+        self.inner.begin(db, locking).await
     }
 
     async fn load(
