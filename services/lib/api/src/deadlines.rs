@@ -41,17 +41,17 @@ impl StreamEndReason {
             Self::Deadline => ApiError::shared(
                 Code::DeadlineExceeded,
                 Reason::DeadlineExceeded,
-                "the stream's deadline passed; call again with the last number you saw, and a longer or no deadline",
+                "the stream's deadline passed; call again with the last number or cursor that you received, and a longer or no deadline",
             ),
             Self::TokenExpired => ApiError::shared(
                 Code::Unauthenticated,
                 Reason::NotAuthenticated,
-                "your token has expired; call again with a new one and the last number you saw",
+                "your token has expired; call again with a new one and the last number or cursor that you received",
             ),
             Self::MaxAge => ApiError::shared(
                 Code::Unavailable,
                 Reason::StreamAged,
-                "the stream reached its maximum age; call again with the last number you saw",
+                "the stream reached its maximum age; call again with the last number or cursor that you received",
             ),
         }
     }

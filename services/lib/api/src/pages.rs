@@ -9,7 +9,7 @@ use tonic::Status;
 
 use crate::{ApiError, FieldError};
 
-/// How long a page token is valid.
+/// How long a page token or a cursor is valid.
 const TOKEN_TTL: Duration = Duration::from_secs(24 * 3600);
 /// Number of rows of a page when the request does not say.
 const DEFAULT_PAGE_SIZE: usize = 50;
@@ -63,6 +63,11 @@ impl Pages {
         Ok(Page { cursor, size, audience })
     }
 
+    /// The signer of the cursors of a watch. `filter` is its request without the cursor.
+    pub fn cursor_signer<M: prost::Message + prost::Name>(&self, caller: &Caller, filter: &M) -> CursorSigner {
+        CursorSigner { secret: self.0.clone(), audience: audience(caller, filter) }
+    }
+
     /// Removes the extra row, which the query read to find out whether another page follows, and returns that page's token;
     /// empty on the last page.
     pub fn next_page_token<C: Serialize, T>(
@@ -94,6 +99,32 @@ impl Pages {
         rows.truncate(size);
         let Some(last) = rows.last() else { return Ok(String::new()) };
         self.0.sign(&page.audience, TOKEN_TTL, &cursor(last)).map_err(|error| ApiError::internal(&error).into())
+    }
+}
+
+/// Signs and verifies the cursors of the watches of one caller, method and filter.
+pub struct CursorSigner {
+    secret: InstallationSecret,
+    audience: String,
+}
+
+impl CursorSigner {
+    /// The cursor as the client sends it back.
+    pub fn sign<C: Serialize>(&self, cursor: &C) -> Result<String, Status> {
+        self.secret.sign(&self.audience, TOKEN_TTL, cursor).map_err(|error| ApiError::internal(&error).into())
+    }
+
+    /// The cursor that the client sent back. None: it is empty.
+    ///
+    /// Fails with INVALID_ARGUMENT when it is not one of the same caller, method and filter, or has expired.
+    pub fn verify<C: DeserializeOwned>(&self, cursor: &str) -> Result<Option<C>, Status> {
+        if cursor.is_empty() {
+            return Ok(None);
+        }
+        let remedy = "must be a cursor of the same inbox for the same caller, at most a day old; list again, and watch with \
+                      its watch_cursor";
+        let verified = self.secret.verify(cursor, &self.audience);
+        verified.map(Some).map_err(|_| ApiError::fields(vec![FieldError::new("cursor", remedy)]).into())
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Interval of silence after which a stream sends a heartbeat.
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(20);
+pub(crate) const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(20);
 
 /// The responses that all watches have beside their items.
 pub struct CommonUpdates<T> {
@@ -111,6 +111,12 @@ impl<T> Signals<T> {
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
     }
+}
+
+/// Why a stream ends when this replica shuts down.
+pub(crate) fn stopping() -> ApiError {
+    let message = "this replica is stopping; call again with the last number or cursor that you received";
+    ApiError::shared(Code::Unavailable, Reason::ShuttingDown, message)
 }
 
 /// A running watch stream.
@@ -217,10 +223,7 @@ where
         let signals = &mut self.target.signals;
         tokio::select! {
             () = &mut self.timer => {}
-            () = &mut self.shutdown => {
-                let message = "this replica is stopping; call again with the last number you saw";
-                return Err(ApiError::shared(Code::Unavailable, Reason::ShuttingDown, message));
-            }
+            () = &mut self.shutdown => return Err(stopping()),
             change = feed.changed() => {
                 self.is_current = false;
                 if change.is_err() {

@@ -16,6 +16,8 @@ use uuid::Uuid;
 /// Maximum number of notifications and signals that wait to be sent to the other replicas. More are dropped; the readers of a
 /// dropped notification find the change by their next read.
 const MAX_QUEUED: usize = 8_192;
+/// Maximum number of changes that wait for a subscriber of all things, which misses the oldest when there are more.
+const MAX_WAITING_CHANGES: usize = 1_024;
 /// Maximum number of signals of a thing that wait for a subscriber, which misses the oldest when there are more.
 const MAX_WAITING_SIGNALS: usize = 8;
 
@@ -36,11 +38,24 @@ pub(crate) enum ForOtherReplicas {
 
 /// Notifies the subscribers of a thing that it changed, at this replica and, where the bus has several, at the others. Clones
 /// share the subscribers.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct ChangeNotifier {
     subscribers: Arc<Mutex<HashMap<Uuid, watch::Sender<u64>>>>,
+    /// For the subscribers of all things.
+    all: broadcast::Sender<Option<Uuid>>,
     signals: Arc<Mutex<HashMap<Uuid, broadcast::Sender<Bytes>>>>,
     other_replicas: Option<mpsc::Sender<ForOtherReplicas>>,
+}
+
+impl Default for ChangeNotifier {
+    fn default() -> Self {
+        Self {
+            subscribers: Arc::default(),
+            all: broadcast::Sender::new(MAX_WAITING_CHANGES),
+            signals: Arc::default(),
+            other_replicas: None,
+        }
+    }
 }
 
 impl ChangeNotifier {
@@ -79,6 +94,11 @@ impl ChangeNotifier {
         subscribers.entry(id).or_insert_with(|| watch::Sender::new(next_number())).subscribe()
     }
 
+    /// The ids of all things that change from now on. None: some may have been missed.
+    pub fn subscribe_all(&self) -> broadcast::Receiver<Option<Uuid>> {
+        self.all.subscribe()
+    }
+
     /// Notifies the subscribers of the thing at every replica.
     pub fn notify(&self, id: Uuid) {
         self.notify_local(id);
@@ -106,6 +126,7 @@ impl ChangeNotifier {
 
     /// Notifies the subscribers at this replica, and removes a thing without subscribers.
     pub fn notify_local(&self, id: Uuid) {
+        let _ = self.all.send(Some(id));
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
         if subscribers.get(&id).is_some_and(|sender| sender.send(next_number()).is_err()) {
             subscribers.remove(&id);
@@ -114,6 +135,7 @@ impl ChangeNotifier {
 
     /// Notifies all subscribers at this replica: notifications may have been lost.
     pub(crate) fn notify_all_local(&self) {
+        let _ = self.all.send(None);
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
         subscribers.retain(|_, sender| sender.send(next_number()).is_ok());
     }
@@ -129,11 +151,13 @@ mod tests {
         let (one, two) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let (mut first, mut second) = (notifier.subscribe(one), notifier.subscribe(two));
         let before = *first.borrow_and_update();
+        let mut all = notifier.subscribe_all();
         notifier.clone().notify(one);
         assert!(first.has_changed().unwrap() && !second.has_changed().unwrap());
         assert!(*first.borrow_and_update() > before, "numbers increase");
         notifier.notify_all_local();
         assert!(first.has_changed().unwrap() && second.has_changed().unwrap());
+        assert_eq!((all.recv().await, all.recv().await), (Ok(Some(one)), Ok(None)));
         second.borrow_and_update();
     }
 
