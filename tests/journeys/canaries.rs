@@ -14,9 +14,9 @@ use frontdesk_proto::{
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
     auth::v1::Principal,
     conversation::v1::{
-        CloseConversationRequest, ConversationStatus, PostCommentRequest, PostMessageRequest, RotateVisitorKeyRequest,
-        channel_service_client::ChannelServiceClient, conversation_service_client::ConversationServiceClient,
-        thread_service_client::ThreadServiceClient,
+        CloseConversationRequest, ConversationStatus, ListConversationsRequest, PostCommentRequest, PostMessageRequest,
+        RotateVisitorKeyRequest, WatchInboxRequest, channel_service_client::ChannelServiceClient,
+        conversation_service_client::ConversationServiceClient, thread_service_client::ThreadServiceClient,
     },
     dev::v1::{AdvanceTimeRequest, clock_service_client::ClockServiceClient},
 };
@@ -71,14 +71,15 @@ struct Played {
     fixture: Fixture,
     comment: String,
     visitor_key: String,
-    /// Bytes that the agent's and the visitor's open streams received.
-    streams: [Arc<Mutex<Vec<u8>>>; 2],
+    /// Bytes that the open streams of the agent, the last one of the visitor, received.
+    streams: [Arc<Mutex<Vec<u8>>>; 3],
 }
 
-/// Collects the messages of a stream until it ends.
-async fn follow(fixture: &Fixture, principal: Principal, path: &str) -> Arc<Mutex<Vec<u8>>> {
+/// Collects the messages of a stream until it ends. `request`: encoded. None: one with every field.
+async fn follow(fixture: &Fixture, principal: Principal, path: &str, request: Option<Vec<u8>>) -> Arc<Mutex<Vec<u8>>> {
     let declared = methods().into_iter().find(|declared| declared.path.ends_with(path)).unwrap();
-    let request = Request::new(fixture.request(&declared.method).encode_to_vec().into());
+    let request = request.unwrap_or_else(|| fixture.request(&declared.method).encode_to_vec());
+    let request = Request::new(request.into());
     let mut grpc = Grpc::new(fixture.caller(principal));
     grpc.ready().await.unwrap();
     let answers = grpc.server_streaming(request, declared.path.parse().unwrap(), RawCodec).await.unwrap();
@@ -95,9 +96,11 @@ async fn follow(fixture: &Fixture, principal: Principal, path: &str) -> Arc<Mute
 async fn play(account: Account, word: &str) -> Played {
     let fixture = Fixture::new(account, word).await;
     let chat = Chat { visitor: fixture.caller(Principal::Visitor), id: fixture.ids["chat_id"].clone() };
+    let inbox = WatchInboxRequest { inbox: Some(ListConversationsRequest::default()), cursor: String::new() };
     let streams = [
-        follow(&fixture, Principal::Agent, "/WatchThread").await,
-        follow(&fixture, Principal::Visitor, "/WatchChat").await,
+        follow(&fixture, Principal::Agent, "/WatchThread", None).await,
+        follow(&fixture, Principal::Agent, "/WatchInbox", Some(inbox.encode_to_vec())).await,
+        follow(&fixture, Principal::Visitor, "/WatchChat", None).await,
     ];
     chat.say(&format!("{word}-question")).await.unwrap();
     let (agent, id) = (fixture.agent.clone(), chat.id.clone());
@@ -246,8 +249,11 @@ async fn s3_texts_and_secrets_stay_in_their_account_and_out_of_logs_and_traces()
         }
         let to_visitors = with(&to_visitors);
         scan.look("the visitor's answers", &answers(&played.fixture, Principal::Visitor).await, &to_visitors);
-        scan.look("the team's streams", &played.streams[0].lock().unwrap(), &other_of(other));
-        scan.look("the visitors' streams", &played.streams[1].lock().unwrap(), &to_visitors);
+        let [thread, inbox, chat] = &played.streams;
+        for team in [thread, inbox] {
+            scan.look("the team's streams", &team.lock().unwrap(), &other_of(other));
+        }
+        scan.look("the visitors' streams", &chat.lock().unwrap(), &to_visitors);
         let mails = server.received(&played.fixture.address());
         scan.look("mails", serde_json::to_string(&mails).unwrap().as_bytes(), &to_visitors);
         let account = played.fixture.account.id.to_string();

@@ -56,6 +56,9 @@ pub(crate) enum ConversationError {
     /// A comment mentions an agent who is not in the roster, or was deactivated. The name is empty if it is not known.
     #[error("mentions: {}", mentioned_message(.name))]
     MentionedAgent { agent: Uuid, name: String },
+    /// The owner that is chosen for a contact is not in the roster, or was deactivated. The name is empty if it is not known.
+    #[error("owner_agent_id: {}", owner_message(.name))]
+    ContactOwner { agent: Uuid, name: String },
     /// Another contact has a value that only one contact of an account can have.
     #[error("{}", taken_message(.0))]
     Taken(Taken),
@@ -222,6 +225,13 @@ fn mentioned_message(name: &str) -> String {
     }
 }
 
+fn owner_message(name: &str) -> String {
+    match name {
+        "" => "the account has no agent with that id; choose another one, or none".to_owned(),
+        name => format!("{name} was deactivated on the account's roster; choose another agent, or none"),
+    }
+}
+
 fn taken_message(taken: &Taken) -> &'static str {
     match taken {
         Taken::Email(_) => "another contact of the account has one of the addresses; its id is in contact_id",
@@ -258,6 +268,9 @@ impl From<ConversationError> for Status {
                     .retry_after(retry_after)
             }
             E::MentionedAgent { agent, name } => error(Code::FailedPrecondition, Reason::MentionedAgentNotActive)
+                .with("agent_id", agent)
+                .with("agent_name", name),
+            E::ContactOwner { agent, name } => error(Code::FailedPrecondition, Reason::ContactOwnerNotActive)
                 .with("agent_id", agent)
                 .with("agent_name", name),
             E::Taken(Taken::Email(contact)) => {

@@ -62,6 +62,7 @@ pub struct App {
     pub(crate) left_addresses: commands::LeftAddresses,
     pub(crate) thread_reads: SharedReads<WatchThreadResponse>,
     pub(crate) chat_reads: SharedReads<WatchChatResponse>,
+    pub(crate) watched_inboxes: workers::WatchedInboxes,
     pub(crate) assignment: Peer,
     pub(crate) bot_session: Peer,
     pub(crate) notification: Peer,
@@ -108,6 +109,7 @@ impl Service for App {
             left_addresses: commands::LeftAddresses::default(),
             thread_reads: SharedReads::default(),
             chat_reads: SharedReads::default(),
+            watched_inboxes: workers::WatchedInboxes::default(),
             notifier,
             db: context.db,
             installation_secret: context.secret,
@@ -135,6 +137,7 @@ impl Service for App {
     fn workers(&self) -> Vec<Worker> {
         vec![
             workers::message_writer(&self.message_queue, &self.shutdown),
+            workers::inbox_changes(&self.db, &self.notifier, &self.watched_inboxes, &self.shutdown),
             workers::watched_conversations(&self.db, &self.notifier, &self.shutdown),
         ]
     }

@@ -41,6 +41,7 @@ def package(name):
 bots, bots_grpc = package("botsession.v1.bot_service")
 flows, _ = package("botsession.v1.flow")
 channels, channels_grpc = package("conversation.v1.channel_service")
+conversation, _ = package("conversation.v1.conversation")
 conversations, conversations_grpc = package("conversation.v1.conversation_service")
 threads, threads_grpc = package("conversation.v1.thread_service")
 visitors, visitors_grpc = package("conversation.v1.visitor_service")
@@ -122,6 +123,37 @@ shop = channels_grpc.ChannelServiceStub(channel).CreateChannel(
 ).channel
 print("set up: sender, agent, bot, channel")
 
+
+class OpenChats:
+    """The channel's open conversations, as the agent's program shows them."""
+
+    def __init__(self):
+        self.request = conversations.ListConversationsRequest(
+            channel_ids=[shop.id], statuses=[conversation.CONVERSATION_STATUS_OPEN]
+        )
+        page = inbox.ListConversations(self.request, metadata=agent)
+        self.rows, self.cursor = {row.conversation.id: row for row in page.rows}, page.watch_cursor
+
+    def watch_until(self, part):
+        """Watches on from the last cursor until `part` holds, and ends the stream."""
+        request = conversations.WatchInboxRequest(inbox=self.request, cursor=self.cursor)
+        updates = inbox.WatchInbox(request, metadata=agent, timeout=60)
+        for response in updates:
+            self.cursor = response.cursor or self.cursor
+            kind = response.WhichOneof("update")
+            if kind == "row":
+                self.rows[response.row.conversation.id] = response.row
+            elif kind == "gone_conversation_id":
+                self.rows.pop(response.gone_conversation_id, None)
+            if part(self.rows):
+                updates.cancel()
+                return
+
+
+inbox = conversations_grpc.ConversationServiceStub(channel)
+open_chats = OpenChats()
+assert not open_chats.rows
+
 # The visitor starts; the bot greets; the visitor answers.
 widget = visitors_grpc.VisitorServiceStub(channel)
 chat = widget.StartChat(
@@ -151,7 +183,7 @@ empty = refused(lambda: widget.SendMessage(visitors.SendMessageRequest(chat_id="
 assert empty.code == grpc.StatusCode.INVALID_ARGUMENT and set(empty.fields) == {"chat_id", "text"}, empty
 
 # The agent takes over, replies, closes.
-inbox = conversations_grpc.ConversationServiceStub(channel)
+open_chats.watch_until(lambda rows: chat.id in rows and "Thank you" in rows[chat.id].last_entry.message.text)
 thread = threads_grpc.ThreadServiceStub(channel)
 reply = threads.PostMessageRequest(conversation_id=chat.id, text="Hello, Grace here.", request_id=rid())
 in_charge = refused(lambda: thread.PostMessage(reply, metadata=agent))
@@ -166,6 +198,7 @@ assert thread.PostMessage(reply, metadata=agent).entry == first, "a retry posts 
 until(lambda entry: "Grace here" in entry.message.text)
 inbox.CloseConversation(conversations.CloseConversationRequest(conversation_id=chat.id), metadata=agent)
 until(lambda entry: entry.WhichOneof("content") == "ended")
+open_chats.watch_until(lambda rows: chat.id not in rows)
 
 # The transcript is decided, explained and mailed.
 explain = transcripts_grpc.TranscriptServiceStub(channel)

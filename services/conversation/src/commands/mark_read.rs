@@ -29,7 +29,7 @@ pub(crate) enum Mark {
 pub(crate) async fn mark_read(app: &App, caller: &Caller, command: MarkRead) -> Result<ReadState, ConversationError> {
     let MarkRead { conversation, agent, mark } = command;
     require_known_agent(app, caller, agent).await?;
-    let tx = app.db.begin_for(caller.account).await?;
+    let mut tx = app.db.begin_for(caller.account).await?;
     let found = conversations::find(tx.conn(), caller.account, conversation).await?;
     let last = found.ok_or(ConversationError::NotFound("conversation"))?.last_sequence;
     let (Mark::Read(sequence) | Mark::Unread(sequence)) = mark;
@@ -37,11 +37,17 @@ pub(crate) async fn mark_read(app: &App, caller: &Caller, command: MarkRead) -> 
         return Err(ConversationError::MarkOutOfRange { field: "sequence", last });
     }
     require_active(&tx, caller.account, agent).await?;
+    let now = tx.now().await?;
     match mark {
-        Mark::Read(sequence) => read_marks::raise(&tx, caller.account, agent, conversation, sequence).await?,
-        Mark::Unread(sequence) => read_marks::lower(&tx, caller.account, agent, conversation, sequence - 1).await?,
+        Mark::Read(sequence) => read_marks::raise(&tx, caller.account, agent, conversation, sequence, now).await?,
+        Mark::Unread(sequence) => {
+            read_marks::lower(&tx, caller.account, agent, conversation, sequence - 1, now).await?
+        }
     }
-    let state = read_marks::list(tx.conn(), caller.account, agent, vec![conversation]).await?;
+    let state = read_marks::list(tx.conn(), caller.account, &[agent], vec![conversation]).await?;
+    // The agent's watches of the inbox show it.
+    let notifier = app.notifier.clone();
+    tx.on_commit(move || notifier.notify(conversation));
     tx.commit().await?;
-    Ok(state.get(&conversation).copied().unwrap_or_default())
+    Ok(state.get(&(agent, conversation)).copied().unwrap_or_default())
 }

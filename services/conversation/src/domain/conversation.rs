@@ -66,6 +66,9 @@ pub(crate) struct Conversation {
     pub(crate) created_at: Time,
     pub(crate) last_visitor_activity_at: Time,
     pub(crate) last_activity_at: Time,
+    /// Since when the visitor waits for an answer: the time of their first message after the last one of an agent or bot, or of the
+    /// hand-off. None: they do not wait, or it is closed.
+    pub(crate) waiting_since: Option<Time>,
     /// Number of the conversation's events: each change has one.
     pub(crate) version: i64,
     pub(crate) new_entries: Vec<Entry>,
@@ -96,6 +99,7 @@ impl Conversation {
     ) -> Result<Entry, Rejection> {
         self.require_open()?;
         self.last_visitor_activity_at = self.not_before_the_last(now);
+        self.waiting_since.get_or_insert(self.last_visitor_activity_at);
         Ok(self.append_message(Actor::visitor(&self.visitor_id), content, request_id, now))
     }
 
@@ -117,6 +121,7 @@ impl Conversation {
         if self.owner.is_none() {
             self.assign(Some(Owner::agent(agent)), author.clone(), AssignmentCause::ByHand, now);
         }
+        self.waiting_since = None;
         Ok(self.append_message(author, Content::text(text), request_id, now))
     }
 
@@ -129,6 +134,7 @@ impl Conversation {
     ) -> Result<Entry, Rejection> {
         self.require_open()?;
         let bot = self.require_in_charge(session)?;
+        self.waiting_since = None;
         Ok(self.append_message(Actor::bot(bot), content, None, now))
     }
 
@@ -208,6 +214,7 @@ impl Conversation {
         let bot = self.require_in_charge(session)?;
         let now = self.not_before_the_last(now);
         self.end_bot_session();
+        self.waiting_since.get_or_insert(now);
         self.owner = None;
         self.epoch += 1;
         self.add_entry(Actor::bot(bot), Content::HandedOff { reason, epoch: self.epoch }, None, now);
@@ -341,6 +348,7 @@ impl Conversation {
         self.close_number += 1;
         self.close_reason = Some(reason);
         self.closed_at = Some(now);
+        self.waiting_since = None;
         self.add_entry(by.clone(), Content::Closed { reason, close_number: self.close_number }, None, now);
         self.new_events.push(ConversationEvent::Closed(Closed { reason, by, facts, bot_session, at: now }));
     }

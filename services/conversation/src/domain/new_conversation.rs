@@ -79,6 +79,7 @@ impl Conversation {
             created_at: now,
             last_visitor_activity_at: now,
             last_activity_at: now,
+            waiting_since: None,
             version: 0,
             new_entries: Vec::new(),
             new_events: vec![ConversationEvent::Started],

@@ -1,6 +1,6 @@
 //! `ConversationService`.
 
-use frontdesk_api::{parse_id, validated};
+use frontdesk_api::{CursorSigner, live_stream, parse_id, validated};
 use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
 use frontdesk_proto::conversation::v1::{self as pb, conversation_service_server::ConversationService};
@@ -9,14 +9,17 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{
+    ResponseStream,
     convert::{self, agent, invalid, optional_key},
     to_response,
+    watch_inbox::InboxUpdates,
 };
 use crate::{
     App,
     commands::{self, CloseConversation, LinkContact, ReopenConversation},
     domain::{Conversation, Owner},
-    queries::{self, AssigneeFilter, Filter},
+    error::ConversationError,
+    queries::{self, AssigneeFilter, Filter, InboxOrder},
 };
 
 /// Serves `ConversationService`.
@@ -44,17 +47,51 @@ impl ConversationService for Conversations {
         let size = std::mem::take(&mut request.page_size);
         let page = self.0.pages.read_request::<(Time, Uuid), _>(&caller, &request, size, &token)?;
         let filter = filter(&caller, &request)?;
+        // Before the rows are read: a watch from there misses none of their changes.
+        let watch_cursor = match page.cursor {
+            None => {
+                self.inbox_cursors(&caller, &request).sign(&self.0.db.now().await.map_err(ConversationError::from)?)?
+            }
+            Some(_) => String::new(),
+        };
         let inbox = queries::list_conversations(&self.0, &caller, &filter, page.cursor, page.size + 1).await?;
         let row = |conversation: &Conversation| {
-            let cursor = (conversation.last_activity_at, conversation.id);
-            (cursor, convert::inbox_row(conversation, &inbox))
+            // A row of an order has its time.
+            let time = filter.order.time_of(conversation).unwrap_or(conversation.last_activity_at);
+            let cursor = (time, conversation.id);
+            (cursor, convert::inbox_row(conversation, &inbox, caller.agent_id()))
         };
         let mut rows: Vec<_> = inbox.conversations.iter().map(row).collect();
         let pages = &self.0.pages;
         let token =
             pages.next_page_token_within(page, &mut rows, |(_, row)| row.encoded_len(), |(cursor, _)| *cursor)?;
         let rows = rows.into_iter().map(|(_, row)| row).collect();
-        Ok(Response::new(pb::ListConversationsResponse { rows, next_page_token: token }))
+        Ok(Response::new(pb::ListConversationsResponse { rows, next_page_token: token, watch_cursor }))
+    }
+
+    type WatchInboxStream = ResponseStream<pb::WatchInboxResponse>;
+
+    async fn watch_inbox(
+        &self,
+        request: Request<pb::WatchInboxRequest>,
+    ) -> Result<Response<Self::WatchInboxStream>, Status> {
+        let (caller, request) = validated(request)?;
+        let mut inbox = request.inbox.unwrap_or_default();
+        (inbox.page_size, inbox.page_token) = (0, String::new());
+        let filter = filter(&caller, &inbox)?;
+        let signer = self.inbox_cursors(&caller, &inbox);
+        let cursor = signer.verify(&request.cursor)?;
+        // Before the time is read, so that no change between the two is missed.
+        let watch = self.0.watched_inboxes.watch(caller.account, caller.agent_id());
+        let now = self.0.db.now().await.map_err(ConversationError::from)?;
+        if cursor.is_some_and(|cursor| cursor > now) {
+            let remedy =
+                "is later than the database's clock, which was set back: list again, and watch with its watch_cursor";
+            return Err(invalid("cursor", remedy));
+        }
+        watch.begins_at(now);
+        let updates = InboxUpdates::new(self.0.clone(), caller, filter, signer, watch, cursor, now);
+        Ok(Response::new(Box::pin(live_stream(updates, self.0.shutdown.clone()))))
     }
 
     async fn close_conversation(
@@ -103,6 +140,14 @@ impl ConversationService for Conversations {
     }
 }
 
+impl Conversations {
+    /// The signer of the cursors of the inbox that the request lists.
+    fn inbox_cursors(&self, caller: &Caller, inbox: &pb::ListConversationsRequest) -> CursorSigner {
+        let inbox = Some(inbox.clone());
+        self.0.pages.cursor_signer(caller, &pb::WatchInboxRequest { inbox, cursor: String::new() })
+    }
+}
+
 fn filter(caller: &Caller, request: &pb::ListConversationsRequest) -> Result<Filter, Status> {
     let active_since = request.active_since_time.as_ref().map(Time::from_proto);
     let active_before = request.active_before_time.as_ref().map(Time::from_proto);
@@ -121,6 +166,10 @@ fn filter(caller: &Caller, request: &pb::ListConversationsRequest) -> Result<Fil
         unread_by: unread_by(caller, request.unread)?,
         active_since,
         active_before,
+        order: match request.order() {
+            pb::InboxOrder::Unspecified | pb::InboxOrder::NewestActivity => InboxOrder::NewestActivity,
+            pb::InboxOrder::LongestWaiting => InboxOrder::LongestWaiting,
+        },
     })
 }
 

@@ -9,6 +9,7 @@ mod thread_service;
 mod ticket_service;
 mod visitor_key_cache;
 mod visitor_service;
+mod watch_inbox;
 
 use std::pin::Pin;
 

@@ -34,7 +34,9 @@ pub(crate) use list_channels::list_channels;
 pub(crate) use list_chat_entries::list_chat_entries;
 pub(crate) use list_chats::list_chats;
 pub(crate) use list_contacts::list_contacts;
-pub(crate) use list_conversations::{Inbox, list_conversations};
+pub(crate) use list_conversations::{
+    CHANGED_ROWS, CURSOR_OVERLAP, Inbox, list_changed_conversations, list_conversations,
+};
 pub(crate) use list_entries::{begin_watch, list_entries, watch_entries};
 pub(crate) use list_tickets::list_tickets;
 pub(crate) use list_visitor_keys::list_visitor_keys;
@@ -44,7 +46,7 @@ use crate::error::ConversationError;
 pub(crate) use crate::store::{
     contacts::ContactFilter,
     display_names::DisplayNames,
-    inbox::{AssigneeFilter, Filter},
+    inbox::{AssigneeFilter, Filter, InboxOrder},
 };
 
 /// Maximum number of entries that one read of a watch returns.

@@ -165,6 +165,16 @@ pub(crate) async fn list_last_sequences<C: ConnectionTrait>(conn: &C, ids: &[Uui
     rows.filter(Column::Id.is_in(ids.iter().copied())).into_tuple().all(conn).await
 }
 
+/// Those of these conversations that belong to one of the accounts.
+pub(crate) async fn list_of_accounts<C: ConnectionTrait>(
+    conn: &C,
+    accounts: &[AccountId],
+    ids: impl IntoIterator<Item = Uuid>,
+) -> Result<Vec<Conversation>, DbErr> {
+    let rows = Entity::find().filter(Column::Id.is_in(ids)).filter(Column::AccountId.is_in(accounts.iter().copied()));
+    Ok(rows.all(conn).await?.into_iter().map(Conversation::from).collect())
+}
+
 /// The visitor's conversations that have no contact, or this one, locked.
 pub(crate) async fn list_of_contact_for_update(
     tx: &Tx,

@@ -1,4 +1,4 @@
-//! The inbox: conversations that match a filter, the latest activity first.
+//! The inbox: conversations that match a filter, the latest activity first, and those that changed since.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -32,6 +32,54 @@ pub(crate) struct Filter {
     pub(crate) active_since: Option<Time>,
     /// Only with activity before this time.
     pub(crate) active_before: Option<Time>,
+    pub(crate) order: InboxOrder,
+}
+
+/// The order of an inbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum InboxOrder {
+    /// The latest activity first.
+    #[default]
+    NewestActivity,
+    /// Only conversations whose visitor waits for an answer, the longest waiting first.
+    LongestWaiting,
+}
+
+impl InboxOrder {
+    fn sort(self) -> Sort {
+        match self {
+            Self::NewestActivity => (Column::LastActivityAt, Order::Desc),
+            Self::LongestWaiting => (Column::WaitingSince, Order::Asc),
+        }
+    }
+
+    /// The time of the conversation that its place depends on.
+    pub(crate) fn time_of(self, one: &Conversation) -> Option<Time> {
+        match self {
+            Self::NewestActivity => Some(one.last_activity_at),
+            Self::LongestWaiting => one.waiting_since,
+        }
+    }
+}
+
+impl Filter {
+    /// Whether the conversation matches. `unread`: whether the agent of the filter has entries to read in it.
+    pub(crate) fn matches(&self, one: &Conversation, unread: bool) -> bool {
+        let has_assignee = |filter: &AssigneeFilter| match filter {
+            AssigneeFilter::Unassigned => one.owner.is_none(),
+            AssigneeFilter::AnyBot => one.owner.is_some_and(|owner| owner.kind == OwnerKind::Bot),
+            AssigneeFilter::Owner(owner) => one.owner == Some(*owner),
+        };
+        (self.statuses.is_empty() || self.statuses.contains(&one.status))
+            && (self.assignees.is_empty() || self.assignees.iter().any(has_assignee))
+            && (self.channels.is_empty() || self.channels.contains(&one.channel_id))
+            && (self.contacts.is_empty() || one.contact_id.is_some_and(|contact| self.contacts.contains(&contact)))
+            && self.visitor.as_ref().is_none_or(|visitor| *visitor == one.visitor_id)
+            && (self.unread_by.is_none() || unread)
+            && self.active_since.is_none_or(|since| one.last_activity_at >= since)
+            && self.active_before.is_none_or(|before| one.last_activity_at < before)
+            && self.order.time_of(one).is_some()
+    }
 }
 
 /// Which assignee they have.
@@ -42,7 +90,10 @@ pub(crate) enum AssigneeFilter {
     Owner(Owner),
 }
 
-/// Conversations that match, the latest activity first, after the cursor (time and id of the last one before).
+/// The time by which rows are sorted, and in which order. Their ids follow.
+type Sort = (Column, Order);
+
+/// Conversations that match, in the order of the filter, after the cursor (time and id of the last one before).
 pub(crate) async fn list<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
@@ -55,12 +106,39 @@ pub(crate) async fn list<C: ConnectionTrait>(
     Ok(rows.into_iter().map(Conversation::from).collect())
 }
 
+/// Conversations of these accounts with activity after this position (time and id), the earliest first.
+pub(crate) async fn list_active_after<C: ConnectionTrait>(
+    conn: &C,
+    accounts: &[AccountId],
+    after: (Time, Uuid),
+    limit: u64,
+) -> Result<Vec<Conversation>, DbErr> {
+    let sort = || (Column::LastActivityAt, Order::Asc);
+    let arms = [Status::Open, Status::Closed].map(|status| {
+        let query = Entity::find()
+            .filter(Column::AccountId.is_in(accounts.iter().copied()))
+            .filter(Column::Status.eq(status))
+            .filter(keyset::after([Column::LastActivityAt, Column::Id], after));
+        sorted(query.into_query(), sort(), limit)
+    });
+    let Some(rows) = merge(arms, sort(), limit) else { return Ok(Vec::new()) };
+    let rows = Model::find_by_statement(conn.get_database_backend().build(&rows)).all(conn).await?;
+    Ok(rows.into_iter().map(Conversation::from).collect())
+}
+
 /// None: nothing can match.
 fn select(account: AccountId, filter: &Filter, after: Option<(Time, Uuid)>, limit: u64) -> Option<SelectStatement> {
     let arms = arms(filter).into_iter().map(|arm| {
         let mut query = Entity::find().filter(Column::AccountId.eq(account)).filter(arm);
-        if let Some((time, id)) = after {
-            query = query.filter(keyset::before([Column::LastActivityAt, Column::Id], (time, id)));
+        let (column, order) = filter.order.sort();
+        if filter.order == InboxOrder::LongestWaiting {
+            query = query.filter(column.is_not_null()).filter(Column::Status.eq(Status::Open));
+        }
+        if let Some(after) = after {
+            let position = [column, Column::Id];
+            let rest =
+                if order == Order::Desc { keyset::before(position, after) } else { keyset::after(position, after) };
+            query = query.filter(rest);
         }
         if let Some(since) = filter.active_since {
             query = query.filter(Column::LastActivityAt.gte(since));
@@ -71,16 +149,21 @@ fn select(account: AccountId, filter: &Filter, after: Option<(Time, Uuid)>, limi
         if let Some(agent) = filter.unread_by {
             query = query.filter(read_marks::has_unread(account, agent));
         }
-        newest_first(query.into_query(), limit)
+        sorted(query.into_query(), filter.order.sort(), limit)
     });
-    // In a subquery each, since SQLite sorts and limits only whole unions.
-    let arms = arms.map(|arm| Query::select().columns(Column::iter()).from_subquery(arm, "arm").take());
-    let union = arms.reduce(|mut union, arm| union.union(UnionType::All, arm).take());
-    union.map(|union| newest_first(union, limit))
+    merge(arms, filter.order.sort(), limit)
 }
 
-fn newest_first(mut query: SelectStatement, limit: u64) -> SelectStatement {
-    query.order_by(Column::LastActivityAt, Order::Desc).order_by(Column::Id, Order::Desc).limit(limit).take()
+/// The rows of all arms. None: there are no arms.
+fn merge(arms: impl IntoIterator<Item = SelectStatement>, sort: Sort, limit: u64) -> Option<SelectStatement> {
+    // In a subquery each, since SQLite sorts and limits only whole unions.
+    let arms = arms.into_iter().map(|arm| Query::select().columns(Column::iter()).from_subquery(arm, "arm").take());
+    let union = arms.reduce(|mut union, arm| union.union(UnionType::All, arm).take());
+    union.map(|union| sorted(union, sort, limit))
+}
+
+fn sorted(mut query: SelectStatement, (column, order): Sort, limit: u64) -> SelectStatement {
+    query.order_by(column, order.clone()).order_by(Column::Id, order).limit(limit).take()
 }
 
 /// The filter as conditions of which a conversation matches at most one. Each is read from an index in the order of the inbox;

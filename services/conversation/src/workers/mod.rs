@@ -1,5 +1,6 @@
 //! Background tasks of the service.
 
+mod inbox_changes;
 mod locked_messages;
 mod message_queue;
 mod message_writer;
@@ -11,6 +12,7 @@ use frontdesk_db::Db;
 use frontdesk_service::Worker;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use inbox_changes::{InboxWatch, WatchedInboxes};
 pub(crate) use message_queue::MessageQueue;
 pub(crate) use message_writer::{WriteError, WriteOutcome, WriteRequest};
 
@@ -18,6 +20,19 @@ pub(crate) use message_writer::{WriteError, WriteOutcome, WriteRequest};
 pub(crate) fn message_writer(queue: &MessageQueue, shutdown: &CancellationToken) -> Worker {
     let (queue, shutdown) = (queue.clone(), shutdown.clone());
     Worker::new("message-writer", move || queue.clone().run_worker(shutdown.clone()))
+}
+
+/// The worker that reads the changes of watched inboxes.
+pub(crate) fn inbox_changes(
+    db: &Db,
+    notifier: &ChangeNotifier,
+    inboxes: &WatchedInboxes,
+    shutdown: &CancellationToken,
+) -> Worker {
+    let (db, notifier, inboxes, shutdown) = (db.clone(), notifier.clone(), inboxes.clone(), shutdown.clone());
+    Worker::new("inbox-changes", move || {
+        inbox_changes::run(db.clone(), notifier.clone(), inboxes.clone(), shutdown.clone())
+    })
 }
 
 /// The worker that finds changes of watched conversations whose notification was lost.

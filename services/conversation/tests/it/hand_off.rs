@@ -17,7 +17,7 @@ on_both_modes!(
     s2_another_accounts_conversation_does_not_exist,
 );
 
-fn request(chat: &BotChat) -> HandOffConversationRequest {
+pub fn request(chat: &BotChat) -> HandOffConversationRequest {
     HandOffConversationRequest {
         conversation_id: chat.id.clone(),
         bot_session_id: chat.session.clone(),
@@ -27,7 +27,7 @@ fn request(chat: &BotChat) -> HandOffConversationRequest {
     }
 }
 
-async fn hand_off(
+pub async fn hand_off(
     fixture: &Fixture,
     request: HandOffConversationRequest,
 ) -> Result<HandOffConversationResponse, Status> {

@@ -2,7 +2,8 @@
 
 use frontdesk_auth::CallerKind;
 use frontdesk_proto::conversation::v1::{
-    AssigneeFilter, ConversationStatus, InboxRow, ListConversationsRequest, PostCommentRequest, StartChatRequest,
+    AssigneeFilter, ConversationStatus, InboxOrder, InboxRow, ListConversationsRequest, PostCommentRequest,
+    SendMessageRequest, StartChatRequest,
     assignee_filter::{AnyBot, Assignee, Me, Unassigned},
     conversation_service_client::ConversationServiceClient,
     entry::Content,
@@ -20,6 +21,7 @@ on_both_modes!(
     c9_a_row_has_the_visitors_name_and_the_newest_message_or_comment,
     c9_a_page_ends_before_a_client_refuses_its_size,
     c9_me_is_refused_for_administrators,
+    c9_the_visitors_who_wait_longest_come_first,
 );
 
 async fn list(fixture: &Fixture, request: ListConversationsRequest) -> Result<Vec<InboxRow>, Status> {
@@ -194,4 +196,50 @@ async fn c9_me_is_refused_for_administrators(mode: Mode) {
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "INVALID_FIELDS"));
     assert_eq!(refused.get_details_bad_request().unwrap().field_violations[0].field, "assignees");
     conversations.list_conversations(of([Assignee::Unassigned(Unassigned {})])).await.unwrap();
+}
+
+async fn c9_the_visitors_who_wait_longest_come_first(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let (first, second) = (fixture.chat("first").await.id, fixture.chat("second").await.id);
+    let bots = fixture.bot_chat("third").await;
+    let say = async |visitor: &str, chat: &str| {
+        let request = SendMessageRequest { chat_id: chat.into(), text: "hello?".into(), request_id: request_id() };
+        fixture.chats(visitor).send_message(request).await.unwrap();
+    };
+    let waiting = async |page_size: i32| {
+        let order = InboxOrder::LongestWaiting.into();
+        let mut request = ListConversationsRequest { order, page_size, ..ListConversationsRequest::default() };
+        let mut listed = Vec::new();
+        loop {
+            let page = fixture.conversations(ADA).list_conversations(request.clone()).await.unwrap().into_inner();
+            listed.extend(page.rows.into_iter().map(|row| row.conversation.unwrap().id));
+            if page.next_page_token.is_empty() {
+                return listed;
+            }
+            request.page_token = page.next_page_token;
+        }
+    };
+    assert!(waiting(10).await.is_empty(), "nobody has written");
+    say("second", &second).await;
+    say("first", &first).await;
+    say("third", &bots.id).await;
+    // A second message does not change the place.
+    say("second", &second).await;
+    assert_eq!(waiting(1).await, [second.clone(), first.clone(), bots.id.clone()]);
+    let unassigned = AssigneeFilter { assignee: Some(Assignee::Unassigned(Unassigned {})) };
+    let order = InboxOrder::LongestWaiting.into();
+    let request =
+        ListConversationsRequest { order, assignees: vec![unassigned], ..ListConversationsRequest::default() };
+    assert_eq!(ids(&fixture, request).await, sorted([&second, &first]));
+    // An answer of an agent or a bot, or the close, ends the wait; a comment does not.
+    fixture.threads(ADA).post_comment(comment(&first, "later")).await.unwrap();
+    fixture.post(&second, "hello").await;
+    fixture.post_as_robin(question(&bots)).await.unwrap();
+    assert_eq!(waiting(10).await, std::slice::from_ref(&first));
+    crate::close_conversation::close(&fixture, &first).await;
+    assert!(waiting(10).await.is_empty());
+    // After a hand-off the visitor waits.
+    crate::hand_off::hand_off(&fixture, crate::hand_off::request(&bots)).await.unwrap();
+    assert_eq!(waiting(10).await, std::slice::from_ref(&bots.id));
+    assert!(fixture.conversation(&bots.id).await.waiting_since_time.is_some());
 }

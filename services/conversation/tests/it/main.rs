@@ -38,3 +38,4 @@ mod threads;
 mod update_channel;
 mod update_contact;
 mod update_ticket;
+mod watch_inbox;

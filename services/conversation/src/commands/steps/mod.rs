@@ -2,6 +2,7 @@
 
 mod append_message;
 mod change_conversation;
+mod contact_owner;
 mod find_bot;
 mod find_entry;
 mod identify_visitor;
@@ -15,6 +16,7 @@ mod take_typed_emails;
 
 pub(super) use append_message::append_message;
 pub(super) use change_conversation::{Begun, ConversationChange};
+pub(super) use contact_owner::{require_active_owner, require_known_owner};
 pub(super) use find_bot::find_bot;
 pub(super) use find_entry::find_entry;
 pub(super) use identify_visitor::{

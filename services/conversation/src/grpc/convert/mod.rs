@@ -28,7 +28,7 @@ use crate::{
 };
 
 pub(super) use chat::{chat, chat_entry, chat_signal, widget};
-pub(super) use fields::{Fields, anonymous_visitors, email, emails, mentions, one, properties, time_zone};
+pub(super) use fields::{Fields, anonymous_visitors, email, emails, language, mentions, one, properties, time_zone};
 pub(super) use records::{channel, contact, ticket, ticket_status, visitor_key};
 pub(super) use start_context::start_context;
 
@@ -172,6 +172,7 @@ pub(super) fn conversation(conversation: &Conversation, names: &DisplayNames) ->
         properties: context.properties.clone(),
         version: counter(conversation.version),
         unusable_token_email: conversation.unusable_token_email.clone(),
+        waiting_since_time: conversation.waiting_since.map(|time| time.to_proto()),
     }
 }
 
@@ -288,8 +289,8 @@ pub(super) fn visitor_marks(marks: VisitorMarks) -> pb::VisitorMarks {
     }
 }
 
-/// A row of the inbox.
-pub(super) fn inbox_row(of: &Conversation, inbox: &Inbox) -> pb::InboxRow {
+/// A row of the inbox. `agent`: the caller, whose read state the row has. None: the caller is no agent.
+pub(super) fn inbox_row(of: &Conversation, inbox: &Inbox, agent: Option<Uuid>) -> pb::InboxRow {
     let names = &inbox.names;
     let cut = |text: &mut String| {
         if let Some((end, _)) = text.char_indices().nth(MAX_ROW_TEXT) {
@@ -306,7 +307,7 @@ pub(super) fn inbox_row(of: &Conversation, inbox: &Inbox) -> pb::InboxRow {
         conversation: Some(conversation(of, names)),
         visitor_name: names.visitor(of.id),
         last_entry,
-        read_state: inbox.read_states.get(&of.id).copied().map(read_state),
+        read_state: inbox.read_state(agent, of.id).map(read_state),
     }
 }
 

@@ -43,6 +43,7 @@ pub(crate) struct Model {
     pub time_zone: String,
     pub properties: String,
     pub unusable_token_email: String,
+    pub waiting_since: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -88,6 +89,7 @@ impl From<&Conversation> for Model {
             time_zone: context.time_zone.clone(),
             properties: serde_json::json!(context.properties).to_string(),
             unusable_token_email: conversation.unusable_token_email.clone(),
+            waiting_since: conversation.waiting_since,
         }
     }
 }
@@ -130,6 +132,8 @@ impl From<Model> for Conversation {
             created_at: row.created_at,
             last_visitor_activity_at: row.last_visitor_activity_at,
             last_activity_at: row.last_activity_at,
+            // A replica of a release before the column closes without clearing it.
+            waiting_since: row.waiting_since.filter(|_| row.status == Status::Open),
             version: row.version,
             new_entries: Vec::new(),
             new_events: Vec::new(),

@@ -1,5 +1,6 @@
 //! A row of `read_marks`.
 
+use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use sea_orm::entity::prelude::*;
 
@@ -13,6 +14,8 @@ pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub conversation_id: Uuid,
     pub sequence: i64,
+    /// When it changed.
+    pub changed_at: Time,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
