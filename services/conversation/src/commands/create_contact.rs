@@ -4,7 +4,10 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{lock_addresses, require_active_caller, require_known_caller, take_typed_emails};
+use super::steps::{
+    lock_addresses, require_active_caller, require_active_owner, require_known_caller, require_known_owner,
+    take_typed_emails,
+};
 use crate::{
     App,
     domain::{Contact, ContactUpdate},
@@ -24,6 +27,7 @@ pub(crate) async fn create_contact(
     command: CreateContact,
 ) -> Result<Contact, ConversationError> {
     require_known_caller(app, caller).await?;
+    require_known_owner(app, caller, command.contact.owner).await?;
     match try_create(app, caller, &command).await {
         Err(ConversationError::Db(error)) if contacts::is_external_id_raced(&error) => {
             try_create(app, caller, &command).await
@@ -44,6 +48,7 @@ async fn try_create(app: &App, caller: &Caller, command: &CreateContact) -> Resu
     let now = tx.now().await?;
     let empty = Contact::new(tx.new_id(), caller.account, now);
     let contact = empty.updated(command.contact.clone(), now).unwrap_or(empty);
+    require_active_owner(&tx, caller, None, contact.owner).await?;
     take_typed_emails(app, &mut tx, &contact, now).await?;
     if let Some(taken) = contacts::insert(&mut tx, &contact).await? {
         return Err(ConversationError::Taken(taken));

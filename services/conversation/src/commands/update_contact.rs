@@ -3,7 +3,10 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::steps::{lock_addresses, require_active_caller, require_known_caller, take_typed_emails};
+use super::steps::{
+    lock_addresses, require_active_caller, require_active_owner, require_known_caller, require_known_owner,
+    take_typed_emails,
+};
 use crate::{
     App,
     domain::{Contact, ContactUpdate},
@@ -24,6 +27,7 @@ pub(crate) async fn update_contact(
     command: UpdateContact,
 ) -> Result<Contact, ConversationError> {
     require_known_caller(app, caller).await?;
+    require_known_owner(app, caller, command.update.owner).await?;
     match try_update(app, caller, &command).await {
         Err(ConversationError::Db(error)) if contacts::is_external_id_raced(&error) => {
             try_update(app, caller, &command).await
@@ -51,6 +55,7 @@ async fn try_update(app: &App, caller: &Caller, command: &UpdateContact) -> Resu
     }
 
     require_active_caller(&tx, caller).await?;
+    require_active_owner(&tx, caller, contact.owner, updated.owner).await?;
     take_typed_emails(app, &mut tx, &updated, now).await?;
     if let Some(taken) = contacts::save(&mut tx, &mut updated, now).await? {
         return Err(ConversationError::Taken(taken));

@@ -24,6 +24,10 @@ pub(crate) struct Contact {
     pub(crate) phone: String,
     /// IANA name. Empty: unknown.
     pub(crate) time_zone: String,
+    /// BCP 47 tag. Empty: unknown.
+    pub(crate) language: String,
+    /// The agent who looks after them.
+    pub(crate) owner: Option<Uuid>,
     /// Properties of the customer, and answers to bots, by name.
     pub(crate) properties: BTreeMap<String, String>,
     /// In their order: mail goes to the first.
@@ -61,6 +65,8 @@ pub(crate) struct ContactUpdate {
     pub(crate) emails: Option<Vec<NewEmail>>,
     pub(crate) phone: Option<String>,
     pub(crate) time_zone: Option<String>,
+    pub(crate) language: Option<String>,
+    pub(crate) owner: Option<Option<Uuid>>,
     pub(crate) properties: Option<BTreeMap<String, String>>,
 }
 
@@ -85,6 +91,8 @@ impl Contact {
             name: String::new(),
             phone: String::new(),
             time_zone: String::new(),
+            language: String::new(),
+            owner: None,
             properties: BTreeMap::new(),
             emails: Vec::new(),
             created_at: now,
@@ -105,6 +113,8 @@ impl Contact {
             name: update.name.unwrap_or_else(|| self.name.clone()),
             phone: update.phone.unwrap_or_else(|| self.phone.clone()),
             time_zone: update.time_zone.unwrap_or_else(|| self.time_zone.clone()),
+            language: update.language.unwrap_or_else(|| self.language.clone()),
+            owner: update.owner.unwrap_or(self.owner),
             properties: update.properties.unwrap_or_else(|| self.properties.clone()),
             emails: update.emails.map_or_else(|| self.emails.clone(), |emails| self.replaced_emails(emails, now)),
             ..self.clone()

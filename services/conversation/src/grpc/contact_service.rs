@@ -1,6 +1,6 @@
 //! `ContactService`.
 
-use frontdesk_api::{parse_id, validated};
+use frontdesk_api::{parse_id, parse_optional_id, validated};
 use frontdesk_clock::Time;
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, contact_service_server::ContactService};
@@ -8,7 +8,7 @@ use prost::Message;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::convert::{self, Fields, email, emails, one, properties, time_zone};
+use super::convert::{self, Fields, email, emails, language, one, properties, time_zone};
 use crate::{
     App,
     commands::{self, CreateContact, UpdateContact},
@@ -34,6 +34,8 @@ impl ContactService for Contacts {
             emails: Some(fields.take(emails("emails", request.emails))),
             phone: Some(request.phone),
             time_zone: Some(fields.take(time_zone(&request.time_zone))),
+            language: Some(fields.take(language(&request.language))),
+            owner: Some(parse_optional_id("owner_agent_id", &request.owner_agent_id)?),
             properties: Some(fields.take(properties("properties", request.properties, MAX_PROPERTIES_SIZE))),
         };
         fields.check()?;
@@ -79,6 +81,8 @@ impl ContactService for Contacts {
             emails: request.emails.map(|list| fields.take(emails("emails.emails", list.emails))),
             phone: request.phone,
             time_zone: request.time_zone.map(|name| fields.take(time_zone(&name))),
+            language: request.language.map(|tag| fields.take(language(&tag))),
+            owner: request.owner_agent_id.map(|id| parse_optional_id("owner_agent_id", &id)).transpose()?,
             properties: request
                 .properties
                 .map(|map| fields.take(properties("properties.properties", map.properties, MAX_PROPERTIES_SIZE))),

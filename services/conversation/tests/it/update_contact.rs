@@ -2,18 +2,19 @@
 
 use frontdesk_proto::{
     conversation::v1::{
-        Contact, ContactEmail, ContactEmails, ContactProperties, GetContactRequest, UpdateContactRequest,
-        contact_service_client::ContactServiceClient,
+        Contact, ContactEmail, ContactEmails, ContactProperties, CreateContactRequest, GetContactRequest,
+        UpdateContactRequest, contact_service_client::ContactServiceClient,
     },
     event::v1::{ContactUpdated, ConversationClosed},
 };
-use frontdesk_testkit::{Mode, on_both_modes, reason};
+use frontdesk_testkit::{Mode, metadata, on_both_modes, reason, request_id};
 use tonic::Code;
+use tonic_types::StatusExt;
 
 use crate::{
     close_conversation::close,
     create_contact::{assert_taken, create, email},
-    fixture::{Fixture, start, twenty},
+    fixture::{ADA, Fixture, GONE, STRANGER, start, twenty},
     record_answer::{answer, record},
 };
 
@@ -28,6 +29,7 @@ on_both_modes!(
     x2_an_invalid_list_of_addresses_or_too_many_properties_are_named,
     x1_a_verified_address_replaces_a_typed_one_of_another_contact,
     x1_t2_no_transcript_goes_to_an_address_that_the_team_removed,
+    x2_an_owner_who_is_not_active_and_a_language_that_is_none_are_refused,
     s2_another_accounts_contact_does_not_exist,
 );
 
@@ -61,6 +63,8 @@ async fn x2_every_field_of_a_contact_changes_and_each_is_cleared(mode: Mode) {
         name: Some("Vera V.".into()),
         phone: Some("+39 1".into()),
         time_zone: Some("Europe/Rome".into()),
+        language: Some("pt-BR".into()),
+        owner_agent_id: Some(ADA.to_string()),
         properties: Some(properties.clone()),
         ..readdress(&contact, &[email("new@example.com", true)])
     };
@@ -71,6 +75,8 @@ async fn x2_every_field_of_a_contact_changes_and_each_is_cleared(mode: Mode) {
         emails: vec![email("new@example.com", true)],
         phone: "+39 1".into(),
         time_zone: "Europe/Rome".into(),
+        language: "pt-BR".into(),
+        owner_agent_id: ADA.to_string(),
         properties: properties.properties,
         update_time: full.update_time,
         version: 2,
@@ -84,6 +90,8 @@ async fn x2_every_field_of_a_contact_changes_and_each_is_cleared(mode: Mode) {
         name: Some(String::new()),
         phone: Some(String::new()),
         time_zone: Some(String::new()),
+        language: Some(String::new()),
+        owner_agent_id: Some(String::new()),
         properties: Some(ContactProperties::default()),
         ..readdress(&contact, &[])
     };
@@ -237,4 +245,30 @@ async fn s2_another_accounts_contact_does_not_exist(mode: Mode) {
     let mut elsewhere = ContactServiceClient::new(fixture.in_another_account().as_agent());
     let refused = elsewhere.update_contact(rename(&contact, "X")).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
+}
+
+async fn x2_an_owner_who_is_not_active_and_a_language_that_is_none_are_refused(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let contact = create(&fixture, "Vera", "vera@example.com").await;
+    for (owner, name) in [(GONE, "Gone"), (STRANGER, "")] {
+        let owner_agent_id = owner.to_string();
+        let request = UpdateContactRequest { owner_agent_id: Some(owner_agent_id.clone()), ..update(&contact) };
+        let update = fixture.contacts().update_contact(request).await.unwrap_err();
+        let request =
+            CreateContactRequest { owner_agent_id, request_id: request_id(), ..CreateContactRequest::default() };
+        let create = fixture.contacts().create_contact(request).await.unwrap_err();
+        for refused in [update, create] {
+            assert_eq!(
+                (refused.code(), reason(&refused).as_str()),
+                (Code::FailedPrecondition, "CONTACT_OWNER_NOT_ACTIVE")
+            );
+            assert_eq!(metadata(&refused, "agent_id"), owner.to_string());
+            assert_eq!(metadata(&refused, "agent_name"), name);
+        }
+    }
+    let request = UpdateContactRequest { language: Some("Portuguese (Brazil)".into()), ..update(&contact) };
+    let refused = fixture.contacts().update_contact(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert_eq!(refused.get_details_bad_request().unwrap().field_violations[0].field, "language");
+    assert_eq!(get(&fixture, &contact.id).await, contact);
 }

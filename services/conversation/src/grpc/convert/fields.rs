@@ -6,6 +6,8 @@ use frontdesk_api::{ApiError, FieldError};
 use frontdesk_proto::conversation::v1 as pb;
 use tonic::Status;
 
+use super::start_context::is_language_tag;
+
 use crate::domain::{AnonymousVisitors, Mention, NewEmail};
 
 /// Collects the errors of several fields, so that one response names them all.
@@ -38,6 +40,14 @@ pub(crate) fn time_zone(name: &str) -> Result<String, Vec<FieldError>> {
         return Ok(name.to_owned());
     }
     Err(vec![FieldError::new("time_zone", "must be an IANA time zone such as Europe/Rome, or empty")])
+}
+
+/// A language by its BCP 47 tag, or empty.
+pub(crate) fn language(tag: &str) -> Result<String, Vec<FieldError>> {
+    if tag.is_empty() || is_language_tag(tag) {
+        return Ok(tag.to_owned());
+    }
+    Err(vec![FieldError::new("language", "must be a BCP 47 language tag such as pt-BR, or empty")])
 }
 
 /// An address that mail can go to, in its canonical spelling. None: empty.

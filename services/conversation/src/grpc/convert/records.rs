@@ -26,6 +26,8 @@ pub(crate) fn contact(contact: &Contact) -> pb::Contact {
         update_time: Some(contact.updated_at.to_proto()),
         version: version(contact.version),
         etag: contact.etag(),
+        owner_agent_id: id_or_empty(contact.owner),
+        language: contact.language.clone(),
     }
 }
 

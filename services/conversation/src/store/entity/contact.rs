@@ -22,6 +22,8 @@ pub(crate) struct Model {
     pub updated_at: Time,
     pub version: i64,
     pub made_by_visitor: bool,
+    pub language: String,
+    pub owner_agent_id: Option<Uuid>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -43,6 +45,8 @@ impl From<&Contact> for Model {
             updated_at: contact.updated_at,
             version: contact.version,
             made_by_visitor: contact.made_by_visitor,
+            language: contact.language.clone(),
+            owner_agent_id: contact.owner,
         }
     }
 }
@@ -63,6 +67,8 @@ impl Model {
             updated_at: self.updated_at,
             version: self.version,
             made_by_visitor: self.made_by_visitor,
+            language: self.language,
+            owner: self.owner_agent_id,
         }
     }
 }
