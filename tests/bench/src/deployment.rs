@@ -6,9 +6,16 @@ use std::{
 };
 
 use frontdesk_bench::{messages::Messages, raw::Client};
+use frontdesk_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
 use frontdesk_test_servers::{Nats, Postgres, free_port};
 use sea_orm::sqlx::{self, Connection as _, PgConnection};
 use tempfile::TempDir;
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Channel, Endpoint},
+};
 
 use crate::{
     fixture::{self, Tokens},
@@ -54,6 +61,20 @@ pub struct Deployment {
     prefix: String,
     environment: Environment,
     tokens: Tokens,
+}
+
+/// Calls of the conversation service.
+pub type Inbox = ConversationServiceClient<InterceptedService<Channel, Authorization>>;
+
+/// Adds the `authorization` header.
+#[derive(Clone)]
+pub struct Authorization(MetadataValue<Ascii>);
+
+impl Interceptor for Authorization {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
 }
 
 impl Deployment {
@@ -156,9 +177,19 @@ impl Deployment {
         self.assignment.insert(process).address.clone()
     }
 
+    /// Address of the first conversation replica.
+    pub fn address(&self) -> &str {
+        &self.conversation[0].address
+    }
+
+    /// Process id of the first conversation replica.
+    pub fn pid(&self) -> i32 {
+        self.conversation[0].pid()
+    }
+
     /// A client of the first conversation replica.
     pub async fn client(&self) -> Client {
-        self.client_of(&self.conversation[0].address, CONNECTIONS).await
+        self.client_of(self.address(), CONNECTIONS).await
     }
 
     /// A client of all conversation replicas, with as many connections as one of the first.
@@ -180,6 +211,12 @@ impl Deployment {
             self.conversation.push(replica);
         }
         self.conversation.last().unwrap().address.clone()
+    }
+
+    /// The agent's calls of the conversation service, over one connection.
+    pub async fn inbox(&self) -> Inbox {
+        let channel = Endpoint::from_shared(self.address().to_owned()).unwrap().connect().await.unwrap();
+        ConversationServiceClient::with_interceptor(channel, Authorization(self.tokens.agent().parse().unwrap()))
     }
 
     fn database_name(&self) -> String {

@@ -62,6 +62,38 @@ pub fn stored_conversations(conversations: u32, entries: u32) -> [String; 4] {
     ]
 }
 
+/// The statements that store conversations with ten entries each, as an inbox has them: a quarter is open, a tenth is the agent's, a
+/// fifth of the channel; and bring the planner's statistics up to date.
+pub fn inbox(conversations: u32) -> [String; 4] {
+    let id = "('00000000-0000-7000-a000-' || (100000000000 + number)::text)::uuid";
+    let at = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint - number::bigint * 1000000";
+    let other = |kind: &str, number: &str| format!("('00000000-0000-7000-{kind}-00000000000' || {number})::uuid");
+    let (channel, assignee) = (other("b000", "number % 5"), other("c000", "number % 10"));
+    let content = sample_content();
+    [
+        format!(
+            "INSERT INTO conversations (id, account_id, channel_id, visitor_id, status, page_url, page_title, assignee_kind,
+                assignee_id, epoch, bot_in_charge, had_agent, last_sequence, last_visitor_sequence, close_number, close_reason,
+                closed_at, created_at, last_visitor_activity_at, last_activity_at, version)
+            SELECT {id}, '{ACCOUNT}', CASE number % 5 WHEN 0 THEN '{CHANNEL}' ELSE {channel} END, 'inbox-' || number,
+                CASE number % 4 WHEN 1 THEN 'OPEN' ELSE 'CLOSED' END, 'https://shop.example/page', 'The page',
+                CASE WHEN number % 3 = 0 THEN 'AGENT' END,
+                CASE WHEN number % 3 = 0 THEN CASE WHEN number % 10 = 5 THEN '{AGENT}' ELSE {assignee} END END, 3, FALSE, TRUE,
+                10, 10, CASE number % 4 WHEN 1 THEN 0 ELSE 1 END, CASE number % 4 WHEN 1 THEN NULL ELSE 'AGENT' END,
+                CASE number % 4 WHEN 1 THEN NULL ELSE {at} END, {at}, {at}, {at}, 0
+            FROM generate_series(1, {conversations}) AS number"
+        ),
+        format!(
+            "INSERT INTO entries (conversation_id, sequence, visitor_sequence, account_id, author_kind, author_id, content,
+                created_at)
+            SELECT {id}, sequence, sequence, '{ACCOUNT}', 'AGENT', '{AGENT}', '{content}', {at}
+            FROM generate_series(1, {conversations}) AS number, generate_series(1, 10) AS sequence"
+        ),
+        "ANALYZE".into(),
+        "CHECKPOINT".into(),
+    ]
+}
+
 /// An encoded event of a posted message.
 pub fn message_posted(id: Uuid, conversation: &str, version: i32) -> Vec<u8> {
     let message = MessagePosted {

@@ -30,7 +30,7 @@ use deployment::{BusKind, Deployment};
 use report::Row;
 use rows::{
     Plan, p1_post_message, p1a_single_call_latency, p1b_outbox_relay, p2_post_message_on_sqlite, p3_fan_out,
-    p4_latency_at_fixed_rate, q4_growth,
+    p4_latency_at_fixed_rate, q1_inbox_page, q3_idle_watches, q4_growth,
 };
 
 /// Measures Frontdesk beside baselines of what it is built on.
@@ -48,6 +48,9 @@ struct Cli {
     /// Event bus of the deployment.
     #[arg(long, default_value = "nats")]
     bus: BusKind,
+    /// Number of conversations of the inbox of Q1.
+    #[arg(long, default_value_t = 100_000)]
+    inbox: u32,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -71,6 +74,8 @@ enum Name {
     Q4Replicas,
     #[value(name = "Q4_entries")]
     Q4Entries,
+    Q1,
+    Q3,
     P2,
 }
 
@@ -103,7 +108,7 @@ async fn measure(cli: &Cli) {
     let plan = Plan::new(cli.rounds, cli.seconds);
     let mut rows = Vec::new();
     if selected.iter().any(|name| *name != Name::P2) {
-        rows.append(&mut measure_deployment(&selected, plan, cli.bus).await);
+        rows.append(&mut measure_deployment(&selected, plan, cli).await);
     }
     if selected.contains(&Name::P2) {
         rows.push(p2_post_message_on_sqlite::run(plan).await);
@@ -115,8 +120,8 @@ async fn measure(cli: &Cli) {
 }
 
 /// Measures the rows on PostgreSQL and the bus.
-async fn measure_deployment(selected: &[Name], plan: Plan, bus: BusKind) -> Vec<Row> {
-    let mut deployment = Deployment::start(bus).await;
+async fn measure_deployment(selected: &[Name], plan: Plan, cli: &Cli) -> Vec<Row> {
+    let mut deployment = Deployment::start(cli.bus).await;
     let mut rows = Vec::new();
     let in_flight = [(Name::P1, p1_post_message::P1), (Name::P1With256, p1_post_message::P1_256)];
     let in_flight: Vec<_> =
@@ -146,11 +151,17 @@ async fn measure_deployment(selected: &[Name], plan: Plan, bus: BusKind) -> Vec<
         }
     }
     // With the in-process bus there is one process.
-    if selected.contains(&Name::Q4Replicas) && bus == BusKind::Nats {
+    if selected.contains(&Name::Q4Replicas) && cli.bus == BusKind::Nats {
         rows.push(q4_growth::run_replicas(&mut deployment, plan).await);
     }
     if selected.contains(&Name::Q4Entries) {
         rows.push(q4_growth::run_entries(&deployment, plan).await);
+    }
+    if selected.contains(&Name::Q3) {
+        rows.extend(q3_idle_watches::run(&deployment, plan).await);
+    }
+    if selected.contains(&Name::Q1) {
+        rows.append(&mut q1_inbox_page::run(&deployment, plan, cli.inbox).await);
     }
     rows
 }

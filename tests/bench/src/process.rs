@@ -26,7 +26,7 @@ pub struct Binary {
 pub struct Process {
     /// Its address for clients.
     pub address: String,
-    _process: Supervised,
+    process: Supervised,
 }
 
 impl Binary {
@@ -90,6 +90,11 @@ impl Binary {
 }
 
 impl Process {
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        self.process.pid()
+    }
+
     /// Starts the baseline server, as a process of its own as Frontdesk is one.
     pub async fn baseline(folder: &Path, arguments: &[&str]) -> Self {
         let port = free_port();
@@ -104,7 +109,7 @@ impl Process {
         let (polls, interval) = START_POLLS;
         for _ in 0..polls {
             if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-                return Self { address: format!("http://127.0.0.1:{port}"), _process: process };
+                return Self { address: format!("http://127.0.0.1:{port}"), process };
             }
             if !process.runs() {
                 break;

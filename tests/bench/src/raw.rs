@@ -16,6 +16,8 @@ use tonic::{Code, Status};
 pub const POST_MESSAGE: &str = "/frontdesk.conversation.v1.ThreadService/PostMessage";
 /// Path of WatchThread.
 pub const WATCH_THREAD: &str = "/frontdesk.conversation.v1.ThreadService/WatchThread";
+/// Path of WatchInbox.
+const WATCH_INBOX: &str = "/frontdesk.conversation.v1.ConversationService/WatchInbox";
 
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -56,6 +58,7 @@ pub struct Connection {
     requests: SendRequest<Bytes>,
     post: Request<()>,
     watch: Request<()>,
+    watch_inbox: Request<()>,
 }
 
 impl Connection {
@@ -76,7 +79,8 @@ impl Connection {
                 .body(())
                 .map_err(io::Error::other)
         };
-        Ok(Self { requests, post: request(POST_MESSAGE)?, watch: request(WATCH_THREAD)? })
+        let (post, watch, watch_inbox) = (request(POST_MESSAGE)?, request(WATCH_THREAD)?, request(WATCH_INBOX)?);
+        Ok(Self { requests, post, watch, watch_inbox })
     }
 
     /// Posts a message.
@@ -105,6 +109,11 @@ impl Connection {
     /// Opens a watch. Returns when the server has accepted it.
     pub async fn watch(&mut self, message: Bytes) -> Result<Watch, Status> {
         Ok(Watch(self.call(self.watch.clone(), message).await?))
+    }
+
+    /// Opens a watch of the inbox.
+    pub async fn watch_inbox(&self, message: Bytes) -> Result<Watch, Status> {
+        Ok(Watch(self.call(self.watch_inbox.clone(), message).await?))
     }
 
     /// Calls a method. Returns the messages of the response when its head has arrived.
