@@ -33,6 +33,10 @@ const NOT_LOOKED_UP: &[&str] = &[
     "CreateAgent.agent_id",
     // The response has a problem for it.
     "ValidateFlow.flow.steps.hand_off.agent_id",
+    "WatchInbox.inbox.assignees.agent_id",
+    "WatchInbox.inbox.assignees.bot_id",
+    "WatchInbox.inbox.channel_ids",
+    "WatchInbox.inbox.contact_ids",
     // Filters.
     "ListAssignments.conversation_id",
     "ListBotSessions.bot_id",
