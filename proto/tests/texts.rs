@@ -15,6 +15,8 @@ const UNCHANGED: &[&str] = &[
     "page_token",
     "page_url",
     "previous_token",
+    "source_url",
+    "thumbnail_url",
     "time_zone",
     "url",
     "visitor_id",
