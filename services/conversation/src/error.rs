@@ -59,6 +59,15 @@ pub(crate) enum ConversationError {
     /// The owner that is chosen for a contact is not in the roster, or was deactivated. The name is empty if it is not known.
     #[error("owner_agent_id: {}", owner_message(.name))]
     ContactOwner { agent: Uuid, name: String },
+    /// Another insert has the shortcut.
+    #[error("another insert of the account has that shortcut; its id is in insert_id")]
+    ShortcutTaken { insert: Uuid },
+    /// A message names an insert that does not exist or was deleted.
+    #[error("insert_ids: the account has no insert with the id in insert_id, or it was deleted; leave it out")]
+    InsertUnknown { insert: Uuid },
+    /// The insert was deleted.
+    #[error("the insert was deleted; undo it with UndeleteInsert")]
+    InsertDeleted,
     /// Another contact has a value that only one contact of an account can have.
     #[error("{}", taken_message(.0))]
     Taken(Taken),
@@ -273,6 +282,11 @@ impl From<ConversationError> for Status {
             E::ContactOwner { agent, name } => error(Code::FailedPrecondition, Reason::ContactOwnerNotActive)
                 .with("agent_id", agent)
                 .with("agent_name", name),
+            E::ShortcutTaken { insert } => error(Code::AlreadyExists, Reason::ShortcutTaken).with("insert_id", insert),
+            E::InsertUnknown { insert } => {
+                error(Code::FailedPrecondition, Reason::InsertUnknown).with("insert_id", insert)
+            }
+            E::InsertDeleted => error(Code::FailedPrecondition, Reason::InsertDeleted),
             E::Taken(Taken::Email(contact)) => {
                 error(Code::AlreadyExists, Reason::EmailTaken).with("contact_id", contact)
             }

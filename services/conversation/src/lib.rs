@@ -1,4 +1,4 @@
-//! Conversations and their threads, the visitors who write in them, contacts, channels and tickets.
+//! Conversations and their threads, the visitors who write in them, contacts, channels, tickets and inserts.
 //!
 //! The row of a conversation is the arbiter: status, owner, ownership epoch, bot session in charge, the visitor's last
 //! activity and the close number change in one transaction, with the entries and events of the change. A caller states what it
@@ -34,6 +34,7 @@ use frontdesk_proto::conversation::{
         channel_service_server::{self, ChannelServiceServer},
         contact_service_server::{self, ContactServiceServer},
         conversation_service_server::{self, ConversationServiceServer},
+        insert_service_server::{self, InsertServiceServer},
         thread_service_server::{self, ThreadServiceServer},
         ticket_service_server::{self, TicketServiceServer},
         visitor_service_server::{self, VisitorServiceServer},
@@ -89,6 +90,7 @@ impl Service for App {
         contact_service_server::SERVICE_NAME,
         channel_service_server::SERVICE_NAME,
         ticket_service_server::SERVICE_NAME,
+        insert_service_server::SERVICE_NAME,
         arbiter_service_server::SERVICE_NAME,
     ];
     const CALLS: &'static [&'static str] = &["assignment", "bot-session", "notification"];
@@ -125,6 +127,7 @@ impl Service for App {
             .add_service(ContactServiceServer::new(grpc::Contacts(self.clone())))
             .add_service(ChannelServiceServer::new(grpc::Channels(self.clone())))
             .add_service(TicketServiceServer::new(grpc::Tickets(self.clone())))
+            .add_service(InsertServiceServer::new(grpc::Inserts(self.clone())))
             .add_service(ArbiterServiceServer::new(grpc::Arbiter(self.clone())));
     }
 

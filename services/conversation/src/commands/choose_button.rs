@@ -41,6 +41,7 @@ pub(crate) async fn choose_button(
         text: label.unwrap_or_default().to_owned(),
         buttons: Vec::new(),
         chosen: Some(ChosenButton { button_id: command.button_id, visitor_sequence: command.visitor_sequence }),
+        inserts: Vec::new(),
     };
     match (begun.conversation.append_visitor_message(content, Some(command.request_id), begun.now), label) {
         (Ok(entry), Some(_)) => {

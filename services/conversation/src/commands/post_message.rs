@@ -1,10 +1,10 @@
-//! An agent, or the bot in charge, posts a message (rules C4, C11, C12, A3).
+//! An agent, or the bot in charge, posts a message (rules C4, C6, C11, C12, A3).
 
 use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{append_message, require_known_agent};
+use super::steps::{append_message, freeze_inserts, require_known_agent};
 use crate::{
     App,
     domain::{AppendMessage, Entry},
@@ -15,8 +15,10 @@ use crate::{
 
 pub(crate) struct PostMessage {
     pub(crate) conversation: Uuid,
-    /// By an agent or a bot.
+    /// By an agent or a bot; without inserts.
     pub(crate) message: AppendMessage,
+    /// Inserts of the library that an agent's message gets.
+    pub(crate) inserts: Vec<Uuid>,
     pub(crate) key: Key,
 }
 
@@ -26,10 +28,23 @@ pub(crate) async fn post_message(
     caller: &Caller,
     command: PostMessage,
 ) -> Result<(Entry, DisplayNames), ConversationError> {
-    let PostMessage { conversation, message, key } = command;
+    let PostMessage { conversation, mut message, inserts: ids, key } = command;
     if let Some(agent) = message.agent() {
         require_known_agent(app, caller, agent).await?;
     }
+    if let AppendMessage::Agent { inserts, .. } = &mut message
+        && !ids.is_empty()
+        && !is_repeat(app, caller, &key).await?
+    {
+        // Before the message queues: the writer's transaction reads nothing more for it.
+        *inserts = freeze_inserts(app, caller, conversation, &ids).await?;
+    }
     let request = WriteRequest { account: caller.account, conversation, message, key };
     append_message(app, caller, "conversation", request).await
+}
+
+/// A repeat gets the first answer, also when an insert was deleted since (rule C12).
+async fn is_repeat(app: &App, caller: &Caller, key: &Key) -> Result<bool, ConversationError> {
+    let read = app.db.read_for(caller.account).await?;
+    Ok(key.find::<i64>(&read.conn()).await?.is_some())
 }

@@ -4,13 +4,13 @@
 use frontdesk_clock::Time;
 use uuid::Uuid;
 
-use super::{Agent, Button, Content, Conversation, Entry, Rejection};
+use super::{Agent, Button, Content, Conversation, Entry, Rejection, SentInsert};
 
 /// A message, by the actor who writes it.
 #[derive(Clone, Debug)]
 pub(crate) enum AppendMessage {
-    /// An agent writes (rules C4, C11). None as epoch: at any.
-    Agent { agent: Uuid, text: String, request_id: String, expected_epoch: Option<i64> },
+    /// An agent writes (rules C4, C6, C11). None as epoch: at any.
+    Agent { agent: Uuid, text: String, inserts: Vec<SentInsert>, request_id: String, expected_epoch: Option<i64> },
     /// The bot in charge writes (rule A3).
     Bot { session: Uuid, text: String, buttons: Vec<Button> },
     /// The visitor writes (rules C4, E2a, E3).
@@ -46,13 +46,16 @@ impl AppendMessage {
     /// Appends the message to the locked conversation and returns its entry.
     pub(crate) fn apply(&self, conversation: &mut Conversation, context: Context<'_>) -> Result<Entry, Rejection> {
         match self {
-            Self::Agent { agent, text, request_id, expected_epoch } => {
+            Self::Agent { agent, text, inserts, request_id, expected_epoch } => {
                 Agent::require_active(context.agent)?;
                 let request_id = Some(request_id.clone());
-                conversation.append_agent_message(*agent, text.clone(), request_id, *expected_epoch, context.now)
+                let (text, inserts) = (text.clone(), inserts.clone());
+                let content = Content::Message { text, buttons: Vec::new(), chosen: None, inserts };
+                conversation.append_agent_message(*agent, content, request_id, *expected_epoch, context.now)
             }
             Self::Bot { session, text, buttons } => {
-                let content = Content::Message { text: text.clone(), buttons: buttons.clone(), chosen: None };
+                let (text, buttons) = (text.clone(), buttons.clone());
+                let content = Content::Message { text, buttons, chosen: None, inserts: Vec::new() };
                 conversation.append_bot_message(*session, content, context.now)
             }
             Self::Visitor { text, request_id, .. } => {

@@ -107,7 +107,7 @@ impl Conversation {
     pub(crate) fn append_agent_message(
         &mut self,
         agent: Uuid,
-        text: String,
+        content: Content,
         request_id: Option<String>,
         expected_epoch: Option<i64>,
         now: Time,
@@ -122,7 +122,7 @@ impl Conversation {
             self.assign(Some(Owner::agent(agent)), author.clone(), AssignmentCause::ByHand, now);
         }
         self.waiting_since = None;
-        Ok(self.append_message(author, Content::text(text), request_id, now))
+        Ok(self.append_message(author, content, request_id, now))
     }
 
     /// The bot in charge writes (rule A3).

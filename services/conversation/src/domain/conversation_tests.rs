@@ -70,10 +70,7 @@ fn a1_an_old_epoch_is_refused_and_setting_the_same_owner_changes_nothing() {
     assert_eq!(conversation.change_owner(change(Some(bob), 1), START), Err(Rejection::OwnerChanged));
     assert_eq!(conversation.change_owner(change(Some(ada), 2), START), Ok(Some(ada)));
     assert_eq!((conversation.epoch, conversation.new_entries.len()), (2, 1));
-    assert_eq!(
-        conversation.append_agent_message(uuid(6), "x".into(), None, Some(1), START),
-        Err(Rejection::OwnerChanged)
-    );
+    assert_eq!(conversation.append_agent_message(uuid(6), text(), None, Some(1), START), Err(Rejection::OwnerChanged));
 }
 
 #[test]
@@ -116,7 +113,7 @@ fn e3_e5_closing_is_one_change_and_nothing_is_said_after_it() {
     conversation.close_by_agent(uuid(6), Some(99), ClosingFacts::default(), START).unwrap();
     assert_eq!(conversation, closed, "closing a closed one is no error and changes nothing");
     assert_eq!(conversation.append_visitor_message(text(), None, START), Err(Rejection::Closed));
-    assert_eq!(conversation.append_agent_message(uuid(5), "x".into(), None, None, START), Err(Rejection::Closed));
+    assert_eq!(conversation.append_agent_message(uuid(5), text(), None, None, START), Err(Rejection::Closed));
     assert_eq!(conversation.change_owner(change(None, 1), START), Err(Rejection::Closed));
     conversation.append_comment(uuid(5), "x".into(), Vec::new(), "id".into(), START);
     conversation.reopen(uuid(6), false, START).unwrap();
@@ -128,9 +125,9 @@ fn e3_e5_closing_is_one_change_and_nothing_is_said_after_it() {
 #[test]
 fn c11_while_a_bot_is_in_charge_an_agent_takes_over_first() {
     let mut conversation = with_bot();
-    assert_eq!(conversation.append_agent_message(uuid(5), "x".into(), None, None, START), Err(Rejection::BotInCharge));
+    assert_eq!(conversation.append_agent_message(uuid(5), text(), None, None, START), Err(Rejection::BotInCharge));
     conversation.hand_off(uuid(9), "why".into(), None, START).unwrap();
-    conversation.append_agent_message(uuid(5), "x".into(), None, None, START).unwrap();
+    conversation.append_agent_message(uuid(5), text(), None, None, START).unwrap();
     assert_eq!((conversation.owner, conversation.epoch), (Some(Owner::agent(uuid(5))), 3));
 }
 
@@ -172,7 +169,7 @@ fn c3_a1_whatever_happens_numbers_are_dense_epochs_rise_by_one_and_a_bot_never_r
             let facts = ClosingFacts::default();
             let _ = match next(&mut seed) % 9 {
                 0 => conversation.append_visitor_message(text(), None, now).map(|_| ()),
-                1 => conversation.append_agent_message(agent, "x".into(), None, None, now).map(|_| ()),
+                1 => conversation.append_agent_message(agent, text(), None, None, now).map(|_| ()),
                 2 => conversation.append_bot_message(uuid(9), text(), now).map(|_| ()),
                 3 => conversation.change_owner(change(Some(Owner::agent(agent)), believed), now).map(|_| ()),
                 4 => conversation.hand_off(uuid(9), String::new(), None, now),

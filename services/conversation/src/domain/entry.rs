@@ -4,7 +4,7 @@ use frontdesk_clock::Time;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Actor, ActorKind, AssignmentCause, CloseReason, Owner};
+use super::{Actor, ActorKind, AssignmentCause, CloseReason, Owner, SentInsert};
 
 /// A button of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,8 @@ pub(crate) enum Content {
         /// None: a typed text, or a message of an agent or bot.
         #[serde(flatten)]
         chosen: Option<ChosenButton>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        inserts: Vec<SentInsert>,
     },
     Comment {
         text: String,
@@ -102,9 +104,9 @@ pub(crate) struct TicketChange {
 }
 
 impl Content {
-    /// A message without buttons.
+    /// A message without buttons and inserts.
     pub(crate) fn text(text: String) -> Self {
-        Self::Message { text, buttons: Vec::new(), chosen: None }
+        Self::Message { text, buttons: Vec::new(), chosen: None, inserts: Vec::new() }
     }
 
     /// Whether the visitor sees the entry (rules C3, C7). What is not named here stays with the team.
@@ -164,12 +166,14 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::InsertContent;
 
     #[test]
     fn b6_a8_contents_of_earlier_releases_are_read_without_the_fields_that_they_lack() {
         let read = |json: &str| serde_json::from_str::<Content>(json).unwrap();
         let chosen = ChosenButton { button_id: "yes".into(), visitor_sequence: 0 };
-        let message = |chosen| Content::Message { text: "Yes".into(), buttons: Vec::new(), chosen };
+        let message =
+            |chosen| Content::Message { text: "Yes".into(), buttons: Vec::new(), chosen, inserts: Vec::new() };
         assert_eq!(read(r#"{"type":"message","text":"Yes","chosen_button_id":"yes"}"#), message(Some(chosen)));
         assert_eq!(read(r#"{"type":"message","text":"Yes"}"#), message(None));
         let unassigned = Content::AssigneeChanged { from: None, to: None, epoch: 2, cause: None };
@@ -189,10 +193,17 @@ mod tests {
     fn b6_a8_contents_are_read_as_they_were_written() {
         let chosen = Some(ChosenButton { button_id: "yes".into(), visitor_sequence: 7 });
         let buttons = vec![Button { id: "no".into(), label: "No".into() }];
+        let insert = SentInsert {
+            insert_id: Uuid::from_u128(3),
+            title: "Greeting".into(),
+            plain_text: "Hello".into(),
+            content: InsertContent::Snippet { text: "Hello".into() },
+        };
         let changed = Content::AssigneeChanged { from: None, to: None, epoch: 2, cause: Some(AssignmentCause::ByHand) };
         for content in [
-            Content::Message { text: "Yes".into(), buttons: Vec::new(), chosen },
-            Content::Message { text: "Which?".into(), buttons, chosen: None },
+            Content::Message { text: "Yes".into(), buttons: Vec::new(), chosen, inserts: Vec::new() },
+            Content::Message { text: "Which?".into(), buttons, chosen: None, inserts: Vec::new() },
+            Content::Message { text: String::new(), buttons: Vec::new(), chosen: None, inserts: vec![insert] },
             changed,
             Content::Comment {
                 text: "@Ada".into(),

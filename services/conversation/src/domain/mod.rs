@@ -1,4 +1,4 @@
-//! The rules of conversations, contacts, channels and tickets: what may happen and what follows. No I/O and no clock; times
+//! The rules of conversations, contacts, channels, inserts and tickets: what may happen and what follows. No I/O and no clock; times
 //! and ids are arguments. Start reading in `conversation.rs`.
 
 mod actor;
@@ -11,6 +11,7 @@ mod contact;
 mod conversation;
 mod conversation_event;
 mod entry;
+mod insert;
 mod new_conversation;
 mod read_state;
 mod rejection;
@@ -30,6 +31,9 @@ pub(crate) use contact::{Contact, ContactEmail, ContactUpdate, MAX_PROPERTIES_SI
 pub(crate) use conversation::{BotSession, Conversation, OwnerChange};
 pub(crate) use conversation_event::{AssigneeChanged, AssignmentCause, Closed, ConversationEvent};
 pub(crate) use entry::{Button, ChosenButton, Content, Entry, Mention, TicketChange};
+pub(crate) use insert::{
+    Insert, InsertChange, InsertContent, InsertUpdate, PlaceholderValues, SentInsert, placeholder_errors, search_words,
+};
 pub(crate) use new_conversation::{Greeting, NewConversation, StartContext};
 pub(crate) use read_state::ReadState;
 pub(crate) use rejection::{IdleRejection, Rejection};

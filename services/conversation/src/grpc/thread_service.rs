@@ -31,13 +31,19 @@ impl ThreadService for Threads {
         request: Request<pb::PostMessageRequest>,
     ) -> Result<Response<pb::PostMessageResponse>, Status> {
         let (caller, request) = validated(request)?;
-        require_text(&request.text)?;
+        // Inserts may stand alone.
+        if request.insert_ids.is_empty() || !request.text.is_empty() {
+            require_text(&request.text)?;
+        }
+        let ids = request.insert_ids.iter().map(|id| parse_id("insert_ids", id));
         let command = PostMessage {
+            inserts: ids.collect::<Result<_, _>>()?,
             key: Key::new(&caller, &request.request_id, &request),
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             message: AppendMessage::Agent {
                 agent: agent(&caller)?,
                 text: request.text,
+                inserts: Vec::new(),
                 request_id: request.request_id,
                 expected_epoch: request.expected_epoch.map(i64::from),
             },

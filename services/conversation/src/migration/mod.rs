@@ -55,6 +55,7 @@ impl MigratorTrait for Migrator {
                 name: "conversation_012_owners_and_languages_of_contacts",
                 text: include_str!("012_owners_and_languages_of_contacts.sql"),
             }),
+            Box::new(Sql { name: "conversation_013_inserts", text: include_str!("013_inserts.sql") }),
         ]
     }
 }

@@ -8,6 +8,7 @@ mod get_chat;
 mod get_closing_facts;
 mod get_contact;
 mod get_conversation;
+mod get_insert;
 mod get_ticket;
 mod get_widget;
 mod is_visitor_key_active;
@@ -17,8 +18,10 @@ mod list_chats;
 mod list_contacts;
 mod list_conversations;
 mod list_entries;
+mod list_inserts;
 mod list_tickets;
 mod list_visitor_keys;
+mod render_insert;
 mod watch_chat_entries;
 
 pub(crate) use find_names::{find_names, find_owner_names};
@@ -27,6 +30,7 @@ pub(crate) use get_chat::{get_chat, read_chat};
 pub(crate) use get_closing_facts::get_closing_facts;
 pub(crate) use get_contact::get_contact;
 pub(crate) use get_conversation::get_conversation;
+pub(crate) use get_insert::get_insert;
 pub(crate) use get_ticket::get_ticket;
 pub(crate) use get_widget::{Widget, get_widget};
 pub(crate) use is_visitor_key_active::is_visitor_key_active;
@@ -38,8 +42,10 @@ pub(crate) use list_conversations::{
     CHANGED_ROWS, CURSOR_OVERLAP, Inbox, list_changed_conversations, list_conversations,
 };
 pub(crate) use list_entries::{begin_watch, list_entries, watch_entries};
+pub(crate) use list_inserts::list_inserts;
 pub(crate) use list_tickets::list_tickets;
 pub(crate) use list_visitor_keys::list_visitor_keys;
+pub(crate) use render_insert::render_insert;
 pub(crate) use watch_chat_entries::{begin_chat_watch, watch_chat_entries};
 
 use crate::error::ConversationError;
@@ -47,6 +53,7 @@ pub(crate) use crate::store::{
     contacts::ContactFilter,
     display_names::DisplayNames,
     inbox::{AssigneeFilter, Filter, InboxOrder},
+    inserts::InsertFilter,
 };
 
 /// Maximum number of entries that one read of a watch returns.

@@ -23,7 +23,7 @@ use crate::{
     NAME,
     domain::{
         Actor, ActorKind, AssigneeChanged, AssignmentCause, Channel, CloseReason, Closed, Contact, Conversation,
-        ConversationEvent, Owner, OwnerKind, Ticket,
+        ConversationEvent, Insert, Owner, OwnerKind, Ticket,
     },
 };
 
@@ -225,6 +225,26 @@ pub(super) async fn append_contact_deleted(tx: &mut Tx, contact: &Contact) -> Re
     append(tx, contact_aggregate(contact), &pb::ContactDeleted { contact_id: contact.id.to_string() }).await
 }
 
+/// Appends `InsertCreated`.
+pub(super) async fn append_insert_created(tx: &mut Tx, insert: &Insert) -> Result<(), DbErr> {
+    append(tx, insert_aggregate(insert), &pb::InsertCreated { insert_id: insert.id.to_string() }).await
+}
+
+/// Appends `InsertUpdated`.
+pub(super) async fn append_insert_updated(tx: &mut Tx, insert: &Insert) -> Result<(), DbErr> {
+    append(tx, insert_aggregate(insert), &pb::InsertUpdated { insert_id: insert.id.to_string() }).await
+}
+
+/// Appends `InsertDeleted`.
+pub(super) async fn append_insert_deleted(tx: &mut Tx, insert: &Insert) -> Result<(), DbErr> {
+    append(tx, insert_aggregate(insert), &pb::InsertDeleted { insert_id: insert.id.to_string() }).await
+}
+
+/// Appends `InsertUndeleted`.
+pub(super) async fn append_insert_undeleted(tx: &mut Tx, insert: &Insert) -> Result<(), DbErr> {
+    append(tx, insert_aggregate(insert), &pb::InsertUndeleted { insert_id: insert.id.to_string() }).await
+}
+
 /// Appends `TicketCreated`.
 pub(super) async fn append_ticket_created(tx: &mut Tx, ticket: &Ticket) -> Result<(), DbErr> {
     let event = pb::TicketCreated {
@@ -246,6 +266,10 @@ fn channel_aggregate(channel: &Channel) -> Aggregate {
 
 fn contact_aggregate(contact: &Contact) -> Aggregate {
     aggregate(contact.account, "contact", contact.id, contact.version)
+}
+
+fn insert_aggregate(insert: &Insert) -> Aggregate {
+    aggregate(insert.account, "insert", insert.id, insert.version)
 }
 
 fn ticket_aggregate(ticket: &Ticket) -> Aggregate {

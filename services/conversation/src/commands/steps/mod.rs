@@ -5,6 +5,7 @@ mod change_conversation;
 mod contact_owner;
 mod find_bot;
 mod find_entry;
+mod freeze_inserts;
 mod identify_visitor;
 mod link_visitor;
 mod lock_identities;
@@ -19,6 +20,7 @@ pub(super) use change_conversation::{Begun, ConversationChange};
 pub(super) use contact_owner::{require_active_owner, require_known_owner};
 pub(super) use find_bot::find_bot;
 pub(super) use find_entry::find_entry;
+pub(super) use freeze_inserts::freeze_inserts;
 pub(super) use identify_visitor::{
     CallingVisitor, display_name, recognise, recognise_before_message, unusable_token_email,
 };

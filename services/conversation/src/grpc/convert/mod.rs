@@ -3,6 +3,7 @@
 
 mod chat;
 mod fields;
+mod inserts;
 mod records;
 mod start_context;
 
@@ -29,6 +30,7 @@ use crate::{
 
 pub(super) use chat::{chat, chat_entry, chat_signal, widget};
 pub(super) use fields::{Fields, anonymous_visitors, email, emails, language, mentions, one, properties, time_zone};
+pub(super) use inserts::{changed_insert_content, insert, insert_kind, new_insert_content};
 pub(super) use records::{channel, contact, ticket, ticket_status, visitor_key};
 pub(super) use start_context::start_context;
 
@@ -72,6 +74,11 @@ pub(super) fn require_text(text: &str) -> Result<(), Status> {
         return Err(invalid("text", remedy));
     }
     Ok(())
+}
+
+/// The version of a resource. It increases by one with each change, and does not reach the limit of the proto.
+fn version(version: i64) -> i32 {
+    i32::try_from(version).unwrap_or(i32::MAX)
 }
 
 /// A counter of one conversation, such as a sequence, as the contract has it.
@@ -193,10 +200,11 @@ fn button(button: &Button) -> pb::Button {
 fn content(content: &Content, names: &DisplayNames) -> Option<pb::entry::Content> {
     use pb::entry::Content as C;
     Some(match content {
-        Content::Message { text, buttons, chosen } => C::Message(pb::Message {
+        Content::Message { text, buttons, chosen, inserts } => C::Message(pb::Message {
             text: text.clone(),
             buttons: buttons.iter().map(button).collect(),
             chosen_button: chosen.as_ref().map(chosen_button),
+            inserts: inserts.iter().map(inserts::sent_insert).collect(),
         }),
         Content::Comment { text, mentions } => {
             C::Comment(pb::Comment { text: text.clone(), mentions: mentions.iter().map(mention).collect() })
@@ -299,7 +307,12 @@ pub(super) fn inbox_row(of: &Conversation, inbox: &Inbox, agent: Option<Uuid>) -
     };
     let mut last_entry = inbox.newest_entries.get(&of.id).map(|newest| entry(newest, names));
     match last_entry.as_mut().and_then(|entry| entry.content.as_mut()) {
-        Some(pb::entry::Content::Message(message)) => cut(&mut message.text),
+        Some(pb::entry::Content::Message(message)) => {
+            cut(&mut message.text);
+            for insert in &mut message.inserts {
+                (insert.plain_text, insert.content) = (String::new(), None);
+            }
+        }
         Some(pb::entry::Content::Comment(comment)) => cut(&mut comment.text),
         _ => {}
     }

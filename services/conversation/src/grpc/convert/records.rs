@@ -2,13 +2,8 @@
 
 use frontdesk_proto::conversation::v1::{self as pb, channel::Greeter};
 
-use super::id_or_empty;
+use super::{id_or_empty, version};
 use crate::domain::{Channel, Contact, Ticket, TicketStatus, VisitorKey};
-
-/// The version of a resource. It increases by one with each change, and does not reach the limit of the proto.
-fn version(version: i64) -> i32 {
-    i32::try_from(version).unwrap_or(i32::MAX)
-}
 
 pub(crate) fn contact(contact: &Contact) -> pb::Contact {
     let emails = contact.emails.iter();

@@ -8,6 +8,7 @@ pub(crate) mod contact;
 pub(crate) mod contact_email;
 pub(crate) mod conversation;
 pub(crate) mod entry;
+pub(crate) mod insert;
 pub(crate) mod read_mark;
 mod text_column;
 pub(crate) mod ticket;

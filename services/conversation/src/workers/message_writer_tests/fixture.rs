@@ -106,7 +106,13 @@ impl Fixture {
         WriteRequest {
             account: self.account,
             conversation,
-            message: AppendMessage::Agent { agent, text: text.into(), request_id: text.into(), expected_epoch: None },
+            message: AppendMessage::Agent {
+                agent,
+                text: text.into(),
+                inserts: Vec::new(),
+                request_id: text.into(),
+                expected_epoch: None,
+            },
             key: self.key(conversation, text, text),
         }
     }

@@ -71,6 +71,7 @@ async fn c11_what_a_remembered_conversation_does_not_show_is_decided_on_the_load
     let by_ada = |id: &str, expected_epoch| AppendMessage::Agent {
         agent: ADA,
         text: id.into(),
+        inserts: Vec::new(),
         request_id: id.into(),
         expected_epoch,
     };
