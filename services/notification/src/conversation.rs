@@ -224,7 +224,10 @@ fn message_content(message: proto::Message, author: &Actor, visitor: &VisitorNam
         }
     };
     let buttons = message.buttons.into_iter().map(|button| button.label).collect();
-    Content::Message { author: kind, name, text: message.text, buttons }
+    // Inserts stand below the text, as their plain texts.
+    let inserts = message.inserts.into_iter().map(|insert| insert.plain_text);
+    let texts: Vec<String> = std::iter::once(message.text).chain(inserts).filter(|text| !text.is_empty()).collect();
+    Content::Message { author: kind, name, text: texts.join("\n"), buttons }
 }
 
 fn name_or(name: String, default: &str) -> String {

@@ -57,6 +57,21 @@ fn t7_only_what_the_visitor_saw_is_in_a_transcript() {
 }
 
 #[test]
+fn c6_t6_inserts_are_in_a_transcript_as_plain_texts_below_the_text() {
+    let insert = |plain_text: &str| proto::SentInsert { plain_text: plain_text.into(), ..proto::SentInsert::default() };
+    for (text, shown) in
+        [("See:", "See:\nPrices: https://shop.example\nBye"), ("", "Prices: https://shop.example\nBye")]
+    {
+        let inserts = vec![insert("Prices: https://shop.example"), insert("Bye")];
+        let message = proto::Message { text: text.into(), inserts, ..proto::Message::default() };
+        let entry = entry(1, actor(ActorKind::Agent, "Ada"), ProtoContent::Message(message));
+        let line = super::line(entry, &VisitorName::You).unwrap();
+        let Content::Message { text, .. } = line.content else { panic!("{line:?}") };
+        assert_eq!(text, shown);
+    }
+}
+
+#[test]
 fn t4_t6_a_visitor_without_a_name_is_you_to_themselves_and_visitor_to_others() {
     for (visitor, shown) in [
         (VisitorName::You, (Author::UnnamedVisitor, "You")),
