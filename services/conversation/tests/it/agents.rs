@@ -5,9 +5,10 @@ use frontdesk_proto::{
     conversation::{
         internal::v1::{ApplyAgentRequest, ChangeAssigneeRequest},
         v1::{
-            CloseConversationRequest, DeleteChannelRequest, LinkContactRequest, PostCommentRequest,
-            ReopenConversationRequest, RotateVisitorKeyRequest, UndeleteChannelRequest, UpdateChannelRequest,
-            UpdateContactRequest, UpdateTicketRequest,
+            CloseConversationRequest, DeleteChannelRequest, DeleteInsertRequest, LinkContactRequest,
+            PostCommentRequest, ReopenConversationRequest, RotateVisitorKeyRequest, UndeleteChannelRequest,
+            UndeleteInsertRequest, UpdateChannelRequest, UpdateContactRequest, UpdateInsertRequest,
+            UpdateTicketRequest,
         },
     },
     event::v1::{AgentDeactivated, AgentReactivated, Event},
@@ -19,6 +20,7 @@ use tonic::{Request, Status};
 use crate::{
     create_contact, create_ticket,
     fixture::{ADA, BOB, Fixture, GONE, STRANGER, agent, message, new_channel},
+    inserts,
 };
 
 on_both_modes!(
@@ -151,6 +153,9 @@ async fn a2_an_agent_who_is_not_active_changes_nothing(mode: Mode) {
     let channel_id = fixture.channel().await.id;
     let deleted = fixture.channel().await.id;
     fixture.channels().delete_channel(DeleteChannelRequest { channel_id: deleted.clone() }).await.unwrap();
+    let insert_id = inserts::create(&fixture, inserts::snippet("Kept", "X")).await.id;
+    let deleted_insert = inserts::create(&fixture, inserts::snippet("Deleted", "X")).await.id;
+    inserts::delete(&fixture, &deleted_insert).await;
     let entries = fixture.entries(&chat).await;
     for agent in [GONE, STRANGER] {
         let mut contacts = fixture.contacts_as(agent);
@@ -168,6 +173,15 @@ async fn a2_an_agent_who_is_not_active_changes_nothing(mode: Mode) {
             UpdateTicketRequest { ticket_id: ticket_id.clone(), subject: Some("X".into()), ..Default::default() };
         refused("UpdateTicket", tickets.update_ticket(update).await);
         refused("PostMessage", fixture.threads(agent).post_message(message(&chat, "X")).await);
+
+        let mut inserts = fixture.inserts(agent);
+        refused("CreateInsert", inserts.create_insert(inserts::snippet("X", "X")).await);
+        let rename =
+            UpdateInsertRequest { insert_id: insert_id.clone(), title: Some("X".into()), ..Default::default() };
+        refused("UpdateInsert", inserts.update_insert(rename).await);
+        refused("DeleteInsert", inserts.delete_insert(DeleteInsertRequest { insert_id: insert_id.clone() }).await);
+        let undelete = UndeleteInsertRequest { insert_id: deleted_insert.clone() };
+        refused("UndeleteInsert", inserts.undelete_insert(undelete).await);
 
         let mut channels = fixture.channels_as(agent);
         refused("CreateChannel", channels.create_channel(new_channel()).await);

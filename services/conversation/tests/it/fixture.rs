@@ -17,8 +17,9 @@ use frontdesk_proto::{
         CreateChannelRequest, Entry, GetConversationRequest, ListChatEntriesRequest, ListEntriesRequest, NoGreeter,
         PostMessageRequest, StartChatRequest, channel_service_client::ChannelServiceClient,
         contact_service_client::ContactServiceClient, conversation_service_client::ConversationServiceClient,
-        create_channel_request::Greeter, thread_service_client::ThreadServiceClient,
-        ticket_service_client::TicketServiceClient, visitor_service_client::VisitorServiceClient,
+        create_channel_request::Greeter, insert_service_client::InsertServiceClient,
+        thread_service_client::ThreadServiceClient, ticket_service_client::TicketServiceClient,
+        visitor_service_client::VisitorServiceClient,
     },
     notification::v1::{GetSenderRequest, GetSenderResponse, Sender},
 };
@@ -108,6 +109,10 @@ impl Fixture {
 
     pub fn tickets(&self, agent: Uuid) -> TicketServiceClient<Calls> {
         TicketServiceClient::new(self.as_agent(agent))
+    }
+
+    pub fn inserts(&self, agent: Uuid) -> InsertServiceClient<Calls> {
+        InsertServiceClient::new(self.as_agent(agent))
     }
 
     pub fn channels(&self) -> ChannelServiceClient<Calls> {

@@ -20,6 +20,7 @@ mod get_closing_facts;
 mod get_widget;
 mod hand_off;
 mod identify_visitor;
+mod inserts;
 mod leave_address;
 mod link_contact;
 mod list_conversations;
