@@ -9,9 +9,10 @@ use frontdesk_proto::{
     assignment::v1::{UpdateAgentRequest, roster_service_client::RosterServiceClient},
     auth::v1::Principal,
     conversation::v1::{
-        CloseConversationRequest, ContactEmail, CreateContactRequest, CreateTicketRequest, PostMessageRequest,
-        StartChatRequest, contact_service_client::ContactServiceClient,
-        conversation_service_client::ConversationServiceClient, thread_service_client::ThreadServiceClient,
+        CloseConversationRequest, ContactEmail, CreateContactRequest, CreateInsertRequest, CreateTicketRequest,
+        PostMessageRequest, Snippet, StartChatRequest, contact_service_client::ContactServiceClient,
+        conversation_service_client::ConversationServiceClient, create_insert_request,
+        insert_service_client::InsertServiceClient, thread_service_client::ThreadServiceClient,
         ticket_service_client::TicketServiceClient, visitor_service_client::VisitorServiceClient,
     },
     notification::v1::{ListSendersRequest, sender_service_client::SenderServiceClient},
@@ -207,6 +208,19 @@ impl Fixture {
             ..Default::default()
         };
         ContactServiceClient::new(account.admin()).create_contact(known).await.unwrap();
+        let mut insert = String::new();
+        for _ in 0..2 {
+            let snippet = Snippet { text: format!("{word} hello, {{{{contact.name}}}}") };
+            let request = CreateInsertRequest {
+                title: format!("{word} hello"),
+                content: Some(create_insert_request::Content::Snippet(snippet)),
+                tags: vec![format!("{word} hello")],
+                request_id: request_id(),
+                ..Default::default()
+            };
+            let created = InsertServiceClient::new(agent.clone()).create_insert(request).await.unwrap().into_inner();
+            insert = created.insert.unwrap().id;
+        }
         let senders =
             SenderServiceClient::new(agent.clone()).list_senders(ListSendersRequest::default()).await.unwrap();
         let sender = senders.into_inner().senders.swap_remove(0).id;
@@ -226,6 +240,7 @@ impl Fixture {
             ("conversation_id", chat.id),
             ("delivery_id", delivery),
             ("owner_agent_id", agent_id.to_string()),
+            ("insert_id", insert),
             ("sender_id", sender.clone()),
             ("ticket_id", ticket),
             ("transcript_sender_id", sender),
@@ -388,7 +403,7 @@ impl Fixture {
                     Some(Value::String(Self::address_of(&self.word, &request_id())))
                 }
                 // In list methods these are filters, which would match nothing.
-                (FieldKind::Enum(_), "status" | "statuses") if method.starts_with("List") => None,
+                (FieldKind::Enum(_), "status" | "statuses" | "kinds") if method.starts_with("List") => None,
                 (FieldKind::String, "external_id") if method.starts_with("List") => None,
                 (FieldKind::String, name) => self.text(name).map(Value::String),
                 (FieldKind::Enum(_), "check") => None,
@@ -417,6 +432,11 @@ impl Fixture {
             "external_id" => format!("x{}", new_id().simple()),
             "language" => "it".into(),
             "handle" => format!("h{}", new_id().simple()),
+            "shortcut" => format!("s{}", new_id().simple()),
+            "amount" => "1200.00".into(),
+            "currency_code" => "EUR".into(),
+            "expire_date" => "2026-12-31".into(),
+            "media_type" => "video/mp4".into(),
             "code" => "00000000".into(),
             "property" => PROPERTY.into(),
             "email" | "recipient_email" => self.address(),

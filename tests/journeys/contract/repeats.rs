@@ -132,7 +132,7 @@ async fn c12_every_method_with_a_request_id_gives_a_repeat_the_first_answer() {
 /// The request with another text; where it has only ids and numbers, with another conversation of the account.
 fn with_another_content(fixture: &Fixture, request: &DynamicMessage) -> DynamicMessage {
     let mut other = request.clone();
-    for name in ["text", "name", "subject", "display_name", "reason", "page_title"] {
+    for name in ["text", "name", "title", "subject", "display_name", "reason", "page_title"] {
         if other.has_field_by_name(name) {
             other.set_field_by_name(name, Value::String("other".into()));
             return other;
@@ -190,7 +190,8 @@ async fn s5_every_update_is_safe_to_repeat_and_refused_only_if_it_would_overwrit
         updated.push(declared.method.name().to_owned());
     }
     updated.sort();
-    assert_eq!(updated, ["UpdateAgent", "UpdateBot", "UpdateChannel", "UpdateContact", "UpdateSender", "UpdateTicket"]);
+    let kinds = ["Agent", "Bot", "Channel", "Contact", "Insert", "Sender", "Ticket"];
+    assert_eq!(updated, kinds.map(|kind| format!("Update{kind}")));
 }
 
 /// The other changes name what they change, and so need no request id.

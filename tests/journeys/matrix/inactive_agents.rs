@@ -12,8 +12,8 @@ use frontdesk_tests::{
 };
 use prost_reflect::prost::Message;
 
-/// Calls that change nothing in the fixture: its chat has the contact already, and its channel is not deleted.
-const CHANGE_NOTHING: [&str; 2] = ["LinkContact", "UndeleteChannel"];
+/// Calls that change nothing in the fixture: its chat has the contact already, and its channel and insert are not deleted.
+const CHANGE_NOTHING: [&str; 3] = ["LinkContact", "UndeleteChannel", "UndeleteInsert"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a2_no_method_lets_an_agent_who_is_not_active_change_anything() {
@@ -30,8 +30,8 @@ async fn a2_no_method_lets_an_agent_who_is_not_active_change_anything() {
         let caller = fixture.account.with_claims(CallerKind::Agent, &subject.to_string(), permit);
         for declared in methods() {
             let name = declared.method.name();
-            let reads =
-                ["Get", "List", "Watch", "Explain", "Preview", "Validate"].iter().any(|word| name.starts_with(word));
+            let reads = ["Get", "List", "Watch", "Explain", "Preview", "Render", "Validate"];
+            let reads = reads.iter().any(|word| name.starts_with(word));
             // The clock of a server for development belongs to no account.
             if reads || !declared.principals.contains(&Principal::Agent) || name == "AdvanceTime" {
                 continue;
