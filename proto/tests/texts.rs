@@ -9,6 +9,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, Messa
 const UNCHANGED: &[&str] = &[
     "allowed_origins",
     "anonymous_token",
+    "cursor",
     "etag",
     "language",
     "next_step_id",

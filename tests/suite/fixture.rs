@@ -428,7 +428,9 @@ impl Fixture {
             "request_id" => request_id(),
             "id" => "one".into(),
             "button_id" => "people".into(),
-            "next_step_id" | "page_token" | "cursor" | "etag" | "time_zone" | "previous_token" | "allowed_origins" => return None,
+            "next_step_id" | "page_token" | "cursor" | "etag" | "time_zone" | "previous_token" | "allowed_origins" => {
+                return None;
+            }
             "external_id" => format!("x{}", new_id().simple()),
             "language" => "it".into(),
             "handle" => format!("h{}", new_id().simple()),

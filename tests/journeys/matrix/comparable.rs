@@ -87,7 +87,7 @@ fn write_plain(plain: &mut String, value: &Value) {
                 }
                 plain.push_str(&format!(" {}:", field.name()));
                 match value {
-                    Value::String(token) if field.name().ends_with("page_token") => {
+                    Value::String(token) if ["next_page_token", "watch_cursor", "cursor"].contains(&field.name()) => {
                         plain.push_str(&token.is_empty().to_string())
                     }
                     value => write_plain(plain, value),

@@ -47,15 +47,16 @@ impl MigratorTrait for Migrator {
             }),
             Box::new(Sql { name: "conversation_009_read_marks", text: include_str!("009_read_marks.sql") }),
             Box::new(Sql { name: "conversation_010_visitor_marks", text: include_str!("010_visitor_marks.sql") }),
-            Box::new(Sql {
-                name: "conversation_011_waiting_visitors",
-                text: include_str!("011_waiting_visitors.sql"),
-            }),
+            Box::new(Sql { name: "conversation_011_waiting_visitors", text: include_str!("011_waiting_visitors.sql") }),
             Box::new(Sql {
                 name: "conversation_012_owners_and_languages_of_contacts",
                 text: include_str!("012_owners_and_languages_of_contacts.sql"),
             }),
             Box::new(Sql { name: "conversation_013_inserts", text: include_str!("013_inserts.sql") }),
+            Box::new(Sql {
+                name: "conversation_014_times_of_read_marks",
+                text: include_str!("014_times_of_read_marks.sql"),
+            }),
         ]
     }
 }

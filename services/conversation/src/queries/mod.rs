@@ -39,7 +39,7 @@ pub(crate) use list_chat_entries::list_chat_entries;
 pub(crate) use list_chats::list_chats;
 pub(crate) use list_contacts::list_contacts;
 pub(crate) use list_conversations::{
-    CHANGED_ROWS, CURSOR_OVERLAP, Inbox, list_changed_conversations, list_conversations,
+    CHANGED_ROWS, CURSOR_OVERLAP, ChangedAfter, Inbox, list_changed_conversations, list_conversations,
 };
 pub(crate) use list_entries::{begin_watch, list_entries, watch_entries};
 pub(crate) use list_inserts::list_inserts;

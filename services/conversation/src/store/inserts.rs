@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx, violated_unique_index};
 use sea_orm::{
-    DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*, sea_query::LikeExpr,
+    ActiveValue, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*,
+    sea_query::LikeExpr,
 };
 use uuid::Uuid;
 
@@ -13,7 +14,7 @@ use super::{
     entity::insert::{Column, Entity, Model},
     events, keyset,
 };
-use crate::domain::{Insert, InsertChange, search_words};
+use crate::domain::{Insert, InsertChange, InsertContent, search_words};
 
 /// Escapes the wildcards of LIKE, and itself.
 const ESCAPE: char = '!';
@@ -120,7 +121,11 @@ pub(crate) async fn save(
     insert.version += 1;
     // A clock that went back moves no time back.
     insert.updated_at = std::cmp::max(insert.updated_at, now);
-    let row = Model::try_from(&*insert)?.into_active_model().reset_all();
+    let mut row = Model::try_from(&*insert)?.into_active_model().reset_all();
+    if insert.content == InsertContent::Unknown {
+        // Content of a later release stays as it is.
+        (row.kind, row.content) = (ActiveValue::NotSet, ActiveValue::NotSet);
+    }
     Entity::update(row).validate()?.filter(Column::AccountId.eq(insert.account)).exec(tx.conn()).await?;
     match change {
         InsertChange::Updated => events::append_insert_updated(tx, insert).await?,

@@ -3,10 +3,10 @@
 use frontdesk_proto::{
     conversation::v1::{
         ChatMessage, CreateInsertRequest, DeleteInsertRequest, Document, Entry, GetInsertRequest, Insert, InsertKind,
-        InsertTags, ListInsertsRequest, Meeting, Message, Money, PostMessageRequest, Quote, RenderInsertRequest,
-        RenderInsertResponse, Snippet, UndeleteInsertRequest, UpdateInsertRequest, chat_entry, chat_insert,
-        create_insert_request::Content, entry, insert, insert_service_client::InsertServiceClient, sent_insert,
-        thread_service_client::ThreadServiceClient, update_insert_request,
+        InsertTags, ListConversationsRequest, ListInsertsRequest, Meeting, Message, Money, PostMessageRequest, Quote,
+        RenderInsertRequest, RenderInsertResponse, Snippet, UndeleteInsertRequest, UpdateInsertRequest, chat_entry,
+        chat_insert, create_insert_request::Content, entry, insert, insert_service_client::InsertServiceClient,
+        sent_insert, thread_service_client::ThreadServiceClient, update_insert_request,
     },
     event::v1::{InsertCreated, InsertDeleted, InsertUndeleted, InsertUpdated, MessagePosted},
 };
@@ -31,7 +31,7 @@ on_both_modes!(
     c6_a_deleted_insert_frees_its_shortcut_and_can_be_undeleted,
     c6_an_insert_is_rendered_for_the_contact_the_agent_and_the_channel,
     c6_x1_a_visitor_who_typed_a_contacts_address_gets_nothing_of_the_contact,
-    c6_c14_a_message_keeps_its_inserts_as_they_were_when_it_was_posted,
+    c6_a_message_keeps_its_inserts_as_they_were_when_it_was_posted,
     c6_s3_the_visitor_gets_no_id_of_an_insert_and_no_title_of_a_snippet,
     c6_c12_a_repeated_message_gets_the_first_answer_also_when_its_insert_was_deleted,
     c6_a_message_with_an_unknown_or_deleted_insert_is_refused,
@@ -324,7 +324,7 @@ async fn c6_x1_a_visitor_who_typed_a_contacts_address_gets_nothing_of_the_contac
     assert_eq!((rendered.text.as_str(), rendered.missing_placeholders.len()), (".", 3));
 }
 
-async fn c6_c14_a_message_keeps_its_inserts_as_they_were_when_it_was_posted(mode: Mode) {
+async fn c6_a_message_keeps_its_inserts_as_they_were_when_it_was_posted(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let chat = fixture.chat("v").await;
     let greeting = create(&fixture, snippet("Greeting", "Hello {{contact.name|you}}")).await;
@@ -427,7 +427,13 @@ async fn c6_c9_the_inbox_shows_the_titles_of_inserts_only(mode: Mode) {
     let chat = fixture.chat("v").await;
     let insert = create(&fixture, snippet("Greeting", &"x".repeat(10_000))).await;
     post(&fixture, with_inserts(&chat.id, "", [&insert.id])).await;
-    let rows = fixture.conversations(ADA).list_conversations(Default::default()).await.unwrap().into_inner().rows;
+    let rows = fixture
+        .conversations(ADA)
+        .list_conversations(ListConversationsRequest::default())
+        .await
+        .unwrap()
+        .into_inner()
+        .rows;
     let [sent] = &message_of(rows[0].last_entry.as_ref().unwrap()).inserts[..] else { panic!("{rows:?}") };
     assert_eq!((&sent.insert_id, sent.title.as_str()), (&insert.id, "Greeting"));
     assert_eq!((sent.plain_text.as_str(), &sent.content), ("", &None));

@@ -1,15 +1,20 @@
-//! Conversations that the writer remembers, on PostgreSQL.
+//! Conversations that the writer remembers.
 
 use std::sync::atomic::Ordering;
 
-use frontdesk_testkit::Mode;
+use frontdesk_testkit::{Mode, on_both_modes};
 
 use super::{super::*, fixture::*};
 use crate::{domain::RosterState, store::agents};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c3_a_remembered_conversation_is_not_loaded_until_another_replica_writes_to_it() {
-    let mut fixture = fixture(Mode::Distributed).await;
+on_both_modes!(
+    c3_a_remembered_conversation_is_not_loaded_until_another_replica_writes_to_it,
+    c12_a_repeat_in_a_remembered_conversation_gets_the_first_result,
+    c11_what_a_remembered_conversation_does_not_show_is_decided_on_the_loaded_one,
+);
+
+async fn c3_a_remembered_conversation_is_not_loaded_until_another_replica_writes_to_it(mode: Mode) {
+    let mut fixture = fixture(mode).await;
     let id = fixture.start("a").await;
     let loads = fixture.count_loads();
     for (text, expected) in [("first", 2), ("second", 3)] {
@@ -36,9 +41,8 @@ async fn c3_a_remembered_conversation_is_not_loaded_until_another_replica_writes
     assert!(events.eq(1..=conversation.version), "one event for each change, and no other");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c12_a_repeat_in_a_remembered_conversation_gets_the_first_result() {
-    let fixture = fixture(Mode::Distributed).await;
+async fn c12_a_repeat_in_a_remembered_conversation_gets_the_first_result(mode: Mode) {
+    let fixture = fixture(mode).await;
     let id = fixture.start("a").await;
     sequence(&fixture.batch(vec![fixture.message(id, "first")]).await[0]);
     let repeat = fixture.batch(vec![fixture.message(id, "first"), fixture.message(id, "second")]).await;
@@ -47,9 +51,8 @@ async fn c12_a_repeat_in_a_remembered_conversation_gets_the_first_result() {
     assert_eq!(fixture.thread(id).await, ["first", "second"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c11_what_a_remembered_conversation_does_not_show_is_decided_on_the_loaded_one() {
-    let fixture = fixture(Mode::Distributed).await;
+async fn c11_what_a_remembered_conversation_does_not_show_is_decided_on_the_loaded_one(mode: Mode) {
+    let fixture = fixture(mode).await;
     let closed = fixture.start("a").await;
     sequence(&fixture.batch(vec![fixture.message(closed, "one")]).await[0]);
     fixture.close(closed).await;
