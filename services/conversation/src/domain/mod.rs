@@ -13,6 +13,7 @@ mod conversation_event;
 mod entry;
 mod insert;
 mod new_conversation;
+mod placeholders;
 mod read_state;
 mod rejection;
 mod signal;
@@ -31,10 +32,9 @@ pub(crate) use contact::{Contact, ContactEmail, ContactUpdate, MAX_PROPERTIES_SI
 pub(crate) use conversation::{BotSession, Conversation, OwnerChange};
 pub(crate) use conversation_event::{AssigneeChanged, AssignmentCause, Closed, ConversationEvent};
 pub(crate) use entry::{Button, ChosenButton, Content, Entry, Mention, TicketChange};
-pub(crate) use insert::{
-    Insert, InsertChange, InsertContent, InsertUpdate, PlaceholderValues, SentInsert, placeholder_errors, search_words,
-};
+pub(crate) use insert::{Insert, InsertChange, InsertContent, InsertUpdate, SentInsert, search_words};
 pub(crate) use new_conversation::{Greeting, NewConversation, StartContext};
+pub(crate) use placeholders::{PlaceholderValues, placeholder_errors};
 pub(crate) use read_state::ReadState;
 pub(crate) use rejection::{IdleRejection, Rejection};
 pub(crate) use signal::{Author, Signal, VisitorMarks};

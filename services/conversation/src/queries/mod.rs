@@ -12,6 +12,7 @@ mod get_insert;
 mod get_ticket;
 mod get_widget;
 mod is_visitor_key_active;
+mod list_changed_conversations;
 mod list_channels;
 mod list_chat_entries;
 mod list_chats;
@@ -34,13 +35,12 @@ pub(crate) use get_insert::get_insert;
 pub(crate) use get_ticket::get_ticket;
 pub(crate) use get_widget::{Widget, get_widget};
 pub(crate) use is_visitor_key_active::is_visitor_key_active;
+pub(crate) use list_changed_conversations::{CHANGED_ROWS, CURSOR_OVERLAP, ChangedAfter, list_changed_conversations};
 pub(crate) use list_channels::list_channels;
 pub(crate) use list_chat_entries::list_chat_entries;
 pub(crate) use list_chats::list_chats;
 pub(crate) use list_contacts::list_contacts;
-pub(crate) use list_conversations::{
-    CHANGED_ROWS, CURSOR_OVERLAP, ChangedAfter, Inbox, list_changed_conversations, list_conversations,
-};
+pub(crate) use list_conversations::{Inbox, list_conversations};
 pub(crate) use list_entries::{begin_watch, list_entries, watch_entries};
 pub(crate) use list_inserts::list_inserts;
 pub(crate) use list_tickets::list_tickets;

@@ -15,7 +15,10 @@ use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Db};
 use sea_orm::DbErr;
 use tokio::{
-    sync::{Notify, broadcast},
+    sync::{
+        Notify,
+        broadcast::{self, error::TryRecvError},
+    },
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -140,9 +143,9 @@ impl WatchedInboxes {
     }
 
     /// All changes before this time were sent to the watches of these accounts.
-    fn set_read_until(&self, accounts: &[AccountId], time: Time) {
+    fn set_read_until<'a>(&self, accounts: impl Iterator<Item = &'a AccountId>, time: Time) {
         let watched = self.lock();
-        for watched in accounts.iter().filter_map(|account| watched.get(account)) {
+        for watched in accounts.filter_map(|account| watched.get(account)) {
             watched.read_until.store(time.0, Ordering::SeqCst);
         }
     }
@@ -184,20 +187,10 @@ impl Reader<'_> {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep_until(next_look) => {}
                 change = changes.recv() => {
-                    let mut change = change.ok().flatten();
                     tokio::time::sleep(COLLECT_FOR).await;
-                    while let Some(id) = change {
-                        changed.insert(id);
-                        change = match changes.try_recv() {
-                            Ok(change) => change,
-                            Err(broadcast::error::TryRecvError::Lagged(_)) => None,
-                            Err(_) => break,
-                        };
-                        if change.is_none() {
-                            next_look = Instant::now();
-                        }
-                    }
-                    if changed.is_empty() {
+                    let (ids, is_complete) = take_waiting(change.ok().flatten(), &mut changes);
+                    changed = ids;
+                    if !is_complete {
                         next_look = Instant::now();
                     }
                 }
@@ -218,45 +211,48 @@ impl Reader<'_> {
         }
     }
 
-    /// Sends the conversations of which notifications came.
+    /// Sends the conversations of which notifications came. Those that fail are found by the next look.
     async fn send_changed(&mut self, accounts: &[AccountId], ids: HashSet<Uuid>) -> Result<(), DbErr> {
         let ids: Vec<_> = ids.into_iter().collect();
+        let mut failed = HashMap::new();
         for ids in ids.chunks(CHANGED_ROWS as usize) {
             let changed = conversations::list_of_accounts(self.db.read(), accounts, ids.iter().copied()).await?;
-            self.send(changed).await?;
+            failed.extend(self.send(changed).await);
         }
-        Ok(())
+        failed.into_values().next().map_or(Ok(()), Err)
     }
 
     /// Sends the conversations that changed, and of which no notification came.
     async fn send_missed(&mut self, accounts: &[AccountId]) -> Result<(), DbErr> {
         let now = self.db.now().await?;
         let since = self.inboxes.read_until(accounts).unwrap_or(now).minus(CURSOR_OVERLAP);
-        let (mut after, mut versions) = ((since, Uuid::nil()), HashMap::new());
+        let (mut after, mut versions, mut failed) = ((since, Uuid::nil()), HashMap::new(), HashMap::new());
         loop {
             let found = inbox::list_active_after(self.db.read(), accounts, after, CHANGED_ROWS).await?;
             let last = found.last().filter(|_| found.len() as u64 == CHANGED_ROWS);
             let last = last.map(|last| (last.last_activity_at, last.id));
-            versions.extend(found.iter().map(|one| (one.id, one.version)));
+            let found_versions: Vec<_> = found.iter().map(|one| (one.account, one.id, one.version)).collect();
             let missed = found.into_iter().filter(|one| self.versions.get(&one.id) != Some(&one.version));
-            self.send(missed.collect()).await?;
+            failed.extend(self.send(missed.collect()).await);
+            let sent = found_versions.into_iter().filter(|(account, ..)| !failed.contains_key(account));
+            versions.extend(sent.map(|(_, id, version)| (id, version)));
             match last {
                 Some(last) => after = last,
                 None => break,
             }
         }
-        self.inboxes.set_read_until(accounts, now);
+        self.inboxes.set_read_until(accounts.iter().filter(|account| !failed.contains_key(account)), now);
         self.versions = versions;
-        Ok(())
+        failed.into_values().next().map_or(Ok(()), Err)
     }
 
-    /// Sends them to the watches of their accounts. One account that cannot be read does not hold up the others.
-    async fn send(&mut self, changed: Vec<Conversation>) -> Result<(), DbErr> {
+    /// Sends them to the watches of their accounts. Returns the accounts that could not be read, which do not hold up the others.
+    async fn send(&mut self, changed: Vec<Conversation>) -> HashMap<AccountId, DbErr> {
         let mut by_account: HashMap<AccountId, Vec<Conversation>> = HashMap::new();
         for one in changed {
             by_account.entry(one.account).or_default().push(one);
         }
-        let mut result = Ok(());
+        let mut failed = HashMap::new();
         for (account, changed) in by_account {
             let agents = self.inboxes.agents(account);
             match Inbox::read(self.db.read(), account, &agents, changed).await {
@@ -264,9 +260,23 @@ impl Reader<'_> {
                     self.versions.extend(rows.conversations.iter().map(|one| (one.id, one.version)));
                     self.inboxes.send(account, rows);
                 }
-                Err(error) => result = Err(error),
+                Err(error) => drop(failed.insert(account, error)),
             }
         }
-        result
+        failed
     }
+}
+
+/// The ids of the changes that wait, `first` included, and whether none may have been missed.
+fn take_waiting(first: Option<Uuid>, changes: &mut broadcast::Receiver<Option<Uuid>>) -> (HashSet<Uuid>, bool) {
+    let (mut ids, mut next) = (HashSet::new(), first);
+    while let Some(id) = next {
+        ids.insert(id);
+        next = match changes.try_recv() {
+            Ok(change) => change,
+            Err(TryRecvError::Lagged(_)) => None,
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return (ids, true),
+        };
+    }
+    (ids, false)
 }

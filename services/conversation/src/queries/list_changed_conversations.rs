@@ -1,0 +1,68 @@
+//! The conversations of an inbox that changed since the cursor of a watch (rule C10).
+
+use std::time::Duration;
+
+use frontdesk_auth::Caller;
+use frontdesk_clock::Time;
+use uuid::Uuid;
+
+use super::Inbox;
+use crate::{
+    App,
+    error::ConversationError,
+    store::{conversations, inbox, read_marks},
+};
+
+/// How long before the cursor of a watch a change may have got its time and yet have been committed after it: more than the
+/// database lets a transaction take.
+pub(crate) const CURSOR_OVERLAP: Duration = Duration::from_secs(60);
+/// Maximum number of changed conversations that one read returns.
+pub(crate) const CHANGED_ROWS: u64 = 200;
+
+/// Where reading what changed goes on: behind this time and id, by activity, and then by the caller's read marks. None: all is read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ChangedAfter {
+    pub(crate) activity: Option<(Time, Uuid)>,
+    pub(crate) marks: Option<(Time, Uuid)>,
+}
+
+impl ChangedAfter {
+    /// From the cursor of a watch on.
+    pub(crate) fn cursor(cursor: Time) -> Self {
+        let from = Some((cursor.minus(CURSOR_OVERLAP), Uuid::nil()));
+        Self { activity: from, marks: from }
+    }
+
+    pub(crate) fn is_all(self) -> bool {
+        self.activity.is_none() && self.marks.is_none()
+    }
+}
+
+/// Up to [`CHANGED_ROWS`] conversations that changed after this, the earliest first, and where reading goes on.
+pub(crate) async fn list_changed_conversations(
+    app: &App,
+    caller: &Caller,
+    after: ChangedAfter,
+) -> Result<(Inbox, ChangedAfter), ConversationError> {
+    let (account, agent) = (caller.account, caller.agent_id());
+    let read = app.db.read_for(account).await?;
+    let conn = read.conn();
+    let is_full = |rows: usize| rows as u64 == CHANGED_ROWS;
+    let (changed, next) = match (after.activity, after.marks, agent) {
+        (Some(position), marks, _) => {
+            let changed = inbox::list_active_after(&conn, &[account], position, CHANGED_ROWS).await?;
+            let last = changed.last().filter(|_| is_full(changed.len()));
+            let activity = last.map(|last| (last.last_activity_at, last.id));
+            (changed, ChangedAfter { activity, marks })
+        }
+        (None, Some(position), Some(agent)) => {
+            let marked = read_marks::list_changed_after(&conn, account, agent, position, CHANGED_ROWS).await?;
+            let marks = marked.last().copied().filter(|_| is_full(marked.len()));
+            let ids = marked.into_iter().map(|(_, conversation)| conversation);
+            let changed = conversations::list_of_accounts(&conn, &[account], ids).await?;
+            (changed, ChangedAfter { activity: None, marks })
+        }
+        (None, ..) => (Vec::new(), ChangedAfter::default()),
+    };
+    Ok((Inbox::read(&conn, account, agent.as_slice(), changed).await?, next))
+}
