@@ -46,6 +46,7 @@ const SERVICES: [&str; 4] = ["conversation", "assignment", "bot_session", "notif
 pub struct Deployment {
     conversation: Vec<Process>,
     assignment: Option<Process>,
+    bot_session: Option<Process>,
     /// The NATS server; unused with the in-process bus.
     pub nats: Nats,
     /// The PostgreSQL server.
@@ -57,6 +58,8 @@ pub struct Deployment {
     /// The agent's requests.
     pub messages: Arc<Messages>,
     binary: Binary,
+    /// Where other processes expect the bot-session service, which is started when it is first needed.
+    bot_session_port: u16,
     /// Prefix of the names of its databases.
     prefix: String,
     environment: Environment,
@@ -126,6 +129,8 @@ impl Deployment {
         let deployment = Self {
             conversation: Vec::new(),
             assignment: None,
+            bot_session: None,
+            bot_session_port: free_port(),
             nats,
             postgres,
             bus,
@@ -165,7 +170,7 @@ impl Deployment {
     async fn start_services(&mut self) -> String {
         // Each process needs the addresses of all services when it starts.
         let [conversation, assignment, unused] = [free_port(), free_port(), free_port()];
-        let ports = [conversation, assignment, unused, unused];
+        let ports = [conversation, assignment, self.bot_session_port, unused];
         for (service, port) in SERVICES.into_iter().zip(ports) {
             let name = format!("FRONTDESK__PEERS__{}", service.to_uppercase());
             self.environment.push((name, format!("http://127.0.0.1:{port}")));
@@ -213,6 +218,15 @@ impl Deployment {
         self.conversation.last().unwrap().address.clone()
     }
 
+    /// Starts the bot-session service. With the in-process bus it runs already.
+    pub async fn start_bot_session(&mut self) {
+        if self.bus == BusKind::Nats && self.bot_session.is_none() {
+            let (port, folder) = (self.bot_session_port, self.folder.path());
+            let process = self.binary.serve_on("bot-session", port, folder, &self.environment).await;
+            self.bot_session = Some(process);
+        }
+    }
+
     /// The agent's calls of the conversation service, over one connection.
     pub async fn inbox(&self) -> Inbox {
         let channel = Endpoint::from_shared(self.address().to_owned()).unwrap().connect().await.unwrap();
@@ -220,7 +234,12 @@ impl Deployment {
     }
 
     fn database_name(&self) -> String {
-        format!("{}conversation", self.prefix)
+        self.database_of("conversation")
+    }
+
+    /// Name of the database of this service.
+    pub fn database_of(&self, service: &str) -> String {
+        format!("{}{service}", self.prefix)
     }
 
     /// A connection to the conversation database.

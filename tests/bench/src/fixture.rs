@@ -20,6 +20,8 @@ use frontdesk_bench::messages::{CONVERSATIONS, conversation_id};
 pub const ACCOUNT: Uuid = Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_00AC);
 /// Id of the agent who posts.
 pub const AGENT: Uuid = Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_00A6);
+/// Id of the bot of the bot sessions.
+const BOT: Uuid = Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_00B0);
 /// Id of the channel of the conversations.
 pub const CHANNEL: Uuid = Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_00C4);
 
@@ -92,6 +94,72 @@ pub fn inbox(conversations: u32) -> [String; 4] {
         "ANALYZE".into(),
         "CHECKPOINT".into(),
     ]
+}
+
+/// Bot sessions and their conversations, which are numbered.
+#[derive(Clone, Copy, Debug)]
+pub struct BotSessions {
+    /// Number of the first.
+    pub first: u32,
+    /// Number of sessions.
+    pub count: u32,
+    /// Deadline of the first session (microseconds since 1970).
+    pub deadline: i64,
+    /// Interval between the deadlines of two sessions (microseconds).
+    pub interval: i64,
+    /// How long after the deadline the conversations' timeouts end, because their visitors wrote (microseconds).
+    pub pushed_back: i64,
+}
+
+impl BotSessions {
+    /// Timeout of the sessions (microseconds).
+    const TIMEOUT: i64 = 7_200_000_000;
+
+    /// The statement that inserts the conversations, which these sessions are in charge of.
+    pub fn conversations(self) -> String {
+        let Self { deadline, interval, pushed_back, .. } = self;
+        let (id, session, numbers) = (Self::id("d000"), Self::id("d100"), self.numbers());
+        let (begun, active) = (deadline - Self::TIMEOUT, deadline - Self::TIMEOUT + pushed_back);
+        format!(
+            "INSERT INTO conversations (id, account_id, channel_id, visitor_id, status, page_url, page_title, assignee_kind,
+                assignee_id, epoch, bot_id, bot_session_id, bot_in_charge, bot_timeout_us, bot_started_at, had_agent,
+                last_sequence, last_visitor_sequence, close_number, created_at, last_visitor_activity_at, last_activity_at, version)
+            SELECT {id}, '{ACCOUNT}', '{CHANNEL}', 'bot-' || number, 'OPEN', 'https://shop.example/page', 'The page', 'BOT',
+                '{BOT}', 1, '{BOT}', {session}, TRUE, {timeout}, {begun} + place * {interval}, FALSE, 0, 0, 0,
+                {begun} + place * {interval}, {active} + place * {interval}, {active} + place * {interval}, 0
+            FROM {numbers}",
+            timeout = Self::TIMEOUT,
+        )
+    }
+
+    /// The statement that inserts the sessions.
+    pub fn sessions(self) -> String {
+        let Self { deadline, interval, .. } = self;
+        let (conversation, id, numbers) = (Self::id("d000"), Self::id("d100"), self.numbers());
+        format!(
+            "INSERT INTO bot_sessions (id, account_id, bot_id, conversation_id, status, flow, last_sequence, turn, timeout_us,
+                started_at, deadline_at, ask_at, version, flow_version)
+            SELECT {id}, '{ACCOUNT}', '{BOT}', {conversation}, 'OPEN', '', 0, 1, {timeout},
+                {deadline} - {timeout} + place * {interval}, {deadline} + place * {interval}, {deadline} + place * {interval}, 1, 1
+            FROM {numbers}",
+            timeout = Self::TIMEOUT,
+        )
+    }
+
+    /// The condition that selects the sessions, or the conversations with the column `bot_session_id`.
+    pub fn condition(self, column: &str) -> String {
+        let id = |number: u32| format!("'00000000-0000-7000-d100-{}'::uuid", 100_000_000_000 + u64::from(number));
+        format!("{column} >= {} AND {column} < {}", id(self.first), id(self.first + self.count))
+    }
+
+    fn id(kind: &str) -> String {
+        format!("('00000000-0000-7000-{kind}-' || (100000000000 + number)::text)::uuid")
+    }
+
+    fn numbers(self) -> String {
+        let Self { first, count, .. } = self;
+        format!("(SELECT place, {first} + place AS number FROM generate_series(0, {count} - 1) AS place) AS session")
+    }
 }
 
 /// An encoded event of a posted message.

@@ -30,7 +30,7 @@ use deployment::{BusKind, Deployment};
 use report::Row;
 use rows::{
     Plan, p1_post_message, p1a_single_call_latency, p1b_outbox_relay, p2_post_message_on_sqlite, p3_fan_out,
-    p4_latency_at_fixed_rate, q1_inbox_page, q3_idle_watches, q4_growth,
+    p4_latency_at_fixed_rate, p5_timeouts, q1_inbox_page, q3_idle_watches, q4_growth,
 };
 
 /// Measures Frontdesk beside baselines of what it is built on.
@@ -51,6 +51,9 @@ struct Cli {
     /// Number of conversations of the inbox of Q1.
     #[arg(long, default_value_t = 100_000)]
     inbox: u32,
+    /// Number of open bot sessions beside those that are due in P5.
+    #[arg(long, default_value_t = 100_000)]
+    sessions: u32,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -70,6 +73,7 @@ enum Name {
     P4,
     #[value(name = "P4_watch")]
     P4Watch,
+    P5,
     #[value(name = "Q4_replicas")]
     Q4Replicas,
     #[value(name = "Q4_entries")]
@@ -149,6 +153,10 @@ async fn measure_deployment(selected: &[Name], plan: Plan, cli: &Cli) -> Vec<Row
         if selected.contains(&Name::P4Watch) {
             rows.push(p4_latency_at_fixed_rate::run_watch(&mut deployment, plan, p1_rate).await);
         }
+    }
+    // With the in-process bus there is one process, which does not let its databases be copied.
+    if selected.contains(&Name::P5) && cli.bus == BusKind::Nats {
+        rows.extend(p5_timeouts::run(&mut deployment, plan, cli.sessions).await);
     }
     // With the in-process bus there is one process.
     if selected.contains(&Name::Q4Replicas) && cli.bus == BusKind::Nats {

@@ -6,6 +6,7 @@ pub mod p1b_outbox_relay;
 pub mod p2_post_message_on_sqlite;
 pub mod p3_fan_out;
 pub mod p4_latency_at_fixed_rate;
+pub mod p5_timeouts;
 pub mod q1_inbox_page;
 pub mod q3_idle_watches;
 pub mod q4_growth;

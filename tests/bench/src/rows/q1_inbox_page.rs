@@ -119,13 +119,23 @@ fn round(row: &str, number: usize, value: &LoadResult, baseline: &LoadResult) ->
     round
 }
 
-/// The page with the newest entry of each conversation, and the row after it, which tells whether another page follows.
+/// The page as the call returns it: each conversation with its newest message or comment, the names, and the number of entries that
+/// the agent has not read; and the row after it, which tells whether another page follows.
 fn page_sql(condition: &str) -> String {
+    let is_written = r#"(content LIKE '{"type":"message",%' OR content LIKE '{"type":"comment",%')"#;
     format!(
-        "SELECT conversation.*, entry.* FROM (SELECT * FROM conversations WHERE account_id = '{ACCOUNT}' AND {condition}
+        "SELECT conversation.*, entry.*, assignee.name, contact.name, mark.sequence, unread.count
+        FROM (SELECT * FROM conversations WHERE account_id = '{ACCOUNT}' AND {condition}
             ORDER BY last_activity_at DESC, id DESC LIMIT {PAGE} + 1) AS conversation
-         LEFT JOIN LATERAL (SELECT * FROM entries WHERE conversation_id = conversation.id ORDER BY sequence DESC LIMIT 1)
-            AS entry ON true"
+        LEFT JOIN LATERAL (SELECT * FROM entries WHERE conversation_id = conversation.id AND {is_written}
+            ORDER BY sequence DESC LIMIT 1) AS entry ON true
+        LEFT JOIN agents AS assignee ON assignee.account_id = conversation.account_id AND assignee.id = conversation.assignee_id
+        LEFT JOIN contacts AS contact ON contact.id = conversation.contact_id
+        LEFT JOIN read_marks AS mark ON mark.account_id = conversation.account_id AND mark.agent_id = '{AGENT}'
+            AND mark.conversation_id = conversation.id
+        LEFT JOIN LATERAL (SELECT count(*) FROM (SELECT 1 FROM entries WHERE conversation_id = conversation.id
+            AND sequence > coalesce(mark.sequence, 0) AND {is_written}
+            AND NOT (author_kind = 'AGENT' AND author_id = '{AGENT}') LIMIT 100) AS counted) AS unread ON true"
     )
 }
 
