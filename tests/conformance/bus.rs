@@ -22,6 +22,7 @@ on_both_modes!(
     unhandled_events_are_delivered_after_a_restart,
     a_handler_that_panics_gets_the_event_again,
     an_event_arrives_as_it_was_published,
+    an_event_that_does_not_concern_a_consumer_does_not_reach_its_handler,
 );
 
 /// Maximum number of events of one consumer that are handled at once.
@@ -230,6 +231,45 @@ async fn a_handler_that_panics_gets_the_event_again(mode: Mode) {
     let thing = event("test.Thing");
     publish(&bus, std::slice::from_ref(&thing)).await;
     one.until("the second delivery", |deliveries| deliveries.get(&thing.id) == Some(&2)).await;
+}
+
+async fn an_event_that_does_not_concern_a_consumer_does_not_reach_its_handler(mode: Mode) {
+    /// Concerned by events of an account.
+    struct OfAccounts(tokio::sync::mpsc::UnboundedSender<Event>);
+    #[async_trait::async_trait]
+    impl Consumer for OfAccounts {
+        fn name(&self) -> &'static str {
+            "of_accounts"
+        }
+        fn source(&self) -> &'static str {
+            SOURCE
+        }
+        fn types(&self) -> Vec<String> {
+            vec!["test.Thing".into()]
+        }
+        fn concerns(&self, event: &Event) -> bool {
+            !event.account_id.is_empty()
+        }
+        async fn handle(&self, event: &Event) -> Outcome {
+            self.0.send(event.clone()).unwrap();
+            Outcome::Ack
+        }
+    }
+    let backend = Backend::new(mode).await;
+    let (bus, db) = (backend.bus().await, backend.db().await);
+    let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
+    bus.subscribe(OfAccounts(sender), &db);
+    let other = Recorder::new("other", |_, _| Outcome::Ack);
+    bus.subscribe(other.clone(), &db);
+    let _running = run(&bus).await;
+    let none = event("test.Thing");
+    let one = Event { account_id: new_id().to_string(), ..event("test.Thing") };
+    publish(&bus, &[none.clone(), one.clone()]).await;
+    // The other consumer has both, so the first one was delivered to this one too, if at all.
+    other.until("both events", |deliveries| deliveries.len() == 2).await;
+    let arrived = tokio::time::timeout(Duration::from_secs(20), received.recv()).await.unwrap().unwrap();
+    assert_eq!(arrived, one);
+    assert!(received.try_recv().is_err());
 }
 
 async fn an_event_arrives_as_it_was_published(mode: Mode) {

@@ -35,6 +35,11 @@ impl Consumer for VisitorMessage {
         vec![MessagePosted::full_name()]
     }
 
+    /// An event that cannot be read is one, so that it becomes a dead letter.
+    fn concerns(&self, event: &Event) -> bool {
+        !matches!(message_to_bot(event), Ok(None))
+    }
+
     async fn handle(&self, event: &Event) -> Outcome {
         let message = match message_to_bot(event) {
             Ok(Some(message)) => message,

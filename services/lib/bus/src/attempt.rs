@@ -76,6 +76,11 @@ impl Subscription {
         self.consumer.name()
     }
 
+    /// Whether the event is to be handled.
+    pub(crate) fn concerns(&self, event: &Event) -> bool {
+        self.types.contains(&event.r#type) && self.consumer.concerns(event)
+    }
+
     /// Makes the attempt of a delivery with this number, from 1. Fails when a dead letter could not be stored: then the event must
     /// be delivered again.
     pub(crate) async fn attempt(self: &Arc<Self>, event: &Event, delivery: i32) -> Result<Verdict, DbErr> {
@@ -115,6 +120,9 @@ impl Subscription {
         if !self.types.contains(&event.r#type) {
             // During a roll-out a newer replica may handle it.
             return Outcome::Retry(format!("this version of the consumer does not handle {}", event.r#type));
+        }
+        if !self.consumer.concerns(event) {
+            return Outcome::Ack;
         }
         let span =
             tracing::info_span!("event.handle", consumer = self.name(), event_type = event.r#type, event_id = event.id);

@@ -47,6 +47,11 @@ pub trait Consumer: Send + Sync + 'static {
     fn source(&self) -> &'static str;
     /// Full names of the messages it handles.
     fn types(&self) -> Vec<String>;
+    /// Whether there is anything to do for an event of its types. Events without are acknowledged without a call of
+    /// [`handle`](Self::handle); the bus within this process does not store them either.
+    fn concerns(&self, _event: &Event) -> bool {
+        true
+    }
     /// Handles an event within [`HANDLER_DEADLINE`].
     async fn handle(&self, event: &Event) -> Outcome;
 }

@@ -135,8 +135,8 @@ impl InProcess {
         let rows: Vec<_> = events
             .iter()
             .filter_map(|event| {
-                let handles = |(consumer, _): &&Subscribed| consumer.types.contains(&event.r#type);
-                let names: Vec<_> = consumers.iter().filter(handles).map(|(consumer, _)| consumer.name()).collect();
+                let concerned = consumers.iter().filter(|(consumer, _)| consumer.concerns(event));
+                let names: Vec<_> = concerned.map(|(consumer, _)| consumer.name()).collect();
                 let id = event.id.parse::<Uuid>().unwrap_or_default();
                 (!names.is_empty()).then(|| json!([hex(id.as_bytes()), hex(&event.encode_to_vec()), now, names]))
             })
