@@ -47,14 +47,16 @@ impl ConversationService for Conversations {
         let size = std::mem::take(&mut request.page_size);
         let page = self.0.pages.read_request::<(Time, Uuid), _>(&caller, &request, size, &token)?;
         let filter = filter(&caller, &request)?;
-        // Before the rows are read: a watch from there misses none of their changes.
-        let watch_cursor = match page.cursor {
+        let inbox = queries::list_conversations(&self.0, &caller, &filter, page.cursor, page.size + 1);
+        let (inbox, watch_cursor) = match page.cursor {
+            // At the same time: a watch begins a minute before its cursor.
             None => {
-                self.inbox_cursors(&caller, &request).sign(&self.0.db.now().await.map_err(ConversationError::from)?)?
+                let now = async { self.0.db.now().await.map_err(ConversationError::from) };
+                let (inbox, now) = tokio::try_join!(inbox, now)?;
+                (inbox, self.inbox_cursors(&caller, &request).sign(&now)?)
             }
-            Some(_) => String::new(),
+            Some(_) => (inbox.await?, String::new()),
         };
-        let inbox = queries::list_conversations(&self.0, &caller, &filter, page.cursor, page.size + 1).await?;
         let row = |conversation: &Conversation| {
             // A row of an order has its time.
             let time = filter.order.time_of(conversation).unwrap_or(conversation.last_activity_at);
