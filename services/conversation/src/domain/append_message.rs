@@ -4,13 +4,20 @@
 use frontdesk_clock::Time;
 use uuid::Uuid;
 
-use super::{Agent, Button, Content, Conversation, Entry, Rejection, SentInsert};
+use super::{Agent, Button, Content, Conversation, Entry, Rejection, RichText, SentInsert};
 
 /// A message, by the actor who writes it.
 #[derive(Clone, Debug)]
 pub(crate) enum AppendMessage {
     /// An agent writes (rules C4, C6, C11). None as epoch: at any.
-    Agent { agent: Uuid, text: String, inserts: Vec<SentInsert>, request_id: String, expected_epoch: Option<i64> },
+    Agent {
+        agent: Uuid,
+        text: String,
+        rich_text: Option<RichText>,
+        inserts: Vec<SentInsert>,
+        request_id: String,
+        expected_epoch: Option<i64>,
+    },
     /// The bot in charge writes (rule A3).
     Bot { session: Uuid, text: String, buttons: Vec<Button> },
     /// The visitor writes (rules C4, E2a, E3).
@@ -46,16 +53,16 @@ impl AppendMessage {
     /// Appends the message to the locked conversation and returns its entry.
     pub(crate) fn apply(&self, conversation: &mut Conversation, context: Context<'_>) -> Result<Entry, Rejection> {
         match self {
-            Self::Agent { agent, text, inserts, request_id, expected_epoch } => {
+            Self::Agent { agent, text, rich_text, inserts, request_id, expected_epoch } => {
                 Agent::require_active(context.agent)?;
                 let request_id = Some(request_id.clone());
-                let (text, inserts) = (text.clone(), inserts.clone());
-                let content = Content::Message { text, buttons: Vec::new(), chosen: None, inserts };
+                let (text, rich_text, inserts) = (text.clone(), rich_text.clone(), inserts.clone());
+                let content = Content::Message { text, buttons: Vec::new(), chosen: None, inserts, rich_text };
                 conversation.append_agent_message(*agent, content, request_id, *expected_epoch, context.now)
             }
             Self::Bot { session, text, buttons } => {
                 let (text, buttons) = (text.clone(), buttons.clone());
-                let content = Content::Message { text, buttons, chosen: None, inserts: Vec::new() };
+                let content = Content::Message { text, buttons, chosen: None, inserts: Vec::new(), rich_text: None };
                 conversation.append_bot_message(*session, content, context.now)
             }
             Self::Visitor { text, request_id, .. } => {

@@ -4,7 +4,7 @@ use frontdesk_clock::Time;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Actor, ActorKind, AssignmentCause, CloseReason, Owner, SentInsert};
+use super::{Actor, ActorKind, AssignmentCause, CloseReason, Owner, RichText, SentInsert};
 
 /// A button of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub(crate) enum Content {
         chosen: Option<ChosenButton>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         inserts: Vec<SentInsert>,
+        /// Its plain form is the text. None: the text is plain.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rich_text: Option<RichText>,
     },
     Comment {
         text: String,
@@ -104,9 +107,9 @@ pub(crate) struct TicketChange {
 }
 
 impl Content {
-    /// A message without buttons and inserts.
+    /// A message of a plain text alone.
     pub(crate) fn text(text: String) -> Self {
-        Self::Message { text, buttons: Vec::new(), chosen: None, inserts: Vec::new() }
+        Self::Message { text, buttons: Vec::new(), chosen: None, inserts: Vec::new(), rich_text: None }
     }
 
     /// Whether the visitor sees the entry (rules C3, C7). What is not named here stays with the team.
@@ -172,8 +175,13 @@ mod tests {
     fn b6_a8_contents_of_earlier_releases_are_read_without_the_fields_that_they_lack() {
         let read = |json: &str| serde_json::from_str::<Content>(json).unwrap();
         let chosen = ChosenButton { button_id: "yes".into(), visitor_sequence: 0 };
-        let message =
-            |chosen| Content::Message { text: "Yes".into(), buttons: Vec::new(), chosen, inserts: Vec::new() };
+        let message = |chosen| Content::Message {
+            text: "Yes".into(),
+            buttons: Vec::new(),
+            chosen,
+            inserts: Vec::new(),
+            rich_text: None,
+        };
         assert_eq!(read(r#"{"type":"message","text":"Yes","chosen_button_id":"yes"}"#), message(Some(chosen)));
         assert_eq!(read(r#"{"type":"message","text":"Yes"}"#), message(None));
         let unassigned = Content::AssigneeChanged { from: None, to: None, epoch: 2, cause: None };
@@ -199,11 +207,18 @@ mod tests {
             plain_text: "Hello".into(),
             content: InsertContent::Snippet { text: "Hello".into() },
         };
+        let message = |text: &str, buttons, chosen, inserts| Content::Message {
+            text: text.into(),
+            buttons,
+            chosen,
+            inserts,
+            rich_text: Some(RichText(Vec::new())),
+        };
         let changed = Content::AssigneeChanged { from: None, to: None, epoch: 2, cause: Some(AssignmentCause::ByHand) };
         for content in [
-            Content::Message { text: "Yes".into(), buttons: Vec::new(), chosen, inserts: Vec::new() },
-            Content::Message { text: "Which?".into(), buttons, chosen: None, inserts: Vec::new() },
-            Content::Message { text: String::new(), buttons: Vec::new(), chosen: None, inserts: vec![insert] },
+            message("Yes", Vec::new(), chosen, Vec::new()),
+            message("Which?", buttons, None, Vec::new()),
+            message("", Vec::new(), None, vec![insert]),
             changed,
             Content::Comment {
                 text: "@Ada".into(),

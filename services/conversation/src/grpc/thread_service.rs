@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     DEFAULT_ENTRIES, MAX_ENTRIES, ResponseStream,
-    convert::{self, agent, mentions, one, require_text},
+    convert::{self, agent, mentions, message_text, one, require_text},
 };
 use crate::{
     App,
@@ -31,18 +31,21 @@ impl ThreadService for Threads {
         request: Request<pb::PostMessageRequest>,
     ) -> Result<Response<pb::PostMessageResponse>, Status> {
         let (caller, request) = validated(request)?;
+        let key = Key::new(&caller, &request.request_id, &request);
+        let (text, rich_text) = one(message_text(request.text, request.rich_text))?;
         // Inserts may stand alone.
-        if request.insert_ids.is_empty() || !request.text.is_empty() {
-            require_text(&request.text)?;
+        if request.insert_ids.is_empty() || !text.is_empty() {
+            require_text(&text)?;
         }
         let ids = request.insert_ids.iter().map(|id| parse_id("insert_ids", id));
         let command = PostMessage {
             inserts: ids.collect::<Result<_, _>>()?,
-            key: Key::new(&caller, &request.request_id, &request),
+            key,
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             message: AppendMessage::Agent {
                 agent: agent(&caller)?,
-                text: request.text,
+                text,
+                rich_text,
                 inserts: Vec::new(),
                 request_id: request.request_id,
                 expected_epoch: request.expected_epoch.map(i64::from),

@@ -30,6 +30,7 @@ mod post_comment;
 mod post_message;
 mod record_answer;
 mod reopen_conversation;
+mod rich_text;
 mod rotate_visitor_key;
 mod send_message;
 mod sent_transcripts;

@@ -4,7 +4,7 @@ use frontdesk_proto::{actor::v1::ActorKind as PbActorKind, conversation::v1 as p
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{button, chosen_button, counter, id_or_empty, inserts::chat_insert, owner_kind};
+use super::{button, chosen_button, counter, id_or_empty, inserts::chat_insert, owner_kind, rich_text::rich_text as to_rich_text};
 use crate::{
     domain::{Author, CloseReason, Content, Conversation, Entry, Owner, Signal},
     queries::{DisplayNames, Widget},
@@ -28,12 +28,13 @@ pub(crate) fn chat(conversation: &Conversation, names: &DisplayNames) -> pb::Cha
 pub(crate) fn chat_entry(entry: &Entry, names: &DisplayNames) -> Option<pb::ChatEntry> {
     use pb::chat_entry::Content as C;
     let (author, content) = match &entry.content {
-        Content::Message { text, buttons, chosen, inserts } => {
+        Content::Message { text, buttons, chosen, inserts, rich_text } => {
             let message = pb::ChatMessage {
                 text: text.clone(),
                 buttons: buttons.iter().map(button).collect(),
                 chosen_button: chosen.as_ref().map(chosen_button),
                 inserts: inserts.iter().map(chat_insert).collect(),
+                rich_text: rich_text.as_ref().map(to_rich_text),
             };
             let author = entry.author.as_owner().map(|owner| team_member(entry.conversation_id, owner, names));
             (author.unwrap_or_else(|| nameless(PbActorKind::Visitor)), C::Message(message))

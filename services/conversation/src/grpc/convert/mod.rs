@@ -5,6 +5,7 @@ mod chat;
 mod fields;
 mod inserts;
 mod records;
+mod rich_text;
 mod start_context;
 
 use frontdesk_api::{ApiError, FieldError};
@@ -32,6 +33,8 @@ pub(super) use chat::{chat, chat_entry, chat_signal, widget};
 pub(super) use fields::{Fields, anonymous_visitors, email, emails, language, mentions, one, properties, time_zone};
 pub(super) use inserts::{changed_insert_content, insert, insert_kind, new_insert_content};
 pub(super) use records::{channel, contact, ticket, ticket_status, visitor_key};
+use rich_text::rich_text as to_rich_text;
+pub(super) use rich_text::message_text;
 pub(super) use start_context::start_context;
 
 /// Maximum length of the text in a row of the inbox (characters).
@@ -200,11 +203,12 @@ fn button(button: &Button) -> pb::Button {
 fn content(content: &Content, names: &DisplayNames) -> Option<pb::entry::Content> {
     use pb::entry::Content as C;
     Some(match content {
-        Content::Message { text, buttons, chosen, inserts } => C::Message(pb::Message {
+        Content::Message { text, buttons, chosen, inserts, rich_text } => C::Message(pb::Message {
             text: text.clone(),
             buttons: buttons.iter().map(button).collect(),
             chosen_button: chosen.as_ref().map(chosen_button),
             inserts: inserts.iter().map(inserts::sent_insert).collect(),
+            rich_text: rich_text.as_ref().map(to_rich_text),
         }),
         Content::Comment { text, mentions } => {
             C::Comment(pb::Comment { text: text.clone(), mentions: mentions.iter().map(mention).collect() })
@@ -309,6 +313,7 @@ pub(super) fn inbox_row(of: &Conversation, inbox: &Inbox, agent: Option<Uuid>) -
     match last_entry.as_mut().and_then(|entry| entry.content.as_mut()) {
         Some(pb::entry::Content::Message(message)) => {
             cut(&mut message.text);
+            message.rich_text = None;
             for insert in &mut message.inserts {
                 (insert.plain_text, insert.content) = (String::new(), None);
             }

@@ -109,6 +109,7 @@ impl Fixture {
             message: AppendMessage::Agent {
                 agent,
                 text: text.into(),
+                rich_text: None,
                 inserts: Vec::new(),
                 request_id: text.into(),
                 expected_epoch: None,

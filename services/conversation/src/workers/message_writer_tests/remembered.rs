@@ -74,6 +74,7 @@ async fn c11_what_a_remembered_conversation_does_not_show_is_decided_on_the_load
     let by_ada = |id: &str, expected_epoch| AppendMessage::Agent {
         agent: ADA,
         text: id.into(),
+        rich_text: None,
         inserts: Vec::new(),
         request_id: id.into(),
         expected_epoch,
