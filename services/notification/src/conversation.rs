@@ -219,7 +219,8 @@ fn message_content(message: proto::Message, author: &Actor, visitor: &VisitorNam
             VisitorName::Known(name) => (Author::Visitor, name.clone()),
         },
         ActorKind::Bot => (Author::Bot, name_or(author.name.clone(), "Bot")),
-        ActorKind::Agent | ActorKind::Admin | ActorKind::System | ActorKind::Unspecified => {
+        ActorKind::Admin => (Author::Agent, name_or(author.name.clone(), "Team")),
+        ActorKind::Agent | ActorKind::System | ActorKind::Unspecified => {
             (Author::Agent, name_or(author.name.clone(), "Agent"))
         }
     };

@@ -122,7 +122,8 @@ fn reopened(event: ConversationReopened) -> Result<Assignment, String> {
     Ok(Assignment {
         conversation: uuid("conversation_id", &event.conversation_id)?,
         epoch: event.epoch.into(),
-        owner: by.clone(),
+        // An administrator owns nothing.
+        owner: by.clone().filter(|by| by.agent_id().is_some()),
         by,
         cause: Some(AssignmentCause::Reopened),
         started_at: time(event.reopen_time)?,

@@ -6,7 +6,7 @@ use frontdesk_idempotency::Key;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::steps::{Begun, ConversationChange, require_active_caller, require_known_caller, require_still_active};
+use super::steps::{Begun, ConversationChange, require_active_caller, require_known_author, require_still_active};
 use crate::{
     App,
     domain::{Agent, Conversation, Owner, OwnerChange},
@@ -45,7 +45,7 @@ pub(crate) async fn change_assignee(
     caller: &Caller,
     command: ChangeAssignee,
 ) -> Result<(Conversation, ChangedAssignee), ConversationError> {
-    require_known_caller(app, caller).await?;
+    require_known_author(app, caller).await?;
     let mut begun = match ConversationChange::begin(app, caller, command.conversation, Some(command.key)).await? {
         Begun::First(begun) => begun,
         Begun::Repeat(begun, stored) => {

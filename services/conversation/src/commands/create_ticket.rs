@@ -4,7 +4,7 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{Begun, ConversationChange, mention_agent, require_active, require_known_agent};
+use super::steps::{Begun, ConversationChange, mention_caller, require_active_caller, require_known_author};
 use crate::{
     App,
     domain::{Actor, Content, Rejection, Ticket, TicketStatus},
@@ -14,7 +14,7 @@ use crate::{
 
 pub(crate) struct CreateTicket {
     pub(crate) conversation: Uuid,
-    pub(crate) agent: Uuid,
+    pub(crate) by: Actor,
     pub(crate) subject: String,
     pub(crate) url: String,
     pub(crate) key: Key,
@@ -25,7 +25,7 @@ pub(crate) async fn create_ticket(
     caller: &Caller,
     command: CreateTicket,
 ) -> Result<Ticket, ConversationError> {
-    require_known_agent(app, caller, command.agent).await?;
+    require_known_author(app, caller).await?;
     let mut begun = match ConversationChange::begin(app, caller, command.conversation, Some(command.key)).await? {
         Begun::First(begun) => begun,
         Begun::Repeat(begun, id) => {
@@ -33,7 +33,7 @@ pub(crate) async fn create_ticket(
             return ticket.ok_or(ConversationError::NotFound("ticket"));
         }
     };
-    require_active(&begun.tx, caller.account, command.agent).await?;
+    require_active_caller(&begun.tx, caller).await?;
     let contact_id = begun.conversation.contact_id;
     let visitor = visitors::find(begun.tx.conn(), caller.account, &begun.conversation.visitor_id).await?;
     let ticket = Ticket {
@@ -49,9 +49,9 @@ pub(crate) async fn create_ticket(
         updated_at: begun.now,
         version: 1,
     };
-    mention_agent(&begun.tx, caller.account, command.agent, caller.name.as_deref().unwrap_or_default()).await?;
+    mention_caller(&begun.tx, caller).await?;
     let created = Content::TicketCreated { ticket_id: ticket.id };
-    begun.conversation.add_system_entry(Actor::agent(command.agent), created, begun.now);
+    begun.conversation.add_system_entry(command.by, created, begun.now);
     tickets::insert(&mut begun.tx, &ticket).await?;
     begun.commit(&ticket.id).await?;
     Ok(ticket)

@@ -1,11 +1,11 @@
-//! An agent says which contact the visitor of a conversation is (rule X1), which verifies the link.
+//! The team says which contact the visitor of a conversation is (rule X1), which verifies the link.
 
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
 use super::steps::{
-    Begun, ConversationChange, Identities, VisitorInChat, link_visitor, mention_agent, require_active,
-    require_known_agent,
+    Begun, ConversationChange, Identities, VisitorInChat, link_visitor, mention_caller, require_active_caller,
+    require_known_author,
 };
 use crate::{
     App,
@@ -17,7 +17,7 @@ use crate::{
 pub(crate) struct LinkContact {
     pub(crate) conversation: Uuid,
     pub(crate) contact: Uuid,
-    pub(crate) agent: Uuid,
+    pub(crate) by: Actor,
 }
 
 pub(crate) async fn link_contact(
@@ -25,8 +25,8 @@ pub(crate) async fn link_contact(
     caller: &Caller,
     command: LinkContact,
 ) -> Result<Conversation, ConversationError> {
-    let LinkContact { conversation, contact, agent } = command;
-    require_known_agent(app, caller, agent).await?;
+    let LinkContact { conversation, contact, by } = command;
+    require_known_author(app, caller).await?;
     let tx = app.db.begin_for(caller.account).await?;
     let visitor = conversations::find(tx.conn(), caller.account, conversation).await?;
     let visitor = visitor.ok_or(ConversationError::NotFound("conversation"))?.visitor_id;
@@ -52,11 +52,11 @@ pub(crate) async fn link_contact(
         return Ok(begun.conversation);
     }
 
-    require_active(&begun.tx, caller.account, agent).await?;
-    mention_agent(&begun.tx, caller.account, agent, caller.name.as_deref().unwrap_or_default()).await?;
+    require_active_caller(&begun.tx, caller).await?;
+    mention_caller(&begun.tx, caller).await?;
     let whose = VisitorInChat::from(&begun.conversation);
     link_visitor(app, &mut begun.tx, whose, NewLink::verified(contact), begun.now).await?;
     contacts::keep(&begun.tx, caller.account, contact).await?;
-    begun.conversation.link_contact(contact, Actor::agent(agent), begun.now);
+    begun.conversation.link_contact(contact, by, begun.now);
     begun.finish(Ok(())).await
 }

@@ -1,4 +1,4 @@
-//! An agent posts a comment (rules C7, C11, C12).
+//! The team posts a comment (rules C7, C11, C12).
 
 use std::collections::BTreeSet;
 
@@ -7,17 +7,20 @@ use frontdesk_db::Tx;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{Begun, ConversationChange, find_entry, mention_agent, require_active, require_known_agent};
+use super::steps::{
+    Begun, ConversationChange, find_entry, mention_caller, require_active_caller, require_known_agent,
+    require_known_author,
+};
 use crate::{
     App,
-    domain::{Agent, Entry, Mention},
+    domain::{Agent, Entry, Mention, TeamMember},
     error::ConversationError,
     store::agents,
 };
 
 pub(crate) struct PostComment {
     pub(crate) conversation: Uuid,
-    pub(crate) agent: Uuid,
+    pub(crate) author: TeamMember,
     pub(crate) text: String,
     /// Within the text, in its order, and without overlaps.
     pub(crate) mentions: Vec<Mention>,
@@ -26,7 +29,7 @@ pub(crate) struct PostComment {
 }
 
 pub(crate) async fn post_comment(app: &App, caller: &Caller, command: PostComment) -> Result<Entry, ConversationError> {
-    require_known_agent(app, caller, command.agent).await?;
+    require_known_author(app, caller).await?;
     let mentioned: BTreeSet<Uuid> = command.mentions.iter().map(|mention| mention.agent_id).collect();
     for agent in &mentioned {
         require_known_agent(app, caller, *agent).await.map_err(|error| match error {
@@ -40,11 +43,11 @@ pub(crate) async fn post_comment(app: &App, caller: &Caller, command: PostCommen
             return find_entry(begun.tx.conn(), caller.account, command.conversation, sequence).await;
         }
     };
-    require_active(&begun.tx, caller.account, command.agent).await?;
+    require_active_caller(&begun.tx, caller).await?;
     require_mentionable(&begun.tx, caller, &mentioned).await?;
-    mention_agent(&begun.tx, caller.account, command.agent, caller.name.as_deref().unwrap_or_default()).await?;
-    let PostComment { agent, text, mentions, request_id, .. } = command;
-    let entry = begun.conversation.append_comment(agent, text, mentions, request_id, begun.now);
+    mention_caller(&begun.tx, caller).await?;
+    let PostComment { author, text, mentions, request_id, .. } = command;
+    let entry = begun.conversation.append_comment(&author, text, mentions, request_id, begun.now);
     begun.commit(&entry.sequence).await?;
     Ok(entry)
 }

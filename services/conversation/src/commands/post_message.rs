@@ -1,10 +1,10 @@
-//! An agent, or the bot in charge, posts a message (rules C4, C6, C11, C12, A3).
+//! The team, or the bot in charge, posts a message (rules C4, C6, C11, C12, A3).
 
 use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{append_message, freeze_inserts, require_known_agent};
+use super::steps::{append_message, freeze_inserts, require_known_author};
 use crate::{
     App,
     domain::{AppendMessage, Entry},
@@ -15,9 +15,9 @@ use crate::{
 
 pub(crate) struct PostMessage {
     pub(crate) conversation: Uuid,
-    /// By an agent or a bot; without inserts.
+    /// By the team or a bot; without inserts.
     pub(crate) message: AppendMessage,
-    /// Inserts of the library that an agent's message gets.
+    /// Inserts of the library that a message of the team gets.
     pub(crate) inserts: Vec<Uuid>,
     pub(crate) key: Key,
 }
@@ -29,10 +29,8 @@ pub(crate) async fn post_message(
     command: PostMessage,
 ) -> Result<(Entry, DisplayNames), ConversationError> {
     let PostMessage { conversation, mut message, inserts: ids, key } = command;
-    if let Some(agent) = message.agent() {
-        require_known_agent(app, caller, agent).await?;
-    }
-    if let AppendMessage::Agent { inserts, .. } = &mut message
+    require_known_author(app, caller).await?;
+    if let AppendMessage::Team { inserts, .. } = &mut message
         && !ids.is_empty()
         && !is_repeat(app, caller, &key).await?
     {

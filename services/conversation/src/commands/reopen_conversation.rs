@@ -1,21 +1,21 @@
-//! An agent reopens a closed conversation (rule E4).
+//! The team reopens a closed conversation (rule E4).
 
 use frontdesk_auth::Caller;
 use frontdesk_db::is_unique_violation;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{Begun, ConversationChange, mention_agent, require_active, require_known_agent};
+use super::steps::{Begun, ConversationChange, mention_caller, require_active_caller, require_known_author};
 use crate::{
     App,
-    domain::{Conversation, Rejection},
+    domain::{Conversation, Rejection, TeamMember},
     error::ConversationError,
     store::conversations,
 };
 
 pub(crate) struct ReopenConversation {
     pub(crate) conversation: Uuid,
-    pub(crate) agent: Uuid,
+    pub(crate) by: TeamMember,
     pub(crate) key: Option<Key>,
 }
 
@@ -24,7 +24,7 @@ pub(crate) async fn reopen_conversation(
     caller: &Caller,
     command: ReopenConversation,
 ) -> Result<Conversation, ConversationError> {
-    require_known_agent(app, caller, command.agent).await?;
+    require_known_author(app, caller).await?;
     let mut begun = match ConversationChange::begin(app, caller, command.conversation, command.key).await? {
         Begun::First(begun) => begun,
         Begun::Repeat(begun, ()) => return Ok(begun.conversation),
@@ -32,12 +32,12 @@ pub(crate) async fn reopen_conversation(
     if begun.conversation.is_open() {
         return begun.finish(Ok(())).await;
     }
-    require_active(&begun.tx, caller.account, command.agent).await?;
+    require_active_caller(&begun.tx, caller).await?;
     let before = &begun.conversation;
     let conn = begun.tx.conn();
     let newer = conversations::find_open(conn, caller.account, before.channel_id, &before.visitor_id).await?;
-    mention_agent(&begun.tx, caller.account, command.agent, caller.name.as_deref().unwrap_or_default()).await?;
-    let decision = begun.conversation.reopen(command.agent, newer.is_some(), begun.now);
+    mention_caller(&begun.tx, caller).await?;
+    let decision = begun.conversation.reopen(&command.by, newer.is_some(), begun.now);
     match begun.finish(decision).await {
         // The visitor started a new conversation concurrently: the unique index accepted one of the two.
         Err(ConversationError::Db(error)) if is_unique_violation(&error) => {

@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use frontdesk_auth::Caller;
+use frontdesk_db::AccountId;
 use moka::future::Cache;
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use super::steps::require_known_agent;
+use super::steps::require_known_author;
 use crate::{
     App,
-    domain::{Agent, Author, Conversation, Signal},
+    domain::{Agent, Author, Conversation, Signal, TeamMember},
     error::ConversationError,
     queries::read_chat,
-    store::{agents, conversations, display_names},
+    store::{administrators, agents, conversations, display_names},
 };
 
 /// Interval after a signal of a person about a conversation in which another one has no effect.
@@ -43,26 +45,43 @@ pub(crate) async fn signal_visitor_typing(app: &App, caller: &Caller, chat: Uuid
     Ok(())
 }
 
-/// An agent writes a message or a comment.
-pub(crate) async fn signal_agent_typing(
+/// The team writes a message or a comment.
+pub(crate) async fn signal_team_typing(
     app: &App,
     caller: &Caller,
     conversation: Uuid,
-    agent: Uuid,
+    by: TeamMember,
     comment: bool,
 ) -> Result<(), ConversationError> {
     if !is_due(app, caller, conversation, comment).await {
         return Ok(());
     }
-    require_known_agent(app, caller, agent).await?;
+    require_known_author(app, caller).await?;
     let read = app.db.read_for(caller.account).await?;
     let found = conversations::find(&read.conn(), caller.account, conversation).await?;
     let found = found.ok_or(ConversationError::NotFound("conversation"))?;
-    let known = agents::find(&read.conn(), caller.account, agent).await?;
-    Agent::require_active(known.as_ref()).map_err(ConversationError::rejected)?;
-    let author = Author::Agent { id: agent, name: known.map(|agent| agent.name).unwrap_or_default() };
+    let author = team_author(&read.conn(), caller.account, by).await?;
     signal(app, caller, &found, author, comment).await;
     Ok(())
+}
+
+async fn team_author<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    by: TeamMember,
+) -> Result<Author, ConversationError> {
+    match by {
+        TeamMember::Agent(id) => {
+            let known = agents::find(conn, account, id).await?;
+            Agent::require_active(known.as_ref()).map_err(ConversationError::rejected)?;
+            Ok(Author::Agent { id, name: known.map(|agent| agent.name).unwrap_or_default() })
+        }
+        TeamMember::Admin(id) => {
+            let known = administrators::find_many(conn, account, [id.as_str()].into()).await?.remove(&id);
+            let (author_id, name) = known.map(|one| (one.author_id, one.name)).unwrap_or_default();
+            Ok(Author::Admin { id, author_id, name })
+        }
+    }
 }
 
 async fn is_due(app: &App, caller: &Caller, conversation: Uuid, comment: bool) -> bool {

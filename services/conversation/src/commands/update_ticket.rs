@@ -3,7 +3,7 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::steps::{Begun, ConversationChange, require_active_caller, require_known_caller};
+use super::steps::{Begun, ConversationChange, require_active_caller, require_known_author};
 use crate::{
     App,
     domain::{Actor, Content, Ticket, TicketUpdate},
@@ -24,7 +24,7 @@ pub(crate) async fn update_ticket(
     caller: &Caller,
     command: UpdateTicket,
 ) -> Result<Ticket, ConversationError> {
-    require_known_caller(app, caller).await?;
+    require_known_author(app, caller).await?;
     let tx = app.db.begin_for(caller.account).await?;
     let ticket = tickets::find(tx.conn(), caller.account, command.ticket).await?;
     let conversation = ticket.ok_or(ConversationError::NotFound("ticket"))?.conversation_id;

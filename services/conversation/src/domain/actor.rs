@@ -47,6 +47,10 @@ impl Actor {
         Self { kind: ActorKind::Visitor, id: id.to_owned() }
     }
 
+    pub(crate) fn admin(id: &str) -> Self {
+        Self { kind: ActorKind::Admin, id: id.to_owned() }
+    }
+
     pub(crate) fn system() -> Self {
         Self { kind: ActorKind::System, id: String::new() }
     }
@@ -59,6 +63,31 @@ impl Actor {
             ActorKind::Visitor | ActorKind::System | ActorKind::Admin => return None,
         };
         Some(Owner { kind, id: self.id.parse().ok()? })
+    }
+}
+
+/// A member of the team who acts in a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TeamMember {
+    Agent(Uuid),
+    /// An administrator, by the subject of their token. They own no conversation.
+    Admin(String),
+}
+
+impl TeamMember {
+    /// The agent. None: an administrator.
+    pub(crate) fn agent(&self) -> Option<Uuid> {
+        match self {
+            Self::Agent(id) => Some(*id),
+            Self::Admin(_) => None,
+        }
+    }
+
+    pub(crate) fn actor(&self) -> Actor {
+        match self {
+            Self::Agent(id) => Actor::agent(*id),
+            Self::Admin(id) => Actor::admin(id),
+        }
     }
 }
 

@@ -4,14 +4,14 @@
 use frontdesk_clock::Time;
 use uuid::Uuid;
 
-use super::{Agent, Button, Content, Conversation, Entry, Rejection, RichText, SentInsert};
+use super::{Agent, Button, Content, Conversation, Entry, Rejection, RichText, SentInsert, TeamMember};
 
 /// A message, by the actor who writes it.
 #[derive(Clone, Debug)]
 pub(crate) enum AppendMessage {
-    /// An agent writes (rules C4, C6, C11). None as epoch: at any.
-    Agent {
-        agent: Uuid,
+    /// An agent or administrator writes (rules C4, C6, C11). None as epoch: at any.
+    Team {
+        author: TeamMember,
         text: String,
         rich_text: Option<RichText>,
         inserts: Vec<SentInsert>,
@@ -37,7 +37,7 @@ impl AppendMessage {
     /// The agent who writes, if one does.
     pub(crate) fn agent(&self) -> Option<Uuid> {
         match self {
-            Self::Agent { agent, .. } => Some(*agent),
+            Self::Team { author, .. } => author.agent(),
             Self::Bot { .. } | Self::Visitor { .. } => None,
         }
     }
@@ -46,19 +46,21 @@ impl AppendMessage {
     pub(crate) fn may_address(&self, conversation: &Conversation) -> bool {
         match self {
             Self::Visitor { visitor, .. } => *visitor == conversation.visitor_id,
-            Self::Agent { .. } | Self::Bot { .. } => true,
+            Self::Team { .. } | Self::Bot { .. } => true,
         }
     }
 
     /// Appends the message to the locked conversation and returns its entry.
     pub(crate) fn apply(&self, conversation: &mut Conversation, context: Context<'_>) -> Result<Entry, Rejection> {
         match self {
-            Self::Agent { agent, text, rich_text, inserts, request_id, expected_epoch } => {
-                Agent::require_active(context.agent)?;
+            Self::Team { author, text, rich_text, inserts, request_id, expected_epoch } => {
+                if author.agent().is_some() {
+                    Agent::require_active(context.agent)?;
+                }
                 let request_id = Some(request_id.clone());
                 let (text, rich_text, inserts) = (text.clone(), rich_text.clone(), inserts.clone());
                 let content = Content::Message { text, buttons: Vec::new(), chosen: None, inserts, rich_text };
-                conversation.append_agent_message(*agent, content, request_id, *expected_epoch, context.now)
+                conversation.append_team_message(author, content, request_id, *expected_epoch, context.now)
             }
             Self::Bot { session, text, buttons } => {
                 let (text, buttons) = (text.clone(), buttons.clone());

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Actor, AssigneeChanged, AssignmentCause, CloseReason, Closed, ClosingFacts, Content, ConversationEvent, Entry,
-    IdleRejection, Mention, Owner, Rejection, StartContext, Status,
+    IdleRejection, Mention, Owner, Rejection, StartContext, Status, TeamMember,
 };
 
 /// The bot session that a conversation started with.
@@ -103,10 +103,10 @@ impl Conversation {
         Ok(self.append_message(Actor::visitor(&self.visitor_id), content, request_id, now))
     }
 
-    /// An agent writes; in an unassigned conversation they become its assignee (rule C11).
-    pub(crate) fn append_agent_message(
+    /// The team writes. In an unassigned conversation an agent becomes its assignee; an administrator does not (rule C11).
+    pub(crate) fn append_team_message(
         &mut self,
-        agent: Uuid,
+        author: &TeamMember,
         content: Content,
         request_id: Option<String>,
         expected_epoch: Option<i64>,
@@ -117,12 +117,13 @@ impl Conversation {
         if self.session_in_charge().is_some() {
             return Err(Rejection::BotInCharge);
         }
-        let author = Actor::agent(agent);
-        if self.owner.is_none() {
-            self.assign(Some(Owner::agent(agent)), author.clone(), AssignmentCause::ByHand, now);
+        if self.owner.is_none()
+            && let Some(agent) = author.agent()
+        {
+            self.assign(Some(Owner::agent(agent)), author.actor(), AssignmentCause::ByHand, now);
         }
         self.waiting_since = None;
-        Ok(self.append_message(author, content, request_id, now))
+        Ok(self.append_message(author.actor(), content, request_id, now))
     }
 
     /// The bot in charge writes (rule A3).
@@ -138,16 +139,16 @@ impl Conversation {
         Ok(self.append_message(Actor::bot(bot), content, None, now))
     }
 
-    /// An agent comments, in any state of the conversation (rules C7, C11).
+    /// The team comments, in any state of the conversation (rules C7, C11).
     pub(crate) fn append_comment(
         &mut self,
-        agent: Uuid,
+        author: &TeamMember,
         text: String,
         mentions: Vec<Mention>,
         request_id: String,
         now: Time,
     ) -> Entry {
-        let author = Actor::agent(agent);
+        let author = author.actor();
         let mentioned = mentions.iter().map(|mention| mention.agent_id).collect();
         let entry = self.add_entry(author.clone(), Content::Comment { text, mentions }, Some(request_id), now);
         self.new_events.push(ConversationEvent::CommentPosted { sequence: entry.sequence, author, mentioned });
@@ -222,10 +223,10 @@ impl Conversation {
         Ok(())
     }
 
-    /// An agent closes (rule E1). Closing a closed conversation changes nothing (rule E5).
-    pub(crate) fn close_by_agent(
+    /// The team closes (rule E1). Closing a closed conversation changes nothing (rule E5).
+    pub(crate) fn close_by_team(
         &mut self,
-        agent: Uuid,
+        by: &TeamMember,
         expected_epoch: Option<i64>,
         facts: ClosingFacts,
         now: Time,
@@ -234,7 +235,7 @@ impl Conversation {
             return Ok(());
         }
         self.require_epoch(expected_epoch)?;
-        self.close(CloseReason::Agent, Actor::agent(agent), facts, now);
+        self.close(CloseReason::Agent, by.actor(), facts, now);
         Ok(())
     }
 
@@ -265,9 +266,9 @@ impl Conversation {
         Ok(())
     }
 
-    /// An agent reopens the conversation and owns it (rule E4). Reopening an open one changes nothing. `has_newer`: the
-    /// visitor has another open conversation on the channel.
-    pub(crate) fn reopen(&mut self, agent: Uuid, has_newer: bool, now: Time) -> Result<(), Rejection> {
+    /// The team reopens the conversation (rule E4): an agent owns it then, and by an administrator it becomes unassigned.
+    /// Reopening an open one changes nothing. `has_newer`: the visitor has another open conversation on the channel.
+    pub(crate) fn reopen(&mut self, by: &TeamMember, has_newer: bool, now: Time) -> Result<(), Rejection> {
         if self.status == Status::Open {
             return Ok(());
         }
@@ -278,10 +279,10 @@ impl Conversation {
         self.status = Status::Open;
         self.close_reason = None;
         self.closed_at = None;
-        self.had_agent = true;
-        self.owner = Some(Owner::agent(agent));
+        self.had_agent |= by.agent().is_some();
+        self.owner = by.agent().map(Owner::agent);
         self.epoch += 1;
-        let by = Actor::agent(agent);
+        let by = by.actor();
         self.add_entry(by.clone(), Content::Reopened { epoch: self.epoch }, None, now);
         self.new_events.push(ConversationEvent::Reopened { by, at: now });
         Ok(())

@@ -10,6 +10,10 @@ fn uuid(number: u128) -> Uuid {
     Uuid::from_u128(number)
 }
 
+fn agent(number: u128) -> TeamMember {
+    TeamMember::Agent(uuid(number))
+}
+
 fn new(greeting: Greeting) -> Conversation {
     let new = NewConversation {
         id: uuid(1),
@@ -70,7 +74,7 @@ fn a1_an_old_epoch_is_refused_and_setting_the_same_owner_changes_nothing() {
     assert_eq!(conversation.change_owner(change(Some(bob), 1), START), Err(Rejection::OwnerChanged));
     assert_eq!(conversation.change_owner(change(Some(ada), 2), START), Ok(Some(ada)));
     assert_eq!((conversation.epoch, conversation.new_entries.len()), (2, 1));
-    assert_eq!(conversation.append_agent_message(uuid(6), text(), None, Some(1), START), Err(Rejection::OwnerChanged));
+    assert_eq!(conversation.append_team_message(&agent(6), text(), None, Some(1), START), Err(Rejection::OwnerChanged));
 }
 
 #[test]
@@ -79,7 +83,7 @@ fn b3_b4_b5_only_the_visitors_silence_counts_and_not_a_moment_less() {
     let wrote = START.plus(Duration::from_secs(600));
     conversation.append_visitor_message(text(), None, wrote).unwrap();
     conversation.append_bot_message(uuid(9), text(), wrote.plus(Duration::from_secs(60))).unwrap();
-    conversation.append_comment(uuid(5), "x".into(), Vec::new(), "id".into(), wrote.plus(Duration::from_secs(90)));
+    conversation.append_comment(&agent(5), "x".into(), Vec::new(), "id".into(), wrote.plus(Duration::from_secs(90)));
     let idle_at = wrote.plus(TIMEOUT);
     let early = idle_at.minus(Duration::from_micros(1));
     assert_eq!(
@@ -108,27 +112,41 @@ fn b2_a_session_without_a_timeout_never_times_out() {
 #[test]
 fn e3_e5_closing_is_one_change_and_nothing_is_said_after_it() {
     let mut conversation = new(Greeting::Unassigned);
-    conversation.close_by_agent(uuid(5), None, ClosingFacts::default(), START).unwrap();
+    conversation.close_by_team(&agent(5), None, ClosingFacts::default(), START).unwrap();
     let closed = conversation.clone();
-    conversation.close_by_agent(uuid(6), Some(99), ClosingFacts::default(), START).unwrap();
+    conversation.close_by_team(&agent(6), Some(99), ClosingFacts::default(), START).unwrap();
     assert_eq!(conversation, closed, "closing a closed one is no error and changes nothing");
     assert_eq!(conversation.append_visitor_message(text(), None, START), Err(Rejection::Closed));
-    assert_eq!(conversation.append_agent_message(uuid(5), text(), None, None, START), Err(Rejection::Closed));
+    assert_eq!(conversation.append_team_message(&agent(5), text(), None, None, START), Err(Rejection::Closed));
     assert_eq!(conversation.change_owner(change(None, 1), START), Err(Rejection::Closed));
-    conversation.append_comment(uuid(5), "x".into(), Vec::new(), "id".into(), START);
-    conversation.reopen(uuid(6), false, START).unwrap();
+    conversation.append_comment(&agent(5), "x".into(), Vec::new(), "id".into(), START);
+    conversation.reopen(&agent(6), false, START).unwrap();
     assert!(conversation.had_agent && conversation.epoch == 2 && conversation.close_number == 1);
-    conversation.close_by_agent(uuid(6), None, ClosingFacts::default(), START).unwrap();
+    conversation.close_by_team(&agent(6), None, ClosingFacts::default(), START).unwrap();
     assert_eq!(conversation.close_number, 2);
 }
 
 #[test]
 fn c11_while_a_bot_is_in_charge_an_agent_takes_over_first() {
     let mut conversation = with_bot();
-    assert_eq!(conversation.append_agent_message(uuid(5), text(), None, None, START), Err(Rejection::BotInCharge));
+    assert_eq!(conversation.append_team_message(&agent(5), text(), None, None, START), Err(Rejection::BotInCharge));
     conversation.hand_off(uuid(9), "why".into(), None, START).unwrap();
-    conversation.append_agent_message(uuid(5), text(), None, None, START).unwrap();
+    conversation.append_team_message(&agent(5), text(), None, None, START).unwrap();
     assert_eq!((conversation.owner, conversation.epoch), (Some(Owner::agent(uuid(5))), 3));
+}
+
+#[test]
+fn c11_e4_an_administrator_writes_and_reopens_and_owns_nothing() {
+    let root = TeamMember::Admin("root".into());
+    let mut conversation = with_bot();
+    assert_eq!(conversation.append_team_message(&root, text(), None, None, START), Err(Rejection::BotInCharge));
+    conversation.hand_off(uuid(9), "why".into(), None, START).unwrap();
+    let entry = conversation.append_team_message(&root, text(), None, Some(2), START).unwrap();
+    assert_eq!((entry.author, conversation.owner, conversation.epoch), (Actor::admin("root"), None, 2));
+    assert_eq!(conversation.waiting_since, None);
+    conversation.close_by_team(&root, None, ClosingFacts::default(), START).unwrap();
+    conversation.reopen(&root, false, START).unwrap();
+    assert_eq!((conversation.owner, conversation.epoch, conversation.had_agent), (None, 3, false));
 }
 
 /// A small generator, so that a failing run can be repeated from its seed.
@@ -142,9 +160,9 @@ fn c3_b4_times_never_go_back_when_the_clock_is_set_back() {
     conversation.append_bot_message(uuid(9), text(), back).unwrap();
     assert_eq!(conversation.last_visitor_activity_at, late, "the timeout is not earlier for it");
     conversation.change_owner(change(Some(Owner::agent(uuid(5))), 1), back).unwrap();
-    conversation.close_by_agent(uuid(5), None, ClosingFacts::default(), back).unwrap();
+    conversation.close_by_team(&agent(5), None, ClosingFacts::default(), back).unwrap();
     assert_eq!(conversation.closed_at, Some(late));
-    conversation.reopen(uuid(5), false, back).unwrap();
+    conversation.reopen(&agent(5), false, back).unwrap();
     assert_eq!(conversation.last_activity_at, late);
     assert!(conversation.new_entries.iter().all(|entry| entry.created_at == late));
     assert!(conversation.time_after(back) > late, "the visitor's next conversation");
@@ -165,17 +183,19 @@ fn c3_a1_whatever_happens_numbers_are_dense_epochs_rise_by_one_and_a_bot_never_r
         for _ in 0..30 {
             now = now.plus(Duration::from_secs(next(&mut seed) % 2_000));
             let agent = uuid(5 + u128::from(next(&mut seed) % 2));
+            let is_admin = next(&mut seed).is_multiple_of(4);
+            let by = if is_admin { TeamMember::Admin("root".into()) } else { TeamMember::Agent(agent) };
             let believed = 1 + i64::try_from(next(&mut seed) % 4).unwrap();
             let facts = ClosingFacts::default();
             let _ = match next(&mut seed) % 9 {
                 0 => conversation.append_visitor_message(text(), None, now).map(|_| ()),
-                1 => conversation.append_agent_message(agent, text(), None, None, now).map(|_| ()),
+                1 => conversation.append_team_message(&by, text(), None, None, now).map(|_| ()),
                 2 => conversation.append_bot_message(uuid(9), text(), now).map(|_| ()),
                 3 => conversation.change_owner(change(Some(Owner::agent(agent)), believed), now).map(|_| ()),
                 4 => conversation.hand_off(uuid(9), String::new(), None, now),
                 5 => conversation.close_idle(uuid(9), facts, now).map_err(|_| Rejection::Closed),
-                6 => conversation.close_by_agent(agent, None, facts, now),
-                7 => conversation.reopen(agent, false, now),
+                6 => conversation.close_by_team(&by, None, facts, now),
+                7 => conversation.reopen(&by, false, now),
                 _ => conversation.change_owner(change(None, conversation.epoch), now).map(|_| ()),
             };
             assert!(conversation.epoch == epoch || conversation.epoch == epoch + 1, "seed {start}");

@@ -2,6 +2,7 @@
 //! and ids are arguments. Start reading in `conversation.rs`.
 
 mod actor;
+mod administrator;
 mod agent;
 mod append_message;
 mod bot;
@@ -23,7 +24,8 @@ mod ticket;
 mod visitor;
 mod visitor_key;
 
-pub(crate) use actor::{Actor, ActorKind, Owner, OwnerKind};
+pub(crate) use actor::{Actor, ActorKind, Owner, OwnerKind, TeamMember};
+pub(crate) use administrator::Administrator;
 pub(crate) use agent::{Agent, RosterState};
 pub(crate) use append_message::{AppendMessage, Context};
 pub(crate) use bot::Bot;

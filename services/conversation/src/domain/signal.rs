@@ -1,6 +1,7 @@
 //! Signals about a conversation, which are stored nowhere (rule C13).
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::Actor;
 
@@ -21,8 +22,20 @@ pub(crate) enum Signal {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Author {
-    Visitor { id: String, name: String },
-    Agent { id: uuid::Uuid, name: String },
+    Visitor {
+        id: String,
+        name: String,
+    },
+    Agent {
+        id: Uuid,
+        name: String,
+    },
+    /// An administrator, by the subject of their token; for `author_id` see [`super::Administrator`].
+    Admin {
+        id: String,
+        author_id: Uuid,
+        name: String,
+    },
 }
 
 /// How far a visitor has a chat, by visitor sequences.
@@ -45,11 +58,12 @@ impl Author {
         match self {
             Self::Visitor { id, .. } => Actor::visitor(id),
             Self::Agent { id, .. } => Actor::agent(*id),
+            Self::Admin { id, .. } => Actor::admin(id),
         }
     }
 
     pub(crate) fn name(&self) -> &str {
-        let (Self::Visitor { name, .. } | Self::Agent { name, .. }) = self;
+        let (Self::Visitor { name, .. } | Self::Agent { name, .. } | Self::Admin { name, .. }) = self;
         name
     }
 }

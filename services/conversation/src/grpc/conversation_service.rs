@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     ResponseStream,
-    convert::{self, agent, invalid, optional_key},
+    convert::{self, invalid, optional_key, team_member},
     to_response,
     watch_inbox::InboxUpdates,
 };
@@ -103,7 +103,7 @@ impl ConversationService for Conversations {
         let (caller, request) = validated(request)?;
         let command = CloseConversation {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
-            agent: agent(&caller)?,
+            by: team_member(&caller)?,
             expected_epoch: request.expected_epoch.map(i64::from),
             key: optional_key(&caller, &request.request_id, &request),
         };
@@ -118,7 +118,7 @@ impl ConversationService for Conversations {
         let (caller, request) = validated(request)?;
         let command = ReopenConversation {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
-            agent: agent(&caller)?,
+            by: team_member(&caller)?,
             key: optional_key(&caller, &request.request_id, &request),
         };
         let reopened = commands::reopen_conversation(&self.0, &caller, command).await?;
@@ -135,7 +135,7 @@ impl ConversationService for Conversations {
         let command = LinkContact {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             contact: parse_id("contact_id", &request.contact_id)?,
-            agent: agent(&caller)?,
+            by: convert::acting(&caller),
         };
         let linked = commands::link_contact(&self.0, &caller, command).await?;
         Ok(Response::new(pb::LinkContactResponse { conversation: to_response(&self.0, &caller, &linked).await? }))

@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     DEFAULT_ENTRIES, MAX_ENTRIES, ResponseStream,
-    convert::{self, agent, mentions, message_text, one, require_text},
+    convert::{self, agent, mentions, message_text, one, require_text, team_member},
 };
 use crate::{
     App,
@@ -42,8 +42,8 @@ impl ThreadService for Threads {
             inserts: ids.collect::<Result<_, _>>()?,
             key,
             conversation: parse_id("conversation_id", &request.conversation_id)?,
-            message: AppendMessage::Agent {
-                agent: agent(&caller)?,
+            message: AppendMessage::Team {
+                author: team_member(&caller)?,
                 text,
                 rich_text,
                 inserts: Vec::new(),
@@ -65,9 +65,9 @@ impl ThreadService for Threads {
         let key = Key::new(&caller, &request.request_id, &request);
         let mentions = one(mentions(&request.text, &request.mentions))?;
         let PostCommentRequest { text, request_id, .. } = request;
-        let command = PostComment { conversation, agent: agent(&caller)?, text, mentions, request_id, key };
+        let command = PostComment { conversation, author: team_member(&caller)?, text, mentions, request_id, key };
         let entry = commands::post_comment(&self.0, &caller, command).await?;
-        let names = queries::find_owner_names(&self.0, &caller, entry.author.as_owner()).await?;
+        let names = queries::find_author_name(&self.0, &caller, &entry).await?;
         Ok(Response::new(pb::PostCommentResponse { entry: Some(convert::entry(&entry, &names)) }))
     }
 
@@ -102,7 +102,7 @@ impl ThreadService for Threads {
     ) -> Result<Response<pb::ThreadServiceSignalTypingResponse>, Status> {
         let (caller, request) = validated(request)?;
         let id = parse_id("conversation_id", &request.conversation_id)?;
-        commands::signal_agent_typing(&self.0, &caller, id, agent(&caller)?, request.comment).await?;
+        commands::signal_team_typing(&self.0, &caller, id, team_member(&caller)?, request.comment).await?;
         Ok(Response::new(pb::ThreadServiceSignalTypingResponse {}))
     }
 

@@ -7,7 +7,7 @@ use frontdesk_proto::conversation::v1::{self as pb, ticket_service_server::Ticke
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::convert::{self, agent};
+use super::convert;
 use crate::{
     App,
     commands::{self, CreateTicket, UpdateTicket},
@@ -28,7 +28,7 @@ impl TicketService for Tickets {
         let command = CreateTicket {
             key: Key::new(&caller, &request.request_id, &request),
             conversation: parse_id("conversation_id", &request.conversation_id)?,
-            agent: agent(&caller)?,
+            by: convert::acting(&caller),
             subject: request.subject,
             url: request.url,
         };

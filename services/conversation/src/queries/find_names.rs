@@ -20,6 +20,16 @@ pub(crate) async fn find_names(
     Ok(display_names::find(&read.conn(), conversation, entries).await?)
 }
 
+/// The name of the entry's author, who is no visitor.
+pub(crate) async fn find_author_name(
+    app: &App,
+    caller: &Caller,
+    entry: &Entry,
+) -> Result<DisplayNames, ConversationError> {
+    let read = app.db.read_for(caller.account).await?;
+    Ok(display_names::find_in_entries(&read.conn(), caller.account, std::slice::from_ref(entry)).await?)
+}
+
 /// The names of these owners.
 pub(crate) async fn find_owner_names(
     app: &App,

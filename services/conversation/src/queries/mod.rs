@@ -25,7 +25,7 @@ mod list_visitor_keys;
 mod render_insert;
 mod watch_chat_entries;
 
-pub(crate) use find_names::{find_names, find_owner_names};
+pub(crate) use find_names::{find_author_name, find_names, find_owner_names};
 pub(crate) use get_channel::get_channel;
 pub(crate) use get_chat::{get_chat, read_chat};
 pub(crate) use get_closing_facts::get_closing_facts;

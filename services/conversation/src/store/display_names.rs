@@ -1,23 +1,26 @@
-//! Names that are shown to people: of agents and bots from the local copies, of visitors from their contacts, their tokens or their
-//! answers.
+//! Names that are shown to people: of agents and bots from the local copies, of administrators from their tokens, of visitors from
+//! their contacts, their tokens or their answers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use frontdesk_db::AccountId;
 use sea_orm::{DbErr, EntityTrait, entity::prelude::*};
 use uuid::Uuid;
 
 use super::{
+    administrators,
     entity::{agent, bot, contact},
     visitors,
 };
-use crate::domain::{ActorKind, ClosingFacts, Content, Conversation, Entry, Owner, OwnerKind};
+use crate::domain::{ActorKind, Administrator, ClosingFacts, Content, Conversation, Entry, Owner, OwnerKind};
 
 /// Names by kind and id. An unknown name is empty.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DisplayNames {
     agents: HashMap<Uuid, String>,
     bots: HashMap<Uuid, String>,
+    /// By subject.
+    administrators: HashMap<String, Administrator>,
     /// By conversation.
     visitors: HashMap<Uuid, String>,
 }
@@ -49,10 +52,16 @@ impl DisplayNames {
     pub(crate) fn author(&self, entry: &Entry) -> String {
         match entry.author.kind {
             ActorKind::Visitor => self.visitor(entry.conversation_id),
-            ActorKind::Agent | ActorKind::Bot | ActorKind::System | ActorKind::Admin => {
+            ActorKind::Admin => self.administrator(&entry.author.id).map(|one| one.name.clone()).unwrap_or_default(),
+            ActorKind::Agent | ActorKind::Bot | ActorKind::System => {
                 entry.author.as_owner().map(|owner| self.owner(owner)).unwrap_or_default()
             }
         }
+    }
+
+    /// The administrator with this subject, who is the author of an entry.
+    pub(crate) fn administrator(&self, subject: &str) -> Option<&Administrator> {
+        self.administrators.get(subject)
     }
 }
 
@@ -64,6 +73,7 @@ pub(crate) async fn find<C: ConnectionTrait>(
 ) -> Result<DisplayNames, DbErr> {
     let owners = conversation.owner.into_iter().chain(owners_in(entries));
     let mut names = find_owners(conn, conversation.account, owners).await?;
+    names.administrators = find_administrators(conn, conversation.account, entries).await?;
     names.visitors = find_visitors(conn, &[conversation]).await?;
     Ok(names)
 }
@@ -77,17 +87,30 @@ pub(crate) async fn find_in_conversations<C: ConnectionTrait>(
 ) -> Result<DisplayNames, DbErr> {
     let owners = conversations.iter().filter_map(|conversation| conversation.owner).chain(owners_in(entries));
     let mut names = find_owners(conn, account, owners).await?;
+    names.administrators = find_administrators(conn, account, entries).await?;
     names.visitors = find_visitors(conn, &conversations.iter().collect::<Vec<_>>()).await?;
     Ok(names)
 }
 
-/// The names of the agents and bots in these entries.
+/// The names of the agents, bots and administrators in these entries.
 pub(crate) async fn find_in_entries<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
     entries: &[Entry],
 ) -> Result<DisplayNames, DbErr> {
-    find_owners(conn, account, owners_in(entries)).await
+    let mut names = find_owners(conn, account, owners_in(entries)).await?;
+    names.administrators = find_administrators(conn, account, entries).await?;
+    Ok(names)
+}
+
+/// The administrators who are authors of these entries.
+async fn find_administrators<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    entries: &[Entry],
+) -> Result<HashMap<String, Administrator>, DbErr> {
+    let authors = entries.iter().map(|entry| &entry.author).filter(|author| author.kind == ActorKind::Admin);
+    administrators::find_many(conn, account, authors.map(|author| author.id.as_str()).collect()).await
 }
 
 fn owners_in(entries: &[Entry]) -> impl Iterator<Item = Owner> {

@@ -1,6 +1,7 @@
 //! The statements. Each one that a caller's request reaches names the account; those of
 //! [`conversation_batch`] serve all accounts.
 
+pub(crate) mod administrators;
 pub(crate) mod agents;
 pub(crate) mod bots;
 pub(crate) mod channels;

@@ -4,9 +4,9 @@ use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
 use super::{agents, channels, contacts, display_names, visitors};
-use crate::domain::{ClosingFacts, Conversation, PlaceholderValues};
+use crate::domain::{Administrator, ClosingFacts, Conversation, PlaceholderValues};
 
-/// The values for an agent. None as agent: the caller is none, or not known. `token_name`: the name in the caller's token.
+/// The values for a member of the team. None as agent: the caller is none, or not known. `token_name`: the name in the caller's token.
 ///
 /// The visitor will see the values. Of a contact whom they only claim to be, by its address, they get nothing (rule X1).
 pub(crate) async fn find<C: ConnectionTrait>(
@@ -29,7 +29,7 @@ pub(crate) async fn find<C: ConnectionTrait>(
     let agent_name = agent.map(|agent| agent.name).filter(|name| !name.is_empty());
     let mut values = PlaceholderValues {
         contact_name: display_names::find_visitor(conn, conversation).await?,
-        agent_name: agent_name.or(token_name.map(str::to_owned)).unwrap_or_default(),
+        agent_name: agent_name.unwrap_or_else(|| Administrator::shown_name(token_name.unwrap_or_default().to_owned())),
         channel_name: channel.map(|channel| channel.name).unwrap_or_default(),
         ..PlaceholderValues::default()
     };

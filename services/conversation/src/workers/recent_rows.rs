@@ -86,8 +86,10 @@ impl RecentRows {
             rows.conversations.insert(queued.row(), remembered.conversation);
             match queued.message() {
                 AppendMessage::Visitor { .. } => {}
-                AppendMessage::Agent { agent, .. } => {
-                    context.add_agent(self.agents.get(&(queued.row().0, *agent)).await?);
+                AppendMessage::Team { author, .. } => {
+                    if let Some(agent) = author.agent() {
+                        context.add_agent(self.agents.get(&(queued.row().0, agent)).await?);
+                    }
                 }
                 AppendMessage::Bot { .. } => return None,
             }

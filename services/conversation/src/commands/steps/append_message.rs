@@ -1,11 +1,13 @@
 //! Appends a message through the message writer.
 
 use frontdesk_auth::Caller;
+use frontdesk_db::AccountId;
+use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{find_entry, reject};
 use crate::{
     App,
-    domain::Entry,
+    domain::{ActorKind, Entry},
     error::ConversationError,
     store::display_names::{self, DisplayNames},
     workers::{WriteError, WriteOutcome, WriteRequest},
@@ -21,13 +23,16 @@ pub(crate) async fn append_message(
 ) -> Result<(Entry, DisplayNames), ConversationError> {
     let (account, conversation) = (request.account, request.conversation);
     match app.message_queue.write(request).await {
-        Ok(WriteOutcome::Appended(entry, names)) => Ok((*entry, names)),
+        Ok(WriteOutcome::Appended(entry, names)) if entry.author.kind != ActorKind::Admin => Ok((*entry, names)),
+        // The message writer has no administrators.
+        Ok(WriteOutcome::Appended(entry, _)) => {
+            let read = app.db.read_for(caller.account).await?;
+            Ok(named(&read.conn(), account, *entry).await?)
+        }
         Ok(WriteOutcome::Duplicate { sequence }) => {
             let read = app.db.read_for(caller.account).await?;
             let entry = find_entry(&read.conn(), account, conversation, sequence).await?;
-            let entries = std::slice::from_ref(&entry);
-            let names = display_names::find_in_entries(&read.conn(), account, entries).await?;
-            Ok((entry, names))
+            Ok(named(&read.conn(), account, entry).await?)
         }
         Err(WriteError::NotFound) => Err(ConversationError::NotFound(kind)),
         Err(WriteError::RequestIdReused) => Err(ConversationError::RequestIdReused),
@@ -39,4 +44,9 @@ pub(crate) async fn append_message(
         Err(WriteError::ConnectionLost) => Err(ConversationError::DatabaseLost),
         Err(WriteError::Db(error)) => Err(error.into()),
     }
+}
+
+async fn named<C: ConnectionTrait>(conn: &C, account: AccountId, entry: Entry) -> Result<(Entry, DisplayNames), DbErr> {
+    let names = display_names::find_in_entries(conn, account, std::slice::from_ref(&entry)).await?;
+    Ok((entry, names))
 }

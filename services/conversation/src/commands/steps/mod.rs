@@ -1,5 +1,6 @@
 //! Steps that several commands share.
 
+mod administrators;
 mod append_message;
 mod change_conversation;
 mod contact_owner;
@@ -15,6 +16,7 @@ mod require_sender;
 mod roster;
 mod take_typed_emails;
 
+pub(crate) use administrators::StoredAdministrators;
 pub(super) use append_message::append_message;
 pub(super) use change_conversation::{Begun, ConversationChange};
 pub(super) use contact_owner::{require_active_owner, require_known_owner};
@@ -31,7 +33,7 @@ pub(super) use reject::reject;
 pub(super) use require_sender::require_sender;
 pub(crate) use roster::RosterKnowledge;
 pub(super) use roster::{
-    mention_agent, require_active, require_active_caller, require_known_agent, require_known_caller,
-    require_still_active,
+    mention_caller, require_active, require_active_caller, require_known_agent, require_known_author,
+    require_known_caller, require_still_active,
 };
 pub(super) use take_typed_emails::take_typed_emails;

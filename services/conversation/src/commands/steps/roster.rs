@@ -11,6 +11,7 @@ use sea_orm::DbErr;
 use tonic::Code;
 use uuid::Uuid;
 
+use super::administrators::store_administrator;
 use crate::{
     App, assignment,
     domain::{Agent, Rejection},
@@ -53,6 +54,12 @@ pub(crate) async fn require_known_caller(app: &App, caller: &Caller) -> Result<(
         Some(id) => require_known_agent(app, caller, id).await,
         None => Ok(()),
     }
+}
+
+/// The same of a caller whose entry shows their name: that of an administrator is stored.
+pub(crate) async fn require_known_author(app: &App, caller: &Caller) -> Result<(), ConversationError> {
+    store_administrator(app, caller).await?;
+    require_known_caller(app, caller).await
 }
 
 /// Requires of a calling agent that they are active ([`require_active`]).
@@ -101,10 +108,12 @@ async fn ask_roster(app: &App, caller: &Caller, id: Uuid) -> Result<Agent, Conve
     Ok(agent)
 }
 
-/// Stores the name of an agent that a call contains, until the roster's answer or event replaces it. An agent who is known
-/// already stays as they are, and their row is not locked.
-pub(crate) async fn mention_agent(tx: &Tx, account: AccountId, id: Uuid, name: &str) -> Result<(), DbErr> {
-    agents::insert_if_absent(tx, Agent::mentioned(account, id, name)).await
+/// Stores the name in a calling agent's token, until the roster's answer or event replaces it. An agent who is known already stays
+/// as they are, and their row is not locked.
+pub(crate) async fn mention_caller(tx: &Tx, caller: &Caller) -> Result<(), DbErr> {
+    let Some(id) = caller.agent_id() else { return Ok(()) };
+    let name = caller.name.as_deref().unwrap_or_default();
+    agents::insert_if_absent(tx, Agent::mentioned(caller.account, id, name)).await
 }
 
 /// Takes over the agent as the roster's caller read them, and requires that they were not deactivated since.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{button, chosen_button, counter, id_or_empty, inserts::chat_insert, owner_kind, rich_text::rich_text as to_rich_text};
 use crate::{
-    domain::{Author, CloseReason, Content, Conversation, Entry, Owner, Signal},
+    domain::{ActorKind, Author, CloseReason, Content, Conversation, Entry, Owner, Signal},
     queries::{DisplayNames, Widget},
 };
 
@@ -36,8 +36,7 @@ pub(crate) fn chat_entry(entry: &Entry, names: &DisplayNames) -> Option<pb::Chat
                 inserts: inserts.iter().map(chat_insert).collect(),
                 rich_text: rich_text.as_ref().map(to_rich_text),
             };
-            let author = entry.author.as_owner().map(|owner| team_member(entry.conversation_id, owner, names));
-            (author.unwrap_or_else(|| nameless(PbActorKind::Visitor)), C::Message(message))
+            (message_author(entry, names), C::Message(message))
         }
         // The agent who joined, not the one who assigned them.
         Content::AssigneeChanged { to: Some(to), .. } if to.is_agent() => {
@@ -94,6 +93,9 @@ pub(crate) fn chat_signal(conversation: Uuid, signal: &[u8]) -> Option<pb::ChatT
                 pb::ChatAuthor { kind: owner_kind(agent.kind).into(), id: author_id(conversation, agent), name };
             Some(pb::ChatTyping { author: Some(author) })
         }
+        Signal::Typing { author: Author::Admin { author_id, name, .. }, comment: false } => {
+            Some(pb::ChatTyping { author: Some(administrator(conversation, author_id, name)) })
+        }
         Signal::Typing { .. } | Signal::VisitorMarks(_) => None,
     }
 }
@@ -102,16 +104,40 @@ fn nameless(kind: PbActorKind) -> pb::ChatAuthor {
     pb::ChatAuthor { kind: kind.into(), ..pb::ChatAuthor::default() }
 }
 
+/// The author of a message. An administrator is a member of the team like an agent.
+fn message_author(entry: &Entry, names: &DisplayNames) -> pb::ChatAuthor {
+    let conversation = entry.conversation_id;
+    match (entry.author.kind, entry.author.as_owner()) {
+        (ActorKind::Visitor, _) => nameless(PbActorKind::Visitor),
+        (ActorKind::Agent | ActorKind::Bot, Some(owner)) => team_member(conversation, owner, names),
+        (ActorKind::Admin, _) => match names.administrator(&entry.author.id) {
+            Some(known) => administrator(conversation, known.author_id, known.name.clone()),
+            None => nameless(PbActorKind::Agent),
+        },
+        (ActorKind::Agent | ActorKind::Bot | ActorKind::System, _) => nameless(PbActorKind::System),
+    }
+}
+
+fn administrator(conversation: Uuid, id: Uuid, name: String) -> pb::ChatAuthor {
+    let id = author_digest(conversation, ActorKind::Admin.as_str(), id);
+    pb::ChatAuthor { kind: PbActorKind::Agent.into(), id, name }
+}
+
 fn team_member(conversation: Uuid, owner: Owner, names: &DisplayNames) -> pb::ChatAuthor {
     pb::ChatAuthor { kind: owner_kind(owner.kind).into(), id: author_id(conversation, owner), name: names.owner(owner) }
 }
 
-/// The id of an agent or bot within one chat: a digest, which does not show their id and differs in every chat.
+/// The id of an agent or bot within one chat.
 fn author_id(conversation: Uuid, owner: Owner) -> String {
+    author_digest(conversation, owner.kind.as_str(), owner.id)
+}
+
+/// The id of an author within one chat: a digest, which does not show their id and differs in every chat.
+fn author_digest(conversation: Uuid, kind: &str, id: Uuid) -> String {
     let mut digest = Sha256::new();
     digest.update(conversation.as_bytes());
-    digest.update(owner.kind.as_str());
-    digest.update(owner.id.as_bytes());
+    digest.update(kind);
+    digest.update(id.as_bytes());
     digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 

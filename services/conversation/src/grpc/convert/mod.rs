@@ -24,7 +24,8 @@ use crate::{
     commands::IdleOutcome,
     domain::{
         Actor, ActorKind, AssignmentCause, Button, ChosenButton, CloseReason, ClosingSnapshot, Content, Conversation,
-        Entry, Mention, Owner, OwnerKind, ReadState, Signal, Status as ConversationStatus, TicketChange, VisitorMarks,
+        Entry, Mention, Owner, OwnerKind, ReadState, Signal, Status as ConversationStatus, TeamMember, TicketChange,
+        VisitorMarks,
     },
     queries::{DisplayNames, Inbox},
 };
@@ -54,6 +55,14 @@ pub(super) fn acting(caller: &Caller) -> Actor {
         CallerKind::Visitor | CallerKind::Service | CallerKind::Widget => return Actor::system(),
     };
     Actor { kind, id: caller.actor.id.clone() }
+}
+
+/// The member of the team who acts.
+pub(super) fn team_member(caller: &Caller) -> Result<TeamMember, Status> {
+    match caller.actor.kind {
+        CallerKind::Admin => Ok(TeamMember::Admin(caller.actor.id.clone())),
+        _ => agent(caller).map(TeamMember::Agent),
+    }
 }
 
 /// The acting agent.

@@ -1,5 +1,6 @@
 //! Rows of the tables, and their mapping to the domain.
 
+pub(crate) mod administrator;
 pub(crate) mod agent;
 pub(crate) mod bot;
 pub(crate) mod channel;

@@ -17,7 +17,7 @@ use futures::future::{BoxFuture, join_all};
 use sea_orm::{ConnectionTrait, Statement};
 
 use crate::{
-    domain::{Agent, ClosingFacts, Content, Greeting, NewConversation, RosterState, StartContext},
+    domain::{Agent, ClosingFacts, Content, Greeting, NewConversation, RosterState, StartContext, TeamMember},
     store::{agents, conversations, entries},
 };
 
@@ -76,7 +76,7 @@ impl Fixture {
     pub(super) async fn close(&self, id: Uuid) {
         let mut tx = self.writer.db.begin().await.unwrap();
         let mut conversation = conversations::find_for_update(&tx, self.account, id).await.unwrap().unwrap();
-        conversation.close_by_agent(ADA, None, ClosingFacts::default(), self.clock.now()).unwrap();
+        conversation.close_by_team(&TeamMember::Agent(ADA), None, ClosingFacts::default(), self.clock.now()).unwrap();
         conversations::save(&mut tx, &self.writer.notifier, &mut conversation).await.unwrap();
         tx.commit().await.unwrap();
     }
@@ -106,8 +106,8 @@ impl Fixture {
         WriteRequest {
             account: self.account,
             conversation,
-            message: AppendMessage::Agent {
-                agent,
+            message: AppendMessage::Team {
+                author: TeamMember::Agent(agent),
                 text: text.into(),
                 rich_text: None,
                 inserts: Vec::new(),

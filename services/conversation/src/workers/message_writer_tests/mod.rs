@@ -12,7 +12,11 @@ use sea_orm::ConnectionTrait;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::{domain::ClosingFacts, store::conversations, workers::MessageQueue};
+use crate::{
+    domain::{ClosingFacts, TeamMember},
+    store::conversations,
+    workers::MessageQueue,
+};
 use fixture::*;
 
 on_both_modes!(
@@ -188,7 +192,7 @@ async fn c12_a_repeat_that_waited_for_the_lock_gets_the_first_answer_though_the_
     let key = fixture.key(id, "one", "one");
     assert_eq!(key.claim::<i64>(&tx).await.unwrap(), None);
     key.store_result(&tx, &7).await.unwrap();
-    conversation.close_by_agent(ADA, None, ClosingFacts::default(), fixture.clock.now()).unwrap();
+    conversation.close_by_team(&TeamMember::Agent(ADA), None, ClosingFacts::default(), fixture.clock.now()).unwrap();
     conversations::save(&mut tx, &fixture.writer.notifier, &mut conversation).await.unwrap();
 
     let (repeat, answered) = QueuedWrite::new(fixture.message(id, "one"));

@@ -5,7 +5,10 @@ use std::sync::atomic::Ordering;
 use frontdesk_testkit::{Mode, on_both_modes};
 
 use super::{super::*, fixture::*};
-use crate::{domain::RosterState, store::agents};
+use crate::{
+    domain::{RosterState, TeamMember},
+    store::agents,
+};
 
 on_both_modes!(
     c3_a_remembered_conversation_is_not_loaded_until_another_replica_writes_to_it,
@@ -71,8 +74,8 @@ async fn c11_what_a_remembered_conversation_does_not_show_is_decided_on_the_load
     };
     let by_visitor = AppendMessage::Visitor { visitor: "c".into(), text: "v".into(), request_id: "v".into() };
     sequence(&fixture.batch(vec![message("v", by_visitor)]).await[0]);
-    let by_ada = |id: &str, expected_epoch| AppendMessage::Agent {
-        agent: ADA,
+    let by_ada = |id: &str, expected_epoch| AppendMessage::Team {
+        author: TeamMember::Agent(ADA),
         text: id.into(),
         rich_text: None,
         inserts: Vec::new(),
