@@ -59,6 +59,9 @@ pub(crate) enum ConversationError {
     /// The owner that is chosen for a contact is not in the roster, or was deactivated. The name is empty if it is not known.
     #[error("owner_agent_id: {}", owner_message(.name))]
     ContactOwner { agent: Uuid, name: String },
+    /// The assignee that is chosen for a new conversation is not in the roster, or was deactivated. The name is empty if it is not known.
+    #[error("assignee_agent_id: {}", owner_message(.name))]
+    Assignee { agent: Uuid, name: String },
     /// Another insert has the shortcut.
     #[error("another insert of the account has that shortcut; its id is in insert_id")]
     ShortcutTaken { insert: Uuid },
@@ -280,6 +283,9 @@ impl From<ConversationError> for Status {
                 .with("agent_id", agent)
                 .with("agent_name", name),
             E::ContactOwner { agent, name } => error(Code::FailedPrecondition, Reason::ContactOwnerNotActive)
+                .with("agent_id", agent)
+                .with("agent_name", name),
+            E::Assignee { agent, name } => error(Code::FailedPrecondition, Reason::AssigneeNotActive)
                 .with("agent_id", agent)
                 .with("agent_name", name),
             E::ShortcutTaken { insert } => error(Code::AlreadyExists, Reason::ShortcutTaken).with("insert_id", insert),

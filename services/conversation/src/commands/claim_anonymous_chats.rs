@@ -7,7 +7,7 @@ use frontdesk_db::{Tx, is_unique_violation};
 use uuid::Uuid;
 
 use super::steps::{
-    CallingVisitor, VisitorInChat, display_name, link_visitor, remove_if_unused, settle_tickets, unusable_token_email,
+    LockedVisitor, VisitorInChat, display_name, link_visitor, remove_if_unused, settle_tickets, unusable_token_email,
 };
 use crate::{
     App,
@@ -40,7 +40,7 @@ async fn try_claim(
 ) -> Result<Option<Uuid>, ConversationError> {
     let (account, id, anonymous_id) = (caller.account, caller.actor.id.as_str(), anonymous.to_string());
     let mut tx = app.db.begin_for(account).await?;
-    let visitor = CallingVisitor::lock_with(&tx, caller, None, Some(&anonymous_id)).await?;
+    let visitor = LockedVisitor::lock_with(&tx, caller, None, Some(&anonymous_id)).await?;
     if conversations::list_of_visitor(tx.conn(), account, &anonymous_id, None, None, 1).await?.is_empty() {
         return Ok(None);
     }
@@ -96,7 +96,7 @@ async fn contact_of_both(
     app: &App,
     tx: &mut Tx,
     caller: &Caller,
-    visitor: &CallingVisitor,
+    visitor: &LockedVisitor,
     anonymous_id: &str,
     now: Time,
 ) -> Result<Option<Uuid>, ConversationError> {

@@ -4,19 +4,19 @@ use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
 use frontdesk_db::{Tx, is_unique_violation};
 use frontdesk_idempotency::Key;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use uuid::Uuid;
 
-use super::steps::{CallingVisitor, display_name, find_entry, recognise, unusable_token_email};
+use super::steps::{
+    LockedVisitor, MAX_START_ATTEMPTS, Started, StoredStart, display_name, recognise, require_channel,
+    unusable_token_email,
+};
 use crate::{
     App,
-    domain::{Channel, Content, Conversation, Entry, Greeting, NewConversation, NotAdmitted, StartContext},
+    domain::{Channel, Content, Conversation, Greeting, NewConversation, NotAdmitted, StartContext},
     error::ConversationError,
-    store::{bots, channels, conversations},
+    store::{bots, conversations},
 };
-
-/// Maximum number of attempts to start a chat while others start one for the same visitor.
-const MAX_ATTEMPTS: u32 = 5;
 
 pub(crate) struct StartChat {
     pub(crate) channel: Uuid,
@@ -27,41 +27,17 @@ pub(crate) struct StartChat {
     pub(crate) key: Key,
 }
 
-/// A chat that was started, or was open already.
-pub(crate) struct StartedChat {
-    pub(crate) conversation: Conversation,
-    /// The message of the request. None: it had no text.
-    pub(crate) entry: Option<Entry>,
-    /// Whether the chat was open already.
-    pub(crate) resumed: bool,
-}
-
-/// What the first request did. Stored as JSON for repeats: add, never rename.
-#[derive(Deserialize, Serialize)]
-struct StoredResult {
-    conversation: Uuid,
-    /// Sequence of the message. None: the request had no text.
-    message: Option<i64>,
-    resumed: bool,
-}
-
 /// The stored result of a request: this release's, or that of the release before, which stored the conversation only.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum AnyStoredResult {
-    Current(StoredResult),
+    Current(StoredStart),
     ConversationOnly(Uuid),
 }
 
 /// For a repeat: the result of the first request, with the conversation as it is now.
-pub(crate) async fn start_chat(
-    app: &App,
-    caller: &Caller,
-    command: StartChat,
-) -> Result<StartedChat, ConversationError> {
-    // Starts that run concurrently at several replicas: the unique index accepts one, and the others find it at their next
-    // attempt (rule C2a), unless it was closed meanwhile and another one started.
-    for _ in 1..MAX_ATTEMPTS {
+pub(crate) async fn start_chat(app: &App, caller: &Caller, command: StartChat) -> Result<Started, ConversationError> {
+    for _ in 1..MAX_START_ATTEMPTS {
         match try_start(app, caller, &command).await {
             Err(ConversationError::Db(error)) if is_unique_violation(&error) => {}
             result => return result,
@@ -70,13 +46,13 @@ pub(crate) async fn start_chat(
     try_start(app, caller, &command).await
 }
 
-async fn try_start(app: &App, caller: &Caller, command: &StartChat) -> Result<StartedChat, ConversationError> {
+async fn try_start(app: &App, caller: &Caller, command: &StartChat) -> Result<Started, ConversationError> {
     // A token that was signed with a channel's key is valid for that channel only.
     if caller.scope.is_some_and(|scope| scope != command.channel) {
         return Err(ConversationError::NotFound("channel"));
     }
     let mut tx = app.db.begin_for(caller.account).await?;
-    let visitor = CallingVisitor::lock(&tx, caller, None).await?;
+    let visitor = LockedVisitor::lock(&tx, caller, None).await?;
     if let Some(first) = command.key.claim::<AnyStoredResult>(&tx).await? {
         return repeat(&tx, caller, first.into()).await;
     }
@@ -104,22 +80,18 @@ async fn try_start(app: &App, caller: &Caller, command: &StartChat) -> Result<St
     } else {
         conversations::insert(&mut tx, &app.notifier, &mut conversation).await?;
     }
-    let message = entry.as_ref().map(|entry| entry.sequence);
-    command.key.store_result(&tx, &StoredResult { conversation: conversation.id, message, resumed }).await?;
+    let started = Started { conversation, entry, resumed };
+    command.key.store_result(&tx, &started.stored()).await?;
     tx.commit().await?;
-    Ok(StartedChat { conversation, entry, resumed })
+    Ok(started)
 }
 
-async fn repeat(tx: &Tx, caller: &Caller, first: StoredResult) -> Result<StartedChat, ConversationError> {
+async fn repeat(tx: &Tx, caller: &Caller, first: StoredStart) -> Result<Started, ConversationError> {
     let conversation = conversations::find(tx.conn(), caller.account, first.conversation).await?;
     // A chat that another visitor claimed since is not the caller's any more.
     let own = conversation.filter(|conversation| conversation.visitor_id == caller.actor.id);
     let conversation = own.ok_or(ConversationError::NotFound("chat"))?;
-    let entry = match first.message {
-        Some(sequence) => Some(find_entry(tx.conn(), caller.account, conversation.id, sequence).await?),
-        None => None,
-    };
-    Ok(StartedChat { conversation, entry, resumed: first.resumed })
+    first.load(tx, conversation).await
 }
 
 async fn new_conversation(
@@ -130,12 +102,7 @@ async fn new_conversation(
     contact_id: Option<Uuid>,
     now: Time,
 ) -> Result<Conversation, ConversationError> {
-    // Read last, after everything that this call waits for, and locked: a deletion is answered when no chat starts any more.
-    let channel = channels::find_for_share(tx, caller.account, command.channel).await?;
-    let channel = channel.ok_or(ConversationError::NotFound("channel"))?;
-    if channel.is_deleted() {
-        return Err(ConversationError::ChannelDeleted);
-    }
+    let channel = require_channel(tx, caller.account, command.channel).await?;
     if caller.is_anonymous_visitor() && channel.anonymous_visitors.is_none() {
         return Err(ConversationError::NotAdmitted(NotAdmitted::Disabled));
     }
@@ -162,7 +129,7 @@ async fn greeting(tx: &Tx, channel: &Channel) -> Result<Greeting, ConversationEr
     Ok(channel.greeting(bot.as_ref(), tx.new_id()))
 }
 
-impl From<AnyStoredResult> for StoredResult {
+impl From<AnyStoredResult> for StoredStart {
     fn from(stored: AnyStoredResult) -> Self {
         match stored {
             AnyStoredResult::Current(result) => result,

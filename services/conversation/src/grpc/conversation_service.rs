@@ -1,8 +1,9 @@
 //! `ConversationService`.
 
-use frontdesk_api::{CursorSigner, live_stream, parse_id, validated};
+use frontdesk_api::{CursorSigner, FieldError, live_stream, parse_id, parse_optional_id, validated};
 use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
+use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, conversation_service_server::ConversationService};
 use prost::Message;
 use tonic::{Request, Response, Status};
@@ -10,14 +11,17 @@ use uuid::Uuid;
 
 use super::{
     ResponseStream,
-    convert::{self, invalid, optional_key, team_member},
+    convert::{
+        self, Fields, MAX_PROPERTIES_SIZE, email, invalid, language, optional_key, properties, require_text,
+        team_member, time_zone, visitor_id,
+    },
     to_response,
     watch_inbox::InboxUpdates,
 };
 use crate::{
     App,
-    commands::{self, CloseConversation, LinkContact, ReopenConversation},
-    domain::{Conversation, Owner},
+    commands::{self, CloseConversation, GivenContact, LinkContact, ReopenConversation, StartConversation, Started},
+    domain::{Conversation, Owner, StartContext},
     error::ConversationError,
     queries::{self, AssigneeFilter, Filter, InboxOrder},
 };
@@ -96,6 +100,24 @@ impl ConversationService for Conversations {
         Ok(Response::new(Box::pin(live_stream(updates, self.0.shutdown.clone()))))
     }
 
+    async fn start_conversation(
+        &self,
+        request: Request<pb::StartConversationRequest>,
+    ) -> Result<Response<pb::StartConversationResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        if !request.text.is_empty() {
+            require_text(&request.text)?;
+        }
+        let command = start_command(&caller, request)?;
+        let Started { conversation, entry, resumed } = commands::start_conversation(&self.0, &caller, command).await?;
+        let names = queries::find_names(&self.0, &caller, &conversation, entry.as_slice()).await?;
+        Ok(Response::new(pb::StartConversationResponse {
+            conversation: Some(convert::conversation(&conversation, &names)),
+            entry: entry.as_ref().map(|entry| convert::entry(entry, &names)),
+            resumed,
+        }))
+    }
+
     async fn close_conversation(
         &self,
         request: Request<pb::CloseConversationRequest>,
@@ -147,6 +169,47 @@ impl Conversations {
     fn inbox_cursors(&self, caller: &Caller, inbox: &pb::ListConversationsRequest) -> CursorSigner {
         let inbox = Some(inbox.clone());
         self.0.pages.cursor_signer(caller, &pb::WatchInboxRequest { inbox, cursor: String::new() })
+    }
+}
+
+fn start_command(caller: &Caller, request: pb::StartConversationRequest) -> Result<StartConversation, Status> {
+    let key = Key::new(caller, &request.request_id, &request);
+    let channel = parse_id("channel_id", &request.channel_id)?;
+    let mut fields = Fields::default();
+    let contact = fields.take(given_contact(&request.contact_id, &request.external_id, &request.email));
+    let context = StartContext {
+        page_url: request.page_url,
+        page_title: request.page_title,
+        language: fields.take(language(&request.language)),
+        time_zone: fields.take(time_zone(&request.time_zone)),
+        properties: fields.take(properties("properties", request.properties, MAX_PROPERTIES_SIZE)),
+    };
+    let visitor = fields.take(visitor_id(channel, &request.visitor_id));
+    fields.check()?;
+    Ok(StartConversation {
+        channel,
+        visitor,
+        name: request.name,
+        contact,
+        assignee: parse_optional_id("assignee_agent_id", &request.assignee_agent_id)?,
+        context,
+        by: team_member(caller)?,
+        text: request.text,
+        request_id: request.request_id,
+        key,
+    })
+}
+
+fn given_contact(id: &str, external_id: &str, address: &str) -> Result<Option<GivenContact>, Vec<FieldError>> {
+    match (id, external_id, address) {
+        ("", "", "") => Ok(None),
+        (id, "", "") => match id.parse() {
+            Ok(id) => Ok(Some(GivenContact::Id(id))),
+            Err(_) => Err(vec![FieldError::new("contact_id", "must be a UUID")]),
+        },
+        ("", id, "") => Ok(Some(GivenContact::ExternalId(id.to_owned()))),
+        ("", "", address) => Ok(email(address)?.map(GivenContact::Address)),
+        _ => Err(vec![FieldError::new("contact_id", "must be the only one of contact_id, external_id and email")]),
     }
 }
 

@@ -45,6 +45,16 @@ pub(crate) async fn find_id_by_email<C: ConnectionTrait>(
     Ok(find_ids_by_emails(conn, account, &[address.to_owned()]).await?.pop_first())
 }
 
+/// The contact that has the external id.
+pub(crate) async fn find_id_by_external_id<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    external_id: &str,
+) -> Result<Option<Uuid>, DbErr> {
+    let row = in_account(account).filter(Column::ExternalId.eq(external_id)).one(conn).await?;
+    Ok(row.map(|row| row.id))
+}
+
 /// A contact that has an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AddressOwner {

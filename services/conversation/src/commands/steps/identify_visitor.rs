@@ -1,5 +1,5 @@
-//! Which contact a calling visitor is, by the address in their token (rule X1): the step that starting a chat and writing in one
-//! have in common. The rules are in `domain/visitor.rs`.
+//! Which contact a visitor is, by the address in their token or by what the account's back end says of them (rule X1): the step that
+//! starting a chat and writing in one have in common. The rules are in `domain/visitor.rs`.
 
 use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
@@ -25,21 +25,29 @@ const MAX_NAME_LENGTH: usize = 200;
 /// Maximum length of an address of a token that mail cannot go to (characters).
 const MAX_ADDRESS_LENGTH: usize = 254;
 
-/// The calling visitor, with everything locked that recognising them may change.
-pub(crate) struct CallingVisitor {
+/// What a visitor's token, or the account's back end, says of them.
+#[derive(Debug, Default)]
+pub(crate) struct Vouched {
+    /// An address of theirs, in its canonical spelling.
+    pub(crate) address: Option<String>,
+    /// Their name. None: none is known.
+    pub(crate) name: Option<String>,
+    /// Their contact, whatever it was before. None: it follows from the address.
+    pub(crate) contact: Option<Uuid>,
+}
+
+/// A visitor, with everything locked that recognising them may change.
+pub(crate) struct LockedVisitor {
     account: AccountId,
     id: String,
-    /// The address that their token vouches for.
-    address: Option<String>,
-    /// The name in their token. None: it has none.
-    name: Option<String>,
+    vouched: Vouched,
     locked: LockedIdentities,
     /// Whether their link is right already.
     is_known: bool,
 }
 
-impl CallingVisitor {
-    /// Locks in the one order: before any conversation or contact. `chat`: the one that is about to change.
+impl LockedVisitor {
+    /// Locks the calling visitor, in the one order: before any conversation or contact. `chat`: the one that is about to change.
     pub(crate) async fn lock(tx: &Tx, caller: &Caller, chat: Option<Uuid>) -> Result<Self, ConversationError> {
         Self::lock_with(tx, caller, chat, None).await
     }
@@ -51,28 +59,57 @@ impl CallingVisitor {
         chat: Option<Uuid>,
         joined: Option<&str>,
     ) -> Result<Self, ConversationError> {
-        let address = vouched_address(caller);
-        let (account, name) = (caller.account, token_name(caller));
-        let addresses: Vec<String> = address.iter().cloned().collect();
-        let id = caller.actor.id.as_str();
-        let identities = Identities { account, addresses: &addresses, visitor: Some(id), joined, chat, contact: None };
+        let vouched = Vouched { address: vouched_address(caller), name: token_name(caller), contact: None };
+        Self::lock_vouched(tx, caller.account, &caller.actor.id, vouched, chat, joined).await
+    }
+
+    /// Locks a visitor whom the account's back end names.
+    pub(crate) async fn lock_named(
+        tx: &Tx,
+        account: AccountId,
+        id: &str,
+        vouched: Vouched,
+    ) -> Result<Self, ConversationError> {
+        Self::lock_vouched(tx, account, id, vouched, None, None).await
+    }
+
+    async fn lock_vouched(
+        tx: &Tx,
+        account: AccountId,
+        id: &str,
+        vouched: Vouched,
+        chat: Option<Uuid>,
+        joined: Option<&str>,
+    ) -> Result<Self, ConversationError> {
+        let addresses: Vec<String> = vouched.address.iter().cloned().collect();
+        let contact = vouched.contact;
+        let identities = Identities { account, addresses: &addresses, visitor: Some(id), joined, chat, contact };
         let locked = identities.lock(tx).await?;
-        let is_known = address.as_ref().is_none_or(|address| {
+        let is_known = vouched.address.as_ref().is_none_or(|address| {
             let owns = |visitor: &&Visitor| {
                 let owner = locked.owners.iter().find(|owner| owner.verified);
-                visitor.is_known_as(address, name.as_deref())
+                visitor.is_known_as(address, vouched.name.as_deref())
                     && owner.is_some_and(|owner| owner.contact_id == visitor.contact_id)
             };
             locked.visitor.as_ref().filter(owns).is_some()
         });
-        if !is_known || joined.is_some() {
+        if !is_known || joined.is_some() || contact.is_some() {
             identities.lock_rows(tx, &locked).await?;
         }
-        Ok(Self { account, id: id.to_owned(), address, name, locked, is_known })
+        Ok(Self { account, id: id.to_owned(), vouched, locked, is_known })
     }
 
-    /// The visitor's contact. The address that their token vouches for finds or creates it. `chat`: the one that the caller of
-    /// this step changes and saves itself.
+    pub(crate) fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// The contact that the account's back end says the visitor is.
+    pub(crate) fn vouched_contact(&self) -> Option<Uuid> {
+        self.vouched.contact
+    }
+
+    /// The visitor's contact. An address that was vouched for finds or creates it. `chat`: the one that the caller of this step
+    /// changes and saves itself.
     pub(crate) async fn contact(
         &self,
         app: &App,
@@ -80,16 +117,33 @@ impl CallingVisitor {
         chat: Option<Uuid>,
         now: Time,
     ) -> Result<Option<Uuid>, ConversationError> {
+        if let Some(id) = self.vouched.contact {
+            self.link_to(app, tx, chat, id, now).await?;
+            return Ok(Some(id));
+        }
         let visitor = self.locked.visitor.as_ref();
-        let Some(address) = self.address.clone().filter(|_| !self.is_known) else {
+        let Some(address) = self.vouched.address.clone().filter(|_| !self.is_known) else {
             return Ok(visitor.map(|visitor| visitor.contact_id));
         };
         let own = visitor.and_then(Visitor::own_contact);
-        let id = self.contact_with_address(app, tx, own, address.clone(), now).await?;
-        let whose = VisitorInChat { account: self.account, visitor_id: &self.id, chat };
-        let link = NewLink { address: Some(address), name: self.name.clone(), ..NewLink::verified(id) };
-        link_visitor(app, tx, whose, link, now).await?;
+        let id = self.contact_with_address(app, tx, own, address, now).await?;
+        self.link_to(app, tx, chat, id, now).await?;
         Ok(Some(id))
+    }
+
+    /// Links the visitor to the contact, which is theirs.
+    pub(crate) async fn link_to(
+        &self,
+        app: &App,
+        tx: &mut Tx,
+        chat: Option<Uuid>,
+        contact: Uuid,
+        now: Time,
+    ) -> Result<(), ConversationError> {
+        let Vouched { address, name, .. } = &self.vouched;
+        let whose = VisitorInChat { account: self.account, visitor_id: &self.id, chat };
+        let link = NewLink { address: address.clone(), name: name.clone(), ..NewLink::verified(contact) };
+        link_visitor(app, tx, whose, link, now).await
     }
 
     /// The contact that has the address, which a signed token verifies. `own`: the visitor's own contact until now.
@@ -108,7 +162,7 @@ impl CallingVisitor {
         contact.add_email(address, true, now);
         take_typed_emails(app, tx, &contact, now).await?;
         if contact.name.is_empty() {
-            contact.name = self.name.clone().unwrap_or_default();
+            contact.name = self.vouched.name.clone().unwrap_or_default();
         }
         save_contact(tx, contact, own.is_none(), now).await
     }
@@ -119,7 +173,7 @@ pub(crate) async fn recognise(
     app: &App,
     tx: &mut Tx,
     caller: &Caller,
-    visitor: &CallingVisitor,
+    visitor: &LockedVisitor,
     conversation: &mut Conversation,
     now: Time,
 ) -> Result<(), ConversationError> {
@@ -127,7 +181,7 @@ pub(crate) async fn recognise(
         return Ok(());
     }
     conversation.set_unusable_token_email(unusable_token_email(caller));
-    if visitor.address.is_some()
+    if visitor.vouched.address.is_some()
         && let Some(contact) = visitor.contact(app, tx, Some(conversation.id), now).await?
     {
         conversation.link_contact(contact, Actor::system(), now);
@@ -147,7 +201,7 @@ pub(crate) async fn recognise_before_message(
         return Ok(());
     }
     let mut tx = app.db.begin_for(caller.account).await?;
-    let visitor = CallingVisitor::lock(&tx, caller, Some(chat)).await?;
+    let visitor = LockedVisitor::lock(&tx, caller, Some(chat)).await?;
     let own = conversations::find_of_visitor_for_update(&tx, caller.account, chat, &caller.actor.id).await?;
     let open = own.filter(Conversation::is_open);
     let is_repeat = match key.find::<i64>(tx.conn()).await {

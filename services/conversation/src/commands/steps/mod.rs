@@ -14,6 +14,7 @@ mod record_visitor_answer;
 mod reject;
 mod require_sender;
 mod roster;
+mod start;
 mod take_typed_emails;
 
 pub(crate) use administrators::StoredAdministrators;
@@ -24,7 +25,7 @@ pub(super) use find_bot::find_bot;
 pub(super) use find_entry::find_entry;
 pub(super) use freeze_inserts::freeze_inserts;
 pub(super) use identify_visitor::{
-    CallingVisitor, display_name, recognise, recognise_before_message, unusable_token_email,
+    LockedVisitor, Vouched, display_name, recognise, recognise_before_message, unusable_token_email,
 };
 pub(super) use link_visitor::{VisitorInChat, link_visitor, remove_if_unused, settle_tickets};
 pub(super) use lock_identities::{Identities, lock_addresses};
@@ -36,4 +37,6 @@ pub(super) use roster::{
     mention_caller, require_active, require_active_caller, require_known_agent, require_known_author,
     require_known_caller, require_still_active,
 };
+pub(crate) use start::Started;
+pub(super) use start::{MAX_START_ATTEMPTS, StoredStart, require_channel};
 pub(super) use take_typed_emails::take_typed_emails;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use frontdesk_api::{ApiError, FieldError};
 use frontdesk_proto::conversation::v1 as pb;
 use tonic::Status;
+use uuid::Uuid;
 
 use super::start_context::is_language_tag;
 
@@ -56,6 +57,19 @@ pub(crate) fn email(text: &str) -> Result<Option<String>, Vec<FieldError>> {
         "" => Ok(None),
         text => canonical("email".to_owned(), text).map(Some).map_err(|error| vec![error]),
     }
+}
+
+/// A visitor of the channel who is not anonymous, in the spelling in which calls have their id.
+pub(crate) fn visitor_id(channel: Uuid, id: &str) -> Result<String, Vec<FieldError>> {
+    let is_of_channel = |scope: &str| scope.parse::<Uuid>().is_ok_and(|scope| scope == channel);
+    let parts = id.split_once('/').filter(|(scope, sub)| is_of_channel(scope) && !sub.is_empty());
+    let Some((_, sub)) = parts else {
+        let remedy =
+            "must be <channel_id>/<sub>, with the channel_id of the request and the sub of the visitor's tokens";
+        return Err(vec![FieldError::new("visitor_id", remedy)]);
+    };
+    let sub = sub.parse::<Uuid>().map_or_else(|_| sub.to_owned(), |id| id.to_string());
+    Ok(format!("{channel}/{sub}"))
 }
 
 /// The list of addresses in the field `path`, in which no address occurs twice.

@@ -31,12 +31,14 @@ use crate::{
 };
 
 pub(super) use chat::{chat, chat_entry, chat_signal, widget};
-pub(super) use fields::{Fields, anonymous_visitors, email, emails, language, mentions, one, properties, time_zone};
+pub(super) use fields::{
+    Fields, anonymous_visitors, email, emails, language, mentions, one, properties, time_zone, visitor_id,
+};
 pub(super) use inserts::{changed_insert_content, insert, insert_kind, new_insert_content};
 pub(super) use records::{channel, contact, ticket, ticket_status, visitor_key};
-use rich_text::rich_text as to_rich_text;
 pub(super) use rich_text::message_text;
-pub(super) use start_context::start_context;
+use rich_text::rich_text as to_rich_text;
+pub(super) use start_context::{MAX_PROPERTIES_SIZE, start_context};
 
 /// Maximum length of the text in a row of the inbox (characters).
 const MAX_ROW_TEXT: usize = 200;

@@ -13,8 +13,8 @@ const MAX_PAGE_URL_LENGTH: usize = 2_000;
 const MAX_PAGE_TITLE_LENGTH: usize = 300;
 /// Maximum length of a property's value (characters).
 const MAX_PROPERTY_LENGTH: usize = 500;
-/// Maximum size of the properties (bytes of names and values).
-const MAX_PROPERTIES_SIZE: usize = 4 * 1024;
+/// Maximum size of a conversation's properties (bytes of names and values).
+pub(crate) const MAX_PROPERTIES_SIZE: usize = 4 * 1024;
 
 /// What is stored of the context of a start: a language and a time zone that exist, texts without control characters, and nothing that
 /// is too long.
