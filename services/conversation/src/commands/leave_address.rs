@@ -14,7 +14,7 @@ use frontdesk_idempotency::Key;
 use moka::future::Cache;
 use uuid::Uuid;
 
-use super::steps::{Begun, ConversationChange, VisitorAnswer, VisitorInChat, record_visitor_answer};
+use super::steps::{Begun, ConversationChange, VisitorAnswer, VisitorInChat, give_language, record_visitor_answer};
 use crate::{
     App,
     domain::{Actor, Content},
@@ -67,5 +67,6 @@ pub(crate) async fn leave_address(app: &App, caller: &Caller, command: LeaveAddr
     let whose = VisitorInChat::from(&begun.conversation);
     let contact = record_visitor_answer(app, &mut begun.tx, whose, answer, locked, begun.now).await?;
     begun.conversation.link_contact(contact, Actor::visitor(visitor), begun.now);
+    give_language(&mut begun.tx, &begun.conversation, begun.now).await?;
     begun.commit(&()).await.map(drop)
 }

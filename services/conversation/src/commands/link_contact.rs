@@ -4,8 +4,8 @@ use frontdesk_auth::Caller;
 use uuid::Uuid;
 
 use super::steps::{
-    Begun, ConversationChange, Identities, VisitorInChat, link_visitor, mention_caller, require_active_caller,
-    require_known_author,
+    Begun, ConversationChange, Identities, VisitorInChat, give_language, link_visitor, mention_caller,
+    require_active_caller, require_known_author,
 };
 use crate::{
     App,
@@ -58,5 +58,6 @@ pub(crate) async fn link_contact(
     link_visitor(app, &mut begun.tx, whose, NewLink::verified(contact), begun.now).await?;
     contacts::keep(&begun.tx, caller.account, contact).await?;
     begun.conversation.link_contact(contact, by, begun.now);
+    give_language(&mut begun.tx, &begun.conversation, begun.now).await?;
     begun.finish(Ok(())).await
 }

@@ -5,7 +5,7 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{Begun, ConversationChange, VisitorAnswer, VisitorInChat, record_visitor_answer};
+use super::steps::{Begun, ConversationChange, VisitorAnswer, VisitorInChat, give_language, record_visitor_answer};
 use crate::{
     App,
     domain::{Actor, Conversation},
@@ -47,5 +47,6 @@ pub(crate) async fn record_answer(
     let whose = VisitorInChat::from(&begun.conversation);
     let contact = record_visitor_answer(app, &mut begun.tx, whose, answer, locked, begun.now).await?;
     begun.conversation.link_contact(contact, Actor::bot(bot), begun.now);
+    give_language(&mut begun.tx, &begun.conversation, begun.now).await?;
     begun.finish(Ok(())).await
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::steps::{
-    LockedVisitor, MAX_START_ATTEMPTS, Started, StoredStart, display_name, recognise, require_channel,
+    LockedVisitor, MAX_START_ATTEMPTS, Started, StoredStart, display_name, give_language, recognise, require_channel,
     unusable_token_email,
 };
 use crate::{
@@ -68,7 +68,9 @@ async fn try_start(app: &App, caller: &Caller, command: &StartChat) -> Result<St
         previous => {
             let now = previous.as_ref().map_or(now, |previous| previous.time_after(now));
             let contact = visitor.contact(app, &mut tx, None, now).await?;
-            (new_conversation(&tx, caller, previous, command, contact, now).await?, false)
+            let new = new_conversation(&tx, caller, previous, command, contact, now).await?;
+            give_language(&mut tx, &new, now).await?;
+            (new, false)
         }
     };
     let text = Some(&command.text).filter(|text| !text.is_empty());

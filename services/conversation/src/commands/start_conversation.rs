@@ -7,8 +7,8 @@ use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
 use super::steps::{
-    LockedVisitor, MAX_START_ATTEMPTS, Started, StoredStart, Vouched, reject, require_channel, require_known_agent,
-    require_known_author,
+    LockedVisitor, MAX_START_ATTEMPTS, Started, StoredStart, Vouched, give_language, reject, require_channel,
+    require_known_agent, require_known_author,
 };
 use crate::{
     App,
@@ -97,7 +97,9 @@ async fn try_start(app: &App, caller: &Caller, command: &StartConversation) -> R
         previous => {
             let now = previous.as_ref().map_or(now, |previous| previous.time_after(now));
             let contact = identify(app, &mut tx, command, &visitor, None, now).await?;
-            (new_conversation(&tx, account, previous, command, contact, now).await?, false)
+            let new = new_conversation(&tx, account, previous, command, contact, now).await?;
+            give_language(&mut tx, &new, now).await?;
+            (new, false)
         }
     };
     let entry = match command.text.as_str() {

@@ -9,7 +9,7 @@ use frontdesk_proto::normalized_line;
 use uuid::Uuid;
 
 use super::{
-    VisitorInChat, link_visitor,
+    VisitorInChat, give_language, link_visitor,
     lock_identities::{Identities, LockedIdentities},
     take_typed_emails,
 };
@@ -185,6 +185,7 @@ pub(crate) async fn recognise(
         && let Some(contact) = visitor.contact(app, tx, Some(conversation.id), now).await?
     {
         conversation.link_contact(contact, Actor::system(), now);
+        give_language(tx, conversation, now).await?;
     }
     Ok(())
 }

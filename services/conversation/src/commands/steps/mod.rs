@@ -8,6 +8,7 @@ mod find_bot;
 mod find_entry;
 mod freeze_inserts;
 mod identify_visitor;
+mod language_of_contact;
 mod link_visitor;
 mod lock_identities;
 mod record_visitor_answer;
@@ -27,6 +28,7 @@ pub(super) use freeze_inserts::freeze_inserts;
 pub(super) use identify_visitor::{
     LockedVisitor, Vouched, display_name, recognise, recognise_before_message, unusable_token_email,
 };
+pub(super) use language_of_contact::give_language;
 pub(super) use link_visitor::{VisitorInChat, link_visitor, remove_if_unused, settle_tickets};
 pub(super) use lock_identities::{Identities, lock_addresses};
 pub(super) use record_visitor_answer::{VisitorAnswer, record_visitor_answer};
