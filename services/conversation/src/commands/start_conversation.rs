@@ -14,7 +14,7 @@ use crate::{
     App,
     domain::{
         Agent, AssignmentCause, Contact, Content, Conversation, Greeting, NewConversation, Owner, OwnerChange,
-        StartContext, TeamMember,
+        StartContext, Taken, TeamMember,
     },
     error::ConversationError,
     store::{agents, contacts, conversations},
@@ -62,10 +62,11 @@ pub(crate) async fn start_conversation(
             error => error,
         })?;
     }
-    // A race for the same external id ends in the same way.
     for _ in 1..MAX_START_ATTEMPTS {
         match try_start(app, caller, &command).await {
             Err(ConversationError::Db(error)) if is_unique_violation(&error) => {}
+            // Another call created the contact with the external id: the next attempt finds it.
+            Err(ConversationError::Taken(Taken::ExternalId(_))) => {}
             result => return result,
         }
     }

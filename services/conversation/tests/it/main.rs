@@ -2,6 +2,7 @@
 //! PostgreSQL with NATS, with fakes in the place of the services that it calls. One file for each command or consumer.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod administrators;
 mod agents;
 mod anonymous_visitors;
 mod bots;
@@ -36,6 +37,7 @@ mod send_message;
 mod sent_transcripts;
 mod signals;
 mod start_chat;
+mod start_conversation;
 mod threads;
 mod update_channel;
 mod update_contact;
