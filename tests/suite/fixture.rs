@@ -232,6 +232,7 @@ impl Fixture {
             ("account_id", account.id.to_string()),
             ("agent_id", agent_id.to_string()),
             ("anonymous_token", anonymous_token),
+            ("assignee_agent_id", agent_id.to_string()),
             ("bot_id", bot.id.clone()),
             ("bot_session_id", conversation.bot_session.unwrap().bot_session_id),
             ("channel_id", greeted),
@@ -397,6 +398,12 @@ impl Fixture {
                 (FieldKind::Message(inner), _) => {
                     Some(Value::Message(self.message(&inner, method, conversation, choice)))
                 }
+                // A new visitor of the channel: the fixture's has an open chat there, with a bot in charge.
+                (FieldKind::String, "visitor_id") if method == "StartConversation" => {
+                    Some(Value::String(format!("{}/{}", self.ids["channel_id"], request_id())))
+                }
+                // A contact is named in one way.
+                (FieldKind::String, "external_id" | "email") if method == "StartConversation" => None,
                 (FieldKind::String, "conversation_id") => Some(Value::String(conversation.to_owned())),
                 // Addresses are unique, so each creation has its own; but a sender's gets a mail each time.
                 (FieldKind::String, "email") if method.starts_with("Create") && method != "CreateSender" => {
