@@ -1,7 +1,7 @@
 //! The conversation: which changes are allowed, and what follows from each. A change appends its entries and events here; the
 //! store writes them with the row.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
@@ -190,6 +190,17 @@ impl Conversation {
             self.unusable_token_email = address;
             self.new_events.push(ConversationEvent::Updated);
         }
+    }
+
+    /// Sets properties by name, without an entry; one without a value is removed. False: they would be too many or too large, and nothing
+    /// changes.
+    pub(crate) fn set_properties(&mut self, changes: BTreeMap<String, String>) -> bool {
+        let before = self.context.properties.clone();
+        let fits = self.context.set_properties(changes);
+        if self.context.properties != before {
+            self.new_events.push(ConversationEvent::Updated);
+        }
+        fits
     }
 
     /// Changes the owner at an epoch (rules A1, A3). Returns the owner before; nothing changes when it is the same.

@@ -45,7 +45,8 @@ pub(crate) enum ConversationEvent {
         at: Time,
     },
     Closed(Closed),
-    /// It was linked to a contact, a ticket or a sent transcript was recorded in its thread, or its visitor signed in.
+    /// It was linked to a contact, a ticket or a sent transcript was recorded in its thread, its visitor signed in, or its properties were
+    /// set.
     Updated,
     Reopened {
         by: Actor,

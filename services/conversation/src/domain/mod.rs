@@ -36,7 +36,7 @@ pub(crate) use conversation::{BotSession, Conversation, OwnerChange};
 pub(crate) use conversation_event::{AssigneeChanged, AssignmentCause, Closed, ConversationEvent};
 pub(crate) use entry::{Button, ChosenButton, Content, Entry, Mention, TicketChange};
 pub(crate) use insert::{Insert, InsertChange, InsertContent, InsertUpdate, SentInsert, search_words};
-pub(crate) use new_conversation::{Greeting, NewConversation, StartContext};
+pub(crate) use new_conversation::{Greeting, MAX_CONVERSATION_PROPERTIES_SIZE, NewConversation, StartContext};
 pub(crate) use placeholders::{PlaceholderValues, placeholder_errors};
 pub(crate) use read_state::ReadState;
 pub(crate) use rejection::{IdleRejection, Rejection};

@@ -8,6 +8,11 @@ use uuid::Uuid;
 
 use super::{BotSession, Conversation, ConversationEvent, Owner, Status};
 
+/// Maximum number of properties of a conversation.
+const MAX_CONVERSATION_PROPERTIES: usize = 50;
+/// Maximum size of a conversation's properties (bytes of names and values).
+pub(crate) const MAX_CONVERSATION_PROPERTIES_SIZE: usize = 4 * 1024;
+
 /// How a new conversation begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Greeting {
@@ -17,7 +22,8 @@ pub(crate) enum Greeting {
     Unassigned,
 }
 
-/// Where and with what a conversation began, as the widget gave it. It never changes (rule C1).
+/// Where and with what a conversation began, as the widget or the account's back end gave it. It never changes (rule C1), but for the
+/// properties, which the team may set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StartContext {
     pub(crate) page_url: String,
@@ -45,6 +51,21 @@ pub(crate) struct NewConversation {
     pub(crate) context: StartContext,
     pub(crate) previous_id: Option<Uuid>,
     pub(crate) greeting: Greeting,
+}
+
+impl StartContext {
+    /// Sets properties by name; one without a value is removed. False: they would be too many or too large, and nothing changes.
+    pub(super) fn set_properties(&mut self, changes: BTreeMap<String, String>) -> bool {
+        let mut properties = self.properties.clone();
+        properties.extend(changes);
+        properties.retain(|_, value| !value.is_empty());
+        let size: usize = properties.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let fits = properties.len() <= MAX_CONVERSATION_PROPERTIES && size <= MAX_CONVERSATION_PROPERTIES_SIZE;
+        if fits {
+            self.properties = properties;
+        }
+        fits
+    }
 }
 
 impl Conversation {

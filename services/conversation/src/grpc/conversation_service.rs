@@ -12,16 +12,19 @@ use uuid::Uuid;
 use super::{
     ResponseStream,
     convert::{
-        self, Fields, MAX_PROPERTIES_SIZE, email, invalid, language, optional_key, properties, require_text,
-        team_member, time_zone, visitor_id,
+        self, Fields, email, invalid, language, optional_key, properties, require_text, team_member, time_zone,
+        visitor_id,
     },
     to_response,
     watch_inbox::InboxUpdates,
 };
 use crate::{
     App,
-    commands::{self, CloseConversation, GivenContact, LinkContact, ReopenConversation, StartConversation, Started},
-    domain::{Conversation, Owner, StartContext},
+    commands::{
+        self, CloseConversation, GivenContact, LinkContact, ReopenConversation, SetConversationProperties,
+        StartConversation, Started,
+    },
+    domain::{Conversation, MAX_CONVERSATION_PROPERTIES_SIZE, Owner, StartContext},
     error::ConversationError,
     queries::{self, AssigneeFilter, Filter, InboxOrder},
 };
@@ -162,6 +165,22 @@ impl ConversationService for Conversations {
         let linked = commands::link_contact(&self.0, &caller, command).await?;
         Ok(Response::new(pb::LinkContactResponse { conversation: to_response(&self.0, &caller, &linked).await? }))
     }
+
+    async fn set_conversation_properties(
+        &self,
+        request: Request<pb::SetConversationPropertiesRequest>,
+    ) -> Result<Response<pb::SetConversationPropertiesResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let command = SetConversationProperties {
+            key: Key::new(&caller, &request.request_id, &request),
+            conversation: parse_id("conversation_id", &request.conversation_id)?,
+            properties: request.properties,
+        };
+        let changed = commands::set_conversation_properties(&self.0, &caller, command).await?;
+        Ok(Response::new(pb::SetConversationPropertiesResponse {
+            conversation: to_response(&self.0, &caller, &changed).await?,
+        }))
+    }
 }
 
 impl Conversations {
@@ -182,7 +201,7 @@ fn start_command(caller: &Caller, request: pb::StartConversationRequest) -> Resu
         page_title: request.page_title,
         language: fields.take(language(&request.language)),
         time_zone: fields.take(time_zone(&request.time_zone)),
-        properties: fields.take(properties("properties", request.properties, MAX_PROPERTIES_SIZE)),
+        properties: fields.take(properties("properties", request.properties, MAX_CONVERSATION_PROPERTIES_SIZE)),
     };
     let visitor = fields.take(visitor_id(channel, &request.visitor_id));
     fields.check()?;

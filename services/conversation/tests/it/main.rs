@@ -12,6 +12,7 @@ mod choose_button;
 mod close_by_bot;
 mod close_conversation;
 mod close_idle_conversations;
+mod conversation_properties;
 mod create_channel;
 mod create_contact;
 mod create_ticket;

@@ -38,7 +38,7 @@ pub(super) use inserts::{changed_insert_content, insert, insert_kind, new_insert
 pub(super) use records::{channel, contact, ticket, ticket_status, visitor_key};
 pub(super) use rich_text::message_text;
 use rich_text::rich_text as to_rich_text;
-pub(super) use start_context::{MAX_PROPERTIES_SIZE, start_context};
+pub(super) use start_context::start_context;
 
 /// Maximum length of the text in a row of the inbox (characters).
 const MAX_ROW_TEXT: usize = 200;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use frontdesk_proto::{conversation::v1 as pb, normalized_line};
 
-use crate::domain::StartContext;
+use crate::domain::{MAX_CONVERSATION_PROPERTIES_SIZE, StartContext};
 
 /// Maximum length of the address of a page (characters).
 const MAX_PAGE_URL_LENGTH: usize = 2_000;
@@ -13,8 +13,6 @@ const MAX_PAGE_URL_LENGTH: usize = 2_000;
 const MAX_PAGE_TITLE_LENGTH: usize = 300;
 /// Maximum length of a property's value (characters).
 const MAX_PROPERTY_LENGTH: usize = 500;
-/// Maximum size of a conversation's properties (bytes of names and values).
-pub(crate) const MAX_PROPERTIES_SIZE: usize = 4 * 1024;
 
 /// What is stored of the context of a start: a language and a time zone that exist, texts without control characters, and nothing that
 /// is too long.
@@ -91,7 +89,7 @@ fn cleaned_properties(properties: &BTreeMap<String, String>) -> BTreeMap<String,
     let is_allowed = |character: &char| !character.is_control() || matches!(character, '\t' | '\n');
     let cleaned = |value: &str| value.chars().filter(is_allowed).take(MAX_PROPERTY_LENGTH).collect::<String>();
     let mut stored = BTreeMap::new();
-    let mut room = MAX_PROPERTIES_SIZE;
+    let mut room = MAX_CONVERSATION_PROPERTIES_SIZE;
     for (name, value) in properties {
         let value = cleaned(value);
         if let Some(left) = room.checked_sub(name.len() + value.len()) {
