@@ -37,9 +37,11 @@ fn t7_only_what_the_visitor_saw_is_in_a_transcript() {
         ),
         entry(0, actor(Agent, "Ada"), said("not for the visitor")),
         entry(3, actor(Agent, "Ada"), ProtoContent::AssigneeChanged(to_agent)),
+        entry(4, actor(Admin, "Office"), said("We are open")),
+        entry(5, actor(Admin, ""), said("Until six")),
         entry(0, actor(Agent, "Ada"), ProtoContent::TicketCreated(proto::TicketCreatedEntry::default())),
         entry(0, actor(System, ""), ProtoContent::TranscriptSent(proto::TranscriptSentEntry::default())),
-        entry(4, actor(Admin, "Office"), ProtoContent::Closed(proto::ClosedEntry::default())),
+        entry(6, actor(Admin, "Office"), ProtoContent::Closed(proto::ClosedEntry::default())),
     ];
     let visitor = VisitorName::Known("Vera".into());
     let lines: Vec<TranscriptLine> = entries.into_iter().filter_map(|entry| super::line(entry, &visitor)).collect();
@@ -53,7 +55,7 @@ fn t7_only_what_the_visitor_saw_is_in_a_transcript() {
             Content::Omitted { .. } => "omitted".into(),
         })
         .collect();
-    assert_eq!(names, ["Vera: Hello", "Robo: Hi", "Ada joined", "ended"]);
+    assert_eq!(names, ["Vera: Hello", "Robo: Hi", "Ada joined", "Office: We are open", "Team: Until six", "ended"]);
 }
 
 #[test]

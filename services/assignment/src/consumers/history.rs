@@ -123,7 +123,7 @@ fn reopened(event: ConversationReopened) -> Result<Assignment, String> {
         conversation: uuid("conversation_id", &event.conversation_id)?,
         epoch: event.epoch.into(),
         // An administrator owns nothing.
-        owner: by.clone().filter(|by| by.agent_id().is_some()),
+        owner: by.clone().filter(|by| matches!(by, Actor::Agent(_))),
         by,
         cause: Some(AssignmentCause::Reopened),
         started_at: time(event.reopen_time)?,
