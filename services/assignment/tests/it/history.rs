@@ -142,6 +142,14 @@ async fn a8_the_history_has_the_actor_and_the_cause_of_the_event_as_far_as_this_
     let newer = AssigneeChanged { cause: 99, ..changed(conversation, 5, &agent, AssignmentCause::ByHand) };
     let newer = AssigneeChanged { by: Some(Actor { kind: 99, ..Actor::default() }), ..newer };
     service.publish("conversation", here, &newer).await;
+    // An administrator who reopens a conversation owns nothing.
+    let reopened = ConversationReopened {
+        conversation_id: conversation.to_string(),
+        epoch: 6,
+        by: actor(ActorKind::Admin, "root"),
+        reopen_time: Some(Time(60).to_proto()),
+    };
+    service.publish("conversation", here, &reopened).await;
     service.settled().await;
 
     let history = service.history(here, conversation).await;
@@ -154,8 +162,10 @@ async fn a8_the_history_has_the_actor_and_the_cause_of_the_event_as_far_as_this_
             (actor(ActorKind::Admin, "root"), AssignmentCause::ByHand),
             (Some(ada), AssignmentCause::Reopened),
             (None, AssignmentCause::Unspecified),
+            (actor(ActorKind::Admin, "root"), AssignmentCause::Reopened),
         ]
     );
+    assert_eq!(history[5].owner, None);
 }
 
 async fn a8_an_event_that_cannot_be_read_is_a_dead_letter_and_the_rest_moves_on(mode: Mode) {

@@ -1,7 +1,7 @@
 //! Names that are shown to people: of agents and bots from the local copies, of administrators from their tokens, of visitors from
 //! their contacts, their tokens or their answers.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use frontdesk_db::AccountId;
 use sea_orm::{DbErr, EntityTrait, entity::prelude::*};
