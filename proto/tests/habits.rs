@@ -248,7 +248,7 @@ fn c12_each_method_says_whether_it_may_be_repeated() {
         methods(&pool).iter().filter(|method| method.full_name() != "frontdesk.dev.v1.ClockService.AdvanceTime")
     {
         let level = method.method_descriptor_proto().options.as_ref().unwrap().idempotency_level();
-        let reads = ["Get", "List", "Watch", "Explain", "Preview", "Render", "Validate"];
+        let reads = ["Get", "List", "Watch", "Explain", "Preview", "Render", "Search", "Validate"];
         let reads = reads.iter().any(|verb| method.name().starts_with(verb));
         let expected = if reads { "NO_SIDE_EFFECTS" } else { "IDEMPOTENT" };
         assert_eq!(level.as_str_name(), expected, "{}", method.full_name());
@@ -286,7 +286,8 @@ fn c12_fields_of_one_name_have_one_comment() {
 #[test]
 fn c9_each_list_comes_in_pages() {
     let pool = pool();
-    for method in published(&pool).iter().filter(|method| method.name().starts_with("List")) {
+    let is_list = |name: &str| ["List", "Search"].iter().any(|verb| name.starts_with(verb));
+    for method in published(&pool).iter().filter(|method| is_list(method.name())) {
         let (request, name) = (method.input(), method.full_name());
         let size = request.get_field_by_name("page_size").unwrap_or_else(|| panic!("{name} has no page_size"));
         let size = field_comment(&size);
