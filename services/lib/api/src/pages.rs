@@ -98,7 +98,12 @@ impl Pages {
         }
         rows.truncate(size);
         let Some(last) = rows.last() else { return Ok(String::new()) };
-        self.0.sign(&page.audience, TOKEN_TTL, &cursor(last)).map_err(|error| ApiError::internal(&error).into())
+        self.page_token(&page, &cursor(last))
+    }
+
+    /// The token of a page that begins after `cursor`, with the filters of `page`: for a query that says itself where it ended.
+    pub fn page_token<C: Serialize>(&self, page: &Page<C>, cursor: &C) -> Result<String, Status> {
+        self.0.sign(&page.audience, TOKEN_TTL, cursor).map_err(|error| ApiError::internal(&error).into())
     }
 }
 

@@ -8,9 +8,10 @@ use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTrait, SchemaMana
 
 use crate::{Db, row_level_security};
 
-/// One migration. Three placeholders cover what the databases spell differently: `{identity}` is a numbered primary key,
-/// `{bytes}` the type of byte strings, and `{row_level_security things}` enables row-level security on the table `things`,
-/// where the database has it.
+/// One migration. Four placeholders cover what the databases spell differently: `{identity}` is a numbered primary key,
+/// `{bytes}` the type of byte strings, `{primary_key_only}` after the columns of a table stores its rows in the primary key alone,
+/// where the database can, and `{row_level_security things}` enables row-level security on the table `things`, where the database
+/// has it.
 pub struct Sql {
     /// Its name: number and what changes.
     pub name: &'static str,
@@ -27,12 +28,13 @@ impl MigrationName for Sql {
 #[async_trait::async_trait]
 impl MigrationTrait for Sql {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let (identity, bytes, has_row_level_security) = match manager.get_database_backend() {
-            DbBackend::Postgres => ("BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "BYTEA", true),
-            _ => ("INTEGER PRIMARY KEY AUTOINCREMENT", "BLOB", false),
+        let (identity, bytes, primary_key_only, has_row_level_security) = match manager.get_database_backend() {
+            DbBackend::Postgres => ("BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "BYTEA", "", true),
+            _ => ("INTEGER PRIMARY KEY AUTOINCREMENT", "BLOB", "WITHOUT ROWID", false),
         };
         let text = row_level_security::expand(self.text, has_row_level_security);
         let text = text.replace("{identity}", identity).replace("{bytes}", bytes);
+        let text = text.replace("{primary_key_only}", primary_key_only);
         manager.get_connection().execute_unprepared(&text).await?;
         Ok(())
     }
