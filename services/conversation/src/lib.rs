@@ -144,6 +144,7 @@ impl Service for App {
             workers::message_writer(&self.message_queue, &self.shutdown),
             workers::inbox_changes(&self.db, &self.notifier, &self.watched_inboxes, &self.shutdown),
             workers::watched_conversations(&self.db, &self.notifier, &self.shutdown),
+            workers::search_index(&self.db, &self.notifier, &self.shutdown),
         ]
     }
 

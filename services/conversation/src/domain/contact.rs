@@ -78,6 +78,12 @@ pub(crate) enum Taken {
 }
 
 impl Contact {
+    /// The text that searches find the contact by (rule X2): name, external id and addresses.
+    pub(crate) fn search_text(&self) -> String {
+        let addresses = self.emails.iter().map(|email| email.address.as_str());
+        [self.name.as_str(), self.external_id.as_str()].into_iter().chain(addresses).collect::<Vec<_>>().join("\n")
+    }
+
     /// A contact that a visitor's answer or token makes.
     pub(crate) fn of_visitor(id: Uuid, account: AccountId, now: Time) -> Self {
         Self { made_by_visitor: true, ..Self::new(id, account, now) }

@@ -1,5 +1,7 @@
 //! Entries of a thread.
 
+use std::collections::HashMap;
+
 use frontdesk_clock::Time;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -110,6 +112,37 @@ impl Content {
     /// A message of a plain text alone.
     pub(crate) fn text(text: String) -> Self {
         Self::Message { text, buttons: Vec::new(), chosen: None, inserts: Vec::new(), rich_text: None }
+    }
+
+    /// The text that searches find the entry by (rule C9). None: it has none. `subjects`: of the tickets that entries name, as they
+    /// are now.
+    pub(crate) fn search_text(&self, subjects: &HashMap<Uuid, String>) -> Option<String> {
+        match self {
+            Self::Message { text, inserts, .. } => {
+                let inserts = inserts.iter().map(|insert| insert.plain_text.as_str());
+                Some(std::iter::once(text.as_str()).chain(inserts).collect::<Vec<_>>().join("\n"))
+            }
+            Self::Comment { text, .. } => Some(text.clone()),
+            Self::TicketCreated { ticket_id } => subjects.get(ticket_id).cloned(),
+            Self::TicketUpdated(change) => change.subject.clone(),
+            Self::AssigneeChanged { .. }
+            | Self::HandedOff { .. }
+            | Self::Closed { .. }
+            | Self::Reopened { .. }
+            | Self::ContactLinked { .. }
+            | Self::VisitorSignedIn { .. }
+            | Self::AddressLeft { .. }
+            | Self::TranscriptSent { .. }
+            | Self::Unknown => None,
+        }
+    }
+
+    /// The ticket that the entry says was created.
+    pub(crate) fn created_ticket(&self) -> Option<Uuid> {
+        match self {
+            Self::TicketCreated { ticket_id } => Some(*ticket_id),
+            _ => None,
+        }
     }
 
     /// Whether the visitor sees the entry (rules C3, C7). What is not named here stays with the team.

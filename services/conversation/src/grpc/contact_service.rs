@@ -8,7 +8,7 @@ use prost::Message;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::convert::{self, Fields, email, emails, language, one, properties, time_zone};
+use super::convert::{self, Fields, email, emails, language, one, properties, search_query, time_zone};
 use crate::{
     App,
     commands::{self, CreateContact, UpdateContact},
@@ -61,10 +61,21 @@ impl ContactService for Contacts {
         let size = std::mem::take(&mut request.page_size);
         let page = self.0.pages.read_request::<(Time, Uuid), _>(&caller, &request, size, &token)?;
         let filter = ContactFilter { email: one(email(&request.email))?, external_id: request.external_id };
-        let mut contacts = queries::list_contacts(&self.0, &caller, filter, page.cursor, page.size + 1).await?;
+        let (mut contacts, behind) = if request.query.is_empty() {
+            (queries::list_contacts(&self.0, &caller, filter, page.cursor, page.size + 1).await?, None)
+        } else {
+            let (query, after) = (search_query(&request.query)?, page.cursor.map(|(_, id)| id));
+            queries::search_contacts(&self.0, &caller, &query, filter, after, page.size).await?
+        };
+        // Of a search only the id matters.
+        let search_token = behind.map(|id| self.0.pages.page_token(&page, &(Time(0), id))).transpose()?;
         let size = |contact: &Contact| convert::contact(contact).encoded_len();
         let cursor = |last: &Contact| (last.created_at, last.id);
-        let next_page_token = self.0.pages.next_page_token_within(page, &mut contacts, size, cursor)?;
+        let full_page_token = self.0.pages.next_page_token_within(page, &mut contacts, size, cursor)?;
+        let next_page_token = match search_token {
+            Some(token) if full_page_token.is_empty() => token,
+            _ => full_page_token,
+        };
         let contacts = contacts.iter().map(convert::contact).collect();
         Ok(Response::new(pb::ListContactsResponse { contacts, next_page_token }))
     }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{
     ResponseStream,
     convert::{
-        self, Fields, email, invalid, language, optional_key, properties, require_text, team_member, time_zone,
+        self, Fields, email, invalid, language, optional_key, properties, require_text, search_query, team_member, time_zone,
         visitor_id,
     },
     to_response,
@@ -26,8 +26,11 @@ use crate::{
     },
     domain::{Conversation, MAX_CONVERSATION_PROPERTIES_SIZE, Owner, StartContext},
     error::ConversationError,
-    queries::{self, AssigneeFilter, Filter, InboxOrder},
+    queries::{self, AssigneeFilter, Filter, InboxOrder, SearchFilter},
 };
+
+/// Maximum number of conversations on a page of a search.
+const MAX_FOUND: u64 = 50;
 
 /// Serves `ConversationService`.
 pub(crate) struct Conversations(pub(crate) App);
@@ -76,6 +79,24 @@ impl ConversationService for Conversations {
             pages.next_page_token_within(page, &mut rows, |(_, row)| row.encoded_len(), |(cursor, _)| *cursor)?;
         let rows = rows.into_iter().map(|(_, row)| row).collect();
         Ok(Response::new(pb::ListConversationsResponse { rows, next_page_token: token, watch_cursor }))
+    }
+
+    async fn search_conversations(
+        &self,
+        request: Request<pb::SearchConversationsRequest>,
+    ) -> Result<Response<pb::SearchConversationsResponse>, Status> {
+        let (caller, mut request) = validated(request)?;
+        let token = std::mem::take(&mut request.page_token);
+        let size = std::mem::take(&mut request.page_size);
+        let page = self.0.pages.read_request::<(Uuid, i64), _>(&caller, &request, size, &token)?;
+        let size = page.size.min(MAX_FOUND);
+        let (query, filter) = (search_query(&request.query)?, search_filter(&request)?);
+        let found = queries::search_conversations(&self.0, &caller, &query, &filter, page.cursor, size).await?;
+        let matches =
+            found.inbox.conversations.iter().map(|one| convert::found(one, &found, caller.agent_id())).collect();
+        let next_page_token = found.next.map(|next| self.0.pages.page_token(&page, &next)).transpose()?;
+        let next_page_token = next_page_token.unwrap_or_default();
+        Ok(Response::new(pb::SearchConversationsResponse { matches, next_page_token }))
     }
 
     type WatchInboxStream = ResponseStream<pb::WatchInboxResponse>;
@@ -254,6 +275,15 @@ fn filter(caller: &Caller, request: &pb::ListConversationsRequest) -> Result<Fil
             pb::InboxOrder::Unspecified | pb::InboxOrder::NewestActivity => InboxOrder::NewestActivity,
             pb::InboxOrder::LongestWaiting => InboxOrder::LongestWaiting,
         },
+    })
+}
+
+fn search_filter(request: &pb::SearchConversationsRequest) -> Result<SearchFilter, Status> {
+    let ids = |field: &str, ids: &[String]| ids.iter().map(|id| parse_id(field, id)).collect::<Result<_, Status>>();
+    Ok(SearchFilter {
+        statuses: request.statuses().filter_map(convert::status).collect(),
+        channels: ids("channel_ids", &request.channel_ids)?,
+        contacts: ids("contact_ids", &request.contact_ids)?,
     })
 }
 

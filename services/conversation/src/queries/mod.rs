@@ -23,6 +23,7 @@ mod list_inserts;
 mod list_tickets;
 mod list_visitor_keys;
 mod render_insert;
+mod search_conversations;
 mod watch_chat_entries;
 
 pub(crate) use find_names::{find_author_name, find_names, find_owner_names};
@@ -39,13 +40,14 @@ pub(crate) use list_changed_conversations::{CHANGED_ROWS, CURSOR_OVERLAP, Change
 pub(crate) use list_channels::list_channels;
 pub(crate) use list_chat_entries::list_chat_entries;
 pub(crate) use list_chats::list_chats;
-pub(crate) use list_contacts::list_contacts;
+pub(crate) use list_contacts::{list_contacts, search_contacts};
 pub(crate) use list_conversations::{Inbox, list_conversations};
 pub(crate) use list_entries::{begin_watch, list_entries, watch_entries};
 pub(crate) use list_inserts::list_inserts;
 pub(crate) use list_tickets::list_tickets;
 pub(crate) use list_visitor_keys::list_visitor_keys;
 pub(crate) use render_insert::render_insert;
+pub(crate) use search_conversations::{FoundConversations, search_conversations};
 pub(crate) use watch_chat_entries::{begin_chat_watch, watch_chat_entries};
 
 use crate::error::ConversationError;
@@ -54,6 +56,7 @@ pub(crate) use crate::store::{
     display_names::DisplayNames,
     inbox::{AssigneeFilter, Filter, InboxOrder},
     inserts::InsertFilter,
+    search::SearchFilter,
 };
 
 /// Maximum number of entries that one read of a watch returns.

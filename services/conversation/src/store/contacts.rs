@@ -16,7 +16,7 @@ use super::{
         contact::{Column, Entity, Model},
         contact_email,
     },
-    events, keyset,
+    events, keyset, search_words,
 };
 use crate::domain::{Contact, ContactEmail, Taken};
 
@@ -113,14 +113,7 @@ pub(crate) async fn list<C: ConnectionTrait>(
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Contact>, DbErr> {
-    let mut query = in_account(account);
-    if let Some(email) = &filter.email {
-        let Some(id) = find_id_by_email(conn, account, email).await? else { return Ok(Vec::new()) };
-        query = query.filter(Column::Id.eq(id));
-    }
-    if !filter.external_id.is_empty() {
-        query = query.filter(Column::ExternalId.eq(&filter.external_id));
-    }
+    let Some(mut query) = filtered(conn, account, filter).await? else { return Ok(Vec::new()) };
     if let Some((time, id)) = after {
         query = query.filter(keyset::before([Column::CreatedAt, Column::Id], (time, id)));
     }
@@ -164,6 +157,35 @@ pub(super) async fn find_emails<C: ConnectionTrait>(
     Ok(emails)
 }
 
+/// Those of these contacts that match the filter, the newest first by id.
+pub(crate) async fn list_of_ids<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    filter: &ContactFilter,
+    ids: Vec<Uuid>,
+) -> Result<Vec<Contact>, DbErr> {
+    let Some(query) = filtered(conn, account, filter).await? else { return Ok(Vec::new()) };
+    let rows = query.filter(Column::Id.is_in(ids)).order_by_desc(Column::Id).all(conn).await?;
+    with_emails(conn, account, rows).await
+}
+
+/// The contacts that match the filter. None: there are none.
+async fn filtered<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    filter: &ContactFilter,
+) -> Result<Option<Select<Entity>>, DbErr> {
+    let mut query = in_account(account);
+    if let Some(email) = &filter.email {
+        let Some(id) = find_id_by_email(conn, account, email).await? else { return Ok(None) };
+        query = query.filter(Column::Id.eq(id));
+    }
+    if !filter.external_id.is_empty() {
+        query = query.filter(Column::ExternalId.eq(&filter.external_id));
+    }
+    Ok(Some(query))
+}
+
 /// Inserts a new contact with its event. Some: another contact has one of its values; roll back.
 pub(crate) async fn insert(tx: &mut Tx, contact: &Contact) -> Result<Option<Taken>, DbErr> {
     if let Some(taken) = find_taken_external_id(tx, contact).await? {
@@ -171,7 +193,7 @@ pub(crate) async fn insert(tx: &mut Tx, contact: &Contact) -> Result<Option<Take
     }
     Entity::insert(Model::from(contact).into_active_model().reset_all()).exec_without_returning(tx.conn()).await?;
     events::append_contact_created(tx, contact).await?;
-    save_emails(tx, contact).await
+    save_emails_and_words(tx, contact).await
 }
 
 /// Saves a changed contact under its next version, with its event. Some: another contact has one of its values; roll back.
@@ -185,7 +207,7 @@ pub(crate) async fn save(tx: &mut Tx, contact: &mut Contact, now: Time) -> Resul
     let row = Model::from(&*contact).into_active_model().reset_all();
     Entity::update(row).validate()?.filter(Column::AccountId.eq(contact.account)).exec(tx.conn()).await?;
     events::append_contact_updated(tx, contact).await?;
-    save_emails(tx, contact).await
+    save_emails_and_words(tx, contact).await
 }
 
 /// The team uses the contact: it is not removed as one that only answers made. This is not a change of what it shows.
@@ -203,6 +225,7 @@ pub(crate) async fn keep(tx: &Tx, account: AccountId, id: Uuid) -> Result<(), Db
 /// Removes a contact without addresses, with its event.
 pub(crate) async fn delete(tx: &mut Tx, contact: &mut Contact) -> Result<(), DbErr> {
     contact.version += 1;
+    search_words::delete_of_contact(tx, contact).await?;
     let row = Entity::delete_many().filter(Column::AccountId.eq(contact.account)).filter(Column::Id.eq(contact.id));
     row.exec(tx.conn()).await?;
     events::append_contact_deleted(tx, contact).await
@@ -222,6 +245,38 @@ async fn find_taken_external_id(tx: &Tx, contact: &Contact) -> Result<Option<Tak
         .filter(Column::ExternalId.eq(&contact.external_id))
         .filter(Column::Id.ne(contact.id));
     Ok(other.one(tx.conn()).await?.map(|other| Taken::ExternalId(other.id)))
+}
+
+/// Up to `limit` contacts of any account whose words are not those of their version: an older binary wrote them.
+pub(crate) async fn list_without_words<C: ConnectionTrait>(
+    conn: &C,
+    limit: u64,
+) -> Result<Vec<(AccountId, Uuid)>, DbErr> {
+    let outdated = Expr::col(Column::SearchVersion).lt(Expr::col(Column::Version));
+    let rows = Entity::find().select_only().columns([Column::AccountId, Column::Id]).filter(outdated);
+    rows.order_by_asc(Column::Id).limit(limit).into_tuple().all(conn).await
+}
+
+/// Stores the words of the contact, if it is there. This is not a change of what it shows.
+pub(crate) async fn index(tx: &Tx, account: AccountId, id: Uuid) -> Result<(), DbErr> {
+    let Some(contact) = find_for_update(tx, account, id).await? else { return Ok(()) };
+    search_words::replace_of_contact(tx, &contact).await?;
+    Entity::update_many()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::Id.eq(id))
+        .col_expr(Column::SearchVersion, Expr::value(contact.version))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Some: another contact has an address.
+async fn save_emails_and_words(tx: &Tx, contact: &Contact) -> Result<Option<Taken>, DbErr> {
+    if let Some(taken) = save_emails(tx, contact).await? {
+        return Ok(Some(taken));
+    }
+    search_words::replace_of_contact(tx, contact).await?;
+    Ok(None)
 }
 
 /// Replaces the addresses of the contact, if they changed.

@@ -165,6 +165,12 @@ pub(crate) async fn list_last_sequences<C: ConnectionTrait>(conn: &C, ids: &[Uui
     rows.filter(Column::Id.is_in(ids.iter().copied())).into_tuple().all(conn).await
 }
 
+/// The ids of up to `limit` conversations of any account before this id, the latest first.
+pub(crate) async fn list_ids_before<C: ConnectionTrait>(conn: &C, id: Uuid, limit: u64) -> Result<Vec<Uuid>, DbErr> {
+    let rows = Entity::find().select_only().column(Column::Id).filter(Column::Id.lt(id));
+    rows.order_by_desc(Column::Id).limit(limit).into_tuple().all(conn).await
+}
+
 /// Those of these conversations that belong to one of the accounts.
 pub(crate) async fn list_of_accounts<C: ConnectionTrait>(
     conn: &C,

@@ -1,11 +1,14 @@
 //! Entries of threads.
 
 use frontdesk_db::{AccountId, Tx};
-use sea_orm::{DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*};
+use sea_orm::{
+    Condition, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*,
+    sea_query::ExprTrait,
+};
 use uuid::Uuid;
 
 use super::entity::entry::{Column, Entity, Model};
-use crate::domain::Entry;
+use crate::domain::{Content, Entry};
 
 /// Maximum size of a page's content (bytes): the page fits into what gRPC clients accept, and a slow reader holds no more.
 const MAX_PAGE_BYTES: usize = 1024 * 1024;
@@ -36,6 +39,52 @@ pub(crate) async fn find<C: ConnectionTrait>(
 ) -> Result<Option<Entry>, DbErr> {
     let row = of_conversation(account, conversation).filter(Column::Sequence.eq(sequence)).one(conn).await?;
     row.map(Entry::try_from).transpose()
+}
+
+/// Entries of any account after these sequences, the conversations in the order of their ids.
+pub(crate) async fn list_after_each<C: ConnectionTrait>(
+    conn: &C,
+    after: impl IntoIterator<Item = (Uuid, i64)>,
+    limit: u64,
+) -> Result<Vec<UnindexedEntry>, DbErr> {
+    let position = |(id, sequence): (Uuid, i64)| Column::ConversationId.eq(id).and(Column::Sequence.gt(sequence));
+    let these = after.into_iter().map(position).fold(Condition::any(), Condition::add);
+    if these.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = Entity::find().filter(these).order_by_asc(Column::ConversationId).order_by_asc(Column::Sequence);
+    let unindexed = |row: Model| UnindexedEntry {
+        account: row.account_id,
+        conversation: row.conversation_id,
+        sequence: row.sequence,
+        content: Entry::try_from(row).ok().map(|entry| entry.content),
+    };
+    Ok(rows.limit(limit).all(conn).await?.into_iter().map(unindexed).collect())
+}
+
+/// An entry whose words are not stored yet.
+pub(crate) struct UnindexedEntry {
+    pub(crate) account: AccountId,
+    pub(crate) conversation: Uuid,
+    pub(crate) sequence: i64,
+    /// None: it cannot be read.
+    pub(crate) content: Option<Content>,
+}
+
+/// These entries, in any order: conversation and sequence of each.
+pub(crate) async fn list_of_positions<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    positions: impl IntoIterator<Item = (Uuid, Vec<i64>)>,
+) -> Result<Vec<Entry>, DbErr> {
+    let position =
+        |(id, sequences): (Uuid, Vec<i64>)| Column::ConversationId.eq(id).and(Column::Sequence.is_in(sequences));
+    let these = positions.into_iter().map(position).fold(Condition::any(), Condition::add);
+    if these.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = Entity::find().filter(Column::AccountId.eq(account)).filter(these).all(conn).await?;
+    rows.into_iter().map(Entry::try_from).collect()
 }
 
 /// A page of entries.

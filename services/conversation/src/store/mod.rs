@@ -1,5 +1,5 @@
 //! The statements. Each one that a caller's request reaches names the account; those of
-//! [`conversation_batch`] serve all accounts.
+//! [`conversation_batch`] serve all accounts, and so do those by which entries and contacts are indexed for searches.
 
 pub(crate) mod administrators;
 pub(crate) mod agents;
@@ -22,6 +22,8 @@ mod new_rows;
 pub(crate) mod newest_entries;
 pub(crate) mod placeholder_values;
 pub(crate) mod read_marks;
+pub(crate) mod search;
+pub(crate) mod search_words;
 pub(crate) mod tickets;
 pub(crate) mod visitor_keys;
 pub(crate) mod visitor_marks;

@@ -1,6 +1,6 @@
 //! Tickets.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
@@ -27,6 +27,20 @@ pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: U
 
 pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Ticket>, DbErr> {
     Ok(in_account(account).filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await?.map(Ticket::from))
+}
+
+/// The subjects of these tickets of the accounts, by id.
+pub(crate) async fn find_subjects<C: ConnectionTrait>(
+    conn: &C,
+    accounts: impl IntoIterator<Item = AccountId>,
+    ids: BTreeSet<Uuid>,
+) -> Result<HashMap<Uuid, String>, DbErr> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = Entity::find().select_only().columns([Column::Id, Column::Subject]);
+    let rows = rows.filter(Column::Id.is_in(ids)).filter(Column::AccountId.is_in(accounts));
+    Ok(rows.into_tuple::<(Uuid, String)>().all(conn).await?.into_iter().collect())
 }
 
 /// The tickets of the visitor's conversations that do not count for a contact yet, locked.

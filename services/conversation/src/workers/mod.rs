@@ -5,6 +5,7 @@ mod locked_messages;
 mod message_queue;
 mod message_writer;
 mod recent_rows;
+mod search_index;
 mod watched_conversations;
 
 use frontdesk_bus::ChangeNotifier;
@@ -33,6 +34,12 @@ pub(crate) fn inbox_changes(
     Worker::new("inbox-changes", move || {
         inbox_changes::run(db.clone(), notifier.clone(), inboxes.clone(), shutdown.clone())
     })
+}
+
+/// The worker that stores the words of new entries for searches.
+pub(crate) fn search_index(db: &Db, notifier: &ChangeNotifier, shutdown: &CancellationToken) -> Worker {
+    let (db, notifier, shutdown) = (db.clone(), notifier.clone(), shutdown.clone());
+    Worker::new("search-index", move || search_index::run(db.clone(), notifier.clone(), shutdown.clone()))
 }
 
 /// The worker that finds changes of watched conversations whose notification was lost.

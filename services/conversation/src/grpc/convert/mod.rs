@@ -6,6 +6,7 @@ mod fields;
 mod inserts;
 mod records;
 mod rich_text;
+mod search;
 mod start_context;
 
 use frontdesk_api::{ApiError, FieldError};
@@ -38,6 +39,7 @@ pub(super) use inserts::{changed_insert_content, insert, insert_kind, new_insert
 pub(super) use records::{channel, contact, ticket, ticket_status, visitor_key};
 pub(super) use rich_text::message_text;
 use rich_text::rich_text as to_rich_text;
+pub(super) use search::{found, search_query};
 pub(super) use start_context::start_context;
 
 /// Maximum length of the text in a row of the inbox (characters).

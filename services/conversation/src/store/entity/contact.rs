@@ -24,6 +24,8 @@ pub(crate) struct Model {
     pub made_by_visitor: bool,
     pub language: String,
     pub owner_agent_id: Option<Uuid>,
+    /// The version whose words are stored. A contact is saved together with its words.
+    pub search_version: i64,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -47,6 +49,7 @@ impl From<&Contact> for Model {
             made_by_visitor: contact.made_by_visitor,
             language: contact.language.clone(),
             owner_agent_id: contact.owner,
+            search_version: contact.version,
         }
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod conversation;
 pub(crate) mod entry;
 pub(crate) mod insert;
 pub(crate) mod read_mark;
+pub(crate) mod search_mark;
 mod text_column;
 pub(crate) mod ticket;
 pub(crate) mod visitor;
