@@ -34,6 +34,7 @@ mod record_answer;
 mod reopen_conversation;
 mod rich_text;
 mod rotate_visitor_key;
+mod search;
 mod send_message;
 mod sent_transcripts;
 mod signals;
