@@ -142,7 +142,7 @@ async fn play(account: Account, word: &str) -> Played {
 async fn answers(fixture: &Fixture, principal: Principal) -> Vec<u8> {
     let (caller, mut all) = (fixture.caller(principal), Vec::new());
     for declared in methods().iter().filter(|declared| declared.principals.contains(&principal)) {
-        let looks = ["Get", "List", "Watch", "Explain", "Preview"];
+        let looks = ["Get", "List", "Watch", "Search", "Explain", "Preview"];
         if !looks.iter().any(|word| declared.method.name().starts_with(word)) {
             continue;
         }

@@ -433,6 +433,8 @@ impl Fixture {
         }
         Some(match field {
             "request_id" => request_id(),
+            // All words of a query have to be in one text.
+            "query" => self.word.clone(),
             "id" => "one".into(),
             "button_id" => "people".into(),
             "next_step_id" | "page_token" | "cursor" | "etag" | "time_zone" | "previous_token" | "allowed_origins" => {

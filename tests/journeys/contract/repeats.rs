@@ -202,7 +202,7 @@ async fn c12_every_change_without_a_request_id_has_the_same_result_when_it_is_re
     let mut changes: Vec<Declared> = methods();
     changes.retain(|declared| {
         let (name, input) = (declared.method.name(), declared.method.input());
-        let reads = ["Get", "List", "Watch", "Explain", "Preview", "Validate", "Update", "AdvanceTime"];
+        let reads = ["Get", "List", "Watch", "Explain", "Preview", "Search", "Validate", "Update", "AdvanceTime"];
         // Stores nothing: each call returns another visitor.
         let changes = name != "CreateAnonymousVisitor" && !reads.iter().any(|word| name.starts_with(word));
         input.get_field_by_name("request_id").is_none() && changes

@@ -50,12 +50,14 @@ const NOT_LOOKED_UP: &[&str] = &[
     "ListTickets.contact_id",
     "ListTickets.conversation_id",
     "ListTranscriptDecisions.conversation_id",
+    "SearchConversations.channel_ids",
+    "SearchConversations.contact_ids",
 ];
 
 /// Whether the call changes the conversation that it names, when the id in another field is accepted.
 fn writes_to_a_chat(method: &Declared, field: &str) -> bool {
     let reads =
-        ["Get", "List", "Watch", "Explain", "Preview"].iter().any(|word| method.method.name().starts_with(word));
+        ["Get", "List", "Watch", "Search", "Explain", "Preview"].iter().any(|word| method.method.name().starts_with(word));
     let of_open = !["TranscriptService", "ContactService"].contains(&method.method.parent_service().name());
     !reads
         && of_open
@@ -72,7 +74,7 @@ fn in_order(last: &[&str]) -> Vec<Declared> {
         let begins = |words: &[&str]| words.iter().any(|word| name.starts_with(word));
         match () {
             () if begins(last) => 2,
-            () if begins(&["Get", "List", "Watch", "Explain", "Preview", "Validate"]) => 0,
+            () if begins(&["Get", "List", "Watch", "Search", "Explain", "Preview", "Validate"]) => 0,
             () => 1,
         }
     });
@@ -168,7 +170,7 @@ async fn s2_s3_an_id_of_another_account_is_answered_like_an_unknown_one() {
                 let at = format!("{} as {principal:?} in {}: {answer:?}", method.path, fixture.word);
                 assert_ne!(answer.code, Code::NotFound, "{at}");
                 assert_ne!(answer.reason, "REQUEST_ID_REUSED", "{at}");
-                if ["Get", "List", "Watch"].iter().any(|word| method.method.name().starts_with(word)) {
+                if ["Get", "List", "Watch", "Search"].iter().any(|word| method.method.name().starts_with(word)) {
                     assert_eq!(answer.code, Code::Ok, "{at}");
                 }
                 answers.push(answer);

@@ -30,7 +30,7 @@ async fn a2_no_method_lets_an_agent_who_is_not_active_change_anything() {
         let caller = fixture.account.with_claims(CallerKind::Agent, &subject.to_string(), permit);
         for declared in methods() {
             let name = declared.method.name();
-            let reads = ["Get", "List", "Watch", "Explain", "Preview", "Render", "Validate"];
+            let reads = ["Get", "List", "Watch", "Explain", "Preview", "Render", "Search", "Validate"];
             let reads = reads.iter().any(|word| name.starts_with(word));
             // The clock of a server for development belongs to no account.
             if reads || !declared.principals.contains(&Principal::Agent) || name == "AdvanceTime" {
