@@ -9,7 +9,9 @@ use sea_orm::DbErr;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use crate::domain::{Conversation, NotAdmitted, Owner, OwnerKind, Rejection, Taken};
+use crate::domain::{
+    AttachmentRejection, AttachmentStatus, Conversation, FileRefusal, NotAdmitted, Owner, OwnerKind, Rejection, Taken,
+};
 
 /// Domain of the service's errors in `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "conversation.frontdesk";
@@ -68,6 +70,21 @@ pub(crate) enum ConversationError {
     /// A message names an insert that does not exist or was deleted.
     #[error("insert_ids: the account has no insert with the id in insert_id, or it was deleted; leave it out")]
     InsertUnknown { insert: Uuid },
+    /// A file is refused before its bytes are sent.
+    #[error("{}", file_message(.0))]
+    File(FileRefusal),
+    /// An attachment cannot be sent, or has no bytes.
+    #[error("{}", attachment_message(.rejection))]
+    Attachment { attachment: Uuid, rejection: AttachmentRejection },
+    /// The chat has too many attachments that are not sent.
+    #[error("the chat has {limit} attachments that are not sent; send them, or try again in an hour")]
+    TooManyUnsent { limit: u64, retry_after: Duration },
+    /// The installation has no public address.
+    #[error("files cannot be attached: the installation has no public address for uploads; its operator can set web.public_url")]
+    AttachmentsDisabled,
+    /// A link could not be signed.
+    #[error("a link could not be signed: {0}")]
+    Unsigned(String),
     /// The insert was deleted.
     #[error("the insert was deleted; undo it with UndeleteInsert")]
     InsertDeleted,
@@ -244,6 +261,30 @@ fn owner_message(name: &str) -> String {
     }
 }
 
+fn file_message(refusal: &FileRefusal) -> String {
+    match refusal {
+        FileRefusal::Type { media_type, allowed } => {
+            format!("files of the type {media_type} cannot be attached; those that can: {allowed}")
+        }
+        FileRefusal::Size { limit } => format!("the file is too large; at most {limit} bytes can be attached"),
+    }
+}
+
+fn attachment_message(rejection: &AttachmentRejection) -> &'static str {
+    match rejection {
+        AttachmentRejection::Unknown => {
+            "there is no attachment with the id in attachment_id that you can send in this conversation; leave it out"
+        }
+        AttachmentRejection::NotReady(AttachmentStatus::Refused) => {
+            "the bytes of the attachment in attachment_id are of a type that is not allowed; leave it out"
+        }
+        AttachmentRejection::NotReady(_) => {
+            "the attachment in attachment_id has no bytes yet; wait for the answer to its upload"
+        }
+        AttachmentRejection::AlreadySent => "the attachment in attachment_id was sent before; leave it out",
+    }
+}
+
 fn taken_message(taken: &Taken) -> &'static str {
     match taken {
         Taken::Email(_) => "another contact of the account has one of the addresses; its id is in contact_id",
@@ -292,6 +333,22 @@ impl From<ConversationError> for Status {
             E::InsertUnknown { insert } => {
                 error(Code::FailedPrecondition, Reason::InsertUnknown).with("insert_id", insert)
             }
+            E::File(FileRefusal::Type { media_type, allowed }) => {
+                error(Code::FailedPrecondition, Reason::AttachmentTypeNotAllowed)
+                    .with("media_type", media_type)
+                    .with("allowed", allowed)
+            }
+            E::File(FileRefusal::Size { limit }) => {
+                error(Code::FailedPrecondition, Reason::AttachmentTooLarge).with("limit", limit)
+            }
+            E::Attachment { attachment, rejection } => attachment_error(rejection, message).with("attachment_id", attachment),
+            E::TooManyUnsent { retry_after, .. } => {
+                ApiError::shared(Code::ResourceExhausted, SharedReason::RateLimited, message)
+                    .with("whose", "caller")
+                    .retry_after(retry_after)
+            }
+            E::Unsigned(error) => ApiError::internal(&error),
+            E::AttachmentsDisabled => error(Code::FailedPrecondition, Reason::AttachmentsDisabled),
             E::InsertDeleted => error(Code::FailedPrecondition, Reason::InsertDeleted),
             E::Taken(Taken::Email(contact)) => {
                 error(Code::AlreadyExists, Reason::EmailTaken).with("contact_id", contact)
@@ -305,6 +362,15 @@ impl From<ConversationError> for Status {
             E::Db(error) => ApiError::database(&error),
         }
         .into()
+    }
+}
+
+fn attachment_error(rejection: AttachmentRejection, message: String) -> ApiError {
+    let error = |reason: Reason| ApiError::new(Code::FailedPrecondition, DOMAIN, reason.as_str_name(), message);
+    match rejection {
+        AttachmentRejection::Unknown => error(Reason::AttachmentUnknown),
+        AttachmentRejection::NotReady(status) => error(Reason::AttachmentNotReady).with("status", status.as_str()),
+        AttachmentRejection::AlreadySent => error(Reason::AttachmentAlreadySent),
     }
 }
 

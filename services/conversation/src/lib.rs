@@ -1,4 +1,4 @@
-//! Conversations and their threads, the visitors who write in them, contacts, channels, tickets and inserts.
+//! Conversations and their threads, the visitors who write in them, contacts, channels, tickets, inserts and attachments.
 //!
 //! The row of a conversation is the arbiter: status, owner, ownership epoch, bot session in charge, the visitor's last
 //! activity and the close number change in one transaction, with the entries and events of the change. A caller states what it
@@ -17,11 +17,14 @@ mod grpc;
 mod migration;
 mod notification;
 mod queries;
+mod settings;
 mod store;
+mod web;
 mod workers;
 
 use std::sync::Arc;
 
+use axum::Router;
 use frontdesk_api::{Pages, SharedReads};
 use frontdesk_auth::{InstallationSecret, VisitorKeyStore};
 use frontdesk_bus::{Bus, ChangeNotifier};
@@ -31,6 +34,7 @@ use frontdesk_proto::conversation::{
     internal::v1::arbiter_service_server::{self, ArbiterServiceServer},
     v1::{
         WatchChatResponse, WatchThreadResponse,
+        attachment_service_server::{self, AttachmentServiceServer},
         channel_service_server::{self, ChannelServiceServer},
         contact_service_server::{self, ContactServiceServer},
         conversation_service_server::{self, ConversationServiceServer},
@@ -44,6 +48,8 @@ use frontdesk_service::{BuildError, Service, ServiceContext, Worker};
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 use uuid::Uuid;
+
+pub use settings::{AttachmentSettings, ConversationSettings};
 
 /// Name of the service in events, tokens and consumers.
 const NAME: &str = "conversation";
@@ -65,6 +71,11 @@ pub struct App {
     pub(crate) thread_reads: SharedReads<WatchThreadResponse>,
     pub(crate) chat_reads: SharedReads<WatchChatResponse>,
     pub(crate) watched_inboxes: workers::WatchedInboxes,
+    pub(crate) attachment_settings: Arc<AttachmentSettings>,
+    pub(crate) attachment_policy: Arc<domain::AttachmentPolicy>,
+    pub(crate) attachment_links: commands::AttachmentLinks,
+    /// The bytes of attachments.
+    pub(crate) objects: store::objects::Objects,
     pub(crate) assignment: Peer,
     pub(crate) bot_session: Peer,
     pub(crate) notification: Peer,
@@ -92,13 +103,17 @@ impl Service for App {
         channel_service_server::SERVICE_NAME,
         ticket_service_server::SERVICE_NAME,
         insert_service_server::SERVICE_NAME,
+        attachment_service_server::SERVICE_NAME,
         arbiter_service_server::SERVICE_NAME,
     ];
     const CALLS: &'static [&'static str] = &["assignment", "bot-session", "notification"];
     type Migrator = migration::Migrator;
-    type Settings = ();
+    type Settings = ConversationSettings;
 
-    fn try_new(context: ServiceContext, (): ()) -> Result<Self, BuildError> {
+    fn try_new(context: ServiceContext, settings: ConversationSettings) -> Result<Self, BuildError> {
+        let ConversationSettings { attachments, public_url } = settings;
+        let folder = attachments.folder_in(&context.data_folder);
+        let objects = store::objects::Objects::in_folder(&folder);
         let notifier = context.bus.change_notifier(NAME);
         Ok(Self {
             pages: context.pages(),
@@ -114,6 +129,10 @@ impl Service for App {
             thread_reads: SharedReads::default(),
             chat_reads: SharedReads::default(),
             watched_inboxes: workers::WatchedInboxes::default(),
+            attachment_policy: Arc::new(attachments.policy()),
+            attachment_settings: Arc::new(attachments),
+            attachment_links: commands::AttachmentLinks::new(context.secret.clone(), &public_url),
+            objects: objects.map_err(|error| format!("attachments.folder {}: {error}", folder.display()))?,
             notifier,
             db: context.db,
             installation_secret: context.secret,
@@ -130,6 +149,7 @@ impl Service for App {
             .add_service(ChannelServiceServer::new(grpc::Channels(self.clone())))
             .add_service(TicketServiceServer::new(grpc::Tickets(self.clone())))
             .add_service(InsertServiceServer::new(grpc::Inserts(self.clone())))
+            .add_service(AttachmentServiceServer::new(grpc::Attachments(self.clone())))
             .add_service(ArbiterServiceServer::new(grpc::Arbiter(self.clone())));
     }
 
@@ -145,7 +165,12 @@ impl Service for App {
             workers::inbox_changes(&self.db, &self.notifier, &self.watched_inboxes, &self.shutdown),
             workers::watched_conversations(&self.db, &self.notifier, &self.shutdown),
             workers::search_index(&self.db, &self.notifier, &self.shutdown),
+            workers::unsent_attachments(&self.db, &self.objects, &self.shutdown),
         ]
+    }
+
+    fn http_routes(&self) -> Router {
+        web::routes(self)
     }
 
     fn visitor_keys(&self) -> Option<Arc<dyn VisitorKeyStore>> {

@@ -42,6 +42,7 @@ pub(crate) async fn choose_button(
         buttons: Vec::new(),
         chosen: Some(ChosenButton { button_id: command.button_id, visitor_sequence: command.visitor_sequence }),
         inserts: Vec::new(),
+        attachments: Vec::new(),
         rich_text: None,
     };
     match (begun.conversation.append_visitor_message(content, Some(command.request_id), begun.now), label) {

@@ -12,6 +12,8 @@ mod close_by_bot;
 mod close_conversation;
 mod close_idle_conversations;
 mod create_anonymous_visitor;
+mod create_attachment;
+mod create_attachment_link;
 mod create_channel;
 mod create_contact;
 mod create_insert;
@@ -34,6 +36,7 @@ mod signal_typing;
 mod start_chat;
 mod start_conversation;
 mod steps;
+mod store_attachment;
 mod undelete_channel;
 mod undelete_insert;
 mod update_channel;
@@ -50,6 +53,8 @@ pub(crate) use close_by_bot::{CloseByBot, close_by_bot};
 pub(crate) use close_conversation::{CloseConversation, close_conversation};
 pub(crate) use close_idle_conversations::{IdleOutcome, IdleTimeout, close_idle_conversations};
 pub(crate) use create_anonymous_visitor::{CreateAnonymousVisitor, create_anonymous_visitor};
+pub(crate) use create_attachment::{AttachmentUse, CreateAttachment, create_attachment};
+pub(crate) use create_attachment_link::{create_attachment_link, create_chat_attachment_link};
 pub(crate) use create_channel::{CreateChannel, create_channel};
 pub(crate) use create_contact::{CreateContact, create_contact};
 pub(crate) use create_insert::{CreateInsert, create_insert};
@@ -71,7 +76,10 @@ pub(crate) use set_conversation_properties::{SetConversationProperties, set_conv
 pub(crate) use signal_typing::{RecentSignals, signal_team_typing, signal_visitor_typing};
 pub(crate) use start_chat::{StartChat, start_chat};
 pub(crate) use start_conversation::{GivenContact, StartConversation, start_conversation};
-pub(crate) use steps::{RosterKnowledge, Started, StoredAdministrators};
+pub(crate) use steps::{
+    ATTACHMENTS_PATH, AttachmentLinks, Link, LinkPurpose, RosterKnowledge, Started, StoredAdministrators,
+};
+pub(crate) use store_attachment::{StoreOutcome, store_attachment};
 pub(crate) use undelete_channel::undelete_channel;
 pub(crate) use undelete_insert::undelete_insert;
 pub(crate) use update_channel::{UpdateChannel, update_channel};

@@ -1,15 +1,20 @@
-//! The team, or the bot in charge, posts a message (rules C4, C6, C11, C12, A3).
+//! The team, or the bot in charge, posts a message (rules C4, C5, C6, C11, C12, A3).
 
 use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{append_message, freeze_inserts, require_known_author};
+use super::steps::{
+    Begun, ConversationChange, append_message, append_with_attachments, find_entry, freeze_inserts, require_known_author,
+};
 use crate::{
     App,
     domain::{AppendMessage, Entry},
     error::ConversationError,
-    store::display_names::DisplayNames,
+    store::{
+        agents,
+        display_names::{self, DisplayNames},
+    },
     workers::WriteRequest,
 };
 
@@ -19,6 +24,8 @@ pub(crate) struct PostMessage {
     pub(crate) message: AppendMessage,
     /// Inserts of the library that a message of the team gets.
     pub(crate) inserts: Vec<Uuid>,
+    /// Attachments that an agent's message sends.
+    pub(crate) attachments: Vec<Uuid>,
     pub(crate) key: Key,
 }
 
@@ -28,7 +35,7 @@ pub(crate) async fn post_message(
     caller: &Caller,
     command: PostMessage,
 ) -> Result<(Entry, DisplayNames), ConversationError> {
-    let PostMessage { conversation, mut message, inserts: ids, key } = command;
+    let PostMessage { conversation, mut message, inserts: ids, attachments, key } = command;
     require_known_author(app, caller).await?;
     if let AppendMessage::Team { inserts, .. } = &mut message
         && !ids.is_empty()
@@ -37,8 +44,35 @@ pub(crate) async fn post_message(
         // Before the message queues: the writer's transaction reads nothing more for it.
         *inserts = freeze_inserts(app, caller, conversation, &ids).await?;
     }
+    if !attachments.is_empty() {
+        let entry = post_with_attachments(app, caller, conversation, &message, &attachments, key).await?;
+        let read = app.db.read_for(caller.account).await?;
+        let entries = std::slice::from_ref(&entry);
+        let names = display_names::find_in_entries(&read.conn(), caller.account, entries).await?;
+        return Ok((entry, names));
+    }
     let request = WriteRequest { account: caller.account, conversation, message, key };
     append_message(app, caller, "conversation", request).await
+}
+
+async fn post_with_attachments(
+    app: &App,
+    caller: &Caller,
+    conversation: Uuid,
+    message: &AppendMessage,
+    attachments: &[Uuid],
+    key: Key,
+) -> Result<Entry, ConversationError> {
+    match ConversationChange::begin(app, caller, conversation, Some(key)).await? {
+        Begun::First(begun) => {
+            let agent = match message.agent() {
+                Some(agent) => agents::find(begun.tx.conn(), caller.account, agent).await?,
+                None => None,
+            };
+            append_with_attachments(begun, message, attachments, agent.as_ref()).await
+        }
+        Begun::Repeat(begun, sequence) => find_entry(begun.tx.conn(), caller.account, conversation, sequence).await,
+    }
 }
 
 /// A repeat gets the first answer, also when an insert was deleted since (rule C12).

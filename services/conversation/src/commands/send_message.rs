@@ -1,10 +1,12 @@
-//! The visitor sends a message (rules C4, C12, E2a, E3).
+//! The visitor sends a message (rules C4, C5, C12, E2a, E3).
 
 use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{append_message, recognise_before_message};
+use super::steps::{
+    Begun, ConversationChange, append_message, append_with_attachments, find_entry, recognise_before_message,
+};
 use crate::{
     App,
     domain::{AppendMessage, Entry},
@@ -15,22 +17,22 @@ use crate::{
 pub(crate) struct SendMessage {
     pub(crate) chat: Uuid,
     pub(crate) text: String,
+    pub(crate) attachments: Vec<Uuid>,
     pub(crate) request_id: String,
     pub(crate) key: Key,
 }
 
 pub(crate) async fn send_message(app: &App, caller: &Caller, command: SendMessage) -> Result<Entry, ConversationError> {
-    recognise_before_message(app, caller, command.chat, &command.key).await?;
-    let request = WriteRequest {
-        account: caller.account,
-        conversation: command.chat,
-        message: AppendMessage::Visitor {
-            visitor: caller.actor.id.clone(),
-            text: command.text,
-            request_id: command.request_id,
-        },
-        key: command.key,
-    };
-    let (entry, _) = append_message(app, caller, "chat", request).await?;
-    Ok(entry)
+    let SendMessage { chat, text, attachments, request_id, key } = command;
+    recognise_before_message(app, caller, chat, &key).await?;
+    let message = AppendMessage::Visitor { visitor: caller.actor.id.clone(), text, request_id };
+    if attachments.is_empty() {
+        let request = WriteRequest { account: caller.account, conversation: chat, message, key };
+        let (entry, _) = append_message(app, caller, "chat", request).await?;
+        return Ok(entry);
+    }
+    match ConversationChange::begin_chat(app, caller, chat, Some(key)).await? {
+        Begun::First(begun) => append_with_attachments(begun, &message, &attachments, None).await,
+        Begun::Repeat(begun, sequence) => find_entry(begun.tx.conn(), caller.account, chat, sequence).await,
+    }
 }

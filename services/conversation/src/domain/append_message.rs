@@ -4,7 +4,7 @@
 use frontdesk_clock::Time;
 use uuid::Uuid;
 
-use super::{Agent, Button, Content, Conversation, Entry, Rejection, RichText, SentInsert, TeamMember};
+use super::{Agent, Button, Content, Conversation, Entry, Rejection, RichText, SentAttachment, SentInsert, TeamMember};
 
 /// A message, by the actor who writes it.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Time,
     /// The writing agent. None: this service does not know them.
     pub(crate) agent: Option<&'a Agent>,
+    /// Attachments that are sent with the message (rule C5).
+    pub(crate) attachments: &'a [SentAttachment],
 }
 
 impl AppendMessage {
@@ -59,17 +61,33 @@ impl AppendMessage {
                 }
                 let request_id = Some(request_id.clone());
                 let (text, rich_text, inserts) = (text.clone(), rich_text.clone(), inserts.clone());
-                let content = Content::Message { text, buttons: Vec::new(), chosen: None, inserts, rich_text };
+                let attachments = context.attachments.to_vec();
+                let content =
+                    Content::Message { text, buttons: Vec::new(), chosen: None, inserts, attachments, rich_text };
                 conversation.append_team_message(author, content, request_id, *expected_epoch, context.now)
             }
             Self::Bot { session, text, buttons } => {
                 let (text, buttons) = (text.clone(), buttons.clone());
-                let content = Content::Message { text, buttons, chosen: None, inserts: Vec::new(), rich_text: None };
+                let content = Content::Message {
+                    text,
+                    buttons,
+                    chosen: None,
+                    inserts: Vec::new(),
+                    attachments: Vec::new(),
+                    rich_text: None,
+                };
                 conversation.append_bot_message(*session, content, context.now)
             }
             Self::Visitor { text, request_id, .. } => {
                 let request_id = Some(request_id.clone());
-                conversation.append_visitor_message(Content::text(text.clone()), request_id, context.now)
+                let content = Content::Message {
+                    text: text.clone(),
+                    buttons: Vec::new(),
+                    chosen: None,
+                    inserts: Vec::new(),
+                    attachments: context.attachments.to_vec(),
+                };
+                conversation.append_visitor_message(content, request_id, context.now)
             }
         }
     }

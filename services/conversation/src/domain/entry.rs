@@ -6,7 +6,7 @@ use frontdesk_clock::Time;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Actor, ActorKind, AssignmentCause, CloseReason, Owner, RichText, SentInsert};
+use super::{Actor, ActorKind, AssignmentCause, CloseReason, Owner, RichText, SentAttachment, SentInsert};
 
 /// A button of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,8 @@ pub(crate) enum Content {
         chosen: Option<ChosenButton>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         inserts: Vec<SentInsert>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        attachments: Vec<SentAttachment>,
         /// Its plain form is the text. None: the text is plain.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rich_text: Option<RichText>,
@@ -111,7 +113,7 @@ pub(crate) struct TicketChange {
 impl Content {
     /// A message of a plain text alone.
     pub(crate) fn text(text: String) -> Self {
-        Self::Message { text, buttons: Vec::new(), chosen: None, inserts: Vec::new(), rich_text: None }
+        Self::Message { text, buttons: Vec::new(), chosen: None, inserts: Vec::new(), attachments: Vec::new(), rich_text: None }
     }
 
     /// The text that searches find the entry by (rule C9). None: it has none. `subjects`: of the tickets that entries name, as they
@@ -213,6 +215,7 @@ mod tests {
             buttons: Vec::new(),
             chosen,
             inserts: Vec::new(),
+            attachments: Vec::new(),
             rich_text: None,
         };
         assert_eq!(read(r#"{"type":"message","text":"Yes","chosen_button_id":"yes"}"#), message(Some(chosen)));
@@ -240,18 +243,25 @@ mod tests {
             plain_text: "Hello".into(),
             content: InsertContent::Snippet { text: "Hello".into() },
         };
-        let message = |text: &str, buttons, chosen, inserts| Content::Message {
+        let attachment = SentAttachment {
+            attachment_id: Uuid::from_u128(4),
+            file_name: "a.png".into(),
+            media_type: "image/png".into(),
+            size: 3,
+        };
+        let message = |text: &str, buttons, chosen, inserts, attachments| Content::Message {
             text: text.into(),
             buttons,
             chosen,
             inserts,
+            attachments,
             rich_text: Some(RichText(Vec::new())),
         };
         let changed = Content::AssigneeChanged { from: None, to: None, epoch: 2, cause: Some(AssignmentCause::ByHand) };
         for content in [
-            message("Yes", Vec::new(), chosen, Vec::new()),
-            message("Which?", buttons, None, Vec::new()),
-            message("", Vec::new(), None, vec![insert]),
+            message("Yes", Vec::new(), chosen, Vec::new(), Vec::new()),
+            message("Which?", buttons, None, Vec::new(), Vec::new()),
+            message("", Vec::new(), None, vec![insert], vec![attachment]),
             changed,
             Content::Comment {
                 text: "@Ada".into(),

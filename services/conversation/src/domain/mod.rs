@@ -1,10 +1,11 @@
-//! The rules of conversations, contacts, channels, inserts and tickets: what may happen and what follows. No I/O and no clock; times
+//! The rules of conversations, contacts, channels, inserts, attachments and tickets: what may happen and what follows. No I/O and no clock; times
 //! and ids are arguments. Start reading in `conversation.rs`.
 
 mod actor;
 mod administrator;
 mod agent;
 mod append_message;
+mod attachment;
 mod bot;
 mod channel;
 mod closing_facts;
@@ -12,6 +13,8 @@ mod contact;
 mod conversation;
 mod conversation_event;
 mod entry;
+mod file_name;
+mod file_type;
 mod insert;
 mod new_conversation;
 mod placeholders;
@@ -30,6 +33,10 @@ pub(crate) use actor::{Actor, ActorKind, Owner, OwnerKind, TeamMember};
 pub(crate) use administrator::Administrator;
 pub(crate) use agent::{Agent, RosterState};
 pub(crate) use append_message::{AppendMessage, Context};
+pub(crate) use attachment::{
+    Attachment, AttachmentPolicy, AttachmentRejection, AttachmentStatus, FileRefusal, MAX_UNSENT, Received,
+    SentAttachment,
+};
 pub(crate) use bot::Bot;
 pub(crate) use channel::{AnonymousVisitors, Channel, ChannelChange, ChannelUpdate, NotAdmitted};
 pub(crate) use closing_facts::{ClosingFacts, ClosingSnapshot};
@@ -37,6 +44,8 @@ pub(crate) use contact::{Contact, ContactEmail, ContactUpdate, MAX_PROPERTIES_SI
 pub(crate) use conversation::{BotSession, Conversation, OwnerChange};
 pub(crate) use conversation_event::{AssigneeChanged, AssignmentCause, Closed, ConversationEvent};
 pub(crate) use entry::{Button, ChosenButton, Content, Entry, Mention, TicketChange};
+pub(crate) use file_name::{content_disposition, plain_file_name};
+pub(crate) use file_type::{HEAD_BYTES, media_type_of_bytes, media_type_of_name};
 pub(crate) use insert::{Insert, InsertChange, InsertContent, InsertUpdate, SentInsert, search_words};
 pub(crate) use new_conversation::{Greeting, MAX_CONVERSATION_PROPERTIES_SIZE, NewConversation, StartContext};
 pub(crate) use placeholders::{PlaceholderValues, placeholder_errors};

@@ -84,6 +84,7 @@ impl ArbiterService for Arbiter {
                 buttons: distinct_buttons(request.buttons)?,
             },
             inserts: Vec::new(),
+            attachments: Vec::new(),
         };
         let (entry, names) = commands::post_message(&self.0, &caller, command).await?;
         Ok(Response::new(pb::PostBotMessageResponse { entry: Some(convert::entry(&entry, &names)) }))

@@ -1,6 +1,7 @@
 //! The gRPC services. A handler validates the request, calls a command or a query, and converts the result.
 
 mod arbiter_service;
+mod attachment_service;
 mod channel_service;
 mod contact_service;
 mod conversation_service;
@@ -22,6 +23,7 @@ use tonic::Status;
 use crate::{App, domain::Conversation, queries};
 
 pub(crate) use arbiter_service::Arbiter;
+pub(crate) use attachment_service::Attachments;
 pub(crate) use channel_service::Channels;
 pub(crate) use contact_service::Contacts;
 pub(crate) use conversation_service::Conversations;

@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     DEFAULT_ENTRIES, MAX_ENTRIES, ResponseStream,
-    convert::{self, agent, mentions, message_text, one, require_text, team_member},
+    convert::{self, agent, ids, mentions, message_text, one, require_text, require_text_or, team_member},
 };
 use crate::{
     App,
@@ -33,13 +33,10 @@ impl ThreadService for Threads {
         let (caller, request) = validated(request)?;
         let key = Key::new(&caller, &request.request_id, &request);
         let (text, rich_text) = one(message_text(request.text, request.rich_text))?;
-        // Inserts may stand alone.
-        if request.insert_ids.is_empty() || !text.is_empty() {
-            require_text(&text)?;
-        }
-        let ids = request.insert_ids.iter().map(|id| parse_id("insert_ids", id));
+        require_text_or(&text, !request.insert_ids.is_empty() || !request.attachment_ids.is_empty())?;
         let command = PostMessage {
-            inserts: ids.collect::<Result<_, _>>()?,
+            inserts: ids("insert_ids", &request.insert_ids)?,
+            attachments: ids("attachment_ids", &request.attachment_ids)?,
             key,
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             message: AppendMessage::Team {

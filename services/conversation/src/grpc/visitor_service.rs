@@ -17,12 +17,14 @@ use uuid::Uuid;
 
 use super::{
     DEFAULT_ENTRIES, MAX_ENTRIES, ResponseStream,
-    convert::{self, email, one, require_text},
+    convert::{self, email, ids, one, require_text, require_text_or},
 };
 use crate::{
     App,
-    commands::{self, ChooseButton, CreateAnonymousVisitor, LeaveAddress, SendMessage, StartChat},
-    domain::{Entry, VisitorMarks},
+    commands::{
+        self, AttachmentUse, ChooseButton, CreateAnonymousVisitor, CreateAttachment, LeaveAddress, SendMessage, StartChat,
+    },
+    domain::{Actor, Entry, VisitorMarks},
     queries::{self, DisplayNames},
 };
 
@@ -114,15 +116,60 @@ impl VisitorService for Visitors {
         request: Request<pb::SendMessageRequest>,
     ) -> Result<Response<pb::SendMessageResponse>, Status> {
         let (caller, request) = validated(request)?;
-        require_text(&request.text)?;
+        require_text_or(&request.text, !request.attachment_ids.is_empty())?;
         let command = SendMessage {
             key: Key::new(&caller, &request.request_id, &request),
             chat: parse_id("chat_id", &request.chat_id)?,
+            attachments: ids("attachment_ids", &request.attachment_ids)?,
             text: request.text,
             request_id: request.request_id,
         };
         let entry = commands::send_message(&self.0, &caller, command).await?;
         Ok(Response::new(pb::SendMessageResponse { entry: Some(own_entry(&entry)?) }))
+    }
+
+    async fn create_chat_attachment(
+        &self,
+        request: Request<pb::CreateChatAttachmentRequest>,
+    ) -> Result<Response<pb::CreateChatAttachmentResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let command = CreateAttachment {
+            key: Key::new(&caller, &request.request_id, &request),
+            usage: AttachmentUse::Chat(parse_id("chat_id", &request.chat_id)?),
+            by: Actor::visitor(&caller.actor.id),
+            file_name: request.file_name,
+            media_type: request.media_type,
+            size: request.size_bytes.into(),
+        };
+        let (attachment, upload) = commands::create_attachment(&self.0, &caller, command).await?;
+        Ok(Response::new(pb::CreateChatAttachmentResponse {
+            attachment: Some(convert::attachment(&attachment)),
+            upload: upload.map(convert::upload_target),
+        }))
+    }
+
+    async fn get_chat_attachment(
+        &self,
+        request: Request<pb::GetChatAttachmentRequest>,
+    ) -> Result<Response<pb::GetChatAttachmentResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let chat = parse_id("chat_id", &request.chat_id)?;
+        let id = parse_id("attachment_id", &request.attachment_id)?;
+        let attachment = queries::get_chat_attachment(&self.0, &caller, chat, id).await?;
+        Ok(Response::new(pb::GetChatAttachmentResponse { attachment: Some(convert::attachment(&attachment)) }))
+    }
+
+    async fn create_chat_attachment_link(
+        &self,
+        request: Request<pb::CreateChatAttachmentLinkRequest>,
+    ) -> Result<Response<pb::CreateChatAttachmentLinkResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let chat = parse_id("chat_id", &request.chat_id)?;
+        let id = parse_id("attachment_id", &request.attachment_id)?;
+        let sequence = request.visitor_sequence.into();
+        let link = commands::create_chat_attachment_link(&self.0, &caller, chat, sequence, id).await?;
+        let expire_time = Some(link.expires_at.to_proto());
+        Ok(Response::new(pb::CreateChatAttachmentLinkResponse { url: link.url, expire_time }))
     }
 
     async fn choose_button(

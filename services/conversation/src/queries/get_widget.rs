@@ -1,11 +1,13 @@
 //! What a widget shows before a chat begins.
 
+use std::sync::Arc;
+
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
 use crate::{
     App,
-    domain::{Channel, Conversation, Greeting, Owner},
+    domain::{AttachmentPolicy, Channel, Conversation, Greeting, Owner},
     error::ConversationError,
     store::{
         bots, channels, conversations,
@@ -22,6 +24,8 @@ pub(crate) struct Widget {
     pub(crate) open_chat: Option<Conversation>,
     /// Whether the visitor can start a chat.
     pub(crate) can_start_chat: bool,
+    /// What may be attached. None: nothing.
+    pub(crate) attachments: Option<Arc<AttachmentPolicy>>,
     pub(crate) names: DisplayNames,
 }
 
@@ -49,5 +53,6 @@ pub(crate) async fn get_widget(app: &App, caller: &Caller, channel: Uuid) -> Res
     let owners = greeter.into_iter().chain(open_chat.as_ref().and_then(|chat| chat.owner));
     let names = display_names::find_owners(&conn, account, owners).await?;
     let can_start_chat = !caller.is_anonymous_visitor() || channel.anonymous_visitors.is_some();
-    Ok(Widget { channel, greeter, open_chat, can_start_chat, names })
+    let attachments = app.attachment_links.is_enabled().then(|| app.attachment_policy.clone());
+    Ok(Widget { channel, greeter, open_chat, can_start_chat, attachments, names })
 }

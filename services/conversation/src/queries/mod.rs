@@ -3,6 +3,7 @@
 //! All reads of one query share a connection. A visitor gets only what the allow-list in `grpc/convert` passes.
 
 mod find_names;
+mod get_attachment;
 mod get_channel;
 mod get_chat;
 mod get_closing_facts;
@@ -12,6 +13,7 @@ mod get_insert;
 mod get_ticket;
 mod get_widget;
 mod is_visitor_key_active;
+mod list_attachments;
 mod list_changed_conversations;
 mod list_channels;
 mod list_chat_entries;
@@ -27,6 +29,7 @@ mod search_conversations;
 mod watch_chat_entries;
 
 pub(crate) use find_names::{find_author_name, find_names, find_owner_names};
+pub(crate) use get_attachment::{find_attachment, get_attachment, get_chat_attachment};
 pub(crate) use get_channel::get_channel;
 pub(crate) use get_chat::{get_chat, read_chat};
 pub(crate) use get_closing_facts::get_closing_facts;
@@ -36,6 +39,7 @@ pub(crate) use get_insert::get_insert;
 pub(crate) use get_ticket::get_ticket;
 pub(crate) use get_widget::{Widget, get_widget};
 pub(crate) use is_visitor_key_active::is_visitor_key_active;
+pub(crate) use list_attachments::list_attachments;
 pub(crate) use list_changed_conversations::{CHANGED_ROWS, CURSOR_OVERLAP, ChangedAfter, list_changed_conversations};
 pub(crate) use list_channels::list_channels;
 pub(crate) use list_chat_entries::list_chat_entries;

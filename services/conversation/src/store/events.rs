@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::{
     NAME,
     domain::{
-        Actor, ActorKind, AssigneeChanged, AssignmentCause, Channel, CloseReason, Closed, Contact, Conversation,
+        Actor, ActorKind, AssigneeChanged, AssignmentCause, Attachment, Channel, CloseReason, Closed, Contact, Conversation,
         ConversationEvent, Insert, Owner, OwnerKind, Ticket,
     },
 };
@@ -243,6 +243,15 @@ pub(super) async fn append_insert_deleted(tx: &mut Tx, insert: &Insert) -> Resul
 /// Appends `InsertUndeleted`.
 pub(super) async fn append_insert_undeleted(tx: &mut Tx, insert: &Insert) -> Result<(), DbErr> {
     append(tx, insert_aggregate(insert), &pb::InsertUndeleted { insert_id: insert.id.to_string() }).await
+}
+
+/// Appends `AttachmentStored`, the only event of an attachment.
+pub(super) async fn append_attachment_stored(tx: &mut Tx, attachment: &Attachment) -> Result<(), DbErr> {
+    let event = pb::AttachmentStored {
+        attachment_id: attachment.id.to_string(),
+        conversation_id: id_or_empty(attachment.conversation_id),
+    };
+    append(tx, aggregate(attachment.account, "attachment", attachment.id, 1), &event).await
 }
 
 /// Appends `TicketCreated`.

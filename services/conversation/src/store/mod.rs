@@ -3,6 +3,7 @@
 
 pub(crate) mod administrators;
 pub(crate) mod agents;
+pub(crate) mod attachments;
 pub(crate) mod bots;
 pub(crate) mod channels;
 pub(crate) mod closing_facts;
@@ -20,6 +21,7 @@ pub(crate) mod inserts;
 mod keyset;
 mod new_rows;
 pub(crate) mod newest_entries;
+pub(crate) mod objects;
 pub(crate) mod placeholder_values;
 pub(crate) mod read_marks;
 pub(crate) mod search;

@@ -6,6 +6,7 @@ mod message_queue;
 mod message_writer;
 mod recent_rows;
 mod search_index;
+mod unsent_attachments;
 mod watched_conversations;
 
 use frontdesk_bus::ChangeNotifier;
@@ -16,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use inbox_changes::{InboxWatch, WatchedInboxes};
 pub(crate) use message_queue::MessageQueue;
 pub(crate) use message_writer::{WriteError, WriteOutcome, WriteRequest};
+
+use crate::store::objects::Objects;
 
 /// The worker that writes the messages of the queue.
 pub(crate) fn message_writer(queue: &MessageQueue, shutdown: &CancellationToken) -> Worker {
@@ -40,6 +43,14 @@ pub(crate) fn inbox_changes(
 pub(crate) fn search_index(db: &Db, notifier: &ChangeNotifier, shutdown: &CancellationToken) -> Worker {
     let (db, notifier, shutdown) = (db.clone(), notifier.clone(), shutdown.clone());
     Worker::new("search-index", move || search_index::run(db.clone(), notifier.clone(), shutdown.clone()))
+}
+
+/// The worker that removes attachments that are not sent.
+pub(crate) fn unsent_attachments(db: &Db, objects: &Objects, shutdown: &CancellationToken) -> Worker {
+    let (db, objects, shutdown) = (db.clone(), objects.clone(), shutdown.clone());
+    Worker::new("unsent-attachments", move || {
+        unsent_attachments::run(db.clone(), objects.clone(), shutdown.clone())
+    })
 }
 
 /// The worker that finds changes of watched conversations whose notification was lost.

@@ -87,7 +87,7 @@ impl InstallationSecret {
     }
 
     /// Signs content for one audience, valid until this time.
-    pub(crate) fn sign_until<T: Serialize>(
+    pub fn sign_until<T: Serialize>(
         &self,
         audience: &str,
         expires_at: Time,

@@ -2,6 +2,8 @@
 
 mod administrators;
 mod append_message;
+mod attach;
+mod attachment_links;
 mod change_conversation;
 mod contact_owner;
 mod find_bot;
@@ -20,6 +22,8 @@ mod take_typed_emails;
 
 pub(crate) use administrators::StoredAdministrators;
 pub(super) use append_message::append_message;
+pub(super) use attach::append_with_attachments;
+pub(crate) use attachment_links::{AttachmentLinks, Link, LinkPurpose, PATH as ATTACHMENTS_PATH};
 pub(super) use change_conversation::{Begun, ConversationChange};
 pub(super) use contact_owner::{require_active_owner, require_known_owner};
 pub(super) use find_bot::find_bot;

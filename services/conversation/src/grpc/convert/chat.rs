@@ -4,7 +4,13 @@ use frontdesk_proto::{actor::v1::ActorKind as PbActorKind, conversation::v1 as p
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{button, chosen_button, counter, id_or_empty, inserts::chat_insert, owner_kind, rich_text::rich_text as to_rich_text};
+use super::{
+    attachments::{attachment_limits, sent_attachment},
+    button, chosen_button, counter, id_or_empty,
+    inserts::chat_insert,
+    owner_kind,
+    rich_text::rich_text as to_rich_text,
+};
 use crate::{
     domain::{ActorKind, Author, CloseReason, Content, Conversation, Entry, Owner, Signal},
     queries::{DisplayNames, Widget},
@@ -28,12 +34,13 @@ pub(crate) fn chat(conversation: &Conversation, names: &DisplayNames) -> pb::Cha
 pub(crate) fn chat_entry(entry: &Entry, names: &DisplayNames) -> Option<pb::ChatEntry> {
     use pb::chat_entry::Content as C;
     let (author, content) = match &entry.content {
-        Content::Message { text, buttons, chosen, inserts, rich_text } => {
+        Content::Message { text, buttons, chosen, inserts, attachments, rich_text } => {
             let message = pb::ChatMessage {
                 text: text.clone(),
                 buttons: buttons.iter().map(button).collect(),
                 chosen_button: chosen.as_ref().map(chosen_button),
                 inserts: inserts.iter().map(chat_insert).collect(),
+                attachments: attachments.iter().map(sent_attachment).collect(),
                 rich_text: rich_text.as_ref().map(to_rich_text),
             };
             (message_author(entry, names), C::Message(message))
@@ -80,6 +87,7 @@ pub(crate) fn widget(widget: &Widget) -> pb::Widget {
             name: widget.names.owner(greeter),
         }),
         can_start_chat: widget.can_start_chat,
+        attachments: widget.attachments.as_deref().map(attachment_limits),
         open_chat: widget.open_chat.as_ref().map(|open| chat(open, &widget.names)),
     }
 }

@@ -1,6 +1,7 @@
 //! Conversions between the protos and the domain, and the rules of fields that the protos cannot state. What a visitor gets is
 //! in `chat.rs`.
 
+mod attachments;
 mod chat;
 mod fields;
 mod inserts;
@@ -9,7 +10,7 @@ mod rich_text;
 mod search;
 mod start_context;
 
-use frontdesk_api::{ApiError, FieldError};
+use frontdesk_api::{ApiError, FieldError, parse_id};
 use frontdesk_auth::{Caller, CallerKind};
 use frontdesk_idempotency::Key;
 use frontdesk_proto::{
@@ -31,6 +32,7 @@ use crate::{
     queries::{DisplayNames, Inbox},
 };
 
+pub(super) use attachments::{attachment, upload_target};
 pub(super) use chat::{chat, chat_entry, chat_signal, widget};
 pub(super) use fields::{
     Fields, anonymous_visitors, email, emails, language, mentions, one, properties, time_zone, visitor_id,
@@ -90,6 +92,16 @@ pub(super) fn require_text(text: &str) -> Result<(), Status> {
         return Err(invalid("text", remedy));
     }
     Ok(())
+}
+
+/// Requires a text that says something, unless something else is sent with it.
+pub(super) fn require_text_or(text: &str, has_other_content: bool) -> Result<(), Status> {
+    if text.is_empty() && has_other_content { Ok(()) } else { require_text(text) }
+}
+
+/// The ids in the list `field`, which its rule has validated.
+pub(super) fn ids(field: &str, ids: &[String]) -> Result<Vec<Uuid>, Status> {
+    ids.iter().map(|id| parse_id(field, id)).collect()
 }
 
 /// The version of a resource. It increases by one with each change, and does not reach the limit of the proto.
@@ -216,11 +228,12 @@ fn button(button: &Button) -> pb::Button {
 fn content(content: &Content, names: &DisplayNames) -> Option<pb::entry::Content> {
     use pb::entry::Content as C;
     Some(match content {
-        Content::Message { text, buttons, chosen, inserts, rich_text } => C::Message(pb::Message {
+        Content::Message { text, buttons, chosen, inserts, attachments, rich_text } => C::Message(pb::Message {
             text: text.clone(),
             buttons: buttons.iter().map(button).collect(),
             chosen_button: chosen.as_ref().map(chosen_button),
             inserts: inserts.iter().map(inserts::sent_insert).collect(),
+            attachments: attachments.iter().map(attachments::sent_attachment).collect(),
             rich_text: rich_text.as_ref().map(to_rich_text),
         }),
         Content::Comment { text, mentions } => {

@@ -1,0 +1,119 @@
+//! The team or a visitor announces a file (rule C5).
+
+use frontdesk_auth::Caller;
+use frontdesk_db::Tx;
+use frontdesk_idempotency::Key;
+use uuid::Uuid;
+
+use super::steps::{Link, LinkPurpose, reject, require_active_caller, require_known_caller};
+use crate::{
+    App,
+    domain::{Actor, Attachment, AttachmentStatus, Conversation, MAX_UNSENT, Rejection, plain_file_name},
+    error::ConversationError,
+    queries::read_chat,
+    store::{attachments, conversations},
+};
+
+/// What an attachment is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AttachmentUse {
+    /// The chat of the calling visitor.
+    Chat(Uuid),
+    /// A conversation, for which the team uploads it.
+    Conversation(Uuid),
+    /// Any conversation: it is a file of the team.
+    Team,
+}
+
+pub(crate) struct CreateAttachment {
+    pub(crate) usage: AttachmentUse,
+    pub(crate) by: Actor,
+    pub(crate) file_name: String,
+    /// As the caller states it. Empty: not stated.
+    pub(crate) media_type: String,
+    /// In bytes.
+    pub(crate) size: i64,
+    pub(crate) key: Key,
+}
+
+/// Returns the attachment, and where its bytes go while they are awaited.
+pub(crate) async fn create_attachment(
+    app: &App,
+    caller: &Caller,
+    command: CreateAttachment,
+) -> Result<(Attachment, Option<Link>), ConversationError> {
+    app.attachment_links.require_enabled()?;
+    require_known_caller(app, caller).await?;
+    let tx = app.db.begin_for(caller.account).await?;
+    let attachment = match command.key.claim::<Uuid>(&tx).await? {
+        Some(id) => attachments::find(tx.conn(), caller.account, id).await?,
+        None => Some(create(app, &tx, caller, &command).await?),
+    };
+    let attachment = attachment.ok_or(ConversationError::NotFound("attachment"))?;
+    tx.commit().await?;
+    let upload = match (attachment.status, attachment.collect_at) {
+        (AttachmentStatus::Pending, Some(end)) => {
+            let links = &app.attachment_links;
+            Some(links.link_until(LinkPurpose::Upload, attachment.account, attachment.id, end)?)
+        }
+        _ => None,
+    };
+    Ok((attachment, upload))
+}
+
+async fn create(
+    app: &App,
+    tx: &Tx,
+    caller: &Caller,
+    command: &CreateAttachment,
+) -> Result<Attachment, ConversationError> {
+    require_active_caller(tx, caller).await?;
+    let file_name = plain_file_name(&command.file_name);
+    app.attachment_policy.check(&file_name, &command.media_type, command.size).map_err(ConversationError::File)?;
+    let conversation = find_conversation(app, tx, caller, command.usage).await?;
+    if let Some(closed) = conversation.as_ref().filter(|conversation| !conversation.is_open()) {
+        return Err(reject(tx.conn(), closed.clone(), Rejection::Closed).await);
+    }
+    let now = tx.now().await?;
+    let attachment = Attachment {
+        id: tx.new_id(),
+        account: caller.account,
+        conversation_id: conversation.map(|conversation| conversation.id),
+        uploader: command.by.clone(),
+        status: AttachmentStatus::Pending,
+        file_name,
+        media_type: String::new(),
+        size: command.size,
+        sha256: String::new(),
+        created_at: now,
+        sent_at: None,
+        collect_at: Some(now.plus(app.attachment_settings.upload_lifetime)),
+    };
+    attachments::insert(tx, &attachment).await?;
+    command.key.store_result(tx, &attachment.id).await?;
+    Ok(attachment)
+}
+
+/// The conversation that the attachment is for. None: it is a file of the team.
+async fn find_conversation(
+    app: &App,
+    tx: &Tx,
+    caller: &Caller,
+    usage: AttachmentUse,
+) -> Result<Option<Conversation>, ConversationError> {
+    match usage {
+        AttachmentUse::Team => Ok(None),
+        AttachmentUse::Conversation(id) => {
+            let found = conversations::find(tx.conn(), caller.account, id).await?;
+            found.map(Some).ok_or(ConversationError::NotFound("conversation"))
+        }
+        AttachmentUse::Chat(id) => {
+            let chat = read_chat(tx.conn(), caller, id).await?;
+            if attachments::count_unsent_of_visitor(tx, caller.account, id).await? >= MAX_UNSENT {
+                let retry_after = app.attachment_settings.upload_lifetime;
+                return Err(ConversationError::TooManyUnsent { limit: MAX_UNSENT, retry_after });
+            }
+            Ok(Some(chat))
+        }
+    }
+}

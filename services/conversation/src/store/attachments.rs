@@ -1,0 +1,125 @@
+//! Attachments. Their bytes are in `objects.rs`.
+
+use std::time::Duration;
+
+use frontdesk_clock::Time;
+use frontdesk_db::{AccountId, Tx};
+use sea_orm::{
+    DbErr, EntityTrait, IntoActiveModel, PaginatorTrait, QueryOrder, QuerySelect, Select,
+    entity::prelude::*,
+    sea_query::{LockBehavior, LockType},
+};
+use uuid::Uuid;
+
+use super::{
+    entity::attachment::{Column, Entity, Model},
+    events, keyset,
+};
+use crate::domain::{ActorKind, Attachment, AttachmentStatus};
+
+fn in_account(account: AccountId) -> Select<Entity> {
+    Entity::find().filter(Column::AccountId.eq(account))
+}
+
+/// One that is not being removed.
+pub(crate) async fn find<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    id: Uuid,
+) -> Result<Option<Attachment>, DbErr> {
+    let row = in_account(account).filter(Column::Id.eq(id)).filter(Column::Status.ne(AttachmentStatus::Removing));
+    Ok(row.one(conn).await?.map(Attachment::from))
+}
+
+/// One that is not being removed, locked until the transaction ends.
+pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Attachment>, DbErr> {
+    let row = in_account(account).filter(Column::Id.eq(id)).filter(Column::Status.ne(AttachmentStatus::Removing));
+    Ok(row.lock_exclusive().one(tx.conn()).await?.map(Attachment::from))
+}
+
+/// Those of these attachments that exist, locked in the order of their ids.
+pub(crate) async fn list_for_update(tx: &Tx, account: AccountId, ids: &[Uuid]) -> Result<Vec<Attachment>, DbErr> {
+    let rows = in_account(account).filter(Column::Id.is_in(ids.iter().copied())).order_by_asc(Column::Id);
+    Ok(rows.lock_exclusive().all(tx.conn()).await?.into_iter().map(Attachment::from).collect())
+}
+
+/// The files of the team that are READY, newest first, after the cursor (time and id of the last one before).
+pub(crate) async fn list_of_team<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    after: Option<(Time, Uuid)>,
+    limit: u64,
+) -> Result<Vec<Attachment>, DbErr> {
+    let mut query = in_account(account)
+        .filter(Column::ConversationId.is_null())
+        .filter(Column::Status.eq(AttachmentStatus::Ready));
+    if let Some((time, id)) = after {
+        query = query.filter(keyset::before([Column::CreatedAt, Column::Id], (time, id)));
+    }
+    let rows = query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).limit(limit).all(conn).await?;
+    Ok(rows.into_iter().map(Attachment::from).collect())
+}
+
+/// The number of attachments that visitors uploaded for the conversation, or announced, and that are not sent.
+pub(crate) async fn count_unsent_of_visitor(tx: &Tx, account: AccountId, conversation: Uuid) -> Result<u64, DbErr> {
+    in_account(account)
+        .filter(Column::ConversationId.eq(conversation))
+        .filter(Column::UploaderKind.eq(ActorKind::Visitor))
+        .filter(Column::SentAt.is_null())
+        .count(tx.conn())
+        .await
+}
+
+pub(crate) async fn insert(tx: &Tx, attachment: &Attachment) -> Result<(), DbErr> {
+    let row = Model::from(attachment).into_active_model().reset_all();
+    Entity::insert(row).exec_without_returning(tx.conn()).await.map(drop)
+}
+
+pub(crate) async fn save(tx: &Tx, attachment: &Attachment) -> Result<(), DbErr> {
+    let row = Model::from(attachment).into_active_model().reset_all();
+    Entity::update(row).validate()?.filter(Column::AccountId.eq(attachment.account)).exec(tx.conn()).await.map(drop)
+}
+
+/// Saves an attachment whose bytes arrived; its event if it is READY.
+pub(crate) async fn save_received(tx: &mut Tx, attachment: &Attachment) -> Result<(), DbErr> {
+    save(tx, attachment).await?;
+    if attachment.status == AttachmentStatus::Ready {
+        events::append_attachment_stored(tx, attachment).await?;
+    }
+    Ok(())
+}
+
+/// Marks up to `limit` attachments of all accounts that are due as being removed, and returns account and id of each. Those that another
+/// transaction has locked are skipped, and those that are marked are due again after `retry`: this replica may die before it removes them.
+pub(crate) async fn mark_due(tx: &Tx, now: Time, retry: Duration, limit: u64) -> Result<Vec<(AccountId, Uuid)>, DbErr> {
+    let due: Vec<(AccountId, Uuid)> = Entity::find()
+        .filter(Column::CollectAt.lte(now))
+        .order_by_asc(Column::CollectAt)
+        .limit(limit)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .all(tx.conn())
+        .await?
+        .into_iter()
+        .map(|row| (row.account_id, row.id))
+        .collect();
+    if !due.is_empty() {
+        Entity::update_many()
+            .filter(Column::Id.is_in(due.iter().map(|(_, id)| *id)))
+            .col_expr(Column::Status, Expr::value(AttachmentStatus::Removing))
+            .col_expr(Column::CollectAt, Expr::value(now.plus(retry)))
+            .exec(tx.conn())
+            .await?;
+    }
+    Ok(due)
+}
+
+/// Deletes one that was marked ([`mark_due`]), after its object.
+pub(crate) async fn delete_marked(tx: &Tx, account: AccountId, id: Uuid) -> Result<(), DbErr> {
+    Entity::delete_many()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::Id.eq(id))
+        .filter(Column::Status.eq(AttachmentStatus::Removing))
+        .exec(tx.conn())
+        .await
+        .map(drop)
+}
