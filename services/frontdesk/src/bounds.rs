@@ -55,6 +55,7 @@ fn bounds(settings: &Settings) -> Vec<OutOfBounds> {
     bounds.extend(of_limits(settings));
     bounds.extend(of_bus(settings));
     bounds.extend(of_notification(settings));
+    bounds.extend(of_attachments(settings));
     bounds
 }
 
@@ -96,6 +97,7 @@ fn of_limits(settings: &Settings) -> Vec<OutOfBounds> {
         count("limits.account_visitor_rate", limits.account_visitor_rate, 0),
         count("limits.anonymous_visitor_rate", limits.anonymous_visitor_rate, 0),
         count("limits.preflight_rate", limits.preflight_rate, 0),
+        count("limits.http_rate", limits.http_rate, 0),
         count("limits.invalid_token_rate", limits.invalid_token_rate, 0),
     ]
 }
@@ -135,6 +137,18 @@ fn of_notification(settings: &Settings) -> Vec<OutOfBounds> {
         number("notification.smtp.port", smtp.port, 0, 65_535),
         time("notification.smtp.timeout", smtp.timeout, second, HOUR),
         time("notification.smtp.acceptance_timeout", smtp.acceptance_timeout, second, HOUR),
+    ]
+}
+
+fn of_attachments(settings: &Settings) -> Vec<OutOfBounds> {
+    let (attachments, minute) = (&settings.attachments, Duration::from_secs(60));
+    vec![
+        number("attachments.max_bytes", attachments.max_bytes, 1, i128::from(i32::MAX)),
+        number("attachments.uploads_at_once", attachments.uploads_at_once, 1, 10_000),
+        number("attachments.downloads_at_once", attachments.downloads_at_once, 1, 10_000),
+        time("attachments.upload_lifetime", attachments.upload_lifetime, minute, DAY),
+        time("attachments.link_lifetime", attachments.link_lifetime, minute, 366 * DAY),
+        time("attachments.keep_unsent", attachments.keep_unsent, minute, 366 * DAY),
     ]
 }
 

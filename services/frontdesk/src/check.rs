@@ -21,6 +21,11 @@ pub(crate) fn check(settings: &Settings, services: &[Service]) -> Result<(), Ser
             _ => Ok(()),
         };
     }
+    let has_public_url = settings.web.public_url.as_ref().is_some_and(|url| !url.is_empty());
+    let has_folder = !settings.attachments.folder.as_os_str().is_empty();
+    if services.contains(&Service::Conversation) && has_public_url && !has_folder {
+        return Err(ServerError::AttachmentsNotShared);
+    }
     for service in services {
         let url = settings.database(*service).url;
         if url.0.starts_with("sqlite:") {

@@ -100,6 +100,11 @@ pub enum ServerError {
         "databases.{0}.url must be a PostgreSQL address (postgres://user:password@host/database) when bus.url is set: replicas share it"
     )]
     NotShared(String),
+    /// A folder of attachments that replicas cannot share.
+    #[error(
+        "attachments.folder must be a folder that all replicas of the conversation service share, when bus.url and web.public_url are set; without web.public_url nothing can be attached"
+    )]
+    AttachmentsNotShared,
     /// A peer without an address.
     #[error("peers.{0} must be the address of that service, such as https://{0}:7700")]
     NoPeer(String),

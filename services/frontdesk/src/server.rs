@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use axum::Router;
 use frontdesk_api::Pages;
 use frontdesk_audit::AuditLog;
 use frontdesk_auth::{AccessMap, DevelopmentKey, Identity, InstallationSecret};
@@ -158,11 +159,14 @@ impl Server {
     /// Like [`Server::serve`]; calls `announce` when everything that can prevent the start has succeeded.
     pub async fn serve_announced(self, listener: TcpListener, announce: impl FnOnce()) -> Result<(), ServerError> {
         let ops = listen("ops.listen", self.settings.ops.listen).await?;
-        let web = self.listen_for_browsers().await?;
+        let mut web = self.listen_for_browsers().await?;
         wait_for_schema(&self.databases, self.settings.schema_wait, &self.shutdown).await?;
         let (connector, in_process) = InProcessConnector::new();
         let services = self.build(&connector)?;
         let (routes, names) = self.routes(&services);
+        if let Some(web) = &mut web {
+            web.routes = services.iter().fold(Router::new(), |all, service| all.merge(service.http_routes()));
+        }
         let reflection = Reflection::of(&names, self.development_key.is_some());
         let reflection = reflection.map_err(|error| ServerError::Server(error.into()))?;
 

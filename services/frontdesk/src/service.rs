@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use frontdesk_conversation::ConversationSettings;
 use frontdesk_service::{AnyService, BuildError, ServiceContext, ServiceDefinition};
 
 use crate::Settings;
@@ -36,7 +37,12 @@ impl Service {
     /// Builds it, with its own settings.
     pub(crate) fn build(self, context: ServiceContext, settings: &Settings) -> Result<Arc<dyn AnyService>, BuildError> {
         match self {
-            Self::Conversation => <dyn AnyService>::build::<frontdesk_conversation::App>(context, ()),
+            Self::Conversation => {
+                let attachments = settings.attachments.clone();
+                let public_url = settings.web.public_url.clone().unwrap_or_default();
+                let settings = ConversationSettings { attachments, public_url };
+                <dyn AnyService>::build::<frontdesk_conversation::App>(context, settings)
+            }
             Self::Assignment => <dyn AnyService>::build::<frontdesk_assignment::App>(context, ()),
             Self::BotSession => <dyn AnyService>::build::<frontdesk_bot_session::App>(context, ()),
             Self::Notification => {

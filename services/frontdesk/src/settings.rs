@@ -8,6 +8,7 @@ use std::{
 
 use frontdesk_auth::IdentitySettings;
 use frontdesk_bus::BusSettings;
+use frontdesk_conversation::AttachmentSettings;
 use frontdesk_db::{DatabaseUrl, DbSettings};
 use frontdesk_notification::NotificationSettings;
 use frontdesk_server::LimitSettings;
@@ -54,6 +55,8 @@ pub struct Settings {
     /// Addresses of services that other processes run: `https://host:port` (or `http` on one machine), several separated by
     /// commas; a host name may stand for several replicas and is resolved again regularly. Empty: this process runs it.
     pub peers: PerService<String>,
+    /// Attachments of messages.
+    pub attachments: AttachmentSettings,
     /// The notification service.
     pub notification: NotificationSettings,
     /// For tests and development only.
@@ -120,6 +123,7 @@ impl Default for Settings {
             databases: PerService::default(),
             bus: BusSettings::default(),
             peers: PerService::default(),
+            attachments: AttachmentSettings::default(),
             notification: NotificationSettings::default(),
             development: Development::default(),
         }

@@ -5,9 +5,11 @@ use std::{
     path::PathBuf,
 };
 
+use axum::Router;
 use frontdesk_proto::conversation::v1::visitor_service_server;
 use frontdesk_server::{AllowedOrigins, OriginError, WebListener};
 use frontdesk_transport::{Tls, TlsError, TlsSettings};
+use http::Uri;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
@@ -33,6 +35,11 @@ pub struct WebSettings {
     /// with the development key, else none.
     #[serde(deserialize_with = "frontdesk_settings::list::deserialize", skip_serializing_if = "Option::is_none")]
     pub allowed_origins: Option<Vec<String>>,
+    /// Where browsers reach the listener, such as `https://chat.example`: an http or https address, which may have a path, without a slash at
+    /// the end. Uploads and links of attachments begin with it. Empty: nothing can be attached. Unset: the listener's own address in
+    /// embedded mode with the development key, else empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
     /// Its certificate with the chain (PEM). Empty: that of `tls`.
     pub certificate_path: PathBuf,
     /// The private key of that certificate (PEM).
@@ -45,6 +52,7 @@ impl Default for WebSettings {
             listen: None,
             services: vec![visitor_service_server::SERVICE_NAME.to_owned()],
             allowed_origins: None,
+            public_url: None,
             certificate_path: PathBuf::new(),
             key_path: PathBuf::new(),
         }
@@ -70,6 +78,11 @@ pub enum WebError {
     /// A text that is no origin.
     #[error("web.allowed_origins: {0}")]
     Origin(#[from] OriginError),
+    /// A text that is no address.
+    #[error(
+        "web.public_url = {0:?}: it must be an http or https address without a query and without a slash at the end, such as https://chat.example"
+    )]
+    PublicUrl(String),
 }
 
 impl WebSettings {
@@ -78,6 +91,9 @@ impl WebSettings {
         self.listen.get_or_insert(embedded_development.then_some(DEVELOPMENT_LISTEN));
         self.allowed_origins
             .get_or_insert_with(|| if embedded_development { vec!["*".to_owned()] } else { Vec::new() });
+        if self.public_url.is_none() && embedded_development {
+            self.public_url = self.address().map(|address| format!("http://{address}"));
+        }
     }
 
     /// The address of the listener, where it is served.
@@ -100,6 +116,9 @@ impl WebSettings {
             if !known.contains(&name.as_str()) {
                 return Err(WebError::Unknown { name: name.clone(), known: known.join(", ") });
             }
+        }
+        if let Some(url) = self.public_url.as_deref().filter(|url| !is_public_url(url)) {
+            return Err(WebError::PublicUrl(url.to_owned()));
         }
         self.origins().map(drop)
     }
@@ -137,8 +156,16 @@ impl WebSettings {
         tls: Option<Tls>,
         services: Vec<String>,
     ) -> Result<WebListener, WebError> {
-        Ok(WebListener { listener, tls, services, allowed_origins: self.origins()? })
+        Ok(WebListener { listener, tls, services, routes: Router::new(), allowed_origins: self.origins()? })
     }
+}
+
+/// Whether links can begin with the text: it is empty, or an address.
+fn is_public_url(url: &str) -> bool {
+    let is_address = |uri: &Uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some() && uri.query().is_none()
+    };
+    url.is_empty() || (!url.ends_with('/') && !url.contains('#') && url.parse().is_ok_and(|uri| is_address(&uri)))
 }
 
 /// Full names of the gRPC services of these services.
@@ -174,6 +201,16 @@ mod tests {
         let unknown = error(&["VisitorService"], &[]);
         assert!(unknown.contains("no service") && unknown.contains(visitor_service_server::SERVICE_NAME), "{unknown}");
         assert!(error(&[], &["shop.example"]).starts_with("web.allowed_origins: \"shop.example\""));
+    }
+
+    #[test]
+    fn c5_a_public_address_is_one_that_links_can_begin_with() {
+        for url in ["", "https://chat.example", "http://127.0.0.1:7780", "https://shop.example/chat"] {
+            assert!(is_public_url(url), "{url}");
+        }
+        for url in ["chat.example", "https://chat.example/", "ftp://chat.example", "https://chat.example?a=b", "/chat"] {
+            assert!(!is_public_url(url), "{url}");
+        }
     }
 
     #[test]

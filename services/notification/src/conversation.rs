@@ -225,10 +225,23 @@ fn message_content(message: proto::Message, author: &Actor, visitor: &VisitorNam
         }
     };
     let buttons = message.buttons.into_iter().map(|button| button.label).collect();
-    // Inserts stand below the text, as their plain texts.
+    // Inserts stand below the text, as their plain texts, and attachments below them.
     let inserts = message.inserts.into_iter().map(|insert| insert.plain_text);
-    let texts: Vec<String> = std::iter::once(message.text).chain(inserts).filter(|text| !text.is_empty()).collect();
+    let attachments = message.attachments.iter().map(attachment_line);
+    let texts = std::iter::once(message.text).chain(inserts).chain(attachments);
+    let texts: Vec<String> = texts.filter(|text| !text.is_empty()).collect();
     Content::Message { author: kind, name, text: texts.join("\n"), buttons }
+}
+
+/// An attachment in a line: `invoice.pdf (application/pdf, 12 KiB)`.
+fn attachment_line(attachment: &proto::SentAttachment) -> String {
+    let proto::SentAttachment { file_name, media_type, size_bytes, .. } = attachment;
+    let size = match *size_bytes {
+        bytes if bytes < 1_024 => format!("{bytes} bytes"),
+        bytes if bytes < 1_024 * 1_024 => format!("{} KiB", bytes / 1_024),
+        bytes => format!("{} MiB", bytes / (1_024 * 1_024)),
+    };
+    format!("{file_name} ({media_type}, {size})")
 }
 
 fn name_or(name: String, default: &str) -> String {

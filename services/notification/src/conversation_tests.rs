@@ -74,6 +74,27 @@ fn c6_t6_inserts_are_in_a_transcript_as_plain_texts_below_the_text() {
 }
 
 #[test]
+fn c5_t6_attachments_are_in_a_transcript_as_lines_below_the_text() {
+    let attachment = |file_name: &str, size_bytes| proto::SentAttachment {
+        file_name: file_name.into(),
+        media_type: "application/pdf".into(),
+        size_bytes,
+        ..proto::SentAttachment::default()
+    };
+    let attachments = vec![attachment("a.pdf", 512), attachment("b.pdf", 12_500), attachment("c.pdf", 26_214_400)];
+    for (text, begin) in [("Here:", "Here:\n"), ("", "")] {
+        let attachments = attachments.clone();
+        let message = proto::Message { text: text.into(), attachments, ..proto::Message::default() };
+        let entry = entry(1, actor(ActorKind::Agent, "Ada"), ProtoContent::Message(message));
+        let line = super::line(entry, &VisitorName::You).unwrap();
+        let Content::Message { text, .. } = line.content else { panic!("{line:?}") };
+        let lines =
+            "a.pdf (application/pdf, 512 bytes)\nb.pdf (application/pdf, 12 KiB)\nc.pdf (application/pdf, 25 MiB)";
+        assert_eq!(text, format!("{begin}{lines}"));
+    }
+}
+
+#[test]
 fn t4_t6_a_visitor_without_a_name_is_you_to_themselves_and_visitor_to_others() {
     for (visitor, shown) in [
         (VisitorName::You, (Author::UnnamedVisitor, "You")),

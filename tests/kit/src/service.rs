@@ -52,6 +52,8 @@ pub struct ServiceUnderTest {
     pub key: DevelopmentKey,
     /// Its data folder.
     pub folder: TempDir,
+    /// Its routes of plain HTTP.
+    pub http: axum::Router,
     channel: Channel,
     queue: EventQueue,
     shutdown: CancellationToken,
@@ -100,13 +102,14 @@ impl ServiceUnderTest {
         };
         let service = <dyn AnyService>::build::<S>(context, settings).expect("the service");
         service.subscribe(&bus);
+        let http = service.http_routes();
         crate::wait_until("the streams of the bus", || async { bus.prepare(&SOURCES).await.is_ok() }).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         run::<S>(service, listener, &key, &bus, &clock, shutdown.clone());
 
         let channel = Endpoint::from_shared(address).expect("an address").connect_lazy();
-        Self { mode, fake, db, bus, clock, key, folder, channel, queue, shutdown, _databases: databases }
+        Self { mode, fake, db, bus, clock, key, folder, http, channel, queue, shutdown, _databases: databases }
     }
 
     /// Calls of a caller whose token has the permissions of the kind's default role.

@@ -40,7 +40,7 @@ fn create(previous_token: &str) -> CreateAnonymousVisitorRequest {
 }
 
 fn text(chat: &str, text: &str) -> SendMessageRequest {
-    SendMessageRequest { chat_id: chat.into(), text: text.into(), request_id: request_id() }
+    SendMessageRequest { chat_id: chat.into(), text: text.into(), request_id: request_id(), ..Default::default() }
 }
 
 fn claim(anonymous_token: &str) -> ClaimAnonymousChatsRequest {

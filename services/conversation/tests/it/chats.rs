@@ -23,7 +23,7 @@ on_both_modes!(
 );
 
 fn send(chat: &str, text: &str) -> SendMessageRequest {
-    SendMessageRequest { chat_id: chat.into(), text: text.into(), request_id: request_id() }
+    SendMessageRequest { chat_id: chat.into(), text: text.into(), request_id: request_id(), ..Default::default() }
 }
 
 fn entries_of(chat: &str) -> ListChatEntriesRequest {

@@ -26,7 +26,7 @@ on_both_modes!(
 );
 
 fn send(chat: &str, text: &str) -> SendMessageRequest {
-    SendMessageRequest { chat_id: chat.into(), text: text.into(), request_id: request_id() }
+    SendMessageRequest { chat_id: chat.into(), text: text.into(), request_id: request_id(), ..Default::default() }
 }
 
 async fn c12_a_repeat_gets_the_first_answer_and_other_content_is_refused(mode: Mode) {

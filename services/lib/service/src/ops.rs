@@ -136,6 +136,10 @@ mod tests {
             vec!["the mail server refuses every mail".into()]
         }
 
+        fn http_routes(&self) -> Router {
+            Router::new()
+        }
+
         fn visitor_keys(&self) -> Option<Arc<dyn VisitorKeyStore>> {
             None
         }

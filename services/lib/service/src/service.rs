@@ -2,6 +2,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use axum::Router;
 use frontdesk_auth::VisitorKeyStore;
 use frontdesk_bus::Bus;
 use frontdesk_db::Db;
@@ -48,6 +49,12 @@ pub trait Service: Clone + Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Routes of plain HTTP on the listener for browsers, beside the gRPC services. What they serve needs a permission of its own: no token
+    /// of a caller was verified.
+    fn http_routes(&self) -> Router {
+        Router::new()
+    }
+
     /// The keys that visitors' tokens are signed with, where this service holds them.
     fn visitor_keys(&self) -> Option<Arc<dyn VisitorKeyStore>> {
         None
@@ -89,6 +96,8 @@ pub trait AnyService: Send + Sync {
     fn workers(&self) -> Vec<Worker>;
     /// See [`Service::warnings`].
     fn warnings(&self) -> Vec<String>;
+    /// See [`Service::http_routes`].
+    fn http_routes(&self) -> Router;
     /// See [`Service::visitor_keys`].
     fn visitor_keys(&self) -> Option<Arc<dyn VisitorKeyStore>>;
     /// Its database.
@@ -120,6 +129,10 @@ impl<S: Service> AnyService for Built<S> {
 
     fn warnings(&self) -> Vec<String> {
         self.service.warnings()
+    }
+
+    fn http_routes(&self) -> Router {
+        self.service.http_routes()
     }
 
     fn visitor_keys(&self) -> Option<Arc<dyn VisitorKeyStore>> {

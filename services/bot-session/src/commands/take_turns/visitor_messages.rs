@@ -73,8 +73,11 @@ fn visitor_message(entry: Entry) -> Option<(i64, VisitorInput)> {
                 id: button.button_id,
                 offered_in: Some(button.visitor_sequence.into()).filter(|sequence| *sequence > 0),
             });
-            let line = frontdesk_proto::visible_line(&message.text);
-            Some((entry.sequence.into(), VisitorInput { text: message.text, line, button }))
+            // Files without a text answer a question by their names.
+            let names = message.attachments.into_iter().map(|attachment| attachment.file_name);
+            let text = if message.text.is_empty() { names.collect::<Vec<_>>().join(", ") } else { message.text };
+            let line = frontdesk_proto::visible_line(&text);
+            Some((entry.sequence.into(), VisitorInput { text, line, button }))
         }
         _ => None,
     }

@@ -254,6 +254,13 @@ impl Limiter {
         })
     }
 
+    /// Counts a request of plain HTTP from this address; fails with how long until the next one is allowed.
+    pub(super) fn check_http_request(&self, address: &IpAddr) -> Result<(), Duration> {
+        self.rates.check_http_request(address).inspect_err(|_| {
+            self.rate_limited_count.fetch_add(1, Ordering::Relaxed);
+        })
+    }
+
     /// Counts a token that is not valid by its address: verifying one is the most that a caller without a token can make this process
     /// do. When there are too many, a connection that has carried no valid token is closed.
     pub(super) fn count_invalid_token(&self, peer: &PeerInfo) {

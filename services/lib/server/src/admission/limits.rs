@@ -53,6 +53,8 @@ pub struct LimitSettings {
     pub anonymous_visitor_rate: u32,
     /// CORS preflights per second from one address (of IPv6: from one /64), which carry no token; 0: no limit.
     pub preflight_rate: u32,
+    /// Requests of plain HTTP per second from one address (of IPv6: from one /64), which upload and download files; 0: no limit.
+    pub http_rate: u32,
     /// Tokens per second from one address (of IPv6: from one /64) that are not valid, without those that have expired; 0: no limit.
     pub invalid_token_rate: u32,
 }
@@ -82,6 +84,7 @@ impl Default for LimitSettings {
             account_visitor_rate: 2_000,
             anonymous_visitor_rate: 60,
             preflight_rate: 100,
+            http_rate: 100,
             invalid_token_rate: 1_000,
         }
     }
@@ -153,6 +156,7 @@ impl LimitSettings {
             account_visitor_rate: 0,
             anonymous_visitor_rate: 0,
             preflight_rate: 0,
+            http_rate: 0,
             invalid_token_rate: 0,
             ..self
         }

@@ -76,6 +76,11 @@ impl Admission {
         self.limiter.check_preflight(address)
     }
 
+    /// Counts a request of plain HTTP, whose token is verified later, by its address; fails with how long until the next one is allowed.
+    pub(crate) fn check_http_request(&self, address: &IpAddr) -> Result<(), Duration> {
+        self.limiter.check_http_request(address)
+    }
+
     /// Reports refused calls and frees memory, once a minute, and writes the numbers of refusals to the audit log; never returns.
     pub(crate) async fn maintain(&self) {
         let write_counts = async {

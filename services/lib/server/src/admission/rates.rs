@@ -1,5 +1,5 @@
-//! Rate limits: how often each caller and each account may call this process, and each address send preflights and
-//! tokens that are not valid.
+//! Rate limits: how often each caller and each account may call this process, and each address send preflights, requests of plain HTTP
+//! and tokens that are not valid.
 
 use std::{
     collections::HashMap,
@@ -37,6 +37,8 @@ pub(super) struct RateLimits {
     /// Calls that create anonymous visitors and start their chats.
     anonymous_visitors: Option<Rate<IpAddr>>,
     preflights: Option<Rate<IpAddr>>,
+    /// Requests of plain HTTP.
+    http_requests: Option<Rate<IpAddr>>,
     invalid_tokens: Option<Rate<IpAddr>>,
     /// Until when no new tokens of an address are verified, of the addresses above the rate of invalid ones.
     paused: Mutex<HashMap<IpAddr, Instant>>,
@@ -78,6 +80,7 @@ impl RateLimits {
             account_visitors: rate(settings.account_visitor_rate),
             anonymous_visitors: quota_per_minute(settings.anonymous_visitor_rate).map(Rate::dashmap),
             preflights: rate(settings.preflight_rate),
+            http_requests: rate(settings.http_rate),
             invalid_tokens: rate(settings.invalid_token_rate),
             paused: Mutex::default(),
             clock: DefaultClock::default(),
@@ -109,6 +112,11 @@ impl RateLimits {
     /// Counts a preflight from this address; fails with how long until the next one is allowed.
     pub(super) fn check_preflight(&self, address: &IpAddr) -> Result<(), Duration> {
         self.check_address(self.preflights.as_ref(), address)
+    }
+
+    /// Counts a request of plain HTTP from this address; fails with how long until the next one is allowed.
+    pub(super) fn check_http_request(&self, address: &IpAddr) -> Result<(), Duration> {
+        self.check_address(self.http_requests.as_ref(), address)
     }
 
     /// Counts a token from this address that is not valid; fails when there are too many, and pauses the verification of new ones.
@@ -146,7 +154,8 @@ impl RateLimits {
     pub(super) fn forget_inactive(&self) {
         self.callers.iter().filter_map(|(_, rate)| rate.as_ref()).for_each(RateLimiter::retain_recent);
         self.accounts.iter().chain(&self.account_visitors).for_each(RateLimiter::retain_recent);
-        let addresses = self.anonymous_visitors.iter().chain(&self.preflights).chain(&self.invalid_tokens);
+        let addresses = self.anonymous_visitors.iter().chain(&self.preflights).chain(&self.http_requests);
+        let addresses = addresses.chain(&self.invalid_tokens);
         addresses.for_each(RateLimiter::retain_recent);
         let now = Instant::now();
         self.paused.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, until| *until > now);

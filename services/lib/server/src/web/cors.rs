@@ -58,7 +58,13 @@ fn origin_value(text: &str) -> Option<HeaderValue> {
     is_origin.then(|| HeaderValue::from_str(text).ok()).flatten()
 }
 
-/// Answers preflights, and adds its headers to the other answers.
+/// Answers preflights of plain HTTP, and adds its headers to the other answers. Its requests carry no token in a header.
+pub(super) fn cors_of_http(origins: &AllowedOrigins) -> CorsLayer {
+    let layer = CorsLayer::new().allow_methods([Method::GET, Method::PUT]).allow_headers([CONTENT_TYPE]);
+    with_origins(layer.max_age(MAX_AGE), origins)
+}
+
+/// Answers preflights of calls, and adds its headers to the other answers.
 pub(super) fn cors(origins: &AllowedOrigins) -> CorsLayer {
     let layer = CorsLayer::new()
         .allow_methods([Method::POST])
@@ -70,6 +76,10 @@ pub(super) fn cors(origins: &AllowedOrigins) -> CorsLayer {
         )
         .expose_headers(STATUS_HEADERS.map(HeaderName::from_static))
         .max_age(MAX_AGE);
+    with_origins(layer, origins)
+}
+
+fn with_origins(layer: CorsLayer, origins: &AllowedOrigins) -> CorsLayer {
     match origins {
         AllowedOrigins::Any => layer.allow_origin(Any).vary([]),
         AllowedOrigins::Only(origins) => layer.allow_origin(AllowOrigin::list(origins.clone())).vary([ORIGIN]),

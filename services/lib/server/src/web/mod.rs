@@ -1,4 +1,5 @@
-//! The listener for browsers, over HTTP/1.1 and HTTP/2: gRPC-Web before the middleware of every call, and CORS before both.
+//! The listener for browsers, over HTTP/1.1 and HTTP/2: gRPC-Web before the middleware of every call, CORS before both, and routes of
+//! plain HTTP that services have beside their calls.
 //!
 //! Browsers of the whole internet reach it, so it serves only the named services; anything else is refused before authentication.
 
@@ -9,6 +10,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use axum::Router;
 use frontdesk_transport::Tls;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +30,8 @@ pub struct WebListener {
     pub tls: Option<Tls>,
     /// Full names of the gRPC services that it serves.
     pub services: Vec<String>,
+    /// Routes of plain HTTP beside them, which see requests that are counted by address and not authenticated.
+    pub routes: Router,
     /// Origins of the pages that may call it.
     pub allowed_origins: AllowedOrigins,
 }
@@ -40,8 +44,9 @@ pub(crate) async fn serve(
     limits: &LimitSettings,
     shutdown: CancellationToken,
 ) {
-    let WebListener { listener, tls, services, allowed_origins } = web;
-    let router = router::router(routes, admission, services, &allowed_origins);
+    let WebListener { listener, tls, services, routes: http, allowed_origins } = web;
+    let calls = router::Calls::new(routes, admission.clone(), services);
+    let router = router::router(calls, http, admission, &allowed_origins);
     let protocols = Protocols::Http1And2;
     let accepted = accepted(listener, limits, tls.clone(), protocols, shutdown.clone());
     let settings = ConnectionSettings { protocols, max_streams: limits.streams_per_connection };

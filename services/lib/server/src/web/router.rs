@@ -1,6 +1,6 @@
-//! What a request of a browser is: a preflight, a call by gRPC-Web, or nothing that is served here.
+//! What a request of a browser is: a preflight, a call by gRPC-Web, a request of a route of plain HTTP, or nothing that is served here.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -16,10 +16,14 @@ use http::{
 use http_body_util::BodyExt;
 use tonic::{Status, body::Body, service::Routes};
 use tonic_web::{GrpcWebLayer, GrpcWebService};
+use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
 
-use super::{AllowedOrigins, cors::cors};
-use crate::{Admission, CallLayer, CallService, PeerInfo};
+use super::{
+    AllowedOrigins,
+    cors::{cors, cors_of_http},
+};
+use crate::{Admission, CallLayer, CallService, PeerInfo, listener::reset_at};
 
 /// Media types of gRPC-Web.
 const GRPC_WEB: [&[u8]; 4] = [
@@ -32,31 +36,60 @@ const GRPC_WEB: [&[u8]; 4] = [
 const NOT_FOUND: &str = "Nothing is here. This address serves gRPC-Web: POST /<service>/<method> with the content-type application/grpc-web+proto, or application/grpc-web-text for a body in base64.\n";
 /// The answer to preflights that are too many.
 const TOO_MANY_PREFLIGHTS: &str = "Your address sends too many preflights; try again later.\n";
+/// The answer to requests of plain HTTP that are too many.
+const TOO_MANY_REQUESTS: &str = "Your address sends too many requests; try again later.\n";
+/// How long a request of plain HTTP over HTTP/2 may take until its answer is read.
+const HTTP_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// The services for browsers.
 #[derive(Clone)]
-struct Calls {
+pub(super) struct Calls {
     names: Arc<HashSet<String>>,
     /// The answer to a call of any other service.
     not_served: Arc<str>,
     service: GrpcWebService<CallService<Routes>>,
 }
 
-/// Routes the requests of browsers. A preflight carries no token: it is counted by address, and answered before everything else.
+impl Calls {
+    /// Those of `routes` that are for browsers.
+    pub(super) fn new(routes: Routes, admission: Arc<Admission>, services: Vec<String>) -> Self {
+        let service = GrpcWebLayer::new().layer(CallLayer(admission).layer(routes.prepare()));
+        let not_served =
+            format!("this service is not served to browsers; those that are: {}", services.join(", ")).into();
+        Self { names: Arc::new(services.into_iter().collect()), not_served, service }
+    }
+}
+
+/// Routes the requests of browsers. A preflight carries no token: it is counted by address, and answered before everything else; so is a
+/// request of the routes of plain HTTP, whose token only they can verify.
 pub(super) fn router(
-    routes: Routes,
+    calls: Calls,
+    http: Router,
     admission: Arc<Admission>,
-    services: Vec<String>,
     allowed_origins: &AllowedOrigins,
 ) -> Router {
-    let service = GrpcWebLayer::new().layer(CallLayer(admission.clone()).layer(routes.prepare()));
-    let not_served = format!("this service is not served to browsers; those that are: {}", services.join(", ")).into();
-    let calls = Calls { names: Arc::new(services.into_iter().collect()), not_served, service };
+    let http = http
+        .layer(from_fn_with_state(admission.clone(), limit_http_requests))
+        .layer(cors_of_http(allowed_origins));
     Router::new()
         .fallback(answer)
         .with_state(calls)
         .layer(cors(allowed_origins))
+        .merge(http)
         .layer(from_fn_with_state(admission, limit_preflights))
+}
+
+async fn limit_http_requests(State(admission): State<Arc<Admission>>, request: Request, next: Next) -> Response {
+    let address = request.extensions().get::<PeerInfo>().and_then(|peer| peer.address);
+    if let Some(address) = address
+        && let Err(wait) = admission.check_http_request(&address)
+    {
+        let seconds = (wait.as_secs() + 1).to_string();
+        return (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, seconds)], TOO_MANY_REQUESTS).into_response();
+    }
+    // Over HTTP/1.1 the connection closes when its client reads nothing.
+    reset_at(Instant::now() + HTTP_TIMEOUT, "the answer to a request");
+    next.run(request).await
 }
 
 async fn limit_preflights(State(admission): State<Arc<Admission>>, request: Request, next: Next) -> Response {

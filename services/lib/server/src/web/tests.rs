@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
+use axum::{Router, routing::get};
 use bytes::Bytes;
 use frontdesk_audit::AuditLog;
 use frontdesk_auth::{Access, AccessMap, CallerKind, DevelopmentKey, Identity};
@@ -91,7 +92,9 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let origins: Vec<String> = origins.iter().map(|origin| (*origin).to_owned()).collect();
         let allowed_origins = AllowedOrigins::try_new(&origins).unwrap();
-        let web = WebListener { listener, tls: None, services: vec![SERVICE.to_owned()], allowed_origins };
+        let http = Router::new().route("/files/{name}", get(|| async { "file" }).put(|body: String| async { body }));
+        let services = vec![SERVICE.to_owned()];
+        let web = WebListener { listener, tls: None, services, routes: http, allowed_origins };
         let (routes, shutdown) = (Routes::new(Echo), CancellationToken::new());
         let stop = shutdown.clone();
         tokio::spawn(async move { serve(web, routes, admission, &limits, stop).await });
@@ -284,6 +287,34 @@ async fn s4_a_flood_of_preflights_from_one_address_is_refused_and_calls_are_not(
         assert!(server.preflight("https://shop.example").await.starts_with("HTTP/1.1 200 OK\r\n"));
     }
     let refused = server.preflight("https://shop.example").await;
+    assert!(refused.starts_with("HTTP/1.1 429 ") && refused.contains("retry-after: 1\r\n"), "{refused}");
+    assert!(server.call(&server.unary, &[], MESSAGE).await.contains("grpc-status:0\r\n"));
+}
+
+#[tokio::test]
+async fn a_route_of_plain_http_is_served_beside_the_calls_and_has_a_preflight_of_its_own() {
+    let server = Server::start(LimitSettings::default(), &["https://shop.example"]).await;
+    let origin = [("origin", "https://shop.example")];
+    for (request, body) in [("GET /files/a", ""), ("PUT /files/a", "file")] {
+        let answer = server.exchange(request, &origin, body.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("file"), "{answer}");
+        assert!(answer.contains("access-control-allow-origin: https://shop.example\r\n"), "{answer}");
+    }
+    let preflight = [origin[0], ("access-control-request-method", "PUT")];
+    let allowed = server.exchange("OPTIONS /files/a", &preflight, b"").await.to_lowercase();
+    assert!(allowed.contains("access-control-allow-methods: get,put\r\n"), "{allowed}");
+    let missing = server.exchange("GET /other/a", &origin, b"").await;
+    assert!(missing.starts_with("HTTP/1.1 404 Not Found\r\n") && missing.contains("gRPC-Web"), "{missing}");
+    assert!(server.call(&server.unary, &[], MESSAGE).await.contains("grpc-status:0\r\n"));
+}
+
+#[tokio::test]
+async fn s4_a_flood_of_requests_of_plain_http_from_one_address_is_refused_and_calls_are_not() {
+    let server = Server::start(LimitSettings { http_rate: 1, ..LimitSettings::default() }, &["*"]).await;
+    for _ in 0..3 {
+        assert!(server.exchange("GET /files/a", &[], b"").await.starts_with("HTTP/1.1 200 OK\r\n"));
+    }
+    let refused = server.exchange("GET /files/a", &[], b"").await;
     assert!(refused.starts_with("HTTP/1.1 429 ") && refused.contains("retry-after: 1\r\n"), "{refused}");
     assert!(server.call(&server.unary, &[], MESSAGE).await.contains("grpc-status:0\r\n"));
 }
