@@ -18,7 +18,7 @@ use sea_orm::ConnectionTrait;
 use tonic::{Request, Status};
 
 use crate::{
-    create_contact, create_ticket,
+    attachments, create_contact, create_ticket,
     fixture::{ADA, BOB, Fixture, GONE, STRANGER, agent, message, new_channel},
     inserts,
 };
@@ -182,6 +182,9 @@ async fn a2_an_agent_who_is_not_active_changes_nothing(mode: Mode) {
         refused("DeleteInsert", inserts.delete_insert(DeleteInsertRequest { insert_id: insert_id.clone() }).await);
         let undelete = UndeleteInsertRequest { insert_id: deleted_insert.clone() };
         refused("UndeleteInsert", inserts.undelete_insert(undelete).await);
+
+        let mut attachments = fixture.attachments(agent);
+        refused("CreateAttachment", attachments.create_attachment(attachments::file("a.txt", 1)).await);
 
         let mut channels = fixture.channels_as(agent);
         refused("CreateChannel", channels.create_channel(new_channel()).await);

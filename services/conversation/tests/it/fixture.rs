@@ -4,7 +4,7 @@
 use std::{future::Future, time::Duration};
 
 use frontdesk_auth::CallerKind;
-use frontdesk_conversation::App;
+use frontdesk_conversation::{App, ConversationSettings};
 use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::{Agent, AssignmentCause, GetAgentRequest, GetAgentResponse},
@@ -15,7 +15,7 @@ use frontdesk_proto::{
     conversation::v1::{
         AnonymousVisitors, Button, Channel, Chat, ChatEntry, Conversation, CreateAnonymousVisitorRequest,
         CreateChannelRequest, Entry, GetConversationRequest, ListChatEntriesRequest, ListEntriesRequest, NoGreeter,
-        PostMessageRequest, StartChatRequest, channel_service_client::ChannelServiceClient,
+        PostMessageRequest, StartChatRequest, attachment_service_client::AttachmentServiceClient, channel_service_client::ChannelServiceClient,
         contact_service_client::ContactServiceClient, conversation_service_client::ConversationServiceClient,
         create_channel_request::Greeter, insert_service_client::InsertServiceClient,
         thread_service_client::ThreadServiceClient, ticket_service_client::TicketServiceClient,
@@ -36,6 +36,8 @@ pub const GONE: Uuid = Uuid::from_u128(0x60E);
 pub const STRANGER: Uuid = Uuid::from_u128(0x57A);
 pub const ROBIN: Uuid = Uuid::from_u128(0x0B17);
 pub const SALES: Uuid = Uuid::from_u128(0x5A1E5);
+/// Where browsers reach the service.
+pub const PUBLIC_URL: &str = "https://files.test/chat";
 /// Inactivity timeout of Robin's sessions.
 pub const TIMEOUT: Duration = Duration::from_secs(1_800);
 
@@ -63,7 +65,14 @@ impl Fixture {
     }
 
     pub async fn start(mode: Mode) -> Self {
-        let service = ServiceUnderTest::start::<App>(mode).await;
+        Self::start_with(mode, |_| {}).await
+    }
+
+    /// With settings that `change` has edited.
+    pub async fn start_with(mode: Mode, change: impl FnOnce(&mut ConversationSettings)) -> Self {
+        let mut settings = ConversationSettings { public_url: PUBLIC_URL.into(), ..ConversationSettings::default() };
+        change(&mut settings);
+        let service = ServiceUnderTest::start_with::<App>(mode, settings).await;
         service.fake.on(|request: Request<GetAgentRequest>| {
             let id = request.get_ref().agent_id.clone();
             let (name, active) = match id.parse::<Uuid>().unwrap() {
@@ -113,6 +122,10 @@ impl Fixture {
 
     pub fn inserts(&self, agent: Uuid) -> InsertServiceClient<Calls> {
         InsertServiceClient::new(self.as_agent(agent))
+    }
+
+    pub fn attachments(&self, agent: Uuid) -> AttachmentServiceClient<Calls> {
+        AttachmentServiceClient::new(self.as_agent(agent))
     }
 
     pub fn channels(&self) -> ChannelServiceClient<Calls> {

@@ -5,6 +5,7 @@
 mod administrators;
 mod agents;
 mod anonymous_visitors;
+mod attachments;
 mod bots;
 mod change_assignee;
 mod chats;
