@@ -259,11 +259,12 @@ async fn c5_what_is_not_allowed_is_refused_before_a_byte_is_sent(mode: Mode) {
 async fn c5_the_bytes_decide_and_not_the_name(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let chat = fixture.chat("v").await.id;
-    for (name, bytes, media_type) in [
-        ("a.png", b"<!DOCTYPE html><script>alert(1)</script>".as_slice(), "text/html"),
+    let cases: [(&str, &[u8], &str); 3] = [
+        ("a.png", b"<!DOCTYPE html><script>alert(1)</script>", "text/html"),
         ("a.jpg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml"),
         ("a.pdf", b"MZ\x90\0\x03\0\0\0", "application/vnd.microsoft.portable-executable"),
-    ] {
+    ];
+    for (name, bytes, media_type) in cases {
         let (attachment, target) = announce(&fixture, "v", upload(&chat, name, bytes)).await;
         for _ in 0..2 {
             let (status, text) = put(&fixture, &target.url, bytes).await;
