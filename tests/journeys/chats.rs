@@ -95,7 +95,12 @@ async fn c4_c12_text_is_stored_normalised_and_other_forms_of_it_repeat_the_reque
     let (as_sent, as_kept) =
         ("Ame\u{301}lie\r\n\u{202E}hi\rthere \u{2067}שלום\u{2069}", "Amélie\nhi\nthere \u{2067}שלום\u{2069}");
 
-    let sent = SendMessageRequest { chat_id: chat.id.clone(), text: as_sent.into(), request_id: request_id(), ..Default::default() };
+    let sent = SendMessageRequest {
+        chat_id: chat.id.clone(),
+        text: as_sent.into(),
+        request_id: request_id(),
+        ..Default::default()
+    };
     let mut visitor = VisitorServiceClient::new(chat.visitor.clone());
     let first = visitor.send_message(sent.clone()).await.unwrap().into_inner().entry.unwrap();
     let Some(chat_entry::Content::Message(message_kept)) = &first.content else { panic!("{first:?}") };
@@ -176,7 +181,12 @@ async fn c12_a_retry_posts_once_and_other_content_is_refused() {
     let channel = account.channel(None).await;
     let chat = account.start_chat(account.visitor("v"), &channel).await;
     let mut visitor = VisitorServiceClient::new(chat.visitor.clone());
-    let say = SendMessageRequest { chat_id: chat.id.clone(), text: "once".into(), request_id: request_id(), ..Default::default() };
+    let say = SendMessageRequest {
+        chat_id: chat.id.clone(),
+        text: "once".into(),
+        request_id: request_id(),
+        ..Default::default()
+    };
     let first = visitor.send_message(say.clone()).await.unwrap().into_inner();
     close(&agent, &chat.id).await;
     let again = visitor.send_message(say.clone()).await.unwrap().into_inner();

@@ -57,7 +57,12 @@ async fn chat(account: &Account, channel: &str, agent: &As, number: usize) -> (S
         .id;
     for line in 0..40 {
         let text = format!("visitor {number} line {line}");
-        let say = SendMessageRequest { chat_id: id.clone(), text: text.clone(), request_id: request_id(), ..Default::default() };
+        let say = SendMessageRequest {
+            chat_id: id.clone(),
+            text: text.clone(),
+            request_id: request_id(),
+            ..Default::default()
+        };
         retry(|| async { VisitorServiceClient::new(visitor.clone()).send_message(say.clone()).await }).await;
         said.push(text);
         if line == 3 {

@@ -178,7 +178,12 @@ async fn c12_twenty_repeats_at_once_post_once() {
     let (_, agent) = account.agent("Ada").await;
     let channel = account.channel(None).await;
     let chat = account.start_chat(account.visitor("v"), &channel).await;
-    let say = SendMessageRequest { chat_id: chat.id.clone(), text: "once".into(), request_id: request_id(), ..Default::default() };
+    let say = SendMessageRequest {
+        chat_id: chat.id.clone(),
+        text: "once".into(),
+        request_id: request_id(),
+        ..Default::default()
+    };
     let repeats = (0..20).map(|_| {
         let (mut visitor, say) = (VisitorServiceClient::new(chat.visitor.clone()), say.clone());
         async move { visitor.send_message(say).await.unwrap().into_inner().entry.unwrap().visitor_sequence }
@@ -197,7 +202,12 @@ async fn r3_cancelled_calls_lose_and_duplicate_nothing() {
     let chat = account.start_chat(account.visitor("v"), &channel).await;
     let calls = (0..CALLS).map(|number| {
         let mut visitor = VisitorServiceClient::new(chat.visitor.clone());
-        let say = SendMessageRequest { chat_id: chat.id.clone(), text: format!("m{number}"), request_id: request_id(), ..Default::default() };
+        let say = SendMessageRequest {
+            chat_id: chat.id.clone(),
+            text: format!("m{number}"),
+            request_id: request_id(),
+            ..Default::default()
+        };
         async move {
             let cancel_after = Duration::from_micros((number as u64 * 37) % 5_000);
             let cancelled = tokio::time::timeout(cancel_after, visitor.send_message(say.clone())).await.is_err();

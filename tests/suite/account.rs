@@ -272,7 +272,12 @@ impl Account {
 impl Chat {
     /// Sends a message of the visitor.
     pub async fn say(&self, text: &str) -> Result<ChatEntry, Status> {
-        let request = SendMessageRequest { chat_id: self.id.clone(), text: text.to_owned(), request_id: request_id(), ..Default::default() };
+        let request = SendMessageRequest {
+            chat_id: self.id.clone(),
+            text: text.to_owned(),
+            request_id: request_id(),
+            ..Default::default()
+        };
         let answer = VisitorServiceClient::new(self.visitor.clone()).send_message(request).await?;
         Ok(answer.into_inner().entry.expect("an entry"))
     }

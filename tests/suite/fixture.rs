@@ -9,10 +9,11 @@ use frontdesk_proto::{
     assignment::v1::{UpdateAgentRequest, roster_service_client::RosterServiceClient},
     auth::v1::Principal,
     conversation::v1::{
-        CloseConversationRequest, ContactEmail, CreateContactRequest, CreateInsertRequest, CreateTicketRequest,
-        PostMessageRequest, Snippet, StartChatRequest, contact_service_client::ContactServiceClient,
-        conversation_service_client::ConversationServiceClient, create_insert_request,
-        insert_service_client::InsertServiceClient, thread_service_client::ThreadServiceClient,
+        CloseConversationRequest, ContactEmail, CreateAttachmentRequest, CreateChatAttachmentRequest,
+        CreateContactRequest, CreateInsertRequest, CreateTicketRequest, PostMessageRequest, SendMessageRequest,
+        Snippet, StartChatRequest, attachment_service_client::AttachmentServiceClient,
+        contact_service_client::ContactServiceClient, conversation_service_client::ConversationServiceClient,
+        create_insert_request, insert_service_client::InsertServiceClient, thread_service_client::ThreadServiceClient,
         ticket_service_client::TicketServiceClient, visitor_service_client::VisitorServiceClient,
     },
     notification::v1::{ListSendersRequest, sender_service_client::SenderServiceClient},
@@ -26,7 +27,7 @@ use tonic::Request;
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
-use crate::{Account, As, Chat};
+use crate::{Account, As, Chat, upload};
 
 /// An account with one resource of each kind.
 pub struct Fixture {
@@ -40,6 +41,8 @@ pub struct Fixture {
     pub ids: HashMap<&'static str, String>,
     /// The closed chat of `v`, whose transcript is decided.
     pub closed: Chat,
+    /// The attachment that `v` sent in the closed chat, and the visitor sequence of its message.
+    sent: (String, i32),
     /// The open chat of `w`, another visitor of the account.
     pub another: Chat,
     /// A channel with a bot that no request names, for conversations that a single call changes.
@@ -85,6 +88,11 @@ const PROPERTY: &str = "order_number";
 
 /// Fields that a valid request has of their oneofs. Of other oneofs it has the first field.
 const CHOSEN: [&str; 2] = ["hand_off", "bot_id"];
+
+/// Whether the method is about a file that a visitor sent.
+fn is_of_sent_file(method: &str) -> bool {
+    ["GetChatAttachment", "CreateChatAttachmentLink"].contains(&method)
+}
 
 /// The path as text, with dots.
 pub fn dotted(path: &FieldPath) -> String {
@@ -174,7 +182,7 @@ impl Fixture {
         let (greeted, quiet) = (account.channel(Some(&bot)).await, account.channel(None).await);
         let anonymous_token = account.anonymous_visitor(&greeted).await;
         let visitor = |id: &str| Self::visitor(&account, word, id);
-        let mut closed = Vec::new();
+        let (mut closed, mut sent) = (Vec::new(), Default::default());
         for id in ["w", "v"] {
             let chat = Self::start(visitor(id), &quiet, word).await;
             let reply = PostMessageRequest {
@@ -184,6 +192,7 @@ impl Fixture {
                 ..Default::default()
             };
             ThreadServiceClient::new(agent.clone()).post_message(reply).await.unwrap();
+            sent = Self::send_file(&chat, word).await;
             let close = CloseConversationRequest { conversation_id: chat.id.clone(), ..Default::default() };
             ConversationServiceClient::new(agent.clone()).close_conversation(close).await.unwrap();
             closed.push(chat);
@@ -221,6 +230,10 @@ impl Fixture {
             let created = InsertServiceClient::new(agent.clone()).create_insert(request).await.unwrap().into_inner();
             insert = created.insert.unwrap().id;
         }
+        let mut attachment = String::new();
+        for _ in 0..2 {
+            attachment = Self::file_of_team(&agent, word).await;
+        }
         let senders =
             SenderServiceClient::new(agent.clone()).list_senders(ListSendersRequest::default()).await.unwrap();
         let sender = senders.into_inner().senders.swap_remove(0).id;
@@ -233,6 +246,7 @@ impl Fixture {
             ("agent_id", agent_id.to_string()),
             ("anonymous_token", anonymous_token),
             ("assignee_agent_id", agent_id.to_string()),
+            ("attachment_id", attachment),
             ("bot_id", bot.id.clone()),
             ("bot_session_id", conversation.bot_session.unwrap().bot_session_id),
             ("channel_id", greeted),
@@ -248,7 +262,7 @@ impl Fixture {
             ("visitor_id", conversation.visitor_id),
         ]);
         let (another, closed) = (open.swap_remove(0).0, closed.swap_remove(1));
-        Self { account, agent, agent_id, ids, closed, another, separate_channel, word: word.to_owned() }
+        Self { account, agent, agent_id, ids, closed, sent, another, separate_channel, word: word.to_owned() }
     }
 
     /// A visitor whose token states name and mail address.
@@ -278,6 +292,43 @@ impl Fixture {
         };
         let chat = VisitorServiceClient::new(visitor.clone()).start_chat(start).await.unwrap().into_inner().chat;
         Chat { visitor, id: chat.unwrap().id }
+    }
+
+    /// The visitor sends a file. Returns the attachment and the visitor sequence of its message.
+    async fn send_file(chat: &Chat, word: &str) -> (String, i32) {
+        let mut visitor = VisitorServiceClient::new(chat.visitor.clone());
+        let create = CreateChatAttachmentRequest {
+            chat_id: chat.id.clone(),
+            file_name: format!("{word}-file.txt"),
+            size_bytes: 4,
+            request_id: request_id(),
+            ..Default::default()
+        };
+        let created = visitor.create_chat_attachment(create).await.unwrap().into_inner();
+        upload(&created.upload.unwrap(), b"file").await;
+        let id = created.attachment.unwrap().id;
+        let send = SendMessageRequest {
+            chat_id: chat.id.clone(),
+            attachment_ids: vec![id.clone()],
+            request_id: request_id(),
+            ..Default::default()
+        };
+        let entry = visitor.send_message(send).await.unwrap().into_inner().entry.unwrap();
+        (id, entry.visitor_sequence)
+    }
+
+    /// A file of the team.
+    async fn file_of_team(agent: &As, word: &str) -> String {
+        let create = CreateAttachmentRequest {
+            file_name: format!("{word}-file.txt"),
+            size_bytes: 4,
+            request_id: request_id(),
+            ..Default::default()
+        };
+        let mut attachments = AttachmentServiceClient::new(agent.clone());
+        let created = attachments.create_attachment(create).await.unwrap().into_inner();
+        upload(&created.upload.unwrap(), b"file").await;
+        created.attachment.unwrap().id
     }
 
     /// The same request for a new chat, where it changes a chat.
@@ -405,6 +456,15 @@ impl Fixture {
                 // A contact is named in one way.
                 (FieldKind::String, "external_id" | "email") if method == "StartConversation" => None,
                 (FieldKind::String, "conversation_id") => Some(Value::String(conversation.to_owned())),
+                // An upload is sent once.
+                (FieldKind::String, "attachment_ids") if method == "SendMessage" => None,
+                (FieldKind::String, "chat_id") if is_of_sent_file(method) => {
+                    Some(Value::String(self.closed.id.clone()))
+                }
+                (FieldKind::String, "attachment_id") if is_of_sent_file(method) => {
+                    Some(Value::String(self.sent.0.clone()))
+                }
+                (FieldKind::Int32, "visitor_sequence") if is_of_sent_file(method) => Some(Value::I32(self.sent.1)),
                 // Addresses are unique, so each creation has its own; but a sender's gets a mail each time.
                 (FieldKind::String, "email") if method.starts_with("Create") && method != "CreateSender" => {
                     Some(Value::String(Self::address_of(&self.word, &request_id())))
@@ -415,9 +475,10 @@ impl Fixture {
                 (FieldKind::String, name) => self.text(name).map(Value::String),
                 (FieldKind::Enum(_), "check") => None,
                 (FieldKind::Enum(_), _) => Some(Value::EnumNumber(1)),
-                (FieldKind::Int32, "expected_epoch" | "length" | "sequence" | "visitor_sequence" | "version") => {
-                    Some(Value::I32(1))
-                }
+                (
+                    FieldKind::Int32,
+                    "expected_epoch" | "length" | "sequence" | "size_bytes" | "visitor_sequence" | "version",
+                ) => Some(Value::I32(1)),
                 _ => None,
             };
             if let Some(value) = value {

@@ -12,6 +12,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Account;
 
+/// Gives the suite a listener for browsers, to which attachments are uploaded, unless the test has set one.
+fn serve_browsers(settings: &mut Settings) {
+    if settings.web.listen.is_some() {
+        return;
+    }
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    settings.web.listen = Some(Some(free));
+    settings.web.public_url = Some(format!("http://{free}"));
+    settings.attachments.folder = settings.data_folder.join("attachments");
+}
+
 /// Number of replicas of each service in distributed mode.
 const REPLICAS: usize = 2;
 
@@ -54,6 +65,7 @@ impl TestSuite {
         // Tests call as fast as they can.
         settings.limits = settings.limits.without_caller_limits();
         set(&mut settings);
+        serve_browsers(&mut settings);
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         match mode {
             Mode::Embedded => Self::embedded(settings, folder).await,
@@ -96,7 +108,14 @@ impl TestSuite {
         let keys = all.development_key().cloned().expect("the development key");
         let (mut shutdowns, mut serving) = (Vec::new(), JoinSet::new());
         for (service, listener) in listeners {
-            let suite = Server::open(settings.clone(), &[service]).await.expect("a service");
+            let address = format!("http://{}", listener.local_addr().expect("an address"));
+            let is_first = settings.peers.get(service).split(',').next() == Some(address.as_str());
+            let mut settings = settings.clone();
+            if !is_first {
+                // One replica has the port for browsers.
+                settings.web.listen = Some(None);
+            }
+            let suite = Server::open(settings, &[service]).await.expect("a service");
             shutdowns.push(suite.shutdown());
             serving.spawn(suite.serve(listener));
         }

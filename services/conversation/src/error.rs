@@ -80,7 +80,9 @@ pub(crate) enum ConversationError {
     #[error("the chat has {limit} attachments that are not sent; send them, or try again in an hour")]
     TooManyUnsent { limit: u64, retry_after: Duration },
     /// The installation has no public address.
-    #[error("files cannot be attached: the installation has no public address for uploads; its operator can set web.public_url")]
+    #[error(
+        "files cannot be attached: the installation has no public address for uploads; its operator can set web.public_url"
+    )]
     AttachmentsDisabled,
     /// A link could not be signed.
     #[error("a link could not be signed: {0}")]
@@ -341,7 +343,9 @@ impl From<ConversationError> for Status {
             E::File(FileRefusal::Size { limit }) => {
                 error(Code::FailedPrecondition, Reason::AttachmentTooLarge).with("limit", limit)
             }
-            E::Attachment { attachment, rejection } => attachment_error(rejection, message).with("attachment_id", attachment),
+            E::Attachment { attachment, rejection } => {
+                attachment_error(rejection, message).with("attachment_id", attachment)
+            }
             E::TooManyUnsent { retry_after, .. } => {
                 ApiError::shared(Code::ResourceExhausted, SharedReason::RateLimited, message)
                     .with("whose", "caller")

@@ -45,7 +45,9 @@ pub fn open(folder: &Path) -> io::Result<()> {
 
 /// Whether a file of the data folder is one that Frontdesk made: the folder may have others in it.
 fn is_own(name: &str) -> bool {
-    name.contains(".db") || name.starts_with("clock-offset") || ["attachments", "development.key", "lock", "mailbox"].contains(&name)
+    name.contains(".db")
+        || name.starts_with("clock-offset")
+        || ["attachments", "development.key", "lock", "mailbox"].contains(&name)
 }
 
 /// Takes the permissions of other users away.

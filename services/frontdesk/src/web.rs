@@ -208,7 +208,8 @@ mod tests {
         for url in ["", "https://chat.example", "http://127.0.0.1:7780", "https://shop.example/chat"] {
             assert!(is_public_url(url), "{url}");
         }
-        for url in ["chat.example", "https://chat.example/", "ftp://chat.example", "https://chat.example?a=b", "/chat"] {
+        for url in ["chat.example", "https://chat.example/", "ftp://chat.example", "https://chat.example?a=b", "/chat"]
+        {
             assert!(!is_public_url(url), "{url}");
         }
     }

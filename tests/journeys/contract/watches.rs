@@ -85,7 +85,12 @@ async fn c10_a_watch_says_once_that_it_has_caught_up_and_sends_heartbeats_in_sil
     };
     let mut chats = VisitorServiceClient::new(visitor.clone());
     let chat = chats.start_chat(start).await.unwrap().into_inner().chat.unwrap().id;
-    let say = |id: &str| SendMessageRequest { chat_id: chat.clone(), text: "here".into(), request_id: id.into(), ..Default::default() };
+    let say = |id: &str| SendMessageRequest {
+        chat_id: chat.clone(),
+        text: "here".into(),
+        request_id: id.into(),
+        ..Default::default()
+    };
     chats.send_message(say(&ids[1])).await.unwrap();
     let mut threads = ThreadServiceClient::new(agent.clone());
     let conversation_id = chat.clone();

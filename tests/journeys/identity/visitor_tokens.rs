@@ -55,7 +55,12 @@ async fn s3_visitor_tokens_are_signed_with_the_channels_key_and_end_with_it() {
     let watch = |after| WatchChatRequest { chat_id: chat.id.clone(), after_visitor_sequence: after };
     let mut lines = short.watch_chat(watch(0)).await.unwrap().into_inner();
     let mut says = VisitorServiceClient::new(mario.clone());
-    let message = SendMessageRequest { chat_id: chat.id.clone(), text: "Hello?".into(), request_id: request_id(), ..Default::default() };
+    let message = SendMessageRequest {
+        chat_id: chat.id.clone(),
+        text: "Hello?".into(),
+        request_id: request_id(),
+        ..Default::default()
+    };
     says.send_message(message).await.unwrap();
     let seen = next_chat_entry(&mut lines).await.unwrap().unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(15), next_chat_entry(&mut lines)).await.unwrap().unwrap_err();

@@ -12,8 +12,9 @@ use frontdesk_tests::{
 };
 use prost_reflect::prost::Message;
 
-/// Calls that change nothing in the fixture: its chat has the contact already, and its channel and insert are not deleted.
-const CHANGE_NOTHING: [&str; 3] = ["LinkContact", "UndeleteChannel", "UndeleteInsert"];
+/// Calls that change nothing in the fixture: its chat has the contact already, its channel and insert are not deleted, and a link is stored
+/// nowhere.
+const CHANGE_NOTHING: [&str; 4] = ["CreateAttachmentLink", "LinkContact", "UndeleteChannel", "UndeleteInsert"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a2_no_method_lets_an_agent_who_is_not_active_change_anything() {

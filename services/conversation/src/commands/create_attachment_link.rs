@@ -33,7 +33,8 @@ pub(crate) async fn create_chat_attachment_link(
     let read = app.db.read_for(caller.account).await?;
     let chat = read_chat(&read.conn(), caller, chat).await?;
     let page =
-        entries::list_visible(&read.conn(), chat.account, chat.id, visitor_sequence - 1, Some(visitor_sequence), 1).await?;
+        entries::list_visible(&read.conn(), chat.account, chat.id, visitor_sequence - 1, Some(visitor_sequence), 1)
+            .await?;
     let is_sent = page.entries.iter().any(|entry| {
         let Content::Message { attachments, .. } = &entry.content else { return false };
         attachments.iter().any(|sent| sent.attachment_id == id)

@@ -26,7 +26,8 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 /// The name without folders, without control characters, and without characters that reorder or hide others.
 pub(crate) fn plain_file_name(text: &str) -> String {
     let last = text.rsplit(['/', '\\']).next().unwrap_or_default();
-    let name: String = last.chars().filter(|character| !character.is_control() && !reorders_or_hides(*character)).collect();
+    let name: String =
+        last.chars().filter(|character| !character.is_control() && !reorders_or_hides(*character)).collect();
     match name.trim() {
         "" | "." | ".." => UNNAMED.to_owned(),
         name => name.chars().take(MAX_LENGTH).collect(),

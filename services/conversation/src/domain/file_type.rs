@@ -88,7 +88,8 @@ fn active_text(head: &[u8]) -> Option<&'static str> {
     }
     let begin = text.iter().position(|byte| !byte.is_ascii_whitespace() && *byte != 0)?;
     let text = &text[begin..];
-    let is_markup = text[0] == b'<' && text.get(1).is_some_and(|next| next.is_ascii_alphabetic() || b"!?/".contains(next));
+    let is_markup =
+        text[0] == b'<' && text.get(1).is_some_and(|next| next.is_ascii_alphabetic() || b"!?/".contains(next));
     if !is_markup {
         return None;
     }
@@ -107,7 +108,9 @@ fn active_text(head: &[u8]) -> Option<&'static str> {
 fn is_text(head: &[u8]) -> bool {
     let text = match std::str::from_utf8(head) {
         Ok(text) => text,
-        Err(error) if error.error_len().is_none() => std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default(),
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default()
+        }
         Err(_) => return false,
     };
     !text.chars().any(|character| character.is_control() && !matches!(character, '\t' | '\n' | '\r' | '\u{C}'))

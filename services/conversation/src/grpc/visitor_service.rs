@@ -22,7 +22,8 @@ use super::{
 use crate::{
     App,
     commands::{
-        self, AttachmentUse, ChooseButton, CreateAnonymousVisitor, CreateAttachment, LeaveAddress, SendMessage, StartChat,
+        self, AttachmentUse, ChooseButton, CreateAnonymousVisitor, CreateAttachment, LeaveAddress, SendMessage,
+        StartChat,
     },
     domain::{Actor, Entry, VisitorMarks},
     queries::{self, DisplayNames},

@@ -50,9 +50,8 @@ pub(crate) async fn list_of_team<C: ConnectionTrait>(
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Attachment>, DbErr> {
-    let mut query = in_account(account)
-        .filter(Column::ConversationId.is_null())
-        .filter(Column::Status.eq(AttachmentStatus::Ready));
+    let mut query =
+        in_account(account).filter(Column::ConversationId.is_null()).filter(Column::Status.eq(AttachmentStatus::Ready));
     if let Some((time, id)) = after {
         query = query.filter(keyset::before([Column::CreatedAt, Column::Id], (time, id)));
     }

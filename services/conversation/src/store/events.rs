@@ -22,8 +22,8 @@ use uuid::Uuid;
 use crate::{
     NAME,
     domain::{
-        Actor, ActorKind, AssigneeChanged, AssignmentCause, Attachment, Channel, CloseReason, Closed, Contact, Conversation,
-        ConversationEvent, Insert, Owner, OwnerKind, Ticket,
+        Actor, ActorKind, AssigneeChanged, AssignmentCause, Attachment, Channel, CloseReason, Closed, Contact,
+        Conversation, ConversationEvent, Insert, Owner, OwnerKind, Ticket,
     },
 };
 

@@ -89,8 +89,7 @@ fn verified_bytes(
     expected: String,
     permit: OwnedSemaphorePermit,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    let start =
-        Verified { id, bytes, held: None, digest: Sha256::new(), expected, is_over: false, _permit: permit };
+    let start = Verified { id, bytes, held: None, digest: Sha256::new(), expected, is_over: false, _permit: permit };
     stream::unfold(start, |mut state| async move {
         if state.is_over {
             return None;

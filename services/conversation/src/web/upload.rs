@@ -48,7 +48,8 @@ fn answer(outcome: StoreOutcome) -> Result<Answer, Answer> {
     match outcome {
         StoreOutcome::Ready => Ok(Answer::new(StatusCode::OK, "The file is stored.")),
         StoreOutcome::Refused { media_type } => {
-            let text = format!("The bytes are of the type {media_type}, which cannot be attached; choose another file.");
+            let text =
+                format!("The bytes are of the type {media_type}, which cannot be attached; choose another file.");
             Err(Answer::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text))
         }
         StoreOutcome::Conflict => {
@@ -60,7 +61,10 @@ fn answer(outcome: StoreOutcome) -> Result<Answer, Answer> {
 }
 
 fn removed() -> Answer {
-    Answer::new(StatusCode::NOT_FOUND, "The attachment was removed, because its bytes came too late; create another one.")
+    Answer::new(
+        StatusCode::NOT_FOUND,
+        "The attachment was removed, because its bytes came too late; create another one.",
+    )
 }
 
 /// The length must be stated, and be the one that the attachment was created with.
@@ -87,7 +91,8 @@ async fn receive(
     let (mut head, mut digest, mut length) = (Vec::new(), Sha256::new(), 0_i64);
     loop {
         let next = tokio::time::timeout(IDLE_TIMEOUT, body.next()).await;
-        let next = next.map_err(|_| Answer::new(StatusCode::REQUEST_TIMEOUT, "The bytes stopped arriving; send them again."))?;
+        let next =
+            next.map_err(|_| Answer::new(StatusCode::REQUEST_TIMEOUT, "The bytes stopped arriving; send them again."))?;
         let Some(bytes) = next else { break };
         let broken = |_| Answer::new(StatusCode::BAD_REQUEST, "The bytes broke off; send them again.");
         let bytes = bytes.map_err(broken)?;

@@ -48,9 +48,7 @@ pub(crate) fn search_index(db: &Db, notifier: &ChangeNotifier, shutdown: &Cancel
 /// The worker that removes attachments that are not sent.
 pub(crate) fn unsent_attachments(db: &Db, objects: &Objects, shutdown: &CancellationToken) -> Worker {
     let (db, objects, shutdown) = (db.clone(), objects.clone(), shutdown.clone());
-    Worker::new("unsent-attachments", move || {
-        unsent_attachments::run(db.clone(), objects.clone(), shutdown.clone())
-    })
+    Worker::new("unsent-attachments", move || unsent_attachments::run(db.clone(), objects.clone(), shutdown.clone()))
 }
 
 /// The worker that finds changes of watched conversations whose notification was lost.

@@ -8,8 +8,8 @@ use frontdesk_proto::{
         Attachment, AttachmentRefusal, AttachmentStatus, ChatMessage, CreateAttachmentLinkRequest,
         CreateAttachmentRequest, CreateChatAttachmentLinkRequest, CreateChatAttachmentRequest, GetAttachmentRequest,
         GetChatAttachmentRequest, GetWidgetRequest, ListAttachmentsRequest, Message, PostMessageRequest,
-        SendMessageRequest, SentAttachment, UploadTarget, attachment_service_client::AttachmentServiceClient, chat_entry,
-        entry, visitor_service_client::VisitorServiceClient,
+        SendMessageRequest, SentAttachment, UploadTarget, attachment_service_client::AttachmentServiceClient,
+        chat_entry, entry, visitor_service_client::VisitorServiceClient,
     },
     event::v1::{AttachmentStored, MessagePosted},
 };
@@ -64,7 +64,11 @@ fn upload(chat: &str, file_name: &str, bytes: &[u8]) -> CreateChatAttachmentRequ
     }
 }
 
-async fn announce(fixture: &Fixture, visitor: &str, request: CreateChatAttachmentRequest) -> (Attachment, UploadTarget) {
+async fn announce(
+    fixture: &Fixture,
+    visitor: &str,
+    request: CreateChatAttachmentRequest,
+) -> (Attachment, UploadTarget) {
     let created = fixture.chats(visitor).create_chat_attachment(request).await.unwrap().into_inner();
     (created.attachment.unwrap(), created.upload.unwrap())
 }
@@ -161,7 +165,9 @@ async fn c5_a_visitor_uploads_a_file_and_sends_it_and_the_team_gets_its_bytes(mo
     assert_eq!(unsent.code(), Code::NotFound, "the team sees it when it is sent");
     let entry = fixture.chats("v").send_message(send(&chat, "", [&attachment.id])).await.unwrap().into_inner().entry;
     let entry = entry.unwrap();
-    let Some(chat_entry::Content::Message(ChatMessage { attachments, .. })) = &entry.content else { panic!("{entry:?}") };
+    let Some(chat_entry::Content::Message(ChatMessage { attachments, .. })) = &entry.content else {
+        panic!("{entry:?}")
+    };
     let expected = SentAttachment {
         attachment_id: attachment.id.clone(),
         file_name: "счёт \"1\".png".into(),
@@ -271,7 +277,10 @@ async fn c5_the_bytes_decide_and_not_the_name(mode: Mode) {
             assert!(status == StatusCode::UNSUPPORTED_MEDIA_TYPE && text.contains(media_type), "{status} {text}");
         }
         let refused = seen(&fixture, "v", &chat, &attachment.id).await.unwrap();
-        assert_eq!((refused.status(), refused.refusal()), (AttachmentStatus::Refused, AttachmentRefusal::TypeNotAllowed));
+        assert_eq!(
+            (refused.status(), refused.refusal()),
+            (AttachmentStatus::Refused, AttachmentRefusal::TypeNotAllowed)
+        );
         assert_eq!(refused.media_type, media_type);
         let status = fixture.chats("v").send_message(send(&chat, "see", [&attachment.id])).await.unwrap_err();
         assert_eq!(reason(&status), "ATTACHMENT_NOT_READY");

@@ -85,7 +85,12 @@ async fn b6_a_typed_answer_closes_the_question_until_it_is_asked_again(mode: Mod
     let chat = fixture.bot_chat("v").await;
     let answered = ask(&fixture, &chat).await;
     let mut visitor = fixture.chats("v");
-    let typed = SendMessageRequest { chat_id: chat.id.clone(), text: "yes".into(), request_id: request_id(), ..Default::default() };
+    let typed = SendMessageRequest {
+        chat_id: chat.id.clone(),
+        text: "yes".into(),
+        request_id: request_id(),
+        ..Default::default()
+    };
     visitor.send_message(typed).await.unwrap();
     let refused = visitor.choose_button(choose(&chat, answered, "yes")).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "BUTTON_NOT_OFFERED"));

@@ -63,7 +63,12 @@ async fn b4_a_visitors_message_postpones_the_close(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let chat = fixture.bot_chat("v").await;
     fixture.service.clock.advance(TIMEOUT - Duration::from_secs(60)).unwrap();
-    let message = SendMessageRequest { chat_id: chat.id.clone(), text: "wait".into(), request_id: request_id(), ..Default::default() };
+    let message = SendMessageRequest {
+        chat_id: chat.id.clone(),
+        text: "wait".into(),
+        request_id: request_id(),
+        ..Default::default()
+    };
     fixture.chats("v").send_message(message).await.unwrap();
     fixture.service.clock.advance(Duration::from_secs(120)).unwrap();
     let results = close_idle(&fixture, vec![idle(fixture.account, &chat)]).await;

@@ -15,11 +15,11 @@ use frontdesk_proto::{
     conversation::v1::{
         AnonymousVisitors, Button, Channel, Chat, ChatEntry, Conversation, CreateAnonymousVisitorRequest,
         CreateChannelRequest, Entry, GetConversationRequest, ListChatEntriesRequest, ListEntriesRequest, NoGreeter,
-        PostMessageRequest, StartChatRequest, attachment_service_client::AttachmentServiceClient, channel_service_client::ChannelServiceClient,
-        contact_service_client::ContactServiceClient, conversation_service_client::ConversationServiceClient,
-        create_channel_request::Greeter, insert_service_client::InsertServiceClient,
-        thread_service_client::ThreadServiceClient, ticket_service_client::TicketServiceClient,
-        visitor_service_client::VisitorServiceClient,
+        PostMessageRequest, StartChatRequest, attachment_service_client::AttachmentServiceClient,
+        channel_service_client::ChannelServiceClient, contact_service_client::ContactServiceClient,
+        conversation_service_client::ConversationServiceClient, create_channel_request::Greeter,
+        insert_service_client::InsertServiceClient, thread_service_client::ThreadServiceClient,
+        ticket_service_client::TicketServiceClient, visitor_service_client::VisitorServiceClient,
     },
     notification::v1::{GetSenderRequest, GetSenderResponse, Sender},
 };

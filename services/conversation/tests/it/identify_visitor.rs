@@ -136,7 +136,12 @@ async fn x1_twenty_people_with_one_address_in_their_tokens_are_one_contact(mode:
     let chats = twenty(|index| started(chats(&fixture, &format!("v{index}"), "", ADDRESS), &channel)).await;
     assert_eq!(contacts(&fixture).await.len(), 1);
     let mut sent = join_all(chats.iter().enumerate().map(|(index, chat)| {
-        let request = SendMessageRequest { chat_id: chat.id.clone(), text: "Hi".into(), request_id: request_id(), ..Default::default() };
+        let request = SendMessageRequest {
+            chat_id: chat.id.clone(),
+            text: "Hi".into(),
+            request_id: request_id(),
+            ..Default::default()
+        };
         let mut chats = chats_of(&fixture, index);
         async move { chats.send_message(request).await.map(drop) }
     }))
@@ -315,7 +320,12 @@ async fn x1_t6_two_people_with_one_address_keep_their_own_names(mode: Mode) {
     let contact = fixture.conversation(&anna).await.contact_id;
     assert_eq!(contact, fixture.conversation(&bruno).await.contact_id, "the address is that of one contact");
     for (chat, visitor, name) in [(&anna, "anna", "Anna"), (&bruno, "bruno", "Bruno")] {
-        let text = SendMessageRequest { chat_id: chat.clone(), text: "Hi".into(), request_id: request_id(), ..Default::default() };
+        let text = SendMessageRequest {
+            chat_id: chat.clone(),
+            text: "Hi".into(),
+            request_id: request_id(),
+            ..Default::default()
+        };
         chats(&fixture, visitor, name, "family@visitor.example").send_message(text).await.unwrap();
         assert_eq!(facts(&fixture, chat).await.visitor_name, name);
         let entries = fixture.entries(chat).await;
@@ -351,7 +361,12 @@ async fn x1_t2_an_address_of_a_token_that_mail_cannot_go_to_is_shown_and_the_cha
     }
     // The visitor writes with a token that has a usable address.
     let chat = started(chats(&fixture, "v0", "Odd", "not an address"), &channel).await.id;
-    let text = || SendMessageRequest { chat_id: chat.clone(), text: "Hi".into(), request_id: request_id(), ..Default::default() };
+    let text = || SendMessageRequest {
+        chat_id: chat.clone(),
+        text: "Hi".into(),
+        request_id: request_id(),
+        ..Default::default()
+    };
     chats(&fixture, "v0", "Odd", ADDRESS).send_message(text()).await.unwrap();
     let conversation = fixture.conversation(&chat).await;
     assert!(conversation.unusable_token_email.is_empty() && !conversation.contact_id.is_empty());

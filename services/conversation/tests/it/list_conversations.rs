@@ -203,7 +203,12 @@ async fn c9_the_visitors_who_wait_longest_come_first(mode: Mode) {
     let (first, second) = (fixture.chat("first").await.id, fixture.chat("second").await.id);
     let bots = fixture.bot_chat("third").await;
     let say = async |visitor: &str, chat: &str| {
-        let request = SendMessageRequest { chat_id: chat.into(), text: "hello?".into(), request_id: request_id(), ..Default::default() };
+        let request = SendMessageRequest {
+            chat_id: chat.into(),
+            text: "hello?".into(),
+            request_id: request_id(),
+            ..Default::default()
+        };
         fixture.chats(visitor).send_message(request).await.unwrap();
     };
     let waiting = async |page_size: i32| {

@@ -36,7 +36,12 @@ fn state(read_sequence: i32, unread_count: i32) -> ReadState {
 }
 
 async fn say(fixture: &Fixture, visitor: &str, chat: &str) {
-    let request = SendMessageRequest { chat_id: chat.into(), text: "hello".into(), request_id: request_id(), ..Default::default() };
+    let request = SendMessageRequest {
+        chat_id: chat.into(),
+        text: "hello".into(),
+        request_id: request_id(),
+        ..Default::default()
+    };
     fixture.chats(visitor).send_message(request).await.unwrap();
 }
 

@@ -84,7 +84,12 @@ fn marks(delivered_visitor_sequence: i32, read_visitor_sequence: i32) -> Visitor
 }
 
 async fn say(fixture: &Fixture, visitor: &str, chat: &str) {
-    let request = SendMessageRequest { chat_id: chat.into(), text: "hello".into(), request_id: request_id(), ..Default::default() };
+    let request = SendMessageRequest {
+        chat_id: chat.into(),
+        text: "hello".into(),
+        request_id: request_id(),
+        ..Default::default()
+    };
     fixture.chats(visitor).send_message(request).await.unwrap();
 }
 

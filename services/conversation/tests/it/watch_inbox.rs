@@ -159,7 +159,12 @@ async fn c9_list_and_watch_together_show_what_a_new_list_shows(mode: Mode) {
     let second = fixture.chat("second").await;
     let bots = fixture.bot_chat("third").await;
     fixture.post(&first.id, "hello").await;
-    let text = SendMessageRequest { chat_id: first.id.clone(), text: "hi".into(), request_id: request_id(), ..Default::default() };
+    let text = SendMessageRequest {
+        chat_id: first.id.clone(),
+        text: "hi".into(),
+        request_id: request_id(),
+        ..Default::default()
+    };
     fixture.chats("first").send_message(text).await.unwrap();
     fixture.assign_ada(&bots.id, 1).await;
     crate::link_contact::link_new_contact(&fixture, &second.id).await;

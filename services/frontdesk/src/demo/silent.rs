@@ -37,7 +37,12 @@ pub(super) async fn play(account: &Account, fixture: &Fixture) -> Result<(), Fai
     let chat_id = chat.start_chat(started).await?.into_inner().chat.ok_or("no chat")?.id;
     let mut widget = Widget::watch(&visitor, &chat_id).await?;
     widget.until("the bot's question", |line| text_of(line).contains("Which address")).await?;
-    let answer = SendMessageRequest { chat_id: chat_id.clone(), text: address.clone(), request_id: request_id(), ..Default::default() };
+    let answer = SendMessageRequest {
+        chat_id: chat_id.clone(),
+        text: address.clone(),
+        request_id: request_id(),
+        ..Default::default()
+    };
     chat.send_message(answer).await?;
     widget.until("the bot's buttons", |line| text_of(line).contains("What is it about")).await?;
 

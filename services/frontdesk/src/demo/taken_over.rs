@@ -43,8 +43,12 @@ pub(super) async fn play(account: &Account, fixture: &Fixture) -> Result<(), Fai
     let mut widget = Widget::watch(&visitor, &chat_id).await?;
     widget.until("the bot's question", |line| text_of(line).contains("Which address")).await?;
 
-    let says =
-        |text: &str| SendMessageRequest { chat_id: chat_id.clone(), text: text.to_owned(), request_id: request_id(), ..Default::default() };
+    let says = |text: &str| SendMessageRequest {
+        chat_id: chat_id.clone(),
+        text: text.to_owned(),
+        request_id: request_id(),
+        ..Default::default()
+    };
     chat.send_message(says(&address)).await?;
     widget.until("the bot's buttons", |line| text_of(line).contains("What is it about")).await?;
     chat.send_message(says("I would rather talk to a person.\nMy brakes squeal & <b>howl</b>.")).await?;

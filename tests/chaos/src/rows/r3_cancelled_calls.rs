@@ -80,7 +80,12 @@ async fn cancel_and_repeat(
     let (id, text) = (request_id(), account.message_text());
     let arguments = json!({ "text": text });
     let operation = driver.operation(visitor, "SendMessage", chat, &id);
-    let request = SendMessageRequest { chat_id: chat.to_owned(), text: text.clone(), request_id: id.clone(), ..Default::default() };
+    let request = SendMessageRequest {
+        chat_id: chat.to_owned(),
+        text: text.clone(),
+        request_id: id.clone(),
+        ..Default::default()
+    };
     driver.recorder.write(&operation, 1, Kind::Invoke, Details { arguments: arguments.clone(), ..Details::default() });
     let mut client = VisitorServiceClient::new(driver.next(visitor, Service::Conversation));
     let first = tokio::time::timeout(timeout, client.send_message(request)).await;

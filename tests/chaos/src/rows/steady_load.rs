@@ -75,7 +75,12 @@ pub(super) async fn load(
 }
 
 async fn call(driver: &Driver, visitor: &Caller, chat: &str, text: &str, attempts: u32) -> (bool, u32) {
-    let request = SendMessageRequest { chat_id: chat.to_owned(), text: text.to_owned(), request_id: request_id(), ..Default::default() };
+    let request = SendMessageRequest {
+        chat_id: chat.to_owned(),
+        text: text.to_owned(),
+        request_id: request_id(),
+        ..Default::default()
+    };
     let operation = driver.operation(visitor, "SendMessage", chat, &request.request_id);
     let arguments = json!({ "text": text });
     let summarize = |response: &frontdesk_proto::conversation::v1::SendMessageResponse| json!({ "visitor_sequence": response.entry.as_ref().map(|entry| entry.visitor_sequence) });

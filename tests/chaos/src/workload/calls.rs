@@ -110,7 +110,12 @@ impl Driver {
         id: &str,
         arguments: Value,
     ) -> Outcome<i32> {
-        let request = SendMessageRequest { chat_id: chat.to_owned(), text: text.to_owned(), request_id: id.to_owned(), ..Default::default() };
+        let request = SendMessageRequest {
+            chat_id: chat.to_owned(),
+            text: text.to_owned(),
+            request_id: id.to_owned(),
+            ..Default::default()
+        };
         let summarize = |response: &frontdesk_proto::conversation::v1::SendMessageResponse| {
             chat_entry_summary(response.entry.as_ref())
         };

@@ -14,9 +14,9 @@ use http::{
     header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
 };
 use http_body_util::BodyExt;
+use tokio::time::Instant;
 use tonic::{Status, body::Body, service::Routes};
 use tonic_web::{GrpcWebLayer, GrpcWebService};
-use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
 
 use super::{
@@ -68,9 +68,8 @@ pub(super) fn router(
     admission: Arc<Admission>,
     allowed_origins: &AllowedOrigins,
 ) -> Router {
-    let http = http
-        .layer(from_fn_with_state(admission.clone(), limit_http_requests))
-        .layer(cors_of_http(allowed_origins));
+    let http =
+        http.layer(from_fn_with_state(admission.clone(), limit_http_requests)).layer(cors_of_http(allowed_origins));
     Router::new()
         .fallback(answer)
         .with_state(calls)
