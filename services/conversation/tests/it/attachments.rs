@@ -189,7 +189,7 @@ async fn c5_a_visitor_uploads_a_file_and_sends_it_and_the_team_gets_its_bytes(mo
         assert_eq!((status, &bytes[..]), (StatusCode::OK, PNG));
         for (name, value) in [
             ("content-type", "image/png"),
-            ("content-length", &PNG.len().to_string()),
+            ("content-length", PNG.len().to_string().as_str()),
             ("x-content-type-options", "nosniff"),
             ("content-security-policy", "sandbox; default-src 'none'"),
             (
