@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::steps::{Begun, ConversationChange, find_entry, recognise_before_message};
 use crate::{
     App,
-    domain::{ChosenButton, Content, Entry, Rejection},
+    domain::{ChosenButton, Content, Entry, Message, Rejection},
     error::ConversationError,
     store::entries,
 };
@@ -37,14 +37,9 @@ pub(crate) async fn choose_button(
         Entry::open_question(newest).filter(|question| question.visitor_sequence == Some(command.visitor_sequence));
     let label = question.as_ref().and_then(|question| question.button_label(&command.button_id));
 
-    let content = Content::Message {
-        text: label.unwrap_or_default().to_owned(),
-        buttons: Vec::new(),
-        chosen: Some(ChosenButton { button_id: command.button_id, visitor_sequence: command.visitor_sequence }),
-        inserts: Vec::new(),
-        attachments: Vec::new(),
-        rich_text: None,
-    };
+    let chosen = ChosenButton { button_id: command.button_id, visitor_sequence: command.visitor_sequence };
+    let text = label.unwrap_or_default().to_owned();
+    let content = Content::Message(Message { text, chosen: Some(chosen), ..Message::default() });
     match (begun.conversation.append_visitor_message(content, Some(command.request_id), begun.now), label) {
         (Ok(entry), Some(_)) => {
             begun.commit(&entry.sequence).await?;

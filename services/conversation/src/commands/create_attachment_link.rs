@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::steps::{Link, LinkPurpose};
 use crate::{
     App,
-    domain::{AttachmentRejection, AttachmentStatus, Content},
+    domain::{AttachmentRejection, AttachmentStatus, Content, Message},
     error::ConversationError,
     queries::{get_attachment, read_chat},
     store::entries,
@@ -36,7 +36,7 @@ pub(crate) async fn create_chat_attachment_link(
         entries::list_visible(&read.conn(), chat.account, chat.id, visitor_sequence - 1, Some(visitor_sequence), 1)
             .await?;
     let is_sent = page.entries.iter().any(|entry| {
-        let Content::Message { attachments, .. } = &entry.content else { return false };
+        let Content::Message(Message { attachments, .. }) = &entry.content else { return false };
         attachments.iter().any(|sent| sent.attachment_id == id)
     });
     if is_sent { link(app, caller, id) } else { Err(ConversationError::NotFound("attachment")) }

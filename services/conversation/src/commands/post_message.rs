@@ -24,7 +24,7 @@ pub(crate) struct PostMessage {
     pub(crate) message: AppendMessage,
     /// Inserts of the library that a message of the team gets.
     pub(crate) inserts: Vec<Uuid>,
-    /// Attachments that an agent's message sends.
+    /// Attachments that it sends.
     pub(crate) attachments: Vec<Uuid>,
     pub(crate) key: Key,
 }
@@ -37,15 +37,12 @@ pub(crate) async fn post_message(
 ) -> Result<(Entry, DisplayNames), ConversationError> {
     let PostMessage { conversation, mut message, inserts: ids, attachments, key } = command;
     require_known_author(app, caller).await?;
-    if let AppendMessage::Team { inserts, .. } = &mut message
-        && !ids.is_empty()
-        && !is_repeat(app, caller, &key).await?
-    {
+    if !ids.is_empty() && !is_repeat(app, caller, &key).await? {
         // Before the message queues: the writer's transaction reads nothing more for it.
-        *inserts = freeze_inserts(app, caller, conversation, &ids).await?;
+        message.message_mut().inserts = freeze_inserts(app, caller, conversation, &ids).await?;
     }
     if !attachments.is_empty() {
-        let entry = post_with_attachments(app, caller, conversation, &message, &attachments, key).await?;
+        let entry = post_with_attachments(app, caller, conversation, message, &attachments, key).await?;
         let read = app.db.read_for(caller.account).await?;
         let entries = std::slice::from_ref(&entry);
         let names = display_names::find_in_entries(&read.conn(), caller.account, entries).await?;
@@ -59,7 +56,7 @@ async fn post_with_attachments(
     app: &App,
     caller: &Caller,
     conversation: Uuid,
-    message: &AppendMessage,
+    message: AppendMessage,
     attachments: &[Uuid],
     key: Key,
 ) -> Result<Entry, ConversationError> {

@@ -9,7 +9,7 @@ use super::steps::{
 };
 use crate::{
     App,
-    domain::{AppendMessage, Entry},
+    domain::{AppendMessage, Entry, Message},
     error::ConversationError,
     workers::WriteRequest,
 };
@@ -25,14 +25,15 @@ pub(crate) struct SendMessage {
 pub(crate) async fn send_message(app: &App, caller: &Caller, command: SendMessage) -> Result<Entry, ConversationError> {
     let SendMessage { chat, text, attachments, request_id, key } = command;
     recognise_before_message(app, caller, chat, &key).await?;
-    let message = AppendMessage::Visitor { visitor: caller.actor.id.clone(), text, request_id };
+    let message = Message { text, ..Message::default() };
+    let message = AppendMessage::Visitor { visitor: caller.actor.id.clone(), message, request_id };
     if attachments.is_empty() {
         let request = WriteRequest { account: caller.account, conversation: chat, message, key };
         let (entry, _) = append_message(app, caller, "chat", request).await?;
         return Ok(entry);
     }
     match ConversationChange::begin_chat(app, caller, chat, Some(key)).await? {
-        Begun::First(begun) => append_with_attachments(begun, &message, &attachments, None).await,
+        Begun::First(begun) => append_with_attachments(begun, message, &attachments, None).await,
         Begun::Repeat(begun, sequence) => find_entry(begun.tx.conn(), caller.account, chat, sequence).await,
     }
 }

@@ -4,24 +4,17 @@
 use frontdesk_clock::Time;
 use uuid::Uuid;
 
-use super::{Agent, Button, Content, Conversation, Entry, Rejection, RichText, SentAttachment, SentInsert, TeamMember};
+use super::{Agent, Content, Conversation, Entry, Message, Rejection, TeamMember};
 
 /// A message, by the actor who writes it.
 #[derive(Clone, Debug)]
 pub(crate) enum AppendMessage {
-    /// An agent or administrator writes (rules C4, C6, C11). None as epoch: at any.
-    Team {
-        author: TeamMember,
-        text: String,
-        rich_text: Option<RichText>,
-        inserts: Vec<SentInsert>,
-        request_id: String,
-        expected_epoch: Option<i64>,
-    },
+    /// An agent or administrator writes (rules C4, C5, C6, C11). None as epoch: at any.
+    Team { author: TeamMember, message: Message, request_id: String, expected_epoch: Option<i64> },
     /// The bot in charge writes (rule A3).
-    Bot { session: Uuid, text: String, buttons: Vec<Button> },
-    /// The visitor writes (rules C4, E2a, E3).
-    Visitor { visitor: String, text: String, request_id: String },
+    Bot { session: Uuid, message: Message },
+    /// The visitor writes (rules C4, C5, E2a, E3).
+    Visitor { visitor: String, message: Message, request_id: String },
 }
 
 /// What the decision needs besides the conversation.
@@ -31,8 +24,6 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Time,
     /// The writing agent. None: this service does not know them.
     pub(crate) agent: Option<&'a Agent>,
-    /// Attachments that are sent with the message (rule C5).
-    pub(crate) attachments: &'a [SentAttachment],
 }
 
 impl AppendMessage {
@@ -52,42 +43,29 @@ impl AppendMessage {
         }
     }
 
+    /// The message.
+    pub(crate) fn message_mut(&mut self) -> &mut Message {
+        match self {
+            Self::Team { message, .. } | Self::Bot { message, .. } | Self::Visitor { message, .. } => message,
+        }
+    }
+
     /// Appends the message to the locked conversation and returns its entry.
     pub(crate) fn apply(&self, conversation: &mut Conversation, context: Context<'_>) -> Result<Entry, Rejection> {
+        let content = |message: &Message| Content::Message(message.clone());
         match self {
-            Self::Team { author, text, rich_text, inserts, request_id, expected_epoch } => {
+            Self::Team { author, message, request_id, expected_epoch } => {
                 if author.agent().is_some() {
                     Agent::require_active(context.agent)?;
                 }
                 let request_id = Some(request_id.clone());
-                let (text, rich_text, inserts) = (text.clone(), rich_text.clone(), inserts.clone());
-                let attachments = context.attachments.to_vec();
-                let content =
-                    Content::Message { text, buttons: Vec::new(), chosen: None, inserts, attachments, rich_text };
-                conversation.append_team_message(author, content, request_id, *expected_epoch, context.now)
+                conversation.append_team_message(author, content(message), request_id, *expected_epoch, context.now)
             }
-            Self::Bot { session, text, buttons } => {
-                let (text, buttons) = (text.clone(), buttons.clone());
-                let content = Content::Message {
-                    text,
-                    buttons,
-                    chosen: None,
-                    inserts: Vec::new(),
-                    attachments: Vec::new(),
-                    rich_text: None,
-                };
-                conversation.append_bot_message(*session, content, context.now)
+            Self::Bot { session, message } => {
+                conversation.append_bot_message(*session, content(message), context.now)
             }
-            Self::Visitor { text, request_id, .. } => {
-                let request_id = Some(request_id.clone());
-                let content = Content::Message {
-                    text: text.clone(),
-                    buttons: Vec::new(),
-                    chosen: None,
-                    inserts: Vec::new(),
-                    attachments: context.attachments.to_vec(),
-                };
-                conversation.append_visitor_message(content, request_id, context.now)
+            Self::Visitor { message, request_id, .. } => {
+                conversation.append_visitor_message(content(message), Some(request_id.clone()), context.now)
             }
         }
     }

@@ -25,25 +25,29 @@ pub(crate) struct ChosenButton {
     pub(crate) visitor_sequence: i64,
 }
 
+/// What a message says. Stored as JSON: add, never rename.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Message {
+    pub(crate) text: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) buttons: Vec<Button>,
+    /// None: a typed text, or a message of the team or a bot.
+    #[serde(flatten)]
+    pub(crate) chosen: Option<ChosenButton>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) inserts: Vec<SentInsert>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) attachments: Vec<SentAttachment>,
+    /// Its plain form is the text. None: the text is plain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rich_text: Option<RichText>,
+}
+
 /// The content of an entry. Stored as JSON: add, never rename.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum Content {
-    Message {
-        text: String,
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        buttons: Vec<Button>,
-        /// None: a typed text, or a message of an agent or bot.
-        #[serde(flatten)]
-        chosen: Option<ChosenButton>,
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        inserts: Vec<SentInsert>,
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        attachments: Vec<SentAttachment>,
-        /// Its plain form is the text. None: the text is plain.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        rich_text: Option<RichText>,
-    },
+    Message(Message),
     Comment {
         text: String,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -113,14 +117,14 @@ pub(crate) struct TicketChange {
 impl Content {
     /// A message of a plain text alone.
     pub(crate) fn text(text: String) -> Self {
-        Self::Message { text, buttons: Vec::new(), chosen: None, inserts: Vec::new(), attachments: Vec::new(), rich_text: None }
+        Self::Message(Message { text, ..Message::default() })
     }
 
     /// The text that searches find the entry by (rule C9). None: it has none. `subjects`: of the tickets that entries name, as they
     /// are now.
     pub(crate) fn search_text(&self, subjects: &HashMap<Uuid, String>) -> Option<String> {
         match self {
-            Self::Message { text, inserts, .. } => {
+            Self::Message(Message { text, inserts, .. }) => {
                 let inserts = inserts.iter().map(|insert| insert.plain_text.as_str());
                 Some(std::iter::once(text.as_str()).chain(inserts).collect::<Vec<_>>().join("\n"))
             }
@@ -150,7 +154,7 @@ impl Content {
     /// Whether the visitor sees the entry (rules C3, C7). What is not named here stays with the team.
     pub(crate) fn is_visible_to_visitor(&self) -> bool {
         match self {
-            Self::Message { .. } | Self::Closed { .. } | Self::Reopened { .. } => true,
+            Self::Message(_) | Self::Closed { .. } | Self::Reopened { .. } => true,
             Self::AssigneeChanged { to, .. } => to.is_some_and(Owner::is_agent),
             Self::Comment { .. }
             | Self::HandedOff { .. }
@@ -183,7 +187,7 @@ pub(crate) struct Entry {
 impl Entry {
     /// The label of a button that the entry offers.
     pub(crate) fn button_label(&self, button_id: &str) -> Option<&str> {
-        let Content::Message { buttons, .. } = &self.content else { return None };
+        let Content::Message(Message { buttons, .. }) = &self.content else { return None };
         buttons.iter().find(|button| button.id == button_id).map(|button| button.label.as_str())
     }
 
@@ -192,8 +196,8 @@ impl Entry {
     pub(crate) fn open_question(newest_first: impl IntoIterator<Item = Self>) -> Option<Self> {
         for entry in newest_first {
             match &entry.content {
-                Content::Message { buttons, .. } if !buttons.is_empty() => return Some(entry),
-                Content::Message { .. } if entry.author.kind == ActorKind::Visitor => return None,
+                Content::Message(Message { buttons, .. }) if !buttons.is_empty() => return Some(entry),
+                Content::Message(_) if entry.author.kind == ActorKind::Visitor => return None,
                 _ => {}
             }
         }
@@ -210,14 +214,7 @@ mod tests {
     fn b6_a8_contents_of_earlier_releases_are_read_without_the_fields_that_they_lack() {
         let read = |json: &str| serde_json::from_str::<Content>(json).unwrap();
         let chosen = ChosenButton { button_id: "yes".into(), visitor_sequence: 0 };
-        let message = |chosen| Content::Message {
-            text: "Yes".into(),
-            buttons: Vec::new(),
-            chosen,
-            inserts: Vec::new(),
-            attachments: Vec::new(),
-            rich_text: None,
-        };
+        let message = |chosen| Content::Message(Message { text: "Yes".into(), chosen, ..Message::default() });
         assert_eq!(read(r#"{"type":"message","text":"Yes","chosen_button_id":"yes"}"#), message(Some(chosen)));
         assert_eq!(read(r#"{"type":"message","text":"Yes"}"#), message(None));
         let unassigned = Content::AssigneeChanged { from: None, to: None, epoch: 2, cause: None };
@@ -236,7 +233,6 @@ mod tests {
     #[test]
     fn b6_a8_contents_are_read_as_they_were_written() {
         let chosen = Some(ChosenButton { button_id: "yes".into(), visitor_sequence: 7 });
-        let buttons = vec![Button { id: "no".into(), label: "No".into() }];
         let insert = SentInsert {
             insert_id: Uuid::from_u128(3),
             title: "Greeting".into(),
@@ -249,19 +245,18 @@ mod tests {
             media_type: "image/png".into(),
             size: 3,
         };
-        let message = |text: &str, buttons, chosen, inserts, attachments| Content::Message {
-            text: text.into(),
-            buttons,
-            chosen,
-            inserts,
-            attachments,
+        let message = Message {
+            text: "Which?".into(),
+            buttons: vec![Button { id: "no".into(), label: "No".into() }],
+            chosen: None,
+            inserts: vec![insert],
+            attachments: vec![attachment],
             rich_text: Some(RichText(Vec::new())),
         };
         let changed = Content::AssigneeChanged { from: None, to: None, epoch: 2, cause: Some(AssignmentCause::ByHand) };
         for content in [
-            message("Yes", Vec::new(), chosen, Vec::new(), Vec::new()),
-            message("Which?", buttons, None, Vec::new(), Vec::new()),
-            message("", Vec::new(), None, vec![insert], vec![attachment]),
+            Content::Message(Message { text: "Yes".into(), chosen, ..Message::default() }),
+            Content::Message(message),
             changed,
             Content::Comment {
                 text: "@Ada".into(),

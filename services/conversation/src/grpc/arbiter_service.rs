@@ -21,7 +21,7 @@ use super::{
 use crate::{
     App,
     commands::{self, ChangeAssignee, CloseByBot, HandOff, IdleOutcome, IdleTimeout, PostMessage, RecordAnswer},
-    domain::{Agent, AppendMessage, Bot, Button, Owner, OwnerChange, RosterState},
+    domain::{Agent, AppendMessage, Bot, Button, Message, Owner, OwnerChange, RosterState},
     queries,
 };
 
@@ -80,8 +80,11 @@ impl ArbiterService for Arbiter {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             message: AppendMessage::Bot {
                 session: parse_id("bot_session_id", &request.bot_session_id)?,
-                text: request.text,
-                buttons: distinct_buttons(request.buttons)?,
+                message: Message {
+                    text: request.text,
+                    buttons: distinct_buttons(request.buttons)?,
+                    ..Message::default()
+                },
             },
             inserts: Vec::new(),
             attachments: Vec::new(),

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     App,
     commands::{self, Mark, MarkRead, PostComment, PostMessage},
-    domain::AppendMessage,
+    domain::{AppendMessage, Message},
     queries,
 };
 
@@ -41,9 +41,7 @@ impl ThreadService for Threads {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             message: AppendMessage::Team {
                 author: team_member(&caller)?,
-                text,
-                rich_text,
-                inserts: Vec::new(),
+                message: Message { text, rich_text, ..Message::default() },
                 request_id: request.request_id,
                 expected_epoch: request.expected_epoch.map(i64::from),
             },

@@ -319,7 +319,7 @@ fn append(
         Err(ClaimError::Db(error)) => return Ok(Err(WriteError::Db(error))),
     }
     let agent = message.agent().and_then(|agent| context.agent((*account, agent)));
-    let entry = match message.apply(conversation, Context { now: context.now, agent, attachments: &[] }) {
+    let entry = match message.apply(conversation, Context { now: context.now, agent }) {
         Ok(entry) => entry,
         Err(rejection) => return Ok(Err(WriteError::Rejected(rejection, Box::new(conversation.clone())))),
     };

@@ -17,14 +17,14 @@ use crate::{
 /// Appends the message with these attachments, in their order, and commits. `agent`: the writing agent.
 pub(crate) async fn append_with_attachments(
     mut begun: ConversationChange<'_>,
-    message: &AppendMessage,
+    mut message: AppendMessage,
     ids: &[Uuid],
     agent: Option<&Agent>,
 ) -> Result<Entry, ConversationError> {
     let (account, conversation) = (begun.conversation.account, begun.conversation.id);
     let by_visitor = matches!(message, AppendMessage::Visitor { .. });
-    let sent = attach(&begun.tx, account, conversation, ids, by_visitor, begun.now).await?;
-    match message.apply(&mut begun.conversation, Context { now: begun.now, agent, attachments: &sent }) {
+    message.message_mut().attachments = attach(&begun.tx, account, conversation, ids, by_visitor, begun.now).await?;
+    match message.apply(&mut begun.conversation, Context { now: begun.now, agent }) {
         Ok(entry) => {
             begun.commit(&entry.sequence).await?;
             Ok(entry)

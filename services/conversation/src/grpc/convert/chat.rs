@@ -9,7 +9,7 @@ use super::{
     button, chosen_button, counter, id_or_empty,
     inserts::chat_insert,
     owner_kind,
-    rich_text::rich_text as to_rich_text,
+    rich_text,
 };
 use crate::{
     domain::{ActorKind, Author, CloseReason, Content, Conversation, Entry, Owner, Signal},
@@ -34,14 +34,14 @@ pub(crate) fn chat(conversation: &Conversation, names: &DisplayNames) -> pb::Cha
 pub(crate) fn chat_entry(entry: &Entry, names: &DisplayNames) -> Option<pb::ChatEntry> {
     use pb::chat_entry::Content as C;
     let (author, content) = match &entry.content {
-        Content::Message { text, buttons, chosen, inserts, attachments, rich_text } => {
+        Content::Message(message) => {
             let message = pb::ChatMessage {
-                text: text.clone(),
-                buttons: buttons.iter().map(button).collect(),
-                chosen_button: chosen.as_ref().map(chosen_button),
-                inserts: inserts.iter().map(chat_insert).collect(),
-                attachments: attachments.iter().map(sent_attachment).collect(),
-                rich_text: rich_text.as_ref().map(to_rich_text),
+                text: message.text.clone(),
+                buttons: message.buttons.iter().map(button).collect(),
+                chosen_button: message.chosen.as_ref().map(chosen_button),
+                inserts: message.inserts.iter().map(chat_insert).collect(),
+                attachments: message.attachments.iter().map(sent_attachment).collect(),
+                rich_text: message.rich_text.as_ref().map(rich_text),
             };
             (message_author(entry, names), C::Message(message))
         }

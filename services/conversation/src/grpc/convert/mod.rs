@@ -40,7 +40,7 @@ pub(super) use fields::{
 pub(super) use inserts::{changed_insert_content, insert, insert_kind, new_insert_content};
 pub(super) use records::{channel, contact, ticket, ticket_status, visitor_key};
 pub(super) use rich_text::message_text;
-use rich_text::rich_text as to_rich_text;
+use rich_text::rich_text;
 pub(super) use search::{found, search_query};
 pub(super) use start_context::start_context;
 
@@ -228,13 +228,13 @@ fn button(button: &Button) -> pb::Button {
 fn content(content: &Content, names: &DisplayNames) -> Option<pb::entry::Content> {
     use pb::entry::Content as C;
     Some(match content {
-        Content::Message { text, buttons, chosen, inserts, attachments, rich_text } => C::Message(pb::Message {
-            text: text.clone(),
-            buttons: buttons.iter().map(button).collect(),
-            chosen_button: chosen.as_ref().map(chosen_button),
-            inserts: inserts.iter().map(inserts::sent_insert).collect(),
-            attachments: attachments.iter().map(attachments::sent_attachment).collect(),
-            rich_text: rich_text.as_ref().map(to_rich_text),
+        Content::Message(message) => C::Message(pb::Message {
+            text: message.text.clone(),
+            buttons: message.buttons.iter().map(button).collect(),
+            chosen_button: message.chosen.as_ref().map(chosen_button),
+            inserts: message.inserts.iter().map(inserts::sent_insert).collect(),
+            attachments: message.attachments.iter().map(attachments::sent_attachment).collect(),
+            rich_text: message.rich_text.as_ref().map(rich_text),
         }),
         Content::Comment { text, mentions } => {
             C::Comment(pb::Comment { text: text.clone(), mentions: mentions.iter().map(mention).collect() })

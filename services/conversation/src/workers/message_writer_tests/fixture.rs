@@ -17,7 +17,7 @@ use futures::future::{BoxFuture, join_all};
 use sea_orm::{ConnectionTrait, Statement};
 
 use crate::{
-    domain::{Agent, ClosingFacts, Content, Greeting, NewConversation, RosterState, StartContext, TeamMember},
+    domain::{Agent, ClosingFacts, Content, Greeting, NewConversation, RosterState, StartContext, TeamMember, Message},
     store::{agents, conversations, entries},
 };
 
@@ -108,9 +108,7 @@ impl Fixture {
             conversation,
             message: AppendMessage::Team {
                 author: TeamMember::Agent(agent),
-                text: text.into(),
-                rich_text: None,
-                inserts: Vec::new(),
+                message: Message { text: text.into(), ..Message::default() },
                 request_id: text.into(),
                 expected_epoch: None,
             },
@@ -136,7 +134,7 @@ impl Fixture {
     pub(super) async fn thread(&self, id: Uuid) -> Vec<String> {
         let page = entries::list(self.writer.db.read(), self.account, id, 0, None, 10_000).await.unwrap();
         let texts = page.entries.into_iter().filter_map(|entry| match entry.content {
-            Content::Message { text, .. } => Some(text),
+            Content::Message(Message { text, .. }) => Some(text),
             _ => None,
         });
         texts.collect()

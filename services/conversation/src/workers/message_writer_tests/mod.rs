@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    domain::{ClosingFacts, TeamMember},
+    domain::{ClosingFacts, Message, TeamMember},
     store::conversations,
     workers::MessageQueue,
 };
@@ -36,7 +36,7 @@ async fn c12_c11_each_member_of_a_batch_is_decided_by_itself(mode: Mode) {
 
     let visitor = |visitor: &str| AppendMessage::Visitor {
         visitor: visitor.into(),
-        text: "hello".into(),
+        message: Message { text: "hello".into(), ..Message::default() },
         request_id: "hello".into(),
     };
     let results = fixture

@@ -6,7 +6,7 @@ use frontdesk_testkit::{Mode, on_both_modes};
 
 use super::{super::*, fixture::*};
 use crate::{
-    domain::{RosterState, TeamMember},
+    domain::{Message, RosterState, TeamMember},
     store::agents,
 };
 
@@ -72,13 +72,12 @@ async fn c11_what_a_remembered_conversation_does_not_show_is_decided_on_the_load
         message,
         key: fixture.key(moved, id, id),
     };
-    let by_visitor = AppendMessage::Visitor { visitor: "c".into(), text: "v".into(), request_id: "v".into() };
+    let text = |text: &str| Message { text: text.into(), ..Message::default() };
+    let by_visitor = AppendMessage::Visitor { visitor: "c".into(), message: text("v"), request_id: "v".into() };
     sequence(&fixture.batch(vec![message("v", by_visitor)]).await[0]);
     let by_ada = |id: &str, expected_epoch| AppendMessage::Team {
         author: TeamMember::Agent(ADA),
-        text: id.into(),
-        rich_text: None,
-        inserts: Vec::new(),
+        message: text(id),
         request_id: id.into(),
         expected_epoch,
     };
