@@ -11,8 +11,8 @@ use object_store::{
 };
 use uuid::Uuid;
 
-/// Size of the parts in which bytes are written: the least that object stores accept (bytes). A writer holds one in memory.
-const PART_BYTES: usize = 5 * 1024 * 1024;
+/// Size of the parts in which bytes are written (bytes). A writer holds one in memory.
+const PART_BYTES: usize = 64 * 1024;
 
 /// The object store. Clones share it.
 #[derive(Clone)]
@@ -25,10 +25,11 @@ pub(crate) struct NewObject {
 }
 
 impl Objects {
-    /// A folder, which is created where it does not exist.
+    /// A folder, which is created where it does not exist. An object that was completed survives a loss of power.
     pub(crate) fn in_folder(folder: &FilePath) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        Ok(Self(Arc::new(LocalFileSystem::new_with_prefix(folder).map_err(io::Error::other)?)))
+        let folder = LocalFileSystem::new_with_prefix(folder).map_err(io::Error::other)?;
+        Ok(Self(Arc::new(folder.with_fsync(true))))
     }
 
     /// Begins to write an object, and does not change the one that exists.

@@ -20,6 +20,10 @@ use crate::{
 
 /// How long the next bytes may take to arrive.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long all bytes may take to arrive, beside what they take at [`MIN_RATE`]. A client that sends slowly holds a permit.
+const MIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Rate at which bytes must arrive (bytes per second).
+const MIN_RATE: u64 = 32 * 1024;
 /// What to do about a link that is not valid.
 const REMEDY: &str = "Create the attachment again with the same request_id to get a new one, or another attachment.";
 
@@ -36,7 +40,9 @@ pub(super) async fn upload(
     let attachment = found.ok_or_else(removed)?;
     check_length(request.headers(), attachment.size)?;
     let object = app.objects.create(account, id).await.map_err(|error| Answer::failed("create", &error))?;
-    let (object, received) = receive(request.into_body().into_data_stream(), object, &attachment).await?;
+    let receive = receive(request.into_body().into_data_stream(), object, &attachment);
+    let received = tokio::time::timeout(time_limit(attachment.size), receive).await;
+    let (object, received) = received.map_err(|_| too_slow())??;
     // In a task of its own: a client that closes the connection must not stop it half way.
     let app = app.clone();
     let stored = tokio::spawn(async move { commands::store_attachment(&app, account, id, object, received).await });
@@ -58,6 +64,14 @@ fn answer(outcome: StoreOutcome) -> Result<Answer, Answer> {
         StoreOutcome::Removed => Err(removed()),
         StoreOutcome::Unstored(error) => Err(Answer::failed("store", &error)),
     }
+}
+
+fn time_limit(size: i64) -> Duration {
+    MIN_TIMEOUT + Duration::from_secs(u64::try_from(size).unwrap_or_default() / MIN_RATE)
+}
+
+fn too_slow() -> Answer {
+    Answer::new(StatusCode::REQUEST_TIMEOUT, "The bytes arrived too slowly; send them again.")
 }
 
 fn removed() -> Answer {
@@ -91,9 +105,7 @@ async fn receive(
     let (mut head, mut digest, mut length) = (Vec::new(), Sha256::new(), 0_i64);
     loop {
         let next = tokio::time::timeout(IDLE_TIMEOUT, body.next()).await;
-        let next =
-            next.map_err(|_| Answer::new(StatusCode::REQUEST_TIMEOUT, "The bytes stopped arriving; send them again."))?;
-        let Some(bytes) = next else { break };
+        let Some(bytes) = next.map_err(|_| too_slow())? else { break };
         let broken = |_| Answer::new(StatusCode::BAD_REQUEST, "The bytes broke off; send them again.");
         let bytes = bytes.map_err(broken)?;
         length += i64::try_from(bytes.len()).unwrap_or(i64::MAX);

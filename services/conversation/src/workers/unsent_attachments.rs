@@ -34,7 +34,11 @@ async fn remove_due(db: &Db, objects: &Objects) -> Result<(), Box<dyn std::error
     let due = attachments::mark_due(&tx, now, RETRY, BATCH).await?;
     tx.commit().await?;
     for (account, id) in due {
-        objects.delete(account, id).await?;
+        // It is due again later, and delays no other.
+        if let Err(error) = objects.delete(account, id).await {
+            tracing::warn!(%error, attachment_id = %id, "the bytes of an attachment cannot be deleted; retrying later");
+            continue;
+        }
         let tx = db.begin().await?;
         attachments::delete_marked(&tx, account, id).await?;
         tx.commit().await?;
