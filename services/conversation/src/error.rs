@@ -10,7 +10,8 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::domain::{
-    AttachmentRejection, AttachmentStatus, Conversation, FileRefusal, NotAdmitted, Owner, OwnerKind, Rejection, Taken,
+    AttachmentRejection, AttachmentStatus, Conversation, FileRefusal, MergeLimit, NotAdmitted, Owner, OwnerKind, Rejection,
+    Taken,
 };
 
 /// Domain of the service's errors in `google.rpc.ErrorInfo`.
@@ -93,6 +94,12 @@ pub(crate) enum ConversationError {
     /// Another contact has a value that only one contact of an account can have.
     #[error("{}", taken_message(.0))]
     Taken(Taken),
+    /// A contact was merged into this one.
+    #[error("a contact of the call was merged into the one in contact_id; read that one, and decide again")]
+    ContactMerged { contact: Uuid },
+    /// A merge would move more than one transaction may.
+    #[error("{}", merge_limit_message(.0))]
+    MergeTooLarge(MergeLimit),
     /// The resource of this kind was edited since the caller read it.
     #[error("the {0} was edited since you read it")]
     EtagMismatch(&'static str),
@@ -102,8 +109,10 @@ pub(crate) enum ConversationError {
     /// Another service cannot be reached.
     #[error("the {0} service cannot be reached now; try again")]
     Unreachable(&'static str),
-    /// Another transaction has had the conversation locked for too long; nothing was changed.
-    #[error("the conversation is being changed for longer than expected; try again with the same request_id")]
+    /// Other transactions have had the conversation or the contact locked for too long; nothing was changed.
+    #[error(
+        "the conversation or contact is being changed for longer than expected; try again with the same request_id"
+    )]
     Locked,
     /// The connection was lost: the call may have taken effect.
     #[error(
@@ -294,6 +303,19 @@ fn taken_message(taken: &Taken) -> &'static str {
     }
 }
 
+fn merge_limit_message(limit: &MergeLimit) -> String {
+    let max = limit.max();
+    match limit {
+        MergeLimit::Emails => {
+            format!("the contacts have more than {max} addresses together; remove some with UpdateContact first")
+        }
+        MergeLimit::Conversations | MergeLimit::Tickets | MergeLimit::Visitors => format!(
+            "the source has more than {max} {}; merge the other contact into this one",
+            limit.as_str().to_lowercase()
+        ),
+    }
+}
+
 impl From<ConversationError> for Status {
     fn from(conversation_error: ConversationError) -> Self {
         let message = conversation_error.to_string();
@@ -360,6 +382,12 @@ impl From<ConversationError> for Status {
             E::Taken(Taken::ExternalId(contact)) => {
                 error(Code::AlreadyExists, Reason::ExternalIdTaken).with("contact_id", contact)
             }
+            E::ContactMerged { contact } => {
+                error(Code::FailedPrecondition, Reason::ContactMerged).with("contact_id", contact)
+            }
+            E::MergeTooLarge(limit) => error(Code::FailedPrecondition, Reason::MergeTooLarge)
+                .with("what", limit.as_str())
+                .with("max", limit.max()),
             E::EtagMismatch(resource) => ApiError::etag_mismatch(resource),
             E::CursorOutOfRange { last } => ApiError::cursor_out_of_range(last),
             E::Unreachable(_) | E::Locked | E::DatabaseLost => ApiError::unavailable(message),

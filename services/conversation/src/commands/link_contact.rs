@@ -25,11 +25,21 @@ pub(crate) async fn link_contact(
     caller: &Caller,
     command: LinkContact,
 ) -> Result<Conversation, ConversationError> {
-    let LinkContact { conversation, contact, by } = command;
     require_known_author(app, caller).await?;
+    match try_link(app, caller, &command).await {
+        // The contact was merged meanwhile: the next attempt finds the one that is left.
+        Err(ConversationError::ContactMerged { .. }) => try_link(app, caller, &command).await,
+        result => result,
+    }
+}
+
+async fn try_link(app: &App, caller: &Caller, command: &LinkContact) -> Result<Conversation, ConversationError> {
+    let LinkContact { conversation, by, .. } = command;
+    let conversation = *conversation;
     let tx = app.db.begin_for(caller.account).await?;
     let visitor = conversations::find(tx.conn(), caller.account, conversation).await?;
     let visitor = visitor.ok_or(ConversationError::NotFound("conversation"))?.visitor_id;
+    let contact = contacts::resolve(tx.conn(), caller.account, command.contact).await?;
     let identities = Identities {
         account: caller.account,
         addresses: &[],
@@ -44,8 +54,10 @@ pub(crate) async fn link_contact(
         Begun::First(begun) => begun,
         Begun::Repeat(begun, ()) => return Ok(begun.conversation),
     };
-    if contacts::find(begun.tx.conn(), caller.account, contact).await?.is_none() {
-        return Err(ConversationError::NotFound("contact"));
+    let found = contacts::find(begun.tx.conn(), caller.account, contact).await?;
+    let found = found.ok_or(ConversationError::NotFound("contact"))?.id;
+    if found != contact {
+        return Err(ConversationError::ContactMerged { contact: found });
     }
     let own_contact = locked.visitor.as_ref().and_then(Visitor::own_contact);
     if own_contact == Some(contact) && begun.conversation.contact_id == Some(contact) {

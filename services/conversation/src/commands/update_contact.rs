@@ -32,22 +32,26 @@ pub(crate) async fn update_contact(
         Err(ConversationError::Db(error)) if contacts::is_external_id_raced(&error) => {
             try_update(app, caller, &command).await
         }
+        Err(ConversationError::ContactMerged { .. }) => try_update(app, caller, &command).await,
         result => result,
     }
 }
 
 async fn try_update(app: &App, caller: &Caller, command: &UpdateContact) -> Result<Contact, ConversationError> {
     let mut tx = app.db.begin_for(caller.account).await?;
+    let before = contacts::find(tx.conn(), caller.account, command.contact).await?;
+    let before = before.ok_or(ConversationError::NotFound("contact"))?;
     if let Some(emails) = &command.update.emails {
         // Those that the contact loses too: nobody else decides about them meanwhile.
-        let before = contacts::find(tx.conn(), caller.account, command.contact).await?;
-        let before = before.ok_or(ConversationError::NotFound("contact"))?.emails;
-        let addresses = before.into_iter().map(|email| email.address);
+        let addresses = before.emails.into_iter().map(|email| email.address);
         let addresses: Vec<_> = addresses.chain(emails.iter().map(|email| email.address.clone())).collect();
-        lock_addresses(&tx, caller.account, &addresses, Some(command.contact)).await?;
+        lock_addresses(&tx, caller.account, &addresses, Some(before.id)).await?;
     }
-    let contact = contacts::find_for_update(&tx, caller.account, command.contact).await?;
+    let contact = contacts::find_for_update(&tx, caller.account, before.id).await?;
     let contact = contact.ok_or(ConversationError::NotFound("contact"))?;
+    if contact.id != before.id {
+        return Err(ConversationError::ContactMerged { contact: contact.id });
+    }
     let now = tx.now().await?;
     let Some(mut updated) = contact.updated(command.update.clone(), now) else { return Ok(contact) };
     if !command.etag.is_empty() && command.etag != contact.etag() {

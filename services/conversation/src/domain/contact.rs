@@ -34,7 +34,7 @@ pub(crate) struct Contact {
     pub(crate) emails: Vec<ContactEmail>,
     pub(crate) created_at: Time,
     pub(crate) updated_at: Time,
-    /// Number of the contact's events; also its etag.
+    /// Number of the contact's events.
     pub(crate) version: i64,
     /// Whether a visitor's answer or token made the contact, and the team has not used it since.
     pub(crate) made_by_visitor: bool,
@@ -108,8 +108,9 @@ impl Contact {
         }
     }
 
+    /// It has the id, so that the etag of a contact that was merged is never that of the contact that its id names now.
     pub(crate) fn etag(&self) -> String {
-        self.version.to_string()
+        format!("{}.{}", self.version, self.id.simple())
     }
 
     /// The contact after the update. None: the update changes nothing.

@@ -16,6 +16,7 @@ mod entry;
 mod file_name;
 mod file_type;
 mod insert;
+mod merged_contact;
 mod new_conversation;
 mod placeholders;
 mod read_state;
@@ -47,6 +48,7 @@ pub(crate) use entry::{Button, ChosenButton, Content, Entry, Mention, Message, T
 pub(crate) use file_name::{content_disposition, plain_file_name};
 pub(crate) use file_type::{HEAD_BYTES, media_type_of_bytes, media_type_of_name};
 pub(crate) use insert::{Insert, InsertChange, InsertContent, InsertUpdate, SentInsert, search_words};
+pub(crate) use merged_contact::{MergeLimit, MergedContact};
 pub(crate) use new_conversation::{Greeting, MAX_CONVERSATION_PROPERTIES_SIZE, NewConversation, StartContext};
 pub(crate) use placeholders::{PlaceholderValues, placeholder_errors};
 pub(crate) use read_state::ReadState;

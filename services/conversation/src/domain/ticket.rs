@@ -61,6 +61,11 @@ impl Ticket {
         (!self.of_contact).then(|| Self { contact_id, of_contact: true, ..self.clone() })
     }
 
+    /// The ticket after its contact was merged into another one.
+    pub(crate) fn moved_to(&self, contact_id: Uuid) -> Self {
+        Self { contact_id, ..self.clone() }
+    }
+
     /// What differs in the ticket after a change, for the thread of its conversation.
     pub(crate) fn change_to(&self, after: &Self) -> TicketChange {
         TicketChange {

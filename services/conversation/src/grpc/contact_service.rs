@@ -8,11 +8,11 @@ use prost::Message;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::convert::{self, Fields, email, emails, language, one, properties, search_query, time_zone};
+use super::convert::{self, Fields, email, emails, invalid, language, one, properties, search_query, time_zone};
 use crate::{
     App,
-    commands::{self, CreateContact, UpdateContact},
-    domain::{Contact, ContactUpdate, MAX_PROPERTIES_SIZE},
+    commands::{self, CreateContact, MergeContacts, UpdateContact},
+    domain::{Contact, ContactUpdate, MAX_PROPERTIES_SIZE, MergedContact},
     queries::{self, ContactFilter},
 };
 
@@ -103,5 +103,44 @@ impl ContactService for Contacts {
         let command = UpdateContact { contact, update, etag: request.etag };
         let contact = commands::update_contact(&self.0, &caller, command).await?;
         Ok(Response::new(pb::UpdateContactResponse { contact: Some(convert::contact(&contact)) }))
+    }
+
+    async fn merge_contacts(
+        &self,
+        request: Request<pb::MergeContactsRequest>,
+    ) -> Result<Response<pb::MergeContactsResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let command = MergeContacts {
+            key: Key::new(&caller, &request.request_id, &request),
+            source: parse_id("source_contact_id", &request.source_contact_id)?,
+            source_etag: request.source_etag,
+            target: parse_id("target_contact_id", &request.target_contact_id)?,
+            target_etag: request.target_etag,
+        };
+        if command.source == command.target {
+            return Err(invalid("target_contact_id", "must be another contact than source_contact_id"));
+        }
+        let (contact, merged) = commands::merge_contacts(&self.0, &caller, command).await?;
+        Ok(Response::new(pb::MergeContactsResponse {
+            contact: Some(convert::contact(&contact)),
+            merged_contact: Some(convert::merged_contact(&merged)),
+        }))
+    }
+
+    async fn list_merged_contacts(
+        &self,
+        request: Request<pb::ListMergedContactsRequest>,
+    ) -> Result<Response<pb::ListMergedContactsResponse>, Status> {
+        let (caller, mut request) = validated(request)?;
+        let token = std::mem::take(&mut request.page_token);
+        let size = std::mem::take(&mut request.page_size);
+        let page = self.0.pages.read_request::<(Time, Uuid), _>(&caller, &request, size, &token)?;
+        let contact = parse_id("contact_id", &request.contact_id)?;
+        let mut merged = queries::list_merged_contacts(&self.0, &caller, contact, page.cursor, page.size + 1).await?;
+        let size = |merged: &MergedContact| convert::merged_contact(merged).encoded_len();
+        let cursor = |last: &MergedContact| (last.merged_at, last.source_id);
+        let next_page_token = self.0.pages.next_page_token_within(page, &mut merged, size, cursor)?;
+        let merged_contacts = merged.iter().map(convert::merged_contact).collect();
+        Ok(Response::new(pb::ListMergedContactsResponse { merged_contacts, next_page_token }))
     }
 }

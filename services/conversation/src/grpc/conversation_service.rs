@@ -56,7 +56,8 @@ impl ConversationService for Conversations {
         let token = std::mem::take(&mut request.page_token);
         let size = std::mem::take(&mut request.page_size);
         let page = self.0.pages.read_request::<(Time, Uuid), _>(&caller, &request, size, &token)?;
-        let filter = filter(&caller, &request)?;
+        let mut filter = filter(&caller, &request)?;
+        queries::resolve_contacts(&self.0, &caller, &mut filter).await?;
         let inbox = queries::list_conversations(&self.0, &caller, &filter, page.cursor, page.size + 1);
         let (inbox, watch_cursor) = match page.cursor {
             // At the same time: a watch begins a minute before its cursor.
@@ -108,11 +109,12 @@ impl ConversationService for Conversations {
         let (caller, request) = validated(request)?;
         let mut inbox = request.inbox.unwrap_or_default();
         (inbox.page_size, inbox.page_token) = (0, String::new());
-        let filter = filter(&caller, &inbox)?;
+        let mut filter = filter(&caller, &inbox)?;
         let signer = self.inbox_cursors(&caller, &inbox);
         let cursor = signer.verify(&request.cursor)?;
-        // Before the time is read, so that no change between the two is missed.
+        // Before the time and the merged contacts are read, so that no change between is missed.
         let watch = self.0.watched_inboxes.watch(caller.account, caller.agent_id());
+        queries::resolve_contacts(&self.0, &caller, &mut filter).await?;
         let now = self.0.db.now().await.map_err(ConversationError::from)?;
         if cursor.is_some_and(|cursor| cursor > now) {
             let remedy =

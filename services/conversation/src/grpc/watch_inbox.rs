@@ -76,7 +76,17 @@ impl InboxUpdates {
         }
     }
 
+    /// Takes the conversations of contacts too into which one of the filter was merged since the watch began (rule X2a).
+    fn follow_merges(&mut self, inbox: &Inbox) {
+        for (target, sources) in &inbox.merged_contacts {
+            if sources.iter().any(|source| self.filter.contacts.contains(source)) {
+                self.filter.contacts.insert(*target);
+            }
+        }
+    }
+
     fn take(&mut self, inbox: &Inbox) {
+        self.follow_merges(inbox);
         let agent = self.caller.agent_id();
         if agent.is_some_and(|agent| !inbox.conversations.is_empty() && !inbox.agents.contains(&agent)) {
             // The read had begun before this watch.

@@ -64,5 +64,5 @@ pub(crate) async fn list_changed_conversations(
         }
         (None, ..) => (Vec::new(), ChangedAfter::default()),
     };
-    Ok((Inbox::read(&conn, account, agent.as_slice(), changed).await?, next))
+    Ok((Inbox::read_changed(&conn, account, agent.as_slice(), changed).await?, next))
 }

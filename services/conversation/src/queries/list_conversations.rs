@@ -16,7 +16,7 @@ use crate::{
     store::{
         display_names::{self, DisplayNames},
         inbox::{self, Filter},
-        newest_entries, read_marks,
+        merged_contacts, newest_entries, read_marks,
     },
 };
 
@@ -34,6 +34,8 @@ pub(crate) struct Inbox {
     pub(crate) agents: HashSet<Uuid>,
     /// How far they have read the conversations, by agent and conversation.
     pub(crate) read_states: HashMap<(Uuid, Uuid), ReadState>,
+    /// Ids of the contacts that were merged into those of the conversations, by the contact that is left. Only of changed rows.
+    pub(crate) merged_contacts: HashMap<Uuid, Vec<Uuid>>,
 }
 
 impl Inbox {
@@ -56,7 +58,19 @@ impl Inbox {
         let names = display_names::find_in_conversations(conn, account, &conversations, &entries).await?;
         let newest_entries = entries.into_iter().map(|entry| (entry.conversation_id, entry)).collect();
         let agents = agents.iter().copied().collect();
-        Ok(Self { conversations, newest_entries, names, agents, read_states })
+        Ok(Self { conversations, newest_entries, names, agents, read_states, merged_contacts: HashMap::new() })
+    }
+
+    /// The same for watches, which may have begun before a contact of their filter was merged.
+    pub(crate) async fn read_changed<C: ConnectionTrait>(
+        conn: &C,
+        account: AccountId,
+        agents: &[Uuid],
+        conversations: Vec<Conversation>,
+    ) -> Result<Self, DbErr> {
+        let contacts = conversations.iter().filter_map(|one| one.contact_id).collect();
+        let merged_contacts = merged_contacts::find_sources(conn, account, &contacts).await?;
+        Ok(Self { merged_contacts, ..Self::read(conn, account, agents, conversations).await? })
     }
 
     /// How far the agent has read the conversation. None: the caller is no agent.

@@ -4,7 +4,12 @@ use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
 use uuid::Uuid;
 
-use crate::{App, domain::Ticket, error::ConversationError, store::tickets};
+use crate::{
+    App,
+    domain::Ticket,
+    error::ConversationError,
+    store::{contacts, tickets},
+};
 
 /// `contact`, `conversation`: only theirs. `after`: time and id of the last ticket before.
 pub(crate) async fn list_tickets(
@@ -16,5 +21,9 @@ pub(crate) async fn list_tickets(
     limit: u64,
 ) -> Result<Vec<Ticket>, ConversationError> {
     let read = app.db.read_for(caller.account).await?;
+    let contact = match contact {
+        Some(contact) => Some(contacts::resolve(&read.conn(), caller.account, contact).await?),
+        None => None,
+    };
     Ok(tickets::list(&read.conn(), caller.account, contact, conversation, after, limit).await?)
 }

@@ -22,9 +22,11 @@ mod list_contacts;
 mod list_conversations;
 mod list_entries;
 mod list_inserts;
+mod list_merged_contacts;
 mod list_tickets;
 mod list_visitor_keys;
 mod render_insert;
+mod resolve_contacts;
 mod search_conversations;
 mod watch_chat_entries;
 
@@ -48,9 +50,11 @@ pub(crate) use list_contacts::{list_contacts, search_contacts};
 pub(crate) use list_conversations::{Inbox, list_conversations};
 pub(crate) use list_entries::{begin_watch, list_entries, watch_entries};
 pub(crate) use list_inserts::list_inserts;
+pub(crate) use list_merged_contacts::list_merged_contacts;
 pub(crate) use list_tickets::list_tickets;
 pub(crate) use list_visitor_keys::list_visitor_keys;
 pub(crate) use render_insert::render_insert;
+pub(crate) use resolve_contacts::resolve_contacts;
 pub(crate) use search_conversations::{FoundConversations, search_conversations};
 pub(crate) use watch_chat_entries::{begin_chat_watch, watch_chat_entries};
 

@@ -1,4 +1,5 @@
-//! Contacts and their addresses.
+//! Contacts and their addresses. The id of a contact that was merged finds the contact that is left (rule X2a): what looks for one
+//! contact does so here, and what filters by contacts asks [`merged_contacts`] first.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -16,24 +17,45 @@ use super::{
         contact::{Column, Entity, Model},
         contact_email,
     },
-    events, keyset, search_words,
+    events, keyset, merged_contacts, search_words,
 };
-use crate::domain::{Contact, ContactEmail, Taken};
+use crate::domain::{Contact, ContactEmail, MergedContact, Taken};
 
 fn in_account(account: AccountId) -> Select<Entity> {
     Entity::find().filter(Column::AccountId.eq(account))
 }
 
+/// The contact with this id, or the one that the contact with this id was merged into.
 pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Contact>, DbErr> {
-    let Some(row) = in_account(account).filter(Column::Id.eq(id)).one(conn).await? else { return Ok(None) };
-    Ok(with_emails(conn, account, vec![row]).await?.pop())
+    find_by(conn, account, id, |rows| rows).await
 }
 
+/// The same, locked until the transaction ends.
 pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Contact>, DbErr> {
-    let Some(row) = in_account(account).filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await? else {
-        return Ok(None);
-    };
-    Ok(with_emails(tx.conn(), account, vec![row]).await?.pop())
+    find_by(tx.conn(), account, id, QuerySelect::lock_exclusive).await
+}
+
+async fn find_by<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    mut id: Uuid,
+    select: impl Fn(Select<Entity>) -> Select<Entity>,
+) -> Result<Option<Contact>, DbErr> {
+    loop {
+        if let Some(row) = select(in_account(account).filter(Column::Id.eq(id))).one(conn).await? {
+            return Ok(with_emails(conn, account, vec![row]).await?.pop());
+        }
+        // The contact that is left may be merged between the two reads. Each merge leads on, so this ends.
+        match merged_contacts::find(conn, account, id).await? {
+            Some(merged) => id = merged.target_id,
+            None => return Ok(None),
+        }
+    }
+}
+
+/// The id of the contact that this id names. An unknown one names itself.
+pub(crate) async fn resolve<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Uuid, DbErr> {
+    Ok(merged_contacts::find(conn, account, id).await?.map_or(id, |merged| merged.target_id))
 }
 
 /// The contact that has the address.
@@ -121,6 +143,19 @@ pub(crate) async fn list<C: ConnectionTrait>(
     with_emails(conn, account, rows).await
 }
 
+/// The contact that the external id finds: its own one, or one of a contact that was merged into it.
+async fn find_id_by_external_id<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    external_id: &str,
+) -> Result<Option<Uuid>, DbErr> {
+    // In this order: a merge moves external ids from contacts to merged ones.
+    match in_account(account).filter(Column::ExternalId.eq(external_id)).one(conn).await? {
+        Some(row) => Ok(Some(row.id)),
+        None => merged_contacts::find_target_by_external_id(conn, account, external_id).await,
+    }
+}
+
 async fn with_emails<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
@@ -181,14 +216,15 @@ async fn filtered<C: ConnectionTrait>(
         query = query.filter(Column::Id.eq(id));
     }
     if !filter.external_id.is_empty() {
-        query = query.filter(Column::ExternalId.eq(&filter.external_id));
+        let Some(id) = find_id_by_external_id(conn, account, &filter.external_id).await? else { return Ok(None) };
+        query = query.filter(Column::Id.eq(id));
     }
     Ok(Some(query))
 }
 
 /// Inserts a new contact with its event. Some: another contact has one of its values; roll back.
 pub(crate) async fn insert(tx: &mut Tx, contact: &Contact) -> Result<Option<Taken>, DbErr> {
-    if let Some(taken) = find_taken_external_id(tx, contact).await? {
+    if let Some(taken) = take_external_id(tx, contact).await? {
         return Ok(Some(taken));
     }
     Entity::insert(Model::from(contact).into_active_model().reset_all()).exec_without_returning(tx.conn()).await?;
@@ -198,7 +234,7 @@ pub(crate) async fn insert(tx: &mut Tx, contact: &Contact) -> Result<Option<Take
 
 /// Saves a changed contact under its next version, with its event. Some: another contact has one of its values; roll back.
 pub(crate) async fn save(tx: &mut Tx, contact: &mut Contact, now: Time) -> Result<Option<Taken>, DbErr> {
-    if let Some(taken) = find_taken_external_id(tx, contact).await? {
+    if let Some(taken) = take_external_id(tx, contact).await? {
         return Ok(Some(taken));
     }
     contact.version += 1;
@@ -231,20 +267,37 @@ pub(crate) async fn delete(tx: &mut Tx, contact: &mut Contact) -> Result<(), DbE
     events::append_contact_deleted(tx, contact).await
 }
 
+/// Removes a contact that is merged, with its addresses and its last event. The contact that is left is saved afterwards, with its
+/// addresses.
+pub(crate) async fn merge(tx: &mut Tx, mut source: Contact, merged: &MergedContact) -> Result<(), DbErr> {
+    source.version += 1;
+    contact_email::Entity::delete_many()
+        .filter(contact_email::Column::AccountId.eq(source.account))
+        .filter(contact_email::Column::ContactId.eq(source.id))
+        .exec(tx.conn())
+        .await?;
+    let row = Entity::delete_many().filter(Column::AccountId.eq(source.account)).filter(Column::Id.eq(source.id));
+    row.exec(tx.conn()).await?;
+    merged_contacts::insert(tx, merged).await?;
+    events::append_contact_merged(tx, &source, merged.target_id).await
+}
+
 /// Whether [`insert`] or [`save`] failed because another transaction stored the external id at the same time: the next attempt
 /// finds the contact that has it.
 pub(crate) fn is_external_id_raced(error: &DbErr) -> bool {
     violated_unique_index(error).as_deref() == Some("contacts_external_id")
 }
 
-async fn find_taken_external_id(tx: &Tx, contact: &Contact) -> Result<Option<Taken>, DbErr> {
-    if contact.external_id.is_empty() {
+/// Some: another contact has the external id. One of a contact that was merged into this one becomes this one's own.
+async fn take_external_id(tx: &Tx, contact: &Contact) -> Result<Option<Taken>, DbErr> {
+    let (account, external_id) = (contact.account, contact.external_id.as_str());
+    if external_id.is_empty() {
         return Ok(None);
     }
-    let other = in_account(contact.account)
-        .filter(Column::ExternalId.eq(&contact.external_id))
-        .filter(Column::Id.ne(contact.id));
-    Ok(other.one(tx.conn()).await?.map(|other| Taken::ExternalId(other.id)))
+    match find_id_by_external_id(tx.conn(), account, external_id).await? {
+        Some(owner) if owner != contact.id => Ok(Some(Taken::ExternalId(owner))),
+        _ => merged_contacts::release_external_id(tx, account, external_id).await.map(|()| None),
+    }
 }
 
 /// Up to `limit` contacts of any account whose words are not those of their version: an older binary wrote them.

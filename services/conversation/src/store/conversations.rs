@@ -198,6 +198,18 @@ pub(crate) async fn list_of_contact_for_update(
     Ok(rows.into_iter().map(Conversation::from).collect())
 }
 
+/// All conversations of the contact, up to this many, locked.
+pub(crate) async fn list_all_of_contact_for_update(
+    tx: &Tx,
+    account: AccountId,
+    contact: Uuid,
+    limit: u64,
+) -> Result<Vec<Conversation>, DbErr> {
+    // In the order of the ids: two transactions that lock many wait for each other, and never in a circle.
+    let rows = in_account(account).filter(Column::ContactId.eq(contact)).order_by_asc(Column::Id).limit(limit);
+    Ok(rows.lock_exclusive().all(tx.conn()).await?.into_iter().map(Conversation::from).collect())
+}
+
 /// Inserts a new conversation with its entries and events.
 pub(crate) async fn insert(
     tx: &mut Tx,
@@ -216,9 +228,20 @@ pub(crate) async fn save(tx: &mut Tx, notifier: &ChangeNotifier, conversation: &
     if !conversation.has_changed() {
         return Ok(());
     }
+    save_all(tx, notifier, std::slice::from_mut(conversation)).await
+}
+
+/// Saves loaded conversations that changed, with one statement for the new rows of all.
+pub(crate) async fn save_all(
+    tx: &mut Tx,
+    notifier: &ChangeNotifier,
+    conversations: &mut [Conversation],
+) -> Result<(), DbErr> {
     let mut rows = NewRows::new(tx.now().await?);
-    rows.take_from(conversation, &frontdesk_telemetry::traceparent())?;
-    update(tx, conversation).await?;
+    for conversation in conversations {
+        rows.take_from(conversation, &frontdesk_telemetry::traceparent())?;
+        update(tx, conversation).await?;
+    }
     rows.insert(tx, notifier).await
 }
 

@@ -225,6 +225,12 @@ pub(super) async fn append_contact_deleted(tx: &mut Tx, contact: &Contact) -> Re
     append(tx, contact_aggregate(contact), &pb::ContactDeleted { contact_id: contact.id.to_string() }).await
 }
 
+/// Appends `ContactMerged`, an event of the contact that was merged.
+pub(super) async fn append_contact_merged(tx: &mut Tx, source: &Contact, target: Uuid) -> Result<(), DbErr> {
+    let event = pb::ContactMerged { source_contact_id: source.id.to_string(), target_contact_id: target.to_string() };
+    append(tx, contact_aggregate(source), &event).await
+}
+
 /// Appends `InsertCreated`.
 pub(super) async fn append_insert_created(tx: &mut Tx, insert: &Insert) -> Result<(), DbErr> {
     append(tx, insert_aggregate(insert), &pb::InsertCreated { insert_id: insert.id.to_string() }).await

@@ -19,6 +19,7 @@ pub(crate) mod identity_locks;
 pub(crate) mod inbox;
 pub(crate) mod inserts;
 mod keyset;
+pub(crate) mod merged_contacts;
 mod new_rows;
 pub(crate) mod newest_entries;
 pub(crate) mod objects;

@@ -57,6 +57,17 @@ pub(crate) async fn list_unsettled_for_update(
     Ok(rows.lock_exclusive().all(tx.conn()).await?.into_iter().map(Ticket::from).collect())
 }
 
+/// The contact's tickets, up to this many, locked.
+pub(crate) async fn list_of_contact_for_update(
+    tx: &Tx,
+    account: AccountId,
+    contact: Uuid,
+    limit: u64,
+) -> Result<Vec<Ticket>, DbErr> {
+    let rows = in_account(account).filter(Column::ContactId.eq(contact)).order_by_asc(Column::Id).limit(limit);
+    Ok(rows.lock_exclusive().all(tx.conn()).await?.into_iter().map(Ticket::from).collect())
+}
+
 /// Whether the contact has a ticket, open or closed.
 pub(crate) async fn any_of_contact(tx: &Tx, account: AccountId, contact: Uuid) -> Result<bool, DbErr> {
     Ok(in_account(account).filter(Column::ContactId.eq(contact)).one(tx.conn()).await?.is_some())

@@ -39,6 +39,29 @@ pub(crate) async fn list_of_own_contacts<C: ConnectionTrait>(
     Ok(own.all(conn).await?.into_iter().map(Visitor::from).collect())
 }
 
+/// Ids of the visitors who are linked to the contact, up to this many.
+pub(crate) async fn list_ids_of_contact(
+    tx: &Tx,
+    account: AccountId,
+    contact: Uuid,
+    limit: u64,
+) -> Result<BTreeSet<String>, DbErr> {
+    let linked = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::ContactId.eq(contact));
+    let ids = linked.select_only().column(Column::Id).limit(limit).into_tuple::<String>().all(tx.conn()).await?;
+    Ok(ids.into_iter().collect())
+}
+
+/// Links the visitors of one contact to another one, each as before.
+pub(crate) async fn move_to_contact(tx: &Tx, account: AccountId, from: Uuid, to: Uuid) -> Result<(), DbErr> {
+    Entity::update_many()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::ContactId.eq(from))
+        .col_expr(Column::ContactId, Expr::value(to))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
 /// Whether a visitor is linked to the contact.
 pub(crate) async fn any_of_contact(tx: &Tx, account: AccountId, contact: Uuid) -> Result<bool, DbErr> {
     let linked = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::ContactId.eq(contact));

@@ -255,7 +255,7 @@ impl Reader<'_> {
         let mut failed = HashMap::new();
         for (account, changed) in by_account {
             let agents = self.inboxes.agents(account);
-            match Inbox::read(self.db.read(), account, &agents, changed).await {
+            match Inbox::read_changed(self.db.read(), account, &agents, changed).await {
                 Ok(rows) => {
                     self.versions.extend(rows.conversations.iter().map(|one| (one.id, one.version)));
                     self.inboxes.send(account, rows);

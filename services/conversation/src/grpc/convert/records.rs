@@ -3,7 +3,7 @@
 use frontdesk_proto::conversation::v1::{self as pb, channel::Greeter};
 
 use super::{id_or_empty, version};
-use crate::domain::{Channel, Contact, Ticket, TicketStatus, VisitorKey};
+use crate::domain::{Channel, Contact, MergedContact, Ticket, TicketStatus, VisitorKey};
 
 pub(crate) fn contact(contact: &Contact) -> pb::Contact {
     let emails = contact.emails.iter();
@@ -23,6 +23,21 @@ pub(crate) fn contact(contact: &Contact) -> pb::Contact {
         etag: contact.etag(),
         owner_agent_id: id_or_empty(contact.owner),
         language: contact.language.clone(),
+    }
+}
+
+pub(crate) fn merged_contact(merged: &MergedContact) -> pb::MergedContact {
+    let values = &merged.other_values;
+    pb::MergedContact {
+        source_contact_id: merged.source_id.to_string(),
+        merge_time: Some(merged.merged_at.to_proto()),
+        external_id: merged.external_id.clone(),
+        name: values.name.clone(),
+        phone: values.phone.clone(),
+        time_zone: values.time_zone.clone(),
+        language: values.language.clone(),
+        owner_agent_id: id_or_empty(values.owner),
+        properties: values.properties.clone(),
     }
 }
 

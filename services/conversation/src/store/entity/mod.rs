@@ -11,6 +11,7 @@ pub(crate) mod contact_email;
 pub(crate) mod conversation;
 pub(crate) mod entry;
 pub(crate) mod insert;
+pub(crate) mod merged_contact;
 pub(crate) mod read_mark;
 pub(crate) mod search_mark;
 mod text_column;
