@@ -102,13 +102,14 @@ impl ConversationClient {
         })
     }
 
+    /// The contact, or the one that it was merged into.
     pub(crate) async fn get_contact(&self, account: AccountId, id: Uuid) -> Result<Contact, CallError> {
         let request = proto::GetContactRequest { contact_id: id.to_string() };
         let mut client = ContactServiceClient::new(self.0.for_account(account));
         let response = client.get_contact(request).await.map_err(|status| call_error("contact", &status))?.into_inner();
         let found = response.contact.ok_or(CallError::NotFound("contact"))?;
         let emails = found.emails.into_iter().map(|email| email.email).collect();
-        Ok(Contact { name: found.name, emails, time_zone: found.time_zone })
+        Ok(Contact { id: uuid(&found.id).unwrap_or(id), name: found.name, emails, time_zone: found.time_zone })
     }
 
     pub(crate) async fn get_channel(&self, account: AccountId, id: Uuid) -> Result<Channel, CallError> {

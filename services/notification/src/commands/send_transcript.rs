@@ -39,7 +39,7 @@ pub(crate) async fn send_transcript(
     drop(tx);
 
     require_active_caller(app, caller).await?;
-    let (recipient, until_sequence) = find_recipient(app, caller, &command).await?;
+    let Recipient { contact, email: recipient, until_sequence } = find_recipient(app, caller, &command).await?;
 
     let mut tx = app.db.begin_for(caller.account).await?;
     store::mail_counts::lock(&tx, caller.account).await?;
@@ -51,7 +51,7 @@ pub(crate) async fn send_transcript(
     check_mail_limits(&tx, caller.account, &limits(&app.settings, &requested_by, &recipient), now).await?;
     let delivery = Delivery {
         conversation: Some(command.conversation),
-        contact: Some(command.contact),
+        contact: Some(contact),
         sender_from_channel: true,
         until_sequence,
         requested_by,
@@ -71,12 +71,15 @@ async fn get(tx: &Tx, caller: &Caller, id: Uuid) -> Result<Delivery, Notificatio
     store::deliveries::find(tx.conn(), caller.account, id).await?.ok_or(NotificationError::NotFound("delivery"))
 }
 
-/// Returns the address of the recipient, and the sequence of the last entry to send.
-async fn find_recipient(
-    app: &App,
-    caller: &Caller,
-    command: &SendTranscript,
-) -> Result<(String, i32), NotificationError> {
+/// Whom the mail goes to.
+struct Recipient {
+    contact: Uuid,
+    email: String,
+    /// Sequence of the last entry to send.
+    until_sequence: i32,
+}
+
+async fn find_recipient(app: &App, caller: &Caller, command: &SendTranscript) -> Result<Recipient, NotificationError> {
     let conversation = app.conversation.get_conversation(caller.account, command.conversation).await?;
     if !conversation.closed {
         return Err(NotificationError::ConversationOpen);
@@ -84,14 +87,14 @@ async fn find_recipient(
     let contact = app.conversation.get_contact(caller.account, command.contact).await?;
     // The visitor's own transcript goes to the address that a close would store: another visitor may have added the
     // contact's first address.
-    let to_visitor = command.email.is_empty() && conversation.contact_id == Some(command.contact);
+    let to_visitor = command.email.is_empty() && conversation.contact_id == Some(contact.id);
     let recipient = if to_visitor {
         app.conversation.get_closing_facts(caller.account, command.conversation, 0).await?.recipient
     } else {
         contact.address(&command.email)
     };
-    let recipient = recipient.ok_or(NotificationError::EmailNotOfContact)?;
-    Ok((recipient, conversation.last_sequence))
+    let email = recipient.ok_or(NotificationError::EmailNotOfContact)?;
+    Ok(Recipient { contact: contact.id, email, until_sequence: conversation.last_sequence })
 }
 
 fn limits(settings: &NotificationSettings, requested_by: &str, recipient: &str) -> [MailLimit; 3] {

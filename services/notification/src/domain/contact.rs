@@ -1,8 +1,12 @@
 //! A contact of the conversation service, as the recipient of a mail.
 
+use uuid::Uuid;
+
 /// A contact.
 #[derive(Clone, Debug)]
 pub(crate) struct Contact {
+    /// Another id than it was looked up by, if the contact with that one was merged into it (rule X2a).
+    pub(crate) id: Uuid,
     pub(crate) name: String,
     /// The first is the address for mail sent by hand when the agent chooses none.
     pub(crate) emails: Vec<String>,
@@ -31,7 +35,7 @@ mod tests {
     #[test]
     fn s4_an_address_must_be_the_contacts() {
         let emails = vec!["ada@example.com".to_owned(), "odd%x@example.com".to_owned()];
-        let contact = Contact { name: String::new(), emails, time_zone: String::new() };
+        let contact = Contact { id: Uuid::nil(), name: String::new(), emails, time_zone: String::new() };
         assert_eq!(contact.address("").as_deref(), Some("ada@example.com"));
         assert_eq!(contact.address("ADA@example.com").as_deref(), Some("ada@example.com"));
         assert_eq!(contact.address("eve@example.com"), None);

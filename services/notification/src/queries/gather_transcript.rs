@@ -55,7 +55,7 @@ pub(crate) async fn gather_transcript(app: &App, query: &TranscriptQuery<'_>) ->
         Some(contact) => Some(client.get_contact(account, contact).await?),
         None => None,
     };
-    let to_visitor = query.as_closed || query.contact == conversation.contact_id;
+    let to_visitor = query.as_closed || contact.as_ref().map(|contact| contact.id) == conversation.contact_id;
     let visitor = VisitorName::new(query.visitor_name, to_visitor);
     // Not the contact's name: a visitor who only claimed the contact's address must not be shown under it.
     if let Some(contact) = contact.as_mut().filter(|_| to_visitor) {
