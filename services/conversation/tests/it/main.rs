@@ -28,6 +28,7 @@ mod leave_address;
 mod link_contact;
 mod list_conversations;
 mod mark_read;
+mod merge_contacts;
 mod post_bot_message;
 mod post_comment;
 mod post_message;
