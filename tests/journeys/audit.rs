@@ -250,6 +250,7 @@ fn administrative_methods_are_audited_and_no_others() {
         "conversation.v1.ChannelService/RotateVisitorKey",
         "conversation.v1.ChannelService/UndeleteChannel",
         "conversation.v1.ChannelService/UpdateChannel",
+        "conversation.v1.ContactService/MergeContacts",
         "conversation.v1.ConversationService/StartConversation",
         "dev.v1.ClockService/AdvanceTime",
         "notification.v1.SenderService/CreateSender",

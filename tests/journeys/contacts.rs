@@ -6,7 +6,7 @@ use frontdesk_proto::{
     conversation::v1::{
         CloseConversationRequest, Contact, ContactEmail, ContactEmails, CreateContactRequest, CreateTicketRequest,
         Entry, GetContactRequest, LinkContactRequest, ListContactsRequest, ListConversationsRequest,
-        PostMessageRequest, ReopenConversationRequest, TicketStatus, UpdateContactRequest,
+        MergeContactsRequest, PostMessageRequest, ReopenConversationRequest, TicketStatus, UpdateContactRequest,
         contact_service_client::ContactServiceClient, conversation_service_client::ConversationServiceClient,
         entry::Content, thread_service_client::ThreadServiceClient, ticket_service_client::TicketServiceClient,
     },
@@ -279,6 +279,54 @@ async fn t2_facts_learned_after_the_close_do_not_change_the_decision() {
     // The decision stays when the visitor is identified later.
     account.start_chat(account.known_visitor("w", "w@x.example"), &channel).await;
     assert_eq!(Account::explained(&agent, &unknown.id, 1).await.decision.unwrap().skip_reason(), SkipReason::NoAddress);
+}
+
+#[tokio::test]
+async fn x2a_mail_that_waits_for_a_merged_contact_is_sent_and_its_id_is_still_a_recipient() {
+    let suite = TestSuite::start().await;
+    let account = suite.account().await;
+    let (_, agent) = account.agent("Ada").await;
+    let channel = account.channel(None).await;
+    let chat = account.start_chat(account.known_visitor("v", "then@x.example"), &channel).await;
+    // Without a sender the delivery fails. It is retried after its contact was merged.
+    let delivery = take_over_and_close(&agent, &chat).await;
+    wait_for("the failed delivery", || async {
+        let request = GetDeliveryRequest { delivery_id: delivery.clone() };
+        let answer = DeliveryServiceClient::new(agent.clone()).get_delivery(request).await.unwrap();
+        answer.into_inner().delivery.filter(|delivery| delivery.status() == DeliveryStatus::Failed)
+    })
+    .await;
+    let source = contact_of(&agent, &chat.id).await;
+    let mut contacts = ContactServiceClient::new(agent.clone());
+    let create = CreateContactRequest {
+        emails: vec![ContactEmail { email: "vera@x.example".into(), verified: true }],
+        request_id: request_id(),
+        ..Default::default()
+    };
+    let target = contacts.create_contact(create).await.unwrap().into_inner().contact.unwrap();
+    let merge = MergeContactsRequest {
+        source_contact_id: source.id.clone(),
+        source_etag: source.etag,
+        target_contact_id: target.id.clone(),
+        target_etag: target.etag,
+        request_id: request_id(),
+    };
+    contacts.merge_contacts(merge).await.unwrap();
+    account.fallback_sender().await;
+    let retry = RetryDeliveryRequest { delivery_id: delivery.clone() };
+    DeliveryServiceClient::new(agent.clone()).retry_delivery(retry).await.unwrap();
+    assert_eq!(sent_to(&agent, &delivery).await, "then@x.example");
+    let send = SendTranscriptRequest {
+        conversation_id: chat.id.clone(),
+        contact_id: source.id,
+        request_id: request_id(),
+        ..Default::default()
+    };
+    let sent = TranscriptServiceClient::new(agent.clone()).send_transcript(send).await.unwrap().into_inner();
+    let sent = sent.delivery.unwrap();
+    // The visitor's own address, not the first one of their contact.
+    assert_eq!((sent.contact_id, sent.recipient_email.as_str()), (target.id, "then@x.example"));
+    assert_eq!(sent_to(&agent, &sent.id).await, "then@x.example");
 }
 
 #[tokio::test]

@@ -9,9 +9,10 @@ use frontdesk_proto::{
     assignment::v1::{UpdateAgentRequest, roster_service_client::RosterServiceClient},
     auth::v1::Principal,
     conversation::v1::{
-        CloseConversationRequest, ContactEmail, CreateAttachmentRequest, CreateChatAttachmentRequest,
-        CreateContactRequest, CreateInsertRequest, CreateTicketRequest, PostMessageRequest, SendMessageRequest,
-        Snippet, StartChatRequest, attachment_service_client::AttachmentServiceClient,
+        CloseConversationRequest, Contact, ContactEmail, CreateAttachmentRequest, CreateChatAttachmentRequest,
+        CreateContactRequest, CreateInsertRequest, CreateTicketRequest, GetContactRequest, MergeContactsRequest,
+        PostMessageRequest, SendMessageRequest, Snippet, StartChatRequest,
+        attachment_service_client::AttachmentServiceClient,
         contact_service_client::ContactServiceClient, conversation_service_client::ConversationServiceClient,
         create_insert_request, insert_service_client::InsertServiceClient, thread_service_client::ThreadServiceClient,
         ticket_service_client::TicketServiceClient, visitor_service_client::VisitorServiceClient,
@@ -217,6 +218,7 @@ impl Fixture {
             ..Default::default()
         };
         ContactServiceClient::new(account.admin()).create_contact(known).await.unwrap();
+        let (source, target) = (Self::contact(&account, word).await, Self::contact(&account, word).await);
         let mut insert = String::new();
         for _ in 0..2 {
             let snippet = Snippet { text: format!("{word} hello, {{{{contact.name}}}}") };
@@ -241,6 +243,7 @@ impl Fixture {
         Account::explained(&agent, &closed[0].id, 1).await;
         let (chat, ticket) = open.swap_remove(1);
         let conversation = Account::conversation(&agent, &chat.id).await;
+        Self::merge_two_into(&account, &conversation.contact_id, word).await;
         let ids = HashMap::from([
             ("account_id", account.id.to_string()),
             ("agent_id", agent_id.to_string()),
@@ -257,12 +260,42 @@ impl Fixture {
             ("owner_agent_id", agent_id.to_string()),
             ("insert_id", insert),
             ("sender_id", sender.clone()),
+            ("source_contact_id", source.id),
+            ("source_etag", source.etag),
+            ("target_contact_id", target.id),
+            ("target_etag", target.etag),
             ("ticket_id", ticket),
             ("transcript_sender_id", sender),
             ("visitor_id", conversation.visitor_id),
         ]);
         let (another, closed) = (open.swap_remove(0).0, closed.swap_remove(1));
         Self { account, agent, agent_id, ids, closed, sent, another, separate_channel, word: word.to_owned() }
+    }
+
+    /// A new contact.
+    pub async fn contact(account: &Account, word: &str) -> Contact {
+        let request =
+            CreateContactRequest { name: format!("{word}-contact"), request_id: request_id(), ..Default::default() };
+        let created = ContactServiceClient::new(account.admin()).create_contact(request).await.unwrap();
+        created.into_inner().contact.unwrap()
+    }
+
+    /// Merges two new contacts into this one.
+    async fn merge_two_into(account: &Account, contact: &str, word: &str) {
+        let mut contacts = ContactServiceClient::new(account.admin());
+        let request = GetContactRequest { contact_id: contact.to_owned() };
+        let mut target = contacts.get_contact(request).await.unwrap().into_inner().contact.unwrap();
+        for _ in 0..2 {
+            let source = Self::contact(account, word).await;
+            let request = MergeContactsRequest {
+                source_contact_id: source.id,
+                source_etag: source.etag,
+                target_contact_id: target.id,
+                target_etag: target.etag,
+                request_id: request_id(),
+            };
+            target = contacts.merge_contacts(request).await.unwrap().into_inner().contact.unwrap();
+        }
     }
 
     /// A visitor whose token states name and mail address.

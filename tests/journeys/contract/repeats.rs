@@ -72,6 +72,16 @@ async fn accepted(fixture: &Fixture, declared: &Declared) -> DynamicMessage {
             request.set_field_by_name("visitor_sequence", Value::I32(question));
             request
         }
+        // Each caller merges another pair.
+        "MergeContacts" => {
+            let mut request = request;
+            for side in ["source", "target"] {
+                let contact = Fixture::contact(&fixture.account, &fixture.word).await;
+                request.set_field_by_name(&format!("{side}_contact_id"), Value::String(contact.id));
+                request.set_field_by_name(&format!("{side}_etag"), Value::String(contact.etag));
+            }
+            request
+        }
         "PostMessage" => {
             let request = fixture.with_new_chat(request).await;
             let id = request.get_field_by_name("conversation_id").unwrap().as_str().unwrap().to_owned();
@@ -142,6 +152,8 @@ fn with_another_content(fixture: &Fixture, request: &DynamicMessage) -> DynamicM
         other.set_field_by_name("button_id", Value::String("bye".into()));
     } else if other.has_field_by_name("email") {
         other.set_field_by_name("email", Value::String("other@example.com".into()));
+    } else if other.has_field_by_name("source_contact_id") {
+        other.set_field_by_name("source_contact_id", Value::String(fixture.ids["contact_id"].clone()));
     } else if other.has_field_by_name("keep_previous") {
         other.clear_field_by_name("keep_previous");
     } else {
