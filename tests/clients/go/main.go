@@ -98,7 +98,7 @@ func main() {
 	expect(closed.Code, codes.FailedPrecondition)
 	expect(closed.Reason, "CONVERSATION_CLOSED")
 	expect(closed.Metadata["close_number"], "1")
-	_, err = visitors.SendMessage(caller, &api.SendMessageRequest{ChatId: "x", RequestId: rand.Text()})
+	_, err = visitors.SendMessage(caller, &api.SendMessageRequest{ChatId: "x", Text: "\x01", RequestId: rand.Text()})
 	invalid := refused(err)
 	expect(invalid.Code, codes.InvalidArgument)
 	expect(invalid.Reason, "INVALID_FIELDS")

@@ -13,6 +13,7 @@ import re
 import sys
 import tempfile
 import time
+import urllib.request
 import uuid
 from importlib import import_module
 from pathlib import Path
@@ -38,10 +39,16 @@ def package(name):
     return import_module(f"frontdesk.{name}_pb2"), import_module(f"frontdesk.{name}_pb2_grpc")
 
 
+attachments, attachments_grpc = package("conversation.v1.attachment_service")
+attachment, _ = package("conversation.v1.attachment")
 bots, bots_grpc = package("botsession.v1.bot_service")
 flows, _ = package("botsession.v1.flow")
 channels, channels_grpc = package("conversation.v1.channel_service")
 conversation, _ = package("conversation.v1.conversation")
+inserts, inserts_grpc = package("conversation.v1.insert_service")
+insert, _ = package("conversation.v1.insert")
+entry, _ = package("conversation.v1.entry")
+rich, _ = package("conversation.v1.rich_text")
 conversations, conversations_grpc = package("conversation.v1.conversation_service")
 threads, threads_grpc = package("conversation.v1.thread_service")
 visitors, visitors_grpc = package("conversation.v1.visitor_service")
@@ -179,7 +186,7 @@ def until(part):
 until(lambda entry: "Your address" in entry.message.text)
 widget.SendMessage(visitors.SendMessageRequest(chat_id=chat.id, text=visitor_address, request_id=rid()), metadata=visitor)
 until(lambda entry: "Thank you" in entry.message.text)
-empty = refused(lambda: widget.SendMessage(visitors.SendMessageRequest(chat_id="x", request_id=rid()), metadata=visitor))
+empty = refused(lambda: widget.SendMessage(visitors.SendMessageRequest(chat_id="x", text="\x01", request_id=rid()), metadata=visitor))
 assert empty.code == grpc.StatusCode.INVALID_ARGUMENT and set(empty.fields) == {"chat_id", "text"}, empty
 
 # The agent takes over, replies, closes.
@@ -196,6 +203,50 @@ reply.request_id = rid()
 first = thread.PostMessage(reply, metadata=agent).entry
 assert thread.PostMessage(reply, metadata=agent).entry == first, "a retry posts once"
 until(lambda entry: "Grace here" in entry.message.text)
+
+# The agent's back end uploads a file, which goes with an insert of the library and a rich text; a comment mentions a colleague.
+prices = b"front wheel,20\nrear wheel,25\n"
+files = attachments_grpc.AttachmentServiceStub(channel)
+created = files.CreateAttachment(
+    attachments.CreateAttachmentRequest(conversation_id=chat.id, file_name="prices.csv", size_bytes=len(prices), request_id=rid()), metadata=agent
+)
+put = urllib.request.Request(created.upload.url, data=prices, method="PUT", headers=dict(created.upload.headers))
+assert urllib.request.urlopen(put).status == 200
+stored = files.GetAttachment(attachments.GetAttachmentRequest(attachment_id=created.attachment.id), metadata=agent).attachment
+assert (stored.status, stored.media_type) == (attachment.ATTACHMENT_STATUS_READY, "text/csv"), stored
+greeting = inserts_grpc.InsertServiceStub(channel).CreateInsert(
+    inserts.CreateInsertRequest(title="Opening hours", snippet=insert.Snippet(text="{{agent.name}} is here until six."), request_id=rid()), metadata=agent
+).insert
+link = rich.RichTextSpan(text="All prices", link_url="https://shop.example/prices")
+everything = threads.PostMessageRequest(
+    conversation_id=chat.id,
+    rich_text=rich.RichText(blocks=[rich.RichTextBlock(paragraph=rich.RichTextLine(spans=[link]))]),
+    insert_ids=[greeting.id],
+    attachment_ids=[stored.id],
+    request_id=rid(),
+)
+thread.PostMessage(everything, metadata=agent)
+seen = until(lambda entry: entry.message.attachments)
+assert seen.message.text == "All prices (https://shop.example/prices)", seen
+assert [one.plain_text for one in seen.message.inserts] == ["Grace Hopper is here until six."], seen
+to_open = visitors.CreateChatAttachmentLinkRequest(
+    chat_id=chat.id, visitor_sequence=seen.visitor_sequence, attachment_id=seen.message.attachments[0].attachment_id
+)
+with urllib.request.urlopen(widget.CreateChatAttachmentLink(to_open, metadata=visitor).url) as download:
+    assert download.read() == prices and "prices.csv" in download.headers["content-disposition"]
+mention = entry.Mention(start=0, length=6, agent_id=os.environ["AGENT_ID"])
+thread.PostComment(
+    threads.PostCommentRequest(conversation_id=chat.id, text="@Grace: a squeaking saddle, too", mentions=[mention], request_id=rid()), metadata=agent
+)
+
+
+def found(query):
+    page = inbox.SearchConversations(conversations.SearchConversationsRequest(query=query), metadata=agent)
+    return [match for match in page.matches if match.row.conversation.id == chat.id]
+
+
+assert wait_for("the index", lambda: found("squeaking sad"))
+print("sent: a file, an insert, a rich text; mentioned; found by words")
 inbox.CloseConversation(conversations.CloseConversationRequest(conversation_id=chat.id), metadata=agent)
 until(lambda entry: entry.WhichOneof("content") == "ended")
 open_chats.watch_until(lambda rows: chat.id not in rows)
@@ -221,5 +272,5 @@ assert len(received) == 1, received
 mail = parsed(received[0])
 assert not mail.defects, mail.defects
 body = mail.get_body(("plain",)).get_content()
-assert all(part in body for part in ("Hello from the bot.", "Grace Hopper", "https://shop.example/python")), body
+assert all(part in body for part in ("Hello from the bot.", "Grace Hopper", "prices.csv", "until six", "https://shop.example/python")), body
 print("transcript in the mailbox:", mail["Subject"])

@@ -67,7 +67,7 @@ expect(openings > 2, True)  # With the expired token, with the new one, after th
 closed = refused(visitors.SendMessage, api.SendMessageRequest(chat_id=chat.id, text="Thank you!", request_id=str(uuid.uuid4())))
 expect(closed[:2], (StatusCode.FAILED_PRECONDITION, "CONVERSATION_CLOSED"))
 expect(closed.metadata["close_number"], "1")
-invalid = refused(visitors.SendMessage, api.SendMessageRequest(chat_id="x", request_id=str(uuid.uuid4())))
+invalid = refused(visitors.SendMessage, api.SendMessageRequest(chat_id="x", text="\x01", request_id=str(uuid.uuid4())))
 expect(invalid[:2], (StatusCode.INVALID_ARGUMENT, "INVALID_FIELDS"))
 expect(set(invalid.fields), {"chat_id", "text"})
 print("done")

@@ -56,7 +56,7 @@ export async function visit(transport: Transport, settings: Settings, print: (li
   const closed = await refused(visitors.sendMessage({ chatId, text: "Thank you!", requestId: crypto.randomUUID() }, caller));
   expect([closed.code, closed.reason], [Code.FailedPrecondition, "CONVERSATION_CLOSED"]);
   expect(closed.metadata["close_number"], "1");
-  const invalid = await refused(visitors.sendMessage({ chatId: "x", requestId: crypto.randomUUID() }, caller));
+  const invalid = await refused(visitors.sendMessage({ chatId: "x", text: "\u0001", requestId: crypto.randomUUID() }, caller));
   expect([invalid.code, invalid.reason], [Code.InvalidArgument, "INVALID_FIELDS"]);
   expect(invalid.fields.sort(), ["chat_id", "text"]);
 
@@ -71,6 +71,17 @@ export async function visit(transport: Transport, settings: Settings, print: (li
   const before = (await visitors.startChat(again, anonymous)).chat!.id;
   const widget = (await visitors.getWidget({ channelId: settings.CHANNEL_ID }, anonymous)).widget!;
   expect([widget.name, widget.openChat?.id], ["Shop", before]);
+  // A file goes by HTTP, and then with a message.
+  const file = new TextEncoder().encode("It lost air twice.");
+  const announced = { chatId: before, fileName: "tyre.txt", sizeBytes: file.length, requestId: crypto.randomUUID() };
+  const { attachment, upload } = await visitors.createChatAttachment(announced, anonymous);
+  const put = await fetch(upload!.url, { method: "PUT", headers: upload!.headers, body: file });
+  expect([put.status, await put.text()], [200, "The file is stored.\n"]);
+  const withFile = { chatId: before, attachmentIds: [attachment!.id], requestId: crypto.randomUUID() };
+  const { visitorSequence } = (await visitors.sendMessage(withFile, anonymous)).entry!;
+  const link = await visitors.createChatAttachmentLink({ chatId: before, visitorSequence, attachmentId: attachment!.id }, anonymous);
+  expect(await (await fetch(link.url)).text(), "It lost air twice.");
+
   const left = { chatId: before, email: "Ada@Shop.example", requestId: crypto.randomUUID() };
   expect((await visitors.leaveAddress(left, anonymous)).email, "ada@shop.example");
   expect((await visitors.claimAnonymousChats({ anonymousToken: renewed.visitorToken }, caller)).remainingChatId, "");

@@ -52,7 +52,7 @@ public final class Visitor {
         expect(closed.code(), Code.FAILED_PRECONDITION);
         expect(closed.reason(), "CONVERSATION_CLOSED");
         expect(closed.metadata().get("close_number"), "1");
-        Refusal invalid = refused(() -> caller.sendMessage(message("x", "")));
+        Refusal invalid = refused(() -> caller.sendMessage(message("x", "\u0001")));
         expect(invalid.code(), Code.INVALID_ARGUMENT);
         expect(invalid.reason(), "INVALID_FIELDS");
         expect(Set.copyOf(invalid.fields()), Set.of("chat_id", "text"));
