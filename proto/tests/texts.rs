@@ -12,6 +12,7 @@ const UNCHANGED: &[&str] = &[
     "cursor",
     "etag",
     "language",
+    "link_url",
     "next_step_id",
     "page_token",
     "page_url",

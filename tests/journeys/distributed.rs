@@ -124,6 +124,8 @@ async fn a_service_waits_for_its_schema_and_names_missing_migrations() {
 
     // A service that starts before the migration serves after it.
     settings.schema_wait = Duration::from_secs(60);
+    // The suite's replica has the port for browsers.
+    settings.web.listen = Some(None);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let early = Server::open(settings.clone(), &[Service::Conversation]).await.unwrap();

@@ -12,9 +12,9 @@ use frontdesk_proto::{
         CloseConversationRequest, Contact, ContactEmail, CreateAttachmentRequest, CreateChatAttachmentRequest,
         CreateContactRequest, CreateInsertRequest, CreateTicketRequest, GetContactRequest, MergeContactsRequest,
         PostMessageRequest, SendMessageRequest, Snippet, StartChatRequest,
-        attachment_service_client::AttachmentServiceClient,
-        contact_service_client::ContactServiceClient, conversation_service_client::ConversationServiceClient,
-        create_insert_request, insert_service_client::InsertServiceClient, thread_service_client::ThreadServiceClient,
+        attachment_service_client::AttachmentServiceClient, contact_service_client::ContactServiceClient,
+        conversation_service_client::ConversationServiceClient, create_insert_request,
+        insert_service_client::InsertServiceClient, thread_service_client::ThreadServiceClient,
         ticket_service_client::TicketServiceClient, visitor_service_client::VisitorServiceClient,
     },
     notification::v1::{ListSendersRequest, sender_service_client::SenderServiceClient},
@@ -479,6 +479,8 @@ impl Fixture {
                     end.set_field_by_name("seconds", Value::I64(4_102_444_800));
                     Some(Value::Message(end))
                 }
+                // In place of the text.
+                (FieldKind::Message(_), "rich_text") => None,
                 (FieldKind::Message(inner), _) => {
                     Some(Value::Message(self.message(&inner, method, conversation, choice)))
                 }

@@ -10,8 +10,8 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::domain::{
-    AttachmentRejection, AttachmentStatus, Conversation, FileRefusal, MergeLimit, NotAdmitted, Owner, OwnerKind, Rejection,
-    Taken,
+    AttachmentRejection, AttachmentStatus, Conversation, FileRefusal, MergeLimit, NotAdmitted, Owner, OwnerKind,
+    Rejection, Taken,
 };
 
 /// Domain of the service's errors in `google.rpc.ErrorInfo`.

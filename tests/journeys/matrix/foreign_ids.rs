@@ -56,8 +56,9 @@ const NOT_LOOKED_UP: &[&str] = &[
 
 /// Whether the call changes the conversation that it names, when the id in another field is accepted.
 fn writes_to_a_chat(method: &Declared, field: &str) -> bool {
-    let reads =
-        ["Get", "List", "Watch", "Search", "Explain", "Preview"].iter().any(|word| method.method.name().starts_with(word));
+    let reads = ["Get", "List", "Watch", "Search", "Explain", "Preview"]
+        .iter()
+        .any(|word| method.method.name().starts_with(word));
     let of_open = !["TranscriptService", "ContactService"].contains(&method.method.parent_service().name());
     !reads
         && of_open

@@ -165,7 +165,7 @@ async fn a8_the_history_has_the_actor_and_the_cause_of_the_event_as_far_as_this_
             (actor(ActorKind::Admin, "root"), AssignmentCause::Reopened),
         ]
     );
-    assert_eq!(history[5].owner, None);
+    assert_eq!(history[4].owner, None);
 }
 
 async fn a8_an_event_that_cannot_be_read_is_a_dead_letter_and_the_rest_moves_on(mode: Mode) {

@@ -69,7 +69,7 @@ async fn try_link(app: &App, caller: &Caller, command: &LinkContact) -> Result<C
     let whose = VisitorInChat::from(&begun.conversation);
     link_visitor(app, &mut begun.tx, whose, NewLink::verified(contact), begun.now).await?;
     contacts::keep(&begun.tx, caller.account, contact).await?;
-    begun.conversation.link_contact(contact, by, begun.now);
+    begun.conversation.link_contact(contact, by.clone(), begun.now);
     give_language(&mut begun.tx, &begun.conversation, begun.now).await?;
     begun.finish(Ok(())).await
 }

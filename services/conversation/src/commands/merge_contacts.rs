@@ -59,7 +59,7 @@ async fn try_merge(
     require_active_caller(&tx, caller).await?;
     let both = find_both(&tx, account, command).await?;
     let locked = lock(&tx, &both.0, both.1.id).await?;
-    // Whoever had locked them before may have changed them, or linked another visitor.
+    // Transactions that had locked them before may have changed them, or linked another visitor.
     let is_current = find_both(&tx, account, command).await? == both
         && find_visitors(&tx, &both.0).await?.is_subset(&locked.visitors);
     if !is_current {
@@ -111,7 +111,8 @@ struct Locked {
 /// Locks what the merge changes, in the order of all who decide which contact a visitor is: the source's addresses and visitors, its
 /// conversations, both contacts.
 async fn lock(tx: &Tx, source: &Contact, target: Uuid) -> Result<Locked, ConversationError> {
-    identity_locks::lock_addresses(tx, source.account, source.emails.iter().map(|email| &email.address)).await?;
+    let addresses: Vec<_> = source.emails.iter().map(|email| email.address.clone()).collect();
+    identity_locks::lock_addresses(tx, source.account, &addresses).await?;
     let visitors = find_visitors(tx, source).await?;
     MergeLimit::Visitors.check(visitors.len()).map_err(ConversationError::MergeTooLarge)?;
     identity_locks::lock_visitors(tx, source.account, visitors.iter().map(String::as_str)).await?;

@@ -5,7 +5,8 @@ use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
 use super::steps::{
-    Begun, ConversationChange, append_message, append_with_attachments, find_entry, freeze_inserts, require_known_author,
+    Begun, ConversationChange, append_message, append_with_attachments, find_entry, freeze_inserts,
+    require_known_author,
 };
 use crate::{
     App,

@@ -129,7 +129,7 @@ async fn vouched(tx: &Tx, account: AccountId, command: &StartConversation) -> Re
     let name = Some(command.name.clone()).filter(|name| !name.is_empty());
     let (address, contact) = match &command.contact {
         Some(GivenContact::Address(address)) => (Some(address.clone()), None),
-        Some(GivenContact::Id(id)) => (None, Some(*id)),
+        Some(GivenContact::Id(id)) => (None, Some(contacts::resolve(tx.conn(), account, *id).await?)),
         Some(GivenContact::ExternalId(id)) => (None, contacts::find_id_by_external_id(tx.conn(), account, id).await?),
         None => (None, None),
     };

@@ -61,9 +61,7 @@ impl AppendMessage {
                 let request_id = Some(request_id.clone());
                 conversation.append_team_message(author, content(message), request_id, *expected_epoch, context.now)
             }
-            Self::Bot { session, message } => {
-                conversation.append_bot_message(*session, content(message), context.now)
-            }
+            Self::Bot { session, message } => conversation.append_bot_message(*session, content(message), context.now),
             Self::Visitor { message, request_id, .. } => {
                 conversation.append_visitor_message(content(message), Some(request_id.clone()), context.now)
             }

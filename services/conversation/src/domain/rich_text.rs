@@ -117,7 +117,10 @@ mod tests {
     fn c4_links_show_where_they_lead() {
         let plain = |spans: Vec<Span>| RichText(vec![Block::Paragraph { spans }]).plain_text();
         let address = "https://shop.example/prices";
-        assert_eq!(plain(vec![span("See "), link("our prices", address), span(".")]), format!("See our prices ({address})."));
+        assert_eq!(
+            plain(vec![span("See "), link("our prices", address), span(".")]),
+            format!("See our prices ({address}).")
+        );
         assert_eq!(plain(vec![link(address, address)]), address, "the text is the address");
         let other = "https://evil.example/";
         assert_eq!(plain(vec![link(address, other)]), format!("{address} ({other})"));

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::{
     ResponseStream,
     convert::{
-        self, Fields, email, invalid, language, optional_key, properties, require_text, search_query, team_member, time_zone,
-        visitor_id,
+        self, Fields, email, invalid, language, optional_key, properties, require_text, search_query, team_member,
+        time_zone, visitor_id,
     },
     to_response,
     watch_inbox::InboxUpdates,
@@ -56,7 +56,7 @@ impl ConversationService for Conversations {
         let token = std::mem::take(&mut request.page_token);
         let size = std::mem::take(&mut request.page_size);
         let page = self.0.pages.read_request::<(Time, Uuid), _>(&caller, &request, size, &token)?;
-        let mut filter = filter(&caller, &request)?;
+        let mut filter = filter(&caller, &request, "")?;
         queries::resolve_contacts(&self.0, &caller, &mut filter).await?;
         let inbox = queries::list_conversations(&self.0, &caller, &filter, page.cursor, page.size + 1);
         let (inbox, watch_cursor) = match page.cursor {
@@ -109,7 +109,7 @@ impl ConversationService for Conversations {
         let (caller, request) = validated(request)?;
         let mut inbox = request.inbox.unwrap_or_default();
         (inbox.page_size, inbox.page_token) = (0, String::new());
-        let mut filter = filter(&caller, &inbox)?;
+        let mut filter = filter(&caller, &inbox, "inbox.")?;
         let signer = self.inbox_cursors(&caller, &inbox);
         let cursor = signer.verify(&request.cursor)?;
         // Before the time and the merged contacts are read, so that no change between is missed.
@@ -255,22 +255,27 @@ fn given_contact(id: &str, external_id: &str, address: &str) -> Result<Option<Gi
     }
 }
 
-fn filter(caller: &Caller, request: &pb::ListConversationsRequest) -> Result<Filter, Status> {
+/// `path`: what precedes the names of the request's fields in errors.
+fn filter(caller: &Caller, request: &pb::ListConversationsRequest, path: &str) -> Result<Filter, Status> {
     let active_since = request.active_since_time.as_ref().map(Time::from_proto);
     let active_before = request.active_before_time.as_ref().map(Time::from_proto);
     if let (Some(since), Some(before)) = (active_since, active_before)
         && since >= before
     {
-        return Err(invalid("active_before_time", "must be after active_since_time"));
+        return Err(invalid(&format!("{path}active_before_time"), &format!("must be after {path}active_since_time")));
     }
     let ids = |field: &str, ids: &[String]| ids.iter().map(|id| parse_id(field, id)).collect::<Result<_, Status>>();
     Ok(Filter {
         statuses: request.statuses().filter_map(convert::status).collect(),
-        assignees: request.assignees.iter().map(|filter| assignee(caller, filter)).collect::<Result<_, Status>>()?,
+        assignees: request
+            .assignees
+            .iter()
+            .map(|filter| assignee(caller, filter, path))
+            .collect::<Result<_, Status>>()?,
         channels: ids("channel_ids", &request.channel_ids)?,
         contacts: ids("contact_ids", &request.contact_ids)?,
         visitor: Some(request.visitor_id.clone()).filter(|visitor| !visitor.is_empty()),
-        unread_by: unread_by(caller, request.unread)?,
+        unread_by: unread_by(caller, request.unread, path)?,
         active_since,
         active_before,
         order: match request.order() {
@@ -290,25 +295,26 @@ fn search_filter(request: &pb::SearchConversationsRequest) -> Result<SearchFilte
 }
 
 /// The agent whose unread conversations match. None: read ones match too.
-fn unread_by(caller: &Caller, unread: bool) -> Result<Option<Uuid>, Status> {
+fn unread_by(caller: &Caller, unread: bool, path: &str) -> Result<Option<Uuid>, Status> {
     match (unread, caller.agent_id()) {
         (false, _) => Ok(None),
         (true, Some(agent)) => Ok(Some(agent)),
-        (true, None) => Err(invalid("unread", "must be false: you are no agent and have read nothing")),
+        (true, None) => Err(invalid(&format!("{path}unread"), "must be false: you are no agent and have read nothing")),
     }
 }
 
-fn assignee(caller: &Caller, filter: &pb::AssigneeFilter) -> Result<AssigneeFilter, Status> {
+fn assignee(caller: &Caller, filter: &pb::AssigneeFilter, path: &str) -> Result<AssigneeFilter, Status> {
+    let field = format!("{path}assignees");
     use pb::assignee_filter::Assignee as A;
     Ok(match &filter.assignee {
         Some(A::Me(_)) => match caller.agent_id() {
             Some(me) => AssigneeFilter::Owner(Owner::agent(me)),
-            None => return Err(invalid("assignees", "must not be me: you are no agent")),
+            None => return Err(invalid(&field, "must not be me: you are no agent")),
         },
         Some(A::Unassigned(_)) => AssigneeFilter::Unassigned,
-        Some(A::AgentId(id)) => AssigneeFilter::Owner(Owner::agent(parse_id("assignees", id)?)),
-        Some(A::BotId(id)) => AssigneeFilter::Owner(Owner::bot(parse_id("assignees", id)?)),
+        Some(A::AgentId(id)) => AssigneeFilter::Owner(Owner::agent(parse_id(&field, id)?)),
+        Some(A::BotId(id)) => AssigneeFilter::Owner(Owner::bot(parse_id(&field, id)?)),
         Some(A::AnyBot(_)) => AssigneeFilter::AnyBot,
-        None => return Err(invalid("assignees", "must say whose conversations match")),
+        None => return Err(invalid(&field, "must say whose conversations match")),
     })
 }

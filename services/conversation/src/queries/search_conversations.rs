@@ -53,9 +53,12 @@ pub(crate) async fn search_conversations(
     Ok(FoundConversations { inbox, snippets, next })
 }
 
+/// Conversations, with the sequences of entries of each.
+type Sequences = Vec<(Uuid, Vec<i64>)>;
+
 /// The entries of a page by their conversations, and where the next page begins.
-fn page(found: Found<(Uuid, i64)>, limit: usize) -> (Vec<(Uuid, Vec<i64>)>, Option<(Uuid, i64)>) {
-    let mut page: Vec<(Uuid, Vec<i64>)> = Vec::new();
+fn page(found: Found<(Uuid, i64)>, limit: usize) -> (Sequences, Option<(Uuid, i64)>) {
+    let mut page = Sequences::new();
     for (conversation, sequence) in found.matches {
         if let Some((_, sequences)) = page.last_mut().filter(|(last, _)| *last == conversation) {
             if sequences.len() < MAX_ENTRIES {

@@ -67,16 +67,6 @@ pub(crate) async fn find_id_by_email<C: ConnectionTrait>(
     Ok(find_ids_by_emails(conn, account, &[address.to_owned()]).await?.pop_first())
 }
 
-/// The contact that has the external id.
-pub(crate) async fn find_id_by_external_id<C: ConnectionTrait>(
-    conn: &C,
-    account: AccountId,
-    external_id: &str,
-) -> Result<Option<Uuid>, DbErr> {
-    let row = in_account(account).filter(Column::ExternalId.eq(external_id)).one(conn).await?;
-    Ok(row.map(|row| row.id))
-}
-
 /// A contact that has an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AddressOwner {
@@ -144,7 +134,7 @@ pub(crate) async fn list<C: ConnectionTrait>(
 }
 
 /// The contact that the external id finds: its own one, or one of a contact that was merged into it.
-async fn find_id_by_external_id<C: ConnectionTrait>(
+pub(crate) async fn find_id_by_external_id<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
     external_id: &str,

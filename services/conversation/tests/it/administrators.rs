@@ -62,7 +62,12 @@ async fn post(fixture: &Fixture, conversation: &str, text: &str) -> Entry {
 async fn c11_c12_an_administrators_message_is_theirs_and_makes_nobody_the_assignee(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let chat = fixture.chat("v").await.id;
-    let ask = SendMessageRequest { chat_id: chat.clone(), text: "Hello?".into(), request_id: request_id() };
+    let ask = SendMessageRequest {
+        chat_id: chat.clone(),
+        text: "Hello?".into(),
+        request_id: request_id(),
+        attachment_ids: Vec::new(),
+    };
     fixture.chats("v").send_message(ask).await.unwrap();
     let request = message(&chat, "Hello");
     let entry = threads(&fixture).post_message(request.clone()).await.unwrap().into_inner().entry.unwrap();

@@ -174,7 +174,7 @@ async fn c5_a_visitor_uploads_a_file_and_sends_it_and_the_team_gets_its_bytes(mo
         media_type: "image/png".into(),
         size_bytes: PNG.len().try_into().unwrap(),
     };
-    assert_eq!(attachments[..], [expected.clone()]);
+    assert_eq!(attachments[..], *std::slice::from_ref(&expected));
     assert_eq!(sent_to_team(&fixture, &chat).await, [expected]);
 
     let for_team = fixture.attachments(ADA).create_attachment_link(link).await.unwrap().into_inner().url;

@@ -303,7 +303,7 @@ async fn c12_a_repeat_changes_nothing_and_gets_the_first_answer(mode: Mode) {
     let first = request(&source, &target);
     let answer = merge(&fixture, first.clone()).await.unwrap();
     assert_eq!(merge(&fixture, first.clone()).await.unwrap(), answer);
-    let other = MergeContactsRequest { source_contact_id: target.id, ..first };
+    let other = MergeContactsRequest { source_contact_id: target.id, target_contact_id: source.id, ..first };
     let refused = merge(&fixture, other).await.unwrap_err();
     assert_eq!(reason(&refused), "REQUEST_ID_REUSED");
     assert_eq!(fixture.service.appended::<ContactMerged>().await.len(), 1);

@@ -152,14 +152,14 @@ mod tests {
     #[test]
     fn s1_only_callers_of_a_kind_that_may_call_a_method_can_lack_its_permission() {
         let map = AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap();
-        let comment = map.find("/frontdesk.conversation.v1.ThreadService/PostComment").unwrap();
+        let mark = map.find("/frontdesk.conversation.v1.ThreadService/MarkRead").unwrap();
         let of_kind = |kind| {
             let service = Caller::service("test");
             Caller { kind, ..service }
         };
-        assert!(comment.lacks_permission(&of_kind(CallerKind::Agent)));
+        assert!(mark.lacks_permission(&of_kind(CallerKind::Agent)));
         for kind in [CallerKind::Admin, CallerKind::Visitor, CallerKind::Service] {
-            assert!(!comment.lacks_permission(&of_kind(kind)), "{kind:?}");
+            assert!(!mark.lacks_permission(&of_kind(kind)), "{kind:?}");
         }
     }
 

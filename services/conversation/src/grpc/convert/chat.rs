@@ -8,8 +8,7 @@ use super::{
     attachments::{attachment_limits, sent_attachment},
     button, chosen_button, counter, id_or_empty,
     inserts::chat_insert,
-    owner_kind,
-    rich_text,
+    owner_kind, rich_text,
 };
 use crate::{
     domain::{ActorKind, Author, CloseReason, Content, Conversation, Entry, Owner, Signal},

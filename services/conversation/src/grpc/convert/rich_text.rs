@@ -26,7 +26,10 @@ pub(crate) fn message_text(
     }
     let plain_text = rich_text.plain_text();
     if plain_text.chars().count() > MAX_PLAIN_TEXT {
-        return error("rich_text", "must have at most 10,000 characters as plain text, with the addresses of its links");
+        return error(
+            "rich_text",
+            "must have at most 10,000 characters as plain text, with the addresses of its links",
+        );
     }
     if !rich_text.says_something() {
         return error("rich_text", "must say something: it holds only spaces, line breaks and invisible characters");

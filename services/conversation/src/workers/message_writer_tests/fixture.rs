@@ -17,7 +17,7 @@ use futures::future::{BoxFuture, join_all};
 use sea_orm::{ConnectionTrait, Statement};
 
 use crate::{
-    domain::{Agent, ClosingFacts, Content, Greeting, NewConversation, RosterState, StartContext, TeamMember, Message},
+    domain::{Agent, ClosingFacts, Content, Greeting, Message, NewConversation, RosterState, StartContext, TeamMember},
     store::{agents, conversations, entries},
 };
 
