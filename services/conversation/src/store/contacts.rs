@@ -261,6 +261,7 @@ pub(crate) async fn delete(tx: &mut Tx, contact: &mut Contact) -> Result<(), DbE
 /// addresses.
 pub(crate) async fn merge(tx: &mut Tx, mut source: Contact, merged: &MergedContact) -> Result<(), DbErr> {
     source.version += 1;
+    search_words::delete_of_contact(tx, &source).await?;
     contact_email::Entity::delete_many()
         .filter(contact_email::Column::AccountId.eq(source.account))
         .filter(contact_email::Column::ContactId.eq(source.id))
