@@ -17,7 +17,7 @@ const VISITOR_SERVICE: &str = "frontdesk.conversation.v1.VisitorService";
 
 /// A suite that serves browsers, and the address for them.
 async fn start(services: &[&str]) -> (TestSuite, SocketAddr) {
-    let web = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let web = SocketAddr::from(([127, 0, 0, 1], frontdesk_test_servers::free_port()));
     let suite = TestSuite::start_on(Mode::Embedded, |settings| {
         settings.web.listen = Some(Some(web));
         settings.web.services = services.iter().map(|name| (*name).to_owned()).collect();

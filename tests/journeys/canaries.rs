@@ -184,7 +184,7 @@ async fn s3_texts_and_secrets_stay_in_their_account_and_out_of_logs_and_traces()
     let server = SmtpServer::start(password).await;
     let (collector, endpoint) = Collector::start().await;
     let (port, ca) = (server.port.to_string(), server.folder.path().join("ca.pem").display().to_string());
-    let web = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let web = format!("127.0.0.1:{}", frontdesk_test_servers::free_port());
     let environment = [
         ("FRONTDESK__TELEMETRY__LOG", "info,frontdesk=trace"),
         ("FRONTDESK__TELEMETRY__OTLP_ENDPOINT", endpoint.as_str()),

@@ -86,7 +86,7 @@ fn binary() -> PathBuf {
 
 #[tokio::test]
 async fn the_demo_plays_both_chats() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let free = format!("127.0.0.1:{}", frontdesk_test_servers::free_port());
     let folder = tempfile::tempdir().unwrap();
     let demo = Command::new(binary())
         .arg("demo")

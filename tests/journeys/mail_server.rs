@@ -18,7 +18,7 @@ use frontdesk_tests::{Account, As, Process, TestSuite, new_id, request_id, wait_
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command},
 };
 
@@ -182,7 +182,7 @@ fn attempts(metrics: &str, outcome: &str) -> Option<u64> {
 async fn t8_the_metrics_count_attempts_by_outcome_from_the_start() {
     let server = SmtpServer::start("s3cret").await;
     let folder = tempfile::tempdir().unwrap();
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    let free = format!("127.0.0.1:{}", frontdesk_test_servers::free_port());
     let (port, ca) = (server.port.to_string(), server.folder.path().join("ca.pem").display().to_string());
     let environment = [
         ("FRONTDESK__OPS__LISTEN", free.as_str()),

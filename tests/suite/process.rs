@@ -33,7 +33,7 @@ impl Process {
     }
 
     async fn start_as(folder: &Path, environment: &[(&str, &str)], max_descriptors: Option<u32>) -> Self {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+        let free = std::net::SocketAddr::from(([127, 0, 0, 1], frontdesk_test_servers::free_port()));
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let mut process = Self { listen: free, folder: folder.to_owned(), environment, max_descriptors, child: None };
         process.restart().await;

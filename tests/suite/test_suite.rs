@@ -6,6 +6,7 @@ use frontdesk::{Server, ServerChannel, Service, Settings};
 use frontdesk_auth::DevelopmentKey;
 use frontdesk_clock::{Clock, development::FOLLOW_DELAY};
 use frontdesk_db::{DatabaseUrl, Db, DbSettings};
+use frontdesk_test_servers::free_port;
 use frontdesk_testkit::{EventQueue, Mode, new_id, servers, settled};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ fn serve_browsers(settings: &mut Settings) {
     if settings.web.listen.is_some() {
         return;
     }
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let free = std::net::SocketAddr::from(([127, 0, 0, 1], free_port()));
     settings.web.listen = Some(Some(free));
     settings.web.public_url = Some(format!("http://{free}"));
     settings.attachments.folder = settings.data_folder.join("attachments");

@@ -10,7 +10,10 @@ mod nats;
 mod postgres;
 mod supervised;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 pub use nats::Nats;
 pub use postgres::{CREATE_ROLE, Postgres, ROLE};
@@ -22,10 +25,27 @@ fn fetched(below: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/servers").join(below)
 }
 
-/// A free port of the loopback address.
+/// First port of [`free_port`], and their number: below those that systems give to connections and to listeners without a port, so that
+/// nothing else takes one between the call and its use.
+const FREE_PORTS: (u16, u16) = (12_000, 20_000);
+
+/// A free port of the loopback address. Each call of a process returns another one.
+///
+/// # Panics
+/// If there is none.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let (first, number) = FREE_PORTS;
+    // Processes that run at the same time begin at different ports.
+    let begin = std::process::id().wrapping_mul(499);
+    for _ in 0..number {
+        let place = begin.wrapping_add(CALLS.fetch_add(1, Ordering::Relaxed)) % u32::from(number);
+        let port = first + u16::try_from(place).expect("less than the number of ports");
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port from {first} to {} is free", first + number - 1);
 }
 
 /// Waits until a process listens on the port. False: none did within 10 seconds.
