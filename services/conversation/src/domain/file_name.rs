@@ -73,6 +73,18 @@ mod tests {
     }
 
     #[test]
+    fn s8_any_name_is_no_path_and_its_header_is_one_line_of_ascii() {
+        const PIECES: &[&str] = &["/", "\\", "..", "\r\n", "\"", "%", ";", "\u{202E}", "\u{200B}", "\0", "é", "請"];
+        frontdesk_fuzz::check!().with_generator(frontdesk_fuzz::text(PIECES, 24)).for_each(|text| {
+            let name = plain_file_name(text);
+            assert!(!name.is_empty() && name != "." && name != ".." && name.chars().count() <= MAX_LENGTH, "{name:?}");
+            assert!(!name.contains(['/', '\\']) && !name.chars().any(char::is_control), "{name:?}");
+            let header = content_disposition(&name);
+            assert!(header.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{header:?}");
+        });
+    }
+
+    #[test]
     fn c5_the_header_of_a_download_is_ascii_on_one_line_whatever_the_name() {
         for (name, header) in [
             ("a.png", "attachment; filename=\"a.png\"; filename*=UTF-8''a.png"),

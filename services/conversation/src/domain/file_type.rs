@@ -164,6 +164,32 @@ mod tests {
     }
 
     #[test]
+    fn s8_any_bytes_have_a_type_and_active_content_is_no_text() {
+        const PIECES: &[&str] = &[
+            "<svg",
+            "<html",
+            "<?xml",
+            "<!--",
+            "<script",
+            "#!/bin/sh",
+            "\u{FEFF}",
+            "%PDF-",
+            "PK\u{3}\u{4}",
+            "\n",
+            "\0",
+            " ",
+        ];
+        let content = (frontdesk_fuzz::bytes(512), frontdesk_fuzz::text(PIECES, 12));
+        frontdesk_fuzz::check!().with_generator(content).for_each(|(bytes, text)| {
+            assert!(media_type_of_bytes(bytes, "a.txt").contains('/'));
+            for active in ["<svg", "<html", "<?xml", "<!--", "<script", "#!/bin/sh"] {
+                let file = format!("{active}{text}");
+                assert!(!media_type_of_bytes(file.as_bytes(), "a.txt").starts_with("text/plain"), "{file:?}");
+            }
+        });
+    }
+
+    #[test]
     fn c5_an_extension_stands_for_a_type_in_any_case() {
         assert_eq!(media_type_of_name("A.PNG"), Some("image/png"));
         assert_eq!(media_type_of_name("a.tar.gz"), Some("application/gzip"));
