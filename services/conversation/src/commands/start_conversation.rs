@@ -2,7 +2,7 @@
 
 use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
-use frontdesk_db::{AccountId, Tx, is_unique_violation};
+use frontdesk_db::{AccountId, Tx, is_conflict, is_unique_violation};
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
@@ -64,9 +64,11 @@ pub(crate) async fn start_conversation(
     }
     for _ in 1..MAX_START_ATTEMPTS {
         match try_start(app, caller, &command).await {
-            Err(ConversationError::Db(error)) if is_unique_violation(&error) => {}
+            Err(ConversationError::Db(error)) if is_unique_violation(&error) || is_conflict(&error) => {}
             // Another call created the contact with the external id: the next attempt finds it.
             Err(ConversationError::Taken(Taken::ExternalId(_))) => {}
+            // The contact was merged meanwhile: the next attempt finds the one that is left.
+            Err(ConversationError::ContactMerged { .. }) => {}
             result => return result,
         }
     }
@@ -158,8 +160,9 @@ async fn identify(
             Ok(Some(contact.id))
         }
         (_, Some(id)) => {
-            if contacts::find(tx.conn(), account, id).await?.is_none() {
-                return Err(ConversationError::NotFound("contact"));
+            let found = contacts::find(tx.conn(), account, id).await?.ok_or(ConversationError::NotFound("contact"))?.id;
+            if found != id {
+                return Err(ConversationError::ContactMerged { contact: found });
             }
             contacts::keep(tx, account, id).await?;
             visitor.contact(app, tx, chat, now).await
