@@ -78,8 +78,10 @@ pub(crate) enum ConversationError {
     #[error("{}", attachment_message(.rejection))]
     Attachment { attachment: Uuid, rejection: AttachmentRejection },
     /// The chat has too many attachments that are not sent.
-    #[error("the chat has {limit} attachments that are not sent; send them, or try again in an hour")]
-    TooManyUnsent { limit: u64, retry_after: Duration },
+    #[error(
+        "the chat has {limit} attachments that are not sent; send them, or wait until the first of them is removed"
+    )]
+    TooManyUnsent { limit: usize, retry_after: Duration },
     /// The installation has no public address.
     #[error(
         "files cannot be attached: the installation has no public address for uploads; its operator can set web.public_url"

@@ -8,10 +8,10 @@ use uuid::Uuid;
 use super::steps::{Link, LinkPurpose, reject, require_active_caller, require_known_caller};
 use crate::{
     App,
-    domain::{Actor, Attachment, AttachmentStatus, Conversation, MAX_UNSENT, Rejection, plain_file_name},
+    domain::{Actor, Attachment, AttachmentStatus, Conversation, MAX_UNSENT, Rejection, plain_file_name, time_limit},
     error::ConversationError,
     queries::read_chat,
-    store::{attachments, conversations},
+    store::{attachments, conversations, identity_locks},
 };
 
 /// What an attachment is for.
@@ -51,8 +51,9 @@ pub(crate) async fn create_attachment(
     };
     let attachment = attachment.ok_or(ConversationError::NotFound("attachment"))?;
     tx.commit().await?;
-    let upload = match (attachment.status, attachment.collect_at) {
-        (AttachmentStatus::Pending, Some(end)) => {
+    let upload = match attachment.status {
+        AttachmentStatus::Pending => {
+            let end = attachment.created_at.plus(app.attachment_settings.upload_lifetime);
             let links = &app.attachment_links;
             Some(links.link_until(LinkPurpose::Upload, attachment.account, attachment.id, end)?)
         }
@@ -70,7 +71,7 @@ async fn create(
     require_active_caller(tx, caller).await?;
     let file_name = plain_file_name(&command.file_name);
     app.attachment_policy.check(&file_name, &command.media_type, command.size).map_err(ConversationError::File)?;
-    let conversation = find_conversation(app, tx, caller, command.usage).await?;
+    let conversation = find_conversation(tx, caller, command.usage).await?;
     if let Some(closed) = conversation.as_ref().filter(|conversation| !conversation.is_open()) {
         return Err(reject(tx.conn(), closed.clone(), Rejection::Closed).await);
     }
@@ -85,9 +86,11 @@ async fn create(
         media_type: String::new(),
         size: command.size,
         sha256: String::new(),
+        object_id: None,
         created_at: now,
         sent_at: None,
-        collect_at: Some(now.plus(app.attachment_settings.upload_lifetime)),
+        // An upload that begins before its URL expires has its time.
+        collect_at: Some(now.plus(app.attachment_settings.upload_lifetime + time_limit(command.size))),
     };
     attachments::insert(tx, &attachment).await?;
     command.key.store_result(tx, &attachment.id).await?;
@@ -96,7 +99,6 @@ async fn create(
 
 /// The conversation that the attachment is for. None: it is a file of the team.
 async fn find_conversation(
-    app: &App,
     tx: &Tx,
     caller: &Caller,
     usage: AttachmentUse,
@@ -109,8 +111,13 @@ async fn find_conversation(
         }
         AttachmentUse::Chat(id) => {
             let chat = read_chat(tx.conn(), caller, id).await?;
-            if attachments::count_unsent_of_visitor(tx, caller.account, id).await? >= MAX_UNSENT {
-                let retry_after = app.attachment_settings.upload_lifetime;
+            // Of calls at once each counts those before it.
+            identity_locks::lock_visitors(tx, caller.account, [chat.visitor_id.as_str()]).await?;
+            let unsent = attachments::list_ends_of_unsent(tx, caller.account, id).await?;
+            if unsent.len() >= MAX_UNSENT
+                && let Some(first) = unsent.first()
+            {
+                let retry_after = first.since(tx.now().await?);
                 return Err(ConversationError::TooManyUnsent { limit: MAX_UNSENT, retry_after });
             }
             Ok(Some(chat))

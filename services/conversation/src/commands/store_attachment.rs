@@ -25,38 +25,60 @@ pub(crate) enum StoreOutcome {
     Unstored(std::io::Error),
 }
 
-/// Makes the bytes those of the attachment, if they are allowed. The row is locked while they become its object, so of two uploads at once
-/// one is stored, and the row describes the object.
+/// Makes the bytes those of the attachment, if they are allowed. `object`: their object; None if other bytes had arrived when they began
+/// to. It is on disk before the row is locked, and of two uploads at once the row names one.
 pub(crate) async fn store_attachment(
     app: &App,
     account: AccountId,
     id: Uuid,
-    object: NewObject,
+    object: Option<NewObject>,
     received: Received,
 ) -> Result<StoreOutcome, ConversationError> {
+    let mut completed = None;
+    if let Some(object) = object {
+        if app.attachment_policy.allows(&received.media_type) {
+            completed = Some(object.key);
+            if let Err(error) = object.complete().await {
+                return Ok(StoreOutcome::Unstored(error));
+            }
+        } else {
+            object.abort().await;
+        }
+    }
+    let object_id = completed.map(|key| key.object);
+    // After an error the row may name the object: `unsent_attachments` removes it if it does not.
+    let (outcome, named) = name_object(app, account, id, object_id, received).await?;
+    if let Some(key) = completed
+        && !named
+        && let Err(error) = app.objects.delete(key).await
+    {
+        tracing::warn!(%error, attachment_id = %id, "the bytes of a discarded upload are deleted later");
+    }
+    Ok(outcome)
+}
+
+/// The outcome, and whether the row names the object now.
+async fn name_object(
+    app: &App,
+    account: AccountId,
+    id: Uuid,
+    object_id: Option<Uuid>,
+    received: Received,
+) -> Result<(StoreOutcome, bool), ConversationError> {
     let mut tx = app.db.begin_for(account).await?;
     let Some(mut attachment) = attachments::find_for_update(&tx, account, id).await? else {
-        object.abort().await;
-        return Ok(StoreOutcome::Removed);
+        return Ok((StoreOutcome::Removed, false));
     };
-    let sha256 = received.sha256.clone();
-    let was_pending = attachment.status == AttachmentStatus::Pending;
-    let now = tx.now().await?;
-    attachment.receive(received, &app.attachment_policy, now);
-    if was_pending && attachment.status == AttachmentStatus::Ready {
-        if let Err(error) = object.complete().await {
-            return Ok(StoreOutcome::Unstored(error));
-        }
-    } else {
-        object.abort().await;
-    }
-    if was_pending {
+    let (sha256, now) = (received.sha256.clone(), tx.now().await?);
+    let changed = attachment.receive(received, object_id, &app.attachment_policy, now);
+    if changed {
         attachments::save_received(&mut tx, &attachment).await?;
         tx.commit().await?;
     }
-    Ok(match attachment.status {
+    let outcome = match attachment.status {
         AttachmentStatus::Ready if attachment.sha256 == sha256 => StoreOutcome::Ready,
         AttachmentStatus::Refused => StoreOutcome::Refused { media_type: attachment.media_type },
         _ => StoreOutcome::Conflict,
-    })
+    };
+    Ok((outcome, changed && attachment.object_id.is_some()))
 }

@@ -7,10 +7,20 @@ use frontdesk_db::AccountId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Actor, ActorKind, media_type_of_name};
+use super::{Actor, ActorKind, media_type_of_name, usual_media_type};
 
 /// Maximum number of attachments of a chat that its visitor has uploaded and not sent.
-pub(crate) const MAX_UNSENT: u64 = 20;
+pub(crate) const MAX_UNSENT: usize = 20;
+
+/// How long the bytes of any file may take to arrive, beside what they take at [`MIN_RATE`].
+const MIN_TIME_LIMIT: Duration = Duration::from_secs(30);
+/// Rate at which bytes must arrive, and be read (bytes per second). A slower client holds a permit for too long.
+const MIN_RATE: u64 = 32 * 1024;
+
+/// How long this number of bytes may take to be transferred.
+pub(crate) fn time_limit(bytes: i64) -> Duration {
+    MIN_TIME_LIMIT + Duration::from_secs(u64::try_from(bytes).unwrap_or_default() / MIN_RATE)
+}
 
 /// An attachment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +39,8 @@ pub(crate) struct Attachment {
     pub(crate) size: i64,
     /// SHA-256 of its bytes in hexadecimal digits. Empty unless READY.
     pub(crate) sha256: String,
+    /// The object that has its bytes. None unless READY.
+    pub(crate) object_id: Option<Uuid>,
     pub(crate) created_at: Time,
     /// When it was sent, if it was uploaded for a conversation.
     pub(crate) sent_at: Option<Time>,
@@ -122,7 +134,8 @@ impl AttachmentPolicy {
             return Err(FileRefusal::Size { limit: self.max_size });
         }
         let stated = Some(stated_type).filter(|stated| !stated.is_empty());
-        let refused = stated.into_iter().chain(media_type_of_name(file_name)).find(|stated| !self.allows(stated));
+        let is_refused = |stated: &&str| !self.allows(stated) && !self.allows(usual_media_type(stated));
+        let refused = stated.into_iter().chain(media_type_of_name(file_name)).find(is_refused);
         match refused {
             Some(media_type) => {
                 Err(FileRefusal::Type { media_type: media_type.to_owned(), allowed: self.media_types.join(", ") })
@@ -142,21 +155,28 @@ impl Attachment {
         !self.is_by_visitor() || self.sent_at.is_some()
     }
 
-    /// Its bytes have arrived. Changes nothing unless they are awaited.
-    pub(crate) fn receive(&mut self, received: Received, policy: &AttachmentPolicy, now: Time) {
+    /// Its bytes have arrived, in this object if they are allowed. Changes nothing, and returns false, unless they are awaited.
+    pub(crate) fn receive(
+        &mut self,
+        received: Received,
+        object_id: Option<Uuid>,
+        policy: &AttachmentPolicy,
+        now: Time,
+    ) -> bool {
         if self.status != AttachmentStatus::Pending {
-            return;
+            return false;
         }
-        let is_allowed = policy.allows(&received.media_type);
+        let is_allowed = object_id.is_some() && policy.allows(&received.media_type);
         self.media_type = received.media_type;
         if is_allowed {
-            (self.status, self.sha256) = (AttachmentStatus::Ready, received.sha256);
+            (self.status, self.sha256, self.object_id) = (AttachmentStatus::Ready, received.sha256, object_id);
         } else {
             self.status = AttachmentStatus::Refused;
         }
         // A file of the team stays.
         let stays = is_allowed && self.conversation_id.is_none();
         self.collect_at = (!stays).then(|| now.plus(policy.keep_unsent));
+        true
     }
 
     /// Sends it with a message of the conversation. What was uploaded for a conversation is sent once, there, by the side that uploaded
@@ -219,6 +239,7 @@ mod tests {
             media_type: String::new(),
             size: 10,
             sha256: String::new(),
+            object_id: None,
             created_at: Time(0),
             sent_at: None,
             collect_at: Some(Time(1)),
@@ -231,7 +252,7 @@ mod tests {
 
     fn ready(conversation_id: Option<Uuid>, uploader: Actor) -> Attachment {
         let mut attachment = pending(conversation_id, uploader);
-        attachment.receive(received("image/png"), &policy(), NOW);
+        attachment.receive(received("image/png"), Some(OTHER), &policy(), NOW);
         attachment
     }
 
@@ -240,6 +261,7 @@ mod tests {
         let policy = policy();
         assert_eq!(policy.check("a.png", "image/png", 100), Ok(()));
         assert_eq!(policy.check("without an extension", "", 1), Ok(()));
+        assert_eq!(policy.check("a.pdf", "application/x-pdf", 1), Ok(()), "as some systems spell it");
         assert_eq!(policy.check("a.png", "", 101), Err(FileRefusal::Size { limit: 100 }));
         for (name, stated, media_type) in
             [("a.exe", "", "application/vnd.microsoft.portable-executable"), ("a.png", "text/html", "text/html")]
@@ -255,11 +277,12 @@ mod tests {
         let mut attachment = ready(Some(CHAT), Actor::visitor("v"));
         assert_eq!((attachment.status, attachment.media_type.as_str()), (AttachmentStatus::Ready, "image/png"));
         let before = attachment.clone();
-        attachment.receive(received("text/html"), &policy(), NOW);
+        assert!(!attachment.receive(received("text/html"), None, &policy(), NOW));
         assert_eq!(attachment, before);
         let mut refused = pending(None, Actor::agent(OTHER));
-        refused.receive(received("text/html"), &policy(), NOW);
+        assert!(refused.receive(received("text/html"), None, &policy(), NOW));
         assert_eq!((refused.status, refused.sha256.as_str()), (AttachmentStatus::Refused, ""));
+        assert_eq!((attachment.object_id, refused.object_id), (Some(OTHER), None));
         assert_eq!(refused.collect_at, Some(NOW.plus(policy().keep_unsent)));
     }
 

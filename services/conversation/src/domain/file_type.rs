@@ -58,6 +58,28 @@ const EXTENSIONS: &[(&str, &str)] = &[
 const TEXTUAL: [&str; 5] =
     ["application/pdf", "application/postscript", "application/rtf", "text/html", "text/x-shellscript"];
 
+/// Other spellings of media types, which systems give to files, and the usual ones.
+const SPELLINGS: &[(&str, &str)] = &[
+    ("application/x-gzip", "application/gzip"),
+    ("application/x-pdf", "application/pdf"),
+    ("application/x-zip-compressed", "application/zip"),
+    ("audio/mp3", "audio/mpeg"),
+    ("audio/mp4", "audio/m4a"),
+    ("audio/wav", "audio/x-wav"),
+    ("audio/x-m4a", "audio/m4a"),
+    ("image/heic", "image/heif"),
+    ("image/jpg", "image/jpeg"),
+    ("image/pjpeg", "image/jpeg"),
+    ("image/x-png", "image/png"),
+    // Of a text with commas, where a spreadsheet program is installed.
+    ("application/vnd.ms-excel", "text/csv"),
+];
+
+/// The usual spelling of a media type.
+pub(crate) fn usual_media_type(stated: &str) -> &str {
+    SPELLINGS.iter().find(|(spelling, _)| *spelling == stated).map_or(stated, |(_, usual)| usual)
+}
+
 /// The type that the extension of a name stands for. None: it has none, or an unknown one.
 pub(crate) fn media_type_of_name(name: &str) -> Option<&'static str> {
     let extension = name.rsplit_once('.')?.1.to_ascii_lowercase();

@@ -36,7 +36,7 @@ pub(crate) use agent::{Agent, RosterState};
 pub(crate) use append_message::{AppendMessage, Context};
 pub(crate) use attachment::{
     Attachment, AttachmentPolicy, AttachmentRejection, AttachmentStatus, FileRefusal, MAX_UNSENT, Received,
-    SentAttachment,
+    SentAttachment, time_limit,
 };
 pub(crate) use bot::Bot;
 pub(crate) use channel::{AnonymousVisitors, Channel, ChannelChange, ChannelUpdate, NotAdmitted};
@@ -46,7 +46,7 @@ pub(crate) use conversation::{BotSession, Conversation, OwnerChange};
 pub(crate) use conversation_event::{AssigneeChanged, AssignmentCause, Closed, ConversationEvent};
 pub(crate) use entry::{Button, ChosenButton, Content, Entry, Mention, Message, TicketChange};
 pub(crate) use file_name::{content_disposition, plain_file_name};
-pub(crate) use file_type::{HEAD_BYTES, media_type_of_bytes, media_type_of_name};
+pub(crate) use file_type::{HEAD_BYTES, media_type_of_bytes, media_type_of_name, usual_media_type};
 pub(crate) use insert::{Insert, InsertChange, InsertContent, InsertUpdate, SentInsert, search_words};
 pub(crate) use merged_contact::{MergeLimit, MergedContact};
 pub(crate) use new_conversation::{Greeting, MAX_CONVERSATION_PROPERTIES_SIZE, NewConversation, StartContext};

@@ -1,5 +1,5 @@
 -- Attachments; an older binary still runs and does not use them, and shows the texts of messages that have attachments without them. The
--- bytes are in the object store under `<account_id>/<id>`. `conversation_id` NULL: a file of the team. `sha256`: in hexadecimal digits, and
+-- bytes are in the object store under `<account_id>/<id>/<object_id>`. `conversation_id` NULL: a file of the team. `sha256`: in hexadecimal digits, and
 -- `media_type`: empty until the bytes have arrived. `collect_at`: when the attachment is removed, NULL: it stays.
 CREATE TABLE attachments (
     id UUID NOT NULL CONSTRAINT attachments_pk PRIMARY KEY,
@@ -12,6 +12,7 @@ CREATE TABLE attachments (
     media_type TEXT NOT NULL,
     size BIGINT NOT NULL,
     sha256 TEXT NOT NULL,
+    object_id UUID,
     created_at BIGINT NOT NULL,
     sent_at BIGINT,
     collect_at BIGINT

@@ -1,11 +1,11 @@
 //! Attachments. Their bytes are in `objects.rs`.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
-    DbErr, EntityTrait, IntoActiveModel, PaginatorTrait, QueryOrder, QuerySelect, Select,
+    DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select,
     entity::prelude::*,
     sea_query::{LockBehavior, LockType},
 };
@@ -59,14 +59,31 @@ pub(crate) async fn list_of_team<C: ConnectionTrait>(
     Ok(rows.into_iter().map(Attachment::from).collect())
 }
 
-/// The number of attachments that visitors uploaded for the conversation, or announced, and that are not sent.
-pub(crate) async fn count_unsent_of_visitor(tx: &Tx, account: AccountId, conversation: Uuid) -> Result<u64, DbErr> {
+/// When the attachments are removed that the visitor uploaded for the conversation, or announced, and did not send, the first one
+/// first.
+pub(crate) async fn list_ends_of_unsent(tx: &Tx, account: AccountId, conversation: Uuid) -> Result<Vec<Time>, DbErr> {
     in_account(account)
         .filter(Column::ConversationId.eq(conversation))
         .filter(Column::UploaderKind.eq(ActorKind::Visitor))
         .filter(Column::SentAt.is_null())
-        .count(tx.conn())
+        .filter(Column::Status.is_in([AttachmentStatus::Pending, AttachmentStatus::Ready]))
+        .filter(Column::CollectAt.is_not_null())
+        .select_only()
+        .column(Column::CollectAt)
+        .order_by_asc(Column::CollectAt)
+        .into_tuple()
+        .all(tx.conn())
         .await
+}
+
+/// Those of these objects that attachments of any account have.
+pub(crate) async fn list_objects<C: ConnectionTrait>(conn: &C, attachments: &[Uuid]) -> Result<HashSet<Uuid>, DbErr> {
+    let rows = Entity::find()
+        .filter(Column::Id.is_in(attachments.iter().copied()))
+        .filter(Column::ObjectId.is_not_null())
+        .select_only()
+        .column(Column::ObjectId);
+    Ok(rows.into_tuple::<Uuid>().all(conn).await?.into_iter().collect())
 }
 
 pub(crate) async fn insert(tx: &Tx, attachment: &Attachment) -> Result<(), DbErr> {

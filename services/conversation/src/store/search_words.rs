@@ -20,6 +20,8 @@ use crate::domain::{Contact, indexed_words};
 
 /// Maximum number of entries that one transaction indexes: on SQLite, messages wait for it.
 const MAX_ENTRIES: u64 = 50;
+/// Number of words after which a transaction takes no further entry: texts of many different words make it long.
+const MAX_WORDS: usize = 5_000;
 /// Key of the advisory lock that an indexing transaction holds (PostgreSQL): any number that nothing else on the server is likely to
 /// use.
 const INDEX_LOCK: i64 = 0x66_7365_6172_6368;
@@ -74,12 +76,16 @@ pub(crate) async fn index_entries(tx: &Tx, unindexed: &[Unindexed]) -> Result<bo
     let created = entries.iter().filter_map(|entry| entry.content.as_ref()?.created_ticket()).collect();
     let subjects = tickets::find_subjects(tx.conn(), accounts, created).await?;
     // In one order everywhere: two transactions with the same rows do not deadlock.
-    let (mut words, mut marks) = (BTreeSet::new(), BTreeMap::new());
+    let (mut words, mut marks, mut taken) = (BTreeSet::new(), BTreeMap::new(), 0);
     for UnindexedEntry { account, conversation, sequence, content } in &entries {
         let text = content.as_ref().and_then(|content| content.search_text(&subjects));
         let found = text.map(|text| indexed_words(&text)).unwrap_or_default();
         words.extend(found.into_iter().map(|word| (*account, word, *conversation, *sequence)));
         marks.insert(*conversation, (*account, *sequence));
+        taken += 1;
+        if words.len() >= MAX_WORDS {
+            break;
+        }
     }
     if !words.is_empty() {
         insert_words(tx, words).await?;
@@ -87,7 +93,7 @@ pub(crate) async fn index_entries(tx: &Tx, unindexed: &[Unindexed]) -> Result<bo
     if !marks.is_empty() {
         raise_marks(tx, marks).await?;
     }
-    Ok((entries.len() as u64) < MAX_ENTRIES)
+    Ok(taken == entries.len() && (taken as u64) < MAX_ENTRIES)
 }
 
 /// Account, word, conversation and sequence.

@@ -1,6 +1,6 @@
 //! GET: the bytes of an attachment, as a download.
 
-use std::io;
+use std::{io, time::Duration};
 
 use axum::{
     body::Body,
@@ -20,14 +20,16 @@ use http::{
     },
 };
 use sha2::{Digest, Sha256};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use super::{Answer, Transfers};
+use super::{Answer, Transfers, permits::Permit};
 use crate::{
     commands::LinkPurpose,
-    domain::{Attachment, AttachmentStatus, content_disposition},
+    domain::{Attachment, AttachmentStatus, content_disposition, time_limit},
     queries,
+    store::objects::ObjectKey,
 };
 
 /// What to do about a link that is not valid.
@@ -41,7 +43,7 @@ pub(super) async fn download(
     let app = &transfers.app;
     let verified = app.attachment_links.verify(LinkPurpose::Download, &token);
     let (account, id) = verified.map_err(|_| Answer::invalid_link(REMEDY))?;
-    let permit = transfers.downloads.clone().try_acquire_owned().map_err(|_| Answer::busy())?;
+    let permit = transfers.downloads.try_acquire(id).ok_or_else(Answer::busy)?;
     let found = queries::find_attachment(app, account, id).await.map_err(|error| Answer::failed("find", &error))?;
     let ready = found.filter(|attachment| attachment.status == AttachmentStatus::Ready);
     let attachment = ready.ok_or_else(|| Answer::new(StatusCode::NOT_FOUND, "There is no such file any more."))?;
@@ -49,9 +51,11 @@ pub(super) async fn download(
     if headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
     }
-    let bytes = app.objects.read(account, id).await.map_err(|error| Answer::failed("read", &error))?;
-    let bytes = bytes.ok_or_else(|| Answer::failed("read", &format!("there is no object of the attachment {id}")))?;
-    let body = Body::from_stream(verified_bytes(id, bytes, attachment.sha256.clone(), permit));
+    let missing = || Answer::failed("read", &format!("there is no object of the attachment {id}"));
+    let key = ObjectKey { account, attachment: id, object: attachment.object_id.ok_or_else(missing)? };
+    let bytes = app.objects.read(key).await.map_err(|error| Answer::failed("read", &error))?.ok_or_else(missing)?;
+    let body =
+        Body::from_stream(verified_bytes(id, bytes, attachment.sha256.clone(), time_limit(attachment.size), permit));
     Ok((response_headers(&attachment, etag), body).into_response())
 }
 
@@ -79,7 +83,10 @@ struct Verified {
     digest: Sha256,
     expected: String,
     is_over: bool,
-    _permit: OwnedSemaphorePermit,
+    /// When all must have been read.
+    deadline: Instant,
+    /// Holds the permit until then, also when nothing is read.
+    _permit: AbortOnDropHandle<()>,
 }
 
 /// The bytes; at a mismatch of their digest an error in the place of the last ones, which aborts the answer.
@@ -87,9 +94,24 @@ fn verified_bytes(
     id: Uuid,
     bytes: BoxStream<'static, io::Result<Bytes>>,
     expected: String,
-    permit: OwnedSemaphorePermit,
-) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    let start = Verified { id, bytes, held: None, digest: Sha256::new(), expected, is_over: false, _permit: permit };
+    limit: Duration,
+    permit: Permit,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let deadline = Instant::now() + limit;
+    let hold = async move {
+        let _permit = permit;
+        tokio::time::sleep_until(deadline).await;
+    };
+    let start = Verified {
+        id,
+        bytes,
+        held: None,
+        digest: Sha256::new(),
+        expected,
+        is_over: false,
+        deadline,
+        _permit: AbortOnDropHandle::new(tokio::spawn(hold)),
+    };
     stream::unfold(start, |mut state| async move {
         if state.is_over {
             return None;
@@ -103,6 +125,9 @@ fn verified_bytes(
 impl Verified {
     async fn next(&mut self) -> Option<io::Result<Bytes>> {
         loop {
+            if Instant::now() > self.deadline {
+                return Some(Err(io::Error::new(io::ErrorKind::TimedOut, "the bytes are read too slowly")));
+            }
             match self.bytes.next().await {
                 Some(Ok(bytes)) => {
                     self.digest.update(&bytes);
@@ -131,19 +156,31 @@ impl Verified {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use tokio::sync::Semaphore;
-
     use super::*;
+    use crate::web::permits::Permits;
+
+    const LIMIT: Duration = Duration::from_secs(60);
 
     async fn read(parts: &[&'static [u8]], expected: &str) -> (Vec<u8>, bool) {
         let parts: Vec<_> = parts.iter().map(|part| Ok(Bytes::from_static(part))).collect();
-        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let permit = Permits::new(1, 1).try_acquire(Uuid::nil()).unwrap();
         let bytes = stream::iter(parts).boxed();
-        let sent: Vec<_> = verified_bytes(Uuid::nil(), bytes, expected.to_owned(), permit).collect().await;
+        let sent: Vec<_> = verified_bytes(Uuid::nil(), bytes, expected.to_owned(), LIMIT, permit).collect().await;
         let is_whole = sent.iter().all(Result::is_ok);
         (sent.into_iter().flatten().flatten().collect(), is_whole)
+    }
+
+    #[tokio::test]
+    async fn s4_a_client_that_reads_slowly_loses_its_permit_and_its_download() {
+        let permits = Permits::new(1, 1);
+        let bytes = stream::iter([Ok(Bytes::from_static(b"abc"))]).boxed();
+        let permit = permits.try_acquire(Uuid::nil()).unwrap();
+        let download = verified_bytes(Uuid::nil(), bytes, String::new(), Duration::from_millis(1), permit);
+        while permits.try_acquire(Uuid::nil()).is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let read: Vec<_> = download.collect().await;
+        assert_eq!(read[0].as_ref().unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test]

@@ -2,10 +2,11 @@
 //! permission; it names the attachment, and nothing in a request is a path.
 
 mod download;
+mod permits;
 mod upload;
 
-use std::sync::Arc;
-
+use self::permits::Permits;
+use crate::{App, commands::ATTACHMENTS_PATH};
 use axum::{
     Router,
     response::{IntoResponse, Response},
@@ -15,9 +16,11 @@ use http::{
     HeaderValue, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
 };
-use tokio::sync::Semaphore;
 
-use crate::{App, commands::ATTACHMENTS_PATH};
+/// Maximum number of uploads of one attachment at the same time: a retry beside a connection that hangs.
+const UPLOADS_OF_ATTACHMENT: usize = 2;
+/// Maximum number of downloads of one attachment at the same time.
+const DOWNLOADS_OF_ATTACHMENT: usize = 8;
 
 /// How long a client that finds no free permit is asked to wait (seconds).
 const RETRY_SECONDS: u64 = 5;
@@ -26,8 +29,8 @@ const RETRY_SECONDS: u64 = 5;
 #[derive(Clone)]
 struct Transfers {
     app: App,
-    uploads: Arc<Semaphore>,
-    downloads: Arc<Semaphore>,
+    uploads: Permits,
+    downloads: Permits,
 }
 
 /// The routes.
@@ -35,8 +38,8 @@ pub(crate) fn routes(app: &App) -> Router {
     let settings = &app.attachment_settings;
     let transfers = Transfers {
         app: app.clone(),
-        uploads: Arc::new(Semaphore::new(settings.uploads_at_once)),
-        downloads: Arc::new(Semaphore::new(settings.downloads_at_once)),
+        uploads: Permits::new(settings.uploads_at_once, UPLOADS_OF_ATTACHMENT),
+        downloads: Permits::new(settings.downloads_at_once, DOWNLOADS_OF_ATTACHMENT),
     };
     let methods = get(download::download).put(upload::upload);
     Router::new().route(&format!("{ATTACHMENTS_PATH}{{token}}"), methods).with_state(transfers)

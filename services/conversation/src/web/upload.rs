@@ -1,6 +1,6 @@
 //! PUT: the bytes of an attachment.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::{
     body::BodyDataStream,
@@ -13,19 +13,15 @@ use sha2::{Digest, Sha256};
 use super::{Answer, Transfers};
 use crate::{
     commands::{self, LinkPurpose, StoreOutcome},
-    domain::{Attachment, HEAD_BYTES, Received, media_type_of_bytes},
+    domain::{Attachment, AttachmentStatus, HEAD_BYTES, Received, media_type_of_bytes, time_limit},
     queries,
-    store::objects::NewObject,
+    store::objects::{NewObject, ObjectKey},
 };
 
 /// How long the next bytes may take to arrive.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long all bytes may take to arrive, beside what they take at [`MIN_RATE`]. A client that sends slowly holds a permit.
-const MIN_TIMEOUT: Duration = Duration::from_secs(30);
-/// Rate at which bytes must arrive (bytes per second).
-const MIN_RATE: u64 = 32 * 1024;
 /// What to do about a link that is not valid.
-const REMEDY: &str = "Create the attachment again with the same request_id to get a new one, or another attachment.";
+const REMEDY: &str = "Create another attachment, with a new request_id.";
 
 pub(super) async fn upload(
     State(transfers): State<Transfers>,
@@ -35,14 +31,19 @@ pub(super) async fn upload(
     let app = &transfers.app;
     let verified = app.attachment_links.verify(LinkPurpose::Upload, &token);
     let (account, id) = verified.map_err(|_| Answer::invalid_link(REMEDY))?;
-    let _permit = transfers.uploads.try_acquire().map_err(|_| Answer::busy())?;
+    let _permit = transfers.uploads.try_acquire(id).ok_or_else(Answer::busy)?;
     let found = queries::find_attachment(app, account, id).await.map_err(|error| Answer::failed("find", &error))?;
     let attachment = found.ok_or_else(removed)?;
     check_length(request.headers(), attachment.size)?;
-    let object = app.objects.create(account, id).await.map_err(|error| Answer::failed("create", &error))?;
-    let receive = receive(request.into_body().into_data_stream(), object, &attachment);
-    let received = tokio::time::timeout(time_limit(attachment.size), receive).await;
-    let (object, received) = received.map_err(|_| too_slow())??;
+    // Bytes that come again are compared, and not stored.
+    let object = match attachment.status {
+        AttachmentStatus::Pending => {
+            let key = ObjectKey { account, attachment: id, object: app.db.new_id() };
+            Some(app.objects.create(key).await.map_err(|error| Answer::failed("create", &error))?)
+        }
+        _ => None,
+    };
+    let (object, received) = receive(request.into_body().into_data_stream(), object, &attachment).await?;
     // In a task of its own: a client that closes the connection must not stop it half way.
     let app = app.clone();
     let stored = tokio::spawn(async move { commands::store_attachment(&app, account, id, object, received).await });
@@ -64,10 +65,6 @@ fn answer(outcome: StoreOutcome) -> Result<Answer, Answer> {
         StoreOutcome::Removed => Err(removed()),
         StoreOutcome::Unstored(error) => Err(Answer::failed("store", &error)),
     }
-}
-
-fn time_limit(size: i64) -> Duration {
-    MIN_TIMEOUT + Duration::from_secs(u64::try_from(size).unwrap_or_default() / MIN_RATE)
 }
 
 fn too_slow() -> Answer {
@@ -99,10 +96,10 @@ fn wrong_size(size: i64) -> Answer {
 /// Writes the bytes as they arrive, no more than were announced, and finds out what they are.
 async fn receive(
     mut body: BodyDataStream,
-    mut object: NewObject,
+    mut object: Option<NewObject>,
     attachment: &Attachment,
-) -> Result<(NewObject, Received), Answer> {
-    let (mut head, mut digest, mut length) = (Vec::new(), Sha256::new(), 0_i64);
+) -> Result<(Option<NewObject>, Received), Answer> {
+    let (began, mut head, mut digest, mut length) = (Instant::now(), Vec::new(), Sha256::new(), 0_i64);
     loop {
         let next = tokio::time::timeout(IDLE_TIMEOUT, body.next()).await;
         let Some(bytes) = next.map_err(|_| too_slow())? else { break };
@@ -112,14 +109,21 @@ async fn receive(
         if length > attachment.size {
             return Err(wrong_size(attachment.size));
         }
+        if began.elapsed() > time_limit(length) {
+            return Err(too_slow());
+        }
         head.extend_from_slice(&bytes[..bytes.len().min(HEAD_BYTES - head.len())]);
         digest.update(&bytes);
-        object.write(&bytes).await.map_err(|error| Answer::failed("write", &error))?;
+        if let Some(object) = &mut object {
+            object.write(&bytes).await.map_err(|error| Answer::failed("write", &error))?;
+        }
     }
     if length != attachment.size {
         return Err(wrong_size(attachment.size));
     }
-    object.flush().await.map_err(|error| Answer::failed("write", &error))?;
+    if let Some(object) = &mut object {
+        object.flush().await.map_err(|error| Answer::failed("write", &error))?;
+    }
     let sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     let media_type = media_type_of_bytes(&head, &attachment.file_name).to_owned();
     Ok((object, Received { media_type, sha256 }))

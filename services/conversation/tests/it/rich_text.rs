@@ -129,6 +129,7 @@ async fn c4_an_invalid_rich_text_is_refused_with_what_is_wrong(mode: Mode) {
         (with(vec![paragraph(vec![span(" \u{200B}\n")])]), "rich_text"),
         (with(vec![paragraph(vec![span(&long), span(&long)])]), "rich_text"),
         (with(vec![paragraph(spans("x")); 11]), "rich_text"),
+        (with(vec![paragraph(vec![link("x", &format!("https://x.example/{}", "x".repeat(1_900))); 11])]), "rich_text"),
     ] {
         let refused = post(&fixture, request).await.unwrap_err();
         let fields = refused.get_details_bad_request().unwrap().field_violations;

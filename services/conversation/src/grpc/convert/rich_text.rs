@@ -9,6 +9,8 @@ use crate::domain::{Block, Line, RichText, Span};
 const MAX_PLAIN_TEXT: usize = 10_000;
 /// Maximum number of spans in all blocks.
 const MAX_SPANS: usize = 1_000;
+/// Maximum length of the addresses in all spans (bytes). The plain text has one address for the neighbours of one link.
+const MAX_LINKS: usize = 20_000;
 
 /// The text of a message: plain, or rich with its plain form.
 pub(crate) fn message_text(
@@ -21,8 +23,11 @@ pub(crate) fn message_text(
         return error("text", "must be empty with rich_text, whose plain text the server makes");
     }
     let rich_text = RichText(rich_text.blocks.into_iter().filter_map(|block| block.block).map(block).collect());
-    if rich_text.spans() > MAX_SPANS {
+    if rich_text.spans().count() > MAX_SPANS {
         return error("rich_text", "must have at most 1,000 spans in all blocks");
+    }
+    if rich_text.spans().map(|span| span.link.len()).sum::<usize>() > MAX_LINKS {
+        return error("rich_text", "must have at most 20,000 bytes in the addresses of all spans");
     }
     let plain_text = rich_text.plain_text();
     if plain_text.chars().count() > MAX_PLAIN_TEXT {
@@ -31,21 +36,10 @@ pub(crate) fn message_text(
             "must have at most 10,000 characters as plain text, with the addresses of its links",
         );
     }
-    if !rich_text.says_something() {
+    if !rich_text.spans().any(|span| says_something(&span.text)) {
         return error("rich_text", "must say something: it holds only spaces, line breaks and invisible characters");
     }
     Ok((plain_text, Some(rich_text)))
-}
-
-impl RichText {
-    fn says_something(&self) -> bool {
-        let line = |line: &Line| line.iter().any(|span| says_something(&span.text));
-        self.0.iter().any(|block| match block {
-            Block::Paragraph { spans } => line(spans),
-            Block::List { items, .. } => items.iter().any(line),
-            Block::Unknown => false,
-        })
-    }
 }
 
 fn block(block: PbBlock) -> Block {

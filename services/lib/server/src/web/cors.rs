@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{
     HeaderName, HeaderValue, Method, Uri,
-    header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN},
+    header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN, RETRY_AFTER},
 };
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
@@ -61,7 +61,7 @@ fn origin_value(text: &str) -> Option<HeaderValue> {
 /// Answers preflights of plain HTTP, and adds its headers to the other answers. Its requests carry no token in a header.
 pub(super) fn cors_of_http(origins: &AllowedOrigins) -> CorsLayer {
     let layer = CorsLayer::new().allow_methods([Method::GET, Method::PUT]).allow_headers([CONTENT_TYPE]);
-    with_origins(layer.max_age(MAX_AGE), origins)
+    with_origins(layer.expose_headers([RETRY_AFTER]).max_age(MAX_AGE), origins)
 }
 
 /// Answers preflights of calls, and adds its headers to the other answers.
