@@ -93,7 +93,8 @@ impl Subscription {
             Outcome::Unavailable(reason) => (delay_after(delivery), reason),
             Outcome::Locked(reason) => (delay_after(delivery).min(MAX_LOCKED_DELAY), reason),
             Outcome::Retry(reason) => match self.failures.count(&event.id) {
-                failures if failures < MAX_ATTEMPTS => (delay_after(delivery), reason),
+                // The deliveries include those for which no handler was free.
+                failures if failures < MAX_ATTEMPTS => (delay_after(failures), reason),
                 failures => return self.give_up(event, reason, failures).await,
             },
             Outcome::DeadLetter(reason) => return self.give_up(event, reason, delivery).await,

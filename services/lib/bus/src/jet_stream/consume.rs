@@ -26,6 +26,8 @@ use crate::attempt::{MAX_CONCURRENT, MAX_CONCURRENT_RETRIES, Subscription, Verdi
 const PULL_DURATION: Duration = Duration::from_secs(5);
 /// Interval between progress acknowledgements while a handler runs.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(1_500);
+/// Longest delay of a delivery for which no handler was free: it says nothing about the event.
+const MAX_TURNED_AWAY: Duration = Duration::from_secs(2);
 /// Delay before the next attempt after an error of the broker or a dead letter that could not be stored.
 const ERROR_DELAY: Duration = Duration::from_secs(1);
 const _: () = assert!(PROGRESS_INTERVAL.as_millis() * 2 < ACK_WAIT.as_millis());
@@ -141,7 +143,7 @@ impl Handlers {
         let delivery = message.info().map_or(1, |info| i32::try_from(info.delivered).unwrap_or(i32::MAX));
         let is_retry = delivery > 1;
         if is_retry && self.retries.load(Ordering::Relaxed) >= MAX_CONCURRENT_RETRIES {
-            let _ = message.ack_with(AckKind::Nak(Some(delay_after(delivery)))).await;
+            let _ = message.ack_with(AckKind::Nak(Some(delay_after(delivery).min(MAX_TURNED_AWAY)))).await;
             return;
         }
         let counted = is_retry.then(|| Counted::new(&self.retries));
