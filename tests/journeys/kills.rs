@@ -1,6 +1,13 @@
 //! kill -9 at any moment and a restart: nothing acknowledged is lost, and nothing happens twice.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use frontdesk_auth::DevelopmentKey;
 use frontdesk_proto::{
@@ -40,8 +47,17 @@ async fn retry<T, F: Future<Output = Result<Response<T>, Status>>>(call: impl Fn
     panic!("no answer in 1,000 tries");
 }
 
+/// Minimum number of kills that the chats last through, on a machine of any speed.
+const MIN_KILLS: usize = 5;
+
 /// A chat that an agent takes over, with every write retried; returns its id and the acknowledged texts.
-async fn chat(account: &Account, channel: &str, agent: &As, number: usize) -> (String, Vec<String>) {
+async fn chat(
+    account: &Account,
+    channel: &str,
+    agent: &As,
+    number: usize,
+    kills: &AtomicUsize,
+) -> (String, Vec<String>) {
     let visitor = account.known_visitor(&format!("v{number}"), &format!("v{number}@visitor.example"));
     let mut said = Vec::new();
     let start = StartChatRequest {
@@ -55,7 +71,7 @@ async fn chat(account: &Account, channel: &str, agent: &As, number: usize) -> (S
         .chat
         .unwrap()
         .id;
-    for line in 0..40 {
+    for line in (0..).take_while(|line| *line < 40 || kills.load(Ordering::Relaxed) < MIN_KILLS) {
         let text = format!("visitor {number} line {line}");
         let say = SendMessageRequest {
             chat_id: id.clone(),
@@ -91,17 +107,16 @@ async fn chat(account: &Account, channel: &str, agent: &As, number: usize) -> (S
     (id, said)
 }
 
-async fn killer(mut process: Process, mut stop: mpsc::Receiver<()>, seed: u64) -> (Process, usize) {
+async fn killer(mut process: Process, mut stop: mpsc::Receiver<()>, seed: u64, kills: Arc<AtomicUsize>) -> Process {
     let mut random = StdRng::seed_from_u64(seed);
-    let mut kills = 0;
     loop {
         let pause = Duration::from_millis(random.random_range(60..500));
         if tokio::time::timeout(pause, stop.recv()).await.is_ok() {
-            return (process, kills);
+            return process;
         }
         process.kill().await;
         process.restart().await;
-        kills += 1;
+        kills.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -121,16 +136,16 @@ async fn i1_i2_t3_chats_continue_through_kills_and_are_mailed_once() {
     let channel = account.channel(Some(&bot)).await;
 
     let (stop, stopped) = mpsc::channel(1);
-    let killing = tokio::spawn(killer(process, stopped, 11));
+    let kills = Arc::new(AtomicUsize::new(0));
+    let killing = tokio::spawn(killer(process, stopped, 11, kills.clone()));
     let chats = (0..CHATS).map(|number| {
-        let (account, channel, agent) = (account.clone(), channel.clone(), agent.clone());
-        tokio::spawn(async move { chat(&account, &channel, &agent, number).await })
+        let (account, channel, agent, kills) = (account.clone(), channel.clone(), agent.clone(), kills.clone());
+        tokio::spawn(async move { chat(&account, &channel, &agent, number, &kills).await })
     });
     let chats = futures::future::join_all(chats.collect::<Vec<_>>()).await;
     stop.send(()).await.unwrap();
-    let (_process, kills) = killing.await.unwrap();
-    println!("{CHATS} chats through {kills} kills");
-    assert!(kills >= 5, "only {kills} kills");
+    let _process = killing.await.unwrap();
+    println!("{CHATS} chats through {} kills", kills.load(Ordering::Relaxed));
 
     for (number, chat) in chats.into_iter().enumerate() {
         let (id, said) = chat.unwrap();
