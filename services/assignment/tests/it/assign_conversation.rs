@@ -118,6 +118,7 @@ async fn a1_assigning_to_an_owner_that_the_history_does_not_know_yet_records_not
             name: String::new(),
         }),
         reopen_time: Some(Time(5).to_proto()),
+        ..ConversationReopened::default()
     };
     service.publish("conversation", here, &reopened).await;
     service.settled().await;

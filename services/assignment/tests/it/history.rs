@@ -48,7 +48,13 @@ async fn publish(
         }
         _ => {
             let by = actor(ActorKind::Agent, agent);
-            let reopened = ConversationReopened { conversation_id, epoch, by, reopen_time: time };
+            let reopened = ConversationReopened {
+                conversation_id,
+                epoch,
+                by,
+                reopen_time: time,
+                ..ConversationReopened::default()
+            };
             service.publish("conversation", account, &reopened).await
         }
     }
@@ -148,6 +154,7 @@ async fn a8_the_history_has_the_actor_and_the_cause_of_the_event_as_far_as_this_
         epoch: 6,
         by: actor(ActorKind::Admin, "root"),
         reopen_time: Some(Time(60).to_proto()),
+        ..ConversationReopened::default()
     };
     service.publish("conversation", here, &reopened).await;
     service.settled().await;

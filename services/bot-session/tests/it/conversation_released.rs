@@ -2,7 +2,7 @@ use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
     botsession::v1::BotSessionStatus,
     conversation::v1::CloseReason,
-    event::v1::{AssigneeChanged, BotSessionEnded, ConversationHandedOff, Event},
+    event::v1::{AssigneeChanged, BotSessionEnded, ConversationHandedOff, ConversationReopened, Event},
 };
 use frontdesk_testkit::{Mode, on_both_modes};
 
@@ -37,13 +37,21 @@ fn handed_off(chat: &Chat) -> ConversationHandedOff {
     }
 }
 
+fn reopened(chat: &Chat) -> ConversationReopened {
+    ConversationReopened {
+        conversation_id: chat.conversation.to_string(),
+        timed_out_bot_session_id: chat.session.to_string(),
+        ..ConversationReopened::default()
+    }
+}
+
 async fn a3_b4_b8_a_session_ends_as_its_conversation_did_and_keeps_its_first_end(mode: Mode) {
     type End = fn(&Chat) -> Event;
     let ends: [(End, BotSessionStatus); 6] = [
         (|chat| event(chat.account, &assignee_changed(chat, ActorKind::Agent)), BotSessionStatus::TakenOver),
         (|chat| event(chat.account, &assignee_changed(chat, ActorKind::Bot)), BotSessionStatus::HandedOff),
         (|chat| event(chat.account, &handed_off(chat)), BotSessionStatus::HandedOff),
-        (|chat| event(chat.account, &chat.closed(CloseReason::VisitorInactive)), BotSessionStatus::TimedOut),
+        (|chat| event(chat.account, &reopened(chat)), BotSessionStatus::TimedOut),
         (|chat| event(chat.account, &chat.closed(CloseReason::BotCompleted)), BotSessionStatus::Completed),
         (|chat| event(chat.account, &chat.closed(CloseReason::Agent)), BotSessionStatus::Closed),
     ];
@@ -98,9 +106,11 @@ async fn a3_an_event_without_a_session_and_one_that_cannot_be_read_end_nothing(m
     let end = chat.closed(CloseReason::Agent);
     let mut without_session = end.clone();
     without_session.bot_session_id.clear();
+    let by_its_own_timeout = chat.closed(CloseReason::VisitorInactive);
     let mut invalid = end.clone();
     invalid.bot_session_id = "1".into();
-    fixture.publish_all(&[event(here, &without_session), event(here, &invalid)]).await;
+    let events = [event(here, &without_session), event(here, &by_its_own_timeout), event(here, &invalid)];
+    fixture.publish_all(&events).await;
     fixture.settled().await;
     assert_eq!(fixture.session(&chat).await.unwrap().status(), BotSessionStatus::Open);
     assert_eq!(fixture.dead_letters().await, ["bot_session_id is not a UUID"]);

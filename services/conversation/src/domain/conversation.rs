@@ -288,14 +288,15 @@ impl Conversation {
         }
         let now = self.not_before_the_last(now);
         self.status = Status::Open;
-        self.close_reason = None;
+        let by_timeout = self.close_reason.take() == Some(CloseReason::VisitorInactive);
+        let timed_out_session = self.bot_session.as_ref().filter(|_| by_timeout).map(|session| session.id);
         self.closed_at = None;
         self.had_agent |= by.agent().is_some();
         self.owner = by.agent().map(Owner::agent);
         self.epoch += 1;
         let by = by.actor();
         self.add_entry(by.clone(), Content::Reopened { epoch: self.epoch }, None, now);
-        self.new_events.push(ConversationEvent::Reopened { by, at: now });
+        self.new_events.push(ConversationEvent::Reopened { by, timed_out_session, at: now });
         Ok(())
     }
 

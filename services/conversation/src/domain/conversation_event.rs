@@ -50,6 +50,8 @@ pub(crate) enum ConversationEvent {
     Updated,
     Reopened {
         by: Actor,
+        /// The session whose timeout had closed it.
+        timed_out_session: Option<Uuid>,
         at: Time,
     },
 }

@@ -65,7 +65,9 @@ pub(super) fn push(
         }
         E::Closed(closed) => push_conversation_closed(target, conversation, closed),
         E::Updated => push_conversation_updated(target, conversation),
-        E::Reopened { by, at } => push_conversation_reopened(target, conversation, by, *at),
+        E::Reopened { by, timed_out_session, at } => {
+            push_conversation_reopened(target, conversation, by, *timed_out_session, *at);
+        }
     }
 }
 
@@ -174,12 +176,19 @@ fn push_conversation_closed(target: Target<'_>, conversation: &Conversation, clo
     });
 }
 
-fn push_conversation_reopened(target: Target<'_>, conversation: &Conversation, by: &Actor, at: Time) {
+fn push_conversation_reopened(
+    target: Target<'_>,
+    conversation: &Conversation,
+    by: &Actor,
+    timed_out_session: Option<Uuid>,
+    at: Time,
+) {
     target.push(&pb::ConversationReopened {
         conversation_id: conversation.id.to_string(),
         epoch: counter(conversation.epoch),
         by: Some(actor(by)),
         reopen_time: Some(at.to_proto()),
+        timed_out_bot_session_id: id_or_empty(timed_out_session),
     });
 }
 

@@ -7,19 +7,20 @@ use frontdesk_db::AccountId;
 use frontdesk_proto::{
     conversation::{
         internal::v1::{CloseIdleConversationsRequest, IdleConversation, IdleOutcome, IdleResult},
-        v1::SendMessageRequest,
+        v1::{ReopenConversationRequest, SendMessageRequest},
     },
-    event::v1::ConversationClosed,
+    event::v1::{ConversationClosed, ConversationReopened},
 };
 use frontdesk_testkit::{Mode, new_id, on_both_modes, request_id};
 use sea_orm::ConnectionTrait;
 use tonic::{Code, Request};
 
-use crate::fixture::{BotChat, Fixture, TIMEOUT, twenty};
+use crate::fixture::{ADA, BotChat, Fixture, TIMEOUT, twenty};
 
 on_both_modes!(
     b4_b5_each_is_closed_or_answered_with_what_is_true,
     b4_a_visitors_message_postpones_the_close,
+    b4_e4_a_reopening_names_the_session_whose_timeout_had_closed,
     e5_twenty_timeouts_at_once_close_once,
     b4_e2_a_conversation_that_cannot_be_closed_holds_up_no_other_one,
     b4_a_caller_of_the_release_before_is_refused_after_the_others_are_closed,
@@ -76,6 +77,24 @@ async fn b4_a_visitors_message_postpones_the_close(mode: Mode) {
     fixture.service.clock.advance(TIMEOUT).unwrap();
     let results = close_idle(&fixture, vec![idle(fixture.account, &chat)]).await;
     assert_eq!(results[0].outcome(), IdleOutcome::Closed);
+}
+
+async fn b4_e4_a_reopening_names_the_session_whose_timeout_had_closed(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let (silent, closed) = (fixture.bot_chat("a").await, fixture.bot_chat("b").await);
+    fixture.service.clock.advance(TIMEOUT).unwrap();
+    close_idle(&fixture, vec![idle(fixture.account, &silent)]).await;
+    crate::close_conversation::close(&fixture, &closed.id).await;
+    for chat in [&silent, &closed] {
+        let reopen = ReopenConversationRequest { conversation_id: chat.id.clone(), request_id: request_id() };
+        fixture.conversations(ADA).reopen_conversation(reopen).await.unwrap();
+    }
+    // Asked again, the row cannot answer that the timeout closed it.
+    let again = close_idle(&fixture, vec![idle(fixture.account, &silent)]).await;
+    assert_eq!(again[0].outcome(), IdleOutcome::NotInCharge);
+    let events = fixture.service.appended::<ConversationReopened>().await;
+    let sessions: Vec<_> = events.iter().map(|event| event.timed_out_bot_session_id.as_str()).collect();
+    assert_eq!(sessions, [silent.session.as_str(), ""]);
 }
 
 async fn e5_twenty_timeouts_at_once_close_once(mode: Mode) {
