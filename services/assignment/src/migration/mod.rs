@@ -24,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(frontdesk_audit::RECORDS),
             Box::new(Sql { name: "assignment_003_times_of_agents", text: include_str!("003_times_of_agents.sql") }),
             Box::new(frontdesk_outbox::OUTBOX_REPUBLISHING),
+            Box::new(frontdesk_db::POLICIES),
         ]
     }
 }

@@ -36,6 +36,7 @@ impl MigratorTrait for Migrator {
                 name: "bot_session_006_checks_after_the_deadline",
                 text: include_str!("006_checks_after_the_deadline.sql"),
             }),
+            Box::new(frontdesk_db::POLICIES),
         ]
     }
 }

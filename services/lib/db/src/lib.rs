@@ -32,7 +32,7 @@ pub use errors::{
 pub use json_rows::{hex, json_array, json_rows};
 pub use migration::{Sql, migrate, pending_migrations};
 pub use retention::{Retention, delete_expired, delete_expired_once};
-pub use row_level_security::Read;
+pub use row_level_security::{POLICIES, Read};
 pub use sea_orm::DbErr;
 pub use settings::{AddressError, DatabaseUrl, DbSettings};
 pub use transaction::{Connection, NOW_ON_POSTGRES, Tx};

@@ -11,7 +11,7 @@ use crate::{Db, row_level_security};
 /// One migration. Four placeholders cover what the databases spell differently: `{identity}` is a numbered primary key,
 /// `{bytes}` the type of byte strings, `{primary_key_only}` after the columns of a table stores its rows in the primary key alone,
 /// where the database can, and `{row_level_security things}` enables row-level security on the table `things`, where the database
-/// has it.
+/// has it. `{row_level_security_conditions}` is part of [`POLICIES`](crate::POLICIES).
 pub struct Sql {
     /// Its name: number and what changes.
     pub name: &'static str,

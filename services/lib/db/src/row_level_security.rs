@@ -3,7 +3,7 @@
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, DbErr};
 
-use crate::AccountId;
+use crate::{AccountId, Sql};
 
 /// The session setting that holds the account whose rows the session sees. Unset: none.
 pub(crate) const ACCOUNT: &str = "frontdesk.account";
@@ -11,25 +11,40 @@ pub(crate) const ACCOUNT: &str = "frontdesk.account";
 /// The value of [`ACCOUNT`] for the server's own work: rows of all accounts.
 pub(crate) const ALL_ACCOUNTS: &str = "*";
 
-/// Enables row-level security on a table, for its owner too. Part of released migrations: it never changes.
+/// The condition of the policy. PostgreSQL evaluates a subquery without references once for each statement instead of for each row,
+/// and only when a row needs it: the setting is cast only where it names an account.
 ///
 /// CASE, because the planner estimates that hardly any row passes an OR of comparisons: it would read and sort all rows of an
-/// account to find a page of them. Compared as text, because the cast of an empty setting to UUID fails, where no rows are
-/// wanted.
-const ENABLE: &str = "ALTER TABLE {table} ENABLE ROW LEVEL SECURITY; ALTER TABLE {table} FORCE ROW LEVEL SECURITY; \
-    CREATE POLICY one_account ON {table} USING (CASE current_setting('frontdesk.account', true) WHEN '*' THEN true \
-    ELSE account_id::text = current_setting('frontdesk.account', true) END);";
+/// account to find a page of them.
+const CONDITION: &str = "CASE (SELECT current_setting('frontdesk.account', true)) WHEN '*' THEN true \
+    ELSE account_id = (SELECT nullif(current_setting('frontdesk.account', true), '')::uuid) END";
 
-/// The text of a migration with each `{row_level_security table}` replaced by its statements, or removed when the database
-/// has no row-level security.
+/// Enables row-level security on a table, for its owner too.
+const ENABLE: &str = "ALTER TABLE {table} ENABLE ROW LEVEL SECURITY; ALTER TABLE {table} FORCE ROW LEVEL SECURITY; \
+    CREATE POLICY one_account ON {table} USING ({condition});";
+
+/// Replaces the condition of each policy.
+const ALTER_ALL: &str = "DO $do$ DECLARE name regclass; BEGIN \
+    FOR name IN SELECT pg_class.oid FROM pg_policy JOIN pg_class ON pg_class.oid = polrelid \
+    WHERE polname = 'one_account' AND relnamespace = current_schema()::regnamespace LOOP \
+    EXECUTE format('ALTER POLICY one_account ON %s USING (%s)', name, $condition${condition}$condition$); \
+    END LOOP; END $do$;";
+
+/// Brings the policies of older releases, which read the setting for each row, to the condition of this one. An older binary
+/// still runs.
+pub const POLICIES: Sql =
+    Sql { name: "row_level_security_001_setting_read_once", text: "{row_level_security_conditions}" };
+
+/// The text of a migration with each `{row_level_security table}` and `{row_level_security_conditions}` replaced by its statements, or
+/// removed when the database has no row-level security.
 pub(crate) fn expand(text: &str, supported: bool) -> String {
+    let statements = |template: &str| if supported { template.replace("{condition}", CONDITION) } else { String::new() };
+    let text = text.replace("{row_level_security_conditions}", &statements(ALTER_ALL));
     let mut parts = text.split("{row_level_security ");
     let mut expanded = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let (table, rest) = part.split_once('}').unwrap_or((part, ""));
-        if supported {
-            expanded.push_str(&ENABLE.replace("{table}", table));
-        }
+        expanded.push_str(&statements(ENABLE).replace("{table}", table));
         expanded.push_str(rest);
     }
     expanded
@@ -81,12 +96,16 @@ mod tests {
     fn s2_a_migration_enables_row_level_security_where_the_database_has_it() {
         let text = "CREATE TABLE a (x); {row_level_security a} {row_level_security b}";
         assert_eq!(expand(text, false), "CREATE TABLE a (x);  ");
+        assert_eq!(expand(POLICIES.text, false), "");
+        let altered = expand(POLICIES.text, true);
+        assert!(altered.contains(CONDITION) && !altered.contains('{'), "{altered}");
         let expanded = expand(text, true);
         for table in ["a", "b"] {
             for statement in ["ENABLE ROW LEVEL SECURITY", "FORCE ROW LEVEL SECURITY"] {
                 assert!(expanded.contains(&format!("ALTER TABLE {table} {statement};")), "{expanded}");
             }
-            assert!(expanded.contains(&format!("CREATE POLICY one_account ON {table} USING")), "{expanded}");
+            let policy = format!("CREATE POLICY one_account ON {table} USING ({CONDITION});");
+            assert!(expanded.contains(&policy), "{expanded}");
         }
     }
 }

@@ -29,6 +29,7 @@ impl MigratorTrait for Migrator {
                 name: "notification_005_retries_and_mailboxes",
                 text: include_str!("005_retries_and_mailboxes.sql"),
             }),
+            Box::new(frontdesk_db::POLICIES),
         ]
     }
 }
