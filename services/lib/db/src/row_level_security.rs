@@ -38,7 +38,8 @@ pub const POLICIES: Sql =
 /// The text of a migration with each `{row_level_security table}` and `{row_level_security_conditions}` replaced by its statements, or
 /// removed when the database has no row-level security.
 pub(crate) fn expand(text: &str, supported: bool) -> String {
-    let statements = |template: &str| if supported { template.replace("{condition}", CONDITION) } else { String::new() };
+    let statements =
+        |template: &str| if supported { template.replace("{condition}", CONDITION) } else { String::new() };
     let text = text.replace("{row_level_security_conditions}", &statements(ALTER_ALL));
     let mut parts = text.split("{row_level_security ");
     let mut expanded = parts.next().unwrap_or_default().to_owned();
