@@ -66,8 +66,10 @@ pub struct Deployment {
     tokens: Tokens,
 }
 
+/// A connection whose calls have the agent's token.
+pub type AgentChannel = InterceptedService<Channel, Authorization>;
 /// Calls of the conversation service.
-pub type Inbox = ConversationServiceClient<InterceptedService<Channel, Authorization>>;
+pub type Inbox = ConversationServiceClient<AgentChannel>;
 
 /// Adds the `authorization` header.
 #[derive(Clone)]
@@ -78,6 +80,12 @@ impl Interceptor for Authorization {
         request.metadata_mut().insert("authorization", self.0.clone());
         Ok(request)
     }
+}
+
+/// Opens a connection whose calls have this `authorization` header.
+pub async fn connect(address: &str, authorization: &str) -> AgentChannel {
+    let channel = Endpoint::from_shared(address.to_owned()).unwrap().connect().await.unwrap();
+    InterceptedService::new(channel, Authorization(authorization.parse().unwrap()))
 }
 
 impl Deployment {
@@ -218,6 +226,11 @@ impl Deployment {
         self.conversation.last().unwrap().address.clone()
     }
 
+    /// Starts another conversation replica, which ends when it is dropped. Not with the in-process bus, which one process has.
+    pub async fn new_replica(&self) -> Process {
+        self.binary.serve("conversation", self.folder.path(), &self.environment).await
+    }
+
     /// Starts the bot-session service. With the in-process bus it runs already.
     pub async fn start_bot_session(&mut self) {
         if self.bus == BusKind::Nats && self.bot_session.is_none() {
@@ -229,8 +242,12 @@ impl Deployment {
 
     /// The agent's calls of the conversation service, over one connection.
     pub async fn inbox(&self) -> Inbox {
-        let channel = Endpoint::from_shared(self.address().to_owned()).unwrap().connect().await.unwrap();
-        ConversationServiceClient::with_interceptor(channel, Authorization(self.tokens.agent().parse().unwrap()))
+        ConversationServiceClient::new(self.channel_to(self.address()).await)
+    }
+
+    /// A connection of the agent to the server at this address.
+    pub async fn channel_to(&self, address: &str) -> AgentChannel {
+        connect(address, &self.tokens.agent()).await
     }
 
     fn database_name(&self) -> String {
@@ -250,6 +267,19 @@ impl Deployment {
     /// Runs a statement in the conversation database.
     pub async fn execute(&self, statement: &str) {
         self.postgres.psql(&self.database_name(), statement).await;
+    }
+
+    /// Marks all entries as indexed, so that the worker that indexes them for searches takes no time of a measurement. Searches do not
+    /// find those that it has not come to.
+    pub async fn mark_indexed(&self) {
+        // The lock lets a transaction of the worker end first, which also writes marks.
+        self.execute(
+            "BEGIN; LOCK TABLE search_marks IN EXCLUSIVE MODE;
+            INSERT INTO search_marks (conversation_id, account_id, sequence)
+            SELECT id, account_id, last_sequence FROM conversations WHERE last_sequence > 0
+            ON CONFLICT (conversation_id) DO UPDATE SET sequence = excluded.sequence; COMMIT",
+        )
+        .await;
     }
 
     /// Checks that every thread is numbered without a gap, so that all acknowledged messages are stored.

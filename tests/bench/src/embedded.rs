@@ -15,9 +15,9 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::{
-    deployment::CONNECTIONS,
+    deployment::{AgentChannel, CONNECTIONS, connect as connect_agent},
     fixture::{ACCOUNT, AGENT, CHANNEL, Tokens, sample_content, sample_event},
-    process::{Binary, Process, common_environment},
+    process::{Binary, Environment, Process, common_environment},
 };
 
 /// Number of messages that the baseline commits in one transaction.
@@ -46,9 +46,15 @@ fn connect(file: &Path) -> Connection {
 
 impl Embedded {
     /// Starts the binary. The database of the baseline is a copy of the conversation database before the first message.
-    pub async fn start(mut binary: Binary) -> Self {
+    pub async fn start(binary: Binary) -> Self {
+        Self::start_with(binary, Environment::new()).await
+    }
+
+    /// The same, with further settings.
+    pub async fn start_with(mut binary: Binary, settings: Environment) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let environment = common_environment(folder.path());
+        let mut environment = common_environment(folder.path());
+        environment.extend(settings);
         binary.drop_unknown_settings(&environment);
         binary.migrate(&environment);
         insert_conversations(&file(&folder, "conversation.db"));
@@ -62,6 +68,16 @@ impl Embedded {
     /// A client with the agent's token.
     pub async fn client(&self) -> Client {
         Client::connect(std::slice::from_ref(&self.process.address), CONNECTIONS, &self.tokens.agent()).await.unwrap()
+    }
+
+    /// Process id.
+    pub fn pid(&self) -> i32 {
+        self.process.pid()
+    }
+
+    /// A connection of the agent.
+    pub async fn channel(&self) -> AgentChannel {
+        connect_agent(&self.process.address, &self.tokens.agent()).await
     }
 
     /// Waits until the outbox is published; returns how long that took.

@@ -14,7 +14,9 @@ mod compare;
 mod deployment;
 mod embedded;
 mod fixture;
+mod indexed;
 mod load;
+mod memory;
 mod other_processes;
 mod pgbench;
 mod process;
@@ -30,7 +32,7 @@ use deployment::{BusKind, Deployment};
 use report::Row;
 use rows::{
     Plan, p1_post_message, p1a_single_call_latency, p1b_outbox_relay, p2_post_message_on_sqlite, p3_fan_out,
-    p4_latency_at_fixed_rate, p5_timeouts, q1_inbox_page, q3_idle_watches, q4_growth,
+    p4_latency_at_fixed_rate, p5_timeouts, q_thread, q1_inbox_page, q1_search, q3_idle_watches, q4_files, q4_growth,
 };
 
 /// Measures Frontdesk beside baselines of what it is built on.
@@ -48,7 +50,7 @@ struct Cli {
     /// Event bus of the deployment.
     #[arg(long, default_value = "nats")]
     bus: BusKind,
-    /// Number of conversations of the inbox of Q1.
+    /// Number of conversations of the inbox of Q1, and of those that Q1_search searches, with ten entries each.
     #[arg(long, default_value_t = 100_000)]
     inbox: u32,
     /// Number of open bot sessions beside those that are due in P5.
@@ -79,8 +81,26 @@ enum Name {
     #[value(name = "Q4_entries")]
     Q4Entries,
     Q1,
+    #[value(name = "Q1_search")]
+    Q1Search,
     Q3,
+    #[value(name = "Q_thread")]
+    QThread,
     P2,
+    #[value(name = "Q4_files")]
+    Q4Files,
+}
+
+impl Name {
+    /// Whether the row is measured only when it is named: storing ten million entries takes minutes, and files need 5 GB of disk.
+    fn must_be_named(self) -> bool {
+        matches!(self, Self::Q4Entries | Self::Q4Files)
+    }
+
+    /// Whether the row has a deployment in embedded mode of its own.
+    fn is_embedded(self) -> bool {
+        matches!(self, Self::P2 | Self::Q4Files)
+    }
 }
 
 #[derive(Subcommand)]
@@ -105,17 +125,19 @@ async fn main() -> ExitCode {
 
 async fn measure(cli: &Cli) {
     let selected: Vec<Name> = match cli.only.is_empty() {
-        // Storing ten million entries takes minutes.
-        true => Name::value_variants().iter().copied().filter(|name| *name != Name::Q4Entries).collect(),
+        true => Name::value_variants().iter().copied().filter(|name| !name.must_be_named()).collect(),
         false => cli.only.clone(),
     };
     let plan = Plan::new(cli.rounds, cli.seconds);
     let mut rows = Vec::new();
-    if selected.iter().any(|name| *name != Name::P2) {
+    if selected.iter().any(|name| !name.is_embedded()) {
         rows.append(&mut measure_deployment(&selected, plan, cli).await);
     }
     if selected.contains(&Name::P2) {
         rows.push(p2_post_message_on_sqlite::run(plan).await);
+    }
+    if selected.contains(&Name::Q4Files) {
+        rows.extend(q4_files::run(plan).await);
     }
     report::print(&rows);
     let file = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("bench.json");
@@ -170,6 +192,13 @@ async fn measure_deployment(selected: &[Name], plan: Plan, cli: &Cli) -> Vec<Row
     }
     if selected.contains(&Name::Q1) {
         rows.append(&mut q1_inbox_page::run(&deployment, plan, cli.inbox).await);
+    }
+    if selected.contains(&Name::Q1Search) {
+        rows.append(&mut q1_search::run(&deployment, plan, cli.inbox).await);
+    }
+    // With the in-process bus there is one process.
+    if selected.contains(&Name::QThread) && cli.bus == BusKind::Nats {
+        rows.push(q_thread::run(&deployment, plan).await);
     }
     rows
 }

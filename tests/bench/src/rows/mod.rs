@@ -8,8 +8,11 @@ pub mod p3_fan_out;
 pub mod p4_latency_at_fixed_rate;
 pub mod p5_timeouts;
 pub mod q1_inbox_page;
+pub mod q1_search;
 pub mod q3_idle_watches;
+pub mod q4_files;
 pub mod q4_growth;
+pub mod q_thread;
 
 use std::time::Duration;
 

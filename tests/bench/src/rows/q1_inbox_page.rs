@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Number of rows of a page.
-const PAGE: i32 = 50;
+pub(super) const PAGE: i32 = 50;
 
 /// A filter of the inbox, as the request and as the condition of the baseline.
 struct Filter {
@@ -74,6 +74,7 @@ pub async fn run(deployment: &Deployment, plan: Plan, conversations: u32) -> Vec
     for statement in fixture::inbox(conversations) {
         deployment.execute(&statement).await;
     }
+    deployment.mark_indexed().await;
     let (mut inbox, mut database) = (deployment.inbox().await, deployment.database().await);
     let mut rows = Vec::new();
     for filter in filters() {
@@ -109,7 +110,7 @@ async fn run_page_1000(inbox: &mut Inbox, plan: Plan) -> Row {
     Row { name: "Q1_1000", what, unit: "ms", goal: Goal::AtMost(1.2), rounds }
 }
 
-fn round(row: &str, number: usize, value: &LoadResult, baseline: &LoadResult) -> Round {
+pub(super) fn round(row: &str, number: usize, value: &LoadResult, baseline: &LoadResult) -> Round {
     let round = Round {
         value: value.latency(500),
         baseline: baseline.latency(500),
@@ -122,11 +123,18 @@ fn round(row: &str, number: usize, value: &LoadResult, baseline: &LoadResult) ->
 /// The page as the call returns it: each conversation with its newest message or comment, the names, and the number of entries that
 /// the agent has not read; and the row after it, which tells whether another page follows.
 fn page_sql(condition: &str) -> String {
+    rows_sql(&format!(
+        "SELECT * FROM conversations WHERE account_id = '{ACCOUNT}' AND {condition}
+            ORDER BY last_activity_at DESC, id DESC LIMIT {PAGE} + 1"
+    ))
+}
+
+/// The conversations that a statement selects, each with what a row of the inbox shows of it.
+pub(super) fn rows_sql(conversations: &str) -> String {
     let is_written = r#"(content LIKE '{"type":"message",%' OR content LIKE '{"type":"comment",%')"#;
     format!(
         "SELECT conversation.*, entry.*, assignee.name, contact.name, mark.sequence, unread.count
-        FROM (SELECT * FROM conversations WHERE account_id = '{ACCOUNT}' AND {condition}
-            ORDER BY last_activity_at DESC, id DESC LIMIT {PAGE} + 1) AS conversation
+        FROM ({conversations}) AS conversation
         LEFT JOIN LATERAL (SELECT * FROM entries WHERE conversation_id = conversation.id AND {is_written}
             ORDER BY sequence DESC LIMIT 1) AS entry ON true
         LEFT JOIN agents AS assignee ON assignee.account_id = conversation.account_id AND assignee.id = conversation.assignee_id
@@ -150,7 +158,8 @@ async fn list(inbox: &mut Inbox, request: &ListConversationsRequest, length: Dur
     LoadResult::new(began.elapsed(), latencies)
 }
 
-async fn select(database: &mut PgConnection, sql: &str, length: Duration) -> LoadResult {
+/// Selects the rows again and again.
+pub(super) async fn select(database: &mut PgConnection, sql: &str, length: Duration) -> LoadResult {
     let (began, mut latencies) = (Instant::now(), Vec::new());
     while began.elapsed() < length {
         let sent = Instant::now();

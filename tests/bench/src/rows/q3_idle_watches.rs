@@ -13,6 +13,7 @@ use tonic::Status;
 use super::{Plan, p3_fan_out::last_sequence, print_round};
 use crate::{
     deployment::Deployment,
+    memory::resident_kib,
     report::{Goal, Round, Row},
 };
 
@@ -77,13 +78,6 @@ async fn measure(
         tokio::time::sleep(SETTLE).await;
     }
     Row { name, what, unit: "KiB", goal: Goal::AtMost(1.0), rounds }
-}
-
-/// Resident memory of a process in KiB.
-fn resident_kib(pid: i32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    resident.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// Processor time that a process has used.
