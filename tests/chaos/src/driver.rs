@@ -64,17 +64,23 @@ impl Caller {
     pub fn bearer(&self) -> &MetadataValue<Ascii> {
         &self.bearer
     }
+
+    /// Whether the caller is a visitor.
+    pub fn is_visitor(&self) -> bool {
+        self.actor.starts_with("visitor:")
+    }
 }
 
 /// Deadline of one attempt.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a call is repeated before it counts as unknown.
-const RETRY_FOR: Duration = Duration::from_secs(90);
+pub(crate) const RETRY_FOR: Duration = Duration::from_secs(90);
 
 /// The connections to all replicas. Clones share them.
 #[derive(Clone)]
 pub struct Driver {
     channels: Arc<HashMap<Service, Vec<Channel>>>,
+    web_ports: Arc<[u16]>,
     next_replica: Arc<AtomicUsize>,
     keys: DevelopmentKey,
     /// The recorder of the history.
@@ -114,7 +120,8 @@ impl Driver {
                 .keep_alive_timeout(Duration::from_secs(2));
             channels.entry(replica.service).or_default().push(endpoint.connect_lazy());
         }
-        Ok(Self { channels: Arc::new(channels), next_replica: Arc::default(), keys: cluster.keys()?, recorder })
+        let (channels, web_ports) = (Arc::new(channels), cluster.web_ports.clone().into());
+        Ok(Self { channels, web_ports, next_replica: Arc::default(), keys: cluster.keys()?, recorder })
     }
 
     /// A caller whose token has the default claims, modified by `change`.
@@ -144,6 +151,11 @@ impl Driver {
         let channels = &self.channels[&service];
         let token = Token { bearer: caller.bearer.clone(), deadline };
         InterceptedService::new(channels[replica % channels.len()].clone(), token)
+    }
+
+    /// Port of the listener for browsers of one conversation replica.
+    pub fn web_port(&self, replica: usize) -> u16 {
+        self.web_ports[replica % self.web_ports.len()]
     }
 
     /// A new operation of the history.

@@ -1,4 +1,5 @@
-//! Waits for quiescence: all outboxes published, all consumers at the end of their streams, all deliveries in a final state.
+//! Waits for quiescence: all outboxes published, all consumers at the end of their streams, all deliveries in a final state, all
+//! attachments removed that are due.
 
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,8 @@ pub struct Pending {
     pub unprocessed: u64,
     /// Deliveries that are queued or being sent.
     pub deliveries: i64,
+    /// Attachments that are due and not removed.
+    pub due_attachments: i64,
 }
 
 /// Waits until nothing is pending. With `admin`, advances the clock while deliveries wait for their next attempt. Fails after
@@ -80,6 +83,11 @@ async fn pending(cluster: &Cluster, databases: &Databases) -> Result<Pending, Fa
     }
     let unfinished = "SELECT count(*) FROM deliveries WHERE state IN ('QUEUED', 'SENDING')";
     pending.deliveries = databases.number(Service::Notification, unfinished).await?;
+    let due = format!(
+        "SELECT count(*) FROM attachments WHERE collect_at <= (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + {}",
+        cluster.clock_offset()
+    );
+    pending.due_attachments = databases.number(Service::Conversation, &due).await?;
     Ok(pending)
 }
 

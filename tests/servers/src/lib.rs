@@ -61,7 +61,7 @@ async fn listens(port: u16) -> bool {
 
 /// Environment of a process without limits per caller, for load tests: many callers share an account, a connection and
 /// its streams.
-pub const NO_LIMITS_OF_CALLERS: [(&str, &str); 8] = [
+pub const NO_LIMITS_OF_CALLERS: [(&str, &str); 9] = [
     ("FRONTDESK__LIMITS__ACCOUNT_SHARE", "100"),
     ("FRONTDESK__LIMITS__VISITOR_RATE", "0"),
     ("FRONTDESK__LIMITS__AGENT_RATE", "0"),
@@ -69,5 +69,6 @@ pub const NO_LIMITS_OF_CALLERS: [(&str, &str); 8] = [
     ("FRONTDESK__LIMITS__ADMIN_RATE", "0"),
     ("FRONTDESK__LIMITS__ACCOUNT_RATE", "0"),
     ("FRONTDESK__LIMITS__VISITOR_STREAMS", "0"),
+    ("FRONTDESK__LIMITS__HTTP_RATE", "0"),
     ("FRONTDESK__LIMITS__STREAMS_PER_CONNECTION", "1024"),
 ];

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::{Evidence, Verdict, check};
 use crate::{
     final_state::{
-        Assignment, ConsumerProgress, Conversation, Decision, Delivery, Entry, Event, Fact, FinalState, Handled, Mail,
-        Session, StreamMessage,
+        Assignment, Attachment, ConsumerProgress, Conversation, Decision, Delivery, Entry, Event, Fact, FinalState,
+        Handled, Mail, Object, Session, StreamMessage,
     },
     history::{FaultRecord, Kind, Record},
 };
@@ -78,6 +78,7 @@ impl Fixture {
             author: author.into(),
             kind: kind.into(),
             text: text.into(),
+            attachments: Vec::new(),
             at,
         });
     }
@@ -118,6 +119,7 @@ pub(super) fn clean() -> Fixture {
     taken(&mut fixture);
     silent(&mut fixture);
     mails(&mut fixture);
+    attachments(&mut fixture);
     watches(&mut fixture);
     for consumer in ["notification.decide", "conversation.sent_transcripts", "assignment.history"] {
         fixture.state.consumers.push(ConsumerProgress { name: consumer.into(), pending: 0, unacknowledged: 0 });
@@ -278,6 +280,30 @@ pub(super) fn mail(delivery: &str) -> Mail {
         answered: true,
         at: 5_000,
     }
+}
+
+/// A file that was sent with a message, and one that is not sent yet.
+fn attachments(fixture: &mut Fixture) {
+    for (op, id, sent) in [(11, "sent", true), (12, "unsent", false)] {
+        let put = (op, "PutAttachment", "visitor:v", TAKEN);
+        fixture.done(put, json!({"attachment": id, "sha256": format!("{id}~")}), json!({"status": "READY"}));
+        fixture.state.attachments.push(Attachment {
+            id: id.into(),
+            conversation: TAKEN.into(),
+            status: "READY".into(),
+            size: 3,
+            sha256: format!("{id}~"),
+            object: "o".into(),
+            sent,
+            collect_at: if sent { 0 } else { 2_000 * SECOND },
+        });
+        fixture.state.objects.push(Object { attachment: id.into(), id: "o".into(), size: 3 });
+    }
+    fixture.state.downloads = [("sent".to_owned(), "sent~".to_owned())].into();
+    let sent = fixture.history.iter_mut().find(|record| record.op == 3).expect("a message");
+    sent.arguments["attachments"] = json!(["sent"]);
+    let entry = fixture.state.entries.iter_mut().find(|entry| entry.text == "m~2 zqone").expect("its entry");
+    entry.attachments = vec!["sent".into()];
 }
 
 fn watches(fixture: &mut Fixture) {

@@ -14,6 +14,8 @@ const SAME_ANSWER: &[&str] = &[
     "PostComment",
     "CreateTicket",
     "SendTranscript",
+    "CreateAttachment",
+    "CreateChatAttachment",
     "TakeOverConversation",
 ];
 

@@ -1,6 +1,7 @@
 //! The checker: pure functions of a history and the final state. Each adds the violations of its rules to the verdict. A rule
 //! without evidence is not evaluated, and is absent from the verdict.
 
+mod attachments;
 mod closes;
 mod durability;
 mod errors;
@@ -93,6 +94,7 @@ pub fn check(evidence: Evidence<'_>) -> Verdict {
     closes::check(&index, &mut verdict);
     isolation::check(&index, &mut verdict);
     errors::check(&index, &mut verdict);
+    attachments::check(&index, &mut verdict);
     verdict
 }
 

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use super::fixture::{ACCOUNT, Fixture, OTHER_ACCOUNT, SECOND, SILENT, TAKEN, clean, mail};
 use crate::{
-    final_state::{ConsumerProgress, Conversation, Delivery, Entry, Event, Fact, Handled, Session, StreamMessage},
+    final_state::{
+        Attachment, ConsumerProgress, Conversation, Delivery, Entry, Event, Fact, Handled, Session, StreamMessage,
+    },
     history::{FaultRecord, Kind, Record},
 };
 
@@ -17,8 +19,8 @@ fn a_clean_fixture_passes_and_evaluates_every_rule() {
     assert_eq!(verdict.total(), 0, "{verdict:?}");
     let rules: Vec<&str> = verdict.0.keys().copied().collect();
     let all = [
-        "I1", "I10", "I11", "I12", "I13", "I14", "I17", "I18", "I19", "I2", "I20", "I21", "I22", "I3", "I4", "I5",
-        "I6", "I7", "I8", "I9",
+        "I1", "I10", "I11", "I12", "I13", "I14", "I17", "I18", "I19", "I2", "I20", "I21", "I22", "I25", "I3", "I4",
+        "I5", "I6", "I7", "I8", "I9",
     ];
     assert_eq!(rules, all);
 }
@@ -90,6 +92,10 @@ fn event<'a>(fixture: &'a mut Fixture, aggregate: &str, version: i64) -> &'a mut
 
 fn delivery<'a>(fixture: &'a mut Fixture, id: &str) -> &'a mut Delivery {
     fixture.state.deliveries.iter_mut().find(|one| one.id == id).unwrap()
+}
+
+fn attachment<'a>(fixture: &'a mut Fixture, id: &str) -> &'a mut Attachment {
+    fixture.state.attachments.iter_mut().find(|one| one.id == id).unwrap()
 }
 
 fn record(fixture: &mut Fixture, op: u64, kind: Kind) -> &mut Record {
@@ -357,6 +363,51 @@ const PLANTED: &[Planted] = &[
         (refused.code, refused.reason) = ("UNAVAILABLE".into(), "UNAVAILABLE".into());
     }),
     ("a panic", "I22", |fixture| fixture.state.panics.push("conversation-1.log: panicked at".into())),
+    ("an attachment of a message is removed", "I25", |fixture| {
+        fixture.state.attachments.remove(0);
+    }),
+    ("an attachment of a message is refused", "I25", |fixture| attachment(fixture, "sent").status = "REFUSED".into()),
+    ("an attachment of a message will be removed", "I25", |fixture| {
+        attachment(fixture, "sent").collect_at = 2_000 * SECOND;
+    }),
+    ("an attachment of another conversation", "I25", |fixture| {
+        attachment(fixture, "sent").conversation = SILENT.into();
+    }),
+    ("an attachment in two messages", "I25", |fixture| {
+        let place = entry(fixture, "m~3 zqone");
+        fixture.state.entries[place].attachments = vec!["sent".into()];
+    }),
+    ("a sent attachment in no message", "I25", |fixture| {
+        let unsent = attachment(fixture, "unsent");
+        (unsent.sent, unsent.collect_at) = (true, 0);
+        fixture.state.downloads.insert("unsent".into(), "unsent~".into());
+    }),
+    ("an acknowledged message without its attachment", "I25", |fixture| {
+        let place = entry(fixture, "m~2 zqone");
+        fixture.state.entries[place].attachments.clear();
+        fixture.state.attachments.remove(0);
+        fixture.state.objects.remove(0);
+    }),
+    ("an upload that was acknowledged and is still awaited", "I25", |fixture| {
+        attachment(fixture, "unsent").status = "PENDING".into();
+    }),
+    ("other bytes are stored than were uploaded", "I25", |fixture| {
+        attachment(fixture, "unsent").sha256 = "other".into();
+    }),
+    ("a stored file lacks its last byte", "I25", |fixture| fixture.state.objects[1].size = 2),
+    ("a stored file is gone", "I25", |fixture| {
+        fixture.state.objects.remove(1);
+    }),
+    ("a download gives other bytes", "I25", |fixture| {
+        fixture.state.downloads.insert("sent".into(), "other".into());
+    }),
+    ("a file that was not sent stays", "I25", |fixture| attachment(fixture, "unsent").collect_at = 0),
+    ("a file that was not sent is due and stays", "I25", |fixture| {
+        attachment(fixture, "unsent").collect_at = 900 * SECOND;
+    }),
+    ("an object without a row", "I25", |fixture| {
+        fixture.state.attachments.remove(1);
+    }),
 ];
 
 #[test]

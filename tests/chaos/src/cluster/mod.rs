@@ -5,7 +5,7 @@ mod replica;
 
 use std::{
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use frontdesk_auth::DevelopmentKey;
@@ -20,6 +20,12 @@ use crate::{
 
 /// Number of replicas of each service.
 pub const REPLICAS: usize = 2;
+
+/// Address that begins the links to files. Nothing listens there: callers send the rest to the replica that they choose.
+pub const PUBLIC_URL: &str = "http://files.test";
+
+/// How long the bytes of an attachment are awaited, and how long one that is not sent is kept.
+pub const KEEP_UNSENT: Duration = Duration::from_secs(600);
 
 /// An error of the test program itself.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -40,6 +46,8 @@ pub struct Cluster {
     pub to_nats: Vec<Proxy>,
     /// The notification service's proxy to the mail sink.
     pub to_smtp: Proxy,
+    /// Ports of the conversation replicas' listeners for browsers.
+    pub web_ports: Vec<u16>,
     /// Zero of the driver's clock.
     pub began: Instant,
     logs: PathBuf,
@@ -75,6 +83,7 @@ impl Cluster {
             to_postgres,
             to_nats,
             to_smtp,
+            web_ports: (0..REPLICAS).map(|_| free_port()).collect(),
             began,
             logs,
             data: tempfile::tempdir()?,
@@ -125,6 +134,11 @@ impl Cluster {
         let mut shared: Vec<(String, String)> = Vec::new();
         let mut set = |name: &str, value: String| shared.push((format!("FRONTDESK__{name}"), value));
         set("DATA_FOLDER", self.data.path().display().to_string());
+        set("WEB__PUBLIC_URL", PUBLIC_URL.into());
+        set("ATTACHMENTS__FOLDER", self.attachments().display().to_string());
+        for setting in ["UPLOAD_LIFETIME", "KEEP_UNSENT"] {
+            set(&format!("ATTACHMENTS__{setting}"), format!("{}s", KEEP_UNSENT.as_secs()));
+        }
         for (index, service) in Service::ALL.iter().enumerate() {
             let url = format!("postgres://{ROLE}@127.0.0.1:{}/{}", self.to_postgres[index].port, service.database());
             set(&format!("DATABASES__{}__URL", service.setting()), url);
@@ -152,6 +166,10 @@ impl Cluster {
                 let broker = self.to_nats[index / REPLICAS].port;
                 environment.push(("FRONTDESK__BUS__URL".into(), format!("nats://127.0.0.1:{broker}")));
                 environment.push(("FRONTDESK__LISTEN".into(), format!("127.0.0.1:{}", ports[index])));
+                if index / REPLICAS == Self::index_of(Service::Conversation) {
+                    let port = self.web_ports[index % REPLICAS];
+                    environment.push(("FRONTDESK__WEB__LISTEN".into(), format!("127.0.0.1:{port}")));
+                }
                 environment
             })
             .collect()
@@ -182,6 +200,11 @@ impl Cluster {
     /// Folder with the logs of all processes.
     pub fn logs(&self) -> &Path {
         &self.logs
+    }
+
+    /// Folder with the bytes of attachments, which the conversation replicas share.
+    pub fn attachments(&self) -> PathBuf {
+        self.data.path().join("attachments")
     }
 
     /// Ends all faults: the proxies forward, the mail sink accepts, and killed or paused replicas run again.

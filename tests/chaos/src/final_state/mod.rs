@@ -4,7 +4,7 @@
 mod event;
 mod read;
 
-pub use read::{Databases, last_events, last_numbers, read};
+pub use read::{Databases, last_events, last_numbers, read, sent_attachments};
 
 use std::collections::BTreeMap;
 
@@ -39,6 +39,12 @@ pub struct FinalState {
     pub deliveries: Vec<Delivery>,
     /// Mails that the sink accepted, in their order.
     pub mails: Vec<Mail>,
+    /// Rows of attachments.
+    pub attachments: Vec<Attachment>,
+    /// Files in the folder of attachments, without those that are still being written.
+    pub objects: Vec<Object>,
+    /// SHA-256 of the bytes that a download of an attachment gave, by its id; empty: it cannot be downloaded.
+    pub downloads: BTreeMap<String, String>,
     /// Log lines that report a panic, as `file: line`.
     pub panics: Vec<String>,
     /// Log lines that contain a canary, as `file: line`.
@@ -93,6 +99,8 @@ pub struct Entry {
     pub kind: String,
     /// Text of a message or comment.
     pub text: String,
+    /// Ids of the attachments of a message.
+    pub attachments: Vec<String>,
     /// Time of creation.
     pub at: i64,
 }
@@ -299,6 +307,38 @@ pub struct Delivery {
     pub message_id: String,
     /// Number of attempts with an unknown outcome.
     pub unknown: i64,
+}
+
+/// A row of `attachments`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// Id of the attachment.
+    pub id: String,
+    /// Id of the conversation that it was uploaded for.
+    pub conversation: String,
+    /// `PENDING`, `READY`, `REFUSED` or `REMOVING`.
+    pub status: String,
+    /// Size in bytes.
+    pub size: i64,
+    /// SHA-256 in hexadecimal digits, or empty.
+    pub sha256: String,
+    /// Id of the object that has its bytes, or empty.
+    pub object: String,
+    /// Whether it was sent.
+    pub sent: bool,
+    /// When it is removed; 0: never.
+    pub collect_at: i64,
+}
+
+/// A file in the folder of attachments.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Object {
+    /// Id of the attachment that it was written for.
+    pub attachment: String,
+    /// Its own id.
+    pub id: String,
+    /// Size in bytes.
+    pub size: i64,
 }
 
 /// A mail that the sink accepted: it read the final dot. Whether the reply 250 reached the client is another matter.

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -13,8 +14,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Assignment, ConsumerProgress, Conversation, Decision, Delivery, Entry, FinalState, Handled, Session, StreamMessage,
-    event::decode_event,
+    Assignment, Attachment, ConsumerProgress, Conversation, Decision, Delivery, Entry, FinalState, Handled, Object,
+    Session, StreamMessage, event::decode_event,
 };
 use crate::{
     checker::COMMENT_CANARY,
@@ -65,6 +66,10 @@ pub async fn read(cluster: &Cluster, databases: &Databases, accounts: &[Account]
     let ids = id_list(accounts);
     conversations(databases, &ids, &mut state).await?;
     entries(databases, &ids, &mut state).await?;
+    attachments(databases, &ids, &mut state).await?;
+    for account in accounts {
+        state.objects.extend(objects(&cluster.attachments().join(account.id.to_string()))?);
+    }
     for service in Service::ALL {
         events(databases, service, &ids, &mut state).await?;
         marks(databases, service, &mut state).await?;
@@ -117,6 +122,8 @@ async fn entries(databases: &Databases, ids: &str, state: &mut FinalState) -> Re
     for row in databases.rows(Service::Conversation, &sql).await? {
         let content: Value = serde_json::from_str(&row.try_get::<String>("", "content")?)?;
         let field = |name: &str| content.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let attachments = content.get("attachments").and_then(Value::as_array).into_iter().flatten();
+        let attachments = attachments.filter_map(|sent| sent["attachment_id"].as_str()).map(str::to_owned);
         state.entries.push(Entry {
             conversation: id(&row, "conversation_id")?,
             sequence: row.try_get("", "sequence")?,
@@ -125,10 +132,59 @@ async fn entries(databases: &Databases, ids: &str, state: &mut FinalState) -> Re
             author: row.try_get("", "author_id")?,
             kind: field("type"),
             text: field("text"),
+            attachments: attachments.collect(),
             at: row.try_get("", "created_at")?,
         });
     }
     Ok(())
+}
+
+async fn attachments(databases: &Databases, ids: &str, state: &mut FinalState) -> Result<(), DbErr> {
+    let sql = format!("SELECT * FROM attachments WHERE account_id IN ({ids})");
+    for row in databases.rows(Service::Conversation, &sql).await? {
+        state.attachments.push(Attachment {
+            id: id(&row, "id")?,
+            conversation: id(&row, "conversation_id")?,
+            status: row.try_get("", "status")?,
+            size: row.try_get("", "size")?,
+            sha256: row.try_get("", "sha256")?,
+            object: id(&row, "object_id")?,
+            sent: row.try_get::<Option<i64>>("", "sent_at")?.is_some(),
+            collect_at: row.try_get::<Option<i64>>("", "collect_at")?.unwrap_or(0),
+        });
+    }
+    Ok(())
+}
+
+/// The objects of an account. A file whose name is no id is still being written, or was when its process ended.
+fn objects(account: &Path) -> std::io::Result<Vec<Object>> {
+    let id = |path: &Path| path.file_name()?.to_str()?.parse::<Uuid>().ok();
+    let mut objects = Vec::new();
+    for folder in files(account)? {
+        for file in files(&folder)? {
+            // It may be deleted meanwhile.
+            if let (Some(attachment), Some(object), Ok(file)) = (id(&folder), id(&file), std::fs::metadata(&file)) {
+                let (attachment, id) = (attachment.to_string(), object.to_string());
+                objects.push(Object { attachment, id, size: file.len() as i64 });
+            }
+        }
+    }
+    Ok(objects)
+}
+
+/// What a folder contains. Nothing, if it does not exist.
+fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    match std::fs::read_dir(folder) {
+        Ok(files) => files.map(|file| Ok(file?.path())).collect(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Ids of the attachments of an account that were sent.
+pub async fn sent_attachments(databases: &Databases, account: &Account) -> Result<Vec<String>, DbErr> {
+    let sql = format!("SELECT id FROM attachments WHERE account_id = '{}' AND sent_at IS NOT NULL", account.id);
+    databases.rows(Service::Conversation, &sql).await?.iter().map(|row| id(row, "id")).collect()
 }
 
 async fn events(databases: &Databases, service: Service, ids: &str, state: &mut FinalState) -> Result<(), Failure> {

@@ -16,6 +16,7 @@ mod r9_races_at_the_timeout;
 mod steady_load;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -25,7 +26,7 @@ use futures::future::BoxFuture;
 
 use crate::{
     checker::{Evidence, Verdict, check},
-    cluster::{Cluster, Failure, Service},
+    cluster::{Cluster, Failure, KEEP_UNSENT, Service},
     driver::{Caller, Driver},
     faults::FaultLog,
     final_state::{self, Databases, FinalState},
@@ -43,6 +44,9 @@ const WATCHERS_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum number of attempts to read the final state while no timeout is in progress, and the pause between two.
 const MAX_READS: usize = 100;
 const READ_AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// Maximum number of attempts to advance the clock: a call may fail because its replica has just restarted.
+const MAX_ADVANCES: usize = 5;
 
 /// Size of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -258,6 +262,17 @@ impl Context {
         Ok(self.driver.advance(&self.admin, by).await.ok_or("AdvanceTime was not acknowledged")?)
     }
 
+    /// Ends all faults, and advances the clock until all attachments that were not sent are due.
+    pub async fn make_unsent_due(&mut self) -> Result<(), Failure> {
+        self.cluster.heal().await?;
+        for _ in 1..MAX_ADVANCES {
+            if self.advance(2 * KEEP_UNSENT).await.is_ok() {
+                return Ok(());
+            }
+        }
+        self.advance(2 * KEEP_UNSENT).await.map(drop)
+    }
+
     /// Ends all faults, waits for quiescence, reads the final state and checks every rule.
     pub async fn finish(&mut self, options: FinishOptions<'_>) -> Result<(Verdict, FinalState), Failure> {
         self.cluster.heal().await?;
@@ -269,7 +284,8 @@ impl Context {
             let last_of = |id: &str| last.get(id).copied().unwrap_or_default();
             watchers.finish(last_of, WATCHERS_TIMEOUT).await;
         }
-        let state = self.final_state().await?;
+        let downloads = self.download_sent().await?;
+        let state = FinalState { downloads, ..self.final_state().await? };
         std::fs::write(self.folder.join("final.json"), serde_json::to_vec(&state)?)?;
         let history = self.driver.recorder.finish();
         let faults = self.log.all();
@@ -280,6 +296,18 @@ impl Context {
             verdict.add_not_quiescent(&error.to_string());
         }
         Ok((verdict, state))
+    }
+
+    /// Downloads all attachments that were sent. See [`FinalState::downloads`].
+    async fn download_sent(&self) -> Result<BTreeMap<String, String>, Failure> {
+        let mut downloads = BTreeMap::new();
+        for account in &self.accounts {
+            for attachment in final_state::sent_attachments(&self.databases, account).await? {
+                let sha256 = self.driver.download_attachment(&account.agents[0], &attachment).await;
+                downloads.insert(attachment, sha256.unwrap_or_default());
+            }
+        }
+        Ok(downloads)
     }
 
     /// The final state, as of one moment: chats time out at any time, so the service that ends them is paused while it is read.

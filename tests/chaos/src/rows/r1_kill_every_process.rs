@@ -36,6 +36,8 @@ pub(super) async fn run(context: &mut Context) -> Result<(Row, Verdict), Failure
     };
     let (acknowledged, injected) = tokio::join!(work, injection);
     injected?;
+    // After it only attachments that were sent may be left (I25).
+    context.make_unsent_due().await?;
     let options = FinishOptions { watchers: Some(&watchers), ..FinishOptions::default() };
     let (verdict, state) = context.finish(options).await?;
     let lost = verdict.of(&["I1", "I2", "I4"]);
@@ -47,6 +49,7 @@ pub(super) async fn run(context: &mut Context) -> Result<(Row, Verdict), Failure
         .with("deliveries_to_watchers", watchers.delivered())
         .with("conversations", state.conversations.len())
         .with("mails", state.mails.len())
+        .with("attachments", state.attachments.len())
         .with("commit_replies_and_acks_lost", context.cluster.protocol_faults())
         .with("operations", operations(context))
         .with("violations", verdict.total());

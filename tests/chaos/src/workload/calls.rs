@@ -54,14 +54,14 @@ pub fn chat_entry_digest(entry: &ChatEntry) -> String {
     }
 }
 
-fn chat_entry_summary(entry: Option<&ChatEntry>) -> Value {
+pub(super) fn chat_entry_summary(entry: Option<&ChatEntry>) -> Value {
     entry.map_or(
         Value::Null,
         |entry| json!({ "visitor_sequence": entry.visitor_sequence, "d": chat_entry_digest(entry) }),
     )
 }
 
-fn entry_summary(entry: Option<&Entry>) -> Value {
+pub(super) fn entry_summary(entry: Option<&Entry>) -> Value {
     entry.map_or(Value::Null, |entry| json!({ "sequence": entry.sequence, "d": entry_digest(entry) }))
 }
 
@@ -372,7 +372,7 @@ impl Driver {
     }
 }
 
-fn map<T, U>(outcome: Outcome<T>, with: impl FnOnce(T) -> U) -> Outcome<U> {
+pub(super) fn map<T, U>(outcome: Outcome<T>, with: impl FnOnce(T) -> U) -> Outcome<U> {
     match outcome {
         Outcome::Ok(response) => Outcome::Ok(with(response)),
         Outcome::Refused(status) => Outcome::Refused(status),

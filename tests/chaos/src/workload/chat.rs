@@ -12,7 +12,7 @@ use futures::StreamExt;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::json;
 
-use super::{Account, Watchers};
+use super::{Account, Watchers, attachments::File};
 use crate::driver::{Caller, Driver, Outcome, request_id};
 
 /// The composition of the chats.
@@ -164,16 +164,45 @@ impl Chat<'_> {
         self.driver.send_message(&self.visitor, &self.id, &text).await.ok().is_some()
     }
 
+    /// The visitor or an agent uploads a file and sends it. Returns the number of acknowledged messages.
+    async fn send_file(&mut self) -> usize {
+        let by = if self.happens(50) { self.visitor.clone() } else { self.agent() };
+        let variant = self.random.random_range(0..10);
+        let is_allowed = variant > 0;
+        let file = File::new(&mut self.random, &self.account.canary, is_allowed);
+        let (driver, chat) = (self.driver, self.id.as_str());
+        let Some((attachment, url)) = driver.create_attachment(&by, chat, &file).await else { return 0 };
+        if !driver.put_attachment(&by, chat, (&attachment, &url), &file).await {
+            return 0;
+        }
+        let (one, other) = (self.account.message_text(), self.account.message_text());
+        match variant {
+            // It is removed when it is due.
+            1 | 2 => 0,
+            // One of two messages has it.
+            3..=5 => {
+                let (one, other) = tokio::join!(
+                    driver.send_attachment(&by, chat, &one, &attachment),
+                    driver.send_attachment(&by, chat, &other, &attachment)
+                );
+                usize::from(one.ok().is_some()) + usize::from(other.ok().is_some())
+            }
+            // Refused, if the bytes were.
+            _ => usize::from(driver.send_attachment(&by, chat, &one, &attachment).await.ok().is_some()),
+        }
+    }
+
     async fn talk_to_agent(&mut self, script: Script, sent: &mut usize) {
         let steps = self.random.random_range(script.messages / 2..=script.messages + script.messages / 2);
         let agent = self.agent();
         for _ in 0..steps {
             match self.random.random_range(0..100) {
-                0..50 => *sent += usize::from(self.send_message().await),
-                50..90 => {
+                0..48 => *sent += usize::from(self.send_message().await),
+                48..86 => {
                     let text = self.account.message_text();
                     *sent += usize::from(self.driver.post_message(&agent, &self.id, &text).await.ok().is_some());
                 }
+                86..90 => *sent += self.send_file().await,
                 90..96 => {
                     let text = self.account.comment_text();
                     self.driver.post_comment(&agent, &self.id, &text).await;

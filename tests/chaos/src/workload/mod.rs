@@ -1,6 +1,7 @@
 //! The workload: accounts with agents, bots and channels; chats from the first message to the mail; watchers.
 
 mod account;
+mod attachments;
 mod calls;
 mod chat;
 mod watcher;
