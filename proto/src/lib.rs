@@ -63,6 +63,11 @@ pub mod frontdesk {
         }
     }
     pub mod notification {
+        pub mod internal {
+            pub mod v1 {
+                tonic::include_proto!("frontdesk.notification.internal.v1");
+            }
+        }
         pub mod v1 {
             tonic::include_proto!("frontdesk.notification.v1");
         }

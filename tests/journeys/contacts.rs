@@ -6,16 +6,18 @@ use frontdesk_proto::{
     conversation::v1::{
         CloseConversationRequest, Contact, ContactEmail, ContactEmails, CreateContactRequest, CreateTicketRequest,
         Entry, GetContactRequest, LinkContactRequest, ListContactsRequest, ListConversationsRequest,
-        MergeContactsRequest, PostMessageRequest, ReopenConversationRequest, TicketStatus, UpdateContactRequest,
-        contact_service_client::ContactServiceClient, conversation_service_client::ConversationServiceClient,
-        entry::Content, thread_service_client::ThreadServiceClient, ticket_service_client::TicketServiceClient,
+        MergeContactsRequest, PostMessageRequest, ReopenConversationRequest, RequestAddressCodeRequest, TicketStatus,
+        UpdateContactRequest, VerifyAddressRequest, contact_service_client::ContactServiceClient,
+        conversation_service_client::ConversationServiceClient, entry::Content,
+        thread_service_client::ThreadServiceClient, ticket_service_client::TicketServiceClient,
+        visitor_service_client::VisitorServiceClient,
     },
     notification::v1::{
         DeliveryStatus, GetDeliveryRequest, RetryDeliveryRequest, SendTranscriptRequest, SkipReason,
         delivery_service_client::DeliveryServiceClient, transcript_service_client::TranscriptServiceClient,
     },
 };
-use frontdesk_tests::{Account, As, Chat, TestSuite, reason, request_id, wait_for};
+use frontdesk_tests::{Account, As, Chat, TestSuite, code_in, reason, request_id, wait_for};
 
 async fn contact_of(agent: &As, conversation: &str) -> Contact {
     let contact_id = Account::conversation(agent, conversation).await.contact_id;
@@ -144,6 +146,43 @@ async fn x1_s3_a_typed_address_redirects_no_transcript() {
     assert!(account.mails("evil@evil.example").await.is_empty());
     assert!(account.mails("evil2@evil.example").await.is_empty());
     assert!(account.mails("evil3@evil.example").await.is_empty());
+}
+
+#[tokio::test]
+async fn x1_a_code_mailed_to_a_typed_address_verifies_it() {
+    let suite = TestSuite::start().await;
+    let account = suite.account().await;
+    let (_, agent) = account.agent("Ada").await;
+    let bot = account.bot().await;
+    let channel = account.channel(Some(&bot)).await;
+    let address = "vera@x.example";
+    let chat = chat_with_typed_address(&account, "v", &channel, address).await;
+    let attack = chat_with_typed_address(&account, "evil", &channel, address).await;
+    let ask = async |chat: &Chat| {
+        let request =
+            RequestAddressCodeRequest { chat_id: chat.id.clone(), email: address.into(), request_id: request_id() };
+        VisitorServiceClient::new(chat.visitor.clone()).request_address_code(request).await.unwrap();
+    };
+    let enter = async |chat: &Chat, code: &str| {
+        let request = VerifyAddressRequest { chat_id: chat.id.clone(), email: address.into(), code: code.into() };
+        VisitorServiceClient::new(chat.visitor.clone()).verify_address(request).await.map(drop)
+    };
+    ask(&chat).await;
+    let mail = wait_for("the code", || async { account.mails(address).await.pop() }).await;
+    let code = code_in(&mail.content);
+
+    // The code that was mailed for one visitor is not valid for another one who typed the address.
+    assert_eq!(reason(&enter(&attack, &code).await.unwrap_err()), "ADDRESS_CODE_EXPIRED");
+    let wrong = if code == "00000000" { "00000001" } else { "00000000" };
+    assert_eq!(reason(&enter(&chat, wrong).await.unwrap_err()), "ADDRESS_CODE_WRONG");
+    assert!(!contact_of(&agent, &chat.id).await.emails[0].verified);
+    for _ in 0..2 {
+        enter(&chat, &code).await.unwrap();
+    }
+    let contact = contact_of(&agent, &chat.id).await;
+    assert_eq!(contact.emails, [ContactEmail { email: address.into(), verified: true }]);
+    assert_eq!(contact_of(&agent, &attack.id).await.id, contact.id, "for the team, as before");
+    assert_eq!(reason(&enter(&attack, &code).await.unwrap_err()), "ADDRESS_CODE_EXPIRED");
 }
 
 #[tokio::test]

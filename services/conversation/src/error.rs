@@ -10,8 +10,8 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::domain::{
-    AttachmentRejection, AttachmentStatus, Conversation, FileRefusal, MergeLimit, NotAdmitted, Owner, OwnerKind,
-    Rejection, Taken,
+    AttachmentRejection, AttachmentStatus, CodeRefusal, Conversation, FileRefusal, MergeLimit, NotAdmitted, Owner,
+    OwnerKind, Rejection, Taken,
 };
 
 /// Domain of the service's errors in `google.rpc.ErrorInfo`.
@@ -56,6 +56,15 @@ pub(crate) enum ConversationError {
     /// The visitor left too many addresses.
     #[error("you have left many addresses; try again in an hour")]
     TooManyAddresses { retry_after: Duration },
+    /// The visitor asks for a code to an address that they did not type in the chat.
+    #[error("you did not type this address in the chat; leave it with LeaveAddress first")]
+    AddressNotTyped,
+    /// Too many codes were mailed.
+    #[error("many codes were mailed for you, to this address or for the account within an hour; try again later")]
+    TooManyCodes { retry_after: Duration },
+    /// The code that the visitor entered does not verify their address.
+    #[error("{}", code_message(.0))]
+    AddressCode(CodeRefusal),
     /// A comment mentions an agent who is not in the roster, or was deactivated. The name is empty if it is not known.
     #[error("mentions: {}", mentioned_message(.name))]
     MentionedAgent { agent: Uuid, name: String },
@@ -244,6 +253,26 @@ impl From<ClaimError> for ConversationError {
     }
 }
 
+impl From<CodeRefusal> for ConversationError {
+    fn from(refusal: CodeRefusal) -> Self {
+        Self::AddressCode(refusal)
+    }
+}
+
+fn code_message(refusal: &CodeRefusal) -> String {
+    match refusal {
+        CodeRefusal::Wrong { remaining } => {
+            format!("the code is wrong, or not of the newest mail; {remaining} attempts are left")
+        }
+        CodeRefusal::Expired => {
+            "no code was mailed to this address for you within 24 hours; ask for one with RequestAddressCode".to_owned()
+        }
+        CodeRefusal::UsedUp => {
+            "too many wrong codes were entered; ask for another one with RequestAddressCode".to_owned()
+        }
+    }
+}
+
 fn not_admitted_message(why: &NotAdmitted) -> String {
     match why {
         NotAdmitted::Disabled => {
@@ -341,7 +370,13 @@ impl From<ConversationError> for Status {
             E::MarkOutOfRange { last, .. } => {
                 ApiError::shared(Code::OutOfRange, SharedReason::CursorOutOfRange, message).with("last_sequence", last)
             }
-            E::TooManyAddresses { retry_after } => {
+            E::AddressNotTyped => error(Code::FailedPrecondition, Reason::AddressNotTyped),
+            E::AddressCode(CodeRefusal::Wrong { remaining }) => {
+                error(Code::FailedPrecondition, Reason::AddressCodeWrong).with("remaining_attempts", remaining)
+            }
+            E::AddressCode(CodeRefusal::Expired) => error(Code::FailedPrecondition, Reason::AddressCodeExpired),
+            E::AddressCode(CodeRefusal::UsedUp) => error(Code::FailedPrecondition, Reason::AddressCodeUsedUp),
+            E::TooManyAddresses { retry_after } | E::TooManyCodes { retry_after } => {
                 ApiError::shared(Code::ResourceExhausted, SharedReason::RateLimited, message)
                     .with("whose", "caller")
                     .retry_after(retry_after)

@@ -1,9 +1,9 @@
 //! Notification: decides at each close whether a transcript is mailed, composes mails and delivers them.
 //!
-//! It owns decisions, deliveries and sender addresses. It promises: exactly one decision per close, stored with the facts that
-//! it was based on (rule T3); no mail is lost, and a mail is sent twice only when the outcome of its first attempt is unknown
-//! (T8); a transcript contains only what the visitor saw (T7). Start reading at `commands/decide_transcript.rs`, then
-//! `workers/deliveries.rs`; the rules are in `domain/`.
+//! It owns decisions, deliveries, sender addresses and the codes that verify addresses of visitors. It promises: exactly one
+//! decision per close, stored with the facts that it was based on (rule T3); no mail is lost, and a mail is sent twice only
+//! when the outcome of its first attempt is unknown (T8); a transcript contains only what the visitor saw (T7). Start
+//! reading at `commands/decide_transcript.rs`, then `workers/deliveries.rs`; the rules are in `domain/`.
 
 mod assignment;
 mod commands;
@@ -26,10 +26,13 @@ use frontdesk_api::Pages;
 use frontdesk_bus::Bus;
 use frontdesk_clock::Clock;
 use frontdesk_db::Db;
-use frontdesk_proto::notification::v1::{
-    delivery_service_server::{self, DeliveryServiceServer},
-    sender_service_server::{self, SenderServiceServer},
-    transcript_service_server::{self, TranscriptServiceServer},
+use frontdesk_proto::notification::{
+    internal::v1::address_code_service_server::{self, AddressCodeServiceServer},
+    v1::{
+        delivery_service_server::{self, DeliveryServiceServer},
+        sender_service_server::{self, SenderServiceServer},
+        transcript_service_server::{self, TranscriptServiceServer},
+    },
 };
 use frontdesk_service::{BuildError, Service, ServiceContext, Worker};
 use tokio::sync::{Notify, Semaphore};
@@ -73,6 +76,7 @@ impl Service for App {
         transcript_service_server::SERVICE_NAME,
         delivery_service_server::SERVICE_NAME,
         sender_service_server::SERVICE_NAME,
+        address_code_service_server::SERVICE_NAME,
     ];
     const CALLS: &'static [&'static str] = &["conversation", "assignment"];
     type Migrator = Migrator;
@@ -99,7 +103,8 @@ impl Service for App {
         routes
             .add_service(TranscriptServiceServer::new(grpc::Transcripts(self.clone())))
             .add_service(DeliveryServiceServer::new(grpc::Deliveries(self.clone())))
-            .add_service(SenderServiceServer::new(grpc::Senders(self.clone())));
+            .add_service(SenderServiceServer::new(grpc::Senders(self.clone())))
+            .add_service(AddressCodeServiceServer::new(grpc::AddressCodes(self.clone())));
     }
 
     fn subscribe(&self, bus: &Bus) {

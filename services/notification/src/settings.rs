@@ -51,6 +51,12 @@ pub struct NotificationSettings {
     pub codes_per_account_per_hour: u64,
     /// Maximum number of codes that one administrator requests in an hour.
     pub codes_per_caller_per_hour: u64,
+    /// Maximum number of codes mailed to one address that visitors typed, in an hour.
+    pub address_codes_per_recipient_per_hour: u64,
+    /// Maximum number of codes that one visitor requests in an hour.
+    pub address_codes_per_visitor_per_hour: u64,
+    /// Maximum number of codes that the visitors of one account request in an hour.
+    pub address_codes_per_account_per_hour: u64,
     /// Maximum size of the HTML and the text of a transcript together (bytes); of a longer chat the first and the last part
     /// are mailed. At least 256 KiB.
     pub transcript_max_bytes: usize,
@@ -88,6 +94,9 @@ impl Default for NotificationSettings {
             codes_per_sender_per_hour: 5,
             codes_per_account_per_hour: 20,
             codes_per_caller_per_hour: 20,
+            address_codes_per_recipient_per_hour: 5,
+            address_codes_per_visitor_per_hour: 5,
+            address_codes_per_account_per_hour: 200,
             transcript_max_bytes: 10 * 1024 * 1024,
             keep_failed_mails: Duration::from_secs(30 * 24 * 3600),
             previews_at_once: 4,

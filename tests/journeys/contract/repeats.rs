@@ -3,7 +3,10 @@
 use frontdesk_proto::{
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
     auth::v1::Principal,
-    conversation::v1::{CloseConversationRequest, conversation_service_client::ConversationServiceClient},
+    conversation::v1::{
+        CloseConversationRequest, LeaveAddressRequest, conversation_service_client::ConversationServiceClient,
+        visitor_service_client::VisitorServiceClient,
+    },
 };
 use frontdesk_tests::{
     Account, Chat, TestSuite, call_raw, epoch_of,
@@ -70,6 +73,13 @@ async fn accepted(fixture: &Fixture, declared: &Declared) -> DynamicMessage {
             let question = chat.until_text("Which?").await.last().unwrap().visitor_sequence;
             let mut request = request;
             request.set_field_by_name("visitor_sequence", Value::I32(question));
+            request
+        }
+        // A code is mailed to an address that the visitor typed in the chat.
+        "RequestAddressCode" => {
+            let chat_id = fixture.ids["chat_id"].clone();
+            let leave = LeaveAddressRequest { chat_id, email: fixture.address(), request_id: request_id() };
+            VisitorServiceClient::new(fixture.caller(Principal::Visitor)).leave_address(leave).await.unwrap();
             request
         }
         // Each caller merges another pair.

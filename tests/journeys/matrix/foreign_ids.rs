@@ -39,6 +39,7 @@ const NOT_LOOKED_UP: &[&str] = &[
     "WatchInbox.inbox.contact_ids",
     // Filters.
     "ListAssignments.conversation_id",
+    "ListAttachments.contact_id",
     "ListBotSessions.bot_id",
     "ListBotSessions.conversation_id",
     "ListChats.channel_id",

@@ -6,6 +6,8 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
+/// Minimum number of digits of a telephone number by which a search finds it.
+const MIN_PHONE_DIGITS: usize = 4;
 /// Maximum number of addresses that a contact gets by typing.
 const MAX_TYPED_ADDRESSES: usize = 5;
 /// Maximum number of properties of a contact.
@@ -78,10 +80,15 @@ pub(crate) enum Taken {
 }
 
 impl Contact {
-    /// The text that searches find the contact by (rule X2): name, external id and addresses.
+    /// The text that searches find the contact by (rule X2): name, external id, telephone number and addresses. A telephone number is
+    /// written with and without blanks, and with and without the code of its country: its digits are words from each of them on.
     pub(crate) fn search_text(&self) -> String {
-        let addresses = self.emails.iter().map(|email| email.address.as_str());
-        [self.name.as_str(), self.external_id.as_str()].into_iter().chain(addresses).collect::<Vec<_>>().join("\n")
+        let addresses = self.emails.iter().map(|email| email.address.clone());
+        let digits: Vec<char> = self.phone.chars().filter(|digit| digit.is_ascii_digit()).collect();
+        let from_each =
+            digits.windows(MIN_PHONE_DIGITS).enumerate().map(|(first, _)| digits[first..].iter().collect::<String>());
+        let texts = [self.name.clone(), self.external_id.clone(), self.phone.clone()];
+        texts.into_iter().chain(from_each).chain(addresses).collect::<Vec<String>>().join("\n")
     }
 
     /// A contact that a visitor's answer or token makes.
@@ -188,6 +195,17 @@ mod tests {
             let emails: Vec<_> = contact.emails.iter().map(mark).collect();
             assert_eq!(emails.join(" "), expected, "after {address}");
         }
+    }
+
+    #[test]
+    fn x2_a_telephone_number_is_searched_by_its_parts_and_by_its_digits_from_each_on() {
+        let mut contact = Contact::new(Uuid::from_u128(1), AccountId(Uuid::from_u128(2)), Time(0));
+        contact.phone = "+39 06-1234".to_owned();
+        let text = contact.search_text();
+        let words: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
+        assert_eq!(words, ["+39 06-1234", "39061234", "9061234", "061234", "61234", "1234"]);
+        contact.phone = "911".to_owned();
+        assert_eq!(contact.search_text().lines().filter(|line| !line.is_empty()).collect::<Vec<_>>(), ["911"]);
     }
 
     #[test]

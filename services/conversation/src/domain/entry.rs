@@ -191,6 +191,15 @@ impl Entry {
         buttons.iter().find(|button| button.id == button_id).map(|button| button.label.as_str())
     }
 
+    /// The address that the entry says its visitor typed: left with the chat, or as a message of its own, such as the answer to a bot.
+    pub(crate) fn typed_address(&self) -> Option<String> {
+        match &self.content {
+            Content::AddressLeft { email } => Some(email.clone()),
+            Content::Message(Message { text, .. }) => frontdesk_mail_address::canonical(text),
+            _ => None,
+        }
+    }
+
     /// The newest message that offers buttons, unless the visitor wrote or chose something after it: that was the answer, and a
     /// question has one. `newest_first`: entries of the thread.
     pub(crate) fn open_question(newest_first: impl IntoIterator<Item = Self>) -> Option<Self> {
@@ -228,6 +237,29 @@ mod tests {
         for json in [r#"{"type":"poll","question":"Which?"}"#, r#"{"type":"poll"}"#] {
             assert_eq!(serde_json::from_str::<Content>(json).unwrap(), Content::Unknown);
         }
+    }
+
+    #[test]
+    fn x1_an_address_is_typed_by_leaving_it_or_as_a_message_of_its_own() {
+        let typed = |content| {
+            let entry = Entry {
+                conversation_id: Uuid::from_u128(1),
+                sequence: 1,
+                visitor_sequence: None,
+                author: Actor::visitor("v"),
+                content,
+                request_id: None,
+                created_at: Time(0),
+            };
+            entry.typed_address()
+        };
+        let address = Some("vera@example.com".to_owned());
+        assert_eq!(typed(Content::AddressLeft { email: "vera@example.com".into() }), address);
+        assert_eq!(typed(Content::text(" Vera@Example.com ".into())), address);
+        for text in ["It is vera@example.com", "vera@example.com, w@example.com", "hello", ""] {
+            assert_eq!(typed(Content::text(text.into())), None, "{text}");
+        }
+        assert_eq!(typed(Content::Comment { text: "vera@example.com".into(), mentions: Vec::new() }), None);
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub(crate) use merged_contact::{MergeLimit, MergedContact};
 pub(crate) use new_conversation::{Greeting, MAX_CONVERSATION_PROPERTIES_SIZE, NewConversation, StartContext};
 pub(crate) use placeholders::{PlaceholderValues, placeholder_errors};
 pub(crate) use read_state::ReadState;
-pub(crate) use rejection::{IdleRejection, Rejection};
+pub(crate) use rejection::{CodeRefusal, IdleRejection, Rejection};
 pub(crate) use rich_text::{Block, Line, RichText, Span};
 pub(crate) use search_query::{MAX_QUERY_WORDS, QueryError, SearchQuery, Snippet};
 pub(crate) use search_words::indexed_words;

@@ -33,3 +33,16 @@ pub(crate) enum IdleRejection {
     /// The session is not in charge, has no timeout, or the conversation was closed for another reason.
     NotInCharge,
 }
+
+/// Why a code that a visitor entered does not verify their address (rule X1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CodeRefusal {
+    Wrong {
+        /// Number of attempts that are left.
+        remaining: i32,
+    },
+    /// No code was mailed to the address for the visitor within the time that it is valid.
+    Expired,
+    /// Too many wrong codes were entered.
+    UsedUp,
+}

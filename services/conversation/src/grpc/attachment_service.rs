@@ -58,7 +58,8 @@ impl AttachmentService for Attachments {
         let token = std::mem::take(&mut request.page_token);
         let size = std::mem::take(&mut request.page_size);
         let page = self.0.pages.read_request::<(Time, Uuid), _>(&caller, &request, size, &token)?;
-        let mut attachments = queries::list_attachments(&self.0, &caller, page.cursor, page.size + 1).await?;
+        let contact = parse_optional_id("contact_id", &request.contact_id)?;
+        let mut attachments = queries::list_attachments(&self.0, &caller, contact, page.cursor, page.size + 1).await?;
         let next_page_token =
             self.0.pages.next_page_token(page, &mut attachments, |last| (last.created_at, last.id))?;
         let attachments = attachments.iter().map(convert::attachment).collect();

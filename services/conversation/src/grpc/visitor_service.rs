@@ -22,8 +22,8 @@ use super::{
 use crate::{
     App,
     commands::{
-        self, AttachmentUse, ChooseButton, CreateAnonymousVisitor, CreateAttachment, LeaveAddress, SendMessage,
-        StartChat,
+        self, AttachmentUse, ChooseButton, CreateAnonymousVisitor, CreateAttachment, LeaveAddress, RequestAddressCode,
+        SendMessage, StartChat, VerifyAddress,
     },
     domain::{Actor, Entry, VisitorMarks},
     queries::{self, DisplayNames},
@@ -89,6 +89,35 @@ impl VisitorService for Visitors {
         };
         commands::leave_address(&self.0, &caller, command).await?;
         Ok(Response::new(pb::LeaveAddressResponse { email }))
+    }
+
+    async fn request_address_code(
+        &self,
+        request: Request<pb::RequestAddressCodeRequest>,
+    ) -> Result<Response<pb::RequestAddressCodeResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let command = RequestAddressCode {
+            key: Key::new(&caller, &request.request_id, &request),
+            chat: parse_id("chat_id", &request.chat_id)?,
+            email: one(email(&request.email))?.unwrap_or_default(),
+            request_id: request.request_id,
+        };
+        commands::request_address_code(&self.0, &caller, command).await?;
+        Ok(Response::new(pb::RequestAddressCodeResponse {}))
+    }
+
+    async fn verify_address(
+        &self,
+        request: Request<pb::VerifyAddressRequest>,
+    ) -> Result<Response<pb::VerifyAddressResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let command = VerifyAddress {
+            chat: parse_id("chat_id", &request.chat_id)?,
+            email: one(email(&request.email))?.unwrap_or_default(),
+            code: request.code,
+        };
+        commands::verify_address(&self.0, &caller, command).await?;
+        Ok(Response::new(pb::VerifyAddressResponse {}))
     }
 
     async fn start_chat(

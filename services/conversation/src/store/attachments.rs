@@ -12,6 +12,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
+    conversations,
     entity::attachment::{Column, Entity, Model},
     events, keyset,
 };
@@ -52,6 +53,27 @@ pub(crate) async fn list_of_team<C: ConnectionTrait>(
 ) -> Result<Vec<Attachment>, DbErr> {
     let mut query =
         in_account(account).filter(Column::ConversationId.is_null()).filter(Column::Status.eq(AttachmentStatus::Ready));
+    if let Some((time, id)) = after {
+        query = query.filter(keyset::before([Column::CreatedAt, Column::Id], (time, id)));
+    }
+    let rows = query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).limit(limit).all(conn).await?;
+    Ok(rows.into_iter().map(Attachment::from).collect())
+}
+
+/// The attachments that were uploaded for the conversations of the contact and sent, newest first, after the cursor (time and id of the
+/// last one before).
+pub(crate) async fn list_of_contact<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    contact: Uuid,
+    after: Option<(Time, Uuid)>,
+    limit: u64,
+) -> Result<Vec<Attachment>, DbErr> {
+    let conversations = conversations::ids_of_contact(account, contact);
+    let mut query = in_account(account)
+        .filter(Column::ConversationId.in_subquery(conversations))
+        .filter(Column::SentAt.is_not_null())
+        .filter(Column::Status.eq(AttachmentStatus::Ready));
     if let Some((time, id)) = after {
         query = query.filter(keyset::before([Column::CreatedAt, Column::Id], (time, id)));
     }

@@ -27,6 +27,11 @@ pub(super) fn ids_of_visitor(account: AccountId, visitor: &str) -> SelectStateme
     in_account(account).filter(Column::VisitorId.eq(visitor)).select_only().column(Column::Id).into_query()
 }
 
+/// A subquery: the ids of the contact's conversations.
+pub(super) fn ids_of_contact(account: AccountId, contact: Uuid) -> SelectStatement {
+    in_account(account).filter(Column::ContactId.eq(contact)).select_only().column(Column::Id).into_query()
+}
+
 /// The conversation, locked until the transaction ends.
 pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Conversation>, DbErr> {
     let row = in_account(account).filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await?;

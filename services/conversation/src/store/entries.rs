@@ -8,7 +8,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::entity::entry::{Column, Entity, Model};
-use crate::domain::{Content, Entry};
+use crate::domain::{ActorKind, Content, Entry};
 
 /// Maximum size of a page's content (bytes): the page fits into what gRPC clients accept, and a slow reader holds no more.
 const MAX_PAGE_BYTES: usize = 1024 * 1024;
@@ -16,6 +16,8 @@ const MAX_PAGE_BYTES: usize = 1024 * 1024;
 const ROWS_AT_ONCE: u64 = 50;
 /// Number of the newest entries among which an open question is looked for.
 const QUESTION_ENTRIES: u64 = 200;
+/// Number of the visitor's newest entries among which an address that they typed is looked for.
+const TYPED_ENTRIES: u64 = 200;
 
 fn of_conversation(account: AccountId, conversation: Uuid) -> Select<Entity> {
     Entity::find().filter(Column::AccountId.eq(account)).filter(Column::ConversationId.eq(conversation))
@@ -161,6 +163,21 @@ pub(crate) async fn list_newest_visible(tx: &Tx, account: AccountId, conversatio
         .order_by_desc(Column::VisitorSequence)
         .limit(QUESTION_ENTRIES)
         .all(tx.conn())
+        .await?;
+    rows.into_iter().map(Entry::try_from).collect()
+}
+
+/// The newest entries of the thread whose author is its visitor, also those that only the team sees, newest first.
+pub(crate) async fn list_newest_of_visitor<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    conversation: Uuid,
+) -> Result<Vec<Entry>, DbErr> {
+    let rows = of_conversation(account, conversation)
+        .filter(Column::AuthorKind.eq(ActorKind::Visitor))
+        .order_by_desc(Column::Sequence)
+        .limit(TYPED_ENTRIES)
+        .all(conn)
         .await?;
     rows.into_iter().map(Entry::try_from).collect()
 }

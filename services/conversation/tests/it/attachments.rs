@@ -22,6 +22,7 @@ use tower::ServiceExt;
 use crate::{
     close_conversation::close,
     fixture::{ADA, BOB, Fixture, PUBLIC_URL, message, twenty},
+    leave_address::{address, leave},
 };
 
 on_both_modes!(
@@ -34,6 +35,7 @@ on_both_modes!(
     i25_of_twenty_uploads_at_once_one_is_stored_whole,
     c5_c12_an_upload_is_sent_once_also_by_twenty_messages_at_once,
     c5_files_of_the_team_are_sent_any_number_of_times_and_listed_in_pages,
+    c8_the_attachments_of_a_contacts_conversations_are_listed_in_pages,
     c5_a_message_has_a_text_inserts_or_attachments,
     e3_nothing_is_attached_to_a_closed_chat,
     s2_s3_an_attachment_of_another_does_not_exist,
@@ -396,7 +398,7 @@ async fn c5_files_of_the_team_are_sent_any_number_of_times_and_listed_in_pages(m
     ready(&fixture, "v", &one, "of the visitor.png", PNG).await;
     let (mut listed, mut page_token) = (Vec::new(), String::new());
     loop {
-        let request = ListAttachmentsRequest { page_size: 2, page_token };
+        let request = ListAttachmentsRequest { page_size: 2, page_token, ..ListAttachmentsRequest::default() };
         let page = fixture.attachments(ADA).list_attachments(request).await.unwrap().into_inner();
         listed.extend(page.attachments.into_iter().map(|attachment| attachment.id));
         page_token = page.next_page_token;
@@ -420,6 +422,39 @@ async fn c5_files_of_the_team_are_sent_any_number_of_times_and_listed_in_pages(m
     assert_eq!(reason(&again), "ATTACHMENT_ALREADY_SENT");
     let visitor = fixture.chats("v").send_message(send(&one, "", [first])).await.unwrap_err();
     assert_eq!(reason(&visitor), "ATTACHMENT_UNKNOWN");
+}
+
+async fn c8_the_attachments_of_a_contacts_conversations_are_listed_in_pages(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let (one, two, other) = (fixture.chat("v").await.id, fixture.chat("v").await.id, fixture.chat("w").await.id);
+    leave(&fixture, "v", address(&one, "vera@example.com")).await.unwrap();
+    let contact_id = fixture.conversation(&one).await.contact_id;
+    let first = ready(&fixture, "v", &one, "first.png", PNG).await;
+    fixture.chats("v").send_message(send(&one, "", [&first])).await.unwrap();
+    let second = ready_of_team(&fixture, &two, "second.png", PNG).await;
+    fixture.threads(ADA).post_message(post(&two, "", [&second])).await.unwrap();
+    let third = ready(&fixture, "v", &two, "third.png", PNG).await;
+    fixture.chats("v").send_message(send(&two, "", [&third])).await.unwrap();
+    // Not sent, of another visitor, and of the team.
+    ready(&fixture, "v", &one, "draft.png", PNG).await;
+    let foreign = ready(&fixture, "w", &other, "foreign.png", PNG).await;
+    fixture.chats("w").send_message(send(&other, "", [&foreign])).await.unwrap();
+    ready_of_team(&fixture, "", "team.png", PNG).await;
+    let (mut listed, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = ListAttachmentsRequest { contact_id: contact_id.clone(), page_size: 2, page_token };
+        let page = fixture.attachments(ADA).list_attachments(request).await.unwrap().into_inner();
+        listed.extend(page.attachments.into_iter().map(|attachment| attachment.id));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(listed, [third, second, first]);
+    let of_contact = ListAttachmentsRequest { contact_id, ..ListAttachmentsRequest::default() };
+    let mut attachments = AttachmentServiceClient::new(fixture.in_another_account().as_agent());
+    let elsewhere = attachments.list_attachments(of_contact).await.unwrap().into_inner();
+    assert!(elsewhere.attachments.is_empty(), "{elsewhere:?}");
 }
 
 async fn c5_a_message_has_a_text_inserts_or_attachments(mode: Mode) {

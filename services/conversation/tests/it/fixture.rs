@@ -21,7 +21,13 @@ use frontdesk_proto::{
         insert_service_client::InsertServiceClient, thread_service_client::ThreadServiceClient,
         ticket_service_client::TicketServiceClient, visitor_service_client::VisitorServiceClient,
     },
-    notification::v1::{GetSenderRequest, GetSenderResponse, Sender},
+    notification::{
+        internal::v1::{
+            AddressCodeOutcome, CheckAddressCodeRequest, CheckAddressCodeResponse, MailAddressCodeRequest,
+            MailAddressCodeResponse,
+        },
+        v1::{GetSenderRequest, GetSenderResponse, Sender},
+    },
 };
 use frontdesk_testkit::{Calls, Mode, ServiceUnderTest, new_id, request_id, wait_for};
 use futures::future::join_all;
@@ -36,6 +42,8 @@ pub const GONE: Uuid = Uuid::from_u128(0x60E);
 pub const STRANGER: Uuid = Uuid::from_u128(0x57A);
 pub const ROBIN: Uuid = Uuid::from_u128(0x0B17);
 pub const SALES: Uuid = Uuid::from_u128(0x5A1E5);
+/// The code that verifies every address.
+pub const CODE: &str = "12345678";
 /// Where browsers reach the service.
 pub const PUBLIC_URL: &str = "https://files.test/chat";
 /// Inactivity timeout of Robin's sessions.
@@ -96,6 +104,14 @@ impl Fixture {
                 return Err(Status::not_found("no such sender"));
             }
             Ok(GetSenderResponse { sender: Some(Sender { id, verified: false, ..Sender::default() }) })
+        });
+        service.fake.on(|_: Request<MailAddressCodeRequest>| Ok(MailAddressCodeResponse::default()));
+        service.fake.on(|request: Request<CheckAddressCodeRequest>| {
+            let (outcome, remaining_attempts) = match request.get_ref().code.as_str() {
+                CODE => (AddressCodeOutcome::Right, 0),
+                _ => (AddressCodeOutcome::Wrong, 4),
+            };
+            Ok(CheckAddressCodeResponse { outcome: outcome.into(), remaining_attempts })
         });
         Self { service, account: AccountId(new_id()) }
     }

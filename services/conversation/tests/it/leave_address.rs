@@ -21,15 +21,15 @@ on_both_modes!(
     s3_another_visitors_chat_and_wrong_addresses_are_refused,
 );
 
-fn address(chat: &str, email: &str) -> LeaveAddressRequest {
+pub fn address(chat: &str, email: &str) -> LeaveAddressRequest {
     LeaveAddressRequest { chat_id: chat.into(), email: email.into(), request_id: request_id() }
 }
 
-async fn leave(fixture: &Fixture, visitor: &str, request: LeaveAddressRequest) -> Result<String, Status> {
+pub async fn leave(fixture: &Fixture, visitor: &str, request: LeaveAddressRequest) -> Result<String, Status> {
     Ok(fixture.chats(visitor).leave_address(request).await?.into_inner().email)
 }
 
-async fn emails(fixture: &Fixture, contact_id: String) -> Vec<(String, bool)> {
+pub async fn emails(fixture: &Fixture, contact_id: String) -> Vec<(String, bool)> {
     let contact = fixture.contacts().get_contact(GetContactRequest { contact_id }).await.unwrap().into_inner().contact;
     contact.unwrap().emails.into_iter().map(|email| (email.email, email.verified)).collect()
 }

@@ -29,6 +29,7 @@ on_both_modes!(
     c9_a_conversation_whose_words_were_lost_is_indexed_anew,
     c9_a_query_without_a_word_is_refused,
     x2_contacts_are_found_by_name_address_and_external_id,
+    x2_contacts_are_found_by_their_telephone_number,
     x2_found_contacts_come_newest_first_in_pages,
     s2_another_account_finds_nothing,
 );
@@ -337,6 +338,22 @@ async fn x2_contacts_are_found_by_name_address_and_external_id(mode: Mode) {
     fixture.contacts().update_contact(update).await.unwrap();
     assert_eq!(names(&fixture, contacts_with("chl")).await, ["Chloe"]);
     assert!(names(&fixture, contacts_with("muller")).await.is_empty());
+}
+
+async fn x2_contacts_are_found_by_their_telephone_number(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let request = frontdesk_proto::conversation::v1::CreateContactRequest {
+        phone: "+39 06 1234-567".into(),
+        ..create_contact::request("Ada", "ada@shop.example")
+    };
+    let ada = fixture.contacts().create_contact(request).await.unwrap().into_inner().contact.unwrap();
+    for query in ["+39 06 1234", "+39061234567", "0612345", "1234567", "4567", "ada 0612"] {
+        assert_eq!(names(&fixture, contacts_with(query)).await, ["Ada"], "{query}");
+    }
+    assert!(names(&fixture, contacts_with("0712")).await.is_empty());
+    let update = UpdateContactRequest { contact_id: ada.id, phone: Some(String::new()), ..Default::default() };
+    fixture.contacts().update_contact(update).await.unwrap();
+    assert!(names(&fixture, contacts_with("0612345")).await.is_empty());
 }
 
 async fn x2_found_contacts_come_newest_first_in_pages(mode: Mode) {

@@ -30,7 +30,8 @@ pub(crate) async fn begin_attempt(
     let mut tx = app.db.begin().await?;
     let Some(mut delivery) = store::deliveries::find_claimed_for_update(&tx, claim).await? else { return Ok(None) };
     let Some(bytes) = store::deliveries::find_mail(tx.conn(), claim.account, claim.delivery).await? else {
-        let reason = "The mail is not stored any more. A new code is mailed by CreateSender.";
+        let reason =
+            "The mail is not stored any more. A new code is mailed by CreateSender, or when the visitor asks for one.";
         let event = delivery.fail_composing(reason.into());
         save_delivery(&mut tx, &delivery, Some(event)).await?;
         tx.commit().await?;

@@ -67,7 +67,7 @@ pub(crate) async fn compose_delivery(app: &App, claim: &Claim) -> Result<bool, N
 /// Returns whether the composed mail may still be sent: its sender was neither deleted nor changed since. After an unknown outcome
 /// a mail with another name would be shown beside the first.
 async fn may_be_sent(app: &App, delivery: &Delivery) -> Result<bool, NotificationError> {
-    if delivery.kind == DeliveryKind::SenderVerification {
+    if delivery.kind.has_code() {
         return Ok(true);
     }
     let sender = store::senders::find_by_email(app.db.read(), delivery.account, &delivery.mail_from).await?;

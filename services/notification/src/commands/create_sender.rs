@@ -4,15 +4,14 @@ use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
 use frontdesk_db::Tx;
 use frontdesk_idempotency::Key;
-use rand::Rng;
 use uuid::Uuid;
 
-use super::steps::check_mail_limits;
+use super::steps::{check_mail_limits, mail_code};
 use crate::{
     App,
     domain::{Counted, Delivery, DeliveryKind, LimitScope, MailLimit, Sender},
     error::NotificationError,
-    mail::{self, Envelope},
+    mail::CodeMail,
     settings::NotificationSettings,
     store,
 };
@@ -42,7 +41,8 @@ pub(crate) async fn create_sender(
     let now = tx.now().await?;
     let mut sender = find_or_insert(&tx, caller, &command, now).await?;
     sender.rename(command.display_name, "", now)?;
-    let delivery = if sender.verified { None } else { Some(mail_code(app, &mut tx, caller, &mut sender, now).await?) };
+    let delivery =
+        if sender.verified { None } else { Some(mail_new_code(app, &mut tx, caller, &mut sender, now).await?) };
     store::senders::save(&tx, &sender).await?;
     key.store_result(&tx, &(sender.id, delivery)).await?;
     tx.commit().await?;
@@ -65,8 +65,8 @@ async fn find_or_insert(
     Ok(sender)
 }
 
-/// Queues a mail with a new code. Only the mail holds the code, and it is deleted when it was sent; the sender has its hash.
-async fn mail_code(
+/// Queues a mail with a new code, of which the sender has the hash.
+async fn mail_new_code(
     app: &App,
     tx: &mut Tx,
     caller: &Caller,
@@ -75,32 +75,15 @@ async fn mail_code(
 ) -> Result<Uuid, NotificationError> {
     let requested_by = caller.actor.to_string();
     check_mail_limits(tx, caller.account, &limits(&app.settings, &requested_by, &sender.email), now).await?;
-    let code = format!("{:08}", rand::rng().random_range(0..100_000_000_u32));
-    sender.set_code(&code, now);
-
-    let mut delivery = Delivery {
+    let delivery = Delivery {
         sender: Some(sender.id),
         requested_by,
         ..Delivery::new(tx.new_id(), sender.account, DeliveryKind::SenderVerification, now)
     };
-    let (from_name, from) = app.installation_sender.clone();
-    let envelope = Envelope {
-        delivery: delivery.id,
-        message_id: mail::message_id(delivery.id, &from),
-        date: now,
-        from_name,
-        from,
-        to_name: String::new(),
-        to: sender.email.clone(),
-        subject: "Your code to verify this address".into(),
-    };
-    let composed =
-        mail::compose_verification(&envelope, &code).map_err(|error| NotificationError::Internal(error.to_string()))?;
-    delivery.set_composed(composed.from, composed.to, composed.message_id, now);
-    store::deliveries::insert(tx, &delivery).await?;
-    store::deliveries::save_mail(tx, &delivery, composed.bytes).await?;
-    tx.on_commit(app.wake());
-    Ok(delivery.id)
+    let id = delivery.id;
+    let code = mail_code(app, tx, delivery, &sender.email, CodeMail::Sender, now).await?;
+    sender.set_code(&code, now);
+    Ok(id)
 }
 
 /// Codes are mailed to addresses that are not confirmed yet, so their number is limited (rule S4).

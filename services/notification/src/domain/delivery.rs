@@ -227,7 +227,7 @@ impl Delivery {
         let encoded = max_mail_bytes / 10 * 7;
         // A transcript whose encoding was larger than that becomes smaller each time.
         let smaller = self.max_transcript_bytes.map_or(encoded, |max| encoded.min(max / 10 * 8));
-        if self.kind == DeliveryKind::SenderVerification || smaller < policy.min_transcript_bytes {
+        if self.kind.has_code() || smaller < policy.min_transcript_bytes {
             return Some(self.fail("The mail server does not take a mail of this size.".into()));
         }
         self.max_transcript_bytes = Some(smaller);
@@ -271,7 +271,7 @@ impl Delivery {
                 self.compose_failures = 0;
                 // What stood in the way is repaired in the settings, in the channel's or in the contact's: the transcript is
                 // composed anew by them, and the channel is asked again for its sender (rule T5). Only the mail has a code.
-                if self.kind != DeliveryKind::SenderVerification {
+                if !self.kind.has_code() {
                     self.compose_again();
                     self.max_transcript_bytes = None;
                     self.sender_from_channel = true;

@@ -12,10 +12,13 @@ pub(crate) enum DeliveryKind {
     ManualTranscript,
     /// The code that verifies a sender address.
     SenderVerification,
+    /// The code that verifies an address of a visitor.
+    AddressVerification,
 }
 
 impl DeliveryKind {
-    pub(crate) const ALL: [Self; 3] = [Self::Transcript, Self::ManualTranscript, Self::SenderVerification];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Transcript, Self::ManualTranscript, Self::SenderVerification, Self::AddressVerification];
 
     /// Returns its name in rows.
     pub(crate) fn as_str(self) -> &'static str {
@@ -23,7 +26,14 @@ impl DeliveryKind {
             Self::Transcript => "TRANSCRIPT",
             Self::ManualTranscript => "MANUAL_TRANSCRIPT",
             Self::SenderVerification => "SENDER_VERIFICATION",
+            Self::AddressVerification => "ADDRESS_VERIFICATION",
         }
+    }
+
+    /// Returns whether the mail has a code. It is composed when it is queued, by the installation's own address, and cannot be composed
+    /// again: nothing else has the code.
+    pub(crate) fn has_code(self) -> bool {
+        matches!(self, Self::SenderVerification | Self::AddressVerification)
     }
 
     /// Returns the kind with this name.

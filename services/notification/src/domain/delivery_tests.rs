@@ -122,7 +122,7 @@ fn t8_kinds_and_states_are_read_back_from_their_names() {
     for status in ["QUEUED", "SENDING", "SENT", "FAILED", "PARKED", "CANCELLED"] {
         assert_eq!(DeliveryStatus::parse(status).unwrap().as_str(), status);
     }
-    for kind in ["TRANSCRIPT", "MANUAL_TRANSCRIPT", "SENDER_VERIFICATION"] {
+    for kind in ["TRANSCRIPT", "MANUAL_TRANSCRIPT", "SENDER_VERIFICATION", "ADDRESS_VERIFICATION"] {
         assert_eq!(DeliveryKind::parse(kind).unwrap().as_str(), kind);
     }
     assert_eq!(DeliveryStatus::parse(""), None);
@@ -164,10 +164,12 @@ fn t6_t8_a_mail_that_is_too_large_is_composed_smaller_until_nothing_would_be_lef
 }
 
 #[test]
-fn t5_a_code_is_never_composed_again() {
-    let mut code = Delivery { kind: DeliveryKind::SenderVerification, ..delivery() };
-    attempt(&mut code, AttemptOutcome::PermanentFailure("550".into()));
-    assert_eq!((code.retry(NOW), code.is_composed(), code.sender_from_channel), (Ok(true), true, false));
-    let too_large = AttemptOutcome::TooLarge { response: "552".into(), max_bytes: 1_000_000 };
-    assert_eq!(attempt(&mut code, too_large), Some(DeliveryEvent::Failed));
+fn t5_x1_a_code_is_never_composed_again() {
+    for kind in [DeliveryKind::SenderVerification, DeliveryKind::AddressVerification] {
+        let mut code = Delivery { kind, ..delivery() };
+        attempt(&mut code, AttemptOutcome::PermanentFailure("550".into()));
+        assert_eq!((code.retry(NOW), code.is_composed(), code.sender_from_channel), (Ok(true), true, false));
+        let too_large = AttemptOutcome::TooLarge { response: "552".into(), max_bytes: 1_000_000 };
+        assert_eq!(attempt(&mut code, too_large), Some(DeliveryEvent::Failed));
+    }
 }

@@ -1,7 +1,9 @@
 //! The rules: what is decided at a close, how a delivery goes on after an attempt, which limits mails have, when a sender
 //! address may be used, and what a transcript shows of a thread. No I/O, no clock.
 
+mod address_code;
 mod close;
+mod code;
 mod contact;
 mod delivery;
 mod delivery_status;
@@ -13,6 +15,7 @@ mod sender;
 mod transcript;
 mod transcript_decision;
 
+pub(crate) use address_code::{AddressCode, CodeOutcome};
 pub(crate) use close::{ConversationClose, DecisionFacts};
 pub(crate) use contact::Contact;
 pub(crate) use delivery::Delivery;

@@ -1,16 +1,10 @@
 //! Sender addresses and the codes that verify them (rule T5).
 
-use std::time::Duration;
-
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// How long a code is valid (24 hours).
-const CODE_LIFETIME: Duration = Duration::from_secs(24 * 3600);
-/// Maximum number of tries with one code.
-const MAX_CODE_TRIES: i32 = 5;
+use super::code::{CODE_LIFETIME, MAX_CODE_TRIES, code_hash};
 
 /// An address that the account's mails come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,14 +43,6 @@ pub(crate) enum SenderUnavailable {
     FallbackNotVerified,
     #[error("There is no sender address: choose one for the channel or set a fallback for the account, then retry.")]
     NoFallback,
-}
-
-/// Returns the stored form of a code. It includes the sender's id, so that a code does not verify another sender.
-fn code_hash(sender: Uuid, code: &str) -> Vec<u8> {
-    let mut hash = Sha256::new();
-    hash.update(sender.as_bytes());
-    hash.update(code.as_bytes());
-    hash.finalize().to_vec()
 }
 
 impl Sender {
@@ -123,7 +109,7 @@ impl Sender {
 
     /// Sets the code that was mailed last, which replaces an earlier one.
     pub(crate) fn set_code(&mut self, code: &str, now: Time) {
-        self.code_hash = Some(code_hash(self.id, code));
+        self.code_hash = Some(code_hash(self.id.as_bytes(), code));
         self.code_expires_at = now.plus(CODE_LIFETIME);
         self.code_tries = MAX_CODE_TRIES;
     }
@@ -134,7 +120,7 @@ impl Sender {
         if self.code_tries <= 0 || now >= self.code_expires_at {
             return false;
         }
-        if *expected != code_hash(self.id, code) {
+        if *expected != code_hash(self.id.as_bytes(), code) {
             self.code_tries -= 1;
             return false;
         }
@@ -194,7 +180,7 @@ mod tests {
     fn t5_a_code_is_stored_as_a_hash_for_its_sender_only() {
         let sender = sender();
         assert_ne!(sender.code_hash.unwrap(), b"12345678");
-        assert_ne!(code_hash(ID, "12345678"), code_hash(Uuid::from_u128(3), "12345678"));
+        assert_ne!(code_hash(ID.as_bytes(), "12345678"), code_hash(Uuid::from_u128(3).as_bytes(), "12345678"));
     }
 
     #[test]

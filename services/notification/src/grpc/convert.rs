@@ -1,5 +1,6 @@
 //! Conversion between domain types and messages.
 
+use frontdesk_auth::{ACCOUNT_HEADER, Caller};
 use frontdesk_proto::notification::v1 as proto;
 use uuid::Uuid;
 
@@ -16,6 +17,22 @@ pub(super) fn email(text: &str) -> Result<String, NotificationError> {
         .ok_or_else(|| NotificationError::Field { field: "email", description: description.into() })
 }
 
+/// Returns an address that mail can go to, in the one spelling in which addresses of contacts are stored.
+pub(super) fn canonical_email(text: &str) -> Result<String, NotificationError> {
+    email(text).map(|address| address.to_lowercase())
+}
+
+/// Requires the account that a service names, of calls that create what they do not find (rule S5).
+pub(super) fn require_account(caller: &Caller) -> Result<(), NotificationError> {
+    match caller.account.0.is_nil() {
+        true => Err(NotificationError::Field {
+            field: ACCOUNT_HEADER,
+            description: "is required: the account to act in".into(),
+        }),
+        false => Ok(()),
+    }
+}
+
 fn id_or_empty(id: Option<Uuid>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
 }
@@ -29,6 +46,7 @@ pub(super) fn delivery(delivery: Delivery) -> proto::Delivery {
         DeliveryKind::Transcript => proto::DeliveryKind::Transcript,
         DeliveryKind::ManualTranscript => proto::DeliveryKind::ManualTranscript,
         DeliveryKind::SenderVerification => proto::DeliveryKind::SenderVerification,
+        DeliveryKind::AddressVerification => proto::DeliveryKind::AddressVerification,
     };
     let status = match delivery.status {
         DeliveryStatus::Queued => proto::DeliveryStatus::Queued,

@@ -1,10 +1,12 @@
 //! The gRPC services. A handler validates the request, calls a command or a query, and converts the result.
 
+mod address_code_service;
 mod convert;
 mod delivery_service;
 mod sender_service;
 mod transcript_service;
 
+pub(crate) use address_code_service::AddressCodes;
 pub(crate) use delivery_service::Deliveries;
 pub(crate) use sender_service::Senders;
 pub(crate) use transcript_service::Transcripts;

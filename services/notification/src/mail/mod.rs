@@ -2,16 +2,16 @@
 //!
 //! Everything is pure: the same delivery, date and content give the same bytes.
 
+mod code;
 mod message;
 mod templates;
 mod text;
 mod transcript;
-mod verification;
 
+pub(crate) use code::{CodeMail, compose as compose_code};
 pub(crate) use message::{ComposeError, ComposedMail, Envelope, message_id};
 pub(crate) use text::{one_line, server_response};
 pub(crate) use transcript::{compose, html, json, max_bytes_of_lines, rendered_size, text};
-pub(crate) use verification::compose as compose_verification;
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use super::ComposeError;
 
-const SOURCES: [(&str, &str); 6] = [
+const SOURCES: [(&str, &str); 8] = [
+    ("address_code.html", include_str!("templates/address_code.html")),
+    ("address_code.txt", include_str!("templates/address_code.txt")),
     ("transcript.html", include_str!("templates/transcript.html")),
     ("transcript.txt", include_str!("templates/transcript.txt")),
     ("transcript_row.html", include_str!("templates/transcript_row.html")),

@@ -375,9 +375,26 @@ fn t9_the_json_has_the_same_lines() {
 #[test]
 fn t5_the_code_is_mailed_from_the_installation() {
     let envelope = Envelope { to_name: String::new(), to: "team@acme.example".into(), ..envelope() };
-    let bytes = compose_verification(&envelope, "01234567").unwrap().bytes;
+    let bytes = compose_code(&envelope, "01234567", CodeMail::Sender).unwrap().bytes;
     let mail = parse(&bytes);
     assert!(mail.body_text(0).unwrap().contains("01234567") && mail.body_html(0).unwrap().contains("01234567"));
+}
+
+#[test]
+fn x1_the_code_of_a_visitor_is_mailed_with_no_other_text_than_their_address() {
+    let envelope = Envelope {
+        to_name: String::new(),
+        to: "vera@visitor.example".into(),
+        subject: CodeMail::Visitor.subject().into(),
+        ..envelope()
+    };
+    let bytes = compose_code(&envelope, "01234567", CodeMail::Visitor).unwrap().bytes;
+    let mail = parse(&bytes);
+    assert_eq!(mail.subject(), Some("Your code for the chat"));
+    for part in [mail.body_text(0).unwrap(), mail.body_html(0).unwrap()] {
+        assert!(part.contains("01234567") && part.contains("vera@visitor.example"), "{part}");
+        assert!(!part.contains("transcripts") && !part.contains("Acme"), "{part}");
+    }
 }
 
 #[test]

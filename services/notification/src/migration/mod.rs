@@ -30,6 +30,7 @@ impl MigratorTrait for Migrator {
                 text: include_str!("005_retries_and_mailboxes.sql"),
             }),
             Box::new(frontdesk_db::POLICIES),
+            Box::new(Sql { name: "notification_006_address_codes", text: include_str!("006_address_codes.sql") }),
         ]
     }
 }

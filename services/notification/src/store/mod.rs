@@ -1,6 +1,7 @@
 //! The statements. Each one that a caller's request reaches names the account; those of the delivery worker serve all
 //! accounts.
 
+pub(crate) mod address_codes;
 pub(crate) mod deliveries;
 pub(crate) mod entity;
 pub(crate) mod events;

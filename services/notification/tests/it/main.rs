@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod address_codes;
 mod cancel_delivery;
 mod chat;
 mod create_sender;

@@ -73,6 +73,17 @@ impl LockedVisitor {
         Self::lock_vouched(tx, account, id, vouched, None, None).await
     }
 
+    /// Locks the calling visitor, who entered the code that was mailed to this address, in its canonical spelling.
+    pub(crate) async fn lock_with_code(
+        tx: &Tx,
+        caller: &Caller,
+        chat: Uuid,
+        address: String,
+    ) -> Result<Self, ConversationError> {
+        let vouched = Vouched { address: Some(address), name: token_name(caller), contact: None };
+        Self::lock_vouched(tx, caller.account, &caller.actor.id, vouched, Some(chat), None).await
+    }
+
     async fn lock_vouched(
         tx: &Tx,
         account: AccountId,
@@ -131,6 +142,26 @@ impl LockedVisitor {
         Ok(Some(id))
     }
 
+    /// The contact of a visitor who entered the code of their address: as if a token vouched for it. Where their token has an address
+    /// itself, that one says who they are, and the contact that they are gets this one too, unless another contact has it verified.
+    pub(crate) async fn contact_by_code(
+        &self,
+        app: &App,
+        tx: &mut Tx,
+        caller: &Caller,
+        chat: Uuid,
+        now: Time,
+    ) -> Result<Option<Uuid>, ConversationError> {
+        let own = self.locked.visitor.as_ref().and_then(Visitor::own_contact);
+        match (own, &self.vouched.address) {
+            (Some(own), Some(address)) if vouched_address(caller).is_some() => {
+                self.contact_with_address(app, tx, Some(own), address.clone(), now).await?;
+                Ok(Some(own))
+            }
+            _ => self.contact(app, tx, Some(chat), now).await,
+        }
+    }
+
     /// Links the visitor to the contact, which is theirs.
     pub(crate) async fn link_to(
         &self,
@@ -146,7 +177,8 @@ impl LockedVisitor {
         link_visitor(app, tx, whose, link, now).await
     }
 
-    /// The contact that has the address, which a signed token verifies. `own`: the visitor's own contact until now.
+    /// The contact that has the address, which a signed token or a code verifies. `own`: the visitor's own contact until now, which gets
+    /// the address unless another contact has it verified.
     async fn contact_with_address(
         &self,
         app: &App,

@@ -1,5 +1,6 @@
 //! Rows, one file for each table.
 
+pub(crate) mod address_code;
 pub(crate) mod delivery;
 pub(crate) mod delivery_mail;
 pub(crate) mod delivery_retry;

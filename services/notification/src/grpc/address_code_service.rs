@@ -1,0 +1,50 @@
+//! `AddressCodeService`: codes for the conversation service.
+
+use frontdesk_api::validated;
+use frontdesk_idempotency::Key;
+use frontdesk_proto::notification::internal::v1::{
+    AddressCodeOutcome, CheckAddressCodeRequest, CheckAddressCodeResponse, MailAddressCodeRequest,
+    MailAddressCodeResponse, address_code_service_server::AddressCodeService,
+};
+use tonic::{Request, Response, Status};
+
+use super::convert;
+use crate::{App, commands, domain::CodeOutcome, error::NotificationError};
+
+/// Serves `AddressCodeService`.
+pub(crate) struct AddressCodes(pub(crate) App);
+
+#[tonic::async_trait]
+impl AddressCodeService for AddressCodes {
+    async fn mail_address_code(
+        &self,
+        request: Request<MailAddressCodeRequest>,
+    ) -> Result<Response<MailAddressCodeResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        convert::require_account(&caller)?;
+        let email = convert::canonical_email(&request.email)?;
+        let key = Key::new(&caller, &request.request_id, &request);
+        let retry_after = match commands::mail_address_code(&self.0, &caller, &key, &email).await {
+            Ok(()) => None,
+            Err(NotificationError::MailLimit(reached)) => Some(reached.retry_after.try_into().unwrap_or_default()),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Response::new(MailAddressCodeResponse { retry_after }))
+    }
+
+    async fn check_address_code(
+        &self,
+        request: Request<CheckAddressCodeRequest>,
+    ) -> Result<Response<CheckAddressCodeResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let email = convert::canonical_email(&request.email)?;
+        let outcome = commands::check_address_code(&self.0, &caller, &email, &request.code).await?;
+        let (outcome, remaining_attempts) = match outcome {
+            CodeOutcome::Right => (AddressCodeOutcome::Right, 0),
+            CodeOutcome::Wrong { remaining } => (AddressCodeOutcome::Wrong, remaining),
+            CodeOutcome::Expired => (AddressCodeOutcome::Expired, 0),
+            CodeOutcome::UsedUp => (AddressCodeOutcome::UsedUp, 0),
+        };
+        Ok(Response::new(CheckAddressCodeResponse { outcome: outcome.into(), remaining_attempts }))
+    }
+}
