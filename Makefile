@@ -78,11 +78,11 @@ $(TOOLS)/node_modules/.bin/buf:
 	@command -v npm >/dev/null || { echo "make check and make test need npm (Node.js 20 or later): it fetches buf and what the client in a browser needs"; exit 1; }
 	npm install --silent --no-fund --no-audit --prefix $(TOOLS) @bufbuild/buf@1.75.0
 
-# Python runs the generated client and the SMTP server of the tests. Versions and hashes are pinned.
+# Python runs the generated client, and the SMTP and S3 servers of the tests. Versions and hashes are pinned.
 python: $(TOOLS)/python/.done
 
 $(TOOLS)/python/.done: tests/clients/python/requirements.txt
-	@command -v python3 >/dev/null || { echo "make test needs python3 (3.10 or later) with venv: the client and the SMTP server of the tests"; exit 1; }
+	@command -v python3 >/dev/null || { echo "make test needs python3 (3.10 or later) with venv: the client and the servers of the tests"; exit 1; }
 	python3 -m venv $(TOOLS)/python || { echo "python3 -m venv failed; on Debian: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	touch $@

@@ -9,7 +9,7 @@ use frontdesk_auth::CallerKind;
 use frontdesk_tests::{Mode, TestSuite, new_id};
 use tokio::process::Command;
 
-/// The Python with grpcio and aiosmtpd that `make python` installs.
+/// The Python with grpcio, aiosmtpd and moto that `make python` installs.
 pub(crate) fn python() -> PathBuf {
     let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/python/bin/python");
     let python = std::env::var_os("FRONTDESK_TEST_PYTHON").map_or(installed, PathBuf::from);

@@ -21,6 +21,7 @@ mod limits;
 mod mail_server;
 mod matrix;
 mod message_batches;
+mod object_store;
 mod pages;
 mod races;
 mod removals;

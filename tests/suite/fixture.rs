@@ -10,8 +10,8 @@ use frontdesk_proto::{
     auth::v1::Principal,
     conversation::v1::{
         CloseConversationRequest, Contact, ContactEmail, CreateAttachmentRequest, CreateChatAttachmentRequest,
-        CreateContactRequest, CreateInsertRequest, CreateTicketRequest, GetContactRequest, MergeContactsRequest,
-        PostMessageRequest, SendMessageRequest, Snippet, StartChatRequest,
+        CreateChatAttachmentResponse, CreateContactRequest, CreateInsertRequest, CreateTicketRequest,
+        GetContactRequest, MergeContactsRequest, PostMessageRequest, SendMessageRequest, Snippet, StartChatRequest,
         attachment_service_client::AttachmentServiceClient, contact_service_client::ContactServiceClient,
         conversation_service_client::ConversationServiceClient, create_insert_request,
         insert_service_client::InsertServiceClient, thread_service_client::ThreadServiceClient,
@@ -44,6 +44,8 @@ pub struct Fixture {
     pub closed: Chat,
     /// The attachment that `v` sent in the closed chat, and the visitor sequence of its message.
     sent: (String, i32),
+    /// The attachment that `v` announced for the open chat and did not send.
+    unsent: String,
     /// The open chat of `w`, another visitor of the account.
     pub another: Chat,
     /// A channel with a bot that no request names, for conversations that a single call changes.
@@ -183,12 +185,18 @@ impl Fixture {
         let (greeted, quiet) = (account.channel(Some(&bot)).await, account.channel(None).await);
         let anonymous_token = account.anonymous_visitor(&greeted).await;
         let visitor = |id: &str| Self::visitor(&account, word, id);
+        let mut attachment = String::new();
+        for _ in 0..2 {
+            attachment = Self::file_of_team(&agent, word).await;
+        }
         let (mut closed, mut sent) = (Vec::new(), Default::default());
         for id in ["w", "v"] {
             let chat = Self::start(visitor(id), &quiet, word).await;
             let reply = PostMessageRequest {
                 conversation_id: chat.id.clone(),
                 text: format!("{word}-reply"),
+                // So that a file of the team stays when it is deleted.
+                attachment_ids: vec![attachment.clone()],
                 request_id: request_id(),
                 ..Default::default()
             };
@@ -232,16 +240,13 @@ impl Fixture {
             let created = InsertServiceClient::new(agent.clone()).create_insert(request).await.unwrap().into_inner();
             insert = created.insert.unwrap().id;
         }
-        let mut attachment = String::new();
-        for _ in 0..2 {
-            attachment = Self::file_of_team(&agent, word).await;
-        }
         let senders =
             SenderServiceClient::new(agent.clone()).list_senders(ListSendersRequest::default()).await.unwrap();
         let sender = senders.into_inner().senders.swap_remove(0).id;
         let delivery = Account::explained(&agent, &closed[1].id, 1).await.decision.unwrap().delivery_id;
         Account::explained(&agent, &closed[0].id, 1).await;
         let (chat, ticket) = open.swap_remove(1);
+        let unsent = Self::announce_file(&chat, word).await.attachment.unwrap().id;
         let conversation = Account::conversation(&agent, &chat.id).await;
         Self::merge_two_into(&account, &conversation.contact_id, word).await;
         let ids = HashMap::from([
@@ -269,7 +274,7 @@ impl Fixture {
             ("visitor_id", conversation.visitor_id),
         ]);
         let (another, closed) = (open.swap_remove(0).0, closed.swap_remove(1));
-        Self { account, agent, agent_id, ids, closed, sent, another, separate_channel, word: word.to_owned() }
+        Self { account, agent, agent_id, ids, closed, sent, unsent, another, separate_channel, word: word.to_owned() }
     }
 
     /// A new contact.
@@ -327,9 +332,8 @@ impl Fixture {
         Chat { visitor, id: chat.unwrap().id }
     }
 
-    /// The visitor sends a file. Returns the attachment and the visitor sequence of its message.
-    async fn send_file(chat: &Chat, word: &str) -> (String, i32) {
-        let mut visitor = VisitorServiceClient::new(chat.visitor.clone());
+    /// The visitor announces a file.
+    async fn announce_file(chat: &Chat, word: &str) -> CreateChatAttachmentResponse {
         let create = CreateChatAttachmentRequest {
             chat_id: chat.id.clone(),
             file_name: format!("{word}-file.txt"),
@@ -337,7 +341,13 @@ impl Fixture {
             request_id: request_id(),
             ..Default::default()
         };
-        let created = visitor.create_chat_attachment(create).await.unwrap().into_inner();
+        let mut visitor = VisitorServiceClient::new(chat.visitor.clone());
+        visitor.create_chat_attachment(create).await.unwrap().into_inner()
+    }
+
+    /// The visitor sends a file. Returns the attachment and the visitor sequence of its message.
+    async fn send_file(chat: &Chat, word: &str) -> (String, i32) {
+        let created = Self::announce_file(chat, word).await;
         upload(&created.upload.unwrap(), b"file").await;
         let id = created.attachment.unwrap().id;
         let send = SendMessageRequest {
@@ -346,12 +356,12 @@ impl Fixture {
             request_id: request_id(),
             ..Default::default()
         };
-        let entry = visitor.send_message(send).await.unwrap().into_inner().entry.unwrap();
-        (id, entry.visitor_sequence)
+        let sent = VisitorServiceClient::new(chat.visitor.clone()).send_message(send).await.unwrap();
+        (id, sent.into_inner().entry.unwrap().visitor_sequence)
     }
 
-    /// A file of the team.
-    async fn file_of_team(agent: &As, word: &str) -> String {
+    /// A new file of the team.
+    pub async fn file_of_team(agent: &As, word: &str) -> String {
         let create = CreateAttachmentRequest {
             file_name: format!("{word}-file.txt"),
             size_bytes: 4,
@@ -498,6 +508,10 @@ impl Fixture {
                 }
                 (FieldKind::String, "attachment_id") if is_of_sent_file(method) => {
                     Some(Value::String(self.sent.0.clone()))
+                }
+                // Only what was not sent is deleted.
+                (FieldKind::String, "attachment_id") if method == "DeleteChatAttachment" => {
+                    Some(Value::String(self.unsent.clone()))
                 }
                 (FieldKind::Int32, "visitor_sequence") if is_of_sent_file(method) => Some(Value::I32(self.sent.1)),
                 // Addresses are unique, so each creation has its own; but a sender's gets a mail each time.

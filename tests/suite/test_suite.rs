@@ -21,7 +21,9 @@ fn serve_browsers(settings: &mut Settings) {
     let free = std::net::SocketAddr::from(([127, 0, 0, 1], free_port()));
     settings.web.listen = Some(Some(free));
     settings.web.public_url = Some(format!("http://{free}"));
-    settings.attachments.folder = settings.data_folder.join("attachments");
+    if settings.attachments.s3.bucket.is_empty() {
+        settings.attachments.folder = settings.data_folder.join("attachments");
+    }
 }
 
 /// Number of replicas of each service in distributed mode.

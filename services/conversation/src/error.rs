@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::domain::{
     AttachmentRejection, AttachmentStatus, CodeRefusal, Conversation, FileRefusal, MergeLimit, NotAdmitted, Owner,
-    OwnerKind, Rejection, Taken,
+    OwnerKind, Rejection, StorageFull, StorageOwner, Taken,
 };
 
 /// Domain of the service's errors in `google.rpc.ErrorInfo`.
@@ -83,7 +83,10 @@ pub(crate) enum ConversationError {
     /// A file is refused before its bytes are sent.
     #[error("{}", file_message(.0))]
     File(FileRefusal),
-    /// An attachment cannot be sent, or has no bytes.
+    /// A file would use more storage than there is.
+    #[error("{}", storage_message(.0))]
+    StorageFull(StorageFull),
+    /// An attachment cannot be sent or deleted, or has no bytes.
     #[error("{}", attachment_message(.rejection))]
     Attachment { attachment: Uuid, rejection: AttachmentRejection },
     /// The chat has too many attachments that are not sent.
@@ -308,7 +311,20 @@ fn file_message(refusal: &FileRefusal) -> String {
         FileRefusal::Type { media_type, allowed } => {
             format!("files of the type {media_type} cannot be attached; those that can: {allowed}")
         }
-        FileRefusal::Size { limit } => format!("the file is too large; at most {limit} bytes can be attached"),
+        FileRefusal::Size { max } => format!("the file is too large; at most {max} bytes can be attached"),
+    }
+}
+
+fn storage_message(full: &StorageFull) -> String {
+    let StorageFull { owner, max, used } = full;
+    match owner {
+        StorageOwner::Chat => format!(
+            "the files of the visitor in this chat use {used} of {max} bytes, and this one has more than are left; delete what is not sent"
+        ),
+        StorageOwner::Account => format!(
+            "the attachments of the account use {used} of {max} bytes, and this one has more than are left; delete files of the team, or \
+             ask the operator to raise attachments.max_bytes_per_account"
+        ),
     }
 }
 
@@ -324,6 +340,9 @@ fn attachment_message(rejection: &AttachmentRejection) -> &'static str {
             "the attachment in attachment_id has no bytes yet; wait for the answer to its upload"
         }
         AttachmentRejection::AlreadySent => "the attachment in attachment_id was sent before; leave it out",
+        AttachmentRejection::InMessage => {
+            "the attachment in attachment_id was sent, and stays in its message; what is not sent can be deleted"
+        }
     }
 }
 
@@ -399,9 +418,13 @@ impl From<ConversationError> for Status {
                     .with("media_type", media_type)
                     .with("allowed", allowed)
             }
-            E::File(FileRefusal::Size { limit }) => {
-                error(Code::FailedPrecondition, Reason::AttachmentTooLarge).with("limit", limit)
+            E::File(FileRefusal::Size { max }) => {
+                error(Code::FailedPrecondition, Reason::AttachmentTooLarge).with("max_size_bytes", max)
             }
+            E::StorageFull(full) => error(Code::ResourceExhausted, Reason::AttachmentStorageFull)
+                .with("what", full.owner.as_str())
+                .with("max_bytes", full.max)
+                .with("used_bytes", full.used),
             E::Attachment { attachment, rejection } => {
                 attachment_error(rejection, message).with("attachment_id", attachment)
             }
@@ -439,7 +462,7 @@ fn attachment_error(rejection: AttachmentRejection, message: String) -> ApiError
     match rejection {
         AttachmentRejection::Unknown => error(Reason::AttachmentUnknown),
         AttachmentRejection::NotReady(status) => error(Reason::AttachmentNotReady).with("status", status.as_str()),
-        AttachmentRejection::AlreadySent => error(Reason::AttachmentAlreadySent),
+        AttachmentRejection::AlreadySent | AttachmentRejection::InMessage => error(Reason::AttachmentAlreadySent),
     }
 }
 

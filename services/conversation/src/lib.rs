@@ -49,7 +49,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 use uuid::Uuid;
 
-pub use settings::{AttachmentSettings, ConversationSettings};
+pub use settings::{AttachmentSettings, ConversationSettings, S3Settings};
 
 /// Name of the service in events, tokens and consumers.
 const NAME: &str = "conversation";
@@ -112,8 +112,7 @@ impl Service for App {
 
     fn try_new(context: ServiceContext, settings: ConversationSettings) -> Result<Self, BuildError> {
         let ConversationSettings { attachments, public_url } = settings;
-        let folder = attachments.folder_in(&context.data_folder);
-        let objects = store::objects::Objects::in_folder(&folder);
+        let objects = attachments.objects(&context.data_folder)?;
         let notifier = context.bus.change_notifier(NAME);
         Ok(Self {
             pages: context.pages(),
@@ -132,7 +131,7 @@ impl Service for App {
             attachment_policy: Arc::new(attachments.policy()),
             attachment_settings: Arc::new(attachments),
             attachment_links: commands::AttachmentLinks::new(context.secret.clone(), &public_url),
-            objects: objects.map_err(|error| format!("attachments.folder {}: {error}", folder.display()))?,
+            objects,
             notifier,
             db: context.db,
             installation_secret: context.secret,

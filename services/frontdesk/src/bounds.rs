@@ -147,8 +147,11 @@ fn of_attachments(settings: &Settings) -> Vec<OutOfBounds> {
     let (attachments, minute) = (&settings.attachments, Duration::from_secs(60));
     vec![
         number("attachments.max_bytes", attachments.max_bytes, 1, i128::from(i32::MAX)),
+        number("attachments.max_bytes_per_chat", attachments.max_bytes_per_chat, 0, 1 << 50),
+        number("attachments.max_bytes_per_account", attachments.max_bytes_per_account, 0, 1 << 60),
         number("attachments.uploads_at_once", attachments.uploads_at_once, 1, 10_000),
         number("attachments.downloads_at_once", attachments.downloads_at_once, 1, 10_000),
+        time("attachments.transfer_wait", attachments.transfer_wait, Duration::ZERO, minute),
         time("attachments.upload_lifetime", attachments.upload_lifetime, minute, DAY),
         time("attachments.link_lifetime", attachments.link_lifetime, minute, 366 * DAY),
         time("attachments.keep_unsent", attachments.keep_unsent, minute, 366 * DAY),

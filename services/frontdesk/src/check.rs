@@ -22,8 +22,7 @@ pub(crate) fn check(settings: &Settings, services: &[Service]) -> Result<(), Ser
         };
     }
     let has_public_url = settings.web.public_url.as_ref().is_some_and(|url| !url.is_empty());
-    let has_folder = !settings.attachments.folder.as_os_str().is_empty();
-    if services.contains(&Service::Conversation) && has_public_url && !has_folder {
+    if services.contains(&Service::Conversation) && has_public_url && !settings.attachments.are_shared() {
         return Err(ServerError::AttachmentsNotShared);
     }
     for service in services {

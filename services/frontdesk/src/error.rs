@@ -100,9 +100,9 @@ pub enum ServerError {
         "databases.{0}.url must be a PostgreSQL address (postgres://user:password@host/database) when bus.url is set: replicas share it"
     )]
     NotShared(String),
-    /// A folder of attachments that replicas cannot share.
+    /// Attachments that replicas cannot share.
     #[error(
-        "attachments.folder must be a folder that all replicas of the conversation service share, when bus.url and web.public_url are set; without web.public_url nothing can be attached"
+        "attachments.s3.bucket, or attachments.folder with a folder that all replicas of the conversation service share, must be set when bus.url and web.public_url are set; without web.public_url nothing can be attached"
     )]
     AttachmentsNotShared,
     /// A peer without an address.

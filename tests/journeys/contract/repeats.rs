@@ -82,6 +82,13 @@ async fn accepted(fixture: &Fixture, declared: &Declared) -> DynamicMessage {
             VisitorServiceClient::new(fixture.caller(Principal::Visitor)).leave_address(leave).await.unwrap();
             request
         }
+        // Each caller deletes another file.
+        "DeleteAttachment" => {
+            let mut request = request;
+            let file = Fixture::file_of_team(&fixture.agent, &fixture.word).await;
+            request.set_field_by_name("attachment_id", Value::String(file));
+            request
+        }
         // Each caller merges another pair.
         "MergeContacts" => {
             let mut request = request;
@@ -164,6 +171,8 @@ fn with_another_content(fixture: &Fixture, request: &DynamicMessage) -> DynamicM
         other.set_field_by_name("email", Value::String("other@example.com".into()));
     } else if other.has_field_by_name("source_contact_id") {
         other.set_field_by_name("source_contact_id", Value::String(fixture.ids["contact_id"].clone()));
+    } else if other.has_field_by_name("attachment_id") {
+        other.set_field_by_name("attachment_id", Value::String(fixture.ids["attachment_id"].clone()));
     } else if other.has_field_by_name("keep_previous") {
         other.clear_field_by_name("keep_previous");
     } else {

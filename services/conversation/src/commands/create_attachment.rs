@@ -8,10 +8,13 @@ use uuid::Uuid;
 use super::steps::{Link, LinkPurpose, reject, require_active_caller, require_known_caller};
 use crate::{
     App,
-    domain::{Actor, Attachment, AttachmentStatus, Conversation, MAX_UNSENT, Rejection, plain_file_name, time_limit},
+    domain::{
+        Actor, Attachment, AttachmentStatus, Conversation, MAX_UNSENT, Rejection, StorageOwner, plain_file_name,
+        time_limit,
+    },
     error::ConversationError,
     queries::read_chat,
-    store::{attachments, conversations, identity_locks},
+    store::{attachment_storage, attachments, conversations, identity_locks},
 };
 
 /// What an attachment is for.
@@ -75,6 +78,7 @@ async fn create(
     if let Some(closed) = conversation.as_ref().filter(|conversation| !conversation.is_open()) {
         return Err(reject(tx.conn(), closed.clone(), Rejection::Closed).await);
     }
+    reserve_storage(app, tx, caller, command).await?;
     let now = tx.now().await?;
     let attachment = Attachment {
         id: tx.new_id(),
@@ -91,10 +95,28 @@ async fn create(
         sent_at: None,
         // An upload that begins before its URL expires has its time.
         collect_at: Some(now.plus(app.attachment_settings.upload_lifetime + time_limit(command.size))),
+        deleted_at: None,
     };
     attachments::insert(tx, &attachment).await?;
     command.key.store_result(tx, &attachment.id).await?;
     Ok(attachment)
+}
+
+/// Counts the announced bytes, or refuses them. Of calls at once each counts those before it: a visitor's lock was taken with the chat, and
+/// the account's row is locked here.
+async fn reserve_storage(
+    app: &App,
+    tx: &Tx,
+    caller: &Caller,
+    command: &CreateAttachment,
+) -> Result<(), ConversationError> {
+    let (limits, size) = (app.attachment_settings.storage_limits(), command.size);
+    if let AttachmentUse::Chat(chat) = command.usage {
+        let used = attachment_storage::sum_of_visitor(tx, caller.account, chat).await?;
+        limits.check(StorageOwner::Chat, used, size).map_err(ConversationError::StorageFull)?;
+    }
+    let used = attachment_storage::reserve(tx, caller.account, size).await? - size;
+    limits.check(StorageOwner::Account, used, size).map_err(ConversationError::StorageFull)
 }
 
 /// The conversation that the attachment is for. None: it is a file of the team.

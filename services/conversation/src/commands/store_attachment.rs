@@ -7,7 +7,7 @@ use crate::{
     App,
     domain::{AttachmentStatus, Received},
     error::ConversationError,
-    store::{attachments, objects::NewObject},
+    store::{attachment_storage, attachments, objects::NewObject},
 };
 
 /// What came of an upload.
@@ -70,9 +70,11 @@ async fn name_object(
         return Ok((StoreOutcome::Removed, false));
     };
     let (sha256, now) = (received.sha256.clone(), tx.now().await?);
+    let counted = attachment.counted_bytes();
     let changed = attachment.receive(received, object_id, &app.attachment_policy, now);
     if changed {
         attachments::save_received(&mut tx, &attachment).await?;
+        attachment_storage::release(&tx, account, counted - attachment.counted_bytes()).await?;
         tx.commit().await?;
     }
     let outcome = match attachment.status {

@@ -42,10 +42,12 @@ pub(crate) struct Attachment {
     /// The object that has its bytes. None unless READY.
     pub(crate) object_id: Option<Uuid>,
     pub(crate) created_at: Time,
-    /// When it was sent, if it was uploaded for a conversation.
+    /// When it was sent first. None: no message has it.
     pub(crate) sent_at: Option<Time>,
     /// When it is removed. None: it stays.
     pub(crate) collect_at: Option<Time>,
+    /// When it was deleted.
+    pub(crate) deleted_at: Option<Time>,
 }
 
 /// The status of an attachment.
@@ -98,11 +100,11 @@ pub(crate) struct AttachmentPolicy {
 pub(crate) enum FileRefusal {
     /// It is of a type that is not allowed.
     Type { media_type: String, allowed: String },
-    /// It has more bytes than this.
-    Size { limit: i64 },
+    /// It has more than this many bytes.
+    Size { max: i64 },
 }
 
-/// Why an attachment cannot be sent with a message.
+/// Why an attachment cannot be sent with a message, or deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AttachmentRejection {
     /// The sender has no such attachment for the conversation.
@@ -111,6 +113,8 @@ pub(crate) enum AttachmentRejection {
     NotReady(AttachmentStatus),
     /// It was sent before.
     AlreadySent,
+    /// It was uploaded for a conversation, and a message has it.
+    InMessage,
 }
 
 /// The bytes of an attachment, as they arrived.
@@ -131,7 +135,7 @@ impl AttachmentPolicy {
     /// unknown extension says nothing.
     pub(crate) fn check(&self, file_name: &str, stated_type: &str, size: i64) -> Result<(), FileRefusal> {
         if size > self.max_size {
-            return Err(FileRefusal::Size { limit: self.max_size });
+            return Err(FileRefusal::Size { max: self.max_size });
         }
         let stated = Some(stated_type).filter(|stated| !stated.is_empty());
         let is_refused = |stated: &&str| !self.allows(stated) && !self.allows(usual_media_type(stated));
@@ -148,6 +152,19 @@ impl AttachmentPolicy {
 impl Attachment {
     pub(crate) fn is_by_visitor(&self) -> bool {
         self.uploader.kind == ActorKind::Visitor
+    }
+
+    /// Whether the visitor of this chat uploaded it for the chat.
+    pub(crate) fn is_by_visitor_of(&self, chat: Uuid) -> bool {
+        self.is_by_visitor() && self.conversation_id == Some(chat)
+    }
+
+    /// Number of its bytes that count as stored, from when they are announced.
+    pub(crate) fn counted_bytes(&self) -> i64 {
+        match self.status {
+            AttachmentStatus::Pending | AttachmentStatus::Ready => self.size,
+            AttachmentStatus::Refused | AttachmentStatus::Removing => 0,
+        }
     }
 
     /// Whether the team sees it: what a visitor uploads, once it is sent.
@@ -193,22 +210,37 @@ impl Attachment {
         };
         match self.status {
             AttachmentStatus::Removing => return Err(AttachmentRejection::Unknown),
-            _ if !may_send => return Err(AttachmentRejection::Unknown),
+            _ if !may_send || self.deleted_at.is_some() => return Err(AttachmentRejection::Unknown),
             AttachmentStatus::Ready => {}
             status => return Err(AttachmentRejection::NotReady(status)),
         }
-        if self.conversation_id.is_some() {
-            if self.sent_at.is_some() {
-                return Err(AttachmentRejection::AlreadySent);
-            }
-            (self.sent_at, self.collect_at) = (Some(now), None);
+        if self.conversation_id.is_some() && self.sent_at.is_some() {
+            return Err(AttachmentRejection::AlreadySent);
         }
+        self.sent_at.get_or_insert(now);
+        self.collect_at = None;
         Ok(SentAttachment {
             attachment_id: self.id,
             file_name: self.file_name.clone(),
             media_type: self.media_type.clone(),
             size: self.size,
         })
+    }
+
+    /// Deletes it. What no message has is removed; a file of the team that messages have is theirs only. Returns whether that changes
+    /// anything.
+    pub(crate) fn delete(&mut self, now: Time) -> Result<bool, AttachmentRejection> {
+        if self.conversation_id.is_some() && self.sent_at.is_some() {
+            return Err(AttachmentRejection::InMessage);
+        }
+        if self.deleted_at.is_some() {
+            return Ok(false);
+        }
+        self.deleted_at = Some(now);
+        if self.sent_at.is_none() {
+            (self.status, self.collect_at) = (AttachmentStatus::Removing, Some(now));
+        }
+        Ok(true)
     }
 }
 
@@ -243,6 +275,7 @@ mod tests {
             created_at: Time(0),
             sent_at: None,
             collect_at: Some(Time(1)),
+            deleted_at: None,
         }
     }
 
@@ -262,7 +295,7 @@ mod tests {
         assert_eq!(policy.check("a.png", "image/png", 100), Ok(()));
         assert_eq!(policy.check("without an extension", "", 1), Ok(()));
         assert_eq!(policy.check("a.pdf", "application/x-pdf", 1), Ok(()), "as some systems spell it");
-        assert_eq!(policy.check("a.png", "", 101), Err(FileRefusal::Size { limit: 100 }));
+        assert_eq!(policy.check("a.png", "", 101), Err(FileRefusal::Size { max: 100 }));
         for (name, stated, media_type) in
             [("a.exe", "", "application/vnd.microsoft.portable-executable"), ("a.png", "text/html", "text/html")]
         {
@@ -308,5 +341,23 @@ mod tests {
         let mut awaited = pending(Some(CHAT), Actor::visitor("v"));
         let not_ready = AttachmentRejection::NotReady(AttachmentStatus::Pending);
         assert_eq!(awaited.send(CHAT, true, NOW), Err(not_ready));
+    }
+
+    #[test]
+    fn c5_what_no_message_has_is_removed_and_a_file_of_the_team_that_messages_have_stays_theirs() {
+        let mut upload = ready(Some(CHAT), Actor::visitor("v"));
+        let mut sent = upload.clone();
+        sent.send(CHAT, true, NOW).unwrap();
+        assert_eq!(sent.clone().delete(NOW), Err(AttachmentRejection::InMessage));
+        assert_eq!((upload.delete(NOW), upload.status), (Ok(true), AttachmentStatus::Removing));
+        assert_eq!((upload.collect_at, upload.counted_bytes(), sent.counted_bytes()), (Some(NOW), 0, 10));
+
+        let mut file = ready(None, Actor::agent(OTHER));
+        let mut unsent = file.clone();
+        assert_eq!((unsent.delete(NOW), unsent.status), (Ok(true), AttachmentStatus::Removing));
+        file.send(CHAT, false, NOW).unwrap();
+        assert_eq!((file.delete(NOW), file.delete(NOW)), (Ok(true), Ok(false)));
+        assert_eq!((file.status, file.collect_at, file.counted_bytes()), (AttachmentStatus::Ready, None, 10));
+        assert_eq!(file.send(OTHER, false, NOW), Err(AttachmentRejection::Unknown));
     }
 }

@@ -6,6 +6,7 @@ mod administrator;
 mod agent;
 mod append_message;
 mod attachment;
+mod attachment_storage;
 mod bot;
 mod channel;
 mod closing_facts;
@@ -38,6 +39,7 @@ pub(crate) use attachment::{
     Attachment, AttachmentPolicy, AttachmentRejection, AttachmentStatus, FileRefusal, MAX_UNSENT, Received,
     SentAttachment, time_limit,
 };
+pub(crate) use attachment_storage::{StorageFull, StorageLimits, StorageOwner};
 pub(crate) use bot::Bot;
 pub(crate) use channel::{AnonymousVisitors, Channel, ChannelChange, ChannelUpdate, NotAdmitted};
 pub(crate) use closing_facts::{ClosingFacts, ClosingSnapshot};

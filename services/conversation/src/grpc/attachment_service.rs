@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::convert;
 use crate::{
     App,
-    commands::{self, AttachmentUse, CreateAttachment},
+    commands::{self, AttachmentUse, CreateAttachment, DeleteAttachment},
     queries,
 };
 
@@ -75,5 +75,26 @@ impl AttachmentService for Attachments {
         let link = commands::create_attachment_link(&self.0, &caller, id).await?;
         let expire_time = Some(link.expires_at.to_proto());
         Ok(Response::new(pb::CreateAttachmentLinkResponse { url: link.url, expire_time }))
+    }
+
+    async fn delete_attachment(
+        &self,
+        request: Request<pb::DeleteAttachmentRequest>,
+    ) -> Result<Response<pb::DeleteAttachmentResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let command = DeleteAttachment {
+            key: Key::new(&caller, &request.request_id, &request),
+            attachment: parse_id("attachment_id", &request.attachment_id)?,
+        };
+        commands::delete_attachment(&self.0, &caller, command).await?;
+        Ok(Response::new(pb::DeleteAttachmentResponse {}))
+    }
+
+    async fn get_attachment_limits(
+        &self,
+        _: Request<pb::GetAttachmentLimitsRequest>,
+    ) -> Result<Response<pb::GetAttachmentLimitsResponse>, Status> {
+        let limits = queries::get_attachment_limits(&self.0);
+        Ok(Response::new(pb::GetAttachmentLimitsResponse { limits: limits.as_deref().map(convert::attachment_limits) }))
     }
 }

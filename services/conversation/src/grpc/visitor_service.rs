@@ -22,8 +22,8 @@ use super::{
 use crate::{
     App,
     commands::{
-        self, AttachmentUse, ChooseButton, CreateAnonymousVisitor, CreateAttachment, LeaveAddress, RequestAddressCode,
-        SendMessage, StartChat, VerifyAddress,
+        self, AttachmentUse, ChooseButton, CreateAnonymousVisitor, CreateAttachment, DeleteAttachment, LeaveAddress,
+        RequestAddressCode, SendMessage, StartChat, VerifyAddress,
     },
     domain::{Actor, Entry, VisitorMarks},
     queries::{self, DisplayNames},
@@ -200,6 +200,20 @@ impl VisitorService for Visitors {
         let link = commands::create_chat_attachment_link(&self.0, &caller, chat, sequence, id).await?;
         let expire_time = Some(link.expires_at.to_proto());
         Ok(Response::new(pb::CreateChatAttachmentLinkResponse { url: link.url, expire_time }))
+    }
+
+    async fn delete_chat_attachment(
+        &self,
+        request: Request<pb::DeleteChatAttachmentRequest>,
+    ) -> Result<Response<pb::DeleteChatAttachmentResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let chat = parse_id("chat_id", &request.chat_id)?;
+        let command = DeleteAttachment {
+            key: Key::new(&caller, &request.request_id, &request),
+            attachment: parse_id("attachment_id", &request.attachment_id)?,
+        };
+        commands::delete_chat_attachment(&self.0, &caller, chat, command).await?;
+        Ok(Response::new(pb::DeleteChatAttachmentResponse {}))
     }
 
     async fn choose_button(

@@ -61,6 +61,10 @@ impl MigratorTrait for Migrator {
             Box::new(Sql { name: "conversation_016_attachments", text: include_str!("016_attachments.sql") }),
             Box::new(Sql { name: "conversation_017_administrators", text: include_str!("017_administrators.sql") }),
             Box::new(Sql { name: "conversation_018_merged_contacts", text: include_str!("018_merged_contacts.sql") }),
+            Box::new(Sql {
+                name: "conversation_019_attachment_storage",
+                text: include_str!("019_attachment_storage.sql"),
+            }),
             Box::new(frontdesk_db::POLICIES),
             Box::new(Sql { name: "conversation_020_contact_words", text: include_str!("020_contact_words.sql") }),
         ]

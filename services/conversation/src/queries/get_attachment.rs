@@ -23,7 +23,7 @@ pub(crate) async fn get_chat_attachment(
     let read = app.db.read_for(caller.account).await?;
     let chat = read_chat(&read.conn(), caller, chat).await?;
     let attachment = attachments::find(&read.conn(), caller.account, id).await?;
-    let own = attachment.filter(|found| found.conversation_id == Some(chat.id) && found.is_by_visitor());
+    let own = attachment.filter(|found| found.is_by_visitor_of(chat.id));
     own.ok_or(ConversationError::NotFound("attachment"))
 }
 

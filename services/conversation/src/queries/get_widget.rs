@@ -5,6 +5,7 @@ use std::sync::Arc;
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
+use super::get_attachment_limits;
 use crate::{
     App,
     domain::{AttachmentPolicy, Channel, Conversation, Greeting, Owner},
@@ -53,6 +54,6 @@ pub(crate) async fn get_widget(app: &App, caller: &Caller, channel: Uuid) -> Res
     let owners = greeter.into_iter().chain(open_chat.as_ref().and_then(|chat| chat.owner));
     let names = display_names::find_owners(&conn, account, owners).await?;
     let can_start_chat = !caller.is_anonymous_visitor() || channel.anonymous_visitors.is_some();
-    let attachments = app.attachment_links.is_enabled().then(|| app.attachment_policy.clone());
+    let attachments = get_attachment_limits(app);
     Ok(Widget { channel, greeter, open_chat, can_start_chat, attachments, names })
 }

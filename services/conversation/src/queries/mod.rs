@@ -4,6 +4,7 @@
 
 mod find_names;
 mod get_attachment;
+mod get_attachment_limits;
 mod get_channel;
 mod get_chat;
 mod get_closing_facts;
@@ -32,6 +33,7 @@ mod watch_chat_entries;
 
 pub(crate) use find_names::{find_author_name, find_names, find_owner_names};
 pub(crate) use get_attachment::{find_attachment, get_attachment, get_chat_attachment};
+pub(crate) use get_attachment_limits::get_attachment_limits;
 pub(crate) use get_channel::get_channel;
 pub(crate) use get_chat::{get_chat, read_chat};
 pub(crate) use get_closing_facts::get_closing_facts;

@@ -1,6 +1,9 @@
-//! Attachments. Their bytes are in `objects.rs`.
+//! Attachments. Their bytes are in `objects/`.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
@@ -12,6 +15,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
+    attachment_storage,
     conversations,
     entity::attachment::{Column, Entity, Model},
     events, keyset,
@@ -44,15 +48,17 @@ pub(crate) async fn list_for_update(tx: &Tx, account: AccountId, ids: &[Uuid]) -
     Ok(rows.lock_exclusive().all(tx.conn()).await?.into_iter().map(Attachment::from).collect())
 }
 
-/// The files of the team that are READY, newest first, after the cursor (time and id of the last one before).
+/// The files of the team that are READY and not deleted, newest first, after the cursor (time and id of the last one before).
 pub(crate) async fn list_of_team<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Attachment>, DbErr> {
-    let mut query =
-        in_account(account).filter(Column::ConversationId.is_null()).filter(Column::Status.eq(AttachmentStatus::Ready));
+    let mut query = in_account(account)
+        .filter(Column::ConversationId.is_null())
+        .filter(Column::Status.eq(AttachmentStatus::Ready))
+        .filter(Column::DeletedAt.is_null());
     if let Some((time, id)) = after {
         query = query.filter(keyset::before([Column::CreatedAt, Column::Id], (time, id)));
     }
@@ -129,8 +135,9 @@ pub(crate) async fn save_received(tx: &mut Tx, attachment: &Attachment) -> Resul
 
 /// Marks up to `limit` attachments of all accounts that are due as being removed, and returns account and id of each. Those that another
 /// transaction has locked are skipped, and those that are marked are due again after `retry`: this replica may die before it removes them.
+/// Their bytes are those of the account no more.
 pub(crate) async fn mark_due(tx: &Tx, now: Time, retry: Duration, limit: u64) -> Result<Vec<(AccountId, Uuid)>, DbErr> {
-    let due: Vec<(AccountId, Uuid)> = Entity::find()
+    let due: Vec<Attachment> = Entity::find()
         .filter(Column::CollectAt.lte(now))
         .order_by_asc(Column::CollectAt)
         .limit(limit)
@@ -138,17 +145,25 @@ pub(crate) async fn mark_due(tx: &Tx, now: Time, retry: Duration, limit: u64) ->
         .all(tx.conn())
         .await?
         .into_iter()
-        .map(|row| (row.account_id, row.id))
+        .map(Attachment::from)
         .collect();
     if !due.is_empty() {
         Entity::update_many()
-            .filter(Column::Id.is_in(due.iter().map(|(_, id)| *id)))
+            .filter(Column::Id.is_in(due.iter().map(|attachment| attachment.id)))
             .col_expr(Column::Status, Expr::value(AttachmentStatus::Removing))
             .col_expr(Column::CollectAt, Expr::value(now.plus(retry)))
             .exec(tx.conn())
             .await?;
     }
-    Ok(due)
+    // In the order of the accounts, in which every replica locks their rows.
+    let mut freed = BTreeMap::<AccountId, i64>::new();
+    for attachment in &due {
+        *freed.entry(attachment.account).or_default() += attachment.counted_bytes();
+    }
+    for (account, bytes) in freed {
+        attachment_storage::release(tx, account, bytes).await?;
+    }
+    Ok(due.into_iter().map(|attachment| (attachment.account, attachment.id)).collect())
 }
 
 /// Deletes one that was marked ([`mark_due`]), after its object.

@@ -3,6 +3,7 @@
 
 pub(crate) mod administrators;
 pub(crate) mod agents;
+pub(crate) mod attachment_storage;
 pub(crate) mod attachments;
 pub(crate) mod bots;
 pub(crate) mod channels;

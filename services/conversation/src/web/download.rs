@@ -43,7 +43,7 @@ pub(super) async fn download(
     let app = &transfers.app;
     let verified = app.attachment_links.verify(LinkPurpose::Download, &token);
     let (account, id) = verified.map_err(|_| Answer::invalid_link(REMEDY))?;
-    let permit = transfers.downloads.try_acquire(id).ok_or_else(Answer::busy)?;
+    let permit = transfers.downloads.acquire(id).await.ok_or_else(Answer::busy)?;
     let found = queries::find_attachment(app, account, id).await.map_err(|error| Answer::failed("find", &error))?;
     let ready = found.filter(|attachment| attachment.status == AttachmentStatus::Ready);
     let attachment = ready.ok_or_else(|| Answer::new(StatusCode::NOT_FOUND, "There is no such file any more."))?;
@@ -163,7 +163,7 @@ mod tests {
 
     async fn read(parts: &[&'static [u8]], expected: &str) -> (Vec<u8>, bool) {
         let parts: Vec<_> = parts.iter().map(|part| Ok(Bytes::from_static(part))).collect();
-        let permit = Permits::new(1, 1).try_acquire(Uuid::nil()).unwrap();
+        let permit = Permits::new(1, 1, Duration::ZERO).acquire(Uuid::nil()).await.unwrap();
         let bytes = stream::iter(parts).boxed();
         let sent: Vec<_> = verified_bytes(Uuid::nil(), bytes, expected.to_owned(), LIMIT, permit).collect().await;
         let is_whole = sent.iter().all(Result::is_ok);
@@ -172,11 +172,11 @@ mod tests {
 
     #[tokio::test]
     async fn s4_a_client_that_reads_slowly_loses_its_permit_and_its_download() {
-        let permits = Permits::new(1, 1);
+        let permits = Permits::new(1, 1, Duration::ZERO);
         let bytes = stream::iter([Ok(Bytes::from_static(b"abc"))]).boxed();
-        let permit = permits.try_acquire(Uuid::nil()).unwrap();
+        let permit = permits.acquire(Uuid::nil()).await.unwrap();
         let download = verified_bytes(Uuid::nil(), bytes, String::new(), Duration::from_millis(1), permit);
-        while permits.try_acquire(Uuid::nil()).is_none() {
+        while permits.acquire(Uuid::nil()).await.is_none() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         let read: Vec<_> = download.collect().await;

@@ -22,7 +22,7 @@ const UPLOADS_OF_ATTACHMENT: usize = 2;
 /// Maximum number of downloads of one attachment at the same time.
 const DOWNLOADS_OF_ATTACHMENT: usize = 8;
 
-/// How long a client that finds no free permit is asked to wait (seconds).
+/// How long a client that gets no permit is asked to wait (seconds).
 const RETRY_SECONDS: u64 = 5;
 
 /// What the handlers share.
@@ -38,8 +38,8 @@ pub(crate) fn routes(app: &App) -> Router {
     let settings = &app.attachment_settings;
     let transfers = Transfers {
         app: app.clone(),
-        uploads: Permits::new(settings.uploads_at_once, UPLOADS_OF_ATTACHMENT),
-        downloads: Permits::new(settings.downloads_at_once, DOWNLOADS_OF_ATTACHMENT),
+        uploads: Permits::new(settings.uploads_at_once, UPLOADS_OF_ATTACHMENT, settings.transfer_wait),
+        downloads: Permits::new(settings.downloads_at_once, DOWNLOADS_OF_ATTACHMENT, settings.transfer_wait),
     };
     let methods = get(download::download).put(upload::upload);
     Router::new().route(&format!("{ATTACHMENTS_PATH}{{token}}"), methods).with_state(transfers)

@@ -31,7 +31,7 @@ pub(super) async fn upload(
     let app = &transfers.app;
     let verified = app.attachment_links.verify(LinkPurpose::Upload, &token);
     let (account, id) = verified.map_err(|_| Answer::invalid_link(REMEDY))?;
-    let _permit = transfers.uploads.try_acquire(id).ok_or_else(Answer::busy)?;
+    let _permit = transfers.uploads.acquire(id).await.ok_or_else(Answer::busy)?;
     let found = queries::find_attachment(app, account, id).await.map_err(|error| Answer::failed("find", &error))?;
     let attachment = found.ok_or_else(removed)?;
     check_length(request.headers(), attachment.size)?;
@@ -74,7 +74,7 @@ fn too_slow() -> Answer {
 fn removed() -> Answer {
     Answer::new(
         StatusCode::NOT_FOUND,
-        "The attachment was removed, because its bytes came too late; create another one.",
+        "The attachment was deleted, or removed because its bytes came too late; create another one.",
     )
 }
 

@@ -1,5 +1,6 @@
-//! Removes attachments that nobody sent: first the row is marked, then its objects are deleted, then the row. So no row that callers see
-//! is without its object, and an object without a row is found: that of an upload whose process ended, or whose transaction failed.
+//! Removes attachments that nobody sent, or that were deleted: first the row is marked, then its objects are deleted, then the row. So no
+//! row that callers see is without its object, and an object without a row is found: that of an upload whose process ended, or whose
+//! transaction failed.
 
 use std::time::Duration;
 
@@ -16,8 +17,6 @@ use crate::store::{
 
 /// Interval between two looks for attachments that are due.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// Interval between two looks for what uploads left behind.
-const LEFT_BEHIND_INTERVAL: Duration = Duration::from_secs(3600);
 /// After how long a replica removes what another one has marked and not removed.
 const RETRY: Duration = Duration::from_secs(600);
 /// Maximum number of attachments that are marked at once.
@@ -36,10 +35,10 @@ pub(super) async fn run(db: Db, objects: Objects, shutdown: CancellationToken) {
             () = tokio::time::sleep(INTERVAL) => {}
         }
         if let Err(error) = remove_due(&db, &objects).await {
-            tracing::warn!(%error, "attachments that were not sent are not removed yet; retrying");
+            tracing::warn!(%error, "attachments that are due are not removed yet; retrying");
         }
         if Instant::now() >= next_look {
-            next_look = Instant::now() + LEFT_BEHIND_INTERVAL;
+            next_look = Instant::now() + objects.removal_interval();
             if let Err(error) = remove_left_behind(&db, &objects).await {
                 tracing::warn!(%error, "what uploads left behind is not removed yet; retrying later");
             }

@@ -5,10 +5,10 @@ use frontdesk_proto::{
     conversation::{
         internal::v1::{ApplyAgentRequest, ChangeAssigneeRequest},
         v1::{
-            CloseConversationRequest, DeleteChannelRequest, DeleteInsertRequest, LinkContactRequest,
-            PostCommentRequest, ReopenConversationRequest, RotateVisitorKeyRequest, UndeleteChannelRequest,
-            UndeleteInsertRequest, UpdateChannelRequest, UpdateContactRequest, UpdateInsertRequest,
-            UpdateTicketRequest,
+            CloseConversationRequest, DeleteAttachmentRequest, DeleteChannelRequest, DeleteInsertRequest,
+            LinkContactRequest, PostCommentRequest, ReopenConversationRequest, RotateVisitorKeyRequest,
+            UndeleteChannelRequest, UndeleteInsertRequest, UpdateChannelRequest, UpdateContactRequest,
+            UpdateInsertRequest, UpdateTicketRequest,
         },
     },
     event::v1::{AgentDeactivated, AgentReactivated, Event},
@@ -155,6 +155,8 @@ async fn a2_an_agent_who_is_not_active_changes_nothing(mode: Mode) {
     fixture.channels().delete_channel(DeleteChannelRequest { channel_id: deleted.clone() }).await.unwrap();
     let insert_id = inserts::create(&fixture, inserts::snippet("Kept", "X")).await.id;
     let deleted_insert = inserts::create(&fixture, inserts::snippet("Deleted", "X")).await.id;
+    let attachment = fixture.attachments(ADA).create_attachment(attachments::file("a.txt", 1)).await.unwrap();
+    let attachment_id = attachment.into_inner().attachment.unwrap().id;
     inserts::delete(&fixture, &deleted_insert).await;
     let entries = fixture.entries(&chat).await;
     for agent in [GONE, STRANGER] {
@@ -185,6 +187,8 @@ async fn a2_an_agent_who_is_not_active_changes_nothing(mode: Mode) {
 
         let mut attachments = fixture.attachments(agent);
         refused("CreateAttachment", attachments.create_attachment(attachments::file("a.txt", 1)).await);
+        let delete = DeleteAttachmentRequest { attachment_id: attachment_id.clone(), request_id: request_id() };
+        refused("DeleteAttachment", attachments.delete_attachment(delete).await);
 
         let mut channels = fixture.channels_as(agent);
         refused("CreateChannel", channels.create_channel(new_channel()).await);

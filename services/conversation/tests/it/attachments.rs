@@ -6,10 +6,11 @@ use axum::body::{Body, Bytes, to_bytes};
 use frontdesk_proto::{
     conversation::v1::{
         Attachment, AttachmentRefusal, AttachmentStatus, ChatMessage, CreateAttachmentLinkRequest,
-        CreateAttachmentRequest, CreateChatAttachmentLinkRequest, CreateChatAttachmentRequest, GetAttachmentRequest,
-        GetChatAttachmentRequest, GetWidgetRequest, ListAttachmentsRequest, Message, PostMessageRequest,
-        SendMessageRequest, SentAttachment, UploadTarget, attachment_service_client::AttachmentServiceClient,
-        chat_entry, entry, visitor_service_client::VisitorServiceClient,
+        CreateAttachmentRequest, CreateChatAttachmentLinkRequest, CreateChatAttachmentRequest,
+        GetAttachmentLimitsRequest, GetAttachmentRequest, GetChatAttachmentRequest, GetWidgetRequest,
+        ListAttachmentsRequest, Message, PostMessageRequest, SendMessageRequest, SentAttachment, UploadTarget,
+        attachment_service_client::AttachmentServiceClient, chat_entry, entry,
+        visitor_service_client::VisitorServiceClient,
     },
     event::v1::{AttachmentStored, MessagePosted},
 };
@@ -40,12 +41,12 @@ on_both_modes!(
     e3_nothing_is_attached_to_a_closed_chat,
     s2_s3_an_attachment_of_another_does_not_exist,
     s4_a_visitor_has_a_limited_number_of_attachments_that_are_not_sent,
-    s4_uploads_beyond_the_limit_are_asked_to_wait,
+    s4_uploads_beyond_the_limit_wait_and_then_are_refused_with_a_time,
     i25_what_is_not_sent_is_removed_and_what_is_sent_stays,
     c5_without_a_public_address_nothing_can_be_attached,
 );
 
-const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01";
+pub const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01";
 
 pub fn file(file_name: &str, size_bytes: i32) -> CreateAttachmentRequest {
     CreateAttachmentRequest {
@@ -56,7 +57,7 @@ pub fn file(file_name: &str, size_bytes: i32) -> CreateAttachmentRequest {
     }
 }
 
-fn upload(chat: &str, file_name: &str, bytes: &[u8]) -> CreateChatAttachmentRequest {
+pub fn upload(chat: &str, file_name: &str, bytes: &[u8]) -> CreateChatAttachmentRequest {
     CreateChatAttachmentRequest {
         chat_id: chat.into(),
         file_name: file_name.into(),
@@ -66,7 +67,7 @@ fn upload(chat: &str, file_name: &str, bytes: &[u8]) -> CreateChatAttachmentRequ
     }
 }
 
-async fn announce(
+pub async fn announce(
     fixture: &Fixture,
     visitor: &str,
     request: CreateChatAttachmentRequest,
@@ -95,25 +96,25 @@ async fn transfer(
 }
 
 /// Uploads the bytes. Returns the status and the sentence of the answer.
-async fn put(fixture: &Fixture, url: &str, bytes: &[u8]) -> (StatusCode, String) {
+pub async fn put(fixture: &Fixture, url: &str, bytes: &[u8]) -> (StatusCode, String) {
     let length = [("content-length", bytes.len().to_string())];
     let (status, _, text) = transfer(fixture, Method::PUT, url, &length, Body::from(bytes.to_vec())).await;
     (status, String::from_utf8(text.to_vec()).unwrap())
 }
 
-async fn get(fixture: &Fixture, url: &str) -> (StatusCode, HeaderMap, Bytes) {
+pub async fn get(fixture: &Fixture, url: &str) -> (StatusCode, HeaderMap, Bytes) {
     transfer(fixture, Method::GET, url, &[], Body::empty()).await
 }
 
 /// An attachment of the visitor that is READY.
-async fn ready(fixture: &Fixture, visitor: &str, chat: &str, file_name: &str, bytes: &[u8]) -> String {
+pub async fn ready(fixture: &Fixture, visitor: &str, chat: &str, file_name: &str, bytes: &[u8]) -> String {
     let (attachment, target) = announce(fixture, visitor, upload(chat, file_name, bytes)).await;
     assert_eq!(put(fixture, &target.url, bytes).await.0, StatusCode::OK);
     attachment.id
 }
 
 /// A file of the team, or an upload of the team for a conversation, that is READY.
-async fn ready_of_team(fixture: &Fixture, conversation: &str, file_name: &str, bytes: &[u8]) -> String {
+pub async fn ready_of_team(fixture: &Fixture, conversation: &str, file_name: &str, bytes: &[u8]) -> String {
     let size = bytes.len().try_into().unwrap();
     let request = CreateAttachmentRequest { conversation_id: conversation.into(), ..file(file_name, size) };
     let created = fixture.attachments(ADA).create_attachment(request).await.unwrap().into_inner();
@@ -121,7 +122,7 @@ async fn ready_of_team(fixture: &Fixture, conversation: &str, file_name: &str, b
     created.attachment.unwrap().id
 }
 
-fn send<const N: usize>(chat: &str, text: &str, ids: [&str; N]) -> SendMessageRequest {
+pub fn send<const N: usize>(chat: &str, text: &str, ids: [&str; N]) -> SendMessageRequest {
     SendMessageRequest {
         chat_id: chat.into(),
         text: text.into(),
@@ -130,11 +131,11 @@ fn send<const N: usize>(chat: &str, text: &str, ids: [&str; N]) -> SendMessageRe
     }
 }
 
-fn post<const N: usize>(chat: &str, text: &str, ids: [&str; N]) -> PostMessageRequest {
+pub fn post<const N: usize>(chat: &str, text: &str, ids: [&str; N]) -> PostMessageRequest {
     PostMessageRequest { attachment_ids: ids.map(str::to_owned).to_vec(), ..message(chat, text) }
 }
 
-async fn seen(fixture: &Fixture, visitor: &str, chat: &str, id: &str) -> Result<Attachment, Status> {
+pub async fn seen(fixture: &Fixture, visitor: &str, chat: &str, id: &str) -> Result<Attachment, Status> {
     let request = GetChatAttachmentRequest { chat_id: chat.into(), attachment_id: id.into() };
     Ok(fixture.chats(visitor).get_chat_attachment(request).await?.into_inner().attachment.unwrap())
 }
@@ -232,6 +233,8 @@ async fn c5_what_is_not_allowed_is_refused_before_a_byte_is_sent(mode: Mode) {
     let widget = fixture.chats("v").get_widget(GetWidgetRequest { channel_id: channel.id }).await.unwrap().into_inner();
     let limits = widget.widget.unwrap().attachments.unwrap();
     assert_eq!(limits.max_size_bytes, 25 * 1024 * 1024);
+    let for_team = fixture.attachments(ADA).get_attachment_limits(GetAttachmentLimitsRequest {}).await.unwrap();
+    assert_eq!(for_team.into_inner().limits.as_ref(), Some(&limits));
     let with = |file_name: &str, media_type: &str, size_bytes| CreateChatAttachmentRequest {
         media_type: media_type.into(),
         size_bytes,
@@ -244,7 +247,7 @@ async fn c5_what_is_not_allowed_is_refused_before_a_byte_is_sent(mode: Mode) {
         (
             with("a.png", "", limits.max_size_bytes + 1),
             "ATTACHMENT_TOO_LARGE",
-            "limit",
+            "max_size_bytes",
             limits.max_size_bytes.to_string(),
         ),
     ] {
@@ -545,11 +548,12 @@ async fn s4_a_visitor_has_a_limited_number_of_attachments_that_are_not_sent(mode
     announce(&fixture, "v", upload(&chat, "a.png", PNG)).await;
 }
 
-async fn s4_uploads_beyond_the_limit_are_asked_to_wait(mode: Mode) {
-    let fixture = Fixture::start_with(mode, |settings| settings.attachments.uploads_at_once = 1).await;
+/// Uploads one file, and another one beside it that begins while the first one has the only permit. Returns the answer to the other one, for
+/// which the first one waits if `waits`.
+async fn upload_beside(fixture: &Fixture, waits: bool) -> (StatusCode, HeaderMap, Bytes) {
     let chat = fixture.chat("v").await.id;
-    let (_, slow) = announce(&fixture, "v", upload(&chat, "a.png", PNG)).await;
-    let (_, other) = announce(&fixture, "v", upload(&chat, "b.png", PNG)).await;
+    let (_, slow) = announce(fixture, "v", upload(&chat, "a.png", PNG)).await;
+    let (_, other) = announce(fixture, "v", upload(&chat, "b.png", PNG)).await;
     let (started, has_started) = tokio::sync::oneshot::channel();
     let (finish, finished) = tokio::sync::oneshot::channel::<()>();
     let body = futures::stream::once(async move {
@@ -558,16 +562,38 @@ async fn s4_uploads_beyond_the_limit_are_asked_to_wait(mode: Mode) {
         Ok::<_, std::io::Error>(Bytes::from_static(PNG))
     });
     let length = [("content-length", PNG.len().to_string())];
-    let running = transfer(&fixture, Method::PUT, &slow.url, &length, Body::from_stream(body));
-    let meanwhile = async {
+    let running = transfer(fixture, Method::PUT, &slow.url, &length, Body::from_stream(body));
+    let beside = async {
         has_started.await.unwrap();
-        let (status, headers, _) = transfer(&fixture, Method::PUT, &other.url, &length, Body::from(PNG)).await;
-        assert!(status == StatusCode::SERVICE_UNAVAILABLE && headers.contains_key("retry-after"), "{status}");
+        let mut second = Box::pin(transfer(fixture, Method::PUT, &other.url, &length, Body::from(PNG)));
+        if waits {
+            assert!(futures::poll!(&mut second).is_pending());
+            finish.send(()).unwrap();
+            return second.await;
+        }
+        let answer = second.await;
         finish.send(()).unwrap();
+        answer
     };
-    let ((status, ..), ()) = tokio::join!(running, meanwhile);
+    let ((status, ..), answer) = tokio::join!(running, beside);
     assert_eq!(status, StatusCode::OK);
-    assert_eq!(put(&fixture, &other.url, PNG).await.0, StatusCode::OK);
+    answer
+}
+
+async fn s4_uploads_beyond_the_limit_wait_and_then_are_refused_with_a_time(mode: Mode) {
+    for (wait, waits) in [(Duration::ZERO, false), (Duration::from_secs(60), true)] {
+        let fixture = Fixture::start_with(mode, |settings| {
+            settings.attachments.uploads_at_once = 1;
+            settings.attachments.transfer_wait = wait;
+        })
+        .await;
+        let (status, headers, _) = upload_beside(&fixture, waits).await;
+        if waits {
+            assert_eq!(status, StatusCode::OK);
+        } else {
+            assert!(status == StatusCode::SERVICE_UNAVAILABLE && headers.contains_key("retry-after"), "{status}");
+        }
+    }
 }
 
 async fn i25_what_is_not_sent_is_removed_and_what_is_sent_stays(mode: Mode) {
@@ -606,6 +632,8 @@ async fn c5_without_a_public_address_nothing_can_be_attached(mode: Mode) {
     let chat = fixture.chat_on(&channel, "v").await.id;
     let widget = fixture.chats("v").get_widget(GetWidgetRequest { channel_id: channel.id }).await.unwrap().into_inner();
     assert_eq!(widget.widget.unwrap().attachments, None);
+    let for_team = fixture.attachments(ADA).get_attachment_limits(GetAttachmentLimitsRequest {}).await.unwrap();
+    assert_eq!(for_team.into_inner().limits, None);
     let by_visitor = fixture.chats("v").create_chat_attachment(upload(&chat, "a.png", PNG)).await.unwrap_err();
     let by_team = fixture.attachments(ADA).create_attachment(file("a.png", 1)).await.unwrap_err();
     for refused in [by_visitor, by_team] {

@@ -5,6 +5,7 @@
 mod administrators;
 mod agents;
 mod anonymous_visitors;
+mod attachment_storage;
 mod attachments;
 mod bots;
 mod change_assignee;
@@ -17,6 +18,7 @@ mod conversation_properties;
 mod create_channel;
 mod create_contact;
 mod create_ticket;
+mod delete_attachment;
 mod delete_channel;
 mod fixture;
 mod get_closing_facts;

@@ -48,9 +48,10 @@ async fn attach(
     for id in ids {
         let error = |rejection| ConversationError::Attachment { attachment: *id, rejection };
         let attachment = found.get_mut(id).ok_or_else(|| error(AttachmentRejection::Unknown))?;
+        let is_first = attachment.sent_at.is_none();
         sent.push(attachment.send(conversation, by_visitor, now).map_err(error)?);
-        // A file of the team stays as it is.
-        if attachment.conversation_id.is_some() {
+        // A file of the team that was sent before stays as it is.
+        if is_first {
             attachments::save(tx, attachment).await?;
         }
     }

@@ -1,5 +1,6 @@
 //! Attachments, for the team and for visitors.
 
+use frontdesk_clock::Time;
 use frontdesk_proto::conversation::v1 as pb;
 
 use super::id_or_empty;
@@ -29,6 +30,7 @@ pub(crate) fn attachment(attachment: &Attachment) -> pb::Attachment {
         size_bytes: bytes(attachment.size),
         refusal: refusal.into(),
         create_time: Some(attachment.created_at.to_proto()),
+        delete_time: attachment.deleted_at.map(Time::to_proto),
     }
 }
 
@@ -47,7 +49,7 @@ pub(super) fn sent_attachment(sent: &SentAttachment) -> pb::SentAttachment {
     }
 }
 
-pub(super) fn attachment_limits(policy: &AttachmentPolicy) -> pb::AttachmentLimits {
+pub(crate) fn attachment_limits(policy: &AttachmentPolicy) -> pb::AttachmentLimits {
     pb::AttachmentLimits { media_types: policy.media_types.clone(), max_size_bytes: bytes(policy.max_size) }
 }
 

@@ -24,6 +24,7 @@ pub(crate) struct Model {
     pub created_at: Time,
     pub sent_at: Option<Time>,
     pub collect_at: Option<Time>,
+    pub deleted_at: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -48,6 +49,7 @@ impl From<&Attachment> for Model {
             created_at: attachment.created_at,
             sent_at: attachment.sent_at,
             collect_at: attachment.collect_at,
+            deleted_at: attachment.deleted_at,
         }
     }
 }
@@ -68,6 +70,7 @@ impl From<Model> for Attachment {
             created_at: row.created_at,
             sent_at: row.sent_at,
             collect_at: row.collect_at,
+            deleted_at: row.deleted_at,
         }
     }
 }

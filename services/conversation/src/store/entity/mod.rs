@@ -3,6 +3,7 @@
 pub(crate) mod administrator;
 pub(crate) mod agent;
 pub(crate) mod attachment;
+pub(crate) mod attachment_storage;
 pub(crate) mod bot;
 pub(crate) mod channel;
 pub(crate) mod closing_snapshot;
