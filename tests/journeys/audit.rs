@@ -237,6 +237,10 @@ fn administrative_methods_are_audited_and_no_others() {
         .map(|(path, _)| path.trim_start_matches("/frontdesk."))
         .collect();
     let expected = BTreeSet::from([
+        "assignment.v1.OpeningHoursService/CreateOpeningHours",
+        "assignment.v1.OpeningHoursService/DeleteOpeningHours",
+        "assignment.v1.OpeningHoursService/UndeleteOpeningHours",
+        "assignment.v1.OpeningHoursService/UpdateOpeningHours",
         "assignment.v1.RosterService/CreateAgent",
         "assignment.v1.RosterService/DeactivateAgent",
         "assignment.v1.RosterService/ReactivateAgent",
@@ -252,6 +256,7 @@ fn administrative_methods_are_audited_and_no_others() {
         "conversation.v1.ChannelService/UpdateChannel",
         "conversation.v1.ContactService/MergeContacts",
         "conversation.v1.ConversationService/StartConversation",
+        "conversation.v1.SettingsService/UpdateSettings",
         "dev.v1.ClockService/AdvanceTime",
         "notification.v1.SenderService/CreateSender",
         "notification.v1.SenderService/DeleteSender",
@@ -262,7 +267,8 @@ fn administrative_methods_are_audited_and_no_others() {
     assert_eq!(audited, expected);
     // Methods with these permissions are for administrators. A new one must be audited.
     for (path, access) in access.iter() {
-        let of_administrators = ["channels.write", "bots.write", "roster.write", "senders.write"];
+        let of_administrators =
+            ["channels.write", "bots.write", "roster.write", "senders.write", "opening_hours.write", "settings.write"];
         assert!(access.audited() || !of_administrators.contains(&access.permission()), "{path} is not audited");
     }
 }

@@ -6,7 +6,10 @@ use std::{collections::HashMap, time::Duration};
 use frontdesk_auth::{AccessMap, CallerKind};
 use frontdesk_db::AccountId;
 use frontdesk_proto::{
-    assignment::v1::{UpdateAgentRequest, roster_service_client::RosterServiceClient},
+    assignment::v1::{
+        CreateOpeningHoursRequest, DateException, OpeningSchedule, UpdateAgentRequest, Weekday, WeeklyRange,
+        opening_hours_service_client::OpeningHoursServiceClient, roster_service_client::RosterServiceClient,
+    },
     auth::v1::Principal,
     conversation::v1::{
         CloseConversationRequest, Contact, ContactEmail, CreateAttachmentRequest, CreateChatAttachmentRequest,
@@ -240,6 +243,27 @@ impl Fixture {
             let created = InsertServiceClient::new(agent.clone()).create_insert(request).await.unwrap().into_inner();
             insert = created.insert.unwrap().id;
         }
+        let mut hours = String::new();
+        for _ in 0..2 {
+            let exception =
+                DateException { date: "2026-12-25".into(), name: format!("{word} day"), ranges: Vec::new() };
+            let schedule = OpeningSchedule {
+                time_zone: "Europe/Rome".into(),
+                weekly_ranges: vec![WeeklyRange {
+                    weekday: Weekday::Monday.into(),
+                    start_minute: 540,
+                    end_minute: 1080,
+                }],
+                exceptions: vec![exception],
+            };
+            let request = CreateOpeningHoursRequest {
+                name: format!("{word} hello"),
+                schedule: Some(schedule),
+                request_id: request_id(),
+            };
+            let mut calls = OpeningHoursServiceClient::new(account.admin());
+            hours = calls.create_opening_hours(request).await.unwrap().into_inner().opening_hours.unwrap().id;
+        }
         let senders =
             SenderServiceClient::new(agent.clone()).list_senders(ListSendersRequest::default()).await.unwrap();
         let sender = senders.into_inner().senders.swap_remove(0).id;
@@ -264,6 +288,7 @@ impl Fixture {
             ("delivery_id", delivery),
             ("owner_agent_id", agent_id.to_string()),
             ("insert_id", insert),
+            ("opening_hours_id", hours),
             ("sender_id", sender.clone()),
             ("source_contact_id", source.id),
             ("source_etag", source.etag),
@@ -518,6 +543,10 @@ impl Fixture {
                 (FieldKind::String, "email") if method.starts_with("Create") && method != "CreateSender" => {
                     Some(Value::String(Self::address_of(&self.word, &request_id())))
                 }
+                // A schedule has a time zone.
+                (FieldKind::String, "time_zone") if method.ends_with("OpeningHours") => {
+                    Some(Value::String("Europe/Rome".into()))
+                }
                 // In list methods these are filters, which would match nothing.
                 (FieldKind::Enum(_), "status" | "statuses" | "kinds") if method.starts_with("List") => None,
                 (FieldKind::String, "external_id") if method.starts_with("List") => None,
@@ -526,8 +555,11 @@ impl Fixture {
                 (FieldKind::Enum(_), _) => Some(Value::EnumNumber(1)),
                 (
                     FieldKind::Int32,
-                    "expected_epoch" | "length" | "sequence" | "size_bytes" | "visitor_sequence" | "version",
+                    "end_minute" | "expected_epoch" | "length" | "sequence" | "size_bytes" | "visitor_sequence"
+                    | "version",
                 ) => Some(Value::I32(1)),
+                // Less than the installation allows, and more than the files of other requests have.
+                (FieldKind::Int32, "max_attachment_size_bytes") => Some(Value::I32(20_000_000)),
                 _ => None,
             };
             if let Some(value) = value {
@@ -556,8 +588,8 @@ impl Fixture {
             "shortcut" => format!("s{}", new_id().simple()),
             "amount" => "1200.00".into(),
             "currency_code" => "EUR".into(),
-            "expire_date" => "2026-12-31".into(),
-            "media_type" => "video/mp4".into(),
+            "date" | "expire_date" => "2026-12-31".into(),
+            "media_type" | "media_types" => "video/mp4".into(),
             "code" => "00000000".into(),
             "property" => PROPERTY.into(),
             "email" | "recipient_email" => self.address(),

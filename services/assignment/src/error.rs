@@ -44,9 +44,12 @@ pub(crate) enum AssignmentError {
     /// Another agent has the address.
     #[error("another agent of the account has the e-mail address; choose another one")]
     EmailTaken,
-    /// The agent was edited since the caller read it.
-    #[error("the agent was edited since you read it; read it again")]
-    EtagMismatch,
+    /// The resource of this kind was edited since the caller read it.
+    #[error("the {0} was edited since you read it; read it again")]
+    EtagMismatch(&'static str),
+    /// The opening hours are deleted.
+    #[error("the opening hours were deleted; undo it with UndeleteOpeningHours first")]
+    OpeningHoursDeleted,
     /// The conversation service rejected the change; its status is passed on unchanged.
     #[error("the conversation service rejected the change: {}", .0.message())]
     Rejected(Status),
@@ -77,7 +80,8 @@ impl From<Rejection> for AssignmentError {
     fn from(rejection: Rejection) -> Self {
         match rejection {
             Rejection::AgentDeactivated => Self::AgentDeactivated,
-            Rejection::EtagMismatch => Self::EtagMismatch,
+            Rejection::OpeningHoursDeleted => Self::OpeningHoursDeleted,
+            Rejection::EtagMismatch(resource) => Self::EtagMismatch(resource),
         }
     }
 }
@@ -100,7 +104,8 @@ impl From<AssignmentError> for Status {
         match assignment_error {
             AssignmentError::NotFound(resource) => ApiError::not_found(resource, message).into(),
             AssignmentError::RequestIdReused => ApiError::request_id_reused().into(),
-            AssignmentError::EtagMismatch => ApiError::etag_mismatch("agent").into(),
+            AssignmentError::EtagMismatch(resource) => ApiError::etag_mismatch(resource).into(),
+            AssignmentError::OpeningHoursDeleted => error(Code::FailedPrecondition, Reason::OpeningHoursDeleted).into(),
             AssignmentError::AgentDeactivated | AssignmentError::CallerDeactivated => {
                 error(Code::FailedPrecondition, Reason::AgentDeactivated).into()
             }

@@ -1,4 +1,4 @@
-//! Assignment: the account's roster of agents, changes of a conversation's owner, and the history of owners.
+//! Assignment: the account's roster of agents, changes of a conversation's owner, the history of owners, and opening hours.
 //!
 //! It promises that a conversation is assigned only to active agents of the roster (rule A2), and that the history of a
 //! conversation is the same in whatever order its events arrive (rule A8). It does not decide who owns a conversation: the
@@ -22,6 +22,7 @@ use frontdesk_client::Peer;
 use frontdesk_db::Db;
 use frontdesk_proto::assignment::v1::{
     assignment_service_server::{self, AssignmentServiceServer},
+    opening_hours_service_server::{self, OpeningHoursServiceServer},
     roster_service_server::{self, RosterServiceServer},
 };
 use frontdesk_service::{BuildError, Service, ServiceContext};
@@ -43,8 +44,11 @@ pub struct App {
 impl Service for App {
     const NAME: &'static str = NAME;
     const PACKAGE: &'static str = "frontdesk.assignment.v1";
-    const GRPC_SERVICES: &'static [&'static str] =
-        &[assignment_service_server::SERVICE_NAME, roster_service_server::SERVICE_NAME];
+    const GRPC_SERVICES: &'static [&'static str] = &[
+        assignment_service_server::SERVICE_NAME,
+        roster_service_server::SERVICE_NAME,
+        opening_hours_service_server::SERVICE_NAME,
+    ];
     const CALLS: &'static [&'static str] = &["conversation"];
     type Migrator = Migrator;
     type Settings = ();
@@ -57,7 +61,8 @@ impl Service for App {
     fn routes(&self, routes: &mut RoutesBuilder) {
         routes
             .add_service(AssignmentServiceServer::new(grpc::Assignments(self.clone())))
-            .add_service(RosterServiceServer::new(grpc::Roster(self.clone())));
+            .add_service(RosterServiceServer::new(grpc::Roster(self.clone())))
+            .add_service(OpeningHoursServiceServer::new(grpc::Hours(self.clone())));
     }
 
     fn subscribe(&self, bus: &Bus) {

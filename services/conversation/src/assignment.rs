@@ -1,13 +1,17 @@
-//! Asking the assignment service, which owns the roster of agents.
+//! Asking the assignment service, which owns the roster of agents and the opening hours.
 
 use frontdesk_db::AccountId;
-use frontdesk_proto::assignment::v1::{self as pb, GetAgentRequest, roster_service_client::RosterServiceClient};
+use frontdesk_opening_hours::{DateException, Schedule, TimeRange, WeeklyRange};
+use frontdesk_proto::assignment::v1::{
+    self as pb, GetAgentRequest, GetOpeningHoursRequest, opening_hours_service_client::OpeningHoursServiceClient,
+    roster_service_client::RosterServiceClient,
+};
 use tonic::Status;
 use uuid::Uuid;
 
 use crate::{
     App,
-    domain::{Agent, RosterState},
+    domain::{Agent, OpeningHours, RosterState},
 };
 
 /// The agent, as the roster has them now.
@@ -20,4 +24,42 @@ pub(crate) async fn get_agent(app: &App, account: AccountId, id: Uuid) -> Result
 fn read(account: AccountId, agent: pb::Agent) -> Option<Agent> {
     let roster = RosterState { active: agent.deactivate_time.is_none(), version: agent.version.into() };
     Some(Agent { account, id: agent.id.parse().ok()?, name: agent.name, roster: Some(roster) })
+}
+
+/// The opening hours, as their service has them now.
+pub(crate) async fn get_opening_hours(app: &App, account: AccountId, id: Uuid) -> Result<OpeningHours, Status> {
+    let mut service = OpeningHoursServiceClient::new(app.assignment.for_account(account));
+    let request = GetOpeningHoursRequest { opening_hours_id: id.to_string() };
+    let hours = service.get_opening_hours(request).await?.into_inner().opening_hours;
+    let hours = hours.and_then(|hours| read_opening_hours(account, hours));
+    hours.ok_or_else(|| Status::internal("the answer holds no opening hours"))
+}
+
+fn read_opening_hours(account: AccountId, hours: pb::OpeningHours) -> Option<OpeningHours> {
+    let schedule = hours.schedule?;
+    let weekly = schedule.weekly_ranges.into_iter().map(|weekly| WeeklyRange {
+        weekday: weekly.weekday,
+        range: TimeRange { start: weekly.start_minute, end: weekly.end_minute },
+    });
+    // Names of dates are for the team.
+    let exceptions = schedule.exceptions.into_iter().map(|exception| DateException {
+        date: exception.date,
+        name: String::new(),
+        ranges: exception.ranges.into_iter().map(read_range).collect(),
+    });
+    Some(OpeningHours {
+        account,
+        id: hours.id.parse().ok()?,
+        schedule: Schedule {
+            time_zone: schedule.time_zone,
+            weekly_ranges: weekly.collect(),
+            exceptions: exceptions.collect(),
+        },
+        deleted: hours.delete_time.is_some(),
+        version: hours.version.into(),
+    })
+}
+
+fn read_range(range: pb::TimeRange) -> TimeRange {
+    TimeRange { start: range.start_minute, end: range.end_minute }
 }

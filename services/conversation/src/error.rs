@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::domain::{
     AttachmentRejection, AttachmentStatus, CodeRefusal, Conversation, FileRefusal, MergeLimit, NotAdmitted, Owner,
-    OwnerKind, Rejection, StorageFull, StorageOwner, Taken,
+    OwnerKind, Rejection, SettingRefusal, StorageFull, StorageOwner, Taken,
 };
 
 /// Domain of the service's errors in `google.rpc.ErrorInfo`.
@@ -99,6 +99,17 @@ pub(crate) enum ConversationError {
         "files cannot be attached: the installation has no public address for uploads; its operator can set web.public_url"
     )]
     AttachmentsDisabled,
+    /// Visitors of the account attach no files.
+    #[error("visitors of this account attach no files; an administrator can change that with UpdateSettings")]
+    VisitorAttachmentsDisabled,
+    /// The installation does not allow the value of a setting.
+    #[error("{}", setting_message(.0))]
+    SettingNotAllowed(SettingRefusal),
+    /// A channel names opening hours that do not exist or were deleted.
+    #[error(
+        "opening_hours_id: the account has no such opening hours, or they were deleted; create them first, or leave the field empty"
+    )]
+    OpeningHoursUnknown,
     /// A link could not be signed.
     #[error("a link could not be signed: {0}")]
     Unsigned(String),
@@ -328,6 +339,17 @@ fn storage_message(full: &StorageFull) -> String {
     }
 }
 
+fn setting_message(refusal: &SettingRefusal) -> String {
+    match refusal {
+        SettingRefusal::MediaType { media_type, allowed } => {
+            format!("attachment_media_types: the installation does not allow {media_type}; it allows {allowed}")
+        }
+        SettingRefusal::Size { limit } => {
+            format!("max_attachment_size_bytes: the installation allows at most {limit} bytes")
+        }
+    }
+}
+
 fn attachment_message(rejection: &AttachmentRejection) -> &'static str {
     match rejection {
         AttachmentRejection::Unknown => {
@@ -435,6 +457,19 @@ impl From<ConversationError> for Status {
             }
             E::Unsigned(error) => ApiError::internal(&error),
             E::AttachmentsDisabled => error(Code::FailedPrecondition, Reason::AttachmentsDisabled),
+            E::VisitorAttachmentsDisabled => error(Code::FailedPrecondition, Reason::VisitorAttachmentsDisabled),
+            E::SettingNotAllowed(SettingRefusal::MediaType { media_type, allowed }) => {
+                error(Code::FailedPrecondition, Reason::SettingNotAllowed)
+                    .with("field", "attachment_media_types")
+                    .with("media_type", media_type)
+                    .with("allowed", allowed)
+            }
+            E::SettingNotAllowed(SettingRefusal::Size { limit }) => {
+                error(Code::FailedPrecondition, Reason::SettingNotAllowed)
+                    .with("field", "max_attachment_size_bytes")
+                    .with("limit", limit)
+            }
+            E::OpeningHoursUnknown => error(Code::FailedPrecondition, Reason::OpeningHoursUnknown),
             E::InsertDeleted => error(Code::FailedPrecondition, Reason::InsertDeleted),
             E::Taken(Taken::Email(contact)) => {
                 error(Code::AlreadyExists, Reason::EmailTaken).with("contact_id", contact)

@@ -39,6 +39,7 @@ use frontdesk_proto::conversation::{
         contact_service_server::{self, ContactServiceServer},
         conversation_service_server::{self, ConversationServiceServer},
         insert_service_server::{self, InsertServiceServer},
+        settings_service_server::{self, SettingsServiceServer},
         thread_service_server::{self, ThreadServiceServer},
         ticket_service_server::{self, TicketServiceServer},
         visitor_service_server::{self, VisitorServiceServer},
@@ -72,6 +73,7 @@ pub struct App {
     pub(crate) chat_reads: SharedReads<WatchChatResponse>,
     pub(crate) watched_inboxes: workers::WatchedInboxes,
     pub(crate) attachment_settings: Arc<AttachmentSettings>,
+    /// What the installation allows to attach; an account may allow less.
     pub(crate) attachment_policy: Arc<domain::AttachmentPolicy>,
     pub(crate) attachment_links: commands::AttachmentLinks,
     /// The bytes of attachments.
@@ -104,6 +106,7 @@ impl Service for App {
         ticket_service_server::SERVICE_NAME,
         insert_service_server::SERVICE_NAME,
         attachment_service_server::SERVICE_NAME,
+        settings_service_server::SERVICE_NAME,
         arbiter_service_server::SERVICE_NAME,
     ];
     const CALLS: &'static [&'static str] = &["assignment", "bot-session", "notification"];
@@ -149,12 +152,14 @@ impl Service for App {
             .add_service(TicketServiceServer::new(grpc::Tickets(self.clone())))
             .add_service(InsertServiceServer::new(grpc::Inserts(self.clone())))
             .add_service(AttachmentServiceServer::new(grpc::Attachments(self.clone())))
+            .add_service(SettingsServiceServer::new(grpc::Settings(self.clone())))
             .add_service(ArbiterServiceServer::new(grpc::Arbiter(self.clone())));
     }
 
     fn subscribe(&self, bus: &Bus) {
         bus.subscribe(consumers::Bots(self.clone()), &self.db);
         bus.subscribe(consumers::Agents(self.clone()), &self.db);
+        bus.subscribe(consumers::OpeningHoursCopies(self.clone()), &self.db);
         bus.subscribe(consumers::SentTranscripts(self.clone()), &self.db);
     }
 

@@ -4,6 +4,8 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
+use super::Rejection;
+
 /// A team member. Its id is the subject of the tokens that the platform issues for them, the same in each of their accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Agent {
@@ -30,15 +32,6 @@ pub(crate) struct AgentChange {
     pub(crate) email: Option<String>,
 }
 
-/// Why a command on an agent is rejected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rejection {
-    /// The agent is deactivated.
-    AgentDeactivated,
-    /// The agent was edited since the caller read it.
-    EtagMismatch,
-}
-
 impl Agent {
     /// Returns a value that changes with every change of the agent.
     pub(crate) fn etag(&self) -> String {
@@ -56,7 +49,7 @@ impl Agent {
             return Ok(false);
         }
         if !etag.is_empty() && etag != self.etag() {
-            return Err(Rejection::EtagMismatch);
+            return Err(Rejection::EtagMismatch("agent"));
         }
         (self.name, self.handle, self.email) = (name, handle, email);
         self.changed(now);
@@ -135,7 +128,7 @@ mod tests {
         assert_eq!((agent.etag().as_str(), agent.updated_at), ("2", Time(2)));
         let before = agent.clone();
         assert_eq!(agent.update(rename("Ada L"), "1", Time(3)), Ok(false), "a repeat with the old etag");
-        assert_eq!(agent.update(rename("Ada"), "1", Time(3)), Err(Rejection::EtagMismatch));
+        assert_eq!(agent.update(rename("Ada"), "1", Time(3)), Err(Rejection::EtagMismatch("agent")));
         assert_eq!(agent, before);
     }
 

@@ -1,11 +1,15 @@
 //! Conversions between the domain and the protos.
 
+mod opening_hours;
+
 use frontdesk_api::{ApiError, FieldError};
 use frontdesk_clock::Time;
 use frontdesk_proto::{actor::v1 as actor, assignment::v1 as pb};
 use tonic::Status;
 
 use crate::domain::{Actor, Agent, AssignmentCause, AssignmentView, NamedActor};
+
+pub(super) use opening_hours::{opening_hours, schedule};
 
 pub(super) fn agent(agent: Agent) -> pb::Agent {
     let etag = agent.etag();

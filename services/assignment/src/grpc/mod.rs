@@ -2,7 +2,9 @@
 
 mod assignment_service;
 mod convert;
+mod opening_hours_service;
 mod roster_service;
 
 pub(crate) use assignment_service::Assignments;
+pub(crate) use opening_hours_service::Hours;
 pub(crate) use roster_service::Roster;

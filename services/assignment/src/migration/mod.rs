@@ -25,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(Sql { name: "assignment_003_times_of_agents", text: include_str!("003_times_of_agents.sql") }),
             Box::new(frontdesk_outbox::OUTBOX_REPUBLISHING),
             Box::new(frontdesk_db::POLICIES),
+            Box::new(Sql { name: "assignment_004_opening_hours", text: include_str!("004_opening_hours.sql") }),
         ]
     }
 }

@@ -5,3 +5,4 @@ pub(crate) mod assignments;
 #[allow(unreachable_pub, reason = "sea-orm derives public items of rows")]
 mod entity;
 pub(crate) mod events;
+pub(crate) mod opening_hours;

@@ -10,6 +10,7 @@ mod handed_off;
 mod history;
 mod list_agents;
 mod list_assignments;
+mod opening_hours;
 mod reactivate_agent;
 mod take_over_conversation;
 mod unassign_conversation;

@@ -9,12 +9,13 @@ use super::steps::{Link, LinkPurpose, reject, require_active_caller, require_kno
 use crate::{
     App,
     domain::{
-        Actor, Attachment, AttachmentStatus, Conversation, MAX_UNSENT, Rejection, StorageOwner, plain_file_name,
+        Actor, Attachment, AttachmentPolicy, AttachmentStatus, Conversation, MAX_UNSENT, Rejection, StorageOwner,
+        plain_file_name,
         time_limit,
     },
     error::ConversationError,
     queries::read_chat,
-    store::{attachment_storage, attachments, conversations, identity_locks},
+    store::{account_settings, attachment_storage, attachments, conversations, identity_locks},
 };
 
 /// What an attachment is for.
@@ -73,7 +74,8 @@ async fn create(
 ) -> Result<Attachment, ConversationError> {
     require_active_caller(tx, caller).await?;
     let file_name = plain_file_name(&command.file_name);
-    app.attachment_policy.check(&file_name, &command.media_type, command.size).map_err(ConversationError::File)?;
+    let policy = find_policy(app, tx, caller, command.usage).await?;
+    policy.check(&file_name, &command.media_type, command.size).map_err(ConversationError::File)?;
     let conversation = find_conversation(tx, caller, command.usage).await?;
     if let Some(closed) = conversation.as_ref().filter(|conversation| !conversation.is_open()) {
         return Err(reject(tx.conn(), closed.clone(), Rejection::Closed).await);
@@ -117,6 +119,21 @@ async fn reserve_storage(
     }
     let used = attachment_storage::reserve(tx, caller.account, size).await? - size;
     limits.check(StorageOwner::Account, used, size).map_err(ConversationError::StorageFull)
+}
+
+/// What the account allows to attach now.
+async fn find_policy(
+    app: &App,
+    tx: &Tx,
+    caller: &Caller,
+    usage: AttachmentUse,
+) -> Result<AttachmentPolicy, ConversationError> {
+    let settings = account_settings::find(tx.conn(), caller.account).await?;
+    let by_visitor = matches!(usage, AttachmentUse::Chat(_));
+    if by_visitor && !settings.visitor_attachments_enabled {
+        return Err(ConversationError::VisitorAttachmentsDisabled);
+    }
+    Ok(settings.attachment_policy(&app.attachment_policy, by_visitor))
 }
 
 /// The conversation that the attachment is for. None: it is a file of the team.

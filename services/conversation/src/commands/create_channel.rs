@@ -4,12 +4,12 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{find_bot, require_active_caller, require_known_caller, require_sender};
+use super::steps::{find_bot, find_opening_hours, require_active_caller, require_known_caller, require_sender};
 use crate::{
     App,
-    domain::{AnonymousVisitors, Bot, Channel},
+    domain::{AnonymousVisitors, Bot, Channel, OpeningHours},
     error::ConversationError,
-    store::{bots, channels},
+    store::{bots, channels, opening_hours},
 };
 
 pub(crate) struct CreateChannel {
@@ -21,6 +21,8 @@ pub(crate) struct CreateChannel {
     pub(crate) transcript_sender_id: Option<Uuid>,
     pub(crate) time_zone: String,
     pub(crate) anonymous_visitors: Option<AnonymousVisitors>,
+    /// None: it is always open.
+    pub(crate) opening_hours: Option<Uuid>,
     pub(crate) key: Key,
 }
 
@@ -30,7 +32,7 @@ pub(crate) async fn create_channel(
     command: CreateChannel,
 ) -> Result<Channel, ConversationError> {
     require_known_caller(app, caller).await?;
-    let bot = check_unless_repeated(app, caller, &command).await?;
+    let (bot, hours) = check_unless_repeated(app, caller, &command).await?;
     let mut tx = app.db.begin_for(caller.account).await?;
     if let Some(id) = command.key.claim(&tx).await? {
         return channels::find(tx.conn(), caller.account, id).await?.ok_or(ConversationError::NotFound("channel"));
@@ -39,6 +41,9 @@ pub(crate) async fn create_channel(
     require_active_caller(&tx, caller).await?;
     if let Some(bot) = bot {
         bots::save(&tx, bot).await?;
+    }
+    if let Some(hours) = hours {
+        opening_hours::save(&tx, hours).await?;
     }
     let now = tx.now().await?;
     let channel = Channel {
@@ -51,6 +56,7 @@ pub(crate) async fn create_channel(
         transcript_sender_id: command.transcript_sender_id,
         time_zone: command.time_zone,
         anonymous_visitors: command.anonymous_visitors,
+        opening_hours_id: command.opening_hours,
         created_at: now,
         updated_at: now,
         deleted_at: None,
@@ -62,28 +68,33 @@ pub(crate) async fn create_channel(
     Ok(channel)
 }
 
-/// Checks that bot and sender address exist; returns the bot. A repeat gets the first answer, also when they were deleted since,
-/// so it does not ask.
+/// Checks that bot, sender address and opening hours exist; returns what is kept of them. A repeat gets the first answer, also when they
+/// were deleted since, so it does not ask.
 async fn check_unless_repeated(
     app: &App,
     caller: &Caller,
     command: &CreateChannel,
-) -> Result<Option<Bot>, ConversationError> {
-    if command.bot.is_none() && command.transcript_sender_id.is_none() {
-        return Ok(None);
+) -> Result<(Option<Bot>, Option<OpeningHours>), ConversationError> {
+    if command.bot.is_none() && command.transcript_sender_id.is_none() && command.opening_hours.is_none() {
+        return Ok((None, None));
     }
     let read = app.db.read_for(caller.account).await?;
     let is_repeat = command.key.find::<Uuid>(&read.conn()).await?.is_some();
     // The read ends before another service is asked.
     drop(read);
     if is_repeat {
-        return Ok(None);
+        return Ok((None, None));
     }
     if let Some(sender) = command.transcript_sender_id {
         require_sender(app, caller.account, sender).await?;
     }
-    match command.bot {
-        Some(bot) => find_bot(app, caller.account, bot).await.map(Some),
-        None => Ok(None),
-    }
+    let bot = match command.bot {
+        Some(bot) => Some(find_bot(app, caller.account, bot).await?),
+        None => None,
+    };
+    let hours = match command.opening_hours {
+        Some(hours) => Some(find_opening_hours(app, caller.account, hours).await?),
+        None => None,
+    };
+    Ok((bot, hours))
 }

@@ -45,6 +45,7 @@ mod undelete_insert;
 mod update_channel;
 mod update_contact;
 mod update_insert;
+mod update_settings;
 mod update_ticket;
 mod verify_address;
 
@@ -92,5 +93,6 @@ pub(crate) use undelete_insert::undelete_insert;
 pub(crate) use update_channel::{UpdateChannel, update_channel};
 pub(crate) use update_contact::{UpdateContact, update_contact};
 pub(crate) use update_insert::{UpdateInsert, update_insert};
+pub(crate) use update_settings::{UpdateSettings, update_settings};
 pub(crate) use update_ticket::{UpdateTicket, update_ticket};
 pub(crate) use verify_address::{VerifyAddress, verify_address};

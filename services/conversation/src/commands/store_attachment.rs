@@ -5,9 +5,9 @@ use uuid::Uuid;
 
 use crate::{
     App,
-    domain::{AttachmentStatus, Received},
+    domain::{AccountSettings, AttachmentStatus, Received},
     error::ConversationError,
-    store::{attachment_storage, attachments, objects::NewObject},
+    store::{account_settings, attachment_storage, attachments, objects::NewObject},
 };
 
 /// What came of an upload.
@@ -36,7 +36,9 @@ pub(crate) async fn store_attachment(
 ) -> Result<StoreOutcome, ConversationError> {
     let mut completed = None;
     if let Some(object) = object {
-        if app.attachment_policy.allows(&received.media_type) {
+        // What is allowed is decided again with the row.
+        let settings = find_settings(app, account).await?;
+        if settings.attachment_policy(&app.attachment_policy, false).allows(&received.media_type) {
             completed = Some(object.key);
             if let Err(error) = object.complete().await {
                 return Ok(StoreOutcome::Unstored(error));
@@ -57,6 +59,11 @@ pub(crate) async fn store_attachment(
     Ok(outcome)
 }
 
+async fn find_settings(app: &App, account: AccountId) -> Result<AccountSettings, ConversationError> {
+    let read = app.db.read_for(account).await?;
+    Ok(account_settings::find(&read.conn(), account).await?)
+}
+
 /// The outcome, and whether the row names the object now.
 async fn name_object(
     app: &App,
@@ -70,8 +77,10 @@ async fn name_object(
         return Ok((StoreOutcome::Removed, false));
     };
     let (sha256, now) = (received.sha256.clone(), tx.now().await?);
+    let settings = account_settings::find(tx.conn(), account).await?;
+    let policy = settings.attachment_policy(&app.attachment_policy, attachment.is_by_visitor());
     let counted = attachment.counted_bytes();
-    let changed = attachment.receive(received, object_id, &app.attachment_policy, now);
+    let changed = attachment.receive(received, object_id, &policy, now);
     if changed {
         attachments::save_received(&mut tx, &attachment).await?;
         attachment_storage::release(&tx, account, counted - attachment.counted_bytes()).await?;

@@ -3,12 +3,12 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::steps::{find_bot, require_active_caller, require_known_caller, require_sender};
+use super::steps::{find_bot, find_opening_hours, require_active_caller, require_known_caller, require_sender};
 use crate::{
     App,
     domain::{Channel, ChannelChange, ChannelUpdate},
     error::ConversationError,
-    store::{bots, channels},
+    store::{bots, channels, opening_hours},
 };
 
 pub(crate) struct UpdateChannel {
@@ -25,7 +25,8 @@ pub(crate) async fn update_channel(
 ) -> Result<Channel, ConversationError> {
     require_known_caller(app, caller).await?;
     let (bot, sender) = (command.update.bot_id.flatten(), command.update.transcript_sender_id.flatten());
-    if bot.is_some() || sender.is_some() {
+    let hours = command.update.opening_hours_id.flatten();
+    if bot.is_some() || sender.is_some() || hours.is_some() {
         let read = app.db.read_for(caller.account).await?;
         let channel = channels::find(&read.conn(), caller.account, command.channel).await?;
         // The read ends before another service is asked.
@@ -42,6 +43,10 @@ pub(crate) async fn update_channel(
         Some(bot) => Some(find_bot(app, caller.account, bot).await?),
         None => None,
     };
+    let hours = match hours {
+        Some(hours) => Some(find_opening_hours(app, caller.account, hours).await?),
+        None => None,
+    };
     let mut tx = app.db.begin_for(caller.account).await?;
     let channel = channels::find_for_update(&tx, caller.account, command.channel).await?;
     let channel = channel.ok_or(ConversationError::NotFound("channel"))?;
@@ -49,6 +54,9 @@ pub(crate) async fn update_channel(
     require_active_caller(&tx, caller).await?;
     if let Some(bot) = bot {
         bots::save(&tx, bot).await?;
+    }
+    if let Some(hours) = hours {
+        opening_hours::save(&tx, hours).await?;
     }
     let now = tx.now().await?;
     channels::save(&mut tx, &mut updated, ChannelChange::Updated, now).await?;

@@ -2,10 +2,12 @@
 
 mod agents;
 mod bots;
+mod opening_hours;
 mod sent_transcripts;
 
 pub(crate) use agents::Agents;
 pub(crate) use bots::Bots;
+pub(crate) use opening_hours::OpeningHoursCopies;
 pub(crate) use sent_transcripts::SentTranscripts;
 
 use frontdesk_bus::Outcome;

@@ -22,6 +22,8 @@ pub(crate) struct Channel {
     pub(crate) time_zone: String,
     /// None: there are no anonymous visitors.
     pub(crate) anonymous_visitors: Option<AnonymousVisitors>,
+    /// None: it is always open.
+    pub(crate) opening_hours_id: Option<Uuid>,
     pub(crate) created_at: Time,
     pub(crate) updated_at: Time,
     /// None: the channel is not deleted.
@@ -59,6 +61,8 @@ pub(crate) struct ChannelUpdate {
     pub(crate) time_zone: Option<String>,
     /// Some(None): no anonymous visitors.
     pub(crate) anonymous_visitors: Option<Option<AnonymousVisitors>>,
+    /// Some(None): no opening hours.
+    pub(crate) opening_hours_id: Option<Option<Uuid>>,
 }
 
 /// The change of a channel, which decides its event.
@@ -88,6 +92,7 @@ impl Channel {
             transcript_sender_id: update.transcript_sender_id.unwrap_or(self.transcript_sender_id),
             time_zone: update.time_zone.unwrap_or_else(|| self.time_zone.clone()),
             anonymous_visitors: update.anonymous_visitors.unwrap_or_else(|| self.anonymous_visitors.clone()),
+            opening_hours_id: update.opening_hours_id.unwrap_or(self.opening_hours_id),
             ..self.clone()
         };
         (after != *self).then_some(after)

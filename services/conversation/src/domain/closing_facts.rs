@@ -28,13 +28,15 @@ impl ClosingFacts {
     }
 
     /// The facts of a close of the conversation now. `emails`: sorted addresses of the visitor's own contact
-    /// ([`Self::own_contact`]). `tickets`: those of the conversation and of that contact, among others.
+    /// ([`Self::own_contact`]). `tickets`: those of the conversation and of that contact, among others. `own_tickets_only`: only those of
+    /// the conversation count, as the account has set it.
     pub(crate) fn new(
         conversation: &Conversation,
         visitor: Option<&Visitor>,
         channel: Option<&Channel>,
         emails: &[ContactEmail],
         tickets: &[Ticket],
+        own_tickets_only: bool,
     ) -> Self {
         let visitor = linked_visitor(conversation, visitor);
         let own_contact = visitor.and_then(Visitor::own_contact);
@@ -43,7 +45,8 @@ impl ClosingFacts {
         let counts = |ticket: &Ticket| {
             ticket.account == conversation.account
                 && (ticket.conversation_id == conversation.id
-                    || (ticket.of_contact
+                    || (!own_tickets_only
+                        && ticket.of_contact
                         && ticket.status == TicketStatus::Open
                         && Some(ticket.contact_id) == own_contact))
         };

@@ -1,6 +1,7 @@
 //! The rules of conversations, contacts, channels, inserts, attachments and tickets: what may happen and what follows. No I/O and no clock; times
 //! and ids are arguments. Start reading in `conversation.rs`.
 
+mod account_settings;
 mod actor;
 mod administrator;
 mod agent;
@@ -19,6 +20,7 @@ mod file_type;
 mod insert;
 mod merged_contact;
 mod new_conversation;
+mod opening_hours;
 mod placeholders;
 mod read_state;
 mod rejection;
@@ -31,6 +33,7 @@ mod ticket;
 mod visitor;
 mod visitor_key;
 
+pub(crate) use account_settings::{AccountSettings, AccountSettingsUpdate, SettingRefusal};
 pub(crate) use actor::{Actor, ActorKind, Owner, OwnerKind, TeamMember};
 pub(crate) use administrator::Administrator;
 pub(crate) use agent::{Agent, RosterState};
@@ -52,6 +55,7 @@ pub(crate) use file_type::{HEAD_BYTES, media_type_of_bytes, media_type_of_name, 
 pub(crate) use insert::{Insert, InsertChange, InsertContent, InsertUpdate, SentInsert, search_words};
 pub(crate) use merged_contact::{MergeLimit, MergedContact};
 pub(crate) use new_conversation::{Greeting, MAX_CONVERSATION_PROPERTIES_SIZE, NewConversation, StartContext};
+pub(crate) use opening_hours::{OpenState, OpeningHours};
 pub(crate) use placeholders::{PlaceholderValues, placeholder_errors};
 pub(crate) use read_state::ReadState;
 pub(crate) use rejection::{CodeRefusal, IdleRejection, Rejection};

@@ -92,9 +92,12 @@ impl AttachmentService for Attachments {
 
     async fn get_attachment_limits(
         &self,
-        _: Request<pb::GetAttachmentLimitsRequest>,
+        request: Request<pb::GetAttachmentLimitsRequest>,
     ) -> Result<Response<pb::GetAttachmentLimitsResponse>, Status> {
-        let limits = queries::get_attachment_limits(&self.0);
-        Ok(Response::new(pb::GetAttachmentLimitsResponse { limits: limits.as_deref().map(convert::attachment_limits) }))
+        let account = frontdesk_api::caller(&request)?.account;
+        let read = self.0.db.read_for(account).await.map_err(ConversationError::from)?;
+        let limits = queries::get_attachment_limits(&self.0, &read.conn(), account, false).await;
+        let limits = limits.map_err(ConversationError::from)?;
+        Ok(Response::new(pb::GetAttachmentLimitsResponse { limits: limits.as_ref().map(convert::attachment_limits) }))
     }
 }

@@ -51,6 +51,7 @@ impl ChannelService for Channels {
             transcript_sender_id: parse_optional_id("transcript_sender_id", &request.transcript_sender_id)?,
             time_zone: one(time_zone(&request.time_zone))?,
             anonymous_visitors: one(request.anonymous_visitors.map(anonymous_visitors).transpose())?,
+            opening_hours: parse_optional_id("opening_hours_id", &request.opening_hours_id)?,
             name: request.name,
             website_url: request.website_url,
         };
@@ -88,6 +89,7 @@ impl ChannelService for Channels {
     ) -> Result<Response<pb::UpdateChannelResponse>, Status> {
         let (caller, request) = validated(request)?;
         let sender = request.transcript_sender_id.as_deref();
+        let opening_hours = request.opening_hours_id.as_deref();
         let update = ChannelUpdate {
             bot_id: match request.greeter {
                 Some(update_channel_request::Greeter::BotId(bot)) => Some(Some(parse_id("bot_id", &bot)?)),
@@ -104,6 +106,7 @@ impl ChannelService for Channels {
                 Some(update_channel_request::Anonymous::NoAnonymousVisitors(_)) => Some(None),
                 None => None,
             },
+            opening_hours_id: opening_hours.map(|id| parse_optional_id("opening_hours_id", id)).transpose()?,
             name: request.name,
             website_url: request.website_url,
         };

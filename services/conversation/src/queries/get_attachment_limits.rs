@@ -1,10 +1,19 @@
-//! What may be attached to messages.
+//! What may be attached to messages (rule C5).
 
-use std::sync::Arc;
+use frontdesk_db::{AccountId, DbErr};
+use sea_orm::ConnectionTrait;
 
-use crate::{App, domain::AttachmentPolicy};
+use crate::{App, domain::AttachmentPolicy, store::account_settings};
 
-/// None: nothing.
-pub(crate) fn get_attachment_limits(app: &App) -> Option<Arc<AttachmentPolicy>> {
-    app.attachment_links.is_enabled().then(|| app.attachment_policy.clone())
+/// What visitors of the account, or its team, may attach. None: nothing.
+pub(crate) async fn get_attachment_limits<C: ConnectionTrait>(
+    app: &App,
+    conn: &C,
+    account: AccountId,
+    by_visitor: bool,
+) -> Result<Option<AttachmentPolicy>, DbErr> {
+    let settings = account_settings::find(conn, account).await?;
+    let policy = settings.attachment_policy(&app.attachment_policy, by_visitor);
+    let takes_files = app.attachment_links.is_enabled() && !policy.media_types.is_empty();
+    Ok(takes_files.then_some(policy))
 }

@@ -1,18 +1,17 @@
 //! What a widget shows before a chat begins.
 
-use std::sync::Arc;
-
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
 use super::get_attachment_limits;
 use crate::{
     App,
-    domain::{AttachmentPolicy, Channel, Conversation, Greeting, Owner},
+    domain::{AttachmentPolicy, Channel, Conversation, Greeting, OpenState, OpeningHours, Owner},
     error::ConversationError,
     store::{
         bots, channels, conversations,
         display_names::{self, DisplayNames},
+        opening_hours,
     },
 };
 
@@ -26,11 +25,25 @@ pub(crate) struct Widget {
     /// Whether the visitor can start a chat.
     pub(crate) can_start_chat: bool,
     /// What may be attached. None: nothing.
-    pub(crate) attachments: Option<Arc<AttachmentPolicy>>,
+    pub(crate) attachments: Option<AttachmentPolicy>,
+    pub(crate) state: OpenState,
     pub(crate) names: DisplayNames,
 }
 
 pub(crate) async fn get_widget(app: &App, caller: &Caller, channel: Uuid) -> Result<Widget, ConversationError> {
+    let (mut widget, hours) = read_widget(app, caller, channel).await?;
+    if let Some(hours) = hours {
+        widget.state = OpenState::new(&hours, app.db.now().await?);
+    }
+    Ok(widget)
+}
+
+/// The widget of a channel that is always open, and the channel's opening hours.
+async fn read_widget(
+    app: &App,
+    caller: &Caller,
+    channel: Uuid,
+) -> Result<(Widget, Option<OpeningHours>), ConversationError> {
     let (account, visitor) = (caller.account, &caller.actor.id);
     // A token that was signed for one channel is valid for that channel only.
     if caller.scope.is_some_and(|scope| scope != channel) {
@@ -54,6 +67,11 @@ pub(crate) async fn get_widget(app: &App, caller: &Caller, channel: Uuid) -> Res
     let owners = greeter.into_iter().chain(open_chat.as_ref().and_then(|chat| chat.owner));
     let names = display_names::find_owners(&conn, account, owners).await?;
     let can_start_chat = !caller.is_anonymous_visitor() || channel.anonymous_visitors.is_some();
-    let attachments = get_attachment_limits(app);
-    Ok(Widget { channel, greeter, open_chat, can_start_chat, attachments, names })
+    let attachments = get_attachment_limits(app, &conn, account, true).await?;
+    let hours = match channel.opening_hours_id {
+        Some(hours) => opening_hours::find(&conn, account, hours).await?,
+        None => None,
+    };
+    let state = OpenState::ALWAYS;
+    Ok((Widget { channel, greeter, open_chat, can_start_chat, attachments, state, names }, hours))
 }

@@ -22,8 +22,8 @@ use uuid::Uuid;
 use crate::{
     NAME,
     domain::{
-        Actor, ActorKind, AssigneeChanged, AssignmentCause, Attachment, Channel, CloseReason, Closed, Contact,
-        Conversation, ConversationEvent, Insert, Owner, OwnerKind, Ticket,
+        AccountSettings, Actor, ActorKind, AssigneeChanged, AssignmentCause, Attachment, Channel, CloseReason, Closed,
+        Contact, Conversation, ConversationEvent, Insert, Owner, OwnerKind, Ticket,
     },
 };
 
@@ -282,6 +282,12 @@ pub(super) async fn append_ticket_created(tx: &mut Tx, ticket: &Ticket) -> Resul
 /// Appends `TicketUpdated`.
 pub(super) async fn append_ticket_updated(tx: &mut Tx, ticket: &Ticket) -> Result<(), DbErr> {
     append(tx, ticket_aggregate(ticket), &pb::TicketUpdated { ticket_id: ticket.id.to_string() }).await
+}
+
+/// Appends `SettingsUpdated`.
+pub(super) async fn append_settings_updated(tx: &mut Tx, settings: &AccountSettings) -> Result<(), DbErr> {
+    let AccountSettings { account, version, .. } = *settings;
+    append(tx, aggregate(account, "settings", account.0, version), &pb::SettingsUpdated {}).await
 }
 
 fn channel_aggregate(channel: &Channel) -> Aggregate {

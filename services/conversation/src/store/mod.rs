@@ -1,6 +1,7 @@
 //! The statements. Each one that a caller's request reaches names the account; those of
 //! [`conversation_batch`] serve all accounts, and so do those by which entries and contacts are indexed for searches.
 
+pub(crate) mod account_settings;
 pub(crate) mod administrators;
 pub(crate) mod agents;
 pub(crate) mod attachment_storage;
@@ -24,6 +25,7 @@ pub(crate) mod merged_contacts;
 mod new_rows;
 pub(crate) mod newest_entries;
 pub(crate) mod objects;
+pub(crate) mod opening_hours;
 pub(crate) mod placeholder_values;
 pub(crate) mod read_marks;
 pub(crate) mod search;

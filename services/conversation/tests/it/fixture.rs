@@ -7,7 +7,10 @@ use frontdesk_auth::CallerKind;
 use frontdesk_conversation::{App, ConversationSettings};
 use frontdesk_db::AccountId;
 use frontdesk_proto::{
-    assignment::v1::{Agent, AssignmentCause, GetAgentRequest, GetAgentResponse},
+    assignment::v1::{
+        Agent, AssignmentCause, GetAgentRequest, GetAgentResponse, GetOpeningHoursRequest, GetOpeningHoursResponse,
+        OpeningHours, OpeningSchedule, WeeklyRange,
+    },
     botsession::v1::{Bot, GetBotRequest, GetBotResponse, bot::Inactivity},
     conversation::internal::v1::{
         ChangeAssigneeRequest, PostBotMessageRequest, arbiter_service_client::ArbiterServiceClient,
@@ -18,8 +21,9 @@ use frontdesk_proto::{
         PostMessageRequest, StartChatRequest, attachment_service_client::AttachmentServiceClient,
         channel_service_client::ChannelServiceClient, contact_service_client::ContactServiceClient,
         conversation_service_client::ConversationServiceClient, create_channel_request::Greeter,
-        insert_service_client::InsertServiceClient, thread_service_client::ThreadServiceClient,
-        ticket_service_client::TicketServiceClient, visitor_service_client::VisitorServiceClient,
+        insert_service_client::InsertServiceClient, settings_service_client::SettingsServiceClient,
+        thread_service_client::ThreadServiceClient, ticket_service_client::TicketServiceClient,
+        visitor_service_client::VisitorServiceClient,
     },
     notification::{
         internal::v1::{
@@ -41,6 +45,8 @@ pub const GONE: Uuid = Uuid::from_u128(0x60E);
 /// An agent who is not on the roster.
 pub const STRANGER: Uuid = Uuid::from_u128(0x57A);
 pub const ROBIN: Uuid = Uuid::from_u128(0x0B17);
+/// Opening hours: in UTC, each day from 09:00 to 18:00.
+pub const OFFICE: Uuid = Uuid::from_u128(0x0FF1CE);
 pub const SALES: Uuid = Uuid::from_u128(0x5A1E5);
 /// The code that verifies every address.
 pub const CODE: &str = "12345678";
@@ -113,6 +119,12 @@ impl Fixture {
             };
             Ok(CheckAddressCodeResponse { outcome: outcome.into(), remaining_attempts })
         });
+        service.fake.on(|request: Request<GetOpeningHoursRequest>| {
+            if request.get_ref().opening_hours_id != OFFICE.to_string() {
+                return Err(Status::not_found("no such opening hours"));
+            }
+            Ok(GetOpeningHoursResponse { opening_hours: Some(office(540, false, 1)) })
+        });
         Self { service, account: AccountId(new_id()) }
     }
 
@@ -142,6 +154,17 @@ impl Fixture {
 
     pub fn attachments(&self, agent: Uuid) -> AttachmentServiceClient<Calls> {
         AttachmentServiceClient::new(self.as_agent(agent))
+    }
+
+    pub fn settings(&self) -> SettingsServiceClient<Calls> {
+        SettingsServiceClient::new(self.service.calls(self.account, CallerKind::Admin, "root"))
+    }
+
+    /// Calls of an agent whose role lets them change settings.
+    pub fn settings_as(&self, agent: Uuid) -> SettingsServiceClient<Calls> {
+        let permit = |claims: &mut frontdesk_auth::Claims| claims.permissions = vec!["settings.write".into()];
+        let calls = self.service.calls_with(self.account, CallerKind::Agent, &agent.to_string(), permit);
+        SettingsServiceClient::new(calls)
     }
 
     pub fn channels(&self) -> ChannelServiceClient<Calls> {
@@ -311,6 +334,21 @@ pub fn robin(deleted: bool, version: i32) -> Bot {
         delete_time: deleted.then(prost_types::Timestamp::default),
         version,
         ..Bot::default()
+    }
+}
+
+/// The office's hours as the assignment service answers them: each day from this minute to 18:00, in UTC.
+pub fn office(start_minute: i32, deleted: bool, version: i32) -> OpeningHours {
+    OpeningHours {
+        id: OFFICE.to_string(),
+        schedule: Some(OpeningSchedule {
+            time_zone: "UTC".into(),
+            weekly_ranges: (1..=7).map(|weekday| WeeklyRange { weekday, start_minute, end_minute: 1_080 }).collect(),
+            exceptions: Vec::new(),
+        }),
+        delete_time: deleted.then(prost_types::Timestamp::default),
+        version,
+        ..OpeningHours::default()
     }
 }
 

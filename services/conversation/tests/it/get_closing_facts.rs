@@ -8,7 +8,7 @@ use crate::fixture::Fixture;
 
 on_both_modes!(t2_the_facts_of_a_close_stay_as_they_were_and_those_of_a_close_now_follow_the_chat);
 
-async fn facts(fixture: &Fixture, chat: &str, close_number: i32) -> Result<GetClosingFactsResponse, Status> {
+pub async fn facts(fixture: &Fixture, chat: &str, close_number: i32) -> Result<GetClosingFactsResponse, Status> {
     let request = GetClosingFactsRequest { conversation_id: chat.into(), close_number };
     let request = fixture.on_behalf_of("service:notification", request);
     Ok(fixture.arbiter("notification").get_closing_facts(request).await?.into_inner())

@@ -107,7 +107,8 @@ impl ApiError {
 
     /// ABORTED: the resource was edited since the caller read it. `resource` is its kind, for example `contact`.
     pub fn etag_mismatch(resource: &str) -> Self {
-        let message = format!("the {resource} was edited since you read it; read it again and repeat the update");
+        let message =
+            format!("another edit changed the {resource} since you read it; read it again and repeat the update");
         Self::shared(Code::Aborted, Reason::EtagMismatch, message).with("resource", resource.replace(' ', "_"))
     }
 

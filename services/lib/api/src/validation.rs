@@ -26,7 +26,7 @@ fn field_error<T: FieldDescription>(violation: &Violation) -> FieldError {
     let path = violation.field_path();
     let rule = violation.rule_id();
     let described = match rule {
-        "string.pattern" | "int32.gte" | "required" => T::field_description(&path),
+        "string.pattern" | "int32.gte" | "int32.gte_lte" | "required" => T::field_description(&path),
         _ => None,
     };
     let description = match (described.or_else(|| describe_rule(rule)), violation.message()) {

@@ -2,3 +2,4 @@
 
 pub(crate) mod agent;
 pub(crate) mod assignment;
+pub(crate) mod opening_hours;

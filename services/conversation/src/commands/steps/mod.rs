@@ -8,6 +8,7 @@ mod change_conversation;
 mod contact_owner;
 mod find_bot;
 mod find_entry;
+mod find_opening_hours;
 mod freeze_inserts;
 mod identify_visitor;
 mod language_of_contact;
@@ -28,6 +29,7 @@ pub(super) use change_conversation::{Begun, ConversationChange};
 pub(super) use contact_owner::{require_active_owner, require_known_owner};
 pub(super) use find_bot::find_bot;
 pub(super) use find_entry::find_entry;
+pub(super) use find_opening_hours::find_opening_hours;
 pub(super) use freeze_inserts::freeze_inserts;
 pub(super) use identify_visitor::{
     LockedVisitor, Vouched, display_name, recognise, recognise_before_message, unusable_token_email,

@@ -54,6 +54,6 @@ pub(crate) fn attachment_limits(policy: &AttachmentPolicy) -> pb::AttachmentLimi
 }
 
 /// A size, which the settings limit to what the proto holds.
-fn bytes(size: i64) -> i32 {
+pub(super) fn bytes(size: i64) -> i32 {
     i32::try_from(size).unwrap_or(i32::MAX)
 }

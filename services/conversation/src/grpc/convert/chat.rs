@@ -86,7 +86,9 @@ pub(crate) fn widget(widget: &Widget) -> pb::Widget {
             name: widget.names.owner(greeter),
         }),
         can_start_chat: widget.can_start_chat,
-        attachments: widget.attachments.as_deref().map(attachment_limits),
+        attachments: widget.attachments.as_ref().map(attachment_limits),
+        open: widget.state.open,
+        next_change_time: widget.state.next_change.map(|change| change.to_proto()),
         open_chat: widget.open_chat.as_ref().map(|open| chat(open, &widget.names)),
     }
 }

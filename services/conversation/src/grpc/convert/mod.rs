@@ -8,6 +8,7 @@ mod inserts;
 mod records;
 mod rich_text;
 mod search;
+mod settings;
 mod start_context;
 
 use frontdesk_api::{ApiError, FieldError, parse_id};
@@ -42,6 +43,7 @@ pub(super) use records::{channel, contact, merged_contact, ticket, ticket_status
 pub(super) use rich_text::message_text;
 use rich_text::rich_text;
 pub(super) use search::{found, search_query};
+pub(super) use settings::settings;
 pub(super) use start_context::start_context;
 
 /// Maximum length of the text in a row of the inbox (characters).

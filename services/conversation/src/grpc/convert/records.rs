@@ -63,6 +63,7 @@ pub(crate) fn channel(channel: &Channel, widget_token: String) -> pb::Channel {
         etag: channel.etag(),
         anonymous_visitors: anonymous.map(|all| pb::AnonymousVisitors { allowed_origins: all.allowed_origins.clone() }),
         widget_token: anonymous.map(|_| widget_token).unwrap_or_default(),
+        opening_hours_id: id_or_empty(channel.opening_hours_id),
     }
 }
 

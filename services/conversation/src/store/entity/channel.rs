@@ -28,6 +28,7 @@ pub(crate) struct Model {
     pub time_zone: String,
     /// A JSON list. None: there are no anonymous visitors.
     pub anonymous_origins: Option<String>,
+    pub opening_hours_id: Option<Uuid>,
     pub deleted: bool,
     pub created_at: Time,
     pub updated_at: Time,
@@ -54,6 +55,7 @@ impl From<Channel> for Model {
             transcript_sender_id: channel.transcript_sender_id,
             time_zone: channel.time_zone,
             anonymous_origins: channel.anonymous_visitors.map(|all| Value::from(all.allowed_origins).to_string()),
+            opening_hours_id: channel.opening_hours_id,
             deleted,
             created_at: channel.created_at,
             updated_at: channel.updated_at,
@@ -77,6 +79,7 @@ impl From<Model> for Channel {
             anonymous_visitors: row.anonymous_origins.map(|origins| AnonymousVisitors {
                 allowed_origins: serde_json::from_str(&origins).unwrap_or_default(),
             }),
+            opening_hours_id: row.opening_hours_id,
             created_at: row.created_at,
             updated_at: row.updated_at,
             // An older binary stores no time.

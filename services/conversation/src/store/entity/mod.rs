@@ -1,5 +1,6 @@
 //! Rows of the tables, and their mapping to the domain.
 
+pub(crate) mod account_settings;
 pub(crate) mod administrator;
 pub(crate) mod agent;
 pub(crate) mod attachment;
@@ -13,6 +14,7 @@ pub(crate) mod conversation;
 pub(crate) mod entry;
 pub(crate) mod insert;
 pub(crate) mod merged_contact;
+pub(crate) mod opening_hours;
 pub(crate) mod read_mark;
 pub(crate) mod search_mark;
 mod text_column;

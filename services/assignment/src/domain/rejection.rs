@@ -1,0 +1,12 @@
+//! Why a command is rejected.
+
+/// Why a command on an agent or on opening hours is rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rejection {
+    /// The agent is deactivated.
+    AgentDeactivated,
+    /// The opening hours are deleted.
+    OpeningHoursDeleted,
+    /// The resource of this kind was edited since the caller read it.
+    EtagMismatch(&'static str),
+}
