@@ -117,6 +117,15 @@ fn check(field: &FieldDescriptor, rules: &ExtensionDescriptor, code: &str) -> Re
                 }}"
             )))
         }
+        (Kind::Int32, Some(rules)) if only(rules, "int32", &["gte", "lte"])? => {
+            let (least, most) = (number(rules, "gte")?, number(rules, "lte")?);
+            Ok(Some(format!(
+                "if *value < {least}i32 || *value > {most}i32 {{
+                    violations.push(::prost_protovalidate::Violation::new({name:?}, \"int32.gte_lte\",
+                        \"value must be greater than or equal to {least} and less than or equal to {most}\"));
+                }}"
+            )))
+        }
         (_, Some(_)) => Err(format!("{}: no check for its rules within a oneof", field.full_name()).into()),
     }
 }
@@ -137,4 +146,10 @@ fn seconds(rules: &DynamicMessage, limit: &str) -> Result<i64, Box<dyn Error>> {
     let limit = duration.as_message().and_then(|rules| rules.get_field_by_name(limit)).ok_or("no such limit")?;
     let seconds = limit.as_message().and_then(|limit| limit.get_field_by_name("seconds")).ok_or("no seconds")?;
     seconds.as_i64().ok_or_else(|| "seconds are no number".into())
+}
+
+fn number(rules: &DynamicMessage, limit: &str) -> Result<i32, Box<dyn Error>> {
+    let numbers = rules.get_field_by_name("int32").ok_or("no rules of a number")?;
+    let limit = numbers.as_message().and_then(|rules| rules.get_field_by_name(limit)).ok_or("no such limit")?;
+    limit.as_i32().ok_or_else(|| "a limit is no number".into())
 }

@@ -58,6 +58,7 @@ fn agent(id: Uuid) -> CreateAgentRequest {
         handle: format!("canary{}", &id.simple().to_string()[20..]),
         email: "canary@example.com".into(),
         request_id: request_id(),
+        ..Default::default()
     }
 }
 

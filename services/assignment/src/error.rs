@@ -7,8 +7,12 @@ use frontdesk_idempotency::ClaimError;
 use frontdesk_proto::assignment::v1::Reason;
 use sea_orm::DbErr;
 use tonic::{Code, Status};
+use uuid::Uuid;
 
-use crate::{domain::Rejection, store::agents::WriteError};
+use crate::{
+    domain::{MAX_MEMBERS, Rejection, TeamRejection},
+    store::{agents::WriteError, teams},
+};
 
 /// Domain of the service's errors in `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "assignment.frontdesk";
@@ -44,12 +48,27 @@ pub(crate) enum AssignmentError {
     /// Another agent has the address.
     #[error("another agent of the account has the e-mail address; choose another one")]
     EmailTaken,
-    /// The resource of this kind was edited since the caller read it.
-    #[error("the {0} was edited since you read it; read it again")]
-    EtagMismatch(&'static str),
     /// The opening hours are deleted.
     #[error("the opening hours were deleted; undo it with UndeleteOpeningHours first")]
     OpeningHoursDeleted,
+    /// Another team, which is not deleted, has the name.
+    #[error("another team of the account has the name; choose another one")]
+    TeamNameTaken,
+    /// Another team has the external id.
+    #[error("another team of the account has the external id; it may be deleted, which UndeleteTeam undoes")]
+    ExternalIdTaken,
+    /// A new member is not on the roster, or was deactivated. The name is empty if it is not known.
+    #[error("agent_ids: {}", member_message(.name))]
+    MemberNotActive { agent: Uuid, name: String },
+    /// The team would have too many members.
+    #[error("a team has at most {} members; remove some with RemoveTeamMembers, or create another team", MAX_MEMBERS)]
+    TeamFull,
+    /// The team was deleted.
+    #[error("the team was deleted; undo it with UndeleteTeam")]
+    TeamDeleted,
+    /// The resource of this kind was edited since the caller read it.
+    #[error("the {0} was edited since you read it; read it again")]
+    EtagMismatch(&'static str),
     /// The conversation service rejected the change; its status is passed on unchanged.
     #[error("the conversation service rejected the change: {}", .0.message())]
     Rejected(Status),
@@ -86,6 +105,16 @@ impl From<Rejection> for AssignmentError {
     }
 }
 
+impl From<TeamRejection> for AssignmentError {
+    fn from(rejection: TeamRejection) -> Self {
+        match rejection {
+            TeamRejection::Deleted => Self::TeamDeleted,
+            TeamRejection::Full => Self::TeamFull,
+            TeamRejection::EtagMismatch => Self::EtagMismatch("team"),
+        }
+    }
+}
+
 impl From<WriteError> for AssignmentError {
     fn from(error: WriteError) -> Self {
         match error {
@@ -94,6 +123,25 @@ impl From<WriteError> for AssignmentError {
             WriteError::EmailTaken => Self::EmailTaken,
             WriteError::Db(error) => Self::Db(error),
         }
+    }
+}
+
+impl From<teams::WriteError> for AssignmentError {
+    fn from(error: teams::WriteError) -> Self {
+        match error {
+            teams::WriteError::NameTaken => Self::TeamNameTaken,
+            teams::WriteError::ExternalIdTaken => Self::ExternalIdTaken,
+            teams::WriteError::Db(error) => Self::Db(error),
+        }
+    }
+}
+
+fn member_message(name: &str) -> String {
+    match name {
+        "" => {
+            "the account has no agent with the id in agent_id; create the agent first, or leave the id out".to_owned()
+        }
+        name => format!("{name} was deactivated on the account's roster; reactivate them, or leave the id out"),
     }
 }
 
@@ -113,6 +161,16 @@ impl From<AssignmentError> for Status {
             AssignmentError::AgentExists => error(Code::AlreadyExists, Reason::AgentExists).into(),
             AssignmentError::HandleTaken => error(Code::AlreadyExists, Reason::HandleTaken).into(),
             AssignmentError::EmailTaken => error(Code::AlreadyExists, Reason::EmailTaken).into(),
+            AssignmentError::TeamNameTaken => error(Code::AlreadyExists, Reason::TeamNameTaken).into(),
+            AssignmentError::ExternalIdTaken => error(Code::AlreadyExists, Reason::ExternalIdTaken).into(),
+            AssignmentError::MemberNotActive { agent, name } => {
+                let not_active = error(Code::FailedPrecondition, Reason::MemberNotActive);
+                not_active.with("agent_id", agent).with("agent_name", name).into()
+            }
+            AssignmentError::TeamFull => {
+                error(Code::FailedPrecondition, Reason::TeamFull).with("max", MAX_MEMBERS).into()
+            }
+            AssignmentError::TeamDeleted => error(Code::FailedPrecondition, Reason::TeamDeleted).into(),
             AssignmentError::Rejected(status) => status,
             AssignmentError::ConversationUnavailable | AssignmentError::NotAppliedToConversations => {
                 error(Code::Unavailable, Reason::ConversationUnavailable).retry_after(RETRY_DELAY).into()

@@ -1,4 +1,5 @@
-//! Assignment: the account's roster of agents, changes of a conversation's owner, the history of owners, and opening hours.
+//! Assignment: the account's roster of agents and teams, their availability and load, changes of a conversation's owner, the history of
+//! owners, and opening hours.
 //!
 //! It promises that a conversation is assigned only to active agents of the roster (rule A2), and that the history of a
 //! conversation is the same in whatever order its events arrive (rule A8). It does not decide who owns a conversation: the
@@ -14,21 +15,28 @@ mod error;
 mod grpc;
 mod migration;
 mod queries;
+mod settings;
 mod store;
+mod workers;
 
 use frontdesk_api::Pages;
 use frontdesk_bus::Bus;
 use frontdesk_client::Peer;
+use frontdesk_clock::Clock;
 use frontdesk_db::Db;
 use frontdesk_proto::assignment::v1::{
     assignment_service_server::{self, AssignmentServiceServer},
+    availability_service_server::{self, AvailabilityServiceServer},
     opening_hours_service_server::{self, OpeningHoursServiceServer},
     roster_service_server::{self, RosterServiceServer},
+    team_service_server::{self, TeamServiceServer},
 };
-use frontdesk_service::{BuildError, Service, ServiceContext};
+use frontdesk_service::{BuildError, Service, ServiceContext, Worker};
+use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
 pub use migration::Migrator;
+pub use settings::AssignmentSettings;
 
 /// Name of the service in events, tokens and consumers.
 const NAME: &str = "assignment";
@@ -37,8 +45,11 @@ const NAME: &str = "assignment";
 #[derive(Clone)]
 pub struct App {
     pub(crate) db: Db,
+    pub(crate) clock: Clock,
     pub(crate) pages: Pages,
     pub(crate) conversation: Peer,
+    pub(crate) heartbeats: domain::HeartbeatPolicy,
+    pub(crate) shutdown: CancellationToken,
 }
 
 impl Service for App {
@@ -46,27 +57,43 @@ impl Service for App {
     const PACKAGE: &'static str = "frontdesk.assignment.v1";
     const GRPC_SERVICES: &'static [&'static str] = &[
         assignment_service_server::SERVICE_NAME,
-        roster_service_server::SERVICE_NAME,
+        availability_service_server::SERVICE_NAME,
         opening_hours_service_server::SERVICE_NAME,
+        roster_service_server::SERVICE_NAME,
+        team_service_server::SERVICE_NAME,
     ];
     const CALLS: &'static [&'static str] = &["conversation"];
     type Migrator = Migrator;
-    type Settings = ();
+    type Settings = AssignmentSettings;
 
-    fn try_new(context: ServiceContext, (): ()) -> Result<Self, BuildError> {
-        let (pages, conversation) = (context.pages(), context.peer("conversation")?);
-        Ok(Self { db: context.db, pages, conversation })
+    fn try_new(context: ServiceContext, settings: AssignmentSettings) -> Result<Self, BuildError> {
+        Ok(Self {
+            pages: context.pages(),
+            conversation: context.peer("conversation")?,
+            db: context.db,
+            clock: context.clock,
+            heartbeats: settings.heartbeat_policy(),
+            shutdown: context.shutdown,
+        })
     }
 
     fn routes(&self, routes: &mut RoutesBuilder) {
         routes
             .add_service(AssignmentServiceServer::new(grpc::Assignments(self.clone())))
+            .add_service(AvailabilityServiceServer::new(grpc::Statuses(self.clone())))
+            .add_service(OpeningHoursServiceServer::new(grpc::Hours(self.clone())))
             .add_service(RosterServiceServer::new(grpc::Roster(self.clone())))
-            .add_service(OpeningHoursServiceServer::new(grpc::Hours(self.clone())));
+            .add_service(TeamServiceServer::new(grpc::Teams(self.clone())));
     }
 
     fn subscribe(&self, bus: &Bus) {
         bus.subscribe(consumers::History(self.clone()), &self.db);
         bus.subscribe(consumers::HandedOff(self.clone()), &self.db);
+        bus.subscribe(consumers::Load(self.clone()), &self.db);
+    }
+
+    fn workers(&self) -> Vec<Worker> {
+        let app = self.clone();
+        vec![Worker::new("heartbeats", move || workers::watch_heartbeats(app.clone()))]
     }
 }

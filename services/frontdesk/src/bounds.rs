@@ -54,6 +54,7 @@ fn bounds(settings: &Settings) -> Vec<OutOfBounds> {
     bounds.extend(of_databases(settings));
     bounds.extend(of_limits(settings));
     bounds.extend(of_bus(settings));
+    bounds.extend(of_assignment(settings));
     bounds.extend(of_notification(settings));
     bounds.extend(of_attachments(settings));
     bounds
@@ -109,6 +110,16 @@ fn of_bus(settings: &Settings) -> Vec<OutOfBounds> {
         // No shorter than the outboxes keep events: a consumer that is away for less than this misses none.
         time("bus.stream_max_age", bus.stream_max_age, 7 * DAY, 366 * DAY),
         number("bus.stream_max_bytes", bus.stream_max_bytes, 1 << 20, 1 << 50),
+    ]
+}
+
+fn of_assignment(settings: &Settings) -> Vec<OutOfBounds> {
+    let assignment = &settings.assignment;
+    let interval = assignment.heartbeat_interval;
+    vec![
+        time("assignment.heartbeat_interval", interval, Duration::from_secs(5), HOUR),
+        // One heartbeat may be lost, and one that comes soon after another is not stored.
+        time("assignment.away_after", assignment.away_after, interval.saturating_mul(2), DAY),
     ]
 }
 
@@ -218,7 +229,7 @@ mod tests {
     fn a_value_beyond_its_bounds_is_refused_with_the_name_of_its_setting() {
         let zero = Settings::default();
         type Set = fn(&mut Settings);
-        let cases: [(Set, &str); 8] = [
+        let cases: [(Set, &str); 9] = [
             (
                 |settings| settings.notification.transcript_max_bytes = 5,
                 "notification.transcript_max_bytes = 5: it must be from 262144 to 1073741824",
@@ -235,6 +246,10 @@ mod tests {
             (
                 |settings| settings.databases.assignment.max_connections = Some(0),
                 "databases.assignment.max_connections = 0",
+            ),
+            (
+                |settings| settings.assignment.heartbeat_interval = Duration::from_secs(60),
+                "assignment.away_after = 1m 30s: it must be from 2m to 1day",
             ),
             (|settings| settings.bus.stream_max_age = HOUR, "bus.stream_max_age = 1h: it must be from 7days to 1year"),
             (|settings| settings.limits.connections = usize::MAX, "limits.connections = 18446744073709551615"),

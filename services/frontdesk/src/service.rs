@@ -43,7 +43,9 @@ impl Service {
                 let settings = ConversationSettings { attachments, public_url };
                 <dyn AnyService>::build::<frontdesk_conversation::App>(context, settings)
             }
-            Self::Assignment => <dyn AnyService>::build::<frontdesk_assignment::App>(context, ()),
+            Self::Assignment => {
+                <dyn AnyService>::build::<frontdesk_assignment::App>(context, settings.assignment.clone())
+            }
             Self::BotSession => <dyn AnyService>::build::<frontdesk_bot_session::App>(context, ()),
             Self::Notification => {
                 <dyn AnyService>::build::<frontdesk_notification::App>(context, settings.notification.clone())

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use frontdesk_assignment::AssignmentSettings;
 use frontdesk_auth::IdentitySettings;
 use frontdesk_bus::BusSettings;
 use frontdesk_conversation::AttachmentSettings;
@@ -55,6 +56,8 @@ pub struct Settings {
     /// Addresses of services that other processes run: `https://host:port` (or `http` on one machine), several separated by
     /// commas; a host name may stand for several replicas and is resolved again regularly. Empty: this process runs it.
     pub peers: PerService<String>,
+    /// The assignment service.
+    pub assignment: AssignmentSettings,
     /// Attachments of messages.
     pub attachments: AttachmentSettings,
     /// The notification service.
@@ -123,6 +126,7 @@ impl Default for Settings {
             databases: PerService::default(),
             bus: BusSettings::default(),
             peers: PerService::default(),
+            assignment: AssignmentSettings::default(),
             attachments: AttachmentSettings::default(),
             notification: NotificationSettings::default(),
             development: Development::default(),

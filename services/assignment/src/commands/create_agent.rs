@@ -4,7 +4,12 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use crate::{App, domain::Agent, error::AssignmentError, store};
+use crate::{
+    App,
+    domain::{Agent, Capacity},
+    error::AssignmentError,
+    store,
+};
 
 /// The new agent.
 #[derive(Debug)]
@@ -14,6 +19,7 @@ pub(crate) struct CreateAgent {
     pub(crate) name: String,
     pub(crate) handle: String,
     pub(crate) email: String,
+    pub(crate) capacity: Capacity,
 }
 
 /// Adds an agent. A repeated request returns the agent that the first one added (rule C12).
@@ -35,6 +41,7 @@ pub(crate) async fn create_agent(
         name: command.name,
         handle: command.handle,
         email: command.email,
+        capacity: command.capacity,
         version: 1,
         created_at: now,
         updated_at: now,

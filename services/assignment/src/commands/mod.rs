@@ -1,27 +1,45 @@
 //! What a caller can do, one file each.
 
+mod add_team_members;
 mod assign_conversation;
 mod create_agent;
 mod create_opening_hours;
+mod create_team;
 mod deactivate_agent;
 mod delete_opening_hours;
+mod delete_team;
+mod heartbeat;
 mod reactivate_agent;
+mod remove_team_members;
+mod set_agent_availability;
+mod set_availability;
 mod steps;
 mod take_over_conversation;
 mod unassign_conversation;
 mod undelete_opening_hours;
+mod undelete_team;
 mod update_agent;
 mod update_opening_hours;
+mod update_team;
 
+pub(crate) use add_team_members::add_team_members;
 pub(crate) use assign_conversation::assign_conversation;
 pub(crate) use create_agent::{CreateAgent, create_agent};
 pub(crate) use create_opening_hours::{CreateOpeningHours, create_opening_hours};
+pub(crate) use create_team::{CreateTeam, create_team};
 pub(crate) use deactivate_agent::deactivate_agent;
 pub(crate) use delete_opening_hours::delete_opening_hours;
+pub(crate) use delete_team::delete_team;
+pub(crate) use heartbeat::heartbeat;
 pub(crate) use reactivate_agent::reactivate_agent;
-pub(crate) use steps::OwnerChange;
+pub(crate) use remove_team_members::remove_team_members;
+pub(crate) use set_agent_availability::set_agent_availability;
+pub(crate) use set_availability::set_availability;
+pub(crate) use steps::{OwnerChange, save_status};
 pub(crate) use take_over_conversation::take_over_conversation;
 pub(crate) use unassign_conversation::unassign_conversation;
 pub(crate) use undelete_opening_hours::undelete_opening_hours;
+pub(crate) use undelete_team::undelete_team;
 pub(crate) use update_agent::{UpdateAgent, update_agent};
 pub(crate) use update_opening_hours::{UpdateOpeningHours, update_opening_hours};
+pub(crate) use update_team::{UpdateTeam, update_team};

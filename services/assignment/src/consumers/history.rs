@@ -65,7 +65,7 @@ impl History {
 }
 
 /// Returns the assignment that began with the event.
-fn assignment(event: &Event) -> Result<Assignment, String> {
+pub(super) fn assignment(event: &Event) -> Result<Assignment, String> {
     if event.r#type == ConversationStarted::full_name() {
         started(decode(event)?)
     } else if event.r#type == AssigneeChanged::full_name() {

@@ -2,6 +2,8 @@
 
 mod handed_off;
 mod history;
+mod load;
 
 pub(crate) use handed_off::HandedOff;
 pub(crate) use history::History;
+pub(crate) use load::Load;

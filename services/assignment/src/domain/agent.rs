@@ -4,7 +4,7 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
-use super::Rejection;
+use super::{Capacity, Rejection};
 
 /// A team member. Its id is the subject of the tokens that the platform issues for them, the same in each of their accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,7 @@ pub(crate) struct Agent {
     pub(crate) handle: String,
     /// Empty: none.
     pub(crate) email: String,
+    pub(crate) capacity: Capacity,
     /// Number of the agent's events; also the etag.
     pub(crate) version: i64,
     pub(crate) created_at: Time,
@@ -30,6 +31,7 @@ pub(crate) struct AgentChange {
     pub(crate) name: Option<String>,
     pub(crate) handle: Option<String>,
     pub(crate) email: Option<String>,
+    pub(crate) capacity: Option<Capacity>,
 }
 
 impl Agent {
@@ -41,17 +43,18 @@ impl Agent {
     /// Edits the agent; an empty `etag` edits unconditionally. Returns whether anything changed: the repeat of an edit that took
     /// effect changes nothing, and succeeds whatever its etag (rule C12).
     pub(crate) fn update(&mut self, change: AgentChange, etag: &str, now: Time) -> Result<bool, Rejection> {
-        let AgentChange { name, handle, email } = change;
+        let AgentChange { name, handle, email, capacity } = change;
         let name = name.unwrap_or_else(|| self.name.clone());
         let handle = handle.unwrap_or_else(|| self.handle.clone());
         let email = email.unwrap_or_else(|| self.email.clone());
-        if (&name, &handle, &email) == (&self.name, &self.handle, &self.email) {
+        let capacity = capacity.unwrap_or(self.capacity);
+        if (&name, &handle, &email, capacity) == (&self.name, &self.handle, &self.email, self.capacity) {
             return Ok(false);
         }
         if !etag.is_empty() && etag != self.etag() {
             return Err(Rejection::EtagMismatch("agent"));
         }
-        (self.name, self.handle, self.email) = (name, handle, email);
+        (self.name, self.handle, self.email, self.capacity) = (name, handle, email, capacity);
         self.changed(now);
         Ok(true)
     }
@@ -109,6 +112,7 @@ mod tests {
             name: "Ada".into(),
             handle: "ada".into(),
             email: "ada@example.org".into(),
+            capacity: Capacity::default(),
             version: 1,
             created_at: Time(0),
             updated_at: Time(0),
@@ -138,6 +142,17 @@ mod tests {
         let clear = AgentChange { email: Some(String::new()), ..AgentChange::default() };
         assert_eq!(agent.update(clear, "", Time(1)), Ok(true));
         assert_eq!((agent.name.as_str(), agent.handle.as_str(), agent.email.as_str()), ("Ada", "ada", ""));
+    }
+
+    #[test]
+    fn a_capacity_is_five_until_it_is_changed() {
+        let mut agent = ada();
+        assert_eq!(agent.capacity, Capacity::Conversations(5));
+        let change = |capacity| AgentChange { capacity: Some(capacity), ..AgentChange::default() };
+        assert_eq!(agent.update(change(Capacity::Conversations(5)), "", Time(1)), Ok(false));
+        assert_eq!(agent.update(change(Capacity::Unlimited), "1", Time(2)), Ok(true));
+        assert_eq!(agent.update(rename("Ada L"), "", Time(3)), Ok(true));
+        assert_eq!((agent.capacity, agent.version), (Capacity::Unlimited, 3));
     }
 
     #[test]

@@ -1,15 +1,21 @@
-//! Agents, the assignments of conversations, and opening hours. No I/O, no clock.
+//! Agents, teams, the statuses of agents, the assignments of conversations, and opening hours. No I/O, no clock.
 
 mod actor;
 mod agent;
+mod agent_status;
 mod assignment;
 mod assignment_view;
+mod capacity;
 mod opening_hours;
 mod rejection;
+mod team;
 
 pub(crate) use actor::Actor;
 pub(crate) use agent::{Agent, AgentChange};
+pub(crate) use agent_status::{AgentStatus, Availability, AwayReason, HeartbeatPolicy, StatusChange, StatusView};
 pub(crate) use assignment::{Assignment, AssignmentCause};
 pub(crate) use assignment_view::{AssignmentView, NamedActor};
+pub(crate) use capacity::Capacity;
 pub(crate) use opening_hours::{OpeningHours, OpeningHoursChange};
 pub(crate) use rejection::Rejection;
+pub(crate) use team::{MAX_MEMBERS, Team, TeamChange, TeamRejection};

@@ -7,7 +7,9 @@ use frontdesk_clock::Time;
 use frontdesk_proto::{actor::v1 as actor, assignment::v1 as pb};
 use tonic::Status;
 
-use crate::domain::{Actor, Agent, AssignmentCause, AssignmentView, NamedActor};
+use crate::domain::{
+    Actor, Agent, AssignmentCause, AssignmentView, Availability, AwayReason, Capacity, NamedActor, StatusView, Team,
+};
 
 pub(super) use opening_hours::{opening_hours, schedule};
 
@@ -23,7 +25,51 @@ pub(super) fn agent(agent: Agent) -> pb::Agent {
         deactivate_time: agent.deactivated_at.map(Time::to_proto),
         version: counter(agent.version),
         etag,
+        capacity: Some(agent.capacity.into()),
     }
+}
+
+pub(super) fn team(team: Team) -> pb::Team {
+    let etag = team.etag();
+    pb::Team {
+        id: team.id.to_string(),
+        name: team.name,
+        external_id: team.external_id,
+        member_count: team.member_count,
+        create_time: Some(team.created_at.to_proto()),
+        update_time: Some(team.updated_at.to_proto()),
+        delete_time: team.deleted_at.map(Time::to_proto),
+        version: counter(team.version),
+        etag,
+    }
+}
+
+pub(super) fn agent_status(status: StatusView) -> pb::AgentStatus {
+    pb::AgentStatus {
+        agent_id: status.agent.to_string(),
+        availability: pb::Availability::from(status.availability).into(),
+        away_reason: status.away_reason.map(pb::AwayReason::from).unwrap_or_default().into(),
+        change_time: status.changed_at.map(Time::to_proto),
+        heartbeat_time: status.heartbeat_at.map(Time::to_proto),
+        open_conversations: counter(status.open_conversations),
+    }
+}
+
+/// None: the request does not say.
+pub(super) fn availability(availability: pb::Availability) -> Option<Availability> {
+    match availability {
+        pb::Availability::Available => Some(Availability::Available),
+        pb::Availability::Away => Some(Availability::Away),
+        pb::Availability::Unspecified => None,
+    }
+}
+
+/// None: the request does not say.
+pub(super) fn capacity(capacity: pb::AgentCapacity) -> Option<Capacity> {
+    Some(match capacity.limit? {
+        pb::agent_capacity::Limit::Conversations(conversations) => Capacity::Conversations(conversations),
+        pb::agent_capacity::Limit::Unlimited(_) => Capacity::Unlimited,
+    })
 }
 
 pub(super) fn assignment(view: AssignmentView) -> pb::Assignment {
@@ -38,7 +84,7 @@ pub(super) fn assignment(view: AssignmentView) -> pb::Assignment {
     }
 }
 
-/// Returns a number that counts changes of one agent or conversation.
+/// Returns a number that counts changes of one resource, or conversations.
 fn counter(number: i64) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
@@ -60,6 +106,36 @@ impl From<AssignmentCause> for pb::AssignmentCause {
             AssignmentCause::ByHand => Self::ByHand,
             AssignmentCause::HandedOff => Self::HandedOff,
             AssignmentCause::Reopened => Self::Reopened,
+        }
+    }
+}
+
+impl From<Capacity> for pb::AgentCapacity {
+    fn from(capacity: Capacity) -> Self {
+        use pb::agent_capacity::{Limit, Unlimited};
+        let limit = match capacity {
+            Capacity::Conversations(conversations) => Limit::Conversations(conversations),
+            Capacity::Unlimited => Limit::Unlimited(Unlimited {}),
+        };
+        Self { limit: Some(limit) }
+    }
+}
+
+impl From<Availability> for pb::Availability {
+    fn from(availability: Availability) -> Self {
+        match availability {
+            Availability::Available => Self::Available,
+            Availability::Away => Self::Away,
+        }
+    }
+}
+
+impl From<AwayReason> for pb::AwayReason {
+    fn from(reason: AwayReason) -> Self {
+        match reason {
+            AwayReason::Chosen => Self::Chosen,
+            AwayReason::NoHeartbeat => Self::NoHeartbeat,
+            AwayReason::Deactivated => Self::Deactivated,
         }
     }
 }

@@ -1,10 +1,14 @@
 //! The gRPC services. A handler validates the request, calls a command or a query, and converts the result.
 
 mod assignment_service;
+mod availability_service;
 mod convert;
 mod opening_hours_service;
 mod roster_service;
+mod team_service;
 
 pub(crate) use assignment_service::Assignments;
+pub(crate) use availability_service::Statuses;
 pub(crate) use opening_hours_service::Hours;
 pub(crate) use roster_service::Roster;
+pub(crate) use team_service::Teams;

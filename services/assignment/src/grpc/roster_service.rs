@@ -14,7 +14,7 @@ use crate::{
     App,
     commands::{self, CreateAgent, UpdateAgent},
     domain::AgentChange,
-    queries,
+    queries::{self, AgentFilter},
 };
 
 /// Serves `RosterService`.
@@ -33,6 +33,7 @@ impl RosterService for Roster {
             name: request.name,
             handle: request.handle,
             email: convert::email(&request.email)?,
+            capacity: request.capacity.and_then(convert::capacity).unwrap_or_default(),
         };
         let agent = commands::create_agent(&self.0, &caller, &key, command).await?;
         Ok(Response::new(CreateAgentResponse { agent: Some(convert::agent(agent)) }))
@@ -47,9 +48,11 @@ impl RosterService for Roster {
     async fn list_agents(&self, request: Request<ListAgentsRequest>) -> Result<Response<ListAgentsResponse>, Status> {
         let (caller, request) = validated(request)?;
         let (pages, show_deactivated) = (&self.0.pages, request.show_deactivated);
-        let filter = ListAgentsRequest { show_deactivated, ..ListAgentsRequest::default() };
+        let team = parse_optional_id("team_id", &request.team_id)?;
+        let filter = ListAgentsRequest { show_deactivated, team_id: request.team_id, ..ListAgentsRequest::default() };
         let page = pages.read_request(&caller, &filter, request.page_size, &request.page_token)?;
-        let mut agents = queries::list_agents(&self.0, &caller, show_deactivated, &page).await?;
+        let filter = AgentFilter { show_deactivated, team, availability: None };
+        let mut agents = queries::list_agents(&self.0, &caller, filter, &page).await?;
         let next_page_token = pages.next_page_token(page, &mut agents, |agent| (agent.name.clone(), agent.id))?;
         let agents = agents.into_iter().map(convert::agent).collect();
         Ok(Response::new(ListAgentsResponse { agents, next_page_token }))
@@ -66,6 +69,7 @@ impl RosterService for Roster {
                 name: request.name,
                 handle: request.handle,
                 email: request.email.as_deref().map(convert::email).transpose()?,
+                capacity: request.capacity.and_then(convert::capacity),
             },
             etag: request.etag,
         };

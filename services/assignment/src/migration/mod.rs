@@ -26,6 +26,10 @@ impl MigratorTrait for Migrator {
             Box::new(frontdesk_outbox::OUTBOX_REPUBLISHING),
             Box::new(frontdesk_db::POLICIES),
             Box::new(Sql { name: "assignment_004_opening_hours", text: include_str!("004_opening_hours.sql") }),
+            Box::new(Sql {
+                name: "assignment_005_teams_and_availability",
+                text: include_str!("005_teams_and_availability.sql"),
+            }),
         ]
     }
 }

@@ -1,15 +1,25 @@
 //! What a caller can ask, one file each.
 
 mod get_agent;
+mod get_agent_status;
 mod get_assignment;
 mod get_opening_hours;
+mod get_team;
+mod list_agent_statuses;
 mod list_agents;
 mod list_assignments;
 mod list_opening_hours;
+mod list_teams;
 
 pub(crate) use get_agent::get_agent;
+pub(crate) use get_agent_status::get_agent_status;
 pub(crate) use get_assignment::get_assignment;
 pub(crate) use get_opening_hours::get_opening_hours;
+pub(crate) use get_team::get_team;
+pub(crate) use list_agent_statuses::{StatusFilter, list_agent_statuses};
 pub(crate) use list_agents::list_agents;
 pub(crate) use list_assignments::list_assignments;
 pub(crate) use list_opening_hours::list_opening_hours;
+pub(crate) use list_teams::list_teams;
+
+pub(crate) use crate::store::{agents::AgentFilter, teams::TeamFilter};

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx, violated_unique_index};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter,
@@ -10,11 +11,25 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::entity::agent::{Column, Entity, Model};
-use crate::domain::Agent;
+use super::{
+    agent_statuses,
+    entity::agent::{Column, Entity, Model},
+    team_members,
+};
+use crate::domain::{Agent, Availability};
 
 /// Position in the roster: the name and id of the last agent of a page.
 pub(crate) type Cursor = (String, Uuid);
+
+/// Which agents a list has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AgentFilter {
+    pub(crate) show_deactivated: bool,
+    /// Only members of this team.
+    pub(crate) team: Option<Uuid>,
+    /// Only agents with this availability, where the available ones sent a heartbeat after this time.
+    pub(crate) availability: Option<(Availability, Time)>,
+}
 
 /// Why an agent was not written.
 #[derive(Debug)]
@@ -72,13 +87,23 @@ pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Re
 pub(crate) async fn list<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
-    show_deactivated: bool,
+    filter: AgentFilter,
     after: Option<&Cursor>,
     size: u64,
 ) -> Result<Vec<Agent>, DbErr> {
     let mut query = Entity::find().filter(Column::AccountId.eq(account));
-    if !show_deactivated {
+    if !filter.show_deactivated {
         query = query.filter(Column::Active.eq(true));
+    }
+    if let Some(team) = filter.team {
+        query = query.filter(Column::Id.in_subquery(team_members::agents_of(account, team)));
+    }
+    if let Some((availability, heard_after)) = filter.availability {
+        let available = agent_statuses::available(account, heard_after);
+        query = query.filter(match availability {
+            Availability::Available => Column::Id.in_subquery(available),
+            Availability::Away => Column::Id.not_in_subquery(available),
+        });
     }
     if let Some((name, id)) = after {
         // As a row: PostgreSQL starts the scan of the index there, which it does not for `>` or `=` and `>`.
@@ -87,6 +112,16 @@ pub(crate) async fn list<C: ConnectionTrait>(
     }
     let rows = query.order_by_asc(Column::Name).order_by_asc(Column::Id).limit(size + 1).all(conn).await?;
     Ok(rows.into_iter().map(Agent::from).collect())
+}
+
+/// Returns those of these agents that the account has, deactivated ones included.
+pub(crate) async fn find_many<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    ids: BTreeSet<Uuid>,
+) -> Result<BTreeMap<Uuid, Agent>, DbErr> {
+    let rows = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::Id.is_in(ids)).all(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.id, Agent::from(row))).collect())
 }
 
 /// Returns the names of the agents that the account has, deactivated ones included.

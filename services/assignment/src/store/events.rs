@@ -1,13 +1,23 @@
 //! The events that this service publishes: one function for each.
 
+use std::collections::BTreeSet;
+
+use frontdesk_clock::Time;
 use frontdesk_db::Tx;
 use frontdesk_outbox::{Aggregate, append};
-use frontdesk_proto::event::v1::{AgentCreated, AgentDeactivated, AgentReactivated, AgentUpdated, OpeningHoursChanged};
+use frontdesk_proto::{
+    assignment::v1 as pb,
+    event::v1::{
+        AgentAvailabilityChanged, AgentCreated, AgentDeactivated, AgentReactivated, AgentUpdated, OpeningHoursChanged,
+        TeamCreated, TeamDeleted, TeamMembersChanged, TeamUndeleted, TeamUpdated,
+    },
+};
 use sea_orm::DbErr;
+use uuid::Uuid;
 
 use crate::{
     NAME,
-    domain::{Agent, OpeningHours},
+    domain::{Agent, AgentStatus, OpeningHours, Team},
 };
 
 pub(crate) async fn append_agent_created(tx: &mut Tx, agent: &Agent) -> Result<(), DbErr> {
@@ -35,4 +45,53 @@ pub(crate) async fn append_opening_hours_changed(tx: &mut Tx, hours: &OpeningHou
 
 fn aggregate(agent: &Agent) -> Aggregate {
     Aggregate { source: NAME, account: agent.account, kind: "agent", id: agent.id, version: agent.version }
+}
+
+pub(crate) async fn append_team_created(tx: &mut Tx, team: &Team) -> Result<(), DbErr> {
+    append(tx, team_aggregate(team), &TeamCreated { team_id: team.id.to_string() }).await
+}
+
+pub(crate) async fn append_team_updated(tx: &mut Tx, team: &Team) -> Result<(), DbErr> {
+    append(tx, team_aggregate(team), &TeamUpdated { team_id: team.id.to_string() }).await
+}
+
+pub(crate) async fn append_team_members_changed(
+    tx: &mut Tx,
+    team: &Team,
+    added: &BTreeSet<Uuid>,
+    removed: &BTreeSet<Uuid>,
+) -> Result<(), DbErr> {
+    let ids = |agents: &BTreeSet<Uuid>| agents.iter().map(Uuid::to_string).collect();
+    let changed = TeamMembersChanged {
+        team_id: team.id.to_string(),
+        added_agent_ids: ids(added),
+        removed_agent_ids: ids(removed),
+    };
+    append(tx, team_aggregate(team), &changed).await
+}
+
+pub(crate) async fn append_team_deleted(tx: &mut Tx, team: &Team) -> Result<(), DbErr> {
+    append(tx, team_aggregate(team), &TeamDeleted { team_id: team.id.to_string() }).await
+}
+
+pub(crate) async fn append_team_undeleted(tx: &mut Tx, team: &Team) -> Result<(), DbErr> {
+    append(tx, team_aggregate(team), &TeamUndeleted { team_id: team.id.to_string() }).await
+}
+
+pub(crate) async fn append_agent_availability_changed(tx: &mut Tx, status: &AgentStatus) -> Result<(), DbErr> {
+    let changed = AgentAvailabilityChanged {
+        agent_id: status.agent.to_string(),
+        availability: pb::Availability::from(status.published).into(),
+        away_reason: status.away_reason().map(pb::AwayReason::from).unwrap_or_default().into(),
+        change_time: status.changed_at.map(Time::to_proto),
+    };
+    // The agent's own id is that of the agent's events, which have versions of their own.
+    let id = Uuid::new_v5(&status.agent, b"status");
+    let aggregate =
+        Aggregate { source: NAME, account: status.account, kind: "agent_status", id, version: status.version };
+    append(tx, aggregate, &changed).await
+}
+
+fn team_aggregate(team: &Team) -> Aggregate {
+    Aggregate { source: NAME, account: team.account, kind: "team", id: team.id, version: team.version }
 }

@@ -1,8 +1,13 @@
-//! The statements. Each one that a caller's request reaches names the account.
+//! The statements. Each one that a caller's request reaches names the account; those by which the worker checks heartbeats serve all
+//! accounts.
 
+pub(crate) mod agent_statuses;
 pub(crate) mod agents;
 pub(crate) mod assignments;
+pub(crate) mod conversation_owners;
 #[allow(unreachable_pub, reason = "sea-orm derives public items of rows")]
 mod entity;
 pub(crate) mod events;
 pub(crate) mod opening_hours;
+pub(crate) mod team_members;
+pub(crate) mod teams;

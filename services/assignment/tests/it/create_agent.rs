@@ -1,7 +1,10 @@
 use std::collections::HashSet;
 
 use frontdesk_proto::{
-    assignment::v1::{CreateAgentRequest, DeactivateAgentRequest, GetAgentRequest, UpdateAgentRequest},
+    assignment::v1::{
+        AgentCapacity, CreateAgentRequest, DeactivateAgentRequest, GetAgentRequest, UpdateAgentRequest,
+        agent_capacity::{Limit, Unlimited},
+    },
     event::v1::AgentCreated,
 };
 use frontdesk_testkit::{Mode, new_id};
@@ -15,6 +18,7 @@ frontdesk_testkit::on_both_modes! {
     twenty_creations_of_one_id_handle_or_address_at_once_make_one_agent,
     ids_handles_and_addresses_are_unique_within_an_account_and_each_has_its_reason,
     an_address_at_an_internationalised_host_is_stored_in_ascii,
+    an_agent_has_a_capacity_of_five_unless_it_is_set_to_none_or_unlimited,
     s2_another_account_finds_no_agent_and_may_have_one_with_the_same_id,
 }
 
@@ -37,6 +41,36 @@ async fn c12_twenty_creations_with_one_request_id_make_one_agent(mode: Mode) {
     assert_eq!((agent.version, agent.update_time, agent.deactivate_time), (1, agent.create_time, None));
     let other = service.roster(here).create_agent(new_agent("bob", "once")).await.unwrap_err();
     assert_eq!(rejection(&other), (Code::FailedPrecondition, "REQUEST_ID_REUSED".into()));
+}
+
+async fn an_agent_has_a_capacity_of_five_unless_it_is_set_to_none_or_unlimited(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let here = account();
+    let mut roster = service.roster(here);
+    let capacity = |limit| Some(AgentCapacity { limit: Some(limit) });
+    let unset = service.agent(here, "ada").await;
+    assert_eq!(unset.capacity, capacity(Limit::Conversations(5)));
+    let none = CreateAgentRequest { capacity: capacity(Limit::Conversations(0)), ..new_agent("bob", "1") };
+    let bob = roster.create_agent(none).await.unwrap().into_inner().agent.unwrap();
+    assert_eq!(bob.capacity, capacity(Limit::Conversations(0)));
+
+    let update = |limit| UpdateAgentRequest {
+        agent_id: bob.id.clone(),
+        capacity: capacity(limit),
+        etag: bob.etag.clone(),
+        ..UpdateAgentRequest::default()
+    };
+    let unlimited = roster.update_agent(update(Limit::Unlimited(Unlimited {}))).await.unwrap().into_inner().agent;
+    let unlimited = unlimited.unwrap();
+    assert_eq!((&unlimited.capacity, unlimited.version), (&capacity(Limit::Unlimited(Unlimited {})), 2));
+    assert_eq!(service.agent_now(here, &bob).await, unlimited);
+    let stale = roster.update_agent(update(Limit::Conversations(3))).await.unwrap_err();
+    assert_eq!(rejection(&stale), (Code::Aborted, "ETAG_MISMATCH".into()));
+    for wrong in [Limit::Conversations(-1), Limit::Conversations(1_001)] {
+        assert_eq!(roster.update_agent(update(wrong)).await.unwrap_err().code(), Code::InvalidArgument);
+    }
+    let empty = UpdateAgentRequest { capacity: Some(AgentCapacity { limit: None }), ..update(Limit::Conversations(1)) };
+    assert_eq!(roster.update_agent(empty).await.unwrap_err().code(), Code::InvalidArgument);
 }
 
 async fn an_address_at_an_internationalised_host_is_stored_in_ascii(mode: Mode) {

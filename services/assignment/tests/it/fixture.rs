@@ -8,9 +8,11 @@ use frontdesk_db::AccountId;
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
     assignment::v1::{
-        Agent, AssignConversationRequest, Assignment, CreateAgentRequest, GetAgentRequest, ListAssignmentsRequest,
-        TakeOverConversationRequest, UnassignConversationRequest, assignment_service_client::AssignmentServiceClient,
-        roster_service_client::RosterServiceClient,
+        Agent, AgentStatus, AssignConversationRequest, Assignment, CreateAgentRequest, CreateTeamRequest,
+        GetAgentRequest, GetAgentStatusRequest, ListAssignmentsRequest, TakeOverConversationRequest, Team,
+        UnassignConversationRequest, assignment_service_client::AssignmentServiceClient,
+        availability_service_client::AvailabilityServiceClient, roster_service_client::RosterServiceClient,
+        team_service_client::TeamServiceClient,
     },
     conversation::{
         internal::v1::{ChangeAssigneeRequest, ChangeAssigneeResponse},
@@ -45,6 +47,31 @@ impl Fixture {
 
     pub fn roster(&self, account: AccountId) -> RosterServiceClient<Calls> {
         RosterServiceClient::new(self.calls(account, CallerKind::Admin, "root"))
+    }
+
+    pub fn teams(&self, account: AccountId) -> TeamServiceClient<Calls> {
+        TeamServiceClient::new(self.calls(account, CallerKind::Admin, "root"))
+    }
+
+    /// Creates a team without members.
+    pub async fn team(&self, account: AccountId, name: &str) -> Team {
+        let request = new_team(name, &format!("create-{name}"));
+        self.teams(account).create_team(request).await.unwrap().into_inner().team.unwrap()
+    }
+
+    /// Statuses, as an administrator reads and sets them.
+    pub fn statuses(&self, account: AccountId) -> AvailabilityServiceClient<Calls> {
+        AvailabilityServiceClient::new(self.calls(account, CallerKind::Admin, "root"))
+    }
+
+    /// The status of the agent with this id, on the roster or not, as they set it.
+    pub fn own_status(&self, account: AccountId, agent: &str) -> AvailabilityServiceClient<Calls> {
+        AvailabilityServiceClient::new(self.calls(account, CallerKind::Agent, agent))
+    }
+
+    pub async fn status(&self, account: AccountId, agent: &Agent) -> AgentStatus {
+        let request = GetAgentStatusRequest { agent_id: agent.id.clone() };
+        self.statuses(account).get_agent_status(request).await.unwrap().into_inner().status.unwrap()
     }
 
     /// Calls of the agent with this id, on the roster or not.
@@ -130,6 +157,10 @@ pub fn new_agent(handle: &str, request_id: &str) -> CreateAgentRequest {
         request_id: request_id.into(),
         ..CreateAgentRequest::default()
     }
+}
+
+pub fn new_team(name: &str, request_id: &str) -> CreateTeamRequest {
+    CreateTeamRequest { name: name.into(), request_id: request_id.into(), ..CreateTeamRequest::default() }
 }
 
 pub fn assign(

@@ -14,7 +14,7 @@ frontdesk_testkit::on_both_modes! {
 async fn list(service: &Fixture, account: AccountId, show_deactivated: bool) -> Vec<Agent> {
     let (mut agents, mut page_token) = (Vec::new(), String::new());
     loop {
-        let request = ListAgentsRequest { show_deactivated, page_size: 2, page_token };
+        let request = ListAgentsRequest { show_deactivated, page_size: 2, page_token, ..ListAgentsRequest::default() };
         let page = service.roster(account).list_agents(request).await.unwrap().into_inner();
         agents.extend(page.agents);
         page_token = page.next_page_token;
@@ -43,7 +43,8 @@ async fn the_roster_is_listed_by_name_in_pages_and_deactivated_agents_only_when_
 
     let first = ListAgentsRequest { page_size: 2, ..ListAgentsRequest::default() };
     let page_token = service.roster(here).list_agents(first).await.unwrap().into_inner().next_page_token;
-    let other_filter = ListAgentsRequest { show_deactivated: true, page_size: 2, page_token };
+    let other_filter =
+        ListAgentsRequest { show_deactivated: true, page_size: 2, page_token, ..ListAgentsRequest::default() };
     let refused = service.roster(here).list_agents(other_filter).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument, "a token is of one filter");
 }

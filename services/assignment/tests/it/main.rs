@@ -4,14 +4,18 @@
 mod fixture;
 
 mod assign_conversation;
+mod availability;
 mod create_agent;
 mod deactivate_agent;
 mod handed_off;
 mod history;
 mod list_agents;
 mod list_assignments;
+mod load;
 mod opening_hours;
 mod reactivate_agent;
 mod take_over_conversation;
+mod team_members;
+mod teams;
 mod unassign_conversation;
 mod update_agent;

@@ -10,8 +10,7 @@ use crate::{
     App,
     domain::{
         Actor, Attachment, AttachmentPolicy, AttachmentStatus, Conversation, MAX_UNSENT, Rejection, StorageOwner,
-        plain_file_name,
-        time_limit,
+        plain_file_name, time_limit,
     },
     error::ConversationError,
     queries::read_chat,

@@ -1,6 +1,6 @@
 //! `AttachmentService`.
 
-use frontdesk_api::{parse_id, parse_optional_id, validated};
+use frontdesk_api::{caller, parse_id, parse_optional_id, validated};
 use frontdesk_clock::Time;
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{self as pb, attachment_service_server::AttachmentService};
@@ -94,7 +94,7 @@ impl AttachmentService for Attachments {
         &self,
         request: Request<pb::GetAttachmentLimitsRequest>,
     ) -> Result<Response<pb::GetAttachmentLimitsResponse>, Status> {
-        let account = frontdesk_api::caller(&request)?.account;
+        let account = caller(&request)?.account;
         let read = self.0.db.read_for(account).await.map_err(ConversationError::from)?;
         let limits = queries::get_attachment_limits(&self.0, &read.conn(), account, false).await;
         let limits = limits.map_err(ConversationError::from)?;

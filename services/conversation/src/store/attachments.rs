@@ -15,8 +15,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    attachment_storage,
-    conversations,
+    attachment_storage, conversations,
     entity::attachment::{Column, Entity, Model},
     events, keyset,
 };

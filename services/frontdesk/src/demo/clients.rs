@@ -92,6 +92,7 @@ impl Account {
             handle: "ada".into(),
             email: "ada@team.example".into(),
             request_id: request_id(),
+            ..Default::default()
         };
         RosterServiceClient::new(admin.clone()).create_agent(agent).await?;
         step("admin", "put the agent Ada Byron on the roster");

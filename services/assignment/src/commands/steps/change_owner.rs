@@ -78,6 +78,8 @@ pub(crate) async fn change_owner(
             started_at,
         };
         store::assignments::record(&tx, caller.account, assignment).await?;
+        let agent = owner.as_ref().and_then(Actor::agent_id);
+        store::conversation_owners::record_owner(&tx, caller.account, conversation, epoch.number, agent).await?;
     }
     let view = find_view(tx.conn(), caller.account, conversation, epoch.number, owner).await?;
     tx.commit().await?;

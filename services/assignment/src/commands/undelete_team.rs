@@ -1,0 +1,21 @@
+//! Undoing the deletion of a team.
+
+use frontdesk_auth::Caller;
+use uuid::Uuid;
+
+use crate::{App, domain::Team, error::AssignmentError, store};
+
+/// Undeletes a team. Undeleting one that is not deleted changes nothing.
+pub(crate) async fn undelete_team(app: &App, caller: &Caller, id: Uuid) -> Result<Team, AssignmentError> {
+    let mut tx = app.db.begin_for(caller.account).await?;
+    let mut team =
+        store::teams::find_for_update(&tx, caller.account, id).await?.ok_or(AssignmentError::NotFound("team"))?;
+
+    if team.undelete(tx.now().await?) {
+        store::teams::save(&tx, &team).await?;
+        store::events::append_team_undeleted(&mut tx, &team).await?;
+    }
+
+    tx.commit().await?;
+    Ok(team)
+}
