@@ -3,15 +3,16 @@
 use frontdesk_db::AccountId;
 use frontdesk_opening_hours::{DateException, Schedule, TimeRange, WeeklyRange};
 use frontdesk_proto::assignment::v1::{
-    self as pb, GetAgentRequest, GetOpeningHoursRequest, opening_hours_service_client::OpeningHoursServiceClient,
-    roster_service_client::RosterServiceClient,
+    self as pb, GetAgentRequest, GetOpeningHoursRequest, GetTeamRequest, GetTeamResponse,
+    opening_hours_service_client::OpeningHoursServiceClient, roster_service_client::RosterServiceClient,
+    team_service_client::TeamServiceClient,
 };
 use tonic::Status;
 use uuid::Uuid;
 
 use crate::{
     App,
-    domain::{Agent, OpeningHours, RosterState},
+    domain::{Agent, OpeningHours, RosterState, Team},
 };
 
 /// The agent, as the roster has them now.
@@ -19,6 +20,20 @@ pub(crate) async fn get_agent(app: &App, account: AccountId, id: Uuid) -> Result
     let mut roster = RosterServiceClient::new(app.assignment.for_account(account));
     let response = roster.get_agent(GetAgentRequest { agent_id: id.to_string() }).await?.into_inner();
     response.agent.and_then(|agent| read(account, agent)).ok_or_else(|| Status::internal("the answer holds no agent"))
+}
+
+/// The team and its members, as the roster has them now.
+pub(crate) async fn get_team(app: &App, account: AccountId, id: Uuid) -> Result<Team, Status> {
+    let mut teams = TeamServiceClient::new(app.assignment.for_account(account));
+    let response = teams.get_team(GetTeamRequest { team_id: id.to_string() }).await?.into_inner();
+    read_team(account, response).ok_or_else(|| Status::internal("the answer holds no team"))
+}
+
+fn read_team(account: AccountId, response: GetTeamResponse) -> Option<Team> {
+    let team = response.team?;
+    let members = if team.delete_time.is_none() { response.agent_ids } else { Vec::new() };
+    let members = members.iter().map(|id| id.parse().ok()).collect::<Option<_>>()?;
+    Some(Team { account, id: team.id.parse().ok()?, version: team.version.into(), members })
 }
 
 fn read(account: AccountId, agent: pb::Agent) -> Option<Agent> {

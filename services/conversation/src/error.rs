@@ -128,6 +128,9 @@ pub(crate) enum ConversationError {
     /// The resource of this kind was edited since the caller read it.
     #[error("the {0} was edited since you read it")]
     EtagMismatch(&'static str),
+    /// The members of the team of a watched inbox changed.
+    #[error("the members of the team changed; list the inbox again, and watch with its watch_cursor")]
+    TeamChanged,
     /// A read begins after a number beyond the last one.
     #[error("the number to read after is beyond the last one, {last}")]
     CursorOutOfRange { last: i64 },
@@ -484,6 +487,7 @@ impl From<ConversationError> for Status {
                 .with("what", limit.as_str())
                 .with("max", limit.max()),
             E::EtagMismatch(resource) => ApiError::etag_mismatch(resource),
+            E::TeamChanged => error(Code::Aborted, Reason::TeamChanged),
             E::CursorOutOfRange { last } => ApiError::cursor_out_of_range(last),
             E::Unreachable(_) | E::Locked | E::DatabaseLost => ApiError::unavailable(message),
             E::Db(error) => ApiError::database(&error),

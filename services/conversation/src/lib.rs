@@ -161,6 +161,7 @@ impl Service for App {
         bus.subscribe(consumers::Agents(self.clone()), &self.db);
         bus.subscribe(consumers::OpeningHoursCopies(self.clone()), &self.db);
         bus.subscribe(consumers::SentTranscripts(self.clone()), &self.db);
+        bus.subscribe(consumers::Teams(self.clone()), &self.db);
     }
 
     fn workers(&self) -> Vec<Worker> {

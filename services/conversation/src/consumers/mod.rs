@@ -4,11 +4,13 @@ mod agents;
 mod bots;
 mod opening_hours;
 mod sent_transcripts;
+mod teams;
 
 pub(crate) use agents::Agents;
 pub(crate) use bots::Bots;
 pub(crate) use opening_hours::OpeningHoursCopies;
 pub(crate) use sent_transcripts::SentTranscripts;
+pub(crate) use teams::Teams;
 
 use frontdesk_bus::Outcome;
 use tonic::{Code, Status};

@@ -29,6 +29,7 @@ mod search_query;
 mod search_words;
 mod signal;
 mod status;
+mod team;
 mod ticket;
 mod visitor;
 mod visitor_key;
@@ -64,6 +65,7 @@ pub(crate) use search_query::{MAX_QUERY_WORDS, QueryError, SearchQuery, Snippet}
 pub(crate) use search_words::indexed_words;
 pub(crate) use signal::{Author, Signal, VisitorMarks};
 pub(crate) use status::{CloseReason, Status};
+pub(crate) use team::{Membership, Team};
 pub(crate) use ticket::{Ticket, TicketStatus, TicketUpdate};
 pub(crate) use visitor::{AnswerEffect, NewLink, Visitor, VisitorLink, apply_answer};
 pub(crate) use visitor_key::VisitorKey;

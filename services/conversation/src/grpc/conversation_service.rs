@@ -1,5 +1,7 @@
 //! `ConversationService`.
 
+use std::collections::HashSet;
+
 use frontdesk_api::{CursorSigner, FieldError, live_stream, parse_id, parse_optional_id, validated};
 use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
@@ -58,13 +60,14 @@ impl ConversationService for Conversations {
         let page = self.0.pages.read_request::<(Time, Uuid), _>(&caller, &request, size, &token)?;
         let mut filter = filter(&caller, &request, "")?;
         queries::resolve_contacts(&self.0, &caller, &mut filter).await?;
+        queries::resolve_team(&self.0, &caller, &mut filter).await?;
         let inbox = queries::list_conversations(&self.0, &caller, &filter, page.cursor, page.size + 1);
         let (inbox, watch_cursor) = match page.cursor {
             // At the same time: a watch begins a minute before its cursor.
             None => {
                 let now = async { self.0.db.now().await.map_err(ConversationError::from) };
                 let (inbox, now) = tokio::try_join!(inbox, now)?;
-                (inbox, self.inbox_cursors(&caller, &request).sign(&now)?)
+                (inbox, self.inbox_cursors(&caller, &request, &filter).sign(&now)?)
             }
             Some(_) => (inbox.await?, String::new()),
         };
@@ -110,7 +113,8 @@ impl ConversationService for Conversations {
         let mut inbox = request.inbox.unwrap_or_default();
         (inbox.page_size, inbox.page_token) = (0, String::new());
         let mut filter = filter(&caller, &inbox, "inbox.")?;
-        let signer = self.inbox_cursors(&caller, &inbox);
+        queries::resolve_team(&self.0, &caller, &mut filter).await?;
+        let signer = self.inbox_cursors(&caller, &inbox, &filter);
         let cursor = signer.verify(&request.cursor)?;
         // Before the time and the merged contacts are read, so that no change between is missed.
         let watch = self.0.watched_inboxes.watch(caller.account, caller.agent_id());
@@ -207,10 +211,11 @@ impl ConversationService for Conversations {
 }
 
 impl Conversations {
-    /// The signer of the cursors of the inbox that the request lists.
-    fn inbox_cursors(&self, caller: &Caller, inbox: &pb::ListConversationsRequest) -> CursorSigner {
+    /// The signer of the cursors of the inbox that the request lists. Of a team with other members it is another inbox.
+    fn inbox_cursors(&self, caller: &Caller, inbox: &pb::ListConversationsRequest, filter: &Filter) -> CursorSigner {
         let inbox = Some(inbox.clone());
-        self.0.pages.cursor_signer(caller, &pb::WatchInboxRequest { inbox, cursor: String::new() })
+        let members = filter.membership.map(|membership| membership.number.to_string()).unwrap_or_default();
+        self.0.pages.cursor_signer(caller, &pb::WatchInboxRequest { inbox, cursor: members })
     }
 }
 
@@ -267,11 +272,8 @@ fn filter(caller: &Caller, request: &pb::ListConversationsRequest, path: &str) -
     let ids = |field: &str, ids: &[String]| ids.iter().map(|id| parse_id(field, id)).collect::<Result<_, Status>>();
     Ok(Filter {
         statuses: request.statuses().filter_map(convert::status).collect(),
-        assignees: request
-            .assignees
-            .iter()
-            .map(|filter| assignee(caller, filter, path))
-            .collect::<Result<_, Status>>()?,
+        assignees: assignees(caller, &request.assignees, path)?,
+        membership: None,
         channels: ids("channel_ids", &request.channel_ids)?,
         contacts: ids("contact_ids", &request.contact_ids)?,
         visitor: Some(request.visitor_id.clone()).filter(|visitor| !visitor.is_empty()),
@@ -303,6 +305,16 @@ fn unread_by(caller: &Caller, unread: bool, path: &str) -> Result<Option<Uuid>, 
     }
 }
 
+fn assignees(caller: &Caller, filters: &[pb::AssigneeFilter], path: &str) -> Result<HashSet<AssigneeFilter>, Status> {
+    let assignees: HashSet<_> =
+        filters.iter().map(|filter| assignee(caller, filter, path)).collect::<Result<_, Status>>()?;
+    let teams = assignees.iter().filter(|assignee| matches!(assignee, AssigneeFilter::Team(_)));
+    if teams.count() > 1 {
+        return Err(invalid(&format!("{path}assignees"), "must have at most one team_id"));
+    }
+    Ok(assignees)
+}
+
 fn assignee(caller: &Caller, filter: &pb::AssigneeFilter, path: &str) -> Result<AssigneeFilter, Status> {
     let field = format!("{path}assignees");
     use pb::assignee_filter::Assignee as A;
@@ -315,6 +327,7 @@ fn assignee(caller: &Caller, filter: &pb::AssigneeFilter, path: &str) -> Result<
         Some(A::AgentId(id)) => AssigneeFilter::Owner(Owner::agent(parse_id(&field, id)?)),
         Some(A::BotId(id)) => AssigneeFilter::Owner(Owner::bot(parse_id(&field, id)?)),
         Some(A::AnyBot(_)) => AssigneeFilter::AnyBot,
+        Some(A::TeamId(id)) => AssigneeFilter::Team(parse_id(&field, id)?),
         None => return Err(invalid(&field, "must say whose conversations match")),
     })
 }

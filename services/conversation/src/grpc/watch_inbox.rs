@@ -25,6 +25,8 @@ use crate::{
 
 /// Interval between two cursors while updates come.
 const CURSOR_INTERVAL: Duration = Duration::from_secs(10);
+/// Interval between two looks whether the members of the watched team changed.
+const TEAM_INTERVAL: Duration = Duration::from_secs(10);
 /// Maximum number of conversations that are remembered as gone.
 const MAX_GONE: usize = 500;
 
@@ -44,6 +46,8 @@ pub(super) struct InboxUpdates {
     /// Everything that changed before was sent.
     sent_until: Time,
     cursor_sent_at: Instant,
+    /// When the members of the filter's team were last read.
+    team_read_at: Instant,
     /// Conversations that the client knows to be gone: it is not sent again while they do not match.
     gone: HashSet<Uuid>,
 }
@@ -72,6 +76,7 @@ impl InboxUpdates {
             taken_until: from,
             sent_until: from,
             cursor_sent_at: Instant::now(),
+            team_read_at: Instant::now(),
             gone: HashSet::new(),
         }
     }
@@ -110,6 +115,15 @@ impl InboxUpdates {
         }
     }
 
+    /// Ends the watch after the members of the filter's team have changed: the client lists the team's inbox anew.
+    async fn check_team(&mut self) -> Result<(), Status> {
+        if let Some(membership) = self.filter.membership {
+            queries::require_same_members(&self.app, &self.caller, membership).await?;
+        }
+        self.team_read_at = Instant::now();
+        Ok(())
+    }
+
     fn with_cursor(&mut self, update: Update) -> Result<WatchInboxResponse, Status> {
         self.cursor_sent_at = Instant::now();
         Ok(WatchInboxResponse { update: Some(update), cursor: self.cursor()? })
@@ -143,7 +157,15 @@ impl LiveUpdates for InboxUpdates {
             if !std::mem::replace(&mut self.caught_up, true) {
                 return self.with_cursor(Update::CaughtUp(CaughtUp {}));
             }
-            match self.watch.changes.recv().await {
+            let (has_team, next_look) = (self.filter.membership.is_some(), self.team_read_at + TEAM_INTERVAL);
+            let changes = tokio::select! {
+                changes = self.watch.changes.recv() => changes,
+                () = tokio::time::sleep_until(next_look), if has_team => {
+                    self.check_team().await?;
+                    continue;
+                }
+            };
+            match changes {
                 Ok(changed) => self.take(&changed),
                 Err(RecvError::Lagged(_)) => {
                     // What still waits is among what is read now.

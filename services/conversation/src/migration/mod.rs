@@ -69,6 +69,7 @@ impl MigratorTrait for Migrator {
             Box::new(Sql { name: "conversation_020_contact_words", text: include_str!("020_contact_words.sql") }),
             Box::new(Sql { name: "conversation_022_settings", text: include_str!("022_settings.sql") }),
             Box::new(Sql { name: "conversation_023_opening_hours", text: include_str!("023_opening_hours.sql") }),
+            Box::new(Sql { name: "conversation_024_teams", text: include_str!("024_teams.sql") }),
         ]
     }
 }

@@ -29,6 +29,7 @@ mod list_tickets;
 mod list_visitor_keys;
 mod render_insert;
 mod resolve_contacts;
+mod resolve_team;
 mod search_conversations;
 mod watch_chat_entries;
 
@@ -59,6 +60,7 @@ pub(crate) use list_tickets::list_tickets;
 pub(crate) use list_visitor_keys::list_visitor_keys;
 pub(crate) use render_insert::render_insert;
 pub(crate) use resolve_contacts::resolve_contacts;
+pub(crate) use resolve_team::{require_same_members, resolve_team};
 pub(crate) use search_conversations::{FoundConversations, search_conversations};
 pub(crate) use watch_chat_entries::{begin_chat_watch, watch_chat_entries};
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use sea_orm::{
-    Condition, DbErr, EntityTrait, FromQueryResult, Iterable, Order, QueryTrait,
+    Condition, DbBackend, DbErr, EntityTrait, FromQueryResult, Iterable, Order, QueryTrait, Statement,
     entity::prelude::*,
     sea_query::{Query, SelectStatement, UnionType},
 };
@@ -15,13 +15,18 @@ use super::{
     entity::conversation::{Column, Entity, Model},
     keyset, read_marks,
 };
-use crate::domain::{Conversation, Owner, OwnerKind, Status};
+use crate::domain::{Conversation, Membership, Owner, OwnerKind, Status};
+
+/// Maximum number of conditions in one statement: SQLite allows 500 parts of a union, and PostgreSQL plans each.
+const MAX_ARMS: usize = 100;
 
 /// Which conversations an inbox shows: those that match one value of each set. An empty set matches all.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
     pub(crate) statuses: HashSet<Status>,
     pub(crate) assignees: HashSet<AssigneeFilter>,
+    /// The members of the filter's team who are among the assignees. None: no team, or its members are not read yet.
+    pub(crate) membership: Option<Membership>,
     pub(crate) channels: BTreeSet<Uuid>,
     pub(crate) contacts: BTreeSet<Uuid>,
     /// Only of this visitor.
@@ -63,12 +68,21 @@ impl InboxOrder {
 }
 
 impl Filter {
+    /// The team among the assignees.
+    pub(crate) fn team(&self) -> Option<Uuid> {
+        self.assignees.iter().find_map(|filter| match filter {
+            AssigneeFilter::Team(team) => Some(*team),
+            AssigneeFilter::Unassigned | AssigneeFilter::AnyBot | AssigneeFilter::Owner(_) => None,
+        })
+    }
+
     /// Whether the conversation matches. `unread`: whether the agent of the filter has entries to read in it.
     pub(crate) fn matches(&self, one: &Conversation, unread: bool) -> bool {
         let has_assignee = |filter: &AssigneeFilter| match filter {
             AssigneeFilter::Unassigned => one.owner.is_none(),
             AssigneeFilter::AnyBot => one.owner.is_some_and(|owner| owner.kind == OwnerKind::Bot),
             AssigneeFilter::Owner(owner) => one.owner == Some(*owner),
+            AssigneeFilter::Team(_) => false,
         };
         (self.statuses.is_empty() || self.statuses.contains(&one.status))
             && (self.assignees.is_empty() || self.assignees.iter().any(has_assignee))
@@ -88,6 +102,8 @@ pub(crate) enum AssigneeFilter {
     Unassigned,
     AnyBot,
     Owner(Owner),
+    /// Members of this team: it matches nothing by itself, its members are added as owners.
+    Team(Uuid),
 }
 
 /// The time by which rows are sorted, and in which order. Their ids follow.
@@ -101,9 +117,41 @@ pub(crate) async fn list<C: ConnectionTrait>(
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Conversation>, DbErr> {
-    let Some(rows) = select(account, filter, after, limit) else { return Ok(Vec::new()) };
-    let rows = Model::find_by_statement(conn.get_database_backend().build(&rows)).all(conn).await?;
-    Ok(rows.into_iter().map(Conversation::from).collect())
+    let mut found = Vec::new();
+    let statements = statements(conn.get_database_backend(), account, filter, after, limit);
+    let is_one = statements.len() == 1;
+    for statement in statements {
+        let rows = Model::find_by_statement(statement).all(conn).await?;
+        found.extend(rows.into_iter().map(Conversation::from));
+    }
+    if !is_one {
+        first_of(&mut found, filter.order, limit);
+    }
+    Ok(found)
+}
+
+/// The statements that together read the first rows: several for a large team.
+fn statements(
+    backend: DbBackend,
+    account: AccountId,
+    filter: &Filter,
+    after: Option<(Time, Uuid)>,
+    limit: u64,
+) -> Vec<Statement> {
+    let arms = arms(filter);
+    let selects = arms.chunks(MAX_ARMS).filter_map(|some| select(account, filter, some, after, limit));
+    selects.map(|select| backend.build(&select)).collect()
+}
+
+/// Leaves the first rows by the order, each once: one that got another assignee between two statements may be there twice.
+fn first_of(found: &mut Vec<Conversation>, order: InboxOrder, limit: u64) {
+    found.sort_by_key(|one| (order.time_of(one), one.id));
+    if order.sort().1 == Order::Desc {
+        found.reverse();
+    }
+    let mut ids = HashSet::new();
+    found.retain(|one| ids.insert(one.id));
+    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
 }
 
 /// Conversations of these accounts with activity after this position (time and id), the earliest first.
@@ -127,8 +175,14 @@ pub(crate) async fn list_active_after<C: ConnectionTrait>(
 }
 
 /// None: nothing can match.
-fn select(account: AccountId, filter: &Filter, after: Option<(Time, Uuid)>, limit: u64) -> Option<SelectStatement> {
-    let arms = arms(filter).into_iter().map(|arm| {
+fn select(
+    account: AccountId,
+    filter: &Filter,
+    arms: &[Condition],
+    after: Option<(Time, Uuid)>,
+    limit: u64,
+) -> Option<SelectStatement> {
+    let arms = arms.iter().cloned().map(|arm| {
         let mut query = Entity::find().filter(Column::AccountId.eq(account)).filter(arm);
         let (column, order) = filter.order.sort();
         if filter.order == InboxOrder::LongestWaiting {
@@ -171,6 +225,10 @@ fn sorted(mut query: SelectStatement, (column, order): Sort, limit: u64) -> Sele
 fn arms(filter: &Filter) -> Vec<Condition> {
     let by_status: Vec<_> = filter.statuses.iter().map(|status| one(Column::Status.eq(*status))).collect();
     let by_assignee = by_assignee(&filter.assignees);
+    if by_assignee.is_empty() && !filter.assignees.is_empty() {
+        // A team without members.
+        return Vec::new();
+    }
     let by_contact: Vec<_> = filter.contacts.iter().map(|contact| one(Column::ContactId.eq(*contact))).collect();
     let by_channel: Vec<_> = filter.channels.iter().map(|channel| one(Column::ChannelId.eq(*channel))).collect();
     let rest = any(&by_channel);
@@ -202,16 +260,17 @@ fn by_assignee(assignees: &HashSet<AssigneeFilter>) -> Vec<Condition> {
     // A bot is one of any bots: both conditions would return its conversations twice.
     let distinct = assignees.iter().filter(|filter| match filter {
         AssigneeFilter::Owner(owner) => owner.is_agent() || !any_bot,
-        AssigneeFilter::Unassigned | AssigneeFilter::AnyBot => true,
+        AssigneeFilter::Unassigned | AssigneeFilter::AnyBot | AssigneeFilter::Team(_) => true,
     });
     let condition = |filter: &AssigneeFilter| match filter {
-        AssigneeFilter::Unassigned => one(Column::AssigneeId.is_null()),
-        AssigneeFilter::AnyBot => one(Column::AssigneeKind.eq(OwnerKind::Bot)),
+        AssigneeFilter::Unassigned => Some(one(Column::AssigneeId.is_null())),
+        AssigneeFilter::AnyBot => Some(one(Column::AssigneeKind.eq(OwnerKind::Bot))),
         AssigneeFilter::Owner(Owner { kind, id }) => {
-            one(Column::AssigneeId.eq(*id)).add(Column::AssigneeKind.eq(*kind))
+            Some(one(Column::AssigneeId.eq(*id)).add(Column::AssigneeKind.eq(*kind)))
         }
+        AssigneeFilter::Team(_) => None,
     };
-    distinct.map(condition).collect()
+    distinct.filter_map(condition).collect()
 }
 
 fn one(condition: Expr) -> Condition {

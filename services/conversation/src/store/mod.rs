@@ -30,6 +30,7 @@ pub(crate) mod placeholder_values;
 pub(crate) mod read_marks;
 pub(crate) mod search;
 pub(crate) mod search_words;
+pub(crate) mod teams;
 pub(crate) mod tickets;
 pub(crate) mod visitor_keys;
 pub(crate) mod visitor_marks;

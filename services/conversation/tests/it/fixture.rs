@@ -9,7 +9,7 @@ use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::{
         Agent, AssignmentCause, GetAgentRequest, GetAgentResponse, GetOpeningHoursRequest, GetOpeningHoursResponse,
-        OpeningHours, OpeningSchedule, WeeklyRange,
+        GetTeamRequest, GetTeamResponse, OpeningHours, OpeningSchedule, Team, WeeklyRange,
     },
     botsession::v1::{Bot, GetBotRequest, GetBotResponse, bot::Inactivity},
     conversation::internal::v1::{
@@ -25,6 +25,7 @@ use frontdesk_proto::{
         thread_service_client::ThreadServiceClient, ticket_service_client::TicketServiceClient,
         visitor_service_client::VisitorServiceClient,
     },
+    event::v1::{Event, TeamMembersChanged},
     notification::{
         internal::v1::{
             AddressCodeOutcome, CheckAddressCodeRequest, CheckAddressCodeResponse, MailAddressCodeRequest,
@@ -33,7 +34,7 @@ use frontdesk_proto::{
         v1::{GetSenderRequest, GetSenderResponse, Sender},
     },
 };
-use frontdesk_testkit::{Calls, Mode, ServiceUnderTest, new_id, request_id, wait_for};
+use frontdesk_testkit::{Calls, Mode, ServiceUnderTest, event, new_id, request_id, wait_for};
 use futures::future::join_all;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use tonic::{Request, Status};
@@ -301,6 +302,28 @@ impl Fixture {
     pub async fn post_as_robin(&self, request: PostBotMessageRequest) -> Result<Entry, Status> {
         let request = self.by_robin(request);
         Ok(self.arbiter("bot-session").post_bot_message(request).await?.into_inner().entry.unwrap())
+    }
+
+    /// The roster answers that the only team has these members, from now on.
+    pub fn answer_team(&self, team: Uuid, members: &[Uuid], version: i32) {
+        let agent_ids: Vec<_> = members.iter().map(Uuid::to_string).collect();
+        self.service.fake.on(move |request: Request<GetTeamRequest>| {
+            let id = request.get_ref().team_id.clone();
+            if id != team.to_string() {
+                return Err(Status::not_found("no such team"));
+            }
+            let agent_ids = agent_ids.clone();
+            Ok(GetTeamResponse { team: Some(Team { id, version, ..Team::default() }), agent_ids })
+        });
+    }
+
+    /// The event that the members of the team changed is handled.
+    pub async fn handle_members_changed(&self, team: Uuid) {
+        let team_id = team.to_string();
+        let changed = TeamMembersChanged { team_id: team_id.clone(), ..TeamMembersChanged::default() };
+        let event = Event { aggregate_id: team_id, ..event("assignment", self.account, &changed) };
+        self.service.deliver_again(&event).await;
+        self.service.settled().await;
     }
 
     /// The assignment service assigns Ada.

@@ -47,6 +47,7 @@ mod settings;
 mod signals;
 mod start_chat;
 mod start_conversation;
+mod teams;
 mod threads;
 mod update_channel;
 mod update_contact;

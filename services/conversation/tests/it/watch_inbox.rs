@@ -10,7 +10,7 @@ use frontdesk_proto::conversation::v1::{
     conversation_service_client::ConversationServiceClient,
     watch_inbox_response::Update,
 };
-use frontdesk_testkit::{Calls, Mode, on_both_modes, reason, request_id};
+use frontdesk_testkit::{Calls, Mode, new_id, on_both_modes, reason, request_id};
 use sea_orm::ConnectionTrait;
 use tokio::time::timeout;
 use tonic::{Code, Status, Streaming};
@@ -18,7 +18,7 @@ use tonic_types::StatusExt;
 
 use crate::{
     close_conversation::close,
-    fixture::{ADA, BOB, Fixture},
+    fixture::{ADA, BOB, Fixture, message},
 };
 
 on_both_modes!(
@@ -27,6 +27,7 @@ on_both_modes!(
     c10_a_change_whose_notification_was_lost_is_found,
     c13_a_mark_changes_the_row_of_its_agent,
     c10_a_cursor_is_valid_for_its_caller_and_inbox_only,
+    c9_a_watch_of_a_team_ends_when_its_members_change_and_a_new_list_goes_on,
     s2_changes_of_another_account_are_not_sent,
 );
 
@@ -249,6 +250,40 @@ async fn c10_a_cursor_is_valid_for_its_caller_and_inbox_only(mode: Mode) {
         assert_eq!(refused.get_details_bad_request().unwrap().field_violations[0].field, "cursor");
     }
     watch(&mut ada, &first, &cursor).await.unwrap();
+}
+
+async fn c9_a_watch_of_a_team_ends_when_its_members_change_and_a_new_list_goes_on(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let (mut ada, team, chat) = (fixture.conversations(ADA), new_id(), fixture.chat("a").await.id);
+    fixture.answer_team(team, &[ADA], 1);
+    let inbox = of(Assignee::TeamId(team.to_string()));
+    let mut shown = Shown::open(&mut ada, &inbox).await;
+    assert!(shown.rows.is_empty());
+    fixture.post(&chat, "hello").await;
+    let (rows, cursor) = list(&mut ada, &inbox).await;
+    assert_eq!(rows.len(), 1);
+    shown.until(&rows).await;
+
+    fixture.answer_team(team, &[BOB], 2);
+    fixture.handle_members_changed(team).await;
+    let ended = timeout(Duration::from_secs(30), async {
+        loop {
+            if let Err(ended) = shown.updates.message().await {
+                return ended;
+            }
+        }
+    });
+    let ended = ended.await.expect("the end of the watch");
+    assert_eq!((ended.code(), reason(&ended).as_str()), (Code::Aborted, "TEAM_CHANGED"));
+    let refused = watch(&mut ada, &inbox, &cursor).await.map(drop).unwrap_err();
+    assert_eq!(refused.get_details_bad_request().unwrap().field_violations[0].field, "cursor");
+    let mut shown = Shown::open(&mut ada, &inbox).await;
+    assert!(shown.rows.is_empty(), "Bob has none");
+    let of_bob = fixture.chat("b").await.id;
+    fixture.threads(BOB).post_message(message(&of_bob, "hello")).await.unwrap();
+    let (rows, _) = list(&mut ada, &inbox).await;
+    assert_eq!(rows.len(), 1);
+    shown.until(&rows).await;
 }
 
 async fn s2_changes_of_another_account_are_not_sent(mode: Mode) {

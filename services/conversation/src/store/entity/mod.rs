@@ -17,6 +17,8 @@ pub(crate) mod merged_contact;
 pub(crate) mod opening_hours;
 pub(crate) mod read_mark;
 pub(crate) mod search_mark;
+pub(crate) mod team;
+pub(crate) mod team_member;
 mod text_column;
 pub(crate) mod ticket;
 pub(crate) mod visitor;
