@@ -7,8 +7,9 @@ use frontdesk_auth::{AccessMap, CallerKind};
 use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::{
-        CreateOpeningHoursRequest, DateException, OpeningSchedule, UpdateAgentRequest, Weekday, WeeklyRange,
-        opening_hours_service_client::OpeningHoursServiceClient, roster_service_client::RosterServiceClient,
+        AddTeamMembersRequest, CreateOpeningHoursRequest, CreateTeamRequest, DateException, OpeningSchedule,
+        UpdateAgentRequest, Weekday, WeeklyRange, opening_hours_service_client::OpeningHoursServiceClient,
+        roster_service_client::RosterServiceClient, team_service_client::TeamServiceClient,
     },
     auth::v1::Principal,
     conversation::v1::{
@@ -176,13 +177,17 @@ impl Fixture {
     /// Creates one resource of each kind in an account that has a sender address. `word` is in every name and text.
     pub async fn new(account: Account, word: &str) -> Self {
         let (agent_id, agent) = account.agent(&format!("{word} Ada")).await;
-        account.agent(&format!("{word} Bob")).await;
+        let (bob, _) = account.agent(&format!("{word} Bob")).await;
         let address = UpdateAgentRequest {
             agent_id: agent_id.to_string(),
             email: Some(format!("ada@{word}-team.example")),
             ..Default::default()
         };
         RosterServiceClient::new(account.admin()).update_agent(address).await.unwrap();
+        let mut team = String::new();
+        for number in 0..2 {
+            team = Self::team(&account, &format!("{word} Team {number}"), &[agent_id, bob]).await;
+        }
         let (bot, separate_bot) = (account.bot().await, account.bot().await);
         let separate_channel = account.channel(Some(&separate_bot)).await;
         let (greeted, quiet) = (account.channel(Some(&bot)).await, account.channel(None).await);
@@ -294,12 +299,24 @@ impl Fixture {
             ("source_etag", source.etag),
             ("target_contact_id", target.id),
             ("target_etag", target.etag),
+            ("team_id", team),
             ("ticket_id", ticket),
             ("transcript_sender_id", sender),
             ("visitor_id", conversation.visitor_id),
         ]);
         let (another, closed) = (open.swap_remove(0).0, closed.swap_remove(1));
         Self { account, agent, agent_id, ids, closed, sent, unsent, another, separate_channel, word: word.to_owned() }
+    }
+
+    /// A new team with these members.
+    async fn team(account: &Account, name: &str, agents: &[Uuid]) -> String {
+        let mut teams = TeamServiceClient::new(account.admin());
+        let request =
+            CreateTeamRequest { name: name.to_owned(), request_id: request_id(), ..CreateTeamRequest::default() };
+        let team_id = teams.create_team(request).await.unwrap().into_inner().team.unwrap().id;
+        let agent_ids = agents.iter().map(Uuid::to_string).collect();
+        teams.add_team_members(AddTeamMembersRequest { team_id: team_id.clone(), agent_ids }).await.unwrap();
+        team_id
     }
 
     /// A new contact.
@@ -548,15 +565,19 @@ impl Fixture {
                     Some(Value::String("Europe/Rome".into()))
                 }
                 // In list methods these are filters, which would match nothing.
-                (FieldKind::Enum(_), "status" | "statuses" | "kinds") if method.starts_with("List") => None,
+                (FieldKind::Enum(_), "status" | "statuses" | "kinds" | "availability")
+                    if method.starts_with("List") =>
+                {
+                    None
+                }
                 (FieldKind::String, "external_id") if method.starts_with("List") => None,
                 (FieldKind::String, name) => self.text(name).map(Value::String),
                 (FieldKind::Enum(_), "check") => None,
                 (FieldKind::Enum(_), _) => Some(Value::EnumNumber(1)),
                 (
                     FieldKind::Int32,
-                    "end_minute" | "expected_epoch" | "length" | "sequence" | "size_bytes" | "visitor_sequence"
-                    | "version",
+                    "conversations" | "end_minute" | "expected_epoch" | "length" | "sequence" | "size_bytes"
+                    | "visitor_sequence" | "version",
                 ) => Some(Value::I32(1)),
                 // Less than the installation allows, and more than the files of other requests have.
                 (FieldKind::Int32, "max_attachment_size_bytes") => Some(Value::I32(20_000_000)),
