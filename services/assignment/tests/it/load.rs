@@ -59,7 +59,13 @@ fn closed(account: AccountId, conversation: Uuid, version: i32) -> Event {
 
 fn reopened(account: AccountId, conversation: Uuid, version: i32, epoch: i32, agent: &Agent) -> Event {
     let conversation_id = conversation.to_string();
-    let reopened = ConversationReopened { conversation_id, epoch, by: actor(agent), reopen_time: time() };
+    let reopened = ConversationReopened {
+        conversation_id,
+        epoch,
+        by: actor(agent),
+        reopen_time: time(),
+        ..ConversationReopened::default()
+    };
     at(account, conversation, version, &reopened)
 }
 

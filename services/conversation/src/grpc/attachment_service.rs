@@ -94,10 +94,7 @@ impl AttachmentService for Attachments {
         &self,
         request: Request<pb::GetAttachmentLimitsRequest>,
     ) -> Result<Response<pb::GetAttachmentLimitsResponse>, Status> {
-        let account = caller(&request)?.account;
-        let read = self.0.db.read_for(account).await.map_err(ConversationError::from)?;
-        let limits = queries::get_attachment_limits(&self.0, &read.conn(), account, false).await;
-        let limits = limits.map_err(ConversationError::from)?;
+        let limits = queries::get_attachment_limits(&self.0, caller(&request)?.account).await?;
         Ok(Response::new(pb::GetAttachmentLimitsResponse { limits: limits.as_ref().map(convert::attachment_limits) }))
     }
 }

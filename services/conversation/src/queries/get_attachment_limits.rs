@@ -3,10 +3,19 @@
 use frontdesk_db::{AccountId, DbErr};
 use sea_orm::ConnectionTrait;
 
-use crate::{App, domain::AttachmentPolicy, store::account_settings};
+use crate::{App, domain::AttachmentPolicy, error::ConversationError, store::account_settings};
 
-/// What visitors of the account, or its team, may attach. None: nothing.
-pub(crate) async fn get_attachment_limits<C: ConnectionTrait>(
+/// What the team of the account may attach. None: nothing.
+pub(crate) async fn get_attachment_limits(
+    app: &App,
+    account: AccountId,
+) -> Result<Option<AttachmentPolicy>, ConversationError> {
+    let read = app.db.read_for(account).await?;
+    Ok(read_attachment_limits(app, &read.conn(), account, false).await?)
+}
+
+/// What the visitors of the account, or its team, may attach. None: nothing.
+pub(super) async fn read_attachment_limits<C: ConnectionTrait>(
     app: &App,
     conn: &C,
     account: AccountId,

@@ -3,7 +3,7 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::get_attachment_limits;
+use super::get_attachment_limits::read_attachment_limits;
 use crate::{
     App,
     domain::{AttachmentPolicy, Channel, Conversation, Greeting, OpenState, OpeningHours, Owner},
@@ -67,7 +67,7 @@ async fn read_widget(
     let owners = greeter.into_iter().chain(open_chat.as_ref().and_then(|chat| chat.owner));
     let names = display_names::find_owners(&conn, account, owners).await?;
     let can_start_chat = !caller.is_anonymous_visitor() || channel.anonymous_visitors.is_some();
-    let attachments = get_attachment_limits(app, &conn, account, true).await?;
+    let attachments = read_attachment_limits(app, &conn, account, true).await?;
     let hours = match channel.opening_hours_id {
         Some(hours) => opening_hours::find(&conn, account, hours).await?,
         None => None,
