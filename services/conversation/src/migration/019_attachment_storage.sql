@@ -3,7 +3,7 @@
 -- of the team that messages have was deleted. `sent_at` of such a file is when it was sent first; an older binary does not set it.
 ALTER TABLE attachments ADD COLUMN deleted_at BIGINT;
 UPDATE attachments SET sent_at = created_at WHERE conversation_id IS NULL AND status = 'READY';
-CREATE INDEX attachments_of_conversation ON attachments (conversation_id) WHERE conversation_id IS NOT NULL;
+CREATE INDEX attachments_of_conversation ON attachments (conversation_id, created_at, id) WHERE conversation_id IS NOT NULL;
 CREATE TABLE attachment_storage (
     account_id UUID NOT NULL CONSTRAINT attachment_storage_pk PRIMARY KEY,
     used_bytes BIGINT NOT NULL
