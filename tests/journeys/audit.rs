@@ -255,6 +255,7 @@ fn administrative_methods_are_audited_and_no_others() {
         "conversation.v1.ChannelService/RotateVisitorKey",
         "conversation.v1.ChannelService/UndeleteChannel",
         "conversation.v1.ChannelService/UpdateChannel",
+        "conversation.v1.ContactJobService/EraseContact",
         "conversation.v1.ContactService/MergeContacts",
         "conversation.v1.ConversationService/StartConversation",
         "conversation.v1.SettingsService/UpdateSettings",
@@ -268,8 +269,15 @@ fn administrative_methods_are_audited_and_no_others() {
     assert_eq!(audited, expected);
     // Methods with these permissions are for administrators. A new one must be audited.
     for (path, access) in access.iter() {
-        let of_administrators =
-            ["channels.write", "bots.write", "roster.write", "senders.write", "opening_hours.write", "settings.write"];
+        let of_administrators = [
+            "channels.write",
+            "bots.write",
+            "roster.write",
+            "senders.write",
+            "opening_hours.write",
+            "settings.write",
+            "contacts.erase",
+        ];
         assert!(access.audited() || !of_administrators.contains(&access.permission()), "{path} is not audited");
     }
 }

@@ -15,8 +15,9 @@ use frontdesk_proto::{
     conversation::v1::{
         CloseConversationRequest, Contact, ContactEmail, CreateAttachmentRequest, CreateChatAttachmentRequest,
         CreateChatAttachmentResponse, CreateContactRequest, CreateInsertRequest, CreateTicketRequest,
-        GetContactRequest, MergeContactsRequest, PostMessageRequest, SendMessageRequest, Snippet, StartChatRequest,
-        attachment_service_client::AttachmentServiceClient, contact_service_client::ContactServiceClient,
+        EraseContactRequest, GetContactRequest, MergeContactsRequest, PostMessageRequest, SendMessageRequest, Snippet,
+        StartChatRequest, attachment_service_client::AttachmentServiceClient,
+        contact_job_service_client::ContactJobServiceClient, contact_service_client::ContactServiceClient,
         conversation_service_client::ConversationServiceClient, create_insert_request,
         insert_service_client::InsertServiceClient, thread_service_client::ThreadServiceClient,
         ticket_service_client::TicketServiceClient, visitor_service_client::VisitorServiceClient,
@@ -52,6 +53,8 @@ pub struct Fixture {
     unsent: String,
     /// The open chat of `w`, another visitor of the account.
     pub another: Chat,
+    /// A contact that only erasures name.
+    to_erase: String,
     /// A channel with a bot that no request names, for conversations that a single call changes.
     separate_channel: String,
     /// Word in every name and text.
@@ -278,6 +281,7 @@ impl Fixture {
         let unsent = Self::announce_file(&chat, word).await.attachment.unwrap().id;
         let conversation = Account::conversation(&agent, &chat.id).await;
         Self::merge_two_into(&account, &conversation.contact_id, word).await;
+        let contact_job = Self::erase_two(&account, word).await;
         let ids = HashMap::from([
             ("account_id", account.id.to_string()),
             ("agent_id", agent_id.to_string()),
@@ -289,6 +293,7 @@ impl Fixture {
             ("channel_id", greeted),
             ("chat_id", chat.id.clone()),
             ("contact_id", conversation.contact_id),
+            ("contact_job_id", contact_job),
             ("conversation_id", chat.id),
             ("delivery_id", delivery),
             ("owner_agent_id", agent_id.to_string()),
@@ -305,7 +310,9 @@ impl Fixture {
             ("visitor_id", conversation.visitor_id),
         ]);
         let (another, closed) = (open.swap_remove(0).0, closed.swap_remove(1));
-        Self { account, agent, agent_id, ids, closed, sent, unsent, another, separate_channel, word: word.to_owned() }
+        let to_erase = Self::contact(&account, word).await.id;
+        let word = word.to_owned();
+        Self { account, agent, agent_id, ids, closed, sent, unsent, another, to_erase, separate_channel, word }
     }
 
     /// A new team with these members.
@@ -325,6 +332,18 @@ impl Fixture {
             CreateContactRequest { name: format!("{word}-contact"), request_id: request_id(), ..Default::default() };
         let created = ContactServiceClient::new(account.admin()).create_contact(request).await.unwrap();
         created.into_inner().contact.unwrap()
+    }
+
+    /// Erases two new contacts. Returns the job of the second one.
+    async fn erase_two(account: &Account, word: &str) -> String {
+        let mut job = String::new();
+        for _ in 0..2 {
+            let request =
+                EraseContactRequest { contact_id: Self::contact(account, word).await.id, request_id: request_id() };
+            let erased = ContactJobServiceClient::new(account.admin()).erase_contact(request).await.unwrap();
+            job = erased.into_inner().contact_job.unwrap().id;
+        }
+        job
     }
 
     /// Merges two new contacts into this one.
@@ -540,6 +559,9 @@ impl Fixture {
                 (FieldKind::String, "visitor_id") if method == "StartConversation" => {
                     Some(Value::String(format!("{}/{}", self.ids["channel_id"], request_id())))
                 }
+                (FieldKind::String, "contact_id") if method == "EraseContact" => {
+                    Some(Value::String(self.to_erase.clone()))
+                }
                 // A contact is named in one way.
                 (FieldKind::String, "external_id" | "email") if method == "StartConversation" => None,
                 (FieldKind::String, "conversation_id") => Some(Value::String(conversation.to_owned())),
@@ -600,7 +622,8 @@ impl Fixture {
             "query" => self.word.clone(),
             "id" => "one".into(),
             "button_id" => "people".into(),
-            "next_step_id" | "page_token" | "cursor" | "etag" | "time_zone" | "previous_token" | "allowed_origins" => {
+            "next_step_id" | "page_token" | "cursor" | "after" | "etag" | "time_zone" | "previous_token"
+            | "allowed_origins" => {
                 return None;
             }
             "external_id" => format!("x{}", new_id().simple()),

@@ -90,6 +90,7 @@ impl Service for App {
         bus.subscribe(consumers::History(self.clone()), &self.db);
         bus.subscribe(consumers::HandedOff(self.clone()), &self.db);
         bus.subscribe(consumers::Load(self.clone()), &self.db);
+        bus.subscribe(consumers::ContactErasures(self.clone()), &self.db);
     }
 
     fn workers(&self) -> Vec<Worker> {

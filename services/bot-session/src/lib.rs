@@ -88,6 +88,7 @@ impl Service for App {
         bus.subscribe(consumers::ConversationStarted(self.clone()), &self.db);
         bus.subscribe(consumers::VisitorMessage(self.clone()), &self.db);
         bus.subscribe(consumers::ConversationReleased(self.clone()), &self.db);
+        bus.subscribe(consumers::ContactErasures(self.clone()), &self.db);
     }
 
     fn workers(&self) -> Vec<Worker> {

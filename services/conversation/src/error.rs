@@ -26,6 +26,9 @@ pub(crate) enum ConversationError {
     /// Absent, or not visible to the caller.
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// The contact was erased.
+    #[error("the contact was erased")]
+    ErasedContact,
     /// The request id was used for other content.
     #[error("the request_id was used for another request; choose a new one")]
     RequestIdReused,
@@ -221,6 +224,9 @@ impl fmt::Display for Rejected {
             Rejection::ContactUnknown => f.write_str(
                 "the conversation has no contact yet; create one with CreateContact, and link it with LinkContact",
             ),
+            Rejection::ContactErased => {
+                f.write_str("the contact of the conversation was erased; the conversation stays as it is")
+            }
         }
     }
 }
@@ -236,6 +242,7 @@ impl Rejected {
             Rejection::ButtonNotOffered => (Code::FailedPrecondition, Reason::ButtonNotOffered),
             Rejection::NewerConversationOpen => (Code::FailedPrecondition, Reason::NewerConversationOpen),
             Rejection::ContactUnknown => (Code::FailedPrecondition, Reason::ContactUnknown),
+            Rejection::ContactErased => (Code::FailedPrecondition, Reason::ContactErased),
         };
         let error = ApiError::new(code, DOMAIN, reason.as_str_name(), self.to_string());
         match (self.rejection, &self.state) {
@@ -399,6 +406,7 @@ impl From<ConversationError> for Status {
         match conversation_error {
             E::Fields(fields) => ApiError::fields(fields),
             E::NotFound(resource) => ApiError::not_found(resource, message),
+            E::ErasedContact => ApiError::not_found("contact", message).with("erased", true),
             E::RequestIdReused => ApiError::request_id_reused(),
             E::Rejected(rejected) => rejected.into_api_error(),
             E::BotUnknown => error(Code::FailedPrecondition, Reason::BotUnknown),

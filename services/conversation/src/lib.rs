@@ -36,6 +36,7 @@ use frontdesk_proto::conversation::{
         WatchChatResponse, WatchThreadResponse,
         attachment_service_server::{self, AttachmentServiceServer},
         channel_service_server::{self, ChannelServiceServer},
+        contact_job_service_server::{self, ContactJobServiceServer},
         contact_service_server::{self, ContactServiceServer},
         conversation_service_server::{self, ConversationServiceServer},
         insert_service_server::{self, InsertServiceServer},
@@ -46,6 +47,7 @@ use frontdesk_proto::conversation::{
     },
 };
 use frontdesk_service::{BuildError, Service, ServiceContext, Worker};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 use uuid::Uuid;
@@ -78,6 +80,8 @@ pub struct App {
     pub(crate) attachment_links: commands::AttachmentLinks,
     /// The bytes of attachments.
     pub(crate) objects: store::objects::Objects,
+    /// Wakes the worker of jobs on contacts.
+    pub(crate) contact_jobs_due: Arc<Notify>,
     pub(crate) assignment: Peer,
     pub(crate) bot_session: Peer,
     pub(crate) notification: Peer,
@@ -92,6 +96,12 @@ impl App {
             self.notifier.signal(conversation, json.into());
         }
     }
+
+    /// Wakes the worker of jobs on contacts, for [`frontdesk_db::Tx::on_commit`].
+    pub(crate) fn wake_contact_jobs(&self) -> impl FnOnce() + Send + Sync + 'static {
+        let due = self.contact_jobs_due.clone();
+        move || due.notify_one()
+    }
 }
 
 impl Service for App {
@@ -102,6 +112,7 @@ impl Service for App {
         thread_service_server::SERVICE_NAME,
         visitor_service_server::SERVICE_NAME,
         contact_service_server::SERVICE_NAME,
+        contact_job_service_server::SERVICE_NAME,
         channel_service_server::SERVICE_NAME,
         ticket_service_server::SERVICE_NAME,
         insert_service_server::SERVICE_NAME,
@@ -134,6 +145,7 @@ impl Service for App {
             attachment_policy: Arc::new(attachments.policy()),
             attachment_settings: Arc::new(attachments),
             attachment_links: commands::AttachmentLinks::new(context.secret.clone(), &public_url),
+            contact_jobs_due: Arc::default(),
             objects,
             notifier,
             db: context.db,
@@ -148,6 +160,7 @@ impl Service for App {
             .add_service(ThreadServiceServer::new(grpc::Threads(self.clone())))
             .add_service(VisitorServiceServer::new(grpc::Visitors(self.clone())))
             .add_service(ContactServiceServer::new(grpc::Contacts(self.clone())))
+            .add_service(ContactJobServiceServer::new(grpc::ContactJobs(self.clone())))
             .add_service(ChannelServiceServer::new(grpc::Channels(self.clone())))
             .add_service(TicketServiceServer::new(grpc::Tickets(self.clone())))
             .add_service(InsertServiceServer::new(grpc::Inserts(self.clone())))
@@ -162,6 +175,9 @@ impl Service for App {
         bus.subscribe(consumers::OpeningHoursCopies(self.clone()), &self.db);
         bus.subscribe(consumers::SentTranscripts(self.clone()), &self.db);
         bus.subscribe(consumers::Teams(self.clone()), &self.db);
+        for confirmations in consumers::ConfirmedErasures::of_each_service(self) {
+            bus.subscribe(confirmations, &self.db);
+        }
     }
 
     fn workers(&self) -> Vec<Worker> {
@@ -171,6 +187,7 @@ impl Service for App {
             workers::watched_conversations(&self.db, &self.notifier, &self.shutdown),
             workers::search_index(&self.db, &self.notifier, &self.shutdown),
             workers::unsent_attachments(&self.db, &self.objects, &self.shutdown),
+            workers::contact_jobs(self),
         ]
     }
 

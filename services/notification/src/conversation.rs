@@ -6,7 +6,9 @@ use frontdesk_db::AccountId;
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
     conversation::{
-        internal::v1::{GetClosingFactsRequest, arbiter_service_client::ArbiterServiceClient},
+        internal::v1::{
+            GetClosingFactsRequest, ListErasedConversationsRequest, arbiter_service_client::ArbiterServiceClient,
+        },
         v1::{
             self as proto, channel_service_client::ChannelServiceClient, contact_service_client::ContactServiceClient,
             conversation_service_client::ConversationServiceClient, entry::Content as ProtoContent,
@@ -76,6 +78,15 @@ pub(crate) struct ClosingFacts {
     pub(crate) last_sequence: i32,
     /// The visitor's current name. Empty: none is known.
     pub(crate) visitor_name: String,
+}
+
+/// A page of what an erasure is about.
+#[derive(Clone, Debug)]
+pub(crate) struct ErasedConversations {
+    /// The contact, and those that were merged into it.
+    pub(crate) contacts: Vec<Uuid>,
+    pub(crate) conversations: Vec<Uuid>,
+    pub(crate) has_more: bool,
 }
 
 /// Client of the conversation service. Each call is made as this service, for one account.
@@ -153,6 +164,26 @@ impl ConversationClient {
         })
     }
 
+    /// Returns the conversations of an erasure's job after this one.
+    pub(crate) async fn list_erased_conversations(
+        &self,
+        account: AccountId,
+        job: Uuid,
+        after: Option<Uuid>,
+    ) -> Result<ErasedConversations, CallError> {
+        let after = after.map(|id| id.to_string()).unwrap_or_default();
+        let request = ListErasedConversationsRequest { contact_job_id: job.to_string(), after };
+        let mut client = ArbiterServiceClient::new(self.0.for_account(account));
+        let response = client.list_erased_conversations(request).await;
+        let found = response.map_err(|status| call_error("contact job", &status))?.into_inner();
+        let ids = |texts: &[String]| texts.iter().filter_map(|text| uuid(text)).collect();
+        Ok(ErasedConversations {
+            contacts: ids(&found.contact_ids),
+            conversations: ids(&found.conversation_ids),
+            has_more: found.has_more,
+        })
+    }
+
     /// Reads the lines that the visitor saw, page by page, up to a sequence; 0: to the newest.
     pub(crate) async fn read_thread(
         &self,
@@ -199,7 +230,7 @@ fn line(entry: proto::Entry, visitor: &VisitorName) -> Option<TranscriptLine> {
             Content::Ended { visitor_inactive: closed.reason() == proto::CloseReason::VisitorInactive }
         }
         ProtoContent::Reopened(_) => Content::Reopened,
-        // Only the team sees comments, links, tickets and sent transcripts (rule C7).
+        // Only the team sees comments, links, tickets and sent transcripts (rule C7), and of an erased entry nothing is left.
         ProtoContent::Comment(_)
         | ProtoContent::ContactLinked(_)
         | ProtoContent::VisitorSignedIn(_)
@@ -207,7 +238,9 @@ fn line(entry: proto::Entry, visitor: &VisitorName) -> Option<TranscriptLine> {
         | ProtoContent::HandedOff(_)
         | ProtoContent::TicketCreated(_)
         | ProtoContent::TicketUpdated(_)
-        | ProtoContent::TranscriptSent(_) => return None,
+        | ProtoContent::TranscriptSent(_)
+        | ProtoContent::Erased(_)
+        | ProtoContent::ContactErased(_) => return None,
     };
     Some(TranscriptLine { at: time(entry.create_time.as_ref()), content })
 }

@@ -109,6 +109,7 @@ impl Service for App {
 
     fn subscribe(&self, bus: &Bus) {
         bus.subscribe(consumers::DecideTranscripts(self.clone()), &self.db);
+        bus.subscribe(consumers::ContactErasures(self.clone()), &self.db);
     }
 
     fn warnings(&self) -> Vec<String> {

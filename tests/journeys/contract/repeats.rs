@@ -177,8 +177,10 @@ fn with_another_content(fixture: &Fixture, request: &DynamicMessage) -> DynamicM
         other.set_field_by_name("max_attachment_size_bytes", Value::I32(10_000_000));
     } else if other.has_field_by_name("keep_previous") {
         other.clear_field_by_name("keep_previous");
-    } else {
+    } else if other.has_field_by_name("conversation_id") {
         other.set_field_by_name("conversation_id", Value::String(fixture.another.id.clone()));
+    } else {
+        other.set_field_by_name("contact_id", Value::String(fixture.ids["contact_id"].clone()));
     }
     other
 }

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use frontdesk_outbox::{Aggregate, append};
 use frontdesk_proto::{
     assignment::v1 as pb,
     event::v1::{
-        AgentAvailabilityChanged, AgentCreated, AgentDeactivated, AgentReactivated, AgentUpdated, OpeningHoursChanged,
-        TeamCreated, TeamDeleted, TeamMembersChanged, TeamUndeleted, TeamUpdated,
+        AgentAvailabilityChanged, AgentCreated, AgentDeactivated, AgentReactivated, AgentUpdated,
+        ContactErasureConfirmed, OpeningHoursChanged, TeamCreated, TeamDeleted, TeamMembersChanged, TeamUndeleted,
+        TeamUpdated,
     },
 };
 use sea_orm::DbErr;
@@ -41,6 +42,18 @@ pub(crate) async fn append_opening_hours_changed(tx: &mut Tx, hours: &OpeningHou
     let OpeningHours { account, id, version, .. } = *hours;
     let aggregate = Aggregate { source: NAME, account, kind: "opening_hours", id, version };
     append(tx, aggregate, &OpeningHoursChanged { opening_hours_id: id.to_string() }).await
+}
+
+/// Appends the only event that this service has of a job.
+pub(crate) async fn append_contact_erasure_confirmed(
+    tx: &mut Tx,
+    account: AccountId,
+    contact: Uuid,
+    job: Uuid,
+) -> Result<(), DbErr> {
+    let aggregate = Aggregate { source: NAME, account, kind: "contact_job", id: job, version: 1 };
+    let confirmed = ContactErasureConfirmed { contact_id: contact.to_string(), contact_job_id: job.to_string() };
+    append(tx, aggregate, &confirmed).await
 }
 
 fn aggregate(agent: &Agent) -> Aggregate {

@@ -5,6 +5,7 @@ mod fixture;
 
 mod assign_conversation;
 mod availability;
+mod contact_erasures;
 mod create_agent;
 mod deactivate_agent;
 mod handed_off;

@@ -1,10 +1,12 @@
 //! Reactions to the events of other services, one file each. The position in the events is stored under the name of each
 //! consumer, so the names never change.
 
+mod contact_erasures;
 mod conversation_released;
 mod conversation_started;
 mod visitor_message;
 
+pub(crate) use contact_erasures::ContactErasures;
 pub(crate) use conversation_released::ConversationReleased;
 pub(crate) use conversation_started::ConversationStarted;
 pub(crate) use visitor_message::VisitorMessage;

@@ -1,15 +1,17 @@
 //! The events that this service publishes: one function for each.
 
 use frontdesk_clock::Time;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use frontdesk_outbox::{Aggregate, Events, append};
 use frontdesk_proto::{
     botsession::v1::BotSessionStatus,
     event::v1::{
         BotCreated, BotDeleted, BotSessionEnded, BotSessionStarted, BotSessionStepReached, BotUndeleted, BotUpdated,
+        ContactErasureConfirmed,
     },
 };
 use sea_orm::DbErr;
+use uuid::Uuid;
 
 use crate::{
     NAME,
@@ -30,6 +32,18 @@ pub(crate) async fn append_bot_deleted(tx: &mut Tx, bot: &Bot) -> Result<(), DbE
 
 pub(crate) async fn append_bot_undeleted(tx: &mut Tx, bot: &Bot) -> Result<(), DbErr> {
     append(tx, bot_aggregate(bot), &BotUndeleted { bot_id: bot_id(bot) }).await
+}
+
+/// Appends the only event that this service has of a job.
+pub(crate) async fn append_contact_erasure_confirmed(
+    tx: &mut Tx,
+    account: AccountId,
+    contact: Uuid,
+    job: Uuid,
+) -> Result<(), DbErr> {
+    let aggregate = Aggregate { source: NAME, account, kind: "contact_job", id: job, version: 1 };
+    let confirmed = ContactErasureConfirmed { contact_id: contact.to_string(), contact_job_id: job.to_string() };
+    append(tx, aggregate, &confirmed).await
 }
 
 pub(crate) async fn append_bot_session_started(tx: &mut Tx, session: &Session) -> Result<(), DbErr> {

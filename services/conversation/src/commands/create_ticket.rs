@@ -9,7 +9,7 @@ use crate::{
     App,
     domain::{Actor, Content, Rejection, Ticket, TicketStatus},
     error::ConversationError,
-    store::{tickets, visitors},
+    store::{contacts, tickets, visitors},
 };
 
 pub(crate) struct CreateTicket {
@@ -35,6 +35,11 @@ pub(crate) async fn create_ticket(
     };
     require_active_caller(&begun.tx, caller).await?;
     let contact_id = begun.conversation.contact_id;
+    if let Some(id) = contact_id
+        && contacts::find(begun.tx.conn(), caller.account, id).await?.is_none()
+    {
+        return Err(ConversationError::rejected(Rejection::ContactErased));
+    }
     let visitor = visitors::find(begun.tx.conn(), caller.account, &begun.conversation.visitor_id).await?;
     let ticket = Ticket {
         id: begun.tx.new_id(),

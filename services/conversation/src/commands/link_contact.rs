@@ -65,6 +65,7 @@ async fn try_link(app: &App, caller: &Caller, command: &LinkContact) -> Result<C
     }
 
     require_active_caller(&begun.tx, caller).await?;
+    begun.conversation.require_not_erased().map_err(ConversationError::rejected)?;
     mention_caller(&begun.tx, caller).await?;
     let whose = VisitorInChat::from(&begun.conversation);
     link_visitor(app, &mut begun.tx, whose, NewLink::verified(contact), begun.now).await?;

@@ -12,6 +12,7 @@ use crate::{
     App,
     domain::{Contact, Conversation, MergeLimit, MergedContact},
     error::ConversationError,
+    queries::missing_contact,
     store::{contacts, conversations, identity_locks, merged_contacts, tickets, visitors},
 };
 
@@ -87,10 +88,8 @@ async fn find_both(
     account: AccountId,
     command: &MergeContacts,
 ) -> Result<(Contact, Contact), ConversationError> {
-    let source = contacts::find(tx.conn(), account, command.source).await?;
-    let source = source.ok_or(ConversationError::NotFound("contact"))?;
-    let target = contacts::find(tx.conn(), account, command.target).await?;
-    let target = target.ok_or(ConversationError::NotFound("contact"))?;
+    let source = find(tx, account, command.source).await?;
+    let target = find(tx, account, command.target).await?;
     if source.id != command.source || source.id == target.id {
         return Err(ConversationError::ContactMerged { contact: source.id });
     }
@@ -98,6 +97,13 @@ async fn find_both(
         return Err(ConversationError::EtagMismatch("contact"));
     }
     Ok((source, target))
+}
+
+async fn find(tx: &Tx, account: AccountId, id: Uuid) -> Result<Contact, ConversationError> {
+    match contacts::find(tx.conn(), account, id).await? {
+        Some(contact) => Ok(contact),
+        None => Err(missing_contact(tx.conn(), account, id).await?),
+    }
 }
 
 /// What is locked with the contacts.

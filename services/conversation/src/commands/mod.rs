@@ -21,6 +21,7 @@ mod create_ticket;
 mod delete_attachment;
 mod delete_channel;
 mod delete_insert;
+mod erase_contact;
 mod hand_off;
 mod leave_address;
 mod link_contact;
@@ -67,6 +68,7 @@ pub(crate) use create_ticket::{CreateTicket, create_ticket};
 pub(crate) use delete_attachment::{DeleteAttachment, delete_attachment, delete_chat_attachment};
 pub(crate) use delete_channel::delete_channel;
 pub(crate) use delete_insert::delete_insert;
+pub(crate) use erase_contact::{EraseContact, erase_contact};
 pub(crate) use hand_off::{HandOff, hand_off};
 pub(crate) use leave_address::{LeaveAddress, LeftAddresses, leave_address};
 pub(crate) use link_contact::{LinkContact, link_contact};
@@ -86,6 +88,7 @@ pub(crate) use start_chat::{StartChat, start_chat};
 pub(crate) use start_conversation::{GivenContact, StartConversation, start_conversation};
 pub(crate) use steps::{
     ATTACHMENTS_PATH, AttachmentLinks, Link, LinkPurpose, RosterKnowledge, Started, StoredAdministrators,
+    unlink_visitors,
 };
 pub(crate) use store_attachment::{StoreOutcome, store_attachment};
 pub(crate) use undelete_channel::undelete_channel;

@@ -28,6 +28,7 @@ pub(crate) async fn set_conversation_properties(
         Begun::Repeat(begun, ()) => return Ok(begun.conversation),
     };
     require_active_caller(&begun.tx, caller).await?;
+    begun.conversation.require_not_erased().map_err(ConversationError::rejected)?;
     if !begun.conversation.set_properties(command.properties) {
         let remedy = "must leave the conversation with at most 50 properties, and 4 KiB of names and values";
         return Err(ConversationError::Fields(vec![FieldError::new("properties", remedy)]));

@@ -11,6 +11,7 @@ use crate::{
     App,
     domain::{Contact, ContactUpdate},
     error::ConversationError,
+    queries::missing_contact,
     store::contacts,
 };
 
@@ -39,8 +40,9 @@ pub(crate) async fn update_contact(
 
 async fn try_update(app: &App, caller: &Caller, command: &UpdateContact) -> Result<Contact, ConversationError> {
     let mut tx = app.db.begin_for(caller.account).await?;
-    let before = contacts::find(tx.conn(), caller.account, command.contact).await?;
-    let before = before.ok_or(ConversationError::NotFound("contact"))?;
+    let Some(before) = contacts::find(tx.conn(), caller.account, command.contact).await? else {
+        return Err(missing_contact(tx.conn(), caller.account, command.contact).await?);
+    };
     if let Some(emails) = &command.update.emails {
         // Those that the contact loses too: nobody else decides about them meanwhile.
         let addresses = before.emails.into_iter().map(|email| email.address);

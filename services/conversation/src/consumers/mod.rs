@@ -2,12 +2,14 @@
 
 mod agents;
 mod bots;
+mod confirmed_erasures;
 mod opening_hours;
 mod sent_transcripts;
 mod teams;
 
 pub(crate) use agents::Agents;
 pub(crate) use bots::Bots;
+pub(crate) use confirmed_erasures::ConfirmedErasures;
 pub(crate) use opening_hours::OpeningHoursCopies;
 pub(crate) use sent_transcripts::SentTranscripts;
 pub(crate) use teams::Teams;

@@ -59,6 +59,11 @@ impl ClosingFacts {
             token_email_unusable: !conversation.unusable_token_email.is_empty(),
         }
     }
+
+    /// The facts of a close because of an erasure: no mail is sent (rule X2).
+    pub(crate) fn without_address(self) -> Self {
+        Self { recipient: None, recipient_verified: false, token_email_unusable: false, ..self }
+    }
 }
 
 /// The visitor, if the conversation belongs to the contact they are linked to.

@@ -12,6 +12,9 @@ use super::{
     IdleRejection, Mention, Owner, Rejection, StartContext, Status, TeamMember,
 };
 
+/// Beginning of the visitor id of an erased conversation, before the conversation's own id, which no visitor can choose.
+const ERASED_VISITOR: &str = "erased:";
+
 /// The bot session that a conversation started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BotSession {
@@ -83,6 +86,16 @@ impl Conversation {
     /// The bot session that is in charge.
     pub(crate) fn session_in_charge(&self) -> Option<&BotSession> {
         self.bot_session.as_ref().filter(|session| session.in_charge)
+    }
+
+    /// Whether its contact was erased (rule X2).
+    pub(crate) fn is_erased(&self) -> bool {
+        self.visitor_id == self.erased_visitor_id()
+    }
+
+    /// The id in the place of the visitor's in an erased conversation and its entries.
+    pub(crate) fn erased_visitor_id(&self) -> String {
+        format!("{ERASED_VISITOR}{}", self.id)
     }
 
     /// Whether there is anything to save.
@@ -184,6 +197,23 @@ impl Conversation {
         self.add_system_entry(Actor::visitor(visitor), Content::VisitorSignedIn { anonymous_visitor_id }, now);
     }
 
+    /// Closes it, if it is open, because the erasure of its contact began (rule X2): no bot records an answer any more, and no visitor
+    /// writes.
+    pub(crate) fn close_for_erasure(&mut self, by: &TeamMember, facts: ClosingFacts, now: Time) {
+        if self.is_open() {
+            self.close(CloseReason::Agent, by.actor(), facts.without_address(), now);
+        }
+    }
+
+    /// Erases what the row says of the visitor, and reports it in the thread, whose contents are erased before (rules X2, C14).
+    pub(crate) fn erase(&mut self, contact_id: Uuid, by: &TeamMember, now: Time) {
+        self.visitor_id = self.erased_visitor_id();
+        self.visitor_name.clear();
+        self.unusable_token_email.clear();
+        self.context = StartContext::default();
+        self.add_system_entry(by.actor(), Content::ContactErased { contact_id }, now);
+    }
+
     /// Keeps the address of the visitor's token that mail cannot go to; empty when the token has a usable one.
     pub(crate) fn set_unusable_token_email(&mut self, address: String) {
         if self.unusable_token_email != address {
@@ -283,6 +313,7 @@ impl Conversation {
         if self.status == Status::Open {
             return Ok(());
         }
+        self.require_not_erased()?;
         if has_newer {
             return Err(Rejection::NewerConversationOpen);
         }
@@ -322,6 +353,11 @@ impl Conversation {
 
     fn started_with(&self, session: Uuid) -> bool {
         self.bot_session.as_ref().is_some_and(|started_with| started_with.id == session)
+    }
+
+    /// Requires that its contact was not erased: such a conversation stays as it is.
+    pub(crate) fn require_not_erased(&self) -> Result<(), Rejection> {
+        if self.is_erased() { Err(Rejection::ContactErased) } else { Ok(()) }
     }
 
     fn require_open(&self) -> Result<(), Rejection> {

@@ -214,3 +214,27 @@ fn c3_a1_whatever_happens_numbers_are_dense_epochs_rise_by_one_and_a_bot_never_r
         assert_eq!(usize::try_from(conversation.close_number).unwrap(), closes, "seed {start}");
     }
 }
+
+#[test]
+fn x2_c14_an_erased_conversation_keeps_its_order_says_so_and_stays_closed() {
+    let (mut conversation, root) = (with_bot(), TeamMember::Admin("root".into()));
+    conversation.append_visitor_message(text(), None, START).unwrap();
+    conversation.visitor_name = "Vera".into();
+    conversation.context.page_title = "Her page".into();
+    let facts = ClosingFacts { recipient: Some("vera@example.com".into()), ..ClosingFacts::default() };
+    conversation.close_for_erasure(&root, facts, START);
+    assert!(conversation.session_in_charge().is_none() && !conversation.is_open());
+    let closed = conversation.clone();
+    conversation.close_for_erasure(&root, ClosingFacts::default(), START);
+    assert_eq!(conversation, closed, "it is closed once");
+    conversation.erase(uuid(4), &root, START);
+    assert!(conversation.is_erased() && !closed.is_erased());
+    assert_eq!((conversation.visitor_name.as_str(), conversation.context.clone()), ("", StartContext::default()));
+    let last = conversation.new_entries.last().unwrap();
+    assert_eq!((&last.content, last.visitor_sequence), (&Content::ContactErased { contact_id: uuid(4) }, None));
+    let sequences: Vec<i64> = conversation.new_entries.iter().map(|entry| entry.sequence).collect();
+    assert_eq!(sequences, [1, 2, 3], "the message, the close and the erasure");
+    assert_eq!(conversation.reopen(&root, false, START), Err(Rejection::ContactErased));
+    let mentions_address = |event: &ConversationEvent| format!("{event:?}").contains("vera@example.com");
+    assert!(!conversation.new_events.iter().any(mentions_address), "no mail is sent for this close");
+}

@@ -89,9 +89,40 @@ pub(crate) enum Content {
         delivery_id: Uuid,
         manual: bool,
     },
+    /// Content that was erased with the contact of the conversation (rule X2).
+    Erased {
+        kind: ErasedKind,
+    },
+    ContactErased {
+        contact_id: Uuid,
+    },
     /// Content of a later release, which a replica of this one cannot show.
     #[serde(other)]
     Unknown,
+}
+
+/// What an erased entry was. Stored as JSON: add, never rename.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", from = "String")]
+pub(crate) enum ErasedKind {
+    Message,
+    Comment,
+    AddressLeft,
+    VisitorSignedIn,
+    /// Content that the erasing release could not read, or a kind of a later release.
+    Unknown,
+}
+
+impl From<String> for ErasedKind {
+    fn from(name: String) -> Self {
+        match name.as_str() {
+            "message" => Self::Message,
+            "comment" => Self::Comment,
+            "address_left" => Self::AddressLeft,
+            "visitor_signed_in" => Self::VisitorSignedIn,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// A mention of an agent in a comment: a range of its text, in code points. Stored as JSON: add, never rename.
@@ -108,6 +139,9 @@ pub(crate) struct TicketChange {
     pub(crate) ticket_id: Uuid,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) subject: Option<String>,
+    /// The subject before, by whose words the entry of the creation may be indexed. None: the subject is unchanged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) previous_subject: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) closed: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -139,8 +173,35 @@ impl Content {
             | Self::VisitorSignedIn { .. }
             | Self::AddressLeft { .. }
             | Self::TranscriptSent { .. }
+            | Self::Erased { .. }
+            | Self::ContactErased { .. }
             | Self::Unknown => None,
         }
+    }
+
+    /// What is left of the content when the contact of the conversation is erased: no text, name, address or file (rules X2, C14). None:
+    /// it stays as it is.
+    pub(crate) fn erased(&self) -> Option<Self> {
+        let kind = match self {
+            Self::Message(_) => ErasedKind::Message,
+            Self::Comment { .. } => ErasedKind::Comment,
+            Self::AddressLeft { .. } => ErasedKind::AddressLeft,
+            Self::VisitorSignedIn { .. } => ErasedKind::VisitorSignedIn,
+            Self::Unknown => ErasedKind::Unknown,
+            Self::HandedOff { reason, epoch } => {
+                return (!reason.is_empty()).then(|| Self::HandedOff { reason: String::new(), epoch: *epoch });
+            }
+            Self::TicketUpdated(change) => return change.erased().map(Self::TicketUpdated),
+            Self::AssigneeChanged { .. }
+            | Self::Closed { .. }
+            | Self::Reopened { .. }
+            | Self::ContactLinked { .. }
+            | Self::TicketCreated { .. }
+            | Self::TranscriptSent { .. }
+            | Self::Erased { .. }
+            | Self::ContactErased { .. } => return None,
+        };
+        Some(Self::Erased { kind })
     }
 
     /// The ticket that the entry says was created.
@@ -164,8 +225,18 @@ impl Content {
             | Self::TicketCreated { .. }
             | Self::TicketUpdated(_)
             | Self::TranscriptSent { .. }
+            | Self::Erased { .. }
+            | Self::ContactErased { .. }
             | Self::Unknown => false,
         }
+    }
+}
+
+impl TicketChange {
+    /// The change without its texts. None: it has none.
+    fn erased(&self) -> Option<Self> {
+        let has_texts = self.subject.is_some() || self.previous_subject.is_some() || self.url.is_some();
+        has_texts.then_some(Self { subject: None, previous_subject: None, url: None, ..self.clone() })
     }
 }
 
@@ -297,12 +368,60 @@ mod tests {
             Content::TicketUpdated(TicketChange {
                 ticket_id: Uuid::from_u128(2),
                 subject: None,
+                previous_subject: Some("before".into()),
                 closed: Some(true),
                 url: Some(String::new()),
             }),
+            Content::Erased { kind: ErasedKind::Message },
+            Content::Erased { kind: ErasedKind::Comment },
+            Content::Erased { kind: ErasedKind::AddressLeft },
+            Content::Erased { kind: ErasedKind::VisitorSignedIn },
+            Content::Erased { kind: ErasedKind::Unknown },
+            Content::ContactErased { contact_id: Uuid::from_u128(3) },
         ] {
             let json = serde_json::to_string(&content).unwrap();
             assert_eq!(serde_json::from_str::<Content>(&json).unwrap(), content, "{json}");
+        }
+    }
+
+    #[test]
+    fn x2_c14_an_erased_content_keeps_its_kind_and_nothing_that_was_written() {
+        let change = |subject: Option<&str>, url: Option<&str>| TicketChange {
+            ticket_id: Uuid::from_u128(2),
+            subject: subject.map(str::to_owned),
+            previous_subject: subject.map(str::to_owned),
+            closed: Some(true),
+            url: url.map(str::to_owned),
+        };
+        let kept = Content::TicketUpdated(change(None, None));
+        for (content, expected) in [
+            (Content::text("canary".into()), Some(Content::Erased { kind: ErasedKind::Message })),
+            (
+                Content::Comment { text: "canary".into(), mentions: Vec::new() },
+                Some(Content::Erased { kind: ErasedKind::Comment }),
+            ),
+            (Content::AddressLeft { email: "canary".into() }, Some(Content::Erased { kind: ErasedKind::AddressLeft })),
+            (
+                Content::VisitorSignedIn { anonymous_visitor_id: "canary".into() },
+                Some(Content::Erased { kind: ErasedKind::VisitorSignedIn }),
+            ),
+            (Content::Unknown, Some(Content::Erased { kind: ErasedKind::Unknown })),
+            (
+                Content::HandedOff { reason: "canary".into(), epoch: 2 },
+                Some(Content::HandedOff { reason: String::new(), epoch: 2 }),
+            ),
+            (Content::TicketUpdated(change(Some("canary"), None)), Some(kept.clone())),
+            (Content::TicketUpdated(change(None, Some("canary"))), Some(kept.clone())),
+            (kept, None),
+            (Content::HandedOff { reason: String::new(), epoch: 2 }, None),
+            (Content::Reopened { epoch: 2 }, None),
+            (Content::TicketCreated { ticket_id: Uuid::from_u128(2) }, None),
+        ] {
+            let erased = content.erased();
+            assert_eq!(erased, expected, "{content:?}");
+            let left = erased.unwrap_or(content);
+            assert!(left.erased().is_none(), "erasing {left:?} again changes nothing");
+            assert!(!serde_json::to_string(&left).unwrap().contains("canary"), "{left:?}");
         }
     }
 }

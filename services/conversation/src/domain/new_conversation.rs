@@ -23,7 +23,7 @@ pub(crate) enum Greeting {
 }
 
 /// Where and with what a conversation began, as the widget or the account's back end gave it. It never changes (rule C1), but for the
-/// properties, which the team may set.
+/// properties, which the team may set, and the erasure of the contact.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StartContext {
     pub(crate) page_url: String,

@@ -23,6 +23,8 @@ pub(crate) enum Rejection {
     NewerConversationOpen,
     /// The conversation has no contact yet.
     ContactUnknown,
+    /// The contact of the conversation was erased (rule X2).
+    ContactErased,
 }
 
 /// Why a session's timeout does not close the conversation (rules B4, B5).

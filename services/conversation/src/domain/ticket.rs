@@ -66,11 +66,17 @@ impl Ticket {
         Self { contact_id, ..self.clone() }
     }
 
+    /// The ticket without its texts, after the erasure of its contact (rule X2).
+    pub(crate) fn erased(&self) -> Self {
+        Self { subject: String::new(), url: String::new(), ..self.clone() }
+    }
+
     /// What differs in the ticket after a change, for the thread of its conversation.
     pub(crate) fn change_to(&self, after: &Self) -> TicketChange {
         TicketChange {
             ticket_id: self.id,
             subject: (self.subject != after.subject).then(|| after.subject.clone()),
+            previous_subject: (self.subject != after.subject).then(|| self.subject.clone()),
             closed: (self.status != after.status).then_some(after.status == TicketStatus::Closed),
             url: (self.url != after.url).then(|| after.url.clone()),
         }

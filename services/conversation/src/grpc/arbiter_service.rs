@@ -185,6 +185,17 @@ impl ArbiterService for Arbiter {
         Ok(Response::new(convert::closing_facts(snapshot, visitor_name)))
     }
 
+    async fn list_erased_conversations(
+        &self,
+        request: Request<pb::ListErasedConversationsRequest>,
+    ) -> Result<Response<pb::ListErasedConversationsResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let job = parse_id("contact_job_id", &request.contact_job_id)?;
+        let after = parse_optional_id("after", &request.after)?;
+        let erased = queries::list_erased_conversations(&self.0, &caller, job, after).await?;
+        Ok(Response::new(convert::erased_conversations(erased)))
+    }
+
     async fn record_answer(
         &self,
         request: Request<pb::RecordAnswerRequest>,

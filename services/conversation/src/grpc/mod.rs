@@ -3,6 +3,7 @@
 mod arbiter_service;
 mod attachment_service;
 mod channel_service;
+mod contact_job_service;
 mod contact_service;
 mod conversation_service;
 mod convert;
@@ -26,6 +27,7 @@ use crate::{App, domain::Conversation, queries};
 pub(crate) use arbiter_service::Arbiter;
 pub(crate) use attachment_service::Attachments;
 pub(crate) use channel_service::Channels;
+pub(crate) use contact_job_service::ContactJobs;
 pub(crate) use contact_service::Contacts;
 pub(crate) use conversation_service::Conversations;
 pub(crate) use insert_service::Inserts;

@@ -67,6 +67,7 @@ impl MigratorTrait for Migrator {
             }),
             Box::new(frontdesk_db::POLICIES),
             Box::new(Sql { name: "conversation_020_contact_words", text: include_str!("020_contact_words.sql") }),
+            Box::new(Sql { name: "conversation_021_contact_jobs", text: include_str!("021_contact_jobs.sql") }),
             Box::new(Sql { name: "conversation_022_settings", text: include_str!("022_settings.sql") }),
             Box::new(Sql { name: "conversation_023_opening_hours", text: include_str!("023_opening_hours.sql") }),
             Box::new(Sql { name: "conversation_024_teams", text: include_str!("024_teams.sql") }),

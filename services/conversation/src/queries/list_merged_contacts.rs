@@ -4,6 +4,7 @@ use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
 use uuid::Uuid;
 
+use super::missing_contact;
 use crate::{
     App,
     domain::MergedContact,
@@ -15,12 +16,13 @@ use crate::{
 pub(crate) async fn list_merged_contacts(
     app: &App,
     caller: &Caller,
-    contact: Uuid,
+    id: Uuid,
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<Vec<MergedContact>, ConversationError> {
     let read = app.db.read_for(caller.account).await?;
-    let contact = contacts::find(&read.conn(), caller.account, contact).await?;
-    let contact = contact.ok_or(ConversationError::NotFound("contact"))?;
+    let Some(contact) = contacts::find(&read.conn(), caller.account, id).await? else {
+        return Err(missing_contact(&read.conn(), caller.account, id).await?);
+    };
     Ok(merged_contacts::list(&read.conn(), caller.account, contact.id, after, limit).await?)
 }

@@ -15,11 +15,11 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    attachment_storage, conversations,
+    attachment_storage, contact_jobs, conversations,
     entity::attachment::{Column, Entity, Model},
     events, keyset,
 };
-use crate::domain::{ActorKind, Attachment, AttachmentStatus};
+use crate::domain::{ActorKind, Attachment, AttachmentStatus, ContactJob};
 
 fn in_account(account: AccountId) -> Select<Entity> {
     Entity::find().filter(Column::AccountId.eq(account))
@@ -165,7 +165,34 @@ pub(crate) async fn mark_due(tx: &Tx, now: Time, retry: Duration, limit: u64) ->
     Ok(due.into_iter().map(|attachment| (attachment.account, attachment.id)).collect())
 }
 
-/// Deletes one that was marked ([`mark_due`]), after its object.
+/// Marks up to `limit` attachments that were uploaded for conversations of the job as being removed, and returns their ids. They are also due
+/// for the removal of what is not sent, after `retry`.
+pub(crate) async fn mark_of_job(
+    tx: &Tx,
+    job: &ContactJob,
+    now: Time,
+    retry: Duration,
+    limit: u64,
+) -> Result<Vec<Uuid>, DbErr> {
+    let of_job = Column::ConversationId.in_subquery(contact_jobs::conversations_of(job));
+    let rows = in_account(job.account).filter(of_job).order_by_asc(Column::Id).limit(limit).lock_exclusive();
+    let rows: Vec<Attachment> = rows.all(tx.conn()).await?.into_iter().map(Attachment::from).collect();
+    let freed = rows.iter().map(Attachment::counted_bytes).sum();
+    let ids: Vec<Uuid> = rows.iter().map(|attachment| attachment.id).collect();
+    if !ids.is_empty() {
+        Entity::update_many()
+            .filter(Column::AccountId.eq(job.account))
+            .filter(Column::Id.is_in(ids.iter().copied()))
+            .col_expr(Column::Status, Expr::value(AttachmentStatus::Removing))
+            .col_expr(Column::CollectAt, Expr::value(now.plus(retry)))
+            .exec(tx.conn())
+            .await?;
+    }
+    attachment_storage::release(tx, job.account, freed).await?;
+    Ok(ids)
+}
+
+/// Deletes one that was marked ([`mark_due`], [`mark_of_job`]), after its object.
 pub(crate) async fn delete_marked(tx: &Tx, account: AccountId, id: Uuid) -> Result<(), DbErr> {
     Entity::delete_many()
         .filter(Column::AccountId.eq(account))

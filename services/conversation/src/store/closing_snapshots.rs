@@ -33,6 +33,17 @@ pub(crate) async fn any_of_contact(tx: &Tx, account: AccountId, visitor: &str, c
     Ok(closes.one(tx.conn()).await?.is_some())
 }
 
+/// Erases the addresses that closes of the conversation stored (rule X2).
+pub(crate) async fn erase(tx: &Tx, account: AccountId, conversation: Uuid) -> Result<(), DbErr> {
+    Entity::update_many()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::ConversationId.eq(conversation))
+        .col_expr(Column::Recipient, Expr::value(None::<String>))
+        .exec(tx.conn())
+        .await
+        .map(drop)
+}
+
 /// Inserts the snapshots of closes, in their transaction.
 pub(super) async fn insert(tx: &Tx, snapshots: Vec<ClosingSnapshot>) -> Result<(), DbErr> {
     if snapshots.is_empty() {

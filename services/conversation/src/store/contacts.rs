@@ -257,16 +257,28 @@ pub(crate) async fn delete(tx: &mut Tx, contact: &mut Contact) -> Result<(), DbE
     events::append_contact_deleted(tx, contact).await
 }
 
+/// Removes a contact whose erasure begins, with its addresses and its last event. Nothing can be linked to it any more (rule X2).
+pub(crate) async fn erase(tx: &mut Tx, contact: &mut Contact) -> Result<(), DbErr> {
+    delete_emails(tx, contact).await?;
+    merged_contacts::erase_values(tx, contact.account, contact.id).await?;
+    delete(tx, contact).await
+}
+
+async fn delete_emails(tx: &Tx, contact: &Contact) -> Result<(), DbErr> {
+    contact_email::Entity::delete_many()
+        .filter(contact_email::Column::AccountId.eq(contact.account))
+        .filter(contact_email::Column::ContactId.eq(contact.id))
+        .exec(tx.conn())
+        .await
+        .map(drop)
+}
+
 /// Removes a contact that is merged, with its addresses and its last event. The contact that is left is saved afterwards, with its
 /// addresses.
 pub(crate) async fn merge(tx: &mut Tx, mut source: Contact, merged: &MergedContact) -> Result<(), DbErr> {
     source.version += 1;
     search_words::delete_of_contact(tx, &source).await?;
-    contact_email::Entity::delete_many()
-        .filter(contact_email::Column::AccountId.eq(source.account))
-        .filter(contact_email::Column::ContactId.eq(source.id))
-        .exec(tx.conn())
-        .await?;
+    delete_emails(tx, &source).await?;
     let row = Entity::delete_many().filter(Column::AccountId.eq(source.account)).filter(Column::Id.eq(source.id));
     row.exec(tx.conn()).await?;
     merged_contacts::insert(tx, merged).await?;

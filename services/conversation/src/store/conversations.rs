@@ -215,6 +215,19 @@ pub(crate) async fn list_all_of_contact_for_update(
     Ok(rows.lock_exclusive().all(tx.conn()).await?.into_iter().map(Conversation::from).collect())
 }
 
+/// Open conversations of the contact, up to this many, locked.
+pub(crate) async fn list_open_of_contact_for_update(
+    tx: &Tx,
+    account: AccountId,
+    contact: Uuid,
+    limit: u64,
+) -> Result<Vec<Conversation>, DbErr> {
+    // In the order of the ids: two transactions that lock many wait for each other, and never in a circle.
+    let rows = in_account(account).filter(Column::ContactId.eq(contact)).filter(Column::Status.eq(Status::Open));
+    let rows = rows.order_by_asc(Column::Id).limit(limit).lock_exclusive().all(tx.conn()).await?;
+    Ok(rows.into_iter().map(Conversation::from).collect())
+}
+
 /// Inserts a new conversation with its entries and events.
 pub(crate) async fn insert(
     tx: &mut Tx,

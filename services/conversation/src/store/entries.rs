@@ -156,6 +156,46 @@ async fn read_page<C: ConnectionTrait>(
     }
 }
 
+/// Up to `limit` entries after a sequence, oldest first, as they are stored: also those that cannot be read.
+pub(super) async fn list_rows_after(
+    tx: &Tx,
+    account: AccountId,
+    conversation: Uuid,
+    after: i64,
+    limit: u64,
+) -> Result<Vec<Model>, DbErr> {
+    let rows = of_conversation(account, conversation).filter(Column::Sequence.gt(after));
+    rows.order_by_asc(Column::Sequence).limit(limit).all(tx.conn()).await
+}
+
+/// The entries of the thread that name the ticket, as they are stored.
+pub(super) async fn list_rows_of_ticket(
+    tx: &Tx,
+    account: AccountId,
+    conversation: Uuid,
+    ticket: Uuid,
+) -> Result<Vec<Model>, DbErr> {
+    let rows = of_conversation(account, conversation)
+        .filter(Column::Content.like(r#"{"type":"ticket_%"#))
+        .filter(Column::Content.like(format!("%{ticket}%")));
+    rows.order_by_asc(Column::Sequence).all(tx.conn()).await
+}
+
+/// Replaces the content of an entry, and the id of its author, and forgets its request id (rule C14).
+pub(super) async fn replace(tx: &Tx, row: Model, content: &Content, author_id: String) -> Result<(), DbErr> {
+    let content = serde_json::to_string(content).map_err(|error| DbErr::Type(error.to_string()))?;
+    Entity::update_many()
+        .filter(Column::AccountId.eq(row.account_id))
+        .filter(Column::ConversationId.eq(row.conversation_id))
+        .filter(Column::Sequence.eq(row.sequence))
+        .col_expr(Column::Content, Expr::value(content))
+        .col_expr(Column::AuthorId, Expr::value(author_id))
+        .col_expr(Column::RequestId, Expr::value(None::<String>))
+        .exec(tx.conn())
+        .await
+        .map(drop)
+}
+
 /// The newest entries that the visitor sees, newest first.
 pub(crate) async fn list_newest_visible(tx: &Tx, account: AccountId, conversation: Uuid) -> Result<Vec<Entry>, DbErr> {
     let rows = of_conversation(account, conversation)

@@ -23,7 +23,7 @@ use crate::{
     NAME,
     domain::{
         AccountSettings, Actor, ActorKind, AssigneeChanged, AssignmentCause, Attachment, Channel, CloseReason, Closed,
-        Contact, Conversation, ConversationEvent, Insert, Owner, OwnerKind, Ticket,
+        Contact, ContactJob, Conversation, ConversationEvent, Insert, Owner, OwnerKind, Ticket,
     },
 };
 
@@ -238,6 +238,19 @@ pub(super) async fn append_contact_deleted(tx: &mut Tx, contact: &Contact) -> Re
 pub(super) async fn append_contact_merged(tx: &mut Tx, source: &Contact, target: Uuid) -> Result<(), DbErr> {
     let event = pb::ContactMerged { source_contact_id: source.id.to_string(), target_contact_id: target.to_string() };
     append(tx, contact_aggregate(source), &event).await
+}
+
+/// Appends `ContactErasureRequested`, the first event of a job.
+pub(super) async fn append_contact_erasure_requested(tx: &mut Tx, job: &ContactJob) -> Result<(), DbErr> {
+    let event =
+        pb::ContactErasureRequested { contact_id: job.contact_id.to_string(), contact_job_id: job.id.to_string() };
+    append(tx, aggregate(job.account, "contact_job", job.id, 1), &event).await
+}
+
+/// Appends `ContactErased`, the last event of a job.
+pub(super) async fn append_contact_erased(tx: &mut Tx, job: &ContactJob) -> Result<(), DbErr> {
+    let event = pb::ContactErased { contact_id: job.contact_id.to_string(), contact_job_id: job.id.to_string() };
+    append(tx, aggregate(job.account, "contact_job", job.id, 2), &event).await
 }
 
 /// Appends `InsertCreated`.

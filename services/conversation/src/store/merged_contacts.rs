@@ -99,6 +99,28 @@ pub(crate) async fn insert(tx: &Tx, merged: &MergedContact) -> Result<(), DbErr>
     Ok(())
 }
 
+/// Erases what the contacts had that were merged into this one. Their ids stay.
+pub(super) async fn erase_values(tx: &Tx, account: AccountId, target: Uuid) -> Result<(), DbErr> {
+    Entity::update_many()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::TargetId.eq(target))
+        .col_expr(Column::ExternalId, Expr::value(None::<String>))
+        .col_expr(Column::OtherValues, Expr::value("{}"))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// The ids of the contacts that were merged into this one.
+pub(crate) async fn list_source_ids<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    target: Uuid,
+) -> Result<Vec<Uuid>, DbErr> {
+    let rows = in_account(account).filter(Column::TargetId.eq(target)).select_only().column(Column::SourceId);
+    rows.into_tuple().all(conn).await
+}
+
 /// No merged contact has the external id any more.
 pub(crate) async fn release_external_id(tx: &Tx, account: AccountId, external_id: &str) -> Result<(), DbErr> {
     Entity::update_many()

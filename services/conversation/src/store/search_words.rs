@@ -67,6 +67,17 @@ pub(crate) async fn try_lock(tx: &Tx) -> Result<bool, DbErr> {
     tx.conn().query_one_raw(lock).await?.map_or(Ok(false), |row| row.try_get("", "locked"))
 }
 
+/// Waits until no replica indexes, and lets none until the transaction ends.
+pub(super) async fn lock(tx: &Tx) -> Result<(), DbErr> {
+    // SQLite has one process, and one transaction that writes.
+    if tx.conn().get_database_backend() == DbBackend::Sqlite {
+        return Ok(());
+    }
+    let lock =
+        Statement::from_sql_and_values(DbBackend::Postgres, "SELECT pg_advisory_xact_lock($1)", [INDEX_LOCK.into()]);
+    tx.conn().query_all_raw(lock).await.map(drop)
+}
+
 /// Stores the words of the first entries of these conversations that are not indexed. Returns whether all of them are now. An entry
 /// that cannot be read has no words, and holds up no other one.
 pub(crate) async fn index_entries(tx: &Tx, unindexed: &[Unindexed]) -> Result<bool, DbErr> {
@@ -97,7 +108,7 @@ pub(crate) async fn index_entries(tx: &Tx, unindexed: &[Unindexed]) -> Result<bo
 }
 
 /// Account, word, conversation and sequence.
-type EntryWord = (AccountId, String, Uuid, i64);
+pub(super) type EntryWord = (AccountId, String, Uuid, i64);
 
 async fn insert_words(tx: &Tx, words: BTreeSet<EntryWord>) -> Result<(), DbErr> {
     let insert = if tx.conn().get_database_backend() == DbBackend::Sqlite {
@@ -122,6 +133,36 @@ async fn insert_words(tx: &Tx, words: BTreeSet<EntryWord>) -> Result<(), DbErr> 
         Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
     };
     tx.conn().execute_raw(insert).await.map(drop)
+}
+
+/// Deletes words of entries.
+pub(super) async fn delete_of_entries(tx: &Tx, words: BTreeSet<EntryWord>) -> Result<(), DbErr> {
+    if words.is_empty() {
+        return Ok(());
+    }
+    let delete = if tx.conn().get_database_backend() == DbBackend::Sqlite {
+        let sql = "DELETE FROM search_words WHERE (account_id, word, conversation_id, sequence) IN (
+            SELECT unhex(old.value->>0), unhex(old.value->>1), unhex(old.value->>2), old.value->>3 FROM json_each(?) AS old)";
+        let row = |(account, word, conversation, sequence): EntryWord| {
+            json!([hex(account.0.as_bytes()), hex(word.as_bytes()), hex(conversation.as_bytes()), sequence])
+        };
+        json_rows(sql, words.into_iter().map(row))
+    } else {
+        let sql = "DELETE FROM search_words
+            USING unnest($1::uuid[], $2::bytea[], $3::uuid[], $4::bigint[]) AS old (account_id, word, conversation_id, sequence)
+            WHERE search_words.account_id = old.account_id AND search_words.word = old.word
+                AND search_words.conversation_id = old.conversation_id AND search_words.sequence = old.sequence";
+        let (mut accounts, mut texts, mut conversations, mut sequences) = (vec![], vec![], vec![], vec![]);
+        for (account, word, conversation, sequence) in words {
+            accounts.push(account.0);
+            texts.push(word.into_bytes());
+            conversations.push(conversation);
+            sequences.push(sequence);
+        }
+        let values: [Value; 4] = [accounts.into(), texts.into(), conversations.into(), sequences.into()];
+        Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
+    };
+    tx.conn().execute_raw(delete).await.map(drop)
 }
 
 /// `marks`: account and sequence, by conversation.

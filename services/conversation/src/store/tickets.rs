@@ -11,11 +11,11 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    conversations,
+    contact_jobs, conversations,
     entity::ticket::{Column, Entity, Model},
     events, keyset,
 };
-use crate::domain::{Ticket, TicketStatus};
+use crate::domain::{ContactJob, Ticket, TicketStatus};
 
 fn in_account(account: AccountId) -> Select<Entity> {
     Entity::find().filter(Column::AccountId.eq(account))
@@ -66,6 +66,16 @@ pub(crate) async fn list_of_contact_for_update(
 ) -> Result<Vec<Ticket>, DbErr> {
     let rows = in_account(account).filter(Column::ContactId.eq(contact)).order_by_asc(Column::Id).limit(limit);
     Ok(rows.lock_exclusive().all(tx.conn()).await?.into_iter().map(Ticket::from).collect())
+}
+
+/// A ticket with texts, of the contact of the job or of one of its conversations. None: there is none any more.
+pub(crate) async fn find_to_erase(tx: &Tx, job: &ContactJob) -> Result<Option<Ticket>, DbErr> {
+    let of_job = Condition::any()
+        .add(Column::ContactId.eq(job.contact_id))
+        .add(Column::ConversationId.in_subquery(contact_jobs::conversations_of(job)));
+    let has_texts = Condition::any().add(Column::Subject.ne("")).add(Column::Url.ne(""));
+    let rows = in_account(job.account).filter(of_job).filter(has_texts).order_by_asc(Column::Id);
+    Ok(rows.one(tx.conn()).await?.map(Ticket::from))
 }
 
 /// Whether the contact has a ticket, open or closed.

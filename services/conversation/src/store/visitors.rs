@@ -100,6 +100,17 @@ pub(crate) async fn delete(tx: &Tx, account: AccountId, id: &str) -> Result<(), 
     visitor.exec(tx.conn()).await.map(drop)
 }
 
+/// Deletes the links of these visitors to the contact.
+pub(crate) async fn unlink(tx: &Tx, account: AccountId, contact: Uuid, ids: &BTreeSet<String>) -> Result<(), DbErr> {
+    Entity::delete_many()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::ContactId.eq(contact))
+        .filter(Column::Id.is_in(ids))
+        .exec(tx.conn())
+        .await
+        .map(drop)
+}
+
 /// Inserts or updates the visitor's link.
 pub(crate) async fn save(tx: &Tx, visitor: Visitor) -> Result<(), DbErr> {
     let known = OnConflict::columns([Column::AccountId, Column::Id])

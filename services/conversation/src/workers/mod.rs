@@ -1,5 +1,6 @@
 //! Background tasks of the service.
 
+mod contact_jobs;
 mod inbox_changes;
 mod locked_messages;
 mod message_queue;
@@ -18,7 +19,7 @@ pub(crate) use inbox_changes::{InboxWatch, WatchedInboxes};
 pub(crate) use message_queue::MessageQueue;
 pub(crate) use message_writer::{WriteError, WriteOutcome, WriteRequest};
 
-use crate::store::objects::Objects;
+use crate::{App, store::objects::Objects};
 
 /// The worker that writes the messages of the queue.
 pub(crate) fn message_writer(queue: &MessageQueue, shutdown: &CancellationToken) -> Worker {
@@ -57,4 +58,10 @@ pub(crate) fn watched_conversations(db: &Db, notifier: &ChangeNotifier, shutdown
     Worker::new("watched-conversations", move || {
         watched_conversations::run(db.clone(), notifier.clone(), shutdown.clone())
     })
+}
+
+/// The worker that erases contacts.
+pub(crate) fn contact_jobs(app: &App) -> Worker {
+    let app = app.clone();
+    Worker::new("contact-jobs", move || contact_jobs::run(app.clone(), app.shutdown.clone()))
 }

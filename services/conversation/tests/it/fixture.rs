@@ -19,11 +19,11 @@ use frontdesk_proto::{
         AnonymousVisitors, Button, Channel, Chat, ChatEntry, Conversation, CreateAnonymousVisitorRequest,
         CreateChannelRequest, Entry, GetConversationRequest, ListChatEntriesRequest, ListEntriesRequest, NoGreeter,
         PostMessageRequest, StartChatRequest, attachment_service_client::AttachmentServiceClient,
-        channel_service_client::ChannelServiceClient, contact_service_client::ContactServiceClient,
-        conversation_service_client::ConversationServiceClient, create_channel_request::Greeter,
-        insert_service_client::InsertServiceClient, settings_service_client::SettingsServiceClient,
-        thread_service_client::ThreadServiceClient, ticket_service_client::TicketServiceClient,
-        visitor_service_client::VisitorServiceClient,
+        channel_service_client::ChannelServiceClient, contact_job_service_client::ContactJobServiceClient,
+        contact_service_client::ContactServiceClient, conversation_service_client::ConversationServiceClient,
+        create_channel_request::Greeter, insert_service_client::InsertServiceClient,
+        settings_service_client::SettingsServiceClient, thread_service_client::ThreadServiceClient,
+        ticket_service_client::TicketServiceClient, visitor_service_client::VisitorServiceClient,
     },
     event::v1::{Event, TeamMembersChanged},
     notification::{
@@ -143,6 +143,10 @@ impl Fixture {
 
     pub fn contacts_as(&self, agent: Uuid) -> ContactServiceClient<Calls> {
         ContactServiceClient::new(self.as_agent(agent))
+    }
+
+    pub fn contact_jobs(&self) -> ContactJobServiceClient<Calls> {
+        ContactJobServiceClient::new(self.service.calls(self.account, CallerKind::Admin, "root"))
     }
 
     pub fn tickets(&self, agent: Uuid) -> TicketServiceClient<Calls> {

@@ -20,6 +20,7 @@ mod create_contact;
 mod create_ticket;
 mod delete_attachment;
 mod delete_channel;
+mod erase_contact;
 mod fixture;
 mod get_closing_facts;
 mod get_widget;

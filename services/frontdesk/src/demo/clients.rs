@@ -249,6 +249,7 @@ fn show(line: &ChatEntry) {
         Some(Content::Ended(ended)) if ended.visitor_inactive => "(the chat ended: the visitor was silent)".into(),
         Some(Content::Ended(_)) => "(the chat ended)".into(),
         Some(Content::Reopened(_)) => "(the chat goes on)".into(),
+        Some(Content::Erased(_)) => "(erased)".into(),
         None => "(something new)".into(),
     };
     step(who, format!("{:>2}. {what}", line.visitor_sequence));

@@ -21,7 +21,8 @@ use std::{sync::Arc, time::Duration};
 
 use frontdesk_clock::{Clock, Time};
 use sea_orm::{
-    DatabaseConnection, DbBackend, IdenStatic, Iterable, SqliteTransactionMode, TransactionOptions, prelude::Uuid,
+    ConnectionTrait, DatabaseConnection, DbBackend, IdenStatic, Iterable, SqliteTransactionMode, Statement,
+    TransactionOptions, prelude::Uuid,
 };
 use tokio::sync::Notify;
 
@@ -167,6 +168,24 @@ impl Db {
     /// Always false on SQLite, which has neither roles nor row-level security.
     pub async fn bypasses_row_level_security(&self) -> Result<bool, DbErr> {
         if self.is_sqlite() { Ok(false) } else { row_level_security::is_bypassed(&self.pools.read).await }
+    }
+
+    /// SQLite: writes the file anew and empties its write-ahead log, so that neither has a byte of a row that was deleted or changed before.
+    /// It takes as long as a copy of the file, and writers wait. It fails while a reader needs the log: try again. PostgreSQL removes
+    /// old versions of rows by itself (autovacuum); nothing is done.
+    pub async fn purge_deleted_rows(&self) -> Result<(), DbErr> {
+        if !self.is_sqlite() {
+            return Ok(());
+        }
+        // In memory the copy could be too large. It is a file that SQLite deletes.
+        let vacuum = "PRAGMA temp_store = FILE; VACUUM; PRAGMA temp_store = MEMORY";
+        self.pools.write.execute_unprepared(vacuum).await?;
+        let empty = Statement::from_string(DbBackend::Sqlite, "PRAGMA wal_checkpoint(TRUNCATE)");
+        let log = self.pools.write.query_one_raw(empty).await?;
+        match log.map(|log| log.try_get::<i64>("", "busy")).transpose()? {
+            Some(0) => Ok(()),
+            _ => Err(DbErr::Custom("a reader needs the write-ahead log; try again".into())),
+        }
     }
 
     /// The time by this database's clock, for waiting and for reads; a decision asks its transaction ([`Tx::now`]).

@@ -21,7 +21,7 @@ pub(crate) async fn decide_transcript(
     close: ConversationClose,
 ) -> Result<(), NotificationError> {
     let by_facts = decide(&close.facts, None);
-    let recipient = if by_facts.is_none() { find_recipient(app, &close).await? } else { String::new() };
+    let mut recipient = if by_facts.is_none() { find_recipient(app, &close).await? } else { String::new() };
     let mut tx = app.db.begin().await?;
     if !frontdesk_outbox::mark_handled(&tx, consumer, event).await? {
         return Ok(());
@@ -30,6 +30,11 @@ pub(crate) async fn decide_transcript(
     let skip_reason = match by_facts {
         None => {
             store::mail_counts::lock(&tx, close.account).await?;
+            // The address was asked before the lock: an erasure since must not be undone. Without it the delivery fails.
+            let ids = std::iter::once(close.conversation).chain(close.contact);
+            if store::erased_ids::contains_any(&tx, close.account, ids).await? {
+                recipient.clear();
+            }
             let limits = app.settings.automatic_limits();
             automatic_limit_reached(tx.conn(), limits, &close, &recipient, now).await?
         }

@@ -46,6 +46,10 @@ pub(crate) async fn send_transcript(
     if let Some(first) = key.claim::<Uuid>(&tx).await? {
         return get(&tx, caller, first).await;
     }
+    // The address was asked before the lock: an erasure since must not be undone.
+    if store::erased_ids::contains_any(&tx, caller.account, [contact]).await? {
+        return Err(NotificationError::NotFound("contact"));
+    }
     let now = tx.now().await?;
     let requested_by = caller.actor.to_string();
     check_mail_limits(&tx, caller.account, &limits(&app.settings, &requested_by, &recipient), now).await?;

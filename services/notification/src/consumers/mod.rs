@@ -1,5 +1,7 @@
 //! Reactions to the events of other services, one file each.
 
+mod contact_erasures;
 mod decide_transcripts;
 
+pub(crate) use contact_erasures::ContactErasures;
 pub(crate) use decide_transcripts::DecideTranscripts;

@@ -295,6 +295,18 @@ impl Delivery {
         }
     }
 
+    /// Erases what it says of the recipient, whose contact was erased (rule X2). One that was not sent is cancelled, which ends the claim
+    /// of a worker that composes it.
+    pub(crate) fn erase(&mut self) {
+        if self.status != DeliveryStatus::Sent {
+            self.enter(DeliveryStatus::Cancelled);
+            self.failure = "The contact was erased.".into();
+        }
+        for text in [&mut self.recipient_email, &mut self.subject, &mut self.last_response] {
+            text.clear();
+        }
+    }
+
     fn queue(&mut self, reason: String, due_at: Time) {
         self.enter(DeliveryStatus::Queued);
         self.failure = reason;

@@ -102,6 +102,23 @@ fn t8_retrying_and_cancelling_twice_change_nothing_and_a_sent_mail_stays_sent() 
 }
 
 #[test]
+fn x2_an_erased_delivery_names_no_recipient_and_is_sent_no_more() {
+    let mut queued = Delivery { subject: "For Vera".into(), last_response: "451 vera".into(), ..self::delivery() };
+    let claim = queued.claim(NOW.plus(Duration::from_secs(15)));
+    queued.erase();
+    assert!(!queued.is_held_by(&claim) && !queued.needs_mail());
+    assert_eq!((queued.status, queued.failure.as_str()), (DeliveryStatus::Cancelled, "The contact was erased."));
+    let mut sent = Delivery { recipient_email: "vera@visitor.example".into(), ..self::delivery() };
+    attempt(&mut sent, AttemptOutcome::Accepted("250 ok".into()));
+    sent.erase();
+    assert_eq!((sent.status, sent.failure.as_str()), (DeliveryStatus::Sent, ""));
+    for erased in [queued, sent] {
+        let texts = [&erased.recipient_email, &erased.subject, &erased.last_response];
+        assert!(texts.iter().all(|text| text.is_empty()), "{erased:?}");
+    }
+}
+
+#[test]
 fn t8_a_change_of_state_ends_the_claim_of_the_worker() {
     let mut delivery = delivery();
     let claim = delivery.claim(NOW.plus(Duration::from_secs(15)));

@@ -31,6 +31,7 @@ impl MigratorTrait for Migrator {
             }),
             Box::new(frontdesk_db::POLICIES),
             Box::new(Sql { name: "notification_006_address_codes", text: include_str!("006_address_codes.sql") }),
+            Box::new(Sql { name: "notification_007_erased_ids", text: include_str!("007_erased_ids.sql") }),
         ]
     }
 }

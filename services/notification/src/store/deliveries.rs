@@ -4,7 +4,7 @@
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
-    ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait, Select, Set,
+    Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait, Select, Set,
     entity::prelude::*,
     sea_query::{LockBehavior, LockType, OnConflict, SelectStatement, UnionType},
 };
@@ -158,6 +158,31 @@ pub(crate) async fn delete_mails_of_failed(tx: &Tx, before: Time, limit: u64) ->
         .exec(tx.conn())
         .await?;
     Ok(deleted.rows_affected)
+}
+
+/// Returns up to `limit` deliveries of these conversations, or to these contacts, that still have something of a person or may still be
+/// sent, locked. Those of which an attempt is in progress come last.
+pub(crate) async fn list_to_erase_for_update(
+    tx: &Tx,
+    account: AccountId,
+    conversations: &[Uuid],
+    contacts: &[Uuid],
+    limit: u64,
+) -> Result<Vec<Delivery>, DbErr> {
+    let of_person = Condition::any()
+        .add(Column::ConversationId.is_in(conversations.iter().copied()))
+        .add(Column::ContactId.is_in(contacts.iter().copied()));
+    let texts = [Column::RecipientEmail, Column::Mailbox, Column::Subject, Column::LastResponse];
+    let is_unsent = Column::Status.is_not_in([DeliveryStatus::Sent.as_str(), DeliveryStatus::Cancelled.as_str()]);
+    let is_left = texts.into_iter().fold(Condition::any().add(is_unsent), |any, text| any.add(text.ne("")));
+    let select = || find_known().filter(Column::AccountId.eq(account)).filter(of_person.clone());
+    let sending = DeliveryStatus::Sending.as_str();
+    let rest = select().filter(is_left).filter(Column::Status.ne(sending)).order_by_asc(Column::Id);
+    let mut rows = rest.limit(limit).lock_exclusive().all(tx.conn()).await?;
+    if rows.is_empty() {
+        rows = select().filter(Column::Status.eq(sending)).limit(1).all(tx.conn()).await?;
+    }
+    rows.into_iter().map(to_domain).collect()
 }
 
 /// Returns up to `limit` due deliveries of all accounts, locked; those that other replicas have locked are skipped.

@@ -1,10 +1,10 @@
 //! The events that this service publishes: one function for each.
 
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
 use frontdesk_outbox::{Aggregate, append};
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
-    event::v1::{DeliveryFailed, DeliveryParked, DeliverySent, TranscriptDecided},
+    event::v1::{ContactErasureConfirmed, DeliveryFailed, DeliveryParked, DeliverySent, TranscriptDecided},
     notification::v1 as proto,
 };
 use sea_orm::DbErr;
@@ -53,6 +53,18 @@ pub(crate) async fn append_delivery_failed(tx: &mut Tx, delivery: &Delivery) -> 
 pub(crate) async fn append_delivery_parked(tx: &mut Tx, delivery: &Delivery) -> Result<(), DbErr> {
     let (delivery_id, conversation_id) = (delivery.id.to_string(), id_or_empty(delivery.conversation));
     append(tx, delivery_aggregate(delivery), &DeliveryParked { delivery_id, conversation_id }).await
+}
+
+/// Appends the only event that this service has of a job.
+pub(crate) async fn append_contact_erasure_confirmed(
+    tx: &mut Tx,
+    account: AccountId,
+    contact: Uuid,
+    job: Uuid,
+) -> Result<(), DbErr> {
+    let aggregate = Aggregate { source: NAME, account, kind: "contact_job", id: job, version: 1 };
+    let confirmed = ContactErasureConfirmed { contact_id: contact.to_string(), contact_job_id: job.to_string() };
+    append(tx, aggregate, &confirmed).await
 }
 
 impl From<SkipReason> for proto::SkipReason {

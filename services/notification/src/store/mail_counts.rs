@@ -95,6 +95,17 @@ pub(crate) async fn insert_retry(tx: &Tx, delivery: &Delivery, requested_by: Str
     Ok(())
 }
 
+/// Forgets the retries of mails to the mailbox of this address.
+pub(crate) async fn delete_retries_to(tx: &Tx, account: AccountId, recipient: &str) -> Result<(), DbErr> {
+    use delivery_retry::{Column, Entity};
+    Entity::delete_many()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::Mailbox.eq(mailbox(recipient)))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
 /// Selects the time of the row that has `before` newer ones.
 fn newest_but<E: EntityTrait>(
     rows: Select<E>,

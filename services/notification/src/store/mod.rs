@@ -4,6 +4,7 @@
 pub(crate) mod address_codes;
 pub(crate) mod deliveries;
 pub(crate) mod entity;
+pub(crate) mod erased_ids;
 pub(crate) mod events;
 pub(crate) mod mail_counts;
 pub(crate) mod senders;

@@ -9,6 +9,7 @@ mod create_sender;
 mod decide_transcripts;
 mod delete_sender;
 mod deliver;
+mod erase_contact;
 mod explain_transcript;
 mod fixture;
 mod get_sender;

@@ -38,6 +38,8 @@ pub fn entry_digest(entry: &Entry) -> String {
         Some(Content::TicketCreated(_)) => digest("ticket_created", ""),
         Some(Content::TicketUpdated(_)) => digest("ticket_updated", ""),
         Some(Content::TranscriptSent(_)) => digest("transcript_sent", ""),
+        Some(Content::Erased(_)) => digest("erased", ""),
+        Some(Content::ContactErased(_)) => digest("contact_erased", ""),
         None => String::new(),
     }
 }
@@ -50,6 +52,7 @@ pub fn chat_entry_digest(entry: &ChatEntry) -> String {
         Some(Content::Joined(_)) => digest("assignee_changed", ""),
         Some(Content::Ended(_)) => digest("closed", ""),
         Some(Content::Reopened(_)) => digest("reopened", ""),
+        Some(Content::Erased(_)) => digest("erased", ""),
         None => String::new(),
     }
 }

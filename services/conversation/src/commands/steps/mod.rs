@@ -20,6 +20,7 @@ mod require_sender;
 mod roster;
 mod start;
 mod take_typed_emails;
+mod unlink_visitors;
 
 pub(crate) use administrators::StoredAdministrators;
 pub(super) use append_message::append_message;
@@ -48,3 +49,5 @@ pub(super) use roster::{
 pub(crate) use start::Started;
 pub(super) use start::{MAX_START_ATTEMPTS, StoredStart, require_channel};
 pub(super) use take_typed_emails::take_typed_emails;
+pub(super) use unlink_visitors::take_conversations;
+pub(crate) use unlink_visitors::unlink_visitors;

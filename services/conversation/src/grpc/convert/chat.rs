@@ -11,7 +11,7 @@ use super::{
     owner_kind, rich_text,
 };
 use crate::{
-    domain::{ActorKind, Author, CloseReason, Content, Conversation, Entry, Owner, Signal},
+    domain::{ActorKind, Author, CloseReason, Content, Conversation, Entry, ErasedKind, Owner, Signal},
     queries::{DisplayNames, Widget},
 };
 
@@ -53,6 +53,7 @@ pub(crate) fn chat_entry(entry: &Entry, names: &DisplayNames) -> Option<pb::Chat
             (nameless(PbActorKind::System), C::Ended(pb::ChatEnded { visitor_inactive }))
         }
         Content::Reopened { .. } => (nameless(PbActorKind::System), C::Reopened(pb::ChatReopened {})),
+        Content::Erased { kind: ErasedKind::Message } => (message_author(entry, names), C::Erased(pb::ChatErased {})),
         Content::AssigneeChanged { .. }
         | Content::Comment { .. }
         | Content::HandedOff { .. }
@@ -62,6 +63,8 @@ pub(crate) fn chat_entry(entry: &Entry, names: &DisplayNames) -> Option<pb::Chat
         | Content::TicketCreated { .. }
         | Content::TicketUpdated(_)
         | Content::TranscriptSent { .. }
+        | Content::Erased { .. }
+        | Content::ContactErased { .. }
         | Content::Unknown => return None,
     };
     let by_visitor = author.kind() == PbActorKind::Visitor;

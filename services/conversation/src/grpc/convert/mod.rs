@@ -27,10 +27,10 @@ use crate::{
     commands::IdleOutcome,
     domain::{
         Actor, ActorKind, AssignmentCause, Button, ChosenButton, CloseReason, ClosingSnapshot, Content, Conversation,
-        Entry, Mention, Owner, OwnerKind, ReadState, Signal, Status as ConversationStatus, TeamMember, TicketChange,
-        VisitorMarks,
+        Entry, ErasedKind, Mention, Owner, OwnerKind, ReadState, Signal, Status as ConversationStatus, TeamMember,
+        TicketChange, VisitorMarks,
     },
-    queries::{DisplayNames, Inbox},
+    queries::{DisplayNames, ErasedConversations, Inbox},
 };
 
 pub(super) use attachments::{attachment, attachment_limits, upload_target};
@@ -39,7 +39,7 @@ pub(super) use fields::{
     Fields, anonymous_visitors, email, emails, language, mentions, one, properties, time_zone, visitor_id,
 };
 pub(super) use inserts::{changed_insert_content, insert, insert_kind, new_insert_content};
-pub(super) use records::{channel, contact, merged_contact, ticket, ticket_status, visitor_key};
+pub(super) use records::{channel, contact, contact_job, merged_contact, ticket, ticket_status, visitor_key};
 pub(super) use rich_text::message_text;
 use rich_text::rich_text;
 pub(super) use search::{found, search_query};
@@ -264,7 +264,7 @@ fn content(content: &Content, names: &DisplayNames) -> Option<pb::entry::Content
         Content::TicketCreated { ticket_id } => {
             C::TicketCreated(pb::TicketCreatedEntry { ticket_id: ticket_id.to_string() })
         }
-        Content::TicketUpdated(TicketChange { ticket_id, subject, closed, url }) => {
+        Content::TicketUpdated(TicketChange { ticket_id, subject, closed, url, .. }) => {
             let status = closed.map_or(pb::TicketStatus::Unspecified, |closed| match closed {
                 true => pb::TicketStatus::Closed,
                 false => pb::TicketStatus::Open,
@@ -279,8 +279,22 @@ fn content(content: &Content, names: &DisplayNames) -> Option<pb::entry::Content
         Content::TranscriptSent { delivery_id, manual } => {
             C::TranscriptSent(pb::TranscriptSentEntry { delivery_id: delivery_id.to_string(), manual: *manual })
         }
+        Content::Erased { kind } => C::Erased(pb::ErasedEntry { kind: erased_kind(*kind).into() }),
+        Content::ContactErased { contact_id } => {
+            C::ContactErased(pb::ContactErasedEntry { contact_id: contact_id.to_string() })
+        }
         Content::Unknown => return None,
     })
+}
+
+fn erased_kind(kind: ErasedKind) -> pb::ErasedKind {
+    match kind {
+        ErasedKind::Message => pb::ErasedKind::Message,
+        ErasedKind::Comment => pb::ErasedKind::Comment,
+        ErasedKind::AddressLeft => pb::ErasedKind::AddressLeft,
+        ErasedKind::VisitorSignedIn => pb::ErasedKind::VisitorSignedIn,
+        ErasedKind::Unknown => pb::ErasedKind::Unspecified,
+    }
 }
 
 pub(super) fn entry(entry: &Entry, names: &DisplayNames) -> pb::Entry {
@@ -371,6 +385,15 @@ pub(super) fn closing_facts(snapshot: ClosingSnapshot, visitor_name: String) -> 
         last_sequence: counter(snapshot.last_sequence),
         visitor_name,
         token_email_unusable: facts.token_email_unusable,
+    }
+}
+
+pub(super) fn erased_conversations(erased: ErasedConversations) -> internal::ListErasedConversationsResponse {
+    let texts = |ids: Vec<Uuid>| ids.iter().map(Uuid::to_string).collect();
+    internal::ListErasedConversationsResponse {
+        contact_ids: texts(erased.contacts),
+        conversation_ids: texts(erased.conversations),
+        has_more: erased.has_more,
     }
 }
 

@@ -1,9 +1,11 @@
-//! Channels, visitor keys, contacts and tickets, which only the team sees.
+//! Channels, visitor keys, contacts with their jobs, and tickets, which only the team sees.
 
 use frontdesk_proto::conversation::v1::{self as pb, channel::Greeter};
 
 use super::{id_or_empty, version};
-use crate::domain::{Channel, Contact, MergedContact, Ticket, TicketStatus, VisitorKey};
+use crate::domain::{
+    Channel, Contact, ContactJob, ContactJobKind, ContactJobStatus, MergedContact, Ticket, TicketStatus, VisitorKey,
+};
 
 pub(crate) fn contact(contact: &Contact) -> pb::Contact {
     let emails = contact.emails.iter();
@@ -38,6 +40,25 @@ pub(crate) fn merged_contact(merged: &MergedContact) -> pb::MergedContact {
         language: values.language.clone(),
         owner_agent_id: id_or_empty(values.owner),
         properties: values.properties.clone(),
+    }
+}
+
+pub(crate) fn contact_job(job: &ContactJob) -> pb::ContactJob {
+    let kind = match job.kind {
+        ContactJobKind::Erasure => pb::ContactJobKind::Erasure,
+    };
+    let status = match job.status {
+        ContactJobStatus::Running => pb::ContactJobStatus::Running,
+        ContactJobStatus::Done => pb::ContactJobStatus::Done,
+    };
+    pb::ContactJob {
+        id: job.id.to_string(),
+        contact_id: job.contact_id.to_string(),
+        kind: kind.into(),
+        status: status.into(),
+        create_time: Some(job.created_at.to_proto()),
+        end_time: job.ended_at.map(|time| time.to_proto()),
+        missing_services: job.missing_services.iter().cloned().collect(),
     }
 }
 

@@ -10,6 +10,8 @@ pub(crate) mod channel;
 pub(crate) mod closing_snapshot;
 pub(crate) mod contact;
 pub(crate) mod contact_email;
+pub(crate) mod contact_job;
+pub(crate) mod contact_job_conversation;
 pub(crate) mod conversation;
 pub(crate) mod entry;
 pub(crate) mod insert;

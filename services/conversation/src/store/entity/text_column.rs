@@ -5,7 +5,10 @@ use sea_orm::{
     sea_query::{ArrayType, ColumnType, Nullable, StringLen, ValueType, ValueTypeErr},
 };
 
-use crate::domain::{ActorKind, AttachmentStatus, CloseReason, OwnerKind, Status, TicketStatus, VisitorLink};
+use crate::domain::{
+    ActorKind, AttachmentStatus, CloseReason, ContactJobKind, ContactJobStatus, OwnerKind, Status, TicketStatus,
+    VisitorLink,
+};
 
 /// Makes an enum a text column that holds what `as_str` returns.
 macro_rules! text_column {
@@ -56,6 +59,8 @@ macro_rules! text_column {
 text_column!(ActorKind: Visitor, Agent, Bot, System, Admin);
 text_column!(AttachmentStatus: Pending, Ready, Refused, Removing);
 text_column!(CloseReason: Agent, VisitorInactive, BotCompleted);
+text_column!(ContactJobKind: Erasure);
+text_column!(ContactJobStatus: Running, Done);
 text_column!(OwnerKind: Agent, Bot);
 text_column!(Status: Open, Closed);
 text_column!(TicketStatus: Open, Closed);

@@ -37,6 +37,11 @@ pub(super) fn remove_parts(folder: &Path, min_age: Duration) -> io::Result<Vec<O
     Ok(several)
 }
 
+/// Deletes a folder with what it contains, if it exists.
+pub(super) fn delete(folder: &Path) -> io::Result<()> {
+    fs::remove_dir_all(folder).or_else(unless_missing)
+}
+
 /// What a folder contains. Nothing, if it is none.
 fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     match fs::read_dir(folder) {
@@ -83,5 +88,20 @@ mod tests {
         assert_eq!(remove_parts(folder.path(), Duration::ZERO).unwrap().len(), 2);
         objects.delete_all(account, attachment).await.unwrap();
         assert_eq!(files(), 0);
+    }
+
+    #[tokio::test]
+    async fn x2_the_deletion_of_an_attachment_takes_also_what_is_being_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::in_folder(folder.path()).unwrap();
+        let writing = write(&objects, key(2, 3)).await;
+        let of_account = folder.path().join(key(2, 3).account.to_string());
+        assert_eq!(entries(&of_account).unwrap().len(), 1);
+        for _ in 0..2 {
+            objects.delete_all(key(2, 3).account, key(2, 3).attachment).await.unwrap();
+            assert_eq!(entries(&of_account).unwrap().len(), 0);
+        }
+        assert!(writing.complete().await.is_err());
+        assert_eq!(entries(&of_account).unwrap().len(), 0);
     }
 }

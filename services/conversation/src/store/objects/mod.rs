@@ -102,8 +102,12 @@ impl Objects {
         self.delete_at(&path(key)).await
     }
 
-    /// Deletes all objects of an attachment.
+    /// Deletes all objects of an attachment. In a folder also what uploads are writing: theirs fail then.
     pub(crate) async fn delete_all(&self, account: AccountId, attachment: Uuid) -> io::Result<()> {
+        if let Kind::Folder(folder) = &self.kind {
+            let folder = folder.join(account.to_string()).join(attachment.to_string());
+            return tokio::task::spawn_blocking(move || folder::delete(&folder)).await.map_err(io::Error::other)?;
+        }
         let mut objects = self.store.list(Some(&Path::from_iter([account.to_string(), attachment.to_string()])));
         while let Some(object) = objects.next().await {
             self.delete_at(&object.map_err(io::Error::other)?.location).await?;

@@ -4,6 +4,7 @@ pub(crate) mod address_code;
 pub(crate) mod delivery;
 pub(crate) mod delivery_mail;
 pub(crate) mod delivery_retry;
+pub(crate) mod erased_id;
 pub(crate) mod mail_account;
 pub(crate) mod sender;
 pub(crate) mod transcript_decision;
