@@ -54,7 +54,7 @@ mod tests {
             ),
             (
                 ListConversationsRequest::field_description("assignees[0].assignee"),
-                "is required: set me, unassigned, agent_id, bot_id or any_bot",
+                "is required: set me, unassigned, agent_id, bot_id, any_bot or team_id",
             ),
             (
                 TakeOverConversationRequest::field_description("expected_epoch"),

@@ -33,4 +33,3 @@ CREATE TABLE contact_job_conversations (
 CREATE INDEX contact_job_conversations_left ON contact_job_conversations (job_id, conversation_id) WHERE NOT is_erased;
 {row_level_security contact_job_conversations}
 
-CREATE INDEX attachments_of_conversation ON attachments (conversation_id) WHERE conversation_id IS NOT NULL;

@@ -54,7 +54,8 @@ async fn c5_a_deleted_file_of_the_team_is_listed_no_more_and_stays_in_its_messag
     let chat = fixture.chat("v").await.id;
     let [file, kept] =
         [ready_of_team(&fixture, "", "a.png", PNG).await, ready_of_team(&fixture, "", "b.png", PNG).await];
-    fixture.threads(ADA).post_message(post(&chat, "", [&file])).await.unwrap();
+    let posted = fixture.threads(ADA).post_message(post(&chat, "", [&file])).await.unwrap().into_inner();
+    let visitor_sequence = posted.entry.unwrap().visitor_sequence;
     delete(&fixture, &file).await.unwrap();
     delete(&fixture, &file).await.unwrap();
 
@@ -67,7 +68,7 @@ async fn c5_a_deleted_file_of_the_team_is_listed_no_more_and_stays_in_its_messag
     let again = fixture.threads(BOB).post_message(post(&chat, "", [&file])).await.unwrap_err();
     assert_eq!(reason(&again), "ATTACHMENT_UNKNOWN");
 
-    let request = CreateChatAttachmentLinkRequest { chat_id: chat, visitor_sequence: 1, attachment_id: file.clone() };
+    let request = CreateChatAttachmentLinkRequest { chat_id: chat, visitor_sequence, attachment_id: file.clone() };
     let for_visitor = fixture.chats("v").create_chat_attachment_link(request).await.unwrap().into_inner().url;
     for url in [link(&fixture, &file).await, for_visitor] {
         let (status, _, bytes) = get(&fixture, &url).await;

@@ -113,7 +113,11 @@ async fn gather(app: &App, delivery: &Delivery) -> Result<(TranscriptData, Strin
     };
     let data = gather_transcript(app, &query).await?;
     let (recipient, missing) = if as_closed {
-        (facts.recipient, "The visitor had no address that mail may go to when the chat ended.")
+        // A decision without an address stays so: the contact was erased since the close.
+        (
+            facts.recipient.filter(|_| !delivery.recipient_email.is_empty()),
+            "The visitor had no address that mail may go to when the chat ended.",
+        )
     } else {
         let recipient = data.contact.as_ref().and_then(|contact| contact.address(&delivery.recipient_email));
         (recipient, "The contact does not have the address any more, or none that mail may go to.")
