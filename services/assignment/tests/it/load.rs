@@ -8,7 +8,7 @@ use frontdesk_proto::{
     },
 };
 use frontdesk_testkit::{Mode, event, new_id};
-use prost::{Message, Name};
+use prost::Name;
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, account, take_over};
@@ -21,7 +21,7 @@ frontdesk_testkit::on_both_modes! {
 }
 
 /// The event of a conversation at a version of it.
-fn at(account: AccountId, conversation: Uuid, version: i32, message: &(impl Message + Name)) -> Event {
+fn at(account: AccountId, conversation: Uuid, version: i32, message: &impl Name) -> Event {
     let aggregate_id = conversation.to_string();
     Event { aggregate_id, version, ..event("conversation", account, message) }
 }

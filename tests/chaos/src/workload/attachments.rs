@@ -141,7 +141,6 @@ impl Driver {
                 text: text.to_owned(),
                 attachment_ids,
                 request_id: id.clone(),
-                ..Default::default()
             };
             let summarize = |response: &frontdesk_proto::conversation::v1::SendMessageResponse| {
                 chat_entry_summary(response.entry.as_ref())
