@@ -24,15 +24,20 @@ pub(crate) async fn get_sender(app: &App, account: AccountId, id: Uuid) -> Resul
     Ok(())
 }
 
-/// Mails the calling visitor a code to this address.
+/// Mails the calling visitor a code to this address, in this language if the notification service has it.
 pub(crate) async fn mail_address_code(
     app: &App,
     caller: &Caller,
     email: &str,
+    language: &str,
     request_id: &str,
 ) -> Result<(), ConversationError> {
     let mut codes = AddressCodeServiceClient::new(app.notification.acting_for(caller.account, &caller.actor));
-    let request = MailAddressCodeRequest { email: email.to_owned(), request_id: request_id.to_owned() };
+    let request = MailAddressCodeRequest {
+        email: email.to_owned(),
+        request_id: request_id.to_owned(),
+        language: language.to_owned(),
+    };
     let response = codes.mail_address_code(request).await.map_err(|status| {
         let reused = SharedReason::RequestIdReused.as_str_name().trim_start_matches("REASON_");
         match frontdesk_api::has_reason(&status, reused) {

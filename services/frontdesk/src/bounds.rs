@@ -142,6 +142,7 @@ fn of_notification(settings: &Settings) -> Vec<OutOfBounds> {
         count("notification.address_codes_per_visitor_per_hour", mails.address_codes_per_visitor_per_hour, 0),
         count("notification.address_codes_per_account_per_hour", mails.address_codes_per_account_per_hour, 0),
         number("notification.transcript_max_bytes", mails.transcript_max_bytes, MIN_TRANSCRIPT_BYTES as i128, 1 << 30),
+        time("notification.attachment_link_lifetime", mails.attachment_link_lifetime, HOUR, 366 * DAY),
         time("notification.keep_failed_mails", mails.keep_failed_mails, Duration::ZERO, 3_660 * DAY),
         number("notification.previews_at_once", mails.previews_at_once, 1, 10_000),
         number("notification.deliveries_at_once", mails.deliveries_at_once, 1, 10_000),

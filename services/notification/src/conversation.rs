@@ -1,5 +1,7 @@
 //! Client of the conversation service. It maps messages to types of this service.
 
+use std::collections::HashMap;
+
 use frontdesk_client::Peer;
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
@@ -7,11 +9,13 @@ use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
     conversation::{
         internal::v1::{
-            GetClosingFactsRequest, ListErasedConversationsRequest, arbiter_service_client::ArbiterServiceClient,
+            CreateAttachmentLinksRequest, GetClosingFactsRequest, ListErasedConversationsRequest,
+            arbiter_service_client::ArbiterServiceClient,
         },
         v1::{
             self as proto, channel_service_client::ChannelServiceClient, contact_service_client::ContactServiceClient,
             conversation_service_client::ConversationServiceClient, entry::Content as ProtoContent,
+            rich_text_block::Block as ProtoBlock, sent_insert::Content as ProtoInsert,
             thread_service_client::ThreadServiceClient,
         },
     },
@@ -20,12 +24,18 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::{
-    domain::{Author, Contact, Content, DecisionFacts, TranscriptLine, VisitorName},
+    domain::{
+        Attachment, Author, Block, Contact, Content, DecisionFacts, File, Insert, InsertContent, Message, Span,
+        TranscriptLine, VisitorName,
+    },
     error::NotificationError,
 };
 
 /// Maximum number of entries per page of a thread; a page with long ones ends earlier.
 const ENTRIES_PER_PAGE: i32 = 200;
+
+/// Maximum number of attachments whose links are asked for in one call.
+const ATTACHMENTS_PER_CALL: usize = 500;
 
 /// Why a call of the conversation service failed.
 #[derive(Debug)]
@@ -54,6 +64,8 @@ pub(crate) struct Conversation {
     pub(crate) close_number: i32,
     pub(crate) page_url: String,
     pub(crate) page_title: String,
+    /// BCP 47 tag. Empty: unknown.
+    pub(crate) language: String,
     pub(crate) started_at: Time,
     pub(crate) closed_at: Option<Time>,
     pub(crate) last_sequence: i32,
@@ -89,6 +101,19 @@ pub(crate) struct ErasedConversations {
     pub(crate) has_more: bool,
 }
 
+/// A part of a thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ThreadRange {
+    pub(crate) conversation: Uuid,
+    /// Sequence of the last entry. 0: the newest.
+    pub(crate) until: i32,
+    /// When the links to its attachments end.
+    pub(crate) links_end_at: Time,
+}
+
+/// Links to attachments by their ids. Without an entry an attachment was removed; an empty link: there is no address for links.
+type Links = HashMap<String, String>;
+
 /// Client of the conversation service. Each call is made as this service, for one account.
 #[derive(Clone)]
 pub(crate) struct ConversationClient(pub(crate) Peer);
@@ -110,6 +135,7 @@ impl ConversationClient {
             last_sequence: found.last_sequence,
             page_url: found.page_url,
             page_title: found.page_title,
+            language: found.language,
         })
     }
 
@@ -120,7 +146,13 @@ impl ConversationClient {
         let response = client.get_contact(request).await.map_err(|status| call_error("contact", &status))?.into_inner();
         let found = response.contact.ok_or(CallError::NotFound("contact"))?;
         let emails = found.emails.into_iter().map(|email| email.email).collect();
-        Ok(Contact { id: uuid(&found.id).unwrap_or(id), name: found.name, emails, time_zone: found.time_zone })
+        Ok(Contact {
+            id: uuid(&found.id).unwrap_or(id),
+            name: found.name,
+            emails,
+            time_zone: found.time_zone,
+            language: found.language,
+        })
     }
 
     pub(crate) async fn get_channel(&self, account: AccountId, id: Uuid) -> Result<Channel, CallError> {
@@ -184,12 +216,11 @@ impl ConversationClient {
         })
     }
 
-    /// Reads the lines that the visitor saw, page by page, up to a sequence; 0: to the newest.
+    /// Reads the lines that the visitor saw, page by page.
     pub(crate) async fn read_thread(
         &self,
         account: AccountId,
-        id: Uuid,
-        until: i32,
+        range: ThreadRange,
         visitor: &VisitorName,
         mut on_line: impl FnMut(TranscriptLine),
     ) -> Result<(), CallError> {
@@ -197,34 +228,56 @@ impl ConversationClient {
         let mut after = 0;
         loop {
             let request = proto::ListEntriesRequest {
-                conversation_id: id.to_string(),
+                conversation_id: range.conversation.to_string(),
                 after_sequence: after,
-                until_sequence: until,
+                until_sequence: range.until,
                 page_size: ENTRIES_PER_PAGE,
             };
             let page =
                 client.list_entries(request).await.map_err(|status| call_error("conversation", &status))?.into_inner();
             let Some(last) = page.entries.last().map(|entry| entry.sequence) else { return Ok(()) };
-            page.entries.into_iter().filter_map(|entry| line(entry, visitor)).for_each(&mut on_line);
+            let links = self.links(account, &page.entries, range.links_end_at).await?;
+            page.entries.into_iter().filter_map(|entry| line(entry, visitor, &links)).for_each(&mut on_line);
             if !page.has_more || last <= after {
                 return Ok(());
             }
             after = last;
         }
     }
+
+    /// Returns the links to the attachments that the visitor saw in these entries.
+    async fn links(&self, account: AccountId, entries: &[proto::Entry], end: Time) -> Result<Links, CallError> {
+        let seen = entries.iter().filter(|entry| entry.visitor_sequence > 0).filter_map(|entry| match &entry.content {
+            Some(ProtoContent::Message(message)) => Some(&message.attachments),
+            _ => None,
+        });
+        let mut ids: Vec<String> = seen.flatten().map(|attachment| attachment.attachment_id.clone()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut client = ArbiterServiceClient::new(self.0.for_account(account));
+        let mut links = Links::new();
+        for ids in ids.chunks(ATTACHMENTS_PER_CALL) {
+            let request =
+                CreateAttachmentLinksRequest { attachment_ids: ids.to_vec(), expire_time: Some(end.to_proto()) };
+            let response = client.create_attachment_links(request).await;
+            let response = response.map_err(|status| call_error("attachment", &status))?.into_inner();
+            links.extend(response.links.into_iter().map(|link| (link.attachment_id, link.url)));
+        }
+        Ok(links)
+    }
 }
 
 /// Returns the line that a transcript shows for an entry. None: the visitor did not see the entry (rule T7).
-fn line(entry: proto::Entry, visitor: &VisitorName) -> Option<TranscriptLine> {
+fn line(entry: proto::Entry, visitor: &VisitorName, links: &Links) -> Option<TranscriptLine> {
     if entry.visitor_sequence <= 0 {
         return None;
     }
     let author = entry.author.unwrap_or_default();
     let content = match entry.content? {
-        ProtoContent::Message(message) => message_content(message, &author, visitor),
+        ProtoContent::Message(message) => Content::Message(self::message(message, author, visitor, links)),
         ProtoContent::AssigneeChanged(change) => {
             let agent = change.new_owner.filter(|owner| owner.kind() == ActorKind::Agent)?;
-            Content::Joined { name: name_or(agent.name, "An agent") }
+            Content::Joined { name: agent.name }
         }
         ProtoContent::Closed(closed) => {
             Content::Ended { visitor_inactive: closed.reason() == proto::CloseReason::VisitorInactive }
@@ -245,41 +298,80 @@ fn line(entry: proto::Entry, visitor: &VisitorName) -> Option<TranscriptLine> {
     Some(TranscriptLine { at: time(entry.create_time.as_ref()), content })
 }
 
-fn message_content(message: proto::Message, author: &Actor, visitor: &VisitorName) -> Content {
-    let (kind, name) = match author.kind() {
+fn message(message: proto::Message, author: Actor, visitor: &VisitorName, links: &Links) -> Message {
+    let (author, name) = match author.kind() {
         ActorKind::Visitor => match visitor {
-            VisitorName::You => (Author::UnnamedVisitor, "You".to_owned()),
-            VisitorName::Unknown => (Author::UnnamedVisitor, "Visitor".to_owned()),
+            VisitorName::You => (Author::You, String::new()),
+            VisitorName::Unknown => (Author::UnnamedVisitor, String::new()),
             VisitorName::Known(name) => (Author::Visitor, name.clone()),
         },
-        ActorKind::Bot => (Author::Bot, name_or(author.name.clone(), "Bot")),
-        ActorKind::Admin => (Author::Agent, name_or(author.name.clone(), "Team")),
-        ActorKind::Agent | ActorKind::System | ActorKind::Unspecified => {
-            (Author::Agent, name_or(author.name.clone(), "Agent"))
+        ActorKind::Bot => (Author::Bot, author.name),
+        ActorKind::Admin => (Author::Team, author.name),
+        ActorKind::Agent | ActorKind::System | ActorKind::Unspecified => (Author::Agent, author.name),
+    };
+    Message {
+        author,
+        name,
+        rich_text: message.rich_text.and_then(blocks).unwrap_or_default(),
+        text: message.text,
+        buttons: message.buttons.into_iter().map(|button| button.label).collect(),
+        inserts: message.inserts.into_iter().map(insert).collect(),
+        attachments: message.attachments.into_iter().map(|sent| attachment(sent, links)).collect(),
+    }
+}
+
+/// None: a block is of a kind of a later release, and the plain text is shown.
+fn blocks(text: proto::RichText) -> Option<Vec<Block>> {
+    let block = |block: proto::RichTextBlock| match block.block? {
+        ProtoBlock::Paragraph(line) => Some(Block::Paragraph(spans(line))),
+        ProtoBlock::List(list) => {
+            Some(Block::List { numbered: list.numbered, items: list.items.into_iter().map(spans).collect() })
         }
     };
-    let buttons = message.buttons.into_iter().map(|button| button.label).collect();
-    // Inserts stand below the text, as their plain texts, and attachments below them.
-    let inserts = message.inserts.into_iter().map(|insert| insert.plain_text);
-    let attachments = message.attachments.iter().map(attachment_line);
-    let texts = std::iter::once(message.text).chain(inserts).chain(attachments);
-    let texts: Vec<String> = texts.filter(|text| !text.is_empty()).collect();
-    Content::Message { author: kind, name, text: texts.join("\n"), buttons }
+    text.blocks.into_iter().map(block).collect()
 }
 
-/// An attachment in a line: `invoice.pdf (application/pdf, 12 KiB)`.
-fn attachment_line(attachment: &proto::SentAttachment) -> String {
-    let proto::SentAttachment { file_name, media_type, size_bytes, .. } = attachment;
-    let size = match *size_bytes {
-        bytes if bytes < 1_024 => format!("{bytes} bytes"),
-        bytes if bytes < 1_024 * 1_024 => format!("{} KiB", bytes / 1_024),
-        bytes => format!("{} MiB", bytes / (1_024 * 1_024)),
+fn spans(line: proto::RichTextLine) -> Vec<Span> {
+    let span =
+        |span: proto::RichTextSpan| Span { text: span.text, bold: span.bold, italic: span.italic, link: span.link_url };
+    line.spans.into_iter().map(span).collect()
+}
+
+fn insert(sent: proto::SentInsert) -> Insert {
+    let (url, content) = match sent.content {
+        Some(ProtoInsert::Document(document)) => {
+            (document.url, InsertContent::Document { file_name: document.file_name })
+        }
+        Some(ProtoInsert::Meeting(meeting)) => {
+            (meeting.url, InsertContent::Meeting { minutes: meeting.duration_minutes })
+        }
+        Some(ProtoInsert::KnowledgeArticle(article)) => {
+            (article.url, InsertContent::Article { summary: article.summary })
+        }
+        Some(ProtoInsert::Quote(quote)) => {
+            let proto::Money { amount, currency_code } = quote.total.unwrap_or_default();
+            let (number, expire_date) = (quote.number, quote.expire_date);
+            (quote.url, InsertContent::Quote { number, amount, currency: currency_code, expire_date })
+        }
+        Some(ProtoInsert::Video(video)) => (video.source_url, InsertContent::Video),
+        Some(ProtoInsert::Snippet(_)) | None => (String::new(), InsertContent::Text),
     };
-    format!("{file_name} ({media_type}, {size})")
+    Insert { title: sent.title, url, plain_text: sent.plain_text, content }
 }
 
-fn name_or(name: String, default: &str) -> String {
-    if name.trim().is_empty() { default.to_owned() } else { name }
+fn attachment(sent: proto::SentAttachment, links: &Links) -> Attachment {
+    let file = match links.get(&sent.attachment_id).map(String::as_str) {
+        None => File::Removed,
+        Some("") => File::NotLinked,
+        Some(url) => File::Link(url.to_owned()),
+    };
+    Attachment {
+        id: sent.attachment_id,
+        file_name: sent.file_name,
+        media_type: sent.media_type,
+        bytes: sent.size_bytes,
+        file,
+    }
 }
 
 fn uuid(text: &str) -> Option<Uuid> {

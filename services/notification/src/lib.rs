@@ -83,6 +83,7 @@ impl Service for App {
     type Settings = NotificationSettings;
 
     fn try_new(context: ServiceContext, settings: NotificationSettings) -> Result<Self, BuildError> {
+        settings.require_language()?;
         Ok(Self {
             installation_sender: settings.installation_sender()?,
             transport: Transport::try_new(&settings, &context.data_folder)?,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     domain::{AutomaticLimits, RetryPolicy},
-    mail::one_line,
+    mail::{is_language, languages, one_line},
 };
 
 /// Minimum of `transcript_max_bytes` (bytes): with less, a mail would not hold any message.
@@ -27,6 +27,11 @@ pub struct NotificationSettings {
     pub smtp: SmtpSettings,
     /// Sender of the installation's own mails, such as the codes that verify sender addresses: `Name <address>`.
     pub installation_sender: String,
+    /// Language of mails to recipients whose own is not known, or for which there is none: its BCP 47 tag, `en` or `it`.
+    pub language: String,
+    /// How long the links to attachments in a transcript can be opened, from the date of the mail.
+    #[serde(with = "frontdesk_settings::duration")]
+    pub attachment_link_lifetime: Duration,
     /// Maximum number of automatic transcripts of one conversation in an hour. For this and each other limit of mails, 0 means
     /// that none is sent.
     pub automatic_per_conversation_per_hour: u64,
@@ -83,6 +88,8 @@ impl Default for NotificationSettings {
         Self {
             smtp: SmtpSettings::default(),
             installation_sender: "Frontdesk <frontdesk@localhost.localdomain>".into(),
+            language: "en".into(),
+            attachment_link_lifetime: Duration::from_secs(30 * 24 * 3600),
             automatic_per_conversation_per_hour: 3,
             automatic_per_recipient_per_day: 30,
             automatic_per_account_per_hour: 5_000,
@@ -120,6 +127,11 @@ impl NotificationSettings {
         parse_mailbox(&self.installation_sender).ok_or(InvalidSender)
     }
 
+    /// Refuses a language that there is none of.
+    pub(crate) fn require_language(&self) -> Result<(), UnknownLanguage> {
+        if is_language(&self.language) { Ok(()) } else { Err(UnknownLanguage(languages())) }
+    }
+
     /// Returns when and how often deliveries are retried.
     pub(crate) fn retry_policy(&self) -> RetryPolicy {
         RetryPolicy {
@@ -146,6 +158,11 @@ impl NotificationSettings {
 #[derive(Debug, thiserror::Error)]
 #[error("notification.installation_sender: must be like Frontdesk <frontdesk@example.com>")]
 pub(crate) struct InvalidSender;
+
+/// There is no file for the language of the installation.
+#[derive(Debug, thiserror::Error)]
+#[error("notification.language: must be one of {0}")]
+pub(crate) struct UnknownLanguage(String);
 
 /// Splits `Name <address>` or `address` into name and address. None: the address is not a plain one.
 fn parse_mailbox(text: &str) -> Option<(String, String)> {
@@ -240,6 +257,14 @@ impl TryFrom<String> for SmtpTls {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_language_without_a_file_is_refused_with_those_that_there_are() {
+        let settings = |language: &str| NotificationSettings { language: language.into(), ..Default::default() };
+        assert!(settings("it").require_language().is_ok() && settings("en").require_language().is_ok());
+        let refused = settings("tlh").require_language().unwrap_err().to_string();
+        assert_eq!(refused, "notification.language: must be one of en, it");
+    }
 
     #[test]
     fn a_mailbox_is_a_name_and_an_address() {

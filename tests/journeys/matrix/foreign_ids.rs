@@ -29,6 +29,8 @@ const NOT_LOOKED_UP: &[&str] = &[
     "CloseIdleConversations.conversations.account_id",
     "CloseIdleConversations.conversations.bot_session_id",
     "CloseIdleConversations.conversations.conversation_id",
+    // The response leaves them out.
+    "CreateAttachmentLinks.attachment_ids",
     // Chosen by the account; the same id in another account is another agent.
     "CreateAgent.agent_id",
     // The response has a problem for it.

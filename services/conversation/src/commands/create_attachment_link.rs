@@ -1,6 +1,7 @@
 //! A link to the bytes of an attachment (rule C5). Nothing is stored.
 
 use frontdesk_auth::Caller;
+use frontdesk_clock::Time;
 use uuid::Uuid;
 
 use super::steps::{Link, LinkPurpose};
@@ -9,7 +10,7 @@ use crate::{
     domain::{AttachmentRejection, AttachmentStatus, Content, Message},
     error::ConversationError,
     queries::{get_attachment, read_chat},
-    store::entries,
+    store::{attachments, entries},
 };
 
 /// For the team.
@@ -40,6 +41,24 @@ pub(crate) async fn create_chat_attachment_link(
         attachments.iter().any(|sent| sent.attachment_id == id)
     });
     if is_sent { link(app, caller, id) } else { Err(ConversationError::NotFound("attachment")) }
+}
+
+/// For a transcript, until this time: those of these attachments that are READY, each with its link. None: there is no address for
+/// links.
+pub(crate) async fn create_attachment_links(
+    app: &App,
+    caller: &Caller,
+    ids: &[Uuid],
+    expires_at: Time,
+) -> Result<Vec<(Uuid, Option<Link>)>, ConversationError> {
+    let read = app.db.read_for(caller.account).await?;
+    let ready = attachments::list_ready(&read.conn(), caller.account, ids).await?;
+    let links = &app.attachment_links;
+    let link = |id: Uuid| {
+        let link = links.is_enabled().then(|| links.link_until(LinkPurpose::Download, caller.account, id, expires_at));
+        link.transpose().map(|link| (id, link))
+    };
+    ready.into_iter().map(link).collect()
 }
 
 fn link(app: &App, caller: &Caller, id: Uuid) -> Result<Link, ConversationError> {

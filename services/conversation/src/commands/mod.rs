@@ -60,7 +60,7 @@ pub(crate) use close_conversation::{CloseConversation, close_conversation};
 pub(crate) use close_idle_conversations::{IdleOutcome, IdleTimeout, close_idle_conversations};
 pub(crate) use create_anonymous_visitor::{CreateAnonymousVisitor, create_anonymous_visitor};
 pub(crate) use create_attachment::{AttachmentUse, CreateAttachment, create_attachment};
-pub(crate) use create_attachment_link::{create_attachment_link, create_chat_attachment_link};
+pub(crate) use create_attachment_link::{create_attachment_link, create_attachment_links, create_chat_attachment_link};
 pub(crate) use create_channel::{CreateChannel, create_channel};
 pub(crate) use create_contact::{CreateContact, create_contact};
 pub(crate) use create_insert::{CreateInsert, create_insert};

@@ -28,7 +28,7 @@ use crate::{
 /// Serves `ArbiterService`.
 pub(crate) struct Arbiter(pub(crate) App);
 
-/// The account that the service names, for calls that create what they do not find (rule S5).
+/// The account that the service names, for calls that do not refuse what they do not find (rule S5).
 fn named_account(caller: &Caller) -> Result<AccountId, Status> {
     match caller.account {
         AccountId(account) if account.is_nil() => Err(invalid(ACCOUNT_HEADER, "is required: the account to act in")),
@@ -194,6 +194,23 @@ impl ArbiterService for Arbiter {
         let after = parse_optional_id("after", &request.after)?;
         let erased = queries::list_erased_conversations(&self.0, &caller, job, after).await?;
         Ok(Response::new(convert::erased_conversations(erased)))
+    }
+
+    async fn create_attachment_links(
+        &self,
+        request: Request<pb::CreateAttachmentLinksRequest>,
+    ) -> Result<Response<pb::CreateAttachmentLinksResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        named_account(&caller)?;
+        let ids = request.attachment_ids.iter().map(|id| parse_id("attachment_ids", id));
+        let ids = ids.collect::<Result<Vec<_>, Status>>()?;
+        let expires_at = request.expire_time.as_ref().map_or(Time(0), Time::from_proto);
+        let links = commands::create_attachment_links(&self.0, &caller, &ids, expires_at).await?;
+        let link = |(id, link): (Uuid, Option<commands::Link>)| pb::AttachmentLink {
+            attachment_id: id.to_string(),
+            url: link.map(|link| link.url).unwrap_or_default(),
+        };
+        Ok(Response::new(pb::CreateAttachmentLinksResponse { links: links.into_iter().map(link).collect() }))
     }
 
     async fn record_answer(

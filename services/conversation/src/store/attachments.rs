@@ -47,6 +47,23 @@ pub(crate) async fn list_for_update(tx: &Tx, account: AccountId, ids: &[Uuid]) -
     Ok(rows.lock_exclusive().all(tx.conn()).await?.into_iter().map(Attachment::from).collect())
 }
 
+/// Those of these attachments that are READY, by their ids, in the order of the ids.
+pub(crate) async fn list_ready<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    ids: &[Uuid],
+) -> Result<Vec<Uuid>, DbErr> {
+    in_account(account)
+        .filter(Column::Id.is_in(ids.iter().copied()))
+        .filter(Column::Status.eq(AttachmentStatus::Ready))
+        .order_by_asc(Column::Id)
+        .select_only()
+        .column(Column::Id)
+        .into_tuple()
+        .all(conn)
+        .await
+}
+
 /// The files of the team that are READY and not deleted, newest first, after the cursor (time and id of the last one before).
 pub(crate) async fn list_of_team<C: ConnectionTrait>(
     conn: &C,

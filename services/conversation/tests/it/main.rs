@@ -15,6 +15,7 @@ mod close_by_bot;
 mod close_conversation;
 mod close_idle_conversations;
 mod conversation_properties;
+mod create_attachment_links;
 mod create_channel;
 mod create_contact;
 mod create_ticket;

@@ -77,7 +77,7 @@ async fn may_be_sent(app: &App, delivery: &Delivery) -> Result<bool, Notificatio
 }
 
 async fn compose(app: &App, delivery: &Delivery, date: Time) -> Result<ComposedMail, NotComposed> {
-    let (data, recipient) = gather(app, delivery).await?;
+    let (data, recipient) = gather(app, delivery, date).await?;
     let chosen = if delivery.sender_from_channel { data.channel.sender_id } else { delivery.sender };
     let found = store::senders::find_chosen_or_fallback(app.db.read(), delivery.account, chosen).await?;
     let sender = Sender::require_usable(chosen, found)?;
@@ -86,7 +86,7 @@ async fn compose(app: &App, delivery: &Delivery, date: Time) -> Result<ComposedM
         envelope.message_id.clone_from(&delivery.mail_message_id);
     }
     // Rendering a long transcript takes tens of milliseconds and must not block the threads that serve calls.
-    tokio::task::spawn_blocking(move || mail::compose(&data.transcript, &envelope))
+    tokio::task::spawn_blocking(move || mail::compose(&data.transcript, data.language, &envelope))
         .await
         .map_err(|error| NotComposed::Error(NotificationError::Internal(error.to_string())))?
         .map_err(|error| NotComposed::Failed(format!("The mail cannot be composed: {error}.")))
@@ -94,7 +94,7 @@ async fn compose(app: &App, delivery: &Delivery, date: Time) -> Result<ComposedM
 
 /// Returns the content of the mail and its recipient. An automatic transcript goes to the address that the close stored (rule
 /// T2); one sent by hand goes to the requested address, if it still is the contact's (rule S4).
-async fn gather(app: &App, delivery: &Delivery) -> Result<(TranscriptData, String), NotComposed> {
+async fn gather(app: &App, delivery: &Delivery, date: Time) -> Result<(TranscriptData, String), NotComposed> {
     let (Some(conversation), Some(contact)) = (delivery.conversation, delivery.contact) else {
         return Err(NotComposed::Failed("It has no conversation or no contact.".into()));
     };
@@ -110,6 +110,7 @@ async fn gather(app: &App, delivery: &Delivery) -> Result<(TranscriptData, Strin
         until: delivery.until_sequence,
         time_zone: &delivery.time_zone,
         max_bytes: delivery.max_transcript_bytes,
+        date,
     };
     let data = gather_transcript(app, &query).await?;
     let (recipient, missing) = if as_closed {

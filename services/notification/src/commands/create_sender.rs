@@ -81,7 +81,7 @@ async fn mail_new_code(
         ..Delivery::new(tx.new_id(), sender.account, DeliveryKind::SenderVerification, now)
     };
     let id = delivery.id;
-    let code = mail_code(app, tx, delivery, &sender.email, CodeMail::Sender, now).await?;
+    let code = mail_code(app, tx, delivery, &sender.email, CodeMail::Sender, &[], now).await?;
     sender.set_code(&code, now);
     Ok(id)
 }

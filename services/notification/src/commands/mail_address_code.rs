@@ -14,12 +14,14 @@ use crate::{
     store,
 };
 
-/// Mails a code to the address, in its canonical spelling, for the visitor on whose behalf the service calls.
+/// Mails a code to the address, in its canonical spelling, for the visitor on whose behalf the service calls, in
+/// their language.
 pub(crate) async fn mail_address_code(
     app: &App,
     caller: &Caller,
     key: &Key,
     email: &str,
+    language: &str,
 ) -> Result<(), NotificationError> {
     let account = caller.account;
     let mut tx = app.db.begin_for(account).await?;
@@ -36,7 +38,7 @@ pub(crate) async fn mail_address_code(
         ..Delivery::new(tx.new_id(), account, DeliveryKind::AddressVerification, now)
     };
     let id = delivery.id;
-    let code = mail_code(app, &mut tx, delivery, email, CodeMail::Visitor, now).await?;
+    let code = mail_code(app, &mut tx, delivery, email, CodeMail::Visitor, &[language], now).await?;
     store::address_codes::delete_expired(&tx, account, now).await?;
     store::address_codes::save(&tx, &AddressCode::new(account, &visitor, email, &code, now)).await?;
     key.store_result(&tx, &id).await?;

@@ -12,6 +12,8 @@ pub(crate) struct Contact {
     pub(crate) emails: Vec<String>,
     /// IANA time zone. Empty: unknown.
     pub(crate) time_zone: String,
+    /// BCP 47 tag. Empty: unknown.
+    pub(crate) language: String,
 }
 
 impl Contact {
@@ -35,7 +37,8 @@ mod tests {
     #[test]
     fn s4_an_address_must_be_the_contacts() {
         let emails = vec!["ada@example.com".to_owned(), "odd%x@example.com".to_owned()];
-        let contact = Contact { id: Uuid::nil(), name: String::new(), emails, time_zone: String::new() };
+        let (name, time_zone, language) = (String::new(), String::new(), String::new());
+        let contact = Contact { id: Uuid::nil(), name, emails, time_zone, language };
         assert_eq!(contact.address("").as_deref(), Some("ada@example.com"));
         assert_eq!(contact.address("ADA@example.com").as_deref(), Some("ada@example.com"));
         assert_eq!(contact.address("eve@example.com"), None);

@@ -51,7 +51,7 @@ impl Excerpt {
 
     fn omit(&mut self, line: TranscriptLine) {
         let gap = self.omitted.get_or_insert(TranscriptLine { at: line.at, content: Content::Omitted { messages: 0 } });
-        if let (Content::Omitted { messages }, Content::Message { .. }) = (&mut gap.content, &line.content) {
+        if let (Content::Omitted { messages }, Content::Message(_)) = (&mut gap.content, &line.content) {
             *messages += 1;
         }
     }
@@ -70,16 +70,11 @@ mod tests {
     use frontdesk_clock::Time;
 
     use super::*;
-    use crate::domain::Author;
+    use crate::domain::{Author, Message};
 
     fn message(number: usize) -> TranscriptLine {
-        let content = Content::Message {
-            author: Author::Agent,
-            name: String::new(),
-            text: number.to_string(),
-            buttons: Vec::new(),
-        };
-        TranscriptLine { at: Time(0), content }
+        let message = Message { author: Author::Agent, text: number.to_string(), ..Message::default() };
+        TranscriptLine { at: Time(0), content: Content::Message(message) }
     }
 
     fn excerpt(lines: usize) -> Vec<String> {
@@ -88,7 +83,7 @@ mod tests {
             excerpt.add(message(number), 10);
         }
         let shown = |line: TranscriptLine| match line.content {
-            Content::Message { text, .. } => text,
+            Content::Message(message) => message.text,
             Content::Omitted { messages } => format!("({messages})"),
             other => format!("{other:?}"),
         };

@@ -9,6 +9,7 @@ mod delivery;
 mod delivery_status;
 mod excerpt;
 mod mail_limits;
+mod message;
 mod requester;
 mod retry_policy;
 mod sender;
@@ -24,8 +25,9 @@ pub(crate) use excerpt::Excerpt;
 pub(crate) use mail_limits::{
     AutomaticCounts, AutomaticLimits, Counted, DAY, HOUR, LimitScope, MailLimit, MailLimitReached, mailbox,
 };
+pub(crate) use message::{Attachment, Author, Block, File, Insert, InsertContent, Message, Span};
 pub(crate) use requester::Requester;
 pub(crate) use retry_policy::RetryPolicy;
 pub(crate) use sender::{Sender, SenderEdited, SenderUnavailable};
-pub(crate) use transcript::{Author, Content, Transcript, TranscriptLine, VisitorName, link, zone};
+pub(crate) use transcript::{Content, Transcript, TranscriptLine, VisitorName, link, zone};
 pub(crate) use transcript_decision::{SkipReason, TranscriptDecision, decide, explain};

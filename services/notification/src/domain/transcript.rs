@@ -4,47 +4,13 @@ use frontdesk_clock::Time;
 use jiff::tz::TimeZone;
 use url::{Host, Url};
 
-/// Author of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Author {
-    /// A visitor without a name, shown as "You" or, to other recipients, as "Visitor".
-    UnnamedVisitor,
-    Visitor,
-    Agent,
-    Bot,
-}
-
-impl Author {
-    /// Its kind in templates and in JSON.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::UnnamedVisitor | Self::Visitor => "visitor",
-            Self::Agent => "agent",
-            Self::Bot => "bot",
-        }
-    }
-
-    /// Returns the label beside the name. People choose their names, so the label shows that a visitor named like an
-    /// agent is a visitor.
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::UnnamedVisitor => "",
-            Self::Visitor => "visitor",
-            Self::Agent => "team",
-            Self::Bot => "bot",
-        }
-    }
-}
+use super::message::Message;
 
 /// Content of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
-    Message {
-        author: Author,
-        name: String,
-        text: String,
-        buttons: Vec<String>,
-    },
+    Message(Message),
+    /// An agent; without a name the mail has a word for them, in its language.
     Joined {
         name: String,
     },
@@ -98,6 +64,8 @@ pub(crate) struct Transcript {
     /// The recipient is the visitor, not another contact.
     pub(crate) to_visitor: bool,
     pub(crate) zone: TimeZone,
+    /// When the links to attachments end.
+    pub(crate) links_end_at: Time,
     pub(crate) lines: Vec<TranscriptLine>,
 }
 

@@ -23,8 +23,10 @@ impl AddressCodeService for AddressCodes {
         let (caller, request) = validated(request)?;
         convert::require_account(&caller)?;
         let email = convert::canonical_email(&request.email)?;
-        let key = Key::new(&caller, &request.request_id, &request);
-        let retry_after = match commands::mail_address_code(&self.0, &caller, &key, &email).await {
+        // A repeat by a release that sends no language is still a repeat.
+        let compared = MailAddressCodeRequest { language: String::new(), ..request.clone() };
+        let key = Key::new(&caller, &request.request_id, &compared);
+        let retry_after = match commands::mail_address_code(&self.0, &caller, &key, &email, &request.language).await {
             Ok(()) => None,
             Err(NotificationError::MailLimit(reached)) => Some(reached.retry_after.try_into().unwrap_or_default()),
             Err(error) => return Err(error.into()),

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::one_line;
 
 /// A mail cannot be composed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct ComposeError(pub(crate) String);
 

@@ -3,15 +3,25 @@
 //! Everything is pure: the same delivery, date and content give the same bytes.
 
 mod code;
+mod json;
+mod language;
 mod message;
+mod parts;
 mod templates;
 mod text;
 mod transcript;
 
 pub(crate) use code::{CodeMail, compose as compose_code};
+pub(crate) use json::json;
+pub(crate) use language::{Language, is_language, language, languages};
 pub(crate) use message::{ComposeError, ComposedMail, Envelope, message_id};
+pub(crate) use parts::Style;
 pub(crate) use text::{one_line, server_response};
-pub(crate) use transcript::{compose, html, json, max_bytes_of_lines, rendered_size, text};
+pub(crate) use transcript::{compose, default_subject, html, max_bytes_of_lines, rendered_size, text};
 
+#[cfg(test)]
+mod browser_tests;
+#[cfg(test)]
+mod golden_tests;
 #[cfg(test)]
 mod tests;

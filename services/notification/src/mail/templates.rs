@@ -7,15 +7,16 @@ use serde::Serialize;
 
 use super::ComposeError;
 
-const SOURCES: [(&str, &str); 8] = [
-    ("address_code.html", include_str!("templates/address_code.html")),
-    ("address_code.txt", include_str!("templates/address_code.txt")),
+const SOURCES: [(&str, &str); 9] = [
+    ("code.html", include_str!("templates/code.html")),
+    ("code.txt", include_str!("templates/code.txt")),
+    ("line.html", include_str!("templates/line.html")),
+    ("lines.html", include_str!("templates/lines.html")),
+    ("style.html", include_str!("templates/style.html")),
     ("transcript.html", include_str!("templates/transcript.html")),
     ("transcript.txt", include_str!("templates/transcript.txt")),
     ("transcript_row.html", include_str!("templates/transcript_row.html")),
     ("transcript_row.txt", include_str!("templates/transcript_row.txt")),
-    ("verification.html", include_str!("templates/verification.html")),
-    ("verification.txt", include_str!("templates/verification.txt")),
 ];
 
 static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = LazyLock::new(|| {

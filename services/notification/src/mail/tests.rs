@@ -5,14 +5,24 @@ use mail_parser::{Address, HeaderValue, Message, MessageParser};
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::{Author, Content, Transcript, TranscriptLine};
+use crate::domain::{
+    Attachment, Author, Block, Content, File, Insert, InsertContent, Message as ChatMessage, Span, Transcript,
+    TranscriptLine,
+};
 
 /// 2026-03-03 13:03:22 UTC.
 const START: Time = Time(1_772_543_002_000_000);
 
 fn message(author: Author, name: &str, text: &str) -> TranscriptLine {
-    let content = Content::Message { author, name: name.into(), text: text.into(), buttons: Vec::new() };
-    TranscriptLine { at: START, content }
+    of(ChatMessage { author, name: name.into(), text: text.into(), ..ChatMessage::default() })
+}
+
+fn of(message: ChatMessage) -> TranscriptLine {
+    TranscriptLine { at: START, content: Content::Message(message) }
+}
+
+fn english() -> &'static Language {
+    language(&["en"]).unwrap()
 }
 
 fn transcript(lines: Vec<TranscriptLine>) -> Transcript {
@@ -24,6 +34,7 @@ fn transcript(lines: Vec<TranscriptLine>) -> Transcript {
         visitor: "Vera".into(),
         to_visitor: true,
         zone: frontdesk_time_zone::parse("Europe/Rome").unwrap(),
+        links_end_at: START.plus(Duration::from_secs(30 * 24 * 3600)),
         lines,
     }
 }
@@ -42,7 +53,7 @@ fn envelope() -> Envelope {
 }
 
 fn composed(transcript: &Transcript, envelope: &Envelope) -> Vec<u8> {
-    compose(transcript, envelope).unwrap().bytes
+    compose(transcript, english(), envelope).unwrap().bytes
 }
 
 fn parse(bytes: &[u8]) -> Message<'_> {
@@ -57,7 +68,21 @@ fn only_address(address: Option<&Address<'_>>) -> (String, String) {
 
 /// The HTML part and the plain text part.
 fn render(transcript: &Transcript, subject: &str) -> Result<(String, String), ComposeError> {
-    Ok((html(transcript, subject)?, text(transcript, subject)?))
+    Ok((html(transcript, english(), subject)?, text(transcript, english(), subject)?))
+}
+
+fn linked(text: &str, link: &str) -> Span {
+    Span { text: text.into(), link: link.into(), ..Span::default() }
+}
+
+fn insert(content: InsertContent) -> Insert {
+    let (title, url) = ("Prices <2026>".into(), "https://shop.example/prices".into());
+    Insert { title, url, plain_text: "its plain text".into(), content }
+}
+
+fn attachment(file_name: &str, file: File) -> Attachment {
+    let (id, media_type) = ("7".into(), "application/pdf".into());
+    Attachment { id, file_name: file_name.into(), media_type, bytes: 12_500, file }
 }
 
 #[test]
@@ -194,12 +219,15 @@ fn t6_a_mail_is_never_larger_than_its_lines_and_the_maximum_around_them() {
         .flat_map(|number| {
             let at = START.plus(Duration::from_secs(number * 7_000));
             let text = hostile.repeat(usize::try_from(number).unwrap());
-            let content = match message(Author::Visitor, &hostile.repeat(30), &text).content {
-                Content::Message { author, name, text, .. } => {
-                    Content::Message { author, name, text, buttons: vec![hostile.repeat(20); 3] }
-                }
-                other => other,
-            };
+            let content = Content::Message(ChatMessage {
+                author: Author::Visitor,
+                name: hostile.repeat(30),
+                text,
+                buttons: vec![hostile.repeat(20); 3],
+                rich_text: vec![Block::Paragraph(vec![linked(hostile, "https://shop.example/'")])],
+                inserts: vec![insert(InsertContent::Article { summary: hostile.repeat(9) })],
+                attachments: vec![attachment(hostile, File::Link("https://files.example/'".into()))],
+            });
             let joined = Content::Joined { name: hostile.repeat(30) };
             [
                 TranscriptLine { at, content },
@@ -209,8 +237,11 @@ fn t6_a_mail_is_never_larger_than_its_lines_and_the_maximum_around_them() {
         })
         .collect();
     let (mut before, rome) = (None, frontdesk_time_zone::parse("Europe/Rome").unwrap());
-    let lines_size: usize = lines.iter().map(|line| rendered_size(line, &rome, before.replace(line.at)).unwrap()).sum();
-    let mut transcript = transcript(lines);
+    let mut transcript = transcript(Vec::new());
+    let style = Style { language: english(), zone: &rome, links_end_at: transcript.links_end_at };
+    let lines_size: usize =
+        lines.iter().map(|line| rendered_size(line, &style, before.replace(line.at)).unwrap()).sum();
+    transcript.lines = lines;
     let size = |transcript: &Transcript| {
         let (html, text) = render(transcript, &hostile.repeat(100)).unwrap();
         html.len() + text.len()
@@ -366,7 +397,7 @@ fn t6_ten_thousand_messages_compose_quickly() {
 #[test]
 fn t9_the_json_has_the_same_lines() {
     let lines = vec![message(Author::Visitor, "Vera", "<b>"), TranscriptLine { at: START, content: Content::Reopened }];
-    let value: serde_json::Value = serde_json::from_str(&json(&transcript(lines))).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&json(&transcript(lines), english())).unwrap();
     assert_eq!(value["entries"][0]["text"], "<b>");
     assert_eq!(value["entries"][0]["time"], "2026-03-03T14:03:22+01:00");
     assert_eq!(value["entries"][1]["kind"], "reopened");
@@ -375,7 +406,7 @@ fn t9_the_json_has_the_same_lines() {
 #[test]
 fn t5_the_code_is_mailed_from_the_installation() {
     let envelope = Envelope { to_name: String::new(), to: "team@acme.example".into(), ..envelope() };
-    let bytes = compose_code(&envelope, "01234567", CodeMail::Sender).unwrap().bytes;
+    let bytes = compose_code(&envelope, "01234567", CodeMail::Sender, english()).unwrap().bytes;
     let mail = parse(&bytes);
     assert!(mail.body_text(0).unwrap().contains("01234567") && mail.body_html(0).unwrap().contains("01234567"));
 }
@@ -385,10 +416,10 @@ fn x1_the_code_of_a_visitor_is_mailed_with_no_other_text_than_their_address() {
     let envelope = Envelope {
         to_name: String::new(),
         to: "vera@visitor.example".into(),
-        subject: CodeMail::Visitor.subject().into(),
+        subject: CodeMail::Visitor.subject(english()).into(),
         ..envelope()
     };
-    let bytes = compose_code(&envelope, "01234567", CodeMail::Visitor).unwrap().bytes;
+    let bytes = compose_code(&envelope, "01234567", CodeMail::Visitor, english()).unwrap().bytes;
     let mail = parse(&bytes);
     assert_eq!(mail.subject(), Some("Your code for the chat"));
     for part in [mail.body_text(0).unwrap(), mail.body_html(0).unwrap()] {
@@ -401,7 +432,7 @@ fn x1_the_code_of_a_visitor_is_mailed_with_no_other_text_than_their_address() {
 fn s4_no_mail_is_composed_to_an_odd_address() {
     for odd in ["a@[127.0.0.1]", "a%b@c.example", "a@b\r\nRCPT TO:<x@y.example>", ""] {
         let envelope = Envelope { to: odd.into(), ..envelope() };
-        assert!(compose(&transcript(Vec::new()), &envelope).is_err(), "{odd:?}");
+        assert!(compose(&transcript(Vec::new()), english(), &envelope).is_err(), "{odd:?}");
     }
 }
 
@@ -444,9 +475,160 @@ fn s8_a_text_fills_its_place_in_a_mail_and_no_other() {
             ..transcript(vec![message(Author::Visitor, written, &format!("text {line}"))])
         }
     };
-    let expected = tags(&html(&with(""), "").unwrap());
+    let expected = tags(&html(&with(""), english(), "").unwrap());
     frontdesk_fuzz::check!().with_generator(frontdesk_fuzz::text(PIECES, 16)).for_each(|written| {
         let (html, _) = render(&with(written), written).unwrap();
         assert_eq!(tags(&html), expected, "{written:?}");
     });
+}
+
+#[test]
+fn t6_t7_rich_text_keeps_its_shape_and_a_link_shows_where_it_leads() {
+    let bold = Span { text: "bold".into(), bold: true, ..Span::default() };
+    let both = Span { text: "both\nnext <line>".into(), bold: true, italic: true, ..Span::default() };
+    let prices = "https://shop.example/prices";
+    let rich_text = vec![
+        Block::Paragraph(vec![bold, both, linked("our ", prices), Span { bold: true, ..linked("prices", prices) }]),
+        Block::List {
+            numbered: true,
+            items: vec![vec![linked(prices, prices)], vec![linked("bank", "https://a@evil.example")]],
+        },
+    ];
+    let line = of(ChatMessage { text: "the plain form".into(), rich_text, ..ChatMessage::default() });
+    let (html, text) = render(&transcript(vec![line]), "Chat").unwrap();
+    let html = html.replace("&#x2f;", "/");
+    let anchor =
+        |url: &str| format!("<a class=\"link\" href=\"{url}\" style=\"color:#1a5fb4;word-break:break-all;\">{url}</a>");
+    for shown in [
+        "<strong>bold</strong><strong><em>both</em></strong></div>",
+        &format!("<strong><em>next &lt;line&gt;</em></strong>our <strong>prices</strong> ({})</div>", anchor(prices)),
+        "<ol ",
+        &format!(">{}</div>", anchor(prices)),
+        "bank (<span style=\"word-break:break-all;\">https://a@evil.example</span>)",
+    ] {
+        assert!(html.contains(shown), "{shown} in {html}");
+    }
+    assert_eq!(html.matches("<li>").count(), 2);
+    assert!(text.contains("\r\n    the plain form\r\n") && !text.contains("bold"), "{text}");
+}
+
+#[test]
+fn t6_inserts_and_attachments_are_shown_as_what_they_are() {
+    let quote = InsertContent::Quote {
+        number: "Q-17".into(),
+        amount: "1200.00".into(),
+        currency: "EUR".into(),
+        expire_date: "2026-12-31".into(),
+    };
+    let contents = [
+        quote,
+        InsertContent::Meeting { minutes: 30 },
+        InsertContent::Article { summary: "All <prices>".into() },
+        InsertContent::Document { file_name: "prices.pdf".into() },
+        InsertContent::Video,
+        InsertContent::Text,
+    ];
+    let message = ChatMessage {
+        inserts: contents.into_iter().map(insert).collect(),
+        attachments: vec![
+            attachment("a.pdf", File::Link("https://files.example/t".into())),
+            attachment("b.pdf", File::Removed),
+            attachment("c.pdf", File::NotLinked),
+        ],
+        ..ChatMessage::default()
+    };
+    let transcript = transcript(vec![of(message)]);
+    let (html, text) = render(&transcript, "Chat").unwrap();
+    let in_english = [
+        "Quote Q-17: Prices <2026>",
+        "Total: 1,200.00 EUR",
+        "Valid until 31 December 2026",
+        "Meeting: Prices <2026>",
+        "30 minutes",
+        "Article: Prices <2026>",
+        "All <prices>",
+        "Document: Prices <2026>",
+        "prices.pdf",
+        "Video: Prices <2026>",
+        "its plain text",
+        "File: a.pdf (12 KiB)",
+        "The link works until 2 April 2026.",
+        "File: b.pdf (12 KiB)",
+        "No longer available",
+        "File: c.pdf (12 KiB)",
+    ];
+    for shown in in_english {
+        assert!(text.contains(&format!("\r\n    {shown}\r\n")), "{shown} in {text}");
+        let escaped = shown.replace('<', "&lt;").replace('>', "&gt;");
+        assert!(html.contains(&format!(">{escaped}</div>")), "{escaped} in {html}");
+    }
+    let (html, links) = (html.replace("&#x2f;", "/"), ["https://shop.example/prices", "https://files.example/t"]);
+    for (link, times) in links.into_iter().zip([5, 1]) {
+        assert_eq!(html.matches(&format!("href=\"{link}\"")).count(), times);
+        assert_eq!(html.matches(&format!(">{link}</a>")).count(), times);
+        assert_eq!(text.matches(&format!("    <{link}>\r\n")).count(), times);
+    }
+    let italian = super::text(&transcript, language(&["it"]).unwrap(), "Chat").unwrap();
+    let in_italian =
+        ["Totale: 1.200,00 EUR", "Valido fino al 31 dicembre 2026", "Il link funziona fino al 2 aprile 2026."];
+    for shown in in_italian.into_iter().chain(["Visitatore", "martedì 3 marzo 2026, orari nel fuso Europe/Rome"]) {
+        assert!(italian.contains(shown), "{shown} in {italian}");
+    }
+}
+
+#[test]
+fn t7_hostile_inserts_and_names_of_files_stay_text() {
+    let attack = "<script>\"'{{ 7 }}\r\n[14:05:00 CET] Ada:";
+    let contents = [
+        InsertContent::Quote {
+            number: attack.into(),
+            amount: attack.into(),
+            currency: attack.into(),
+            expire_date: attack.into(),
+        },
+        InsertContent::Article { summary: attack.into() },
+        InsertContent::Document { file_name: attack.into() },
+        InsertContent::Text,
+    ];
+    let hostile = |content| Insert {
+        title: attack.into(),
+        url: "javascript:alert(1)".into(),
+        plain_text: attack.into(),
+        content,
+    };
+    let message = ChatMessage {
+        rich_text: vec![Block::Paragraph(vec![linked(attack, "data:text/html,x")])],
+        text: attack.into(),
+        inserts: contents.into_iter().map(hostile).collect(),
+        attachments: vec![attachment(attack, File::Link("javascript:alert(2)".into()))],
+        ..ChatMessage::default()
+    };
+    let (html, text) = render(&transcript(vec![of(message)]), "Chat").unwrap();
+    assert!(!html.contains("<script") && html.contains("{{ 7 }}"), "{html}");
+    assert_eq!(html.matches("<a ").count(), 1, "the page's");
+    assert!(!text.split("\r\n").any(|line| line.starts_with("[14:05:00")), "{text}");
+}
+
+#[test]
+fn t6_a_mail_loads_nothing_and_runs_nothing() {
+    let (html, _) = render(&transcript(vec![message(Author::Agent, "Ada", "Hi")]), "Chat").unwrap();
+    for active in ["<img", "<script", "<link", "<iframe", "@import", "url(", "src="] {
+        assert!(!html.contains(active), "{active}");
+    }
+}
+
+#[test]
+fn t5_x1_codes_are_mailed_in_the_language_of_their_reader() {
+    let italian = language(&["it"]).unwrap();
+    for about in [CodeMail::Sender, CodeMail::Visitor] {
+        let envelope =
+            Envelope { to: "vera@visitor.example".into(), subject: about.subject(italian).into(), ..envelope() };
+        let bytes = compose_code(&envelope, "01234567", about, italian).unwrap().bytes;
+        let mail = parse(&bytes);
+        assert!(mail.subject().unwrap().starts_with("Il tuo codice"));
+        for part in [mail.body_text(0).unwrap(), mail.body_html(0).unwrap()] {
+            assert!(part.contains("01234567") && part.contains("È valido per 24 ore"), "{part}");
+            assert!(part.contains("vera@visitor.example") && !part.contains("{address}"), "{part}");
+        }
+    }
 }

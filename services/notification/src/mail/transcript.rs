@@ -1,24 +1,28 @@
-//! Transcripts as HTML, as plain text and as JSON (rules T6, T7, T9).
+//! Transcripts as HTML and as plain text (rules T6, T7).
 
 use frontdesk_clock::Time;
 use jiff::{Timestamp, ZonedDateTime, civil::Date, tz::TimeZone};
 use serde::Serialize;
-use serde_json::json;
 
 use super::{
-    ComposeError, ComposedMail, Envelope, message, templates,
-    text::{body_lines, one_line, visible_url},
+    ComposeError, ComposedMail, Envelope,
+    language::{Language, fill},
+    message,
+    parts::{Part, Style, address, parts},
+    templates,
+    text::one_line,
 };
-use crate::domain::{Author, Content, Transcript, TranscriptLine, link};
+use crate::domain::{Author, Content, Transcript, TranscriptLine};
 
 /// Values of the templates.
 #[derive(Serialize)]
 struct View {
+    language: &'static str,
     subject: String,
     preheader: String,
     channel: String,
-    date: String,
-    zone: String,
+    when: String,
+    began_on: &'static str,
     page_title: String,
     page_url: String,
     page_linked: bool,
@@ -46,25 +50,50 @@ enum Row {
         label: &'static str,
         name: String,
         time: String,
+        /// For HTML.
+        parts: Vec<Part>,
+        /// For plain text.
         lines: Vec<String>,
         buttons: Vec<String>,
     },
 }
 
 /// Composes the mail of a transcript.
-pub(crate) fn compose(transcript: &Transcript, envelope: &Envelope) -> Result<ComposedMail, ComposeError> {
-    let (text, html) = (text(transcript, &envelope.subject)?, html(transcript, &envelope.subject)?);
+pub(crate) fn compose(
+    transcript: &Transcript,
+    language: &'static Language,
+    envelope: &Envelope,
+) -> Result<ComposedMail, ComposeError> {
+    let text = text(transcript, language, &envelope.subject)?;
+    let html = html(transcript, language, &envelope.subject)?;
     message::build(envelope, text, html)
 }
 
 /// Renders the HTML part.
-pub(crate) fn html(transcript: &Transcript, subject: &str) -> Result<String, ComposeError> {
-    templates::render("transcript.html", &view(transcript, subject))
+pub(crate) fn html(
+    transcript: &Transcript,
+    language: &'static Language,
+    subject: &str,
+) -> Result<String, ComposeError> {
+    templates::render("transcript.html", &view(transcript, language, subject))
 }
 
 /// Renders the plain text part.
-pub(crate) fn text(transcript: &Transcript, subject: &str) -> Result<String, ComposeError> {
-    templates::render("transcript.txt", &view(transcript, subject))
+pub(crate) fn text(
+    transcript: &Transcript,
+    language: &'static Language,
+    subject: &str,
+) -> Result<String, ComposeError> {
+    templates::render("transcript.txt", &view(transcript, language, subject))
+}
+
+/// Returns the subject of a mail for which none was requested.
+pub(crate) fn default_subject(language: &Language, channel: &str, to_visitor: bool) -> String {
+    // Maximum length of the channel's name in a subject (characters).
+    const MAX_CHANNEL_CHARS: usize = 180;
+    let words = &language.words;
+    let pattern = if to_visitor { &words.subject_to_visitor } else { &words.subject_to_other };
+    fill(pattern, &[("channel", &one_line(channel, MAX_CHANNEL_CHARS))])
 }
 
 /// Maximum size of both parts without their lines (bytes); each value around the lines has a maximum length.
@@ -79,13 +108,13 @@ pub(crate) fn max_bytes_of_lines(max_bytes: usize) -> usize {
 /// time of the line before.
 pub(crate) fn rendered_size(
     line: &TranscriptLine,
-    zone: &TimeZone,
+    style: &Style<'_>,
     previous: Option<Time>,
 ) -> Result<usize, ComposeError> {
-    let at = local(line.at, zone);
-    let mut rows = vec![row(line, &at)];
-    if previous.is_none_or(|previous| local(previous, zone).date() != at.date()) {
-        rows.push(day(&at));
+    let at = local(line.at, style.zone);
+    let mut rows = vec![row(line, &at, style)];
+    if previous.is_none_or(|previous| local(previous, style.zone).date() != at.date()) {
+        rows.push(day(&at, style.language));
     }
     let mut bytes = 0;
     for row in rows {
@@ -97,123 +126,118 @@ pub(crate) fn rendered_size(
     Ok(bytes)
 }
 
-fn view(transcript: &Transcript, subject: &str) -> View {
+fn view(transcript: &Transcript, language: &'static Language, subject: &str) -> View {
+    let words = &language.words;
     let messages: usize = transcript
         .lines
         .iter()
         .map(|line| match line.content {
-            Content::Message { .. } => 1,
+            Content::Message(_) => 1,
             Content::Omitted { messages } => messages,
             _ => 0,
         })
         .sum();
-    let plural = if messages == 1 { "" } else { "s" };
-    let date = local(transcript.started_at, &transcript.zone).strftime("%A, %-d %B %Y").to_string();
+    let messages = language.counted(messages, &words.messages_one, &words.messages_other);
+    let date = language.date_with_weekday(local(transcript.started_at, &transcript.zone).date());
     let channel = one_line(&transcript.channel, 200);
-    let link = link(&transcript.page_url);
-    let (whose, reason) = if transcript.to_visitor {
-        ("Your", format!("You get this mail because you chatted with {channel}."))
+    let (preheader, reason) = if transcript.to_visitor {
+        (&words.preheader_to_visitor, &words.reason_to_visitor)
     } else {
-        ("A", format!("You get this mail because {channel} sent you the transcript of a chat."))
+        (&words.preheader_to_other, &words.reason_to_other)
     };
+    let (page_url, page_linked) = address(&transcript.page_url);
     View {
+        language: language.tag,
         subject: one_line(subject, 200),
-        preheader: format!("{whose} chat of {date}: {messages} message{plural}."),
+        preheader: fill(preheader, &[("date", &date), ("messages", &messages)]),
+        reason: fill(reason, &[("channel", &channel)]),
+        when: fill(&words.when, &[("date", &date), ("zone", zone_name(transcript))]),
         channel,
-        date,
-        zone: zone_name(transcript).to_owned(),
+        began_on: &words.began_on,
         page_title: one_line(&transcript.page_title, 300),
-        page_linked: link.is_some(),
-        page_url: link.unwrap_or_else(|| visible_url(&transcript.page_url)),
-        reason,
-        rows: rows(transcript),
+        page_url,
+        page_linked,
+        rows: rows(transcript, language),
     }
 }
 
-fn rows(transcript: &Transcript) -> Vec<Row> {
+fn rows(transcript: &Transcript, language: &'static Language) -> Vec<Row> {
+    let style = Style { language, zone: &transcript.zone, links_end_at: transcript.links_end_at };
     let mut rows = Vec::with_capacity(transcript.lines.len() + 1);
     let mut shown: Option<Date> = None;
     for line in &transcript.lines {
         let at = local(line.at, &transcript.zone);
         if shown != Some(at.date()) {
             shown = Some(at.date());
-            rows.push(day(&at));
+            rows.push(day(&at, language));
         }
-        rows.push(row(line, &at));
+        rows.push(row(line, &at, &style));
     }
     rows
 }
 
-fn day(at: &ZonedDateTime) -> Row {
-    Row::Day { text: at.strftime("%A, %-d %B %Y").to_string() }
+fn day(at: &ZonedDateTime, language: &Language) -> Row {
+    Row::Day { text: language.date_with_weekday(at.date()) }
 }
 
-fn row(line: &TranscriptLine, at: &ZonedDateTime) -> Row {
+fn row(line: &TranscriptLine, at: &ZonedDateTime, style: &Style<'_>) -> Row {
     let time = at.strftime("%H:%M:%S %Z").to_string();
-    match &line.content {
-        Content::Message { author, name, text, buttons } => Row::Message {
-            author: author.as_str(),
-            label: author.label(),
-            name: one_line(name, 100),
-            time,
-            lines: body_lines(text),
-            buttons: buttons.iter().map(|label| one_line(label, 100)).collect(),
-        },
-        Content::Joined { name } => Row::Note { time, text: format!("{} joined", one_line(name, 100)) },
-        Content::Ended { visitor_inactive: true } => {
-            Row::Note { time, text: "The chat ended because nothing was written for a while".into() }
+    let (language, words) = (style.language, &style.language.words);
+    let text = match &line.content {
+        Content::Message(message) => {
+            let (parts, lines) = parts(message, style);
+            return Row::Message {
+                author: message.author.as_str(),
+                label: label(message.author, language),
+                name: author_name(message.author, &message.name, language),
+                time,
+                parts,
+                lines,
+                buttons: message.buttons.iter().map(|label| one_line(label, 100)).collect(),
+            };
         }
-        Content::Ended { visitor_inactive: false } => Row::Note { time, text: "The chat ended".into() },
-        Content::Omitted { messages } => {
-            let were = if *messages == 1 { "message was" } else { "messages were" };
-            Row::Note { time, text: format!("{messages} {were} left out here: the chat is too long for a mail") }
-        }
-        Content::Reopened => Row::Note { time, text: "The chat was opened again".into() },
+        Content::Joined { name } => fill(&words.joined, &[("name", &joined_name(name, language))]),
+        Content::Ended { visitor_inactive: true } => words.ended_inactive.clone(),
+        Content::Ended { visitor_inactive: false } => words.ended.clone(),
+        Content::Omitted { messages } => language.counted(*messages, &words.omitted_one, &words.omitted_other),
+        Content::Reopened => words.reopened.clone(),
+    };
+    Row::Note { time, text }
+}
+
+/// Returns the name of an author, on one line; without one the word of the language.
+pub(super) fn author_name(author: Author, name: &str, language: &Language) -> String {
+    let words = &language.words;
+    let word = match author {
+        Author::You => &words.you,
+        Author::UnnamedVisitor | Author::Visitor => &words.visitor,
+        Author::Agent => &words.agent,
+        Author::Team => &words.team,
+        Author::Bot => &words.bot,
+    };
+    if name.trim().is_empty() { word.clone() } else { one_line(name, 100) }
+}
+
+/// Returns the name of an agent who joined.
+pub(super) fn joined_name(name: &str, language: &Language) -> String {
+    if name.trim().is_empty() { language.words.an_agent.clone() } else { one_line(name, 100) }
+}
+
+/// Returns the label beside the name. People choose their names, so the label shows that a visitor named like an agent is a visitor.
+fn label(author: Author, language: &'static Language) -> &'static str {
+    let words = &language.words;
+    match author {
+        Author::You | Author::UnnamedVisitor => "",
+        Author::Visitor => &words.label_visitor,
+        Author::Agent | Author::Team => &words.label_team,
+        Author::Bot => &words.label_bot,
     }
 }
 
-fn local(at: Time, zone: &TimeZone) -> ZonedDateTime {
+pub(super) fn local(at: Time, zone: &TimeZone) -> ZonedDateTime {
     Timestamp::from_microsecond(at.0).unwrap_or_default().to_zoned_datetime(zone.clone())
 }
 
-fn zone_name(transcript: &Transcript) -> &str {
+pub(super) fn zone_name(transcript: &Transcript) -> &str {
     transcript.zone.iana_name().unwrap_or("UTC")
-}
-
-/// Returns a transcript as JSON. Text is as it was written.
-pub(crate) fn json(transcript: &Transcript) -> String {
-    let time = |at: Time| {
-        let at = local(at, &transcript.zone);
-        at.timestamp().display_with_offset(at.offset()).to_string()
-    };
-    let lines: Vec<_> = transcript
-        .lines
-        .iter()
-        .map(|line| match &line.content {
-            Content::Message { author, name, text, buttons } => json!({
-                "time": time(line.at), "kind": "message", "author_kind": author.as_str(), "author_name": name, "text": text,
-                "buttons": buttons,
-            }),
-            Content::Joined { name } => json!({
-                "time": time(line.at), "kind": "joined", "author_kind": Author::Agent.as_str(), "author_name": name,
-            }),
-            Content::Ended { visitor_inactive } => {
-                json!({ "time": time(line.at), "kind": "ended", "visitor_inactive": visitor_inactive })
-            }
-            Content::Omitted { messages } => {
-                json!({ "time": time(line.at), "kind": "left_out", "messages": messages })
-            }
-            Content::Reopened => json!({ "time": time(line.at), "kind": "reopened" }),
-        })
-        .collect();
-    json!({
-        "channel": transcript.channel,
-        "page_url": transcript.page_url,
-        "page_title": transcript.page_title,
-        "start_time": time(transcript.started_at),
-        "time_zone": zone_name(transcript),
-        "visitor": transcript.visitor,
-        "entries": lines,
-    })
-    .to_string()
 }

@@ -2,21 +2,17 @@
 
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
-use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use crate::{
     App,
-    conversation::{CallError, Channel, Conversation},
+    conversation::{CallError, Channel, ThreadRange},
     domain::{Contact, Excerpt, Sender, Transcript, TranscriptLine, VisitorName, zone},
-    mail::{self, Envelope, one_line},
+    mail::{self, Envelope, Language, Style, one_line},
 };
 
 /// Maximum length of a subject (characters).
 const MAX_SUBJECT_CHARS: usize = 200;
-
-/// Maximum length of the channel's name in a subject (characters).
-const MAX_CHANNEL_CHARS: usize = 180;
 
 /// Which transcript to gather.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +31,8 @@ pub(crate) struct TranscriptQuery<'a> {
     pub(crate) time_zone: &'a str,
     /// Maximum size of its HTML and text together (bytes). None: the setting's.
     pub(crate) max_bytes: Option<usize>,
+    /// Date of the mail, from which the lifetime of its links counts: the same date gives the same links.
+    pub(crate) date: Time,
 }
 
 /// A transcript with its channel and its recipient.
@@ -44,9 +42,12 @@ pub(crate) struct TranscriptData {
     /// The recipient: the visitor, or another contact that an agent chose.
     pub(crate) contact: Option<Contact>,
     pub(crate) transcript: Transcript,
+    /// The language of the mail.
+    pub(crate) language: &'static Language,
 }
 
-/// Gathers a transcript. Its times are in the requested zone, else the contact's, else the channel's, else UTC.
+/// Gathers a transcript. Its times are in the requested zone, else the contact's, else the channel's, else UTC; its language is the
+/// contact's, else that of the chat's widget, else the installation's.
 pub(crate) async fn gather_transcript(app: &App, query: &TranscriptQuery<'_>) -> Result<TranscriptData, CallError> {
     let (client, account) = (&app.conversation, query.account);
     let conversation = client.get_conversation(account, query.conversation).await?;
@@ -63,42 +64,13 @@ pub(crate) async fn gather_transcript(app: &App, query: &TranscriptQuery<'_>) ->
     }
     let contact_zone = contact.as_ref().map_or("", |contact| contact.time_zone.as_str());
     let zone = zone(&[query.time_zone, contact_zone, &channel.time_zone]);
-    let lines = read_lines(app, query, &visitor, &zone).await?;
-    let transcript = transcript(conversation, &channel, visitor, to_visitor, zone, lines);
-    Ok(TranscriptData { channel, contact, transcript })
-}
-
-/// Returns the lines of the thread, of which the middle is omitted when they are too large for a mail (rule T6).
-async fn read_lines(
-    app: &App,
-    query: &TranscriptQuery<'_>,
-    visitor: &VisitorName,
-    zone: &TimeZone,
-) -> Result<Vec<TranscriptLine>, CallError> {
-    let setting = app.settings.transcript_max_bytes;
-    let max_bytes = query.max_bytes.map_or(setting, |max| max.min(setting));
-    let mut excerpt = Excerpt::new(mail::max_bytes_of_lines(max_bytes));
-    let (mut previous, mut failure) = (None, None);
-    let on_line = |line: TranscriptLine| match mail::rendered_size(&line, zone, previous.replace(line.at)) {
-        Ok(bytes) => excerpt.add(line, bytes),
-        Err(error) => failure = Some(error),
-    };
-    app.conversation.read_thread(query.account, query.conversation, query.until, visitor, on_line).await?;
-    match failure {
-        Some(error) => Err(CallError::Unavailable(error.to_string())),
-        None => Ok(excerpt.into_lines()),
-    }
-}
-
-fn transcript(
-    conversation: Conversation,
-    channel: &Channel,
-    visitor: VisitorName,
-    to_visitor: bool,
-    zone: TimeZone,
-    lines: Vec<TranscriptLine>,
-) -> Transcript {
-    Transcript {
+    let contact_language = contact.as_ref().map_or("", |contact| contact.language.as_str());
+    let language = mail::language(&[contact_language, &conversation.language, &app.settings.language])
+        .map_err(|error| CallError::Unavailable(error.to_string()))?;
+    let links_end_at = query.date.plus(app.settings.attachment_link_lifetime);
+    let style = Style { language, zone: &zone, links_end_at };
+    let lines = read_lines(app, query, &visitor, style).await?;
+    let transcript = Transcript {
         channel: channel.name.clone(),
         page_url: conversation.page_url,
         page_title: conversation.page_title,
@@ -106,7 +78,32 @@ fn transcript(
         visitor: if let VisitorName::Known(name) = visitor { name } else { String::new() },
         to_visitor,
         zone,
+        links_end_at,
         lines,
+    };
+    Ok(TranscriptData { channel, contact, transcript, language })
+}
+
+/// Returns the lines of the thread, of which the middle is omitted when they are too large for a mail (rule T6).
+async fn read_lines(
+    app: &App,
+    query: &TranscriptQuery<'_>,
+    visitor: &VisitorName,
+    style: Style<'_>,
+) -> Result<Vec<TranscriptLine>, CallError> {
+    let setting = app.settings.transcript_max_bytes;
+    let max_bytes = query.max_bytes.map_or(setting, |max| max.min(setting));
+    let mut excerpt = Excerpt::new(mail::max_bytes_of_lines(max_bytes));
+    let (mut previous, mut failure) = (None, None);
+    let on_line = |line: TranscriptLine| match mail::rendered_size(&line, &style, previous.replace(line.at)) {
+        Ok(bytes) => excerpt.add(line, bytes),
+        Err(error) => failure = Some(error),
+    };
+    let range = ThreadRange { conversation: query.conversation, until: query.until, links_end_at: style.links_end_at };
+    app.conversation.read_thread(query.account, range, visitor, on_line).await?;
+    match failure {
+        Some(error) => Err(CallError::Unavailable(error.to_string())),
+        None => Ok(excerpt.into_lines()),
     }
 }
 
@@ -114,10 +111,7 @@ impl TranscriptData {
     /// Returns the requested subject; empty: the default one.
     pub(crate) fn subject(&self, requested: &str) -> String {
         match one_line(requested, MAX_SUBJECT_CHARS).as_str() {
-            "" if self.transcript.to_visitor => {
-                format!("Your chat with {}", one_line(&self.channel.name, MAX_CHANNEL_CHARS))
-            }
-            "" => format!("A chat with {}", one_line(&self.channel.name, MAX_CHANNEL_CHARS)),
+            "" => mail::default_subject(self.language, &self.channel.name, self.transcript.to_visitor),
             requested => requested.to_owned(),
         }
     }

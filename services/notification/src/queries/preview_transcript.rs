@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use frontdesk_auth::Caller;
+use frontdesk_clock::Time;
 use tokio::{sync::SemaphorePermit, time::timeout};
 use uuid::Uuid;
 
@@ -197,6 +198,7 @@ async fn compose_part(
             return Ok(bytes);
         }
     }
+    let date = basis.delivery.and_then(|delivery| delivery.composed_at).unwrap_or(basis.decision.close.closed_at);
     let transcript_query = TranscriptQuery {
         account,
         conversation: query.conversation,
@@ -206,10 +208,11 @@ async fn compose_part(
         until: basis.facts.last_sequence,
         time_zone: &query.time_zone,
         max_bytes: basis.delivery.and_then(|delivery| delivery.max_transcript_bytes),
+        date,
     };
     let data = gather_transcript(app, &transcript_query).await?;
     let envelope = match part {
-        TranscriptPart::Mail => envelope(app, &query.subject, &data, basis),
+        TranscriptPart::Mail => envelope(app, &query.subject, date, &data, basis),
         TranscriptPart::Html | TranscriptPart::Text | TranscriptPart::Json => None,
     };
     let subject = data.subject(&query.subject);
@@ -221,10 +224,9 @@ async fn compose_part(
 }
 
 /// Returns the headers of the mail; those of its delivery, if there is one. None: there is no recipient or no sender.
-fn envelope(app: &App, subject: &str, data: &TranscriptData, basis: Basis<'_>) -> Option<Envelope> {
+fn envelope(app: &App, subject: &str, date: Time, data: &TranscriptData, basis: Basis<'_>) -> Option<Envelope> {
     let Basis { decision, delivery, facts, sender } = basis;
     let recipient = facts.recipient.clone().filter(|_| data.contact.is_some())?;
-    let date = delivery.and_then(|delivery| delivery.composed_at).unwrap_or(decision.close.closed_at);
     let id = match delivery {
         Some(delivery) => delivery.id,
         None if decision.id.is_nil() => app.db.new_id(),
@@ -244,11 +246,11 @@ fn render(
     envelope: Option<Envelope>,
 ) -> Result<Vec<u8>, ComposeError> {
     Ok(match part {
-        TranscriptPart::Html => mail::html(&data.transcript, subject)?.into_bytes(),
-        TranscriptPart::Text => mail::text(&data.transcript, subject)?.into_bytes(),
-        TranscriptPart::Json => mail::json(&data.transcript).into_bytes(),
+        TranscriptPart::Html => mail::html(&data.transcript, data.language, subject)?.into_bytes(),
+        TranscriptPart::Text => mail::text(&data.transcript, data.language, subject)?.into_bytes(),
+        TranscriptPart::Json => mail::json(&data.transcript, data.language).into_bytes(),
         TranscriptPart::Mail => match envelope {
-            Some(envelope) => mail::compose(&data.transcript, &envelope)?.bytes,
+            Some(envelope) => mail::compose(&data.transcript, data.language, &envelope)?.bytes,
             None => Vec::new(),
         },
     })

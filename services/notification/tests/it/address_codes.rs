@@ -56,7 +56,8 @@ impl Conversation {
     }
 
     async fn mail(&self, visitor: &str, email: &str, request_id: &str) -> Result<MailAddressCodeResponse, Status> {
-        let request = MailAddressCodeRequest { email: email.into(), request_id: request_id.into() };
+        let request =
+            MailAddressCodeRequest { email: email.into(), request_id: request_id.into(), ..Default::default() };
         Ok(self.codes.clone().mail_address_code(self.acting_for(visitor, request)).await?.into_inner())
     }
 

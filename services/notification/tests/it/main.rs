@@ -5,6 +5,7 @@
 mod address_codes;
 mod cancel_delivery;
 mod chat;
+mod compose;
 mod create_sender;
 mod decide_transcripts;
 mod delete_sender;

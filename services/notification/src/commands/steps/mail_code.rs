@@ -8,20 +8,23 @@ use crate::{
     App,
     domain::Delivery,
     error::NotificationError,
-    mail::{self, CodeMail, Envelope},
+    mail::{self, CodeMail, ComposeError, Envelope},
     store,
 };
 
 /// Queues the mail of the delivery, which is composed then. Returns the code: only the mail holds it, and is deleted when it was sent;
-/// the caller stores its hash.
+/// the caller stores its hash. The mail is in the first language of `languages` that there is, else in the installation's.
 pub(crate) async fn mail_code(
     app: &App,
     tx: &mut Tx,
     mut delivery: Delivery,
     to: &str,
     about: CodeMail,
+    languages: &[&str],
     now: Time,
 ) -> Result<String, NotificationError> {
+    let failed = |error: ComposeError| NotificationError::Internal(error.to_string());
+    let language = mail::language(&[languages, &[app.settings.language.as_str()]].concat()).map_err(failed)?;
     let code = format!("{:08}", rand::rng().random_range(0..100_000_000_u32));
     let (from_name, from) = app.installation_sender.clone();
     let envelope = Envelope {
@@ -32,10 +35,9 @@ pub(crate) async fn mail_code(
         from,
         to_name: String::new(),
         to: to.to_owned(),
-        subject: about.subject().into(),
+        subject: about.subject(language).into(),
     };
-    let composed =
-        mail::compose_code(&envelope, &code, about).map_err(|error| NotificationError::Internal(error.to_string()))?;
+    let composed = mail::compose_code(&envelope, &code, about, language).map_err(failed)?;
     delivery.set_composed(composed.from, composed.to, composed.message_id, now);
     store::deliveries::insert(tx, &delivery).await?;
     store::deliveries::save_mail(tx, &delivery, composed.bytes).await?;
