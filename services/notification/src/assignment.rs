@@ -20,6 +20,18 @@ pub(crate) enum AgentState {
 pub(crate) struct AssignmentClient(pub(crate) Peer);
 
 impl AssignmentClient {
+    /// Returns the address of an active agent that mail may go to. None: there is none.
+    pub(crate) async fn get_agent_email(&self, account: AccountId, id: Uuid) -> Result<Option<String>, Status> {
+        let mut roster = RosterServiceClient::new(self.0.for_account(account));
+        let agent = match roster.get_agent(GetAgentRequest { agent_id: id.to_string() }).await {
+            Ok(response) => response.into_inner().agent,
+            Err(status) if status.code() == Code::NotFound => None,
+            Err(status) => return Err(status),
+        };
+        let active = agent.filter(|agent| agent.deactivate_time.is_none());
+        Ok(active.and_then(|agent| frontdesk_mail_address::normalized(&agent.email)))
+    }
+
     pub(crate) async fn get_agent_state(&self, account: AccountId, id: Uuid) -> Result<AgentState, Status> {
         let mut roster = RosterServiceClient::new(self.0.for_account(account));
         match roster.get_agent(GetAgentRequest { agent_id: id.to_string() }).await {

@@ -30,6 +30,7 @@ use frontdesk_proto::notification::{
     internal::v1::address_code_service_server::{self, AddressCodeServiceServer},
     v1::{
         delivery_service_server::{self, DeliveryServiceServer},
+        notification_preference_service_server::{self, NotificationPreferenceServiceServer},
         sender_service_server::{self, SenderServiceServer},
         transcript_service_server::{self, TranscriptServiceServer},
     },
@@ -76,6 +77,7 @@ impl Service for App {
         transcript_service_server::SERVICE_NAME,
         delivery_service_server::SERVICE_NAME,
         sender_service_server::SERVICE_NAME,
+        notification_preference_service_server::SERVICE_NAME,
         address_code_service_server::SERVICE_NAME,
     ];
     const CALLS: &'static [&'static str] = &["conversation", "assignment"];
@@ -84,6 +86,7 @@ impl Service for App {
 
     fn try_new(context: ServiceContext, settings: NotificationSettings) -> Result<Self, BuildError> {
         settings.require_language()?;
+        settings.require_inbox_url()?;
         Ok(Self {
             installation_sender: settings.installation_sender()?,
             transport: Transport::try_new(&settings, &context.data_folder)?,
@@ -105,12 +108,14 @@ impl Service for App {
             .add_service(TranscriptServiceServer::new(grpc::Transcripts(self.clone())))
             .add_service(DeliveryServiceServer::new(grpc::Deliveries(self.clone())))
             .add_service(SenderServiceServer::new(grpc::Senders(self.clone())))
+            .add_service(NotificationPreferenceServiceServer::new(grpc::Preferences(self.clone())))
             .add_service(AddressCodeServiceServer::new(grpc::AddressCodes(self.clone())));
     }
 
     fn subscribe(&self, bus: &Bus) {
         bus.subscribe(consumers::DecideTranscripts(self.clone()), &self.db);
         bus.subscribe(consumers::ContactErasures(self.clone()), &self.db);
+        bus.subscribe(consumers::NotifyOfConversations(self.clone()), &self.db);
     }
 
     fn warnings(&self) -> Vec<String> {

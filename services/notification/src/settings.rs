@@ -7,9 +7,10 @@ use std::{
 
 use frontdesk_settings::Secret;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{
-    domain::{AutomaticLimits, RetryPolicy},
+    domain::{AutomaticLimits, RetryPolicy, link},
     mail::{is_language, languages, one_line},
 };
 
@@ -29,6 +30,9 @@ pub struct NotificationSettings {
     pub installation_sender: String,
     /// Language of mails to recipients whose own is not known, or for which there is none: its BCP 47 tag, `en` or `it`.
     pub language: String,
+    /// Address of a conversation in the inbox of agents, with `{conversation_id}` in the place of its id. Empty: agents are mailed
+    /// nothing.
+    pub inbox_url: String,
     /// How long the links to attachments in a transcript can be opened, from the date of the mail.
     #[serde(with = "frontdesk_settings::duration")]
     pub attachment_link_lifetime: Duration,
@@ -89,6 +93,7 @@ impl Default for NotificationSettings {
             smtp: SmtpSettings::default(),
             installation_sender: "Frontdesk <frontdesk@localhost.localdomain>".into(),
             language: "en".into(),
+            inbox_url: String::new(),
             attachment_link_lifetime: Duration::from_secs(30 * 24 * 3600),
             automatic_per_conversation_per_hour: 3,
             automatic_per_recipient_per_day: 30,
@@ -132,6 +137,18 @@ impl NotificationSettings {
         if is_language(&self.language) { Ok(()) } else { Err(UnknownLanguage(languages())) }
     }
 
+    /// Refuses an address of the inbox that cannot be linked, or is the same for all conversations.
+    pub(crate) fn require_inbox_url(&self) -> Result<(), InvalidInboxUrl> {
+        let names_conversation =
+            self.inbox_url.contains(CONVERSATION_ID) && link(&self.inbox_url_of(Uuid::nil())).is_some();
+        if self.inbox_url.is_empty() || names_conversation { Ok(()) } else { Err(InvalidInboxUrl) }
+    }
+
+    /// Returns the address of a conversation in the inbox.
+    pub(crate) fn inbox_url_of(&self, conversation: Uuid) -> String {
+        self.inbox_url.replace(CONVERSATION_ID, &conversation.to_string())
+    }
+
     /// Returns when and how often deliveries are retried.
     pub(crate) fn retry_policy(&self) -> RetryPolicy {
         RetryPolicy {
@@ -158,6 +175,16 @@ impl NotificationSettings {
 #[derive(Debug, thiserror::Error)]
 #[error("notification.installation_sender: must be like Frontdesk <frontdesk@example.com>")]
 pub(crate) struct InvalidSender;
+
+/// What stands for the id of a conversation in `inbox_url`.
+const CONVERSATION_ID: &str = "{conversation_id}";
+
+/// The address of the inbox cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "notification.inbox_url: must be empty, or an http or https address with {{conversation_id}}, such as https://inbox.example/{{conversation_id}}"
+)]
+pub(crate) struct InvalidInboxUrl;
 
 /// There is no file for the language of the installation.
 #[derive(Debug, thiserror::Error)]
@@ -257,6 +284,18 @@ impl TryFrom<String> for SmtpTls {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn n4_an_inbox_has_an_address_for_each_conversation_or_none() {
+        let settings = |url: &str| NotificationSettings { inbox_url: url.into(), ..Default::default() };
+        let good = settings("https://inbox.example/#/{conversation_id}");
+        assert!(good.require_inbox_url().is_ok() && settings("").require_inbox_url().is_ok());
+        assert_eq!(good.inbox_url_of(Uuid::nil()), format!("https://inbox.example/#/{}", Uuid::nil()));
+        for bad in ["https://inbox.example/", "inbox.example/{conversation_id}", "javascript:{conversation_id}"] {
+            let refused = settings(bad).require_inbox_url().unwrap_err().to_string();
+            assert!(refused.contains("such as https://inbox.example/{conversation_id}"), "{refused}");
+        }
+    }
 
     #[test]
     fn a_language_without_a_file_is_refused_with_those_that_there_are() {

@@ -9,7 +9,7 @@ use crate::{
     conversation::CallError,
     domain::{Claim, Delivery, DeliveryKind, Sender, SenderUnavailable},
     error::NotificationError,
-    mail::{self, ComposedMail},
+    mail::{self, ComposeError, ComposedMail, Envelope, Notices},
     queries::{TranscriptData, TranscriptQuery, gather_transcript},
     store,
 };
@@ -49,7 +49,8 @@ pub(crate) async fn compose_delivery(app: &App, claim: &Claim) -> Result<bool, N
         Err(NotComposed::Retry(reason)) => {
             delivery.compose_again();
             tracing::warn!(delivery = %delivery.id, reason, "a mail cannot be composed yet");
-            let reason = "The conversation service cannot be reached; it is tried again.".into();
+            let asked = if delivery.kind == DeliveryKind::AgentNotice { "assignment" } else { "conversation" };
+            let reason = format!("The {asked} service cannot be reached; it is tried again.");
             delivery.retry_composing(reason, &app.settings.retry_policy(), tx.now().await?);
             None
         }
@@ -67,7 +68,7 @@ pub(crate) async fn compose_delivery(app: &App, claim: &Claim) -> Result<bool, N
 /// Returns whether the composed mail may still be sent: its sender was neither deleted nor changed since. After an unknown outcome
 /// a mail with another name would be shown beside the first.
 async fn may_be_sent(app: &App, delivery: &Delivery) -> Result<bool, NotificationError> {
-    if delivery.kind.has_code() {
+    if delivery.kind.is_from_installation() {
         return Ok(true);
     }
     let sender = store::senders::find_by_email(app.db.read(), delivery.account, &delivery.mail_from).await?;
@@ -77,6 +78,9 @@ async fn may_be_sent(app: &App, delivery: &Delivery) -> Result<bool, Notificatio
 }
 
 async fn compose(app: &App, delivery: &Delivery, date: Time) -> Result<ComposedMail, NotComposed> {
+    if delivery.kind == DeliveryKind::AgentNotice {
+        return compose_agent_mail(app, delivery, date).await;
+    }
     let (data, recipient) = gather(app, delivery, date).await?;
     let chosen = if delivery.sender_from_channel { data.channel.sender_id } else { delivery.sender };
     let found = store::senders::find_chosen_or_fallback(app.db.read(), delivery.account, chosen).await?;
@@ -90,6 +94,37 @@ async fn compose(app: &App, delivery: &Delivery, date: Time) -> Result<ComposedM
         .await
         .map_err(|error| NotComposed::Error(NotificationError::Internal(error.to_string())))?
         .map_err(|error| NotComposed::Failed(format!("The mail cannot be composed: {error}.")))
+}
+
+/// Composes the mail to an agent (rule N4). What happens in the conversation from now on is in a further mail.
+async fn compose_agent_mail(app: &App, delivery: &Delivery, date: Time) -> Result<ComposedMail, NotComposed> {
+    let tx = app.db.begin().await?;
+    let about = store::agent_mails::find_for_update(&tx, delivery.account, delivery.id).await?;
+    let mut about = about.ok_or_else(|| NotComposed::Failed("What it is about is not known any more.".into()))?;
+    about.takes_more = false;
+    store::agent_mails::save(&tx, &about).await?;
+    tx.commit().await?;
+    let email = app.assignment.get_agent_email(delivery.account, about.agent).await;
+    let email = email.map_err(|status| NotComposed::Retry(status.message().to_owned()))?;
+    let to = email.ok_or_else(|| {
+        NotComposed::Failed("The agent is not active any more, or has no address that mail may go to.".into())
+    })?;
+    let failed = |error: ComposeError| NotComposed::Failed(format!("The mail cannot be composed: {error}."));
+    let language = mail::language(&[&app.settings.language]).map_err(failed)?;
+    let (from_name, from) = app.installation_sender.clone();
+    let envelope = Envelope {
+        delivery: delivery.id,
+        message_id: mail::message_id(delivery.id, &from),
+        date,
+        from_name,
+        from,
+        to_name: String::new(),
+        to,
+        subject: mail::agent_mail_subject(language).into(),
+    };
+    let url = app.settings.inbox_url_of(about.conversation);
+    let notices = Notices { mentions: about.mentions, assignments: about.assignments, url };
+    mail::compose_agent_mail(&envelope, &notices, language).map_err(failed)
 }
 
 /// Returns the content of the mail and its recipient. An automatic transcript goes to the address that the close stored (rule

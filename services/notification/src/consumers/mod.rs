@@ -2,6 +2,8 @@
 
 mod contact_erasures;
 mod decide_transcripts;
+mod notify_agents;
 
 pub(crate) use contact_erasures::ContactErasures;
 pub(crate) use decide_transcripts::DecideTranscripts;
+pub(crate) use notify_agents::NotifyOfConversations;

@@ -14,11 +14,18 @@ pub(crate) enum DeliveryKind {
     SenderVerification,
     /// The code that verifies an address of a visitor.
     AddressVerification,
+    /// What an agent wants to hear of.
+    AgentNotice,
 }
 
 impl DeliveryKind {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::Transcript, Self::ManualTranscript, Self::SenderVerification, Self::AddressVerification];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Transcript,
+        Self::ManualTranscript,
+        Self::SenderVerification,
+        Self::AddressVerification,
+        Self::AgentNotice,
+    ];
 
     /// Returns its name in rows.
     pub(crate) fn as_str(self) -> &'static str {
@@ -27,6 +34,7 @@ impl DeliveryKind {
             Self::ManualTranscript => "MANUAL_TRANSCRIPT",
             Self::SenderVerification => "SENDER_VERIFICATION",
             Self::AddressVerification => "ADDRESS_VERIFICATION",
+            Self::AgentNotice => "AGENT_NOTICE",
         }
     }
 
@@ -34,6 +42,11 @@ impl DeliveryKind {
     /// again: nothing else has the code.
     pub(crate) fn has_code(self) -> bool {
         matches!(self, Self::SenderVerification | Self::AddressVerification)
+    }
+
+    /// Returns whether the mail comes from the installation's own address, and not from a sender of the account.
+    pub(crate) fn is_from_installation(self) -> bool {
+        self.has_code() || self == Self::AgentNotice
     }
 
     /// Returns the kind with this name.

@@ -139,7 +139,7 @@ fn t8_kinds_and_states_are_read_back_from_their_names() {
     for status in ["QUEUED", "SENDING", "SENT", "FAILED", "PARKED", "CANCELLED"] {
         assert_eq!(DeliveryStatus::parse(status).unwrap().as_str(), status);
     }
-    for kind in ["TRANSCRIPT", "MANUAL_TRANSCRIPT", "SENDER_VERIFICATION", "ADDRESS_VERIFICATION"] {
+    for kind in ["TRANSCRIPT", "MANUAL_TRANSCRIPT", "SENDER_VERIFICATION", "ADDRESS_VERIFICATION", "AGENT_NOTICE"] {
         assert_eq!(DeliveryKind::parse(kind).unwrap().as_str(), kind);
     }
     assert_eq!(DeliveryStatus::parse(""), None);

@@ -2,6 +2,7 @@
 //! address may be used, and what a transcript shows of a thread. No I/O, no clock.
 
 mod address_code;
+mod agent_mail;
 mod close;
 mod code;
 mod contact;
@@ -17,6 +18,7 @@ mod transcript;
 mod transcript_decision;
 
 pub(crate) use address_code::{AddressCode, CodeOutcome};
+pub(crate) use agent_mail::{AgentMail, Notice, NotificationPreferences};
 pub(crate) use close::{ConversationClose, DecisionFacts};
 pub(crate) use contact::Contact;
 pub(crate) use delivery::Delivery;

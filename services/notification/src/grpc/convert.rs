@@ -47,6 +47,7 @@ pub(super) fn delivery(delivery: Delivery) -> proto::Delivery {
         DeliveryKind::ManualTranscript => proto::DeliveryKind::ManualTranscript,
         DeliveryKind::SenderVerification => proto::DeliveryKind::SenderVerification,
         DeliveryKind::AddressVerification => proto::DeliveryKind::AddressVerification,
+        DeliveryKind::AgentNotice => proto::DeliveryKind::AgentNotice,
     };
     let status = match delivery.status {
         DeliveryStatus::Queued => proto::DeliveryStatus::Queued,

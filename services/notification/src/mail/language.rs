@@ -84,6 +84,13 @@ pub(super) struct Words {
     pub(super) visitor_code_subject: String,
     pub(super) visitor_code_request: String,
     pub(super) visitor_code_validity: String,
+    pub(super) notice_subject: String,
+    pub(super) mentioned_one: String,
+    pub(super) mentioned_other: String,
+    pub(super) assigned_one: String,
+    pub(super) assigned_other: String,
+    pub(super) open_conversation: String,
+    pub(super) notice_reason: String,
 }
 
 /// Returns the language of a mail: that of the first tag that has a file, else English. `pt-BR` has the file of `pt` when there is none

@@ -2,6 +2,7 @@
 //!
 //! Everything is pure: the same delivery, date and content give the same bytes.
 
+mod agent;
 mod code;
 mod json;
 mod language;
@@ -11,6 +12,7 @@ mod templates;
 mod text;
 mod transcript;
 
+pub(crate) use agent::{Notices, compose as compose_agent_mail, subject as agent_mail_subject};
 pub(crate) use code::{CodeMail, compose as compose_code};
 pub(crate) use json::json;
 pub(crate) use language::{Language, is_language, language, languages};

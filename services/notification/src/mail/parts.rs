@@ -16,7 +16,7 @@ use crate::domain::{Attachment, Block, File, Insert, InsertContent, Message, Spa
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub(super) enum Part {
     Paragraph { lines: Vec<Line> },
-    List { numbered: bool, items: Vec<Vec<Line>> },
+    List { numbered: bool, points: Vec<Vec<Line>> },
     Card(Card),
 }
 
@@ -114,7 +114,7 @@ fn block(block: &Block) -> Part {
     match block {
         Block::Paragraph(spans) => Part::Paragraph { lines: span_lines(spans) },
         Block::List { numbered, items } => {
-            Part::List { numbered: *numbered, items: items.iter().map(|item| span_lines(item)).collect() }
+            Part::List { numbered: *numbered, points: items.iter().map(|item| span_lines(item)).collect() }
         }
     }
 }

@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use super::ComposeError;
 
-const SOURCES: [(&str, &str); 9] = [
+const SOURCES: [(&str, &str); 11] = [
+    ("agent.html", include_str!("templates/agent.html")),
+    ("agent.txt", include_str!("templates/agent.txt")),
     ("code.html", include_str!("templates/code.html")),
     ("code.txt", include_str!("templates/code.txt")),
     ("line.html", include_str!("templates/line.html")),

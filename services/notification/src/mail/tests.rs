@@ -632,3 +632,26 @@ fn t5_x1_codes_are_mailed_in_the_language_of_their_reader() {
         }
     }
 }
+
+#[test]
+fn n4_a_mail_to_an_agent_has_numbers_and_a_link_and_nothing_else() {
+    let notices = |mentions, assignments| Notices { mentions, assignments, url: "https://inbox.example/c/1".into() };
+    let mail_of = |notices: &Notices, tag: &str| {
+        let language = language(&[tag]).unwrap();
+        let subject = agent_mail_subject(language).to_owned();
+        let envelope = Envelope { to: "ada@team.example".into(), to_name: String::new(), subject, ..envelope() };
+        compose_agent_mail(&envelope, notices, language).unwrap().bytes
+    };
+    let bytes = mail_of(&notices(1, 2), "en");
+    let mail = parse(&bytes);
+    assert_eq!(mail.subject(), Some("News of a conversation"));
+    let (html, text) = (mail.body_html(0).unwrap().replace("&#x2f;", "/"), mail.body_text(0).unwrap());
+    for part in [html.as_str(), &text] {
+        assert!(part.contains("A comment mentions you."), "{part}");
+        assert!(part.contains("The conversation was assigned to you 2 times."), "{part}");
+    }
+    assert!(html.contains(">https://inbox.example/c/1</a>") && text.contains("<https://inbox.example/c/1>"));
+    let bytes = mail_of(&notices(3, 0), "it");
+    let text = parse(&bytes).body_text(0).unwrap().into_owned();
+    assert!(text.contains("3 commenti ti menzionano.") && !text.contains("assegnata"), "{text}");
+}

@@ -2,11 +2,13 @@
 //! accounts.
 
 pub(crate) mod address_codes;
+pub(crate) mod agent_mails;
 pub(crate) mod deliveries;
 pub(crate) mod entity;
 pub(crate) mod erased_ids;
 pub(crate) mod events;
 pub(crate) mod mail_counts;
+pub(crate) mod notification_preferences;
 pub(crate) mod senders;
 pub(crate) mod transcript_decisions;
 

@@ -12,8 +12,9 @@ use frontdesk_proto::{
         CancelDeliveryRequest, CreateSenderRequest, CreateSenderResponse, Delivery, DeliveryStatus, GetDeliveryRequest,
         ListDeliveriesRequest, ListSendersRequest, ListTranscriptDecisionsRequest, RetryDeliveryRequest, Sender,
         SetFallbackSenderRequest, TranscriptDecision, VerifySenderRequest,
-        delivery_service_client::DeliveryServiceClient, sender_service_client::SenderServiceClient,
-        transcript_service_client::TranscriptServiceClient,
+        delivery_service_client::DeliveryServiceClient,
+        notification_preference_service_client::NotificationPreferenceServiceClient,
+        sender_service_client::SenderServiceClient, transcript_service_client::TranscriptServiceClient,
     },
 };
 use frontdesk_testkit::{Calls, Mode, ServiceUnderTest, new_id, request_id, wait_for};
@@ -165,6 +166,10 @@ impl Account {
 
     pub fn deliveries(&self) -> DeliveryServiceClient<Calls> {
         DeliveryServiceClient::new(self.agent.clone())
+    }
+
+    pub fn preferences(&self) -> NotificationPreferenceServiceClient<Calls> {
+        NotificationPreferenceServiceClient::new(self.agent.clone())
     }
 
     pub fn transcripts(&self) -> TranscriptServiceClient<Calls> {

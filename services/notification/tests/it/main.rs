@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod address_codes;
+mod agent_mails;
 mod cancel_delivery;
 mod chat;
 mod compose;
