@@ -31,8 +31,8 @@ pub(crate) async fn request_address_code(
     Ok(())
 }
 
-/// Returns the language of the chat. None: a repeat. What the visitor typed is looked up in the thread alone: an answer that depends on whether a contact has the address
-/// would tell them whose addresses the team knows.
+/// Returns the language of the chat. None: a repeat. What the visitor typed is looked up in the thread alone: an answer that depends on
+/// whether a contact has the address would tell them whose addresses the team knows.
 async fn needs_code(
     app: &App,
     caller: &Caller,

@@ -28,6 +28,7 @@ on_both_modes!(
     x1_only_the_newest_code_is_right,
     x1_five_wrong_tries_use_a_code_up_also_twenty_at_once,
     x1_codes_that_expired_are_deleted,
+    x1_a_code_is_in_the_language_of_the_visitor,
     c12_a_repeat_mails_one_code_also_twenty_at_once,
     s4_codes_are_limited_per_visitor_recipient_and_account,
     s5_a_call_without_an_account_and_an_odd_address_are_refused,
@@ -216,4 +217,20 @@ async fn s5_a_call_without_an_account_and_an_odd_address_are_refused(mode: Mode)
     let refused = without.mail("v", VERA, "2").await.unwrap_err();
     assert_eq!((refused.code(), refused.message().contains("x-frontdesk-account")), (Code::InvalidArgument, true));
     assert!(fixture.account.list_deliveries().await.is_empty());
+}
+
+async fn x1_a_code_is_in_the_language_of_the_visitor(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let conversation = Conversation::new(&fixture, fixture.account.id);
+    let id = request_id();
+    let request = MailAddressCodeRequest { email: VERA.into(), request_id: id.clone(), language: "it-CH".into() };
+    conversation.codes.clone().mail_address_code(conversation.acting_for("v", request)).await.unwrap();
+    newest_code(&fixture).await;
+    let delivery = fixture.account.list_deliveries().await.swap_remove(0);
+    let mail = fixture.mail(&delivery.id);
+    let mail = mail_parser::MessageParser::default().parse(mail.as_str()).unwrap();
+    assert_eq!(mail.subject(), Some("Il tuo codice per la chat"));
+    // A repeat by a release that sends no language is the same request.
+    conversation.mail("v", VERA, &id).await.unwrap();
+    assert_eq!(fixture.account.list_deliveries().await.len(), 1);
 }
