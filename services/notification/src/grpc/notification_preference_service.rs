@@ -1,6 +1,6 @@
 //! `NotificationPreferenceService`: what agents are mailed.
 
-use frontdesk_api::validated;
+use frontdesk_api::caller;
 use frontdesk_proto::notification::v1::{
     GetNotificationPreferencesRequest, GetNotificationPreferencesResponse, NotificationPreferences,
     SetNotificationPreferencesRequest, SetNotificationPreferencesResponse,
@@ -19,7 +19,7 @@ impl NotificationPreferenceService for Preferences {
         &self,
         request: Request<GetNotificationPreferencesRequest>,
     ) -> Result<Response<GetNotificationPreferencesResponse>, Status> {
-        let (caller, _) = validated(request)?;
+        let caller = caller(&request)?;
         let preferences = queries::get_notification_preferences(&self.0, &caller).await?;
         Ok(Response::new(GetNotificationPreferencesResponse { preferences: Some(convert(preferences)) }))
     }
@@ -28,7 +28,7 @@ impl NotificationPreferenceService for Preferences {
         &self,
         request: Request<SetNotificationPreferencesRequest>,
     ) -> Result<Response<SetNotificationPreferencesResponse>, Status> {
-        let (caller, request) = validated(request)?;
+        let (caller, request) = (caller(&request)?, request.into_inner());
         let (mentions, assignments) = (request.mentions, request.assignments);
         let preferences = commands::set_notification_preferences(&self.0, &caller, mentions, assignments).await?;
         Ok(Response::new(SetNotificationPreferencesResponse { preferences: Some(convert(preferences)) }))
