@@ -227,8 +227,13 @@ async fn s5_c10_a_number_beyond_the_end_of_a_thread_is_out_of_range() {
     let mut tried = Vec::new();
     for Declared { method, path, principals, .. } in methods() {
         let Some(cursor) = method.input().fields().find(|field| field.name().starts_with("after_")) else { continue };
-        let last =
-            if cursor.name() == "after_visitor_sequence" { chat.last_visitor_sequence } else { chat.last_sequence };
+        let last = match (method.name(), cursor.name()) {
+            ("ListTurnEntries", _) => {
+                Account::conversation(&fixture.agent, &fixture.of_engine.0.id).await.last_sequence
+            }
+            (_, "after_visitor_sequence") => chat.last_visitor_sequence,
+            _ => chat.last_sequence,
+        };
         let principal = principals[0];
         let caller = fixture.caller(principal);
         let ask = async |number: i32| {
@@ -252,5 +257,5 @@ async fn s5_c10_a_number_beyond_the_end_of_a_thread_is_out_of_range() {
         }
         tried.push(method.name().to_owned());
     }
-    assert_eq!(tried, ["ListEntries", "WatchThread", "ListChatEntries", "WatchChat"]);
+    assert_eq!(tried, ["ListTurnEntries", "ListEntries", "WatchThread", "ListChatEntries", "WatchChat"]);
 }

@@ -12,6 +12,10 @@ use frontdesk_proto::{
         roster_service_client::RosterServiceClient, team_service_client::TeamServiceClient,
     },
     auth::v1::Principal,
+    botsession::v1::{
+        BotEngine, CreateBotRequest, WatchTurnsRequest, bot_engine_service_client::BotEngineServiceClient,
+        bot_service_client::BotServiceClient, watch_turns_response::Update,
+    },
     conversation::v1::{
         CloseConversationRequest, Contact, ContactEmail, CreateAttachmentRequest, CreateChatAttachmentRequest,
         CreateChatAttachmentResponse, CreateContactRequest, CreateInsertRequest, CreateTicketRequest,
@@ -55,6 +59,8 @@ pub struct Fixture {
     pub another: Chat,
     /// A contact that only erasures name.
     to_erase: String,
+    /// The open chat of the visitor `e`, whose bot is a program of the account's, and the bot. `turn_id` is its first turn.
+    pub of_engine: (Chat, String),
     /// A channel with a bot that no request names, for conversations that a single call changes.
     separate_channel: String,
     /// Word in every name and text.
@@ -279,6 +285,7 @@ impl Fixture {
         Account::explained(&agent, &closed[0].id, 1).await;
         let (chat, ticket) = open.swap_remove(1);
         let unsent = Self::announce_file(&chat, word).await.attachment.unwrap().id;
+        let (of_engine, turn) = Self::leased_turn(&account, word).await;
         let conversation = Account::conversation(&agent, &chat.id).await;
         Self::merge_two_into(&account, &conversation.contact_id, word).await;
         let contact_job = Self::erase_two(&account, word).await;
@@ -307,12 +314,36 @@ impl Fixture {
             ("team_id", team),
             ("ticket_id", ticket),
             ("transcript_sender_id", sender),
+            ("turn_id", turn),
             ("visitor_id", conversation.visitor_id),
         ]);
         let (another, closed) = (open.swap_remove(0).0, closed.swap_remove(1));
         let to_erase = Self::contact(&account, word).await.id;
         let word = word.to_owned();
-        Self { account, agent, agent_id, ids, closed, sent, unsent, another, to_erase, separate_channel, word }
+        Self { account, agent, agent_id, ids, closed, sent, unsent, another, of_engine, to_erase, separate_channel, word }
+    }
+
+    /// A chat whose bot is a program of the account's, with the id of the bot, and its first turn, leased.
+    async fn leased_turn(account: &Account, word: &str) -> ((Chat, String), String) {
+        let timeout = Some(prost_types::Duration { seconds: 600, nanos: 0 });
+        let create = CreateBotRequest {
+            name: format!("{word} engine"),
+            engine: Some(BotEngine { take_timeout: timeout, answer_timeout: timeout, max_attempts: 0 }),
+            request_id: request_id(),
+            ..Default::default()
+        };
+        let created = BotServiceClient::new(account.admin()).create_bot(create).await.unwrap().into_inner();
+        let bot = created.bot.unwrap();
+        let channel = account.channel(Some(&bot)).await;
+        let chat = Self::start(Self::visitor(account, word, "e"), &channel, word).await;
+        let calls = account.with_claims(CallerKind::Bot, &bot.id, |_| {});
+        let watch = BotEngineServiceClient::new(calls).watch_turns(WatchTurnsRequest::default()).await;
+        let mut updates = watch.unwrap().into_inner();
+        loop {
+            if let Some(Update::Turn(turn)) = updates.message().await.unwrap().unwrap().update {
+                return ((chat, bot.id), turn.id);
+            }
+        }
     }
 
     /// A new team with these members.
@@ -462,7 +493,7 @@ impl Fixture {
             Principal::Agent => account.with_claims(CallerKind::Agent, &self.agent_id.to_string(), |claims| {
                 claims.permissions = self.every_permission();
             }),
-            Principal::Bot => account.with_claims(CallerKind::Bot, &self.ids["bot_id"], |_| {}),
+            Principal::Bot => account.with_claims(CallerKind::Bot, &self.of_engine.1, |_| {}),
             // As a service that authenticates by its certificate: without an account.
             Principal::Service => {
                 account.with_claims(CallerKind::Service, "test", |claims| claims.account = AccountId(Uuid::nil()))
@@ -552,6 +583,8 @@ impl Fixture {
                 }
                 // In place of the text.
                 (FieldKind::Message(_), "rich_text") => None,
+                // In place of the flow.
+                (FieldKind::Message(_), "engine") => None,
                 (FieldKind::Message(inner), _) => {
                     Some(Value::Message(self.message(&inner, method, conversation, choice)))
                 }
@@ -598,8 +631,8 @@ impl Fixture {
                 (FieldKind::Enum(_), _) => Some(Value::EnumNumber(1)),
                 (
                     FieldKind::Int32,
-                    "conversations" | "end_minute" | "expected_epoch" | "length" | "sequence" | "size_bytes"
-                    | "visitor_sequence" | "version",
+                    "attempt" | "conversations" | "end_minute" | "expected_epoch" | "length" | "sequence"
+                    | "size_bytes" | "visitor_sequence" | "version",
                 ) => Some(Value::I32(1)),
                 // Less than the installation allows, and more than the files of other requests have.
                 (FieldKind::Int32, "max_attachment_size_bytes") => Some(Value::I32(20_000_000)),

@@ -93,6 +93,27 @@ pub(crate) async fn list_entries(
     Ok(client.list_entries(request).await?.into_inner())
 }
 
+/// Returns the page of the session's thread that begins after this sequence, as the engine asked for it.
+pub(crate) async fn list_entries_for_engine(
+    peer: &Peer,
+    session: &Session,
+    after_sequence: i32,
+    page_size: i32,
+) -> Result<ListEntriesResponse, BotSessionError> {
+    let conversation_id = session.conversation.to_string();
+    let request = ListEntriesRequest { conversation_id, after_sequence, until_sequence: 0, page_size };
+    match ThreadServiceClient::new(peer.for_account(session.account)).list_entries(request).await {
+        Ok(response) => Ok(response.into_inner()),
+        Err(status) if has_reason(&status, SharedReason::CursorOutOfRange.as_str_name()) => {
+            Err(BotSessionError::CursorOutOfRange(Box::new(status)))
+        }
+        Err(status) => {
+            tracing::warn!(code = ?status.code(), message = status.message(), "the thread of a turn cannot be read");
+            Err(BotSessionError::ConversationUnavailable)
+        }
+    }
+}
+
 /// A message that the bot posted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PostedMessage {

@@ -8,7 +8,7 @@ use frontdesk_proto::botsession::v1::Reason;
 use sea_orm::DbErr;
 use tonic::{Code, Status};
 
-use crate::domain::{EtagMismatch, FlowProblem};
+use crate::domain::{EtagMismatch, FlowProblem, TurnOver};
 
 /// Domain of the service's errors in `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "bot-session.frontdesk";
@@ -47,6 +47,18 @@ pub(crate) enum BotSessionError {
          it succeeds"
     )]
     NotAppliedToConversations,
+    /// The turn is over for this answer.
+    #[error("the turn is over: it was answered, its session ended, or its lease expired; stop working on it")]
+    TurnOver,
+    /// The conversation does not take a part of an answer; the parts before it took effect.
+    #[error("parts[{part}]: {reason}")]
+    PartRejected { part: i64, reason: String },
+    /// The conversation service does not answer.
+    #[error("the conversation service cannot be reached now; repeat the call")]
+    ConversationUnavailable,
+    /// The thread has no entry after the sequence: the conversation service's status, which says its last one.
+    #[error("{}", .0.message())]
+    CursorOutOfRange(Box<Status>),
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbErr),
@@ -55,6 +67,12 @@ pub(crate) enum BotSessionError {
 impl From<EtagMismatch> for BotSessionError {
     fn from(_: EtagMismatch) -> Self {
         Self::EtagMismatch
+    }
+}
+
+impl From<TurnOver> for BotSessionError {
+    fn from(_: TurnOver) -> Self {
+        Self::TurnOver
     }
 }
 
@@ -86,7 +104,12 @@ impl From<BotSessionError> for Status {
                 ApiError::new(Code::FailedPrecondition, DOMAIN, Reason::AgentNotActive.as_str_name(), message)
             }
             BotSessionError::RosterUnavailable => ApiError::unavailable(message),
-            BotSessionError::NotAppliedToConversations => {
+            BotSessionError::TurnOver => ApiError::new(Code::Aborted, DOMAIN, Reason::TurnOver.as_str_name(), message),
+            BotSessionError::PartRejected { .. } => {
+                ApiError::new(Code::FailedPrecondition, DOMAIN, Reason::PartRejected.as_str_name(), message)
+            }
+            BotSessionError::CursorOutOfRange(status) => return *status,
+            BotSessionError::NotAppliedToConversations | BotSessionError::ConversationUnavailable => {
                 let reason = Reason::ConversationUnavailable.as_str_name();
                 ApiError::new(Code::Unavailable, DOMAIN, reason, message).retry_after(RETRY_DELAY)
             }

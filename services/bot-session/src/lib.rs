@@ -25,13 +25,15 @@ use frontdesk_api::Pages;
 use frontdesk_bus::Bus;
 use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
-use frontdesk_db::Db;
+use frontdesk_db::{Db, Tx};
 use frontdesk_proto::botsession::v1::{
+    bot_engine_service_server::{self, BotEngineServiceServer},
     bot_service_server::{self, BotServiceServer},
     bot_session_service_server::{self, BotSessionServiceServer},
 };
 use frontdesk_service::{BuildError, Service, ServiceContext, Worker};
-use tokio::sync::Notify;
+use opentelemetry::metrics::Histogram;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
@@ -53,14 +55,29 @@ pub struct App {
     pub(crate) shutdown: CancellationToken,
     /// Wakes the timeouts worker: the deadline of a session that started may be the earliest.
     pub(crate) session_started: Arc<Notify>,
+    /// How late sessions timed out (seconds).
+    pub(crate) timeout_lateness: Histogram<f64>,
     pub(crate) turn_guards: TurnGuards,
+    /// Counts the changes of the turns of engines, which wake their streams.
+    pub(crate) turn_changes: Arc<watch::Sender<u64>>,
+}
+
+impl App {
+    /// Wakes the streams of engines when the transaction has committed.
+    pub(crate) fn notify_turn_change(&self, tx: &mut Tx) {
+        let changes = self.turn_changes.clone();
+        tx.on_commit(move || changes.send_modify(|number| *number = number.wrapping_add(1)));
+    }
 }
 
 impl Service for App {
     const NAME: &'static str = NAME;
     const PACKAGE: &'static str = "frontdesk.botsession.v1";
-    const GRPC_SERVICES: &'static [&'static str] =
-        &[bot_service_server::SERVICE_NAME, bot_session_service_server::SERVICE_NAME];
+    const GRPC_SERVICES: &'static [&'static str] = &[
+        bot_engine_service_server::SERVICE_NAME,
+        bot_service_server::SERVICE_NAME,
+        bot_session_service_server::SERVICE_NAME,
+    ];
     const CALLS: &'static [&'static str] = &["conversation", "assignment"];
     type Migrator = Migrator;
     type Settings = ();
@@ -74,12 +91,15 @@ impl Service for App {
             clock: context.clock,
             shutdown: context.shutdown,
             session_started: Arc::default(),
+            timeout_lateness: timeout_lateness(),
             turn_guards: TurnGuards::default(),
+            turn_changes: Arc::new(watch::Sender::new(0)),
         })
     }
 
     fn routes(&self, routes: &mut RoutesBuilder) {
         routes
+            .add_service(BotEngineServiceServer::new(grpc::Engines(self.clone())))
             .add_service(BotServiceServer::new(grpc::Bots(self.clone())))
             .add_service(BotSessionServiceServer::new(grpc::BotSessions(self.clone())));
     }
@@ -92,7 +112,20 @@ impl Service for App {
     }
 
     fn workers(&self) -> Vec<Worker> {
-        let app = self.clone();
-        vec![Worker::new("timeouts", move || workers::watch_timeouts(app.clone()))]
+        let (app, engines) = (self.clone(), self.clone());
+        vec![
+            Worker::new("timeouts", move || workers::watch_timeouts(app.clone())),
+            Worker::new("engine-turns", move || workers::watch_engine_turns(engines.clone())),
+        ]
     }
+}
+
+/// The metric of how late sessions timed out: at most a second is expected.
+fn timeout_lateness() -> Histogram<f64> {
+    frontdesk_telemetry::meter()
+        .f64_histogram("frontdesk.bot_session.timeout_lateness")
+        .with_unit("s")
+        .with_description("How long after its deadline a bot session timed out")
+        .with_boundaries(vec![0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0])
+        .build()
 }

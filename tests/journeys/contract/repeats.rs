@@ -175,6 +175,8 @@ fn with_another_content(fixture: &Fixture, request: &DynamicMessage) -> DynamicM
         other.set_field_by_name("attachment_id", Value::String(fixture.ids["attachment_id"].clone()));
     } else if other.has_field_by_name("max_attachment_size_bytes") {
         other.set_field_by_name("max_attachment_size_bytes", Value::I32(10_000_000));
+    } else if other.has_field_by_name("attempt") {
+        other.set_field_by_name("attempt", Value::I32(2));
     } else if other.has_field_by_name("keep_previous") {
         other.clear_field_by_name("keep_previous");
     } else if other.has_field_by_name("conversation_id") {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::steps::{require_active_caller, require_agents};
 use crate::{
     App,
-    domain::{Bot, BotSummary, Flow, InactivityTimeout},
+    domain::{Bot, BotSummary, InactivityTimeout, Program},
     error::BotSessionError,
     store,
 };
@@ -17,8 +17,8 @@ use crate::{
 pub(crate) struct CreateBot {
     pub(crate) name: String,
     pub(crate) timeout: InactivityTimeout,
-    /// A flow that passed validation.
-    pub(crate) flow: Flow,
+    /// An engine, or a flow that passed validation.
+    pub(crate) program: Program,
 }
 
 /// Creates a bot. A repeat of the request returns the bot that the first one created, as it is now.
@@ -28,7 +28,7 @@ pub(crate) async fn create_bot(
     key: &Key,
     command: CreateBot,
 ) -> Result<Bot, BotSessionError> {
-    check_unless_repeated(app, caller, key, &command.flow).await?;
+    check_unless_repeated(app, caller, key, &command.program).await?;
     let mut tx = app.db.begin_for(caller.account).await?;
     if let Some(id) = key.claim::<Uuid>(&tx).await? {
         return store::bots::find(tx.conn(), caller.account, id).await?.ok_or(BotSessionError::NotFound("bot"));
@@ -45,7 +45,7 @@ pub(crate) async fn create_bot(
         updated_at: now,
         deleted_at: None,
     };
-    let bot = Bot { summary, flow: command.flow };
+    let bot = Bot { summary, program: command.program };
     store::bots::insert(&tx, &bot).await?;
     store::events::append_bot_created(&mut tx, &bot).await?;
     key.store_result(&tx, &bot.summary.id).await?;
@@ -56,7 +56,12 @@ pub(crate) async fn create_bot(
 
 /// Checks the calling agent and those whom the flow names. A repeat gets the first answer, also when an agent was deactivated
 /// since, so it does not ask.
-async fn check_unless_repeated(app: &App, caller: &Caller, key: &Key, flow: &Flow) -> Result<(), BotSessionError> {
+async fn check_unless_repeated(
+    app: &App,
+    caller: &Caller,
+    key: &Key,
+    program: &Program,
+) -> Result<(), BotSessionError> {
     let read = app.db.read_for(caller.account).await?;
     let is_repeat = key.find::<Uuid>(&read.conn()).await?.is_some();
     // The read ends before another service is asked.
@@ -65,5 +70,5 @@ async fn check_unless_repeated(app: &App, caller: &Caller, key: &Key, flow: &Flo
         return Ok(());
     }
     require_active_caller(app, caller).await?;
-    require_agents(app, caller.account, flow).await
+    require_agents(app, caller.account, program).await
 }

@@ -1,8 +1,10 @@
 //! What a caller can do, one file each.
 
+mod answer_turn;
 mod create_bot;
 mod delete_bot;
 mod end_session;
+mod lease_turns;
 mod settle_timeouts;
 mod start_session;
 mod steps;
@@ -10,9 +12,11 @@ mod take_turns;
 mod undelete_bot;
 mod update_bot;
 
+pub(crate) use answer_turn::{AnswerTurn, answer_turn};
 pub(crate) use create_bot::{CreateBot, create_bot};
 pub(crate) use delete_bot::delete_bot;
 pub(crate) use end_session::end_session;
+pub(crate) use lease_turns::lease_turns;
 pub(crate) use settle_timeouts::settle_timeouts;
 pub(crate) use start_session::start_session;
 pub(crate) use take_turns::{TurnError, TurnGuards, TurnRequest, take_turns};

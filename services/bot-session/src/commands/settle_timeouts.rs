@@ -2,12 +2,13 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use frontdesk_clock::Time;
 use sea_orm::DbErr;
 use uuid::Uuid;
 
 use crate::{
     App,
-    domain::{DueSession, IdleOutcome, Session},
+    domain::{DueSession, IdleOutcome},
     store,
 };
 
@@ -48,16 +49,23 @@ async fn settle(app: &App, due: &[DueSession], outcomes: &[IdleOutcome]) -> Resu
     let mut tx = app.db.begin().await?;
     let mut sessions = store::sessions::list_open_for_update_skip_locked(&tx, due).await?;
     let now = tx.now().await?;
+    let mut deadlines: HashMap<Uuid, Time> = HashMap::new();
     for session in &mut sessions {
         let deadline_at = session.deadline_at;
         let Some(outcome) = outcomes.get(&session.id) else { continue };
         if session.apply_idle_outcome(*outcome, now) {
             let lateness = deadline_at.map_or(Duration::ZERO, |deadline| now.since(deadline));
             tracing::debug!(session_id = %session.id, lateness_ms = lateness.as_millis() as u64, "session timed out");
+            deadlines.extend(deadline_at.map(|deadline| (session.id, deadline)));
         }
     }
     store::sessions::save_checked(&tx, &sessions).await?;
-    let ended = sessions.iter().filter(|session: &&Session| !session.is_open());
-    store::events::append_bot_sessions_ended(&mut tx, ended, now).await?;
-    tx.commit().await
+    let ended = sessions.iter().filter(|session| !session.is_open());
+    let ended: Vec<_> = ended.map(|session| (session, deadlines.get(&session.id).copied())).collect();
+    store::events::append_bot_sessions_ended(&mut tx, ended.into_iter(), now).await?;
+    tx.commit().await?;
+    for deadline in deadlines.values() {
+        app.timeout_lateness.record(now.since(*deadline).as_secs_f64(), &[]);
+    }
+    Ok(())
 }

@@ -5,6 +5,7 @@
 //! that runs again, after a crash or on another replica, therefore repeats the same calls under the same ids, and each
 //! takes effect once.
 
+mod engine_turns;
 mod perform_actions;
 mod turn_guard;
 mod visitor_messages;
@@ -85,6 +86,9 @@ pub(crate) async fn take_turns(app: &App, request: &TurnRequest) -> Result<(), T
         return Ok(());
     }
     let Some(flow) = store::sessions::find_flow(app.db.read(), account, id).await? else { return Ok(()) };
+    if let SessionFlow::Engine(engine) = flow {
+        return engine_turns::store_turn(app, request, engine).await;
+    }
     let mut messages = VisitorMessages::default();
     for _ in 0..MAX_TURNS {
         let Some(session) = store::sessions::find(app.db.read(), account, id).await? else { return Ok(()) };
@@ -119,6 +123,8 @@ async fn take_turn(
         SessionFlow::Valid(flow) if flow.can_continue(session.step.as_deref()) => flow,
         SessionFlow::Valid(_) => return give_up(app, session, "its flow does not have the session's step").await,
         SessionFlow::Unreadable(reason) => return give_up(app, session, reason).await,
+        // Its turns are stored, not taken.
+        SessionFlow::Engine(_) => return Ok(TurnOutcome::NothingToAnswer),
     };
     match try_take_turn(app, session, flow, messages).await {
         Ok(Some(taken)) => {

@@ -24,10 +24,10 @@ pub(crate) struct UpdateBot {
 /// that changes nothing succeeds whatever its etag, and appends no event (rule C12).
 pub(crate) async fn update_bot(app: &App, caller: &Caller, command: UpdateBot) -> Result<Bot, BotSessionError> {
     require_active_caller(app, caller).await?;
-    if let Some(flow) = command.change.flow.as_ref().filter(|flow| flow.agents().next().is_some())
-        && changes_flow(app, caller, &command).await?
+    if let Some(program) = command.change.program.as_ref().filter(|program| program.agents().next().is_some())
+        && changes_program(app, caller, &command).await?
     {
-        require_agents(app, caller.account, flow).await?;
+        require_agents(app, caller.account, program).await?;
     }
     let mut tx = app.db.begin_for(caller.account).await?;
     let mut bot =
@@ -42,8 +42,8 @@ pub(crate) async fn update_bot(app: &App, caller: &Caller, command: UpdateBot) -
     Ok(bot)
 }
 
-/// Returns whether the edit changes the flow of the bot as it is now. Fails where the edit would be rejected.
-async fn changes_flow(app: &App, caller: &Caller, command: &UpdateBot) -> Result<bool, BotSessionError> {
+/// Returns whether the edit changes the program of the bot as it is now. Fails where the edit would be rejected.
+async fn changes_program(app: &App, caller: &Caller, command: &UpdateBot) -> Result<bool, BotSessionError> {
     let read = app.db.read_for(caller.account).await?;
     let bot = store::bots::find(&read.conn(), caller.account, command.id).await?;
     // The read ends before another service is asked.
@@ -51,5 +51,5 @@ async fn changes_flow(app: &App, caller: &Caller, command: &UpdateBot) -> Result
     let bot = bot.ok_or(BotSessionError::NotFound("bot"))?;
     let mut edited = bot.clone();
     edited.update(command.change.clone(), &command.etag, bot.summary.updated_at)?;
-    Ok(edited.flow != bot.flow)
+    Ok(edited.program != bot.program)
 }

@@ -6,7 +6,7 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
-use super::Flow;
+use super::Program;
 
 /// Inactivity timeout of a bot that is created without one: 30 minutes (rule B2).
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -14,7 +14,7 @@ pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// How long a visitor may stay silent before the chat is closed. None: the timeout is off.
 pub(crate) type InactivityTimeout = Option<Duration>;
 
-/// A bot without its flow, as lists have it.
+/// A bot without its program, as lists have it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct BotSummary {
     pub(crate) id: Uuid,
@@ -34,7 +34,7 @@ pub(crate) struct BotSummary {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Bot {
     pub(crate) summary: BotSummary,
-    pub(crate) flow: Flow,
+    pub(crate) program: Program,
 }
 
 /// New values of a bot. None: the field keeps its value.
@@ -42,7 +42,7 @@ pub(crate) struct Bot {
 pub(crate) struct BotChange {
     pub(crate) name: Option<String>,
     pub(crate) timeout: Option<InactivityTimeout>,
-    pub(crate) flow: Option<Flow>,
+    pub(crate) program: Option<Program>,
 }
 
 /// The bot was edited after the caller read it.
@@ -67,8 +67,8 @@ impl Bot {
         if let Some(timeout) = change.timeout {
             edited.summary.timeout = timeout;
         }
-        if let Some(flow) = change.flow {
-            edited.flow = flow;
+        if let Some(program) = change.program {
+            edited.program = program;
         }
         if edited == *self {
             return Ok(false);
@@ -115,6 +115,7 @@ impl Bot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Flow;
 
     fn bot() -> Bot {
         let summary = BotSummary {
@@ -127,7 +128,7 @@ mod tests {
             updated_at: Time(0),
             deleted_at: None,
         };
-        Bot { summary, flow: Flow::default() }
+        Bot { summary, program: Program::Flow(Flow::default()) }
     }
 
     #[test]

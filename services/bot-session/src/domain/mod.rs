@@ -2,6 +2,8 @@
 
 mod answer_check;
 mod bot;
+mod engine;
+mod engine_turn;
 mod flow;
 mod flow_validation;
 mod label;
@@ -10,6 +12,8 @@ mod timeout;
 mod turn;
 
 pub(crate) use bot::{Bot, BotChange, BotSummary, DEFAULT_TIMEOUT, EtagMismatch, InactivityTimeout};
+pub(crate) use engine::{DEFAULT_ATTEMPTS, DEFAULT_ENGINE_TIMEOUT, Engine, Program};
+pub(crate) use engine_turn::{EngineTurn, TurnOver, TurnState};
 pub(crate) use flow::{AnswerCheck, Button, Flow, Step, StepAction};
 pub(crate) use flow_validation::{FlowProblem, inactive_agent, validate};
 pub(crate) use session::{NewSession, Session, SessionStatus};

@@ -13,7 +13,7 @@ use super::convert;
 use crate::{
     App,
     commands::{self, CreateBot, UpdateBot},
-    domain::BotChange,
+    domain::{BotChange, Program},
     queries,
 };
 
@@ -28,7 +28,7 @@ impl BotService for Bots {
         let command = CreateBot {
             name: request.name,
             timeout: convert::timeout_to_create(request.inactivity),
-            flow: convert::valid_flow(request.flow.unwrap_or_default())?,
+            program: convert::program_to_create(request.flow, request.engine)?,
         };
         let bot = commands::create_bot(&self.0, &caller, &key, command).await?;
         Ok(Response::new(CreateBotResponse { bot: Some(convert::bot_to_proto(bot)) }))
@@ -60,7 +60,7 @@ impl BotService for Bots {
             change: BotChange {
                 name: request.name,
                 timeout: convert::timeout_to_update(request.inactivity),
-                flow: request.flow.map(convert::valid_flow).transpose()?,
+                program: convert::program_to_update(request.flow, request.engine)?,
             },
             etag: request.etag,
         };
@@ -89,7 +89,7 @@ impl BotService for Bots {
     ) -> Result<Response<ValidateFlowResponse>, Status> {
         let (caller, request) = validated(request)?;
         let (flow, mut problems) = convert::checked_flow(request.flow.unwrap_or_default());
-        problems.extend(queries::find_inactive_agents(&self.0, caller.account, &flow).await?);
+        problems.extend(queries::find_inactive_agents(&self.0, caller.account, &Program::Flow(flow)).await?);
         let problems = problems.into_iter().map(convert::problem_to_proto).collect();
         Ok(Response::new(ValidateFlowResponse { problems }))
     }

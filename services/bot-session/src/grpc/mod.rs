@@ -1,8 +1,11 @@
 //! The gRPC services. A handler validates the request, calls a command or a query, and converts the result.
 
+mod bot_engine_service;
 mod bot_service;
 mod bot_session_service;
 mod convert;
+mod watch_turns;
 
+pub(crate) use bot_engine_service::Engines;
 pub(crate) use bot_service::Bots;
 pub(crate) use bot_session_service::BotSessions;

@@ -37,6 +37,7 @@ impl MigratorTrait for Migrator {
                 text: include_str!("006_checks_after_the_deadline.sql"),
             }),
             Box::new(frontdesk_db::POLICIES),
+            Box::new(Sql { name: "bot_session_008_engines", text: include_str!("008_engines.sql") }),
         ]
     }
 }

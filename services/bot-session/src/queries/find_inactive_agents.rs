@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::{
     App,
     assignment::{self, AgentState},
-    domain::{Flow, FlowProblem, inactive_agent},
+    domain::{FlowProblem, Program, inactive_agent},
     error::BotSessionError,
 };
 
@@ -20,9 +20,9 @@ const CONCURRENT: usize = 8;
 pub(crate) async fn find_inactive_agents(
     app: &App,
     account: AccountId,
-    flow: &Flow,
+    program: &Program,
 ) -> Result<Vec<FlowProblem>, BotSessionError> {
-    let agents: BTreeSet<_> = flow.agents().map(|(_, agent)| agent).collect();
+    let agents: BTreeSet<_> = program.agents().map(|(_, agent)| agent).collect();
     let asked = stream::iter(agents).map(async |agent| {
         let state = assignment::get_agent_state(&app.assignment, account, agent).await;
         state.map(|state| (agent, state)).map_err(|status| {
@@ -33,5 +33,5 @@ pub(crate) async fn find_inactive_agents(
     let answers: Vec<_> = asked.buffer_unordered(CONCURRENT).try_collect().await?;
     let inactive: BTreeSet<_> =
         answers.into_iter().filter(|(_, state)| *state != AgentState::Active).map(|(agent, _)| agent).collect();
-    Ok(flow.agents().filter(|(_, agent)| inactive.contains(agent)).map(|(step, _)| inactive_agent(step)).collect())
+    Ok(program.agents().filter(|(_, agent)| inactive.contains(agent)).map(|(step, _)| inactive_agent(step)).collect())
 }

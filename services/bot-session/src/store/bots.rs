@@ -69,7 +69,7 @@ fn to_row(bot: &Bot) -> Result<Model, DbErr> {
         account_id: summary.account,
         name: summary.name.clone(),
         timeout_us: columns::micros(summary.timeout),
-        flow: columns::flow_json(&bot.flow)?,
+        flow: columns::program_json(&bot.program)?,
         deleted: summary.deleted_at.is_some(),
         version: summary.version,
         created_at: summary.created_at,
@@ -79,7 +79,7 @@ fn to_row(bot: &Bot) -> Result<Model, DbErr> {
 }
 
 fn from_row(row: Whole) -> Result<Bot, DbErr> {
-    Ok(Bot { flow: columns::flow(&row.flow)?, summary: summary_from_row(row.summary) })
+    Ok(Bot { program: columns::program(&row.flow)?, summary: summary_from_row(row.summary) })
 }
 
 /// Reads a bot without its flow. Binaries before the migration 004 do not write the times of changes.

@@ -66,26 +66,32 @@ pub(crate) async fn append_bot_session_step_reached(tx: &mut Tx, session: &Sessi
 }
 
 pub(crate) async fn append_bot_session_ended(tx: &mut Tx, session: &Session) -> Result<(), DbErr> {
-    append(tx, session_aggregate(session), &bot_session_ended(session)).await
+    append(tx, session_aggregate(session), &bot_session_ended(session, None)).await
 }
 
-/// Appends the ends of sessions that ended at the same time, with one statement.
+/// Appends the ends of sessions that ended at the same time, each with the deadline that it reached, with one statement.
 pub(crate) async fn append_bot_sessions_ended<'a>(
     tx: &mut Tx,
-    sessions: impl Iterator<Item = &'a Session>,
+    sessions: impl Iterator<Item = (&'a Session, Option<Time>)>,
     now: Time,
 ) -> Result<(), DbErr> {
     let (mut events, traceparent) = (Events::new(now), frontdesk_telemetry::traceparent());
-    sessions.for_each(|session| events.push(session_aggregate(session), &bot_session_ended(session), &traceparent));
+    sessions.for_each(|(session, deadline)| {
+        events.push(session_aggregate(session), &bot_session_ended(session, deadline), &traceparent);
+    });
     events.insert(tx).await
 }
 
-fn bot_session_ended(session: &Session) -> BotSessionEnded {
+/// `deadline`: the time of the timeout that the session reached, where it is known.
+fn bot_session_ended(session: &Session, deadline: Option<Time>) -> BotSessionEnded {
+    let lateness = deadline.zip(session.ended_at).map(|(deadline, ended_at)| ended_at.since(deadline));
     BotSessionEnded {
         bot_session_id: session.id.to_string(),
         conversation_id: session.conversation.to_string(),
         bot_id: session.bot.to_string(),
         status: status(session.status).into(),
+        deadline_time: deadline.map(Time::to_proto),
+        lateness: lateness.and_then(|lateness| lateness.try_into().ok()),
     }
 }
 

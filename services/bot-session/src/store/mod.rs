@@ -3,6 +3,7 @@
 pub(crate) mod bots;
 mod columns;
 pub(crate) mod due_sessions;
+pub(crate) mod engine_turns;
 #[allow(unreachable_pub, reason = "sea-orm derives public items of rows")]
 mod entity;
 pub(crate) mod events;

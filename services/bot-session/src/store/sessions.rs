@@ -18,7 +18,7 @@ use super::{
     entity::bot_session::{ActiveModel, Column, Entity, WithoutFlow},
     flows,
 };
-use crate::domain::{DueSession, Flow, Session, SessionStatus};
+use crate::domain::{DueSession, Engine, Flow, Program, Session, SessionStatus};
 
 /// Where a page of sessions begins: before this start and id.
 pub(crate) type SessionCursor = (Time, Uuid);
@@ -58,6 +58,8 @@ pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: U
 pub(crate) enum SessionFlow {
     /// The flow.
     Valid(Flow),
+    /// None: a program of the customer's takes the turns.
+    Engine(Engine),
     /// There is none, or it cannot be read, for this reason.
     Unreadable(String),
 }
@@ -76,8 +78,9 @@ pub(crate) async fn find_flow<C: ConnectionTrait>(
         Some(version) => flows::find_text(conn, account, bot, version).await?,
         None => Some(copy),
     };
-    Ok(Some(match columns::flow(&text.unwrap_or_default()) {
-        Ok(flow) => SessionFlow::Valid(flow),
+    Ok(Some(match columns::program(&text.unwrap_or_default()) {
+        Ok(Program::Flow(flow)) => SessionFlow::Valid(flow),
+        Ok(Program::Engine(engine)) => SessionFlow::Engine(engine),
         Err(error) => SessionFlow::Unreadable(error.to_string()),
     }))
 }

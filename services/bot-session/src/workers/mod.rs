@@ -1,5 +1,7 @@
 //! Background tasks of the service.
 
+mod engine_turns;
 mod timeouts;
 
+pub(crate) use engine_turns::watch_engine_turns;
 pub(crate) use timeouts::watch_timeouts;

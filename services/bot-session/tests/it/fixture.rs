@@ -11,8 +11,9 @@ use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
     assignment::v1::{Agent, GetAgentRequest, GetAgentResponse},
     botsession::v1::{
-        Bot, BotSession, CreateBotRequest, Flow, GetBotRequest, GetBotSessionRequest,
-        bot_service_client::BotServiceClient, bot_session_service_client::BotSessionServiceClient,
+        Bot, BotEngine, BotSession, CreateBotRequest, Flow, GetBotRequest, GetBotSessionRequest,
+        bot_engine_service_client::BotEngineServiceClient, bot_service_client::BotServiceClient,
+        bot_session_service_client::BotSessionServiceClient,
     },
     conversation::v1::{BotSessionInCharge, ChosenButton, CloseReason, Conversation, Message as ThreadMessage},
     event::v1::{ConversationClosed, ConversationStarted, Event, MessagePosted},
@@ -77,6 +78,18 @@ impl Fixture {
 
     pub fn sessions(&self, account: AccountId) -> BotSessionServiceClient<Calls> {
         BotSessionServiceClient::new(self.calls(account))
+    }
+
+    /// Calls of the program that is the bot with this id.
+    pub fn engine(&self, account: AccountId, bot: &str) -> BotEngineServiceClient<Calls> {
+        BotEngineServiceClient::new(self.service.calls(account, CallerKind::Bot, bot))
+    }
+
+    /// Creates a bot that is a program of the customer's.
+    pub async fn create_engine(&self, account: AccountId, engine: BotEngine) -> Bot {
+        let (name, request_id) = ("Robo".into(), request_id());
+        let request = CreateBotRequest { name, engine: Some(engine), request_id, ..CreateBotRequest::default() };
+        self.bots(account).create_bot(request).await.unwrap().into_inner().bot.unwrap()
     }
 
     pub async fn create_bot(&self, account: AccountId, flow: Flow) -> Bot {

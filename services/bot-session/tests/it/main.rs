@@ -7,6 +7,8 @@ mod conversation_released;
 mod conversation_started;
 mod create_bot;
 mod delete_bot;
+mod engine_answers;
+mod engines;
 mod fixture;
 mod flows;
 mod get_bot;

@@ -104,6 +104,11 @@ async fn b4_a_session_times_out_at_its_deadline_and_not_before_also_when_the_vis
     fixture.settled().await;
     let ended = fixture.events::<BotSessionEnded>().await;
     assert!(ended.len() == 2 && ended.iter().all(|event| event.status() == BotSessionStatus::TimedOut));
+    let event = ended.iter().find(|event| event.bot_session_id == chat.session.to_string()).unwrap();
+    let deadline = Time::from_proto(&event.deadline_time.unwrap());
+    assert_eq!(deadline, Time::from_proto(&start).plus(HALF_AN_HOUR));
+    let lateness = Duration::try_from(event.lateness.unwrap()).unwrap();
+    assert_eq!(deadline.plus(lateness), Time::from_proto(&end));
 }
 
 async fn b5_when_the_visitor_was_active_the_row_says_when_to_ask_again(mode: Mode) {

@@ -137,6 +137,11 @@ impl Caller {
         self.kind == CallerKind::Visitor && anonymous.is_some_and(|id| id.contains('/'))
     }
 
+    /// The id of the actor, when it is a bot.
+    pub fn bot_id(&self) -> Option<Uuid> {
+        (self.actor.kind == CallerKind::Bot).then(|| self.actor.id.parse().ok()).flatten()
+    }
+
     /// The id of the actor, when it is an agent.
     pub fn agent_id(&self) -> Option<Uuid> {
         (self.actor.kind == CallerKind::Agent).then(|| self.actor.id.parse().ok()).flatten()

@@ -2,10 +2,10 @@
 
 use frontdesk_db::AccountId;
 
-use crate::{App, domain::Flow, error::BotSessionError, queries};
+use crate::{App, domain::Program, error::BotSessionError, queries};
 
 /// Refuses a flow with a hand-off step whose agent is not in the roster, or was deactivated.
-pub(crate) async fn require_agents(app: &App, account: AccountId, flow: &Flow) -> Result<(), BotSessionError> {
-    let problems = queries::find_inactive_agents(app, account, flow).await?;
+pub(crate) async fn require_agents(app: &App, account: AccountId, program: &Program) -> Result<(), BotSessionError> {
+    let problems = queries::find_inactive_agents(app, account, program).await?;
     if problems.is_empty() { Ok(()) } else { Err(BotSessionError::AgentsNotActive(problems)) }
 }

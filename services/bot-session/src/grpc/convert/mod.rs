@@ -2,7 +2,9 @@
 
 mod blank_texts;
 mod flow;
+mod program;
 mod timeout;
+mod turn;
 
 use frontdesk_api::{ApiError, FieldError};
 use frontdesk_clock::Time;
@@ -11,8 +13,11 @@ use tonic::Status;
 
 use blank_texts::find_blank_texts;
 use flow::{flow_from_proto, flow_to_proto};
+use program::program_to_proto;
+pub(super) use program::{program_to_create, program_to_update};
 use timeout::{inactivity_to_proto, timeout_to_proto};
 pub(super) use timeout::{timeout_to_create, timeout_to_update};
+pub(super) use turn::{actions_from_proto, turn_to_proto};
 
 use crate::domain::{Bot, BotSummary, Flow, FlowProblem, Session, SessionStatus, validate};
 
@@ -27,10 +32,11 @@ const STATUSES: [(SessionStatus, proto::BotSessionStatus); 6] = [
 ];
 
 pub(super) fn bot_to_proto(bot: Bot) -> proto::Bot {
-    proto::Bot { flow: Some(flow_to_proto(bot.flow)), ..summary_to_proto(bot.summary) }
+    let (flow, engine) = program_to_proto(bot.program);
+    proto::Bot { flow, engine, ..summary_to_proto(bot.summary) }
 }
 
-/// A bot without its flow.
+/// A bot without its program.
 pub(super) fn summary_to_proto(bot: BotSummary) -> proto::Bot {
     let etag = bot.etag();
     proto::Bot {
@@ -43,6 +49,7 @@ pub(super) fn summary_to_proto(bot: BotSummary) -> proto::Bot {
         delete_time: bot.deleted_at.map(Time::to_proto),
         version: version_to_proto(bot.version),
         etag,
+        engine: None,
     }
 }
 
@@ -83,7 +90,7 @@ pub(super) fn checked_flow(flow: proto::Flow) -> (Flow, Vec<FlowProblem>) {
 }
 
 /// Returns the flow of a request. INVALID_ARGUMENT lists all its problems at once.
-pub(super) fn valid_flow(flow: proto::Flow) -> Result<Flow, Status> {
+fn valid_flow(flow: proto::Flow) -> Result<Flow, Status> {
     let (flow, problems) = checked_flow(flow);
     if problems.is_empty() {
         return Ok(flow);

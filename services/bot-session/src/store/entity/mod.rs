@@ -3,3 +3,4 @@
 pub(crate) mod bot;
 pub(crate) mod bot_flow;
 pub(crate) mod bot_session;
+pub(crate) mod engine_turn;

@@ -1,0 +1,129 @@
+//! Table `engine_turns`: the turns of bots that are programs of the customer's. A transaction locks the session before its turn.
+
+use frontdesk_clock::Time;
+use frontdesk_db::{AccountId, Tx};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait, Select, SelectExt,
+    sea_query::{LockBehavior, LockType},
+};
+use uuid::Uuid;
+
+use super::{
+    columns,
+    entity::{
+        bot_session,
+        engine_turn::{Column, Entity, LEASED, Model, OVER, WAITING},
+    },
+};
+use crate::domain::EngineTurn;
+
+/// Inserts a turn. The session is locked, and has no other that is not over.
+pub(crate) async fn insert(tx: &Tx, turn: &EngineTurn) -> Result<(), DbErr> {
+    Entity::insert(Model::from(turn).into_active_model()).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// Updates a turn that was locked.
+pub(crate) async fn save(tx: &Tx, turn: &EngineTurn) -> Result<(), DbErr> {
+    Model::from(turn).into_active_model().reset_all().update(tx.conn()).await?;
+    Ok(())
+}
+
+/// Returns the turn of the bot. None: it has none with this id.
+pub(crate) async fn find<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    bot: Uuid,
+    id: Uuid,
+) -> Result<Option<EngineTurn>, DbErr> {
+    Ok(of_bot(account, bot, id).one(conn).await?.map(EngineTurn::from))
+}
+
+/// Returns the turn of the bot, locked until the transaction ends.
+pub(crate) async fn find_for_update(
+    tx: &Tx,
+    account: AccountId,
+    bot: Uuid,
+    id: Uuid,
+) -> Result<Option<EngineTurn>, DbErr> {
+    Ok(of_bot(account, bot, id).lock_exclusive().one(tx.conn()).await?.map(EngineTurn::from))
+}
+
+/// Returns the session's turn that is not over, locked until the transaction ends. None: it has none.
+pub(crate) async fn find_open_for_update(
+    tx: &Tx,
+    account: AccountId,
+    session: Uuid,
+) -> Result<Option<EngineTurn>, DbErr> {
+    let query = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::SessionId.eq(session));
+    let open = query.filter(Column::State.ne(OVER)).lock_exclusive();
+    Ok(open.one(tx.conn()).await?.map(EngineTurn::from))
+}
+
+/// Returns whether a turn of the bot waits for a stream.
+pub(crate) async fn has_waiting<C: ConnectionTrait>(conn: &C, account: AccountId, bot: Uuid) -> Result<bool, DbErr> {
+    waiting(account, bot).exists(conn).await
+}
+
+/// Returns the number of turns that are leased to the stream.
+pub(crate) async fn count_leased<C: ConnectionTrait>(conn: &C, account: AccountId, stream: Uuid) -> Result<u64, DbErr> {
+    let of_stream = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::StreamId.eq(stream));
+    of_stream.filter(Column::State.eq(LEASED)).count(conn).await
+}
+
+/// Returns up to `limit` turns of the bot that wait for a stream, the oldest first, locked until the transaction ends. Skips those
+/// that another transaction has locked, and those whose session has ended.
+pub(crate) async fn list_waiting_for_update(
+    tx: &Tx,
+    account: AccountId,
+    bot: Uuid,
+    limit: u64,
+) -> Result<Vec<EngineTurn>, DbErr> {
+    let open = bot_session::Entity::find()
+        .filter(bot_session::Column::AccountId.eq(account))
+        .filter(bot_session::Column::Status.eq(columns::OPEN))
+        .select_only()
+        .column(bot_session::Column::Id)
+        .into_query();
+    let rows = waiting(account, bot)
+        .filter(Column::SessionId.in_subquery(open))
+        .order_by_asc(Column::CreatedAt)
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .all(tx.conn())
+        .await?;
+    Ok(rows.into_iter().map(EngineTurn::from).collect())
+}
+
+/// Returns when the next turn is late in its state, over all accounts. None: no turn is open.
+pub(crate) async fn find_next_due_at<C: ConnectionTrait>(conn: &C) -> Result<Option<Time>, DbErr> {
+    let due = Entity::find().filter(Column::DueAt.is_not_null());
+    let next: Option<Option<i64>> =
+        due.select_only().column_as(Column::DueAt.min(), "next").into_tuple().one(conn).await?;
+    Ok(next.flatten().map(Time))
+}
+
+/// Returns up to `limit` turns that are late in their state, the earliest first, over all accounts, locked until the transaction
+/// ends. Skips those that another transaction has locked.
+pub(crate) async fn list_due_for_update(tx: &Tx, now: Time, limit: u64) -> Result<Vec<EngineTurn>, DbErr> {
+    let rows = Entity::find()
+        .filter(Column::DueAt.is_not_null())
+        .filter(Column::DueAt.lte(now))
+        .order_by_asc(Column::DueAt)
+        .limit(limit)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .all(tx.conn())
+        .await?;
+    Ok(rows.into_iter().map(EngineTurn::from).collect())
+}
+
+fn of_bot(account: AccountId, bot: Uuid, id: Uuid) -> Select<Entity> {
+    Entity::find_by_id(id).filter(Column::AccountId.eq(account)).filter(Column::BotId.eq(bot))
+}
+
+fn waiting(account: AccountId, bot: Uuid) -> Select<Entity> {
+    let of_bot = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::BotId.eq(bot));
+    of_bot.filter(Column::State.eq(WAITING))
+}
