@@ -583,6 +583,8 @@ impl Fixture {
                 }
                 // In place of the text.
                 (FieldKind::Message(_), "rich_text") => None,
+                // The visitor may have been active since.
+                (FieldKind::Message(_), "silent_since_time") => None,
                 // In place of the flow.
                 (FieldKind::Message(_), "engine") => None,
                 (FieldKind::Message(inner), _) => {

@@ -158,12 +158,35 @@ async fn post_message(
         text: text.to_owned(),
         buttons: buttons.collect(),
         request_id,
+        silent_since_time: None,
     };
     let response = as_bot(peer, session).post_bot_message(request).await?.into_inner();
     Ok(response.entry.map(|entry| PostedMessage {
         sequence: entry.sequence.into(),
         visitor_sequence: Some(entry.visitor_sequence.into()).filter(|sequence| *sequence > 0),
     }))
+}
+
+/// Posts the reminder of the session's bot, unless the visitor was active after `silent_since` (rule B4).
+pub(crate) async fn remind(
+    peer: &Peer,
+    session: &Session,
+    text: &str,
+    silent_since: Time,
+    request_id: String,
+) -> Result<(), CallError> {
+    let request = PostBotMessageRequest {
+        conversation_id: session.conversation.to_string(),
+        bot_session_id: session.id.to_string(),
+        text: text.to_owned(),
+        buttons: Vec::new(),
+        request_id,
+        silent_since_time: Some(silent_since.to_proto()),
+    };
+    match as_bot(peer, session).post_bot_message(request).await {
+        Err(status) if has_reason(&status, Reason::VisitorActive.as_str_name()) => Ok(()),
+        posted => Ok(posted.map(|_| ())?),
+    }
 }
 
 async fn record_answer(

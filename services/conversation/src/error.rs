@@ -207,6 +207,7 @@ impl fmt::Display for Rejected {
             }
             Rejection::BotInCharge => f.write_str("a bot is in charge; take the conversation over first"),
             Rejection::SessionNotInCharge => write!(f, "that bot session is not in charge; {owner}"),
+            Rejection::VisitorActive => f.write_str("the visitor was active since that time"),
             Rejection::OwnerChanged => write!(f, "the owner changed; {owner}, at epoch {epoch}"),
             Rejection::AgentUnknown => f.write_str(
                 "you are not on the account's roster; an administrator can create the agent with the id that is your \
@@ -237,6 +238,7 @@ impl Rejected {
             Rejection::Closed => (Code::FailedPrecondition, Reason::ConversationClosed),
             Rejection::BotInCharge => (Code::FailedPrecondition, Reason::BotInCharge),
             Rejection::SessionNotInCharge => (Code::Aborted, Reason::BotSessionNotInCharge),
+            Rejection::VisitorActive => (Code::Aborted, Reason::VisitorActive),
             Rejection::OwnerChanged => (Code::Aborted, Reason::OwnershipChanged),
             Rejection::AgentUnknown | Rejection::AgentInactive => (Code::FailedPrecondition, Reason::AgentNotActive),
             Rejection::ButtonNotOffered => (Code::FailedPrecondition, Reason::ButtonNotOffered),

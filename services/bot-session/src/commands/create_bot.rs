@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::steps::{require_active_caller, require_agents};
 use crate::{
     App,
-    domain::{Bot, BotSummary, InactivityTimeout, Program},
+    domain::{Bot, BotSummary, InactivityTimeout, Program, Reminder},
     error::BotSessionError,
     store,
 };
@@ -19,6 +19,7 @@ pub(crate) struct CreateBot {
     pub(crate) timeout: InactivityTimeout,
     /// An engine, or a flow that passed validation.
     pub(crate) program: Program,
+    pub(crate) reminder: Option<Reminder>,
 }
 
 /// Creates a bot. A repeat of the request returns the bot that the first one created, as it is now.
@@ -45,7 +46,7 @@ pub(crate) async fn create_bot(
         updated_at: now,
         deleted_at: None,
     };
-    let bot = Bot { summary, program: command.program };
+    let bot = Bot { summary, program: command.program, reminder: command.reminder };
     store::bots::insert(&tx, &bot).await?;
     store::events::append_bot_created(&mut tx, &bot).await?;
     key.store_result(&tx, &bot.summary.id).await?;

@@ -8,27 +8,32 @@ use uuid::Uuid;
 
 use crate::{
     App,
-    domain::{DueSession, IdleOutcome},
+    domain::{DueReminder, DueSession, IdleOutcome},
     store,
 };
 
 /// Stores the outcomes of all sessions with one statement for each table. When one of them cannot be stored, each is stored by
-/// itself, and those that fail are checked again later.
-pub(crate) async fn settle_timeouts(app: &App, due: &[DueSession], outcomes: &[IdleOutcome]) -> Result<(), DbErr> {
+/// itself, and those that fail are checked again later. Returns the reminders that are due.
+pub(crate) async fn settle_timeouts(
+    app: &App,
+    due: &[DueSession],
+    outcomes: &[IdleOutcome],
+) -> Result<Vec<DueReminder>, DbErr> {
     match settle(app, due, outcomes).await {
         Err(error) if !frontdesk_db::is_transient(&error) => {
             tracing::warn!(%error, sessions = due.len(), "outcomes of timeouts cannot be stored together");
         }
         settled => return settled,
     }
+    let mut reminders = Vec::new();
     for (due, outcome) in due.iter().zip(outcomes) {
-        settle_alone(app, due, *outcome).await?;
+        reminders.extend(settle_alone(app, due, *outcome).await?);
     }
-    Ok(())
+    Ok(reminders)
 }
 
 /// Stores the outcome of one session. Fails only when a later call may succeed for this session and for others.
-async fn settle_alone(app: &App, due: &DueSession, outcome: IdleOutcome) -> Result<(), DbErr> {
+async fn settle_alone(app: &App, due: &DueSession, outcome: IdleOutcome) -> Result<Vec<DueReminder>, DbErr> {
     let one = std::slice::from_ref(due);
     for outcome in [outcome, IdleOutcome::Failed] {
         match settle(app, one, &[outcome]).await {
@@ -38,18 +43,19 @@ async fn settle_alone(app: &App, due: &DueSession, outcome: IdleOutcome) -> Resu
             settled => return settled,
         }
     }
-    Ok(())
+    Ok(Vec::new())
 }
 
 /// Stores the outcomes in one transaction. A session whose row is locked is left out: its end is being stored, or the holder of the
 /// lock stalls. It is claimed again when the claim ends.
-async fn settle(app: &App, due: &[DueSession], outcomes: &[IdleOutcome]) -> Result<(), DbErr> {
+async fn settle(app: &App, due: &[DueSession], outcomes: &[IdleOutcome]) -> Result<Vec<DueReminder>, DbErr> {
     let outcomes: HashMap<Uuid, IdleOutcome> =
         due.iter().map(|due| due.session).zip(outcomes.iter().copied()).collect();
     let mut tx = app.db.begin().await?;
     let mut sessions = store::sessions::list_open_for_update_skip_locked(&tx, due).await?;
     let now = tx.now().await?;
     let mut deadlines: HashMap<Uuid, Time> = HashMap::new();
+    let mut reminders = Vec::new();
     for session in &mut sessions {
         let deadline_at = session.deadline_at;
         let Some(outcome) = outcomes.get(&session.id) else { continue };
@@ -57,6 +63,9 @@ async fn settle(app: &App, due: &[DueSession], outcomes: &[IdleOutcome]) -> Resu
             let lateness = deadline_at.map_or(Duration::ZERO, |deadline| now.since(deadline));
             tracing::debug!(session_id = %session.id, lateness_ms = lateness.as_millis() as u64, "session timed out");
             deadlines.extend(deadline_at.map(|deadline| (session.id, deadline)));
+        } else if matches!(outcome, IdleOutcome::VisitorActive { .. }) {
+            // The row has just said when the visitor was last active.
+            reminders.extend(session.due_reminder(now));
         }
     }
     store::sessions::save_checked(&tx, &sessions).await?;
@@ -67,5 +76,5 @@ async fn settle(app: &App, due: &[DueSession], outcomes: &[IdleOutcome]) -> Resu
     for deadline in deadlines.values() {
         app.timeout_lateness.record(now.since(*deadline).as_secs_f64(), &[]);
     }
-    Ok(())
+    Ok(reminders)
 }

@@ -14,7 +14,11 @@ pub(crate) async fn start_session(app: &App, new: NewSession) -> Result<(), DbEr
     let mut tx = app.db.begin().await?;
     let flow_version = store::flows::ensure_current(&tx, new.account, new.bot).await?;
 
-    let session = Session::start(new, flow_version);
+    let reminder = match flow_version {
+        Some(version) => store::flows::find_reminder(tx.conn(), new.account, new.bot, version).await?,
+        None => None,
+    };
+    let session = Session::start(new, flow_version, reminder.map(|reminder| reminder.before_end));
     if store::sessions::insert(&tx, &session).await? {
         store::events::append_bot_session_started(&mut tx, &session).await?;
         let session_started = app.session_started.clone();

@@ -6,7 +6,7 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
-use super::Program;
+use super::{Program, Reminder};
 
 /// Inactivity timeout of a bot that is created without one: 30 minutes (rule B2).
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -35,6 +35,8 @@ pub(crate) struct BotSummary {
 pub(crate) struct Bot {
     pub(crate) summary: BotSummary,
     pub(crate) program: Program,
+    /// Its message before the timeout. None: it has none.
+    pub(crate) reminder: Option<Reminder>,
 }
 
 /// New values of a bot. None: the field keeps its value.
@@ -43,6 +45,7 @@ pub(crate) struct BotChange {
     pub(crate) name: Option<String>,
     pub(crate) timeout: Option<InactivityTimeout>,
     pub(crate) program: Option<Program>,
+    pub(crate) reminder: Option<Option<Reminder>>,
 }
 
 /// The bot was edited after the caller read it.
@@ -69,6 +72,9 @@ impl Bot {
         }
         if let Some(program) = change.program {
             edited.program = program;
+        }
+        if let Some(reminder) = change.reminder {
+            edited.reminder = reminder;
         }
         if edited == *self {
             return Ok(false);
@@ -128,7 +134,7 @@ mod tests {
             updated_at: Time(0),
             deleted_at: None,
         };
-        Bot { summary, program: Program::Flow(Flow::default()) }
+        Bot { summary, program: Program::Flow(Flow::default()), reminder: None }
     }
 
     #[test]

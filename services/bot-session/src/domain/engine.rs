@@ -1,4 +1,4 @@
-//! What a bot is: a flow, or a program of the customer's, its engine (rule B7).
+//! What a bot is: a flow, or a program of the customer's, its engine (rule B7), and its message before the timeout (rule B4).
 
 use std::time::Duration;
 
@@ -22,6 +22,14 @@ pub(crate) struct Engine {
     pub(crate) answer_timeout: Duration,
     /// Number of times that a turn is sent.
     pub(crate) max_attempts: u32,
+}
+
+/// A message of a bot before the timeout (rule B4). Its JSON form is what the database holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reminder {
+    pub(crate) text: String,
+    /// How long before the end of the timeout it is sent.
+    pub(crate) before_end: Duration,
 }
 
 /// What decides a bot's turns.

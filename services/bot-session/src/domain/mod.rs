@@ -12,10 +12,10 @@ mod timeout;
 mod turn;
 
 pub(crate) use bot::{Bot, BotChange, BotSummary, DEFAULT_TIMEOUT, EtagMismatch, InactivityTimeout};
-pub(crate) use engine::{DEFAULT_ATTEMPTS, DEFAULT_ENGINE_TIMEOUT, Engine, Program};
+pub(crate) use engine::{DEFAULT_ATTEMPTS, DEFAULT_ENGINE_TIMEOUT, Engine, Program, Reminder};
 pub(crate) use engine_turn::{EngineTurn, TurnOver, TurnState};
 pub(crate) use flow::{AnswerCheck, Button, Flow, Step, StepAction};
 pub(crate) use flow_validation::{FlowProblem, inactive_agent, validate};
 pub(crate) use session::{NewSession, Session, SessionStatus};
-pub(crate) use timeout::{DueSession, IdleOutcome, MAX_RETRY_PAUSE};
+pub(crate) use timeout::{DueReminder, DueSession, IdleOutcome, MAX_RETRY_PAUSE};
 pub(crate) use turn::{BotAction, PressedButton, Turn, VisitorInput};

@@ -1,5 +1,7 @@
 //! A bot's session with a visitor.
 
+use std::time::Duration;
+
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
@@ -55,6 +57,10 @@ pub(crate) struct Session {
     pub(crate) version: i64,
     /// Version of the bot whose flow the session runs. None: the session has its flow in its own row.
     pub(crate) flow_version: Option<i64>,
+    /// How long before its deadline the visitor is reminded. None: not at all.
+    pub(crate) reminder_before: Option<Duration>,
+    /// The deadline of which the visitor was reminded last.
+    pub(crate) reminded_of: Option<Time>,
 }
 
 /// What the conversation service says of a session that it began.
@@ -69,9 +75,12 @@ pub(crate) struct NewSession {
 }
 
 impl Session {
-    /// Returns a session that has begun with the flow of this version of its bot.
-    pub(crate) fn start(new: NewSession, flow_version: Option<i64>) -> Self {
+    /// Returns a session that has begun with the flow of this version of its bot. `reminder_before`: how long before its deadline the
+    /// visitor is reminded; a time that is no shorter than the timeout counts as none.
+    pub(crate) fn start(new: NewSession, flow_version: Option<i64>, reminder_before: Option<Duration>) -> Self {
         let deadline = new.timeout.map(|timeout| new.started_at.plus(timeout));
+        let reminder_before = reminder_before.filter(|before| new.timeout.is_some_and(|timeout| *before < timeout));
+        let next_check = deadline.map(|deadline| reminder_before.map_or(deadline, |before| deadline.minus(before)));
         Self {
             id: new.id,
             account: new.account,
@@ -85,11 +94,13 @@ impl Session {
             timeout: new.timeout,
             started_at: new.started_at,
             deadline_at: deadline,
-            next_check_at: deadline,
+            next_check_at: next_check,
             failed_checks: 0,
             ended_at: None,
             version: 1,
             flow_version,
+            reminder_before,
+            reminded_of: None,
         }
     }
 
@@ -151,6 +162,8 @@ pub(super) mod tests {
             ended_at: None,
             version: 1,
             flow_version: None,
+            reminder_before: None,
+            reminded_of: None,
         }
     }
 

@@ -12,6 +12,9 @@ use super::{Session, SessionStatus};
 /// differ: the other one's deadline may have passed by this one's.
 const MIN_CHECK_PAUSE: Duration = Duration::from_millis(250);
 
+/// How long a reminder that is being sent may take before it is sent again (seconds).
+const REMINDER_RETRY_PAUSE: Duration = Duration::from_secs(5);
+
 /// Pause after a first failed check (milliseconds). It doubles with each further one.
 const FIRST_RETRY_PAUSE: Duration = Duration::from_millis(500);
 
@@ -28,6 +31,17 @@ pub(crate) struct DueSession {
     pub(crate) account: AccountId,
     pub(crate) session: Uuid,
     pub(crate) conversation: Uuid,
+}
+
+/// A reminder that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DueReminder {
+    pub(crate) account: AccountId,
+    pub(crate) session: Uuid,
+    /// The deadline of which the visitor is reminded.
+    pub(crate) deadline: Time,
+    /// When the visitor was last active.
+    pub(crate) silent_since: Time,
 }
 
 /// What the conversation's row decided about a due session.
@@ -54,7 +68,13 @@ impl Session {
         match outcome {
             IdleOutcome::Closed => return self.end(SessionStatus::TimedOut, now),
             IdleOutcome::VisitorActive { deadline } => {
-                self.set_deadline(Some(deadline), Some(deadline.max(now.plus(MIN_CHECK_PAUSE))));
+                let next_check = match self.remind_at(deadline) {
+                    // Due: it is sent now, and again at the next check unless it is noted before.
+                    Some(remind_at) if remind_at <= now => now.plus(REMINDER_RETRY_PAUSE).min(deadline),
+                    Some(remind_at) => remind_at,
+                    None => deadline,
+                };
+                self.set_deadline(Some(deadline), Some(next_check.max(now.plus(MIN_CHECK_PAUSE))));
             }
             IdleOutcome::NotInCharge => self.set_deadline(None, None),
             IdleOutcome::Failed => self.check_later(self.failed_checks.saturating_add(1), now),
@@ -64,6 +84,32 @@ impl Session {
             }
         }
         false
+    }
+
+    /// Returns when the visitor is reminded of this deadline. None: they are not, or were.
+    fn remind_at(&self, deadline: Time) -> Option<Time> {
+        let before = self.reminder_before.filter(|_| self.reminded_of != Some(deadline))?;
+        Some(deadline.minus(before))
+    }
+
+    /// Returns the reminder that is due after the row's decision was applied. None: none is.
+    pub(crate) fn due_reminder(&self, now: Time) -> Option<DueReminder> {
+        let (deadline, timeout) = self.deadline_at.zip(self.timeout)?;
+        let is_due =
+            self.is_open() && self.remind_at(deadline).is_some_and(|remind_at| remind_at <= now) && now < deadline;
+        let silent_since = deadline.minus(timeout);
+        is_due.then_some(DueReminder { account: self.account, session: self.id, deadline, silent_since })
+    }
+
+    /// Notes that the visitor was reminded of the deadline: the next check is at it. Returns false, and changes nothing, when the
+    /// session has ended or has another deadline.
+    pub(crate) fn record_reminder(&mut self, deadline: Time) -> bool {
+        if !self.is_open() || self.deadline_at != Some(deadline) {
+            return false;
+        }
+        self.reminded_of = Some(deadline);
+        self.next_check_at = Some(deadline);
+        true
     }
 
     /// Sets the deadline and the time of the next check. That is no event, and keeps the version.
@@ -144,6 +190,26 @@ mod tests {
         session.failed_checks = 8;
         session.apply_idle_outcome(IdleOutcome::CallFailed, Time(0));
         assert!(session.next_check_at.unwrap() > Time(4_000_000));
+    }
+
+    #[test]
+    fn b4_a_visitor_is_reminded_once_for_each_silence() {
+        const MINUTE: i64 = 60_000_000;
+        let minutes = |minutes| Duration::from_secs(minutes * 60);
+        let timing = Session { timeout: Some(minutes(30)), reminder_before: Some(minutes(5)), ..open_session() };
+        let mut session = Session { deadline_at: Some(Time(30 * MINUTE)), ..timing };
+        let active = |deadline| IdleOutcome::VisitorActive { deadline: Time(deadline) };
+        // The visitor wrote at minute 2: not due, and the next check is the new reminder.
+        session.apply_idle_outcome(active(32 * MINUTE), Time(25 * MINUTE));
+        assert_eq!((session.due_reminder(Time(25 * MINUTE)), session.next_check_at), (None, Some(Time(27 * MINUTE))));
+        session.apply_idle_outcome(active(32 * MINUTE), Time(27 * MINUTE));
+        let due = session.due_reminder(Time(27 * MINUTE)).unwrap();
+        assert_eq!((due.deadline, due.silent_since), (Time(32 * MINUTE), Time(2 * MINUTE)));
+        assert!(session.next_check_at < Some(Time(28 * MINUTE)));
+        assert!(!session.record_reminder(Time(31 * MINUTE)) && session.record_reminder(due.deadline));
+        assert_eq!((session.due_reminder(Time(28 * MINUTE)), session.next_check_at), (None, Some(due.deadline)));
+        session.apply_idle_outcome(IdleOutcome::Closed, Time(32 * MINUTE));
+        assert_eq!(session.due_reminder(Time(32 * MINUTE)), None);
     }
 
     #[test]

@@ -29,6 +29,7 @@ impl BotService for Bots {
             name: request.name,
             timeout: convert::timeout_to_create(request.inactivity),
             program: convert::program_to_create(request.flow, request.engine)?,
+            reminder: request.reminder.and_then(convert::reminder_from_proto),
         };
         let bot = commands::create_bot(&self.0, &caller, &key, command).await?;
         Ok(Response::new(CreateBotResponse { bot: Some(convert::bot_to_proto(bot)) }))
@@ -61,6 +62,7 @@ impl BotService for Bots {
                 name: request.name,
                 timeout: convert::timeout_to_update(request.inactivity),
                 program: convert::program_to_update(request.flow, request.engine)?,
+                reminder: request.reminder.map(convert::reminder_from_proto),
             },
             etag: request.etag,
         };

@@ -69,7 +69,7 @@ fn to_row(bot: &Bot) -> Result<Model, DbErr> {
         account_id: summary.account,
         name: summary.name.clone(),
         timeout_us: columns::micros(summary.timeout),
-        flow: columns::program_json(&bot.program)?,
+        flow: columns::program_json(&bot.program, bot.reminder.as_ref())?,
         deleted: summary.deleted_at.is_some(),
         version: summary.version,
         created_at: summary.created_at,
@@ -79,7 +79,8 @@ fn to_row(bot: &Bot) -> Result<Model, DbErr> {
 }
 
 fn from_row(row: Whole) -> Result<Bot, DbErr> {
-    Ok(Bot { program: columns::program(&row.flow)?, summary: summary_from_row(row.summary) })
+    let (program, reminder) = columns::program(&row.flow)?;
+    Ok(Bot { program, reminder, summary: summary_from_row(row.summary) })
 }
 
 /// Reads a bot without its flow. Binaries before the migration 004 do not write the times of changes.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sea_orm::DbErr;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Engine, Flow, InactivityTimeout, Program, SessionStatus};
+use crate::domain::{Engine, Flow, InactivityTimeout, Program, Reminder, SessionStatus};
 
 /// Text of each session status.
 const STATUSES: [(SessionStatus, &str); 6] = [
@@ -38,7 +38,7 @@ pub(super) fn timeout(micros: Option<i64>) -> InactivityTimeout {
     micros.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
 }
 
-/// A bot's program as the columns `flow` hold it. A binary that knows no engines reads an engine as a flow without steps, with which it
+/// A bot's program and its reminder as the columns `flow` hold it. A binary that knows no engines reads an engine as a flow without steps, with which it
 /// hands each chat to the team.
 #[derive(Serialize, Deserialize)]
 struct StoredProgram {
@@ -46,21 +46,24 @@ struct StoredProgram {
     flow: Flow,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     engine: Option<Engine>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reminder: Option<Reminder>,
 }
 
-/// Returns a program as JSON.
-pub(super) fn program_json(program: &Program) -> Result<String, DbErr> {
+/// Returns a program and its reminder as JSON.
+pub(super) fn program_json(program: &Program, reminder: Option<&Reminder>) -> Result<String, DbErr> {
+    let reminder = reminder.cloned();
     let stored = match program {
-        Program::Flow(flow) => StoredProgram { flow: flow.clone(), engine: None },
-        Program::Engine(engine) => StoredProgram { flow: Flow::default(), engine: Some(*engine) },
+        Program::Flow(flow) => StoredProgram { flow: flow.clone(), engine: None, reminder },
+        Program::Engine(engine) => StoredProgram { flow: Flow::default(), engine: Some(*engine), reminder },
     };
     serde_json::to_string(&stored).map_err(|error| DbErr::Type(format!("a program cannot be written as JSON: {error}")))
 }
 
-pub(super) fn program(json: &str) -> Result<Program, DbErr> {
+pub(super) fn program(json: &str) -> Result<(Program, Option<Reminder>), DbErr> {
     let stored: StoredProgram = serde_json::from_str(json)
         .map_err(|error| DbErr::Type(format!("column flow does not hold a flow or engine: {error}")))?;
-    Ok(stored.engine.map_or(Program::Flow(stored.flow), Program::Engine))
+    Ok((stored.engine.map_or(Program::Flow(stored.flow), Program::Engine), stored.reminder))
 }
 
 #[cfg(test)]
@@ -78,7 +81,7 @@ mod tests {
             {"id":"pick","action":{"buttons":{"text":"?","buttons":[{"id":"a","label":"A","next":"bye"},{"id":"b","label":"B"}]}}},
             {"id":"team","action":{"hand_off":{"text":"","reason":"r","agent":"00000000-0000-0000-0000-000000000007"}}},
             {"id":"bye","action":{"close":{"text":"Bye"}}}]}"#;
-        let Program::Flow(read) = program(stored).unwrap() else { panic!("no flow") };
+        let (Program::Flow(read), None) = program(stored).unwrap() else { panic!("no flow") };
         let actions = [
             StepAction::Say { text: "Hi".into() },
             StepAction::Ask {
@@ -100,15 +103,16 @@ mod tests {
         assert_eq!(read.steps.iter().map(|step| step.action.clone()).collect::<Vec<_>>(), actions);
         assert_eq!(read.steps[0].next.as_deref(), Some("mail"));
         let read = Program::Flow(read);
-        assert_eq!(program(&program_json(&read).unwrap()).unwrap(), read);
+        assert_eq!(program(&program_json(&read, None).unwrap()).unwrap(), (read, None));
     }
 
     #[test]
     fn b7_an_engine_is_read_as_it_was_written_and_as_an_empty_flow_by_an_earlier_version() {
         let timeout = Duration::from_millis(1_500);
         let engine = Program::Engine(Engine { take_timeout: timeout, answer_timeout: timeout, max_attempts: 3 });
-        let json = program_json(&engine).unwrap();
-        assert_eq!(program(&json).unwrap(), engine);
+        let reminder = Reminder { text: "Still there?".into(), before_end: timeout };
+        let json = program_json(&engine, Some(&reminder)).unwrap();
+        assert_eq!(program(&json).unwrap(), (engine, Some(reminder)));
         assert_eq!(serde_json::from_str::<Flow>(&json).unwrap(), Flow::default());
     }
 

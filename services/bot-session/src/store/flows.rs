@@ -7,10 +7,14 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::entity::{
-    bot,
-    bot_flow::{ActiveModel, Column, Entity},
+use super::{
+    columns,
+    entity::{
+        bot,
+        bot_flow::{ActiveModel, Column, Entity},
+    },
 };
+use crate::domain::Reminder;
 
 /// Stores the bot's current flow unless it is stored. Returns the version under which it is. None: the account has no such bot.
 pub(crate) async fn ensure_current(tx: &Tx, account: AccountId, bot: Uuid) -> Result<Option<i64>, DbErr> {
@@ -28,6 +32,18 @@ pub(crate) async fn ensure_current(tx: &Tx, account: AccountId, bot: Uuid) -> Re
     let once = OnConflict::columns([Column::BotId, Column::Version]).do_nothing().to_owned();
     Entity::insert(row).on_conflict(once).exec_without_returning(tx.conn()).await?;
     Ok(Some(version))
+}
+
+/// Returns the reminder of a version of the bot. None: it has none, or the account has no such version.
+pub(crate) async fn find_reminder<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    bot: Uuid,
+    version: i64,
+) -> Result<Option<Reminder>, DbErr> {
+    let text = find_text(conn, account, bot, version).await?;
+    // A session whose flow cannot be read has no reminder; its first turn hands the chat to the team.
+    Ok(text.and_then(|text| columns::program(&text).ok()).and_then(|(_, reminder)| reminder))
 }
 
 /// Returns the text of a stored flow. None: the account has none for this version of the bot.

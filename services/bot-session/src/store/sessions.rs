@@ -79,8 +79,8 @@ pub(crate) async fn find_flow<C: ConnectionTrait>(
         None => Some(copy),
     };
     Ok(Some(match columns::program(&text.unwrap_or_default()) {
-        Ok(Program::Flow(flow)) => SessionFlow::Valid(flow),
-        Ok(Program::Engine(engine)) => SessionFlow::Engine(engine),
+        Ok((Program::Flow(flow), _)) => SessionFlow::Valid(flow),
+        Ok((Program::Engine(engine), _)) => SessionFlow::Engine(engine),
         Err(error) => SessionFlow::Unreadable(error.to_string()),
     }))
 }
@@ -206,6 +206,8 @@ fn to_row(session: &Session) -> ActiveModel {
         flow_version: NotSet,
         question_sequence: Set(session.question),
         failed_checks: Set(session.failed_checks.into()),
+        reminder_before_us: Set(columns::micros(session.reminder_before)),
+        reminded_of_at: Set(session.reminded_of),
     }
 }
 
@@ -228,5 +230,7 @@ fn from_row(row: WithoutFlow) -> Result<Session, DbErr> {
         flow_version: row.flow_version,
         question: row.question_sequence,
         failed_checks: u32::try_from(row.failed_checks).unwrap_or(0),
+        reminder_before: columns::timeout(row.reminder_before_us),
+        reminded_of: row.reminded_of_at,
     })
 }

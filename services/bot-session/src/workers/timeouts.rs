@@ -90,7 +90,12 @@ async fn settle_due(app: &App) -> Result<Duration, DbErr> {
         }
     };
     fail::fail_point!("timeouts-asked", |_| std::process::abort());
-    commands::settle_timeouts(app, &due, &outcomes).await?;
+    let reminders = commands::settle_timeouts(app, &due, &outcomes).await?;
+    if !reminders.is_empty() {
+        // Beside the checks: no timeout waits for a reminder.
+        let app = app.clone();
+        tokio::spawn(async move { commands::send_reminders(&app, reminders).await });
+    }
     Ok(pause)
 }
 

@@ -6,23 +6,28 @@ use std::{
 
 use frontdesk_clock::Time;
 use frontdesk_proto::{
-    botsession::v1::{BotSession, BotSessionStatus, ListBotSessionsRequest},
+    botsession::v1::{BotReminder, BotSession, BotSessionStatus, CreateBotRequest, ListBotSessionsRequest},
     conversation::{
-        internal::v1::{CloseIdleConversationsRequest, CloseIdleConversationsResponse, IdleOutcome, IdleResult},
+        internal::v1::{
+            CloseIdleConversationsRequest, CloseIdleConversationsResponse, IdleOutcome, IdleResult,
+            PostBotMessageRequest, PostBotMessageResponse,
+        },
         v1::CloseReason,
     },
     event::v1::BotSessionEnded,
 };
-use frontdesk_testkit::{Mode, on_both_modes, wait_for, wait_until};
-use tonic::{Request, Status};
+use frontdesk_testkit::{Mode, on_both_modes, refused, wait_for, wait_until};
+use tonic::{Code, Request, Status};
 
 use crate::{
-    fixture::{Chat, Fixture, event, new_account},
+    fixture::{Chat, Fixture, event, new_account, new_bot},
     flows::flow,
 };
 
 on_both_modes!(
     b4_a_session_times_out_at_its_deadline_and_not_before_also_when_the_visitor_never_writes,
+    b4_a_silent_visitor_is_reminded_once_before_the_timeout,
+    b4_a_visitor_who_wrote_meanwhile_is_not_reminded,
     b5_when_the_visitor_was_active_the_row_says_when_to_ask_again,
     a3_a_session_that_was_taken_over_is_not_checked_again,
     b4_a_row_that_cannot_be_asked_is_asked_again_soon,
@@ -109,6 +114,53 @@ async fn b4_a_session_times_out_at_its_deadline_and_not_before_also_when_the_vis
     assert_eq!(deadline, Time::from_proto(&start).plus(HALF_AN_HOUR));
     let lateness = Duration::try_from(event.lateness.unwrap()).unwrap();
     assert_eq!(deadline.plus(lateness), Time::from_proto(&end));
+}
+
+/// A chat with half an hour, whose bot reminds the visitor five minutes before. The row answers that the visitor was silent.
+async fn start_chat_with_reminder(fixture: &Fixture) -> Chat {
+    let here = new_account();
+    let before_end = Some(prost_types::Duration { seconds: 300, nanos: 0 });
+    let reminder = Some(BotReminder { text: "Still there?".into(), before_end });
+    let create = CreateBotRequest { reminder: reminder.clone(), ..new_bot(flow(), "1") };
+    let bot = fixture.bots(here).create_bot(create).await.unwrap().into_inner().bot.unwrap();
+    assert_eq!(bot.reminder, reminder);
+    let chat = fixture.start_chat(here, &bot, Some(HALF_AN_HOUR)).await;
+    let deadline = fixture.session(&chat).await.unwrap().check_time.unwrap();
+    let deadline = Some(Time::from_proto(&deadline));
+    serve_idle(fixture, &Asked::default(), Some((IdleOutcome::VisitorActive, deadline)));
+    chat
+}
+
+async fn b4_a_silent_visitor_is_reminded_once_before_the_timeout(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = start_chat_with_reminder(&fixture).await;
+    assert_eq!(fixture.said(&chat), ["hi", "mail?"]);
+    fixture.clock.advance(HALF_AN_HOUR - Duration::from_secs(240)).unwrap();
+    let noted = || async { fixture.count("bot_sessions WHERE reminded_of_at = deadline_at").await == 1 };
+    wait_until("the reminder", noted).await;
+    assert_eq!(fixture.said(&chat), ["hi", "mail?", "Still there?"]);
+
+    serve_idle(&fixture, &Asked::default(), Some((IdleOutcome::Closed, None)));
+    fixture.clock.advance(Duration::from_secs(241)).unwrap();
+    timed_out(&fixture, &chat).await;
+    assert_eq!(fixture.said(&chat).len(), 3);
+}
+
+async fn b4_a_visitor_who_wrote_meanwhile_is_not_reminded(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = start_chat_with_reminder(&fixture).await;
+    let since = Arc::<Mutex<Vec<Time>>>::default();
+    let asked = since.clone();
+    fixture.fake.on(move |request: Request<PostBotMessageRequest>| {
+        asked.lock().unwrap().extend(request.get_ref().silent_since_time.as_ref().map(Time::from_proto));
+        Err::<PostBotMessageResponse, _>(refused(Code::Aborted, "VISITOR_ACTIVE", []))
+    });
+    let start = Time::from_proto(&fixture.session(&chat).await.unwrap().start_time.unwrap());
+    fixture.clock.advance(HALF_AN_HOUR - Duration::from_secs(240)).unwrap();
+    let noted = || async { fixture.count("bot_sessions WHERE reminded_of_at = deadline_at").await == 1 };
+    wait_until("the refusal", noted).await;
+    assert_eq!(*since.lock().unwrap(), [start]);
+    assert_eq!(fixture.said(&chat), ["hi", "mail?"]);
 }
 
 async fn b5_when_the_visitor_was_active_the_row_says_when_to_ask_again(mode: Mode) {

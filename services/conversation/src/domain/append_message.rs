@@ -12,7 +12,12 @@ pub(crate) enum AppendMessage {
     /// An agent or administrator writes (rules C4, C5, C6, C11). None as epoch: at any.
     Team { author: TeamMember, message: Message, request_id: String, expected_epoch: Option<i64> },
     /// The bot in charge writes (rule A3).
-    Bot { session: Uuid, message: Message },
+    Bot {
+        session: Uuid,
+        message: Message,
+        /// Only if the visitor was not active after this time. None: in any case.
+        silent_since: Option<Time>,
+    },
     /// The visitor writes (rules C4, C5, E2a, E3).
     Visitor { visitor: String, message: Message, request_id: String },
 }
@@ -61,7 +66,10 @@ impl AppendMessage {
                 let request_id = Some(request_id.clone());
                 conversation.append_team_message(author, content(message), request_id, *expected_epoch, context.now)
             }
-            Self::Bot { session, message } => conversation.append_bot_message(*session, content(message), context.now),
+            Self::Bot { session, message, silent_since } => {
+                conversation.require_silent_since(*session, *silent_since)?;
+                conversation.append_bot_message(*session, content(message), context.now)
+            }
             Self::Visitor { message, request_id, .. } => {
                 conversation.append_visitor_message(content(message), Some(request_id.clone()), context.now)
             }

@@ -139,6 +139,16 @@ impl Conversation {
         Ok(self.append_message(author.actor(), content, request_id, now))
     }
 
+    /// Requires that the session is in charge, and that the visitor was not active after this time (rule B4). None: active or not.
+    pub(crate) fn require_silent_since(&self, session: Uuid, since: Option<Time>) -> Result<(), Rejection> {
+        self.require_open()?;
+        self.require_in_charge(session)?;
+        match since {
+            Some(since) if self.last_visitor_activity_at > since => Err(Rejection::VisitorActive),
+            _ => Ok(()),
+        }
+    }
+
     /// The bot in charge writes (rule A3).
     pub(crate) fn append_bot_message(
         &mut self,

@@ -83,6 +83,10 @@ fn b3_b4_b5_only_the_visitors_silence_counts_and_not_a_moment_less() {
     let wrote = START.plus(Duration::from_secs(600));
     conversation.append_visitor_message(text(), None, wrote).unwrap();
     conversation.append_bot_message(uuid(9), text(), wrote.plus(Duration::from_secs(60))).unwrap();
+    assert_eq!(conversation.require_silent_since(uuid(9), Some(wrote)), Ok(()));
+    let before = wrote.minus(Duration::from_micros(1));
+    assert_eq!(conversation.require_silent_since(uuid(9), Some(before)), Err(Rejection::VisitorActive));
+    assert_eq!(conversation.require_silent_since(uuid(8), Some(wrote)), Err(Rejection::SessionNotInCharge));
     conversation.append_comment(&agent(5), "x".into(), Vec::new(), "id".into(), wrote.plus(Duration::from_secs(90)));
     let idle_at = wrote.plus(TIMEOUT);
     let early = idle_at.minus(Duration::from_micros(1));

@@ -11,6 +11,8 @@ pub(crate) enum Rejection {
     BotInCharge,
     /// The bot session is not in charge, or no longer (rule A3).
     SessionNotInCharge,
+    /// The visitor was active since the bot looked.
+    VisitorActive,
     /// The owner changed since the expected epoch (rule A1).
     OwnerChanged,
     /// The agent is not on the roster, as far as this service knows.

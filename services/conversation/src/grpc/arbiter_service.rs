@@ -85,6 +85,7 @@ impl ArbiterService for Arbiter {
                     buttons: distinct_buttons(request.buttons)?,
                     ..Message::default()
                 },
+                silent_since: request.silent_since_time.as_ref().map(Time::from_proto),
             },
             inserts: Vec::new(),
             attachments: Vec::new(),

@@ -14,6 +14,7 @@ use crate::fixture::{Fixture, ROBIN, question, twenty};
 
 on_both_modes!(
     b6_the_bot_in_charge_asks_with_buttons,
+    b4_a_reminder_is_refused_once_the_visitor_was_active,
     b6_two_buttons_with_one_id_are_refused,
     c12_twenty_repeats_at_once_post_once,
     a3_after_a_takeover_the_bots_message_is_refused,
@@ -41,6 +42,17 @@ async fn b6_two_buttons_with_one_id_are_refused(mode: Mode) {
     let request = PostBotMessageRequest { buttons: vec![button.clone(), button], ..question(&chat) };
     let refused = fixture.post_as_robin(request).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "INVALID_FIELDS"));
+}
+
+async fn b4_a_reminder_is_refused_once_the_visitor_was_active(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.bot_chat("v").await;
+    let since = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+    let late = PostBotMessageRequest { silent_since_time: since(1), ..question(&chat) };
+    let refused = fixture.post_as_robin(late).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Aborted, "VISITOR_ACTIVE"));
+    let reminder = PostBotMessageRequest { silent_since_time: since(4_102_444_800), ..question(&chat) };
+    assert_eq!(fixture.post_as_robin(reminder).await.unwrap().sequence, 1);
 }
 
 async fn c12_twenty_repeats_at_once_post_once(mode: Mode) {

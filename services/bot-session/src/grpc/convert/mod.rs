@@ -13,8 +13,8 @@ use tonic::Status;
 
 use blank_texts::find_blank_texts;
 use flow::{flow_from_proto, flow_to_proto};
-use program::program_to_proto;
-pub(super) use program::{program_to_create, program_to_update};
+pub(super) use program::{program_to_create, program_to_update, reminder_from_proto};
+use program::{program_to_proto, reminder_to_proto};
 use timeout::{inactivity_to_proto, timeout_to_proto};
 pub(super) use timeout::{timeout_to_create, timeout_to_update};
 pub(super) use turn::{actions_from_proto, turn_to_proto};
@@ -33,7 +33,8 @@ const STATUSES: [(SessionStatus, proto::BotSessionStatus); 6] = [
 
 pub(super) fn bot_to_proto(bot: Bot) -> proto::Bot {
     let (flow, engine) = program_to_proto(bot.program);
-    proto::Bot { flow, engine, ..summary_to_proto(bot.summary) }
+    let reminder = bot.reminder.map(reminder_to_proto);
+    proto::Bot { flow, engine, reminder, ..summary_to_proto(bot.summary) }
 }
 
 /// A bot without its program.
@@ -50,6 +51,7 @@ pub(super) fn summary_to_proto(bot: BotSummary) -> proto::Bot {
         version: version_to_proto(bot.version),
         etag,
         engine: None,
+        reminder: None,
     }
 }
 

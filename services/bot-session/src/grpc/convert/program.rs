@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use frontdesk_api::{ApiError, FieldError};
-use frontdesk_proto::botsession::v1 as proto;
+use frontdesk_proto::{botsession::v1 as proto, says_something};
 use tonic::Status;
 
 use super::{flow_to_proto, valid_flow};
-use crate::domain::{DEFAULT_ATTEMPTS, DEFAULT_ENGINE_TIMEOUT, Engine, Program};
+use crate::domain::{DEFAULT_ATTEMPTS, DEFAULT_ENGINE_TIMEOUT, Engine, Program, Reminder};
+
+/// How long before the end of the timeout a reminder is sent, unless the bot says (minutes).
+const DEFAULT_REMINDER_TIME: Duration = Duration::from_secs(60);
 
 /// Returns the program of a bot to create. INVALID_ARGUMENT: the request has none, or two.
 pub(in crate::grpc) fn program_to_create(
@@ -35,6 +38,18 @@ pub(super) fn program_to_proto(program: Program) -> (Option<proto::Flow>, Option
         Program::Flow(flow) => (Some(flow_to_proto(flow)), None),
         Program::Engine(engine) => (None, Some(engine_to_proto(engine))),
     }
+}
+
+/// Returns the reminder of a request. None: its text says nothing.
+pub(in crate::grpc) fn reminder_from_proto(reminder: proto::BotReminder) -> Option<Reminder> {
+    let before_end = reminder.before_end.and_then(|before| Duration::try_from(before).ok());
+    let before_end = before_end.unwrap_or(DEFAULT_REMINDER_TIME);
+    says_something(&reminder.text).then_some(Reminder { text: reminder.text, before_end })
+}
+
+pub(super) fn reminder_to_proto(reminder: Reminder) -> proto::BotReminder {
+    let before_end = prost_types::Duration::try_from(reminder.before_end).ok();
+    proto::BotReminder { text: reminder.text, before_end }
 }
 
 fn engine_from_proto(engine: &proto::BotEngine) -> Engine {

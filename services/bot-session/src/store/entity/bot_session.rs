@@ -28,6 +28,8 @@ pub struct Model {
     pub flow_version: Option<i64>,
     pub question_sequence: Option<i64>,
     pub failed_checks: i64,
+    pub reminder_before_us: Option<i64>,
+    pub reminded_of_at: Option<Time>,
 }
 
 /// A row without the flow that older sessions have in it.
@@ -51,6 +53,8 @@ pub struct WithoutFlow {
     pub flow_version: Option<i64>,
     pub question_sequence: Option<i64>,
     pub failed_checks: i64,
+    pub reminder_before_us: Option<i64>,
+    pub reminded_of_at: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
