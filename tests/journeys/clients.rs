@@ -6,7 +6,8 @@ use std::{
 };
 
 use frontdesk_auth::CallerKind;
-use frontdesk_tests::{Mode, TestSuite, new_id};
+use frontdesk_proto::botsession::v1::{BotEngine, CreateBotRequest, bot_service_client::BotServiceClient};
+use frontdesk_tests::{Mode, TestSuite, new_id, request_id};
 use tokio::process::Command;
 
 /// The Python with grpcio, aiosmtpd and moto that `make python` installs.
@@ -44,6 +45,45 @@ async fn a_python_client_plays_the_chat() {
     let (output_text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     println!("{output_text}{errors}");
     assert!(output.status.success() && output_text.contains("transcript in the mailbox"), "{output_text}{errors}");
+}
+
+#[tokio::test]
+async fn b7_a_python_engine_answers_in_parts_and_hands_off() {
+    // Embedded: the client expects all services at one address.
+    let suite = TestSuite::start_on(Mode::Embedded, |_| {}).await;
+    let account = suite.account().await;
+    let create = CreateBotRequest {
+        name: "Robin".into(),
+        engine: Some(BotEngine::default()),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    let created = BotServiceClient::new(account.admin()).create_bot(create).await.unwrap().into_inner();
+    let bot = created.bot.unwrap();
+    let channel = account.channel(Some(&bot)).await;
+    let token = |kind, subject: &str| {
+        account.keys.mint(&account.keys.claims(account.id, kind, subject, Duration::from_secs(600))).unwrap()
+    };
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let flows = here.join("../services/bot-session/flows");
+    let program = Command::new(python())
+        .arg(here.join("clients/python/engine.py"))
+        .arg("--protos")
+        .arg(here.join("../proto"))
+        .arg("--address")
+        .arg(suite.address.trim_start_matches("http://"))
+        .args([flows.join("greeter.json"), flows.join("faq.json")])
+        .env("ADMIN_TOKEN", token(CallerKind::Admin, "administrator"))
+        .env("BOT_TOKEN", token(CallerKind::Bot, &bot.id))
+        .env("VISITOR_TOKEN", token(CallerKind::Visitor, "python-visitor"))
+        .env("CHANNEL_ID", channel)
+        .kill_on_drop(true)
+        .output();
+    let output =
+        tokio::time::timeout(Duration::from_secs(120), program).await.expect("the end of the program in time").unwrap();
+    let (output_text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{output_text}{errors}");
+    assert!(output.status.success() && output_text.contains("handed off"), "{output_text}{errors}");
 }
 
 /// Plays the chat of a program of `tests/clients`, which `make` generated and compiled, against a process of its own: the

@@ -112,10 +112,11 @@ impl Service for App {
     }
 
     fn workers(&self) -> Vec<Worker> {
-        let (app, engines) = (self.clone(), self.clone());
+        let (app, engines, old_turns) = (self.clone(), self.clone(), self.clone());
         vec![
             Worker::new("timeouts", move || workers::watch_timeouts(app.clone())),
             Worker::new("engine-turns", move || workers::watch_engine_turns(engines.clone())),
+            Worker::new("engine-turns-retention", move || workers::forget_old_turns(old_turns.clone())),
         ]
     }
 }

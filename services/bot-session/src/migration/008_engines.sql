@@ -27,5 +27,6 @@ CREATE UNIQUE INDEX engine_turns_number ON engine_turns (session_id, number);
 CREATE INDEX engine_turns_waiting ON engine_turns (account_id, bot_id, created_at, id) WHERE state = 1;
 CREATE INDEX engine_turns_of_stream ON engine_turns (stream_id) WHERE state = 2;
 CREATE INDEX engine_turns_due ON engine_turns (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX engine_turns_age ON engine_turns (created_at);
 CREATE INDEX engine_turns_of_account ON engine_turns (account_id, session_id);
 {row_level_security engine_turns}

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use frontdesk_db::Retention;
 use futures::StreamExt;
 use sea_orm::DbErr;
 
@@ -27,6 +28,20 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// Minimum pause between two reads of the next time (milliseconds).
 const MIN_PAUSE: Duration = Duration::from_millis(20);
+
+/// Turns are kept for 14 days, longer than the request ids of their answers. None is open for as long: it is late within hours.
+const RETENTION: Retention = Retention {
+    table: "engine_turns",
+    time_column: "created_at",
+    order_column: "created_at",
+    keep: Duration::from_secs(14 * 24 * 3600),
+    batch: 1_000,
+};
+
+/// Deletes old turns until the shutdown.
+pub(crate) async fn forget_old_turns(app: App) {
+    frontdesk_db::delete_expired(&app.db, &[RETENTION], app.shutdown.clone()).await;
+}
 
 /// Moves turns on until the shutdown.
 pub(crate) async fn watch_engine_turns(app: App) {

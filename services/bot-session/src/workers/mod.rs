@@ -3,5 +3,5 @@
 mod engine_turns;
 mod timeouts;
 
-pub(crate) use engine_turns::watch_engine_turns;
+pub(crate) use engine_turns::{forget_old_turns, watch_engine_turns};
 pub(crate) use timeouts::watch_timeouts;
