@@ -108,7 +108,9 @@ impl From<BotSessionError> for Status {
             BotSessionError::PartRejected { .. } => {
                 ApiError::new(Code::FailedPrecondition, DOMAIN, Reason::PartRejected.as_str_name(), message)
             }
-            BotSessionError::CursorOutOfRange(status) => return *status,
+            BotSessionError::CursorOutOfRange(status) => {
+                return Self::with_details(status.code(), status.message(), status.details().to_vec().into());
+            }
             BotSessionError::NotAppliedToConversations | BotSessionError::ConversationUnavailable => {
                 let reason = Reason::ConversationUnavailable.as_str_name();
                 ApiError::new(Code::Unavailable, DOMAIN, reason, message).retry_after(RETRY_DELAY)

@@ -38,8 +38,8 @@ pub(super) fn timeout(micros: Option<i64>) -> InactivityTimeout {
     micros.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
 }
 
-/// A bot's program and its reminder as the columns `flow` hold it. A binary that knows no engines reads an engine as a flow without steps, with which it
-/// hands each chat to the team.
+/// A bot's program and its reminder as the columns `flow` hold them. A binary that knows no engines reads an engine as a flow without
+/// steps, with which it hands each chat to the team.
 #[derive(Serialize, Deserialize)]
 struct StoredProgram {
     #[serde(flatten)]
