@@ -320,7 +320,20 @@ impl Fixture {
         let (another, closed) = (open.swap_remove(0).0, closed.swap_remove(1));
         let to_erase = Self::contact(&account, word).await.id;
         let word = word.to_owned();
-        Self { account, agent, agent_id, ids, closed, sent, unsent, another, of_engine, to_erase, separate_channel, word }
+        Self {
+            account,
+            agent,
+            agent_id,
+            ids,
+            closed,
+            sent,
+            unsent,
+            another,
+            of_engine,
+            to_erase,
+            separate_channel,
+            word,
+        }
     }
 
     /// A chat whose bot is a program of the account's, with the id of the bot, and its first turn, leased.

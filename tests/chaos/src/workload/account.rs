@@ -147,6 +147,7 @@ impl Account {
             inactivity: Some(Inactivity::InactivityTimeout(prost_types::Duration { seconds: 60, nanos: 0 })),
             flow: Some(flow()),
             request_id: request_id(),
+            ..Default::default()
         };
         let response = self
             .call(admin, Service::BotSession, "CreateBot", |channel| {
