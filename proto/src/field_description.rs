@@ -47,7 +47,10 @@ mod tests {
     #[test]
     fn i22_a_number_that_is_left_out_and_a_required_oneof_say_what_to_set() {
         for (description, expected) in [
-            (CreateChannelRequest::field_description("greeter"), "is required: set bot_id or no_greeter"),
+            (
+                CreateChannelRequest::field_description("greeter"),
+                "is required: set bot_id, no_greeter or routing_policy_id",
+            ),
             (
                 CreateBotRequest::field_description("flow.steps[1].action"),
                 "is required: set say, ask, buttons, hand_off or close",

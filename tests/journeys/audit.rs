@@ -246,6 +246,10 @@ fn administrative_methods_are_audited_and_no_others() {
         "assignment.v1.RosterService/DeactivateAgent",
         "assignment.v1.RosterService/ReactivateAgent",
         "assignment.v1.RosterService/UpdateAgent",
+        "assignment.v1.RoutingPolicyService/CreateRoutingPolicy",
+        "assignment.v1.RoutingPolicyService/DeleteRoutingPolicy",
+        "assignment.v1.RoutingPolicyService/UndeleteRoutingPolicy",
+        "assignment.v1.RoutingPolicyService/UpdateRoutingPolicy",
         "botsession.v1.BotService/CreateBot",
         "botsession.v1.BotService/DeleteBot",
         "botsession.v1.BotService/UndeleteBot",
@@ -275,6 +279,7 @@ fn administrative_methods_are_audited_and_no_others() {
             "roster.write",
             "senders.write",
             "opening_hours.write",
+            "routing.write",
             "settings.write",
             "contacts.erase",
         ];

@@ -26,6 +26,7 @@ mod object_store;
 mod pages;
 mod races;
 mod removals;
+mod routing;
 mod shutdown;
 mod traces;
 mod transcripts;

@@ -7,9 +7,10 @@ use frontdesk_auth::{AccessMap, CallerKind};
 use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::{
-        AddTeamMembersRequest, CreateOpeningHoursRequest, CreateTeamRequest, DateException, OpeningSchedule,
-        UpdateAgentRequest, Weekday, WeeklyRange, opening_hours_service_client::OpeningHoursServiceClient,
-        roster_service_client::RosterServiceClient, team_service_client::TeamServiceClient,
+        AddTeamMembersRequest, CreateOpeningHoursRequest, CreateRoutingPolicyRequest, CreateTeamRequest, DateException,
+        OpeningSchedule, RoutingRules, RoutingStep, RoutingStrategy, UpdateAgentRequest, Weekday, WeeklyRange,
+        opening_hours_service_client::OpeningHoursServiceClient, roster_service_client::RosterServiceClient,
+        routing_policy_service_client::RoutingPolicyServiceClient, team_service_client::TeamServiceClient,
     },
     auth::v1::Principal,
     botsession::v1::{
@@ -306,6 +307,7 @@ impl Fixture {
             ("owner_agent_id", agent_id.to_string()),
             ("insert_id", insert),
             ("opening_hours_id", hours),
+            ("routing_policy_id", Self::routing_policy(&account, &format!("{word} hello")).await),
             ("sender_id", sender.clone()),
             ("source_contact_id", source.id),
             ("source_etag", source.etag),
@@ -357,6 +359,21 @@ impl Fixture {
                 return ((chat, bot.id), turn.id);
             }
         }
+    }
+
+    /// A new routing policy: any available agent.
+    async fn routing_policy(account: &Account, name: &str) -> String {
+        let step = RoutingStep { anybody: true, ..RoutingStep::default() };
+        let rules = RoutingRules {
+            steps: vec![step],
+            strategy: RoutingStrategy::FewestOpen.into(),
+            only_available: true,
+            ..RoutingRules::default()
+        };
+        let request =
+            CreateRoutingPolicyRequest { name: name.to_owned(), rules: Some(rules), request_id: request_id() };
+        let mut policies = RoutingPolicyServiceClient::new(account.admin());
+        policies.create_routing_policy(request).await.unwrap().into_inner().routing_policy.unwrap().id
     }
 
     /// A new team with these members.

@@ -51,6 +51,15 @@ pub(crate) enum AssignmentError {
     /// The opening hours are deleted.
     #[error("the opening hours were deleted; undo it with UndeleteOpeningHours first")]
     OpeningHoursDeleted,
+    /// The routing policy is deleted.
+    #[error("the routing policy was deleted; undo it with UndeleteRoutingPolicy first")]
+    RoutingPolicyDeleted,
+    /// A routing policy names what does not exist, or was deactivated or deleted. The name is empty if it is not known.
+    #[error("rules: {}", target_message(.target.kind(), .name))]
+    RoutingTargetUnknown { target: RoutingTarget, id: Uuid, name: String },
+    /// The conversation does not wait for an agent.
+    #[error("the conversation does not wait for an agent; GetAssignment says who owns it")]
+    NotQueued,
     /// Another team, which is not deleted, has the name.
     #[error("another team of the account has the name; choose another one")]
     TeamNameTaken,
@@ -100,6 +109,7 @@ impl From<Rejection> for AssignmentError {
         match rejection {
             Rejection::AgentDeactivated => Self::AgentDeactivated,
             Rejection::OpeningHoursDeleted => Self::OpeningHoursDeleted,
+            Rejection::RoutingPolicyDeleted => Self::RoutingPolicyDeleted,
             Rejection::EtagMismatch(resource) => Self::EtagMismatch(resource),
         }
     }
@@ -136,6 +146,31 @@ impl From<teams::WriteError> for AssignmentError {
     }
 }
 
+/// What a routing policy names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RoutingTarget {
+    Agent,
+    Team,
+    OpeningHours,
+}
+
+impl RoutingTarget {
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Team => "team",
+            Self::OpeningHours => "opening_hours",
+        }
+    }
+}
+
+fn target_message(kind: &str, name: &str) -> String {
+    match name {
+        "" => format!("the account has no {kind} with the id in `id`; create it first, or leave it out"),
+        name => format!("{name} ({kind}) was deactivated or deleted; undo that first, or leave it out"),
+    }
+}
+
 fn member_message(name: &str) -> String {
     match name {
         "" => {
@@ -154,6 +189,14 @@ impl From<AssignmentError> for Status {
             AssignmentError::RequestIdReused => ApiError::request_id_reused().into(),
             AssignmentError::EtagMismatch(resource) => ApiError::etag_mismatch(resource).into(),
             AssignmentError::OpeningHoursDeleted => error(Code::FailedPrecondition, Reason::OpeningHoursDeleted).into(),
+            AssignmentError::RoutingPolicyDeleted => {
+                error(Code::FailedPrecondition, Reason::RoutingPolicyDeleted).into()
+            }
+            AssignmentError::RoutingTargetUnknown { target, id, name } => {
+                let unknown = error(Code::FailedPrecondition, Reason::RoutingTargetUnknown);
+                unknown.with("kind", target.kind()).with("id", id).with("name", name).into()
+            }
+            AssignmentError::NotQueued => error(Code::FailedPrecondition, Reason::NotQueued).into(),
             AssignmentError::AgentDeactivated | AssignmentError::CallerDeactivated => {
                 error(Code::FailedPrecondition, Reason::AgentDeactivated).into()
             }

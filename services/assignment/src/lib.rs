@@ -1,5 +1,5 @@
 //! Assignment: the account's roster of agents and teams, their availability and load, changes of a conversation's owner, the history of
-//! owners, and opening hours.
+//! owners, opening hours, and routing.
 //!
 //! It promises that a conversation is assigned only to active agents of the roster (rule A2), and that the history of a
 //! conversation is the same in whatever order its events arrive (rule A8). It does not decide who owns a conversation: the
@@ -29,6 +29,8 @@ use frontdesk_proto::assignment::v1::{
     availability_service_server::{self, AvailabilityServiceServer},
     opening_hours_service_server::{self, OpeningHoursServiceServer},
     roster_service_server::{self, RosterServiceServer},
+    routing_policy_service_server::{self, RoutingPolicyServiceServer},
+    routing_service_server::{self, RoutingServiceServer},
     team_service_server::{self, TeamServiceServer},
 };
 use frontdesk_service::{BuildError, Service, ServiceContext, Worker};
@@ -60,6 +62,8 @@ impl Service for App {
         availability_service_server::SERVICE_NAME,
         opening_hours_service_server::SERVICE_NAME,
         roster_service_server::SERVICE_NAME,
+        routing_policy_service_server::SERVICE_NAME,
+        routing_service_server::SERVICE_NAME,
         team_service_server::SERVICE_NAME,
     ];
     const CALLS: &'static [&'static str] = &["conversation"];
@@ -83,6 +87,8 @@ impl Service for App {
             .add_service(AvailabilityServiceServer::new(grpc::Statuses(self.clone())))
             .add_service(OpeningHoursServiceServer::new(grpc::Hours(self.clone())))
             .add_service(RosterServiceServer::new(grpc::Roster(self.clone())))
+            .add_service(RoutingPolicyServiceServer::new(grpc::Policies(self.clone())))
+            .add_service(RoutingServiceServer::new(grpc::Routing(self.clone())))
             .add_service(TeamServiceServer::new(grpc::Teams(self.clone())));
     }
 
@@ -94,7 +100,10 @@ impl Service for App {
     }
 
     fn workers(&self) -> Vec<Worker> {
-        let app = self.clone();
-        vec![Worker::new("heartbeats", move || workers::watch_heartbeats(app.clone()))]
+        let (heartbeats, router) = (self.clone(), self.clone());
+        vec![
+            Worker::new("heartbeats", move || workers::watch_heartbeats(heartbeats.clone())),
+            Worker::new("router", move || workers::route(router.clone())),
+        ]
     }
 }

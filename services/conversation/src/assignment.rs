@@ -3,9 +3,9 @@
 use frontdesk_db::AccountId;
 use frontdesk_opening_hours::{DateException, Schedule, TimeRange, WeeklyRange};
 use frontdesk_proto::assignment::v1::{
-    self as pb, GetAgentRequest, GetOpeningHoursRequest, GetTeamRequest, GetTeamResponse,
+    self as pb, GetAgentRequest, GetOpeningHoursRequest, GetRoutingPolicyRequest, GetTeamRequest, GetTeamResponse,
     opening_hours_service_client::OpeningHoursServiceClient, roster_service_client::RosterServiceClient,
-    team_service_client::TeamServiceClient,
+    routing_policy_service_client::RoutingPolicyServiceClient, team_service_client::TeamServiceClient,
 };
 use tonic::Status;
 use uuid::Uuid;
@@ -48,6 +48,14 @@ pub(crate) async fn get_opening_hours(app: &App, account: AccountId, id: Uuid) -
     let hours = service.get_opening_hours(request).await?.into_inner().opening_hours;
     let hours = hours.and_then(|hours| read_opening_hours(account, hours));
     hours.ok_or_else(|| Status::internal("the answer holds no opening hours"))
+}
+
+/// Whether the account has the routing policy, as its service has it now, and it is not deleted.
+pub(crate) async fn has_routing_policy(app: &App, account: AccountId, id: Uuid) -> Result<bool, Status> {
+    let mut service = RoutingPolicyServiceClient::new(app.assignment.for_account(account));
+    let request = GetRoutingPolicyRequest { routing_policy_id: id.to_string() };
+    let policy = service.get_routing_policy(request).await?.into_inner().routing_policy;
+    Ok(policy.is_some_and(|policy| policy.delete_time.is_none()))
 }
 
 fn read_opening_hours(account: AccountId, hours: pb::OpeningHours) -> Option<OpeningHours> {

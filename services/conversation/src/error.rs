@@ -113,6 +113,9 @@ pub(crate) enum ConversationError {
         "opening_hours_id: the account has no such opening hours, or they were deleted; create them first, or leave the field empty"
     )]
     OpeningHoursUnknown,
+    /// A channel names a routing policy that does not exist or was deleted.
+    #[error("routing_policy_id: the account has no such routing policy, or it was deleted; create it first")]
+    RoutingPolicyUnknown,
     /// A link could not be signed.
     #[error("a link could not be signed: {0}")]
     Unsigned(String),
@@ -483,6 +486,7 @@ impl From<ConversationError> for Status {
                     .with("limit", limit)
             }
             E::OpeningHoursUnknown => error(Code::FailedPrecondition, Reason::OpeningHoursUnknown),
+            E::RoutingPolicyUnknown => error(Code::FailedPrecondition, Reason::RoutingPolicyUnknown),
             E::InsertDeleted => error(Code::FailedPrecondition, Reason::InsertDeleted),
             E::Taken(Taken::Email(contact)) => {
                 error(Code::AlreadyExists, Reason::EmailTaken).with("contact_id", contact)

@@ -228,8 +228,19 @@ async fn s5_every_update_is_safe_to_repeat_and_refused_only_if_it_would_overwrit
         updated.push(declared.method.name().to_owned());
     }
     updated.sort();
-    let kinds =
-        ["Agent", "Bot", "Channel", "Contact", "Insert", "OpeningHours", "Sender", "Settings", "Team", "Ticket"];
+    let kinds = [
+        "Agent",
+        "Bot",
+        "Channel",
+        "Contact",
+        "Insert",
+        "OpeningHours",
+        "RoutingPolicy",
+        "Sender",
+        "Settings",
+        "Team",
+        "Ticket",
+    ];
     assert_eq!(updated, kinds.map(|kind| format!("Update{kind}")));
 }
 

@@ -36,6 +36,7 @@ pub(crate) async fn add_team_members(
         store::team_members::insert(&tx, caller.account, id, &added).await?;
         store::teams::save(&tx, &team).await?;
         store::events::append_team_members_changed(&mut tx, &team, &added, &BTreeSet::new()).await?;
+        store::routing_accounts::wake(&tx, caller.account).await?;
     }
 
     tx.commit().await?;

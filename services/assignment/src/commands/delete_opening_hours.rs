@@ -21,6 +21,7 @@ pub(crate) async fn delete_opening_hours(
     if hours.delete(tx.now().await?) {
         store::opening_hours::save(&tx, &hours).await?;
         store::events::append_opening_hours_changed(&mut tx, &hours).await?;
+        store::routing_accounts::wake(&tx, caller.account).await?;
     }
 
     tx.commit().await?;

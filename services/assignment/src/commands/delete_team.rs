@@ -14,6 +14,7 @@ pub(crate) async fn delete_team(app: &App, caller: &Caller, id: Uuid) -> Result<
     if team.delete(tx.now().await?) {
         store::teams::save(&tx, &team).await?;
         store::events::append_team_deleted(&mut tx, &team).await?;
+        store::routing_accounts::wake(&tx, caller.account).await?;
     }
 
     tx.commit().await?;

@@ -16,6 +16,7 @@ pub(crate) async fn reactivate_agent(app: &App, caller: &Caller, id: Uuid) -> Re
     if agent.reactivate(tx.now().await?) {
         store::agents::save(&tx, &agent).await?;
         store::events::append_agent_reactivated(&mut tx, &agent).await?;
+        store::routing_accounts::wake(&tx, caller.account).await?;
     }
 
     tx.commit().await?;

@@ -24,6 +24,7 @@ pub(crate) async fn remove_team_members(
         store::team_members::delete(&tx, caller.account, id, &removed).await?;
         store::teams::save(&tx, &team).await?;
         store::events::append_team_members_changed(&mut tx, &team, &BTreeSet::new(), &removed).await?;
+        store::routing_accounts::wake(&tx, caller.account).await?;
     }
 
     tx.commit().await?;

@@ -14,6 +14,7 @@ pub(crate) async fn undelete_team(app: &App, caller: &Caller, id: Uuid) -> Resul
     if team.undelete(tx.now().await?) {
         store::teams::save(&tx, &team).await?;
         store::events::append_team_undeleted(&mut tx, &team).await?;
+        store::routing_accounts::wake(&tx, caller.account).await?;
     }
 
     tx.commit().await?;

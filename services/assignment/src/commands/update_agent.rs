@@ -29,6 +29,7 @@ pub(crate) async fn update_agent(app: &App, caller: &Caller, command: UpdateAgen
     if agent.update(command.change, &command.etag, tx.now().await?)? {
         store::agents::save(&tx, &agent).await?;
         store::events::append_agent_updated(&mut tx, &agent).await?;
+        store::routing_accounts::wake(&tx, caller.account).await?;
     }
 
     tx.commit().await?;

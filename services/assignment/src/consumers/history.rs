@@ -94,6 +94,7 @@ fn assignee_changed(event: AssigneeChanged) -> Result<Assignment, String> {
         ProtoCause::ByHand => Some(AssignmentCause::ByHand),
         ProtoCause::HandedOff => Some(AssignmentCause::HandedOff),
         ProtoCause::Reopened => Some(AssignmentCause::Reopened),
+        ProtoCause::Routed => Some(AssignmentCause::Routed),
         ProtoCause::Unspecified => None,
     };
     Ok(Assignment {

@@ -39,4 +39,6 @@ pub(crate) enum AssignmentCause {
     HandedOff,
     /// An agent reopened it (rule E4).
     Reopened,
+    /// Routing gave it to an agent (rule A4).
+    Routed,
 }

@@ -1,4 +1,4 @@
-//! Agents, teams, the statuses of agents, the assignments of conversations, and opening hours. No I/O, no clock.
+//! Agents, teams, the statuses of agents, the assignments of conversations, opening hours, and routing. No I/O, no clock.
 
 mod actor;
 mod agent;
@@ -8,6 +8,10 @@ mod assignment_view;
 mod capacity;
 mod opening_hours;
 mod rejection;
+mod routing;
+mod routing_policy;
+#[cfg(test)]
+mod routing_tests;
 mod team;
 
 pub(crate) use actor::Actor;
@@ -18,4 +22,8 @@ pub(crate) use assignment_view::{AssignmentView, NamedActor};
 pub(crate) use capacity::Capacity;
 pub(crate) use opening_hours::{OpeningHours, OpeningHoursChange};
 pub(crate) use rejection::Rejection;
+pub(crate) use routing::{Candidate, Desk, NotRouted, PolicyNow, Waiting};
+pub(crate) use routing_policy::{
+    OutsideHours, RoutingPolicy, RoutingPolicyChange, RoutingRules, RoutingStep, RoutingStrategy,
+};
 pub(crate) use team::{MAX_MEMBERS, Team, TeamChange, TeamRejection};

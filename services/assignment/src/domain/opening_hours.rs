@@ -2,7 +2,8 @@
 
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
-use frontdesk_opening_hours::Schedule;
+use frontdesk_opening_hours::{Schedule, State};
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Rejection;
@@ -73,6 +74,15 @@ impl OpeningHours {
         }
         self.changed(now);
         true
+    }
+
+    /// Returns whether it is open now, and when that changes. Deleted opening hours count as none, and so do those in a time zone that
+    /// this release does not know: it is always open.
+    pub(crate) fn state(&self, now: Time) -> (bool, Option<Time>) {
+        let calendar = self.schedule.compile().ok().filter(|_| self.deleted_at.is_none());
+        let (Some(calendar), Ok(now)) = (calendar, Timestamp::from_microsecond(now.0)) else { return (true, None) };
+        let State { open, next_change } = calendar.at(now);
+        (open, next_change.map(|change| Time(change.as_microsecond())))
     }
 
     fn changed(&mut self, now: Time) {

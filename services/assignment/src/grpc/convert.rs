@@ -1,6 +1,7 @@
 //! Conversions between the domain and the protos.
 
 mod opening_hours;
+mod routing;
 
 use frontdesk_api::{ApiError, FieldError};
 use frontdesk_clock::Time;
@@ -12,6 +13,7 @@ use crate::domain::{
 };
 
 pub(super) use opening_hours::{opening_hours, schedule};
+pub(super) use routing::{explanation, routing_policy, routing_rules};
 
 pub(super) fn agent(agent: Agent) -> pb::Agent {
     let etag = agent.etag();
@@ -85,7 +87,7 @@ pub(super) fn assignment(view: AssignmentView) -> pb::Assignment {
 }
 
 /// Returns a number that counts changes of one resource, or conversations.
-fn counter(number: i64) -> i32 {
+pub(super) fn counter(number: i64) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
@@ -106,6 +108,7 @@ impl From<AssignmentCause> for pb::AssignmentCause {
             AssignmentCause::ByHand => Self::ByHand,
             AssignmentCause::HandedOff => Self::HandedOff,
             AssignmentCause::Reopened => Self::Reopened,
+            AssignmentCause::Routed => Self::Routed,
         }
     }
 }

@@ -5,10 +5,14 @@ mod availability_service;
 mod convert;
 mod opening_hours_service;
 mod roster_service;
+mod routing_policy_service;
+mod routing_service;
 mod team_service;
 
 pub(crate) use assignment_service::Assignments;
 pub(crate) use availability_service::Statuses;
 pub(crate) use opening_hours_service::Hours;
 pub(crate) use roster_service::Roster;
+pub(crate) use routing_policy_service::Policies;
+pub(crate) use routing_service::Routing;
 pub(crate) use team_service::Teams;

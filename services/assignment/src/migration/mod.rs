@@ -30,6 +30,7 @@ impl MigratorTrait for Migrator {
                 name: "assignment_005_teams_and_availability",
                 text: include_str!("005_teams_and_availability.sql"),
             }),
+            Box::new(Sql { name: "assignment_007_routing", text: include_str!("007_routing.sql") }),
         ]
     }
 }

@@ -114,6 +114,12 @@ pub(crate) async fn list<C: ConnectionTrait>(
     Ok(rows.into_iter().map(Agent::from).collect())
 }
 
+/// Returns every agent of the account, deactivated ones included.
+pub(crate) async fn list_all<C: ConnectionTrait>(conn: &C, account: AccountId) -> Result<Vec<Agent>, DbErr> {
+    let rows = Entity::find().filter(Column::AccountId.eq(account)).all(conn).await?;
+    Ok(rows.into_iter().map(Agent::from).collect())
+}
+
 /// Returns those of these agents that the account has, deactivated ones included.
 pub(crate) async fn find_many<C: ConnectionTrait>(
     conn: &C,

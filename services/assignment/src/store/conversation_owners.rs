@@ -58,6 +58,15 @@ pub(crate) async fn record_status(
     insert(tx, row, newer).await
 }
 
+/// Returns what is known of the conversation.
+pub(crate) async fn find<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    conversation: Uuid,
+) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id((account.0, conversation)).one(conn).await
+}
+
 async fn insert(tx: &Tx, row: Model, newer: OnConflict) -> Result<(), DbErr> {
     let row = row.into_active_model();
     Entity::insert(row).on_conflict(newer).exec_without_returning(tx.conn()).await?;

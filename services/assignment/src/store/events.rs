@@ -9,7 +9,7 @@ use frontdesk_proto::{
     assignment::v1 as pb,
     event::v1::{
         AgentAvailabilityChanged, AgentCreated, AgentDeactivated, AgentReactivated, AgentUpdated,
-        ContactErasureConfirmed, OpeningHoursChanged, TeamCreated, TeamDeleted, TeamMembersChanged, TeamUndeleted,
+        ContactErasureConfirmed, OpeningHoursChanged, RoutingPolicyChanged, TeamCreated, TeamDeleted, TeamMembersChanged, TeamUndeleted,
         TeamUpdated,
     },
 };
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     NAME,
-    domain::{Agent, AgentStatus, OpeningHours, Team},
+    domain::{Agent, AgentStatus, OpeningHours, RoutingPolicy, Team},
 };
 
 pub(crate) async fn append_agent_created(tx: &mut Tx, agent: &Agent) -> Result<(), DbErr> {
@@ -54,6 +54,13 @@ pub(crate) async fn append_contact_erasure_confirmed(
     let aggregate = Aggregate { source: NAME, account, kind: "contact_job", id: job, version: 1 };
     let confirmed = ContactErasureConfirmed { contact_id: contact.to_string(), contact_job_id: job.to_string() };
     append(tx, aggregate, &confirmed).await
+}
+
+/// Appends the change of a routing policy: its creation, an edit, its deletion or its undo.
+pub(crate) async fn append_routing_policy_changed(tx: &mut Tx, policy: &RoutingPolicy) -> Result<(), DbErr> {
+    let RoutingPolicy { account, id, version, .. } = *policy;
+    let aggregate = Aggregate { source: NAME, account, kind: "routing_policy", id, version };
+    append(tx, aggregate, &RoutingPolicyChanged { routing_policy_id: id.to_string() }).await
 }
 
 fn aggregate(agent: &Agent) -> Aggregate {

@@ -1,4 +1,4 @@
-//! The statements. Each one that a caller's request reaches names the account; those by which the worker checks heartbeats serve all
+//! The statements. Each one that a caller's request reaches names the account; those by which workers find what is due serve all
 //! accounts.
 
 pub(crate) mod agent_statuses;
@@ -9,5 +9,9 @@ pub(crate) mod conversation_owners;
 mod entity;
 pub(crate) mod events;
 pub(crate) mod opening_hours;
+pub(crate) mod routing_accounts;
+pub(crate) mod routing_policies;
+pub(crate) mod routing_queue;
+pub(crate) mod routing_turns;
 pub(crate) mod team_members;
 pub(crate) mod teams;

@@ -1,5 +1,7 @@
 //! Teams. Their members are in [`team_members`](super::team_members).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use frontdesk_db::{AccountId, Tx, violated_unique_index};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter,
@@ -63,6 +65,16 @@ pub(crate) async fn save(tx: &Tx, team: &Team) -> Result<(), WriteError> {
 pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Team>, DbErr> {
     let row = Entity::find_by_id((account.0, id)).one(conn).await?;
     Ok(row.map(Team::from))
+}
+
+/// Returns those of these teams that the account has, deleted ones included.
+pub(crate) async fn find_many<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    ids: BTreeSet<Uuid>,
+) -> Result<BTreeMap<Uuid, Team>, DbErr> {
+    let rows = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::Id.is_in(ids)).all(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.id, Team::from(row))).collect())
 }
 
 /// Returns the team, locked until the transaction ends.

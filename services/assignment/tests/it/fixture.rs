@@ -8,11 +8,13 @@ use frontdesk_db::AccountId;
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
     assignment::v1::{
-        Agent, AgentStatus, AssignConversationRequest, Assignment, CreateAgentRequest, CreateTeamRequest,
-        GetAgentRequest, GetAgentStatusRequest, ListAssignmentsRequest, TakeOverConversationRequest, Team,
-        UnassignConversationRequest, assignment_service_client::AssignmentServiceClient,
-        availability_service_client::AvailabilityServiceClient, roster_service_client::RosterServiceClient,
-        team_service_client::TeamServiceClient,
+        Agent, AgentCapacity, AgentStatus, AssignConversationRequest, Assignment, Availability, CreateAgentRequest,
+        CreateRoutingPolicyRequest, CreateTeamRequest, GetAgentRequest, GetAgentStatusRequest, GetQueuePlaceRequest,
+        ListAssignmentsRequest, RoutingPolicy, RoutingRules, RoutingStep, RoutingStrategy, SetAvailabilityRequest,
+        TakeOverConversationRequest, Team, UnassignConversationRequest, UpdateAgentRequest, agent_capacity::Limit,
+        assignment_service_client::AssignmentServiceClient, availability_service_client::AvailabilityServiceClient,
+        roster_service_client::RosterServiceClient, routing_policy_service_client::RoutingPolicyServiceClient,
+        routing_service_client::RoutingServiceClient, team_service_client::TeamServiceClient,
     },
     conversation::{
         internal::v1::{ChangeAssigneeRequest, ChangeAssigneeResponse},
@@ -57,6 +59,50 @@ impl Fixture {
     pub async fn team(&self, account: AccountId, name: &str) -> Team {
         let request = new_team(name, &format!("create-{name}"));
         self.teams(account).create_team(request).await.unwrap().into_inner().team.unwrap()
+    }
+
+    pub fn policies(&self, account: AccountId) -> RoutingPolicyServiceClient<Calls> {
+        RoutingPolicyServiceClient::new(self.calls(account, CallerKind::Admin, "root"))
+    }
+
+    pub fn routing(&self, account: AccountId) -> RoutingServiceClient<Calls> {
+        RoutingServiceClient::new(self.calls(account, CallerKind::Admin, "root"))
+    }
+
+    /// Creates a routing policy.
+    pub async fn policy(&self, account: AccountId, name: &str, rules: RoutingRules) -> RoutingPolicy {
+        let request = CreateRoutingPolicyRequest { name: name.into(), rules: Some(rules), request_id: name.into() };
+        self.policies(account).create_routing_policy(request).await.unwrap().into_inner().routing_policy.unwrap()
+    }
+
+    /// Adds an agent who is available and takes up to this many conversations.
+    pub async fn available(&self, account: AccountId, handle: &str, capacity: i32) -> Agent {
+        let agent = self.agent(account, handle).await;
+        let capacity = Some(AgentCapacity { limit: Some(Limit::Conversations(capacity)) });
+        let update = UpdateAgentRequest { agent_id: agent.id.clone(), capacity, ..UpdateAgentRequest::default() };
+        self.roster(account).update_agent(update).await.unwrap();
+        self.set_availability(account, &agent, Availability::Available).await;
+        agent
+    }
+
+    pub async fn set_availability(&self, account: AccountId, agent: &Agent, availability: Availability) {
+        let request = SetAvailabilityRequest { availability: availability.into() };
+        self.own_status(account, &agent.id).set_availability(request).await.unwrap();
+    }
+
+    /// Place in the queue and number of conversations in it.
+    pub async fn place(&self, account: AccountId, conversation: Uuid) -> (i32, i32) {
+        let request = GetQueuePlaceRequest { conversation_id: conversation.to_string() };
+        let answer = self.routing(account).get_queue_place(request).await.unwrap().into_inner();
+        (answer.place, answer.waiting)
+    }
+
+    /// Waits until the conversation has an agent; returns the agent's id.
+    pub async fn routed(&self, conversation: Uuid) -> String {
+        frontdesk_testkit::wait_for("an agent", || async {
+            Some(self.owner(conversation).1).filter(|owner| !owner.is_empty())
+        })
+        .await
     }
 
     /// Statuses, as an administrator reads and sets them.
@@ -157,6 +203,12 @@ pub fn new_agent(handle: &str, request_id: &str) -> CreateAgentRequest {
         request_id: request_id.into(),
         ..CreateAgentRequest::default()
     }
+}
+
+/// Any available agent.
+pub fn anybody(strategy: RoutingStrategy) -> RoutingRules {
+    let step = RoutingStep { anybody: true, ..RoutingStep::default() };
+    RoutingRules { steps: vec![step], strategy: strategy.into(), only_available: true, ..RoutingRules::default() }
 }
 
 pub fn new_team(name: &str, request_id: &str) -> CreateTeamRequest {

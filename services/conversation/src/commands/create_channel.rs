@@ -4,7 +4,9 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{find_bot, find_opening_hours, require_active_caller, require_known_caller, require_sender};
+use super::steps::{
+    find_bot, find_opening_hours, require_active_caller, require_known_caller, require_routing_policy, require_sender,
+};
 use crate::{
     App,
     domain::{AnonymousVisitors, Bot, Channel, OpeningHours},
@@ -17,6 +19,8 @@ pub(crate) struct CreateChannel {
     pub(crate) website_url: String,
     /// The bot that conversations start with. None: they start unassigned.
     pub(crate) bot: Option<Uuid>,
+    /// None: conversations are not routed.
+    pub(crate) routing_policy: Option<Uuid>,
     pub(crate) transcript_enabled: bool,
     pub(crate) transcript_sender_id: Option<Uuid>,
     pub(crate) time_zone: String,
@@ -52,6 +56,7 @@ pub(crate) async fn create_channel(
         name: command.name,
         website_url: command.website_url,
         bot_id: command.bot,
+        routing_policy_id: command.routing_policy,
         transcript_enabled: command.transcript_enabled,
         transcript_sender_id: command.transcript_sender_id,
         time_zone: command.time_zone,
@@ -68,14 +73,15 @@ pub(crate) async fn create_channel(
     Ok(channel)
 }
 
-/// Checks that bot, sender address and opening hours exist; returns what is kept of them. A repeat gets the first answer, also when they
-/// were deleted since, so it does not ask.
+/// Checks that bot, routing policy, sender address and opening hours exist; returns what is kept of bot and opening hours. A repeat gets
+/// the first answer, also when they were deleted since, so it does not ask.
 async fn check_unless_repeated(
     app: &App,
     caller: &Caller,
     command: &CreateChannel,
 ) -> Result<(Option<Bot>, Option<OpeningHours>), ConversationError> {
-    if command.bot.is_none() && command.transcript_sender_id.is_none() && command.opening_hours.is_none() {
+    let named = [command.bot, command.routing_policy, command.transcript_sender_id, command.opening_hours];
+    if named.iter().all(Option::is_none) {
         return Ok((None, None));
     }
     let read = app.db.read_for(caller.account).await?;
@@ -87,6 +93,9 @@ async fn check_unless_repeated(
     }
     if let Some(sender) = command.transcript_sender_id {
         require_sender(app, caller.account, sender).await?;
+    }
+    if let Some(policy) = command.routing_policy {
+        require_routing_policy(app, caller.account, policy).await?;
     }
     let bot = match command.bot {
         Some(bot) => Some(find_bot(app, caller.account, bot).await?),

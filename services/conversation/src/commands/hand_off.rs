@@ -5,7 +5,7 @@ use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
 use super::steps::{Begun, ConversationChange};
-use crate::{App, domain::Conversation, error::ConversationError};
+use crate::{App, domain::Conversation, error::ConversationError, store::channels};
 
 pub(crate) struct HandOff {
     pub(crate) conversation: Uuid,
@@ -17,10 +17,13 @@ pub(crate) struct HandOff {
 }
 
 pub(crate) async fn hand_off(app: &App, caller: &Caller, command: HandOff) -> Result<Conversation, ConversationError> {
-    let mut begun = match ConversationChange::begin(app, caller, command.conversation, Some(command.key)).await? {
+    let HandOff { conversation, session, reason, agent, key } = command;
+    let mut begun = match ConversationChange::begin(app, caller, conversation, Some(key)).await? {
         Begun::First(begun) => begun,
         Begun::Repeat(begun, ()) => return Ok(begun.conversation),
     };
-    let decision = begun.conversation.hand_off(command.session, command.reason, command.agent, begun.now);
+    let channel = channels::find(begun.tx.conn(), caller.account, begun.conversation.channel_id).await?;
+    let policy = channel.and_then(|channel| channel.routing_policy());
+    let decision = begun.conversation.hand_off(session, reason, agent, policy, begun.now);
     begun.finish(decision).await
 }

@@ -15,7 +15,7 @@ use crate::{
     App,
     domain::{Channel, Content, Conversation, Greeting, NewConversation, NotAdmitted, StartContext},
     error::ConversationError,
-    store::{bots, conversations},
+    store::{bots, contacts, conversations},
 };
 
 pub(crate) struct StartChat {
@@ -118,17 +118,22 @@ async fn new_conversation(
         contact_id,
         context: command.context.clone(),
         previous_id: previous.map(|previous| previous.id),
-        greeting: greeting(tx, &channel).await?,
+        greeting: greeting(tx, &channel, contact_id).await?,
     };
     Ok(Conversation::start(new, now))
 }
 
-async fn greeting(tx: &Tx, channel: &Channel) -> Result<Greeting, ConversationError> {
+async fn greeting(tx: &Tx, channel: &Channel, contact: Option<Uuid>) -> Result<Greeting, ConversationError> {
     let bot = match channel.bot_id {
         Some(bot) => bots::find(tx.conn(), channel.account, bot).await?,
         None => None,
     };
-    Ok(channel.greeting(bot.as_ref(), tx.new_id()))
+    // Only routing asks for the owner.
+    let contact = match contact.filter(|_| channel.routing_policy().is_some()) {
+        Some(contact) => contacts::find(tx.conn(), channel.account, contact).await?,
+        None => None,
+    };
+    Ok(channel.greeting(bot.as_ref(), tx.new_id(), contact.and_then(|contact| contact.owner)))
 }
 
 impl From<AnyStoredResult> for StoredStart {

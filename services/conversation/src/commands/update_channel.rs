@@ -3,7 +3,9 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::steps::{find_bot, find_opening_hours, require_active_caller, require_known_caller, require_sender};
+use super::steps::{
+    find_bot, find_opening_hours, require_active_caller, require_known_caller, require_routing_policy, require_sender,
+};
 use crate::{
     App,
     domain::{Channel, ChannelChange, ChannelUpdate},
@@ -26,7 +28,8 @@ pub(crate) async fn update_channel(
     require_known_caller(app, caller).await?;
     let (bot, sender) = (command.update.bot_id.flatten(), command.update.transcript_sender_id.flatten());
     let hours = command.update.opening_hours_id.flatten();
-    if bot.is_some() || sender.is_some() || hours.is_some() {
+    let policy = command.update.routing_policy_id.flatten();
+    if [bot, sender, hours, policy].iter().any(Option::is_some) {
         let read = app.db.read_for(caller.account).await?;
         let channel = channels::find(&read.conn(), caller.account, command.channel).await?;
         // The read ends before another service is asked.
@@ -38,6 +41,9 @@ pub(crate) async fn update_channel(
     }
     if let Some(sender) = sender {
         require_sender(app, caller.account, sender).await?;
+    }
+    if let Some(policy) = policy {
+        require_routing_policy(app, caller.account, policy).await?;
     }
     let bot = match bot {
         Some(bot) => Some(find_bot(app, caller.account, bot).await?),

@@ -15,6 +15,8 @@ pub(crate) struct Channel {
     pub(crate) website_url: String,
     /// The bot that conversations start with. None: they start unassigned.
     pub(crate) bot_id: Option<Uuid>,
+    /// The routing policy by which conversations wait for an agent. None, or with a bot: they are not routed.
+    pub(crate) routing_policy_id: Option<Uuid>,
     pub(crate) transcript_enabled: bool,
     /// None: the account's fallback sender.
     pub(crate) transcript_sender_id: Option<Uuid>,
@@ -55,6 +57,8 @@ pub(crate) struct ChannelUpdate {
     pub(crate) website_url: Option<String>,
     /// Some(None): conversations start unassigned.
     pub(crate) bot_id: Option<Option<Uuid>>,
+    /// Some(None): conversations are not routed.
+    pub(crate) routing_policy_id: Option<Option<Uuid>>,
     pub(crate) transcript_enabled: Option<bool>,
     /// Some(None): the account's fallback sender.
     pub(crate) transcript_sender_id: Option<Option<Uuid>>,
@@ -88,6 +92,7 @@ impl Channel {
             name: update.name.unwrap_or_else(|| self.name.clone()),
             website_url: update.website_url.unwrap_or_else(|| self.website_url.clone()),
             bot_id: update.bot_id.unwrap_or(self.bot_id),
+            routing_policy_id: update.routing_policy_id.unwrap_or(self.routing_policy_id),
             transcript_enabled: update.transcript_enabled.unwrap_or(self.transcript_enabled),
             transcript_sender_id: update.transcript_sender_id.unwrap_or(self.transcript_sender_id),
             time_zone: update.time_zone.unwrap_or_else(|| self.time_zone.clone()),
@@ -122,12 +127,20 @@ impl Channel {
         Err(NotAdmitted::Origin(origin.map(str::to_owned)))
     }
 
-    /// How a conversation starts now: with the channel's bot unless it was deleted, otherwise unassigned (rule B1).
-    /// `session` is the id of the bot session that would begin.
-    pub(crate) fn greeting(&self, bot: Option<&Bot>, session: Uuid) -> Greeting {
+    /// How a conversation starts now: with the channel's bot unless it was deleted, otherwise unassigned (rule B1), and then by the
+    /// channel's routing policy (rule A4). `session` is the id of the bot session that would begin.
+    pub(crate) fn greeting(&self, bot: Option<&Bot>, session: Uuid, contact_owner: Option<Uuid>) -> Greeting {
         match bot.filter(|bot| !bot.deleted && Some(bot.id) == self.bot_id) {
             Some(bot) => Greeting::Bot { bot: bot.id, session, timeout: bot.timeout },
-            None => Greeting::Unassigned,
+            None => match self.routing_policy() {
+                Some(policy) => Greeting::Routed { policy, contact_owner },
+                None => Greeting::Unassigned,
+            },
         }
+    }
+
+    /// The routing policy of conversations without a bot. None: they are not routed.
+    pub(crate) fn routing_policy(&self) -> Option<Uuid> {
+        self.routing_policy_id.filter(|_| self.bot_id.is_none())
     }
 }

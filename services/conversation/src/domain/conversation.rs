@@ -260,6 +260,7 @@ impl Conversation {
         session: Uuid,
         reason: String,
         agent: Option<Uuid>,
+        routing_policy: Option<Uuid>,
         now: Time,
     ) -> Result<(), Rejection> {
         self.require_open()?;
@@ -270,7 +271,8 @@ impl Conversation {
         self.owner = None;
         self.epoch += 1;
         self.add_entry(Actor::bot(bot), Content::HandedOff { reason, epoch: self.epoch }, None, now);
-        self.new_events.push(ConversationEvent::HandedOff { bot_session: session, bot, agent, at: now });
+        let handed_off = ConversationEvent::HandedOff { bot_session: session, bot, agent, routing_policy, at: now };
+        self.new_events.push(handed_off);
         Ok(())
     }
 

@@ -18,12 +18,24 @@ pub(crate) enum AssignmentCause {
     ByHand,
     HandedOff,
     Reopened,
+    Routed,
+}
+
+/// By what a conversation that starts is routed (rule A4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Routing {
+    pub(crate) policy: Uuid,
+    /// None: the contact has no owner, or there is no contact.
+    pub(crate) contact_owner: Option<Uuid>,
 }
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ConversationEvent {
-    Started,
+    Started {
+        /// None: the conversation is not routed.
+        routing: Option<Routing>,
+    },
     MessagePosted {
         sequence: i64,
         visitor_sequence: i64,
@@ -42,6 +54,8 @@ pub(crate) enum ConversationEvent {
         bot: Uuid,
         /// The agent whom the bot names. None: the conversation becomes unassigned.
         agent: Option<Uuid>,
+        /// The routing policy of the channel. None: the default one.
+        routing_policy: Option<Uuid>,
         at: Time,
     },
     Closed(Closed),

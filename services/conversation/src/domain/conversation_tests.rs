@@ -47,7 +47,7 @@ fn b1_the_session_is_in_charge_from_the_first_commit() {
     let conversation = with_bot();
     assert_eq!(conversation.session_in_charge().map(|session| session.id), Some(uuid(9)));
     assert_eq!(conversation.owner, Some(Owner::bot(uuid(8))));
-    assert_eq!(conversation.new_events, [ConversationEvent::Started]);
+    assert_eq!(conversation.new_events, [ConversationEvent::Started { routing: None }]);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a3_after_a_takeover_no_bot_message_and_no_timeout_is_accepted() {
     assert_eq!(conversation.append_bot_message(uuid(9), text(), late), Err(Rejection::SessionNotInCharge));
     assert_eq!(conversation.close_idle(uuid(9), ClosingFacts::default(), late), Err(IdleRejection::NotInCharge));
     assert_eq!(conversation.close_by_bot(uuid(9), ClosingFacts::default(), late), Err(Rejection::SessionNotInCharge));
-    assert_eq!(conversation.hand_off(uuid(9), String::new(), None, late), Err(Rejection::SessionNotInCharge));
+    assert_eq!(conversation.hand_off(uuid(9), String::new(), None, None, late), Err(Rejection::SessionNotInCharge));
     assert!(matches!(
         conversation.new_events.last(),
         Some(ConversationEvent::AssigneeChanged(AssigneeChanged { ended_session: Some(session), epoch: 2, .. })) if *session == uuid(9)
@@ -134,7 +134,7 @@ fn e3_e5_closing_is_one_change_and_nothing_is_said_after_it() {
 fn c11_while_a_bot_is_in_charge_an_agent_takes_over_first() {
     let mut conversation = with_bot();
     assert_eq!(conversation.append_team_message(&agent(5), text(), None, None, START), Err(Rejection::BotInCharge));
-    conversation.hand_off(uuid(9), "why".into(), None, START).unwrap();
+    conversation.hand_off(uuid(9), "why".into(), None, None, START).unwrap();
     conversation.append_team_message(&agent(5), text(), None, None, START).unwrap();
     assert_eq!((conversation.owner, conversation.epoch), (Some(Owner::agent(uuid(5))), 3));
 }
@@ -144,7 +144,7 @@ fn c11_e4_an_administrator_writes_and_reopens_and_owns_nothing() {
     let root = TeamMember::Admin("root".into());
     let mut conversation = with_bot();
     assert_eq!(conversation.append_team_message(&root, text(), None, None, START), Err(Rejection::BotInCharge));
-    conversation.hand_off(uuid(9), "why".into(), None, START).unwrap();
+    conversation.hand_off(uuid(9), "why".into(), None, None, START).unwrap();
     let entry = conversation.append_team_message(&root, text(), None, Some(2), START).unwrap();
     assert_eq!((entry.author, conversation.owner, conversation.epoch), (Actor::admin("root"), None, 2));
     assert_eq!(conversation.waiting_since, None);
@@ -196,7 +196,7 @@ fn c3_a1_whatever_happens_numbers_are_dense_epochs_rise_by_one_and_a_bot_never_r
                 1 => conversation.append_team_message(&by, text(), None, None, now).map(|_| ()),
                 2 => conversation.append_bot_message(uuid(9), text(), now).map(|_| ()),
                 3 => conversation.change_owner(change(Some(Owner::agent(agent)), believed), now).map(|_| ()),
-                4 => conversation.hand_off(uuid(9), String::new(), None, now),
+                4 => conversation.hand_off(uuid(9), String::new(), None, None, now),
                 5 => conversation.close_idle(uuid(9), facts, now).map_err(|_| Rejection::Closed),
                 6 => conversation.close_by_team(&by, None, facts, now),
                 7 => conversation.reopen(&by, false, now),

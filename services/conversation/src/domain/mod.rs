@@ -51,7 +51,7 @@ pub(crate) use closing_facts::{ClosingFacts, ClosingSnapshot};
 pub(crate) use contact::{Contact, ContactEmail, ContactUpdate, MAX_PROPERTIES_SIZE, NewEmail, Taken};
 pub(crate) use contact_job::{ContactJob, ContactJobKind, ContactJobStatus};
 pub(crate) use conversation::{BotSession, Conversation, OwnerChange};
-pub(crate) use conversation_event::{AssigneeChanged, AssignmentCause, Closed, ConversationEvent};
+pub(crate) use conversation_event::{AssigneeChanged, AssignmentCause, Closed, ConversationEvent, Routing};
 pub(crate) use entry::{Button, ChosenButton, Content, Entry, ErasedKind, Mention, Message, TicketChange};
 pub(crate) use file_name::{content_disposition, plain_file_name};
 pub(crate) use file_type::{HEAD_BYTES, media_type_of_bytes, media_type_of_name, usual_media_type};

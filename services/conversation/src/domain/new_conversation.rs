@@ -6,7 +6,7 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
-use super::{BotSession, Conversation, ConversationEvent, Owner, Status};
+use super::{BotSession, Conversation, ConversationEvent, Owner, Routing, Status};
 
 /// Maximum number of properties of a conversation.
 const MAX_CONVERSATION_PROPERTIES: usize = 50;
@@ -20,6 +20,12 @@ pub(crate) enum Greeting {
     Bot { bot: Uuid, session: Uuid, timeout: Option<Duration> },
     /// Unassigned.
     Unassigned,
+    /// Unassigned, and routed by this policy.
+    Routed {
+        policy: Uuid,
+        /// The owner of the contact, whom the policy may prefer.
+        contact_owner: Option<Uuid>,
+    },
 }
 
 /// Where and with what a conversation began, as the widget or the account's back end gave it. It never changes (rule C1), but for the
@@ -75,7 +81,11 @@ impl Conversation {
             Greeting::Bot { bot, session, timeout } => {
                 Some(BotSession { id: session, bot, timeout, started_at: now, in_charge: true })
             }
-            Greeting::Unassigned => None,
+            Greeting::Unassigned | Greeting::Routed { .. } => None,
+        };
+        let routing = match new.greeting {
+            Greeting::Routed { policy, contact_owner } => Some(Routing { policy, contact_owner }),
+            Greeting::Bot { .. } | Greeting::Unassigned => None,
         };
         Self {
             id: new.id,
@@ -103,7 +113,7 @@ impl Conversation {
             waiting_since: None,
             version: 0,
             new_entries: Vec::new(),
-            new_events: vec![ConversationEvent::Started],
+            new_events: vec![ConversationEvent::Started { routing }],
         }
     }
 }

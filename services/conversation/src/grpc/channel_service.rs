@@ -43,9 +43,13 @@ impl ChannelService for Channels {
         let (caller, request) = validated(request)?;
         let command = CreateChannel {
             key: Key::new(&caller, &request.request_id, &request),
-            bot: match request.greeter {
-                Some(create_channel_request::Greeter::BotId(bot)) => Some(parse_id("bot_id", &bot)?),
-                Some(create_channel_request::Greeter::NoGreeter(_)) | None => None,
+            bot: match &request.greeter {
+                Some(create_channel_request::Greeter::BotId(bot)) => Some(parse_id("bot_id", bot)?),
+                Some(_) | None => None,
+            },
+            routing_policy: match &request.greeter {
+                Some(create_channel_request::Greeter::RoutingPolicyId(id)) => Some(parse_id("routing_policy_id", id)?),
+                Some(_) | None => None,
             },
             transcript_enabled: request.transcript_enabled.unwrap_or(true),
             transcript_sender_id: parse_optional_id("transcript_sender_id", &request.transcript_sender_id)?,
@@ -91,9 +95,16 @@ impl ChannelService for Channels {
         let sender = request.transcript_sender_id.as_deref();
         let opening_hours = request.opening_hours_id.as_deref();
         let update = ChannelUpdate {
-            bot_id: match request.greeter {
-                Some(update_channel_request::Greeter::BotId(bot)) => Some(Some(parse_id("bot_id", &bot)?)),
-                Some(update_channel_request::Greeter::NoGreeter(_)) => Some(None),
+            bot_id: match &request.greeter {
+                Some(update_channel_request::Greeter::BotId(bot)) => Some(Some(parse_id("bot_id", bot)?)),
+                Some(_) => Some(None),
+                None => None,
+            },
+            routing_policy_id: match &request.greeter {
+                Some(update_channel_request::Greeter::RoutingPolicyId(id)) => {
+                    Some(Some(parse_id("routing_policy_id", id)?))
+                }
+                Some(_) => Some(None),
                 None => None,
             },
             transcript_enabled: request.transcript_enabled,

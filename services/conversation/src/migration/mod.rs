@@ -71,6 +71,10 @@ impl MigratorTrait for Migrator {
             Box::new(Sql { name: "conversation_022_settings", text: include_str!("022_settings.sql") }),
             Box::new(Sql { name: "conversation_023_opening_hours", text: include_str!("023_opening_hours.sql") }),
             Box::new(Sql { name: "conversation_024_teams", text: include_str!("024_teams.sql") }),
+            Box::new(Sql {
+                name: "conversation_025_routing_policies_of_channels",
+                text: include_str!("025_routing_policies_of_channels.sql"),
+            }),
         ]
     }
 }

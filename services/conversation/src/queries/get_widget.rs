@@ -59,9 +59,9 @@ async fn read_widget(
         Some(bot) => bots::find(&conn, account, bot).await?,
         None => None,
     };
-    let greeter = match channel.greeting(bot.as_ref(), Uuid::nil()) {
+    let greeter = match channel.greeting(bot.as_ref(), Uuid::nil(), None) {
         Greeting::Bot { bot, .. } => Some(Owner::bot(bot)),
-        Greeting::Unassigned => None,
+        Greeting::Unassigned | Greeting::Routed { .. } => None,
     };
     let open_chat = conversations::find_open(&conn, account, channel.id, visitor).await?;
     let owners = greeter.into_iter().chain(open_chat.as_ref().and_then(|chat| chat.owner));

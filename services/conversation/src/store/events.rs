@@ -23,7 +23,7 @@ use crate::{
     NAME,
     domain::{
         AccountSettings, Actor, ActorKind, AssigneeChanged, AssignmentCause, Attachment, Channel, CloseReason, Closed,
-        Contact, ContactJob, Conversation, ConversationEvent, Insert, Owner, OwnerKind, Ticket,
+        Contact, ContactJob, Conversation, ConversationEvent, Insert, Owner, OwnerKind, Routing, Ticket,
     },
 };
 
@@ -52,7 +52,7 @@ pub(super) fn push(
     let aggregate = aggregate(conversation.account, "conversation", conversation.id, version);
     let target = Target { batch, aggregate, traceparent };
     match event {
-        E::Started => push_conversation_started(target, conversation),
+        E::Started { routing } => push_conversation_started(target, conversation, *routing),
         E::MessagePosted { sequence, visitor_sequence, author, bot_session } => {
             push_message_posted(target, conversation, (*sequence, *visitor_sequence), author, *bot_session);
         }
@@ -60,8 +60,9 @@ pub(super) fn push(
             push_comment_posted(target, conversation, *sequence, author, mentioned);
         }
         E::AssigneeChanged(changed) => push_assignee_changed(target, conversation, changed),
-        E::HandedOff { bot_session, bot, agent, at } => {
-            push_conversation_handed_off(target, conversation, *bot_session, *bot, *agent, *at);
+        E::HandedOff { bot_session, bot, agent, routing_policy, at } => {
+            let to = (*agent, *routing_policy);
+            push_conversation_handed_off(target, conversation, *bot_session, *bot, to, *at);
         }
         E::Closed(closed) => push_conversation_closed(target, conversation, closed),
         E::Updated => push_conversation_updated(target, conversation),
@@ -71,7 +72,7 @@ pub(super) fn push(
     }
 }
 
-fn push_conversation_started(target: Target<'_>, conversation: &Conversation) {
+fn push_conversation_started(target: Target<'_>, conversation: &Conversation, routing: Option<Routing>) {
     let session = conversation.bot_session.as_ref();
     target.push(&pb::ConversationStarted {
         conversation_id: conversation.id.to_string(),
@@ -82,6 +83,8 @@ fn push_conversation_started(target: Target<'_>, conversation: &Conversation) {
         inactivity_timeout: session.and_then(|session| session.timeout?.try_into().ok()),
         start_time: Some(conversation.created_at.to_proto()),
         epoch: 1,
+        routing_policy_id: id_or_empty(routing.map(|routing| routing.policy)),
+        contact_owner_agent_id: id_or_empty(routing.and_then(|routing| routing.contact_owner)),
     });
 }
 
@@ -134,7 +137,7 @@ fn push_conversation_handed_off(
     conversation: &Conversation,
     bot_session: Uuid,
     bot: Uuid,
-    agent: Option<Uuid>,
+    (agent, routing_policy): (Option<Uuid>, Option<Uuid>),
     at: Time,
 ) {
     target.push(&pb::ConversationHandedOff {
@@ -144,6 +147,7 @@ fn push_conversation_handed_off(
         bot_id: bot.to_string(),
         agent_id: id_or_empty(agent),
         change_time: Some(at.to_proto()),
+        routing_policy_id: id_or_empty(routing_policy),
     });
 }
 
@@ -348,6 +352,7 @@ fn cause(cause: AssignmentCause) -> PbCause {
         AssignmentCause::ByHand => PbCause::ByHand,
         AssignmentCause::HandedOff => PbCause::HandedOff,
         AssignmentCause::Reopened => PbCause::Reopened,
+        AssignmentCause::Routed => PbCause::Routed,
     }
 }
 

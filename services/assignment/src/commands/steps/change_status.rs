@@ -6,7 +6,7 @@ use sea_orm::DbErr;
 use uuid::Uuid;
 
 use crate::{
-    domain::{AgentStatus, StatusChange},
+    domain::{AgentStatus, Availability, StatusChange},
     store,
 };
 
@@ -40,6 +40,10 @@ pub(crate) async fn save_status(tx: &mut Tx, status: &AgentStatus, change: Statu
     }
     if change == StatusChange::Published {
         store::events::append_agent_availability_changed(tx, status).await?;
+        // Nobody gets a conversation because an agent is away.
+        if status.published == Availability::Available {
+            store::routing_accounts::wake(tx, status.account).await?;
+        }
     }
     Ok(())
 }

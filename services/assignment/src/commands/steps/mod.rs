@@ -4,6 +4,7 @@ mod apply_to_conversations;
 mod change_owner;
 mod change_status;
 mod require_active_caller;
+mod require_targets;
 
 pub(super) use apply_to_conversations::apply_to_conversations;
 pub(crate) use change_owner::OwnerChange;
@@ -11,3 +12,4 @@ pub(super) use change_owner::{change_owner, first_answer};
 pub(super) use change_status::change_status;
 pub(crate) use change_status::save_status;
 pub(super) use require_active_caller::{find_active_caller, require_active_caller};
+pub(super) use require_targets::require_targets;

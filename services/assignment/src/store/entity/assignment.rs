@@ -88,6 +88,7 @@ fn from_cause(cause: AssignmentCause) -> i32 {
         AssignmentCause::ByHand => 2,
         AssignmentCause::HandedOff => 3,
         AssignmentCause::Reopened => 4,
+        AssignmentCause::Routed => 5,
     }
 }
 
@@ -97,6 +98,7 @@ fn to_cause(cause: i32) -> Option<AssignmentCause> {
         2 => Some(AssignmentCause::ByHand),
         3 => Some(AssignmentCause::HandedOff),
         4 => Some(AssignmentCause::Reopened),
+        5 => Some(AssignmentCause::Routed),
         _ => None,
     }
 }
@@ -115,6 +117,7 @@ mod tests {
             (None, Actor::Admin("root".into()), AssignmentCause::ByHand, (0, 4, 2)),
             (Some(Actor::Bot("b".into())), Actor::Bot("b".into()), AssignmentCause::HandedOff, (2, 2, 3)),
             (Some(agent()), agent(), AssignmentCause::Reopened, (1, 1, 4)),
+            (Some(agent()), Actor::System, AssignmentCause::Routed, (1, 3, 5)),
         ];
         for (owner, by, cause, numbers) in rows {
             let assignment = Assignment {

@@ -16,6 +16,7 @@ mod link_visitor;
 mod lock_identities;
 mod record_visitor_answer;
 mod reject;
+mod require_routing_policy;
 mod require_sender;
 mod roster;
 mod start;
@@ -40,6 +41,7 @@ pub(super) use link_visitor::{VisitorInChat, link_visitor, remove_if_unused, set
 pub(super) use lock_identities::{Identities, lock_addresses};
 pub(super) use record_visitor_answer::{VisitorAnswer, record_visitor_answer};
 pub(super) use reject::reject;
+pub(super) use require_routing_policy::require_routing_policy;
 pub(super) use require_sender::require_sender;
 pub(crate) use roster::RosterKnowledge;
 pub(super) use roster::{

@@ -152,6 +152,7 @@ pub(super) fn cause(cause: PbCause) -> AssignmentCause {
         PbCause::ByHand | PbCause::Unspecified => AssignmentCause::ByHand,
         PbCause::HandedOff => AssignmentCause::HandedOff,
         PbCause::Reopened => AssignmentCause::Reopened,
+        PbCause::Routed => AssignmentCause::Routed,
     }
 }
 
@@ -161,6 +162,7 @@ fn pb_cause(cause: AssignmentCause) -> PbCause {
         AssignmentCause::ByHand => PbCause::ByHand,
         AssignmentCause::HandedOff => PbCause::HandedOff,
         AssignmentCause::Reopened => PbCause::Reopened,
+        AssignmentCause::Routed => PbCause::Routed,
     }
 }
 

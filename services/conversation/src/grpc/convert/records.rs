@@ -65,9 +65,10 @@ pub(crate) fn contact_job(job: &ContactJob) -> pb::ContactJob {
 /// `widget_token`: the channel's, which is shown while it has anonymous visitors.
 pub(crate) fn channel(channel: &Channel, widget_token: String) -> pb::Channel {
     let anonymous = channel.anonymous_visitors.as_ref();
-    let greeter = match channel.bot_id {
-        Some(bot) => Greeter::BotId(bot.to_string()),
-        None => Greeter::NoGreeter(pb::NoGreeter {}),
+    let greeter = match (channel.bot_id, channel.routing_policy_id) {
+        (Some(bot), _) => Greeter::BotId(bot.to_string()),
+        (None, Some(policy)) => Greeter::RoutingPolicyId(policy.to_string()),
+        (None, None) => Greeter::NoGreeter(pb::NoGreeter {}),
     };
     pb::Channel {
         id: channel.id.to_string(),

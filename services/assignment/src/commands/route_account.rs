@@ -1,0 +1,89 @@
+//! Decides which agents get the conversations of an account that wait, and reserves their places (rules A4, A5, A6).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use frontdesk_db::{AccountId, Tx};
+use sea_orm::DbErr;
+use uuid::Uuid;
+
+use crate::{
+    App,
+    domain::{Desk, Waiting},
+    queries::load_desk,
+    store::{
+        routing_accounts::{self, DueAccount},
+        routing_queue::{self, Reservation},
+        routing_turns,
+    },
+};
+
+/// Maximum number of conversations of one policy that one decision is about.
+const HEADS: u64 = 100;
+
+/// How long after a reservation the change of owner is repeated, unless it is settled.
+pub(crate) const CHECK_AFTER: Duration = Duration::from_secs(5);
+
+/// Maximum interval between two decisions while a conversation waits.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// Decides about the account whose look is due the longest. None: no look is due that another transaction does not make. The decisions of
+/// one account are made one after the other, each under the lock of the account's row, which sees every place that was given before.
+pub(crate) async fn route_account(app: &App) -> Result<Option<Vec<Reservation>>, DbErr> {
+    let tx = app.db.begin().await?;
+    let now = tx.now().await?;
+    let Some(due) = routing_accounts::find_due_for_update(&tx, now).await? else { return Ok(None) };
+    let DueAccount { account, last_turn } = due;
+    let policies = routing_queue::list_policies(tx.conn(), account).await?;
+    if policies.is_empty() {
+        routing_accounts::save(&tx, account, last_turn, None).await?;
+        tx.commit().await?;
+        return Ok(Some(Vec::new()));
+    }
+
+    let now = tx.now().await?;
+    let mut desk = load_desk(tx.conn(), account, policies, now, app.heartbeats).await?;
+    let (queue, ends) = list_heads(&tx, account, &desk).await?;
+    let decision = desk.route(queue, &ends);
+    let mut reservations = Vec::new();
+    for routed in decision.routed {
+        let (waiting, agent) = (routed.waiting, routed.agent);
+        routing_queue::reserve(&tx, account, &waiting, agent, now.plus(CHECK_AFTER)).await?;
+        routing_turns::save(&tx, account, agent, routed.turn).await?;
+        let Waiting { conversation, epoch, .. } = waiting;
+        reservations.push(Reservation { account, conversation, epoch, agent });
+    }
+    for waiting in &decision.leaving {
+        routing_queue::leave(&tx, account, waiting).await?;
+    }
+    // Where something was decided, conversations behind the heads may be next.
+    let decided = !reservations.is_empty() || !decision.leaving.is_empty();
+    let latest = if decided { now } else { now.plus(LOOK_AGAIN_AFTER) };
+    let look_at = decision.look_at.map_or(latest, |look_at| look_at.min(latest));
+    routing_accounts::save(&tx, account, desk.last_turn, Some(look_at)).await?;
+    tx.commit().await?;
+    Ok(Some(reservations))
+}
+
+/// The conversations that can be next, oldest first, and the last head of each policy by which more wait. While a head of a policy waits,
+/// one behind the heads can be next only for the owner of its contact: for everything else the agents who may take it may take the head
+/// as well.
+async fn list_heads(tx: &Tx, account: AccountId, desk: &Desk) -> Result<(Vec<Waiting>, BTreeSet<Uuid>), DbErr> {
+    let free: BTreeSet<Uuid> =
+        desk.agents.values().filter(|candidate| candidate.has_place()).map(|candidate| candidate.agent).collect();
+    let (mut heads, mut ends) = (BTreeMap::new(), BTreeSet::new());
+    for (policy, now) in &desk.policies {
+        let mut queue = routing_queue::list_heads(tx.conn(), account, *policy, HEADS).await?;
+        if queue.len() as u64 == HEADS {
+            ends.extend(queue.last().map(|last| last.conversation));
+            if now.rules.names_contact_owner() {
+                let (conn, free) = (tx.conn(), free.clone());
+                queue.extend(routing_queue::list_heads_of_owners(conn, account, *policy, free, HEADS).await?);
+            }
+        }
+        heads.extend(queue.into_iter().map(|waiting| ((waiting.since, waiting.conversation), waiting)));
+    }
+    Ok((heads.into_values().collect(), ends))
+}

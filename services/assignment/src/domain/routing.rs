@@ -1,0 +1,219 @@
+//! Which agents get the conversations that wait (rules A4, A5, A6). One decision is about a whole account: the conversations are
+//! looked at in the order in which they began to wait, and each gets the best agent who has a place left then. So no conversation
+//! overtakes another one that the same agent could have got, and one for which no agent is free holds up no other one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use frontdesk_clock::Time;
+use uuid::Uuid;
+
+use super::{Availability, Capacity, OutsideHours, RoutingRules, RoutingStep, RoutingStrategy};
+
+/// A conversation that waits for an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub(crate) conversation: Uuid,
+    /// The ownership epoch in which it is unassigned.
+    pub(crate) epoch: i64,
+    /// None: the default policy.
+    pub(crate) policy: Option<Uuid>,
+    /// The owner of its contact. None: not known.
+    pub(crate) contact_owner: Option<Uuid>,
+    pub(crate) since: Time,
+}
+
+/// An agent, as routing sees them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    pub(crate) agent: Uuid,
+    pub(crate) active: bool,
+    pub(crate) availability: Availability,
+    pub(crate) teams: BTreeSet<Uuid>,
+    pub(crate) capacity: Capacity,
+    /// Number of open conversations that they own, and of places that are reserved for them.
+    pub(crate) load: i64,
+    /// Number of the account's last turn that was theirs. 0: they had none.
+    pub(crate) last_turn: i64,
+}
+
+/// A policy as it is at the time of a decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PolicyNow {
+    pub(crate) rules: RoutingRules,
+    pub(crate) open: bool,
+    /// When `open` changes. None: never.
+    pub(crate) changes_at: Option<Time>,
+}
+
+/// Why an agent does not get a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotRouted {
+    NotInStep,
+    Deactivated,
+    Away,
+    Full,
+    CapacityZero,
+    OutsideHours,
+    /// The places that are left go to conversations that have waited longer.
+    OthersFirst,
+    /// Another agent is chosen.
+    NotChosen,
+}
+
+/// A conversation and the agent who gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Routed {
+    pub(crate) waiting: Waiting,
+    pub(crate) agent: Uuid,
+    /// Number of the turn.
+    pub(crate) turn: i64,
+}
+
+/// What is decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Decision {
+    pub(crate) routed: Vec<Routed>,
+    /// Conversations that leave routing.
+    pub(crate) leaving: Vec<Waiting>,
+    /// When time alone changes the decision. None: never.
+    pub(crate) look_at: Option<Time>,
+}
+
+/// The agents and policies of an account at one time.
+#[derive(Clone, Debug)]
+pub(crate) struct Desk {
+    pub(crate) now: Time,
+    pub(crate) agents: BTreeMap<Uuid, Candidate>,
+    /// By id; None: the default one.
+    pub(crate) policies: BTreeMap<Option<Uuid>, PolicyNow>,
+    /// Number of the account's last turn.
+    pub(crate) last_turn: i64,
+}
+
+impl Candidate {
+    /// Returns whether a place is left.
+    pub(crate) fn has_place(&self) -> bool {
+        match self.capacity {
+            Capacity::Conversations(capacity) => self.load < i64::from(capacity),
+            Capacity::Unlimited => true,
+        }
+    }
+
+    fn is_target(&self, step: &RoutingStep, contact_owner: Option<Uuid>) -> bool {
+        step.anybody
+            || step.agents.contains(&self.agent)
+            || !step.teams.is_disjoint(&self.teams)
+            || (step.contact_owner && contact_owner == Some(self.agent))
+    }
+
+    fn take(&mut self, turn: i64) {
+        self.load += 1;
+        self.last_turn = turn;
+    }
+
+    /// Returns every reason why the agent can take no conversation of this policy.
+    fn obstacles(&self, rules: &RoutingRules) -> Vec<NotRouted> {
+        let mut obstacles = Vec::new();
+        if !self.active {
+            obstacles.push(NotRouted::Deactivated);
+        }
+        if rules.only_available && self.availability == Availability::Away {
+            obstacles.push(NotRouted::Away);
+        }
+        if self.capacity == Capacity::Conversations(0) {
+            obstacles.push(NotRouted::CapacityZero);
+        } else if !self.has_place() {
+            obstacles.push(NotRouted::Full);
+        }
+        obstacles
+    }
+}
+
+impl Desk {
+    /// Decides about conversations that wait. `queue`: oldest first. `ends`: those behind which more wait by the same policy, which are
+    /// not in the queue. Where one of them gets an agent, the one behind it may be next, and the decision ends.
+    pub(crate) fn route(&mut self, queue: Vec<Waiting>, ends: &BTreeSet<Uuid>) -> Decision {
+        let mut decision = Decision::default();
+        for waiting in queue {
+            let Some(policy) = self.policies.get(&waiting.policy) else { continue };
+            if !policy.open && policy.rules.outside == OutsideHours::Unassigned {
+                decision.leaving.push(waiting);
+                continue;
+            }
+            let (steps, joins_at) = policy.rules.joined(waiting.since, self.now);
+            match choose(policy, steps, &waiting, &self.agents) {
+                Some(agent) => {
+                    self.last_turn += 1;
+                    let turn = self.last_turn;
+                    if let Some(candidate) = self.agents.get_mut(&agent) {
+                        candidate.take(turn);
+                    }
+                    let is_end = ends.contains(&waiting.conversation);
+                    decision.routed.push(Routed { waiting, agent, turn });
+                    if is_end {
+                        break;
+                    }
+                }
+                None => {
+                    let times = [decision.look_at, joins_at.filter(|_| policy.open), policy.changes_at];
+                    decision.look_at = times.into_iter().flatten().min();
+                }
+            }
+        }
+        decision
+    }
+
+    /// Returns every agent with every reason why they do not get this conversation; the one without a reason gets it. `before`: the
+    /// conversations that have waited longer.
+    pub(crate) fn explain(mut self, before: Vec<Waiting>, waiting: &Waiting) -> Vec<(Candidate, Vec<NotRouted>)> {
+        let agents = self.agents.clone();
+        self.route(before, &BTreeSet::new());
+        let Some(policy) = self.policies.get(&waiting.policy) else { return Vec::new() };
+        let (steps, _) = policy.rules.joined(waiting.since, self.now);
+        let chosen = choose(policy, steps, waiting, &self.agents);
+        let reasons = |candidate: &Candidate| {
+            let mut reasons = Vec::new();
+            if !steps.iter().any(|step| candidate.is_target(step, waiting.contact_owner)) {
+                reasons.push(NotRouted::NotInStep);
+            }
+            if !policy.open {
+                reasons.push(NotRouted::OutsideHours);
+            }
+            reasons.extend(candidate.obstacles(&policy.rules));
+            let left = self.agents.get(&candidate.agent).is_some_and(Candidate::has_place);
+            if candidate.has_place() && !left {
+                reasons.push(NotRouted::OthersFirst);
+            }
+            if reasons.is_empty() && chosen != Some(candidate.agent) {
+                reasons.push(NotRouted::NotChosen);
+            }
+            reasons
+        };
+        let explained = |candidate: Candidate| {
+            let reasons = reasons(&candidate);
+            (candidate, reasons)
+        };
+        agents.into_values().map(explained).collect()
+    }
+}
+
+/// Returns the agent who gets the conversation: one of the first step that has an agent who can take it. None: it waits.
+fn choose(
+    policy: &PolicyNow,
+    steps: &[RoutingStep],
+    waiting: &Waiting,
+    agents: &BTreeMap<Uuid, Candidate>,
+) -> Option<Uuid> {
+    if !policy.open {
+        return None;
+    }
+    let rank = |candidate: &&Candidate| match policy.rules.strategy {
+        RoutingStrategy::RoundRobin => (0, candidate.last_turn, candidate.agent),
+        RoutingStrategy::FewestOpen => (candidate.load, candidate.last_turn, candidate.agent),
+    };
+    let can_take = |candidate: &&Candidate| candidate.obstacles(&policy.rules).is_empty();
+    steps.iter().find_map(|step| {
+        let targets = agents.values().filter(|candidate| candidate.is_target(step, waiting.contact_owner));
+        targets.filter(can_take).min_by_key(rank).map(|candidate| candidate.agent)
+    })
+}

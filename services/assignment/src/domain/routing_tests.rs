@@ -1,0 +1,268 @@
+//! Rules A4, A5 and A6: decisions of [`Desk::route`] about random arrivals, closes, absences and capacities.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use frontdesk_clock::Time;
+use frontdesk_fuzz::{bytes, check};
+use uuid::Uuid;
+
+use super::{
+    Availability, Candidate, Capacity, Desk, NotRouted, OutsideHours, PolicyNow, RoutingRules, RoutingStep,
+    RoutingStrategy, Waiting,
+};
+
+fn id(number: u8) -> Uuid {
+    Uuid::from_u128(number.into())
+}
+
+fn candidate(number: u8) -> Candidate {
+    Candidate {
+        agent: id(number),
+        active: true,
+        availability: Availability::Available,
+        teams: BTreeSet::from([id(100 + number % 2)]),
+        capacity: Capacity::Conversations(2),
+        load: 0,
+        last_turn: 0,
+    }
+}
+
+fn waiting(number: u8, policy: Option<Uuid>) -> Waiting {
+    Waiting { conversation: id(number), epoch: 1, policy, contact_owner: None, since: Time(number.into()) }
+}
+
+fn policy(steps: Vec<RoutingStep>, strategy: RoutingStrategy) -> PolicyNow {
+    let rules = RoutingRules { steps, strategy, ..RoutingRules::of_default_policy() };
+    PolicyNow { rules, open: true, changes_at: None }
+}
+
+fn anybody() -> RoutingStep {
+    RoutingStep { anybody: true, ..RoutingStep::default() }
+}
+
+fn only(agent: u8) -> RoutingStep {
+    RoutingStep { agents: BTreeSet::from([id(agent)]), ..RoutingStep::default() }
+}
+
+fn desk(agents: impl IntoIterator<Item = Candidate>, policies: Vec<(Option<Uuid>, PolicyNow)>) -> Desk {
+    let agents = agents.into_iter().map(|candidate| (candidate.agent, candidate)).collect();
+    Desk { now: Time(1_000), agents, policies: policies.into_iter().collect(), last_turn: 0 }
+}
+
+fn routed(desk: &mut Desk, queue: Vec<Waiting>) -> Vec<(Uuid, Uuid)> {
+    desk.route(queue, &BTreeSet::new())
+        .routed
+        .into_iter()
+        .map(|routed| (routed.waiting.conversation, routed.agent))
+        .collect()
+}
+
+#[test]
+fn a6_a_conversation_for_which_only_full_agents_may_work_holds_up_no_other_one() {
+    let full = Candidate { load: 2, ..candidate(1) };
+    let of_one = policy(vec![only(1)], RoutingStrategy::FewestOpen);
+    let of_all = policy(vec![anybody()], RoutingStrategy::FewestOpen);
+    let mut desk = desk([full, candidate(2)], vec![(Some(id(50)), of_one), (None, of_all)]);
+    let queue = vec![waiting(1, Some(id(50))), waiting(2, None)];
+    assert_eq!(routed(&mut desk, queue), [(id(2), id(2))]);
+}
+
+#[test]
+fn a6_a_decision_ends_where_a_conversation_that_is_not_read_may_be_next() {
+    let of_all = policy(vec![anybody()], RoutingStrategy::FewestOpen);
+    let agents = [candidate(1), candidate(2)];
+    let mut desk = desk(agents, vec![(None, of_all.clone()), (Some(id(50)), of_all)]);
+    let queue = vec![waiting(1, None), waiting(2, None), waiting(3, Some(id(50)))];
+    let decision = desk.route(queue, &BTreeSet::from([id(2)]));
+    assert_eq!(decision.routed.len(), 2);
+    // One that gets no agent ends nothing: those behind it get none either.
+    let mut full = desk.clone();
+    full.policies.insert(None, policy(vec![only(9)], RoutingStrategy::FewestOpen));
+    let queue = vec![waiting(4, None), waiting(5, Some(id(50)))];
+    assert_eq!(full.route(queue, &BTreeSet::from([id(4)])).routed.len(), 1);
+}
+
+#[test]
+fn a4_a_step_that_joined_earlier_comes_first_and_the_contacts_owner_before_the_rest() {
+    let owner =
+        RoutingStep { contact_owner: true, widen_after: Some(Duration::from_micros(10)), ..RoutingStep::default() };
+    let rules = policy(vec![owner, anybody()], RoutingStrategy::FewestOpen);
+    let busy = Candidate { load: 1, ..candidate(2) };
+    let mut desk = desk([candidate(1), busy], vec![(None, rules)]);
+    let of_owner = Waiting { contact_owner: Some(id(2)), ..waiting(1, None) };
+    assert_eq!(routed(&mut desk, vec![of_owner.clone()]), [(id(1), id(2))]);
+    assert_eq!(
+        routed(&mut desk, vec![of_owner.clone()]),
+        [(id(1), id(1))],
+        "the owner is full, and anybody has joined"
+    );
+    let fresh = Waiting { since: Time(995), ..of_owner };
+    let decision = desk.route(vec![fresh], &BTreeSet::new());
+    assert!(decision.routed.is_empty());
+    assert_eq!(decision.look_at, Some(Time(1_005)));
+}
+
+#[test]
+fn a4_outside_of_opening_hours_conversations_wait_until_it_opens_or_leave() {
+    for (outside, leaving, look_at) in [(OutsideHours::Wait, 0, Some(Time(7_000))), (OutsideHours::Unassigned, 1, None)]
+    {
+        let mut closed = policy(vec![anybody()], RoutingStrategy::FewestOpen);
+        (closed.open, closed.changes_at, closed.rules.outside) = (false, Some(Time(7_000)), outside);
+        let mut desk = desk([candidate(1)], vec![(None, closed)]);
+        let decision = desk.route(vec![waiting(1, None)], &BTreeSet::new());
+        assert_eq!((decision.routed.len(), decision.leaving.len(), decision.look_at), (0, leaving, look_at));
+    }
+}
+
+#[test]
+fn a4_round_robin_over_10_000_assignments_differs_by_at_most_one() {
+    let unlimited = |number| Candidate { capacity: Capacity::Unlimited, ..candidate(number) };
+    let rules = policy(vec![anybody()], RoutingStrategy::RoundRobin);
+    let mut desk = desk((0..7).map(unlimited), vec![(None, rules)]);
+    let mut counts: BTreeMap<Uuid, usize> = BTreeMap::new();
+    for number in 0..10_000 {
+        // Places become free in any order.
+        if let Some(candidate) = desk.agents.values_mut().nth(number % 5) {
+            candidate.load = 0;
+        }
+        for (_, agent) in routed(&mut desk, vec![waiting(1, None)]) {
+            *counts.entry(agent).or_default() += 1;
+        }
+    }
+    let (least, most) = (counts.values().min().unwrap(), counts.values().max().unwrap());
+    assert!(counts.len() == 7 && most - least <= 1, "{counts:?}");
+}
+
+#[test]
+fn a4_an_explanation_has_every_reason_of_every_agent() {
+    let agents = [
+        candidate(1),
+        Candidate { availability: Availability::Away, load: 2, ..candidate(2) },
+        Candidate { active: false, capacity: Capacity::Conversations(0), ..candidate(3) },
+        Candidate { load: 1, ..candidate(4) },
+        Candidate { load: 1, ..candidate(5) },
+    ];
+    let step = RoutingStep { agents: [1, 2, 3, 4].map(id).into(), ..RoutingStep::default() };
+    let desk = desk(agents, vec![(None, policy(vec![step], RoutingStrategy::FewestOpen))]);
+    let reasons = |before: Vec<Waiting>| {
+        let explained = desk.clone().explain(before, &waiting(3, None));
+        explained.into_iter().map(|(_, reasons)| reasons).collect::<Vec<_>>()
+    };
+    let (away, gone) = (vec![NotRouted::Away, NotRouted::Full], vec![NotRouted::Deactivated, NotRouted::CapacityZero]);
+    let (free, elsewhere) = (Vec::new(), vec![NotRouted::NotInStep]);
+    let expected = [free.clone(), away.clone(), gone.clone(), vec![NotRouted::NotChosen], elsewhere.clone()];
+    assert_eq!(reasons(Vec::new()), expected);
+    // The first one goes to agent 1, and the second one takes the last place of agent 4, who had no turn before.
+    let before = vec![waiting(1, None), waiting(2, None)];
+    assert_eq!(reasons(before), [free, away, gone, vec![NotRouted::OthersFirst], elsewhere]);
+}
+
+/// Further choices from random bytes. Without bytes it gets zeros.
+struct Choices<'a>(&'a [u8]);
+
+impl Choices<'_> {
+    /// A number below `end`.
+    fn below(&mut self, end: u8) -> u8 {
+        let (first, rest) = self.0.split_at(self.0.len().min(1));
+        self.0 = rest;
+        first.first().copied().unwrap_or(0) % end
+    }
+
+    fn candidate(&mut self, number: u8) -> Candidate {
+        Candidate {
+            active: self.below(8) > 0,
+            availability: if self.below(4) > 0 { Availability::Available } else { Availability::Away },
+            capacity: match self.below(6) {
+                5 => Capacity::Unlimited,
+                conversations => Capacity::Conversations(conversations.into()),
+            },
+            load: self.below(4).into(),
+            last_turn: self.below(20).into(),
+            ..candidate(number)
+        }
+    }
+
+    fn step(&mut self) -> RoutingStep {
+        RoutingStep {
+            agents: (0..self.below(3)).map(|_| id(self.below(6))).collect(),
+            teams: (0..self.below(2)).map(|_| id(100 + self.below(2))).collect(),
+            contact_owner: self.below(3) == 0,
+            anybody: self.below(4) == 0,
+            widen_after: Some(Duration::from_micros(u64::from(self.below(250)) * 5)).filter(|_| self.below(4) > 0),
+        }
+    }
+
+    fn policy(&mut self) -> PolicyNow {
+        let steps = (0..=self.below(3)).map(|_| self.step()).collect();
+        let strategies = [RoutingStrategy::RoundRobin, RoutingStrategy::FewestOpen];
+        let mut policy = policy(steps, strategies[usize::from(self.below(2))]);
+        policy.rules.only_available = self.below(3) > 0;
+        policy.open = self.below(6) > 0;
+        policy
+    }
+}
+
+/// Whether the agent may take the conversation, by the words of the rules.
+fn may_take(desk: &Desk, agent: &Candidate, waiting: &Waiting) -> bool {
+    let policy = &desk.policies[&waiting.policy];
+    let mut joins_at = waiting.since;
+    let mut is_target = false;
+    for step in &policy.rules.steps {
+        if joins_at > desk.now {
+            break;
+        }
+        let owner = step.contact_owner && waiting.contact_owner == Some(agent.agent);
+        let member = step.teams.iter().any(|team| agent.teams.contains(team));
+        is_target |= step.anybody || owner || member || step.agents.contains(&agent.agent);
+        match step.widen_after {
+            Some(after) => joins_at = joins_at.plus(after),
+            None => break,
+        }
+    }
+    let here = !policy.rules.only_available || agent.availability == Availability::Available;
+    let place = match agent.capacity {
+        Capacity::Conversations(capacity) => agent.load < capacity.into(),
+        Capacity::Unlimited => true,
+    };
+    policy.open && is_target && here && agent.active && place
+}
+
+#[test]
+fn a4_a5_a6_nobody_gets_more_than_they_can_take_nothing_overtakes_and_no_free_agent_is_left() {
+    check!().with_generator(bytes(160)).for_each(|bytes| {
+        let mut choices = Choices(bytes);
+        let agents: Vec<Candidate> = (0..1 + choices.below(6)).map(|number| choices.candidate(number)).collect();
+        let policies = (0..3).map(|number| (Some(id(50 + number)).filter(|_| number > 0), choices.policy()));
+        let mut desk = desk(agents, policies.collect());
+        let count = choices.below(20);
+        let queue: Vec<Waiting> = (0..count)
+            .map(|number| {
+                let policy = Some(50 + choices.below(3)).filter(|policy| *policy > 50).map(id);
+                let contact_owner = Some(id(choices.below(6)));
+                Waiting { contact_owner, since: Time(i64::from(number) * 50), ..waiting(number, policy) }
+            })
+            .collect();
+        // The model: one conversation after the other, oldest first, each with the agents as they are then.
+        let mut model = desk.clone();
+        let decision = desk.route(queue.clone(), &BTreeSet::new());
+        let mut routed = decision.routed.iter().peekable();
+        for waiting in &queue {
+            let eligible: Vec<Candidate> =
+                model.agents.values().filter(|agent| may_take(&model, agent, waiting)).cloned().collect();
+            match routed.next_if(|routed| routed.waiting == *waiting) {
+                Some(routed) => {
+                    let chosen = eligible.iter().find(|agent| agent.agent == routed.agent);
+                    assert!(chosen.is_some(), "{waiting:?} went to an agent who may not take it");
+                    let agent = model.agents.get_mut(&routed.agent).unwrap();
+                    (agent.load, agent.last_turn) = (agent.load + 1, routed.turn);
+                }
+                None => assert!(eligible.is_empty(), "{waiting:?} waits although {eligible:?} are free"),
+            }
+        }
+        assert!(routed.next().is_none());
+        assert_eq!(desk.agents, model.agents);
+    });
+}

@@ -1,0 +1,46 @@
+//! A row of `routing_queue`.
+
+use frontdesk_clock::Time;
+use sea_orm::entity::prelude::*;
+
+use crate::domain::Waiting;
+
+/// The number in `state` of a conversation that waits.
+pub const WAITING: i32 = 1;
+/// The number of one for which a place is reserved.
+pub const RESERVED: i32 = 2;
+/// The number of one that left routing. The row stays, so that a repeated event does not bring it back.
+pub const LEFT: i32 = 3;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "routing_queue")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub account_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub conversation_id: Uuid,
+    pub epoch: i64,
+    pub policy_id: Option<Uuid>,
+    pub contact_owner_id: Option<Uuid>,
+    pub waiting_since: Time,
+    pub state: i32,
+    pub agent_id: Option<Uuid>,
+    pub check_at: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl From<Model> for Waiting {
+    fn from(row: Model) -> Self {
+        Self {
+            conversation: row.conversation_id,
+            epoch: row.epoch,
+            policy: row.policy_id,
+            contact_owner: row.contact_owner_id,
+            since: row.waiting_since,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Routes conversations that wait to agents (rules A4, A5, A6), on every replica.
+
+use std::time::Duration;
+
+use sea_orm::DbErr;
+use tokio::task::JoinSet;
+
+use crate::{
+    App,
+    commands::{self, CHECK_AFTER},
+    store::{
+        routing_accounts,
+        routing_queue::{self, Reservation},
+    },
+};
+
+/// Maximum number of changes of owner that one replica has under way.
+const MAX_CHANGES: usize = 64;
+
+/// Maximum number of reservations that one check takes.
+const CHECKS: u64 = 50;
+
+/// Pause after a failed read (milliseconds).
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// Maximum pause between two reads of the next look (milliseconds), so that changes at other replicas are seen.
+const MAX_PAUSE: Duration = Duration::from_millis(100);
+
+/// Minimum pause after a look that another replica makes (milliseconds).
+const MIN_PAUSE: Duration = Duration::from_millis(5);
+
+/// Routes until the shutdown. Changes of owner run beside the decisions: one that takes long holds up no other account.
+pub(crate) async fn route(app: App) {
+    let mut changes = JoinSet::new();
+    while !app.shutdown.is_cancelled() {
+        while changes.try_join_next().is_some() {}
+        let pause = match find_work(&app).await {
+            Ok(Work::Settle(reservations)) => {
+                for reservation in reservations {
+                    if changes.len() >= MAX_CHANGES {
+                        changes.join_next().await;
+                    }
+                    changes.spawn(settle(app.clone(), reservation));
+                }
+                continue;
+            }
+            Ok(Work::Pause(pause)) => pause,
+            Err(error) => {
+                tracing::error!(%error, "conversations that wait cannot be routed; retrying");
+                RETRY_PAUSE
+            }
+        };
+        tokio::select! {
+            () = app.shutdown.cancelled() => {}
+            // Moving the development clock ends it.
+            () = app.clock.sleep(pause) => {}
+        }
+    }
+}
+
+/// What is to be done now.
+enum Work {
+    /// Changes of owner.
+    Settle(Vec<Reservation>),
+    /// Nothing, for this long.
+    Pause(Duration),
+}
+
+/// Makes the decision that is due, or takes the reservations whose check is due.
+async fn find_work(app: &App) -> Result<Work, DbErr> {
+    let look_at = routing_accounts::find_next_look_at(app.db.read()).await?;
+    let check_at = routing_queue::find_next_check_at(app.db.read()).await?;
+    let Some(next) = [look_at, check_at].into_iter().flatten().min() else { return Ok(Work::Pause(MAX_PAUSE)) };
+    let now = app.db.now().await?;
+    if next > now {
+        return Ok(Work::Pause(next.since(now).clamp(MIN_PAUSE, MAX_PAUSE)));
+    }
+    let mut reservations = Vec::new();
+    if check_at.is_some_and(|check_at| check_at <= now) {
+        let tx = app.db.begin().await?;
+        let now = tx.now().await?;
+        reservations = routing_queue::take_due(&tx, now, now.plus(CHECK_AFTER), CHECKS).await?;
+        tx.commit().await?;
+    }
+    let routed = commands::route_account(app).await?;
+    if routed.is_none() && reservations.is_empty() {
+        return Ok(Work::Pause(MIN_PAUSE));
+    }
+    reservations.extend(routed.into_iter().flatten());
+    Ok(Work::Settle(reservations))
+}
+
+async fn settle(app: App, reservation: Reservation) {
+    let conversation_id = reservation.conversation;
+    if let Err(error) = commands::settle_reservation(&app, reservation).await {
+        tracing::warn!(%error, %conversation_id, "a conversation is not given to its agent yet; it is repeated");
+    }
+}
