@@ -9,8 +9,8 @@ use frontdesk_proto::{
     assignment::v1 as pb,
     event::v1::{
         AgentAvailabilityChanged, AgentCreated, AgentDeactivated, AgentReactivated, AgentUpdated,
-        ContactErasureConfirmed, OpeningHoursChanged, RoutingPolicyChanged, TeamCreated, TeamDeleted, TeamMembersChanged, TeamUndeleted,
-        TeamUpdated,
+        ContactErasureConfirmed, OpeningHoursChanged, RoutingPolicyChanged, TeamCreated, TeamDeleted,
+        TeamMembersChanged, TeamUndeleted, TeamUpdated,
     },
 };
 use sea_orm::DbErr;

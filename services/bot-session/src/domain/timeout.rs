@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn b4_a_visitor_is_reminded_once_for_each_silence() {
         const MINUTE: i64 = 60_000_000;
-        let minutes = |minutes| Duration::from_secs(minutes * 60);
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
         let timing = Session { timeout: Some(minutes(30)), reminder_before: Some(minutes(5)), ..open_session() };
         let mut session = Session { deadline_at: Some(Time(30 * MINUTE)), ..timing };
         let active = |deadline| IdleOutcome::VisitorActive { deadline: Time(deadline) };
