@@ -15,7 +15,7 @@ use frontdesk_proto::{
     event::v1::{ConversationClosed, ConversationHandedOff, ConversationStarted, Event},
 };
 use frontdesk_testkit::{Mode, event, new_id, wait_until};
-use prost::{Message, Name};
+use prost::Name;
 use tonic::Code;
 use uuid::Uuid;
 
@@ -37,7 +37,7 @@ frontdesk_testkit::on_both_modes! {
 }
 
 /// The event of a conversation at a version of it.
-pub fn at(account: AccountId, conversation: Uuid, version: i32, message: &(impl Message + Name)) -> Event {
+pub fn at(account: AccountId, conversation: Uuid, version: i32, message: &impl Name) -> Event {
     let aggregate_id = conversation.to_string();
     Event { aggregate_id, version, ..event("conversation", account, message) }
 }
@@ -204,7 +204,7 @@ async fn a4_outside_of_opening_hours_a_conversation_leaves_routing_where_the_pol
     service.agent(here, "ada").await;
     let conversation = service.conversation();
     let begins = started(here, conversation, &policy.id, 5);
-    handle(&service, &[begins.clone()]).await;
+    handle(&service, std::slice::from_ref(&begins)).await;
     wait_until("the conversation to leave", || async { service.place(here, conversation).await == (0, 0) }).await;
     // A repeat of the event does not bring it back, and neither does the opening.
     handle(&service, &[begins]).await;

@@ -29,7 +29,7 @@ pub(crate) async fn notify_agents(
     event: &Event,
     command: NotifyAgents,
 ) -> Result<(), NotificationError> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.db.begin_for(command.account).await?;
     if !frontdesk_outbox::mark_handled(&tx, consumer, event).await? {
         return Ok(());
     }

@@ -67,7 +67,8 @@ async fn converse(mut stream: BufReader<TcpStream>, ehlo: &str, answers: &[&str]
                 }
             }
             _ if in_mail => {
-                mail.push_str(&line);
+                // A dot at the beginning of a line is doubled on the way (RFC 5321, 4.5.2).
+                mail.push_str(line.strip_prefix('.').unwrap_or(&line));
                 continue;
             }
             "DATA" => {
