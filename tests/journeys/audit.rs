@@ -238,6 +238,7 @@ fn administrative_methods_are_audited_and_no_others() {
         .map(|(path, _)| path.trim_start_matches("/frontdesk."))
         .collect();
     let expected = BTreeSet::from([
+        "assignment.v1.AvailabilityService/SetAgentAvailability",
         "assignment.v1.OpeningHoursService/CreateOpeningHours",
         "assignment.v1.OpeningHoursService/DeleteOpeningHours",
         "assignment.v1.OpeningHoursService/UndeleteOpeningHours",
@@ -250,6 +251,12 @@ fn administrative_methods_are_audited_and_no_others() {
         "assignment.v1.RoutingPolicyService/DeleteRoutingPolicy",
         "assignment.v1.RoutingPolicyService/UndeleteRoutingPolicy",
         "assignment.v1.RoutingPolicyService/UpdateRoutingPolicy",
+        "assignment.v1.TeamService/AddTeamMembers",
+        "assignment.v1.TeamService/CreateTeam",
+        "assignment.v1.TeamService/DeleteTeam",
+        "assignment.v1.TeamService/RemoveTeamMembers",
+        "assignment.v1.TeamService/UndeleteTeam",
+        "assignment.v1.TeamService/UpdateTeam",
         "botsession.v1.BotService/CreateBot",
         "botsession.v1.BotService/DeleteBot",
         "botsession.v1.BotService/UndeleteBot",

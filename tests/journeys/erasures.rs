@@ -16,6 +16,7 @@ use frontdesk_proto::{
         thread_service_client::ThreadServiceClient, ticket_service_client::TicketServiceClient,
         visitor_service_client::VisitorServiceClient,
     },
+    notification::v1::{SendTranscriptRequest, transcript_service_client::TranscriptServiceClient},
 };
 use frontdesk_tests::{Account, As, Chat, TestSuite, epoch_of, request_id, upload, wait_for};
 use sea_orm::{ConnectionTrait, Statement};
@@ -153,6 +154,16 @@ async fn play(account: &Account, agent: &As, channel: &str) -> Chat {
     ContactServiceClient::new(agent.clone()).update_contact(contact).await.unwrap();
     let close = CloseConversationRequest { conversation_id: id.clone(), ..Default::default() };
     ConversationServiceClient::new(agent.clone()).close_conversation(close).await.unwrap();
+    // By hand: a chat with a ticket is not mailed by itself.
+    let contact_id = Account::conversation(agent, &id).await.contact_id;
+    let send = SendTranscriptRequest {
+        conversation_id: id.clone(),
+        contact_id,
+        subject: "Canary mail".into(),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    TranscriptServiceClient::new(agent.clone()).send_transcript(send).await.unwrap();
     wait_for("the mail", || async { account.mails("canary.token@x.example").await.pop() }).await;
     chat
 }

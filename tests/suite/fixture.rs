@@ -290,6 +290,10 @@ impl Fixture {
         let conversation = Account::conversation(&agent, &chat.id).await;
         Self::merge_two_into(&account, &conversation.contact_id, word).await;
         let contact_job = Self::erase_two(&account, word).await;
+        let mut policy = String::new();
+        for _ in 0..2 {
+            policy = Self::routing_policy(&account, &format!("{word} hello")).await;
+        }
         let ids = HashMap::from([
             ("account_id", account.id.to_string()),
             ("agent_id", agent_id.to_string()),
@@ -307,7 +311,7 @@ impl Fixture {
             ("owner_agent_id", agent_id.to_string()),
             ("insert_id", insert),
             ("opening_hours_id", hours),
-            ("routing_policy_id", Self::routing_policy(&account, &format!("{word} hello")).await),
+            ("routing_policy_id", policy),
             ("sender_id", sender.clone()),
             ("source_contact_id", source.id),
             ("source_etag", source.etag),

@@ -64,9 +64,11 @@ fn request_text(message: &DynamicMessage, field_path: &[prost_reflect::FieldDesc
         [field, rest @ ..] => match message.get_field(field).as_ref() {
             Value::String(text) => text.clone(),
             Value::Message(inner) => request_text(inner, rest),
-            Value::List(items) => {
-                items.first().and_then(Value::as_message).map(|inner| request_text(inner, rest)).unwrap_or_default()
-            }
+            Value::List(items) => match items.first() {
+                Some(Value::String(text)) => text.clone(),
+                Some(Value::Message(inner)) => request_text(inner, rest),
+                _ => String::new(),
+            },
             _ => String::new(),
         },
     }

@@ -80,7 +80,7 @@ impl AttachmentLinks {
     ) -> Result<Link, ConversationError> {
         self.require_enabled()?;
         // Tokens expire at whole seconds.
-        let expires_at = Time(expires_at.0 - expires_at.0.rem_euclid(1_000_000));
+        let expires_at = Time(expires_at.0.saturating_sub(expires_at.0.rem_euclid(1_000_000)));
         let token = self.secret.sign_until(purpose.audience(), expires_at, &(account, attachment));
         let token = token.map_err(|error| ConversationError::Unsigned(error.to_string()))?;
         Ok(Link { url: format!("{}{PATH}{token}", self.public_url), expires_at })
