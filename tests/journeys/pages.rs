@@ -180,7 +180,8 @@ async fn s5_a_page_token_is_valid_for_its_caller_its_call_and_its_day_only() {
             }
             let value = match field.kind() {
                 _ if valid.has_field(&field) => valid.get_field(&field).into_owned(),
-                FieldKind::Enum(_) => Value::List(vec![Value::EnumNumber(2)]),
+                FieldKind::Enum(_) if field.is_list() => Value::List(vec![Value::EnumNumber(2)]),
+                FieldKind::Enum(_) => Value::EnumNumber(2),
                 FieldKind::Bool => Value::Bool(true),
                 _ => Value::String("x".into()),
             };
