@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     net::IpAddr,
+    ops::Range,
     time::{Duration, SystemTime},
 };
 
@@ -17,7 +18,7 @@ use object_store::{
 };
 use uuid::Uuid;
 
-use super::{ObjectKey, old_of_several};
+use super::{ObjectKey, maybe_left};
 
 /// How long the server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -106,24 +107,24 @@ fn is_loopback(host: &str) -> bool {
         || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// The objects of attachments that have several, of those that were written this long ago. A bucket lists its objects in the order of their
-/// paths, so those of an attachment together.
-pub(super) async fn list_several(
+/// The objects that uploads may have left ([`maybe_left`]). A bucket lists its objects in the order of their paths, so those of an
+/// attachment together.
+pub(super) async fn list_left(
     mut objects: BoxStream<'static, object_store::Result<ObjectMeta>>,
-    min_age: Duration,
+    ages: &Range<Duration>,
 ) -> io::Result<Vec<ObjectKey>> {
-    let (mut several, mut of_attachment) = (Vec::new(), Vec::<(ObjectKey, SystemTime)>::new());
+    let (mut left, mut of_attachment) = (Vec::new(), Vec::<(ObjectKey, SystemTime)>::new());
     while let Some(object) = objects.next().await {
         let object = object.map_err(io::Error::other)?;
         // What else is in the bucket stays.
         let Some(key) = key(&object.location) else { continue };
         if of_attachment.first().is_some_and(|(first, _)| first.attachment != key.attachment) {
-            several.extend(old_of_several(std::mem::take(&mut of_attachment), min_age));
+            left.extend(maybe_left(std::mem::take(&mut of_attachment), ages));
         }
         of_attachment.push((key, object.last_modified.into()));
     }
-    several.extend(old_of_several(of_attachment, min_age));
-    Ok(several)
+    left.extend(maybe_left(of_attachment, ages));
+    Ok(left)
 }
 
 fn key(path: &Path) -> Option<ObjectKey> {
@@ -147,15 +148,17 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn i25_of_attachments_with_several_objects_in_a_bucket_the_old_ones_are_listed() {
+    async fn i25_of_the_objects_in_a_bucket_those_that_uploads_may_have_left_are_listed() {
         let store = Arc::new(InMemory::new());
         let objects = Objects { store: store.clone(), kind: Kind::Bucket };
         for (attachment, object) in [(1, 1), (2, 1), (2, 2), (3, 1)] {
             write(&objects, key(attachment, object)).await.complete().await.unwrap();
         }
         store.put(&Path::from("somebody/else"), "x".into()).await.unwrap();
-        let several = list_several(store.list(None), Duration::ZERO).await.unwrap();
-        assert_eq!(several, [key(2, 1), key(2, 2)]);
+        let ages = Duration::ZERO..Duration::ZERO;
+        assert_eq!(list_left(store.list(None), &ages).await.unwrap(), [key(2, 1), key(2, 2)]);
+        let ages = Duration::ZERO..Duration::MAX;
+        assert_eq!(list_left(store.list(None), &ages).await.unwrap().len(), 4);
         assert_eq!(objects.remove_parts().await.unwrap(), [], "they may be of uploads in progress");
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    ops::Range,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -9,11 +10,11 @@ use std::{
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
-use super::{ObjectKey, is_old, old_of_several};
+use super::{ObjectKey, maybe_left};
 
-/// As [`super::Objects::remove_parts`], of files that were last written this long ago, by the clock of the file system.
-pub(super) fn remove_parts(folder: &Path, min_age: Duration) -> io::Result<Vec<ObjectKey>> {
-    let mut several = Vec::new();
+/// As [`super::Objects::remove_parts`], by the clock of the file system.
+pub(super) fn remove_parts(folder: &Path, ages: &Range<Duration>) -> io::Result<Vec<ObjectKey>> {
+    let mut left = Vec::new();
     for account in entries(folder)? {
         for attachment in entries(&account)? {
             let mut objects = Vec::new();
@@ -23,7 +24,9 @@ pub(super) fn remove_parts(folder: &Path, min_age: Duration) -> io::Result<Vec<O
                 match key(&account, &attachment, &file) {
                     Some(key) => objects.push((key, written)),
                     // The store writes an object to a file of another name, and renames it.
-                    None if is_old(written, min_age) => fs::remove_file(&file).or_else(unless_missing)?,
+                    None if written.elapsed().is_ok_and(|age| age >= ages.start) => {
+                        fs::remove_file(&file).or_else(unless_missing)?
+                    }
                     None => {}
                 }
             }
@@ -31,10 +34,10 @@ pub(super) fn remove_parts(folder: &Path, min_age: Duration) -> io::Result<Vec<O
                 // Succeeds if it is empty: that of a refused upload.
                 let _ = fs::remove_dir(&attachment);
             }
-            several.extend(old_of_several(objects, min_age));
+            left.extend(maybe_left(objects, ages));
         }
     }
-    Ok(several)
+    Ok(left)
 }
 
 /// Deletes a folder with what it contains, if it exists.
@@ -82,10 +85,12 @@ mod tests {
         assert_eq!(files(), 2);
         assert_eq!(objects.remove_parts().await.unwrap(), []);
         assert_eq!(files(), 2, "it may still be written");
-        assert_eq!(remove_parts(folder.path(), Duration::ZERO).unwrap(), []);
+        let (several, any) = (Duration::ZERO..Duration::ZERO, Duration::ZERO..Duration::MAX);
+        assert_eq!(remove_parts(folder.path(), &several).unwrap(), []);
+        assert_eq!(remove_parts(folder.path(), &any).unwrap(), [key(2, 1)]);
         assert_eq!(files(), 1);
         write(&objects, key(2, 3)).await.complete().await.unwrap();
-        assert_eq!(remove_parts(folder.path(), Duration::ZERO).unwrap().len(), 2);
+        assert_eq!(remove_parts(folder.path(), &several).unwrap().len(), 2);
         objects.delete_all(account, attachment).await.unwrap();
         assert_eq!(files(), 0);
     }

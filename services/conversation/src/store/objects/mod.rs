@@ -7,6 +7,7 @@ mod folder;
 
 use std::{
     fs, io,
+    ops::Range,
     path::{Path as FilePath, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -130,27 +131,29 @@ impl Objects {
         }
     }
 
-    /// Deletes the parts of uploads that ended with their process, and returns the objects of attachments that have several: one of
-    /// them is the attachment's, if it has any. The parts in a bucket are no objects, and are removed by a rule of the bucket.
+    /// Deletes the parts of uploads that ended with their process, and returns the objects that such uploads may have left: those of
+    /// attachments that have several, and those written since the removal before. The parts in a bucket are no objects, and are removed
+    /// by a rule of the bucket.
     pub(crate) async fn remove_parts(&self) -> io::Result<Vec<ObjectKey>> {
+        let ages = LEFT_AFTER..LEFT_AFTER + 2 * self.removal_interval();
         match self.kind.clone() {
             Kind::Folder(folder) => {
-                let removing = tokio::task::spawn_blocking(move || folder::remove_parts(&folder, LEFT_AFTER));
+                let removing = tokio::task::spawn_blocking(move || folder::remove_parts(&folder, &ages));
                 removing.await.map_err(io::Error::other)?
             }
-            Kind::Bucket => bucket::list_several(self.store.list(None), LEFT_AFTER).await,
+            Kind::Bucket => bucket::list_left(self.store.list(None), &ages).await,
         }
     }
 }
 
-/// Those of an attachment's objects that were written this long ago, by the clock of the store, if it has several.
-fn old_of_several(objects: Vec<(ObjectKey, SystemTime)>, min_age: Duration) -> impl Iterator<Item = ObjectKey> {
+/// Those of an attachment's objects that were written at least as long ago as `ages` begins, by the clock of the store; of one that has
+/// only one object, if `ages` has its age.
+fn maybe_left(objects: Vec<(ObjectKey, SystemTime)>, ages: &Range<Duration>) -> impl Iterator<Item = ObjectKey> {
     let are_several = objects.len() > 1;
-    objects.into_iter().filter(move |(_, written)| are_several && is_old(*written, min_age)).map(|(key, _)| key)
-}
-
-fn is_old(written: SystemTime, min_age: Duration) -> bool {
-    written.elapsed().is_ok_and(|age| age >= min_age)
+    let is_left = move |written: SystemTime| {
+        written.elapsed().is_ok_and(|age| age >= ages.start && (are_several || age < ages.end))
+    };
+    objects.into_iter().filter(move |(_, written)| is_left(*written)).map(|(key, _)| key)
 }
 
 impl NewObject {
