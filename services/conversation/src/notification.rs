@@ -28,6 +28,7 @@ pub(crate) async fn get_sender(app: &App, account: AccountId, id: Uuid) -> Resul
 pub(crate) async fn mail_address_code(
     app: &App,
     caller: &Caller,
+    chat: Uuid,
     email: &str,
     language: &str,
     request_id: &str,
@@ -37,6 +38,7 @@ pub(crate) async fn mail_address_code(
         email: email.to_owned(),
         request_id: request_id.to_owned(),
         language: language.to_owned(),
+        conversation_id: chat.to_string(),
     };
     let response = codes.mail_address_code(request).await.map_err(|status| {
         let reused = SharedReason::RequestIdReused.as_str_name().trim_start_matches("REASON_");

@@ -29,18 +29,35 @@ pub(crate) const CHECK_AFTER: Duration = Duration::from_secs(5);
 /// Maximum interval between two decisions while a conversation waits.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
+/// How long an account is put off about which nothing could be decided: the others have their turn.
+const PUT_OFF: Duration = Duration::from_secs(30);
+
 /// Decides about the account whose look is due the longest. None: no look is due that another transaction does not make. The decisions of
 /// one account are made one after the other, each under the lock of the account's row, which sees every place that was given before.
 pub(crate) async fn route_account(app: &App) -> Result<Option<Vec<Reservation>>, DbErr> {
     let tx = app.db.begin().await?;
     let now = tx.now().await?;
     let Some(due) = routing_accounts::find_due_for_update(&tx, now).await? else { return Ok(None) };
+    let account = due.account;
+    match decide(app, tx, due).await {
+        Ok(reservations) => Ok(Some(reservations)),
+        Err(error) => {
+            tracing::error!(%error, account_id = %account, "an account cannot be routed; it is put off");
+            let tx = app.db.begin().await?;
+            routing_accounts::put_off(&tx, account, tx.now().await?.plus(PUT_OFF)).await?;
+            tx.commit().await?;
+            Ok(Some(Vec::new()))
+        }
+    }
+}
+
+async fn decide(app: &App, tx: Tx, due: DueAccount) -> Result<Vec<Reservation>, DbErr> {
     let DueAccount { account, last_turn } = due;
     let policies = routing_queue::list_policies(tx.conn(), account).await?;
     if policies.is_empty() {
         routing_accounts::save(&tx, account, last_turn, None).await?;
         tx.commit().await?;
-        return Ok(Some(Vec::new()));
+        return Ok(Vec::new());
     }
 
     let now = tx.now().await?;
@@ -64,7 +81,7 @@ pub(crate) async fn route_account(app: &App) -> Result<Option<Vec<Reservation>>,
     let look_at = decision.look_at.map_or(latest, |look_at| look_at.min(latest));
     routing_accounts::save(&tx, account, desk.last_turn, Some(look_at)).await?;
     tx.commit().await?;
-    Ok(Some(reservations))
+    Ok(reservations)
 }
 
 /// The conversations that can be next, oldest first, and the last head of each policy by which more wait. While a head of a policy waits,

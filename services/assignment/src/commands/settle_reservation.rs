@@ -79,7 +79,7 @@ async fn release_if_inactive(app: &App, reservation: &Reservation) -> Result<(),
     routing_accounts::wake(&tx, account).await?;
     let found = store::agents::find(tx.conn(), account, agent).await?;
     if !found.as_ref().is_some_and(Agent::is_active) {
-        routing_queue::release(&tx, account, conversation, epoch).await?;
+        routing_queue::release(&tx, account, conversation, epoch, agent).await?;
     }
     tx.commit().await?;
     Ok(())

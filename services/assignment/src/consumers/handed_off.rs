@@ -5,17 +5,19 @@ use frontdesk_bus::{
     Consumer, Outcome, decode,
     event::{account_id, uuid},
 };
+use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use frontdesk_proto::event::v1::{ConversationHandedOff, Event};
 use prost::Name;
 use uuid::Uuid;
 
+use super::load::optional_uuid;
 use crate::{
     App, NAME,
     conversation::{self, ChangeAssignee},
-    domain::{Agent, AssignmentCause},
+    domain::{Agent, AssignmentCause, Waiting},
     error::AssignmentError,
-    store,
+    store::{self, routing_accounts, routing_queue},
 };
 
 /// Asks the conversation service for the change of owner, as the service itself. A conversation that got another owner or was
@@ -45,15 +47,11 @@ impl Consumer for HandedOff {
             Ok(None) => return Outcome::Ack,
             Err(reason) => return Outcome::DeadLetter(reason),
         };
-        match self.assign(hand_off).await {
+        match self.assign_or_queue(hand_off).await {
             Ok(()) => Outcome::Ack,
             Err(AssignmentError::Rejected(status)) => {
                 // Epochs only rise, so a rejection is final.
                 tracing::info!(message = status.message(), "the named agent does not get the conversation");
-                Outcome::Ack
-            }
-            Err(AssignmentError::AgentDeactivated) => {
-                tracing::info!("the named agent was deactivated meanwhile and does not get the conversation");
                 Outcome::Ack
             }
             Err(error @ AssignmentError::ConversationUnavailable) => Outcome::Unavailable(error.to_string()),
@@ -68,6 +66,8 @@ struct HandOff {
     conversation: Uuid,
     epoch: i32,
     agent: Uuid,
+    policy: Option<Uuid>,
+    at: Time,
     request_id: String,
 }
 
@@ -82,28 +82,49 @@ fn hand_off(event: &Event) -> Result<Option<HandOff>, String> {
         conversation: uuid("conversation_id", &handed_off.conversation_id)?,
         epoch: handed_off.epoch,
         agent: uuid("agent_id", &handed_off.agent_id)?,
+        policy: optional_uuid("routing_policy_id", &handed_off.routing_policy_id)?,
+        at: handed_off.change_time.as_ref().map_or(Time(0), Time::from_proto),
         request_id: format!("hand-off-{}", event.id),
     }))
 }
 
 impl HandedOff {
-    async fn assign(&self, hand_off: HandOff) -> Result<(), AssignmentError> {
+    /// A conversation whose agent is not active waits in the queue, like one that was handed off without naming an agent.
+    async fn assign_or_queue(&self, hand_off: HandOff) -> Result<(), AssignmentError> {
         let app = &self.0;
         let agent = store::agents::find(app.db.read(), hand_off.account, hand_off.agent).await?;
-        let Some(agent) = agent.filter(Agent::is_active) else {
-            tracing::info!(agent_id = %hand_off.agent, "the agent whom the bot named is not an active agent of the roster");
-            return Ok(());
-        };
-        let change = ChangeAssignee {
-            account: hand_off.account,
-            by: Actor { kind: CallerKind::Service, id: NAME.to_owned() },
+        if let Some(agent) = agent.filter(Agent::is_active) {
+            let change = ChangeAssignee {
+                account: hand_off.account,
+                by: Actor { kind: CallerKind::Service, id: NAME.to_owned() },
+                conversation: hand_off.conversation,
+                expected_epoch: hand_off.epoch,
+                to: Some(agent),
+                cause: AssignmentCause::HandedOff,
+                request_id: hand_off.request_id.clone(),
+            };
+            match conversation::change_assignee(app, &change).await {
+                // Meanwhile.
+                Err(AssignmentError::AgentDeactivated) => {}
+                changed => return changed.map(drop),
+            }
+        }
+        tracing::info!(agent_id = %hand_off.agent, "the agent whom the bot named is not active; the conversation waits");
+        self.queue(&hand_off).await
+    }
+
+    async fn queue(&self, hand_off: &HandOff) -> Result<(), AssignmentError> {
+        let tx = self.0.db.begin_for(hand_off.account).await?;
+        routing_accounts::wake_or_insert(&tx, hand_off.account).await?;
+        let waiting = Waiting {
             conversation: hand_off.conversation,
-            expected_epoch: hand_off.epoch,
-            to: Some(agent),
-            cause: AssignmentCause::HandedOff,
-            request_id: hand_off.request_id,
+            epoch: hand_off.epoch.into(),
+            policy: hand_off.policy,
+            contact_owner: None,
+            since: hand_off.at,
         };
-        conversation::change_assignee(app, &change).await?;
-        Ok(())
+        routing_queue::insert(&tx, hand_off.account, &waiting).await?;
+        routing_queue::remove_if_over(&tx, hand_off.account, hand_off.conversation).await?;
+        Ok(tx.commit().await?)
     }
 }

@@ -108,7 +108,7 @@ fn waiting(event: &Event, epoch: i64, since: Time) -> Result<Option<Waiting>, St
     }))
 }
 
-fn optional_uuid(field: &'static str, text: &str) -> Result<Option<Uuid>, String> {
+pub(super) fn optional_uuid(field: &'static str, text: &str) -> Result<Option<Uuid>, String> {
     if text.is_empty() { Ok(None) } else { uuid(field, text).map(Some) }
 }
 

@@ -74,6 +74,16 @@ pub(crate) async fn save(tx: &Tx, account: AccountId, last_turn: i64, look_at: O
     Ok(())
 }
 
+/// Puts the next look off until this time.
+pub(crate) async fn put_off(tx: &Tx, account: AccountId, until: Time) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::LookAt, Expr::value(until))
+        .filter(Column::AccountId.eq(account))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
 /// Returns the number of the account's last turn.
 pub(crate) async fn find_last_turn<C: ConnectionTrait>(conn: &C, account: AccountId) -> Result<i64, DbErr> {
     Ok(Entity::find_by_id(account.0).one(conn).await?.map_or(0, |row| row.last_turn))

@@ -95,13 +95,20 @@ pub(crate) async fn reserve(
     Ok(())
 }
 
-/// Gives the place back: the conversation waits as before.
-pub(crate) async fn release(tx: &Tx, account: AccountId, conversation: Uuid, epoch: i64) -> Result<(), DbErr> {
+/// Gives the agent's place back: the conversation waits as before. A place that was reserved at another one since stays.
+pub(crate) async fn release(
+    tx: &Tx,
+    account: AccountId,
+    conversation: Uuid,
+    epoch: i64,
+    agent: Uuid,
+) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::State, Expr::value(WAITING))
         .col_expr(Column::AgentId, Expr::value(None::<Uuid>))
         .col_expr(Column::CheckAt, Expr::value(None::<Time>))
         .filter(at(account, conversation, epoch))
+        .filter(Column::AgentId.eq(agent))
         .exec(tx.conn())
         .await?;
     Ok(())
@@ -167,13 +174,16 @@ pub(crate) async fn find<C: ConnectionTrait>(
     Ok(row.map(Waiting::from))
 }
 
-/// Returns the conversations that wait longer than this one, by any policy, oldest first.
+/// Maximum number of conversations before one that an explanation takes into account.
+const MAX_BEFORE: u64 = 2_000;
+
+/// Returns the conversations that wait longer than this one, by any policy, oldest first: the oldest [`MAX_BEFORE`].
 pub(crate) async fn list_before<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
     this: &Waiting,
 ) -> Result<Vec<Waiting>, DbErr> {
-    oldest(waiting(account).filter(before(this)), conn, u64::from(u32::MAX)).await
+    oldest(waiting(account).filter(before(this)), conn, MAX_BEFORE).await
 }
 
 /// Returns the number of conversations that wait longer by the same policy, and of all that wait by it.

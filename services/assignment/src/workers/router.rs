@@ -82,7 +82,14 @@ async fn find_work(app: &App) -> Result<Work, DbErr> {
         reservations = routing_queue::take_due(&tx, now, now.plus(CHECK_AFTER), CHECKS).await?;
         tx.commit().await?;
     }
-    let routed = commands::route_account(app).await?;
+    let routed = match commands::route_account(app).await {
+        // What was taken is settled all the same.
+        Err(error) if !reservations.is_empty() => {
+            tracing::error!(%error, "conversations that wait cannot be routed; retrying");
+            None
+        }
+        routed => routed?,
+    };
     if routed.is_none() && reservations.is_empty() {
         return Ok(Work::Pause(MIN_PAUSE));
     }

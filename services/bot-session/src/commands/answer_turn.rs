@@ -128,7 +128,9 @@ async fn finish(
     let found = store::engine_turns::find_for_update(&tx, turn.account, turn.bot, turn.id).await?;
     let (Some(mut session), Some(mut turn)) = (session, found) else { return Err(TurnOver.into()) };
     // It may be over already: while the last part was on its way, the turn became late and went to the team.
-    if turn.is_open() && (command.ends_turn || command.ends_session()) {
+    // Or its lease ended, and another attempt has it.
+    let is_own = turn.is_open() && turn.attempt == command.attempt;
+    if is_own && (command.ends_turn || command.ends_session()) {
         end_turn(&tx, &mut session, &mut turn, command.ends_session()).await?;
     }
     key.store_result(&tx, &Progress { done: true, ..progress }).await?;

@@ -3,6 +3,7 @@
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
+use super::steps::end_turns;
 use crate::{App, domain::SessionStatus, error::BotSessionError, store};
 
 /// Ends the session with this status. A session that ended before keeps its first end.
@@ -19,6 +20,7 @@ pub(crate) async fn end_session(
     if session.end(status, tx.now().await?) {
         store::sessions::save(&tx, &session).await?;
         store::events::append_bot_session_ended(&mut tx, &session).await?;
+        end_turns(app, &mut tx, std::slice::from_ref(&session)).await?;
     }
 
     tx.commit().await?;

@@ -6,6 +6,7 @@ use frontdesk_clock::Time;
 use sea_orm::DbErr;
 use uuid::Uuid;
 
+use super::steps::end_turns;
 use crate::{
     App,
     domain::{DueReminder, DueSession, IdleOutcome},
@@ -72,6 +73,8 @@ async fn settle(app: &App, due: &[DueSession], outcomes: &[IdleOutcome]) -> Resu
     let ended = sessions.iter().filter(|session| !session.is_open());
     let ended: Vec<_> = ended.map(|session| (session, deadlines.get(&session.id).copied())).collect();
     store::events::append_bot_sessions_ended(&mut tx, ended.into_iter(), now).await?;
+    sessions.retain(|session| !session.is_open());
+    end_turns(app, &mut tx, &sessions).await?;
     tx.commit().await?;
     for deadline in deadlines.values() {
         app.timeout_lateness.record(now.since(*deadline).as_secs_f64(), &[]);

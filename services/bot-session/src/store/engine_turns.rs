@@ -5,7 +5,7 @@ use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
     QueryOrder, QuerySelect, QueryTrait, Select, SelectExt,
-    sea_query::{LockBehavior, LockType},
+    sea_query::{Expr, LockBehavior, LockType},
 };
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use super::{
         engine_turn::{Column, Entity, LEASED, Model, OVER, WAITING},
     },
 };
-use crate::domain::EngineTurn;
+use crate::domain::{EngineTurn, Session};
 
 /// Inserts a turn. The session is locked, and has no other that is not over.
 pub(crate) async fn insert(tx: &Tx, turn: &EngineTurn) -> Result<(), DbErr> {
@@ -59,6 +59,22 @@ pub(crate) async fn find_open_for_update(
     let query = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::SessionId.eq(session));
     let open = query.filter(Column::State.ne(OVER)).lock_exclusive();
     Ok(open.one(tx.conn()).await?.map(EngineTurn::from))
+}
+
+/// Ends the turns of these sessions, which are locked, that are not over. Returns whether there were any.
+pub(crate) async fn end_of_sessions(tx: &Tx, sessions: &[Session]) -> Result<bool, DbErr> {
+    if sessions.is_empty() {
+        return Ok(false);
+    }
+    let ended = Entity::update_many()
+        .col_expr(Column::State, Expr::value(OVER))
+        .col_expr(Column::DueAt, Expr::value(None::<Time>))
+        .filter(Column::AccountId.is_in(sessions.iter().map(|session| session.account)))
+        .filter(Column::SessionId.is_in(sessions.iter().map(|session| session.id)))
+        .filter(Column::State.ne(OVER))
+        .exec(tx.conn())
+        .await?;
+    Ok(ended.rows_affected > 0)
 }
 
 /// Returns whether a turn of the bot waits for a stream.

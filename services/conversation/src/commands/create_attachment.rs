@@ -111,8 +111,9 @@ async fn reserve_storage(
     caller: &Caller,
     command: &CreateAttachment,
 ) -> Result<(), ConversationError> {
-    let (limits, size) = (app.attachment_settings.storage_limits(), command.size);
+    let (mut limits, size) = (app.attachment_settings.storage_limits(), command.size);
     if let AttachmentUse::Chat(chat) = command.usage {
+        limits = limits.of_visitors();
         let used = attachment_storage::sum_of_visitor(tx, caller.account, chat).await?;
         limits.check(StorageOwner::Chat, used, size).map_err(ConversationError::StorageFull)?;
     }

@@ -22,7 +22,7 @@ pub(crate) async fn request_address_code(
     let RequestAddressCode { chat, email, request_id, key } = command;
     let Some(language) = needs_code(app, caller, chat, &email, &key).await? else { return Ok(()) };
     // A repeat that comes this far, because no result was stored, mails nothing again: the notification service knows the request id too.
-    notification::mail_address_code(app, caller, &email, &language, &request_id).await?;
+    notification::mail_address_code(app, caller, chat, &email, &language, &request_id).await?;
     let tx = app.db.begin_for(caller.account).await?;
     if key.claim::<()>(&tx).await?.is_none() {
         key.store_result(&tx, &()).await?;

@@ -9,6 +9,17 @@ pub(crate) struct StorageLimits {
     pub(crate) per_account: i64,
 }
 
+/// The part of an account's storage that is left to its team: one in this number of bytes. Anonymous visitors announce files without
+/// limit, and must not keep the team from attaching any.
+const TEAMS_PART: i64 = 10;
+
+impl StorageLimits {
+    /// The limits of a visitor's file.
+    pub(crate) fn of_visitors(self) -> Self {
+        Self { per_account: self.per_account - self.per_account / TEAMS_PART, ..self }
+    }
+}
+
 /// What has a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StorageOwner {

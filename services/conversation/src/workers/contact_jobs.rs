@@ -19,6 +19,8 @@ use crate::{
 const MAX_INTERVAL: Duration = Duration::from_secs(2);
 /// Pause after an error, and before the next look when other replicas have claimed what is due.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Pause after which a job that failed goes on: its last step can be to write the file of a database anew.
+const RETRY_PAUSE: Duration = Duration::from_secs(15);
 /// How long after its last step a job is left to the replica that works on it.
 const CLAIM: Duration = Duration::from_secs(30);
 /// Maximum number of jobs that are claimed at once.
@@ -76,7 +78,7 @@ async fn work(app: &App, shutdown: &CancellationToken) -> Result<Duration, AnyEr
 async fn postpone(app: &App, account: AccountId, id: Uuid) -> Result<(), AnyError> {
     let tx = app.db.begin_for(account).await?;
     if let Some(mut job) = contact_jobs::find_for_update(&tx, account, id).await? {
-        job.due_at = Some(tx.now().await?.plus(PAUSE));
+        job.due_at = Some(tx.now().await?.plus(RETRY_PAUSE));
         contact_jobs::save(&tx, &job).await?;
     }
     Ok(tx.commit().await?)

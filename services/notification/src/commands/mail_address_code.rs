@@ -14,33 +14,45 @@ use crate::{
     store,
 };
 
-/// Mails a code to the address, in its canonical spelling, for the visitor on whose behalf the service calls, in
-/// their language.
+pub(crate) struct MailAddressCode {
+    pub(crate) key: Key,
+    /// The chat in which the visitor asks. None: the calling service is of an earlier release.
+    pub(crate) conversation: Option<Uuid>,
+    /// In its canonical spelling.
+    pub(crate) email: String,
+    /// Of the visitor.
+    pub(crate) language: String,
+}
+
+/// Mails a code to the address for the visitor on whose behalf the service calls, in their language.
 pub(crate) async fn mail_address_code(
     app: &App,
     caller: &Caller,
-    key: &Key,
-    email: &str,
-    language: &str,
+    command: MailAddressCode,
 ) -> Result<(), NotificationError> {
+    let MailAddressCode { key, conversation, email, language } = command;
     let account = caller.account;
     let mut tx = app.db.begin_for(account).await?;
     store::mail_counts::lock(&tx, account).await?;
     if key.claim::<Uuid>(&tx).await?.is_some() {
         return Ok(());
     }
+    // The chat was read before the lock: an erasure since must not be undone.
+    if store::erased_ids::contains_any(&tx, account, conversation).await? {
+        return Err(NotificationError::NotFound("conversation"));
+    }
     let now = tx.now().await?;
     let visitor = caller.actor.to_string();
-    check_mail_limits(&tx, account, &limits(&app.settings, &visitor, email), now).await?;
-    // Without conversation and contact, which only transcripts have: their events make entries of the thread.
+    check_mail_limits(&tx, account, &limits(&app.settings, &visitor, &email), now).await?;
     let delivery = Delivery {
+        conversation,
         requested_by: visitor.clone(),
         ..Delivery::new(tx.new_id(), account, DeliveryKind::AddressVerification, now)
     };
     let id = delivery.id;
-    let code = mail_code(app, &mut tx, delivery, email, CodeMail::Visitor, &[language], now).await?;
+    let code = mail_code(app, &mut tx, delivery, &email, CodeMail::Visitor, &[language.as_str()], now).await?;
     store::address_codes::delete_expired(&tx, account, now).await?;
-    store::address_codes::save(&tx, &AddressCode::new(account, &visitor, email, &code, now)).await?;
+    store::address_codes::save(&tx, &AddressCode::new(account, &visitor, &email, &code, now)).await?;
     key.store_result(&tx, &id).await?;
     tx.commit().await?;
     Ok(())

@@ -32,7 +32,7 @@ pub(crate) use decide_transcript::decide_transcript;
 pub(crate) use delete_sender::delete_sender;
 pub(crate) use erase_contact::{ContactErasure, erase_contact};
 pub(crate) use forget_mails::forget_mails;
-pub(crate) use mail_address_code::mail_address_code;
+pub(crate) use mail_address_code::{MailAddressCode, mail_address_code};
 pub(crate) use notify_agents::{NotifyAgents, notify_agents};
 pub(crate) use renew_claim::renew_claim;
 pub(crate) use retry_delivery::retry_delivery;

@@ -305,6 +305,10 @@ impl Delivery {
         for text in [&mut self.recipient_email, &mut self.subject, &mut self.last_response] {
             text.clear();
         }
+        // A visitor asked for it.
+        if self.kind.has_code() {
+            self.requested_by.clear();
+        }
     }
 
     fn queue(&mut self, reason: String, due_at: Time) {

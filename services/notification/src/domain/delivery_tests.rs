@@ -112,6 +112,10 @@ fn x2_an_erased_delivery_names_no_recipient_and_is_sent_no_more() {
     attempt(&mut sent, AttemptOutcome::Accepted("250 ok".into()));
     sent.erase();
     assert_eq!((sent.status, sent.failure.as_str()), (DeliveryStatus::Sent, ""));
+    let mut code =
+        Delivery { kind: DeliveryKind::AddressVerification, requested_by: "visitor:vera".into(), ..self::delivery() };
+    code.erase();
+    assert_eq!(code.requested_by, "");
     for erased in [queued, sent] {
         let texts = [&erased.recipient_email, &erased.subject, &erased.last_response];
         assert!(texts.iter().all(|text| text.is_empty()), "{erased:?}");

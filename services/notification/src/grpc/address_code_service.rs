@@ -1,6 +1,6 @@
 //! `AddressCodeService`: codes for the conversation service.
 
-use frontdesk_api::validated;
+use frontdesk_api::{parse_optional_id, validated};
 use frontdesk_idempotency::Key;
 use frontdesk_proto::notification::internal::v1::{
     AddressCodeOutcome, CheckAddressCodeRequest, CheckAddressCodeResponse, MailAddressCodeRequest,
@@ -9,7 +9,12 @@ use frontdesk_proto::notification::internal::v1::{
 use tonic::{Request, Response, Status};
 
 use super::convert;
-use crate::{App, commands, domain::CodeOutcome, error::NotificationError};
+use crate::{
+    App,
+    commands::{self, MailAddressCode},
+    domain::CodeOutcome,
+    error::NotificationError,
+};
 
 /// Serves `AddressCodeService`.
 pub(crate) struct AddressCodes(pub(crate) App);
@@ -23,10 +28,17 @@ impl AddressCodeService for AddressCodes {
         let (caller, request) = validated(request)?;
         convert::require_account(&caller)?;
         let email = convert::canonical_email(&request.email)?;
-        // A repeat by a release that sends no language is still a repeat.
-        let compared = MailAddressCodeRequest { language: String::new(), ..request.clone() };
+        // A repeat by a release that sends less is still a repeat.
+        let compared =
+            MailAddressCodeRequest { language: String::new(), conversation_id: String::new(), ..request.clone() };
         let key = Key::new(&caller, &request.request_id, &compared);
-        let retry_after = match commands::mail_address_code(&self.0, &caller, &key, &email, &request.language).await {
+        let command = MailAddressCode {
+            key,
+            conversation: parse_optional_id("conversation_id", &request.conversation_id)?,
+            email,
+            language: request.language,
+        };
+        let retry_after = match commands::mail_address_code(&self.0, &caller, command).await {
             Ok(()) => None,
             Err(NotificationError::MailLimit(reached)) => Some(reached.retry_after.try_into().unwrap_or_default()),
             Err(error) => return Err(error.into()),

@@ -34,10 +34,15 @@ pub(crate) async fn append_transcript_decided(tx: &mut Tx, decision: &Transcript
     append(tx, aggregate, &decided).await
 }
 
+/// The conversation in whose thread the delivery is an entry. Mails with codes are none.
+fn conversation_of(delivery: &Delivery) -> Option<Uuid> {
+    delivery.conversation.filter(|_| !delivery.kind.has_code())
+}
+
 pub(crate) async fn append_delivery_sent(tx: &mut Tx, delivery: &Delivery) -> Result<(), DbErr> {
     let sent = DeliverySent {
         delivery_id: delivery.id.to_string(),
-        conversation_id: id_or_empty(delivery.conversation),
+        conversation_id: id_or_empty(conversation_of(delivery)),
         contact_id: id_or_empty(delivery.contact),
         manual: delivery.kind == DeliveryKind::ManualTranscript,
         requested_by: Requester::of(delivery).map(Into::into),
@@ -46,12 +51,12 @@ pub(crate) async fn append_delivery_sent(tx: &mut Tx, delivery: &Delivery) -> Re
 }
 
 pub(crate) async fn append_delivery_failed(tx: &mut Tx, delivery: &Delivery) -> Result<(), DbErr> {
-    let (delivery_id, conversation_id) = (delivery.id.to_string(), id_or_empty(delivery.conversation));
+    let (delivery_id, conversation_id) = (delivery.id.to_string(), id_or_empty(conversation_of(delivery)));
     append(tx, delivery_aggregate(delivery), &DeliveryFailed { delivery_id, conversation_id }).await
 }
 
 pub(crate) async fn append_delivery_parked(tx: &mut Tx, delivery: &Delivery) -> Result<(), DbErr> {
-    let (delivery_id, conversation_id) = (delivery.id.to_string(), id_or_empty(delivery.conversation));
+    let (delivery_id, conversation_id) = (delivery.id.to_string(), id_or_empty(conversation_of(delivery)));
     append(tx, delivery_aggregate(delivery), &DeliveryParked { delivery_id, conversation_id }).await
 }
 

@@ -223,7 +223,12 @@ async fn x1_a_code_is_in_the_language_of_the_visitor(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let conversation = Conversation::new(&fixture, fixture.account.id);
     let id = request_id();
-    let request = MailAddressCodeRequest { email: VERA.into(), request_id: id.clone(), language: "it-CH".into() };
+    let request = MailAddressCodeRequest {
+        email: VERA.into(),
+        request_id: id.clone(),
+        language: "it-CH".into(),
+        ..Default::default()
+    };
     conversation.codes.clone().mail_address_code(conversation.acting_for("v", request)).await.unwrap();
     newest_code(&fixture).await;
     let delivery = fixture.account.list_deliveries().await.swap_remove(0);
