@@ -22,6 +22,8 @@ const NOT_LOOKED_UP: &[&str] = &[
     // Copies by id; the calling service has checked them.
     "ApplyAgent.agent_id",
     "ApplyBot.bot_id",
+    // The calling service has checked the chat.
+    "MailAddressCode.conversation_id",
     // The calling service has checked the agent.
     "ChangeAssignee.agent_id",
     "HandOffConversation.agent_id",
