@@ -54,10 +54,11 @@ async fn s4_a_chat_and_an_account_store_no_more_than_their_limits(mode: Mode) {
     by_visitor(&fixture, "v", &one, 40).await.unwrap();
     full(by_visitor(&fixture, "v", &one, 1).await, "CHAT", 100, 100);
     by_visitor(&fixture, "w", &other, 100).await.unwrap();
+    let another = fixture.chat("x").await.id;
+    full(by_visitor(&fixture, "x", &another, 26).await, "ACCOUNT", 200, 225);
     full(by_team(&fixture, 51).await, "ACCOUNT", 200, 250);
     by_team(&fixture, 50).await.unwrap();
-    let another = fixture.chat("x").await.id;
-    full(by_visitor(&fixture, "x", &another, 1).await, "ACCOUNT", 250, 250);
+    full(by_visitor(&fixture, "x", &another, 1).await, "ACCOUNT", 250, 225);
 }
 
 async fn s4_of_twenty_files_announced_at_once_no_more_are_taken_than_fit(mode: Mode) {
@@ -75,7 +76,7 @@ async fn s4_of_twenty_files_announced_at_once_no_more_are_taken_than_fit(mode: M
 async fn s4_what_is_refused_or_removed_uses_no_storage_and_what_is_sent_does(mode: Mode) {
     const SCRIPT: &[u8] = b"#!/bin/sh";
     let (size, whole) = (PNG.len() as u64, i32::try_from(PNG.len()).unwrap());
-    let fixture = limited(mode, size, size).await;
+    let fixture = limited(mode, size, 2 * size).await;
     let chat = fixture.chat("v").await.id;
     let (_, target) = announce(&fixture, "v", upload(&chat, "refused.png", SCRIPT)).await;
     assert_eq!(put(&fixture, &target.url, SCRIPT).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
