@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex};
 
 use frontdesk_clock::Time;
 use frontdesk_proto::{
-    assignment::v1::{AssignmentCause, DeactivateAgentRequest},
+    assignment::v1::{AssignmentCause, DeactivateAgentRequest, GetQueuePlaceRequest},
     conversation::internal::v1::{ChangeAssigneeRequest, ChangeAssigneeResponse},
     event::v1::ConversationHandedOff,
 };
@@ -16,7 +16,7 @@ frontdesk_testkit::on_both_modes! {
     b8_a_hand_off_to_a_named_agent_is_retried_until_the_row_decides,
     b8_a_conversation_that_another_agent_took_meanwhile_stays_with_them,
     b8_a_repeated_hand_off_does_not_take_the_conversation_back,
-    b8_a2_a_hand_off_to_an_agent_who_is_not_active_on_the_roster_is_left_unassigned,
+    b8_a2_a6_a_hand_off_to_an_agent_who_is_not_active_on_the_roster_waits_in_the_queue,
 }
 
 /// The event of a hand-off to a named agent at epoch 1.
@@ -78,7 +78,7 @@ async fn b8_a_repeated_hand_off_does_not_take_the_conversation_back(mode: Mode) 
     assert_eq!(service.owner(conversation), (3, bob.id));
 }
 
-async fn b8_a2_a_hand_off_to_an_agent_who_is_not_active_on_the_roster_is_left_unassigned(mode: Mode) {
+async fn b8_a2_a6_a_hand_off_to_an_agent_who_is_not_active_on_the_roster_waits_in_the_queue(mode: Mode) {
     let service = Fixture::start(mode).await;
     let (here, there) = (account(), account());
     let bob = service.agent(here, "bob").await;
@@ -90,5 +90,8 @@ async fn b8_a2_a_hand_off_to_an_agent_who_is_not_active_on_the_roster_is_left_un
     service.settled().await;
     for conversation in [to_bob, to_foreign] {
         assert_eq!(service.owner(conversation), (1, String::new()));
+        let place = GetQueuePlaceRequest { conversation_id: conversation.to_string() };
+        let place = service.routing(here).get_queue_place(place).await.unwrap().into_inner();
+        assert_eq!(place.waiting, 2);
     }
 }
