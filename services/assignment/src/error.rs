@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::{
-    domain::{MAX_MEMBERS, Rejection, TeamRejection},
+    domain::{MAX_MEMBERS, Rejection},
     store::{agents::WriteError, teams},
 };
 
@@ -110,17 +110,9 @@ impl From<Rejection> for AssignmentError {
             Rejection::AgentDeactivated => Self::AgentDeactivated,
             Rejection::OpeningHoursDeleted => Self::OpeningHoursDeleted,
             Rejection::RoutingPolicyDeleted => Self::RoutingPolicyDeleted,
+            Rejection::TeamDeleted => Self::TeamDeleted,
+            Rejection::TeamFull => Self::TeamFull,
             Rejection::EtagMismatch(resource) => Self::EtagMismatch(resource),
-        }
-    }
-}
-
-impl From<TeamRejection> for AssignmentError {
-    fn from(rejection: TeamRejection) -> Self {
-        match rejection {
-            TeamRejection::Deleted => Self::TeamDeleted,
-            TeamRejection::Full => Self::TeamFull,
-            TeamRejection::EtagMismatch => Self::EtagMismatch("team"),
         }
     }
 }
@@ -211,7 +203,7 @@ impl From<AssignmentError> for Status {
                 not_active.with("agent_id", agent).with("agent_name", name).into()
             }
             AssignmentError::TeamFull => {
-                error(Code::FailedPrecondition, Reason::TeamFull).with("max", MAX_MEMBERS).into()
+                error(Code::FailedPrecondition, Reason::TeamFull).with("max_members", MAX_MEMBERS).into()
             }
             AssignmentError::TeamDeleted => error(Code::FailedPrecondition, Reason::TeamDeleted).into(),
             AssignmentError::Rejected(status) => status,

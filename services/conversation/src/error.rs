@@ -483,7 +483,7 @@ impl From<ConversationError> for Status {
             E::SettingNotAllowed(SettingRefusal::Size { limit }) => {
                 error(Code::FailedPrecondition, Reason::SettingNotAllowed)
                     .with("field", "max_attachment_size_bytes")
-                    .with("limit", limit)
+                    .with("max_size_bytes", limit)
             }
             E::OpeningHoursUnknown => error(Code::FailedPrecondition, Reason::OpeningHoursUnknown),
             E::RoutingPolicyUnknown => error(Code::FailedPrecondition, Reason::RoutingPolicyUnknown),
@@ -499,7 +499,7 @@ impl From<ConversationError> for Status {
             }
             E::MergeTooLarge(limit) => error(Code::FailedPrecondition, Reason::MergeTooLarge)
                 .with("what", limit.as_str())
-                .with("max", limit.max()),
+                .with("max_count", limit.max()),
             E::EtagMismatch(resource) => ApiError::etag_mismatch(resource),
             E::TeamChanged => error(Code::Aborted, Reason::TeamChanged),
             E::CursorOutOfRange { last } => ApiError::cursor_out_of_range(last),

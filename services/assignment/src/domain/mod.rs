@@ -26,4 +26,4 @@ pub(crate) use routing::{Candidate, Desk, NotRouted, PolicyNow, Waiting};
 pub(crate) use routing_policy::{
     OutsideHours, RoutingPolicy, RoutingPolicyChange, RoutingRules, RoutingStep, RoutingStrategy,
 };
-pub(crate) use team::{MAX_MEMBERS, Team, TeamChange, TeamRejection};
+pub(crate) use team::{MAX_MEMBERS, Team, TeamChange};

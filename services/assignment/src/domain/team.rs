@@ -4,6 +4,8 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
+use super::Rejection;
+
 /// Maximum number of members of a team.
 pub(crate) const MAX_MEMBERS: i32 = 500;
 
@@ -32,17 +34,6 @@ pub(crate) struct TeamChange {
     pub(crate) external_id: Option<String>,
 }
 
-/// Why a command on a team is rejected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TeamRejection {
-    /// The team was deleted.
-    Deleted,
-    /// The team would have more than [`MAX_MEMBERS`].
-    Full,
-    /// The team was edited since the caller read it.
-    EtagMismatch,
-}
-
 impl Team {
     /// Returns a value that changes with every change of the team.
     pub(crate) fn etag(&self) -> String {
@@ -51,7 +42,7 @@ impl Team {
 
     /// Edits the team; an empty `etag` edits unconditionally. Returns whether anything changed: the repeat of an edit that took
     /// effect changes nothing, and succeeds whatever its etag (rule C12).
-    pub(crate) fn update(&mut self, change: TeamChange, etag: &str, now: Time) -> Result<bool, TeamRejection> {
+    pub(crate) fn update(&mut self, change: TeamChange, etag: &str, now: Time) -> Result<bool, Rejection> {
         self.require_not_deleted()?;
         let TeamChange { name, external_id } = change;
         let name = name.unwrap_or_else(|| self.name.clone());
@@ -60,7 +51,7 @@ impl Team {
             return Ok(false);
         }
         if !etag.is_empty() && etag != self.etag() {
-            return Err(TeamRejection::EtagMismatch);
+            return Err(Rejection::EtagMismatch("team"));
         }
         (self.name, self.external_id) = (name, external_id);
         self.changed(now);
@@ -68,7 +59,7 @@ impl Team {
     }
 
     /// Counts agents who become members, and members who are none any more. Returns whether there are any.
-    pub(crate) fn change_members(&mut self, added: usize, removed: usize, now: Time) -> Result<bool, TeamRejection> {
+    pub(crate) fn change_members(&mut self, added: usize, removed: usize, now: Time) -> Result<bool, Rejection> {
         self.require_not_deleted()?;
         if added == 0 && removed == 0 {
             return Ok(false);
@@ -76,7 +67,7 @@ impl Team {
         let count = |agents: usize| i32::try_from(agents).unwrap_or(i32::MAX);
         let members = self.member_count.saturating_add(count(added));
         if members > MAX_MEMBERS {
-            return Err(TeamRejection::Full);
+            return Err(Rejection::TeamFull);
         }
         self.member_count = (members - count(removed)).max(0);
         self.changed(now);
@@ -103,8 +94,8 @@ impl Team {
         true
     }
 
-    fn require_not_deleted(&self) -> Result<(), TeamRejection> {
-        if self.deleted_at.is_none() { Ok(()) } else { Err(TeamRejection::Deleted) }
+    fn require_not_deleted(&self) -> Result<(), Rejection> {
+        if self.deleted_at.is_none() { Ok(()) } else { Err(Rejection::TeamDeleted) }
     }
 
     fn changed(&mut self, now: Time) {
@@ -143,7 +134,7 @@ mod tests {
         assert_eq!((team.etag().as_str(), team.updated_at), ("2", Time(2)));
         let before = team.clone();
         assert_eq!(team.update(rename("Support"), "1", Time(3)), Ok(false), "a repeat with the old etag");
-        assert_eq!(team.update(rename("Sales"), "1", Time(3)), Err(TeamRejection::EtagMismatch));
+        assert_eq!(team.update(rename("Sales"), "1", Time(3)), Err(Rejection::EtagMismatch("team")));
         assert_eq!(team, before);
     }
 
@@ -153,7 +144,7 @@ mod tests {
         assert_eq!(team.change_members(0, 0, Time(1)), Ok(false));
         assert_eq!(team.change_members(500, 0, Time(1)), Ok(true));
         let full = team.clone();
-        assert_eq!(team.change_members(1, 0, Time(2)), Err(TeamRejection::Full));
+        assert_eq!(team.change_members(1, 0, Time(2)), Err(Rejection::TeamFull));
         assert_eq!(team, full);
         assert_eq!(team.change_members(0, 2, Time(3)), Ok(true));
         assert_eq!((team.member_count, team.version, team.updated_at), (498, 3, Time(3)));
@@ -166,8 +157,8 @@ mod tests {
         assert!(team.delete(Time(2)));
         assert!(!team.delete(Time(3)), "a repeat changes nothing");
         assert_eq!((team.version, team.deleted_at), (2, Some(Time(2))));
-        assert_eq!(team.update(rename("Support"), "", Time(4)), Err(TeamRejection::Deleted));
-        assert_eq!(team.change_members(1, 0, Time(4)), Err(TeamRejection::Deleted));
+        assert_eq!(team.update(rename("Support"), "", Time(4)), Err(Rejection::TeamDeleted));
+        assert_eq!(team.change_members(1, 0, Time(4)), Err(Rejection::TeamDeleted));
         assert!(team.undelete(Time(5)));
         assert_eq!((team.version, team.updated_at, team.deleted_at), (3, Time(5), None));
     }

@@ -145,7 +145,7 @@ async fn a_team_has_at_most_five_hundred_members(mode: Mode) {
     tx.commit().await.unwrap();
     let full = add(&service, here, &sales, &[&ada, &bob]).await.unwrap_err();
     assert_eq!(rejection(&full), (Code::FailedPrecondition, "TEAM_FULL".into()));
-    assert_eq!(full.get_details_error_info().unwrap().metadata["max"], "500");
+    assert_eq!(full.get_details_error_info().unwrap().metadata["max_members"], "500");
     assert_eq!(add(&service, here, &sales, &[&ada]).await.unwrap().member_count, 500);
 }
 

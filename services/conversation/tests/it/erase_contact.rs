@@ -302,7 +302,7 @@ async fn x2_an_erased_conversation_stays_as_it_is(mode: Mode) {
         ..PostCommentRequest::default()
     };
     fixture.threads(ADA).post_comment(note).await.unwrap();
-    // It is nobody's chat any more.
+    // The visitor has no such chat any more.
     let request = GetChatRequest { chat_id: chat.clone() };
     assert_eq!(fixture.chats("v").get_chat(request).await.unwrap_err().code(), Code::NotFound);
     let entries = fixture.entries(&chat).await;

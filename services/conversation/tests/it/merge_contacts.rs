@@ -394,7 +394,7 @@ async fn x2_a_merge_is_refused_with_its_reason(mode: Mode) {
     let source = create_with(&fixture, new("s", 6)).await;
     let too_large = merge(&fixture, request(&source, &target)).await.unwrap_err();
     assert_eq!((too_large.code(), reason(&too_large).as_str()), (Code::FailedPrecondition, "MERGE_TOO_LARGE"));
-    assert_eq!((metadata(&too_large, "what"), metadata(&too_large, "max")), ("EMAILS".into(), "20".into()));
+    assert_eq!((metadata(&too_large, "what"), metadata(&too_large, "max_count")), ("EMAILS".into(), "20".into()));
 
     let itself = merge(&fixture, request(&target, &target)).await.unwrap_err();
     assert_eq!((itself.code(), reason(&itself).as_str()), (Code::InvalidArgument, "INVALID_FIELDS"));

@@ -124,7 +124,7 @@ async fn c5_a_value_beyond_the_installation_is_refused_by_name(mode: Mode) {
     for (request, field, key, value) in [
         (media_types(&["image/png", "text/html"]), "attachment_media_types", "media_type", "text/html"),
         (media_types(&["image/gif"]), "attachment_media_types", "allowed", "image/png, text/plain"),
-        (size(1_001), "max_attachment_size_bytes", "limit", "1000"),
+        (size(1_001), "max_attachment_size_bytes", "max_size_bytes", "1000"),
     ] {
         let refused = try_update(&fixture, request).await.unwrap_err();
         assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "SETTING_NOT_ALLOWED"));
