@@ -24,6 +24,7 @@ mod matrix;
 mod message_batches;
 mod object_store;
 mod pages;
+mod queues;
 mod races;
 mod removals;
 mod routing;

@@ -51,6 +51,7 @@ pub struct App {
     pub(crate) pages: Pages,
     pub(crate) conversation: Peer,
     pub(crate) heartbeats: domain::HeartbeatPolicy,
+    pub(crate) recent_queues: queries::RecentQueues,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -77,6 +78,7 @@ impl Service for App {
             db: context.db,
             clock: context.clock,
             heartbeats: settings.heartbeat_policy(),
+            recent_queues: queries::RecentQueues::default(),
             shutdown: context.shutdown,
         })
     }
@@ -100,9 +102,10 @@ impl Service for App {
     }
 
     fn workers(&self) -> Vec<Worker> {
-        let (heartbeats, router) = (self.clone(), self.clone());
+        let (heartbeats, publisher, router) = (self.clone(), self.clone(), self.clone());
         vec![
             Worker::new("heartbeats", move || workers::watch_heartbeats(heartbeats.clone())),
+            Worker::new("queue-publisher", move || workers::publish_queues(publisher.clone())),
             Worker::new("router", move || workers::route(router.clone())),
         ]
     }

@@ -1,18 +1,21 @@
-//! Asking the assignment service, which owns the roster of agents and the opening hours.
+//! Asking the assignment service, which owns the roster of agents, the opening hours and the queues of routing.
+
+use std::{collections::HashMap, time::Duration};
 
 use frontdesk_db::AccountId;
 use frontdesk_opening_hours::{DateException, Schedule, TimeRange, WeeklyRange};
 use frontdesk_proto::assignment::v1::{
-    self as pb, GetAgentRequest, GetOpeningHoursRequest, GetRoutingPolicyRequest, GetTeamRequest, GetTeamResponse,
-    opening_hours_service_client::OpeningHoursServiceClient, roster_service_client::RosterServiceClient,
-    routing_policy_service_client::RoutingPolicyServiceClient, team_service_client::TeamServiceClient,
+    self as pb, GetAgentRequest, GetOpeningHoursRequest, GetQueuePlacesRequest, GetRoutingPolicyRequest,
+    GetTeamRequest, GetTeamResponse, opening_hours_service_client::OpeningHoursServiceClient,
+    roster_service_client::RosterServiceClient, routing_policy_service_client::RoutingPolicyServiceClient,
+    routing_service_client::RoutingServiceClient, team_service_client::TeamServiceClient,
 };
 use tonic::Status;
 use uuid::Uuid;
 
 use crate::{
     App,
-    domain::{Agent, OpeningHours, RosterState, Team},
+    domain::{AboutPlace, Agent, OpeningHours, RosterState, Team},
 };
 
 /// The agent, as the roster has them now.
@@ -56,6 +59,22 @@ pub(crate) async fn has_routing_policy(app: &App, account: AccountId, id: Uuid) 
     let request = GetRoutingPolicyRequest { routing_policy_id: id.to_string() };
     let policy = service.get_routing_policy(request).await?.into_inner().routing_policy;
     Ok(policy.is_some_and(|policy| policy.delete_time.is_none()))
+}
+
+/// The places of those of these conversations that wait, as their visitors are shown them. At most 500.
+pub(crate) async fn get_queue_places(
+    app: &App,
+    account: AccountId,
+    conversations: &[Uuid],
+) -> Result<HashMap<Uuid, AboutPlace>, Status> {
+    let mut service = RoutingServiceClient::new(app.assignment.for_account(account));
+    let request = GetQueuePlacesRequest { conversation_ids: conversations.iter().map(Uuid::to_string).collect() };
+    let places = service.get_queue_places(request).await?.into_inner().places;
+    let read = |place: pb::QueuePlace| {
+        let wait = place.expected_wait.and_then(|wait| Duration::try_from(wait).ok());
+        Some((place.conversation_id.parse().ok()?, AboutPlace::new(place.place.into(), wait)))
+    };
+    Ok(places.into_iter().filter_map(read).collect())
 }
 
 fn read_opening_hours(account: AccountId, hours: pb::OpeningHours) -> Option<OpeningHours> {

@@ -74,6 +74,8 @@ pub struct App {
     pub(crate) thread_reads: SharedReads<WatchThreadResponse>,
     pub(crate) chat_reads: SharedReads<WatchChatResponse>,
     pub(crate) watched_inboxes: workers::WatchedInboxes,
+    /// The places in queues that visitors are shown.
+    pub(crate) watched_places: workers::WatchedPlaces,
     pub(crate) attachment_settings: Arc<AttachmentSettings>,
     /// What the installation allows to attach; an account may allow less.
     pub(crate) attachment_policy: Arc<domain::AttachmentPolicy>,
@@ -142,6 +144,7 @@ impl Service for App {
             thread_reads: SharedReads::default(),
             chat_reads: SharedReads::default(),
             watched_inboxes: workers::WatchedInboxes::default(),
+            watched_places: workers::WatchedPlaces::default(),
             attachment_policy: Arc::new(attachments.policy()),
             attachment_settings: Arc::new(attachments),
             attachment_links: commands::AttachmentLinks::new(context.secret.clone(), &public_url),
@@ -175,6 +178,7 @@ impl Service for App {
         bus.subscribe(consumers::OpeningHoursCopies(self.clone()), &self.db);
         bus.subscribe(consumers::SentTranscripts(self.clone()), &self.db);
         bus.subscribe(consumers::Teams(self.clone()), &self.db);
+        bus.subscribe(consumers::Queues(self.clone()), &self.db);
         for confirmations in consumers::ConfirmedErasures::of_each_service(self) {
             bus.subscribe(confirmations, &self.db);
         }
@@ -188,6 +192,7 @@ impl Service for App {
             workers::search_index(&self.db, &self.notifier, &self.shutdown),
             workers::unsent_attachments(&self.db, &self.objects, &self.shutdown),
             workers::contact_jobs(self),
+            workers::queue_places(self),
         ]
     }
 

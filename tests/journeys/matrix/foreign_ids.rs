@@ -33,6 +33,7 @@ const NOT_LOOKED_UP: &[&str] = &[
     "CloseIdleConversations.conversations.conversation_id",
     // The response leaves them out.
     "CreateAttachmentLinks.attachment_ids",
+    "GetQueuePlaces.conversation_ids",
     // Chosen by the account; the same id in another account is another agent.
     "CreateAgent.agent_id",
     // The response has a problem for it.

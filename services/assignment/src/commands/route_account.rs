@@ -9,6 +9,7 @@ use frontdesk_db::{AccountId, Tx};
 use sea_orm::DbErr;
 use uuid::Uuid;
 
+use super::steps::record_paces;
 use crate::{
     App,
     domain::{Desk, Waiting},
@@ -64,6 +65,7 @@ async fn decide(app: &App, tx: Tx, due: DueAccount) -> Result<Vec<Reservation>, 
     let mut desk = load_desk(tx.conn(), account, policies, now, app.heartbeats).await?;
     let (queue, ends) = list_heads(&tx, account, &desk).await?;
     let decision = desk.route(queue, &ends);
+    record_paces(&tx, account, &decision.routed, now).await?;
     let mut reservations = Vec::new();
     for routed in decision.routed {
         let (waiting, agent) = (routed.waiting, routed.agent);

@@ -41,6 +41,9 @@ pub(crate) async fn update_routing_policy(
         store::routing_policies::save(&tx, &policy).await?;
         store::events::append_routing_policy_changed(&mut tx, &policy).await?;
         store::routing_accounts::wake(&tx, caller.account).await?;
+        if policy.rules != rules_before {
+            store::routing_queue::publish_again(&tx, caller.account, Some(policy.id)).await?;
+        }
     }
 
     tx.commit().await?;

@@ -7,6 +7,8 @@ mod assignment;
 mod assignment_view;
 mod capacity;
 mod opening_hours;
+mod queue;
+mod queue_pace;
 mod rejection;
 mod routing;
 mod routing_policy;
@@ -21,8 +23,10 @@ pub(crate) use assignment::{Assignment, AssignmentCause};
 pub(crate) use assignment_view::{AssignmentView, NamedActor};
 pub(crate) use capacity::Capacity;
 pub(crate) use opening_hours::{OpeningHours, OpeningHoursChange};
+pub(crate) use queue::{PoliciesNow, QueuePlace, Queued, Queues};
+pub(crate) use queue_pace::QueuePace;
 pub(crate) use rejection::Rejection;
-pub(crate) use routing::{Candidate, Desk, NotRouted, PolicyNow, Waiting};
+pub(crate) use routing::{Candidate, Desk, NotRouted, PolicyNow, Routed, Waiting};
 pub(crate) use routing_policy::{
     OutsideHours, RoutingPolicy, RoutingPolicyChange, RoutingRules, RoutingStep, RoutingStrategy,
 };

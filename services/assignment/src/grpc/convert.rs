@@ -13,7 +13,7 @@ use crate::domain::{
 };
 
 pub(super) use opening_hours::{opening_hours, schedule};
-pub(super) use routing::{explanation, routing_policy, routing_rules};
+pub(super) use routing::{explanation, ids, queue_place, routing_policy, routing_rules};
 
 pub(super) fn agent(agent: Agent) -> pb::Agent {
     let etag = agent.etag();

@@ -8,6 +8,7 @@ mod roster_service;
 mod routing_policy_service;
 mod routing_service;
 mod team_service;
+mod watch_queue_place;
 
 pub(crate) use assignment_service::Assignments;
 pub(crate) use availability_service::Statuses;

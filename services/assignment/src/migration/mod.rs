@@ -31,6 +31,7 @@ impl MigratorTrait for Migrator {
                 text: include_str!("005_teams_and_availability.sql"),
             }),
             Box::new(Sql { name: "assignment_007_routing", text: include_str!("007_routing.sql") }),
+            Box::new(Sql { name: "assignment_009_queue_places", text: include_str!("009_queue_places.sql") }),
         ]
     }
 }

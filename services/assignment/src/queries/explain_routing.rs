@@ -1,10 +1,12 @@
 //! Who would get a conversation that waits (rules A4 to A6).
 
+use std::collections::BTreeSet;
+
 use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
 use uuid::Uuid;
 
-use super::load_desk;
+use super::{load_desk, load_policies};
 use crate::{
     App,
     domain::{Candidate, NotRouted},
@@ -15,7 +17,7 @@ use crate::{
 /// What routing would decide about one conversation.
 pub(crate) struct Explanation {
     pub(crate) as_of: Time,
-    /// None: the default policy.
+    /// None: the default policy, also in the place of one that is deleted.
     pub(crate) policy: Option<Uuid>,
     /// Every agent, with every reason why they do not get it.
     pub(crate) candidates: Vec<(Candidate, Vec<NotRouted>)>,
@@ -38,5 +40,6 @@ pub(crate) async fn explain_routing(
     let before = routing_queue::list_before(&conn, account, &waiting).await?;
     let policies = before.iter().map(|waiting| waiting.policy).chain([waiting.policy]).collect();
     let desk = load_desk(&conn, account, policies, now, app.heartbeats).await?;
-    Ok(Explanation { as_of: now, policy: waiting.policy, candidates: desk.explain(before, &waiting) })
+    let policy = load_policies(&conn, account, BTreeSet::from([waiting.policy]), now).await?.queue(waiting.policy);
+    Ok(Explanation { as_of: now, policy, candidates: desk.explain(before, &waiting) })
 }

@@ -1,26 +1,48 @@
-//! The place of a conversation in its queue (rule A6).
+//! The places of conversations in their queues (rule A6).
+
+use std::collections::BTreeSet;
 
 use frontdesk_auth::Caller;
+use tonic::Status;
 use uuid::Uuid;
 
-use crate::{
-    App,
-    error::AssignmentError,
-    store::{conversation_owners, routing_queue},
-};
+use super::load_queues::{load_queues, recent_queues};
+use crate::{App, domain::QueuePlace, error::AssignmentError, store::conversation_owners};
 
-/// Returns the place, and the number of conversations in the queue; both 0 where the conversation does not wait.
+/// Returns the place of a conversation.
 pub(crate) async fn get_queue_place(
     app: &App,
     caller: &Caller,
     conversation: Uuid,
-) -> Result<(i64, i64), AssignmentError> {
+) -> Result<QueuePlace, AssignmentError> {
+    // Before the read, which holds a connection.
+    let now = app.db.now().await?;
     let (account, read) = (caller.account, app.db.read_for(caller.account).await?);
     let conn = read.conn();
     if conversation_owners::find(&conn, account, conversation).await?.is_none() {
         return Err(AssignmentError::NotFound("conversation"));
     }
-    let Some(waiting) = routing_queue::find(&conn, account, conversation).await? else { return Ok((0, 0)) };
-    let (longer, all) = routing_queue::count_before(&conn, account, &waiting).await?;
-    Ok((longer + 1, all))
+    Ok(load_queues(&conn, account, now).await?.place(conversation))
+}
+
+/// Returns the places of those of these conversations that wait, as they were at most a second ago.
+pub(crate) async fn get_queue_places(
+    app: &App,
+    caller: &Caller,
+    conversations: BTreeSet<Uuid>,
+) -> Result<Vec<(Uuid, QueuePlace)>, Status> {
+    let queues = recent_queues(app, caller.account).await?;
+    let places = conversations.into_iter().map(|conversation| (conversation, queues.place(conversation)));
+    Ok(places.filter(|(_, place)| place.place > 0).collect())
+}
+
+/// Requires that the account has the conversation.
+pub(crate) async fn require_conversation(
+    app: &App,
+    caller: &Caller,
+    conversation: Uuid,
+) -> Result<(), AssignmentError> {
+    let read = app.db.read_for(caller.account).await?;
+    let found = conversation_owners::find(&read.conn(), caller.account, conversation).await?;
+    found.map(drop).ok_or(AssignmentError::NotFound("conversation"))
 }

@@ -7,8 +7,9 @@ use frontdesk_db::AccountId;
 use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
+use super::load_policies;
 use crate::{
-    domain::{AgentStatus, Candidate, Desk, HeartbeatPolicy, PolicyNow, RoutingRules},
+    domain::{AgentStatus, Candidate, Desk, HeartbeatPolicy, PolicyNow},
     store,
 };
 
@@ -20,24 +21,11 @@ pub(crate) async fn load_desk(
     now: Time,
     heartbeats: HeartbeatPolicy,
 ) -> Result<Desk, DbErr> {
-    let ids = policies.iter().flatten().copied().collect();
-    let found = store::routing_policies::find_many(conn, account, ids).await?.into_iter();
-    let found: BTreeMap<Uuid, RoutingRules> =
-        found.filter(|policy| policy.deleted_at.is_none()).map(|policy| (policy.id, policy.rules)).collect();
-    let mut at_this_time = BTreeMap::new();
-    for id in policies {
-        let rules = id.and_then(|id| found.get(&id)).cloned().unwrap_or_else(RoutingRules::of_default_policy);
-        let hours = match rules.opening_hours {
-            Some(hours) => store::opening_hours::find(conn, account, hours).await?,
-            None => None,
-        };
-        let (open, changes_at) = hours.map_or((true, None), |hours| hours.state(now));
-        at_this_time.insert(id, PolicyNow { rules, open, changes_at });
-    }
-    let teams = teams_of_agents(conn, account, &at_this_time).await?;
+    let policies = load_policies(conn, account, policies, now).await?.by_id;
+    let teams = teams_of_agents(conn, account, &policies).await?;
     let agents = load_candidates(conn, account, teams, now, heartbeats).await?;
     let last_turn = store::routing_accounts::find_last_turn(conn, account).await?;
-    Ok(Desk { now, agents, policies: at_this_time, last_turn })
+    Ok(Desk { now, agents, policies, last_turn })
 }
 
 /// The teams of each agent, as far as policies name them and they are not deleted.

@@ -15,13 +15,15 @@ mod list_opening_hours;
 mod list_routing_policies;
 mod list_teams;
 mod load_desk;
+mod load_policies;
+mod load_queues;
 
 pub(crate) use explain_routing::{Explanation, explain_routing};
 pub(crate) use get_agent::get_agent;
 pub(crate) use get_agent_status::get_agent_status;
 pub(crate) use get_assignment::get_assignment;
 pub(crate) use get_opening_hours::get_opening_hours;
-pub(crate) use get_queue_place::get_queue_place;
+pub(crate) use get_queue_place::{get_queue_place, get_queue_places, require_conversation};
 pub(crate) use get_routing_policy::get_routing_policy;
 pub(crate) use get_team::get_team;
 pub(crate) use list_agent_statuses::{StatusFilter, list_agent_statuses};
@@ -31,5 +33,7 @@ pub(crate) use list_opening_hours::list_opening_hours;
 pub(crate) use list_routing_policies::list_routing_policies;
 pub(crate) use list_teams::list_teams;
 pub(crate) use load_desk::load_desk;
+pub(crate) use load_policies::load_policies;
+pub(crate) use load_queues::{RecentQueues, recent_queues};
 
 pub(crate) use crate::store::{agents::AgentFilter, teams::TeamFilter};

@@ -31,6 +31,7 @@ pub(crate) async fn record_owner(
         epoch,
         open: true,
         status_version: 0,
+        queue_version: 0,
     };
     insert(tx, row, newer).await
 }
@@ -54,8 +55,27 @@ pub(crate) async fn record_status(
         epoch: 0,
         open,
         status_version: version,
+        queue_version: 0,
     };
     insert(tx, row, newer).await
+}
+
+/// Counts an event about the conversation's queue, and returns its number. The account is locked.
+pub(crate) async fn next_queue_version(tx: &Tx, account: AccountId, conversation: Uuid) -> Result<i64, DbErr> {
+    let counted = OnConflict::columns([Column::AccountId, Column::ConversationId])
+        .values([(Column::QueueVersion, Expr::col((Entity, Column::QueueVersion)).add(1_i64))])
+        .to_owned();
+    let row = Model {
+        account_id: account.0,
+        conversation_id: conversation,
+        agent_id: None,
+        epoch: 0,
+        open: true,
+        status_version: 0,
+        queue_version: 1,
+    };
+    insert(tx, row, counted).await?;
+    Ok(find(tx.conn(), account, conversation).await?.map_or(1, |row| row.queue_version))
 }
 
 /// Returns what is known of the conversation.

@@ -9,8 +9,8 @@ use frontdesk_proto::{
     assignment::v1 as pb,
     event::v1::{
         AgentAvailabilityChanged, AgentCreated, AgentDeactivated, AgentReactivated, AgentUpdated,
-        ContactErasureConfirmed, OpeningHoursChanged, RoutingPolicyChanged, TeamCreated, TeamDeleted,
-        TeamMembersChanged, TeamUndeleted, TeamUpdated,
+        ContactErasureConfirmed, ConversationQueueChanged, OpeningHoursChanged, RoutingPolicyChanged, TeamCreated,
+        TeamDeleted, TeamMembersChanged, TeamUndeleted, TeamUpdated,
     },
 };
 use sea_orm::DbErr;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     NAME,
-    domain::{Agent, AgentStatus, OpeningHours, RoutingPolicy, Team},
+    domain::{Agent, AgentStatus, OpeningHours, Queued, RoutingPolicy, Team},
 };
 
 pub(crate) async fn append_agent_created(tx: &mut Tx, agent: &Agent) -> Result<(), DbErr> {
@@ -61,6 +61,25 @@ pub(crate) async fn append_routing_policy_changed(tx: &mut Tx, policy: &RoutingP
     let RoutingPolicy { account, id, version, .. } = *policy;
     let aggregate = Aggregate { source: NAME, account, kind: "routing_policy", id, version };
     append(tx, aggregate, &RoutingPolicyChanged { routing_policy_id: id.to_string() }).await
+}
+
+/// Appends how the conversation waits in its queue, or that it does not any more.
+pub(crate) async fn append_conversation_queue_changed(
+    tx: &mut Tx,
+    account: AccountId,
+    conversation: Uuid,
+    version: i64,
+    queued: &Queued,
+) -> Result<(), DbErr> {
+    let changed = ConversationQueueChanged {
+        conversation_id: conversation.to_string(),
+        epoch: i32::try_from(queued.epoch).unwrap_or(i32::MAX),
+        waiting: queued.waiting,
+        team_ids: queued.teams.iter().map(Uuid::to_string).collect(),
+    };
+    // The conversation's own id is that of its events, which have versions of their own.
+    let id = Uuid::new_v5(&conversation, b"queue");
+    append(tx, Aggregate { source: NAME, account, kind: "conversation_queue", id, version }, &changed).await
 }
 
 fn aggregate(agent: &Agent) -> Aggregate {

@@ -9,6 +9,7 @@ pub(crate) mod conversation_owners;
 mod entity;
 pub(crate) mod events;
 pub(crate) mod opening_hours;
+pub(crate) mod queue_paces;
 pub(crate) mod routing_accounts;
 pub(crate) mod routing_policies;
 pub(crate) mod routing_queue;

@@ -1,9 +1,13 @@
 //! The conversations that wait for an agent, and the places that are reserved for them.
 //!
 //! Each row belongs to an epoch of its conversation. The row of an epoch that is over is removed with the change that ends it, and the
-//! place with it. What changes rows here has locked the account first (`routing_accounts`).
+//! place with it; where its wait was published, it stays as OVER until its end is published too. What changes rows here has locked the account
+//! first (`routing_accounts`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
@@ -16,9 +20,27 @@ use uuid::Uuid;
 
 use super::{
     conversation_owners,
-    entity::queued_conversation::{Column, Entity, LEFT, Model, RESERVED, WAITING},
+    entity::queued_conversation::{Column, Entity, LEFT, Model, OVER, RESERVED, WAITING},
 };
 use crate::domain::Waiting;
+
+/// How long after a conversation began to wait that is published (milliseconds): most get an agent before, and nothing is.
+const PUBLISH_AFTER: Duration = Duration::from_millis(500);
+
+/// A publication that is due at once.
+const AT_ONCE: Time = Time(0);
+
+/// A conversation whose state in the queue is to be published.
+#[derive(Clone, Debug)]
+pub(crate) struct Publication {
+    pub(crate) waiting: Waiting,
+    /// Whether it has left routing, or its wait is over.
+    pub(crate) ended: bool,
+    /// Whether the row is removed after the publication.
+    pub(crate) over: bool,
+    /// What was published last, as a JSON object. None: nothing.
+    pub(crate) published: Option<String>,
+}
 
 /// A place that is reserved at an agent for a conversation.
 #[derive(Clone, Debug)]
@@ -40,6 +62,7 @@ pub(crate) async fn insert(tx: &Tx, account: AccountId, waiting: &Waiting) -> Re
             Column::State,
             Column::AgentId,
             Column::CheckAt,
+            Column::PublishAt,
         ])
         .action_and_where(Expr::col((Entity, Column::Epoch)).lt(waiting.epoch))
         .to_owned();
@@ -53,6 +76,8 @@ pub(crate) async fn insert(tx: &Tx, account: AccountId, waiting: &Waiting) -> Re
         state: WAITING,
         agent_id: None,
         check_at: None,
+        publish_at: Some(waiting.since.plus(PUBLISH_AFTER)),
+        published: None,
     };
     Entity::insert(row.into_active_model()).on_conflict(newer).exec_without_returning(tx.conn()).await?;
     Ok(())
@@ -61,19 +86,33 @@ pub(crate) async fn insert(tx: &Tx, account: AccountId, waiting: &Waiting) -> Re
 /// Removes the conversation where a later epoch is known, or that it is closed or owned.
 pub(crate) async fn remove_if_over(tx: &Tx, account: AccountId, conversation: Uuid) -> Result<(), DbErr> {
     let Some(known) = conversation_owners::find(tx.conn(), account, conversation).await? else { return Ok(()) };
-    let mut delete = Entity::delete_many().filter(one(account, conversation));
+    let mut over = one(account, conversation);
     if known.open && known.agent_id.is_none() {
-        delete = delete.filter(Column::Epoch.lt(known.epoch));
+        over = over.add(Column::Epoch.lt(known.epoch));
     } else if known.open {
-        delete = delete.filter(Column::Epoch.lte(known.epoch));
+        over = over.add(Column::Epoch.lte(known.epoch));
     }
-    delete.exec(tx.conn()).await?;
-    Ok(())
+    end(tx, over).await
 }
 
 /// Removes the conversation at this epoch.
 pub(crate) async fn remove(tx: &Tx, account: AccountId, conversation: Uuid, epoch: i64) -> Result<(), DbErr> {
-    Entity::delete_many().filter(at(account, conversation, epoch)).exec(tx.conn()).await?;
+    end(tx, at(account, conversation, epoch)).await
+}
+
+/// Removes the rows of which nothing was published; the others are removed when their end is.
+async fn end(tx: &Tx, rows: Condition) -> Result<(), DbErr> {
+    let unpublished = rows.clone().add(Column::Published.is_null());
+    Entity::delete_many().filter(unpublished).exec(tx.conn()).await?;
+    Entity::update_many()
+        .col_expr(Column::State, Expr::value(OVER))
+        .col_expr(Column::AgentId, Expr::value(None::<Uuid>))
+        .col_expr(Column::CheckAt, Expr::value(None::<Time>))
+        .col_expr(Column::PublishAt, Expr::value(AT_ONCE))
+        .filter(rows)
+        .filter(Column::State.ne(OVER))
+        .exec(tx.conn())
+        .await?;
     Ok(())
 }
 
@@ -118,6 +157,7 @@ pub(crate) async fn release(
 pub(crate) async fn leave(tx: &Tx, account: AccountId, waiting: &Waiting) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::State, Expr::value(LEFT))
+        .col_expr(Column::PublishAt, Expr::value(AT_ONCE))
         .filter(at(account, waiting.conversation, waiting.epoch))
         .exec(tx.conn())
         .await?;
@@ -164,14 +204,21 @@ pub(crate) async fn find_waiting<C: ConnectionTrait>(
     Ok(row.map(Waiting::from))
 }
 
-/// Returns the conversation if it waits, also with a reserved place.
-pub(crate) async fn find<C: ConnectionTrait>(
+/// Returns all conversations that wait, also with a reserved place, and their policies, oldest first.
+pub(crate) async fn list_queued<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
-    conversation: Uuid,
-) -> Result<Option<Waiting>, DbErr> {
-    let row = Entity::find().filter(one(account, conversation)).filter(Column::State.ne(LEFT)).one(conn).await?;
-    Ok(row.map(Waiting::from))
+) -> Result<Vec<(Uuid, Option<Uuid>)>, DbErr> {
+    Entity::find()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::State.is_in([WAITING, RESERVED]))
+        .order_by_asc(Column::WaitingSince)
+        .order_by_asc(Column::ConversationId)
+        .select_only()
+        .columns([Column::ConversationId, Column::PolicyId])
+        .into_tuple()
+        .all(conn)
+        .await
 }
 
 /// Maximum number of conversations before one that an explanation takes into account.
@@ -184,19 +231,6 @@ pub(crate) async fn list_before<C: ConnectionTrait>(
     this: &Waiting,
 ) -> Result<Vec<Waiting>, DbErr> {
     oldest(waiting(account).filter(before(this)), conn, MAX_BEFORE).await
-}
-
-/// Returns the number of conversations that wait longer by the same policy, and of all that wait by it.
-pub(crate) async fn count_before<C: ConnectionTrait>(
-    conn: &C,
-    account: AccountId,
-    this: &Waiting,
-) -> Result<(i64, i64), DbErr> {
-    let queue = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::State.ne(LEFT));
-    let queue = queue.filter(by(this.policy)).select_only().column_as(Column::ConversationId.count(), "conversations");
-    let longer: Option<i64> = queue.clone().filter(before(this)).into_tuple().one(conn).await?;
-    let all: Option<i64> = queue.into_tuple().one(conn).await?;
-    Ok((longer.unwrap_or(0), all.unwrap_or(0)))
 }
 
 /// Returns the number of places that are reserved at each agent who has any.
@@ -244,6 +278,86 @@ pub(crate) async fn find_next_check_at<C: ConnectionTrait>(conn: &C) -> Result<O
     let next: Option<Option<i64>> =
         checks.select_only().column_as(Column::CheckAt.min(), "next").into_tuple().one(conn).await?;
     Ok(next.flatten().map(Time))
+}
+
+/// Has the state of all conversations that wait by a policy, or by any, published again: the teams for which they wait may have changed.
+pub(crate) async fn publish_again(tx: &Tx, account: AccountId, policy: Option<Uuid>) -> Result<(), DbErr> {
+    let mut rows = Entity::update_many()
+        .col_expr(Column::PublishAt, Expr::value(AT_ONCE))
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::State.is_in([WAITING, RESERVED]))
+        // Those that began to wait just now are published for the first time.
+        .filter(Column::Published.is_not_null());
+    if let Some(policy) = policy {
+        rows = rows.filter(Column::PolicyId.eq(policy));
+    }
+    rows.exec(tx.conn()).await?;
+    Ok(())
+}
+
+/// Returns the account of the next publication, over all accounts, and its time. None: nothing is to be published.
+pub(crate) async fn find_next_publication<C: ConnectionTrait>(conn: &C) -> Result<Option<(AccountId, Time)>, DbErr> {
+    let next = publications().order_by_asc(Column::PublishAt).one(conn).await?;
+    Ok(next.and_then(|row| Some((AccountId(row.account_id), row.publish_at?))))
+}
+
+/// Returns up to `limit` publications of the account that are due, the earliest first. The account is locked.
+pub(crate) async fn list_due_publications(
+    tx: &Tx,
+    account: AccountId,
+    now: Time,
+    limit: u64,
+) -> Result<Vec<Publication>, DbErr> {
+    let due = publications().filter(Column::AccountId.eq(account)).filter(Column::PublishAt.lte(now));
+    let rows = due.order_by_asc(Column::PublishAt).limit(limit).all(tx.conn()).await?;
+    let publication = |row: Model| Publication {
+        ended: [LEFT, OVER].contains(&row.state),
+        over: row.state == OVER,
+        published: row.published.clone(),
+        waiting: Waiting::from(row),
+    };
+    Ok(rows.into_iter().map(publication).collect())
+}
+
+/// Stores what was published of a conversation, and when it is published next.
+pub(crate) async fn save_published(
+    tx: &Tx,
+    account: AccountId,
+    waiting: &Waiting,
+    published: Option<String>,
+    publish_at: Option<Time>,
+) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::Published, Expr::value(published))
+        .col_expr(Column::PublishAt, Expr::value(publish_at))
+        .filter(at(account, waiting.conversation, waiting.epoch))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Removes a conversation whose end was published.
+pub(crate) async fn remove_published(tx: &Tx, account: AccountId, waiting: &Waiting) -> Result<(), DbErr> {
+    let row = Entity::delete_many().filter(at(account, waiting.conversation, waiting.epoch));
+    row.filter(Column::State.eq(OVER)).exec(tx.conn()).await?;
+    Ok(())
+}
+
+/// Puts the publications of the account that are due off until this time.
+pub(crate) async fn put_publications_off(tx: &Tx, account: AccountId, now: Time, until: Time) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::PublishAt, Expr::value(until))
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::PublishAt.is_not_null())
+        .filter(Column::PublishAt.lte(now))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// A conversation for which a place is reserved is about to leave the queue: nothing is published of it meanwhile.
+fn publications() -> Select<Entity> {
+    Entity::find().filter(Column::PublishAt.is_not_null()).filter(Column::State.ne(RESERVED))
 }
 
 async fn oldest<C: ConnectionTrait>(rows: Select<Entity>, conn: &C, limit: u64) -> Result<Vec<Waiting>, DbErr> {

@@ -1,7 +1,9 @@
 //! Background tasks of the service.
 
 mod heartbeats;
+mod queue_publisher;
 mod router;
 
 pub(crate) use heartbeats::watch_heartbeats;
+pub(crate) use queue_publisher::publish_queues;
 pub(crate) use router::route;

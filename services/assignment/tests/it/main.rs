@@ -14,6 +14,7 @@ mod list_agents;
 mod list_assignments;
 mod load;
 mod opening_hours;
+mod queue_places;
 mod reactivate_agent;
 mod routing;
 mod routing_policies;

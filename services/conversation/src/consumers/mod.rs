@@ -4,6 +4,7 @@ mod agents;
 mod bots;
 mod confirmed_erasures;
 mod opening_hours;
+mod queues;
 mod sent_transcripts;
 mod teams;
 
@@ -11,6 +12,7 @@ pub(crate) use agents::Agents;
 pub(crate) use bots::Bots;
 pub(crate) use confirmed_erasures::ConfirmedErasures;
 pub(crate) use opening_hours::OpeningHoursCopies;
+pub(crate) use queues::Queues;
 pub(crate) use sent_transcripts::SentTranscripts;
 pub(crate) use teams::Teams;
 

@@ -132,7 +132,8 @@ impl ThreadService for Threads {
         let marks = queries::begin_watch(&self.0, &caller, id, cursor).await?;
         let (changes, reads) = (self.0.notifier.subscribe(id), self.0.thread_reads.clone());
         let state = Some(watch_response(Update::VisitorMarks(convert::visitor_marks(marks))));
-        let target = WatchTarget { id, cursor, changes, reads, updates: common_updates(), state, signals };
+        let (updates, changing_state) = (common_updates(), None);
+        let target = WatchTarget { id, cursor, changes, reads, updates, state, changing_state, signals };
         let (app, shutdown) = (self.0.clone(), self.0.shutdown.clone());
         let read = move |after| {
             let (app, account) = (app.clone(), caller.account);

@@ -1,8 +1,8 @@
 //! `VisitorService`: the calls of the widget.
 
 use frontdesk_api::{
-    ApiError, CommonUpdates, Items, Signals, WatchTarget, page_size, parse_id, parse_optional_id, validated,
-    watch_stream,
+    ApiError, ChangingState, CommonUpdates, Items, Signals, WatchTarget, page_size, parse_id, parse_optional_id,
+    validated, watch_stream,
 };
 use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
@@ -11,7 +11,9 @@ use frontdesk_proto::{
     conversation::v1::{self as pb, visitor_service_server::VisitorService, watch_chat_response::Update},
     watch::v1::{CaughtUp, Heartbeat},
 };
+use futures::stream;
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -25,7 +27,7 @@ use crate::{
         self, AttachmentUse, ChooseButton, CreateAnonymousVisitor, CreateAttachment, DeleteAttachment, LeaveAddress,
         RequestAddressCode, SendMessage, StartChat, VerifyAddress,
     },
-    domain::{Actor, Entry, VisitorMarks},
+    domain::{AboutPlace, Actor, Entry, VisitorMarks},
     queries::{self, DisplayNames},
 };
 
@@ -307,7 +309,9 @@ impl VisitorService for Visitors {
         };
         // Reads are shared by the watches of one visitor: the chat may become another's.
         let topic = watch_topic(id, &caller);
-        let target = WatchTarget { id: topic, cursor, changes, reads, updates: common_updates(), state: None, signals };
+        let places = queue_places(self.0.watched_places.watch(id));
+        let (updates, changing_state) = (common_updates(), Some(places));
+        let target = WatchTarget { id: topic, cursor, changes, reads, updates, state: None, changing_state, signals };
         let (app, shutdown) = (self.0.clone(), self.0.shutdown.clone());
         let read = move |after| {
             let (app, caller) = (app.clone(), caller.clone());
@@ -329,6 +333,19 @@ fn watch_topic(chat: Uuid, caller: &Caller) -> Uuid {
     let mut topic = [0; 16];
     topic.copy_from_slice(&digest[..16]);
     Uuid::from_bytes(topic)
+}
+
+/// The places in the queue that the visitor is shown, as they come.
+fn queue_places(places: watch::Receiver<Option<AboutPlace>>) -> ChangingState<pb::WatchChatResponse> {
+    Box::pin(stream::unfold(places, |mut places| async move {
+        loop {
+            places.changed().await.ok()?;
+            let place = *places.borrow_and_update();
+            if let Some(place) = place {
+                return Some((watch_response(Update::QueuePlace(convert::queue_place(place))), places));
+            }
+        }
+    }))
 }
 
 fn watch_response(update: Update) -> pb::WatchChatResponse {

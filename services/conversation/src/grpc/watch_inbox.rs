@@ -100,8 +100,7 @@ impl InboxUpdates {
         }
         for one in &inbox.conversations {
             self.taken_until = self.taken_until.max(one.last_activity_at);
-            let unread = inbox.read_state(agent, one.id).is_some_and(|state| state.unread > 0);
-            if self.filter.matches(one, unread) {
+            if inbox.matches(&self.filter, agent, one) {
                 self.gone.remove(&one.id);
                 self.waiting.push_back(Update::Row(convert::inbox_row(one, inbox, agent)));
                 continue;

@@ -10,7 +10,7 @@ use super::Inbox;
 use crate::{
     App,
     error::ConversationError,
-    store::{conversations, inbox, read_marks},
+    store::{conversations, inbox, queued_conversations, read_marks},
 };
 
 /// How long before the cursor of a watch a change may have got its time and yet have been committed after it: more than the
@@ -19,22 +19,24 @@ pub(crate) const CURSOR_OVERLAP: Duration = Duration::from_secs(60);
 /// Maximum number of changed conversations that one read returns.
 pub(crate) const CHANGED_ROWS: u64 = 200;
 
-/// Where reading what changed goes on: behind this time and id, by activity, and then by the caller's read marks. None: all is read.
+/// Where reading what changed goes on: behind this time and id, by activity, then by the caller's read marks, and then by changes in queues.
+/// None: all is read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ChangedAfter {
     pub(crate) activity: Option<(Time, Uuid)>,
     pub(crate) marks: Option<(Time, Uuid)>,
+    pub(crate) queues: Option<(Time, Uuid)>,
 }
 
 impl ChangedAfter {
     /// From the cursor of a watch on.
     pub(crate) fn cursor(cursor: Time) -> Self {
         let from = Some((cursor.minus(CURSOR_OVERLAP), Uuid::nil()));
-        Self { activity: from, marks: from }
+        Self { activity: from, marks: from, queues: from }
     }
 
     pub(crate) fn is_all(self) -> bool {
-        self.activity.is_none() && self.marks.is_none()
+        self.activity.is_none() && self.marks.is_none() && self.queues.is_none()
     }
 }
 
@@ -48,19 +50,27 @@ pub(crate) async fn list_changed_conversations(
     let read = app.db.read_for(account).await?;
     let conn = read.conn();
     let is_full = |rows: usize| rows as u64 == CHANGED_ROWS;
-    let (changed, next) = match (after.activity, after.marks, agent) {
-        (Some(position), marks, _) => {
+    let ChangedAfter { activity, marks, queues } = after;
+    let (changed, next) = match (activity, marks, queues, agent) {
+        (Some(position), ..) => {
             let changed = inbox::list_active_after(&conn, &[account], position, CHANGED_ROWS).await?;
             let last = changed.last().filter(|_| is_full(changed.len()));
             let activity = last.map(|last| (last.last_activity_at, last.id));
-            (changed, ChangedAfter { activity, marks })
+            (changed, ChangedAfter { activity, marks, queues })
         }
-        (None, Some(position), Some(agent)) => {
+        (None, Some(position), _, Some(agent)) => {
             let marked = read_marks::list_changed_after(&conn, account, agent, position, CHANGED_ROWS).await?;
             let marks = marked.last().copied().filter(|_| is_full(marked.len()));
             let ids = marked.into_iter().map(|(_, conversation)| conversation);
             let changed = conversations::list_of_accounts(&conn, &[account], ids).await?;
-            (changed, ChangedAfter { activity: None, marks })
+            (changed, ChangedAfter { activity: None, marks, queues })
+        }
+        (None, _, Some(position), _) => {
+            let moved = queued_conversations::list_changed_after(&conn, &[account], position, CHANGED_ROWS).await?;
+            let queues = moved.last().copied().filter(|_| is_full(moved.len()));
+            let ids = moved.into_iter().map(|(_, conversation)| conversation);
+            let changed = conversations::list_of_accounts(&conn, &[account], ids).await?;
+            (changed, ChangedAfter { activity: None, marks: None, queues })
         }
         (None, ..) => (Vec::new(), ChangedAfter::default()),
     };

@@ -1,7 +1,7 @@
 //! The inbox: conversations, the latest activity first, with the newest message or comment of each and the names in them (rule
 //! C9).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
@@ -16,7 +16,7 @@ use crate::{
     store::{
         display_names::{self, DisplayNames},
         inbox::{self, Filter},
-        merged_contacts, newest_entries, read_marks,
+        merged_contacts, newest_entries, queued_conversations, read_marks,
     },
 };
 
@@ -36,6 +36,10 @@ pub(crate) struct Inbox {
     pub(crate) read_states: HashMap<(Uuid, Uuid), ReadState>,
     /// Ids of the contacts that were merged into those of the conversations, by the contact that is left. Only of changed rows.
     pub(crate) merged_contacts: HashMap<Uuid, Vec<Uuid>>,
+    /// The teams in whose queues the conversations wait, by conversation. Only of changed rows, as the next.
+    pub(crate) waits_for: HashMap<Uuid, BTreeSet<Uuid>>,
+    /// When the conversations that wait or waited in a queue last changed in it.
+    pub(crate) queue_changes: HashMap<Uuid, Time>,
 }
 
 impl Inbox {
@@ -58,7 +62,7 @@ impl Inbox {
         let names = display_names::find_in_conversations(conn, account, &conversations, &entries).await?;
         let newest_entries = entries.into_iter().map(|entry| (entry.conversation_id, entry)).collect();
         let agents = agents.iter().copied().collect();
-        Ok(Self { conversations, newest_entries, names, agents, read_states, merged_contacts: HashMap::new() })
+        Ok(Self { conversations, newest_entries, names, agents, read_states, ..Self::default() })
     }
 
     /// The same for watches, which may have begun before a contact of their filter was merged.
@@ -70,7 +74,27 @@ impl Inbox {
     ) -> Result<Self, DbErr> {
         let contacts = conversations.iter().filter_map(|one| one.contact_id).collect();
         let merged_contacts = merged_contacts::find_sources(conn, account, &contacts).await?;
-        Ok(Self { merged_contacts, ..Self::read(conn, account, agents, conversations).await? })
+        let mut inbox = Self { merged_contacts, ..Self::read(conn, account, agents, conversations).await? };
+        inbox.read_queues(conn, account).await?;
+        Ok(inbox)
+    }
+
+    async fn read_queues<C: ConnectionTrait>(&mut self, conn: &C, account: AccountId) -> Result<(), DbErr> {
+        let ids = self.conversations.iter().map(|one| one.id).collect();
+        let queued = queued_conversations::list(conn, account, ids).await?;
+        self.queue_changes = queued.iter().map(|(queued, changed_at)| (queued.conversation, *changed_at)).collect();
+        let queued: HashMap<_, _> = queued.into_iter().map(|(queued, _)| (queued.conversation, queued)).collect();
+        let waiting = self.conversations.iter().filter_map(|one| Some((one.id, queued.get(&one.id)?, one)));
+        let waiting = waiting.filter(|(_, queued, one)| queued.waits(one));
+        self.waits_for = waiting.map(|(id, queued, _)| (id, queued.teams.clone())).collect();
+        Ok(())
+    }
+
+    /// Whether the conversation matches the filter. `agent`: whose inbox it is.
+    pub(crate) fn matches(&self, filter: &Filter, agent: Option<Uuid>, one: &Conversation) -> bool {
+        let unread = self.read_state(agent, one.id).is_some_and(|state| state.unread > 0);
+        let none = BTreeSet::new();
+        filter.matches(one, unread, self.waits_for.get(&one.id).unwrap_or(&none))
     }
 
     /// How far the agent has read the conversation. None: the caller is no agent.

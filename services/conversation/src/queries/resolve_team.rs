@@ -1,4 +1,4 @@
-//! The team of an inbox: the conversations of its members (rule C9).
+//! The team of an inbox: the conversations of its members, and those that wait in its queues (rule C9).
 
 use frontdesk_auth::Caller;
 use frontdesk_db::AccountId;

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     entity::conversation::{Column, Entity, Model},
-    keyset, read_marks,
+    keyset, queued_conversations, read_marks,
 };
 use crate::domain::{Conversation, Membership, Owner, OwnerKind, Status};
 
@@ -76,13 +76,14 @@ impl Filter {
         })
     }
 
-    /// Whether the conversation matches. `unread`: whether the agent of the filter has entries to read in it.
-    pub(crate) fn matches(&self, one: &Conversation, unread: bool) -> bool {
+    /// Whether the conversation matches. `unread`: whether the agent of the filter has entries to read in it. `waits_for`: the teams in whose
+    /// queues it waits.
+    pub(crate) fn matches(&self, one: &Conversation, unread: bool, waits_for: &BTreeSet<Uuid>) -> bool {
         let has_assignee = |filter: &AssigneeFilter| match filter {
             AssigneeFilter::Unassigned => one.owner.is_none(),
             AssigneeFilter::AnyBot => one.owner.is_some_and(|owner| owner.kind == OwnerKind::Bot),
             AssigneeFilter::Owner(owner) => one.owner == Some(*owner),
-            AssigneeFilter::Team(_) => false,
+            AssigneeFilter::Team(team) => waits_for.contains(team),
         };
         (self.statuses.is_empty() || self.statuses.contains(&one.status))
             && (self.assignees.is_empty() || self.assignees.iter().any(has_assignee))
@@ -102,7 +103,7 @@ pub(crate) enum AssigneeFilter {
     Unassigned,
     AnyBot,
     Owner(Owner),
-    /// Members of this team: it matches nothing by itself, its members are added as owners.
+    /// What waits in the queues of this team. Its members are added as owners.
     Team(Uuid),
 }
 
@@ -138,7 +139,7 @@ fn statements(
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Vec<Statement> {
-    let arms = arms(filter);
+    let arms = arms(account, filter);
     let selects = arms.chunks(MAX_ARMS).filter_map(|some| select(account, filter, some, after, limit));
     selects.map(|select| backend.build(&select)).collect()
 }
@@ -222,13 +223,9 @@ fn sorted(mut query: SelectStatement, (column, order): Sort, limit: u64) -> Sele
 
 /// The filter as conditions of which a conversation matches at most one. Each is read from an index in the order of the inbox;
 /// of one condition with several values all matches would be read and sorted.
-fn arms(filter: &Filter) -> Vec<Condition> {
+fn arms(account: AccountId, filter: &Filter) -> Vec<Condition> {
     let by_status: Vec<_> = filter.statuses.iter().map(|status| one(Column::Status.eq(*status))).collect();
-    let by_assignee = by_assignee(&filter.assignees);
-    if by_assignee.is_empty() && !filter.assignees.is_empty() {
-        // A team without members.
-        return Vec::new();
-    }
+    let by_assignee = by_assignee(account, &filter.assignees);
     let by_contact: Vec<_> = filter.contacts.iter().map(|contact| one(Column::ContactId.eq(*contact))).collect();
     let by_channel: Vec<_> = filter.channels.iter().map(|channel| one(Column::ChannelId.eq(*channel))).collect();
     let rest = any(&by_channel);
@@ -255,22 +252,24 @@ fn arms(filter: &Filter) -> Vec<Condition> {
     pairs.map(|(status, second)| rest.clone().add(status.clone()).add(second.clone())).collect()
 }
 
-fn by_assignee(assignees: &HashSet<AssigneeFilter>) -> Vec<Condition> {
-    let any_bot = assignees.contains(&AssigneeFilter::AnyBot);
-    // A bot is one of any bots: both conditions would return its conversations twice.
+fn by_assignee(account: AccountId, assignees: &HashSet<AssigneeFilter>) -> Vec<Condition> {
+    let has = |filter: AssigneeFilter| assignees.contains(&filter);
+    let (any_bot, unassigned) = (has(AssigneeFilter::AnyBot), has(AssigneeFilter::Unassigned));
+    // A bot is one of any bots, and what waits is unassigned: both conditions would return the conversations twice.
     let distinct = assignees.iter().filter(|filter| match filter {
         AssigneeFilter::Owner(owner) => owner.is_agent() || !any_bot,
-        AssigneeFilter::Unassigned | AssigneeFilter::AnyBot | AssigneeFilter::Team(_) => true,
+        AssigneeFilter::Team(_) => !unassigned,
+        AssigneeFilter::Unassigned | AssigneeFilter::AnyBot => true,
     });
     let condition = |filter: &AssigneeFilter| match filter {
-        AssigneeFilter::Unassigned => Some(one(Column::AssigneeId.is_null())),
-        AssigneeFilter::AnyBot => Some(one(Column::AssigneeKind.eq(OwnerKind::Bot))),
+        AssigneeFilter::Unassigned => one(Column::AssigneeId.is_null()),
+        AssigneeFilter::AnyBot => one(Column::AssigneeKind.eq(OwnerKind::Bot)),
         AssigneeFilter::Owner(Owner { kind, id }) => {
-            Some(one(Column::AssigneeId.eq(*id)).add(Column::AssigneeKind.eq(*kind)))
+            one(Column::AssigneeId.eq(*id)).add(Column::AssigneeKind.eq(*kind))
         }
-        AssigneeFilter::Team(_) => None,
+        AssigneeFilter::Team(team) => queued_conversations::waits_for(account, *team),
     };
-    distinct.filter_map(condition).collect()
+    distinct.map(condition).collect()
 }
 
 fn one(condition: Expr) -> Condition {

@@ -29,6 +29,7 @@ pub(crate) mod newest_entries;
 pub(crate) mod objects;
 pub(crate) mod opening_hours;
 pub(crate) mod placeholder_values;
+pub(crate) mod queued_conversations;
 pub(crate) mod read_marks;
 pub(crate) mod search;
 pub(crate) mod search_words;

@@ -27,7 +27,7 @@ use uuid::Uuid;
 use crate::{
     domain::Conversation,
     queries::{CHANGED_ROWS, CURSOR_OVERLAP, Inbox},
-    store::{conversations, inbox},
+    store::{conversations, inbox, queued_conversations},
 };
 
 /// Interval between two looks for changes whose notification was lost.
@@ -164,7 +164,7 @@ pub(super) async fn run(db: Db, notifier: ChangeNotifier, inboxes: WatchedInboxe
                 () = inboxes.first.notified() => {}
             }
         }
-        let reader = Reader { db: &db, inboxes: &inboxes, versions: HashMap::new() };
+        let reader = Reader { db: &db, inboxes: &inboxes, versions: HashMap::new(), queue_changes: HashMap::new() };
         reader.run_while_watched(&notifier, &shutdown).await;
     }
 }
@@ -174,6 +174,8 @@ struct Reader<'a> {
     inboxes: &'a WatchedInboxes,
     /// The versions that were sent of the conversations that changed since shortly before the last look for lost notifications.
     versions: HashMap<Uuid, i64>,
+    /// The same of changes in queues, which change no version: their times.
+    queue_changes: HashMap<Uuid, Time>,
 }
 
 impl Reader<'_> {
@@ -241,9 +243,38 @@ impl Reader<'_> {
                 None => break,
             }
         }
+        failed.extend(self.send_missed_queue_changes(accounts, since).await?);
         self.inboxes.set_read_until(accounts.iter().filter(|account| !failed.contains_key(account)), now);
         self.versions = versions;
         failed.into_values().next().map_or(Ok(()), Err)
+    }
+
+    /// Sends the conversations that changed in their queues, and of which no notification came. Returns the accounts that could not be read.
+    async fn send_missed_queue_changes(
+        &mut self,
+        accounts: &[AccountId],
+        since: Time,
+    ) -> Result<HashMap<AccountId, DbErr>, DbErr> {
+        let (mut after, mut times, mut failed) = ((since, Uuid::nil()), HashMap::new(), HashMap::new());
+        loop {
+            let found = queued_conversations::list_changed_after(self.db.read(), accounts, after, CHANGED_ROWS).await?;
+            let last = found.last().copied().filter(|_| found.len() as u64 == CHANGED_ROWS);
+            let missed = found.iter().filter(|(time, id)| self.queue_changes.get(id) != Some(time));
+            let missed: Vec<_> = missed.map(|(_, id)| *id).collect();
+            if !missed.is_empty() {
+                let changed = conversations::list_of_accounts(self.db.read(), accounts, missed).await?;
+                failed.extend(self.send(changed).await);
+            }
+            times.extend(found.into_iter().map(|(time, id)| (id, time)));
+            match last {
+                Some(last) => after = last,
+                None => break,
+            }
+        }
+        if failed.is_empty() {
+            self.queue_changes = times;
+        }
+        Ok(failed)
     }
 
     /// Sends them to the watches of their accounts. Returns the accounts that could not be read, which do not hold up the others.
@@ -258,6 +289,7 @@ impl Reader<'_> {
             match Inbox::read_changed(self.db.read(), account, &agents, changed).await {
                 Ok(rows) => {
                     self.versions.extend(rows.conversations.iter().map(|one| (one.id, one.version)));
+                    self.queue_changes.extend(rows.queue_changes.iter().map(|(id, time)| (*id, *time)));
                     self.inboxes.send(account, rows);
                 }
                 Err(error) => drop(failed.insert(account, error)),

@@ -5,6 +5,7 @@ mod inbox_changes;
 mod locked_messages;
 mod message_queue;
 mod message_writer;
+mod queue_places;
 mod recent_rows;
 mod search_index;
 mod unsent_attachments;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use inbox_changes::{InboxWatch, WatchedInboxes};
 pub(crate) use message_queue::MessageQueue;
 pub(crate) use message_writer::{WriteError, WriteOutcome, WriteRequest};
+pub(crate) use queue_places::WatchedPlaces;
 
 use crate::{App, store::objects::Objects};
 
@@ -64,4 +66,10 @@ pub(crate) fn watched_conversations(db: &Db, notifier: &ChangeNotifier, shutdown
 pub(crate) fn contact_jobs(app: &App) -> Worker {
     let app = app.clone();
     Worker::new("contact-jobs", move || contact_jobs::run(app.clone(), app.shutdown.clone()))
+}
+
+/// The worker that asks for the places in queues that visitors are shown.
+pub(crate) fn queue_places(app: &App) -> Worker {
+    let app = app.clone();
+    Worker::new("queue-places", move || queue_places::run(app.clone()))
 }

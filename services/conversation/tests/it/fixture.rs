@@ -25,7 +25,7 @@ use frontdesk_proto::{
         settings_service_client::SettingsServiceClient, thread_service_client::ThreadServiceClient,
         ticket_service_client::TicketServiceClient, visitor_service_client::VisitorServiceClient,
     },
-    event::v1::{Event, TeamMembersChanged},
+    event::v1::{ConversationQueueChanged, Event, TeamMembersChanged},
     notification::{
         internal::v1::{
             AddressCodeOutcome, CheckAddressCodeRequest, CheckAddressCodeResponse, MailAddressCodeRequest,
@@ -326,6 +326,15 @@ impl Fixture {
         let team_id = team.to_string();
         let changed = TeamMembersChanged { team_id: team_id.clone(), ..TeamMembersChanged::default() };
         let event = Event { aggregate_id: team_id, ..event("assignment", self.account, &changed) };
+        self.service.deliver_again(&event).await;
+        self.service.settled().await;
+    }
+
+    /// The event about how the conversation waits in its queue is handled.
+    pub async fn handle_queue_changed(&self, id: &str, version: i32, epoch: i32, waiting: bool, teams: &[Uuid]) {
+        let team_ids = teams.iter().map(Uuid::to_string).collect();
+        let changed = ConversationQueueChanged { conversation_id: id.into(), epoch, waiting, team_ids };
+        let event = Event { version, ..event("assignment", self.account, &changed) };
         self.service.deliver_again(&event).await;
         self.service.settled().await;
     }

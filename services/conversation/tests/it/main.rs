@@ -37,6 +37,7 @@ mod opening_hours;
 mod post_bot_message;
 mod post_comment;
 mod post_message;
+mod queues;
 mod record_answer;
 mod reopen_conversation;
 mod request_address_code;

@@ -28,6 +28,7 @@ on_both_modes!(
     c13_a_mark_changes_the_row_of_its_agent,
     c10_a_cursor_is_valid_for_its_caller_and_inbox_only,
     c9_a_watch_of_a_team_ends_when_its_members_change_and_a_new_list_goes_on,
+    c9_a_watch_of_a_team_shows_how_chats_come_into_its_queues_and_leave_them,
     s2_changes_of_another_account_are_not_sent,
 );
 
@@ -284,6 +285,49 @@ async fn c9_a_watch_of_a_team_ends_when_its_members_change_and_a_new_list_goes_o
     let (rows, _) = list(&mut ada, &inbox).await;
     assert_eq!(rows.len(), 1);
     shown.until(&rows).await;
+}
+
+async fn c9_a_watch_of_a_team_shows_how_chats_come_into_its_queues_and_leave_them(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let (mut ada, team, chat) = (fixture.conversations(ADA), new_id(), fixture.chat("a").await.id);
+    fixture.answer_team(team, &[ADA], 1);
+    let inbox = of(Assignee::TeamId(team.to_string()));
+    let mut shown = Shown::open(&mut ada, &inbox).await;
+    assert!(shown.rows.is_empty());
+    fixture.handle_queue_changed(&chat, 1, 1, true, &[team]).await;
+    let (rows, _) = list(&mut ada, &inbox).await;
+    assert_eq!(rows.len(), 1);
+    shown.until(&rows).await;
+    fixture.handle_queue_changed(&chat, 2, 1, true, &[]).await;
+    shown.until(&BTreeMap::new()).await;
+
+    // While the connection is cut, and the activity is older than what a watch that resumes reads again.
+    let Shown { rows, updates, cursor } = shown;
+    drop(updates);
+    let tx = fixture.service.db.begin().await.unwrap();
+    let earlier = "UPDATE conversations SET last_activity_at = last_activity_at - 3600000000";
+    tx.conn().execute_unprepared(earlier).await.unwrap();
+    tx.commit().await.unwrap();
+    fixture.handle_queue_changed(&chat, 3, 1, true, &[team]).await;
+    let updates = watch(&mut ada, &inbox, &cursor).await.unwrap();
+    let mut shown = Shown { rows, updates, cursor };
+    shown.until_caught_up().await;
+    assert_eq!(shown.rows, list(&mut ada, &inbox).await.0);
+    assert_eq!(shown.rows.len(), 1);
+
+    // As by a replica whose notification is lost.
+    let tx = fixture.service.db.begin().await.unwrap();
+    let left = "UPDATE queued_conversations SET waiting = FALSE, changed_at = changed_at + 1, version = version + 1";
+    tx.conn().execute_unprepared(left).await.unwrap();
+    tx.commit().await.unwrap();
+    shown.until(&BTreeMap::new()).await;
+
+    // An agent of another team takes it.
+    fixture.handle_queue_changed(&chat, 9, 1, true, &[team]).await;
+    shown.until(&list(&mut ada, &inbox).await.0).await;
+    assert_eq!(shown.rows.len(), 1);
+    fixture.threads(BOB).post_message(message(&chat, "hello")).await.unwrap();
+    shown.until(&BTreeMap::new()).await;
 }
 
 async fn s2_changes_of_another_account_are_not_sent(mode: Mode) {

@@ -18,4 +18,4 @@ pub use live::{LiveUpdates, live_stream};
 pub use pages::{CursorSigner, Page, Pages, page_size};
 pub use shared_reads::{Items, SharedReads};
 pub use validation::{caller, parse_id, parse_optional_id, validated};
-pub use watch::{CommonUpdates, SignalResponse, Signals, WatchTarget, watch_stream};
+pub use watch::{ChangingState, CommonUpdates, SignalResponse, Signals, WatchTarget, watch_stream};

@@ -6,7 +6,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use frontdesk_proto::error::v1::Reason;
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt, stream};
 use prost::Message;
 use tokio::{
     sync::{broadcast, watch},
@@ -47,9 +47,14 @@ pub struct WatchTarget<T> {
     pub updates: CommonUpdates<T>,
     /// What it sends once, after all items that existed at the start. None: nothing.
     pub state: Option<T>,
+    /// What it sends from then on whenever it comes: state of the topic that is no item. None: nothing.
+    pub changing_state: Option<ChangingState<T>>,
     /// Signals of the topic, sent as they come: the client may miss one, and none is repeated.
     pub signals: Signals<T>,
 }
+
+/// The states of a topic, one after the other: each replaces the one before.
+pub type ChangingState<T> = Pin<Box<dyn Stream<Item = T> + Send>>;
 
 /// The response for a signal. None: it is not for this stream.
 pub type SignalResponse<T> = Box<dyn Fn(&[u8]) -> Option<T> + Send + Sync>;
@@ -111,6 +116,17 @@ impl<T> Signals<T> {
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
     }
+}
+
+/// The next state. Never, where there is none.
+async fn next_state<T>(states: &mut Option<ChangingState<T>>) -> T {
+    if let Some(next) = states {
+        if let Some(state) = next.next().await {
+            return state;
+        }
+        *states = None;
+    }
+    std::future::pending().await
 }
 
 /// Why a stream ends when this replica shuts down.
@@ -177,7 +193,7 @@ where
                 return Some(Ok(state));
             }
             match self.wait().await {
-                Ok(Some(signal)) => return Some(Ok(signal)),
+                Ok(Some(response)) => return Some(Ok(response)),
                 Ok(None) => {}
                 Err(error) => return Some(Err(self.with_cursor(error))),
             }
@@ -210,8 +226,8 @@ where
         Ok(())
     }
 
-    /// Waits until it is time to read again, to send a heartbeat or to end the stream, or for a signal, which it returns. Fails when
-    /// this replica shuts down.
+    /// Waits until it is time to read again, to send a heartbeat or to end the stream, or for a signal or a state, which it returns. Fails
+    /// when this replica shuts down.
     async fn wait(&mut self) -> Result<Option<T>, ApiError> {
         let next_heartbeat = self.last_sent + HEARTBEAT_INTERVAL;
         let next = self.end.map_or(next_heartbeat, |(end, _)| end.min(next_heartbeat));
@@ -220,7 +236,7 @@ where
         }
         // The stream is current, so there is a feed.
         let Some(feed) = &mut self.feed else { return Ok(None) };
-        let signals = &mut self.target.signals;
+        let WatchTarget { signals, changing_state, .. } = &mut self.target;
         tokio::select! {
             () = &mut self.timer => {}
             () = &mut self.shutdown => return Err(stopping()),
@@ -231,6 +247,7 @@ where
                 }
             }
             signal = signals.next() => return Ok(signal),
+            state = next_state(changing_state) => return Ok(Some(state)),
         }
         Ok(None)
     }

@@ -23,6 +23,8 @@ struct Topic {
     signals: broadcast::Sender<Bytes>,
     /// Sent once after the caught-up update.
     state: Option<i64>,
+    /// Sent whenever it changes.
+    changing_state: watch::Sender<i64>,
     /// Fails the reads.
     fails: Arc<AtomicBool>,
     shared: SharedReads<i64>,
@@ -39,6 +41,7 @@ impl Topic {
             changes: watch::Sender::new(0),
             signals: broadcast::Sender::new(2),
             state: None,
+            changing_state: watch::Sender::new(0),
             fails: Arc::default(),
             shared: SharedReads::default(),
             shutdown: CancellationToken::new(),
@@ -72,7 +75,13 @@ impl Topic {
         let updates = CommonUpdates { caught_up: CAUGHT_UP, heartbeat: HEARTBEAT };
         let response = Box::new(|signal: &[u8]| signal.first().map(|byte| i64::from(*byte)));
         let signals = Signals { receiver: self.signals.subscribe(), response };
-        let target = WatchTarget { id, cursor, changes, reads, updates, state: self.state, signals };
+        let states = stream::unfold(self.changing_state.subscribe(), |mut states| async move {
+            states.changed().await.ok()?;
+            let state = *states.borrow_and_update();
+            Some((state, states))
+        });
+        let (state, changing_state) = (self.state, Some(Box::pin(states) as ChangingState<i64>));
+        let target = WatchTarget { id, cursor, changes, reads, updates, state, changing_state, signals };
         Box::pin(watch_stream(target, self.shutdown.clone(), read))
     }
 }
@@ -111,6 +120,20 @@ async fn c13_a_stream_sends_the_state_once_and_signals_as_they_come() {
     let next = take(&mut stream, 2).await;
     assert!(next.contains(&3) && next.contains(&43), "{next:?}");
     assert_eq!(topic.reads.load(Ordering::Relaxed), 3, "signals read nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c10_a_stream_sends_the_latest_state_after_what_existed_at_the_start_and_whenever_it_changes() {
+    let topic = Topic::new([1]);
+    let mut stream = topic.watch(0);
+    topic.changing_state.send_replace(-8);
+    assert_eq!(take(&mut stream, 3).await, [1, CAUGHT_UP, -8]);
+    topic.changing_state.send_replace(-9);
+    topic.changing_state.send_replace(-10);
+    assert_eq!(take(&mut stream, 1).await, [-10]);
+    topic.append(2);
+    topic.notify();
+    assert_eq!(take(&mut stream, 2).await, [2, HEARTBEAT], "a state is sent once");
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::counter;
 use crate::{
-    domain::{NotRouted, OutsideHours, RoutingPolicy, RoutingRules, RoutingStep, RoutingStrategy},
+    domain::{NotRouted, OutsideHours, QueuePlace, RoutingPolicy, RoutingRules, RoutingStep, RoutingStrategy},
     queries::Explanation,
 };
 
@@ -85,7 +85,7 @@ pub(crate) fn routing_rules(rules: pb::RoutingRules) -> Result<RoutingRules, Sta
     Ok(RoutingRules { steps, strategy, only_available: rules.only_available, opening_hours, outside })
 }
 
-fn ids(field: &'static str, ids: &[String]) -> Result<BTreeSet<Uuid>, Status> {
+pub(crate) fn ids(field: &'static str, ids: &[String]) -> Result<BTreeSet<Uuid>, Status> {
     ids.iter().map(|id| parse_id(field, id)).collect()
 }
 
@@ -102,6 +102,15 @@ pub(crate) fn explanation(explanation: Explanation) -> pb::ExplainRoutingRespons
         agent_id,
         routing_policy_id: explanation.policy.map(|id| id.to_string()).unwrap_or_default(),
         candidates: candidates.collect(),
+    }
+}
+
+pub(crate) fn queue_place(conversation: Uuid, place: QueuePlace) -> pb::QueuePlace {
+    pb::QueuePlace {
+        conversation_id: conversation.to_string(),
+        place: counter(place.place),
+        waiting: counter(place.waiting),
+        expected_wait: place.expected_wait.and_then(|wait| wait.try_into().ok()),
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Model {
     pub open: bool,
     /// The version of the conversation at which `open` was read; 0 while it is assumed.
     pub status_version: i64,
+    /// Number of the events about the conversation's queue.
+    pub queue_version: i64,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -5,6 +5,7 @@ pub(crate) mod agent_status;
 pub(crate) mod assignment;
 pub(crate) mod conversation_owner;
 pub(crate) mod opening_hours;
+pub(crate) mod queue_pace;
 pub(crate) mod queued_conversation;
 pub(crate) mod routing_account;
 pub(crate) mod routing_policy;

@@ -11,6 +11,8 @@ pub const WAITING: i32 = 1;
 pub const RESERVED: i32 = 2;
 /// The number of one that left routing. The row stays, so that a repeated event does not bring it back.
 pub const LEFT: i32 = 3;
+/// The number of one that has another epoch or an owner, or is closed. The row is removed when that is published.
+pub const OVER: i32 = 4;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "routing_queue")]
@@ -26,6 +28,10 @@ pub struct Model {
     pub state: i32,
     pub agent_id: Option<Uuid>,
     pub check_at: Option<Time>,
+    /// When the state in the queue is published next. None: it does not change by time.
+    pub publish_at: Option<Time>,
+    /// What was published last, as a JSON object. None: nothing.
+    pub published: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -11,7 +11,7 @@ use super::{
     owner_kind, rich_text,
 };
 use crate::{
-    domain::{ActorKind, Author, CloseReason, Content, Conversation, Entry, ErasedKind, Owner, Signal},
+    domain::{AboutPlace, ActorKind, Author, CloseReason, Content, Conversation, Entry, ErasedKind, Owner, Signal},
     queries::{DisplayNames, Widget},
 };
 
@@ -110,6 +110,12 @@ pub(crate) fn chat_signal(conversation: Uuid, signal: &[u8]) -> Option<pb::ChatT
         }
         Signal::Typing { .. } | Signal::VisitorMarks(_) => None,
     }
+}
+
+/// The place in the queue that the visitor is shown, without ids of policies, teams and agents.
+pub(crate) fn queue_place(place: AboutPlace) -> pb::ChatQueuePlace {
+    let about_wait = place.wait.and_then(|wait| wait.try_into().ok());
+    pb::ChatQueuePlace { about_place: counter(place.place), about_wait }
 }
 
 fn nameless(kind: PbActorKind) -> pb::ChatAuthor {

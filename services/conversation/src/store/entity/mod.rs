@@ -17,6 +17,8 @@ pub(crate) mod entry;
 pub(crate) mod insert;
 pub(crate) mod merged_contact;
 pub(crate) mod opening_hours;
+pub(crate) mod queued_conversation;
+pub(crate) mod queued_conversation_team;
 pub(crate) mod read_mark;
 pub(crate) mod search_mark;
 pub(crate) mod team;
