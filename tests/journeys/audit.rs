@@ -266,7 +266,9 @@ fn administrative_methods_are_audited_and_no_others() {
         "conversation.v1.ChannelService/RotateVisitorKey",
         "conversation.v1.ChannelService/UndeleteChannel",
         "conversation.v1.ChannelService/UpdateChannel",
+        "conversation.v1.ContactJobService/CreateContactExportLink",
         "conversation.v1.ContactJobService/EraseContact",
+        "conversation.v1.ContactJobService/ExportContact",
         "conversation.v1.ContactService/MergeContacts",
         "conversation.v1.ConversationService/StartConversation",
         "conversation.v1.SettingsService/UpdateSettings",
@@ -289,6 +291,7 @@ fn administrative_methods_are_audited_and_no_others() {
             "routing.write",
             "settings.write",
             "contacts.erase",
+            "contacts.export",
         ];
         assert!(access.audited() || !of_administrators.contains(&access.permission()), "{path} is not audited");
     }

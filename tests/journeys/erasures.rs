@@ -1,4 +1,5 @@
-//! The erasure of a contact: of a chat that was played with one word in every place, no byte of the word is left.
+//! The export and the erasure of a contact: of a chat that was played with one word in every place, the file of an export has the word of each
+//! place, and no byte of the word is left after an erasure.
 
 use std::{path::Path, time::Duration};
 
@@ -8,9 +9,10 @@ use frontdesk_db::Db;
 use frontdesk_proto::{
     assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
     conversation::v1::{
-        CloseConversationRequest, ContactJob, ContactJobStatus, CreateChatAttachmentRequest, CreateTicketRequest,
-        EraseContactRequest, GetContactJobRequest, GetContactRequest, PostCommentRequest, PostMessageRequest,
-        SendMessageRequest, StartChatRequest, UpdateContactRequest, UpdateTicketRequest,
+        CloseConversationRequest, ContactJob, ContactJobStatus, CreateChatAttachmentRequest,
+        CreateContactExportLinkRequest, CreateTicketRequest, EraseContactRequest, ExportContactRequest,
+        GetContactJobRequest, GetContactRequest, PostCommentRequest, PostMessageRequest, SendMessageRequest,
+        StartChatRequest, UpdateContactRequest, UpdateTicketRequest,
         contact_job_service_client::ContactJobServiceClient, contact_service_client::ContactServiceClient,
         conversation_service_client::ConversationServiceClient, entry::Content,
         thread_service_client::ThreadServiceClient, ticket_service_client::TicketServiceClient,
@@ -18,7 +20,7 @@ use frontdesk_proto::{
     },
     notification::v1::{SendTranscriptRequest, transcript_service_client::TranscriptServiceClient},
 };
-use frontdesk_tests::{Account, As, Chat, TestSuite, epoch_of, request_id, upload, wait_for};
+use frontdesk_tests::{Account, As, Chat, TestSuite, download, epoch_of, request_id, upload, wait_for};
 use sea_orm::{ConnectionTrait, Statement};
 use tonic::Code;
 
@@ -178,6 +180,63 @@ async fn job(account: &Account, id: &str, holds: impl Fn(&ContactJob) -> bool) -
     .await
 }
 
+/// Exports the contact. Returns the text of the file.
+async fn exported(account: &Account, contact_id: &str) -> String {
+    let mut jobs = ContactJobServiceClient::new(account.admin());
+    let request = ExportContactRequest { contact_id: contact_id.to_owned(), request_id: request_id() };
+    let id = jobs.export_contact(request).await.unwrap().into_inner().contact_job.unwrap().id;
+    job(account, &id, |job| job.status() == ContactJobStatus::Done).await;
+    let link = CreateContactExportLinkRequest { contact_job_id: id };
+    let url = jobs.create_contact_export_link(link).await.unwrap().into_inner().url;
+    String::from_utf8(download(&url).await).unwrap()
+}
+
+/// The texts that [`play`] puts in places of the person, one for each place.
+const PLANTED: [&str; 16] = [
+    "Canary Vera",
+    "canary.token@x.example",
+    "https://shop.example/canary",
+    "Canary page",
+    "Canary 42",
+    "canary.typed@x.example",
+    "canary-file.txt",
+    "Canary question",
+    "Canary comment",
+    "Canary answer",
+    "Canary subject",
+    "Another canary",
+    "https://help.example/canary",
+    "+39 canary",
+    "canary:7",
+    "Canary mail",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn x2_an_export_has_each_text_of_the_person_and_none_of_another() {
+    let suite = TestSuite::start().await;
+    let account = suite.account().await;
+    account.fallback_sender().await;
+    let (_, agent) = account.agent("Ada").await;
+    let bot = account.bot().await;
+    let channel = account.channel(Some(&bot)).await;
+    let bystander = account.start_chat(account.known_visitor("w", "sparrow@x.example"), &channel).await;
+    bystander.say("Sparrow text").await.unwrap();
+    let chat = play(&account, &agent, &channel).await;
+    let contact_id = Account::conversation(&agent, &chat.id).await.contact_id;
+    suite.settled().await;
+
+    let text = exported(&account, &contact_id).await;
+    let missing: Vec<_> = PLANTED.iter().filter(|planted| !text.contains(**planted)).collect();
+    assert!(missing.is_empty(), "{missing:?} are not in {text}");
+    assert!(!text.to_lowercase().contains("sparrow"), "{text}");
+    for record in ["assignment", "bot_session", "transcript_decision", "delivery"] {
+        assert!(text.contains(&format!("\"record\":\"{record}\"")), "no {record} in {text}");
+    }
+    let of_bystander = Account::conversation(&agent, &bystander.id).await.contact_id;
+    let text = exported(&account, &of_bystander).await;
+    assert!(text.contains("Sparrow text") && !text.to_lowercase().contains(WORD), "{text}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn x2_c14_after_an_erasure_no_byte_of_the_person_is_left() {
     let suite = TestSuite::start().await;
@@ -192,6 +251,8 @@ async fn x2_c14_after_an_erasure_no_byte_of_the_person_is_left() {
     let contact_id = Account::conversation(&agent, &chat.id).await.contact_id;
     let before = Account::thread(&agent, &chat.id).await;
     suite.settled().await;
+    // The file of an export is erased with the contact.
+    exported(&account, &contact_id).await;
     let was = places(&suite, WORD).await;
     println!("before the erasure: {was:?}");
     assert!(was.len() > 1, "the search finds the word: {was:?}");

@@ -15,5 +15,5 @@ pub use account::{Account, As, Chat, code_in, epoch_of};
 pub use frontdesk_testkit::{Mode, call_raw, new_id, reason, request_id, servers, settled, wait_for, wait_until};
 pub use process::{Process, binary};
 pub use test_suite::{TestSuite, use_test_servers};
-pub use upload::upload;
+pub use upload::{download, upload};
 pub use watches::{next_chat_entry, next_entry};

@@ -1,28 +1,68 @@
-//! Asking the assignment service, which owns the roster of agents, the opening hours and the queues of routing.
+//! Asking the assignment service, which owns the roster of agents, the opening hours, the queues of routing and the history of owners.
 
 use std::{collections::HashMap, time::Duration};
 
+use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use frontdesk_opening_hours::{DateException, Schedule, TimeRange, WeeklyRange};
-use frontdesk_proto::assignment::v1::{
-    self as pb, GetAgentRequest, GetOpeningHoursRequest, GetQueuePlacesRequest, GetRoutingPolicyRequest,
-    GetTeamRequest, GetTeamResponse, opening_hours_service_client::OpeningHoursServiceClient,
-    roster_service_client::RosterServiceClient, routing_policy_service_client::RoutingPolicyServiceClient,
-    routing_service_client::RoutingServiceClient, team_service_client::TeamServiceClient,
+use frontdesk_proto::{
+    actor::v1::Actor,
+    assignment::v1::{
+        self as pb, GetAgentRequest, GetOpeningHoursRequest, GetQueuePlacesRequest, GetRoutingPolicyRequest,
+        GetTeamRequest, GetTeamResponse, ListAssignmentsRequest, assignment_service_client::AssignmentServiceClient,
+        opening_hours_service_client::OpeningHoursServiceClient, roster_service_client::RosterServiceClient,
+        routing_policy_service_client::RoutingPolicyServiceClient, routing_service_client::RoutingServiceClient,
+        team_service_client::TeamServiceClient,
+    },
 };
+use serde_json::{Value, json};
 use tonic::Status;
 use uuid::Uuid;
 
 use crate::{
     App,
-    domain::{AboutPlace, Agent, OpeningHours, RosterState, Team},
+    domain::{AboutPlace, Agent, OpeningHours, RecordPage, RosterState, Team, record_time},
 };
+
+/// Number of assignments that are asked for at once.
+const PAGE_SIZE: i32 = 200;
 
 /// The agent, as the roster has them now.
 pub(crate) async fn get_agent(app: &App, account: AccountId, id: Uuid) -> Result<Agent, Status> {
     let mut roster = RosterServiceClient::new(app.assignment.for_account(account));
     let response = roster.get_agent(GetAgentRequest { agent_id: id.to_string() }).await?.into_inner();
     response.agent.and_then(|agent| read(account, agent)).ok_or_else(|| Status::internal("the answer holds no agent"))
+}
+
+/// A page of the owners that the conversation had, as records of an export.
+pub(crate) async fn list_assignments(
+    app: &App,
+    account: AccountId,
+    conversation: Uuid,
+    page_token: String,
+) -> Result<RecordPage, Status> {
+    let mut service = AssignmentServiceClient::new(app.assignment.for_account(account));
+    let request =
+        ListAssignmentsRequest { conversation_id: conversation.to_string(), page_size: PAGE_SIZE, page_token };
+    let response = service.list_assignments(request).await?.into_inner();
+    let record = |assignment: &pb::Assignment| {
+        json!({
+            "record": "assignment",
+            "conversation_id": assignment.conversation_id,
+            "epoch": assignment.epoch,
+            "owner": assignment.owner.as_ref().map(actor),
+            "by": assignment.by.as_ref().map(actor),
+            "cause": assignment.cause().as_str_name().trim_start_matches("ASSIGNMENT_CAUSE_"),
+            "start_time": assignment.start_time.as_ref().map(Time::from_proto).map(record_time),
+            "end_time": assignment.end_time.as_ref().map(Time::from_proto).map(record_time),
+        })
+    };
+    let records = response.assignments.iter().map(record).collect();
+    Ok(RecordPage { records, next_page_token: response.next_page_token })
+}
+
+fn actor(actor: &Actor) -> Value {
+    json!({ "kind": actor.kind().as_str_name().trim_start_matches("ACTOR_KIND_"), "id": actor.id })
 }
 
 /// The team and its members, as the roster has them now.

@@ -10,8 +10,8 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::domain::{
-    AttachmentRejection, AttachmentStatus, CodeRefusal, Conversation, FileRefusal, MergeLimit, NotAdmitted, Owner,
-    OwnerKind, Rejection, SettingRefusal, StorageFull, StorageOwner, Taken,
+    AttachmentRejection, AttachmentStatus, CodeRefusal, ContactJobStatus, Conversation, FileRefusal, MergeLimit,
+    NotAdmitted, Owner, OwnerKind, Rejection, SettingRefusal, StorageFull, StorageOwner, Taken,
 };
 
 /// Domain of the service's errors in `google.rpc.ErrorInfo`.
@@ -116,6 +116,9 @@ pub(crate) enum ConversationError {
     /// A channel names a routing policy that does not exist or was deleted.
     #[error("routing_policy_id: the account has no such routing policy, or it was deleted; create it first")]
     RoutingPolicyUnknown,
+    /// The job has no file.
+    #[error("{}", export_message(.0))]
+    ExportNotReady(ContactJobStatus),
     /// A link could not be signed.
     #[error("a link could not be signed: {0}")]
     Unsigned(String),
@@ -302,6 +305,14 @@ fn code_message(refusal: &CodeRefusal) -> String {
     }
 }
 
+fn export_message(status: &ContactJobStatus) -> &'static str {
+    match status {
+        ContactJobStatus::Running => "the job is in progress; try again when it is DONE",
+        ContactJobStatus::Failed => "the export failed; its job says why; call ExportContact again",
+        ContactJobStatus::Done => "the job has no file, or none any more; call ExportContact",
+    }
+}
+
 fn not_admitted_message(why: &NotAdmitted) -> String {
     match why {
         NotAdmitted::Disabled => {
@@ -470,6 +481,9 @@ impl From<ConversationError> for Status {
                 ApiError::shared(Code::ResourceExhausted, SharedReason::RateLimited, message)
                     .with("whose", "caller")
                     .retry_after(retry_after)
+            }
+            E::ExportNotReady(status) => {
+                error(Code::FailedPrecondition, Reason::ContactExportNotReady).with("status", status.as_str())
             }
             E::Unsigned(error) => ApiError::internal(&error),
             E::AttachmentsDisabled => error(Code::FailedPrecondition, Reason::AttachmentsDisabled),

@@ -89,6 +89,13 @@ async fn accepted(fixture: &Fixture, declared: &Declared) -> DynamicMessage {
             request.set_field_by_name("attachment_id", Value::String(file));
             request
         }
+        // The other content is the fixture's contact.
+        "ExportContact" => {
+            let mut request = request;
+            let contact = Fixture::contact(&fixture.account, &fixture.word).await;
+            request.set_field_by_name("contact_id", Value::String(contact.id));
+            request
+        }
         // Each caller merges another pair.
         "MergeContacts" => {
             let mut request = request;

@@ -58,6 +58,7 @@ const NOT_LOOKED_UP: &[&str] = &[
     "ListConversations.assignees.team_id",
     "ListConversations.channel_ids",
     "ListConversations.contact_ids",
+    "ListDeliveries.contact_id",
     "ListDeliveries.conversation_id",
     "ListTeams.agent_id",
     "ListTickets.contact_id",

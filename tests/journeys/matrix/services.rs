@@ -39,7 +39,9 @@ async fn s5_a_service_acts_only_in_the_account_that_it_names() {
                 )
             };
             let own = bare(request_text(&request, field_path)).await;
-            assert_ne!(own.code, Code::Ok, "{} without an account", method.path);
+            // A filter of a list matches nothing.
+            let is_list = method.method.name().starts_with("List");
+            assert!(own.code != Code::Ok || is_list, "{} without an account", method.path);
             assert_eq!(own, bare(new_id().to_string()).await, "{}", method.path);
         }
     }

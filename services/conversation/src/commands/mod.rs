@@ -16,12 +16,14 @@ mod create_attachment;
 mod create_attachment_link;
 mod create_channel;
 mod create_contact;
+mod create_contact_export_link;
 mod create_insert;
 mod create_ticket;
 mod delete_attachment;
 mod delete_channel;
 mod delete_insert;
 mod erase_contact;
+mod export_contact;
 mod hand_off;
 mod leave_address;
 mod link_contact;
@@ -63,12 +65,14 @@ pub(crate) use create_attachment::{AttachmentUse, CreateAttachment, create_attac
 pub(crate) use create_attachment_link::{create_attachment_link, create_attachment_links, create_chat_attachment_link};
 pub(crate) use create_channel::{CreateChannel, create_channel};
 pub(crate) use create_contact::{CreateContact, create_contact};
+pub(crate) use create_contact_export_link::create_contact_export_link;
 pub(crate) use create_insert::{CreateInsert, create_insert};
 pub(crate) use create_ticket::{CreateTicket, create_ticket};
 pub(crate) use delete_attachment::{DeleteAttachment, delete_attachment, delete_chat_attachment};
 pub(crate) use delete_channel::delete_channel;
 pub(crate) use delete_insert::delete_insert;
 pub(crate) use erase_contact::{EraseContact, erase_contact};
+pub(crate) use export_contact::{ExportContact, export_contact};
 pub(crate) use hand_off::{HandOff, hand_off};
 pub(crate) use leave_address::{LeaveAddress, LeftAddresses, leave_address};
 pub(crate) use link_contact::{LinkContact, link_contact};
@@ -87,7 +91,7 @@ pub(crate) use signal_typing::{RecentSignals, signal_team_typing, signal_visitor
 pub(crate) use start_chat::{StartChat, start_chat};
 pub(crate) use start_conversation::{GivenContact, StartConversation, start_conversation};
 pub(crate) use steps::{
-    ATTACHMENTS_PATH, AttachmentLinks, Link, LinkPurpose, RosterKnowledge, Started, StoredAdministrators,
+    ATTACHMENTS_PATH, AttachmentLinks, EXPORTS_PATH, Link, LinkPurpose, RosterKnowledge, Started, StoredAdministrators,
     unlink_visitors,
 };
 pub(crate) use store_attachment::{StoreOutcome, store_attachment};

@@ -1,4 +1,4 @@
-//! A job on all that is stored of a contact (rule X2). The job of an erasure outlives the contact.
+//! A job on all that is stored of a contact (rule X2): its erasure, or its export (`contact_export.rs`). A job outlives the contact.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -6,20 +6,26 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
-use super::TeamMember;
+use super::{ExportFile, TeamMember};
 
-/// This service, among those that erase.
+/// This service, among those that have a part in a job.
 const OWN: &str = "conversation";
-/// The services that erase their part after this one, by their names in events.
+/// The services that do their part after this one, by their names in events.
 const OTHERS: [&str; 3] = ["assignment", "bot-session", "notification"];
 /// How long after this service has erased its part a reader may get what it had read before: a result that streams share for 2 s, and
 /// the last entries of a feed whose change notification was lost for 10 s.
 const READ_BEFORE: Duration = Duration::from_secs(13);
 
+/// The services that have a part in a job.
+pub(super) fn all_services() -> BTreeSet<String> {
+    std::iter::once(OWN).chain(OTHERS).map(str::to_owned).collect()
+}
+
 /// What a job does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ContactJobKind {
     Erasure,
+    Export,
 }
 
 impl ContactJobKind {
@@ -27,6 +33,7 @@ impl ContactJobKind {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Erasure => "ERASURE",
+            Self::Export => "EXPORT",
         }
     }
 }
@@ -36,6 +43,8 @@ impl ContactJobKind {
 pub(crate) enum ContactJobStatus {
     Running,
     Done,
+    /// Of an export alone.
+    Failed,
 }
 
 impl ContactJobStatus {
@@ -44,6 +53,7 @@ impl ContactJobStatus {
         match self {
             Self::Running => "RUNNING",
             Self::Done => "DONE",
+            Self::Failed => "FAILED",
         }
     }
 }
@@ -58,14 +68,18 @@ pub(crate) struct ContactJob {
     pub(crate) status: ContactJobStatus,
     /// Subject of the administrator who requested it.
     pub(crate) requested_by: String,
-    /// The services that have not erased their part.
+    /// The services that have not erased or delivered their part.
     pub(crate) missing_services: BTreeSet<String>,
     pub(crate) created_at: Time,
-    /// When this service had erased its part. None: it has not.
+    /// When this service had erased its part. None: it has not, or the job is an export.
     pub(crate) own_part_done_at: Option<Time>,
     pub(crate) ended_at: Option<Time>,
     /// When a worker next looks at it. None: it waits for a service, or is done.
     pub(crate) due_at: Option<Time>,
+    /// The file of an export. None: it has none, or none any more.
+    pub(crate) file: Option<ExportFile>,
+    /// Why the last attempt of an export failed, for people. Empty: none has.
+    pub(crate) failure: String,
 }
 
 impl ContactJob {
@@ -78,11 +92,13 @@ impl ContactJob {
             kind: ContactJobKind::Erasure,
             status: ContactJobStatus::Running,
             requested_by: requested_by.to_owned(),
-            missing_services: std::iter::once(OWN).chain(OTHERS).map(str::to_owned).collect(),
+            missing_services: all_services(),
             created_at: now,
             own_part_done_at: None,
             ended_at: None,
             due_at: Some(now),
+            file: None,
+            failure: String::new(),
         }
     }
 
@@ -93,7 +109,9 @@ impl ContactJob {
 
     /// Whether this service still has something to erase.
     pub(crate) fn is_erasing(&self) -> bool {
-        self.status == ContactJobStatus::Running && self.own_part_done_at.is_none()
+        self.kind == ContactJobKind::Erasure
+            && self.status == ContactJobStatus::Running
+            && self.own_part_done_at.is_none()
     }
 
     /// This service has erased its part. Returns false, and changes nothing, when it had before.
@@ -109,7 +127,7 @@ impl ContactJob {
 
     /// Another service has erased its part. Returns false, and changes nothing, when it had before.
     pub(crate) fn confirm(&mut self, service: &str) -> bool {
-        if !self.missing_services.remove(service) {
+        if self.kind != ContactJobKind::Erasure || !self.missing_services.remove(service) {
             return false;
         }
         if self.missing_services.is_empty() {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::convert;
 use crate::{
     App,
-    commands::{self, EraseContact},
+    commands::{self, EraseContact, ExportContact},
     queries,
 };
 
@@ -30,6 +30,30 @@ impl ContactJobService for ContactJobs {
         };
         let job = commands::erase_contact(&self.0, &caller, command).await?;
         Ok(Response::new(pb::EraseContactResponse { contact_job: Some(convert::contact_job(&job)) }))
+    }
+
+    async fn export_contact(
+        &self,
+        request: Request<pb::ExportContactRequest>,
+    ) -> Result<Response<pb::ExportContactResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let command = ExportContact {
+            key: Key::new(&caller, &request.request_id, &request),
+            contact: parse_id("contact_id", &request.contact_id)?,
+        };
+        let job = commands::export_contact(&self.0, &caller, command).await?;
+        Ok(Response::new(pb::ExportContactResponse { contact_job: Some(convert::contact_job(&job)) }))
+    }
+
+    async fn create_contact_export_link(
+        &self,
+        request: Request<pb::CreateContactExportLinkRequest>,
+    ) -> Result<Response<pb::CreateContactExportLinkResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let id = parse_id("contact_job_id", &request.contact_job_id)?;
+        let link = commands::create_contact_export_link(&self.0, &caller, id).await?;
+        let expire_time = Some(link.expires_at.to_proto());
+        Ok(Response::new(pb::CreateContactExportLinkResponse { url: link.url, expire_time }))
     }
 
     async fn get_contact_job(

@@ -75,6 +75,7 @@ impl MigratorTrait for Migrator {
                 name: "conversation_025_routing_policies_of_channels",
                 text: include_str!("025_routing_policies_of_channels.sql"),
             }),
+            Box::new(Sql { name: "conversation_026_contact_exports", text: include_str!("026_contact_exports.sql") }),
             Box::new(Sql { name: "conversation_027_queues", text: include_str!("027_queues.sql") }),
         ]
     }

@@ -44,7 +44,7 @@ pub(crate) use get_channel::get_channel;
 pub(crate) use get_chat::{get_chat, read_chat};
 pub(crate) use get_closing_facts::get_closing_facts;
 pub(crate) use get_contact::get_contact;
-pub(crate) use get_contact_job::get_contact_job;
+pub(crate) use get_contact_job::{find_contact_job, get_contact_job};
 pub(crate) use get_conversation::get_conversation;
 pub(crate) use get_insert::get_insert;
 pub(crate) use get_settings::get_settings;

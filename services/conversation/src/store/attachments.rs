@@ -103,6 +103,24 @@ pub(crate) async fn list_of_contact<C: ConnectionTrait>(
     Ok(rows.into_iter().map(Attachment::from).collect())
 }
 
+/// Up to `limit` attachments that were uploaded for the conversations of the contact, sent or not, after this id, in the order of their ids.
+pub(crate) async fn list_to_export<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    contact: Uuid,
+    after: Option<Uuid>,
+    limit: u64,
+) -> Result<Vec<Attachment>, DbErr> {
+    let mut rows = in_account(account)
+        .filter(Column::ConversationId.in_subquery(conversations::ids_of_contact(account, contact)))
+        .filter(Column::Status.ne(AttachmentStatus::Removing));
+    if let Some(after) = after {
+        rows = rows.filter(Column::Id.gt(after));
+    }
+    let rows = rows.order_by_asc(Column::Id).limit(limit).all(conn).await?;
+    Ok(rows.into_iter().map(Attachment::from).collect())
+}
+
 /// When the attachments are removed that the visitor uploaded for the conversation, or announced, and did not send, the first one
 /// first.
 pub(crate) async fn list_ends_of_unsent(tx: &Tx, account: AccountId, conversation: Uuid) -> Result<Vec<Time>, DbErr> {

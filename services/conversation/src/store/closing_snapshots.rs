@@ -1,7 +1,7 @@
 //! Closing snapshots: what is stored at each close (table `closes`).
 
 use frontdesk_db::{AccountId, Tx};
-use sea_orm::{DbErr, EntityTrait, IntoActiveModel, entity::prelude::*};
+use sea_orm::{DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*};
 use uuid::Uuid;
 
 use super::{
@@ -21,6 +21,22 @@ pub(crate) async fn find<C: ConnectionTrait>(
         .filter(Column::ConversationId.eq(conversation))
         .filter(Column::CloseNumber.eq(close_number));
     Ok(close.one(conn).await?.map(ClosingSnapshot::from))
+}
+
+/// Up to `limit` closes of the conversation after this number, oldest first.
+pub(crate) async fn list<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    conversation: Uuid,
+    after: i32,
+    limit: u64,
+) -> Result<Vec<ClosingSnapshot>, DbErr> {
+    let rows = Entity::find()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::ConversationId.eq(conversation))
+        .filter(Column::CloseNumber.gt(after));
+    let rows = rows.order_by_asc(Column::CloseNumber).limit(limit).all(conn).await?;
+    Ok(rows.into_iter().map(ClosingSnapshot::from).collect())
 }
 
 /// Whether a close of one of the visitor's conversations names the contact: mail of it may still be sent.

@@ -1,6 +1,6 @@
 //! Jobs on contacts, and the conversations of each (rule X2).
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
@@ -18,7 +18,7 @@ use super::{
     },
     events, keyset,
 };
-use crate::domain::{ContactJob, ContactJobKind};
+use crate::domain::{ContactJob, ContactJobKind, ContactJobStatus};
 
 fn in_account(account: AccountId) -> Select<Entity> {
     Entity::find().filter(Column::AccountId.eq(account))
@@ -47,6 +47,41 @@ pub(crate) async fn find_erasure<C: ConnectionTrait>(
     let erasure =
         in_account(account).filter(Column::ContactId.eq(contact)).filter(Column::Kind.eq(ContactJobKind::Erasure));
     erasure.one(conn).await?.map(ContactJob::try_from).transpose()
+}
+
+/// The export of the contact that is in progress.
+pub(crate) async fn find_running_export(
+    tx: &Tx,
+    account: AccountId,
+    contact: Uuid,
+) -> Result<Option<ContactJob>, DbErr> {
+    let running = in_account(account)
+        .filter(Column::ContactId.eq(contact))
+        .filter(Column::Kind.eq(ContactJobKind::Export))
+        .filter(Column::Status.eq(ContactJobStatus::Running));
+    running.one(tx.conn()).await?.map(ContactJob::try_from).transpose()
+}
+
+/// The ids of all exports of these contacts.
+pub(crate) async fn list_exports<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    contacts: &[Uuid],
+) -> Result<Vec<Uuid>, DbErr> {
+    let exports = in_account(account)
+        .filter(Column::ContactId.is_in(contacts.iter().copied()))
+        .filter(Column::Kind.eq(ContactJobKind::Export));
+    exports.select_only().column(Column::Id).order_by_asc(Column::Id).into_tuple().all(conn).await
+}
+
+/// The objects that are files of these jobs of any account.
+pub(crate) async fn list_objects<C: ConnectionTrait>(conn: &C, jobs: &[Uuid]) -> Result<HashSet<Uuid>, DbErr> {
+    let rows = Entity::find()
+        .filter(Column::Id.is_in(jobs.iter().copied()))
+        .filter(Column::ObjectId.is_not_null())
+        .select_only()
+        .column(Column::ObjectId);
+    Ok(rows.into_tuple::<Uuid>().all(conn).await?.into_iter().collect())
 }
 
 /// Jobs, newest first, after the cursor (time and id of the last one before).
@@ -86,6 +121,12 @@ pub(crate) async fn save_ended(tx: &mut Tx, job: &ContactJob) -> Result<(), DbEr
     events::append_contact_erased(tx, job).await
 }
 
+/// Saves an export that ended, with its event.
+pub(crate) async fn save_export_ended(tx: &mut Tx, job: &ContactJob) -> Result<(), DbErr> {
+    save(tx, job).await?;
+    events::append_contact_export_ended(tx, job).await
+}
+
 /// When the first job of any account is due. None: there is none.
 pub(crate) async fn next_due<C: ConnectionTrait>(conn: &C) -> Result<Option<Time>, DbErr> {
     let first = Entity::find().filter(Column::DueAt.is_not_null()).order_by_asc(Column::DueAt);
@@ -93,15 +134,15 @@ pub(crate) async fn next_due<C: ConnectionTrait>(conn: &C) -> Result<Option<Time
     Ok(due.flatten())
 }
 
-/// Up to `limit` due jobs of all accounts, by account and id. Those that another transaction has locked are skipped, and these are due again
+/// Up to `limit` due jobs of all accounts, by account, id and kind. Those that another transaction has locked are skipped, and these are due again
 /// after `retry`: this replica may die before it is done with them.
 pub(crate) async fn claim_due(
     tx: &Tx,
     now: Time,
     retry: Duration,
     limit: u64,
-) -> Result<Vec<(AccountId, Uuid)>, DbErr> {
-    let due: Vec<(AccountId, Uuid)> = Entity::find()
+) -> Result<Vec<(AccountId, Uuid, ContactJobKind)>, DbErr> {
+    let due: Vec<_> = Entity::find()
         .filter(Column::DueAt.lte(now))
         .order_by_asc(Column::DueAt)
         .limit(limit)
@@ -109,11 +150,11 @@ pub(crate) async fn claim_due(
         .all(tx.conn())
         .await?
         .into_iter()
-        .map(|row| (row.account_id, row.id))
+        .map(|row| (row.account_id, row.id, row.kind))
         .collect();
     if !due.is_empty() {
         Entity::update_many()
-            .filter(Column::Id.is_in(due.iter().map(|(_, id)| *id)))
+            .filter(Column::Id.is_in(due.iter().map(|(_, id, _)| *id)))
             .col_expr(Column::DueAt, Expr::value(now.plus(retry)))
             .exec(tx.conn())
             .await?;

@@ -215,6 +215,22 @@ pub(crate) async fn list_all_of_contact_for_update(
     Ok(rows.lock_exclusive().all(tx.conn()).await?.into_iter().map(Conversation::from).collect())
 }
 
+/// Up to `limit` conversations of the contact after this id, in the order of their ids.
+pub(crate) async fn list_of_contact<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    contact: Uuid,
+    after: Option<Uuid>,
+    limit: u64,
+) -> Result<Vec<Conversation>, DbErr> {
+    let mut rows = in_account(account).filter(Column::ContactId.eq(contact));
+    if let Some(after) = after {
+        rows = rows.filter(Column::Id.gt(after));
+    }
+    let rows = rows.order_by_asc(Column::Id).limit(limit).all(conn).await?;
+    Ok(rows.into_iter().map(Conversation::from).collect())
+}
+
 /// Open conversations of the contact, up to this many, locked.
 pub(crate) async fn list_open_of_contact_for_update(
     tx: &Tx,

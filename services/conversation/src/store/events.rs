@@ -23,7 +23,8 @@ use crate::{
     NAME,
     domain::{
         AccountSettings, Actor, ActorKind, AssigneeChanged, AssignmentCause, Attachment, Channel, CloseReason, Closed,
-        Contact, ContactJob, Conversation, ConversationEvent, Insert, Owner, OwnerKind, Routing, Ticket,
+        Contact, ContactJob, ContactJobStatus, Conversation, ConversationEvent, Insert, Owner, OwnerKind, Routing,
+        Ticket,
     },
 };
 
@@ -255,6 +256,20 @@ pub(super) async fn append_contact_erasure_requested(tx: &mut Tx, job: &ContactJ
 pub(super) async fn append_contact_erased(tx: &mut Tx, job: &ContactJob) -> Result<(), DbErr> {
     let event = pb::ContactErased { contact_id: job.contact_id.to_string(), contact_job_id: job.id.to_string() };
     append(tx, aggregate(job.account, "contact_job", job.id, 2), &event).await
+}
+
+/// Appends `ContactExported` or `ContactExportFailed`, the only event of an export.
+pub(super) async fn append_contact_export_ended(tx: &mut Tx, job: &ContactJob) -> Result<(), DbErr> {
+    let (contact_id, contact_job_id) = (job.contact_id.to_string(), job.id.to_string());
+    let aggregate = aggregate(job.account, "contact_job", job.id, 1);
+    match job.status {
+        ContactJobStatus::Failed => {
+            append(tx, aggregate, &pb::ContactExportFailed { contact_id, contact_job_id }).await
+        }
+        ContactJobStatus::Done | ContactJobStatus::Running => {
+            append(tx, aggregate, &pb::ContactExported { contact_id, contact_job_id }).await
+        }
+    }
 }
 
 /// Appends `InsertCreated`.

@@ -78,6 +78,25 @@ pub(crate) async fn find_to_erase(tx: &Tx, job: &ContactJob) -> Result<Option<Ti
     Ok(rows.one(tx.conn()).await?.map(Ticket::from))
 }
 
+/// Up to `limit` tickets of the contact and of its conversations after this id, in the order of their ids.
+pub(crate) async fn list_to_export<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    contact: Uuid,
+    after: Option<Uuid>,
+    limit: u64,
+) -> Result<Vec<Ticket>, DbErr> {
+    let of_contact = Condition::any()
+        .add(Column::ContactId.eq(contact))
+        .add(Column::ConversationId.in_subquery(conversations::ids_of_contact(account, contact)));
+    let mut rows = in_account(account).filter(of_contact);
+    if let Some(after) = after {
+        rows = rows.filter(Column::Id.gt(after));
+    }
+    let rows = rows.order_by_asc(Column::Id).limit(limit).all(conn).await?;
+    Ok(rows.into_iter().map(Ticket::from).collect())
+}
+
 /// Whether the contact has a ticket, open or closed.
 pub(crate) async fn any_of_contact(tx: &Tx, account: AccountId, contact: Uuid) -> Result<bool, DbErr> {
     Ok(in_account(account).filter(Column::ContactId.eq(contact)).one(tx.conn()).await?.is_some())

@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use frontdesk_db::{AccountId, Tx};
-use sea_orm::{DbErr, EntityTrait, IntoActiveModel, QuerySelect, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{
+    DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*, sea_query::OnConflict,
+};
 
 use super::entity::visitor::{Column, Entity, Model};
 use crate::domain::{Visitor, VisitorLink};
@@ -49,6 +51,22 @@ pub(crate) async fn list_ids_of_contact(
     let linked = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::ContactId.eq(contact));
     let ids = linked.select_only().column(Column::Id).limit(limit).into_tuple::<String>().all(tx.conn()).await?;
     Ok(ids.into_iter().collect())
+}
+
+/// Up to `limit` visitors of the contact after this id, in the order of their ids.
+pub(crate) async fn list_of_contact<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    contact: Uuid,
+    after: Option<&str>,
+    limit: u64,
+) -> Result<Vec<Visitor>, DbErr> {
+    let mut linked = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::ContactId.eq(contact));
+    if let Some(after) = after {
+        linked = linked.filter(Column::Id.gt(after));
+    }
+    let rows = linked.order_by_asc(Column::Id).limit(limit).all(conn).await?;
+    Ok(rows.into_iter().map(Visitor::from).collect())
 }
 
 /// Links the visitors of one contact to another one, each as before.

@@ -56,15 +56,21 @@ pub(super) async fn download(
     let bytes = app.objects.read(key).await.map_err(|error| Answer::failed("read", &error))?.ok_or_else(missing)?;
     let body =
         Body::from_stream(verified_bytes(id, bytes, attachment.sha256.clone(), time_limit(attachment.size), permit));
-    Ok((response_headers(&attachment, etag), body).into_response())
+    let Attachment { media_type, size, file_name, .. } = &attachment;
+    Ok((response_headers(media_type, *size, file_name, etag), body).into_response())
 }
 
 /// The answer is a file to save and never a page, whatever the file holds.
-fn response_headers(attachment: &Attachment, etag: String) -> [(http::HeaderName, String); 8] {
+pub(super) fn response_headers(
+    media_type: &str,
+    size: i64,
+    file_name: &str,
+    etag: String,
+) -> [(http::HeaderName, String); 8] {
     [
-        (CONTENT_TYPE, attachment.media_type.clone()),
-        (CONTENT_LENGTH, attachment.size.to_string()),
-        (CONTENT_DISPOSITION, content_disposition(&attachment.file_name)),
+        (CONTENT_TYPE, media_type.to_owned()),
+        (CONTENT_LENGTH, size.to_string()),
+        (CONTENT_DISPOSITION, content_disposition(file_name)),
         (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
         (CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'".to_owned()),
         (REFERRER_POLICY, "no-referrer".to_owned()),
@@ -90,7 +96,7 @@ struct Verified {
 }
 
 /// The bytes; at a mismatch of their digest an error in the place of the last ones, which aborts the answer.
-fn verified_bytes(
+pub(super) fn verified_bytes(
     id: Uuid,
     bytes: BoxStream<'static, io::Result<Bytes>>,
     expected: String,

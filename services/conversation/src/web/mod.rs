@@ -1,12 +1,16 @@
-//! Plain HTTP on the listener for browsers: the bytes of attachments arrive by PUT and leave by GET (rule C5). A signed link is the
-//! permission; it names the attachment, and nothing in a request is a path.
+//! Plain HTTP on the listener for browsers: the bytes of attachments arrive by PUT and leave by GET (rule C5), as do files of exports (rule
+//! X2). A signed link is the permission; it names the attachment or the job, and nothing in a request is a path.
 
+mod contact_export;
 mod download;
 mod permits;
 mod upload;
 
 use self::permits::Permits;
-use crate::{App, commands::ATTACHMENTS_PATH};
+use crate::{
+    App,
+    commands::{ATTACHMENTS_PATH, EXPORTS_PATH},
+};
 use axum::{
     Router,
     response::{IntoResponse, Response},
@@ -42,7 +46,10 @@ pub(crate) fn routes(app: &App) -> Router {
         downloads: Permits::new(settings.downloads_at_once, DOWNLOADS_OF_ATTACHMENT, settings.transfer_wait),
     };
     let methods = get(download::download).put(upload::upload);
-    Router::new().route(&format!("{ATTACHMENTS_PATH}{{token}}"), methods).with_state(transfers)
+    Router::new()
+        .route(&format!("{ATTACHMENTS_PATH}{{token}}"), methods)
+        .route(&format!("{EXPORTS_PATH}{{token}}"), get(contact_export::download))
+        .with_state(transfers)
 }
 
 /// An answer in a sentence.

@@ -1,4 +1,4 @@
-//! Works on jobs on contacts: erases (rule X2). A job is done in steps, each of which is a transaction of its own, and finds what is left to
+//! Works on jobs on contacts: erases (rule X2), and leaves exports to `contact_exports/`. An erasure is done in steps, each of which is a transaction of its own, and finds what is left to
 //! erase in the rows: so a job goes on at any replica after any kill, and a repeated step changes nothing.
 
 use std::time::Duration;
@@ -8,10 +8,11 @@ use frontdesk_db::{AccountId, Tx};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::contact_exports;
 use crate::{
     App,
     commands::unlink_visitors,
-    domain::{ClosingFacts, ContactJob},
+    domain::{ClosingFacts, ContactJob, ContactJobKind},
     store::{attachments, closing_snapshots, contact_jobs, conversations, erasure, tickets},
 };
 
@@ -22,7 +23,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Pause after which a job that failed goes on: its last step can be to write the file of a database anew.
 const RETRY_PAUSE: Duration = Duration::from_secs(15);
 /// How long after its last step a job is left to the replica that works on it.
-const CLAIM: Duration = Duration::from_secs(30);
+pub(super) const CLAIM: Duration = Duration::from_secs(30);
 /// Maximum number of jobs that are claimed at once.
 const MAX_JOBS: u64 = 10;
 /// Maximum number of steps of a job before the others have their turn.
@@ -30,7 +31,7 @@ const MAX_STEPS: usize = 50;
 /// Maximum number of attachments that one step removes.
 const MAX_FILES: u64 = 20;
 
-type AnyError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Works until the shutdown.
 pub(super) async fn run(app: App, shutdown: CancellationToken) {
@@ -63,9 +64,13 @@ async fn work(app: &App, shutdown: &CancellationToken) -> Result<Duration, AnyEr
     let claimed = contact_jobs::claim_due(&tx, now, CLAIM, MAX_JOBS).await?;
     tx.commit().await?;
     let mut pause = if claimed.is_empty() { PAUSE } else { Duration::ZERO };
-    for (account, id) in claimed {
+    for (account, id, kind) in claimed {
+        let worked = match kind {
+            ContactJobKind::Erasure => turn(app, shutdown, account, id).await,
+            ContactJobKind::Export => contact_exports::turn(app, shutdown, account, id).await,
+        };
         // It is due again when its claim ends, and delays no other.
-        if let Err(error) = turn(app, shutdown, account, id).await {
+        if let Err(error) = worked {
             tracing::warn!(%error, contact_job_id = %id, "a job on a contact goes on later");
             pause = PAUSE;
             postpone(app, account, id).await?;
@@ -139,11 +144,13 @@ async fn step(app: &App, account: AccountId, id: Uuid) -> Result<bool, AnyError>
         return Ok(true);
     }
     let files = attachments::mark_of_job(&step.tx, &step.job, step.now, CLAIM, MAX_FILES).await?;
+    let job = step.job.clone();
     step.commit().await?;
     for file in &files {
         remove_file(app, account, *file).await?;
     }
     if files.is_empty() {
+        contact_exports::erase(app, &job).await?;
         finish_own_part(app, account, id).await?;
     }
     Ok(true)

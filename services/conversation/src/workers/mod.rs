@@ -1,5 +1,6 @@
 //! Background tasks of the service.
 
+mod contact_exports;
 mod contact_jobs;
 mod inbox_changes;
 mod locked_messages;
@@ -62,7 +63,7 @@ pub(crate) fn watched_conversations(db: &Db, notifier: &ChangeNotifier, shutdown
     })
 }
 
-/// The worker that erases contacts.
+/// The worker that erases and exports contacts.
 pub(crate) fn contact_jobs(app: &App) -> Worker {
     let app = app.clone();
     Worker::new("contact-jobs", move || contact_jobs::run(app.clone(), app.shutdown.clone()))

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::store::{
-    attachments,
+    attachments, contact_jobs,
     objects::{ObjectKey, Objects},
 };
 
@@ -71,7 +71,9 @@ async fn remove(db: &Db, objects: &Objects, account: AccountId, id: Uuid) -> Res
 async fn remove_left_behind(db: &Db, objects: &Objects) -> Result<(), AnyError> {
     for some in objects.remove_parts().await?.chunks(OBJECTS) {
         let ids: Vec<_> = some.iter().map(|key| key.attachment).collect();
-        let named = attachments::list_objects(db.read(), &ids).await?;
+        let mut named = attachments::list_objects(db.read(), &ids).await?;
+        // The file of an export is the object of its job.
+        named.extend(contact_jobs::list_objects(db.read(), &ids).await?);
         let is_left = |key: &&ObjectKey| !named.contains(&key.object);
         for key in some.iter().filter(is_left) {
             objects.delete(*key).await?;

@@ -22,6 +22,7 @@ mod create_ticket;
 mod delete_attachment;
 mod delete_channel;
 mod erase_contact;
+mod export_contact;
 mod fixture;
 mod get_closing_facts;
 mod get_widget;

@@ -97,6 +97,8 @@ impl DeliveryStatus {
 pub(crate) struct DeliveryFilter {
     /// Those of this conversation. None: of all.
     pub(crate) conversation: Option<Uuid>,
+    /// Those to this contact. None: to any.
+    pub(crate) contact: Option<Uuid>,
     /// Those with one of these statuses, each named once. Empty: with any.
     pub(crate) statuses: Vec<DeliveryStatus>,
 }

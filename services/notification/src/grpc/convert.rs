@@ -73,6 +73,7 @@ pub(super) fn delivery(delivery: Delivery) -> proto::Delivery {
         next_attempt_time: (delivery.status == DeliveryStatus::Queued).then(|| delivery.due_at.to_proto()),
         send_time: delivery.sent_at.map(|at| at.to_proto()),
         requested_by,
+        subject: delivery.subject,
     }
 }
 

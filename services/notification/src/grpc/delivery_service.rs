@@ -36,7 +36,8 @@ impl DeliveryService for Deliveries {
         let page =
             self.0.pages.read_request::<(Time, Uuid), _>(&caller, &content, request.page_size, &request.page_token)?;
         let conversation = parse_optional_id("conversation_id", &request.conversation_id)?;
-        let filter = DeliveryFilter { conversation, statuses: convert::statuses(request.statuses()) };
+        let contact = parse_optional_id("contact_id", &request.contact_id)?;
+        let filter = DeliveryFilter { conversation, contact, statuses: convert::statuses(request.statuses()) };
         let mut rows = queries::list_deliveries(&self.0, &caller, &filter, page.cursor, page.size + 1).await?;
         let next_page_token = self.0.pages.next_page_token(page, &mut rows, |row| (row.created_at, row.id))?;
         let deliveries = rows.into_iter().map(convert::delivery).collect();

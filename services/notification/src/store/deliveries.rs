@@ -75,8 +75,11 @@ pub(crate) async fn list<C: ConnectionTrait>(
     if let Some(conversation) = filter.conversation {
         query = query.filter(Column::ConversationId.eq(conversation));
     }
+    if let Some(contact) = filter.contact {
+        query = query.filter(Column::ContactId.eq(contact));
+    }
     let statuses = filter.statuses.iter().map(|status| status.as_str());
-    match filter.conversation {
+    match filter.conversation.or(filter.contact) {
         _ if filter.statuses.is_empty() => {}
         Some(_) => query = query.filter(Column::Status.is_in(statuses)),
         None => query = query.filter(Column::Id.in_subquery(newest_of_each(&all, statuses, limit))),

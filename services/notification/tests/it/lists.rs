@@ -77,7 +77,11 @@ async fn t8_deliveries_are_filtered_by_conversation_and_by_several_statuses(mode
         // The conversation of the oldest one, which is cancelled.
         request.conversation_id = all[4].conversation_id.clone();
         let listed: Vec<String> = listed.into_iter().filter(|id| *id == all[4].id).collect();
-        assert_eq!(list(&fixture, request).await, listed, "{statuses:?} of one conversation");
+        assert_eq!(list(&fixture, request.clone()).await, listed, "{statuses:?} of one conversation");
+        // Its contact, whom no other delivery is for.
+        request.conversation_id.clear();
+        request.contact_id = all[4].contact_id.clone();
+        assert_eq!(list(&fixture, request).await, listed, "{statuses:?} to one contact");
     }
 }
 

@@ -1,4 +1,5 @@
-//! Links to the bytes of attachments, which identify their holder: signed for one attachment and one purpose, until an end (rule C5).
+//! Links to the bytes of attachments and to files of exports, which identify their holder: signed for one of them and one purpose, until an
+//! end (rules C5, X2).
 
 use std::time::Duration;
 
@@ -11,12 +12,16 @@ use crate::error::ConversationError;
 
 /// Path of the links on the listener for browsers.
 pub(crate) const PATH: &str = "/attachments/";
+/// Path of the links to files of exports.
+pub(crate) const EXPORTS_PATH: &str = "/attachments/exports/";
 
 /// What a link is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LinkPurpose {
     Upload,
     Download,
+    /// Of the file of an export; its job is in the place of the attachment.
+    ContactExport,
 }
 
 impl LinkPurpose {
@@ -25,6 +30,15 @@ impl LinkPurpose {
         match self {
             Self::Upload => "attachments/upload",
             Self::Download => "attachments/download",
+            Self::ContactExport => "contact-exports/download",
+        }
+    }
+
+    /// The path of its links.
+    fn path(self) -> &'static str {
+        match self {
+            Self::Upload | Self::Download => PATH,
+            Self::ContactExport => EXPORTS_PATH,
         }
     }
 }
@@ -83,7 +97,7 @@ impl AttachmentLinks {
         let expires_at = Time(expires_at.0.saturating_sub(expires_at.0.rem_euclid(1_000_000)));
         let token = self.secret.sign_until(purpose.audience(), expires_at, &(account, attachment));
         let token = token.map_err(|error| ConversationError::Unsigned(error.to_string()))?;
-        Ok(Link { url: format!("{}{PATH}{token}", self.public_url), expires_at })
+        Ok(Link { url: format!("{}{}{token}", self.public_url, purpose.path()), expires_at })
     }
 
     /// Account and id of the attachment that a token was signed for.

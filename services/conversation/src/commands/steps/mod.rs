@@ -26,7 +26,7 @@ mod unlink_visitors;
 pub(crate) use administrators::StoredAdministrators;
 pub(super) use append_message::append_message;
 pub(super) use attach::append_with_attachments;
-pub(crate) use attachment_links::{AttachmentLinks, Link, LinkPurpose, PATH as ATTACHMENTS_PATH};
+pub(crate) use attachment_links::{AttachmentLinks, EXPORTS_PATH, Link, LinkPurpose, PATH as ATTACHMENTS_PATH};
 pub(super) use change_conversation::{Begun, ConversationChange};
 pub(super) use contact_owner::{require_active_owner, require_known_owner};
 pub(super) use find_bot::find_bot;

@@ -46,10 +46,12 @@ pub(crate) fn merged_contact(merged: &MergedContact) -> pb::MergedContact {
 pub(crate) fn contact_job(job: &ContactJob) -> pb::ContactJob {
     let kind = match job.kind {
         ContactJobKind::Erasure => pb::ContactJobKind::Erasure,
+        ContactJobKind::Export => pb::ContactJobKind::Export,
     };
     let status = match job.status {
         ContactJobStatus::Running => pb::ContactJobStatus::Running,
         ContactJobStatus::Done => pb::ContactJobStatus::Done,
+        ContactJobStatus::Failed => pb::ContactJobStatus::Failed,
     };
     pb::ContactJob {
         id: job.id.to_string(),
@@ -59,6 +61,8 @@ pub(crate) fn contact_job(job: &ContactJob) -> pb::ContactJob {
         create_time: Some(job.created_at.to_proto()),
         end_time: job.ended_at.map(|time| time.to_proto()),
         missing_services: job.missing_services.iter().cloned().collect(),
+        failure: job.failure.clone(),
+        file_expire_time: job.file.as_ref().map(|file| file.expires_at.to_proto()),
     }
 }
 

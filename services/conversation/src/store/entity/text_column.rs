@@ -59,8 +59,8 @@ macro_rules! text_column {
 text_column!(ActorKind: Visitor, Agent, Bot, System, Admin);
 text_column!(AttachmentStatus: Pending, Ready, Refused, Removing);
 text_column!(CloseReason: Agent, VisitorInactive, BotCompleted);
-text_column!(ContactJobKind: Erasure);
-text_column!(ContactJobStatus: Running, Done);
+text_column!(ContactJobKind: Erasure, Export);
+text_column!(ContactJobStatus: Running, Done, Failed);
 text_column!(OwnerKind: Agent, Bot);
 text_column!(Status: Open, Closed);
 text_column!(TicketStatus: Open, Closed);

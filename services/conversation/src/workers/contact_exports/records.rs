@@ -1,0 +1,266 @@
+//! What an export writes, service by service: pages of rows, each read in a transaction of its own. Nothing but a page is in memory.
+
+use frontdesk_clock::Time;
+use uuid::Uuid;
+
+use super::{Stop, file::NewFile};
+use crate::{
+    App, assignment, bot_session,
+    commands::LinkPurpose,
+    domain::{AttachmentStatus, ContactJob, Conversation, ExportHead},
+    notification,
+    store::{
+        attachments, closing_snapshots, contacts, conversations, entries, merged_contacts, tickets, visitor_marks,
+        visitors,
+    },
+};
+
+/// Number of rows that are read at once.
+const PAGE: u64 = 100;
+/// Maximum number of entries that are read at once; a page with long ones ends earlier.
+const MAX_ENTRIES: usize = 200;
+
+/// Whether no page follows one with this number of rows.
+fn is_last(rows: usize) -> bool {
+    (rows as u64) < PAGE
+}
+
+/// Writes all records but the last one.
+pub(super) async fn write(app: &App, file: &mut NewFile<'_>, now: Time, expires_at: Time) -> Result<(), Stop> {
+    let head = ExportHead { job: file.job.id, contact: file.job.contact_id, began_at: now };
+    file.write(&head.export_record()).await?;
+    write_contact(app, file).await?;
+    write_visitors(app, file).await?;
+    write_conversations(app, file).await?;
+    write_tickets(app, file).await?;
+    write_attachments(app, file, expires_at).await?;
+    file.deliver("conversation").await?;
+    write_assignments(app, file).await?;
+    file.deliver("assignment").await?;
+    write_bot_sessions(app, file).await?;
+    file.deliver("bot-session").await?;
+    write_mails(app, file).await?;
+    file.deliver("notification").await
+}
+
+async fn write_contact(app: &App, file: &mut NewFile<'_>) -> Result<(), Stop> {
+    let (account, id) = (file.job.account, file.job.contact_id);
+    let contact = {
+        let read = app.db.read_for(account).await?;
+        contacts::find(&read.conn(), account, id).await?
+    };
+    let contact = contact.filter(|contact| contact.id == id).ok_or(Stop::ContactGone)?;
+    file.write(&contact.export_record()).await?;
+    let mut after = None;
+    loop {
+        let page = {
+            let read = app.db.read_for(account).await?;
+            merged_contacts::list(&read.conn(), account, id, after, PAGE).await?
+        };
+        for merged in &page {
+            file.write(&merged.export_record()).await?;
+        }
+        match page.last() {
+            Some(last) if !is_last(page.len()) => after = Some((last.merged_at, last.source_id)),
+            _ => return Ok(()),
+        }
+    }
+}
+
+async fn write_visitors(app: &App, file: &mut NewFile<'_>) -> Result<(), Stop> {
+    let (account, contact) = (file.job.account, file.job.contact_id);
+    let mut after: Option<String> = None;
+    loop {
+        let page = {
+            let read = app.db.read_for(account).await?;
+            visitors::list_of_contact(&read.conn(), account, contact, after.as_deref(), PAGE).await?
+        };
+        for visitor in &page {
+            file.write(&visitor.export_record()).await?;
+        }
+        match page.last() {
+            Some(last) if !is_last(page.len()) => after = Some(last.id.clone()),
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// A page of the contact's conversations, and the id after which the next one begins. None: it is the last one.
+async fn conversations_after(
+    app: &App,
+    job: &ContactJob,
+    after: Option<Uuid>,
+) -> Result<(Vec<Conversation>, Option<Uuid>), Stop> {
+    let read = app.db.read_for(job.account).await?;
+    let page = conversations::list_of_contact(&read.conn(), job.account, job.contact_id, after, PAGE).await?;
+    let next = page.last().map(|last| last.id).filter(|_| !is_last(page.len()));
+    Ok((page, next))
+}
+
+async fn write_conversations(app: &App, file: &mut NewFile<'_>) -> Result<(), Stop> {
+    let mut after = None;
+    loop {
+        let (page, next) = conversations_after(app, file.job, after).await?;
+        for conversation in &page {
+            let marks = {
+                let read = app.db.read_for(conversation.account).await?;
+                visitor_marks::find(&read.conn(), conversation.account, conversation.id).await?
+            };
+            file.write(&conversation.export_record(marks)).await?;
+            write_closes(app, file, conversation).await?;
+            write_entries(app, file, conversation).await?;
+        }
+        match next {
+            Some(last) => after = Some(last),
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn write_closes(app: &App, file: &mut NewFile<'_>, conversation: &Conversation) -> Result<(), Stop> {
+    let mut after = 0;
+    loop {
+        let page = {
+            let read = app.db.read_for(conversation.account).await?;
+            closing_snapshots::list(&read.conn(), conversation.account, conversation.id, after, PAGE).await?
+        };
+        for close in &page {
+            file.write(&close.export_record()).await?;
+        }
+        match page.last() {
+            Some(last) if !is_last(page.len()) => after = last.close_number,
+            _ => return Ok(()),
+        }
+    }
+}
+
+async fn write_entries(app: &App, file: &mut NewFile<'_>, conversation: &Conversation) -> Result<(), Stop> {
+    let mut after = 0;
+    loop {
+        let page = {
+            let read = app.db.read_for(conversation.account).await?;
+            entries::list(&read.conn(), conversation.account, conversation.id, after, None, MAX_ENTRIES).await?
+        };
+        for entry in &page.entries {
+            file.write(&entry.export_record()).await?;
+        }
+        match page.entries.last() {
+            Some(last) if page.has_more => after = last.sequence,
+            _ => return Ok(()),
+        }
+    }
+}
+
+async fn write_tickets(app: &App, file: &mut NewFile<'_>) -> Result<(), Stop> {
+    let (account, contact) = (file.job.account, file.job.contact_id);
+    let mut after = None;
+    loop {
+        let page = {
+            let read = app.db.read_for(account).await?;
+            tickets::list_to_export(&read.conn(), account, contact, after, PAGE).await?
+        };
+        for ticket in &page {
+            file.write(&ticket.export_record()).await?;
+        }
+        match page.last() {
+            Some(last) if !is_last(page.len()) => after = Some(last.id),
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// The bytes are behind links, which expire with the file.
+async fn write_attachments(app: &App, file: &mut NewFile<'_>, expires_at: Time) -> Result<(), Stop> {
+    let (account, contact) = (file.job.account, file.job.contact_id);
+    let mut after = None;
+    loop {
+        let page = {
+            let read = app.db.read_for(account).await?;
+            attachments::list_to_export(&read.conn(), account, contact, after, PAGE).await?
+        };
+        for attachment in &page {
+            let links = &app.attachment_links;
+            let is_linked = attachment.status == AttachmentStatus::Ready && links.is_enabled();
+            let link = is_linked.then(|| links.link_until(LinkPurpose::Download, account, attachment.id, expires_at));
+            let url = link.transpose()?.map(|link| link.url);
+            file.write(&attachment.export_record(url.as_deref())).await?;
+        }
+        match page.last() {
+            Some(last) if !is_last(page.len()) => after = Some(last.id),
+            _ => return Ok(()),
+        }
+    }
+}
+
+async fn write_assignments(app: &App, file: &mut NewFile<'_>) -> Result<(), Stop> {
+    let account = file.job.account;
+    let mut after = None;
+    loop {
+        let (page, next) = conversations_after(app, file.job, after).await?;
+        for conversation in &page {
+            let mut token = Some(String::new());
+            while let Some(page_token) = token {
+                let page = assignment::list_assignments(app, account, conversation.id, page_token).await;
+                token = file.write_page(page.map_err(|status| Stop::Service("assignment", status))?).await?;
+            }
+        }
+        match next {
+            Some(last) => after = Some(last),
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn write_bot_sessions(app: &App, file: &mut NewFile<'_>) -> Result<(), Stop> {
+    let account = file.job.account;
+    let mut after = None;
+    loop {
+        let (page, next) = conversations_after(app, file.job, after).await?;
+        for conversation in &page {
+            let mut token = Some(String::new());
+            while let Some(page_token) = token {
+                let page = bot_session::list_bot_sessions(app, account, conversation.id, page_token).await;
+                token = file.write_page(page.map_err(|status| Stop::Service("bot-session", status))?).await?;
+            }
+        }
+        match next {
+            Some(last) => after = Some(last),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// What was decided about transcripts of the conversations, and the mails to the contact. Mails about these conversations to others are left
+/// out: their addresses are those of other people.
+async fn write_mails(app: &App, file: &mut NewFile<'_>) -> Result<(), Stop> {
+    let (account, contact) = (file.job.account, file.job.contact_id);
+    let failed = |status| Stop::Service("notification", status);
+    let mut after = None;
+    loop {
+        let (page, next) = conversations_after(app, file.job, after).await?;
+        for conversation in &page {
+            let mut token = Some(String::new());
+            while let Some(page_token) = token {
+                let page = notification::list_transcript_decisions(app, account, conversation.id, page_token).await;
+                token = file.write_page(page.map_err(failed)?).await?;
+            }
+        }
+        match next {
+            Some(last) => after = Some(last),
+            None => break,
+        }
+    }
+    let mut contacts = {
+        let read = app.db.read_for(account).await?;
+        merged_contacts::list_source_ids(&read.conn(), account, contact).await?
+    };
+    contacts.push(contact);
+    for contact in contacts {
+        let mut token = Some(String::new());
+        while let Some(page_token) = token {
+            let page = notification::list_deliveries(app, account, contact, page_token).await;
+            token = file.write_page(page.map_err(failed)?).await?;
+        }
+    }
+    Ok(())
+}
