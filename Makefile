@@ -7,7 +7,7 @@ CLIENTS := $(CURDIR)/target/clients
 BUF := $(TOOLS)/node_modules/.bin/buf
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run demo token build test fuzz chaos chaos-full bench bench-compare release release-with-kill-points check fmt clippy layers proto-lint docs python servers public-protos clients test-clients chromium clean
+.PHONY: help run demo token build test fuzz chaos chaos-full simulate bench bench-compare release release-with-kill-points check fmt clippy layers proto-lint docs python servers public-protos clients test-clients chromium clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ chaos: servers release-with-kill-points ## Inject faults (kills, pauses, cut con
 
 chaos-full: servers release-with-kill-points ## The same in full size: hours
 	target/release/frontdesk-chaos full
+
+simulate: ## Simulate the protocols between the services, with a seed that chooses each turn: [SEEDS=10000], or [SEED=<n>] with its trace
+	cargo run --release --package frontdesk-simulation -- --seeds $(or $(SEEDS),10000) $(if $(SEED),--seed $(SEED))
 
 bench: servers release ## Measure speed as ratios to PostgreSQL, NATS and tonic in the same run
 	target/release/frontdesk-bench

@@ -54,7 +54,7 @@ fn dependencies_point_from_the_binary_to_services_to_libraries() {
         for dependency in &package.dependencies {
             let allowed = match name.as_str() {
                 "frontdesk" => is_service(dependency) || is_lib_or_proto(dependency),
-                "frontdesk-tests" | "frontdesk-bench" | "frontdesk-chaos" => true,
+                "frontdesk-tests" | "frontdesk-bench" | "frontdesk-chaos" | "frontdesk-simulation" => true,
                 "frontdesk-testkit" => is_lib_or_proto(dependency) || dependency == "frontdesk-test-servers",
                 "frontdesk-test-servers" | "frontdesk-proto" => false,
                 name if is_service(name) || packages[name].is_lib() => is_lib_or_proto(dependency),

@@ -225,8 +225,8 @@ async fn receive_mail(lines: &mut BufReader<TcpStream>, inner: &Inner, recipient
     Ok(true)
 }
 
-/// Stores a mail; returns its index.
-fn store(inner: &Inner, recipient: &str, bytes: &[u8]) -> std::io::Result<usize> {
+/// Reads a mail that was accepted at this time. Its reply was not sent yet.
+pub fn parse(recipient: &str, bytes: &[u8], at: u64) -> Mail {
     let parsed = mail_parser::MessageParser::default().parse(bytes);
     let parsed = parsed.as_ref();
     let message_id = parsed.and_then(|mail| mail.message_id()).map(|id| format!("<{id}>")).unwrap_or_default();
@@ -234,15 +234,20 @@ fn store(inner: &Inner, recipient: &str, bytes: &[u8]) -> std::io::Result<usize>
     let html = parsed.and_then(|mail| mail.body_html(0)).map(|html| html.into_owned()).unwrap_or_default();
     let subject = parsed.and_then(|mail| mail.subject()).unwrap_or_default();
     let hash: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    let mail = Mail {
+    Mail {
         message_id,
         recipient: recipient.to_owned(),
         hash,
         whole: format!("{subject}\n{text}\n{html}"),
         text,
         answered: false,
-        at: u64::try_from(inner.began.elapsed().as_nanos()).unwrap_or(u64::MAX),
-    };
+        at,
+    }
+}
+
+/// Stores a mail; returns its index.
+fn store(inner: &Inner, recipient: &str, bytes: &[u8]) -> std::io::Result<usize> {
+    let mail = parse(recipient, bytes, u64::try_from(inner.began.elapsed().as_nanos()).unwrap_or(u64::MAX));
     let mut accepted = lock(&inner.accepted);
     serde_json::to_writer(&mut accepted.file, &mail)?;
     accepted.file.write_all(b"\n")?;

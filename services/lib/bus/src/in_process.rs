@@ -181,6 +181,16 @@ impl InProcess {
         Ok(tx.commit().await?)
     }
 
+    /// Makes one attempt to handle an event at the consumer of this name, and stores no progress. True: it is handled, or a dead letter.
+    /// For simulations, which choose the next delivery themselves.
+    pub async fn attempt(&self, consumer: &str, event: &Event) -> Result<bool, BusError> {
+        let consumers = self.consumers();
+        match consumers.iter().find(|(subscription, _)| subscription.name() == consumer) {
+            Some((subscription, _)) => Ok(matches!(subscription.attempt(event, 1).await?, Verdict::Ack)),
+            None => Ok(false),
+        }
+    }
+
     pub(crate) async fn run(&self, shutdown: CancellationToken) {
         let mut loops = JoinSet::new();
         for (subscription, published) in self.consumers() {

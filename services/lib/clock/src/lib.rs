@@ -5,10 +5,11 @@
 //! both databases keep. [`Clock::new_id`] makes the ids of new rows and events.
 //!
 //! The module [`development`] keeps the offset of a moved clock in a file; production never uses it. The module [`testing`]
-//! makes ids where there is no clock.
+//! makes ids where there is no clock. [`Clock::standing`] is a clock for simulations.
 
 pub mod development;
 mod id;
+mod standing;
 pub mod testing;
 mod time;
 
@@ -20,7 +21,7 @@ use std::{
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use self::{development::OffsetFile, id::IdGenerator};
+use self::{development::OffsetFile, id::IdGenerator, standing::Standing};
 
 pub use self::time::Time;
 
@@ -35,6 +36,8 @@ struct Inner {
     skew: i64,
     /// Where the offset is kept; development only.
     file: Option<OffsetFile>,
+    /// Simulations only. None: the clock shows the machine's time.
+    standing: Option<Standing>,
 }
 
 impl Clock {
@@ -50,13 +53,17 @@ impl Clock {
     }
 
     fn new(ids: IdGenerator, offset: Duration, skew: i64, file: Option<OffsetFile>) -> Self {
-        Self(Arc::new(Inner { offset: watch::Sender::new(offset), ids: Mutex::new(ids), skew, file }))
+        Self(Arc::new(Inner { offset: watch::Sender::new(offset), ids: Mutex::new(ids), skew, file, standing: None }))
     }
 
     /// What the clock shows.
     #[allow(clippy::disallowed_methods, reason = "the one place that asks the machine")]
     pub fn now(&self) -> Time {
-        Time(chrono::Utc::now().timestamp_micros() + self.0.skew).plus(self.offset())
+        let time = match &self.0.standing {
+            Some(standing) => standing.at,
+            None => Time(chrono::Utc::now().timestamp_micros() + self.0.skew),
+        };
+        time.plus(self.offset())
     }
 
     /// A new id: a UUIDv7 of the time that the clock shows. The ids of a clock strictly increase, also within a millisecond
@@ -102,15 +109,15 @@ impl Clock {
             if wait.is_zero() {
                 return;
             }
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                _ = moved.changed() => {}
-            }
+            self.wait(wait, &mut moved).await;
         }
     }
 
     /// Waits for `time`, less what this clock is moved forward meanwhile. Setting the machine's clock has no effect.
     pub async fn sleep(&self, time: Duration) {
+        if self.0.standing.is_some() {
+            return self.sleep_until(self.now().plus(time)).await;
+        }
         let mut moved = self.0.offset.subscribe();
         let (began, offset) = (tokio::time::Instant::now(), self.offset());
         loop {
@@ -118,10 +125,18 @@ impl Clock {
             if wait.is_zero() {
                 return;
             }
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
+            self.wait(wait, &mut moved).await;
+        }
+    }
+
+    /// Waits until the clock is moved, or for `time` unless the clock stands.
+    async fn wait(&self, time: Duration, moved: &mut watch::Receiver<Duration>) {
+        match &self.0.standing {
+            Some(standing) => standing.wait(moved).await,
+            None => tokio::select! {
+                () = tokio::time::sleep(time) => {}
                 _ = moved.changed() => {}
-            }
+            },
         }
     }
 }

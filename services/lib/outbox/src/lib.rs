@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 pub use batch::Events;
 pub use handled::mark_handled;
-pub use relay::relay;
+pub use relay::{publish_waiting, relay};
 pub use retention::RETENTIONS;
 pub use stream::publish_again;
 

@@ -66,6 +66,17 @@ pub fn relay(source: &'static str, db: Db, bus: Bus, shutdown: CancellationToken
     }
 }
 
+/// Publishes and marks the events of the service `source` that wait now, as one turn of the [`relay`]. Returns their number; 0 when
+/// another replica holds the lease. For simulations.
+pub async fn publish_waiting(source: &str, db: &Db, bus: &Bus) -> Result<usize, BusError> {
+    let lease = Lease::acquire(db, format!("relay.{source}"), db.new_id()).await?;
+    let Some(mut lease) = lease else { return Ok(0) };
+    match Publisher::new(db, bus, source).publish_batch(&mut lease).await? {
+        Published::Events(number) => Ok(number),
+        Published::Full | Published::LossFound | Published::LeaseLost => Ok(0),
+    }
+}
+
 struct Relay {
     source: &'static str,
     db: Db,

@@ -78,6 +78,16 @@ impl Worker {
         Self { name, start: Box::new(move || Box::pin(start())), drain: Duration::ZERO }
     }
 
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// A new run of the task, for simulations, which run one task at a time. [`run`](crate::run) runs all of them.
+    pub fn start(&self) -> BoxFuture<'static, ()> {
+        (self.start)()
+    }
+
     /// Lets the task take this long to end after a stop, where the process would give it less.
     pub fn drains_for(self, drain: Duration) -> Self {
         Self { drain, ..self }

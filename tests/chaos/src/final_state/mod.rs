@@ -4,7 +4,7 @@
 mod event;
 mod read;
 
-pub use read::{Databases, last_events, last_numbers, read, sent_attachments};
+pub use read::{Databases, last_events, last_numbers, read, read_databases, sent_attachments};
 
 use std::collections::BTreeMap;
 

@@ -9,7 +9,7 @@ use std::{
 
 use async_nats::jetstream;
 use futures::{StreamExt, TryStreamExt};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, QueryResult, Statement};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -41,10 +41,15 @@ impl Databases {
         Ok(Self([connect(one).await?, connect(two).await?, connect(three).await?, connect(four).await?]))
     }
 
+    /// These databases, in the order of [`Service::ALL`].
+    pub fn of(databases: [DatabaseConnection; 4]) -> Self {
+        Self(databases)
+    }
+
     /// The rows of a query to the database of a service.
     pub async fn rows(&self, service: Service, sql: &str) -> Result<Vec<QueryResult>, DbErr> {
         let database = &self.0[Cluster::index_of(service)];
-        database.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await
+        database.query_all_raw(Statement::from_string(database.get_database_backend(), sql)).await
     }
 
     /// The single number of a query to the database of a service.
@@ -62,22 +67,11 @@ fn id_list(accounts: &[Account]) -> String {
 
 /// Reads the final state of these accounts.
 pub async fn read(cluster: &Cluster, databases: &Databases, accounts: &[Account]) -> Result<FinalState, Failure> {
-    let mut state = FinalState::default();
-    let ids = id_list(accounts);
-    conversations(databases, &ids, &mut state).await?;
-    entries(databases, &ids, &mut state).await?;
-    attachments(databases, &ids, &mut state).await?;
+    let mut state = read_databases(databases, &id_list(accounts)).await?;
     for account in accounts {
         state.objects.extend(objects(&cluster.attachments().join(account.id.to_string()))?);
     }
-    for service in Service::ALL {
-        events(databases, service, &ids, &mut state).await?;
-        marks(databases, service, &mut state).await?;
-    }
-    other_services(databases, &ids, &mut state).await?;
     let event_ids: HashSet<String> = state.events.iter().map(|event| event.id.clone()).collect();
-    state.handled.retain(|mark| event_ids.contains(&mark.event));
-    state.dead_letters.retain(|letter| event_ids.contains(&letter.event));
     broker(cluster, &event_ids, &mut state).await?;
     state.mails = cluster.mail_sink.mails();
     state.mails.retain(|mail| accounts.iter().any(|account| mail.recipient.contains(&account.canary)));
@@ -87,6 +81,23 @@ pub async fn read(cluster: &Cluster, databases: &Databases, accounts: &[Account]
     state.canaries = accounts.iter().map(|account| (account.id.to_string(), account.canary.clone())).collect();
     state.bot_texts = BOT_TEXTS.iter().map(|text| (*text).to_owned()).collect();
     logs(cluster, &mut state)?;
+    Ok(state)
+}
+
+/// Reads from the databases what the services store about some accounts. `ids`: ids of the accounts as an SQL list.
+pub async fn read_databases(databases: &Databases, ids: &str) -> Result<FinalState, Failure> {
+    let mut state = FinalState::default();
+    conversations(databases, ids, &mut state).await?;
+    entries(databases, ids, &mut state).await?;
+    attachments(databases, ids, &mut state).await?;
+    for service in Service::ALL {
+        events(databases, service, ids, &mut state).await?;
+        marks(databases, service, &mut state).await?;
+    }
+    other_services(databases, ids, &mut state).await?;
+    let event_ids: HashSet<String> = state.events.iter().map(|event| event.id.clone()).collect();
+    state.handled.retain(|mark| event_ids.contains(&mark.event));
+    state.dead_letters.retain(|letter| event_ids.contains(&letter.event));
     Ok(state)
 }
 
