@@ -37,9 +37,13 @@ fuzz: ## Fuzz each parser of untrusted bytes with libFuzzer (a C++ compiler is n
 
 chaos: servers release-with-kill-points ## Inject faults (kills, pauses, cut connections) under load and check every promise: under 20 minutes
 	target/release/frontdesk-chaos short
+	target/release/frontdesk-bench $(TIMEOUT_ROWS) --rounds 1 --sessions 100000 --burst 5000
 
 chaos-full: servers release-with-kill-points ## The same in full size: hours
 	target/release/frontdesk-chaos full
+	target/release/frontdesk-bench $(TIMEOUT_ROWS) --sessions 1000000 --burst 50000
+
+TIMEOUT_ROWS := --only P5,Q3_sessions --require P5_late,P5_burst,Q3_sessions
 
 simulate: ## Simulate the protocols between the services, with a seed that chooses each turn: [SEEDS=10000], or [SEED=<n>] with its trace
 	cargo run --release --package frontdesk-simulation -- --seeds $(or $(SEEDS),10000) $(if $(SEED),--seed $(SEED))
@@ -56,7 +60,7 @@ release:
 	cargo build --release --package frontdesk --package frontdesk-bench --bins
 
 release-with-kill-points:
-	cargo build --release --package frontdesk --package frontdesk-chaos --bins --features frontdesk/kill-points
+	cargo build --release --package frontdesk --package frontdesk-chaos --package frontdesk-bench --bins --features frontdesk/kill-points
 
 check: fmt clippy layers proto-lint public-protos docs ## Check format, lints, layer and wording rules, protos, their export and documentation; each says how to fix what it finds
 
@@ -101,8 +105,8 @@ test-clients: python $(BUF) chromium ## Generate, compile and play the clients i
 	cargo build --package frontdesk
 	$(PYTHON) tests/clients/run.py play
 
-# The clients that `make test` plays, in target/clients: stubs and program, compiled.
-clients: $(CLIENTS)/python/.done $(if $(NO_BROWSER),,chromium $(CLIENTS)/browser/.done)
+# The clients that `make test` plays, in target/clients: stubs and program, compiled. The one in Go where Go is installed.
+clients: $(CLIENTS)/python/.done $(if $(shell command -v go 2>/dev/null),$(CLIENTS)/go/.done) $(if $(NO_BROWSER),,chromium $(CLIENTS)/browser/.done)
 
 CLIENT_SOURCES := $(shell find proto/frontdesk proto/third_party tests/clients -type f -not -name '*.pyc') proto/README.md proto/buf.yaml docs/api-guide.md
 $(CLIENTS)/%/.done: $(CLIENT_SOURCES) | python $(BUF)

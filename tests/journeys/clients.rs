@@ -86,6 +86,82 @@ async fn b7_a_python_engine_answers_in_parts_and_hands_off() {
     assert!(output.status.success() && output_text.contains("handed off"), "{output_text}{errors}");
 }
 
+#[tokio::test]
+async fn b7_a_go_engine_answers_across_a_lost_connection() {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/clients/go/visitor");
+    if !program.exists() {
+        let has_go = Command::new("go").arg("version").output().await.is_ok_and(|go| go.status.success());
+        assert!(!has_go, "{} is missing: run `make clients`, or `make test` which does", program.display());
+        println!("skipped: Go is not installed");
+        return;
+    }
+    // Embedded: the client expects all services at one address.
+    let suite = TestSuite::start_on(Mode::Embedded, |_| {}).await;
+    let account = suite.account().await;
+    // A turn that is sent on the connection when it is cut comes again after this time.
+    let answer_timeout = Some(prost_types::Duration { seconds: 10, nanos: 0 });
+    let create = CreateBotRequest {
+        name: "Robin".into(),
+        engine: Some(BotEngine { answer_timeout, ..BotEngine::default() }),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    let created = BotServiceClient::new(account.admin()).create_bot(create).await.unwrap().into_inner();
+    let bot = created.bot.unwrap();
+    let channel = account.channel(Some(&bot)).await;
+    let token = |kind, subject: &str| {
+        account.keys.mint(&account.keys.claims(account.id, kind, subject, Duration::from_secs(600))).unwrap()
+    };
+    let visitors: Vec<String> =
+        (0..5).map(|number| token(CallerKind::Visitor, &format!("go-visitor-{number}"))).collect();
+    let program = Command::new(program)
+        .arg("engine")
+        .env("ADDRESS", suite.address.trim_start_matches("http://"))
+        .env("BOT_TOKEN", token(CallerKind::Bot, &bot.id))
+        .env("VISITOR_TOKENS", visitors.join(","))
+        .env("CHANNEL_ID", channel)
+        .kill_on_drop(true)
+        .output();
+    let output =
+        tokio::time::timeout(Duration::from_secs(120), program).await.expect("the end of the program in time").unwrap();
+    let (output_text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{output_text}{errors}");
+    assert!(output.status.success() && output_text.contains("handed off"), "{output_text}{errors}");
+}
+
+#[tokio::test]
+async fn b4_the_example_of_a_timeout_without_waiting_works_as_the_readme_shows_it() {
+    // Embedded: the client expects all services at one address.
+    let suite = TestSuite::start_on(Mode::Embedded, |_| {}).await;
+    let account = suite.account().await;
+    let (agent, _) = account.agent("Ada").await;
+    let bot = account.bot().await;
+    let channel = account.channel(Some(&bot)).await;
+    // The clock moves by half an hour.
+    let token = |kind, subject: &str| {
+        account.keys.mint(&account.keys.claims(account.id, kind, subject, Duration::from_secs(7_200))).unwrap()
+    };
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let program = Command::new(python())
+        .arg(here.join("clients/python/timeout.py"))
+        .arg("--protos")
+        .arg(here.join("../proto"))
+        .arg("--readme")
+        .arg(here.join("../services/bot-session/README.md"))
+        .arg("--address")
+        .arg(suite.address.trim_start_matches("http://"))
+        .env("AGENT_TOKEN", token(CallerKind::Agent, &agent.to_string()))
+        .env("VISITOR_TOKEN", token(CallerKind::Visitor, "python-visitor"))
+        .env("CHANNEL_ID", channel)
+        .kill_on_drop(true)
+        .output();
+    let output =
+        tokio::time::timeout(Duration::from_secs(120), program).await.expect("the end of the program in time").unwrap();
+    let (output_text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{output_text}{errors}");
+    assert!(output.status.success() && output_text.contains("closed after 30 minutes"), "{output_text}{errors}");
+}
+
 /// Plays the chat of a program of `tests/clients`, which `make` generated and compiled, against a process of its own: the
 /// connection is cut, the program resumes without a gap or repeat, and reads refusals.
 async fn plays_the_chat(client: &str) {

@@ -29,7 +29,7 @@ use tokio::sync::mpsc;
 use tonic::{Code, Response, Status};
 
 /// Repeats a call with its request id until the server answers.
-async fn retry<T, F: Future<Output = Result<Response<T>, Status>>>(call: impl Fn() -> F) -> T {
+pub(crate) async fn retry<T, F: Future<Output = Result<Response<T>, Status>>>(call: impl Fn() -> F) -> T {
     for _ in 0..1_000 {
         match tokio::time::timeout(Duration::from_secs(5), call()).await {
             Ok(Ok(answer)) => return answer.into_inner(),

@@ -14,6 +14,7 @@ mod clients;
 mod contacts;
 mod contract;
 mod distributed;
+mod engines;
 mod erasures;
 mod identity;
 mod interrupted_starts;

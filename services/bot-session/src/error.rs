@@ -47,6 +47,12 @@ pub(crate) enum BotSessionError {
          it succeeds"
     )]
     NotAppliedToConversations,
+    /// A deleted bot has no turns any more.
+    #[error("the bot was deleted, and its last session with a program has ended; undelete it with UndeleteBot")]
+    BotDeleted,
+    /// Frontdesk runs the bot.
+    #[error("the bot has a flow, which Frontdesk runs; give it an engine with UpdateBot")]
+    BotHasFlow,
     /// The turn is over for this answer.
     #[error("the turn is over: it was answered, its session ended, or its lease expired; stop working on it")]
     TurnOver,
@@ -102,6 +108,9 @@ impl From<BotSessionError> for Status {
             | BotSessionError::CallerUnknown
             | BotSessionError::CallerDeactivated => {
                 ApiError::new(Code::FailedPrecondition, DOMAIN, Reason::AgentNotActive.as_str_name(), message)
+            }
+            BotSessionError::BotDeleted | BotSessionError::BotHasFlow => {
+                ApiError::new(Code::FailedPrecondition, DOMAIN, Reason::BotHasNoEngine.as_str_name(), message)
             }
             BotSessionError::RosterUnavailable => ApiError::unavailable(message),
             BotSessionError::TurnOver => ApiError::new(Code::Aborted, DOMAIN, Reason::TurnOver.as_str_name(), message),

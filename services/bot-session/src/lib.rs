@@ -25,7 +25,7 @@ use frontdesk_api::Pages;
 use frontdesk_bus::Bus;
 use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
-use frontdesk_db::{Db, Tx};
+use frontdesk_db::Db;
 use frontdesk_proto::botsession::v1::{
     bot_engine_service_server::{self, BotEngineServiceServer},
     bot_service_server::{self, BotServiceServer},
@@ -33,11 +33,11 @@ use frontdesk_proto::botsession::v1::{
 };
 use frontdesk_service::{BuildError, Service, ServiceContext, Worker};
 use opentelemetry::metrics::Histogram;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
-use crate::commands::TurnGuards;
+use crate::commands::{TurnGuards, TurnSignals};
 
 pub use migration::Migrator;
 
@@ -58,16 +58,8 @@ pub struct App {
     /// How late sessions timed out (seconds).
     pub(crate) timeout_lateness: Histogram<f64>,
     pub(crate) turn_guards: TurnGuards,
-    /// Counts the changes of the turns of engines, which wake their streams.
-    pub(crate) turn_changes: Arc<watch::Sender<u64>>,
-}
-
-impl App {
-    /// Wakes the streams of engines when the transaction has committed.
-    pub(crate) fn notify_turn_change(&self, tx: &mut Tx) {
-        let changes = self.turn_changes.clone();
-        tx.on_commit(move || changes.send_modify(|number| *number = number.wrapping_add(1)));
-    }
+    /// Wakes the streams of a bot's program.
+    pub(crate) turn_signals: TurnSignals,
 }
 
 impl Service for App {
@@ -93,7 +85,7 @@ impl Service for App {
             session_started: Arc::default(),
             timeout_lateness: timeout_lateness(),
             turn_guards: TurnGuards::default(),
-            turn_changes: Arc::new(watch::Sender::new(0)),
+            turn_signals: TurnSignals::default(),
         })
     }
 

@@ -240,6 +240,23 @@ impl Deployment {
         }
     }
 
+    /// Starts the bot-session service anew. Not with the in-process bus, with which one process runs all services.
+    pub async fn restart_bot_session(&mut self) {
+        if let Some(process) = self.bot_session.take() {
+            // The next one takes its port.
+            process.kill().await;
+        }
+        self.start_bot_session().await;
+    }
+
+    /// Process id of the bot-session service.
+    ///
+    /// # Panics
+    /// If it was not started.
+    pub fn bot_session_pid(&self) -> i32 {
+        self.bot_session.as_ref().unwrap().pid()
+    }
+
     /// The agent's calls of the conversation service, over one connection.
     pub async fn inbox(&self) -> Inbox {
         ConversationServiceClient::new(self.channel_to(self.address()).await)

@@ -32,7 +32,8 @@ use deployment::{BusKind, Deployment};
 use report::Row;
 use rows::{
     Plan, p1_post_message, p1a_single_call_latency, p1b_outbox_relay, p2_post_message_on_sqlite, p3_fan_out,
-    p4_latency_at_fixed_rate, p5_timeouts, q_thread, q1_inbox_page, q1_search, q3_idle_watches, q4_files, q4_growth,
+    p4_latency_at_fixed_rate, p5_timeouts, q_thread, q1_inbox_page, q1_search, q3_idle_watches, q3_sessions, q4_files,
+    q4_growth,
 };
 
 /// Measures Frontdesk beside baselines of what it is built on.
@@ -53,9 +54,15 @@ struct Cli {
     /// Number of conversations of the inbox of Q1, and of those that Q1_search searches, with ten entries each.
     #[arg(long, default_value_t = 100_000)]
     inbox: u32,
-    /// Number of open bot sessions beside those that are due in P5.
+    /// Number of open bot sessions beside those that are due in P5, and of those in Q3_sessions.
     #[arg(long, default_value_t = 100_000)]
     sessions: u32,
+    /// Number of bot sessions that are due in the same second in P5_burst.
+    #[arg(long, default_value_t = 5_000)]
+    burst: u32,
+    /// Fail unless these rows are measured and meet their goals.
+    #[arg(long, value_delimiter = ',')]
+    require: Vec<String>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -84,6 +91,8 @@ enum Name {
     #[value(name = "Q1_search")]
     Q1Search,
     Q3,
+    #[value(name = "Q3_sessions")]
+    Q3Sessions,
     #[value(name = "Q_thread")]
     QThread,
     P2,
@@ -118,12 +127,18 @@ async fn main() -> ExitCode {
     match cli.command {
         Some(Command::Compare(arguments)) => return compare::run(arguments).await,
         Some(Command::Baseline(arguments)) => baseline_server::serve(arguments).await,
-        None => measure(&cli).await,
+        None => {
+            let rows = measure(&cli).await;
+            let is_met = |name: &String| rows.iter().any(|row| row.name == name.as_str() && row.is_met());
+            if !cli.require.iter().all(is_met) {
+                return ExitCode::FAILURE;
+            }
+        }
     }
     ExitCode::SUCCESS
 }
 
-async fn measure(cli: &Cli) {
+async fn measure(cli: &Cli) -> Vec<Row> {
     let selected: Vec<Name> = match cli.only.is_empty() {
         true => Name::value_variants().iter().copied().filter(|name| !name.must_be_named()).collect(),
         false => cli.only.clone(),
@@ -143,6 +158,7 @@ async fn measure(cli: &Cli) {
     let file = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("bench.json");
     report::write(&rows, &file).unwrap();
     println!("\n{} rounds of {} s; the figures are in {}", plan.rounds, plan.length.as_secs(), file.display());
+    rows
 }
 
 /// Measures the rows on PostgreSQL and the bus.
@@ -178,7 +194,7 @@ async fn measure_deployment(selected: &[Name], plan: Plan, cli: &Cli) -> Vec<Row
     }
     // With the in-process bus there is one process, which does not let its databases be copied.
     if selected.contains(&Name::P5) && cli.bus == BusKind::Nats {
-        rows.extend(p5_timeouts::run(&mut deployment, plan, cli.sessions).await);
+        rows.extend(p5_timeouts::run(&mut deployment, plan, cli.sessions, cli.burst).await);
     }
     // With the in-process bus there is one process.
     if selected.contains(&Name::Q4Replicas) && cli.bus == BusKind::Nats {
@@ -189,6 +205,10 @@ async fn measure_deployment(selected: &[Name], plan: Plan, cli: &Cli) -> Vec<Row
     }
     if selected.contains(&Name::Q3) {
         rows.extend(q3_idle_watches::run(&deployment, plan).await);
+    }
+    // With the in-process bus there is one process.
+    if selected.contains(&Name::Q3Sessions) && cli.bus == BusKind::Nats {
+        rows.push(q3_sessions::run(&mut deployment, plan, cli.sessions).await);
     }
     if selected.contains(&Name::Q1) {
         rows.append(&mut q1_inbox_page::run(&deployment, plan, cli.inbox).await);

@@ -95,6 +95,11 @@ impl Process {
         self.process.pid()
     }
 
+    /// Ends it with SIGKILL.
+    pub async fn kill(self) {
+        self.process.kill().await;
+    }
+
     /// Starts the baseline server, as a process of its own as Frontdesk is one.
     pub async fn baseline(folder: &Path, arguments: &[&str]) -> Self {
         let port = free_port();

@@ -67,6 +67,11 @@ impl Row {
         median(self.rounds.iter().map(|round| round.value).collect())
     }
 
+    /// Whether the ratio of the medians meets the goal.
+    pub fn is_met(&self) -> bool {
+        self.goal.is_met(self.ratio())
+    }
+
     fn baseline(&self) -> f64 {
         median(self.rounds.iter().map(|round| round.baseline).collect())
     }
@@ -90,7 +95,7 @@ impl Row {
         json!({
             "what": self.what, "ratio": self.ratio(), "value": self.value(), "baseline": self.baseline(), "unit": self.unit,
             "rounds": rounds, "goal": self.goal.number(), "goal_is": self.goal.words(),
-            "met": self.goal.is_met(self.ratio()),
+            "met": self.is_met(),
         })
     }
 }
@@ -107,13 +112,13 @@ pub fn median(mut numbers: Vec<f64>) -> f64 {
 
 /// Prints the table.
 pub fn print(rows: &[Row]) {
-    println!("\n{:<9} {:>11} {:>11} {:<12} {:>7}  {:<13} what", "row", "value", "baseline", "unit", "ratio", "goal");
+    println!("\n{:<11} {:>11} {:>11} {:<12} {:>7}  {:<13} what", "row", "value", "baseline", "unit", "ratio", "goal");
     for row in rows {
         let (value, baseline, ratio, goal) = (row.value(), row.baseline(), row.ratio(), row.goal);
         let digits = if baseline < 100.0 { 3 } else { 0 };
         let goal_words = format!("{} {:.1}{}", goal.words(), goal.number(), if goal.is_met(ratio) { "" } else { " !" });
         println!(
-            "{:<9} {value:>11.digits$} {baseline:>11.digits$} {:<12} {ratio:>7.2}  {goal_words:<13} {}",
+            "{:<11} {value:>11.digits$} {baseline:>11.digits$} {:<12} {ratio:>7.2}  {goal_words:<13} {}",
             row.name, row.unit, row.what
         );
     }

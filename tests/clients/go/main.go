@@ -51,6 +51,10 @@ func refused(err error) Refusal {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "engine" {
+		playEngine()
+		return
+	}
 	connection := must(grpc.NewClient(os.Getenv("ADDRESS"), grpc.WithTransportCredentials(insecure.NewCredentials())))
 	defer connection.Close()
 	visitors := api.NewVisitorServiceClient(connection)

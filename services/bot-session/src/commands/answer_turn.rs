@@ -134,7 +134,7 @@ async fn finish(
         end_turn(&tx, &mut session, &mut turn, command.ends_session()).await?;
     }
     key.store_result(&tx, &Progress { done: true, ..progress }).await?;
-    app.notify_turn_change(&mut tx);
+    app.turn_signals.wake_on_commit(&mut tx, turn.account, turn.bot);
     tx.commit().await?;
     Ok(turn.due_at.filter(|_| turn.is_open()))
 }
@@ -146,16 +146,18 @@ async fn end_turn(
     turn: &mut EngineTurn,
     ends_session: bool,
 ) -> Result<(), BotSessionError> {
-    turn.end();
+    turn.end_by_answer();
     store::engine_turns::save(tx, turn).await?;
     if !session.is_open() {
         return Ok(());
     }
+    let now = tx.now().await?;
     session.record_turn(&Turn::default(), None, turn.last_sequence);
+    session.extend_after_late_answer(turn.visitor_active_at, now);
     store::sessions::save(tx, session).await?;
     if !ends_session && turn.newest_sequence > turn.last_sequence {
-        let now = tx.now().await?;
-        let next = EngineTurn::start(tx.new_id(), session, turn.newest_sequence, turn.engine, now);
+        let next =
+            EngineTurn::start(tx.new_id(), session, turn.newest_sequence, turn.engine, turn.visitor_active_at, now);
         store::engine_turns::insert(tx, &next).await?;
     }
     Ok(())

@@ -17,7 +17,7 @@ pub(crate) use answer_turn::{AnswerTurn, answer_turn};
 pub(crate) use create_bot::{CreateBot, create_bot};
 pub(crate) use delete_bot::delete_bot;
 pub(crate) use end_session::end_session;
-pub(crate) use lease_turns::lease_turns;
+pub(crate) use lease_turns::{EndedLease, StreamTurns, TurnSignals, TurnStream, TurnSubscription, lease_turns};
 pub(crate) use send_reminders::send_reminders;
 pub(crate) use settle_timeouts::settle_timeouts;
 pub(crate) use start_session::start_session;

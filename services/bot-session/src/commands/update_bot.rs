@@ -36,6 +36,7 @@ pub(crate) async fn update_bot(app: &App, caller: &Caller, command: UpdateBot) -
     if bot.update(command.change, &command.etag, tx.now().await?)? {
         store::bots::save(&tx, &bot).await?;
         store::events::append_bot_updated(&mut tx, &bot).await?;
+        app.turn_signals.wake_on_commit(&mut tx, bot.summary.account, bot.summary.id);
     }
 
     tx.commit().await?;

@@ -50,6 +50,10 @@ pub(crate) struct EngineTurn {
     pub(crate) stream: Option<Uuid>,
     /// When it is late in its state. None: it is over.
     pub(crate) due_at: Option<Time>,
+    /// Whether it ended with the engine's answer.
+    pub(crate) is_answered: bool,
+    /// When the visitor wrote last, or the session started.
+    pub(crate) visitor_active_at: Time,
     pub(crate) created_at: Time,
     /// The session's engine.
     pub(crate) engine: Engine,
@@ -59,9 +63,28 @@ pub(crate) struct EngineTurn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TurnOver;
 
+/// Why a stream does not have a turn any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LeaseEnd {
+    /// The engine answered.
+    Answered,
+    /// A person took over, the chat was closed, or the bot handed it off.
+    SessionEnded,
+    /// The answer, or its next part, did not come before the deadline.
+    Expired,
+}
+
 impl EngineTurn {
-    /// Returns the session's next turn, which answers the visitor's messages up to this sequence.
-    pub(crate) fn start(id: Uuid, session: &Session, last_sequence: i64, engine: Engine, now: Time) -> Self {
+    /// Returns the session's next turn, which answers the visitor's messages up to this sequence, the last of which was posted at
+    /// `visitor_active_at`.
+    pub(crate) fn start(
+        id: Uuid,
+        session: &Session,
+        last_sequence: i64,
+        engine: Engine,
+        visitor_active_at: Time,
+        now: Time,
+    ) -> Self {
         Self {
             id,
             account: session.account,
@@ -77,6 +100,8 @@ impl EngineTurn {
             parts: 0,
             stream: None,
             due_at: Some(now.plus(engine.take_timeout)),
+            is_answered: false,
+            visitor_active_at,
             created_at: now,
             engine,
         }
@@ -88,11 +113,12 @@ impl EngineTurn {
     }
 
     /// Notes a message of the visitor. Returns false when it is known. A turn that no stream has seen answers it too.
-    pub(crate) fn note(&mut self, sequence: i64) -> bool {
+    pub(crate) fn note(&mut self, sequence: i64, posted_at: Time) -> bool {
         if sequence <= self.newest_sequence {
             return false;
         }
         self.newest_sequence = sequence;
+        self.visitor_active_at = self.visitor_active_at.max(posted_at);
         if self.attempt == 0 {
             self.last_sequence = sequence;
         }
@@ -139,6 +165,23 @@ impl EngineTurn {
         self.due_at = None;
     }
 
+    /// Ends the turn with the engine's answer.
+    pub(crate) fn end_by_answer(&mut self) {
+        self.is_answered = true;
+        self.end();
+    }
+
+    /// Returns why the stream that had this attempt does not have it any more.
+    pub(crate) fn lease_end(&self, attempt: i64, session_is_open: bool) -> LeaseEnd {
+        if self.is_answered && self.attempt == attempt {
+            LeaseEnd::Answered
+        } else if session_is_open {
+            LeaseEnd::Expired
+        } else {
+            LeaseEnd::SessionEnded
+        }
+    }
+
     /// Returns why a late turn goes to the team.
     pub(crate) fn hand_off_reason(&self) -> &'static str {
         if self.attempt == 0 {
@@ -159,7 +202,7 @@ mod tests {
     fn turn() -> EngineTurn {
         let (take_timeout, answer_timeout) = (Duration::from_secs(5), Duration::from_secs(10));
         let engine = Engine { take_timeout, answer_timeout, max_attempts: 2 };
-        EngineTurn::start(Uuid::from_u128(9), &open_session(), 3, engine, Time(0))
+        EngineTurn::start(Uuid::from_u128(9), &open_session(), 3, engine, Time(0), Time(0))
     }
 
     #[test]
@@ -203,10 +246,23 @@ mod tests {
     #[test]
     fn b7_what_the_visitor_writes_after_the_lease_is_for_the_next_turn() {
         let mut turn = turn();
-        assert!(!turn.note(3) && turn.note(4));
+        assert!(!turn.note(3, Time(9)) && turn.note(4, Time(2)));
         assert_eq!((turn.last_sequence, turn.newest_sequence), (4, 4));
         turn.lease(Uuid::from_u128(1), Time(0));
-        assert!(turn.note(6) && !turn.note(5));
-        assert_eq!((turn.last_sequence, turn.newest_sequence), (4, 6));
+        assert!(turn.note(6, Time(5)) && !turn.note(5, Time(4)));
+        assert_eq!((turn.last_sequence, turn.newest_sequence, turn.visitor_active_at), (4, 6, Time(5)));
+    }
+
+    #[test]
+    fn b7_a_stream_loses_a_turn_by_an_answer_an_end_of_the_session_or_its_deadline() {
+        let mut turn = turn();
+        turn.lease(Uuid::from_u128(1), Time(0));
+        assert_eq!(turn.lease_end(1, false), LeaseEnd::SessionEnded);
+        turn.expire(Time(20 * SECOND));
+        turn.lease(Uuid::from_u128(2), Time(20 * SECOND));
+        assert_eq!(turn.lease_end(1, true), LeaseEnd::Expired);
+        turn.end_by_answer();
+        assert_eq!((turn.lease_end(1, true), turn.lease_end(2, true)), (LeaseEnd::Expired, LeaseEnd::Answered));
+        assert_eq!(turn.lease_end(2, false), LeaseEnd::Answered);
     }
 }

@@ -13,7 +13,7 @@ mod turn;
 
 pub(crate) use bot::{Bot, BotChange, BotSummary, DEFAULT_TIMEOUT, EtagMismatch, InactivityTimeout};
 pub(crate) use engine::{DEFAULT_ATTEMPTS, DEFAULT_ENGINE_TIMEOUT, Engine, Program, Reminder};
-pub(crate) use engine_turn::{EngineTurn, TurnOver, TurnState};
+pub(crate) use engine_turn::{EngineTurn, LeaseEnd, TurnOver, TurnState};
 pub(crate) use flow::{AnswerCheck, Button, Flow, Step, StepAction};
 pub(crate) use flow_validation::{FlowProblem, inactive_agent, validate};
 pub(crate) use session::{NewSession, Session, SessionStatus};

@@ -112,6 +112,18 @@ impl Session {
         true
     }
 
+    /// Sets the deadline to a whole timeout from now when the visitor's silence, since `visitor_active_at`, reached the timeout while
+    /// the bot owed an answer: a visitor who waits for an answer is not silent (rule B7). An answer in time changes nothing, because
+    /// only the visitor's own activity restarts the timeout (rule B3).
+    pub(crate) fn extend_after_late_answer(&mut self, visitor_active_at: Time, now: Time) {
+        let Some(timeout) = self.timeout.filter(|_| self.deadline_at.is_some()) else { return };
+        if visitor_active_at.plus(timeout) <= now {
+            let deadline = Some(now.plus(timeout));
+            // No reminder before it: by the visitor's own activity the row would close at an earlier check.
+            self.set_deadline(deadline, deadline);
+        }
+    }
+
     /// Sets the deadline and the time of the next check. That is no event, and keeps the version.
     fn set_deadline(&mut self, deadline: Option<Time>, next_check: Option<Time>) {
         self.deadline_at = deadline;
@@ -210,6 +222,27 @@ mod tests {
         assert_eq!((session.due_reminder(Time(28 * MINUTE)), session.next_check_at), (None, Some(due.deadline)));
         session.apply_idle_outcome(IdleOutcome::Closed, Time(32 * MINUTE));
         assert_eq!(session.due_reminder(Time(32 * MINUTE)), None);
+    }
+
+    #[test]
+    fn b7_only_an_answer_after_the_timeout_extends_it() {
+        const MINUTE: i64 = 60_000_000;
+        let before = Session {
+            timeout: Some(Duration::from_secs(60)),
+            reminder_before: Some(Duration::from_secs(20)),
+            deadline_at: Some(Time(MINUTE)),
+            ..open_session()
+        };
+        let mut session = before.clone();
+        session.extend_after_late_answer(Time(1), Time(MINUTE));
+        assert_eq!(session, before);
+        session.extend_after_late_answer(Time(0), Time(MINUTE));
+        assert_eq!((session.deadline_at, session.next_check_at), (Some(Time(2 * MINUTE)), Some(Time(2 * MINUTE))));
+        for without in [Session { timeout: None, ..before.clone() }, Session { deadline_at: None, ..before }] {
+            let mut session = without.clone();
+            session.extend_after_late_answer(Time(0), Time(9 * MINUTE));
+            assert_eq!(session, without);
+        }
     }
 
     #[test]

@@ -15,7 +15,8 @@ use tonic::{Request, Response, Status};
 use super::{convert, watch_turns::TurnUpdates};
 use crate::{
     App,
-    commands::{self, AnswerTurn},
+    commands::{self, AnswerTurn, TurnStream},
+    error::BotSessionError,
     queries,
 };
 
@@ -38,9 +39,11 @@ impl BotEngineService for Engines {
         request: Request<WatchTurnsRequest>,
     ) -> Result<Response<Self::WatchTurnsStream>, Status> {
         let (caller, request) = validated(request)?;
-        let bot = queries::get_calling_bot(&self.0, &caller).await?;
+        let bot = caller.bot_id().ok_or(BotSessionError::NotFound("bot"))?;
+        queries::require_engine(&self.0, caller.account, bot).await?;
         let max_turns = u64::try_from(request.max_turns).ok().filter(|max| *max > 0).unwrap_or(DEFAULT_TURNS);
-        let updates = TurnUpdates::new(self.0.clone(), caller.account, bot, max_turns);
+        let stream = TurnStream { account: caller.account, bot, id: self.0.db.new_id(), max_turns };
+        let updates = TurnUpdates::new(self.0.clone(), stream);
         Ok(Response::new(Box::pin(live_stream(updates, self.0.shutdown.clone()))))
     }
 

@@ -1,60 +1,88 @@
 //! The updates of a stream of turns (rule B7).
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 use frontdesk_api::{ApiError, LiveUpdates};
-use frontdesk_db::AccountId;
 use frontdesk_proto::{
     botsession::v1::{WatchTurnsResponse, watch_turns_response::Update},
     watch::v1::{CaughtUp, Heartbeat},
 };
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{task::JoinHandle, time::Instant};
 use tonic::Status;
 use uuid::Uuid;
 
 use super::convert;
-use crate::{App, commands, domain::EngineTurn, error::BotSessionError};
+use crate::{
+    App,
+    commands::{self, StreamTurns, TurnStream, TurnSubscription},
+    domain::LeaseEnd,
+    error::BotSessionError,
+};
 
-/// Interval between two looks for turns that another replica stored (milliseconds).
+/// Interval between two looks for what another replica changed (milliseconds).
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Interval between two checks that the bot has an engine still (seconds). A change of the bot in this process is seen at once.
+const BOT_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// One stream of turns.
 pub(super) struct TurnUpdates {
     app: App,
-    account: AccountId,
-    bot: Uuid,
-    /// Id of the stream, under which turns are leased to it.
-    stream: Uuid,
-    max_turns: u64,
-    /// Changes of turns in this process.
-    changes: watch::Receiver<u64>,
+    stream: TurnStream,
+    /// Changes of the bot and its turns in this process.
+    changes: TurnSubscription,
+    /// When the bot is checked next.
+    bot_check_at: Instant,
     /// A task of its own, because a lease that was committed must not be lost when the next update is not waited for any more.
-    leasing: Option<JoinHandle<Result<Vec<EngineTurn>, BotSessionError>>>,
-    /// Turns that are leased and not sent yet.
-    leased: VecDeque<EngineTurn>,
+    looking: Option<JoinHandle<Result<StreamTurns, BotSessionError>>>,
+    /// The attempts of the turns that are leased to the stream.
+    held: HashMap<Uuid, i64>,
+    /// Updates that are not sent yet.
+    updates: VecDeque<Update>,
     caught_up: bool,
 }
 
 impl TurnUpdates {
-    pub(super) fn new(app: App, account: AccountId, bot: Uuid, max_turns: u64) -> Self {
+    pub(super) fn new(app: App, stream: TurnStream) -> Self {
         Self {
-            account,
-            bot,
-            stream: app.db.new_id(),
-            max_turns,
-            changes: app.turn_changes.subscribe(),
-            leasing: None,
-            leased: VecDeque::new(),
+            changes: app.turn_signals.subscribe(stream.account, stream.bot),
+            // The caller has just checked it.
+            bot_check_at: Instant::now() + BOT_CHECK_INTERVAL,
+            looking: None,
+            held: HashMap::new(),
+            updates: VecDeque::new(),
             caught_up: false,
             app,
+            stream,
         }
     }
 
-    fn lease(&mut self) -> JoinHandle<Result<Vec<EngineTurn>, BotSessionError>> {
+    fn look(&mut self) -> JoinHandle<Result<StreamTurns, BotSessionError>> {
         // Before the read, so that no change during it is missed.
         self.changes.mark_unchanged();
-        let (app, account, bot, stream, max) = (self.app.clone(), self.account, self.bot, self.stream, self.max_turns);
-        tokio::spawn(async move { commands::lease_turns(&app, account, bot, stream, max).await })
+        let now = Instant::now();
+        let checks_bot = now >= self.bot_check_at;
+        if checks_bot {
+            self.bot_check_at = now + BOT_CHECK_INTERVAL;
+        }
+        let (app, stream, held) = (self.app.clone(), self.stream.clone(), self.held.clone());
+        tokio::spawn(async move { commands::lease_turns(&app, &stream, held, checks_bot).await })
+    }
+
+    fn apply(&mut self, turns: StreamTurns) {
+        for lease in turns.ended {
+            self.held.remove(&lease.turn);
+            if lease.end != LeaseEnd::Answered {
+                self.updates.push_back(Update::TurnOver(convert::turn_over_to_proto(&lease)));
+            }
+        }
+        for turn in turns.leased {
+            self.held.insert(turn.id, turn.attempt);
+            self.updates.push_back(Update::Turn(convert::turn_to_proto(&turn)));
+        }
     }
 }
 
@@ -63,25 +91,25 @@ impl LiveUpdates for TurnUpdates {
 
     async fn next(&mut self) -> Result<WatchTurnsResponse, Status> {
         loop {
-            if let Some(turn) = self.leased.pop_front() {
-                return Ok(response(Update::Turn(convert::turn_to_proto(&turn))));
+            if let Some(update) = self.updates.pop_front() {
+                return Ok(response(update));
             }
-            if self.leasing.is_none() {
-                self.leasing = Some(self.lease());
+            if self.looking.is_none() {
+                self.looking = Some(self.look());
             }
-            if let Some(leasing) = &mut self.leasing {
-                let leased = leasing.await;
-                self.leasing = None;
-                self.leased.extend(leased.map_err(|error| Status::from(ApiError::internal(&error)))??);
+            if let Some(looking) = &mut self.looking {
+                let turns = looking.await;
+                self.looking = None;
+                self.apply(turns.map_err(|error| Status::from(ApiError::internal(&error)))??);
             }
-            if !self.leased.is_empty() {
+            if !self.updates.is_empty() {
                 continue;
             }
             if !std::mem::replace(&mut self.caught_up, true) {
                 return Ok(response(Update::CaughtUp(CaughtUp {})));
             }
             tokio::select! {
-                _ = self.changes.changed() => {}
+                () = self.changes.changed() => self.bot_check_at = Instant::now(),
                 () = tokio::time::sleep(LOOK_INTERVAL) => {}
             }
         }

@@ -39,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(frontdesk_db::POLICIES),
             Box::new(Sql { name: "bot_session_008_engines", text: include_str!("008_engines.sql") }),
             Box::new(Sql { name: "bot_session_009_reminders", text: include_str!("009_reminders.sql") }),
+            Box::new(Sql { name: "bot_session_014_owed_answers", text: include_str!("014_owed_answers.sql") }),
         ]
     }
 }

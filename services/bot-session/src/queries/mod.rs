@@ -3,15 +3,15 @@
 mod find_inactive_agents;
 mod get_bot;
 mod get_bot_session;
-mod get_calling_bot;
 mod list_bot_sessions;
 mod list_bots;
 mod list_turn_entries;
+mod require_engine;
 
 pub(crate) use find_inactive_agents::find_inactive_agents;
 pub(crate) use get_bot::get_bot;
 pub(crate) use get_bot_session::get_bot_session;
-pub(crate) use get_calling_bot::get_calling_bot;
 pub(crate) use list_bot_sessions::{SessionFilter, list_bot_sessions};
 pub(crate) use list_bots::list_bots;
 pub(crate) use list_turn_entries::list_turn_entries;
+pub(crate) use require_engine::require_engine;

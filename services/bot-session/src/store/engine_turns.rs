@@ -1,11 +1,13 @@
 //! Table `engine_turns`: the turns of bots that are programs of the customer's. A transaction locks the session before its turn.
 
+use std::collections::HashSet;
+
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait, Select, SelectExt,
-    sea_query::{Expr, LockBehavior, LockType},
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Select, SelectExt,
+    sea_query::{Expr, ExprTrait, LockBehavior, LockType},
 };
 use uuid::Uuid;
 
@@ -16,7 +18,7 @@ use super::{
         engine_turn::{Column, Entity, LEASED, Model, OVER, WAITING},
     },
 };
-use crate::domain::{EngineTurn, Session};
+use crate::domain::{DueSession, EngineTurn, Session};
 
 /// Inserts a turn. The session is locked, and has no other that is not over.
 pub(crate) async fn insert(tx: &Tx, turn: &EngineTurn) -> Result<(), DbErr> {
@@ -82,10 +84,26 @@ pub(crate) async fn has_waiting<C: ConnectionTrait>(conn: &C, account: AccountId
     waiting(account, bot).exists(conn).await
 }
 
-/// Returns the number of turns that are leased to the stream.
-pub(crate) async fn count_leased<C: ConnectionTrait>(conn: &C, account: AccountId, stream: Uuid) -> Result<u64, DbErr> {
+/// Returns the turns that are leased to the stream, with their attempts.
+pub(crate) async fn list_leased<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    stream: Uuid,
+) -> Result<HashSet<(Uuid, i64)>, DbErr> {
     let of_stream = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::StreamId.eq(stream));
-    of_stream.filter(Column::State.eq(LEASED)).count(conn).await
+    let leased = of_stream.filter(Column::State.eq(LEASED)).select_only().columns([Column::Id, Column::Attempt]);
+    Ok(leased.into_tuple::<(Uuid, i64)>().all(conn).await?.into_iter().collect())
+}
+
+/// Returns those of these sessions, over all accounts, whose bot owes its visitor an answer: they have an open turn that answers a
+/// message.
+pub(crate) async fn list_owing(tx: &Tx, due: &[DueSession]) -> Result<HashSet<Uuid>, DbErr> {
+    let open = Entity::find()
+        .filter(Column::SessionId.is_in(due.iter().map(|due| due.session)))
+        .filter(Column::State.ne(OVER))
+        .filter(Expr::col(Column::NewestSequence).gt(Expr::col(Column::PreviousSequence)));
+    let sessions = open.select_only().column(Column::SessionId).into_tuple::<Uuid>();
+    Ok(sessions.all(tx.conn()).await?.into_iter().collect())
 }
 
 /// Returns up to `limit` turns of the bot that wait for a stream, the oldest first, locked until the transaction ends. Skips those

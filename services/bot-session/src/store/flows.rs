@@ -14,7 +14,7 @@ use super::{
         bot_flow::{ActiveModel, Column, Entity},
     },
 };
-use crate::domain::Reminder;
+use crate::domain::{Program, Reminder};
 
 /// Stores the bot's current flow unless it is stored. Returns the version under which it is. None: the account has no such bot.
 pub(crate) async fn ensure_current(tx: &Tx, account: AccountId, bot: Uuid) -> Result<Option<i64>, DbErr> {
@@ -44,6 +44,21 @@ pub(crate) async fn find_reminder<C: ConnectionTrait>(
     let text = find_text(conn, account, bot, version).await?;
     // A session whose flow cannot be read has no reminder; its first turn hands the chat to the team.
     Ok(text.and_then(|text| columns::program(&text).ok()).and_then(|(_, reminder)| reminder))
+}
+
+/// Returns the stored versions of the bot that are programs of the customer's.
+pub(crate) async fn list_engine_versions<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    bot: Uuid,
+) -> Result<Vec<i64>, DbErr> {
+    // The condition leaves out most flows; reading the rest decides.
+    let query = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::BotId.eq(bot));
+    let query = query.filter(Column::Flow.contains("\"engine\":"));
+    let stored: Vec<(i64, String)> =
+        query.select_only().columns([Column::Version, Column::Flow]).into_tuple().all(conn).await?;
+    let is_engine = |text: &str| matches!(columns::program(text), Ok((Program::Engine(_), _)));
+    Ok(stored.into_iter().filter(|(_, text)| is_engine(text)).map(|(version, _)| version).collect())
 }
 
 /// Returns the text of a stored flow. None: the account has none for this version of the bot.

@@ -100,6 +100,25 @@ pub(crate) async fn has_unanswered<C: ConnectionTrait>(
         .await
 }
 
+/// Returns whether an open session of the bot began with one of these versions of it.
+pub(crate) async fn has_open_of_versions<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    bot: Uuid,
+    versions: &[i64],
+) -> Result<bool, DbErr> {
+    if versions.is_empty() {
+        return Ok(false);
+    }
+    Entity::find()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::BotId.eq(bot))
+        .filter(Column::Status.eq(columns::OPEN))
+        .filter(Column::FlowVersion.is_in(versions.iter().copied()))
+        .exists(conn)
+        .await
+}
+
 /// Returns the session, locked until the transaction ends.
 pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Session>, DbErr> {
     let query = Entity::find_by_id(id).filter(Column::AccountId.eq(account)).lock_exclusive();

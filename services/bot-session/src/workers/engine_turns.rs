@@ -87,8 +87,8 @@ async fn expire(app: &App) -> Result<Vec<EngineTurn>, DbErr> {
             false => turn.end(),
         }
         engine_turns::save(&tx, turn).await?;
+        app.turn_signals.wake_on_commit(&mut tx, turn.account, turn.bot);
     }
-    app.notify_turn_change(&mut tx);
     tx.commit().await?;
     Ok(due)
 }

@@ -9,7 +9,7 @@ use sea_orm::DbErr;
 use crate::{
     App, commands, conversation,
     domain::{DueSession, IdleOutcome, MAX_RETRY_PAUSE},
-    store::due_sessions,
+    store::{due_sessions, engine_turns},
 };
 
 /// Maximum number of due sessions claimed at once: as many as the conversation service accepts in one call.
@@ -75,15 +75,16 @@ async fn settle_due(app: &App) -> Result<Duration, DbErr> {
         return Ok(next_check_at.since(now).clamp(MIN_PAUSE, MAX_PAUSE));
     }
 
-    let due = claim_due(app).await?;
+    let (due, claimed) = claim_due(app).await?;
+    // A full batch says that more sessions may be due.
+    let pause = if claimed as u64 == BATCH { Duration::ZERO } else { MIN_PAUSE };
     if due.is_empty() {
-        // Another replica has claimed them.
-        return Ok(MIN_PAUSE);
+        // Another replica has claimed them, or their bots owe an answer.
+        return Ok(pause);
     }
     fail::fail_point!("timeouts-claimed", |_| std::process::abort());
     let (outcomes, pause) = match conversation::close_idle(&app.conversation, &due).await {
-        // A full batch says that more sessions may be due.
-        Ok(outcomes) => (outcomes, if due.len() as u64 == BATCH { Duration::ZERO } else { MIN_PAUSE }),
+        Ok(outcomes) => (outcomes, pause),
         Err(error) => {
             tracing::warn!(%error, sessions = due.len(), "idle conversations could not be closed; retrying");
             (vec![IdleOutcome::CallFailed; due.len()], RETRY_PAUSE)
@@ -99,10 +100,17 @@ async fn settle_due(app: &App) -> Result<Duration, DbErr> {
     Ok(pause)
 }
 
-async fn claim_due(app: &App) -> Result<Vec<DueSession>, DbErr> {
+/// Claims due sessions. Returns those to ask about, and how many were claimed: a visitor who waits for an answer is not silent (rule
+/// B7), so that a session whose bot owes one is looked at again when the claim ends.
+async fn claim_due(app: &App) -> Result<(Vec<DueSession>, usize), DbErr> {
     let tx = app.db.begin().await?;
     let now = tx.now().await?;
-    let due = due_sessions::claim(&tx, now, now.plus(CLAIM_DURATION), BATCH).await?;
+    let mut due = due_sessions::claim(&tx, now, now.plus(CLAIM_DURATION), BATCH).await?;
+    let claimed = due.len();
+    if !due.is_empty() {
+        let owing = engine_turns::list_owing(&tx, &due).await?;
+        due.retain(|due| !owing.contains(&due.session));
+    }
     tx.commit().await?;
-    Ok(due)
+    Ok((due, claimed))
 }

@@ -29,7 +29,7 @@ on_both_modes!(
 );
 
 /// How long a test waits for a turn before it fails.
-const WAIT: Duration = Duration::from_secs(60);
+pub const WAIT: Duration = Duration::from_secs(60);
 
 fn seconds(seconds: i64) -> Option<prost_types::Duration> {
     Some(prost_types::Duration { seconds, nanos: 0 })

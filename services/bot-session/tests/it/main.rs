@@ -8,6 +8,7 @@ mod conversation_started;
 mod create_bot;
 mod delete_bot;
 mod engine_answers;
+mod engine_streams;
 mod engines;
 mod fixture;
 mod flows;

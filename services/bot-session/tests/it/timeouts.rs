@@ -42,11 +42,11 @@ const HALF_AN_HOUR: Duration = Duration::from_secs(1_800);
 
 /// The sessions of each call to CloseIdleConversations.
 #[derive(Clone, Default)]
-struct Asked(Arc<Mutex<Vec<Vec<String>>>>);
+pub struct Asked(Arc<Mutex<Vec<Vec<String>>>>);
 
 impl Asked {
     /// Number of calls that named this session.
-    fn times(&self, chat: &Chat) -> usize {
+    pub fn times(&self, chat: &Chat) -> usize {
         self.calls().iter().filter(|sessions| sessions.contains(&chat.session.to_string())).count()
     }
 
@@ -57,7 +57,7 @@ impl Asked {
 
 /// Answers CloseIdleConversations with this outcome for every conversation, from now on. None: the service is
 /// unavailable.
-fn serve_idle(fixture: &Fixture, asked: &Asked, outcome: Option<(IdleOutcome, Option<Time>)>) {
+pub fn serve_idle(fixture: &Fixture, asked: &Asked, outcome: Option<(IdleOutcome, Option<Time>)>) {
     let asked = asked.clone();
     fixture.fake.on(move |request: Request<CloseIdleConversationsRequest>| {
         let conversations = request.into_inner().conversations;
@@ -79,7 +79,7 @@ async fn start_chat(fixture: &Fixture, timeout: Duration) -> Chat {
     fixture.start_chat(here, &bot, Some(timeout)).await
 }
 
-async fn timed_out(fixture: &Fixture, chat: &Chat) -> BotSession {
+pub async fn timed_out(fixture: &Fixture, chat: &Chat) -> BotSession {
     let is_timed_out = |session: &BotSession| session.status() == BotSessionStatus::TimedOut;
     wait_for("the session to time out", || async { fixture.session(chat).await.ok().filter(is_timed_out) }).await
 }

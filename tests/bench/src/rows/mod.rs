@@ -10,6 +10,7 @@ pub mod p5_timeouts;
 pub mod q1_inbox_page;
 pub mod q1_search;
 pub mod q3_idle_watches;
+pub mod q3_sessions;
 pub mod q4_files;
 pub mod q4_growth;
 pub mod q_thread;

@@ -1,6 +1,7 @@
 //! P5: timeouts of bot sessions, beside many that are not due. `P5`: a number of them due at once, until the last conversation is
 //! closed. Baseline: bare SQL that claims them, changes the same rows of both databases, and ends them. `P5_late`: at a steady
-//! rate, how late the conversations are closed, while the visitors of as many other sessions wrote in time.
+//! rate, how late the conversations are closed, while the visitors of as many other sessions wrote in time (row R6). `P5_burst`: how
+//! long a large number takes that is due in one second (row R7).
 
 use std::time::{Duration, Instant};
 
@@ -24,42 +25,54 @@ const PER_SECOND: u32 = 300;
 const CLAIM: i64 = 500;
 /// Maximum lateness at the 99th percentile, in milliseconds (row R6).
 const LIMIT: f64 = 1_000.0;
+/// How much longer a burst may take than the same statements by bare SQL, in seconds (row R7).
+const BURST_MARGIN: f64 = 5.0;
+/// Interval in which the deadlines of a burst are spread (microseconds).
+const BURST_INTERVAL: i64 = 1_000_000;
 /// How long before the first deadline the sessions are inserted.
 const AHEAD: Duration = Duration::from_secs(5);
 /// Maximum time until the conversations are closed.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(300);
 /// One hour, in microseconds.
-const HOUR: i64 = 3_600_000_000;
+pub(super) const HOUR: i64 = 3_600_000_000;
 /// Copy of the bot-session database for the baseline.
 const BASELINE_SESSIONS: &str = "limits_bot_session";
 
 /// The two databases of a timeout.
-struct Databases {
+pub(super) struct Databases {
     conversations: PgConnection,
     sessions: PgConnection,
 }
 
 impl Databases {
-    async fn connect(deployment: &Deployment, conversations: &str, sessions: &str) -> Self {
+    pub(super) async fn connect(deployment: &Deployment, conversations: &str, sessions: &str) -> Self {
         let connect = async |name: &str| PgConnection::connect(&deployment.postgres.url(name)).await.unwrap();
         Self { conversations: connect(conversations).await, sessions: connect(sessions).await }
     }
 
-    async fn insert(&mut self, sessions: BotSessions) {
+    pub(super) async fn insert(&mut self, sessions: BotSessions) {
         // First the conversations: a session whose conversation is missing ends.
         execute(&mut self.conversations, sessions.conversations()).await;
         execute(&mut self.sessions, sessions.sessions()).await;
     }
 
-    async fn analyze(&mut self) {
+    pub(super) async fn delete(&mut self, sessions: BotSessions) {
+        for (database, table, column) in
+            [(&mut self.sessions, "bot_sessions", "id"), (&mut self.conversations, "conversations", "bot_session_id")]
+        {
+            execute(database, format!("DELETE FROM {table} WHERE {}", sessions.condition(column))).await;
+        }
+    }
+
+    pub(super) async fn analyze(&mut self) {
         for database in [&mut self.conversations, &mut self.sessions] {
             execute(database, "VACUUM ANALYZE".into()).await;
         }
     }
 }
 
-/// Measures the rows beside this number of sessions that are not due.
-pub async fn run(deployment: &mut Deployment, plan: Plan, open: u32) -> [Row; 2] {
+/// Measures the rows beside this number of sessions that are not due, with this number in a burst.
+pub async fn run(deployment: &mut Deployment, plan: Plan, open: u32, burst: u32) -> [Row; 3] {
     let (conversation, bot_session) = (deployment.database_of("conversation"), deployment.database_of("bot_session"));
     let copy = format!("CREATE DATABASE {BASELINE_SESSIONS} TEMPLATE {bot_session}");
     deployment.postgres.psql("postgres", &copy).await;
@@ -94,7 +107,17 @@ pub async fn run(deployment: &mut Deployment, plan: Plan, open: u32) -> [Row; 2]
         print_round("P5_late", number, &round);
         rounds.push(round);
     }
-    [settled, Row { name: "P5_late", what, unit: "ms", goal: Goal::AtMost(1.0), rounds }]
+    let late = Row { name: "P5_late", what, unit: "ms", goal: Goal::AtMost(1.0), rounds };
+    let what = "timeouts that are due in one second, until the last has ended; bare SQL and 5 s";
+    let mut rounds = Vec::new();
+    for number in 0..plan.rounds {
+        let by_sql = f64::from(burst) / settle_by_sql(&mut baseline, &mut numbers, burst).await;
+        let value = settle_burst(&mut service, &mut numbers, burst).await;
+        let round = Round { value, baseline: by_sql + BURST_MARGIN, more: vec![("sql_s", by_sql)] };
+        print_round("P5_burst", number, &round);
+        rounds.push(round);
+    }
+    [settled, late, Row { name: "P5_burst", what, unit: "s", goal: Goal::AtMost(1.0), rounds }]
 }
 
 /// Numbers the sessions of a run.
@@ -114,11 +137,28 @@ impl Numbers {
 async fn settle(databases: &mut Databases, numbers: &mut Numbers, count: u32) -> f64 {
     let deadline = now() + micros(AHEAD);
     let due = numbers.take(count, deadline, 0, 0);
+    f64::from(count) / (last_end(databases, due).await - deadline) as f64 * 1e6
+}
+
+/// Seconds from the first deadline of a burst until its last session has ended.
+async fn settle_burst(databases: &mut Databases, numbers: &mut Numbers, count: u32) -> f64 {
+    // Storing this number takes longer than the time before the deadlines of the other rows.
+    let ahead = AHEAD * (1 + count / 10_000);
+    let deadline = now() + micros(ahead);
+    let due = numbers.take(count, deadline, BURST_INTERVAL / i64::from(count.max(1)), 0);
+    (last_end(databases, due).await - deadline) as f64 / 1e6
+}
+
+/// Inserts the sessions. Returns when the last one ended (microseconds since 1970).
+///
+/// # Panics
+/// If they were due before all were stored.
+async fn last_end(databases: &mut Databases, due: BotSessions) -> i64 {
     databases.insert(due).await;
+    assert!(now() < due.deadline, "storing the sessions took longer than the time until they are due");
     wait_until_ended(databases, due).await;
     let last = format!("SELECT max(ended_at) FROM bot_sessions WHERE {}", due.condition("id"));
-    let last: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(last)).fetch_one(&mut databases.sessions).await.unwrap();
-    f64::from(count) / (last - deadline) as f64 * 1e6
+    sqlx::query_scalar(sqlx::AssertSqlSafe(last)).fetch_one(&mut databases.sessions).await.unwrap()
 }
 
 /// How late the conversations were closed, with a steady rate of sessions that are due.
@@ -217,7 +257,7 @@ async fn execute(database: &mut PgConnection, statement: String) {
     sqlx::query(sqlx::AssertSqlSafe(statement)).execute(database).await.unwrap();
 }
 
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     Clock::system().now().0
 }
 

@@ -48,19 +48,21 @@ async fn store_turn_until(app: &App, request: &TurnRequest, sequence: i64, engin
     let mut tx = app.db.begin_for(request.account).await?;
     let session = store::sessions::find_for_update(&tx, request.account, request.session).await?;
     let Some(session) = session.filter(|session| session.is_open()) else { return Ok(()) };
+    let now = tx.now().await?;
+    let visitor_active_at = request.asked_at.unwrap_or(now);
     match store::engine_turns::find_open_for_update(&tx, request.account, session.id).await? {
         Some(mut turn) => {
-            if !turn.note(sequence) {
+            if !turn.note(sequence, visitor_active_at) {
                 return Ok(());
             }
             store::engine_turns::save(&tx, &turn).await?;
         }
         None if session.turn > 0 && sequence <= session.last_sequence => return Ok(()),
         None => {
-            let turn = EngineTurn::start(tx.new_id(), &session, sequence, engine, tx.now().await?);
+            let turn = EngineTurn::start(tx.new_id(), &session, sequence, engine, visitor_active_at, now);
             store::engine_turns::insert(&tx, &turn).await?;
         }
     }
-    app.notify_turn_change(&mut tx);
+    app.turn_signals.wake_on_commit(&mut tx, session.account, session.bot);
     tx.commit().await
 }

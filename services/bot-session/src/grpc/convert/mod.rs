@@ -17,7 +17,7 @@ pub(super) use program::{program_to_create, program_to_update, reminder_from_pro
 use program::{program_to_proto, reminder_to_proto};
 use timeout::{inactivity_to_proto, timeout_to_proto};
 pub(super) use timeout::{timeout_to_create, timeout_to_update};
-pub(super) use turn::{actions_from_proto, turn_to_proto};
+pub(super) use turn::{actions_from_proto, turn_over_to_proto, turn_to_proto};
 
 use crate::domain::{Bot, BotSummary, Flow, FlowProblem, Session, SessionStatus, validate};
 

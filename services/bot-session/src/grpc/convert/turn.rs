@@ -10,7 +10,10 @@ use frontdesk_proto::{
 };
 use tonic::Status;
 
-use crate::domain::{BotAction, Button, EngineTurn};
+use crate::{
+    commands::EndedLease,
+    domain::{BotAction, Button, EngineTurn, LeaseEnd},
+};
 
 pub(in crate::grpc) fn turn_to_proto(turn: &EngineTurn) -> proto::Turn {
     proto::Turn {
@@ -24,6 +27,16 @@ pub(in crate::grpc) fn turn_to_proto(turn: &EngineTurn) -> proto::Turn {
         last_sequence: number(turn.last_sequence),
         previous_sequence: number(turn.previous_sequence),
     }
+}
+
+pub(in crate::grpc) fn turn_over_to_proto(lease: &EndedLease) -> proto::TurnOver {
+    let reason = match lease.end {
+        LeaseEnd::SessionEnded => proto::TurnOverReason::SessionEnded,
+        LeaseEnd::Expired => proto::TurnOverReason::DeadlineExceeded,
+        // Not sent: the engine knows.
+        LeaseEnd::Answered => proto::TurnOverReason::Unspecified,
+    };
+    proto::TurnOver { turn_id: lease.turn.to_string(), attempt: number(lease.attempt), reason: reason.into() }
 }
 
 /// Returns the actions of an answer. INVALID_ARGUMENT names each part that cannot be one.

@@ -39,6 +39,8 @@ pub struct Model {
     pub take_timeout_us: i64,
     pub answer_timeout_us: i64,
     pub max_attempts: i64,
+    pub answered: Option<bool>,
+    pub visitor_active_at: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -67,6 +69,8 @@ impl From<&EngineTurn> for Model {
             take_timeout_us: micros(turn.engine.take_timeout),
             answer_timeout_us: micros(turn.engine.answer_timeout),
             max_attempts: turn.engine.max_attempts.into(),
+            answered: Some(turn.is_answered),
+            visitor_active_at: Some(turn.visitor_active_at),
         }
     }
 }
@@ -93,6 +97,9 @@ impl From<Model> for EngineTurn {
             parts: row.parts,
             stream: row.stream_id,
             due_at: row.due_at,
+            // Binaries before the migration 014 do not write these.
+            is_answered: row.answered.unwrap_or(false),
+            visitor_active_at: row.visitor_active_at.unwrap_or(row.created_at),
             created_at: row.created_at,
             engine,
         }
