@@ -232,7 +232,7 @@ mod tests {
             request_id: Some("secret".into()),
             created_at: Time(1_000_000),
         };
-        let message = entry(Some(3), Content::text("hello")).export_record();
+        let message = entry(Some(3), Content::text("hello".to_owned())).export_record();
         let expected = json!({
             "record": "entry",
             "conversation_id": "00000000-0000-0000-0000-000000000001",
