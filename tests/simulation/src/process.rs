@@ -1,12 +1,12 @@
 //! The four services in one process, whose background tasks run only when the scheduler gives them a turn.
 
-use std::{collections::HashMap, convert::Infallible, path::Path, pin::Pin, sync::Arc, task::Poll};
+use std::{collections::HashMap, convert::Infallible, path::Path, sync::Arc, task::Poll};
 
 use frontdesk_auth::{ACCOUNT_HEADER, ACTOR_HEADER, Caller, InstallationSecret};
 use frontdesk_bus::Bus;
 use frontdesk_chaos::cluster::Service;
 use frontdesk_client::{Peer, PeerError};
-use frontdesk_clock::Clock;
+use frontdesk_clock::{Clock, StandingTask};
 use frontdesk_conversation::ConversationSettings;
 use frontdesk_db::{AccountId, Db};
 use frontdesk_notification::NotificationSettings;
@@ -42,7 +42,7 @@ pub(crate) struct Process {
     /// The bus, with the consumers of the services.
     pub(crate) bus: Bus,
     routes: Routes,
-    workers: HashMap<&'static str, BoxFuture<'static, ()>>,
+    workers: HashMap<&'static str, StandingTask>,
     /// What calls need at once: the connections between the services, and the writer of messages.
     _tasks: JoinSet<()>,
 }
@@ -89,7 +89,7 @@ impl Process {
             for worker in service.workers() {
                 match worker.name() {
                     "message-writer" => drop(tasks.spawn(worker.start())),
-                    name @ (TIMEOUTS | DELIVERIES) => drop(workers.insert(name, worker.start())),
+                    name @ (TIMEOUTS | DELIVERIES) => drop(workers.insert(name, StandingTask::new(worker.start()))),
                     _ => {}
                 }
             }
@@ -105,11 +105,8 @@ impl Process {
     }
 
     /// The worker of this name. It runs only while it is polled. None: no service has it.
-    pub(crate) fn worker(
-        &mut self,
-        name: &'static str,
-    ) -> Option<Pin<&mut (dyn Future<Output = ()> + Send + 'static)>> {
-        self.workers.get_mut(name).map(|worker| worker.as_mut())
+    pub(crate) fn worker(&mut self, name: &'static str) -> Option<&mut StandingTask> {
+        self.workers.get_mut(name)
     }
 }
 

@@ -21,6 +21,7 @@ use std::{
 use tokio::sync::watch;
 use uuid::Uuid;
 
+pub use self::standing::StandingTask;
 use self::{development::OffsetFile, id::IdGenerator, standing::Standing};
 
 pub use self::time::Time;

@@ -2,10 +2,10 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
     task::Poll,
     time::Duration,
@@ -19,22 +19,39 @@ use crate::{Clock, Inner, Time, id::IdGenerator};
 pub(crate) struct Standing {
     /// The time that it shows before it is advanced.
     pub(crate) at: Time,
-    /// Number of polls of a task that waits for this clock and has to wait on.
-    pending_polls: AtomicU64,
+    /// Number of waits for this clock that have begun and not ended.
+    waits: AtomicI64,
 }
 
 impl Standing {
     /// Waits until the clock is moved.
     pub(crate) async fn wait(&self, moved: &mut watch::Receiver<Duration>) {
-        let mut changed = pin!(moved.changed());
-        poll_fn(|context| {
-            let changed = changed.as_mut().poll(context);
-            if changed.is_pending() {
-                self.pending_polls.fetch_add(1, Ordering::Relaxed);
-            }
-            changed.map(drop)
-        })
-        .await;
+        self.waits.fetch_add(1, Ordering::Relaxed);
+        let _ended = WaitEnded(&self.waits);
+        let _ = moved.changed().await;
+    }
+}
+
+/// Counts a wait that ends, or that is dropped because something else ended first.
+struct WaitEnded<'a>(&'a AtomicI64);
+
+impl Drop for WaitEnded<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A task that runs in turns ([`Clock::run_until_waiting`]).
+pub struct StandingTask {
+    future: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Number of its waits for the clock.
+    waits: i64,
+}
+
+impl StandingTask {
+    /// A task that has not begun.
+    pub fn new(future: Pin<Box<dyn Future<Output = ()> + Send>>) -> Self {
+        Self { future, waits: 0 }
     }
 }
 
@@ -46,20 +63,19 @@ impl Clock {
             ids: Mutex::new(IdGenerator::from_seed(seed)),
             skew: 0,
             file: None,
-            standing: Some(Standing { at, pending_polls: AtomicU64::new(0) }),
+            standing: Some(Standing { at, waits: AtomicI64::new(0) }),
         }))
     }
 
-    /// Runs `task` until it waits for this clock, which stands, or ends. Nothing else may wait for the clock meanwhile.
-    pub async fn run_until_waiting(&self, mut task: Pin<&mut (dyn Future<Output = ()> + Send + 'static)>) {
-        let pending_polls = || match &self.0.standing {
-            Some(standing) => standing.pending_polls.load(Ordering::Relaxed),
-            None => 0,
-        };
-        let before = pending_polls();
-        poll_fn(|context| match task.as_mut().poll(context) {
-            Poll::Pending if pending_polls() == before => Poll::Pending,
-            _ => Poll::Ready(()),
+    /// Runs `task` until it waits for this clock, which stands, or ends. In a runtime of one thread: nothing else is polled while the
+    /// task is.
+    pub async fn run_until_waiting(&self, task: &mut StandingTask) {
+        let waits = || self.0.standing.as_ref().map_or(0, |standing| standing.waits.load(Ordering::Relaxed));
+        poll_fn(|context| {
+            let before = waits();
+            let polled = task.future.as_mut().poll(context);
+            task.waits += waits() - before;
+            if polled.is_pending() && task.waits == 0 { Poll::Pending } else { Poll::Ready(()) }
         })
         .await;
     }
@@ -86,18 +102,25 @@ mod tests {
     async fn r19_a_task_runs_until_it_waits_for_a_standing_clock() {
         let (clock, rung) = (Clock::standing(7, START), Arc::new(AtomicBool::new(false)));
         let (alarm, ring) = (clock.clone(), rung.clone());
-        let mut task: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+        let mut task = StandingTask::new(Box::pin(async move {
             tokio::task::yield_now().await;
             alarm.sleep(MINUTE).await;
+            // A wait that something else ends is no wait.
+            tokio::select! {
+                biased;
+                () = alarm.sleep(MINUTE) => {}
+                () = std::future::ready(()) => {}
+            }
+            tokio::task::yield_now().await;
             ring.store(true, Ordering::Relaxed);
-        });
+        }));
         // The second time it waits already.
         for _ in 0..2 {
-            clock.run_until_waiting(task.as_mut()).await;
+            clock.run_until_waiting(&mut task).await;
             assert!(!rung.load(Ordering::Relaxed));
         }
         clock.advance(MINUTE).unwrap();
-        clock.run_until_waiting(task.as_mut()).await;
+        clock.run_until_waiting(&mut task).await;
         assert!(rung.load(Ordering::Relaxed), "it has ended");
     }
 }
