@@ -29,6 +29,7 @@ mod queues;
 mod races;
 mod removals;
 mod routing;
+mod routing_returns;
 mod shutdown;
 mod traces;
 mod transcripts;

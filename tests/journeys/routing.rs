@@ -16,7 +16,7 @@ use frontdesk_tests::{Account, As, TestSuite, request_id, wait_for};
 use uuid::Uuid;
 
 /// An agent who is available and takes one conversation.
-async fn available(account: &Account, name: &str) -> (Uuid, As) {
+pub async fn available(account: &Account, name: &str) -> (Uuid, As) {
     let (id, agent) = account.agent(name).await;
     let capacity = Some(AgentCapacity { limit: Some(Limit::Conversations(1)) });
     let update = UpdateAgentRequest { agent_id: id.to_string(), capacity, ..Default::default() };
@@ -27,7 +27,7 @@ async fn available(account: &Account, name: &str) -> (Uuid, As) {
 }
 
 /// A channel whose chats go to any available agent.
-async fn routed_channel(account: &Account) -> String {
+pub async fn routed_channel(account: &Account) -> String {
     let rules = RoutingRules {
         steps: vec![RoutingStep { anybody: true, ..Default::default() }],
         strategy: RoutingStrategy::RoundRobin.into(),
@@ -48,7 +48,7 @@ async fn routed_channel(account: &Account) -> String {
     channels.create_channel(channel).await.unwrap().into_inner().channel.unwrap().id
 }
 
-async fn owner(agent: &As, chat: &str) -> String {
+pub async fn owner(agent: &As, chat: &str) -> String {
     wait_for("an agent", || async { Account::conversation(agent, chat).await.assignee.map(|assignee| assignee.id) })
         .await
 }

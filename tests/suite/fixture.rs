@@ -311,6 +311,7 @@ impl Fixture {
             ("owner_agent_id", agent_id.to_string()),
             ("insert_id", insert),
             ("opening_hours_id", hours),
+            ("hand_off_routing_policy_id", policy.clone()),
             ("routing_policy_id", policy),
             ("sender_id", sender.clone()),
             ("source_contact_id", source.id),

@@ -6,7 +6,10 @@ use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::AssignmentCause as ProtoCause,
     conversation::{
-        internal::v1::{ApplyAgentRequest, ChangeAssigneeRequest, arbiter_service_client::ArbiterServiceClient},
+        internal::v1::{
+            ApplyAgentRequest, ChangeAssigneeRequest, LocalizedText as ProtoText, PostChannelMessageRequest,
+            arbiter_service_client::ArbiterServiceClient,
+        },
         v1::Reason as ConversationReason,
     },
 };
@@ -15,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     App,
-    domain::{Agent, AssignmentCause},
+    domain::{Agent, AssignmentCause, LocalizedText},
     error::AssignmentError,
 };
 
@@ -31,6 +34,20 @@ pub(crate) struct ChangeAssignee {
     pub(crate) to: Option<Agent>,
     pub(crate) cause: AssignmentCause,
     /// The same for a repeat of the same change, which then gets the first answer.
+    pub(crate) request_id: String,
+    /// Only while the visitor waits for an answer.
+    pub(crate) only_if_waiting: bool,
+}
+
+/// A message of the channel to a visitor who waits for an agent.
+#[derive(Clone, Debug)]
+pub(crate) struct ChannelMessage {
+    pub(crate) account: AccountId,
+    pub(crate) conversation: Uuid,
+    pub(crate) expected_epoch: i32,
+    /// The message in each of its languages.
+    pub(crate) texts: Vec<LocalizedText>,
+    /// The same for a repeat of the same message, which is posted once.
     pub(crate) request_id: String,
 }
 
@@ -53,11 +70,26 @@ pub(crate) async fn change_assignee(app: &App, change: &ChangeAssignee) -> Resul
         request_id: change.request_id.clone(),
         cause: ProtoCause::from(change.cause).into(),
         agent_version: change.to.as_ref().map(version).unwrap_or_default(),
+        only_if_visitor_waits: change.only_if_waiting,
     };
     let channel = app.conversation.acting_for(change.account, &change.by);
     let response = ArbiterServiceClient::new(channel).change_assignee(request).await.map_err(error)?.into_inner();
     let began_at = response.change_time.as_ref().map(Time::from_proto);
     Ok(Epoch { number: response.epoch.into(), began_at })
+}
+
+/// Posts a message of the channel. A rejection holds what is true now.
+pub(crate) async fn post_channel_message(app: &App, message: ChannelMessage) -> Result<(), AssignmentError> {
+    let ChannelMessage { account, conversation, expected_epoch, texts, request_id } = message;
+    let text = |text: LocalizedText| ProtoText { language: text.language, text: text.text };
+    let request = PostChannelMessageRequest {
+        conversation_id: conversation.to_string(),
+        expected_epoch,
+        texts: texts.into_iter().map(text).collect(),
+        request_id,
+    };
+    let mut service = ArbiterServiceClient::new(app.conversation.for_account(account));
+    service.post_channel_message(request).await.map(drop).map_err(error)
 }
 
 /// Applies the agent's state to the copy by which the conversation service accepts their messages, unless the copy is newer.
@@ -90,7 +122,11 @@ fn error(status: Status) -> AssignmentError {
             AssignmentError::Rejected(status)
         }
         code => {
-            tracing::warn!(?code, message = status.message(), "the conversation service did not change the owner");
+            tracing::warn!(
+                ?code,
+                message = status.message(),
+                "the conversation service did not change the conversation"
+            );
             AssignmentError::ConversationUnavailable
         }
     }

@@ -102,8 +102,10 @@ impl Service for App {
     }
 
     fn workers(&self) -> Vec<Worker> {
-        let (heartbeats, publisher, router) = (self.clone(), self.clone(), self.clone());
+        let (given_back, heartbeats) = (self.clone(), self.clone());
+        let (publisher, router) = (self.clone(), self.clone());
         vec![
+            Worker::new("given_back", move || workers::give_back(given_back.clone())),
             Worker::new("heartbeats", move || workers::watch_heartbeats(heartbeats.clone())),
             Worker::new("queue-publisher", move || workers::publish_queues(publisher.clone())),
             Worker::new("router", move || workers::route(router.clone())),

@@ -26,7 +26,7 @@ use tonic::{Code, Status, service::interceptor::InterceptedService};
 use uuid::Uuid;
 
 use crate::{
-    domain::{BotAction, BotSummary, Button, DueSession, IdleOutcome, Session},
+    domain::{BotAction, BotSummary, Button, DueSession, HandOffTarget, IdleOutcome, Session},
     error::BotSessionError,
 };
 
@@ -133,7 +133,7 @@ pub(crate) async fn perform(
     let performed = match action {
         BotAction::Say { text, buttons } => post_message(peer, session, text, buttons, request_id).await,
         BotAction::RecordAnswer { property, value } => record_answer(peer, session, property, value, request_id).await,
-        BotAction::HandOff { reason, agent } => hand_off(peer, session, reason, *agent, request_id).await,
+        BotAction::HandOff { reason, to } => hand_off(peer, session, reason, *to, request_id).await,
         BotAction::Close => close(peer, session, request_id).await,
     };
     match performed {
@@ -211,14 +211,17 @@ async fn hand_off(
     peer: &Peer,
     session: &Session,
     reason: &str,
-    agent: Option<Uuid>,
+    to: HandOffTarget,
     request_id: String,
 ) -> Result<Option<PostedMessage>, Status> {
+    let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     let request = HandOffConversationRequest {
         conversation_id: session.conversation.to_string(),
         bot_session_id: session.id.to_string(),
         reason: reason.to_owned(),
-        agent_id: agent.map(|agent| agent.to_string()).unwrap_or_default(),
+        agent_id: id(to.agent),
+        routing_policy_id: id(to.policy),
+        team_id: id(to.team),
         request_id,
     };
     as_bot(peer, session).hand_off_conversation(request).await?;

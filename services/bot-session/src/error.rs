@@ -30,6 +30,9 @@ pub(crate) enum BotSessionError {
     /// Hand-off steps of the flow name agents who are not in the roster, or were deactivated.
     #[error("{}", describe(.0))]
     AgentsNotActive(Vec<FlowProblem>),
+    /// Hand-offs name routing policies or teams that do not exist, or were deleted.
+    #[error("{}", describe(.0))]
+    TargetsUnknown(Vec<FlowProblem>),
     /// The calling agent is not on the roster.
     #[error(
         "you are not on the account's roster; an administrator can create the agent with the id that is your token's subject"
@@ -111,6 +114,9 @@ impl From<BotSessionError> for Status {
             }
             BotSessionError::BotDeleted | BotSessionError::BotHasFlow => {
                 ApiError::new(Code::FailedPrecondition, DOMAIN, Reason::BotHasNoEngine.as_str_name(), message)
+            }
+            BotSessionError::TargetsUnknown(_) => {
+                ApiError::new(Code::FailedPrecondition, DOMAIN, Reason::HandOffTargetUnknown.as_str_name(), message)
             }
             BotSessionError::RosterUnavailable => ApiError::unavailable(message),
             BotSessionError::TurnOver => ApiError::new(Code::Aborted, DOMAIN, Reason::TurnOver.as_str_name(), message),

@@ -214,6 +214,7 @@ impl fmt::Display for Rejected {
             Rejection::BotInCharge => f.write_str("a bot is in charge; take the conversation over first"),
             Rejection::SessionNotInCharge => write!(f, "that bot session is not in charge; {owner}"),
             Rejection::VisitorActive => f.write_str("the visitor was active since that time"),
+            Rejection::VisitorNotWaiting => f.write_str("the visitor does not wait for an answer"),
             Rejection::OwnerChanged => write!(f, "the owner changed; {owner}, at epoch {epoch}"),
             Rejection::AgentUnknown => f.write_str(
                 "you are not on the account's roster; an administrator can create the agent with the id that is your \
@@ -245,6 +246,7 @@ impl Rejected {
             Rejection::BotInCharge => (Code::FailedPrecondition, Reason::BotInCharge),
             Rejection::SessionNotInCharge => (Code::Aborted, Reason::BotSessionNotInCharge),
             Rejection::VisitorActive => (Code::Aborted, Reason::VisitorActive),
+            Rejection::VisitorNotWaiting => (Code::FailedPrecondition, Reason::VisitorNotWaiting),
             Rejection::OwnerChanged => (Code::Aborted, Reason::OwnershipChanged),
             Rejection::AgentUnknown | Rejection::AgentInactive => (Code::FailedPrecondition, Reason::AgentNotActive),
             Rejection::ButtonNotOffered => (Code::FailedPrecondition, Reason::ButtonNotOffered),

@@ -306,8 +306,9 @@ fn message(message: proto::Message, author: Actor, visitor: &VisitorName, links:
             VisitorName::Known(name) => (Author::Visitor, name.clone()),
         },
         ActorKind::Bot => (Author::Bot, author.name),
-        ActorKind::Admin => (Author::Team, author.name),
-        ActorKind::Agent | ActorKind::System | ActorKind::Unspecified => (Author::Agent, author.name),
+        // The system writes messages of the channel.
+        ActorKind::Admin | ActorKind::System => (Author::Team, author.name),
+        ActorKind::Agent | ActorKind::Unspecified => (Author::Agent, author.name),
     };
     Message {
         author,

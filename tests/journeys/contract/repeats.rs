@@ -1,7 +1,9 @@
 //! Repeats: every method that has a request id, every update, and every other change is called twice, by the descriptors.
 
 use frontdesk_proto::{
-    assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
+    assignment::v1::{
+        TakeOverConversationRequest, UnassignConversationRequest, assignment_service_client::AssignmentServiceClient,
+    },
     auth::v1::Principal,
     conversation::v1::{
         CloseConversationRequest, LeaveAddressRequest, conversation_service_client::ConversationServiceClient,
@@ -104,6 +106,20 @@ async fn accepted(fixture: &Fixture, declared: &Declared) -> DynamicMessage {
                 request.set_field_by_name(&format!("{side}_contact_id"), Value::String(contact.id));
                 request.set_field_by_name(&format!("{side}_etag"), Value::String(contact.etag));
             }
+            request
+        }
+        // A chat that waits for an agent.
+        "PostChannelMessage" => {
+            let request = fixture.with_new_chat(request).await;
+            let id = request.get_field_by_name("conversation_id").unwrap().as_str().unwrap().to_owned();
+            let unassign = UnassignConversationRequest {
+                expected_epoch: epoch_of(&fixture.agent, &id).await,
+                conversation_id: id,
+                request_id: request_id(),
+            };
+            AssignmentServiceClient::new(fixture.agent.clone()).unassign_conversation(unassign).await.unwrap();
+            let mut request = request;
+            request.set_field_by_name("expected_epoch", Value::I32(2));
             request
         }
         "PostMessage" => {

@@ -24,9 +24,11 @@ const NOT_LOOKED_UP: &[&str] = &[
     "ApplyBot.bot_id",
     // The calling service has checked the chat.
     "MailAddressCode.conversation_id",
-    // The calling service has checked the agent.
+    // The calling service has checked the agent, the routing policy or the team.
     "ChangeAssignee.agent_id",
     "HandOffConversation.agent_id",
+    "HandOffConversation.routing_policy_id",
+    "HandOffConversation.team_id",
     // The response has an outcome for each.
     "CloseIdleConversations.conversations.account_id",
     "CloseIdleConversations.conversations.bot_session_id",
@@ -38,6 +40,8 @@ const NOT_LOOKED_UP: &[&str] = &[
     "CreateAgent.agent_id",
     // The response has a problem for it.
     "ValidateFlow.flow.steps.hand_off.agent_id",
+    "ValidateFlow.flow.steps.hand_off.routing_policy_id",
+    "ValidateFlow.flow.steps.hand_off.team_id",
     "WatchInbox.inbox.assignees.agent_id",
     "WatchInbox.inbox.assignees.bot_id",
     "WatchInbox.inbox.assignees.team_id",

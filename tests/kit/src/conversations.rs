@@ -12,8 +12,8 @@ use frontdesk_proto::{
         internal::v1::{
             ApplyAgentRequest, ApplyAgentResponse, ApplyBotRequest, ApplyBotResponse, ChangeAssigneeRequest,
             ChangeAssigneeResponse, CloseByBotRequest, CloseByBotResponse, HandOffConversationRequest,
-            HandOffConversationResponse, PostBotMessageRequest, PostBotMessageResponse, RecordAnswerRequest,
-            RecordAnswerResponse,
+            HandOffConversationResponse, PostBotMessageRequest, PostBotMessageResponse, PostChannelMessageRequest,
+            PostChannelMessageResponse, RecordAnswerRequest, RecordAnswerResponse,
         },
         v1::{
             Conversation, Entry, GetConversationRequest, GetConversationResponse, ListEntriesRequest,
@@ -69,6 +69,13 @@ impl FakeConversations {
         fake.on(move |request: Request<ChangeAssigneeRequest>| {
             let request = request.into_inner();
             rows.change(&request.conversation_id, |row| row.once(&request.request_id, &request, Self::change_assignee))
+        });
+        let rows = self.clone();
+        fake.on(move |request: Request<PostChannelMessageRequest>| {
+            let request = request.into_inner();
+            rows.change(&request.conversation_id, |row| {
+                row.once(&request.request_id, &request, Self::post_channel_message)
+            })
         });
         let rows = self.clone();
         fake.on(move |request: Request<PostBotMessageRequest>| {
@@ -161,6 +168,9 @@ impl FakeConversations {
             let epoch = ("epoch", conversation.epoch.to_string());
             return Err(refused(Code::Aborted, "OWNERSHIP_CHANGED", [epoch]));
         }
+        if request.only_if_visitor_waits && conversation.waiting_since_time.is_none() {
+            return Err(refused(Code::FailedPrecondition, "VISITOR_NOT_WAITING", []));
+        }
         let (kind, id, name) = (ActorKind::Agent.into(), request.agent_id.clone(), request.agent_name.clone());
         let assignee = Some(Actor { kind, id, name }).filter(|agent| !agent.id.is_empty());
         let previous_owner = conversation.assignee.clone();
@@ -176,6 +186,20 @@ impl FakeConversations {
             change_time: conversation.last_activity_time.filter(|_| changes),
             conversation: Some(conversation.clone()),
         })
+    }
+
+    /// Posts the first text.
+    fn post_channel_message(
+        row: &mut FakeConversation,
+        request: &PostChannelMessageRequest,
+    ) -> Result<PostChannelMessageResponse, Status> {
+        if row.conversation.epoch != request.expected_epoch || row.conversation.assignee.is_some() {
+            let epoch = ("epoch", row.conversation.epoch.to_string());
+            return Err(refused(Code::Aborted, "OWNERSHIP_CHANGED", [epoch]));
+        }
+        let text = request.texts.first().map(|text| text.text.clone()).unwrap_or_default();
+        row.append(ActorKind::System, Message { text, ..Message::default() });
+        Ok(PostChannelMessageResponse { conversation: Some(row.conversation.clone()) })
     }
 
     fn post_bot_message(

@@ -11,9 +11,9 @@ use crate::{
     store,
 };
 
-/// Deactivates an agent, who is away from then on (rule A7). It returns after the conversation service refuses their messages; when
-/// that service cannot be reached, the agent is deactivated all the same, and a repeat of the call, which changes nothing else, asks
-/// it again.
+/// Deactivates an agent, who is away from then on (rule A7), and whose open conversations are given back afterwards. It returns after the
+/// conversation service refuses their messages; when that service cannot be reached, the agent is deactivated all the same, and a repeat of
+/// the call, which changes nothing else, asks it again.
 pub(crate) async fn deactivate_agent(app: &App, caller: &Caller, id: Uuid) -> Result<Agent, AssignmentError> {
     let mut tx = app.db.begin_for(caller.account).await?;
     let mut agent =
@@ -27,6 +27,8 @@ pub(crate) async fn deactivate_agent(app: &App, caller: &Caller, id: Uuid) -> Re
             save_status(&mut tx, &status, change).await?;
         }
     }
+    // By a repeat too: it gives back what was left by a release that gave nothing back.
+    store::agent_returns::schedule(&tx, caller.account, id).await?;
 
     tx.commit().await?;
     apply_to_conversations(app, caller, agent).await

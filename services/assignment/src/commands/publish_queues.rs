@@ -36,8 +36,8 @@ async fn publish(app: &App, account: AccountId) -> Result<(), DbErr> {
     routing_accounts::lock(&tx, account).await?;
     let now = tx.now().await?;
     let due = routing_queue::list_due_publications(&tx, account, now, BATCH).await?;
-    let policies = due.iter().map(|publication| publication.waiting.policy).collect();
-    let policies = load_policies(tx.conn(), account, policies, now).await?;
+    let queues = due.iter().map(|publication| publication.waiting.queue()).collect();
+    let policies = load_policies(tx.conn(), account, queues, now).await?;
     let teams = not_deleted(tx.conn(), account, policies.named_teams()).await?;
     for publication in due {
         let waiting = &publication.waiting;

@@ -9,7 +9,7 @@ use frontdesk_db::{AccountId, Tx};
 use sea_orm::DbErr;
 use uuid::Uuid;
 
-use super::steps::record_paces;
+use super::{post_notice::Notice, steps::record_paces};
 use crate::{
     App,
     domain::{Desk, Waiting},
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// Maximum number of conversations of one policy that one decision is about.
+/// Maximum number of conversations of one queue that one decision is about.
 const HEADS: u64 = 100;
 
 /// How long after a reservation the change of owner is repeated, unless it is settled.
@@ -33,36 +33,43 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// How long an account is put off about which nothing could be decided: the others have their turn.
 const PUT_OFF: Duration = Duration::from_secs(30);
 
+/// What follows from a decision, outside of its transaction.
+#[derive(Debug, Default)]
+pub(crate) struct Decided {
+    pub(crate) reservations: Vec<Reservation>,
+    pub(crate) notices: Vec<Notice>,
+}
+
 /// Decides about the account whose look is due the longest. None: no look is due that another transaction does not make. The decisions of
 /// one account are made one after the other, each under the lock of the account's row, which sees every place that was given before.
-pub(crate) async fn route_account(app: &App) -> Result<Option<Vec<Reservation>>, DbErr> {
+pub(crate) async fn route_account(app: &App) -> Result<Option<Decided>, DbErr> {
     let tx = app.db.begin().await?;
     let now = tx.now().await?;
     let Some(due) = routing_accounts::find_due_for_update(&tx, now).await? else { return Ok(None) };
     let account = due.account;
     match decide(app, tx, due).await {
-        Ok(reservations) => Ok(Some(reservations)),
+        Ok(decided) => Ok(Some(decided)),
         Err(error) => {
             tracing::error!(%error, account_id = %account, "an account cannot be routed; it is put off");
             let tx = app.db.begin().await?;
             routing_accounts::put_off(&tx, account, tx.now().await?.plus(PUT_OFF)).await?;
             tx.commit().await?;
-            Ok(Some(Vec::new()))
+            Ok(Some(Decided::default()))
         }
     }
 }
 
-async fn decide(app: &App, tx: Tx, due: DueAccount) -> Result<Vec<Reservation>, DbErr> {
+async fn decide(app: &App, tx: Tx, due: DueAccount) -> Result<Decided, DbErr> {
     let DueAccount { account, last_turn } = due;
-    let policies = routing_queue::list_policies(tx.conn(), account).await?;
-    if policies.is_empty() {
+    let queues = routing_queue::list_queues(tx.conn(), account).await?;
+    if queues.is_empty() {
         routing_accounts::save(&tx, account, last_turn, None).await?;
         tx.commit().await?;
-        return Ok(Vec::new());
+        return Ok(Decided::default());
     }
 
     let now = tx.now().await?;
-    let mut desk = load_desk(tx.conn(), account, policies, now, app.heartbeats).await?;
+    let mut desk = load_desk(tx.conn(), account, queues, now, app.heartbeats).await?;
     let (queue, ends) = list_heads(&tx, account, &desk).await?;
     let decision = desk.route(queue, &ends);
     record_paces(&tx, account, &decision.routed, now).await?;
@@ -77,32 +84,50 @@ async fn decide(app: &App, tx: Tx, due: DueAccount) -> Result<Vec<Reservation>, 
     for waiting in &decision.leaving {
         routing_queue::leave(&tx, account, waiting).await?;
     }
+    // After the reservations: a conversation that returns to its last owner needs none.
+    let notices = take_notices(&tx, account, &desk).await?;
     // Where something was decided, conversations behind the heads may be next.
     let decided = !reservations.is_empty() || !decision.leaving.is_empty();
     let latest = if decided { now } else { now.plus(LOOK_AGAIN_AFTER) };
     let look_at = decision.look_at.map_or(latest, |look_at| look_at.min(latest));
     routing_accounts::save(&tx, account, desk.last_turn, Some(look_at)).await?;
     tx.commit().await?;
-    Ok(reservations)
+    Ok(Decided { reservations, notices })
 }
 
-/// The conversations that can be next, oldest first, and the last head of each policy by which more wait. While a head of a policy waits,
-/// one behind the heads can be next only for the owner of its contact: for everything else the agents who may take it may take the head
-/// as well.
+/// Takes conversations outside of opening hours whose visitors have no message of the closing yet.
+async fn take_notices(tx: &Tx, account: AccountId, desk: &Desk) -> Result<Vec<Notice>, DbErr> {
+    let times = (desk.now, desk.now.plus(CHECK_AFTER));
+    let mut notices = Vec::new();
+    for (queue, policy) in &desk.policies {
+        let Some(until) = policy.notice_until() else { continue };
+        for waiting in routing_queue::take_without_notice(tx, account, *queue, until, times, HEADS).await? {
+            let Waiting { conversation, epoch, .. } = waiting;
+            let texts = policy.rules.outside_texts.clone();
+            notices.push(Notice { account, conversation, epoch, until, texts });
+        }
+    }
+    Ok(notices)
+}
+
+/// The conversations that can be next, oldest first, and the last head of each queue in which more wait. While a head of a queue waits, one
+/// behind the heads can be next only for the owner of its contact, or its last owner: for everything else the agents who may take it may
+/// take the head as well.
 async fn list_heads(tx: &Tx, account: AccountId, desk: &Desk) -> Result<(Vec<Waiting>, BTreeSet<Uuid>), DbErr> {
     let free: BTreeSet<Uuid> =
         desk.agents.values().filter(|candidate| candidate.has_place()).map(|candidate| candidate.agent).collect();
     let (mut heads, mut ends) = (BTreeMap::new(), BTreeSet::new());
-    for (policy, now) in &desk.policies {
-        let mut queue = routing_queue::list_heads(tx.conn(), account, *policy, HEADS).await?;
-        if queue.len() as u64 == HEADS {
-            ends.extend(queue.last().map(|last| last.conversation));
-            if now.rules.names_contact_owner() {
-                let (conn, free) = (tx.conn(), free.clone());
-                queue.extend(routing_queue::list_heads_of_owners(conn, account, *policy, free, HEADS).await?);
+    for (queue, policy) in &desk.policies {
+        let mut first = routing_queue::list_heads(tx.conn(), account, *queue, HEADS).await?;
+        if first.len() as u64 == HEADS {
+            ends.extend(first.last().map(|last| last.conversation));
+            let (conn, free) = (tx.conn(), free.clone());
+            if policy.rules.names_contact_owner() {
+                first.extend(routing_queue::list_heads_of_owners(conn, account, *queue, free.clone(), HEADS).await?);
             }
+            first.extend(routing_queue::list_heads_of_last_owners(conn, account, *queue, free, HEADS).await?);
         }
-        heads.extend(queue.into_iter().map(|waiting| ((waiting.since, waiting.conversation), waiting)));
+        heads.extend(first.into_iter().map(|waiting| ((waiting.since, waiting.conversation), waiting)));
     }
     Ok((heads.into_values().collect(), ends))
 }

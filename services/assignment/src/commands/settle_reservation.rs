@@ -29,6 +29,7 @@ pub(crate) async fn settle_reservation(app: &App, reservation: Reservation) -> R
         to: Some(to),
         cause: AssignmentCause::Routed,
         request_id: request_id(&reservation),
+        only_if_waiting: false,
     };
     fail::fail_point!("routing-reserved", |_| std::process::abort());
     let answer = conversation::change_assignee(app, &change).await;

@@ -11,11 +11,11 @@ use frontdesk_proto::event::v1::{ConversationHandedOff, Event};
 use prost::Name;
 use uuid::Uuid;
 
-use super::load::optional_uuid;
+use super::load::hand_off_route;
 use crate::{
     App, NAME,
     conversation::{self, ChangeAssignee},
-    domain::{Agent, AssignmentCause, Waiting},
+    domain::{Agent, AssignmentCause, Route, Waiting},
     error::AssignmentError,
     store::{self, routing_accounts, routing_queue},
 };
@@ -66,7 +66,7 @@ struct HandOff {
     conversation: Uuid,
     epoch: i32,
     agent: Uuid,
-    policy: Option<Uuid>,
+    route: Route,
     at: Time,
     request_id: String,
 }
@@ -82,7 +82,7 @@ fn hand_off(event: &Event) -> Result<Option<HandOff>, String> {
         conversation: uuid("conversation_id", &handed_off.conversation_id)?,
         epoch: handed_off.epoch,
         agent: uuid("agent_id", &handed_off.agent_id)?,
-        policy: optional_uuid("routing_policy_id", &handed_off.routing_policy_id)?,
+        route: hand_off_route(&handed_off)?,
         at: handed_off.change_time.as_ref().map_or(Time(0), Time::from_proto),
         request_id: format!("hand-off-{}", event.id),
     }))
@@ -102,6 +102,7 @@ impl HandedOff {
                 to: Some(agent),
                 cause: AssignmentCause::HandedOff,
                 request_id: hand_off.request_id.clone(),
+                only_if_waiting: false,
             };
             match conversation::change_assignee(app, &change).await {
                 // Meanwhile.
@@ -116,13 +117,8 @@ impl HandedOff {
     async fn queue(&self, hand_off: &HandOff) -> Result<(), AssignmentError> {
         let tx = self.0.db.begin_for(hand_off.account).await?;
         routing_accounts::wake_or_insert(&tx, hand_off.account).await?;
-        let waiting = Waiting {
-            conversation: hand_off.conversation,
-            epoch: hand_off.epoch.into(),
-            policy: hand_off.policy,
-            contact_owner: None,
-            since: hand_off.at,
-        };
+        let HandOff { conversation, epoch, route, at, .. } = *hand_off;
+        let waiting = Waiting::new(conversation, epoch.into(), route, at);
         routing_queue::insert(&tx, hand_off.account, &waiting).await?;
         routing_queue::remove_if_over(&tx, hand_off.account, hand_off.conversation).await?;
         Ok(tx.commit().await?)

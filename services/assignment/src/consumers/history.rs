@@ -95,6 +95,8 @@ fn assignee_changed(event: AssigneeChanged) -> Result<Assignment, String> {
         ProtoCause::HandedOff => Some(AssignmentCause::HandedOff),
         ProtoCause::Reopened => Some(AssignmentCause::Reopened),
         ProtoCause::Routed => Some(AssignmentCause::Routed),
+        ProtoCause::AgentDeactivated => Some(AssignmentCause::AgentDeactivated),
+        ProtoCause::AgentUnreachable => Some(AssignmentCause::AgentUnreachable),
         ProtoCause::Unspecified => None,
     };
     Ok(Assignment {

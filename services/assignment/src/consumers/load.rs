@@ -6,7 +6,7 @@ use frontdesk_bus::{
     event::{account_id, uuid},
 };
 use frontdesk_clock::Time;
-use frontdesk_db::AccountId;
+use frontdesk_db::{AccountId, Tx};
 use frontdesk_proto::event::v1::{
     AssigneeChanged, ConversationClosed, ConversationHandedOff, ConversationReopened, ConversationStarted, Event,
 };
@@ -17,8 +17,8 @@ use uuid::Uuid;
 use super::history;
 use crate::{
     App,
-    domain::{Actor, Waiting},
-    store::{conversation_owners, routing_accounts, routing_queue},
+    domain::{Absence, Actor, AgentStatus, AssignmentCause, Route, Waiting},
+    store::{agent_returns, agent_statuses, agents, conversation_owners, routing_accounts, routing_queue},
 };
 
 /// Records the owner and the status of conversations. Events may come in any order and repeatedly: the higher epoch has the owner, the
@@ -56,12 +56,23 @@ impl Consumer for Load {
 /// What an event says of a conversation.
 struct Change {
     conversation: Uuid,
-    /// The epoch that began, and the agent who owns the conversation in it, if any. None: the owner stays.
-    owner: Option<(i64, Option<Uuid>)>,
+    /// None: the owner stays.
+    owner: Option<NewOwner>,
     /// Whether the conversation is open from the event on. None: its status stays.
     open: Option<bool>,
+    /// How the conversation is routed from the event on. None: that stays.
+    route: Option<Route>,
     /// How the conversation waits for an agent from the event on. None: the event begins no wait.
     waiting: Option<Waiting>,
+}
+
+/// The owner of a conversation in the epoch that began.
+struct NewOwner {
+    epoch: i64,
+    /// None: no agent owns it.
+    agent: Option<Uuid>,
+    /// When the agent before gave it back. None: it did not become unassigned by that.
+    given_back_at: Option<Time>,
 }
 
 /// Reads the event.
@@ -69,68 +80,135 @@ fn change(event: &Event) -> Result<Change, String> {
     if event.r#type == ConversationClosed::full_name() {
         let closed: ConversationClosed = decode(event)?;
         let conversation = uuid("conversation_id", &closed.conversation_id)?;
-        return Ok(Change { conversation, owner: None, open: Some(false), waiting: None });
+        return Ok(Change { conversation, owner: None, open: Some(false), route: None, waiting: None });
     }
     let assignment = history::assignment(event)?;
     let agent = assignment.owner.as_ref().and_then(Actor::agent_id);
+    let goes_back = assignment.owner.is_none() && assignment.cause.is_some_and(AssignmentCause::gives_back);
+    let given_back_at = Some(assignment.started_at).filter(|_| goes_back);
     let opens = [ConversationStarted::full_name(), ConversationReopened::full_name()].contains(&event.r#type);
+    let routed = routed(event)?;
+    let waiting = routed.as_ref().filter(|routed| routed.waits && agent.is_none()).map(|routed| Waiting {
+        last_owner: routed.last_owner,
+        ..Waiting::new(assignment.conversation, assignment.epoch, routed.route, assignment.started_at)
+    });
     Ok(Change {
         conversation: assignment.conversation,
-        owner: Some((assignment.epoch, agent)),
+        owner: Some(NewOwner { epoch: assignment.epoch, agent, given_back_at }),
         open: opens.then_some(true),
-        waiting: waiting(event, assignment.epoch, assignment.started_at)?,
+        route: routed.map(|routed| routed.route),
+        waiting,
     })
 }
 
-/// A conversation waits that begins on a channel with a routing policy, or that a bot hands off without naming an agent (rule B8).
-fn waiting(event: &Event, epoch: i64, since: Time) -> Result<Option<Waiting>, String> {
-    let (conversation, policy, contact_owner) = if event.r#type == ConversationStarted::full_name() {
+/// How an event says that a conversation is routed.
+struct Routed {
+    route: Route,
+    /// Whether it waits for an agent if none owns it.
+    waits: bool,
+    last_owner: Option<Uuid>,
+}
+
+/// A conversation waits that begins on a channel with a routing policy, that a bot hands off without naming an agent (rule B8), or that an
+/// administrator reopens (rule E4). One that begins with a bot is routed when it leaves the bot.
+fn routed(event: &Event) -> Result<Option<Routed>, String> {
+    let (route, waits, last_owner) = if event.r#type == ConversationStarted::full_name() {
         let started: ConversationStarted = decode(event)?;
-        if started.routing_policy_id.is_empty() {
+        if started.bot_id.is_empty() && started.routing_policy_id.is_empty() {
             return Ok(None);
         }
-        (started.conversation_id, started.routing_policy_id, started.contact_owner_agent_id)
+        let has_bot = !started.bot_id.is_empty();
+        let policy = if has_bot { &started.hand_off_routing_policy_id } else { &started.routing_policy_id };
+        (route(policy, "", &started.contact_owner_agent_id)?, !has_bot, None)
     } else if event.r#type == ConversationHandedOff::full_name() {
         let handed_off: ConversationHandedOff = decode(event)?;
-        if !handed_off.agent_id.is_empty() {
+        (hand_off_route(&handed_off)?, handed_off.agent_id.is_empty(), None)
+    } else if event.r#type == ConversationReopened::full_name() {
+        let reopened: ConversationReopened = decode(event)?;
+        if !reopened.routed {
             return Ok(None);
         }
-        (handed_off.conversation_id, handed_off.routing_policy_id, String::new())
+        let last_owner = optional_uuid("last_owner_agent_id", &reopened.last_owner_agent_id)?;
+        (route(&reopened.routing_policy_id, "", &reopened.contact_owner_agent_id)?, true, last_owner)
     } else {
         return Ok(None);
     };
-    Ok(Some(Waiting {
-        conversation: uuid("conversation_id", &conversation)?,
-        epoch,
-        policy: optional_uuid("routing_policy_id", &policy)?,
-        contact_owner: optional_uuid("contact_owner_agent_id", &contact_owner)?,
-        since,
-    }))
+    Ok(Some(Routed { route, waits, last_owner }))
 }
 
-pub(super) fn optional_uuid(field: &'static str, text: &str) -> Result<Option<Uuid>, String> {
+/// How a hand-off says that the conversation is routed.
+pub(super) fn hand_off_route(handed_off: &ConversationHandedOff) -> Result<Route, String> {
+    route(&handed_off.routing_policy_id, &handed_off.team_id, &handed_off.contact_owner_agent_id)
+}
+
+fn route(policy: &str, team: &str, contact_owner: &str) -> Result<Route, String> {
+    Ok(Route {
+        policy: optional_uuid("routing_policy_id", policy)?,
+        team: optional_uuid("team_id", team)?,
+        contact_owner: optional_uuid("contact_owner_agent_id", contact_owner)?,
+    })
+}
+
+fn optional_uuid(field: &'static str, text: &str) -> Result<Option<Uuid>, String> {
     if text.is_empty() { Ok(None) } else { uuid(field, text).map(Some) }
 }
 
 impl Load {
     async fn record(&self, account: AccountId, version: i64, change: Change) -> Result<(), DbErr> {
         let tx = self.0.db.begin().await?;
-        // First the account, before rows of the queue: an owner's change or a close may free a place.
+        let conversation = change.conversation;
+        // Before the account, as everything that locks agents.
+        if let Some(agent) = change.owner.as_ref().and_then(|owner| owner.agent) {
+            self.give_back_if_absent(&tx, account, agent).await?;
+        }
+        // The account before rows of the queue: an owner's change or a close may free a place.
         if change.waiting.is_some() {
             routing_accounts::wake_or_insert(&tx, account).await?;
         } else {
             routing_accounts::wake(&tx, account).await?;
         }
-        if let Some((epoch, agent)) = change.owner {
-            conversation_owners::record_owner(&tx, account, change.conversation, epoch, agent).await?;
+        if let Some(NewOwner { epoch, agent, given_back_at }) = change.owner {
+            match given_back_at {
+                Some(at) => conversation_owners::record_given_back(&tx, account, conversation, epoch, at).await?,
+                None => conversation_owners::record_owner(&tx, account, conversation, epoch, agent).await?,
+            }
+            if let Some(route) = change.route {
+                conversation_owners::record_route(&tx, account, conversation, epoch, route).await?;
+            }
         }
         if let Some(open) = change.open {
-            conversation_owners::record_status(&tx, account, change.conversation, version, open).await?;
+            conversation_owners::record_status(&tx, account, conversation, version, open).await?;
         }
         if let Some(waiting) = change.waiting {
             routing_queue::insert(&tx, account, &waiting).await?;
         }
-        routing_queue::remove_if_over(&tx, account, change.conversation).await?;
+        queue_if_given_back(&tx, account, conversation).await?;
+        routing_queue::remove_if_over(&tx, account, conversation).await?;
         tx.commit().await
     }
+
+    /// Has the conversations of the agent looked at who owns one now, if they were deactivated or vanished. The locks order this with their
+    /// deactivation and the end of their heartbeats: one of the two finds the conversation.
+    async fn give_back_if_absent(&self, tx: &Tx, account: AccountId, id: Uuid) -> Result<(), DbErr> {
+        let Some(agent) = agents::find_for_update(tx, account, id).await? else { return Ok(()) };
+        let status = agent_statuses::find_for_update(tx, account, id).await?;
+        let status =
+            status.unwrap_or_else(|| AgentStatus::new(account, id)).view(tx.now().await?, self.0.heartbeats, 0);
+        if Absence::of(&agent, &status).is_some() {
+            agent_returns::schedule(tx, account, id).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds a conversation to the queue that an agent gave back, if it is routed. Looked at with each event: the one that says how it is routed
+/// may come later.
+async fn queue_if_given_back(tx: &Tx, account: AccountId, conversation: Uuid) -> Result<(), DbErr> {
+    let Some(known) = conversation_owners::find(tx.conn(), account, conversation).await? else { return Ok(()) };
+    let (Some(route), Some(since)) = (known.route(), known.given_back_at) else { return Ok(()) };
+    if known.open && known.agent_id.is_none() {
+        routing_accounts::wake_or_insert(tx, account).await?;
+        routing_queue::insert(tx, account, &Waiting::new(conversation, known.epoch, route, since)).await?;
+    }
+    Ok(())
 }

@@ -41,4 +41,15 @@ pub(crate) enum AssignmentCause {
     Reopened,
     /// Routing gave it to an agent (rule A4).
     Routed,
+    /// Its agent was deactivated (rule A2).
+    AgentDeactivated,
+    /// Its agent's client sent no heartbeats, and its visitor waited (rule A7).
+    AgentUnreachable,
+}
+
+impl AssignmentCause {
+    /// Returns whether the conversation went back from its agent: if it is routed, it waits for another one.
+    pub(crate) fn gives_back(self) -> bool {
+        matches!(self, Self::AgentDeactivated | Self::AgentUnreachable)
+    }
 }

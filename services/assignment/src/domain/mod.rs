@@ -1,5 +1,6 @@
 //! Agents, teams, the statuses of agents, the assignments of conversations, opening hours, and routing. No I/O, no clock.
 
+mod absence;
 mod actor;
 mod agent;
 mod agent_status;
@@ -16,6 +17,7 @@ mod routing_policy;
 mod routing_tests;
 mod team;
 
+pub(crate) use absence::Absence;
 pub(crate) use actor::Actor;
 pub(crate) use agent::{Agent, AgentChange};
 pub(crate) use agent_status::{AgentStatus, Availability, AwayReason, HeartbeatPolicy, StatusChange, StatusView};
@@ -26,8 +28,8 @@ pub(crate) use opening_hours::{OpeningHours, OpeningHoursChange};
 pub(crate) use queue::{PoliciesNow, QueuePlace, Queued, Queues};
 pub(crate) use queue_pace::QueuePace;
 pub(crate) use rejection::Rejection;
-pub(crate) use routing::{Candidate, Desk, NotRouted, PolicyNow, Routed, Waiting};
+pub(crate) use routing::{Candidate, Desk, NotRouted, PolicyNow, Queue, Route, Routed, Waiting};
 pub(crate) use routing_policy::{
-    OutsideHours, RoutingPolicy, RoutingPolicyChange, RoutingRules, RoutingStep, RoutingStrategy,
+    LocalizedText, OutsideHours, RoutingPolicy, RoutingPolicyChange, RoutingRules, RoutingStep, RoutingStrategy,
 };
 pub(crate) use team::{MAX_MEMBERS, Team, TeamChange};

@@ -1,6 +1,7 @@
 //! The queues of an account (rule A6): which place a conversation has, and for which teams it waits.
 //!
-//! A queue is that of a policy. Conversations whose policy is deleted or absent wait in the default queue, with those that have none.
+//! A queue is that of a policy, or of a policy and a team that a bot named. Conversations whose policy is deleted or absent wait in the
+//! queues of the default policy, with those that have none, and those whose team is, in the queue of their policy.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -11,32 +12,33 @@ use frontdesk_clock::Time;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{PolicyNow, QueuePace, Waiting};
+use super::{PolicyNow, Queue, QueuePace, Waiting};
 
-/// The policies by which conversations wait, at one time.
+/// The policies of the queues in which conversations wait, at one time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PoliciesNow {
-    /// By id. A deleted or absent policy has the rules of the default one, whose id is None.
-    pub(crate) by_id: BTreeMap<Option<Uuid>, PolicyNow>,
-    /// The policies that exist and are not deleted.
+    /// By queue. One of a deleted or absent policy has the rules of the default one; one of such a team, those of its policy alone.
+    pub(crate) by_queue: BTreeMap<Queue, PolicyNow>,
+    /// The policies and the teams of the queues that exist and are not deleted.
     pub(crate) existing: BTreeSet<Uuid>,
 }
 
 impl PoliciesNow {
-    /// Returns the policy in whose queue a conversation of this one waits. None: the default queue.
-    pub(crate) fn queue(&self, policy: Option<Uuid>) -> Option<Uuid> {
-        policy.filter(|policy| self.existing.contains(policy))
+    /// Returns the queue in which the conversations of this one wait: without a policy or a team that is deleted or absent.
+    pub(crate) fn queue(&self, Queue { policy, team }: Queue) -> Queue {
+        let exists = |id: &Uuid| self.existing.contains(id);
+        Queue { policy: policy.filter(exists), team: team.filter(exists) }
     }
 
     /// Returns the teams that steps of the policies name, deleted ones too.
     pub(crate) fn named_teams(&self) -> BTreeSet<Uuid> {
-        let steps = self.by_id.values().flat_map(|policy| &policy.rules.steps);
+        let steps = self.by_queue.values().flat_map(|policy| &policy.rules.steps);
         steps.flat_map(|step| step.teams.iter().copied()).collect()
     }
 
     /// Returns how a conversation waits now, and when time alone changes that. `teams`: those that are not deleted.
     pub(crate) fn queued(&self, waiting: &Waiting, teams: &BTreeSet<Uuid>, now: Time) -> (Queued, Option<Time>) {
-        let Some(policy) = self.by_id.get(&waiting.policy) else { return (Queued::waiting(waiting.epoch), None) };
+        let Some(policy) = self.by_queue.get(&waiting.queue()) else { return (Queued::waiting(waiting.epoch), None) };
         let (steps, next_joins_at) = policy.rules.joined(waiting.since, now);
         let named = steps.iter().flat_map(|step| step.teams.intersection(teams).copied());
         (Queued { teams: named.collect(), ..Queued::waiting(waiting.epoch) }, next_joins_at)
@@ -80,31 +82,33 @@ pub(crate) struct QueuePlace {
 #[derive(Clone, Debug)]
 pub(crate) struct Queues {
     /// The queue and the place in it, by conversation.
-    places: HashMap<Uuid, (Option<Uuid>, i64)>,
-    lengths: BTreeMap<Option<Uuid>, i64>,
+    places: HashMap<Uuid, (Queue, i64)>,
+    lengths: BTreeMap<Queue, i64>,
     /// The paces of the queues that move now.
-    paces: BTreeMap<Option<Uuid>, QueuePace>,
+    paces: BTreeMap<Queue, QueuePace>,
     now: Time,
 }
 
 impl Queues {
-    /// `oldest_first`: the conversations that wait, each with its policy. Outside of its policy's opening hours a queue does not move, and no
+    /// `oldest_first`: the conversations that wait, each with its queue. Outside of its policy's opening hours a queue does not move, and no
     /// wait is expected.
     pub(crate) fn new(
-        oldest_first: Vec<(Uuid, Option<Uuid>)>,
+        oldest_first: Vec<(Uuid, Queue)>,
         policies: &PoliciesNow,
-        mut paces: BTreeMap<Option<Uuid>, QueuePace>,
+        mut paces: BTreeMap<Queue, QueuePace>,
         now: Time,
     ) -> Self {
         let mut places = HashMap::with_capacity(oldest_first.len());
         let mut lengths = BTreeMap::new();
-        for (conversation, policy) in oldest_first {
-            let queue = policies.queue(policy);
+        for (conversation, queue) in oldest_first {
+            let queue = policies.queue(queue);
             let length: &mut i64 = lengths.entry(queue).or_default();
             *length += 1;
             places.insert(conversation, (queue, *length));
         }
-        paces.retain(|queue, _| policies.by_id.get(queue).is_none_or(|policy| policy.open));
+        let closed = policies.by_queue.iter().filter(|(_, policy)| !policy.open);
+        let closed: BTreeSet<Queue> = closed.map(|(queue, _)| policies.queue(*queue)).collect();
+        paces.retain(|queue, _| !closed.contains(queue));
         Self { places, lengths, paces, now }
     }
 
@@ -122,7 +126,7 @@ impl Queues {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{RoutingRules, RoutingStep};
+    use crate::domain::{Route, RoutingRules, RoutingStep};
 
     fn id(number: u128) -> Uuid {
         Uuid::from_u128(number)
@@ -132,15 +136,22 @@ mod tests {
         PolicyNow { rules: RoutingRules { steps, ..RoutingRules::of_default_policy() }, open, changes_at: None }
     }
 
-    /// Policy 1 exists, policy 2 is deleted.
+    fn of(policy: Option<u128>, team: Option<u128>) -> Queue {
+        Queue { policy: policy.map(id), team: team.map(id) }
+    }
+
+    /// Policy 1 and team 21 exist, policy 2 and team 22 are deleted. The default policy is always open.
     fn policies(open: bool) -> PoliciesNow {
-        let by_id = [Some(id(1)), Some(id(2)), None].map(|id| (id, policy(open || id.is_none(), Vec::new())));
-        PoliciesNow { by_id: by_id.into(), existing: BTreeSet::from([id(1)]) }
+        let queues = [Some(1), Some(2), None].map(|policy| [None, Some(21), Some(22)].map(|team| of(policy, team)));
+        let now = |queue: Queue| policy(open || queue.policy != Some(id(1)), Vec::new());
+        let by_queue = queues.into_iter().flatten().map(|queue| (queue, now(queue))).collect();
+        PoliciesNow { by_queue, existing: BTreeSet::from([id(1), id(21)]) }
     }
 
     #[test]
     fn a4_a6_the_conversations_of_a_deleted_policy_wait_in_the_default_queue_by_age() {
-        let oldest_first = vec![(id(10), None), (id(11), Some(id(1))), (id(12), Some(id(2))), (id(13), None)];
+        let policies_of = [(10, None), (11, Some(1)), (12, Some(2)), (13, None)];
+        let oldest_first = policies_of.map(|(conversation, policy)| (id(conversation), of(policy, None))).to_vec();
         let queues = Queues::new(oldest_first, &policies(true), BTreeMap::new(), Time(0));
         let places = [10, 11, 12, 13, 14].map(|number| {
             let place = queues.place(id(number));
@@ -150,11 +161,28 @@ mod tests {
     }
 
     #[test]
+    fn a6_b8_a_team_that_a_bot_named_has_a_queue_of_its_own_until_it_is_deleted() {
+        let queues_of = [(10, None), (11, Some(21)), (12, Some(22)), (13, Some(21))];
+        let oldest_first = queues_of.map(|(conversation, team)| (id(conversation), of(Some(1), team))).to_vec();
+        let pace = QueuePace { samples: 5, mean: Duration::from_secs(30), last_at: Time(0) };
+        let paces = || BTreeMap::from([(of(Some(1), Some(21)), pace)]);
+        let queues = Queues::new(oldest_first.clone(), &policies(true), paces(), Time(9));
+        let places = [10, 11, 12, 13].map(|number| {
+            let place = queues.place(id(number));
+            (place.place, place.waiting, place.expected_wait.map(|wait| wait.as_secs()))
+        });
+        assert_eq!(places, [(1, 2, None), (1, 2, Some(30)), (2, 2, None), (2, 2, Some(60))]);
+        let closed = Queues::new(oldest_first, &policies(false), paces(), Time(9));
+        assert_eq!(closed.place(id(11)).expected_wait, None, "it has the opening hours of its policy");
+    }
+
+    #[test]
     fn a6_a_wait_is_expected_by_the_pace_of_the_queue_while_it_is_open() {
         let pace = QueuePace { samples: 5, mean: Duration::from_secs(30), last_at: Time(0) };
-        let oldest_first = vec![(id(10), Some(id(1))), (id(11), Some(id(1))), (id(12), None)];
+        let policies_of = [(10, Some(1)), (11, Some(1)), (12, None)];
+        let oldest_first = policies_of.map(|(conversation, policy)| (id(conversation), of(policy, None))).to_vec();
         let wait = |open: bool, conversation: u128| {
-            let paces = BTreeMap::from([(Some(id(1)), pace)]);
+            let paces = BTreeMap::from([(of(Some(1), None), pace)]);
             Queues::new(oldest_first.clone(), &policies(open), paces, Time(9)).place(id(conversation)).expected_wait
         };
         assert_eq!(wait(true, 11), Some(Duration::from_secs(60)));
@@ -170,11 +198,12 @@ mod tests {
             ..RoutingStep::default()
         };
         let steps = vec![team(21, Some(60)), team(22, Some(60)), team(23, None)];
-        let by_id = BTreeMap::from([(Some(id(1)), policy(true, steps))]);
-        let policies = PoliciesNow { by_id, existing: BTreeSet::from([id(1)]) };
+        let rules_of_team = RoutingRules::of_default_policy().of_team(id(23));
+        let of_team = PolicyNow { rules: rules_of_team, open: true, changes_at: None };
+        let by_queue = BTreeMap::from([(of(Some(1), None), policy(true, steps)), (of(Some(1), Some(23)), of_team)]);
+        let policies = PoliciesNow { by_queue, existing: BTreeSet::from([id(1), id(23)]) };
         assert_eq!(policies.named_teams(), BTreeSet::from([id(21), id(22), id(23)]));
-        let waiting =
-            Waiting { conversation: id(10), epoch: 4, policy: Some(id(1)), contact_owner: None, since: Time(0) };
+        let waiting = Waiting::new(id(10), 4, Route { policy: Some(id(1)), ..Route::default() }, Time(0));
         let not_deleted = BTreeSet::from([id(21), id(23)]);
         let at = |seconds: u64| policies.queued(&waiting, &not_deleted, Time(0).plus(Duration::from_secs(seconds)));
         let minute = |minutes: u64| Some(Time(0).plus(Duration::from_secs(60 * minutes)));
@@ -182,6 +211,9 @@ mod tests {
             let teams = teams.into_iter().map(id).collect();
             assert_eq!(at(seconds), (Queued { epoch: 4, waiting: true, teams }, next), "after {seconds} seconds");
         }
+        let named = Waiting { team: Some(id(23)), ..waiting.clone() };
+        let of_named = Queued { teams: BTreeSet::from([id(23)]), ..Queued::waiting(4) };
+        assert_eq!(policies.queued(&named, &not_deleted, Time(0)), (of_named, None), "a team that a bot named");
         let unknown = Waiting { policy: None, ..waiting.clone() };
         assert_eq!(policies.queued(&unknown, &not_deleted, Time(0)), (Queued::waiting(4), None));
     }

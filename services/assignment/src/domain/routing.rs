@@ -17,9 +17,53 @@ pub(crate) struct Waiting {
     pub(crate) epoch: i64,
     /// None: the default policy.
     pub(crate) policy: Option<Uuid>,
+    /// The team whose members get it. None: the policy says who does.
+    pub(crate) team: Option<Uuid>,
     /// The owner of its contact. None: not known.
     pub(crate) contact_owner: Option<Uuid>,
+    /// The agent to whom it returns if they can take it (rule E4).
+    pub(crate) last_owner: Option<Uuid>,
     pub(crate) since: Time,
+    /// The end of the closing for which its visitor got the message. None: they got none.
+    pub(crate) noticed_until: Option<Time>,
+}
+
+/// How a conversation is routed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// None: the default policy.
+    pub(crate) policy: Option<Uuid>,
+    /// The team whose members get it. None: the policy says who does.
+    pub(crate) team: Option<Uuid>,
+    /// None: not known.
+    pub(crate) contact_owner: Option<Uuid>,
+}
+
+/// A queue: the conversations that wait by one policy, and for one team where a bot named it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Queue {
+    /// None: the default policy.
+    pub(crate) policy: Option<Uuid>,
+    pub(crate) team: Option<Uuid>,
+}
+
+impl From<Option<Uuid>> for Queue {
+    fn from(policy: Option<Uuid>) -> Self {
+        Self { policy, team: None }
+    }
+}
+
+impl Waiting {
+    /// A conversation that begins to wait.
+    pub(crate) fn new(conversation: Uuid, epoch: i64, route: Route, since: Time) -> Self {
+        let Route { policy, team, contact_owner } = route;
+        Self { conversation, epoch, policy, team, contact_owner, last_owner: None, since, noticed_until: None }
+    }
+
+    /// Returns the queue in which it waits.
+    pub(crate) fn queue(&self) -> Queue {
+        Queue { policy: self.policy, team: self.team }
+    }
 }
 
 /// An agent, as routing sees them.
@@ -43,6 +87,20 @@ pub(crate) struct PolicyNow {
     pub(crate) open: bool,
     /// When `open` changes. None: never.
     pub(crate) changes_at: Option<Time>,
+}
+
+impl PolicyNow {
+    /// Returns the end of the closing for which visitors get a message now. None: they get none.
+    pub(crate) fn notice_until(&self) -> Option<Time> {
+        let is_closed = !self.open && !self.rules.outside_texts.is_empty();
+        is_closed.then(|| self.changes_at.unwrap_or(Time(i64::MAX)))
+    }
+
+    /// Returns whether the conversation leaves routing: outside of opening hours, once its visitor has the message.
+    fn dismisses(&self, waiting: &Waiting) -> bool {
+        let has_notice = self.notice_until().is_none_or(|until| waiting.noticed_until == Some(until));
+        !self.open && self.rules.outside == OutsideHours::Unassigned && has_notice
+    }
 }
 
 /// Why an agent does not get a conversation.
@@ -84,8 +142,8 @@ pub(crate) struct Decision {
 pub(crate) struct Desk {
     pub(crate) now: Time,
     pub(crate) agents: BTreeMap<Uuid, Candidate>,
-    /// By id; None: the default one.
-    pub(crate) policies: BTreeMap<Option<Uuid>, PolicyNow>,
+    /// By queue.
+    pub(crate) policies: BTreeMap<Queue, PolicyNow>,
     /// Number of the account's last turn.
     pub(crate) last_turn: i64,
 }
@@ -135,13 +193,14 @@ impl Desk {
     pub(crate) fn route(&mut self, queue: Vec<Waiting>, ends: &BTreeSet<Uuid>) -> Decision {
         let mut decision = Decision::default();
         for waiting in queue {
-            let Some(policy) = self.policies.get(&waiting.policy) else { continue };
-            if !policy.open && policy.rules.outside == OutsideHours::Unassigned {
+            let Some(policy) = self.policies.get(&waiting.queue()) else { continue };
+            let last_owner = find_last_owner(&waiting, &self.agents);
+            if last_owner.is_none() && policy.dismisses(&waiting) {
                 decision.leaving.push(waiting);
                 continue;
             }
             let (steps, joins_at) = policy.rules.joined(waiting.since, self.now);
-            match choose(policy, steps, &waiting, &self.agents) {
+            match last_owner.or_else(|| choose(policy, steps, &waiting, &self.agents)) {
                 Some(agent) => {
                     self.last_turn += 1;
                     let turn = self.last_turn;
@@ -168,11 +227,15 @@ impl Desk {
     pub(crate) fn explain(mut self, before: Vec<Waiting>, waiting: &Waiting) -> Vec<(Candidate, Vec<NotRouted>)> {
         let agents = self.agents.clone();
         self.route(before, &BTreeSet::new());
-        let Some(policy) = self.policies.get(&waiting.policy) else { return Vec::new() };
+        let Some(policy) = self.policies.get(&waiting.queue()) else { return Vec::new() };
         let (steps, _) = policy.rules.joined(waiting.since, self.now);
-        let chosen = choose(policy, steps, waiting, &self.agents);
+        let last_owner = find_last_owner(waiting, &self.agents);
+        let chosen = last_owner.or_else(|| choose(policy, steps, waiting, &self.agents));
         let reasons = |candidate: &Candidate| {
             let mut reasons = Vec::new();
+            if chosen == Some(candidate.agent) {
+                return reasons;
+            }
             if !steps.iter().any(|step| candidate.is_target(step, waiting.contact_owner)) {
                 reasons.push(NotRouted::NotInStep);
             }
@@ -184,7 +247,7 @@ impl Desk {
             if candidate.has_place() && !left {
                 reasons.push(NotRouted::OthersFirst);
             }
-            if reasons.is_empty() && chosen != Some(candidate.agent) {
+            if reasons.is_empty() {
                 reasons.push(NotRouted::NotChosen);
             }
             reasons
@@ -195,6 +258,14 @@ impl Desk {
         };
         agents.into_values().map(explained).collect()
     }
+}
+
+/// Returns the agent to whom the conversation returns: its last owner, if they are active and available and have a place, whatever the
+/// policy says.
+fn find_last_owner(waiting: &Waiting, agents: &BTreeMap<Uuid, Candidate>) -> Option<Uuid> {
+    let candidate = agents.get(&waiting.last_owner?)?;
+    let can_take = candidate.active && candidate.availability == Availability::Available && candidate.has_place();
+    can_take.then_some(candidate.agent)
 }
 
 /// Returns the agent who gets the conversation: one of the first step that has an agent who can take it. None: it waits.

@@ -35,6 +35,20 @@ pub(crate) struct RoutingRules {
     /// None: it is always open.
     pub(crate) opening_hours: Option<Uuid>,
     pub(crate) outside: OutsideHours,
+    /// The message to visitors who wait outside of the opening hours, in each language. Empty: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) outside_texts: Vec<LocalizedText>,
+    /// How long after an agent vanished their conversations go back to the queue. None: they stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) take_back_after: Option<Duration>,
+}
+
+/// A text in one language. Stored as JSON: add, never rename.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LocalizedText {
+    /// BCP 47 tag.
+    pub(crate) language: String,
+    pub(crate) text: String,
 }
 
 /// Agents who can get a conversation, and when the next step joins.
@@ -84,6 +98,8 @@ impl RoutingRules {
             only_available: true,
             opening_hours: None,
             outside: OutsideHours::Wait,
+            outside_texts: Vec::new(),
+            take_back_after: None,
         }
     }
 
@@ -99,6 +115,12 @@ impl RoutingRules {
             }
         }
         (&self.steps[..], None)
+    }
+
+    /// Returns the rules for a conversation that only the members of this team get.
+    pub(crate) fn of_team(self, team: Uuid) -> Self {
+        let step = RoutingStep { teams: BTreeSet::from([team]), ..RoutingStep::default() };
+        Self { steps: vec![step], ..self }
     }
 
     /// Returns whether a step prefers the contact's owner.
@@ -176,6 +198,15 @@ mod tests {
             updated_at: Time(0),
             deleted_at: None,
         }
+    }
+
+    #[test]
+    fn a4_rules_of_the_release_before_are_read() {
+        let stored =
+            r#"{"steps":[],"strategy":"ROUND_ROBIN","only_available":true,"opening_hours":null,"outside":"WAIT"}"#;
+        let rules: RoutingRules = serde_json::from_str(stored).unwrap();
+        assert_eq!((rules.outside_texts.len(), rules.take_back_after), (0, None));
+        assert_eq!(serde_json::to_string(&rules).unwrap(), stored, "it reads these");
     }
 
     #[test]

@@ -10,8 +10,8 @@ use frontdesk_fuzz::{bytes, check};
 use uuid::Uuid;
 
 use super::{
-    Availability, Candidate, Capacity, Desk, NotRouted, OutsideHours, PolicyNow, RoutingRules, RoutingStep,
-    RoutingStrategy, Waiting,
+    Availability, Candidate, Capacity, Desk, LocalizedText, NotRouted, OutsideHours, PolicyNow, Queue, Route,
+    RoutingRules, RoutingStep, RoutingStrategy, Waiting,
 };
 
 fn id(number: u8) -> Uuid {
@@ -31,7 +31,7 @@ fn candidate(number: u8) -> Candidate {
 }
 
 fn waiting(number: u8, policy: Option<Uuid>) -> Waiting {
-    Waiting { conversation: id(number), epoch: 1, policy, contact_owner: None, since: Time(number.into()) }
+    Waiting::new(id(number), 1, Route { policy, ..Route::default() }, Time(number.into()))
 }
 
 fn policy(steps: Vec<RoutingStep>, strategy: RoutingStrategy) -> PolicyNow {
@@ -49,7 +49,8 @@ fn only(agent: u8) -> RoutingStep {
 
 fn desk(agents: impl IntoIterator<Item = Candidate>, policies: Vec<(Option<Uuid>, PolicyNow)>) -> Desk {
     let agents = agents.into_iter().map(|candidate| (candidate.agent, candidate)).collect();
-    Desk { now: Time(1_000), agents, policies: policies.into_iter().collect(), last_turn: 0 }
+    let policies = policies.into_iter().map(|(policy, now)| (Queue::from(policy), now)).collect();
+    Desk { now: Time(1_000), agents, policies, last_turn: 0 }
 }
 
 fn routed(desk: &mut Desk, queue: Vec<Waiting>) -> Vec<(Uuid, Uuid)> {
@@ -80,7 +81,7 @@ fn a6_a_decision_ends_where_a_conversation_that_is_not_read_may_be_next() {
     assert_eq!(decision.routed.len(), 2);
     // One that gets no agent ends nothing: those behind it get none either.
     let mut full = desk.clone();
-    full.policies.insert(None, policy(vec![only(9)], RoutingStrategy::FewestOpen));
+    full.policies.insert(Queue::default(), policy(vec![only(9)], RoutingStrategy::FewestOpen));
     let queue = vec![waiting(4, None), waiting(5, Some(id(50)))];
     assert_eq!(full.route(queue, &BTreeSet::from([id(4)])).routed.len(), 1);
 }
@@ -207,7 +208,7 @@ impl Choices<'_> {
 
 /// Whether the agent may take the conversation, by the words of the rules.
 fn may_take(desk: &Desk, agent: &Candidate, waiting: &Waiting) -> bool {
-    let policy = &desk.policies[&waiting.policy];
+    let policy = &desk.policies[&waiting.queue()];
     let mut joins_at = waiting.since;
     let mut is_target = false;
     for step in &policy.rules.steps {
@@ -265,4 +266,97 @@ fn a4_a5_a6_nobody_gets_more_than_they_can_take_nothing_overtakes_and_no_free_ag
         assert!(routed.next().is_none());
         assert_eq!(desk.agents, model.agents);
     });
+}
+
+/// Decides as a replica that has just started: with nothing but what the database holds.
+fn decide_anew(stored: &mut Desk, queue: Vec<Waiting>) -> Vec<(Uuid, Uuid)> {
+    let mut replica = stored.clone();
+    let routed = routed(&mut replica, queue);
+    stored.last_turn = replica.last_turn;
+    for (id, candidate) in replica.agents {
+        let kept = stored.agents.get_mut(&id).unwrap();
+        (kept.last_turn, kept.load) = (candidate.last_turn, candidate.load);
+    }
+    routed
+}
+
+#[test]
+fn a4_round_robin_stays_fair_over_10_000_assignments_by_several_policies_replicas_and_restarts() {
+    let unlimited = |number| Candidate { capacity: Capacity::Unlimited, ..candidate(number) };
+    let rules = || policy(vec![anybody()], RoutingStrategy::RoundRobin);
+    let mut stored = desk((0..9).map(unlimited), vec![(None, rules()), (Some(id(50)), rules())]);
+    let mut counts: BTreeMap<Uuid, usize> = BTreeMap::new();
+    let mut assigned = 0;
+    for round in 0_usize.. {
+        // One to five arrive at once, by one of the two policies.
+        let count = u8::try_from(round % 5 + 1).unwrap();
+        let by = Some(id(50)).filter(|_| round % 3 == 0);
+        let queue = (0..count).map(|number| waiting(number, by)).collect();
+        for (_, agent) in decide_anew(&mut stored, queue) {
+            *counts.entry(agent).or_default() += 1;
+            assigned += 1;
+        }
+        let (least, most) = (counts.values().min().unwrap(), counts.values().max().unwrap());
+        assert!(counts.len() < 9 || most - least <= 1, "after {assigned}: {counts:?}");
+        if assigned >= 10_000 {
+            break;
+        }
+    }
+    assert_eq!(counts.len(), 9);
+}
+
+#[test]
+fn a4_fewest_open_never_picks_an_agent_who_has_more_than_another_one_who_can_take_it() {
+    let rules = policy(vec![anybody()], RoutingStrategy::FewestOpen);
+    let mut stored = desk((0..9).map(candidate), vec![(None, rules)]);
+    let mut random = 1_u64;
+    let mut below = |end: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % end
+    };
+    let mut assigned = 0;
+    while assigned < 10_000 {
+        for candidate in stored.agents.values_mut() {
+            candidate.load = i64::try_from(below(6)).unwrap();
+            candidate.capacity = Capacity::Conversations(i32::try_from(below(7)).unwrap());
+            candidate.availability = if below(4) > 0 { Availability::Available } else { Availability::Away };
+            candidate.active = below(8) > 0;
+        }
+        let before = stored.clone();
+        let Some((_, chosen)) = decide_anew(&mut stored, vec![waiting(1, None)]).pop() else { continue };
+        let fewest = before.agents.values().filter(|agent| may_take(&before, agent, &waiting(1, None)));
+        assert_eq!(fewest.map(|agent| agent.load).min(), Some(before.agents[&chosen].load));
+        assigned += 1;
+    }
+}
+
+#[test]
+fn e4_a_conversation_returns_to_its_last_owner_also_outside_of_opening_hours_and_never_to_one_who_cannot_take_it() {
+    let mut closed = policy(vec![only(2)], RoutingStrategy::RoundRobin);
+    (closed.open, closed.rules.outside) = (false, OutsideHours::Unassigned);
+    let returning = || Waiting { last_owner: Some(id(1)), ..waiting(1, None) };
+    let mut desk = desk([candidate(1), candidate(2)], vec![(None, closed)]);
+    assert_eq!(routed(&mut desk, vec![returning()]), [(id(1), id(1))]);
+    for cannot in [
+        Candidate { active: false, ..candidate(1) },
+        Candidate { availability: Availability::Away, ..candidate(1) },
+        Candidate { load: 2, ..candidate(1) },
+    ] {
+        desk.agents.insert(id(1), cannot);
+        let decision = desk.route(vec![returning()], &BTreeSet::new());
+        assert_eq!((decision.routed.len(), decision.leaving.len()), (0, 1));
+    }
+}
+
+#[test]
+fn a4_a_conversation_leaves_routing_only_after_its_visitor_has_the_message_of_this_closing() {
+    let mut closed = policy(vec![anybody()], RoutingStrategy::FewestOpen);
+    (closed.open, closed.changes_at, closed.rules.outside) = (false, Some(Time(7_000)), OutsideHours::Unassigned);
+    closed.rules.outside_texts = vec![LocalizedText { language: "en".into(), text: "Closed.".into() }];
+    assert_eq!(closed.notice_until(), Some(Time(7_000)));
+    let mut desk = desk([candidate(1)], vec![(None, closed)]);
+    for (noticed_until, leaving) in [(None, 0), (Some(Time(500)), 0), (Some(Time(7_000)), 1)] {
+        let waiting = Waiting { noticed_until, ..waiting(1, None) };
+        assert_eq!(desk.route(vec![waiting], &BTreeSet::new()).leaving.len(), leaving);
+    }
 }

@@ -109,6 +109,8 @@ impl From<AssignmentCause> for pb::AssignmentCause {
             AssignmentCause::HandedOff => Self::HandedOff,
             AssignmentCause::Reopened => Self::Reopened,
             AssignmentCause::Routed => Self::Routed,
+            AssignmentCause::AgentDeactivated => Self::AgentDeactivated,
+            AssignmentCause::AgentUnreachable => Self::AgentUnreachable,
         }
     }
 }

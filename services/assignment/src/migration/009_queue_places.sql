@@ -9,13 +9,14 @@ CREATE INDEX routing_queue_publications ON routing_queue (publish_at) WHERE publ
 -- Number of the events about the conversation's queue.
 ALTER TABLE conversation_owners ADD COLUMN queue_version BIGINT NOT NULL DEFAULT 0;
 
--- How fast each queue moved lately. policy_id is the zero UUID for the default queue.
+-- How fast each queue moved lately. policy_id is the zero UUID for the default policy, and team_id where a queue is not that of one team.
 CREATE TABLE queue_paces (
     account_id UUID NOT NULL,
     policy_id UUID NOT NULL,
+    team_id UUID NOT NULL,
     samples INTEGER NOT NULL,
     mean_us BIGINT NOT NULL,
     last_at BIGINT NOT NULL,
-    CONSTRAINT queue_paces_pk PRIMARY KEY (account_id, policy_id)
+    CONSTRAINT queue_paces_pk PRIMARY KEY (account_id, policy_id, team_id)
 );
 {row_level_security queue_paces}

@@ -32,6 +32,14 @@ impl MigratorTrait for Migrator {
             }),
             Box::new(Sql { name: "assignment_007_routing", text: include_str!("007_routing.sql") }),
             Box::new(Sql { name: "assignment_009_queue_places", text: include_str!("009_queue_places.sql") }),
+            Box::new(Sql {
+                name: "assignment_010_conversations_that_agents_give_back",
+                text: include_str!("010_conversations_that_agents_give_back.sql"),
+            }),
+            Box::new(Sql {
+                name: "assignment_011_queues_of_teams_and_messages_outside_of_hours",
+                text: include_str!("011_queues_of_teams_and_messages_outside_of_hours.sql"),
+            }),
         ]
     }
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{load_desk, load_policies};
 use crate::{
     App,
-    domain::{Candidate, NotRouted},
+    domain::{Candidate, NotRouted, Waiting},
     error::AssignmentError,
     store::{conversation_owners, routing_queue},
 };
@@ -38,8 +38,9 @@ pub(crate) async fn explain_routing(
     }
     let waiting = routing_queue::find_waiting(&conn, account, conversation).await?.ok_or(AssignmentError::NotQueued)?;
     let before = routing_queue::list_before(&conn, account, &waiting).await?;
-    let policies = before.iter().map(|waiting| waiting.policy).chain([waiting.policy]).collect();
-    let desk = load_desk(&conn, account, policies, now, app.heartbeats).await?;
-    let policy = load_policies(&conn, account, BTreeSet::from([waiting.policy]), now).await?.queue(waiting.policy);
+    let queues = before.iter().map(Waiting::queue).chain([waiting.queue()]).collect();
+    let desk = load_desk(&conn, account, queues, now, app.heartbeats).await?;
+    let policies = load_policies(&conn, account, BTreeSet::from([waiting.queue()]), now).await?;
+    let policy = policies.queue(waiting.queue()).policy;
     Ok(Explanation { as_of: now, policy, candidates: desk.explain(before, &waiting) })
 }

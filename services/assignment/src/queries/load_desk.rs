@@ -9,19 +9,20 @@ use uuid::Uuid;
 
 use super::load_policies;
 use crate::{
-    domain::{AgentStatus, Candidate, Desk, HeartbeatPolicy, PolicyNow},
+    domain::{AgentStatus, Candidate, Desk, HeartbeatPolicy, PolicyNow, Queue},
     store,
 };
 
-/// Reads the agents, and the policies by which conversations wait. A policy that is deleted or absent counts as the default one.
+/// Reads the agents, and the policies of the queues in which conversations wait. A policy that is deleted or absent counts as the default
+/// one, and such a team as none.
 pub(crate) async fn load_desk(
     conn: &impl ConnectionTrait,
     account: AccountId,
-    policies: BTreeSet<Option<Uuid>>,
+    queues: BTreeSet<Queue>,
     now: Time,
     heartbeats: HeartbeatPolicy,
 ) -> Result<Desk, DbErr> {
-    let policies = load_policies(conn, account, policies, now).await?.by_id;
+    let policies = load_policies(conn, account, queues, now).await?.by_queue;
     let teams = teams_of_agents(conn, account, &policies).await?;
     let agents = load_candidates(conn, account, teams, now, heartbeats).await?;
     let last_turn = store::routing_accounts::find_last_turn(conn, account).await?;
@@ -32,7 +33,7 @@ pub(crate) async fn load_desk(
 async fn teams_of_agents(
     conn: &impl ConnectionTrait,
     account: AccountId,
-    policies: &BTreeMap<Option<Uuid>, PolicyNow>,
+    policies: &BTreeMap<Queue, PolicyNow>,
 ) -> Result<BTreeMap<Uuid, BTreeSet<Uuid>>, DbErr> {
     let steps = policies.values().flat_map(|policy| &policy.rules.steps);
     let named: BTreeSet<Uuid> = steps.flat_map(|step| step.teams.iter().copied()).collect();

@@ -55,8 +55,8 @@ pub(super) async fn load_queues(conn: &impl ConnectionTrait, account: AccountId,
     if oldest_first.is_empty() {
         return Ok(Queues::new(oldest_first, &PoliciesNow::default(), BTreeMap::new(), now));
     }
-    let policies = oldest_first.iter().map(|(_, policy)| *policy).collect();
-    let policies = load_policies(conn, account, policies, now).await?;
+    let queues = oldest_first.iter().map(|(_, queue)| *queue).collect();
+    let policies = load_policies(conn, account, queues, now).await?;
     let paces = queue_paces::list(conn, account).await?;
     Ok(Queues::new(oldest_first, &policies, paces, now))
 }

@@ -1,15 +1,26 @@
-//! Which agents own which open conversations: the load of an agent is the number of theirs.
+//! Which agents own which open conversations, and how conversations are routed: the load of an agent is the number of theirs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QuerySelect,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 use uuid::Uuid;
 
 use super::entity::conversation_owner::{Column, Entity, Model};
+use crate::domain::Route;
+
+/// A conversation that an agent owns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnedConversation {
+    pub(crate) conversation: Uuid,
+    pub(crate) epoch: i64,
+    /// None: it is not routed.
+    pub(crate) route: Option<Route>,
+}
 
 /// Records who owns the conversation from an epoch on, unless a later epoch is recorded. `agent`: None where no agent owns it. A
 /// conversation of which nothing is known is open: an owner changes only while it is.
@@ -20,18 +31,46 @@ pub(crate) async fn record_owner(
     epoch: i64,
     agent: Option<Uuid>,
 ) -> Result<(), DbErr> {
+    insert_owner(tx, Model { agent_id: agent, epoch, ..Model::unknown(account.0, conversation) }).await
+}
+
+/// The same for an epoch in which no agent owns the conversation, because one gave it back at this time.
+pub(crate) async fn record_given_back(
+    tx: &Tx,
+    account: AccountId,
+    conversation: Uuid,
+    epoch: i64,
+    at: Time,
+) -> Result<(), DbErr> {
+    insert_owner(tx, Model { epoch, given_back_at: Some(at), ..Model::unknown(account.0, conversation) }).await
+}
+
+async fn insert_owner(tx: &Tx, row: Model) -> Result<(), DbErr> {
     let newer = OnConflict::columns([Column::AccountId, Column::ConversationId])
-        .update_columns([Column::AgentId, Column::Epoch])
-        .action_and_where(Expr::col((Entity, Column::Epoch)).lt(epoch))
+        .update_columns([Column::AgentId, Column::Epoch, Column::GivenBackAt])
+        .action_and_where(Expr::col((Entity, Column::Epoch)).lt(row.epoch))
+        .to_owned();
+    insert(tx, row, newer).await
+}
+
+/// Records how the conversation is routed from an epoch on, unless that of a later one is recorded.
+pub(crate) async fn record_route(
+    tx: &Tx,
+    account: AccountId,
+    conversation: Uuid,
+    epoch: i64,
+    route: Route,
+) -> Result<(), DbErr> {
+    let newer = OnConflict::columns([Column::AccountId, Column::ConversationId])
+        .update_columns([Column::RouteEpoch, Column::PolicyId, Column::TeamId, Column::ContactOwnerId])
+        .action_and_where(Expr::col((Entity, Column::RouteEpoch)).lt(epoch))
         .to_owned();
     let row = Model {
-        account_id: account.0,
-        conversation_id: conversation,
-        agent_id: agent,
-        epoch,
-        open: true,
-        status_version: 0,
-        queue_version: 0,
+        route_epoch: epoch,
+        policy_id: route.policy,
+        team_id: route.team,
+        contact_owner_id: route.contact_owner,
+        ..Model::unknown(account.0, conversation)
     };
     insert(tx, row, newer).await
 }
@@ -48,15 +87,7 @@ pub(crate) async fn record_status(
         .update_columns([Column::Open, Column::StatusVersion])
         .action_and_where(Expr::col((Entity, Column::StatusVersion)).lt(version))
         .to_owned();
-    let row = Model {
-        account_id: account.0,
-        conversation_id: conversation,
-        agent_id: None,
-        epoch: 0,
-        open,
-        status_version: version,
-        queue_version: 0,
-    };
+    let row = Model { open, status_version: version, ..Model::unknown(account.0, conversation) };
     insert(tx, row, newer).await
 }
 
@@ -65,15 +96,7 @@ pub(crate) async fn next_queue_version(tx: &Tx, account: AccountId, conversation
     let counted = OnConflict::columns([Column::AccountId, Column::ConversationId])
         .values([(Column::QueueVersion, Expr::col((Entity, Column::QueueVersion)).add(1_i64))])
         .to_owned();
-    let row = Model {
-        account_id: account.0,
-        conversation_id: conversation,
-        agent_id: None,
-        epoch: 0,
-        open: true,
-        status_version: 0,
-        queue_version: 1,
-    };
+    let row = Model { queue_version: 1, ..Model::unknown(account.0, conversation) };
     insert(tx, row, counted).await?;
     Ok(find(tx.conn(), account, conversation).await?.map_or(1, |row| row.queue_version))
 }
@@ -108,4 +131,25 @@ pub(crate) async fn count_open<C: ConnectionTrait>(
         .column_as(Column::ConversationId.count(), "conversations")
         .group_by(Column::AgentId);
     Ok(open.into_tuple::<(Uuid, i64)>().all(conn).await?.into_iter().collect())
+}
+
+/// Returns up to `limit` open conversations that the agent owns, in the order of their ids, after this one. None: from the first one.
+pub(crate) async fn list_open_of<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    agent: Uuid,
+    after: Option<Uuid>,
+    limit: u64,
+) -> Result<Vec<OwnedConversation>, DbErr> {
+    let mut open = Entity::find()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::AgentId.eq(agent))
+        .filter(Column::Open.eq(true));
+    if let Some(after) = after {
+        open = open.filter(Column::ConversationId.gt(after));
+    }
+    let rows = open.order_by_asc(Column::ConversationId).limit(limit).all(conn).await?;
+    let owned =
+        |row: Model| OwnedConversation { conversation: row.conversation_id, epoch: row.epoch, route: row.route() };
+    Ok(rows.into_iter().map(owned).collect())
 }

@@ -1,6 +1,7 @@
 //! The statements. Each one that a caller's request reaches names the account; those by which workers find what is due serve all
 //! accounts.
 
+pub(crate) mod agent_returns;
 pub(crate) mod agent_statuses;
 pub(crate) mod agents;
 pub(crate) mod assignments;

@@ -7,26 +7,28 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel,
 use uuid::Uuid;
 
 use super::entity::queue_pace::{Column, Entity, Model};
-use crate::domain::QueuePace;
+use crate::domain::{Queue, QueuePace};
 
-/// Returns the pace of each queue that has one. None: the default queue.
+/// Returns the pace of each queue that has one.
 pub(crate) async fn list<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
-) -> Result<BTreeMap<Option<Uuid>, QueuePace>, DbErr> {
+) -> Result<BTreeMap<Queue, QueuePace>, DbErr> {
     let rows = Entity::find().filter(Column::AccountId.eq(account)).all(conn).await?;
-    let queue = |policy: Uuid| Some(policy).filter(|policy| !policy.is_nil());
-    Ok(rows.into_iter().map(|row| (queue(row.policy_id), QueuePace::from(row))).collect())
+    let id = |id: Uuid| Some(id).filter(|id| !id.is_nil());
+    let queue = |row: &Model| Queue { policy: id(row.policy_id), team: id(row.team_id) };
+    Ok(rows.into_iter().map(|row| (queue(&row), QueuePace::from(row))).collect())
 }
 
 /// Stores the pace of a queue. The account is locked.
-pub(crate) async fn save(tx: &Tx, account: AccountId, queue: Option<Uuid>, pace: QueuePace) -> Result<(), DbErr> {
-    let newer = OnConflict::columns([Column::AccountId, Column::PolicyId])
+pub(crate) async fn save(tx: &Tx, account: AccountId, queue: Queue, pace: QueuePace) -> Result<(), DbErr> {
+    let newer = OnConflict::columns([Column::AccountId, Column::PolicyId, Column::TeamId])
         .update_columns([Column::Samples, Column::MeanUs, Column::LastAt])
         .to_owned();
     let row = Model {
         account_id: account.0,
-        policy_id: queue.unwrap_or_default(),
+        policy_id: queue.policy.unwrap_or_default(),
+        team_id: queue.team.unwrap_or_default(),
         samples: i32::try_from(pace.samples).unwrap_or(i32::MAX),
         mean_us: i64::try_from(pace.mean.as_micros()).unwrap_or(i64::MAX),
         last_at: pace.last_at,

@@ -22,7 +22,7 @@ use super::{
     conversation_owners,
     entity::queued_conversation::{Column, Entity, LEFT, Model, OVER, RESERVED, WAITING},
 };
-use crate::domain::Waiting;
+use crate::domain::{Queue, Waiting};
 
 /// How long after a conversation began to wait that is published (milliseconds): most get an agent before, and nothing is.
 const PUBLISH_AFTER: Duration = Duration::from_millis(500);
@@ -63,6 +63,10 @@ pub(crate) async fn insert(tx: &Tx, account: AccountId, waiting: &Waiting) -> Re
             Column::AgentId,
             Column::CheckAt,
             Column::PublishAt,
+            Column::TeamId,
+            Column::LastOwnerId,
+            Column::NoticeAt,
+            Column::NoticedUntil,
         ])
         .action_and_where(Expr::col((Entity, Column::Epoch)).lt(waiting.epoch))
         .to_owned();
@@ -78,6 +82,10 @@ pub(crate) async fn insert(tx: &Tx, account: AccountId, waiting: &Waiting) -> Re
         check_at: None,
         publish_at: Some(waiting.since.plus(PUBLISH_AFTER)),
         published: None,
+        team_id: waiting.team,
+        last_owner_id: waiting.last_owner,
+        notice_at: None,
+        noticed_until: waiting.noticed_until,
     };
     Entity::insert(row.into_active_model()).on_conflict(newer).exec_without_returning(tx.conn()).await?;
     Ok(())
@@ -164,34 +172,85 @@ pub(crate) async fn leave(tx: &Tx, account: AccountId, waiting: &Waiting) -> Res
     Ok(())
 }
 
-/// Returns the policies by which conversations wait. None: the default one.
-pub(crate) async fn list_policies<C: ConnectionTrait>(
-    conn: &C,
-    account: AccountId,
-) -> Result<BTreeSet<Option<Uuid>>, DbErr> {
-    let policies = waiting(account).select_only().column(Column::PolicyId).distinct();
-    Ok(policies.into_tuple::<Option<Uuid>>().all(conn).await?.into_iter().collect())
+/// Returns the queues in which conversations wait.
+pub(crate) async fn list_queues<C: ConnectionTrait>(conn: &C, account: AccountId) -> Result<BTreeSet<Queue>, DbErr> {
+    let queues = waiting(account).select_only().column(Column::PolicyId).column(Column::TeamId).distinct();
+    let rows = queues.into_tuple::<(Option<Uuid>, Option<Uuid>)>().all(conn).await?;
+    Ok(rows.into_iter().map(|(policy, team)| Queue { policy, team }).collect())
 }
 
-/// Returns the conversations that wait the longest by a policy, oldest first.
+/// Returns the conversations that wait the longest in a queue, oldest first.
 pub(crate) async fn list_heads<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
-    policy: Option<Uuid>,
+    queue: Queue,
     limit: u64,
 ) -> Result<Vec<Waiting>, DbErr> {
-    oldest(waiting(account).filter(by(policy)), conn, limit).await
+    oldest(waiting(account).filter(of(queue)), conn, limit).await
 }
 
-/// Returns the conversations that wait the longest by a policy for contacts of these owners, oldest first.
+/// Returns the conversations that wait the longest in a queue for contacts of these owners, oldest first.
 pub(crate) async fn list_heads_of_owners<C: ConnectionTrait>(
     conn: &C,
     account: AccountId,
-    policy: Option<Uuid>,
+    queue: Queue,
     owners: BTreeSet<Uuid>,
     limit: u64,
 ) -> Result<Vec<Waiting>, DbErr> {
-    oldest(waiting(account).filter(by(policy)).filter(Column::ContactOwnerId.is_in(owners)), conn, limit).await
+    oldest(waiting(account).filter(of(queue)).filter(Column::ContactOwnerId.is_in(owners)), conn, limit).await
+}
+
+/// Returns the conversations that wait the longest in a queue and return to these agents, oldest first.
+pub(crate) async fn list_heads_of_last_owners<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    queue: Queue,
+    owners: BTreeSet<Uuid>,
+    limit: u64,
+) -> Result<Vec<Waiting>, DbErr> {
+    oldest(waiting(account).filter(of(queue)).filter(Column::LastOwnerId.is_in(owners)), conn, limit).await
+}
+
+/// Takes up to `limit` conversations of a queue, oldest first, whose visitors have not got the message of the closing that ends at `until`:
+/// it is posted again at `again_at` unless it is confirmed.
+pub(crate) async fn take_without_notice(
+    tx: &Tx,
+    account: AccountId,
+    queue: Queue,
+    until: Time,
+    (now, again_at): (Time, Time),
+    limit: u64,
+) -> Result<Vec<Waiting>, DbErr> {
+    let not_noticed = Condition::any().add(Column::NoticedUntil.is_null()).add(Column::NoticedUntil.ne(until));
+    let is_due = Condition::any().add(Column::NoticeAt.is_null()).add(Column::NoticeAt.lte(now));
+    let rows = waiting(account).filter(of(queue)).filter(not_noticed).filter(is_due);
+    let taken = oldest(rows, tx.conn(), limit).await?;
+    if !taken.is_empty() {
+        Entity::update_many()
+            .col_expr(Column::NoticeAt, Expr::value(again_at))
+            .filter(Column::AccountId.eq(account))
+            .filter(Column::ConversationId.is_in(taken.iter().map(|waiting| waiting.conversation)))
+            .exec(tx.conn())
+            .await?;
+    }
+    Ok(taken)
+}
+
+/// Records that the visitor got the message of the closing that ends at `until`.
+pub(crate) async fn confirm_notice(
+    tx: &Tx,
+    account: AccountId,
+    conversation: Uuid,
+    epoch: i64,
+    until: Time,
+) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::NoticeAt, Expr::value(None::<Time>))
+        .col_expr(Column::NoticedUntil, Expr::value(until))
+        .filter(at(account, conversation, epoch))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
 }
 
 /// Returns the conversation if it waits and no place is reserved for it.
@@ -204,21 +263,17 @@ pub(crate) async fn find_waiting<C: ConnectionTrait>(
     Ok(row.map(Waiting::from))
 }
 
-/// Returns all conversations that wait, also with a reserved place, and their policies, oldest first.
-pub(crate) async fn list_queued<C: ConnectionTrait>(
-    conn: &C,
-    account: AccountId,
-) -> Result<Vec<(Uuid, Option<Uuid>)>, DbErr> {
-    Entity::find()
+/// Returns all conversations that wait, also with a reserved place, and their queues, oldest first.
+pub(crate) async fn list_queued<C: ConnectionTrait>(conn: &C, account: AccountId) -> Result<Vec<(Uuid, Queue)>, DbErr> {
+    let queued = Entity::find()
         .filter(Column::AccountId.eq(account))
         .filter(Column::State.is_in([WAITING, RESERVED]))
         .order_by_asc(Column::WaitingSince)
         .order_by_asc(Column::ConversationId)
         .select_only()
-        .columns([Column::ConversationId, Column::PolicyId])
-        .into_tuple()
-        .all(conn)
-        .await
+        .columns([Column::ConversationId, Column::PolicyId, Column::TeamId]);
+    let rows = queued.into_tuple::<(Uuid, Option<Uuid>, Option<Uuid>)>().all(conn).await?;
+    Ok(rows.into_iter().map(|(conversation, policy, team)| (conversation, Queue { policy, team })).collect())
 }
 
 /// Maximum number of conversations before one that an explanation takes into account.
@@ -369,11 +424,12 @@ fn waiting(account: AccountId) -> Select<Entity> {
     Entity::find().filter(Column::AccountId.eq(account)).filter(Column::State.eq(WAITING))
 }
 
-fn by(policy: Option<Uuid>) -> Condition {
-    Condition::all().add(match policy {
-        Some(policy) => Column::PolicyId.eq(policy),
-        None => Column::PolicyId.is_null(),
-    })
+fn of(queue: Queue) -> Condition {
+    let is = |column: Column, id: Option<Uuid>| match id {
+        Some(id) => column.eq(id),
+        None => column.is_null(),
+    };
+    Condition::all().add(is(Column::PolicyId, queue.policy)).add(is(Column::TeamId, queue.team))
 }
 
 fn before(this: &Waiting) -> Condition {

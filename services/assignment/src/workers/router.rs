@@ -7,14 +7,14 @@ use tokio::task::JoinSet;
 
 use crate::{
     App,
-    commands::{self, CHECK_AFTER},
+    commands::{self, CHECK_AFTER, Decided, Notice},
     store::{
         routing_accounts,
         routing_queue::{self, Reservation},
     },
 };
 
-/// Maximum number of changes of owner that one replica has under way.
+/// Maximum number of changes of owner and of messages that one replica has under way.
 const MAX_CHANGES: usize = 64;
 
 /// Maximum number of reservations that one check takes.
@@ -35,12 +35,14 @@ pub(crate) async fn route(app: App) {
     while !app.shutdown.is_cancelled() {
         while changes.try_join_next().is_some() {}
         let pause = match find_work(&app).await {
-            Ok(Work::Settle(reservations)) => {
-                for reservation in reservations {
-                    if changes.len() >= MAX_CHANGES {
-                        changes.join_next().await;
-                    }
+            Ok(Work::Finish(decided)) => {
+                for reservation in decided.reservations {
+                    make_room(&mut changes).await;
                     changes.spawn(settle(app.clone(), reservation));
+                }
+                for notice in decided.notices {
+                    make_room(&mut changes).await;
+                    changes.spawn(post(app.clone(), notice));
                 }
                 continue;
             }
@@ -60,8 +62,8 @@ pub(crate) async fn route(app: App) {
 
 /// What is to be done now.
 enum Work {
-    /// Changes of owner.
-    Settle(Vec<Reservation>),
+    /// Changes of owner, and messages to visitors.
+    Finish(Decided),
     /// Nothing, for this long.
     Pause(Duration),
 }
@@ -75,26 +77,44 @@ async fn find_work(app: &App) -> Result<Work, DbErr> {
     if next > now {
         return Ok(Work::Pause(next.since(now).clamp(MIN_PAUSE, MAX_PAUSE)));
     }
-    let mut reservations = Vec::new();
+    let mut decided = Decided::default();
     if check_at.is_some_and(|check_at| check_at <= now) {
         let tx = app.db.begin().await?;
         let now = tx.now().await?;
-        reservations = routing_queue::take_due(&tx, now, now.plus(CHECK_AFTER), CHECKS).await?;
+        decided.reservations = routing_queue::take_due(&tx, now, now.plus(CHECK_AFTER), CHECKS).await?;
         tx.commit().await?;
     }
     let routed = match commands::route_account(app).await {
         // What was taken is settled all the same.
-        Err(error) if !reservations.is_empty() => {
+        Err(error) if !decided.reservations.is_empty() => {
             tracing::error!(%error, "conversations that wait cannot be routed; retrying");
             None
         }
         routed => routed?,
     };
-    if routed.is_none() && reservations.is_empty() {
-        return Ok(Work::Pause(MIN_PAUSE));
+    match routed {
+        None if decided.reservations.is_empty() => return Ok(Work::Pause(MIN_PAUSE)),
+        None => {}
+        Some(routed) => {
+            decided.reservations.extend(routed.reservations);
+            decided.notices = routed.notices;
+        }
     }
-    reservations.extend(routed.into_iter().flatten());
-    Ok(Work::Settle(reservations))
+    Ok(Work::Finish(decided))
+}
+
+/// Waits until fewer than [`MAX_CHANGES`] run.
+async fn make_room(changes: &mut JoinSet<()>) {
+    if changes.len() >= MAX_CHANGES {
+        changes.join_next().await;
+    }
+}
+
+async fn post(app: App, notice: Notice) {
+    let conversation_id = notice.conversation;
+    if let Err(error) = commands::post_notice(&app, notice).await {
+        tracing::warn!(%error, %conversation_id, "a visitor has no message outside of opening hours yet; it is repeated");
+    }
 }
 
 async fn settle(app: App, reservation: Reservation) {

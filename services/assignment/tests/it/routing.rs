@@ -67,7 +67,7 @@ pub async fn handle(service: &Fixture, events: &[Event]) {
 }
 
 /// A conversation that waits by the policy since this microsecond.
-async fn queued(service: &Fixture, account: AccountId, policy: &str, microsecond: i64) -> Uuid {
+pub async fn queued(service: &Fixture, account: AccountId, policy: &str, microsecond: i64) -> Uuid {
     let conversation = service.conversation();
     handle(service, &[started(account, conversation, policy, microsecond)]).await;
     conversation
@@ -158,7 +158,7 @@ async fn a4_the_contacts_owner_comes_first(mode: Mode) {
 }
 
 /// Opening hours in UTC that begin in an hour, and end an hour later.
-async fn opening_in_an_hour(service: &Fixture, here: AccountId) -> String {
+pub async fn opening_in_an_hour(service: &Fixture, here: AccountId) -> String {
     let minute = i32::try_from(service.db.now().await.unwrap().0 / 60_000_000 % 1_440).unwrap();
     let (start_minute, end_minute) = ((minute + 60) % 1_440, (minute + 120) % 1_440);
     let end_minute = if end_minute == 0 { 1_440 } else { end_minute };
@@ -170,7 +170,7 @@ async fn opening_in_an_hour(service: &Fixture, here: AccountId) -> String {
 }
 
 /// Agents need not be available: their heartbeats would end before the opening.
-fn in_hours(opening_hours_id: String, outside: OutsideOpeningHours) -> RoutingRules {
+pub fn in_hours(opening_hours_id: String, outside: OutsideOpeningHours) -> RoutingRules {
     RoutingRules {
         only_available: false,
         opening_hours_id,

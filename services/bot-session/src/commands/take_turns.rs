@@ -24,7 +24,7 @@ use visitor_messages::VisitorMessages;
 use crate::{
     App,
     conversation::{self, CallError},
-    domain::{BotAction, Flow, Session, Turn},
+    domain::{BotAction, Flow, HandOffTarget, Session, Turn},
     store::{self, sessions::SessionFlow},
 };
 
@@ -151,7 +151,7 @@ async fn take_turn(
 /// nothing (rule B7), and each of their messages would fail in the same way.
 async fn give_up(app: &App, session: &Session, reason: &str) -> Result<TurnOutcome, TurnError> {
     tracing::error!(session_id = %session.id, reason, "the bot cannot take its turn; handing the chat to the team");
-    let hand_off = BotAction::HandOff { reason: GAVE_UP.to_owned(), agent: None };
+    let hand_off = BotAction::HandOff { reason: GAVE_UP.to_owned(), to: HandOffTarget::default() };
     let request_id = format!("bot-{}-gave-up", session.id);
     match conversation::perform(&app.conversation, session, &hand_off, request_id).await {
         Ok(_) | Err(CallError::SessionOver) => Ok(TurnOutcome::SessionOver),

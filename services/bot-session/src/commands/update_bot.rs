@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::steps::{require_active_caller, require_agents};
 use crate::{
     App,
-    domain::{Bot, BotChange},
+    domain::{Bot, BotChange, Program},
     error::BotSessionError,
     store,
 };
@@ -24,7 +24,9 @@ pub(crate) struct UpdateBot {
 /// that changes nothing succeeds whatever its etag, and appends no event (rule C12).
 pub(crate) async fn update_bot(app: &App, caller: &Caller, command: UpdateBot) -> Result<Bot, BotSessionError> {
     require_active_caller(app, caller).await?;
-    if let Some(program) = command.change.program.as_ref().filter(|program| program.agents().next().is_some())
+    let names_somebody =
+        |program: &&Program| program.agents().next().is_some() || program.routing_targets().next().is_some();
+    if let Some(program) = command.change.program.as_ref().filter(names_somebody)
         && changes_program(app, caller, &command).await?
     {
         require_agents(app, caller.account, program).await?;

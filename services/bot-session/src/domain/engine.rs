@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Flow;
+use super::{Flow, RoutingTarget};
 
 /// How long a turn waits for a stream, and an answer may take, unless the bot says (seconds).
 pub(crate) const DEFAULT_ENGINE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -45,6 +45,11 @@ impl Program {
     /// Returns the agents whom hand-off steps of a flow name, each with the index of the step.
     pub(crate) fn agents(&self) -> impl Iterator<Item = (usize, Uuid)> {
         self.flow().into_iter().flat_map(Flow::agents)
+    }
+
+    /// Returns the routing policies and teams that hand-off steps of a flow name, each with the index of the step.
+    pub(crate) fn routing_targets(&self) -> impl Iterator<Item = (usize, RoutingTarget)> {
+        self.flow().into_iter().flat_map(Flow::routing_targets)
     }
 
     /// Returns the flow. None: a program of the customer's is the bot.

@@ -54,6 +54,12 @@ pub(crate) enum StepAction {
         reason: String,
         /// The agent it is meant for. None: routing decides.
         agent: Option<Uuid>,
+        /// The routing policy by which it waits. None: the channel's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        policy: Option<Uuid>,
+        /// The team whose members get it. None: the policy says who does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        team: Option<Uuid>,
     },
     /// Closes the chat.
     Close {
@@ -107,6 +113,38 @@ impl Flow {
             StepAction::HandOff { agent, .. } => agent.map(|agent| (at, agent)),
             _ => None,
         })
+    }
+
+    /// Returns the routing policies and teams that hand-off steps name, each with the index of the step.
+    pub(crate) fn routing_targets(&self) -> impl Iterator<Item = (usize, RoutingTarget)> {
+        self.steps.iter().enumerate().flat_map(|(at, step)| {
+            let (policy, team) = match step.action {
+                StepAction::HandOff { policy, team, .. } => (policy, team),
+                _ => (None, None),
+            };
+            RoutingTarget::named_by(policy, team).map(move |target| (at, target))
+        })
+    }
+}
+
+/// A routing policy or a team that a hand-off names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum RoutingTarget {
+    Policy(Uuid),
+    Team(Uuid),
+}
+
+impl RoutingTarget {
+    pub(crate) fn named_by(policy: Option<Uuid>, team: Option<Uuid>) -> impl Iterator<Item = Self> {
+        policy.map(Self::Policy).into_iter().chain(team.map(Self::Team))
+    }
+
+    /// Returns the field of a hand-off that names it.
+    pub(crate) fn field(self) -> &'static str {
+        match self {
+            Self::Policy(_) => "hand_off.routing_policy_id",
+            Self::Team(_) => "hand_off.team_id",
+        }
     }
 }
 

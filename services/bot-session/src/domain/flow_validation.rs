@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Button, Flow, Step, StepAction, label::label_key};
+use super::{Button, Flow, RoutingTarget, Step, StepAction, label::label_key};
 
 /// One thing that is wrong with a flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,11 +52,20 @@ fn unreachable(flow: &Flow, at: usize) -> &'static str {
     }
 }
 
+/// What is wrong with a hand-off to a routing policy or a team that does not exist, or was deleted.
+pub(crate) const UNKNOWN_TARGET: &str =
+    "the account has none with this id, or it was deleted; create or undelete it first, or leave the field empty";
+
 /// Returns the problem of a hand-off step whose agent is not in the roster, or was deactivated.
 pub(crate) fn inactive_agent(at: usize) -> FlowProblem {
     let what =
         "the agent is not in the roster, or was deactivated; create or reactivate them first, or leave the field empty";
     problem(at, "hand_off.agent_id", what)
+}
+
+/// Returns the problem of a hand-off step whose routing policy or team does not exist, or was deleted.
+pub(crate) fn unknown_target(at: usize, target: RoutingTarget) -> FlowProblem {
+    problem(at, target.field(), UNKNOWN_TARGET)
 }
 
 fn problem(at: usize, field: &str, description: &str) -> FlowProblem {
@@ -194,7 +203,8 @@ mod tests {
 
     #[test]
     fn b8_a_step_behind_a_hand_off_is_reported_with_the_reason() {
-        let hand_off = StepAction::HandOff { text: String::new(), reason: String::new(), agent: None };
+        let hand_off =
+            StepAction::HandOff { text: String::new(), reason: String::new(), agent: None, policy: None, team: None };
         for next in [Some("b"), None] {
             let end = Step { id: "a".into(), action: hand_off.clone(), next: next.map(Into::into) };
             let problems = validate(&Flow { steps: vec![end, say("b", None)] });

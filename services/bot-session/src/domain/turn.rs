@@ -15,9 +15,19 @@ pub(crate) enum BotAction {
     /// Records an answer as a property of the contact.
     RecordAnswer { property: String, value: String },
     /// Hands the chat to the team.
-    HandOff { reason: String, agent: Option<Uuid> },
+    HandOff { reason: String, to: HandOffTarget },
     /// Closes the chat.
     Close,
+}
+
+/// Whom a hand-off is meant for. Nobody is named: routing decides by the policy of the channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct HandOffTarget {
+    pub(crate) agent: Option<Uuid>,
+    /// The routing policy by which it waits. None: the channel's.
+    pub(crate) policy: Option<Uuid>,
+    /// The team whose members get it. None: the policy says who does.
+    pub(crate) team: Option<Uuid>,
 }
 
 /// The actions of a turn, and the step where the bot waits after them.
@@ -124,9 +134,10 @@ impl Flow {
                 StepAction::Say { text } => actions.extend(say(text)),
                 StepAction::Ask { text, .. } => actions.push(ask(text, &[])),
                 StepAction::Buttons { text, buttons } => actions.push(ask(text, buttons)),
-                StepAction::HandOff { text, reason, agent } => {
+                StepAction::HandOff { text, reason, agent, policy, team } => {
                     actions.extend(say(text));
-                    actions.push(BotAction::HandOff { reason: reason.clone(), agent: *agent });
+                    let to = HandOffTarget { agent: *agent, policy: *policy, team: *team };
+                    actions.push(BotAction::HandOff { reason: reason.clone(), to });
                     break;
                 }
                 StepAction::Close { text } => {
@@ -177,6 +188,10 @@ mod tests {
         Step { id: id.into(), action, next: None }
     }
 
+    fn hand_off(text: &str, reason: &str) -> StepAction {
+        StepAction::HandOff { text: text.into(), reason: reason.into(), agent: None, policy: None, team: None }
+    }
+
     fn button(id: &str, label: &str, next: Option<&str>) -> Button {
         Button { id: id.into(), label: label.into(), next: next.map(Into::into) }
     }
@@ -203,7 +218,7 @@ mod tests {
                 step("hi", StepAction::Say { text: "hi".into() }),
                 step("mail", ask),
                 step("topic", StepAction::Buttons { text: "topic?".into(), buttons }),
-                step("people", StepAction::HandOff { text: "wait".into(), reason: "asked".into(), agent: None }),
+                step("people", hand_off("wait", "asked")),
                 step("bye", StepAction::Close { text: String::new() }),
             ],
         }
@@ -267,9 +282,8 @@ mod tests {
     #[test]
     fn b7_a_blank_text_of_an_older_flow_is_left_out_unless_it_asks() {
         let blank = |text: &str| StepAction::Say { text: text.into() };
-        let hand_off = StepAction::HandOff { text: "\n".into(), reason: "r".into(), agent: None };
-        let flow = Flow { steps: vec![step("a", blank(" ")), step("b", hand_off)] };
-        assert_eq!(flow.open().actions, [BotAction::HandOff { reason: "r".into(), agent: None }]);
+        let flow = Flow { steps: vec![step("a", blank(" ")), step("b", hand_off("\n", "r"))] };
+        assert_eq!(flow.open().actions, [BotAction::HandOff { reason: "r".into(), to: HandOffTarget::default() }]);
         let property = "name".into();
         let ask = StepAction::Ask { text: " ".into(), property, check: AnswerCheck::Anything, retry_text: "\n".into() };
         let flow = Flow { steps: vec![step("ask", ask)] };
@@ -287,8 +301,22 @@ mod tests {
     fn b8_a_hand_off_says_its_text_and_ends_the_flow() {
         let turn = flow().advance(Some("topic"), None, &typed("people"));
         assert_eq!(said(&turn), ["wait"]);
-        assert_eq!(turn.actions[1], BotAction::HandOff { reason: "asked".into(), agent: None });
+        assert_eq!(turn.actions[1], BotAction::HandOff { reason: "asked".into(), to: HandOffTarget::default() });
         assert_eq!(turn.step, None);
+    }
+
+    #[test]
+    fn b8_a_hand_off_names_whom_its_step_names() {
+        let id = |number| Some(Uuid::from_u128(number));
+        let (agent, policy, team) = (id(1), id(2), id(3));
+        let to = StepAction::HandOff { text: String::new(), reason: String::new(), agent, policy, team };
+        let flow = Flow { steps: vec![step("team", to)] };
+        let to = HandOffTarget { agent, policy, team };
+        assert_eq!(flow.open().actions, [BotAction::HandOff { reason: String::new(), to }]);
+        assert_eq!(
+            flow.routing_targets().map(|(at, target)| (at, target.field())).collect::<Vec<_>>(),
+            [(0, "hand_off.routing_policy_id"), (0, "hand_off.team_id"),]
+        );
     }
 
     #[test]

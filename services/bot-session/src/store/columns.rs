@@ -97,7 +97,13 @@ mod tests {
                     Button { id: "b".into(), label: "B".into(), next: None },
                 ],
             },
-            StepAction::HandOff { text: String::new(), reason: "r".into(), agent: Some(Uuid::from_u128(7)) },
+            StepAction::HandOff {
+                text: String::new(),
+                reason: "r".into(),
+                agent: Some(Uuid::from_u128(7)),
+                policy: None,
+                team: None,
+            },
             StepAction::Close { text: "Bye".into() },
         ];
         assert_eq!(read.steps.iter().map(|step| step.action.clone()).collect::<Vec<_>>(), actions);

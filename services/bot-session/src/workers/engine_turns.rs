@@ -10,7 +10,7 @@ use sea_orm::DbErr;
 use crate::{
     App,
     conversation::{self, CallError},
-    domain::{BotAction, EngineTurn, TurnState},
+    domain::{BotAction, EngineTurn, HandOffTarget, TurnState},
     store::{self, engine_turns},
 };
 
@@ -105,7 +105,7 @@ async fn hand_off(app: &App, turn: &EngineTurn) {
 
 async fn try_hand_off(app: &App, turn: &EngineTurn) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     if let Some(session) = store::sessions::find(app.db.read(), turn.account, turn.session).await? {
-        let action = BotAction::HandOff { reason: turn.hand_off_reason().to_owned(), agent: None };
+        let action = BotAction::HandOff { reason: turn.hand_off_reason().to_owned(), to: HandOffTarget::default() };
         match conversation::perform(&app.conversation, &session, &action, format!("turn-{}-late", turn.id)).await {
             Ok(_) | Err(CallError::SessionOver) => {}
             Err(error) => return Err(error.into()),

@@ -138,7 +138,8 @@ async fn b8_a_hand_off_or_a_close_ends_the_session(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let (here, bot, chat, turn) = first_turn(&fixture).await;
     let hand_off = |agent: Uuid| {
-        part(Part::HandOff(TurnHandOff { reason: "asked for people".into(), agent_id: agent.to_string() }))
+        let (reason, agent_id) = ("asked for people".into(), agent.to_string());
+        part(Part::HandOff(TurnHandOff { reason, agent_id, ..TurnHandOff::default() }))
     };
     let to_gone = answer_to(&turn, vec![say("wait"), hand_off(GONE)], true);
     let refused = answer(&fixture, here, &bot, to_gone).await.unwrap_err();

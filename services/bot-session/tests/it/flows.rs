@@ -21,7 +21,7 @@ pub fn flow() -> Flow {
     };
     let ask = AskStep { text: "mail?".into(), property: "email".into(), retry_text: "again?".into(), check: 0 };
     let buttons = vec![button("p", "People", ""), button("b", "Bye", "bye")];
-    let hand_off = HandOffStep { text: "wait".into(), reason: "asked".into(), agent_id: String::new() };
+    let hand_off = HandOffStep { text: "wait".into(), reason: "asked".into(), ..HandOffStep::default() };
     Flow {
         steps: vec![
             step("hi", Action::Say(SayStep { text: "hi".into() })),

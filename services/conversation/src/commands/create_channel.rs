@@ -21,6 +21,8 @@ pub(crate) struct CreateChannel {
     pub(crate) bot: Option<Uuid>,
     /// None: conversations are not routed.
     pub(crate) routing_policy: Option<Uuid>,
+    /// None: the default one.
+    pub(crate) hand_off_policy: Option<Uuid>,
     pub(crate) transcript_enabled: bool,
     pub(crate) transcript_sender_id: Option<Uuid>,
     pub(crate) time_zone: String,
@@ -57,6 +59,7 @@ pub(crate) async fn create_channel(
         website_url: command.website_url,
         bot_id: command.bot,
         routing_policy_id: command.routing_policy,
+        hand_off_policy_id: command.hand_off_policy,
         transcript_enabled: command.transcript_enabled,
         transcript_sender_id: command.transcript_sender_id,
         time_zone: command.time_zone,
@@ -80,8 +83,9 @@ async fn check_unless_repeated(
     caller: &Caller,
     command: &CreateChannel,
 ) -> Result<(Option<Bot>, Option<OpeningHours>), ConversationError> {
-    let named = [command.bot, command.routing_policy, command.transcript_sender_id, command.opening_hours];
-    if named.iter().all(Option::is_none) {
+    let policies = [command.routing_policy, command.hand_off_policy];
+    let named = [command.bot, command.transcript_sender_id, command.opening_hours];
+    if policies.iter().chain(&named).all(Option::is_none) {
         return Ok((None, None));
     }
     let read = app.db.read_for(caller.account).await?;
@@ -94,7 +98,7 @@ async fn check_unless_repeated(
     if let Some(sender) = command.transcript_sender_id {
         require_sender(app, caller.account, sender).await?;
     }
-    if let Some(policy) = command.routing_policy {
+    for policy in policies.into_iter().flatten() {
         require_routing_policy(app, caller.account, policy).await?;
     }
     let bot = match command.bot {

@@ -5,12 +5,14 @@ use frontdesk_db::is_unique_violation;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{Begun, ConversationChange, mention_caller, require_active_caller, require_known_author};
+use super::steps::{
+    Begun, ConversationChange, find_contact_owner, mention_caller, require_active_caller, require_known_author,
+};
 use crate::{
     App,
     domain::{Conversation, Rejection, TeamMember},
     error::ConversationError,
-    store::conversations,
+    store::{channels, conversations},
 };
 
 pub(crate) struct ReopenConversation {
@@ -36,8 +38,11 @@ pub(crate) async fn reopen_conversation(
     let before = &begun.conversation;
     let conn = begun.tx.conn();
     let newer = conversations::find_open(conn, caller.account, before.channel_id, &before.visitor_id).await?;
+    let channel = channels::find(conn, caller.account, before.channel_id).await?;
+    let owner = find_contact_owner(&begun.tx, caller.account, before.contact_id).await?;
+    let routing = channel.and_then(|channel| channel.routing(owner));
     mention_caller(&begun.tx, caller).await?;
-    let decision = begun.conversation.reopen(&command.by, newer.is_some(), begun.now);
+    let decision = begun.conversation.reopen(&command.by, newer.is_some(), routing, begun.now);
     match begun.finish(decision).await {
         // The visitor started a new conversation concurrently: the unique index accepted one of the two.
         Err(ConversationError::Db(error)) if is_unique_violation(&error) => {

@@ -8,14 +8,14 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::steps::{
-    LockedVisitor, MAX_START_ATTEMPTS, Started, StoredStart, display_name, give_language, recognise, require_channel,
-    unusable_token_email,
+    LockedVisitor, MAX_START_ATTEMPTS, Started, StoredStart, display_name, find_contact_owner, give_language,
+    recognise, require_channel, unusable_token_email,
 };
 use crate::{
     App,
     domain::{Channel, Content, Conversation, Greeting, NewConversation, NotAdmitted, StartContext},
     error::ConversationError,
-    store::{bots, contacts, conversations},
+    store::{bots, conversations},
 };
 
 pub(crate) struct StartChat {
@@ -129,11 +129,9 @@ async fn greeting(tx: &Tx, channel: &Channel, contact: Option<Uuid>) -> Result<G
         None => None,
     };
     // Only routing asks for the owner.
-    let contact = match contact.filter(|_| channel.routing_policy().is_some()) {
-        Some(contact) => contacts::find(tx.conn(), channel.account, contact).await?,
-        None => None,
-    };
-    Ok(channel.greeting(bot.as_ref(), tx.new_id(), contact.and_then(|contact| contact.owner)))
+    let contact = contact.filter(|_| channel.routing_policy().is_some());
+    let owner = find_contact_owner(tx, channel.account, contact).await?;
+    Ok(channel.greeting(bot.as_ref(), tx.new_id(), owner))
 }
 
 impl From<AnyStoredResult> for StoredStart {

@@ -7,8 +7,8 @@ use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
 use super::steps::{
-    LockedVisitor, MAX_START_ATTEMPTS, Started, StoredStart, Vouched, give_language, reject, require_channel,
-    require_known_agent, require_known_author,
+    LockedVisitor, MAX_START_ATTEMPTS, Started, StoredStart, Vouched, find_contact_owner, give_language, reject,
+    require_channel, require_known_agent, require_known_author,
 };
 use crate::{
     App,
@@ -180,6 +180,10 @@ async fn new_conversation(
     now: Time,
 ) -> Result<Conversation, ConversationError> {
     let channel = require_channel(tx, account, command.channel).await?;
+    let greeting = match channel.routing_policy() {
+        Some(policy) => Greeting::Routed { policy, contact_owner: find_contact_owner(tx, account, contact_id).await? },
+        None => Greeting::Unassigned,
+    };
     let mut context = command.context.clone();
     if context.page_url.is_empty() {
         context.page_url = channel.website_url;
@@ -194,14 +198,14 @@ async fn new_conversation(
         contact_id,
         context,
         previous_id: previous.map(|previous| previous.id),
-        greeting: Greeting::Unassigned,
+        greeting,
     };
     let mut conversation = Conversation::start(new, now);
     if let Some(agent) = command.assignee {
         require_active_assignee(tx, account, agent).await?;
         let to = Some(Owner::agent(agent));
         let (by, cause, expected_epoch) = (command.by.actor(), AssignmentCause::ByHand, conversation.epoch);
-        let change = OwnerChange { to, by, cause, expected_epoch };
+        let change = OwnerChange { to, by, cause, expected_epoch, only_if_waiting: false };
         conversation.change_owner(change, now).map_err(ConversationError::rejected)?;
     }
     Ok(conversation)

@@ -28,8 +28,8 @@ pub(crate) async fn update_channel(
     require_known_caller(app, caller).await?;
     let (bot, sender) = (command.update.bot_id.flatten(), command.update.transcript_sender_id.flatten());
     let hours = command.update.opening_hours_id.flatten();
-    let policy = command.update.routing_policy_id.flatten();
-    if [bot, sender, hours, policy].iter().any(Option::is_some) {
+    let policies = [command.update.routing_policy_id.flatten(), command.update.hand_off_policy_id.flatten()];
+    if [bot, sender, hours].iter().chain(&policies).any(Option::is_some) {
         let read = app.db.read_for(caller.account).await?;
         let channel = channels::find(&read.conn(), caller.account, command.channel).await?;
         // The read ends before another service is asked.
@@ -42,7 +42,7 @@ pub(crate) async fn update_channel(
     if let Some(sender) = sender {
         require_sender(app, caller.account, sender).await?;
     }
-    if let Some(policy) = policy {
+    for policy in policies.into_iter().flatten() {
         require_routing_policy(app, caller.account, policy).await?;
     }
     let bot = match bot {

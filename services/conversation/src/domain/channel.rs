@@ -4,7 +4,7 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
-use super::{Bot, Greeting};
+use super::{Bot, Greeting, Routing};
 
 /// A channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(crate) struct Channel {
     pub(crate) bot_id: Option<Uuid>,
     /// The routing policy by which conversations wait for an agent. None, or with a bot: they are not routed.
     pub(crate) routing_policy_id: Option<Uuid>,
+    /// The routing policy of what the bot hands off. None: the default one.
+    pub(crate) hand_off_policy_id: Option<Uuid>,
     pub(crate) transcript_enabled: bool,
     /// None: the account's fallback sender.
     pub(crate) transcript_sender_id: Option<Uuid>,
@@ -59,6 +61,8 @@ pub(crate) struct ChannelUpdate {
     pub(crate) bot_id: Option<Option<Uuid>>,
     /// Some(None): conversations are not routed.
     pub(crate) routing_policy_id: Option<Option<Uuid>>,
+    /// Some(None): the default one.
+    pub(crate) hand_off_policy_id: Option<Option<Uuid>>,
     pub(crate) transcript_enabled: Option<bool>,
     /// Some(None): the account's fallback sender.
     pub(crate) transcript_sender_id: Option<Option<Uuid>>,
@@ -93,6 +97,7 @@ impl Channel {
             website_url: update.website_url.unwrap_or_else(|| self.website_url.clone()),
             bot_id: update.bot_id.unwrap_or(self.bot_id),
             routing_policy_id: update.routing_policy_id.unwrap_or(self.routing_policy_id),
+            hand_off_policy_id: update.hand_off_policy_id.unwrap_or(self.hand_off_policy_id),
             transcript_enabled: update.transcript_enabled.unwrap_or(self.transcript_enabled),
             transcript_sender_id: update.transcript_sender_id.unwrap_or(self.transcript_sender_id),
             time_zone: update.time_zone.unwrap_or_else(|| self.time_zone.clone()),
@@ -131,7 +136,10 @@ impl Channel {
     /// channel's routing policy (rule A4). `session` is the id of the bot session that would begin.
     pub(crate) fn greeting(&self, bot: Option<&Bot>, session: Uuid, contact_owner: Option<Uuid>) -> Greeting {
         match bot.filter(|bot| !bot.deleted && Some(bot.id) == self.bot_id) {
-            Some(bot) => Greeting::Bot { bot: bot.id, session, timeout: bot.timeout },
+            Some(bot) => {
+                let hand_off_policy = self.hand_off_policy_id;
+                Greeting::Bot { bot: bot.id, session, timeout: bot.timeout, hand_off_policy }
+            }
             None => match self.routing_policy() {
                 Some(policy) => Greeting::Routed { policy, contact_owner },
                 None => Greeting::Unassigned,
@@ -139,8 +147,18 @@ impl Channel {
         }
     }
 
-    /// The routing policy of conversations without a bot. None: they are not routed.
+    /// The routing policy of conversations that start without a bot. None: they are not routed.
     pub(crate) fn routing_policy(&self) -> Option<Uuid> {
         self.routing_policy_id.filter(|_| self.bot_id.is_none())
+    }
+
+    /// How a conversation is routed that its bot handed off, or that was reopened: by the policy of the channel, or that of its bot's
+    /// hand-offs. None: it is not routed.
+    pub(crate) fn routing(&self, contact_owner: Option<Uuid>) -> Option<Routing> {
+        let policy = match self.bot_id {
+            Some(_) => self.hand_off_policy_id,
+            None => Some(self.routing_policy()?),
+        };
+        Some(Routing { policy, team: None, contact_owner })
     }
 }

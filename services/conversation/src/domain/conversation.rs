@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Actor, AssigneeChanged, AssignmentCause, CloseReason, Closed, ClosingFacts, Content, ConversationEvent, Entry,
-    IdleRejection, Mention, Owner, Rejection, StartContext, Status, TeamMember,
+    IdleRejection, Mention, Owner, Rejection, Routing, StartContext, Status, TeamMember,
 };
 
 /// Beginning of the visitor id of an erased conversation, before the conversation's own id, which no visitor can choose.
@@ -35,6 +35,8 @@ pub(crate) struct OwnerChange {
     pub(crate) by: Actor,
     pub(crate) cause: AssignmentCause,
     pub(crate) expected_epoch: i64,
+    /// Only while the visitor waits for an answer.
+    pub(crate) only_if_waiting: bool,
 }
 
 /// A conversation, with the entries and events that were added since it was loaded.
@@ -247,11 +249,30 @@ impl Conversation {
     pub(crate) fn change_owner(&mut self, change: OwnerChange, now: Time) -> Result<Option<Owner>, Rejection> {
         self.require_open()?;
         self.require_epoch(Some(change.expected_epoch))?;
+        if change.only_if_waiting && self.waiting_since.is_none() {
+            return Err(Rejection::VisitorNotWaiting);
+        }
         let from = self.owner;
         if from != change.to {
             self.assign(change.to, change.by, change.cause, now);
         }
         Ok(from)
+    }
+
+    /// The channel writes to a visitor who waits for an agent (rule A4). It is no answer: the visitor waits as before.
+    pub(crate) fn append_channel_message(
+        &mut self,
+        content: Content,
+        expected_epoch: i64,
+        now: Time,
+    ) -> Result<(), Rejection> {
+        self.require_open()?;
+        self.require_epoch(Some(expected_epoch))?;
+        if self.owner.is_some() {
+            return Err(Rejection::OwnerChanged);
+        }
+        self.append_message(Actor::system(), content, None, now);
+        Ok(())
     }
 
     /// The bot in charge hands off to people (rule B8).
@@ -260,7 +281,7 @@ impl Conversation {
         session: Uuid,
         reason: String,
         agent: Option<Uuid>,
-        routing_policy: Option<Uuid>,
+        routing: Routing,
         now: Time,
     ) -> Result<(), Rejection> {
         self.require_open()?;
@@ -271,7 +292,7 @@ impl Conversation {
         self.owner = None;
         self.epoch += 1;
         self.add_entry(Actor::bot(bot), Content::HandedOff { reason, epoch: self.epoch }, None, now);
-        let handed_off = ConversationEvent::HandedOff { bot_session: session, bot, agent, routing_policy, at: now };
+        let handed_off = ConversationEvent::HandedOff { bot_session: session, bot, agent, routing, at: now };
         self.new_events.push(handed_off);
         Ok(())
     }
@@ -319,9 +340,16 @@ impl Conversation {
         Ok(())
     }
 
-    /// The team reopens the conversation (rule E4): an agent owns it then, and by an administrator it becomes unassigned.
-    /// Reopening an open one changes nothing. `has_newer`: the visitor has another open conversation on the channel.
-    pub(crate) fn reopen(&mut self, by: &TeamMember, has_newer: bool, now: Time) -> Result<(), Rejection> {
+    /// The team reopens the conversation (rule E4): an agent owns it then, and by an administrator it becomes unassigned, and waits for
+    /// an agent if it is routed. Reopening an open one changes nothing. `has_newer`: the visitor has another open conversation on the
+    /// channel.
+    pub(crate) fn reopen(
+        &mut self,
+        by: &TeamMember,
+        has_newer: bool,
+        routing: Option<Routing>,
+        now: Time,
+    ) -> Result<(), Rejection> {
         if self.status == Status::Open {
             return Ok(());
         }
@@ -335,11 +363,12 @@ impl Conversation {
         let timed_out_session = self.bot_session.as_ref().filter(|_| by_timeout).map(|session| session.id);
         self.closed_at = None;
         self.had_agent |= by.agent().is_some();
+        let last_owner = self.owner.filter(|owner| owner.is_agent()).map(|owner| owner.id);
         self.owner = by.agent().map(Owner::agent);
         self.epoch += 1;
         let by = by.actor();
         self.add_entry(by.clone(), Content::Reopened { epoch: self.epoch }, None, now);
-        self.new_events.push(ConversationEvent::Reopened { by, timed_out_session, at: now });
+        self.new_events.push(ConversationEvent::Reopened { by, timed_out_session, routing, last_owner, at: now });
         Ok(())
     }
 

@@ -19,12 +19,17 @@ pub(crate) enum AssignmentCause {
     HandedOff,
     Reopened,
     Routed,
+    AgentDeactivated,
+    AgentUnreachable,
 }
 
-/// By what a conversation that starts is routed (rule A4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// By what a conversation is routed (rule A4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Routing {
-    pub(crate) policy: Uuid,
+    /// None: the default policy.
+    pub(crate) policy: Option<Uuid>,
+    /// The team whose members get it. None: the policy says who does.
+    pub(crate) team: Option<Uuid>,
     /// None: the contact has no owner, or there is no contact.
     pub(crate) contact_owner: Option<Uuid>,
 }
@@ -33,7 +38,7 @@ pub(crate) struct Routing {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ConversationEvent {
     Started {
-        /// None: the conversation is not routed.
+        /// With a bot: once the conversation leaves it. None: the conversation is not routed.
         routing: Option<Routing>,
     },
     MessagePosted {
@@ -54,8 +59,7 @@ pub(crate) enum ConversationEvent {
         bot: Uuid,
         /// The agent whom the bot names. None: the conversation becomes unassigned.
         agent: Option<Uuid>,
-        /// The routing policy of the channel. None: the default one.
-        routing_policy: Option<Uuid>,
+        routing: Routing,
         at: Time,
     },
     Closed(Closed),
@@ -66,6 +70,10 @@ pub(crate) enum ConversationEvent {
         by: Actor,
         /// The session whose timeout had closed it.
         timed_out_session: Option<Uuid>,
+        /// None: the conversation is not routed.
+        routing: Option<Routing>,
+        /// The agent who owned it when it was closed.
+        last_owner: Option<Uuid>,
         at: Time,
     },
 }

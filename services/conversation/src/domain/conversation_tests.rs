@@ -31,11 +31,11 @@ fn new(greeting: Greeting) -> Conversation {
 }
 
 fn with_bot() -> Conversation {
-    new(Greeting::Bot { bot: uuid(8), session: uuid(9), timeout: Some(TIMEOUT) })
+    new(Greeting::Bot { bot: uuid(8), session: uuid(9), timeout: Some(TIMEOUT), hand_off_policy: None })
 }
 
 fn change(to: Option<Owner>, expected_epoch: i64) -> OwnerChange {
-    OwnerChange { to, by: Actor::system(), cause: AssignmentCause::ByHand, expected_epoch }
+    OwnerChange { to, by: Actor::system(), cause: AssignmentCause::ByHand, expected_epoch, only_if_waiting: false }
 }
 
 fn text() -> Content {
@@ -47,7 +47,7 @@ fn b1_the_session_is_in_charge_from_the_first_commit() {
     let conversation = with_bot();
     assert_eq!(conversation.session_in_charge().map(|session| session.id), Some(uuid(9)));
     assert_eq!(conversation.owner, Some(Owner::bot(uuid(8))));
-    assert_eq!(conversation.new_events, [ConversationEvent::Started { routing: None }]);
+    assert_eq!(conversation.new_events, [ConversationEvent::Started { routing: Some(Routing::default()) }]);
 }
 
 #[test]
@@ -59,7 +59,10 @@ fn a3_after_a_takeover_no_bot_message_and_no_timeout_is_accepted() {
     assert_eq!(conversation.append_bot_message(uuid(9), text(), late), Err(Rejection::SessionNotInCharge));
     assert_eq!(conversation.close_idle(uuid(9), ClosingFacts::default(), late), Err(IdleRejection::NotInCharge));
     assert_eq!(conversation.close_by_bot(uuid(9), ClosingFacts::default(), late), Err(Rejection::SessionNotInCharge));
-    assert_eq!(conversation.hand_off(uuid(9), String::new(), None, None, late), Err(Rejection::SessionNotInCharge));
+    assert_eq!(
+        conversation.hand_off(uuid(9), String::new(), None, Routing::default(), late),
+        Err(Rejection::SessionNotInCharge)
+    );
     assert!(matches!(
         conversation.new_events.last(),
         Some(ConversationEvent::AssigneeChanged(AssigneeChanged { ended_session: Some(session), epoch: 2, .. })) if *session == uuid(9)
@@ -108,7 +111,7 @@ fn b3_b4_b5_only_the_visitors_silence_counts_and_not_a_moment_less() {
 
 #[test]
 fn b2_a_session_without_a_timeout_never_times_out() {
-    let mut conversation = new(Greeting::Bot { bot: uuid(8), session: uuid(9), timeout: None });
+    let mut conversation = new(Greeting::Bot { bot: uuid(8), session: uuid(9), timeout: None, hand_off_policy: None });
     let late = START.plus(TIMEOUT * 1_000);
     assert_eq!(conversation.close_idle(uuid(9), ClosingFacts::default(), late), Err(IdleRejection::NotInCharge));
 }
@@ -124,7 +127,7 @@ fn e3_e5_closing_is_one_change_and_nothing_is_said_after_it() {
     assert_eq!(conversation.append_team_message(&agent(5), text(), None, None, START), Err(Rejection::Closed));
     assert_eq!(conversation.change_owner(change(None, 1), START), Err(Rejection::Closed));
     conversation.append_comment(&agent(5), "x".into(), Vec::new(), "id".into(), START);
-    conversation.reopen(&agent(6), false, START).unwrap();
+    conversation.reopen(&agent(6), false, None, START).unwrap();
     assert!(conversation.had_agent && conversation.epoch == 2 && conversation.close_number == 1);
     conversation.close_by_team(&agent(6), None, ClosingFacts::default(), START).unwrap();
     assert_eq!(conversation.close_number, 2);
@@ -134,7 +137,7 @@ fn e3_e5_closing_is_one_change_and_nothing_is_said_after_it() {
 fn c11_while_a_bot_is_in_charge_an_agent_takes_over_first() {
     let mut conversation = with_bot();
     assert_eq!(conversation.append_team_message(&agent(5), text(), None, None, START), Err(Rejection::BotInCharge));
-    conversation.hand_off(uuid(9), "why".into(), None, None, START).unwrap();
+    conversation.hand_off(uuid(9), "why".into(), None, Routing::default(), START).unwrap();
     conversation.append_team_message(&agent(5), text(), None, None, START).unwrap();
     assert_eq!((conversation.owner, conversation.epoch), (Some(Owner::agent(uuid(5))), 3));
 }
@@ -144,12 +147,12 @@ fn c11_e4_an_administrator_writes_and_reopens_and_owns_nothing() {
     let root = TeamMember::Admin("root".into());
     let mut conversation = with_bot();
     assert_eq!(conversation.append_team_message(&root, text(), None, None, START), Err(Rejection::BotInCharge));
-    conversation.hand_off(uuid(9), "why".into(), None, None, START).unwrap();
+    conversation.hand_off(uuid(9), "why".into(), None, Routing::default(), START).unwrap();
     let entry = conversation.append_team_message(&root, text(), None, Some(2), START).unwrap();
     assert_eq!((entry.author, conversation.owner, conversation.epoch), (Actor::admin("root"), None, 2));
     assert_eq!(conversation.waiting_since, None);
     conversation.close_by_team(&root, None, ClosingFacts::default(), START).unwrap();
-    conversation.reopen(&root, false, START).unwrap();
+    conversation.reopen(&root, false, None, START).unwrap();
     assert_eq!((conversation.owner, conversation.epoch, conversation.had_agent), (None, 3, false));
 }
 
@@ -166,7 +169,7 @@ fn c3_b4_times_never_go_back_when_the_clock_is_set_back() {
     conversation.change_owner(change(Some(Owner::agent(uuid(5))), 1), back).unwrap();
     conversation.close_by_team(&agent(5), None, ClosingFacts::default(), back).unwrap();
     assert_eq!(conversation.closed_at, Some(late));
-    conversation.reopen(&agent(5), false, back).unwrap();
+    conversation.reopen(&agent(5), false, None, back).unwrap();
     assert_eq!(conversation.last_activity_at, late);
     assert!(conversation.new_entries.iter().all(|entry| entry.created_at == late));
     assert!(conversation.time_after(back) > late, "the visitor's next conversation");
@@ -196,10 +199,10 @@ fn c3_a1_whatever_happens_numbers_are_dense_epochs_rise_by_one_and_a_bot_never_r
                 1 => conversation.append_team_message(&by, text(), None, None, now).map(|_| ()),
                 2 => conversation.append_bot_message(uuid(9), text(), now).map(|_| ()),
                 3 => conversation.change_owner(change(Some(Owner::agent(agent)), believed), now).map(|_| ()),
-                4 => conversation.hand_off(uuid(9), String::new(), None, None, now),
+                4 => conversation.hand_off(uuid(9), String::new(), None, Routing::default(), now),
                 5 => conversation.close_idle(uuid(9), facts, now).map_err(|_| Rejection::Closed),
                 6 => conversation.close_by_team(&by, None, facts, now),
-                7 => conversation.reopen(&by, false, now),
+                7 => conversation.reopen(&by, false, None, now),
                 _ => conversation.change_owner(change(None, conversation.epoch), now).map(|_| ()),
             };
             assert!(conversation.epoch == epoch || conversation.epoch == epoch + 1, "seed {start}");
@@ -238,7 +241,57 @@ fn x2_c14_an_erased_conversation_keeps_its_order_says_so_and_stays_closed() {
     assert_eq!((&last.content, last.visitor_sequence), (&Content::ContactErased { contact_id: uuid(4) }, None));
     let sequences: Vec<i64> = conversation.new_entries.iter().map(|entry| entry.sequence).collect();
     assert_eq!(sequences, [1, 2, 3], "the message, the close and the erasure");
-    assert_eq!(conversation.reopen(&root, false, START), Err(Rejection::ContactErased));
+    assert_eq!(conversation.reopen(&root, false, None, START), Err(Rejection::ContactErased));
     let mentions_address = |event: &ConversationEvent| format!("{event:?}").contains("vera@example.com");
     assert!(!conversation.new_events.iter().any(mentions_address), "no mail is sent for this close");
+}
+
+#[test]
+fn a7_a_conversation_is_taken_back_only_while_the_visitor_waits() {
+    let mut conversation = new(Greeting::Unassigned);
+    let ada = Some(Owner::agent(uuid(5)));
+    conversation.change_owner(change(ada, 1), START).unwrap();
+    let take_back =
+        || OwnerChange { cause: AssignmentCause::AgentUnreachable, only_if_waiting: true, ..change(None, 2) };
+    assert_eq!(conversation.change_owner(take_back(), START), Err(Rejection::VisitorNotWaiting), "nobody wrote");
+    conversation.append_visitor_message(text(), None, START).unwrap();
+    let before = conversation.clone();
+    conversation.append_team_message(&agent(5), text(), None, None, START).unwrap();
+    assert_eq!(conversation.change_owner(take_back(), START), Err(Rejection::VisitorNotWaiting), "answered");
+    let mut waiting = before;
+    assert_eq!(waiting.change_owner(take_back(), START), Ok(ada));
+    assert_eq!((waiting.owner, waiting.epoch, waiting.waiting_since), (None, 3, Some(START)));
+}
+
+#[test]
+fn a4_a_message_of_the_channel_is_no_answer_and_reaches_only_visitors_who_wait_for_an_agent() {
+    let mut conversation = new(Greeting::Unassigned);
+    conversation.append_visitor_message(text(), None, START).unwrap();
+    conversation.append_channel_message(text(), 1, START).unwrap();
+    assert_eq!((conversation.waiting_since, conversation.last_visitor_sequence), (Some(START), 2));
+    assert_eq!(conversation.new_entries[1].author, Actor::system());
+    assert_eq!(conversation.append_channel_message(text(), 2, START), Err(Rejection::OwnerChanged));
+    conversation.change_owner(change(Some(Owner::agent(uuid(5))), 1), START).unwrap();
+    assert_eq!(conversation.append_channel_message(text(), 2, START), Err(Rejection::OwnerChanged));
+    conversation.close_by_team(&agent(5), None, ClosingFacts::default(), START).unwrap();
+    assert_eq!(conversation.append_channel_message(text(), 2, START), Err(Rejection::Closed));
+    assert_eq!(with_bot().append_channel_message(text(), 1, START), Err(Rejection::OwnerChanged), "a bot owns it");
+}
+
+#[test]
+fn a4_e4_a_reopening_says_how_it_is_routed_and_who_owned_it_before() {
+    let root = TeamMember::Admin("root".into());
+    let mut conversation = new(Greeting::Unassigned);
+    conversation.change_owner(change(Some(Owner::agent(uuid(5))), 1), START).unwrap();
+    conversation.close_by_team(&root, None, ClosingFacts::default(), START).unwrap();
+    let routing = Some(Routing { policy: Some(uuid(7)), ..Routing::default() });
+    conversation.reopen(&root, false, routing, START).unwrap();
+    let reopened = ConversationEvent::Reopened {
+        by: root.actor(),
+        timed_out_session: None,
+        routing,
+        last_owner: Some(uuid(5)),
+        at: START,
+    };
+    assert_eq!((conversation.owner, conversation.new_events.last()), (None, Some(&reopened)));
 }

@@ -17,7 +17,13 @@ pub(crate) const MAX_CONVERSATION_PROPERTIES_SIZE: usize = 4 * 1024;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Greeting {
     /// With a session of this bot.
-    Bot { bot: Uuid, session: Uuid, timeout: Option<Duration> },
+    Bot {
+        bot: Uuid,
+        session: Uuid,
+        timeout: Option<Duration>,
+        /// The routing policy of what the bot hands off. None: the default one.
+        hand_off_policy: Option<Uuid>,
+    },
     /// Unassigned.
     Unassigned,
     /// Unassigned, and routed by this policy.
@@ -78,14 +84,18 @@ impl Conversation {
     /// Starts a conversation (rules C1, B1): the session of a bot that greets is in charge from this commit on.
     pub(crate) fn start(new: NewConversation, now: Time) -> Self {
         let bot_session = match new.greeting {
-            Greeting::Bot { bot, session, timeout } => {
+            Greeting::Bot { bot, session, timeout, .. } => {
                 Some(BotSession { id: session, bot, timeout, started_at: now, in_charge: true })
             }
             Greeting::Unassigned | Greeting::Routed { .. } => None,
         };
         let routing = match new.greeting {
-            Greeting::Routed { policy, contact_owner } => Some(Routing { policy, contact_owner }),
-            Greeting::Bot { .. } | Greeting::Unassigned => None,
+            Greeting::Routed { policy, contact_owner } => {
+                Some(Routing { policy: Some(policy), team: None, contact_owner })
+            }
+            // After the bot.
+            Greeting::Bot { hand_off_policy, .. } => Some(Routing { policy: hand_off_policy, ..Routing::default() }),
+            Greeting::Unassigned => None,
         };
         Self {
             id: new.id,

@@ -13,6 +13,8 @@ pub(crate) enum Rejection {
     SessionNotInCharge,
     /// The visitor was active since the bot looked.
     VisitorActive,
+    /// The visitor has an answer, or never wrote.
+    VisitorNotWaiting,
     /// The owner changed since the expected epoch (rule A1).
     OwnerChanged,
     /// The agent is not on the roster, as far as this service knows.

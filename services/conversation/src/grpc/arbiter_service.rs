@@ -20,8 +20,11 @@ use super::{
 };
 use crate::{
     App,
-    commands::{self, ChangeAssignee, CloseByBot, HandOff, IdleOutcome, IdleTimeout, PostMessage, RecordAnswer},
-    domain::{Agent, AppendMessage, Bot, Button, Message, Owner, OwnerChange, RosterState},
+    commands::{
+        self, ChangeAssignee, CloseByBot, HandOff, IdleOutcome, IdleTimeout, PostChannelMessage, PostMessage,
+        RecordAnswer,
+    },
+    domain::{Agent, AppendMessage, Bot, Button, LocalizedText, Message, Owner, OwnerChange, RosterState},
     queries,
 };
 
@@ -52,6 +55,7 @@ impl ArbiterService for Arbiter {
             by: convert::acting(&caller),
             cause: convert::cause(request.cause()),
             expected_epoch: request.expected_epoch.into(),
+            only_if_waiting: request.only_if_visitor_waits,
         };
         let command = ChangeAssignee {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
@@ -67,6 +71,26 @@ impl ArbiterService for Arbiter {
             epoch: counter(changed.epoch),
             change_time: changed.at.map(Time::to_proto),
         }))
+    }
+
+    async fn post_channel_message(
+        &self,
+        request: Request<pb::PostChannelMessageRequest>,
+    ) -> Result<Response<pb::PostChannelMessageResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        for text in &request.texts {
+            require_text(&text.text)?;
+        }
+        let text = |text: pb::LocalizedText| LocalizedText { language: text.language, text: text.text };
+        let command = PostChannelMessage {
+            key: Key::new(&caller, &request.request_id, &request),
+            conversation: parse_id("conversation_id", &request.conversation_id)?,
+            expected_epoch: request.expected_epoch.into(),
+            texts: request.texts.into_iter().map(text).collect(),
+        };
+        let conversation = commands::post_channel_message(&self.0, &caller, command).await?;
+        let conversation = to_response(&self.0, &caller, &conversation).await?;
+        Ok(Response::new(pb::PostChannelMessageResponse { conversation }))
     }
 
     async fn post_bot_message(
@@ -118,6 +142,8 @@ impl ArbiterService for Arbiter {
             conversation: parse_id("conversation_id", &request.conversation_id)?,
             session: parse_id("bot_session_id", &request.bot_session_id)?,
             agent: parse_optional_id("agent_id", &request.agent_id)?,
+            policy: parse_optional_id("routing_policy_id", &request.routing_policy_id)?,
+            team: parse_optional_id("team_id", &request.team_id)?,
             reason: request.reason,
         };
         let conversation = commands::hand_off(&self.0, &caller, command).await?;

@@ -51,6 +51,7 @@ impl ChannelService for Channels {
                 Some(create_channel_request::Greeter::RoutingPolicyId(id)) => Some(parse_id("routing_policy_id", id)?),
                 Some(_) | None => None,
             },
+            hand_off_policy: parse_optional_id("hand_off_routing_policy_id", &request.hand_off_routing_policy_id)?,
             transcript_enabled: request.transcript_enabled.unwrap_or(true),
             transcript_sender_id: parse_optional_id("transcript_sender_id", &request.transcript_sender_id)?,
             time_zone: one(time_zone(&request.time_zone))?,
@@ -94,6 +95,7 @@ impl ChannelService for Channels {
         let (caller, request) = validated(request)?;
         let sender = request.transcript_sender_id.as_deref();
         let opening_hours = request.opening_hours_id.as_deref();
+        let hand_off_policy = request.hand_off_routing_policy_id.as_deref();
         let update = ChannelUpdate {
             bot_id: match &request.greeter {
                 Some(update_channel_request::Greeter::BotId(bot)) => Some(Some(parse_id("bot_id", bot)?)),
@@ -107,6 +109,9 @@ impl ChannelService for Channels {
                 Some(_) => Some(None),
                 None => None,
             },
+            hand_off_policy_id: hand_off_policy
+                .map(|id| parse_optional_id("hand_off_routing_policy_id", id))
+                .transpose()?,
             transcript_enabled: request.transcript_enabled,
             transcript_sender_id: sender.map(|id| parse_optional_id("transcript_sender_id", id)).transpose()?,
             time_zone: one(request.time_zone.as_deref().map(time_zone).transpose())?,

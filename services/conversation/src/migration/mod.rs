@@ -77,6 +77,10 @@ impl MigratorTrait for Migrator {
             }),
             Box::new(Sql { name: "conversation_026_contact_exports", text: include_str!("026_contact_exports.sql") }),
             Box::new(Sql { name: "conversation_027_queues", text: include_str!("027_queues.sql") }),
+            Box::new(Sql {
+                name: "conversation_028_routing_of_hand_offs",
+                text: include_str!("028_routing_of_hand_offs.sql"),
+            }),
         ]
     }
 }

@@ -61,20 +61,22 @@ pub(super) fn push(
             push_comment_posted(target, conversation, *sequence, author, mentioned);
         }
         E::AssigneeChanged(changed) => push_assignee_changed(target, conversation, changed),
-        E::HandedOff { bot_session, bot, agent, routing_policy, at } => {
-            let to = (*agent, *routing_policy);
+        E::HandedOff { bot_session, bot, agent, routing, at } => {
+            let to = (*agent, *routing);
             push_conversation_handed_off(target, conversation, *bot_session, *bot, to, *at);
         }
         E::Closed(closed) => push_conversation_closed(target, conversation, closed),
         E::Updated => push_conversation_updated(target, conversation),
-        E::Reopened { by, timed_out_session, at } => {
-            push_conversation_reopened(target, conversation, by, *timed_out_session, *at);
+        E::Reopened { by, timed_out_session, routing, last_owner, at } => {
+            push_conversation_reopened(target, conversation, by, *timed_out_session, (*routing, *last_owner), *at);
         }
     }
 }
 
 fn push_conversation_started(target: Target<'_>, conversation: &Conversation, routing: Option<Routing>) {
     let session = conversation.bot_session.as_ref();
+    let policy =
+        |of_bot: bool| id_or_empty(routing.and_then(|routing| routing.policy).filter(|_| session.is_some() == of_bot));
     target.push(&pb::ConversationStarted {
         conversation_id: conversation.id.to_string(),
         channel_id: conversation.channel_id.to_string(),
@@ -84,8 +86,9 @@ fn push_conversation_started(target: Target<'_>, conversation: &Conversation, ro
         inactivity_timeout: session.and_then(|session| session.timeout?.try_into().ok()),
         start_time: Some(conversation.created_at.to_proto()),
         epoch: 1,
-        routing_policy_id: id_or_empty(routing.map(|routing| routing.policy)),
+        routing_policy_id: policy(false),
         contact_owner_agent_id: id_or_empty(routing.and_then(|routing| routing.contact_owner)),
+        hand_off_routing_policy_id: policy(true),
     });
 }
 
@@ -138,7 +141,7 @@ fn push_conversation_handed_off(
     conversation: &Conversation,
     bot_session: Uuid,
     bot: Uuid,
-    (agent, routing_policy): (Option<Uuid>, Option<Uuid>),
+    (agent, routing): (Option<Uuid>, Routing),
     at: Time,
 ) {
     target.push(&pb::ConversationHandedOff {
@@ -148,7 +151,9 @@ fn push_conversation_handed_off(
         bot_id: bot.to_string(),
         agent_id: id_or_empty(agent),
         change_time: Some(at.to_proto()),
-        routing_policy_id: id_or_empty(routing_policy),
+        routing_policy_id: id_or_empty(routing.policy),
+        team_id: id_or_empty(routing.team),
+        contact_owner_agent_id: id_or_empty(routing.contact_owner),
     });
 }
 
@@ -186,6 +191,7 @@ fn push_conversation_reopened(
     conversation: &Conversation,
     by: &Actor,
     timed_out_session: Option<Uuid>,
+    (routing, last_owner): (Option<Routing>, Option<Uuid>),
     at: Time,
 ) {
     target.push(&pb::ConversationReopened {
@@ -194,6 +200,10 @@ fn push_conversation_reopened(
         by: Some(actor(by)),
         reopen_time: Some(at.to_proto()),
         timed_out_bot_session_id: id_or_empty(timed_out_session),
+        routed: routing.is_some(),
+        routing_policy_id: id_or_empty(routing.and_then(|routing| routing.policy)),
+        contact_owner_agent_id: id_or_empty(routing.and_then(|routing| routing.contact_owner)),
+        last_owner_agent_id: id_or_empty(last_owner.filter(|_| routing.is_some())),
     });
 }
 
@@ -368,6 +378,8 @@ fn cause(cause: AssignmentCause) -> PbCause {
         AssignmentCause::HandedOff => PbCause::HandedOff,
         AssignmentCause::Reopened => PbCause::Reopened,
         AssignmentCause::Routed => PbCause::Routed,
+        AssignmentCause::AgentDeactivated => PbCause::AgentDeactivated,
+        AssignmentCause::AgentUnreachable => PbCause::AgentUnreachable,
     }
 }
 

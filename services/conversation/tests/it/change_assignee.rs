@@ -35,6 +35,7 @@ fn request(conversation: &str, expected_epoch: i32, agent: Option<uuid::Uuid>) -
         request_id: request_id(),
         cause: AssignmentCause::ByHand.into(),
         agent_version: 1,
+        only_if_visitor_waits: false,
     }
 }
 

@@ -349,6 +349,7 @@ impl Fixture {
             request_id: request_id(),
             cause: AssignmentCause::ByHand.into(),
             agent_version: 1,
+            only_if_visitor_waits: false,
         };
         let request = self.on_behalf_of(&format!("agent:{ADA}"), request);
         self.arbiter("assignment").change_assignee(request).await.unwrap();

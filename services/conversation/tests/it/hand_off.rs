@@ -24,6 +24,7 @@ pub fn request(chat: &BotChat) -> HandOffConversationRequest {
         reason: "asks for a person".into(),
         agent_id: BOB.to_string(),
         request_id: request_id(),
+        ..HandOffConversationRequest::default()
     }
 }
 

@@ -44,6 +44,7 @@ mod reopen_conversation;
 mod request_address_code;
 mod rich_text;
 mod rotate_visitor_key;
+mod routing_of_conversations;
 mod routing_policies;
 mod search;
 mod send_message;

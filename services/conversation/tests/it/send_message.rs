@@ -25,7 +25,7 @@ on_both_modes!(
     s3_another_visitors_chat_does_not_exist,
 );
 
-fn send(chat: &str, text: &str) -> SendMessageRequest {
+pub fn send(chat: &str, text: &str) -> SendMessageRequest {
     SendMessageRequest { chat_id: chat.into(), text: text.into(), request_id: request_id(), ..Default::default() }
 }
 

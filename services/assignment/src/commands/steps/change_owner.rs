@@ -57,6 +57,7 @@ pub(crate) async fn change_owner(
         to,
         cause: AssignmentCause::ByHand,
         request_id: derive_request_id(caller, &request_id),
+        only_if_waiting: false,
     };
     let epoch = conversation::change_assignee(app, &request).await?;
     fail::fail_point!("owner-changed", |_| std::process::abort());

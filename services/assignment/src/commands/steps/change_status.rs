@@ -6,7 +6,7 @@ use sea_orm::DbErr;
 use uuid::Uuid;
 
 use crate::{
-    domain::{AgentStatus, Availability, StatusChange},
+    domain::{AgentStatus, Availability, AwayReason, StatusChange},
     store,
 };
 
@@ -43,6 +43,9 @@ pub(crate) async fn save_status(tx: &mut Tx, status: &AgentStatus, change: Statu
         // Nobody gets a conversation because an agent is away.
         if status.published == Availability::Available {
             store::routing_accounts::wake(tx, status.account).await?;
+        }
+        if status.away_reason() == Some(AwayReason::NoHeartbeat) {
+            store::agent_returns::schedule(tx, status.account, status.agent).await?;
         }
     }
     Ok(())

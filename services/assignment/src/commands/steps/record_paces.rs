@@ -5,7 +5,7 @@ use frontdesk_db::{AccountId, Tx};
 use sea_orm::DbErr;
 
 use crate::{
-    domain::{QueuePace, Routed},
+    domain::{QueuePace, Routed, Waiting},
     queries::load_policies,
     store::queue_paces,
 };
@@ -17,10 +17,10 @@ pub(crate) async fn record_paces(tx: &Tx, account: AccountId, routed: &[Routed],
     if waited().next().is_none() {
         return Ok(());
     }
-    let policies = load_policies(tx.conn(), account, waited().map(|waiting| waiting.policy).collect(), now).await?;
+    let policies = load_policies(tx.conn(), account, waited().map(Waiting::queue).collect(), now).await?;
     let mut paces = queue_paces::list(tx.conn(), account).await?;
     for waiting in waited() {
-        let queue = policies.queue(waiting.policy);
+        let queue = policies.queue(waiting.queue());
         let pace = QueuePace::after(paces.get(&queue).copied(), waiting.since, now);
         paces.insert(queue, pace);
         queue_paces::save(tx, account, queue, pace).await?;

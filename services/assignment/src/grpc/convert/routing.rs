@@ -4,13 +4,15 @@ use std::{collections::BTreeSet, time::Duration};
 
 use frontdesk_api::{ApiError, FieldError, parse_id, parse_optional_id};
 use frontdesk_clock::Time;
-use frontdesk_proto::assignment::v1 as pb;
+use frontdesk_proto::{assignment::v1 as pb, says_something};
 use tonic::Status;
 use uuid::Uuid;
 
 use super::counter;
 use crate::{
-    domain::{NotRouted, OutsideHours, QueuePlace, RoutingPolicy, RoutingRules, RoutingStep, RoutingStrategy},
+    domain::{
+        LocalizedText, NotRouted, OutsideHours, QueuePlace, RoutingPolicy, RoutingRules, RoutingStep, RoutingStrategy,
+    },
     queries::Explanation,
 };
 
@@ -49,10 +51,16 @@ fn rules_to_proto(rules: &RoutingRules) -> pb::RoutingRules {
         only_available: rules.only_available,
         opening_hours_id: rules.opening_hours.map(|id| id.to_string()).unwrap_or_default(),
         outside_opening_hours: outside.into(),
+        outside_opening_hours_texts: rules.outside_texts.iter().map(outside_text).collect(),
+        take_back_after: rules.take_back_after.and_then(|after| after.try_into().ok()),
     }
 }
 
-/// The rules, if each step names a target.
+fn outside_text(text: &LocalizedText) -> pb::OutsideHoursText {
+    pb::OutsideHoursText { language: text.language.clone(), text: text.text.clone() }
+}
+
+/// The rules, if each step names a target, and each text has a language of its own and says something.
 pub(crate) fn routing_rules(rules: pb::RoutingRules) -> Result<RoutingRules, Status> {
     let strategy = match rules.strategy() {
         pb::RoutingStrategy::RoundRobin => RoutingStrategy::RoundRobin,
@@ -78,11 +86,31 @@ pub(crate) fn routing_rules(rules: pb::RoutingRules) -> Result<RoutingRules, Sta
         }
         steps.push(step);
     }
+    let mut languages = BTreeSet::new();
+    let mut outside_texts = Vec::new();
+    for (place, text) in rules.outside_opening_hours_texts.into_iter().enumerate() {
+        let field = |name: &str| format!("rules.outside_opening_hours_texts[{place}].{name}");
+        if !languages.insert(text.language.to_ascii_lowercase()) {
+            problems.push(FieldError::new(field("language"), "must differ from the languages of the other texts"));
+        }
+        if !says_something(&text.text) {
+            let remedy = "must say something: it holds only spaces, line breaks and invisible characters";
+            problems.push(FieldError::new(field("text"), remedy));
+        }
+        outside_texts.push(LocalizedText { language: text.language, text: text.text });
+    }
     if !problems.is_empty() {
         return Err(ApiError::fields(problems).into());
     }
-    let opening_hours = parse_optional_id("rules.opening_hours_id", &rules.opening_hours_id)?;
-    Ok(RoutingRules { steps, strategy, only_available: rules.only_available, opening_hours, outside })
+    Ok(RoutingRules {
+        steps,
+        strategy,
+        only_available: rules.only_available,
+        opening_hours: parse_optional_id("rules.opening_hours_id", &rules.opening_hours_id)?,
+        outside,
+        outside_texts,
+        take_back_after: rules.take_back_after.and_then(|after| Duration::try_from(after).ok()),
+    })
 }
 
 pub(crate) fn ids(field: &'static str, ids: &[String]) -> Result<BTreeSet<Uuid>, Status> {

@@ -89,6 +89,8 @@ fn from_cause(cause: AssignmentCause) -> i32 {
         AssignmentCause::HandedOff => 3,
         AssignmentCause::Reopened => 4,
         AssignmentCause::Routed => 5,
+        AssignmentCause::AgentDeactivated => 6,
+        AssignmentCause::AgentUnreachable => 7,
     }
 }
 
@@ -99,6 +101,8 @@ fn to_cause(cause: i32) -> Option<AssignmentCause> {
         3 => Some(AssignmentCause::HandedOff),
         4 => Some(AssignmentCause::Reopened),
         5 => Some(AssignmentCause::Routed),
+        6 => Some(AssignmentCause::AgentDeactivated),
+        7 => Some(AssignmentCause::AgentUnreachable),
         _ => None,
     }
 }
@@ -118,6 +122,8 @@ mod tests {
             (Some(Actor::Bot("b".into())), Actor::Bot("b".into()), AssignmentCause::HandedOff, (2, 2, 3)),
             (Some(agent()), agent(), AssignmentCause::Reopened, (1, 1, 4)),
             (Some(agent()), Actor::System, AssignmentCause::Routed, (1, 3, 5)),
+            (None, Actor::System, AssignmentCause::AgentDeactivated, (0, 3, 6)),
+            (None, Actor::System, AssignmentCause::AgentUnreachable, (0, 3, 7)),
         ];
         for (owner, by, cause, numbers) in rows {
             let assignment = Assignment {

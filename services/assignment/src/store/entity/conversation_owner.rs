@@ -1,6 +1,9 @@
 //! A row of `conversation_owners`.
 
+use frontdesk_clock::Time;
 use sea_orm::entity::prelude::*;
+
+use crate::domain::Route;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "conversation_owners")]
@@ -18,9 +21,43 @@ pub struct Model {
     pub status_version: i64,
     /// Number of the events about the conversation's queue.
     pub queue_version: i64,
+    /// The highest epoch of which a route is known; 0: the conversation is not routed.
+    pub route_epoch: i64,
+    /// None: the default policy.
+    pub policy_id: Option<Uuid>,
+    pub team_id: Option<Uuid>,
+    pub contact_owner_id: Option<Uuid>,
+    /// When the epoch of `agent_id` began, if it began because an agent gave the conversation back.
+    pub given_back_at: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// The row of a conversation of which nothing is known: it is open.
+    pub(crate) fn unknown(account_id: Uuid, conversation_id: Uuid) -> Self {
+        Self {
+            account_id,
+            conversation_id,
+            agent_id: None,
+            epoch: 0,
+            open: true,
+            status_version: 0,
+            queue_version: 0,
+            route_epoch: 0,
+            policy_id: None,
+            team_id: None,
+            contact_owner_id: None,
+            given_back_at: None,
+        }
+    }
+
+    /// Returns how the conversation is routed. None: it is not.
+    pub(crate) fn route(&self) -> Option<Route> {
+        let route = Route { policy: self.policy_id, team: self.team_id, contact_owner: self.contact_owner_id };
+        (self.route_epoch > 0).then_some(route)
+    }
+}

@@ -1,6 +1,7 @@
 //! Rows, one file for each table.
 
 pub(crate) mod agent;
+pub(crate) mod agent_return;
 pub(crate) mod agent_status;
 pub(crate) mod assignment;
 pub(crate) mod conversation_owner;

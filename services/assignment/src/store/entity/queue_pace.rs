@@ -12,9 +12,12 @@ use crate::domain::QueuePace;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub account_id: Uuid,
-    /// The zero UUID for the default queue.
+    /// The zero UUID for the default policy.
     #[sea_orm(primary_key, auto_increment = false)]
     pub policy_id: Uuid,
+    /// The zero UUID where no bot named a team.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub team_id: Uuid,
     pub samples: i32,
     /// Microseconds.
     pub mean_us: i64,

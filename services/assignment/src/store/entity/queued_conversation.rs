@@ -32,6 +32,14 @@ pub struct Model {
     pub publish_at: Option<Time>,
     /// What was published last, as a JSON object. None: nothing.
     pub published: Option<String>,
+    /// The team whose members get it. None: the policy says who does.
+    pub team_id: Option<Uuid>,
+    /// The agent to whom it returns if they can take it.
+    pub last_owner_id: Option<Uuid>,
+    /// When its visitor gets the message of the policy again, unless it is confirmed.
+    pub notice_at: Option<Time>,
+    /// The end of the closing for which its visitor got the message.
+    pub noticed_until: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -45,8 +53,11 @@ impl From<Model> for Waiting {
             conversation: row.conversation_id,
             epoch: row.epoch,
             policy: row.policy_id,
+            team: row.team_id,
             contact_owner: row.contact_owner_id,
+            last_owner: row.last_owner_id,
             since: row.waiting_since,
+            noticed_until: row.noticed_until,
         }
     }
 }

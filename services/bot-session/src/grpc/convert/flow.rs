@@ -1,6 +1,7 @@
 //! Conversion of flows.
 
 use frontdesk_proto::botsession::v1::{self as proto, step::Action};
+use uuid::Uuid;
 
 use crate::domain::{AnswerCheck, Button, Flow, Step, StepAction};
 
@@ -24,9 +25,13 @@ fn step_from_proto(step: proto::Step) -> Option<Step> {
             };
             StepAction::Buttons { text: buttons.text, buttons: buttons.buttons.into_iter().map(button).collect() }
         }
-        Action::HandOff(hand_off) => {
-            StepAction::HandOff { text: hand_off.text, reason: hand_off.reason, agent: hand_off.agent_id.parse().ok() }
-        }
+        Action::HandOff(hand_off) => StepAction::HandOff {
+            text: hand_off.text,
+            reason: hand_off.reason,
+            agent: hand_off.agent_id.parse().ok(),
+            policy: hand_off.routing_policy_id.parse().ok(),
+            team: hand_off.team_id.parse().ok(),
+        },
         Action::Close(close) => StepAction::Close { text: close.text },
     };
     Some(Step { id: step.id, action, next: non_empty(step.next_step_id) })
@@ -50,9 +55,10 @@ fn step_to_proto(step: Step) -> proto::Step {
             });
             Action::Buttons(proto::ButtonsStep { text, buttons: buttons.collect() })
         }
-        StepAction::HandOff { text, reason, agent } => {
-            let agent_id = agent.map(|agent| agent.to_string()).unwrap_or_default();
-            Action::HandOff(proto::HandOffStep { text, reason, agent_id })
+        StepAction::HandOff { text, reason, agent, policy, team } => {
+            let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+            let (agent_id, routing_policy_id, team_id) = (id(agent), id(policy), id(team));
+            Action::HandOff(proto::HandOffStep { text, reason, agent_id, routing_policy_id, team_id })
         }
         StepAction::Close { text } => Action::Close(proto::CloseStep { text }),
     };

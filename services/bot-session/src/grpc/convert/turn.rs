@@ -12,7 +12,7 @@ use tonic::Status;
 
 use crate::{
     commands::EndedLease,
-    domain::{BotAction, Button, EngineTurn, LeaseEnd},
+    domain::{BotAction, Button, EngineTurn, HandOffTarget, LeaseEnd},
 };
 
 pub(in crate::grpc) fn turn_to_proto(turn: &EngineTurn) -> proto::Turn {
@@ -81,7 +81,12 @@ fn action(part: Part) -> BotAction {
         }
         Part::SetProperty(property) => BotAction::RecordAnswer { property: property.property, value: property.value },
         Part::HandOff(hand_off) => {
-            BotAction::HandOff { reason: hand_off.reason, agent: hand_off.agent_id.parse().ok() }
+            let to = HandOffTarget {
+                agent: hand_off.agent_id.parse().ok(),
+                policy: hand_off.routing_policy_id.parse().ok(),
+                team: hand_off.team_id.parse().ok(),
+            };
+            BotAction::HandOff { reason: hand_off.reason, to }
         }
         Part::Close(_) => BotAction::Close,
     }

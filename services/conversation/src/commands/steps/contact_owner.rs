@@ -1,11 +1,17 @@
-//! The agent who looks after a contact is on the roster and active when they are chosen.
+//! The agent who looks after a contact: on the roster and active when they are chosen, and known to routing.
 
 use frontdesk_auth::Caller;
-use frontdesk_db::Tx;
+use frontdesk_db::{AccountId, Tx};
+use sea_orm::DbErr;
 use uuid::Uuid;
 
 use super::roster::require_known_agent;
-use crate::{App, domain::Agent, error::ConversationError, store::agents};
+use crate::{
+    App,
+    domain::Agent,
+    error::ConversationError,
+    store::{agents, contacts},
+};
 
 /// Requires that the new owner, if one is chosen, is on the roster.
 pub(crate) async fn require_known_owner(
@@ -34,4 +40,14 @@ pub(crate) async fn require_active_owner(
         return Err(ConversationError::ContactOwner { agent: id, name });
     }
     Ok(())
+}
+
+/// The owner of the contact of a conversation, for routing (rule A4). None: nobody owns it, or the visitor is unknown.
+pub(crate) async fn find_contact_owner(
+    tx: &Tx,
+    account: AccountId,
+    contact: Option<Uuid>,
+) -> Result<Option<Uuid>, DbErr> {
+    let Some(contact) = contact else { return Ok(None) };
+    Ok(contacts::find(tx.conn(), account, contact).await?.and_then(|contact| contact.owner))
 }

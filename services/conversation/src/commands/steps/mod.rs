@@ -28,7 +28,7 @@ pub(super) use append_message::append_message;
 pub(super) use attach::append_with_attachments;
 pub(crate) use attachment_links::{AttachmentLinks, EXPORTS_PATH, Link, LinkPurpose, PATH as ATTACHMENTS_PATH};
 pub(super) use change_conversation::{Begun, ConversationChange};
-pub(super) use contact_owner::{require_active_owner, require_known_owner};
+pub(super) use contact_owner::{find_contact_owner, require_active_owner, require_known_owner};
 pub(super) use find_bot::find_bot;
 pub(super) use find_entry::find_entry;
 pub(super) use find_opening_hours::find_opening_hours;

@@ -153,6 +153,8 @@ pub(super) fn cause(cause: PbCause) -> AssignmentCause {
         PbCause::HandedOff => AssignmentCause::HandedOff,
         PbCause::Reopened => AssignmentCause::Reopened,
         PbCause::Routed => AssignmentCause::Routed,
+        PbCause::AgentDeactivated => AssignmentCause::AgentDeactivated,
+        PbCause::AgentUnreachable => AssignmentCause::AgentUnreachable,
     }
 }
 
@@ -163,6 +165,8 @@ fn pb_cause(cause: AssignmentCause) -> PbCause {
         AssignmentCause::HandedOff => PbCause::HandedOff,
         AssignmentCause::Reopened => PbCause::Reopened,
         AssignmentCause::Routed => PbCause::Routed,
+        AssignmentCause::AgentDeactivated => PbCause::AgentDeactivated,
+        AssignmentCause::AgentUnreachable => PbCause::AgentUnreachable,
     }
 }
 

@@ -90,6 +90,7 @@ pub(crate) fn channel(channel: &Channel, widget_token: String) -> pb::Channel {
         anonymous_visitors: anonymous.map(|all| pb::AnonymousVisitors { allowed_origins: all.allowed_origins.clone() }),
         widget_token: anonymous.map(|_| widget_token).unwrap_or_default(),
         opening_hours_id: id_or_empty(channel.opening_hours_id),
+        hand_off_routing_policy_id: id_or_empty(channel.hand_off_policy_id),
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) struct Model {
     pub anonymous_origins: Option<String>,
     pub opening_hours_id: Option<Uuid>,
     pub routing_policy_id: Option<Uuid>,
+    pub hand_off_policy_id: Option<Uuid>,
     pub deleted: bool,
     pub created_at: Time,
     pub updated_at: Time,
@@ -58,6 +59,7 @@ impl From<Channel> for Model {
             anonymous_origins: channel.anonymous_visitors.map(|all| Value::from(all.allowed_origins).to_string()),
             opening_hours_id: channel.opening_hours_id,
             routing_policy_id: channel.routing_policy_id,
+            hand_off_policy_id: channel.hand_off_policy_id,
             deleted,
             created_at: channel.created_at,
             updated_at: channel.updated_at,
@@ -84,6 +86,7 @@ impl From<Model> for Channel {
             opening_hours_id: row.opening_hours_id,
             // An older binary gives the channel a bot and keeps the policy.
             routing_policy_id: row.routing_policy_id.filter(|_| row.bot_id.is_none()),
+            hand_off_policy_id: row.hand_off_policy_id,
             created_at: row.created_at,
             updated_at: row.updated_at,
             // An older binary stores no time.

@@ -1,0 +1,52 @@
+//! Posts the message of a policy to a visitor who waits outside of its opening hours (rule A4).
+
+use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
+use uuid::Uuid;
+
+use crate::{
+    App,
+    conversation::{self, ChannelMessage},
+    domain::LocalizedText,
+    error::AssignmentError,
+    store::{routing_accounts, routing_queue},
+};
+
+/// A visitor who gets the message.
+#[derive(Clone, Debug)]
+pub(crate) struct Notice {
+    pub(crate) account: AccountId,
+    pub(crate) conversation: Uuid,
+    pub(crate) epoch: i64,
+    /// The end of the closing: the message is posted once for it.
+    pub(crate) until: Time,
+    pub(crate) texts: Vec<LocalizedText>,
+}
+
+/// Posts the message, and records that. It can stop anywhere and be repeated: the conversation service posts it once for each closing, also
+/// where the conversation began to wait anew. A refusal is final: the conversation was closed or has an owner, or the message was posted with
+/// other texts.
+pub(crate) async fn post_notice(app: &App, notice: Notice) -> Result<(), AssignmentError> {
+    let Notice { account, conversation, epoch, until, texts } = notice;
+    let closing = Uuid::new_v5(&conversation, &until.0.to_be_bytes());
+    let message = ChannelMessage {
+        account,
+        conversation,
+        expected_epoch: i32::try_from(epoch).unwrap_or(i32::MAX),
+        texts,
+        request_id: format!("outside-hours-{closing}"),
+    };
+    match conversation::post_channel_message(app, message).await {
+        Ok(()) => {}
+        Err(AssignmentError::Rejected(status)) => {
+            tracing::info!(message = status.message(), %conversation, "a visitor gets no message outside of opening hours");
+        }
+        Err(error) => return Err(error),
+    }
+    fail::fail_point!("notice-posted", |_| std::process::abort());
+    let tx = app.db.begin_for(account).await?;
+    routing_accounts::lock(&tx, account).await?;
+    routing_queue::confirm_notice(&tx, account, conversation, epoch, until).await?;
+    tx.commit().await?;
+    Ok(())
+}
