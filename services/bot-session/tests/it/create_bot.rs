@@ -1,10 +1,13 @@
 use std::collections::HashSet;
 
 use frontdesk_proto::{
-    assignment::v1::{GetAgentRequest, GetAgentResponse},
+    assignment::v1::{
+        GetAgentRequest, GetAgentResponse, GetRoutingPolicyRequest, GetRoutingPolicyResponse, GetTeamRequest,
+        GetTeamResponse, RoutingPolicy, Team,
+    },
     botsession::v1::{
-        Bot, CreateBotRequest, DeleteBotRequest, GetBotRequest, NoTimeout, UndeleteBotRequest, UpdateBotRequest,
-        bot::Inactivity as Kept, create_bot_request::Inactivity,
+        Bot, CreateBotRequest, DeleteBotRequest, Flow, GetBotRequest, HandOffStep, NoTimeout, Step, UndeleteBotRequest,
+        UpdateBotRequest, bot::Inactivity as Kept, create_bot_request::Inactivity, step::Action,
     },
     event::v1::BotCreated,
 };
@@ -23,6 +26,7 @@ on_both_modes!(
     b6_an_invalid_flow_is_rejected_with_all_its_problems,
     b6_blank_texts_are_rejected_when_a_flow_is_stored,
     b8_a_flow_hands_off_to_active_agents_only,
+    b8_a_flow_hands_off_to_routing_policies_and_teams_that_exist,
     b8_c12_a_repeat_gets_the_first_bot_whatever_became_of_its_agents,
     b8_no_bot_is_created_while_the_roster_does_not_answer,
     a2_an_agent_who_is_not_active_changes_no_bot,
@@ -97,6 +101,46 @@ async fn b8_a_flow_hands_off_to_active_agents_only(mode: Mode) {
     bot(bots.create_bot(new_bot(flow_to(&[ADA, BOB, ADA, BOB]), "2")).await);
     bot(bots.create_bot(new_bot(flow(), "3")).await);
     assert_eq!(fixture.fake.calls::<GetAgentRequest>(), 6);
+}
+
+/// A flow that hands off to this routing policy and team.
+fn flow_to_target(routing_policy_id: &str, team_id: &str) -> Flow {
+    let hand_off =
+        HandOffStep { routing_policy_id: routing_policy_id.into(), team_id: team_id.into(), ..HandOffStep::default() };
+    let step = Step { id: "team".into(), action: Some(Action::HandOff(hand_off)), next_step_id: String::new() };
+    Flow { steps: vec![step] }
+}
+
+async fn b8_a_flow_hands_off_to_routing_policies_and_teams_that_exist(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let mut bots = fixture.bots(new_account());
+    let (policy, team, deleted) = (new_id().to_string(), new_id().to_string(), new_id().to_string());
+    let known = policy.clone();
+    fixture.fake.on(move |request: Request<GetRoutingPolicyRequest>| {
+        let id = request.into_inner().routing_policy_id;
+        if id != known {
+            return Err(Status::not_found("no such policy"));
+        }
+        Ok(GetRoutingPolicyResponse { routing_policy: Some(RoutingPolicy { id, ..RoutingPolicy::default() }) })
+    });
+    let gone = deleted.clone();
+    fixture.fake.on(move |request: Request<GetTeamRequest>| {
+        let id = request.into_inner().team_id;
+        let delete_time = (id == gone).then(prost_types::Timestamp::default);
+        Ok(GetTeamResponse { team: Some(Team { id, delete_time, ..Team::default() }), ..GetTeamResponse::default() })
+    });
+    for (policy, team, field) in
+        [(new_id().to_string(), team.clone(), "routing_policy_id"), (policy.clone(), deleted.clone(), "team_id")]
+    {
+        let refused = bots.create_bot(new_bot(flow_to_target(&policy, &team), "1")).await.unwrap_err();
+        let expected = (Code::FailedPrecondition, "HAND_OFF_TARGET_UNKNOWN");
+        assert_eq!((refused.code(), reason(&refused).as_str()), expected);
+        let field = format!("flow.steps[0].hand_off.{field}: ");
+        assert!(refused.message().contains(&field), "{}", refused.message());
+    }
+    let flow = flow_to_target(&policy, &team);
+    let created = bot(bots.create_bot(new_bot(flow.clone(), "1")).await);
+    assert_eq!(created.flow, Some(flow));
 }
 
 async fn b8_c12_a_repeat_gets_the_first_bot_whatever_became_of_its_agents(mode: Mode) {
