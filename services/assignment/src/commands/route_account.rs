@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{post_notice::Notice, steps::record_paces};
 use crate::{
     App,
-    domain::{Desk, Waiting},
+    domain::{Candidate, Desk, Waiting},
     queries::load_desk,
     store::{
         routing_accounts::{self, DueAccount},
@@ -110,24 +110,29 @@ async fn take_notices(tx: &Tx, account: AccountId, desk: &Desk) -> Result<Vec<No
     Ok(notices)
 }
 
-/// The conversations that can be next, oldest first, and the last head of each queue in which more wait. While a head of a queue waits, one
-/// behind the heads can be next only for the owner of its contact, or its last owner: for everything else the agents who may take it may
-/// take the head as well.
+/// The conversations that can be next, oldest first, and the last one of each list behind which more wait. While a head of a queue waits,
+/// one behind the heads can be next only for the owner of its contact, or its last owner: for everything else the agents who may take it
+/// may take the head as well.
 async fn list_heads(tx: &Tx, account: AccountId, desk: &Desk) -> Result<(Vec<Waiting>, BTreeSet<Uuid>), DbErr> {
-    let free: BTreeSet<Uuid> =
-        desk.agents.values().filter(|candidate| candidate.has_place()).map(|candidate| candidate.agent).collect();
     let (mut heads, mut ends) = (BTreeMap::new(), BTreeSet::new());
     for (queue, policy) in &desk.policies {
-        let mut first = routing_queue::list_heads(tx.conn(), account, *queue, HEADS).await?;
-        if first.len() as u64 == HEADS {
-            ends.extend(first.last().map(|last| last.conversation));
-            let (conn, free) = (tx.conn(), free.clone());
+        let mut read = vec![routing_queue::list_heads(tx.conn(), account, *queue, HEADS).await?];
+        if read[0].len() as u64 == HEADS {
+            let conn = tx.conn();
             if policy.rules.names_contact_owner() {
-                first.extend(routing_queue::list_heads_of_owners(conn, account, *queue, free.clone(), HEADS).await?);
+                let owners = agents_who(desk, |candidate| candidate.can_take(&policy.rules));
+                read.push(routing_queue::list_heads_of_owners(conn, account, *queue, owners, HEADS).await?);
             }
-            first.extend(routing_queue::list_heads_of_last_owners(conn, account, *queue, free, HEADS).await?);
+            let owners = agents_who(desk, Candidate::can_take_back);
+            read.push(routing_queue::list_heads_of_last_owners(conn, account, *queue, owners, HEADS).await?);
         }
-        heads.extend(first.into_iter().map(|waiting| ((waiting.since, waiting.conversation), waiting)));
+        let cut = read.iter().filter(|list| list.len() as u64 == HEADS);
+        ends.extend(cut.filter_map(|list| list.last()).map(|last| last.conversation));
+        heads.extend(read.into_iter().flatten().map(|waiting| ((waiting.since, waiting.conversation), waiting)));
     }
     Ok((heads.into_values().collect(), ends))
+}
+
+fn agents_who(desk: &Desk, can: impl Fn(&Candidate) -> bool) -> BTreeSet<Uuid> {
+    desk.agents.values().filter(|candidate| can(candidate)).map(|candidate| candidate.agent).collect()
 }

@@ -12,6 +12,8 @@ mod queue;
 mod queue_pace;
 mod rejection;
 mod routing;
+#[cfg(test)]
+mod routing_day_tests;
 mod routing_policy;
 #[cfg(test)]
 mod routing_tests;

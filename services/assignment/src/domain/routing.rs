@@ -157,6 +157,17 @@ impl Candidate {
         }
     }
 
+    /// Returns whether the agent can take a conversation by these rules, where a step names them.
+    pub(crate) fn can_take(&self, rules: &RoutingRules) -> bool {
+        self.obstacles(rules).is_empty()
+    }
+
+    /// Returns whether a conversation returns to the agent who owned it last, whatever its policy says: they are active and available, and
+    /// have a place.
+    pub(crate) fn can_take_back(&self) -> bool {
+        self.active && self.availability == Availability::Available && self.has_place()
+    }
+
     fn is_target(&self, step: &RoutingStep, contact_owner: Option<Uuid>) -> bool {
         step.anybody
             || step.agents.contains(&self.agent)
@@ -188,18 +199,15 @@ impl Candidate {
 }
 
 impl Desk {
-    /// Decides about conversations that wait. `queue`: oldest first. `ends`: those behind which more wait by the same policy, which are
-    /// not in the queue. Where one of them gets an agent, the one behind it may be next, and the decision ends.
+    /// Decides about conversations that wait. `queue`: oldest first. `ends`: those behind which more wait in the same queue, which are not
+    /// read. Once a conversation has got an agent, the one behind an end may be next, and the decision ends there.
     pub(crate) fn route(&mut self, queue: Vec<Waiting>, ends: &BTreeSet<Uuid>) -> Decision {
         let mut decision = Decision::default();
         for waiting in queue {
             let Some(policy) = self.policies.get(&waiting.queue()) else { continue };
-            let last_owner = find_last_owner(&waiting, &self.agents);
-            if last_owner.is_none() && policy.dismisses(&waiting) {
-                decision.leaving.push(waiting);
-                continue;
-            }
+            let is_end = ends.contains(&waiting.conversation);
             let (steps, joins_at) = policy.rules.joined(waiting.since, self.now);
+            let last_owner = find_last_owner(&waiting, &self.agents);
             match last_owner.or_else(|| choose(policy, steps, &waiting, &self.agents)) {
                 Some(agent) => {
                     self.last_turn += 1;
@@ -207,16 +215,16 @@ impl Desk {
                     if let Some(candidate) = self.agents.get_mut(&agent) {
                         candidate.take(turn);
                     }
-                    let is_end = ends.contains(&waiting.conversation);
                     decision.routed.push(Routed { waiting, agent, turn });
-                    if is_end {
-                        break;
-                    }
                 }
+                None if policy.dismisses(&waiting) => decision.leaving.push(waiting),
                 None => {
                     let times = [decision.look_at, joins_at.filter(|_| policy.open), policy.changes_at];
                     decision.look_at = times.into_iter().flatten().min();
                 }
+            }
+            if is_end && !decision.routed.is_empty() {
+                break;
             }
         }
         decision
@@ -260,12 +268,10 @@ impl Desk {
     }
 }
 
-/// Returns the agent to whom the conversation returns: its last owner, if they are active and available and have a place, whatever the
-/// policy says.
+/// Returns the agent to whom the conversation returns: its last owner, if they can take it back.
 fn find_last_owner(waiting: &Waiting, agents: &BTreeMap<Uuid, Candidate>) -> Option<Uuid> {
     let candidate = agents.get(&waiting.last_owner?)?;
-    let can_take = candidate.active && candidate.availability == Availability::Available && candidate.has_place();
-    can_take.then_some(candidate.agent)
+    candidate.can_take_back().then_some(candidate.agent)
 }
 
 /// Returns the agent who gets the conversation: one of the first step that has an agent who can take it. None: it waits.
@@ -282,7 +288,7 @@ fn choose(
         RoutingStrategy::RoundRobin => (0, candidate.last_turn, candidate.agent),
         RoutingStrategy::FewestOpen => (candidate.load, candidate.last_turn, candidate.agent),
     };
-    let can_take = |candidate: &&Candidate| candidate.obstacles(&policy.rules).is_empty();
+    let can_take = |candidate: &&Candidate| candidate.can_take(&policy.rules);
     steps.iter().find_map(|step| {
         let targets = agents.values().filter(|candidate| candidate.is_target(step, waiting.contact_owner));
         targets.filter(can_take).min_by_key(rank).map(|candidate| candidate.agent)

@@ -14,7 +14,7 @@ use super::{
     RoutingRules, RoutingStep, RoutingStrategy, Waiting,
 };
 
-fn id(number: u8) -> Uuid {
+pub(super) fn id(number: u8) -> Uuid {
     Uuid::from_u128(number.into())
 }
 
@@ -84,6 +84,18 @@ fn a6_a_decision_ends_where_a_conversation_that_is_not_read_may_be_next() {
     full.policies.insert(Queue::default(), policy(vec![only(9)], RoutingStrategy::FewestOpen));
     let queue = vec![waiting(4, None), waiting(5, Some(id(50)))];
     assert_eq!(full.route(queue, &BTreeSet::from([id(4)])).routed.len(), 1);
+}
+
+#[test]
+fn a6_a_decision_ends_at_the_last_conversation_of_a_list_that_is_cut_once_anything_is_decided() {
+    let of_first = policy(vec![only(1)], RoutingStrategy::FewestOpen);
+    let of_all = policy(vec![anybody()], RoutingStrategy::FewestOpen);
+    let one = Candidate { capacity: Capacity::Conversations(1), ..candidate(1) };
+    let mut desk = desk([one, candidate(2)], vec![(None, of_first), (Some(id(50)), of_all)]);
+    // The second one is the last that was read of its list: those behind it may be for agent 2, and older than the third one.
+    let queue = vec![waiting(1, None), waiting(2, None), waiting(3, Some(id(50)))];
+    let decision = desk.route(queue, &BTreeSet::from([id(2)]));
+    assert_eq!(decision.routed.len(), 1);
 }
 
 #[test]
@@ -162,11 +174,11 @@ fn a4_an_explanation_has_every_reason_of_every_agent() {
 }
 
 /// Further choices from random bytes. Without bytes it gets zeros.
-struct Choices<'a>(&'a [u8]);
+pub(super) struct Choices<'a>(pub(super) &'a [u8]);
 
 impl Choices<'_> {
     /// A number below `end`.
-    fn below(&mut self, end: u8) -> u8 {
+    pub(super) fn below(&mut self, end: u8) -> u8 {
         let (first, rest) = self.0.split_at(self.0.len().min(1));
         self.0 = rest;
         first.first().copied().unwrap_or(0) % end
@@ -186,7 +198,7 @@ impl Choices<'_> {
         }
     }
 
-    fn step(&mut self) -> RoutingStep {
+    pub(super) fn step(&mut self) -> RoutingStep {
         RoutingStep {
             agents: (0..self.below(3)).map(|_| id(self.below(6))).collect(),
             teams: (0..self.below(2)).map(|_| id(100 + self.below(2))).collect(),
