@@ -35,6 +35,8 @@ pub enum BusKind {
 pub const CONNECTIONS: usize = 8;
 /// Database of the baselines: a copy of the conversation database before the first message.
 pub const BASELINE_DATABASE: &str = "limits";
+/// Copy of the assignment database for the baselines, before the first agent.
+pub const BASELINE_ASSIGNMENT: &str = "limits_assignment";
 /// Number of segments of the write-ahead log that exist before the measurement; `min_wal_size` keeps them.
 const WAL_SEGMENTS: u32 = 100;
 /// How long the outbox may take to drain.
@@ -96,6 +98,8 @@ impl Deployment {
         let source = deployment.database_name();
         // A copy has the same tables, indexes and rows, whatever the current schema is.
         let copy = format!("CREATE DATABASE {BASELINE_DATABASE} TEMPLATE {source}");
+        deployment.postgres.psql("postgres", &copy).await;
+        let copy = format!("CREATE DATABASE {BASELINE_ASSIGNMENT} TEMPLATE {}", deployment.database_of("assignment"));
         deployment.postgres.psql("postgres", &copy).await;
         deployment.create_wal_segments().await;
         deployment.serve().await

@@ -162,6 +162,82 @@ impl BotSessions {
     }
 }
 
+/// Conversations that wait for an agent by the default routing policy, which are numbered.
+#[derive(Clone, Copy, Debug)]
+pub struct WaitingConversations {
+    /// Number of the first.
+    pub first: u32,
+    /// Number of conversations.
+    pub count: u32,
+}
+
+impl WaitingConversations {
+    /// The statement that inserts the conversations.
+    pub fn conversations(self) -> String {
+        let (id, numbers) = (Self::ID, self.numbers());
+        format!(
+            "INSERT INTO conversations (id, account_id, channel_id, visitor_id, status, page_url, page_title, epoch, bot_in_charge,
+                had_agent, last_sequence, last_visitor_sequence, close_number, created_at, last_visitor_activity_at,
+                last_activity_at, version)
+            SELECT {id}, '{ACCOUNT}', '{CHANNEL}', 'waiting-' || number, 'OPEN', 'https://shop.example/page', 'The page', 1, FALSE,
+                FALSE, 0, 0, 0, {NOW_US}, {NOW_US}, {NOW_US}, 1
+            FROM {numbers}"
+        )
+    }
+
+    /// The statement that inserts what the assignment service knows of their owners.
+    pub fn owners(self) -> String {
+        let (id, numbers) = (Self::ID, self.numbers());
+        format!(
+            "INSERT INTO conversation_owners (account_id, conversation_id, epoch, open, status_version)
+            SELECT '{ACCOUNT}', {id}, 1, TRUE, 1 FROM {numbers}"
+        )
+    }
+
+    /// The statement that inserts them into the queue.
+    pub fn queue(self) -> String {
+        let (id, numbers) = (Self::ID, self.numbers());
+        format!(
+            "INSERT INTO routing_queue (account_id, conversation_id, epoch, waiting_since, state)
+            SELECT '{ACCOUNT}', {id}, 1, {NOW_US} + number, 1 FROM {numbers}"
+        )
+    }
+
+    /// Id of a conversation, as an expression of its number.
+    const ID: &str = "('00000000-0000-7000-e000-' || (100000000000 + number)::text)::uuid";
+
+    fn numbers(self) -> String {
+        let Self { first, count } = self;
+        format!("(SELECT {first} + place AS number FROM generate_series(0, {count} - 1) AS place) AS waiting")
+    }
+}
+
+/// The time in microseconds, as an expression of PostgreSQL.
+const NOW_US: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+
+/// The statements that insert this number of agents who are available for a day and have no place, and the account of routing.
+pub fn agents_without_places(agents: u32) -> [String; 3] {
+    let id = format!("('{ROUTED_TO}-' || (100000000000 + number)::text)::uuid");
+    let numbers = format!("generate_series(1, {agents}) AS number");
+    [
+        format!(
+            "INSERT INTO agents (account_id, id, name, handle, email, active, version, created_at, updated_at, capacity)
+            SELECT '{ACCOUNT}', {id}, 'Agent ' || number, 'agent-' || number, '', TRUE, 1, {NOW_US}, {NOW_US}, 0 FROM {numbers}"
+        ),
+        format!(
+            "INSERT INTO agent_statuses (account_id, agent_id, chosen, published, changed_at, heartbeat_at, version)
+            SELECT '{ACCOUNT}', {id}, 1, 1, {NOW_US}, {NOW_US} + 86400000000, 1 FROM {numbers}"
+        ),
+        format!(
+            "INSERT INTO routing_accounts (account_id, look_at, last_turn) VALUES ('{ACCOUNT}', {NOW_US}, 0)
+            ON CONFLICT (account_id) DO UPDATE SET look_at = excluded.look_at"
+        ),
+    ]
+}
+
+/// First part of the ids of the agents whom routing gives conversations.
+pub const ROUTED_TO: &str = "00000000-0000-7000-f000";
+
 /// An encoded event of a posted message.
 pub fn message_posted(id: Uuid, conversation: &str, version: i32) -> Vec<u8> {
     let message = MessagePosted {

@@ -32,8 +32,8 @@ use deployment::{BusKind, Deployment};
 use report::Row;
 use rows::{
     Plan, p1_post_message, p1a_single_call_latency, p1b_outbox_relay, p2_post_message_on_sqlite, p3_fan_out,
-    p4_latency_at_fixed_rate, p5_timeouts, q_thread, q1_inbox_page, q1_search, q3_idle_watches, q3_sessions, q4_files,
-    q4_growth,
+    p4_latency_at_fixed_rate, p5_timeouts, q_thread, q1_inbox_page, q1_search, q2_routing, q3_idle_watches,
+    q3_sessions, q4_files, q4_growth,
 };
 
 /// Measures Frontdesk beside baselines of what it is built on.
@@ -63,6 +63,9 @@ struct Cli {
     /// Fail unless these rows are measured and meet their goals.
     #[arg(long, value_delimiter = ',')]
     require: Vec<String>,
+    /// Number of conversations that wait for an agent in Q2.
+    #[arg(long, default_value_t = 10_000)]
+    waiting: u32,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -95,6 +98,7 @@ enum Name {
     Q3Sessions,
     #[value(name = "Q_thread")]
     QThread,
+    Q2,
     P2,
     #[value(name = "Q4_files")]
     Q4Files,
@@ -219,6 +223,10 @@ async fn measure_deployment(selected: &[Name], plan: Plan, cli: &Cli) -> Vec<Row
     // With the in-process bus there is one process.
     if selected.contains(&Name::QThread) && cli.bus == BusKind::Nats {
         rows.push(q_thread::run(&deployment, plan).await);
+    }
+    // The last one: what still waits is decided about until the deployment ends.
+    if selected.contains(&Name::Q2) {
+        rows.extend(q2_routing::run(&deployment, plan, cli.waiting).await);
     }
     rows
 }

@@ -1,5 +1,5 @@
 //! Waits for quiescence: all outboxes published, all consumers at the end of their streams, all deliveries in a final state, all
-//! attachments removed that are due.
+//! attachments removed that are due, no place reserved for a conversation that waits.
 
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,8 @@ pub struct Pending {
     pub deliveries: i64,
     /// Attachments that are due and not removed.
     pub due_attachments: i64,
+    /// Places that are reserved for conversations that wait.
+    pub reserved: i64,
 }
 
 /// Waits until nothing is pending. With `admin`, advances the clock while deliveries wait for their next attempt. Fails after
@@ -88,6 +90,8 @@ async fn pending(cluster: &Cluster, databases: &Databases) -> Result<Pending, Fa
         cluster.clock_offset()
     );
     pending.due_attachments = databases.number(Service::Conversation, &due).await?;
+    let reserved = "SELECT count(*) FROM routing_queue WHERE state = 2";
+    pending.reserved = databases.number(Service::Assignment, reserved).await?;
     Ok(pending)
 }
 

@@ -9,6 +9,7 @@ pub mod p4_latency_at_fixed_rate;
 pub mod p5_timeouts;
 pub mod q1_inbox_page;
 pub mod q1_search;
+pub mod q2_routing;
 pub mod q3_idle_watches;
 pub mod q3_sessions;
 pub mod q4_files;

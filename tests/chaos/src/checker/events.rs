@@ -181,7 +181,7 @@ fn assignments(index: &Index<'_>, verdict: &mut Verdict) {
             Fact::Started { owner, .. } => (!owner.is_empty()).then_some((1, owner.as_str())),
             Fact::Assignee { epoch, to, .. } => Some((*epoch, to.as_str())),
             Fact::HandedOff { epoch, .. } => Some((*epoch, "")),
-            Fact::Reopened { epoch, by } => Some((*epoch, by.as_str())),
+            Fact::Reopened { epoch, by, .. } => Some((*epoch, by.as_str())),
             _ => None,
         });
         let expected: Vec<(i64, &str)> = changes.collect();

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::{Evidence, Verdict, check};
 use crate::{
     final_state::{
-        Assignment, Attachment, ConsumerProgress, Conversation, Decision, Delivery, Entry, Event, Fact, FinalState,
-        Handled, Mail, Object, Session, StreamMessage,
+        Assignment, Attachment, Change, Changed, ConsumerProgress, Conversation, Decision, Delivery, Entry, Event,
+        Fact, FinalState, FirstStep, Handled, Mail, Object, OwnerRow, QueueState, Queued, Session, StreamMessage,
     },
     history::{FaultRecord, Kind, Record},
 };
@@ -18,6 +18,14 @@ pub(super) const SECOND: i64 = 1_000_000;
 pub(super) const TAKEN: &str = "taken";
 /// Id of the chat whose visitor became inactive.
 pub(super) const SILENT: &str = "silent";
+/// Id of the chat that routing gave to an agent, whose only place it took.
+pub(super) const ROUTED: &str = "routed";
+/// Id of the chat that waits for an agent since then.
+pub(super) const WAITING: &str = "waiting";
+/// Id of the routing policy of both.
+pub(super) const POLICY: &str = "policy";
+/// When the log of routing begins.
+const LOG_BEGINS: i64 = 900 * SECOND;
 
 /// History, faults and state.
 pub(super) struct Fixture {
@@ -118,6 +126,7 @@ pub(super) fn clean() -> Fixture {
     fixture.state.now = 1_000 * SECOND;
     taken(&mut fixture);
     silent(&mut fixture);
+    routed(&mut fixture);
     mails(&mut fixture);
     attachments(&mut fixture);
     watches(&mut fixture);
@@ -142,7 +151,7 @@ fn taken(fixture: &mut Fixture) {
     let (visitor, agent) = ("visitor:v", "agent:ada");
     fixture.done((1, "StartChat", visitor, ""), json!({"text": "m~1 zqone"}), json!({"chat": TAKEN}));
     fixture.entry(TAKEN, 1, "VISITOR:v", "message", "m~1 zqone", 10 * SECOND);
-    let started = Fact::Started { session: "s1".into(), timeout: 60 * SECOND, at: 10 * SECOND, owner: "BOT:b".into() };
+    let started = started("s1", 10 * SECOND);
     fixture.event("conversation", TAKEN, "ConversationStarted", started);
     fixture.event("conversation", TAKEN, "MessagePosted", Fact::Message { sequence: 1 });
     fixture.entry(TAKEN, 2, "BOT:b", "message", "Hello!", 11 * SECOND);
@@ -150,8 +159,8 @@ fn taken(fixture: &mut Fixture) {
     let owner = json!({"epoch": 2, "owner": "AGENT:ada"});
     fixture.done((2, "TakeOverConversation", agent, TAKEN), json!({"expected_epoch": 1}), owner);
     fixture.entry(TAKEN, 3, "AGENT:ada", "assignee_changed", "", 12 * SECOND);
-    let (from, to) = ("BOT:b".into(), "AGENT:ada".into());
-    fixture.event("conversation", TAKEN, "AssigneeChanged", Fact::Assignee { epoch: 2, from, to, ended: "s1".into() });
+    let (from, to, ended, cause) = ("BOT:b".into(), "AGENT:ada".into(), "s1".into(), "BY_HAND".into());
+    fixture.event("conversation", TAKEN, "AssigneeChanged", Fact::Assignee { epoch: 2, from, to, ended, cause });
     fixture.done((3, "PostMessage", agent, TAKEN), json!({"text": "m~2 zqone"}), json!({"sequence": 4}));
     fixture.entry(TAKEN, 4, "AGENT:ada", "message", "m~2 zqone", 13 * SECOND);
     fixture.event("conversation", TAKEN, "MessagePosted", Fact::Message { sequence: 4 });
@@ -172,7 +181,7 @@ fn taken(fixture: &mut Fixture) {
     fixture.line(late, Kind::Invoke, json!({"text": "m~4 zqone"}), Value::Null);
     fixture.line(late, Kind::Fail, Value::Null, Value::Null);
     fixture.entry(TAKEN, 7, "AGENT:ada", "reopened", "", 17 * SECOND);
-    let reopened = Fact::Reopened { epoch: 3, by: "AGENT:ada".into() };
+    let reopened = Fact::Reopened { epoch: 3, by: "AGENT:ada".into(), routed: false };
     fixture.event("conversation", TAKEN, "ConversationReopened", reopened);
     fixture.entry(TAKEN, 8, "AGENT:ada", "closed", "", 18 * SECOND);
     close(fixture, TAKEN, (2, "AGENT", "", 9), 18 * SECOND, true);
@@ -196,12 +205,75 @@ fn taken(fixture: &mut Fixture) {
     for (epoch, owner) in [(1, "BOT:b"), (2, "AGENT:ada"), (3, "AGENT:ada")] {
         fixture.state.assignments.push(Assignment { conversation: TAKEN.into(), epoch, owner: owner.into() });
     }
+    fixture.state.routing.owners.push(owner_row(TAKEN, "ada", 3, false));
     fixture.done((8, "SendTranscript", agent, TAKEN), json!({}), json!({"delivery": "d-hand"}));
+}
+
+/// The start of a chat with a bot.
+fn started(session: &str, at: i64) -> Fact {
+    let (session, owner) = (session.into(), "BOT:b".into());
+    Fact::Started { session, timeout: 60 * SECOND, at, owner, policy: String::new() }
+}
+
+/// What the assignment service knows of an owner.
+pub(super) fn owner_row(conversation: &str, agent: &str, epoch: i64, open: bool) -> OwnerRow {
+    OwnerRow { conversation: conversation.into(), agent: agent.into(), epoch, open }
+}
+
+/// A row of the queue.
+pub(super) fn queued(conversation: &str, since: i64, state: QueueState, agent: &str) -> Queued {
+    let (conversation, policy, owners) = (conversation.into(), POLICY.into(), String::new());
+    Queued { conversation, epoch: 1, policy, owners, since, state, agent: agent.into() }
+}
+
+/// Two chats wait for an agent who takes one conversation: routing gives them the older one.
+fn routed(fixture: &mut Fixture) {
+    for (op, id, epoch, owner) in [(13, ROUTED, 2, "AGENT:eve"), (14, WAITING, 1, "")] {
+        fixture.done((op, "StartChat", "visitor:x", ""), json!({"text": ""}), json!({"chat": id}));
+        let (session, policy) = (String::new(), POLICY.into());
+        let started = Fact::Started { session, timeout: 0, at: LOG_BEGINS, owner: String::new(), policy };
+        fixture.event("conversation", id, "ConversationStarted", started);
+        fixture.state.conversations.push(Conversation {
+            id: id.into(),
+            account: ACCOUNT.into(),
+            status: "OPEN".into(),
+            assignee: owner.into(),
+            epoch,
+            last_visitor_activity: LOG_BEGINS,
+            ..Conversation::default()
+        });
+        let agent = owner.trim_start_matches("AGENT:");
+        fixture.state.routing.owners.push(owner_row(id, agent, epoch, true));
+    }
+    let (from, to, ended, cause) = (String::new(), "AGENT:eve".into(), String::new(), "ROUTED".into());
+    fixture.event("conversation", ROUTED, "AssigneeChanged", Fact::Assignee { epoch: 2, from, to, ended, cause });
+    fixture.entry(ROUTED, 1, "SYSTEM", "assignee_changed", "", LOG_BEGINS + SECOND);
+    let conversation = fixture.state.conversations.iter_mut().find(|one| one.id == ROUTED).expect("the routed chat");
+    (conversation.last_sequence, conversation.last_visitor_sequence) = (1, 1);
+    fixture.state.assignments.push(Assignment { conversation: ROUTED.into(), epoch: 2, owner: "AGENT:eve".into() });
+    let since = |id: &str| if id == ROUTED { LOG_BEGINS } else { LOG_BEGINS + 1 };
+    let waits = |id: &str| Changed::Queued(queued(id, since(id), QueueState::Waiting, ""));
+    let heard_at = LOG_BEGINS + 60 * SECOND;
+    let changes = [
+        Changed::Agent { agent: "eve".into(), active: true, capacity: Some(1) },
+        waits(ROUTED),
+        waits(WAITING),
+        Changed::Status { agent: "eve".into(), available: true, heard_at },
+        Changed::Queued(queued(ROUTED, since(ROUTED), QueueState::Reserved, "eve")),
+        Changed::Owned(owner_row(ROUTED, "eve", 2, true)),
+        Changed::Dequeued { conversation: ROUTED.into() },
+    ];
+    let routing = &mut fixture.state.routing;
+    for (number, what) in (0..).zip(changes) {
+        routing.changes.push(Change { at: LOG_BEGINS + number * SECOND / 10, what });
+    }
+    routing.queue.push(queued(WAITING, since(WAITING), QueueState::Waiting, ""));
+    routing.policies.push(FirstStep { policy: POLICY.into(), agents: Vec::new(), anybody: true });
 }
 
 fn silent(fixture: &mut Fixture) {
     fixture.done((9, "StartChat", "visitor:w", ""), json!({"text": ""}), json!({"chat": SILENT}));
-    let started = Fact::Started { session: "s2".into(), timeout: 60 * SECOND, at: 20 * SECOND, owner: "BOT:b".into() };
+    let started = started("s2", 20 * SECOND);
     fixture.event("conversation", SILENT, "ConversationStarted", started);
     let say = (10, "SendMessage", "visitor:w", SILENT);
     fixture.done(say, json!({"text": "m~5 zqone"}), json!({"visitor_sequence": 1}));
@@ -224,6 +296,7 @@ fn silent(fixture: &mut Fixture) {
     });
     fixture.state.sessions.push(session("s2", SILENT, "TIMED_OUT"));
     fixture.state.assignments.push(Assignment { conversation: SILENT.into(), epoch: 1, owner: "BOT:b".into() });
+    fixture.state.routing.owners.push(owner_row(SILENT, "", 1, false));
 }
 
 fn session(id: &str, conversation: &str, status: &str) -> Session {

@@ -10,6 +10,7 @@ mod idempotency;
 mod isolation;
 mod mail;
 mod owners;
+mod routing;
 mod sessions;
 mod timers;
 mod watches;
@@ -90,6 +91,7 @@ pub fn check(evidence: Evidence<'_>) -> Verdict {
     timers::check(&index, &mut verdict);
     mail::check(&index, &mut verdict);
     owners::check(&index, &mut verdict);
+    routing::check(&index, &mut verdict);
     events::check(&index, &mut verdict);
     closes::check(&index, &mut verdict);
     isolation::check(&index, &mut verdict);

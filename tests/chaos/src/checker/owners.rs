@@ -18,7 +18,7 @@ pub(super) fn check(index: &Index<'_>, verdict: &mut Verdict) {
                 Fact::Started { owner, .. } => (1, None, owner.clone()),
                 Fact::Assignee { epoch, from, to, .. } => (*epoch, Some(from), to.clone()),
                 Fact::HandedOff { epoch, .. } => (*epoch, None, String::new()),
-                Fact::Reopened { epoch, by } => (*epoch, None, by.clone()),
+                Fact::Reopened { epoch, by, .. } => (*epoch, None, by.clone()),
                 _ => continue,
             };
             if epoch != at + 1 {

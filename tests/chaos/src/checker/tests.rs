@@ -2,10 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::fixture::{ACCOUNT, Fixture, OTHER_ACCOUNT, SECOND, SILENT, TAKEN, clean, mail};
+use super::fixture::{
+    ACCOUNT, Fixture, OTHER_ACCOUNT, ROUTED, SECOND, SILENT, TAKEN, WAITING, clean, mail, owner_row, queued,
+};
 use crate::{
     final_state::{
-        Attachment, ConsumerProgress, Conversation, Delivery, Entry, Event, Fact, Handled, Session, StreamMessage,
+        Attachment, Change, Changed, ConsumerProgress, Conversation, Delivery, Entry, Event, Fact, Handled, QueueState,
+        Session, StreamMessage,
     },
     history::{FaultRecord, Kind, Record},
 };
@@ -19,8 +22,8 @@ fn a_clean_fixture_passes_and_evaluates_every_rule() {
     assert_eq!(verdict.total(), 0, "{verdict:?}");
     let rules: Vec<&str> = verdict.0.keys().copied().collect();
     let all = [
-        "I1", "I10", "I11", "I12", "I13", "I14", "I17", "I18", "I19", "I2", "I20", "I21", "I22", "I25", "I3", "I4",
-        "I5", "I6", "I7", "I8", "I9",
+        "I1", "I10", "I11", "I12", "I13", "I14", "I15", "I16", "I17", "I18", "I19", "I2", "I20", "I21", "I22", "I25",
+        "I3", "I4", "I5", "I6", "I7", "I8", "I9",
     ];
     assert_eq!(rules, all);
 }
@@ -78,6 +81,32 @@ fn i10_a_mail_may_be_sent_twice_if_the_service_was_killed_or_the_clock_advanced_
     assert_eq!(fixture.check().of(&["I10"]), 0, "the clock was advanced");
 }
 
+#[test]
+fn i15_i16_an_agent_who_is_away_or_full_keeps_nothing_waiting() {
+    let raised = || Changed::Agent { agent: "eve".into(), active: true, capacity: Some(2) };
+    let heard_at = clean().state.now;
+    let status = |available| Changed::Status { agent: "eve".into(), available, heard_at };
+    for changes in [vec![raised(), status(false)], vec![status(false), raised()]] {
+        let mut fixture = clean();
+        changes.into_iter().for_each(|change| log(&mut fixture, change));
+        assert_eq!(fixture.check().total(), 0);
+    }
+    // Without heartbeats they are away.
+    let mut fixture = clean();
+    log(&mut fixture, Changed::Status { agent: "eve".into(), available: true, heard_at: 0 });
+    log(&mut fixture, raised());
+    assert_eq!(fixture.check().total(), 0);
+    // A place that is given back is free again, and a repeated reservation is no second one.
+    let mut fixture = clean();
+    let place = reservation(&fixture);
+    let again = fixture.state.routing.changes[place].clone();
+    fixture.state.routing.changes.insert(place, again);
+    log(&mut fixture, Changed::Owned(owner_row(ROUTED, "eve", 2, false)));
+    reserves(&mut fixture, WAITING);
+    let verdict = fixture.check();
+    assert_eq!((verdict.of(&["I15"]), verdict.of(&["I16"])), (0, 0), "{verdict:?}");
+}
+
 fn entry(fixture: &mut Fixture, text: &str) -> usize {
     fixture.state.entries.iter().position(|entry| entry.text == text).unwrap()
 }
@@ -116,6 +145,30 @@ fn close_at(fixture: &mut Fixture, moment: i64) {
     if let Fact::Closed { at, .. } = fact(fixture, SILENT, "ConversationClosed") {
         *at = moment;
     }
+}
+
+/// Place of the reservation in the log of routing.
+fn reservation(fixture: &Fixture) -> usize {
+    let is_reservation =
+        |change: &Change| matches!(&change.what, Changed::Queued(row) if row.state == QueueState::Reserved);
+    fixture.state.routing.changes.iter().position(is_reservation).unwrap()
+}
+
+fn insert_before_reservation(fixture: &mut Fixture, what: Changed) {
+    let place = reservation(fixture);
+    let at = fixture.state.routing.changes[place].at;
+    fixture.state.routing.changes.insert(place, Change { at, what });
+}
+
+/// Adds a change at the end of the log of routing.
+fn log(fixture: &mut Fixture, what: Changed) {
+    let at = fixture.state.routing.changes.last().unwrap().at;
+    fixture.state.routing.changes.push(Change { at, what });
+}
+
+/// Adds the reservation of a place at the agent.
+fn reserves(fixture: &mut Fixture, conversation: &str) {
+    log(fixture, Changed::Queued(queued(conversation, 1, QueueState::Reserved, "eve")));
 }
 
 const PLANTED: &[Planted] = &[
@@ -290,6 +343,45 @@ const PLANTED: &[Planted] = &[
         }
     }),
     ("the row has another owner", "I14", |fixture| conversation(fixture, TAKEN).assignee = "AGENT:bob".into()),
+    ("routing gives an agent more than they can take", "I15", |fixture| reserves(fixture, WAITING)),
+    ("routing gives a conversation to an agent whose capacity was lowered before", "I15", |fixture| {
+        let lowered = Changed::Agent { agent: "eve".into(), active: true, capacity: Some(0) };
+        insert_before_reservation(fixture, lowered);
+    }),
+    ("routing gives a conversation to an agent who took one by hand before", "I15", |fixture| {
+        insert_before_reservation(fixture, Changed::Owned(owner_row(TAKEN, "eve", 4, true)));
+    }),
+    ("routing gives a conversation without a reserved place", "I15", |fixture| {
+        let place = reservation(fixture);
+        fixture.state.routing.changes.remove(place);
+    }),
+    ("a place stays reserved", "I15", |fixture| {
+        fixture.state.routing.queue[0] = queued(WAITING, 1, QueueState::Reserved, "eve");
+    }),
+    ("a conversation that waits is in no queue", "I16", |fixture| fixture.state.routing.queue.clear()),
+    ("a conversation waits at an epoch that is over", "I16", |fixture| fixture.state.routing.queue[0].epoch = 0),
+    ("a conversation is in the queue that has an agent", "I16", |fixture| {
+        fixture.state.routing.queue.push(queued(ROUTED, 1, QueueState::Waiting, ""));
+    }),
+    ("a conversation overtakes an older one", "I16", |fixture| {
+        for change in &mut fixture.state.routing.changes {
+            if let Changed::Queued(row) = &mut change.what
+                && row.conversation == WAITING
+            {
+                row.since = 0;
+            }
+        }
+    }),
+    ("a conversation waits while an agent has a free place", "I16", |fixture| {
+        let raised = Changed::Agent { agent: "eve".into(), active: true, capacity: Some(2) };
+        log(fixture, raised);
+    }),
+    ("a conversation waits six seconds until an agent who is free gets it", "I16", |fixture| {
+        let place = reservation(fixture);
+        for change in &mut fixture.state.routing.changes[place..] {
+            change.at += 6 * SECOND;
+        }
+    }),
     ("an event is missing", "I17", |fixture| {
         fixture.state.events.retain(|event| event.aggregate != TAKEN || event.version != 3);
     }),
@@ -327,6 +419,12 @@ const PLANTED: &[Planted] = &[
     ("assignment has another owner", "I18", |fixture| fixture.state.assignments[1].owner = "AGENT:bob".into()),
     ("assignment lacks a change", "I18", |fixture| {
         fixture.state.assignments.remove(2);
+    }),
+    ("assignment counts a closed conversation as open", "I18", |fixture| {
+        fixture.state.routing.owners.iter_mut().for_each(|row| row.open = true);
+    }),
+    ("assignment counts a conversation for another agent", "I18", |fixture| {
+        fixture.state.routing.owners.iter_mut().for_each(|row| row.agent = "bob".into());
     }),
     ("the row counts its closes wrongly", "I18", |fixture| conversation(fixture, TAKEN).close_number = 1),
     ("a message after the close", "I19", |fixture| {

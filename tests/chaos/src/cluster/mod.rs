@@ -40,6 +40,8 @@ pub struct Cluster {
     pub mail_sink: MailSink,
     /// The replicas, ordered by service.
     pub replicas: Vec<Replica>,
+    /// Further replicas, which neither peers nor callers know: they do the work that all replicas of a service share.
+    further: Vec<Replica>,
     /// Proxy to the database for each service.
     pub to_postgres: Vec<Proxy>,
     /// Proxy to the broker for each service.
@@ -80,6 +82,7 @@ impl Cluster {
             nats,
             mail_sink,
             replicas: Vec::new(),
+            further: Vec::new(),
             to_postgres,
             to_nats,
             to_smtp,
@@ -165,7 +168,7 @@ impl Cluster {
                 let mut environment = shared.clone();
                 let broker = self.to_nats[index / REPLICAS].port;
                 environment.push(("FRONTDESK__BUS__URL".into(), format!("nats://127.0.0.1:{broker}")));
-                environment.push(("FRONTDESK__LISTEN".into(), format!("127.0.0.1:{}", ports[index])));
+                environment.push((replica::LISTEN.into(), format!("127.0.0.1:{}", ports[index])));
                 if index / REPLICAS == Self::index_of(Service::Conversation) {
                     let port = self.web_ports[index % REPLICAS];
                     environment.push(("FRONTDESK__WEB__LISTEN".into(), format!("127.0.0.1:{port}")));
@@ -192,6 +195,31 @@ impl Cluster {
         self.replicas.iter().filter(move |replica| replica.service == service)
     }
 
+    /// Starts this number of further replicas of a service.
+    pub async fn add_replicas(&mut self, service: Service, count: usize) -> Result<(), Failure> {
+        let first = &self.replicas[Self::index_of(service) * REPLICAS];
+        for number in REPLICAS..REPLICAS + count {
+            let log = self.logs.join(format!("{}-{}.log", service.name(), number + 1));
+            let mut replica = first.sibling(number, free_port(), log);
+            replica.start().await?;
+            self.further.push(replica);
+        }
+        Ok(())
+    }
+
+    /// Kills all further replicas.
+    pub async fn remove_further_replicas(&mut self) {
+        for mut replica in self.further.drain(..) {
+            replica.kill().await;
+        }
+    }
+
+    /// All replicas of a service, further ones included.
+    pub fn all_replicas_of(&mut self, service: Service) -> Vec<&mut Replica> {
+        let all = self.replicas.iter_mut().chain(&mut self.further);
+        all.filter(|replica| replica.service == service).collect()
+    }
+
     /// Index of the service's proxies in `to_postgres` and `to_nats`, and of its first replica divided by [`REPLICAS`].
     pub fn index_of(service: Service) -> usize {
         Service::ALL.iter().position(|other| *other == service).unwrap_or_default()
@@ -211,7 +239,7 @@ impl Cluster {
     pub async fn heal(&mut self) -> Result<(), Failure> {
         self.to_postgres.iter().chain(&self.to_nats).chain([&self.to_smtp]).for_each(Proxy::heal);
         self.mail_sink.heal();
-        for replica in &mut self.replicas {
+        for replica in self.replicas.iter_mut().chain(&mut self.further) {
             replica.resume();
             replica.reset_environment().await?;
             if !replica.is_running() {

@@ -50,6 +50,9 @@ impl Service {
     }
 }
 
+/// Setting of the address that it listens on.
+pub(super) const LISTEN: &str = "FRONTDESK__LISTEN";
+
 /// How long a replica may take until it listens.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -77,6 +80,14 @@ impl Replica {
         binary: PathBuf,
     ) -> Self {
         Self { service, port, number, environment, extra: Vec::new(), log, binary, process: None }
+    }
+
+    /// Another replica of the service, which is not started, with the same settings.
+    pub(super) fn sibling(&self, number: usize, port: u16, log: PathBuf) -> Self {
+        let mut environment = self.environment.clone();
+        environment.retain(|(name, _)| name != LISTEN);
+        environment.push((LISTEN.into(), format!("127.0.0.1:{port}")));
+        Self::new(self.service, number, port, environment, log, self.binary.clone())
     }
 
     /// Its name, for example `conversation-1`.

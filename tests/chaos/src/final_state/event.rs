@@ -32,23 +32,25 @@ fn fact(kind: &str, data: &[u8]) -> Result<Fact, prost::DecodeError> {
             let event = events::ConversationStarted::decode(data)?;
             let owner = if event.bot_id.is_empty() { String::new() } else { format!("BOT:{}", event.bot_id) };
             let timeout = event.inactivity_timeout.map_or(0, |timeout| timeout.seconds * 1_000_000);
-            Fact::Started { session: event.bot_session_id, timeout, at: micros(event.start_time), owner }
+            let (at, policy) = (micros(event.start_time), event.routing_policy_id);
+            Fact::Started { session: event.bot_session_id, timeout, at, owner, policy }
         }
         "MessagePosted" => Fact::Message { sequence: i64::from(events::MessagePosted::decode(data)?.sequence) },
         "CommentPosted" => Fact::Comment { sequence: i64::from(events::CommentPosted::decode(data)?.sequence) },
         "AssigneeChanged" => {
             let event = events::AssigneeChanged::decode(data)?;
+            let cause = event.cause().as_str_name().trim_start_matches("ASSIGNMENT_CAUSE_").to_owned();
             let (from, to) = (owner(event.previous_owner), owner(event.new_owner));
-            Fact::Assignee { epoch: event.epoch.into(), from, to, ended: event.ended_bot_session_id }
+            Fact::Assignee { epoch: event.epoch.into(), from, to, ended: event.ended_bot_session_id, cause }
         }
         "ConversationHandedOff" => {
             let event = events::ConversationHandedOff::decode(data)?;
-            Fact::HandedOff { epoch: event.epoch.into(), session: event.bot_session_id }
+            Fact::HandedOff { epoch: event.epoch.into(), session: event.bot_session_id, agent: event.agent_id }
         }
         "ConversationClosed" => closed(events::ConversationClosed::decode(data)?),
         "ConversationReopened" => {
             let event = events::ConversationReopened::decode(data)?;
-            Fact::Reopened { epoch: event.epoch.into(), by: owner(event.by) }
+            Fact::Reopened { epoch: event.epoch.into(), by: owner(event.by), routed: event.routed }
         }
         "BotSessionEnded" => {
             let event = events::BotSessionEnded::decode(data)?;

@@ -3,8 +3,10 @@
 
 mod event;
 mod read;
+mod routing;
 
 pub use read::{Databases, last_events, last_numbers, read, read_databases, sent_attachments};
+pub use routing::{Change, Changed, FirstStep, LOG, NO_LOG, OwnerRow, QueueState, Queued, Routing};
 
 use std::collections::BTreeMap;
 
@@ -33,6 +35,8 @@ pub struct FinalState {
     pub sessions: Vec<Session>,
     /// Assignments in the database of the assignment service.
     pub assignments: Vec<Assignment>,
+    /// What the assignment service knows of conversations that wait.
+    pub routing: Routing,
     /// Transcript decisions.
     pub decisions: Vec<Decision>,
     /// Deliveries.
@@ -139,6 +143,8 @@ pub enum Fact {
         at: i64,
         /// First owner as `BOT:id`, or empty.
         owner: String,
+        /// Id of the routing policy by which it waits, or empty.
+        policy: String,
     },
     /// A message was posted.
     Message {
@@ -160,6 +166,8 @@ pub enum Fact {
         to: String,
         /// Id of the bot session that the change ended, or empty.
         ended: String,
+        /// `BY_HAND`, `ROUTED`, …
+        cause: String,
     },
     /// A bot handed the conversation off.
     HandedOff {
@@ -167,6 +175,8 @@ pub enum Fact {
         epoch: i64,
         /// Id of the bot session that the hand-off ended.
         session: String,
+        /// Id of the agent that the bot named, or empty.
+        agent: String,
     },
     /// A conversation was closed.
     Closed {
@@ -191,6 +201,8 @@ pub enum Fact {
         epoch: i64,
         /// The agent as `AGENT:id`.
         by: String,
+        /// Whether its channel has routing.
+        routed: bool,
     },
     /// A bot session ended.
     SessionEnded {

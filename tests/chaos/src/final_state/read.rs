@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     Assignment, Attachment, ConsumerProgress, Conversation, Decision, Delivery, Entry, FinalState, Handled, Object,
-    Session, StreamMessage, event::decode_event,
+    Session, StreamMessage, event::decode_event, routing,
 };
 use crate::{
     checker::COMMENT_CANARY,
@@ -67,10 +67,12 @@ fn id_list(accounts: &[Account]) -> String {
 
 /// Reads the final state of these accounts.
 pub async fn read(cluster: &Cluster, databases: &Databases, accounts: &[Account]) -> Result<FinalState, Failure> {
-    let mut state = read_databases(databases, &id_list(accounts)).await?;
+    let ids = id_list(accounts);
+    let mut state = read_databases(databases, &ids).await?;
     for account in accounts {
         state.objects.extend(objects(&cluster.attachments().join(account.id.to_string()))?);
     }
+    routing::read_log(databases, &ids, cluster.clock_offset(), &mut state.routing).await?;
     let event_ids: HashSet<String> = state.events.iter().map(|event| event.id.clone()).collect();
     broker(cluster, &event_ids, &mut state).await?;
     state.mails = cluster.mail_sink.mails();
@@ -95,13 +97,14 @@ pub async fn read_databases(databases: &Databases, ids: &str) -> Result<FinalSta
         marks(databases, service, &mut state).await?;
     }
     other_services(databases, ids, &mut state).await?;
+    state.routing = routing::read_rows(databases, ids).await?;
     let event_ids: HashSet<String> = state.events.iter().map(|event| event.id.clone()).collect();
     state.handled.retain(|mark| event_ids.contains(&mark.event));
     state.dead_letters.retain(|letter| event_ids.contains(&letter.event));
     Ok(state)
 }
 
-fn id(row: &QueryResult, column: &str) -> Result<String, DbErr> {
+pub(super) fn id(row: &QueryResult, column: &str) -> Result<String, DbErr> {
     Ok(row.try_get::<Option<Uuid>>("", column)?.map(|id| id.to_string()).unwrap_or_default())
 }
 

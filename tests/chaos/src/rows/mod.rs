@@ -1,6 +1,7 @@
 //! The rows of the scorecard. Each has a history and accounts of its own; all share one installation.
 
 mod r11_one_mail_per_close;
+mod r12_routing;
 mod r13_redelivered_events;
 mod r14_recovery_after_restart;
 mod r15_broker_outage;
@@ -162,6 +163,7 @@ const ROWS: &[RowDefinition] = {
             Box::pin(r8_timeouts_with_failing_replicas::run(context))
         }),
         RowDefinition::new("R11", 2, WithMail, true, |context| Box::pin(r11_one_mail_per_close::run(context))),
+        RowDefinition::new("R12", 1, WithoutMail, true, |context| Box::pin(r12_routing::run(context))),
         RowDefinition::new("R14", 1, WithoutMail, false, |context| Box::pin(r14_recovery_after_restart::run(context))),
         RowDefinition::new("R15", 1, WithoutMail, false, |context| Box::pin(r15_broker_outage::run(context))),
         RowDefinition::new("R16", 1, WithoutMail, false, |context| Box::pin(r16_rolling_restart::run(context))),

@@ -76,7 +76,7 @@ pub(super) async fn run(context: &mut Context) -> Result<(Row, Verdict), Failure
 }
 
 /// Whether the binary was built with kill points: one that was dies at the first.
-async fn has_kill_points() -> Result<bool, Failure> {
+pub(super) async fn has_kill_points() -> Result<bool, Failure> {
     let mut command = tokio::process::Command::new(cluster::binary()?);
     let status = command.arg("--version").env("FAILPOINTS", "started=return").stdout(Stdio::null()).status().await?;
     Ok(!status.success())
@@ -97,7 +97,8 @@ async fn kill_at_each_point(context: &mut Context, passes: &[u32]) -> Result<(us
             let services = context.cluster.replicas.chunks_mut(REPLICAS);
             let dying = services.filter_map(|replicas| {
                 let point = *kill_points(replicas[0].service).get(round)?;
-                Some(die_at(replicas, point, if ONCE.contains(&point) { 0 } else { *passes }, log))
+                let passes = if ONCE.contains(&point) { 0 } else { *passes };
+                Some(die_at(replicas.iter_mut().collect(), point, passes, log))
             });
             let mut dying = pin!(join_all(dying));
             let reached = loop {
@@ -117,9 +118,14 @@ async fn kill_at_each_point(context: &mut Context, passes: &[u32]) -> Result<(us
     Ok((killed, missed))
 }
 
-/// Restarts the replicas of a service so that they die at the kill point, waits until one has died, and starts them again without.
-/// All of them, because some work is done by one replica only. Returns the name of the point, and whether it was reached.
-async fn die_at(replicas: &mut [Replica], point: &str, passes: u32, log: &FaultLog) -> (String, Result<bool, Failure>) {
+/// Restarts these replicas of a service so that they die at the kill point, waits until one has died, and starts them again without.
+/// Several, because some work is done by one replica only. Returns the name of the point, and whether it was reached.
+pub(super) async fn die_at(
+    mut replicas: Vec<&mut Replica>,
+    point: &str,
+    passes: u32,
+    log: &FaultLog,
+) -> (String, Result<bool, Failure>) {
     let name = format!("{} {point} after {passes}", replicas[0].service.name());
     let number = log.start("kill", replicas[0].service.name());
     let result = async {

@@ -4,6 +4,7 @@ mod account;
 mod attachments;
 mod calls;
 mod chat;
+mod routing;
 mod watcher;
 
 pub use account::{Account, AccountKind, BOT_TEXTS};
