@@ -149,7 +149,7 @@ async fn a3_b7_b8_after_a_takeover_or_a_hand_off_an_engine_neither_answers_nor_h
         match end {
             End::TakeOver => take_over(&agent, &chat).await,
             End::HandOff => {
-                let hand_off = Part::HandOff(TurnHandOff { reason: "asked".into(), agent_id: String::new() });
+                let hand_off = Part::HandOff(TurnHandOff { reason: "asked".into(), ..TurnHandOff::default() });
                 answer(&account, &bot, &turn, hand_off, true).await.unwrap();
             }
         }

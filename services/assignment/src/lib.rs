@@ -105,7 +105,7 @@ impl Service for App {
         let (given_back, heartbeats) = (self.clone(), self.clone());
         let (publisher, router) = (self.clone(), self.clone());
         vec![
-            Worker::new("given_back", move || workers::give_back(given_back.clone())),
+            Worker::new("given-back", move || workers::give_back(given_back.clone())),
             Worker::new("heartbeats", move || workers::watch_heartbeats(heartbeats.clone())),
             Worker::new("queue-publisher", move || workers::publish_queues(publisher.clone())),
             Worker::new("router", move || workers::route(router.clone())),

@@ -198,8 +198,8 @@ impl WaitingConversations {
     pub fn queue(self) -> String {
         let (id, numbers) = (Self::ID, self.numbers());
         format!(
-            "INSERT INTO routing_queue (account_id, conversation_id, epoch, waiting_since, state)
-            SELECT '{ACCOUNT}', {id}, 1, {NOW_US} + number, 1 FROM {numbers}"
+            "INSERT INTO routing_queue (account_id, conversation_id, epoch, waiting_since, state, publish_at)
+            SELECT '{ACCOUNT}', {id}, 1, {NOW_US} + number, 1, {NOW_US} + 500000 FROM {numbers}"
         )
     }
 

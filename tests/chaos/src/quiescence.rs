@@ -1,5 +1,5 @@
 //! Waits for quiescence: all outboxes published, all consumers at the end of their streams, all deliveries in a final state, all
-//! attachments removed that are due, no place reserved for a conversation that waits.
+//! attachments removed that are due, no place reserved for a conversation that waits, all waits published.
 
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,8 @@ pub struct Pending {
     pub due_attachments: i64,
     /// Places that are reserved for conversations that wait.
     pub reserved: i64,
+    /// Waits that began or ended, which is not published.
+    pub unpublished_waits: i64,
 }
 
 /// Waits until nothing is pending. With `admin`, advances the clock while deliveries wait for their next attempt. Fails after
@@ -92,6 +94,8 @@ async fn pending(cluster: &Cluster, databases: &Databases) -> Result<Pending, Fa
     pending.due_attachments = databases.number(Service::Conversation, &due).await?;
     let reserved = "SELECT count(*) FROM routing_queue WHERE state = 2";
     pending.reserved = databases.number(Service::Assignment, reserved).await?;
+    let waits = "SELECT count(*) FROM routing_queue WHERE state = 4 OR (published IS NULL AND publish_at IS NOT NULL)";
+    pending.unpublished_waits = databases.number(Service::Assignment, waits).await?;
     Ok(pending)
 }
 

@@ -17,7 +17,7 @@ use crate::{
     conversation::{self, ChangeAssignee},
     domain::{Agent, AssignmentCause, Route, Waiting},
     error::AssignmentError,
-    store::{self, routing_accounts, routing_queue},
+    store::{self, conversation_owners, routing_accounts, routing_queue},
 };
 
 /// Asks the conversation service for the change of owner, as the service itself. A conversation that got another owner or was
@@ -117,10 +117,11 @@ impl HandedOff {
     async fn queue(&self, hand_off: &HandOff) -> Result<(), AssignmentError> {
         let tx = self.0.db.begin_for(hand_off.account).await?;
         routing_accounts::wake_or_insert(&tx, hand_off.account).await?;
-        let HandOff { conversation, epoch, route, at, .. } = *hand_off;
+        let HandOff { account, conversation, epoch, route, at, .. } = *hand_off;
+        conversation_owners::record_owner(&tx, account, conversation, epoch.into(), None).await?;
         let waiting = Waiting::new(conversation, epoch.into(), route, at);
-        routing_queue::insert(&tx, hand_off.account, &waiting).await?;
-        routing_queue::remove_if_over(&tx, hand_off.account, hand_off.conversation).await?;
+        routing_queue::insert(&tx, account, &waiting).await?;
+        routing_queue::remove_if_over(&tx, account, conversation).await?;
         Ok(tx.commit().await?)
     }
 }

@@ -47,7 +47,7 @@ impl Consumer for Load {
 
     async fn handle(&self, event: &Event) -> Outcome {
         match account_id(event).and_then(|account| Ok((account, change(event)?))) {
-            Ok((account, change)) => self.record(account, event.version.into(), change).await.into(),
+            Ok((account, change)) => self.record_change(account, event.version.into(), change).await.into(),
             Err(reason) => Outcome::DeadLetter(reason),
         }
     }
@@ -154,6 +154,31 @@ fn optional_uuid(field: &'static str, text: &str) -> Result<Option<Uuid>, String
 }
 
 impl Load {
+    async fn record_change(&self, account: AccountId, version: i64, change: Change) -> Result<(), DbErr> {
+        let closes = change.open == Some(false);
+        if closes && self.record_close(account, version, change.conversation).await? {
+            return Ok(());
+        }
+        self.record(account, version, change).await
+    }
+
+    /// Records the close of a conversation that no agent owns and that is not in the queue, such as one of a bot. It frees no place: it needs
+    /// neither a decision nor the account's lock, under which the events of an account are handled one at a time. False: it is another
+    /// conversation, and nothing is recorded.
+    async fn record_close(&self, account: AccountId, version: i64, conversation: Uuid) -> Result<bool, DbErr> {
+        let tx = self.0.db.begin().await?;
+        // This locks the row of the owner, as every transaction does before it adds the conversation to the queue: what follows sees that.
+        conversation_owners::record_status(&tx, account, conversation, version, false).await?;
+        let known = conversation_owners::find(tx.conn(), account, conversation).await?;
+        let is_owned = known.is_some_and(|known| known.agent_id.is_some());
+        if is_owned || routing_queue::contains(tx.conn(), account, conversation).await? {
+            // Rolled back: the account is locked before the rows.
+            return Ok(false);
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+
     async fn record(&self, account: AccountId, version: i64, change: Change) -> Result<(), DbErr> {
         let tx = self.0.db.begin().await?;
         let conversation = change.conversation;

@@ -12,8 +12,8 @@ use frontdesk_fuzz::{bytes, check};
 use uuid::Uuid;
 
 use super::{
-    Availability, Candidate, Capacity, Desk, OutsideHours, PolicyNow, RoutingRules, RoutingStep, RoutingStrategy,
-    Waiting,
+    Availability, Candidate, Capacity, Desk, OutsideHours, PolicyNow, Queue, Route, RoutingRules, RoutingStep,
+    RoutingStrategy, Waiting,
     routing_tests::{Choices, id},
 };
 
@@ -100,7 +100,7 @@ impl Day {
                 let since = Time(now.0 - i64::from(choices.below(3)));
                 let (conversation, policy) =
                     (Uuid::from_u128(1_000 + self.arrived), policy_id(choices.below(POLICIES)));
-                let waiting = Waiting { conversation, epoch: 1, policy, contact_owner, since };
+                let waiting = Waiting::new(conversation, 1, Route { policy, team: None, contact_owner }, since);
                 self.queue.insert((since, conversation), waiting);
             }
             7..=9 => drop(agent.own.pop()),
@@ -119,7 +119,9 @@ impl Day {
             16 => agent.own.extend(self.queue.pop_last().map(|(_, waiting)| waiting)),
             _ => {
                 if let Some(own) = agent.own.pop() {
-                    let waiting = Waiting { epoch: own.epoch + 1, since: now, ..own };
+                    // Given back, or closed and reopened.
+                    let last_owner = Some(chosen).filter(|_| choices.below(2) > 0);
+                    let waiting = Waiting { epoch: own.epoch + 1, since: now, last_owner, ..own };
                     self.queue.insert((now, waiting.conversation), waiting);
                 }
             }
@@ -138,27 +140,28 @@ impl Day {
         };
         let agents = self.agents.iter().map(candidate).map(|candidate| (candidate.agent, candidate)).collect();
         let waits = |policy: &Option<Uuid>| self.queue.values().any(|waiting| waiting.policy == *policy);
-        let policies = self.policies.iter().filter(|entry| waits(entry.0)).map(|(id, policy)| (*id, policy.at(now)));
+        let policies = self.policies.iter().filter(|entry| waits(entry.0));
+        let policies = policies.map(|(id, policy)| (Queue::from(*id), policy.at(now)));
         Desk { now, agents, policies: policies.collect(), last_turn: self.last_turn }
     }
 
     /// What a decision reads, as `commands/route_account.rs` does.
     fn heads(&self, desk: &Desk) -> (Vec<Waiting>, BTreeSet<Uuid>) {
         let (mut heads, mut ends) = (BTreeMap::new(), BTreeSet::new());
-        for (policy, now) in &desk.policies {
-            let of_policy = || self.queue.iter().filter(move |(_, waiting)| waiting.policy == *policy);
-            let mut read: Vec<_> = of_policy().take(HEADS).collect();
-            if read.len() == HEADS {
-                ends.extend(read.last().map(|(_, last)| last.conversation));
-                let is_able = |owner: Uuid| desk.agents.get(&owner).is_some_and(|agent| agent.can_take(&now.rules));
-                let of_owners = of_policy().filter(|(_, waiting)| waiting.contact_owner.is_some_and(is_able));
-                let own: Vec<_> = of_owners.take(HEADS).filter(|_| now.rules.names_contact_owner()).collect();
-                if own.len() == HEADS {
-                    ends.extend(own.last().map(|(_, last)| last.conversation));
-                }
-                read.extend(own);
+        for (queue, policy) in &desk.policies {
+            let in_queue = || self.queue.iter().filter(move |(_, waiting)| waiting.queue() == *queue);
+            let mut read: Vec<Vec<_>> = vec![in_queue().take(HEADS).collect()];
+            if read[0].len() == HEADS {
+                let is_able = |owner: Uuid| desk.agents.get(&owner).is_some_and(|agent| agent.can_take(&policy.rules));
+                let of_owners = in_queue().filter(|(_, waiting)| waiting.contact_owner.is_some_and(is_able));
+                read.push(of_owners.take(HEADS).filter(|_| policy.rules.names_contact_owner()).collect());
+                let is_back = |owner: Uuid| desk.agents.get(&owner).is_some_and(Candidate::can_take_back);
+                let of_last_owners = in_queue().filter(|(_, waiting)| waiting.last_owner.is_some_and(is_back));
+                read.push(of_last_owners.take(HEADS).collect());
             }
-            heads.extend(read.into_iter().map(|(at, waiting)| (*at, waiting.clone())));
+            let cut = read.iter().filter(|list| list.len() == HEADS);
+            ends.extend(cut.filter_map(|list| list.last()).map(|(_, last)| last.conversation));
+            heads.extend(read.into_iter().flatten().map(|(at, waiting)| (*at, waiting.clone())));
         }
         (heads.into_values().collect(), ends)
     }
@@ -174,6 +177,7 @@ impl Day {
             }
             for waiting in &decision.leaving {
                 assert!(!self.policies[&waiting.policy].at(self.now).open);
+                assert_eq!(self.returns_to(waiting), None);
                 self.queue.remove(&(waiting.since, waiting.conversation)).unwrap();
             }
             for routed in decision.routed {
@@ -212,20 +216,33 @@ impl Day {
     /// The agent who is to get the conversation, by the words of the rules.
     fn best(&self, waiting: &Waiting) -> Option<Uuid> {
         let policy = &self.policies[&waiting.policy];
-        self.joined(waiting).into_iter().find_map(|step| {
-            let able = self
-                .agents
-                .iter()
-                .filter(|(id, agent)| is_named(step, **id, agent, waiting) && self.is_able(agent, policy));
-            let rank = |(id, agent): &(&Uuid, &Agent)| match policy.rules.strategy {
-                RoutingStrategy::RoundRobin => (0, agent.last_turn, **id),
-                RoutingStrategy::FewestOpen => (agent.own.len(), agent.last_turn, **id),
-            };
-            able.min_by_key(rank).map(|(id, _)| *id)
-        })
+        let by_step = || {
+            self.joined(waiting).into_iter().find_map(|step| {
+                let able = self
+                    .agents
+                    .iter()
+                    .filter(|(id, agent)| is_named(step, **id, agent, waiting) && self.is_able(agent, policy));
+                let rank = |(id, agent): &(&Uuid, &Agent)| match policy.rules.strategy {
+                    RoutingStrategy::RoundRobin => (0, agent.last_turn, **id),
+                    RoutingStrategy::FewestOpen => (agent.own.len(), agent.last_turn, **id),
+                };
+                able.min_by_key(rank).map(|(id, _)| *id)
+            })
+        };
+        self.returns_to(waiting).or_else(by_step)
+    }
+
+    /// The last owner, if they are here and have a place: whatever the policy says.
+    fn returns_to(&self, waiting: &Waiting) -> Option<Uuid> {
+        let agent = &self.agents[&waiting.last_owner?];
+        let is_here = agent.active && agent.availability == Availability::Available;
+        waiting.last_owner.filter(|_| is_here && agent.has_place())
     }
 
     fn may_take(&self, agent: Uuid, waiting: &Waiting) -> bool {
+        if self.returns_to(waiting) == Some(agent) {
+            return true;
+        }
         let (id, agent) = (agent, &self.agents[&agent]);
         let mut joined = self.joined(waiting).into_iter();
         joined.any(|step| is_named(step, id, agent, waiting)) && self.is_able(agent, &self.policies[&waiting.policy])

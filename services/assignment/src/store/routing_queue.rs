@@ -13,7 +13,7 @@ use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect, Select,
+    QuerySelect, Select, SelectExt,
     sea_query::{Expr, LockBehavior, LockType, OnConflict},
 };
 use uuid::Uuid;
@@ -51,7 +51,7 @@ pub(crate) struct Reservation {
     pub(crate) agent: Uuid,
 }
 
-/// Adds a conversation, unless a row of this epoch or a later one exists.
+/// Adds a conversation, unless a row of this epoch or a later one exists. The row of its owner was written before in the transaction.
 pub(crate) async fn insert(tx: &Tx, account: AccountId, waiting: &Waiting) -> Result<(), DbErr> {
     let newer = OnConflict::columns([Column::AccountId, Column::ConversationId])
         .update_columns([
@@ -261,6 +261,15 @@ pub(crate) async fn find_waiting<C: ConnectionTrait>(
 ) -> Result<Option<Waiting>, DbErr> {
     let row = waiting(account).filter(Column::ConversationId.eq(conversation)).one(conn).await?;
     Ok(row.map(Waiting::from))
+}
+
+/// Returns whether the conversation has a row, whatever its state.
+pub(crate) async fn contains<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    conversation: Uuid,
+) -> Result<bool, DbErr> {
+    Entity::find_by_id((account.0, conversation)).exists(conn).await
 }
 
 /// Returns all conversations that wait, also with a reserved place, and their queues, oldest first.

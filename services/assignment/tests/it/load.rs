@@ -2,22 +2,27 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
-    assignment::v1::{Agent, ListAgentStatusesRequest},
+    assignment::v1::{Agent, ListAgentStatusesRequest, RoutingStrategy},
     event::v1::{
         AssigneeChanged, ConversationClosed, ConversationHandedOff, ConversationReopened, ConversationStarted, Event,
     },
 };
 use frontdesk_testkit::{Mode, event, new_id};
 use prost::Name;
+use sea_orm::{ConnectionTrait, Statement};
 use uuid::Uuid;
 
-use crate::fixture::{Fixture, account, take_over};
+use crate::{
+    fixture::{Fixture, account, anybody, take_over},
+    routing::queued,
+};
 
 frontdesk_testkit::on_both_modes! {
     a7_the_load_of_an_agent_is_the_number_of_open_conversations_that_they_own,
     a7_the_load_is_the_same_in_any_order_and_however_often_events_come,
     a7_a_conversation_that_was_just_taken_over_counts_at_once,
     a7_an_event_that_cannot_be_read_is_a_dead_letter_and_the_rest_moves_on,
+    a6_the_close_of_a_bots_chat_asks_for_no_decision_and_that_of_an_agents_chat_does,
 }
 
 /// The event of a conversation at a version of it.
@@ -143,4 +148,44 @@ async fn a7_an_event_that_cannot_be_read_is_a_dead_letter_and_the_rest_moves_on(
     let nameless = ConversationClosed { conversation_id: "none".into(), ..Default::default() };
     handle(&service, &[at(here, new_id(), 2, &nameless), owned(here, new_id(), 2, 2, &ada)]).await;
     assert_eq!(load(&service, here, &ada).await, 1);
+}
+
+/// A time that no test reaches (microseconds), and routing neither.
+const NEVER: i64 = 9_000_000_000_000_000;
+
+async fn number(service: &Fixture, sql: &str) -> i64 {
+    let connection = service.db.read();
+    let statement = Statement::from_string(connection.get_database_backend(), sql);
+    connection.query_one_raw(statement).await.unwrap().unwrap().try_get("", "number").unwrap()
+}
+
+/// Closes the conversation. Returns whether that asked for a decision about the account.
+async fn close_asks_for_a_decision(service: &Fixture, event: Event) -> bool {
+    let tx = service.db.begin().await.unwrap();
+    tx.conn().execute_unprepared(&format!("UPDATE routing_accounts SET look_at = {NEVER}")).await.unwrap();
+    tx.commit().await.unwrap();
+    handle(service, &[event]).await;
+    number(service, "SELECT coalesce(max(look_at), 0) AS number FROM routing_accounts").await != NEVER
+}
+
+async fn a6_the_close_of_a_bots_chat_asks_for_no_decision_and_that_of_an_agents_chat_does(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let here = account();
+    let ada = service.agent(here, "ada").await;
+    let policy = service.policy(here, "All", anybody(RoutingStrategy::FewestOpen)).await;
+    let waits = queued(&service, here, &policy.id, 5).await;
+    let (of_bot, of_agent) = (new_id(), new_id());
+    let begins = ConversationStarted {
+        conversation_id: of_bot.to_string(),
+        epoch: 1,
+        start_time: time(),
+        bot_id: new_id().to_string(),
+        ..ConversationStarted::default()
+    };
+    handle(&service, &[at(here, of_bot, 1, &begins), owned(here, of_agent, 2, 2, &ada)]).await;
+    assert!(close_asks_for_a_decision(&service, closed(here, waits, 2)).await, "it leaves the queue");
+    assert!(!close_asks_for_a_decision(&service, closed(here, of_bot, 2)).await);
+    assert_eq!(number(&service, "SELECT count(*) AS number FROM conversation_owners WHERE open").await, 1);
+    assert!(close_asks_for_a_decision(&service, closed(here, of_agent, 3)).await, "it frees a place");
+    assert_eq!((load(&service, here, &ada).await, service.place(here, waits).await), (0, (0, 0)));
 }

@@ -30,6 +30,7 @@ frontdesk_testkit::on_both_modes! {
     c9_the_teams_of_a_conversation_are_published_when_steps_join_and_policies_and_teams_change,
     a6_of_a_conversation_that_gets_an_agent_at_once_nothing_is_published,
     a6_a_conversation_that_waits_again_is_published_under_its_new_epoch,
+    a6_b8_c9_a_team_that_a_bot_named_has_a_queue_of_its_own_until_it_is_deleted,
     s2_the_place_of_another_accounts_conversation_is_not_found,
 }
 
@@ -267,6 +268,31 @@ async fn a6_a_conversation_that_waits_again_is_published_under_its_new_epoch(mod
     until_published(&service, conversation, 3, true, &[]).await;
     assert_eq!(service.place(here, conversation).await, (1, 1));
     assert_eq!(published(&service, conversation).await.len(), 2);
+}
+
+async fn a6_b8_c9_a_team_that_a_bot_named_has_a_queue_of_its_own_until_it_is_deleted(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let here = account();
+    let sales = service.team(here, "Sales").await.id;
+    let policy = service.policy(here, "All", anybody(RoutingStrategy::FewestOpen)).await;
+    let first = queued(&service, here, &policy.id, 5, 1).await[0];
+    let second = service.conversation();
+    let handed_off = ConversationHandedOff {
+        conversation_id: second.to_string(),
+        epoch: 2,
+        bot_id: new_id().to_string(),
+        routing_policy_id: policy.id.clone(),
+        team_id: sales.clone(),
+        change_time: Some(frontdesk_clock::Time(9).to_proto()),
+        ..ConversationHandedOff::default()
+    };
+    handle(&service, &[at(here, second, 2, &handed_off)]).await;
+    assert_eq!((service.place(here, first).await, service.place(here, second).await), ((1, 1), (1, 1)));
+    until_published(&service, first, 1, true, &[]).await;
+    until_published(&service, second, 2, true, &[&sales]).await;
+    service.teams(here).delete_team(DeleteTeamRequest { team_id: sales }).await.unwrap();
+    until_published(&service, second, 2, true, &[]).await;
+    assert_eq!((service.place(here, first).await, service.place(here, second).await), ((1, 2), (2, 2)));
 }
 
 async fn s2_the_place_of_another_accounts_conversation_is_not_found(mode: Mode) {

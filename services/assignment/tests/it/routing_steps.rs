@@ -130,7 +130,13 @@ impl<'a> Trial<'a> {
         let since = since(number);
         handle(service, &[started(here, first, &policy.id, since), started(here, second, &policy.id, since + 1)]).await;
         let calls_before = service.fake.calls::<ChangeAssigneeRequest>();
-        Self { service, here, number, ada, first, second, calls_before }
+        let trial = Self { service, here, number, ada, first, second, calls_before };
+        let published = format!(
+            "SELECT count(*) AS number FROM routing_queue WHERE published IS NOT NULL AND {}",
+            trial.of_account()
+        );
+        wait_until("both waits to be published", || async { trial.number_of(&published).await == 2 }).await;
+        trial
     }
 
     async fn reserve(&self, fault: Fault) -> Agent {
@@ -208,7 +214,8 @@ impl<'a> Trial<'a> {
         // Its owner changed, and the event has not come.
         self.service.conversations.with(self.first, |row| row.conversation.epoch = 2);
         if fault == Fault::FailsBefore {
-            let planted = self.plant("DELETE", "routing_queue", "").await;
+            // Its wait was published: the row stays until its end is.
+            let planted = self.plant("UPDATE", "routing_queue", "WHEN (NEW.state = 4)").await;
             self.come().await;
             self.wait_for_calls(1).await;
             self.service.clock.advance(CHECKED).unwrap();
@@ -339,13 +346,17 @@ impl<'a> Trial<'a> {
 
     /// Has the reservation of the agent's place for a conversation settled again after it was: the one with such an owner.
     async fn settle_again(&self, agent: &Agent, owner: &str, fault: Fault) {
+        let conversations = format!("FROM conversation_owners WHERE {} AND {owner}", self.of_account());
+        let left = format!(
+            "SELECT count(*) AS number FROM routing_queue WHERE conversation_id IN (SELECT conversation_id {conversations})"
+        );
+        wait_until("the end of the wait to be published", || async { self.number_of(&left).await == 0 }).await;
         for _ in 0..fault.times() {
             let sql = format!(
                 "INSERT INTO routing_queue (account_id, conversation_id, epoch, waiting_since, state, agent_id, check_at)
-                SELECT account_id, conversation_id, 1, {}, 2, ({}), 1 FROM conversation_owners WHERE {} AND {owner}",
+                SELECT account_id, conversation_id, 1, {}, 2, ({}), 1 {conversations}",
                 since(self.number),
-                self.id_of(agent),
-                self.of_account()
+                self.id_of(agent)
             );
             self.execute(&sql).await;
             wait_until("the settlement", || async { self.reserved().await == 0 }).await;

@@ -61,9 +61,9 @@ impl Databases {
         }
     }
 
-    /// The number of rows of the queue.
+    /// Number of conversations that wait, also with a reserved place.
     async fn queued(&mut self) -> i64 {
-        number(&mut self.assignment, "SELECT count(*) FROM routing_queue").await
+        number(&mut self.assignment, "SELECT count(*) FROM routing_queue WHERE state IN (1, 2)").await
     }
 }
 
