@@ -278,6 +278,9 @@ fn administrative_methods_are_audited_and_no_others() {
         "notification.v1.SenderService/SetFallbackSender",
         "notification.v1.SenderService/UpdateSender",
         "notification.v1.SenderService/VerifySender",
+        "notification.v1.SuppressionService/CreateSuppression",
+        "notification.v1.SuppressionService/DeleteSuppression",
+        "notification.v1.SuppressionService/ReportBounce",
     ]);
     assert_eq!(audited, expected);
     // Methods with these permissions are for administrators. A new one must be audited.
@@ -292,6 +295,7 @@ fn administrative_methods_are_audited_and_no_others() {
             "settings.write",
             "contacts.erase",
             "contacts.export",
+            "suppressions.write",
         ];
         assert!(access.audited() || !of_administrators.contains(&access.permission()), "{path} is not audited");
     }

@@ -27,7 +27,10 @@ use frontdesk_proto::{
         insert_service_client::InsertServiceClient, thread_service_client::ThreadServiceClient,
         ticket_service_client::TicketServiceClient, visitor_service_client::VisitorServiceClient,
     },
-    notification::v1::{ListSendersRequest, sender_service_client::SenderServiceClient},
+    notification::v1::{
+        CreateSuppressionRequest, ListSendersRequest, sender_service_client::SenderServiceClient,
+        suppression_service_client::SuppressionServiceClient,
+    },
 };
 use frontdesk_testkit::{call_raw, new_id, request_id};
 use prost_reflect::{
@@ -294,6 +297,13 @@ impl Fixture {
         for _ in 0..2 {
             policy = Self::routing_policy(&account, &format!("{word} hello")).await;
         }
+        let mut suppression = String::new();
+        for number in 0..2 {
+            let email = format!("no-mail-{number}@{word}-visitor.example");
+            let request = CreateSuppressionRequest { email, request_id: request_id() };
+            let mut calls = SuppressionServiceClient::new(account.admin());
+            suppression = calls.create_suppression(request).await.unwrap().into_inner().suppression.unwrap().id;
+        }
         let ids = HashMap::from([
             ("account_id", account.id.to_string()),
             ("agent_id", agent_id.to_string()),
@@ -316,6 +326,7 @@ impl Fixture {
             ("sender_id", sender.clone()),
             ("source_contact_id", source.id),
             ("source_etag", source.etag),
+            ("suppression_id", suppression),
             ("target_contact_id", target.id),
             ("target_etag", target.etag),
             ("team_id", team),
@@ -663,6 +674,7 @@ impl Fixture {
                     None
                 }
                 (FieldKind::String, "external_id") if method.starts_with("List") => None,
+                (FieldKind::String, "email") if method == "ListSuppressions" => None,
                 (FieldKind::String, name) => self.text(name).map(Value::String),
                 (FieldKind::Enum(_), "check") => None,
                 (FieldKind::Enum(_), _) => Some(Value::EnumNumber(1)),
@@ -705,6 +717,7 @@ impl Fixture {
             "date" | "expire_date" => "2026-12-31".into(),
             "media_type" | "media_types" => "video/mp4".into(),
             "code" => "00000000".into(),
+            "status_code" => "5.1.1".into(),
             "property" => PROPERTY.into(),
             "email" | "recipient_email" => self.address(),
             name if name.ends_with("url") => "https://shop.example/there".into(),

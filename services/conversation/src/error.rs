@@ -62,6 +62,11 @@ pub(crate) enum ConversationError {
     /// The visitor asks for a code to an address that they did not type in the chat.
     #[error("you did not type this address in the chat; leave it with LeaveAddress first")]
     AddressNotTyped,
+    /// The account does not mail the address any more.
+    #[error(
+        "no mail goes to this address any more, because mails to it came back or its owner does not want them; use another one"
+    )]
+    AddressSuppressed,
     /// Too many codes were mailed.
     #[error("many codes were mailed for you, to this address or for the account within an hour; try again later")]
     TooManyCodes { retry_after: Duration },
@@ -441,6 +446,7 @@ impl From<ConversationError> for Status {
                 ApiError::shared(Code::OutOfRange, SharedReason::CursorOutOfRange, message).with("last_sequence", last)
             }
             E::AddressNotTyped => error(Code::FailedPrecondition, Reason::AddressNotTyped),
+            E::AddressSuppressed => error(Code::FailedPrecondition, Reason::EmailSuppressed),
             E::AddressCode(CodeRefusal::Wrong { remaining }) => {
                 error(Code::FailedPrecondition, Reason::AddressCodeWrong).with("remaining_attempts", remaining)
             }

@@ -124,7 +124,11 @@ pub(crate) async fn mail_address_code(
             false => unanswered(&status),
         }
     })?;
-    match response.into_inner().retry_after {
+    let response = response.into_inner();
+    if response.suppressed {
+        return Err(ConversationError::AddressSuppressed);
+    }
+    match response.retry_after {
         None => Ok(()),
         Some(delay) => Err(ConversationError::TooManyCodes { retry_after: delay.try_into().unwrap_or_default() }),
     }

@@ -53,6 +53,12 @@ pub(crate) enum NotificationError {
         "the address is not an address of this contact; choose one of the contact's addresses, or add it to the contact"
     )]
     EmailNotOfContact,
+    /// The address is not mailed any more (rule S4).
+    #[error(
+        "the address is not mailed any more: mails to it came back, or its owner does not want them; ListSuppressions says why, and an \
+         administrator can allow it again with DeleteSuppression"
+    )]
+    RecipientSuppressed,
     /// The status of the delivery does not allow the operation.
     #[error(
         "the delivery is {}; a FAILED or PARKED delivery can be retried, a QUEUED, FAILED or PARKED one cancelled",
@@ -128,6 +134,7 @@ impl From<NotificationError> for Status {
             }
             E::ConversationOpen => error(Code::FailedPrecondition, Reason::ConversationOpen),
             E::EmailNotOfContact => error(Code::FailedPrecondition, Reason::EmailNotOfContact),
+            E::RecipientSuppressed => error(Code::FailedPrecondition, Reason::RecipientSuppressed),
             E::DeliveryStatus(status) => {
                 error(Code::FailedPrecondition, Reason::DeliveryStatus).with("status", status.as_str())
             }

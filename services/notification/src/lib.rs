@@ -32,6 +32,7 @@ use frontdesk_proto::notification::{
         delivery_service_server::{self, DeliveryServiceServer},
         notification_preference_service_server::{self, NotificationPreferenceServiceServer},
         sender_service_server::{self, SenderServiceServer},
+        suppression_service_server::{self, SuppressionServiceServer},
         transcript_service_server::{self, TranscriptServiceServer},
     },
 };
@@ -77,6 +78,7 @@ impl Service for App {
         transcript_service_server::SERVICE_NAME,
         delivery_service_server::SERVICE_NAME,
         sender_service_server::SERVICE_NAME,
+        suppression_service_server::SERVICE_NAME,
         notification_preference_service_server::SERVICE_NAME,
         address_code_service_server::SERVICE_NAME,
     ];
@@ -108,6 +110,7 @@ impl Service for App {
             .add_service(TranscriptServiceServer::new(grpc::Transcripts(self.clone())))
             .add_service(DeliveryServiceServer::new(grpc::Deliveries(self.clone())))
             .add_service(SenderServiceServer::new(grpc::Senders(self.clone())))
+            .add_service(SuppressionServiceServer::new(grpc::Suppressions(self.clone())))
             .add_service(NotificationPreferenceServiceServer::new(grpc::Preferences(self.clone())))
             .add_service(AddressCodeServiceServer::new(grpc::AddressCodes(self.clone())));
     }

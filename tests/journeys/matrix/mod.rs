@@ -10,7 +10,8 @@ mod services;
 mod timing;
 
 /// Id fields that name no resource.
-const NOT_RESOURCES: [&str; 6] = ["request_id", "id", "button_id", "next_step_id", "external_id", "visitor_id"];
+const NOT_RESOURCES: [&str; 7] =
+    ["request_id", "id", "button_id", "next_step_id", "external_id", "mail_message_id", "visitor_id"];
 
 fn is_id(name: &str) -> bool {
     name == "id" || name.ends_with("_id") || name.ends_with("_ids")

@@ -28,6 +28,7 @@ on_both_modes!(
     s4_no_code_is_mailed_to_an_address_that_was_not_typed_in_the_chat,
     x1_s3_the_answer_does_not_depend_on_who_has_the_address,
     s4_a_limit_of_codes_is_answered_with_its_delay,
+    s4_a_suppressed_address_gets_no_code,
     x1_while_codes_cannot_be_mailed_the_call_can_be_repeated,
     c12_twenty_repeats_at_once_get_the_same_answer,
     s2_s3_the_chat_of_another_does_not_exist,
@@ -124,7 +125,7 @@ async fn s4_a_limit_of_codes_is_answered_with_its_delay(mode: Mode) {
     leave(&fixture, "v", address(&chat, "vera@example.com")).await.unwrap();
     fixture.service.fake.on(|_: Request<MailAddressCodeRequest>| {
         let retry_after = Some(prost_types::Duration { seconds: 900, nanos: 0 });
-        Ok(MailAddressCodeResponse { retry_after })
+        Ok(MailAddressCodeResponse { retry_after, ..Default::default() })
     });
     let request = code_for(&chat, "vera@example.com");
     let refused = ask(&fixture, "v", request.clone()).await.unwrap_err();
@@ -133,6 +134,21 @@ async fn s4_a_limit_of_codes_is_answered_with_its_delay(mode: Mode) {
     let delay = refused.get_details_retry_info().unwrap().retry_delay;
     assert_eq!(delay, Some(Duration::from_secs(900)));
     // The request was not taken: it is mailed later under the same id.
+    fixture.service.fake.on(|_: Request<MailAddressCodeRequest>| Ok(MailAddressCodeResponse::default()));
+    ask(&fixture, "v", request).await.unwrap();
+}
+
+async fn s4_a_suppressed_address_gets_no_code(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.chat("v").await.id;
+    leave(&fixture, "v", address(&chat, "vera@example.com")).await.unwrap();
+    fixture.service.fake.on(|_: Request<MailAddressCodeRequest>| {
+        Ok(MailAddressCodeResponse { suppressed: true, ..Default::default() })
+    });
+    let request = code_for(&chat, "vera@example.com");
+    let refused = ask(&fixture, "v", request.clone()).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "EMAIL_SUPPRESSED"));
+    // The request was not taken: it is mailed when the address is allowed again.
     fixture.service.fake.on(|_: Request<MailAddressCodeRequest>| Ok(MailAddressCodeResponse::default()));
     ask(&fixture, "v", request).await.unwrap();
 }

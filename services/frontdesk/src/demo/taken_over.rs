@@ -157,7 +157,7 @@ async fn mailed(account: &Account, fixture: &Fixture, chat_id: &str, address: &s
 
 /// The decision of the last close; None: it was not made yet.
 pub(super) async fn explain(agent: &Client, chat_id: &str) -> Result<Option<ExplainTranscriptResponse>, Failure> {
-    let request = ExplainTranscriptRequest { conversation_id: chat_id.to_owned(), close_number: 0 };
+    let request = ExplainTranscriptRequest { conversation_id: chat_id.to_owned(), ..Default::default() };
     match TranscriptServiceClient::new(agent.clone()).explain_transcript(request).await {
         Ok(answer) => Ok(Some(answer.into_inner())),
         Err(status) if status.code() == Code::NotFound => Ok(None),

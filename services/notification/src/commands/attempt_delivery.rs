@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::steps::save_delivery;
+use super::steps::{Cause, save_delivery, suppress};
 use crate::{
     App,
-    domain::{AttemptOutcome, Claim},
+    domain::{AttemptOutcome, Claim, SuppressionReason},
     error::NotificationError,
     store,
     transport::Mail,
@@ -52,12 +52,24 @@ pub(crate) async fn begin_attempt(
     Ok(Some(Attempt { mail, claimed_until }))
 }
 
-/// Records the outcome of the attempt, unless the claim has ended.
+/// Records the outcome of the attempt, unless the claim has ended. An address that the server blames is not mailed any more.
 pub(crate) async fn record_outcome(app: &App, claim: &Claim, outcome: AttemptOutcome) -> Result<(), NotificationError> {
     fail::fail_point!("mail-accepted", |_| std::process::abort());
     let mut tx = app.db.begin().await?;
+    let refused = match &outcome {
+        AttemptOutcome::RecipientRefused { status_code, .. } => Some(status_code.clone()),
+        _ => None,
+    };
+    if refused.is_some() {
+        // Before the delivery's row, as in the commands that lock both.
+        store::mail_counts::lock(&tx, claim.account).await?;
+    }
     let Some(mut delivery) = store::deliveries::find_claimed_for_update(&tx, claim).await? else { return Ok(()) };
     let now = tx.now().await?;
+    if let Some(status_code) = refused.filter(|_| delivery.kind.heeds_suppressions()) {
+        let cause = Cause { reason: SuppressionReason::Refused, status_code, delivery: Some(delivery.id) };
+        suppress(&tx, delivery.account, &delivery.recipient_email, cause, now).await?;
+    }
     let event = delivery.record_attempt(outcome, &app.settings.retry_policy(), now);
     save_delivery(&mut tx, &delivery, event).await?;
     tx.commit().await?;

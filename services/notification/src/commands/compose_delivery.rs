@@ -65,9 +65,20 @@ pub(crate) async fn compose_delivery(app: &App, claim: &Claim) -> Result<bool, N
     Ok(delivery.is_composed())
 }
 
-/// Returns whether the composed mail may still be sent: its sender was neither deleted nor changed since. After an unknown outcome
-/// a mail with another name would be shown beside the first.
+/// Why a mail with a code fails that is not stored any more.
+const CODE_GONE: &str =
+    "The mail is not stored any more. A new code is mailed by CreateSender, or when the visitor asks for one.";
+
+/// Why a mail to a suppressed address fails.
+const SUPPRESSED: &str = "The recipient's address is not mailed any more; ListSuppressions says why. An administrator can allow it again with \
+                          DeleteSuppression, then retry.";
+
+/// Returns whether the composed mail may still be sent: its recipient is not suppressed, and its sender was neither deleted nor changed
+/// since. After an unknown outcome a mail with another name would be shown beside the first.
 async fn may_be_sent(app: &App, delivery: &Delivery) -> Result<bool, NotificationError> {
+    if is_suppressed(app, delivery, &delivery.recipient_email).await? {
+        return Ok(false);
+    }
     if delivery.kind.is_from_installation() {
         return Ok(true);
     }
@@ -77,11 +88,29 @@ async fn may_be_sent(app: &App, delivery: &Delivery) -> Result<bool, Notificatio
     Ok(!changed || delivery.unknown_outcomes > 0)
 }
 
+async fn is_suppressed(app: &App, delivery: &Delivery, recipient: &str) -> Result<bool, DbErr> {
+    if !delivery.kind.heeds_suppressions() {
+        return Ok(false);
+    }
+    store::suppressions::is_suppressed(app.db.read(), delivery.account, recipient).await
+}
+
+/// Fails the mail to a suppressed address.
+async fn require_not_suppressed(app: &App, delivery: &Delivery, recipient: &str) -> Result<(), NotComposed> {
+    if is_suppressed(app, delivery, recipient).await? { Err(NotComposed::Failed(SUPPRESSED.into())) } else { Ok(()) }
+}
+
 async fn compose(app: &App, delivery: &Delivery, date: Time) -> Result<ComposedMail, NotComposed> {
+    if delivery.kind.has_code() {
+        // It is composed when it is queued. Without that mail, or with a recipient who was suppressed since, there is none to send.
+        require_not_suppressed(app, delivery, &delivery.recipient_email).await?;
+        return Err(NotComposed::Failed(CODE_GONE.into()));
+    }
     if delivery.kind == DeliveryKind::AgentNotice {
         return compose_agent_mail(app, delivery, date).await;
     }
     let (data, recipient) = gather(app, delivery, date).await?;
+    require_not_suppressed(app, delivery, &recipient).await?;
     let chosen = if delivery.sender_from_channel { data.channel.sender_id } else { delivery.sender };
     let found = store::senders::find_chosen_or_fallback(app.db.read(), delivery.account, chosen).await?;
     let sender = Sender::require_usable(chosen, found)?;
@@ -109,6 +138,7 @@ async fn compose_agent_mail(app: &App, delivery: &Delivery, date: Time) -> Resul
     let to = email.ok_or_else(|| {
         NotComposed::Failed("The agent is not active any more, or has no address that mail may go to.".into())
     })?;
+    require_not_suppressed(app, delivery, &to).await?;
     let failed = |error: ComposeError| NotComposed::Failed(format!("The mail cannot be composed: {error}."));
     let language = mail::language(&[&app.settings.language]).map_err(failed)?;
     let (from_name, from) = app.installation_sender.clone();

@@ -9,7 +9,7 @@ use crate::{
     conversation::CallError,
     domain::{ConversationClose, Delivery, DeliveryKind, TranscriptDecision, decide},
     error::NotificationError,
-    queries::automatic_limit_reached,
+    queries::reason_to_skip,
     store,
 };
 
@@ -36,7 +36,7 @@ pub(crate) async fn decide_transcript(
                 recipient.clear();
             }
             let limits = app.settings.automatic_limits();
-            automatic_limit_reached(tx.conn(), limits, &close, &recipient, now).await?
+            reason_to_skip(tx.conn(), limits, &close, &recipient, now).await?
         }
         skipped => skipped,
     };

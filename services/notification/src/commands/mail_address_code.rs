@@ -41,6 +41,9 @@ pub(crate) async fn mail_address_code(
     if store::erased_ids::contains_any(&tx, account, conversation).await? {
         return Err(NotificationError::NotFound("conversation"));
     }
+    if store::suppressions::is_suppressed(tx.conn(), account, &email).await? {
+        return Err(NotificationError::RecipientSuppressed);
+    }
     let now = tx.now().await?;
     let visitor = caller.actor.to_string();
     check_mail_limits(&tx, account, &limits(&app.settings, &visitor, &email), now).await?;

@@ -50,6 +50,9 @@ pub(crate) async fn send_transcript(
     if store::erased_ids::contains_any(&tx, caller.account, [contact]).await? {
         return Err(NotificationError::NotFound("contact"));
     }
+    if store::suppressions::is_suppressed(tx.conn(), caller.account, &recipient).await? {
+        return Err(NotificationError::RecipientSuppressed);
+    }
     let now = tx.now().await?;
     let requested_by = caller.actor.to_string();
     check_mail_limits(&tx, caller.account, &limits(&app.settings, &requested_by, &recipient), now).await?;

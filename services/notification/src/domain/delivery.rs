@@ -6,7 +6,7 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
-use super::{AttemptOutcome, Claim, DeliveryEvent, DeliveryKind, DeliveryStatus, RetryPolicy};
+use super::{AttemptOutcome, Bounce, Claim, DeliveryEvent, DeliveryKind, DeliveryStatus, RetryPolicy};
 
 /// One mail to one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub(crate) struct Delivery {
     pub(crate) sent_at: Option<Time>,
     /// W3C trace context of the call or event that created it; the store sets it on insert.
     pub(crate) traceparent: String,
+    /// What was reported of it after a mail server had accepted it. None: nothing.
+    pub(crate) bounce: Option<Bounce>,
     /// Number of published events.
     pub(crate) version: i64,
 }
@@ -97,6 +99,7 @@ impl Delivery {
             created_at: now,
             sent_at: None,
             traceparent: String::new(),
+            bounce: None,
             version: 0,
         }
     }
@@ -181,7 +184,7 @@ impl Delivery {
                 self.sent_at = Some(now);
                 Some(self.publish(DeliveryEvent::Sent))
             }
-            AttemptOutcome::PermanentFailure(response) => {
+            AttemptOutcome::PermanentFailure(response) | AttemptOutcome::RecipientRefused { response, .. } => {
                 self.last_response = response;
                 Some(
                     self.fail("The mail server refused the mail permanently; its response is in last_response.".into()),
@@ -293,6 +296,15 @@ impl Delivery {
             }
             status => Err(status),
         }
+    }
+
+    /// Records what was reported of the mail. Returns false when it says nothing new.
+    pub(crate) fn report(&mut self, bounce: Bounce) -> bool {
+        let is_news = bounce.is_news_after(self.bounce.as_ref());
+        if is_news {
+            self.bounce = Some(bounce);
+        }
+        is_news
     }
 
     /// Erases what it says of the recipient, whose contact was erased (rule X2). One that was not sent is cancelled, which ends the claim

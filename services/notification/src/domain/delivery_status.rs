@@ -49,6 +49,12 @@ impl DeliveryKind {
         self.has_code() || self == Self::AgentNotice
     }
 
+    /// Returns whether it is not mailed to a suppressed address. The code of a sender is: an administrator of the account asks for it, for an
+    /// address of the account.
+    pub(crate) fn heeds_suppressions(self) -> bool {
+        self != Self::SenderVerification
+    }
+
     /// Returns the kind with this name.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
@@ -120,6 +126,12 @@ pub(crate) enum AttemptOutcome {
     },
     /// The mail was certainly not accepted, and no further attempt can succeed.
     PermanentFailure(String),
+    /// The same, because the server does not take mail for the recipient's address, whatever the mail is.
+    RecipientRefused {
+        response: String,
+        /// Status code that blames the address, such as `5.1.1`.
+        status_code: String,
+    },
     /// The mail was handed over and the server did not answer: it may have accepted it.
     Unknown(String),
 }
@@ -137,7 +149,7 @@ impl AttemptOutcome {
             Self::TransientFailure(_) => transient_failure,
             Self::ConfigurationFault(_) => configuration_fault,
             Self::TooLarge { .. } => too_large,
-            Self::PermanentFailure(_) => permanent_failure,
+            Self::PermanentFailure(_) | Self::RecipientRefused { .. } => permanent_failure,
             Self::Unknown(_) => unknown,
         }
     }

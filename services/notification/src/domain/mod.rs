@@ -3,6 +3,7 @@
 
 mod address_code;
 mod agent_mail;
+mod bounce;
 mod close;
 mod code;
 mod contact;
@@ -14,11 +15,13 @@ mod message;
 mod requester;
 mod retry_policy;
 mod sender;
+mod suppression;
 mod transcript;
 mod transcript_decision;
 
 pub(crate) use address_code::{AddressCode, CodeOutcome};
 pub(crate) use agent_mail::{AgentMail, Notice, NotificationPreferences};
+pub(crate) use bounce::{Bounce, BounceKind};
 pub(crate) use close::{ConversationClose, DecisionFacts};
 pub(crate) use contact::Contact;
 pub(crate) use delivery::Delivery;
@@ -31,5 +34,6 @@ pub(crate) use message::{Attachment, Author, Block, File, Insert, InsertContent,
 pub(crate) use requester::Requester;
 pub(crate) use retry_policy::RetryPolicy;
 pub(crate) use sender::{Sender, SenderEdited, SenderUnavailable};
+pub(crate) use suppression::{Suppression, SuppressionReason, address_hash, blames_recipient};
 pub(crate) use transcript::{Content, Transcript, TranscriptLine, VisitorName, link, zone};
 pub(crate) use transcript_decision::{SkipReason, TranscriptDecision, decide, explain};

@@ -12,6 +12,7 @@ pub(crate) enum SkipReason {
     BotConversation,
     Ticket,
     NoAddress,
+    Suppressed,
     UnverifiedLimit,
     ConversationLimit,
     RecipientLimit,
@@ -20,11 +21,12 @@ pub(crate) enum SkipReason {
 
 impl SkipReason {
     /// Every reason.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Disabled,
         Self::BotConversation,
         Self::Ticket,
         Self::NoAddress,
+        Self::Suppressed,
         Self::UnverifiedLimit,
         Self::ConversationLimit,
         Self::RecipientLimit,
@@ -38,6 +40,7 @@ impl SkipReason {
             Self::BotConversation => "BOT_CONVERSATION",
             Self::Ticket => "TICKET",
             Self::NoAddress => "NO_ADDRESS",
+            Self::Suppressed => "SUPPRESSED",
             Self::UnverifiedLimit => "UNVERIFIED_LIMIT",
             Self::ConversationLimit => "CONVERSATION_LIMIT",
             Self::RecipientLimit => "RECIPIENT_LIMIT",
@@ -63,9 +66,9 @@ pub(crate) struct TranscriptDecision {
     pub(crate) created_at: Time,
 }
 
-/// Decides about a transcript. Returns the reason to skip it; None: send it. `limit_reached`: the limit of mails that allows
-/// no further one.
-pub(crate) fn decide(facts: &DecisionFacts, limit_reached: Option<SkipReason>) -> Option<SkipReason> {
+/// Decides about a transcript. Returns the reason to skip it; None: send it. `barred`: why no transcript may go to the address, because it
+/// is suppressed or a limit of mails is reached.
+pub(crate) fn decide(facts: &DecisionFacts, barred: Option<SkipReason>) -> Option<SkipReason> {
     if !facts.transcript_enabled {
         Some(SkipReason::Disabled)
     } else if facts.had_bot_session && !facts.had_agent {
@@ -75,7 +78,7 @@ pub(crate) fn decide(facts: &DecisionFacts, limit_reached: Option<SkipReason>) -
     } else if !facts.contact_known || !facts.email_usable {
         Some(SkipReason::NoAddress)
     } else {
-        limit_reached
+        barred
     }
 }
 
@@ -103,6 +106,9 @@ pub(crate) fn explain(skip: Option<SkipReason>, facts: &DecisionFacts) -> String
             "Not sent: the contact had no address that mail may go to when the chat ended."
         }
         Some(SkipReason::NoAddress) => "Not sent: the visitor was unknown when the chat ended.",
+        Some(SkipReason::Suppressed) => {
+            "Not sent: the contact's address is not mailed any more. ListSuppressions says why, and an administrator can allow it again."
+        }
         Some(SkipReason::UnverifiedLimit) => {
             "Not sent: the contact's address is not verified, and the limit of mails to unverified addresses in 24 hours is reached."
         }
@@ -193,6 +199,13 @@ mod tests {
             assert_eq!(decide(&facts, Some(reason)), Some(reason));
             assert!(explain(Some(reason), &facts).contains("limit"));
         }
+    }
+
+    #[test]
+    fn t2_a_suppressed_address_is_skipped_with_that_reason() {
+        let facts = chat_with_a_person();
+        assert_eq!(decide(&facts, Some(SkipReason::Suppressed)), Some(SkipReason::Suppressed));
+        assert!(explain(Some(SkipReason::Suppressed), &facts).contains("not mailed any more"));
     }
 
     #[test]

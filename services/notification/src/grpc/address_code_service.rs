@@ -38,12 +38,18 @@ impl AddressCodeService for AddressCodes {
             email,
             language: request.language,
         };
-        let retry_after = match commands::mail_address_code(&self.0, &caller, command).await {
-            Ok(()) => None,
-            Err(NotificationError::MailLimit(reached)) => Some(reached.retry_after.try_into().unwrap_or_default()),
+        let response = match commands::mail_address_code(&self.0, &caller, command).await {
+            Ok(()) => MailAddressCodeResponse::default(),
+            Err(NotificationError::MailLimit(reached)) => MailAddressCodeResponse {
+                retry_after: Some(reached.retry_after.try_into().unwrap_or_default()),
+                suppressed: false,
+            },
+            Err(NotificationError::RecipientSuppressed) => {
+                MailAddressCodeResponse { retry_after: None, suppressed: true }
+            }
             Err(error) => return Err(error.into()),
         };
-        Ok(Response::new(MailAddressCodeResponse { retry_after }))
+        Ok(Response::new(response))
     }
 
     async fn check_address_code(

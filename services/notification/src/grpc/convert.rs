@@ -5,7 +5,10 @@ use frontdesk_proto::notification::v1 as proto;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Delivery, DeliveryKind, DeliveryStatus, Requester, Sender, TranscriptDecision, explain},
+    domain::{
+        Bounce, BounceKind, Delivery, DeliveryKind, DeliveryStatus, Requester, Sender, Suppression, SuppressionReason,
+        TranscriptDecision, explain,
+    },
     error::NotificationError,
     queries::TranscriptPart,
 };
@@ -74,6 +77,38 @@ pub(super) fn delivery(delivery: Delivery) -> proto::Delivery {
         send_time: delivery.sent_at.map(|at| at.to_proto()),
         requested_by,
         subject: delivery.subject,
+        bounce: delivery.bounce.map(bounce),
+    }
+}
+
+fn bounce(bounce: Bounce) -> proto::Bounce {
+    let kind = match bounce.kind {
+        BounceKind::Soft => proto::BounceKind::Soft,
+        BounceKind::Hard => proto::BounceKind::Hard,
+        BounceKind::Complaint => proto::BounceKind::Complaint,
+    };
+    proto::Bounce {
+        kind: kind.into(),
+        status_code: bounce.status_code,
+        report_time: Some(bounce.reported_at.to_proto()),
+    }
+}
+
+/// `email`: the address, as far as a delivery names it.
+pub(super) fn suppression(suppression: Suppression, email: String) -> proto::Suppression {
+    let reason = match suppression.reason {
+        SuppressionReason::Refused => proto::SuppressionReason::Refused,
+        SuppressionReason::Bounced => proto::SuppressionReason::Bounced,
+        SuppressionReason::Complained => proto::SuppressionReason::Complained,
+        SuppressionReason::Added => proto::SuppressionReason::Added,
+    };
+    proto::Suppression {
+        id: suppression.id.to_string(),
+        email,
+        reason: reason.into(),
+        status_code: suppression.status_code,
+        delivery_id: id_or_empty(suppression.delivery),
+        create_time: Some(suppression.created_at.to_proto()),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     App,
     commands::{self, SendTranscript},
     error::NotificationError,
-    queries::{self, Preview, PreviewTranscript},
+    queries::{self, ExplainTranscript, Preview, PreviewTranscript},
 };
 
 /// Serves `TranscriptService`.
@@ -71,7 +71,8 @@ impl TranscriptService for Transcripts {
         let (caller, request) = validated(request)?;
         let conversation = parse_id("conversation_id", &request.conversation_id)?;
         let close_number = (request.close_number > 0).then_some(request.close_number);
-        let (decision, delivery) = queries::explain_transcript(&self.0, &caller, conversation, close_number).await?;
+        let query = ExplainTranscript { conversation, close_number, forecast: request.forecast };
+        let (decision, delivery) = queries::explain_transcript(&self.0, &caller, query).await?;
         let (decision, delivery) = (Some(convert::decision(decision)), delivery.map(convert::delivery));
         Ok(Response::new(ExplainTranscriptResponse { decision, delivery }))
     }

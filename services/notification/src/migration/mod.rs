@@ -33,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(Sql { name: "notification_006_address_codes", text: include_str!("006_address_codes.sql") }),
             Box::new(Sql { name: "notification_007_erased_ids", text: include_str!("007_erased_ids.sql") }),
             Box::new(Sql { name: "notification_008_agent_mails", text: include_str!("008_agent_mails.sql") }),
+            Box::new(Sql { name: "notification_010_suppressions", text: include_str!("010_suppressions.sql") }),
         ]
     }
 }

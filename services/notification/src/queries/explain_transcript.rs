@@ -3,26 +3,37 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
+use super::foresee_decision;
 use crate::{
     App,
-    conversation::CallError,
+    conversation::{CallError, Conversation},
     domain::{Delivery, TranscriptDecision},
     error::NotificationError,
     store,
 };
 
-/// Returns the decision of a close and its delivery; without a number, of the last close that was decided.
+/// The close to explain.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ExplainTranscript {
+    pub(crate) conversation: Uuid,
+    /// None: the last close that was decided.
+    pub(crate) close_number: Option<i32>,
+    /// Of an open conversation, explain the next close as if it were now.
+    pub(crate) forecast: bool,
+}
+
+/// Returns the decision of a close and its delivery.
 pub(crate) async fn explain_transcript(
     app: &App,
     caller: &Caller,
-    conversation: Uuid,
-    close_number: Option<i32>,
+    query: ExplainTranscript,
 ) -> Result<(TranscriptDecision, Option<Delivery>), NotificationError> {
+    let ExplainTranscript { conversation, close_number, forecast } = query;
     let read = app.db.read_for(caller.account).await?;
     let decision = store::transcript_decisions::find(&read.conn(), caller.account, conversation, close_number).await?;
     let Some(decision) = decision else {
         drop(read);
-        return Err(why_undecided(app, caller, conversation, close_number).await);
+        return explain_undecided(app, caller, conversation, close_number, forecast).await;
     };
     let delivery = match decision.delivery {
         Some(id) => store::deliveries::find(&read.conn(), caller.account, id).await?,
@@ -31,14 +42,31 @@ pub(crate) async fn explain_transcript(
     Ok((decision, delivery))
 }
 
-/// Returns why there is no decision: it comes with a close, it comes soon, or it never comes.
-async fn why_undecided(app: &App, caller: &Caller, conversation: Uuid, close_number: Option<i32>) -> NotificationError {
+/// Returns the forecast of a decision, or why there is no decision: it comes with a close, it comes soon, or it never comes.
+async fn explain_undecided(
+    app: &App,
+    caller: &Caller,
+    conversation: Uuid,
+    close_number: Option<i32>,
+    forecast: bool,
+) -> Result<(TranscriptDecision, Option<Delivery>), NotificationError> {
     let found = match app.conversation.get_conversation(caller.account, conversation).await {
         Ok(found) => found,
-        Err(CallError::NotFound(resource)) => return NotificationError::NotFound(resource),
+        Err(CallError::NotFound(resource)) => return Err(NotificationError::NotFound(resource)),
         // Whether one comes is not known now: the caller asks again.
-        Err(CallError::Unavailable(_)) => return NotificationError::NotDecided,
+        Err(CallError::Unavailable(_)) => return Err(NotificationError::NotDecided),
     };
+    match why_undecided(&found, close_number) {
+        NotificationError::NotClosed if forecast => {
+            let facts = app.conversation.get_closing_facts(caller.account, conversation, 0).await?;
+            let decision = foresee_decision(app, caller, &found, conversation, &facts).await?;
+            Ok((decision, None))
+        }
+        error => Err(error),
+    }
+}
+
+fn why_undecided(found: &Conversation, close_number: Option<i32>) -> NotificationError {
     let next = found.close_number + 1;
     match close_number.unwrap_or(found.close_number.max(1)) {
         number if number < next => NotificationError::NotDecided,

@@ -7,11 +7,11 @@ use frontdesk_clock::Time;
 use tokio::{sync::SemaphorePermit, time::timeout};
 use uuid::Uuid;
 
-use super::{TranscriptData, TranscriptQuery, automatic_limit_reached, gather_transcript};
+use super::{TranscriptData, TranscriptQuery, foresee_decision, gather_transcript};
 use crate::{
     App,
     conversation::{ClosingFacts, Conversation},
-    domain::{ConversationClose, Delivery, Sender, SenderUnavailable, TranscriptDecision, decide},
+    domain::{Delivery, Sender, SenderUnavailable, TranscriptDecision},
     error::NotificationError,
     mail::{self, ComposeError, Envelope},
     store,
@@ -148,34 +148,6 @@ async fn find_decision(
         None => None,
     };
     Ok((decision, delivery))
-}
-
-/// Returns the decision that a close now would bring, or that the last close will bring when its event arrives.
-async fn foresee_decision(
-    app: &App,
-    caller: &Caller,
-    conversation: &Conversation,
-    id: Uuid,
-    facts: &ClosingFacts,
-) -> Result<TranscriptDecision, NotificationError> {
-    let now = app.db.now().await?;
-    let close = ConversationClose {
-        account: caller.account,
-        conversation: id,
-        number: if conversation.closed { conversation.close_number } else { conversation.close_number + 1 },
-        channel: Some(conversation.channel_id),
-        contact: facts.contact_id,
-        sender: facts.sender_id,
-        last_sequence: facts.last_sequence,
-        closed_at: conversation.closed_at.unwrap_or(now),
-        facts: facts.decision_facts,
-    };
-    let read = app.db.read_for(caller.account).await?;
-    let limits = app.settings.automatic_limits();
-    let recipient = facts.recipient.as_deref().unwrap_or_default();
-    let limit_reached = automatic_limit_reached(&read.conn(), limits, &close, recipient, now).await?;
-    let skip_reason = decide(&close.facts, limit_reached);
-    Ok(TranscriptDecision { id: Uuid::nil(), close, skip_reason, delivery: None, created_at: now })
 }
 
 /// Returns the whole part. Of a closed conversation it is the same in every call, so that a caller can read it range by range.

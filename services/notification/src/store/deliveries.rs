@@ -1,6 +1,8 @@
 //! Deliveries and the bytes of their mails. Deliveries of a kind that this version does not know are left to the later version that
 //! queued them.
 
+use std::collections::HashMap;
+
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
@@ -13,7 +15,7 @@ use super::entity::{
     delivery::{Column, Entity, Model},
     delivery_mail,
 };
-use crate::domain::{Claim, Delivery, DeliveryFilter, DeliveryKind, DeliveryStatus, mailbox};
+use crate::domain::{Bounce, BounceKind, Claim, Delivery, DeliveryFilter, DeliveryKind, DeliveryStatus, mailbox};
 
 /// Statuses of deliveries that are due at some time.
 const PENDING: [&str; 2] = ["QUEUED", "SENDING"];
@@ -51,6 +53,34 @@ pub(crate) async fn find<C: ConnectionTrait>(db: &C, account: AccountId, id: Uui
 pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Result<Option<Delivery>, DbErr> {
     let query = find_known().filter(Column::Id.eq(id)).filter(Column::AccountId.eq(account));
     query.lock_exclusive().one(tx.conn()).await?.map(to_domain).transpose()
+}
+
+/// Returns the delivery with this Message-ID, locked until the transaction ends.
+pub(crate) async fn find_by_message_id_for_update(
+    tx: &Tx,
+    account: AccountId,
+    message_id: &str,
+) -> Result<Option<Delivery>, DbErr> {
+    let query = find_known().filter(Column::AccountId.eq(account)).filter(Column::MailMessageId.eq(message_id));
+    query.lock_exclusive().one(tx.conn()).await?.map(to_domain).transpose()
+}
+
+/// Returns the recipients of these deliveries, as far as they are known.
+pub(crate) async fn list_recipients<C: ConnectionTrait>(
+    db: &C,
+    account: AccountId,
+    deliveries: impl IntoIterator<Item = Uuid>,
+) -> Result<HashMap<Uuid, String>, DbErr> {
+    let rows: Vec<(Uuid, String)> = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .column(Column::RecipientEmail)
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::Id.is_in(deliveries))
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Returns the delivery, locked until the transaction ends, if the claim still holds it.
@@ -312,12 +342,22 @@ fn to_row(delivery: &Delivery) -> Model {
         created_at: delivery.created_at,
         sent_at: delivery.sent_at,
         traceparent: delivery.traceparent,
+        bounce_kind: delivery.bounce.as_ref().map_or("", |bounce| bounce.kind.as_str()).to_owned(),
+        bounced_at: delivery.bounce.as_ref().map(|bounce| bounce.reported_at),
+        bounce_status_code: delivery.bounce.map(|bounce| bounce.status_code).unwrap_or_default(),
         version: delivery.version,
     }
 }
 
+fn bounce(row: &Model) -> Result<Option<Bounce>, DbErr> {
+    let Some(reported_at) = row.bounced_at else { return Ok(None) };
+    let kind = super::parse("deliveries.bounce_kind", &row.bounce_kind, BounceKind::parse)?;
+    Ok(Some(Bounce { kind, status_code: row.bounce_status_code.clone(), reported_at }))
+}
+
 fn to_domain(row: Model) -> Result<Delivery, DbErr> {
     Ok(Delivery {
+        bounce: bounce(&row)?,
         id: row.id,
         account: row.account_id,
         kind: super::parse("deliveries.kind", &row.kind, DeliveryKind::parse)?,

@@ -79,6 +79,7 @@ impl From<SkipReason> for proto::SkipReason {
             SkipReason::BotConversation => Self::BotConversation,
             SkipReason::Ticket => Self::Ticket,
             SkipReason::NoAddress => Self::NoAddress,
+            SkipReason::Suppressed => Self::Suppressed,
             SkipReason::UnverifiedLimit => Self::UnverifiedLimit,
             SkipReason::ConversationLimit => Self::ConversationLimit,
             SkipReason::RecipientLimit => Self::RecipientLimit,

@@ -15,7 +15,8 @@ use crate::domain::{AutomaticCounts, Counted, DAY, Delivery, DeliveryKind, HOUR,
 
 /// Locks the account's row: of concurrent requests, each counts the mails of those before it.
 pub(crate) async fn lock(tx: &Tx, account: AccountId) -> Result<(), DbErr> {
-    mail_account::Entity::insert(mail_account::ActiveModel { account_id: Set(account.0) })
+    let row = mail_account::ActiveModel { account_id: Set(account.0), ..Default::default() };
+    mail_account::Entity::insert(row)
         .on_conflict(OnConflict::column(mail_account::Column::AccountId).do_nothing().to_owned())
         .exec_without_returning(tx.conn())
         .await?;

@@ -10,6 +10,7 @@ pub(crate) mod events;
 pub(crate) mod mail_counts;
 pub(crate) mod notification_preferences;
 pub(crate) mod senders;
+pub(crate) mod suppressions;
 pub(crate) mod transcript_decisions;
 
 use frontdesk_clock::Time;

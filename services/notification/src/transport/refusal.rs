@@ -3,7 +3,10 @@
 use lettre::transport::smtp::Error;
 
 use super::Mail;
-use crate::{domain::AttemptOutcome, mail::server_response};
+use crate::{
+    domain::{AttemptOutcome, blames_recipient},
+    mail::server_response,
+};
 
 /// Returns what a failure before MAIL means. The mail itself is not concerned: a refusal, a missing extension or a certificate that is
 /// not trusted lasts until the settings or the server are repaired; anything else may pass by itself.
@@ -36,7 +39,10 @@ pub(super) fn of_response(error: &Error, step: Step, mail: &Mail) -> Option<Atte
         ..500 => AttemptOutcome::TransientFailure(text),
         _ if refusal.is_too_large() => AttemptOutcome::TooLarge { response: text, max_bytes: mail.bytes.len() / 2 },
         _ if refusal.is_configuration(step) => AttemptOutcome::ConfigurationFault(text),
-        _ => AttemptOutcome::PermanentFailure(text),
+        _ => match refusal.code_of_recipient(step) {
+            Some(status_code) => AttemptOutcome::RecipientRefused { response: text, status_code },
+            None => AttemptOutcome::PermanentFailure(text),
+        },
     })
 }
 
@@ -68,6 +74,12 @@ impl Refusal {
     /// Returns whether the mail is too large; the enhanced code tells it from a full mailbox, which has the same code.
     fn is_too_large(&self) -> bool {
         self.code == 552 && matches!(self.enhanced, Some((3, 4) | (2, 3)))
+    }
+
+    /// Returns the enhanced code, if it blames the recipient's address. At MAIL the server does not know the recipient.
+    fn code_of_recipient(&self, step: Step) -> Option<String> {
+        let (subject, detail) = self.enhanced.filter(|_| !matches!(step, Step::Sender))?;
+        Some(format!("5.{subject}.{detail}")).filter(|code| blames_recipient(code))
     }
 
     /// Returns whether every mail would be refused like this: the settings or the server are wrong, not the mail or its recipient.
@@ -142,7 +154,8 @@ mod tests {
         let read = |code, text: &str| {
             let refusal = Refusal::new(code, text, &mail);
             let steps = [Step::Sender, Step::Recipient, Step::Content];
-            (refusal.is_too_large(), steps.map(|step| refusal.is_configuration(step)))
+            let by_step = steps.map(|step| (refusal.is_configuration(step), refusal.code_of_recipient(step)));
+            (refusal.is_too_large(), by_step)
         };
         let responses = (500_u16..560, frontdesk_fuzz::text(PIECES, 12));
         frontdesk_fuzz::check!().with_generator(responses).for_each(|(code, text)| {

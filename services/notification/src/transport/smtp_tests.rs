@@ -162,7 +162,35 @@ async fn t8_a_permanent_refusal_by_the_server_is_permanent() {
     ];
     for script in scripts {
         let outcome = outcome(script).await;
-        assert!(matches!(outcome, AttemptOutcome::PermanentFailure(_)), "{outcome:?}");
+        assert!(is_permanent(&outcome), "{outcome:?}");
+    }
+}
+
+fn is_permanent(outcome: &AttemptOutcome) -> bool {
+    matches!(outcome, AttemptOutcome::PermanentFailure(_) | AttemptOutcome::RecipientRefused { .. })
+}
+
+#[tokio::test]
+async fn t8_only_a_refusal_with_a_code_about_the_recipient_blames_their_address() {
+    let code = |outcome| match outcome {
+        AttemptOutcome::RecipientRefused { status_code, .. } => Some(status_code),
+        _ => None,
+    };
+    for (script, blamed) in [
+        (Script { rcpt: Step::Say("550 5.1.1 unknown user"), ..ACCEPTS }, Some("5.1.1")),
+        (Script { rcpt: Step::Say("550-5.1.1 The account\r\n550 5.1.1 does not exist"), ..ACCEPTS }, Some("5.1.1")),
+        (Script { rcpt: Step::Say("556 5.1.10 takes no mail"), ..ACCEPTS }, Some("5.1.10")),
+        (Script { dot: Step::Say("550 5.2.1 mailbox disabled"), ..ACCEPTS }, Some("5.2.1")),
+        (Script { mail: Step::Say("550 5.1.1 unknown user"), ..ACCEPTS }, None),
+        (Script { rcpt: Step::Say("550 no such user 5.1.1@visitor.example"), ..ACCEPTS }, None),
+        (Script { rcpt: Step::Say("550 unknown user"), ..ACCEPTS }, None),
+        (Script { rcpt: Step::Say("450 5.1.1 later"), ..ACCEPTS }, None),
+        (Script { rcpt: Step::Say("552 5.2.2 mailbox full"), ..ACCEPTS }, None),
+        (Script { dot: Step::Say("554 5.7.1 no such content"), ..ACCEPTS }, None),
+        (Script { rcpt: Step::Say("550 5.7.25 no PTR record"), ..ACCEPTS }, None),
+    ] {
+        let outcome = outcome(script).await;
+        assert_eq!(code(outcome.clone()).as_deref(), blamed, "{outcome:?}");
     }
 }
 
@@ -258,7 +286,7 @@ async fn t8_a_refusal_of_one_recipient_or_of_one_mail_is_permanent_whatever_thei
         let (port, _mail) = serve(script).await;
         let mail = Mail { to: to.into(), ..mail() };
         let outcome = Smtp::try_new(&settings(port)).unwrap().send(&mail).await;
-        assert!(matches!(outcome, AttemptOutcome::PermanentFailure(_)), "{to}: {outcome:?}");
+        assert!(is_permanent(&outcome), "{to}: {outcome:?}");
     }
 }
 

@@ -37,9 +37,10 @@ impl AttemptCounter {
             AttemptOutcome::ConfigurationFault(_) => self.refuses_every_mail.store(true, Ordering::Relaxed),
             // They may have ended before the server said anything.
             AttemptOutcome::TransientFailure(_) | AttemptOutcome::Unknown(_) => {}
-            AttemptOutcome::Accepted(_) | AttemptOutcome::TooLarge { .. } | AttemptOutcome::PermanentFailure(_) => {
-                self.refuses_every_mail.store(false, Ordering::Relaxed)
-            }
+            AttemptOutcome::Accepted(_)
+            | AttemptOutcome::TooLarge { .. }
+            | AttemptOutcome::PermanentFailure(_)
+            | AttemptOutcome::RecipientRefused { .. } => self.refuses_every_mail.store(false, Ordering::Relaxed),
         }
     }
 

@@ -239,6 +239,9 @@ fn report(app: &App, outcome: &AttemptOutcome) {
             tracing::warn!(to, max_bytes, "mail too large for the mail server; a smaller one is composed");
         }
         AttemptOutcome::PermanentFailure(_) => tracing::warn!(to, "mail refused permanently"),
+        AttemptOutcome::RecipientRefused { status_code, .. } => {
+            tracing::warn!(to, status_code, "mail refused permanently: the recipient's address is not mailed any more");
+        }
         AttemptOutcome::Unknown(_) => tracing::warn!(to, "unknown whether the mail was accepted"),
     }
     app.attempts.count(outcome);

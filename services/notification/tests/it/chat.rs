@@ -113,7 +113,7 @@ impl Chat {
     }
 
     pub async fn explain(&self, close_number: i32) -> Result<ExplainTranscriptResponse, Status> {
-        let request = ExplainTranscriptRequest { conversation_id: self.id.to_string(), close_number };
+        let request = ExplainTranscriptRequest { conversation_id: self.id.to_string(), close_number, forecast: false };
         Ok(self.account().transcripts().explain_transcript(request).await?.into_inner())
     }
 

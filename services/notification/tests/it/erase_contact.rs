@@ -41,6 +41,15 @@ fn requested(chat: &Chat) -> ContactErasureRequested {
     ContactErasureRequested { contact_id: chat.contact.to_string(), contact_job_id: new_id().to_string() }
 }
 
+/// Erases the contact of the chat, and waits for the confirmation.
+pub async fn erase(chat: &Chat) {
+    serve_erased(chat);
+    let message = requested(chat);
+    chat.fixture.service.publish("conversation", chat.account().id, &message).await;
+    chat.fixture.service.settled().await;
+    assert_eq!(confirmed(chat).await, [message.contact_job_id]);
+}
+
 async fn confirmed(chat: &Chat) -> Vec<String> {
     let events = chat.fixture.service.appended::<ContactErasureConfirmed>().await;
     events.into_iter().map(|event| event.contact_job_id).collect()

@@ -71,7 +71,7 @@ async fn t2_an_address_in_the_token_that_was_not_used_is_named(mode: Mode) {
 async fn s2_another_accounts_decision_is_not_found(mode: Mode) {
     let chat = Chat::closed(mode).await;
     chat.decide().await;
-    let request = ExplainTranscriptRequest { conversation_id: chat.id.to_string(), close_number: 1 };
+    let request = ExplainTranscriptRequest { conversation_id: chat.id.to_string(), close_number: 1, forecast: false };
     let refused = chat.fixture.other_account().transcripts().explain_transcript(request).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
 }

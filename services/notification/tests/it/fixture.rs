@@ -14,7 +14,8 @@ use frontdesk_proto::{
         SetFallbackSenderRequest, TranscriptDecision, VerifySenderRequest,
         delivery_service_client::DeliveryServiceClient,
         notification_preference_service_client::NotificationPreferenceServiceClient,
-        sender_service_client::SenderServiceClient, transcript_service_client::TranscriptServiceClient,
+        sender_service_client::SenderServiceClient, suppression_service_client::SuppressionServiceClient,
+        transcript_service_client::TranscriptServiceClient,
     },
 };
 use frontdesk_testkit::{Calls, Mode, ServiceUnderTest, new_id, request_id, wait_for};
@@ -162,6 +163,10 @@ impl Account {
 
     pub fn senders(&self) -> SenderServiceClient<Calls> {
         SenderServiceClient::new(self.admin.clone())
+    }
+
+    pub fn suppressions(&self) -> SuppressionServiceClient<Calls> {
+        SuppressionServiceClient::new(self.admin.clone())
     }
 
     pub fn deliveries(&self) -> DeliveryServiceClient<Calls> {

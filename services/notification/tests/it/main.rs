@@ -21,5 +21,6 @@ mod preview_transcript;
 mod retry_delivery;
 mod send_transcript;
 mod set_fallback_sender;
+mod suppressions;
 mod update_sender;
 mod verify_sender;

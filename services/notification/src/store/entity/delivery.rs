@@ -47,6 +47,10 @@ pub struct Model {
     pub created_at: Time,
     pub sent_at: Option<Time>,
     pub traceparent: String,
+    /// Empty: nothing was reported.
+    pub bounce_kind: String,
+    pub bounce_status_code: String,
+    pub bounced_at: Option<Time>,
     pub version: i64,
 }
 

@@ -9,4 +9,5 @@ pub(crate) mod erased_id;
 pub(crate) mod mail_account;
 pub(crate) mod notification_preference;
 pub(crate) mod sender;
+pub(crate) mod suppression;
 pub(crate) mod transcript_decision;

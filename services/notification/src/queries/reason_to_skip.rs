@@ -1,4 +1,4 @@
-//! The limits of automatic transcripts (rules T2, S4).
+//! What may keep an automatic transcript from its recipient, besides the facts of the close (rules T2, S4).
 
 use frontdesk_clock::Time;
 use sea_orm::{ConnectionTrait, DbErr};
@@ -8,14 +8,17 @@ use crate::{
     store,
 };
 
-/// Returns the limit that allows no further transcript for this close, which would go to `recipient`. None: one may be sent.
-pub(crate) async fn automatic_limit_reached<C: ConnectionTrait>(
+/// Returns why no transcript of this close may go to `recipient`: the address is suppressed, or a limit is reached. None: one may be sent.
+pub(crate) async fn reason_to_skip<C: ConnectionTrait>(
     db: &C,
     limits: AutomaticLimits,
     close: &ConversationClose,
     recipient: &str,
     now: Time,
 ) -> Result<Option<SkipReason>, DbErr> {
+    if store::suppressions::is_suppressed(db, close.account, recipient).await? {
+        return Ok(Some(SkipReason::Suppressed));
+    }
     let counts = store::mail_counts::count_automatic(db, close.account, close.conversation, recipient, now).await?;
     Ok(limits.reached(counts, close.facts.email_verified))
 }

@@ -1,0 +1,145 @@
+//! Addresses that are not mailed. An account gets the key of their hashes with its first one; before, it has none.
+
+use frontdesk_clock::Time;
+use frontdesk_db::{AccountId, Tx};
+use rand::Rng;
+use sea_orm::{
+    ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*,
+};
+
+use super::{
+    entity::{
+        mail_account,
+        suppression::{Column, Entity, Model},
+    },
+    mail_counts,
+};
+use crate::domain::{Suppression, SuppressionReason, address_hash};
+
+/// Size of the key of an account's hashes (bytes).
+const KEY_BYTES: usize = 32;
+
+/// Returns the hash of the address, and locks the account's row. Of two concurrent calls the later one finds what the first has added.
+pub(crate) async fn hash_for_update(tx: &Tx, account: AccountId, email: &str) -> Result<Vec<u8>, DbErr> {
+    mail_counts::lock(tx, account).await?;
+    if let Some(hash) = find_hash(tx.conn(), account, email).await? {
+        return Ok(hash);
+    }
+    let key: [u8; KEY_BYTES] = rand::rng().random();
+    mail_account::Entity::update_many()
+        .filter(mail_account::Column::AccountId.eq(account.0))
+        .col_expr(mail_account::Column::SuppressionKey, Expr::value(key.to_vec()))
+        .exec(tx.conn())
+        .await?;
+    Ok(address_hash(&key, email))
+}
+
+/// Returns the hash of the address. None: the account never suppressed an address.
+pub(crate) async fn find_hash<C: ConnectionTrait>(
+    db: &C,
+    account: AccountId,
+    email: &str,
+) -> Result<Option<Vec<u8>>, DbErr> {
+    let row = mail_account::Entity::find_by_id(account.0).one(db).await?;
+    Ok(row.and_then(|row| row.suppression_key).map(|key| address_hash(&key, email)))
+}
+
+/// Returns whether the account does not mail this address. No address: it does not have to.
+pub(crate) async fn is_suppressed<C: ConnectionTrait>(db: &C, account: AccountId, email: &str) -> Result<bool, DbErr> {
+    if email.is_empty() {
+        return Ok(false);
+    }
+    let Some(hash) = find_hash(db, account, email).await? else { return Ok(false) };
+    let query = of_account(account).filter(Column::AddressHash.eq(hash)).select_only().column(Column::Id).limit(1);
+    Ok(query.into_tuple::<Uuid>().one(db).await?.is_some())
+}
+
+pub(crate) async fn insert(tx: &Tx, suppression: &Suppression) -> Result<(), DbErr> {
+    Entity::insert(to_row(suppression).into_active_model()).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// Writes every column.
+pub(crate) async fn save(tx: &Tx, suppression: &Suppression) -> Result<(), DbErr> {
+    let row = to_row(suppression).into_active_model().reset_all();
+    Entity::update(row).validate()?.filter(Column::AccountId.eq(suppression.account)).exec(tx.conn()).await?;
+    Ok(())
+}
+
+/// Returns the suppression of the address with this hash.
+pub(crate) async fn find_by_hash<C: ConnectionTrait>(
+    db: &C,
+    account: AccountId,
+    hash: &[u8],
+) -> Result<Option<Suppression>, DbErr> {
+    let query = of_account(account).filter(Column::AddressHash.eq(hash.to_vec()));
+    query.one(db).await?.map(to_domain).transpose()
+}
+
+/// Returns the suppression, unless it was removed.
+pub(crate) async fn find<C: ConnectionTrait>(
+    db: &C,
+    account: AccountId,
+    id: Uuid,
+) -> Result<Option<Suppression>, DbErr> {
+    of_account(account).filter(Column::Id.eq(id)).one(db).await?.map(to_domain).transpose()
+}
+
+/// Returns the suppression, removed or not, locked until the transaction ends.
+pub(crate) async fn find_also_removed_for_update(
+    tx: &Tx,
+    account: AccountId,
+    id: Uuid,
+) -> Result<Option<Suppression>, DbErr> {
+    let query = Entity::find_by_id(id).filter(Column::AccountId.eq(account));
+    query.lock_exclusive().one(tx.conn()).await?.map(to_domain).transpose()
+}
+
+/// Returns the suppressions after a cursor, newest first. `hash`: only of this address.
+pub(crate) async fn list<C: ConnectionTrait>(
+    db: &C,
+    account: AccountId,
+    hash: Option<Vec<u8>>,
+    after: Option<(Time, Uuid)>,
+    limit: u64,
+) -> Result<Vec<Suppression>, DbErr> {
+    let mut query = of_account(account);
+    if let Some(hash) = hash {
+        query = query.filter(Column::AddressHash.eq(hash));
+    }
+    if let Some(last) = after {
+        query = query.filter(super::after(Column::CreatedAt, Column::Id, last));
+    }
+    let rows = query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).limit(limit).all(db).await?;
+    rows.into_iter().map(to_domain).collect()
+}
+
+fn of_account(account: AccountId) -> Select<Entity> {
+    Entity::find().filter(Column::AccountId.eq(account)).filter(Column::RemovedAt.is_null())
+}
+
+fn to_row(suppression: &Suppression) -> Model {
+    Model {
+        id: suppression.id,
+        account_id: suppression.account,
+        address_hash: suppression.address_hash.clone(),
+        reason: suppression.reason.as_str().to_owned(),
+        status_code: suppression.status_code.clone(),
+        delivery_id: suppression.delivery,
+        created_at: suppression.created_at,
+        removed_at: suppression.removed_at,
+    }
+}
+
+fn to_domain(row: Model) -> Result<Suppression, DbErr> {
+    Ok(Suppression {
+        id: row.id,
+        account: row.account_id,
+        address_hash: row.address_hash,
+        reason: super::parse("suppressions.reason", &row.reason, SuppressionReason::parse)?,
+        status_code: row.status_code,
+        delivery: row.delivery_id,
+        created_at: row.created_at,
+        removed_at: row.removed_at,
+    })
+}
