@@ -719,7 +719,7 @@ impl Fixture {
             "code" => "00000000".into(),
             "status_code" => "5.1.1".into(),
             "property" => PROPERTY.into(),
-            "email" | "recipient_email" => self.address(),
+            "email" | "recipient_email" | "reply_to_email" | "unsubscribe_email" => self.address(),
             name if name.ends_with("url") => "https://shop.example/there".into(),
             _ => format!("{} hello", self.word),
         })

@@ -43,8 +43,9 @@ use tonic::service::RoutesBuilder;
 
 use assignment::AssignmentClient;
 use conversation::ConversationClient;
+use mail::DkimKeys;
 pub use migration::Migrator;
-pub use settings::{MIN_TRANSCRIPT_BYTES, NotificationSettings, SmtpSettings, SmtpTls};
+pub use settings::{DkimKeySettings, MIN_TRANSCRIPT_BYTES, NotificationSettings, SmtpSettings, SmtpTls};
 use transport::Transport;
 use workers::AttemptCounter;
 
@@ -63,6 +64,7 @@ pub struct App {
     pub(crate) transport: Transport,
     /// Display name and address of the installation's own mails.
     pub(crate) installation_sender: (String, String),
+    pub(crate) dkim: DkimKeys,
     /// Wakes the delivery worker when a delivery may be due earlier than it knows.
     pub(crate) due: Arc<Notify>,
     /// Permits to compose previews, which hold a whole transcript in memory.
@@ -91,6 +93,7 @@ impl Service for App {
         settings.require_inbox_url()?;
         Ok(Self {
             installation_sender: settings.installation_sender()?,
+            dkim: DkimKeys::try_load(&settings.dkim_keys)?,
             transport: Transport::try_new(&settings, &context.data_folder)?,
             pages: context.pages(),
             assignment: AssignmentClient(context.peer("assignment")?),

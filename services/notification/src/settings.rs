@@ -28,6 +28,8 @@ pub struct NotificationSettings {
     pub smtp: SmtpSettings,
     /// Sender of the installation's own mails, such as the codes that verify sender addresses: `Name <address>`.
     pub installation_sender: String,
+    /// Keys that sign mails with DKIM, one for each sender. None: mails are signed by the mail server, if at all.
+    pub dkim_keys: Vec<DkimKeySettings>,
     /// Language of mails to recipients whose own is not known, or for which there is none: its BCP 47 tag, `en` or `it`.
     pub language: String,
     /// Address of a conversation in the inbox of agents, with `{conversation_id}` in the place of its id. Empty: agents are mailed
@@ -92,6 +94,7 @@ impl Default for NotificationSettings {
         Self {
             smtp: SmtpSettings::default(),
             installation_sender: "Frontdesk <frontdesk@localhost.localdomain>".into(),
+            dkim_keys: Vec::new(),
             language: "en".into(),
             inbox_url: String::new(),
             attachment_link_lifetime: Duration::from_secs(30 * 24 * 3600),
@@ -169,6 +172,18 @@ impl NotificationSettings {
             unverified_per_account: self.unverified_per_account_per_day,
         }
     }
+}
+
+/// A key that signs the mails of a sender with DKIM.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DkimKeySettings {
+    /// The address whose mails it signs, or the domain of such addresses.
+    pub sender: String,
+    /// Its name in the DNS: the public key is at `<selector>._domainkey.<domain>`.
+    pub selector: String,
+    /// A PEM file with the private Ed25519 key.
+    pub key_path: String,
 }
 
 /// The installation's own sender is not a mailbox.

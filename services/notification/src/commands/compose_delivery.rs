@@ -9,7 +9,7 @@ use crate::{
     conversation::CallError,
     domain::{Claim, Delivery, DeliveryKind, Sender, SenderUnavailable},
     error::NotificationError,
-    mail::{self, ComposeError, ComposedMail, Envelope, Notices},
+    mail::{self, ComposeError, ComposedMail, Envelope, Notices, OptionalHeaders},
     queries::{TranscriptData, TranscriptQuery, gather_transcript},
     store,
 };
@@ -114,7 +114,7 @@ async fn compose(app: &App, delivery: &Delivery, date: Time) -> Result<ComposedM
     let chosen = if delivery.sender_from_channel { data.channel.sender_id } else { delivery.sender };
     let found = store::senders::find_chosen_or_fallback(app.db.read(), delivery.account, chosen).await?;
     let sender = Sender::require_usable(chosen, found)?;
-    let mut envelope = data.envelope(delivery.id, date, sender, recipient, &delivery.subject);
+    let mut envelope = data.envelope(delivery.id, date, sender, recipient, &delivery.subject, &app.dkim);
     if !delivery.mail_message_id.is_empty() {
         envelope.message_id.clone_from(&delivery.mail_message_id);
     }
@@ -142,6 +142,7 @@ async fn compose_agent_mail(app: &App, delivery: &Delivery, date: Time) -> Resul
     let failed = |error: ComposeError| NotComposed::Failed(format!("The mail cannot be composed: {error}."));
     let language = mail::language(&[&app.settings.language]).map_err(failed)?;
     let (from_name, from) = app.installation_sender.clone();
+    let optional = OptionalHeaders { dkim: app.dkim.find(&from), ..OptionalHeaders::default() };
     let envelope = Envelope {
         delivery: delivery.id,
         message_id: mail::message_id(delivery.id, &from),
@@ -151,6 +152,7 @@ async fn compose_agent_mail(app: &App, delivery: &Delivery, date: Time) -> Resul
         to_name: String::new(),
         to,
         subject: mail::agent_mail_subject(language).into(),
+        optional,
     };
     let url = app.settings.inbox_url_of(about.conversation);
     let notices = Notices { mentions: about.mentions, assignments: about.assignments, url };

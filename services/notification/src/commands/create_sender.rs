@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::steps::{check_mail_limits, mail_code};
 use crate::{
     App,
-    domain::{Counted, Delivery, DeliveryKind, LimitScope, MailLimit, Sender},
+    domain::{Counted, Delivery, DeliveryKind, LimitScope, MailLimit, Sender, SenderChange},
     error::NotificationError,
     mail::CodeMail,
     settings::NotificationSettings,
@@ -40,7 +40,8 @@ pub(crate) async fn create_sender(
     }
     let now = tx.now().await?;
     let mut sender = find_or_insert(&tx, caller, &command, now).await?;
-    sender.rename(command.display_name, "", now)?;
+    let named = SenderChange { display_name: Some(command.display_name), ..SenderChange::default() };
+    sender.update(named, "", now)?;
     let delivery =
         if sender.verified { None } else { Some(mail_new_code(app, &mut tx, caller, &mut sender, now).await?) };
     store::senders::save(&tx, &sender).await?;

@@ -3,14 +3,18 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use crate::{App, domain::Sender, error::NotificationError, store};
+use crate::{
+    App,
+    domain::{Sender, SenderChange},
+    error::NotificationError,
+    store,
+};
 
 /// The sender to change.
 #[derive(Clone, Debug)]
 pub(crate) struct UpdateSender {
     pub(crate) sender: Uuid,
-    /// None: unchanged.
-    pub(crate) display_name: Option<String>,
+    pub(crate) change: SenderChange,
     /// The etag that the caller read. Empty: change it unconditionally.
     pub(crate) etag: String,
 }
@@ -25,9 +29,7 @@ pub(crate) async fn update_sender(
     let mut sender = store::senders::find_for_update(&tx, caller.account, command.sender)
         .await?
         .ok_or(NotificationError::NotFound("sender"))?;
-    if let Some(display_name) = command.display_name
-        && sender.rename(display_name, &command.etag, tx.now().await?)?
-    {
+    if sender.update(command.change, &command.etag, tx.now().await?)? {
         store::senders::save(&tx, &sender).await?;
     }
     tx.commit().await?;

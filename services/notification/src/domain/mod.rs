@@ -33,7 +33,7 @@ pub(crate) use mail_limits::{
 pub(crate) use message::{Attachment, Author, Block, File, Insert, InsertContent, Message, Span};
 pub(crate) use requester::Requester;
 pub(crate) use retry_policy::RetryPolicy;
-pub(crate) use sender::{Sender, SenderEdited, SenderUnavailable};
+pub(crate) use sender::{Sender, SenderChange, SenderEdited, SenderUnavailable};
 pub(crate) use suppression::{Suppression, SuppressionReason, address_hash, blames_recipient};
 pub(crate) use transcript::{Content, Transcript, TranscriptLine, VisitorName, link, zone};
 pub(crate) use transcript_decision::{SkipReason, TranscriptDecision, decide, explain};

@@ -13,6 +13,10 @@ pub(crate) struct Sender {
     pub(crate) account: AccountId,
     pub(crate) email: String,
     pub(crate) display_name: String,
+    /// Where replies go. Empty: to the address itself.
+    pub(crate) reply_to_email: String,
+    /// Where those write who want no more mails. Empty: its mails name none.
+    pub(crate) unsubscribe_email: String,
     pub(crate) verified: bool,
     /// It is the sender for channels that chose none.
     pub(crate) fallback: bool,
@@ -26,6 +30,14 @@ pub(crate) struct Sender {
     pub(crate) deleted_at: Option<Time>,
     /// 1 at its creation; rises with each change that callers see, so not with a code; also the etag.
     pub(crate) version: i64,
+}
+
+/// The fields to change. None: unchanged.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SenderChange {
+    pub(crate) display_name: Option<String>,
+    pub(crate) reply_to_email: Option<String>,
+    pub(crate) unsubscribe_email: Option<String>,
 }
 
 /// The sender was edited since the caller read it.
@@ -53,6 +65,8 @@ impl Sender {
             account,
             email,
             display_name,
+            reply_to_email: String::new(),
+            unsubscribe_email: String::new(),
             verified: false,
             fallback: false,
             code_hash: None,
@@ -70,16 +84,27 @@ impl Sender {
         self.version.to_string()
     }
 
-    /// Changes the name shown beside the address; an empty `etag` changes it unconditionally. Returns false when it is this
-    /// name already, whatever the etag.
-    pub(crate) fn rename(&mut self, display_name: String, etag: &str, now: Time) -> Result<bool, SenderEdited> {
-        if self.display_name == display_name {
+    /// Changes the fields; an empty `etag` changes them unconditionally. Returns false when it has this content already, whatever the
+    /// etag.
+    pub(crate) fn update(&mut self, change: SenderChange, etag: &str, now: Time) -> Result<bool, SenderEdited> {
+        let mut changed = self.clone();
+        let fields = [
+            (&mut changed.display_name, change.display_name),
+            (&mut changed.reply_to_email, change.reply_to_email),
+            (&mut changed.unsubscribe_email, change.unsubscribe_email),
+        ];
+        for (field, new) in fields {
+            if let Some(new) = new {
+                *field = new;
+            }
+        }
+        if changed == *self {
             return Ok(false);
         }
         if !etag.is_empty() && etag != self.etag() {
             return Err(SenderEdited);
         }
-        self.display_name = display_name;
+        *self = changed;
         self.mark_changed(now);
         Ok(true)
     }
@@ -174,6 +199,17 @@ mod tests {
     fn t5_a_code_expires_after_a_day() {
         let mut sender = sender();
         assert!(!sender.try_code("12345678", NOW.plus(CODE_LIFETIME)));
+    }
+
+    #[test]
+    fn t5_an_update_changes_what_is_given_and_needs_the_etag_only_for_a_change() {
+        let mut sender = sender();
+        let change = SenderChange { reply_to_email: Some("help@example.com".into()), ..SenderChange::default() };
+        assert_eq!(sender.update(change.clone(), "1", NOW), Ok(true));
+        assert_eq!((sender.display_name.as_str(), sender.reply_to_email.as_str()), ("Team", "help@example.com"));
+        assert_eq!((sender.update(change, "1", NOW), sender.version), (Ok(false), 2));
+        let other = SenderChange { display_name: Some(String::new()), ..SenderChange::default() };
+        assert_eq!(sender.update(other, "1", NOW), Err(SenderEdited));
     }
 
     #[test]

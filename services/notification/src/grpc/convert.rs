@@ -15,9 +15,21 @@ use crate::{
 
 /// Returns an address that mail can go to, in ASCII.
 pub(super) fn email(text: &str) -> Result<String, NotificationError> {
+    email_of("email", text)
+}
+
+/// The same, of a field that may be empty or unset.
+pub(super) fn optional_email(field: &'static str, text: Option<String>) -> Result<Option<String>, NotificationError> {
+    match text {
+        Some(text) if !text.is_empty() => email_of(field, &text).map(Some),
+        none => Ok(none),
+    }
+}
+
+fn email_of(field: &'static str, text: &str) -> Result<String, NotificationError> {
     let description = "must be an address that mail can go to, such as team@example.com: ASCII before the @, without quotes or routes";
     frontdesk_mail_address::normalized(text)
-        .ok_or_else(|| NotificationError::Field { field: "email", description: description.into() })
+        .ok_or_else(|| NotificationError::Field { field, description: description.into() })
 }
 
 /// Returns an address that mail can go to, in the one spelling in which addresses of contacts are stored.
@@ -172,6 +184,8 @@ pub(super) fn sender(sender: Sender) -> proto::Sender {
         etag: sender.etag(),
         email: sender.email,
         display_name: sender.display_name,
+        reply_to_email: sender.reply_to_email,
+        unsubscribe_email: sender.unsubscribe_email,
         verified: sender.verified,
         fallback: sender.fallback,
         create_time: Some(sender.created_at.to_proto()),

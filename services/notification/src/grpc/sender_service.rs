@@ -14,6 +14,7 @@ use super::convert;
 use crate::{
     App,
     commands::{self, CreateSender, UpdateSender},
+    domain::SenderChange,
     queries,
 };
 
@@ -52,7 +53,11 @@ impl SenderService for Senders {
         let (caller, request) = validated(request)?;
         let command = UpdateSender {
             sender: parse_id("sender_id", &request.sender_id)?,
-            display_name: request.display_name,
+            change: SenderChange {
+                display_name: request.display_name,
+                reply_to_email: convert::optional_email("reply_to_email", request.reply_to_email)?,
+                unsubscribe_email: convert::optional_email("unsubscribe_email", request.unsubscribe_email)?,
+            },
             etag: request.etag,
         };
         let sender = commands::update_sender(&self.0, &caller, command).await?;

@@ -1,6 +1,9 @@
 //! One MIME message with its headers.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use frontdesk_clock::Time;
 use lettre::{
@@ -12,7 +15,7 @@ use lettre::{
 };
 use uuid::Uuid;
 
-use super::one_line;
+use super::{dkim::DkimKey, one_line};
 
 /// A mail cannot be composed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -31,6 +34,20 @@ pub(crate) struct Envelope {
     pub(crate) to_name: String,
     pub(crate) to: String,
     pub(crate) subject: String,
+    pub(crate) optional: OptionalHeaders,
+}
+
+/// What only some mails have.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OptionalHeaders {
+    /// The address for replies. Empty: the sender's.
+    pub(crate) reply_to: String,
+    /// The address for those who want no more mails. Empty: none.
+    pub(crate) unsubscribe_to: String,
+    /// The conversation whose mails are shown as one thread.
+    pub(crate) conversation: Option<Uuid>,
+    /// The key that signs the mail. None: it is not signed here.
+    pub(crate) dkim: Option<Arc<DkimKey>>,
 }
 
 /// A composed mail with its SMTP envelope.
@@ -49,26 +66,67 @@ pub(crate) fn message_id(delivery: Uuid, from: &str) -> String {
     format!("<{delivery}@{domain}>")
 }
 
+/// Returns the id under which mail clients show the mails of a conversation as one thread. No mail has it.
+fn thread_id(conversation: Uuid, from: &str) -> String {
+    message_id(conversation, from).replacen('<', "<conversation.", 1)
+}
+
 /// Builds the message. Header values are reduced to one line without control characters first: a line break in a name would
 /// end the header, and the mail library panics on it.
 pub(super) fn build(envelope: &Envelope, text: String, html: String) -> Result<ComposedMail, ComposeError> {
     let message_id = envelope.message_id.clone();
     let date = UNIX_EPOCH + Duration::from_secs(u64::try_from(envelope.date.0 / 1_000_000).unwrap_or(0));
-    let auto_submitted = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".into());
+    let optional = &envelope.optional;
     let parts = MultiPart::alternative()
         .boundary(format!("frontdesk-{}", envelope.delivery.simple()))
         .singlepart(SinglePart::plain(text))
         .singlepart(SinglePart::html(html));
-    let message = Message::builder()
+    let mut builder = Message::builder()
         .message_id(Some(message_id.clone()))
         .date(date)
         .raw_header(address_header::<header::From>(mailbox(&envelope.from_name, &envelope.from)?))
         .raw_header(address_header::<header::To>(mailbox(&envelope.to_name, &envelope.to)?))
         .subject(one_line(&envelope.subject, 200))
-        .raw_header(auto_submitted)
-        .multipart(parts)
-        .map_err(|error| ComposeError(format!("the mail cannot be composed: {error}")))?;
-    Ok(ComposedMail { from: envelope.from.clone(), to: envelope.to.clone(), message_id, bytes: message.formatted() })
+        // Neither a person nor a program that answers for one replies to a program (RFC 3834).
+        .raw_header(plain_header(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".into()))
+        .raw_header(plain_header(HeaderName::new_from_ascii_str("X-Auto-Response-Suppress"), "All".into()));
+    if let Some(conversation) = optional.conversation {
+        let thread = thread_id(conversation, &envelope.from);
+        builder = builder.raw_header(plain_header(HeaderName::new_from_ascii_str("References"), thread));
+    }
+    if !optional.reply_to.is_empty() {
+        builder = builder.raw_header(address_header::<header::ReplyTo>(mailbox("", &optional.reply_to)?));
+    }
+    if !optional.unsubscribe_to.is_empty() {
+        let unsubscribe = unsubscribe(&optional.unsubscribe_to, envelope.delivery)?;
+        builder = builder.raw_header(plain_header(HeaderName::new_from_ascii_str("List-Unsubscribe"), unsubscribe));
+    }
+    let message =
+        builder.multipart(parts).map_err(|error| ComposeError(format!("the mail cannot be composed: {error}")))?;
+    let bytes = match &optional.dkim {
+        Some(key) => key.sign(&message.formatted(), envelope.date)?,
+        None => message.formatted(),
+    };
+    Ok(ComposedMail { from: envelope.from.clone(), to: envelope.to.clone(), message_id, bytes })
+}
+
+/// Returns a header of ASCII characters without line breaks.
+fn plain_header(name: HeaderName, value: String) -> HeaderValue {
+    HeaderValue::dangerous_new_pre_encoded(name, value.clone(), value)
+}
+
+/// Returns the address to which a mail client writes for those who want no more mails; the subject says which mail it was.
+fn unsubscribe(address: &str, delivery: Uuid) -> Result<String, ComposeError> {
+    let address = mailbox("", address)?.email.to_string();
+    // What has a meaning in an address of the web.
+    let escaped: String = address
+        .chars()
+        .map(|char| match char {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '@' | '.' | '-' | '_' | '~' => char.to_string(),
+            other => format!("%{:02X}", u32::from(other)),
+        })
+        .collect();
+    Ok(format!("<mailto:{escaped}?subject=unsubscribe%20{delivery}>"))
 }
 
 fn mailbox(name: &str, address: &str) -> Result<Mailbox, ComposeError> {

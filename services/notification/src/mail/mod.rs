@@ -4,6 +4,7 @@
 
 mod agent;
 mod code;
+mod dkim;
 mod json;
 mod language;
 mod message;
@@ -14,9 +15,10 @@ mod transcript;
 
 pub(crate) use agent::{Notices, compose as compose_agent_mail, subject as agent_mail_subject};
 pub(crate) use code::{CodeMail, compose as compose_code};
+pub(crate) use dkim::DkimKeys;
 pub(crate) use json::json;
 pub(crate) use language::{Language, is_language, language, languages};
-pub(crate) use message::{ComposeError, ComposedMail, Envelope, message_id};
+pub(crate) use message::{ComposeError, ComposedMail, Envelope, OptionalHeaders, message_id};
 pub(crate) use parts::Style;
 pub(crate) use text::{one_line, server_response};
 pub(crate) use transcript::{compose, default_subject, html, max_bytes_of_lines, rendered_size, text};

@@ -49,6 +49,7 @@ fn envelope() -> Envelope {
         to_name: "Vera".into(),
         to: "vera@visitor.example".into(),
         subject: "Your chat with Acme".into(),
+        optional: OptionalHeaders::default(),
     }
 }
 
@@ -654,4 +655,31 @@ fn n4_a_mail_to_an_agent_has_numbers_and_a_link_and_nothing_else() {
     let bytes = mail_of(&notices(3, 0), "it");
     let text = parse(&bytes).body_text(0).unwrap().into_owned();
     assert!(text.contains("3 commenti ti menzionano.") && !text.contains("assegnata"), "{text}");
+}
+
+#[test]
+fn t5_a_mail_names_where_replies_go_its_thread_and_how_to_get_no_more() {
+    let optional = OptionalHeaders {
+        reply_to: "support@acme.example".into(),
+        unsubscribe_to: "no+more@acme.example".into(),
+        conversation: Some(Uuid::from_u128(9)),
+        dkim: None,
+    };
+    let head = |envelope: &Envelope| {
+        let bytes = composed(&transcript(Vec::new()), envelope);
+        String::from_utf8(bytes).unwrap().split("\r\n\r\n").next().unwrap().to_owned()
+    };
+    let (plain, with) = (head(&envelope()), head(&Envelope { optional, ..envelope() }));
+    for header in ["Auto-Submitted: auto-generated\r\n", "X-Auto-Response-Suppress: All\r\n"] {
+        assert!(plain.contains(header) && with.contains(header), "{plain}");
+    }
+    for name in ["Reply-To", "References", "List-Unsubscribe", "DKIM-Signature"] {
+        assert!(!plain.contains(name), "{plain}");
+    }
+    let conversation = Uuid::from_u128(9);
+    assert!(with.contains(&format!("References: <conversation.{conversation}@acme.example>\r\n")), "{with}");
+    assert!(with.contains("Reply-To: support@acme.example\r\n"), "{with}");
+    let delivery = Uuid::from_u128(7);
+    let unsubscribe = format!("<mailto:no%2Bmore@acme.example?subject=unsubscribe%20{delivery}>");
+    assert!(with.contains(&format!("List-Unsubscribe: {unsubscribe}\r\n")), "{with}");
 }

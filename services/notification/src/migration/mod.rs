@@ -34,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(Sql { name: "notification_007_erased_ids", text: include_str!("007_erased_ids.sql") }),
             Box::new(Sql { name: "notification_008_agent_mails", text: include_str!("008_agent_mails.sql") }),
             Box::new(Sql { name: "notification_010_suppressions", text: include_str!("010_suppressions.sql") }),
+            Box::new(Sql { name: "notification_011_sender_headers", text: include_str!("011_sender_headers.sql") }),
         ]
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     App,
     conversation::{CallError, Channel, ThreadRange},
     domain::{Contact, Excerpt, Sender, Transcript, TranscriptLine, VisitorName, zone},
-    mail::{self, Envelope, Language, Style, one_line},
+    mail::{self, DkimKeys, Envelope, Language, OptionalHeaders, Style, one_line},
 };
 
 /// Maximum length of a subject (characters).
@@ -38,6 +38,7 @@ pub(crate) struct TranscriptQuery<'a> {
 /// A transcript with its channel and its recipient.
 #[derive(Clone, Debug)]
 pub(crate) struct TranscriptData {
+    pub(crate) conversation: Uuid,
     pub(crate) channel: Channel,
     /// The recipient: the visitor, or another contact that an agent chose.
     pub(crate) contact: Option<Contact>,
@@ -81,7 +82,7 @@ pub(crate) async fn gather_transcript(app: &App, query: &TranscriptQuery<'_>) ->
         links_end_at,
         lines,
     };
-    Ok(TranscriptData { channel, contact, transcript, language })
+    Ok(TranscriptData { conversation: query.conversation, channel, contact, transcript, language })
 }
 
 /// Returns the lines of the thread, of which the middle is omitted when they are too large for a mail (rule T6).
@@ -125,7 +126,14 @@ impl TranscriptData {
         sender: Sender,
         recipient: String,
         subject: &str,
+        dkim: &DkimKeys,
     ) -> Envelope {
+        let optional = OptionalHeaders {
+            reply_to: sender.reply_to_email,
+            unsubscribe_to: sender.unsubscribe_email,
+            conversation: Some(self.conversation),
+            dkim: dkim.find(&sender.email),
+        };
         Envelope {
             delivery,
             message_id: mail::message_id(delivery, &sender.email),
@@ -135,6 +143,7 @@ impl TranscriptData {
             to_name: self.contact.as_ref().map(|contact| contact.name.clone()).unwrap_or_default(),
             to: recipient,
             subject: self.subject(subject),
+            optional,
         }
     }
 }

@@ -204,7 +204,7 @@ fn envelope(app: &App, subject: &str, date: Time, data: &TranscriptData, basis: 
         None if decision.id.is_nil() => app.db.new_id(),
         None => decision.id,
     };
-    let mut envelope = data.envelope(id, date, sender.ok()?, recipient, subject);
+    let mut envelope = data.envelope(id, date, sender.ok()?, recipient, subject, &app.dkim);
     if let Some(delivery) = delivery.filter(|delivery| !delivery.mail_message_id.is_empty()) {
         envelope.message_id.clone_from(&delivery.mail_message_id);
     }

@@ -15,7 +15,9 @@ use super::entity::{
     delivery::{Column, Entity, Model},
     delivery_mail,
 };
-use crate::domain::{Bounce, BounceKind, Claim, Delivery, DeliveryFilter, DeliveryKind, DeliveryStatus, mailbox};
+use crate::domain::{
+    Bounce, BounceKind, Claim, Delivery, DeliveryFilter, DeliveryKind, DeliveryStatus, Sender, mailbox,
+};
 
 /// Statuses of deliveries that are due at some time.
 const PENDING: [&str; 2] = ["QUEUED", "SENDING"];
@@ -254,6 +256,24 @@ pub(crate) async fn list_due_for_update(
             .await?;
     }
     Ok(due)
+}
+
+/// Makes the transcripts due that wait for their next attempt, from this sender: a worker finds at once that they have none any more.
+pub(crate) async fn make_due(tx: &Tx, sender: &Sender, now: Time) -> Result<(), DbErr> {
+    let from_sender = Condition::any().add(Column::MailFrom.eq(&sender.email)).add(Column::SenderId.eq(sender.id));
+    let transcripts = [DeliveryKind::Transcript, DeliveryKind::ManualTranscript].map(DeliveryKind::as_str);
+    Entity::update_many()
+        .filter(Column::AccountId.eq(sender.account))
+        .filter(Column::Status.eq(DeliveryStatus::Queued.as_str()))
+        .filter(Column::Kind.is_in(transcripts))
+        // Of a claimed one it is the end of the claim.
+        .filter(Column::Claimed.eq(false))
+        .filter(from_sender)
+        .filter(Column::DueAt.gt(now))
+        .col_expr(Column::DueAt, Expr::value(now.0))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
 }
 
 /// Renews a claim until `until`, if it still holds the delivery.

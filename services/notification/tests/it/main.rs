@@ -21,6 +21,7 @@ mod preview_transcript;
 mod retry_delivery;
 mod send_transcript;
 mod set_fallback_sender;
+mod signed_mails;
 mod suppressions;
 mod update_sender;
 mod verify_sender;

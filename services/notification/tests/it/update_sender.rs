@@ -12,14 +12,19 @@ on_both_modes!(
     t5_an_update_of_a_sender_that_was_edited_since_is_refused,
     t5_of_twenty_updates_with_one_etag_one_takes_effect,
     t5_codes_do_not_change_a_sender,
+    t5_a_sender_has_addresses_for_replies_and_for_those_who_want_no_more,
     t5_an_unknown_or_deleted_sender_cannot_be_updated,
     s2_another_accounts_sender_cannot_be_updated,
 );
 
 /// Changes the name shown beside the address.
 async fn rename(account: &Account, sender: &Sender, name: &str, etag: &str) -> Result<Sender, Status> {
-    let request =
-        UpdateSenderRequest { sender_id: sender.id.clone(), display_name: Some(name.into()), etag: etag.into() };
+    let request = UpdateSenderRequest {
+        sender_id: sender.id.clone(),
+        display_name: Some(name.into()),
+        etag: etag.into(),
+        ..UpdateSenderRequest::default()
+    };
     Ok(account.senders().update_sender(request).await?.into_inner().sender.unwrap())
 }
 
@@ -110,4 +115,27 @@ async fn s2_another_accounts_sender_cannot_be_updated(mode: Mode) {
     let refused = rename(&fixture.other_account(), &sender, "Eve", "").await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
     assert_eq!(fixture.account.list_senders().await, [sender]);
+}
+
+async fn t5_a_sender_has_addresses_for_replies_and_for_those_who_want_no_more(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let sender = created(&fixture).await;
+    let update = async |reply_to: Option<&str>, unsubscribe: Option<&str>| {
+        let request = UpdateSenderRequest {
+            sender_id: sender.id.clone(),
+            reply_to_email: reply_to.map(str::to_owned),
+            unsubscribe_email: unsubscribe.map(str::to_owned),
+            ..UpdateSenderRequest::default()
+        };
+        fixture.account.senders().update_sender(request).await
+    };
+    let set = update(Some("help@m\u{FC}ller.example"), Some("no@acme.example")).await.unwrap().into_inner();
+    let set = set.sender.unwrap();
+    assert_eq!((set.reply_to_email.as_str(), set.version), ("help@xn--mller-kva.example", 2));
+    assert_eq!((set.unsubscribe_email.as_str(), set.display_name.as_str()), ("no@acme.example", "Acme"));
+    let cleared = update(Some(""), None).await.unwrap().into_inner().sender.unwrap();
+    assert_eq!((cleared.reply_to_email.as_str(), cleared.unsubscribe_email.as_str()), ("", "no@acme.example"));
+    let refused = update(None, Some("no address")).await.unwrap_err();
+    assert!(refused.code() == Code::InvalidArgument && refused.message().contains("unsubscribe_email"), "{refused:?}");
+    assert_eq!(fixture.account.list_senders().await, [cleared]);
 }

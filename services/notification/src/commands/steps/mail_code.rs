@@ -8,7 +8,7 @@ use crate::{
     App,
     domain::Delivery,
     error::NotificationError,
-    mail::{self, CodeMail, ComposeError, Envelope},
+    mail::{self, CodeMail, ComposeError, Envelope, OptionalHeaders},
     store,
 };
 
@@ -27,6 +27,7 @@ pub(crate) async fn mail_code(
     let language = mail::language(&[languages, &[app.settings.language.as_str()]].concat()).map_err(failed)?;
     let code = format!("{:08}", rand::rng().random_range(0..100_000_000_u32));
     let (from_name, from) = app.installation_sender.clone();
+    let optional = OptionalHeaders { dkim: app.dkim.find(&from), ..OptionalHeaders::default() };
     let envelope = Envelope {
         delivery: delivery.id,
         message_id: mail::message_id(delivery.id, &from),
@@ -36,6 +37,7 @@ pub(crate) async fn mail_code(
         to_name: String::new(),
         to: to.to_owned(),
         subject: about.subject(language).into(),
+        optional,
     };
     let composed = mail::compose_code(&envelope, &code, about, language).map_err(failed)?;
     delivery.set_composed(composed.from, composed.to, composed.message_id, now);

@@ -13,6 +13,10 @@ pub struct Model {
     #[sea_orm(column_name = "address")]
     pub email: String,
     pub display_name: String,
+    #[sea_orm(column_name = "reply_to")]
+    pub reply_to_email: String,
+    #[sea_orm(column_name = "unsubscribe_to")]
+    pub unsubscribe_email: String,
     pub verified: bool,
     pub fallback: bool,
     pub code_hash: Option<Vec<u8>>,
