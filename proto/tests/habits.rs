@@ -97,7 +97,7 @@ const RESERVED: &[&str] = &[
 const RESERVED_KEPT: &[&str] = &["frontdesk.event.v1.Event.type"];
 
 /// Resources that each account has once, and never creates.
-const SINGLETONS: &[&str] = &["frontdesk.conversation.v1.Settings"];
+const SINGLETONS: &[&str] = &["frontdesk.conversation.v1.Settings", "frontdesk.notification.v1.TranscriptTemplate"];
 
 fn pool() -> DescriptorPool {
     DescriptorPool::decode(frontdesk_proto::DESCRIPTORS).unwrap()

@@ -281,6 +281,8 @@ fn administrative_methods_are_audited_and_no_others() {
         "notification.v1.SuppressionService/CreateSuppression",
         "notification.v1.SuppressionService/DeleteSuppression",
         "notification.v1.SuppressionService/ReportBounce",
+        "notification.v1.TemplateService/DeleteTranscriptTemplate",
+        "notification.v1.TemplateService/UpdateTranscriptTemplate",
     ]);
     assert_eq!(audited, expected);
     // Methods with these permissions are for administrators. A new one must be audited.
@@ -296,6 +298,7 @@ fn administrative_methods_are_audited_and_no_others() {
             "contacts.erase",
             "contacts.export",
             "suppressions.write",
+            "templates.write",
         ];
         assert!(access.audited() || !of_administrators.contains(&access.permission()), "{path} is not audited");
     }

@@ -28,8 +28,9 @@ use frontdesk_proto::{
         ticket_service_client::TicketServiceClient, visitor_service_client::VisitorServiceClient,
     },
     notification::v1::{
-        CreateSuppressionRequest, ListSendersRequest, sender_service_client::SenderServiceClient,
-        suppression_service_client::SuppressionServiceClient,
+        CreateSuppressionRequest, ListSendersRequest, UpdateTranscriptTemplateRequest,
+        sender_service_client::SenderServiceClient, suppression_service_client::SuppressionServiceClient,
+        template_service_client::TemplateServiceClient,
     },
 };
 use frontdesk_testkit::{call_raw, new_id, request_id};
@@ -303,6 +304,15 @@ impl Fixture {
             let request = CreateSuppressionRequest { email, request_id: request_id() };
             let mut calls = SuppressionServiceClient::new(account.admin());
             suppression = calls.create_suppression(request).await.unwrap().into_inner().suppression.unwrap().id;
+        }
+        // In languages that no chat has.
+        for language in ["de", "fr"] {
+            let request = UpdateTranscriptTemplateRequest {
+                language: language.into(),
+                html: Some(format!("{word} hello")),
+                ..Default::default()
+            };
+            TemplateServiceClient::new(account.admin()).update_transcript_template(request).await.unwrap();
         }
         let ids = HashMap::from([
             ("account_id", account.id.to_string()),
@@ -611,6 +621,8 @@ impl Fixture {
         }
         for field in fields {
             let value = match (field.kind(), field.name()) {
+                // The names of texts are those of the shipped template.
+                (FieldKind::Message(_), "words") => None,
                 (FieldKind::Message(_), _) if field.is_map() => {
                     let text = Value::String(format!("{} hello", self.word));
                     message.set_field(&field, Value::Map(HashMap::from([(MapKey::String(PROPERTY.into()), text)])));

@@ -8,7 +8,10 @@ use frontdesk_proto::{error::v1::Reason as SharedReason, notification::v1::Reaso
 use sea_orm::DbErr;
 use tonic::{Code, Status};
 
-use crate::domain::{DeliveryStatus, MailLimitReached, SenderEdited};
+use crate::{
+    domain::{DeliveryStatus, MailLimitReached, SenderEdited, TemplateEdited},
+    mail::TemplateFault,
+};
 
 /// Domain of the service's errors in `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "notification.frontdesk";
@@ -65,6 +68,15 @@ pub(crate) enum NotificationError {
         .0.as_str()
     )]
     DeliveryStatus(DeliveryStatus),
+    /// A template cannot be used.
+    #[error("{0}")]
+    Template(TemplateFault),
+    /// The account's template fails with the transcript at hand.
+    #[error("{0}; change it with UpdateTranscriptTemplate, or delete it")]
+    TemplateUnusable(String),
+    /// The account has the maximum number of templates.
+    #[error("the account has templates in {0} languages, the maximum; delete one first")]
+    TooManyTemplates(u64),
     /// The sender address is not verified.
     #[error("the sender address is not verified; verify it with the code that was mailed to it")]
     SenderNotVerified,
@@ -108,6 +120,12 @@ impl From<SenderEdited> for NotificationError {
     }
 }
 
+impl From<TemplateEdited> for NotificationError {
+    fn from(_: TemplateEdited) -> Self {
+        Self::EtagMismatch("transcript template")
+    }
+}
+
 impl From<ClaimError> for NotificationError {
     fn from(error: ClaimError) -> Self {
         match error {
@@ -134,6 +152,9 @@ impl From<NotificationError> for Status {
             }
             E::ConversationOpen => error(Code::FailedPrecondition, Reason::ConversationOpen),
             E::EmailNotOfContact => error(Code::FailedPrecondition, Reason::EmailNotOfContact),
+            E::Template(fault) => ApiError::fields(vec![FieldError::new(fault.field, fault.description())]),
+            E::TemplateUnusable(_) => error(Code::FailedPrecondition, Reason::TemplateUnusable),
+            E::TooManyTemplates(max) => error(Code::FailedPrecondition, Reason::TooManyTemplates).with("max", max),
             E::RecipientSuppressed => error(Code::FailedPrecondition, Reason::RecipientSuppressed),
             E::DeliveryStatus(status) => {
                 error(Code::FailedPrecondition, Reason::DeliveryStatus).with("status", status.as_str())

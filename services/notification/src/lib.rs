@@ -33,6 +33,7 @@ use frontdesk_proto::notification::{
         notification_preference_service_server::{self, NotificationPreferenceServiceServer},
         sender_service_server::{self, SenderServiceServer},
         suppression_service_server::{self, SuppressionServiceServer},
+        template_service_server::{self, TemplateServiceServer},
         transcript_service_server::{self, TranscriptServiceServer},
     },
 };
@@ -81,6 +82,7 @@ impl Service for App {
         delivery_service_server::SERVICE_NAME,
         sender_service_server::SERVICE_NAME,
         suppression_service_server::SERVICE_NAME,
+        template_service_server::SERVICE_NAME,
         notification_preference_service_server::SERVICE_NAME,
         address_code_service_server::SERVICE_NAME,
     ];
@@ -114,6 +116,7 @@ impl Service for App {
             .add_service(DeliveryServiceServer::new(grpc::Deliveries(self.clone())))
             .add_service(SenderServiceServer::new(grpc::Senders(self.clone())))
             .add_service(SuppressionServiceServer::new(grpc::Suppressions(self.clone())))
+            .add_service(TemplateServiceServer::new(grpc::Templates(self.clone())))
             .add_service(NotificationPreferenceServiceServer::new(grpc::Preferences(self.clone())))
             .add_service(AddressCodeServiceServer::new(grpc::AddressCodes(self.clone())));
     }

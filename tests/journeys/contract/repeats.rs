@@ -263,6 +263,7 @@ async fn s5_every_update_is_safe_to_repeat_and_refused_only_if_it_would_overwrit
         "Settings",
         "Team",
         "Ticket",
+        "TranscriptTemplate",
     ];
     assert_eq!(updated, kinds.map(|kind| format!("Update{kind}")));
 }

@@ -18,6 +18,7 @@ mod sender;
 mod suppression;
 mod transcript;
 mod transcript_decision;
+mod transcript_template;
 
 pub(crate) use address_code::{AddressCode, CodeOutcome};
 pub(crate) use agent_mail::{AgentMail, Notice, NotificationPreferences};
@@ -37,3 +38,4 @@ pub(crate) use sender::{Sender, SenderChange, SenderEdited, SenderUnavailable};
 pub(crate) use suppression::{Suppression, SuppressionReason, address_hash, blames_recipient};
 pub(crate) use transcript::{Content, Transcript, TranscriptLine, VisitorName, link, zone};
 pub(crate) use transcript_decision::{SkipReason, TranscriptDecision, decide, explain};
+pub(crate) use transcript_template::{TemplateChange, TemplateEdited, TranscriptTemplate};

@@ -52,7 +52,7 @@ fn id_or_empty(id: Option<Uuid>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
 }
 
-fn version(version: i64) -> i32 {
+pub(super) fn version(version: i64) -> i32 {
     i32::try_from(version).unwrap_or(i32::MAX)
 }
 

@@ -6,6 +6,7 @@ mod delivery_service;
 mod notification_preference_service;
 mod sender_service;
 mod suppression_service;
+mod template_service;
 mod transcript_service;
 
 pub(crate) use address_code_service::AddressCodes;
@@ -13,4 +14,5 @@ pub(crate) use delivery_service::Deliveries;
 pub(crate) use notification_preference_service::Preferences;
 pub(crate) use sender_service::Senders;
 pub(crate) use suppression_service::Suppressions;
+pub(crate) use template_service::Templates;
 pub(crate) use transcript_service::Transcripts;

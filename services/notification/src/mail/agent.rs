@@ -44,7 +44,7 @@ pub(crate) fn compose(
     let assignments = counted(notices.assignments, &words.assigned_one, &words.assigned_other);
     let (url, linked) = address(&notices.url);
     let view = View {
-        language: language.tag,
+        language: &language.tag,
         subject: &envelope.subject,
         notices: mentions.into_iter().chain(assignments).collect(),
         open: &words.open_conversation,

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use super::{golden_tests::sample, *};
+use super::{sample::sample, *};
 
 /// The query that the styles for dark mail clients have.
 const DARK: &str = "@media (prefers-color-scheme: dark)";

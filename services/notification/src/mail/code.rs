@@ -53,7 +53,7 @@ pub(crate) fn compose(
     let [request, validity] = about.texts(language);
     let (before_address, after_address) = request.split_once("{address}").unwrap_or((request, ""));
     let view = View {
-        language: language.tag,
+        language: &language.tag,
         subject: &envelope.subject,
         before_address,
         address: &envelope.to,

@@ -1,33 +1,38 @@
 //! The languages of the mails: a file of `languages/` each, with all words, and how dates and numbers are written.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use jiff::civil::Date;
 use serde::Deserialize;
 
-use super::ComposeError;
+use super::{ComposeError, TemplateFault};
+use crate::domain::TranscriptTemplate;
 
 /// Tags and files of the languages. The first is the language of a mail when no other is known.
 const FILES: [(&str, &str); 2] = [("en", include_str!("languages/en.toml")), ("it", include_str!("languages/it.toml"))];
 
 static LANGUAGES: LazyLock<Result<Vec<Language>, ComposeError>> = LazyLock::new(|| {
-    let parse = |&(tag, file): &(&'static str, &str)| match toml::from_str(file) {
-        Ok(words) => Ok(Language { tag, words }),
+    let parse = |&(tag, file): &(&str, &str)| match toml::from_str(file) {
+        Ok(words) => Ok(Language { tag: tag.to_owned(), words, html: String::new(), text: String::new() }),
         Err(error) => Err(ComposeError(format!("the language file {tag}.toml cannot be read: {error}"))),
     };
     FILES.iter().map(parse).collect()
 });
 
-/// A language with its words.
-#[derive(Debug)]
+/// A language with its words, and with what an account has in the place of the shipped templates.
+#[derive(Clone, Debug)]
 pub(crate) struct Language {
     /// BCP 47 tag.
-    pub(crate) tag: &'static str,
+    pub(crate) tag: String,
     pub(super) words: Words,
+    /// Source of the HTML part. Empty: the shipped one.
+    pub(super) html: String,
+    /// Source of the plain text part. Empty: the shipped one.
+    pub(super) text: String,
 }
 
 /// The texts of a language; a file without one of them cannot be read.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Words {
     decimal_mark: String,
@@ -102,6 +107,19 @@ pub(crate) fn language(tags: &[&str]) -> Result<&'static Language, ComposeError>
     known.or(languages.first()).ok_or_else(|| ComposeError("there is no language".into()))
 }
 
+/// Returns the account's own language that a transcript is written in, of those with these tags. None: a shipped one comes first.
+pub(crate) fn own_language<'a>(own: &'a [String], tags: &[&str]) -> Option<&'a str> {
+    for tag in tags.iter().flat_map(|tag| [*tag, tag.split('-').next().unwrap_or_default()]) {
+        if let Some(found) = own.iter().find(|own| own.eq_ignore_ascii_case(tag)) {
+            return Some(found.as_str());
+        }
+        if is_language(&tag.to_ascii_lowercase()) {
+            return None;
+        }
+    }
+    None
+}
+
 /// Returns whether mails can be written in the language of this tag.
 pub(crate) fn is_language(tag: &str) -> bool {
     FILES.iter().any(|(known, _)| *known == tag)
@@ -112,7 +130,86 @@ pub(crate) fn languages() -> String {
     FILES.map(|(tag, _)| tag).join(", ")
 }
 
+/// Beginnings of the names of texts that only mails of the installation have.
+const OF_INSTALLATION: [&str; 6] =
+    ["sender_code", "visitor_code", "notice", "mentioned", "assigned", "open_conversation"];
+
+/// Returns the file of the language with this tag, of its language without a region, else the English one.
+fn file(tag: &str) -> &'static str {
+    let find = |tag: &str| FILES.iter().find(|(known, _)| *known == tag).map(|(_, file)| *file);
+    find(tag).or_else(|| find(tag.split('-').next().unwrap_or_default())).unwrap_or(FILES[0].1)
+}
+
+/// Returns the shipped texts of transcripts, by their names: those that an account can replace. Lists have a comma between their items.
+pub(crate) fn shipped_words(tag: &str) -> BTreeMap<String, String> {
+    let table: toml::Table = toml::from_str(file(tag)).unwrap_or_default();
+    let word = |value: &toml::Value| match value {
+        toml::Value::Array(items) => items.iter().filter_map(|item| item.as_str()).collect::<Vec<_>>().join(", "),
+        value => value.as_str().unwrap_or_default().to_owned(),
+    };
+    table
+        .iter()
+        .filter(|(name, _)| !is_of_installation(name))
+        .map(|(name, value)| (name.clone(), word(value)))
+        .collect()
+}
+
+fn is_of_installation(name: &str) -> bool {
+    OF_INSTALLATION.iter().any(|beginning| name.starts_with(beginning))
+}
+
+/// Puts the account's word in the place of the shipped one.
+fn replace_word(table: &mut toml::Table, name: &str, word: &str) -> Result<(), String> {
+    let shipped = table.get_mut(name).filter(|_| !is_of_installation(name));
+    match shipped {
+        None => Err(format!("there is no text {name} in transcripts; GetTranscriptTemplate has all in shipped_words")),
+        Some(toml::Value::Array(items)) => {
+            let own: Vec<&str> = word.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
+            if own.len() != items.len() {
+                return Err(format!("{name} must have {} items with commas between them", items.len()));
+            }
+            *items = own.into_iter().map(|item| toml::Value::String(item.to_owned())).collect();
+            Ok(())
+        }
+        Some(shipped) => {
+            let known = names_in(shipped.as_str().unwrap_or_default());
+            if let Some(unknown) = names_in(word).into_iter().find(|name| !known.contains(name)) {
+                return Err(format!("{name} has no value {{{unknown}}}; the shipped text has: {}", known.join(", ")));
+            }
+            *shipped = toml::Value::String(word.to_owned());
+            Ok(())
+        }
+    }
+}
+
+/// Returns the names in braces of a pattern.
+fn names_in(pattern: &str) -> Vec<&str> {
+    pattern.split('{').skip(1).map(|rest| rest.split('}').next().unwrap_or_default()).collect()
+}
+
 impl Language {
+    /// Returns the language of an account's template: the shipped words of its tag with the account's in their place. A word that cannot be
+    /// used is left out, and returned: it was saved with another release.
+    pub(crate) fn of_template(template: &TranscriptTemplate) -> Result<(Self, Vec<TemplateFault>), ComposeError> {
+        let unreadable =
+            |error: toml::de::Error| ComposeError(format!("the words of a language cannot be read: {error}"));
+        let mut table: toml::Table = toml::from_str(file(&template.language)).map_err(unreadable)?;
+        let mut faults = Vec::new();
+        for (name, word) in &template.words {
+            if let Err(problem) = replace_word(&mut table, name, word) {
+                faults.push(TemplateFault { field: "words", line: 0, problem });
+            }
+        }
+        let words = toml::Value::Table(table).try_into().map_err(unreadable)?;
+        let (tag, html, text) = (template.language.clone(), template.html.clone(), template.text.clone());
+        Ok((Self { tag, words, html, text }, faults))
+    }
+
+    /// Returns whether a template of an account renders a part.
+    pub(crate) fn has_own_template(&self) -> bool {
+        !self.html.is_empty() || !self.text.is_empty()
+    }
+
     /// Returns `3 March 2026`.
     pub(super) fn date(&self, date: Date) -> String {
         self.dated(&self.words.date, date)
@@ -222,7 +319,7 @@ mod tests {
 
     #[test]
     fn t6_the_first_language_that_there_is_counts_and_else_english() {
-        let tag = |tags: &[&str]| language(tags).unwrap().tag;
+        let tag = |tags: &[&str]| language(tags).unwrap().tag.as_str();
         assert_eq!(tag(&["it", "en"]), "it");
         assert_eq!(tag(&["", "tlh", "IT-ch", "en"]), "it");
         assert_eq!(tag(&["../it", "{it}"]), "en");
@@ -252,5 +349,46 @@ mod tests {
     fn t7_a_value_is_never_a_pattern() {
         let filled = fill("{a} and {b}", &[("a", "{b} {"), ("b", "}{a}")]);
         assert_eq!(filled, "{b} { and }{a}");
+    }
+
+    fn template(language: &str, words: &[(&str, &str)]) -> TranscriptTemplate {
+        let account = frontdesk_db::AccountId(uuid::Uuid::from_u128(1));
+        let words = words.iter().map(|(name, word)| ((*name).to_owned(), (*word).to_owned())).collect();
+        TranscriptTemplate { words, ..TranscriptTemplate::shipped(account, language.to_owned()) }
+    }
+
+    #[test]
+    fn t6_an_account_has_words_of_its_own_in_any_language() {
+        let months =
+            "Januar, Februar, M\u{E4}rz, April, Mai, Juni, Juli, August, September, Oktober, November, Dezember";
+        let german = template("de", &[("months", months), ("date", "{day}. {month} {year}"), ("you", "Sie")]);
+        let (german, faults) = Language::of_template(&german).unwrap();
+        assert_eq!((german.date(date("2026-03-03")).as_str(), faults), ("3. M\u{E4}rz 2026", Vec::new()));
+        assert_eq!((german.words.you.as_str(), german.words.team.as_str(), german.tag.as_str()), ("Sie", "Team", "de"));
+        let (swiss, _) = Language::of_template(&template("it-ch", &[])).unwrap();
+        assert_eq!(swiss.words.months[0], "gennaio");
+        assert_eq!(shipped_words("it-ch")["months"].split(", ").count(), 12);
+    }
+
+    #[test]
+    fn t6_a_word_that_cannot_be_used_is_named_with_its_remedy() {
+        for (name, word, part) in [
+            ("yuo", "Sie", "no text yuo"),
+            ("visitor_code_request", "Give it to me: {address}", "no text visitor_code_request"),
+            ("weekdays", "Montag, Dienstag", "7 items"),
+            ("joined", "{nmae} ist da", "{nmae}; the shipped text has: name"),
+        ] {
+            let (_, faults) = Language::of_template(&template("de", &[(name, word)])).unwrap();
+            assert!(faults.len() == 1 && faults[0].problem.contains(part), "{faults:?}");
+        }
+    }
+
+    #[test]
+    fn t6_an_accounts_language_comes_where_its_tag_is_named_before_a_shipped_one() {
+        let own = ["de".to_owned(), "it".to_owned()];
+        assert_eq!(own_language(&own, &["de-CH", "en"]), Some("de"));
+        assert_eq!(own_language(&own, &["", "tlh", "IT", "en"]), Some("it"));
+        assert_eq!(own_language(&own, &["en", "de"]), None);
+        assert_eq!(own_language(&[], &["de", "en"]), None);
     }
 }

@@ -5,10 +5,13 @@
 mod agent;
 mod code;
 mod dkim;
+mod html_structure;
 mod json;
 mod language;
 mod message;
+mod own_template;
 mod parts;
+mod sample;
 mod templates;
 mod text;
 mod transcript;
@@ -17,15 +20,20 @@ pub(crate) use agent::{Notices, compose as compose_agent_mail, subject as agent_
 pub(crate) use code::{CodeMail, compose as compose_code};
 pub(crate) use dkim::DkimKeys;
 pub(crate) use json::json;
-pub(crate) use language::{Language, is_language, language, languages};
+pub(crate) use language::{Language, is_language, language, languages, own_language, shipped_words};
 pub(crate) use message::{ComposeError, ComposedMail, Envelope, OptionalHeaders, message_id};
+pub(crate) use own_template::TemplateFault;
 pub(crate) use parts::Style;
 pub(crate) use text::{one_line, server_response};
-pub(crate) use transcript::{compose, default_subject, html, max_bytes_of_lines, rendered_size, text};
+pub(crate) use transcript::{
+    SampleMail, compose, default_subject, html, max_bytes_of_lines, rendered_size, sample_mail, shipped_sources, text,
+};
 
 #[cfg(test)]
 mod browser_tests;
 #[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod own_template_tests;
 #[cfg(test)]
 mod tests;

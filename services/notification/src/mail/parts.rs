@@ -49,7 +49,7 @@ pub(super) struct Card {
 /// How a transcript is written.
 #[derive(Clone, Copy)]
 pub(crate) struct Style<'a> {
-    pub(crate) language: &'static Language,
+    pub(crate) language: &'a Language,
     pub(crate) zone: &'a TimeZone,
     /// When the links to attachments end.
     pub(crate) links_end_at: Time,

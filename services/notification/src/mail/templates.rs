@@ -41,5 +41,29 @@ pub(super) fn render<S: Serialize>(name: &str, view: &S) -> Result<String, Compo
         .get_template(name)
         .and_then(|template| template.render(Serde(view)))
         .map_err(|error| failed(&error))?;
-    Ok(rendered.replace('\n', "\r\n"))
+    Ok(with_crlf(&rendered))
+}
+
+/// Returns the text with the line ends of mails.
+pub(super) fn with_crlf(text: &str) -> String {
+    text.replace('\n', "\r\n")
+}
+
+/// Returns the engine with the shipped templates, for one of an account that includes them.
+pub(super) fn environment() -> Result<Environment<'static>, minijinja::Error> {
+    match &*TEMPLATES {
+        Ok(templates) => Ok(templates.clone()),
+        Err(error) => Err(minijinja::Error::new(error.kind(), error.to_string())),
+    }
+}
+
+/// Returns the source of a shipped template. Empty: there is none with this name.
+pub(super) fn source(name: &str) -> &'static str {
+    SOURCES.iter().find(|(known, _)| *known == name).map_or("", |(_, source)| *source)
+}
+
+/// Returns the shipped style sheet with its element.
+pub(super) fn style_sheet() -> &'static str {
+    let source = source("style.html");
+    source.find("<style>").map_or(source, |start| source[start..].trim_end())
 }

@@ -5,10 +5,12 @@ use jiff::{Timestamp, ZonedDateTime, civil::Date, tz::TimeZone};
 use serde::Serialize;
 
 use super::{
-    ComposeError, ComposedMail, Envelope,
+    ComposeError, ComposedMail, Envelope, TemplateFault,
     language::{Language, fill},
     message,
+    own_template::{self, MailPart},
     parts::{Part, Style, address, parts},
+    sample::sample,
     templates,
     text::one_line,
 };
@@ -16,28 +18,28 @@ use crate::domain::{Author, Content, Transcript, TranscriptLine};
 
 /// Values of the templates.
 #[derive(Serialize)]
-struct View {
-    language: &'static str,
+struct View<'a> {
+    language: &'a str,
     subject: String,
     preheader: String,
     channel: String,
     when: String,
-    began_on: &'static str,
+    began_on: &'a str,
     page_title: String,
     page_url: String,
     page_linked: bool,
     reason: String,
-    rows: Vec<Row>,
+    rows: Vec<Row<'a>>,
 }
 
 #[derive(Serialize)]
-struct RowView {
-    row: Row,
+struct RowView<'a> {
+    row: Row<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-enum Row {
+enum Row<'a> {
     Day {
         text: String,
     },
@@ -47,7 +49,7 @@ enum Row {
     },
     Message {
         author: &'static str,
-        label: &'static str,
+        label: &'a str,
         name: String,
         time: String,
         /// For HTML.
@@ -61,7 +63,7 @@ enum Row {
 /// Composes the mail of a transcript.
 pub(crate) fn compose(
     transcript: &Transcript,
-    language: &'static Language,
+    language: &Language,
     envelope: &Envelope,
 ) -> Result<ComposedMail, ComposeError> {
     let text = text(transcript, language, &envelope.subject)?;
@@ -70,21 +72,52 @@ pub(crate) fn compose(
 }
 
 /// Renders the HTML part.
-pub(crate) fn html(
-    transcript: &Transcript,
-    language: &'static Language,
-    subject: &str,
-) -> Result<String, ComposeError> {
-    templates::render("transcript.html", &view(transcript, language, subject))
+pub(crate) fn html(transcript: &Transcript, language: &Language, subject: &str) -> Result<String, ComposeError> {
+    part(MailPart::Html, transcript, language, subject).map_err(|fault| unusable(language, &fault))
 }
 
 /// Renders the plain text part.
-pub(crate) fn text(
-    transcript: &Transcript,
-    language: &'static Language,
-    subject: &str,
-) -> Result<String, ComposeError> {
-    templates::render("transcript.txt", &view(transcript, language, subject))
+pub(crate) fn text(transcript: &Transcript, language: &Language, subject: &str) -> Result<String, ComposeError> {
+    part(MailPart::Text, transcript, language, subject).map_err(|fault| unusable(language, &fault))
+}
+
+fn unusable(language: &Language, fault: &TemplateFault) -> ComposeError {
+    ComposeError(format!("the template in the language {} cannot be used: {fault}", language.tag))
+}
+
+/// Renders a part with the account's template, or with the shipped one.
+fn part(part: MailPart, transcript: &Transcript, language: &Language, subject: &str) -> Result<String, TemplateFault> {
+    let own = match part {
+        MailPart::Html => &language.html,
+        MailPart::Text => &language.text,
+    };
+    let view = view(transcript, language, subject);
+    if own.is_empty() {
+        let shipped = templates::render(part.shipped(), &view);
+        return shipped.map_err(|error| TemplateFault { field: part.shipped(), line: 0, problem: error.to_string() });
+    }
+    own_template::render(part, own, &view, transcript.lines.len())
+}
+
+/// The mail of a sample transcript.
+#[derive(Clone, Debug)]
+pub(crate) struct SampleMail {
+    pub(crate) subject: String,
+    pub(crate) html: String,
+    pub(crate) text: String,
+}
+
+/// Renders a sample with every kind of line, to the visitor.
+pub(crate) fn sample_mail(language: &Language) -> Result<SampleMail, TemplateFault> {
+    let transcript = sample();
+    let subject = default_subject(language, &transcript.channel, transcript.to_visitor);
+    let render = |mail_part| part(mail_part, &transcript, language, &subject);
+    Ok(SampleMail { html: render(MailPart::Html)?, text: render(MailPart::Text)?, subject })
+}
+
+/// Returns the sources of the shipped HTML part and of the shipped plain text part.
+pub(crate) fn shipped_sources() -> [&'static str; 2] {
+    [MailPart::Html, MailPart::Text].map(|part| templates::source(part.shipped()))
 }
 
 /// Returns the subject of a mail for which none was requested.
@@ -126,7 +159,7 @@ pub(crate) fn rendered_size(
     Ok(bytes)
 }
 
-fn view(transcript: &Transcript, language: &'static Language, subject: &str) -> View {
+fn view<'a>(transcript: &'a Transcript, language: &'a Language, subject: &str) -> View<'a> {
     let words = &language.words;
     let messages: usize = transcript
         .lines
@@ -147,7 +180,7 @@ fn view(transcript: &Transcript, language: &'static Language, subject: &str) -> 
     };
     let (page_url, page_linked) = address(&transcript.page_url);
     View {
-        language: language.tag,
+        language: &language.tag,
         subject: one_line(subject, 200),
         preheader: fill(preheader, &[("date", &date), ("messages", &messages)]),
         reason: fill(reason, &[("channel", &channel)]),
@@ -161,7 +194,7 @@ fn view(transcript: &Transcript, language: &'static Language, subject: &str) -> 
     }
 }
 
-fn rows(transcript: &Transcript, language: &'static Language) -> Vec<Row> {
+fn rows<'a>(transcript: &'a Transcript, language: &'a Language) -> Vec<Row<'a>> {
     let style = Style { language, zone: &transcript.zone, links_end_at: transcript.links_end_at };
     let mut rows = Vec::with_capacity(transcript.lines.len() + 1);
     let mut shown: Option<Date> = None;
@@ -176,11 +209,11 @@ fn rows(transcript: &Transcript, language: &'static Language) -> Vec<Row> {
     rows
 }
 
-fn day(at: &ZonedDateTime, language: &Language) -> Row {
+fn day<'a>(at: &ZonedDateTime, language: &Language) -> Row<'a> {
     Row::Day { text: language.date_with_weekday(at.date()) }
 }
 
-fn row(line: &TranscriptLine, at: &ZonedDateTime, style: &Style<'_>) -> Row {
+fn row<'a>(line: &TranscriptLine, at: &ZonedDateTime, style: &Style<'a>) -> Row<'a> {
     let time = at.strftime("%H:%M:%S %Z").to_string();
     let (language, words) = (style.language, &style.language.words);
     let text = match &line.content {
@@ -224,7 +257,7 @@ pub(super) fn joined_name(name: &str, language: &Language) -> String {
 }
 
 /// Returns the label beside the name. People choose their names, so the label shows that a visitor named like an agent is a visitor.
-fn label(author: Author, language: &'static Language) -> &'static str {
+fn label(author: Author, language: &Language) -> &str {
     let words = &language.words;
     match author {
         Author::You | Author::UnnamedVisitor => "",

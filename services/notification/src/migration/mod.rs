@@ -35,6 +35,10 @@ impl MigratorTrait for Migrator {
             Box::new(Sql { name: "notification_008_agent_mails", text: include_str!("008_agent_mails.sql") }),
             Box::new(Sql { name: "notification_010_suppressions", text: include_str!("010_suppressions.sql") }),
             Box::new(Sql { name: "notification_011_sender_headers", text: include_str!("011_sender_headers.sql") }),
+            Box::new(Sql {
+                name: "notification_012_transcript_templates",
+                text: include_str!("012_transcript_templates.sql"),
+            }),
         ]
     }
 }

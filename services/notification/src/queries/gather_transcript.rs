@@ -4,6 +4,7 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
+use super::find_language;
 use crate::{
     App,
     conversation::{CallError, Channel, ThreadRange},
@@ -44,7 +45,7 @@ pub(crate) struct TranscriptData {
     pub(crate) contact: Option<Contact>,
     pub(crate) transcript: Transcript,
     /// The language of the mail.
-    pub(crate) language: &'static Language,
+    pub(crate) language: Language,
 }
 
 /// Gathers a transcript. Its times are in the requested zone, else the contact's, else the channel's, else UTC; its language is the
@@ -66,10 +67,11 @@ pub(crate) async fn gather_transcript(app: &App, query: &TranscriptQuery<'_>) ->
     let contact_zone = contact.as_ref().map_or("", |contact| contact.time_zone.as_str());
     let zone = zone(&[query.time_zone, contact_zone, &channel.time_zone]);
     let contact_language = contact.as_ref().map_or("", |contact| contact.language.as_str());
-    let language = mail::language(&[contact_language, &conversation.language, &app.settings.language])
-        .map_err(|error| CallError::Unavailable(error.to_string()))?;
+    let tags: [&str; 3] = [contact_language, &conversation.language, &app.settings.language];
+    let language =
+        find_language(app, account, &tags).await.map_err(|error| CallError::Unavailable(error.to_string()))?;
     let links_end_at = query.date.plus(app.settings.attachment_link_lifetime);
-    let style = Style { language, zone: &zone, links_end_at };
+    let style = Style { language: &language, zone: &zone, links_end_at };
     let lines = read_lines(app, query, &visitor, style).await?;
     let transcript = Transcript {
         channel: channel.name.clone(),
@@ -112,7 +114,7 @@ impl TranscriptData {
     /// Returns the requested subject; empty: the default one.
     pub(crate) fn subject(&self, requested: &str) -> String {
         match one_line(requested, MAX_SUBJECT_CHARS).as_str() {
-            "" => mail::default_subject(self.language, &self.channel.name, self.transcript.to_visitor),
+            "" => mail::default_subject(&self.language, &self.channel.name, self.transcript.to_visitor),
             requested => requested.to_owned(),
         }
     }

@@ -1,6 +1,8 @@
-//! What a caller can ask, one file each. Commands ask [`reason_to_skip()`] and [`gather_transcript()`] too.
+//! What a caller can ask, one file each. Commands ask [`reason_to_skip()`],
+//! [`gather_transcript()`] and [`render_sample()`] too.
 
 mod explain_transcript;
+mod find_language;
 mod find_recipients;
 mod foresee_decision;
 mod gather_transcript;
@@ -8,14 +10,19 @@ mod get_delivery;
 mod get_notification_preferences;
 mod get_sender;
 mod get_suppression;
+mod get_transcript_template;
 mod list_deliveries;
 mod list_senders;
 mod list_suppressions;
 mod list_transcript_decisions;
+mod list_transcript_templates;
 mod preview_transcript;
+mod preview_transcript_template;
 mod reason_to_skip;
+mod render_sample;
 
 pub(crate) use explain_transcript::{ExplainTranscript, explain_transcript};
+pub(crate) use find_language::find_language;
 pub(crate) use find_recipients::find_recipients;
 pub(crate) use foresee_decision::foresee_decision;
 pub(crate) use gather_transcript::{TranscriptData, TranscriptQuery, gather_transcript};
@@ -23,9 +30,14 @@ pub(crate) use get_delivery::get_delivery;
 pub(crate) use get_notification_preferences::get_notification_preferences;
 pub(crate) use get_sender::get_sender;
 pub(crate) use get_suppression::get_suppression;
+pub(crate) use get_transcript_template::get_transcript_template;
 pub(crate) use list_deliveries::list_deliveries;
 pub(crate) use list_senders::list_senders;
 pub(crate) use list_suppressions::list_suppressions;
 pub(crate) use list_transcript_decisions::list_transcript_decisions;
+pub(crate) use list_transcript_templates::list_transcript_templates;
+use preview_transcript::permit;
 pub(crate) use preview_transcript::{Preview, PreviewTranscript, TranscriptPart, preview_transcript};
+pub(crate) use preview_transcript_template::preview_transcript_template;
 pub(crate) use reason_to_skip::reason_to_skip;
+pub(crate) use render_sample::render_sample;

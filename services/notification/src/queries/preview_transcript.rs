@@ -126,7 +126,7 @@ async fn find_sender(
 }
 
 /// Waits for a permit to compose a preview, each of which holds a whole transcript.
-async fn permit(app: &App) -> Result<SemaphorePermit<'_>, NotificationError> {
+pub(super) async fn permit(app: &App) -> Result<SemaphorePermit<'_>, NotificationError> {
     match timeout(MAX_WAIT, app.previews.acquire()).await {
         Ok(Ok(permit)) => Ok(permit),
         Ok(Err(_)) | Err(_) => Err(NotificationError::TooManyPreviews),
@@ -188,11 +188,15 @@ async fn compose_part(
         TranscriptPart::Html | TranscriptPart::Text | TranscriptPart::Json => None,
     };
     let subject = data.subject(&query.subject);
+    let has_own_template = data.language.has_own_template();
     // Rendering a long transcript takes tens of milliseconds and must not block the threads that serve calls.
     tokio::task::spawn_blocking(move || render(part, &data, &subject, envelope))
         .await
         .map_err(|error| NotificationError::Internal(error.to_string()))?
-        .map_err(|error| NotificationError::Internal(error.to_string()))
+        .map_err(|error| match has_own_template {
+            true => NotificationError::TemplateUnusable(error.to_string()),
+            false => NotificationError::Internal(error.to_string()),
+        })
 }
 
 /// Returns the headers of the mail; those of its delivery, if there is one. None: there is no recipient or no sender.
@@ -218,11 +222,11 @@ fn render(
     envelope: Option<Envelope>,
 ) -> Result<Vec<u8>, ComposeError> {
     Ok(match part {
-        TranscriptPart::Html => mail::html(&data.transcript, data.language, subject)?.into_bytes(),
-        TranscriptPart::Text => mail::text(&data.transcript, data.language, subject)?.into_bytes(),
-        TranscriptPart::Json => mail::json(&data.transcript, data.language).into_bytes(),
+        TranscriptPart::Html => mail::html(&data.transcript, &data.language, subject)?.into_bytes(),
+        TranscriptPart::Text => mail::text(&data.transcript, &data.language, subject)?.into_bytes(),
+        TranscriptPart::Json => mail::json(&data.transcript, &data.language).into_bytes(),
         TranscriptPart::Mail => match envelope {
-            Some(envelope) => mail::compose(&data.transcript, data.language, &envelope)?.bytes,
+            Some(envelope) => mail::compose(&data.transcript, &data.language, &envelope)?.bytes,
             None => Vec::new(),
         },
     })

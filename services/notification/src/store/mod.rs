@@ -12,6 +12,7 @@ pub(crate) mod notification_preferences;
 pub(crate) mod senders;
 pub(crate) mod suppressions;
 pub(crate) mod transcript_decisions;
+pub(crate) mod transcript_templates;
 
 use frontdesk_clock::Time;
 use sea_orm::{ColumnTrait, Condition, DbErr};

@@ -15,7 +15,7 @@ use frontdesk_proto::{
         delivery_service_client::DeliveryServiceClient,
         notification_preference_service_client::NotificationPreferenceServiceClient,
         sender_service_client::SenderServiceClient, suppression_service_client::SuppressionServiceClient,
-        transcript_service_client::TranscriptServiceClient,
+        template_service_client::TemplateServiceClient, transcript_service_client::TranscriptServiceClient,
     },
 };
 use frontdesk_testkit::{Calls, Mode, ServiceUnderTest, new_id, request_id, wait_for};
@@ -163,6 +163,10 @@ impl Account {
 
     pub fn senders(&self) -> SenderServiceClient<Calls> {
         SenderServiceClient::new(self.admin.clone())
+    }
+
+    pub fn templates(&self) -> TemplateServiceClient<Calls> {
+        TemplateServiceClient::new(self.admin.clone())
     }
 
     pub fn suppressions(&self) -> SuppressionServiceClient<Calls> {

@@ -23,5 +23,6 @@ mod send_transcript;
 mod set_fallback_sender;
 mod signed_mails;
 mod suppressions;
+mod transcript_templates;
 mod update_sender;
 mod verify_sender;

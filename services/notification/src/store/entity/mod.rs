@@ -11,3 +11,4 @@ pub(crate) mod notification_preference;
 pub(crate) mod sender;
 pub(crate) mod suppression;
 pub(crate) mod transcript_decision;
+pub(crate) mod transcript_template;
