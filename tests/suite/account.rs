@@ -258,7 +258,8 @@ impl Account {
     /// The transcript decision of a close (0: the last one), once it is made.
     pub async fn explained(agent: &As, id: &str, close_number: i32) -> ExplainTranscriptResponse {
         wait_for("the decision", || async {
-            let request = ExplainTranscriptRequest { conversation_id: id.to_owned(), close_number, ..Default::default() };
+            let request =
+                ExplainTranscriptRequest { conversation_id: id.to_owned(), close_number, ..Default::default() };
             match TranscriptServiceClient::new(agent.clone()).explain_transcript(request).await {
                 Ok(answer) => Some(answer.into_inner()),
                 Err(status) if status.code() == Code::NotFound => None,

@@ -35,7 +35,7 @@ impl TemplateService for Templates {
             template: Some(converted(template)),
             shipped_html: html.to_owned(),
             shipped_text: text.to_owned(),
-            shipped_words: shipped_words(&language).into_iter().collect(),
+            shipped_words: shipped_words(&language),
         }))
     }
 
@@ -60,11 +60,7 @@ impl TemplateService for Templates {
         let (caller, request) = validated(request)?;
         let command = UpdateTranscriptTemplate {
             language: request.language.to_ascii_lowercase(),
-            change: TemplateChange {
-                html: request.html,
-                text: request.text,
-                words: request.words.into_iter().collect(),
-            },
+            change: TemplateChange { html: request.html, text: request.text, words: request.words },
             etag: request.etag,
         };
         let template = commands::update_transcript_template(&self.0, &caller, command).await?;
@@ -87,8 +83,7 @@ impl TemplateService for Templates {
     ) -> Result<Response<PreviewTranscriptTemplateResponse>, Status> {
         let (caller, request) = validated(request)?;
         let language = request.language.to_ascii_lowercase();
-        let change =
-            TemplateChange { html: request.html, text: request.text, words: request.words.into_iter().collect() };
+        let change = TemplateChange { html: request.html, text: request.text, words: request.words };
         let sample = queries::preview_transcript_template(&self.0, &caller, &language, change).await?;
         let SampleMail { subject, html, text } = sample;
         Ok(Response::new(PreviewTranscriptTemplateResponse { subject, html, text }))
@@ -103,6 +98,6 @@ fn converted(template: TranscriptTemplate) -> proto::TranscriptTemplate {
         language: template.language,
         html: template.html,
         text: template.text,
-        words: template.words.into_iter().collect(),
+        words: template.words,
     }
 }

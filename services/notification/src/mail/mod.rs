@@ -1,6 +1,6 @@
 //! Mails: from a transcript or a code to the bytes that a mail server receives.
 //!
-//! Everything is pure: the same delivery, date and content give the same bytes.
+//! Everything is pure, but for the keys that are read at the start: the same delivery, date and content give the same bytes.
 
 mod agent;
 mod code;

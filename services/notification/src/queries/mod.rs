@@ -1,5 +1,4 @@
-//! What a caller can ask, one file each. Commands ask [`reason_to_skip()`],
-//! [`gather_transcript()`] and [`render_sample()`] too.
+//! What a caller can ask, one file each. Commands ask [`reason_to_skip()`], [`gather_transcript()`] and [`render_sample()`] too.
 
 mod explain_transcript;
 mod find_language;

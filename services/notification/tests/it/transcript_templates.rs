@@ -1,6 +1,6 @@
 //! `TemplateService`: rules T6, T7, T9, S2, C12.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use frontdesk_proto::notification::v1::{
     DeleteTranscriptTemplateRequest, DeliveryStatus, GetTranscriptTemplateRequest, ListTranscriptTemplatesRequest,
@@ -80,7 +80,7 @@ async fn t6_an_account_adds_a_language_with_its_words(mode: Mode) {
     let chat = Chat::closed(mode).await;
     chat.change(|answers| answers.contacts.iter_mut().for_each(|contact| contact.language = "de-CH".into()));
     assert!(chat.previewed_part(TranscriptPart::Text).await.starts_with("Your chat with"));
-    let words = HashMap::from([("subject_to_visitor".to_owned(), "Ihr Chat mit {channel}".to_owned())]);
+    let words = BTreeMap::from([("subject_to_visitor".to_owned(), "Ihr Chat mit {channel}".to_owned())]);
     let german = UpdateTranscriptTemplateRequest { language: "de".into(), words, ..Default::default() };
     update(chat.account(), german).await.unwrap();
     assert!(chat.previewed_part(TranscriptPart::Text).await.starts_with("Ihr Chat mit Acme"));
@@ -93,7 +93,7 @@ async fn t6_an_account_adds_a_language_with_its_words(mode: Mode) {
 
 async fn t7_a_template_that_cannot_be_used_is_not_saved(mode: Mode) {
     let fixture = Fixture::start(mode).await;
-    let words = HashMap::from([("yuo".to_owned(), "Sie".to_owned())]);
+    let words = BTreeMap::from([("yuo".to_owned(), "Sie".to_owned())]);
     let unknown_word = UpdateTranscriptTemplateRequest { language: "de".into(), words, ..Default::default() };
     for (request, field, part) in [
         (html("de", "<p>\n{{ channel|safe }}"), "html", "line 2: "),
