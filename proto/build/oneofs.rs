@@ -106,6 +106,15 @@ fn check(field: &FieldDescriptor, rules: &ExtensionDescriptor, code: &str) -> Re
                 violations.push(::prost_protovalidate::Violation::new({name:?}, \"string.uuid\", \"value must be a valid UUID\"));
             }}"
         ))),
+        (Kind::String, Some(rules)) if only(rules, "string", &["min_len", "max_len"])? => {
+            let (least, most) = (number(rules, "string", "min_len")?, number(rules, "string", "max_len")?);
+            Ok(Some(format!(
+                "if !({least}..={most}).contains(&value.chars().count()) {{
+                    violations.push(::prost_protovalidate::Violation::new({name:?}, \"string.min_len\",
+                        \"value length must be at least {least} characters and at most {most}\"));
+                }}"
+            )))
+        }
         (Kind::Message(inner), Some(rules))
             if inner.full_name() == "google.protobuf.Duration" && only(rules, "duration", &["gte", "lte"])? =>
         {
@@ -118,7 +127,7 @@ fn check(field: &FieldDescriptor, rules: &ExtensionDescriptor, code: &str) -> Re
             )))
         }
         (Kind::Int32, Some(rules)) if only(rules, "int32", &["gte", "lte"])? => {
-            let (least, most) = (number(rules, "gte")?, number(rules, "lte")?);
+            let (least, most) = (number(rules, "int32", "gte")?, number(rules, "int32", "lte")?);
             Ok(Some(format!(
                 "if *value < {least}i32 || *value > {most}i32 {{
                     violations.push(::prost_protovalidate::Violation::new({name:?}, \"int32.gte_lte\",
@@ -148,8 +157,9 @@ fn seconds(rules: &DynamicMessage, limit: &str) -> Result<i64, Box<dyn Error>> {
     seconds.as_i64().ok_or_else(|| "seconds are no number".into())
 }
 
-fn number(rules: &DynamicMessage, limit: &str) -> Result<i32, Box<dyn Error>> {
-    let numbers = rules.get_field_by_name("int32").ok_or("no rules of a number")?;
+fn number(rules: &DynamicMessage, kind: &str, limit: &str) -> Result<i64, Box<dyn Error>> {
+    let numbers = rules.get_field_by_name(kind).ok_or("no rules of this kind")?;
     let limit = numbers.as_message().and_then(|rules| rules.get_field_by_name(limit)).ok_or("no such limit")?;
-    limit.as_i32().ok_or_else(|| "a limit is no number".into())
+    let number = limit.as_i32().map(i64::from).or_else(|| limit.as_u64().and_then(|limit| i64::try_from(limit).ok()));
+    number.ok_or_else(|| "a limit is no number".into())
 }

@@ -14,7 +14,7 @@ use frontdesk_proto::{
     assignment::v1::{Availability, RoutingRules, RoutingStep, RoutingStrategy},
     conversation::v1::ConversationStatus,
 };
-use futures::{StreamExt, future::join_all};
+use futures::{FutureExt, StreamExt, future::join_all};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::{
@@ -98,10 +98,12 @@ pub(super) async fn run(context: &mut Context) -> Result<(Row, Verdict), Failure
     context.cluster.add_replicas(Service::Assignment, ASSIGNMENT_REPLICAS - REPLICAS).await?;
     let desk = prepare(context, plan).await?;
     let seed = context.seed;
-    let starting = futures::stream::iter(0..plan.conversations)
-        .for_each_concurrent(IN_FLIGHT, |number| desk.start_chat(number % desk.channels.len()));
-    let agents =
-        (0..plan.agents).map(|number| desk.work(number, StdRng::seed_from_u64(seed.wrapping_add(number as u64))));
+    let starts: Vec<_> =
+        (0..plan.conversations).map(|number| desk.start_chat(number % desk.channels.len()).boxed()).collect();
+    let starting = futures::stream::iter(starts).buffer_unordered(IN_FLIGHT).collect::<()>();
+    let agents: Vec<_> = (0..plan.agents)
+        .map(|number| desk.work(number, StdRng::seed_from_u64(seed.wrapping_add(number as u64))).boxed())
+        .collect();
     let killing = async {
         let ((), killed) = tokio::join!(starting, kill(context, plan));
         desk.last_phase.store(true, Ordering::Relaxed);
