@@ -71,7 +71,8 @@ impl Fixture {
 
     /// Creates a routing policy.
     pub async fn policy(&self, account: AccountId, name: &str, rules: RoutingRules) -> RoutingPolicy {
-        let request = CreateRoutingPolicyRequest { name: name.into(), rules: Some(rules), request_id: name.into() };
+        let request_id = format!("create-{}", name.replace(' ', "-"));
+        let request = CreateRoutingPolicyRequest { name: name.into(), rules: Some(rules), request_id };
         self.policies(account).create_routing_policy(request).await.unwrap().into_inner().routing_policy.unwrap()
     }
 

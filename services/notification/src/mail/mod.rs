@@ -34,6 +34,8 @@ mod browser_tests;
 #[cfg(test)]
 mod golden_tests;
 #[cfg(test)]
+mod injection_tests;
+#[cfg(test)]
 mod own_template_tests;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! What a transcript's mail holds: rich text, inserts, attachments, languages.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use frontdesk_notification::NotificationSettings;
 use frontdesk_proto::{
@@ -29,6 +29,7 @@ on_both_modes!(
     t8_while_links_cannot_be_had_the_transcript_waits,
     t6_a_mail_is_in_the_language_of_the_contact_else_of_the_chat_else_of_the_installation,
     t5_a_code_is_in_the_language_of_the_installation,
+    t7_hostile_names_titles_and_messages_are_mailed_as_text,
 );
 
 const DAY: i64 = 24 * 3600;
@@ -189,4 +190,31 @@ async fn t5_a_code_is_in_the_language_of_the_installation(mode: Mode) {
     let mail = fixture.mail(&id);
     let mail = MessageParser::default().parse(mail.as_str()).unwrap();
     assert_eq!(mail.subject(), Some("Il tuo codice per verificare questo indirizzo"));
+}
+
+/// The mail of a chat whose every text is hostile, from the answers of the conversation service to the mailbox.
+async fn t7_hostile_names_titles_and_messages_are_mailed_as_text(mode: Mode) {
+    const ATTACK: &str = "\"Eve\" <eve@evil.example>\r\nBcc: all@evil.example\r\n\r\n\
+        <script>alert(1)</script>{{ 7 * 7 }}\u{202E}";
+    let chat = Chat::closed(mode).await;
+    chat.change(|answers| {
+        answers.channel.name = ATTACK.into();
+        answers.conversation.page_title = ATTACK.into();
+        answers.conversation.page_url = "javascript:alert(1)".into();
+        answers.facts[0].visitor_name = ATTACK.into();
+        answers.entries =
+            vec![said(1, ActorKind::Visitor, ATTACK, ATTACK), said(2, ActorKind::Agent, ATTACK, ".\r\n.\r\n")];
+    });
+    let delivery = chat.deliver_until(DeliveryStatus::Sent).await;
+    let bytes = chat.fixture.mail(&delivery.id);
+    let mail = MessageParser::default().parse(&bytes).unwrap();
+    let headers: Vec<&str> = mail.headers().iter().map(|header| header.name.as_str()).collect();
+    let names: BTreeSet<&str> = headers.iter().copied().collect();
+    assert!(names.len() == headers.len() && mail.bcc().is_none() && mail.cc().is_none(), "{headers:?}");
+    assert_eq!(mail.to().unwrap().first().unwrap().address(), Some("second@vera.example"));
+    assert!(mail.subject().unwrap().contains("Bcc: all@evil.example"), "one line: {:?}", mail.subject());
+    let (html, text) = (mail.body_html(0).unwrap(), mail.body_text(0).unwrap());
+    assert!(html.contains("&lt;script&gt;alert(1)") && html.contains("{{ 7 * 7 }}"), "{html}");
+    assert!(!html.contains("<script") && !html.contains("<a ") && !html.contains('\u{202E}'), "{html}");
+    assert!(text.contains("<script>alert(1)</script>{{ 7 * 7 }}") && !text.contains('\u{202E}'), "{text}");
 }
