@@ -26,6 +26,8 @@ const HANG_FOR: Duration = Duration::from_secs(3600);
 pub enum SmtpStage {
     /// Before the banner.
     Banner,
+    /// At EHLO.
+    Ehlo,
     /// At MAIL.
     Mail,
     /// At RCPT.
@@ -34,6 +36,8 @@ pub enum SmtpStage {
     Data,
     /// After the final dot.
     FinalDot,
+    /// At QUIT, when the mail is accepted and answered.
+    Quit,
 }
 
 /// A fault at a stage.
@@ -58,6 +62,7 @@ pub struct MailSink {
 struct Inner {
     began: Instant,
     faults: Mutex<VecDeque<(SmtpStage, SmtpFault)>>,
+    hangs: Mutex<Vec<(SmtpStage, Duration)>>,
     accepted: Mutex<Accepted>,
 }
 
@@ -72,7 +77,12 @@ impl MailSink {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
         let accepted = Accepted { mails: Vec::new(), file: File::create(file)? };
-        let inner = Arc::new(Inner { began, faults: Mutex::default(), accepted: Mutex::new(accepted) });
+        let inner = Arc::new(Inner {
+            began,
+            faults: Mutex::default(),
+            hangs: Mutex::default(),
+            accepted: Mutex::new(accepted),
+        });
         let serving = inner.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -93,6 +103,11 @@ impl MailSink {
     /// Removes all injected faults.
     pub fn heal(&self) {
         lock(&self.inner.faults).clear();
+    }
+
+    /// The exchanges that hung and were ended by the client since the start: their stage, and how long the client waited.
+    pub fn hangs(&self) -> Vec<(SmtpStage, Duration)> {
+        lock(&self.inner.hangs).clone()
     }
 
     /// The mails accepted so far.
@@ -116,7 +131,7 @@ async fn serve(stream: TcpStream, inner: &Inner) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut lines = BufReader::new(stream);
     if let Some(fault) = take_fault(inner, SmtpStage::Banner)
-        && !fail(&mut lines, fault).await?
+        && !fail(&mut lines, inner, SmtpStage::Banner, fault).await?
     {
         return Ok(());
     }
@@ -130,19 +145,17 @@ async fn serve(stream: TcpStream, inner: &Inner) -> std::io::Result<()> {
         }
         let command = String::from_utf8_lossy(&line).trim_end().to_owned();
         let stage = match command.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase().as_str() {
+            "EHLO" => Some(SmtpStage::Ehlo),
             "MAIL" => Some(SmtpStage::Mail),
             "RCPT" => Some(SmtpStage::Rcpt),
             "DATA" => Some(SmtpStage::Data),
-            "QUIT" => {
-                lines.write_all(b"221 bye\r\n").await?;
-                return Ok(());
-            }
+            "QUIT" => Some(SmtpStage::Quit),
             _ => None,
         };
         if let Some(stage) = stage
             && let Some(fault) = take_fault(inner, stage)
         {
-            if !fail(&mut lines, fault).await? {
+            if !fail(&mut lines, inner, stage, fault).await? {
                 return Ok(());
             }
             continue;
@@ -162,13 +175,22 @@ async fn serve(stream: TcpStream, inner: &Inner) -> std::io::Result<()> {
                     return Ok(());
                 }
             }
+            Some(SmtpStage::Quit) => {
+                lines.write_all(b"221 bye\r\n").await?;
+                return Ok(());
+            }
             _ => lines.write_all(b"250 sink\r\n").await?,
         }
     }
 }
 
 /// Fails the exchange as the fault says. Returns false when the connection is over.
-async fn fail(lines: &mut BufReader<TcpStream>, fault: SmtpFault) -> std::io::Result<bool> {
+async fn fail(
+    lines: &mut BufReader<TcpStream>,
+    inner: &Inner,
+    stage: SmtpStage,
+    fault: SmtpFault,
+) -> std::io::Result<bool> {
     match fault {
         SmtpFault::Reset => {
             reset(lines.get_ref());
@@ -179,8 +201,9 @@ async fn fail(lines: &mut BufReader<TcpStream>, fault: SmtpFault) -> std::io::Re
             Ok(true)
         }
         SmtpFault::Hang => {
-            let mut ignored = Vec::new();
+            let (mut ignored, began) = (Vec::new(), Instant::now());
             let _ = tokio::time::timeout(HANG_FOR, lines.read_until(0, &mut ignored)).await;
+            lock(&inner.hangs).push((stage, began.elapsed()));
             Ok(false)
         }
     }
@@ -212,12 +235,12 @@ async fn receive_mail(lines: &mut BufReader<TcpStream>, inner: &Inner, recipient
     }
     let fault = take_fault(inner, SmtpStage::FinalDot);
     if fault == Some(SmtpFault::TemporaryError) {
-        return fail(lines, SmtpFault::TemporaryError).await;
+        return fail(lines, inner, SmtpStage::FinalDot, SmtpFault::TemporaryError).await;
     }
     // Stored before the reply: a client that disconnects in between leaves an accepted mail, as at a real server.
     let index = store(inner, recipient, &bytes)?;
     if let Some(fault) = fault {
-        return fail(lines, fault).await;
+        return fail(lines, inner, SmtpStage::FinalDot, fault).await;
     }
     lines.write_all(b"250 2.0.0 stored\r\n").await?;
     lines.flush().await?;

@@ -1,9 +1,15 @@
 //! A mail server that accepts each mail and then answers as a test says.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
 };
 
@@ -11,6 +17,30 @@ use tokio::{
 pub struct MailServer {
     pub port: u16,
     mails: Arc<Mutex<Vec<String>>>,
+    hang: Arc<Hang>,
+}
+
+/// Where the first exchange that comes so far hangs: until the client closes the connection.
+#[derive(Default)]
+struct Hang {
+    /// Before the `banner`, or at this command; `.`: the end of the mail. None: nowhere.
+    stage: Option<&'static str>,
+    begun: AtomicBool,
+    /// How long the client waited.
+    waited: Mutex<Option<Duration>>,
+}
+
+impl Hang {
+    /// Hangs if it is the turn of this stage. Returns whether it did.
+    async fn at(&self, stage: &str, stream: &mut BufReader<TcpStream>) -> bool {
+        if self.stage != Some(stage) || self.begun.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        let began = Instant::now();
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+        *self.waited.lock().unwrap() = Some(began.elapsed());
+        true
+    }
 }
 
 impl MailServer {
@@ -21,17 +51,35 @@ impl MailServer {
 
     /// The same, with this response to EHLO.
     pub async fn start_with(ehlo: &'static str, answers: &'static [&'static str]) -> Self {
+        Self::serve(ehlo, answers, Hang::default()).await
+    }
+
+    /// Hangs once at this stage: `banner`, a command, or `.` for the end of the mail; otherwise accepts each mail.
+    pub async fn start_hanging(stage: &'static str) -> Self {
+        Self::serve("250 ok", &["250 ok", "250 ok"], Hang { stage: Some(stage), ..Hang::default() }).await
+    }
+
+    async fn serve(ehlo: &'static str, answers: &'static [&'static str], hang: Hang) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let mails = Arc::new(Mutex::new(Vec::new()));
-        let received = mails.clone();
+        let hang = Arc::new(hang);
+        let (received, hanging) = (mails.clone(), hang.clone());
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                converse(BufReader::new(stream), ehlo, answers, &received).await;
+                let (received, hanging) = (received.clone(), hanging.clone());
+                tokio::spawn(async move {
+                    converse(BufReader::new(stream), ehlo, answers, &received, &hanging).await;
+                });
             }
         });
-        Self { port, mails }
+        Self { port, mails, hang }
+    }
+
+    /// How long the client waited at the stage that hung. None: it has not given up yet.
+    pub fn waited(&self) -> Option<Duration> {
+        *self.hang.waited.lock().unwrap()
     }
 
     /// Number of mails received.
@@ -45,7 +93,16 @@ impl MailServer {
     }
 }
 
-async fn converse(mut stream: BufReader<TcpStream>, ehlo: &str, answers: &[&str], mails: &Mutex<Vec<String>>) {
+async fn converse(
+    mut stream: BufReader<TcpStream>,
+    ehlo: &str,
+    answers: &[&str],
+    mails: &Mutex<Vec<String>>,
+    hang: &Hang,
+) {
+    if hang.at("banner", &mut stream).await {
+        return;
+    }
     stream.get_mut().write_all(b"220 test\r\n").await.unwrap();
     let (mut line, mut mail, mut in_mail) = (String::new(), String::new(), false);
     loop {
@@ -61,6 +118,9 @@ async fn converse(mut stream: BufReader<TcpStream>, ehlo: &str, answers: &[&str]
                     mails.push(std::mem::take(&mut mail));
                     mails.len() - 1
                 };
+                if hang.at(".", &mut stream).await {
+                    return;
+                }
                 match answers.get(number) {
                     Some(answer) => answer,
                     None => return,
@@ -71,12 +131,19 @@ async fn converse(mut stream: BufReader<TcpStream>, ehlo: &str, answers: &[&str]
                 mail.push_str(line.strip_prefix('.').unwrap_or(&line));
                 continue;
             }
-            "DATA" => {
-                in_mail = true;
-                "354 go on"
+            command => {
+                if hang.at(command.get(..4).unwrap_or_default(), &mut stream).await {
+                    return;
+                }
+                match command {
+                    "DATA" => {
+                        in_mail = true;
+                        "354 go on"
+                    }
+                    greeting if greeting.starts_with("EHLO") => ehlo,
+                    _ => "250 ok",
+                }
             }
-            greeting if greeting.starts_with("EHLO") => ehlo,
-            _ => "250 ok",
         };
         stream.get_mut().write_all(format!("{answer}\r\n").as_bytes()).await.unwrap();
     }

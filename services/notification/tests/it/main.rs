@@ -15,6 +15,7 @@ mod erase_contact;
 mod explain_transcript;
 mod fixture;
 mod get_sender;
+mod hung_mail_server;
 mod lists;
 mod mail_server;
 mod preview_transcript;

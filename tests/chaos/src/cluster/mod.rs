@@ -27,6 +27,12 @@ pub const PUBLIC_URL: &str = "http://files.test";
 /// How long the bytes of an attachment are awaited, and how long one that is not sent is kept.
 pub const KEEP_UNSENT: Duration = Duration::from_secs(600);
 
+/// Maximum duration of one step of the exchange with the mail server.
+pub const SMTP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Maximum duration from the end of a mail to the mail server's response.
+pub const SMTP_ACCEPTANCE_TIMEOUT: Duration = Duration::from_secs(4);
+
 /// An error of the test program itself.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -152,7 +158,9 @@ impl Cluster {
         set("NOTIFICATION__SMTP__HOST", "127.0.0.1".into());
         set("NOTIFICATION__SMTP__PORT", self.to_smtp.port.to_string());
         set("NOTIFICATION__SMTP__TLS", "none".into());
-        set("NOTIFICATION__SMTP__TIMEOUT", "2s".into());
+        for (setting, timeout) in [("TIMEOUT", SMTP_TIMEOUT), ("ACCEPTANCE_TIMEOUT", SMTP_ACCEPTANCE_TIMEOUT)] {
+            set(&format!("NOTIFICATION__SMTP__{setting}"), format!("{}s", timeout.as_secs()));
+        }
         set("NOTIFICATION__RETRY_PAUSE", "100ms".into());
         // A few agents of the workload do what many agents would do.
         for limit in ["ACCOUNT", "AGENT", "RECIPIENT"] {

@@ -7,6 +7,7 @@ mod r14_recovery_after_restart;
 mod r15_broker_outage;
 mod r16_rolling_restart;
 mod r17_overload;
+mod r18_hung_mail_server;
 mod r1_kill_every_process;
 mod r2_kill_points;
 mod r3_cancelled_calls;
@@ -168,6 +169,7 @@ const ROWS: &[RowDefinition] = {
         RowDefinition::new("R15", 1, WithoutMail, false, |context| Box::pin(r15_broker_outage::run(context))),
         RowDefinition::new("R16", 1, WithoutMail, false, |context| Box::pin(r16_rolling_restart::run(context))),
         RowDefinition::new("R17", 1, WithoutMail, false, |context| Box::pin(r17_overload::run(context))),
+        RowDefinition::new("R18", 2, WithMail, false, |context| Box::pin(r18_hung_mail_server::run(context))),
     ]
 };
 

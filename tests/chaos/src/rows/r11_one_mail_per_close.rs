@@ -40,7 +40,8 @@ pub(super) async fn run(context: &mut Context) -> Result<(Row, Verdict), Failure
     let injection = inject_all(&mut context.cluster, &planned, &log);
     let ((), injected) = tokio::join!(work, injection);
     injected?;
-    let options = FinishOptions { timeout: Duration::from_secs(240), ..FinishOptions::default() };
+    let timeout = Duration::from_secs(context.size.pick(240, 240, 900));
+    let options = FinishOptions { timeout, ..FinishOptions::default() };
     let (verdict, state) = context.finish(options).await?;
     let violations = verdict.of(&["I10", "I11", "I12", "I13"]);
     let count = |status: &str| {
@@ -62,7 +63,7 @@ pub(super) async fn run(context: &mut Context) -> Result<(Row, Verdict), Failure
 }
 
 /// A chat of a visitor with a mail address and an agent, up to its close.
-async fn close_one(driver: &Driver, account: &Account, number: usize) {
+pub(super) async fn close_one(driver: &Driver, account: &Account, number: usize) {
     let visitor = account.visitor(&format!("c{number}"), true);
     let agent = &account.agents[number % account.agents.len()];
     let Some(id) = driver.start_chat(&visitor, &account.plain_channel, &account.message_text()).await.ok() else {
