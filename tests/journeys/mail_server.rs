@@ -1,4 +1,5 @@
-//! Mail over SMTP with STARTTLS and authentication, to an independent server, parsed by an independent library.
+//! Mail over SMTP with STARTTLS and authentication, to an independent server, parsed by an independent library; and to a full mail
+//! server, which delivers it into a Maildir.
 
 use std::{path::Path, process::Stdio, time::Duration};
 
@@ -14,7 +15,9 @@ use frontdesk_proto::{
         sender_service_client::SenderServiceClient,
     },
 };
-use frontdesk_tests::{Account, As, Process, TestSuite, new_id, request_id, wait_for};
+use frontdesk_test_servers::{Exim, EximUser};
+use frontdesk_tests::{Account, As, Process, TestSuite, new_id, production::Authority, request_id, wait_for};
+use mail_parser::{HeaderValue, MessageParser, MimeHeaders};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -160,6 +163,77 @@ async fn t8_a_refused_recipient_fails_with_the_servers_reply_and_a_wrong_passwor
     assert!(matches!(waiting.status(), DeliveryStatus::Queued | DeliveryStatus::Sending), "{waiting:?}");
     assert!(waiting.last_response.contains("535"), "{waiting:?}");
     assert!(server.received("other@shop.example").is_empty());
+}
+
+/// The mail with this recipient in the envelope that the server kept.
+async fn delivered(exim: &Exim, recipient: &str) -> Vec<u8> {
+    wait_for("the mail in the Maildir", || async {
+        let envelope = format!("Envelope-to: {recipient}\n");
+        exim.mails().into_iter().find(|mail| String::from_utf8_lossy(mail).contains(&envelope))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn t5_t6_t8_a_transcript_arrives_in_a_mailbox_of_the_distributions_mail_server() {
+    if std::env::var("FRONTDESK_TEST_SKIP").is_ok_and(|skipped| skipped.contains("mail-server")) {
+        println!("skipped: FRONTDESK_TEST_SKIP names the mail server");
+        return;
+    }
+    let authority = Authority::default();
+    let (certificate, key) = authority.sign(&[]);
+    let exim = Exim::start(&certificate, &key, &EximUser { name: "frontdesk", password: "s3cret" }).await;
+    let smtp = SmtpSettings {
+        host: "localhost".into(),
+        port: exim.port,
+        tls: SmtpTls::Starttls,
+        username: "frontdesk".into(),
+        password: "s3cret".to_owned().into(),
+        ca_path: authority.path().display().to_string(),
+        helo_name: "desk.shop.example".into(),
+        ..SmtpSettings::default()
+    };
+    let suite = TestSuite::start_with(|settings| settings.notification.smtp = smtp).await;
+    let account = suite.account().await;
+    let mut senders = SenderServiceClient::new(account.admin());
+    let sender = CreateSenderRequest {
+        email: "desk@shop.example".into(),
+        display_name: "Der \"Laden\" Müller, 店".into(),
+        request_id: request_id(),
+    };
+    let sender = senders.create_sender(sender).await.unwrap().into_inner().sender.unwrap();
+    let code = frontdesk_tests::code_in(&delivered(&exim, "desk@shop.example").await);
+    senders.verify_sender(VerifySenderRequest { sender_id: sender.id.clone(), code }).await.unwrap();
+    senders.set_fallback_sender(SetFallbackSenderRequest { sender_id: sender.id }).await.unwrap();
+
+    let (_, agent) = account.agent("Ada").await;
+    let id = closed_chat(&account, &agent, "vera@visitor.example").await;
+    let sent = delivery(&agent, &id, |delivery| delivery.status() == DeliveryStatus::Sent).await;
+    assert!(sent.last_response.starts_with("250 OK id="), "the reply of the server: {sent:?}\n{}", exim.log());
+
+    let bytes = delivered(&exim, "vera@visitor.example").await;
+    let mail = MessageParser::default().parse(&bytes).unwrap();
+    let header = |name: &'static str| mail.header_raw(name).unwrap_or_default().trim().to_owned();
+    assert_eq!(header("Return-path"), "<desk@shop.example>");
+    let received = header("Received");
+    assert!(received.contains("with esmtpsa") && received.contains("TLS"), "encrypted and authenticated: {received}");
+    assert_eq!(format!("<{}>", mail.message_id().unwrap()), sent.mail_message_id);
+    let from = mail.from().unwrap().first().unwrap();
+    assert_eq!((from.name(), from.address()), (Some("Der \"Laden\" Müller, 店"), Some("desk@shop.example")));
+    assert_eq!(mail.to().unwrap().first().unwrap().address(), Some("vera@visitor.example"));
+    assert!(matches!(mail.header("Auto-Submitted"), Some(HeaderValue::Text(text)) if text == "auto-generated"));
+    assert!(mail.date().is_some() && !mail.subject().unwrap_or_default().is_empty());
+    assert!(mail.content_type().is_some_and(|kind| kind.subtype() == Some("alternative")));
+    let (html, text) = (mail.body_html(0).unwrap(), mail.body_text(0).unwrap());
+    for part in [&html, &text] {
+        for line in ["Grüße", ".a line that begins with a dot", "Hello", "Ada"] {
+            assert!(part.contains(line), "{line} in {part}");
+        }
+    }
+    assert!(text.contains("\n    .\r\n") || text.contains("\n    .\n"), "a dot alone on its line: {text}");
+    let copies =
+        exim.mails().iter().filter(|mail| String::from_utf8_lossy(mail).contains(&sent.mail_message_id)).count();
+    assert_eq!(copies, 1);
 }
 
 /// The metrics at this address.

@@ -1,11 +1,12 @@
-//! Servers for tests: PostgreSQL and NATS with JetStream, started on free loopback ports, and killed, paused and
-//! restarted by the process ids that this crate was given. They end with the process that started them, also when that
+//! Servers for tests: PostgreSQL, NATS with JetStream and the mail server Exim, started on free loopback ports, and killed, paused
+//! and restarted by the process ids that this crate was given. They end with the process that started them, also when that
 //! is killed.
 //!
 //! The programs are looked up in this order: the folder or file that the environment names
 //! (`FRONTDESK_TEST_POSTGRES_BIN`, `FRONTDESK_TEST_NATS_SERVER`), then what `make servers` fetched into
-//! `target/tools/servers`, then what is installed.
+//! `target/tools/servers`, then what is installed. Exim is always the one that is installed, or that `FRONTDESK_TEST_EXIM` names.
 
+mod exim;
 mod nats;
 mod postgres;
 mod supervised;
@@ -15,6 +16,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
+pub use exim::{Exim, EximUser};
 pub use nats::Nats;
 pub use postgres::{CREATE_ROLE, Postgres, ROLE};
 pub use supervised::Supervised;

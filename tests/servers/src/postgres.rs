@@ -138,7 +138,8 @@ impl Postgres {
     }
 }
 
-fn user() -> Option<u32> {
+/// The user that a server runs as, when the tests run as root. None: as the user of the tests.
+pub(crate) fn user() -> Option<u32> {
     rustix::process::geteuid().is_root().then_some(NOBODY)
 }
 
