@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use frontdesk_auth::CallerKind;
 use frontdesk_bench::{messages::Messages, raw::Client};
 use frontdesk_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
 use frontdesk_test_servers::{Nats, Postgres, free_port};
@@ -49,6 +50,7 @@ pub struct Deployment {
     conversation: Vec<Process>,
     assignment: Option<Process>,
     bot_session: Option<Process>,
+    notification: Option<Process>,
     /// The NATS server; unused with the in-process bus.
     pub nats: Nats,
     /// The PostgreSQL server.
@@ -62,6 +64,8 @@ pub struct Deployment {
     binary: Binary,
     /// Where other processes expect the bot-session service, which is started when it is first needed.
     bot_session_port: u16,
+    /// Where other processes expect the notification service, which runs for the rows about mails only.
+    notification_port: u16,
     /// Prefix of the names of its databases.
     prefix: String,
     environment: Environment,
@@ -142,7 +146,9 @@ impl Deployment {
             conversation: Vec::new(),
             assignment: None,
             bot_session: None,
+            notification: None,
             bot_session_port: free_port(),
+            notification_port: free_port(),
             nats,
             postgres,
             bus,
@@ -181,8 +187,8 @@ impl Deployment {
     /// address of the assignment service.
     async fn start_services(&mut self) -> String {
         // Each process needs the addresses of all services when it starts.
-        let [conversation, assignment, unused] = [free_port(), free_port(), free_port()];
-        let ports = [conversation, assignment, self.bot_session_port, unused];
+        let [conversation, assignment] = [free_port(), free_port()];
+        let ports = [conversation, assignment, self.bot_session_port, self.notification_port];
         for (service, port) in SERVICES.into_iter().zip(ports) {
             let name = format!("FRONTDESK__PEERS__{}", service.to_uppercase());
             self.environment.push((name, format!("http://127.0.0.1:{port}")));
@@ -253,6 +259,21 @@ impl Deployment {
         self.start_bot_session().await;
     }
 
+    /// Starts the notification service with further settings; returns its address. Not with the in-process bus.
+    pub async fn start_notification(&mut self, settings: Environment) -> String {
+        let environment: Environment = self.environment.iter().cloned().chain(settings).collect();
+        let (port, folder) = (self.notification_port, self.folder.path());
+        let process = self.binary.serve_on("notification", port, folder, &environment).await;
+        self.notification.insert(process).address.clone()
+    }
+
+    /// Ends the notification service.
+    pub async fn stop_notification(&mut self) {
+        if let Some(process) = self.notification.take() {
+            process.kill().await;
+        }
+    }
+
     /// Process id of the bot-session service.
     ///
     /// # Panics
@@ -269,6 +290,11 @@ impl Deployment {
     /// A connection of the agent to the server at this address.
     pub async fn channel_to(&self, address: &str) -> AgentChannel {
         connect(address, &self.tokens.agent()).await
+    }
+
+    /// A connection of this caller, whose token has this mail address, to the first conversation replica.
+    pub async fn channel_of(&self, kind: CallerKind, subject: &str, email: Option<&str>) -> AgentChannel {
+        connect(self.address(), &self.tokens.caller(kind, subject, email)).await
     }
 
     fn database_name(&self) -> String {

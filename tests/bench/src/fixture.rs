@@ -270,9 +270,13 @@ pub fn sample_event() -> Vec<u8> {
     message_posted(frontdesk_clock::testing::new_id(), &conversation_id(0), 1_000)
 }
 
+/// The text of an entry of the usual size.
+pub const SAMPLE_TEXT: &str = "My brakes squeal, please. My brakes squeal, please. My brakes squeal, please. \
+    My brakes squeal, please. My brakes squeal, please. My brakes squeal, please. My brakes squeal, please. My brakes squ";
+
 /// The content of an entry of the usual size.
 pub fn sample_content() -> String {
-    serde_json::json!({"type": "message", "text": "My brakes squeal, please. ".repeat(8)[..195]}).to_string()
+    serde_json::json!({"type": "message", "text": SAMPLE_TEXT}).to_string()
 }
 
 /// Mints tokens with the development key of a deployment.
@@ -284,15 +288,17 @@ impl Tokens {
         Self(DevelopmentKey::load_or_create(&data_folder.join("development.key"), &Clock::system()).unwrap())
     }
 
-    fn token(&self, kind: CallerKind, subject: &str) -> String {
+    /// The `authorization` header of this caller, whose token has this mail address.
+    pub fn caller(&self, kind: CallerKind, subject: &str, email: Option<&str>) -> String {
         let mut claims = self.0.claims(AccountId(ACCOUNT), kind, subject, Duration::from_secs(24 * 3600));
         claims.name = Some("Ada Byron".into());
-        self.0.mint(&claims).unwrap()
+        claims.email = email.map(str::to_owned);
+        format!("Bearer {}", self.0.mint(&claims).unwrap())
     }
 
     /// The `authorization` header of the agent.
     pub fn agent(&self) -> String {
-        format!("Bearer {}", self.token(CallerKind::Agent, &AGENT.to_string()))
+        self.caller(CallerKind::Agent, &AGENT.to_string(), None)
     }
 
     /// Creates the agent in the assignment service at this address.
@@ -301,7 +307,7 @@ impl Tokens {
     /// If the service does not answer within ten seconds.
     pub async fn create_agent(&self, assignment: &str) {
         let channel = Endpoint::from_shared(assignment.to_owned()).unwrap().connect_lazy();
-        let bearer = format!("Bearer {}", self.token(CallerKind::Admin, "administrator"));
+        let bearer = self.caller(CallerKind::Admin, "administrator", None);
         let agent = CreateAgentRequest {
             agent_id: AGENT.to_string(),
             name: "Ada Byron".into(),

@@ -16,6 +16,7 @@ mod embedded;
 mod fixture;
 mod indexed;
 mod load;
+mod mail_sink;
 mod memory;
 mod other_processes;
 mod pgbench;
@@ -29,10 +30,11 @@ use baseline_server::BaselineArguments;
 use clap::{Parser, Subcommand, ValueEnum};
 use compare::CompareArguments;
 use deployment::{BusKind, Deployment};
+use mail_sink::SinkArguments;
 use report::Row;
 use rows::{
     Plan, p1_post_message, p1a_single_call_latency, p1b_outbox_relay, p2_post_message_on_sqlite, p3_fan_out,
-    p4_latency_at_fixed_rate, p5_timeouts, q_thread, q1_inbox_page, q1_search, q2_routing, q3_idle_watches,
+    p4_latency_at_fixed_rate, p5_timeouts, p6_mails, q_thread, q1_inbox_page, q1_search, q2_routing, q3_idle_watches,
     q3_sessions, q4_files, q4_growth,
 };
 
@@ -85,6 +87,7 @@ enum Name {
     P4,
     #[value(name = "P4_watch")]
     P4Watch,
+    P6,
     P5,
     #[value(name = "Q4_replicas")]
     Q4Replicas,
@@ -123,6 +126,9 @@ enum Command {
     /// Runs the baseline server; a measurement starts it.
     #[command(hide = true)]
     Baseline(BaselineArguments),
+    /// Runs the mail sink; a measurement starts it.
+    #[command(hide = true)]
+    Sink(SinkArguments),
 }
 
 #[tokio::main]
@@ -131,6 +137,7 @@ async fn main() -> ExitCode {
     match cli.command {
         Some(Command::Compare(arguments)) => return compare::run(arguments).await,
         Some(Command::Baseline(arguments)) => baseline_server::serve(arguments).await,
+        Some(Command::Sink(arguments)) => mail_sink::serve(arguments).await,
         None => {
             let rows = measure(&cli).await;
             let is_met = |name: &String| rows.iter().any(|row| row.name == name.as_str() && row.is_met());
@@ -195,6 +202,10 @@ async fn measure_deployment(selected: &[Name], plan: Plan, cli: &Cli) -> Vec<Row
         if selected.contains(&Name::P4Watch) {
             rows.push(p4_latency_at_fixed_rate::run_watch(&mut deployment, plan, p1_rate).await);
         }
+    }
+    // With the in-process bus there is one process. Before P5, whose closes the notification service would decide meanwhile.
+    if selected.contains(&Name::P6) && cli.bus == BusKind::Nats {
+        rows.extend(p6_mails::run(&mut deployment, plan).await);
     }
     // With the in-process bus there is one process, which does not let its databases be copied.
     if selected.contains(&Name::P5) && cli.bus == BusKind::Nats {

@@ -109,6 +109,14 @@ impl Process {
         Self::start(&program, &arguments, port, &folder.join("baseline.log"), &Environment::new()).await
     }
 
+    /// Starts the mail sink on this port.
+    pub async fn mail_sink(folder: &Path, port: u16) -> Self {
+        let listen = format!("127.0.0.1:{port}");
+        let program = std::env::current_exe().unwrap();
+        let arguments = ["sink", "--listen", &listen];
+        Self::start(&program, &arguments, port, &folder.join("sink.log"), &Environment::new()).await
+    }
+
     async fn start(program: &Path, arguments: &[&str], port: u16, log: &Path, environment: &Environment) -> Self {
         let process = Supervised::start(program, arguments, environment, log, None).await;
         let (polls, interval) = START_POLLS;

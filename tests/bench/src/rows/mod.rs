@@ -7,6 +7,7 @@ pub mod p2_post_message_on_sqlite;
 pub mod p3_fan_out;
 pub mod p4_latency_at_fixed_rate;
 pub mod p5_timeouts;
+pub mod p6_mails;
 pub mod q1_inbox_page;
 pub mod q1_search;
 pub mod q2_routing;
