@@ -246,6 +246,7 @@ fn mail(mut text: impl FnMut() -> String) -> (Transcript, Envelope) {
         to_name: text(),
         to: TO.into(),
         subject: text(),
+        optional: OptionalHeaders::default(),
     };
     (transcript, envelope)
 }
