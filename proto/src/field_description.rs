@@ -53,7 +53,7 @@ mod tests {
             ),
             (
                 CreateBotRequest::field_description("flow.steps[1].action"),
-                "is required: set say, ask, buttons, hand_off or close",
+                "is required: set say, ask, buttons, hand_off, close, branch, set_property or create_ticket",
             ),
             (
                 ListConversationsRequest::field_description("assignees[0].assignee"),

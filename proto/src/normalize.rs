@@ -259,8 +259,11 @@ mod tests {
     #[test]
     fn c4_nested_texts_are_normalised_and_ids_and_addresses_are_not() {
         let label = |label: &str| FlowButton { label: label.into(), ..Default::default() };
-        let buttons =
-            ButtonsStep { text: "Which\r\none?".into(), buttons: vec![label(" e\u{301} "), label("b\u{200B}")] };
+        let buttons = ButtonsStep {
+            text: "Which\r\none?".into(),
+            buttons: vec![label(" e\u{301} "), label("b\u{200B}")],
+            ..Default::default()
+        };
         let flow = Flow { steps: vec![Step { action: Some(Action::Buttons(buttons)), ..Default::default() }] };
         let mut create = CreateBotRequest { name: " Bot ".into(), flow: Some(flow), ..Default::default() };
         create.normalize();

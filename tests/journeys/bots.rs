@@ -3,15 +3,22 @@
 use std::time::Duration;
 
 use frontdesk_proto::{
-    assignment::v1::{TakeOverConversationRequest, assignment_service_client::AssignmentServiceClient},
+    assignment::v1::{
+        CreateOpeningHoursRequest, OpeningSchedule, TakeOverConversationRequest, UpdateOpeningHoursRequest,
+        WeeklyRange, assignment_service_client::AssignmentServiceClient,
+        opening_hours_service_client::OpeningHoursServiceClient,
+    },
     botsession::v1::{
-        Bot, BotSessionStatus, ButtonsStep, CloseStep, CreateBotRequest, Flow, FlowButton, HandOffStep,
-        ListBotSessionsRequest, Step, UpdateBotRequest, bot_service_client::BotServiceClient,
-        bot_session_service_client::BotSessionServiceClient, step::Action, update_bot_request::Inactivity,
+        AnswerCondition, AskStep, Bot, BotSession, BotSessionStatus, BranchCase, BranchStep, ButtonsStep, CloseStep,
+        Condition, CreateBotRequest, CreateTicketStep, Flow, FlowButton, HandOffStep, ListBotSessionsRequest,
+        OpeningHoursCondition, SayStep, SetPropertyStep, Step, UpdateBotRequest, WatchBotSessionRequest,
+        bot_service_client::BotServiceClient, bot_session_service_client::BotSessionServiceClient, condition::Test,
+        step::Action, update_bot_request::Inactivity, watch_bot_session_response::Update,
     },
     conversation::v1::{
-        ChooseButtonRequest, CloseReason, ContactEmail, ConversationStatus, GetContactRequest, chat_entry,
-        contact_service_client::ContactServiceClient, entry::Content, visitor_service_client::VisitorServiceClient,
+        ChooseButtonRequest, CloseReason, ContactEmail, ConversationStatus, GetContactRequest, ListTicketsRequest,
+        StartChatRequest, chat_entry, contact_service_client::ContactServiceClient, entry::Content,
+        ticket_service_client::TicketServiceClient, visitor_service_client::VisitorServiceClient,
     },
 };
 use frontdesk_tests::{Account, As, Chat, TestSuite, reason, request_id, wait_for};
@@ -97,7 +104,7 @@ fn two_questions() -> Flow {
     };
     let ask = |text: &str, yes: &str, no: &str| {
         let buttons = vec![button("yes", "Yes", yes), button("no", "No", no)];
-        Action::Buttons(ButtonsStep { text: text.into(), buttons })
+        Action::Buttons(ButtonsStep { text: text.into(), buttons, ..Default::default() })
     };
     let step = |id: &str, action| Step { id: id.into(), action: Some(action), next_step_id: String::new() };
     Flow {
@@ -227,4 +234,148 @@ async fn a3_a_takeover_ends_the_session_and_no_timer_closes_the_chat() {
         (ConversationStatus::Open, said),
         "the bot is silent"
     );
+}
+
+fn step(id: &str, action: Action) -> Step {
+    Step { id: id.into(), action: Some(action), ..Step::default() }
+}
+
+fn say(text: &str) -> Action {
+    Action::Say(SayStep { text: text.into(), ..SayStep::default() })
+}
+
+fn ask(text: &str, property: &str) -> AskStep {
+    AskStep { text: text.into(), property: property.into(), ..AskStep::default() }
+}
+
+fn branch(test: Test, next: &str) -> Action {
+    let conditions = vec![Condition { test: Some(test), negated: false }];
+    Action::Branch(BranchStep { cases: vec![BranchCase { conditions, next_step_id: next.into() }] })
+}
+
+/// Starts a chat with a text.
+async fn start_with(account: &Account, visitor: &str, channel: &str, text: &str) -> Chat {
+    let visitor = account.visitor(visitor);
+    let start = StartChatRequest {
+        channel_id: channel.into(),
+        page_url: "https://shop.example/page".into(),
+        text: text.into(),
+        request_id: request_id(),
+        ..StartChatRequest::default()
+    };
+    let chat = VisitorServiceClient::new(visitor.clone()).start_chat(start).await.unwrap().into_inner().chat.unwrap();
+    Chat { visitor, id: chat.id }
+}
+
+async fn watched_until(agent: &As, session: &str, holds: impl Fn(&BotSession) -> bool) -> BotSession {
+    let request = WatchBotSessionRequest { bot_session_id: session.into() };
+    let watch = BotSessionServiceClient::new(agent.clone()).watch_bot_session(request).await;
+    let mut updates = watch.unwrap().into_inner();
+    let found = async {
+        loop {
+            if let Some(Update::BotSession(session)) = updates.message().await.unwrap().unwrap().update
+                && holds(&session)
+            {
+                return session;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), found).await.expect("the session")
+}
+
+#[tokio::test]
+async fn b2_b6_x3_a_flow_takes_the_first_message_branches_creates_a_ticket_and_stays_what_it_was() {
+    let suite = TestSuite::start().await;
+    let account = suite.account().await;
+    let (_, agent) = account.agent("Ada").await;
+    let urgent = AnswerCondition { step_id: "when".into(), values: vec!["Now".into()] };
+    let when = AskStep { choices: vec!["Now".into(), "Later".into()], ..ask("When?", "when") };
+    let set = SetPropertyStep { property: "source".into(), value: "bot".into() };
+    let people = HandOffStep { text: "A colleague comes.".into(), ..HandOffStep::default() };
+    let steps = vec![
+        step("what", Action::Ask(AskStep { accepts_first_message: true, ..ask("What?", "question") })),
+        step("name", Action::Ask(ask("Your name?", "name"))),
+        step("thanks", say("Thanks, {{contact.first_name|you}}.")),
+        step("set", Action::SetProperty(set)),
+        step("when", Action::Ask(when)),
+        step("urgent", branch(Test::Answer(urgent), "people")),
+        step("ticket", Action::CreateTicket(CreateTicketStep { subject: "Call back".into() })),
+        step("bye", Action::Close(CloseStep { text: "We will call you.".into() })),
+        step("people", Action::HandOff(people)),
+    ];
+    let bot = create_bot(&account, Flow { steps }).await;
+    let channel = account.channel(Some(&bot)).await;
+    let later = start_with(&account, "later", &channel, "My wheel squeaks").await;
+    later.until_text("Your name?").await;
+    let session_id = Account::conversation(&agent, &later.id).await.bot_session.unwrap().bot_session_id;
+
+    // The open session goes on with the flow that it started with.
+    let other = Flow { steps: vec![step("bye", Action::Close(CloseStep { text: "Another flow.".into() }))] };
+    let update = UpdateBotRequest { bot_id: bot.id.clone(), flow: Some(other), ..UpdateBotRequest::default() };
+    let now = start_with(&account, "now", &channel, "Help").await;
+    now.until_text("Your name?").await;
+    BotServiceClient::new(account.admin()).update_bot(update).await.unwrap();
+    for chat in [&later, &now] {
+        chat.say("Vera Verdi").await.unwrap();
+        chat.until_text("Thanks, Vera.").await;
+        chat.until_text("When?").await;
+    }
+    now.say("now").await.unwrap();
+    now.until_text("A colleague comes.").await;
+    later.say("Later").await.unwrap();
+    later.until_text("We will call you.").await;
+    Account::until_closed(&agent, &later.id).await;
+
+    let tickets = async |chat: &Chat| {
+        let request = ListTicketsRequest { conversation_id: chat.id.clone(), ..ListTicketsRequest::default() };
+        TicketServiceClient::new(agent.clone()).list_tickets(request).await.unwrap().into_inner().tickets
+    };
+    let [ticket] = &tickets(&later).await[..] else { panic!("one ticket") };
+    assert_eq!(ticket.subject, "Call back");
+    assert!(tickets(&now).await.is_empty());
+    let contact_id = Account::conversation(&agent, &later.id).await.contact_id;
+    let contact = GetContactRequest { contact_id };
+    let contact =
+        ContactServiceClient::new(agent.clone()).get_contact(contact).await.unwrap().into_inner().contact.unwrap();
+    for (property, value) in [("question", "My wheel squeaks"), ("source", "bot"), ("when", "Later")] {
+        assert_eq!(contact.properties.get(property).map(String::as_str), Some(value), "{property}");
+    }
+    let ended = watched_until(&agent, &session_id, |session| session.status() == BotSessionStatus::Completed).await;
+    let steps: Vec<_> = ended.answers.iter().map(|answer| answer.step_id.as_str()).collect();
+    assert_eq!((steps, ended.turn_count), (vec!["what", "name", "when"], 3));
+}
+
+#[tokio::test]
+async fn a4_b6_a_flow_branches_on_opening_hours_that_change() {
+    let suite = TestSuite::start().await;
+    let account = suite.account().await;
+    let mut hours = OpeningHoursServiceClient::new(account.admin());
+    let schedule = |weekly_ranges| OpeningSchedule { time_zone: "UTC".into(), weekly_ranges, ..Default::default() };
+    let create = CreateOpeningHoursRequest {
+        name: "Office".into(),
+        schedule: Some(schedule(Vec::new())),
+        request_id: request_id(),
+    };
+    let office = hours.create_opening_hours(create).await.unwrap().into_inner().opening_hours.unwrap();
+    let test = Test::OpeningHours(OpeningHoursCondition { opening_hours_id: office.id.clone() });
+    let steps = vec![
+        step("open", branch(test, "people")),
+        step("closed", Action::Close(CloseStep { text: "We are closed.".into() })),
+        step("people", Action::HandOff(HandOffStep { text: "A colleague comes.".into(), ..Default::default() })),
+    ];
+    let bot = create_bot(&account, Flow { steps }).await;
+    let channel = account.channel(Some(&bot)).await;
+    let chat = account.start_chat(account.visitor("v"), &channel).await;
+    chat.until_text("We are closed.").await;
+
+    let all_day = |weekday| WeeklyRange { weekday, start_minute: 0, end_minute: 1_440 };
+    let update = UpdateOpeningHoursRequest {
+        opening_hours_id: office.id,
+        schedule: Some(schedule((1..=7).map(all_day).collect())),
+        ..Default::default()
+    };
+    hours.update_opening_hours(update).await.unwrap();
+    suite.settled().await;
+    let chat = account.start_chat(account.visitor("w"), &channel).await;
+    chat.until_text("A colleague comes.").await;
 }

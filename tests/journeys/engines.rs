@@ -195,7 +195,7 @@ fn greeter() -> Flow {
     let hand_off = HandOffStep { reason: "asked".into(), ..HandOffStep::default() };
     Flow {
         steps: vec![
-            step("hello", Action::Say(SayStep { text: "Hello!".into() })),
+            step("hello", Action::Say(SayStep { text: "Hello!".into(), ..SayStep::default() })),
             step("ask", Action::Ask(ask)),
             step("people", Action::HandOff(hand_off)),
         ],

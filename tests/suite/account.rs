@@ -150,13 +150,14 @@ impl Account {
             |id: &str, next: &str| FlowButton { id: id.into(), label: id.to_uppercase(), next_step_id: next.into() };
         let step = |id: &str, action| Step { id: id.into(), action: Some(action), ..Default::default() };
         let buttons = vec![button("people", "people"), button("bye", "bye")];
+        let topic = ButtonsStep { text: "Which?".into(), buttons, ..Default::default() };
         let steps = vec![
-            step("hello", Action::Say(SayStep { text: "Hello!".into() })),
+            step("hello", Action::Say(SayStep { text: "Hello!".into(), ..Default::default() })),
             step(
                 "address",
                 Action::Ask(AskStep { text: "Your address?".into(), property: "email".into(), ..Default::default() }),
             ),
-            step("topic", Action::Buttons(ButtonsStep { text: "Which?".into(), buttons })),
+            step("topic", Action::Buttons(topic)),
             step(
                 "people",
                 Action::HandOff(HandOffStep {

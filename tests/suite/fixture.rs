@@ -714,14 +714,14 @@ impl Fixture {
             "request_id" => request_id(),
             // All words of a query have to be in one text.
             "query" => self.word.clone(),
-            "id" => "one".into(),
+            "id" | "step_id" => "one".into(),
             "button_id" => "people".into(),
-            "next_step_id" | "page_token" | "cursor" | "after" | "etag" | "time_zone" | "previous_token"
-            | "allowed_origins" => {
+            "fallback_step_id" | "next_step_id" | "page_token" | "cursor" | "after" | "etag" | "time_zone"
+            | "previous_token" | "allowed_origins" => {
                 return None;
             }
             "external_id" => format!("x{}", new_id().simple()),
-            "language" => "it".into(),
+            "language" | "languages" => "it".into(),
             "handle" => format!("h{}", new_id().simple()),
             "shortcut" => format!("s{}", new_id().simple()),
             "amount" => "1200.00".into(),

@@ -11,13 +11,13 @@ use frontdesk_db::AccountId;
 use frontdesk_proto::{
     conversation::{
         internal::v1::{
-            ApplyBotRequest, CloseByBotRequest, CloseIdleConversationsRequest, HandOffConversationRequest,
-            IdleConversation, IdleOutcome as ProtoIdleOutcome, IdleResult, PostBotMessageRequest, RecordAnswerRequest,
-            arbiter_service_client::ArbiterServiceClient,
+            ApplyBotRequest, CloseByBotRequest, CloseIdleConversationsRequest, CreateTicketByBotRequest,
+            GetVisitorPropertiesRequest, HandOffConversationRequest, IdleConversation, IdleOutcome as ProtoIdleOutcome,
+            IdleResult, PostBotMessageRequest, RecordAnswerRequest, arbiter_service_client::ArbiterServiceClient,
         },
         v1::{
-            Button as ProtoButton, ListEntriesRequest, ListEntriesResponse, Reason,
-            thread_service_client::ThreadServiceClient,
+            Button as ProtoButton, Entry, GetInsertRequest, ListEntriesRequest, ListEntriesResponse, Reason,
+            insert_service_client::InsertServiceClient, thread_service_client::ThreadServiceClient,
         },
     },
     error::v1::Reason as SharedReason,
@@ -26,7 +26,8 @@ use tonic::{Code, Status, service::interceptor::InterceptedService};
 use uuid::Uuid;
 
 use crate::{
-    domain::{BotAction, BotSummary, Button, DueSession, HandOffTarget, IdleOutcome, Session},
+    assignment::found,
+    domain::{BotAction, BotSummary, Button, DueSession, HandOffTarget, IdleOutcome, Known, Session},
     error::BotSessionError,
 };
 
@@ -93,6 +94,34 @@ pub(crate) async fn list_entries(
     Ok(client.list_entries(request).await?.into_inner())
 }
 
+/// Returns the entry of the session's thread with this sequence. None: there is none.
+pub(crate) async fn find_entry(peer: &Peer, session: &Session, sequence: i64) -> Result<Option<Entry>, CallError> {
+    let sequence = i32::try_from(sequence).unwrap_or(i32::MAX);
+    let request = ListEntriesRequest {
+        conversation_id: session.conversation.to_string(),
+        after_sequence: sequence.saturating_sub(1),
+        until_sequence: sequence,
+        page_size: 1,
+    };
+    let mut client = ThreadServiceClient::new(peer.for_account(session.account));
+    Ok(client.list_entries(request).await?.into_inner().entries.pop())
+}
+
+/// Returns the visitor's language, and the properties of the contact whom they are known to be.
+pub(crate) async fn get_visitor_properties(peer: &Peer, session: &Session) -> Result<Known, CallError> {
+    let request = GetVisitorPropertiesRequest { conversation_id: session.conversation.to_string() };
+    let mut client = ArbiterServiceClient::new(peer.for_account(session.account));
+    let response = client.get_visitor_properties(request).await?.into_inner();
+    Ok(Known { language: response.language, properties: response.properties, ..Known::default() })
+}
+
+/// Returns whether the account has the insert, and it is not deleted.
+pub(crate) async fn has_insert(peer: &Peer, account: AccountId, insert: Uuid) -> Result<bool, Status> {
+    let mut inserts = InsertServiceClient::new(peer.for_account(account));
+    let response = found(inserts.get_insert(GetInsertRequest { insert_id: insert.to_string() }).await)?;
+    Ok(response.and_then(|response| response.insert).is_some_and(|insert| insert.delete_time.is_none()))
+}
+
 /// Returns the page of the session's thread that begins after this sequence, as the engine asked for it.
 pub(crate) async fn list_entries_for_engine(
     peer: &Peer,
@@ -131,8 +160,18 @@ pub(crate) async fn perform(
     request_id: String,
 ) -> Result<Option<PostedMessage>, CallError> {
     let performed = match action {
-        BotAction::Say { text, buttons } => post_message(peer, session, text, buttons, request_id).await,
-        BotAction::RecordAnswer { property, value } => record_answer(peer, session, property, value, request_id).await,
+        BotAction::Say { text, buttons } => {
+            post_message(peer, session, PostBotMessageRequest { request_id, ..message(text, buttons) }).await
+        }
+        BotAction::SayFilled { text, buttons, inserts } => {
+            let insert_ids = inserts.iter().map(Uuid::to_string).collect();
+            let filled = PostBotMessageRequest { fill_placeholders: true, insert_ids, ..message(text, buttons) };
+            post_message(peer, session, PostBotMessageRequest { request_id, ..filled }).await
+        }
+        BotAction::RecordAnswer { property, value } | BotAction::SetProperty { property, value } => {
+            record_answer(peer, session, property, value, request_id).await
+        }
+        BotAction::CreateTicket { subject } => create_ticket(peer, session, subject, request_id).await,
         BotAction::HandOff { reason, to } => hand_off(peer, session, reason, *to, request_id).await,
         BotAction::Close => close(peer, session, request_id).await,
     };
@@ -144,21 +183,21 @@ pub(crate) async fn perform(
     }
 }
 
+/// Returns the request that posts this message, without what says where.
+fn message(text: &str, buttons: &[Button]) -> PostBotMessageRequest {
+    let buttons = buttons.iter().map(|button| ProtoButton { id: button.id.clone(), label: button.label.clone() });
+    PostBotMessageRequest { text: text.to_owned(), buttons: buttons.collect(), ..PostBotMessageRequest::default() }
+}
+
 async fn post_message(
     peer: &Peer,
     session: &Session,
-    text: &str,
-    buttons: &[Button],
-    request_id: String,
+    message: PostBotMessageRequest,
 ) -> Result<Option<PostedMessage>, Status> {
-    let buttons = buttons.iter().map(|button| ProtoButton { id: button.id.clone(), label: button.label.clone() });
     let request = PostBotMessageRequest {
         conversation_id: session.conversation.to_string(),
         bot_session_id: session.id.to_string(),
-        text: text.to_owned(),
-        buttons: buttons.collect(),
-        request_id,
-        silent_since_time: None,
+        ..message
     };
     let response = as_bot(peer, session).post_bot_message(request).await?.into_inner();
     Ok(response.entry.map(|entry| PostedMessage {
@@ -178,10 +217,9 @@ pub(crate) async fn remind(
     let request = PostBotMessageRequest {
         conversation_id: session.conversation.to_string(),
         bot_session_id: session.id.to_string(),
-        text: text.to_owned(),
-        buttons: Vec::new(),
         request_id,
         silent_since_time: Some(silent_since.to_proto()),
+        ..message(text, &[])
     };
     match as_bot(peer, session).post_bot_message(request).await {
         Err(status) if has_reason(&status, Reason::VisitorActive.as_str_name()) => Ok(()),
@@ -204,6 +242,22 @@ async fn record_answer(
         request_id,
     };
     as_bot(peer, session).record_answer(request).await?;
+    Ok(None)
+}
+
+async fn create_ticket(
+    peer: &Peer,
+    session: &Session,
+    subject: &str,
+    request_id: String,
+) -> Result<Option<PostedMessage>, Status> {
+    let request = CreateTicketByBotRequest {
+        conversation_id: session.conversation.to_string(),
+        bot_session_id: session.id.to_string(),
+        subject: subject.to_owned(),
+        request_id,
+    };
+    as_bot(peer, session).create_ticket_by_bot(request).await?;
     Ok(None)
 }
 

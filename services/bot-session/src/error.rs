@@ -30,9 +30,9 @@ pub(crate) enum BotSessionError {
     /// Hand-off steps of the flow name agents who are not in the roster, or were deactivated.
     #[error("{}", describe(.0))]
     AgentsNotActive(Vec<FlowProblem>),
-    /// Hand-offs name routing policies or teams that do not exist, or were deleted.
+    /// A flow or a hand-off of an engine names a routing policy, a team, opening hours or an insert that does not exist, or was deleted.
     #[error("{}", describe(.0))]
-    TargetsUnknown(Vec<FlowProblem>),
+    ReferencesUnknown(Vec<FlowProblem>),
     /// The calling agent is not on the roster.
     #[error(
         "you are not on the account's roster; an administrator can create the agent with the id that is your token's subject"
@@ -115,8 +115,8 @@ impl From<BotSessionError> for Status {
             BotSessionError::BotDeleted | BotSessionError::BotHasFlow => {
                 ApiError::new(Code::FailedPrecondition, DOMAIN, Reason::BotHasNoEngine.as_str_name(), message)
             }
-            BotSessionError::TargetsUnknown(_) => {
-                ApiError::new(Code::FailedPrecondition, DOMAIN, Reason::HandOffTargetUnknown.as_str_name(), message)
+            BotSessionError::ReferencesUnknown(_) => {
+                ApiError::new(Code::FailedPrecondition, DOMAIN, Reason::ReferenceUnknown.as_str_name(), message)
             }
             BotSessionError::RosterUnavailable => ApiError::unavailable(message),
             BotSessionError::TurnOver => ApiError::new(Code::Aborted, DOMAIN, Reason::TurnOver.as_str_name(), message),

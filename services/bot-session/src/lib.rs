@@ -37,7 +37,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
-use crate::commands::{TurnGuards, TurnSignals};
+use crate::commands::{Signals, TurnGuards};
 
 pub use migration::Migrator;
 
@@ -59,7 +59,9 @@ pub struct App {
     pub(crate) timeout_lateness: Histogram<f64>,
     pub(crate) turn_guards: TurnGuards,
     /// Wakes the streams of a bot's program.
-    pub(crate) turn_signals: TurnSignals,
+    pub(crate) turn_signals: Signals,
+    /// Wakes the watches of a session.
+    pub(crate) session_signals: Signals,
 }
 
 impl Service for App {
@@ -85,7 +87,8 @@ impl Service for App {
             session_started: Arc::default(),
             timeout_lateness: timeout_lateness(),
             turn_guards: TurnGuards::default(),
-            turn_signals: TurnSignals::default(),
+            turn_signals: Signals::default(),
+            session_signals: Signals::default(),
         })
     }
 
@@ -101,6 +104,7 @@ impl Service for App {
         bus.subscribe(consumers::VisitorMessage(self.clone()), &self.db);
         bus.subscribe(consumers::ConversationReleased(self.clone()), &self.db);
         bus.subscribe(consumers::ContactErasures(self.clone()), &self.db);
+        bus.subscribe(consumers::OpeningHoursCopies(self.clone()), &self.db);
     }
 
     fn workers(&self) -> Vec<Worker> {

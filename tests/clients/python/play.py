@@ -118,7 +118,11 @@ flow = flows.Flow(
     steps=[
         flows.Step(id="hello", say=flows.SayStep(text="Hello from the bot.")),
         flows.Step(id="address", ask=flows.AskStep(text="Your address, please?", property="email")),
-        flows.Step(id="wait", say=flows.SayStep(text="Thank you.")),
+        flows.Step(
+            id="wait",
+            buttons=flows.ButtonsStep(text="Thank you.", buttons=[flows.FlowButton(id="team", label="A person")]),
+        ),
+        flows.Step(id="team", hand_off=flows.HandOffStep()),
     ]
 )
 bot = bots_grpc.BotServiceStub(channel).CreateBot(bots.CreateBotRequest(name="Robin", flow=flow, request_id=rid()), metadata=admin).bot

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use frontdesk_proto::{
     auth::v1::Principal,
-    botsession::v1::{AskStep, Bot, CreateBotRequest, Flow, Step, bot_service_client::BotServiceClient, step::Action},
+    botsession::v1::{
+        AskStep, Bot, CloseStep, CreateBotRequest, Flow, Step, bot_service_client::BotServiceClient, step::Action,
+    },
     conversation::v1::{
         ChatEntry, CloseConversationRequest, Contact, CreateContactRequest, PostMessageRequest, StartChatRequest,
         WatchChatRequest, contact_service_client::ContactServiceClient,
@@ -54,11 +56,12 @@ async fn large_bot(account: &Account) -> Bot {
         retry_text: text.clone(),
         ..Default::default()
     };
-    let step =
-        |number| Step { id: format!("step-{number}"), action: Some(Action::Ask(ask(number))), ..Default::default() };
+    let step = |id: String, action| Step { id, action: Some(action), ..Default::default() };
+    let asks = (0..63).map(|number| step(format!("step-{number}"), Action::Ask(ask(number))));
+    let end = step("end".into(), Action::Close(CloseStep::default()));
     let bot = CreateBotRequest {
         name: WIDE.repeat(200),
-        flow: Some(Flow { steps: (0..64).map(step).collect() }),
+        flow: Some(Flow { steps: asks.chain([end]).collect() }),
         request_id: request_id(),
         ..Default::default()
     };

@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use frontdesk::{Server, Service, Settings};
 use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
-    botsession::v1::{CreateBotRequest, Flow, SayStep, Step, bot_service_client::BotServiceClient, step::Action},
+    botsession::v1::{
+        CreateBotRequest, Flow, HandOffStep, SayStep, Step, bot_service_client::BotServiceClient, step::Action,
+    },
     conversation::{
         internal::v1::{ChangeAssigneeRequest, arbiter_service_client::ArbiterServiceClient},
         v1::{WatchChatRequest, visitor_service_client::VisitorServiceClient},
@@ -57,8 +59,9 @@ async fn s5_services_authenticate_by_certificates_and_no_other_client_can() {
     // A chat with a bot: the conversation service calls bot-session, and bot-session posts to the conversation.
     let account = new_id();
     let admin = |service| with(&to(service), &issuer.token(account, CallerKind::Admin, "ada"));
-    let hello = Some(Action::Say(SayStep { text: "Hello!".into() }));
-    let steps = vec![Step { id: "hello".into(), action: hello, ..Default::default() }];
+    let hello = Action::Say(SayStep { text: "Hello!".into(), ..Default::default() });
+    let step = |id: &str, action| Step { id: id.into(), action: Some(action), ..Default::default() };
+    let steps = vec![step("hello", hello), step("team", Action::HandOff(HandOffStep::default()))];
     let bot = CreateBotRequest {
         name: "Robin".into(),
         flow: Some(Flow { steps }),

@@ -29,6 +29,8 @@ const NOT_LOOKED_UP: &[&str] = &[
     "HandOffConversation.agent_id",
     "HandOffConversation.routing_policy_id",
     "HandOffConversation.team_id",
+    // The message goes without it.
+    "PostBotMessage.insert_ids",
     // The response has an outcome for each.
     "CloseIdleConversations.conversations.account_id",
     "CloseIdleConversations.conversations.bot_session_id",
@@ -39,9 +41,11 @@ const NOT_LOOKED_UP: &[&str] = &[
     // Chosen by the account; the same id in another account is another agent.
     "CreateAgent.agent_id",
     // The response has a problem for it.
+    "ValidateFlow.flow.steps.branch.cases.conditions.opening_hours.opening_hours_id",
     "ValidateFlow.flow.steps.hand_off.agent_id",
     "ValidateFlow.flow.steps.hand_off.routing_policy_id",
     "ValidateFlow.flow.steps.hand_off.team_id",
+    "ValidateFlow.flow.steps.say.insert_ids",
     "WatchInbox.inbox.assignees.agent_id",
     "WatchInbox.inbox.assignees.bot_id",
     "WatchInbox.inbox.assignees.team_id",

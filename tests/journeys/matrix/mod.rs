@@ -10,8 +10,17 @@ mod services;
 mod timing;
 
 /// Id fields that name no resource.
-const NOT_RESOURCES: [&str; 7] =
-    ["request_id", "id", "button_id", "next_step_id", "external_id", "mail_message_id", "visitor_id"];
+const NOT_RESOURCES: [&str; 9] = [
+    "request_id",
+    "id",
+    "button_id",
+    "step_id",
+    "next_step_id",
+    "fallback_step_id",
+    "external_id",
+    "mail_message_id",
+    "visitor_id",
+];
 
 fn is_id(name: &str) -> bool {
     name == "id" || name.ends_with("_id") || name.ends_with("_ids")

@@ -11,9 +11,10 @@ use frontdesk_proto::{
     conversation::{
         internal::v1::{
             ApplyAgentRequest, ApplyAgentResponse, ApplyBotRequest, ApplyBotResponse, ChangeAssigneeRequest,
-            ChangeAssigneeResponse, CloseByBotRequest, CloseByBotResponse, HandOffConversationRequest,
-            HandOffConversationResponse, PostBotMessageRequest, PostBotMessageResponse, PostChannelMessageRequest,
-            PostChannelMessageResponse, RecordAnswerRequest, RecordAnswerResponse,
+            ChangeAssigneeResponse, CloseByBotRequest, CloseByBotResponse, CreateTicketByBotRequest,
+            CreateTicketByBotResponse, GetVisitorPropertiesRequest, GetVisitorPropertiesResponse,
+            HandOffConversationRequest, HandOffConversationResponse, PostBotMessageRequest, PostBotMessageResponse,
+            PostChannelMessageRequest, PostChannelMessageResponse, RecordAnswerRequest, RecordAnswerResponse,
         },
         v1::{
             Conversation, Entry, GetConversationRequest, GetConversationResponse, ListEntriesRequest,
@@ -46,6 +47,10 @@ pub struct FakeConversation {
     pub entries: Vec<Entry>,
     /// Property and value of each recorded answer, in the order of their arrival.
     pub answers: Vec<(String, String)>,
+    /// What is known of the visitor.
+    pub visitor: GetVisitorPropertiesResponse,
+    /// Subject of each ticket.
+    pub tickets: Vec<String>,
     /// Reason of each hand-off.
     pub hand_offs: Vec<String>,
     /// Number of accepted closes.
@@ -100,6 +105,21 @@ impl FakeConversations {
                     row.answers.push(answer);
                 }
                 Ok(RecordAnswerResponse::default())
+            })
+        });
+        let rows = self.clone();
+        fake.on(move |request: Request<GetVisitorPropertiesRequest>| {
+            rows.change(&request.get_ref().conversation_id, |row| Ok(row.visitor.clone()))
+        });
+        let rows = self.clone();
+        fake.on(move |request: Request<CreateTicketByBotRequest>| {
+            let request = request.into_inner();
+            rows.change(&request.conversation_id, |row| {
+                row.require_in_charge(&request.bot_session_id)?;
+                row.once(&request.request_id, &request, |row, request| {
+                    row.tickets.push(request.subject.clone());
+                    Ok(CreateTicketByBotResponse::default())
+                })
             })
         });
         let rows = self.clone();
@@ -207,16 +227,29 @@ impl FakeConversations {
         request: &PostBotMessageRequest,
     ) -> Result<PostBotMessageResponse, Status> {
         let (text, buttons) = (request.text.clone(), request.buttons.clone());
-        row.append(ActorKind::Bot, Message { text, buttons, ..Message::default() });
-        let entry = row.entries.last_mut().map(|entry| {
-            entry.request_id.clone_from(&request.request_id);
-            entry.clone()
-        });
-        Ok(PostBotMessageResponse { entry })
+        Ok(row.post_as_bot(&request.request_id, Message { text, buttons, ..Message::default() }))
     }
 }
 
 impl FakeConversation {
+    /// Posts a text as the bot, once for each request id.
+    pub fn post_once(&mut self, request_id: &str, text: &str) -> PostBotMessageResponse {
+        let posted = self.entries.iter().find(|entry| entry.request_id == request_id).cloned();
+        match posted {
+            Some(entry) => PostBotMessageResponse { entry: Some(entry) },
+            None => self.post_as_bot(request_id, Message { text: text.to_owned(), ..Message::default() }),
+        }
+    }
+
+    fn post_as_bot(&mut self, request_id: &str, message: Message) -> PostBotMessageResponse {
+        self.append(ActorKind::Bot, message);
+        let entry = self.entries.last_mut().map(|entry| {
+            entry.request_id = request_id.to_owned();
+            entry.clone()
+        });
+        PostBotMessageResponse { entry }
+    }
+
     /// Appends a message to the thread and returns its sequence.
     pub fn append(&mut self, author: ActorKind, message: Message) -> i32 {
         let sequence = self.last_sequence() + 1;

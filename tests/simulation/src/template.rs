@@ -116,7 +116,7 @@ async fn create_sender(world: &World) -> Result<(), Failure> {
 async fn create_bot(admin: &Calls, name: &str, last: Action) -> Result<String, Failure> {
     let step = |id: &str, action| Step { id: id.into(), action: Some(action), ..Default::default() };
     let ask = AskStep { text: BOT_TEXTS[1].into(), property: "topic".into(), ..Default::default() };
-    let hello = Action::Say(SayStep { text: BOT_TEXTS[0].into() });
+    let hello = Action::Say(SayStep { text: BOT_TEXTS[0].into(), ..Default::default() });
     let steps = vec![step("hello", hello), step("topic", Action::Ask(ask)), step("last", last)];
     let request = CreateBotRequest {
         name: name.to_owned(),

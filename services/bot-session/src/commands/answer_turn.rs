@@ -10,11 +10,11 @@ use frontdesk_idempotency::Key;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::steps::require_agents_of_parts;
+use super::steps::require_references;
 use crate::{
     App,
     conversation::{self, CallError},
-    domain::{BotAction, EngineTurn, Session, Turn, TurnOver},
+    domain::{BotAction, EngineTurn, Reference, Session, Turn, TurnOver},
     error::BotSessionError,
     store,
 };
@@ -34,6 +34,16 @@ pub(crate) struct AnswerTurn {
 impl AnswerTurn {
     fn ends_session(&self) -> bool {
         matches!(self.actions.last(), Some(BotAction::HandOff { .. } | BotAction::Close))
+    }
+
+    /// Returns what its hand-off names of other services, each with the path of its field.
+    fn references(&self) -> Vec<(String, Reference)> {
+        let mut references = Vec::new();
+        for (at, action) in self.actions.iter().enumerate() {
+            let BotAction::HandOff { to, .. } = action else { continue };
+            references.extend(to.references().map(|(field, named)| (format!("parts[{at}].{field}"), named)));
+        }
+        references
     }
 }
 
@@ -59,7 +69,7 @@ pub(crate) async fn answer_turn(
     // The read ends before another service is asked.
     drop(read);
     if !is_repeat {
-        require_agents_of_parts(app, caller.account, &command.actions).await?;
+        require_references(app, caller.account, command.references()).await?;
     }
     let (turn, session, progress) = take(app, caller, bot, key, &command).await?;
     if progress.done {
@@ -135,6 +145,7 @@ async fn finish(
     }
     key.store_result(&tx, &Progress { done: true, ..progress }).await?;
     app.turn_signals.wake_on_commit(&mut tx, turn.account, turn.bot);
+    app.session_signals.wake_on_commit(&mut tx, session.account, session.id);
     tx.commit().await?;
     Ok(turn.due_at.filter(|_| turn.is_open()))
 }

@@ -4,10 +4,10 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{require_active_caller, require_agents};
+use super::steps::{require_active_caller, require_references, store_opening_hours};
 use crate::{
     App,
-    domain::{Bot, BotSummary, InactivityTimeout, Program, Reminder},
+    domain::{Bot, BotSummary, InactivityTimeout, OpeningHours, Program, Reminder},
     error::BotSessionError,
     store,
 };
@@ -29,7 +29,7 @@ pub(crate) async fn create_bot(
     key: &Key,
     command: CreateBot,
 ) -> Result<Bot, BotSessionError> {
-    check_unless_repeated(app, caller, key, &command.program).await?;
+    let hours = check_unless_repeated(app, caller, key, &command.program).await?;
     let mut tx = app.db.begin_for(caller.account).await?;
     if let Some(id) = key.claim::<Uuid>(&tx).await? {
         return store::bots::find(tx.conn(), caller.account, id).await?.ok_or(BotSessionError::NotFound("bot"));
@@ -48,6 +48,7 @@ pub(crate) async fn create_bot(
     };
     let bot = Bot { summary, program: command.program, reminder: command.reminder };
     store::bots::insert(&tx, &bot).await?;
+    store_opening_hours(&tx, hours).await?;
     store::events::append_bot_created(&mut tx, &bot).await?;
     key.store_result(&tx, &bot.summary.id).await?;
 
@@ -55,21 +56,21 @@ pub(crate) async fn create_bot(
     Ok(bot)
 }
 
-/// Checks the calling agent and those whom the flow names. A repeat gets the first answer, also when an agent was deactivated
-/// since, so it does not ask.
+/// Checks the calling agent and what the flow names, and returns the opening hours that it names. A repeat gets the first answer, also
+/// when an agent was deactivated since, so it does not ask.
 async fn check_unless_repeated(
     app: &App,
     caller: &Caller,
     key: &Key,
     program: &Program,
-) -> Result<(), BotSessionError> {
+) -> Result<Vec<OpeningHours>, BotSessionError> {
     let read = app.db.read_for(caller.account).await?;
     let is_repeat = key.find::<Uuid>(&read.conn()).await?.is_some();
     // The read ends before another service is asked.
     drop(read);
     if is_repeat {
-        return Ok(());
+        return Ok(Vec::new());
     }
     require_active_caller(app, caller).await?;
-    require_agents(app, caller.account, program).await
+    require_references(app, caller.account, program.references()).await
 }

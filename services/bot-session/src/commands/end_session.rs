@@ -21,6 +21,7 @@ pub(crate) async fn end_session(
         store::sessions::save(&tx, &session).await?;
         store::events::append_bot_session_ended(&mut tx, &session).await?;
         end_turns(app, &mut tx, std::slice::from_ref(&session)).await?;
+        app.session_signals.wake_on_commit(&mut tx, account, id);
     }
 
     tx.commit().await?;

@@ -1,14 +1,10 @@
 //! Leases turns to a stream of an engine, and finds those that it has no more (rule B7).
 
-mod turn_signals;
-
 use std::collections::HashMap;
 
 use frontdesk_db::AccountId;
 use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
-
-pub(crate) use turn_signals::{TurnSignals, TurnSubscription};
 
 use crate::{
     App,

@@ -75,6 +75,9 @@ async fn settle(app: &App, due: &[DueSession], outcomes: &[IdleOutcome]) -> Resu
     store::events::append_bot_sessions_ended(&mut tx, ended.into_iter(), now).await?;
     sessions.retain(|session| !session.is_open());
     end_turns(app, &mut tx, &sessions).await?;
+    for session in &sessions {
+        app.session_signals.wake_on_commit(&mut tx, session.account, session.id);
+    }
     tx.commit().await?;
     for deadline in deadlines.values() {
         app.timeout_lateness.record(now.since(*deadline).as_secs_f64(), &[]);

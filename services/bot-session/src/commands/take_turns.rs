@@ -3,10 +3,11 @@
 //!
 //! A turn answers exactly one message, and the `request_id` of each action is made of session, turn and index. A turn
 //! that runs again, after a crash or on another replica, therefore repeats the same calls under the same ids, and each
-//! takes effect once.
+//! takes effect once. How its branches were decided is stored before the first action.
 
 mod engine_turns;
 mod perform_actions;
+mod plan_turn;
 mod turn_guard;
 mod visitor_messages;
 
@@ -18,8 +19,9 @@ use sea_orm::DbErr;
 use uuid::Uuid;
 
 use perform_actions::perform_actions;
+use plan_turn::{Moment, TakeError, plan};
 pub(crate) use turn_guard::TurnGuards;
-use visitor_messages::VisitorMessages;
+use visitor_messages::{VisitorMessages, first_message, visitor_input};
 
 use crate::{
     App,
@@ -132,18 +134,21 @@ async fn take_turn(
             Ok(TurnOutcome::Taken)
         }
         Ok(None) => Ok(TurnOutcome::NothingToAnswer),
-        Err(CallError::SessionOver) => Ok(TurnOutcome::SessionOver),
-        Err(error @ (CallError::Rejected(_) | CallError::ResponseTooLarge(_))) => {
+        // The next read of the row shows what happened.
+        Err(TakeError::Over) => Ok(TurnOutcome::Taken),
+        Err(TakeError::Db(error)) => Err(error.into()),
+        Err(TakeError::Call(CallError::SessionOver)) => Ok(TurnOutcome::SessionOver),
+        Err(TakeError::Call(error @ (CallError::Rejected(_) | CallError::ResponseTooLarge(_)))) => {
             give_up(app, session, &error.to_string()).await
         }
-        Err(CallError::Failed(reason)) => {
+        Err(TakeError::Call(CallError::Failed(reason))) => {
             let now = app.db.now().await?;
             match asked_at.filter(|asked_at| now.since(*asked_at) > MAX_FAILING) {
                 Some(_) => give_up(app, session, &reason).await,
                 None => Err(TurnError::Retry(reason)),
             }
         }
-        Err(error @ CallError::Unavailable(_)) => Err(TurnError::Unavailable(error.to_string())),
+        Err(TakeError::Call(error @ CallError::Unavailable(_))) => Err(TurnError::Unavailable(error.to_string())),
     }
 }
 
@@ -176,16 +181,24 @@ async fn try_take_turn(
     session: &Session,
     flow: &Flow,
     messages: &mut VisitorMessages,
-) -> Result<Option<TakenTurn>, CallError> {
-    if session.turn == 0 {
+) -> Result<Option<TakenTurn>, TakeError> {
+    let (moment, answers) = if session.turn > 0 {
+        let Some((sequence, input)) = messages.next(&app.conversation, session).await? else { return Ok(None) };
+        (Moment::Message(input), sequence)
+    } else if flow.takes_first_message() {
+        let first = first_message(&app.conversation, session).await?;
+        let sequence = first.as_ref().map_or(0, |first| first.sequence);
+        (Moment::Start(first), sequence)
+    } else {
+        (Moment::Start(None), 0)
+    };
+    let turn = plan(app, session, flow, &moment).await?;
+    let (turn, posted) = perform_actions(app, session, flow, &moment, turn).await?;
+    let answered = match moment {
         // Messages that the visitor sent before the bot's first question do not answer it: they count as answered.
-        let (turn, posted) = perform_actions(app, session, flow, flow.open()).await?;
-        let answered = posted.map_or(0, |posted| posted.sequence);
-        return Ok(Some(TakenTurn { turn, answered, question: posted.and_then(|posted| posted.visitor_sequence) }));
-    }
-    let Some((answered, input)) = messages.next(&app.conversation, session).await? else { return Ok(None) };
-    let turn = flow.advance(session.step.as_deref(), session.question, &input);
-    let (turn, posted) = perform_actions(app, session, flow, turn).await?;
+        Moment::Start(_) => posted.map_or(answers, |posted| posted.sequence),
+        Moment::Message(_) | Moment::Rejection => answers,
+    };
     Ok(Some(TakenTurn { turn, answered, question: posted.and_then(|posted| posted.visitor_sequence) }))
 }
 
@@ -200,10 +213,11 @@ async fn record_turn(app: &App, before: &Session, taken: TakenTurn) -> Result<()
     if !session.is_open() || session.turn != before.turn {
         return Ok(());
     }
-    let step_changed = session.record_turn(&taken.turn, taken.question, taken.answered);
+    let changed = session.record_turn(&taken.turn, taken.question, taken.answered);
     store::sessions::save(&tx, &session).await?;
-    if step_changed {
+    if changed {
         store::events::append_bot_session_step_reached(&mut tx, &session).await?;
     }
+    app.session_signals.wake_on_commit(&mut tx, session.account, session.id);
     tx.commit().await
 }

@@ -3,10 +3,10 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::steps::{require_active_caller, require_agents};
+use super::steps::{require_active_caller, require_references, store_opening_hours};
 use crate::{
     App,
-    domain::{Bot, BotChange, Program},
+    domain::{Bot, BotChange},
     error::BotSessionError,
     store,
 };
@@ -24,12 +24,11 @@ pub(crate) struct UpdateBot {
 /// that changes nothing succeeds whatever its etag, and appends no event (rule C12).
 pub(crate) async fn update_bot(app: &App, caller: &Caller, command: UpdateBot) -> Result<Bot, BotSessionError> {
     require_active_caller(app, caller).await?;
-    let names_somebody =
-        |program: &&Program| program.agents().next().is_some() || program.routing_targets().next().is_some();
-    if let Some(program) = command.change.program.as_ref().filter(names_somebody)
+    let mut hours = Vec::new();
+    if let Some(program) = command.change.program.as_ref().filter(|program| !program.references().is_empty())
         && changes_program(app, caller, &command).await?
     {
-        require_agents(app, caller.account, program).await?;
+        hours = require_references(app, caller.account, program.references()).await?;
     }
     let mut tx = app.db.begin_for(caller.account).await?;
     let mut bot =
@@ -37,6 +36,7 @@ pub(crate) async fn update_bot(app: &App, caller: &Caller, command: UpdateBot) -
 
     if bot.update(command.change, &command.etag, tx.now().await?)? {
         store::bots::save(&tx, &bot).await?;
+        store_opening_hours(&tx, hours).await?;
         store::events::append_bot_updated(&mut tx, &bot).await?;
         app.turn_signals.wake_on_commit(&mut tx, bot.summary.account, bot.summary.id);
     }

@@ -4,11 +4,13 @@
 mod contact_erasures;
 mod conversation_released;
 mod conversation_started;
+mod opening_hours;
 mod visitor_message;
 
 pub(crate) use contact_erasures::ContactErasures;
 pub(crate) use conversation_released::ConversationReleased;
 pub(crate) use conversation_started::ConversationStarted;
+pub(crate) use opening_hours::OpeningHoursCopies;
 pub(crate) use visitor_message::VisitorMessage;
 
 use frontdesk_bus::Outcome;

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     fn accepted(check: AnswerCheck, text: &str) -> Option<String> {
-        check.accept(&VisitorInput { text: text.into(), line: text.trim().into(), button: None })
+        check.accept(&VisitorInput { text: text.into(), line: text.trim().into(), ..VisitorInput::default() })
     }
 
     #[test]

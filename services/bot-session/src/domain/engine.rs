@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use super::{Flow, RoutingTarget};
+use super::{Flow, Reference};
 
 /// How long a turn waits for a stream, and an answer may take, unless the bot says (seconds).
 pub(crate) const DEFAULT_ENGINE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -42,14 +41,9 @@ pub(crate) enum Program {
 }
 
 impl Program {
-    /// Returns the agents whom hand-off steps of a flow name, each with the index of the step.
-    pub(crate) fn agents(&self) -> impl Iterator<Item = (usize, Uuid)> {
-        self.flow().into_iter().flat_map(Flow::agents)
-    }
-
-    /// Returns the routing policies and teams that hand-off steps of a flow name, each with the index of the step.
-    pub(crate) fn routing_targets(&self) -> impl Iterator<Item = (usize, RoutingTarget)> {
-        self.flow().into_iter().flat_map(Flow::routing_targets)
+    /// Returns what steps of a flow name of other services, each with the path of its field.
+    pub(crate) fn references(&self) -> Vec<(String, Reference)> {
+        self.flow().map(Flow::references).unwrap_or_default()
     }
 
     /// Returns the flow. None: a program of the customer's is the bot.

@@ -1,7 +1,14 @@
 //! A flow: what a bot does, as data (rule B6). Its JSON form is what the database holds.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use super::{Condition, HandOffTarget};
+
+/// How the ids of the buttons of choices begin; their number follows.
+const CHOICE: &str = "choice-";
 
 /// The steps of a bot. A session begins at the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,25 +34,31 @@ pub(crate) enum StepAction {
     Say {
         /// What the bot says.
         text: String,
+        /// Inserts of the library that the message gets.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        inserts: Vec<Uuid>,
     },
     /// Asks a question, waits, and records the answer.
-    Ask {
-        /// The question.
-        text: String,
-        /// The contact's property that receives the answer.
-        property: String,
-        /// The check that an answer must pass.
-        check: AnswerCheck,
-        /// What the bot says after an answer that does not pass. Empty: the check's default text.
-        retry_text: String,
-    },
+    Ask(Question),
     /// Offers buttons and waits.
     Buttons {
         /// The text above the buttons.
         text: String,
         /// The buttons.
         buttons: Vec<Button>,
+        /// How often another message is tolerated. None: always.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attempts: Option<Attempts>,
     },
+    /// Chooses the next step: the one of the first case that holds, or else the step's own.
+    Branch {
+        /// The cases, in the order in which they are tested.
+        cases: Vec<Case>,
+    },
+    /// Stores a value as a property of the contact.
+    SetProperty { property: String, value: String },
+    /// Creates a ticket for the contact.
+    CreateTicket { subject: String },
     /// Hands the chat to the team.
     HandOff {
         /// What the bot says first. Empty: nothing.
@@ -66,6 +79,47 @@ pub(crate) enum StepAction {
         /// What the bot says first. Empty: nothing.
         text: String,
     },
+}
+
+/// What an `ask` step asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Question {
+    /// The question.
+    pub(crate) text: String,
+    /// The contact's property that receives the answer.
+    pub(crate) property: String,
+    /// The check that an answer must pass.
+    pub(crate) check: AnswerCheck,
+    /// What the bot says after an answer that does not pass. Empty: the check's default text.
+    pub(crate) retry_text: String,
+    /// The answers to choose from, in place of the check. Empty: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) choices: Vec<String>,
+    /// How often an answer that does not pass is tolerated. None: always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) attempts: Option<Attempts>,
+    /// Whether what the visitor wrote before the bot did may answer it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) takes_first_message: bool,
+}
+
+/// After how many wrong answers the bot goes on, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Attempts {
+    /// Number of wrong answers.
+    pub(crate) max: u32,
+    /// Id of the step that follows them.
+    pub(crate) fallback: String,
+}
+
+/// A case of a branch, and the step it leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Case {
+    /// All of them must hold.
+    pub(crate) conditions: Vec<Condition>,
+    /// Id of the step that follows. None: the next in the list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<String>,
 }
 
 /// A button and the step it leads to.
@@ -92,10 +146,25 @@ pub(crate) enum AnswerCheck {
     Number,
 }
 
+/// Something that belongs to another service, and that a step, or a hand-off of an engine, names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reference {
+    Agent(Uuid),
+    RoutingPolicy(Uuid),
+    Team(Uuid),
+    OpeningHours(Uuid),
+    Insert(Uuid),
+}
+
 impl Flow {
     /// Returns the index of a step in the list.
     pub(crate) fn position(&self, id: &str) -> Option<usize> {
         self.steps.iter().position(|step| step.id == id)
+    }
+
+    /// Returns the index of each step by its id; of steps with one id, that of the first.
+    pub(super) fn positions(&self) -> HashMap<&str, usize> {
+        self.steps.iter().enumerate().rev().map(|(at, step)| (step.id.as_str(), at)).collect()
     }
 
     /// Returns the index of the step that follows the one at `position`: the step named by `next`, or else the next in the
@@ -107,50 +176,80 @@ impl Flow {
         }
     }
 
-    /// Returns the agents whom hand-off steps name, each with the index of the step.
-    pub(crate) fn agents(&self) -> impl Iterator<Item = (usize, Uuid)> {
-        self.steps.iter().enumerate().filter_map(|(at, step)| match step.action {
-            StepAction::HandOff { agent, .. } => agent.map(|agent| (at, agent)),
-            _ => None,
-        })
+    /// Returns whether a question may be answered by what the visitor wrote before the bot did.
+    pub(crate) fn takes_first_message(&self) -> bool {
+        self.steps.iter().any(|step| matches!(&step.action, StepAction::Ask(question) if question.takes_first_message))
     }
 
-    /// Returns the routing policies and teams that hand-off steps name, each with the index of the step.
-    pub(crate) fn routing_targets(&self) -> impl Iterator<Item = (usize, RoutingTarget)> {
-        self.steps.iter().enumerate().flat_map(|(at, step)| {
-            let (policy, team) = match step.action {
-                StepAction::HandOff { policy, team, .. } => (policy, team),
-                _ => (None, None),
-            };
-            RoutingTarget::named_by(policy, team).map(move |target| (at, target))
-        })
-    }
-}
-
-/// A routing policy or a team that a hand-off names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum RoutingTarget {
-    Policy(Uuid),
-    Team(Uuid),
-}
-
-impl RoutingTarget {
-    pub(crate) fn named_by(policy: Option<Uuid>, team: Option<Uuid>) -> impl Iterator<Item = Self> {
-        policy.map(Self::Policy).into_iter().chain(team.map(Self::Team))
-    }
-
-    /// Returns the field of a hand-off that names it.
-    pub(crate) fn field(self) -> &'static str {
-        match self {
-            Self::Policy(_) => "hand_off.routing_policy_id",
-            Self::Team(_) => "hand_off.team_id",
+    /// Returns what steps name of other services, each with the path of its field.
+    pub(crate) fn references(&self) -> Vec<(String, Reference)> {
+        let mut references = Vec::new();
+        for (at, step) in self.steps.iter().enumerate() {
+            let mut add = |field: String, reference| references.push((format!("flow.steps[{at}].{field}"), reference));
+            match &step.action {
+                StepAction::HandOff { agent, policy, team, .. } => {
+                    let to = HandOffTarget { agent: *agent, policy: *policy, team: *team };
+                    to.references().for_each(|(field, reference)| add(field.to_owned(), reference));
+                }
+                StepAction::Say { inserts, .. } => {
+                    let numbered = inserts.iter().enumerate();
+                    numbered.for_each(|(n, id)| add(format!("say.insert_ids[{n}]"), Reference::Insert(*id)));
+                }
+                StepAction::Branch { cases } => {
+                    for (n, case) in cases.iter().enumerate() {
+                        let hours = case.conditions.iter().enumerate();
+                        for (m, id) in hours.filter_map(|(m, condition)| Some((m, condition.opening_hours()?))) {
+                            let field = format!("branch.cases[{n}].conditions[{m}].opening_hours.opening_hours_id");
+                            add(field, Reference::OpeningHours(id));
+                        }
+                    }
+                }
+                StepAction::Ask(_)
+                | StepAction::Buttons { .. }
+                | StepAction::SetProperty { .. }
+                | StepAction::CreateTicket { .. }
+                | StepAction::Close { .. } => {}
+            }
         }
+        references
     }
 }
 
 impl Step {
     /// Returns whether the bot waits for the visitor at this step.
     pub(crate) fn waits(&self) -> bool {
-        matches!(self.action, StepAction::Ask { .. } | StepAction::Buttons { .. })
+        matches!(self.action, StepAction::Ask(_) | StepAction::Buttons { .. })
+    }
+
+    /// Returns whether the flow ends with this step.
+    pub(super) fn ends(&self) -> bool {
+        matches!(self.action, StepAction::HandOff { .. } | StepAction::Close { .. })
+    }
+
+    /// Returns after how many wrong answers the bot goes on. None: never, or it does not wait.
+    pub(super) fn attempts(&self) -> Option<&Attempts> {
+        match &self.action {
+            StepAction::Ask(question) => question.attempts.as_ref(),
+            StepAction::Buttons { attempts, .. } => attempts.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+impl Question {
+    /// Returns the text of the choice that this button offers.
+    pub(crate) fn choice(&self, button: &str) -> Option<&str> {
+        let number: usize = button.strip_prefix(CHOICE)?.parse().ok()?;
+        self.choices.get(number.checked_sub(1)?).map(String::as_str)
+    }
+
+    /// Returns the buttons of its choices.
+    pub(super) fn buttons(&self) -> Vec<Button> {
+        let button = |(at, choice): (usize, &String)| Button {
+            id: format!("{CHOICE}{}", at + 1),
+            label: choice.clone(),
+            next: None,
+        };
+        self.choices.iter().enumerate().map(button).collect()
     }
 }

@@ -1,9 +1,14 @@
-//! Flow validation (rule B6): every link leads to a step of the flow, every step is reachable, and no cycle runs
-//! without waiting for the visitor.
+//! Flow validation (rule B6): every link leads to a step of the flow, every step is reachable, every way ends with a hand-off or a
+//! close, and no cycle runs without waiting for the visitor.
 
 use std::collections::BTreeSet;
 
-use super::{Button, Flow, RoutingTarget, Step, StepAction, label::label_key};
+use super::{
+    Button, Case, Condition, Flow, Question, StepAction,
+    condition::Test,
+    flow_paths::{Paths, Target},
+    label::label_key,
+};
 
 /// One thing that is wrong with a flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,33 +21,67 @@ pub(crate) struct FlowProblem {
 
 /// Returns all problems of the flow. Empty: the flow is valid.
 pub(crate) fn validate(flow: &Flow) -> Vec<FlowProblem> {
-    let mut problems = Vec::new();
+    let mut problems = Problems::default();
     let mut ids = BTreeSet::new();
     for (at, step) in flow.steps.iter().enumerate() {
         if !ids.insert(step.id.as_str()) {
-            problems.push(problem(at, "id", "another step has this id; give each step its own"));
+            problems.add(at, "id", "another step has this id; give each step its own");
         }
-        check_next(flow, step.next.as_deref(), &format!("flow.steps[{at}].next_step_id"), &mut problems);
-        if let StepAction::Buttons { buttons, .. } = &step.action {
-            check_buttons(flow, at, buttons, &mut problems);
-        }
-        if closes_cycle_without_waiting(flow, at) {
-            let what = "the steps form a cycle that does not wait for the visitor; put an ask or buttons step into it";
-            problems.push(problem(at, "next_step_id", what));
+        match &step.action {
+            StepAction::Ask(question) => check_choices(at, question, &mut problems),
+            StepAction::Buttons { buttons, .. } => check_buttons(at, buttons, &mut problems),
+            StepAction::Branch { cases } => check_cases(flow, at, cases, &mut problems),
+            StepAction::SetProperty { property, .. } if property == "email" => {
+                let what = "an address cannot be set, because it would be the same for all visitors; ask for it";
+                problems.add(at, "set_property.property", what);
+            }
+            StepAction::Say { .. }
+            | StepAction::SetProperty { .. }
+            | StepAction::CreateTicket { .. }
+            | StepAction::HandOff { .. }
+            | StepAction::Close { .. } => {}
         }
     }
-    let reached = reachable(flow);
+    check_paths(flow, &mut problems);
+    problems.0
+}
+
+/// The problems that were found.
+#[derive(Default)]
+struct Problems(Vec<FlowProblem>);
+
+impl Problems {
+    fn add(&mut self, at: usize, field: &str, description: &str) {
+        self.add_at(format!("flow.steps[{at}].{field}"), description);
+    }
+
+    fn add_at(&mut self, field: String, description: &str) {
+        self.0.push(FlowProblem { field, description: description.to_owned() });
+    }
+}
+
+fn check_paths(flow: &Flow, problems: &mut Problems) {
+    let paths = Paths::new(flow);
+    for link in paths.links().filter(|link| link.to == Target::Nowhere) {
+        let what = "there is no step with this id; name one of the flow, or leave it empty for the next in the list";
+        problems.add_at(link.field.clone(), what);
+    }
+    problems.0.extend(paths.run_problems());
+    let reached = paths.reached();
+    for field in paths.open_ends(&reached) {
+        let what = "the flow ends here, and nobody would answer the visitor any more; lead to a hand_off or close step";
+        problems.add_at(field.to_owned(), what);
+    }
     for (at, _) in flow.steps.iter().enumerate().filter(|(at, _)| !reached.contains(at)) {
-        problems.push(problem(at, "id", unreachable(flow, at)));
+        problems.add(at, "id", unreachable(flow, at));
     }
-    problems
 }
 
 /// Returns what is wrong with a step that is never reached.
 fn unreachable(flow: &Flow, at: usize) -> &'static str {
     let follows_an_end = flow.steps.iter().enumerate().any(|(before, step)| {
-        matches!(step.action, StepAction::HandOff { .. } | StepAction::Close { .. })
-            && flow.following(before, step.next.as_deref()) == Some(at)
+        let names = step.next.as_deref().map_or(before + 1 == at, |next| next == flow.steps[at].id);
+        step.ends() && names
     });
     if follows_an_end {
         "no step leads to this one: a hand_off or close ends the flow, also one with a next_step_id; link to it from another step, or \
@@ -52,101 +91,100 @@ fn unreachable(flow: &Flow, at: usize) -> &'static str {
     }
 }
 
-/// What is wrong with a hand-off to a routing policy or a team that does not exist, or was deleted.
-pub(crate) const UNKNOWN_TARGET: &str =
-    "the account has none with this id, or it was deleted; create or undelete it first, or leave the field empty";
-
-/// Returns the problem of a hand-off step whose agent is not in the roster, or was deactivated.
-pub(crate) fn inactive_agent(at: usize) -> FlowProblem {
-    let what =
-        "the agent is not in the roster, or was deactivated; create or reactivate them first, or leave the field empty";
-    problem(at, "hand_off.agent_id", what)
-}
-
-/// Returns the problem of a hand-off step whose routing policy or team does not exist, or was deleted.
-pub(crate) fn unknown_target(at: usize, target: RoutingTarget) -> FlowProblem {
-    problem(at, target.field(), UNKNOWN_TARGET)
-}
-
-fn problem(at: usize, field: &str, description: &str) -> FlowProblem {
-    FlowProblem { field: format!("flow.steps[{at}].{field}"), description: description.to_owned() }
-}
-
-fn check_next(flow: &Flow, next: Option<&str>, field: &str, problems: &mut Vec<FlowProblem>) {
-    if next.is_some_and(|id| flow.position(id).is_none()) {
-        let description =
-            "there is no step with this id; name one of the flow, or leave it empty for the next in the list";
-        problems.push(FlowProblem { field: field.to_owned(), description: description.to_owned() });
+fn check_choices(at: usize, question: &Question, problems: &mut Problems) {
+    if question.choices.len() == 1 {
+        problems.add(at, "ask.choices", "one choice is none; add another, or leave the list empty");
+    }
+    let mut labels = BTreeSet::new();
+    for (number, choice) in question.choices.iter().enumerate() {
+        if !labels.insert(label_key(choice)) {
+            let field = format!("ask.choices[{number}]");
+            problems.add(at, &field, "another choice of the step has this text; give each its own");
+        }
     }
 }
 
-fn check_buttons(flow: &Flow, at: usize, buttons: &[Button], problems: &mut Vec<FlowProblem>) {
+fn check_buttons(at: usize, buttons: &[Button], problems: &mut Problems) {
     let (mut ids, mut labels) = (BTreeSet::new(), BTreeSet::new());
     for (number, button) in buttons.iter().enumerate() {
         let field = |name: &str| format!("buttons.buttons[{number}].{name}");
         if !ids.insert(button.id.as_str()) {
-            problems.push(problem(at, &field("id"), "another button of the step has this id; give each its own"));
+            problems.add(at, &field("id"), "another button of the step has this id; give each its own");
         }
         if !labels.insert(label_key(&button.label)) {
             let what =
                 "another button of the step has this label; give each its own, so that a typed label names one button";
-            problems.push(problem(at, &field("label"), what));
+            problems.add(at, &field("label"), what);
         }
-        let path = format!("flow.steps[{at}].{}", field("next_step_id"));
-        check_next(flow, button.next.as_deref(), &path, problems);
     }
 }
 
-/// Indexes of the steps that can follow a step.
-fn successors(flow: &Flow, at: usize, step: &Step) -> Vec<usize> {
-    let after = flow.following(at, step.next.as_deref());
-    match &step.action {
-        StepAction::Say { .. } | StepAction::Ask { .. } => after.into_iter().collect(),
-        StepAction::Buttons { buttons, .. } => buttons
-            .iter()
-            .filter_map(|button| button.next.as_deref().map_or(after, |next| flow.position(next)))
-            .collect(),
-        StepAction::HandOff { .. } | StepAction::Close { .. } => Vec::new(),
+fn check_cases(flow: &Flow, at: usize, cases: &[Case], problems: &mut Problems) {
+    for (number, case) in cases.iter().enumerate() {
+        for (place, condition) in case.conditions.iter().enumerate() {
+            if let Some((field, what)) = answer_problem(flow, condition) {
+                problems.add(at, &format!("branch.cases[{number}].conditions[{place}].answer.{field}"), &what);
+            }
+        }
     }
 }
 
-/// Returns whether the step closes a cycle of steps that do not wait. Only a step that links back in the list is
-/// reported: every cycle has one.
-fn closes_cycle_without_waiting(flow: &Flow, start: usize) -> bool {
-    let says = |at: usize| matches!(flow.steps[at].action, StepAction::Say { .. });
-    let next = |at: usize| flow.following(at, flow.steps[at].next.as_deref());
-    if !says(start) || next(start).is_none_or(|next| next > start) {
-        return false;
+/// Returns the field and the problem of a condition on an answer that can never be given.
+fn answer_problem(flow: &Flow, condition: &Condition) -> Option<(String, String)> {
+    let Test::Answer { step, values } = &condition.test else { return None };
+    let asks = flow.position(step).map(|at| &flow.steps[at].action);
+    let unknown = |is_known: &dyn Fn(&str) -> bool, what: &str| {
+        let number = values.iter().position(|value| !is_known(value))?;
+        Some((format!("values[{number}]"), what.to_owned()))
+    };
+    match asks {
+        Some(StepAction::Buttons { buttons, .. }) => unknown(
+            &|value: &str| buttons.iter().any(|button| button.id == value),
+            "the step has no button with this id",
+        ),
+        Some(StepAction::Ask(question)) if !question.choices.is_empty() => unknown(
+            &|value: &str| question.choices.iter().any(|choice| label_key(choice) == label_key(value)),
+            "the step has no such choice",
+        ),
+        Some(StepAction::Ask(_)) => None,
+        _ => Some(("step_id".to_owned(), "there is no ask or buttons step with this id".to_owned())),
     }
-    let mut at = start;
-    for _ in 0..flow.steps.len() {
-        match next(at) {
-            Some(next) if next == start => return true,
-            Some(next) if says(next) => at = next,
-            _ => return false,
-        }
-    }
-    false
-}
-
-/// Indexes of the steps that a session can reach from the first.
-fn reachable(flow: &Flow) -> BTreeSet<usize> {
-    let mut reached = BTreeSet::new();
-    let mut pending: Vec<usize> = if flow.steps.is_empty() { Vec::new() } else { vec![0] };
-    while let Some(at) = pending.pop() {
-        if reached.insert(at) {
-            pending.extend(successors(flow, at, &flow.steps[at]));
-        }
-    }
-    reached
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{AnswerCheck, Attempts, Step};
+
+    fn step(id: &str, action: StepAction, next: Option<&str>) -> Step {
+        Step { id: id.into(), action, next: next.map(Into::into) }
+    }
 
     fn say(id: &str, next: Option<&str>) -> Step {
-        Step { id: id.into(), action: StepAction::Say { text: id.into() }, next: next.map(Into::into) }
+        step(id, StepAction::Say { text: id.into(), inserts: Vec::new() }, next)
+    }
+
+    fn close(id: &str) -> Step {
+        step(id, StepAction::Close { text: String::new() }, None)
+    }
+
+    fn hand_off(id: &str, next: Option<&str>) -> Step {
+        let action =
+            StepAction::HandOff { text: String::new(), reason: String::new(), agent: None, policy: None, team: None };
+        step(id, action, next)
+    }
+
+    fn ask(id: &str, fallback: Option<&str>, choices: &[&str]) -> Step {
+        let question = Question {
+            text: "?".into(),
+            property: "name".into(),
+            check: AnswerCheck::Anything,
+            retry_text: String::new(),
+            choices: choices.iter().map(|choice| (*choice).to_owned()).collect(),
+            attempts: fallback.map(|fallback| Attempts { max: 1, fallback: fallback.into() }),
+            takes_first_message: false,
+        };
+        step(id, StepAction::Ask(question), None)
     }
 
     fn choice(id: &str, buttons: &[(&str, &str, Option<&str>)]) -> Step {
@@ -154,7 +192,17 @@ mod tests {
             .iter()
             .map(|(id, label, next)| Button { id: (*id).into(), label: (*label).into(), next: next.map(Into::into) })
             .collect();
-        Step { id: id.into(), action: StepAction::Buttons { text: "?".into(), buttons }, next: None }
+        step(id, StepAction::Buttons { text: "?".into(), buttons, attempts: None }, None)
+    }
+
+    fn branch(id: &str, conditions: Vec<Condition>, case: Option<&str>, next: Option<&str>) -> Step {
+        let cases = vec![Case { conditions, next: case.map(Into::into) }];
+        step(id, StepAction::Branch { cases }, next)
+    }
+
+    fn answer(step: &str, values: &[&str]) -> Condition {
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        Condition { test: Test::Answer { step: step.into(), values }, negated: false }
     }
 
     fn fields(steps: Vec<Step>) -> Vec<String> {
@@ -166,9 +214,11 @@ mod tests {
         let steps = vec![
             say("hi", None),
             choice("pick", &[("a", "Again", Some("hi")), ("b", "Go on", None)]),
-            say("end", None),
+            ask("size", Some("bye"), &["Small", "Large"]),
+            branch("which", vec![answer("pick", &["b"]), answer("size", &["SMALL"])], Some("pick"), Some("bye")),
+            close("bye"),
         ];
-        assert!(fields(steps).is_empty());
+        assert_eq!(fields(steps), Vec::<String>::new());
     }
 
     #[test]
@@ -177,6 +227,11 @@ mod tests {
             say("hi", Some("nowhere")),
             say("hi", Some("pick")),
             choice("pick", &[("a", "Yes", None), ("a", " yes ", Some("gone"))]),
+            ask("ask", Some("lost"), &["One", "one"]),
+            ask("single", None, &["One"]),
+            branch("where", vec![answer("hi", &[]), answer("pick", &["c"]), answer("ask", &["two"])], Some("no"), None),
+            step("set", StepAction::SetProperty { property: "email".into(), value: "a@b.co".into() }, None),
+            close("bye"),
         ];
         let found = fields(steps);
         for expected in [
@@ -185,6 +240,14 @@ mod tests {
             "flow.steps[2].buttons.buttons[1].id",
             "flow.steps[2].buttons.buttons[1].label",
             "flow.steps[2].buttons.buttons[1].next_step_id",
+            "flow.steps[3].ask.choices[1]",
+            "flow.steps[3].ask.fallback_step_id",
+            "flow.steps[4].ask.choices",
+            "flow.steps[5].branch.cases[0].conditions[0].answer.step_id",
+            "flow.steps[5].branch.cases[0].conditions[1].answer.values[0]",
+            "flow.steps[5].branch.cases[0].conditions[2].answer.values[0]",
+            "flow.steps[5].branch.cases[0].next_step_id",
+            "flow.steps[6].set_property.property",
         ] {
             assert!(found.iter().any(|field| field == expected), "{expected} in {found:?}");
         }
@@ -194,23 +257,44 @@ mod tests {
     fn b6_a_cycle_without_waiting_is_reported_once_at_the_step_that_closes_it() {
         assert_eq!(fields(vec![say("a", None), say("b", None), say("c", Some("a"))]), ["flow.steps[2].next_step_id"]);
         assert_eq!(fields(vec![say("a", Some("a"))]), ["flow.steps[0].next_step_id"]);
+        let open = || vec![Condition { test: Test::Language { languages: vec!["it".into()] }, negated: false }];
+        let steps = vec![say("a", None), branch("b", open(), Some("a"), None), close("c")];
+        assert_eq!(fields(steps), ["flow.steps[1].branch.cases[0].next_step_id"]);
     }
 
     #[test]
     fn b6_an_unreachable_step_is_a_problem() {
-        assert_eq!(fields(vec![say("a", Some("c")), say("b", None), say("c", None)]), ["flow.steps[1].id"]);
+        assert_eq!(fields(vec![say("a", Some("c")), say("b", None), close("c")]), ["flow.steps[1].id"]);
     }
 
     #[test]
     fn b8_a_step_behind_a_hand_off_is_reported_with_the_reason() {
-        let hand_off =
-            StepAction::HandOff { text: String::new(), reason: String::new(), agent: None, policy: None, team: None };
         for next in [Some("b"), None] {
-            let end = Step { id: "a".into(), action: hand_off.clone(), next: next.map(Into::into) };
-            let problems = validate(&Flow { steps: vec![end, say("b", None)] });
+            let problems = validate(&Flow { steps: vec![hand_off("a", next), close("b")] });
             assert_eq!(problems.len(), 1, "{problems:?}");
             assert_eq!(problems[0].field, "flow.steps[1].id");
             assert!(problems[0].description.contains("a hand_off or close ends the flow"), "{problems:?}");
         }
+    }
+
+    #[test]
+    fn b8_each_way_that_ends_without_a_hand_off_or_close_is_a_problem() {
+        assert_eq!(fields(vec![say("a", None)]), ["flow.steps[0].next_step_id"]);
+        let steps =
+            vec![choice("pick", &[("a", "A", Some("bye")), ("b", "B", Some("end"))]), close("bye"), say("end", None)];
+        assert_eq!(fields(steps), ["flow.steps[2].next_step_id"]);
+        let language = || vec![Condition { test: Test::Language { languages: vec!["it".into()] }, negated: false }];
+        let steps = vec![say("a", Some("c")), close("b"), branch("c", language(), None, Some("b"))];
+        assert_eq!(fields(steps), ["flow.steps[2].branch.cases[0].next_step_id"]);
+    }
+
+    #[test]
+    fn b6_a_turn_of_more_than_fifty_steps_is_a_problem() {
+        let chain = |says: usize| {
+            let says = (0..says).map(|number| say(&format!("s{number}"), None));
+            says.chain([close("bye")]).collect::<Vec<_>>()
+        };
+        assert_eq!(fields(chain(49)), Vec::<String>::new());
+        assert_eq!(fields(chain(50)), ["flow.steps[0].id"]);
     }
 }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{InactivityTimeout, Turn};
+use super::{InactivityTimeout, Turn, Waiting};
 
 /// Status of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +24,37 @@ pub(crate) enum SessionStatus {
     Completed,
     /// An agent closed the chat.
     Closed,
+}
+
+/// The newest answer of the visitor at a step. It has no text: that is the entry's in the thread, and is erased with it. Its JSON form is
+/// what the database holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    pub(crate) step: String,
+    /// Sequence of the message in the thread.
+    pub(crate) sequence: i64,
+    /// Id of the chosen button, of a step that has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) button: Option<String>,
+}
+
+/// How the branches of the next turn were decided, kept from before its first action until it is recorded: a turn that runs again takes
+/// the same way, whatever changed since. Its JSON form is what the database holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Choices {
+    /// For each branch, in their order, the index of a case, or another number for none.
+    #[serde(default)]
+    pub(crate) chosen: Vec<usize>,
+    /// The same for the way that the turn takes where the contact's record rejects the answer.
+    #[serde(default)]
+    pub(crate) after_rejection: Vec<usize>,
+}
+
+impl Choices {
+    /// Returns those of one of the ways.
+    pub(crate) fn of(&mut self, after_rejection: bool) -> &mut Vec<usize> {
+        if after_rejection { &mut self.after_rejection } else { &mut self.chosen }
+    }
 }
 
 /// A session. Its flow, the bot's when it began, never changes.
@@ -61,6 +93,11 @@ pub(crate) struct Session {
     pub(crate) reminder_before: Option<Duration>,
     /// The deadline of which the visitor was reminded last.
     pub(crate) reminded_of: Option<Time>,
+    /// The newest answer at each step, in the order of the first ones.
+    pub(crate) answers: Vec<Answer>,
+    /// Number of wrong answers to the question where it waits.
+    pub(crate) wrong_answers: u32,
+    pub(crate) choices: Choices,
 }
 
 /// What the conversation service says of a session that it began.
@@ -101,7 +138,15 @@ impl Session {
             flow_version,
             reminder_before,
             reminded_of: None,
+            answers: Vec::new(),
+            wrong_answers: 0,
+            choices: Choices::default(),
         }
+    }
+
+    /// Returns where it waits.
+    pub(crate) fn waiting(&self) -> Waiting<'_> {
+        Waiting { step: self.step.as_deref(), question: self.question, wrong_answers: self.wrong_answers }
     }
 
     /// Returns whether the bot is in charge, as far as this service knows.
@@ -123,18 +168,28 @@ impl Session {
     }
 
     /// Records a turn: the step where the session waits now, and the sequence of the message that it answered. `question`:
-    /// visitor sequence of the last message that the bot posted in the turn. Returns true when the step changed.
+    /// visitor sequence of the last message that the bot posted in the turn. Returns true when the step or an answer changed.
     pub(crate) fn record_turn(&mut self, turn: &Turn, question: Option<i64>, last_sequence: i64) -> bool {
-        let step_changed = self.step != turn.step;
+        let changed = self.step != turn.step || turn.answer.is_some();
         self.step.clone_from(&turn.step);
         // Asked again, a question is the one that was asked first: its buttons may be pressed at either place.
-        if !turn.asks_again {
+        if turn.asks_again {
+            self.wrong_answers += 1;
+        } else {
             self.question = question;
+            self.wrong_answers = 0;
         }
+        if let Some(answer) = turn.answer.clone() {
+            match self.answers.iter_mut().find(|earlier| earlier.step == answer.step) {
+                Some(earlier) => *earlier = answer,
+                None => self.answers.push(answer),
+            }
+        }
+        self.choices = Choices::default();
         self.last_sequence = self.last_sequence.max(last_sequence);
         self.turn += 1;
-        self.version += i64::from(step_changed);
-        step_changed
+        self.version += i64::from(changed);
+        changed
     }
 }
 
@@ -164,6 +219,9 @@ pub(super) mod tests {
             flow_version: None,
             reminder_before: None,
             reminded_of: None,
+            answers: Vec::new(),
+            wrong_answers: 0,
+            choices: Choices::default(),
         }
     }
 
@@ -177,12 +235,31 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn b6_a_turn_is_an_event_only_when_the_step_changes_and_the_answered_sequence_never_falls() {
+    fn b6_a_turn_is_an_event_when_the_step_or_an_answer_changes_and_the_answered_sequence_never_falls() {
         let mut session = open_session();
         let turn = Turn { step: Some("mail".into()), ..Turn::default() };
         assert!(session.record_turn(&turn, Some(2), 3));
         assert!(!session.record_turn(&turn, Some(4), 2));
         assert_eq!((session.turn, session.last_sequence, session.version), (2, 3, 2));
+        let answer = |sequence| Some(Answer { step: "mail".into(), sequence, button: None });
+        assert!(session.record_turn(&Turn { answer: answer(5), ..turn.clone() }, Some(6), 5));
+        assert!(session.record_turn(&Turn { answer: answer(7), ..turn }, Some(8), 7));
+        assert_eq!((session.answers.as_slice(), session.version), (answer(7).as_slice(), 4));
+    }
+
+    #[test]
+    fn b6_wrong_answers_are_counted_until_the_question_is_answered_and_choices_are_of_one_turn() {
+        let mut session = open_session();
+        *session.choices.of(false) = vec![1];
+        *session.choices.of(true) = vec![2];
+        assert_eq!(session.choices, Choices { chosen: vec![1], after_rejection: vec![2] });
+        let turn = |asks_again| Turn { step: Some("mail".into()), asks_again, ..Turn::default() };
+        for wrong_answers in [1, 2] {
+            session.record_turn(&turn(true), None, 1);
+            assert_eq!((session.wrong_answers, session.choices.clone()), (wrong_answers, Choices::default()));
+        }
+        session.record_turn(&turn(false), None, 2);
+        assert_eq!(session.waiting().wrong_answers, 0);
     }
 
     #[test]

@@ -1,8 +1,11 @@
-//! What a session does in a turn. Pure: running a turn again yields the same actions.
+//! What a session does in a turn. Pure: running a turn again with the same choices yields the same actions.
 
 use uuid::Uuid;
 
-use super::{Button, Flow, Step, StepAction, label::label_key};
+use super::{
+    Answer, Attempts, Button, Case, Flow, Question, Reference, Step, StepAction, label::label_key,
+    placeholders::has_placeholders,
+};
 
 /// What the bot says above the buttons when it offers them again.
 const OFFER_AGAIN: &str = "Please choose one of these:";
@@ -12,8 +15,14 @@ const OFFER_AGAIN: &str = "Please choose one of these:";
 pub(crate) enum BotAction {
     /// Posts a message.
     Say { text: String, buttons: Vec<Button> },
+    /// Posts a message with copies of inserts, after its placeholders were filled.
+    SayFilled { text: String, buttons: Vec<Button>, inserts: Vec<Uuid> },
     /// Records an answer as a property of the contact.
     RecordAnswer { property: String, value: String },
+    /// Stores a property of the contact.
+    SetProperty { property: String, value: String },
+    /// Creates a ticket for the contact.
+    CreateTicket { subject: String },
     /// Hands the chat to the team.
     HandOff { reason: String, to: HandOffTarget },
     /// Closes the chat.
@@ -30,6 +39,16 @@ pub(crate) struct HandOffTarget {
     pub(crate) team: Option<Uuid>,
 }
 
+impl HandOffTarget {
+    /// Returns what it names of the assignment service, each with the path of its field in a step or a part.
+    pub(crate) fn references(self) -> impl Iterator<Item = (&'static str, Reference)> {
+        let agent = self.agent.map(|id| ("hand_off.agent_id", Reference::Agent(id)));
+        let policy = self.policy.map(|id| ("hand_off.routing_policy_id", Reference::RoutingPolicy(id)));
+        let team = self.team.map(|id| ("hand_off.team_id", Reference::Team(id)));
+        [agent, policy, team].into_iter().flatten()
+    }
+}
+
 /// The actions of a turn, and the step where the bot waits after them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Turn {
@@ -38,11 +57,43 @@ pub(crate) struct Turn {
     pub(crate) step: Option<String>,
     /// Whether the bot asks the question of the step again, where it waited before.
     pub(crate) asks_again: bool,
+    /// The answer that the visitor gave.
+    pub(crate) answer: Option<Answer>,
+}
+
+/// A turn, or the branch that is to be decided before it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Plan {
+    Turn(Turn),
+    Branch(PendingBranch),
+}
+
+/// A branch that a turn reaches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PendingBranch {
+    pub(crate) cases: Vec<Case>,
+    /// Properties that the turn stores before it.
+    pub(crate) stored: Vec<(String, String)>,
+    /// The answer of this turn, and its step.
+    pub(crate) answer: Option<(String, String)>,
+}
+
+/// Where a session waits.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Waiting<'a> {
+    /// Id of the step. None: nowhere.
+    pub(crate) step: Option<&'a str>,
+    /// Visitor sequence of the message that asked the question of the step. None: it is not known.
+    pub(crate) question: Option<i64>,
+    /// Number of wrong answers to it.
+    pub(crate) wrong_answers: u32,
 }
 
 /// A message of the visitor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct VisitorInput {
+    /// Its sequence in the thread.
+    pub(crate) sequence: i64,
     pub(crate) text: String,
     /// The text as one line without invisible characters, which people paste with addresses and numbers.
     pub(crate) line: String,
@@ -68,10 +119,23 @@ impl PressedButton {
     }
 }
 
+/// An answer that fits the question of a step.
+struct Accepted {
+    /// The button, of a step that has some.
+    button: Option<String>,
+    /// What conditions compare: the text, or the id of the button of a `buttons` step.
+    value: String,
+    /// Id of the step that follows. None: the next in the list.
+    next: Option<String>,
+    /// The property that receives the value.
+    property: Option<String>,
+}
+
 impl Flow {
-    /// Returns the first turn, which answers no message.
-    pub(crate) fn open(&self) -> Turn {
-        self.run_until_wait(Some(0), Vec::new())
+    /// Returns the first turn, which answers no message, or the visitor's first one, where a question takes it. `choices`: those of the
+    /// branches that the turn reaches, in their order, as far as they are made: the index of a case, or another number for none.
+    pub(crate) fn open(&self, first: Option<&VisitorInput>, choices: &[usize]) -> Plan {
+        Run { first, ..Run::new(self, choices) }.until_wait(Some(0))
     }
 
     /// Returns whether a session that waits at `step` can continue: the flow has steps, and that one is among them.
@@ -79,91 +143,193 @@ impl Flow {
         !self.steps.is_empty() && step.is_none_or(|step| self.position(step).is_some())
     }
 
-    /// Returns the turn that answers a message which the visitor sent while the session waited at `step` for the answer to
-    /// `question`, the visitor sequence of the message that asked it.
-    pub(crate) fn advance(&self, step: Option<&str>, question: Option<i64>, input: &VisitorInput) -> Turn {
-        let Some((position, waiting)) = self.waiting_step(step) else { return Turn::default() };
-        let accepted = match &waiting.action {
-            // The button belongs to another question: it does not answer this one, whatever its id and label.
-            _ if input.button.as_ref().is_some_and(|button| !button.answers(question)) => None,
-            StepAction::Ask { .. } if input.button.is_some() => None,
-            StepAction::Ask { property, check, .. } => check.for_property(property).accept(input).map(|value| {
-                let record = BotAction::RecordAnswer { property: property.clone(), value };
-                (self.following(position, waiting.next.as_deref()), vec![record])
-            }),
-            StepAction::Buttons { buttons, .. } => chosen_button(buttons, input).map(|button| {
-                let next = button.next.as_deref().or(waiting.next.as_deref());
-                (self.following(position, next), Vec::new())
-            }),
-            StepAction::Say { .. } | StepAction::HandOff { .. } | StepAction::Close { .. } => None,
-        };
-        match accepted {
-            Some((next, actions)) => self.run_until_wait(next, actions),
-            None => self.retry(step),
-        }
+    /// Returns the turn that answers a message which the visitor sent while the session waited.
+    pub(crate) fn advance(&self, waiting: Waiting<'_>, input: &VisitorInput, choices: &[usize]) -> Plan {
+        let Some((position, step)) = self.waiting_step(waiting.step) else { return Plan::Turn(Turn::default()) };
+        // A button of another question does not answer this one, whatever its id and label.
+        let is_stray = input.button.as_ref().is_some_and(|button| !button.answers(waiting.question));
+        let accepted = if is_stray { None } else { step.accept(input) };
+        let Some(accepted) = accepted else { return self.refuse(waiting, choices) };
+        let next = self.following(position, accepted.next.as_deref());
+        let mut run = Run::new(self, choices);
+        run.take_answer(step, accepted, input.sequence);
+        run.until_wait(next)
     }
 
-    /// Returns the turn that answers a message which does not fit: the bot says so and keeps waiting at the same step.
-    pub(crate) fn retry(&self, step: Option<&str>) -> Turn {
-        let say = self.waiting_step(step).and_then(|(_, waiting)| match &waiting.action {
-            StepAction::Ask { property, check, retry_text, .. } => {
-                let default = check.for_property(property).default_retry_text();
-                let text = if is_blank(retry_text) { default.to_owned() } else { retry_text.clone() };
-                Some(BotAction::Say { text, buttons: Vec::new() })
-            }
-            StepAction::Buttons { buttons, .. } => {
-                Some(BotAction::Say { text: OFFER_AGAIN.to_owned(), buttons: buttons.clone() })
-            }
-            StepAction::Say { .. } | StepAction::HandOff { .. } | StepAction::Close { .. } => None,
+    /// Returns the turn that answers a message which does not fit: the bot says so and keeps waiting at the same step, or goes on with
+    /// the fallback of the step.
+    pub(crate) fn refuse(&self, waiting: Waiting<'_>, choices: &[usize]) -> Plan {
+        let step = self.waiting_step(waiting.step).map(|(_, step)| step);
+        let attempts = step.and_then(Step::attempts);
+        if let Some(Attempts { fallback, .. }) = attempts.filter(|attempts| waiting.wrong_answers + 1 >= attempts.max) {
+            return Run::new(self, choices).until_wait(self.position(fallback));
+        }
+        let say = step.and_then(|step| match &step.action {
+            StepAction::Ask(question) => Some(say_again(question)),
+            StepAction::Buttons { buttons, .. } => Some(message(OFFER_AGAIN, buttons.clone(), &[])),
+            _ => None,
         });
-        Turn { actions: say.into_iter().collect(), step: step.map(str::to_owned), asks_again: true }
+        let step = waiting.step.map(str::to_owned);
+        Plan::Turn(Turn { actions: say.into_iter().collect(), step, asks_again: true, answer: None })
     }
 
     fn waiting_step(&self, step: Option<&str>) -> Option<(usize, &Step)> {
         let position = self.position(step?)?;
         Some((position, &self.steps[position]))
     }
+}
 
-    /// Runs steps, beginning with the one at `next`, until one waits for the visitor, one ends the session, or the flow
-    /// ends.
-    fn run_until_wait(&self, mut next: Option<usize>, mut actions: Vec<BotAction>) -> Turn {
-        // A valid flow waits or ends before it reaches a step twice. The bound protects against any other.
-        for _ in 0..self.steps.len() {
-            let Some(step) = next.and_then(|at| self.steps.get(at)) else { break };
+impl Step {
+    /// Returns the answer of the message. None: it does not fit, or the step does not wait.
+    fn accept(&self, input: &VisitorInput) -> Option<Accepted> {
+        match &self.action {
+            StepAction::Ask(question) => {
+                let (button, value) = question.accept(input)?;
+                Some(Accepted { button, value, next: self.next.clone(), property: Some(question.property.clone()) })
+            }
+            StepAction::Buttons { buttons, .. } => {
+                let button = chosen_button(buttons, input)?;
+                let next = button.next.clone().or_else(|| self.next.clone());
+                Some(Accepted { button: Some(button.id.clone()), value: button.id.clone(), next, property: None })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Question {
+    /// Returns the chosen button, of a question with choices, and the answer as it is recorded.
+    fn accept(&self, input: &VisitorInput) -> Option<(Option<String>, String)> {
+        if !self.choices.is_empty() {
+            let buttons = self.buttons();
+            return chosen_button(&buttons, input).map(|button| (Some(button.id.clone()), button.label.clone()));
+        }
+        if input.button.is_some() {
+            return None;
+        }
+        self.check.for_property(&self.property).accept(input).map(|value| (None, value))
+    }
+}
+
+/// The steps of a turn that is being planned.
+struct Run<'a> {
+    flow: &'a Flow,
+    choices: std::slice::Iter<'a, usize>,
+    /// The visitor's first message, until a question takes it.
+    first: Option<&'a VisitorInput>,
+    actions: Vec<BotAction>,
+    answer: Option<Answer>,
+    /// The answer's step and value.
+    answered: Option<(String, String)>,
+}
+
+impl<'a> Run<'a> {
+    fn new(flow: &'a Flow, choices: &'a [usize]) -> Self {
+        Self { flow, choices: choices.iter(), first: None, actions: Vec::new(), answer: None, answered: None }
+    }
+
+    /// Runs steps, beginning with the one at `next`, until one waits for the visitor, one ends the session, or the flow ends.
+    fn until_wait(mut self, mut next: Option<usize>) -> Plan {
+        let flow = self.flow;
+        // A valid flow waits or ends before it reaches a step twice, or three times where the first message answers a question. The
+        // bound protects against any other.
+        for _ in 0..2 * flow.steps.len() {
+            let Some((at, step)) = next.and_then(|at| Some((at, flow.steps.get(at)?))) else { break };
+            next = flow.following(at, step.next.as_deref());
             match &step.action {
-                StepAction::Say { text } => actions.extend(say(text)),
-                StepAction::Ask { text, .. } => actions.push(ask(text, &[])),
-                StepAction::Buttons { text, buttons } => actions.push(ask(text, buttons)),
+                StepAction::Say { text, inserts } => self.actions.extend(say(text, inserts)),
+                StepAction::Ask(question) => {
+                    let first = self.first.take().filter(|_| question.takes_first_message);
+                    let taken = first.and_then(|input| Some((step.accept(input)?, input.sequence)));
+                    let Some((accepted, sequence)) = taken else {
+                        self.actions.push(message(&question.text, question.buttons(), &[]));
+                        return self.waits_at(step);
+                    };
+                    self.take_answer(step, accepted, sequence);
+                }
+                StepAction::Buttons { text, buttons, .. } => {
+                    self.actions.push(message(text, buttons.clone(), &[]));
+                    return self.waits_at(step);
+                }
+                StepAction::Branch { cases } => match self.choices.next() {
+                    Some(choice) => {
+                        if let Some(case) = cases.get(*choice) {
+                            next = flow.following(at, case.next.as_deref());
+                        }
+                    }
+                    None => return Plan::Branch(self.pending(cases)),
+                },
+                StepAction::SetProperty { property, value } => {
+                    let (property, value) = (property.clone(), value.clone());
+                    self.actions.push(BotAction::SetProperty { property, value });
+                }
+                StepAction::CreateTicket { subject } => {
+                    self.actions.push(BotAction::CreateTicket { subject: subject.clone() });
+                }
                 StepAction::HandOff { text, reason, agent, policy, team } => {
-                    actions.extend(say(text));
+                    self.actions.extend(say(text, &[]));
                     let to = HandOffTarget { agent: *agent, policy: *policy, team: *team };
-                    actions.push(BotAction::HandOff { reason: reason.clone(), to });
+                    self.actions.push(BotAction::HandOff { reason: reason.clone(), to });
                     break;
                 }
                 StepAction::Close { text } => {
-                    actions.extend(say(text));
-                    actions.push(BotAction::Close);
+                    self.actions.extend(say(text, &[]));
+                    self.actions.push(BotAction::Close);
                     break;
                 }
             }
-            if step.waits() {
-                return Turn { actions, step: Some(step.id.clone()), asks_again: false };
-            }
-            next = next.and_then(|at| self.following(at, step.next.as_deref()));
         }
-        Turn { actions, ..Turn::default() }
+        Plan::Turn(Turn { actions: self.actions, answer: self.answer, ..Turn::default() })
+    }
+
+    fn waits_at(self, step: &Step) -> Plan {
+        let (actions, answer) = (self.actions, self.answer);
+        Plan::Turn(Turn { actions, step: Some(step.id.clone()), asks_again: false, answer })
+    }
+
+    fn take_answer(&mut self, step: &Step, accepted: Accepted, sequence: i64) {
+        let Accepted { button, value, property, .. } = accepted;
+        if let Some(property) = property {
+            self.actions.push(BotAction::RecordAnswer { property, value: value.clone() });
+        }
+        self.answer = Some(Answer { step: step.id.clone(), sequence, button });
+        self.answered = Some((step.id.clone(), value));
+    }
+
+    fn pending(self, cases: &[Case]) -> PendingBranch {
+        let stored = self.actions.into_iter().filter_map(|action| match action {
+            BotAction::RecordAnswer { property, value } | BotAction::SetProperty { property, value } => {
+                Some((property, value))
+            }
+            _ => None,
+        });
+        PendingBranch { cases: cases.to_vec(), stored: stored.collect(), answer: self.answered }
     }
 }
 
 /// Returns the message to post; None when there is nothing to say. Flows that were stored before blank texts were refused have
 /// them.
-fn say(text: &str) -> Option<BotAction> {
-    (!is_blank(text)).then(|| ask(text, &[]))
+fn say(text: &str, inserts: &[Uuid]) -> Option<BotAction> {
+    (!is_blank(text)).then(|| message(text, Vec::new(), inserts))
 }
 
-/// Returns the message that asks a question. Without it the visitor would wait for nothing they know of, so it is never left out.
-fn ask(text: &str, buttons: &[Button]) -> BotAction {
-    BotAction::Say { text: text.to_owned(), buttons: buttons.to_vec() }
+/// Returns a message. That of a question is never left out: without it the visitor would wait for nothing they know of.
+fn message(text: &str, buttons: Vec<Button>, inserts: &[Uuid]) -> BotAction {
+    let text = text.to_owned();
+    if inserts.is_empty() && !has_placeholders(&text) {
+        return BotAction::Say { text, buttons };
+    }
+    BotAction::SayFilled { text, buttons, inserts: inserts.to_vec() }
+}
+
+/// Returns what the bot says after a wrong answer.
+fn say_again(question: &Question) -> BotAction {
+    let text = match is_blank(&question.retry_text) {
+        false => question.retry_text.as_str(),
+        true if question.choices.is_empty() => question.check.for_property(&question.property).default_retry_text(),
+        true => OFFER_AGAIN,
+    };
+    message(text, question.buttons(), &[])
 }
 
 fn is_blank(text: &str) -> bool {
@@ -181,146 +347,5 @@ fn chosen_button<'a>(buttons: &'a [Button], input: &VisitorInput) -> Option<&'a 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{super::AnswerCheck, *};
-
-    fn step(id: &str, action: StepAction) -> Step {
-        Step { id: id.into(), action, next: None }
-    }
-
-    fn hand_off(text: &str, reason: &str) -> StepAction {
-        StepAction::HandOff { text: text.into(), reason: reason.into(), agent: None, policy: None, team: None }
-    }
-
-    fn button(id: &str, label: &str, next: Option<&str>) -> Button {
-        Button { id: id.into(), label: label.into(), next: next.map(Into::into) }
-    }
-
-    fn said(turn: &Turn) -> Vec<&str> {
-        let texts = turn.actions.iter().filter_map(|action| match action {
-            BotAction::Say { text, .. } => Some(text.as_str()),
-            _ => None,
-        });
-        texts.collect()
-    }
-
-    /// hi, mail?, topic? (sales: bye, people: hand off)
-    fn flow() -> Flow {
-        let ask = StepAction::Ask {
-            text: "mail?".into(),
-            property: "email".into(),
-            check: AnswerCheck::Anything,
-            retry_text: String::new(),
-        };
-        let buttons = vec![button("s", "Sales", Some("bye")), button("p", "People", None)];
-        Flow {
-            steps: vec![
-                step("hi", StepAction::Say { text: "hi".into() }),
-                step("mail", ask),
-                step("topic", StepAction::Buttons { text: "topic?".into(), buttons }),
-                step("people", hand_off("wait", "asked")),
-                step("bye", StepAction::Close { text: String::new() }),
-            ],
-        }
-    }
-
-    fn typed(text: &str) -> VisitorInput {
-        VisitorInput { text: text.into(), line: text.trim().into(), button: None }
-    }
-
-    fn pressed(id: &str, offered_in: Option<i64>) -> VisitorInput {
-        VisitorInput { button: Some(PressedButton { id: id.into(), offered_in }), ..typed("Sales") }
-    }
-
-    #[test]
-    fn b6_the_first_turn_runs_until_a_step_waits() {
-        let turn = flow().open();
-        assert_eq!(said(&turn), ["hi", "mail?"]);
-        assert_eq!(turn.step.as_deref(), Some("mail"));
-    }
-
-    #[test]
-    fn b6_an_answer_that_fails_the_check_is_asked_again_and_one_that_passes_is_recorded() {
-        let retry = flow().advance(Some("mail"), None, &typed("no"));
-        assert_eq!((said(&retry).len(), retry.step.as_deref()), (1, Some("mail")));
-        let turn = flow().advance(Some("mail"), None, &typed(" a@b.co "));
-        let record = BotAction::RecordAnswer { property: "email".into(), value: "a@b.co".into() };
-        assert_eq!((turn.actions[0].clone(), turn.step.as_deref()), (record, Some("topic")));
-    }
-
-    #[test]
-    fn b6_a_button_is_chosen_by_its_id_or_by_typing_its_label() {
-        for input in [pressed("s", None), pressed("s", Some(7)), typed("  sALES ")] {
-            assert_eq!(flow().advance(Some("topic"), None, &input).actions, [BotAction::Close]);
-        }
-        let again = flow().advance(Some("topic"), None, &typed("hm"));
-        assert_eq!(again.step.as_deref(), Some("topic"));
-        assert!(matches!(&again.actions[..], [BotAction::Say { buttons, .. }] if buttons.len() == 2));
-    }
-
-    #[test]
-    fn b6_a_button_of_another_step_answers_nothing_even_with_the_same_label() {
-        let stray = |text: &str| VisitorInput { button: pressed("x", None).button, ..typed(text) };
-        let again = flow().advance(Some("topic"), None, &stray("Sales"));
-        assert_eq!(again.step.as_deref(), Some("topic"));
-        assert!(matches!(&again.actions[..], [BotAction::Say { buttons, .. }] if buttons.len() == 2));
-        let asked_again = flow().advance(Some("mail"), None, &stray("a@b.co"));
-        assert_eq!((said(&asked_again).len(), asked_again.step.as_deref()), (1, Some("mail")));
-    }
-
-    #[test]
-    fn b6_a_pressed_button_answers_only_the_question_that_offered_it() {
-        let at = |offered_in| flow().advance(Some("topic"), Some(5), &pressed("s", Some(offered_in)));
-        for question_or_its_repeat in [5, 9] {
-            assert_eq!(at(question_or_its_repeat).actions, [BotAction::Close]);
-        }
-        let again = at(3);
-        assert_eq!((again.step.as_deref(), again.asks_again), (Some("topic"), true));
-        assert!(matches!(&again.actions[..], [BotAction::Say { buttons, .. }] if buttons.len() == 2));
-    }
-
-    #[test]
-    fn b7_a_blank_text_of_an_older_flow_is_left_out_unless_it_asks() {
-        let blank = |text: &str| StepAction::Say { text: text.into() };
-        let flow = Flow { steps: vec![step("a", blank(" ")), step("b", hand_off("\n", "r"))] };
-        assert_eq!(flow.open().actions, [BotAction::HandOff { reason: "r".into(), to: HandOffTarget::default() }]);
-        let property = "name".into();
-        let ask = StepAction::Ask { text: " ".into(), property, check: AnswerCheck::Anything, retry_text: "\n".into() };
-        let flow = Flow { steps: vec![step("ask", ask)] };
-        assert_eq!(said(&flow.open()), [" "]);
-        assert_eq!(said(&flow.retry(Some("ask"))), [AnswerCheck::Anything.default_retry_text()]);
-    }
-
-    #[test]
-    fn b7_a_flow_without_the_step_of_its_session_cannot_continue() {
-        assert!(flow().can_continue(None) && flow().can_continue(Some("topic")));
-        assert!(!flow().can_continue(Some("gone")) && !Flow::default().can_continue(None));
-    }
-
-    #[test]
-    fn b8_a_hand_off_says_its_text_and_ends_the_flow() {
-        let turn = flow().advance(Some("topic"), None, &typed("people"));
-        assert_eq!(said(&turn), ["wait"]);
-        assert_eq!(turn.actions[1], BotAction::HandOff { reason: "asked".into(), to: HandOffTarget::default() });
-        assert_eq!(turn.step, None);
-    }
-
-    #[test]
-    fn b8_a_hand_off_names_whom_its_step_names() {
-        let id = |number| Some(Uuid::from_u128(number));
-        let (agent, policy, team) = (id(1), id(2), id(3));
-        let to = StepAction::HandOff { text: String::new(), reason: String::new(), agent, policy, team };
-        let flow = Flow { steps: vec![step("team", to)] };
-        let to = HandOffTarget { agent, policy, team };
-        assert_eq!(flow.open().actions, [BotAction::HandOff { reason: String::new(), to }]);
-        assert_eq!(
-            flow.routing_targets().map(|(at, target)| (at, target.field())).collect::<Vec<_>>(),
-            [(0, "hand_off.routing_policy_id"), (0, "hand_off.team_id"),]
-        );
-    }
-
-    #[test]
-    fn b6_a_bot_stays_silent_after_the_end_of_its_flow() {
-        assert_eq!(flow().advance(None, None, &typed("hello?")), Turn::default());
-    }
-}
+#[path = "turn_tests.rs"]
+mod tests;

@@ -91,9 +91,9 @@ impl BotService for Bots {
     ) -> Result<Response<ValidateFlowResponse>, Status> {
         let (caller, request) = validated(request)?;
         let (flow, mut problems) = convert::checked_flow(request.flow.unwrap_or_default());
-        let program = Program::Flow(flow);
-        problems.extend(queries::find_inactive_agents(&self.0, caller.account, &program).await?);
-        problems.extend(queries::find_unknown_targets(&self.0, caller.account, &program).await?);
+        let references = Program::Flow(flow).references();
+        let found = queries::find_missing_references(&self.0, caller.account, references).await?;
+        problems.extend(found.problems());
         let problems = problems.into_iter().map(convert::problem_to_proto).collect();
         Ok(Response::new(ValidateFlowResponse { problems }))
     }

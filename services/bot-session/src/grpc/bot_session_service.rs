@@ -1,13 +1,16 @@
 //! `BotSessionService`.
 
-use frontdesk_api::{parse_id, parse_optional_id, validated};
+use std::pin::Pin;
+
+use frontdesk_api::{live_stream, parse_id, parse_optional_id, validated};
 use frontdesk_proto::botsession::v1::{
     GetBotSessionRequest, GetBotSessionResponse, ListBotSessionsRequest, ListBotSessionsResponse,
-    bot_session_service_server::BotSessionService,
+    WatchBotSessionRequest, WatchBotSessionResponse, bot_session_service_server::BotSessionService,
 };
+use futures::Stream;
 use tonic::{Request, Response, Status};
 
-use super::convert;
+use super::{convert, watch_session::SessionUpdates};
 use crate::{
     App,
     queries::{self, SessionFilter},
@@ -18,6 +21,8 @@ pub(crate) struct BotSessions(pub(crate) App);
 
 #[tonic::async_trait]
 impl BotSessionService for BotSessions {
+    type WatchBotSessionStream = Pin<Box<dyn Stream<Item = Result<WatchBotSessionResponse, Status>> + Send>>;
+
     async fn get_bot_session(
         &self,
         request: Request<GetBotSessionRequest>,
@@ -26,6 +31,19 @@ impl BotSessionService for BotSessions {
         let id = parse_id("bot_session_id", &request.bot_session_id)?;
         let session = queries::get_bot_session(&self.0, &caller, id).await?;
         Ok(Response::new(GetBotSessionResponse { bot_session: Some(convert::session_to_proto(session)) }))
+    }
+
+    async fn watch_bot_session(
+        &self,
+        request: Request<WatchBotSessionRequest>,
+    ) -> Result<Response<Self::WatchBotSessionStream>, Status> {
+        let (caller, request) = validated(request)?;
+        let id = parse_id("bot_session_id", &request.bot_session_id)?;
+        // Before the read, so that no change after it is missed.
+        let changes = self.0.session_signals.subscribe(caller.account, id);
+        let session = queries::get_bot_session(&self.0, &caller, id).await?;
+        let updates = SessionUpdates::new(self.0.clone(), caller, session, changes);
+        Ok(Response::new(Box::pin(live_stream(updates, self.0.shutdown.clone()))))
     }
 
     async fn list_bot_sessions(

@@ -4,6 +4,7 @@ mod bot_engine_service;
 mod bot_service;
 mod bot_session_service;
 mod convert;
+mod watch_session;
 mod watch_turns;
 
 pub(crate) use bot_engine_service::Engines;

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::convert;
 use crate::{
     App,
-    commands::{self, StreamTurns, TurnStream, TurnSubscription},
+    commands::{self, StreamTurns, Subscription, TurnStream},
     domain::LeaseEnd,
     error::BotSessionError,
 };
@@ -33,7 +33,7 @@ pub(super) struct TurnUpdates {
     app: App,
     stream: TurnStream,
     /// Changes of the bot and its turns in this process.
-    changes: TurnSubscription,
+    changes: Subscription,
     /// When the bot is checked next.
     bot_check_at: Instant,
     /// A task of its own, because a lease that was committed must not be lost when the next update is not waited for any more.

@@ -39,6 +39,11 @@ impl MigratorTrait for Migrator {
             Box::new(frontdesk_db::POLICIES),
             Box::new(Sql { name: "bot_session_008_engines", text: include_str!("008_engines.sql") }),
             Box::new(Sql { name: "bot_session_009_reminders", text: include_str!("009_reminders.sql") }),
+            Box::new(Sql {
+                name: "bot_session_012_answers_and_choices_of_sessions",
+                text: include_str!("012_answers_and_choices_of_sessions.sql"),
+            }),
+            Box::new(Sql { name: "bot_session_013_opening_hours", text: include_str!("013_opening_hours.sql") }),
             Box::new(Sql { name: "bot_session_014_owed_answers", text: include_str!("014_owed_answers.sql") }),
         ]
     }

@@ -1,7 +1,6 @@
-//! What a caller can ask, one file each. Commands ask [`find_inactive_agents()`] and [`find_unknown_targets()`] too.
+//! What a caller can ask, one file each. Commands ask [`find_missing_references()`] too.
 
-mod find_inactive_agents;
-mod find_unknown_targets;
+mod find_missing_references;
 mod get_bot;
 mod get_bot_session;
 mod list_bot_sessions;
@@ -9,8 +8,7 @@ mod list_bots;
 mod list_turn_entries;
 mod require_engine;
 
-pub(crate) use find_inactive_agents::find_inactive_agents;
-pub(crate) use find_unknown_targets::find_unknown_targets;
+pub(crate) use find_missing_references::find_missing_references;
 pub(crate) use get_bot::get_bot;
 pub(crate) use get_bot_session::get_bot_session;
 pub(crate) use list_bot_sessions::{SessionFilter, list_bot_sessions};

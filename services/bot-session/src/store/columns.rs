@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sea_orm::DbErr;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::domain::{Engine, Flow, InactivityTimeout, Program, Reminder, SessionStatus};
 
@@ -66,12 +66,23 @@ pub(super) fn program(json: &str) -> Result<(Program, Option<Reminder>), DbErr> 
     Ok((stored.engine.map_or(Program::Flow(stored.flow), Program::Engine), stored.reminder))
 }
 
+/// Returns a value as JSON.
+pub(super) fn json<T: Serialize>(value: &T) -> Result<String, DbErr> {
+    serde_json::to_string(value).map_err(|error| DbErr::Type(format!("a value cannot be written as JSON: {error}")))
+}
+
+/// Reads a value that [`json`] wrote.
+pub(super) fn from_json<T: DeserializeOwned>(json: &str) -> Result<T, DbErr> {
+    serde_json::from_str(json)
+        .map_err(|error| DbErr::Type(format!("a column does not hold the JSON of its value: {error}")))
+}
+
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{AnswerCheck, Button, StepAction};
+    use crate::domain::{AnswerCheck, Attempts, Button, Case, Condition, Question, Step, StepAction, Test};
 
     #[test]
     fn b6_a_stored_flow_is_read_by_every_later_version() {
@@ -83,19 +94,23 @@ mod tests {
             {"id":"bye","action":{"close":{"text":"Bye"}}}]}"#;
         let (Program::Flow(read), None) = program(stored).unwrap() else { panic!("no flow") };
         let actions = [
-            StepAction::Say { text: "Hi".into() },
-            StepAction::Ask {
+            StepAction::Say { text: "Hi".into(), inserts: Vec::new() },
+            StepAction::Ask(Question {
                 text: "?".into(),
                 property: "email".into(),
                 check: AnswerCheck::Email,
                 retry_text: String::new(),
-            },
+                choices: Vec::new(),
+                attempts: None,
+                takes_first_message: false,
+            }),
             StepAction::Buttons {
                 text: "?".into(),
                 buttons: vec![
                     Button { id: "a".into(), label: "A".into(), next: Some("bye".into()) },
                     Button { id: "b".into(), label: "B".into(), next: None },
                 ],
+                attempts: None,
             },
             StepAction::HandOff {
                 text: String::new(),
@@ -110,6 +125,46 @@ mod tests {
         assert_eq!(read.steps[0].next.as_deref(), Some("mail"));
         let read = Program::Flow(read);
         assert_eq!(program(&program_json(&read, None).unwrap()).unwrap(), (read, None));
+    }
+
+    #[test]
+    fn b6_every_step_is_read_as_it_was_written() {
+        let attempts = Some(Attempts { max: 2, fallback: "bye".into() });
+        let question = Question {
+            text: "?".into(),
+            property: "size".into(),
+            check: AnswerCheck::Anything,
+            retry_text: String::new(),
+            choices: vec!["S".into(), "L".into()],
+            attempts: attempts.clone(),
+            takes_first_message: true,
+        };
+        let id = Uuid::from_u128(3);
+        let conditions = [
+            Test::Answer { step: "ask".into(), values: vec!["S".into()] },
+            Test::OpeningHours { id },
+            Test::Property { name: "plan".into(), values: Vec::new() },
+            Test::Language { languages: vec!["it".into()] },
+        ];
+        let conditions = conditions.map(|test| Condition { test, negated: true }).to_vec();
+        let actions = [
+            StepAction::Say { text: "Hi".into(), inserts: vec![id] },
+            StepAction::Ask(question),
+            StepAction::Buttons { text: "?".into(), buttons: Vec::new(), attempts },
+            StepAction::Branch { cases: vec![Case { conditions, next: Some("bye".into()) }] },
+            StepAction::SetProperty { property: "plan".into(), value: "gold".into() },
+            StepAction::CreateTicket { subject: "Call".into() },
+            StepAction::HandOff {
+                text: String::new(),
+                reason: String::new(),
+                agent: None,
+                policy: Some(id),
+                team: Some(id),
+            },
+        ];
+        let step = |action| Step { id: "a".into(), action, next: None };
+        let flow = Program::Flow(Flow { steps: actions.into_iter().map(step).collect() });
+        assert_eq!(program(&program_json(&flow, None).unwrap()).unwrap(), (flow, None));
     }
 
     #[test]

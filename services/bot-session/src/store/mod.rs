@@ -8,4 +8,5 @@ pub(crate) mod engine_turns;
 mod entity;
 pub(crate) mod events;
 pub(crate) mod flows;
+pub(crate) mod opening_hours;
 pub(crate) mod sessions;

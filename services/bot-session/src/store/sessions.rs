@@ -18,7 +18,7 @@ use super::{
     entity::bot_session::{ActiveModel, Column, Entity, WithoutFlow},
     flows,
 };
-use crate::domain::{DueSession, Engine, Flow, Program, Session, SessionStatus};
+use crate::domain::{Choices, DueSession, Engine, Flow, Program, Session, SessionStatus};
 
 /// Where a page of sessions begins: before this start and id.
 pub(crate) type SessionCursor = (Time, Uuid);
@@ -33,7 +33,7 @@ pub(crate) struct SessionFilter {
 
 /// Inserts a session. Returns false, and changes nothing, when there is one with its id.
 pub(crate) async fn insert(tx: &Tx, session: &Session) -> Result<bool, DbErr> {
-    let row = ActiveModel { flow: Set(String::new()), flow_version: Set(session.flow_version), ..to_row(session) };
+    let row = ActiveModel { flow: Set(String::new()), flow_version: Set(session.flow_version), ..to_row(session)? };
     let inserted = Entity::insert(row)
         .on_conflict(OnConflict::column(Column::Id).do_nothing().to_owned())
         .exec_without_returning(tx.conn())
@@ -43,7 +43,7 @@ pub(crate) async fn insert(tx: &Tx, session: &Session) -> Result<bool, DbErr> {
 
 /// Updates a session that was found with [`find_for_update`].
 pub(crate) async fn save(tx: &Tx, session: &Session) -> Result<(), DbErr> {
-    Entity::update(to_row(session)).exec(tx.conn()).await?;
+    Entity::update(to_row(session)?).exec(tx.conn()).await?;
     Ok(())
 }
 
@@ -205,8 +205,8 @@ fn condition(account: AccountId, filter: &SessionFilter, after: Option<&SessionC
 }
 
 /// The columns of a session that may change.
-fn to_row(session: &Session) -> ActiveModel {
-    ActiveModel {
+fn to_row(session: &Session) -> Result<ActiveModel, DbErr> {
+    Ok(ActiveModel {
         id: Set(session.id),
         account_id: Set(session.account),
         bot_id: Set(session.bot),
@@ -227,7 +227,13 @@ fn to_row(session: &Session) -> ActiveModel {
         failed_checks: Set(session.failed_checks.into()),
         reminder_before_us: Set(columns::micros(session.reminder_before)),
         reminded_of_at: Set(session.reminded_of),
-    }
+        answers: Set(columns::json(&session.answers)?),
+        wrong_answers: Set(session.wrong_answers.into()),
+        choices: Set(Some(&session.choices)
+            .filter(|made| **made != Choices::default())
+            .map(columns::json)
+            .transpose()?),
+    })
 }
 
 fn from_row(row: WithoutFlow) -> Result<Session, DbErr> {
@@ -251,5 +257,8 @@ fn from_row(row: WithoutFlow) -> Result<Session, DbErr> {
         failed_checks: u32::try_from(row.failed_checks).unwrap_or(0),
         reminder_before: columns::timeout(row.reminder_before_us),
         reminded_of: row.reminded_of_at,
+        answers: columns::from_json(&row.answers)?,
+        wrong_answers: u32::try_from(row.wrong_answers).unwrap_or(0),
+        choices: row.choices.as_deref().map(columns::from_json).transpose()?.unwrap_or_default(),
     })
 }

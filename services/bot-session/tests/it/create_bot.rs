@@ -18,6 +18,7 @@ use tonic::{Code, Request, Status};
 
 use crate::{
     fixture::{ADA, BOB, Fixture, GONE, new_account, new_bot},
+    flow_steps::{NAMED, naming},
     flows::{BLANK_TEXTS, blank_flow, flow, flow_to, invalid_flow, valid_flow},
 };
 
@@ -28,6 +29,7 @@ on_both_modes!(
     b8_a_flow_hands_off_to_active_agents_only,
     b8_a_flow_hands_off_to_routing_policies_and_teams_that_exist,
     b8_c12_a_repeat_gets_the_first_bot_whatever_became_of_its_agents,
+    b6_a_flow_that_names_what_does_not_exist_is_refused,
     b8_no_bot_is_created_while_the_roster_does_not_answer,
     a2_an_agent_who_is_not_active_changes_no_bot,
     c12_a_repeat_returns_the_first_bot_as_it_is_now,
@@ -133,7 +135,7 @@ async fn b8_a_flow_hands_off_to_routing_policies_and_teams_that_exist(mode: Mode
         [(new_id().to_string(), team.clone(), "routing_policy_id"), (policy.clone(), deleted.clone(), "team_id")]
     {
         let refused = bots.create_bot(new_bot(flow_to_target(&policy, &team), "1")).await.unwrap_err();
-        let expected = (Code::FailedPrecondition, "HAND_OFF_TARGET_UNKNOWN");
+        let expected = (Code::FailedPrecondition, "REFERENCE_UNKNOWN");
         assert_eq!((refused.code(), reason(&refused).as_str()), expected);
         let field = format!("flow.steps[0].hand_off.{field}: ");
         assert!(refused.message().contains(&field), "{}", refused.message());
@@ -152,6 +154,21 @@ async fn b8_c12_a_repeat_gets_the_first_bot_whatever_became_of_its_agents(mode: 
     let other = bots.create_bot(new_bot(flow_to(&[BOB]), "once")).await.unwrap_err();
     assert_eq!(reason(&other), "REQUEST_ID_REUSED");
     assert_eq!(fixture.fake.calls::<GetAgentRequest>(), 1);
+}
+
+async fn b6_a_flow_that_names_what_does_not_exist_is_refused(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let mut bots = fixture.bots(new_account());
+    for at in 0..NAMED.len() {
+        let mut named = NAMED;
+        named[at] = new_id();
+        let refused = bots.create_bot(new_bot(naming(named), &format!("refused-{at}"))).await.unwrap_err();
+        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "REFERENCE_UNKNOWN"));
+        assert!(refused.message().starts_with("flow.steps["), "{}", refused.message());
+    }
+    assert!(fixture.events::<BotCreated>().await.is_empty());
+    bot(bots.create_bot(new_bot(naming(NAMED), "1")).await);
+    assert_eq!(fixture.count("opening_hours").await, 1);
 }
 
 async fn b8_no_bot_is_created_while_the_roster_does_not_answer(mode: Mode) {

@@ -145,6 +145,11 @@ async fn b8_a_hand_off_or_a_close_ends_the_session(mode: Mode) {
     let refused = answer(&fixture, here, &bot, to_gone).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "AGENT_NOT_ACTIVE"));
     assert!(refused.message().contains("parts[1].hand_off.agent_id"), "{refused:?}");
+    let to_nobody = TurnHandOff { team_id: new_id().to_string(), ..TurnHandOff::default() };
+    let to_nobody = answer_to(&turn, vec![part(Part::HandOff(to_nobody))], true);
+    let refused = answer(&fixture, here, &bot, to_nobody).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "REFERENCE_UNKNOWN"));
+    assert!(refused.message().contains("parts[0].hand_off.team_id"), "{refused:?}");
     let to_ada = answer_to(&turn, vec![say("wait"), hand_off(ADA)], false);
     assert_eq!(answer(&fixture, here, &bot, to_ada).await.unwrap(), None);
     assert_eq!(hand_offs(&fixture, &chat), ["asked for people"]);

@@ -1,5 +1,5 @@
-//! The service under test, its callers, the conversation service's part in a chat, and a roster of Ada, Bob, and Gone, who was
-//! deactivated.
+//! The service under test, its callers, the conversation service's part in a chat, a roster of Ada, Bob, and Gone, who was
+//! deactivated, and one each of what a flow may name.
 
 use std::time::Duration;
 
@@ -9,13 +9,20 @@ use frontdesk_clock::Clock;
 use frontdesk_db::AccountId;
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
-    assignment::v1::{Agent, GetAgentRequest, GetAgentResponse},
+    assignment::v1::{
+        Agent, GetAgentRequest, GetAgentResponse, GetOpeningHoursRequest, GetOpeningHoursResponse,
+        GetRoutingPolicyRequest, GetRoutingPolicyResponse, GetTeamRequest, GetTeamResponse, OpeningHours,
+        OpeningSchedule, RoutingPolicy, Team, WeeklyRange,
+    },
     botsession::v1::{
         Bot, BotEngine, BotSession, CreateBotRequest, Flow, GetBotRequest, GetBotSessionRequest,
         bot_engine_service_client::BotEngineServiceClient, bot_service_client::BotServiceClient,
         bot_session_service_client::BotSessionServiceClient,
     },
-    conversation::v1::{BotSessionInCharge, ChosenButton, CloseReason, Conversation, Message as ThreadMessage},
+    conversation::v1::{
+        BotSessionInCharge, ChosenButton, CloseReason, Conversation, GetInsertRequest, GetInsertResponse, Insert,
+        Message as ThreadMessage,
+    },
     event::v1::{ConversationClosed, ConversationStarted, Event, MessagePosted},
 };
 use frontdesk_testkit::{Calls, FakeConversations, FakeServices, Mode, ServiceUnderTest, new_id, request_id};
@@ -27,6 +34,12 @@ use uuid::Uuid;
 pub const ADA: Uuid = Uuid::from_u128(0xADA);
 pub const BOB: Uuid = Uuid::from_u128(0xB0B);
 pub const GONE: Uuid = Uuid::from_u128(0x60E);
+
+/// A routing policy, an insert, opening hours that are never open, and a team.
+pub const POLICY: Uuid = Uuid::from_u128(0x1);
+pub const INSERT: Uuid = Uuid::from_u128(0x2);
+pub const CLOSED_HOURS: Uuid = Uuid::from_u128(0x3);
+pub const TEAM: Uuid = Uuid::from_u128(0x4);
 
 /// The bot-session service with a fake of the conversation service.
 pub struct Fixture {
@@ -58,6 +71,22 @@ impl Fixture {
                 _ => return Err(Status::not_found("no such agent")),
             };
             Ok(GetAgentResponse { agent: Some(Agent { id, deactivate_time, ..Agent::default() }) })
+        });
+        service.fake.on(|request: Request<GetRoutingPolicyRequest>| {
+            let id = known(&request.get_ref().routing_policy_id, POLICY)?;
+            Ok(GetRoutingPolicyResponse { routing_policy: Some(RoutingPolicy { id, ..RoutingPolicy::default() }) })
+        });
+        service.fake.on(|request: Request<GetTeamRequest>| {
+            let id = known(&request.get_ref().team_id, TEAM)?;
+            Ok(GetTeamResponse { team: Some(Team { id, ..Team::default() }), ..GetTeamResponse::default() })
+        });
+        service.fake.on(|request: Request<GetInsertRequest>| {
+            let id = known(&request.get_ref().insert_id, INSERT)?;
+            Ok(GetInsertResponse { insert: Some(Insert { id, ..Insert::default() }) })
+        });
+        service.fake.on(|request: Request<GetOpeningHoursRequest>| {
+            known(&request.get_ref().opening_hours_id, CLOSED_HOURS)?;
+            Ok(GetOpeningHoursResponse { opening_hours: Some(opening_hours(Vec::new(), 1)) })
         });
         Self { fake: service.fake.clone(), conversations, clock: service.clock.clone(), service }
     }
@@ -199,6 +228,17 @@ impl Fixture {
         tx.conn().execute_unprepared(sql).await.unwrap();
         tx.commit().await.unwrap();
     }
+}
+
+/// The id as it was asked for. NOT_FOUND: it is not the known one.
+fn known(id: &str, known: Uuid) -> Result<String, Status> {
+    if id == known.to_string() { Ok(id.to_owned()) } else { Err(Status::not_found("there is no such thing")) }
+}
+
+/// [`CLOSED_HOURS`] with these ranges of each week.
+pub fn opening_hours(weekly_ranges: Vec<WeeklyRange>, version: i32) -> OpeningHours {
+    let schedule = OpeningSchedule { time_zone: "UTC".into(), weekly_ranges, ..OpeningSchedule::default() };
+    OpeningHours { id: CLOSED_HOURS.to_string(), schedule: Some(schedule), version, ..OpeningHours::default() }
 }
 
 impl Chat {

@@ -19,14 +19,15 @@ pub fn flow() -> Flow {
         label: label.into(),
         next_step_id: next.into(),
     };
-    let ask = AskStep { text: "mail?".into(), property: "email".into(), retry_text: "again?".into(), check: 0 };
+    let ask =
+        AskStep { text: "mail?".into(), property: "email".into(), retry_text: "again?".into(), ..AskStep::default() };
     let buttons = vec![button("p", "People", ""), button("b", "Bye", "bye")];
     let hand_off = HandOffStep { text: "wait".into(), reason: "asked".into(), ..HandOffStep::default() };
     Flow {
         steps: vec![
-            step("hi", Action::Say(SayStep { text: "hi".into() })),
+            step("hi", Action::Say(SayStep { text: "hi".into(), ..SayStep::default() })),
             step("mail", Action::Ask(ask)),
-            step("topic", Action::Buttons(ButtonsStep { text: "topic?".into(), buttons })),
+            step("topic", Action::Buttons(offer("topic?", buttons))),
             step("people", Action::HandOff(hand_off)),
             step("bye", Action::Close(CloseStep { text: "bye".into() })),
         ],
@@ -42,7 +43,7 @@ pub fn two_questions() -> Flow {
     };
     let ask = |text: &str, yes: &str, no: &str| {
         let buttons = vec![button("yes", "Yes", yes), button("no", "No", no)];
-        Action::Buttons(ButtonsStep { text: text.into(), buttons })
+        Action::Buttons(offer(text, buttons))
     };
     Flow {
         steps: vec![
@@ -61,7 +62,7 @@ pub fn flow_to(agents: &[Uuid]) -> Flow {
         FlowButton { id: id.clone(), label: id.clone(), next_step_id: id }
     };
     let buttons = (0..agents.len()).map(button).collect();
-    let mut steps = vec![step("whom", Action::Buttons(ButtonsStep { text: "whom?".into(), buttons }))];
+    let mut steps = vec![step("whom", Action::Buttons(offer("whom?", buttons)))];
     steps.extend(agents.iter().enumerate().map(|(at, agent)| {
         let hand_off = HandOffStep { agent_id: agent.to_string(), ..HandOffStep::default() };
         step(&format!("to-{at}"), Action::HandOff(hand_off))
@@ -71,13 +72,13 @@ pub fn flow_to(agents: &[Uuid]) -> Flow {
 
 /// A flow whose texts are all blank, in ways that remain after normalisation.
 pub fn blank_flow() -> Flow {
-    let ask = AskStep { text: "\n".into(), property: "name".into(), retry_text: " ".into(), check: 0 };
+    let ask = AskStep { text: "\n".into(), property: "name".into(), retry_text: " ".into(), ..AskStep::default() };
     let label = FlowButton { id: "a".into(), label: "A".into(), next_step_id: String::new() };
     Flow {
         steps: vec![
-            step("say", Action::Say(SayStep { text: " ".into() })),
+            step("say", Action::Say(SayStep { text: " ".into(), ..SayStep::default() })),
             step("ask", Action::Ask(ask)),
-            step("pick", Action::Buttons(ButtonsStep { text: "\u{200b}".into(), buttons: vec![label] })),
+            step("pick", Action::Buttons(offer("\u{200b}", vec![label]))),
             step("people", Action::HandOff(HandOffStep { text: "\t".into(), ..HandOffStep::default() })),
         ],
     }
@@ -92,9 +93,9 @@ pub const BLANK_TEXTS: [&str; 5] = [
     "flow.steps[3].hand_off.text",
 ];
 
-/// One step that says `hi`.
+/// Says `hi` and hands off.
 pub fn valid_flow() -> Flow {
-    Flow { steps: vec![say("hi", "")] }
+    Flow { steps: vec![say("hi", ""), step("team", Action::HandOff(HandOffStep::default()))] }
 }
 
 /// Two steps with the same id, of which the second leads to a step that is not there.
@@ -107,6 +108,11 @@ pub fn step(id: &str, action: Action) -> Step {
     Step { id: id.into(), action: Some(action), next_step_id: String::new() }
 }
 
+pub fn offer(text: &str, buttons: Vec<FlowButton>) -> ButtonsStep {
+    ButtonsStep { text: text.into(), buttons, ..ButtonsStep::default() }
+}
+
 fn say(id: &str, next: &str) -> Step {
-    Step { next_step_id: next.into(), ..step(id, Action::Say(SayStep { text: "hi".into() })) }
+    let say = SayStep { text: "hi".into(), ..SayStep::default() };
+    Step { next_step_id: next.into(), ..step(id, Action::Say(say)) }
 }

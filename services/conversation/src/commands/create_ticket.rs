@@ -4,12 +4,14 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{Begun, ConversationChange, mention_caller, require_active_caller, require_known_author};
+use super::steps::{
+    Begun, ConversationChange, NewTicket, add_ticket, mention_caller, require_active_caller, require_known_author,
+};
 use crate::{
     App,
-    domain::{Actor, Content, Rejection, Ticket, TicketStatus},
+    domain::{Actor, Ticket},
     error::ConversationError,
-    store::{contacts, tickets, visitors},
+    store::tickets,
 };
 
 pub(crate) struct CreateTicket {
@@ -26,7 +28,8 @@ pub(crate) async fn create_ticket(
     command: CreateTicket,
 ) -> Result<Ticket, ConversationError> {
     require_known_author(app, caller).await?;
-    let mut begun = match ConversationChange::begin(app, caller, command.conversation, Some(command.key)).await? {
+    let CreateTicket { conversation, by, subject, url, key } = command;
+    let mut begun = match ConversationChange::begin(app, caller, conversation, Some(key)).await? {
         Begun::First(begun) => begun,
         Begun::Repeat(begun, id) => {
             let ticket = tickets::find(begun.tx.conn(), caller.account, id).await?;
@@ -34,30 +37,8 @@ pub(crate) async fn create_ticket(
         }
     };
     require_active_caller(&begun.tx, caller).await?;
-    let contact_id = begun.conversation.contact_id;
-    if let Some(id) = contact_id
-        && contacts::find(begun.tx.conn(), caller.account, id).await?.is_none()
-    {
-        return Err(ConversationError::rejected(Rejection::ContactErased));
-    }
-    let visitor = visitors::find(begun.tx.conn(), caller.account, &begun.conversation.visitor_id).await?;
-    let ticket = Ticket {
-        id: begun.tx.new_id(),
-        account: caller.account,
-        conversation_id: command.conversation,
-        contact_id: contact_id.ok_or(ConversationError::rejected(Rejection::ContactUnknown))?,
-        of_contact: visitor.and_then(|visitor| visitor.own_contact()) == contact_id,
-        subject: command.subject,
-        status: TicketStatus::Open,
-        url: command.url,
-        created_at: begun.now,
-        updated_at: begun.now,
-        version: 1,
-    };
+    let ticket = add_ticket(&mut begun, NewTicket { by, subject, url }).await?;
     mention_caller(&begun.tx, caller).await?;
-    let created = Content::TicketCreated { ticket_id: ticket.id };
-    begun.conversation.add_system_entry(command.by, created, begun.now);
-    tickets::insert(&mut begun.tx, &ticket).await?;
     begun.commit(&ticket.id).await?;
     Ok(ticket)
 }

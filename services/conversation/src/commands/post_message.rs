@@ -5,7 +5,7 @@ use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
 use super::steps::{
-    Begun, ConversationChange, append_message, append_with_attachments, find_entry, freeze_inserts,
+    Begun, ConversationChange, append_message, append_with_attachments, fill_placeholders, find_entry, freeze_inserts,
     require_known_author,
 };
 use crate::{
@@ -23,8 +23,10 @@ pub(crate) struct PostMessage {
     pub(crate) conversation: Uuid,
     /// By the team or a bot; without inserts.
     pub(crate) message: AppendMessage,
-    /// Inserts of the library that a message of the team gets.
+    /// Inserts of the library that it gets.
     pub(crate) inserts: Vec<Uuid>,
+    /// Whether placeholders in the text are filled.
+    pub(crate) fills_placeholders: bool,
     /// Attachments that it sends.
     pub(crate) attachments: Vec<Uuid>,
     pub(crate) key: Key,
@@ -36,11 +38,18 @@ pub(crate) async fn post_message(
     caller: &Caller,
     command: PostMessage,
 ) -> Result<(Entry, DisplayNames), ConversationError> {
-    let PostMessage { conversation, mut message, inserts: ids, attachments, key } = command;
+    let PostMessage { conversation, mut message, inserts: ids, fills_placeholders, attachments, key } = command;
     require_known_author(app, caller).await?;
-    if !ids.is_empty() && !is_repeat(app, caller, &key).await? {
-        // Before the message queues: the writer's transaction reads nothing more for it.
-        message.message_mut().inserts = freeze_inserts(app, caller, conversation, &ids).await?;
+    // Before the message queues: the writer's transaction reads nothing more for it.
+    if (fills_placeholders || !ids.is_empty()) && !is_repeat(app, caller, &key).await? {
+        let by_bot = matches!(message, AppendMessage::Bot { .. });
+        let content = message.message_mut();
+        if fills_placeholders {
+            content.text = fill_placeholders(app, caller, conversation, &content.text).await?;
+        }
+        if !ids.is_empty() {
+            content.inserts = freeze_inserts(app, caller, conversation, &ids, by_bot).await?;
+        }
     }
     if !attachments.is_empty() {
         let entry = post_with_attachments(app, caller, conversation, message, &attachments, key).await?;

@@ -91,7 +91,7 @@ impl PlaceholderValues {
     }
 
     /// The text with its placeholders filled, and the names of those that have no value, each once.
-    pub(super) fn fill(&self, text: &str) -> (String, Vec<String>) {
+    pub(crate) fn fill(&self, text: &str) -> (String, Vec<String>) {
         let (mut filled, mut missing) = (String::new(), Vec::new());
         for part in parts(text) {
             match part {

@@ -21,8 +21,8 @@ use super::{
 use crate::{
     App,
     commands::{
-        self, ChangeAssignee, CloseByBot, HandOff, IdleOutcome, IdleTimeout, PostChannelMessage, PostMessage,
-        RecordAnswer,
+        self, ChangeAssignee, CloseByBot, CreateTicketByBot, HandOff, IdleOutcome, IdleTimeout, PostChannelMessage,
+        PostMessage, RecordAnswer,
     },
     domain::{Agent, AppendMessage, Bot, Button, LocalizedText, Message, Owner, OwnerChange, RosterState},
     queries,
@@ -99,6 +99,7 @@ impl ArbiterService for Arbiter {
     ) -> Result<Response<pb::PostBotMessageResponse>, Status> {
         let (caller, request) = validated(request)?;
         require_text(&request.text)?;
+        let inserts = request.insert_ids.iter().map(|id| parse_id("insert_ids", id));
         let command = PostMessage {
             key: Key::new(&caller, &request.request_id, &request),
             conversation: parse_id("conversation_id", &request.conversation_id)?,
@@ -111,7 +112,8 @@ impl ArbiterService for Arbiter {
                 },
                 silent_since: request.silent_since_time.as_ref().map(Time::from_proto),
             },
-            inserts: Vec::new(),
+            inserts: inserts.collect::<Result<_, Status>>()?,
+            fills_placeholders: request.fill_placeholders,
             attachments: Vec::new(),
         };
         let (entry, names) = commands::post_message(&self.0, &caller, command).await?;
@@ -256,6 +258,32 @@ impl ArbiterService for Arbiter {
         Ok(Response::new(pb::RecordAnswerResponse {
             conversation: to_response(&self.0, &caller, &conversation).await?,
         }))
+    }
+
+    async fn create_ticket_by_bot(
+        &self,
+        request: Request<pb::CreateTicketByBotRequest>,
+    ) -> Result<Response<pb::CreateTicketByBotResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let command = CreateTicketByBot {
+            key: Key::new(&caller, &request.request_id, &request),
+            conversation: parse_id("conversation_id", &request.conversation_id)?,
+            session: parse_id("bot_session_id", &request.bot_session_id)?,
+            subject: request.subject,
+        };
+        let ticket = commands::create_ticket_by_bot(&self.0, &caller, command).await?;
+        Ok(Response::new(pb::CreateTicketByBotResponse { ticket: Some(convert::ticket(&ticket)) }))
+    }
+
+    async fn get_visitor_properties(
+        &self,
+        request: Request<pb::GetVisitorPropertiesRequest>,
+    ) -> Result<Response<pb::GetVisitorPropertiesResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        let conversation = parse_id("conversation_id", &request.conversation_id)?;
+        let known = queries::get_visitor_properties(&self.0, &caller, conversation).await?;
+        let (language, properties) = (known.language, known.properties);
+        Ok(Response::new(pb::GetVisitorPropertiesResponse { language, properties }))
     }
 }
 

@@ -36,6 +36,7 @@ impl ThreadService for Threads {
         require_text_or(&text, !request.insert_ids.is_empty() || !request.attachment_ids.is_empty())?;
         let command = PostMessage {
             inserts: ids("insert_ids", &request.insert_ids)?,
+            fills_placeholders: false,
             attachments: ids("attachment_ids", &request.attachment_ids)?,
             key,
             conversation: parse_id("conversation_id", &request.conversation_id)?,

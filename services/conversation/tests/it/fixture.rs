@@ -446,7 +446,7 @@ pub fn question(chat: &BotChat) -> PostBotMessageRequest {
         text: "Shall I?".into(),
         buttons: vec![button("yes", "Yes, please"), button("no", "No")],
         request_id: request_id(),
-        silent_since_time: None,
+        ..PostBotMessageRequest::default()
     }
 }
 

@@ -10,7 +10,7 @@ use frontdesk_proto::{
     actor::v1::ActorKind,
     assignment::v1::{CreateAgentRequest, roster_service_client::RosterServiceClient},
     botsession::v1::{
-        AskStep, ButtonsStep, CreateBotRequest, Flow, FlowButton, HandOffStep, SayStep, Step,
+        AskStep, ButtonsStep, CloseStep, CreateBotRequest, Flow, FlowButton, HandOffStep, SayStep, Step,
         bot_service_client::BotServiceClient, step::Action,
     },
     conversation::v1::{
@@ -158,7 +158,7 @@ fn code_in(mail: &Mail) -> Option<String> {
 
 fn flow() -> Flow {
     let step = |id: &str, action| Step { id: id.into(), action: Some(action), ..Default::default() };
-    let say = |id: &str, text: &str| step(id, Action::Say(SayStep { text: text.into() }));
+    let say = |id: &str, text: &str| step(id, Action::Say(SayStep { text: text.into(), ..Default::default() }));
     let ask = AskStep {
         text: "Which address may we write to, should we lose each other?".into(),
         property: "email".into(),
@@ -170,6 +170,7 @@ fn flow() -> Flow {
         next_step_id: next.into(),
     };
     let buttons = vec![button("repair", "A repair", "people"), button("hours", "Opening hours", "hours")];
+    let topic = ButtonsStep { text: "Thank you. What is it about?".into(), buttons, ..Default::default() };
     let hand_off = HandOffStep {
         text: "One moment, a colleague is coming.".into(),
         reason: "a repair".into(),
@@ -179,9 +180,10 @@ fn flow() -> Flow {
         steps: vec![
             say("hello", "Hello, I am Robin, the bot of Rossi Bicycles."),
             step("address", Action::Ask(ask)),
-            step("topic", Action::Buttons(ButtonsStep { text: "Thank you. What is it about?".into(), buttons })),
+            step("topic", Action::Buttons(topic)),
             step("people", Action::HandOff(hand_off)),
             say("hours", "We are open from Tuesday to Saturday, 9 to 18."),
+            step("bye", Action::Close(CloseStep::default())),
         ],
     }
 }

@@ -121,7 +121,10 @@ mod tests {
         assert!(epoch.starts_with("is required: the epoch of the conversation that you read"), "{epoch}");
         let create = CreateBotRequest { flow: Some(Flow { steps: vec![Step::default()] }), ..Default::default() };
         let action = described(validated(request(create)).unwrap_err(), "flow.steps[0].action");
-        assert_eq!(action, "is required: set say, ask, buttons, hand_off or close");
+        assert_eq!(
+            action,
+            "is required: set say, ask, buttons, hand_off, close, branch, set_property or create_ticket"
+        );
         let bot_id = described(validated(request(GetBotRequest::default())).unwrap_err(), "bot_id");
         assert_eq!(bot_id, MUST_BE_A_UUID);
     }

@@ -223,10 +223,11 @@ fn flow() -> Flow {
     let button = |id: &str| FlowButton { id: id.into(), label: id.to_uppercase(), next_step_id: id.into() };
     let step = |id: &str, action| Step { id: id.into(), action: Some(action), ..Default::default() };
     let ask = AskStep { text: BOT_TEXTS[1].into(), property: "topic".into(), ..Default::default() };
-    let buttons = ButtonsStep { text: BOT_TEXTS[2].into(), buttons: vec![button("people"), button("bye")] };
+    let buttons = vec![button("people"), button("bye")];
+    let buttons = ButtonsStep { text: BOT_TEXTS[2].into(), buttons, ..Default::default() };
     let hand_off = HandOffStep { text: BOT_TEXTS[3].into(), reason: "asked for people".into(), ..Default::default() };
     let steps = vec![
-        step("hello", Action::Say(SayStep { text: BOT_TEXTS[0].into() })),
+        step("hello", Action::Say(SayStep { text: BOT_TEXTS[0].into(), ..Default::default() })),
         step("topic", Action::Ask(ask)),
         step("which", Action::Buttons(buttons)),
         step("people", Action::HandOff(hand_off)),

@@ -58,12 +58,22 @@ impl VisitorMessages {
             }
             None => {}
         }
-        self.messages.extend(page.entries.into_iter().filter_map(visitor_message));
+        let inputs = page.entries.into_iter().filter_map(visitor_input);
+        self.messages.extend(inputs.map(|input| (input.sequence, input)));
         Ok(())
     }
 }
 
-fn visitor_message(entry: Entry) -> Option<(i64, VisitorInput)> {
+/// Returns what the visitor wrote before the session's bot did, such as the text with which the chat started. None: nothing. A repeat
+/// returns the same as long as the bot has written nothing, and the same or nothing from then on.
+pub(super) async fn first_message(peer: &Peer, session: &Session) -> Result<Option<VisitorInput>, CallError> {
+    let page = conversation::list_entries(peer, session, 0).await?;
+    let is_by_bot = |entry: &Entry| entry.author.as_ref().is_some_and(|author| author.kind() == ActorKind::Bot);
+    Ok(page.entries.into_iter().take_while(|entry| !is_by_bot(entry)).find_map(visitor_input))
+}
+
+/// Returns the entry as an input. None: it is no message of the visitor.
+pub(super) fn visitor_input(entry: Entry) -> Option<VisitorInput> {
     if entry.author.as_ref()?.kind() != ActorKind::Visitor {
         return None;
     }
@@ -77,7 +87,7 @@ fn visitor_message(entry: Entry) -> Option<(i64, VisitorInput)> {
             let names = message.attachments.into_iter().map(|attachment| attachment.file_name);
             let text = if message.text.is_empty() { names.collect::<Vec<_>>().join(", ") } else { message.text };
             let line = frontdesk_proto::visible_line(&text);
-            Some((entry.sequence.into(), VisitorInput { text, line, button }))
+            Some(VisitorInput { sequence: entry.sequence.into(), text, line, button })
         }
         _ => None,
     }

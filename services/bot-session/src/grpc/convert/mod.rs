@@ -1,8 +1,9 @@
 //! Conversion between the domain and the contract.
 
-mod blank_texts;
+mod condition;
 mod flow;
 mod program;
+mod text_problems;
 mod timeout;
 mod turn;
 
@@ -11,15 +12,15 @@ use frontdesk_clock::Time;
 use frontdesk_proto::botsession::v1 as proto;
 use tonic::Status;
 
-use blank_texts::find_blank_texts;
-use flow::{flow_from_proto, flow_to_proto};
+use flow::{find_unpaired_attempts, flow_from_proto, flow_to_proto};
 pub(super) use program::{program_to_create, program_to_update, reminder_from_proto};
 use program::{program_to_proto, reminder_to_proto};
+use text_problems::find_text_problems;
 use timeout::{inactivity_to_proto, timeout_to_proto};
 pub(super) use timeout::{timeout_to_create, timeout_to_update};
 pub(super) use turn::{actions_from_proto, turn_over_to_proto, turn_to_proto};
 
-use crate::domain::{Bot, BotSummary, Flow, FlowProblem, Session, SessionStatus, validate};
+use crate::domain::{Answer, Bot, BotSummary, Flow, FlowProblem, Session, SessionStatus, validate};
 
 /// Each session status and its value in the contract.
 const STATUSES: [(SessionStatus, proto::BotSessionStatus); 6] = [
@@ -48,7 +49,7 @@ pub(super) fn summary_to_proto(bot: BotSummary) -> proto::Bot {
         create_time: Some(bot.created_at.to_proto()),
         update_time: Some(bot.updated_at.to_proto()),
         delete_time: bot.deleted_at.map(Time::to_proto),
-        version: version_to_proto(bot.version),
+        version: number(bot.version),
         etag,
         engine: None,
         reminder: None,
@@ -66,8 +67,15 @@ pub(super) fn session_to_proto(session: Session) -> proto::BotSession {
         start_time: Some(session.started_at.to_proto()),
         check_time: session.deadline_at.map(Time::to_proto),
         end_time: session.ended_at.map(Time::to_proto),
-        version: version_to_proto(session.version),
+        version: number(session.version),
+        answers: session.answers.into_iter().map(answer_to_proto).collect(),
+        turn_count: number(session.turn),
     }
+}
+
+fn answer_to_proto(answer: Answer) -> proto::BotAnswer {
+    let button_id = answer.button.unwrap_or_default();
+    proto::BotAnswer { step_id: answer.step, sequence: number(answer.sequence), button_id }
 }
 
 pub(super) fn problem_to_proto(problem: FlowProblem) -> proto::FlowProblem {
@@ -85,7 +93,8 @@ pub(super) fn status_from_proto(status: proto::BotSessionStatus) -> Option<Sessi
 
 /// Returns the flow of a request, and all its problems.
 pub(super) fn checked_flow(flow: proto::Flow) -> (Flow, Vec<FlowProblem>) {
-    let mut problems = find_blank_texts(&flow);
+    let mut problems = find_text_problems(&flow);
+    problems.extend(find_unpaired_attempts(&flow));
     let flow = flow_from_proto(flow);
     problems.extend(validate(&flow));
     (flow, problems)
@@ -101,8 +110,8 @@ fn valid_flow(flow: proto::Flow) -> Result<Flow, Status> {
     Err(ApiError::fields(fields.collect()).into())
 }
 
-fn version_to_proto(version: i64) -> i32 {
-    i32::try_from(version).unwrap_or(i32::MAX)
+fn number(number: i64) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
 }
 
 #[cfg(test)]

@@ -30,6 +30,11 @@ pub struct Model {
     pub failed_checks: i64,
     pub reminder_before_us: Option<i64>,
     pub reminded_of_at: Option<Time>,
+    /// A JSON array.
+    pub answers: String,
+    pub wrong_answers: i64,
+    /// A JSON object.
+    pub choices: Option<String>,
 }
 
 /// A row without the flow that older sessions have in it.
@@ -55,6 +60,11 @@ pub struct WithoutFlow {
     pub failed_checks: i64,
     pub reminder_before_us: Option<i64>,
     pub reminded_of_at: Option<Time>,
+    /// A JSON array.
+    pub answers: String,
+    pub wrong_answers: i64,
+    /// A JSON object.
+    pub choices: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -4,3 +4,4 @@ pub(crate) mod bot;
 pub(crate) mod bot_flow;
 pub(crate) mod bot_session;
 pub(crate) mod engine_turn;
+pub(crate) mod opening_hours;

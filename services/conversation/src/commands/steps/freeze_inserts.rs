@@ -14,12 +14,13 @@ use crate::{
 /// Maximum size of the inserts of a message, as plain text (bytes).
 const MAX_SIZE: usize = 64 * 1024;
 
-/// The copies, in the order of `ids`. Refused when one does not exist or was deleted.
+/// The copies, in the order of `ids`. Refused when one does not exist or was deleted; a message of a bot goes without it.
 pub(crate) async fn freeze_inserts(
     app: &App,
     caller: &Caller,
     conversation: Uuid,
     ids: &[Uuid],
+    by_bot: bool,
 ) -> Result<Vec<SentInsert>, ConversationError> {
     let read = app.db.read_for(caller.account).await?;
     let conn = read.conn();
@@ -34,7 +35,7 @@ pub(crate) async fn freeze_inserts(
         let copy = insert.map(|insert| insert.clone().freeze(&values).0);
         copy.ok_or(ConversationError::InsertUnknown { insert: *id })
     };
-    let copies = ids.iter().map(copy).collect::<Result<Vec<_>, _>>()?;
+    let copies = ids.iter().map(copy).filter(|copy| !by_bot || copy.is_ok()).collect::<Result<Vec<_>, _>>()?;
     if copies.iter().map(|copy| copy.plain_text.len()).sum::<usize>() > MAX_SIZE {
         let remedy =
             format!("must have at most {} KiB together, as plain text; send them in several messages", MAX_SIZE / 1024);

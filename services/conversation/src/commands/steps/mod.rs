@@ -1,11 +1,13 @@
 //! Steps that several commands share.
 
+mod add_ticket;
 mod administrators;
 mod append_message;
 mod attach;
 mod attachment_links;
 mod change_conversation;
 mod contact_owner;
+mod fill_placeholders;
 mod find_bot;
 mod find_entry;
 mod find_opening_hours;
@@ -23,12 +25,14 @@ mod start;
 mod take_typed_emails;
 mod unlink_visitors;
 
+pub(super) use add_ticket::{NewTicket, add_ticket};
 pub(crate) use administrators::StoredAdministrators;
 pub(super) use append_message::append_message;
 pub(super) use attach::append_with_attachments;
 pub(crate) use attachment_links::{AttachmentLinks, EXPORTS_PATH, Link, LinkPurpose, PATH as ATTACHMENTS_PATH};
 pub(super) use change_conversation::{Begun, ConversationChange};
 pub(super) use contact_owner::{find_contact_owner, require_active_owner, require_known_owner};
+pub(super) use fill_placeholders::fill_placeholders;
 pub(super) use find_bot::find_bot;
 pub(super) use find_entry::find_entry;
 pub(super) use find_opening_hours::find_opening_hours;

@@ -1,4 +1,4 @@
-//! Wakes the streams of one bot when its turns, or the bot itself, changed in this process. Streams of other bots sleep on.
+//! Wakes the streams of one bot or one session when it changed in this process. Streams of others sleep on.
 
 use std::{
     collections::HashMap,
@@ -9,46 +9,46 @@ use frontdesk_db::{AccountId, Tx};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-/// A bot of an account.
-type BotKey = (AccountId, Uuid);
+/// A bot or a session of an account.
+type Key = (AccountId, Uuid);
 
-/// The bots that have streams in this process. Clones share them.
+/// The bots, or the sessions, that have streams in this process. Clones share them.
 #[derive(Clone, Default)]
-pub(crate) struct TurnSignals(Arc<Mutex<HashMap<BotKey, watch::Sender<()>>>>);
+pub(crate) struct Signals(Arc<Mutex<HashMap<Key, watch::Sender<()>>>>);
 
-/// The signals of one bot, until it is dropped.
-pub(crate) struct TurnSubscription {
-    signals: TurnSignals,
-    bot: BotKey,
+/// The signals of one of them, until it is dropped.
+pub(crate) struct Subscription {
+    signals: Signals,
+    key: Key,
     changes: watch::Receiver<()>,
 }
 
-impl TurnSignals {
-    /// Subscribes to the changes of a bot and its turns.
-    pub(crate) fn subscribe(&self, account: AccountId, bot: Uuid) -> TurnSubscription {
-        let bot = (account, bot);
-        let changes = self.bots().entry(bot).or_insert_with(|| watch::Sender::new(())).subscribe();
-        TurnSubscription { signals: self.clone(), bot, changes }
+impl Signals {
+    /// Subscribes to the changes of one.
+    pub(crate) fn subscribe(&self, account: AccountId, id: Uuid) -> Subscription {
+        let key = (account, id);
+        let changes = self.watched().entry(key).or_insert_with(|| watch::Sender::new(())).subscribe();
+        Subscription { signals: self.clone(), key, changes }
     }
 
-    /// Wakes the streams of the bot when the transaction has committed.
-    pub(crate) fn wake_on_commit(&self, tx: &mut Tx, account: AccountId, bot: Uuid) {
+    /// Wakes its streams when the transaction has committed.
+    pub(crate) fn wake_on_commit(&self, tx: &mut Tx, account: AccountId, id: Uuid) {
         let signals = self.clone();
-        tx.on_commit(move || signals.wake(account, bot));
+        tx.on_commit(move || signals.wake(account, id));
     }
 
-    fn wake(&self, account: AccountId, bot: Uuid) {
-        if let Some(changes) = self.bots().get(&(account, bot)) {
+    fn wake(&self, account: AccountId, id: Uuid) {
+        if let Some(changes) = self.watched().get(&(account, id)) {
             changes.send_replace(());
         }
     }
 
-    fn bots(&self) -> MutexGuard<'_, HashMap<BotKey, watch::Sender<()>>> {
+    fn watched(&self) -> MutexGuard<'_, HashMap<Key, watch::Sender<()>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl TurnSubscription {
+impl Subscription {
     /// Forgets the changes before this call.
     pub(crate) fn mark_unchanged(&mut self) {
         self.changes.mark_unchanged();
@@ -63,12 +63,12 @@ impl TurnSubscription {
     }
 }
 
-impl Drop for TurnSubscription {
+impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut bots = self.signals.bots();
+        let mut watched = self.signals.watched();
         // This one still counts.
-        if bots.get(&self.bot).is_some_and(|changes| changes.receiver_count() <= 1) {
-            bots.remove(&self.bot);
+        if watched.get(&self.key).is_some_and(|changes| changes.receiver_count() <= 1) {
+            watched.remove(&self.key);
         }
     }
 }
@@ -81,8 +81,7 @@ mod tests {
 
     #[test]
     fn b7_a_change_wakes_the_streams_of_its_bot_and_of_no_other_bot_or_account() {
-        let (signals, here, there) =
-            (TurnSignals::default(), AccountId(Uuid::from_u128(1)), AccountId(Uuid::from_u128(2)));
+        let (signals, here, there) = (Signals::default(), AccountId(Uuid::from_u128(1)), AccountId(Uuid::from_u128(2)));
         let (robo, other) = (Uuid::from_u128(3), Uuid::from_u128(4));
         let mut own = [signals.subscribe(here, robo), signals.subscribe(here, robo)];
         let mut foreign = [signals.subscribe(here, other), signals.subscribe(there, robo)];
@@ -98,12 +97,12 @@ mod tests {
 
     #[test]
     fn b7_a_bot_without_streams_is_forgotten() {
-        let (signals, account, bot) = (TurnSignals::default(), AccountId(Uuid::from_u128(1)), Uuid::from_u128(3));
+        let (signals, account, bot) = (Signals::default(), AccountId(Uuid::from_u128(1)), Uuid::from_u128(3));
         let (one, mut two) = (signals.subscribe(account, bot), signals.subscribe(account, bot));
         drop(one);
         signals.wake(account, bot);
         assert!(two.changed().now_or_never().is_some());
         drop(two);
-        assert!(signals.bots().is_empty());
+        assert!(signals.watched().is_empty());
     }
 }
