@@ -76,7 +76,7 @@ fn property(pool: &DescriptorPool, field: &FieldDescriptor) -> Json {
             list
         }
     };
-    schema["description"] = comment(&field.parent_message(), field.path()).into();
+    schema["description"] = comment(field.parent_message(), field.path()).into();
     schema
 }
 

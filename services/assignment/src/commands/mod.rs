@@ -43,7 +43,7 @@ pub(crate) use delete_routing_policy::delete_routing_policy;
 pub(crate) use delete_team::delete_team;
 pub(crate) use give_back_conversations::give_back_conversations;
 pub(crate) use heartbeat::heartbeat;
-pub(crate) use post_notice::{Notice, post_notice};
+pub(crate) use post_notice::post_notice;
 pub(crate) use publish_queues::publish_queues;
 pub(crate) use reactivate_agent::reactivate_agent;
 pub(crate) use remove_team_members::remove_team_members;

@@ -1,27 +1,14 @@
 //! Posts the message of a policy to a visitor who waits outside of its opening hours (rule A4).
 
-use frontdesk_clock::Time;
-use frontdesk_db::AccountId;
 use uuid::Uuid;
 
 use crate::{
     App,
     conversation::{self, ChannelMessage},
-    domain::LocalizedText,
+    domain::Notice,
     error::AssignmentError,
     store::{routing_accounts, routing_queue},
 };
-
-/// A visitor who gets the message.
-#[derive(Clone, Debug)]
-pub(crate) struct Notice {
-    pub(crate) account: AccountId,
-    pub(crate) conversation: Uuid,
-    pub(crate) epoch: i64,
-    /// The end of the closing: the message is posted once for it.
-    pub(crate) until: Time,
-    pub(crate) texts: Vec<LocalizedText>,
-}
 
 /// Posts the message, and records that. It can stop anywhere and be repeated: the conversation service posts it once for each closing, also
 /// where the conversation began to wait anew. A refusal is final: the conversation was closed or has an owner, or the message was posted with

@@ -9,10 +9,10 @@ use frontdesk_db::{AccountId, Tx};
 use sea_orm::DbErr;
 use uuid::Uuid;
 
-use super::{post_notice::Notice, steps::record_paces};
+use super::steps::record_paces;
 use crate::{
     App,
-    domain::{Candidate, Desk, Waiting},
+    domain::{Candidate, Desk, Notice, Waiting},
     queries::load_desk,
     store::{
         routing_accounts::{self, DueAccount},

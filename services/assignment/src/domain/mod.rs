@@ -7,6 +7,7 @@ mod agent_status;
 mod assignment;
 mod assignment_view;
 mod capacity;
+mod notice;
 mod opening_hours;
 mod queue;
 mod queue_pace;
@@ -26,6 +27,7 @@ pub(crate) use agent_status::{AgentStatus, Availability, AwayReason, HeartbeatPo
 pub(crate) use assignment::{Assignment, AssignmentCause};
 pub(crate) use assignment_view::{AssignmentView, NamedActor};
 pub(crate) use capacity::Capacity;
+pub(crate) use notice::Notice;
 pub(crate) use opening_hours::{OpeningHours, OpeningHoursChange};
 pub(crate) use queue::{PoliciesNow, QueuePlace, Queued, Queues};
 pub(crate) use queue_pace::QueuePace;

@@ -7,7 +7,8 @@ use tokio::task::JoinSet;
 
 use crate::{
     App,
-    commands::{self, CHECK_AFTER, Decided, Notice},
+    commands::{self, CHECK_AFTER, Decided},
+    domain::Notice,
     store::{
         routing_accounts,
         routing_queue::{self, Reservation},

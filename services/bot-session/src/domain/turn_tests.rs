@@ -296,7 +296,7 @@ impl Bytes<'_> {
     }
 
     fn link(&mut self) -> Option<String> {
-        (self.byte() % 2 == 0).then(|| self.id())
+        self.byte().is_multiple_of(2).then(|| self.id())
     }
 
     fn attempts(&mut self) -> Option<Attempts> {
@@ -309,7 +309,7 @@ impl Bytes<'_> {
             0 => say("{{contact.name|x}}"),
             1 => StepAction::Ask(Question {
                 attempts: self.attempts(),
-                takes_first_message: self.byte() % 2 == 0,
+                takes_first_message: self.byte().is_multiple_of(2),
                 ..question("?", "name")
             }),
             2 => StepAction::Ask(Question { choices: vec!["A".into(), "B".into()], ..question("?", "size") }),
