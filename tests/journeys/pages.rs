@@ -183,6 +183,7 @@ async fn s5_a_page_token_is_valid_for_its_caller_its_call_and_its_day_only() {
                 FieldKind::Enum(_) if field.is_list() => Value::List(vec![Value::EnumNumber(2)]),
                 FieldKind::Enum(_) => Value::EnumNumber(2),
                 FieldKind::Bool => Value::Bool(true),
+                _ if field.name() == "email" => Value::String("x@example.com".into()),
                 _ => Value::String("x".into()),
             };
             let mut filtered = page.request(&page.token);

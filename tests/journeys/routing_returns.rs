@@ -222,5 +222,5 @@ async fn b8_a_flow_hands_off_to_a_team_by_the_policy_of_its_channel() {
     let bot = BotServiceClient::new(account.admin()).create_bot(bot).await.unwrap().into_inner().bot.unwrap();
     let channel = channel(&account, Greeter::BotId(bot.id)).await;
     let chat = account.start_chat(account.visitor("v"), &channel).await;
-    assert_eq!(owner(&agent, &chat.id).await, ada.to_string());
+    until_owner_is(&agent, &chat.id, ada).await;
 }
