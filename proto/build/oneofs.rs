@@ -109,9 +109,9 @@ fn check(field: &FieldDescriptor, rules: &ExtensionDescriptor, code: &str) -> Re
         (Kind::String, Some(rules)) if only(rules, "string", &["min_len", "max_len"])? => {
             let (least, most) = (number(rules, "string", "min_len")?, number(rules, "string", "max_len")?);
             Ok(Some(format!(
-                "if !({least}..={most}).contains(&value.chars().count()) {{
-                    violations.push(::prost_protovalidate::Violation::new({name:?}, \"string.min_len\",
-                        \"value length must be at least {least} characters and at most {most}\"));
+                "if !({least}..={most}).contains(&value.chars().count()) || value.chars().any(char::is_control) {{
+                    violations.push(::prost_protovalidate::Violation::new({name:?}, \"string.line\",
+                        \"must be one line of {least} to {most} characters\"));
                 }}"
             )))
         }
