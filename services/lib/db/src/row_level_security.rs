@@ -12,12 +12,13 @@ pub(crate) const ACCOUNT: &str = "frontdesk.account";
 pub(crate) const ALL_ACCOUNTS: &str = "*";
 
 /// The condition of the policy. PostgreSQL evaluates a subquery without references once for each statement instead of for each row,
-/// and only when a row needs it: the setting is cast only where it names an account.
+/// usually when a row needs it, but at once when it looks again at a row that another transaction changed. So the cast must not fail for
+/// any value of the setting.
 ///
 /// CASE, because the planner estimates that hardly any row passes an OR of comparisons: it would read and sort all rows of an
 /// account to find a page of them.
 const CONDITION: &str = "CASE (SELECT current_setting('frontdesk.account', true)) WHEN '*' THEN true \
-    ELSE account_id = (SELECT nullif(current_setting('frontdesk.account', true), '')::uuid) END";
+    ELSE account_id = (SELECT nullif(nullif(current_setting('frontdesk.account', true), ''), '*')::uuid) END";
 
 /// Enables row-level security on a table, for its owner too.
 const ENABLE: &str = "ALTER TABLE {table} ENABLE ROW LEVEL SECURITY; ALTER TABLE {table} FORCE ROW LEVEL SECURITY; \
