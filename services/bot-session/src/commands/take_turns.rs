@@ -3,7 +3,7 @@
 //!
 //! A turn answers exactly one message, and the `request_id` of each action is made of session, turn and index. A turn
 //! that runs again, after a crash or on another replica, therefore repeats the same calls under the same ids, and each
-//! takes effect once. How its branches were decided is stored before the first action.
+//! takes effect once. How its branches were decided, and which first message it takes, is stored before the first action.
 
 mod engine_turns;
 mod perform_actions;
@@ -19,7 +19,7 @@ use sea_orm::DbErr;
 use uuid::Uuid;
 
 use perform_actions::perform_actions;
-use plan_turn::{Moment, TakeError, plan};
+use plan_turn::{Moment, TakeError, agree_on_first_message, plan};
 pub(crate) use turn_guard::TurnGuards;
 use visitor_messages::{VisitorMessages, first_message, visitor_input};
 
@@ -187,7 +187,13 @@ async fn try_take_turn(
         (Moment::Message(input), sequence)
     } else if flow.takes_first_message() {
         let first = first_message(&app.conversation, session).await?;
-        let sequence = first.as_ref().map_or(0, |first| first.sequence);
+        let read = first.as_ref().map_or(0, |first| first.sequence);
+        let sequence = agree_on_first_message(app, session, read).await?;
+        let first = match sequence {
+            0 => None,
+            sequence if sequence == read => first,
+            _ => conversation::find_entry(&app.conversation, session, sequence).await?.and_then(visitor_input),
+        };
         (Moment::Start(first), sequence)
     } else {
         (Moment::Start(None), 0)

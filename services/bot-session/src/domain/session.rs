@@ -38,8 +38,8 @@ pub(crate) struct Answer {
     pub(crate) button: Option<String>,
 }
 
-/// How the branches of the next turn were decided, kept from before its first action until it is recorded: a turn that runs again takes
-/// the same way, whatever changed since. Its JSON form is what the database holds.
+/// How the way of the next turn was decided, kept from before its first action until it is recorded: a turn that runs again takes the same
+/// one, whatever changed since. Its JSON form is what the database holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Choices {
     /// For each branch, in their order, the index of a case, or another number for none.
@@ -48,6 +48,9 @@ pub(crate) struct Choices {
     /// The same for the way that the turn takes where the contact's record rejects the answer.
     #[serde(default)]
     pub(crate) after_rejection: Vec<usize>,
+    /// Sequence of the visitor's message that the first turn takes; 0: it takes none. None: that is not decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) first_message: Option<i64>,
 }
 
 impl Choices {
@@ -252,7 +255,7 @@ pub(super) mod tests {
         let mut session = open_session();
         *session.choices.of(false) = vec![1];
         *session.choices.of(true) = vec![2];
-        assert_eq!(session.choices, Choices { chosen: vec![1], after_rejection: vec![2] });
+        assert_eq!(session.choices, Choices { chosen: vec![1], after_rejection: vec![2], first_message: None });
         let turn = |asks_again| Turn { step: Some("mail".into()), asks_again, ..Turn::default() };
         for wrong_answers in [1, 2] {
             session.record_turn(&turn(true), None, 1);

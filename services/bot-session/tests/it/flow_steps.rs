@@ -35,6 +35,7 @@ on_both_modes!(
     b6_a_question_with_choices_stores_the_chosen_text,
     b6_what_the_visitor_wrote_at_the_start_answers_the_first_question,
     b6_a_first_message_that_the_contact_rejects_is_asked_for,
+    b6_a_first_turn_that_runs_again_takes_no_message_that_came_while_it_ran,
     b7_a_ticket_for_an_unknown_visitor_hands_the_chat_to_the_team,
     b8_a_hand_off_names_its_routing_policy_and_team,
 );
@@ -308,6 +309,36 @@ async fn b6_a_first_message_that_the_contact_rejects_is_asked_for(mode: Mode) {
     fixture.settled().await;
     assert_eq!(fixture.said(&chat), ["hi", "mail?"]);
     assert_eq!(fixture.session(&chat).await.unwrap().step_id, "mail");
+}
+
+async fn b6_a_first_turn_that_runs_again_takes_no_message_that_came_while_it_ran(mode: Mode) {
+    use frontdesk_proto::{actor::v1::ActorKind, conversation::v1::Message};
+
+    let fixture = Fixture::start(mode).await;
+    let what = AskStep { accepts_first_message: true, ..ask("what?", "question") };
+    let steps = vec![step("hi", say("hi")), step("what", Action::Ask(what)), step("bye", close("bye"))];
+    let here = new_account();
+    let bot = fixture.create_bot(here, Flow { steps }).await;
+    let chat = fixture.new_chat(here, &bot, None);
+    // The visitor writes after the thread was read and before the bot's first message, whose response is lost.
+    let (conversations, lost, id) = (fixture.conversations.clone(), AtomicBool::new(false), chat.conversation);
+    fixture.fake.on(move |request: Request<PostBotMessageRequest>| {
+        let first = !lost.swap(true, Ordering::SeqCst);
+        let (text, request_id) = (request.get_ref().text.clone(), request.get_ref().request_id.clone());
+        let posted = conversations.with(id, |row| {
+            if first {
+                row.append(ActorKind::Visitor, Message { text: "My wheel squeaks".into(), ..Message::default() });
+            }
+            row.post_once(&request_id, &text)
+        });
+        if first { Err(Status::unavailable("the response was lost")) } else { Ok(posted) }
+    });
+    fixture.publish(here, &chat.started).await;
+    fixture.settled().await;
+    assert_eq!(fixture.said(&chat), ["hi", "what?"]);
+    assert!(answers(&fixture, &chat).is_empty());
+    assert_eq!(fixture.session(&chat).await.unwrap().step_id, "what");
+    assert_eq!(fixture.count("bot_sessions WHERE choices IS NOT NULL").await, 0);
 }
 
 async fn b8_a_hand_off_names_its_routing_policy_and_team(mode: Mode) {

@@ -35,6 +35,26 @@ pub(super) enum TakeError {
     Over,
 }
 
+/// Returns the sequence of the visitor's message that the first turn takes, 0 for none: the one that is stored, or otherwise this one,
+/// which is stored before the first action. The visitor may write while the turn is taken, and another replica then reads more than this one.
+pub(super) async fn agree_on_first_message(app: &App, before: &Session, read: i64) -> Result<i64, TakeError> {
+    if let Some(agreed) = before.choices.first_message {
+        return Ok(agreed);
+    }
+    let tx = app.db.begin_for(before.account).await?;
+    let session = store::sessions::find_for_update(&tx, before.account, before.id).await?;
+    let Some(mut session) = session.filter(|session| session.is_open() && session.turn == before.turn) else {
+        return Err(TakeError::Over);
+    };
+    if let Some(agreed) = session.choices.first_message {
+        return Ok(agreed);
+    }
+    session.choices.first_message = Some(read);
+    store::sessions::save(&tx, &session).await?;
+    tx.commit().await?;
+    Ok(read)
+}
+
 /// Returns the turn, with its choices stored.
 pub(super) async fn plan(app: &App, session: &Session, flow: &Flow, moment: &Moment) -> Result<Turn, TakeError> {
     let after_rejection = matches!(moment, Moment::Rejection);

@@ -64,8 +64,8 @@ impl VisitorMessages {
     }
 }
 
-/// Returns what the visitor wrote before the session's bot did, such as the text with which the chat started. None: nothing. A repeat
-/// returns the same as long as the bot has written nothing, and the same or nothing from then on.
+/// Returns what the visitor wrote before the session's bot did, such as the text with which the chat started. None: nothing. A later call
+/// may return what the visitor wrote after the first one and before the bot.
 pub(super) async fn first_message(peer: &Peer, session: &Session) -> Result<Option<VisitorInput>, CallError> {
     let page = conversation::list_entries(peer, session, 0).await?;
     let is_by_bot = |entry: &Entry| entry.author.as_ref().is_some_and(|author| author.kind() == ActorKind::Bot);
