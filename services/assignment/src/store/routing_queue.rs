@@ -186,7 +186,7 @@ pub(crate) async fn list_heads<C: ConnectionTrait>(
     queue: Queue,
     limit: u64,
 ) -> Result<Vec<Waiting>, DbErr> {
-    oldest(waiting(account).filter(of(queue)), conn, limit).await
+    oldest(in_queue(account, queue), conn, limit).await
 }
 
 /// Returns the conversations that wait the longest in a queue for contacts of these owners, oldest first.
@@ -197,7 +197,7 @@ pub(crate) async fn list_heads_of_owners<C: ConnectionTrait>(
     owners: BTreeSet<Uuid>,
     limit: u64,
 ) -> Result<Vec<Waiting>, DbErr> {
-    oldest(waiting(account).filter(of(queue)).filter(Column::ContactOwnerId.is_in(owners)), conn, limit).await
+    oldest(in_queue(account, queue).filter(Column::ContactOwnerId.is_in(owners)), conn, limit).await
 }
 
 /// Returns the conversations that wait the longest in a queue and return to these agents, oldest first.
@@ -208,7 +208,7 @@ pub(crate) async fn list_heads_of_last_owners<C: ConnectionTrait>(
     owners: BTreeSet<Uuid>,
     limit: u64,
 ) -> Result<Vec<Waiting>, DbErr> {
-    oldest(waiting(account).filter(of(queue)).filter(Column::LastOwnerId.is_in(owners)), conn, limit).await
+    oldest(in_queue(account, queue).filter(Column::LastOwnerId.is_in(owners)), conn, limit).await
 }
 
 /// Takes up to `limit` conversations of a queue, oldest first, whose visitors have not got the message of the closing that ends at `until`:
@@ -223,7 +223,7 @@ pub(crate) async fn take_without_notice(
 ) -> Result<Vec<Waiting>, DbErr> {
     let not_noticed = Condition::any().add(Column::NoticedUntil.is_null()).add(Column::NoticedUntil.ne(until));
     let is_due = Condition::any().add(Column::NoticeAt.is_null()).add(Column::NoticeAt.lte(now));
-    let rows = waiting(account).filter(of(queue)).filter(not_noticed).filter(is_due);
+    let rows = in_queue(account, queue).filter(not_noticed).filter(is_due);
     let taken = oldest(rows, tx.conn(), limit).await?;
     if !taken.is_empty() {
         Entity::update_many()
@@ -433,12 +433,15 @@ fn waiting(account: AccountId) -> Select<Entity> {
     Entity::find().filter(Column::AccountId.eq(account)).filter(Column::State.eq(WAITING))
 }
 
-fn of(queue: Queue) -> Condition {
+fn in_queue(account: AccountId, queue: Queue) -> Select<Entity> {
     let is = |column: Column, id: Option<Uuid>| match id {
         Some(id) => column.eq(id),
         None => column.is_null(),
     };
-    Condition::all().add(is(Column::PolicyId, queue.policy)).add(is(Column::TeamId, queue.team))
+    let rows = waiting(account).filter(is(Column::PolicyId, queue.policy)).filter(is(Column::TeamId, queue.team));
+    // The same in all rows. PostgreSQL does not know that of IS NULL: without them it reads and sorts the whole queue instead of reading its
+    // oldest rows from `routing_queue_of_teams`.
+    rows.order_by_asc(Column::PolicyId).order_by_asc(Column::TeamId)
 }
 
 fn before(this: &Waiting) -> Condition {
