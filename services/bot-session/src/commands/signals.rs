@@ -66,8 +66,9 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut watched = self.signals.watched();
-        // This one still counts.
-        if watched.get(&self.key).is_some_and(|changes| changes.receiver_count() <= 1) {
+        // Ended under the lock: of two that are dropped at once, the second one finds that none is left.
+        self.changes = watch::channel(()).1;
+        if watched.get(&self.key).is_some_and(|changes| changes.receiver_count() == 0) {
             watched.remove(&self.key);
         }
     }
