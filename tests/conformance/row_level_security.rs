@@ -2,7 +2,7 @@
 //! with a statement that lacks the filter by account.
 
 use frontdesk_db::{AccountId, Db};
-use frontdesk_testkit::{Mode, on_both_modes, servers};
+use frontdesk_testkit::{Mode, on_both_modes, servers, wait_until};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use uuid::Uuid;
 
@@ -94,4 +94,32 @@ async fn s2_a_session_without_an_account_sees_no_row() {
     plain.execute_unprepared("SET frontdesk.account = ''").await.unwrap();
     assert!(accounts(&plain).await.is_empty());
     assert_eq!(accounts(db.read()).await, [A, B]);
+}
+
+#[tokio::test]
+async fn s2_work_across_accounts_waits_for_a_row_that_another_transaction_changes() {
+    let db = two_accounts(&Backend::new(Mode::Distributed).await).await;
+    let count = "UPDATE requests SET created_at = created_at + 1 WHERE request_id = 'r'";
+    let first = db.begin_for(A).await.unwrap();
+    first.conn().execute_unprepared(count).await.unwrap();
+    let second = db.clone();
+    let second = tokio::spawn(async move {
+        let tx = second.begin().await?;
+        tx.conn().execute_unprepared(count).await?;
+        tx.commit().await
+    });
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    let waiting = Statement::from_string(DbBackend::Postgres, waiting);
+    wait_until("the second to wait", || async {
+        let row = db.read().query_one_raw(waiting.clone()).await.unwrap().unwrap();
+        row.try_get_by_index::<i64>(0).unwrap() > 0
+    })
+    .await;
+    first.commit().await.unwrap();
+    second.await.unwrap().unwrap();
+    let counts = Statement::from_string(DbBackend::Postgres, "SELECT created_at FROM requests ORDER BY created_at");
+    let counts = db.read().query_all_raw(counts).await.unwrap();
+    let counts: Vec<i64> = counts.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
+    assert_eq!(counts, [1, 2]);
 }

@@ -42,7 +42,7 @@ async fn i1_a_migration_that_ended_in_its_middle_is_done_by_the_next_start(mode:
 /// Tables with an account, and whether exactly one policy restricts every role, the owner included.
 const TABLES: &str = "SELECT relname, relrowsecurity AND relforcerowsecurity AND (
       SELECT count(*) = 1 AND bool_and(polname = 'one_account' AND polcmd = '*' AND polroles = '{0}' AND polwithcheck IS NULL
-          AND pg_get_expr(polqual, polrelid) LIKE '%ELSE (account_id = ( SELECT (NULLIF(current_setting(%')
+          AND pg_get_expr(polqual, polrelid) LIKE '%ELSE (account_id = ( SELECT (NULLIF(NULLIF(current_setting(%')
       FROM pg_policy WHERE polrelid = pg_class.oid) AS restricted
     FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid AND attname = 'account_id' AND NOT attisdropped
     WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace ORDER BY relname";
