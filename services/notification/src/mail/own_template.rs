@@ -41,6 +41,14 @@ impl MailPart {
         }
     }
 
+    /// How the names of the templates end that it may include: one with another ending does not escape as this part needs it.
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Html => ".html",
+            Self::Text => ".txt",
+        }
+    }
+
     /// The shipped template.
     pub(super) fn shipped(self) -> &'static str {
         match self {
@@ -86,7 +94,7 @@ pub(super) fn render<S: Serialize>(
 ) -> Result<String, TemplateFault> {
     require_escaping(part, source)?;
     let fault = |error: &Error| fault(part, error);
-    let mut environment = templates::environment().map_err(|error| fault(&error))?;
+    let mut environment = templates::environment(part.ending()).map_err(|error| fault(&error))?;
     restrict(&mut environment, lines);
     environment.add_template_owned(part.template(), source.to_owned()).map_err(|error| fault(&error))?;
     let template = environment.get_template(part.template()).map_err(|error| fault(&error))?;

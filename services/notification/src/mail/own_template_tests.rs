@@ -60,6 +60,8 @@ fn t7_a_template_that_cannot_be_used_is_refused_with_its_line_and_a_remedy() {
         ("{{ chanel }}", 1, "use a value that the shipped template has"),
         ("a\n{% for row in rows %}", 0, "correct it"),
         ("{% include \"/etc/passwd\" %}", 1, "include shipped parts only"),
+        // It would write the text of the chat as it is.
+        ("{% for row in rows %}{% include \"transcript_row.txt\" %}{% endfor %}", 1, "include shipped parts only"),
         ("<p>\n<img src=\"https://acme.example/logo.png\">", 2, "no pictures"),
         ("<p onclick=\"x\">", 1, "onclick"),
         ("<a href=\"{{ page_url }}\">{{ channel }}</a>", 1, "as its text"),

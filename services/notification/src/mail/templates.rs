@@ -49,12 +49,14 @@ pub(super) fn with_crlf(text: &str) -> String {
     text.replace('\n', "\r\n")
 }
 
-/// Returns the engine with the shipped templates, for one of an account that includes them.
-pub(super) fn environment() -> Result<Environment<'static>, minijinja::Error> {
-    match &*TEMPLATES {
-        Ok(templates) => Ok(templates.clone()),
-        Err(error) => Err(minijinja::Error::new(error.kind(), error.to_string())),
+/// Returns the engine with the shipped templates whose names have this ending, for one of an account that includes them.
+pub(super) fn environment(ending: &str) -> Result<Environment<'static>, minijinja::Error> {
+    let shipped = TEMPLATES.as_ref().map_err(|error| minijinja::Error::new(error.kind(), error.to_string()))?;
+    let mut templates = shipped.clone();
+    for (name, _) in SOURCES.iter().filter(|(name, _)| !name.ends_with(ending)) {
+        templates.remove_template(name);
     }
+    Ok(templates)
 }
 
 /// Returns the source of a shipped template. Empty: there is none with this name.
