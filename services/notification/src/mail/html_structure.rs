@@ -75,7 +75,8 @@ const ATTRIBUTES: [&str; 24] = [
 ];
 
 /// Parts of a style that load something, run something, or are another spelling of such a part.
-const NOT_IN_STYLES: [&str; 8] = ["url(", "expression", "@import", "javascript", "behavior", "binding", "\\", "&"];
+const NOT_IN_STYLES: [&str; 10] =
+    ["url(", "image-set(", "src(", "expression", "@import", "javascript", "behavior", "binding", "\\", "&"];
 
 /// What is not allowed, and where: a part of the HTML.
 #[derive(Debug, PartialEq, Eq)]
@@ -268,6 +269,7 @@ mod tests {
             ("<meta http-equiv=\"refresh\" content=\"0\">", "http-equiv"),
             ("<p style=\"background:URL(//a)\">", "loads"),
             ("<p style=\"background:u\\72l(//a)\">", "loads"),
+            ("<p style=\"background:-webkit-image-set('//a/b.png' 1x)\">", "loads"),
             ("<p style=\"background:&#117;rl(//a)\">", "loads"),
             ("<a href=\"javascript:alert(1)\">x</a>", "https://"),
             ("<a href=\"&#106;avascript:alert(1)\">x</a>", "https://"),
