@@ -117,6 +117,12 @@ pub(super) fn check(html: &str, source: &str, style: &str) -> Result<(), Finding
         };
         rest = &rest[tag.written.len()..];
         check_tag(&tag)?;
+        if let Some((_, shown)) = &mut link
+            && tag.name != "a"
+        {
+            // An element can hide the address that it has.
+            shown.push_str(tag.written);
+        }
         if tag.name == "a" {
             match (link.take(), tag.closes) {
                 (None, false) => {
@@ -293,7 +299,8 @@ mod tests {
         let source = "<a href=\"{{ url }}\">{{ text }}</a>";
         let of_chat = |text: &str| format!("<a href=\"https:&#x2f;&#x2f;evil.example\"> {text} </a>");
         assert!(check(&of_chat("https:&#x2f;&#x2f;evil.example"), source, STYLE).is_ok());
-        for text in ["your bank", "<b>https:&#x2f;&#x2f;bank.example</b>", ""] {
+        let hidden = "<span style=\"display:none\">https:&#x2f;&#x2f;evil.example</span>";
+        for text in ["your bank", "<b>https:&#x2f;&#x2f;bank.example</b>", hidden, ""] {
             assert!(check(&of_chat(text), source, STYLE).is_err(), "{text}");
         }
     }
