@@ -16,6 +16,9 @@ const MAX_PART_BYTES: usize = 16 * 1024 * 1024;
 const STEPS: u64 = 1_000_000;
 /// Maximum number of further steps for each line of the transcript.
 const STEPS_PER_LINE: u64 = 20_000;
+/// Maximum number of steps for a part with any number of lines. The engine counts a step for each 64 bytes that it makes, so this is also
+/// the limit of its memory: 640 MB.
+const MAX_STEPS: u64 = 10_000_000;
 
 /// A part of a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,8 +116,11 @@ pub(super) fn render<S: Serialize>(
 /// Takes away what would let text through as it is, and limits the steps.
 fn restrict(environment: &mut Environment<'static>, lines: usize) {
     environment.remove_filter("safe");
-    let steps = STEPS.saturating_add(STEPS_PER_LINE.saturating_mul(lines as u64));
-    environment.set_fuel(Some(steps));
+    environment.set_fuel(Some(steps(lines)));
+}
+
+fn steps(lines: usize) -> u64 {
+    STEPS.saturating_add(STEPS_PER_LINE.saturating_mul(lines as u64)).min(MAX_STEPS)
 }
 
 /// Refuses the block that switches the escaping off.
@@ -169,5 +175,16 @@ impl Write for Limited {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t6_the_steps_of_a_template_grow_with_the_lines_to_an_end() {
+        assert_eq!([0, 1, 100].map(steps), [1_000_000, 1_020_000, 3_000_000]);
+        assert_eq!([10_000, usize::MAX].map(steps), [MAX_STEPS; 2]);
     }
 }
