@@ -66,19 +66,23 @@ pub(crate) fn compose(
     language: &Language,
     envelope: &Envelope,
 ) -> Result<ComposedMail, ComposeError> {
-    let text = text(transcript, language, &envelope.subject)?;
-    let html = html(transcript, language, &envelope.subject)?;
+    let view = view(transcript, language, &envelope.subject);
+    let render = |mail_part| part(mail_part, &view, transcript, language).map_err(|fault| unusable(language, &fault));
+    let (text, html) = (render(MailPart::Text)?, render(MailPart::Html)?);
+    drop(view);
     message::build(envelope, text, html)
 }
 
 /// Renders the HTML part.
 pub(crate) fn html(transcript: &Transcript, language: &Language, subject: &str) -> Result<String, ComposeError> {
-    part(MailPart::Html, transcript, language, subject).map_err(|fault| unusable(language, &fault))
+    let view = view(transcript, language, subject);
+    part(MailPart::Html, &view, transcript, language).map_err(|fault| unusable(language, &fault))
 }
 
 /// Renders the plain text part.
 pub(crate) fn text(transcript: &Transcript, language: &Language, subject: &str) -> Result<String, ComposeError> {
-    part(MailPart::Text, transcript, language, subject).map_err(|fault| unusable(language, &fault))
+    let view = view(transcript, language, subject);
+    part(MailPart::Text, &view, transcript, language).map_err(|fault| unusable(language, &fault))
 }
 
 fn unusable(language: &Language, fault: &TemplateFault) -> ComposeError {
@@ -86,17 +90,21 @@ fn unusable(language: &Language, fault: &TemplateFault) -> ComposeError {
 }
 
 /// Renders a part with the account's template, or with the shipped one.
-fn part(part: MailPart, transcript: &Transcript, language: &Language, subject: &str) -> Result<String, TemplateFault> {
+fn part(
+    part: MailPart,
+    view: &View<'_>,
+    transcript: &Transcript,
+    language: &Language,
+) -> Result<String, TemplateFault> {
     let own = match part {
         MailPart::Html => &language.html,
         MailPart::Text => &language.text,
     };
-    let view = view(transcript, language, subject);
     if own.is_empty() {
-        let shipped = templates::render(part.shipped(), &view);
+        let shipped = templates::render(part.shipped(), view);
         return shipped.map_err(|error| TemplateFault { field: part.shipped(), line: 0, problem: error.to_string() });
     }
-    own_template::render(part, own, &view, transcript.lines.len())
+    own_template::render(part, own, view, transcript.lines.len())
 }
 
 /// The mail of a sample transcript.
@@ -111,7 +119,8 @@ pub(crate) struct SampleMail {
 pub(crate) fn sample_mail(language: &Language) -> Result<SampleMail, TemplateFault> {
     let transcript = sample();
     let subject = default_subject(language, &transcript.channel, transcript.to_visitor);
-    let render = |mail_part| part(mail_part, &transcript, language, &subject);
+    let view = view(&transcript, language, &subject);
+    let render = |mail_part| part(mail_part, &view, &transcript, language);
     Ok(SampleMail { html: render(MailPart::Html)?, text: render(MailPart::Text)?, subject })
 }
 
