@@ -9,8 +9,8 @@ use frontdesk_proto::{
     botsession::v1::{BotSession, ListBotSessionsRequest, ListBotSessionsResponse},
     conversation::v1::{
         ContactJob, ContactJobKind, ContactJobStatus, CreateContactExportLinkRequest, EraseContactRequest,
-        ExportContactRequest, GetContactJobRequest, ListContactJobsRequest, MergeContactsRequest, PostCommentRequest,
-        UpdateContactRequest, contact_job_service_client::ContactJobServiceClient,
+        ExportContactRequest, GetContactJobRequest, LinkContactRequest, ListContactJobsRequest, MergeContactsRequest,
+        PostCommentRequest, UpdateContactRequest, contact_job_service_client::ContactJobServiceClient,
     },
     event::v1::{ContactExportFailed, ContactExported},
     notification::v1::{
@@ -32,6 +32,7 @@ use crate::{
 
 on_both_modes!(
     x2_an_export_has_all_of_the_contact_and_nothing_of_another,
+    x2_a_close_has_no_address_of_a_contact_to_whom_the_conversation_belonged_then,
     x2_c3_each_entry_of_a_long_thread_is_exported_once,
     x2_an_export_says_which_service_is_missing_and_goes_on_when_it_answers,
     x2_an_export_that_fails_for_an_hour_ends_and_can_be_repeated,
@@ -235,6 +236,25 @@ async fn x2_an_export_has_all_of_the_contact_and_nothing_of_another(mode: Mode) 
     assert_eq!(one("transcript_decision")["conversation_id"], chat);
     let deliveries: Vec<_> = of_kind(&records, "delivery").into_iter().map(|one| &one["delivery_id"]).collect();
     assert_eq!(deliveries, ["first", "second"]);
+}
+
+async fn x2_a_close_has_no_address_of_a_contact_to_whom_the_conversation_belonged_then(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    serve_parts(&fixture);
+    let before = create_contact::create(&fixture, "Bird", "sparrow@example.com").await;
+    let contact = create_contact::create(&fixture, "Vera", "v@example.com").await;
+    let chat = fixture.chat("v").await.id;
+    let link = |contact_id: &str| LinkContactRequest { conversation_id: chat.clone(), contact_id: contact_id.into() };
+    fixture.conversations(ADA).link_contact(link(&before.id)).await.unwrap();
+    close(&fixture, &chat).await;
+    let job = exported(&fixture, &before.id).await;
+    let (_, records) = read(&fixture, &job).await;
+    assert_eq!(of_kind(&records, "close")[0]["recipient_email"], "sparrow@example.com");
+    fixture.conversations(ADA).link_contact(link(&contact.id)).await.unwrap();
+    let job = exported(&fixture, &contact.id).await;
+    let (text, records) = read(&fixture, &job).await;
+    assert_eq!(of_kind(&records, "close").len(), 1);
+    assert!(!text.contains("sparrow@example.com"), "{text}");
 }
 
 async fn x2_c3_each_entry_of_a_long_thread_is_exported_once(mode: Mode) {

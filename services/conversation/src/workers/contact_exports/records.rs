@@ -7,7 +7,7 @@ use super::{Stop, file::NewFile};
 use crate::{
     App, assignment, bot_session,
     commands::LinkPurpose,
-    domain::{AttachmentStatus, ContactJob, Conversation, ExportHead},
+    domain::{AttachmentStatus, ClosingSnapshot, ContactJob, Conversation, ExportHead},
     notification,
     store::{
         attachments, closing_snapshots, contacts, conversations, entries, merged_contacts, tickets, visitor_marks,
@@ -97,7 +97,16 @@ async fn conversations_after(
     Ok((page, next))
 }
 
+/// The contact, and those that were merged into it.
+async fn ids_of_contact(app: &App, job: &ContactJob) -> Result<Vec<Uuid>, Stop> {
+    let read = app.db.read_for(job.account).await?;
+    let mut contacts = merged_contacts::list_source_ids(&read.conn(), job.account, job.contact_id).await?;
+    contacts.push(job.contact_id);
+    Ok(contacts)
+}
+
 async fn write_conversations(app: &App, file: &mut NewFile<'_>) -> Result<(), Stop> {
+    let contacts = ids_of_contact(app, file.job).await?;
     let mut after = None;
     loop {
         let (page, next) = conversations_after(app, file.job, after).await?;
@@ -107,7 +116,7 @@ async fn write_conversations(app: &App, file: &mut NewFile<'_>) -> Result<(), St
                 visitor_marks::find(&read.conn(), conversation.account, conversation.id).await?
             };
             file.write(&conversation.export_record(marks)).await?;
-            write_closes(app, file, conversation).await?;
+            write_closes(app, file, conversation, &contacts).await?;
             write_entries(app, file, conversation).await?;
         }
         match next {
@@ -117,7 +126,13 @@ async fn write_conversations(app: &App, file: &mut NewFile<'_>) -> Result<(), St
     }
 }
 
-async fn write_closes(app: &App, file: &mut NewFile<'_>, conversation: &Conversation) -> Result<(), Stop> {
+/// Without the address of another contact, to whom the conversation belonged at a close.
+async fn write_closes(
+    app: &App,
+    file: &mut NewFile<'_>,
+    conversation: &Conversation,
+    contacts: &[Uuid],
+) -> Result<(), Stop> {
     let mut after = 0;
     loop {
         let page = {
@@ -125,7 +140,9 @@ async fn write_closes(app: &App, file: &mut NewFile<'_>, conversation: &Conversa
             closing_snapshots::list(&read.conn(), conversation.account, conversation.id, after, PAGE).await?
         };
         for close in &page {
-            file.write(&close.export_record()).await?;
+            let is_own = close.contact_id.is_some_and(|contact| contacts.contains(&contact));
+            let facts = if is_own { close.facts.clone() } else { close.facts.clone().without_address() };
+            file.write(&ClosingSnapshot { facts, ..close.clone() }.export_record()).await?;
         }
         match page.last() {
             Some(last) if !is_last(page.len()) => after = last.close_number,
@@ -233,7 +250,7 @@ async fn write_bot_sessions(app: &App, file: &mut NewFile<'_>) -> Result<(), Sto
 /// What was decided about transcripts of the conversations, and the mails to the contact. Mails about these conversations to others are left
 /// out: their addresses are those of other people.
 async fn write_mails(app: &App, file: &mut NewFile<'_>) -> Result<(), Stop> {
-    let (account, contact) = (file.job.account, file.job.contact_id);
+    let account = file.job.account;
     let failed = |status| Stop::Service("notification", status);
     let mut after = None;
     loop {
@@ -250,12 +267,7 @@ async fn write_mails(app: &App, file: &mut NewFile<'_>) -> Result<(), Stop> {
             None => break,
         }
     }
-    let mut contacts = {
-        let read = app.db.read_for(account).await?;
-        merged_contacts::list_source_ids(&read.conn(), account, contact).await?
-    };
-    contacts.push(contact);
-    for contact in contacts {
+    for contact in ids_of_contact(app, file.job).await? {
         let mut token = Some(String::new());
         while let Some(page_token) = token {
             let page = notification::list_deliveries(app, account, contact, page_token).await;
