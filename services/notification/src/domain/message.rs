@@ -41,6 +41,13 @@ pub(crate) struct Message {
     pub(crate) attachments: Vec<Attachment>,
 }
 
+impl Message {
+    /// Returns whether it is its plain text, and nothing else.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.rich_text.is_empty() && self.buttons.is_empty() && self.inserts.is_empty() && self.attachments.is_empty()
+    }
+}
+
 /// A block of a rich text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Block {

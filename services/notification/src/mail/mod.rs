@@ -26,7 +26,8 @@ pub(crate) use own_template::TemplateFault;
 pub(crate) use parts::Style;
 pub(crate) use text::{one_line, server_response};
 pub(crate) use transcript::{
-    SampleMail, compose, default_subject, html, max_bytes_of_lines, rendered_size, sample_mail, shipped_sources, text,
+    SampleMail, compose, default_subject, html, max_bytes_of_lines, max_rendered_size, rendered_size, sample_mail,
+    shipped_sources, text,
 };
 
 #[cfg(test)]

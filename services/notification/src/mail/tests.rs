@@ -683,3 +683,27 @@ fn t5_a_mail_names_where_replies_go_its_thread_and_how_to_get_no_more() {
     let unsubscribe = format!("<mailto:no%2Bmore@acme.example?subject=unsubscribe%20{delivery}>");
     assert!(with.contains(&format!("List-Unsubscribe: {unsubscribe}\r\n")), "{with}");
 }
+
+#[test]
+fn t6_the_largest_size_of_a_plain_message_is_never_exceeded() {
+    let rome = frontdesk_time_zone::parse("Europe/Rome").unwrap();
+    let style = Style { language: english(), zone: &rome, links_end_at: START };
+    let sizes = |line: &TranscriptLine, previous| {
+        let largest = max_rendered_size(line, &style, previous).unwrap();
+        (rendered_size(line, &style, previous).unwrap(), largest)
+    };
+    for piece in ["", "a", "\"", "'<&>/", "\n", "\r\n\n", "\u{2028}a\t", "\u{2066}", "\u{E9}\u{20AC}", "a\n\"\n"] {
+        for author in [Author::You, Author::Visitor, Author::Agent, Author::Bot] {
+            for previous in [None, Some(START)] {
+                let line = message(author, &piece.repeat(50), &piece.repeat(2_000));
+                let (rendered, largest) = sizes(&line, previous);
+                assert!(rendered <= largest, "{author:?}: {piece:?}: {rendered} bytes, at most {largest}");
+            }
+        }
+    }
+    let button = of(ChatMessage { buttons: vec!["Orders".into()], ..ChatMessage::default() });
+    for line in [button, TranscriptLine { at: START, content: Content::Reopened }] {
+        let (rendered, largest) = sizes(&line, None);
+        assert_eq!(rendered, largest);
+    }
+}

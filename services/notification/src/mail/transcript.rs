@@ -1,6 +1,7 @@
 //! Transcripts as HTML and as plain text (rules T6, T7).
 
 use frontdesk_clock::Time;
+use frontdesk_proto::characters::is_line_break;
 use jiff::{Timestamp, ZonedDateTime, civil::Date, tz::TimeZone};
 use serde::Serialize;
 
@@ -154,16 +155,45 @@ pub(crate) fn rendered_size(
     previous: Option<Time>,
 ) -> Result<usize, ComposeError> {
     let at = local(line.at, style.zone);
-    let mut rows = vec![row(line, &at, style)];
-    if previous.is_none_or(|previous| local(previous, style.zone).date() != at.date()) {
-        rows.push(day(&at, style.language));
+    Ok(heading_size(&at, style, previous)? + row_size(row(line, &at, style))?)
+}
+
+/// Returns a size that [`rendered_size`] does not exceed; of a message of plain text without rendering it.
+pub(crate) fn max_rendered_size(
+    line: &TranscriptLine,
+    style: &Style<'_>,
+    previous: Option<Time>,
+) -> Result<usize, ComposeError> {
+    /// Maximum size of what is around the text of a message, in both parts (bytes).
+    const MESSAGE: usize = 3_000;
+    /// The same of what is around a line of it.
+    const TEXT_LINE: usize = 150;
+    /// Maximum size of a byte of text in both parts (bytes): HTML has `&quot;` for a quotation mark.
+    const TEXT_BYTE: usize = 8;
+    let message = match &line.content {
+        Content::Message(message) if message.is_plain() => message,
+        _ => return rendered_size(line, style, previous),
+    };
+    let name = author_name(message.author, &message.name, style.language);
+    let text = name.len() + label(message.author, style.language).len() + message.text.len();
+    let lines = 1 + message.text.chars().filter(|char| is_line_break(*char)).count();
+    let heading = heading_size(&local(line.at, style.zone), style, previous)?;
+    Ok(heading + MESSAGE + TEXT_LINE * lines + TEXT_BYTE * text)
+}
+
+/// Returns the size of the heading of a day (bytes). 0: the line before is of the same day.
+fn heading_size(at: &ZonedDateTime, style: &Style<'_>, previous: Option<Time>) -> Result<usize, ComposeError> {
+    match previous {
+        Some(previous) if local(previous, style.zone).date() == at.date() => Ok(0),
+        _ => row_size(day(at, style.language)),
     }
+}
+
+fn row_size(row: Row<'_>) -> Result<usize, ComposeError> {
+    let view = RowView { row };
     let mut bytes = 0;
-    for row in rows {
-        let view = RowView { row };
-        for template in ["transcript_row.html", "transcript_row.txt"] {
-            bytes += templates::render(template, &view)?.len();
-        }
+    for template in ["transcript_row.html", "transcript_row.txt"] {
+        bytes += templates::render(template, &view)?.len();
     }
     Ok(bytes)
 }

@@ -9,7 +9,7 @@ use crate::{
     App,
     conversation::{CallError, Channel, ThreadRange},
     domain::{Contact, Excerpt, Sender, Transcript, TranscriptLine, VisitorName, zone},
-    mail::{self, DkimKeys, Envelope, Language, OptionalHeaders, Style, one_line},
+    mail::{self, ComposeError, DkimKeys, Envelope, Language, OptionalHeaders, Style, one_line},
 };
 
 /// Maximum length of a subject (characters).
@@ -96,17 +96,60 @@ async fn read_lines(
 ) -> Result<Vec<TranscriptLine>, CallError> {
     let setting = app.settings.transcript_max_bytes;
     let max_bytes = query.max_bytes.map_or(setting, |max| max.min(setting));
-    let mut excerpt = Excerpt::new(mail::max_bytes_of_lines(max_bytes));
-    let (mut previous, mut failure) = (None, None);
-    let on_line = |line: TranscriptLine| match mail::rendered_size(&line, &style, previous.replace(line.at)) {
-        Ok(bytes) => excerpt.add(line, bytes),
-        Err(error) => failure = Some(error),
+    let mut lines = Lines::new(style, mail::max_bytes_of_lines(max_bytes));
+    let mut failure = None;
+    let on_line = |line: TranscriptLine| {
+        if let Err(error) = lines.add(line) {
+            failure = Some(error);
+        }
     };
     let range = ThreadRange { conversation: query.conversation, until: query.until, links_end_at: style.links_end_at };
     app.conversation.read_thread(query.account, range, visitor, on_line).await?;
     match failure {
         Some(error) => Err(CallError::Unavailable(error.to_string())),
-        None => Ok(excerpt.into_lines()),
+        None => Ok(lines.into_lines()),
+    }
+}
+
+/// The lines of a thread, which are rendered for their sizes only when they may be too large: most threads are small.
+struct Lines<'a> {
+    style: Style<'a>,
+    max_bytes: usize,
+    /// All lines, with the size that they have at most (bytes), while they fit.
+    small: Vec<TranscriptLine>,
+    small_bytes: usize,
+    /// Those that fit of a thread that may be too large.
+    excerpt: Option<Excerpt>,
+    /// Time of the last line.
+    previous: Option<Time>,
+}
+
+impl<'a> Lines<'a> {
+    fn new(style: Style<'a>, max_bytes: usize) -> Self {
+        Self { style, max_bytes, small: Vec::new(), small_bytes: 0, excerpt: None, previous: None }
+    }
+
+    fn add(&mut self, line: TranscriptLine) -> Result<(), ComposeError> {
+        if self.excerpt.is_none() {
+            self.small_bytes += mail::max_rendered_size(&line, &self.style, self.previous)?;
+            if self.small_bytes <= self.max_bytes {
+                self.previous = Some(line.at);
+                self.small.push(line);
+                return Ok(());
+            }
+            self.previous = None;
+        }
+        let mut excerpt = self.excerpt.take().unwrap_or_else(|| Excerpt::new(self.max_bytes));
+        for line in std::mem::take(&mut self.small).into_iter().chain([line]) {
+            let bytes = mail::rendered_size(&line, &self.style, self.previous.replace(line.at))?;
+            excerpt.add(line, bytes);
+        }
+        self.excerpt = Some(excerpt);
+        Ok(())
+    }
+
+    fn into_lines(self) -> Vec<TranscriptLine> {
+        self.excerpt.map_or(self.small, Excerpt::into_lines)
     }
 }
 
