@@ -8,7 +8,7 @@ use std::{
 use minijinja::{Environment, Error, ErrorKind, value::Serde};
 use serde::Serialize;
 
-use super::{html_structure, templates};
+use super::{html_structure, templates, text::one_line};
 
 /// Maximum size of a part that a template renders (bytes).
 const MAX_PART_BYTES: usize = 16 * 1024 * 1024;
@@ -19,6 +19,9 @@ const STEPS_PER_LINE: u64 = 20_000;
 /// Maximum number of steps for a part with any number of lines. The engine counts a step for each 64 bytes that it makes, so this is also
 /// the limit of its memory: 640 MB.
 const MAX_STEPS: u64 = 10_000_000;
+
+/// Maximum length of what is said to be wrong with a template (characters): it may have text that the template made.
+const MAX_PROBLEM_CHARS: usize = 300;
 
 /// A part of a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +110,7 @@ pub(super) fn render<S: Serialize>(
     if part == MailPart::Html {
         html_structure::check(&rendered, source, templates::style_sheet()).map_err(|finding| {
             let line = line_of(source, &finding.part);
-            TemplateFault { field: part.field(), line, problem: finding.problem }
+            TemplateFault { field: part.field(), line, problem: one_line(&finding.problem, MAX_PROBLEM_CHARS) }
         })?;
     }
     Ok(templates::with_crlf(&rendered))
@@ -147,7 +150,8 @@ fn fault(part: MailPart, error: &Error) -> TemplateFault {
         ErrorKind::WriteFailure => "it writes more than 16 MiB; repeat less",
         _ => "correct it, or leave the field empty for the shipped template",
     };
-    let problem = format!("{}; {remedy}", error.detail().map_or_else(|| error.kind().to_string(), str::to_owned));
+    let detail = error.detail().map_or_else(|| error.kind().to_string(), |detail| one_line(detail, MAX_PROBLEM_CHARS));
+    let problem = format!("{detail}; {remedy}");
     let line = if error.name().is_none_or(|name| name == part.template()) { error.line().unwrap_or(0) } else { 0 };
     TemplateFault { field: part.field(), line, problem }
 }

@@ -72,6 +72,8 @@ fn t7_a_template_that_cannot_be_used_is_refused_with_its_line_and_a_remedy() {
         assert!(line == 0 || fault.line == line, "{source}: {fault:?}");
         assert!(fault.problem.contains(part), "{source}: {fault:?}");
     }
+    let long = fault("<{{ 'x' * 10000 }}>").problem;
+    assert!(long.starts_with("<xxx") && long.chars().count() == 300, "{long}");
     let text = sample_mail(&german("", "{{ nothing }}")).unwrap_err();
     assert_eq!((text.field, text.line), ("text", 1));
     assert!(text.to_string().starts_with("text: line 1: "), "{text}");
