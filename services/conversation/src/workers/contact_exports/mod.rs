@@ -112,7 +112,12 @@ async fn attempt(app: &App, shutdown: &CancellationToken, job: &ContactJob, now:
         true => contact_jobs::save_export_ended(&mut tx, &job).await?,
         false => contact_jobs::save(&tx, &job).await?,
     }
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    if ends && job.file.is_none() {
+        // An earlier attempt may have completed an object, and ended with its process before the job named it.
+        app.objects.delete_all(account, id).await?;
+    }
+    Ok(())
 }
 
 /// Writes the file as an object that no row names.
