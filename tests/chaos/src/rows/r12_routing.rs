@@ -85,6 +85,8 @@ struct Desk {
     /// Ids of all chats.
     started: Mutex<Vec<String>>,
     closed: AtomicUsize,
+    /// Number of visitors so far.
+    visitors: AtomicUsize,
     /// Whether the first chats are started and the last replica has died.
     last_phase: AtomicBool,
 }
@@ -146,7 +148,7 @@ async fn prepare(context: &mut Context, plan: Plan) -> Result<Desk, Failure> {
         driver.set_availability(agent, Availability::Available).await;
     }
     let (started, closed, last_phase) = (Mutex::default(), AtomicUsize::new(0), AtomicBool::new(false));
-    Ok(Desk { driver, account, admin, channels, plan, started, closed, last_phase })
+    Ok(Desk { driver, account, admin, channels, plan, started, closed, visitors: AtomicUsize::new(0), last_phase })
 }
 
 fn agent_id(agent: &Caller) -> &str {
@@ -155,7 +157,7 @@ fn agent_id(agent: &Caller) -> &str {
 
 impl Desk {
     async fn start_chat(&self, channel: usize) {
-        let number = self.started().len();
+        let number = self.visitors.fetch_add(1, Ordering::Relaxed);
         let visitor = self.account.visitor(&format!("w{number}-{channel}"), false);
         if let Some(id) = self.driver.start_chat(&visitor, &self.channels[channel], "").await.ok() {
             self.started().push(id);
