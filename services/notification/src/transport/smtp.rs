@@ -117,8 +117,10 @@ impl Smtp {
         self.command("RCPT", Step::Recipient, mail, connection.command(Rcpt::new(to, vec![]))).await?;
         self.command("DATA", Step::Content, mail, connection.command(Data)).await?;
         let outcome = self.send_content(&mut connection, mail).await;
-        // The outcome does not depend on QUIT.
-        let _ = timeout(self.step_timeout.min(Duration::from_secs(1)), connection.command(Quit)).await;
+        // The outcome does not depend on QUIT, and a server that did not answer the mail is not waited for again (row R18).
+        if !matches!(outcome, AttemptOutcome::Unknown(_)) {
+            let _ = timeout(self.step_timeout.min(Duration::from_secs(1)), connection.command(Quit)).await;
+        }
         Ok(outcome)
     }
 
