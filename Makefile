@@ -29,7 +29,7 @@ NO_MAIL_SERVER := $(filter mail-server,$(SKIP))
 
 # Every line selects the whole workspace, so that features are the same and each crate is built once.
 test: python servers clients $(if $(NO_MAIL_SERVER),,mail-server) build ## Run every test: domain, services, journeys in both modes, process kills, clients in Python and in a browser, a real SMTP server. SKIP="browser mail-server" leaves out the browser and the distribution's mail server, or one of them
-	BOLERO_RANDOM_TEST_TIME_MS=10000 FRONTDESK_TEST_SKIP="$(SKIP)" FRONTDESK_TEST_PYTHON=$(PYTHON) cargo test --workspace
+	BOLERO_RANDOM_TEST_TIME_MS=5000 FRONTDESK_TEST_SKIP="$(SKIP)" FRONTDESK_TEST_PYTHON=$(PYTHON) cargo test --workspace
 	FRONTDESK_TEST_SKIP="$(SKIP)" FRONTDESK_TEST_PYTHON=$(PYTHON) FRONTDESK_TEST_MODE=distributed cargo test --workspace --test journeys
 	@$(if $(NO_BROWSER),echo "Skipped: the client in a browser (SKIP=browser)")
 	@$(if $(NO_MAIL_SERVER),echo "Skipped: mail to the distribution's mail server (SKIP=mail-server)")
