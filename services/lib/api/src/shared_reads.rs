@@ -100,6 +100,8 @@ impl<T: Message + 'static> SharedReads<T> {
         let (batches, follower) = watch::channel(Batch { after: cursor, items: Arc::default() });
         feeds.insert(id, batches.clone());
         let feed = Feed { id, cursor, changes: changes.clone(), batches, feeds: self.feeds.clone() };
+        // A runtime that shuts down drops the feed at once, which takes the lock.
+        drop(feeds);
         tokio::spawn(feed.run(read.clone()));
         follower
     }
@@ -203,4 +205,38 @@ impl<T> Drop for Feed<T> {
 
 fn lock<T>(feeds: &Feeds<T>) -> MutexGuard<'_, HashMap<Uuid, watch::Sender<Batch<T>>>> {
     feeds.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Follows a feed when it is dropped.
+    struct FollowsAtTheEnd(SharedReads<()>);
+
+    impl Drop for FollowsAtTheEnd {
+        fn drop(&mut self) {
+            let (_, changes) = watch::channel(0);
+            let read = Arc::new(|_| async { Ok(Items { items: Vec::new(), has_more: false }) });
+            self.0.follow(Uuid::nil(), 0, &changes, &read);
+        }
+    }
+
+    #[test]
+    fn a_stream_that_is_polled_while_the_process_stops_holds_up_nothing() {
+        let reads = SharedReads::<()>::default();
+        let (ended, end) = std::sync::mpsc::channel();
+        let follows = FollowsAtTheEnd(reads.clone());
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+            runtime.spawn(async move {
+                let _follows = follows;
+                std::future::pending::<()>().await;
+            });
+            drop(runtime);
+            ended.send(()).unwrap();
+        });
+        end.recv_timeout(Duration::from_secs(20)).expect("the runtime stops");
+        assert!(reads.has_no_feed());
+    }
 }
