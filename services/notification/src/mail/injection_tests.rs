@@ -53,9 +53,9 @@ const PIECES: &[&str] = &[
     "Content-Type: text/html; charset=utf-7",
     "\r\nContent-Transfer-Encoding: base64\r\n\r\nPHNjcmlwdD4=",
     "MIME-Version: 1.0\r\nX-Evil: yes",
-    "--frontdesk-00000000000000000000000000000007",
-    "\r\n--frontdesk-00000000000000000000000000000007--\r\n",
-    "\r\n--frontdesk-00000000000000000000000000000007\r\nContent-Type: text/html\r\n\r\n<script>",
+    "--=_frontdesk-00000000000000000000000000000007",
+    "\r\n--=_frontdesk-00000000000000000000000000000007--\r\n",
+    "\r\n--=_frontdesk-00000000000000000000000000000007\r\nContent-Type: text/html\r\n\r\n<script>",
     "=?utf-8?B?DQpCY2M6IGFsbEBldmlsLmV4YW1wbGU=?=",
     "=?utf-8?Q?=0D=0ABcc:_all@evil.example?=",
     "=?utf-8?q?=3Cscript=3E?= =?utf-8?q?alert?=",
@@ -332,7 +332,9 @@ fn s7_five_hundred_injection_mails_have_no_extra_header_and_nothing_active() {
         assert_eq!(found["defects"], Value::Array(Vec::new()), "mail {number}");
         assert_eq!((found["from"].as_str(), found["to"].as_str()), (Some(FROM), Some(TO)), "mail {number}");
         for field in ["elements", "declarations"] {
-            let known: Vec<String> = expected.iter().flat_map(|found| strings(found, field)).collect();
+            // Bold and italic parts are marked where the text differs from its link.
+            let marks = ["em", "strong"].map(str::to_owned);
+            let known: Vec<String> = expected.iter().flat_map(|found| strings(found, field)).chain(marks).collect();
             let more: Vec<String> = strings(found, field).into_iter().filter(|one| !known.contains(one)).collect();
             assert!(more.is_empty(), "{field} of mail {number}: {more:?}");
         }

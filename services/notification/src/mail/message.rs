@@ -78,7 +78,9 @@ pub(super) fn build(envelope: &Envelope, text: String, html: String) -> Result<C
     let date = UNIX_EPOCH + Duration::from_secs(u64::try_from(envelope.date.0 / 1_000_000).unwrap_or(0));
     let optional = &envelope.optional;
     let parts = MultiPart::alternative()
-        .boundary(format!("frontdesk-{}", envelope.delivery.simple()))
+        // No line of a part is the boundary: in the quoted-printable encoding no "_" follows a "=", and who writes in a thread does not
+        // know the delivery.
+        .boundary(format!("=_frontdesk-{}", envelope.delivery.simple()))
         .singlepart(SinglePart::plain(text))
         .singlepart(SinglePart::html(html));
     let mut builder = Message::builder()

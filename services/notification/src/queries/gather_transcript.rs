@@ -70,7 +70,9 @@ pub(crate) async fn gather_transcript(app: &App, query: &TranscriptQuery<'_>) ->
     let tags: [&str; 3] = [contact_language, &conversation.language, &app.settings.language];
     let language =
         find_language(app, account, &tags).await.map_err(|error| CallError::Unavailable(error.to_string()))?;
-    let links_end_at = query.date.plus(app.settings.attachment_link_lifetime);
+    // In whole seconds: the parts of a preview that is read in several calls have one size.
+    let Time(links_end_at) = query.date.plus(app.settings.attachment_link_lifetime);
+    let links_end_at = Time(links_end_at - links_end_at.rem_euclid(1_000_000));
     let style = Style { language: &language, zone: &zone, links_end_at };
     let lines = read_lines(app, query, &visitor, style).await?;
     let transcript = Transcript {
