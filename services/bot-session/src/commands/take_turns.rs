@@ -208,15 +208,15 @@ async fn try_take_turn(
     Ok(Some(TakenTurn { turn, answered, question: posted.and_then(|posted| posted.visitor_sequence) }))
 }
 
-/// Records the turn, unless another replica recorded it or the session ended meanwhile. The next read of the row shows
-/// either.
+/// Records the turn, unless another replica recorded it. The next read of the row shows that. The end that the turn asked for may
+/// have arrived before as an event: what the visitor answered counts all the same.
 async fn record_turn(app: &App, before: &Session, taken: TakenTurn) -> Result<(), DbErr> {
     fail::fail_point!("turn-performed", |_| std::process::abort());
     let mut tx = app.db.begin().await?;
     let Some(mut session) = store::sessions::find_for_update(&tx, before.account, before.id).await? else {
         return Ok(());
     };
-    if !session.is_open() || session.turn != before.turn {
+    if session.turn != before.turn {
         return Ok(());
     }
     let changed = session.record_turn(&taken.turn, taken.question, taken.answered);
