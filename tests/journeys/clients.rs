@@ -28,7 +28,8 @@ async fn a_python_client_plays_the_chat() {
         account.keys.mint(&account.keys.claims(account.id, kind, subject, Duration::from_secs(600))).unwrap()
     };
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let program = Command::new(python())
+    let mut program = Command::new(python());
+    program
         .arg(here.join("clients/python/play.py"))
         .arg("--protos")
         .arg(here.join("../proto"))
@@ -38,13 +39,8 @@ async fn a_python_client_plays_the_chat() {
         .env("AGENT_TOKEN", token(CallerKind::Agent, &agent.to_string()))
         .env("AGENT_ID", agent.to_string())
         .env("VISITOR_TOKEN", token(CallerKind::Visitor, "python-visitor"))
-        .kill_on_drop(true)
-        .output();
-    let output =
-        tokio::time::timeout(Duration::from_secs(120), program).await.expect("the end of the program in time").unwrap();
-    let (output_text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    println!("{output_text}{errors}");
-    assert!(output.status.success() && output_text.contains("transcript in the mailbox"), "{output_text}{errors}");
+        .kill_on_drop(true);
+    assert_prints(&mut program, "transcript in the mailbox").await;
 }
 
 #[tokio::test]
@@ -66,7 +62,8 @@ async fn b7_a_python_engine_answers_in_parts_and_hands_off() {
     };
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let flows = here.join("../services/bot-session/flows");
-    let program = Command::new(python())
+    let mut program = Command::new(python());
+    program
         .arg(here.join("clients/python/engine.py"))
         .arg("--protos")
         .arg(here.join("../proto"))
@@ -77,13 +74,8 @@ async fn b7_a_python_engine_answers_in_parts_and_hands_off() {
         .env("BOT_TOKEN", token(CallerKind::Bot, &bot.id))
         .env("VISITOR_TOKEN", token(CallerKind::Visitor, "python-visitor"))
         .env("CHANNEL_ID", channel)
-        .kill_on_drop(true)
-        .output();
-    let output =
-        tokio::time::timeout(Duration::from_secs(120), program).await.expect("the end of the program in time").unwrap();
-    let (output_text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    println!("{output_text}{errors}");
-    assert!(output.status.success() && output_text.contains("handed off"), "{output_text}{errors}");
+        .kill_on_drop(true);
+    assert_prints(&mut program, "handed off").await;
 }
 
 #[tokio::test]
@@ -114,19 +106,15 @@ async fn b7_a_go_engine_answers_across_a_lost_connection() {
     };
     let visitors: Vec<String> =
         (0..5).map(|number| token(CallerKind::Visitor, &format!("go-visitor-{number}"))).collect();
-    let program = Command::new(program)
+    let mut program = Command::new(program);
+    program
         .arg("engine")
         .env("ADDRESS", suite.address.trim_start_matches("http://"))
         .env("BOT_TOKEN", token(CallerKind::Bot, &bot.id))
         .env("VISITOR_TOKENS", visitors.join(","))
         .env("CHANNEL_ID", channel)
-        .kill_on_drop(true)
-        .output();
-    let output =
-        tokio::time::timeout(Duration::from_secs(120), program).await.expect("the end of the program in time").unwrap();
-    let (output_text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    println!("{output_text}{errors}");
-    assert!(output.status.success() && output_text.contains("handed off"), "{output_text}{errors}");
+        .kill_on_drop(true);
+    assert_prints(&mut program, "handed off").await;
 }
 
 #[tokio::test]
@@ -142,7 +130,8 @@ async fn b4_the_example_of_a_timeout_without_waiting_works_as_the_readme_shows_i
         account.keys.mint(&account.keys.claims(account.id, kind, subject, Duration::from_secs(7_200))).unwrap()
     };
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let program = Command::new(python())
+    let mut program = Command::new(python());
+    program
         .arg(here.join("clients/python/timeout.py"))
         .arg("--protos")
         .arg(here.join("../proto"))
@@ -153,13 +142,17 @@ async fn b4_the_example_of_a_timeout_without_waiting_works_as_the_readme_shows_i
         .env("AGENT_TOKEN", token(CallerKind::Agent, &agent.to_string()))
         .env("VISITOR_TOKEN", token(CallerKind::Visitor, "python-visitor"))
         .env("CHANNEL_ID", channel)
-        .kill_on_drop(true)
-        .output();
-    let output =
-        tokio::time::timeout(Duration::from_secs(120), program).await.expect("the end of the program in time").unwrap();
-    let (output_text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    println!("{output_text}{errors}");
-    assert!(output.status.success() && output_text.contains("closed after 30 minutes"), "{output_text}{errors}");
+        .kill_on_drop(true);
+    assert_prints(&mut program, "closed after 30 minutes").await;
+}
+
+/// Runs the program, which succeeds and prints this among other things.
+async fn assert_prints(program: &mut Command, text: &str) {
+    let output = tokio::time::timeout(Duration::from_secs(150), program.output());
+    let output = output.await.expect("the end of the program in time").unwrap();
+    let (printed, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{printed}{errors}");
+    assert!(output.status.success() && printed.contains(text), "{printed}{errors}");
 }
 
 /// Plays the chat of a program of `tests/clients`, which `make` generated and compiled, against a process of its own: the
@@ -168,18 +161,14 @@ async fn plays_the_chat(client: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let prepared = root.join("target/clients").join(client).join(".done");
     assert!(prepared.exists(), "{} is missing: run `make clients`, or `make test` which does", prepared.display());
-    let program = Command::new(python())
+    let mut program = Command::new(python());
+    program
         .arg(root.join("tests/clients/run.py"))
         .args(["play", client])
         .env("FRONTDESK_BINARY", binary())
         .env("PYTHONDONTWRITEBYTECODE", "1")
-        .kill_on_drop(true)
-        .output();
-    let output =
-        tokio::time::timeout(Duration::from_secs(150), program).await.expect("the end of the program in time").unwrap();
-    let (output_text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    println!("{output_text}{errors}");
-    assert!(output.status.success() && output_text.contains("played the chat"), "{output_text}{errors}");
+        .kill_on_drop(true);
+    assert_prints(&mut program, "played the chat").await;
 }
 
 #[tokio::test]

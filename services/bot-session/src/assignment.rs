@@ -2,7 +2,7 @@
 
 use frontdesk_client::Peer;
 use frontdesk_db::AccountId;
-use frontdesk_opening_hours::{DateException, Schedule, TimeRange, WeeklyRange};
+use frontdesk_opening_hours::Schedule;
 use frontdesk_proto::assignment::v1::{
     self as proto, GetAgentRequest, GetOpeningHoursRequest, GetRoutingPolicyRequest, GetTeamRequest,
     opening_hours_service_client::OpeningHoursServiceClient, roster_service_client::RosterServiceClient,
@@ -73,30 +73,9 @@ pub(crate) fn found<T>(response: Result<Response<T>, Status>) -> Result<Option<T
 }
 
 fn read_opening_hours(account: AccountId, hours: proto::OpeningHours) -> Option<OpeningHours> {
-    let schedule = hours.schedule?;
-    let weekly = schedule.weekly_ranges.into_iter().map(|weekly| WeeklyRange {
-        weekday: weekly.weekday,
-        range: TimeRange { start: weekly.start_minute, end: weekly.end_minute },
-    });
+    let mut schedule = Schedule::from(hours.schedule?);
     // Names of dates are for the team.
-    let exceptions = schedule.exceptions.into_iter().map(|exception| DateException {
-        date: exception.date,
-        name: String::new(),
-        ranges: exception.ranges.into_iter().map(read_range).collect(),
-    });
-    Some(OpeningHours {
-        account,
-        id: hours.id.parse().ok()?,
-        schedule: Schedule {
-            time_zone: schedule.time_zone,
-            weekly_ranges: weekly.collect(),
-            exceptions: exceptions.collect(),
-        },
-        deleted: hours.delete_time.is_some(),
-        version: hours.version.into(),
-    })
-}
-
-fn read_range(range: proto::TimeRange) -> TimeRange {
-    TimeRange { start: range.start_minute, end: range.end_minute }
+    schedule.exceptions.iter_mut().for_each(|exception| exception.name.clear());
+    let (deleted, version) = (hours.delete_time.is_some(), hours.version.into());
+    Some(OpeningHours { account, id: hours.id.parse().ok()?, schedule, deleted, version })
 }

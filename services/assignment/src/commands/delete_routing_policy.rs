@@ -22,7 +22,7 @@ pub(crate) async fn delete_routing_policy(
         store::routing_policies::save(&tx, &policy).await?;
         store::events::append_routing_policy_changed(&mut tx, &policy).await?;
         store::routing_accounts::wake(&tx, caller.account).await?;
-        store::routing_queue::publish_again(&tx, caller.account, Some(id)).await?;
+        store::queue_publications::publish_again(&tx, caller.account, Some(id)).await?;
     }
 
     tx.commit().await?;

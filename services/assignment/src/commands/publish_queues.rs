@@ -10,7 +10,7 @@ use crate::{
     App,
     domain::Queued,
     queries::load_policies,
-    store::{self, conversation_owners, routing_accounts, routing_queue},
+    store::{self, conversation_owners, queue_publications, routing_accounts},
 };
 
 /// Maximum number of conversations in one transaction.
@@ -26,7 +26,7 @@ pub(crate) async fn publish_queues(app: &App, account: AccountId) -> Result<(), 
     let tx = app.db.begin_for(account).await?;
     let now = tx.now().await?;
     routing_accounts::lock(&tx, account).await?;
-    routing_queue::put_publications_off(&tx, account, now, now.plus(PUT_OFF)).await?;
+    queue_publications::put_off(&tx, account, now, now.plus(PUT_OFF)).await?;
     tx.commit().await
 }
 
@@ -35,7 +35,7 @@ async fn publish(app: &App, account: AccountId) -> Result<(), DbErr> {
     let mut tx = app.db.begin_for(account).await?;
     routing_accounts::lock(&tx, account).await?;
     let now = tx.now().await?;
-    let due = routing_queue::list_due_publications(&tx, account, now, BATCH).await?;
+    let due = queue_publications::list_due(&tx, account, now, BATCH).await?;
     let queues = due.iter().map(|publication| publication.waiting.queue()).collect();
     let policies = load_policies(tx.conn(), account, queues, now).await?;
     let teams = not_deleted(tx.conn(), account, policies.named_teams()).await?;
@@ -51,10 +51,10 @@ async fn publish(app: &App, account: AccountId) -> Result<(), DbErr> {
             append(&mut tx, account, waiting.conversation, &queued).await?;
         }
         if publication.over {
-            routing_queue::remove_published(&tx, account, waiting).await?;
+            queue_publications::remove(&tx, account, waiting).await?;
         } else {
             let published = Some(text).filter(|_| is_news);
-            routing_queue::save_published(&tx, account, waiting, published, next).await?;
+            queue_publications::save(&tx, account, waiting, published, next).await?;
         }
     }
     tx.commit().await

@@ -15,7 +15,7 @@ pub(crate) async fn undelete_team(app: &App, caller: &Caller, id: Uuid) -> Resul
         store::teams::save(&tx, &team).await?;
         store::events::append_team_undeleted(&mut tx, &team).await?;
         store::routing_accounts::wake(&tx, caller.account).await?;
-        store::routing_queue::publish_again(&tx, caller.account, None).await?;
+        store::queue_publications::publish_again(&tx, caller.account, None).await?;
     }
 
     tx.commit().await?;

@@ -42,7 +42,7 @@ pub(crate) async fn update_routing_policy(
         store::events::append_routing_policy_changed(&mut tx, &policy).await?;
         store::routing_accounts::wake(&tx, caller.account).await?;
         if policy.rules != rules_before {
-            store::routing_queue::publish_again(&tx, caller.account, Some(policy.id)).await?;
+            store::queue_publications::publish_again(&tx, caller.account, Some(policy.id)).await?;
         }
     }
 

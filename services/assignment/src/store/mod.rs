@@ -11,6 +11,7 @@ mod entity;
 pub(crate) mod events;
 pub(crate) mod opening_hours;
 pub(crate) mod queue_paces;
+pub(crate) mod queue_publications;
 pub(crate) mod routing_accounts;
 pub(crate) mod routing_policies;
 pub(crate) mod routing_queue;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sea_orm::DbErr;
 
-use crate::{App, commands, store::routing_queue};
+use crate::{App, commands, store::queue_publications};
 
 /// Pause after a failed publication (milliseconds).
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -35,7 +35,7 @@ pub(crate) async fn publish_queues(app: App) {
 
 /// Publishes what is due of one account. Returns how long to wait before the next read.
 async fn publish_due(app: &App) -> Result<Duration, DbErr> {
-    let Some((account, publish_at)) = routing_queue::find_next_publication(app.db.read()).await? else {
+    let Some((account, publish_at)) = queue_publications::find_next(app.db.read()).await? else {
         return Ok(MAX_PAUSE);
     };
     let now = app.db.now().await?;

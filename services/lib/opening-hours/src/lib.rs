@@ -12,6 +12,7 @@ mod calendar;
 mod calendar_tests;
 #[cfg(test)]
 mod naive_tests;
+mod proto;
 mod schedule;
 
 pub use calendar::{Calendar, State};

@@ -1,13 +1,14 @@
 //! What an export writes, service by service: pages of rows, each read in a transaction of its own. Nothing but a page is in memory.
 
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
 use uuid::Uuid;
 
 use super::{Stop, file::NewFile};
 use crate::{
     App, assignment, bot_session,
     commands::LinkPurpose,
-    domain::{AttachmentStatus, ClosingSnapshot, ContactJob, Conversation, ExportHead},
+    domain::{AttachmentStatus, ClosingSnapshot, ContactJob, Conversation, ExportHead, RecordPage},
     notification,
     store::{
         attachments, closing_snapshots, contacts, conversations, entries, merged_contacts, tickets, visitor_marks,
@@ -35,10 +36,11 @@ pub(super) async fn write(app: &App, file: &mut NewFile<'_>, now: Time, expires_
     write_tickets(app, file).await?;
     write_attachments(app, file, expires_at).await?;
     file.deliver("conversation").await?;
-    write_assignments(app, file).await?;
+    write_of_conversations(app, file, OfConversation::Assignments).await?;
     file.deliver("assignment").await?;
-    write_bot_sessions(app, file).await?;
+    write_of_conversations(app, file, OfConversation::BotSessions).await?;
     file.deliver("bot-session").await?;
+    write_of_conversations(app, file, OfConversation::TranscriptDecisions).await?;
     write_mails(app, file).await?;
     file.deliver("notification").await
 }
@@ -209,7 +211,28 @@ async fn write_attachments(app: &App, file: &mut NewFile<'_>, expires_at: Time) 
     }
 }
 
-async fn write_assignments(app: &App, file: &mut NewFile<'_>) -> Result<(), Stop> {
+/// What another service stores about each conversation.
+#[derive(Clone, Copy)]
+enum OfConversation {
+    Assignments,
+    BotSessions,
+    TranscriptDecisions,
+}
+
+impl OfConversation {
+    async fn page(self, app: &App, account: AccountId, id: Uuid, token: String) -> Result<RecordPage, Stop> {
+        let (service, page) = match self {
+            Self::Assignments => ("assignment", assignment::list_assignments(app, account, id, token).await),
+            Self::BotSessions => ("bot-session", bot_session::list_bot_sessions(app, account, id, token).await),
+            Self::TranscriptDecisions => {
+                ("notification", notification::list_transcript_decisions(app, account, id, token).await)
+            }
+        };
+        page.map_err(|status| Stop::Service(service, status))
+    }
+}
+
+async fn write_of_conversations(app: &App, file: &mut NewFile<'_>, what: OfConversation) -> Result<(), Stop> {
     let account = file.job.account;
     let mut after = None;
     loop {
@@ -217,8 +240,7 @@ async fn write_assignments(app: &App, file: &mut NewFile<'_>) -> Result<(), Stop
         for conversation in &page {
             let mut token = Some(String::new());
             while let Some(page_token) = token {
-                let page = assignment::list_assignments(app, account, conversation.id, page_token).await;
-                token = file.write_page(page.map_err(|status| Stop::Service("assignment", status))?).await?;
+                token = file.write_page(what.page(app, account, conversation.id, page_token).await?).await?;
             }
         }
         match next {
@@ -228,50 +250,14 @@ async fn write_assignments(app: &App, file: &mut NewFile<'_>) -> Result<(), Stop
     }
 }
 
-async fn write_bot_sessions(app: &App, file: &mut NewFile<'_>) -> Result<(), Stop> {
-    let account = file.job.account;
-    let mut after = None;
-    loop {
-        let (page, next) = conversations_after(app, file.job, after).await?;
-        for conversation in &page {
-            let mut token = Some(String::new());
-            while let Some(page_token) = token {
-                let page = bot_session::list_bot_sessions(app, account, conversation.id, page_token).await;
-                token = file.write_page(page.map_err(|status| Stop::Service("bot-session", status))?).await?;
-            }
-        }
-        match next {
-            Some(last) => after = Some(last),
-            None => return Ok(()),
-        }
-    }
-}
-
-/// What was decided about transcripts of the conversations, and the mails to the contact. Mails about these conversations to others are left
-/// out: their addresses are those of other people.
+/// The mails to the contact. Those about the conversations to others are left out: their addresses are those of other people.
 async fn write_mails(app: &App, file: &mut NewFile<'_>) -> Result<(), Stop> {
     let account = file.job.account;
-    let failed = |status| Stop::Service("notification", status);
-    let mut after = None;
-    loop {
-        let (page, next) = conversations_after(app, file.job, after).await?;
-        for conversation in &page {
-            let mut token = Some(String::new());
-            while let Some(page_token) = token {
-                let page = notification::list_transcript_decisions(app, account, conversation.id, page_token).await;
-                token = file.write_page(page.map_err(failed)?).await?;
-            }
-        }
-        match next {
-            Some(last) => after = Some(last),
-            None => break,
-        }
-    }
     for contact in ids_of_contact(app, file.job).await? {
         let mut token = Some(String::new());
         while let Some(page_token) = token {
             let page = notification::list_deliveries(app, account, contact, page_token).await;
-            token = file.write_page(page.map_err(failed)?).await?;
+            token = file.write_page(page.map_err(|status| Stop::Service("notification", status))?).await?;
         }
     }
     Ok(())
