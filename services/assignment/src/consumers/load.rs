@@ -1,6 +1,8 @@
 //! Keeps which agents own which open conversations, and which conversations wait in the queue of routing (rules A6, A7): the load of an
 //! agent is the number of theirs.
 
+use std::collections::BTreeMap;
+
 use frontdesk_bus::{
     Consumer, Outcome, decode,
     event::{account_id, uuid},
@@ -51,6 +53,39 @@ impl Consumer for Load {
             Err(reason) => Outcome::DeadLetter(reason),
         }
     }
+
+    fn max_batch(&self) -> usize {
+        MAX_BATCH
+    }
+
+    async fn handle_batch(&self, events: &[Event]) -> Vec<bool> {
+        let closed: Vec<_> = events.iter().map(closed).collect();
+        let mut closes = Closes::new();
+        for (conversation, version) in closed.iter().flatten() {
+            let newest = closes.entry(*conversation).or_insert(*version);
+            *newest = (*newest).max(*version);
+        }
+        let recorded = self.record_closes(closes).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "closes are recorded one by one");
+            Closes::new()
+        });
+        closed
+            .iter()
+            .map(|close| close.as_ref().is_some_and(|(conversation, _)| recorded.contains_key(conversation)))
+            .collect()
+    }
+}
+
+/// Maximum number of closes that one transaction records.
+const MAX_BATCH: usize = 64;
+
+/// Closed conversations, with the version of each at its close.
+type Closes = BTreeMap<(AccountId, Uuid), i64>;
+
+/// The conversation that the event closes, and its version. None: it closes none.
+fn closed(event: &Event) -> Option<((AccountId, Uuid), i64)> {
+    let change = (event.r#type == ConversationClosed::full_name()).then(|| change(event).ok())??;
+    Some(((account_id(event).ok()?, change.conversation), event.version.into()))
 }
 
 /// What an event says of a conversation.
@@ -155,28 +190,32 @@ fn optional_uuid(field: &'static str, text: &str) -> Result<Option<Uuid>, String
 
 impl Load {
     async fn record_change(&self, account: AccountId, version: i64, change: Change) -> Result<(), DbErr> {
-        let closes = change.open == Some(false);
-        if closes && self.record_close(account, version, change.conversation).await? {
-            return Ok(());
+        if change.open == Some(false) {
+            let close = Closes::from([((account, change.conversation), version)]);
+            if !self.record_closes(close).await?.is_empty() {
+                return Ok(());
+            }
         }
         self.record(account, version, change).await
     }
 
-    /// Records the close of a conversation that no agent owns and that is not in the queue, such as one of a bot. It frees no place: it needs
-    /// neither a decision nor the account's lock, under which the events of an account are handled one at a time. False: it is another
-    /// conversation, and nothing is recorded.
-    async fn record_close(&self, account: AccountId, version: i64, conversation: Uuid) -> Result<bool, DbErr> {
+    /// Records closes of conversations that no agent owns and that are not in the queue, such as those of bots, and returns them. They free no
+    /// place: they need neither a decision nor the account's lock, under which the events of an account are handled one at a time.
+    async fn record_closes(&self, mut closes: Closes) -> Result<Closes, DbErr> {
         let tx = self.0.db.begin().await?;
-        // This locks the row of the owner, as every transaction does before it adds the conversation to the queue: what follows sees that.
-        conversation_owners::record_status(&tx, account, conversation, version, false).await?;
-        let known = conversation_owners::find(tx.conn(), account, conversation).await?;
-        let is_owned = known.is_some_and(|known| known.agent_id.is_some());
-        if is_owned || routing_queue::contains(tx.conn(), account, conversation).await? {
+        let others = conversation_owners::owned_or_queued(&tx, closes.keys().copied()).await?;
+        closes.retain(|conversation, _| !others.contains(conversation));
+        if closes.is_empty() {
+            return Ok(closes);
+        }
+        // This locks the rows of the owners, as every transaction does before it adds a conversation to the queue: what follows sees that.
+        conversation_owners::record_closed(&tx, &closes).await?;
+        if !conversation_owners::owned_or_queued(&tx, closes.keys().copied()).await?.is_empty() {
             // Rolled back: the account is locked before the rows.
-            return Ok(false);
+            return Ok(Closes::new());
         }
         tx.commit().await?;
-        Ok(true)
+        Ok(closes)
     }
 
     async fn record(&self, account: AccountId, version: i64, change: Change) -> Result<(), DbErr> {

@@ -10,7 +10,10 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::entity::conversation_owner::{Column, Entity, Model};
+use super::{
+    entity::conversation_owner::{Column, Entity, Model},
+    routing_queue,
+};
 use crate::domain::Route;
 
 /// A conversation that an agent owns.
@@ -89,6 +92,36 @@ pub(crate) async fn record_status(
         .to_owned();
     let row = Model { open, status_version: version, ..Model::unknown(account.0, conversation) };
     insert(tx, row, newer).await
+}
+
+/// Records that conversations are closed at a version of each, unless the status of a later one is recorded.
+pub(crate) async fn record_closed(tx: &Tx, closes: &BTreeMap<(AccountId, Uuid), i64>) -> Result<(), DbErr> {
+    let newer = OnConflict::columns([Column::AccountId, Column::ConversationId])
+        .update_columns([Column::Open, Column::StatusVersion])
+        .action_and_where(Expr::col((Entity, Column::StatusVersion)).lt(Expr::col(("excluded", Column::StatusVersion))))
+        .to_owned();
+    let rows = closes.iter().map(|((account, conversation), version)| {
+        let row = Model { open: false, status_version: *version, ..Model::unknown(account.0, *conversation) };
+        row.into_active_model()
+    });
+    Entity::insert_many(rows).on_conflict(newer).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// Returns those of the conversations that an agent owns or that are in the queue, also with a row that is over.
+pub(crate) async fn owned_or_queued(
+    tx: &Tx,
+    conversations: impl Iterator<Item = (AccountId, Uuid)>,
+) -> Result<BTreeSet<(AccountId, Uuid)>, DbErr> {
+    let (accounts, ids): (BTreeSet<AccountId>, BTreeSet<Uuid>) = conversations.unzip();
+    let found = Entity::find()
+        .filter(Column::AccountId.is_in(accounts))
+        .filter(Column::ConversationId.is_in(ids))
+        .filter(Column::AgentId.is_not_null().or(routing_queue::contains_owner()))
+        .select_only()
+        .columns([Column::AccountId, Column::ConversationId]);
+    let found = found.into_tuple::<(Uuid, Uuid)>().all(tx.conn()).await?;
+    Ok(found.into_iter().map(|(account, conversation)| (AccountId(account), conversation)).collect())
 }
 
 /// Counts an event about the conversation's queue, and returns its number. The account is locked.

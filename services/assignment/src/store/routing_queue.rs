@@ -13,13 +13,14 @@ use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect, Select, SelectExt,
+    QuerySelect, QueryTrait, Select,
     sea_query::{Expr, LockBehavior, LockType, OnConflict},
 };
 use uuid::Uuid;
 
 use super::{
     conversation_owners,
+    entity::conversation_owner,
     entity::queued_conversation::{Column, Entity, LEFT, Model, OVER, RESERVED, WAITING},
 };
 use crate::domain::{Queue, Waiting};
@@ -251,13 +252,13 @@ pub(crate) async fn find_waiting<C: ConnectionTrait>(
     Ok(row.map(Waiting::from))
 }
 
-/// Returns whether the conversation has a row, whatever its state.
-pub(crate) async fn contains<C: ConnectionTrait>(
-    conn: &C,
-    account: AccountId,
-    conversation: Uuid,
-) -> Result<bool, DbErr> {
-    Entity::find_by_id((account.0, conversation)).exists(conn).await
+/// The condition that the conversation of a row of `conversation_owners` has a row here, whatever its state.
+pub(super) fn contains_owner() -> Expr {
+    let owner = |column| (conversation_owner::Entity, column);
+    let row = Entity::find()
+        .filter(Expr::col((Entity, Column::AccountId)).equals(owner(conversation_owner::Column::AccountId)))
+        .filter(Expr::col((Entity, Column::ConversationId)).equals(owner(conversation_owner::Column::ConversationId)));
+    Expr::exists(row.into_query())
 }
 
 /// Returns all conversations that wait, also with a reserved place, and their queues, oldest first.

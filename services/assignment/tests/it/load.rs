@@ -23,6 +23,7 @@ frontdesk_testkit::on_both_modes! {
     a7_a_conversation_that_was_just_taken_over_counts_at_once,
     a7_an_event_that_cannot_be_read_is_a_dead_letter_and_the_rest_moves_on,
     a6_the_close_of_a_bots_chat_asks_for_no_decision_and_that_of_an_agents_chat_does,
+    a6_a7_each_of_many_closes_at_once_counts_once_whatever_it_is,
 }
 
 /// The event of a conversation at a version of it.
@@ -188,4 +189,33 @@ async fn a6_the_close_of_a_bots_chat_asks_for_no_decision_and_that_of_an_agents_
     assert_eq!(number(&service, "SELECT count(*) AS number FROM conversation_owners WHERE open").await, 1);
     assert!(close_asks_for_a_decision(&service, closed(here, of_agent, 3)).await, "it frees a place");
     assert_eq!((load(&service, here, &ada).await, service.place(here, waits).await), (0, (0, 0)));
+}
+
+async fn a6_a7_each_of_many_closes_at_once_counts_once_whatever_it_is(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let (here, there) = (account(), account());
+    let ada = service.agent(here, "ada").await;
+    let policy = service.policy(here, "All", anybody(RoutingStrategy::FewestOpen)).await;
+    let waits = queued(&service, here, &policy.id, 5).await;
+    let (owned_chats, bots_chats) = ([new_id(), new_id(), new_id()], [(); 40].map(|()| new_id()));
+    for conversation in owned_chats {
+        handle(&service, &[owned(here, conversation, 2, 2, &ada)]).await;
+    }
+    let reopened_since = bots_chats[0];
+    handle(&service, &[reopened(here, reopened_since, 9, 3, &ada)]).await;
+    assert_eq!(load(&service, here, &ada).await, 4);
+    let chats = bots_chats.iter().chain(&owned_chats[1..]).chain([&waits]);
+    let mut closes: Vec<Event> = chats.map(|conversation| closed(here, *conversation, 4)).collect();
+    closes.extend((0..20).map(|_| closed(there, new_id(), 2)));
+    let again = closes.iter().map(|event| Event { id: new_id().to_string(), ..event.clone() }).collect();
+    let older = bots_chats[5..9].iter().map(|conversation| closed(here, *conversation, 3)).collect();
+    for events in [older, closes, again] {
+        assert!(service.bus.publish(&events).await.iter().all(Result::is_ok));
+    }
+    service.settled().await;
+    assert_eq!(load(&service, here, &ada).await, 2, "the first of theirs, and the one that was reopened since");
+    assert_eq!(service.place(here, waits).await, (0, 0));
+    assert_eq!(number(&service, "SELECT count(*) AS number FROM conversation_owners WHERE open").await, 2);
+    let newest = "SELECT count(*) AS number FROM conversation_owners WHERE status_version = 4";
+    assert_eq!(number(&service, newest).await, 42);
 }

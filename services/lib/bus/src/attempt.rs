@@ -12,6 +12,7 @@ use frontdesk_telemetry::continue_trace;
 use tracing::Instrument;
 
 use crate::{
+    batches::Batches,
     consumer::{Consumer, HANDLER_DEADLINE, MAX_ATTEMPTS, MAX_LOCKED_DELAY, Outcome},
     dead_letters,
 };
@@ -22,11 +23,9 @@ const FIRST_DELAY: Duration = Duration::from_millis(50);
 const MAX_DELAY: Duration = Duration::from_secs(30);
 /// How long the failures of an event are counted after the last one. Another replica may have handled it meanwhile.
 const COUNTED_FOR: Duration = Duration::from_secs(600);
-/// Maximum number of events of one consumer that are handled at once, at one replica, so that a slow one does not delay the
-/// others.
-pub(crate) const MAX_CONCURRENT: usize = 16;
-/// Maximum number of them that were delivered before, so that events which fail slowly, again and again, leave room for new ones.
-pub(crate) const MAX_CONCURRENT_RETRIES: usize = MAX_CONCURRENT / 2;
+/// Maximum number of events of one consumer that are handled at once, at one replica, beside those of its batches, so that a slow one
+/// does not delay the others.
+const MAX_CONCURRENT: usize = 16;
 
 /// A consumer, with the database that stores its dead letters.
 pub(crate) struct Subscription {
@@ -34,6 +33,7 @@ pub(crate) struct Subscription {
     pub(crate) types: Vec<String>,
     pub(crate) dead_letters: Db,
     failures: Failures,
+    batches: Batches,
 }
 
 /// Number of attempts of each event, by its id, that ended with [`Outcome::Retry`] in this process, and when the last one ended. The
@@ -69,7 +69,18 @@ pub(crate) enum Verdict {
 impl Subscription {
     pub(crate) fn new(consumer: impl Consumer, dead_letters: Db) -> Arc<Self> {
         let types = consumer.types();
-        Arc::new(Self { consumer: Box::new(consumer), types, dead_letters, failures: Failures::default() })
+        let consumer = Box::new(consumer);
+        Arc::new(Self { consumer, types, dead_letters, failures: Failures::default(), batches: Batches::default() })
+    }
+
+    /// Maximum number of events that are handled at once, at one replica: while one batch is handled, the next one gathers.
+    pub(crate) fn max_concurrent(&self) -> usize {
+        MAX_CONCURRENT.max(2 * self.consumer.max_batch())
+    }
+
+    /// Maximum number of them that were delivered before, so that events which fail slowly, again and again, leave room for new ones.
+    pub(crate) fn max_concurrent_retries(&self) -> usize {
+        self.max_concurrent() / 2
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -130,7 +141,16 @@ impl Subscription {
         continue_trace(&span, &event.traceparent);
         // In a task of its own: a panic is one failed attempt, with its delay, like any other.
         let (subscription, event) = (self.clone(), event.clone());
-        let mut handling = tokio::spawn(async move { subscription.consumer.handle(&event).await }.instrument(span));
+        let mut handling = tokio::spawn(
+            async move {
+                let consumer = &*subscription.consumer;
+                if consumer.max_batch() > 1 && subscription.batches.handle(consumer, &event).await {
+                    return Outcome::Ack;
+                }
+                consumer.handle(&event).await
+            }
+            .instrument(span),
+        );
         match tokio::time::timeout(HANDLER_DEADLINE, &mut handling).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(panic)) => Outcome::Retry(format!("the handler panicked: {panic}")),

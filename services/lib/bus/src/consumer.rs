@@ -54,4 +54,13 @@ pub trait Consumer: Send + Sync + 'static {
     }
     /// Handles an event within [`HANDLER_DEADLINE`].
     async fn handle(&self, event: &Event) -> Outcome;
+    /// Maximum number of events of one call of [`handle_batch`](Self::handle_batch). 1: events are only handled one by one.
+    fn max_batch(&self) -> usize {
+        1
+    }
+    /// Handles events that wait at the same time, at most [`max_batch`](Self::max_batch), within [`HANDLER_DEADLINE`]: those that one
+    /// transaction can handle. Returns for each, in their order, whether its effect is committed; the others are handled one by one.
+    async fn handle_batch(&self, events: &[Event]) -> Vec<bool> {
+        vec![false; events.len()]
+    }
 }

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     BusError,
-    attempt::{MAX_CONCURRENT, MAX_CONCURRENT_RETRIES, Subscription, Verdict},
+    attempt::{Subscription, Verdict},
     consumer::Consumer,
 };
 
@@ -200,7 +200,7 @@ impl InProcess {
         crate::ended(loops).await;
     }
 
-    /// Handles the events of one consumer, up to [`MAX_CONCURRENT`] at once.
+    /// Handles the events of one consumer, as many at once as it may.
     async fn serve(&self, subscription: Arc<Subscription>, published: Arc<Notify>, shutdown: CancellationToken) {
         let mut running: JoinSet<Ended> = JoinSet::new();
         let mut in_progress = HashMap::new();
@@ -214,7 +214,7 @@ impl InProcess {
             };
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                () = published.notified(), if in_progress.len() < MAX_CONCURRENT => {}
+                () = published.notified(), if in_progress.len() < subscription.max_concurrent() => {}
                 Some(first) = running.join_next() => {
                     let others = std::iter::from_fn(|| running.try_join_next());
                     let ended: Vec<Ended> = std::iter::once(first).chain(others).filter_map(Result::ok).collect();
@@ -260,9 +260,10 @@ impl InProcess {
         in_progress: &mut HashMap<i64, bool>,
     ) -> Result<Option<Time>, BusError> {
         let retries = in_progress.values().filter(|is_retry| **is_retry).count();
+        let (max_concurrent, max_retries) = (subscription.max_concurrent(), subscription.max_concurrent_retries());
         let mut next_due = None;
-        for (is_retry, free) in [(true, MAX_CONCURRENT_RETRIES.saturating_sub(retries)), (false, MAX_CONCURRENT)] {
-            let free = free.min(MAX_CONCURRENT - in_progress.len());
+        for (is_retry, free) in [(true, max_retries.saturating_sub(retries)), (false, max_concurrent)] {
+            let free = free.min(max_concurrent - in_progress.len());
             let due = self.start_some(subscription, running, in_progress, is_retry, free).await?;
             next_due = next_due.into_iter().chain(due).min();
         }

@@ -1,13 +1,15 @@
 //! Decides at a close whether its transcript is mailed automatically (rules T1 to T3).
 
 use frontdesk_clock::Time;
+use frontdesk_outbox::Events;
 use frontdesk_proto::event::v1::Event;
+use sea_orm::DbErr;
 use uuid::Uuid;
 
 use crate::{
     App,
     conversation::CallError,
-    domain::{ConversationClose, Delivery, DeliveryKind, TranscriptDecision, decide},
+    domain::{ConversationClose, Delivery, DeliveryKind, SkipReason, TranscriptDecision, decide},
     error::NotificationError,
     queries::reason_to_skip,
     store,
@@ -59,6 +61,32 @@ pub(crate) async fn decide_transcript(
     }
     tx.commit().await?;
     Ok(())
+}
+
+/// Decides about closes whose facts alone rule a transcript out, such as those of bots' chats, in one transaction. Each comes with the
+/// `traceparent` of its event. Returns whether it did: not if one of them has a decision already.
+pub(crate) async fn decide_by_facts(
+    app: &App,
+    closes: Vec<(ConversationClose, SkipReason, &str)>,
+) -> Result<bool, DbErr> {
+    if closes.is_empty() {
+        return Ok(false);
+    }
+    let mut tx = app.db.begin().await?;
+    let now = tx.now().await?;
+    let (mut decisions, mut events) = (Vec::new(), Events::new(now));
+    for (close, reason, traceparent) in closes {
+        let (id, skip_reason) = (tx.new_id(), Some(reason));
+        let decision = TranscriptDecision { id, close, skip_reason, delivery: None, created_at: now };
+        store::events::push_transcript_decided(&mut events, &decision, traceparent);
+        decisions.push(decision);
+    }
+    if !store::transcript_decisions::insert_all_once(&tx, &decisions).await? {
+        return Ok(false);
+    }
+    events.insert(&mut tx).await?;
+    tx.commit().await?;
+    Ok(true)
 }
 
 /// Returns the address that the close stored, by which mails are counted; events hold no address. Empty: the conversation

@@ -34,7 +34,7 @@ pub(crate) use claim_deliveries::claim_deliveries;
 pub(crate) use compose_delivery::compose_delivery;
 pub(crate) use create_sender::{CreateSender, create_sender};
 pub(crate) use create_suppression::create_suppression;
-pub(crate) use decide_transcript::decide_transcript;
+pub(crate) use decide_transcript::{decide_by_facts, decide_transcript};
 pub(crate) use delete_sender::delete_sender;
 pub(crate) use delete_suppression::delete_suppression;
 pub(crate) use delete_transcript_template::delete_transcript_template;

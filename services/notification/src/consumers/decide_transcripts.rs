@@ -10,10 +10,12 @@ use prost::Name;
 
 use crate::{
     App, commands,
-    domain::{ConversationClose, DecisionFacts},
+    domain::{ConversationClose, DecisionFacts, decide},
 };
 
 const NAME: &str = "notification.decide";
+/// Maximum number of closes that one transaction decides about.
+const MAX_BATCH: usize = 64;
 
 /// Consumes `ConversationClosed`.
 pub(crate) struct DecideTranscripts(pub(crate) App);
@@ -37,6 +39,26 @@ impl Consumer for DecideTranscripts {
             Ok(close) => commands::decide_transcript(&self.0, NAME, event, close).await.into(),
             Err(reason) => Outcome::DeadLetter(reason),
         }
+    }
+
+    fn max_batch(&self) -> usize {
+        MAX_BATCH
+    }
+
+    async fn handle_batch(&self, events: &[Event]) -> Vec<bool> {
+        let by_facts = |event| {
+            let close = close(event).ok()?;
+            let reason = decide(&close.facts, None)?;
+            Some((close, reason, event.traceparent.as_str()))
+        };
+        let closes: Vec<_> = events.iter().map(by_facts).collect();
+        let by_facts: Vec<bool> = closes.iter().map(Option::is_some).collect();
+        let decided = commands::decide_by_facts(&self.0, closes.into_iter().flatten().collect()).await;
+        let decided = decided.unwrap_or_else(|error| {
+            tracing::debug!(%error, "closes are decided one by one");
+            false
+        });
+        by_facts.into_iter().map(|by_facts| by_facts && decided).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The events that this service publishes: one function for each.
 
 use frontdesk_db::{AccountId, Tx};
-use frontdesk_outbox::{Aggregate, append};
+use frontdesk_outbox::{Aggregate, Events, append};
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
     event::v1::{ContactErasureConfirmed, DeliveryFailed, DeliveryParked, DeliverySent, TranscriptDecided},
@@ -16,6 +16,13 @@ use crate::{
 };
 
 pub(crate) async fn append_transcript_decided(tx: &mut Tx, decision: &TranscriptDecision) -> Result<(), DbErr> {
+    let mut events = Events::new(tx.now().await?);
+    push_transcript_decided(&mut events, decision, &frontdesk_telemetry::traceparent());
+    events.insert(tx).await
+}
+
+/// Adds the event of a decision, caused by what `traceparent` names.
+pub(crate) fn push_transcript_decided(events: &mut Events, decision: &TranscriptDecision, traceparent: &str) {
     let aggregate = Aggregate {
         source: NAME,
         account: decision.close.account,
@@ -31,7 +38,7 @@ pub(crate) async fn append_transcript_decided(tx: &mut Tx, decision: &Transcript
         skip_reason: decision.skip_reason.map_or(proto::SkipReason::Unspecified, Into::into).into(),
         delivery_id: id_or_empty(decision.delivery),
     };
-    append(tx, aggregate, &decided).await
+    events.push(aggregate, &decided, traceparent);
 }
 
 /// The conversation in whose thread the delivery is an entry. Mails with codes are none.

@@ -12,8 +12,13 @@ use crate::domain::{ConversationClose, DecisionFacts, SkipReason, TranscriptDeci
 
 /// Inserts the decision of a close. Returns false when the close has a decision already, which stays.
 pub(crate) async fn insert_once(tx: &Tx, decision: &TranscriptDecision) -> Result<bool, DbErr> {
+    insert_all_once(tx, std::slice::from_ref(decision)).await
+}
+
+/// Inserts the decisions of closes. Returns false when one of them has a decision already, which stays.
+pub(crate) async fn insert_all_once(tx: &Tx, decisions: &[TranscriptDecision]) -> Result<bool, DbErr> {
     // The count of rows is right on both databases.
-    let inserted = Entity::insert(to_row(decision).into_active_model())
+    let inserted = Entity::insert_many(decisions.iter().map(|decision| to_row(decision).into_active_model()))
         .on_conflict(
             OnConflict::columns([Column::AccountId, Column::ConversationId, Column::CloseNumber])
                 .do_nothing()
@@ -21,7 +26,7 @@ pub(crate) async fn insert_once(tx: &Tx, decision: &TranscriptDecision) -> Resul
         )
         .exec_without_returning(tx.conn())
         .await?;
-    Ok(inserted == 1)
+    Ok(inserted == decisions.len() as u64)
 }
 
 /// Returns the decision of a close; without a number, of the last close that was decided.

@@ -20,6 +20,7 @@ on_both_modes!(
     t3_an_event_delivered_many_times_is_decided_once,
     t3_twenty_at_once_with_different_event_ids_decide_one_close_once,
     t3_each_close_has_its_own_decision,
+    t3_each_of_many_closes_at_once_has_one_decision_whatever_it_is,
     t2_a_skipped_close_has_no_delivery_and_says_why,
     t2_unverified_addresses_have_a_limit_whichever_contacts_claim_them,
     s4_the_closes_of_one_conversation_mail_a_few_transcripts_an_hour,
@@ -77,6 +78,31 @@ async fn t3_each_close_has_its_own_decision(mode: Mode) {
         fixture.account.list_decisions().await.iter().map(|decision| decision.close_number).collect();
     closes.sort_unstable();
     assert_eq!(closes, [1, 2]);
+}
+
+async fn t3_each_of_many_closes_at_once_has_one_decision_whatever_it_is(mode: Mode) {
+    const CHATS: i32 = 60;
+    let fixture = Fixture::start(mode).await;
+    let account = fixture.account.id;
+    let closes: Vec<ConversationClosed> = (0..CHATS)
+        .map(|number| {
+            // Every tenth chat had an agent: a transcript is mailed.
+            let had_bot_session = number % 10 != 0;
+            let contact = new_id();
+            ConversationClosed { had_bot_session, had_agent: !had_bot_session, ..closed_event(new_id(), 1, contact) }
+        })
+        .collect();
+    let events: Vec<_> = closes.iter().map(|closed| event("conversation", account, closed)).collect();
+    // Some come twice in one batch, and all again in another.
+    let twice: Vec<_> = closes.iter().step_by(7).map(|closed| event("conversation", account, closed)).collect();
+    let again: Vec<_> = closes.iter().map(|closed| event("conversation", account, closed)).collect();
+    for batch in [[events, twice].concat(), again] {
+        assert!(fixture.service.bus.publish(&batch).await.iter().all(Result::is_ok));
+    }
+    fixture.service.settled().await;
+    assert_eq!(skipped(&fixture, SkipReason::BotConversation).await, 54);
+    assert_eq!((fixture.account.list_decisions().await.len(), transcripts(&fixture).await), (60, 6));
+    assert_eq!(fixture.service.appended::<TranscriptDecided>().await.len(), 60);
 }
 
 async fn t2_a_skipped_close_has_no_delivery_and_says_why(mode: Mode) {

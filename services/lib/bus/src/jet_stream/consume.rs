@@ -20,7 +20,7 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{ACK_WAIT, JetStream, message};
-use crate::attempt::{MAX_CONCURRENT, MAX_CONCURRENT_RETRIES, Subscription, Verdict, delay_after};
+use crate::attempt::{Subscription, Verdict, delay_after};
 
 /// How long one pull request lasts. A broker that lost the request receives the next one after it.
 const PULL_DURATION: Duration = Duration::from_secs(5);
@@ -104,11 +104,12 @@ async fn pull(
     reconnected: &mut watch::Receiver<u64>,
     shutdown: &CancellationToken,
 ) -> PullEnd {
-    while handlers.running.len() >= MAX_CONCURRENT {
+    let max_concurrent = subscription.max_concurrent();
+    while handlers.running.len() >= max_concurrent {
         handlers.running.join_next().await;
     }
     while handlers.running.try_join_next().is_some() {}
-    let free = MAX_CONCURRENT - handlers.running.len();
+    let free = max_concurrent - handlers.running.len();
     let mut batch = match consumer.batch().max_messages(free).expires(PULL_DURATION).messages().await {
         Ok(batch) => batch,
         Err(error) => return PullEnd::ConsumerLost(error.to_string()),
@@ -138,11 +139,11 @@ async fn give_back(mut batch: Batch) {
 
 impl Handlers {
     /// Starts the handler of a delivery. One that was delivered before is delivered again later when
-    /// [`MAX_CONCURRENT_RETRIES`] of them are handled.
+    /// as many of them are handled as may be at once.
     async fn start(&mut self, subscription: &Arc<Subscription>, message: Message) {
         let delivery = message.info().map_or(1, |info| i32::try_from(info.delivered).unwrap_or(i32::MAX));
         let is_retry = delivery > 1;
-        if is_retry && self.retries.load(Ordering::Relaxed) >= MAX_CONCURRENT_RETRIES {
+        if is_retry && self.retries.load(Ordering::Relaxed) >= subscription.max_concurrent_retries() {
             let _ = message.ack_with(AckKind::Nak(Some(delay_after(delivery).min(MAX_TURNED_AWAY)))).await;
             return;
         }
