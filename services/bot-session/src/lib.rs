@@ -58,8 +58,10 @@ pub struct App {
     /// How late sessions timed out (seconds).
     pub(crate) timeout_lateness: Histogram<f64>,
     pub(crate) turn_guards: TurnGuards,
-    /// Wakes the streams of a bot's program.
+    /// Wakes the streams of a bot's program when its turns changed.
     pub(crate) turn_signals: Signals,
+    /// Wakes them when the bot changed.
+    pub(crate) bot_signals: Signals,
     /// Wakes the watches of a session.
     pub(crate) session_signals: Signals,
 }
@@ -88,6 +90,7 @@ impl Service for App {
             timeout_lateness: timeout_lateness(),
             turn_guards: TurnGuards::default(),
             turn_signals: Signals::default(),
+            bot_signals: Signals::default(),
             session_signals: Signals::default(),
         })
     }

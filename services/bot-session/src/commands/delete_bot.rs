@@ -17,7 +17,7 @@ pub(crate) async fn delete_bot(app: &App, caller: &Caller, id: Uuid) -> Result<B
     if bot.delete(tx.now().await?) {
         store::bots::save(&tx, &bot).await?;
         store::events::append_bot_deleted(&mut tx, &bot).await?;
-        app.turn_signals.wake_on_commit(&mut tx, bot.summary.account, bot.summary.id);
+        app.bot_signals.wake_on_commit(&mut tx, bot.summary.account, bot.summary.id);
     }
 
     tx.commit().await?;

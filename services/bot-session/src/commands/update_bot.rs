@@ -38,7 +38,7 @@ pub(crate) async fn update_bot(app: &App, caller: &Caller, command: UpdateBot) -
         store::bots::save(&tx, &bot).await?;
         store_opening_hours(&tx, hours).await?;
         store::events::append_bot_updated(&mut tx, &bot).await?;
-        app.turn_signals.wake_on_commit(&mut tx, bot.summary.account, bot.summary.id);
+        app.bot_signals.wake_on_commit(&mut tx, bot.summary.account, bot.summary.id);
     }
 
     tx.commit().await?;

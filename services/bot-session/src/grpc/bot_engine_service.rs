@@ -40,10 +40,12 @@ impl BotEngineService for Engines {
     ) -> Result<Response<Self::WatchTurnsStream>, Status> {
         let (caller, request) = validated(request)?;
         let bot = caller.bot_id().ok_or(BotSessionError::NotFound("bot"))?;
+        // Before the check, so that no change during it is missed.
+        let bot_changes = self.0.bot_signals.subscribe(caller.account, bot);
         queries::require_engine(&self.0, caller.account, bot).await?;
         let max_turns = u64::try_from(request.max_turns).ok().filter(|max| *max > 0).unwrap_or(DEFAULT_TURNS);
         let stream = TurnStream { account: caller.account, bot, id: self.0.db.new_id(), max_turns };
-        let updates = TurnUpdates::new(self.0.clone(), stream);
+        let updates = TurnUpdates::new(self.0.clone(), stream, bot_changes);
         Ok(Response::new(Box::pin(live_stream(updates, self.0.shutdown.clone()))))
     }
 

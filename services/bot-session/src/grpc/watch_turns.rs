@@ -25,15 +25,18 @@ use crate::{
 /// Interval between two looks for what another replica changed (milliseconds).
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Interval between two checks that the bot has an engine still (seconds). A change of the bot in this process is seen at once.
+/// Interval between two checks that the bot has an engine still (seconds), however many of its turns change. A change of the bot in this
+/// process is seen at once.
 const BOT_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// One stream of turns.
 pub(super) struct TurnUpdates {
     app: App,
     stream: TurnStream,
-    /// Changes of the bot and its turns in this process.
-    changes: Subscription,
+    /// Changes of the bot's turns in this process.
+    turn_changes: Subscription,
+    /// Changes of the bot itself in this process.
+    bot_changes: Subscription,
     /// When the bot is checked next.
     bot_check_at: Instant,
     /// A task of its own, because a lease that was committed must not be lost when the next update is not waited for any more.
@@ -46,10 +49,11 @@ pub(super) struct TurnUpdates {
 }
 
 impl TurnUpdates {
-    pub(super) fn new(app: App, stream: TurnStream) -> Self {
+    /// `bot_changes`: subscribed before the caller checked that the bot has an engine.
+    pub(super) fn new(app: App, stream: TurnStream, bot_changes: Subscription) -> Self {
         Self {
-            changes: app.turn_signals.subscribe(stream.account, stream.bot),
-            // The caller has just checked it.
+            turn_changes: app.turn_signals.subscribe(stream.account, stream.bot),
+            bot_changes,
             bot_check_at: Instant::now() + BOT_CHECK_INTERVAL,
             looking: None,
             held: HashMap::new(),
@@ -62,7 +66,7 @@ impl TurnUpdates {
 
     fn look(&mut self) -> JoinHandle<Result<StreamTurns, BotSessionError>> {
         // Before the read, so that no change during it is missed.
-        self.changes.mark_unchanged();
+        self.turn_changes.mark_unchanged();
         let now = Instant::now();
         let checks_bot = now >= self.bot_check_at;
         if checks_bot {
@@ -109,7 +113,8 @@ impl LiveUpdates for TurnUpdates {
                 return Ok(response(Update::CaughtUp(CaughtUp {})));
             }
             tokio::select! {
-                () = self.changes.changed() => self.bot_check_at = Instant::now(),
+                () = self.turn_changes.changed() => {}
+                () = self.bot_changes.changed() => self.bot_check_at = Instant::now(),
                 () = tokio::time::sleep(LOOK_INTERVAL) => {}
             }
         }
