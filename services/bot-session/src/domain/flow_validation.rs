@@ -1,7 +1,7 @@
 //! Flow validation (rule B6): every link leads to a step of the flow, every step is reachable, every way ends with a hand-off or a
 //! close, and no cycle runs without waiting for the visitor.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::{
     Button, Case, Condition, Flow, Question, StepAction,
@@ -23,6 +23,7 @@ pub(crate) struct FlowProblem {
 pub(crate) fn validate(flow: &Flow) -> Vec<FlowProblem> {
     let mut problems = Problems::default();
     let mut ids = BTreeSet::new();
+    let answers = possible_answers(flow);
     for (at, step) in flow.steps.iter().enumerate() {
         if !ids.insert(step.id.as_str()) {
             problems.add(at, "id", "another step has this id; give each step its own");
@@ -30,7 +31,7 @@ pub(crate) fn validate(flow: &Flow) -> Vec<FlowProblem> {
         match &step.action {
             StepAction::Ask(question) => check_choices(at, question, &mut problems),
             StepAction::Buttons { buttons, .. } => check_buttons(at, buttons, &mut problems),
-            StepAction::Branch { cases } => check_cases(flow, at, cases, &mut problems),
+            StepAction::Branch { cases } => check_cases(&answers, at, cases, &mut problems),
             StepAction::SetProperty { property, .. } if property == "email" => {
                 let what = "an address cannot be set, because it would be the same for all visitors; ask for it";
                 problems.add(at, "set_property.property", what);
@@ -119,36 +120,60 @@ fn check_buttons(at: usize, buttons: &[Button], problems: &mut Problems) {
     }
 }
 
-fn check_cases(flow: &Flow, at: usize, cases: &[Case], problems: &mut Problems) {
+/// The answers that a step may get.
+enum Answers<'a> {
+    /// Any text.
+    Any,
+    /// One of these buttons, by their ids.
+    Buttons(BTreeSet<&'a str>),
+    /// One of these choices, in the form in which texts are compared.
+    Choices(BTreeSet<String>),
+}
+
+/// Returns the answers of the steps that wait, by their ids. They are found once: a flow has thousands of conditions.
+fn possible_answers(flow: &Flow) -> HashMap<&str, Answers<'_>> {
+    let mut answers = HashMap::new();
+    // Of steps with one id, the first counts.
+    for (id, at) in flow.positions() {
+        let of_step = match &flow.steps[at].action {
+            StepAction::Ask(question) if question.choices.is_empty() => Answers::Any,
+            StepAction::Ask(question) => {
+                Answers::Choices(question.choices.iter().map(|text| label_key(text)).collect())
+            }
+            StepAction::Buttons { buttons, .. } => {
+                Answers::Buttons(buttons.iter().map(|one| one.id.as_str()).collect())
+            }
+            _ => continue,
+        };
+        answers.insert(id, of_step);
+    }
+    answers
+}
+
+fn check_cases(answers: &HashMap<&str, Answers<'_>>, at: usize, cases: &[Case], problems: &mut Problems) {
     for (number, case) in cases.iter().enumerate() {
         for (place, condition) in case.conditions.iter().enumerate() {
-            if let Some((field, what)) = answer_problem(flow, condition) {
-                problems.add(at, &format!("branch.cases[{number}].conditions[{place}].answer.{field}"), &what);
+            if let Some((field, what)) = answer_problem(answers, condition) {
+                problems.add(at, &format!("branch.cases[{number}].conditions[{place}].answer.{field}"), what);
             }
         }
     }
 }
 
 /// Returns the field and the problem of a condition on an answer that can never be given.
-fn answer_problem(flow: &Flow, condition: &Condition) -> Option<(String, String)> {
+fn answer_problem(answers: &HashMap<&str, Answers<'_>>, condition: &Condition) -> Option<(String, &'static str)> {
     let Test::Answer { step, values } = &condition.test else { return None };
-    let asks = flow.position(step).map(|at| &flow.steps[at].action);
-    let unknown = |is_known: &dyn Fn(&str) -> bool, what: &str| {
-        let number = values.iter().position(|value| !is_known(value))?;
-        Some((format!("values[{number}]"), what.to_owned()))
+    let (unknown, what) = match answers.get(step.as_str()) {
+        Some(Answers::Any) => return None,
+        Some(Answers::Buttons(ids)) => {
+            (values.iter().position(|value| !ids.contains(value.as_str())), "the step has no button with this id")
+        }
+        Some(Answers::Choices(keys)) => {
+            (values.iter().position(|value| !keys.contains(&label_key(value))), "the step has no such choice")
+        }
+        None => return Some(("step_id".to_owned(), "there is no ask or buttons step with this id")),
     };
-    match asks {
-        Some(StepAction::Buttons { buttons, .. }) => unknown(
-            &|value: &str| buttons.iter().any(|button| button.id == value),
-            "the step has no button with this id",
-        ),
-        Some(StepAction::Ask(question)) if !question.choices.is_empty() => unknown(
-            &|value: &str| question.choices.iter().any(|choice| label_key(choice) == label_key(value)),
-            "the step has no such choice",
-        ),
-        Some(StepAction::Ask(_)) => None,
-        _ => Some(("step_id".to_owned(), "there is no ask or buttons step with this id".to_owned())),
-    }
+    unknown.map(|number| (format!("values[{number}]"), what))
 }
 
 #[cfg(test)]
@@ -296,5 +321,20 @@ mod tests {
         };
         assert_eq!(fields(chain(49)), Vec::<String>::new());
         assert_eq!(fields(chain(50)), ["flow.steps[0].id"]);
+    }
+
+    /// A flow of the largest size, whose choices are costly to compare.
+    #[test]
+    fn b6_s8_a_hostile_flow_is_judged_in_bounded_time() {
+        let long = |number: usize| format!("{number}{}", "\u{FDFA}".repeat(98));
+        let choices: Vec<String> = (0..9).map(long).chain(["x".to_owned()]).collect();
+        let choices: Vec<&str> = choices.iter().map(String::as_str).collect();
+        let conditions = || (0..5).map(|_| answer("ask", &["x"; 20])).collect::<Vec<_>>();
+        let cases = || (0..10).map(|_| Case { conditions: conditions(), next: Some("bye".into()) }).collect::<Vec<_>>();
+        let branches = (0..98).map(|at| step(&format!("b{at}"), StepAction::Branch { cases: cases() }, None));
+        let steps: Vec<Step> = [ask("ask", None, &choices)].into_iter().chain(branches).chain([close("bye")]).collect();
+        let started = std::time::Instant::now();
+        assert_eq!(fields(steps), ["flow.steps[1].id"], "99 steps without waiting");
+        assert!(started.elapsed() < std::time::Duration::from_secs(10), "{:?}", started.elapsed());
     }
 }
