@@ -26,7 +26,7 @@ async fn ask(fixture: &Fixture, chat: &BotChat) -> i32 {
     fixture.post_as_robin(question(chat)).await.unwrap().visitor_sequence
 }
 
-fn choose(chat: &BotChat, visitor_sequence: i32, button: &str) -> ChooseButtonRequest {
+pub fn choose(chat: &BotChat, visitor_sequence: i32, button: &str) -> ChooseButtonRequest {
     ChooseButtonRequest {
         chat_id: chat.id.clone(),
         visitor_sequence,

@@ -15,11 +15,17 @@ use frontdesk_testkit::{Mode, new_id, on_both_modes, request_id};
 use sea_orm::ConnectionTrait;
 use tonic::{Code, Request};
 
-use crate::fixture::{ADA, BotChat, Fixture, TIMEOUT, twenty};
+use crate::{
+    attachments::{PNG, ready, send},
+    choose_button::choose,
+    fixture::{ADA, BotChat, Fixture, TIMEOUT, question, twenty},
+    post_comment::comment,
+};
 
 on_both_modes!(
     b4_b5_each_is_closed_or_answered_with_what_is_true,
     b4_a_visitors_message_postpones_the_close,
+    b3_b4_a_button_and_an_attachment_of_the_visitor_postpone_the_close_and_what_others_write_does_not,
     b4_e4_a_reopening_names_the_session_whose_timeout_had_closed,
     e5_twenty_timeouts_at_once_close_once,
     b4_e2_a_conversation_that_cannot_be_closed_holds_up_no_other_one,
@@ -77,6 +83,25 @@ async fn b4_a_visitors_message_postpones_the_close(mode: Mode) {
     fixture.service.clock.advance(TIMEOUT).unwrap();
     let results = close_idle(&fixture, vec![idle(fixture.account, &chat)]).await;
     assert_eq!(results[0].outcome(), IdleOutcome::Closed);
+}
+
+async fn b3_b4_a_button_and_an_attachment_of_the_visitor_postpone_the_close_and_what_others_write_does_not(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.bot_chat("v").await;
+    let half_later = async || {
+        fixture.service.clock.advance(TIMEOUT / 2).unwrap();
+        close_idle(&fixture, vec![idle(fixture.account, &chat)]).await[0].outcome()
+    };
+    assert_eq!(half_later().await, IdleOutcome::VisitorActive);
+    let asked = fixture.post_as_robin(question(&chat)).await.unwrap().visitor_sequence;
+    fixture.chats("v").choose_button(choose(&chat, asked, "yes")).await.unwrap();
+    assert_eq!(half_later().await, IdleOutcome::VisitorActive);
+    let attachment = ready(&fixture, "v", &chat.id, "wheel.png", PNG).await;
+    fixture.chats("v").send_message(send(&chat.id, "", [&attachment])).await.unwrap();
+    assert_eq!(half_later().await, IdleOutcome::VisitorActive);
+    fixture.post_as_robin(question(&chat)).await.unwrap();
+    fixture.threads(ADA).post_comment(comment(&chat.id)).await.unwrap();
+    assert_eq!(half_later().await, IdleOutcome::Closed);
 }
 
 async fn b4_e4_a_reopening_names_the_session_whose_timeout_had_closed(mode: Mode) {

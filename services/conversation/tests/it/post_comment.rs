@@ -21,7 +21,7 @@ on_both_modes!(
     s2_another_accounts_conversation_does_not_exist,
 );
 
-fn comment(conversation: &str) -> PostCommentRequest {
+pub fn comment(conversation: &str) -> PostCommentRequest {
     PostCommentRequest {
         conversation_id: conversation.into(),
         text: "note".into(),
