@@ -85,10 +85,7 @@ impl FakeConversations {
         let rows = self.clone();
         fake.on(move |request: Request<PostBotMessageRequest>| {
             let request = request.into_inner();
-            rows.change(&request.conversation_id, |row| {
-                row.require_in_charge(&request.bot_session_id)?;
-                row.once(&request.request_id, &request, Self::post_bot_message)
-            })
+            rows.change(&request.conversation_id, |row| row.once(&request.request_id, &request, Self::post_bot_message))
         });
         let rows = self.clone();
         fake.on(move |request: Request<ListEntriesRequest>| {
@@ -99,12 +96,11 @@ impl FakeConversations {
         fake.on(move |request: Request<RecordAnswerRequest>| {
             let request = request.into_inner();
             rows.change(&request.conversation_id, |row| {
-                row.require_in_charge(&request.bot_session_id)?;
-                let answer = (request.property.clone(), request.value.clone());
-                if row.answers.last() != Some(&answer) {
-                    row.answers.push(answer);
-                }
-                Ok(RecordAnswerResponse::default())
+                row.once(&request.request_id, &request, |row, request| {
+                    row.require_in_charge(&request.bot_session_id)?;
+                    row.answers.push((request.property.clone(), request.value.clone()));
+                    Ok(RecordAnswerResponse::default())
+                })
             })
         });
         let rows = self.clone();
@@ -115,8 +111,8 @@ impl FakeConversations {
         fake.on(move |request: Request<CreateTicketByBotRequest>| {
             let request = request.into_inner();
             rows.change(&request.conversation_id, |row| {
-                row.require_in_charge(&request.bot_session_id)?;
                 row.once(&request.request_id, &request, |row, request| {
+                    row.require_in_charge(&request.bot_session_id)?;
                     row.tickets.push(request.subject.clone());
                     Ok(CreateTicketByBotResponse::default())
                 })
@@ -126,20 +122,24 @@ impl FakeConversations {
         fake.on(move |request: Request<HandOffConversationRequest>| {
             let request = request.into_inner();
             rows.change(&request.conversation_id, |row| {
-                row.require_in_charge(&request.bot_session_id)?;
-                row.release();
-                row.hand_offs.push(request.reason.clone());
-                Ok(HandOffConversationResponse::default())
+                row.once(&request.request_id, &request, |row, request| {
+                    row.require_in_charge(&request.bot_session_id)?;
+                    row.release();
+                    row.hand_offs.push(request.reason.clone());
+                    Ok(HandOffConversationResponse::default())
+                })
             })
         });
         let rows = self.clone();
         fake.on(move |request: Request<CloseByBotRequest>| {
             let request = request.into_inner();
             rows.change(&request.conversation_id, |row| {
-                row.require_in_charge(&request.bot_session_id)?;
-                row.release();
-                row.closes += 1;
-                Ok(CloseByBotResponse::default())
+                row.once(&request.request_id, &request, |row, request| {
+                    row.require_in_charge(&request.bot_session_id)?;
+                    row.release();
+                    row.closes += 1;
+                    Ok(CloseByBotResponse::default())
+                })
             })
         });
     }
@@ -226,6 +226,7 @@ impl FakeConversations {
         row: &mut FakeConversation,
         request: &PostBotMessageRequest,
     ) -> Result<PostBotMessageResponse, Status> {
+        row.require_in_charge(&request.bot_session_id)?;
         let (text, buttons) = (request.text.clone(), request.buttons.clone());
         Ok(row.post_as_bot(&request.request_id, Message { text, buttons, ..Message::default() }))
     }

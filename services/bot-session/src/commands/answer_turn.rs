@@ -108,6 +108,9 @@ async fn take(
     let now = tx.now().await?;
     let progress = match key.claim::<Progress>(&tx).await? {
         Some(progress) if progress.done => return Ok((turn, session, progress)),
+        // The answer itself may have ended the session. Its parts are sent again: the row answers those that took effect, and rejects the
+        // others.
+        Some(progress) if !session.is_open() => progress,
         Some(progress) => {
             turn.require_leased(command.attempt, now)?;
             progress

@@ -4,6 +4,10 @@
 //! A turn answers exactly one message, and the `request_id` of each action is made of session, turn and index. A turn
 //! that runs again, after a crash or on another replica, therefore repeats the same calls under the same ids, and each
 //! takes effect once. How its branches were decided, and which first message it takes, is stored before the first action.
+//!
+//! The last turn ends the session at the conversation's row before it is recorded. When the process dies in between, the turn runs again
+//! although the session has ended, and is recorded: all its actions are repeats, which the row answers like the first calls. It rejects
+//! any other action of the bot (rule A3).
 
 mod engine_turns;
 mod perform_actions;
@@ -81,10 +85,9 @@ pub(crate) async fn take_turns(app: &App, request: &TurnRequest) -> Result<(), T
     let Some(_guard) = app.turn_guards.start(id, GUARD_WAIT).await else {
         return Err(TurnError::Busy("another task is taking the session's turns".into()));
     };
+    let Some(session) = store::sessions::find(app.db.read(), account, id).await? else { return Ok(()) };
     // Another task may have answered the message while this one waited for the guard.
-    if let Some(sequence) = sequence
-        && !store::sessions::has_unanswered(app.db.read(), account, id, sequence).await?
-    {
+    if !session.takes_turns() || sequence.is_some_and(|sequence| sequence <= session.last_sequence) {
         return Ok(());
     }
     let Some(flow) = store::sessions::find_flow(app.db.read(), account, id).await? else { return Ok(()) };
@@ -94,7 +97,7 @@ pub(crate) async fn take_turns(app: &App, request: &TurnRequest) -> Result<(), T
     let mut messages = VisitorMessages::default();
     for _ in 0..MAX_TURNS {
         let Some(session) = store::sessions::find(app.db.read(), account, id).await? else { return Ok(()) };
-        if !session.is_open() {
+        if !session.takes_turns() {
             return Ok(());
         }
         match take_turn(app, &session, &flow, &mut messages, asked_at).await? {
@@ -134,6 +137,8 @@ async fn take_turn(
             Ok(TurnOutcome::Taken)
         }
         Ok(None) => Ok(TurnOutcome::NothingToAnswer),
+        // No turn begins after the end.
+        Err(TakeError::Over) if !session.is_open() => Ok(TurnOutcome::SessionOver),
         // The next read of the row shows what happened.
         Err(TakeError::Over) => Ok(TurnOutcome::Taken),
         Err(TakeError::Db(error)) => Err(error.into()),
@@ -153,8 +158,11 @@ async fn take_turn(
 }
 
 /// Hands the chat to the team because the bot's turn can never succeed: otherwise the visitor would wait for a bot that says
-/// nothing (rule B7), and each of their messages would fail in the same way.
+/// nothing (rule B7), and each of their messages would fail in the same way. A session that has ended is no concern of it.
 async fn give_up(app: &App, session: &Session, reason: &str) -> Result<TurnOutcome, TurnError> {
+    if !session.is_open() {
+        return Ok(TurnOutcome::SessionOver);
+    }
     tracing::error!(session_id = %session.id, reason, "the bot cannot take its turn; handing the chat to the team");
     let hand_off = BotAction::HandOff { reason: GAVE_UP.to_owned(), to: HandOffTarget::default() };
     let request_id = format!("bot-{}-gave-up", session.id);
@@ -212,6 +220,7 @@ async fn try_take_turn(
 /// have arrived before as an event: what the visitor answered counts all the same.
 async fn record_turn(app: &App, before: &Session, taken: TakenTurn) -> Result<(), DbErr> {
     fail::fail_point!("turn-performed", |_| std::process::abort());
+    fail::fail_point!("last-turn-performed", taken.turn.step.is_none(), |_| std::process::abort());
     let mut tx = app.db.begin().await?;
     let Some(mut session) = store::sessions::find_for_update(&tx, before.account, before.id).await? else {
         return Ok(());

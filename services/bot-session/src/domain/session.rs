@@ -157,6 +157,17 @@ impl Session {
         self.status == SessionStatus::Open
     }
 
+    /// Returns whether turns are taken for it: it is open, or its own last turn ended it and is not recorded. The row of the conversation
+    /// ends the session before the turn is recorded, so that the process may have died between the two. The recorded last turn of a
+    /// flow leaves the session at no step.
+    pub(crate) fn takes_turns(&self) -> bool {
+        match self.status {
+            SessionStatus::Open => true,
+            SessionStatus::HandedOff | SessionStatus::Completed => self.turn == 0 || self.step.is_some(),
+            SessionStatus::TimedOut | SessionStatus::TakenOver | SessionStatus::Closed => false,
+        }
+    }
+
     /// Ends the session. Returns false, and changes nothing, when it had ended before.
     pub(crate) fn end(&mut self, status: SessionStatus, now: Time) -> bool {
         if !self.is_open() {
@@ -235,6 +246,26 @@ pub(super) mod tests {
         assert!(!session.end(SessionStatus::TimedOut, Time(5)));
         assert_eq!((session.status, session.ended_at), (SessionStatus::TakenOver, Some(Time(3))));
         assert_eq!((session.deadline_at, session.next_check_at, session.version), (None, None, 2));
+    }
+
+    #[test]
+    fn b6_a_session_takes_turns_until_the_one_that_ended_it_is_recorded() {
+        use SessionStatus::{Closed, Completed, HandedOff, TakenOver, TimedOut};
+        let mut session = open_session();
+        let turn = |step: Option<&str>| Turn { step: step.map(str::to_owned), ..Turn::default() };
+        // First without a turn, then at a step.
+        for _ in 0..2 {
+            for status in [TimedOut, TakenOver, Closed] {
+                assert!(session.takes_turns() && !Session { status, ..session.clone() }.takes_turns(), "{status:?}");
+            }
+            for status in [HandedOff, Completed] {
+                let mut ended = Session { status, ..session.clone() };
+                assert!(ended.takes_turns(), "{status:?}");
+                ended.record_turn(&turn(None), None, 3);
+                assert!(!ended.takes_turns(), "{status:?}");
+            }
+            session.record_turn(&turn(Some("mail")), Some(2), 1);
+        }
     }
 
     #[test]

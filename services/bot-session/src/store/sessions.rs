@@ -85,21 +85,6 @@ pub(crate) async fn find_flow<C: ConnectionTrait>(
     }))
 }
 
-/// Returns whether the session is open and has not answered the message of this sequence.
-pub(crate) async fn has_unanswered<C: ConnectionTrait>(
-    conn: &C,
-    account: AccountId,
-    id: Uuid,
-    sequence: i64,
-) -> Result<bool, DbErr> {
-    Entity::find_by_id(id)
-        .filter(Column::AccountId.eq(account))
-        .filter(Column::Status.eq(columns::OPEN))
-        .filter(Column::LastSequence.lt(sequence))
-        .exists(conn)
-        .await
-}
-
 /// Returns whether an open session of the bot began with one of these versions of it.
 pub(crate) async fn has_open_of_versions<C: ConnectionTrait>(
     conn: &C,

@@ -6,18 +6,17 @@ use std::sync::{
 use frontdesk_proto::{
     assignment::v1::{GetOpeningHoursRequest, GetOpeningHoursResponse, WeeklyRange},
     botsession::v1::{
-        AnswerCondition, AskStep, BotAnswer, BotSessionStatus, BranchCase, BranchStep, CloseStep, Condition,
-        CreateTicketStep, Flow, HandOffStep, LanguageCondition, OpeningHoursCondition, PropertyCondition, SayStep,
-        SetPropertyStep, Step, condition::Test, step::Action,
+        AnswerCondition, AskStep, BotAnswer, BranchCase, BranchStep, CloseStep, Condition, CreateTicketStep, Flow,
+        HandOffStep, LanguageCondition, OpeningHoursCondition, PropertyCondition, SayStep, SetPropertyStep, Step,
+        condition::Test, step::Action,
     },
     conversation::internal::v1::{
-        CloseByBotRequest, CloseByBotResponse, CreateTicketByBotRequest, CreateTicketByBotResponse,
-        GetVisitorPropertiesRequest, HandOffConversationRequest, HandOffConversationResponse, PostBotMessageRequest,
+        CreateTicketByBotRequest, CreateTicketByBotResponse, GetVisitorPropertiesRequest, HandOffConversationRequest,
+        HandOffConversationResponse, PostBotMessageRequest,
     },
-    conversation::v1::CloseReason,
     event::v1::{Event, OpeningHoursChanged},
 };
-use frontdesk_testkit::{Mode, on_both_modes, refused, wait_until};
+use frontdesk_testkit::{Mode, on_both_modes, refused};
 use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
@@ -31,7 +30,6 @@ on_both_modes!(
     b6_a_branch_follows_opening_hours_as_they_are_when_it_is_reached,
     b6_a_turn_that_runs_again_takes_the_way_that_it_took_first,
     b6_a_flow_stores_a_property_and_creates_a_ticket_once,
-    b6_the_last_answer_counts_when_the_end_that_its_turn_asked_for_comes_first,
     b6_a_text_with_placeholders_and_inserts_is_filled_by_the_conversation,
     b6_after_its_attempts_a_question_goes_on_with_its_fallback,
     b6_a_question_with_choices_stores_the_chosen_text,
@@ -46,11 +44,11 @@ fn say(text: &str) -> Action {
     Action::Say(SayStep { text: text.into(), ..SayStep::default() })
 }
 
-fn close(text: &str) -> Action {
+pub fn close(text: &str) -> Action {
     Action::Close(CloseStep { text: text.into() })
 }
 
-fn ask(text: &str, property: &str) -> AskStep {
+pub fn ask(text: &str, property: &str) -> AskStep {
     AskStep { text: text.into(), property: property.into(), ..AskStep::default() }
 }
 
@@ -78,7 +76,8 @@ fn branching_later(test: Test) -> Flow {
     flow
 }
 
-async fn start(fixture: &Fixture, flow: Flow) -> Chat {
+/// Starts a chat with a bot that has this flow.
+pub async fn start(fixture: &Fixture, flow: Flow) -> Chat {
     let here = new_account();
     let bot = fixture.create_bot(here, flow).await;
     fixture.start_chat(here, &bot, None).await
@@ -198,28 +197,6 @@ async fn b6_a_flow_stores_a_property_and_creates_a_ticket_once(mode: Mode) {
     fixture.conversations.with(chat.conversation, |row| {
         assert_eq!((row.tickets.as_slice(), row.closes), (["Call back".to_owned()].as_slice(), 1));
     });
-}
-
-async fn b6_the_last_answer_counts_when_the_end_that_its_turn_asked_for_comes_first(mode: Mode) {
-    let fixture = Arc::new(Fixture::start(mode).await);
-    let steps = vec![step("plan", Action::Ask(ask("plan?", "plan"))), step("bye", close("bye"))];
-    let chat = start(&fixture, Flow { steps }).await;
-    let (service, ended) = (Arc::downgrade(&fixture), chat.clone());
-    fixture.fake.on(move |_: Request<CloseByBotRequest>| {
-        let service = service.upgrade().expect("the service of the test");
-        let end = async {
-            service.publish(ended.account, &ended.closed(CloseReason::BotCompleted)).await;
-            let is_over = || async { service.session(&ended).await.unwrap().status() == BotSessionStatus::Completed };
-            wait_until("the end of the session", is_over).await;
-        };
-        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(end));
-        Ok(CloseByBotResponse::default())
-    });
-    fixture.send(&chat, "gold", "").await;
-    fixture.settled().await;
-    let session = fixture.session(&chat).await.unwrap();
-    let steps: Vec<&str> = session.answers.iter().map(|answer| answer.step_id.as_str()).collect();
-    assert_eq!((steps, session.turn_count, session.status()), (vec!["plan"], 2, BotSessionStatus::Completed));
 }
 
 async fn b7_a_ticket_for_an_unknown_visitor_hands_the_chat_to_the_team(mode: Mode) {

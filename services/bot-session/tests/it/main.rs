@@ -15,6 +15,7 @@ mod flow_steps;
 mod flows;
 mod get_bot;
 mod get_bot_session;
+mod last_turns;
 mod list_bot_sessions;
 mod list_bots;
 mod timeouts;

@@ -5,16 +5,20 @@ use frontdesk_proto::{
         internal::v1::{CloseByBotRequest, CloseByBotResponse},
         v1::{CloseReason, ConversationStatus},
     },
-    event::v1::ConversationClosed,
+    event::v1::{ConversationClosed, MessagePosted},
 };
 use frontdesk_testkit::{Mode, new_id, on_both_modes, reason, request_id};
 use tonic::{Code, Status};
 
-use crate::fixture::{BotChat, Fixture, ROBIN, twenty};
+use crate::{
+    fixture::{BotChat, Fixture, ROBIN, question, twenty},
+    record_answer::{answer, record},
+};
 
 on_both_modes!(
     c2_the_bot_in_charge_closes_and_another_session_does_not,
     c12_twenty_repeats_at_once_close_once,
+    a3_c12_after_its_close_a_bot_gets_the_first_answers_again_and_does_nothing_else,
     a3_after_a_takeover_the_bot_does_not_close,
     e5_closing_a_closed_one_changes_nothing,
     s2_another_accounts_conversation_does_not_exist,
@@ -50,6 +54,31 @@ async fn c12_twenty_repeats_at_once_close_once(mode: Mode) {
     let request = request(&chat);
     let answers = twenty(|_| close(&fixture, request.clone())).await;
     assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(fixture.service.appended::<ConversationClosed>().await.len(), 1);
+}
+
+/// A bot whose process died after the close repeats its whole turn.
+async fn a3_c12_after_its_close_a_bot_gets_the_first_answers_again_and_does_nothing_else(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.bot_chat("v").await;
+    let (recorded, said, closed) = (answer(&chat, "name", "Vera"), question(&chat), request(&chat));
+    record(&fixture, recorded.clone()).await.unwrap();
+    let entry = fixture.post_as_robin(said.clone()).await.unwrap();
+    close(&fixture, closed.clone()).await.unwrap();
+
+    record(&fixture, recorded).await.unwrap();
+    assert_eq!(fixture.post_as_robin(said).await.unwrap(), entry);
+    close(&fixture, closed).await.unwrap();
+    for refused in [
+        record(&fixture, answer(&chat, "name", "Eve")).await.unwrap_err(),
+        fixture.post_as_robin(question(&chat)).await.unwrap_err(),
+    ] {
+        assert!(
+            ["BOT_SESSION_NOT_IN_CHARGE", "CONVERSATION_CLOSED"].contains(&reason(&refused).as_str()),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(fixture.service.appended::<MessagePosted>().await.len(), 1);
     assert_eq!(fixture.service.appended::<ConversationClosed>().await.len(), 1);
 }
 

@@ -136,7 +136,14 @@ fn sent_transcripts(index: &Index<'_>, verdict: &mut Verdict) {
     }
 }
 
+/// Each session ended as the events of its conversation say, and one that its flow ended is at no step: its last turn is recorded.
 fn sessions(index: &Index<'_>, verdict: &mut Verdict) {
+    for session in index.state().sessions.iter().filter(|session| session.status == "COMPLETED") {
+        if !session.step.is_empty() {
+            let what = format!("{}: session {} closed the chat", session.conversation, session.id);
+            verdict.violated("I18", format!("{what}, and waits at {}", session.step));
+        }
+    }
     let known: HashMap<&str, &str> =
         index.state().sessions.iter().map(|session| (session.id.as_str(), session.status.as_str())).collect();
     for conversation in &index.state().conversations {

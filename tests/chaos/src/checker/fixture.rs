@@ -300,7 +300,7 @@ fn silent(fixture: &mut Fixture) {
 }
 
 fn session(id: &str, conversation: &str, status: &str) -> Session {
-    Session { id: id.into(), conversation: conversation.into(), status: status.into(), deadline: 0 }
+    Session { id: id.into(), conversation: conversation.into(), status: status.into(), ..Session::default() }
 }
 
 fn close(

@@ -251,12 +251,12 @@ const PLANTED: &[Planted] = &[
     ("two open sessions", "I5", |fixture| {
         for id in ["s1", "s3"] {
             let (id, conversation, status) = (id.into(), TAKEN.into(), "OPEN".into());
-            fixture.state.sessions.push(Session { id, conversation, status, deadline: 0 });
+            fixture.state.sessions.push(Session { id, conversation, status, ..Session::default() });
         }
     }),
     ("a session without a start event", "I5", |fixture| {
         let (id, conversation, status) = ("s3".into(), SILENT.into(), "CLOSED".into());
-        fixture.state.sessions.push(Session { id, conversation, status, deadline: 0 });
+        fixture.state.sessions.push(Session { id, conversation, status, ..Session::default() });
     }),
     ("the row has a session in charge that ended", "I5", |fixture| {
         conversation(fixture, TAKEN).session_in_charge = "s1".into();
@@ -415,6 +415,13 @@ const PLANTED: &[Planted] = &[
     }),
     ("bot-session lacks a session", "I18", |fixture| {
         fixture.state.sessions.remove(0);
+    }),
+    ("bot-session lacks the turn that closed a chat", "I18", |fixture| {
+        if let Fact::Closed { reason, .. } = fact(fixture, SILENT, "ConversationClosed") {
+            *reason = "BOT_COMPLETED".into();
+        }
+        let session = &mut fixture.state.sessions[1];
+        (session.status, session.step) = ("COMPLETED".into(), "topic".into());
     }),
     ("assignment has another owner", "I18", |fixture| fixture.state.assignments[1].owner = "AGENT:bob".into()),
     ("assignment lacks a change", "I18", |fixture| {

@@ -274,6 +274,8 @@ pub struct Session {
     pub status: String,
     /// Time of its inactivity timeout; 0: none.
     pub deadline: i64,
+    /// Id of the step where it waits; empty: none.
+    pub step: String,
 }
 
 /// An assignment: one owner of a conversation for one epoch.

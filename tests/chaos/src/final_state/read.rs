@@ -227,6 +227,7 @@ async fn other_services(databases: &Databases, ids: &str, state: &mut FinalState
             conversation: id(&row, "conversation_id")?,
             status: row.try_get("", "status")?,
             deadline: row.try_get::<Option<i64>>("", "deadline_at")?.unwrap_or(0),
+            step: row.try_get::<Option<String>>("", "step_id")?.unwrap_or_default(),
         });
     }
     for row in databases.rows(Service::Assignment, &sql("assignments")).await? {

@@ -25,8 +25,8 @@ const OF_EVERY_SERVICE: [&str; 3] = ["before-commit", "after-commit", "event-han
 /// How often a service passes a kill point before it dies there, in turn.
 const PASSES: [u32; 3] = [0, 2, 9];
 
-/// The kill points that a service passes once after each advance of the clock: it dies there at once.
-const ONCE: [&str; 2] = ["timeouts-claimed", "timeouts-asked"];
+/// The kill points that a service passes seldom, such as once after each advance of the clock: it dies there at once.
+const SELDOM: [&str; 3] = ["timeouts-claimed", "timeouts-asked", "last-turn-performed"];
 
 /// Maximum time until a service reaches a kill point under load.
 const REACHED: Duration = Duration::from_secs(20);
@@ -43,7 +43,9 @@ fn kill_points(service: Service) -> Vec<&'static str> {
         Service::Conversation => &["event-published"],
         // Its events are those of the roster, which the load does not change; the relay is the one of the other services.
         Service::Assignment => &["owner-changed"],
-        Service::BotSession => &["event-published", "turn-performed", "timeouts-claimed", "timeouts-asked"],
+        Service::BotSession => {
+            &["event-published", "turn-performed", "last-turn-performed", "timeouts-claimed", "timeouts-asked"]
+        }
         Service::Notification => &["event-published", "deliveries-claimed", "attempt-begun", "mail-accepted"],
     };
     OF_EVERY_SERVICE.iter().chain(own).copied().collect()
@@ -97,7 +99,7 @@ async fn kill_at_each_point(context: &mut Context, passes: &[u32]) -> Result<(us
             let services = context.cluster.replicas.chunks_mut(REPLICAS);
             let dying = services.filter_map(|replicas| {
                 let point = *kill_points(replicas[0].service).get(round)?;
-                let passes = if ONCE.contains(&point) { 0 } else { *passes };
+                let passes = if SELDOM.contains(&point) { 0 } else { *passes };
                 Some(die_at(replicas.iter_mut().collect(), point, passes, log))
             });
             let mut dying = pin!(join_all(dying));
