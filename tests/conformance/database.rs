@@ -53,15 +53,18 @@ async fn r3_transactions_dropped_at_any_moment_lose_no_other_write(mode: Mode) {
     let tx = db.begin().await.unwrap();
     tx.conn().execute_unprepared("CREATE TABLE things (n BIGINT NOT NULL)").await.unwrap();
     tx.commit().await.unwrap();
+    let account = AccountId(Uuid::from_u128(1));
     let mut written = Vec::new();
     for number in 0..WRITES {
         // Callers that cancel while BEGIN is in progress, or just after it.
         for _ in 0..3 {
             let cancelled_after = Duration::from_micros(rand::rng().random_range(0..800));
             let _ = tokio::time::timeout(cancelled_after, db.begin()).await;
+            let _ = tokio::time::timeout(cancelled_after, db.begin_for(account)).await;
+            let _ = tokio::time::timeout(cancelled_after, db.read_for(account)).await;
         }
         let write = async {
-            let tx = db.begin().await?;
+            let tx = if number % 2 == 0 { db.begin().await? } else { db.begin_for(account).await? };
             tx.conn().execute_unprepared(&format!("INSERT INTO things VALUES ({number})")).await?;
             tx.commit().await
         };

@@ -1,7 +1,7 @@
 //! Row-level security (rule S2): on PostgreSQL a transaction for one account reads and writes no row of another, also
 //! with a statement that lacks the filter by account.
 
-use frontdesk_db::{AccountId, Db};
+use frontdesk_db::{AccountId, Connection, Db};
 use frontdesk_testkit::{Mode, on_both_modes, servers, wait_until};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use uuid::Uuid;
@@ -56,6 +56,24 @@ async fn s2_a_query_without_an_account_filter_sees_rows_of_one_account() {
         drop(db.read_for(A).await.unwrap());
         assert_eq!(accounts(db.read()).await, [A, B]);
         assert_eq!(accounts(db.begin_batch().await.unwrap().conn()).await, [A, B]);
+    }
+}
+
+#[tokio::test]
+async fn s2_a_read_that_is_planned_once_sees_rows_of_one_account_and_its_settings_end_with_it() {
+    let db = two_accounts(&Backend::new(Mode::Distributed).await).await;
+    let plan = async |conn: &Connection| {
+        let setting = Statement::from_string(DbBackend::Postgres, "SELECT current_setting('plan_cache_mode') AS mode");
+        conn.query_one_raw(setting).await.unwrap().unwrap().try_get::<String>("", "mode").unwrap()
+    };
+    let planned = db.read_planned_for(A).await.unwrap();
+    assert_eq!(accounts(planned.conn()).await, [A]);
+    assert_eq!(plan(planned.conn()).await, "force_generic_plan");
+    let error = planned.conn().execute_unprepared("DELETE FROM requests").await.unwrap_err().to_string();
+    assert!(error.contains("read-only"), "{error}");
+    drop(planned);
+    for _ in 0..20 {
+        assert_eq!(plan(db.read_for(B).await.unwrap().conn()).await, "auto");
     }
 }
 

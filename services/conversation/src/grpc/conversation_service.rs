@@ -61,15 +61,17 @@ impl ConversationService for Conversations {
         let mut filter = filter(&caller, &request, "")?;
         queries::resolve_contacts(&self.0, &caller, &mut filter).await?;
         queries::resolve_team(&self.0, &caller, &mut filter).await?;
-        let inbox = queries::list_conversations(&self.0, &caller, &filter, page.cursor, page.size + 1);
-        let (inbox, watch_cursor) = match page.cursor {
-            // At the same time: a watch begins a minute before its cursor.
+        let inbox = queries::list_conversations(&self.0, &caller, &filter, page.cursor, page.size + 1).await?;
+        let watch_cursor = match page.cursor {
             None => {
-                let now = async { self.0.db.now().await.map_err(ConversationError::from) };
-                let (inbox, now) = tokio::try_join!(inbox, now)?;
-                (inbox, self.inbox_cursors(&caller, &request, &filter).sign(&now)?)
+                let now = match inbox.read_at {
+                    Some(now) => now,
+                    // A watch begins a minute before its cursor, so the time may be a later one.
+                    None => self.0.db.now().await.map_err(ConversationError::from)?,
+                };
+                self.inbox_cursors(&caller, &request, &filter).sign(&now)?
             }
-            Some(_) => (inbox.await?, String::new()),
+            Some(_) => String::new(),
         };
         let row = |conversation: &Conversation| {
             // A row of an order has its time.

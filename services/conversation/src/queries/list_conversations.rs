@@ -16,7 +16,7 @@ use crate::{
     store::{
         display_names::{self, DisplayNames},
         inbox::{self, Filter},
-        merged_contacts, newest_entries, queued_conversations, read_marks,
+        inbox_page, merged_contacts, newest_entries, queued_conversations, read_marks,
     },
 };
 
@@ -40,6 +40,8 @@ pub(crate) struct Inbox {
     pub(crate) waits_for: HashMap<Uuid, BTreeSet<Uuid>>,
     /// When the conversations that wait or waited in a queue last changed in it.
     pub(crate) queue_changes: HashMap<Uuid, Time>,
+    /// Time by the database's clock when the rows were read. None: it was not read with them.
+    pub(crate) read_at: Option<Time>,
 }
 
 impl Inbox {
@@ -111,8 +113,31 @@ pub(crate) async fn list_conversations(
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<Inbox, ConversationError> {
-    let read = app.db.read_for(caller.account).await?;
+    let (account, agent) = (caller.account, caller.agent_id());
+    if let Some(page) = inbox::Page::new(account, filter, after, limit) {
+        return list_page(app, account, agent, page).await;
+    }
+    let read = app.db.read_for(account).await?;
     let conn = read.conn();
-    let conversations = inbox::list(&conn, caller.account, filter, after, limit).await?;
-    Ok(Inbox::read(&conn, caller.account, caller.agent_id().as_slice(), conversations).await?)
+    let conversations = inbox::list(&conn, account, filter, after, limit).await?;
+    Ok(Inbox::read(&conn, account, agent.as_slice(), conversations).await?)
+}
+
+async fn list_page(
+    app: &App,
+    account: AccountId,
+    agent: Option<Uuid>,
+    page: inbox::Page,
+) -> Result<Inbox, ConversationError> {
+    let read = app.db.read_planned_for(account).await?;
+    let rows = inbox_page::list(read.conn(), account, agent, page).await?;
+    Ok(Inbox {
+        conversations: rows.conversations,
+        newest_entries: rows.newest_entries,
+        names: rows.names,
+        agents: agent.into_iter().collect(),
+        read_states: rows.read_states,
+        read_at: rows.now.map(|now| now.plus(app.db.clock_offset())),
+        ..Inbox::default()
+    })
 }

@@ -35,6 +35,23 @@ impl DisplayNames {
         }
     }
 
+    /// Adds the name of an owner. None: it is unknown.
+    pub(super) fn add_owner(&mut self, owner: Owner, name: Option<String>) {
+        let names = match owner.kind {
+            OwnerKind::Agent => &mut self.agents,
+            OwnerKind::Bot => &mut self.bots,
+        };
+        names.extend(name.map(|name| (owner.id, name)));
+    }
+
+    pub(super) fn add_administrator(&mut self, administrator: Administrator) {
+        self.administrators.insert(administrator.subject.clone(), administrator);
+    }
+
+    pub(super) fn add_visitor(&mut self, conversation: Uuid, name: String) {
+        self.visitors.insert(conversation, name);
+    }
+
     pub(crate) fn owner(&self, owner: Owner) -> String {
         let names = match owner.kind {
             OwnerKind::Agent => &self.agents,
@@ -129,8 +146,21 @@ pub(crate) async fn find_visitor<C: ConnectionTrait>(conn: &C, conversation: &Co
     Ok(names.remove(&conversation.id).unwrap_or_default())
 }
 
-/// The names of the visitors, by conversation: that of their own contact, otherwise the one in their token or answer. Visitors
-/// who share a contact, such as two people with one address, keep their own names.
+/// The name of the conversation's visitor: that of their own contact, otherwise the one in their token or answer. Visitors who share a
+/// contact, such as two people with one address, keep their own names. `own_name`: that of the visitor, if the conversation has a contact.
+/// `contact_name`: that of the visitor's own contact.
+pub(super) fn visitor_name(
+    one: &Conversation,
+    own_name: Option<&str>,
+    contact_name: Option<&str>,
+    is_shared: bool,
+) -> String {
+    let own = own_name.filter(|name| !name.is_empty()).unwrap_or(&one.visitor_name);
+    let contact_name = contact_name.filter(|name| !name.is_empty() && (own.is_empty() || !is_shared));
+    contact_name.unwrap_or(own).to_owned()
+}
+
+/// The names of the visitors, by conversation.
 async fn find_visitors<C: ConnectionTrait>(
     conn: &C,
     conversations: &[&Conversation],
@@ -149,10 +179,11 @@ async fn find_visitors<C: ConnectionTrait>(
     let contact_names = find_contacts(conn, contacts.values().copied()).await?;
     let shared = visitors::find_shared_contacts(conn, contacts.values().copied()).await?;
     let name = |one: &&Conversation| {
-        let own = own_names.get(&one.id).filter(|name| !name.is_empty()).unwrap_or(&one.visitor_name);
-        let contact = contacts.get(&one.id).filter(|contact| own.is_empty() || !shared.contains(contact));
-        let contact_name = contact.and_then(|contact| contact_names.get(contact)).filter(|name| !name.is_empty());
-        (one.id, contact_name.unwrap_or(own).clone())
+        let contact = contacts.get(&one.id);
+        let contact_name = contact.and_then(|contact| contact_names.get(contact)).map(String::as_str);
+        let is_shared = contact.is_some_and(|contact| shared.contains(contact));
+        let own_name = own_names.get(&one.id).map(String::as_str);
+        (one.id, visitor_name(one, own_name, contact_name, is_shared))
     };
     Ok(conversations.iter().map(name).collect())
 }

@@ -19,6 +19,8 @@ use crate::domain::{Conversation, Membership, Owner, OwnerKind, Status};
 
 /// Maximum number of conditions in one statement: SQLite allows 500 parts of a union, and PostgreSQL plans each.
 const MAX_ARMS: usize = 100;
+/// Maximum number of conditions of a [`Page`]: connections keep the plans of pages.
+const MAX_ARMS_OF_PAGE: usize = 8;
 
 /// Which conversations an inbox shows: those that match one value of each set. An empty set matches all.
 #[derive(Clone, Debug, Default)]
@@ -131,6 +133,31 @@ pub(crate) async fn list<C: ConnectionTrait>(
     Ok(found)
 }
 
+/// A page of an inbox that one statement reads together with what an inbox shows beside its rows ([`super::inbox_page`]).
+pub(crate) struct Page {
+    /// The conversations, as [`list`] reads them.
+    pub(super) conversations: SelectStatement,
+    pub(super) limit: u64,
+    order: InboxOrder,
+}
+
+impl Page {
+    /// None: the filter has more conditions than such a statement may have. [`list`] reads it.
+    pub(crate) fn new(account: AccountId, filter: &Filter, after: Option<(Time, Uuid)>, limit: u64) -> Option<Self> {
+        let arms = arms(account, filter);
+        if arms.len() > MAX_ARMS_OF_PAGE {
+            return None;
+        }
+        let conversations = select(account, filter, &arms, after, limit)?;
+        Some(Self { conversations, limit, order: filter.order })
+    }
+
+    /// Brings rows into the order of the page, which a join need not keep.
+    pub(super) fn sort(&self, rows: &mut Vec<Conversation>) {
+        first_of(rows, self.order, self.limit);
+    }
+}
+
 /// The statements that together read the first rows: several for a large team.
 fn statements(
     backend: DbBackend,
@@ -211,6 +238,10 @@ fn select(
 
 /// The rows of all arms. None: there are no arms.
 fn merge(arms: impl IntoIterator<Item = SelectStatement>, sort: Sort, limit: u64) -> Option<SelectStatement> {
+    let mut arms: Vec<_> = arms.into_iter().collect();
+    if arms.len() <= 1 {
+        return arms.pop();
+    }
     // In a subquery each, since SQLite sorts and limits only whole unions.
     let arms = arms.into_iter().map(|arm| Query::select().columns(Column::iter()).from_subquery(arm, "arm").take());
     let union = arms.reduce(|mut union, arm| union.union(UnionType::All, arm).take());
@@ -261,6 +292,14 @@ fn by_assignee(account: AccountId, assignees: &HashSet<AssigneeFilter>) -> Vec<C
         AssigneeFilter::Team(_) => !unassigned,
         AssigneeFilter::Unassigned | AssigneeFilter::AnyBot => true,
     });
+    // In the order of their kinds, so that equal filters have one text, which is prepared once.
+    let mut distinct: Vec<_> = distinct.collect();
+    distinct.sort_unstable_by_key(|filter| match filter {
+        AssigneeFilter::Unassigned => 0,
+        AssigneeFilter::AnyBot => 1,
+        AssigneeFilter::Owner(_) => 2,
+        AssigneeFilter::Team(_) => 3,
+    });
     let condition = |filter: &AssigneeFilter| match filter {
         AssigneeFilter::Unassigned => one(Column::AssigneeId.is_null()),
         AssigneeFilter::AnyBot => one(Column::AssigneeKind.eq(OwnerKind::Bot)),
@@ -269,7 +308,7 @@ fn by_assignee(account: AccountId, assignees: &HashSet<AssigneeFilter>) -> Vec<C
         }
         AssigneeFilter::Team(team) => queued_conversations::waits_for(account, *team),
     };
-    distinct.map(condition).collect()
+    distinct.into_iter().map(condition).collect()
 }
 
 fn one(condition: Expr) -> Condition {

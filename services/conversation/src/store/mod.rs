@@ -21,6 +21,7 @@ pub(crate) mod erasure;
 mod events;
 pub(crate) mod identity_locks;
 pub(crate) mod inbox;
+pub(crate) mod inbox_page;
 pub(crate) mod inserts;
 mod keyset;
 pub(crate) mod merged_contacts;

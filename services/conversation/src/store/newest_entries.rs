@@ -30,12 +30,10 @@ pub(crate) async fn list<C: ConnectionTrait>(
 }
 
 fn select(account: AccountId, conversations: Vec<Uuid>) -> SelectStatement {
-    let recent =
-        newest(Some(Expr::col((conversation::Entity, conversation::Column::LastSequence)).sub(RECENT_ENTRIES)));
     // Limited, so that PostgreSQL looks for the newest entry of each conversation once, and not for each of its entries.
     let positions = Query::select()
         .expr_as(Expr::col(conversation::Column::Id), "conversation_id")
-        .expr_as(Func::coalesce([recent, newest(None)]), "newest")
+        .expr_as(newest_sequence(), "newest")
         .from(conversation::Entity)
         .and_where(conversation::Column::AccountId.eq(account))
         .and_where(conversation::Column::Id.is_in(conversations.iter().copied()))
@@ -49,6 +47,13 @@ fn select(account: AccountId, conversations: Vec<Uuid>) -> SelectStatement {
         .from_subquery(positions, "positions")
         .inner_join(Entity, at_position)
         .take()
+}
+
+/// Sequence of the newest message or comment of the conversation of the surrounding query. NULL: there is none.
+pub(super) fn newest_sequence() -> Expr {
+    let recent =
+        newest(Some(Expr::col((conversation::Entity, conversation::Column::LastSequence)).sub(RECENT_ENTRIES)));
+    Func::coalesce([recent, newest(None)]).into()
 }
 
 /// Sequence of the conversation's newest message or comment after the sequence `after`.

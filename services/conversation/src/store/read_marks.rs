@@ -116,17 +116,11 @@ pub(crate) async fn list<C: ConnectionTrait>(
     // Databases name the columns of a list of values so.
     let agent = Agent { id: Expr::col(("agents", "column1")), text: Expr::col(("agents", "column2")) };
     let ids = agents.iter().map(|id| (*id, id.to_string()));
-    let counted =
-        Query::select().expr(Expr::value(1)).from(entry::Entity).cond_where(is_unread(account, &agent)).take();
-    let counted = Query::select()
-        .expr(Func::count(Expr::value(1)))
-        .from_subquery(counted.clone().limit(MAX_COUNTED).take(), "counted")
-        .take();
     let rows = Query::select()
         .expr_as(agent.id.clone(), "agent_id")
         .expr_as(Expr::col((conversation::Entity, conversation::Column::Id)), "conversation_id")
         .expr_as(mark(account, &agent), "read")
-        .expr_as(subquery(counted), "unread")
+        .expr_as(count_unread(&agent, mark(account, &agent)), "unread")
         .from(conversation::Entity)
         .from_values(ids, "agents")
         .and_where(Expr::col((conversation::Entity, conversation::Column::AccountId)).eq(account))
@@ -139,10 +133,32 @@ pub(crate) async fn list<C: ConnectionTrait>(
 
 /// Whether a conversation of the surrounding query has an entry that the agent has not read.
 pub(super) fn has_unread(account: AccountId, agent: Uuid) -> Expr {
-    let agent = Agent { id: Expr::value(agent), text: Expr::value(agent.to_string()) };
+    let agent = Agent::from(agent);
     let last = Expr::col((conversation::Entity, conversation::Column::LastSequence));
-    let unread = Query::select().expr(Expr::value(1)).from(entry::Entity).cond_where(is_unread(account, &agent)).take();
-    last.gt(mark(account, &agent)).and(Expr::exists(unread))
+    let mark = mark(account, &agent);
+    last.gt(mark.clone()).and(Expr::exists(unread(&agent, mark)))
+}
+
+/// How far the agent has read the conversation of the surrounding query.
+pub(super) fn read_sequence(account: AccountId, agent: Uuid) -> Expr {
+    mark(account, &Agent::from(agent))
+}
+
+/// Number of entries of the conversation of the surrounding query that the agent has not read, up to a maximum. `mark`: how far they have
+/// read it.
+pub(super) fn unread_count(agent: Uuid, mark: Expr) -> Expr {
+    count_unread(&Agent::from(agent), mark)
+}
+
+fn count_unread(agent: &Agent, mark: Expr) -> Expr {
+    let counted = unread(agent, mark).limit(MAX_COUNTED).take();
+    let count = Query::select().expr(Func::count(Expr::value(1))).from_subquery(counted, "counted").take();
+    subquery(count)
+}
+
+/// A row for each entry of the conversation of the surrounding query that the agent has neither read nor written.
+fn unread(agent: &Agent, mark: Expr) -> SelectStatement {
+    Query::select().expr(Expr::value(1)).from(entry::Entity).cond_where(is_unread(agent, mark)).take()
 }
 
 /// An agent in a statement, by id, and by the text of the id, as authors of entries are stored.
@@ -151,15 +167,21 @@ struct Agent {
     text: Expr,
 }
 
+impl From<Uuid> for Agent {
+    fn from(id: Uuid) -> Self {
+        Self { id: Expr::value(id), text: Expr::value(id.to_string()) }
+    }
+}
+
 /// Whether an entry belongs to the conversation of the surrounding query, and the agent has neither read nor written it.
-fn is_unread(account: AccountId, agent: &Agent) -> sea_orm::Condition {
+fn is_unread(agent: &Agent, mark: Expr) -> sea_orm::Condition {
     let column = |column: entry::Column| Expr::col((entry::Entity, column));
     let own = column(entry::Column::AuthorKind)
         .eq(ActorKind::Agent)
         .and(column(entry::Column::AuthorId).eq(agent.text.clone()));
     sea_orm::Condition::all()
         .add(column(entry::Column::ConversationId).equals((conversation::Entity, conversation::Column::Id)))
-        .add(column(entry::Column::Sequence).gt(mark(account, agent)))
+        .add(column(entry::Column::Sequence).gt(mark))
         .add(is_written())
         .add(own.not())
 }

@@ -7,6 +7,8 @@ use frontdesk_proto::conversation::v1::{
     assignee_filter::{AnyBot, Assignee, Me, Unassigned},
     conversation_service_client::ConversationServiceClient,
     entry::Content,
+    thread_service_client::ThreadServiceClient,
+    visitor_service_client::VisitorServiceClient,
 };
 use frontdesk_testkit::{Mode, on_both_modes, reason, request_id};
 use tonic::{Code, Status};
@@ -19,6 +21,7 @@ on_both_modes!(
     c9_a_filter_matches_any_of_its_values_and_lists_each_conversation_once,
     c9_pages_are_complete_and_without_repeats_while_rows_move,
     c9_a_row_has_the_visitors_name_and_the_newest_message_or_comment,
+    c9_a_page_has_the_same_rows_however_many_conditions_its_filter_has,
     c9_a_page_ends_before_a_client_refuses_its_size,
     c9_me_is_refused_for_administrators,
     c9_the_visitors_who_wait_longest_come_first,
@@ -147,7 +150,7 @@ async fn c9_a_row_has_the_visitors_name_and_the_newest_message_or_comment(mode: 
     let named = |claims: &mut frontdesk_auth::Claims| claims.name = Some(" Vic  Tor ".into());
     let channel = fixture.channel().await;
     let calls = fixture.service.calls_with(fixture.account, CallerKind::Visitor, "d", named);
-    let mut visitor = frontdesk_proto::conversation::v1::visitor_service_client::VisitorServiceClient::new(calls);
+    let mut visitor = VisitorServiceClient::new(calls);
     let request = StartChatRequest { text: "hi".into(), ..start(&channel.id) };
     let named = visitor.start_chat(request).await.unwrap().into_inner().chat.unwrap();
 
@@ -161,6 +164,51 @@ async fn c9_a_row_has_the_visitors_name_and_the_newest_message_or_comment(mode: 
     assert_eq!((question.sequence, question.author.unwrap().name.as_str()), (1, "Robin"));
     let message = row(&named.id).last_entry.clone().unwrap();
     assert_eq!((row(&named.id).visitor_name.as_str(), message.author.unwrap().name.as_str()), ("Vic Tor", "Vic Tor"));
+}
+
+/// Pages of few conditions are read in one statement with all names, and others in several.
+async fn c9_a_page_has_the_same_rows_however_many_conditions_its_filter_has(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let channel = fixture.channel().await;
+    for name in ["Vera", "Victor"] {
+        let one_address = |claims: &mut frontdesk_auth::Claims| {
+            claims.name = Some(name.into());
+            claims.email = Some("v@example.com".into());
+        };
+        let calls = fixture.service.calls_with(fixture.account, CallerKind::Visitor, name, one_address);
+        let request = StartChatRequest { text: "hi".into(), ..start(&channel.id) };
+        VisitorServiceClient::new(calls).start_chat(request).await.unwrap();
+    }
+    let asked = fixture.bot_chat("a").await;
+    fixture.post_as_robin(question(&asked)).await.unwrap();
+    let (commented, linked, closed) =
+        (fixture.chat("b").await.id, fixture.chat("c").await.id, fixture.chat("d").await.id);
+    fixture.chat("e").await;
+    let office = |claims: &mut frontdesk_auth::Claims| claims.name = Some("Office".into());
+    let office = fixture.service.calls_with(fixture.account, CallerKind::Admin, "root", office);
+    ThreadServiceClient::new(office).post_comment(comment(&commented, "note")).await.unwrap();
+    crate::link_contact::link_new_contact(&fixture, &linked).await;
+    for chat in [&linked, &closed] {
+        fixture.post(chat, "hello").await;
+    }
+    crate::close_conversation::close(&fixture, &closed).await;
+    let others = (0..6).map(|_| agent(frontdesk_testkit::new_id()));
+    let everyone = [Assignee::Me(Me {}), Assignee::Unassigned(Unassigned {}), Assignee::AnyBot(AnyBot {})];
+    let many = of(everyone.into_iter().chain(others));
+    for order in [InboxOrder::Unspecified, InboxOrder::LongestWaiting] {
+        let order = order.into();
+        let few = list(&fixture, ListConversationsRequest { order, ..ListConversationsRequest::default() });
+        let many = list(&fixture, ListConversationsRequest { order, ..many.clone() });
+        assert_eq!(few.await.unwrap(), many.await.unwrap());
+    }
+    let rows = list(&fixture, ListConversationsRequest::default()).await.unwrap();
+    let mut names: Vec<_> = rows.iter().map(|row| row.visitor_name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["", "", "", "", "Vera", "Vera", "Victor"]);
+    let authors = rows.iter().filter_map(|row| row.last_entry.as_ref()?.author.as_ref());
+    let mut authors: Vec<_> = authors.map(|author| author.name.as_str()).collect();
+    authors.sort_unstable();
+    assert_eq!(authors, ["Ada", "Ada", "Office", "Robin", "Vera", "Victor"]);
 }
 
 async fn c9_a_page_ends_before_a_client_refuses_its_size(mode: Mode) {

@@ -8,10 +8,12 @@
 //! others (rule S2), also when a statement has no filter for it. The server's own work, over all accounts, uses the others.
 
 mod account;
+mod account_transaction;
 mod connect;
 mod errors;
 mod json_rows;
 mod migration;
+mod plan_once;
 mod retention;
 mod row_level_security;
 mod settings;
@@ -32,6 +34,7 @@ pub use errors::{
 };
 pub use json_rows::{hex, json_array, json_rows};
 pub use migration::{Sql, migrate, pending_migrations};
+pub use plan_once::{planned, uuid_of_text};
 pub use retention::{Retention, delete_expired, delete_expired_once};
 pub use row_level_security::{POLICIES, Read};
 pub use sea_orm::DbErr;
@@ -103,29 +106,39 @@ impl Db {
 
     /// For reads on behalf of a caller of the account. Drop it as soon as the queries are done.
     pub async fn read_for(&self, account: AccountId) -> Result<Read, DbErr> {
+        self.read_with(|| row_level_security::read_for(account)).await
+    }
+
+    /// Like [`Self::read_for`], for a statement of [`planned`] that finds each row by a key or in the order of an index. On PostgreSQL
+    /// it is planned once for each connection, where others are planned for the values of their parameters each time.
+    pub async fn read_planned_for(&self, account: AccountId) -> Result<Read, DbErr> {
+        self.read_with(|| row_level_security::read_planned_for(account)).await
+    }
+
+    async fn read_with(&self, statements: impl FnOnce() -> String) -> Result<Read, DbErr> {
         if self.is_sqlite() {
-            return Ok(Read(row_level_security::Inner::Pool(self.pools.read.clone())));
+            return Ok(Read(Connection::Pool(self.pools.read.clone())));
         }
-        let first = Some(row_level_security::read_for(account));
-        let tx = transaction::begin(&self.pools.read, TransactionOptions::default(), first).await?;
-        Ok(Read(row_level_security::Inner::Transaction(tx)))
+        Ok(Read(transaction::begin_with(&self.pools.read, statements()).await?))
     }
 
     /// Begins a transaction of the server's own work.
     pub async fn begin(&self) -> Result<Tx, DbErr> {
-        self.begin_on(&self.pools.write, None).await
+        self.begin_on(&self.pools.write).await
     }
 
     /// Begins a transaction on behalf of a caller of the account.
     pub async fn begin_for(&self, account: AccountId) -> Result<Tx, DbErr> {
-        let first = (!self.is_sqlite()).then(|| row_level_security::write_for(account));
-        self.begin_on(&self.pools.write, first).await
+        if self.is_sqlite() {
+            return self.begin_on(&self.pools.write).await;
+        }
+        Ok(self.tx(transaction::begin_with(&self.pools.write, row_level_security::write_for(account)).await?))
     }
 
     /// Like [`Self::begin`], for a few large statements that find each row by its key. On PostgreSQL these have connections of
     /// their own, where a statement is planned once, whatever its number of rows.
     pub async fn begin_batch(&self) -> Result<Tx, DbErr> {
-        self.begin_on(&self.pools.batch, None).await
+        self.begin_on(&self.pools.batch).await
     }
 
     /// Like [`Self::begin_batch`] (PostgreSQL), for a write in one statement, which commits by itself: no round trips to begin and
@@ -145,14 +158,14 @@ impl Db {
         &self.pools.relay
     }
 
-    async fn begin_on(&self, pool: &DatabaseConnection, first: Option<String>) -> Result<Tx, DbErr> {
+    async fn begin_on(&self, pool: &DatabaseConnection) -> Result<Tx, DbErr> {
         let options = TransactionOptions {
             // A deferred transaction that reads first fails at once when another one wrote meanwhile, whatever the busy
             // timeout.
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        Ok(self.tx(Connection::Transaction(transaction::begin(pool, options, first).await?)))
+        Ok(self.tx(transaction::begin(pool, options).await?))
     }
 
     fn tx(&self, conn: Connection) -> Tx {

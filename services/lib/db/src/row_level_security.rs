@@ -1,9 +1,9 @@
 //! Tenant isolation on PostgreSQL: row-level security shows a transaction only the rows of its account, also when a statement
 //! has no filter for it. SQLite has no row-level security.
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, DbErr};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
-use crate::{AccountId, Sql};
+use crate::{AccountId, Connection, Sql, connect::BATCH_PLANNER_SETTINGS};
 
 /// The session setting that holds the account whose rows the session sees. Unset: none.
 pub(crate) const ACCOUNT: &str = "frontdesk.account";
@@ -52,34 +52,31 @@ pub(crate) fn expand(text: &str, supported: bool) -> String {
     expanded
 }
 
-/// The first statement of a transaction that writes for one account.
+/// The first statements of a transaction that writes for one account. They are sent together, as those of the reading ones.
 pub(crate) fn write_for(account: AccountId) -> String {
-    format!("SET LOCAL {ACCOUNT} = '{account}'")
+    format!("BEGIN; SET LOCAL {ACCOUNT} = '{account}'")
 }
 
-/// The first statements of a transaction that reads for one account, sent together.
+/// The first statements of a transaction that reads for one account.
 pub(crate) fn read_for(account: AccountId) -> String {
-    format!("SET TRANSACTION READ ONLY; {}", write_for(account))
+    format!("BEGIN READ ONLY; SET LOCAL {ACCOUNT} = '{account}'")
+}
+
+/// The first statements of a transaction that reads for one account with statements that are planned once.
+pub(crate) fn read_planned_for(account: AccountId) -> String {
+    let settings = BATCH_PLANNER_SETTINGS.map(|(name, value)| format!("; SET LOCAL {name} = {value}"));
+    read_for(account) + &settings.concat()
 }
 
 /// Reads of one account, made by [`Db::read_for`](crate::Db::read_for); dropping it ends them. On PostgreSQL it holds a
 /// connection in a transaction, so hold it while querying only: call no other service and begin no second one meanwhile.
 #[derive(Debug)]
-pub struct Read(pub(crate) Inner);
-
-#[derive(Debug)]
-pub(crate) enum Inner {
-    Pool(DatabaseConnection),
-    Transaction(DatabaseTransaction),
-}
+pub struct Read(pub(crate) Connection);
 
 impl Read {
     /// For queries.
-    pub fn conn(&self) -> DatabaseExecutor<'_> {
-        match &self.0 {
-            Inner::Pool(pool) => pool.into(),
-            Inner::Transaction(tx) => tx.into(),
-        }
+    pub fn conn(&self) -> &Connection {
+        &self.0
     }
 }
 

@@ -9,6 +9,8 @@ use sea_orm::{
 };
 use tokio::sync::Notify;
 
+use crate::account_transaction::AccountTransaction;
+
 /// A transaction that may write. Dropping it without a commit rolls it back, except one of [`Db::begin_statement`](crate::Db::begin_statement),
 /// whose statement commits by itself.
 pub struct Tx {
@@ -53,9 +55,9 @@ impl Tx {
 
     /// Commits, then calls the actions given to [`Self::on_commit`], in their order.
     pub async fn commit(self) -> Result<(), DbErr> {
-        if let Connection::Transaction(transaction) = self.conn {
+        if !matches!(self.conn, Connection::Pool(_)) {
             fail::fail_point!("before-commit", |_| std::process::abort());
-            transaction.commit().await?;
+            self.conn.commit().await?;
         }
         fail::fail_point!("after-commit", |_| std::process::abort());
         self.on_commit.into_iter().for_each(|action| action());
@@ -63,12 +65,25 @@ impl Tx {
     }
 }
 
-/// What the statements of a [`Tx`] are executed on.
+/// What the statements of a [`Tx`] or of a [`Read`](crate::Read) are executed on.
+#[derive(Debug)]
 pub enum Connection {
     /// An open transaction.
     Transaction(DatabaseTransaction),
+    /// An open transaction for one account (PostgreSQL).
+    Account(AccountTransaction),
     /// A pool: each statement is a transaction of its own ([`Db::begin_statement`](crate::Db::begin_statement)).
     Pool(DatabaseConnection),
+}
+
+impl Connection {
+    async fn commit(self) -> Result<(), DbErr> {
+        match self {
+            Self::Transaction(transaction) => transaction.commit().await,
+            Self::Account(transaction) => transaction.commit().await,
+            Self::Pool(_) => Ok(()),
+        }
+    }
 }
 
 #[async_trait::async_trait]
@@ -76,6 +91,7 @@ impl ConnectionTrait for Connection {
     fn get_database_backend(&self) -> DbBackend {
         match self {
             Self::Transaction(transaction) => transaction.get_database_backend(),
+            Self::Account(_) => DbBackend::Postgres,
             Self::Pool(pool) => pool.get_database_backend(),
         }
     }
@@ -83,6 +99,7 @@ impl ConnectionTrait for Connection {
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         match self {
             Self::Transaction(transaction) => transaction.execute_raw(statement).await,
+            Self::Account(transaction) => transaction.execute(statement).await,
             Self::Pool(pool) => pool.execute_raw(statement).await,
         }
     }
@@ -90,6 +107,7 @@ impl ConnectionTrait for Connection {
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         match self {
             Self::Transaction(transaction) => transaction.execute_unprepared(sql).await,
+            Self::Account(transaction) => transaction.execute_unprepared(sql).await,
             Self::Pool(pool) => pool.execute_unprepared(sql).await,
         }
     }
@@ -97,6 +115,7 @@ impl ConnectionTrait for Connection {
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         match self {
             Self::Transaction(transaction) => transaction.query_one_raw(statement).await,
+            Self::Account(transaction) => transaction.query_one(statement).await,
             // sqlx returns the first row before the server has reported the commit of the statement.
             Self::Pool(pool) => Ok(pool.query_all_raw(statement).await?.into_iter().next()),
         }
@@ -105,28 +124,53 @@ impl ConnectionTrait for Connection {
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         match self {
             Self::Transaction(transaction) => transaction.query_all_raw(statement).await,
+            Self::Account(transaction) => transaction.query_all(statement).await,
             Self::Pool(pool) => pool.query_all_raw(statement).await,
         }
     }
 }
 
+/// For functions that take a reference to any connection, as those of [`Read::conn`](crate::Read::conn) are given.
+#[async_trait::async_trait]
+impl ConnectionTrait for &Connection {
+    fn get_database_backend(&self) -> DbBackend {
+        (**self).get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        (**self).execute_raw(statement).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        (**self).execute_unprepared(sql).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        (**self).query_one_raw(statement).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        (**self).query_all_raw(statement).await
+    }
+}
+
+/// Begins a transaction of the server's own work.
+pub(crate) async fn begin(pool: &DatabaseConnection, options: TransactionOptions) -> Result<Connection, DbErr> {
+    let pool = pool.clone();
+    in_task(async move { Ok(Connection::Transaction(pool.begin_with_options(options).await?)) }).await
+}
+
+/// Begins a transaction for one account (PostgreSQL) with these statements, the first of which is BEGIN.
+pub(crate) async fn begin_with(pool: &DatabaseConnection, statements: String) -> Result<Connection, DbErr> {
+    let pool = pool.clone();
+    in_task(async move { Ok(Connection::Account(AccountTransaction::begin(&pool, statements).await?)) }).await
+}
+
 /// Begins in a task of its own: a future dropped while BEGIN is in flight would return the connection to the pool inside an
 /// open transaction, and what others write on it would vanish. The task ends in any case, and drops a transaction that no
-/// caller waits for. `first` is executed before the transaction is returned.
-pub(crate) async fn begin(
-    pool: &DatabaseConnection,
-    options: TransactionOptions,
-    first: Option<String>,
-) -> Result<DatabaseTransaction, DbErr> {
-    let pool = pool.clone();
-    let begun = tokio::spawn(async move {
-        let tx = pool.begin_with_options(options).await?;
-        if let Some(first) = first {
-            tx.execute_unprepared(&first).await?;
-        }
-        Ok(tx)
-    });
-    begun.await.map_err(|error| DbErr::Custom(format!("beginning a transaction: {error}")))?
+/// caller waits for.
+async fn in_task(begin: impl Future<Output = Result<Connection, DbErr>> + Send + 'static) -> Result<Connection, DbErr> {
+    tokio::spawn(begin).await.map_err(|error| DbErr::Custom(format!("beginning a transaction: {error}")))?
 }
 
 /// The time by PostgreSQL's own clock in microseconds, as an expression of a statement.
