@@ -7,7 +7,8 @@ use frontdesk_proto::{
     assignment::v1::AssignmentCause as ProtoCause,
     conversation::{
         internal::v1::{
-            ApplyAgentRequest, ChangeAssigneeRequest, LocalizedText as ProtoText, PostChannelMessageRequest,
+            ApplyAgentRequest, ChangeAssigneeOutcome, ChangeAssigneeRequest, ChangeAssigneeResult,
+            ChangeAssigneesRequest, LocalizedText as ProtoText, PostChannelMessageRequest,
             arbiter_service_client::ArbiterServiceClient,
         },
         v1::Reason as ConversationReason,
@@ -60,9 +61,71 @@ pub(crate) struct Epoch {
     pub(crate) began_at: Option<Time>,
 }
 
+/// Maximum number of changes in one call of [`change_assignees`].
+pub(crate) const MAX_CHANGES: usize = 100;
+
+/// The answer to one of several changes of owner.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Answer {
+    /// The owner is the one that the change asks for.
+    Changed(Epoch),
+    /// The row refuses it.
+    Refused,
+    /// The agent is not active, as far as the conversation service knows.
+    AgentDeactivated,
+    /// Not decided: [`change_assignee`] is asked for this one.
+    Undecided,
+}
+
+/// Asks the conversation service to change the owners of conversations of one account, at most [`MAX_CHANGES`], by the same actor. Returns the
+/// answer to each, in their order. A conversation service of the release before decides none.
+pub(crate) async fn change_assignees(
+    app: &App,
+    account: AccountId,
+    by: &Actor,
+    changes: &[ChangeAssignee],
+) -> Result<Vec<Answer>, AssignmentError> {
+    if changes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let request = ChangeAssigneesRequest { changes: changes.iter().map(request).collect() };
+    let mut service = ArbiterServiceClient::new(app.conversation.acting_for(account, by));
+    let results = match service.change_assignees(request).await {
+        Ok(response) => response.into_inner().results,
+        Err(status) if status.code() == Code::Unimplemented => Vec::new(),
+        Err(status) => match error(status) {
+            error @ AssignmentError::ConversationUnavailable => return Err(error),
+            // Asked one by one, each gets its own answer.
+            _ => Vec::new(),
+        },
+    };
+    let answers = results.iter().map(answer).chain(std::iter::repeat(Answer::Undecided));
+    Ok(answers.take(changes.len()).collect())
+}
+
+fn answer(result: &ChangeAssigneeResult) -> Answer {
+    match result.outcome() {
+        ChangeAssigneeOutcome::Changed => {
+            let began_at = result.change_time.as_ref().map(Time::from_proto);
+            Answer::Changed(Epoch { number: result.epoch.into(), began_at })
+        }
+        ChangeAssigneeOutcome::Refused => Answer::Refused,
+        ChangeAssigneeOutcome::AgentNotActive => Answer::AgentDeactivated,
+        ChangeAssigneeOutcome::Failed | ChangeAssigneeOutcome::Unspecified => Answer::Undecided,
+    }
+}
+
 /// Asks the conversation service to change the owner. A rejection holds what is true now.
 pub(crate) async fn change_assignee(app: &App, change: &ChangeAssignee) -> Result<Epoch, AssignmentError> {
-    let request = ChangeAssigneeRequest {
+    let channel = app.conversation.acting_for(change.account, &change.by);
+    let response =
+        ArbiterServiceClient::new(channel).change_assignee(request(change)).await.map_err(error)?.into_inner();
+    let began_at = response.change_time.as_ref().map(Time::from_proto);
+    Ok(Epoch { number: response.epoch.into(), began_at })
+}
+
+fn request(change: &ChangeAssignee) -> ChangeAssigneeRequest {
+    ChangeAssigneeRequest {
         conversation_id: change.conversation.to_string(),
         expected_epoch: change.expected_epoch,
         agent_id: change.to.as_ref().map(|agent| agent.id.to_string()).unwrap_or_default(),
@@ -71,11 +134,7 @@ pub(crate) async fn change_assignee(app: &App, change: &ChangeAssignee) -> Resul
         cause: ProtoCause::from(change.cause).into(),
         agent_version: change.to.as_ref().map(version).unwrap_or_default(),
         only_if_visitor_waits: change.only_if_waiting,
-    };
-    let channel = app.conversation.acting_for(change.account, &change.by);
-    let response = ArbiterServiceClient::new(channel).change_assignee(request).await.map_err(error)?.into_inner();
-    let began_at = response.change_time.as_ref().map(Time::from_proto);
-    Ok(Epoch { number: response.epoch.into(), began_at })
+    }
 }
 
 /// Posts a message of the channel. A rejection holds what is true now.

@@ -230,7 +230,7 @@ pub fn agents_without_places(agents: u32) -> [String; 3] {
         ),
         format!(
             "INSERT INTO routing_accounts (account_id, look_at, last_turn) VALUES ('{ACCOUNT}', {NOW_US}, 0)
-            ON CONFLICT (account_id) DO UPDATE SET look_at = excluded.look_at"
+            ON CONFLICT (account_id) DO UPDATE SET look_at = excluded.look_at, last_turn = greatest(routing_accounts.last_turn, 0)"
         ),
     ]
 }

@@ -26,12 +26,14 @@ const NOT_LOOKED_UP: &[&str] = &[
     "MailAddressCode.conversation_id",
     // The calling service has checked the agent, the routing policy or the team.
     "ChangeAssignee.agent_id",
+    "ChangeAssignees.changes.agent_id",
     "HandOffConversation.agent_id",
     "HandOffConversation.routing_policy_id",
     "HandOffConversation.team_id",
     // The message goes without it.
     "PostBotMessage.insert_ids",
     // The response has an outcome for each.
+    "ChangeAssignees.changes.conversation_id",
     "CloseIdleConversations.conversations.account_id",
     "CloseIdleConversations.conversations.bot_session_id",
     "CloseIdleConversations.conversations.conversation_id",
@@ -82,10 +84,10 @@ fn writes_to_a_chat(method: &Declared, field: &str) -> bool {
         .iter()
         .any(|word| method.method.name().starts_with(word));
     let of_open = !["TranscriptService", "ContactService"].contains(&method.method.parent_service().name());
-    !reads
-        && of_open
-        && method.method.input().get_field_by_name("conversation_id").is_some()
-        && field != "conversation_id"
+    // Each of its changes names a conversation.
+    let names_one = method.method.name() == "ChangeAssignees"
+        || method.method.input().get_field_by_name("conversation_id").is_some();
+    !reads && of_open && names_one && field != "conversation_id"
 }
 
 /// The methods: reads first, then writes, then those whose names begin with one of `last`.

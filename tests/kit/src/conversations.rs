@@ -10,8 +10,9 @@ use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
     conversation::{
         internal::v1::{
-            ApplyAgentRequest, ApplyAgentResponse, ApplyBotRequest, ApplyBotResponse, ChangeAssigneeRequest,
-            ChangeAssigneeResponse, CloseByBotRequest, CloseByBotResponse, CreateTicketByBotRequest,
+            ApplyAgentRequest, ApplyAgentResponse, ApplyBotRequest, ApplyBotResponse, ChangeAssigneeOutcome,
+            ChangeAssigneeRequest, ChangeAssigneeResponse, ChangeAssigneeResult, ChangeAssigneesRequest,
+            ChangeAssigneesResponse, CloseByBotRequest, CloseByBotResponse, CreateTicketByBotRequest,
             CreateTicketByBotResponse, GetVisitorPropertiesRequest, GetVisitorPropertiesResponse,
             HandOffConversationRequest, HandOffConversationResponse, PostBotMessageRequest, PostBotMessageResponse,
             PostChannelMessageRequest, PostChannelMessageResponse, RecordAnswerRequest, RecordAnswerResponse,
@@ -74,6 +75,11 @@ impl FakeConversations {
         fake.on(move |request: Request<ChangeAssigneeRequest>| {
             let request = request.into_inner();
             rows.change(&request.conversation_id, |row| row.once(&request.request_id, &request, Self::change_assignee))
+        });
+        let rows = self.clone();
+        fake.on(move |request: Request<ChangeAssigneesRequest>| {
+            let results = request.into_inner().changes.iter().map(|change| rows.change_one(change)).collect();
+            Ok(ChangeAssigneesResponse { results })
         });
         let rows = self.clone();
         fake.on(move |request: Request<PostChannelMessageRequest>| {
@@ -177,6 +183,23 @@ impl FakeConversations {
         let mut rows = self.rows.lock().expect("the rows");
         let absent = || refused(Code::NotFound, "NOT_FOUND", [("resource", "conversation".to_owned())]);
         change(rows.get_mut(id).ok_or_else(absent)?)
+    }
+
+    /// Changes an owner as one of several.
+    pub fn change_one(&self, change: &ChangeAssigneeRequest) -> ChangeAssigneeResult {
+        let changed =
+            self.change(&change.conversation_id, |row| row.once(&change.request_id, change, Self::change_assignee));
+        let outcome = match &changed {
+            Ok(_) => ChangeAssigneeOutcome::Changed,
+            Err(_) => ChangeAssigneeOutcome::Refused,
+        };
+        let changed = changed.unwrap_or_default();
+        ChangeAssigneeResult {
+            conversation_id: change.conversation_id.clone(),
+            outcome: outcome.into(),
+            epoch: changed.epoch,
+            change_time: changed.change_time,
+        }
     }
 
     fn change_assignee(

@@ -7,14 +7,14 @@ use crate::{
     conversation::{self, ChannelMessage},
     domain::Notice,
     error::AssignmentError,
-    store::{routing_accounts, routing_queue},
+    store::{queue_notices, routing_accounts},
 };
 
 /// Posts the message, and records that. It can stop anywhere and be repeated: the conversation service posts it once for each closing, also
 /// where the conversation began to wait anew. A refusal is final: the conversation was closed or has an owner, or the message was posted with
 /// other texts.
 pub(crate) async fn post_notice(app: &App, notice: Notice) -> Result<(), AssignmentError> {
-    let Notice { account, conversation, epoch, until, texts } = notice;
+    let Notice { account, conversation, epoch, until, texts, leaves } = notice;
     let closing = Uuid::new_v5(&conversation, &until.0.to_be_bytes());
     let message = ChannelMessage {
         account,
@@ -32,8 +32,12 @@ pub(crate) async fn post_notice(app: &App, notice: Notice) -> Result<(), Assignm
     }
     fail::fail_point!("notice-posted", |_| std::process::abort());
     let tx = app.db.begin_for(account).await?;
-    routing_accounts::lock(&tx, account).await?;
-    routing_queue::confirm_notice(&tx, account, conversation, epoch, until).await?;
+    // A conversation that leaves routing after its message does so now: nobody else asks for a decision while its queue is closed.
+    match leaves {
+        true => routing_accounts::wake(&tx, account).await?,
+        false => routing_accounts::lock(&tx, account).await?,
+    }
+    queue_notices::confirm(&tx, account, conversation, epoch, until).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::DbErr;
 use uuid::Uuid;
@@ -12,22 +13,26 @@ use uuid::Uuid;
 use super::steps::record_paces;
 use crate::{
     App,
-    domain::{Candidate, Desk, Notice, Waiting},
-    queries::load_desk,
+    domain::{Candidate, Desk, Notice, OutsideHours, Routed, Waiting},
+    queries::{load_desk, load_policies},
     store::{
+        queue_notices,
         routing_accounts::{self, DueAccount},
         routing_queue::{self, Reservation},
-        routing_turns,
+        routing_queues, routing_turns,
     },
 };
 
-/// Maximum number of conversations of one queue that one decision is about.
+/// Maximum number of conversations of one queue that are read at a time.
 const HEADS: u64 = 100;
+
+/// Maximum number of times that one decision reads conversations: the lock of the account is held meanwhile.
+const MAX_ROUNDS: usize = 5;
 
 /// How long after a reservation the change of owner is repeated, unless it is settled.
 pub(crate) const CHECK_AFTER: Duration = Duration::from_secs(5);
 
-/// Maximum interval between two decisions while a conversation waits.
+/// Maximum interval between two decisions while a conversation waits in an open queue.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// How long an account is put off about which nothing could be decided: the others have their turn.
@@ -45,7 +50,11 @@ pub(crate) struct Decided {
 pub(crate) async fn route_account(app: &App) -> Result<Option<Decided>, DbErr> {
     let tx = app.db.begin().await?;
     let now = tx.now().await?;
-    let Some(due) = routing_accounts::find_due_for_update(&tx, now).await? else { return Ok(None) };
+    let due = match routing_accounts::find_due_for_update(&tx, now).await? {
+        None => routing_accounts::wait_for_due(&tx, now).await?,
+        due => due,
+    };
+    let Some(due) = due else { return Ok(None) };
     let account = due.account;
     match decide(app, tx, due).await {
         Ok(decided) => Ok(Some(decided)),
@@ -61,7 +70,7 @@ pub(crate) async fn route_account(app: &App) -> Result<Option<Decided>, DbErr> {
 
 async fn decide(app: &App, tx: Tx, due: DueAccount) -> Result<Decided, DbErr> {
     let DueAccount { account, last_turn } = due;
-    let queues = routing_queue::list_queues(tx.conn(), account).await?;
+    let queues = routing_queues::list(tx.conn(), account).await?;
     if queues.is_empty() {
         routing_accounts::save(&tx, account, last_turn, None).await?;
         tx.commit().await?;
@@ -69,45 +78,60 @@ async fn decide(app: &App, tx: Tx, due: DueAccount) -> Result<Decided, DbErr> {
     }
 
     let now = tx.now().await?;
-    let mut desk = load_desk(tx.conn(), account, queues, now, app.heartbeats).await?;
-    let (queue, ends) = list_heads(&tx, account, &desk).await?;
-    let decision = desk.route(queue, &ends);
-    record_paces(&tx, account, &decision.routed, now).await?;
-    let mut reservations = Vec::new();
-    for routed in decision.routed {
-        let (waiting, agent) = (routed.waiting, routed.agent);
-        routing_queue::reserve(&tx, account, &waiting, agent, now.plus(CHECK_AFTER)).await?;
-        routing_turns::save(&tx, account, agent, routed.turn).await?;
-        let Waiting { conversation, epoch, .. } = waiting;
-        reservations.push(Reservation { account, conversation, epoch, agent });
-    }
-    for waiting in &decision.leaving {
-        routing_queue::leave(&tx, account, waiting).await?;
-    }
-    // After the reservations: a conversation that returns to its last owner needs none.
-    let notices = take_notices(&tx, account, &desk).await?;
-    // Where something was decided, conversations behind the heads may be next.
-    let decided = !reservations.is_empty() || !decision.leaving.is_empty();
-    let latest = if decided { now } else { now.plus(LOOK_AGAIN_AFTER) };
-    let look_at = decision.look_at.map_or(latest, |look_at| look_at.min(latest));
-    routing_accounts::save(&tx, account, desk.last_turn, Some(look_at)).await?;
-    tx.commit().await?;
-    Ok(Decided { reservations, notices })
-}
-
-/// Takes conversations outside of opening hours whose visitors have no message of the closing yet.
-async fn take_notices(tx: &Tx, account: AccountId, desk: &Desk) -> Result<Vec<Notice>, DbErr> {
-    let times = (desk.now, desk.now.plus(CHECK_AFTER));
-    let mut notices = Vec::new();
-    for (queue, policy) in &desk.policies {
-        let Some(until) = policy.notice_until() else { continue };
-        for waiting in routing_queue::take_without_notice(tx, account, *queue, until, times, HEADS).await? {
-            let Waiting { conversation, epoch, .. } = waiting;
-            let texts = policy.rules.outside_texts.clone();
-            notices.push(Notice { account, conversation, epoch, until, texts });
+    let policies = load_policies(tx.conn(), account, queues, now).await?;
+    let mut desk = load_desk(tx.conn(), account, policies.by_queue.clone(), now, app.heartbeats).await?;
+    let (mut routed, mut look_at) = (Vec::new(), None);
+    for round in 1..=MAX_ROUNDS {
+        let (queue, ends) = list_heads(&tx, account, &desk).await?;
+        let decision = desk.route(queue, &ends);
+        routing_queue::reserve(&tx, account, &decision.routed, now.plus(CHECK_AFTER)).await?;
+        routing_queue::leave(&tx, account, &decision.leaving).await?;
+        routed.extend(decision.routed);
+        // While a queue is open, changes that nothing reports are seen soon. A closed one is looked at when it opens.
+        let is_open = desk.policies.values().any(|policy| policy.open);
+        let latest = match decision.goes_on {
+            true => Some(now),
+            false => is_open.then(|| now.plus(LOOK_AGAIN_AFTER)),
+        };
+        look_at = [decision.look_at, latest].into_iter().flatten().min();
+        if !decision.goes_on || round == MAX_ROUNDS {
+            break;
         }
     }
-    Ok(notices)
+    record_paces(&tx, account, &routed, &policies, now).await?;
+    routing_turns::save(&tx, account, routed.iter().map(|routed| (routed.agent, routed.turn)).collect()).await?;
+    // After the reservations: a conversation that returns to its last owner needs none.
+    let (notices, posted_again_at) = take_notices(&tx, account, &desk).await?;
+    let look_at = [look_at, posted_again_at].into_iter().flatten().min();
+    routing_accounts::save(&tx, account, desk.last_turn, look_at).await?;
+    tx.commit().await?;
+    let reservation = |Routed { waiting, agent, .. }: Routed| {
+        let Waiting { conversation, epoch, .. } = waiting;
+        Reservation { account, conversation, epoch, agent }
+    };
+    Ok(Decided { reservations: routed.into_iter().map(reservation).collect(), notices })
+}
+
+/// Takes conversations outside of opening hours whose visitors have no message of the closing yet. Returns also when more are taken, or
+/// messages are posted again that are not confirmed. None: every visitor has the message.
+async fn take_notices(tx: &Tx, account: AccountId, desk: &Desk) -> Result<(Vec<Notice>, Option<Time>), DbErr> {
+    let times = (desk.now, desk.now.plus(CHECK_AFTER));
+    let (mut notices, mut next) = (Vec::new(), None);
+    for (queue, policy) in &desk.policies {
+        let Some(until) = policy.notice_until() else { continue };
+        let taken = queue_notices::take(tx, account, *queue, until, times, HEADS).await?;
+        let again_at = match taken.len() as u64 == HEADS {
+            true => Some(desk.now.plus(LOOK_AGAIN_AFTER)),
+            false => queue_notices::find_next_at(tx.conn(), account, *queue).await?,
+        };
+        next = [next, again_at].into_iter().flatten().min();
+        let leaves = policy.rules.outside == OutsideHours::Unassigned;
+        for Waiting { conversation, epoch, .. } in taken {
+            let texts = policy.rules.outside_texts.clone();
+            notices.push(Notice { account, conversation, epoch, until, texts, leaves });
+        }
+    }
+    Ok((notices, next))
 }
 
 /// The conversations that can be next, oldest first, and the last one of each list behind which more wait. While a head of a queue waits,

@@ -29,7 +29,7 @@ pub(crate) use assignment_view::{AssignmentView, NamedActor};
 pub(crate) use capacity::Capacity;
 pub(crate) use notice::Notice;
 pub(crate) use opening_hours::{OpeningHours, OpeningHoursChange};
-pub(crate) use queue::{PoliciesNow, QueuePlace, Queued, Queues};
+pub(crate) use queue::{PoliciesNow, QueueLength, QueuePlace, Queued, Queues};
 pub(crate) use queue_pace::QueuePace;
 pub(crate) use rejection::Rejection;
 pub(crate) use routing::{Candidate, Desk, NotRouted, PolicyNow, Queue, Route, Routed, Waiting};

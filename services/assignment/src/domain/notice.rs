@@ -15,4 +15,6 @@ pub(crate) struct Notice {
     /// The end of the closing: the message is posted once for it.
     pub(crate) until: Time,
     pub(crate) texts: Vec<LocalizedText>,
+    /// Whether the conversation leaves routing after the message.
+    pub(crate) leaves: bool,
 }

@@ -30,6 +30,12 @@ impl PoliciesNow {
         Queue { policy: policy.filter(exists), team: team.filter(exists) }
     }
 
+    /// Returns the queues that are outside of their opening hours, and do not move.
+    fn closed(&self) -> BTreeSet<Queue> {
+        let closed = self.by_queue.iter().filter(|(_, policy)| !policy.open);
+        closed.map(|(queue, _)| self.queue(*queue)).collect()
+    }
+
     /// Returns the teams that steps of the policies name, deleted ones too.
     pub(crate) fn named_teams(&self) -> BTreeSet<Uuid> {
         let steps = self.by_queue.values().flat_map(|policy| &policy.rules.steps);
@@ -78,6 +84,35 @@ pub(crate) struct QueuePlace {
     pub(crate) expected_wait: Option<Duration>,
 }
 
+/// How long a queue is, as one of its conversations sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct QueueLength {
+    /// Number of conversations in it.
+    pub(crate) waiting: i64,
+    /// Number of those that have waited longer.
+    pub(crate) ahead: i64,
+}
+
+impl QueuePlace {
+    /// Returns the place of one conversation of this queue, by the lengths of all queues and their paces: as [`Queues::place`] of all.
+    pub(crate) fn counted(
+        queue: Queue,
+        lengths: &[(Queue, QueueLength)],
+        policies: &PoliciesNow,
+        paces: &BTreeMap<Queue, QueuePace>,
+        now: Time,
+    ) -> Self {
+        let queue = policies.queue(queue);
+        let of_queue = lengths.iter().filter(|(other, _)| policies.queue(*other) == queue);
+        let (waiting, ahead) =
+            of_queue.fold((0, 0), |(waiting, ahead), (_, length)| (waiting + length.waiting, ahead + length.ahead));
+        let pace = paces.get(&queue).filter(|_| !policies.closed().contains(&queue));
+        let place = ahead + 1;
+        // The conversation may have left the queue between the reads.
+        Self { place, waiting: waiting.max(place), expected_wait: pace.and_then(|pace| pace.expected_wait(place, now)) }
+    }
+}
+
 /// All queues of an account at one time.
 #[derive(Clone, Debug)]
 pub(crate) struct Queues {
@@ -106,8 +141,7 @@ impl Queues {
             *length += 1;
             places.insert(conversation, (queue, *length));
         }
-        let closed = policies.by_queue.iter().filter(|(_, policy)| !policy.open);
-        let closed: BTreeSet<Queue> = closed.map(|(queue, _)| policies.queue(*queue)).collect();
+        let closed = policies.closed();
         paces.retain(|queue, _| !closed.contains(queue));
         Self { places, lengths, paces, now }
     }
@@ -174,6 +208,34 @@ mod tests {
         assert_eq!(places, [(1, 2, None), (1, 2, Some(30)), (2, 2, None), (2, 2, Some(60))]);
         let closed = Queues::new(oldest_first, &policies(false), paces(), Time(9));
         assert_eq!(closed.place(id(11)).expected_wait, None, "it has the opening hours of its policy");
+    }
+
+    #[test]
+    fn a6_a_place_that_is_counted_is_the_one_among_all_conversations() {
+        let queues_of = [None, Some(1), Some(2)]
+            .into_iter()
+            .flat_map(|policy| [None, Some(21), Some(22)].map(|team| (policy, team)));
+        let queues_of: Vec<Queue> = queues_of.map(|(policy, team)| of(policy, team)).collect();
+        // 40 conversations, the next one each in another queue.
+        let queues = queues_of.iter().copied().cycle().step_by(7);
+        let oldest_first: Vec<(Uuid, Queue)> = (100..140).map(id).zip(queues).collect();
+        let pace = QueuePace { samples: 5, mean: Duration::from_secs(30), last_at: Time(0) };
+        let paces: BTreeMap<Queue, QueuePace> = queues_of.iter().map(|queue| (*queue, pace)).collect();
+        for open in [true, false] {
+            let policies = policies(open);
+            let all = Queues::new(oldest_first.clone(), &policies, paces.clone(), Time(9));
+            for (number, (conversation, queue)) in oldest_first.iter().enumerate() {
+                let mut lengths: BTreeMap<Queue, QueueLength> = BTreeMap::new();
+                for (other, (_, of_queue)) in oldest_first.iter().enumerate() {
+                    let length = lengths.entry(*of_queue).or_default();
+                    length.waiting += 1;
+                    length.ahead += i64::from(other < number);
+                }
+                let lengths: Vec<_> = lengths.into_iter().collect();
+                let counted = QueuePlace::counted(*queue, &lengths, &policies, &paces, Time(9));
+                assert_eq!(counted, all.place(*conversation), "{queue:?}");
+            }
+        }
     }
 
     #[test]

@@ -135,6 +135,8 @@ pub(crate) struct Decision {
     pub(crate) leaving: Vec<Waiting>,
     /// When time alone changes the decision. None: never.
     pub(crate) look_at: Option<Time>,
+    /// Whether conversations that were not read may be next.
+    pub(crate) goes_on: bool,
 }
 
 /// The agents and policies of an account at one time.
@@ -200,7 +202,8 @@ impl Candidate {
 
 impl Desk {
     /// Decides about conversations that wait. `queue`: oldest first. `ends`: those behind which more wait in the same queue, which are not
-    /// read. Once a conversation has got an agent, the one behind an end may be next, and the decision ends there.
+    /// read. Once a conversation has got an agent, the one behind an end may be next, and the decision ends there: it goes on with what is
+    /// read then, on the agents as it left them.
     pub(crate) fn route(&mut self, queue: Vec<Waiting>, ends: &BTreeSet<Uuid>) -> Decision {
         let mut decision = Decision::default();
         for waiting in queue {
@@ -227,6 +230,7 @@ impl Desk {
                 break;
             }
         }
+        decision.goes_on = !ends.is_empty() && !(decision.routed.is_empty() && decision.leaving.is_empty());
         decision
     }
 

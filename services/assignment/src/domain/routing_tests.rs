@@ -372,3 +372,62 @@ fn a4_a_conversation_leaves_routing_only_after_its_visitor_has_the_message_of_th
         assert_eq!(desk.route(vec![waiting], &BTreeSet::new()).leaving.len(), leaving);
     }
 }
+
+/// The conversations that wait the longest in each queue, up to `limit`, oldest first, and the last one of each list that is full.
+fn heads(queue: &[Waiting], limit: usize) -> (Vec<Waiting>, BTreeSet<Uuid>) {
+    let (mut read, mut ends): (BTreeMap<Queue, usize>, BTreeSet<Uuid>) = (BTreeMap::new(), BTreeSet::new());
+    let mut heads = Vec::new();
+    for waiting in queue {
+        let count = read.entry(waiting.queue()).or_default();
+        if *count < limit {
+            *count += 1;
+            heads.push(waiting.clone());
+            if *count == limit {
+                ends.insert(waiting.conversation);
+            }
+        }
+    }
+    (heads, ends)
+}
+
+#[test]
+fn a4_a6_a_decision_that_reads_a_few_conversations_at_a_time_is_that_about_all_of_them() {
+    check!().with_generator(bytes(160)).for_each(|bytes| {
+        let mut choices = Choices(bytes);
+        let agents: Vec<Candidate> = (0..1 + choices.below(6)).map(|number| choices.candidate(number)).collect();
+        let policies = (0..3).map(|number| {
+            let mut policy = choices.policy();
+            // Conversations for contacts of their owners have lists of their own.
+            policy.rules.steps.iter_mut().for_each(|step| step.contact_owner = false);
+            policy.rules.outside = if choices.below(2) > 0 { OutsideHours::Unassigned } else { OutsideHours::Wait };
+            (Some(id(50 + number)).filter(|_| number > 0), policy)
+        });
+        let mut all = desk(agents, policies.collect());
+        let mut some = all.clone();
+        let count = choices.below(30);
+        let mut queue: Vec<Waiting> = (0..count)
+            .map(|number| {
+                let policy = Some(50 + choices.below(3)).filter(|policy| *policy > 50).map(id);
+                Waiting { since: Time(i64::from(number) * 30), ..waiting(number, policy) }
+            })
+            .collect();
+        let limit = 1 + usize::from(choices.below(4));
+        let expected = all.route(queue.clone(), &BTreeSet::new());
+        let (mut routed, mut leaving) = (Vec::new(), BTreeSet::new());
+        loop {
+            let (read, ends) = heads(&queue, limit);
+            let decision = some.route(read, &ends);
+            leaving.extend(decision.leaving.iter().map(|waiting| waiting.conversation));
+            let taken: BTreeSet<Uuid> = decision.routed.iter().map(|routed| routed.waiting.conversation).collect();
+            queue.retain(|waiting| !taken.contains(&waiting.conversation) && !leaving.contains(&waiting.conversation));
+            routed.extend(decision.routed);
+            if !decision.goes_on {
+                break;
+            }
+        }
+        assert_eq!(routed, expected.routed);
+        let expected: BTreeSet<Uuid> = expected.leaving.into_iter().map(|waiting| waiting.conversation).collect();
+        assert_eq!(leaving, expected);
+        assert_eq!(some.agents, all.agents);
+    });
+}

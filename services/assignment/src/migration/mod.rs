@@ -40,6 +40,10 @@ impl MigratorTrait for Migrator {
                 name: "assignment_011_queues_of_teams_and_messages_outside_of_hours",
                 text: include_str!("011_queues_of_teams_and_messages_outside_of_hours.sql"),
             }),
+            Box::new(Sql {
+                name: "assignment_013_indexes_of_long_queues",
+                text: include_str!("013_indexes_of_long_queues.sql"),
+            }),
         ]
     }
 }

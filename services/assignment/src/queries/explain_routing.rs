@@ -1,7 +1,5 @@
 //! Who would get a conversation that waits (rules A4 to A6).
 
-use std::collections::BTreeSet;
-
 use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
 use uuid::Uuid;
@@ -39,8 +37,8 @@ pub(crate) async fn explain_routing(
     let waiting = routing_queue::find_waiting(&conn, account, conversation).await?.ok_or(AssignmentError::NotQueued)?;
     let before = routing_queue::list_before(&conn, account, &waiting).await?;
     let queues = before.iter().map(Waiting::queue).chain([waiting.queue()]).collect();
-    let desk = load_desk(&conn, account, queues, now, app.heartbeats).await?;
-    let policies = load_policies(&conn, account, BTreeSet::from([waiting.queue()]), now).await?;
+    let policies = load_policies(&conn, account, queues, now).await?;
     let policy = policies.queue(waiting.queue()).policy;
+    let desk = load_desk(&conn, account, policies.by_queue, now, app.heartbeats).await?;
     Ok(Explanation { as_of: now, policy, candidates: desk.explain(before, &waiting) })
 }

@@ -6,10 +6,15 @@ use frontdesk_auth::Caller;
 use tonic::Status;
 use uuid::Uuid;
 
-use super::load_queues::{load_queues, recent_queues};
-use crate::{App, domain::QueuePlace, error::AssignmentError, store::conversation_owners};
+use super::{load_policies, load_queues::recent_queues};
+use crate::{
+    App,
+    domain::QueuePlace,
+    error::AssignmentError,
+    store::{conversation_owners, queue_paces, routing_queue, routing_queues},
+};
 
-/// Returns the place of a conversation.
+/// Returns the place of a conversation as it is now. The database counts those before it: its queue is not read.
 pub(crate) async fn get_queue_place(
     app: &App,
     caller: &Caller,
@@ -22,7 +27,14 @@ pub(crate) async fn get_queue_place(
     if conversation_owners::find(&conn, account, conversation).await?.is_none() {
         return Err(AssignmentError::NotFound("conversation"));
     }
-    Ok(load_queues(&conn, account, now).await?.place(conversation))
+    let Some(waiting) = routing_queue::find_queued(&conn, account, conversation).await? else {
+        return Ok(QueuePlace::default());
+    };
+    let lengths = routing_queues::list_lengths(&conn, account, &waiting).await?;
+    let queues = lengths.iter().map(|(queue, _)| *queue).chain([waiting.queue()]).collect();
+    let policies = load_policies(&conn, account, queues, now).await?;
+    let paces = queue_paces::list(&conn, account).await?;
+    Ok(QueuePlace::counted(waiting.queue(), &lengths, &policies, &paces, now))
 }
 
 /// Returns the places of those of these conversations that wait, as they were at most a second ago.

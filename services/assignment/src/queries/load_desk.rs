@@ -7,22 +7,19 @@ use frontdesk_db::AccountId;
 use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
-use super::load_policies;
 use crate::{
     domain::{AgentStatus, Candidate, Desk, HeartbeatPolicy, PolicyNow, Queue},
     store,
 };
 
-/// Reads the agents, and the policies of the queues in which conversations wait. A policy that is deleted or absent counts as the default
-/// one, and such a team as none.
+/// Reads the agents, for decisions by these policies of the queues in which conversations wait.
 pub(crate) async fn load_desk(
     conn: &impl ConnectionTrait,
     account: AccountId,
-    queues: BTreeSet<Queue>,
+    policies: BTreeMap<Queue, PolicyNow>,
     now: Time,
     heartbeats: HeartbeatPolicy,
 ) -> Result<Desk, DbErr> {
-    let policies = load_policies(conn, account, queues, now).await?.by_queue;
     let teams = teams_of_agents(conn, account, &policies).await?;
     let agents = load_candidates(conn, account, teams, now, heartbeats).await?;
     let last_turn = store::routing_accounts::find_last_turn(conn, account).await?;

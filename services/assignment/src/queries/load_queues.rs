@@ -50,7 +50,7 @@ async fn read_queues(app: &App, account: AccountId) -> Result<Arc<Queues>, Statu
 }
 
 /// Reads the queues of the account.
-pub(super) async fn load_queues(conn: &impl ConnectionTrait, account: AccountId, now: Time) -> Result<Queues, DbErr> {
+async fn load_queues(conn: &impl ConnectionTrait, account: AccountId, now: Time) -> Result<Queues, DbErr> {
     let oldest_first = routing_queue::list_queued(conn, account).await?;
     if oldest_first.is_empty() {
         return Ok(Queues::new(oldest_first, &PoliciesNow::default(), BTreeMap::new(), now));

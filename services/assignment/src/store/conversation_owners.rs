@@ -14,7 +14,7 @@ use super::{
     entity::conversation_owner::{Column, Entity, Model},
     routing_queue,
 };
-use crate::domain::Route;
+use crate::domain::{Actor, Assignment, Route};
 
 /// A conversation that an agent owns.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +35,21 @@ pub(crate) async fn record_owner(
     agent: Option<Uuid>,
 ) -> Result<(), DbErr> {
     insert_owner(tx, Model { agent_id: agent, epoch, ..Model::unknown(account.0, conversation) }).await
+}
+
+/// The same for the assignments of different conversations, each at its epoch.
+pub(crate) async fn record_owners(tx: &Tx, account: AccountId, assignments: &[Assignment]) -> Result<(), DbErr> {
+    let row = |assignment: &Assignment| {
+        let agent_id = assignment.owner.as_ref().and_then(Actor::agent_id);
+        Model { agent_id, epoch: assignment.epoch, ..Model::unknown(account.0, assignment.conversation) }
+            .into_active_model()
+    };
+    let newer = OnConflict::columns([Column::AccountId, Column::ConversationId])
+        .update_columns([Column::AgentId, Column::Epoch, Column::GivenBackAt])
+        .action_and_where(Expr::col((Entity, Column::Epoch)).lt(Expr::col(("excluded", Column::Epoch))))
+        .to_owned();
+    Entity::insert_many(assignments.iter().map(row)).on_conflict(newer).exec_without_returning(tx.conn()).await?;
+    Ok(())
 }
 
 /// The same for an epoch in which no agent owns the conversation, because one gave it back at this time.

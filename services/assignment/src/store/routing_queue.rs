@@ -23,7 +23,7 @@ use super::{
     entity::conversation_owner,
     entity::queued_conversation::{Column, Entity, LEFT, Model, OVER, RESERVED, WAITING},
 };
-use crate::domain::{Queue, Waiting};
+use crate::domain::{Queue, Routed, Waiting};
 
 /// How long after a conversation began to wait that is published (milliseconds): most get an agent before, and nothing is.
 const PUBLISH_AFTER: Duration = Duration::from_millis(500);
@@ -59,7 +59,14 @@ pub(crate) async fn insert(tx: &Tx, account: AccountId, waiting: &Waiting) -> Re
         ])
         .action_and_where(Expr::col((Entity, Column::Epoch)).lt(waiting.epoch))
         .to_owned();
-    let row = Model {
+    let row = row(account, waiting).into_active_model();
+    Entity::insert(row).on_conflict(newer).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// The row of a conversation that begins to wait.
+fn row(account: AccountId, waiting: &Waiting) -> Model {
+    Model {
         account_id: account.0,
         conversation_id: waiting.conversation,
         epoch: waiting.epoch,
@@ -75,9 +82,7 @@ pub(crate) async fn insert(tx: &Tx, account: AccountId, waiting: &Waiting) -> Re
         last_owner_id: waiting.last_owner,
         notice_at: None,
         noticed_until: waiting.noticed_until,
-    };
-    Entity::insert(row.into_active_model()).on_conflict(newer).exec_without_returning(tx.conn()).await?;
-    Ok(())
+    }
 }
 
 /// Removes the conversation where a later epoch is known, or that it is closed or owned.
@@ -92,9 +97,20 @@ pub(crate) async fn remove_if_over(tx: &Tx, account: AccountId, conversation: Uu
     end(tx, over).await
 }
 
-/// Removes the conversation at this epoch.
-pub(crate) async fn remove(tx: &Tx, account: AccountId, conversation: Uuid, epoch: i64) -> Result<(), DbErr> {
-    end(tx, at(account, conversation, epoch)).await
+/// Removes these conversations, each at its epoch: with one statement for those of one epoch, which most share.
+pub(crate) async fn remove(
+    tx: &Tx,
+    account: AccountId,
+    conversations: impl IntoIterator<Item = (Uuid, i64)>,
+) -> Result<(), DbErr> {
+    let mut by_epoch: BTreeMap<i64, BTreeSet<Uuid>> = BTreeMap::new();
+    for (conversation, epoch) in conversations {
+        by_epoch.entry(epoch).or_default().insert(conversation);
+    }
+    for (epoch, conversations) in by_epoch {
+        end(tx, these(account, conversations).add(Column::Epoch.eq(epoch))).await?;
+    }
+    Ok(())
 }
 
 /// Removes the rows of which nothing was published; the others are removed when their end is.
@@ -113,21 +129,20 @@ async fn end(tx: &Tx, rows: Condition) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Reserves a place for a conversation that waits.
-pub(crate) async fn reserve(
-    tx: &Tx,
-    account: AccountId,
-    waiting: &Waiting,
-    agent: Uuid,
-    check_at: Time,
-) -> Result<(), DbErr> {
-    Entity::update_many()
-        .col_expr(Column::State, Expr::value(RESERVED))
-        .col_expr(Column::AgentId, Expr::value(agent))
-        .col_expr(Column::CheckAt, Expr::value(check_at))
-        .filter(at(account, waiting.conversation, waiting.epoch))
-        .exec(tx.conn())
-        .await?;
+/// Reserves places for conversations that wait, in the order in which they were decided.
+pub(crate) async fn reserve(tx: &Tx, account: AccountId, routed: &[Routed], check_at: Time) -> Result<(), DbErr> {
+    let row = |routed: &Routed| {
+        let (agent_id, check_at) = (Some(routed.agent), Some(check_at));
+        Model { state: RESERVED, agent_id, check_at, ..row(account, &routed.waiting) }.into_active_model()
+    };
+    // Their rows exist, and are locked by the account's: an insertion changes each of them in the order of its list, which an update
+    // does not promise. So a log of the changes has the oldest first.
+    let waits = Expr::col((Entity, Column::Epoch)).eq(Expr::col(("excluded", Column::Epoch)));
+    let reserved = OnConflict::columns([Column::AccountId, Column::ConversationId])
+        .update_columns([Column::State, Column::AgentId, Column::CheckAt])
+        .action_and_where(waits)
+        .to_owned();
+    Entity::insert_many(routed.iter().map(row)).on_conflict(reserved).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
 
@@ -150,22 +165,18 @@ pub(crate) async fn release(
     Ok(())
 }
 
-/// Takes the conversation out of routing.
-pub(crate) async fn leave(tx: &Tx, account: AccountId, waiting: &Waiting) -> Result<(), DbErr> {
+/// Takes conversations that wait out of routing. The account is locked since they were read.
+pub(crate) async fn leave(tx: &Tx, account: AccountId, leaving: &[Waiting]) -> Result<(), DbErr> {
+    if leaving.is_empty() {
+        return Ok(());
+    }
     Entity::update_many()
         .col_expr(Column::State, Expr::value(LEFT))
         .col_expr(Column::PublishAt, Expr::value(AT_ONCE))
-        .filter(at(account, waiting.conversation, waiting.epoch))
+        .filter(these(account, leaving.iter().map(|waiting| waiting.conversation)))
         .exec(tx.conn())
         .await?;
     Ok(())
-}
-
-/// Returns the queues in which conversations wait.
-pub(crate) async fn list_queues<C: ConnectionTrait>(conn: &C, account: AccountId) -> Result<BTreeSet<Queue>, DbErr> {
-    let queues = waiting(account).select_only().column(Column::PolicyId).column(Column::TeamId).distinct();
-    let rows = queues.into_tuple::<(Option<Uuid>, Option<Uuid>)>().all(conn).await?;
-    Ok(rows.into_iter().map(|(policy, team)| Queue { policy, team }).collect())
 }
 
 /// Returns the conversations that wait the longest in a queue, oldest first.
@@ -200,48 +211,6 @@ pub(crate) async fn list_heads_of_last_owners<C: ConnectionTrait>(
     oldest(in_queue(account, queue).filter(Column::LastOwnerId.is_in(owners)), conn, limit).await
 }
 
-/// Takes up to `limit` conversations of a queue, oldest first, whose visitors have not got the message of the closing that ends at `until`:
-/// it is posted again at `again_at` unless it is confirmed.
-pub(crate) async fn take_without_notice(
-    tx: &Tx,
-    account: AccountId,
-    queue: Queue,
-    until: Time,
-    (now, again_at): (Time, Time),
-    limit: u64,
-) -> Result<Vec<Waiting>, DbErr> {
-    let not_noticed = Condition::any().add(Column::NoticedUntil.is_null()).add(Column::NoticedUntil.ne(until));
-    let is_due = Condition::any().add(Column::NoticeAt.is_null()).add(Column::NoticeAt.lte(now));
-    let rows = in_queue(account, queue).filter(not_noticed).filter(is_due);
-    let taken = oldest(rows, tx.conn(), limit).await?;
-    if !taken.is_empty() {
-        Entity::update_many()
-            .col_expr(Column::NoticeAt, Expr::value(again_at))
-            .filter(Column::AccountId.eq(account))
-            .filter(Column::ConversationId.is_in(taken.iter().map(|waiting| waiting.conversation)))
-            .exec(tx.conn())
-            .await?;
-    }
-    Ok(taken)
-}
-
-/// Records that the visitor got the message of the closing that ends at `until`.
-pub(crate) async fn confirm_notice(
-    tx: &Tx,
-    account: AccountId,
-    conversation: Uuid,
-    epoch: i64,
-    until: Time,
-) -> Result<(), DbErr> {
-    Entity::update_many()
-        .col_expr(Column::NoticeAt, Expr::value(None::<Time>))
-        .col_expr(Column::NoticedUntil, Expr::value(until))
-        .filter(at(account, conversation, epoch))
-        .exec(tx.conn())
-        .await?;
-    Ok(())
-}
-
 /// Returns the conversation if it waits and no place is reserved for it.
 pub(crate) async fn find_waiting<C: ConnectionTrait>(
     conn: &C,
@@ -250,6 +219,16 @@ pub(crate) async fn find_waiting<C: ConnectionTrait>(
 ) -> Result<Option<Waiting>, DbErr> {
     let row = waiting(account).filter(Column::ConversationId.eq(conversation)).one(conn).await?;
     Ok(row.map(Waiting::from))
+}
+
+/// Returns the conversation if it waits, also with a reserved place.
+pub(crate) async fn find_queued<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    conversation: Uuid,
+) -> Result<Option<Waiting>, DbErr> {
+    let row = Entity::find_by_id((account.0, conversation)).filter(Column::State.is_in([WAITING, RESERVED]));
+    Ok(row.one(conn).await?.map(Waiting::from))
 }
 
 /// The condition that the conversation of a row of `conversation_owners` has a row here, whatever its state.
@@ -312,15 +291,19 @@ pub(crate) async fn take_due(tx: &Tx, now: Time, check_at: Time, limit: u64) -> 
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .all(tx.conn())
         .await?;
-    let mut reservations = Vec::new();
+    let (mut reservations, mut by_account) = (Vec::new(), BTreeMap::<AccountId, BTreeSet<Uuid>>::new());
     for row in due {
         let (account, conversation, epoch) = (AccountId(row.account_id), row.conversation_id, row.epoch);
+        by_account.entry(account).or_default().insert(conversation);
+        reservations.extend(row.agent_id.map(|agent| Reservation { account, conversation, epoch, agent }));
+    }
+    for (account, conversations) in by_account {
+        // They are locked since they were read.
         Entity::update_many()
             .col_expr(Column::CheckAt, Expr::value(check_at))
-            .filter(at(account, conversation, epoch))
+            .filter(these(account, conversations))
             .exec(tx.conn())
             .await?;
-        reservations.extend(row.agent_id.map(|agent| Reservation { account, conversation, epoch, agent }));
     }
     Ok(reservations)
 }
@@ -333,7 +316,11 @@ pub(crate) async fn find_next_check_at<C: ConnectionTrait>(conn: &C) -> Result<O
     Ok(next.flatten().map(Time))
 }
 
-async fn oldest<C: ConnectionTrait>(rows: Select<Entity>, conn: &C, limit: u64) -> Result<Vec<Waiting>, DbErr> {
+pub(super) async fn oldest<C: ConnectionTrait>(
+    rows: Select<Entity>,
+    conn: &C,
+    limit: u64,
+) -> Result<Vec<Waiting>, DbErr> {
     let rows = rows.order_by_asc(Column::WaitingSince).order_by_asc(Column::ConversationId).limit(limit);
     Ok(rows.all(conn).await?.into_iter().map(Waiting::from).collect())
 }
@@ -342,21 +329,30 @@ fn waiting(account: AccountId) -> Select<Entity> {
     Entity::find().filter(Column::AccountId.eq(account)).filter(Column::State.eq(WAITING))
 }
 
-fn in_queue(account: AccountId, queue: Queue) -> Select<Entity> {
+/// The conversations that wait in the queue.
+pub(super) fn of_queue(account: AccountId, queue: Queue) -> Select<Entity> {
     let is = |column: Column, id: Option<Uuid>| match id {
         Some(id) => column.eq(id),
         None => column.is_null(),
     };
-    let rows = waiting(account).filter(is(Column::PolicyId, queue.policy)).filter(is(Column::TeamId, queue.team));
+    waiting(account).filter(is(Column::PolicyId, queue.policy)).filter(is(Column::TeamId, queue.team))
+}
+
+/// The same, in the order of an index that begins with the queue.
+pub(super) fn in_queue(account: AccountId, queue: Queue) -> Select<Entity> {
     // The same in all rows. PostgreSQL does not know that of IS NULL: without them it reads and sorts the whole queue instead of reading its
     // oldest rows from `routing_queue_of_teams`.
-    rows.order_by_asc(Column::PolicyId).order_by_asc(Column::TeamId)
+    of_queue(account, queue).order_by_asc(Column::PolicyId).order_by_asc(Column::TeamId)
 }
 
 fn before(this: &Waiting) -> Condition {
     let as_old =
         Condition::all().add(Column::WaitingSince.eq(this.since)).add(Column::ConversationId.lt(this.conversation));
     Condition::any().add(Column::WaitingSince.lt(this.since)).add(as_old)
+}
+
+pub(super) fn these(account: AccountId, conversations: impl IntoIterator<Item = Uuid>) -> Condition {
+    Condition::all().add(Column::AccountId.eq(account)).add(Column::ConversationId.is_in(conversations))
 }
 
 fn one(account: AccountId, conversation: Uuid) -> Condition {

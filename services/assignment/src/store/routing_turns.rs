@@ -14,10 +14,10 @@ pub(crate) async fn list<C: ConnectionTrait>(conn: &C, account: AccountId) -> Re
     Ok(rows.into_iter().map(|row| (row.agent_id, row.turn)).collect())
 }
 
-/// Stores a turn of an agent. The account is locked.
-pub(crate) async fn save(tx: &Tx, account: AccountId, agent: Uuid, turn: i64) -> Result<(), DbErr> {
+/// Stores the last turn of these agents. The account is locked.
+pub(crate) async fn save(tx: &Tx, account: AccountId, turns: BTreeMap<Uuid, i64>) -> Result<(), DbErr> {
     let newer = OnConflict::columns([Column::AccountId, Column::AgentId]).update_column(Column::Turn).to_owned();
-    let row = Model { account_id: account.0, agent_id: agent, turn }.into_active_model();
-    Entity::insert(row).on_conflict(newer).exec_without_returning(tx.conn()).await?;
+    let row = |(agent_id, turn)| Model { account_id: account.0, agent_id, turn }.into_active_model();
+    Entity::insert_many(turns.into_iter().map(row)).on_conflict(newer).exec_without_returning(tx.conn()).await?;
     Ok(())
 }

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use frontdesk_db::AccountId;
 use sea_orm::DbErr;
 use tokio::task::JoinSet;
 
 use crate::{
     App,
     commands::{self, CHECK_AFTER, Decided},
+    conversation::MAX_CHANGES,
     domain::Notice,
     store::{
         routing_accounts,
@@ -15,11 +17,11 @@ use crate::{
     },
 };
 
-/// Maximum number of changes of owner and of messages that one replica has under way.
-const MAX_CHANGES: usize = 64;
+/// Maximum number of calls that one replica has under way: changes of owners, and messages.
+const MAX_CALLS: usize = 64;
 
 /// Maximum number of reservations that one check takes.
-const CHECKS: u64 = 50;
+const CHECKS: u64 = 100;
 
 /// Pause after a failed read (milliseconds).
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -32,18 +34,18 @@ const MIN_PAUSE: Duration = Duration::from_millis(5);
 
 /// Routes until the shutdown. Changes of owner run beside the decisions: one that takes long holds up no other account.
 pub(crate) async fn route(app: App) {
-    let mut changes = JoinSet::new();
+    let mut calls = JoinSet::new();
     while !app.shutdown.is_cancelled() {
-        while changes.try_join_next().is_some() {}
+        while calls.try_join_next().is_some() {}
         let pause = match find_work(&app).await {
             Ok(Work::Finish(decided)) => {
-                for reservation in decided.reservations {
-                    make_room(&mut changes).await;
-                    changes.spawn(settle(app.clone(), reservation));
+                for (account, reservations) in batches(decided.reservations) {
+                    make_room(&mut calls).await;
+                    calls.spawn(settle(app.clone(), account, reservations));
                 }
                 for notice in decided.notices {
-                    make_room(&mut changes).await;
-                    changes.spawn(post(app.clone(), notice));
+                    make_room(&mut calls).await;
+                    calls.spawn(post(app.clone(), notice));
                 }
                 continue;
             }
@@ -104,10 +106,24 @@ async fn find_work(app: &App) -> Result<Work, DbErr> {
     Ok(Work::Finish(decided))
 }
 
-/// Waits until fewer than [`MAX_CHANGES`] run.
-async fn make_room(changes: &mut JoinSet<()>) {
-    if changes.len() >= MAX_CHANGES {
-        changes.join_next().await;
+/// Parts of the reservations for one call each: of one account, and as many as a call takes.
+fn batches(reservations: Vec<Reservation>) -> Vec<(AccountId, Vec<Reservation>)> {
+    let mut batches: Vec<(AccountId, Vec<Reservation>)> = Vec::new();
+    for reservation in reservations {
+        let account = reservation.account;
+        let open = batches.iter_mut().find(|(of, batch)| *of == account && batch.len() < MAX_CHANGES);
+        match open {
+            Some((_, batch)) => batch.push(reservation),
+            None => batches.push((account, vec![reservation])),
+        }
+    }
+    batches
+}
+
+/// Waits until fewer than [`MAX_CALLS`] run.
+async fn make_room(calls: &mut JoinSet<()>) {
+    if calls.len() >= MAX_CALLS {
+        calls.join_next().await;
     }
 }
 
@@ -118,9 +134,9 @@ async fn post(app: App, notice: Notice) {
     }
 }
 
-async fn settle(app: App, reservation: Reservation) {
-    let conversation_id = reservation.conversation;
-    if let Err(error) = commands::settle_reservation(&app, reservation).await {
-        tracing::warn!(%error, %conversation_id, "a conversation is not given to its agent yet; it is repeated");
+async fn settle(app: App, account: AccountId, reservations: Vec<Reservation>) {
+    let conversations = reservations.len();
+    if let Err(error) = commands::settle_reservations(&app, account, reservations).await {
+        tracing::warn!(%error, account_id = %account, conversations, "conversations are not given to their agents yet; it is repeated");
     }
 }

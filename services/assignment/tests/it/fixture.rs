@@ -17,7 +17,9 @@ use frontdesk_proto::{
         routing_service_client::RoutingServiceClient, team_service_client::TeamServiceClient,
     },
     conversation::{
-        internal::v1::{ChangeAssigneeRequest, ChangeAssigneeResponse},
+        internal::v1::{
+            ChangeAssigneeRequest, ChangeAssigneeResponse, ChangeAssigneesRequest, ChangeAssigneesResponse,
+        },
         v1::Conversation,
     },
 };
@@ -180,6 +182,9 @@ impl Fixture {
     /// Answers every change of owner with UNAVAILABLE, until the conversations are served again.
     pub fn fail_changes_of_owner(&self) {
         self.fake.on(|_: Request<ChangeAssigneeRequest>| -> Result<ChangeAssigneeResponse, Status> {
+            Err(Status::unavailable("not now"))
+        });
+        self.fake.on(|_: Request<ChangeAssigneesRequest>| -> Result<ChangeAssigneesResponse, Status> {
             Err(Status::unavailable("not now"))
         });
     }

@@ -20,6 +20,7 @@ mod queue_places;
 mod reactivate_agent;
 mod reopened;
 mod routing;
+mod routing_batches;
 mod routing_heads;
 mod routing_policies;
 mod routing_saga;

@@ -14,7 +14,7 @@ use frontdesk_client::Peer;
 use frontdesk_proto::{
     assignment::v1::{AssignmentCause, RoutingStrategy},
     conversation::internal::v1::{
-        ChangeAssigneeRequest, ChangeAssigneeResponse, arbiter_service_client::ArbiterServiceClient,
+        ChangeAssigneesRequest, ChangeAssigneesResponse, arbiter_service_client::ArbiterServiceClient,
     },
 };
 use frontdesk_service::{AnyService, Process, ServiceContext};
@@ -108,12 +108,12 @@ async fn a5_a_change_whose_answer_is_lost_is_settled_by_repeating_it(mode: Mode)
     service.conversations.serve_by(&behind);
     let address = behind.serve().await;
     let (runtime, counter) = (tokio::runtime::Handle::current(), lost.clone());
-    service.fake.on(move |request: Request<ChangeAssigneeRequest>| -> Result<ChangeAssigneeResponse, Status> {
+    service.fake.on(move |request: Request<ChangeAssigneesRequest>| -> Result<ChangeAssigneesResponse, Status> {
         let (address, request) = (address.clone(), request.into_inner());
         let count = counter.clone();
         runtime.spawn(async move {
             let mut row = ArbiterServiceClient::connect(address).await.unwrap();
-            row.change_assignee(request).await.unwrap();
+            row.change_assignees(request).await.unwrap();
             count.fetch_add(1, Ordering::SeqCst);
         });
         Err(Status::unavailable("lost"))
@@ -142,7 +142,7 @@ async fn a5_a_place_is_kept_while_the_row_cannot_be_asked_and_used_afterwards(mo
     let ada = service.available(here, "ada", 1).await;
     let (first, second) = (service.conversation(), service.conversation());
     handle(&service, &[started(here, first, &policy.id, 5), started(here, second, &policy.id, 6)]).await;
-    wait_until("a call", || async { service.fake.calls::<ChangeAssigneeRequest>() > 0 }).await;
+    wait_until("a call", || async { service.fake.calls::<ChangeAssigneesRequest>() > 0 }).await;
     assert_eq!((service.place(here, first).await, service.place(here, second).await), ((1, 2), (2, 2)));
     service.conversations.serve_by(&service.fake);
     service.clock.advance(Duration::from_secs(6)).unwrap();

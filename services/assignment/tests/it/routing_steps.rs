@@ -13,12 +13,13 @@ use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::{Agent, AssignmentCause, Availability, DeactivateAgentRequest, RoutingStrategy},
     conversation::internal::v1::{
-        ChangeAssigneeRequest, ChangeAssigneeResponse, arbiter_service_client::ArbiterServiceClient,
+        ChangeAssigneeOutcome, ChangeAssigneeResult, ChangeAssigneesRequest, ChangeAssigneesResponse,
+        arbiter_service_client::ArbiterServiceClient,
     },
 };
-use frontdesk_testkit::{FakeServices, Mode, refused, wait_until};
+use frontdesk_testkit::{FakeServices, Mode, wait_until};
 use sea_orm::{ConnectionTrait, Statement};
-use tonic::{Code, Request, Status};
+use tonic::{Request, Status};
 use uuid::Uuid;
 
 use crate::{
@@ -129,7 +130,7 @@ impl<'a> Trial<'a> {
         let (first, second) = (service.conversation(), service.conversation());
         let since = since(number);
         handle(service, &[started(here, first, &policy.id, since), started(here, second, &policy.id, since + 1)]).await;
-        let calls_before = service.fake.calls::<ChangeAssigneeRequest>();
+        let calls_before = service.fake.calls::<ChangeAssigneesRequest>();
         let trial = Self { service, here, number, ada, first, second, calls_before };
         let published = format!(
             "SELECT count(*) AS number FROM routing_queue WHERE published IS NOT NULL AND {}",
@@ -234,8 +235,14 @@ impl<'a> Trial<'a> {
 
     async fn release(&self, fault: Fault) -> Agent {
         let service = self.service;
-        service.fake.on(|_: Request<ChangeAssigneeRequest>| -> Result<ChangeAssigneeResponse, Status> {
-            Err(refused(Code::FailedPrecondition, "AGENT_NOT_ACTIVE", []))
+        service.fake.on(|request: Request<ChangeAssigneesRequest>| -> Result<ChangeAssigneesResponse, Status> {
+            let result = |conversation_id| ChangeAssigneeResult {
+                conversation_id,
+                outcome: ChangeAssigneeOutcome::AgentNotActive.into(),
+                ..ChangeAssigneeResult::default()
+            };
+            let changes = request.into_inner().changes.into_iter();
+            Ok(ChangeAssigneesResponse { results: changes.map(|change| result(change.conversation_id)).collect() })
         });
         self.come().await;
         self.wait_for_calls(1).await;
@@ -302,7 +309,7 @@ impl<'a> Trial<'a> {
     }
 
     async fn wait_for_calls(&self, number: usize) {
-        let asked = || self.service.fake.calls::<ChangeAssigneeRequest>() >= self.calls_before + number;
+        let asked = || self.service.fake.calls::<ChangeAssigneesRequest>() >= self.calls_before + number;
         wait_until("a change to be asked for", || async { asked() }).await;
     }
 
@@ -329,9 +336,7 @@ impl<'a> Trial<'a> {
     }
 
     async fn number_of(&self, sql: &str) -> i64 {
-        let connection = self.service.db.read();
-        let statement = Statement::from_string(connection.get_database_backend(), sql);
-        connection.query_one_raw(statement).await.unwrap().unwrap().try_get("", "number").unwrap()
+        number(self.service, sql).await
     }
 
     /// Reserves the agent's place for the first conversation, as a replica that ends then.
@@ -373,21 +378,8 @@ impl<'a> Trial<'a> {
         format!("SELECT id FROM agents WHERE handle = '{}'", agent.handle)
     }
 
-    /// Has the operation on rows of the table fail for which the condition holds. Returns the statement that ends it.
     async fn plant(&self, operation: &str, table: &str, condition: &str) -> String {
-        let before = format!("CREATE TRIGGER planted BEFORE {operation} ON {table} FOR EACH ROW {condition}");
-        match self.service.mode {
-            Mode::Embedded => {
-                self.execute(&format!("{before} BEGIN SELECT RAISE(ABORT, 'planted'); END")).await;
-                "DROP TRIGGER planted".into()
-            }
-            Mode::Distributed => {
-                let function = "CREATE FUNCTION planted() RETURNS trigger LANGUAGE plpgsql AS \
-                    $$ BEGIN RAISE EXCEPTION 'planted'; END $$";
-                self.execute(&format!("{function}; {before} EXECUTE FUNCTION planted()")).await;
-                "DROP FUNCTION planted() CASCADE".into()
-            }
-        }
+        plant(self.service, operation, table, condition).await
     }
 
     async fn heal(&self, planted: String) {
@@ -395,10 +387,38 @@ impl<'a> Trial<'a> {
     }
 
     async fn execute(&self, sql: &str) {
-        let tx = self.service.db.begin().await.unwrap();
-        tx.conn().execute_unprepared(sql).await.unwrap();
-        tx.commit().await.unwrap();
+        execute(self.service, sql).await;
     }
+}
+
+/// Has the operation on rows of the table fail for which the condition holds. Returns the statement that ends it.
+pub async fn plant(service: &Fixture, operation: &str, table: &str, condition: &str) -> String {
+    let before = format!("CREATE TRIGGER planted BEFORE {operation} ON {table} FOR EACH ROW {condition}");
+    match service.mode {
+        Mode::Embedded => {
+            execute(service, &format!("{before} BEGIN SELECT RAISE(ABORT, 'planted'); END")).await;
+            "DROP TRIGGER planted".into()
+        }
+        Mode::Distributed => {
+            let function = "CREATE FUNCTION planted() RETURNS trigger LANGUAGE plpgsql AS \
+                $$ BEGIN RAISE EXCEPTION 'planted'; END $$";
+            execute(service, &format!("{function}; {before} EXECUTE FUNCTION planted()")).await;
+            "DROP FUNCTION planted() CASCADE".into()
+        }
+    }
+}
+
+pub async fn execute(service: &Fixture, sql: &str) {
+    let tx = service.db.begin().await.unwrap();
+    tx.conn().execute_unprepared(sql).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// The number that the query returns.
+pub async fn number(service: &Fixture, sql: &str) -> i64 {
+    let connection = service.db.read();
+    let statement = Statement::from_string(connection.get_database_backend(), sql);
+    connection.query_one_raw(statement).await.unwrap().unwrap().try_get("", "number").unwrap()
 }
 
 /// Since when the first conversation of a trial waits (microseconds); the other one waits since the next microsecond.
@@ -412,11 +432,11 @@ async fn lose_answers(service: &Fixture) -> Arc<AtomicUsize> {
     service.conversations.serve_by(&behind);
     let address = behind.serve().await;
     let (runtime, counter) = (tokio::runtime::Handle::current(), lost.clone());
-    service.fake.on(move |request: Request<ChangeAssigneeRequest>| -> Result<ChangeAssigneeResponse, Status> {
+    service.fake.on(move |request: Request<ChangeAssigneesRequest>| -> Result<ChangeAssigneesResponse, Status> {
         let (address, request, counter) = (address.clone(), request.into_inner(), counter.clone());
         runtime.spawn(async move {
             let mut row = ArbiterServiceClient::connect(address).await.unwrap();
-            row.change_assignee(request).await.unwrap();
+            row.change_assignees(request).await.unwrap();
             counter.fetch_add(1, Ordering::SeqCst);
         });
         Err(Status::unavailable("lost"))

@@ -1,15 +1,16 @@
 //! The owner changes at an epoch (rules A1, A2, A3). The assignment service is the only caller.
 
 use frontdesk_auth::Caller;
-use frontdesk_clock::Time;
 use frontdesk_idempotency::Key;
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::steps::{Begun, ConversationChange, require_active_caller, require_known_author, require_still_active};
+use super::steps::{
+    Begun, ChangedAssignee, ConversationChange, StoredChange, require_active_caller, require_known_author,
+    require_still_active,
+};
 use crate::{
     App,
-    domain::{Agent, Conversation, Owner, OwnerChange},
+    domain::{Agent, Conversation, OwnerChange},
     error::ConversationError,
 };
 
@@ -19,24 +20,6 @@ pub(crate) struct ChangeAssignee {
     /// The agent who becomes the owner, as the roster had them. None: the conversation becomes unassigned.
     pub(crate) agent: Option<Agent>,
     pub(crate) key: Key,
-}
-
-/// What the change did. Stored as JSON for repeats: add, never rename.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ChangedAssignee {
-    pub(crate) from: Option<Owner>,
-    /// The epoch that began; where nothing had to change, the current one.
-    pub(crate) epoch: i64,
-    /// When the epoch began. None: nothing had to change.
-    pub(crate) at: Option<Time>,
-}
-
-/// The stored result of a request: this release's, or that of the release before, which stored no time.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum StoredResult {
-    Current(ChangedAssignee),
-    WithoutTime(i64, Option<Owner>),
 }
 
 /// Returns the conversation as it is now, and what the change did; for a repeat what the first request did.
@@ -49,7 +32,7 @@ pub(crate) async fn change_assignee(
     let mut begun = match ConversationChange::begin(app, caller, command.conversation, Some(command.key)).await? {
         Begun::First(begun) => begun,
         Begun::Repeat(begun, stored) => {
-            let stored: StoredResult = stored;
+            let stored: StoredChange = stored;
             return Ok((begun.conversation, stored.into()));
         }
     };
@@ -70,13 +53,4 @@ pub(crate) async fn change_assignee(
     let changed = ChangedAssignee { from, epoch, at };
     let conversation = begun.commit(&changed).await?;
     Ok((conversation, changed))
-}
-
-impl From<StoredResult> for ChangedAssignee {
-    fn from(stored: StoredResult) -> Self {
-        match stored {
-            StoredResult::Current(changed) => changed,
-            StoredResult::WithoutTime(epoch, from) => Self { from, epoch, at: None },
-        }
-    }
 }

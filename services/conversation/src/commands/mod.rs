@@ -6,6 +6,7 @@
 mod apply_agent;
 mod apply_bot;
 mod change_assignee;
+mod change_assignees;
 mod choose_button;
 mod claim_anonymous_chats;
 mod close_by_bot;
@@ -57,6 +58,7 @@ mod verify_address;
 pub(crate) use apply_agent::apply_agent;
 pub(crate) use apply_bot::apply_bot;
 pub(crate) use change_assignee::{ChangeAssignee, change_assignee};
+pub(crate) use change_assignees::{ChangeOutcome, change_assignees};
 pub(crate) use choose_button::{ChooseButton, choose_button};
 pub(crate) use claim_anonymous_chats::claim_anonymous_chats;
 pub(crate) use close_by_bot::{CloseByBot, close_by_bot};

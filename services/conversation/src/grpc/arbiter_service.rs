@@ -46,23 +46,7 @@ impl ArbiterService for Arbiter {
         request: Request<pb::ChangeAssigneeRequest>,
     ) -> Result<Response<pb::ChangeAssigneeResponse>, Status> {
         let (caller, request) = validated(request)?;
-        // A repeat after the agent was changed is still a repeat, and so is one by a release that sends no cause or version.
-        let compared =
-            pb::ChangeAssigneeRequest { agent_name: String::new(), cause: 0, agent_version: 0, ..request.clone() };
-        let to = parse_optional_id("agent_id", &request.agent_id)?;
-        let change = OwnerChange {
-            to: to.map(Owner::agent),
-            by: convert::acting(&caller),
-            cause: convert::cause(request.cause()),
-            expected_epoch: request.expected_epoch.into(),
-            only_if_waiting: request.only_if_visitor_waits,
-        };
-        let command = ChangeAssignee {
-            conversation: parse_id("conversation_id", &request.conversation_id)?,
-            change,
-            agent: to.map(|id| agent_as_read(caller.account, id, &request.agent_name, request.agent_version)),
-            key: Key::new(&caller, &compared.request_id, &compared),
-        };
+        let command = owner_change(&caller, request)?;
         let (conversation, changed) = commands::change_assignee(&self.0, &caller, command).await?;
         let names = queries::find_owner_names(&self.0, &caller, changed.from).await?;
         Ok(Response::new(pb::ChangeAssigneeResponse {
@@ -71,6 +55,20 @@ impl ArbiterService for Arbiter {
             epoch: counter(changed.epoch),
             change_time: changed.at.map(Time::to_proto),
         }))
+    }
+
+    async fn change_assignees(
+        &self,
+        request: Request<pb::ChangeAssigneesRequest>,
+    ) -> Result<Response<pb::ChangeAssigneesResponse>, Status> {
+        let (caller, request) = validated(request)?;
+        named_account(&caller)?;
+        let ids: Vec<String> = request.changes.iter().map(|change| change.conversation_id.clone()).collect();
+        let changes = request.changes.into_iter().map(|change| owner_change(&caller, change));
+        let changes = changes.collect::<Result<Vec<_>, Status>>()?;
+        let outcomes = commands::change_assignees(&self.0, &caller, &changes).await?;
+        let results = ids.into_iter().zip(outcomes).map(|(id, outcome)| convert::change_result(id, outcome)).collect();
+        Ok(Response::new(pb::ChangeAssigneesResponse { results }))
     }
 
     async fn post_channel_message(
@@ -285,6 +283,27 @@ impl ArbiterService for Arbiter {
         let (language, properties) = (known.language, known.properties);
         Ok(Response::new(pb::GetVisitorPropertiesResponse { language, properties }))
     }
+}
+
+/// A change of owner, alone or one of several.
+fn owner_change(caller: &Caller, request: pb::ChangeAssigneeRequest) -> Result<ChangeAssignee, Status> {
+    // A repeat after the agent was changed is still a repeat, and so is one by a release that sends no cause or version.
+    let compared =
+        pb::ChangeAssigneeRequest { agent_name: String::new(), cause: 0, agent_version: 0, ..request.clone() };
+    let to = parse_optional_id("agent_id", &request.agent_id)?;
+    let change = OwnerChange {
+        to: to.map(Owner::agent),
+        by: convert::acting(caller),
+        cause: convert::cause(request.cause()),
+        expected_epoch: request.expected_epoch.into(),
+        only_if_waiting: request.only_if_visitor_waits,
+    };
+    Ok(ChangeAssignee {
+        conversation: parse_id("conversation_id", &request.conversation_id)?,
+        change,
+        agent: to.map(|id| agent_as_read(caller.account, id, &request.agent_name, request.agent_version)),
+        key: Key::new(caller, &compared.request_id, &compared),
+    })
 }
 
 /// The agent whom the assignment service read as active.

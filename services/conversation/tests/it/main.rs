@@ -9,6 +9,7 @@ mod attachment_storage;
 mod attachments;
 mod bots;
 mod change_assignee;
+mod change_assignees;
 mod chats;
 mod choose_button;
 mod close_by_bot;

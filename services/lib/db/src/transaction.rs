@@ -32,6 +32,17 @@ impl Tx {
         now(&self.conn, &self.clock).await
     }
 
+    /// Maximum time that each further statement waits for a lock before it fails ([`is_conflict`](crate::is_conflict)). None: that of the
+    /// connection. SQLite has no locks of rows: it changes nothing there.
+    pub async fn limit_lock_waits(&self, limit: Option<Duration>) -> Result<(), DbErr> {
+        if self.conn.get_database_backend() == DbBackend::Sqlite {
+            return Ok(());
+        }
+        let limit = limit.map_or("DEFAULT".to_owned(), |limit| limit.as_millis().to_string());
+        self.conn.execute_unprepared(&format!("SET LOCAL lock_timeout TO {limit}")).await?;
+        Ok(())
+    }
+
     /// How far the process's clock was moved forward.
     pub fn clock_offset(&self) -> Duration {
         self.clock.offset()

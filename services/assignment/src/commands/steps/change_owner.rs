@@ -78,10 +78,10 @@ pub(crate) async fn change_owner(
             cause: Some(AssignmentCause::ByHand),
             started_at,
         };
-        store::assignments::record(&tx, caller.account, assignment).await?;
         let agent = owner.as_ref().and_then(Actor::agent_id);
-        // First the account, as everything that changes its queue.
+        // First the account, as everything that changes its conversations.
         store::routing_accounts::wake(&tx, caller.account).await?;
+        store::assignments::record(&tx, caller.account, assignment).await?;
         store::conversation_owners::record_owner(&tx, caller.account, conversation, epoch.number, agent).await?;
         store::routing_queue::remove_if_over(&tx, caller.account, conversation).await?;
     }

@@ -8,8 +8,9 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub account_id: Uuid,
-    /// None: nothing waits.
+    /// None: nothing waits that time alone could change.
     pub look_at: Option<Time>,
+    /// Number of conversations that were routed; -1: nothing ever waited.
     pub last_turn: i64,
 }
 

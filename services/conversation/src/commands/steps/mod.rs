@@ -6,6 +6,7 @@ mod append_message;
 mod attach;
 mod attachment_links;
 mod change_conversation;
+mod changed_assignee;
 mod contact_owner;
 mod fill_placeholders;
 mod find_bot;
@@ -31,6 +32,7 @@ pub(super) use append_message::append_message;
 pub(super) use attach::append_with_attachments;
 pub(crate) use attachment_links::{AttachmentLinks, EXPORTS_PATH, Link, LinkPurpose, PATH as ATTACHMENTS_PATH};
 pub(super) use change_conversation::{Begun, ConversationChange};
+pub(crate) use changed_assignee::{ChangedAssignee, StoredChange};
 pub(super) use contact_owner::{find_contact_owner, require_active_owner, require_known_owner};
 pub(super) use fill_placeholders::fill_placeholders;
 pub(super) use find_bot::find_bot;
@@ -50,7 +52,7 @@ pub(super) use require_sender::require_sender;
 pub(crate) use roster::RosterKnowledge;
 pub(super) use roster::{
     mention_caller, require_active, require_active_caller, require_known_agent, require_known_author,
-    require_known_caller, require_still_active,
+    require_known_caller, require_still_active, take_over_agents,
 };
 pub(crate) use start::Started;
 pub(super) use start::{MAX_START_ATTEMPTS, StoredStart, require_channel};

@@ -4,6 +4,8 @@
 //! The roster belongs to the assignment service. This service has a local copy, which events keep up to date, and asks the
 //! assignment service only about an agent whom the copy lacks.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use frontdesk_auth::{Caller, CallerKind};
 use frontdesk_db::{AccountId, Tx};
 use moka::future::Cache;
@@ -16,7 +18,7 @@ use crate::{
     App, assignment,
     domain::{Agent, Rejection},
     error::ConversationError,
-    store::agents,
+    store::{agents, conversation_batch::BatchContext},
 };
 
 /// Maximum number of cached agents.
@@ -123,4 +125,34 @@ pub(crate) async fn require_still_active(tx: &Tx, agent: Agent) -> Result<Result
         Some(copy) => Ok(copy.require_not_deactivated_since(&agent)),
         None => agents::save(tx, agent).await.map(Ok),
     }
+}
+
+/// The same for the agents of a batch, whose copies its context has. Returns those who were deactivated since.
+pub(crate) async fn take_over_agents(
+    tx: &Tx,
+    context: &mut BatchContext,
+    read: Vec<Agent>,
+) -> Result<BTreeSet<Uuid>, DbErr> {
+    let mut newest: BTreeMap<Uuid, Agent> = BTreeMap::new();
+    for agent in read {
+        if newest.get(&agent.id).is_none_or(|known| agent.is_newer_than(known)) {
+            newest.insert(agent.id, agent);
+        }
+    }
+    let mut deactivated = BTreeSet::new();
+    // In the order of their ids: two batches that write the same agents wait for each other, and never in a circle.
+    for (id, agent) in newest {
+        let copy = context.agent((agent.account, id)).filter(|copy| !agent.is_newer_than(copy));
+        match copy.map(|copy| copy.require_not_deactivated_since(&agent)) {
+            Some(Ok(())) => {}
+            Some(Err(_)) => {
+                deactivated.insert(id);
+            }
+            None => {
+                agents::save(tx, agent.clone()).await?;
+                context.add_agent(agent);
+            }
+        }
+    }
+    Ok(deactivated)
 }

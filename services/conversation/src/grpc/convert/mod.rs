@@ -13,6 +13,7 @@ mod start_context;
 
 use frontdesk_api::{ApiError, FieldError, parse_id};
 use frontdesk_auth::{Caller, CallerKind};
+use frontdesk_clock::Time;
 use frontdesk_idempotency::Key;
 use frontdesk_proto::{
     actor::v1::{Actor as PbActor, ActorKind as PbActorKind},
@@ -24,7 +25,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use crate::{
-    commands::IdleOutcome,
+    commands::{ChangeOutcome, IdleOutcome},
     domain::{
         Actor, ActorKind, AssignmentCause, Button, ChosenButton, CloseReason, ClosingSnapshot, Content, Conversation,
         Entry, ErasedKind, Mention, Owner, OwnerKind, ReadState, Signal, Status as ConversationStatus, TeamMember,
@@ -412,4 +413,23 @@ pub(super) fn idle_result(conversation_id: String, outcome: IdleOutcome) -> inte
         IdleOutcome::Failed => (internal::IdleOutcome::Failed, None),
     };
     internal::IdleResult { conversation_id, outcome: outcome.into(), idle_time }
+}
+
+pub(super) fn change_result(conversation_id: String, outcome: ChangeOutcome) -> internal::ChangeAssigneeResult {
+    let of = |outcome: internal::ChangeAssigneeOutcome| internal::ChangeAssigneeResult {
+        conversation_id,
+        outcome: outcome.into(),
+        epoch: 0,
+        change_time: None,
+    };
+    match outcome {
+        ChangeOutcome::Changed(changed) => internal::ChangeAssigneeResult {
+            epoch: counter(changed.epoch),
+            change_time: changed.at.map(Time::to_proto),
+            ..of(internal::ChangeAssigneeOutcome::Changed)
+        },
+        ChangeOutcome::Refused => of(internal::ChangeAssigneeOutcome::Refused),
+        ChangeOutcome::AgentNotActive => of(internal::ChangeAssigneeOutcome::AgentNotActive),
+        ChangeOutcome::Failed => of(internal::ChangeAssigneeOutcome::Failed),
+    }
 }
